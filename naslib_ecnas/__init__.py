@@ -1,0 +1,1 @@
+"""EC-NAS for NASLib."""

@@ -1,0 +1,88 @@
+"""NAS-Bench-101 hashes of a whole space, computed once for each cache folder, and their inverse."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from naslib_ecnas.errors import StorageError
+from naslib_ecnas.nasbench_hash import all_hashes
+from naslib_ecnas.storage import atomic_write, cache_folder
+
+__all__ = ["as_text", "digests", "row_of"]
+
+# Up to here (five vertices) computing takes a tenth of a second and no file is kept.
+_WORTH_KEEPING = 10_000
+_HASH = re.compile(r"[0-9a-f]{32}", re.ASCII)
+
+
+@cache
+def digests(size: int) -> NDArray[np.uint8]:
+    """(size, 16) raw MD5 digests of the first rows, read-only."""
+    if size <= _WORTH_KEEPING:
+        out = all_hashes(size)
+    else:
+        path = cache_folder() / f"nasbench101-hashes-{size}.bin"
+        kept = _read(path, size)
+        out = all_hashes(size) if kept is None else kept
+        if kept is None:
+            _keep(path, out)
+    out.flags.writeable = False
+    return out
+
+
+def row_of(nasbench_hash: str, size: int) -> int | None:
+    """Row of a hash among the first `size` rows, None where it is none of theirs."""
+    if not isinstance(nasbench_hash, str) or not _HASH.fullmatch(nasbench_hash):
+        return None
+    wanted = bytes.fromhex(nasbench_hash)
+    # Every small space is a prefix of the larger ones: look there first.
+    for prefix in (min(size, 2_532), size):
+        heads, order = _sorted_heads(prefix)
+        head = np.frombuffer(wanted[:8], dtype=">u8").astype(np.uint64)[0]
+        start, stop = np.searchsorted(heads, head, "left"), np.searchsorted(heads, head, "right")
+        for row in order[start:stop].tolist():
+            if digests(prefix)[row].tobytes() == wanted:
+                return int(row)
+    return None
+
+
+def as_text(raw: NDArray[np.uint8]) -> NDArray[np.str_]:
+    """(n,) hexadecimal text of (n, 16) digests."""
+    text = np.frombuffer(raw.tobytes().hex().encode(), dtype="S32")
+    return text.astype("U32")
+
+
+@cache
+def _sorted_heads(size: int) -> tuple[NDArray[np.uint64], NDArray[np.intp]]:
+    """Sorted first eight bytes of the digests, and the row of each."""
+    heads = np.ascontiguousarray(digests(size)[:, :8]).view(">u8").ravel().astype(np.uint64)
+    order = np.argsort(heads)
+    return heads[order], order
+
+
+def _read(path: Path, size: int) -> NDArray[np.uint8] | None:
+    """The kept digests, None where there are none or they are damaged."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    body, check = content[:-32], content[-32:]
+    if len(body) != 16 * size or sha256(body).digest() != check:
+        return None
+    return np.frombuffer(body, dtype=np.uint8).reshape(size, 16)
+
+
+def _keep(path: Path, raw: NDArray[np.uint8]) -> None:
+    body = raw.tobytes()
+    try:
+        with atomic_write(path) as file:
+            file.write(body + sha256(body).digest())
+    except StorageError as error:
+        warnings.warn(f"the hashes are not kept for the next process: {error}", stacklevel=3)

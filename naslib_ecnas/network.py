@@ -1,0 +1,213 @@
+"""What a cell costs as NAS-Bench-101's CIFAR-10 network, exact, for arrays of rows.
+
+The network (Ying et al. 2019, figure 1; `model_builder.py` of google-research/nasbench) is a 3 x 3
+convolution stem with 128 channels, three stacks of three cells with 128, 256 and 512 channels on
+32 x 32, 16 x 16 and 8 x 8 pixels, a 2 x 2 max-pool between stacks, global average pooling and a
+dense layer to ten classes. Every convolution is without bias and followed by batch normalisation,
+whose scale and shift are trainable, and ReLU.
+
+Within a cell, the output concatenates its interior predecessors, so its channels are divided among
+them; the first of them get one more each where the division leaves a remainder. Any other
+vertex has as many channels as its widest successor. An edge from the input to an interior vertex
+is a 1 x 1 projection to that vertex's channels, an edge from the input to the output one to all
+channels, added to the concatenation. Edges between interior vertices cut channels off and cost
+nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from naslib_ecnas.errors import UnknownCellError
+from naslib_ecnas.structures import EDGES, MAX_VERTICES, OPERATIONS, structures
+
+__all__ = [
+    "activation_elements",
+    "cell_depth",
+    "channels",
+    "depth",
+    "multiply_adds",
+    "parameters",
+]
+
+Counts = NDArray[np.int64]
+
+_SLOTS = MAX_VERTICES - 2
+_OUTPUT = MAX_VERTICES - 1
+_IMAGE_CHANNELS, _STEM, _CLASSES, _CELLS = 3, 128, 10, 3
+#: (channels of the output, side of the image in pixels) of each stack.
+STACKS = ((128, 32), (256, 16), (512, 8))
+#: Side of each operation's convolution, 0 for the pool.
+_KERNEL = tuple({"conv3x3-bn-relu": 3, "conv1x1-bn-relu": 1}.get(name, 0) for name in OPERATIONS)
+
+
+@dataclass(frozen=True)
+class _Costs:
+    """Totals of each structure, split into what the operations decide and what they do not."""
+
+    fixed: Counts
+    """(n_structures,) whatever the operations."""
+    by_op: Counts
+    """(n_structures, 5, 3) added by each operation at each slot; 0 past the last slot."""
+
+
+def parameters(rows: ArrayLike) -> Counts:
+    """(n,) trainable parameters of the networks of (n,) rows; equals NAS-Bench-101's figure."""
+    return _total(_costs()["parameters"], rows)
+
+
+def multiply_adds(rows: ArrayLike) -> Counts:
+    """(n,) multiply-adds of convolutions, projections and the dense layer for one image.
+
+    Pooling, batch normalisation and additions have no multiply-add and are not counted.
+    """
+    return _total(_costs()["multiply_adds"], rows)
+
+
+def activation_elements(rows: ArrayLike) -> Counts:
+    """(n,) elements that the layers write for one image.
+
+    Counted once each are the outputs of the stem, of every projection, convolution and pool of
+    the cells, of the pools between stacks, of the global pool and of the dense layer; batch
+    normalisation and ReLU are taken as done in place, concatenation as a view.
+    """
+    return _total(_costs()["activation_elements"], rows)
+
+
+def cell_depth(rows: ArrayLike) -> Counts:
+    """(n,) interior vertices on the longest path from input to output of one cell, 0 to 5."""
+    return _depths()[structures().row_structure[_checked(rows)]]
+
+
+def depth(rows: ArrayLike) -> Counts:
+    """(n,) layers on the longest path through the network.
+
+    The stem, the two pools between stacks, nine times the deepest path of the cell (where an
+    edge from the input costs its projection) and the dense layer.
+    """
+    return _layer_depths()[structures().row_structure[_checked(rows)]]
+
+
+def channels(output: int) -> Counts:
+    """Channels of every interior vertex of every structure.
+
+    Args:
+        output: channels of the cell's output.
+
+    Returns:
+        (n_structures, 5), 0 past the last slot.
+    """
+    edge = _adjacency()
+    slots = structures().vertices - 2
+    to_output = edge[:, 1:_OUTPUT, _OUTPUT]
+    parts = to_output.sum(axis=1)
+    share, rest = np.divmod(output, np.maximum(parts, 1))
+    place = np.cumsum(to_output, axis=1) - 1
+    out = np.where(to_output, share[:, None] + (place < rest[:, None]), 0)
+    for slot in range(_SLOTS - 1, -1, -1):
+        widest = (out * edge[:, slot + 1, 1:_OUTPUT]).max(axis=1)
+        out[:, slot] = np.where(to_output[:, slot], out[:, slot], widest)
+    out[np.arange(_SLOTS) >= slots[:, None]] = 0
+    return out.astype(np.int64)
+
+
+def _checked(rows: ArrayLike) -> NDArray[np.int64]:
+    array = np.atleast_1d(np.asarray(rows))
+    size = len(structures().row_structure)
+    bad = (array < 0) | (array >= size) if array.dtype.kind in "iu" else np.ones(array.shape, bool)
+    if array.size and bad.any():
+        raise UnknownCellError(
+            "no such row",
+            value=array[bad].ravel()[0].item(),
+            expected=f"integers from 0 to {size - 1}",
+            remedy="-1 stands for an invalid cell: leave those out",
+        )
+    return array.astype(np.int64)
+
+
+def _total(costs: _Costs, rows: ArrayLike) -> Counts:
+    rows = _checked(rows)
+    table = structures()
+    structure = table.row_structure[rows]
+    slots = table.vertices[structure].astype(np.int64) - 2
+    number = table.row_ops[rows].astype(np.int64)
+    out = costs.fixed[structure]
+    for slot in range(_SLOTS):
+        label = number // 3 ** np.maximum(slots - 1 - slot, 0) % 3
+        out = out + costs.by_op[structure, slot, label]
+    return out
+
+
+@cache
+def _adjacency() -> NDArray[np.bool_]:
+    """(n_structures, 7, 7) matrices, outputs at vertex 6."""
+    code = structures().code
+    edge = np.zeros((len(code), MAX_VERTICES, MAX_VERTICES), dtype=bool)
+    for bit, (i, j) in enumerate(EDGES):
+        edge[:, i, j] = code >> bit & 1
+    return edge
+
+
+@cache
+def _costs() -> dict[str, _Costs]:
+    edge = _adjacency()
+    from_input = edge[:, 0, 1:_OUTPUT]
+    skip = edge[:, 0, _OUTPUT].astype(np.int64)
+    n = len(edge)
+    pixels = STACKS[0][1] ** 2
+    fixed = {
+        "parameters": np.full(n, _conv(3, _IMAGE_CHANNELS, _STEM), dtype=np.int64),
+        "multiply_adds": np.full(n, 9 * _IMAGE_CHANNELS * _STEM * pixels, dtype=np.int64),
+        "activation_elements": np.full(n, _STEM * pixels, dtype=np.int64),
+    }
+    by_op = {name: np.zeros((n, _SLOTS, len(OPERATIONS)), dtype=np.int64) for name in fixed}
+    below = _STEM
+    for stack, (width, side) in enumerate(STACKS):
+        pixels = side * side
+        wide = channels(width)
+        if stack:
+            fixed["activation_elements"] += below * pixels
+        for position in range(_CELLS):
+            inputs = below if position == 0 else width
+            projected = np.where(from_input, wide, 0).sum(axis=1) + skip * width
+            fixed["parameters"] += projected * inputs + 2 * projected
+            fixed["multiply_adds"] += projected * inputs * pixels
+            fixed["activation_elements"] += projected * pixels
+        for label, kernel in enumerate(_KERNEL):
+            taps = kernel * kernel
+            weights = taps * wide * wide
+            by_op["parameters"][:, :, label] += _CELLS * (weights + 2 * wide * (kernel > 0))
+            by_op["multiply_adds"][:, :, label] += _CELLS * weights * pixels
+            by_op["activation_elements"][:, :, label] += _CELLS * wide * pixels
+        below = width
+    fixed["parameters"] += below * _CLASSES + _CLASSES
+    fixed["multiply_adds"] += below * _CLASSES
+    fixed["activation_elements"] += below + _CLASSES
+    return {name: _Costs(fixed[name], by_op[name]) for name in fixed}
+
+
+def _conv(kernel: int, inputs: int, outputs: int) -> int:
+    """Parameters of a convolution without bias and its batch normalisation."""
+    return kernel * kernel * inputs * outputs + 2 * outputs
+
+
+@cache
+def _depths() -> Counts:
+    """(n_structures,) interior vertices on the longest path."""
+    edge = _adjacency()
+    reach = np.full((len(edge), MAX_VERTICES), -_OUTPUT, dtype=np.int64)
+    reach[:, 0] = 0
+    for v in range(1, MAX_VERTICES):
+        steps = np.where(edge[:, :v, v], reach[:, :v], -_OUTPUT).max(axis=1)
+        reach[:, v] = steps + (v != _OUTPUT)
+    return reach[:, _OUTPUT]
+
+
+@cache
+def _layer_depths() -> Counts:
+    """(n_structures,) layers on the longest path; every path starts with one projection."""
+    return 1 + 2 + len(STACKS) * _CELLS * (_depths() + 1) + 1

@@ -1,0 +1,428 @@
+"""The space of cells: every cell of up to V vertices in a fixed order, on which all else counts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from naslib_ecnas import hash_index
+from naslib_ecnas.cell import Cell
+from naslib_ecnas.errors import InvalidCellError, UnknownCellError
+from naslib_ecnas.neighbours import neighbours
+from naslib_ecnas.structures import (
+    EDGES,
+    MAX_VERTICES,
+    OPERATIONS,
+    drawings,
+    moved,
+    slot_map_labels,
+    slot_maps,
+    structures,
+)
+
+__all__ = ["Space"]
+
+_OUTPUT = MAX_VERTICES - 1
+_SLOTS = MAX_VERTICES - 2
+_CHUNK = 1 << 16
+
+
+class Space:
+    """All cells of up to `vertices` vertices and nine edges, in a fixed order of rows.
+
+    Rows are sorted by vertices, then by structure, then by operations, so the cells of a smaller
+    space are the first rows of a larger one, and a row means the same cell in all of them.
+
+    Args:
+        vertices: largest number of vertices, 2 to 7. EC-NAS's spaces are 4 (91 cells), 5
+            (2,532) and 7 (423,624).
+    """
+
+    def __init__(self, vertices: int = MAX_VERTICES) -> None:
+        if isinstance(vertices, bool) or vertices not in range(2, MAX_VERTICES + 1):
+            raise InvalidCellError(
+                "no such space",
+                rule="too-many-vertices",
+                value=vertices,
+                expected=f"2 to {MAX_VERTICES} vertices",
+                remedy="EC-NAS has 4, 5 and 7",
+            )
+        self.vertices = int(vertices)
+        table = structures()
+        self._size = int(np.searchsorted(table.vertices[table.row_structure], vertices, "right"))
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Space) and other.vertices == self.vertices
+
+    def __hash__(self) -> int:
+        return hash((Space, self.vertices))
+
+    def __repr__(self) -> str:
+        return f"Space(vertices={self.vertices})  # {self._size:,} cells"
+
+    def __contains__(self, cell: object) -> bool:
+        return isinstance(cell, Cell) and cell.vertices <= self.vertices
+
+    # -- one cell ---------------------------------------------------------------------------
+
+    def cell(self, row: int) -> Cell:
+        """The cell of a row.
+
+        Raises:
+            UnknownCellError: the row is not of this space.
+        """
+        if not 0 <= row < self._size:
+            raise UnknownCellError(
+                f"no such row in {self!r}",
+                value=row,
+                expected=f"0 to {self._size - 1}",
+                remedy="take rows from this space's rows, row or sample",
+            )
+        return Cell.from_row(int(row))
+
+    def row(self, cell: Any, ops: Sequence[str] | None = None) -> int:
+        """The row of a cell, or of anything that `Cell` accepts.
+
+        Matrices that came before are remembered, so asking again costs about a microsecond.
+
+        Raises:
+            InvalidCellError: it is no cell.
+            UnknownCellError: it has more vertices than this space.
+        """
+        if ops is None:
+            if not isinstance(cell, Cell):
+                cell = Cell(cell)
+            row = int(cell.row)
+        else:
+            row = _row_of_matrix(cell, ops)
+        if row >= self._size:
+            raise UnknownCellError(
+                f"the cell has more vertices than {self!r}",
+                value=Cell.from_row(row).vertices,
+                expected=f"at most {self.vertices}",
+                remedy="use a larger space",
+            )
+        return row
+
+    def row_of_hash(self, nasbench_hash: str) -> int:
+        """The row of a NAS-Bench-101 MD5 hash.
+
+        The first call on a space of seven vertices computes all hashes (under a minute) and
+        keeps them in the cache folder.
+
+        Raises:
+            UnknownCellError: no cell of this space has the hash.
+        """
+        row = hash_index.row_of(nasbench_hash, self._size)
+        if row is None:
+            raise UnknownCellError(
+                f"no cell of {self!r} has this hash",
+                value=nasbench_hash,
+                expected="a NAS-Bench-101 MD5 of 32 hexadecimal digits",
+                remedy="a cell of more vertices needs a larger space",
+            )
+        return row
+
+    def hashes(self) -> NDArray[np.str_]:
+        """(n_cells,) NAS-Bench-101 MD5 hashes as text, in row order.
+
+        Exact; computed once for each cache folder (under a minute for seven vertices).
+        """
+        return hash_index.as_text(hash_index.digests(self._size))
+
+    # -- many cells -------------------------------------------------------------------------
+
+    def rows(self, matrices: ArrayLike, ops: ArrayLike) -> NDArray[np.int32]:
+        """Rows of raw, unpruned matrices.
+
+        Args:
+            matrices: (n, v, v) with 2 <= v <= 7, 0/1 entries.
+            ops: (n, v - 2) operations of the interior vertices: integer labels in the order of
+                `structures.OPERATIONS` (conv3x3 0, conv1x1 1, maxpool3x3 2), or their names.
+
+        Returns:
+            (n,) int32 rows, -1 where a matrix is no cell of this space.
+
+        Raises:
+            InvalidCellError: the arrays do not have these shapes.
+        """
+        codes, labels = self._packed(np.asarray(matrices), np.asarray(ops))
+        return self._classified(codes, labels)
+
+    def matrices(self, rows: ArrayLike) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
+        """Canonical matrices and labels of rows, embedded in this space's V x V matrices.
+
+        Returns:
+            (n, V, V) int8 matrices whose output is the last vertex and whose unused vertices
+            are empty, and (n, V - 2) int8 labels, -1 on unused vertices.
+        """
+        rows = self._checked(rows)
+        table = structures()
+        structure = table.row_structure[rows]
+        out = np.zeros((len(rows), self.vertices, self.vertices), dtype=np.int8)
+        for bit, (i, j) in enumerate(EDGES):
+            if self._uses(i, j):
+                target = self.vertices - 1 if j == _OUTPUT else j
+                out[:, i, target] = table.code[structure] >> bit & 1
+        slots = table.vertices[structure].astype(np.int64) - 2
+        number = table.row_ops[rows].astype(np.int64)
+        labels = np.full((len(rows), self.vertices - 2), -1, dtype=np.int8)
+        for slot in range(self.vertices - 2):
+            digit = number // 3 ** np.maximum(slots - 1 - slot, 0) % 3
+            labels[:, slot] = np.where(slot < slots, digit, -1)
+        return out, labels
+
+    def sample(self, rng: np.random.Generator, n: int) -> NDArray[np.int32]:
+        """(n,) rows drawn uniformly over the distinct cells, with replacement."""
+        return rng.integers(0, self._size, n, dtype=np.int32)
+
+    def mutate(
+        self,
+        rows: ArrayLike,
+        rng: np.random.Generator,
+        *,
+        edge_changes: float = 2.0,
+        op_changes: float = 0.5,
+    ) -> NDArray[np.int32]:
+        """One changed, valid cell for each row (the perturbation of EC-NAS's algorithm 1).
+
+        Each of the V (V - 1) / 2 possible edges is flipped with the probability that gives
+        `edge_changes` flips on average, each interior vertex is given another operation with
+        the probability that gives `op_changes` changes on average, and both are repeated until
+        the cell is a valid and a different one. A cell of fewer vertices is first laid out at
+        random among the V vertices, its unused vertices with random operations, so that it can
+        grow.
+
+        Args:
+            rows: (n,) rows of this space.
+            rng: source of randomness.
+            edge_changes: expected number of flipped edges.
+            op_changes: expected number of changed operations.
+
+        Returns:
+            (n,) rows, none equal to its parent.
+        """
+        parents = self._checked(rows)
+        slots = self.vertices - 2
+        edges = [b for b, (i, j) in enumerate(EDGES) if self._uses(i, j)]
+        p_edge = min(1.0, edge_changes / len(edges))
+        p_op = min(1.0, op_changes / slots) if slots else 0.0
+        if p_edge <= 0 and p_op <= 0:
+            raise InvalidCellError(
+                "a mutation that changes nothing",
+                rule="syntax",
+                value=(edge_changes, op_changes),
+                expected="edge_changes or op_changes over 0",
+                remedy="leave them at their defaults",
+            )
+        children = np.full(len(parents), -1, dtype=np.int32)
+        todo = np.arange(len(parents))
+        while len(todo):
+            codes, labels = self._laid_out(parents[todo], rng)
+            flips = rng.random((len(todo), len(edges))) < p_edge
+            codes ^= flips @ (1 << np.array(edges, dtype=np.int32))
+            changed = rng.random(labels.shape) < p_op
+            labels = np.where(changed, (labels + rng.integers(1, 3, labels.shape)) % 3, labels)
+            found = self._classified(codes, self._number(labels))
+            good = (found >= 0) & (found != parents[todo])
+            children[todo[good]] = found[good]
+            todo = todo[~good]
+        return children
+
+    def neighbours(self, row: int) -> NDArray[np.int32]:
+        """Rows one edge or one operation away: sorted, distinct, valid, without `row` itself.
+
+        Counted are: any other operation at a vertex; any edge removed, and what no longer lies
+        on a path with it; any edge added between two vertices, however the cell is drawn; and
+        a new vertex with any operation that one edge connects when another one already hangs
+        there. So cells can shrink, and grow by one vertex at a time, and the answer does not
+        depend on how a cell is drawn.
+        """
+        self.cell(row)
+        return neighbours(int(row), self.vertices)
+
+    # -- packing ----------------------------------------------------------------------------
+
+    def _uses(self, i: int, j: int) -> bool:
+        """Whether the edge lies within this space's vertices when embedded."""
+        return all(v < self.vertices - 1 or v == _OUTPUT for v in (i, j))
+
+    def _checked(self, rows: ArrayLike) -> NDArray[np.int32]:
+        array = np.atleast_1d(np.asarray(rows))
+        if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+            raise UnknownCellError(
+                "rows must be a vector of integers",
+                value=(array.shape, str(array.dtype)),
+                expected="shape (n,)",
+                remedy="take rows from this space's rows, row or sample",
+            )
+        if array.size and (int(array.min()) < 0 or int(array.max()) >= self._size):
+            bad = array[(array < 0) | (array >= self._size)][0]
+            raise UnknownCellError(
+                f"no such row in {self!r}",
+                value=int(bad),
+                expected=f"0 to {self._size - 1}",
+                remedy="-1 stands for an invalid cell: leave those out",
+            )
+        return array.astype(np.int32)
+
+    def _packed(
+        self, matrices: NDArray[Any], ops: NDArray[Any]
+    ) -> tuple[NDArray[np.int32], NDArray[np.int16]]:
+        """Codes (-1 where not a binary upper-triangular matrix) and packed labels of five slots."""
+        v = matrices.shape[-1] if matrices.ndim == 3 else 0
+        if matrices.ndim != 3 or matrices.shape[1] != v or not 2 <= v <= MAX_VERTICES:
+            raise InvalidCellError(
+                "the matrices are not a stack of square ones",
+                rule="not-square",
+                value=matrices.shape,
+                expected=f"shape (n, v, v) with 2 <= v <= {MAX_VERTICES}",
+                remedy="use Cell for a single or larger matrix",
+            )
+        if ops.shape != (len(matrices), v - 2):
+            raise InvalidCellError(
+                "the operations do not fit the matrices",
+                rule="operation-count",
+                value=ops.shape,
+                expected=f"shape ({len(matrices)}, {v - 2}), interior vertices only",
+                remedy="leave the input and the output out",
+            )
+        codes = np.empty(len(matrices), dtype=np.int32)
+        for start in range(0, len(matrices), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            codes[part] = _codes(matrices[part])
+        labels = _labels(ops)
+        wrong = ((labels < 0) | (labels > 2)).any(axis=1) if v > 2 else np.zeros(len(ops), bool)
+        if wrong.any():
+            # An unknown operation counts only where pruning leaves it, as in NAS-Bench-101.
+            codes[wrong] = self._without_wrong(codes[wrong], labels[wrong])
+            labels = np.where((labels < 0) | (labels > 2), 0, labels)
+        return codes, self._number(labels)
+
+    def _without_wrong(
+        self, codes: NDArray[np.int32], labels: NDArray[np.int64]
+    ) -> NDArray[np.int32]:
+        table = drawings()
+        maps = _live_slots()[table.slot_map[np.maximum(codes, 0)]]
+        wrong = (labels < 0) | (labels > 2)
+        live = (maps[:, None] >> np.arange(labels.shape[1])) & 1 != 0
+        return np.where((wrong & live).any(axis=1), -1, codes)
+
+    @staticmethod
+    def _number(labels: NDArray[Any]) -> NDArray[np.int16]:
+        number = np.zeros(len(labels), dtype=np.int16)
+        for slot in range(_SLOTS):
+            number *= 3
+            if slot < labels.shape[1]:
+                number += labels[:, slot].astype(np.int16)
+        return number
+
+    def _classified(self, codes: NDArray[np.int32], number: NDArray[np.int16]) -> NDArray[np.int32]:
+        """Rows of codes and packed five-slot labels, -1 where there is none."""
+        table, raw = structures(), drawings()
+        structure = raw.structure[codes]  # a code of -1 reads the last entry, masked below
+        labelling = slot_map_labels()[raw.slot_map[codes], number]
+        rows: NDArray[np.int32] = table.row_of[table.first[structure] + labelling]
+        rows[(codes < 0) | (structure < 0) | (rows >= self._size)] = -1
+        return rows
+
+    def _laid_out(
+        self, rows: NDArray[np.int32], rng: np.random.Generator
+    ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """A random V-vertex drawing of each row: codes and (n, V - 2) labels."""
+        table = structures()
+        structure = table.row_structure[rows]
+        used = table.vertices[structure].astype(np.int64) - 2
+        slots = self.vertices - 2
+        codes = table.code[structure].copy()
+        labels = rng.integers(0, 3, (len(rows), slots))
+        # The `used` smallest of random keys are a uniform subset of the slots.
+        keys = np.argsort(rng.random((len(rows), slots)), axis=1)
+        chosen = np.zeros((len(rows), slots), dtype=bool)
+        np.put_along_axis(chosen, keys, np.arange(slots) < used[:, None], axis=1)
+        subset = chosen @ (1 << np.arange(slots)) if slots else np.zeros(len(rows), dtype=int)
+        number = table.row_ops[rows].astype(np.int64)
+        for value in np.unique(subset):
+            at = np.flatnonzero(subset == value)
+            places = [s for s in range(slots) if value >> s & 1]
+            codes[at] = moved(codes[at], {a + 1: b + 1 for a, b in enumerate(places)})
+            for a, b in enumerate(places):
+                labels[at, b] = number[at] // 3 ** (len(places) - 1 - a) % 3
+        return codes, labels
+
+
+def _codes(matrices: NDArray[Any]) -> NDArray[np.int32]:
+    """Codes of (n, v, v) matrices, -1 where not 0/1 or not upper triangular."""
+    n, v = matrices.shape[:2]
+    if matrices.dtype.kind in "iu" and matrices.dtype.itemsize == 1:
+        flat = matrices.reshape(n, v * v).view(np.uint8)
+        binary = None if n == 0 or flat.max() <= 1 else (flat <= 1).all(axis=1)
+    else:
+        entries = matrices.reshape(n, v * v)
+        flat = (entries != 0).view(np.uint8)
+        clean = matrices.dtype == bool or bool(((entries == 0) | (entries == 1)).all())
+        binary = None if clean else ((entries == 0) | (entries == 1)).all(axis=1)
+    packed = np.packbits(flat, axis=1)
+    luts = _bit_luts(v)
+    codes: NDArray[np.int32] = luts[0][packed[:, 0]]
+    for byte in range(1, packed.shape[1]):
+        codes |= luts[byte][packed[:, byte]]
+    codes[codes >> 21 != 0] = -1
+    if binary is not None:
+        codes[~binary] = -1
+    return codes
+
+
+@cache
+def _bit_luts(v: int) -> NDArray[np.int32]:
+    """(bytes, 256) part of the code in each byte of a packed matrix; bit 21 marks a bad entry."""
+    n_bytes = (v * v + 7) // 8
+    luts = np.zeros((n_bytes, 256), dtype=np.int32)
+    bits = {edge: bit for bit, edge in enumerate(EDGES)}
+    for entry in range(v * v):
+        i, j = divmod(entry, v)
+        a, b = (_OUTPUT if x == v - 1 else x for x in (i, j))
+        image = 1 << bits[a, b] if i < j else 1 << len(EDGES)
+        byte, place = divmod(entry, 8)
+        luts[byte, (np.arange(256) >> (7 - place) & 1).astype(bool)] |= image
+    return luts
+
+
+def _labels(ops: NDArray[Any]) -> NDArray[Any]:
+    if ops.dtype.kind in "iu":
+        return ops
+    out = np.full(ops.shape, -1, dtype=np.int64)
+    for label, name in enumerate(OPERATIONS):
+        out[ops == name] = label
+    return out
+
+
+@cache
+def _live_slots() -> NDArray[np.int64]:
+    """(n_maps,) bit mask of the raw slots that each slot map keeps."""
+    return np.array([sum(1 << s for s in m) for m in slot_maps()], dtype=np.int64)
+
+
+# Keys of matrices that came before: bytes and type of a matrix, names of its operations.
+_SEEN_LIMIT = 1 << 18
+_seen: dict[tuple[bytes, tuple[int, ...], str, tuple[str, ...]], int] = {}
+
+
+def _row_of_matrix(matrix: Any, ops: Sequence[str]) -> int:
+    if isinstance(matrix, np.ndarray) and matrix.dtype.kind in "iub":
+        key = (matrix.tobytes(), matrix.shape, matrix.dtype.char, tuple(ops))
+        row = _seen.get(key)
+        if row is None:
+            row = Cell(matrix, ops).row
+            if len(_seen) >= _SEEN_LIMIT:
+                _seen.clear()
+            _seen[key] = row
+        return row
+    return Cell(matrix, ops).row
