@@ -1,0 +1,1 @@
+"""Adapters to other software, one file for each host."""

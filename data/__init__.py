@@ -1,0 +1,1 @@
+"""Tables and the formats that they come from and go to."""

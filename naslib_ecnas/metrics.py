@@ -1,0 +1,146 @@
+"""Every metric that a table can hold: name, unit, direction, bounds.
+
+This is the only place that knows which way is better. Whoever minimises takes `Metric.cost`;
+nobody else writes a sign.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from naslib_ecnas.errors import UnknownMetricError
+
+__all__ = ["METRICS", "OBJECTIVES", "Metric", "metric"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A quantity of a trained cell."""
+
+    name: str
+    unit: str
+    """Unit of the stored numbers; empty for fractions and counts."""
+    maximise: bool
+    """Whether more is better."""
+    lower: float
+    upper: float
+    about: str
+    """One clause for tables and axes."""
+
+    def cost(self, values: ArrayLike) -> NDArray[np.float64]:
+        """Values turned so that less is better, as a new array."""
+        array = np.array(values, dtype=np.float64)
+        return -array if self.maximise else array
+
+    def from_cost(self, cost: ArrayLike) -> NDArray[np.float64]:
+        """The inverse of `cost`."""
+        return self.cost(cost)
+
+    def best(self, values: ArrayLike) -> float:
+        """The best of the values that are not NaN; NaN where there is none."""
+        return self._extreme(values, self.maximise)
+
+    def worst(self, values: ArrayLike) -> float:
+        """The worst of the values that are not NaN; NaN where there is none."""
+        return self._extreme(values, not self.maximise)
+
+    @staticmethod
+    def _extreme(values: ArrayLike, largest: bool) -> float:
+        array = np.asarray(values, dtype=np.float64)
+        array = array[~np.isnan(array)]
+        if not array.size:
+            return math.nan
+        return float(array.max() if largest else array.min())
+
+    @property
+    def label(self) -> str:
+        """Text for an axis or a column head: what it is and its unit."""
+        return f"{self.about} ({self.unit})" if self.unit else self.about
+
+
+def _fraction(name: str, about: str) -> Metric:
+    return Metric(name, "", True, 0.0, 1.0, about)
+
+
+def _cost(name: str, unit: str, about: str) -> Metric:
+    return Metric(name, unit, False, 0.0, math.inf, about)
+
+
+def _window(prefix: str, when: str) -> list[Metric]:
+    """The metrics of one evaluation point of a training."""
+    return [
+        _cost(f"{prefix}energy_kwh", "kWh", f"energy of the {when} window"),
+        _cost(f"{prefix}co2_g", "gCO2eq", f"emissions of the {when} window"),
+        _cost(f"{prefix}carbon_intensity_g_per_kwh", "g/kWh", f"carbon intensity, {when} window"),
+        _cost(f"{prefix}training_time_s", "s", f"training time, {when}"),
+        _fraction(f"{prefix}train_accuracy", f"training accuracy, {when}"),
+        _fraction(f"{prefix}validation_accuracy", f"validation accuracy, {when}"),
+        _fraction(f"{prefix}test_accuracy", f"test accuracy, {when}"),
+        _cost(f"{prefix}epoch", "epochs", f"epoch of the evaluation, {when}"),
+        Metric(f"{prefix}started_unix_s", "s", False, -math.inf, math.inf, f"start, {when}"),
+        Metric(f"{prefix}stopped_unix_s", "s", False, -math.inf, math.inf, f"end, {when}"),
+    ]
+
+
+_ALL = [
+    _cost("energy_kwh", "kWh", "training energy"),
+    _cost("co2_g", "gCO2eq", "training emissions"),
+    _cost("carbon_intensity_g_per_kwh", "g/kWh", "carbon intensity during training"),
+    _cost("average_power_w", "W", "average power of training"),
+    _cost("training_time_s", "s", "training time"),
+    _fraction("train_accuracy", "training accuracy"),
+    _fraction("validation_accuracy", "validation accuracy"),
+    _fraction("test_accuracy", "test accuracy"),
+    _cost("epoch", "epochs", "epoch of the last evaluation"),
+    Metric("started_unix_s", "s", False, -math.inf, math.inf, "start of the training window"),
+    Metric("stopped_unix_s", "s", False, -math.inf, math.inf, "end of the training window"),
+    *_window("initial_", "before training"),
+    *_window("halfway_", "halfway"),
+    _cost("total_energy_kwh", "kWh", "energy of the whole run, start-up and evaluations included"),
+    _cost("total_co2_g", "gCO2eq", "emissions of the whole run"),
+    _cost("total_carbon_intensity_g_per_kwh", "g/kWh", "carbon intensity over the whole run"),
+    _cost("total_time_s", "s", "wall time of the whole run"),
+    Metric("total_started_unix_s", "s", False, -math.inf, math.inf, "start of the whole run"),
+    Metric("total_stopped_unix_s", "s", False, -math.inf, math.inf, "end of the whole run"),
+    _cost("predicted_energy_kwh", "kWh", "energy foretold by the tracker"),
+    _cost("predicted_co2_g", "gCO2eq", "emissions foretold by the tracker"),
+    _cost("predicted_time_s", "s", "wall time foretold by the tracker"),
+    _cost("predicted_carbon_intensity_g_per_kwh", "g/kWh", "carbon intensity foretold"),
+    _cost("gpu_power_w", "W", "average power of the GPU"),
+    _cost("gpu_energy_j", "J", "energy of the GPU"),
+    _cost("cpu_power_w", "W", "average power of the first CPU package"),
+    _cost("cpu_energy_j", "J", "energy of the first CPU package"),
+    _cost("cpu1_power_w", "W", "average power of the second CPU package"),
+    _cost("cpu1_energy_j", "J", "energy of the second CPU package"),
+    _cost("parameters", "", "trainable parameters"),
+    _cost("multiply_adds", "", "multiply-adds for one image"),
+    _cost("activation_elements", "", "activation elements for one image"),
+    _cost("depth", "layers", "layers on the longest path"),
+]
+
+#: Every metric by name.
+METRICS: dict[str, Metric] = {m.name: m for m in _ALL}
+
+#: What a search minimises unless it is told otherwise: energy and error.
+OBJECTIVES = ("energy_kwh", "validation_accuracy")
+
+
+def metric(name: str) -> Metric:
+    """The metric of a name.
+
+    Raises:
+        UnknownMetricError: there is none of this name.
+    """
+    found = METRICS.get(name)
+    if found is None:
+        raise UnknownMetricError(
+            "no such metric",
+            value=name,
+            expected="one of " + ", ".join(METRICS),
+            remedy="units stand in the names, accuracies are fractions",
+        )
+    return found

@@ -1,0 +1,87 @@
+"""Where the numbers of a column come from."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, get_args
+
+from naslib_ecnas.errors import FormatError
+
+__all__ = ["Kind", "Provenance"]
+
+Kind = Literal["measured", "scaled", "modelled", "derived", "synthetic", "unknown"]
+_KINDS = get_args(Kind)
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Origin of one column of a table."""
+
+    kind: Kind
+    """`measured`: read from a training. `scaled`: a measured value times a factor.
+    `modelled`: the output of a fitted model. `derived`: computed exactly from the cell or from
+    other columns. `synthetic`: made up, for tests and benchmarks. `unknown`: the source does
+    not say."""
+    device: str | None = None
+    """What the value was measured on or modelled for."""
+    pue: float | None = None
+    """Power usage effectiveness that energies are multiplied by; 1.0 where it is out; None
+    where it does not apply or is not known."""
+    repeats: int | None = None
+    """Trainings behind each value (a mean over them unless the table keeps repeats)."""
+    source: str | None = None
+    """File that the value was read from."""
+    sha256: str | None = None
+    """Checksum of that file."""
+    note: str | None = None
+    """What a user of the value has to know, such as why values are missing."""
+
+    def __str__(self) -> str:
+        parts: list[str] = [self.kind]
+        if self.device:
+            parts.append(f"on {self.device}")
+        if self.pue is not None:
+            parts.append("PUE out" if self.pue == 1.0 else f"PUE {self.pue:g} in")
+        if self.repeats:
+            parts.append(f"{self.repeats} repeat{'s' if self.repeats > 1 else ''}")
+        if self.source:
+            parts.append(self.source)
+        return ", ".join(parts) + (f" ({self.note})" if self.note else "")
+
+    def to_json(self) -> dict[str, Any]:
+        """Fields that are set, for a table's header."""
+        return {k: v for k, v in asdict(self).items() if v is not None}
+
+    @classmethod
+    def from_json(cls, data: Any, *, path: str | None = None) -> Provenance:
+        """The inverse of `to_json`.
+
+        Raises:
+            FormatError: unknown fields or kinds, wrong types.
+        """
+        types = {"pue": (int, float), "repeats": (int,)}
+        known = {f.name for f in fields(cls)}
+        good = (
+            isinstance(data, dict)
+            and set(data) <= known
+            and data.get("kind") in _KINDS
+            and all(isinstance(v, types.get(k, (str,))) for k, v in data.items())
+        )
+        if not good:
+            raise FormatError(
+                "not a provenance",
+                path=path,
+                value=data,
+                expected=f"an object with kind ({', '.join(_KINDS)}) and of the other fields "
+                + ", ".join(sorted(known - {"kind"})),
+                remedy="make the table anew from its source",
+            )
+        return cls(**data)
+
+    def differs_in(self, other: Provenance) -> list[str]:
+        """Fields that decide comparability and are not the same: kind, device, PUE, repeats."""
+        return [
+            name
+            for name in ("kind", "device", "pue", "repeats")
+            if getattr(self, name) != getattr(other, name)
+        ]
