@@ -12,7 +12,8 @@ It is needed only to exchange keys with other software; equality of cells never 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from hashlib import md5
+from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +27,16 @@ _INPUT_LABEL, _OUTPUT_LABEL = -1, -2
 _CHUNK = 1 << 12
 
 
+@cache
+def _md5() -> Any:
+    from hashlib import md5  # costs 4 MB, which only who asks for hashes pays
+
+    return md5
+
+
 def _digest(text: str) -> str:
-    return md5(text.encode(), usedforsecurity=False).hexdigest()
+    digest: str = _md5()(text.encode(), usedforsecurity=False).hexdigest()
+    return digest
 
 
 def cell_hash(matrix: Sequence[Sequence[int]], labels: Sequence[int]) -> str:
@@ -118,6 +127,7 @@ def _hashes_of_size(v: int, rows: NDArray[np.intp]) -> NDArray[np.uint8]:
         ]
         digests, rank = _ranked(texts, which)
         rank = rank.reshape(len(rows), v)
+    md5 = _md5()
     final = [
         md5(str([digests[r] for r in row]).encode(), usedforsecurity=False).digest()
         for row in np.sort(rank, axis=1).tolist()

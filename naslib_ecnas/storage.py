@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -47,6 +46,8 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     Raises:
         StorageError: the folder cannot be written or the disk is full.
     """
+    import tempfile  # brings in compression and randomness, which readers do not need
+
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

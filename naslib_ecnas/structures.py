@@ -17,6 +17,7 @@ matrices, 1,538,083 valid matrices in all).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from itertools import permutations
@@ -130,21 +131,28 @@ def slot_map_labels() -> NDArray[np.uint8]:
     return out
 
 
-def moved(codes: NDArray[np.integer], target: dict[int, int]) -> IntArray:
+def moved(codes: NDArray[np.integer], target: Mapping[int, int]) -> IntArray:
     """Codes after vertex v moved to `target[v]`; `_BACKWARD` is set where an edge points back.
 
     Args:
         codes: array of codes of any shape.
         target: vertex to vertex, identity where a vertex is absent.
     """
-    lut = np.zeros((3, 128), dtype=np.int32)
-    for bit, (i, j) in enumerate(EDGES):
-        a, b = target.get(i, i), target.get(j, j)
-        image = 1 << EDGE_BIT[a, b] if a < b else _BACKWARD
-        chunk, place = divmod(bit, 7)
-        lut[chunk, (np.arange(128) >> place & 1).astype(bool)] |= image
+    lut = _moving_lut(tuple(target.get(v, v) for v in range(MAX_VERTICES)))
     codes = codes.astype(np.int32, copy=False)
     return np.asarray(lut[0][codes & 127] | lut[1][codes >> 7 & 127] | lut[2][codes >> 14])
+
+
+@cache
+def _moving_lut(target: tuple[int, ...]) -> IntArray:
+    """(3, 128) image of each seven bits of a code when vertex v moves to `target[v]`."""
+    lut = np.zeros((3, 128), dtype=np.int32)
+    for bit, (i, j) in enumerate(EDGES):
+        a, b = target[i], target[j]
+        image = 1 << EDGE_BIT[a, b] if a < b else _BACKWARD
+        chunk, place = divmod(bit, 7)
+        lut[chunk].reshape(-1, 2, 1 << place)[:, 1] |= image
+    return lut
 
 
 def _pruned_codes(vertices: int) -> IntArray:
@@ -180,34 +188,41 @@ def structures() -> Structures:
     for v in range(2, MAX_VERTICES + 1):
         slots, labels = v - 2, 3 ** (v - 2)
         codes = _pruned_codes(v)
-        images = np.stack(
-            [moved(codes, {a + 1: b + 1 for a, b in enumerate(order)}) for order in orders(slots)]
-        )
-        best = images.argmin(axis=0)
-        least = images[best, np.arange(len(codes))]
+        best = np.zeros(len(codes), dtype=np.uint8)
+        least = codes.copy()  # the identity is the first order
+        for number, order in enumerate(orders(slots)):
+            image = moved(codes, {a + 1: b + 1 for a, b in enumerate(order)})
+            better = image < least
+            best[better] = number
+            least[better] = image[better]
         canonical, structure = np.unique(least, return_inverse=True)
 
         # A labelling's class is its least image under the structure's automorphisms.
-        fixed = images[:, np.searchsorted(codes, canonical)] == canonical
-        smallest = np.broadcast_to(np.arange(labels, dtype=np.uint8), (len(canonical), labels))
-        smallest = smallest.copy()
-        for order, holds in zip(orders(slots), fixed, strict=True):
-            if holds.any():
-                image = _relabelled(order)
-                smallest[holds] = np.minimum(smallest[holds], image)
-        representative = smallest == np.arange(labels)
-        number = np.cumsum(representative.ravel(), dtype=np.int32).reshape(smallest.shape) - 1
-        rows = np.take_along_axis(number, smallest.astype(np.int64), axis=1) + n_rows
-        owner, ops = np.nonzero(representative)
+        smallest = np.empty((len(canonical), labels), dtype=np.uint8)
+        smallest[:] = np.arange(labels, dtype=np.uint8)
+        for order in orders(slots):
+            image = moved(canonical, {a + 1: b + 1 for a, b in enumerate(order)})
+            holds = np.flatnonzero(image == canonical)
+            smallest[holds] = np.minimum(smallest[holds], _relabelled(order))
+        representative = smallest == np.arange(labels, dtype=np.uint8)
+        rank = np.cumsum(representative, dtype=np.int32).reshape(smallest.shape)
+        rank += n_rows - 1
+        for part in range(0, len(rank), 128):  # indices are wide, so take them in parts
+            some = slice(part, part + 128)
+            rank[some] = np.take_along_axis(rank[some], smallest[some].astype(np.intp), axis=1)
+        per_structure = representative.sum(axis=1)
+        owner = np.repeat(np.arange(len(canonical), dtype=np.int16), per_structure)
+        ops = np.broadcast_to(np.arange(labels, dtype=np.uint8), smallest.shape)[representative]
+        del smallest, representative
 
         code.append(canonical)
         vertices.append(np.full(len(canonical), v, dtype=np.int8))
-        row_of.append(rows.ravel().astype(np.int32))
-        row_structure.append((owner + n_structures).astype(np.int16))
-        row_ops.append(ops.astype(np.uint8))
+        row_of.append(rank.ravel())
+        row_structure.append(owner + np.int16(n_structures))
+        row_ops.append(ops)
         pruned.append(codes)
         pruned_structure.append((structure + n_structures).astype(np.int16))
-        pruned_order.append(best.astype(np.uint8))
+        pruned_order.append(best)
         n_structures += len(canonical)
         n_rows += len(owner)
 

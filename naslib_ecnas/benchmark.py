@@ -1,0 +1,406 @@
+"""The benchmark: a table behind one query interface that counts what a search costs."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from os import PathLike
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from naslib_ecnas.cell import Cell
+from naslib_ecnas.data.table import Table
+from naslib_ecnas.errors import (
+    UnknownBudgetError,
+    UnknownCellError,
+    UnknownMetricError,
+    UnknownRepeatError,
+)
+from naslib_ecnas.metrics import OBJECTIVES, metric
+from naslib_ecnas.provenance import Provenance
+from naslib_ecnas.record import DERIVED, Front, Record, Records, Spent
+from naslib_ecnas.space import Space
+
+__all__ = ["Benchmark", "Front", "Record", "Records", "Spent", "load"]
+
+_DERIVED_ORIGIN = Provenance("derived", note="counted from the cell, exact")
+
+
+def load(name_or_path: str | PathLike[str], *, fetch: bool = True) -> Benchmark:
+    """Open a table as a benchmark.
+
+    Args:
+        name_or_path: a name that `ecnas data list` shows, or a file of any format that
+            `ecnas data convert` reads.
+        fetch: whether a published file that is not here yet may be brought.
+
+    Raises:
+        UnknownTableError: there is neither such a table nor such a file.
+        FetchError: the file is not here and could not, or must not, be brought.
+    """
+    from naslib_ecnas.data.convert import converted
+
+    return Benchmark(Table.open(converted(name_or_path, fetch=fetch)))
+
+
+class Benchmark:
+    """Answers what training a cell gives and costs, from a table.
+
+    Args:
+        table: an open table.
+
+    Example:
+        bench = load("5v-4epochs")
+        record = bench.query(cell)
+        record.energy_kwh, record.validation_accuracy
+        bench.spent
+    """
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        self._spent = Spent()
+        self._budget = {epochs: i for i, epochs in enumerate(table.budgets)}
+        # Columns that `spent` adds up; -1 where the table has none.
+        self._costs = tuple(
+            table.metrics.index(name) if name in table.metrics else -1
+            for name in ("training_time_s", "energy_kwh", "co2_g")
+        )
+
+    def __repr__(self) -> str:
+        return f"Benchmark({self.table!r})"
+
+    # -- what there is ----------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """Name of the table."""
+        return self.table.name
+
+    @property
+    def space(self) -> Space:
+        """The space whose rows the cells are."""
+        return self.table.space
+
+    @property
+    def rows(self) -> NDArray[np.int32]:
+        """(cells,) rows that the table holds, ascending."""
+        return self.table.rows
+
+    @property
+    def budgets(self) -> tuple[int, ...]:
+        """Training budgets in epochs, ascending."""
+        return self.table.budgets
+
+    @property
+    def repeats(self) -> int:
+        """Trainings of each cell that the table tells apart."""
+        return self.table.repeats
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Metrics of the table."""
+        return self.table.metrics
+
+    @property
+    def provenance(self) -> dict[str, Provenance]:
+        """Origin of every metric, the derived ones included."""
+        out = {**self.table.provenance, **dict.fromkeys(DERIVED, _DERIVED_ORIGIN)}
+        if {"energy_kwh", "training_time_s"} <= set(self.metrics):
+            energy = self.table.provenance["energy_kwh"]
+            out["average_power_w"] = replace(
+                energy, kind="derived", note=f"energy_kwh / training_time_s; energy {energy.kind}"
+            )
+        return out
+
+    # -- queries, which count ---------------------------------------------------------------
+
+    @property
+    def spent(self) -> Spent:
+        """What all queries since the last `reset_spent` would have cost."""
+        return self._spent
+
+    def reset_spent(self) -> None:
+        """Start counting anew."""
+        self._spent = Spent()
+
+    def query(
+        self,
+        cell: Cell | int | str,
+        epochs: int | None = None,
+        *,
+        repeat: int | None = None,
+        rng: np.random.Generator | None = None,
+    ) -> Record:
+        """One training of one cell.
+
+        Args:
+            cell: a cell, its row, or anything that `Cell` accepts alone.
+            epochs: training budget; the largest where left out.
+            repeat: which training, from 0; the mean over all of them where left out.
+            rng: draws the repeat at random; not together with `repeat`.
+
+        Raises:
+            InvalidCellError: it is no cell.
+            UnknownCellError: the table does not hold it.
+            UnknownBudgetError: the table does not hold it at this budget.
+            UnknownRepeatError: there is no such repeat.
+        """
+        row = self._row(cell)
+        table = self.table
+        if epochs is None:
+            epochs = table.budgets[-1]
+        budget = self._budget_index(epochs)
+        position = table.position(row)
+        if table.repeats == 1 and repeat is None and rng is None:
+            values = table.record(position, budget, 0)
+        else:
+            repeat, values = self._chosen(position, budget, repeat, rng)
+        if all(map(math.isnan, values)):
+            self._missing(row, epochs, budget, position, repeat)
+        seconds, energy, co2 = self._costs
+        nan = math.nan
+        self._spent = self._spent.plus(
+            1,
+            epochs,
+            values[seconds] if seconds >= 0 else nan,
+            values[energy] if energy >= 0 else nan,
+            values[co2] if co2 >= 0 else nan,
+        )
+        return Record(row, epochs, repeat, table.metrics, values)
+
+    def query_many(
+        self,
+        cells: ArrayLike | Sequence[Cell],
+        epochs: int | None = None,
+        *,
+        repeat: int | None = None,
+        rng: np.random.Generator | None = None,
+    ) -> Records:
+        """One training of each of many cells.
+
+        Args:
+            cells: (n,) rows, or cells.
+            epochs: training budget; the largest where left out.
+            repeat: which training, from 0; the mean over all of them where left out.
+            rng: draws each repeat at random; not together with `repeat`.
+
+        Raises:
+            UnknownCellError: the table does not hold one of them.
+            UnknownBudgetError: the table does not hold one of them at this budget.
+            UnknownRepeatError: there is no such repeat.
+        """
+        rows = self._rows(cells)
+        if epochs is None:
+            epochs = self.budgets[-1]
+        budget = self._budget_index(epochs)
+        at = self.table.positions(rows)
+        self._check_repeat(repeat, rng)
+        columns = {
+            name: self.table.at_budget(name, budget)[at] for name in self.metrics
+        }  # (n, repeats) each
+        present = np.zeros((len(rows), self.repeats), dtype=bool)
+        for values in columns.values():
+            present |= ~np.isnan(values)
+        if repeat is not None:
+            chosen = np.full(len(rows), repeat)
+        elif rng is not None:
+            # A random one of those that are there: the largest of random keys.
+            chosen = np.where(present, rng.random(present.shape), -1.0).argmax(axis=1)
+        else:
+            chosen = None
+        if chosen is None:
+            answer = {name: _mean(name, values) for name, values in columns.items()}
+            known = present.any(axis=1)
+        else:
+            every = np.arange(len(rows))
+            answer = {name: values[every, chosen] for name, values in columns.items()}
+            known = present[every, chosen]
+        if not known.all():
+            first = int(np.flatnonzero(~known)[0])
+            self._missing(int(rows[first]), epochs, budget, int(at[first]), repeat)
+        n = len(rows)
+        nan = np.full(n, np.nan)
+        seconds, energy, co2 = (
+            float(answer.get(name, nan).sum())
+            for name in ("training_time_s", "energy_kwh", "co2_g")
+        )
+        if n:
+            self._spent = self._spent.plus(n, n * epochs, seconds, energy, co2)
+        return Records(rows, epochs, repeat, answer)
+
+    # -- the whole table, which does not count ----------------------------------------------
+
+    def values(
+        self, name: str, epochs: int | None = None, *, repeat: int | None = None
+    ) -> NDArray[np.float64]:
+        """A metric over the whole space.
+
+        Args:
+            name: a metric of the table or one that follows from the cell.
+            epochs: training budget; the largest where left out.
+            repeat: which training; the mean over all of them where left out.
+
+        Returns:
+            (n_cells,) float64 over the space's rows, NaN where the table holds no value.
+        """
+        if epochs is None:
+            epochs = self.budgets[-1]
+        budget = self._budget_index(epochs)
+        self._check_repeat(repeat, None)
+        rows = self.rows
+        held: NDArray[np.float64]
+        if name == "average_power_w" and name not in self.metrics:
+            energy = self.values("energy_kwh", epochs, repeat=repeat)
+            return energy * 3.6e6 / self.values("training_time_s", epochs, repeat=repeat)
+        if name in DERIVED:
+            held = DERIVED[name](rows).astype(np.float64)
+        else:
+            by_repeat = self.table.at_budget(metric(name).name, budget)
+            held = _mean(name, by_repeat) if repeat is None else by_repeat[:, repeat]
+        if len(rows) == len(self.space):
+            return np.array(held)
+        out = np.full(len(self.space), np.nan)
+        out[rows] = held
+        return out
+
+    def front(self, objectives: Sequence[str] = OBJECTIVES, epochs: int | None = None) -> Front:
+        """The true front: all nondominated cells of the table.
+
+        Cells with a missing objective take no part. Of equal points the lowest row stays.
+
+        Args:
+            objectives: two or more metrics; each knows its own direction.
+            epochs: training budget; the largest where left out.
+        """
+        import moocore  # costs a query-only process time and memory
+
+        names = tuple(objectives)
+        if len(names) < 2 or len(set(names)) < len(names):
+            raise UnknownMetricError(
+                "a front needs two or more different objectives",
+                value=names,
+                expected="such as " + ", ".join(OBJECTIVES),
+                remedy="name the metrics to be traded off",
+            )
+        if epochs is None:
+            epochs = self.budgets[-1]
+        values = np.column_stack([self.values(name, epochs) for name in names])
+        costs = np.column_stack([metric(n).cost(v) for n, v in zip(names, values.T, strict=True)])
+        whole = np.flatnonzero(~np.isnan(costs).any(axis=1))
+        kept = whole[moocore.is_nondominated(costs[whole])] if len(whole) else whole
+        kept = kept[np.lexsort(costs[kept].T[::-1])]
+        return Front(names, epochs, kept.astype(np.int32), values[kept])
+
+    # -- checks -----------------------------------------------------------------------------
+
+    def _row(self, cell: Any) -> int:
+        if isinstance(cell, Cell):
+            return cell.row
+        if isinstance(cell, (int, np.integer)) and not isinstance(cell, bool):
+            return int(cell)
+        return Cell(cell).row
+
+    def _rows(self, cells: Any) -> NDArray[np.int32]:
+        if isinstance(cells, np.ndarray):
+            rows = cells
+        else:
+            rows = np.array([self._row(cell) for cell in cells], dtype=np.int64)
+        if rows.ndim != 1 or (rows.size and rows.dtype.kind not in "iu"):
+            raise UnknownCellError(
+                "cells must be a vector of rows or a sequence of cells",
+                value=(rows.shape, str(rows.dtype)),
+                expected="shape (n,), integers",
+                remedy="take rows from Space.rows, Space.sample or Cell.row",
+            )
+        return rows.astype(np.int32)
+
+    def _budget_index(self, epochs: int) -> int:
+        try:
+            return self._budget[epochs]
+        except (KeyError, TypeError):
+            raise UnknownBudgetError(
+                f"table {self.name} has no such budget",
+                value=epochs,
+                expected="one of " + ", ".join(f"{b}" for b in self.budgets) + " epochs",
+                remedy="choose a budget of the table",
+            ) from None
+
+    def _check_repeat(self, repeat: int | None, rng: np.random.Generator | None) -> None:
+        if repeat is None:
+            return
+        if rng is not None or isinstance(repeat, bool) or repeat not in range(self.repeats):
+            raise UnknownRepeatError(
+                f"table {self.name} has no such repeat"
+                if rng is None
+                else "repeat= and rng= exclude each other",
+                value=repeat,
+                expected=f"0 to {self.repeats - 1}, or None for the mean",
+                remedy="leave repeat= out for the mean",
+            )
+
+    def _chosen(
+        self, position: int, budget: int, repeat: int | None, rng: np.random.Generator | None
+    ) -> tuple[int | None, list[float]]:
+        self._check_repeat(repeat, rng)
+        if repeat is not None:
+            return repeat, self.table.record(position, budget, repeat)
+        each = [self.table.record(position, budget, r) for r in range(self.repeats)]
+        there = [r for r, values in enumerate(each) if not all(map(math.isnan, values))]
+        if rng is not None:
+            # With no repeat there at all, the first one's NaNs tell so.
+            repeat = there[int(rng.integers(len(there)))] if there else 0
+            return repeat, each[repeat]
+        if not there:
+            return None, each[0]
+        means = [_mean_of(n, v) for n, v in zip(self.metrics, zip(*each, strict=True), strict=True)]
+        return None, means
+
+    def _missing(
+        self, row: int, epochs: int, budget: int, position: int, repeat: int | None
+    ) -> None:
+        """Raise what is missing: the cell at this budget, or only this repeat."""
+        there = [
+            b
+            for i, b in enumerate(self.budgets)
+            if any(
+                not math.isnan(v)
+                for r in range(self.repeats)
+                for v in self.table.record(position, i, r)
+            )
+        ]
+        if epochs in there:
+            raise UnknownRepeatError(
+                f"table {self.name} has fewer repeats of this cell",
+                value=f"row {row}, repeat {repeat}",
+                expected=f"a repeat that is there, at most {self.repeats - 1}",
+                remedy="leave repeat= out for the mean over those that are there",
+            )
+        raise UnknownBudgetError(
+            f"table {self.name} has no values of this cell at {epochs} epochs",
+            value=f"row {row}",
+            expected="one of " + (", ".join(map(str, there)) or "none of its budgets") + " epochs",
+            remedy="choose a budget that the cell was trained for",
+        )
+
+
+def _mean(name: str, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n,) means over the (n, repeats) that are there; a point in time has no mean."""
+    if values.shape[1] == 1:
+        return values[:, 0]
+    if name.endswith("_unix_s"):
+        return np.full(len(values), np.nan)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # all repeats missing: NaN is meant
+        out: NDArray[np.float64] = np.nanmean(values, axis=1)
+    return out
+
+
+def _mean_of(name: str, values: Sequence[float]) -> float:
+    if name.endswith("_unix_s"):
+        return values[0] if len(values) == 1 else math.nan
+    there = [v for v in values if not math.isnan(v)]
+    return sum(there) / len(there) if there else math.nan

@@ -1,0 +1,207 @@
+"""What a query returns: one training of one cell, or many."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from naslib_ecnas import network
+from naslib_ecnas.cell import Cell
+from naslib_ecnas.errors import UnknownMetricError
+
+__all__ = ["DERIVED", "Front", "Record", "Records", "Spent"]
+
+#: Metrics that follow from the cell alone, with the function that counts them.
+DERIVED = {
+    "parameters": network.parameters,
+    "multiply_adds": network.multiply_adds,
+    "activation_elements": network.activation_elements,
+    "depth": network.depth,
+}
+_JOULES_PER_KWH = 3.6e6
+
+
+class Record(Mapping[str, float]):
+    """The metrics of one cell at one budget: a mapping whose names are attributes too.
+
+    `record.energy_kwh` and `record["energy_kwh"]` are the same. Besides the table's columns it
+    answers `average_power_w` (energy over training time) and what follows from the cell
+    (`parameters`, `multiply_adds`, `activation_elements`, `depth`).
+
+    Attributes:
+        row: row of the cell in its space.
+        epochs: training budget.
+        repeat: which training, or None where the values are means over all of them.
+    """
+
+    __slots__ = ("_metrics", "_values", "epochs", "repeat", "row")
+
+    if TYPE_CHECKING:
+        energy_kwh: float
+        co2_g: float
+        training_time_s: float
+        train_accuracy: float
+        validation_accuracy: float
+        test_accuracy: float
+        average_power_w: float
+        total_energy_kwh: float
+        total_time_s: float
+        parameters: int
+        multiply_adds: int
+        activation_elements: int
+        depth: int
+
+    def __init__(
+        self,
+        row: int,
+        epochs: int,
+        repeat: int | None,
+        metrics: tuple[str, ...],
+        values: list[float],
+    ) -> None:
+        self.row = row
+        self.epochs = epochs
+        self.repeat = repeat
+        self._metrics = metrics
+        self._values = values
+
+    @property
+    def cell(self) -> Cell:
+        """The cell."""
+        return Cell.from_row(self.row)
+
+    def __getattr__(self, name: str) -> float:
+        if name.startswith("_"):  # not a metric; copying and inspection ask for such names
+            raise AttributeError(name)
+        try:
+            return self._values[self._metrics.index(name)]
+        except ValueError:
+            return self._derived(name)
+
+    def _derived(self, name: str) -> float:
+        if name in DERIVED:
+            return int(DERIVED[name](self.row)[0])
+        if name == "average_power_w" and {"energy_kwh", "training_time_s"} <= set(self._metrics):
+            seconds = self.training_time_s
+            return self.energy_kwh * _JOULES_PER_KWH / seconds if seconds > 0 else math.nan
+        raise UnknownMetricError(
+            "the record has no such metric",
+            value=name,
+            expected="one of " + ", ".join((*self._metrics, *DERIVED)),
+            remedy="choose another metric or table",
+        )
+
+    def __getitem__(self, name: str) -> float:
+        return self.__getattr__(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._metrics)
+
+    def __len__(self) -> int:
+        return len(self._metrics)
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{n}={v:.6g}" for n, v in self.items() if not math.isnan(v))
+        return f"Record(row={self.row}, epochs={self.epochs}, repeat={self.repeat}, {shown})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain values: cell, budget, the table's metrics and the cell's costs."""
+        return {
+            "row": self.row,
+            "cell": str(self.cell),
+            "epochs": self.epochs,
+            "repeat": self.repeat,
+            **dict(self),
+            **{name: int(count(self.row)[0]) for name, count in DERIVED.items()},
+        }
+
+
+@dataclass(frozen=True)
+class Records:
+    """The metrics of many cells at one budget, as columns."""
+
+    rows: NDArray[np.int32]
+    """(n,) rows."""
+    epochs: int
+    repeat: int | None
+    """Which training; None for means, or where each was drawn at random."""
+    columns: Mapping[str, NDArray[np.float64]]
+    """(n,) values of each metric of the table."""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, key: str | int) -> Any:
+        """`records["energy_kwh"]` is an (n,) array, `records[3]` a `Record`."""
+        if not isinstance(key, str):
+            values = [float(column[key]) for column in self.columns.values()]
+            return Record(
+                int(self.rows[key]), self.epochs, self.repeat, tuple(self.columns), values
+            )
+        if key in self.columns:
+            return self.columns[key]
+        if key in DERIVED:
+            return DERIVED[key](self.rows).astype(np.float64)
+        if key == "average_power_w":
+            return self["energy_kwh"] * _JOULES_PER_KWH / self["training_time_s"]
+        raise UnknownMetricError(
+            "the records have no such metric",
+            value=key,
+            expected="one of " + ", ".join((*self.columns, *DERIVED)),
+            remedy="choose another metric or table",
+        )
+
+    def __iter__(self) -> Iterator[Record]:
+        return (self[i] for i in range(len(self)))
+
+
+@dataclass(frozen=True)
+class Front:
+    """Nondominated cells of a table, sorted by the first objective."""
+
+    objectives: tuple[str, ...]
+    epochs: int
+    rows: NDArray[np.int32]
+    """(n,) rows."""
+    values: NDArray[np.float64]
+    """(n, m) objectives in their own units."""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def cells(self) -> list[Cell]:
+        """The cells of the rows."""
+        return [Cell.from_row(int(row)) for row in self.rows]
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What the trainings behind the queries would have cost.
+
+    A quantity that the table does not know is NaN, not 0.
+    """
+
+    evaluations: int = 0
+    epochs: int = 0
+    seconds: float = 0.0
+    """Training time."""
+    energy_kwh: float = 0.0
+    co2_g: float = 0.0
+
+    def plus(
+        self, evaluations: int, epochs: int, seconds: float, energy_kwh: float, co2_g: float
+    ) -> Spent:
+        """The sum with further trainings."""
+        return Spent(
+            self.evaluations + evaluations,
+            self.epochs + epochs,
+            self.seconds + seconds,
+            self.energy_kwh + energy_kwh,
+            self.co2_g + co2_g,
+        )
