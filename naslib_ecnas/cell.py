@@ -281,7 +281,7 @@ def _successors(matrix: Any) -> list[int]:
                 )
             if j <= i:
                 raise InvalidCellError(
-                    f"the matrix has an entry on or below its diagonal, at ({i}, {j})",
+                    f"the matrix is not upper triangular: it has an entry at ({i}, {j})",
                     rule="not-upper-triangular",
                     value=entry,
                     expected="edges from a vertex to a later one only",

@@ -1,0 +1,413 @@
+"""Speed of the core beside its peers, measured in one process: `python benchmarks/core.py`.
+
+Every line is a ratio or a rate against a stated goal. The peer is NASLib's copy of the
+NAS-Bench-101 API where NASLib is found (`NASLIB_HOME`, else ~/NASLib), and a straightforward
+implementation of the same (networks of dicts, MD5 of the graph for every look-up) otherwise.
+Times alone mean little on a shared machine, so peer and candidate take turns and each counts
+its best round.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import contextlib
+import importlib.util
+import io
+import json
+import os
+import pickle
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from naslib_ecnas import structures as structures_module
+from naslib_ecnas.benchmark import Benchmark
+from naslib_ecnas.cell import Cell
+from naslib_ecnas.data.columns import Columns
+from naslib_ecnas.data.nasbench_tfrecord import read_nasbench, write_nasbench
+from naslib_ecnas.data.table import Table, write_table
+from naslib_ecnas.nasbench_hash import cell_hash
+from naslib_ecnas.provenance import Provenance
+from naslib_ecnas.space import Space
+from naslib_ecnas.structures import OPERATIONS
+
+ROUNDS = 5
+ACCURACIES = ("train_accuracy", "validation_accuracy", "test_accuracy")
+NAMES = [prefix + name for prefix in ("halfway_", "") for name in ("training_time_s", *ACCURACIES)]
+
+
+def best(run: Callable[[], object], rounds: int = ROUNDS) -> float:
+    """Seconds of the fastest round."""
+    times = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def peer() -> tuple[str, ModuleType | None]:
+    """NASLib's NAS-Bench-101 API as a module of its own, so that nothing else is imported."""
+    home = Path(os.environ.get("NASLIB_HOME", Path.home() / "NASLib"))
+    file = home / "naslib" / "utils" / "nb101_api.py"
+    if not file.exists():
+        return "straightforward reference", None
+    found = importlib.util.spec_from_file_location("nb101_api", file)
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return "NASLib's nb101_api", module
+
+
+class PlainSpec:
+    """The reference where NASLib is not: prune by hand, hash by MD5."""
+
+    def __init__(self, matrix: np.ndarray, ops: list[str]) -> None:
+        last = len(matrix) - 1
+        forward, backward = {0}, {last}
+        for j in range(1, last + 1):
+            forward |= {j} if any(matrix[i, j] for i in forward) else set()
+        for i in range(last - 1, -1, -1):
+            backward |= {i} if any(matrix[i, j] for j in backward) else set()
+        kept = sorted(forward & backward)
+        self.matrix = matrix[np.ix_(kept, kept)]
+        self.ops = [ops[v] for v in kept]
+
+    def hash_spec(self, names: list[str]) -> str:
+        labels = [names.index(op) for op in self.ops[1:-1]]
+        return cell_hash(self.matrix.tolist(), labels)
+
+
+def raw_specs(n: int, rng: np.random.Generator) -> list[tuple[np.ndarray, list[str]]]:
+    """Valid raw matrices as searches make them: 7 x 7, unpruned, with operation names."""
+    space, out = Space(7), []
+    while len(out) < n:
+        matrices = np.triu(rng.integers(0, 2, (4 * n, 7, 7)), 1)
+        labels = rng.integers(0, 3, (4 * n, 5))
+        for k in np.flatnonzero(space.rows(matrices, labels) >= 0):
+            ops = ["input", *(OPERATIONS[i] for i in labels[k]), "output"]
+            out.append((matrices[k], ops))
+    return out[:n]
+
+
+def synthetic(n_cells: int, budgets: tuple[int, ...], repeats: int, seed: int = 0) -> Columns:
+    """A synthetic table: random numbers, made for timing only."""
+    rng = np.random.default_rng(seed)
+    values = {}
+    for name in NAMES:
+        draws = rng.integers(1, 9985, (n_cells, len(budgets), repeats)).astype(np.float32)
+        values[name] = (draws / np.float32(9984)).astype(np.float64)
+    rows = np.sort(rng.choice(len(Space(7)), n_cells, replace=False)).astype(np.int32)
+    origin = dict.fromkeys(NAMES, Provenance("synthetic", note="random numbers, for timing"))
+    return Columns("synthetic", 7, rows, budgets, repeats, values, origin)
+
+
+def key_of_a_cell(api: ModuleType | None, lines: list[Any]) -> None:
+    specs = raw_specs(2_000, np.random.default_rng(0))
+    space, names = Space(7), list(OPERATIONS)
+    make = api.ModelSpec if api else PlainSpec
+
+    def theirs() -> None:
+        for matrix, ops in specs[:300]:
+            make(matrix, ops).hash_spec(names)
+
+    def ours() -> None:
+        for matrix, ops in specs:
+            space.row(matrix, ops)
+
+    from naslib_ecnas import space as space_module
+
+    def cold() -> None:
+        space_module._seen.clear()
+        ours()
+
+    slow, first = best(theirs) / 300, best(cold) / 2_000
+    ours()
+    fast = best(ours) / 2_000
+    lines.append(
+        (
+            "key of a cell, matrix met before",
+            f"{slow / fast:,.0f} x",
+            300,
+            slow / fast,
+            f"{slow * 1e6:.0f} us against {fast * 1e6:.2f} us",
+        )
+    )
+    lines.append(
+        (
+            "key of a cell, matrix never met",
+            f"{slow / first:,.0f} x",
+            None,
+            None,
+            f"{slow * 1e6:.0f} us against {first * 1e6:.1f} us",
+        )
+    )
+
+
+def full_record(api: ModuleType | None, folder: Path, lines: list[Any]) -> None:
+    columns = synthetic(20_000, (108,), 3)
+    write_table(folder / "some.ecnas", columns)
+    bench = Benchmark(Table.open(folder / "some.ecnas"))
+    cells = [Cell.from_row(int(row)) for row in columns.rows[:2_000]]
+    specs = [(np.array(c.matrix, dtype=int), list(c.ops)) for c in cells]
+    nasbench: Any = _naslib_table(api, columns, folder) if api else _plain_table(columns)
+    make = api.ModelSpec if api else PlainSpec
+
+    def theirs() -> None:
+        for matrix, ops in specs[:300]:
+            nasbench.query(make(matrix, ops))
+
+    def ours() -> None:
+        for cell in cells:
+            bench.query(cell, 108, repeat=1)
+
+    def from_matrices() -> None:
+        for matrix, ops in specs:
+            bench.query(bench.space.row(matrix, ops), 108, repeat=1)
+
+    from_matrices()
+    slow, fast, raw = best(theirs) / 300, best(ours) / 2_000, best(from_matrices) / 2_000
+    lines.append(
+        (
+            "full record of a cell",
+            f"{slow / fast:,.0f} x",
+            50,
+            slow / fast,
+            f"{slow * 1e6:.0f} us against {fast * 1e6:.1f} us",
+        )
+    )
+    lines.append(
+        (
+            "full record from a raw matrix",
+            f"{slow / raw:,.0f} x",
+            None,
+            None,
+            f"{slow * 1e6:.0f} us against {raw * 1e6:.1f} us",
+        )
+    )
+
+
+def _naslib_table(api: ModuleType, columns: Columns, folder: Path) -> Any:
+    """NASLib's table object over the same synthetic numbers, through the pickle it reads."""
+    content = {}
+    for at, row in enumerate(columns.rows[:2_000].tolist()):
+        cell = Cell.from_row(row)
+        fixed = {
+            "module_adjacency": np.array(cell.matrix),
+            "module_operations": list(cell.ops),
+            "trainable_parameters": 0,
+        }
+        trainings = [_original_keys(columns, at, 0, repeat) for repeat in range(3)]
+        content[cell.nasbench_hash] = (fixed, {108: trainings})
+    file = folder / "nasbench_only108.pkl"
+    file.write_bytes(pickle.dumps(content))
+    with contextlib.redirect_stdout(io.StringIO()):
+        return api.NASBench(str(file))
+
+
+def _original_keys(columns: Columns, cell: int, budget: int, repeat: int) -> dict[str, float]:
+    out = {}
+    for name in NAMES:
+        key = name.removesuffix("_s")
+        key = key if key.startswith("halfway_") else f"final_{key}"
+        out[key] = float(columns.values[name][cell, budget, repeat])
+    return out
+
+
+def _plain_table(columns: Columns) -> Any:
+    data = {
+        Cell.from_row(row).nasbench_hash: [_original_keys(columns, at, 0, r) for r in range(3)]
+        for at, row in enumerate(columns.rows[:2_000].tolist())
+    }
+    rng = np.random.default_rng(0)
+
+    def query(spec: PlainSpec) -> dict[str, float]:
+        return dict(data[spec.hash_spec(list(OPERATIONS))][int(rng.integers(3))])
+
+    return SimpleNamespace(query=query)
+
+
+def raw_rate(lines: list[Any]) -> None:
+    rng, space = np.random.default_rng(0), Space(7)
+    matrices = np.triu(rng.integers(0, 2, (1_000_000, 7, 7), dtype=np.int8), 1)
+    labels = rng.integers(0, 3, (1_000_000, 5), dtype=np.int8)
+    space.rows(matrices[:1], labels[:1])
+    rate = 1 / best(lambda: space.rows(matrices, labels))
+    lines.append(("raw matrices to rows", f"{rate:.1f} M/s", 4, rate, "a million 7 x 7 matrices"))
+
+
+def enumeration(lines: list[Any]) -> None:
+    def run() -> None:
+        structures_module.structures.cache_clear()
+        structures_module.structures()
+
+    seconds = best(run)
+    lines.append(("enumerate 423,624 cells", f"{seconds:.3f} s", 0.1, seconds, "in a warm process"))
+
+
+FIRST_ANSWER = """
+import resource, sys
+import naslib_ecnas as ecnas
+cell = ecnas.Cell("0110001100010000:input,conv1x1-bn-relu,conv3x3-bn-relu,output")
+ecnas.load(sys.argv[1]).query(cell, epochs=108).validation_accuracy
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+"""
+
+
+def whole_process(folder: Path, lines: list[Any]) -> None:
+    file = folder / "full.ecnas"
+    write_table(file, synthetic(len(Space(7)), (4, 12, 36, 108), 1))
+    peaks: list[float] = []
+
+    def run() -> None:
+        out = subprocess.run(
+            [sys.executable, "-c", FIRST_ANSWER, str(file)],
+            check=True,
+            capture_output=True,
+            text=True,
+            cwd="/",
+        )
+        peaks.append(float(out.stdout))
+
+    seconds = best(run, 9)
+    size = file.stat().st_size / 2**20
+    about = f"full-size synthetic 7V table of {size:.0f} MB"
+    lines.append(("process start to first answer", f"{seconds:.2f} s", 0.25, seconds, about))
+    lines.append(("peak memory of that process", f"{min(peaks):.0f} MB", 40, min(peaks), about))
+
+
+def conversion(folder: Path, lines: list[Any], n_cells: int = 8_500) -> None:
+    columns = synthetic(n_cells, (4, 12, 36, 108), 3)
+    file = folder / "nasbench.tfrecord"
+    write_nasbench(file, columns)
+    rows = n_cells * 12
+    fast = best(lambda: read_nasbench(file), 3) / rows
+    frames = _frames(file)[: rows // 5]
+    try:
+        message = _message()
+    except ImportError:
+        lines.append(
+            (
+                "TFRecord conversion, a row",
+                "-",
+                None,
+                None,
+                f"{fast * 1e6:.1f} us; install protobuf to compare",
+            )
+        )
+        return
+
+    def theirs() -> None:
+        fixed: dict[str, Any] = {}
+        computed: dict[str, Any] = {}
+        for frame in frames:
+            key, epochs, bits, ops, encoded = json.loads(frame.decode())
+            metrics = message.FromString(base64.b64decode(encoded))
+            side = int(np.sqrt(len(bits)))
+            if key not in fixed:
+                matrix = np.array([int(b) for b in bits], dtype=np.int8).reshape(side, side)
+                fixed[key] = {
+                    "adjacency": matrix,
+                    "operations": ops.split(","),
+                    "parameters": metrics.trainable_parameters,
+                }
+                computed[key] = {}
+            half, final = metrics.evaluation_data[1], metrics.evaluation_data[2]
+            computed[key].setdefault(epochs, []).append(
+                {
+                    f"{when}_{name}": getattr(data, name)
+                    for when, data in (("halfway", half), ("final", final))
+                    for name in ("training_time", *ACCURACIES)
+                }
+            )
+
+    slow = best(theirs, 3) / len(frames)
+    lines.append(
+        (
+            "TFRecord conversion, a row",
+            f"{slow / fast:.1f} x",
+            8,
+            slow / fast,
+            f"{slow * 1e6:.1f} us by json, base64, protobuf and dicts against "
+            f"{fast * 1e6:.2f} us, checksums and all",
+        )
+    )
+
+
+def _frames(file: Path) -> list[bytes]:
+    content, at, out = file.read_bytes(), 0, []
+    while at < len(content):
+        length = int.from_bytes(content[at : at + 8], "little")
+        out.append(content[at + 12 : at + 12 + length])
+        at += length + 16
+    return out
+
+
+def _message() -> Any:
+    """NAS-Bench-101's ModelMetrics as protobuf's own implementation decodes it."""
+    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+    file = descriptor_pb2.FileDescriptorProto(name="metrics.proto", package="bench")
+    double, text, number, nested = 1, 9, 5, 11
+    data = file.message_type.add(name="EvaluationData")
+    for place, name in enumerate(("current_epoch", "training_time", *ACCURACIES), 1):
+        data.field.add(name=name, number=place, type=double, label=1)
+    data.field.add(name="checkpoint_path", number=6, type=text, label=1)
+    metrics = file.message_type.add(name="ModelMetrics")
+    metrics.field.add(
+        name="evaluation_data", number=1, type=nested, label=3, type_name=".bench.EvaluationData"
+    )
+    metrics.field.add(name="trainable_parameters", number=2, type=number, label=1)
+    metrics.field.add(name="total_time", number=3, type=double, label=1)
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("bench.ModelMetrics"))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    args = parser.parse_args()
+    name, api = peer()
+    lines: list[Any] = []
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        key_of_a_cell(api, lines)
+        full_record(api, folder, lines)
+        raw_rate(lines)
+        enumeration(lines)
+        whole_process(folder, lines)
+        conversion(folder, lines)
+    at_most = ("enumerate", "process", "peak")
+    missed = 0
+    report = []
+    for what, figure, goal, value, about in lines:
+        lower = what.startswith(at_most)
+        met = None if goal is None else (value <= goal if lower else value >= goal)
+        missed += met is False
+        report.append({"what": what, "figure": figure, "goal": goal, "met": met, "about": about})
+    if args.json:
+        print(json.dumps({"peer": name, "figures": report}, indent=2))
+        return int(missed > 0)
+    print(
+        f"Peer: {name}. Peak of this process: "
+        f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB.\n"
+    )
+    for line in report:
+        sign = "<=" if line["what"].startswith(at_most) else ">="
+        goal = "" if line["goal"] is None else f"goal {sign} {line['goal']:g}"
+        verdict = {True: "met", False: "MISSED", None: ""}[line["met"]]
+        print(f"{line['what']:34} {line['figure']:>9}  {goal:12} {verdict:7} {line['about']}")
+    return int(missed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,119 @@
+"""Network costs: against the published parameter counts, and against a built network."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from naslib_ecnas import network
+from naslib_ecnas.cell import Cell
+from naslib_ecnas.errors import UnknownCellError
+from naslib_ecnas.space import Space
+
+PARQUET = [
+    "measured_4v_rtx6000_3repeats",
+    "measured_5v_108epochs_rtx6000_700cells",
+    "measured_5v_4epochs_rtx6000",
+    "measured_7v_1epoch_rtx3090",
+    "measured_7v_energy_4epochs",
+    "nasbench101_full_records_52cells",
+    "nasbench101_test108_12959cells",
+    "nasbench101_validation_30001cells",
+]
+
+
+@pytest.mark.parametrize("name", PARQUET)
+def test_parameters_equal_every_published_row(reference: object, name: str) -> None:
+    pq = pytest.importorskip("pyarrow.parquet")
+    lines = pq.read_table(
+        f"{reference}/{name}.parquet", columns=["adjacency", "operations", "trainable_params"]
+    ).to_pylist()
+    rows = np.array([Cell(f"{x['adjacency']}:{x['operations']}").row for x in lines])
+    published = np.array([x["trainable_params"] for x in lines])
+    assert len(rows) > 100
+    assert (network.parameters(rows) == published).all()
+
+
+def test_the_smallest_cell_by_hand() -> None:
+    """Input to output only: nine projections, the stem and the dense layer."""
+    stem = 27 * 128 + 256
+    stacks = sum(
+        (below * width + 2 * width) + 2 * (width * width + 2 * width)
+        for below, width in ((128, 128), (128, 256), (256, 512))
+    )
+    assert network.parameters(0).tolist() == [stem + stacks + 5130]
+    pixels = (1024, 256, 64)
+    adds = (
+        27 * 128 * 1024
+        + 5120
+        + sum(
+            p * (below * width + 2 * width * width)
+            for p, (below, width) in zip(pixels, ((128, 128), (128, 256), (256, 512)), strict=True)
+        )
+    )
+    assert network.multiply_adds(0).tolist() == [adds]
+    elements = 128 * 1024 + 3 * (128 * 1024 + 256 * 256 + 512 * 64)
+    elements += 128 * 256 + 256 * 64 + 512 + 10  # pools between stacks, global pool, classes
+    assert network.activation_elements(0).tolist() == [elements]
+    assert network.cell_depth(0).tolist() == [0]
+    assert network.depth(0).tolist() == [1 + 2 + 9 + 1]
+
+
+@pytest.mark.slow
+def test_costs_equal_those_of_a_built_network() -> None:
+    """nasbench_pytorch builds the same network; hooks count what its layers do."""
+    torch = pytest.importorskip("torch")
+    model = pytest.importorskip("nasbench_pytorch.model")
+    rows = np.concatenate([[0, 3, 50], Space(7).sample(np.random.default_rng(5), 9)])
+    for row in rows.tolist():
+        cell = Cell.from_row(row)
+        spec = model.ModelSpec(cell.matrix.astype(int), list(cell.ops))
+        built = model.Network(spec, 10, 3, 128, 3, 3).eval()
+        counted = {"adds": 0, "elements": 0}
+
+        def conv(module, _inputs, output, counted=counted):  # type: ignore[no-untyped-def]
+            taps = module.weight[0].numel()
+            counted["adds"] += taps * output[0].numel()
+            counted["elements"] += output[0].numel()
+
+        def pool(_module, _inputs, output, counted=counted):  # type: ignore[no-untyped-def]
+            counted["elements"] += output[0].numel()
+
+        for module in built.modules():
+            if isinstance(module, torch.nn.Conv2d):
+                module.register_forward_hook(conv)
+            elif isinstance(module, torch.nn.MaxPool2d):
+                module.register_forward_hook(pool)
+        with torch.no_grad():
+            built(torch.zeros(1, 3, 32, 32))
+        # It keeps a scalar of its own at every vertex, which is no weight of the network.
+        weights = sum(p.numel() for p in built.parameters() if p.ndim)
+        assert weights == network.parameters(row)[0]
+        assert counted["adds"] + 5120 == network.multiply_adds(row)[0]
+        assert counted["elements"] + 512 + 10 == network.activation_elements(row)[0]
+
+
+def test_depth_of_a_chain_and_of_a_diamond() -> None:
+    chain = Cell(np.eye(7, k=1, dtype=int), ["input", *["maxpool3x3"] * 5, "output"])
+    assert network.cell_depth(chain.row).tolist() == [5]
+    diamond = Cell("0110000100010000:input,maxpool3x3,maxpool3x3,output")
+    assert network.cell_depth(diamond.row).tolist() == [1]
+    rows = np.arange(len(Space(5)))
+    assert (network.depth(rows) == 4 + 9 * (network.cell_depth(rows) + 1)).all()
+
+
+def test_channels_share_the_output_and_widen_backwards() -> None:
+    # Three parallel vertices: 128 = 43 + 43 + 42.
+    matrix = np.zeros((5, 5), dtype=int)
+    matrix[0, 1:4] = matrix[1:4, 4] = 1
+    cell = Cell(matrix, ["input", *["maxpool3x3"] * 3, "output"])
+    assert network.channels(128)[cell._structure].tolist() == [43, 43, 42, 0, 0]
+    chain = Cell(np.eye(4, k=1, dtype=int), ["input", "maxpool3x3", "maxpool3x3", "output"])
+    assert network.channels(256)[chain._structure].tolist() == [256, 256, 0, 0, 0]
+
+
+@pytest.mark.parametrize("count", [network.parameters, network.depth])
+@pytest.mark.parametrize("rows", [[-1], [423_624], [1.5]])
+def test_rows_that_are_none_are_refused(count: object, rows: list[float]) -> None:
+    with pytest.raises(UnknownCellError):
+        count(rows)  # type: ignore[operator]
