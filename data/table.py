@@ -50,17 +50,7 @@ class _Mapped:
     little should not pay: the first few blocks are read by themselves.
     """
 
-    __slots__ = (
-        "_checked",
-        "_few",
-        "_file",
-        "_path",
-        "_per_block",
-        "_sums",
-        "_view",
-        "items",
-        "spec",
-    )
+    __slots__ = ("_few", "_file", "_path", "_sums", "_view", "checked", "items", "spec")
 
     def __init__(
         self,
@@ -74,11 +64,10 @@ class _Mapped:
         self._view = view
         self._sums = sums
         self._path = path
-        self._file = file
-        """Descriptor, and where the column starts in the file."""
-        self._per_block = BLOCK // np.dtype(spec.dtype).itemsize
-        self._checked = bytearray(spec.blocks)
+        self._file = file  # descriptor, and where the column starts in the file
         self._few: dict[int, Any] | None = {} if hasattr(os, "pread") else None
+        #: 1 for each block that was checked in the mapping.
+        self.checked = bytearray(spec.blocks)
         #: The column as numbers, for reading one at a time.
         self.items = view.cast(self._code)
 
@@ -90,13 +79,12 @@ class _Mapped:
 
     def at(self, index: int) -> float:
         """One value."""
-        block = index // self._per_block
-        if not self._checked[block]:
+        block = index // BLOCK
+        if not self.checked[block]:
             if self._few is not None:
-                alone: float = self._alone(block, self._few)[index - block * self._per_block]
+                alone: float = self._alone(block, self._few)[index - block * BLOCK]
                 return alone
-            self._check(block, self._view[block * BLOCK : (block + 1) * BLOCK])
-            self._checked[block] = 1
+            self._check_mapped(block)
         value: float = self.items[index]
         return value
 
@@ -104,21 +92,26 @@ class _Mapped:
         found = few.get(block)
         if found is None:
             descriptor, start = self._file
-            length = min(BLOCK, self.spec.nbytes - block * BLOCK)
-            data = os.pread(descriptor, length, start + block * BLOCK)
-            self._check(block, memoryview(data))
-            found = few[block] = memoryview(data).cast(self._code)
+            begin = block * self.spec.block_bytes
+            length = min(self.spec.block_bytes, self.spec.nbytes - begin)
+            data = memoryview(os.pread(descriptor, length, start + begin))
+            self._check(block, data)
+            found = few[block] = data.cast(self._code)
             if len(few) == _FEW:
                 self._few = None
         return found
 
     def part(self, start: int, stop: int) -> NDArray[np.generic]:
         """Values from `start` up to `stop`, as a read-only view of the file."""
-        for block in range(start // self._per_block, -(-stop // self._per_block)):
-            if not self._checked[block]:
-                self._check(block, self._view[block * BLOCK : (block + 1) * BLOCK])
-                self._checked[block] = 1
+        for block in range(start // BLOCK, -(-stop // BLOCK)):
+            if not self.checked[block]:
+                self._check_mapped(block)
         return np.frombuffer(self._view, dtype="<" + self.spec.dtype)[start:stop]
+
+    def _check_mapped(self, block: int) -> None:
+        size = self.spec.block_bytes
+        self._check(block, self._view[block * size : (block + 1) * size])
+        self.checked[block] = 1
 
     def _check(self, block: int, data: memoryview) -> None:
         found = zlib.crc32(data)
@@ -126,7 +119,7 @@ class _Mapped:
             raise ChecksumError(
                 f"column {self.spec.name} is damaged in its block {block}",
                 path=self._path,
-                offset=self.spec.offset + block * BLOCK,
+                offset=self._file[1] + block * self.spec.block_bytes,
                 value=f"CRC-32 {found:08x}",
                 expected=f"{int(self._sums[block]):08x}",
                 remedy="convert or copy the table again",
@@ -179,6 +172,7 @@ class Table:
             first += spec.blocks
         self._rows = self._columns.pop(ROWS, None)
         self.metrics = tuple(self._columns)
+        self._each = tuple(self._columns.values())
         self._check_rows()
 
     @classmethod
@@ -325,7 +319,8 @@ class Table:
     def record(self, position: int, budget: int, repeat: int) -> list[float]:
         """All metrics of one training, in the order of `metrics`."""
         index = (budget * self.repeats + repeat) * self._cells + position
-        return [column.at(index) for column in self._columns.values()]
+        block = index // BLOCK
+        return [c.items[index] if c.checked[block] else c.at(index) for c in self._each]
 
     def _column(self, name: str) -> _Mapped:
         column = self._columns.get(name)
@@ -400,7 +395,8 @@ def write_table(path: str | PathLike[str], columns: Columns) -> None:
                 turned = np.moveaxis(columns.values[spec.name], 0, 2)
                 data = turned.astype("<" + spec.dtype).tobytes()
             view = memoryview(data)
-            sums += [zlib.crc32(view[at : at + BLOCK]) for at in range(0, len(data), BLOCK)]
+            step = spec.block_bytes
+            sums += [zlib.crc32(view[at : at + step]) for at in range(0, len(data), step)]
             file.write(data)
             file.write(bytes(padded(len(data)) - len(data)))
         body = np.array(sums, dtype="<u4").tobytes()

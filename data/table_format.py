@@ -7,7 +7,7 @@
     header                 JSON (UTF-8), described by `Header`
     padding                zero bytes up to a multiple of 64
     data                   columns, each padded to a multiple of 64
-    checksums    u32 each  CRC-32 of every block of every column, in the header's order
+    checksums    u32 each  CRC-32 of every 2,048 values of every column, in the header's order
     check        u32       CRC-32 of the checksums
 
 All integers are little-endian. A column is stored budget by budget, repeat by repeat, cell by
@@ -35,8 +35,8 @@ MAGIC = b"\x89ECNAS\r\n"
 VERSION = 1
 SUFFIX = ".ecnas"
 ALIGN = 64
-#: Bytes under one checksum: small enough that a single query reads little.
-BLOCK = 1 << 14
+#: Values under one checksum: few enough that a single query reads little.
+BLOCK = 1 << 11
 
 _PREAMBLE = struct.Struct("<8sIIQ")
 _LARGEST_HEADER = 1 << 24
@@ -64,7 +64,12 @@ class ColumnSpec:
     @property
     def blocks(self) -> int:
         """Number of checksums."""
-        return -(-self.nbytes // BLOCK)
+        return -(-self.nbytes // self.block_bytes)
+
+    @property
+    def block_bytes(self) -> int:
+        """Bytes under one checksum."""
+        return BLOCK * _ITEM_SIZE[self.dtype]
 
 
 @dataclass(frozen=True)

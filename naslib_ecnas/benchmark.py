@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.data.table import Table
+from naslib_ecnas.data.table_format import SUFFIX
 from naslib_ecnas.errors import (
     UnknownBudgetError,
     UnknownCellError,
@@ -42,6 +44,9 @@ def load(name_or_path: str | PathLike[str], *, fetch: bool = True) -> Benchmark:
         UnknownTableError: there is neither such a table nor such a file.
         FetchError: the file is not here and could not, or must not, be brought.
     """
+    path = Path(name_or_path)
+    if path.suffix == SUFFIX and path.is_file():
+        return Benchmark(Table.open(path))
     from naslib_ecnas.data.convert import converted
 
     return Benchmark(Table.open(converted(name_or_path, fetch=fetch)))
@@ -62,7 +67,7 @@ class Benchmark:
 
     def __init__(self, table: Table) -> None:
         self.table = table
-        self._spent = Spent()
+        self.reset_spent()
         self._budget = {epochs: i for i, epochs in enumerate(table.budgets)}
         # Columns that `spent` adds up; -1 where the table has none.
         self._costs = tuple(
@@ -121,11 +126,12 @@ class Benchmark:
     @property
     def spent(self) -> Spent:
         """What all queries since the last `reset_spent` would have cost."""
-        return self._spent
+        return Spent(self._evaluations, self._epochs, *self._sums)
 
     def reset_spent(self) -> None:
         """Start counting anew."""
-        self._spent = Spent()
+        self._evaluations = self._epochs = 0
+        self._sums = [0.0, 0.0, 0.0]
 
     def query(
         self,
@@ -159,17 +165,12 @@ class Benchmark:
             values = table.record(position, budget, 0)
         else:
             repeat, values = self._chosen(position, budget, repeat, rng)
-        if all(map(math.isnan, values)):
+        if values[0] != values[0] and all(map(math.isnan, values)):
             self._missing(row, epochs, budget, position, repeat)
-        seconds, energy, co2 = self._costs
-        nan = math.nan
-        self._spent = self._spent.plus(
-            1,
-            epochs,
-            values[seconds] if seconds >= 0 else nan,
-            values[energy] if energy >= 0 else nan,
-            values[co2] if co2 >= 0 else nan,
-        )
+        self._evaluations += 1
+        self._epochs += epochs
+        for i, column in enumerate(self._costs):
+            self._sums[i] += values[column] if column >= 0 else math.nan
         return Record(row, epochs, repeat, table.metrics, values)
 
     def query_many(
@@ -222,14 +223,11 @@ class Benchmark:
         if not known.all():
             first = int(np.flatnonzero(~known)[0])
             self._missing(int(rows[first]), epochs, budget, int(at[first]), repeat)
-        n = len(rows)
-        nan = np.full(n, np.nan)
-        seconds, energy, co2 = (
-            float(answer.get(name, nan).sum())
-            for name in ("training_time_s", "energy_kwh", "co2_g")
-        )
-        if n:
-            self._spent = self._spent.plus(n, n * epochs, seconds, energy, co2)
+        self._evaluations += len(rows)
+        self._epochs += len(rows) * epochs
+        for i, column in enumerate(self._costs if len(rows) else ()):
+            name = self.metrics[column]
+            self._sums[i] += float(answer[name].sum()) if column >= 0 else math.nan
         return Records(rows, epochs, repeat, answer)
 
     # -- the whole table, which does not count ----------------------------------------------

@@ -193,15 +193,3 @@ class Spent:
     """Training time."""
     energy_kwh: float = 0.0
     co2_g: float = 0.0
-
-    def plus(
-        self, evaluations: int, epochs: int, seconds: float, energy_kwh: float, co2_g: float
-    ) -> Spent:
-        """The sum with further trainings."""
-        return Spent(
-            self.evaluations + evaluations,
-            self.epochs + epochs,
-            self.seconds + seconds,
-            self.energy_kwh + energy_kwh,
-            self.co2_g + co2_g,
-        )

@@ -101,7 +101,10 @@ class Space:
                 cell = Cell(cell)
             row = int(cell.row)
         else:
-            row = _row_of_matrix(cell, ops)
+            try:
+                row = _seen[cell.tobytes(), cell.shape, cell.dtype, tuple(ops)]
+            except (KeyError, AttributeError, TypeError):  # new, no array, odd operations
+                row = _row_of_matrix(cell, ops)
         if row >= self._size:
             raise UnknownCellError(
                 f"the cell has more vertices than {self!r}",
@@ -410,19 +413,15 @@ def _live_slots() -> NDArray[np.int64]:
     return np.array([sum(1 << s for s in m) for m in slot_maps()], dtype=np.int64)
 
 
-# Keys of matrices that came before: bytes and type of a matrix, names of its operations.
+# Rows of matrices that came before, by bytes, shape and type of the matrix and its operations.
 _SEEN_LIMIT = 1 << 18
-_seen: dict[tuple[bytes, tuple[int, ...], str, tuple[str, ...]], int] = {}
+_seen: dict[tuple[bytes, tuple[int, ...], np.dtype[Any], tuple[str, ...]], int] = {}
 
 
 def _row_of_matrix(matrix: Any, ops: Sequence[str]) -> int:
+    row = Cell(matrix, ops).row
     if isinstance(matrix, np.ndarray) and matrix.dtype.kind in "iub":
-        key = (matrix.tobytes(), matrix.shape, matrix.dtype.char, tuple(ops))
-        row = _seen.get(key)
-        if row is None:
-            row = Cell(matrix, ops).row
-            if len(_seen) >= _SEEN_LIMIT:
-                _seen.clear()
-            _seen[key] = row
-        return row
-    return Cell(matrix, ops).row
+        if len(_seen) >= _SEEN_LIMIT:
+            _seen.clear()
+        _seen[matrix.tobytes(), matrix.shape, matrix.dtype, tuple(ops)] = row
+    return row

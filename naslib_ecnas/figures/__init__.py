@@ -1,0 +1,1 @@
+"""Figures; matplotlib is imported only when one is drawn."""

@@ -198,14 +198,14 @@ def test_damage_is_met_on_the_first_touch_of_its_block_only(tmp_path: Path) -> N
     write_table(file, big)
     content = bytearray(file.read_bytes())
     start = Table.open(file)._columns["energy_kwh"]._file[1]
-    content[start + BLOCK + 5] ^= 1
+    content[start + 8 * BLOCK + 5] ^= 1
     file.write_bytes(content)
     table = Table.open(file)
     assert table.value("energy_kwh", 0, 0, 0) == big.values["energy_kwh"][0, 0, 0]
     for _ in range(2):
         with pytest.raises(ChecksumError) as raised:
-            table.value("energy_kwh", BLOCK // 8, 0, 0)
-        assert raised.value.offset is not None
+            table.value("energy_kwh", BLOCK, 0, 0)
+        assert raised.value.offset == start + 8 * BLOCK
     with pytest.raises(ChecksumError):
         table.verify()
     with pytest.raises(ChecksumError):

@@ -1,0 +1,121 @@
+"""NASLib's metrics and ours: which column answers which, and in what unit.
+
+NASLib's `Metric` is an enumeration with members, which Python does not let anyone subclass. So
+`extend` adds members to the enumeration itself: `TRAIN_ENERGY` in kWh, `TRAIN_CO2` in g and
+`TRAIN_POWER` in W. They are used like NASLib's own, by every module that holds the enumeration.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from naslib_ecnas.adapters import naslib_compat
+from naslib_ecnas.errors import ProvenanceError, UnknownMetricError
+
+if TYPE_CHECKING:
+    from naslib_ecnas.benchmark import Benchmark, Record
+
+__all__ = ["ADDED", "COLUMNS", "column", "extend", "holds", "read"]
+
+#: Members that `extend` adds, and what they mean.
+ADDED: dict[str, str] = {
+    "TRAIN_ENERGY": "energy of the training in kWh",
+    "TRAIN_CO2": "emissions of the training in g of CO2 equivalents",
+    "TRAIN_POWER": "mean power of the training in W: its energy over its time",
+}
+
+#: Our column for each of NASLib's metrics that a table can answer.
+COLUMNS: dict[str, str] = {
+    "TRAIN_ACCURACY": "train_accuracy",
+    "VAL_ACCURACY": "validation_accuracy",
+    "TEST_ACCURACY": "test_accuracy",
+    "TRAIN_TIME": "training_time_s",
+    "TRAIN_ENERGY": "energy_kwh",
+    "TRAIN_CO2": "co2_g",
+    "TRAIN_POWER": "average_power_w",
+    "PARAMETERS": "parameters",
+}
+
+#: NASLib counts accuracies in per cent, we in fractions. Nothing else is scaled.
+_PER_CENT = {"train_accuracy", "validation_accuracy", "test_accuracy"}
+
+
+def extend() -> Any:
+    """Add our members to NASLib's `Metric`, once.
+
+    Returns:
+        The enumeration.
+    """
+    metrics = naslib_compat.require("naslib.search_spaces.core.query_metrics").Metric
+    for name in ADDED:
+        if name not in metrics.__members__:
+            _add(metrics, name)
+    return metrics
+
+
+def _add(enumeration: Any, name: str) -> None:
+    member = object.__new__(enumeration)
+    member._name_ = name
+    # A word, since numbers that NASLib gives out later must not meet ours.
+    member._value_ = name.lower()
+    member.__objclass__ = enumeration
+    member._sort_order_ = len(enumeration._member_names_)
+    enumeration._member_names_.append(name)
+    enumeration._member_map_[name] = member
+    enumeration._value2member_map_[member._value_] = member
+    # The enumeration's own __setattr__ refuses what is in its map.
+    type.__setattr__(enumeration, name, member)
+
+
+def column(metric: Any) -> str:
+    """Our column for a member of `Metric`.
+
+    Raises:
+        UnknownMetricError: no table has anything of the kind.
+    """
+    name = getattr(metric, "name", None)
+    if not isinstance(name, str) or name not in COLUMNS:
+        raise UnknownMetricError(
+            "no such metric in an EC-NAS table",
+            value=metric,
+            expected="Metric." + ", ".join([*COLUMNS, "RAW", "ALL"]),
+            remedy="ask for one of these",
+        )
+    return COLUMNS[name]
+
+
+def holds(bench: Benchmark, name: str) -> bool:
+    """Whether a benchmark can answer for a column, power computed where that is sound."""
+    if name == "average_power_w" and name not in bench.metrics:
+        return holds(bench, "energy_kwh") and holds(bench, "training_time_s") and not _apart(bench)
+    return name == "parameters" or name in bench.metrics
+
+
+def read(record: Record, name: str, bench: Benchmark) -> float:
+    """A column of a record, in NASLib's unit; NaN where the table misses the value.
+
+    Raises:
+        UnknownMetricError: the table has no such column.
+        ProvenanceError: power is asked for, and energy and time are not of the same trainings.
+    """
+    if name == "average_power_w" and name not in bench.metrics:
+        _check_power(bench)
+    value = record[name]
+    return 100.0 * value if name in _PER_CENT else value
+
+
+def _check_power(bench: Benchmark) -> None:
+    if holds(bench, "energy_kwh") and holds(bench, "training_time_s") and _apart(bench):
+        energy, time = bench.provenance["energy_kwh"], bench.provenance["training_time_s"]
+        raise ProvenanceError(
+            "power is energy over time, and these two are not of the same trainings",
+            value=f"energy {energy}; time {time}",
+            expected="energy and time measured in the same trainings",
+            remedy="use a measured table, such as 5v-4epochs",
+        )
+
+
+def _apart(bench: Benchmark) -> bool:
+    """Whether energy and time of a table differ so that one must not be divided by the other."""
+    energy, time = bench.provenance["energy_kwh"], bench.provenance["training_time_s"]
+    return bool(set(energy.differs_in(time)) & {"kind", "device"})

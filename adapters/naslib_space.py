@@ -1,0 +1,132 @@
+"""EC-NAS as a search space of NASLib's: the space, its data, and its registration.
+
+Importing this module imports neither NASLib nor torch; `EcnasSearchSpace` does when it is first
+asked for, and mends NASLib on the way (`naslib_compat`).
+
+Example:
+    >>> from naslib_ecnas.adapters import naslib_space  # doctest: +SKIP
+    >>> api = naslib_space.dataset_api("5v-4epochs")  # doctest: +SKIP
+    >>> from naslib.optimizers import RegularizedEvolution  # doctest: +SKIP
+    >>> optimizer = RegularizedEvolution(config)  # doctest: +SKIP
+    >>> optimizer.adapt_search_space(  # doctest: +SKIP
+    ...     naslib_space.EcnasSearchSpace(), dataset_api=api
+    ... )
+    >>> optimizer.performance_metric = Metric.TRAIN_ENERGY  # doctest: +SKIP
+
+With the last line, on this space, the optimiser looks for low energy: it improves the metric in the
+direction that `naslib_ecnas.metrics` gives it (`naslib_objective`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import FunctionType
+from typing import TYPE_CHECKING, Any
+
+from naslib_ecnas.adapters import naslib_compat
+from naslib_ecnas.adapters.naslib_mends import replace_code
+
+if TYPE_CHECKING:
+    from naslib_ecnas.benchmark import Benchmark
+
+    EcnasSearchSpace: Any
+
+__all__ = ["DEFAULT_TABLE", "EcnasSearchSpace", "dataset_api", "register"]
+
+#: The name of the space in configs.
+NAME = "ecnas"
+#: The table of `dataset: cifar10`.
+DEFAULT_TABLE = "5v-4epochs"
+
+
+def __getattr__(name: str) -> Any:
+    if name != "EcnasSearchSpace":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    naslib_compat.ensure()
+    from naslib_ecnas.adapters.naslib_architecture import EcnasSearchSpace
+
+    globals()[name] = EcnasSearchSpace
+    return EcnasSearchSpace
+
+
+def dataset_api(table: str | Path | Benchmark = DEFAULT_TABLE) -> dict[str, Any]:
+    """What NASLib passes around as `dataset_api`, for one of our tables.
+
+    Args:
+        table: name of a table of the catalog, a file, or a benchmark that is loaded already.
+
+    Returns:
+        `ecnas`, the benchmark; `api` and `nb101_data`, the table behind NAS-Bench-101's calls,
+        for code of NASLib's that asks `dataset_api["nb101_data"].query(spec)`; `dataset`, the
+        name that was asked for.
+
+    Raises:
+        UnknownTableError: there is no such table.
+    """
+    from naslib_ecnas import nasbench101
+    from naslib_ecnas.benchmark import Benchmark, load
+
+    bench = table if isinstance(table, Benchmark) else load(table)
+    return {
+        "ecnas": bench,
+        "api": nasbench101,
+        "nb101_data": nasbench101.NASBench(bench),
+        "dataset": bench.name if isinstance(table, Benchmark) else str(table),
+    }
+
+
+def register() -> None:
+    """Make NASLib know the space by the name `ecnas`; does nothing when called again.
+
+    Afterwards `get_search_space("ecnas", dataset)`, `supported_search_spaces["ecnas"]` and
+    `get_dataset_api("ecnas", dataset)` work, where `dataset` is `cifar10` for the default table
+    or the name of a table. The two functions keep their identity and get a new body, so modules
+    that imported them before see it too; every other name goes to NASLib's own.
+
+    Raises:
+        NaslibNotFoundError: there is no NASLib.
+    """
+    spaces = naslib_compat.require("naslib.search_spaces")
+    utils = naslib_compat.require("naslib.utils")
+    spaces.supported_search_spaces[NAME] = __getattr__("EcnasSearchSpace")
+    for function, body in (
+        (spaces.get_search_space, _get_search_space),
+        (utils.get_dataset_api, _get_dataset_api),
+    ):
+        if function.__code__ is not body.__code__:
+            name = function.__name__
+            _originals[name] = FunctionType(
+                function.__code__, function.__globals__, name, function.__defaults__
+            )
+            replace_code(function, body)
+
+
+#: NASLib's own functions, under their names.
+_originals: dict[str, FunctionType] = {}
+
+
+def _get_search_space(name: Any, dataset: Any) -> Any:
+    # This body runs among NASLib's globals, so it brings what it needs.
+    from naslib_ecnas.adapters import naslib_space
+
+    return naslib_space.search_space_of(name, dataset)
+
+
+def _get_dataset_api(search_space: Any = None, dataset: Any = None) -> Any:
+    from naslib_ecnas.adapters import naslib_space
+
+    return naslib_space.dataset_api_of(search_space, dataset)
+
+
+def search_space_of(name: Any, dataset: Any) -> Any:
+    """NASLib's `get_search_space`, which knows ours too."""
+    if isinstance(name, str) and name.lower() == NAME:
+        return __getattr__("EcnasSearchSpace")()
+    return _originals["get_search_space"](name, dataset)
+
+
+def dataset_api_of(search_space: Any = None, dataset: Any = None) -> Any:
+    """NASLib's `get_dataset_api`, which knows ours too."""
+    if isinstance(search_space, str) and search_space.lower() == NAME:
+        return dataset_api(DEFAULT_TABLE if dataset in (None, "cifar10") else dataset)
+    return _originals["get_dataset_api"](search_space, dataset)

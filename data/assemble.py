@@ -1,0 +1,183 @@
+"""From single trainings in any order to columns over (cell, budget, repeat)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from naslib_ecnas.data.columns import Columns
+from naslib_ecnas.data.source import Source
+from naslib_ecnas.metrics import METRICS
+from naslib_ecnas.provenance import Provenance
+from naslib_ecnas.space import Space
+
+__all__ = ["ECNAS_SPACES", "Assembler", "check_bounds"]
+
+#: Largest numbers of vertices of EC-NAS's spaces.
+ECNAS_SPACES = (4, 5, 7)
+# A grid may have this many places for each training, so that a file with a thousand repeats of
+# one cell and a thousand other cells is an error and not a grid of gigabytes.
+_SPARSE = 64
+_ALWAYS = 1 << 20
+
+Values = NDArray[np.float64]
+
+
+def check_bounds(
+    metric: str, values: Values, source: Source, offsets: list[int] | None = None
+) -> None:
+    """Raise FormatError where a value lies outside its metric's bounds; NaN is missing.
+
+    Args:
+        metric: name of the metric.
+        values: (n,) values.
+        source: the file.
+        offsets: (n,) byte offsets of the values' frames.
+    """
+    known = METRICS[metric]
+    wrong = (values < known.lower) | (values > known.upper) | np.isinf(values)
+    if wrong.any():
+        first = int(np.flatnonzero(wrong)[0])
+        where = replace(source, offset=None if offsets is None else offsets[first])
+        raise where.fault(
+            f"{metric} is out of its bounds",
+            value=float(values[first]),
+            expected=f"{known.lower:g} to {known.upper:g}, finite",
+        )
+
+
+@dataclass
+class _Part:
+    start: int
+    values: Values
+
+
+@dataclass
+class Assembler:
+    """Collects trainings and lays them out as columns.
+
+    Memory is that of the values twice for one metric and once for the others.
+    """
+
+    source: Source
+    """The file that is read."""
+    _rows: list[NDArray[np.int32]] = field(default_factory=list)
+    _budgets: list[NDArray[np.int32]] = field(default_factory=list)
+    _repeats: list[NDArray[np.int32]] = field(default_factory=list)
+    _values: dict[str, list[_Part]] = field(default_factory=dict)
+    _count: int = 0
+
+    def add(
+        self,
+        rows: NDArray[np.int32],
+        budgets: NDArray[np.int32],
+        values: Mapping[str, Values],
+        *,
+        repeats: NDArray[np.int32] | None = None,
+        offsets: list[int] | None = None,
+    ) -> None:
+        """Add n trainings.
+
+        Args:
+            rows: (n,) rows of the space.
+            budgets: (n,) epochs.
+            values: (n,) values of each metric, NaN where missing.
+            repeats: (n,) repeats, from 0; by default trainings of the same cell and budget are
+                repeats in the order in which they are added. Give them always or never.
+            offsets: (n,) byte offsets of the trainings' frames, for errors.
+        """
+        for metric, array in values.items():
+            check_bounds(metric, array, self.source, offsets)
+            self._values.setdefault(metric, []).append(_Part(self._count, array))
+        self._rows.append(rows)
+        self._budgets.append(budgets)
+        if repeats is not None:
+            self._repeats.append(repeats)
+        self._count += len(rows)
+
+    def finish(
+        self,
+        name: str,
+        *,
+        vertices: int | None,
+        provenance: Mapping[str, Provenance] | None,
+        default: Provenance,
+        attributes: Mapping[str, str],
+        drop_zero_co2: bool = False,
+    ) -> Columns:
+        """The columns of all trainings that were added; the assembler is empty afterwards.
+
+        Args:
+            name: short name of the table.
+            vertices: vertices of its space, by default the smallest of 4, 5 and 7 that holds
+                all cells.
+            provenance: origin of the metrics whose origin is known.
+            default: origin of the others; its repeats are set to those found.
+            attributes: text for the header.
+            drop_zero_co2: leave out a column of emissions that is 0 throughout, and note so.
+
+        Raises:
+            FormatError: nothing was added, a repeat occurs twice, or the trainings are so
+                uneven that they are no table.
+        """
+        if not self._count:
+            raise self.source.fault("the file holds no training", expected="at least one")
+        cells, cell_at = np.unique(np.concatenate(self._rows), return_inverse=True)
+        budgets, budget_at = np.unique(np.concatenate(self._budgets), return_inverse=True)
+        place = cell_at.reshape(-1).astype(np.int64) * len(budgets) + budget_at.reshape(-1)
+        del cell_at, budget_at
+        rank = np.concatenate(self._repeats) if self._repeats else _appearances(place)
+        repeats = int(rank.max()) + 1
+        size = len(cells) * len(budgets) * repeats
+        if size > max(_ALWAYS, _SPARSE * self._count):
+            raise self.source.fault(
+                "the trainings fill hardly any of their cells, budgets and repeats",
+                value=f"{self._count} of {len(cells)} x {len(budgets)} x {repeats}",
+                expected="about as many repeats of every cell",
+            )
+        slot = place * repeats + rank
+        if self._repeats and len(np.unique(slot)) != len(slot):
+            raise self.source.fault(
+                "a cell has the same budget and repeat twice", expected="each once"
+            )
+        shape = (len(cells), len(budgets), repeats)
+        values: dict[str, Values] = {}
+        notes = dict(attributes)
+        for metric in [known for known in METRICS if known in self._values]:
+            flat = np.full(size, np.nan)
+            for part in self._values.pop(metric):
+                flat[slot[part.start : part.start + len(part.values)]] = part.values
+            if drop_zero_co2 and metric.endswith("co2_g") and not np.nan_to_num(flat).any():
+                notes[f"missing {metric}"] = "0 for every training of the source: not recorded"
+            elif not np.isnan(flat).all():
+                values[metric] = flat.reshape(shape)
+        known = dict(provenance or {})
+        default = replace(default, repeats=repeats)
+        return Columns(
+            name=name,
+            vertices=vertices if vertices is not None else _space_of(int(cells[-1])),
+            rows=cells.astype(np.int32),
+            budgets=tuple(budgets.tolist()),
+            repeats=repeats,
+            values=values,
+            provenance={metric: known.get(metric, default) for metric in values},
+            attributes=notes,
+        )
+
+
+def _appearances(place: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(n,) how often the same place occurred before."""
+    order = np.argsort(place, kind="stable")
+    ordered = place[order]
+    new = np.flatnonzero(np.diff(ordered, prepend=-1))
+    rank = np.empty(len(place), dtype=np.int64)
+    rank[order] = np.arange(len(place)) - np.repeat(new, np.diff(new, append=len(place)))
+    return rank
+
+
+def _space_of(row: int) -> int:
+    """Vertices of the smallest of EC-NAS's spaces that has a row."""
+    return next(v for v in ECNAS_SPACES if row < len(Space(v)))

@@ -1,0 +1,72 @@
+"""Where bytes that are being read lie, so that every fault can be located."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from os import PathLike
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+
+from naslib_ecnas.errors import FormatError, UnknownTableError
+
+__all__ = ["NOWHERE", "Source", "opened"]
+
+Fault = TypeVar("Fault", bound=FormatError)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file and the place in it that a piece of bytes was taken from."""
+
+    path: str | None = None
+    """The file, None for bytes of no file."""
+    offset: int | None = 0
+    """Byte offset of the piece in the file, or of the frame that contains it."""
+    exact: bool = True
+    """Whether position i of the piece is byte `offset + i` of the file. Not so for bytes that
+    were written as base64 or escaped."""
+
+    def at(self, position: int) -> Source:
+        """The source of the bytes from `position` on."""
+        if not self.exact or self.offset is None:
+            return self
+        return replace(self, offset=self.offset + position)
+
+    def encoded(self) -> Source:
+        """The source of bytes that were decoded from this piece."""
+        return replace(self, exact=False)
+
+    def fault(
+        self, what: str, *, at: int = 0, kind: type[Fault] | None = None, **details: Any
+    ) -> FormatError:
+        """An error of this place, to be raised.
+
+        Args:
+            what: what is wrong, one clause.
+            at: position within the piece.
+            kind: class of the error, `FormatError` by default.
+            details: value, expected and remedy.
+        """
+        details.setdefault("remedy", "bring the file again, or check what wrote it")
+        return (kind or FormatError)(what, path=self.path, offset=self.at(at).offset, **details)
+
+
+#: Bytes of no file.
+NOWHERE = Source()
+
+
+def opened(path: str | PathLike[str], *, buffering: int = -1) -> BinaryIO:
+    """A file open for reading bytes.
+
+    Raises:
+        UnknownTableError: there is no such file, or it cannot be read.
+    """
+    try:
+        return Path(path).open("rb", buffering=buffering)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise UnknownTableError(
+            f"the file cannot be read ({error})",
+            value=str(path),
+            expected="a readable file",
+            remedy="check the path",
+        ) from error

@@ -1,0 +1,250 @@
+"""The framing of TFRecord files: read in batches, written whole.
+
+A frame is the length of its data (u64, little endian), the masked CRC-32C of these eight bytes, the
+data, and the masked CRC-32C of the data. See `tensorflow/core/lib/io/record_writer.h`, and
+`tensorflow/core/lib/hash/crc32c.h` for the mask.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import google_crc32c
+import numpy as np
+from numpy.typing import NDArray
+
+from naslib_ecnas.data.source import opened
+from naslib_ecnas.errors import ChecksumError, FormatError, TruncatedError
+from naslib_ecnas.storage import atomic_write
+
+__all__ = ["Frames", "frame", "is_framed", "read_batches", "read_frames", "write_frames"]
+
+_HEADER, _FOOTER = 12, 4
+_CHUNK = 1 << 23
+#: No row of any published file has a kilobyte; what claims more than this is no such file.
+_MAX_DATA = 1 << 26
+_MASK_DELTA = 0xA282EAD8
+_GZIP = b"\x1f\x8b"
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Consecutive frames of a file."""
+
+    offsets: list[int]
+    """(n,) byte offset of each frame in the file."""
+    data: list[bytes]
+    """(n,) content of each frame."""
+
+
+def _masked(crc: int) -> int:
+    return ((crc >> 15 | crc << 17) + _MASK_DELTA) & 0xFFFFFFFF
+
+
+def frame(data: bytes) -> bytes:
+    """The frame of one record."""
+    header = struct.pack("<Q", len(data))
+    return b"".join(
+        (
+            header,
+            struct.pack("<I", _masked(google_crc32c.value(header))),
+            data,
+            struct.pack("<I", _masked(google_crc32c.value(data))),
+        )
+    )
+
+
+def is_framed(head: bytes) -> bool:
+    """Whether the first bytes of a file are the header of a frame."""
+    if len(head) < _HEADER:
+        return False
+    length, stated = struct.unpack("<8sI", head[:_HEADER])
+    return bool(_masked(google_crc32c.value(length)) == stated)
+
+
+def write_frames(path: str | PathLike[str], records: Iterable[bytes]) -> None:
+    """Write records as a TFRecord file, whole or not at all.
+
+    Raises:
+        StorageError: the folder cannot be written or the disk is full.
+    """
+    with atomic_write(Path(path)) as file:
+        for data in records:
+            file.write(frame(data))
+
+
+def read_frames(path: str | PathLike[str]) -> Iterator[tuple[int, bytes]]:
+    """The frames of a TFRecord file, both checksums checked.
+
+    Yields:
+        `(offset, data)`: byte offset of the frame in the file, and its content.
+
+    Raises:
+        UnknownTableError: the file cannot be read.
+        TruncatedError: a frame reaches beyond the end of the file.
+        ChecksumError: bytes do not have their checksum.
+        FormatError: it is a gzip file, or a frame is larger than any row can be.
+    """
+    for frames in read_batches(path, chunk=1 << 16):
+        yield from zip(frames.offsets, frames.data, strict=True)
+
+
+def read_batches(
+    path: str | PathLike[str], *, digest: Any = None, chunk: int = _CHUNK
+) -> Iterator[Frames]:
+    """The frames of a TFRecord file in batches of about `chunk` bytes, as `read_frames`.
+
+    Memory is bounded by twice the batch, whatever lengths the frames claim.
+
+    Args:
+        path: the file.
+        digest: an object of `hashlib` that is updated with all bytes of the file.
+        chunk: bytes that are read at a time.
+    """
+    name = str(path)
+    with opened(path, buffering=0) as file:
+        size = os.fstat(file.fileno()).st_size
+        known: dict[bytes, int] = {}
+        rest, offset = b"", 0
+        while True:
+            piece = file.read(chunk)
+            if not piece:
+                break
+            if offset == 0 and not rest and piece[:2] == _GZIP:
+                raise FormatError(
+                    "the file is compressed with gzip, which is not supported here",
+                    path=name,
+                    offset=0,
+                    value=piece[:2],
+                    expected="an uncompressed TFRecord file",
+                    remedy="unpack it first: gunzip < FILE > FILE.tfrecord",
+                )
+            if digest is not None:
+                digest.update(piece)
+            buffer = rest + piece if rest else piece
+            # A frame larger than the chunk: read on only as far as it truly reaches.
+            frames, used = _split(buffer, offset, size, known, name)
+            if frames.data:
+                yield frames
+            rest = buffer[used:]
+            offset += used
+            chunk = max(chunk, _wanted(rest, known))
+        if rest:
+            raise _truncated(rest, offset, name)
+
+
+def _wanted(rest: bytes, known: dict[bytes, int]) -> int:
+    """Bytes to read at once so that a large frame is not copied again and again."""
+    return known.get(rest[:_HEADER], 0) if len(rest) >= _HEADER else 0
+
+
+def _split(
+    buffer: bytes, base: int, size: int, known: dict[bytes, int], path: str
+) -> tuple[Frames, int]:
+    """The whole frames in a buffer, and how many bytes they take.
+
+    `known` remembers checked headers: a file has few distinct lengths.
+    """
+    offsets: list[int] = []
+    data: list[bytes] = []
+    found: list[int] = []
+    ends: list[int] = []
+    crc = google_crc32c.value
+    position, end = 0, len(buffer)
+    while end - position >= _HEADER:
+        header = buffer[position : position + _HEADER]
+        length = known.get(header)
+        if length is None:
+            length = _length(header, base + position, size, path)
+            if len(known) < 1 << 16:
+                known[header] = length
+        start = position + _HEADER
+        stop = start + length
+        if stop + _FOOTER > end:
+            if base + stop + _FOOTER > size:
+                raise _beyond(length, base + position, size, path)
+            break
+        content = buffer[start:stop]
+        offsets.append(base + position)
+        data.append(content)
+        found.append(crc(content))
+        ends.append(stop)
+        position = stop + _FOOTER
+    if data:
+        _check(buffer, offsets, found, ends, path)
+    return Frames(offsets, data), position
+
+
+def _length(header: bytes, offset: int, size: int, path: str) -> int:
+    """The length that a frame's header states, checked."""
+    length, stated = struct.unpack("<QI", header)
+    masked = _masked(google_crc32c.value(header[:8]))
+    if masked != stated:
+        raise ChecksumError(
+            "the length of a frame does not have its checksum",
+            path=path,
+            offset=offset,
+            value=f"{masked:08x}",
+            expected=f"{stated:08x}",
+            remedy="bring the file again; it is damaged, or no TFRecord file",
+        )
+    if offset + _HEADER + length + _FOOTER > size:
+        raise _beyond(length, offset, size, path)
+    if length > _MAX_DATA:
+        raise FormatError(
+            "a frame is larger than any row can be",
+            path=path,
+            offset=offset,
+            value=f"{length} bytes",
+            expected=f"at most {_MAX_DATA}",
+            remedy="check that the file holds NAS-Bench-101 or EC-NAS rows",
+        )
+    return int(length)
+
+
+def _beyond(length: int, offset: int, size: int, path: str) -> TruncatedError:
+    return TruncatedError(
+        "a frame reaches beyond the end of the file",
+        path=path,
+        offset=offset,
+        value=f"a frame of {length} bytes of data",
+        expected=f"at most the {max(size - offset - _HEADER - _FOOTER, 0)} that are left",
+        remedy="bring the file again",
+    )
+
+
+def _truncated(rest: bytes, offset: int, path: str) -> TruncatedError:
+    return TruncatedError(
+        "the file ends within a frame",
+        path=path,
+        offset=offset,
+        value=f"{len(rest)} bytes left",
+        expected="a whole frame",
+        remedy="bring the file again",
+    )
+
+
+def _check(buffer: bytes, offsets: list[int], found: list[int], ends: list[int], path: str) -> None:
+    """Compare all data checksums of a batch at once."""
+    raw = np.frombuffer(buffer, dtype=np.uint8)
+    at = np.array(ends)[:, None] + np.arange(_FOOTER)
+    stated: NDArray[np.uint32] = raw[at].view("<u4")[:, 0]
+    crc = np.array(found, dtype=np.uint32)
+    masked = (crc >> np.uint32(15) | crc << np.uint32(17)) + np.uint32(_MASK_DELTA)
+    wrong = np.flatnonzero(masked != stated)
+    if len(wrong):
+        first = int(wrong[0])
+        raise ChecksumError(
+            "the data of a frame does not have its checksum",
+            path=path,
+            offset=offsets[first],
+            value=f"{int(masked[first]):08x}",
+            expected=f"{int(stated[first]):08x}",
+            remedy="bring the file again; it is damaged",
+        )

@@ -1,0 +1,191 @@
+"""From the frames of a NAS-Bench-101 or EC-NAS file to columns, and back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from hashlib import sha256
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from naslib_ecnas import network
+from naslib_ecnas.data.assemble import Assembler
+from naslib_ecnas.data.columns import Columns
+from naslib_ecnas.data.drawn_cells import DrawnCells
+from naslib_ecnas.data.message_batch import ABSENT, Batch, MessageReader
+from naslib_ecnas.data.metrics_messages import ModelMetrics, ModelMetricsEnergy
+from naslib_ecnas.data.rows import decode_row
+from naslib_ecnas.data.source import Source
+from naslib_ecnas.data.tfrecord import Frames, read_batches
+from naslib_ecnas.provenance import Provenance
+from naslib_ecnas.space import Space
+
+__all__ = ["read_columns"]
+
+#: Cells up to these vertices have their hash checked always: it costs a tenth of a second.
+_CHEAP = 5
+_EPOCHS = re.compile(rb", ([1-9][0-9]{0,5}), ")
+_HEX = np.zeros(256, dtype=bool)
+_HEX[list(b"0123456789abcdef")] = True
+_HASH_LENGTH = 32
+
+
+def read_columns(
+    path: str | PathLike[str],
+    kind: type[ModelMetrics] | type[ModelMetricsEnergy],
+    *,
+    name: str | None,
+    vertices: int | None,
+    provenance: Mapping[str, Provenance] | None,
+    default: Provenance,
+    check_hashes: bool,
+) -> Columns:
+    """Read a file of frames; see `read_nasbench` and `read_ecnas`."""
+    reader = _Reader(str(path), kind, check_hashes)
+    digest = sha256()
+    for frames in read_batches(path, digest=digest):
+        reader.add(frames)
+    default = Provenance(
+        default.kind, device=default.device, source=Path(path).name, sha256=digest.hexdigest()
+    )
+    return reader.assembler.finish(
+        name or Path(path).stem,
+        vertices=vertices,
+        provenance=provenance,
+        default=default,
+        attributes={sort: "; ".join(names) for sort, names in reader.messages.devices.items()},
+        drop_zero_co2=True,
+    )
+
+
+class _Reader:
+    """The state that lasts from batch to batch."""
+
+    def __init__(
+        self,
+        path: str,
+        kind: type[ModelMetrics] | type[ModelMetricsEnergy],
+        check_hashes: bool,
+    ) -> None:
+        self.source = Source(path, None)
+        self.assembler = Assembler(self.source)
+        self.messages = MessageReader(kind)
+        self._cells = DrawnCells()
+        self._epochs: dict[bytes, int] = {}
+        self._checked_space = Space() if check_hashes else Space(_CHEAP)
+        self._hashes: NDArray[np.bytes_] | None = None
+
+    def add(self, frames: Frames) -> None:
+        """Read one batch."""
+        n = len(frames.data)
+        epochs, bits, ops = [0] * n, [0] * n, [0] * n
+        hashes: list[bytes] = [b""] * n
+        texts: list[bytes] = []
+        where: list[int] = []
+        odd: list[int] = []
+        known_epochs, known_bits, known_ops = self._epochs, self._cells.bits, self._cells.ops
+        for i, data in enumerate(frames.data):
+            # The official form: its nine parts between quotes, the message the eighth.
+            try:
+                head, hashes[i], number, matrix, comma, names, also, text, tail = data.split(b'"')
+                epochs[i] = known_epochs[number]
+                bits[i] = known_bits[matrix]
+                ops[i] = known_ops[names]
+            except (ValueError, KeyError):
+                if not self._first_met(data):
+                    odd.append(i)
+                    continue
+                head, hashes[i], number, matrix, comma, names, also, text, tail = data.split(b'"')
+                epochs[i] = known_epochs[number]
+                bits[i] = known_bits[matrix]
+                ops[i] = known_ops[names]
+            if comma != b", " or also != b", " or head != b"[" or tail != b"]":
+                odd.append(i)
+                continue
+            where.append(i)
+            texts.append(text)
+        batch = Batch(n)
+        exact = self.messages.read_texts(batch, where, texts)
+        for i in odd + exact:
+            source = self._source(frames, i)
+            row = decode_row(frames.data[i], source)
+            hashes[i] = row.hash.encode("ascii")
+            epochs[i] = row.epochs
+            bits[i] = self._cells.number_of_bits(row.bits.encode("ascii"))
+            ops[i] = self._cells.number_of_ops(row.ops.encode("ascii", "replace"))
+            self.messages.read_exactly(batch, i, row.message, source.encoded())
+        rows = self._cells.rows(np.array(bits), np.array(ops))
+        self._check_cells(frames, rows)
+        self._check(frames, rows, hashes, batch.parameters)
+        self.assembler.add(
+            rows, np.array(epochs, dtype=np.int32), batch.values, offsets=frames.offsets
+        )
+
+    def _source(self, frames: Frames, i: int) -> Source:
+        return Source(self.source.path, frames.offsets[i], exact=False)
+
+    def _first_met(self, data: bytes) -> bool:
+        """Take note of a row's new parts; False where it does not have the official form."""
+        parts = data.split(b'"')
+        epochs = _EPOCHS.fullmatch(parts[2]) if len(parts) == 9 else None
+        if epochs is None or b"\\" in parts[3] + parts[5]:
+            return False
+        self._epochs[parts[2]] = int(epochs[1])
+        self._cells.number_of_bits(parts[3])
+        self._cells.number_of_ops(parts[5])
+        return True
+
+    def _check_cells(self, frames: Frames, rows: NDArray[np.int32]) -> None:
+        wrong = np.flatnonzero(rows < 0)
+        if len(wrong):
+            source = self._source(frames, int(wrong[0]))
+            row = decode_row(frames.data[int(wrong[0])], source)
+            raise source.fault(
+                "the matrix and the operations of a row are no cell: "
+                + self._cells.why_not(row.bits, row.ops),
+                value=f"{row.bits}:{row.ops}",
+                expected="a cell of NAS-Bench-101's space",
+            )
+
+    def _check(
+        self,
+        frames: Frames,
+        rows: NDArray[np.int32],
+        hashes: list[bytes],
+        parameters: NDArray[np.int64],
+    ) -> None:
+        """Compare what follows from the cells with what the rows state."""
+        computed = network.parameters(rows)
+        for i in np.flatnonzero((parameters != computed) & (parameters != ABSENT)).tolist():
+            raise self._source(frames, i).fault(
+                "the trainable parameters are not those of the cell",
+                value=int(parameters[i]),
+                expected=str(int(computed[i])),
+            )
+        stated = self._stated(frames, hashes)
+        checked = np.flatnonzero(rows < len(self._checked_space))
+        if not len(checked):
+            return
+        if self._hashes is None:
+            self._hashes = self._checked_space.hashes().astype(f"S{_HASH_LENGTH}")
+        for i in checked[stated[checked] != self._hashes[rows[checked]]].tolist():
+            cell = Space().cell(int(rows[i]))
+            raise self._source(frames, i).fault(
+                "the hash of a row is not that of its cell",
+                value=stated[i].decode("ascii"),
+                expected=cell.nasbench_hash,
+            )
+
+    def _stated(self, frames: Frames, hashes: list[bytes]) -> NDArray[np.bytes_]:
+        """(n,) hashes as the rows state them."""
+        joined = np.frombuffer(b"".join(hashes), dtype=np.uint8)
+        if set(map(len, hashes)) != {_HASH_LENGTH} or not _HEX[joined].all():
+            # Either one is wrong, and the exact reader says so, or it is escaped.
+            exact = [
+                decode_row(data, self._source(frames, i)) for i, data in enumerate(frames.data)
+            ]
+            joined = np.frombuffer("".join(row.hash for row in exact).encode(), dtype=np.uint8)
+        return joined.view(f"S{_HASH_LENGTH}")

@@ -1,0 +1,238 @@
+"""`ecnas data`: list, fetch, verify, convert and export the published files and their tables."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from shutil import get_terminal_size
+from typing import TYPE_CHECKING, Any
+
+from naslib_ecnas.console import ShownProgress, bytes_text, print_json, print_table
+
+if TYPE_CHECKING:
+    from naslib_ecnas.data.catalog import FileEntry, TableEntry
+
+__all__ = ["add_parser", "run"]
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command to those of `ecnas`."""
+    parser = subparsers.add_parser(
+        "data",
+        help="list, fetch, verify, convert and export published tables",
+        description="The published files and the tables made from them.",
+    )
+    parser.set_defaults(run=_help(parser))
+    actions = parser.add_subparsers(title="actions", metavar="ACTION")
+
+    one = actions.add_parser("list", help="every table and file, and whether it is here")
+    one.add_argument("--json", action="store_true", help="print one JSON object")
+    one.set_defaults(run=_list)
+
+    one = actions.add_parser("fetch", help="bring published files, checked; prints their paths")
+    one.add_argument("names", nargs="+", metavar="NAME", help="a table or a file of the list")
+    one.add_argument(
+        "--unverified",
+        action="store_true",
+        help="accept a file for which no checksum is published; its SHA-256 is recorded",
+    )
+    one.set_defaults(run=_fetch)
+
+    one = actions.add_parser(
+        "verify", help="compare files with the published checksums, check every byte of tables"
+    )
+    one.add_argument(
+        "names", nargs="+", metavar="NAME_OR_FILE", help="a table or file of the list, or a path"
+    )
+    one.add_argument("--json", action="store_true", help="print one JSON object")
+    one.set_defaults(run=_verify)
+
+    one = actions.add_parser("convert", help="make a table of a file; prints its path")
+    one.add_argument("source", metavar="SRC", help="a table of the list, or a file or folder")
+    one.add_argument("--out", metavar="FILE", help="write the table there too (suffix .ecnas)")
+    one.add_argument("--afresh", action="store_true", help="convert even if that was done before")
+    one.set_defaults(run=_convert)
+
+    one = actions.add_parser("export", help="write a table as .ecnas, .tfrecord, .parquet or .csv")
+    one.add_argument("source", metavar="NAME_OR_FILE", help="a table of the list, or a path")
+    one.add_argument("out", metavar="OUT", help="the file to write; its suffix is the format")
+    one.set_defaults(run=_export)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the action that was chosen.
+
+    Raises:
+        EcnasError: a name is unknown, or a file cannot be had, read or written.
+    """
+    code: int = args.run(args)
+    return code
+
+
+def _help(parser: argparse.ArgumentParser) -> Any:
+    def show(args: argparse.Namespace) -> int:
+        parser.print_help()
+        return 0
+
+    return show
+
+
+# -- list -------------------------------------------------------------------------------------
+
+
+def _list(args: argparse.Namespace) -> int:
+    from naslib_ecnas.data.catalog import catalog
+
+    entries = catalog()
+    if args.json:
+        print_json(_listing(entries.tables, entries.files))
+        return 0
+    rows = [
+        (
+            table.name,
+            f"{table.cells:,}",
+            " ".join(map(str, table.budgets)),
+            table.provenance("energy_kwh").kind if table.describes("energy_kwh") else "none",
+            _size(table.file),
+            _here(table),
+            table.description,
+        )
+        for table in entries.tables
+    ]
+    headings = ("table", "cells", "epochs", "energy", "size", "here", "what")
+    # The last column is prose; where there is no room for it, the numbers stay readable.
+    shown = len(headings) if not sys.stdout.isatty() or get_terminal_size().columns > 110 else -1
+    print_table(headings[:shown], [row[:shown] for row in rows], right=[1, 4])
+    if shown < 0:
+        print("what each holds: a wider terminal, or --json")
+    used = {table.file.name for table in entries.tables}
+    other = [
+        (file.name, _size(file), file.licence, file.note or "")
+        for file in entries.files
+        if file.name not in used
+    ]
+    if other:
+        print()
+        print_table(("other file", "size", "licence", "what"), other, right=[1])
+    return 0
+
+
+def _size(file: FileEntry) -> str:
+    if file.size is None and file.approximate_size is not None:
+        return f"~{bytes_text(file.approximate_size)}"
+    return bytes_text(file.size)
+
+
+def _here(table: TableEntry) -> str:
+    from naslib_ecnas.data.convert import cached_table
+    from naslib_ecnas.data.fetch import local_copy
+
+    if cached_table(table) is not None:
+        return "table"
+    return "file" if local_copy(table.file) is not None else "-"
+
+
+def _listing(tables: tuple[TableEntry, ...], files: tuple[FileEntry, ...]) -> dict[str, Any]:
+    from naslib_ecnas.data.convert import cached_table
+    from naslib_ecnas.data.fetch import local_copy
+    from naslib_ecnas.storage import cache_folder
+
+    def text(path: Path | None) -> str | None:
+        return None if path is None else str(path)
+
+    return {
+        "cache": str(cache_folder()),
+        "mirror": os.environ.get("ECNAS_MIRROR") or None,
+        "tables": [
+            {
+                "name": table.name,
+                "file": table.file.name,
+                "vertices": table.vertices,
+                "cells": table.cells,
+                "budgets": table.budgets,
+                "repeats": table.repeats,
+                "description": table.description,
+                "notes": table.notes,
+                "columns": [
+                    {"metrics": group.metrics, **group.provenance.to_json()}
+                    for group in table.groups
+                ],
+                "table": text(cached_table(table)),
+            }
+            for table in tables
+        ],
+        "files": [{**asdict(file), "path": text(local_copy(file))} for file in files],
+    }
+
+
+# -- fetch ------------------------------------------------------------------------------------
+
+
+def _fetch(args: argparse.Namespace) -> int:
+    from naslib_ecnas.data.catalog import file_entry
+    from naslib_ecnas.data.fetch import fetch
+
+    # All names are looked up first: a misspelt last one must not show after an hour.
+    entries = [file_entry(name) for name in args.names]
+    with ShownProgress() as progress:
+        for entry in dict.fromkeys(entries):
+            print(fetch(entry, progress=progress, unverified=args.unverified), flush=True)
+    return 0
+
+
+# -- verify -----------------------------------------------------------------------------------
+
+
+def _verify(args: argparse.Namespace) -> int:
+    from naslib_ecnas.data.verify import verify
+
+    with ShownProgress() as progress:
+        found = [verdict for name in args.names for verdict in verify(name, progress)]
+    if args.json:
+        print_json({"good": all(v.good for v in found), "files": [asdict(v) for v in found]})
+    else:
+        for verdict in found:
+            stream = sys.stdout if verdict.good else sys.stderr
+            print(f"{'good' if verdict.good else 'BAD '}  {verdict.what}", file=stream, flush=True)
+    return 0 if all(verdict.good for verdict in found) else 1
+
+
+# -- convert and export -----------------------------------------------------------------------
+
+
+def _convert(args: argparse.Namespace) -> int:
+    from naslib_ecnas.data.convert import converted
+    from naslib_ecnas.data.table import Table, write_table
+    from naslib_ecnas.errors import ConfigError
+
+    out = None if args.out is None else Path(args.out).expanduser()
+    if out is not None and out.suffix != ".ecnas":
+        raise ConfigError(
+            "a table has the suffix .ecnas",
+            value=args.out,
+            expected="--out FILE.ecnas",
+            remedy=f"for other formats: ecnas data export {args.source} OUT",
+        )
+    with ShownProgress() as progress:
+        path = converted(args.source, afresh=args.afresh, progress=progress)
+    if out is not None:
+        write_table(out, Table.open(path).to_columns())
+    print(path if out is None else out)
+    return 0
+
+
+def _export(args: argparse.Namespace) -> int:
+    from naslib_ecnas.data.convert import converted
+    from naslib_ecnas.data.export import check_suffix, export
+    from naslib_ecnas.data.table import Table
+
+    out = Path(args.out).expanduser()
+    check_suffix(out)
+    with ShownProgress() as progress:
+        path = converted(args.source, progress=progress)
+    export(Table.open(path), out)
+    print(out)
+    return 0

@@ -1,0 +1,145 @@
+"""`ecnas query`: one training of one cell, with units and where each number comes from."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from naslib_ecnas.console import ShownProgress, print_json, print_lines, print_table
+
+if TYPE_CHECKING:
+    from naslib_ecnas.benchmark import Benchmark
+    from naslib_ecnas.record import Record
+
+__all__ = ["add_parser", "run"]
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command to those of `ecnas`."""
+    parser = subparsers.add_parser(
+        "query",
+        help="what training one cell gives and costs",
+        description="Show one training of one cell from a table: every metric with its unit and "
+        "where it comes from.",
+        epilog="example: ecnas query 4v-4epochs 011001000:input,conv3x3-bn-relu,output --epochs 4",
+    )
+    parser.add_argument("table", metavar="TABLE", help="a name (see: ecnas data list) or a file")
+    parser.add_argument(
+        "cell",
+        metavar="CELL",
+        help="a row number, a NAS-Bench-101 hash, or a matrix as row-major bits and its "
+        "operations: 011001000:input,maxpool3x3,output",
+    )
+    parser.add_argument(
+        "--epochs", type=int, metavar="E", help="training budget (the table's largest)"
+    )
+    parser.add_argument(
+        "--repeat", type=int, metavar="R", help="which training, from 0 (the mean over all)"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command.
+
+    Returns:
+        0.
+
+    Raises:
+        EcnasError: the table, the cell, the budget or the repeat is not there.
+    """
+    from naslib_ecnas.benchmark import load
+    from naslib_ecnas.data.convert import converted
+
+    with ShownProgress() as progress:
+        path = converted(args.table, progress=progress)
+    bench = load(path)
+    record = bench.query(_cell(bench, args.cell), args.epochs, repeat=args.repeat)
+    if args.json:
+        print_json(_document(bench, record))
+    else:
+        _report(bench, record)
+    return 0
+
+
+def _cell(bench: Benchmark, text: str) -> int | str:
+    """What the user named, as `query` takes it."""
+    if re.fullmatch(r"[0-9a-fA-F]{32}", text):
+        return bench.space.row_of_hash(text.lower())
+    return int(text) if re.fullmatch(r"-?[0-9]{1,12}", text) else text
+
+
+def _document(bench: Benchmark, record: Record) -> dict[str, Any]:
+    from naslib_ecnas.metrics import metric
+
+    values = _values(bench, record)
+    return {
+        "table": bench.name,
+        "row": record.row,
+        "cell": str(record.cell),
+        "hash": record.cell.nasbench_hash,
+        "epochs": record.epochs,
+        "repeat": record.repeat,
+        "repeats": bench.repeats,
+        "metrics": values,
+        "units": {name: metric(name).unit for name in values},
+        "provenance": {name: bench.provenance[name].to_json() for name in values},
+        "attributes": dict(bench.table.attributes),
+    }
+
+
+def _values(bench: Benchmark, record: Record) -> dict[str, float]:
+    """Every metric of the record, those that follow from others or from the cell included."""
+    return {name: record[name] for name in (*bench.metrics, *bench.provenance)}
+
+
+def _report(bench: Benchmark, record: Record) -> None:
+    from naslib_ecnas.metrics import metric
+
+    if record.repeat is not None:
+        which = f"repeat {record.repeat} of {bench.repeats}"
+    else:
+        which = "one training" if bench.repeats == 1 else f"mean of {bench.repeats} trainings"
+    print(f"{bench.name}: {record.epochs} epochs, {which}")
+    print(f"row {record.row}, {record.cell}")
+    print(f"hash {record.cell.nasbench_hash}")
+    provenance = bench.provenance
+    sources = {(p.source, p.sha256) for p in provenance.values() if p.source}
+    if len(sources) == 1:  # said once, not in every line
+        source, sha256 = sources.pop()
+        print(f"from {source}" + (f", SHA-256 {sha256}" if sha256 else ""))
+        provenance = {name: replace(p, source=None) for name, p in provenance.items()}
+    print()
+    notes: dict[str, int] = {}
+    rows = []
+    for name, value in _values(bench, record).items():
+        note = provenance[name].note
+        mark = "" if note is None else f" [{notes.setdefault(note, len(notes) + 1)}]"
+        unit = "" if name.endswith("_unix_s") else metric(name).unit
+        origin = str(replace(provenance[name], note=None))
+        rows.append((name, _number(name, value), unit, origin + mark))
+    print_table(("metric", "value", "unit", "where it comes from"), rows, right=[1])
+    print()
+    attributes = bench.table.attributes
+    print_lines(
+        [
+            *(f"[{number}] {note}" for note, number in notes.items()),
+            *(f"note: {note}" for note in attributes.get("notes", "").split("; ") if note),
+            *(f"cite: {text}" for text in [attributes.get("citation")] if text),
+        ]
+    )
+
+
+def _number(name: str, value: float) -> str:
+    if math.isnan(value):
+        return "missing"
+    if name.endswith("_unix_s"):
+        from datetime import datetime, timezone
+
+        # The files give times without a zone; they are kept as if they were UTC.
+        return datetime.fromtimestamp(value, timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
+    return f"{value:.6g}" if abs(value) < 1e6 else f"{value:,.0f}"

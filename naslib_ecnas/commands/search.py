@@ -1,0 +1,209 @@
+"""`ecnas search`: one search over one table, with its front, its knee and what it costs."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from naslib_ecnas.console import ShownProgress, print_json, print_table
+
+if TYPE_CHECKING:
+    from naslib_ecnas.benchmark import Benchmark
+    from naslib_ecnas.search.result import SearchResult
+
+__all__ = ["add_parser", "run"]
+
+_OBJECTIVES = "energy_kwh,validation_accuracy"
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command to those of `ecnas`."""
+    parser = subparsers.add_parser(
+        "search",
+        help="search a table for the best trade-offs of energy and accuracy",
+        description="Search a table for the best trade-offs between objectives, charge every "
+        "evaluation as the training it stands for, and report the front, its knee and its "
+        "extremes.",
+        epilog="example: ecnas search --table 5v-4epochs --method semoa --evaluations 500 --seed 0 "
+        "--out first-search",
+    )
+    add = parser.add_argument
+    add("--table", default="5v-4epochs", metavar="NAME", help="table or file (%(default)s)")
+    add("--method", default="semoa", metavar="NAME", help="semoa, random, ... (%(default)s)")
+    add(
+        "--evaluations",
+        type=int,
+        default=500,
+        metavar="N",
+        help="trainings to charge the search for (%(default)s)",
+    )
+    add("--seed", type=int, default=0, metavar="N", help="seed of the run (%(default)s)")
+    add("--epochs", type=int, metavar="N", help="training budget (the table's largest)")
+    add(
+        "--objectives",
+        default=_OBJECTIVES,
+        metavar="A,B",
+        help="two or more metrics, comma-separated (%(default)s)",
+    )
+    add("--paper", action="store_true", help="the method as the published code has it")
+    add("--out", metavar="DIR", help="new folder for history, front, costs, settings and plot")
+    add("--overwrite", action="store_true", help="replace an earlier search in --out")
+    add("--no-plot", action="store_true", help="write no plot")
+    add("--json", action="store_true", help="print one JSON object")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command.
+
+    Returns:
+        0.
+
+    Raises:
+        EcnasError: a setting is not possible, or the table or a file cannot be had.
+    """
+    from naslib_ecnas import search
+    from naslib_ecnas.benchmark import load
+    from naslib_ecnas.data.convert import converted
+    from naslib_ecnas.search.files import document
+
+    search.check(args.method, evaluations=args.evaluations, seed=args.seed, paper=args.paper)
+    with ShownProgress() as fetching:
+        path = converted(args.table, progress=fetching)
+    bench = load(path)
+    objectives = [name.strip() for name in args.objectives.split(",") if name.strip()]
+    start = time.perf_counter()
+    with _progress() as on_progress:
+        result = search.run(
+            bench,
+            args.method,
+            objectives=objectives,
+            epochs=args.epochs,
+            evaluations=args.evaluations,
+            seed=args.seed,
+            out=args.out,
+            overwrite=args.overwrite,
+            paper=args.paper,
+            on_progress=on_progress,
+        )
+    seconds = time.perf_counter() - start
+    if args.out and not args.no_plot:
+        _plot(bench, result, Path(args.out))
+    if args.json:
+        print_json(document(result))
+    else:
+        _report(result, seconds)
+        if args.out:
+            print(f"written to: {args.out}")
+    return 0
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], None] | None]:
+    """A progress bar on stderr, where that is a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("searching", total=None)
+        yield lambda made, total: bar.update(task, completed=made, total=total)
+
+
+def _plot(bench: Benchmark, result: SearchResult, folder: Path) -> None:
+    """Write `front.png` and `front.pdf`; say so where matplotlib is missing."""
+    from naslib_ecnas.errors import MissingDependencyError
+    from naslib_ecnas.figures.drawing import save
+    from naslib_ecnas.figures.front import front_figure
+
+    try:
+        save(front_figure(bench, result), folder / "front")
+    except MissingDependencyError as error:
+        print(f"plot skipped: {error}", file=sys.stderr)
+
+
+def _report(result: SearchResult, seconds: float) -> None:
+    """Print the knee and the extremes, the hypervolume and the costs."""
+    from naslib_ecnas.cell import Cell
+    from naslib_ecnas.metrics import metric
+
+    config = result.config
+    setting = " (paper setting)" if config.paper else ""
+    print(
+        f"{config.method}{setting} on {config.table} at {config.epochs} epochs, seed "
+        f"{config.seed}: {len(result.front)} cells on the front, {result.hypervolume:.4f} of the "
+        "true front's hypervolume\n"
+    )
+    named = _named(result)
+    shown = [n for n in ("energy_kwh", "validation_accuracy") if n in result.details]
+    shown = list(dict.fromkeys([*config.objectives, *shown, "parameters", "training_time_s"]))
+    print_table(
+        ("", *(metric(name).about for name in shown), "row", "chosen for"),
+        [
+            (
+                key,
+                *(_shown(name, _value(result, name, index)) for name in shown),
+                str(result.rows[index]),
+                why,
+            )
+            for key, why, index in named
+        ],
+        right=range(1, len(shown) + 2),
+    )
+    print()
+    for key, _, index in named:
+        print(f"{key}  {Cell.from_row(int(result.rows[index]))}")
+    print()
+    for name in config.objectives:
+        print(f"{metric(name).about}: {config.provenance[name]}")
+    spent = result.spent
+    print(
+        f"this search: {spent.evaluations:,} evaluations of {len(set(result.rows.tolist())):,} "
+        f"cells, looked up in {seconds:.2f} s\n"
+        f"trained, it would have cost: {spent.epochs:,} epochs, "
+        f"{_known(spent.seconds / 3600, '.4g', 'GPU-hours')}, "
+        f"{_shown('energy_kwh', spent.energy_kwh)}, {_known(spent.co2_g, ',.4g', 'gCO2eq')}"
+    )
+
+
+def _named(result: SearchResult) -> list[tuple[str, str, int]]:
+    """Key, reason and evaluation of the knee and the extremes, in the order of the front."""
+    from naslib_ecnas.metrics import metric
+
+    named = [("rk", "knee", result.knee)]
+    for i, (name, index) in enumerate(zip(result.config.objectives, result.extremes, strict=True)):
+        found = metric(name)
+        named.append((f"r{i}", f"{'highest' if found.maximise else 'lowest'} {found.about}", index))
+    place = {index: i for i, index in enumerate(result.front.tolist())}
+    return sorted(named, key=lambda item: place[item[2]])
+
+
+def _value(result: SearchResult, name: str, index: int) -> float:
+    if name in result.config.objectives:
+        return float(result.values[index, result.config.objectives.index(name)])
+    return float(result.details[name][index]) if name in result.details else math.nan
+
+
+def _shown(name: str, value: float) -> str:
+    """A value with its unit, for reading."""
+    from naslib_ecnas.metrics import metric
+
+    unit = metric(name).unit
+    if unit == "kWh" and value < 1:
+        return _known(value * 1000, ".4g", "Wh")
+    if not unit and metric(name).upper == 1.0:
+        return _known(value, ".4f", "")
+    return _known(value, ",.0f" if not unit else ",.4g", unit)
+
+
+def _known(value: float, form: str, unit: str) -> str:
+    text = f"{value:{form}} {unit}".strip()
+    return text if math.isfinite(value) else f"unknown {unit}".strip()

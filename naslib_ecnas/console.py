@@ -1,0 +1,181 @@
+"""How commands show things: tables, byte counts and progress, in colour on terminals only."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import textwrap
+from collections.abc import Sequence
+from contextlib import suppress
+from shutil import get_terminal_size
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
+
+__all__ = ["ShownProgress", "bytes_text", "print_json", "print_lines", "print_table"]
+
+_UNITS = ("B", "kB", "MB", "GB", "TB")
+
+
+def bytes_text(size: int | None) -> str:
+    """A number of bytes for reading, such as `2.1 MB`; a question mark for None."""
+    if size is None:
+        return "?"
+    value, unit = float(size), 0
+    while value >= 999.5 and unit + 1 < len(_UNITS):
+        value, unit = value / 1000, unit + 1
+    return f"{value:.3g} {_UNITS[unit]}"
+
+
+def print_json(data: Any) -> None:
+    """Print one JSON document; NaN and infinities, which JSON has not, become null."""
+    print(json.dumps(_finite(data), indent=2, ensure_ascii=False))
+
+
+def _finite(data: Any) -> Any:
+    if isinstance(data, float):
+        return data if math.isfinite(data) else None
+    if isinstance(data, dict):
+        return {key: _finite(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_finite(value) for value in data]
+    return data
+
+
+def print_table(
+    headings: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    right: Sequence[int] = (),
+    file: TextIO | None = None,
+) -> None:
+    """Print a table: framed and coloured on a terminal, plain aligned text elsewhere.
+
+    Args:
+        headings: of the columns.
+        rows: one text for each column.
+        right: columns that are aligned to the right.
+        file: where to, by default stdout.
+    """
+    file = sys.stdout if file is None else file
+    if not file.isatty():
+        widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
+        for row in (headings, *rows):
+            cells = [
+                text.rjust(width) if i in right else text.ljust(width)
+                for i, (text, width) in enumerate(zip(row, widths, strict=True))
+            ]
+            print("  ".join(cells).rstrip(), file=file)
+        return
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
+    last = len(headings) - 1
+    for i, heading in enumerate(headings):
+        # Only the last column, prose, is wrapped.
+        table.add_column(
+            heading,
+            justify="right" if i in right else "left",
+            no_wrap=i != last,
+            style="bold cyan" if i == 0 else None,
+        )
+    for row in rows:
+        table.add_row(*map(Text, row))
+    Console(file=file).print(table)
+
+
+def print_lines(lines: Sequence[str]) -> None:
+    """Print lines of prose, broken between words on a terminal and whole elsewhere."""
+    for line in lines:
+        if sys.stdout.isatty():
+            print(textwrap.fill(line, get_terminal_size().columns, subsequent_indent="    "))
+        else:
+            print(line)
+
+
+class ShownProgress:
+    """Shows a long operation on stderr: bars on a terminal, single lines elsewhere.
+
+    Example:
+        with ShownProgress() as progress:
+            fetch(entry, progress=progress)
+    """
+
+    def __init__(self) -> None:
+        self._bars: Bars | None = None
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> ShownProgress:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bars is not None:
+            self._bars.stop()
+
+    def started(self, name: str, doing: str, total: int | None, done: int) -> None:
+        if not sys.stderr.isatty():
+            if doing != "checking":
+                size = f" ({bytes_text(total)})" if total is not None else ""
+                rest = f", from byte {done:,} on" if done else ""
+                self._line(f"{doing} {name}{size}{rest}")
+            return
+        bars = self._shown()
+        label = f"{doing} {name}"
+        with suppress(KeyError):
+            bars.remove_task(self._tasks.pop(name))
+        self._tasks[name] = bars.add_task(label, total=total, completed=done)
+
+    def advanced(self, name: str, done: int) -> None:
+        if self._bars is not None and name in self._tasks:
+            self._bars.update(self._tasks[name], completed=done)
+
+    def finished(self, name: str) -> None:
+        if self._bars is not None and name in self._tasks:
+            self._bars.remove_task(self._tasks.pop(name))
+
+    def noted(self, name: str, message: str) -> None:
+        self._line(f"{name}: {message}")
+
+    def _line(self, text: str) -> None:
+        if self._bars is not None:
+            from rich.text import Text
+
+            self._bars.console.print(Text(text, style="dim"))
+        else:
+            print(text, file=sys.stderr)
+
+    def _shown(self) -> Bars:
+        if self._bars is None:
+            from rich.console import Console
+            from rich.progress import (
+                BarColumn,
+                DownloadColumn,
+                Progress,
+                TextColumn,
+                TimeRemainingColumn,
+                TransferSpeedColumn,
+            )
+
+            self._bars = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=24),
+                DownloadColumn(),
+                TransferSpeedColumn(),
+                TimeRemainingColumn(),
+                console=Console(stderr=True),
+                transient=True,
+            )
+            self._bars.start()
+        return self._bars

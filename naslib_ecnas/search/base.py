@@ -1,0 +1,130 @@
+"""What every search method is: it proposes cells when asked and learns when told their costs."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.space import Space
+
+__all__ = ["Optimiser"]
+
+
+class Optimiser(ABC):
+    """A search method over the rows of a space.
+
+    Whoever drives it alternates `ask` and `tell`; `naslib_ecnas.search.run` does so over a
+    benchmark and counts what the search costs. A method sees costs alone, less being better in
+    every objective, and knows no units and no tables.
+
+    Args:
+        space: the space to search.
+        rng: source of all randomness.
+        rows: the rows that may be proposed, such as those that a table holds; None for the
+            whole space.
+        paper: behave as the published code does where it departs from its paper.
+
+    Raises:
+        ConfigError: no row may be proposed, or the method has no such setting.
+        UnknownCellError: a row is not of the space.
+    """
+
+    name: ClassVar[str]
+    """What users type."""
+    has_paper_setting: ClassVar[bool] = False
+    """Whether `paper=True` means anything."""
+
+    def __init__(
+        self,
+        *,
+        space: Space,
+        rng: np.random.Generator,
+        rows: ArrayLike | None = None,
+        paper: bool = False,
+    ) -> None:
+        self.check_paper(paper)
+        self.space = space
+        self.rng = rng
+        self.paper = paper
+        allowed = np.arange(len(space)) if rows is None else np.unique(np.asarray(rows))
+        if not allowed.size:
+            raise ConfigError(
+                "no cell may be proposed",
+                value=0,
+                expected="at least one row",
+                remedy="choose a table, budget and objectives that have values",
+            )
+        for end in (allowed[0], allowed[-1]):
+            space.cell(int(end))
+        #: (k,) int32 rows that may be proposed, ascending.
+        self.rows: NDArray[np.int32] = allowed.astype(np.int32)
+        self._allowed = np.zeros(len(space), dtype=np.bool_)
+        self._allowed[self.rows] = True
+
+    @classmethod
+    def check_paper(cls, paper: bool) -> None:
+        """Refuse a paper setting that the method does not have.
+
+        Raises:
+            ConfigError: `paper` is set and there is none.
+        """
+        if paper and not cls.has_paper_setting:
+            raise ConfigError(
+                f"the method {cls.name} has no paper setting",
+                value=paper,
+                expected="paper=False",
+                remedy="leave it off, or choose a method that has one",
+            )
+
+    @abstractmethod
+    def ask(self) -> NDArray[np.int32]:
+        """The cells to evaluate next.
+
+        Returns:
+            (n,) int32 rows, all allowed; n >= 1 is the method's own choice. A cell may come
+            again, in one answer or in a later one.
+        """
+
+    @abstractmethod
+    def tell(self, rows: ArrayLike, costs: ArrayLike) -> None:
+        """Costs of evaluated cells.
+
+        Args:
+            rows: (n,) rows, those last asked for or the first of them, or any others.
+            costs: (n, m) costs, less is better; NaN in what could not be evaluated.
+
+        Raises:
+            ConfigError: the shapes do not fit.
+            UnknownCellError: a row is not of the space.
+        """
+
+    def allowed(self, rows: NDArray[np.integer]) -> NDArray[np.bool_]:
+        """Mask of the rows that are cells (not -1) and may be proposed, of any shape."""
+        mask: NDArray[np.bool_] = (rows >= 0) & self._allowed[rows]
+        return mask
+
+    def sample(self, n: int) -> NDArray[np.int32]:
+        """(n,) rows drawn uniformly from those allowed, with replacement."""
+        return self.rows[self.rng.integers(0, len(self.rows), n)]
+
+    def _checked(
+        self, rows: ArrayLike, costs: ArrayLike
+    ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+        """Rows and costs of `tell` as fresh arrays."""
+        where = np.array(rows)
+        values = np.array(costs, dtype=np.float64)
+        if where.ndim != 1 or values.ndim != 2 or len(values) != len(where):
+            raise ConfigError(
+                "the costs do not fit the rows",
+                value=(where.shape, values.shape),
+                expected="rows of shape (n,) and costs of shape (n, m)",
+                remedy="tell one row of costs for each cell",
+            )
+        if where.size:
+            self.space.cell(int(where.min()))
+            self.space.cell(int(where.max()))
+        return where.astype(np.int32), values

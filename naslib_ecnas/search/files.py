@@ -1,0 +1,182 @@
+"""What a search leaves in a folder, and the same as JSON for another program."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from naslib_ecnas.cell import Cell
+from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.search.result import SearchConfig, SearchResult
+from naslib_ecnas.storage import atomic_write, storage_error
+
+__all__ = ["FILES", "document", "point", "prepare", "to_text", "write"]
+
+#: The files of a search, its plots included.
+FILES = (
+    "history.jsonl",
+    "front.json",
+    "spent.json",
+    "config.json",
+    "front.png",
+    "front.pdf",
+)
+
+_COUNTS = frozenset({"parameters", "multiply_adds", "activation_elements", "depth"})
+
+
+def prepare(folder: Path, *, overwrite: bool) -> Path:
+    """Make the folder of a search, empty of an earlier search's files.
+
+    Raises:
+        ConfigError: it is no folder, or it is not empty and `overwrite` is not set.
+        StorageError: it cannot be made or emptied.
+    """
+    try:
+        if folder.exists() and not folder.is_dir():
+            raise ConfigError(
+                "the output is not a folder",
+                value=str(folder),
+                expected="a new or empty folder",
+                remedy="choose another --out",
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        if not overwrite and any(folder.iterdir()):
+            raise ConfigError(
+                "the output folder is not empty",
+                value=str(folder),
+                expected="a new or empty folder",
+                remedy="choose another --out, or replace its search by --overwrite",
+            )
+        for name in FILES:
+            (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise storage_error(error, folder) from error
+    return folder
+
+
+def write(result: SearchResult, folder: Path) -> None:
+    """Write the history, the front, the costs and the settings of a search.
+
+    Raises:
+        StorageError: the folder cannot be written or the disk is full.
+    """
+    whole = document(result)
+    config, spent = whole.pop("config"), whole.pop("spent")
+    _write_text(folder / "config.json", to_text(config, indent=2) + "\n")
+    _write_text(folder / "spent.json", to_text(spent, indent=2) + "\n")
+    _write_text(folder / "front.json", to_text(whole, indent=2) + "\n")
+    lines = [to_text(line) + "\n" for line in _history(result)]
+    _write_text(folder / "history.jsonl", "".join(lines))
+
+
+def document(result: SearchResult) -> dict[str, Any]:
+    """The result as one JSON object: hypervolume, front, knee, extremes, spent, config."""
+    config = result.config
+    return {
+        "hypervolume": result.hypervolume,
+        "objectives": list(config.objectives),
+        "epochs": config.epochs,
+        "front": [point(result, index) for index in result.front.tolist()],
+        "knee": point(result, result.knee),
+        "extremes": {
+            name: point(result, index)
+            for name, index in zip(config.objectives, result.extremes, strict=True)
+        },
+        "scale": {
+            "ideal": dict(zip(config.objectives, result.scale.ideal, strict=True)),
+            "reference": dict(zip(config.objectives, result.scale.reference, strict=True)),
+            "volume": result.scale.volume,
+        },
+        "anytime": {
+            "evaluations": result.anytime_counts.tolist(),
+            "hypervolume": result.anytime_hypervolume.tolist(),
+        },
+        "distinct_cells": len(set(result.rows.tolist())),
+        "spent": asdict(result.spent),
+        "config": _config(config),
+    }
+
+
+def point(result: SearchResult, index: int) -> dict[str, Any]:
+    """One evaluation: cell, row, objectives, energy in kWh and what else the table says of it."""
+    cell = Cell.from_row(int(result.rows[index]))
+    told = {name: _number(name, float(column[index])) for name, column in result.details.items()}
+    told |= _objectives(result, index)
+    return {
+        "row": cell.row,
+        "cell": str(cell),
+        "nasbench_hash": cell.nasbench_hash,
+        "index": index,
+        "energy_kwh": told.pop("energy_kwh", math.nan),
+        **told,
+    }
+
+
+def to_text(value: Any, *, indent: int | None = None) -> str:
+    """JSON of a document, with null for what is not known (NaN)."""
+    return json.dumps(_plain(value), indent=indent, allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _objectives(result: SearchResult, index: int) -> dict[str, float]:
+    values = zip(result.config.objectives, result.values[index].tolist(), strict=True)
+    return {name: _number(name, value) for name, value in values}
+
+
+def _number(name: str, value: float) -> float:
+    """A count as an integer, so that it reads as one."""
+    return int(value) if name in _COUNTS and math.isfinite(value) else value
+
+
+def _config(config: SearchConfig) -> dict[str, Any]:
+    origin = {name: {"text": str(p), **p.to_json()} for name, p in config.provenance.items()}
+    return {
+        **{key: value for key, value in vars(config).items() if key != "provenance"},
+        "provenance": origin,
+        "versions": dict(config.versions),
+    }
+
+
+def _history(result: SearchResult) -> list[dict[str, Any]]:
+    cells: dict[int, tuple[str, str]] = {}
+    spent = {name: column.tolist() for name, column in result.cumulative.items()}
+    lines = []
+    for index, row in enumerate(result.rows.tolist()):
+        if row not in cells:
+            cell = Cell.from_row(row)
+            cells[row] = (str(cell), cell.nasbench_hash)
+        text, key = cells[row]
+        lines.append(
+            {
+                "index": index,
+                "row": row,
+                "cell": text,
+                "nasbench_hash": key,
+                "epochs": result.config.epochs,
+                **_objectives(result, index),
+                "spent": {
+                    name: int(column[index]) if name in ("evaluations", "epochs") else column[index]
+                    for name, column in spent.items()
+                },
+            }
+        )
+    return lines
+
+
+def _write_text(path: Path, text: str) -> None:
+    with atomic_write(path) as file:
+        file.write(text.encode("utf-8"))

@@ -1,0 +1,32 @@
+"""Every search method by the name that users type: a new one is a file and a line here."""
+
+from __future__ import annotations
+
+from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.search.base import Optimiser
+from naslib_ecnas.search.random_search import RandomSearch
+from naslib_ecnas.search.semoa import Semoa
+
+__all__ = ["METHODS", "method_of"]
+
+METHODS: dict[str, type[Optimiser]] = {
+    "random": RandomSearch,
+    "semoa": Semoa,
+}
+
+
+def method_of(name: str) -> type[Optimiser]:
+    """The method of a name.
+
+    Raises:
+        ConfigError: there is none of this name.
+    """
+    found = METHODS.get(name)
+    if found is None:
+        raise ConfigError(
+            "no such search method",
+            value=name,
+            expected="one of " + ", ".join(METHODS),
+            remedy="choose one of these",
+        )
+    return found

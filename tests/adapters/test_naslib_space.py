@@ -1,0 +1,409 @@
+"""The search space towards NASLib: specs, hashes, encodings, proposals, networks."""
+
+from __future__ import annotations
+
+import copy
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+from naslib_ecnas.adapters import naslib_compat, naslib_rows, naslib_space
+from naslib_ecnas.benchmark import Benchmark
+from naslib_ecnas.cell import Cell
+from naslib_ecnas.errors import (
+    ConfigError,
+    InvalidCellError,
+    UnknownBudgetError,
+    UnknownCellError,
+    UnknownMetricError,
+    UnknownTableError,
+)
+
+OPS = ["input", "maxpool3x3", "conv1x1-bn-relu", "output"]
+MATRIX = [[0, 1, 1, 0], [0, 0, 0, 1], [0, 0, 0, 1], [0, 0, 0, 0]]
+
+
+@pytest.fixture
+def space(naslib: Any) -> Any:
+    return naslib_space.EcnasSearchSpace()
+
+
+@pytest.fixture
+def metric(naslib: Any) -> Any:
+    from naslib.search_spaces.core.query_metrics import Metric
+
+    return Metric
+
+
+def drawn(space: Any, row: int) -> Any:
+    arch = space.clone()
+    arch.set_spec(row)
+    return arch
+
+
+# -- specs and hashes -----------------------------------------------------------------------
+
+
+def test_equal_cells_have_equal_specs_and_hashes(space: Any) -> None:
+    swapped = [OPS[0], OPS[2], OPS[1], OPS[3]]
+    padded = np.zeros((7, 7), dtype=np.int8)
+    padded[np.ix_([0, 2, 4, 6], [0, 2, 4, 6])] = MATRIX
+    ops = ["input", "maxpool3x3", OPS[1], OPS[1], OPS[2], OPS[1], "output"]
+    cell = Cell(MATRIX, OPS)
+    found = []
+    for spec in (
+        {"matrix": np.array(MATRIX), "ops": OPS},
+        {"matrix": MATRIX, "ops": swapped},
+        {"matrix": padded, "ops": ops},
+        cell,
+        str(cell),
+        cell.row,
+        np.int32(cell.row),
+    ):
+        space.set_spec(spec)
+        assert space.cell == cell
+        found.append((space.get_hash(), str(space.get_spec())))
+    assert len(set(found)) == 1
+    hashed = space.get_hash()
+    assert len(hashed) == 56
+    assert {type(x) for x in hashed} == {int}
+    assert hashed == tuple(map(int, eval(str(hashed))))  # noqa: S307
+    space.set_spec(hashed)
+    assert space.cell == cell
+    assert space.get_hash() == hashed
+
+
+def test_specs_are_naslibs(space: Any, measured: Benchmark) -> None:
+    conversions = naslib_compat.require("naslib.search_spaces.nasbench101.conversions")
+    hashes = {}
+    for row in range(0, 2532, 7):
+        arch = drawn(space, row)
+        spec = arch.get_spec()
+        assert spec["matrix"].shape == (7, 7)
+        assert len(spec["ops"]) == 7
+        assert Cell(spec["matrix"], spec["ops"]).row == row
+        assert conversions.convert_spec_to_tuple(spec) == arch.get_hash()
+        hashes[arch.get_hash()] = row
+    assert len(hashes) == len(range(0, 2532, 7))
+
+
+def test_a_spec_is_the_callers_own(space: Any) -> None:
+    space.set_spec(5)
+    space.get_spec()["matrix"][:] = 1
+    assert space.row == 5
+    assert space.get_spec()["matrix"].sum() < 10
+    space.spec = {"matrix": MATRIX, "ops": OPS}
+    assert space.row == Cell(MATRIX, OPS).row
+
+
+def test_hashes_of_nasbench(space: Any, api: dict[str, Any]) -> None:
+    iterator = space.get_arch_iterator(api)
+    first = [next(iterator) for _ in range(3)]
+    assert first == [Cell.from_row(row).nasbench_hash for row in range(3)]
+    space.set_spec(first[2], dataset_api=api)
+    assert space.row == 2
+    assert 3 + len(list(iterator)) == len(set(space.get_arch_iterator(api))) == 2532
+
+
+def test_bad_specs(space: Any, api: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="no architecture"):
+        space.get_hash()
+    assert space.get_spec() is None
+    with pytest.raises(InvalidCellError):
+        space.set_spec({"matrix": np.eye(3), "ops": ["input", "maxpool3x3", "output"]})
+    with pytest.raises(InvalidCellError):
+        space.set_spec("nonsense")
+    with pytest.raises(UnknownCellError):
+        space.set_spec(400_000, dataset_api=api)
+    with pytest.raises(UnknownCellError):
+        space.set_spec("0" * 32, dataset_api=api)
+    with pytest.raises(ConfigError, match="labelled"):
+        space.sample_random_architecture(api, load_labeled=True)
+
+
+@pytest.mark.parametrize("name", ["PATH", "ADJACENCY_ONE_HOT", "GCN", "SEMINAS", "BONAS"])
+def test_encodings_are_naslibs(space: Any, name: str) -> None:
+    from naslib.search_spaces.nasbench101.graph import NasBench101SearchSpace
+    from naslib.utils.encodings import EncodingType
+
+    theirs = NasBench101SearchSpace()
+    theirs.instantiate_model = False
+    for row in range(0, 2532, 97):
+        arch = drawn(space, row)
+        theirs.set_spec(arch.get_spec())
+        np.testing.assert_equal(arch.encode(EncodingType[name]), theirs.encode(EncodingType[name]))
+        assert theirs.get_hash() == arch.get_hash()
+
+
+def test_it_is_a_space_as_naslib_wants_one(space: Any) -> None:
+    from naslib.search_spaces.core.graph import Graph
+    from torch.nn import Module
+
+    assert isinstance(space, Graph)
+    assert isinstance(space, Module)
+    assert space
+    assert space.QUERYABLE
+    assert space.get_type() == space.space_name == "nasbench101"
+
+
+# -- proposals ------------------------------------------------------------------------------
+
+
+def test_samples_are_uniform_over_the_table(space: Any, api: dict[str, Any]) -> None:
+    np.random.seed(1)  # noqa: NPY002
+    rows = []
+    for _ in range(2000):
+        arch = space.clone()
+        arch.sample_random_architecture(api)
+        rows.append(arch.row)
+    assert 0 <= min(rows) < max(rows) < 2532
+    assert np.histogram(rows, bins=4, range=(0, 2532))[0] == pytest.approx([500] * 4, abs=90)
+
+
+def test_mutants_differ_and_are_of_the_table(space: Any, api: dict[str, Any]) -> None:
+    np.random.seed(2)  # noqa: NPY002
+    for row in (0, 5, 90, 1000, 2531):
+        parent, child = drawn(space, row), space.clone()
+        for _ in range(30):
+            child.mutate(parent, dataset_api=api)
+            assert 0 <= child.row < 2532
+            assert child.row != row == parent.row
+        child.mutate(parent, dataset_api=api, edits=3)
+
+
+def test_a_table_with_gaps_is_respected(naslib: Any, measured: Benchmark) -> None:
+    class Gaps:
+        """The table with few of its cells."""
+
+        name, space = measured.name, measured.space
+        rows = np.array([3, 50, 51, 700, 2000], dtype=np.int32)
+
+    bench: Any = Gaps()
+    assert {naslib_rows.sample(bench) for _ in range(200)} == set(Gaps.rows.tolist())
+    assert {naslib_rows.mutate(bench, 50) for _ in range(20)} <= set(Gaps.rows.tolist()) - {50}
+    assert set(naslib_rows.neighbours(bench, 50)) <= set(Gaps.rows.tolist())
+    with pytest.raises(UnknownCellError, match="5 cells"):
+        naslib_rows.row_of(4, bench)
+
+
+def test_the_neighbourhood(space: Any, api: dict[str, Any], measured: Benchmark) -> None:
+    for row in (0, 1, 40, 1234):
+        arch = drawn(space, row)
+        found = arch.get_nbhd(api)
+        rows = [model.arch.row for model in found]
+        assert sorted(rows) == measured.space.neighbours(row).tolist()
+        assert row not in rows
+    np.random.seed(0)  # noqa: NPY002
+    again = [[m.arch.row for m in arch.get_nbhd(api)] for _ in range(2)]
+    assert again[0] != again[1]
+
+
+def test_the_neighbourhood_holds_naslibs(space: Any, api: dict[str, Any]) -> None:
+    from naslib.search_spaces.nasbench101.graph import NasBench101SearchSpace
+
+    arch = drawn(space, Cell(MATRIX, OPS).row)
+    theirs = NasBench101SearchSpace()
+    theirs.instantiate_model = False
+    theirs.set_spec(arch.get_spec())
+    specs = [model.arch.get_spec() for model in theirs.get_nbhd(api)]
+    rows = {Cell(spec["matrix"], spec["ops"]).row for spec in specs} - {arch.row}
+    assert rows
+    assert rows <= {model.arch.row for model in arch.get_nbhd(api)}
+
+
+def test_labelled_architectures(space: Any, api: dict[str, Any]) -> None:
+    space.labeled_archs = [drawn(space, row).get_hash() for row in (7, 8, 9)]
+    space.sample_without_replacement = True
+    taken = []
+    for _ in range(3):
+        arch = space.clone()
+        arch.sample_random_architecture(api, load_labeled=True)
+        taken.append(arch.row)
+    assert sorted(taken) == [7, 8, 9]
+    assert space.labeled_archs == []
+
+
+# -- queries --------------------------------------------------------------------------------
+
+
+def test_query(space: Any, api: dict[str, Any], metric: Any, measured: Benchmark) -> None:
+    space.set_spec(1500)
+    record = measured.query(1500)
+
+    def ask(name: Any, **more: Any) -> Any:
+        return space.query(metric[name], "cifar10", dataset_api=api, **more)
+
+    assert ask("VAL_ACCURACY") == 100 * record.validation_accuracy
+    assert ask("TEST_ACCURACY", epoch=4) == 100 * record.test_accuracy
+    assert ask("TRAIN_ENERGY", epoch=None) == record.energy_kwh
+    assert ask("TRAIN_CO2") == record.co2_g
+    assert ask("TRAIN_TIME") == record.training_time_s
+    assert ask("PARAMETERS") == record.parameters
+    raw = ask("RAW")
+    assert raw["energy_kwh"] == record.energy_kwh
+    assert raw["validation_accuracy"] == record.validation_accuracy
+    assert raw["trainable_parameters"] == record.parameters
+    assert Cell(raw["module_adjacency"], raw["module_operations"]).row == 1500
+    every = ask("ALL")
+    assert every["TRAIN_ENERGY"] == record.energy_kwh
+    assert every["TRAIN_POWER"] == ask("TRAIN_POWER")
+    assert ask("VAL_ACCURACY", full_lc=True) == [ask("VAL_ACCURACY")] * 4
+    assert ask("VAL_ACCURACY", full_lc=True, epoch=2) == [ask("VAL_ACCURACY")] * 2
+
+
+def test_querying_again_does_not_count(space: Any, api: dict[str, Any], metric: Any) -> None:
+    bench = api["ecnas"]
+    space.set_spec(10)
+    for _ in range(5):
+        space.query(metric.VAL_ACCURACY, dataset_api=api)
+        space.clone().query(metric.TRAIN_TIME, dataset_api=api)
+    assert bench.spent.evaluations == 1
+    space.set_spec(10)
+    space.query(metric.VAL_ACCURACY, dataset_api=api)
+    assert bench.spent.evaluations == 2
+
+
+def test_what_a_query_refuses(space: Any, api: dict[str, Any], metric: Any) -> None:
+    with pytest.raises(ConfigError, match="no architecture"):
+        space.query(metric.VAL_ACCURACY, dataset_api=api)
+    space.set_spec(10)
+    with pytest.raises(ConfigError, match="dataset_api"):
+        space.query(metric.VAL_ACCURACY)
+    with pytest.raises(ConfigError, match="dataset"):
+        space.query(metric.VAL_ACCURACY, "cifar100", dataset_api=api)
+    with pytest.raises(UnknownBudgetError, match="4 epochs"):
+        space.query(metric.VAL_ACCURACY, epoch=50, dataset_api=api)
+    for name in ("TRAIN_LOSS", "HP"):
+        with pytest.raises(UnknownMetricError):
+            space.query(metric[name], dataset_api=api)
+
+
+# -- networks and clones --------------------------------------------------------------------
+
+
+def test_no_network_before_one_is_wanted(
+    space: Any, api: dict[str, Any], metric: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conversions = naslib_compat.require("naslib.search_spaces.nasbench101.conversions")
+    built = []
+    real = conversions.convert_spec_to_model
+    monkeypatch.setattr(
+        conversions, "convert_spec_to_model", lambda spec: built.append(1) or real(spec)
+    )
+    space.set_spec(100)
+    other = space.clone()
+    other.mutate(space, api)
+    copy.deepcopy(other).query(metric.VAL_ACCURACY, dataset_api=api)
+    space.get_nbhd(api)
+    list(space.parameters())
+    space.state_dict()
+    assert built == []
+    sizes = [p.numel() for p in space.to("cpu").parameters()]
+    # nasbench_pytorch's placeholders for operations that are not there have one each.
+    counted = sum(size for size in sizes if size > 1)
+    assert counted == space.query(metric.PARAMETERS, dataset_api=api)
+    assert built == [1]
+    assert list(other.parameters()) == []
+
+
+def test_the_network_is_naslibs(space: Any) -> None:
+    import torch
+    from naslib.search_spaces.nasbench101.graph import NasBench101SearchSpace
+
+    space.set_spec({"matrix": MATRIX, "ops": OPS})
+    theirs = NasBench101SearchSpace()
+    torch.manual_seed(1)
+    theirs.set_spec(space.get_spec())
+    theirs.parse()
+    torch.manual_seed(1)
+    space.parse()
+    images = torch.randn(2, 3, 32, 32)
+    logits = space(images)
+    assert logits.shape == (2, 10)
+    assert torch.equal(logits, theirs(images))
+    assert space.forward_before_global_avg_pool(images).shape == (2, 512, 8, 8)
+    copied = space.clone()
+    assert torch.equal(copied(images), space(images))
+    assert next(copied.parameters()) is not next(space.parameters())
+    space.set_spec(3)
+    assert list(space.parameters()) == []
+    assert not torch.equal(space(images), copied(images))
+
+
+def test_a_zero_cost_proxy(space: Any) -> None:
+    import torch
+    from naslib.predictors import ZeroCost
+
+    space.set_spec({"matrix": MATRIX, "ops": OPS})
+    loader = [(torch.randn(4, 3, 32, 32), torch.tensor([0, 1, 2, 3]))]
+    assert np.isfinite(ZeroCost("grad_norm").query(space, dataloader=loader))
+
+
+def test_a_clone_is_its_own(space: Any) -> None:
+    import torch
+
+    space.set_spec(10)
+    other = space.clone()
+    other.set_spec(11)
+    other.extra = torch.nn.Linear(1, 1)
+    other.nodes[1]["input"] = {0: "x"}
+    assert space.row == 10
+    assert "extra" not in dict(space.named_children())
+    assert space.nodes[1]["input"] == {}
+
+
+def test_what_a_candidate_costs(space: Any, api: dict[str, Any], metric: Any) -> None:
+    from naslib.search_spaces.nasbench101.graph import NasBench101SearchSpace
+
+    def cost(call: Any, n: int) -> float:
+        call()
+        start = time.process_time()
+        for _ in range(n):
+            call()
+        return (time.process_time() - start) / n
+
+    space.set_spec(1500)
+    theirs = NasBench101SearchSpace()
+
+    def ours_once() -> None:
+        child = space.clone()
+        child.mutate(space, api)
+        child.query(metric.VAL_ACCURACY, dataset_api=api)
+
+    ours = cost(ours_once, 100)
+    built = cost(lambda: theirs.clone().set_spec(space.get_spec()), 3)
+    hood = cost(lambda: space.get_nbhd(api), 5)
+    print(f"clone + mutate + query {1e3 * ours:.3f} ms, a network {1e3 * built:.1f} ms")
+    print(f"neighbourhood {1e3 * hood:.2f} ms")
+    assert built > 10 * ours
+    assert hood < built
+
+
+# -- the names NASLib knows -----------------------------------------------------------------
+
+
+def test_registration_reaches_earlier_importers(api: dict[str, Any], measured: Benchmark) -> None:
+    from naslib.search_spaces import get_search_space, supported_search_spaces
+    from naslib.utils import get_dataset_api
+
+    naslib_space.register()
+    naslib_space.register()
+    kind = naslib_space.EcnasSearchSpace
+    assert isinstance(get_search_space("ecnas", "cifar10"), kind)
+    assert supported_search_spaces["ecnas"] is kind
+    assert type(get_search_space("nasbench201", "cifar10")).__name__ == "NasBench201SearchSpace"
+    assert get_dataset_api("test") is None
+    with pytest.raises(UnknownTableError):
+        get_dataset_api("ecnas", "no-such-table")
+    with pytest.raises(KeyError):
+        get_search_space("no-such-space", "cifar10")
+
+
+def test_dataset_api_answers_nasbenchs_calls(space: Any, api: dict[str, Any]) -> None:
+    space.set_spec(1500)
+    spec = api["api"].ModelSpec(**space.get_spec())
+    assert api["nb101_data"].is_valid(spec)
+    found = api["nb101_data"].query(spec, epochs=4)
+    assert found["validation_accuracy"] == api["ecnas"].query(1500).validation_accuracy

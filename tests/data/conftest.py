@@ -1,0 +1,64 @@
+"""Fixtures of the tests of formats: made-up tables, and a second way of reading files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from naslib_ecnas.data.columns import Columns
+from naslib_ecnas.data.message_metrics import metrics_of
+from naslib_ecnas.data.metrics_messages import ModelMetrics, ModelMetricsEnergy
+from naslib_ecnas.provenance import Provenance
+from naslib_ecnas.space import Space
+
+
+def _synthetic(
+    kind: type[ModelMetrics] | type[ModelMetricsEnergy] = ModelMetricsEnergy,
+    *,
+    vertices: int = 4,
+    cells: int = 9,
+    budgets: tuple[int, ...] = (4, 108),
+    repeats: int = 3,
+    seed: int = 0,
+) -> Columns:
+    """Made-up values for every metric that a kind of message can hold."""
+    rng = np.random.default_rng(seed)
+    rows = np.sort(rng.choice(len(Space(vertices)), cells, replace=False)).astype(np.int32)
+    values = {}
+    for name in sorted(metrics_of(kind)):
+        values[name] = rng.random((cells, len(budgets), repeats))
+        if name.endswith("_unix_s"):
+            values[name] = np.floor(1.65e9 + 1e7 * values[name])
+    return Columns(
+        name="synthetic",
+        vertices=vertices,
+        rows=rows,
+        budgets=budgets,
+        repeats=repeats,
+        values=values,
+        provenance={name: Provenance("synthetic", note="made up") for name in values},
+        attributes={"gpu": "none", "cpu": "none"} if kind is ModelMetricsEnergy else {},
+    )
+
+
+@pytest.fixture
+def synthetic() -> Callable[..., Columns]:
+    """A maker of made-up columns."""
+    return _synthetic
+
+
+@pytest.fixture
+def same_values() -> Callable[[Columns, Columns], None]:
+    """A check that two columns hold the same cells and the same numbers."""
+
+    def check(found: Columns, wanted: Columns) -> None:
+        assert found.vertices == wanted.vertices
+        assert found.rows.tolist() == wanted.rows.tolist()
+        assert (found.budgets, found.repeats) == (wanted.budgets, wanted.repeats)
+        assert set(found.values) == set(wanted.values)
+        for name, array in wanted.values.items():
+            np.testing.assert_array_equal(found.values[name], array, err_msg=name)
+
+    return check

@@ -1,0 +1,140 @@
+"""What a search writes: everything, by name, as valid JSON, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+import pytest
+
+from naslib_ecnas.analysis import costs_of, nondominated
+from naslib_ecnas.benchmark import Benchmark
+from naslib_ecnas.cell import Cell
+from naslib_ecnas.errors import ConfigError, StorageError
+from naslib_ecnas.search import run
+from naslib_ecnas.search.files import document, to_text
+
+NAMES = ("energy_kwh", "validation_accuracy")
+
+
+def no_constant(text: str) -> NoReturn:
+    raise AssertionError(f"{text} is not JSON")
+
+
+def parsed(text: str) -> Any:
+    return json.loads(text, parse_constant=no_constant)
+
+
+@pytest.fixture
+def folder(toy: Benchmark, tmp_path: Path) -> Path:
+    run(toy, "semoa", evaluations=120, seed=4, out=tmp_path / "a" / "b")
+    return tmp_path / "a" / "b"
+
+
+def test_files(folder: Path) -> None:
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"history.jsonl", "front.json", "spent.json", "config.json"}
+
+
+def test_every_evaluation_is_in_the_history(folder: Path, toy: Benchmark) -> None:
+    lines = [parsed(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+    assert [line["index"] for line in lines] == list(range(120))
+    energy = toy.values("energy_kwh", 12)
+    accuracy = toy.values("validation_accuracy", 12)
+    total = 0.0
+    for line in lines:
+        cell = Cell(line["cell"])
+        assert cell.row == line["row"]
+        assert cell.nasbench_hash == line["nasbench_hash"]
+        assert line["epochs"] == 12
+        assert line["energy_kwh"] == energy[cell.row]
+        assert line["validation_accuracy"] == accuracy[cell.row]
+        total += line["energy_kwh"]
+        assert line["spent"]["evaluations"] == line["index"] + 1
+        assert line["spent"]["epochs"] == 12 * (line["index"] + 1)
+        assert line["spent"]["energy_kwh"] == pytest.approx(total)
+    assert parsed((folder / "spent.json").read_text()) == lines[-1]["spent"]
+
+
+def test_the_front_is_what_nothing_in_the_history_dominates(folder: Path) -> None:
+    lines = [parsed(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+    found = parsed((folder / "front.json").read_text())
+    costs = costs_of([[line[name] for name in NAMES] for line in lines], NAMES)
+    wanted = {lines[i]["cell"] for i in np.flatnonzero(nondominated(costs))}
+    assert {p["cell"] for p in found["front"]} == wanted
+    for place in (*found["front"], found["knee"], *found["extremes"].values()):
+        line = lines[place["index"]]
+        assert all(place[key] == line[key] for key in ("row", "cell", "nasbench_hash", *NAMES))
+        assert place["parameters"] > 0
+        assert place in found["front"]
+    assert found["extremes"]["energy_kwh"] == found["front"][0]
+    assert found["extremes"]["validation_accuracy"] == found["front"][-1]
+    assert 0 < found["hypervolume"] <= 1
+    assert found["anytime"]["evaluations"][-1] == 120
+    assert found["anytime"]["hypervolume"][-1] == found["hypervolume"]
+
+
+def test_the_config_says_all_that_decides_a_run(folder: Path, toy: Benchmark) -> None:
+    config = parsed((folder / "config.json").read_text())
+    assert config["table"] == "toy"
+    assert config["checksum"] == toy.table.checksum
+    assert (config["method"], config["seed"], config["evaluations"]) == ("semoa", 4, 120)
+    assert (config["epochs"], config["objectives"], config["paper"]) == (12, list(NAMES), False)
+    assert set(config["versions"]) == {"naslib-ecnas", "moocore", "numpy", "python"}
+    assert config["provenance"]["energy_kwh"]["kind"] == "synthetic"
+    assert config["provenance"]["energy_kwh"]["pue"] == 1.59
+
+
+def test_the_same_run_writes_the_same_bytes(folder: Path, toy: Benchmark, tmp_path: Path) -> None:
+    run(toy, "semoa", evaluations=120, seed=4, out=tmp_path / "again")
+    for path in folder.iterdir():
+        assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes()
+
+
+def test_energy_is_told_whatever_the_objectives(toy: Benchmark) -> None:
+    result = run(
+        toy, "random", objectives=("parameters", "validation_accuracy"), evaluations=40, seed=0
+    )
+    whole = parsed(to_text(document(result)))
+    for place in whole["front"]:
+        assert place["energy_kwh"] == toy.values("energy_kwh")[place["row"]]
+        assert isinstance(place["parameters"], int)
+
+
+def test_what_is_not_known_is_null() -> None:
+    assert parsed(to_text({"a": [float("nan"), 1.5, (float("inf"), "x")], "b": None})) == {
+        "a": [None, 1.5, [None, "x"]],
+        "b": None,
+    }
+
+
+def test_a_folder_with_something_in_it_is_left_alone(toy: Benchmark, folder: Path) -> None:
+    before = (folder / "history.jsonl").read_bytes()
+    with pytest.raises(ConfigError, match="--overwrite"):
+        run(toy, "random", evaluations=5, seed=0, out=folder)
+    assert (folder / "history.jsonl").read_bytes() == before
+    assert toy.spent.evaluations == 120
+
+
+def test_overwriting_replaces_our_files_and_no_others(toy: Benchmark, folder: Path) -> None:
+    (folder / "notes.txt").write_text("mine")
+    (folder / "front.png").write_text("of an earlier search")
+    run(toy, "random", evaluations=5, seed=0, out=folder, overwrite=True)
+    assert len((folder / "history.jsonl").read_text().splitlines()) == 5
+    assert (folder / "notes.txt").read_text() == "mine"
+    assert not (folder / "front.png").exists()
+
+
+def test_an_empty_folder_will_do(toy: Benchmark, tmp_path: Path) -> None:
+    run(toy, "random", evaluations=5, seed=0, out=tmp_path)
+    assert (tmp_path / "front.json").exists()
+
+
+def test_a_file_is_no_folder(toy: Benchmark, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="not a folder"):
+        run(toy, "random", evaluations=5, seed=0, out=tmp_path / "file", overwrite=True)
+    with pytest.raises(StorageError):
+        run(toy, "random", evaluations=5, seed=0, out=tmp_path / "file" / "below")

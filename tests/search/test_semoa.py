@@ -1,0 +1,214 @@
+"""SEMOA against the equations of the paper, and against a generation worked by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.search import Semoa
+from naslib_ecnas.search.semoa import (
+    PAPER,
+    RELEASED,
+    SemoaSettings,
+    mutate_once,
+    rank_probabilities,
+)
+from naslib_ecnas.space import Space
+
+# A front of four with contributions 4, 2, 3 and 8 within (9, 10), and a dominated point.
+FRONT = [[1.0, 8.0], [3.0, 6.0], [4.0, 5.0], [7.0, 1.0]]
+REFERENCE = [9.0, 10.0]
+
+
+def semoa(**options: object) -> Semoa:
+    return Semoa(**{"space": Space(5), "rng": np.random.default_rng(0), **options})
+
+
+@given(st.integers(2, 60), st.floats(1, 2))
+@settings(max_examples=60, deadline=None)
+def test_rank_probabilities_are_those_of_the_paper(n: int, pressure: float) -> None:
+    p = rank_probabilities(n, pressure)
+    for i in range(1, n + 1):
+        wanted = (1 / n) * (pressure - 2 * (pressure - 1) * (i - 1) / (n - 1))
+        assert p[i - 1] == pytest.approx(wanted, abs=1e-15)
+    assert p.sum() == pytest.approx(1)
+    assert (p >= -1e-15).all()
+    assert (np.diff(p) <= 1e-15).all()
+
+
+def test_rank_probabilities_at_the_ends() -> None:
+    assert rank_probabilities(1, 2.0).tolist() == [1.0]
+    np.testing.assert_allclose(rank_probabilities(5, 1.0), 0.2)
+    np.testing.assert_allclose(rank_probabilities(3, 2.0), [2 / 3, 1 / 3, 0])
+
+
+@pytest.mark.parametrize(("n", "pressure"), [(0, 2.0), (3, 2.1), (3, 0.9), (3, float("nan"))])
+def test_impossible_rank_probabilities_are_refused(n: int, pressure: float) -> None:
+    with pytest.raises(ConfigError, match="rank probabilities"):
+        rank_probabilities(n, pressure)
+
+
+def test_a_generation_by_hand() -> None:
+    """Contributions within (9, 10) are 4, 2, 3 and 8, so the ranks are 3, 0, 2, 1."""
+    optimiser = semoa(reference=REFERENCE, offspring=4000)
+    optimiser.tell([10, 11, 12, 13, 14], [*FRONT, [4.0, 9.0]])
+    assert optimiser.population_rows.tolist() == [10, 11, 12, 13]
+    parents = optimiser.parents()
+    # Both extremes come first and are certain.
+    assert parents[:2].tolist() == [0, 3]
+    shares = np.bincount(parents[2:], minlength=4) / 3998
+    ranked = [3, 0, 2, 1]
+    np.testing.assert_allclose(shares[ranked], [1 / 2, 1 / 3, 1 / 6, 0], atol=0.03)
+    assert shares[1] == 0
+
+
+def test_without_a_reference_the_worst_costs_seen_serve() -> None:
+    told, given_one = semoa(), semoa(reference=REFERENCE)
+    for optimiser in (told, given_one):
+        optimiser.tell([10, 11, 12, 13, 14], [*FRONT, REFERENCE])
+        assert optimiser.population_rows.tolist() == [10, 11, 12, 13]
+    for _ in range(5):
+        assert told.parents().tolist() == given_one.parents().tolist()
+
+
+def test_ranks_do_not_depend_on_units() -> None:
+    plain, scaled = semoa(), semoa()
+    plain.tell([10, 11, 12, 13, 14], np.array([*FRONT, REFERENCE]))
+    scaled.tell([10, 11, 12, 13, 14], np.array([*FRONT, REFERENCE]) * [2.0**20, 2.0**-9])
+    for _ in range(5):
+        assert plain.parents().tolist() == scaled.parents().tolist()
+
+
+def test_the_population_is_the_front_of_all_that_was_told() -> None:
+    rng = np.random.default_rng(4)
+    costs = rng.random((2532, 2))
+    optimiser = semoa()
+    seen: list[int] = []
+    for _ in range(30):
+        rows = optimiser.ask()
+        optimiser.tell(rows, costs[rows])
+        seen += rows.tolist()
+    every = costs[seen]
+    kept = [
+        r
+        for r in dict.fromkeys(seen)
+        if not ((every <= costs[r]).all(axis=1) & (every < costs[r]).any(axis=1)).any()
+    ]
+    assert sorted(optimiser.population_rows.tolist()) == sorted(kept)
+    np.testing.assert_array_equal(optimiser.population_costs, costs[optimiser.population_rows])
+
+
+@pytest.mark.parametrize("offspring", [1, 2, 3, 10])
+def test_a_lone_best_cell_is_every_parent(offspring: int) -> None:
+    optimiser = semoa(offspring=offspring)
+    optimiser.tell([7], [[0.0, 0.0]])
+    assert optimiser.parents().tolist() == [0] * offspring
+    assert len(optimiser.ask()) == offspring
+
+
+def test_offspring_are_mutants_of_the_population() -> None:
+    space = Space(5)
+    optimiser = semoa(offspring=200, edge_changes=1e-9, op_changes=0.5)
+    optimiser.tell([2000, 2400], [[0.0, 1.0], [1.0, 0.0]])
+    near = {*space.neighbours(2000).tolist(), *space.neighbours(2400).tolist()}
+    share = np.mean([row in near for row in optimiser.ask().tolist()])
+    assert share > 0.7  # most mutants differ in one operation, some in two or three
+
+
+def test_mutants_that_a_table_lacks_are_drawn_again_from_their_parent() -> None:
+    space = Space(5)
+    allowed = np.append(space.neighbours(2000), 2000)
+    optimiser = semoa(rows=allowed, offspring=50)
+    optimiser.tell([2000], [[0.0, 0.0]])
+    assert np.isin(optimiser.ask(), space.neighbours(2000)).all()
+
+
+def test_a_parent_far_from_all_allowed_cells_gives_way_to_a_random_one() -> None:
+    optimiser = semoa(rows=[0, 2531])
+    optimiser.tell([0], [[0.0, 0.0]])
+    assert np.isin(optimiser.ask(), [0, 2531]).all()
+
+
+def test_three_objectives_have_three_certain_parents() -> None:
+    optimiser = semoa()
+    optimiser.tell([1, 2, 3, 4], [[0, 9, 9], [9, 0, 9], [9, 9, 0], [3, 3, 3]])
+    assert optimiser.parents()[:3].tolist() == [0, 1, 2]
+
+
+def test_the_paper_setting_has_the_departures_of_the_released_code() -> None:
+    assert semoa().settings is PAPER
+    assert semoa(paper=True).settings is RELEASED
+    assert SemoaSettings(1.9, False, True, False) == RELEASED
+
+
+def test_paper_setting_keeps_dominated_cells_and_drops_equal_ones() -> None:
+    optimiser = semoa(paper=True)
+    optimiser.tell([1, 2, 3, 4], [[1, 1], [2, 2], [1, 1], [np.nan, 0]])
+    assert optimiser.population_rows.tolist() == [1, 2]
+    optimiser.tell([5, 6], [[2, 2], [0, 0]])
+    assert optimiser.population_rows.tolist() == [1, 2, 6]
+
+
+def test_paper_setting_forces_no_extremes() -> None:
+    optimiser = semoa(paper=True, reference=REFERENCE, offspring=5000)
+    optimiser.tell([10, 11, 12, 13], FRONT)
+    shares = np.bincount(optimiser.parents(), minlength=4) / 5000
+    wanted = rank_probabilities(4, 1.9)
+    np.testing.assert_allclose(shares[[3, 0, 2, 1]], wanted, atol=0.03)
+
+
+def test_paper_setting_drops_what_is_no_cell() -> None:
+    optimiser = semoa(paper=True, population=10)
+    rows = optimiser.ask()
+    optimiser.tell(rows, np.random.default_rng(0).random((10, 2)))
+    sizes = [len(optimiser.ask()) for _ in range(50)]
+    assert min(sizes) >= 1
+    assert max(sizes) <= 10
+    assert np.mean(sizes) < 10
+
+
+def test_mutate_once_spares_the_first_vertex_and_is_not_repeated() -> None:
+    space = Space(5)
+    rng = np.random.default_rng(0)
+    parents = np.full(5000, 2400, dtype=np.int32)
+    assert space.cell(2400).vertices == 5
+    only_ops = mutate_once(space, parents, rng, edge_changes=0, op_changes=1.0)
+    matrices, labels = space.matrices(parents)
+    changed = labels.copy()
+    changed[:, 1:] = (labels[:, 1:] + 1) % 3
+    # One expected change over three vertices: two of them change with probability 1/3 each.
+    unchanged = np.mean(only_ops == parents)
+    assert unchanged == pytest.approx((2 / 3) ** 2, abs=0.03)
+    reachable = {
+        int(space.rows(matrices[:1], np.array([[labels[0, 0], a, b]]))[0])
+        for a in range(3)
+        for b in range(3)
+    }
+    assert set(only_ops.tolist()) == reachable
+    invalid = mutate_once(space, parents, rng) < 0
+    assert 0.01 < invalid.mean() < 0.9
+
+
+def test_mutate_once_flips_as_many_edges_as_expected() -> None:
+    space = Space(5)
+    rng = np.random.default_rng(1)
+    none = mutate_once(space, np.full(20_000, 2400), rng, edge_changes=2.0, op_changes=0.0)
+    # No flip among ten edges at probability 0.2 leaves the cell as it was.
+    assert np.mean(none == 2400) == pytest.approx(0.8**10, abs=0.04)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"population": 0},
+        {"offspring": 0},
+        {"paper": True, "settings": PAPER},
+        {"settings": SemoaSettings(pressure=3.0)},
+    ],
+)
+def test_impossible_settings_are_refused(options: dict[str, object]) -> None:
+    with pytest.raises(ConfigError):
+        semoa(**options)
