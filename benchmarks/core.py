@@ -86,16 +86,10 @@ class PlainSpec:
         return cell_hash(self.matrix.tolist(), labels)
 
 
-def raw_specs(n: int, rng: np.random.Generator) -> list[tuple[np.ndarray, list[str]]]:
-    """Valid raw matrices as searches make them: 7 x 7, unpruned, with operation names."""
-    space, out = Space(7), []
-    while len(out) < n:
-        matrices = np.triu(rng.integers(0, 2, (4 * n, 7, 7)), 1)
-        labels = rng.integers(0, 3, (4 * n, 5))
-        for k in np.flatnonzero(space.rows(matrices, labels) >= 0):
-            ops = ["input", *(OPERATIONS[i] for i in labels[k]), "output"]
-            out.append((matrices[k], ops))
-    return out[:n]
+def specs_of(rows: np.ndarray) -> list[tuple[np.ndarray, list[str]]]:
+    """Matrices and operation names of cells, as a search holds them."""
+    cells = [Cell.from_row(int(row)) for row in rows]
+    return [(np.array(c.matrix, dtype=int), list(c.ops)) for c in cells]
 
 
 def synthetic(n_cells: int, budgets: tuple[int, ...], repeats: int, seed: int = 0) -> Columns:
@@ -111,8 +105,8 @@ def synthetic(n_cells: int, budgets: tuple[int, ...], repeats: int, seed: int = 
 
 
 def key_of_a_cell(api: ModuleType | None, lines: list[Any]) -> None:
-    specs = raw_specs(2_000, np.random.default_rng(0))
     space, names = Space(7), list(OPERATIONS)
+    specs = specs_of(space.sample(np.random.default_rng(0), 2_000))
     make = api.ModelSpec if api else PlainSpec
 
     def theirs() -> None:
@@ -153,12 +147,15 @@ def key_of_a_cell(api: ModuleType | None, lines: list[Any]) -> None:
 
 
 def full_record(api: ModuleType | None, folder: Path, lines: list[Any]) -> None:
-    columns = synthetic(20_000, (108,), 3)
-    write_table(folder / "some.ecnas", columns)
-    bench = Benchmark(Table.open(folder / "some.ecnas"))
-    cells = [Cell.from_row(int(row)) for row in columns.rows[:2_000]]
-    specs = [(np.array(c.matrix, dtype=int), list(c.ops)) for c in cells]
-    nasbench: Any = _naslib_table(api, columns, folder) if api else _plain_table(columns)
+    columns = synthetic(len(Space(7)), (108,), 3)
+    write_table(folder / "all.ecnas", columns)
+    bench = Benchmark(Table.open(folder / "all.ecnas"))
+    rows = Space(7).sample(np.random.default_rng(0), 2_000)
+    cells = [Cell.from_row(int(row)) for row in rows]
+    specs = specs_of(rows)
+    nasbench: Any = (
+        _naslib_table(api, columns, rows, folder) if api else _plain_table(columns, rows)
+    )
     make = api.ModelSpec if api else PlainSpec
 
     def theirs() -> None:
@@ -195,17 +192,17 @@ def full_record(api: ModuleType | None, folder: Path, lines: list[Any]) -> None:
     )
 
 
-def _naslib_table(api: ModuleType, columns: Columns, folder: Path) -> Any:
+def _naslib_table(api: ModuleType, columns: Columns, rows: np.ndarray, folder: Path) -> Any:
     """NASLib's table object over the same synthetic numbers, through the pickle it reads."""
     content = {}
-    for at, row in enumerate(columns.rows[:2_000].tolist()):
+    for row in rows.tolist():
         cell = Cell.from_row(row)
         fixed = {
             "module_adjacency": np.array(cell.matrix),
             "module_operations": list(cell.ops),
             "trainable_parameters": 0,
         }
-        trainings = [_original_keys(columns, at, 0, repeat) for repeat in range(3)]
+        trainings = [_original_keys(columns, row, 0, repeat) for repeat in range(3)]
         content[cell.nasbench_hash] = (fixed, {108: trainings})
     file = folder / "nasbench_only108.pkl"
     file.write_bytes(pickle.dumps(content))
@@ -222,10 +219,10 @@ def _original_keys(columns: Columns, cell: int, budget: int, repeat: int) -> dic
     return out
 
 
-def _plain_table(columns: Columns) -> Any:
+def _plain_table(columns: Columns, rows: np.ndarray) -> Any:
     data = {
-        Cell.from_row(row).nasbench_hash: [_original_keys(columns, at, 0, r) for r in range(3)]
-        for at, row in enumerate(columns.rows[:2_000].tolist())
+        Cell.from_row(row).nasbench_hash: [_original_keys(columns, row, 0, r) for r in range(3)]
+        for row in rows.tolist()
     }
     rng = np.random.default_rng(0)
 

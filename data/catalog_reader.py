@@ -112,31 +112,37 @@ def _table(
     if file not in files:
         raise _fault(f"{where}: no such file in the catalog", file, "the name of a [[file]]")
     device = _maybe(item, "device", str, where)
+    repeats = _get(item, "repeats", int, where)
     groups: list[ColumnGroup] = []
     for recipe in _list(item, "columns", str, where):
         if recipe not in recipes:
             raise _fault(f"{where}: no such columns", recipe, "one of " + ", ".join(recipes))
-        groups += [_group(g, device, f"columns {recipe}") for g in _entries(recipes, recipe)]
+        groups += [
+            _group(group, device, repeats, f"columns {recipe}")
+            for group in _entries(recipes, recipe)
+        ]
     return TableEntry(
         name=name,
         file=files[file],
         vertices=_get(item, "vertices", int, where),
         cells=_get(item, "cells", int, where),
         budgets=tuple(_list(item, "budgets", int, where)),
-        repeats=_get(item, "repeats", int, where),
+        repeats=repeats,
         description=_text(item, "description", where),
         notes=tuple(_list(item, "notes", str, where)),
         groups=tuple(groups),
     )
 
 
-def _group(item: Mapping[str, Any], device: str | None, where: str) -> ColumnGroup:
+def _group(item: Mapping[str, Any], device: str | None, repeats: int, where: str) -> ColumnGroup:
     patterns = tuple(_list(item, "metrics", str, where))
     fields = {key: value for key, value in item.items() if key != "metrics"}
     if fields.get("device") == "{device}":
         if device is None:
             raise _fault(f"{where}: the table names no device", None, 'device = "..." in the table')
         fields["device"] = device
+    if fields.get("repeats") == "{repeats}":
+        fields["repeats"] = repeats
     try:
         provenance = Provenance.from_json(fields)
     except FormatError as error:

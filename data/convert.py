@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -11,14 +10,14 @@ from os import PathLike
 from pathlib import Path
 
 from naslib_ecnas.data.catalog import TableEntry, catalog, table_entry, tables
-from naslib_ecnas.data.checksums import sha256_of
 from naslib_ecnas.data.columns import Columns
-from naslib_ecnas.data.fetch import fetch as fetch_file
-from naslib_ecnas.data.locks import locked
 from naslib_ecnas.data.progress import Progress, Silent
 from naslib_ecnas.data.receipts import Receipt
 from naslib_ecnas.errors import UnknownTableError
 from naslib_ecnas.storage import cache_folder
+
+# What only making a table needs (the network, locks, readers, digests) is imported where one is
+# made: a table that is there opens without it.
 
 __all__ = ["CONVERTER", "cached_table", "columns_of", "converted", "tables_folder"]
 
@@ -59,11 +58,13 @@ def converted(
     """
     progress = Silent() if progress is None else progress
     name = str(name_or_path)
+    if name.endswith(".ecnas") and Path(name).expanduser().is_file():
+        return Path(name).expanduser()
     if any(entry.name == name for entry in tables()):
         return _of_catalog(table_entry(name), fetch, afresh, progress)
     path = Path(name_or_path).expanduser()
     if not path.exists():
-        if len(path.parts) > 1 or path.suffix:
+        if "/" in name or path.name != name or path.suffix:
             raise UnknownTableError(
                 "no such file",
                 value=name,
@@ -71,7 +72,7 @@ def converted(
                 remedy="list the tables with: ecnas data list",
             )
         table_entry(name)  # raises, and names what is nearest
-    return path if path.suffix == ".ecnas" else _of_path(path, afresh, progress)
+    return _of_path(path, afresh, progress)
 
 
 def cached_table(entry: TableEntry) -> Path | None:
@@ -87,6 +88,10 @@ def _of_catalog(entry: TableEntry, bring: bool, afresh: bool, progress: Progress
     ready = None if afresh else cached_table(entry)
     if ready is not None:
         return ready
+    from naslib_ecnas.data.checksums import sha256_of
+    from naslib_ecnas.data.fetch import fetch as fetch_file
+    from naslib_ecnas.data.locks import locked
+
     source = fetch_file(entry.file, progress=progress, bring=bring)
     table = tables_folder() / f"{entry.name}.ecnas"
     with locked(table, progress):
@@ -100,6 +105,8 @@ def _of_catalog(entry: TableEntry, bring: bool, afresh: bool, progress: Progress
 
 
 def _of_path(source: Path, afresh: bool, progress: Progress) -> Path:
+    import hashlib
+
     where = hashlib.sha256(str(source.resolve()).encode()).hexdigest()[:12]
     stem = re.sub(r"[^A-Za-z0-9_-]+", "-", source.stem)[:40].strip("-") or "table"
     table = tables_folder() / f"{stem}-{where}.ecnas"
@@ -114,6 +121,9 @@ def _of_path(source: Path, afresh: bool, progress: Progress) -> Path:
 
     if not afresh and ready():
         return table
+    from naslib_ecnas.data.checksums import sha256_of
+    from naslib_ecnas.data.locks import locked
+
     with locked(table, progress):
         if not afresh and ready():
             return table
@@ -186,13 +196,16 @@ def _known(sha256: str) -> TableEntry | None:
 
 
 def _maker(entry: TableEntry | None) -> str:
-    """Digest of the converter and of what the catalog says of a table."""
+    """The converter and what the catalog says of a table, as text.
+
+    No digest of it: a library of ciphers would be a tenth of all memory that opening takes.
+    """
     said: list[object] = [CONVERTER]
     if entry is not None:
         groups = [[g.metrics, g.provenance.to_json()] for g in entry.groups]
         said += [entry.name, entry.vertices, entry.description, entry.notes, groups]
         said += [entry.file.name, entry.file.address, entry.file.licence, entry.file.citation.text]
-    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+    return json.dumps(said, separators=(",", ":"))
 
 
 def _state(source: Path) -> tuple[int, int]:
@@ -209,6 +222,8 @@ def _state(source: Path) -> tuple[int, int]:
         ) from error
     if not source.is_dir():
         return states[0]
+    import hashlib
+
     named = [
         [str(path.relative_to(source)), *state] for path, state in zip(files, states, strict=True)
     ]

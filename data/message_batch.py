@@ -67,7 +67,7 @@ class MessageReader:
         for length in np.unique(lengths).tolist():
             chosen = lengths == length
             joined = b"".join(compress(texts, chosen.tolist()))
-            block = np.frombuffer(joined, dtype=np.uint8).reshape(-1, length)
+            block = np.frombuffer(joined, dtype=np.uint8).reshape(int(chosen.sum()), length)
             decoded = base64_columns.decode(block)
             if decoded is None:
                 left.extend(places[chosen].tolist())

@@ -23,8 +23,8 @@ class Receipt:
     mtime_ns: int
     """... its time of change: where both are as before, it is not read again to be compared."""
     maker: str
-    """Digest of all else that decides the table's content: the converter's version and what the
-    catalog says of the columns."""
+    """All else that decides the table's content: the converter's version and what the catalog
+    says of the columns."""
 
     @staticmethod
     def path(table: Path) -> Path:

@@ -75,8 +75,8 @@ class _Reader:
         self.messages = MessageReader(kind)
         self._cells = DrawnCells()
         self._epochs: dict[bytes, int] = {}
-        self._checked_space = Space() if check_hashes else Space(_CHEAP)
-        self._hashes: NDArray[np.bytes_] | None = None
+        self._check_hashes = check_hashes
+        self._hashes: dict[Space, NDArray[np.bytes_]] = {}
 
     def add(self, frames: Frames) -> None:
         """Read one batch."""
@@ -109,7 +109,7 @@ class _Reader:
             texts.append(text)
         batch = Batch(n)
         exact = self.messages.read_texts(batch, where, texts)
-        for i in odd + exact:
+        for i in sorted(odd + exact):  # so that the first fault of a file is the one told
             source = self._source(frames, i)
             row = decode_row(frames.data[i], source)
             hashes[i] = row.hash.encode("ascii")
@@ -166,12 +166,15 @@ class _Reader:
                 expected=str(int(computed[i])),
             )
         stated = self._stated(frames, hashes)
-        checked = np.flatnonzero(rows < len(self._checked_space))
+        space = Space(_CHEAP)
+        checked = np.flatnonzero(rows < len(space))
+        if self._check_hashes and len(checked) < len(rows):
+            space, checked = Space(), np.arange(len(rows))
         if not len(checked):
             return
-        if self._hashes is None:
-            self._hashes = self._checked_space.hashes().astype(f"S{_HASH_LENGTH}")
-        for i in checked[stated[checked] != self._hashes[rows[checked]]].tolist():
+        if space not in self._hashes:
+            self._hashes[space] = space.hashes().astype(f"S{_HASH_LENGTH}")
+        for i in checked[stated[checked] != self._hashes[space][rows[checked]]].tolist():
             cell = Space().cell(int(rows[i]))
             raise self._source(frames, i).fault(
                 "the hash of a row is not that of its cell",

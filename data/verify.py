@@ -43,7 +43,7 @@ def verify(name: str, progress: Progress) -> list[Verdict]:
     if name not in entries and name not in {file.name for file in catalog().files}:
         path = Path(name).expanduser()
         if not path.exists():
-            if len(path.parts) == 1:
+            if "/" not in name and path.name == name:
                 file_entry(name)  # raises, and names what is nearest
             raise UnknownTableError(
                 "no such file",

@@ -117,7 +117,10 @@ class Benchmark:
         if {"energy_kwh", "training_time_s"} <= set(self.metrics):
             energy = self.table.provenance["energy_kwh"]
             out["average_power_w"] = replace(
-                energy, kind="derived", note=f"energy_kwh / training_time_s; energy {energy.kind}"
+                energy,
+                kind="derived",
+                note="energy_kwh / training_time_s, with all that the energy covers (PUE, CPU, "
+                f"start-up); energy {energy.kind}",
             )
         return out
 
@@ -155,22 +158,27 @@ class Benchmark:
             UnknownBudgetError: the table does not hold it at this budget.
             UnknownRepeatError: there is no such repeat.
         """
-        row = self._row(cell)
+        row = cell.row if type(cell) is Cell else self._row(cell)
         table = self.table
         if epochs is None:
             epochs = table.budgets[-1]
         budget = self._budget_index(epochs)
         position = table.position(row)
-        if table.repeats == 1 and repeat is None and rng is None:
-            values = table.record(position, budget, 0)
+        if rng is None and (repeat is not None or table.repeats == 1):
+            if repeat is not None:
+                self._check_repeat(repeat, rng)
+            values = table.record(position, budget, repeat or 0)
         else:
             repeat, values = self._chosen(position, budget, repeat, rng)
         if values[0] != values[0] and all(map(math.isnan, values)):
             self._missing(row, epochs, budget, position, repeat)
         self._evaluations += 1
         self._epochs += epochs
-        for i, column in enumerate(self._costs):
-            self._sums[i] += values[column] if column >= 0 else math.nan
+        sums = self._sums
+        seconds, energy, co2 = self._costs
+        sums[0] += values[seconds] if seconds >= 0 else math.nan
+        sums[1] += values[energy] if energy >= 0 else math.nan
+        sums[2] += values[co2] if co2 >= 0 else math.nan
         return Record(row, epochs, repeat, table.metrics, values)
 
     def query_many(
@@ -344,8 +352,6 @@ class Benchmark:
         self, position: int, budget: int, repeat: int | None, rng: np.random.Generator | None
     ) -> tuple[int | None, list[float]]:
         self._check_repeat(repeat, rng)
-        if repeat is not None:
-            return repeat, self.table.record(position, budget, repeat)
         each = [self.table.record(position, budget, r) for r in range(self.repeats)]
         there = [r for r, values in enumerate(each) if not all(map(math.isnan, values))]
         if rng is not None:

@@ -102,7 +102,7 @@ class Cell:
         """
         return space.cell(space.row_of_hash(nasbench_hash))
 
-    @property
+    @cached_property
     def row(self) -> int:
         """Row of this cell in every space that holds it."""
         table = structures()

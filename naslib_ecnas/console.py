@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ShownProgress", "bytes_text", "print_json", "print_lines", "print_table"]
 
+#: Bytes from which on checking a file takes long enough to be shown.
+_SLOW_CHECK = 100_000_000
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
@@ -130,6 +132,8 @@ class ShownProgress:
                 size = f" ({bytes_text(total)})" if total is not None else ""
                 rest = f", from byte {done:,} on" if done else ""
                 self._line(f"{doing} {name}{size}{rest}")
+            return
+        if doing == "checking" and (total is None or total < _SLOW_CHECK):
             return
         bars = self._shown()
         label = f"{doing} {name}"

@@ -29,6 +29,8 @@ __all__ = ["Space"]
 _OUTPUT = MAX_VERTICES - 1
 _SLOTS = MAX_VERTICES - 2
 _CHUNK = 1 << 16
+# Below this chance of a change, drawing until something changes would not end soon.
+_LEAST_RATE = 1e-4
 
 
 class Space:
@@ -217,13 +219,13 @@ class Space:
         edges = [b for b, (i, j) in enumerate(EDGES) if self._uses(i, j)]
         p_edge = min(1.0, edge_changes / len(edges))
         p_op = min(1.0, op_changes / slots) if slots else 0.0
-        if p_edge <= 0 and p_op <= 0:
+        if self._size == 1 or max(p_edge, p_op) < _LEAST_RATE:
             raise InvalidCellError(
                 "a mutation that changes nothing",
                 rule="syntax",
-                value=(edge_changes, op_changes),
-                expected="edge_changes or op_changes over 0",
-                remedy="leave them at their defaults",
+                value=(self, edge_changes, op_changes),
+                expected="a space of several cells, and a rate of change that is not next to 0",
+                remedy="leave edge_changes and op_changes at their defaults",
             )
         children = np.full(len(parents), -1, dtype=np.int32)
         todo = np.arange(len(parents))

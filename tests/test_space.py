@@ -199,9 +199,10 @@ def test_mutation_can_grow_and_shrink() -> None:
     assert min(fresh[name] for name in OPERATIONS) > 0.7 * max(fresh.values())
 
 
-def test_a_mutation_that_changes_nothing_is_refused() -> None:
-    with pytest.raises(InvalidCellError):
-        Space(4).mutate([0], np.random.default_rng(0), edge_changes=0, op_changes=0)
+@pytest.mark.parametrize(("vertices", "rate"), [(4, 0.0), (4, 1e-6), (2, 2.0)])
+def test_a_mutation_that_changes_nothing_is_refused(vertices: int, rate: float) -> None:
+    with pytest.raises(InvalidCellError, match="changes nothing"):
+        Space(vertices).mutate([0], np.random.default_rng(0), edge_changes=rate, op_changes=rate)
 
 
 def test_operation_changes_alone_keep_the_structure() -> None:

@@ -506,7 +506,8 @@ import sys
 from naslib_ecnas.data.catalog import Citation, FileEntry
 from naslib_ecnas.data.fetch import fetch
 name, address, size, sha256 = sys.argv[1:]
-entry = FileEntry(name, address, int(size), None, sha256, "MIT", Citation("k", "t"), "ecnas-tfrecord")
+cite = Citation("key", "text")
+entry = FileEntry(name, address, int(size), None, sha256, "MIT", cite, "ecnas-tfrecord")
 print(fetch(entry))
 """
 

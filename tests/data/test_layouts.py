@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from naslib_ecnas.data import base64_columns, wire
 from naslib_ecnas.data.layouts import Layout
 from naslib_ecnas.data.message_metrics import from_metrics, metrics_of, to_metrics

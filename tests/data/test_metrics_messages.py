@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from naslib_ecnas.data import wire
 from naslib_ecnas.data.metrics_messages import (
     Device,
@@ -106,29 +108,25 @@ def test_every_cut_of_a_message_is_read_or_refused(kind: Any) -> None:
     assert evaluation is not None
     data = encode(kind(evaluations=(evaluation(current_epoch=1.0), evaluation()), total_time=3.0))
     for cut in range(len(data)):
-        try:
+        with suppress(TruncatedError):
             decode(kind, data[:cut], Source("x", 0))
-        except TruncatedError as error:
-            assert error.offset is not None
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.sampled_from(WHOLE), st.binary(max_size=80))
 def test_garbage_is_read_or_refused(kind: Any, data: bytes) -> None:
-    try:
+    with suppress(FormatError):
         decode(kind, data)
-    except FormatError:
-        pass
 
 
 # -- against protobuf ---------------------------------------------------------------------------
 
 # Names and numbers as the published .proto files have them.
-ENERGY_EVALUATION = (
-    "current_epoch training_time train_accuracy validation_accuracy test_accuracy energy co2eq "
-    "avg_intensity start_emission stop_emission pred_energy pred_co2eq pred_training_time "
-    "pred_avg_intensity checkpoint_path"
-).split()
+ENERGY_EVALUATION = [
+    *("current_epoch", "training_time", "train_accuracy", "validation_accuracy", "test_accuracy"),
+    *("energy", "co2eq", "avg_intensity", "start_emission", "stop_emission", "pred_energy"),
+    *("pred_co2eq", "pred_training_time", "pred_avg_intensity", "checkpoint_path"),
+]
 PROTOS: dict[str, list[tuple[str, int, str]]] = {
     "Device": [("name", 1, "string")],
     "UsageW": [("avg_power_usage", 1, "double")],

@@ -11,6 +11,7 @@ import google_crc32c
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from naslib_ecnas.data import tfrecord
 from naslib_ecnas.errors import (
     ChecksumError,

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from naslib_ecnas.data.timestamps import from_seconds, many_to_seconds, to_seconds
 from naslib_ecnas.errors import FormatError
 
@@ -55,5 +56,5 @@ def test_what_is_no_time(text: str) -> None:
 
 @pytest.mark.parametrize("seconds", [0.5, float("nan"), float("inf"), 1e15, -1e12])
 def test_what_cannot_be_written(seconds: float) -> None:
-    with pytest.raises(FormatError, match="cannot be written"):
+    with pytest.raises(FormatError, match="can be written"):
         from_seconds(seconds)

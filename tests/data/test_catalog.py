@@ -1,0 +1,265 @@
+"""The catalog against the published files, and malformed catalogs."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from naslib_ecnas.data import catalog as catalog_module
+from naslib_ecnas.data.catalog import catalog, file_entry, table_entry, tables
+from naslib_ecnas.data.catalog_entries import TableEntry
+from naslib_ecnas.data.catalog_reader import read_catalog
+from naslib_ecnas.data.columns import Columns
+from naslib_ecnas.data.formats import FORMATS, read, sniff
+from naslib_ecnas.errors import CatalogError, UnknownTableError
+from naslib_ecnas.metrics import METRICS
+from naslib_ecnas.space import Space
+
+OFFICIAL = {table.name: table for table in tables() if table.file.licence == "MIT"}
+SEVEN = sorted(set(OFFICIAL) - {"5v-linscale", "7v-4epochs", "7v-surrogate"})
+SCALED = ["4v-linscale", "4v-rtx6000", "4v-rtx3060", "4v-rtx3090", "4v-titanxp"]
+
+
+def test_everything_published_is_there() -> None:
+    assert len(catalog().files) == 13
+    assert len(OFFICIAL) == 10
+    assert {t.name for t in tables()} - set(OFFICIAL) == {"nasbench101", "nasbench101-only108"}
+    assert catalog() is catalog()
+
+
+def test_only_the_pickle_cannot_be_verified() -> None:
+    assert [f.name for f in catalog().files if f.sha256 is None] == ["nasbench_only108.pkl"]
+    assert "--unverified" in str(file_entry("nasbench_only108.pkl").note)
+    assert all(f.address.startswith("https://") for f in catalog().files)
+    assert {f.format for f in catalog().files} <= set(FORMATS)
+
+
+@pytest.mark.parametrize("name", SEVEN)
+def test_sizes_and_checksums_are_those_of_the_files(reference: Path, name: str) -> None:
+    entry = OFFICIAL[name].file
+    path = reference / "official" / entry.name
+    assert path.stat().st_size == entry.size
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == entry.sha256
+    assert sniff(path) == entry.format
+
+
+@pytest.fixture(scope="module")
+def columns(reference: Path) -> dict[str, Columns]:
+    folder = reference / "official"
+    return {name: read(folder / OFFICIAL[name].file.name) for name in SEVEN}
+
+
+@pytest.mark.parametrize("name", SEVEN)
+def test_shapes_are_those_of_the_files(columns: dict[str, Columns], name: str) -> None:
+    entry, found = OFFICIAL[name], columns[name]
+    assert found.vertices == entry.vertices
+    assert (len(found.rows), found.budgets, found.repeats) == (
+        entry.cells,
+        entry.budgets,
+        entry.repeats,
+    )
+    for metric in found.values:
+        assert entry.describes(metric), metric
+
+
+@pytest.mark.parametrize("name", SCALED)
+def test_what_is_called_scaled_is_the_4_epoch_value_times_budget_over_4(
+    columns: dict[str, Columns], name: str
+) -> None:
+    factor = np.array([1, 3, 9, 27])[None, :, None]
+    entry = OFFICIAL[name]
+    scaled = [m for m in columns[name].values if entry.provenance(m).kind == "scaled"]
+    assert {"energy_kwh", "co2_g", "training_time_s"} <= set(scaled)
+    for metric in scaled:
+        values = columns[name].values[metric]
+        np.testing.assert_allclose(values, values[:, :1] * factor, rtol=1e-12, err_msg=metric)
+
+
+@pytest.mark.parametrize("name", SCALED)
+def test_what_is_of_the_4_epoch_run_does_not_change_with_the_budget(
+    columns: dict[str, Columns], name: str
+) -> None:
+    entry = OFFICIAL[name]
+    for metric, values in columns[name].values.items():
+        if "at every budget" in str(entry.provenance(metric).note):
+            np.testing.assert_array_equal(values, np.broadcast_to(values[:, :1], values.shape))
+
+
+@pytest.mark.parametrize("name", SCALED)
+def test_accuracies_of_scaled_tables_are_means_over_three(
+    columns: dict[str, Columns], name: str
+) -> None:
+    values = columns[name].values
+    for which in ("validation_accuracy", "test_accuracy"):
+        thirds = values[which] * 9984 * 3
+        assert np.abs(thirds - np.round(thirds)).max() < 0.01
+        assert np.abs(values[which] * 9984 % 1 - 0.5).min() < 0.2  # and not single runs
+        for copy in ("initial_", "halfway_"):
+            np.testing.assert_array_equal(values[copy + which], values[which])
+        assert OFFICIAL[name].provenance(which).repeats == 3
+        assert OFFICIAL[name].provenance("initial_" + which).kind == "unknown"
+
+
+def test_the_first_repeat_is_what_the_scaled_tables_are_made_of(
+    columns: dict[str, Columns],
+) -> None:
+    runs = columns["4v-4epochs"].values
+    for name, doubled in (("4v-linscale", 1), ("4v-rtx6000", 2)):
+        made = columns[name].values
+        for metric in ("energy_kwh", "training_time_s", "total_energy_kwh", "initial_energy_kwh"):
+            np.testing.assert_array_equal(made[metric][:, 0, 0], runs[metric][:, 0, 0])
+        for metric in ("halfway_energy_kwh", "halfway_training_time_s"):
+            np.testing.assert_allclose(made[metric][:, 0, 0], doubled * runs[metric][:, 0, 0])
+
+
+@pytest.mark.parametrize("name", ["4v-4epochs", "5v-4epochs"])
+def test_accuracies_of_measured_tables_are_single_runs(
+    columns: dict[str, Columns], name: str
+) -> None:
+    counts = columns[name].values["validation_accuracy"] * 9984
+    assert np.abs(counts - np.round(counts)).max() < 1e-3
+    assert OFFICIAL[name].provenance("validation_accuracy").repeats == OFFICIAL[name].repeats
+
+
+def test_the_oddities_that_the_notes_speak_of(columns: dict[str, Columns]) -> None:
+    assert len(Space(4)) - len(columns["4v-rtx3060"].rows) == 3
+    values = columns["4v-rtx3090"].values
+    energy, start = values["energy_kwh"][:, 0, 0], values["initial_energy_kwh"][:, 0, 0]
+    top = np.argsort(energy)[::-1]
+    np.testing.assert_allclose(1000 * energy[top[:3]], [179.3, 49.9, 33.2], atol=0.1)
+    np.testing.assert_allclose(1000 * (energy - start)[top[:2]], [177.2, 48.4], atol=0.1)
+    assert (columns["5v-4epochs"].values["initial_energy_kwh"] > 3e-3).sum() == 9
+    halfway = {name: np.unique(columns[name].values["halfway_epoch"]) for name in SEVEN}
+    assert {name: epochs.tolist() for name, epochs in halfway.items()} == {
+        name: [2.0 if name in ("5v-4epochs", "4v-rtx3060", "4v-rtx3090", "4v-titanxp") else 1.0]
+        for name in SEVEN
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high"),
+    [("4v-rtx3060", 1.589, 1.591), ("4v-rtx3090", 1.589, 1.591), ("4v-titanxp", 1.80, 1.90)],
+)
+def test_energies_carry_the_pue(
+    columns: dict[str, Columns], name: str, low: float, high: float
+) -> None:
+    """The Titan Xp's host has a second CPU package that the file leaves out."""
+    values = columns[name].values
+    joules = (values["gpu_energy_j"] + values["cpu_energy_j"])[:, 0, 0]
+    ratio = values["total_energy_kwh"][:, 0, 0] * 3.6e6 / joules
+    assert low < ratio.min() <= ratio.max() < high
+    assert OFFICIAL[name].provenance("total_energy_kwh").pue == 1.59
+    assert OFFICIAL[name].provenance("gpu_energy_j").pue == 1.0
+
+
+def test_what_is_in_doubt_says_so() -> None:
+    energy = table_entry("7v-surrogate").provenance("energy_kwh")
+    assert (energy.kind, energy.device, energy.pue) == ("modelled", None, None)
+    assert "doubt" in str(energy.note)
+    assert "missing" in str(table_entry("7v-surrogate").provenance("co2_g").note)
+    assert table_entry("7v-4epochs").provenance("energy_kwh").kind == "unknown"
+    assert not table_entry("nasbench101").describes("energy_kwh")
+    for table in tables():
+        for metric in METRICS:
+            origin = table.provenance(metric)
+            assert origin.source == table.file.name
+            assert origin.sha256 == table.file.sha256
+
+
+def test_unknown_names_get_the_nearest() -> None:
+    with pytest.raises(UnknownTableError, match="did you mean 7v-surrogate") as caught:
+        table_entry("7v-surogate")
+    assert caught.value.value == "7v-surogate"
+    assert "nasbench101-only108" in str(caught.value.expected)
+    with pytest.raises(UnknownTableError, match="ecnas data list"):
+        table_entry("zzzzzz")
+    with pytest.raises(CatalogError, match=r"energy_5V9E_linscale\.tfrecord"):
+        file_entry("energy_5V9E_linscal.tfrecord")
+    assert file_entry("4v-rtx6000").name == "energy_4V9E_quadrortx6000.tfrecord"
+
+
+# -- malformed catalogs -------------------------------------------------------------------------
+
+GOOD = """
+[[citation]]
+key = "k"
+text = "t"
+[[file]]
+name = "f.tfrecord"
+address = "https://example.org/f"
+size = 10
+sha256 = "{sha}"
+licence = "MIT"
+citation = "k"
+format = "ecnas-tfrecord"
+[[columns.all]]
+metrics = ["energy_*", "*"]
+kind = "measured"
+device = "{{device}}"
+repeats = "{{repeats}}"
+[[table]]
+name = "t"
+file = "f.tfrecord"
+vertices = 4
+cells = 91
+budgets = [4]
+repeats = 2
+device = "a GPU"
+columns = ["all"]
+description = "d"
+""".format(sha="0" * 64)
+
+
+def read_text(tmp_path: Path, text: str) -> TableEntry:
+    path = tmp_path / "catalog.toml"
+    path.write_text(text)
+    return read_catalog(path).tables[0]
+
+
+def test_a_good_catalog(tmp_path: Path) -> None:
+    entry = read_text(tmp_path, GOOD)
+    origin = entry.provenance("energy_kwh")
+    assert (origin.kind, origin.device, origin.repeats) == ("measured", "a GPU", 2)
+    assert origin.sha256 == "0" * 64
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("size = 10", "size = 'ten'", "size"),
+        ("size = 10", "size = 0", "no size"),
+        ("size = 10", "size = 10\nspeed = 3", "unknown fields"),
+        ("licence = 'MIT'".replace("'", '"'), "", "licence"),
+        ("0" * 64, "0" * 63, "SHA-256"),
+        ("https://example.org", "ftp://example.org", "kind of address"),
+        ('name = "f.tfrecord"', 'name = "../f.tfrecord"', "plain file name"),
+        ('citation = "k"', 'citation = "j"', "no such citation"),
+        ('format = "ecnas-tfrecord"', 'format = "zip"', "no such format"),
+        ('file = "f.tfrecord"', 'file = "g"', "no such file"),
+        ('columns = ["all"]', 'columns = ["none"]', "no such columns"),
+        ('device = "a GPU"', "", "names no device"),
+        ('kind = "measured"', 'kind = "guessed"', "not a provenance"),
+        ("budgets = [4]", 'budgets = ["4"]', "budgets"),
+        ("cells = 91", "cells = true", "cells"),
+        ('name = "t"', 'name = "f.tfrecord"', "twice"),
+        ('description = "d"', 'description = " "', "empty"),
+        ("[[citation]]", "[[citation", "cannot be read"),
+        ("[[citation]]", "[citation]", "list of entries"),
+        ("[[columns.all]]", "[columns.all]", "list of entries"),
+        ("[[citation]]", "speed = 3\n[[citation]]", "unknown fields"),
+    ],
+)
+def test_malformed_catalogs(tmp_path: Path, old: str, new: str, said: str) -> None:
+    assert old in GOOD
+    with pytest.raises(CatalogError, match=said) as caught:
+        read_text(tmp_path, GOOD.replace(old, new, 1))
+    assert caught.value.remedy
+
+
+def test_no_catalog_at_all(tmp_path: Path) -> None:
+    with pytest.raises(CatalogError, match="cannot be read"):
+        read_catalog(tmp_path / "none.toml")
+    assert catalog_module.__all__
