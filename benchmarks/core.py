@@ -282,7 +282,7 @@ def whole_process(folder: Path, lines: list[Any]) -> None:
     lines.append(("peak memory of that process", f"{min(peaks):.0f} MB", 40, min(peaks), about))
 
 
-def conversion(folder: Path, lines: list[Any], n_cells: int = 8_500) -> None:
+def conversion(folder: Path, lines: list[Any], n_cells: int = 34_000) -> None:
     columns = synthetic(n_cells, (4, 12, 36, 108), 3)
     file = folder / "nasbench.tfrecord"
     write_nasbench(file, columns)

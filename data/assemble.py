@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +23,9 @@ ECNAS_SPACES = (4, 5, 7)
 # A grid may have this many places for each training, so that a file with a thousand repeats of
 # one cell and a thousand other cells is an error and not a grid of gigabytes.
 _SPARSE = 64
-_ALWAYS = 1 << 20
+_ALWAYS = 1 << 16
+# Values on a page of a growing column: two megabytes.
+_PAGE = 1 << 18
 
 Values = NDArray[np.float64]
 
@@ -49,17 +53,46 @@ def check_bounds(
         )
 
 
-@dataclass
-class _Part:
-    start: int
-    values: Values
+class _Pages:
+    """A column that grows by pages of its own, which go back to the system as they are taken.
+
+    Lists of small arrays would do but for memory: what they free stays with the allocator, and a
+    file of five million rows would need its values twice.
+    """
+
+    def __init__(self) -> None:
+        self._pages: list[Values] = []
+        self._size = 0
+
+    def put(self, start: int, values: Values) -> None:
+        """Append values that begin at place `start`; what is skipped is NaN."""
+        self._append(np.broadcast_to(np.nan, start - self._size))
+        self._append(values)
+
+    def _append(self, values: Values) -> None:
+        while len(values):
+            at = self._size % _PAGE
+            if at == 0:
+                self._pages.append(np.frombuffer(mmap.mmap(-1, 8 * _PAGE), dtype=np.float64))
+            part = values[: _PAGE - at]
+            self._pages[-1][at : at + len(part)] = part
+            self._size += len(part)
+            values = values[len(part) :]
+
+    def scatter(self, out: Values, slots: NDArray[np.int64]) -> None:
+        """Set `out[slots[i]]` to value i and forget the values."""
+        self._pages.reverse()
+        for start in range(0, self._size, _PAGE):
+            page = self._pages.pop()
+            places = slots[start : min(start + _PAGE, self._size)]
+            out[places] = page[: len(places)]
 
 
 @dataclass
 class Assembler:
     """Collects trainings and lays them out as columns.
 
-    Memory is that of the values twice for one metric and once for the others.
+    Memory is that of the values, twice for one metric.
     """
 
     source: Source
@@ -67,7 +100,7 @@ class Assembler:
     _rows: list[NDArray[np.int32]] = field(default_factory=list)
     _budgets: list[NDArray[np.int32]] = field(default_factory=list)
     _repeats: list[NDArray[np.int32]] = field(default_factory=list)
-    _values: dict[str, list[_Part]] = field(default_factory=dict)
+    _values: dict[str, _Pages] = field(default_factory=dict)
     _count: int = 0
 
     def add(
@@ -91,7 +124,7 @@ class Assembler:
         """
         for metric, array in values.items():
             check_bounds(metric, array, self.source, offsets)
-            self._values.setdefault(metric, []).append(_Part(self._count, array))
+            self._values.setdefault(metric, _Pages()).put(self._count, array)
         self._rows.append(rows)
         self._budgets.append(budgets)
         if repeats is not None:
@@ -148,8 +181,7 @@ class Assembler:
         notes = dict(attributes)
         for metric in [known for known in METRICS if known in self._values]:
             flat = np.full(size, np.nan)
-            for part in self._values.pop(metric):
-                flat[slot[part.start : part.start + len(part.values)]] = part.values
+            self._values.pop(metric).scatter(flat, slot)
             if drop_zero_co2 and metric.endswith("co2_g") and not np.nan_to_num(flat).any():
                 notes[f"missing {metric}"] = "0 for every training of the source: not recorded"
             elif not np.isnan(flat).all():
@@ -180,4 +212,9 @@ def _appearances(place: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def _space_of(row: int) -> int:
     """Vertices of the smallest of EC-NAS's spaces that has a row."""
-    return next(v for v in ECNAS_SPACES if row < len(Space(v)))
+    return next(v for v in ECNAS_SPACES if row < _size(v))
+
+
+@cache
+def _size(vertices: int) -> int:
+    return len(Space(vertices))

@@ -18,6 +18,8 @@ _SLOTS = MAX_VERTICES - 2
 _LABEL = {name: label for label, name in enumerate(OPERATIONS)}
 #: An operation that is none; `Space.rows` allows it only at a vertex that pruning removes.
 _UNKNOWN = -1
+#: The matrix that stands for texts that are none; it is no cell.
+_EMPTY = b"0" * MAX_VERTICES**2
 
 
 class DrawnCells:
@@ -34,7 +36,7 @@ class DrawnCells:
         self.ops: dict[bytes, int] = {}
         """Number of each text of operations that was met."""
         self._space = Space()
-        self._matrices: list[NDArray[np.int8]] = []
+        self._matrices: list[bytes] = []
         self._labels: list[list[int]] = []
         self._matrix_sizes: list[int] = []
         self._ops_sizes: list[int] = []
@@ -45,13 +47,15 @@ class DrawnCells:
         if number is None:
             number = self.bits[text] = len(self._matrices)
             side = isqrt(len(text))
-            whole = np.zeros((MAX_VERTICES, MAX_VERTICES), dtype=np.int8)
             good = side * side == len(text) and 2 <= side <= MAX_VERTICES and not text.strip(b"01")
+            whole = _EMPTY
             if good:
-                entries = np.frombuffer(text, dtype=np.uint8).reshape(side, side) - ord("0")
                 # The output moves to the last vertex, the others keep their places.
-                places = [*range(side - 1), MAX_VERTICES - 1]
-                whole[np.ix_(places, places)] = entries
+                gap = b"0" * (MAX_VERTICES - side)
+                lines = [text[i : i + side] for i in range(0, len(text), side)]
+                wide = [line[:-1] + gap + line[-1:] for line in lines]
+                unused = [b"0" * MAX_VERTICES] * (MAX_VERTICES - side)
+                whole = b"".join([*wide[:-1], *unused, wide[-1]])
             self._matrices.append(whole)
             self._matrix_sizes.append(side if good else 0)
         return number
@@ -78,7 +82,9 @@ class DrawnCells:
         Returns:
             (n,) rows, -1 where the two are no cell.
         """
-        matrices, labels = np.array(self._matrices), np.array(self._labels)
+        entries = np.frombuffer(b"".join(self._matrices), dtype=np.int8) - np.int8(ord("0"))
+        matrices = entries.reshape(-1, MAX_VERTICES, MAX_VERTICES)
+        labels = np.array(self._labels)
         # Consecutive rows are often repeats of one cell: classify each pair once.
         pairs, which = np.unique(bits * len(labels) + ops, return_inverse=True)
         of_bits, of_ops = np.divmod(pairs, len(labels))

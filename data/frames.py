@@ -18,7 +18,14 @@ from typing import Any
 import numpy as np
 
 from naslib_ecnas.data.columns import Columns
-from naslib_ecnas.data.long_form import KEYS, from_lines, header, parse_header, to_lines
+from naslib_ecnas.data.long_form import (
+    KEYS,
+    check_names,
+    from_lines,
+    header,
+    parse_header,
+    to_lines,
+)
 from naslib_ecnas.data.source import Source, opened
 from naslib_ecnas.errors import FormatError, MissingDependencyError
 from naslib_ecnas.provenance import Provenance
@@ -109,8 +116,7 @@ def _parsed(text: str, source: Source) -> dict[str, Any]:
     except csv.Error as error:
         raise source.fault(f"the file is not CSV ({error})") from error
     names = table[0] if table else []
-    if len(set(names)) != len(names):
-        raise source.fault("a column occurs twice", value=names)
+    check_names(names, source)
     for number, line in enumerate(table):
         if len(line) != len(names):
             raise source.fault(
@@ -186,6 +192,7 @@ def read_parquet(
         table = parquet.read_table(
             pyarrow.BufferReader(raw), page_checksum_verification=True, use_threads=False
         )
+        check_names(table.column_names, source)
         lines = {}
         for column_name in table.column_names:
             column = table.column(column_name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from os import PathLike
 from typing import Any
 
@@ -19,7 +19,7 @@ from naslib_ecnas.metrics import METRICS
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
 
-__all__ = ["KEYS", "from_lines", "header", "parse_header", "to_lines"]
+__all__ = ["KEYS", "check_names", "from_lines", "header", "parse_header", "to_lines"]
 
 #: The columns that say which training a line is.
 KEYS = ("cell", "nasbench_hash", "epochs", "repeat")
@@ -50,6 +50,19 @@ def to_lines(columns: Columns) -> dict[str, list[Any] | NDArray[Any]]:
     return lines
 
 
+def check_names(names: Iterable[str], source: Source) -> None:
+    """Raise FormatError unless the names of columns are those of a table."""
+    found = list(names)
+    missing = [key for key in KEYS if key not in found and key != "nasbench_hash"]
+    unknown = [name for name in found if name not in KEYS and name not in METRICS]
+    if missing or unknown or len(set(found)) != len(found):
+        raise source.fault(
+            "the columns are not those of a table",
+            value=f"missing {missing}, unknown {unknown}, all {found}",
+            expected=f"{', '.join(KEYS)} and names of metrics, each once",
+        )
+
+
 def from_lines(
     lines: Mapping[str, list[Any] | NDArray[Any]],
     about: Mapping[str, Any],
@@ -63,8 +76,9 @@ def from_lines(
     """The inverse of `to_lines`; lines may come in any order.
 
     Args:
-        lines: columns of n lines: cell texts, epochs and repeats as whole numbers, metrics as
-            float64. The column of hashes is optional and is compared with the cells.
+        lines: columns of n lines whose names were checked: cell texts, epochs and repeats as
+            whole numbers, metrics as float64. The column of hashes is optional and is compared
+            with the cells.
         about: what `parse_header` found.
         source: the file.
         name: name of the table where `about` has none.
@@ -73,16 +87,8 @@ def from_lines(
         default: origin of the metrics that neither knows.
 
     Raises:
-        FormatError: a missing or unknown column, a text that is no cell, or another hash.
+        FormatError: a text that is no cell, another hash, or a number that cannot be.
     """
-    missing = [key for key in KEYS if key not in lines and key != "nasbench_hash"]
-    unknown = [key for key in lines if key not in KEYS and key not in METRICS]
-    if missing or unknown:
-        raise source.fault(
-            "the columns are not those of a table",
-            value=f"missing {missing}, unknown {unknown}",
-            expected=f"{', '.join(KEYS)} and names of metrics",
-        )
     cells = list(lines["cell"])
     hashes = list(lines.get("nasbench_hash", [None] * len(cells)))
     rows = np.empty(len(cells), dtype=np.int32)

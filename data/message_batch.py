@@ -50,34 +50,37 @@ class MessageReader:
         self.devices: dict[str, dict[str, None]] = {}
         """Names of the devices that were met, by sort, as an ordered set."""
 
-    def read_texts(self, batch: Batch, where: list[int], texts: list[bytes]) -> list[int]:
+    def read_texts(self, batch: Batch, texts: list[bytes], skip: set[int]) -> list[int]:
         """Read messages whose base64 has the official form.
 
         Args:
             batch: what is filled.
-            where: places of the messages in the batch.
-            texts: base64 of each, escaped for JSON.
+            texts: n texts in base64, escaped for JSON.
+            skip: places that are not to be read.
 
         Returns:
             Places whose text has another form or layout; they are to be read exactly.
         """
         left: list[int] = []
-        lengths = np.array([len(text) for text in texts])
-        places = np.array(where)
+        lengths = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
+        lengths[list(skip)] = 0
         for length in np.unique(lengths).tolist():
             chosen = lengths == length
+            places = np.flatnonzero(chosen)
+            if not length:
+                left.extend(place for place in places.tolist() if place not in skip)
+                continue
             joined = b"".join(compress(texts, chosen.tolist()))
-            block = np.frombuffer(joined, dtype=np.uint8).reshape(int(chosen.sum()), length)
+            block = np.frombuffer(joined, dtype=np.uint8).reshape(len(places), length)
             decoded = base64_columns.decode(block)
             if decoded is None:
-                left.extend(places[chosen].tolist())
+                left.extend(places.tolist())
                 continue
             messages, sizes = decoded
-            at = places[chosen]
-            left.extend(at[sizes < 0].tolist())
+            left.extend(places[sizes < 0].tolist())
             for size in np.unique(sizes[sizes >= 0]).tolist():
                 equal = sizes == size
-                left.extend(self._read_equal(batch, at[equal], messages[equal, :size]))
+                left.extend(self._read_equal(batch, places[equal], messages[equal, :size]))
         return left
 
     def _read_equal(

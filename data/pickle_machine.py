@@ -163,48 +163,48 @@ class _Machine:
             self._fail(f"the pickle fills what is no {kind.__name__}", type(found).__name__)
         return found
 
-    # -- opcodes ------------------------------------------------------------------------------
+    # -- opcodes, by their names in pickletools ----------------------------------------------
 
-    def protocol(self) -> None:
+    def op_proto(self) -> None:
         number = self._number(1)
         if number > _MAX_PROTOCOL:
             self._fail("the pickle has an unknown protocol", number)
 
-    def frame(self) -> None:
+    def op_frame(self) -> None:
         length = self._number(8)
         if length > self._end - self._at:
             self._take(length)
 
-    def stop(self) -> object:
+    def op_stop(self) -> object:
         if len(self._stack) != 1 or self._marks:
             self._fail("the pickle ends with more or less than one object")
         return _END
 
-    def mark(self) -> None:
+    def op_mark(self) -> None:
         self._marks.append(len(self._stack))
 
-    def none(self) -> None:
+    def op_none(self) -> None:
         self._stack.append(None)
 
-    def true(self) -> None:
+    def op_newtrue(self) -> None:
         self._stack.append(True)
 
-    def false(self) -> None:
+    def op_newfalse(self) -> None:
         self._stack.append(False)
 
-    def byte(self) -> None:
+    def op_binint1(self) -> None:
         self._stack.append(self._number(1))
 
-    def short(self) -> None:
+    def op_binint2(self) -> None:
         self._stack.append(self._number(2))
 
-    def int32(self) -> None:
+    def op_binint(self) -> None:
         self._stack.append(int.from_bytes(self._take(4), "little", signed=True))
 
-    def long1(self) -> None:
+    def op_long1(self) -> None:
         self._long(self._number(1))
 
-    def long4(self) -> None:
+    def op_long4(self) -> None:
         self._long(self._number(4))
 
     def _long(self, size: int) -> None:
@@ -212,17 +212,19 @@ class _Machine:
             self._fail("the pickle has a number of too many bytes", size)
         self._stack.append(int.from_bytes(self._take(size), "little", signed=True))
 
-    def binary_float(self) -> None:
+    def op_binfloat(self) -> None:
         self._stack.append(_DOUBLE(self._take(8))[0])
 
-    def decimal(self) -> None:
+    def op_int(self) -> None:
         line = self._line()
         if line in ("00", "01"):  # how protocols 0 and 1 write False and True
             self._stack.append(line == "01")
             return
         self._parsed(int, line.removesuffix("L"))
 
-    def decimal_float(self) -> None:
+    op_long = op_int
+
+    def op_float(self) -> None:
         self._parsed(float, self._line())
 
     def _parsed(self, kind: Callable[[str], Any], line: str) -> None:
@@ -231,7 +233,7 @@ class _Machine:
         except ValueError:
             self._fail("the pickle has a number that is none", line)
 
-    def escaped_text(self) -> None:
+    def op_unicode(self) -> None:
         stop = self._data.find(b"\n", self._at)
         if stop < 0:
             self._fail("the pickle has a line without an end")
@@ -241,68 +243,70 @@ class _Machine:
         except UnicodeDecodeError:
             self._fail("the pickle has a text that cannot be read", raw)
 
-    def text1(self) -> None:
+    def op_short_binunicode(self) -> None:
         self._decoded(self._take(self._data[self._at] + 1)[1:])
 
-    def text4(self) -> None:
+    def op_binunicode(self) -> None:
         self._text(4)
 
-    def text8(self) -> None:
+    def op_binunicode8(self) -> None:
         self._text(8)
 
-    def bytes1(self) -> None:
+    def op_short_binbytes(self) -> None:
         self._stack.append(self._take(self._number(1)))
 
-    def bytes4(self) -> None:
+    def op_binbytes(self) -> None:
         self._stack.append(self._take(self._number(4)))
 
-    def bytes8(self) -> None:
+    def op_binbytes8(self) -> None:
         self._stack.append(self._take(self._number(8)))
 
-    def empty_tuple(self) -> None:
+    op_bytearray8 = op_binbytes8
+
+    def op_empty_tuple(self) -> None:
         self._stack.append(())
 
-    def tuple1(self) -> None:
+    def op_tuple1(self) -> None:
         self._stack.append((self._pop(),))
 
-    def tuple2(self) -> None:
+    def op_tuple2(self) -> None:
         last = self._pop()
         self._stack.append((self._pop(), last))
 
-    def tuple3(self) -> None:
+    def op_tuple3(self) -> None:
         last, middle = self._pop(), self._pop()
         self._stack.append((self._pop(), middle, last))
 
-    def marked_tuple(self) -> None:
+    def op_tuple(self) -> None:
         self._stack.append(tuple(self._since_mark()))
 
-    def empty_list(self) -> None:
+    def op_empty_list(self) -> None:
         self._stack.append([])
 
-    def marked_list(self) -> None:
+    def op_list(self) -> None:
         self._stack.append(self._since_mark())
 
-    def append(self) -> None:
+    def op_append(self) -> None:
         item = self._pop()
         self._top(list).append(item)
 
-    def appends(self) -> None:
+    def op_appends(self) -> None:
         items = self._since_mark()
         self._top(list).extend(items)
 
-    def empty_dict(self) -> None:
+    def op_empty_dict(self) -> None:
         self._stack.append({})
 
-    def marked_dict(self) -> None:
+    def op_dict(self) -> None:
         items = self._since_mark()
         self._stack.append({})
         self._fill(items)
 
-    def set_item(self) -> None:
+    def op_setitem(self) -> None:
         value = self._pop()
         self._fill([self._pop(), value])
 
-    def set_items(self) -> None:
+    def op_setitems(self) -> None:
         self._fill(self._since_mark())
 
     def _fill(self, items: list[Any]) -> None:
@@ -313,25 +317,25 @@ class _Machine:
             self._fail("the pickle has a key of a dictionary that is no text and no small number")
         target.update(zip(keys, items[1::2], strict=True))
 
-    def pop(self) -> None:
+    def op_pop(self) -> None:
         if self._marks and len(self._stack) == self._marks[-1]:
             self._marks.pop()
         else:
             self._stack.pop()
 
-    def pop_mark(self) -> None:
+    def op_pop_mark(self) -> None:
         self._since_mark()
 
-    def memoize(self) -> None:
+    def op_memoize(self) -> None:
         self._memo.append(self._stack[-1])
 
-    def put1(self) -> None:
+    def op_binput(self) -> None:
         self._put(self._number(1))
 
-    def put4(self) -> None:
+    def op_long_binput(self) -> None:
         self._put(self._number(4))
 
-    def put_line(self) -> None:
+    def op_put(self) -> None:
         self._put(self._index())
 
     def _put(self, index: int) -> None:
@@ -340,13 +344,13 @@ class _Machine:
             self._fail("the pickle's memory is numbered with gaps", index)
         self._memo[index : index + 1] = [self._stack[-1]]
 
-    def get1(self) -> None:
+    def op_binget(self) -> None:
         self._stack.append(self._memo[self._number(1)])
 
-    def get4(self) -> None:
+    def op_long_binget(self) -> None:
         self._stack.append(self._memo[self._number(4)])
 
-    def get_line(self) -> None:
+    def op_get(self) -> None:
         self._stack.append(self._memo[self._index()])
 
     def _index(self) -> int:
@@ -355,11 +359,11 @@ class _Machine:
             self._fail("the pickle's memory is numbered with no number", line)
         return int(line)
 
-    def named(self) -> None:
+    def op_global(self) -> None:
         module = self._line()
         self._name(module, self._line())
 
-    def stack_named(self) -> None:
+    def op_stack_global(self) -> None:
         name, module = self._pop(), self._pop()
         if not (type(module) is str and type(name) is str):
             self._fail("the pickle names what is no name")
@@ -371,7 +375,7 @@ class _Machine:
             self._fail("the pickle names something that is refused", f"{module}.{name}")
         self._stack.append(found)
 
-    def reduce(self) -> None:
+    def op_reduce(self) -> None:
         arguments, function = self._pop(), self._pop()
         if type(function) is not Global or type(arguments) is not tuple:
             self._fail("the pickle calls what cannot be called", type(function).__name__)
@@ -380,7 +384,7 @@ class _Machine:
         except (ValueError, TypeError) as error:
             self._fail(f"the pickle has a damaged or refused {function.name}: {error}")
 
-    def build(self) -> None:
+    def op_build(self) -> None:
         state = self._pop()
         target = self._stack[-1]
         if type(target) not in (Array, DType):
@@ -391,58 +395,7 @@ class _Machine:
             self._fail(f"the pickle has a damaged or refused array: {error}")
 
 
-_BY_NAME: dict[str, Callable[[_Machine], object]] = {
-    "PROTO": _Machine.protocol,
-    "FRAME": _Machine.frame,
-    "STOP": _Machine.stop,
-    "MARK": _Machine.mark,
-    "NONE": _Machine.none,
-    "NEWTRUE": _Machine.true,
-    "NEWFALSE": _Machine.false,
-    "BININT1": _Machine.byte,
-    "BININT2": _Machine.short,
-    "BININT": _Machine.int32,
-    "LONG1": _Machine.long1,
-    "LONG4": _Machine.long4,
-    "INT": _Machine.decimal,
-    "LONG": _Machine.decimal,
-    "BINFLOAT": _Machine.binary_float,
-    "FLOAT": _Machine.decimal_float,
-    "SHORT_BINUNICODE": _Machine.text1,
-    "UNICODE": _Machine.escaped_text,
-    "BINUNICODE": _Machine.text4,
-    "BINUNICODE8": _Machine.text8,
-    "SHORT_BINBYTES": _Machine.bytes1,
-    "BINBYTES": _Machine.bytes4,
-    "BINBYTES8": _Machine.bytes8,
-    "BYTEARRAY8": _Machine.bytes8,
-    "EMPTY_TUPLE": _Machine.empty_tuple,
-    "TUPLE1": _Machine.tuple1,
-    "TUPLE2": _Machine.tuple2,
-    "TUPLE3": _Machine.tuple3,
-    "TUPLE": _Machine.marked_tuple,
-    "EMPTY_LIST": _Machine.empty_list,
-    "LIST": _Machine.marked_list,
-    "APPEND": _Machine.append,
-    "APPENDS": _Machine.appends,
-    "EMPTY_DICT": _Machine.empty_dict,
-    "DICT": _Machine.marked_dict,
-    "SETITEM": _Machine.set_item,
-    "SETITEMS": _Machine.set_items,
-    "POP": _Machine.pop,
-    "POP_MARK": _Machine.pop_mark,
-    "MEMOIZE": _Machine.memoize,
-    "BINPUT": _Machine.put1,
-    "LONG_BINPUT": _Machine.put4,
-    "PUT": _Machine.put_line,
-    "BINGET": _Machine.get1,
-    "LONG_BINGET": _Machine.get4,
-    "GET": _Machine.get_line,
-    "GLOBAL": _Machine.named,
-    "STACK_GLOBAL": _Machine.stack_named,
-    "REDUCE": _Machine.reduce,
-    "BUILD": _Machine.build,
-}
+#: Each opcode's method is named after it in `pickletools`; what has none is refused.
 _OPERATIONS: list[Callable[[_Machine], object] | None] = [None] * 256
 for _opcode in opcodes:
-    _OPERATIONS[ord(_opcode.code)] = _BY_NAME.get(_opcode.name)
+    _OPERATIONS[ord(_opcode.code)] = getattr(_Machine, f"op_{_opcode.name.lower()}", None)

@@ -180,7 +180,7 @@ def _folders(folder: Path, form: re.Pattern[str]) -> list[tuple[Path, int]]:
     except OSError as error:
         if isinstance(error, StorageError):
             raise
-        kind = UnknownTableError if not folder.exists() else StorageError
+        kind = StorageError if folder.is_dir() else UnknownTableError
         raise kind(
             f"the folder cannot be read ({error.strerror})",
             value=str(folder),

@@ -55,7 +55,9 @@ def decode_row(data: bytes, source: Source = NOWHERE) -> Row:
         FormatError: it is no such row.
     """
     parts = data.split(b'"')
-    if len(parts) == 9 and b"\\" not in data.replace(b"\\n", b""):
+    # Only the message has escapes in the official form, and only those of its line feeds.
+    text = parts[7].replace(b"\\n", b"") if len(parts) == 9 else b"\\"
+    if len(parts) == 9 and b"\\" not in parts[1] + parts[3] + parts[5] + text:
         epochs = _EPOCHS.fullmatch(parts[2])
         plain = parts[0] == b"[" and parts[4] == parts[6] == b", " and parts[8] == b"]"
         if epochs and plain:

@@ -26,7 +26,7 @@ from naslib_ecnas.storage import atomic_write
 __all__ = ["Frames", "frame", "is_framed", "read_batches", "read_frames", "write_frames"]
 
 _HEADER, _FOOTER = 12, 4
-_CHUNK = 1 << 23
+_CHUNK = 1 << 22
 #: No row of any published file has a kilobyte; what claims more than this is no such file.
 _MAX_DATA = 1 << 26
 _MASK_DELTA = 0xA282EAD8
@@ -151,34 +151,29 @@ def _split(
 
     `known` remembers checked headers: a file has few distinct lengths.
     """
-    offsets: list[int] = []
     data: list[bytes] = []
-    found: list[int] = []
-    ends: list[int] = []
-    crc = google_crc32c.value
     position, end = 0, len(buffer)
     while end - position >= _HEADER:
-        header = buffer[position : position + _HEADER]
+        start = position + _HEADER
+        header = buffer[position:start]
         length = known.get(header)
         if length is None:
             length = _length(header, base + position, size, path)
             if len(known) < 1 << 16:
                 known[header] = length
-        start = position + _HEADER
         stop = start + length
         if stop + _FOOTER > end:
             if base + stop + _FOOTER > size:
                 raise _beyond(length, base + position, size, path)
             break
-        content = buffer[start:stop]
-        offsets.append(base + position)
-        data.append(content)
-        found.append(crc(content))
-        ends.append(stop)
+        data.append(buffer[start:stop])
         position = stop + _FOOTER
+    lengths = np.fromiter(map(len, data), dtype=np.int64, count=len(data))
+    stops = np.cumsum(lengths + (_HEADER + _FOOTER))
+    offsets = base + stops - lengths - (_HEADER + _FOOTER)
     if data:
-        _check(buffer, offsets, found, ends, path)
-    return Frames(offsets, data), position
+        _check(buffer, data, stops - _FOOTER, offsets, path)
+    return Frames(offsets.tolist(), data), position
 
 
 def _length(header: bytes, offset: int, size: int, path: str) -> int:
@@ -230,12 +225,17 @@ def _truncated(rest: bytes, offset: int, path: str) -> TruncatedError:
     )
 
 
-def _check(buffer: bytes, offsets: list[int], found: list[int], ends: list[int], path: str) -> None:
+def _check(
+    buffer: bytes,
+    data: list[bytes],
+    ends: NDArray[np.int64],
+    offsets: NDArray[np.int64],
+    path: str,
+) -> None:
     """Compare all data checksums of a batch at once."""
     raw = np.frombuffer(buffer, dtype=np.uint8)
-    at = np.array(ends)[:, None] + np.arange(_FOOTER)
-    stated: NDArray[np.uint32] = raw[at].view("<u4")[:, 0]
-    crc = np.array(found, dtype=np.uint32)
+    stated: NDArray[np.uint32] = raw[ends[:, None] + np.arange(_FOOTER)].view("<u4")[:, 0]
+    crc = np.fromiter(map(google_crc32c.value, data), dtype=np.uint32, count=len(data))
     masked = (crc >> np.uint32(15) | crc << np.uint32(17)) + np.uint32(_MASK_DELTA)
     wrong = np.flatnonzero(masked != stated)
     if len(wrong):
@@ -243,7 +243,7 @@ def _check(buffer: bytes, offsets: list[int], found: list[int], ends: list[int],
         raise ChecksumError(
             "the data of a frame does not have its checksum",
             path=path,
-            offset=offsets[first],
+            offset=int(offsets[first]),
             value=f"{int(masked[first]):08x}",
             expected=f"{int(stated[first]):08x}",
             remedy="bring the file again; it is damaged",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from hashlib import sha256
 from os import PathLike
@@ -17,6 +16,7 @@ from naslib_ecnas.data.columns import Columns
 from naslib_ecnas.data.drawn_cells import DrawnCells
 from naslib_ecnas.data.message_batch import ABSENT, Batch, MessageReader
 from naslib_ecnas.data.metrics_messages import ModelMetrics, ModelMetricsEnergy
+from naslib_ecnas.data.row_batch import RowSplitter
 from naslib_ecnas.data.rows import decode_row
 from naslib_ecnas.data.source import Source
 from naslib_ecnas.data.tfrecord import Frames, read_batches
@@ -27,7 +27,6 @@ __all__ = ["read_columns"]
 
 #: Cells up to these vertices have their hash checked always: it costs a tenth of a second.
 _CHEAP = 5
-_EPOCHS = re.compile(rb", ([1-9][0-9]{0,5}), ")
 _HEX = np.zeros(256, dtype=bool)
 _HEX[list(b"0123456789abcdef")] = True
 _HASH_LENGTH = 32
@@ -74,42 +73,18 @@ class _Reader:
         self.assembler = Assembler(self.source)
         self.messages = MessageReader(kind)
         self._cells = DrawnCells()
-        self._epochs: dict[bytes, int] = {}
+        self._rows = RowSplitter(self._cells)
         self._check_hashes = check_hashes
+        self._small_space = Space(_CHEAP)
         self._hashes: dict[Space, NDArray[np.bytes_]] = {}
 
     def add(self, frames: Frames) -> None:
         """Read one batch."""
-        n = len(frames.data)
-        epochs, bits, ops = [0] * n, [0] * n, [0] * n
-        hashes: list[bytes] = [b""] * n
-        texts: list[bytes] = []
-        where: list[int] = []
-        odd: list[int] = []
-        known_epochs, known_bits, known_ops = self._epochs, self._cells.bits, self._cells.ops
-        for i, data in enumerate(frames.data):
-            # The official form: its nine parts between quotes, the message the eighth.
-            try:
-                head, hashes[i], number, matrix, comma, names, also, text, tail = data.split(b'"')
-                epochs[i] = known_epochs[number]
-                bits[i] = known_bits[matrix]
-                ops[i] = known_ops[names]
-            except (ValueError, KeyError):
-                if not self._first_met(data):
-                    odd.append(i)
-                    continue
-                head, hashes[i], number, matrix, comma, names, also, text, tail = data.split(b'"')
-                epochs[i] = known_epochs[number]
-                bits[i] = known_bits[matrix]
-                ops[i] = known_ops[names]
-            if comma != b", " or also != b", " or head != b"[" or tail != b"]":
-                odd.append(i)
-                continue
-            where.append(i)
-            texts.append(text)
-        batch = Batch(n)
-        exact = self.messages.read_texts(batch, where, texts)
-        for i in sorted(odd + exact):  # so that the first fault of a file is the one told
+        found = self._rows.split(frames.data)
+        hashes, epochs, bits, ops = found.hashes, found.epochs, found.bits, found.ops
+        batch = Batch(len(frames.data))
+        exact = self.messages.read_texts(batch, found.texts, found.odd)
+        for i in sorted(found.odd.union(exact)):  # so that a file's first fault is the one told
             source = self._source(frames, i)
             row = decode_row(frames.data[i], source)
             hashes[i] = row.hash.encode("ascii")
@@ -126,17 +101,6 @@ class _Reader:
 
     def _source(self, frames: Frames, i: int) -> Source:
         return Source(self.source.path, frames.offsets[i], exact=False)
-
-    def _first_met(self, data: bytes) -> bool:
-        """Take note of a row's new parts; False where it does not have the official form."""
-        parts = data.split(b'"')
-        epochs = _EPOCHS.fullmatch(parts[2]) if len(parts) == 9 else None
-        if epochs is None or b"\\" in parts[3] + parts[5]:
-            return False
-        self._epochs[parts[2]] = int(epochs[1])
-        self._cells.number_of_bits(parts[3])
-        self._cells.number_of_ops(parts[5])
-        return True
 
     def _check_cells(self, frames: Frames, rows: NDArray[np.int32]) -> None:
         wrong = np.flatnonzero(rows < 0)
@@ -166,7 +130,7 @@ class _Reader:
                 expected=str(int(computed[i])),
             )
         stated = self._stated(frames, hashes)
-        space = Space(_CHEAP)
+        space = self._small_space
         checked = np.flatnonzero(rows < len(space))
         if self._check_hashes and len(checked) < len(rows):
             space, checked = Space(), np.arange(len(rows))

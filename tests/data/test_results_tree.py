@@ -1,0 +1,278 @@
+"""A tree of results.json: what it holds, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from naslib_ecnas import network
+from naslib_ecnas.cell import Cell
+from naslib_ecnas.data.formats import read, sniff
+from naslib_ecnas.data.results_tree import read_results_tree
+from naslib_ecnas.errors import FormatError, UnknownTableError
+from naslib_ecnas.provenance import Provenance
+from naslib_ecnas.space import Space
+
+FIRST, SECOND = (Space(4).cell(row) for row in (40, 2))
+
+
+def evaluation(epochs: float, energy: float, **more: Any) -> dict[str, Any]:
+    """One evaluation with made-up numbers, in the form of the released runs."""
+    return {
+        "epochs": epochs,
+        "training_time": 10.0 * epochs,
+        "training_steps": int(156 * epochs),
+        "train_accuracy": 0.5,
+        "validation_accuracy": 0.25,
+        "test_accuracy": 0.125,
+        "predict_time": 1.5,
+        "energy (kWh)": energy,
+        "co2eq (g)": 100 * energy,
+        "avg_intensity (gCO2/kWh)": 100.0,
+        "start_emission": "1970-01-01 00:00:10",
+        "stop_emission": "1970-01-01 00:01:10",
+        **more,
+    }
+
+
+def results(cell: Cell, epochs: int, energy: float) -> dict[str, Any]:
+    """One file with made-up numbers."""
+    return {
+        "trainable_params": int(network.parameters(cell.row)[0]),
+        "total_time": 99.0,
+        "total_energy (kWh)": 2 * energy,
+        "total_co2eq (g)": 200 * energy,
+        "start_emission": "1970-01-01 00:00:00",
+        "stop_emission": "1970-01-01 01:00:00",
+        "avg_intensity (gCO2/kWh)": 100.0,
+        "avg_power_usages:": {
+            "gpu": {
+                "avg_power_usages (W)": [[150.5]],
+                "avg_energy_usages (J)": [[2000.25]],
+                "devices": ["A GPU"],
+            },
+            "cpu": {
+                "avg_power_usages (W)": [[50.0, 60.0]],
+                "avg_energy_usages (J)": [[500.0, 600.0]],
+                "devices": ["cpu:0", " cpu:1"],
+            },
+        },
+        "evaluation_results": [
+            evaluation(0.0, 0.001),
+            evaluation(epochs / 2, 0.002),
+            evaluation(
+                float(epochs),
+                energy,
+                **{
+                    "predicted_energy (kWh)": 0.3,
+                    "predicted_co2eq (g)": 0.4,
+                    "predicted_training_time": 5.0,
+                    "predicted_avg_intensity (gCO2/kWh)": 6.0,
+                },
+            ),
+        ],
+    }
+
+
+def put(root: Path, cell: Cell, epochs: int, repeat: int, content: Any) -> Path:
+    name = cell.nasbench_hash
+    folder = root / f"{epochs}_epochs" / name[:2] / name / f"repeat_{repeat}"
+    folder.mkdir(parents=True)
+    path = folder / "results.json"
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    root = tmp_path / "4V9E"
+    for cell, epochs, repeat in ((FIRST, 4, 1), (FIRST, 4, 3), (FIRST, 12, 1), (SECOND, 4, 2)):
+        put(root, cell, epochs, repeat, results(cell, epochs, epochs + repeat / 10))
+    (root / "4_epochs" / "_recovery").mkdir()
+    (root / "4_epochs" / "_recovery" / "0").write_text("not a result")
+    (root / "notes.txt").write_text("not a result")
+    return root
+
+
+def test_values_lie_where_they_belong(tree: Path) -> None:
+    columns = read_results_tree(tree)
+    nan = np.nan
+    assert (columns.name, columns.vertices) == ("4V9E", 4)
+    assert columns.rows.tolist() == [2, 40]
+    assert (columns.budgets, columns.repeats) == ((4, 12), 3)
+    np.testing.assert_array_equal(
+        columns.values["energy_kwh"],
+        [[[nan, 4.2, nan], [nan] * 3], [[4.1, nan, 4.3], [12.1, nan, nan]]],
+    )
+    wanted = {
+        "initial_energy_kwh": 0.001,
+        "halfway_energy_kwh": 0.002,
+        "initial_epoch": 0,
+        "halfway_epoch": 6,
+        "epoch": 12,
+        "training_time_s": 120,
+        "train_accuracy": 0.5,
+        "validation_accuracy": 0.25,
+        "test_accuracy": 0.125,
+        "started_unix_s": 10,
+        "stopped_unix_s": 70,
+        "total_stopped_unix_s": 3600,
+        "total_time_s": 99,
+        "total_energy_kwh": 24.2,
+        "total_carbon_intensity_g_per_kwh": 100,
+        "predicted_energy_kwh": 0.3,
+        "predicted_carbon_intensity_g_per_kwh": 6,
+        "gpu_power_w": 150.5,
+        "gpu_energy_j": 2000.25,
+        "cpu_power_w": 50,
+        "cpu1_power_w": 60,
+        "cpu_energy_j": 500,
+        "cpu1_energy_j": 600,
+    }
+    assert {name: columns.values[name][1, 1, 0] for name in wanted} == wanted
+    assert columns.attributes == {"gpu": "A GPU", "cpu": "cpu:0, cpu:1"}
+
+
+def test_it_is_found_by_its_look_and_takes_provenance(tree: Path) -> None:
+    assert sniff(tree) == "results-tree"
+    known = Provenance("measured", device="A GPU", pue=1.59)
+    columns = read(tree, name="runs", vertices=5, provenance={"energy_kwh": known})
+    assert (columns.name, columns.vertices) == ("runs", 5)
+    assert columns.provenance["energy_kwh"] == known
+    other = columns.provenance["test_accuracy"]
+    assert (other.kind, other.source, other.repeats) == ("unknown", "4V9E", 3)
+
+
+def test_the_checksum_is_that_of_the_content(tree: Path) -> None:
+    before = read_results_tree(tree).provenance["energy_kwh"].sha256
+    (tree / "notes.txt").write_text("changed")
+    assert read_results_tree(tree).provenance["energy_kwh"].sha256 == before
+    put(tree, SECOND, 12, 1, results(SECOND, 12, 1.0))
+    assert read_results_tree(tree).provenance["energy_kwh"].sha256 != before
+
+
+def _without(key: str) -> Callable[[dict[str, Any]], Any]:
+    return lambda data: {k: v for k, v in data.items() if k != key}
+
+
+def _last(key: str, value: Any) -> Callable[[dict[str, Any]], Any]:
+    def edit(data: dict[str, Any]) -> Any:
+        data["evaluation_results"][-1][key] = value
+        return data
+
+    return edit
+
+
+BAD: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "empty": lambda _: "",
+    "broken JSON": lambda data: json.dumps(data)[:-9],
+    "deep JSON": lambda _: "[" * 100_000,
+    "a list": lambda _: [],
+    "no evaluations": _without("evaluation_results"),
+    "two evaluations": lambda data: data | {"evaluation_results": data["evaluation_results"][1:]},
+    "evaluations of numbers": lambda data: data | {"evaluation_results": [1, 2, 3]},
+    "wrong parameters": lambda data: data | {"trainable_params": 1},
+    "another budget": _last("epochs", 36.0),
+    "a text for a number": _last("energy (kWh)", "1"),
+    "a number for a time": _last("start_emission", 5),
+    "a time that is none": _last("start_emission", "2022-02-30 00:00:00"),
+    "true for a number": _last("energy (kWh)", True),
+    "negative energy": _last("energy (kWh)", -1.0),
+    "not finite": _last("energy (kWh)", float("inf")),
+    "a number over any float": _last("energy (kWh)", 10**400),
+    "accuracy in per cent": _last("test_accuracy", 94.0),
+    "power of texts": lambda data: data | {"avg_power_usages:": "none"},
+    "power of no objects": lambda data: data | {"avg_power_usages:": {"gpu": []}},
+    "power of no lists": lambda data: (
+        data | {"avg_power_usages:": {"gpu": {"avg_power_usages (W)": 1}}}
+    ),
+    "power of nothing": lambda data: (
+        data | {"avg_power_usages:": {"gpu": {"avg_power_usages (W)": [[None]]}}}
+    ),
+}
+
+
+@pytest.mark.parametrize("edit", BAD.values(), ids=BAD)
+def test_a_bad_file_is_named(tmp_path: Path, edit: Callable[[dict[str, Any]], Any]) -> None:
+    path = put(tmp_path, FIRST, 4, 1, edit(results(FIRST, 4, 0.5)))
+    with pytest.raises(FormatError) as caught:
+        read_results_tree(tmp_path)
+    assert caught.value.path in (str(path), str(tmp_path))
+    assert len(str(caught.value)) < 1000
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(place=st.integers(0, 1 << 30), byte=st.integers(0, 255), cut=st.booleans())
+def test_damaged_files(tree: Path, place: int, byte: int, cut: bool) -> None:
+    path = next(tree.rglob("results.json"))
+    good = path.read_bytes()
+    raw = bytearray(good)
+    raw[place % len(raw)] = byte
+    path.write_bytes(raw[: place % len(raw)] if cut else raw)
+    try:
+        read_results_tree(tree)
+    except FormatError as error:
+        if error.path not in (str(path), str(tree)):
+            raise
+    finally:
+        path.write_bytes(good)
+
+
+@pytest.mark.parametrize("what", ["file", "repeat", "cell", "prefix", "budget"])
+def test_links_are_refused(tree: Path, tmp_path: Path, what: str) -> None:
+    path = tree / "4_epochs" / SECOND.nasbench_hash[:2] / SECOND.nasbench_hash / "repeat_2"
+    target = {
+        "file": path / "results.json",
+        "repeat": path,
+        "cell": path.parent,
+        "prefix": path.parent.parent,
+        "budget": tree / "4_epochs",
+    }[what]
+    target.rename(tmp_path / "outside")
+    os.symlink(tmp_path / "outside", target)
+    with pytest.raises(FormatError, match="link") as caught:
+        read_results_tree(tree)
+    assert caught.value.path == str(target)
+
+
+def test_unknown_hashes_and_misplaced_cells(tmp_path: Path) -> None:
+    name = "5" * 32
+    folder = tmp_path / "a" / "4_epochs" / "55" / name / "repeat_1"
+    folder.mkdir(parents=True)
+    (folder / "results.json").write_text(json.dumps(results(FIRST, 4, 1.0)))
+    with pytest.raises(FormatError, match="hash of no cell"):
+        read_results_tree(tmp_path / "a", vertices=5)
+    folder = tmp_path / "b" / "4_epochs" / "00" / name
+    folder.mkdir(parents=True)
+    with pytest.raises(FormatError, match="other hashes"):
+        read_results_tree(tmp_path / "b")
+
+
+def test_a_huge_file_is_not_read(tree: Path) -> None:
+    path = next(tree.rglob("results.json"))
+    with path.open("wb") as file:
+        file.truncate(1 << 32)
+    with pytest.raises(FormatError, match="over"):
+        read_results_tree(tree)
+
+
+def test_no_tree(tmp_path: Path) -> None:
+    with pytest.raises(UnknownTableError, match="no training"):
+        read_results_tree(tmp_path)
+    with pytest.raises(UnknownTableError):
+        read_results_tree(tmp_path / "none")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UnknownTableError):
+        read_results_tree(tmp_path / "file")
+    with pytest.raises(FormatError, match="no known format"):
+        sniff(tmp_path)
