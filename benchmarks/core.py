@@ -10,7 +10,6 @@ its best round.
 from __future__ import annotations
 
 import argparse
-import base64
 import contextlib
 import importlib.util
 import io
@@ -22,18 +21,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import conversion
 import numpy as np
 
 from naslib_ecnas import structures as structures_module
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.data.columns import Columns
-from naslib_ecnas.data.nasbench_tfrecord import read_nasbench, write_nasbench
 from naslib_ecnas.data.table import Table, write_table
 from naslib_ecnas.nasbench_hash import cell_hash
 from naslib_ecnas.provenance import Provenance
@@ -92,15 +91,21 @@ def specs_of(rows: np.ndarray) -> list[tuple[np.ndarray, list[str]]]:
     return [(np.array(c.matrix, dtype=int), list(c.ops)) for c in cells]
 
 
-def synthetic(n_cells: int, budgets: tuple[int, ...], repeats: int, seed: int = 0) -> Columns:
+def synthetic(
+    n_cells: int,
+    budgets: tuple[int, ...],
+    repeats: int,
+    names: Sequence[str] = NAMES,
+    seed: int = 0,
+) -> Columns:
     """A synthetic table: random numbers, made for timing only."""
     rng = np.random.default_rng(seed)
     values = {}
-    for name in NAMES:
+    for name in names:
         draws = rng.integers(1, 9985, (n_cells, len(budgets), repeats)).astype(np.float32)
         values[name] = (draws / np.float32(9984)).astype(np.float64)
     rows = np.sort(rng.choice(len(Space(7)), n_cells, replace=False)).astype(np.int32)
-    origin = dict.fromkeys(NAMES, Provenance("synthetic", note="random numbers, for timing"))
+    origin = dict.fromkeys(names, Provenance("synthetic", note="random numbers, for timing"))
     return Columns("synthetic", 7, rows, budgets, repeats, values, origin)
 
 
@@ -282,101 +287,6 @@ def whole_process(folder: Path, lines: list[Any]) -> None:
     lines.append(("peak memory of that process", f"{min(peaks):.0f} MB", 40, min(peaks), about))
 
 
-def conversion(folder: Path, lines: list[Any], n_cells: int = 34_000) -> None:
-    columns = synthetic(n_cells, (4, 12, 36, 108), 3)
-    file = folder / "nasbench.tfrecord"
-    write_nasbench(file, columns)
-    rows = n_cells * 12
-    fast = best(lambda: read_nasbench(file), 3) / rows
-    try:
-        message = _message()
-    except ImportError:
-        about = f"{fast * 1e6:.1f} us; install protobuf to compare"
-        lines.append(("TFRecord conversion, a row", "-", None, None, about))
-        return
-    frames, how = _frames(file)
-    count = 0
-
-    def theirs() -> None:
-        nonlocal count
-        fixed: dict[str, Any] = {}
-        computed: dict[str, Any] = {}
-        count = 0
-        for frame in frames():
-            count += 1
-            key, epochs, bits, ops, encoded = json.loads(frame.decode())
-            side = int(np.sqrt(len(bits)))
-            matrix = np.array([int(b) for b in bits], dtype=np.int8).reshape(side, side)
-            metrics = message.FromString(base64.b64decode(encoded))
-            if key not in fixed:
-                fixed[key] = {
-                    "adjacency": matrix,
-                    "operations": ops.split(","),
-                    "parameters": metrics.trainable_parameters,
-                }
-                computed[key] = {}
-            half, final = metrics.evaluation_data[1], metrics.evaluation_data[2]
-            computed[key].setdefault(epochs, []).append(
-                {
-                    f"{when}_{name}": getattr(data, name)
-                    for when, data in (("halfway", half), ("final", final))
-                    for name in ("training_time", *ACCURACIES)
-                }
-            )
-
-    slow = best(theirs, 3) / count
-    lines.append(
-        (
-            "TFRecord conversion, a row",
-            f"{slow / fast:.1f} x",
-            8,
-            slow / fast,
-            f"{slow * 1e6:.1f} us by {how}, json, base64, protobuf, dicts against "
-            f"{fast * 1e6:.2f} us, checksums and all",
-        )
-    )
-
-
-def _frames(file: Path) -> tuple[Callable[[], Any], str]:
-    """What yields the frames as the official loader does, and what it is."""
-    try:
-        import tensorflow
-    except ImportError:
-        pass
-    else:
-        read = tensorflow.compat.v1.python_io.tf_record_iterator
-        return lambda: read(str(file)), "TensorFlow's iterator"
-
-    def plain() -> Any:
-        with file.open("rb") as stream:
-            while head := stream.read(12):
-                yield stream.read(int.from_bytes(head[:8], "little"))
-                stream.read(4)
-
-    return plain, "plain reads, no checksums"
-
-
-def _message() -> Any:
-    """NAS-Bench-101's ModelMetrics as protobuf's own implementation decodes it."""
-    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-
-    file = descriptor_pb2.FileDescriptorProto(name="metrics.proto", package="bench")
-    double, text, number, nested = 1, 9, 5, 11
-    data = file.message_type.add(name="EvaluationData")
-    for place, name in enumerate(("current_epoch", "training_time", *ACCURACIES), 1):
-        data.field.add(name=name, number=place, type=double, label=1)
-    data.field.add(name="checkpoint_path", number=6, type=text, label=1)
-    metrics = file.message_type.add(name="ModelMetrics")
-    metrics.field.add(
-        name="evaluation_data", number=1, type=nested, label=3, type_name=".bench.EvaluationData"
-    )
-    metrics.field.add(name="trainable_parameters", number=2, type=number, label=1)
-    metrics.field.add(name="total_time", number=3, type=double, label=1)
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName("bench.ModelMetrics"))
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="print one JSON document")
@@ -390,13 +300,16 @@ def main() -> int:
         raw_rate(lines)
         enumeration(lines)
         whole_process(folder, lines)
-        conversion(folder, lines)
+        for energy in (True, False):
+            what, ratio, about = conversion.compare(folder, synthetic, best, energy=energy)
+            figure = "-" if ratio is None else f"{ratio:.1f} x"
+            lines.append((what, figure, 8, ratio, about))
     at_most = ("enumerate", "process", "peak")
     missed = 0
     report = []
     for what, figure, goal, value, about in lines:
         lower = what.startswith(at_most)
-        met = None if goal is None else (value <= goal if lower else value >= goal)
+        met = None if goal is None or value is None else (value <= goal if lower else value >= goal)
         missed += met is False
         report.append({"what": what, "figure": figure, "goal": goal, "met": met, "about": about})
     if args.json:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -108,10 +109,12 @@ def read_batches(
         chunk: bytes that are read at a time.
     """
     name = str(path)
-    with opened(path, buffering=0) as file:
+    # hashlib lets go of the interpreter for large pieces, so hashing runs beside the decoding.
+    with opened(path, buffering=0) as file, ThreadPoolExecutor(1) as beside:
         size = os.fstat(file.fileno()).st_size
         known: dict[bytes, int] = {}
         rest, offset = b"", 0
+        hashing: Future[None] | None = None
         while True:
             piece = file.read(chunk)
             if not piece:
@@ -126,7 +129,9 @@ def read_batches(
                     remedy="unpack it first: gunzip < FILE > FILE.tfrecord",
                 )
             if digest is not None:
-                digest.update(piece)
+                if hashing is not None:
+                    hashing.result()  # in the file's order
+                hashing = beside.submit(digest.update, piece)
             buffer = rest + piece if rest else piece
             # A frame larger than the chunk: read on only as far as it truly reaches.
             frames, used = _split(buffer, offset, size, known, name)
