@@ -186,9 +186,12 @@ class Table:
         file_path = Path(path)
         try:
             file = file_path.open("rb")
-            size = os.fstat(file.fileno()).st_size
-            header = parse(file, size, str(file_path))
-            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            try:
+                header = parse(file, os.fstat(file.fileno()).st_size, str(file_path))
+                mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            except BaseException:
+                file.close()
+                raise
         except OSError as error:
             if isinstance(error, EcnasError):
                 raise
@@ -334,7 +337,7 @@ class Table:
         return column
 
     def verify(self) -> None:
-        """Check every byte of every column.
+        """Check every value of every column; the padding between them holds nothing.
 
         Raises:
             ChecksumError: a block is damaged; the offset says where.

@@ -17,10 +17,12 @@ from naslib_ecnas.cell import Cell
 from naslib_ecnas.data.table import Table
 from naslib_ecnas.data.table_format import SUFFIX
 from naslib_ecnas.errors import (
+    ConfigError,
     UnknownBudgetError,
     UnknownCellError,
     UnknownMetricError,
     UnknownRepeatError,
+    UnknownTableError,
 )
 from naslib_ecnas.metrics import OBJECTIVES, metric
 from naslib_ecnas.provenance import Provenance
@@ -44,6 +46,13 @@ def load(name_or_path: str | PathLike[str], *, fetch: bool = True) -> Benchmark:
         UnknownTableError: there is neither such a table nor such a file.
         FetchError: the file is not here and could not, or must not, be brought.
     """
+    if not isinstance(name_or_path, (str, PathLike)):
+        raise UnknownTableError(
+            "no such table",
+            value=name_or_path,
+            expected="a name or a path",
+            remedy="list the tables with: ecnas data list",
+        )
     path = Path(name_or_path)
     if path.suffix == SUFFIX and path.is_file():
         return Benchmark(Table.open(path))
@@ -147,7 +156,7 @@ class Benchmark:
         """One training of one cell.
 
         Args:
-            cell: a cell, its row, or anything that `Cell` accepts alone.
+            cell: a cell, its row, its NAS-Bench-101 hash, or anything that `Cell` accepts alone.
             epochs: training budget; the largest where left out.
             repeat: which training, from 0; the mean over all of them where left out.
             rng: draws the repeat at random; not together with `repeat`.
@@ -163,10 +172,11 @@ class Benchmark:
         if epochs is None:
             epochs = table.budgets[-1]
         budget = self._budget_index(epochs)
+        epochs = table.budgets[budget]
         position = table.position(row)
         if rng is None and (repeat is not None or table.repeats == 1):
             if repeat is not None:
-                self._check_repeat(repeat, rng)
+                repeat = self._check_repeat(repeat, rng)
             values = table.record(position, budget, repeat or 0)
         else:
             repeat, values = self._chosen(position, budget, repeat, rng)
@@ -206,8 +216,9 @@ class Benchmark:
         if epochs is None:
             epochs = self.budgets[-1]
         budget = self._budget_index(epochs)
+        epochs = self.budgets[budget]
         at = self.table.positions(rows)
-        self._check_repeat(repeat, rng)
+        repeat = self._check_repeat(repeat, rng)
         columns = {
             name: self.table.at_budget(name, budget)[at] for name in self.metrics
         }  # (n, repeats) each
@@ -236,7 +247,7 @@ class Benchmark:
         for i, column in enumerate(self._costs if len(rows) else ()):
             name = self.metrics[column]
             self._sums[i] += float(answer[name].sum()) if column >= 0 else math.nan
-        return Records(rows, epochs, repeat, answer)
+        return Records(rows, epochs, repeat, answer, None if rng is None else chosen)
 
     # -- the whole table, which does not count ----------------------------------------------
 
@@ -256,9 +267,11 @@ class Benchmark:
         if epochs is None:
             epochs = self.budgets[-1]
         budget = self._budget_index(epochs)
-        self._check_repeat(repeat, None)
+        repeat = self._check_repeat(repeat, None)
         rows = self.rows
         held: NDArray[np.float64]
+        if not isinstance(name, str):
+            metric(name)  # says what there is
         if name == "average_power_w" and name not in self.metrics:
             energy = self.values("energy_kwh", epochs, repeat=repeat)
             return energy * 3.6e6 / self.values("training_time_s", epochs, repeat=repeat)
@@ -297,7 +310,14 @@ class Benchmark:
         values = np.column_stack([self.values(name, epochs) for name in names])
         costs = np.column_stack([metric(n).cost(v) for n, v in zip(names, values.T, strict=True)])
         whole = np.flatnonzero(~np.isnan(costs).any(axis=1))
-        kept = whole[moocore.is_nondominated(costs[whole])] if len(whole) else whole
+        if not len(whole):
+            raise UnknownMetricError(
+                f"no cell of table {self.name} has all objectives at {epochs} epochs",
+                value=names,
+                expected="objectives with values; a point in time has no mean over repeats",
+                remedy="choose other metrics or another budget",
+            )
+        kept = whole[moocore.is_nondominated(costs[whole])]
         kept = kept[np.lexsort(costs[kept].T[::-1])]
         return Front(names, epochs, kept.astype(np.int32), values[kept])
 
@@ -308,20 +328,28 @@ class Benchmark:
             return cell.row
         if isinstance(cell, (int, np.integer)) and not isinstance(cell, bool):
             return int(cell)
+        if isinstance(cell, str) and len(cell) == 32 and ":" not in cell:
+            return self.space.row_of_hash(cell)
         return Cell(cell).row
 
     def _rows(self, cells: Any) -> NDArray[np.int32]:
         if isinstance(cells, np.ndarray):
             rows = cells
         else:
-            rows = np.array([self._row(cell) for cell in cells], dtype=np.int64)
+            try:
+                rows = np.array([self._row(cell) for cell in cells], dtype=np.int64)
+            except TypeError:
+                rows = np.empty((0, 0))
         if rows.ndim != 1 or (rows.size and rows.dtype.kind not in "iu"):
             raise UnknownCellError(
                 "cells must be a vector of rows or a sequence of cells",
-                value=(rows.shape, str(rows.dtype)),
+                value=cells if rows.ndim != 1 else str(rows.dtype),
                 expected="shape (n,), integers",
                 remedy="take rows from Space.rows, Space.sample or Cell.row",
             )
+        if rows.size and (int(rows.min()) < 0 or int(rows.max()) >= len(self.space)):
+            wrong = rows[(rows < 0) | (rows >= len(self.space))][0]
+            self.table.position(int(wrong))
         return rows.astype(np.int32)
 
     def _budget_index(self, epochs: int) -> int:
@@ -335,23 +363,32 @@ class Benchmark:
                 remedy="choose a budget of the table",
             ) from None
 
-    def _check_repeat(self, repeat: int | None, rng: np.random.Generator | None) -> None:
+    def _check_repeat(self, repeat: Any, rng: Any) -> int | None:
+        if rng is not None and not isinstance(rng, np.random.Generator):
+            raise ConfigError(
+                "rng is no random generator",
+                value=rng,
+                expected="a numpy.random.Generator",
+                remedy="make one: numpy.random.default_rng(seed)",
+            )
         if repeat is None:
-            return
-        if rng is not None or isinstance(repeat, bool) or repeat not in range(self.repeats):
+            return None
+        whole = isinstance(repeat, (int, np.integer)) and not isinstance(repeat, bool)
+        if rng is not None or not whole or not 0 <= repeat < self.repeats:
             raise UnknownRepeatError(
                 f"table {self.name} has no such repeat"
                 if rng is None
                 else "repeat= and rng= exclude each other",
                 value=repeat,
-                expected=f"0 to {self.repeats - 1}, or None for the mean",
-                remedy="leave repeat= out for the mean",
+                expected=f"0 to {self.repeats - 1}, or none for the mean",
+                remedy="leave the repeat out for the mean",
             )
+        return int(repeat)
 
     def _chosen(
         self, position: int, budget: int, repeat: int | None, rng: np.random.Generator | None
     ) -> tuple[int | None, list[float]]:
-        self._check_repeat(repeat, rng)
+        repeat = self._check_repeat(repeat, rng)
         each = [self.table.record(position, budget, r) for r in range(self.repeats)]
         there = [r for r, values in enumerate(each) if not all(map(math.isnan, values))]
         if rng is not None:

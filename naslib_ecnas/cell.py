@@ -79,7 +79,7 @@ class Cell:
     def from_row(cls, row: int) -> Cell:
         """The cell of a row of the 7-vertex space (the smaller spaces are its first rows)."""
         table = structures()
-        if not 0 <= row < len(table.row_structure):
+        if not isinstance(row, (int, np.integer)) or not 0 <= row < len(table.row_structure):
             raise InvalidCellError(
                 "no such row",
                 rule="syntax",
@@ -293,12 +293,15 @@ def _successors(matrix: Any) -> list[int]:
 
 
 def _operations(ops: Any, vertices: int) -> list[str]:
-    names = list(ops)
+    try:
+        names = list(ops)
+    except TypeError:
+        names = []
     if len(names) != vertices:
         raise InvalidCellError(
             "the number of operations is not that of the vertices",
             rule="operation-count",
-            value=len(names),
+            value=len(names) or ops,
             expected=f"{vertices}, input and output included",
             remedy="name one operation for each row of the matrix",
         )

@@ -39,6 +39,7 @@ def row_of(nasbench_hash: str, size: int) -> int | None:
     """Row of a hash among the first `size` rows, None where it is none of theirs."""
     if not isinstance(nasbench_hash, str) or len(nasbench_hash) != 32:
         return None
+    nasbench_hash = nasbench_hash.lower()
     if set(nasbench_hash) - _DIGITS:
         return None
     wanted = bytes.fromhex(nasbench_hash)

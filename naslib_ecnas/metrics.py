@@ -135,7 +135,7 @@ def metric(name: str) -> Metric:
     Raises:
         UnknownMetricError: there is none of this name.
     """
-    found = METRICS.get(name)
+    found = METRICS.get(name) if isinstance(name, str) else None
     if found is None:
         raise UnknownMetricError(
             "no such metric",

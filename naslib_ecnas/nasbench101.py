@@ -29,7 +29,7 @@ from naslib_ecnas.hash_index import as_text
 from naslib_ecnas.network import parameters
 from naslib_ecnas.structures import MAX_EDGES, MAX_VERTICES, OPERATIONS
 
-__all__ = ["ModelSpec", "NASBench", "OutOfDomainError"]
+__all__ = ["ModelSpec", "NASBench", "OutOfDomainError", "UnknownHashError"]
 
 # Keys of the original, and the metrics that they stand for.
 _TIMES_AND_ACCURACIES = {
@@ -42,6 +42,12 @@ _TIMES_AND_ACCURACIES = {
 
 class OutOfDomainError(EcnasError):
     """A cell or budget outside of the table, under the original's name."""
+
+
+class UnknownHashError(UnknownCellError, KeyError):
+    """A hash that the table does not hold; the original raises a KeyError."""
+
+    __str__ = Exception.__str__  # KeyError would show the message quoted
 
 
 class ModelSpec:
@@ -208,9 +214,16 @@ class NASBench:
         """`get_metrics_from_spec` of a NAS-Bench-101 hash.
 
         Raises:
-            UnknownCellError: no cell of the table has the hash.
+            UnknownHashError: no cell of the table has the hash; it is a KeyError too.
         """
-        return self._metrics(self.benchmark.space.row_of_hash(module_hash), self.benchmark.budgets)
+        try:
+            row = self.benchmark.space.row_of_hash(module_hash)
+            self.benchmark.table.position(row)
+        except UnknownCellError as error:
+            raise UnknownHashError(
+                error.what, value=module_hash, expected=error.expected, remedy=error.remedy
+            ) from error
+        return self._metrics(row, self.benchmark.budgets)
 
     def hash_iterator(self) -> Iterator[str]:
         """The hashes of all cells of the table."""

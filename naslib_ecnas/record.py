@@ -129,30 +129,36 @@ class Records:
     """(n,) rows."""
     epochs: int
     repeat: int | None
-    """Which training; None for means, or where each was drawn at random."""
+    """Which training; None for means, and where each was drawn at random."""
     columns: Mapping[str, NDArray[np.float64]]
     """(n,) values of each metric of the table."""
+    drawn: NDArray[np.int64] | None = None
+    """(n,) repeat of each, where they were drawn at random."""
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, key: str | int) -> Any:
         """`records["energy_kwh"]` is an (n,) array, `records[3]` a `Record`."""
-        if not isinstance(key, str):
+        if isinstance(key, (int, np.integer)):
             values = [float(column[key]) for column in self.columns.values()]
-            return Record(
-                int(self.rows[key]), self.epochs, self.repeat, tuple(self.columns), values
-            )
+            repeat = self.repeat if self.drawn is None else int(self.drawn[key])
+            return Record(int(self.rows[key]), self.epochs, repeat, tuple(self.columns), values)
+        if not isinstance(key, str):
+            raise self._unknown(key)
         if key in self.columns:
             return self.columns[key]
         if key in DERIVED:
             return DERIVED[key](self.rows).astype(np.float64)
         if key == "average_power_w":
             return self["energy_kwh"] * _JOULES_PER_KWH / self["training_time_s"]
-        raise UnknownMetricError(
+        raise self._unknown(key)
+
+    def _unknown(self, key: Any) -> UnknownMetricError:
+        return UnknownMetricError(
             "the records have no such metric",
             value=key,
-            expected="one of " + ", ".join((*self.columns, *DERIVED)),
+            expected="an index, or one of " + ", ".join((*self.columns, *DERIVED)),
             remedy="choose another metric or table",
         )
 

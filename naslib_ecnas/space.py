@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas import hash_index
 from naslib_ecnas.cell import Cell
-from naslib_ecnas.errors import InvalidCellError, UnknownCellError
+from naslib_ecnas.errors import ConfigError, InvalidCellError, UnknownCellError
 from naslib_ecnas.neighbours import neighbours
 from naslib_ecnas.structures import (
     EDGES,
@@ -31,6 +31,7 @@ _SLOTS = MAX_VERTICES - 2
 _CHUNK = 1 << 16
 # Below this chance of a change, drawing until something changes would not end soon.
 _LEAST_RATE = 1e-4
+_MOST_ROUNDS = 20_000
 
 
 class Space:
@@ -67,7 +68,7 @@ class Space:
         return hash((Space, self.vertices))
 
     def __repr__(self) -> str:
-        return f"Space(vertices={self.vertices})  # {self._size:,} cells"
+        return f"Space(vertices={self.vertices})"
 
     def __contains__(self, cell: object) -> bool:
         return isinstance(cell, Cell) and cell.vertices <= self.vertices
@@ -80,7 +81,7 @@ class Space:
         Raises:
             UnknownCellError: the row is not of this space.
         """
-        if not 0 <= row < self._size:
+        if not isinstance(row, (int, np.integer)) or not 0 <= row < self._size:
             raise UnknownCellError(
                 f"no such row in {self!r}",
                 value=row,
@@ -158,7 +159,16 @@ class Space:
         Raises:
             InvalidCellError: the arrays do not have these shapes.
         """
-        codes, labels = self._packed(np.asarray(matrices), np.asarray(ops))
+        try:
+            arrays = np.asarray(matrices), np.asarray(ops)
+        except ValueError as error:  # nested lists of different lengths
+            raise InvalidCellError(
+                f"the matrices or the operations are no array ({error})",
+                rule="not-square",
+                expected="matrices (n, v, v) and operations (n, v - 2)",
+                remedy="pad them to one size, or use Cell for each",
+            ) from error
+        codes, labels = self._packed(*arrays)
         return self._classified(codes, labels)
 
     def matrices(self, rows: ArrayLike) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
@@ -185,7 +195,22 @@ class Space:
         return out, labels
 
     def sample(self, rng: np.random.Generator, n: int) -> NDArray[np.int32]:
-        """(n,) rows drawn uniformly over the distinct cells, with replacement."""
+        """(n,) rows drawn uniformly over the distinct cells, with replacement.
+
+        Raises:
+            ConfigError: n is negative, or rng is no generator.
+        """
+        if (
+            not isinstance(rng, np.random.Generator)
+            or not isinstance(n, (int, np.integer))
+            or n < 0
+        ):
+            raise ConfigError(
+                "cannot sample",
+                value=(rng, n),
+                expected="sample(rng, n) with a numpy Generator and n >= 0",
+                remedy="make a generator: numpy.random.default_rng(seed)",
+            )
         return rng.integers(0, self._size, n, dtype=np.int32)
 
     def mutate(
@@ -219,17 +244,21 @@ class Space:
         edges = [b for b, (i, j) in enumerate(EDGES) if self._uses(i, j)]
         p_edge = min(1.0, edge_changes / len(edges))
         p_op = min(1.0, op_changes / slots) if slots else 0.0
-        if self._size == 1 or max(p_edge, p_op) < _LEAST_RATE:
-            raise InvalidCellError(
+        # Without edge changes the cell of two vertices, which has no operation, stays itself.
+        stuck = self._size == 1 or (p_edge < _LEAST_RATE and bool((parents == 0).any()))
+        rates = (edge_changes, op_changes)
+        if stuck or not all(0 <= r < np.inf for r in rates) or max(p_edge, p_op) < _LEAST_RATE:
+            raise ConfigError(
                 "a mutation that changes nothing",
-                rule="syntax",
-                value=(self, edge_changes, op_changes),
-                expected="a space of several cells, and a rate of change that is not next to 0",
+                value=(self, *rates),
+                expected="a space of several cells, and finite rates of change, not both next to 0",
                 remedy="leave edge_changes and op_changes at their defaults",
             )
         children = np.full(len(parents), -1, dtype=np.int32)
         todo = np.arange(len(parents))
-        while len(todo):
+        for _ in range(_MOST_ROUNDS):
+            if not len(todo):
+                return children
             codes, labels = self._laid_out(parents[todo], rng)
             flips = rng.random((len(todo), len(edges))) < p_edge
             codes ^= flips @ (1 << np.array(edges, dtype=np.int32))
@@ -239,7 +268,12 @@ class Space:
             good = (found >= 0) & (found != parents[todo])
             children[todo[good]] = found[good]
             todo = todo[~good]
-        return children
+        raise ConfigError(
+            f"no change was found in {_MOST_ROUNDS} rounds of mutation",
+            value=(self, *rates),
+            expected="rates of change that reach another cell",
+            remedy="raise edge_changes or op_changes",
+        )
 
     def neighbours(self, row: int) -> NDArray[np.int32]:
         """Rows one edge or one operation away: sorted, distinct, valid, without `row` itself.

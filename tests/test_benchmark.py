@@ -13,6 +13,8 @@ from naslib_ecnas.cell import Cell
 from naslib_ecnas.data.columns import Columns
 from naslib_ecnas.data.table import Table, write_table
 from naslib_ecnas.errors import (
+    ConfigError,
+    InvalidCellError,
     UnknownBudgetError,
     UnknownCellError,
     UnknownMetricError,
@@ -91,6 +93,9 @@ def test_many_agree_with_one(bench: Benchmark) -> None:
     assert (chosen["energy_kwh"] == bench.table.column("energy_kwh")[rows, 0, 1]).all()
     drawn = bench.query_many(np.full(200, 1), 4, rng=np.random.default_rng(0))["energy_kwh"]
     assert set(drawn.tolist()) == set(bench.table.column("energy_kwh")[1, 0, :2].tolist())
+    repeats = bench.query_many(np.full(50, 1), 4, rng=np.random.default_rng(0))
+    assert {r.repeat for r in repeats} == {0, 1}
+    assert all(r.energy_kwh == bench.query(1, 4, repeat=r.repeat).energy_kwh for r in repeats)
     assert len(bench.query_many([], 4)) == 0
     assert (bench.query_many([Cell.from_row(5)], 4)["energy_kwh"] == records["energy_kwh"][0]).all()
 
@@ -123,6 +128,32 @@ def test_what_is_missing_is_said(bench: Benchmark) -> None:
         bench.values("nonsense")
     with pytest.raises(UnknownTableError):
         load("no-such-table")
+
+
+def test_odd_arguments_are_typed_errors(bench: Benchmark) -> None:
+    for repeat in (1.0, True, "1", np.array([1, 2]), -1):
+        for ask in (bench.query, bench.values, bench.query_many):
+            first: object = [5] if ask == bench.query_many else 5
+            with pytest.raises(UnknownRepeatError):
+                ask("energy_kwh" if ask == bench.values else first, 4, repeat=repeat)  # type: ignore[arg-type]
+    for query, cell in ((bench.query, 5), (bench.query_many, [5])):
+        with pytest.raises(ConfigError, match="default_rng"):
+            query(cell, 4, rng=3)  # type: ignore[arg-type, operator]
+    for cells in (5, None, [[5]], np.array([[5]]), np.array([2**32 + 5]), [-1]):
+        with pytest.raises((UnknownCellError, InvalidCellError)):
+            bench.query_many(cells, 4)  # type: ignore[arg-type]
+    with pytest.raises(UnknownMetricError):
+        bench.values(["energy_kwh"])  # type: ignore[arg-type]
+    with pytest.raises(UnknownMetricError, match="all objectives"):
+        bench.front(("energy_kwh", "total_started_unix_s"), epochs=4)
+    with pytest.raises(UnknownMetricError):
+        bench.query_many([5], 4)[0:1]
+    with pytest.raises(UnknownTableError):
+        load(None)  # type: ignore[arg-type]
+    assert bench.query(5, 4.0).epochs == 4  # type: ignore[arg-type]
+    assert type(bench.query(5, 4.0).epochs) is int  # type: ignore[arg-type]
+    by_hash = bench.query(Cell.from_row(5).nasbench_hash.upper(), 4)
+    assert by_hash == bench.query(5, 4)
 
 
 def test_spending_is_counted_and_unknown_costs_are_nan(bench: Benchmark) -> None:

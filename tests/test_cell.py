@@ -31,6 +31,7 @@ CHAIN = [[0, 1, 0], [0, 0, 1], [0, 0, 0]]
         ([[0, 1], [1, 0]], ["input", "output"], "not-upper-triangular"),
         ([[1, 1], [0, 0]], ["input", "output"], "not-upper-triangular"),
         (CHAIN, ["input", "output"], "operation-count"),
+        (CHAIN, 5, "operation-count"),
         (CHAIN, ["input", "conv5x5", "output"], "wrong-operation"),
         (CHAIN, ["input", ["list"], "output"], "wrong-operation"),
         (CHAIN, [C3, C3, "output"], "wrong-operation"),
@@ -123,9 +124,9 @@ def test_an_unknown_hash_is_an_unknown_cell() -> None:
 
 
 def test_rows_out_of_range_are_refused() -> None:
-    for row in (-1, 423_624):
+    for row in (-1, 423_624, 1.5, "a"):
         with pytest.raises(InvalidCellError):
-            Cell.from_row(row)
+            Cell.from_row(row)  # type: ignore[arg-type]
 
 
 @settings(max_examples=200, deadline=None)

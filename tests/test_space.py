@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from naslib_ecnas.cell import Cell
-from naslib_ecnas.errors import InvalidCellError, UnknownCellError
+from naslib_ecnas.errors import ConfigError, InvalidCellError, UnknownCellError
 from naslib_ecnas.space import Space
 from naslib_ecnas.structures import EDGES, OPERATIONS, drawings, structures
 
@@ -118,6 +118,8 @@ def test_shapes_are_checked() -> None:
         space.rows(np.zeros((7, 7)), np.zeros((1, 5)))
     with pytest.raises(InvalidCellError, match="fit"):
         space.rows(np.zeros((2, 7, 7)), np.zeros((1, 5)))
+    with pytest.raises(InvalidCellError, match="no array"):
+        space.rows([[[0, 1], [0]]], [[]])
     for rows in ([-1], [423_624], [0.5], [[0]]):
         with pytest.raises(UnknownCellError):
             space.matrices(rows)
@@ -199,10 +201,43 @@ def test_mutation_can_grow_and_shrink() -> None:
     assert min(fresh[name] for name in OPERATIONS) > 0.7 * max(fresh.values())
 
 
-@pytest.mark.parametrize(("vertices", "rate"), [(4, 0.0), (4, 1e-6), (2, 2.0)])
-def test_a_mutation_that_changes_nothing_is_refused(vertices: int, rate: float) -> None:
-    with pytest.raises(InvalidCellError, match="changes nothing"):
-        Space(vertices).mutate([0], np.random.default_rng(0), edge_changes=rate, op_changes=rate)
+@pytest.mark.parametrize(
+    ("vertices", "row", "edges", "ops"),
+    [
+        (4, 0, 0.0, 0.0),
+        (4, 0, 1e-6, 1e-6),
+        (2, 0, 2.0, 2.0),
+        (5, 0, 0.0, 0.5),  # the cell of two vertices has no operation to change
+        (5, 5, -1.0, 0.5),
+        (5, 5, float("nan"), 0.5),
+        (5, 5, float("inf"), 0.5),
+    ],
+)
+def test_a_mutation_that_changes_nothing_is_refused(
+    vertices: int, row: int, edges: float, ops: float
+) -> None:
+    with pytest.raises(ConfigError, match="changes nothing"):
+        Space(vertices).mutate([row], np.random.default_rng(0), edge_changes=edges, op_changes=ops)
+
+
+def test_a_mutation_that_hardly_ever_changes_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("naslib_ecnas.space._MOST_ROUNDS", 3)
+    with pytest.raises(ConfigError, match="no change"):
+        Space(5).mutate([0], np.random.default_rng(0), edge_changes=0.002, op_changes=0.0)
+
+
+def test_sampling_asks_for_a_generator_and_a_number() -> None:
+    for rng, n in ((np.random.default_rng(0), -1), (3, 4), (4, np.random.default_rng(0))):
+        with pytest.raises(ConfigError, match="default_rng"):
+            Space(4).sample(rng, n)  # type: ignore[arg-type]
+
+
+def test_fractional_rows_are_none() -> None:
+    for row in (1.5, "a", None):
+        with pytest.raises(UnknownCellError):
+            Space(4).cell(row)  # type: ignore[arg-type]
+        with pytest.raises(UnknownCellError):
+            Space(4).neighbours(row)  # type: ignore[arg-type]
 
 
 def test_operation_changes_alone_keep_the_structure() -> None:
