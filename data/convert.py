@@ -107,6 +107,10 @@ def _of_catalog(entry: TableEntry, bring: bool, afresh: bool, progress: Progress
 def _of_path(source: Path, afresh: bool, progress: Progress) -> Path:
     import hashlib
 
+    if source.is_dir():  # before all files of it are looked at: it may be any folder
+        from naslib_ecnas.data.formats import sniff
+
+        sniff(source)
     where = hashlib.sha256(str(source.resolve()).encode()).hexdigest()[:12]
     stem = re.sub(r"[^A-Za-z0-9_-]+", "-", source.stem)[:40].strip("-") or "table"
     table = tables_folder() / f"{stem}-{where}.ecnas"
@@ -153,8 +157,10 @@ def columns_of(
     Raises:
         FormatError: it is damaged or of no known format.
     """
-    from naslib_ecnas.data.formats import read  # the readers are only needed to convert
+    from naslib_ecnas.data.formats import read, sniff  # the readers are only needed to convert
 
+    if entry is None:
+        sniff(source)  # so that nothing is announced for a file that cannot be read
     if progress is not None:
         progress.noted(source.name, "converting")
     if entry is None:
@@ -210,8 +216,8 @@ def _maker(entry: TableEntry | None) -> str:
 
 def _state(source: Path) -> tuple[int, int]:
     """Size and time of change of a file; of a folder, those of all its files together."""
-    files = sorted(p for p in source.rglob("*") if p.is_file()) if source.is_dir() else [source]
     try:
+        files = sorted(p for p in source.rglob("*") if p.is_file()) if source.is_dir() else [source]
         states = [(path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     except OSError as error:
         raise UnknownTableError(

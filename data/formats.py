@@ -138,8 +138,8 @@ def sniff(path: str | PathLike[str]) -> str:
     raise FormatError(
         "the file is compressed with gzip" if packed else "no known format",
         path=path,
-        offset=0,
-        value=head[:16],
+        offset=None if place.is_dir() else 0,
+        value=head[:16] or None,
         expected="one of " + ", ".join(FORMATS),
         remedy="unpack it first: gunzip FILE" if packed else "check that this is the right file",
     )

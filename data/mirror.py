@@ -58,7 +58,7 @@ def _in_folder(folder: Path, entry: FileEntry, mirror: str) -> Path:
             f"the mirror does not hold {entry.name}",
             value=mirror,
             expected="a folder that holds the files by name",
-            remedy="put the file there, or unset ECNAS_MIRROR to fetch it from where it is "
+            remedy="put the file there; without ECNAS_MIRROR it is fetched from where it is "
             "published",
         )
     return path

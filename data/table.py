@@ -279,7 +279,7 @@ class Table:
             f"table {self.name} does not hold this cell",
             value=f"row {row}",
             expected=f"one of its {self._cells:,} cells of up to {self.space.vertices} vertices",
-            remedy="the rows that it holds are in .rows",
+            remedy="Benchmark.rows has those that it holds",
         )
 
     def positions(self, rows: NDArray[np.integer]) -> NDArray[np.intp]:

@@ -26,11 +26,12 @@ from naslib_ecnas.errors import (
 )
 from naslib_ecnas.metrics import OBJECTIVES, metric
 from naslib_ecnas.provenance import Provenance
-from naslib_ecnas.record import DERIVED, Front, Record, Records, Spent
+from naslib_ecnas.record import DERIVED, Front, Record, Records, Spent, mean_power
 from naslib_ecnas.space import Space
 
 __all__ = ["Benchmark", "Front", "Record", "Records", "Spent", "load"]
 
+_POWER = ("energy_kwh", "training_time_s")
 _DERIVED_ORIGIN = Provenance("derived", note="counted from the cell, exact")
 
 
@@ -123,7 +124,7 @@ class Benchmark:
     def provenance(self) -> dict[str, Provenance]:
         """Origin of every metric, the derived ones included."""
         out = {**self.table.provenance, **dict.fromkeys(DERIVED, _DERIVED_ORIGIN)}
-        if {"energy_kwh", "training_time_s"} <= set(self.metrics):
+        if set(_POWER) <= set(self.metrics):
             energy = self.table.provenance["energy_kwh"]
             out["average_power_w"] = replace(
                 energy,
@@ -273,8 +274,10 @@ class Benchmark:
         if not isinstance(name, str):
             metric(name)  # says what there is
         if name == "average_power_w" and name not in self.metrics:
-            energy = self.values("energy_kwh", epochs, repeat=repeat)
-            return energy * 3.6e6 / self.values("training_time_s", epochs, repeat=repeat)
+            return mean_power(
+                *(self.values(n, epochs, repeat=repeat) for n in _POWER),
+                *(self.table.provenance[n] for n in _POWER),
+            )
         if name in DERIVED:
             held = DERIVED[name](rows).astype(np.float64)
         else:
@@ -418,7 +421,7 @@ class Benchmark:
                 f"table {self.name} has fewer repeats of this cell",
                 value=f"row {row}, repeat {repeat}",
                 expected=f"a repeat that is there, at most {self.repeats - 1}",
-                remedy="leave repeat= out for the mean over those that are there",
+                remedy="leave the repeat out for the mean over those that are there",
             )
         raise UnknownBudgetError(
             f"table {self.name} has no values of this cell at {epochs} epochs",

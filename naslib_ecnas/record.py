@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas import network
 from naslib_ecnas.cell import Cell
-from naslib_ecnas.errors import UnknownMetricError
+from naslib_ecnas.errors import ProvenanceError, UnknownMetricError
+from naslib_ecnas.provenance import Provenance
 
-__all__ = ["DERIVED", "Front", "Record", "Records", "Spent"]
+__all__ = ["DERIVED", "Front", "Record", "Records", "Spent", "mean_power"]
 
 #: Metrics that follow from the cell alone, with the function that counts them.
 DERIVED = {
@@ -26,12 +27,39 @@ DERIVED = {
 _JOULES_PER_KWH = 3.6e6
 
 
+def mean_power(
+    energy_kwh: ArrayLike, seconds: ArrayLike, energy: Provenance, time: Provenance
+) -> NDArray[np.float64]:
+    """Energy over time in W, where the two belong together; NaN where the time is 0.
+
+    It covers all that the energy covers: PUE, CPU packages and start-up where these are in.
+
+    Args:
+        energy_kwh, seconds: values of one shape.
+        energy, time: where they come from.
+
+    Raises:
+        ProvenanceError: they differ in kind or device, so are not of the same trainings.
+    """
+    if {"kind", "device"} & set(energy.differs_in(time)):
+        raise ProvenanceError(
+            "power is energy over time, and these two are not of the same trainings",
+            value=f"energy {energy}; time {time}",
+            expected="energy and time measured in the same trainings",
+            remedy="use a measured table, such as 5v-4epochs",
+        )
+    time_s = np.asarray(seconds, dtype=np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        power = np.asarray(energy_kwh, dtype=np.float64) * _JOULES_PER_KWH / time_s
+    return np.where(time_s > 0, power, np.nan)
+
+
 class Record(Mapping[str, float]):
     """The metrics of one cell at one budget: a mapping whose names are attributes too.
 
     `record.energy_kwh` and `record["energy_kwh"]` are the same. Besides the table's columns it
-    answers `average_power_w` (energy over training time) and what follows from the cell
-    (`parameters`, `multiply_adds`, `activation_elements`, `depth`).
+    answers what follows from the cell (`parameters`, `multiply_adds`, `activation_elements`,
+    `depth`).
 
     Attributes:
         row: row of the cell in its space.
@@ -48,7 +76,6 @@ class Record(Mapping[str, float]):
         train_accuracy: float
         validation_accuracy: float
         test_accuracy: float
-        average_power_w: float
         total_energy_kwh: float
         total_time_s: float
         parameters: int
@@ -86,9 +113,6 @@ class Record(Mapping[str, float]):
     def _derived(self, name: str) -> float:
         if name in DERIVED:
             return int(DERIVED[name](self.row)[0])
-        if name == "average_power_w" and {"energy_kwh", "training_time_s"} <= set(self._metrics):
-            seconds = self.training_time_s
-            return self.energy_kwh * _JOULES_PER_KWH / seconds if seconds > 0 else math.nan
         raise UnknownMetricError(
             "the record has no such metric",
             value=name,
@@ -150,8 +174,6 @@ class Records:
             return self.columns[key]
         if key in DERIVED:
             return DERIVED[key](self.rows).astype(np.float64)
-        if key == "average_power_w":
-            return self["energy_kwh"] * _JOULES_PER_KWH / self["training_time_s"]
         raise self._unknown(key)
 
     def _unknown(self, key: Any) -> UnknownMetricError:

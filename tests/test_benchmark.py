@@ -15,6 +15,7 @@ from naslib_ecnas.data.table import Table, write_table
 from naslib_ecnas.errors import (
     ConfigError,
     InvalidCellError,
+    ProvenanceError,
     UnknownBudgetError,
     UnknownCellError,
     UnknownMetricError,
@@ -23,6 +24,7 @@ from naslib_ecnas.errors import (
 )
 from naslib_ecnas.metrics import METRICS, metric
 from naslib_ecnas.provenance import Provenance
+from naslib_ecnas.record import mean_power
 
 MISSING_ROW = 90
 
@@ -87,7 +89,6 @@ def test_many_agree_with_one(bench: Benchmark) -> None:
         assert records["energy_kwh"][i] == pytest.approx(one.energy_kwh, rel=1e-15)
         assert records[i].row == row
         assert records["parameters"][i] == one.parameters
-        assert records["average_power_w"][i] == pytest.approx(one.average_power_w)
     assert [r.row for r in records] == rows.tolist()
     chosen = bench.query_many(rows, 4, repeat=1)
     assert (chosen["energy_kwh"] == bench.table.column("energy_kwh")[rows, 0, 1]).all()
@@ -185,6 +186,15 @@ def test_values_run_over_the_whole_space(bench: Benchmark) -> None:
     assert bench.values("parameters", 4)[3] == bench.query(3, 4).parameters
     power = bench.values("energy_kwh", 4) * 3.6e6 / bench.values("training_time_s", 4)
     np.testing.assert_array_equal(bench.values("average_power_w", 4), power)
+
+
+def test_power_of_different_trainings_is_no_power() -> None:
+    one, other = Provenance("measured", device="GPU"), Provenance("measured", device="TPU")
+    assert mean_power([1.0, 1.0], [3.6e6, 0.0], one, one)[0] == 1.0
+    assert math.isnan(mean_power(1.0, 0.0, one, one))
+    for time in (other, Provenance("scaled", device="GPU")):
+        with pytest.raises(ProvenanceError, match="same trainings"):
+            mean_power(1.0, 1.0, one, time)
 
 
 def test_the_front_agrees_with_brute_force(bench: Benchmark) -> None:

@@ -1,4 +1,4 @@
-"""The one place that imports moocore, when it is first used; everything is minimised."""
+"""moocore behind names of our own, imported when it is first used; everything is minimised."""
 
 from __future__ import annotations
 

@@ -94,7 +94,9 @@ def _document(bench: Benchmark, record: Record) -> dict[str, Any]:
 
 def _values(bench: Benchmark, record: Record) -> dict[str, float]:
     """Every metric of the record, those that follow from others or from the cell included."""
-    return {name: record[name] for name in (*bench.metrics, *bench.provenance)}
+    from naslib_ecnas.record import DERIVED
+
+    return {name: record[name] for name in (*bench.metrics, *DERIVED)}
 
 
 def _report(bench: Benchmark, record: Record) -> None:

@@ -226,8 +226,8 @@ def test_two_processes_convert_one_table(source: Path) -> None:
 
 def test_a_folder_is_watched_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "runs"
-    (folder / "a").mkdir(parents=True)
-    (folder / "a" / "results.json").write_text("{}")
+    (folder / "4_epochs").mkdir(parents=True)
+    (folder / "4_epochs" / "results.json").write_text("{}")
     calls: list[str | None] = []
 
     def columns_of(source: Path, sha256: str | None, *_: object) -> Columns:
@@ -240,6 +240,15 @@ def test_a_folder_is_watched_as_a_whole(tmp_path: Path, monkeypatch: pytest.Monk
     (folder / "b.json").write_text("{}")
     converted(folder)
     assert calls == [None, None]
+
+
+def test_any_other_folder_is_refused_before_it_is_walked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(convert, "_state", lambda _: pytest.fail("the folder was walked"))
+    with pytest.raises(FormatError, match="no known format") as raised:
+        converted(tmp_path)
+    assert raised.value.offset is None
 
 
 @pytest.mark.parametrize("suffix", [".ecnas", ".tfrecord", ".parquet", ".csv"])
