@@ -274,10 +274,8 @@ class Benchmark:
         if not isinstance(name, str):
             metric(name)  # says what there is
         if name == "average_power_w" and name not in self.metrics:
-            return mean_power(
-                *(self.values(n, epochs, repeat=repeat) for n in _POWER),
-                *(self.table.provenance[n] for n in _POWER),
-            )
+            energy, seconds = (self.values(n, epochs, repeat=repeat) for n in _POWER)
+            return mean_power(energy, seconds, *(self.table.provenance[n] for n in _POWER))
         if name in DERIVED:
             held = DERIVED[name](rows).astype(np.float64)
         else:

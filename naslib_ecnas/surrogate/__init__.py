@@ -1,0 +1,1 @@
+"""Models of energy, accuracy and training time over the whole space of cells."""

@@ -1,0 +1,382 @@
+"""Features: against the network's exact costs, closed forms and path enumeration."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from naslib_ecnas import network
+from naslib_ecnas.cell import Cell
+from naslib_ecnas.errors import UnknownCellError
+from naslib_ecnas.space import Space
+from naslib_ecnas.structures import structures
+from naslib_ecnas.surrogate import features as module
+from naslib_ecnas.surrogate.feature import OPERATORS
+from naslib_ecnas.surrogate.features import FEATURES, cost_features, features, graph_features
+from naslib_ecnas.surrogate.layer_counts import CHANNELS
+
+NAMES = [feature.name for feature in FEATURES]
+SIDES = (32, 16, 8)
+#: Every cell of up to five vertices, every structure once, and a draw of the rest.
+ROWS = np.concatenate(
+    [
+        np.arange(len(Space(5))),
+        np.unique(structures().row_structure, return_index=True)[1],
+        Space(7).sample(np.random.default_rng(11), 5000),
+    ]
+)
+C3, C1, MP = "conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3"
+SHORT = dict(zip((C3, C1, MP), OPERATORS, strict=True))
+
+
+def columns(rows: object) -> dict[str, np.ndarray]:
+    return dict(zip(NAMES, features(rows).T.astype(float), strict=True))
+
+
+def one_cell(matrix: object, ops: list[str]) -> dict[str, float]:
+    return {k: v[0] for k, v in columns([Cell(matrix, ["input", *ops, "output"]).row]).items()}
+
+
+@pytest.fixture(scope="module")
+def many() -> dict[str, np.ndarray]:
+    return columns(ROWS)
+
+
+# -- the list ------------------------------------------------------------------------------------
+
+
+def test_the_list_describes_every_column_once() -> None:
+    assert len(set(NAMES)) == len(NAMES)
+    assert len({feature.description for feature in FEATURES}) == len(FEATURES)
+    assert all(f.description and "{" not in f.name + f.description for f in FEATURES)
+    costs, graph, both = cost_features([0]), graph_features([0]), features([0])
+    assert both.shape == (1, len(FEATURES))
+    assert costs.shape[1] + graph.shape[1] == len(FEATURES)
+    assert NAMES[costs.shape[1] - 1] == "longest_conv3x3"
+    assert both.dtype == costs.dtype == graph.dtype == np.float32
+
+
+def test_no_column_is_constant_or_another_rescaled() -> None:
+    x = features(ROWS).astype(float)
+    assert (np.ptp(x, axis=0) > 0).all()
+    z = (x - x.mean(axis=0)) / x.std(axis=0)
+    close = np.abs(z.T @ z / len(z)) > 0.99999
+    for a, b in np.argwhere(np.triu(close, 1)):
+        sign = np.sign(z[:, a] @ z[:, b])
+        assert np.abs(z[:, a] - sign * z[:, b]).max() > 1e-3, (NAMES[a], NAMES[b])
+
+
+def test_channels_lists_all_that_occur() -> None:
+    found = np.stack([network.channels(width) for width, _ in network.STACKS], axis=-1)
+    assert {tuple(t) for t in found.reshape(-1, 3).tolist()} == {(0, 0, 0), *CHANNELS}
+
+
+# -- rows ----------------------------------------------------------------------------------------
+
+
+def test_rows_are_independent_of_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = ROWS[::3]
+    whole = features(rows)
+    assert np.isfinite(whole).all()
+    assert (whole == np.concatenate([cost_features(rows), graph_features(rows)], axis=1)).all()
+    order = np.random.default_rng(2).permutation(len(rows))
+    assert (features(rows[order]) == whole[order]).all()
+    monkeypatch.setattr(module, "_CHUNK", 7)
+    assert (features(rows[:100]) == whole[:100]).all()
+    assert (features(int(rows[5])) == whole[5]).all()
+    assert features([]).shape == (0, len(FEATURES))
+
+
+@pytest.mark.parametrize("function", [cost_features, graph_features, features])
+@pytest.mark.parametrize("rows", [[-1], [0, 423_624], [1.5], ["a"]])
+def test_rows_that_are_none_are_refused(function: object, rows: list[object]) -> None:
+    with pytest.raises(UnknownCellError):
+        function(rows)  # type: ignore[operator]
+
+
+# -- against the network's exact costs -----------------------------------------------------------
+
+
+def test_multiply_adds_sum_to_those_of_the_network(many: dict[str, np.ndarray]) -> None:
+    stem_and_dense = 27 * 128 * 1024 + 5120
+    exact = (network.multiply_adds(ROWS) - stem_and_dense) * 1e-9
+    np.testing.assert_allclose(many["multiply_adds"], exact, rtol=1e-6)
+    parts = [
+        many[f"{kind}_multiply_adds_{side}"]
+        for kind in ("conv3x3", "conv1x1", "projection")
+        for side in SIDES
+    ]
+    np.testing.assert_allclose(np.sum(parts, axis=0), exact, rtol=1e-6)
+    assert (many["multiply_adds_tile_32"] >= many["multiply_adds"] - 1e-6).all()
+    convolutions = np.sum([many[f"conv3x3_multiply_adds_{side}"] for side in SIDES], axis=0)
+    assert (many["conv3x3_multiply_adds_tile_64"] >= convolutions - 1e-6).all()
+    np.testing.assert_allclose(many["log_multiply_adds"], np.log(exact + 0.05), atol=1e-5)
+    np.testing.assert_allclose(
+        many["log_conv3x3_multiply_adds"], np.log(convolutions + 0.1), atol=1e-5
+    )
+
+
+def test_parameters_are_those_of_the_network(many: dict[str, np.ndarray]) -> None:
+    np.testing.assert_allclose(
+        many["log_parameters"], np.log(network.parameters(ROWS) / 1e6 + 0.3), atol=1e-6
+    )
+    # Counts by channels make up the parameters of the cells, each with scale and shift.
+    total = np.full(len(ROWS), 27.0 * 128 + 256 + 5130)
+    below = 128
+    for stack, (width, _) in enumerate(network.STACKS):
+        inputs = below + 2 * width
+        total += many["skip"] * (inputs * width + 6 * width)
+        for triple in CHANNELS:
+            at, c = "{}_{}_{}".format(*triple), triple[stack]
+            total += many[f"projections_at_{at}"] * (inputs * c + 6 * c)
+            total += many[f"conv3x3_at_{at}"] * 3 * (9 * c * c + 2 * c)
+            total += many[f"conv1x1_at_{at}"] * 3 * (c * c + 2 * c)
+        below = width
+    assert (total == network.parameters(ROWS)).all()
+
+
+def test_written_elements_are_those_of_the_network(many: dict[str, np.ndarray]) -> None:
+    other = 128 * 1024 + 128 * 256 + 256 * 64 + 512 + 10  # all but the cells
+    exact = network.activation_elements(ROWS) - other
+    total = np.zeros(len(ROWS))
+    for stack, (width, side) in enumerate(network.STACKS):
+        total += 3 * side**2 * width * many["skip"]
+        for triple in CHANNELS:
+            at = "{}_{}_{}".format(*triple)
+            layers = [many[f"{kind}_at_{at}"] for kind in (*OPERATORS, "projections")]
+            total += 3 * side**2 * triple[stack] * np.sum(layers, axis=0)
+    assert (total == exact).all()
+    # Widths are the first stack's; a vertex of the others rounds its channels anew.
+    width = many["vertices_width"] + many["projections_width"] + many["skip"]
+    np.testing.assert_allclose(
+        np.sum([many[f"{op}_width"] for op in OPERATORS], axis=0), many["vertices_width"], rtol=1e-6
+    )
+    np.testing.assert_allclose(3 * 128 * 1024 * 1.75 * width, exact, rtol=6e-3)
+
+
+def test_counts_agree_with_each_other(many: dict[str, np.ndarray]) -> None:
+    for op in OPERATORS:
+        at = [many[f"{op}_at_{'{}_{}_{}'.format(*triple)}"] for triple in CHANNELS]
+        assert (np.sum(at, axis=0) == many[op]).all()
+    for name in ("projected", "concatenated", "additions"):
+        total = np.sum([many[f"{op}_{name}"] for op in OPERATORS], axis=0)
+        other = {"projected": "projections", "concatenated": "concatenated"}.get(name)
+        if other:
+            assert (total == many[other]).all()
+        else:
+            inner = many["edges"] - many["concatenated"] - many["skip"]
+            assert (total == inner - many["vertices"]).all()
+    for name in ("reuses", "additions"):
+        total = np.sum([many[f"{op}_{name}_width"] for op in OPERATORS], axis=0)
+        np.testing.assert_allclose(total, many[f"{name}_width"], rtol=1e-5)
+    assert (many["longest_vertices"] == network.cell_depth(ROWS)).all()
+    pairs = np.sum([many[f"{a}_{b}"] for a in OPERATORS for b in OPERATORS], axis=0)
+    ends = many["projections"] + many["concatenated"] + many["skip"]
+    assert (pairs + ends == many["edges"]).all()
+    filled = np.sum([many[f"{op}_output_width"] for op in OPERATORS], axis=0)
+    np.testing.assert_allclose(filled, many["vertices"] > 0, atol=1e-6)
+
+
+# -- closed forms --------------------------------------------------------------------------------
+
+
+def test_the_cell_of_one_edge() -> None:
+    x = one_cell([[0, 1], [0, 0]], [])
+    ones = {"skip", "no_vertices", "edges", "paths"}
+    assert all(x[name] == 1 for name in ones)
+    projections = {f"projection_multiply_adds_{side}" for side in SIDES}
+    totals = {"multiply_adds", "multiply_adds_tile_32"}
+    logs = {name for name in NAMES if name.startswith("log_")}
+    # Its one path has no operation of any kind, so it is without each of them.
+    without = {f"path_{op}_without" for op in (*OPERATORS, "convolution", "reach")}
+    assert all(x[name] == 1 for name in without)
+    others = set(NAMES) - ones - projections - totals - logs - without
+    assert {name for name in others if x[name]} == set()
+    adds = [
+        side**2 * (below * width + 2 * width * width) * 1e-9
+        for below, width, side in ((128, 128, 32), (128, 256, 16), (256, 512, 8))
+    ]
+    assert [x[f"projection_multiply_adds_{side}"] for side in SIDES] == pytest.approx(adds)
+    assert x["log_traffic"] == pytest.approx(np.log(1.3))
+
+
+def test_a_chain() -> None:
+    x = one_cell(np.eye(6, k=1, dtype=int), [C3, MP, C1, C3])
+    assert (x["conv3x3"], x["conv1x1"], x["maxpool3x3"]) == (2, 1, 1)
+    assert x["conv3x3_at_128_256_512"] == 2
+    assert x["projections_at_128_256_512"] == x["projections"] == x["paths"] == 1
+    assert x["longest_vertices"] == x["longest_width"] == x["vertices_width"] == 4
+    assert x["longest_work"] == 9 + 1 + 9
+    assert x["conv3x3_maxpool3x3"] == x["maxpool3x3_conv1x1"] == x["conv1x1_conv3x3"] == 1
+    assert x["conv3x3_maxpool3x3_conv1x1"] == x["maxpool3x3_conv1x1_conv3x3"] == 1
+    assert x["input_conv3x3_maxpool3x3"] == x["conv1x1_conv3x3_output"] == 1
+    assert x["conv3x3_output_width"] == 1
+    assert x["conv3x3_nearest_input_sum"] == x["conv3x3_farthest_output_sum"] == 1 + 4
+    assert x["maxpool3x3_farthest_input_most"] == 2
+    assert x["path_reach_most"] == x["path_reach_least"] == x["path_reach_mean"] == 6
+    assert x["path_convolution_mean"] == 3
+    assert x["path_conv3x3_without"] == x["log_paths"] == x["skip"] == 0
+    assert x["additions_width"] == x["reuses_width"] == x["truncations"] == 0
+    assert x["edges_width"] == 3
+    work = 3 * 128**2 * 1024 * 1e-9
+    assert x["conv3x3_multiply_adds_32"] == pytest.approx(2 * 9 * work)
+    assert x["conv1x1_multiply_adds_8"] == pytest.approx(work)  # 16 times the squares, 1/16 pixels
+
+
+def test_three_in_parallel_divide_the_output() -> None:
+    matrix = np.zeros((5, 5), dtype=int)
+    matrix[0, 1:4] = matrix[1:4, 4] = 1
+    x = one_cell(matrix, [C3, C3, C3])
+    assert x["conv3x3_at_43_86_171"] == x["conv3x3_at_43_85_171"] == x["conv3x3_at_42_85_170"] == 1
+    assert x["conv3x3_unaligned"] == x["conv3x3_concatenated"] == x["input_conv3x3_output"] == 3
+    assert x["paths"] == x["conv3x3_projected"] == 3
+    assert x["vertices_width"] == x["conv3x3_output_width"] == pytest.approx(1)
+    assert x["conv3x3_multiply_adds_32"] == pytest.approx(
+        27 * 1024e-9 * (43**2 + 43**2 + 42**2), rel=1e-6
+    )
+    padded = 27e-9 * 3 * (64**2 * 1024 + 128**2 * 256 + 192**2 * 64)
+    assert x["conv3x3_multiply_adds_tile_64"] == pytest.approx(padded, rel=1e-6)
+    assert x["longest_work"] == pytest.approx(9 * (43 / 128) ** 2)
+    assert x["longest_vertices"] == x["path_vertex_least"] == x["path_vertex_mean"] == 1
+
+
+def test_truncations_are_of_one_kind() -> None:
+    """Why how much is cut off is no feature of its own."""
+    edge = np.zeros((len(structures().code), 7, 7), dtype=bool)
+    first = np.unique(structures().row_structure, return_index=True)[1]
+    edge[:] = Space(7).matrices(first)[0]
+    wide = network.channels(128)
+    source, target = wide[:, :, None], wide[:, None, :]
+    cut = edge[:, 1:6, 1:6] & (source > target)
+    kinds = np.stack(np.broadcast_arrays(source, target), axis=-1)[cut]
+    assert np.unique(kinds, axis=0).tolist() == [[43, 42]]
+
+
+# -- against enumeration of paths ----------------------------------------------------------------
+
+
+def _paths(matrix: np.ndarray, start: int = 0) -> list[list[int]]:
+    """Interior vertices of every path from `start` to the output."""
+    last = len(matrix) - 1
+    if start == last:
+        return [[]]
+    return [
+        ([v] if v != last else []) + rest
+        for v in np.flatnonzero(matrix[start]).tolist()
+        for rest in _paths(matrix, v)
+    ]
+
+
+@settings(max_examples=40, deadline=None)
+@given(row=st.integers(0, len(Space(7)) - 1))
+def test_paths_equal_enumeration(row: int) -> None:
+    cell = Cell.from_row(row)
+    x = {k: v[0] for k, v in columns([row]).items()}
+    ops = [SHORT.get(op, op) for op in cell.ops]
+    matrix = np.asarray(cell.matrix)
+    paths = _paths(matrix)
+    wide = network.channels(128)[cell._structure] / 128
+    assert x["paths"] == len(paths)
+    assert x["log_paths"] == pytest.approx(np.log(len(paths)), rel=1e-6)
+    kinds = {
+        "conv3x3": {"conv3x3": 1},
+        "conv1x1": {"conv1x1": 1},
+        "maxpool3x3": {"maxpool3x3": 1},
+        "convolution": {"conv3x3": 1, "conv1x1": 1},
+        "reach": {"conv3x3": 2, "maxpool3x3": 2},
+        "vertex": dict.fromkeys(OPERATORS, 1),
+    }
+    for kind, weight in kinds.items():
+        costs = [sum(weight.get(ops[v], 0) for v in path) for path in paths]
+        most = {"conv3x3": "longest_conv3x3", "vertex": "longest_vertices"}
+        assert x[most.get(kind, f"path_{kind}_most")] == max(costs)
+        assert x[f"path_{kind}_least"] == min(costs)
+        assert x[f"path_{kind}_mean"] == pytest.approx(np.mean(costs), rel=1e-6)
+        assert x["skip" if kind == "vertex" else f"path_{kind}_without"] == costs.count(0)
+    taps = {"conv3x3": 9, "conv1x1": 1}
+    assert x["longest_width"] == pytest.approx(max(sum(wide[v - 1] for v in p) for p in paths))
+    work = [sum(taps.get(ops[v], 0) * wide[v - 1] ** 2 for v in p) for p in paths]
+    assert x["longest_work"] == pytest.approx(max(work), rel=1e-5)
+
+    ends = {
+        "input": {v: [p.index(v) + 1 for p in paths if v in p] for v in range(1, len(ops) - 1)},
+        "output": {
+            v: [len(p) - p.index(v) for p in paths if v in p] for v in range(1, len(ops) - 1)
+        },
+    }
+    for end, lengths in ends.items():
+        for name, pick in (("nearest", min), ("farthest", max)):
+            for op in OPERATORS:
+                found = [pick(lengths[v]) for v in lengths if ops[v] == op]
+                assert x[f"{op}_{name}_{end}_sum"] == sum(found)
+                assert x[f"{op}_{name}_{end}_most"] == max(found, default=0)
+
+    walk = [(a, b) for a in range(len(ops)) for b in range(len(ops)) if matrix[a, b]]
+    for a in OPERATORS:
+        assert x[f"input_{a}_output"] == sum(
+            ops[v] == a and matrix[0, v] and matrix[v, -1] for v in range(1, len(ops) - 1)
+        )
+        for b in OPERATORS:
+            pairs = [(u, v) for u, v in walk if (ops[u], ops[v]) == (a, b)]
+            assert x[f"{a}_{b}"] == len(pairs)
+            assert x[f"input_{a}_{b}"] == sum(matrix[0, u] for u, _ in pairs)
+            assert x[f"{a}_{b}_output"] == sum(matrix[v, -1] for _, v in pairs)
+            for c in OPERATORS:
+                triples = [w for _, v in pairs for u, w in walk if u == v and ops[w] == c]
+                assert x[f"{a}_{b}_{c}"] == len(triples)
+
+
+# -- against sums over the vertices of one cell --------------------------------------------------
+
+
+@settings(max_examples=60, deadline=None)
+@given(row=st.integers(0, len(Space(7)) - 1))
+def test_counts_and_widths_equal_sums_over_vertices(row: int) -> None:
+    cell = Cell.from_row(row)
+    x = {k: v[0] for k, v in columns([row]).items()}
+    matrix = np.asarray(cell.matrix).astype(int)
+    vertices = range(1, len(matrix) - 1)
+    wide = [[0, *network.channels(w)[cell._structure]] for w, _ in network.STACKS]
+    width = [c / 128 for c in wide[0]]
+    into, out_of = matrix.sum(axis=0) - 1, matrix.sum(axis=1) - 1
+    for op in OPERATORS:
+        own = [v for v in vertices if SHORT[cell.ops[v]] == op]
+        expected = {
+            op: len(own),
+            f"{op}_projected": sum(matrix[0, v] for v in own),
+            f"{op}_concatenated": sum(matrix[v, -1] for v in own),
+            f"{op}_additions": sum(into[v] for v in own),
+            f"{op}_unaligned": sum(wide[0][v] % 8 > 0 for v in own),
+            f"{op}_width": sum(width[v] for v in own),
+            f"{op}_additions_width": sum(into[v] * width[v] for v in own),
+            f"{op}_reuses_width": sum(out_of[v] * width[v] for v in own),
+            f"{op}_output_width": sum(matrix[v, -1] * width[v] for v in own),
+        }
+        assert {k: x[k] for k in expected} == pytest.approx(expected, rel=1e-6)
+    pools = sum(width[v] ** 2 for v in vertices if SHORT[cell.ops[v]] == "maxpool3x3")
+    assert x["maxpool3x3_width_squared"] == pytest.approx(pools, rel=1e-6)
+    inner = [(u, v) for u in vertices for v in vertices if matrix[u, v]]
+    assert x["edges_width"] == pytest.approx(sum(width[v] for _, v in inner), rel=1e-6)
+    assert x["truncations"] == sum(wide[0][u] > wide[0][v] for u, v in inner)
+    traffic = sum((1 + matrix[0, v] + into[v]) * width[v] for v in vertices) + matrix[0, -1]
+    assert x["log_traffic"] == pytest.approx(np.log(0.3 + traffic), abs=1e-5)
+    total = sum(width[v] for v in vertices)
+    assert x["log_vertices_width"] == pytest.approx(np.log(0.2 + total), abs=1e-5)
+    assert x["log_conv3x3_width"] == pytest.approx(np.log(0.2 + x["conv3x3_width"]), abs=1e-5)
+
+    tiled, tiled_3x3, below = 0, 0, 128
+    for (output, side), own in zip(network.STACKS, wide, strict=True):
+        for v in vertices:
+            taps = {"conv3x3": 9, "conv1x1": 1}.get(SHORT[cell.ops[v]], 0)
+            c32, c64 = (int(np.ceil(own[v] / tile)) * tile for tile in (32, 64))
+            tiled += side**2 * (3 * taps * c32**2 + matrix[0, v] * c32 * (below + 2 * output))
+            tiled_3x3 += side**2 * 3 * (taps == 9) * 9 * c64**2
+        tiled += side**2 * matrix[0, -1] * output * (below + 2 * output)
+        below = output
+    assert x["multiply_adds_tile_32"] == pytest.approx(tiled * 1e-9, rel=1e-6)
+    assert x["conv3x3_multiply_adds_tile_64"] == pytest.approx(tiled_3x3 * 1e-9, rel=1e-6)
+    assert x["log_multiply_adds_tile_32"] == pytest.approx(
+        np.log(0.05 + x["multiply_adds_tile_32"]), abs=1e-5
+    )
