@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from os import PathLike
@@ -27,6 +26,7 @@ from naslib_ecnas.errors import (
 from naslib_ecnas.metrics import OBJECTIVES, metric
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.record import DERIVED, Front, Record, Records, Spent, mean_power
+from naslib_ecnas.repeats import mean_of, means
 from naslib_ecnas.space import Space
 
 __all__ = ["Benchmark", "Front", "Record", "Records", "Spent", "load"]
@@ -234,7 +234,7 @@ class Benchmark:
         else:
             chosen = None
         if chosen is None:
-            answer = {name: _mean(name, values) for name, values in columns.items()}
+            answer = {name: means(name, values) for name, values in columns.items()}
             known = present.any(axis=1)
         else:
             every = np.arange(len(rows))
@@ -280,7 +280,7 @@ class Benchmark:
             held = DERIVED[name](rows).astype(np.float64)
         else:
             by_repeat = self.table.at_budget(metric(name).name, budget)
-            held = _mean(name, by_repeat) if repeat is None else by_repeat[:, repeat]
+            held = means(name, by_repeat) if repeat is None else by_repeat[:, repeat]
         if len(rows) == len(self.space):
             return np.array(held)
         out = np.full(len(self.space), np.nan)
@@ -398,7 +398,7 @@ class Benchmark:
             return repeat, each[repeat]
         if not there:
             return None, each[0]
-        means = [_mean_of(n, v) for n, v in zip(self.metrics, zip(*each, strict=True), strict=True)]
+        means = [mean_of(n, v) for n, v in zip(self.metrics, zip(*each, strict=True), strict=True)]
         return None, means
 
     def _missing(
@@ -427,22 +427,3 @@ class Benchmark:
             expected="one of " + (", ".join(map(str, there)) or "none of its budgets") + " epochs",
             remedy="choose a budget that the cell was trained for",
         )
-
-
-def _mean(name: str, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n,) means over the (n, repeats) that are there; a point in time has no mean."""
-    if values.shape[1] == 1:
-        return values[:, 0]
-    if name.endswith("_unix_s"):
-        return np.full(len(values), np.nan)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # all repeats missing: NaN is meant
-        out: NDArray[np.float64] = np.nanmean(values, axis=1)
-    return out
-
-
-def _mean_of(name: str, values: Sequence[float]) -> float:
-    if name.endswith("_unix_s"):
-        return values[0] if len(values) == 1 else math.nan
-    there = [v for v in values if not math.isnan(v)]
-    return sum(there) / len(there) if there else math.nan

@@ -31,9 +31,18 @@ HEAVY = (
 # Levels of the house, lowest first; a module may import its own level and those before it.
 LEVELS = (
     ("errors", "metrics", "provenance", "storage", "_version"),
-    ("structures", "nasbench_hash", "hash_index", "neighbours", "cell", "space", "network"),
+    (
+        "structures",
+        "nasbench_hash",
+        "hash_index",
+        "neighbours",
+        "packing",
+        "cell",
+        "space",
+        "network",
+    ),
     ("data",),
-    ("record", "benchmark", "nasbench101"),
+    ("record", "repeats", "benchmark", "nasbench101"),
     ("surrogate", "search", "analysis", "energy", "training", "campaign"),
     ("figures", "report", "adapters"),
     ("console", "commands", "cli", "__main__"),
