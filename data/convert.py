@@ -9,7 +9,7 @@ from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 
-from naslib_ecnas.data.catalog import TableEntry, catalog, table_entry, tables
+from naslib_ecnas.data.catalog import FileEntry, TableEntry, catalog, table_entry, tables
 from naslib_ecnas.data.columns import Columns
 from naslib_ecnas.data.progress import Progress, Silent
 from naslib_ecnas.data.receipts import Receipt
@@ -45,7 +45,7 @@ def converted(
     the catalog's provenance, wherever it lies.
 
     Args:
-        name_or_path: name of a table of the catalog, else a path.
+        name_or_path: name of a table or file of the catalog, else a path.
         fetch: whether a published file that is not on this machine may be brought.
         afresh: convert even where that was done, such as when the table was damaged.
         progress: hears how far it is.
@@ -64,6 +64,9 @@ def converted(
         return _of_catalog(table_entry(name), fetch, afresh, progress)
     path = Path(name_or_path).expanduser()
     if not path.exists():
+        published = next((entry for entry in catalog().files if entry.name == name), None)
+        if published is not None:
+            return _of_path(_here(published, fetch, progress), afresh, progress)
         if "/" in name or path.name != name or path.suffix:
             raise UnknownTableError(
                 "no such file",
@@ -102,6 +105,13 @@ def _of_catalog(entry: TableEntry, bring: bool, afresh: bool, progress: Progress
             columns = columns_of(source, sha256, entry, progress)
             _write(table, columns, Receipt(sha256, size, mtime, _maker(entry)))
     return table
+
+
+def _here(entry: FileEntry, bring: bool, progress: Progress) -> Path:
+    """A published file, checked."""
+    from naslib_ecnas.data.fetch import fetch
+
+    return fetch(entry, bring=bring, progress=progress)
 
 
 def _of_path(source: Path, afresh: bool, progress: Progress) -> Path:

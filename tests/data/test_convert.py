@@ -310,3 +310,9 @@ def test_verify_what_is_not_there(source: Path) -> None:
     assert found.good
     assert "not of the catalog" in found.what
     assert fetch.downloads_folder().exists() is False
+
+
+def test_a_published_file_is_known_by_its_name() -> None:
+    """A file of the catalog that no table is made of says how it is fetched."""
+    with pytest.raises(FetchError, match="--unverified"):
+        converted("nasbench_only108.pkl")
