@@ -88,7 +88,10 @@ def column(metric: Any) -> str:
 def holds(bench: Benchmark, name: str) -> bool:
     """Whether a benchmark can answer for a column, power computed where that is sound."""
     if name == "average_power_w" and name not in bench.metrics:
-        return holds(bench, "energy_kwh") and holds(bench, "training_time_s") and not _apart(bench)
+        if not (holds(bench, "energy_kwh") and holds(bench, "training_time_s")):
+            return False
+        origin = bench.provenance
+        return origin["energy_kwh"].same_trainings(origin["training_time_s"])
     return name == "parameters" or name in bench.metrics
 
 
@@ -104,9 +107,3 @@ def read(record: Record, name: str, bench: Benchmark) -> float:
         return float(mean_power(record["energy_kwh"], record["training_time_s"], energy, time))
     value = record[name]
     return 100.0 * value if name in _PER_CENT else value
-
-
-def _apart(bench: Benchmark) -> bool:
-    """Whether energy and time of a table differ so that one must not be divided by the other."""
-    energy, time = bench.provenance["energy_kwh"], bench.provenance["training_time_s"]
-    return bool(set(energy.differs_in(time)) & {"kind", "device"})

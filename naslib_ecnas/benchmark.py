@@ -24,6 +24,7 @@ from naslib_ecnas.errors import (
     UnknownTableError,
 )
 from naslib_ecnas.metrics import OBJECTIVES, metric
+from naslib_ecnas.nondominated import nondominated
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.record import DERIVED, Front, Record, Records, Spent, mean_power
 from naslib_ecnas.repeats import mean_of, means
@@ -125,7 +126,9 @@ class Benchmark:
         """Origin of every metric, the derived ones included."""
         out = {**self.table.provenance, **dict.fromkeys(DERIVED, _DERIVED_ORIGIN)}
         if set(_POWER) <= set(self.metrics):
-            energy = self.table.provenance["energy_kwh"]
+            energy, time = (self.table.provenance[name] for name in _POWER)
+            if not energy.same_trainings(time):
+                return out
             out["average_power_w"] = replace(
                 energy,
                 kind="derived",
@@ -296,8 +299,6 @@ class Benchmark:
             objectives: two or more metrics; each knows its own direction.
             epochs: training budget; the largest where left out.
         """
-        import moocore  # costs a query-only process time and memory
-
         names = tuple(objectives)
         if len(names) < 2 or len(set(names)) < len(names):
             raise UnknownMetricError(
@@ -310,15 +311,14 @@ class Benchmark:
             epochs = self.budgets[-1]
         values = np.column_stack([self.values(name, epochs) for name in names])
         costs = np.column_stack([metric(n).cost(v) for n, v in zip(names, values.T, strict=True)])
-        whole = np.flatnonzero(~np.isnan(costs).any(axis=1))
-        if not len(whole):
+        kept = np.flatnonzero(nondominated(costs))
+        if not len(kept):
             raise UnknownMetricError(
                 f"no cell of table {self.name} has all objectives at {epochs} epochs",
                 value=names,
                 expected="objectives with values; a point in time has no mean over repeats",
                 remedy="choose other metrics or another budget",
             )
-        kept = whole[moocore.is_nondominated(costs[whole])]
         kept = kept[np.lexsort(costs[kept].T[::-1])]
         return Front(names, epochs, kept.astype(np.int32), values[kept])
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -11,6 +9,8 @@ from contextlib import suppress
 from shutil import get_terminal_size
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
+
+from naslib_ecnas.json_text import to_json
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -35,17 +35,7 @@ def bytes_text(size: int | None) -> str:
 
 def print_json(data: Any) -> None:
     """Print one JSON document; NaN and infinities, which JSON has not, become null."""
-    print(json.dumps(_finite(data), indent=2, ensure_ascii=False))
-
-
-def _finite(data: Any) -> Any:
-    if isinstance(data, float):
-        return data if math.isfinite(data) else None
-    if isinstance(data, dict):
-        return {key: _finite(value) for key, value in data.items()}
-    if isinstance(data, list | tuple):
-        return [_finite(value) for value in data]
-    return data
+    print(to_json(data, indent=2))
 
 
 def print_table(

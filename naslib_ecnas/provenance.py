@@ -78,6 +78,10 @@ class Provenance:
             )
         return cls(**data)
 
+    def same_trainings(self, other: Provenance) -> bool:
+        """Whether values may come from the same trainings, so that their ratio means something."""
+        return not {"kind", "device"} & set(self.differs_in(other))
+
     def differs_in(self, other: Provenance) -> list[str]:
         """Fields that decide comparability and are not the same: kind, device, PUE, repeats."""
         return [

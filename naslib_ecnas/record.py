@@ -41,7 +41,7 @@ def mean_power(
     Raises:
         ProvenanceError: they differ in kind or device, so are not of the same trainings.
     """
-    if {"kind", "device"} & set(energy.differs_in(time)):
+    if not energy.same_trainings(time):
         raise ProvenanceError(
             "power is energy over time, and these two are not of the same trainings",
             value=f"energy {energy}; time {time}",

@@ -33,6 +33,8 @@ LEVELS = (
     ("errors", "metrics", "provenance", "storage", "_version"),
     (
         "structures",
+        "json_text",
+        "nondominated",
         "nasbench_hash",
         "hash_index",
         "neighbours",

@@ -3,10 +3,10 @@
 moocore is imported by the functions that use it, so that importing this package costs nothing.
 """
 
-from naslib_ecnas.analysis.fronts import nondominated
 from naslib_ecnas.analysis.hypervolume import contributions, hypervolume
 from naslib_ecnas.analysis.knee import extremes, knee
 from naslib_ecnas.analysis.scale import Scale, checkpoints, costs_of, normalised
+from naslib_ecnas.nondominated import nondominated
 
 __all__ = [
     "Scale",

@@ -5,14 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["contributions", "is_nondominated", "volume"]
-
-
-def is_nondominated(points: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """(n,) mask of the nondominated of (n, m) points without NaN, the first of equal ones."""
-    import moocore
-
-    return np.asarray(moocore.is_nondominated(points, keep_weakly=False), dtype=np.bool_)
+__all__ = ["contributions", "volume"]
 
 
 def volume(points: NDArray[np.float64], reference: NDArray[np.float64]) -> float:

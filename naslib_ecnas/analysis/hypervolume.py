@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.analysis import _moocore
-from naslib_ecnas.analysis.fronts import checked_points
 from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.nondominated import checked_points
 
 __all__ = ["contributions", "hypervolume"]
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from naslib_ecnas.analysis.fronts import checked_points, nondominated
 from naslib_ecnas.analysis.hypervolume import hypervolume
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.metrics import metric
+from naslib_ecnas.nondominated import checked_points, nondominated
 
 __all__ = ["Scale", "checkpoints", "costs_of", "normalised"]
 

@@ -76,7 +76,7 @@ class Optimiser(ABC):
             raise ConfigError(
                 f"the method {cls.name} has no paper setting",
                 value=paper,
-                expected="paper=False",
+                expected="the method without its paper setting",
                 remedy="leave it off, or choose a method that has one",
             )
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.json_text import to_json
 from naslib_ecnas.search.result import SearchConfig, SearchResult
 from naslib_ecnas.storage import atomic_write, storage_error
 
-__all__ = ["FILES", "document", "point", "prepare", "to_text", "write"]
+__all__ = ["FILES", "document", "point", "prepare", "write"]
 
 #: The files of a search, its plots included.
 FILES = (
@@ -67,10 +66,10 @@ def write(result: SearchResult, folder: Path) -> None:
     """
     whole = document(result)
     config, spent = whole.pop("config"), whole.pop("spent")
-    _write_text(folder / "config.json", to_text(config, indent=2) + "\n")
-    _write_text(folder / "spent.json", to_text(spent, indent=2) + "\n")
-    _write_text(folder / "front.json", to_text(whole, indent=2) + "\n")
-    lines = [to_text(line) + "\n" for line in _history(result)]
+    _write_text(folder / "config.json", to_json(config, indent=2) + "\n")
+    _write_text(folder / "spent.json", to_json(spent, indent=2) + "\n")
+    _write_text(folder / "front.json", to_json(whole, indent=2) + "\n")
+    lines = [to_json(line) + "\n" for line in _history(result)]
     _write_text(folder / "history.jsonl", "".join(lines))
 
 
@@ -115,21 +114,6 @@ def point(result: SearchResult, index: int) -> dict[str, Any]:
         "energy_kwh": told.pop("energy_kwh", math.nan),
         **told,
     }
-
-
-def to_text(value: Any, *, indent: int | None = None) -> str:
-    """JSON of a document, with null for what is not known (NaN)."""
-    return json.dumps(_plain(value), indent=indent, allow_nan=False)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
 
 
 def _objectives(result: SearchResult, index: int) -> dict[str, float]:

@@ -13,8 +13,9 @@ from naslib_ecnas.analysis import costs_of, nondominated
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.errors import ConfigError, StorageError
+from naslib_ecnas.json_text import to_json
 from naslib_ecnas.search import run
-from naslib_ecnas.search.files import document, to_text
+from naslib_ecnas.search.files import document
 
 NAMES = ("energy_kwh", "validation_accuracy")
 
@@ -97,14 +98,14 @@ def test_energy_is_told_whatever_the_objectives(toy: Benchmark) -> None:
     result = run(
         toy, "random", objectives=("parameters", "validation_accuracy"), evaluations=40, seed=0
     )
-    whole = parsed(to_text(document(result)))
+    whole = parsed(to_json(document(result)))
     for place in whole["front"]:
         assert place["energy_kwh"] == toy.values("energy_kwh")[place["row"]]
         assert isinstance(place["parameters"], int)
 
 
 def test_what_is_not_known_is_null() -> None:
-    assert parsed(to_text({"a": [float("nan"), 1.5, (float("inf"), "x")], "b": None})) == {
+    assert parsed(to_json({"a": [float("nan"), 1.5, (float("inf"), "x")], "b": None})) == {
         "a": [None, 1.5, [None, "x"]],
         "b": None,
     }

@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 from naslib_ecnas.analysis import nondominated
 from naslib_ecnas.errors import ConfigError
 
-module = importlib.import_module("naslib_ecnas.analysis.fronts")
+module = importlib.import_module("naslib_ecnas.nondominated")
 
 # Few levels, so that ties and equal points are common.
 POINTS = st.integers(2, 4).flatmap(

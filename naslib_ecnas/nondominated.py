@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from naslib_ecnas.analysis import _moocore
 from naslib_ecnas.errors import ConfigError
 
 __all__ = ["checked_points", "nondominated"]
@@ -54,8 +53,15 @@ def nondominated(costs: ArrayLike) -> NDArray[np.bool_]:
     mask = np.zeros(len(points), dtype=np.bool_)
     left = _undecided(points)
     if len(left):
-        mask[left] = _moocore.is_nondominated(points[left])
+        mask[left] = _is_nondominated(points[left])
     return mask
+
+
+def _is_nondominated(points: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """The mask of (n, m) points without NaN, n >= 1."""
+    import moocore  # costs a process that only queries time and memory
+
+    return np.asarray(moocore.is_nondominated(points, keep_weakly=False), dtype=np.bool_)
 
 
 def _undecided(points: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -71,7 +77,7 @@ def _undecided(points: NDArray[np.float64]) -> NDArray[np.int64]:
     sample = points[left[:: len(left) // _SAMPLE]]
     # Column by column: strided rows of few objectives are what numpy is slowest at.
     columns = [np.ascontiguousarray(points[left, c]) for c in range(points.shape[1])]
-    for pivot in sample[_moocore.is_nondominated(sample)]:
+    for pivot in sample[_is_nondominated(sample)]:
         beaten = columns[0] > pivot[0]
         for column, bound in zip(columns[1:], pivot[1:], strict=True):
             beaten &= column > bound
