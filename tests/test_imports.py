@@ -23,6 +23,7 @@ HEAVY = (
     "pyarrow",
     "scipy",
     "sklearn",
+    "lightgbm",
     "moocore",
     "rich",
     "google.protobuf",

@@ -1,0 +1,1 @@
+"""Fitting the models; needs the extra `fit`, which predicting does not."""
