@@ -64,7 +64,8 @@ def dataset_api(table: str | Path | Benchmark = DEFAULT_TABLE) -> dict[str, Any]
         UnknownTableError: there is no such table.
     """
     from naslib_ecnas import nasbench101
-    from naslib_ecnas.benchmark import Benchmark, load
+    from naslib_ecnas.benchmark import Benchmark
+    from naslib_ecnas.loading import load
 
     bench = table if isinstance(table, Benchmark) else load(table)
     return {

@@ -328,13 +328,16 @@ class Table:
     def _column(self, name: str) -> _Mapped:
         column = self._columns.get(name)
         if column is None:
-            raise UnknownMetricError(
-                f"table {self.name} has no such metric",
-                value=name,
-                expected="one of " + ", ".join(self.metrics),
-                remedy="choose another metric or table",
-            )
+            raise self._unknown(name)
         return column
+
+    def _unknown(self, name: str) -> UnknownMetricError:
+        return UnknownMetricError(
+            f"table {self.name} has no such metric",
+            value=name,
+            expected="one of " + ", ".join(self.metrics),
+            remedy="choose another metric or table",
+        )
 
     def verify(self) -> None:
         """Check every value of every column; the padding between them holds nothing.

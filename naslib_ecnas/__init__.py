@@ -2,7 +2,7 @@
 
     import naslib_ecnas as ecnas
 
-    bench = ecnas.load("5v-4epochs")
+    bench = ecnas.load("7v")
     record = bench.query(ecnas.Cell(matrix, ops))
     record.energy_kwh, record.validation_accuracy
 
@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 from naslib_ecnas._version import __version__
 
 if TYPE_CHECKING:
-    from naslib_ecnas.benchmark import Benchmark, load
+    from naslib_ecnas.benchmark import Benchmark
     from naslib_ecnas.cell import Cell
     from naslib_ecnas.errors import EcnasError
+    from naslib_ecnas.loading import load
     from naslib_ecnas.metrics import METRICS, Metric, metric
     from naslib_ecnas.provenance import Provenance
     from naslib_ecnas.record import Front, Record, Records, Spent
@@ -45,7 +46,7 @@ __all__ = [
 
 _HOME = {
     "Benchmark": "benchmark",
-    "load": "benchmark",
+    "load": "loading",
     "Cell": "cell",
     "EcnasError": "errors",
     "METRICS": "metrics",

@@ -5,23 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from os import PathLike
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.data.table import Table
-from naslib_ecnas.data.table_format import SUFFIX
 from naslib_ecnas.errors import (
     ConfigError,
     UnknownBudgetError,
     UnknownCellError,
     UnknownMetricError,
     UnknownRepeatError,
-    UnknownTableError,
 )
 from naslib_ecnas.metrics import OBJECTIVES, metric
 from naslib_ecnas.nondominated import nondominated
@@ -30,37 +26,13 @@ from naslib_ecnas.record import DERIVED, Front, Record, Records, Spent, mean_pow
 from naslib_ecnas.repeats import mean_of, means
 from naslib_ecnas.space import Space
 
-__all__ = ["Benchmark", "Front", "Record", "Records", "Spent", "load"]
+if TYPE_CHECKING:
+    from naslib_ecnas.quality import Quality
+
+__all__ = ["Benchmark", "Front", "Record", "Records", "Spent"]
 
 _POWER = ("energy_kwh", "training_time_s")
 _DERIVED_ORIGIN = Provenance("derived", note="counted from the cell, exact")
-
-
-def load(name_or_path: str | PathLike[str], *, fetch: bool = True) -> Benchmark:
-    """Open a table as a benchmark.
-
-    Args:
-        name_or_path: a name that `ecnas data list` shows, or a file of any format that
-            `ecnas data convert` reads.
-        fetch: whether a published file that is not here yet may be brought.
-
-    Raises:
-        UnknownTableError: there is neither such a table nor such a file.
-        FetchError: the file is not here and could not, or must not, be brought.
-    """
-    if not isinstance(name_or_path, (str, PathLike)):
-        raise UnknownTableError(
-            "no such table",
-            value=name_or_path,
-            expected="a name or a path",
-            remedy="list the tables with: ecnas data list",
-        )
-    path = Path(name_or_path)
-    if path.suffix == SUFFIX and path.is_file():
-        return Benchmark(Table.open(path))
-    from naslib_ecnas.data.convert import converted
-
-    return Benchmark(Table.open(converted(name_or_path, fetch=fetch)))
 
 
 class Benchmark:
@@ -70,7 +42,7 @@ class Benchmark:
         table: an open table.
 
     Example:
-        bench = load("5v-4epochs")
+        bench = load("7v")
         record = bench.query(cell)
         record.energy_kwh, record.validation_accuracy
         bench.spent
@@ -136,6 +108,36 @@ class Benchmark:
                 f"start-up); energy {energy.kind}",
             )
         return out
+
+    @property
+    def quality(self) -> Quality:
+        """How good a modelled table is on trainings that its models have not seen.
+
+        Raises:
+            UnknownMetricError: nothing of the table is modelled, or nothing is known of it.
+        """
+        from naslib_ecnas.quality import Quality
+
+        return Quality.of_table(self.table)
+
+    def at(
+        self, *, pue: float | None = None, carbon_intensity: float | str | None = None
+    ) -> Benchmark:
+        """The same table with energies and emissions for another place; it counts on its own.
+
+        Args:
+            pue: power usage effectiveness, 1 for the machines alone; the table's own where left
+                out.
+            carbon_intensity: gCO2eq/kWh, or the code of a country or `"world"` for a published
+                figure (`naslib_ecnas.data.carbon`); the table's own emissions where left out.
+
+        Raises:
+            ConfigError: it is no PUE or no carbon intensity.
+            ProvenanceError: the table does not say what PUE its energies have.
+        """
+        from naslib_ecnas.data.view import at_place
+
+        return Benchmark(at_place(self.table, pue, carbon_intensity))
 
     # -- queries, which count ---------------------------------------------------------------
 
@@ -289,6 +291,32 @@ class Benchmark:
         out = np.full(len(self.space), np.nan)
         out[rows] = held
         return out
+
+    def interval(
+        self, name: str, epochs: int | None = None, *, coverage: float = 0.9
+    ) -> NDArray[np.float64]:
+        """Where a single training of each cell would lie: bounds of a modelled metric.
+
+        Calibrated for a coverage of 0.9 (`quality` says what was reached); other coverages are
+        taken from the normal distribution.
+
+        Args:
+            name: a modelled metric, whose `<name>_std` the table has.
+            epochs: training budget; the largest where left out.
+            coverage: share of trainings that shall lie inside, between 0 and 1.
+
+        Returns:
+            (n_cells, 2) lower and upper bounds, NaN where the table holds no value.
+
+        Raises:
+            UnknownMetricError: the table knows no standard deviation of it.
+            ConfigError: the coverage is none.
+        """
+        from naslib_ecnas.intervals import bounds
+
+        return bounds(
+            name, self.values(name, epochs), self.values(f"{name}_std", epochs), coverage
+        )
 
     def front(self, objectives: Sequence[str] = OBJECTIVES, epochs: int | None = None) -> Front:
         """The true front: all nondominated cells of the table.

@@ -70,6 +70,12 @@ def _cost(name: str, unit: str, about: str) -> Metric:
     return Metric(name, unit, False, 0.0, math.inf, about)
 
 
+def _std(name: str, unit: str, about: str) -> Metric:
+    """How far off a modelled value may be: with 1.645 of these on either side (in the logarithm
+    for energy, emissions and time) a single training lies inside in nine of ten cases."""
+    return _cost(f"{name}_std", unit, f"standard deviation of {about}")
+
+
 def _window(prefix: str, when: str) -> list[Metric]:
     """The metrics of one evaluation point of a training."""
     return [
@@ -98,6 +104,12 @@ _ALL = [
     _cost("epoch", "epochs", "epoch of the last evaluation"),
     Metric("started_unix_s", "s", False, -math.inf, math.inf, "start of the training window"),
     Metric("stopped_unix_s", "s", False, -math.inf, math.inf, "end of the training window"),
+    _std("energy_kwh", "kWh", "training energy"),
+    _std("co2_g", "gCO2eq", "training emissions"),
+    _std("training_time_s", "s", "training time"),
+    _std("validation_accuracy", "", "validation accuracy"),
+    _std("test_accuracy", "", "test accuracy"),
+    _fraction("gpu_share", "share of the GPU in the energy of GPU and CPU"),
     *_window("initial_", "before training"),
     *_window("halfway_", "halfway"),
     _cost("total_energy_kwh", "kWh", "energy of the whole run, start-up and evaluations included"),

@@ -21,7 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from naslib_ecnas.benchmark import Benchmark, load
+from naslib_ecnas.benchmark import Benchmark
+from naslib_ecnas.loading import load
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.data.table import Table
 from naslib_ecnas.errors import EcnasError, InvalidCellError, UnknownCellError

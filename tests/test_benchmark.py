@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from naslib_ecnas.benchmark import Benchmark, load
+from naslib_ecnas.benchmark import Benchmark
+from naslib_ecnas.loading import load
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.data.columns import Columns
 from naslib_ecnas.data.table import Table, write_table

@@ -8,6 +8,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from naslib_ecnas.commands.table_options import add_table_options, setting
 from naslib_ecnas.console import ShownProgress, print_json, print_lines, print_table
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def add_parser(subparsers: Any) -> None:
         "--repeat", type=int, metavar="R", help="which training, from 0 (the mean over all)"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    add_table_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -52,12 +54,10 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         EcnasError: the table, the cell, the budget or the repeat is not there.
     """
-    from naslib_ecnas.benchmark import load
-    from naslib_ecnas.data.convert import converted
+    from naslib_ecnas.loading import load
 
     with ShownProgress() as progress:
-        path = converted(args.table, progress=progress)
-    bench = load(path)
+        bench = load(args.table, progress=progress, **setting(args))
     record = bench.query(_cell(bench, args.cell), args.epochs, repeat=args.repeat)
     if args.json:
         print_json(_document(bench, record))

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from naslib_ecnas.commands.table_options import add_table_options, setting
 from naslib_ecnas.console import ShownProgress, print_json, print_table
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def add_parser(subparsers: Any) -> None:
     add("--overwrite", action="store_true", help="replace an earlier search in --out")
     add("--no-plot", action="store_true", help="write no plot")
     add("--json", action="store_true", help="print one JSON object")
+    add_table_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -69,14 +71,12 @@ def run(args: argparse.Namespace) -> int:
         EcnasError: a setting is not possible, or the table or a file cannot be had.
     """
     from naslib_ecnas import search
-    from naslib_ecnas.benchmark import load
-    from naslib_ecnas.data.convert import converted
+    from naslib_ecnas.loading import load
     from naslib_ecnas.search.files import document
 
     search.check(args.method, evaluations=args.evaluations, seed=args.seed, paper=args.paper)
     with ShownProgress() as fetching:
-        path = converted(args.table, progress=fetching)
-    bench = load(path)
+        bench = load(args.table, progress=fetching, **setting(args))
     objectives = [name.strip() for name in args.objectives.split(",") if name.strip()]
     start = time.perf_counter()
     with _progress() as on_progress:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from naslib_ecnas.adapters import naslib_compat, naslib_space
-from naslib_ecnas.benchmark import Benchmark, load
+from naslib_ecnas.benchmark import Benchmark
+from naslib_ecnas.loading import load
 from naslib_ecnas.errors import MissingDependencyError
 
 

@@ -218,7 +218,7 @@ def test_a_class_of_ones_own_can_be_run(toy: Benchmark) -> None:
 
 def test_a_table_that_lacks_cells(reference: Path) -> None:
     """The official table of the RTX 3060 has 88 of the 91 cells."""
-    from naslib_ecnas.benchmark import load
+    from naslib_ecnas.loading import load
 
     bench = load(reference / "official" / "energy_4V9E_rtx3060.tfrecord")
     assert len(bench.rows) == 88
@@ -230,7 +230,7 @@ def test_a_table_that_lacks_cells(reference: Path) -> None:
 
 def test_semoa_beats_random_search_on_the_official_5v_table(reference: Path) -> None:
     """Medians over ten seeds of 500 evaluations."""
-    from naslib_ecnas.benchmark import load
+    from naslib_ecnas.loading import load
 
     bench = load(reference / "official" / "energy_5V9E_4epochs.tfrecord")
     assert bench.name == "5v-4epochs"

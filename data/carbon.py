@@ -1,0 +1,69 @@
+"""Carbon intensity of electricity: a number, or a country's published figure with its source."""
+
+from __future__ import annotations
+
+import math
+import sys
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from naslib_ecnas.errors import ConfigError
+
+__all__ = ["CarbonIntensity", "carbon_intensity", "countries"]
+
+
+@dataclass(frozen=True)
+class CarbonIntensity:
+    """Emissions for each kWh of electricity."""
+
+    g_per_kwh: float
+    """gCO2eq/kWh."""
+    about: str
+    """Where the figure comes from."""
+
+
+def carbon_intensity(choice: float | str) -> CarbonIntensity:
+    """The carbon intensity that a user names.
+
+    Args:
+        choice: gCO2eq/kWh, or a code of `countries()`, such as `"DK"` or `"world"`.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    text = choice.strip() if isinstance(choice, str) else ""
+    known = countries()
+    for code in (text.upper(), text.lower()):
+        if code in known:
+            return known[code]
+    try:
+        value = math.nan if isinstance(choice, bool) else float(choice)
+    except (TypeError, ValueError):
+        value = math.nan
+    if not math.isfinite(value) or value < 0:
+        raise ConfigError(
+            "no carbon intensity",
+            value=choice,
+            expected="gCO2eq/kWh, not negative, or one of " + ", ".join(known),
+            remedy="give the figure of your supplier or country as a number",
+        )
+    return CarbonIntensity(value, f"{value:g} gCO2eq/kWh, as set")
+
+
+@cache
+def countries() -> dict[str, CarbonIntensity]:
+    """Published figures by ISO 3166 code (two letters), and `"world"`."""
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    text = resources.files("naslib_ecnas.data").joinpath("carbon.toml").read_text("utf-8")
+    found: dict[str, CarbonIntensity] = {}
+    sources: list[dict[str, Any]] = tomllib.loads(text)["source"]
+    for source in sources:
+        for code, figure in source["figures"].items():
+            about = f"{figure:g} gCO2eq/kWh, {code} {source['year']}: {source['text']}"
+            found.setdefault(code, CarbonIntensity(float(figure), about))
+    return dict(sorted(found.items()))

@@ -1,0 +1,105 @@
+"""`load`: from a name or a file to a benchmark."""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from naslib_ecnas.benchmark import Benchmark
+from naslib_ecnas.data.table import Table
+from naslib_ecnas.data.table_format import SUFFIX
+from naslib_ecnas.errors import ConfigError, UnknownTableError
+
+if TYPE_CHECKING:
+    from naslib_ecnas.data.progress import Progress
+
+__all__ = ["DEFAULT_TABLE", "load"]
+
+#: The table of every command that is not told another.
+DEFAULT_TABLE = "7v"
+
+
+def load(
+    name_or_path: str | PathLike[str] = DEFAULT_TABLE,
+    *,
+    device: str | PathLike[str] | None = None,
+    scaling: str | None = None,
+    model: str | None = None,
+    pue: float | None = None,
+    carbon_intensity: float | str | None = None,
+    fetch: bool = True,
+    progress: Progress | None = None,
+) -> Benchmark:
+    """Open a table as a benchmark.
+
+    `"7v"`, `"5v"` and `"4v"` are the tables that come with the package: every value in them is
+    modelled, with its standard deviation, and `Benchmark.quality` says how good the models are.
+    Their first use predicts the space, which takes a few seconds; later ones map a file.
+
+    Args:
+        name_or_path: `"7v"`, `"5v"`, `"4v"`; a name that `ecnas data list` shows; or a file of
+            any format that `ecnas data convert` reads.
+        device: of a modelled table, the GPU whose energy it shall be: a name such as
+            `"titan-xp"`, or a file that `ecnas surrogate calibrate` wrote.
+        scaling: of a modelled table, how energy grows with epochs: `"affine"` (start-up does not
+            grow; the default) or `"linear"` (as published: epochs / 4).
+        model: of a modelled table, `"ours"` (the default) or `"paper"`, whose energies are those
+            of the recipe of Bakhtiarifard et al. (2024), scaled linearly.
+        pue: power usage effectiveness for all energies; the table's own where left out.
+        carbon_intensity: gCO2eq/kWh, a country's code or `"world"`; the table's own emissions,
+            if it has any, where left out.
+        fetch: whether a published file that is not here yet may be brought.
+        progress: hears how far a fetch or a conversion is.
+
+    Raises:
+        UnknownTableError: there is neither such a table nor such a file.
+        FetchError: the file is not here and could not, or must not, be brought.
+        ConfigError: a setting is not possible, or not with this table.
+        ProvenanceError: the PUE cannot be changed since the table does not say what it is.
+    """
+    table = Table.open(_file(name_or_path, device, scaling, model, fetch, progress))
+    if pue is not None or carbon_intensity is not None:
+        from naslib_ecnas.data.view import at_place
+
+        table = at_place(table, pue, carbon_intensity)
+    return Benchmark(table)
+
+
+def _file(
+    name_or_path: str | PathLike[str],
+    device: str | PathLike[str] | None,
+    scaling: str | None,
+    model: str | None,
+    fetch: bool,
+    progress: Progress | None,
+) -> Path:
+    if not isinstance(name_or_path, (str, PathLike)):
+        raise UnknownTableError(
+            "no such table",
+            value=name_or_path,
+            expected="a name or a path",
+            remedy="list the tables with: ecnas data list",
+        )
+    if isinstance(name_or_path, str):
+        from naslib_ecnas.surrogate.embedded import EMBEDDED, embedded
+
+        if name_or_path in EMBEDDED:
+            return embedded(
+                name_or_path, device=device, scaling=scaling, model=model, progress=progress
+            )
+    chosen = {"device": device, "scaling": scaling, "model": model}
+    set_here = [name for name, value in chosen.items() if value is not None]
+    if set_here:
+        raise ConfigError(
+            f"{set_here[0]}= is for the modelled tables",
+            value=f"{name_or_path}, {set_here[0]}={chosen[set_here[0]]}",
+            expected="one of 7v, 5v, 4v",
+            remedy="leave it out: what a published table holds was measured on its own device",
+        )
+    path = Path(name_or_path)
+    if path.suffix == SUFFIX and path.is_file():
+        return path
+    from naslib_ecnas.data.convert import converted
+
+    return converted(name_or_path, fetch=fetch, progress=progress)

@@ -1,0 +1,106 @@
+"""Everything that the models say of cells, metric by metric, over the budgets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from naslib_ecnas.surrogate.accuracy import AccuracyModel
+from naslib_ecnas.surrogate.device import DeviceModel
+from naslib_ecnas.surrogate.energy import EnergyModel
+from naslib_ecnas.surrogate.features import features
+from naslib_ecnas.surrogate.over_epochs import OverEpochs
+from naslib_ecnas.surrogate.time import TimeModel
+from naslib_ecnas.surrogate.weights import Weights, shipped
+
+__all__ = ["BUDGETS", "Models"]
+
+#: Training budgets of NAS-Bench-101 in epochs, which the models are fitted at.
+BUDGETS = (4, 12, 36, 108)
+#: Rows at a time: their features stay in the processor's cache.
+_CHUNK = 8192
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Models:
+    """The fitted models of all targets together."""
+
+    energy: EnergyModel | DeviceModel
+    """Energy at 4 epochs on the native scale, or that of a device."""
+    over_epochs: OverEpochs
+    accuracy: AccuracyModel
+    time: TimeModel
+    scaling: str = "affine"
+
+    @classmethod
+    def shipped(cls, energy: DeviceModel | None = None, scaling: str = "affine") -> Models:
+        """The models that come with the package.
+
+        Args:
+            energy: the model of another device; the native scale where left out.
+            scaling: `"affine"` or `"linear"` in epochs.
+        """
+        return cls(
+            energy=energy or EnergyModel.from_weights(Weights.load(shipped("energy"))),
+            over_epochs=OverEpochs.from_weights(Weights.load(shipped("epochs"))),
+            accuracy=AccuracyModel.from_weights(Weights.load(shipped("accuracy"))),
+            time=TimeModel.from_weights(Weights.load(shipped("time"))),
+            scaling=scaling,
+        )
+
+    def predict(
+        self, rows: ArrayLike, advanced: Callable[[int], None] | None = None, *, threads: int = 2
+    ) -> dict[str, Array]:
+        """Predict cells.
+
+        Args:
+            rows: (n,) rows of the seven-vertex space.
+            advanced: hears how many rows are done.
+            threads: chunks that are computed at a time; numpy's work runs beside each other.
+
+        Returns:
+            (n, 4) values of each metric at 4, 12, 36 and 108 epochs.
+
+        Raises:
+            UnknownCellError: a row is none of the space.
+        """
+        wanted = np.atleast_1d(np.asarray(rows))
+        parts = [slice(i, i + _CHUNK) for i in range(0, len(wanted), _CHUNK)]
+        out: dict[str, Array] = {}
+        done = 0
+        with ThreadPoolExecutor(threads) as pool:
+            results = pool.map(lambda part: self._chunk(wanted[part]), parts)
+            for part, values in zip(parts, results, strict=True):
+                for name, column in values.items():
+                    if name not in out:
+                        out[name] = np.empty((len(wanted), len(BUDGETS)))
+                    out[name][part] = column
+                done += len(wanted[part])
+                if advanced is not None:
+                    advanced(done)
+        return out
+
+    def _chunk(self, rows: NDArray[Any]) -> dict[str, Array]:
+        x = features(rows)
+        energy, energy_std = self.over_epochs.predict(
+            x, *self.energy.predict(x), BUDGETS, scaling=self.scaling
+        )
+        seconds, seconds_std = self.time.predict(x)
+        validation, validation_std, test, test_std = self.accuracy.predict(x)
+        return {
+            "energy_kwh": energy,
+            "energy_kwh_std": energy_std,
+            "training_time_s": self.time.at(seconds, BUDGETS),
+            "training_time_s_std": self.time.at(seconds_std, BUDGETS),
+            "validation_accuracy": validation,
+            "validation_accuracy_std": validation_std,
+            "test_accuracy": test,
+            "test_accuracy_std": test_std,
+        }
