@@ -137,9 +137,7 @@ def seen_at(
     return View(table, columns, provenance, without) if columns else table
 
 
-def at_place(
-    table: Table, pue: float | None, carbon_intensity: float | str | None
-) -> Table:
+def at_place(table: Table, pue: float | None, carbon_intensity: float | str | None) -> Table:
     """`seen_at`, with the carbon intensity as a user names it.
 
     Raises:

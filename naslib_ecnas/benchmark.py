@@ -314,9 +314,7 @@ class Benchmark:
         """
         from naslib_ecnas.intervals import bounds
 
-        return bounds(
-            name, self.values(name, epochs), self.values(f"{name}_std", epochs), coverage
-        )
+        return bounds(name, self.values(name, epochs), self.values(f"{name}_std", epochs), coverage)
 
     def front(self, objectives: Sequence[str] = OBJECTIVES, epochs: int | None = None) -> Front:
         """The true front: all nondominated cells of the table.

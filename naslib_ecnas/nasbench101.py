@@ -22,11 +22,11 @@ from typing import Any
 import numpy as np
 
 from naslib_ecnas.benchmark import Benchmark
-from naslib_ecnas.loading import load
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.data.table import Table
 from naslib_ecnas.errors import EcnasError, InvalidCellError, UnknownCellError
 from naslib_ecnas.hash_index import as_text
+from naslib_ecnas.loading import load
 from naslib_ecnas.network import parameters
 from naslib_ecnas.structures import MAX_EDGES, MAX_VERTICES, OPERATIONS
 

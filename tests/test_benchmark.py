@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from naslib_ecnas.benchmark import Benchmark
-from naslib_ecnas.loading import load
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.data.columns import Columns
 from naslib_ecnas.data.table import Table, write_table
@@ -23,6 +22,7 @@ from naslib_ecnas.errors import (
     UnknownRepeatError,
     UnknownTableError,
 )
+from naslib_ecnas.loading import load
 from naslib_ecnas.metrics import METRICS, metric
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.record import mean_power

@@ -45,7 +45,7 @@ LEVELS = (
         "network",
     ),
     ("data",),
-    ("record", "repeats", "intervals", "quality", "benchmark"),
+    ("record", "repeats", "intervals", "scores", "quality", "benchmark"),
     ("surrogate",),
     ("loading", "nasbench101"),
     ("search", "analysis", "energy", "training", "campaign"),

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.scores import Scores, scores
 from naslib_ecnas.surrogate.descriptors import Descriptors, shipped_descriptors
 from naslib_ecnas.surrogate.design import choose
 from naslib_ecnas.surrogate.device import DeviceModel
-from naslib_ecnas.surrogate.features import features
-from naslib_ecnas.surrogate.quality import Scores, scores
+from naslib_ecnas.surrogate.features import FEATURES, features
 from naslib_ecnas.surrogate.robust import densest, robust_ridge
 
 __all__ = ["Calibration", "Measurements", "Report", "Suspicious", "calibrate"]
@@ -30,6 +30,7 @@ _TIME_WITHIN = 0.12
 _ENERGY_WITHIN = 0.25
 _FEWEST = 8
 _Q90 = 1.645
+_VERTICES = [f.name for f in FEATURES].index("vertices")
 
 
 @dataclass(frozen=True)
@@ -212,7 +213,14 @@ def calibrate(
     sound = ~doubted
     sd = _quantile(error[sound]) / _Q90
     model = DeviceModel(
-        device, base, fit.time, fit.power, sd, z[sound].min(axis=0), z[sound].max(axis=0)
+        device,
+        base,
+        fit.time,
+        fit.power,
+        sd,
+        low=z[sound].min(axis=0),
+        high=z[sound].max(axis=0),
+        vertices=int(x[sound, _VERTICES].max()),
     )
     report = Report(
         device=device,

@@ -64,7 +64,7 @@ class Descriptors:
     coefficients: NDArray[np.float32]
     """(5, f) s for each unit of a feature, in the row of the feature's kind."""
     shift: Matrix
-    """(5,) mean of each descriptor over four-vertex cells."""
+    """(5,) mean of each descriptor over measured seven-vertex cells."""
     scale: Matrix
     """(5,) one over its standard deviation."""
 

@@ -50,9 +50,10 @@ def choose(
     """
     if rows is None:
         space = Space(vertices)
-        pool = np.arange(len(space), dtype=np.int64)
+        # Row 0 has no vertices: its time is no sum over kinds of layers.
+        pool = np.arange(1, len(space), dtype=np.int64)
         if len(pool) > _CANDIDATES:
-            drawn = np.random.default_rng(seed).choice(len(pool), _CANDIDATES, replace=False)
+            drawn = np.random.default_rng(seed).choice(pool, _CANDIDATES, replace=False)
             pool = np.sort(drawn)
     else:
         pool = np.unique(np.asarray(rows, dtype=np.int64))

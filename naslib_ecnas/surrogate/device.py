@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.surrogate.descriptors import Descriptors
+from naslib_ecnas.surrogate.features import FEATURES
 from naslib_ecnas.surrogate.weights import Weights
 
 __all__ = ["DEVICES", "DeviceModel", "device_name"]
@@ -20,6 +21,7 @@ Vector = NDArray[np.float64]
 
 #: Names of the calibrated devices that come with the package.
 DEVICES = ("quadro-rtx-6000", "rtx-3060", "rtx-3090", "titan-xp")
+_VERTICES = [f.name for f in FEATURES].index("vertices")
 _TITLES = ("nvidia", "geforce", "quadro")
 
 
@@ -70,9 +72,14 @@ class DeviceModel:
     low: Vector
     high: Vector
     """(5,) range of the descriptors over the calibrated cells."""
+    vertices: int
+    """Most vertices with an operation of a calibrated cell."""
     drift: float = 0.03
-    """Further standard deviation of the logarithm for each unit (a standard deviation over
-    four-vertex cells) that a descriptor lies outside of the range."""
+    """Further standard deviation of the logarithm for each unit that a descriptor lies outside
+    of the range."""
+    beyond: float = 0.035
+    """The same for cells of more vertices than any calibrated one: what calibrating on
+    four-vertex cells missed on five-vertex cells (RTX 6000) and seven-vertex ones (RTX 3090)."""
 
     def predict(self, x: NDArray[Any]) -> tuple[Vector, Vector]:
         """Energy in kWh at 4 epochs of (n, f) features, and its standard deviation: (n,) each.
@@ -90,7 +97,9 @@ class DeviceModel:
         else:
             log = linear[0] + z @ linear[1:]
         mean = self.descriptors.time_s(x) * np.exp(log)
-        sd = np.sqrt(self.sd**2 + self.drift**2 * (outside**2).sum(axis=1))
+        larger = np.asarray(x[:, _VERTICES]) > self.vertices
+        further = self.drift**2 * (outside**2).sum(axis=1) + self.beyond**2 * larger
+        sd = np.sqrt(self.sd**2 + further)
         return mean, mean * sd
 
     def training_time_s(self, x: NDArray[Any]) -> Vector:
@@ -114,7 +123,7 @@ class DeviceModel:
         return {
             f"{prefix}_time": self.time,
             f"{prefix}_power": self.power,
-            f"{prefix}_sd": np.array([self.sd, self.drift]),
+            f"{prefix}_sd": np.array([self.sd, self.vertices, self.drift, self.beyond]),
             f"{prefix}_range": np.stack([self.low, self.high]),
         }
 
@@ -127,7 +136,7 @@ class DeviceModel:
         Raises:
             KeyError: the arrays hold none of this prefix.
         """
-        sd, drift = (float(v) for v in arrays[f"{prefix}_sd"])
+        sd, vertices, drift, beyond = (float(v) for v in arrays[f"{prefix}_sd"])
         low, high = arrays[f"{prefix}_range"]
         return cls(
             name or prefix,
@@ -137,7 +146,9 @@ class DeviceModel:
             sd,
             low,
             high,
+            int(vertices),
             drift,
+            beyond,
         )
 
     @classmethod

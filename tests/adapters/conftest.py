@@ -10,8 +10,8 @@ import pytest
 
 from naslib_ecnas.adapters import naslib_compat, naslib_space
 from naslib_ecnas.benchmark import Benchmark
-from naslib_ecnas.loading import load
 from naslib_ecnas.errors import MissingDependencyError
+from naslib_ecnas.loading import load
 
 
 @pytest.fixture(scope="session")

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.scores import Scores
 from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate.energy import EnergyModel
 from naslib_ecnas.surrogate.features import FEATURES, features
 from naslib_ecnas.surrogate.perceptron import Perceptron
-from naslib_ecnas.surrogate.quality import Scores
 from naslib_ecnas.surrogate.weights import Weights, shipped
 
 COSTS = 90
@@ -106,7 +106,7 @@ def test_no_cells_give_no_energies(model: EnergyModel) -> None:
 
 def test_the_shipped_header_tells_what_was_fitted(weights: Weights) -> None:
     header = weights.header
-    quality = Scores.from_json({k: v for k, v in header["quality"]["paper_split"].items()})
+    quality = Scores.from_json(header["quality"]["paper_split"])
     anchor = header["anchors"]["authors_mlp"]
     assert quality.mae < anchor["mae"]
     assert quality.tau > anchor["tau"]
@@ -122,8 +122,8 @@ def test_the_shipped_file_is_small() -> None:
 
 
 def test_the_shipped_model_fits_what_it_was_fitted_on(model: EnergyModel, reference: Path) -> None:
+    from naslib_ecnas.scores import scores
     from naslib_ecnas.surrogate.fit.reference import read_measured
-    from naslib_ecnas.surrogate.quality import scores
 
     measured = read_measured(reference / "measured_7v_energy_4epochs.parquet")
     mean, std = model.predict(features(measured.rows))

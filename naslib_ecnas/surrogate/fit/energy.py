@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.scores import Scores, scores
 from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate.cells import labels as cell_labels
 from naslib_ecnas.surrogate.cells import shapes
@@ -37,7 +38,6 @@ from naslib_ecnas.surrogate.fit.energy_teacher import (
     read_energy,
 )
 from naslib_ecnas.surrogate.fit.student import distil
-from naslib_ecnas.surrogate.quality import Scores, scores
 from naslib_ecnas.surrogate.weights import Weights
 
 __all__ = ["fit_energy", "fit_student"]

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.surrogate.features import FEATURES, features
 from naslib_ecnas.surrogate.fit.reference import Measured, read_measured
 
@@ -28,6 +29,8 @@ LINEAR = next(i for i, f in enumerate(FEATURES) if f.name.startswith("log_"))
 _PENALTIES = np.logspace(-4, 2, 13)
 #: Predictions stay above this share of the least time that was fitted.
 _FLOOR = 0.5
+#: Fewer runs tell nothing about this many features.
+_LEAST = 10
 
 
 @dataclass(frozen=True)
@@ -59,8 +62,18 @@ class EpochTimeData:
 
         Relative errors count (weights 1 / time^2); the penalty minimises the generalised
         cross-validation score (Golub, Heath and Wahba, Technometrics 21, 1979, eq. 1.4).
+
+        Raises:
+            ConfigError: too few of the cells have a run.
         """
         chosen = np.isin(self.measured.rows, rows)
+        if chosen.sum() < _LEAST:
+            raise ConfigError(
+                "too few cells have a measured time of one epoch",
+                value=int(chosen.sum()),
+                expected=f"at least {_LEAST}",
+                remedy="fit on more cells",
+            )
         x, time = self.x[chosen], self.measured["final_training_time_s"][chosen]
         weight = 1 / time**2
         weight /= weight.sum()

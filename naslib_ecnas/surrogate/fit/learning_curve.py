@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.scores import scores
 from naslib_ecnas.surrogate.fit.boosting import fit_boosting
 from naslib_ecnas.surrogate.fit.energy_teacher import (
     JOULES_PER_KWH,
@@ -22,7 +23,6 @@ from naslib_ecnas.surrogate.fit.energy_teacher import (
     read_energy,
 )
 from naslib_ecnas.surrogate.fit.gaussian_process import fit_gaussian_process
-from naslib_ecnas.surrogate.quality import scores
 
 __all__ = ["MODELS", "SIZES", "learning_curve"]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate.features import features
 from naslib_ecnas.surrogate.fit.epoch_time import LINEAR, EpochTime, EpochTimeData, read_epoch_times
@@ -17,7 +18,7 @@ from naslib_ecnas.surrogate.fit.reference import Measured
 def synthetic() -> tuple[EpochTimeData, np.ndarray]:
     """Times that are a sum over layers with 0.5 % of noise, and the exact ones."""
     rng = np.random.default_rng(0)
-    rows = np.sort(Space(7).sample(rng, 800)).astype(np.int64)
+    rows = np.unique(Space(7).sample(rng, 800)).astype(np.int64)
     x = features(rows)[:, :LINEAR].astype(np.float64)
     exact = 5 + x @ np.abs(rng.normal(size=LINEAR)) / x.std(axis=0).sum()
     noisy = exact * (1 + 0.005 * rng.normal(size=len(rows)))
@@ -50,6 +51,12 @@ def test_fewer_runs_than_features_still_give_times(
     data, exact = synthetic
     fitted = data.fit(data.measured.rows[:40])
     assert np.mean(np.abs(fitted.predict(data.x) / exact - 1)) < 0.15
+
+
+def test_too_few_runs_are_told(synthetic: tuple[EpochTimeData, np.ndarray]) -> None:
+    data, _ = synthetic
+    with pytest.raises(ConfigError, match="too few"):
+        data.fit(data.measured.rows[:9])
 
 
 def test_the_floor_holds() -> None:

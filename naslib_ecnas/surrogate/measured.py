@@ -1,0 +1,104 @@
+"""From a file of measurements on a GPU to its calibration and the weights to keep."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from naslib_ecnas.data.checksums import sha256_of
+from naslib_ecnas.data.convert import converted
+from naslib_ecnas.data.table import Table
+from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.surrogate.calibrate import Calibration, Measurements, calibrate
+from naslib_ecnas.surrogate.weights import Weights
+
+__all__ = ["calibrated", "measurements_of"]
+
+#: Epochs of the trainings that devices are calibrated on.
+EPOCHS = 4
+
+
+def measurements_of(table: Table) -> Measurements:
+    """The runs of 4 epochs in a table, one for each repeat.
+
+    Raises:
+        ConfigError: it has none, or no energies.
+        ProvenanceError: its energies are modelled or scaled, not measured.
+    """
+    if EPOCHS not in table.budgets or "energy_kwh" not in table.metrics:
+        raise ConfigError(
+            "holds no energies of 4 epochs",
+            value=f"{table.name}: budgets {table.budgets}, {', '.join(table.metrics)}",
+            expected="energy_kwh at 4 epochs",
+            remedy="measure that budget: it is what calibrations are made of",
+        )
+    budget = table.budgets.index(EPOCHS)
+    energy = table.at_budget("energy_kwh", budget)
+    there = np.isfinite(energy)
+    rows = np.repeat(table.rows.astype(np.int64), energy.shape[1])[there.ravel()]
+    time = None
+    if "training_time_s" in table.metrics:
+        seconds = table.at_budget("training_time_s", budget)[there]
+        time = seconds if np.isfinite(seconds).all() else None
+    return Measurements.of(rows, energy[there], time)
+
+
+def calibrated(
+    source: str | PathLike[str],
+    *,
+    cells: int | None = None,
+    device: str | None = None,
+    pue: float | None = None,
+    seed: int = 0,
+) -> tuple[Calibration, Weights]:
+    """Calibrate a device from a file.
+
+    Args:
+        source: any file that `ecnas data convert` reads, or a table's name.
+        cells: fit only so many and test on the others.
+        device: name of the GPU; that of the file's provenance where left out.
+        pue: PUE within the energies; that of the file's provenance where left out.
+        seed: of the choice and the folds.
+
+    Raises:
+        ConfigError: too few cells, no energies of 4 epochs, or no PUE known.
+        UnknownTableError: there is no such file.
+        FormatError: it cannot be read.
+    """
+    path = converted(source)
+    table = Table.open(path)
+    measurements = measurements_of(table)
+    origin = table.provenance["energy_kwh"]
+    pue = origin.pue if pue is None else pue
+    if pue is None:
+        raise ConfigError(
+            "the PUE within the energies is not known",
+            value=str(source),
+            expected="a file that says it, or --pue",
+            remedy="--pue 1 where the energies are those of the machine itself",
+        )
+    name = device or origin.device or Path(str(source)).stem
+    calibration = calibrate(measurements, cells=cells, device=name, seed=seed)
+    model = replace(calibration.model, name=name)
+    header: dict[str, Any] = {
+        "target": "energy of another GPU",
+        "device": name,
+        "pue": pue,
+        "seed": seed,
+        "data": {Path(str(source)).name: origin.sha256 or sha256_of(path)},
+        "split": f"{len(calibration.model.low)} descriptors; each run left out in turn",
+        "quality": {
+            f"energy at 4 epochs, {name}": {
+                **calibration.report.sound.to_json(),
+                "unit": "kWh",
+                "about": "each run left out in turn, without runs far off the others",
+            }
+        },
+        "report": calibration.report.to_json(),
+    }
+    arrays = {**model.descriptors.to_arrays(), **model.to_arrays(name)}
+    return replace(calibration, model=model), Weights(header, arrays)

@@ -1,0 +1,136 @@
+"""Which part of the energy the GPU takes; the rest is the host's processors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.surrogate.descriptors import Descriptors
+from naslib_ecnas.surrogate.device import device_name
+from naslib_ecnas.surrogate.quality import Scores, scores
+from naslib_ecnas.surrogate.robust import robust_ridge
+from naslib_ecnas.surrogate.weights import Weights, shipped
+
+if TYPE_CHECKING:
+    from naslib_ecnas.surrogate.fit.reference import Measured
+
+__all__ = ["ShareModel", "fit_shares", "gpu_share"]
+
+_PENALTY = 1.0
+_Q90 = 1.645
+#: Devices whose runs hold the energy of the GPU and of all the host's processors.
+SHARES = ("quadro-rtx-6000", "rtx-3090")
+
+
+@dataclass(frozen=True)
+class ShareModel:
+    """GPU energy over that of the GPU and all processor packages, over the whole run."""
+
+    descriptors: Descriptors
+    points: NDArray[np.float64]
+    """(m, 8) epochs, six coefficients of the logit, standard deviation of one run's share; by
+    ascending epochs."""
+
+    def predict(
+        self, x: NDArray[Any], epochs: float = 4
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Share (0..1) of (n, f) features and its standard deviation: (n,) each.
+
+        Between the measured budgets the logit runs straight in the logarithm of the epochs;
+        beyond them the nearest one holds.
+        """
+        z = self.descriptors(x)
+        budgets = np.log(self.points[:, 0])
+        at = np.clip(np.interp(np.log(epochs), budgets, np.arange(len(budgets))), 0, None)
+        low = int(at)
+        high = min(low + 1, len(budgets) - 1)
+        part = at - low
+        point = (1 - part) * self.points[low] + part * self.points[high]
+        share = 1 / (1 + np.exp(-(point[1] + z @ point[2:7])))
+        return share, np.full(len(share), point[7])
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], device: str) -> ShareModel:
+        """Of `Weights` that `fit_devices` made.
+
+        Raises:
+            ConfigError: shares of this device were not measured.
+        """
+        name = device_name(device)
+        if f"share_{name}" not in arrays:
+            raise ConfigError(
+                "the share of the GPU was not measured on this device",
+                value=device,
+                expected="one of " + ", ".join(SHARES),
+                remedy="ask for one of them",
+            )
+        return cls(Descriptors.from_arrays(arrays), arrays[f"share_{name}"])
+
+
+def gpu_share(
+    x: NDArray[Any], *, device: str = "rtx-3090", epochs: float = 4, weights: Weights | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """GPU energy over all energy of (n, f) features, and its standard deviation: (n,) each.
+
+    The RTX 3090 was measured over runs of one epoch beside a host with one processor package;
+    that share is taken for all budgets. The Quadro RTX 6000 at 4 and at 108 epochs, two packages.
+
+    Args:
+        x: features.
+        device: `rtx-3090` or `quadro-rtx-6000`.
+        epochs: training budget.
+        weights: those of `fit_devices`; the package's where left out.
+
+    Raises:
+        ConfigError: shares of this device were not measured.
+    """
+    arrays = (weights or Weights.load(shipped("devices"))).arrays
+    return ShareModel.from_arrays(arrays, device).predict(x, epochs)
+
+
+def fit_shares(
+    descriptors: Descriptors, once: Measured, five: Measured, long: Measured
+) -> dict[str, tuple[NDArray[np.float64], Scores]]:
+    """Points of `ShareModel` by device, and the quality in ten folds (at the last budget).
+
+    Args:
+        descriptors: fitted.
+        once: runs of one epoch on the RTX 3090.
+        five, long: runs of 4 and 108 epochs on the Quadro RTX 6000.
+    """
+    out = {}
+    for device, parts in (("quadro-rtx-6000", ((4, five), (108, long))), ("rtx-3090", ((1, once),))):
+        points = []
+        for epochs, measured in parts:
+            point, score = _fit(descriptors, measured)
+            points.append(np.concatenate([[epochs], point]))
+        out[device] = (np.array(points), score)
+    return out
+
+
+def _fit(descriptors: Descriptors, m: Measured) -> tuple[NDArray[np.float64], Scores]:
+    from naslib_ecnas.surrogate.features import features
+
+    z = descriptors(features(m.rows))
+    share = m["gpu_energy_j"] / (m["gpu_energy_j"] + m["cpu_energy_j"])
+    logit = np.log(share / (1 - share))
+    _, cell = np.unique(m.rows, return_inverse=True)
+    fold = cell % 10  # rows are in no order of cost
+    predicted = np.empty(len(share))
+    for f in range(10):
+        out = fold == f
+        fit = robust_ridge(z[~out], logit[~out], penalty=_PENALTY, floor=0.01)
+        predicted[out] = 1 / (1 + np.exp(-fit(z[out])))
+    whole = robust_ridge(z, logit, penalty=_PENALTY, floor=0.01)
+    sd = _quantile(np.abs(share - predicted)) / _Q90
+    score = scores(share, predicted, predicted - _Q90 * sd, predicted + _Q90 * sd)
+    return np.concatenate([whole.coefficients, [sd]]), score
+
+
+def _quantile(error: ArrayLike) -> float:
+    return float(np.quantile(np.asarray(error), 0.9))
