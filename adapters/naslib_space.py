@@ -5,7 +5,7 @@ asked for, and mends NASLib on the way (`naslib_compat`).
 
 Example:
     >>> from naslib_ecnas.adapters import naslib_space  # doctest: +SKIP
-    >>> api = naslib_space.dataset_api("5v-4epochs")  # doctest: +SKIP
+    >>> api = naslib_space.dataset_api("7v")  # doctest: +SKIP
     >>> from naslib.optimizers import RegularizedEvolution  # doctest: +SKIP
     >>> optimizer = RegularizedEvolution(config)  # doctest: +SKIP
     >>> optimizer.adapt_search_space(  # doctest: +SKIP
@@ -36,7 +36,7 @@ __all__ = ["DEFAULT_TABLE", "EcnasSearchSpace", "dataset_api", "register"]
 #: The name of the space in configs.
 NAME = "ecnas"
 #: The table of `dataset: cifar10`.
-DEFAULT_TABLE = "5v-4epochs"
+DEFAULT_TABLE = "7v"
 
 
 def __getattr__(name: str) -> Any:

@@ -61,6 +61,29 @@ def add_parser(subparsers: Any) -> None:
     one.add_argument("out", metavar="OUT", help="the file to write; its suffix is the format")
     one.set_defaults(run=_export)
 
+    one = actions.add_parser(
+        "build",
+        help="the official 7-vertex table anew, from NAS-Bench-101's file and an energy model",
+        description="Write a table with the accuracies and times of a NAS-Bench-101 file and the "
+        "energies of a model. Prints its path.",
+        epilog="example: ecnas data build 7v --nasbench nasbench_full.tfrecord --energy-model "
+        "ours --out 7v-full.ecnas",
+    )
+    one.add_argument("name", choices=("7v",), metavar="7v", help="the table to build")
+    one.add_argument("--nasbench", required=True, metavar="FILE", help="NAS-Bench-101's file")
+    one.add_argument(
+        "--energy-model",
+        nargs="+",
+        default=["ours"],
+        metavar="MODEL",
+        help="ours; paper, the paper's recipe fitted anew; or paper-weights FILE, the weights "
+        "that its authors published (ours)",
+    )
+    one.add_argument("--scaling", metavar="HOW", help="of ours: affine (the default) or linear")
+    one.add_argument("--device", metavar="GPU", help="of ours: another GPU, such as titan-xp")
+    one.add_argument("--out", metavar="FILE", help="the table (7v-built.ecnas)")
+    one.set_defaults(run=_build)
+
 
 def run(args: argparse.Namespace) -> int:
     """Run the action that was chosen.
@@ -234,5 +257,31 @@ def _export(args: argparse.Namespace) -> int:
     with ShownProgress() as progress:
         path = converted(args.source, progress=progress)
     export(Table.open(path), out)
+    print(out)
+    return 0
+
+
+# -- build ------------------------------------------------------------------------------------
+
+
+def _build(args: argparse.Namespace) -> int:
+    from naslib_ecnas.data.build import built
+    from naslib_ecnas.data.table import write_table
+    from naslib_ecnas.errors import ConfigError
+    from naslib_ecnas.surrogate.energy_models import energy_model
+
+    out = Path(args.out or "7v-built.ecnas").expanduser()
+    if out.suffix != ".ecnas":
+        raise ConfigError(
+            "a table has the suffix .ecnas",
+            value=args.out,
+            expected="--out FILE.ecnas",
+            remedy="for other formats: ecnas data export",
+        )
+    energy, provenance = energy_model(args.energy_model, scaling=args.scaling, device=args.device)
+    with ShownProgress() as progress:
+        progress.noted(Path(args.nasbench).name, "reading")
+        columns = built(args.nasbench, energy, provenance, name=out.stem)
+    write_table(out, columns)
     print(out)
     return 0

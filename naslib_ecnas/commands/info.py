@@ -21,6 +21,7 @@ _OPTIONAL = {
     "torch": ("NASLib", "naslib"),
     "scikit-learn": ("NASLib", "naslib"),
     "networkx": ("NASLib", "naslib"),
+    "lightgbm": ("fitting surrogates", "fit"),
     "orjson": ("faster conversion", None),
 }
 
@@ -59,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
         rows = [(t["name"], bytes_text(t["size"]), t["path"]) for t in tables]
         print_table(("table", "size", "file"), rows, right=[1])
     else:
-        print("no tables yet; one is made by: ecnas query 5v-4epochs 0")
+        print("no tables yet; one is made by: ecnas query 7v 0")
     print()
     rows = [
         (name, o["version"] or "missing", o["feature"] if o["version"] else o["install"])

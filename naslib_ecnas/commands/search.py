@@ -31,11 +31,10 @@ def add_parser(subparsers: Any) -> None:
         description="Search a table for the best trade-offs between objectives, charge every "
         "evaluation as the training it stands for, and report the front, its knee and its "
         "extremes.",
-        epilog="example: ecnas search --table 5v-4epochs --method semoa --evaluations 500 --seed 0 "
-        "--out first-search",
+        epilog="example: ecnas search --method semoa --evaluations 500 --seed 0 --out first-search",
     )
     add = parser.add_argument
-    add("--table", default="5v-4epochs", metavar="NAME", help="table or file (%(default)s)")
+    add("--table", default="7v", metavar="NAME", help="table or file (%(default)s)")
     add("--method", default="semoa", metavar="NAME", help="semoa, random, ... (%(default)s)")
     add(
         "--evaluations",

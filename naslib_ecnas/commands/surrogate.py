@@ -149,7 +149,9 @@ def _evaluate(args: argparse.Namespace) -> int:
     print()
     # Under the table, since sentences have no room in it.
     print_lines([f"{line.target}: {line.about}" for line in quality if line.about])
-    print_lines([f"for comparison, {line.target}: {line.anchor}" for line in quality if line.anchor])
+    print_lines(
+        [f"for comparison, {line.target}: {line.anchor}" for line in quality if line.anchor]
+    )
     return 0
 
 
@@ -198,9 +200,7 @@ def _choose(args: argparse.Namespace) -> int:
             ]
         )
         return 0
-    print_table(
-        ("row", "cell"), [(str(cell.row), str(cell)) for cell in cells], right=[0]
-    )
+    print_table(("row", "cell"), [(str(cell.row), str(cell)) for cell in cells], right=[0])
     return 0
 
 

@@ -71,11 +71,12 @@ class Descriptors:
     def parts(self, x: NDArray[Any]) -> Matrix:
         """(n, 5) s of one epoch on the first GPU by `KINDS`, of (n, f) features."""
         coefficients = self.coefficients.astype(np.float64)
-        return np.maximum(np.asarray(x, dtype=np.float64) @ coefficients.T, 0)
+        return np.asarray(np.maximum(np.asarray(x, dtype=np.float64) @ coefficients.T, 0))
 
     def time_s(self, x: NDArray[Any]) -> Matrix:
         """(n,) s of one epoch on the first GPU."""
-        return np.maximum(self.intercept + self.parts(x).sum(axis=1), _LEAST_TIME_S)
+        total = self.intercept + self.parts(x).sum(axis=1)
+        return np.asarray(np.maximum(total, _LEAST_TIME_S))
 
     def raw(self, x: NDArray[Any]) -> Matrix:
         """(n, 5) `DESCRIPTORS`, not standardised."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,18 @@ from naslib_ecnas.data.progress import Progress
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate.device import DeviceModel
+from naslib_ecnas.surrogate.paper import PaperModel
 from naslib_ecnas.surrogate.predict import BUDGETS, Models
 from naslib_ecnas.surrogate.weights import Weights, shipped
 
-__all__ = ["PUE", "modelled_columns", "provenance_of"]
+__all__ = [
+    "PUE",
+    "calibration_of",
+    "energy_columns",
+    "energy_provenance",
+    "modelled_columns",
+    "provenance_of",
+]
 
 #: Power usage effectiveness within the energies that the models are fitted on.
 PUE = 1.59
@@ -56,7 +64,7 @@ def modelled_columns(
         ConfigError: there is no calibration of the device.
         FormatError: a file of weights is damaged.
     """
-    calibration, header = _calibration(device)
+    calibration, header = calibration_of(device)
     models = Models.shipped(calibration, scaling)
     rows = np.arange(len(Space(vertices)), dtype=np.int32)
     if progress is not None:
@@ -81,11 +89,20 @@ def modelled_columns(
     )
 
 
-def _calibration(
+def calibration_of(
     device: str | PathLike[str] | None,
 ) -> tuple[DeviceModel | None, Mapping[str, Any]]:
+    """The model of a device and the header of its weights; none for the native scale.
+
+    Raises:
+        ConfigError: there is no calibration of the device.
+        UnknownTableError: it is a file that is not there.
+        FormatError: the file holds no calibration.
+    """
     if device is None:
         return None, {}
+    if isinstance(device, str) and device.endswith(".npz"):
+        device = Path(device).expanduser()
     own = isinstance(device, Path)
     weights = Weights.load(device if own else shipped("devices"))
     if own:
@@ -97,22 +114,22 @@ def _with_paper(
     values: dict[str, NDArray[np.float64]], rows: NDArray[np.int32]
 ) -> dict[str, NDArray[np.float64]]:
     """Our predictions with the paper's energies, whose errors nobody knows cell by cell."""
-    from naslib_ecnas.surrogate.paper import PaperModel
-
     paper = PaperModel.from_weights(Weights.load(shipped("paper")))
     kept = {name: v for name, v in values.items() if not name.startswith("energy_kwh")}
     return {"energy_kwh": paper.energy_kwh(rows, BUDGETS), **kept}
 
 
-def provenance_of(
-    metrics: Mapping[str, Any],
-    calibration: DeviceModel | None,
-    header: Mapping[str, Any],
-    scaling: str,
-    model: str,
-) -> dict[str, Provenance]:
-    """Origin of each modelled column."""
-    if model == "paper":
+def energy_provenance(
+    calibration: DeviceModel | None = None,
+    header: Mapping[str, Any] | None = None,
+    scaling: str = "affine",
+    model: str = "ours",
+) -> Provenance:
+    """Origin of modelled energies: of which device, on which scale, by which model."""
+    header = header or {}
+    if model == "paper-weights":
+        how = "the weights that the paper's authors published"
+    elif model == "paper":
         how = "recipe of the paper's perceptron, fitted anew on the published measurements"
     elif calibration is None:
         how = "fitted on published measurements of 7-vertex cells at 4 epochs"
@@ -126,13 +143,24 @@ def provenance_of(
     scale = _NATIVE_NOTE if calibration is None else str(header.get("note", ""))
     device = _NATIVE if calibration is None else calibration.name
     pue = PUE if calibration is None else float(header.get("pue", PUE))
-    energy = Provenance(
+    return Provenance(
         "modelled",
         device=device,
         pue=pue,
         source=_ECNAS,
         note="; ".join(part for part in (how, grows, scale) if part),
     )
+
+
+def provenance_of(
+    metrics: Mapping[str, Any],
+    calibration: DeviceModel | None,
+    header: Mapping[str, Any],
+    scaling: str,
+    model: str,
+) -> dict[str, Provenance]:
+    """Origin of each modelled column."""
+    energy = energy_provenance(calibration, header, scaling, model)
     trained = "fitted on published trainings of NAS-Bench-101"
     of = {
         "energy": energy,
@@ -174,3 +202,20 @@ def _attributes(header: Mapping[str, Any], model: str) -> dict[str, str]:
         "licence": "Apache-2.0",
         "quality": json.dumps(known, sort_keys=True),
     }
+
+
+def energy_columns(
+    model: Models | PaperModel,
+) -> Callable[[NDArray[np.int32], Sequence[int]], dict[str, NDArray[np.float64]]]:
+    """A model's energies as a function of rows (n,) and budgets (b,), for `data.build`.
+
+    Budgets need not be those of NAS-Bench-101: the energy is known for any number of epochs.
+    """
+
+    def energies(rows: NDArray[np.int32], budgets: Sequence[int]) -> dict[str, NDArray[np.float64]]:
+        if isinstance(model, PaperModel):
+            return {"energy_kwh": model.energy_kwh(rows, budgets)}
+        mean, std = model.energies(rows, budgets)
+        return {"energy_kwh": mean, "energy_kwh_std": std}
+
+    return energies

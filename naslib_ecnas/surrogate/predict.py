@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -87,11 +87,23 @@ class Models:
                     advanced(done)
         return out
 
+    def energies(self, rows: ArrayLike, budgets: Sequence[int]) -> tuple[Array, Array]:
+        """(n, b) kWh of (n,) rows at any budgets, and their standard deviations."""
+        wanted = np.atleast_1d(np.asarray(rows))
+        mean = np.empty((len(wanted), len(budgets)))
+        std = np.empty_like(mean)
+        for start in range(0, len(wanted), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            mean[part], std[part] = self._energy(features(wanted[part]), budgets)
+        return mean, std
+
+    def _energy(self, x: NDArray[Any], budgets: Sequence[int]) -> tuple[Array, Array]:
+        four = self.energy.predict(x)
+        return self.over_epochs.predict(x, *four, budgets, scaling=self.scaling)
+
     def _chunk(self, rows: NDArray[Any]) -> dict[str, Array]:
         x = features(rows)
-        energy, energy_std = self.over_epochs.predict(
-            x, *self.energy.predict(x), BUDGETS, scaling=self.scaling
-        )
+        energy, energy_std = self._energy(x, BUDGETS)
         seconds, seconds_std = self.time.predict(x)
         validation, validation_std, test, test_std = self.accuracy.predict(x)
         return {

@@ -104,7 +104,10 @@ def fit_shares(
         five, long: runs of 4 and 108 epochs on the Quadro RTX 6000.
     """
     out = {}
-    for device, parts in (("quadro-rtx-6000", ((4, five), (108, long))), ("rtx-3090", ((1, once),))):
+    for device, parts in (
+        ("quadro-rtx-6000", ((4, five), (108, long))),
+        ("rtx-3090", ((1, once),)),
+    ):
         points = []
         for epochs, measured in parts:
             point, score = _fit(descriptors, measured)

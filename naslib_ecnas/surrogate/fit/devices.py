@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from naslib_ecnas.loading import load
 from naslib_ecnas.data.checksums import sha256_of
+from naslib_ecnas.data.convert import converted
+from naslib_ecnas.data.table import Table
 from naslib_ecnas.surrogate.calibrate import Measurements, calibrate
 from naslib_ecnas.surrogate.descriptors import KINDS, Descriptors, kind_of_column
 from naslib_ecnas.surrogate.device import DEVICES, DeviceModel
@@ -81,9 +82,7 @@ def fit_devices(
     for device in DEVICES:
         say(f"calibration of {device}")
         own = device_measurements(folder, device)
-        data[FOUR_VERTEX_FILES[device]] = sha256_of(
-            folder / "official" / FOUR_VERTEX_FILES[device]
-        )
+        data[FOUR_VERTEX_FILES[device]] = sha256_of(folder / "official" / FOUR_VERTEX_FILES[device])
         tried = calibrate(own, cells=20, device=device, descriptors=descriptors, seed=seed)
         checks[device] = tried.report.to_json()
         if device == "quadro-rtx-6000":
@@ -174,7 +173,7 @@ def _additive(x: NDArray[Any], time: NDArray[Any]) -> tuple[float, NDArray[np.fl
 
 def device_measurements(folder: str | PathLike[str], device: str) -> Measurements:
     """The runs of 4 epochs that a four-vertex table holds."""
-    table = load(Path(folder) / "official" / FOUR_VERTEX_FILES[device]).table
+    table = Table.open(converted(Path(folder) / "official" / FOUR_VERTEX_FILES[device]))
     energy, time = (table.at_budget(n, 0)[:, 0] for n in ("energy_kwh", "training_time_s"))
     return Measurements.of(np.asarray(table.rows), energy, time)
 

@@ -51,7 +51,9 @@ class GraphNetwork:
     shift: NDArray[np.float32]
     scale: NDArray[np.float32]
 
-    def predict(self, rows: NDArray[Any], x: NDArray[Any], batch: int = 4096) -> NDArray[np.float64]:
+    def predict(
+        self, rows: NDArray[Any], x: NDArray[Any], batch: int = 4096
+    ) -> NDArray[np.float64]:
         """(n, m) outputs for (n,) rows whose features are (n, k) x."""
         torch = torch_module()
         parts = []
@@ -137,7 +139,9 @@ def fit_graph_network(
     module = _module(x.shape[1], y.shape[1], width, generator)
     optimiser = torch.optim.AdamW(module.parameters(), lr=rate, weight_decay=decay)
     steps = epochs * -(-len(x) // batch)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps, pct_start=0.2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, rate, total_steps=steps, pct_start=0.2
+    )
     for _ in range(epochs):
         order = torch.randperm(len(x), generator=generator)
         for at in range(0, len(x), batch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -61,7 +62,7 @@ def distil(
     weights = None if weight is None else torch.from_numpy(np.asarray(weight, dtype=np.float32))
     sizes = (x.shape[1], *hidden, y.shape[1])
     parameters = []
-    for fan_in, fan_out in zip(sizes, sizes[1:], strict=False):
+    for fan_in, fan_out in pairwise(sizes):
         start = torch.randn(fan_in, fan_out, generator=generator) * (2 / fan_in) ** 0.5
         parameters += [start.requires_grad_(), torch.zeros(fan_out).requires_grad_()]
     optimiser = torch.optim.AdamW(parameters, lr=rate, weight_decay=decay)

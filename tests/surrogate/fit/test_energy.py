@@ -15,6 +15,7 @@ from naslib_ecnas.surrogate.features import features
 from naslib_ecnas.surrogate.fit import energy as module
 from naslib_ecnas.surrogate.fit.energy import fit_energy, fit_student
 from naslib_ecnas.surrogate.fit.energy_teacher import fit_teacher, inputs, read_energy
+from naslib_ecnas.surrogate.fit.student import distil
 from naslib_ecnas.surrogate.weights import Weights
 
 QUICK = {"processes": 1, "subset": 150, "steps": 15, "seeds": 1}
@@ -53,6 +54,16 @@ def test_the_student_says_what_the_teacher_says(reference: Path) -> None:
     assert np.all(std > 0)
 
 
+def test_perceptrons_side_by_side_say_what_each_says() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(300, 5)), rng.normal(size=(300, 2))
+    a = distil(x, y[:, 0], hidden=(6, 4), epochs=1)
+    b = distil(x, y[:, 1], hidden=(3, 2), epochs=1)
+    both = module._side_by_side(a, b)(x)
+    assert both == pytest.approx(np.column_stack([a(x), b(x)]), abs=1e-5)
+
+
+@pytest.mark.slow
 def test_a_whole_fit_is_complete_and_repeatable(
     reference: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

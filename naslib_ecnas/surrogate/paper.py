@@ -1,0 +1,164 @@
+"""The paper's energy model: a perceptron on the matrix, the operations and the parameters.
+
+Bakhtiarifard, Igel and Selvan (ICASSP 2024), section 3: 36-128-64-32-32-1, GELU, Wh at 4 epochs,
+scaled by epochs / 4. Its inputs are the 28 entries of the upper triangle of the 7x7 matrix, the
+diagonal among them, 7 codes of operations, and the parameters in millions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from naslib_ecnas.errors import FormatError, MissingDependencyError, UnknownTableError
+from naslib_ecnas.network import parameters
+from naslib_ecnas.space import Space
+from naslib_ecnas.surrogate.weights import Weights
+
+__all__ = ["SIZES", "PaperModel", "inputs"]
+
+#: Units of each layer, inputs first.
+SIZES = (36, 128, 64, 32, 32, 1)
+_VERTICES = 7
+#: Codes of the vertices; 0 where there is none.
+_INPUT, _OUTPUT = 1, 5
+#: In the order of `structures.OPERATIONS`: 3x3, 1x1, pool.
+_CODES = np.array([3, 2, 4], dtype=np.float32)
+
+Matrix = NDArray[np.float32]
+
+
+def inputs(rows: ArrayLike) -> Matrix:
+    """(n, 36) inputs of the model for (n,) rows.
+
+    A cell of fewer vertices has its output right behind its operations; what follows is zero.
+    """
+    space = Space()
+    wanted = np.atleast_1d(np.asarray(rows))
+    matrices, labels = space.matrices(wanted)
+    slots = (labels >= 0).sum(axis=1)
+    out = np.zeros((len(wanted), SIZES[0]), dtype=np.float32)
+    upper = np.triu_indices(_VERTICES)
+    for count in np.unique(slots):
+        mine = slots == count
+        # Our matrices keep the output at vertex 6; the paper's follow the operations.
+        order = [*range(count + 1), _VERTICES - 1]
+        packed = np.zeros((int(mine.sum()), _VERTICES, _VERTICES), dtype=np.float32)
+        packed[:, : count + 2, : count + 2] = matrices[mine][:, order][:, :, order]
+        codes = np.zeros((int(mine.sum()), _VERTICES), dtype=np.float32)
+        codes[:, 0], codes[:, count + 1] = _INPUT, _OUTPUT
+        codes[:, 1 : count + 1] = _CODES[labels[mine][:, :count]]
+        out[mine, :28] = packed[:, upper[0], upper[1]]
+        out[mine, 28:35] = codes
+    out[:, 35] = parameters(wanted) / 1e6
+    return out
+
+
+@dataclass(frozen=True)
+class PaperModel:
+    """The perceptron."""
+
+    layers: tuple[tuple[Matrix, Matrix], ...]
+    """Weights (inputs, outputs) and biases (outputs,) of the five layers."""
+
+    def wh(self, rows: ArrayLike) -> NDArray[np.float64]:
+        """(n,) Wh at 4 epochs, the absolute value of the output as in the published table."""
+        h = inputs(rows).astype(np.float64)
+        for i, (weight, bias) in enumerate(self.layers):
+            h = h @ weight + bias
+            if i < len(self.layers) - 1:
+                h = 0.5 * h * (1 + _erf(h / np.sqrt(2)))
+        return np.asarray(np.abs(h[:, 0]))
+
+    def energy_kwh(self, rows: ArrayLike, budgets: Sequence[int]) -> NDArray[np.float64]:
+        """(n, b) kWh, in proportion to the epochs as in the published table."""
+        return self.wh(rows)[:, None] / 1000 * (np.asarray(budgets, dtype=np.float64) / 4)
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Arrays for `Weights`."""
+        out: dict[str, NDArray[Any]] = {}
+        for i, (weight, bias) in enumerate(self.layers):
+            out[f"weight{i}"], out[f"bias{i}"] = weight, bias
+        return out
+
+    @classmethod
+    def from_weights(cls, weights: Weights) -> PaperModel:
+        """The model that `fit_paper` made.
+
+        Raises:
+            FormatError: the weights are of another model.
+        """
+        found = [weights.arrays.get(f"{kind}{i}") for i in range(5) for kind in ("weight", "bias")]
+        return cls(_checked(found, "weights"))
+
+    @classmethod
+    def from_torch_file(cls, path: str | PathLike[str]) -> PaperModel:
+        """The authors' model from the file that they saved: a state dict of torch's.
+
+        Names do not matter, only that the tensors are those of the perceptron, in order. Nothing
+        but tensors and plain containers is unpickled.
+
+        Raises:
+            MissingDependencyError: torch is not installed.
+            UnknownTableError: there is no such file.
+            FormatError: it is no state dict of such a perceptron.
+        """
+        from pickle import UnpicklingError
+
+        try:
+            import torch
+        except ImportError as error:
+            raise MissingDependencyError("torch", feature="reading torch's files") from error
+        if not Path(path).is_file():
+            raise UnknownTableError(
+                "no such file",
+                value=str(path),
+                expected="weights that torch saved",
+                remedy="check its name",
+            )
+        try:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+        except (RuntimeError, UnpicklingError, EOFError, ValueError, KeyError) as error:
+            raise FormatError(
+                "holds no plain tensors",
+                path=path,
+                value=str(error).partition("\n")[0],
+                expected="a state dict of torch's",
+                remedy="save model.state_dict() instead of the model",
+            ) from error
+        for key in ("state_dict", "model_state_dict"):
+            if isinstance(content, dict) and isinstance(content.get(key), dict):
+                content = content[key]
+        tensors = list(content.values()) if isinstance(content, dict) else []
+        arrays = [t.numpy().T if isinstance(t, torch.Tensor) else None for t in tensors]
+        return cls(_checked(arrays, str(path)))
+
+
+def _checked(
+    arrays: Sequence[NDArray[Any] | None], where: str
+) -> tuple[tuple[Matrix, Matrix], ...]:
+    wanted = [s for i in range(5) for s in ((SIZES[i], SIZES[i + 1]), (SIZES[i + 1],))]
+    shapes = [None if a is None else a.shape for a in arrays]
+    if shapes != wanted:
+        raise FormatError(
+            "is not the paper's perceptron",
+            path=where,
+            value=shapes,
+            expected="weights and biases of " + "-".join(map(str, SIZES)),
+            remedy="use the file of that model",
+        )
+    whole = [np.ascontiguousarray(a, dtype=np.float32) for a in arrays if a is not None]
+    return tuple(zip(whole[::2], whole[1::2], strict=True))
+
+
+def _erf(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The error function to 1.5e-7 (Abramowitz and Stegun, 7.1.26)."""
+    t = 1 / (1 + 0.3275911 * np.abs(x))
+    poly = ((1.061405429 * t - 1.453152027) * t + 1.421413741) * t - 0.284496736
+    return np.asarray(np.sign(x) * (1 - (poly * t + 0.254829592) * t * np.exp(-x * x)))

@@ -1,0 +1,38 @@
+"""Carbon intensities: numbers, and published figures with their source and year."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from naslib_ecnas.data.carbon import carbon_intensity, countries
+from naslib_ecnas.errors import ConfigError
+
+
+def test_every_figure_has_a_source_and_a_year() -> None:
+    found = countries()
+    assert len(found) > 20
+    for code, figure in found.items():
+        assert code == "world" or (len(code) == 2 and code.isupper())
+        assert 10 < figure.g_per_kwh < 1000
+        assert "20" in figure.about
+        assert "Ember" in figure.about or "Our World in Data" in figure.about
+
+
+def test_codes_in_any_case() -> None:
+    assert carbon_intensity("fr") == carbon_intensity(" FR ") == countries()["FR"]
+    assert carbon_intensity("World").g_per_kwh == 481
+
+
+@pytest.mark.parametrize("choice", [300, 300.0, "300"])
+def test_numbers(choice: float | str) -> None:
+    assert carbon_intensity(choice).g_per_kwh == 300
+    assert "as set" in carbon_intensity(choice).about
+
+
+@pytest.mark.parametrize("choice", ["XX", "", -1, math.nan, math.inf, None, True, [3]])
+def test_anything_else_is_an_error(choice: object) -> None:
+    with pytest.raises(ConfigError) as caught:
+        carbon_intensity(choice)  # type: ignore[arg-type]
+    assert "gCO2eq/kWh" in str(caught.value)
