@@ -14,7 +14,7 @@ from naslib_ecnas.surrogate.descriptors import Descriptors, shipped_descriptors
 from naslib_ecnas.surrogate.design import choose
 from naslib_ecnas.surrogate.device import DeviceModel
 from naslib_ecnas.surrogate.features import FEATURES, features
-from naslib_ecnas.surrogate.robust import densest, robust_ridge
+from naslib_ecnas.surrogate.robust import RobustFit, robust_ridge, trimmed_start
 
 __all__ = ["Calibration", "Measurements", "Report", "Suspicious", "calibrate"]
 
@@ -25,9 +25,9 @@ Vector = NDArray[np.float64]
 TIME_PENALTY = 0.3
 POWER_PENALTY = 2.0
 ENERGY_PENALTY = 1.0
-#: Undisturbed runs' times lie this near to each other, relative to the first GPU (log).
-_TIME_WITHIN = 0.12
-_ENERGY_WITHIN = 0.25
+#: Least spreads that are taken for noise (log), so that few cells with a lucky fit do not make
+#: outliers of the rest; six of them are suspicious.
+_TIME_FLOOR, _ENERGY_FLOOR = 0.01, 0.04
 _FEWEST = 8
 _Q90 = 1.645
 _VERTICES = [f.name for f in FEATURES].index("vertices")
@@ -237,26 +237,30 @@ def calibrate(
 def _fit(z: Vector, first: Vector, m: Measurements) -> _Fit:
     energy = np.log(m.energy_kwh / first)
     if m.training_time_s is None:
-        start = densest(energy, _ENERGY_WITHIN)
-        whole = robust_ridge(z, energy, penalty=ENERGY_PENALTY, start=start, floor=0.02)
+        whole = _robust(z, energy, ENERGY_PENALTY, _ENERGY_FLOOR)
         none = np.zeros_like(whole.coefficients)
         return _Fit(none, whole.coefficients, None, energy - whole(z), whole.weight)
     ratio = np.log(m.training_time_s / first)
-    time = robust_ridge(
-        z, ratio, penalty=TIME_PENALTY, start=densest(ratio, _TIME_WITHIN), floor=0.005
-    )
+    time = _robust(z, ratio, TIME_PENALTY, _TIME_FLOOR, one_sided=True)
     # A disturbed run's power is no better than its time.
     sound = time.weight > 0
     power = robust_ridge(
         z[sound],
         np.log(m.energy_kwh / m.training_time_s)[sound],
         penalty=POWER_PENALTY,
-        floor=0.02,
+        floor=_ENERGY_FLOOR,
     )
     weight = np.zeros(len(z))
     weight[sound] = power.weight
     residual = energy - time(z) - power(z)
     return _Fit(time.coefficients, power.coefficients, ratio - time(z), residual, weight)
+
+
+def _robust(
+    z: Vector, y: Vector, penalty: float, floor: float, *, one_sided: bool = False
+) -> RobustFit:
+    start = trimmed_start(z, y, penalty=penalty, within=4 * floor)
+    return robust_ridge(z, y, penalty=penalty, start=start, floor=floor, one_sided=one_sided)
 
 
 def _suspicious(
@@ -267,7 +271,7 @@ def _suspicious(
     by_energy = np.exp(fit.log_energy(z)) * first
     by_time = first * np.exp(fit.time[0] + z @ fit.time[1:])
     for i in np.flatnonzero(fit.weight == 0):
-        off_time = fit.time_residual is not None and abs(fit.time_residual[i]) > 0.03
+        off_time = fit.time_residual is not None and abs(fit.time_residual[i]) > 0.05
         name, value, expected = "energy_kwh", m.energy_kwh[i], by_energy[i]
         if m.training_time_s is not None and off_time:
             name, value, expected = "training_time_s", m.training_time_s[i], by_time[i]

@@ -22,6 +22,8 @@ __all__ = ["BUDGETS", "Models"]
 
 #: Training budgets of NAS-Bench-101 in epochs, which the models are fitted at.
 BUDGETS = (4, 12, 36, 108)
+#: The device on which trainings of many epochs were measured.
+GROWTH_DEVICE = "quadro-rtx-6000"
 #: Rows at a time: their features stay in the processor's cache.
 _CHUNK = 8192
 
@@ -99,7 +101,11 @@ class Models:
 
     def _energy(self, x: NDArray[Any], budgets: Sequence[int]) -> tuple[Array, Array]:
         four = self.energy.predict(x)
-        return self.over_epochs.predict(x, *four, budgets, scaling=self.scaling)
+        # Growth over epochs was measured on one device; on others it is less certain.
+        known = isinstance(self.energy, DeviceModel) and self.energy.name == GROWTH_DEVICE
+        return self.over_epochs.predict(
+            x, *four, budgets, scaling=self.scaling, fitted_device=known
+        )
 
     def _chunk(self, rows: NDArray[Any]) -> dict[str, Array]:
         x = features(rows)

@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["RobustFit", "densest", "robust_ridge"]
+__all__ = ["RobustFit", "robust_ridge", "trimmed_start"]
 
 Vector = NDArray[np.float64]
 
 #: Residuals over this many spreads count less: 95 % as efficient as least squares on a normal.
 _HUBER = 1.345
 _STEPS = 30
+#: Random fits of `trimmed_start`, and the share of measurements it takes for sound.
+_STARTS, _SOUND = 100, 0.7
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ def robust_ridge(
     start: NDArray[Any] | None = None,
     floor: float = 1e-3,
     cut: float = 6.0,
+    one_sided: bool = False,
 ) -> RobustFit:
     """Iteratively reweighted least squares with Huber's weights; the intercept is not shrunk.
 
@@ -52,6 +55,8 @@ def robust_ridge(
         floor: least spread, so that an exact fit does not turn all else into outliers.
         cut: residuals over so many spreads count nothing. If that would leave less than half of
             the measurements, only the starting weights count.
+        one_sided: whether only residuals upwards can count nothing: another job on the machine
+            makes a run longer, none makes it shorter.
     """
     design = np.column_stack([np.ones(len(y)), np.asarray(x, dtype=np.float64)])
     shrink = np.diag([1e-9, *[penalty] * (design.shape[1] - 1)])
@@ -61,22 +66,47 @@ def robust_ridge(
     for _ in range(_STEPS):
         weighted = design * weight[:, None]
         b = np.linalg.solve(design.T @ weighted + shrink, weighted.T @ y)
-        error = np.abs(y - design @ b)
+        residual = y - design @ b
+        error = np.abs(residual)
         spread = max(1.4826 * float(np.median(error[weight > 0])), floor)
         weight = np.minimum(1, _HUBER * spread / np.maximum(error, 1e-300))
-        weight = np.where(error > cut * spread, 0.0, weight)
+        weight = np.where((residual if one_sided else error) > cut * spread, 0.0, weight)
         if np.count_nonzero(weight) < len(y) / 2:
             weight = begin
     return RobustFit(b, weight, spread)
 
 
-def densest(values: NDArray[Any], within: float) -> NDArray[np.bool_]:
-    """(n,) which values lie within a distance of the centre of the narrowest half.
+def trimmed_start(
+    x: NDArray[Any], y: NDArray[Any], *, penalty: float, within: float, seed: int = 0
+) -> NDArray[np.bool_]:
+    """(n,) which measurements to begin with, of which up to 30 % may be wrong to one side.
 
-    The start for data of which a good part may be wrong, all to one side.
+    Least trimmed squares (Rousseeuw and Van Driessen, Data Mining and Knowledge Discovery 12,
+    2006, section 3): many fits to few measurements drawn at random, each improved twice by a fit
+    to the measurements nearest to it; the one whose nearest are nearest wins.
+
+    Args:
+        x: (n, k) standardised descriptors.
+        y: (n,) values.
+        penalty: of the squared coefficients.
+        within: residuals up to this belong to the start, and so do those up to four spreads.
+        seed: of the draws.
     """
-    v = np.sort(np.asarray(values, dtype=np.float64))
-    half = len(v) // 2
-    first = int(np.argmin(v[half:] - v[: len(v) - half]))
-    centre = np.median(v[first : first + half + 1])
-    return np.asarray(np.abs(values - centre) <= within)
+    design = np.column_stack([np.ones(len(y)), np.asarray(x, dtype=np.float64)])
+    n, k = design.shape
+    shrink = np.diag([1e-9, *[penalty] * (k - 1)])
+    nearest = min(n, max(int(np.ceil(_SOUND * n)), k + 1))
+    rng = np.random.default_rng(seed)
+    chosen = rng.permuted(np.tile(np.arange(n), (_STARTS, 1)), axis=1)[:, : min(k + 1, n)]
+    error = np.zeros((0, n))
+    for _ in range(3):
+        part, value = design[chosen], y[chosen]
+        left = np.swapaxes(part, 1, 2) @ part + shrink
+        right = np.swapaxes(part, 1, 2) @ value[:, :, None]
+        fits = np.linalg.solve(left, right)[:, :, 0]
+        error = np.abs(y - fits @ design.T)
+        chosen = np.argpartition(error, nearest - 1, axis=1)[:, :nearest]
+    best = int(np.argmin((np.take_along_axis(error, chosen, axis=1) ** 2).sum(axis=1)))
+    # The median of the nearest 70 % is the 35 % quantile of all: 0.454 standard deviations.
+    spread = float(np.median(error[best][chosen[best]])) / 0.454
+    return np.asarray(error[best] <= max(within, 4 * spread))

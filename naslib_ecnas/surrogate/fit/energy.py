@@ -38,6 +38,7 @@ from naslib_ecnas.surrogate.fit.energy_teacher import (
     read_energy,
 )
 from naslib_ecnas.surrogate.fit.student import distil
+from naslib_ecnas.surrogate.perceptron import Perceptron
 from naslib_ecnas.surrogate.weights import Weights
 
 __all__ = ["fit_energy", "fit_student"]
@@ -75,7 +76,7 @@ def fit_student(teacher: Teacher, *, cells: int, epochs: int, seed: int) -> Ener
 
 def _side_by_side(a: Perceptron, b: Perceptron) -> Perceptron:
     """One perceptron with the outputs of both, which share their inputs and nothing else."""
-    layers = []
+    layers: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
     for (left, left_bias), (right, right_bias) in zip(a.layers, b.layers, strict=True):
         if not layers:
             weight = np.concatenate([left, right], axis=1)

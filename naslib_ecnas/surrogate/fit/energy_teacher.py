@@ -98,8 +98,8 @@ def fit_teacher(
     processes: int = 3,
     subset: int = 900,
     steps: int = 160,
-    seeds: int = 3,
-    share: float = 0.25,
+    seeds: int = 1,
+    share: float = 0.1,
 ) -> Teacher:
     """Fit the ensemble on the chosen cells (a mask or indices), seeing no other.
 
