@@ -133,11 +133,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _evaluate(args: argparse.Namespace) -> int:
     from naslib_ecnas.quality import HEADINGS, Quality
-    from naslib_ecnas.surrogate.weights import Weights, shipped
+    from naslib_ecnas.surrogate.headers import reported
 
     if args.data is None:
-        headers = [Weights.load(shipped(name)).header for name in _TARGETS]
-        quality = Quality.of_headers(headers)
+        quality = Quality.of_headers(reported(name) for name in _TARGETS)
     else:
         from naslib_ecnas.surrogate.evaluate import evaluate
 

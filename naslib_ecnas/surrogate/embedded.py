@@ -25,6 +25,8 @@ EMBEDDED = {"7v": 7, "5v": 5, "4v": 4}
 _MAKER = 1
 _SCALINGS = ("affine", "linear")
 _MODELS = ("ours", "paper")
+#: The device whose scale the models are on.
+NATIVE = "rtx-3090"
 #: Weights behind each table; all decide whether a table is up to date.
 _WEIGHTS = ("energy", "epochs", "accuracy", "time", "devices", "paper")
 
@@ -57,6 +59,8 @@ def embedded(
     progress = Silent() if progress is None else progress
     scaling, model = _checked(scaling, model, device)
     label, calibration = _device(device)
+    if not label:
+        device = None
     parts = (name, label, *(part for part in (scaling, model) if part not in ("affine", "ours")))
     table = tables_folder() / f"{'-'.join(part for part in parts if part)}.ecnas"
     maker = _maker(calibration)
@@ -120,7 +124,9 @@ def _device(device: str | PathLike[str] | None) -> tuple[str, Path | None]:
         return f"{path.stem}-{where:08x}", path
     from naslib_ecnas.surrogate.device import device_name
 
-    return device_name(str(device)), None
+    name = device_name(str(device))
+    # The models' own scale is that of this device, from forty times as many cells.
+    return ("" if name == NATIVE else name), None
 
 
 def _maker(calibration: Path | None) -> str:

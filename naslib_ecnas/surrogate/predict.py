@@ -12,9 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.surrogate.accuracy import AccuracyModel
 from naslib_ecnas.surrogate.device import DeviceModel
+from naslib_ecnas.surrogate.embedded import NATIVE
 from naslib_ecnas.surrogate.energy import EnergyModel
 from naslib_ecnas.surrogate.features import features
 from naslib_ecnas.surrogate.over_epochs import OverEpochs
+from naslib_ecnas.surrogate.share import SHARES, ShareModel
 from naslib_ecnas.surrogate.time import TimeModel
 from naslib_ecnas.surrogate.weights import Weights, shipped
 
@@ -39,6 +41,8 @@ class Models:
     over_epochs: OverEpochs
     accuracy: AccuracyModel
     time: TimeModel
+    share: ShareModel | None = None
+    """Of the GPU in the energy, where it was measured."""
     scaling: str = "affine"
 
     @classmethod
@@ -49,11 +53,14 @@ class Models:
             energy: the model of another device; the native scale where left out.
             scaling: `"affine"` or `"linear"` in epochs.
         """
+        device = NATIVE if energy is None else energy.name
+        measured = Weights.load(shipped("devices")).arrays if device in SHARES else None
         return cls(
             energy=energy or EnergyModel.from_weights(Weights.load(shipped("energy"))),
             over_epochs=OverEpochs.from_weights(Weights.load(shipped("epochs"))),
             accuracy=AccuracyModel.from_weights(Weights.load(shipped("accuracy"))),
             time=TimeModel.from_weights(Weights.load(shipped("time"))),
+            share=None if measured is None else ShareModel.from_arrays(measured, device),
             scaling=scaling,
         )
 
@@ -112,6 +119,10 @@ class Models:
         energy, energy_std = self._energy(x, BUDGETS)
         seconds, seconds_std = self.time.predict(x)
         validation, validation_std, test, test_std = self.accuracy.predict(x)
+        shares = {}
+        if self.share is not None:
+            each = [self.share.predict(x, budget)[0] for budget in BUDGETS]
+            shares["gpu_share"] = np.stack(each, axis=1)
         return {
             "energy_kwh": energy,
             "energy_kwh_std": energy_std,
@@ -121,4 +132,5 @@ class Models:
             "validation_accuracy_std": validation_std,
             "test_accuracy": test,
             "test_accuracy_std": test_std,
+            **shares,
         }

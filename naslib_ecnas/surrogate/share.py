@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.scores import Scores, scores
 from naslib_ecnas.surrogate.descriptors import Descriptors
 from naslib_ecnas.surrogate.device import device_name
-from naslib_ecnas.surrogate.quality import Scores, scores
 from naslib_ecnas.surrogate.robust import robust_ridge
 from naslib_ecnas.surrogate.weights import Weights, shipped
 

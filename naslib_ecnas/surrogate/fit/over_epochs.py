@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from naslib_ecnas.scores import scores
 from naslib_ecnas.surrogate.calibrate import Measurements, calibrate
 from naslib_ecnas.surrogate.descriptors import Descriptors
 from naslib_ecnas.surrogate.features import features
@@ -23,7 +24,6 @@ from naslib_ecnas.surrogate.fit.devices import (
 )
 from naslib_ecnas.surrogate.fit.reference import Measured, read_measured
 from naslib_ecnas.surrogate.over_epochs import FIRST, LAST, OverEpochs
-from naslib_ecnas.surrogate.quality import scores
 from naslib_ecnas.surrogate.robust import robust_ridge
 from naslib_ecnas.surrogate.weights import Weights
 
