@@ -14,7 +14,7 @@ from naslib_ecnas.errors import ConfigError, UnknownTableError
 if TYPE_CHECKING:
     from naslib_ecnas.data.progress import Progress
 
-__all__ = ["DEFAULT_TABLE", "load"]
+__all__ = ["DEFAULT_TABLE", "load", "table_file"]
 
 #: The table of every command that is not told another.
 DEFAULT_TABLE = "7v"
@@ -58,7 +58,10 @@ def load(
         ConfigError: a setting is not possible, or not with this table.
         ProvenanceError: the PUE cannot be changed since the table does not say what it is.
     """
-    table = Table.open(_file(name_or_path, device, scaling, model, fetch, progress))
+    path = table_file(
+        name_or_path, device=device, scaling=scaling, model=model, fetch=fetch, progress=progress
+    )
+    table = Table.open(path)
     if pue is not None or carbon_intensity is not None:
         from naslib_ecnas.data.view import at_place
 
@@ -66,14 +69,27 @@ def load(
     return Benchmark(table)
 
 
-def _file(
+def table_file(
     name_or_path: str | PathLike[str],
-    device: str | PathLike[str] | None,
-    scaling: str | None,
-    model: str | None,
-    fetch: bool,
-    progress: Progress | None,
+    *,
+    device: str | PathLike[str] | None = None,
+    scaling: str | None = None,
+    model: str | None = None,
+    fetch: bool = True,
+    afresh: bool = False,
+    progress: Progress | None = None,
 ) -> Path:
+    """The table file of what `load` would open, made where that was not yet done.
+
+    Args:
+        name_or_path, device, scaling, model, fetch, progress: as of `load`.
+        afresh: make it even where that was done, such as when it was damaged.
+
+    Raises:
+        UnknownTableError: there is neither such a table nor such a file.
+        FetchError: the file is not here and could not, or must not, be brought.
+        ConfigError: a setting is not possible, or not with this table.
+    """
     if not isinstance(name_or_path, (str, PathLike)):
         raise UnknownTableError(
             "no such table",
@@ -86,7 +102,12 @@ def _file(
 
         if name_or_path in EMBEDDED:
             return embedded(
-                name_or_path, device=device, scaling=scaling, model=model, progress=progress
+                name_or_path,
+                device=device,
+                scaling=scaling,
+                model=model,
+                afresh=afresh,
+                progress=progress,
             )
     chosen = {"device": device, "scaling": scaling, "model": model}
     set_here = [name for name, value in chosen.items() if value is not None]
@@ -98,8 +119,8 @@ def _file(
             remedy="leave it out: what a published table holds was measured on its own device",
         )
     path = Path(name_or_path)
-    if path.suffix == SUFFIX and path.is_file():
+    if path.suffix == SUFFIX and path.is_file() and not afresh:
         return path
     from naslib_ecnas.data.convert import converted
 
-    return converted(name_or_path, fetch=fetch, progress=progress)
+    return converted(name_or_path, fetch=fetch, afresh=afresh, progress=progress)

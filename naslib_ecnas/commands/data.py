@@ -115,6 +115,18 @@ def _list(args: argparse.Namespace) -> int:
         return 0
     rows = [
         (
+            table["name"],
+            f"{table['cells']:,}",
+            " ".join(map(str, table["budgets"])),
+            "modelled",
+            "-",
+            "-" if table["table"] is None else "table",
+            table["description"],
+        )
+        for table in _embedded()
+    ]
+    rows += [
+        (
             table.name,
             f"{table.cells:,}",
             " ".join(map(str, table.budgets)),
@@ -143,6 +155,26 @@ def _list(args: argparse.Namespace) -> int:
     return 0
 
 
+def _embedded() -> list[dict[str, Any]]:
+    """The tables that come with the package, and their files where they were made."""
+    from naslib_ecnas.data.convert import tables_folder
+    from naslib_ecnas.space import Space
+    from naslib_ecnas.surrogate.embedded import BUDGETS, EMBEDDED
+
+    files = {name: tables_folder() / f"{name}.ecnas" for name in EMBEDDED}
+    return [
+        {
+            "name": name,
+            "vertices": vertices,
+            "cells": len(Space(vertices)),
+            "budgets": BUDGETS,
+            "description": "comes with the package: models of energy, accuracy and time",
+            "table": str(files[name]) if files[name].is_file() else None,
+        }
+        for name, vertices in EMBEDDED.items()
+    ]
+
+
 def _size(file: FileEntry) -> str:
     if file.size is None and file.approximate_size is not None:
         return f"~{bytes_text(file.approximate_size)}"
@@ -169,6 +201,7 @@ def _listing(tables: tuple[TableEntry, ...], files: tuple[FileEntry, ...]) -> di
     return {
         "cache": str(cache_folder()),
         "mirror": os.environ.get("ECNAS_MIRROR") or None,
+        "embedded": _embedded(),
         "tables": [
             {
                 "name": table.name,
@@ -227,9 +260,9 @@ def _verify(args: argparse.Namespace) -> int:
 
 
 def _convert(args: argparse.Namespace) -> int:
-    from naslib_ecnas.data.convert import converted
     from naslib_ecnas.data.table import Table, write_table
     from naslib_ecnas.errors import ConfigError
+    from naslib_ecnas.loading import table_file
 
     out = None if args.out is None else Path(args.out).expanduser()
     if out is not None and out.suffix != ".ecnas":
@@ -240,7 +273,7 @@ def _convert(args: argparse.Namespace) -> int:
             remedy=f"for other formats: ecnas data export {args.source} OUT",
         )
     with ShownProgress() as progress:
-        path = converted(args.source, afresh=args.afresh, progress=progress)
+        path = table_file(args.source, afresh=args.afresh, progress=progress)
     if out is not None:
         write_table(out, Table.open(path).to_columns())
     print(path if out is None else out)
@@ -248,14 +281,14 @@ def _convert(args: argparse.Namespace) -> int:
 
 
 def _export(args: argparse.Namespace) -> int:
-    from naslib_ecnas.data.convert import converted
     from naslib_ecnas.data.export import check_suffix, export
     from naslib_ecnas.data.table import Table
+    from naslib_ecnas.loading import table_file
 
     out = Path(args.out).expanduser()
     check_suffix(out)
     with ShownProgress() as progress:
-        path = converted(args.source, progress=progress)
+        path = table_file(args.source, progress=progress)
     export(Table.open(path), out)
     print(out)
     return 0

@@ -17,10 +17,12 @@ from naslib_ecnas.surrogate.weights import shipped
 if TYPE_CHECKING:
     from naslib_ecnas.data.columns import Columns
 
-__all__ = ["EMBEDDED", "embedded"]
+__all__ = ["BUDGETS", "EMBEDDED", "NATIVE", "embedded"]
 
 #: Names of the tables and the vertices of their spaces.
 EMBEDDED = {"7v": 7, "5v": 5, "4v": 4}
+#: Training budgets of NAS-Bench-101 in epochs, which the models are fitted at.
+BUDGETS = (4, 12, 36, 108)
 #: Raised when the same weights would give another table.
 _MAKER = 1
 _SCALINGS = ("affine", "linear")

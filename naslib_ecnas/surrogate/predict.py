@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.surrogate.accuracy import AccuracyModel
 from naslib_ecnas.surrogate.device import DeviceModel
-from naslib_ecnas.surrogate.embedded import NATIVE
+from naslib_ecnas.surrogate.embedded import BUDGETS, NATIVE
 from naslib_ecnas.surrogate.energy import EnergyModel
 from naslib_ecnas.surrogate.features import features
 from naslib_ecnas.surrogate.over_epochs import OverEpochs
@@ -22,8 +22,6 @@ from naslib_ecnas.surrogate.weights import Weights, shipped
 
 __all__ = ["BUDGETS", "Models"]
 
-#: Training budgets of NAS-Bench-101 in epochs, which the models are fitted at.
-BUDGETS = (4, 12, 36, 108)
 #: The device on which trainings of many epochs were measured.
 GROWTH_DEVICE = "quadro-rtx-6000"
 #: Rows at a time: their features stay in the processor's cache.

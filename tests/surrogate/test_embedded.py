@@ -1,0 +1,97 @@
+"""The embedded tables in the cache: made once, anew when stale, safe among processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from naslib_ecnas.data.receipts import Receipt
+from naslib_ecnas.data.table import Table
+from naslib_ecnas.errors import ConfigError, StorageError
+from naslib_ecnas.storage import cache_folder
+from naslib_ecnas.surrogate.embedded import EMBEDDED, embedded
+from naslib_ecnas.surrogate.predict import Models
+
+
+def _stamp(path: Path) -> int:
+    return path.stat().st_mtime_ns
+
+
+def test_made_once() -> None:
+    path = embedded("4v")
+    stamp = _stamp(path)
+    assert path.is_relative_to(cache_folder())
+    assert embedded("4v") == path
+    assert _stamp(path) == stamp
+    assert embedded("4v", afresh=True) == path
+    assert _stamp(path) > stamp
+
+
+def test_made_anew_when_the_weights_were_others() -> None:
+    path = embedded("4v")
+    receipt = Receipt.read(path)
+    assert receipt is not None
+    replace(receipt, maker="older weights").write(path)
+    stamp = _stamp(path)
+    assert _stamp(embedded("4v")) > stamp
+    assert Receipt.read(path) == receipt
+
+
+def test_every_setting_has_a_file_of_its_own() -> None:
+    settings = [{}, {"device": "titan-xp"}, {"scaling": "linear"}, {"model": "paper"}]
+    paths = [embedded("4v", **setting) for setting in settings]  # type: ignore[arg-type]
+    assert len(set(paths)) == len(paths)
+    assert embedded("4v", device="NVIDIA GeForce RTX 3090") == paths[0]
+    assert embedded("4v", scaling="affine", model="ours") == paths[0]
+
+
+def test_the_table_says_what_the_models_say() -> None:
+    table = Table.open(embedded("5v"))
+    said = Models.shipped().predict(table.rows)
+    assert set(table.metrics) == set(said)
+    for name, values in said.items():
+        np.testing.assert_allclose(table.column(name)[:, :, 0], values, rtol=1e-6)
+    table.verify()
+
+
+def test_chunks_and_threads_change_nothing() -> None:
+    models = Models.shipped()
+    rows = np.random.default_rng(0).integers(0, 423_624, 9_000)
+    one, two = models.predict(rows, threads=1), models.predict(rows[::-1], threads=3)
+    for name in one:
+        np.testing.assert_allclose(one[name], two[name][::-1], rtol=2e-5)
+
+
+def test_processes_that_start_together_make_it_once() -> None:
+    code = "from naslib_ecnas.surrogate.embedded import embedded; print(embedded('5v'))"
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=dict(os.environ)
+        )
+        for _ in range(4)
+    ]
+    said = {process.communicate()[0].strip() for process in running}
+    assert [process.returncode for process in running] == [0] * 4
+    (path,) = said
+    Table.open(path).verify()
+
+
+def test_a_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "file"
+    file.write_text("in the way")
+    monkeypatch.setenv("ECNAS_CACHE", str(file))
+    with pytest.raises(StorageError, match="ECNAS_CACHE"):
+        embedded("4v")
+
+
+@pytest.mark.parametrize("name", list(EMBEDDED))
+@pytest.mark.parametrize("setting", [{"scaling": 3}, {"model": 3}, {"device": 3}])
+def test_settings_of_the_wrong_kind(name: str, setting: dict[str, object]) -> None:
+    with pytest.raises(ConfigError):
+        embedded(name, **setting)  # type: ignore[arg-type]
