@@ -6,12 +6,15 @@ import math
 import sys
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
+from importlib import import_module, resources
 from typing import Any
 
 from naslib_ecnas.errors import ConfigError
 
 __all__ = ["CarbonIntensity", "carbon_intensity", "countries"]
+
+# tomllib came with Python 3.11; before it the package tomli is the same thing.
+_TOML = "tomllib" if sys.version_info >= (3, 11) else "tomli"
 
 
 @dataclass(frozen=True)
@@ -55,10 +58,7 @@ def carbon_intensity(choice: float | str) -> CarbonIntensity:
 @cache
 def countries() -> dict[str, CarbonIntensity]:
     """Published figures by ISO 3166 code (two letters), and `"world"`."""
-    if sys.version_info >= (3, 11):
-        import tomllib
-    else:
-        import tomli as tomllib
+    tomllib = import_module(_TOML)
     text = resources.files("naslib_ecnas.data").joinpath("carbon.toml").read_text("utf-8")
     found: dict[str, CarbonIntensity] = {}
     sources: list[dict[str, Any]] = tomllib.loads(text)["source"]

@@ -264,7 +264,7 @@ def _learning_curve(args: argparse.Namespace) -> int:
     from naslib_ecnas.errors import ConfigError
     from naslib_ecnas.surrogate.fit.learning_curve import SIZES, learning_curve
 
-    sizes = SIZES
+    sizes: tuple[int, ...] = SIZES
     if args.sizes:
         try:
             sizes = tuple(int(size) for size in args.sizes.split(","))

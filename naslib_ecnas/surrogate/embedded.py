@@ -113,7 +113,7 @@ def _device(device: str | PathLike[str] | None) -> tuple[str, Path | None]:
     """A label for the file name, and the file of a user's own calibration."""
     if device is None:
         return "", None
-    path = Path(device).expanduser()
+    path = Path(str(device)).expanduser()
     if path.suffix == ".npz":
         if not path.is_file():
             raise UnknownTableError(

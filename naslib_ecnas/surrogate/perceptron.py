@@ -61,7 +61,7 @@ class Perceptron:
         Raises:
             KeyError: the arrays hold none of this prefix.
         """
-        layers = []
+        layers: list[tuple[Matrix, Matrix]] = []
         while f"{prefix}_weight{len(layers)}" in arrays:
             i = len(layers)
             layers.append(

@@ -43,7 +43,10 @@ class Weights:
             StorageError: the folder cannot be written or the disk is full.
         """
         text = json.dumps({"version": VERSION, **self.header}, sort_keys=True, allow_nan=False)
-        arrays = {_HEADER: np.frombuffer(text.encode(), dtype=np.uint8), **self.arrays}
+        arrays: dict[str, Any] = {
+            _HEADER: np.frombuffer(text.encode(), dtype=np.uint8),
+            **self.arrays,
+        }
         with atomic_write(Path(path)) as file:
             np.savez_compressed(file, **arrays)
 

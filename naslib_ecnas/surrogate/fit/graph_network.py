@@ -69,9 +69,10 @@ class GraphNetwork:
 def _module(inputs: int, outputs: int, width: int, generator: Any) -> Any:
     """The network; built within a function because torch is not always installed."""
     torch = torch_module()
-    nn = torch.nn
+    nn: Any = torch.nn
+    base: Any = nn.Module
 
-    class Network(nn.Module):  # type: ignore[misc]
+    class Network(base):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             self.first = nn.Linear(9, width)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -94,7 +95,7 @@ def fit_paper(
     return Weights(header, {**model.to_arrays(), "fitted_rows": np.sort(data.rows[train])})
 
 
-def _forward(x, parameters):  # type: ignore[no-untyped-def]
+def _forward(x: Any, parameters: list[Any]) -> Any:
     torch = torch_module()
     h = x
     for i in range(0, len(parameters), 2):
