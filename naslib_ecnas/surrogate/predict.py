@@ -119,8 +119,7 @@ class Models:
         validation, validation_std, test, test_std = self.accuracy.predict(x)
         shares = {}
         if self.share is not None:
-            each = [self.share.predict(x, budget)[0] for budget in BUDGETS]
-            shares["gpu_share"] = np.stack(each, axis=1)
+            shares["gpu_share"] = self.share.shares(x, BUDGETS)
         return {
             "energy_kwh": energy,
             "energy_kwh_std": energy_std,

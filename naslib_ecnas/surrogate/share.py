@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +44,18 @@ class ShareModel:
         Between the measured budgets the logit runs straight in the logarithm of the epochs;
         beyond them the nearest one holds.
         """
+        return self._at(self.descriptors(x), epochs)
+
+    def shares(self, x: NDArray[Any], budgets: Sequence[int]) -> NDArray[np.float64]:
+        """(n, b) share of (n, f) features at budgets of epochs."""
         z = self.descriptors(x)
+        if len(self.points) == 1:  # measured at one budget, the same at all
+            return np.repeat(self._at(z, 1)[0][:, None], len(budgets), axis=1)
+        return np.stack([self._at(z, epochs)[0] for epochs in budgets], axis=1)
+
+    def _at(
+        self, z: NDArray[np.float64], epochs: float
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         budgets = np.log(self.points[:, 0])
         at = np.clip(np.interp(np.log(epochs), budgets, np.arange(len(budgets))), 0, None)
         low = int(at)

@@ -31,9 +31,11 @@ def fit_paper(
 ) -> Weights:
     """Fit the paper's perceptron; its weights are those of the epoch that was best on `valid`.
 
-    The paper gives neither batch size nor epochs: 32 and 200 are ours. Its test part is not
-    among the reference measurements, so that the quality is that on `valid`, which also chose the
-    epoch, and flatters by that little.
+    Not reproduced: the paper gives neither batch size nor epochs (32 is the default of the
+    authors' script, 200 is ours); their script keeps the last epoch; their start and order of the
+    cells, which torch's global generator decides. The paper's test part is not among the reference
+    measurements, so that the quality is that on `valid`, which also chose the epoch, and flatters
+    by that little.
 
     Args:
         folder: of the reference measurements.

@@ -42,9 +42,9 @@ def fit_time(
     seed: int = 0,
     share: float = 0.2,
     members: int = 2,
-    epochs: int = 40,
-    cells: int = 120_000,
-    student_epochs: int = 30,
+    epochs: int = 50,
+    cells: int = 300_000,
+    student_epochs: int = 50,
     progress: Callable[[str], None] | None = None,
     limit: int | None = None,
 ) -> Weights:
