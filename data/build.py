@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from naslib_ecnas.data.checksums import sha256_of
 from naslib_ecnas.data.columns import Columns
 from naslib_ecnas.errors import FormatError
 from naslib_ecnas.provenance import Provenance
@@ -58,7 +59,18 @@ def built(
     modelled = {
         metric: np.where(there, values[:, :, None], np.nan) for metric, values in columns.items()
     }
-    origin = {m: replace(p, note=_with(p.note)) for m, p in records.provenance.items() if m in kept}
+    file = Path(nasbench)
+    sha256 = sha256_of(file) if file.is_file() else None
+    origin = {
+        metric: replace(
+            known,
+            source=known.source or file.name,
+            sha256=known.sha256 or sha256,
+            note=_with(known.note),
+        )
+        for metric, known in records.provenance.items()
+        if metric in kept
+    }
     return replace(
         records,
         name=name,

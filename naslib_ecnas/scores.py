@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -31,7 +32,8 @@ class Scores:
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers for a header; missing ones are left out."""
-        return {k: round(v, 6) for k, v in asdict(self).items() if v is not None and v == v}
+        known = {k: v for k, v in asdict(self).items() if v is not None and math.isfinite(v)}
+        return {k: round(v, 6) for k, v in known.items()}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Scores:

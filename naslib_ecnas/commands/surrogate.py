@@ -144,13 +144,22 @@ def _evaluate(args: argparse.Namespace) -> int:
     if args.json:
         print_json({"targets": quality.to_json()})
         return 0
-    print_table(HEADINGS, quality.rows(by_vertices=args.by_vertices), right=range(1, 7))
+    # How each was kept from being seen is a sentence: it stands below, once.
+    marks: dict[str, int] = {}
+    rows = quality.rows(by_vertices=args.by_vertices)
+    named = {line.target: line for line in quality}
+    shown = []
+    for row in rows:
+        about = named[row[0]].about if row[0] in named else ""
+        mark = f"[{marks.setdefault(about, len(marks) + 1)}]" if about else ""
+        shown.append((*row, mark))
+    print_table((*HEADINGS, "seen"), shown, right=range(1, 7))
     print()
-    # Under the table, since sentences have no room in it.
-    print_lines([f"{line.target}: {line.about}" for line in quality if line.about])
-    print_lines(
-        [f"for comparison, {line.target}: {line.anchor}" for line in quality if line.anchor]
-    )
+    print_lines([f"[{number}] not seen by the fit: {about}" for about, number in marks.items()])
+    anchors = [f"{line.target}: {line.anchor}" for line in quality if line.anchor]
+    if anchors:
+        print("\nfor comparison")
+        print_lines(anchors)
     return 0
 
 

@@ -34,13 +34,19 @@ def reported(target: str) -> dict[str, Any]:
     elif target == "devices":
         lines = dict(_devices(known, header))
     else:
-        lines = known
+        lines = {name: known[name] for name in sorted(known, key=_by_budget)}
     anchors = header.get("anchors") or {}
     if target == "energy":
         anchors = {next(iter(lines)): _ENERGY}
     elif target == "epochs":
         anchors = {name: _LINEAR for name in lines if "linear" in name}
     return {"target": header.get("target"), "quality": lines, "anchors": anchors}
+
+
+def _by_budget(name: str) -> tuple[bool, int]:
+    """Validation before test, then by epochs; a header is in alphabetical order."""
+    numbers = [int(word) for word in name.split() if word.isdigit()]
+    return "test" in name, numbers[0] if numbers else 0
 
 
 def _energy(known: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

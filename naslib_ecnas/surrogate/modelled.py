@@ -70,14 +70,10 @@ def modelled_columns(
     models = Models.shipped(calibration, scaling)
     rows = np.arange(len(Space(vertices)), dtype=np.int32)
     if progress is not None:
-        progress.started(name, "predicting", len(rows), 0)
-    values = models.predict(
-        rows, None if progress is None else lambda done: progress.advanced(name, done)
-    )
+        progress.noted(name, f"predicting {len(rows):,} cells, once")
+    values = models.predict(rows)
     if model == "paper":
         values = _with_paper(values, rows)
-    if progress is not None:
-        progress.finished(name)
     return Columns(
         name=name,
         vertices=vertices,
@@ -138,7 +134,7 @@ def energy_provenance(
     elif model == "paper":
         how = "recipe of the paper's perceptron, fitted anew on the published measurements"
     elif calibration is None:
-        how = "fitted on published measurements of 7-vertex cells at 4 epochs"
+        how = "fitted on the measurements of 7-vertex cells at 4 epochs that EC-NAS published"
     else:
         how = "calibrated on few cells measured on this device"
     grows = (
@@ -153,7 +149,6 @@ def energy_provenance(
         "modelled",
         device=device,
         pue=pue,
-        source=_ECNAS,
         note="; ".join(part for part in (how, grows, scale) if part),
     )
 
@@ -167,30 +162,27 @@ def provenance_of(
 ) -> dict[str, Provenance]:
     """Origin of each modelled column."""
     energy = energy_provenance(calibration, header, scaling, model)
-    trained = "fitted on published trainings of NAS-Bench-101"
+    trained = "fitted on trainings that NAS-Bench-101 published"
     of = {
         "energy": energy,
         "gpu": replace(
             energy,
-            source=None,
+            pue=None,
             note="GPU over GPU and processor packages, as metered in runs of one epoch on the RTX "
             "3090 and of 4 and 108 on the RTX 6000",
         ),
         "training": Provenance(
             "modelled",
             device="TPU v2",
-            source=_NASBENCH,
             note=f"{trained} at 108 epochs, other budgets in proportion",
         ),
         "validation": Provenance(
             "modelled",
-            source=_NASBENCH,
             note=f"{trained}; mean over trainings (at 108 epochs the source has the largest of "
             "three, from which the mean is estimated)",
         ),
         "test": Provenance(
             "modelled",
-            source=_NASBENCH,
             note=f"{trained} at 108 epochs; at 4, 12 and 36 epochs from the validation accuracy "
             "by what EC-NAS's own trainings show of the two",
         ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from os import PathLike
@@ -45,7 +46,7 @@ class Weights:
         text = json.dumps({"version": VERSION, **self.header}, sort_keys=True, allow_nan=False)
         arrays: dict[str, Any] = {
             _HEADER: np.frombuffer(text.encode(), dtype=np.uint8),
-            **self.arrays,
+            **{name: self.arrays[name] for name in sorted(self.arrays)},
         }
         with atomic_write(Path(path)) as file:
             np.savez_compressed(file, **arrays)
@@ -59,6 +60,8 @@ class Weights:
             FormatError: it holds no weights, or those of another version.
         """
         arrays: dict[str, NDArray[Any]] = {}
+        # A plain array instead of an archive is a TypeError or AttributeError, an unknown way of
+        # packing a NotImplementedError.
         try:
             with np.load(path, allow_pickle=False) as archive:
                 arrays = {name: archive[name] for name in archive.files}
@@ -76,7 +79,10 @@ class Weights:
             KeyError,
             EOFError,
             AttributeError,
+            TypeError,
+            RuntimeError,
             zipfile.BadZipFile,
+            zlib.error,
         ) as error:
             raise FormatError(
                 f"holds no weights ({error})",

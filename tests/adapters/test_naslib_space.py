@@ -407,3 +407,20 @@ def test_dataset_api_answers_nasbenchs_calls(space: Any, api: dict[str, Any]) ->
     assert api["nb101_data"].is_valid(spec)
     found = api["nb101_data"].query(spec, epochs=4)
     assert found["validation_accuracy"] == api["ecnas"].query(1500).validation_accuracy
+
+
+def test_the_default_table_is_the_whole_modelled_space(naslib: Any) -> None:
+    naslib_space.register()
+    from naslib.utils import get_dataset_api
+
+    api = get_dataset_api("ecnas", "cifar10")
+    assert len(api["ecnas"].rows) == 423_624
+    space = naslib_space.EcnasSearchSpace()
+    space.sample_random_architecture(dataset_api=api)
+    metrics = naslib_compat.require("naslib.search_spaces.core.query_metrics").Metric
+    energy, accuracy = (
+        space.query(metric, "cifar10", dataset_api=api)
+        for metric in (metrics.TRAIN_ENERGY, metrics.VAL_ACCURACY)
+    )
+    assert 0 < energy < 5
+    assert 5 < accuracy < 100

@@ -16,7 +16,12 @@ from numpy.typing import NDArray
 
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.data.checksums import sha256_of
-from naslib_ecnas.errors import FormatError, MissingDependencyError, UnknownTableError
+from naslib_ecnas.errors import (
+    FormatError,
+    InvalidCellError,
+    MissingDependencyError,
+    UnknownTableError,
+)
 
 __all__ = ["Measured", "read_measured"]
 
@@ -96,13 +101,15 @@ def read_measured(path: str | PathLike[str]) -> Measured:
     for i, key in enumerate(zip(columns["adjacency"], columns["operations"], strict=True)):
         row = met.get(key)
         if row is None:
-            row = met[key] = _row(*key)
+            try:
+                row = met[key] = Cell(":".join(key)).row
+            except (InvalidCellError, TypeError) as error:  # TypeError: a missing text
+                raise FormatError(
+                    f"row {i} is no cell ({error})",
+                    path=path,
+                    value=key,
+                    expected="a matrix as 0 and 1 and names of operations",
+                    remedy="use a file of the reference data",
+                ) from error
         rows[i] = row
     return Measured(path.name, sha256_of(path), rows, columns)
-
-
-def _row(adjacency: str, operations: str) -> int:
-    ops = operations.split(",")
-    n = len(ops)
-    matrix = np.array([int(bit) for bit in adjacency]).reshape(n, n)
-    return Cell(matrix, ops).row

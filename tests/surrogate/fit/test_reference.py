@@ -1,0 +1,83 @@
+"""Reference measurements by columns: made-up Parquet files, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from naslib_ecnas.cell import Cell
+from naslib_ecnas.data.checksums import sha256_of
+from naslib_ecnas.errors import FormatError, UnknownTableError
+from naslib_ecnas.surrogate.fit.reference import read_measured
+
+pa = pytest.importorskip("pyarrow")
+parquet = pytest.importorskip("pyarrow.parquet")
+
+CELLS = [Cell.from_row(row) for row in (7, 0, 40_000, 7)]
+
+
+def written(path: Path, **columns: Any) -> Path:
+    texts = [str(cell).partition(":") for cell in CELLS]
+    whole = {"adjacency": [t[0] for t in texts], "operations": [t[2] for t in texts], **columns}
+    parquet.write_table(pa.table({k: v for k, v in whole.items() if v is not None}), path)
+    return path
+
+
+def test_rows_and_columns(tmp_path: Path) -> None:
+    path = written(
+        tmp_path / "synthetic.parquet",
+        count=[1, 2, 3, 4],
+        energy=[0.5, None, 1, 2],
+        note=list("abcd"),
+    )
+    data = read_measured(path)
+    assert data.rows.tolist() == [7, 0, 40_000, 7]
+    assert (data.name, data.sha256) == ("synthetic.parquet", sha256_of(path))
+    assert data["count"].dtype == np.float64
+    assert np.isnan(data["energy"][1])
+    some = data.where(data.rows == 7)
+    assert some["note"].tolist() == ["a", "d"]
+    assert some.rows.tolist() == [7, 7]
+    assert data.where(np.array([2, 0]))["count"].tolist() == [3, 1]
+    assert len(data.rows) == 4
+
+
+def test_an_unknown_column(tmp_path: Path) -> None:
+    data = read_measured(written(tmp_path / "synthetic.parquet", energy=[1.0] * 4))
+    with pytest.raises(FormatError, match="energy"):
+        data["power"]
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"adjacency": None},
+        {"operations": None},
+        {"adjacency": ["0100", "01x0", "0100", "0100"]},
+        {"adjacency": ["0100", "010", "0100", "0100"]},
+        {"operations": ["input,output", "input,output", "input,conv,output", "output"]},
+        {"operations": ["input,output", None, "input,output", "input,output"]},
+        {"adjacency": [1, 2, 3, 4]},
+    ],
+    ids=["no-matrix", "no-ops", "no-bits", "not-square", "wrong-op", "missing", "numbers"],
+)
+def test_what_is_no_cell_is_refused(tmp_path: Path, columns: dict[str, Any]) -> None:
+    with pytest.raises(FormatError, match=r"synthetic\.parquet"):
+        read_measured(written(tmp_path / "synthetic.parquet", **columns))
+
+
+def test_files_that_are_none(tmp_path: Path) -> None:
+    with pytest.raises(UnknownTableError):
+        read_measured(tmp_path / "none.parquet")
+    (tmp_path / "text.parquet").write_text("synthetic")
+    with pytest.raises(FormatError):
+        read_measured(tmp_path / "text.parquet")
+
+
+def test_cells_of_the_reference_have_their_hashes(reference: Path) -> None:
+    data = read_measured(reference / "nasbench101_full_records_52cells.parquet")
+    for row, name in zip(data.rows.tolist(), data["hash"], strict=True):
+        assert Cell.from_row(row).nasbench_hash == name
