@@ -43,7 +43,7 @@ def distil(
 
     Args:
         x: (n, k) inputs.
-        y: (n, m) outputs to be learned; fitted standardised.
+        y: (n, m) outputs to be learned, NaN where one is missing; fitted standardised.
         hidden: widths of the hidden layers.
         epochs, batch, rate, decay: of AdamW, the rate falling to 0 along a cosine.
         weight: (n,) weights of the cells.
@@ -55,10 +55,12 @@ def distil(
     y = np.asarray(y, dtype=np.float32).reshape(len(x), -1)
     shift, spread = x.mean(axis=0), x.std(axis=0)
     scale = (1 / np.where(spread > 1e-6, spread, 1)).astype(np.float32)
-    middle, width = y.mean(axis=0), np.maximum(y.std(axis=0), 1e-9)
+    middle, width = np.nanmean(y, axis=0), np.maximum(np.nanstd(y, axis=0), 1e-9)
+    known = ~np.isnan(y)
     perceptron = Perceptron(shift, scale, ())
     inputs = torch.from_numpy(np.clip((x - shift) * scale, -perceptron.clip, perceptron.clip))
-    targets = torch.from_numpy((y - middle) / width)
+    targets = torch.from_numpy(np.where(known, (y - middle) / width, 0).astype(np.float32))
+    mask = torch.from_numpy((known / known.mean(axis=0)).astype(np.float32))
     weights = None if weight is None else torch.from_numpy(np.asarray(weight, dtype=np.float32))
     sizes = (x.shape[1], *hidden, y.shape[1])
     parameters = []
@@ -79,7 +81,7 @@ def distil(
                 h = torch.addmm(parameters[i + 1], h, parameters[i])
                 if i < len(parameters) - 2:
                     h = h.relu()
-            each = ((h - targets[some]) ** 2).mean(dim=1)
+            each = ((h - targets[some]) ** 2 * mask[some]).mean(dim=1)
             loss = each.mean() if weights is None else (each * weights[some]).mean()
             optimiser.zero_grad()
             loss.backward()
