@@ -1,7 +1,7 @@
 """Tables as Parquet and CSV: one line for each cell, budget and repeat, with the provenance.
 
 Lines have the columns `cell` (the text of a `Cell`), `nasbench_hash`, `epochs`, `repeat` (from 0)
-and the metrics. Parquet keeps name, space, provenance and attributes as JSON in its metadata, CSV
+and the metrics; `nasbench_hash` and `repeat` may be missing where a file is read. Parquet keeps name, space, provenance and attributes as JSON in its metadata, CSV
 in a first line `# provenance: {...}`. Numbers come back exactly.
 """
 
@@ -73,7 +73,7 @@ def read_csv(
     """Read a table from CSV.
 
     Args:
-        path: the file; the header line with the provenance and the hashes may be missing.
+        path: the file; the header line with the provenance, hashes and repeats may be missing.
         name: short name of the table, by default that of the header, else the file's.
         vertices: vertices of the space, by default those of the header, else the smallest.
         provenance: origins that are known better than the header says.

@@ -53,13 +53,14 @@ def to_lines(columns: Columns) -> dict[str, list[Any] | NDArray[Any]]:
 def check_names(names: Iterable[str], source: Source) -> None:
     """Raise FormatError unless the names of columns are those of a table."""
     found = list(names)
-    missing = [key for key in KEYS if key not in found and key != "nasbench_hash"]
+    missing = [key for key in ("cell", "epochs") if key not in found]
     unknown = [name for name in found if name not in KEYS and name not in METRICS]
     if missing or unknown or len(set(found)) != len(found):
         raise source.fault(
             "the columns are not those of a table",
             value=f"missing {missing}, unknown {unknown}, all {found}",
-            expected=f"{', '.join(KEYS)} and names of metrics, each once",
+            expected="cell, epochs, perhaps nasbench_hash and repeat, and names of metrics, "
+            "each once",
         )
 
 
@@ -78,7 +79,8 @@ def from_lines(
     Args:
         lines: columns of n lines whose names were checked: cell texts, epochs and repeats as
             whole numbers, metrics as float64. The column of hashes is optional and is compared
-            with the cells.
+            with the cells; without repeats, lines of one cell and budget are repeats in their
+            order.
         about: what `parse_header` found.
         source: the file.
         name: name of the table where `about` has none.
@@ -98,13 +100,14 @@ def from_lines(
         if row is None:
             row = known[pair] = _row(*pair, source)
         rows[i] = row
-    keys = {key: _whole(np.asarray(lines[key]), key, source) for key in ("epochs", "repeat")}
+    numbers = [key for key in ("epochs", "repeat") if key in lines]
+    keys = {key: _whole(np.asarray(lines[key]), key, source) for key in numbers}
     if np.any(keys["epochs"] < 1):
         raise source.fault("a training budget is less than an epoch", expected="1 or more")
     assembler = Assembler(source)
     if len(rows):
         metrics = {m: np.asarray(lines[m], dtype=np.float64) for m in lines if m not in KEYS}
-        assembler.add(rows, keys["epochs"], metrics, repeats=keys["repeat"])
+        assembler.add(rows, keys["epochs"], metrics, repeats=keys.get("repeat"))
     return assembler.finish(
         about.get("name", name),
         vertices=vertices if vertices is not None else about.get("vertices"),

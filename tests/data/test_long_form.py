@@ -153,6 +153,15 @@ def test_a_bad_csv_is_refused(tmp_path: Path, text: str) -> None:
     assert len(str(caught.value)) < 2000
 
 
+def test_lines_without_repeats_are_repeats_in_their_order(tmp_path: Path) -> None:
+    path = tmp_path / "runs.csv"
+    cell = '"011001000:input,maxpool3x3,output"'
+    path.write_text(f"cell,epochs,energy_kwh\n{cell},4,3\n{cell},12,5\n{cell},4,2\n")
+    columns = read_csv(path)
+    assert columns.repeats == 2
+    np.testing.assert_array_equal(columns.values["energy_kwh"], [[[3, 2], [5, np.nan]]])
+
+
 def test_a_csv_that_is_not_utf8_is_located(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_bytes(b"cell\n\xff")
     with pytest.raises(FormatError) as caught:

@@ -2,8 +2,9 @@
 
 Targets are normal scores of the validation accuracies at four budgets and of the test accuracy at
 the last; a cell that has some of them teaches these. The networks' mean, with a share of plain
-perceptrons, is distilled into one perceptron. A first run leaves a fifth of the cells out: from these come the curves from score to
-accuracy, the intervals and the quality in the header. The second run, which ships, sees all.
+perceptrons, is distilled into one perceptron. A first run leaves a fifth of the cells out: from
+these come the curves from score to accuracy, the intervals and the quality in the header. The
+second run, which ships, sees all.
 
 The validation accuracies at 108 epochs of the source are the largest of three trainings. The
 larger the error, the more trainings differ: the mean is taken as max - k (1 - max), with k fitted

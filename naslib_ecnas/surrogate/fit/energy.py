@@ -99,7 +99,7 @@ def fit_energy(
     fold_epochs: int = 20,
     progress: Progress = None,
 ) -> Weights:
-    """Fit the energy at 4 epochs on all measured cells; takes about half an hour on one core.
+    """Fit the energy at 4 epochs on all measured cells; takes a quarter of an hour on one core.
 
     Args:
         folder: the reference data.
