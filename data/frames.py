@@ -1,8 +1,9 @@
 """Tables as Parquet and CSV: one line for each cell, budget and repeat, with the provenance.
 
 Lines have the columns `cell` (the text of a `Cell`), `nasbench_hash`, `epochs`, `repeat` (from 0)
-and the metrics; `nasbench_hash` and `repeat` may be missing where a file is read. Parquet keeps name, space, provenance and attributes as JSON in its metadata, CSV
-in a first line `# provenance: {...}`. Numbers come back exactly.
+and the metrics; `nasbench_hash` and `repeat` may be missing where a file is read. Parquet keeps
+name, space, provenance and attributes as JSON in its metadata, CSV in a first line
+`# provenance: {...}`. Numbers come back exactly.
 """
 
 from __future__ import annotations

@@ -132,7 +132,10 @@ def energy_provenance(
     if model == "paper-weights":
         how = "the weights that the paper's authors published"
     elif model == "paper":
-        how = "recipe of the paper's perceptron, fitted anew on the published measurements"
+        how = (
+            "recipe of the paper's perceptron, fitted anew on the published measurements; far off "
+            "for the few cells of two or three vertices, which these hold none of"
+        )
     elif calibration is None:
         how = "fitted on the measurements of 7-vertex cells at 4 epochs that EC-NAS published"
     else:
