@@ -32,6 +32,7 @@ from naslib_ecnas.errors import (
     UnknownMetricError,
     UnknownTableError,
 )
+from naslib_ecnas.metrics import remedy_without
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
 from naslib_ecnas.storage import atomic_write
@@ -336,7 +337,7 @@ class Table:
             f"table {self.name} has no such metric",
             value=name,
             expected="one of " + ", ".join(self.metrics),
-            remedy="choose another metric or table",
+            remedy=remedy_without(name),
         )
 
     def verify(self) -> None:

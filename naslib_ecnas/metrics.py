@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.errors import UnknownMetricError
 
-__all__ = ["METRICS", "OBJECTIVES", "Metric", "metric"]
+__all__ = ["METRICS", "OBJECTIVES", "Metric", "metric", "remedy_without"]
 
 
 @dataclass(frozen=True)
@@ -156,3 +156,10 @@ def metric(name: str) -> Metric:
             remedy="units stand in the names, accuracies are fractions",
         )
     return found
+
+
+def remedy_without(name: object) -> str:
+    """What to do where a table has no such metric."""
+    if isinstance(name, str) and name.removesuffix("_std").endswith("co2_g"):
+        return "name whose electricity it is: load(..., carbon_intensity='world'), or g/kWh"
+    return "choose another metric or table"

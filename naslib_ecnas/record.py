@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from naslib_ecnas import network
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.errors import ProvenanceError, UnknownMetricError
+from naslib_ecnas.metrics import remedy_without
 from naslib_ecnas.provenance import Provenance
 
 __all__ = ["DERIVED", "Front", "Record", "Records", "Spent", "mean_power"]
@@ -117,7 +118,7 @@ class Record(Mapping[str, float]):
             "the record has no such metric",
             value=name,
             expected="one of " + ", ".join((*self._metrics, *DERIVED)),
-            remedy="choose another metric or table",
+            remedy=remedy_without(name),
         )
 
     def __getitem__(self, name: str) -> float:
@@ -181,7 +182,7 @@ class Records:
             "the records have no such metric",
             value=key,
             expected="an index, or one of " + ", ".join((*self.columns, *DERIVED)),
-            remedy="choose another metric or table",
+            remedy=remedy_without(key),
         )
 
     def __iter__(self) -> Iterator[Record]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.intervals import Z90
 from naslib_ecnas.scores import Scores, scores
 from naslib_ecnas.surrogate.descriptors import Descriptors, shipped_descriptors
 from naslib_ecnas.surrogate.design import choose
@@ -29,7 +30,6 @@ ENERGY_PENALTY = 1.0
 #: outliers of the rest; six of them are suspicious.
 _TIME_FLOOR, _ENERGY_FLOOR = 0.01, 0.04
 _FEWEST = 8
-_Q90 = 1.645
 _VERTICES = [f.name for f in FEATURES].index("vertices")
 
 
@@ -211,7 +211,7 @@ def calibrate(
     predicted = first * np.exp(log)
     error = np.abs(np.log(fitted.energy_kwh / predicted))
     sound = ~doubted
-    sd = _quantile(error[sound]) / _Q90
+    sd = _quantile(error[sound]) / Z90
     model = DeviceModel(
         device,
         base,
@@ -297,7 +297,7 @@ def _held_out(model: DeviceModel, fit: _Fit, rest: Measurements) -> dict[str, Sc
 
 
 def _scores(true: Vector, predicted: Vector, sd: float | Vector) -> Scores:
-    factor = np.exp(_Q90 * np.asarray(sd))
+    factor = np.exp(Z90 * np.asarray(sd))
     return scores(true, predicted, predicted / factor, predicted * factor)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.intervals import Z90
 from naslib_ecnas.scores import Scores, scores
 from naslib_ecnas.surrogate.descriptors import Descriptors
 from naslib_ecnas.surrogate.device import device_name
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["ShareModel", "fit_shares", "gpu_share"]
 
 _PENALTY = 1.0
-_Q90 = 1.645
 #: Devices whose runs hold the energy of the GPU and of all the host's processors.
 SHARES = ("quadro-rtx-6000", "rtx-3090")
 
@@ -141,8 +141,8 @@ def _fit(descriptors: Descriptors, m: Measured) -> tuple[NDArray[np.float64], Sc
         fit = robust_ridge(z[~out], logit[~out], penalty=_PENALTY, floor=0.01)
         predicted[out] = 1 / (1 + np.exp(-fit(z[out])))
     whole = robust_ridge(z, logit, penalty=_PENALTY, floor=0.01)
-    sd = _quantile(np.abs(share - predicted)) / _Q90
-    score = scores(share, predicted, predicted - _Q90 * sd, predicted + _Q90 * sd)
+    sd = _quantile(np.abs(share - predicted)) / Z90
+    score = scores(share, predicted, predicted - Z90 * sd, predicted + Z90 * sd)
     return np.concatenate([whole.coefficients, [sd]]), score
 
 

@@ -80,7 +80,7 @@ def fit_accuracy(
     members: int = 4,
     epochs: int = 25,
     cells: int = 300_000,
-    student_epochs: int = 40,
+    student_epochs: int = 30,
     progress: Say | None = None,
     limit: int | None = None,
 ) -> Weights:
@@ -196,7 +196,7 @@ def _fit(
         )
         told += (1 - GRAPHS) * plain(z) / members
     say("accuracy: distilling")
-    return distil(z, told, hidden=(256, 128), epochs=student_epochs, seed=seed)
+    return distil(z, told, hidden=(256, 128), epochs=student_epochs, batch=512, seed=seed)
 
 
 def _curves(score: Array, accuracy: Array) -> tuple[Array, Array, Array]:

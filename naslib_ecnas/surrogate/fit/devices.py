@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from naslib_ecnas.data.checksums import sha256_of
 from naslib_ecnas.data.convert import converted
 from naslib_ecnas.data.table import Table
+from naslib_ecnas.intervals import Z90
 from naslib_ecnas.scores import Scores, scores
 from naslib_ecnas.surrogate.calibrate import Measurements, calibrate
 from naslib_ecnas.surrogate.descriptors import KINDS, Descriptors, kind_of_column
@@ -194,5 +195,5 @@ def _elsewhere(
 ) -> dict[str, Any]:
     new = ~np.isin(rows, seen)
     mean, std = model.predict(features(rows[new]))
-    factor = np.exp(1.645 * std / mean)
+    factor = np.exp(Z90 * std / mean)
     return scores(energy[new], mean, mean / factor, mean * factor).to_json()

@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from naslib_ecnas.intervals import Z90
+
 __all__ = ["cross_conformal", "fit_error", "relative_error"]
 
 Vector = NDArray[np.float64]
 
 #: The normal distribution's 95 % point: `mean * exp(+-QUANTILE * std / mean)` is the 90 % interval.
-QUANTILE = 1.645
+QUANTILE = Z90
 _COVERED = 0.9
 #: A larger error, in the logarithm, is a disturbed run; it shapes no width, though it counts in
 #: the coverage.

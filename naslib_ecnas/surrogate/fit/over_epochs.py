@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from naslib_ecnas.intervals import Z90
 from naslib_ecnas.scores import scores
 from naslib_ecnas.surrogate.calibrate import Measurements, calibrate
 from naslib_ecnas.surrogate.descriptors import Descriptors
@@ -32,7 +33,6 @@ __all__ = ["fit_over_epochs"]
 FOUR_FILE = "measured_4v_rtx6000_3repeats.parquet"
 Vector = NDArray[np.float64]
 _PENALTY = 1.0
-_Q90 = 1.645
 
 
 def fit_over_epochs(
@@ -73,7 +73,7 @@ def fit_over_epochs(
         fit = robust_ridge(z[~out], np.log(energy / first)[~out], penalty=_PENALTY, floor=0.005)
         predicted[out] = first[out] * np.exp(fit(z[out]))
         linear[out] = first[out] * LAST / FIRST
-    sd = _quantile(np.abs(np.log(energy / predicted))) / _Q90
+    sd = _quantile(np.abs(np.log(energy / predicted))) / Z90
 
     say("all cells")
     whole = calibrate(
@@ -86,7 +86,7 @@ def fit_over_epochs(
     # The growth on another device may be off by all that the comparison shows.
     doubt = abs(np.log(native["growth_over_ratio_as_on_rtx_6000"]))
     model = replace(model, transfer=float(max(doubt, 0.02)))
-    factor = np.exp(_Q90 * sd)
+    factor = np.exp(Z90 * sd)
     quality: dict[str, Any] = {
         "energy_108": scores(energy, predicted, predicted / factor, predicted * factor).to_json(),
         "energy_108_linear": scores(energy, linear).to_json(),

@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from naslib_ecnas.intervals import Z90
 from naslib_ecnas.scores import Scores
 from naslib_ecnas.scores import scores as compare
 from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate.cells import labels, shapes
 
 __all__ = ["error_quantile", "held_out", "labelled", "quality", "vertices_of"]
-
-_Q90 = 1.645
 
 
 def held_out(rows: NDArray[Any], share: float, seed: int) -> NDArray[np.bool_]:
@@ -42,7 +41,7 @@ def error_quantile(error: NDArray[Any]) -> float:
     """
     ordered = np.sort(error)
     rank = min(int(np.ceil(0.9 * (len(ordered) + 1))), len(ordered))
-    return float(ordered[rank - 1]) / _Q90
+    return float(ordered[rank - 1]) / Z90
 
 
 def quality(

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from naslib_ecnas.intervals import Z90
 from naslib_ecnas.surrogate.features import features
 from naslib_ecnas.surrogate.fit.graph_network import fit_graph_network
 from naslib_ecnas.surrogate.fit.parts import error_quantile, held_out, labelled, quality
@@ -29,7 +30,6 @@ __all__ = ["FILE", "fit_time"]
 FILE = "nasbench101_validation_30001cells.parquet"
 #: Columns of the features that are sums over layers or near to it.
 _COSTS = 90
-_Q90 = 1.645
 #: Residuals beyond so many robust deviations are outliers: runs that waited for something.
 _CUT = 8.0
 
@@ -85,8 +85,8 @@ def fit_time(
         rows[apart],
         seconds[apart],
         mean,
-        mean * np.exp(-_Q90 * each),
-        mean * np.exp(_Q90 * each),
+        mean * np.exp(-Z90 * each),
+        mean * np.exp(Z90 * each),
         unit="s",
         about=f"{share:.0%} of the cells of {FILE}, held out from a first run of the fit",
     )
