@@ -159,7 +159,8 @@ def _embedded() -> list[dict[str, Any]]:
     """The tables that come with the package, and their files where they were made."""
     from naslib_ecnas.data.convert import tables_folder
     from naslib_ecnas.space import Space
-    from naslib_ecnas.surrogate.embedded import BUDGETS, EMBEDDED
+    from naslib_ecnas.surrogate.embedded import EMBEDDED
+    from naslib_ecnas.surrogate.native import BUDGETS
 
     files = {name: tables_folder() / f"{name}.ecnas" for name in EMBEDDED}
     return [

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from naslib_ecnas.surrogate.native import BUDGETS
 from naslib_ecnas.surrogate.perceptron import Perceptron
 from naslib_ecnas.surrogate.weights import Weights
 
-__all__ = ["BUDGETS", "AccuracyModel"]
+__all__ = ["AccuracyModel"]
 
-#: Epochs of the four validation outputs; the fifth output is the test accuracy at the last.
-BUDGETS = (4, 12, 36, 108)
+#: The output after those of the budgets is the test accuracy at the last of them.
 _TEST = len(BUDGETS)
 
 Array = NDArray[np.float64]

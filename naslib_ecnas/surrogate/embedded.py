@@ -12,23 +12,20 @@ from naslib_ecnas.data.convert import tables_folder
 from naslib_ecnas.data.progress import Progress, Silent
 from naslib_ecnas.data.receipts import Receipt
 from naslib_ecnas.errors import ConfigError, UnknownTableError
+from naslib_ecnas.surrogate.native import DEVICE
 from naslib_ecnas.surrogate.weights import shipped
 
 if TYPE_CHECKING:
     from naslib_ecnas.data.columns import Columns
 
-__all__ = ["BUDGETS", "EMBEDDED", "NATIVE", "embedded"]
+__all__ = ["EMBEDDED", "embedded"]
 
 #: Names of the tables and the vertices of their spaces.
 EMBEDDED = {"7v": 7, "5v": 5, "4v": 4}
-#: Training budgets of NAS-Bench-101 in epochs, which the models are fitted at.
-BUDGETS = (4, 12, 36, 108)
 #: Raised when the same weights would give another table.
 _MAKER = 1
 _SCALINGS = ("affine", "linear")
 _MODELS = ("ours", "paper")
-#: The device whose scale the models are on.
-NATIVE = "rtx-3090"
 #: Weights behind each table; all decide whether a table is up to date.
 _WEIGHTS = ("energy", "epochs", "accuracy", "time", "devices", "paper")
 
@@ -128,7 +125,7 @@ def _device(device: str | PathLike[str] | None) -> tuple[str, Path | None]:
 
     name = device_name(str(device))
     # The models' own scale is that of this device, from forty times as many cells.
-    return ("" if name == NATIVE else name), None
+    return ("" if name == DEVICE else name), None
 
 
 def _maker(calibration: Path | None) -> str:

@@ -17,6 +17,7 @@ from naslib_ecnas.quality import Quality
 from naslib_ecnas.scores import Scores, scores
 from naslib_ecnas.surrogate.cells import labels, shapes
 from naslib_ecnas.surrogate.fit.reference import Measured, read_measured
+from naslib_ecnas.surrogate.native import BUDGETS
 from naslib_ecnas.surrogate.predict import Models
 from naslib_ecnas.surrogate.weights import Weights, shipped
 
@@ -151,7 +152,7 @@ def _compared(
     true = data[comparison.column][fresh]
     if comparison.adjusted is not None:
         true = comparison.adjusted(true, weights.header)
-    budget = (4, 12, 36, 108).index(comparison.epochs)
+    budget = BUDGETS.index(comparison.epochs)
     mean = predicted[comparison.metric][fresh, budget]
     std = predicted[f"{comparison.metric}_std"][fresh, budget]
     ends = comparison.factor * bounds(comparison.metric, mean, std)

@@ -18,12 +18,12 @@ from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate.device import DeviceModel
 from naslib_ecnas.surrogate.headers import reported
+from naslib_ecnas.surrogate.native import BUDGETS, PUE, TITLE
 from naslib_ecnas.surrogate.paper import PaperModel
-from naslib_ecnas.surrogate.predict import BUDGETS, Models
+from naslib_ecnas.surrogate.predict import Models
 from naslib_ecnas.surrogate.weights import Weights, shipped
 
 __all__ = [
-    "PUE",
     "calibration_of",
     "energy_columns",
     "energy_provenance",
@@ -31,9 +31,6 @@ __all__ = [
     "provenance_of",
 ]
 
-#: Power usage effectiveness within the energies that the models are fitted on.
-PUE = 1.59
-_NATIVE = "NVIDIA GeForce RTX 3090"
 _NATIVE_NOTE = (
     "the source names an RTX 6000 and no PUE; the measurements agree with the four-vertex table "
     "of the RTX 3090, whose PUE of 1.59 is in (median ratio 1.00), and so are labelled as such"
@@ -146,7 +143,7 @@ def energy_provenance(
         else "over epochs affine, start-up apart, as measured on the RTX 6000"
     )
     scale = _NATIVE_NOTE if calibration is None else str(header.get("note", ""))
-    device = _NATIVE if calibration is None else calibration.name
+    device = TITLE if calibration is None else calibration.name
     pue = PUE if calibration is None else float(header.get("pue", PUE))
     return Provenance(
         "modelled",

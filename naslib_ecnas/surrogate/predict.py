@@ -12,15 +12,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.surrogate.accuracy import AccuracyModel
 from naslib_ecnas.surrogate.device import DeviceModel
-from naslib_ecnas.surrogate.embedded import BUDGETS, NATIVE
 from naslib_ecnas.surrogate.energy import EnergyModel
 from naslib_ecnas.surrogate.features import features
+from naslib_ecnas.surrogate.native import BUDGETS, DEVICE
 from naslib_ecnas.surrogate.over_epochs import OverEpochs
 from naslib_ecnas.surrogate.share import SHARES, ShareModel
 from naslib_ecnas.surrogate.time import TimeModel
 from naslib_ecnas.surrogate.weights import Weights, shipped
 
-__all__ = ["BUDGETS", "Models"]
+__all__ = ["Models"]
 
 #: The device on which trainings of many epochs were measured.
 GROWTH_DEVICE = "quadro-rtx-6000"
@@ -51,7 +51,7 @@ class Models:
             energy: the model of another device; the native scale where left out.
             scaling: `"affine"` or `"linear"` in epochs.
         """
-        device = NATIVE if energy is None else energy.name
+        device = DEVICE if energy is None else energy.name
         measured = Weights.load(shipped("devices")).arrays if device in SHARES else None
         return cls(
             energy=energy or EnergyModel.from_weights(Weights.load(shipped("energy"))),

@@ -23,13 +23,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naslib_ecnas.intervals import Z90
-from naslib_ecnas.surrogate.accuracy import BUDGETS
 from naslib_ecnas.surrogate.features import features
 from naslib_ecnas.surrogate.fit.graph_network import fit_graph_network
 from naslib_ecnas.surrogate.fit.parts import held_out, labelled, quality
 from naslib_ecnas.surrogate.fit.ranks import curves, normal_scores
 from naslib_ecnas.surrogate.fit.reference import Measured, read_measured
 from naslib_ecnas.surrogate.fit.student import distil
+from naslib_ecnas.surrogate.native import BUDGETS
 from naslib_ecnas.surrogate.perceptron import Perceptron
 from naslib_ecnas.surrogate.weights import Weights
 

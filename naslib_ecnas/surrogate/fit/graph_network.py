@@ -96,12 +96,19 @@ def _module(inputs: int, outputs: int, width: int, generator: Any) -> Any:
             pooled = torch.cat([h[:, -1], h.sum(dim=1), torch.relu(self.features(features))], 1)
             return self.last(torch.relu(self.hidden(pooled)))
 
-    module = Network()
-    for parameter in module.parameters():
-        if parameter.dim() > 1:
-            bound = parameter.shape[1] ** -0.5
-            with torch.no_grad():
-                parameter.uniform_(-bound, bound, generator=generator)
+    # Layers start from torch's global generator, which is left as it was; the numbers that count
+    # come from ours.
+    with torch.random.fork_rng(devices=[]):
+        module = Network()
+    linear = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
+    with torch.no_grad():
+        for layer in linear:
+            bound = layer.in_features**-0.5
+            layer.weight.uniform_(-bound, bound, generator=generator)
+        for layer in linear:
+            if layer.bias is not None:
+                bound = layer.in_features**-0.5
+                layer.bias.uniform_(-bound, bound, generator=generator)
     return module
 
 

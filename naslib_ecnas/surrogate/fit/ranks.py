@@ -61,7 +61,11 @@ def curves(
         ) from error
     order = np.argsort(score)
     steps = IsotonicRegression().fit_transform(score[order], accuracy[order])
-    at, mean = _through_blocks(score[order], steps, max(8, len(score) // (2 * knots)))
+    least = max(8, len(score) // (2 * knots))
+    at, mean = _through_blocks(score[order], steps, least)
+    while len(at) > knots:  # an order with hardly an error has very many steps
+        least *= 2
+        at, mean = _through_blocks(score[order], steps, least)
     # All curves have as many knots: the last one is repeated.
     at, mean = (np.append(v, np.full(max(knots - len(v), 0), v[-1]))[:knots] for v in (at, mean))
     off = np.abs(accuracy - np.interp(score, at, mean))
