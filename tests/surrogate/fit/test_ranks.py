@@ -60,14 +60,18 @@ def test_scores_of_many_are_normal() -> None:
 # -- curves --------------------------------------------------------------------------------------
 
 
-def test_shapes_and_monotony() -> None:
+@pytest.mark.parametrize("knots", [3, 33, 101])
+def test_shapes_and_monotony(knots: int) -> None:
     score, accuracy = synthetic(2000)
-    at, mean, deviation = curves(score, accuracy, knots=33)
-    assert at.shape == mean.shape == deviation.shape == (33,)
-    assert (np.diff(at) > 0).all()
+    at, mean, deviation = curves(score, accuracy, knots=knots)
+    assert at.shape == mean.shape == deviation.shape == (knots,)
+    assert (np.diff(np.unique(at)) > 0).all()
+    assert (np.diff(at) >= 0).all()
     assert (np.diff(mean) >= 0).all()
     assert (deviation > 0).all()
     assert (at[0], at[-1]) == (score.min(), score.max())
+    # What is repeated at the end is one knot.
+    assert (mean[at == at[-1]] == mean[-1]).all()
 
 
 def test_the_curve_is_the_mean_and_keeps_it() -> None:
@@ -76,16 +80,23 @@ def test_the_curve_is_the_mean_and_keeps_it() -> None:
     fresh, _ = synthetic(3000, seed=1)
     inner = np.abs(fresh) < 2
     off = np.interp(fresh, at, mean) - (0.6 + 0.3 * np.tanh(fresh))
-    assert np.abs(off[inner]).max() < 0.015
-    assert np.interp(score, at, mean).mean() == pytest.approx(accuracy.mean(), abs=0.001)
+    assert np.abs(off[inner]).max() < 0.04
+    assert np.sqrt((off[inner] ** 2).mean()) < 0.008
+    assert np.interp(score, at, mean).mean() == pytest.approx(accuracy.mean(), abs=0.002)
+
+
+def test_cells_of_different_scores_do_not_tie() -> None:
+    score, accuracy = synthetic(3000)
+    at, mean, _ = curves(score, accuracy)
+    found = np.interp(score, at, mean)
+    assert len(np.unique(found)) > 0.97 * len(np.unique(score))
 
 
 def test_an_order_that_says_nothing_has_the_mean_everywhere() -> None:
     rng = np.random.default_rng(2)
     accuracy = rng.uniform(0.4, 0.6, 4000)
-    at, mean, _ = curves(-accuracy, accuracy)  # the wrong way round
+    _, mean, _ = curves(-accuracy, accuracy)  # the wrong way round
     np.testing.assert_allclose(mean, accuracy.mean(), atol=1e-6)
-    assert len(at) == 71
 
 
 def test_nine_of_ten_new_ones_lie_inside_high_and_low() -> None:
@@ -101,11 +112,14 @@ def test_nine_of_ten_new_ones_lie_inside_high_and_low() -> None:
     assert np.interp(1.0, at, deviation) == pytest.approx(0.01, rel=0.2)
 
 
-def test_an_exact_line_comes_back() -> None:
+@pytest.mark.parametrize("knots", [12, 101])
+def test_an_order_without_error_has_a_curve_to_its_end(knots: int) -> None:
+    """Its steps are as many as its cells, more than there are knots."""
     score = np.linspace(-2, 2, 4001)
-    at, mean, deviation = curves(score, 0.5 + 0.1 * score)
-    np.testing.assert_allclose(mean, 0.5 + 0.1 * at, atol=0.002)
-    assert deviation.max() < 0.002
+    at, mean, deviation = curves(score, 0.5 + 0.1 * score, knots=knots)
+    assert at[-1] == 2
+    np.testing.assert_allclose(np.interp(score, at, mean), 0.5 + 0.1 * score, atol=1e-6)
+    assert deviation.max() < 1e-6
 
 
 def test_the_order_of_the_cells_does_not_matter() -> None:
@@ -117,11 +131,11 @@ def test_the_order_of_the_cells_does_not_matter() -> None:
         np.testing.assert_allclose(one, other, atol=1e-12)
 
 
-@pytest.mark.parametrize("n", [1, 2, 5, 50])
+@pytest.mark.parametrize("n", [1, 2, 5, 9, 50])
 def test_few_cells(n: int) -> None:
     score, accuracy = synthetic(n)
     at, mean, deviation = curves(score, accuracy)
-    assert at.shape == mean.shape == deviation.shape == (71,)
+    assert at.shape == mean.shape == deviation.shape == (101,)
     assert np.isfinite(at).all()
     assert np.isfinite(deviation).all()
     assert (np.diff(mean) >= 0).all()
@@ -132,4 +146,4 @@ def test_equal_scores() -> None:
     at, mean, deviation = curves(np.zeros(200), np.linspace(0.4, 0.6, 200))
     assert (at == 0).all()
     np.testing.assert_allclose(mean, 0.5)
-    np.testing.assert_allclose(deviation, 0.09 / Z90, rtol=0.05)
+    assert ((deviation > 0.03) & (deviation < 0.07)).all()
