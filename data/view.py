@@ -157,4 +157,4 @@ def _is_emission(name: str) -> bool:
 
 
 def _is_intensity(name: str) -> bool:
-    return name.endswith("carbon_intensity_g_per_kwh")
+    return name.endswith("carbon_intensity_g_per_kwh") and not name.startswith("predicted")

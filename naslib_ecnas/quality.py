@@ -61,7 +61,9 @@ class Quality:
                         about=str(known.get("about") or header.get("split") or ""),
                         unit=str(known.get("unit") or ""),
                         scores=scores,
-                        by_vertices=known.get("by_vertices") or {},
+                        by_vertices={
+                            k: dict(v) for k, v in (known.get("by_vertices") or {}).items()
+                        },
                         anchor=str(anchors.get(name) or ""),
                     )
                 )

@@ -9,8 +9,8 @@ import pytest
 
 from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate.accuracy import AccuracyModel
-from naslib_ecnas.surrogate.native import BUDGETS
 from naslib_ecnas.surrogate.features import features
+from naslib_ecnas.surrogate.native import BUDGETS
 from naslib_ecnas.surrogate.perceptron import Perceptron
 from naslib_ecnas.surrogate.weights import Weights, shipped
 

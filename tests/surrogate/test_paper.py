@@ -82,6 +82,32 @@ def test_inputs_of_a_cell_written_out() -> None:
     np.testing.assert_allclose(inputs([cell.row])[0], wanted, rtol=1e-6)
 
 
+def test_inputs_of_the_smallest_and_of_a_seven_vertex_cell() -> None:
+    smallest = Cell([[0, 1], [0, 0]], ["input", "output"])
+    found = inputs([smallest.row])[0]
+    assert np.flatnonzero(found[:28]).tolist() == [1]  # the edge 0-1, behind the diagonal's 0-0
+    assert found[28:35].tolist() == [1, 5, 0, 0, 0, 0, 0]
+    matrix = np.zeros((7, 7), dtype=int)
+    edges = [(0, 1), (0, 2), (1, 3), (2, 4), (3, 5), (4, 5), (4, 6), (5, 6)]
+    for a, b in edges:
+        matrix[a, b] = 1
+    ops = ["conv3x3-bn-relu"] * 2 + ["maxpool3x3", "conv1x1-bn-relu", "maxpool3x3"]
+    cell = Cell(matrix.tolist(), ["input", *ops, "output"])
+    found = inputs([cell.row])[0]
+    drawn = Cell.from_row(cell.row)  # as our rows draw it
+    # Entry (a, b) of the upper triangle stands behind the 7 + 6 + ... of the rows above it.
+    at = [
+        sum(7 - k for k in range(a)) + b - a
+        for a in range(7)
+        for b in range(a, 7)
+        if drawn.matrix[a][b]
+    ]
+    assert len(at) == len(edges)
+    assert np.flatnonzero(found[:28]).tolist() == sorted(at)
+    assert found[28:35].tolist() == [CODES[op] for op in drawn.ops]
+    assert sorted(found[28:35]) == [1, 2, 3, 3, 4, 4, 5]
+
+
 def test_inputs_of_no_cells_and_of_no_cell() -> None:
     assert inputs(np.empty(0, dtype=int)).shape == (0, 36)
     with pytest.raises(UnknownCellError):
@@ -241,3 +267,5 @@ def test_the_shipped_model_is_near_the_anchor(reference: Path) -> None:
     (header,) = weights.header["quality"].values()
     assert found.to_json()["mae"] == pytest.approx(header["mae"], abs=1e-4)
     assert shipped("paper").stat().st_size < 100_000
+    assert weights.header["seed"] == 42
+    assert weights.header["data"] == {FILE: data.sha256}

@@ -128,7 +128,7 @@ def test_batches_change_nothing() -> None:
 
 
 def test_features_far_off_are_as_the_bound() -> None:
-    network, rows, x = tiny()
+    network, rows, _ = tiny()
     bound = network.shift + 6 / network.scale
     far, near = np.tile(bound + 1e6, (200, 1)), np.tile(bound, (200, 1))
     np.testing.assert_allclose(network.predict(rows, far), network.predict(rows, near), atol=1e-4)

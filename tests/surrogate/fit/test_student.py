@@ -59,3 +59,15 @@ def test_constant_inputs_and_outputs_are_no_division_by_zero() -> None:
     x = np.c_[np.full(100, 7.0), np.arange(100.0)]
     found = distil(x, np.full(100, 3.0), hidden=(4,), epochs=2)(x)
     np.testing.assert_allclose(found, 3, atol=1e-5)
+
+
+def test_missing_outputs_teach_nothing() -> None:
+    """One output is known for a tenth of the cells, where it is what the other one is."""
+    x = np.random.default_rng(0).normal(size=(2000, 2))
+    y = np.stack([np.abs(x[:, 0]), np.abs(x[:, 0])], axis=1)
+    y[np.arange(2000) % 10 > 0, 1] = np.nan
+    student = distil(x, y, hidden=(16,), epochs=20, batch=100, rate=1e-2)
+    off = student(x) - np.abs(x[:, :1])
+    assert np.isfinite(off).all()
+    assert (off.std(axis=0) < 0.1).all()
+    assert (np.abs(off.mean(axis=0)) < 0.05).all()
