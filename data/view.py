@@ -47,7 +47,9 @@ class View(Table):
             **columns,
         }
         self.metrics = tuple(self._changed)
-        self.provenance = {**table.provenance, **provenance}
+        self.provenance = {
+            name: provenance.get(name) or table.provenance[name] for name in self.metrics
+        }
         self._plan = [(held.index(c.source), c.factor) for c in self._changed.values()]
 
     def at_budget(self, name: str, budget: int) -> NDArray[np.float64]:

@@ -184,7 +184,7 @@ def test_evaluate_on_other_cells(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 
 @pytest.mark.slow
-def test_fit_the_papers_model(
+def test_fit_writes_weights(
     reference: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "devices.npz"

@@ -87,7 +87,7 @@ def test_all_ways_of_reading_agree(
     view = seen_at(table, pue=pue, carbon_intensity=place)
     columns = view.to_columns()
     assert tuple(columns.values) == view.metrics
-    assert set(view.metrics) <= set(view.provenance)
+    assert set(view.metrics) == set(view.provenance) == set(columns.provenance)
     for name in view.metrics:
         array = view.column(name)
         np.testing.assert_allclose(array, wanted(table, name, pue, place), rtol=1e-13)

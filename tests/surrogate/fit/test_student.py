@@ -69,5 +69,5 @@ def test_missing_outputs_teach_nothing() -> None:
     student = distil(x, y, hidden=(16,), epochs=20, batch=100, rate=1e-2)
     off = student(x) - np.abs(x[:, :1])
     assert np.isfinite(off).all()
-    assert (off.std(axis=0) < 0.1).all()
-    assert (np.abs(off.mean(axis=0)) < 0.05).all()
+    assert (off.std(axis=0) < 0.2).all()
+    assert (np.abs(off.mean(axis=0)) < 0.1).all()
