@@ -60,7 +60,7 @@ def distil(
     perceptron = Perceptron(shift, scale, ())
     inputs = torch.from_numpy(np.clip((x - shift) * scale, -perceptron.clip, perceptron.clip))
     targets = torch.from_numpy(np.where(known, (y - middle) / width, 0).astype(np.float32))
-    mask = torch.from_numpy((known / known.mean(axis=0)).astype(np.float32))
+    mask = torch.from_numpy((known / np.maximum(known.mean(axis=0), 1e-9)).astype(np.float32))
     weights = None if weight is None else torch.from_numpy(np.asarray(weight, dtype=np.float32))
     sizes = (x.shape[1], *hidden, y.shape[1])
     parameters = []
