@@ -179,7 +179,7 @@ def provenance_of(
         "validation": Provenance(
             "modelled",
             note=f"{trained}; mean over trainings (at 108 epochs the source has the largest of "
-            "three, from which the mean is estimated)",
+            "three, from which the mean is estimated, and the deviation is that of the mean)",
         ),
         "test": Provenance(
             "modelled",
