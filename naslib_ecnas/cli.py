@@ -26,7 +26,7 @@ __all__ = ["COMMANDS", "main"]
 
 #: The modules in `naslib_ecnas.commands`, in the order of the help. They are imported when a
 #: command line is parsed, and import what they need only when they run.
-COMMANDS = ("info", "data", "query", "search", "surrogate")
+COMMANDS = ("info", "data", "query", "search", "surrogate", "naslib")
 
 #: Errors in what the user typed rather than in what was met.
 _USAGE = (

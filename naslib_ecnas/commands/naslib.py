@@ -1,0 +1,84 @@
+"""`ecnas naslib`: a runner of NASLib's, unchanged, on an EC-NAS table."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+__all__ = ["add_parser", "run"]
+
+_CONFIG = "--config-file"
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command to those of `ecnas`."""
+    parser = subparsers.add_parser(
+        "naslib",
+        help="run a NASLib experiment on a table",
+        usage="ecnas naslib RUNNER --config-file FILE [KEY VALUE ...]",
+        description="Run a runner script of NASLib's, unchanged, with search_space: ecnas in its "
+        "config. There, dataset: cifar10 is the table 7v; the name or the file of another table "
+        "stands for that one.",
+        epilog="example: ecnas naslib nas --config-file re.yaml seed 3 search.epochs 200",
+    )
+    parser.add_argument(
+        "runner",
+        metavar="RUNNER",
+        help="nas, bbo, nas_predictors, predictors, statistics, or the path of a script",
+    )
+    parser.add_argument(
+        _CONFIG, dest="config_file", metavar="FILE", help="config as NASLib's runners take it"
+    )
+    parser.add_argument(
+        "overrides",
+        nargs=argparse.REMAINDER,
+        metavar="KEY VALUE",
+        help="keys of the config to set otherwise, such as search.epochs 200",
+    )
+    parser.set_defaults(run=run, parser=parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command.
+
+    Returns:
+        0.
+
+    Raises:
+        EcnasError: the runner, the config or the table is not possible, or NASLib is not there.
+    """
+    from naslib_ecnas.adapters import naslib_run
+    from naslib_ecnas.errors import ConfigError
+
+    config_file, overrides = _split(args)
+    if config_file is None:
+        raise ConfigError(
+            "a runner needs a config",
+            expected=f"{_CONFIG} FILE",
+            remedy="such as the configs beside NASLib's runners, with search_space: ecnas",
+        )
+    done = naslib_run.run(args.runner, config_file, overrides)
+    # What NASLib logs goes to stdout and stays as it is.
+    if done.filled:
+        print(f"NASLib's defaults taken for: {', '.join(done.filled)}", file=sys.stderr)
+    if done.folder is not None:
+        print(f"written to: {done.folder}", file=sys.stderr)
+    return 0
+
+
+def _split(args: argparse.Namespace) -> tuple[str | None, list[str]]:
+    """The config file and the overrides: behind RUNNER, argparse leaves both together."""
+    rest, config_file = list(args.overrides), args.config_file
+    if "-h" in rest or "--help" in rest:
+        args.parser.print_help()
+        raise SystemExit(0)
+    for place, word in enumerate(rest):
+        if word == _CONFIG:
+            config_file = rest[place + 1] if place + 1 < len(rest) else None
+            del rest[place : place + 2]
+            break
+        if word.startswith(f"{_CONFIG}="):
+            config_file = rest.pop(place).partition("=")[2]
+            break
+    return config_file, rest
