@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
@@ -198,7 +199,12 @@ class EcnasSearchSpace(LazyNetwork):
 
     def performance_objective(self, metric: Any) -> Any:
         """What an optimiser whose performance metric is `metric` has to ask for here."""
-        return _objective(metric) if self.objective is None else self.objective
+        if self.objective is not None:
+            return self.objective
+        found = _objective(metric)
+        # `query` answers NaN where a table lacks it; as an objective that stays an error.
+        is_train = found is Metric.TRAIN_ACCURACY
+        return Objective(naslib_metrics.column(found), found) if is_train else found
 
     def query(
         self,
@@ -225,13 +231,18 @@ class EcnasSearchSpace(LazyNetwork):
 
         Raises:
             ConfigError: no `dataset_api` of ours, another dataset, or no architecture yet.
-            UnknownBudgetError, UnknownCellError, UnknownMetricError: the table lacks it.
+            UnknownBudgetError, UnknownCellError, UnknownMetricError: the table lacks it; but
+                `TRAIN_ACCURACY` is NaN then, since every trainer reports it.
         """
         bench = naslib_rows.benchmark(dataset_api, dataset)
         budget = None if epoch in (-1, None) else epoch
         if full_lc:
             return self._curve(metric, bench, budget)
         record = self._record(bench, budget)
+        if metric is Metric.TRAIN_ACCURACY and not naslib_metrics.holds(bench, "train_accuracy"):
+            # NASLib's trainers write it of every incumbent and use it for nothing; the modelled
+            # tables, for which nobody published it, must not stop them.
+            return math.nan
         if metric is Metric.RAW:
             return self._raw(record)
         if metric is Metric.ALL:

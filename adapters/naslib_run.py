@@ -13,7 +13,6 @@ from __future__ import annotations
 import ast
 import difflib
 import logging
-import math
 import os
 import runpy
 import sys
@@ -27,7 +26,6 @@ from typing import Any
 
 from naslib_ecnas.adapters import naslib_compat, naslib_space
 from naslib_ecnas.adapters.naslib_mends import replace_code
-from naslib_ecnas.adapters.naslib_objective import Objective
 from naslib_ecnas.errors import ConfigError, EcnasError, MissingDependencyError, UnknownBudgetError
 
 __all__ = ["RUNNERS", "NaslibRun", "run"]
@@ -360,35 +358,13 @@ def _offer(script: Path, name: str) -> None:
     for names in _scopes(script):
         spaces = names.get(_CHOICES["search_space"])
         if isinstance(spaces, dict) and name not in spaces:
-            space = _reporting_space()
+            space = naslib_space.EcnasSearchSpace
             # A script may keep classes, and make the one that it takes.
             classes = bool(spaces) and all(isinstance(value, type) for value in spaces.values())
             spaces[name] = space if classes else space()
         optimizers, config = names.get(_CHOICES["optimizer"]), names.get("config")
         if isinstance(optimizers, dict) and config is not None:
             _check_optimizer(optimizers, getattr(config, "optimizer", None))
-
-
-def _reporting_space() -> Any:
-    """The space, for trainers that report a training accuracy which the modelled tables lack."""
-    base = naslib_space.EcnasSearchSpace
-    metric = naslib_compat.require("naslib.search_spaces.core.query_metrics").Metric.TRAIN_ACCURACY
-
-    class RunnerSpace(base):  # type: ignore[misc, valid-type]
-        def query(self, asked: Any = None, *args: Any, **kwargs: Any) -> Any:
-            asked = kwargs.pop("metric", asked)
-            api = kwargs.get("dataset_api")
-            if asked is metric and api and "train_accuracy" not in api["ecnas"].metrics:
-                # NASLib's trainers write it of every incumbent and use it for nothing.
-                return math.nan
-            return super().query(asked, *args, **kwargs)
-
-        def performance_objective(self, asked: Any) -> Any:
-            # As an objective, a missing one stays an error.
-            found = super().performance_objective(asked)
-            return Objective("train_accuracy", metric) if found is metric else found
-
-    return RunnerSpace
 
 
 def _scopes(script: Path) -> Iterator[dict[str, Any]]:

@@ -424,3 +424,6 @@ def test_the_default_table_is_the_whole_modelled_space(naslib: Any) -> None:
     )
     assert 0 < energy < 5
     assert 5 < accuracy < 100
+    assert np.isnan(space.query(metrics.TRAIN_ACCURACY, "cifar10", dataset_api=api))
+    with pytest.raises(UnknownMetricError):
+        space.query(space.performance_objective(metrics.TRAIN_ACCURACY), "cifar10", dataset_api=api)
