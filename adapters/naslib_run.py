@@ -10,8 +10,6 @@ script asks for the data of that space, which every runner does between making a
 
 from __future__ import annotations
 
-import ast
-import difflib
 import logging
 import os
 import runpy
@@ -24,9 +22,10 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
-from naslib_ecnas.adapters import naslib_compat, naslib_space
+from naslib_ecnas.adapters import naslib_compat, naslib_config, naslib_space
+from naslib_ecnas.adapters.naslib_config import CHOICES
 from naslib_ecnas.adapters.naslib_mends import replace_code
-from naslib_ecnas.errors import ConfigError, EcnasError, MissingDependencyError, UnknownBudgetError
+from naslib_ecnas.errors import ConfigError, EcnasError, MissingDependencyError
 
 __all__ = ["RUNNERS", "NaslibRun", "run"]
 
@@ -37,12 +36,6 @@ RUNNERS: dict[str, str] = {
     "nas_predictors": "nas_predictor",
     "predictors": "predictor",
     "statistics": "statistics",
-}
-#: Keys of a config -> the dictionary of a runner that says which values it knows.
-_CHOICES = {
-    "search_space": "supported_search_spaces",
-    "optimizer": "supported_optimizers",
-    "predictor": "supported_predictors",
 }
 
 
@@ -85,12 +78,12 @@ def run(
     home = naslib_compat.ensure()
     script = _script(runner, home)
     naslib_space.register()
-    config = _read(Path(config_file))
-    _override(config, overrides)
-    filled = _fill(config, RUNNERS.get(str(runner)), home)
-    known = _choices(script)
-    _check_choices(config, known)
-    api = _table(config) if config.get("search_space") == naslib_space.NAME else None
+    config = naslib_config.read(Path(config_file))
+    naslib_config.override(config, overrides)
+    filled = naslib_config.fill(config, RUNNERS.get(str(runner)), home)
+    known = naslib_config.choices(script)
+    naslib_config.check_choices(config, known)
+    api = naslib_config.table(config) if config.get("search_space") == naslib_space.NAME else None
     with ExitStack() as stack:
         # Under the name of the user's file, which NASLib logs.
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="ecnas-naslib-"))
@@ -103,10 +96,7 @@ def run(
         stack.enter_context(_clear_errors(script))
         left = runpy.run_path(str(script), run_name="__main__")
     save = getattr(left.get("config"), "save", None)
-    return NaslibRun(None if save is None else Path(save), _plain(config), filled)
-
-
-# -- before the run -------------------------------------------------------------------------
+    return NaslibRun(None if save is None else Path(save), naslib_config.plain(config), filled)
 
 
 def _script(runner: str | os.PathLike[str], home: Path) -> Path:
@@ -121,168 +111,6 @@ def _script(runner: str | os.PathLike[str], home: Path) -> Path:
             expected=", ".join(RUNNERS) + ", or the path of a script",
         )
     return path.resolve()
-
-
-def _read(path: Path) -> Any:
-    """The config as a node of NASLib's kind."""
-    if not path.is_file():
-        raise ConfigError(
-            "there is no such config file",
-            value=str(path),
-            expected="a YAML file as NASLib's runners take it",
-        )
-    try:
-        config = naslib_compat.require("naslib.utils").load_config(path)
-    except Exception as error:  # every parser has errors of its own
-        raise ConfigError(
-            f"{path} cannot be read as a config: {' '.join(str(error).split())}",
-            expected="a YAML file of keys and values",
-        ) from error
-    for section in ("search", "evaluation"):
-        if section in config and not isinstance(config[section], dict):
-            raise ConfigError(
-                f"{section} has to be a section", value=config[section], expected="keys in it"
-            )
-    return config
-
-
-def _override(config: Any, overrides: Sequence[str]) -> None:
-    """Set what the command line says; a key that nobody knows is kept as a new one."""
-    if len(overrides) % 2:
-        raise ConfigError(
-            "overrides are keys and values in turn",
-            value=" ".join(overrides),
-            expected="such as: search.epochs 200 optimizer re",
-        )
-    for key, text in zip(overrides[::2], overrides[1::2], strict=True):
-        # NASLib has an option --seed, which it reads and forgets.
-        *sections, name = ("seed" if key == "--seed" else key).split(".")
-        if key.startswith("-") and key != "--seed":
-            raise ConfigError("no such option", value=key, expected="--config-file FILE, KEY VALUE")
-        node = config
-        for section in sections:
-            if section not in node:
-                node[section] = type(config)()
-            node = node[section]
-            if not isinstance(node, dict):
-                raise ConfigError("this key has no keys below it", value=key)
-        if isinstance(node.get(name), dict):
-            raise ConfigError("this key is a section", value=key, expected=f"{key}.KEY VALUE")
-        node[name] = _value(key, text, node.get(name))
-
-
-def _value(key: str, text: str, old: Any) -> Any:
-    """The value that a text stands for, of the old one's type where there is an old one."""
-    if isinstance(old, str):
-        return text
-    try:
-        new = ast.literal_eval({"true": "True", "false": "False", "null": "None"}.get(text, text))
-    except (ValueError, SyntaxError):
-        new = text
-    if isinstance(old, float) and type(new) is int:
-        new = float(new)
-    if old is not None and new is not None and type(new) is not type(old):
-        raise ConfigError(
-            f"{key} cannot be set to this", value=text, expected=f"a value like {old!r}"
-        )
-    return new
-
-
-def _fill(config: Any, kind: str | None, home: Path) -> tuple[str, ...]:
-    """Give a config what it lacks and NASLib has a default for; says what.
-
-    Only what a search does not depend on: NASLib's defaults of `search` are for another kind of
-    search, and an experiment that leaves one out is better told so.
-    """
-    filled = []
-    # A script of the user's may be any of them; a key too many does no harm.
-    if kind in ("nas", None) and "evaluation" not in config:
-        # get_config_from_args writes into the section, which the shipped nas config lacks.
-        defaults = naslib_compat.require("naslib.utils").load_default_config("nas")
-        config["evaluation"] = defaults.evaluation
-        filled.append("evaluation")
-    if kind in ("bbo-bs", None) and "search" in config and "use_zc_api" not in config["search"]:
-        # Bananas and Npenas take False where it is missing; the runner itself reads it bare.
-        config["search"]["use_zc_api"] = False
-        filled.append("search.use_zc_api")
-    _require(config, "search_space")
-    _require(config, "dataset")
-    return tuple(filled)
-
-
-def _require(config: Any, key: str) -> None:
-    if config.get(key) is None:
-        expected = {
-            "search_space": "search_space: ecnas",
-            "dataset": "dataset: cifar10 (the table 7v), or the name or file of another table",
-        }
-        raise ConfigError(f"the config lacks the key {key}", expected=expected[key])
-
-
-def _choices(script: Path) -> dict[str, list[str]]:
-    """Names in the dictionaries `supported_...` of a script, by the key that chooses from them."""
-    try:
-        tree = ast.parse(script.read_text(encoding="utf-8"))
-    except (SyntaxError, ValueError) as error:
-        raise ConfigError(f"{script} is no Python script: {error}") from error
-    found: dict[str, list[str]] = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict):
-            names = [target.id for target in node.targets if isinstance(target, ast.Name)]
-            keys = [key.value for key in node.value.keys if isinstance(key, ast.Constant)]
-            for choice, dictionary in _CHOICES.items():
-                if dictionary in names and len(keys) == len(node.value.keys):
-                    found[choice] = [str(key) for key in keys]
-    if "search_space" in found:
-        found["search_space"].append(naslib_space.NAME)
-    return found
-
-
-def _check_choices(config: Any, known: dict[str, list[str]]) -> None:
-    for key, names in known.items():
-        value = config.get(key)
-        if value is None:
-            raise ConfigError(f"the config lacks the key {key}", expected=", ".join(names))
-        if value not in names:
-            near = difflib.get_close_matches(str(value), names, 1)
-            raise ConfigError(
-                f"this runner knows no such {key}",
-                value=value,
-                expected=", ".join(names),
-                remedy=f"did you mean {near[0]}?" if near else None,
-            )
-
-
-def _table(config: Any) -> dict[str, Any]:
-    """The data of the experiment, which what it is asked for fits."""
-    if not isinstance(config["dataset"], str):
-        raise ConfigError(
-            "dataset has to be a name", value=config["dataset"], expected="cifar10 or a table"
-        )
-    api: dict[str, Any] = naslib_space.dataset_api_of(config["search_space"], config["dataset"])
-    search = config.get("search") or {}
-    if search.get("use_zc_api") or "zc" in search:
-        raise ConfigError(
-            "NASLib has no table of zero-cost scores for ecnas",
-            value="search.zc" if "zc" in search else "search.use_zc_api: True",
-            expected="search.use_zc_api: False and no search.zc",
-        )
-    bench = api["ecnas"]
-    fidelity = search.get("fidelity", -1)
-    if fidelity not in (-1, None, *bench.budgets) or isinstance(fidelity, bool):
-        raise UnknownBudgetError(
-            f"search.fidelity is no budget of the table {bench.name}",
-            value=fidelity,
-            expected=", ".join(map(str, bench.budgets)) + " epochs, or -1 for the largest",
-        )
-    epochs = search.get("epochs")
-    if epochs is not None and (type(epochs) is not int or epochs < 1):
-        raise ConfigError("search.epochs is no number of steps", value=epochs, expected="1 or more")
-    return api
-
-
-def _plain(config: Any) -> dict[str, Any]:
-    return {k: _plain(v) if isinstance(v, dict) else v for k, v in config.items()}
 
 
 # -- around the run -------------------------------------------------------------------------
@@ -356,13 +184,13 @@ def _no_scores(search_space: Any, dataset: Any) -> Any:
 def _offer(script: Path, name: str) -> None:
     """Put the space into the script's `supported_search_spaces`, wherever it stands by now."""
     for names in _scopes(script):
-        spaces = names.get(_CHOICES["search_space"])
+        spaces = names.get(CHOICES["search_space"])
         if isinstance(spaces, dict) and name not in spaces:
             space = naslib_space.EcnasSearchSpace
             # A script may keep classes, and make the one that it takes.
             classes = bool(spaces) and all(isinstance(value, type) for value in spaces.values())
             spaces[name] = space if classes else space()
-        optimizers, config = names.get(_CHOICES["optimizer"]), names.get("config")
+        optimizers, config = names.get(CHOICES["optimizer"]), names.get("config")
         if isinstance(optimizers, dict) and config is not None:
             _check_optimizer(optimizers, getattr(config, "optimizer", None))
 

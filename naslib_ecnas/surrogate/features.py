@@ -32,14 +32,15 @@ from naslib_ecnas.surrogate.path_costs import PATH_COSTS, path_costs
 from naslib_ecnas.surrogate.paths import counts, distances
 from naslib_ecnas.surrogate.terms import Sums, stacked
 
-__all__ = ["FEATURES", "cost_features", "features", "graph_features"]
+__all__ = ["COSTS", "FEATURES", "cost_features", "features", "graph_features"]
 
 Matrix = NDArray[np.float32]
 Rows = NDArray[np.int64]
 
 _SUMS = (*BY_CHANNELS, *OF_GRAPH, *BY_PLACE, *TRAFFIC, *WORK)
 _N_SUMS = len(_SUMS)
-_N_COSTS = _N_SUMS + len(CURVES)
+#: Leading columns of `features` that `cost_features` has: what the network costs.
+COSTS = _N_SUMS + len(CURVES)
 _N_GRAPH = len(CHAINS) + len(DISTANCES) + len(PATH_COSTS)
 
 #: (name, unit, description) of every column of `features`, in order.
@@ -61,7 +62,7 @@ def cost_features(rows: ArrayLike) -> Matrix:
     Raises:
         UnknownCellError: a row is none of the seven-vertex space.
     """
-    return _by_chunks(rows, _N_COSTS, ((0, _costs),))
+    return _by_chunks(rows, COSTS, ((0, _costs),))
 
 
 def graph_features(rows: ArrayLike) -> Matrix:
@@ -82,7 +83,7 @@ def features(rows: ArrayLike) -> Matrix:
     Raises:
         UnknownCellError: a row is none of the seven-vertex space.
     """
-    return _by_chunks(rows, len(FEATURES), ((0, _costs), (_N_COSTS, _graph)))
+    return _by_chunks(rows, len(FEATURES), ((0, _costs), (COSTS, _graph)))
 
 
 @cache
@@ -108,7 +109,7 @@ def _costs(rows: Rows, out: Matrix) -> None:
     sums = _sums().of(rows)
     out[:, :_N_SUMS] = sums
     named = {term.feature.name: sums[:, k] for k, term in enumerate(_SUMS)}
-    out[:, _N_SUMS:_N_COSTS] = curves(rows, named)
+    out[:, _N_SUMS:COSTS] = curves(rows, named)
 
 
 def _graph(rows: Rows, out: Matrix) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from naslib_ecnas.surrogate.features import FEATURES, features
+from naslib_ecnas.surrogate.features import COSTS, features
 from naslib_ecnas.surrogate.fit.boosting import Boosting, fit_boosting
 from naslib_ecnas.surrogate.fit.epoch_time import EpochTime, EpochTimeData, read_epoch_times
 from naslib_ecnas.surrogate.fit.gaussian_process import GaussianProcess, fit_gaussian_process
@@ -33,8 +33,6 @@ __all__ = [
 ]
 
 ENERGY_FILE = "measured_7v_energy_4epochs.parquet"
-#: Leading columns of `FEATURES` that the model uses: what the network costs.
-COSTS = next(i for i, f in enumerate(FEATURES) if f.name == "longest_conv3x3") + 1
 JOULES_PER_KWH = 3.6e6
 
 #: The least spread of members that counts, in the logarithm.

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naslib_ecnas.intervals import Z90
-from naslib_ecnas.surrogate.features import features
+from naslib_ecnas.surrogate.features import COSTS, features
 from naslib_ecnas.surrogate.fit.graph_network import fit_graph_network
 from naslib_ecnas.surrogate.fit.parts import error_quantile, held_out, labelled, quality
 from naslib_ecnas.surrogate.fit.reference import read_measured
@@ -28,8 +28,6 @@ from naslib_ecnas.surrogate.weights import Weights
 __all__ = ["FILE", "fit_time"]
 
 FILE = "nasbench101_validation_30001cells.parquet"
-#: Columns of the features that are sums over layers or near to it.
-_COSTS = 90
 #: Residuals beyond so many robust deviations are outliers: runs that waited for something.
 _CUT = 8.0
 
@@ -76,10 +74,10 @@ def fit_time(
     say("time: without a fifth of the cells")
     first = fitted(~apart)
     mean, _ = first.predict(features(rows[apart]))
-    error = error_quantile(np.abs(np.log(seconds[apart] / mean)))
+    off = np.abs(np.log(seconds[apart] / mean))
+    error = error_quantile(off)
     # The quantile is judged on cells that did not set it: each half by the other's.
     half = np.random.default_rng(seed + 1).random(int(apart.sum())) < 0.5
-    off = np.abs(np.log(seconds[apart] / mean))
     each = np.where(half, error_quantile(off[~half]), error_quantile(off[half]))
     known = quality(
         rows[apart],
@@ -124,7 +122,7 @@ def _fit(
     say: Callable[[str], None],
 ) -> TimeModel:
     x = features(rows)
-    coefficients, intercept = _robust_relative_ridge(x[:, :_COSTS].astype(np.float64), seconds)
+    coefficients, intercept = _robust_relative_ridge(x[:, :COSTS].astype(np.float64), seconds)
     base = TimeModel(
         coefficients, intercept, 0.5 * float(seconds.min()), _nothing(x.shape[1]), 0.0, 0.0
     )
