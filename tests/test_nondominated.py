@@ -54,7 +54,7 @@ def test_large_sets_lose_nothing_to_the_prefilter(
     costs = rng.integers(0, levels, (30_000, objectives)).astype(float)
     costs[rng.random(costs.shape) < 0.01] = np.nan
     quick = nondominated(costs)
-    monkeypatch.setattr(module, "_SAMPLE", len(costs))
+    monkeypatch.setattr(module, "_FEW", len(costs))
     assert (quick == nondominated(costs)).all()
     front = costs[quick]
     known = costs[~np.isnan(costs).any(axis=1)]

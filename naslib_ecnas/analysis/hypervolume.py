@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.analysis import _moocore
 from naslib_ecnas.errors import ConfigError
-from naslib_ecnas.nondominated import checked_points
+from naslib_ecnas.nondominated import candidates, checked_points
 
 __all__ = ["contributions", "hypervolume"]
 
@@ -30,7 +30,8 @@ def hypervolume(costs: ArrayLike, reference: ArrayLike) -> float:
         3.0
     """
     points, corner = _checked(costs, reference)
-    points = points[(points < corner).all(axis=1)]  # false for NaN
+    points = points[candidates(points)]
+    points = points[(points < corner).all(axis=1)]
     return _moocore.volume(points, corner) if len(points) else 0.0
 
 

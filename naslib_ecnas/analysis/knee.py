@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from naslib_ecnas.analysis.scale import costs_of, normalised
+from naslib_ecnas.analysis.costs import costs_of, normalised
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.metrics import metric
 

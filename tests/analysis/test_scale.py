@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from naslib_ecnas.analysis import Scale, checkpoints, costs_of, nondominated, normalised
-from naslib_ecnas.errors import ConfigError, UnknownMetricError
+from naslib_ecnas.analysis import Scale, checkpoints, costs_of, nondominated
+from naslib_ecnas.errors import ConfigError
 
 module = importlib.import_module("naslib_ecnas.analysis.scale")
 
@@ -22,18 +22,6 @@ NAMES = ("energy_kwh", "validation_accuracy")
 def table(seed: int, n: int = 300) -> np.ndarray:
     rng = np.random.default_rng(seed)
     return np.column_stack([rng.lognormal(-4, 1, n), rng.beta(5, 2, n)])
-
-
-def test_normalised_runs_from_the_ideal_to_the_reference() -> None:
-    values = [[1.0, 0.9], [3.0, 0.1], [2.0, 0.5], [5.0, 0.9]]
-    out = normalised(values, NAMES, [1.0, 0.9], [3.0, 0.1])
-    np.testing.assert_allclose(out, [[0, 0], [1, 1], [0.5, 0.5], [2, 0]])
-
-
-def test_an_objective_that_is_the_same_everywhere_counts_for_nothing() -> None:
-    out = normalised([[2.0, 0.5], [np.nan, 0.7]], NAMES, [2.0, 0.7], [2.0, 0.5])
-    assert out[0].tolist() == [0.0, 1.0]
-    assert np.isnan(out[1, 0])
 
 
 @given(st.integers(0, 10**6))
@@ -63,6 +51,79 @@ def test_closed_form() -> None:
     scale = Scale.of(values, NAMES)
     assert (scale.ideal, scale.reference, scale.volume) == ((0.0, 1.0), (2.0, 0.0), 0.75)
     assert scale.hypervolume(values[:1]) == pytest.approx(0.5 / 0.75)
+
+
+def test_nadir_is_the_fronts_own_worst_and_a_tenth_of_its_range() -> None:
+    # The front is (1, .5), (2, .7), (3, .9); the rest of the table has no say.
+    front = [[1.0, 0.5], [2.0, 0.7], [3.0, 0.9]]
+    table = [*front, [50.0, 0.1], [4.0, 0.6], [np.nan, 1.0]]
+    scale = Scale.of(table, NAMES, reference="nadir")
+    assert scale == Scale.of(front, NAMES, reference="nadir")
+    assert scale.ideal == (1.0, 0.9)
+    # 3 + 0.1 (3 - 1) and 0.5 - 0.1 (0.9 - 0.5).
+    assert scale.reference == pytest.approx((3.2, 0.46), rel=1e-15)
+    # By hand, in steps of the stair: (.5-.46)(3.2-1) + (.7-.5)(3.2-2) + (.9-.7)(3.2-3).
+    assert scale.volume == pytest.approx((0.088 + 0.24 + 0.04) / (2.2 * 0.44), rel=1e-12)
+    # An extreme counts: (3.2-3)(.9-.46) of all.
+    assert scale.hypervolume([[3.0, 0.9]]) == pytest.approx(0.088 / 0.368, rel=1e-12)
+    assert scale.hypervolume([[4.0, 0.9], [3.0, 0.4]]) == 0.0
+
+
+def test_one_outlier_widens_worst_but_not_nadir() -> None:
+    values = table(4)
+    outlier = np.vstack([values, [[1e3, 0.0]]])
+    some = values[:10]
+    widened = Scale.of(outlier, NAMES).hypervolume(some)
+    assert widened > Scale.of(values, NAMES).hypervolume(some)
+    assert Scale.of(outlier, NAMES, reference="nadir") == Scale.of(values, NAMES, reference="nadir")
+
+
+def test_nadir_of_a_front_equal_in_an_objective_is_the_worst_of_the_table() -> None:
+    # One cell is best in both: without the table's worst every other cell would have volume 1.
+    values = [[1.0, 0.9], [2.0, 0.5], [3.0, 0.7]]
+    scale = Scale.of(values, NAMES, reference="nadir")
+    assert scale.reference == (3.0, 0.5)
+    assert scale.hypervolume([[2.0, 0.7]]) == pytest.approx(0.5 * 0.5)
+
+
+def test_reference_of_ones_own() -> None:
+    values = [[0.0, 0.5], [1.0, 1.0], [2.0, 0.0]]
+    assert Scale.of(values, NAMES, reference=(2.0, 0.0)) == Scale.of(values, NAMES)
+    scale = Scale.of(values, NAMES, reference=[4.0, 0.0])
+    # 4 * .5 + 3 * .5 of 4 * 1.
+    assert scale.volume == pytest.approx(3.5 / 4)
+    # Part of the front may lie beyond.
+    assert Scale.of(values, NAMES, reference=(0.5, 0.0)).hypervolume(values[:1]) == 1.0
+
+
+@pytest.mark.parametrize(
+    "reference", ["best", (2.0,), (0.0, 0.0), (2.0, 1.0), (2.0, 0.0, 1.0), (np.nan, 0.0)]
+)
+def test_impossible_references(reference: object) -> None:
+    with pytest.raises(ConfigError, match="reference"):
+        Scale.of([[0.0, 0.5], [1.0, 1.0]], NAMES, reference=reference)  # type: ignore[arg-type]
+
+
+@given(st.integers(0, 10**6), st.sampled_from(["worst", "nadir"]))
+@settings(max_examples=40, deadline=None)
+def test_more_cells_are_never_worse_and_none_beat_the_front(seed: int, reference: str) -> None:
+    values = table(seed)
+    scale = Scale.of(values, NAMES, reference=reference)  # type: ignore[arg-type]
+    rng = np.random.default_rng(seed)
+    part = values[rng.random(len(values)) < 0.1]
+    before = part.copy()
+    share = scale.hypervolume(part)
+    assert scale.hypervolume(values) == 1.0
+    assert share <= scale.hypervolume(np.vstack([part, values[:5]])) <= 1.0
+    worse = np.column_stack([part[:, 0] * 1.1, part[:, 1] * 0.9])
+    padded = np.vstack([worse, part, part, [[np.nan, 1.0]]])
+    assert scale.hypervolume(padded) == pytest.approx(share, rel=1e-12)
+    np.testing.assert_array_equal(part, before)
+
+
+def test_costs_run_from_the_ideal_to_the_reference() -> None:
+    scale = Scale.of([[0.0, 0.5], [1.0, 1.0], [2.0, 0.0]], NAMES)
+    assert scale.costs([[1.0, 0.25]]).tolist() == [[0.5, 0.75]]
 
 
 def test_cells_with_a_missing_value_are_left_out() -> None:
@@ -106,13 +167,6 @@ def test_checkpoints_end_with_the_last_evaluation(n: int) -> None:
     assert counts[0] == 1
     assert counts[-1] == n
     assert (np.diff(counts) > 0).all()
-
-
-def test_values_that_do_not_fit_the_objectives() -> None:
-    with pytest.raises(ConfigError, match="do not fit the objectives"):
-        costs_of([[1.0, 2.0, 3.0]], NAMES)
-    with pytest.raises(UnknownMetricError):
-        costs_of([[1.0, 2.0]], ("energy_kwh", "joy"))
 
 
 def test_examples() -> None:

@@ -1,0 +1,247 @@
+"""What several runs of one method attain: surfaces for a share of the runs, and differences.
+
+A run attains a point if it found one that is no worse in either objective. The empirical
+attainment function gives for each point the share of runs that attain it (Grunert da Fonseca,
+Fonseca and Hall, EMO 2001); figure 5 of the EC-NAS paper shows where it reaches one half.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from naslib_ecnas.analysis import _moocore
+from naslib_ecnas.analysis.costs import costs_of
+from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.metrics import metric
+from naslib_ecnas.nondominated import nondominated
+
+__all__ = [
+    "AttainmentDifference",
+    "AttainmentSurface",
+    "attainment_difference",
+    "attainment_surface",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class AttainmentSurface:
+    """The edge of what a share of the runs attains."""
+
+    objectives: tuple[str, str]
+    level: float
+    """Share of the runs that was asked for."""
+    runs: int
+    needed: int
+    """Runs that attain each point of the surface or more, the least number >= level * runs."""
+    points: NDArray[np.float64]
+    """(k, 2) corners in the metrics' units, from the best to the worst in the first objective;
+    none where fewer runs than needed found anything."""
+
+    def steps(self, worst: Sequence[float] | None = None) -> NDArray[np.float64]:
+        """Vertices of the stair along the surface, for a plot to join by straight lines.
+
+        Args:
+            worst: the value of each objective where the stair ends on either side, no better
+                than any corner; without it it begins and ends at a corner.
+
+        Returns:
+            (2 k - 1, 2) vertices in the metrics' units, (2 k + 1, 2) with `worst`.
+
+        Raises:
+            ConfigError: `worst` is better than a corner.
+        """
+        corners = self.points
+        # Between two corners the stair turns where both are worse: at the next one's first
+        # objective and still at this one's second.
+        stair = np.repeat(corners, 2, axis=0)[1:]
+        stair[1::2, 1] = corners[:-1, 1]
+        stair[1::2, 0] = corners[1:, 0]
+        if worst is None or not len(corners):
+            return stair
+        end = costs_of(np.atleast_2d(worst), self.objectives)
+        if not (costs_of(corners, self.objectives) <= end).all():
+            raise ConfigError(
+                "the stair cannot end there",
+                value=tuple(worst),
+                expected="values no better than any corner of the surface",
+                remedy="take the worst values of the table, such as Scale.of(...).reference",
+            )
+        (x, y), (first, last) = worst, corners[[0, -1]]
+        return np.array([[first[0], y], *stair, [x, last[1]]], dtype=np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class AttainmentDifference:
+    """Where in objective space the runs of one method attain more often than those of another.
+
+    The boxes do not overlap. Outside them both methods attain equally often.
+    """
+
+    objectives: tuple[str, str]
+    runs: tuple[int, int]
+    best: NDArray[np.float64]
+    """(k, 2) corner of each box that is best in both objectives, in the metrics' units; this
+    corner and the two edges through it belong to the box."""
+    worst: NDArray[np.float64]
+    """(k, 2) opposite corner, infinite where the box has no end."""
+    difference: NDArray[np.float64]
+    """(k,) share of the first method's runs that attain the box less that of the second's; from
+    -1 to 1, never 0."""
+
+
+def attainment_surface(
+    runs: Sequence[ArrayLike], objectives: Sequence[str], level: float = 0.5
+) -> AttainmentSurface:
+    """The points that at least a share of the runs attains, reduced to the best of them.
+
+    Level 0.5 is the median surface, 0.25 and 0.75 the quartiles, 1 what every run attains. Of an
+    even number of runs the median is what one half attains, not a mean of two surfaces.
+
+    Args:
+        runs: (n_i, 2) values that each run found, in the metrics' units. Rows with a NaN and
+            dominated ones add nothing; a run without any other counts as one that attains
+            nothing.
+        objectives: two names of metrics.
+        level: share of the runs, above 0 and at most 1.
+
+    Raises:
+        ConfigError: no runs, not two objectives, shapes that do not fit, or no such level.
+        UnknownMetricError: an objective is no metric.
+    """
+    names = _two(objectives)
+    if not isinstance(level, (int, float)) or isinstance(level, bool) or not 0 < level <= 1:
+        raise ConfigError(
+            "no such level",
+            value=level,
+            expected="a share of the runs, above 0 and at most 1",
+            remedy="0.5 is the median",
+        )
+    fronts = _fronts(runs, names)
+    # A share such as 0.3 of 10 runs must not become 4 of them by the last bit of a float.
+    needed = max(1, math.ceil(level * len(fronts) - 1e-9))
+    found = [front for front in fronts if len(front)]
+    points = np.empty((0, 2))
+    if needed <= len(found):
+        sets = np.repeat(np.arange(1, len(found) + 1), [len(front) for front in found])
+        costs = _moocore.attained(np.concatenate(found), sets, 100 * needed / len(found))
+        points = _values(costs[np.lexsort(costs.T[::-1])], names)
+    return AttainmentSurface(names, float(level), len(fronts), needed, points)
+
+
+def attainment_difference(
+    a: Sequence[ArrayLike], b: Sequence[ArrayLike], objectives: Sequence[str]
+) -> AttainmentDifference:
+    """Where the runs of method a attain more often than those of method b, and how much more.
+
+    Exact: between two neighbouring values of the first objective each run attains from one
+    value of the second objective on, so the difference is a step function of a few steps. Takes
+    O(n (r log r)) for n points and r runs in all; the methods need not have equally many.
+
+    Args:
+        a: (n_i, 2) values that each run of the first method found, in the metrics' units, as
+            for `attainment_surface`.
+        b: those of the second method.
+        objectives: two names of metrics.
+
+    Raises:
+        ConfigError: no runs, not two objectives, or shapes that do not fit.
+        UnknownMetricError: an objective is no metric.
+    """
+    names = _two(objectives)
+    first, second = _fronts(a, names), _fronts(b, names)
+    everything = [*first, *second]
+    edges = np.unique(np.concatenate([front[:, 0] for front in everything]))
+    starts = np.array([_attained_from(front, edges) for front in everything]).T
+    # Whole numbers, so that equal shares cancel exactly whatever the numbers of runs.
+    weights = np.repeat([len(second), -len(first)], [len(first), len(second)])
+    boxes = np.array(_boxes(edges, starts, weights)).reshape(-1, 5)
+    return AttainmentDifference(
+        names,
+        (len(first), len(second)),
+        best=_values(boxes[:, [0, 1]], names),
+        worst=_values(boxes[:, [2, 3]], names),
+        difference=boxes[:, 4] / (len(first) * len(second)),
+    )
+
+
+def _two(objectives: Sequence[str]) -> tuple[str, str]:
+    if isinstance(objectives, str) or len(objectives) != 2:
+        raise ConfigError(
+            "attainment is of two objectives",
+            value=objectives,
+            expected="two names of metrics",
+            remedy="compare by hypervolume where there are more",
+        )
+    metric(objectives[0])
+    metric(objectives[1])
+    return objectives[0], objectives[1]
+
+
+def _fronts(runs: Sequence[ArrayLike], names: tuple[str, str]) -> list[NDArray[np.float64]]:
+    """(k, 2) costs of each run's front, ascending in the first objective."""
+    if not len(runs):
+        raise ConfigError(
+            "no runs",
+            value=len(runs),
+            expected="at least one run of a method",
+            remedy="give the (n, 2) values that each run found",
+        )
+    fronts = []
+    for values in runs:
+        costs = costs_of(values, names)
+        front = costs[nondominated(costs)]
+        fronts.append(front[np.argsort(front[:, 0])])
+    return fronts
+
+
+def _values(costs: NDArray[np.float64], names: tuple[str, str]) -> NDArray[np.float64]:
+    """(k, 2) costs in the metrics' units again."""
+    columns = [metric(name).from_cost(c) for name, c in zip(names, costs.T, strict=True)]
+    return np.column_stack(columns)
+
+
+def _attained_from(front: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(e,) least second cost that a run attains at each first cost; infinite where none."""
+    costs = np.append(np.inf, front[:, 1])
+    return costs[np.searchsorted(front[:, 0], edges, side="right")]
+
+
+def _boxes(
+    edges: NDArray[np.float64], starts: NDArray[np.float64], weights: NDArray[np.int64]
+) -> list[tuple[float, float, float, float, int]]:
+    """Boxes (left, bottom, right, top, sum of weights) in which the sum is the same and not 0.
+
+    Args:
+        edges: (e,) ascending first costs; slab i runs from edge i to the next one.
+        starts: (e, r) second cost from which each run attains within each slab.
+        weights: (r,) weight of each run.
+    """
+    boxes = []
+    open_boxes: dict[tuple[float, float, int], float] = {}
+    for edge, row in zip(edges.tolist(), starts, strict=True):
+        order = np.argsort(row)
+        levels, total = row[order], np.cumsum(weights[order])
+        # Of equal starts the last sum holds, and a sum that stays the same opens no new box.
+        last = np.append(levels[1:] > levels[:-1], True)
+        levels, total = levels[last], total[last]
+        turns = np.append(True, total[1:] != total[:-1])
+        levels, total = levels[turns], total[turns]
+        tops = np.append(levels[1:], np.inf)
+        here = {
+            (bottom, top, weight): edge
+            for bottom, top, weight in zip(
+                levels.tolist(), tops.tolist(), total.tolist(), strict=True
+            )
+            if weight and bottom < np.inf
+        }
+        # A box goes on through every slab that has the same one.
+        for key in open_boxes.keys() - here.keys():
+            boxes.append((open_boxes[key], key[0], edge, key[1], key[2]))
+        open_boxes = {key: open_boxes.get(key, left) for key, left in here.items()}
+    boxes.extend((left, bottom, np.inf, top, w) for (bottom, top, w), left in open_boxes.items())
+    return sorted(boxes)

@@ -1,0 +1,251 @@
+"""Whether methods differ by more than chance: Friedman, Wilcoxon, Holm, effect sizes.
+
+The tests and intervals take the blocks as independent draws. Seeds on one table are so for that
+table alone: what is found over few tables holds for these tables.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from naslib_ecnas.analysis.ranks import PairedScores
+from naslib_ecnas.errors import ConfigError, MissingDependencyError
+
+__all__ = [
+    "FriedmanTest",
+    "PairComparison",
+    "friedman",
+    "holm",
+    "median_interval",
+    "pairwise",
+    "superiority",
+]
+
+# Resampled values that are held at a time.
+_CHUNK = 1_000_000
+
+
+@dataclass(frozen=True)
+class FriedmanTest:
+    """Whether any of several methods ranks better than another."""
+
+    statistic: float
+    """Friedman's chi-squared with the correction for ties."""
+    p_value: float
+    methods: int
+    blocks: int
+
+
+@dataclass(frozen=True)
+class PairComparison:
+    """Two methods beside one another over the same blocks."""
+
+    a: str
+    b: str
+    blocks: int
+    statistic: float
+    """Wilcoxon's signed-rank statistic: the smaller sum of ranks."""
+    p_value: float
+    """Two-sided; 1 where the two are equal in every block."""
+    p_holm: float
+    """The same, corrected by Holm for all pairs that were compared together."""
+    superiority: float
+    """Share of the blocks in which a is the better one, ties as one half."""
+    median_difference: float
+    """Median of a's score less b's over the blocks, in the unit of the score."""
+    lower: float
+    """Bounds of a bootstrap interval of the median difference."""
+    upper: float
+    confidence: float
+
+
+def friedman(scores: PairedScores) -> FriedmanTest:
+    """Friedman's test over three or more methods (Demsar, JMLR 2006, section 3.2.2).
+
+    By the chi-squared distribution, so for few blocks an approximation. Where all methods are
+    equal in every block the statistic is 0 and the p-value 1.
+
+    Raises:
+        ConfigError: fewer than three methods.
+        MissingDependencyError: scipy is not installed.
+    """
+    if len(scores.methods) < 3:
+        raise ConfigError(
+            "Friedman's test is of three or more methods",
+            value=scores.methods,
+            expected="at least three",
+            remedy="compare two methods by pairwise",
+        )
+    blocks, methods = scores.scores.shape
+    if (scores.scores == scores.scores[:, :1]).all():
+        return FriedmanTest(0.0, 1.0, methods, blocks)
+    found = _stats().friedmanchisquare(*scores.scores.T)
+    return FriedmanTest(float(found.statistic), float(found.pvalue), methods, blocks)
+
+
+def pairwise(
+    scores: PairedScores,
+    *,
+    rng: np.random.Generator,
+    against: str | None = None,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+) -> tuple[PairComparison, ...]:
+    """Every pair of methods by Wilcoxon's signed-rank test, corrected by Holm.
+
+    scipy's test as it comes: two-sided, blocks in which the two are equal left out, exact where
+    that is possible. The effect sizes belong to it: with many blocks a difference of no
+    importance is significant.
+
+    Args:
+        scores: the methods to compare.
+        rng: draws the bootstrap.
+        against: compare the other methods with this one alone, which costs fewer corrections; it
+            is `b` then.
+        confidence: coverage of the bootstrap interval.
+        resamples: of the bootstrap.
+
+    Returns:
+        One for each pair, a before b in the order of the methods.
+
+    Raises:
+        ConfigError: no such method, coverage or number of resamples.
+        MissingDependencyError: scipy is not installed.
+    """
+    if against is None:
+        pairs = list(itertools.combinations(scores.methods, 2))
+    else:
+        scores.column(against)  # refuses a method that is not there
+        pairs = [(method, against) for method in scores.methods if method != against]
+    tests = [_wilcoxon(scores.column(a) - scores.column(b)) for a, b in pairs]
+    corrected = holm([p for _, p in tests])
+    found = []
+    for (a, b), (statistic, p_value), p_holm in zip(pairs, tests, corrected.tolist(), strict=True):
+        difference = scores.column(a) - scores.column(b)
+        lower, upper = median_interval(
+            difference, rng=rng, confidence=confidence, resamples=resamples
+        )
+        found.append(
+            PairComparison(
+                a=a,
+                b=b,
+                blocks=len(difference),
+                statistic=statistic,
+                p_value=p_value,
+                p_holm=p_holm,
+                superiority=superiority(scores, a, b),
+                median_difference=float(np.median(difference)),
+                lower=lower,
+                upper=upper,
+                confidence=confidence,
+            )
+        )
+    return tuple(found)
+
+
+def superiority(scores: PairedScores, a: str, b: str) -> float:
+    """Probability that a beats b in a block: the share of blocks, ties as one half.
+
+    1 where a is always the better one, 0.5 where neither is.
+
+    Raises:
+        ConfigError: there is no such method.
+    """
+    one, other = scores.column(a), scores.column(b)
+    better = one > other if scores.maximise else one < other
+    return float(np.mean(better + (one == other) / 2))
+
+
+def holm(p_values: ArrayLike) -> NDArray[np.float64]:
+    """P-values corrected for being so many (Holm, Scand. J. Stat. 1979), in the given order.
+
+    The least is multiplied by their number n, the next by n - 1, and so on; none becomes less
+    than the one before it nor more than 1.
+
+    Raises:
+        ConfigError: no list of numbers from 0 to 1.
+
+    Example:
+        >>> holm([0.01, 0.04, 0.03]).tolist()
+        [0.03, 0.06, 0.06]
+    """
+    given = np.asarray(p_values, dtype=np.float64)
+    if given.ndim != 1 or not ((given >= 0) & (given <= 1)).all():
+        raise ConfigError(
+            "no p-values",
+            value=given.tolist(),
+            expected="a list of numbers from 0 to 1",
+            remedy="give those of all comparisons made together",
+        )
+    order = np.argsort(given, kind="stable")
+    steps = np.maximum.accumulate(given[order] * np.arange(len(given), 0, -1))
+    out = np.empty_like(given)
+    out[order] = np.minimum(steps, 1.0)
+    return out
+
+
+def median_interval(
+    values: ArrayLike,
+    *,
+    rng: np.random.Generator,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+) -> tuple[float, float]:
+    """Bootstrap interval of a median, by the percentiles of the resampled medians.
+
+    Args:
+        values: (n,) finite numbers, n >= 1, such as differences over blocks.
+        rng: draws the resamples.
+        confidence: coverage, between 0 and 1. With fewer than about ten values the interval is
+            too narrow for it.
+        resamples: how many.
+
+    Raises:
+        ConfigError: no values, or no such coverage or number of resamples.
+    """
+    given = np.asarray(values, dtype=np.float64)
+    if given.ndim != 1 or not len(given) or not np.isfinite(given).all():
+        raise ConfigError(
+            "no values to take a median of",
+            value=given.shape if given.ndim != 1 else given.tolist(),
+            expected="a list of one or more finite numbers",
+            remedy="give one difference for each block",
+        )
+    if not 0 < confidence < 1 or resamples < 1:
+        raise ConfigError(
+            "no possible bootstrap",
+            value=(confidence, resamples),
+            expected="a confidence between 0 and 1 and at least one resample",
+            remedy="such as 0.95 and 2000",
+        )
+    medians = np.empty(resamples)
+    step = max(1, _CHUNK // len(given))
+    for start in range(0, resamples, step):
+        count = min(step, resamples - start)
+        drawn = given[rng.integers(0, len(given), (count, len(given)))]
+        medians[start : start + count] = np.median(drawn, axis=1)
+    lower, upper = np.quantile(medians, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(lower), float(upper)
+
+
+def _wilcoxon(difference: NDArray[np.float64]) -> tuple[float, float]:
+    if not difference.any():
+        # Without a difference there is nothing to rank; scipy's answer depends on its version.
+        return 0.0, 1.0
+    found = _stats().wilcoxon(difference)
+    return float(found.statistic), float(found.pvalue)
+
+
+def _stats() -> Any:
+    try:
+        from scipy import stats
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError(
+            "scipy", feature="a test of significance", extra="search"
+        ) from error
+    return stats

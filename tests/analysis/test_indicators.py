@@ -1,0 +1,195 @@
+"""Distance and epsilon against loops over all pairs; the paper's hypervolume and its figures."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from naslib_ecnas.analysis import (
+    Scale,
+    costs_of,
+    epsilon,
+    epsilon_factor,
+    igd_plus,
+    nondominated,
+    paper_hypervolume,
+)
+from naslib_ecnas.errors import ConfigError, UnknownMetricError
+
+module = importlib.import_module("naslib_ecnas.analysis.indicators")
+
+NAMES = ("energy_kwh", "validation_accuracy")
+THREE = ("energy_kwh", "validation_accuracy", "parameters")
+SEEDS = st.integers(0, 10**6)
+
+
+def table(seed: int, names: tuple[str, ...] = NAMES, n: int = 120) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    columns = [rng.lognormal(-4, 1, n), rng.beta(5, 2, n), rng.lognormal(14, 1, n)]
+    return np.column_stack(columns[: len(names)])
+
+
+def front_of(values: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
+    return values[nondominated(costs_of(values, names))]
+
+
+@given(SEEDS, st.sampled_from([NAMES, THREE]))
+@settings(max_examples=60, deadline=None)
+def test_equal_loops_over_all_pairs(seed: int, names: tuple[str, ...]) -> None:
+    values = table(seed, names)
+    front = front_of(values, names)
+    scale = Scale.of(values, names)
+    some = values[:7]
+    distances, shifts, factors = [], [], []
+    for target, raw in zip(scale.costs(front), front, strict=True):
+        gaps = [point - target for point in scale.costs(some)]
+        distances.append(min(math.sqrt(sum(max(g, 0.0) ** 2 for g in gap)) for gap in gaps))
+        shifts.append(min(max(gap) for gap in gaps))
+        ratios = [
+            [raw[c] / cell[c] if c == 1 else cell[c] / raw[c] for c in range(len(names))]
+            for cell in some
+        ]
+        factors.append(min(max(ratio) for ratio in ratios))
+    assert igd_plus(some, front, scale) == pytest.approx(sum(distances) / len(front), abs=1e-12)
+    assert epsilon(some, front, scale) == pytest.approx(max(shifts), abs=1e-12)
+    assert epsilon_factor(some, front, names) == pytest.approx(max(factors), rel=1e-12)
+
+
+@given(SEEDS)
+@settings(max_examples=40, deadline=None)
+def test_the_front_itself_is_at_no_distance(seed: int) -> None:
+    values = table(seed)
+    front = front_of(values, NAMES)
+    scale = Scale.of(values, NAMES, reference="nadir")
+    for found in (front, values, front[::-1]):
+        assert igd_plus(found, front, scale) == 0.0
+        assert epsilon(found, front, scale) == 0.0
+        assert epsilon_factor(found, front, NAMES) == 1.0
+
+
+@given(SEEDS)
+@settings(max_examples=40, deadline=None)
+def test_what_is_dominated_or_repeated_or_unknown_changes_nothing(seed: int) -> None:
+    values = table(seed)
+    scale = Scale.of(values, NAMES)
+    some = values[:6]
+    worse = np.column_stack([some[:, 0] * 1.2, some[:, 1] * 0.8])
+    padded = np.vstack([worse, some, some[::-1], [[np.nan, 1.0], [0.0, np.nan]]])
+    before = padded.copy()
+    front = front_of(values, NAMES)
+    for whole in (front, values, np.vstack([front, front, [[np.nan, 0.5]]])):
+        assert igd_plus(padded, whole, scale) == pytest.approx(igd_plus(some, front, scale))
+        assert epsilon(padded, whole, scale) == epsilon(some, front, scale)
+        assert epsilon_factor(padded, whole, NAMES) == epsilon_factor(some, front, NAMES)
+    np.testing.assert_array_equal(padded, before)
+
+
+@given(SEEDS, st.integers(1, 60))
+@settings(max_examples=40, deadline=None)
+def test_more_cells_are_never_further_away(seed: int, n: int) -> None:
+    values = table(seed)
+    front = front_of(values, NAMES)
+    scale = Scale.of(values, NAMES)
+    few, more = values[:n], values[: n + 20]
+    assert igd_plus(more, front, scale) <= igd_plus(few, front, scale) + 1e-15
+    assert epsilon(more, front, scale) <= epsilon(few, front, scale)
+    assert 1 <= epsilon_factor(more, front, NAMES) <= epsilon_factor(few, front, NAMES)
+
+
+def test_by_hand() -> None:
+    front = [[1.0, 0.6], [3.0, 0.8]]
+    scale = Scale.of(front, NAMES, reference=(5.0, 0.4))
+    # Costs of the front (0, .5), (.5, 0); of the cell (.75, .25): gaps (.75, -.25), (.25, .25).
+    cell = [[4.0, 0.7]]
+    assert igd_plus(cell, front, scale) == pytest.approx((0.75 + 0.25 * math.sqrt(2)) / 2)
+    assert epsilon(cell, front, scale) == pytest.approx(0.75)
+    # 4 / 1 in energy is the most that is missing.
+    assert epsilon_factor(cell, front, NAMES) == pytest.approx(4.0)
+    # A cell that beats the whole front: less than nothing is missing.
+    assert epsilon([[1.0, 1.0]], [[2.0, 0.6]], scale) == pytest.approx(-0.25)
+    assert epsilon_factor([[1.0, 0.9]], [[2.0, 0.6]], NAMES) == pytest.approx(1 / 1.5)
+
+
+def test_a_pareto_compliant_case_that_plain_igd_gets_wrong() -> None:
+    """Example 4 of Ishibuchi et al. 2015: A dominates B and must be nearer."""
+    names = ("energy_kwh", "training_time_s")
+    front = [[10, 0], [6, 1], [2, 2], [1, 6], [0, 10]]
+    scale = Scale.of(front, names, reference=(10.0, 10.0))
+    a = igd_plus([[4, 2], [3, 3], [2, 4]], front, scale)
+    b = igd_plus([[8, 2], [4, 4], [2, 8]], front, scale)
+    # 10 times, since the scale runs from 0 to 10.
+    assert (10 * a, 10 * b) == pytest.approx((1.482842712474619, 2.260112615949154))
+
+
+def test_factors_do_not_depend_on_units() -> None:
+    values = table(3)
+    joules = values * [3.6e6, 1.0]
+    names = ("gpu_energy_j", "validation_accuracy")
+    assert epsilon_factor(values[:5], values, NAMES) == pytest.approx(
+        epsilon_factor(joules[:5], joules, names), rel=1e-12
+    )
+
+
+@pytest.mark.parametrize("nothing", [np.empty((0, 2)), [[np.nan, 0.5]]])
+def test_a_set_without_a_cell_is_infinitely_far(nothing: object) -> None:
+    front = [[1.0, 0.6], [3.0, 0.8]]
+    scale = Scale.of(front, NAMES)
+    assert igd_plus(nothing, front, scale) == math.inf  # type: ignore[arg-type]
+    assert epsilon(nothing, front, scale) == math.inf  # type: ignore[arg-type]
+    assert epsilon_factor(nothing, front, NAMES) == math.inf  # type: ignore[arg-type]
+
+
+def test_what_is_refused() -> None:
+    front = [[1.0, 0.6], [3.0, 0.8]]
+    scale = Scale.of(front, NAMES)
+    for nothing in (np.empty((0, 2)), [[np.nan, 0.5]]):
+        for call in (
+            lambda f=nothing: igd_plus(front, f, scale),
+            lambda f=nothing: epsilon(front, f, scale),
+            lambda f=nothing: epsilon_factor(front, f, NAMES),
+        ):
+            with pytest.raises(ConfigError, match="true front has no points"):
+                call()
+    with pytest.raises(ConfigError, match="positive"):
+        epsilon_factor([[0.0, 0.5]], front, NAMES)
+    with pytest.raises(ConfigError, match="positive"):
+        epsilon_factor(front, [[1.0, 0.5], [0.5, 0.0]], NAMES)
+    with pytest.raises(ConfigError, match="do not fit"):
+        igd_plus([[1.0, 2.0, 3.0]], front, scale)
+    with pytest.raises(UnknownMetricError):
+        epsilon_factor(front, front, ("energy_kwh", "joy"))
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "energy_kwh", "printed"),
+    # Rows r_1 of table 1 and the legend of figure 5 in the EC-NAS paper.
+    [(0.91, 0.27, 1.41e6), (0.94, 0.41, 1.44e6), (0.92, 0.25, 1.42e6), (0.94, 0.62, 1.44e6)],
+)
+def test_figures_of_the_paper(accuracy: float, energy_kwh: float, printed: float) -> None:
+    front = [[energy_kwh, accuracy], [0.01, 0.52]]
+    assert paper_hypervolume(front) == pytest.approx(printed, abs=0.005e6)
+    swapped = [row[::-1] for row in front]
+    assert paper_hypervolume(swapped, NAMES[::-1]) == paper_hypervolume(front)
+
+
+def test_the_papers_hypervolume_is_almost_blind_to_energy() -> None:
+    frugal, hungry = paper_hypervolume([[0.01, 0.94]]), paper_hypervolume([[1.0, 0.94]])
+    assert 0 < (frugal - hungry) / frugal < 1e-3
+    # By hand: 1.44 times (1e6 - 1000 Wh).
+    assert hungry == pytest.approx(1.44 * 999_000)
+    assert paper_hypervolume([[np.nan, 0.9]]) == 0.0
+
+
+def test_the_papers_hypervolume_is_of_its_objectives() -> None:
+    with pytest.raises(ConfigError, match="other objectives"):
+        paper_hypervolume([[1.0, 0.9]], ("energy_kwh", "test_accuracy"))
+
+
+def test_examples() -> None:
+    assert doctest.testmod(module).failed == 0
