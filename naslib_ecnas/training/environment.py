@@ -1,0 +1,71 @@
+"""Where a training runs: its device, by name, and the versions that its numbers pass through."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from naslib_ecnas._version import __version__
+from naslib_ecnas.errors import ConfigError
+
+__all__ = ["device_name", "resolved", "synchronise", "versions"]
+
+
+def resolved(device: torch.device | str) -> torch.device:
+    """The device, with its number where it is a GPU.
+
+    Raises:
+        ConfigError: torch knows no such device, or it is not there.
+    """
+    try:
+        found = torch.device(device)
+        torch.empty(1, device=found)
+    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
+        raise ConfigError(
+            f"there is no such device ({str(error).splitlines()[0]})",
+            value=str(device),
+            expected='"cpu", or a device that torch sees, such as "cuda:0"',
+        ) from error
+    if found.type == "cuda" and found.index is None:
+        return torch.device("cuda", torch.cuda.current_device())
+    return found
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait until the device has done what was submitted; on a CPU it always has."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def device_name(device: torch.device) -> str:
+    """What the device calls itself."""
+    if device.type == "cuda":
+        return str(torch.cuda.get_device_name(device))
+    return _processor() if device.type == "cpu" else device.type
+
+
+def _processor() -> str:
+    """The processor's name where Linux tells it, else what Python knows."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def versions(device: torch.device) -> dict[str, str]:
+    """Versions of this package, Python, numpy, torch and, on a GPU, CUDA and cuDNN."""
+    found = {
+        "naslib_ecnas": __version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "torch": str(torch.__version__),
+    }
+    if device.type == "cuda":
+        found["cuda"] = str(torch.version.cuda)
+        found["cudnn"] = str(torch.backends.cudnn.version())  # type: ignore[no-untyped-call]
+    return found

@@ -1,0 +1,148 @@
+"""NAS-Bench-101's CIFAR-10 network of a cell as a torch module.
+
+Ying et al. 2019, figure 1; `model_builder.py` and `base_ops.py` of google-research/nasbench. The
+channel rules are those of `naslib_ecnas.network`, which counts what is built here.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from naslib_ecnas.cell import Cell
+from naslib_ecnas.network import STACKS, channels
+from naslib_ecnas.structures import structures
+
+__all__ = ["CLASSES", "STEM_CHANNELS", "CellModule", "ConvBnRelu", "Network"]
+
+STEM_CHANNELS, CLASSES, _CELLS = 128, 10, 3
+_KERNELS = {"conv3x3-bn-relu": 3, "conv1x1-bn-relu": 1}
+
+
+@cache
+def _channels(output: int) -> NDArray[np.int64]:
+    return channels(output)
+
+
+class ConvBnRelu(nn.Sequential):
+    """A square convolution without bias, batch normalisation and ReLU; sides are kept.
+
+    With stride 1 and an odd kernel, TensorFlow's "same" is the same padding on both sides.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, *, momentum: float, epsilon: float
+    ) -> None:
+        super().__init__(
+            nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False),
+            nn.BatchNorm2d(outputs, eps=epsilon, momentum=momentum),
+            nn.ReLU(inplace=True),
+        )
+
+
+class CellModule(nn.Module):
+    """One cell between `inputs` and `outputs` channels.
+
+    What arrives at an interior vertex is added up: other interior vertices, cut to its channels,
+    and a projection of the input. The output concatenates its interior predecessors and adds a
+    projection of the input where that leads to it.
+    """
+
+    def __init__(
+        self, cell: Cell, inputs: int, outputs: int, *, momentum: float, epsilon: float
+    ) -> None:
+        super().__init__()
+        matrix = cell.matrix.tolist()
+        last = cell.vertices - 1
+        structure = structures().row_structure[cell.row]
+        self._widths = [inputs, *_channels(outputs)[structure].tolist()[: last - 1]]
+        self._sources = [[s for s in range(1, t) if matrix[s][t]] for t in range(last + 1)]
+
+        def conv(before: int, after: int, kernel: int) -> ConvBnRelu:
+            return ConvBnRelu(before, after, kernel, momentum=momentum, epsilon=epsilon)
+
+        self.operations = nn.ModuleList()
+        self.projections = nn.ModuleDict()
+        for vertex in range(1, last):
+            width = self._widths[vertex]
+            kernel = _KERNELS.get(cell.ops[vertex])
+            self.operations.append(
+                nn.MaxPool2d(3, stride=1, padding=1)
+                if kernel is None
+                else conv(width, width, kernel)
+            )
+            if matrix[0][vertex]:
+                self.projections[str(vertex)] = conv(inputs, width, 1)
+        if matrix[0][last]:
+            self.projections[str(last)] = conv(inputs, outputs, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, inputs, h, w) to (n, outputs, h, w)."""
+        values = [x]
+        for vertex, operation in enumerate(self.operations, start=1):
+            width = self._widths[vertex]
+            arriving = [values[source][:, :width] for source in self._sources[vertex]]
+            values.append(operation(self._sum(arriving, vertex, x)))
+        joined = [values[source] for source in self._sources[-1]]
+        if len(joined) > 1:
+            joined = [torch.cat(joined, dim=1)]
+        return self._sum(joined, len(values), x)
+
+    def _sum(self, parts: list[Tensor], vertex: int, x: Tensor) -> Tensor:
+        """Parts and the projection of the input to a vertex, where there is one."""
+        key = str(vertex)
+        if key in self.projections:
+            parts = [*parts, self.projections[key](x)]
+        total = parts[0]
+        for part in parts[1:]:
+            total = total + part
+        return total
+
+
+class Network(nn.Module):
+    """The network of a cell: stem, three stacks of three cells, global average pool, dense.
+
+    Built on torch's default device with torch's own initial values; `initialise` gives it
+    NAS-Bench-101's. Trainable parameters equal `naslib_ecnas.network.parameters(cell.row)`.
+
+    Args:
+        cell: the cell.
+        batch_norm_momentum: share of a new batch in the running statistics.
+        batch_norm_epsilon: added to the variance.
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        *,
+        batch_norm_momentum: float = 0.003,
+        batch_norm_epsilon: float = 1e-5,
+    ) -> None:
+        super().__init__()
+        norm = {"momentum": batch_norm_momentum, "epsilon": batch_norm_epsilon}
+        self.stem = ConvBnRelu(3, STEM_CHANNELS, 3, **norm)
+        self.stacks = nn.ModuleList()
+        before = STEM_CHANNELS
+        for width, _ in STACKS:
+            cells = []
+            for _ in range(_CELLS):
+                cells.append(CellModule(cell, before, width, **norm))
+                before = width
+            self.stacks.append(nn.Sequential(*cells))
+        # TensorFlow's "same" pads behind the last pixel of odd sides, which ceil_mode does too.
+        self.downsample = nn.MaxPool2d(2, stride=2, ceil_mode=True)
+        self.dense = nn.Linear(before, CLASSES)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(n, 3, h, w) standardised images to (n, 10) logits."""
+        x = self.stem(images)
+        for place, stack in enumerate(self.stacks):
+            if place:
+                x = self.downsample(x)
+            x = stack(x)
+        logits: Tensor = self.dense(x.mean(dim=(2, 3)))
+        return logits

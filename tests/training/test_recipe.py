@@ -1,0 +1,93 @@
+"""NAS-Bench-101's numbers, its schedule and what counts as a departure."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+
+from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.training.recipe import BUDGETS, RECIPES
+
+
+def test_the_published_values() -> None:
+    """`config.py` of google-research/nasbench; two TPU shards double the rate of 0.1."""
+    recipe = RECIPES["nasbench101"]
+    assert (recipe.base_rate, recipe.batch_size, recipe.l2) == (0.2, 256, 1e-4)
+    assert (recipe.decay, recipe.momentum, recipe.epsilon) == (0.9, 0.9, 1.0)
+    assert recipe.batch_norm_momentum == pytest.approx(1 - 0.997)
+    assert RECIPES["ecnas"] == replace(recipe, name="ecnas", base_rate=0.1)
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_steps_of_the_budgets(name: str) -> None:
+    assert [RECIPES[name].steps(epochs) for epochs in BUDGETS] == [625, 1875, 5625, 16875]
+
+
+def test_the_remainder_is_dropped_once() -> None:
+    """Batches reach across epochs: 3 epochs of 10 images are 7 batches of 4, not 6."""
+    assert replace(RECIPES["ecnas"], batch_size=4).steps(3, 10) == 7
+
+
+def test_the_cosine() -> None:
+    recipe = RECIPES["nasbench101"]
+    assert recipe.rate(0, 625) == 0.0
+    assert recipe.rate(1, 4) == pytest.approx(0.1 * (1 + math.sqrt(0.5)))
+    assert recipe.rate(2, 4) == pytest.approx(0.1)
+    assert recipe.rate(3, 4) == pytest.approx(0.1 * (1 - math.sqrt(0.5)))
+    assert recipe.rate(625, 625) == pytest.approx(0.0, abs=1e-15)
+
+
+def test_the_rate_falls_at_every_step() -> None:
+    rates = [RECIPES["ecnas"].rate(step, 625) for step in range(1, 626)]
+    assert rates[0] < 0.1
+    assert all(a > b for a, b in pairwise(rates))
+
+
+def test_departures_name_what_was_changed() -> None:
+    recipe = RECIPES["ecnas"]
+    assert recipe.departures() == ()
+    changed = replace(recipe, batch_size=32, bf16=True, channels_last=True, compile=True)
+    assert changed.departures() == (
+        "batch_size 32 for 256",
+        "bf16 True for False",
+        "channels_last True for False",
+        "compile True for False",
+    )
+    assert replace(recipe, base_rate=0.2).departures() == ("base_rate 0.2 for 0.1",)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": "mine"},
+        {"batch_size": 1},
+        {"batch_size": 8.0},
+        {"base_rate": 0.0},
+        {"base_rate": math.nan},
+        {"l2": -1e-4},
+        {"l2": math.inf},
+        {"decay": 1.0},
+        {"momentum": -0.1},
+        {"epsilon": 0.0},
+        {"batch_norm_momentum": 0.0},
+        {"batch_norm_momentum": 997},
+    ],
+    ids=str,
+)
+def test_impossible_values_are_refused(change: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(change))):
+        replace(RECIPES["ecnas"], **change)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("epochs", [0, -4, 4.0, True])
+def test_impossible_budgets_are_refused(epochs: object) -> None:
+    with pytest.raises(ConfigError, match="epochs"):
+        RECIPES["ecnas"].steps(epochs)  # type: ignore[arg-type]
+
+
+def test_a_batch_larger_than_the_budget_is_refused() -> None:
+    with pytest.raises(ConfigError, match="batch_size"):
+        RECIPES["ecnas"].steps(1, 255)
