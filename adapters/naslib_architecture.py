@@ -236,6 +236,8 @@ class EcnasSearchSpace(LazyNetwork):
         """
         bench = naslib_rows.benchmark(dataset_api, dataset)
         budget = None if epoch in (-1, None) else epoch
+        if isinstance(metric, Objective) and metric.epochs is not None:
+            budget = metric.epochs
         if full_lc:
             return self._curve(metric, bench, budget)
         record = self._record(bench, budget)
@@ -252,7 +254,7 @@ class EcnasSearchSpace(LazyNetwork):
                 if naslib_metrics.holds(bench, column)
             }
         if isinstance(metric, Objective):
-            return metric.score(naslib_metrics.read(record, metric.name, bench))
+            return metric.of(record, bench)
         return naslib_metrics.read(record, naslib_metrics.column(metric), bench)
 
     def _record(self, bench: Any, budget: int | None) -> Any:

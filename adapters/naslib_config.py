@@ -8,14 +8,31 @@ from __future__ import annotations
 
 import ast
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from naslib_ecnas.adapters import naslib_compat, naslib_space
 from naslib_ecnas.errors import ConfigError, UnknownBudgetError
 
-__all__ = ["CHOICES", "check_choices", "choices", "fill", "override", "plain", "read", "table"]
+__all__ = [
+    "CHOICES",
+    "OBJECTIVES",
+    "check_choices",
+    "check_objectives",
+    "choices",
+    "fill",
+    "override",
+    "plain",
+    "read",
+    "section",
+    "table",
+]
+
+#: Our section of a config.
+OBJECTIVES = "objectives"
+#: Kinds of NASLib's configs that are for a search with an optimiser.
+SEARCHES = ("nas", "bbo-bs", "nas_predictor")
 
 #: Keys of a config -> the dictionary of a runner that says which values it knows.
 CHOICES = {
@@ -161,8 +178,14 @@ def table(config: Any) -> dict[str, Any]:
         raise ConfigError(
             "dataset has to be a name", value=config["dataset"], expected="cifar10 or a table"
         )
-    api: dict[str, Any] = naslib_space.dataset_api_of(config["search_space"], config["dataset"])
     search = config.get("search") or {}
+    api: dict[str, Any] = naslib_space.dataset_api_of(
+        config["search_space"],
+        config["dataset"],
+        objectives=config.get(OBJECTIVES),
+        seed=_seed(config),
+        method=f"naslib:{config.get('optimizer') or config.get('predictor') or 'script'}",
+    )
     if search.get("use_zc_api") or "zc" in search:
         raise ConfigError(
             "NASLib has no table of zero-cost scores for ecnas",
@@ -181,6 +204,39 @@ def table(config: Any) -> dict[str, Any]:
     if epochs is not None and (type(epochs) is not int or epochs < 1):
         raise ConfigError("search.epochs is no number of steps", value=epochs, expected="1 or more")
     return api
+
+
+def check_objectives(config: Any, kind: str | None) -> None:
+    """Refuse objectives where nothing would look for them."""
+    if OBJECTIVES not in config:
+        return
+    if config.get("search_space") != naslib_space.NAME:
+        raise ConfigError(
+            "objectives are for the search space ecnas",
+            value=f"search_space: {config.get('search_space')}",
+            expected="search_space: ecnas, or no objectives",
+        )
+    if kind not in (*SEARCHES, None):
+        raise ConfigError(
+            "objectives are for searches, and this runner makes none",
+            value=OBJECTIVES,
+            expected="the runner nas or bbo, or a script",
+        )
+
+
+def _seed(config: Any) -> int:
+    seed = config.get("seed", 0)
+    if type(seed) is not int or not 0 <= seed < 2**32:
+        raise ConfigError("seed is no seed", value=seed, expected="a whole number from 0 to 2^32-1")
+    return seed
+
+
+def section(config: Any, keys: Mapping[str, Any]) -> Any:
+    """A section of the config's kind."""
+    node = type(config)()
+    for key, value in keys.items():
+        node[key] = section(config, value) if isinstance(value, Mapping) else value
+    return node
 
 
 def plain(config: Any) -> dict[str, Any]:

@@ -11,12 +11,15 @@ everything that NASLib writes. The direction is that of `naslib_ecnas.metrics`.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from naslib_ecnas.adapters import naslib_compat
-from naslib_ecnas.adapters.naslib_metrics import COLUMNS, column
+from naslib_ecnas.adapters.naslib_metrics import COLUMNS, column, read
 from naslib_ecnas.errors import ConfigError, UnknownMetricError
 from naslib_ecnas.metrics import METRICS
+
+if TYPE_CHECKING:
+    from naslib_ecnas.benchmark import Benchmark, Record
 
 __all__ = ["Objective", "install", "objective"]
 
@@ -27,11 +30,22 @@ class Objective:
     Attributes:
         name: our name of the metric.
         metric: NASLib's member for it, or None where it has none.
+        epochs: budget of every evaluation, whatever the optimiser asks for; None leaves it that.
     """
+
+    epochs: int | None = None
 
     def __init__(self, name: str, metric: Any = None) -> None:
         self.name = name
         self.metric = metric
+
+    def of(self, record: Record, bench: Benchmark) -> float:
+        """The score of a record.
+
+        Raises:
+            UnknownMetricError: the value is missing, and a search must not go on without it.
+        """
+        return self.score(read(record, self.name, bench))
 
     def score(self, value: float) -> float:
         """The value turned so that more is better.
@@ -97,6 +111,11 @@ def objective(choice: Any) -> Any:
     return Objective(name, member)
 
 
+def recorder(dataset_api: Any) -> Any:
+    """The recorder that a `dataset_api` carries, if any (`naslib_record`)."""
+    return dataset_api.get("recorder") if isinstance(dataset_api, dict) else None
+
+
 class _PerformanceMetric:
     """`MetaOptimizer.performance_metric`: what was set, or its `Objective` on our spaces."""
 
@@ -108,7 +127,10 @@ class _PerformanceMetric:
             raise AttributeError("performance_metric")
         wanted = getattr(own.get("search_space"), "performance_objective", None)
         metric = own["performance_metric"]
-        return metric if wanted is None else wanted(metric)
+        if wanted is None:
+            return metric
+        found, notes = wanted(metric), recorder(own.get("dataset_api"))
+        return found if notes is None else notes.recorded(found)
 
     def __set__(self, optimizer: Any, metric: Any) -> None:
         # Read back and set again, it is the metric that counts.

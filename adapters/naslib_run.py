@@ -15,7 +15,7 @@ import os
 import runpy
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,9 @@ from typing import Any
 from naslib_ecnas.adapters import naslib_compat, naslib_config, naslib_space
 from naslib_ecnas.adapters.naslib_config import CHOICES
 from naslib_ecnas.adapters.naslib_mends import replace_code
+from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.errors import ConfigError, EcnasError, MissingDependencyError
+from naslib_ecnas.search.result import SearchResult
 
 __all__ = ["RUNNERS", "NaslibRun", "run"]
 
@@ -49,14 +51,24 @@ class NaslibRun:
     """The config that the runner was given, complete."""
     filled: tuple[str, ...]
     """Keys of it that were missing and got NASLib's default."""
+    result: SearchResult | None
+    """What the optimiser evaluated; None where the runner made no search on our space."""
+    benchmark: Benchmark | None
+    """The table; None where the search space is another one."""
 
 
 def run(
     runner: str | os.PathLike[str],
     config_file: str | os.PathLike[str],
     overrides: Sequence[str] = (),
+    *,
+    objectives: Mapping[str, Any] | None = None,
 ) -> NaslibRun:
     """Run one of NASLib's runners, or a script that is written like one.
+
+    Into the folder where NASLib writes come `history.jsonl`, `front.json`, `spent.json` and
+    `config.json`, of every evaluation that the optimiser asked for, up to an error if one ends the
+    run.
 
     `sys.argv`, `sys.path`, the working folder and the handlers of NASLib's logger are afterwards
     as before, whatever happens.
@@ -66,6 +78,7 @@ def run(
         config_file: as NASLib's runners take it. With `search_space: ecnas`, `dataset` is
             `cifar10` for the table `7v`, or the name or file of another table.
         overrides: keys and values in turn, such as `"search.epochs", "200"`.
+        objectives: instead of the section `objectives:` of the config.
 
     Raises:
         ConfigError: a key is missing, or has a value that is not possible.
@@ -80,10 +93,15 @@ def run(
     naslib_space.register()
     config = naslib_config.read(Path(config_file))
     naslib_config.override(config, overrides)
+    if objectives is not None:
+        config[naslib_config.OBJECTIVES] = naslib_config.section(config, objectives)
     filled = naslib_config.fill(config, RUNNERS.get(str(runner)), home)
     known = naslib_config.choices(script)
     naslib_config.check_choices(config, known)
+    naslib_config.check_objectives(config, RUNNERS.get(str(runner)))
     api = naslib_config.table(config) if config.get("search_space") == naslib_space.NAME else None
+    start = Path.cwd()
+    results: list[SearchResult | None] = []
     with ExitStack() as stack:
         # Under the name of the user's file, which NASLib logs.
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="ecnas-naslib-"))
@@ -92,11 +110,23 @@ def run(
         own = script.parent if str(runner) not in RUNNERS else None
         stack.enter_context(_process([str(script), "--config-file", str(complete)], own))
         stack.enter_context(_logging())
-        stack.enter_context(_data(script, api, config["dataset"]))
+        saves = stack.enter_context(_data(script, api, config["dataset"]))
         stack.enter_context(_clear_errors(script))
+        stack.callback(lambda: results.append(_written(api, [start / save for save in saves])))
         left = runpy.run_path(str(script), run_name="__main__")
     save = getattr(left.get("config"), "save", None)
-    return NaslibRun(None if save is None else Path(save), naslib_config.plain(config), filled)
+    folder = None if save is None else start / save
+    bench = None if api is None else api["ecnas"]
+    return NaslibRun(folder, naslib_config.plain(config), filled, results[0], bench)
+
+
+def _written(api: dict[str, Any] | None, folders: Sequence[Path]) -> SearchResult | None:
+    """Write what was evaluated to where NASLib writes, if anything was."""
+    recorder = None if api is None else api["recorder"]
+    if not recorder:
+        return None
+    found: SearchResult = recorder.write(folders[-1]) if folders else recorder.result()
+    return found
 
 
 def _script(runner: str | os.PathLike[str], home: Path) -> Path:
@@ -151,10 +181,14 @@ def _logging() -> Iterator[None]:
 
 
 @contextmanager
-def _data(script: Path, api: dict[str, Any] | None, wanted: str) -> Iterator[None]:
-    """While it lasts, whoever asks for the data of ecnas also gets the space into the script."""
+def _data(script: Path, api: dict[str, Any] | None, wanted: str) -> Iterator[list[str]]:
+    """While it lasts, whoever asks for the data of ecnas also gets the space into the script.
+
+    Yields where the scripts that asked write to, in order.
+    """
+    saves: list[str] = []
     if api is None:
-        yield
+        yield saves
         return
     original = naslib_space.dataset_api_of
     utils = naslib_compat.require("naslib.utils")
@@ -164,14 +198,14 @@ def _data(script: Path, api: dict[str, Any] | None, wanted: str) -> Iterator[Non
     def dataset_api_of(search_space: Any = None, dataset: Any = None) -> Any:
         if not (isinstance(search_space, str) and search_space.lower() == naslib_space.NAME):
             return original(search_space, dataset)
-        _offer(script, search_space)
+        saves.extend(_offer(script, search_space))
         return api if dataset == wanted else original(search_space, dataset)
 
     naslib_space.dataset_api_of = dataset_api_of
     # The bbo runner asks for a table of scores even when it shall not use one.
     replace_code(zero_cost, _no_scores)
     try:
-        yield
+        yield saves
     finally:
         naslib_space.dataset_api_of = original
         zero_cost.__code__, zero_cost.__defaults__ = code, defaults
@@ -181,8 +215,13 @@ def _no_scores(search_space: Any, dataset: Any) -> Any:
     return None
 
 
-def _offer(script: Path, name: str) -> None:
-    """Put the space into the script's `supported_search_spaces`, wherever it stands by now."""
+def _offer(script: Path, name: str) -> list[str]:
+    """Put the space into the script's `supported_search_spaces`, wherever it stands by now.
+
+    Returns:
+        Where the script writes to, if it has a config that says so.
+    """
+    saves = []
     for names in _scopes(script):
         spaces = names.get(CHOICES["search_space"])
         if isinstance(spaces, dict) and name not in spaces:
@@ -190,9 +229,14 @@ def _offer(script: Path, name: str) -> None:
             # A script may keep classes, and make the one that it takes.
             classes = bool(spaces) and all(isinstance(value, type) for value in spaces.values())
             spaces[name] = space if classes else space()
-        optimizers, config = names.get(CHOICES["optimizer"]), names.get("config")
+        config = names.get("config")
+        optimizers = names.get(CHOICES["optimizer"])
         if isinstance(optimizers, dict) and config is not None:
             _check_optimizer(optimizers, getattr(config, "optimizer", None))
+        save = getattr(config, "save", None)
+        if isinstance(save, str):
+            saves.append(save)
+    return saves
 
 
 def _scopes(script: Path) -> Iterator[dict[str, Any]]:

@@ -14,11 +14,13 @@ Example:
     >>> optimizer.performance_metric = Metric.TRAIN_ENERGY  # doctest: +SKIP
 
 With the last line, on this space, the optimiser looks for low energy: it improves the metric in the
-direction that `naslib_ecnas.metrics` gives it (`naslib_objective`).
+direction that `naslib_ecnas.metrics` gives it (`naslib_objective`). What it evaluates is afterwards
+in `api["recorder"]`: `api["recorder"].result().front_rows`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
@@ -49,30 +51,46 @@ def __getattr__(name: str) -> Any:
     return EcnasSearchSpace
 
 
-def dataset_api(table: str | Path | Benchmark = DEFAULT_TABLE) -> dict[str, Any]:
+def dataset_api(
+    table: str | Path | Benchmark = DEFAULT_TABLE,
+    *,
+    objectives: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    method: str = "naslib",
+) -> dict[str, Any]:
     """What NASLib passes around as `dataset_api`, for one of our tables.
 
     Args:
         table: name of a table of the catalog, a file, or a benchmark that is loaded already.
+        objectives: what optimisers shall look for instead of their `performance_metric`, as in
+            the section `objectives:` of a config (`naslib_scalarisation.Objectives.of`).
+        seed: draws the weights of `chebyshev`.
+        method: name of the optimiser, for the record.
 
     Returns:
         `ecnas`, the benchmark; `api` and `nb101_data`, the table behind NAS-Bench-101's calls,
         for code of NASLib's that asks `dataset_api["nb101_data"].query(spec)`; `dataset`, the
-        name that was asked for.
+        name that was asked for; `recorder`, which holds every evaluation that an optimiser makes
+        with this `dataset_api` (`naslib_record.Recorder`).
 
     Raises:
         UnknownTableError: there is no such table.
+        ConfigError, UnknownMetricError, UnknownBudgetError: the objectives are not possible.
     """
     from naslib_ecnas import nasbench101
+    from naslib_ecnas.adapters.naslib_record import Recorder
+    from naslib_ecnas.adapters.naslib_scalarisation import Objectives
     from naslib_ecnas.benchmark import Benchmark
     from naslib_ecnas.loading import load
 
+    wanted = None if objectives is None else Objectives.of(objectives)
     bench = table if isinstance(table, Benchmark) else load(table)
     return {
         "ecnas": bench,
         "api": nasbench101,
         "nb101_data": nasbench101.NASBench(bench),
         "dataset": bench.name if isinstance(table, Benchmark) else str(table),
+        "recorder": Recorder(bench, wanted, seed=seed, method=method),
     }
 
 
@@ -126,8 +144,8 @@ def search_space_of(name: Any, dataset: Any) -> Any:
     return _originals["get_search_space"](name, dataset)
 
 
-def dataset_api_of(search_space: Any = None, dataset: Any = None) -> Any:
-    """NASLib's `get_dataset_api`, which knows ours too."""
+def dataset_api_of(search_space: Any = None, dataset: Any = None, **settings: Any) -> Any:
+    """NASLib's `get_dataset_api`, which knows ours too; it takes the settings of `dataset_api`."""
     if isinstance(search_space, str) and search_space.lower() == NAME:
-        return dataset_api(DEFAULT_TABLE if dataset in (None, "cifar10") else dataset)
+        return dataset_api(DEFAULT_TABLE if dataset in (None, "cifar10") else dataset, **settings)
     return _originals["get_dataset_api"](search_space, dataset)

@@ -26,7 +26,18 @@ __all__ = ["COMMANDS", "main"]
 
 #: The modules in `naslib_ecnas.commands`, in the order of the help. They are imported when a
 #: command line is parsed, and import what they need only when they run.
-COMMANDS = ("info", "data", "query", "search", "surrogate", "naslib")
+COMMANDS = (
+    "info",
+    "data",
+    "query",
+    "search",
+    "compare",
+    "surrogate",
+    "naslib",
+    "figure",
+    "table",
+    "report",
+)
 
 #: Errors in what the user typed rather than in what was met.
 _USAGE = (

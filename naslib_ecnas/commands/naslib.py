@@ -9,6 +9,7 @@ from typing import Any
 __all__ = ["add_parser", "run"]
 
 _CONFIG = "--config-file"
+_SWEEP = "sweep"
 
 
 def add_parser(subparsers: Any) -> None:
@@ -16,16 +17,19 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "naslib",
         help="run a NASLib experiment on a table",
-        usage="ecnas naslib RUNNER --config-file FILE [KEY VALUE ...]",
+        usage="ecnas naslib RUNNER --config-file FILE [KEY VALUE ...]\n"
+        "       ecnas naslib sweep --config-file FILE --out DIR [options] [KEY VALUE ...]",
         description="Run a runner script of NASLib's, unchanged, with search_space: ecnas in its "
         "config. There, dataset: cifar10 is the table 7v; the name or the file of another table "
-        "stands for that one.",
-        epilog="example: ecnas naslib nas --config-file re.yaml seed 3 search.epochs 200",
+        "stands for that one. A section objectives makes the search mind energy. With sweep, run "
+        "several optimizers, seeds and objectives from one config.",
+        epilog="examples: ecnas naslib nas --config-file re.yaml seed 3 search.epochs 200; "
+        "ecnas naslib sweep --config-file sweep.yaml --out sweep --jobs 2",
     )
     parser.add_argument(
         "runner",
         metavar="RUNNER",
-        help="nas, bbo, nas_predictors, predictors, statistics, or the path of a script",
+        help="nas, bbo, nas_predictors, predictors, statistics, the path of a script, or sweep",
     )
     parser.add_argument(
         _CONFIG, dest="config_file", metavar="FILE", help="config as NASLib's runners take it"
@@ -49,8 +53,11 @@ def run(args: argparse.Namespace) -> int:
         EcnasError: the runner, the config or the table is not possible, or NASLib is not there.
     """
     from naslib_ecnas.adapters import naslib_run
+    from naslib_ecnas.commands.search_report import plot, report
     from naslib_ecnas.errors import ConfigError
 
+    if args.runner == _SWEEP:
+        return _sweep(args)
     config_file, overrides = _split(args)
     if config_file is None:
         raise ConfigError(
@@ -62,8 +69,49 @@ def run(args: argparse.Namespace) -> int:
     # What NASLib logs goes to stdout and stays as it is.
     if done.filled:
         print(f"NASLib's defaults taken for: {', '.join(done.filled)}", file=sys.stderr)
+    if done.result is not None:
+        if done.folder is not None and done.benchmark is not None:
+            plot(done.benchmark, done.result, done.folder)
+        print()
+        report(done.result)
     if done.folder is not None:
         print(f"written to: {done.folder}", file=sys.stderr)
+    return 0
+
+
+def _sweep(args: argparse.Namespace) -> int:
+    """`ecnas naslib sweep`, whose options argparse left in a row behind its name."""
+    from pathlib import Path
+
+    from naslib_ecnas.adapters.naslib_sweep import Sweep, sweep
+    from naslib_ecnas.commands.compare import finish, runs_progress, seeds, words
+    from naslib_ecnas.errors import ConfigError
+
+    parser = argparse.ArgumentParser(prog="ecnas naslib sweep", allow_abbrev=False)
+    add = parser.add_argument
+    add("--config-file", metavar="FILE", default=args.config_file, help="config with a sweep")
+    add("--runner", default="nas", metavar="RUNNER", help="nas, bbo, or a script (%(default)s)")
+    add("--optimizers", type=words, metavar="A,B", help="NASLib's names (sweep.optimizers)")
+    add("--seeds", metavar="N", help="how many, or which: 3,7,9 (sweep.seeds)")
+    add("--jobs", type=int, default=1, metavar="N", help="runs at a time (%(default)s)")
+    add("--out", required=True, metavar="DIR", help="folder of the sweep")
+    add("--no-plot", action="store_true", help="write no figures")
+    add("--json", action="store_true", help="print one JSON object")
+    add("overrides", nargs="*", metavar="KEY VALUE", help="keys of the config to set otherwise")
+    chosen = parser.parse_intermixed_args(args.overrides)
+    if chosen.config_file is None:
+        raise ConfigError("a sweep needs a config", expected=f"{_CONFIG} FILE")
+    wanted = Sweep.of(
+        Path(chosen.config_file),
+        chosen.overrides,
+        runner=chosen.runner,
+        optimizers=chosen.optimizers,
+        seeds=None if chosen.seeds is None else seeds(chosen.seeds),
+    )
+    out = Path(chosen.out)
+    with runs_progress() as on_progress:
+        units = sweep(wanted, out, jobs=chosen.jobs, on_progress=on_progress)
+    finish(out, units, {}, json=chosen.json, plot=not chosen.no_plot)
     return 0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -11,15 +10,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from naslib_ecnas.commands.search_report import plot, report
 from naslib_ecnas.commands.table_options import add_table_options, setting
-from naslib_ecnas.console import ShownProgress, print_json, print_table
+from naslib_ecnas.console import ShownProgress, print_json
 
 if TYPE_CHECKING:
-    from naslib_ecnas.benchmark import Benchmark
-    from naslib_ecnas.search.result import SearchResult
+    pass
 
 __all__ = ["add_parser", "run"]
 
+_EVALUATIONS = 500
 _OBJECTIVES = "energy_kwh,validation_accuracy"
 
 
@@ -35,13 +35,25 @@ def add_parser(subparsers: Any) -> None:
     )
     add = parser.add_argument
     add("--table", default="7v", metavar="NAME", help="table or file (%(default)s)")
-    add("--method", default="semoa", metavar="NAME", help="semoa, random, ... (%(default)s)")
+    add(
+        "--method",
+        default="semoa",
+        metavar="NAME",
+        help="semoa, random, sh-emoa, mse-hvi, re or ls (%(default)s)",
+    )
     add(
         "--evaluations",
         type=int,
-        default=500,
         metavar="N",
-        help="trainings to charge the search for (%(default)s)",
+        help=f"most trainings to charge the search for ({_EVALUATIONS} where nothing is limited)",
+    )
+    add("--max-energy", type=float, metavar="KWH", help="most energy of all trainings, in kWh")
+    add("--max-epochs", type=int, metavar="N", help="most epochs of all trainings")
+    add("--max-time", type=float, metavar="S", help="most time of all trainings, in seconds")
+    add(
+        "--free-repeats",
+        action="store_true",
+        help="answer a cell that was trained before without a charge",
     )
     add("--seed", type=int, default=0, metavar="N", help="seed of the run (%(default)s)")
     add("--epochs", type=int, metavar="N", help="training budget (the table's largest)")
@@ -73,7 +85,8 @@ def run(args: argparse.Namespace) -> int:
     from naslib_ecnas.loading import load
     from naslib_ecnas.search.files import document
 
-    search.check(args.method, evaluations=args.evaluations, seed=args.seed, paper=args.paper)
+    limits = _limits(args)
+    search.check(args.method, **limits, seed=args.seed, paper=args.paper)
     with ShownProgress() as fetching:
         bench = load(args.table, progress=fetching, **setting(args))
     objectives = [name.strip() for name in args.objectives.split(",") if name.strip()]
@@ -84,7 +97,8 @@ def run(args: argparse.Namespace) -> int:
             args.method,
             objectives=objectives,
             epochs=args.epochs,
-            evaluations=args.evaluations,
+            **limits,
+            charge_repeats=not args.free_repeats,
             seed=args.seed,
             out=args.out,
             overwrite=args.overwrite,
@@ -93,14 +107,27 @@ def run(args: argparse.Namespace) -> int:
         )
     seconds = time.perf_counter() - start
     if args.out and not args.no_plot:
-        _plot(bench, result, Path(args.out))
+        plot(bench, result, Path(args.out))
     if args.json:
         print_json(document(result))
     else:
-        _report(result, seconds)
+        report(result, seconds)
         if args.out:
             print(f"written to: {args.out}")
     return 0
+
+
+def _limits(args: argparse.Namespace) -> dict[str, Any]:
+    """What the search may spend."""
+    limits = {
+        "evaluations": args.evaluations,
+        "max_energy_kwh": args.max_energy,
+        "max_epochs": args.max_epochs,
+        "max_time_s": args.max_time,
+    }
+    if all(value is None for value in limits.values()):
+        limits["evaluations"] = _EVALUATIONS
+    return limits
 
 
 @contextmanager
@@ -115,94 +142,3 @@ def _progress() -> Iterator[Callable[[int, int], None] | None]:
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("searching", total=None)
         yield lambda made, total: bar.update(task, completed=made, total=total)
-
-
-def _plot(bench: Benchmark, result: SearchResult, folder: Path) -> None:
-    """Write `front.png` and `front.pdf`; say so where matplotlib is missing."""
-    from naslib_ecnas.errors import MissingDependencyError
-    from naslib_ecnas.figures.drawing import save
-    from naslib_ecnas.figures.front import front_figure
-
-    try:
-        save(front_figure(bench, result), folder / "front")
-    except MissingDependencyError as error:
-        print(f"plot skipped: {error}", file=sys.stderr)
-
-
-def _report(result: SearchResult, seconds: float) -> None:
-    """Print the knee and the extremes, the hypervolume and the costs."""
-    from naslib_ecnas.cell import Cell
-    from naslib_ecnas.metrics import metric
-
-    config = result.config
-    setting = " (paper setting)" if config.paper else ""
-    print(
-        f"{config.method}{setting} on {config.table} at {config.epochs} epochs, seed "
-        f"{config.seed}: {len(result.front)} cells on the front, {result.hypervolume:.4f} of the "
-        "true front's hypervolume\n"
-    )
-    named = _named(result)
-    shown = [n for n in ("energy_kwh", "validation_accuracy") if n in result.details]
-    shown = list(dict.fromkeys([*config.objectives, *shown, "parameters", "training_time_s"]))
-    print_table(
-        ("", *(metric(name).about for name in shown), "row", "chosen for"),
-        [
-            (
-                key,
-                *(_shown(name, _value(result, name, index)) for name in shown),
-                str(result.rows[index]),
-                why,
-            )
-            for key, why, index in named
-        ],
-        right=range(1, len(shown) + 2),
-    )
-    print()
-    for key, _, index in named:
-        print(f"{key}  {Cell.from_row(int(result.rows[index]))}")
-    print()
-    for name in config.objectives:
-        print(f"{metric(name).about}: {config.provenance[name]}")
-    spent = result.spent
-    print(
-        f"this search: {spent.evaluations:,} evaluations of {len(set(result.rows.tolist())):,} "
-        f"cells, looked up in {seconds:.2f} s\n"
-        f"trained, it would have cost: {spent.epochs:,} epochs, "
-        f"{_known(spent.seconds / 3600, '.4g', 'GPU-hours')}, "
-        f"{_shown('energy_kwh', spent.energy_kwh)}, {_known(spent.co2_g, ',.4g', 'gCO2eq')}"
-    )
-
-
-def _named(result: SearchResult) -> list[tuple[str, str, int]]:
-    """Key, reason and evaluation of the knee and the extremes, in the order of the front."""
-    from naslib_ecnas.metrics import metric
-
-    named = [("rk", "knee", result.knee)]
-    for i, (name, index) in enumerate(zip(result.config.objectives, result.extremes, strict=True)):
-        found = metric(name)
-        named.append((f"r{i}", f"{'highest' if found.maximise else 'lowest'} {found.about}", index))
-    place = {index: i for i, index in enumerate(result.front.tolist())}
-    return sorted(named, key=lambda item: place[item[2]])
-
-
-def _value(result: SearchResult, name: str, index: int) -> float:
-    if name in result.config.objectives:
-        return float(result.values[index, result.config.objectives.index(name)])
-    return float(result.details[name][index]) if name in result.details else math.nan
-
-
-def _shown(name: str, value: float) -> str:
-    """A value with its unit, for reading."""
-    from naslib_ecnas.metrics import metric
-
-    unit = metric(name).unit
-    if unit == "kWh" and value < 1:
-        return _known(value * 1000, ".4g", "Wh")
-    if not unit and metric(name).upper == 1.0:
-        return _known(value, ".4f", "")
-    return _known(value, ",.0f" if not unit else ",.4g", unit)
-
-
-def _known(value: float, form: str, unit: str) -> str:
-    text = f"{value:{form}} {unit}".strip()
-    return text if math.isfinite(value) else f"unknown {unit}".strip()

@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from naslib_ecnas.errors import MissingDependencyError
+from naslib_ecnas.metrics import metric
 from naslib_ecnas.storage import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["COLUMN_WIDTH", "INK", "new_figure", "save", "style"]
+    from naslib_ecnas.benchmark import Benchmark
+
+__all__ = [
+    "COLUMN_WIDTH",
+    "INK",
+    "PAGE_WIDTH",
+    "add_caption",
+    "new_figure",
+    "origins",
+    "save",
+    "style",
+]
 
 #: Width of one column of a two-column paper, in inches.
 COLUMN_WIDTH = 3.5
+#: Width of both columns and the gap between them, in inches.
+PAGE_WIDTH = 7.16
+
+#: Letters of a caption that fit on an inch.
+_LETTERS = 78 / COLUMN_WIDTH
 
 #: Colours of Okabe and Ito, which people with any colour vision can tell apart.
 INK = {
@@ -44,6 +64,7 @@ _STYLE: dict[Any, Any] = {
     "ytick.minor.width": 0.4,
     "legend.fontsize": 7.0,
     "legend.frameon": False,
+    "svg.hashsalt": "ecnas",  # names within the file, else drawn at random
     "pdf.fonttype": 42,  # editable, and accepted by publishers, unlike Type 3
     "savefig.dpi": 300,
 }
@@ -98,6 +119,30 @@ def save(figure: Figure, stem: Path, kinds: tuple[str, ...] = ("png", "pdf")) ->
                 file.write(drawn.getvalue())
             paths.append(path)
     return paths
+
+
+def add_caption(figure: Figure, text: str) -> None:
+    """Small print below everything else, broken to the width of the figure."""
+    width = int(figure.get_size_inches()[0] * _LETTERS)
+    caption = textwrap.fill(text, width)
+    figure.supxlabel(caption, fontsize=6, color="#444444", x=0.01, ha="left")
+
+
+def origins(bench: Benchmark, names: Sequence[str]) -> str:
+    """A sentence for each origin of the values: what it is the origin of, device, PUE, repeats.
+
+    File names are left out: they would crowd out what matters.
+    """
+    named: dict[str, list[str]] = {}
+    for name in names:
+        origin = str(replace(bench.provenance[name], source=None, note=None))
+        named.setdefault(origin, []).append(metric(name).about)
+    parts = [f"{_listed(about)}: {origin}." for origin, about in named.items()]
+    return " ".join(f"{part[0].upper()}{part[1:]}" for part in parts)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
 
 
 def _require() -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["axis_unit", "front_figure"]
+__all__ = ["axis_unit", "front_figure", "front_panel", "scale_axes"]
 
 _CAPTION_WIDTH = 78
 
@@ -37,26 +37,9 @@ def front_figure(bench: Benchmark, result: SearchResult) -> Figure:
     Raises:
         MissingDependencyError: matplotlib is not installed.
     """
-    config = result.config
-    names = config.objectives
-    cells = np.column_stack([bench.values(name, config.epochs) for name in names])
-    cells = cells[~np.isnan(cells).any(axis=1)]
-    true = np.asarray(bench.front(names, config.epochs).values, dtype=np.float64)
-    found = result.front_values
-    units = [axis_unit(name, cells[:, i]) for i, name in enumerate(names[:2])]
-    factors = np.array([factor for factor, _ in units])
-
-    def drawn(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        scaled: NDArray[np.float64] = values[:, :2] * factors
-        return scaled
-
     with style():
         figure = new_figure(COLUMN_WIDTH, 3.4)
-        axes = figure.add_subplot()
-        _cloud(axes, drawn(cells))
-        _steps(axes, drawn(true), names, joined=len(names) == 2)
-        _found(axes, drawn(found), result, factors)
-        _axes(axes, drawn(cells), [label for _, label in units])
+        front_panel(figure.add_subplot(), bench, result)
         legend = figure.legend(
             loc="outside upper left",
             ncols=2,
@@ -72,6 +55,29 @@ def front_figure(bench: Benchmark, result: SearchResult) -> Figure:
         caption = textwrap.fill(_caption(result), _CAPTION_WIDTH)
         figure.supxlabel(caption, fontsize=6, color="#444444", x=0.01, ha="left")
     return figure
+
+
+def front_panel(axes: Axes, bench: Benchmark, result: SearchResult, *, cloud: bool = True) -> None:
+    """Draw the first two objectives of a search into axes, without legend and caption.
+
+    Args:
+        axes: where to.
+        bench: the benchmark that was searched.
+        result: the search.
+        cloud: draw every cell of the table behind the fronts.
+    """
+    names = result.config.objectives
+    cells = np.column_stack([bench.values(name, result.config.epochs) for name in names])
+    cells = cells[~np.isnan(cells).any(axis=1)]
+    true = np.asarray(bench.front(names, result.config.epochs).values, dtype=np.float64)
+    units = [axis_unit(name, cells[:, i]) for i, name in enumerate(names[:2])]
+    factors = np.array([factor for factor, _ in units])
+    around = cells if cloud else np.concatenate([true, result.front_values])
+    if cloud:
+        _cloud(axes, cells[:, :2] * factors)
+    _steps(axes, true[:, :2] * factors, names, joined=len(names) == 2)
+    _found(axes, result.front_values[:, :2] * factors, result, factors)
+    scale_axes(axes, around[:, :2] * factors, [label for _, label in units])
 
 
 def axis_unit(name: str, values: NDArray[np.float64]) -> tuple[float, str]:
@@ -159,7 +165,14 @@ def _best(name: str) -> str:
     return f"{'highest' if found.maximise else 'lowest'} {found.about}"
 
 
-def _axes(axes: Axes, cells: NDArray[np.float64], labels: list[str]) -> None:
+def scale_axes(axes: Axes, cells: NDArray[np.float64], labels: list[str]) -> None:
+    """Label both axes and make those logarithmic whose values spread over magnitudes.
+
+    Args:
+        axes: two axes with points on them.
+        cells: (n, 2) values that are drawn.
+        labels: of the two axes, with their units.
+    """
     from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
     axes.set_xlabel(labels[0][0].upper() + labels[0][1:])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
@@ -11,7 +13,17 @@ from numpy.typing import ArrayLike, NDArray
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.space import Space
 
-__all__ = ["Optimiser"]
+__all__ = ["Batch", "Optimiser"]
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Cells to evaluate at one training budget."""
+
+    rows: NDArray[np.int32]
+    """(n,) rows, n >= 1."""
+    epochs: int
+    """One of the budgets that the method was given."""
 
 
 class Optimiser(ABC):
@@ -27,6 +39,8 @@ class Optimiser(ABC):
         rows: the rows that may be proposed, such as those that a table holds; None for the
             whole space.
         paper: behave as the published code does where it departs from its paper.
+        budgets: ascending training budgets in epochs, the last one the run's own. A method of one
+            fidelity ignores them, a method that `uses_budgets` answers with `Batch`es.
 
     Raises:
         ConfigError: no row may be proposed, or the method has no such setting.
@@ -37,6 +51,11 @@ class Optimiser(ABC):
     """What users type."""
     has_paper_setting: ClassVar[bool] = False
     """Whether `paper=True` means anything."""
+    uses_budgets: ClassVar[bool] = False
+    """Whether the method evaluates at smaller budgets too."""
+    skipped: int = 0
+    """Proposals so far that were no cell or not allowed and were dropped: never evaluated, never
+    charged. Only paper settings make any."""
 
     def __init__(
         self,
@@ -45,12 +64,16 @@ class Optimiser(ABC):
         rng: np.random.Generator,
         rows: ArrayLike | None = None,
         paper: bool = False,
+        budgets: tuple[int, ...] = (),
     ) -> None:
         self.check_paper(paper)
         self.space = space
         self.rng = rng
         self.paper = paper
-        allowed = np.arange(len(space)) if rows is None else np.unique(np.asarray(rows))
+        self.budgets = _ascending(budgets)
+        allowed = np.arange(len(space)) if rows is None else np.asarray(rows)
+        if allowed.ndim != 1 or (np.diff(allowed) <= 0).any():  # a whole table's are sorted already
+            allowed = np.unique(allowed)
         if not allowed.size:
             raise ConfigError(
                 "no cell may be proposed",
@@ -81,17 +104,18 @@ class Optimiser(ABC):
             )
 
     @abstractmethod
-    def ask(self) -> NDArray[np.int32]:
+    def ask(self) -> NDArray[np.int32] | Batch:
         """The cells to evaluate next.
 
         Returns:
-            (n,) int32 rows, all allowed; n >= 1 is the method's own choice. A cell may come
-            again, in one answer or in a later one.
+            (n,) int32 rows, all allowed, to be evaluated at the run's own budget, or a `Batch`
+            that names its budget; n >= 1 is the method's own choice. A cell may come again, in
+            one answer or in a later one.
         """
 
     @abstractmethod
     def tell(self, rows: ArrayLike, costs: ArrayLike) -> None:
-        """Costs of evaluated cells.
+        """Costs of evaluated cells, at the budget last asked for.
 
         Args:
             rows: (n,) rows, those last asked for or the first of them, or any others.
@@ -128,3 +152,16 @@ class Optimiser(ABC):
             self.space.cell(int(where.min()))
             self.space.cell(int(where.max()))
         return where.astype(np.int32), values
+
+
+def _ascending(budgets: tuple[int, ...]) -> tuple[int, ...]:
+    """The budgets as a tuple of ascending numbers of epochs."""
+    wanted = tuple(budgets)
+    if any(b < 1 for b in wanted) or any(a >= b for a, b in pairwise(wanted)):
+        raise ConfigError(
+            "the budgets do not ascend",
+            value=wanted,
+            expected="ascending numbers of epochs",
+            remedy="give those of the table up to the run's own",
+        )
+    return wanted

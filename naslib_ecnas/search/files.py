@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from naslib_ecnas.json_text import to_json
 from naslib_ecnas.search.result import SearchConfig, SearchResult
 from naslib_ecnas.storage import atomic_write, storage_error
 
-__all__ = ["FILES", "document", "point", "prepare", "write"]
+__all__ = ["COUNTED", "FILES", "document", "point", "prepare", "write"]
 
 #: The files of a search, its plots included.
 FILES = (
@@ -24,6 +25,14 @@ FILES = (
     "front.png",
     "front.pdf",
 )
+
+#: The rules of counting, as the results state them.
+COUNTED = {
+    "front": "only evaluations at the run's own budget (epochs) enter front, hypervolume, knee, "
+    "extremes and anytime curve",
+    "spent": "every evaluation in the history is charged as a whole training at its own budget",
+    "end": "the first evaluation that would take a sum past its limit is not made",
+}
 
 _COUNTS = frozenset({"parameters", "multiply_adds", "activation_elements", "depth"})
 
@@ -58,18 +67,27 @@ def prepare(folder: Path, *, overwrite: bool) -> Path:
     return folder
 
 
-def write(result: SearchResult, folder: Path) -> None:
+def write(
+    result: SearchResult, folder: Path, *, notes: Mapping[str, Sequence[Any]] | None = None
+) -> None:
     """Write the history, the front, the costs and the settings of a search.
 
+    Args:
+        result: what was found.
+        folder: where to.
+        notes: what each line of the history says besides, n values for each name.
+
     Raises:
+        ConfigError: a note has not one value for each evaluation.
         StorageError: the folder cannot be written or the disk is full.
     """
     whole = document(result)
+    history = _history(result, notes or {})
     config, spent = whole.pop("config"), whole.pop("spent")
     _write_text(folder / "config.json", to_json(config, indent=2) + "\n")
     _write_text(folder / "spent.json", to_json(spent, indent=2) + "\n")
     _write_text(folder / "front.json", to_json(whole, indent=2) + "\n")
-    lines = [to_json(line) + "\n" for line in _history(result)]
+    lines = [to_json(line) + "\n" for line in history]
     _write_text(folder / "history.jsonl", "".join(lines))
 
 
@@ -80,11 +98,15 @@ def document(result: SearchResult) -> dict[str, Any]:
         "hypervolume": result.hypervolume,
         "objectives": list(config.objectives),
         "epochs": config.epochs,
+        "counted": COUNTED,
         "front": [point(result, index) for index in result.front.tolist()],
-        "knee": point(result, result.knee),
+        # No front, no knee: a run may end before its first evaluation at its own budget.
+        "knee": point(result, result.knee) if len(result.front) else None,
         "extremes": {
             name: point(result, index)
-            for name, index in zip(config.objectives, result.extremes, strict=True)
+            for name, index in zip(
+                config.objectives, result.extremes if len(result.front) else (), strict=False
+            )
         },
         "scale": {
             "ideal": dict(zip(config.objectives, result.scale.ideal, strict=True)),
@@ -96,6 +118,9 @@ def document(result: SearchResult) -> dict[str, Any]:
             "hypervolume": result.anytime_hypervolume.tolist(),
         },
         "distinct_cells": len(set(result.rows.tolist())),
+        "skipped": result.skipped,
+        "answered": result.answered,
+        "ended_by": result.ended_by,
         "spent": asdict(result.spent),
         "config": _config(config),
     }
@@ -132,12 +157,23 @@ def _config(config: SearchConfig) -> dict[str, Any]:
         **{key: value for key, value in vars(config).items() if key != "provenance"},
         "provenance": origin,
         "versions": dict(config.versions),
+        "limits": dict(config.limits),
+        "options": dict(config.options),
     }
 
 
-def _history(result: SearchResult) -> list[dict[str, Any]]:
+def _history(result: SearchResult, notes: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    short = [name for name, values in notes.items() if len(values) != len(result.rows)]
+    if short:
+        raise ConfigError(
+            "the notes do not fit the history",
+            value=short,
+            expected=f"{len(result.rows)} values in each",
+            remedy="note every evaluation",
+        )
     cells: dict[int, tuple[str, str]] = {}
     spent = {name: column.tolist() for name, column in result.cumulative.items()}
+    epochs = result.epochs.tolist()
     lines = []
     for index, row in enumerate(result.rows.tolist()):
         if row not in cells:
@@ -150,7 +186,7 @@ def _history(result: SearchResult) -> list[dict[str, Any]]:
                 "row": row,
                 "cell": text,
                 "nasbench_hash": key,
-                "epochs": result.config.epochs,
+                "epochs": epochs[index],
                 **_objectives(result, index),
                 "spent": {
                     name: int(column[index]) if name in ("evaluations", "epochs") else column[index]

@@ -6,7 +6,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.search.avoidance import Known
 from naslib_ecnas.search.base import Optimiser
+from naslib_ecnas.search.released_draws import draw_released
 from naslib_ecnas.space import Space
 
 __all__ = ["RandomSearch"]
@@ -15,9 +17,19 @@ __all__ = ["RandomSearch"]
 class RandomSearch(Optimiser):
     """Draws cells uniformly over the distinct ones, with replacement, and learns nothing.
 
+    With `paper=True` it draws as the released code: a raw matrix of two or of all V vertices with
+    at most one or any number of edges (`released_draws`). Two thirds of these are no cell of the
+    7V space. They are dropped and counted as `skipped`, not answered with the energy of 0 that the
+    released code gives them, and not charged. Not reproduced: its training budget, drawn with the
+    cell, and its scrambled Sobol points, which are plain random numbers here.
+
     Args:
-        space, rng, rows, paper: see `Optimiser`; there is no paper setting.
+        space, rng, rows, paper, budgets: see `Optimiser`.
         batch: cells in an answer.
+        avoid_repeats: draw without replacement, and start over when all allowed cells were drawn.
+
+    Raises:
+        ConfigError: an empty batch, or both `paper` and `avoid_repeats`.
 
     Example:
         >>> import numpy as np
@@ -30,6 +42,7 @@ class RandomSearch(Optimiser):
     """
 
     name = "random"
+    has_paper_setting = True
 
     def __init__(
         self,
@@ -39,18 +52,31 @@ class RandomSearch(Optimiser):
         rows: ArrayLike | None = None,
         paper: bool = False,
         batch: int = 100,
+        avoid_repeats: bool = False,
+        budgets: tuple[int, ...] = (),
     ) -> None:
-        super().__init__(space=space, rng=rng, rows=rows, paper=paper)
-        if batch < 1:
+        super().__init__(space=space, rng=rng, rows=rows, paper=paper, budgets=budgets)
+        if batch < 1 or (paper and avoid_repeats):
             raise ConfigError(
-                "an empty batch", value=batch, expected="at least 1", remedy="ask for a cell"
+                "an empty batch" if batch < 1 else "the released code draws with replacement",
+                value={"batch": batch, "avoid_repeats": avoid_repeats},
+                expected="at least 1; avoid_repeats without paper",
+                remedy="ask for a cell",
             )
         self.batch = batch
+        self._known = Known(self._allowed, avoid=avoid_repeats)
 
     def ask(self) -> NDArray[np.int32]:
-        """(batch,) rows drawn at random."""
+        """(batch,) rows drawn at random; fewer with `paper`, whose draws are not all cells, and
+        where `avoid_repeats` has fewer left."""
+        if self.paper:
+            rows, skipped = draw_released(self, self.batch)
+            self.skipped += skipped
+            return rows
+        if self._known.avoid:
+            return self._known.sample(self.rng, self.batch)
         return self.sample(self.batch)
 
     def tell(self, rows: ArrayLike, costs: ArrayLike) -> None:
-        """Checks what it is told; the next draws do not depend on it."""
-        self._checked(rows, costs)
+        """Checks what it is told; the next draws do not depend on the costs."""
+        self._known.note(self._checked(rows, costs)[0])

@@ -9,13 +9,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.analysis import contributions, nondominated
 from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.search.avoidance import Known
 from naslib_ecnas.search.base import Optimiser
+from naslib_ecnas.search.perturbation import perturb
 from naslib_ecnas.space import Space
 
 __all__ = ["PAPER", "RELEASED", "Semoa", "SemoaSettings", "mutate_once", "rank_probabilities"]
 
-# A mutant that may not be proposed is drawn again: this often, this many at a time.
-_ROUNDS, _TRIES = 20, 32
+# So often a whole generation is drawn again, where none of it may be proposed or all is known.
+_ROUNDS = 640
 
 
 @dataclass(frozen=True)
@@ -121,13 +123,15 @@ class Semoa(Optimiser):
     which at one budget ranks nothing.
 
     Args:
-        space, rng, rows, paper: see `Optimiser`.
+        space, rng, rows, paper, budgets: see `Optimiser`.
         population: cells drawn uniformly to start with.
         offspring: cells in each generation (lambda), as many as `population` by default.
         edge_changes: expected number of flipped edges in a perturbation.
         op_changes: expected number of changed operations.
         reference: (m,) costs of the reference point, or None.
         settings: single departures, instead of `paper`.
+        avoid_repeats: draw offspring again that were evaluated before, which the paper does not:
+            on a small front it evaluates some cells over and over.
 
     Raises:
         ConfigError: a number that is not possible, or both `paper` and `settings`.
@@ -161,14 +165,17 @@ class Semoa(Optimiser):
         op_changes: float = 0.5,
         reference: ArrayLike | None = None,
         settings: SemoaSettings | None = None,
+        avoid_repeats: bool = False,
+        budgets: tuple[int, ...] = (),
     ) -> None:
-        super().__init__(space=space, rng=rng, rows=rows, paper=paper)
+        super().__init__(space=space, rng=rng, rows=rows, paper=paper, budgets=budgets)
         count = population if offspring is None else offspring
-        if population < 1 or count < 1 or (paper and settings is not None):
+        clash = paper and (settings is not None or avoid_repeats)
+        if population < 1 or count < 1 or clash:
             raise ConfigError(
                 "no such SEMOA",
                 value={"population": population, "offspring": count, "paper": paper},
-                expected="at least one cell in each generation; paper or settings, not both",
+                expected="at least one cell in each generation; paper alone or other settings",
                 remedy="the paper has 10",
             )
         self.settings = settings or (RELEASED if paper else PAPER)
@@ -177,6 +184,7 @@ class Semoa(Optimiser):
         self.offspring = count
         self._changes = {"edge_changes": edge_changes, "op_changes": op_changes}
         self._reference = None if reference is None else np.array(reference, dtype=np.float64)
+        self._known = Known(self._allowed, avoid=avoid_repeats)
         self._worst: NDArray[np.float64] | None = None
         #: (p,) rows of the population, in no particular order.
         self.population_rows: NDArray[np.int32] = np.empty(0, dtype=np.int32)
@@ -186,16 +194,18 @@ class Semoa(Optimiser):
     def ask(self) -> NDArray[np.int32]:
         """The first cells at random, then the perturbed parents of a generation."""
         if not len(self.population_rows):
-            return self.sample(self.initial)
+            return self._known.draw(lambda at: self.sample(len(at)), self.initial)
         if len(self.rows) == 1:  # there is nothing to perturb it into
             return self.sample(self.offspring)
         if self.settings.until_changed:
             return self._perturbed(self.population_rows[self.parents()])
-        for _ in range(_ROUNDS * _TRIES):
+        for _ in range(_ROUNDS):
             children = mutate_once(
                 self.space, self.population_rows[self.parents()], self.rng, **self._changes
             )
-            children = children[self.allowed(children)]
+            valid = self.allowed(children)
+            self.skipped += len(children) - int(valid.sum())
+            children = children[valid]
             if len(children):
                 return children
         return self.sample(self.offspring)
@@ -203,6 +213,7 @@ class Semoa(Optimiser):
     def tell(self, rows: ArrayLike, costs: ArrayLike) -> None:
         """P <- nondominated(P u O); what has a NaN cost is left out."""
         new_rows, new_costs = self._checked(rows, costs)
+        self._known.note(new_rows)
         known = ~np.isnan(new_costs).any(axis=1)
         new_rows, new_costs = new_rows[known], new_costs[known]
         if not len(new_rows):
@@ -235,16 +246,16 @@ class Semoa(Optimiser):
 
     def _perturbed(self, parents: NDArray[np.int32]) -> NDArray[np.int32]:
         """One other cell, allowed, for each parent."""
-        children = self.space.mutate(parents, self.rng, **self._changes)
-        left = np.flatnonzero(~self.allowed(children))
-        for _ in range(_ROUNDS):
-            if not len(left):
-                return children
-            tries = self.space.mutate(np.repeat(parents[left], _TRIES), self.rng, **self._changes)
-            tries = tries.reshape(len(left), _TRIES)
-            good = self.allowed(tries)
-            hit = good.any(axis=1)
-            children[left[hit]] = tries[hit, good[hit].argmax(axis=1)]
-            left = left[~hit]
-        children[left] = self.sample(len(left))
+
+        def make(at: NDArray[np.intp]) -> NDArray[np.int32]:
+            allowed = self._known.proposable
+            return perturb(self.space, parents[at], self.rng, allowed=allowed, **self._changes)
+
+        children = self._known.draw(make, len(parents))
+        vain = np.flatnonzero(children < 0)
+        if len(vain) and self._known.avoid:
+            fresh = self._known.sample(self.rng, len(vain))
+            children[vain[: len(fresh)]] = fresh
+            vain = vain[len(fresh) :]
+        children[vain] = self.sample(len(vain))
         return children

@@ -18,7 +18,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
     def run(*arguments: Any) -> naslib_run.NaslibRun:
         calls.append(arguments)
-        return naslib_run.NaslibRun(Path("there"), {}, ("evaluation",))
+        return naslib_run.NaslibRun(Path("there"), {}, ("evaluation",), None, None)
 
     monkeypatch.setattr(naslib_run, "run", run)
     return calls

@@ -99,6 +99,40 @@ def test_report_shows_knee_extremes_and_costs(
     assert "nan" not in out
 
 
+def test_limits_of_energy_epochs_and_time(table: str, capsys: pytest.CaptureFixture[str]) -> None:
+    found = as_json(capsys, "--table", table, "--max-energy", "0.5", "--method", "random")
+    assert 0.45 < found["spent"]["energy_kwh"] <= 0.5
+    assert found["ended_by"] == "energy_kwh"
+    assert found["config"]["limits"] == {"energy_kwh": 0.5}
+    found = as_json(capsys, "--table", table, "--max-epochs", "100", "--evaluations", "50")
+    assert found["spent"]["epochs"] == 96
+    found = as_json(capsys, "--table", table, "--max-time", "2000", "--method", "ls")
+    assert found["spent"]["seconds"] <= 2000
+
+
+def test_several_fidelities_are_reported(table: str, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["search", "--table", table, "--method", "sh-emoa", "--evaluations"]
+    assert main([*arguments, "150"]) == 0
+    out = capsys.readouterr().out
+    assert "at 4, " in out
+    assert "those at 12 make the front" in out
+    assert main([*arguments, "20"]) == 0
+    out = capsys.readouterr().out
+    assert "no evaluation at 12 epochs" in out
+    found = as_json(capsys, *arguments[1:], "20")
+    assert (found["front"], found["knee"], found["hypervolume"]) == ([], None, 0.0)
+
+
+def test_free_repeats_and_skipped_proposals_are_reported(
+    table: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["search", "--table", table, "--method", "random", "--evaluations", "60"]
+    assert main([*arguments, "--free-repeats", "--paper"]) == 0
+    out = capsys.readouterr().out
+    assert "answered without a charge" in out
+    assert "proposals that were no cell" in out
+
+
 def test_objectives_of_ones_own(table: str, capsys: pytest.CaptureFixture[str]) -> None:
     wanted = "validation_accuracy, parameters, training_time_s"
     found = as_json(capsys, "--table", table, "--objectives", wanted, "--evaluations", "30")
@@ -157,7 +191,9 @@ def test_without_matplotlib_the_plot_is_skipped_and_the_rest_is_there(
         (["--objectives", "energy_kwh,co2_g"], "co2_g"),
         (["--objectives", "energy_kwh"], "two or more"),
         (["--objectives", ","], "two or more"),
-        (["--method", "random", "--paper"], "no paper setting"),
+        (["--method", "re", "--paper"], "no paper setting"),
+        (["--max-energy", "0"], "above 0"),
+        (["--max-epochs", "3"], "does not pay"),
         (["--table", "6v"], "4v-4epochs"),
         (["--table", "missing/table.ecnas"], "no such file"),
     ],

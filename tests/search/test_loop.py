@@ -35,6 +35,14 @@ def same(a: SearchResult, b: SearchResult) -> bool:
     )
 
 
+def at_own_budget(bench: Benchmark, name: str, result: SearchResult) -> np.ndarray:
+    """A metric of each evaluation, at the budget of that evaluation."""
+    budgets = dict.fromkeys(result.epochs.tolist())
+    columns = {budget: bench.values(name, budget) for budget in budgets}
+    each = zip(result.rows.tolist(), result.epochs.tolist(), strict=True)
+    return np.array([columns[budget][row] for row, budget in each])
+
+
 @each_setting
 @pytest.mark.parametrize("evaluations", [1, 7, 10, 123, 250])
 def test_exactly_so_many_evaluations_are_charged(
@@ -54,10 +62,12 @@ def test_exactly_so_many_evaluations_are_charged(
 def test_repeated_cells_are_charged_each_time(toy: Benchmark, method: str, paper: bool) -> None:
     result = run(toy, method, evaluations=400, seed=0, paper=paper)
     assert len(set(result.rows.tolist())) < 400
-    each = toy.values("energy_kwh")[result.rows]
+    each = at_own_budget(toy, "energy_kwh", result)
     assert result.spent.energy_kwh == pytest.approx(each.sum())
-    assert result.spent.seconds == pytest.approx(toy.values("training_time_s")[result.rows].sum())
-    assert result.spent.co2_g == pytest.approx(toy.values("co2_g")[result.rows].sum())
+    seconds = at_own_budget(toy, "training_time_s", result)
+    assert result.spent.seconds == pytest.approx(seconds.sum())
+    assert result.spent.co2_g == pytest.approx(at_own_budget(toy, "co2_g", result).sum())
+    assert result.spent.epochs == result.epochs.sum()
     np.testing.assert_allclose(result.cumulative["energy_kwh"], np.cumsum(each))
     assert result.cumulative["evaluations"].tolist() == list(range(1, 401))
 
@@ -86,7 +96,8 @@ def test_values_are_the_tables_and_never_made_up(
 ) -> None:
     result = run(toy, method, evaluations=300, seed=2, paper=paper, epochs=epochs)
     assert np.isin(result.rows, toy.rows).all()
-    wanted = np.column_stack([toy.values(name, epochs)[result.rows] for name in NAMES])
+    wanted = np.column_stack([at_own_budget(toy, name, result) for name in NAMES])
+    assert result.epochs.max() == epochs
     np.testing.assert_array_equal(result.values, wanted)
     assert not np.isnan(result.values).any()
 
@@ -99,8 +110,10 @@ def test_the_largest_budget_is_the_default(toy: Benchmark) -> None:
 def test_front_knee_and_extremes_come_from_the_history(
     toy: Benchmark, method: str, paper: bool
 ) -> None:
-    result = run(toy, method, evaluations=100, seed=5, paper=paper)
-    mask = nondominated(costs_of(result.values, NAMES))
+    result = run(toy, method, evaluations=170, seed=5, paper=paper)
+    own = result.values.copy()
+    own[result.epochs != 12] = np.nan
+    mask = nondominated(costs_of(own, NAMES))
     assert sorted(result.front.tolist()) == np.flatnonzero(mask).tolist()
     assert (np.diff(result.front_values[:, 0]) > 0).all()
     assert (np.diff(result.front_values[:, 1]) > 0).all()
@@ -109,8 +122,8 @@ def test_front_knee_and_extremes_come_from_the_history(
     assert result.front_rows.tolist() == result.rows[result.front].tolist()
     whole = np.column_stack([toy.values(name) for name in NAMES])
     assert result.scale == Scale.of(whole, NAMES)
-    assert result.hypervolume == result.scale.hypervolume(result.values)
-    assert result.anytime_counts[-1] == 100
+    assert result.hypervolume == result.scale.hypervolume(own)
+    assert result.anytime_counts[-1] == 170
     assert result.anytime_hypervolume[-1] == result.hypervolume
     assert 0 < result.hypervolume <= 1
 
@@ -180,7 +193,15 @@ def test_what_a_table_does_not_say_is_nan_and_not_0(tmp_path: Path) -> None:
         ({"objectives": ("energy_kwh", "energy_kwh")}, ConfigError, "two or more"),
         ({"objectives": ("energy_kwh", "joy")}, UnknownMetricError, "joy"),
         ({"objectives": ("energy_kwh", "gpu_power_w")}, UnknownMetricError, "training_time_s"),
-        ({"method": "random", "paper": True}, ConfigError, "no paper setting"),
+        ({"method": "re", "paper": True}, ConfigError, "no paper setting"),
+        ({"evaluations": None}, ConfigError, "without an end"),
+        ({"max_energy_kwh": 0.0}, ConfigError, "max_energy_kwh"),
+        ({"max_energy_kwh": float("nan")}, ConfigError, "max_energy_kwh"),
+        ({"max_time_s": float("inf")}, ConfigError, "max_time_s"),
+        ({"max_epochs": 1.5}, ConfigError, "max_epochs"),
+        ({"max_epochs": 11}, ConfigError, "does not pay"),
+        ({"max_energy_kwh": 1e-9}, ConfigError, "does not pay"),
+        ({"options": {"sparkle": 3}}, ConfigError, "sparkle"),
     ],
 )
 def test_what_is_not_possible_is_refused(

@@ -1,0 +1,191 @@
+"""`ecnas compare`: methods x tables x seeds under equal rules, resumable, as one tidy file."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from naslib_ecnas.commands.table_options import add_table_options, setting
+from naslib_ecnas.console import print_json, print_table
+
+if TYPE_CHECKING:
+    from naslib_ecnas.comparison.summary import Summary
+
+__all__ = ["add_parser", "finish", "run", "runs_progress"]
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command to those of `ecnas`."""
+    parser = subparsers.add_parser(
+        "compare",
+        help="compare search methods over tables and seeds",
+        description="Run every method on every table with every seed, all under the same rules, "
+        "and write one tidy file, figures and tables. A comparison that was stopped goes on where "
+        "it was; what is done is not done again.",
+        epilog="example: ecnas compare --methods semoa,random,nsga2 --tables 4v,5v --seeds 10 "
+        "--evaluations 500 --jobs 2 --out comparison",
+    )
+    add = parser.add_argument
+    add("--methods", default="semoa,random", metavar="A,B", help="names (%(default)s)")
+    add("--tables", default="7v", metavar="A,B", help="tables or files (%(default)s)")
+    add("--seeds", default="10", metavar="N", help="how many, or which: 3,7,9 (%(default)s)")
+    add(
+        "--evaluations",
+        type=int,
+        default=1000,
+        metavar="N",
+        help="trainings that each run is charged for (%(default)s)",
+    )
+    add(
+        "--objectives",
+        default="energy_kwh,validation_accuracy",
+        metavar="A,B",
+        help="two or more metrics (%(default)s)",
+    )
+    add("--epochs", type=int, metavar="N", help="training budget that counts (the largest)")
+    add("--jobs", type=int, default=1, metavar="N", help="runs at a time (%(default)s)")
+    add("--cluster", choices=("slurm", "local"), help="run as jobs of a cluster, by submitit")
+    add("--out", required=True, metavar="DIR", help="folder of the comparison")
+    add("--no-plot", action="store_true", help="write no figures")
+    add("--json", action="store_true", help="print one JSON object")
+    add_table_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command.
+
+    Returns:
+        0.
+
+    Raises:
+        EcnasError: a setting is not possible, a table cannot be had, or a run failed.
+    """
+    from naslib_ecnas.comparison.compare import compare
+    from naslib_ecnas.comparison.grid import Grid
+
+    grid = Grid(
+        methods=words(args.methods),
+        tables=words(args.tables),
+        seeds=seeds(args.seeds),
+        evaluations=args.evaluations,
+        objectives=words(args.objectives),
+        epochs=args.epochs,
+        setting=setting(args),
+    )
+    out = Path(args.out)
+    with runs_progress() as on_progress:
+        units = compare(grid, out, jobs=args.jobs, cluster=args.cluster, on_progress=on_progress)
+    finish(out, units, setting(args), json=args.json, plot=not args.no_plot)
+    return 0
+
+
+def finish(
+    out: Path, units: Sequence[Any], setting: dict[str, Any], *, json: bool, plot: bool
+) -> None:
+    """Write the tidy file, the summaries and the figures of a comparison, and show them."""
+    from naslib_ecnas.comparison.results import FILE, gather
+    from naslib_ecnas.comparison.summary import summarise
+    from naslib_ecnas.errors import MissingDependencyError
+
+    results = gather(out, units, setting)
+    results.sheet.write(out / FILE)
+    summary = summarise(results)
+    summary.write(out)
+    if plot:
+        from naslib_ecnas.figures.comparison import write_figures
+
+        try:
+            write_figures(results, out)
+        except MissingDependencyError as error:
+            print(f"figures skipped: {error}", file=sys.stderr)
+    if json:
+        print_json(summary.document())
+    else:
+        _report(summary)
+        print(f"written to: {out}")
+
+
+def _report(summary: Summary) -> None:
+    for table, lines in summary.by_table().items():
+        print(f"\n{table}: share of the true front's hypervolume, median (quartiles) over seeds\n")
+        print_table(
+            ("method", "hypervolume", "IGD+", "evaluations", "kWh", "rank", "p against the best"),
+            [line.shown() for line in lines],
+            right=(3, 4, 5),
+        )
+    for note in summary.notes:
+        print(f"\n{note}")
+    print()
+
+
+def words(text: str) -> tuple[str, ...]:
+    """The words of a list with commas."""
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def seeds(text: str) -> tuple[int, ...]:
+    """A number of seeds, or the seeds of a list with commas.
+
+    Raises:
+        ConfigError: they are no numbers.
+    """
+    from naslib_ecnas.comparison.grid import seeds_of
+    from naslib_ecnas.errors import ConfigError
+
+    try:
+        numbers = [int(word) for word in words(text)]
+    except ValueError:
+        numbers = []
+    if not numbers or (len(numbers) == 1 and "," not in text and numbers[0] < 1):
+        raise ConfigError(
+            "no possible seeds", value=text, expected="how many, such as 10, or which: 3,7,9"
+        )
+    return seeds_of(numbers[0] if len(numbers) == 1 and "," not in text else numbers)
+
+
+@contextmanager
+def runs_progress() -> Iterator[Callable[[int, int, str], None]]:
+    """Progress of runs on stderr: a bar with an estimate on a terminal, a line now and then
+    elsewhere."""
+    if not sys.stderr.isatty():
+        shown = -1
+
+        def line(done: int, total: int, last: str) -> None:
+            nonlocal shown
+            tenth = 10 * done // max(total, 1)
+            if tenth != shown:
+                shown = tenth
+                print(f"{done} of {total} runs", file=sys.stderr)
+
+        yield line
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    with Progress(
+        TextColumn("runs"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}", style="dim"),
+        console=Console(stderr=True),
+        transient=True,
+    ) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, total, last: bar.update(
+            task, completed=done, total=total, description=last
+        )

@@ -1,0 +1,257 @@
+"""`ecnas figure`: the figures of the EC-NAS paper, from any table."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from naslib_ecnas.commands.study_options import add_study_options, searched
+from naslib_ecnas.commands.table_options import add_table_options, setting
+from naslib_ecnas.console import ShownProgress, print_json
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from naslib_ecnas.benchmark import Benchmark
+    from naslib_ecnas.figures.sheet import Sheet
+
+__all__ = ["add_parser", "run"]
+
+_KINDS = ("pdf", "svg", "png")
+_FIGURES = {
+    1: "energy against accuracy of all cells at every budget",
+    2: "predicted against measured energies, and the learning curve",
+    3: "what swapping operators does to energy, time, accuracy and parameters",
+    4: "energies on several GPUs",
+    5: "median attainment of the methods, one front, its chosen cells",
+    6: "front and chosen cells of every method",
+}
+#: Figures whose budgets are not to be chosen.
+_ALL_BUDGETS = {1: "all the table's", 2: "4"}
+_OFFICIAL = ("4v-rtx6000", "4v-rtx3060", "4v-rtx3090", "4v-titanxp")
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A figure that is still to be drawn, what stands below it, and the numbers behind it."""
+
+    draw: Callable[[], Figure]
+    caption: str
+    sheets: dict[str, Sheet]
+    """By what is added to the name of the file."""
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command to those of `ecnas`."""
+    listed = "; ".join(f"{number}: {about}" for number, about in _FIGURES.items())
+    parser = subparsers.add_parser(
+        "figure",
+        help="the paper's figures 1 to 6 from any table, as PDF, SVG, PNG and CSV",
+        description=f"Draw a figure of the EC-NAS paper from a table. {listed}. Written are "
+        "figure-N.pdf, .svg and .png, and the numbers behind it as .csv.",
+        epilog="example: ecnas figure 5 --table 5v --seeds 10 --evaluations 500 --out figures",
+    )
+    add = parser.add_argument
+    add("number", type=int, choices=tuple(_FIGURES), metavar="N", help="1 to 6")
+    add("--table", metavar="NAME", help="table or file (7v; of figure 4: 4v)")
+    add("--out", default=".", metavar="DIR", help="folder of the files (this one)")
+    add(
+        "--epochs", type=int, metavar="N", help="training budget (figure 4: least, others: largest)"
+    )
+    add("--json", action="store_true", help="print one JSON object: files, caption, settings")
+    group = parser.add_argument_group("of single figures")
+    group.add_argument(
+        "--measurements",
+        metavar="FILE",
+        help="figure 2: measured energies at 4 epochs, a table or file (5v-4epochs if it is here)",
+    )
+    group.add_argument(
+        "--learning-curve",
+        metavar="FILE",
+        help="figure 2: what `ecnas surrogate learning-curve --json` printed",
+    )
+    group.add_argument(
+        "--occurrences",
+        default="all",
+        metavar="HOW",
+        help="figure 3: swap all vertices with the operator at once, or one (%(default)s)",
+    )
+    group.add_argument(
+        "--official", action="store_true", help="figure 4: the four published 4-vertex tables"
+    )
+    group.add_argument(
+        "--devices", metavar="A,B", help="figure 4: GPUs of the modelled table (all calibrated)"
+    )
+    add_study_options(parser, "figures 5 and 6")
+    add_table_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command.
+
+    Returns:
+        0.
+
+    Raises:
+        EcnasError: a setting is not possible, matplotlib is missing, or a table or a file cannot
+            be had or written.
+    """
+    from naslib_ecnas.errors import ConfigError
+    from naslib_ecnas.figures.drawing import save, style
+
+    if args.epochs is not None and args.number in _ALL_BUDGETS:
+        raise ConfigError(
+            f"figure {args.number} has budgets of its own",
+            value=f"--epochs {args.epochs}",
+            expected=f"{_ALL_BUDGETS[args.number]} epochs",
+            remedy="leave --epochs out",
+        )
+    with style():  # says that matplotlib is missing before anything is searched
+        made = _MAKERS[args.number](args)
+        stem = Path(args.out).expanduser() / f"figure-{args.number}"
+        files = save(made.draw(), stem, _KINDS)
+    for part, sheet in made.sheets.items():
+        files.append(sheet.write(stem.with_name(f"{stem.name}{part}.csv")))
+    if args.json:
+        shown = {"figure": args.number, "caption": made.caption, "files": list(map(str, files))}
+        print_json(shown)
+        return 0
+    print(f"figure {args.number}: {_FIGURES[args.number]}\n{made.caption}")
+    for path in files:
+        print(f"written to: {path}")
+    return 0
+
+
+def _bench(args: argparse.Namespace, **changed: Any) -> Benchmark:
+    from naslib_ecnas.loading import DEFAULT_TABLE, load
+
+    with ShownProgress() as fetching:
+        name = args.table or DEFAULT_TABLE
+        return load(name, progress=fetching, **{**setting(args), **changed})
+
+
+def _clouds(args: argparse.Namespace) -> _Made:
+    from naslib_ecnas.figures.budgets import clouds, clouds_figure
+
+    data = clouds(_bench(args))
+    sheets = {"": data.sheet(), "-fronts": data.front_sheet()}
+    return _Made(lambda: clouds_figure(data), data.caption, sheets)
+
+
+def _predictions(args: argparse.Namespace) -> _Made:
+    from naslib_ecnas.figures.learning import read_learning_curve
+    from naslib_ecnas.figures.predictions import fitted_rows, predictions, predictions_figure
+    from naslib_ecnas.loading import DEFAULT_TABLE
+    from naslib_ecnas.surrogate.embedded import EMBEDDED
+
+    curve = read_learning_curve(args.learning_curve) if args.learning_curve else None
+    measured = _measurements(args.measurements, args.pue)
+    fitted = None
+    if (args.table or DEFAULT_TABLE) in EMBEDDED:
+        fitted = fitted_rows(args.device, args.model)
+    data = predictions(_bench(args), measured, fitted=fitted)
+    sheets = {"": data.sheet()}
+    if curve is not None:
+        sheets["-learning-curve"] = curve.sheet()
+    elif not args.json:
+        print(
+            "without a learning curve; add it by: ecnas surrogate learning-curve --data DIR --json "
+            "> FILE, then --learning-curve FILE",
+            file=sys.stderr,
+        )
+    return _Made(lambda: predictions_figure(data, curve), data.caption, sheets)
+
+
+def _measurements(name: str | None, pue: float | None) -> Benchmark:
+    """The measured table that was named, else the published one where it is here already.
+
+    Another PUE is that of both sides of the comparison.
+    """
+    from naslib_ecnas.errors import ConfigError, FetchError
+    from naslib_ecnas.loading import load
+
+    if name is not None:
+        with ShownProgress() as fetching:
+            return load(name, pue=pue, progress=fetching)
+    try:
+        return load("5v-4epochs", pue=pue, fetch=False)
+    except FetchError as error:
+        raise ConfigError(
+            "figure 2 needs measured energies at 4 epochs",
+            expected="--measurements FILE, or the published table 5v-4epochs",
+            remedy="fetch that by: ecnas data fetch 5v-4epochs",
+        ) from error
+
+
+def _swaps(args: argparse.Namespace) -> _Made:
+    from naslib_ecnas.figures.swaps import swap_effects, swaps_figure
+
+    data = swap_effects(_bench(args), epochs=args.epochs, occurrences=args.occurrences)
+    return _Made(lambda: swaps_figure(data), data.caption, {"": data.sheet()})
+
+
+def _devices(args: argparse.Namespace) -> _Made:
+    from naslib_ecnas.errors import ConfigError
+    from naslib_ecnas.figures.devices import device_energies, devices_figure
+    from naslib_ecnas.loading import load
+    from naslib_ecnas.surrogate.device import DEVICES
+
+    if args.official and (args.devices or args.table or args.device):
+        raise ConfigError(
+            "the published tables have a GPU each",
+            value="--official with --devices, --device or --table",
+            expected="one or the other",
+            remedy="leave --official out for the modelled energies",
+        )
+    args.table = args.table or "4v"
+    if args.official:
+        with ShownProgress() as fetching:
+            place = {name: setting(args)[name] for name in ("pue", "carbon_intensity")}
+            benches = [load(name, progress=fetching, **place) for name in _OFFICIAL]
+    else:
+        devices = args.devices or args.device or ",".join(DEVICES)
+        names = [name.strip() for name in devices.split(",") if name.strip()]
+        benches = [_bench(args, device=name) for name in names]
+    data = device_energies(benches, epochs=args.epochs)
+    return _Made(lambda: devices_figure(data), data.caption, {"": data.sheet()})
+
+
+def _summary(args: argparse.Namespace) -> _Made:
+    from naslib_ecnas.figures.study import chosen_sheet
+    from naslib_ecnas.figures.summary import (
+        attainment_sheet,
+        fronts_sheet,
+        methods_figure,
+        summary_caption,
+        summary_figure,
+    )
+
+    bench = _bench(args)
+    data = searched(bench, args)
+    sheets = {"": chosen_sheet(data), "-fronts": fronts_sheet(data)}
+    if args.number == 5:
+        sheets["-attainment"] = attainment_sheet(data)
+        shown = "semoa" if "semoa" in data.runs else next(iter(data.runs))
+        return _Made(
+            lambda: summary_figure(bench, data, method=shown),
+            summary_caption(bench, data, f"Front and radar of {shown}."),
+            sheets,
+        )
+    return _Made(
+        lambda: methods_figure(bench, data), summary_caption(bench, data, "Every method."), sheets
+    )
+
+
+_MAKERS: dict[int, Callable[[argparse.Namespace], _Made]] = {
+    1: _clouds,
+    2: _predictions,
+    3: _swaps,
+    4: _devices,
+    5: _summary,
+    6: _summary,
+}

@@ -1,0 +1,402 @@
+"""`ecnas measure`: plan, run, watch, check and export a campaign of measurements."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from naslib_ecnas.console import print_json, print_table
+
+if TYPE_CHECKING:
+    from naslib_ecnas.campaign import Done, Pace, Settings, Status, Validation
+
+__all__ = ["add_parser", "run"]
+
+_SHOWN = 30
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command to those of `ecnas`."""
+    parser = subparsers.add_parser(
+        "measure",
+        help="measure trainings: plan, run, status, validate, export",
+        description="A campaign is a folder: a plan of trainings, and a record of each that was "
+        "made. Any number of workers may be at it; one that dies loses the unit it was at.",
+        epilog="example: ecnas measure plan --space 4v --epochs 4 --data cifar10 DIR --out c && "
+        "ecnas measure run c --device cuda:0 && ecnas measure export c --out c.ecnas",
+    )
+    parser.set_defaults(run=_help(parser))
+    actions = parser.add_subparsers(title="actions", metavar="ACTION")
+    _add_plan(actions)
+    _add_run(actions)
+    for name, what, function in (
+        ("status", "progress, rate, end, energy, what failed", _status),
+        ("validate", "check every record; says which units to measure again", _validate),
+    ):
+        one = _action(actions, name, what, function)
+        one.add_argument("--json", action="store_true", help="print one JSON object")
+        if name == "validate":
+            one.add_argument(
+                "--strict", action="store_true", help="doubts and missing units count as well"
+            )
+            one.add_argument(
+                "--requeue", action="store_true", help="put the units to measure again in the queue"
+            )
+    one = _action(
+        actions, "export", "write the records as .ecnas, .tfrecord, .parquet or .csv", _export
+    )
+    add = one.add_argument
+    add("--out", required=True, metavar="FILE", help="its suffix is the format")
+    add("--pue", type=float, default=1.0, metavar="X", help="factor of all kWh (%(default)s)")
+    add("--carbon-intensity", metavar="G", help="gCO2eq/kWh, a country's code, or world")
+    add(
+        "--energy",
+        choices=("auto", "gpu", "gpu+cpu"),
+        default="auto",
+        help="what counts (auto: the CPU too where every record has it)",
+    )
+    add("--allow-synthetic", action="store_true", help="write what is no measurement, marked so")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the action that was chosen.
+
+    Raises:
+        EcnasError: a setting is not possible, or a file, a GPU or a job fails.
+    """
+    code: int = args.run(args)
+    return code
+
+
+def _help(parser: argparse.ArgumentParser) -> Any:
+    def show(args: argparse.Namespace) -> int:
+        parser.print_help()
+        return 0
+
+    return show
+
+
+def _action(actions: Any, name: str, what: str, function: Any) -> argparse.ArgumentParser:
+    one: argparse.ArgumentParser = actions.add_parser(name, help=what, description=what)
+    one.add_argument("campaign", metavar="CAMPAIGN", help="folder of the campaign")
+    one.set_defaults(run=function)
+    return one
+
+
+# -- plan -----------------------------------------------------------------------------------------
+
+
+def _add_plan(actions: Any) -> None:
+    one = actions.add_parser("plan", help="write a plan into a new folder")
+    one.set_defaults(run=_plan)
+    add = one.add_argument
+    add("--space", default="4v", choices=("4v", "5v", "7v"), help="its cells (%(default)s)")
+    add("--cells", metavar="FILE", help="these of them: a row or a cell's text a line")
+    add("--design", type=int, metavar="N", help="the N of them that fix a calibration best")
+    add("--epochs", default="4", metavar="A,B", help="budgets (%(default)s)")
+    add("--repeats", type=int, default=1, metavar="N", help="of each (%(default)s)")
+    add("--limit", type=int, metavar="N", help="only so many units, drawn from all")
+    add(
+        "--data",
+        nargs="+",
+        required=True,
+        metavar=("KIND", "DIR"),
+        help="cifar10 DIR, tfrecord DIR, or synthetic",
+    )
+    add(
+        "--images-per-file",
+        type=int,
+        metavar="N",
+        help="of the six files (10,000; synthetic 256)",
+    )
+    add("--recipe", default="ecnas", choices=("nasbench101", "ecnas"), help="(%(default)s)")
+    add("--seed", type=int, default=0, metavar="N", help="of order and trainings (%(default)s)")
+    add("--out", required=True, metavar="CAMPAIGN", help="new folder of the campaign")
+
+
+def _plan(args: argparse.Namespace) -> int:
+    from naslib_ecnas.campaign import DataChoice, make_plan
+    from naslib_ecnas.campaign.choose import designed_rows, file_rows, vertices_of
+    from naslib_ecnas.errors import ConfigError
+    from naslib_ecnas.space import Space
+
+    if args.cells and args.design:
+        raise ConfigError("cells are chosen in two ways", expected="--cells or --design")
+    vertices = vertices_of(args.space)
+    if args.cells:
+        rows = file_rows(Path(args.cells).expanduser(), vertices=vertices)
+    elif args.design:
+        rows = designed_rows(args.design, vertices=vertices, seed=args.seed)
+    else:
+        rows = list(range(len(Space(vertices))))
+    kind, *path = args.data
+    if len(path) > 1:
+        raise ConfigError("one folder holds the data", value=path)
+    images = args.images_per_file or (256 if kind == "synthetic" else 10_000)
+    folder = str(Path(path[0]).expanduser().resolve()) if path else None
+    out = Path(args.out).expanduser()
+    plan = make_plan(
+        rows,
+        name=out.name,
+        vertices=vertices,
+        epochs=_numbers(args.epochs),
+        repeats=args.repeats,
+        data=DataChoice(kind=kind, path=folder, images_per_file=images),
+        recipe=args.recipe,
+        seed=args.seed,
+        limit=args.limit,
+    )
+    plan.write(out)
+    print(f"{len(plan.units):,} units planned in {out}\nmeasure them: ecnas measure run {out}")
+    return 0
+
+
+def _numbers(text: str) -> list[int]:
+    from naslib_ecnas.errors import ConfigError
+
+    try:
+        return [int(word) for word in text.split(",") if word.strip()]
+    except ValueError as error:
+        raise ConfigError("no budgets", value=text, expected="such as 4,12,36,108") from error
+
+
+# -- run ------------------------------------------------------------------------------------------
+
+
+def _add_run(actions: Any) -> None:
+    one = _action(actions, "run", "measure until no unit is left; one worker for each GPU", _run)
+    add = one.add_argument
+    add("--device", metavar="NAME", help="torch's name of it (cuda:0 where there is one, or cpu)")
+    add(
+        "--meter",
+        nargs="+",
+        default=["auto"],
+        metavar=("HOW", "FILE"),
+        help="auto, none, or replay FILE (auto)",
+    )
+    add("--baseline", type=float, default=10.0, metavar="S", help="rest before and after (10)")
+    add("--limit", type=int, metavar="N", help="end after so many units")
+    add("--no-wait", action="store_true", help="end rather than wait for others' last units")
+    add("--tries", type=int, default=3, metavar="N", help="of a unit that fails (%(default)s)")
+    add(
+        "--stale",
+        type=float,
+        default=120.0,
+        metavar="S",
+        help="silence of a worker after which its unit is taken over (%(default)s)",
+    )
+    small = one.add_argument_group("for small machines (recorded; no measurements any more)")
+    small.add_argument("--steps", type=int, metavar="N", help="stop each training after N steps")
+    small.add_argument("--batch-size", type=int, metavar="N", help="in place of 256")
+    small.add_argument("--evaluate-images", type=int, metavar="N", help="of each split, at most")
+    jobs = one.add_argument_group("on a cluster, by submitit")
+    add = jobs.add_argument
+    add("--cluster", choices=("slurm", "local"), help="submit workers as an array of jobs")
+    add("--workers", type=int, default=1, metavar="N", help="jobs of the array (%(default)s)")
+    add("--gres", metavar="WHAT", help="what each gets alone (gpu:1 where --device is a GPU); none")
+    add("--partition", metavar="NAME", help="of SLURM")
+    add("--cpus", type=int, default=4, metavar="N", help="for each job (%(default)s)")
+    add("--hours", type=float, default=24.0, metavar="H", help="time limit (%(default)s)")
+    add("--wait", action="store_true", help="until the jobs have ended")
+
+
+def _run(args: argparse.Namespace) -> int:
+    from naslib_ecnas.campaign import Pace, Settings, work
+    from naslib_ecnas.errors import ConfigError
+
+    how, *file = args.meter
+    if len(file) > 1:
+        raise ConfigError("one file is replayed", value=file)
+    replay = str(Path(file[0]).expanduser().resolve()) if file else None
+    settings = Settings(
+        device=args.device or _device(args.cluster),
+        meter=how,
+        replay=replay,
+        baseline_s=args.baseline,
+        steps=args.steps,
+        batch_size=args.batch_size,
+        evaluate_images=args.evaluate_images,
+    )
+    pace = Pace(
+        tries=args.tries,
+        beat_s=min(10.0, args.stale / 4),
+        stale_s=args.stale,
+        wait=not args.no_wait,
+    )
+    folder = Path(args.campaign).expanduser()
+    if args.cluster:
+        return _launch(args, folder, settings, pace)
+    with _told_to_stop():
+        done = work(folder, settings, pace=pace, limit=args.limit, told=_tell)
+    bad = [one for one in done if one.how != "recorded"]
+    print(f"{len(done) - len(bad)} units recorded; see: ecnas measure status {folder}")
+    return 0
+
+
+def _device(cluster: str | None) -> str:
+    """A GPU where there is one; the nodes of a cluster are taken to have them."""
+    if cluster == "slurm":
+        return "cuda:0"
+    from naslib_ecnas.errors import MissingDependencyError
+
+    try:
+        import torch
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError("torch", feature="measuring", extra="measure") from error
+    return "cuda:0" if torch.cuda.is_available() else "cpu"
+
+
+def _tell(done: Done) -> None:
+    detail = f": {done.detail}" if done.detail else ""
+    print(f"{done.unit}: {done.how} after {done.seconds:.1f} s{detail}", flush=True)
+
+
+@contextmanager
+def _told_to_stop() -> Iterator[None]:
+    """Treat SIGTERM as an interrupt, so that the unit is freed at once."""
+
+    def stop(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, stop)
+    except ValueError:  # not the main thread
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _launch(args: argparse.Namespace, folder: Path, settings: Settings, pace: Pace) -> int:
+    from naslib_ecnas.campaign import Cluster, launch
+
+    default = "gpu:1" if settings.device.startswith("cuda") else None
+    cluster = Cluster(
+        kind=args.cluster,
+        workers=args.workers,
+        gres=None if args.gres == "none" else args.gres or default,
+        partition=args.partition,
+        cpus=args.cpus,
+        hours=args.hours,
+    )
+    jobs = launch(folder, settings, cluster, pace=pace, limit=args.limit, wait=args.wait)
+    print(f"{len(jobs)} jobs: {', '.join(jobs)}; see: ecnas measure status {folder}")
+    return 0
+
+
+# -- status, validate, export ---------------------------------------------------------------------
+
+
+def _status(args: argparse.Namespace) -> int:
+    from naslib_ecnas.campaign import status
+
+    found = status(Path(args.campaign).expanduser())
+    if args.json:
+        print_json(found.to_json())
+        return 0
+    _show(found)
+    return 0
+
+
+def _show(found: Status) -> None:
+    live = sum(not one.stale for one in found.running)
+    print(
+        f"{found.name}: {found.recorded:,} of {found.planned:,} units recorded, {live} at work, "
+        f"{len(found.given_up)} given up"
+    )
+    rate = _known(found.units_per_hour, ".3g", "units an hour")
+    print(f"rate {rate}; to come {_duration(found.remaining_s)} with {max(live, 1)} worker(s)")
+    print(
+        f"energy so far {_known(found.energy_kwh, '.4g', 'kWh')}, to come "
+        f"{_known(found.energy_to_come_kwh, '.4g', 'kWh')} (by the {found.foretold_by}; PUE out)"
+    )
+    if found.lost.attempts:
+        print(
+            f"lost: {found.lost.attempts} attempts, {_duration(found.lost.seconds)}, at least "
+            f"{_known(found.lost.energy_kwh, '.4g', 'kWh')}"
+        )
+    rows = [
+        (one.unit, "stale" if one.stale else "at work", f"{one.worker}, {_duration(one.since_s)}")
+        for one in found.running
+    ]
+    rows += [(one.unit, "given up", f"{one.attempts} x {one.reason}") for one in found.given_up]
+    rows += [(unit, "damaged", "ecnas measure validate") for unit in found.unreadable]
+    if rows:
+        print()
+        print_table(("unit", "state", "what"), rows[:_SHOWN])
+
+
+def _known(value: float, form: str, unit: str) -> str:
+    return f"{value:{form}} {unit}" if math.isfinite(value) else f"unknown {unit}"
+
+
+def _duration(seconds: float) -> str:
+    if not math.isfinite(seconds):
+        return "unknown time"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    minutes = seconds / 60
+    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
+
+
+def _validate(args: argparse.Namespace) -> int:
+    from naslib_ecnas.campaign import requeue, validate
+
+    folder = Path(args.campaign).expanduser()
+    found = validate(folder)
+    moved = requeue(folder, found.redo) if args.requeue else []
+    if args.json:
+        print_json({**found.to_json(), "requeued": moved})
+    else:
+        _report(found)
+        if args.requeue:
+            print(f"requeued: {len(moved)} units")
+    return 0 if found.good and (found.spotless or not args.strict) else 1
+
+
+def _report(found: Validation) -> None:
+    print(
+        f"{found.records:,} records of {found.planned:,} units: {len(found.faults)} faults, "
+        f"{len(found.doubts)} doubts, {len(found.missing):,} missing"
+    )
+    shown = [*found.faults, *found.doubts]
+    if shown:
+        print()
+        print_table(
+            ("unit", "", "what", "found"),
+            [
+                (one.unit, "FAULT" if one.fault else "doubt", one.code, one.text)
+                for one in shown[:_SHOWN]
+            ],
+        )
+        if len(shown) > _SHOWN:
+            print(f"and {len(shown) - _SHOWN} more: --json")
+    if found.redo:
+        some = ", ".join(found.redo[:8]) + (", ..." if len(found.redo) > 8 else "")
+        print(f"\nmeasure again: {some} (--requeue)")
+
+
+def _export(args: argparse.Namespace) -> int:
+    from naslib_ecnas.campaign import export
+
+    out = Path(args.out).expanduser()
+    columns = export(
+        Path(args.campaign).expanduser(),
+        out,
+        pue=args.pue,
+        carbon=args.carbon_intensity,
+        cpu={"auto": None, "gpu": False, "gpu+cpu": True}[args.energy],
+        allow_synthetic=args.allow_synthetic,
+    )
+    print(out)
+    if any(origin.kind == "synthetic" for origin in columns.provenance.values()):
+        print("SYNTHETIC: these numbers are no measurements", file=sys.stderr)
+    return 0

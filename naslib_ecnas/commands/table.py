@@ -1,0 +1,152 @@
+"""`ecnas table`: the tables of the EC-NAS paper, from any table of ours."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from naslib_ecnas.commands.study_options import add_study_options, searched
+from naslib_ecnas.commands.table_options import add_table_options, setting
+from naslib_ecnas.console import ShownProgress, print_json, print_table
+
+if TYPE_CHECKING:
+    from naslib_ecnas.benchmark import Benchmark
+    from naslib_ecnas.figures.sheet import Sheet
+
+__all__ = ["add_parser", "run"]
+
+_TABLES = {
+    1: "the spaces: vertices, edges, cells, and what is measured or modelled",
+    2: "least energy (r0), knee (rk) and highest accuracy (r1) that each method finds",
+    3: "what the tables save in GPU-days, kWh and kgCO2eq",
+}
+_ALL = "4v,5v,7v"
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command to those of `ecnas`."""
+    listed = "; ".join(f"{number}: {about}" for number, about in _TABLES.items())
+    parser = subparsers.add_parser(
+        "table",
+        help="the paper's tables 1 to 3 from any table",
+        description=f"Print a table of the EC-NAS paper. {listed}.",
+        epilog="example: ecnas table 3 --table 5v-4epochs --json",
+    )
+    add = parser.add_argument
+    add("number", type=int, choices=tuple(_TABLES), metavar="N", help="1 to 3")
+    add(
+        "--table",
+        metavar="NAME",
+        help=f"table or file; tables 1 and 3 take several, comma-separated ({_ALL}; table 2: 7v)",
+    )
+    add("--out", metavar="DIR", help="folder for table-N.csv")
+    add("--epochs", type=int, metavar="N", help="table 2: training budget (the largest)")
+    add("--json", action="store_true", help="print one JSON object: the rows and their origin")
+    add_study_options(parser, "table 2")
+    add_table_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command.
+
+    Returns:
+        0.
+
+    Raises:
+        EcnasError: a setting is not possible, or a table or a file cannot be had or written.
+    """
+    sheet, about = _MAKERS[args.number](args)
+    written = None
+    if args.out:
+        written = sheet.write(Path(args.out).expanduser() / f"table-{args.number}.csv")
+    if args.json:
+        file = None if written is None else str(written)
+        print_json({"table": args.number, "rows": list(sheet.records()), "about": about,
+                    "file": file})  # fmt: skip
+        return 0
+    right = [i for i in range(len(sheet.headings)) if any(_is_number(row[i]) for row in sheet.rows)]
+    print_table(sheet.headings, [list(map(_shown, row)) for row in sheet.rows], right=right)
+    print()
+    print(about)
+    if written is not None:
+        print(f"written to: {written}")
+    return 0
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float))
+
+
+def _shown(value: object) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "unknown"
+    if isinstance(value, float):
+        return f"{value:,.3f}" if abs(value) >= 1 else f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _benches(args: argparse.Namespace, default: str) -> list[Benchmark]:
+    from naslib_ecnas.loading import load
+
+    # A path may hold a comma; only lists of names are taken apart.
+    names = args.table or default
+    one = Path(names).exists()
+    with ShownProgress() as fetching:
+        return [
+            load(name, progress=fetching, **setting(args))
+            for name in ([names] if one else [n.strip() for n in names.split(",") if n.strip()])
+        ]
+
+
+def _spaces(args: argparse.Namespace) -> tuple[Sheet, str]:
+    from naslib_ecnas.figures.spaces import spaces_sheet
+
+    about = "cells_by_vertices counts from 2 vertices on, input and output included."
+    return spaces_sheet(_benches(args, _ALL)), about
+
+
+def _chosen(args: argparse.Namespace) -> tuple[Sheet, str]:
+    from naslib_ecnas.errors import ConfigError
+    from naslib_ecnas.figures.drawing import origins
+    from naslib_ecnas.figures.study import chosen_sheet
+    from naslib_ecnas.loading import DEFAULT_TABLE
+
+    benches = _benches(args, DEFAULT_TABLE)
+    if len(benches) != 1:
+        raise ConfigError(
+            "table 2 is of one table", value=args.table, expected="one name", remedy="name one"
+        )
+    (bench,) = benches
+    data = searched(bench, args)
+    names = ("energy_kwh", "validation_accuracy", "training_time_s")
+    about = (
+        f"Table {data.table}, {data.epochs} epochs, {data.evaluations:,} evaluations, means and "
+        f"standard deviations (sd) over {len(data.seeds)} seeds. "
+        f"{origins(bench, [n for n in names if n in bench.metrics])}"
+    )
+    return chosen_sheet(data), about
+
+
+def _saved(args: argparse.Namespace) -> tuple[Sheet, str]:
+    from naslib_ecnas.figures.drawing import origins
+    from naslib_ecnas.figures.saved import saved_sheet
+
+    benches = _benches(args, _ALL)
+    about = (
+        "Trainings of all cells at 12, 36 and 108 epochs that nobody has to run. linear: 39 times "
+        "the total at 4 epochs, as in the paper; table: the table's own values."
+    )
+    for bench in benches:
+        about += f" {bench.name}: {origins(bench, ['energy_kwh'])}"
+    return saved_sheet(benches), about
+
+
+_MAKERS: dict[int, Callable[[argparse.Namespace], tuple[Sheet, str]]] = {
+    1: _spaces,
+    2: _chosen,
+    3: _saved,
+}

@@ -1,0 +1,192 @@
+"""Figure 1: energy against accuracy of every cell, at every training budget."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from naslib_ecnas.benchmark import Benchmark
+from naslib_ecnas.errors import UnknownMetricError
+from naslib_ecnas.figures.drawing import COLUMN_WIDTH, INK, add_caption, new_figure, origins, style
+from naslib_ecnas.figures.sheet import Sheet
+from naslib_ecnas.metrics import metric
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.collections import QuadMesh
+    from matplotlib.figure import Figure
+
+__all__ = ["Clouds", "clouds", "clouds_figure"]
+
+Array = NDArray[np.float64]
+
+#: Below so many cells in the fullest bin the colours count them evenly.
+_FEW = 20
+
+
+@dataclass(frozen=True, eq=False)
+class Clouds:
+    """How many cells have which energy and accuracy, at each budget of a table."""
+
+    table: str
+    budgets: tuple[int, ...]
+    x: str
+    """Metric across, in logarithmic bins: a cost over 0."""
+    y: str
+    """Metric upwards, in even bins."""
+    caption: str
+    x_edges: Array
+    """(i + 1,) borders of the bins, in the metric's unit."""
+    y_edges: Array
+    """(j + 1,) borders of the bins."""
+    count: NDArray[np.int64]
+    """(budgets, i, j) cells in each bin."""
+    fronts: tuple[Array, ...]
+    """(n, 2) true front at each budget, in the metrics' units, best first in `x`."""
+
+    @property
+    def cells(self) -> tuple[int, ...]:
+        """Cells at each budget that have both values."""
+        return tuple(int(n) for n in self.count.sum(axis=(1, 2)))
+
+    def sheet(self) -> Sheet:
+        """A line for each bin that holds a cell."""
+        rows = []
+        for budget, count in zip(self.budgets, self.count, strict=True):
+            for i, j in np.argwhere(count):
+                borders = (*self.x_edges[i : i + 2], *self.y_edges[j : j + 2])
+                rows.append((budget, *borders, count[i, j]))
+        borders_of = [f"{name}_{end}" for name in (self.x, self.y) for end in ("from", "to")]
+        return Sheet.of(("epochs", *borders_of, "cells"), rows)
+
+    def front_sheet(self) -> Sheet:
+        """A line for each cell of each true front."""
+        rows = [(b, *p) for b, f in zip(self.budgets, self.fronts, strict=True) for p in f]
+        return Sheet.of(("epochs", self.x, self.y), rows)
+
+
+def clouds(
+    bench: Benchmark,
+    *,
+    x: str = "energy_kwh",
+    y: str = "validation_accuracy",
+    bins: tuple[int, int] | None = None,
+) -> Clouds:
+    """Count the cells of a table in bins, over all of its budgets.
+
+    Args:
+        bench: the table.
+        x: a metric whose values are over 0.
+        y: another metric.
+        bins: numbers of bins across and upwards; the more cells, the finer where left out.
+
+    Raises:
+        UnknownMetricError: the table holds neither at any budget.
+    """
+    pairs = []
+    for budget in bench.budgets:
+        both = np.column_stack([bench.values(name, budget) for name in (x, y)])
+        pairs.append(both[~np.isnan(both).any(axis=1) & (both[:, 0] > 0)])
+    budgets = tuple(b for b, p in zip(bench.budgets, pairs, strict=True) if len(p))
+    pairs = [p for p in pairs if len(p)]
+    if not pairs:
+        raise UnknownMetricError(
+            f"no cell of table {bench.name} has both values",
+            value=(x, y),
+            expected="metrics that the table holds, the first over 0",
+            remedy="choose other metrics or another table",
+        )
+    if bins is None:
+        most = max(map(len, pairs))
+        bins = (160, 100) if most > 10_000 else (80, 50) if most > 1000 else (48, 32)
+    low, high = np.min([p.min(axis=0) for p in pairs], 0), np.max([p.max(axis=0) for p in pairs], 0)
+    # A little room, so that the extremes do not lie on the frame and a single value has a width.
+    x_edges = np.geomspace(low[0] / 1.05, high[0] * 1.05, bins[0] + 1)
+    room = 0.02 * (high[1] - low[1]) or 0.01
+    y_edges = np.linspace(low[1] - room, high[1] + room, bins[1] + 1)
+    count = np.stack([np.histogram2d(p[:, 0], p[:, 1], bins=(x_edges, y_edges))[0] for p in pairs])
+    fronts = tuple(np.array(bench.front((x, y), b).values, dtype=np.float64) for b in budgets)
+    shown = f"{len(pairs[0]):,} cells"
+    caption = (
+        f"Table {bench.name}: {shown} at each of {', '.join(map(str, budgets))} epochs, counted "
+        f"in {bins[0]} x {bins[1]} bins; line: true front. {origins(bench, (x, y))}"
+    )
+    return Clouds(
+        bench.name, budgets, x, y, caption, x_edges, y_edges, count.astype(np.int64), fronts
+    )
+
+
+def clouds_figure(data: Clouds) -> Figure:
+    """A panel for each budget with one pair of axes: the darker, the more cells.
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed.
+    """
+    columns = min(2, len(data.budgets))
+    lines = -(-len(data.budgets) // columns)
+    with style():
+        from matplotlib.ticker import MaxNLocator
+
+        figure = new_figure(COLUMN_WIDTH, 1.15 + 1.3 * lines)
+        grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
+        image = None
+        for i, axes in enumerate(grid.ravel()):
+            if i < len(data.budgets):
+                image = _panel(axes, data, i)
+            else:
+                axes.set_axis_off()
+        for axes in grid[-1]:
+            axes.set_xlabel(_unit(data)[0])
+        about = metric(data.y).label
+        figure.supylabel(f"{about[0].upper()}{about[1:]}", fontsize=8)
+        if image is not None:
+            bar = figure.colorbar(image, ax=grid, location="top", aspect=45, pad=0.02)
+            bar.set_label("Cells in a bin", fontsize=7)
+            bar.ax.tick_params(labelsize=6)
+            if data.count.max() < _FEW:
+                bar.ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+            bar.outline.set_linewidth(0.4)
+        add_caption(figure, data.caption)
+    return figure
+
+
+def _unit(data: Clouds) -> tuple[str, float]:
+    found = metric(data.x)
+    if found.unit == "kWh":
+        about = found.about.removeprefix("training ")
+        return f"{about[0].upper()}{about[1:]} (Wh)", 1000.0
+    return found.label, 1.0
+
+
+def _panel(axes: Axes, data: Clouds, i: int) -> QuadMesh:
+    from matplotlib.colors import LogNorm, Normalize
+    from matplotlib.ticker import NullFormatter
+
+    factor = _unit(data)[1]
+    count = np.where(data.count[i] > 0, data.count[i], np.nan).T
+    top = max(2, int(data.count.max()))
+    few = top < _FEW
+    image = axes.pcolormesh(
+        factor * data.x_edges,
+        data.y_edges,
+        count,
+        cmap="cividis_r",
+        norm=Normalize(0, top) if few else LogNorm(1, top),
+        rasterized=True,  # thousands of fields would swell a PDF
+        linewidth=0,
+    )
+    x, y = data.fronts[i].T
+    axes.step(
+        factor * x,
+        y,
+        where="pre" if metric(data.x).maximise else "post",
+        color=INK["vermilion"],
+        linewidth=0.9,
+    )
+    axes.set_xscale("log")
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.set_title(f"{data.budgets[i]} epochs", fontsize=7, pad=2)
+    return image

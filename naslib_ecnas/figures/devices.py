@@ -1,0 +1,143 @@
+"""Figure 4: what training the same cells takes on different GPUs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from naslib_ecnas.benchmark import Benchmark
+from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.figures.drawing import COLUMN_WIDTH, INK, add_caption, new_figure, style
+from naslib_ecnas.figures.sheet import Sheet
+from naslib_ecnas.metrics import metric
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["DeviceEnergies", "device_energies", "devices_figure"]
+
+_METRIC = "energy_kwh"
+_MARKS = "osD^vPX"
+
+
+@dataclass(frozen=True, eq=False)
+class DeviceEnergies:
+    """Energy of cells on several devices, cells from the least mean to the greatest."""
+
+    epochs: int
+    devices: tuple[str, ...]
+    caption: str
+    rows: NDArray[np.int64]
+    """(n,) cells that at least one device has."""
+    mean_kwh: NDArray[np.float64]
+    """(n,) mean over the devices that have the cell, ascending."""
+    energy_kwh: NDArray[np.float64]
+    """(n, devices), NaN where a device lacks the cell."""
+
+    def sheet(self) -> Sheet:
+        """A line for each cell."""
+        heads = [f"{_METRIC} {device}" for device in self.devices]
+        body = zip(self.rows, self.mean_kwh, self.energy_kwh, strict=True)
+        rows = [(i, row, mean, *each) for i, (row, mean, each) in enumerate(body, 1)]
+        return Sheet.of(("place", "row", f"mean_{_METRIC}", *heads), rows)
+
+
+def device_energies(benches: Sequence[Benchmark], *, epochs: int | None = None) -> DeviceEnergies:
+    """Energies of several tables of one space, each of a device of its own.
+
+    Args:
+        benches: the tables.
+        epochs: training budget; the smallest of the first table where left out, since the
+            published four-vertex tables measured that one and scaled the others from it.
+
+    Raises:
+        ConfigError: no tables, of different spaces, or several of one device.
+        UnknownBudgetError: a table does not hold this budget.
+    """
+    devices = [str(bench.provenance[_METRIC].device or bench.name) for bench in benches]
+    spaces = {bench.space.vertices for bench in benches}
+    if len(spaces) != 1 or len(set(devices)) < len(devices):
+        raise ConfigError(
+            "no tables to be compared by device",
+            value=[(bench.name, device) for bench, device in zip(benches, devices, strict=True)],
+            expected="tables of one space, each of another device",
+            remedy="name them by --devices, or take the published ones by --official",
+        )
+    budget = benches[0].budgets[0] if epochs is None else epochs
+    values = np.column_stack([bench.values(_METRIC, budget) for bench in benches])
+    rows = np.flatnonzero(~np.isnan(values).all(axis=1))
+    mean = np.nanmean(values[rows], axis=1)
+    order = np.argsort(mean, kind="stable")
+    lacking = np.isnan(values[rows]).sum(axis=0)
+    gaps = [f"{d} lacks {n}" for d, n in zip(devices, lacking, strict=True) if n]
+    groups: dict[str, list[str]] = {}
+    for bench, device in zip(benches, devices, strict=True):
+        origin = replace(bench.provenance[_METRIC], device=None, source=None, note=None)
+        groups.setdefault(_at_budget(str(origin), bench, budget), []).append(device)
+    origin_text = "; ".join(f"{', '.join(names)}: {origin}" for origin, names in groups.items())
+    caption = (
+        f"{len(rows):,} cells in the order of their mean energy over the devices, {budget} "
+        f"epochs. {origin_text}." + (f" {'; '.join(gaps)} of these cells." if gaps else "")
+    )
+    return DeviceEnergies(
+        epochs=budget,
+        devices=tuple(devices),
+        caption=caption,
+        rows=rows[order].astype(np.int64),
+        mean_kwh=mean[order],
+        energy_kwh=values[rows][order],
+    )
+
+
+def _at_budget(origin: str, bench: Benchmark, budget: int) -> str:
+    """An origin, with what is special at this budget: scaled tables start from measured values."""
+    if bench.provenance[_METRIC].kind == "scaled" and budget == bench.budgets[0]:
+        return origin.replace("scaled", "measured", 1)
+    return origin
+
+
+def devices_figure(data: DeviceEnergies) -> Figure:
+    """Energies over the place of a cell in the order, a mark for each device.
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed.
+    """
+    inks = [INK[n] for n in ("blue", "orange", "green", "purple", "vermilion", "sky", "black")]
+    n = len(data.rows)
+    with style():
+        from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+
+        figure = new_figure(COLUMN_WIDTH, 2.9)
+        axes = figure.add_subplot()
+        place = np.arange(1, n + 1)
+        for i, device in enumerate(data.devices):
+            axes.scatter(
+                place,
+                1000 * data.energy_kwh[:, i],
+                s=9 if n < 1000 else 1,
+                marker=_MARKS[i % len(_MARKS)] if n < 1000 else ".",
+                color=inks[i % len(inks)],
+                linewidths=0,
+                rasterized=n >= 1000,
+                label=device,
+            )
+        axes.plot(place, 1000 * data.mean_kwh, color=INK["black"], linewidth=0.8, label="mean")
+        axes.set_yscale("log")
+        span = np.nanmax(data.energy_kwh) / np.nanmin(data.energy_kwh)
+        if span < 100:
+            axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            axes.yaxis.set_major_formatter(ScalarFormatter())
+        axes.yaxis.set_minor_formatter(NullFormatter())
+        about = metric(_METRIC).about
+        axes.set_ylabel(f"{about[0].upper()}{about[1:]} (Wh)")
+        axes.set_xlabel("Cells in the order of their mean")
+        legend = figure.legend(loc="outside upper left", ncols=2, borderpad=0, labelspacing=0.3)
+        for handle in legend.legend_handles:
+            if handle is not None and hasattr(handle, "set_sizes"):
+                handle.set_sizes([12.0])
+        add_caption(figure, data.caption)
+    return figure

@@ -1,0 +1,98 @@
+"use strict";
+// Numbers for reading: units, ticks and labels.
+
+/** Axes: from a value to its place, and back. */
+const SCALES = {
+  linear: { place: (value) => value, value: (place) => place },
+  log: { place: Math.log, value: Math.exp },
+  // Shares near 1 are told apart by how much is missing.
+  stretched: { place: (value) => -Math.log(1 - value), value: (place) => 1 - Math.exp(-place) },
+};
+
+/** A factor and a unit in which the values of a metric read well. */
+function readingUnit(metric, typical) {
+  if (metric.unit === "kWh" && typical < 1) return { factor: 1000, unit: "Wh" };
+  if (!metric.unit && !metric.fraction && typical >= 1e5) return { factor: 1e-6, unit: "million" };
+  return { factor: 1, unit: metric.unit };
+}
+
+/** A value with its unit; an unknown one says so. */
+function shown(metric, value, digits = 4) {
+  if (!Number.isFinite(value)) return "unknown";
+  if (metric.fraction) return value.toFixed(digits);
+  if (!metric.unit && Number.isInteger(value)) return value.toLocaleString("en");
+  const { factor, unit } = readingUnit(metric, value);
+  return `${plain(value * factor, digits)} ${unit}`.trim();
+}
+
+/** A number without a unit; an unknown one says so. */
+function plain(value, digits = 4) {
+  if (!Number.isFinite(value)) return "unknown";
+  return value.toLocaleString("en", { maximumSignificantDigits: digits });
+}
+
+/** "Training energy (Wh)". */
+function axisLabel(metric, unit) {
+  const about = metric.about[0].toUpperCase() + metric.about.slice(1);
+  return unit ? `${about} (${unit})` : about;
+}
+
+/** Kind and device of a metric, in short: what a reader must not lose from sight. */
+function originShort(metric) {
+  const parts = [metric.kind];
+  if (metric.device) parts.push(metric.device);
+  if (metric.pue !== null) parts.push(metric.pue === 1 ? "PUE out" : `PUE ${metric.pue} in`);
+  return parts.join(", ");
+}
+
+/** Ticks between two values, at most about so many, linear. */
+function linearTicks(low, high, most) {
+  const rough = (high - low) / Math.max(1, most);
+  const magnitude = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 5, 10].map((m) => m * magnitude).find((s) => s >= rough);
+  const ticks = [];
+  for (let k = Math.ceil(low / step); k * step <= high; k++) ticks.push(k * step);
+  return ticks;
+}
+
+/** Ticks between two positive values on a logarithmic axis. */
+function logTicks(low, high, most) {
+  if (high / low < 3) return linearTicks(low, high, most);
+  for (const steps of [[1, 2, 3, 4, 5, 6, 7, 8, 9], [1, 2, 3, 5, 7], [1, 2, 5], [1, 3], [1]]) {
+    const ticks = [];
+    for (let e = Math.floor(Math.log10(low)); e <= Math.ceil(Math.log10(high)); e++) {
+      for (const m of steps) {
+        const tick = m * 10 ** e;
+        if (tick >= low && tick <= high) ticks.push(tick);
+      }
+    }
+    if (ticks.length <= most || steps.length === 1) return ticks;
+  }
+  return [];
+}
+
+/** Ticks of an axis in view, `{ text, place }`, and the unit of their numbers. */
+function axisTicks({ metric, scale }, whole, [low, high], most) {
+  // The unit goes by the whole axis, so that it stays as it is while one zooms.
+  const { factor, unit } = readingUnit(metric, scale.value((whole[0] + whole[1]) / 2));
+  const [a, b] = [scale.value(low) * factor, scale.value(high) * factor];
+  let at;
+  if (scale === SCALES.log) at = logTicks(a, b, most);
+  else if (scale === SCALES.stretched) {
+    // Rounded, since 1 - 0.1 is not quite 0.9.
+    at = logTicks(1 - b, 1 - a, most).map((missing) => Number((1 - missing).toPrecision(9))).reverse();
+  } else at = linearTicks(a, b, most);
+  const ticks = at.map((t) => ({ text: tickText(t, at), place: scale.place(t / factor) }));
+  return { ticks, unit };
+}
+
+/** Text of a tick: no more digits than the steps need. */
+function tickText(value, ticks) {
+  if (value === 0) return "0";
+  const gaps = ticks.slice(1).map((t, i) => t - ticks[i]);
+  const least = gaps.length ? Math.min(...gaps) : Math.abs(value);
+  const decimals = Math.min(9, Math.max(0, -Math.floor(Math.log10(least) + 1e-9)));
+  const own = Math.abs(value) >= 1 ? decimals : Math.min(decimals, 6);
+  const text = value.toLocaleString("en", { minimumFractionDigits: 0, maximumFractionDigits: own });
+  return text === "0" ? value.toPrecision(1) : text;
+}

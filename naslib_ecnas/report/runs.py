@@ -1,0 +1,193 @@
+"""Runs that `ecnas search --out` left in folders, read back for a page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from naslib_ecnas.errors import ConfigError, FormatError
+from naslib_ecnas.report.compared import compared_runs, comparisons
+
+if TYPE_CHECKING:
+    from naslib_ecnas.search.result import SearchResult
+
+__all__ = ["Run", "find_runs", "read_run"]
+
+_NEEDED = ("config.json", "front.json", "history.jsonl", "spent.json")
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One search as its folder has it. Values are not kept: the table holds them."""
+
+    label: str
+    """The folder, from the one that was asked for on."""
+    method: str
+    paper: bool
+    table: str
+    checksum: str
+    """SHA-256 that names the content of the table that was searched."""
+    objectives: tuple[str, ...]
+    epochs: int
+    evaluations: int
+    seed: int
+    rows: NDArray[np.int32]
+    """(n,) row of each evaluation, in their order."""
+    front_rows: NDArray[np.int32]
+    """(k,) rows on the front that was found, from the best in the first objective on."""
+    knee_row: int
+    extreme_rows: Mapping[str, int]
+    """Row of the best cell in each objective."""
+    hypervolume: float
+    """Share of the true front's, 0 to 1; NaN where the run does not say."""
+    anytime_counts: NDArray[np.int64]
+    """(c,) numbers of evaluations."""
+    anytime_hypervolume: NDArray[np.float64]
+    """(c,) hypervolume after so many evaluations; NaN where the run does not say."""
+    spent: Mapping[str, float]
+    """What the trainings would have cost, by the names of `Spent`; NaN where not known."""
+
+
+def find_runs(folders: Sequence[str | PathLike[str]]) -> tuple[Run, ...]:
+    """All runs in some folders, each of which is a run or holds runs at any depth.
+
+    Args:
+        folders: as typed; a run that is met twice is read once. The runs of a comparison are
+            there, too.
+
+    Raises:
+        ConfigError: a folder is not there, or holds no run.
+        FormatError: a run's file is missing, damaged or no run's.
+    """
+    found: dict[Path, str] = {}
+    more: dict[tuple[Path, str, str], Run] = {}
+    for name in folders:
+        top = Path(name)
+        inside = sorted(p.parent for p in top.rglob("config.json")) if top.is_dir() else []
+        inside = [folder for folder in inside if (folder / "front.json").is_file()]
+        compared = comparisons(top) if top.is_dir() else []
+        for folder in compared:
+            # What NASLib's runners wrote beside their own files is of the same runs.
+            inside = [one for one in inside if folder not in one.parents]
+            for label, result in compared_runs(folder):
+                more[folder.resolve(), result.config.table, label] = _of_result(label, result)
+        if not inside and not compared:
+            raise ConfigError(
+                "no run in this folder" if top.is_dir() else "no such folder",
+                value=str(top),
+                expected="a folder that `ecnas search --out` or `ecnas compare` wrote",
+                remedy="make a run: ecnas search --out DIR",
+            )
+        for folder in inside:
+            inner = folder.relative_to(top).parts
+            label = "/".join((top.resolve().name, *inner))
+            found.setdefault(folder.resolve(), label)
+    runs = [read_run(folder, label=label) for folder, label in found.items()]
+    return (*runs, *more.values())
+
+
+def _of_result(label: str, result: SearchResult) -> Run:
+    config = result.config
+    return Run(
+        label=label,
+        method=config.method,
+        paper=config.paper,
+        table=config.table,
+        checksum=config.checksum,
+        objectives=config.objectives,
+        epochs=config.epochs,
+        evaluations=config.evaluations,
+        seed=config.seed,
+        rows=result.rows,
+        front_rows=result.front_rows,
+        knee_row=int(result.rows[result.knee]),
+        extreme_rows={
+            name: int(result.rows[index])
+            for name, index in zip(config.objectives, result.extremes, strict=True)
+        },
+        hypervolume=result.hypervolume,
+        anytime_counts=result.anytime_counts,
+        anytime_hypervolume=result.anytime_hypervolume,
+        spent=asdict(result.spent),
+    )
+
+
+def read_run(folder: Path, *, label: str | None = None) -> Run:
+    """One run.
+
+    Raises:
+        FormatError: a file is missing, damaged or no run's.
+    """
+    path = folder
+    try:
+        config, whole, spent = (
+            _json(path := folder / name) for name in ("config.json", "front.json", "spent.json")
+        )
+        history = _rows(path := folder / "history.jsonl")
+        path = folder / "config.json"
+        settings: dict[str, Any] = {
+            "method": str(config["method"]),
+            "paper": bool(config["paper"]),
+            "table": str(config["table"]),
+            "checksum": str(config["checksum"]),
+            "objectives": tuple(str(name) for name in config["objectives"]),
+            "epochs": int(config["epochs"]),
+            "evaluations": int(config["evaluations"]),
+            "seed": int(config["seed"]),
+        }
+        path = folder / "spent.json"
+        costs = {str(name): _number(value) for name, value in spent.items()}
+        path = folder / "front.json"
+        anytime = whole["anytime"]
+        run = Run(
+            label=folder.name if label is None else label,
+            rows=history,
+            front_rows=np.array([point["row"] for point in whole["front"]], dtype=np.int32),
+            knee_row=int(whole["knee"]["row"]),
+            extreme_rows={str(n): int(point["row"]) for n, point in whole["extremes"].items()},
+            hypervolume=_number(whole["hypervolume"]),
+            anytime_counts=np.array(anytime["evaluations"], dtype=np.int64),
+            anytime_hypervolume=np.array([_number(v) for v in anytime["hypervolume"]]),
+            spent=costs,
+            **settings,
+        )
+        if run.anytime_counts.shape != run.anytime_hypervolume.shape or not len(run.front_rows):
+            raise ValueError("the curve or the front is not whole")
+    except OSError as error:
+        raise FormatError(
+            "a file of the run cannot be read",
+            path=path,
+            value=error.strerror,
+            expected=", ".join(_NEEDED),
+            remedy="run the search again with --out",
+        ) from error
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise FormatError(
+            "not a file of a run",
+            path=path,
+            value=str(error),
+            expected="what `ecnas search --out` writes",
+            remedy="run the search again with --out",
+        ) from error
+    return run
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _rows(path: Path) -> NDArray[np.int32]:
+    with path.open(encoding="utf-8") as file:
+        return np.array([json.loads(line)["row"] for line in file if line.strip()], dtype=np.int32)
+
+
+def _number(value: Any) -> float:
+    """A number of a file in which null stands for what is not known."""
+    return float("nan") if value is None else float(value)

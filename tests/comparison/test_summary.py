@@ -1,0 +1,86 @@
+"""Medians, ranks and tests of a comparison."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from naslib_ecnas.comparison.results import COLUMNS, Results
+from naslib_ecnas.comparison.summary import summarise
+from naslib_ecnas.figures.sheet import Sheet
+
+
+def results(volumes: dict[tuple[str, str], list[float]]) -> Results:
+    """Results in which only the last hypervolume of each run matters."""
+    rows = []
+    for (table, method), finals in volumes.items():
+        for seed, final in enumerate(finals):
+            for count, volume in ((1, final / 2), (100, final)):
+                values: dict[str, Any] = dict.fromkeys(COLUMNS, 0.0)
+                values |= {"table": table, "method": method, "seed": seed}
+                values |= {"evaluations": count, "hypervolume": volume, "energy_kwh": 2.0 * count}
+                rows.append([values[name] for name in COLUMNS])
+    return Results({}, {}, {}, Sheet.of(COLUMNS, rows))
+
+
+def test_by_hand() -> None:
+    found = summarise(
+        results(
+            {
+                ("4v", "a"): [0.5, 0.7, 0.9, 0.6],
+                ("4v", "b"): [0.4, 0.8, 0.8, 0.5],
+            }
+        )
+    )
+    a, b = found.by_table()["4v"]
+    assert (a.method, a.runs, a.evaluations, a.energy_kwh) == ("a", 4, 100, 200.0)
+    assert a.hypervolume == pytest.approx(0.65)
+    assert (a.hypervolume_lower, a.hypervolume_upper) == pytest.approx((0.575, 0.75))
+    # a is the better one in three of four seeds.
+    assert (a.mean_rank, b.mean_rank) == (1.25, 1.75)
+    assert found.ranks == {"a": 1.25, "b": 1.75}
+    assert np.isnan(a.p_against_best)
+    pytest.importorskip("scipy")
+    assert 0 < b.p_against_best <= 1
+    (test,) = found.tests
+    assert test["superiority"] == 0.75
+
+
+def test_methods_that_are_not_on_every_table() -> None:
+    found = summarise(
+        results(
+            {
+                ("4v", "a"): [0.5, 0.7],
+                ("4v", "b"): [0.4, 0.8],
+                ("5v", "a"): [0.5, 0.7],
+            }
+        )
+    )
+    assert {table: len(lines) for table, lines in found.by_table().items()} == {"4v": 2, "5v": 1}
+    assert any("b in ('5v', 0)" in note for note in found.notes)
+    assert found.tests == ()
+
+
+def test_one_method_alone(tmp_path: Path) -> None:
+    found = summarise(results({("4v", "a"): [0.5]}))
+    assert found.ranks == {"a": 1.0}
+    found.write(tmp_path)
+    assert (tmp_path / "summary.csv").is_file()
+    assert not (tmp_path / "tests.csv").exists()
+
+
+def test_friedman_for_three(tmp_path: Path) -> None:
+    pytest.importorskip("scipy")
+    rng = np.random.default_rng(0)
+    base = rng.uniform(0.5, 0.6, 8)
+    volumes = {("4v", name): (base + 0.1 * i).tolist() for i, name in enumerate("abc")}
+    found = summarise(results(volumes))
+    assert list(found.ranks) == ["c", "b", "a"]
+    # Eight blocks in one order: chi-squared is blocks x (methods - 1).
+    assert any("chi-squared 16," in note for note in found.notes)
+    found.write(tmp_path)
+    assert len((tmp_path / "tests.csv").read_text().splitlines()) == 4
+    assert found.document()["mean_ranks"] == {"c": 1.0, "b": 2.0, "a": 3.0}

@@ -1,0 +1,55 @@
+"""Figure 1: the bins hold every cell once, and the fronts are the true ones."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from naslib_ecnas.benchmark import Benchmark
+from naslib_ecnas.errors import UnknownMetricError
+from naslib_ecnas.figures.budgets import clouds, clouds_figure
+
+
+def test_every_cell_is_in_its_bin(bench4: Benchmark) -> None:
+    data = clouds(bench4, bins=(20, 10))
+    assert data.cells == (91, 91, 91, 91)
+    for budget, count in zip(data.budgets, data.count, strict=True):
+        brute = np.zeros((20, 10), dtype=int)
+        for x, y in zip(
+            bench4.values("energy_kwh", budget),
+            bench4.values("validation_accuracy", budget),
+            strict=True,
+        ):
+            brute[np.sum(data.x_edges <= x) - 1, np.sum(data.y_edges <= y) - 1] += 1
+        np.testing.assert_array_equal(count, brute)
+    lines = list(data.sheet().records())
+    assert sum(line["cells"] for line in lines) == 4 * 91
+    assert all(line["energy_kwh_from"] < line["energy_kwh_to"] for line in lines)
+
+
+def test_fronts_are_those_of_the_table(bench4: Benchmark) -> None:
+    data = clouds(bench4)
+    for budget, front in zip(data.budgets, data.fronts, strict=True):
+        np.testing.assert_array_equal(front, bench4.front(epochs=budget).values)
+    assert len(data.front_sheet()) == sum(map(len, data.fronts))
+
+
+def test_missing_values_and_single_ones(make_bench) -> None:  # type: ignore[no-untyped-def]
+    one = clouds(make_bench(without=tuple(range(1, 91)), budgets=(4,)))
+    assert one.cells == (1,)
+    with pytest.raises(UnknownMetricError):
+        clouds(make_bench(leave_out=("energy_kwh",)))
+
+
+def test_axes_carry_units_and_panels_their_budget(bench4: Benchmark) -> None:
+    pytest.importorskip("matplotlib")
+    from matplotlib.text import Text
+
+    figure = clouds_figure(clouds(bench4))
+    shown = {" ".join(t.get_text().split()) for t in figure.findobj(Text)}
+    assert {"4 epochs", "108 epochs", "Energy (Wh)", "Validation accuracy"} <= shown
+    assert any("synthetic, on no device, PUE out" in text for text in shown)
+    panels = [axes for axes in figure.axes if "epochs" in axes.get_title()]
+    assert len(panels) == 4
+    x = np.asarray(panels[0].lines[0].get_xdata())
+    assert set(x) == set(1000 * clouds(bench4).fronts[0][:, 0])

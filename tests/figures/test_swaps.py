@@ -1,0 +1,126 @@
+"""Figure 3: swaps of operators against cells taken apart one by one, and the paper's print."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import naslib_ecnas as ecnas
+from naslib_ecnas import network
+from naslib_ecnas.benchmark import Benchmark
+from naslib_ecnas.cell import Cell
+from naslib_ecnas.errors import ConfigError, UnknownMetricError
+from naslib_ecnas.figures.swaps import METRICS, swap_effects, swapped, swaps_figure
+from naslib_ecnas.space import Space
+from naslib_ecnas.structures import OPERATIONS
+
+CONV3, CONV1, POOL = 0, 1, 2
+
+
+@pytest.mark.parametrize(("before", "after"), [(CONV3, CONV1), (CONV3, POOL), (POOL, CONV1)])
+@pytest.mark.parametrize("vertices", [2, 4, 5])
+def test_every_swap_is_that_of_the_cell_itself(vertices: int, before: int, after: int) -> None:
+    space = Space(vertices)
+    sources, targets = swapped(vertices, before, after, "all")
+    brute = {}
+    single = []
+    for row in range(len(space)):
+        cell = space.cell(row)
+        if OPERATIONS[before] not in cell.ops:
+            continue
+        swap = {OPERATIONS[before]: OPERATIONS[after]}
+        brute[row] = Cell(cell.matrix, [swap.get(op, op) for op in cell.ops]).row
+        for place, op in enumerate(cell.ops):
+            if op == OPERATIONS[before]:
+                ops = list(cell.ops)
+                ops[place] = OPERATIONS[after]
+                single.append((row, Cell(cell.matrix, ops).row))
+    assert dict(zip(sources.tolist(), targets.tolist(), strict=True)) == brute
+    assert len(sources) == len(brute)
+    ones = zip(*(a.tolist() for a in swapped(vertices, before, after, "one")), strict=True)
+    assert sorted(ones) == sorted(single)
+
+
+def test_the_whole_space_at_once() -> None:
+    """A cell has an operator as often as its image under renaming of the operators has another."""
+    counts = [len(swapped(7, a, b)[0]) for a in range(3) for b in range(3) if a != b]
+    assert len(set(counts)) == 1
+    rows = np.arange(len(Space(7)))
+    sources, targets = swapped(7, CONV1, CONV3, "one")
+    fewer = network.parameters(rows)[sources] >= network.parameters(rows)[targets]
+    assert not fewer.any()
+
+
+def test_means_are_those_of_the_pairs(bench4: Benchmark) -> None:
+    found = swap_effects(bench4, epochs=12)
+    energy = bench4.values("energy_kwh", 12)
+    accuracy = bench4.values("validation_accuracy", 12)
+    sources, targets = swapped(4, CONV3, POOL)
+    share = np.mean([energy[t] / energy[s] - 1 for s, t in zip(sources, targets, strict=True)])
+    assert found.effect[0, CONV3, POOL] == pytest.approx(share, rel=1e-12)
+    difference = np.mean(accuracy[targets] - accuracy[sources])
+    place = METRICS.index("validation_accuracy")
+    assert found.effect[place, CONV3, POOL] == pytest.approx(difference, rel=1e-12)
+    assert (np.einsum("mii->mi", found.effect) == 0).all()
+    assert found.cells[0, CONV3, POOL] == len(sources)
+    lines = {(r["metric"], r["from"], r["to"]): r for r in found.sheet().records()}
+    assert len(lines) == 4 * 6
+    line = lines["energy_kwh", OPERATIONS[CONV3], OPERATIONS[POOL]]
+    assert line["mean_change"] == pytest.approx(100 * share)
+    assert line["unit"] == "per cent"
+
+
+def test_missing_cells_take_no_part(make_bench) -> None:  # type: ignore[no-untyped-def]
+    whole, part = make_bench(), make_bench(without=tuple(range(5, 91)))
+    assert swap_effects(part).cells.sum() < swap_effects(whole).cells.sum()
+    nothing = swap_effects(make_bench(without=tuple(range(1, 91))))
+    assert np.isnan(nothing.effect[0, CONV3, POOL])
+    with pytest.raises(UnknownMetricError):
+        swap_effects(make_bench(leave_out=("training_time_s",)))
+
+
+@pytest.mark.parametrize("wrong", [(0, 0, "all"), (0, 3, "all"), (0, 1, "some")])
+def test_no_such_swap(wrong: tuple[int, int, str]) -> None:
+    with pytest.raises(ConfigError):
+        swapped(4, *wrong)
+
+
+def test_what_is_drawn_is_labelled(bench4: Benchmark) -> None:
+    pytest.importorskip("matplotlib")
+    from matplotlib.text import Text
+
+    found = swap_effects(bench4)
+    shown = " ".join(" ".join(t.get_text().split()) for t in swaps_figure(found).findobj(Text))
+    for part in (
+        "Training energy (%)",
+        "Training time (%)",
+        "Validation accuracy (difference)",
+        "Trainable parameters (%)",
+        f"{100 * found.effect[0, CONV3, POOL]:+.1f}",
+        "synthetic",
+    ):
+        assert part in shown
+
+
+def test_the_papers_energies_within_two_points(
+    reference: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Printed (figure 3): -17.68, -32.11, -14.55 per cent. Its definition is not printed; with
+    all occurrences swapped the five-vertex measurements give -16.14, -30.55, -16.04."""
+    monkeypatch.setenv("ECNAS_MIRROR", str(reference / "official"))
+    found = swap_effects(ecnas.load("5v-4epochs"), metrics=("energy_kwh",))
+    ours = 100 * found.effect[0][[CONV3, CONV3, CONV1], [CONV1, POOL, POOL]]
+    assert ours == pytest.approx([-16.14, -30.55, -16.04], abs=0.005)
+    assert ours == pytest.approx([-17.68, -32.11, -14.55], abs=1.6)
+
+
+def test_the_papers_parameters_are_not_met() -> None:
+    """Printed: -77.96, -95.53, -13.55 per cent; exact counts over seven vertices say otherwise."""
+    parameters = network.parameters(np.arange(len(Space(7))))
+    ours = []
+    for before, after in ((CONV3, CONV1), (CONV3, POOL), (CONV1, POOL)):
+        sources, targets = swapped(7, before, after)
+        ours.append(100 * np.mean(parameters[targets] / parameters[sources] - 1))
+    assert ours == pytest.approx([-65.54, -73.81, -14.73], abs=0.005)

@@ -1,0 +1,108 @@
+"""Runs read back from their folders."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from naslib_ecnas import search
+from naslib_ecnas.benchmark import Benchmark
+from naslib_ecnas.errors import ConfigError, FormatError
+from naslib_ecnas.loading import load
+from naslib_ecnas.report.runs import find_runs, read_run
+
+
+def test_a_run_is_read_as_it_was(six: Benchmark, tmp_path: Path) -> None:
+    found = search.run(six, "semoa", epochs=4, evaluations=40, seed=3, out=tmp_path / "one")
+    run = read_run(tmp_path / "one")
+    assert (run.method, run.paper, run.table) == ("semoa", False, "made-up-6")
+    assert run.checksum == six.table.checksum
+    assert (run.epochs, run.evaluations, run.seed) == (4, 40, 3)
+    assert run.objectives == found.config.objectives
+    assert np.array_equal(run.rows, found.rows)
+    assert np.array_equal(run.front_rows, found.front_rows)
+    assert run.knee_row == found.rows[found.knee]
+    assert list(run.extreme_rows.values()) == [found.rows[i] for i in found.extremes]
+    assert run.hypervolume == found.hypervolume
+    assert np.array_equal(run.anytime_counts, found.anytime_counts)
+    assert np.array_equal(run.anytime_hypervolume, found.anytime_hypervolume)
+    assert run.spent["energy_kwh"] == found.spent.energy_kwh
+
+
+def test_runs_are_found_at_any_depth_and_once(run_folder: Path) -> None:
+    runs = find_runs([run_folder, run_folder / "a", run_folder / "deeper"])
+    labels = [run.label for run in runs]
+    top = run_folder.name
+    assert labels == [f"{top}/a", f"{top}/b", f"{top}/deeper/c"]
+    assert [run.label for run in find_runs([run_folder / "a"])] == ["a"]
+    assert find_runs([]) == ()
+
+
+@pytest.mark.parametrize("name", ["nothing-there", "empty"])
+def test_a_folder_without_runs_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ConfigError, match="ecnas search --out"):
+        find_runs([tmp_path / name])
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("config.json", "[]"),
+        ("config.json", "{"),
+        ("front.json", '{"front": []}'),
+        ("front.json", "null"),
+        ("spent.json", "3"),
+        ("history.jsonl", '{"row": "x"}\n'),
+        ("history.jsonl", '{"row": 99999999999}\n'),
+        ("history.jsonl", "{}\n"),
+    ],
+)
+def test_a_damaged_file_is_named(run_folder: Path, tmp_path: Path, name: str, text: str) -> None:
+    folder = shutil.copytree(run_folder / "a", tmp_path / "run")
+    (folder / name).write_text(text)
+    with pytest.raises(FormatError) as caught:
+        find_runs([folder])
+    assert caught.value.path == str(folder / name)
+
+
+def test_a_missing_file_is_named(run_folder: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(run_folder / "a", tmp_path / "run")
+    (folder / "spent.json").unlink()
+    with pytest.raises(FormatError, match=r"spent\.json"):
+        find_runs([folder])
+
+
+def test_what_a_run_does_not_know_is_nan(run_folder: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(run_folder / "a", tmp_path / "run")
+    spent = json.loads((folder / "spent.json").read_text())
+    (folder / "spent.json").write_text(json.dumps({**spent, "co2_g": None}))
+    assert np.isnan(read_run(folder).spent["co2_g"])
+
+
+def test_runs_of_a_comparison(tmp_path: Path) -> None:
+    from naslib_ecnas.comparison.compare import compare
+    from naslib_ecnas.comparison.grid import Grid
+
+    grid = Grid(("semoa", "random"), ("4v",), (0, 1), 30)
+    compare(grid, tmp_path / "grid")
+    found = search.run(load("4v"), "semoa", evaluations=30, seed=1, out=tmp_path / "alone")
+    runs = {run.label: run for run in find_runs([tmp_path])}
+    assert len(runs) == 5
+    compared = runs["semoa, seed 1"]
+    alone = next(run for label, run in runs.items() if label.endswith("alone"))
+    for name in ("method", "table", "checksum", "objectives", "epochs", "evaluations", "seed"):
+        assert getattr(compared, name) == getattr(alone, name)
+    assert np.array_equal(compared.rows, found.rows)
+    assert np.array_equal(compared.front_rows, alone.front_rows)
+    assert compared.knee_row == alone.knee_row
+    assert compared.extreme_rows == alone.extreme_rows
+    assert compared.hypervolume == alone.hypervolume
+    assert len(find_runs([tmp_path / "grid", tmp_path])) == 5
+    (tmp_path / "grid" / "runs" / "4v" / "semoa" / "seed-1.json").write_text("{")
+    with pytest.raises(FormatError):
+        find_runs([tmp_path])

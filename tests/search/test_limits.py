@@ -1,0 +1,141 @@
+"""When a search ends, and what a repeated cell costs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from naslib_ecnas.benchmark import Benchmark
+from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.search import Limits, Optimiser, run
+from naslib_ecnas.search.limits import QUANTITIES
+
+
+@given(
+    st.lists(st.floats(0.01, 5), min_size=1, max_size=30),
+    st.floats(0.1, 40),
+    st.integers(1, 40),
+    st.integers(1, 7),
+)
+@settings(max_examples=80, deadline=None)
+def test_as_many_fit_as_a_loop_would_make(
+    energies: list[float], most: float, evaluations: int, size: int
+) -> None:
+    limits = Limits(evaluations=evaluations, energy_kwh=most)
+    wanted, total = 0, 0.0
+    for energy in energies:
+        if total + energy > most or wanted + 1 > evaluations:
+            break
+        total += energy
+        wanted += 1
+    charges = np.array([[1.0, 4.0, np.nan, energy, np.nan] for energy in energies])
+    assert limits.fitting(np.zeros(5), charges)[0] == wanted
+    # In batches of any size it is the same.
+    spent, made = np.zeros(5), 0
+    for start in range(0, len(charges), size):
+        part = charges[start : start + size]
+        fits, stopper = limits.fitting(spent, part)
+        spent = np.cumsum(np.vstack([spent, part[:fits]]), axis=0)[-1]
+        made += fits
+        if stopper:
+            break
+    assert made == wanted
+
+
+def test_the_quantity_that_stops_first_is_named() -> None:
+    charges = np.array([[1.0, 10.0, 5.0, 0.1, 1.0]] * 5)
+    assert Limits(evaluations=4, epochs=35).fitting(np.zeros(5), charges) == (3, "epochs")
+    assert Limits(evaluations=9, seconds=99).fitting(np.zeros(5), charges) == (5, "")
+    assert Limits(seconds=10).share(charges[0]) == 0.5
+    assert Limits(evaluations=3, energy_kwh=1.0).set == {"evaluations": 3, "energy_kwh": 1.0}
+
+
+@pytest.mark.parametrize("quantity", ["energy_kwh", "epochs", "seconds"])
+def test_the_evaluation_that_would_exceed_a_limit_is_not_made(
+    toy: Benchmark, quantity: str
+) -> None:
+    whole = run(toy, "random", evaluations=300, seed=1)
+    sums = whole.cumulative[quantity]
+    option = {"energy_kwh": "max_energy_kwh", "epochs": "max_epochs", "seconds": "max_time_s"}
+    kind = int if quantity == "epochs" else float
+    # Exactly the sum of the first 120 is allowed; a hair less is not.
+    for share, wanted in ((1.0, 120), (1 - 1e-6, 119)):
+        limit = kind(sums[119] * share)
+        part = run(toy, "random", seed=1, **{option[quantity]: limit})
+        assert part.rows.tolist() == whole.rows[:wanted].tolist()
+        assert part.ended_by == quantity
+        assert part.config.evaluations == wanted
+        assert part.config.limits == {quantity: limit}
+        assert getattr(part.spent, quantity) == pytest.approx(sums[wanted - 1])
+
+
+def test_limits_end_a_run_whichever_comes_first(toy: Benchmark) -> None:
+    assert run(toy, "semoa", evaluations=30, max_epochs=120, seed=0).ended_by == "epochs"
+    assert run(toy, "semoa", evaluations=9, max_epochs=120, seed=0).ended_by == "evaluations"
+
+
+def test_cells_of_unknown_cost_are_not_proposed_under_a_limit(toy: Benchmark) -> None:
+    names = ("validation_accuracy", "parameters")
+    free = run(toy, "random", objectives=names, epochs=4, evaluations=900, seed=0)
+    assert np.isnan(free.spent.energy_kwh)  # the toy table does not say what cell 5 costs at 4
+    limited = run(toy, "random", objectives=names, epochs=4, max_energy_kwh=1.0, seed=0)
+    assert 5 not in limited.rows
+    assert limited.spent.energy_kwh <= 1.0
+
+
+@pytest.mark.parametrize("method", ["random", "semoa", "re", "sh-emoa"])
+def test_repeats_without_a_charge(toy: Benchmark, method: str) -> None:
+    result = run(toy, method, evaluations=60, seed=0, charge_repeats=False)
+    pairs = list(zip(result.rows.tolist(), result.epochs.tolist(), strict=True))
+    assert len(set(pairs)) == len(pairs)
+    largest: dict[int, int] = {}
+    for row, epochs in pairs:
+        assert epochs > largest.get(row, 0)
+        largest[row] = epochs
+    assert result.answered > 0
+    assert result.spent.evaluations == len(result.rows) == toy.spent.evaluations
+
+
+def test_a_method_that_stagnates_comes_to_an_end(toy: Benchmark) -> None:
+    result = run(toy, "random", evaluations=5000, seed=0, charge_repeats=False)
+    assert len(result.rows) == len(set(result.rows.tolist())) == len(toy.rows)
+    assert result.ended_by == "repeats"
+    assert result.answered >= 1000
+
+
+def test_the_charged_run_is_the_free_one_with_its_repeats_in(toy: Benchmark) -> None:
+    """The method is told the same either way, so the order of first evaluations is the same."""
+    free = run(toy, "semoa", evaluations=40, seed=3, charge_repeats=False)
+    charged = run(toy, "semoa", evaluations=2000, seed=3)
+    first = list(dict.fromkeys(charged.rows.tolist()))
+    assert first[: len(free.rows)] == free.rows.tolist()
+
+
+def test_progress_is_estimated_where_evaluations_are_not_limited(toy: Benchmark) -> None:
+    seen: list[tuple[int, int]] = []
+    result = run(toy, "semoa", max_epochs=1200, seed=0, on_progress=lambda *told: seen.append(told))
+    assert seen[-1] == (100, 100) == (len(result.rows), 100)
+    assert all(made <= total for made, total in seen)
+
+
+def test_the_benchmark_counts_what_was_made_before_an_error(toy: Benchmark) -> None:
+    class Breaks(Optimiser):
+        name = "breaks"
+
+        def ask(self) -> np.ndarray:
+            return self.sample(3)
+
+        def tell(self, rows: object, costs: object) -> None:
+            raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        run(toy, Breaks, evaluations=9, seed=0)
+    assert toy.spent.evaluations == 3
+
+
+def test_no_limit_is_refused() -> None:
+    with pytest.raises(ConfigError, match="without an end"):
+        Limits()
+    assert set(Limits(evaluations=1).set) <= set(QUANTITIES)

@@ -1,0 +1,117 @@
+"""SH-EMOA: its rungs, its tournaments and its survivors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from naslib_ecnas.benchmark import Benchmark
+from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.search import Batch, ShEmoa, run
+from naslib_ecnas.search.ranking import survivors
+from naslib_ecnas.search.sh_emoa import rungs
+from naslib_ecnas.space import Space
+
+BUDGETS = (4, 12, 36, 108)
+
+
+def made(**options: Any) -> ShEmoa:
+    return ShEmoa(**{"space": Space(5), "rng": np.random.default_rng(0), **options})
+
+
+def cost(rows: np.ndarray, epochs: int) -> np.ndarray:
+    return np.random.default_rng(epochs).random((2532, 2))[rows] * [epochs, 1]
+
+
+def test_rungs_of_the_published_setting() -> None:
+    """eta 2 and five budgets, as the released code has them: 143 trainings (FACTS of EC-NAS)."""
+    published = rungs(100, 10, 5, 2)
+    assert published == (48, 24, 12, 6, 3)
+    assert 10 + sum(published) + 4 * 10 == 143
+    assert rungs(100, 10, 4, 3) == (81, 27, 9, 3)
+    assert rungs(100, 10, 1, 3) == (90,)
+
+
+def test_a_bracket_by_hand() -> None:
+    search = made(budgets=BUDGETS)
+    seen: list[tuple[int, int]] = []
+    for _ in range(200):
+        batch = search.ask()
+        assert isinstance(batch, Batch)
+        seen.append((batch.epochs, len(batch.rows)))
+        search.tell(batch.rows, cost(batch.rows, batch.epochs))
+    wanted = []
+    for budget, children in zip(BUDGETS, (81, 27, 9, 3), strict=True):
+        wanted += [(budget, 10)] + [(budget, 1)] * children
+    wanted += [(4, 10)]  # the next bracket
+    assert seen[: len(wanted)] == wanted
+
+
+def test_the_population_is_that_of_the_selection_step_by_step() -> None:
+    search = made(budgets=BUDGETS)
+    rows, costs = np.empty(0, int), np.empty((0, 2))
+    epochs = 0
+    for _ in range(150):
+        batch = search.ask()
+        told = cost(batch.rows, batch.epochs)
+        if batch.epochs != epochs:  # all of the population is evaluated anew
+            assert epochs == 0 or sorted(batch.rows.tolist()) == sorted(rows.tolist())
+            rows, costs = batch.rows, told
+            epochs = batch.epochs
+        else:
+            rows, costs = np.append(rows, batch.rows), np.vstack([costs, told])
+        kept = survivors(costs, 10)
+        rows, costs = rows[kept], costs[kept]
+        search.tell(batch.rows, told)
+        pairs = zip(search.population_rows.tolist(), search.population_costs.tolist(), strict=True)
+        ours = sorted((row, *values) for row, values in pairs)
+        brute = sorted(
+            (row, *values) for row, values in zip(rows.tolist(), costs.tolist(), strict=True)
+        )
+        # Of equal points any may stay; they are the same cell here.
+        assert ours == brute
+
+
+def test_a_tournament_of_three_without_replacement() -> None:
+    """The best of p cells wins where it is drawn: with probability 3 / p."""
+    search = made()
+    rows = np.arange(10)
+    search.tell(rows, np.column_stack([rows, rows]))  # each dominates the next
+    assert search.population_rows.tolist() == list(range(10))
+    wins = np.bincount(search.parents(20_000), minlength=10) / 20_000
+    # P(best is i) = C(9 - i, 2) / C(10, 3)
+    wanted = [(9 - i) * (8 - i) / 2 / 120 for i in range(10)]
+    np.testing.assert_allclose(wins, wanted, atol=0.012)
+
+
+def test_failed_evaluations_leave_the_population() -> None:
+    search = made(budgets=(4, 12), bracket=12, population=4)
+    batch = search.ask()
+    told = cost(batch.rows, 4)
+    told[:3] = np.nan
+    search.tell(batch.rows, told)
+    assert len(search.population_rows) == 1
+    for _ in range(30):
+        batch = search.ask()
+        search.tell(batch.rows, np.full((len(batch.rows), 2), np.nan))
+    assert len(search.ask().rows)
+
+
+def test_in_a_run_small_budgets_come_first_and_are_charged(toy: Benchmark) -> None:
+    result = run(toy, "sh-emoa", evaluations=130, seed=0)
+    # Two budgets: 10 + 69 at 4 epochs, 10 + 23 at 12, then the next bracket.
+    assert result.epochs[:79].tolist() == [4] * 79
+    assert result.epochs[79:112].tolist() == [12] * 33
+    assert result.epochs[112:].tolist() == [4] * 18
+    assert (result.epochs[result.front] == 12).all()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"population": 0}, {"bracket": 10}, {"eta": 0.5}, {"mutation": 1.5}, {"tournament": 0}],
+)
+def test_impossible_settings_of_sh_emoa_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="SH-EMOA"):
+        made(**options)
