@@ -1,0 +1,198 @@
+"""Energy of CPU packages and memory from RAPL, as Linux shows it under /sys/class/powercap.
+
+The counters are the whole node's, so one process of a node counts them: the first by a lock, and
+of a distributed training the one with local rank 0. They wrap every few minutes to hours, which
+the meter's thread sees by sampling.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from naslib_ecnas.energy.faults import Denied, MeterError, QueryFailed, Unsupported
+from naslib_ecnas.energy.window import CpuState
+
+__all__ = ["MAX_POWER_W", "POWERCAP", "UPDATE_PERIOD_S", "Domain", "Rapl"]
+
+POWERCAP = Path("/sys/class/powercap")
+#: What no CPU package draws, in W; a counter that would have risen faster was reset.
+MAX_POWER_W = 2000.0
+#: RAPL refreshes about every ms (Intel's Software Developer's Manual, volume 3B, 15.10).
+UPDATE_PERIOD_S = 1e-3
+_RANKS = ("LOCAL_RANK", "SLURM_LOCALID", "OMPI_COMM_WORLD_LOCAL_RANK")
+
+
+@dataclass(frozen=True)
+class Domain:
+    """One counter."""
+
+    name: str
+    """`package-0`, or `package-0/dram`."""
+    dram: bool
+    folder: Path
+    wrap_j: float
+    """Value after which the counter starts anew."""
+
+    def read_j(self) -> float:
+        """The counter in J.
+
+        Raises:
+            Denied: this user may not read it.
+            QueryFailed: it is gone or holds no number.
+        """
+        return _micro(self.folder / "energy_uj")
+
+
+class Rapl:
+    """The counters of this node that this process is to count, and why there may be none.
+
+    Args:
+        root: where the counters lie.
+        environ: where a distributed training's local rank stands.
+        lock_folder: where processes of one node agree who counts; the system's temporary folder
+            by default.
+
+    Attributes:
+        state: whether the counters are measured.
+        domains: the counters; empty unless the state is `measured`.
+    """
+
+    def __init__(
+        self,
+        *,
+        root: str | os.PathLike[str] = POWERCAP,
+        environ: Mapping[str, str] | None = None,
+        lock_folder: str | os.PathLike[str] | None = None,
+    ) -> None:
+        self.domains: tuple[Domain, ...] = ()
+        self._lock: int | None = None
+        self._pid = os.getpid()
+        environment = os.environ if environ is None else environ
+        rank = next(
+            (f"{n}={environment[n]}" for n in _RANKS if environment.get(n) not in (None, "", "0")),
+            "",
+        )
+        if rank:
+            self.state = CpuState("elsewhere", f"local rank 0 counts the CPU; this is {rank}")
+            return
+        try:
+            found = _domains(Path(root))
+            for domain in found:
+                domain.read_j()
+        except Unsupported as error:
+            self.state = CpuState("absent", error.what)
+            return
+        except Denied as error:
+            self.state = CpuState("denied", error.what, error.remedy or "")
+            return
+        except MeterError as error:
+            self.state = CpuState("absent", f"the counters cannot be read: {error}")
+            return
+        holder = self._claim(Path(root), lock_folder)
+        if holder is not None:
+            self.state = CpuState(
+                "elsewhere",
+                f"process {holder} of this node counts the CPU",
+                "nothing to do: counted once, the CPU's energy is in that process's windows",
+            )
+            return
+        self.domains = found
+        self.state = CpuState("measured", ", ".join(domain.name for domain in found))
+
+    def close(self) -> None:
+        """Let another process count; a second call does nothing."""
+        if self._lock is not None:
+            # Forked children hold the file too, so closing it alone would not release the lock;
+            # and a child must not release its parent's.
+            if os.getpid() == self._pid:
+                import fcntl
+
+                fcntl.flock(self._lock, fcntl.LOCK_UN)
+            os.close(self._lock)
+            self._lock = None
+
+    def _claim(self, root: Path, folder: str | os.PathLike[str] | None) -> str | None:
+        """Take the node's lock; the number of the process that has it, or None."""
+        import fcntl  # not on every system; where there are counters it is there
+
+        # One lock for each tree of counters, so that a test's own tree is apart.
+        key = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:12]
+        path = Path(tempfile.gettempdir() if folder is None else folder) / f"ecnas-rapl-{key}.lock"
+        flags = os.O_CLOEXEC | os.O_NOFOLLOW
+        try:
+            try:
+                lock = os.open(path, os.O_RDWR | flags)
+            except FileNotFoundError:
+                lock = os.open(path, os.O_RDWR | os.O_CREAT | flags, 0o666)
+            except PermissionError:  # another user's file; a lock needs no right to write
+                lock = os.open(path, os.O_RDONLY | flags)
+        except OSError:
+            return None  # no lock to be had: better counted twice than not at all
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = os.read(lock, 32).decode(errors="replace").strip()
+            os.close(lock)
+            return holder or "(unknown)"
+        self._lock = lock
+        try:
+            os.ftruncate(lock, 0)
+            os.write(lock, f"{os.getpid()}\n".encode())
+        except OSError:
+            return None  # the number is a courtesy
+        return None
+
+
+def _domains(root: Path) -> tuple[Domain, ...]:
+    """CPU packages and their memory.
+
+    The whole platform (`psys`), cores and graphics are left out, since packages hold them or are
+    held by them, and so is the second interface to the same counters (`intel-rapl-mmio`).
+
+    Raises:
+        Unsupported: there are none.
+    """
+    found: list[Domain] = []
+    for zone in sorted(root.glob("intel-rapl:*")):
+        package = _text(zone / "name")
+        if not package.startswith("package"):
+            continue
+        found.append(_domain(zone, package, dram=False))
+        found += [
+            _domain(part, f"{package}/dram", dram=True)
+            for part in sorted(root.glob(f"{zone.name}:*"))
+            if _text(part / "name") == "dram"
+        ]
+    if not found:
+        raise Unsupported(f"no RAPL package under {root}")
+    return tuple(found)
+
+
+def _domain(folder: Path, name: str, *, dram: bool) -> Domain:
+    return Domain(name, dram, folder, _micro(folder / "max_energy_range_uj"))
+
+
+def _micro(path: Path) -> float:
+    text = _text(path)
+    if not text.isdecimal():
+        raise QueryFailed("the counter holds no number", value=text, expected=f"digits in {path}")
+    return int(text) / 1e6
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii", errors="replace").strip()
+    except PermissionError as error:
+        raise Denied(
+            f"{path} may be read by root only",
+            remedy="let users read it until the next boot: "
+            f"sudo chmod a+r {path.parent.parent}/intel-rapl*/energy_uj; or for good by a udev "
+            "rule or a group; or for Python alone: sudo setcap cap_dac_read_search+ep PYTHON",
+        ) from error
+    except OSError as error:
+        raise QueryFailed(f"{path} cannot be read: {error.strerror}") from error

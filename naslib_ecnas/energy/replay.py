@@ -1,0 +1,173 @@
+"""Meters that replay: recorded windows by name, or a trace of power over time.
+
+For tests of programs that measure, where there is no GPU. What they replay is marked as such.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from naslib_ecnas.energy.reading import Reading, invalid
+from naslib_ecnas.energy.spans import Span, WindowMeter
+from naslib_ecnas.energy.window import CpuState, Window
+from naslib_ecnas.errors import ConfigError
+
+__all__ = ["ReplayMeter"]
+
+_Times = tuple[float, float]
+
+
+class ReplayMeter(WindowMeter):
+    """A meter without hardware and with the real meter's interface.
+
+    ```python
+    meter = ReplayMeter(windows)                       # each name's windows in their order
+    meter = ReplayMeter.of_trace([0, 60], [100, 300])  # W over the s since now
+    ```
+
+    A window that was not recorded, or that lies outside the trace, is invalid.
+
+    Args:
+        windows: recorded ones, such as another meter's `windows`; times and energies are replayed
+            as they were, places among other windows are those of this run, methods are `replay`.
+    """
+
+    def __init__(self, windows: Iterable[Window] = ()) -> None:
+        super().__init__()
+        self._recorded: defaultdict[str, deque[Window]] = defaultdict(deque)
+        for window in sorted(windows, key=lambda w: w.index):
+            self._recorded[window.name].append(window)
+        self._trace: _Trace | None = None
+        self._clock: Callable[[], float] = time.monotonic
+
+    @classmethod
+    def of_trace(
+        cls,
+        times_s: Sequence[float] | NDArray[np.float64],
+        powers_w: Sequence[float] | NDArray[np.float64],
+        *,
+        device: str = "replayed",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> ReplayMeter:
+        """A meter that integrates a trace of power.
+
+        Args:
+            times_s: (n,) rising times since this call.
+            powers_w: (n,) power at each, straight in between.
+            device: the name that the readings stand under.
+            clock: time in s; a test gives its own.
+
+        Raises:
+            ConfigError: the two are no trace.
+        """
+        meter = cls()
+        meter._clock = clock
+        meter._trace = _Trace(times_s, powers_w, device=device, began=clock())
+        return meter
+
+    def __enter__(self) -> ReplayMeter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+    def _begin(self, span: Span) -> tuple[Window | None, _Times]:
+        # Taken at the start, so that windows of one name nest in the order of recording.
+        recorded = self._recorded.get(span.name)
+        return (recorded.popleft() if recorded else None), (self._clock(), time.time())
+
+    def _end(self, span: Span, error: str) -> Window:
+        recorded: Window | None
+        recorded, (started, started_unix) = span.begun
+        if recorded is not None:
+            return replace(
+                recorded,
+                path=span.path,
+                index=span.index,
+                parent=span.parent,
+                energy_j=_replayed(recorded.energy_j),
+                cpu_energy_j=_replayed(recorded.cpu_energy_j),
+                dram_energy_j=_replayed(recorded.dram_energy_j),
+            )
+        stopped = self._clock()
+        if self._trace is None:
+            device = "replayed"
+            reading = invalid("not-recorded", f"no more windows named {span.name}", method="replay")
+        else:
+            device = self._trace.device
+            reading = self._trace.reading(started, stopped)
+        return Window(
+            name=span.name,
+            path=span.path,
+            index=span.index,
+            parent=span.parent,
+            started=started,
+            stopped=stopped,
+            started_unix=started_unix,
+            stopped_unix=time.time(),
+            energy_j={device: reading},
+            cpu_state=CpuState("off", "a replay"),
+            error=error,
+        )
+
+
+def _replayed(readings: Mapping[str, Reading]) -> dict[str, Reading]:
+    """The same figures, which cannot pass for a measurement of this run."""
+    return {name: replace(reading, method="replay") for name, reading in readings.items()}
+
+
+class _Trace:
+    """Power over time, straight between its points."""
+
+    def __init__(
+        self,
+        times_s: Sequence[float] | NDArray[np.float64],
+        powers_w: Sequence[float] | NDArray[np.float64],
+        *,
+        device: str,
+        began: float,
+    ) -> None:
+        times = np.asarray(times_s, dtype=np.float64)
+        powers = np.asarray(powers_w, dtype=np.float64)
+        good = times.ndim == 1 and times.shape == powers.shape and times.size >= 2
+        if not good or not (np.diff(times) > 0).all() or not (powers >= 0).all():
+            raise ConfigError(
+                "no trace of power",
+                value=(times.shape, powers.shape),
+                expected="two or more rising times in s, and a power of 0 W or more at each",
+            )
+        steps = 0.5 * (powers[1:] + powers[:-1]) * np.diff(times)
+        self.device = device
+        self._times, self._powers = times + began, powers
+        self._sums = np.concatenate([[0.0], np.cumsum(steps)])
+
+    def reading(self, started: float, stopped: float) -> Reading:
+        """Exact for the trace as given: its uncertainty is 0."""
+        if started < self._times[0] or stopped > self._times[-1]:
+            return invalid(
+                "outside-trace",
+                f"the trace ends {self._times[-1] - self._times[0]:.3f} s after its beginning",
+                method="replay",
+            )
+        energy = self._until(stopped) - self._until(started)
+        if not math.isfinite(energy):
+            return invalid("not-a-number", "the trace holds an infinite power", method="replay")
+        return Reading(energy_j=energy, method="replay", uncertainty_j=0.0)
+
+    def _until(self, now: float) -> float:
+        i = int(
+            np.clip(np.searchsorted(self._times, now, side="right") - 1, 0, len(self._sums) - 2)
+        )
+        power = float(np.interp(now, self._times, self._powers))
+        step = now - float(self._times[i])
+        return float(self._sums[i] + 0.5 * (self._powers[i] + power) * step)
