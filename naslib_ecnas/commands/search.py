@@ -106,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
             on_progress=on_progress,
         )
     seconds = time.perf_counter() - start
-    if args.out and not args.no_plot:
+    if args.out and not args.no_plot and len(result.front):
         plot(bench, result, Path(args.out))
     if args.json:
         print_json(document(result))

@@ -47,9 +47,10 @@ class ShEmoa(Optimiser):
     Our reading: the tournament is decided by non-dominated rank and then by contributing
     hypervolume, where the published code sorts by a product of the two objectives and calls that
     a makeshift; the reference point follows the worst costs in the population (`ranking`), so the
-    search needs to know nothing beforehand; the mutation is EC-NAS's perturbation, and a crossover that gives no
-    cell, or one of its parents, is drawn again and at last becomes a mutation. After the last
-    rung a new bracket begins with the population of the old one, at the smallest budget.
+    search needs to know nothing beforehand; the mutation is EC-NAS's perturbation, and a
+    crossover that gives no cell, or one of its parents, is drawn again and at last becomes a
+    mutation. After the last rung a new bracket begins with the population of the old one, at the
+    smallest budget.
 
     Args:
         space, rng, rows, paper, budgets: see `Optimiser`; there is no paper setting. Without

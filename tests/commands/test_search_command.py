@@ -110,13 +110,16 @@ def test_limits_of_energy_epochs_and_time(table: str, capsys: pytest.CaptureFixt
     assert found["spent"]["seconds"] <= 2000
 
 
-def test_several_fidelities_are_reported(table: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_several_fidelities_are_reported(
+    table: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     arguments = ["search", "--table", table, "--method", "sh-emoa", "--evaluations"]
     assert main([*arguments, "150"]) == 0
     out = capsys.readouterr().out
     assert "at 4, " in out
     assert "those at 12 make the front" in out
-    assert main([*arguments, "20"]) == 0
+    assert main([*arguments, "20", "--out", str(tmp_path)]) == 0
+    assert not (tmp_path / "front.png").exists()
     out = capsys.readouterr().out
     assert "no evaluation at 12 epochs" in out
     found = as_json(capsys, *arguments[1:], "20")

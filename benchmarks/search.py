@@ -1,0 +1,69 @@
+"""What searches cost the machine that runs them: `python benchmarks/search.py`.
+
+CPU seconds of each method for a number of evaluations, with the table loaded, the best of some
+rounds, and the time of a table's true front with its hypervolume. Run it with OMP_NUM_THREADS=1:
+the linear algebra is small, and CPU seconds of several threads add up.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+
+import naslib_ecnas as ecnas
+from naslib_ecnas.analysis import Scale
+from naslib_ecnas.metrics import OBJECTIVES
+from naslib_ecnas.search import METHODS, run
+
+#: Goals in CPU seconds on one idle core.
+GOALS = {"search": 1.0, "front": 0.060}
+
+
+def best(run_once: Callable[[], object], rounds: int) -> float:
+    """CPU seconds of the fastest round, after one that fills the caches."""
+    run_once()
+    times = []
+    for _ in range(rounds):
+        start = time.process_time()
+        run_once()
+        times.append(time.process_time() - start)
+    return min(times)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--table", default="7v", help="table to search (%(default)s)")
+    parser.add_argument("--evaluations", type=int, default=1000, help="of each run (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each, the best counts")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    args = parser.parse_args()
+
+    bench = ecnas.load(args.table)
+    one = partial(run, bench, evaluations=args.evaluations, seed=0)
+    seconds = {name: best(partial(one, name), args.rounds) for name in METHODS}
+    front = best(lambda: bench.front(OBJECTIVES), args.rounds)
+
+    def with_hypervolume() -> float:
+        values = np.column_stack([bench.values(name) for name in OBJECTIVES])
+        return Scale.of(values, OBJECTIVES).volume
+
+    volume = best(with_hypervolume, args.rounds)
+    if args.json:
+        found = {"table": args.table, "evaluations": args.evaluations, "search": seconds}
+        print(json.dumps({**found, "front": front, "front_and_hypervolume": volume}))
+        return
+    print(f"{args.evaluations:,} evaluations on {args.table}, CPU seconds (goal {GOALS['search']})")
+    for name, taken in seconds.items():
+        print(f"  {name:10s} {taken:7.3f}")
+    print(f"true front of {args.table}, CPU milliseconds (goal {1000 * GOALS['front']:.0f})")
+    print(f"  front                {1000 * front:7.1f}")
+    print(f"  scale, hypervolume   {1000 * volume:7.1f}")
+
+
+if __name__ == "__main__":
+    main()
