@@ -10,8 +10,17 @@ from naslib_ecnas.search.methods import METHODS
 
 __all__ = ["ADAPTED", "method_class", "names"]
 
+_HERE = "naslib_ecnas.adapters"
+
 #: Methods of other libraries: name -> (module, class, what to install). A new one is a line here.
-ADAPTED: dict[str, tuple[str, str, str]] = {}
+ADAPTED: dict[str, tuple[str, str, str]] = {
+    "nsga2": (f"{_HERE}.pymoo_methods", "PymooNsga2", "pymoo"),
+    "sms-emoa": (f"{_HERE}.pymoo_methods", "SmsEmoa", "pymoo"),
+    "motpe": (f"{_HERE}.optuna_methods", "Motpe", "optuna"),
+    "optuna-nsga2": (f"{_HERE}.optuna_methods", "OptunaNsga2", "optuna"),
+    "nsga3": (f"{_HERE}.optuna_methods", "OptunaNsga3", "optuna"),
+    "qnehvi": (f"{_HERE}.botorch_qnehvi", "Qnehvi", "botorch"),
+}
 
 
 def names() -> tuple[str, ...]:
@@ -38,8 +47,7 @@ def method_class(name: str) -> type[Optimiser]:
     module, kind, package = ADAPTED[name]
     try:
         found: type[Optimiser] = getattr(import_module(module), kind)
-    except ModuleNotFoundError as error:
-        raise MissingDependencyError(
-            package, feature=f"the method {name}", extra="search"
-        ) from error
+    except ImportError as error:
+        extra = "botorch" if package == "botorch" else "search"
+        raise MissingDependencyError(package, feature=f"the method {name}", extra=extra) from error
     return found

@@ -77,6 +77,8 @@ def find_runs(folders: Sequence[str | PathLike[str]]) -> tuple[Run, ...]:
             # What NASLib's runners wrote beside their own files is of the same runs.
             inside = [one for one in inside if folder not in one.parents]
             for label, result in compared_runs(folder):
+                if not len(result.front):
+                    continue  # it ended before its first evaluation at its own budget
                 more[folder.resolve(), result.config.table, label] = _of_result(label, result)
         if not inside and not compared:
             raise ConfigError(

@@ -1,0 +1,195 @@
+"""A space of cells as a list of independent choices, for hosts that know nothing of graphs.
+
+A point has one number for each possible edge (0 or 1, column by column of the space's V x V matrix)
+and one for each interior vertex (the label of its operation, 0 to 2). Every point of the box
+stands for a cell that may be proposed, so that no host ever meets an invalid one:
+
+1. The edges and operations are a drawing of a cell, which is pruned as always. Unused vertices, and
+   the operations on them, are inert.
+2. A drawing that is none (the output cannot be reached, or more than nine edges are left: 27 % of
+   the drawings of seven vertices) becomes the nearest one that is, in flipped edges; at most three
+   are ever needed. Of equally near ones it is that with the most vertices, then the first.
+3. A cell that may not be proposed, as where a table lacks it, becomes the one that may whose
+   canonical drawing differs in the fewest choices, then that of the lowest row.
+
+One changed choice is one changed edge or operation, so points next to each other are cells next
+to each other. Every cell that may be proposed has a point: its canonical drawing.
+"""
+
+from __future__ import annotations
+
+from functools import cache, cached_property
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.space import Space
+from naslib_ecnas.structures import EDGE_BIT, MAX_VERTICES, OPERATIONS, drawings
+
+__all__ = ["Choices"]
+
+# No drawing of up to seven vertices is further from a cell; the tests try all of them.
+_MOST_FLIPS = 3
+
+
+class Choices:
+    """Points of whole numbers that each stand for a cell, and back.
+
+    Args:
+        space: the space of the cells.
+        rows: rows that may be proposed; None for the whole space.
+
+    Raises:
+        ConfigError: no row may be proposed.
+        UnknownCellError: a row is not of the space.
+
+    Example:
+        >>> choices = Choices(Space(4))
+        >>> choices.names
+        ('edge_0_1', 'edge_0_2', 'edge_1_2', 'edge_0_3', 'edge_1_3', 'edge_2_3', 'op_1', 'op_2')
+        >>> choices.decode([[1, 0, 0, 0, 1, 0, 2, 0]])  # input, maxpool3x3, output
+        array([3], dtype=int32)
+        >>> choices.encode([3])
+        array([[1, 0, 0, 0, 1, 0, 2, 0]], dtype=int8)
+    """
+
+    def __init__(self, space: Space, rows: ArrayLike | None = None) -> None:
+        self.space = space
+        allowed = np.arange(len(space)) if rows is None else np.asarray(rows)
+        if allowed.ndim != 1 or (np.diff(allowed) <= 0).any():  # a whole table's are sorted already
+            allowed = np.unique(allowed)
+        if not allowed.size:
+            raise ConfigError(
+                "no cell may be proposed",
+                value=0,
+                expected="at least one row",
+                remedy="choose a table, budget and objectives that have values",
+            )
+        for end in (allowed[0], allowed[-1]):
+            space.cell(int(end))
+        #: (k,) int32 rows that may be proposed, ascending.
+        self.rows: NDArray[np.int32] = allowed.astype(np.int32)
+        #: (n_cells,) mask of the same rows.
+        self.mask: NDArray[np.bool_] = np.zeros(len(space), dtype=np.bool_)
+        self.mask[self.rows] = True
+        output = space.vertices - 1
+        #: (source, target) of each edge choice.
+        self.edges = tuple((i, j) for j in range(1, output + 1) for i in range(j))
+        #: Interior vertex of each operation choice.
+        self.interior = tuple(range(1, output))
+        #: Names of the choices, edges first.
+        self.names = (
+            *(f"edge_{i}_{j}" for i, j in self.edges),
+            *(f"op_{vertex}" for vertex in self.interior),
+        )
+        #: (n_choices,) number of values of each choice: 2 for an edge, 3 for an operation.
+        self.sizes: NDArray[np.int8] = np.array(
+            [2] * len(self.edges) + [len(OPERATIONS)] * len(self.interior), dtype=np.int8
+        )
+        self._source, self._target = np.array(self.edges).T
+        # A smaller space's output is vertex 6 of a code.
+        self._bits = tuple(
+            1 << EDGE_BIT[i, MAX_VERTICES - 1 if j == output else j] for i, j in self.edges
+        )
+
+    def decode(self, points: ArrayLike) -> NDArray[np.int32]:
+        """The cells of some points.
+
+        Args:
+            points: (n, n_choices) whole numbers, each below its `sizes`; booleans will do for
+                edges.
+
+        Returns:
+            (n,) int32 rows, all of them among `rows`.
+
+        Raises:
+            ConfigError: another shape, or a number that is out of range.
+        """
+        array = self._checked(points)
+        chosen = array[:, : len(self.edges)]
+        codes = chosen @ np.array(self._bits)
+        flips = _flips(self._bits)
+        for at in np.flatnonzero(drawings().structure[codes] < 0):
+            codes[at] = _nearest(int(codes[at]), flips)
+        v = self.space.vertices
+        matrices = np.zeros((len(array), v, v), dtype=np.int8)
+        matrices[:, self._source, self._target] = codes[:, None] & np.array(self._bits) != 0
+        rows = self.space.rows(matrices, array[:, len(self.edges) :])
+        for at in np.flatnonzero(~self.mask[rows]):
+            rows[at] = self._nearest_allowed(int(rows[at]))
+        return rows
+
+    def encode(self, rows: ArrayLike, rng: np.random.Generator | None = None) -> NDArray[np.int8]:
+        """A point of each cell: its canonical drawing.
+
+        Args:
+            rows: (n,) rows of the space; of those that may be proposed, each is what its point
+                decodes to.
+            rng: draws the operations of unused vertices; all conv3x3-bn-relu where left out.
+
+        Returns:
+            (n, n_choices) int8.
+        """
+        matrices, labels = self.space.matrices(rows)
+        free = np.zeros(labels.shape, dtype=np.int8)
+        if rng is not None:
+            free = rng.integers(0, len(OPERATIONS), labels.shape, dtype=np.int8)
+        labels = np.where(labels < 0, free, labels)
+        return np.hstack([matrices[:, self._source, self._target], labels])
+
+    def _checked(self, points: ArrayLike) -> NDArray[np.int64]:
+        array = np.asarray(points)
+        whole = array.dtype.kind in "biu" or (
+            array.dtype.kind == "f" and bool((array == np.floor(array)).all())
+        )
+        fits = array.ndim == 2 and array.shape[1] == len(self.sizes)
+        if not whole or not fits or (array < 0).any() or (array >= self.sizes).any():
+            raise ConfigError(
+                "no such points",
+                value=array,
+                expected=f"shape (n, {len(self.sizes)}), whole numbers, 0 or 1 for "
+                f"{len(self.edges)} edges, then 0 to 2 for {len(self.interior)} operations",
+                remedy="make points by encode",
+            )
+        return array.astype(np.int64)
+
+    @cached_property
+    def _canonical(self) -> NDArray[np.int8]:
+        """(k, n_choices) canonical drawings of the rows that may be proposed, -1 at no vertex."""
+        return self._drawing(self.rows)
+
+    def _drawing(self, rows: NDArray[np.int32]) -> NDArray[np.int8]:
+        matrices, labels = self.space.matrices(rows)
+        return np.hstack([matrices[:, self._source, self._target], labels])
+
+    def _nearest_allowed(self, row: int) -> int:
+        drawing = self._drawing(np.array([row], dtype=np.int32))
+        return int(self.rows[(self._canonical != drawing).sum(axis=1).argmin()])
+
+
+@cache
+def _flips(bits: tuple[int, ...]) -> tuple[NDArray[np.int64], ...]:
+    """For 1, 2, ... flipped edges, every way to flip them, as codes to combine by exclusive or."""
+    return tuple(
+        np.array([sum(some) for some in combinations(bits, n)], dtype=np.int64)
+        for n in range(1, min(_MOST_FLIPS, len(bits)) + 1)
+    )
+
+
+def _nearest(code: int, flips: tuple[NDArray[np.int64], ...]) -> int:
+    """The drawing of a cell that the fewest flipped edges make of a code."""
+    for ways in flips:
+        codes = code ^ ways
+        # Structures are numbered by vertices first, and -1 is no cell.
+        structure = drawings().structure[codes]
+        best = int(structure.argmax())
+        if structure[best] >= 0:
+            return int(codes[best])
+    raise ConfigError(
+        f"no cell within {_MOST_FLIPS} edges of a drawing",
+        value=code,
+        expected="a code of up to seven vertices",
+        remedy="this is a fault of naslib_ecnas: please report it",
+    )

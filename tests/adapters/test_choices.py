@@ -1,0 +1,137 @@
+"""The box of choices: every point is a cell that may be proposed, and every such cell has one."""
+
+from __future__ import annotations
+
+import doctest
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from naslib_ecnas.adapters import choices as module
+from naslib_ecnas.adapters.choices import Choices
+from naslib_ecnas.errors import ConfigError, UnknownCellError
+from naslib_ecnas.space import Space
+from naslib_ecnas.structures import EDGES, drawings
+
+
+def every_point(choices: Choices) -> np.ndarray:
+    return np.stack(np.meshgrid(*map(np.arange, choices.sizes), indexing="ij"), -1).reshape(
+        -1, len(choices.sizes)
+    )
+
+
+@pytest.mark.parametrize("vertices", [2, 3, 4])
+def test_the_whole_box_is_exactly_the_space(vertices: int) -> None:
+    space = Space(vertices)
+    choices = Choices(space)
+    found = choices.decode(every_point(choices))
+    assert np.unique(found).tolist() == list(range(len(space)))
+
+
+def test_all_five_vertex_points_are_allowed_and_reach_all_that_is() -> None:
+    allowed = np.random.default_rng(0).permutation(2532)[:2400]
+    choices = Choices(Space(5), allowed)
+    points = every_point(choices)
+    assert len(points) == 2**10 * 3**3
+    assert np.unique(choices.decode(points)).tolist() == sorted(allowed.tolist())
+
+
+@pytest.mark.parametrize("vertices", [4, 5, 7])
+@pytest.mark.parametrize("seed", [None, 3])
+def test_a_cell_has_a_point_that_decodes_to_it(vertices: int, seed: int | None) -> None:
+    space = Space(vertices)
+    rng = None if seed is None else np.random.default_rng(seed)
+    choices = Choices(space)
+    rows = np.arange(0, len(space), max(1, len(space) // 20_000))
+    assert (choices.decode(choices.encode(rows, rng)) == rows).all()
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_every_point_is_an_allowed_cell_and_a_valid_drawing_is_itself(data: st.DataObject) -> None:
+    vertices = data.draw(st.integers(2, 7))
+    space = Space(vertices)
+    some = data.draw(st.lists(st.integers(0, len(space) - 1), min_size=1, max_size=30))
+    whole, part = Choices(space), Choices(space, some)
+    point = [data.draw(st.integers(0, int(n) - 1)) for n in whole.sizes]
+    matrix = np.zeros((1, vertices, vertices), dtype=int)
+    for (i, j), edge in zip(whole.edges, point, strict=False):
+        matrix[0, i, j] = edge
+    plain = int(space.rows(matrix, np.array([point[len(whole.edges) :]]))[0])
+    row = int(whole.decode([point])[0])
+    assert 0 <= row < len(space)
+    assert plain in (-1, row)
+    near = int(part.decode([point])[0])
+    assert near in some
+    if row in some:
+        assert near == row
+
+
+def test_no_drawing_is_more_than_three_edges_from_a_cell() -> None:
+    """All 2,097,152 of them, layer by layer."""
+    reached = drawings().structure >= 0
+    codes = np.arange(1 << len(EDGES))
+    counts = [int(reached.sum())]
+    for _ in range(3):
+        before = reached
+        reached = before.copy()
+        for bit in range(len(EDGES)):
+            reached |= before[codes ^ (1 << bit)]
+        counts.append(int(reached.sum()) - sum(counts))
+    assert counts == [1538083, 534991, 24070, 8]
+    assert reached.all()
+
+
+def test_a_drawing_that_is_none_becomes_the_nearest() -> None:
+    """Brute force: no cell's drawing has fewer flipped edges, none as near has more vertices."""
+    space = Space(5)
+    choices = Choices(space)
+    n = len(choices.edges)
+    graphs = np.stack([np.arange(2**n) >> b & 1 for b in range(n)], 1)
+    points = np.hstack([graphs, np.zeros((2**n, 3), dtype=int)])
+    matrices = np.zeros((2**n, 5, 5), dtype=int)
+    for k, (i, j) in enumerate(choices.edges):
+        matrices[:, i, j] = graphs[:, k]
+    plain = space.rows(matrices, points[:, n:])
+    vertices = np.array([space.cell(r).vertices if r >= 0 else 0 for r in plain.tolist()])
+    bad = np.flatnonzero(plain < 0)
+    assert len(bad) > 100
+    found = choices.decode(points[bad])
+    for at, row in zip(bad, found.tolist(), strict=True):
+        distance = np.where(plain < 0, 99, (graphs != graphs[at]).sum(axis=1))
+        near = distance == distance.min()
+        best = near & (vertices == vertices[near].max())
+        assert row in plain[best]
+
+
+def test_a_missing_cell_becomes_the_one_with_the_nearest_drawing() -> None:
+    space = Space(4)
+    choices = Choices(space, [0, 3, 40])
+    drawing = Choices(space).encode(np.arange(91))
+    used = space.matrices(np.arange(91))[1]
+    drawing[:, len(choices.edges) :] = used
+    for row in range(91):
+        distance = (drawing[[0, 3, 40]] != drawing[row]).sum(axis=1)
+        expected = [0, 3, 40][int(distance.argmin())]
+        assert choices.decode(Choices(space).encode([row]))[0] == expected
+
+
+def test_what_is_no_point_is_refused() -> None:
+    choices = Choices(Space(4))
+    good = choices.encode([5])
+    assert choices.decode(good.astype(float)) == 5
+    for bad in (good[0], good[:, :-1], good + 0.5, good - 1, good + 3, [["a"] * 8]):
+        with pytest.raises(ConfigError, match="no such points"):
+            choices.decode(bad)
+    with pytest.raises(ConfigError, match="no cell may be proposed"):
+        Choices(Space(4), [])
+    with pytest.raises(UnknownCellError):
+        Choices(Space(4), [91])
+
+
+def test_examples() -> None:
+    result = doctest.testmod(module)
+    assert result.attempted
+    assert not result.failed
