@@ -37,6 +37,8 @@ COMMANDS = (
     "figure",
     "table",
     "report",
+    "measure",
+    "doctor",
 )
 
 #: Errors in what the user typed rather than in what was met.

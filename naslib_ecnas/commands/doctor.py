@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
 def checks() -> list[Check]:
     """Everything that is looked at; a check that itself fails says so."""
     found: list[Check] = []
-    for look in (_torch, _gpus, _rapl, _naslib, _slurm, _cache, _tables, _packages):
+    for look in (_torch, _gpus, _rapl, _naslib, _slurm, _cache, _mirror, _tables, _packages):
         found += _looked(look)
     return found
 
@@ -191,9 +191,14 @@ def _cache() -> Iterator[Check]:
     free = shutil.disk_usage(there).free / 1e9
     state = "good" if free > 5 else "note"
     yield Check("cache", state, f"{folder}, {free:.1f} GB free")
+
+
+def _mirror() -> Iterator[Check]:
     mirror = os.environ.get("ECNAS_MIRROR")
     if mirror and "://" not in mirror and not Path(mirror).expanduser().is_dir():
         yield Check("mirror", "missing", f"no folder {mirror}", "unset ECNAS_MIRROR, or mend it")
+    elif mirror:
+        yield Check("mirror", "good", mirror)
 
 
 def _tables() -> Iterator[Check]:

@@ -35,19 +35,13 @@ def add_parser(subparsers: Any) -> None:
     actions = parser.add_subparsers(title="actions", metavar="ACTION")
     _add_plan(actions)
     _add_run(actions)
-    for name, what, function in (
-        ("status", "progress, rate, end, energy, what failed", _status),
-        ("validate", "check every record; says which units to measure again", _validate),
-    ):
-        one = _action(actions, name, what, function)
-        one.add_argument("--json", action="store_true", help="print one JSON object")
-        if name == "validate":
-            one.add_argument(
-                "--strict", action="store_true", help="doubts and missing units count as well"
-            )
-            one.add_argument(
-                "--requeue", action="store_true", help="put the units to measure again in the queue"
-            )
+    one = _action(actions, "status", "progress, rate, end, energy, what failed", _status)
+    one.add_argument("--json", action="store_true", help="print one JSON object")
+    what = "check every record; says which units to measure again"
+    add = _action(actions, "validate", what, _validate).add_argument
+    add("--json", action="store_true", help="print one JSON object")
+    add("--strict", action="store_true", help="doubts and missing units count as well")
+    add("--requeue", action="store_true", help="put the units to measure again in the queue")
     one = _action(
         actions, "export", "write the records as .ecnas, .tfrecord, .parquet or .csv", _export
     )
@@ -107,14 +101,9 @@ def _add_plan(actions: Any) -> None:
         nargs="+",
         required=True,
         metavar=("KIND", "DIR"),
-        help="cifar10 DIR, tfrecord DIR, or synthetic",
+        help="cifar10 (DIR; the cache's cifar10), tfrecord DIR, or synthetic",
     )
-    add(
-        "--images-per-file",
-        type=int,
-        metavar="N",
-        help="of the six files (10,000; synthetic 256)",
-    )
+    add("--images-per-file", type=int, metavar="N", help="of six (10,000; synthetic 256)")
     add("--recipe", default="ecnas", choices=("nasbench101", "ecnas"), help="(%(default)s)")
     add("--seed", type=int, default=0, metavar="N", help="of order and trainings (%(default)s)")
     add("--out", required=True, metavar="CAMPAIGN", help="new folder of the campaign")
@@ -125,6 +114,7 @@ def _plan(args: argparse.Namespace) -> int:
     from naslib_ecnas.campaign.choose import designed_rows, file_rows, vertices_of
     from naslib_ecnas.errors import ConfigError
     from naslib_ecnas.space import Space
+    from naslib_ecnas.storage import cache_folder
 
     if args.cells and args.design:
         raise ConfigError("cells are chosen in two ways", expected="--cells or --design")
@@ -139,6 +129,8 @@ def _plan(args: argparse.Namespace) -> int:
     if len(path) > 1:
         raise ConfigError("one folder holds the data", value=path)
     images = args.images_per_file or (256 if kind == "synthetic" else 10_000)
+    if kind == "cifar10" and not path:
+        path = [str(cache_folder() / "cifar10")]
     folder = str(Path(path[0]).expanduser().resolve()) if path else None
     out = Path(args.out).expanduser()
     plan = make_plan(

@@ -1,0 +1,333 @@
+"""A campaign's records as a table, in any format that the package writes."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from naslib_ecnas.campaign.energies import (
+    has_cpu,
+    is_measured,
+    total_j,
+    training_j,
+    unresolved,
+)
+from naslib_ecnas.campaign.measurement import RECORDS, Measurement, record_path, recorded
+from naslib_ecnas.campaign.plan import Plan
+from naslib_ecnas.data.carbon import CarbonIntensity, carbon_intensity
+from naslib_ecnas.data.columns import Columns
+from naslib_ecnas.data.export import check_suffix
+from naslib_ecnas.data.export import export as export_table
+from naslib_ecnas.data.table import Table, write_table
+from naslib_ecnas.errors import ConfigError, EcnasError, ProvenanceError
+from naslib_ecnas.provenance import Kind, Provenance
+from naslib_ecnas.space import Space
+
+__all__ = ["SyntheticError", "columns_of", "export"]
+
+_J_PER_KWH = 3.6e6
+#: Prefixes of metrics and the evaluations that they stand for.
+_POINTS = (("initial_", "start"), ("halfway_", "half"), ("", "end"))
+
+
+class SyntheticError(EcnasError):
+    """Records of made-up images, shortened trainings or replayed energies are no measurements."""
+
+
+def export(
+    folder: Path,
+    out: Path,
+    *,
+    pue: float = 1.0,
+    carbon: float | str | None = None,
+    cpu: bool | None = None,
+    allow_synthetic: bool = False,
+) -> Columns:
+    """Write the records of a campaign as .ecnas, .tfrecord, .parquet or .csv.
+
+    Args:
+        folder: of the campaign.
+        out: the file; its suffix is the format. A TFRecord file is of EC-NAS's format.
+        pue, carbon, cpu, allow_synthetic: as of `columns_of`.
+
+    Returns:
+        What was written.
+
+    Raises:
+        SyntheticError: the records are no measurements, or the format cannot say so.
+        ConfigError, ProvenanceError: as of `columns_of`, or the suffix names no format.
+        MissingDependencyError: Parquet without pyarrow.
+        StorageError: the file cannot be written.
+    """
+    check_suffix(out)
+    columns = columns_of(folder, pue=pue, carbon=carbon, cpu=cpu, allow_synthetic=allow_synthetic)
+    synthetic = any(origin.kind == "synthetic" for origin in columns.provenance.values())
+    if synthetic and out.suffix.lower() == ".tfrecord":
+        raise SyntheticError(
+            "a TFRecord file cannot say that its numbers are synthetic",
+            value=str(out),
+            expected="a format that keeps the provenance: .ecnas, .parquet or .csv",
+        )
+    if out.suffix.lower() == ".ecnas":
+        write_table(out, columns)
+        return columns
+    # By way of a table, which is what the other writers take.
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place) / "table.ecnas"
+        write_table(path, columns)
+        export_table(Table.open(path), out)
+    return columns
+
+
+def columns_of(
+    folder: Path,
+    *,
+    pue: float = 1.0,
+    carbon: float | str | None = None,
+    cpu: bool | None = None,
+    allow_synthetic: bool = False,
+) -> Columns:
+    """The records of a campaign as columns.
+
+    `energy_kwh` and `training_time_s` are those of the steps of training up to the evaluation;
+    start-up and evaluations are in `total_energy_kwh` and `total_time_s`. An energy that was not
+    measured is NaN. Joules are as measured; PUE and carbon intensity are in kWh and grams only.
+
+    Args:
+        folder: of the campaign.
+        pue: power usage effectiveness that energies in kWh are multiplied by.
+        carbon: gCO2eq/kWh or a country's code; no emissions where left out.
+        cpu: whether the CPU packages' energy counts; where left out, if all records have it.
+        allow_synthetic: accept records that are no measurements; their columns say `synthetic`.
+
+    Raises:
+        ConfigError: no records, or a number out of range.
+        SyntheticError: records are no measurements.
+        ProvenanceError: records of several devices, recipes or data, which one column cannot hold.
+        FormatError: a record is damaged.
+    """
+    if not (1.0 <= pue < math.inf):
+        raise ConfigError("no PUE", value=pue, expected="1 or more; 1 leaves it out")
+    intensity = None if carbon is None else carbon_intensity(carbon)
+    plan = Plan.read(folder)
+    there = recorded(folder)
+    records = [
+        Measurement.read(record_path(folder, unit)) for unit in plan.units if unit.name in there
+    ]
+    if not records:
+        raise ConfigError(
+            "the campaign has no records yet",
+            value=str(folder),
+            expected="one or more",
+            remedy=f"measure them: ecnas measure run {folder}",
+        )
+    why = _made_up(records, allow_synthetic)
+    _of_one_kind(records)
+    if cpu is None:
+        cpu = all(map(has_cpu, records))
+    place = _Places(records)
+    values: dict[str, Any] = {}
+    for record in records:
+        for name, value in _values(record, pue=pue, cpu=cpu, carbon=intensity).items():
+            place.put(values, name, record, value)
+    device = records[0].training.device_name
+    kind: Kind = "synthetic" if why else "measured"
+    base = Provenance(
+        kind,
+        device=device,
+        repeats=place.repeats,
+        source=f"campaign {plan.name}",
+        sha256=_digest(folder, records),
+        note=_note(records, plan, why),
+    )
+    energy = _energy_provenance(base, records, pue=pue, cpu=cpu)
+    provenance = {
+        name: energy if name.endswith("energy_kwh") or "co2" in name else base for name in values
+    }
+    if intensity is not None:
+        for name in values:
+            if "co2" in name or "carbon" in name:
+                origin = provenance[name]
+                provenance[name] = _noted(origin, f"carbon intensity {intensity.about}")
+    attributes = {
+        "description": ("SYNTHETIC, no measurements: " if why else "measured: ")
+        + f"campaign {plan.name}, {len(records)} of {len(plan.units)} units, recipe {plan.recipe}",
+        "plan": plan.checksum,
+    }
+    gpu = any(is_measured(r) and r.meter.kind == "nvml" for r in records)
+    if gpu:
+        attributes["gpu"] = device
+    if any(map(has_cpu, records)):
+        attributes["cpu"] = "cpu:0"
+    return Columns(
+        name=plan.name,
+        vertices=_vertices(plan),
+        rows=place.rows,
+        budgets=place.budgets,
+        repeats=place.repeats,
+        values=values,
+        provenance=provenance,
+        attributes=attributes,
+    )
+
+
+def _made_up(records: list[Measurement], allowed: bool) -> str:
+    """Why records are no measurements; empty where they are."""
+    reasons = Counter(why for record in records for why in record.made_up)
+    if reasons and not allowed:
+        raise SyntheticError(
+            "these records are no measurements of whole trainings on CIFAR-10",
+            value="; ".join(f"{count} x {why}" for why, count in reasons.most_common(3)),
+            expected="real images, all steps, a meter or none",
+            remedy="write them, marked as synthetic, with --allow-synthetic",
+        )
+    return "; ".join(sorted(reasons))
+
+
+def _of_one_kind(records: list[Measurement]) -> None:
+    """Values of different provenance do not go into one column."""
+    aspects: dict[str, Callable[[Measurement], Any]] = {
+        "device": lambda r: r.training.device_name,
+        "recipe": lambda r: r.training.recipe,
+        "data": lambda r: r.training.data.sha256,
+        "evaluated images": lambda r: r.settings.evaluate_images,
+        "way of making up": lambda r: bool(r.made_up),
+    }
+    for name, of in aspects.items():
+        found = Counter(of(record) for record in records)
+        if len(found) > 1:
+            raise ProvenanceError(
+                f"the records are of more than one {name}",
+                value=[str(key) for key in found],
+                expected="one for all values of a column",
+                remedy="make a campaign for each; see: ecnas measure validate",
+            )
+
+
+class _Places:
+    """Where each record's values go: (cell, budget, repeat)."""
+
+    def __init__(self, records: list[Measurement]) -> None:
+        units = [record.unit for record in records]
+        self.rows = np.unique([unit.row for unit in units]).astype(np.int32)
+        self.budgets = tuple(sorted({unit.epochs for unit in units}))
+        self.repeats = 1 + max(unit.repeat for unit in units)
+        self._row = {row: i for i, row in enumerate(self.rows.tolist())}
+
+    def put(self, values: dict[str, Any], name: str, record: Measurement, value: float) -> None:
+        """Set a value of one record; all others are NaN until they are set."""
+        shape = len(self.rows), len(self.budgets), self.repeats
+        column = values.setdefault(name, np.full(shape, np.nan))
+        unit = record.unit
+        column[self._row[unit.row], self.budgets.index(unit.epochs), unit.repeat] = value
+
+
+def _values(
+    record: Measurement, *, pue: float, cpu: bool, carbon: CarbonIntensity | None
+) -> dict[str, float]:
+    training = record.training
+    total = record.window("total")
+    began = math.nan if total is None else total.started_unix
+    found: dict[str, float] = {}
+    per_epoch = training.budget_steps / training.epochs
+    for prefix, when in _POINTS:
+        at = next(e for e in training.evaluations if e.when == when)
+        segments = sum(s.first_step + s.steps <= at.steps for s in training.segments)
+        joules = training_j(record, cpu=cpu, segments=segments)
+        _add_energy(found, prefix, joules, pue, carbon)
+        done = training.segments[:segments]
+        found[f"{prefix}training_time_s"] = math.fsum(s.window.seconds for s in done)
+        for split in ("train", "validation", "test"):
+            found[f"{prefix}{split}_accuracy"] = training.accuracy(split, when)
+        found[f"{prefix}epoch"] = at.steps / per_epoch
+        last = record.window(done[-1].window.name)
+        # The TFRecord format keeps moments in whole seconds.
+        found[f"{prefix}started_unix_s"] = _whole(began)
+        found[f"{prefix}stopped_unix_s"] = _whole(math.nan if last is None else last.stopped_unix)
+    _add_energy(found, "total_", total_j(record, cpu=cpu), pue, carbon)
+    found["total_time_s"] = training.total_time_s
+    found["total_started_unix_s"] = _whole(began)
+    found["total_stopped_unix_s"] = _whole(math.nan if total is None else total.stopped_unix)
+    if total is not None:
+        _add_devices(found, total)
+    return found
+
+
+def _add_energy(
+    found: dict[str, float], prefix: str, joules: float, pue: float, carbon: CarbonIntensity | None
+) -> None:
+    kwh = pue * joules / _J_PER_KWH
+    found[f"{prefix}energy_kwh"] = kwh
+    if carbon is not None:
+        found[f"{prefix}co2_g"] = kwh * carbon.g_per_kwh
+        found[f"{prefix}carbon_intensity_g_per_kwh"] = carbon.g_per_kwh
+
+
+def _add_devices(found: dict[str, float], total: Any) -> None:
+    """Joules and watts of GPU and CPU packages over the whole run, where they are known."""
+    parts = [("gpu", total.gpu_total_j)]
+    readings = list(total.cpu_energy_j.values())[:2]
+    parts += [(name, r.energy_j) for name, r in zip(("cpu", "cpu1"), readings, strict=False)]
+    for name, joules in parts:
+        if math.isfinite(joules):
+            found[f"{name}_energy_j"] = joules
+            found[f"{name}_power_w"] = joules / total.seconds if total.seconds > 0 else math.nan
+
+
+def _whole(moment: float) -> float:
+    return float(round(moment)) if math.isfinite(moment) else moment
+
+
+def _digest(folder: Path, records: list[Measurement]) -> str:
+    """SHA-256 over the records' files, in the order of their names."""
+    digest = sha256()
+    for name in sorted(record.unit.name for record in records):
+        raw = (folder / RECORDS / f"{name}.json").read_bytes()
+        digest.update(f"{name}\0{len(raw)}\0".encode() + raw)
+    return digest.hexdigest()
+
+
+def _note(records: list[Measurement], plan: Plan, why: str) -> str:
+    departures = sorted({d for r in records for d in r.training.departures if d not in why})
+    parts = [f"SYNTHETIC, no measurement: {why}"] if why else []
+    parts.append(f"recipe {plan.recipe}")
+    if departures:
+        parts.append("departures: " + "; ".join(departures))
+    return ", ".join(parts)
+
+
+def _energy_provenance(
+    base: Provenance, records: list[Measurement], *, pue: float, cpu: bool
+) -> Provenance:
+    unmeasured = sum(not is_measured(record) for record in records)
+    parts = "GPU and CPU packages" if cpu else "GPU alone"
+    notes = [
+        f"gross, of the {parts}, by steps of training; start-up and evaluations are in the total"
+    ]
+    if unmeasured:
+        notes.append(f"{unmeasured} of {len(records)} trainings had no meter: missing")
+    estimated = sum(bool(unresolved(record)) for record in records)
+    if estimated:
+        notes.append(f"the first step of {estimated} trainings at the mean power of the others")
+    return _noted(replace(base, pue=pue), ", ".join(notes))
+
+
+def _noted(origin: Provenance, text: str) -> Provenance:
+    note = f"{origin.note}, {text}" if origin.note else text
+    return replace(origin, note=note)
+
+
+def _vertices(plan: Plan) -> int:
+    """Of the smallest of EC-NAS's spaces that has all rows of the plan."""
+    rows = max(unit.row for unit in plan.units)
+    sizes = ((v, len(Space(v))) for v in (4, 5, 7) if v >= plan.vertices)
+    return next(v for v, size in sizes if rows < size)

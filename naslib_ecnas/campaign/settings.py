@@ -1,0 +1,79 @@
+"""How the units of a campaign are run: what a record depends on, and what it does not."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from naslib_ecnas.errors import ConfigError
+
+__all__ = ["METERS", "Pace", "Settings"]
+
+METERS = ("auto", "none", "replay")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What decides a measurement beside its unit; every record keeps it.
+
+    Raises:
+        ConfigError: a setting is not possible.
+    """
+
+    device: str = "cpu"
+    """torch's name of the device."""
+    meter: str = "auto"
+    """`auto`: the GPU by NVML and the CPU by RAPL, or an error where the GPU cannot be measured;
+    `none`: no energy; `replay`: what a file says, which is no measurement."""
+    replay: str | None = None
+    """The file of a replay."""
+    baseline_s: float = 10.0
+    """Seconds of rest that are measured before and after each training; 0 for none."""
+    steps: int | None = None
+    """Stop each training after so many steps."""
+    batch_size: int | None = None
+    """In place of the recipe's."""
+    evaluate_images: int | None = None
+    """Look at no more than so many images of each split."""
+
+    def __post_init__(self) -> None:
+        if self.meter not in METERS or (self.meter == "replay") != (self.replay is not None):
+            raise ConfigError(
+                "no such meter",
+                value=(self.meter, self.replay),
+                expected="auto, none, or replay FILE",
+            )
+        for name in ("steps", "batch_size", "evaluate_images"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"no possible {name}", value=value, expected="1 or more")
+        if not 0 <= self.baseline_s < math.inf:
+            raise ConfigError("no duration", value=self.baseline_s, expected="0 s or more")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """How workers treat claims and failures; no record depends on it.
+
+    Raises:
+        ConfigError: a number is out of range.
+    """
+
+    tries: int = 3
+    """Attempts of a unit that may end invalid or failed."""
+    beat_s: float = 10.0
+    """Seconds between two signs of life of a claim."""
+    stale_s: float = 120.0
+    """Seconds without one after which a claim of another machine is taken over."""
+    wait: bool = True
+    """Whether to wait for units that others have claimed, in case they die."""
+
+    def __post_init__(self) -> None:
+        if self.tries < 1 or not 0 < self.beat_s < math.inf:
+            raise ConfigError("no possible pace", value=self, expected="positive numbers")
+        if self.stale_s < 3 * self.beat_s:
+            raise ConfigError(
+                "claims would be taken from workers that live",
+                value=f"{self.stale_s} s",
+                expected=f"at least three signs of life, {3 * self.beat_s:g} s",
+            )

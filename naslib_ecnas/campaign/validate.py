@@ -1,0 +1,228 @@
+"""Whether a campaign's records are whole and consistent, and which units to measure again."""
+
+from __future__ import annotations
+
+import math
+import os
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from naslib_ecnas.campaign.checks import CHECKS, Finding
+from naslib_ecnas.campaign.energies import total_j
+from naslib_ecnas.campaign.measurement import RECORDS, Measurement, record_path, recorded
+from naslib_ecnas.campaign.plan import Plan
+from naslib_ecnas.campaign.worker import ATTEMPTS
+from naslib_ecnas.errors import EcnasError
+from naslib_ecnas.storage import storage_error
+
+__all__ = ["Validation", "requeue", "validate"]
+
+#: Share of their median that repeats may be apart from it. EC-NAS's repeats at 4 epochs vary by
+#: 1.3 % (median coefficient of variation) and at most 10.4 %.
+_SPREAD = 0.1
+#: Share of the campaign's median clock that a run may be below it.
+_CLOCK = 0.05
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What was found in all records of a campaign."""
+
+    planned: int
+    records: int
+    missing: tuple[str, ...]
+    """Names of units without a record."""
+    findings: tuple[Finding, ...]
+
+    @property
+    def faults(self) -> tuple[Finding, ...]:
+        """Records that are not whole or contradict themselves or the plan."""
+        return tuple(f for f in self.findings if f.fault)
+
+    @property
+    def doubts(self) -> tuple[Finding, ...]:
+        """What a reader of the figures should know."""
+        return tuple(f for f in self.findings if not f.fault)
+
+    @property
+    def redo(self) -> tuple[str, ...]:
+        """Names of the units that measuring anew can mend."""
+        return tuple(dict.fromkeys(f.unit for f in self.findings if f.redo))
+
+    @property
+    def good(self) -> bool:
+        """Whether every record that is there is whole and consistent."""
+        return not self.faults
+
+    @property
+    def spotless(self) -> bool:
+        """Whether, beyond that, no unit is missing and nothing is in doubt."""
+        return not self.findings and not self.missing
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "good": self.good,
+            "spotless": self.spotless,
+            "planned": self.planned,
+            "records": self.records,
+            "missing": list(self.missing),
+            "redo": list(self.redo),
+            "findings": [asdict(finding) for finding in self.findings],
+        }
+
+
+def validate(folder: Path) -> Validation:
+    """Check every record of a campaign by itself and beside the others.
+
+    Raises:
+        UnknownTableError, FormatError, StorageError: no campaign, or it cannot be read.
+    """
+    plan = Plan.read(folder)
+    there = recorded(folder)
+    findings: list[Finding] = []
+    records: list[Measurement] = []
+    for unit in plan.units:
+        if unit.name not in there:
+            continue
+        try:
+            record = Measurement.read(record_path(folder, unit))
+        except EcnasError as error:
+            findings.append(Finding(unit.name, "unreadable", str(error), True, True))
+            continue
+        if record.unit.name != unit.name:
+            text = f"the file of {unit.name} holds {record.unit.name}"
+            findings.append(Finding(unit.name, "identity", text, True, True))
+            continue
+        records.append(record)
+        for check in CHECKS:
+            findings += [Finding(unit.name, *found) for found in check(record, plan)]
+    names = set(plan.by_name)
+    for stray in sorted(there - names):
+        findings.append(Finding(stray, "stray", f"{RECORDS}/{stray}.json is of no unit", True))
+    findings += _together(records)
+    return Validation(
+        planned=len(plan.units),
+        records=len(there & names),
+        missing=tuple(unit.name for unit in plan.units if unit.name not in there),
+        findings=tuple(findings),
+    )
+
+
+def _together(records: list[Measurement]) -> Iterator[Finding]:
+    yield from _odd_ones(records, "data", lambda r: r.training.data.sha256, fault=True)
+    yield from _odd_ones(records, "device", lambda r: r.training.device_name)
+    yield from _odd_ones(records, "settings", lambda r: r.training.recipe)
+    yield from _odd_ones(records, "meter", lambda r: (r.meter.kind, r.meter.cpu))
+    for package in ("torch", "cuda", "cudnn", "naslib_ecnas"):
+        yield from _odd_ones(records, package, partial(_version, package))
+    yield from _spread(records)
+    yield from _clocks(records)
+
+
+def _version(package: str, record: Measurement) -> str:
+    return record.training.versions.get(package, "none")
+
+
+def _odd_ones(
+    records: list[Measurement],
+    what: str,
+    of: Callable[[Measurement], Any],
+    *,
+    fault: bool = False,
+) -> Iterator[Finding]:
+    """Records that differ from most."""
+    counts = Counter(of(record) for record in records)
+    if len(counts) > 1:
+        usual = counts.most_common(1)[0][0]
+        for record in records:
+            if of(record) != usual:
+                text = f"its {what} is {of(record)}, that of most is {usual}"
+                yield Finding(record.unit.name, what, text, fault, fault)
+
+
+def _spread(records: list[Measurement]) -> Iterator[Finding]:
+    """Repeats that are far from the others of their cell and budget."""
+    groups: defaultdict[tuple[Any, ...], list[Measurement]] = defaultdict(list)
+    for record in records:
+        device = record.training.device_name
+        groups[record.unit.row, record.unit.epochs, record.training.steps, device].append(record)
+    quantities: tuple[tuple[str, str, Callable[[Measurement], float]], ...] = (
+        ("energy", "J", lambda r: total_j(r, cpu=False)),
+        ("time", "s", lambda r: r.training.training_time_s),
+    )
+    for group in groups.values():
+        for what, unit, of in quantities:
+            values = [of(record) for record in group]
+            known = [value for value in values if math.isfinite(value)]
+            if len(known) < 2:
+                continue
+            middle = statistics.median(known)
+            for record, value in zip(group, values, strict=True):
+                if abs(value - middle) > _SPREAD * middle:
+                    yield Finding(
+                        record.unit.name,
+                        "spread",
+                        f"its {what} of {value:.4g} {unit} is {abs(value / middle - 1):.0%} off "
+                        f"the median of {len(known)} repeats, {middle:.4g} {unit}",
+                        False,
+                        True,
+                    )
+
+
+def _clocks(records: list[Measurement]) -> Iterator[Finding]:
+    """Runs whose GPU was clocked lower than in the others, on one kind of device."""
+    found: defaultdict[str, list[tuple[Measurement, float]]] = defaultdict(list)
+    for record in records:
+        clocks = list(_training_clocks(record))
+        if clocks:
+            found[record.training.device_name].append((record, statistics.median(clocks)))
+    for runs in found.values():
+        usual = statistics.median(clock for _, clock in runs)
+        for record, clock in runs:
+            if clock < (1 - _CLOCK) * usual:
+                text = f"the GPU ran at {clock:.0f} MHz, in most runs at {usual:.0f} MHz"
+                yield Finding(record.unit.name, "clocks", text, False, True)
+
+
+def _training_clocks(record: Measurement) -> Iterator[float]:
+    """At the ends of the segments of training, where the GPU is under load."""
+    names = {segment.window.name for segment in record.training.segments}
+    for window in record.windows:
+        if window.name in names:
+            for reading in window.energy_j.values():
+                if reading.stop is not None and math.isfinite(reading.stop.sm_clock_mhz):
+                    yield reading.stop.sm_clock_mhz
+
+
+def requeue(folder: Path, names: Iterable[str]) -> list[str]:
+    """Move records among the attempts, so that their units are measured anew.
+
+    Returns:
+        Names of the units whose records were moved.
+
+    Raises:
+        StorageError: a file cannot be moved.
+    """
+    moved = []
+    known = Plan.read(folder).by_name
+    for name in names:
+        if name not in known:
+            continue
+        source = record_path(folder, known[name])
+        place = folder / ATTEMPTS / name
+        number = 1
+        while (target := place / f"requeued-{number}.json").exists():
+            number += 1
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+            os.replace(source, target)
+        except OSError as error:
+            raise storage_error(error, source) from error
+        moved.append(name)
+    return moved

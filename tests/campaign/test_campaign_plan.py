@@ -1,0 +1,120 @@
+"""Plans: which units, in which order, and their file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from naslib_ecnas import Cell
+from naslib_ecnas.campaign import DataChoice, Plan, make_plan
+from naslib_ecnas.campaign.choose import designed_rows, file_rows
+from naslib_ecnas.errors import ConfigError, EcnasError, FormatError, UnknownTableError
+
+DATA = DataChoice(kind="synthetic", images_per_file=4)
+
+
+def _plan(**options: object) -> Plan:
+    given = {"name": "p", "vertices": 4, "data": DATA, **options}
+    return make_plan(range(91), **given)  # type: ignore[arg-type]
+
+
+def test_every_cell_budget_and_repeat_is_there_once() -> None:
+    plan = _plan(epochs=(4, 12), repeats=3)
+    triples = {(u.row, u.epochs, u.repeat) for u in plan.units}
+    assert triples == {(r, e, n) for r in range(91) for e in (4, 12) for n in range(3)}
+    assert len(plan.units) == len(triples) == len({u.seed for u in plan.units})
+    assert all(u.cell == str(Cell.from_row(u.row)) for u in plan.units)
+
+
+def test_the_order_follows_the_seed_and_not_the_cells() -> None:
+    rows = [u.row for u in _plan(repeats=3, seed=1).units]
+    assert rows != sorted(rows)
+    assert rows == [u.row for u in _plan(repeats=3, seed=1).units]
+    assert rows != [u.row for u in _plan(repeats=3, seed=2).units]
+    # No run of one cell's repeats, and the order says next to nothing about the row.
+    assert sum(a == b for a, b in pairwise(rows)) < 15
+    n = len(rows)
+    centred = sum((i - (n - 1) / 2) * (row - 45) for i, row in enumerate(rows))
+    spread = (sum((i - (n - 1) / 2) ** 2 for i in range(n)) * n * 690) ** 0.5
+    assert abs(centred / spread) < 0.2
+
+
+def test_a_units_seed_does_not_depend_on_the_others() -> None:
+    all_of_them = _plan(epochs=(4, 12), repeats=3).by_name
+    few = make_plan([7], name="q", vertices=4, data=DATA, repeats=2).by_name
+    assert all(all_of_them[name].seed == unit.seed for name, unit in few.items())
+
+
+def test_a_limit_keeps_the_first_of_the_order() -> None:
+    assert _plan(limit=5).units == _plan().units[:5]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"epochs": ()}, {"epochs": (0,)}, {"repeats": 0}, {"limit": -1}, {"seed": -1},
+              {"recipe": "mine"}, {"vertices": 3}, {"vertices": 8}]
+)  # fmt: skip
+def test_what_is_not_possible_is_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ConfigError):
+        _plan(**wrong)
+
+
+def test_data_needs_its_folder() -> None:
+    for kind, path in (("cifar10", None), ("synthetic", "/x"), ("imagenet", "/x")):
+        with pytest.raises(ConfigError):
+            DataChoice(kind=kind, path=path)
+
+
+def test_the_file_gives_the_plan_back(tmp_path: Path, plan: Callable[..., Plan]) -> None:
+    made = plan()
+    made.write(tmp_path / "c")
+    made.write(tmp_path / "c")  # the same again changes nothing
+    assert Plan.read(tmp_path / "c") == made
+    assert Plan.read(tmp_path / "c").checksum == made.checksum
+    with pytest.raises(ConfigError, match="another plan"):
+        replace(made, seed=9).write(tmp_path / "c")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").touch()
+    with pytest.raises(ConfigError, match="something else"):
+        made.write(tmp_path / "full")
+
+
+def test_a_damaged_plan_is_an_error_at_every_length(
+    tmp_path: Path, plan: Callable[..., Plan]
+) -> None:
+    plan().write(tmp_path)
+    file = tmp_path / "plan.json"
+    whole = file.read_bytes()
+    for length in range(0, len(whole) - 2, 37):
+        file.write_bytes(whole[:length])
+        with pytest.raises(EcnasError):
+            Plan.read(tmp_path)
+    data = json.loads(whole)
+    data["units"][0]["row"] = 400
+    file.write_text(json.dumps(data))
+    with pytest.raises(FormatError):
+        Plan.read(tmp_path)
+    with pytest.raises(UnknownTableError, match="no campaign"):
+        Plan.read(tmp_path / "elsewhere")
+
+
+def test_cells_come_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "cells"
+    file.write_text(f"# two\n5\n\n{Cell.from_row(17)}  # the other\n5\n")
+    assert file_rows(file, vertices=4) == [5, 17]
+    file.write_text(json.dumps([{"row": 3, "cell": "x"}, {"row": 1}]))
+    assert file_rows(file, vertices=4) == [3, 1]
+    for wrong in ("91\n", "hello\n", "", "[1, null]", "[1"):
+        file.write_text(wrong)
+        with pytest.raises(FormatError):
+            file_rows(file, vertices=4)
+
+
+def test_a_design_is_of_the_space() -> None:
+    rows = designed_rows(12, vertices=4, seed=0)
+    assert len(set(rows)) == 12
+    assert max(rows) < 91
