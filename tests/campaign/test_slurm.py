@@ -1,4 +1,4 @@
-"""A campaign on a real SLURM of one node, started here on loopback and ended again."""
+"""Campaigns and comparisons on a real SLURM of one node, started on loopback and ended again."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from naslib_ecnas.campaign import Cluster, Pace, Plan, Settings, launch, status,
 from naslib_ecnas.campaign.attempts import attempts
 from naslib_ecnas.campaign.measurement import recorded
 from naslib_ecnas.campaign.worker import attempts_folder
+from naslib_ecnas.comparison.compare import compare
+from naslib_ecnas.comparison.grid import Grid
 from naslib_ecnas.errors import EcnasError
 
 PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch", "srun", "sinfo", "scancel")
@@ -200,3 +202,14 @@ def test_a_request_that_no_node_has_is_one_clear_error(
     with pytest.raises(EcnasError, match="could not be submitted"):
         launch(folder, settings, replace(CLUSTER, gres="gpu:9"))
     assert json.loads((folder / "plan.json").read_text())["name"] == "tiny"
+
+
+def test_a_comparison_runs_as_an_array(slurm: Path, tmp_path: Path) -> None:
+    """The same files as without a cluster."""
+    grid = Grid(("semoa", "random"), ("4v",), (0, 1), 40)
+    units = compare(grid, tmp_path / "alone")
+    compare(grid, tmp_path / "array", jobs=2, cluster="slurm")
+    for unit in units:
+        alone, array = (tmp_path / name / unit.file for name in ("alone", "array"))
+        assert alone.read_bytes() == array.read_bytes()
+    assert list((tmp_path / "array" / "jobs").glob("*_submission.sh"))
