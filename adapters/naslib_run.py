@@ -115,9 +115,13 @@ def run(
         stack.callback(lambda: results.append(_written(api, [start / save for save in saves])))
         left = runpy.run_path(str(script), run_name="__main__")
     save = getattr(left.get("config"), "save", None)
-    folder = None if save is None else start / save
-    bench = None if api is None else api["ecnas"]
-    return NaslibRun(folder, naslib_config.plain(config), filled, results[0], bench)
+    return NaslibRun(
+        None if save is None else start / save,
+        naslib_config.plain(config),
+        filled,
+        results[0],
+        None if api is None else api["ecnas"],
+    )
 
 
 def _written(api: dict[str, Any] | None, folders: Sequence[Path]) -> SearchResult | None:
@@ -195,11 +199,11 @@ def _data(script: Path, api: dict[str, Any] | None, wanted: str) -> Iterator[lis
     zero_cost = utils.get_zc_benchmark_api
     code, defaults = zero_cost.__code__, zero_cost.__defaults__
 
-    def dataset_api_of(search_space: Any = None, dataset: Any = None) -> Any:
+    def dataset_api_of(search_space: Any = None, dataset: Any = None, **settings: Any) -> Any:
         if not (isinstance(search_space, str) and search_space.lower() == naslib_space.NAME):
-            return original(search_space, dataset)
+            return original(search_space, dataset, **settings)
         saves.extend(_offer(script, search_space))
-        return api if dataset == wanted else original(search_space, dataset)
+        return api if dataset == wanted else original(search_space, dataset, **settings)
 
     naslib_space.dataset_api_of = dataset_api_of
     # The bbo runner asks for a table of scores even when it shall not use one.

@@ -278,7 +278,7 @@ def _limits(found: Any, names: Sequence[str]) -> tuple[tuple[str, float], ...]:
             value=found,
             expected="metrics and the worst value that each may take, such as energy_kwh: 0.5",
         )
-    limits = {COLUMNS.get(name, name): _number(value) for name, value in found.items()}
+    limits = {COLUMNS.get(str(n), str(n)): _number(value) for n, value in found.items()}
     free = [name for name in names if name not in limits]
     if len(free) != 1 or any(name not in names for name in limits):
         raise ConfigError(

@@ -31,6 +31,7 @@ from naslib_ecnas.space import Space
 
 try:
     import optuna
+    from optuna.distributions import BaseDistribution
     from optuna.samplers import BaseSampler, NSGAIIISampler, NSGAIISampler, TPESampler
     from optuna.trial import Trial, TrialState
 except ImportError as error:
@@ -71,7 +72,8 @@ class OptunaMethod(Optimiser):
             )
         self.initial = initial
         self._choices = Choices(space, self.rows)
-        self._distributions = distributions(self._choices)
+        # A type of its own, since a dict of one kind is no dict of its base.
+        self._distributions: dict[str, BaseDistribution] = {**distributions(self._choices)}
         self._study: optuna.Study | None = None
         self._open: tuple[Trial, int] | None = None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from naslib_ecnas.figures.sheet import Sheet
 __all__ = ["Line", "Summary", "summarise"]
 
 _AT = {name: place for place, name in enumerate(COLUMNS)}
+#: Hypervolume of each method in each block, (table, seed).
+_Scores = dict[str, dict[Hashable, float]]
 
 
 @dataclass(frozen=True)
@@ -122,19 +124,20 @@ def summarise(results: Results) -> Summary:
             of = [row for key, row in last.items() if key[:2] == (table, method)]
             if not of:
                 continue
-            volume = [row[_AT["hypervolume"]] for row in of]
+            volume = np.array([row[_AT["hypervolume"]] for row in of])
             lines.append(
                 Line(
-                    table,
-                    method,
-                    len(of),
-                    *np.quantile(volume, (0.5, 0.25, 0.75)).tolist(),
-                    *(
-                        float(np.median([row[_AT[name]] for row in of]))
-                        for name in ("igd_plus", "evaluations", "energy_kwh")
-                    ),
-                    ranks[method],
-                    against.get(method, float("nan")),
+                    table=table,
+                    method=method,
+                    runs=len(of),
+                    hypervolume=float(np.median(volume)),
+                    hypervolume_lower=float(np.quantile(volume, 0.25)),
+                    hypervolume_upper=float(np.quantile(volume, 0.75)),
+                    igd_plus=_median(of, "igd_plus"),
+                    evaluations=_median(of, "evaluations"),
+                    energy_kwh=_median(of, "energy_kwh"),
+                    mean_rank=ranks[method],
+                    p_against_best=against.get(method, float("nan")),
                 )
             )
     scores = _scores(last, tables, methods)
@@ -142,13 +145,17 @@ def summarise(results: Results) -> Summary:
     return Summary(tuple(lines), _ranks(scores), tests, tuple(dict.fromkeys(notes)))
 
 
+def _median(rows: Sequence[tuple[Any, ...]], name: str) -> float:
+    return float(np.median([row[_AT[name]] for row in rows]))
+
+
 def _scores(
     last: dict[tuple[str, str, int], tuple[Any, ...]], tables: Sequence[str], methods: Sequence[str]
-) -> dict[str, dict[tuple[str, int], float]]:
+) -> _Scores:
     """Hypervolume of each method in each block (table, seed) that every method has."""
-    found: dict[str, dict[tuple[str, int], float]] = {}
+    found: _Scores = {}
     for method in methods:
-        of = {
+        of: dict[Hashable, float] = {
             (table, seed): row[_AT["hypervolume"]]
             for (table, name, seed), row in last.items()
             if name == method and table in tables
@@ -158,7 +165,7 @@ def _scores(
     return found
 
 
-def _ranks(scores: dict[str, dict[tuple[str, int], float]]) -> dict[str, float]:
+def _ranks(scores: _Scores) -> dict[str, float]:
     if len(scores) < 2:
         return dict.fromkeys(scores, 1.0)
     # Ranks say something only where all methods ran.
@@ -177,9 +184,7 @@ def _rng() -> np.random.Generator:
     return np.random.default_rng(0)
 
 
-def _against(
-    scores: dict[str, dict[tuple[str, int], float]], best: str, notes: list[str]
-) -> dict[str, float]:
+def _against(scores: _Scores, best: str, notes: list[str]) -> dict[str, float]:
     if len(scores) < 2 or len(next(iter(scores.values()))) < 2:
         return {}
     paired = PairedScores.of(scores, maximise=True)
@@ -190,9 +195,7 @@ def _against(
         return {}
 
 
-def _tests(
-    scores: dict[str, dict[tuple[str, int], float]], notes: list[str]
-) -> tuple[dict[str, Any], ...]:
+def _tests(scores: _Scores, notes: list[str]) -> tuple[dict[str, Any], ...]:
     if len(scores) < 2:
         return ()
     try:
