@@ -25,6 +25,7 @@ from types import ModuleType
 from typing import Any
 
 from naslib_ecnas.adapters.naslib_standins import OPTIONAL, stand_in
+from naslib_ecnas.errors import ConfigError
 
 __all__ = ["MENDS", "Mend", "applied", "install", "replace_code", "standing_in"]
 
@@ -236,6 +237,86 @@ def _mend_squared(module: Any) -> bool:
     return True
 
 
+def _mend_compare(module: Any) -> bool:
+    """The scores of a predictor, and the predictions with them, as Python's numbers."""
+    _mend_squared(module)
+    evaluator = module.PredictorEvaluator
+    original = evaluator.compare
+    if getattr(original, "_mended", False):
+        return True
+
+    def compare(self: Any, ytest: Any, test_pred: Any) -> dict[str, Any]:
+        found: dict[str, Any] = original(self, ytest, test_pred)
+        for name in ("full_ytest", "full_testpred"):
+            if isinstance(found.get(name), list):
+                found[name] = [float(value) for value in found[name]]
+        return found
+
+    compare._mended = True  # type: ignore[attr-defined]
+    evaluator.compare = compare
+    return True
+
+
+def _mend_evaluate(module: Any) -> bool:
+    """Predictors that the evaluator cannot feed are refused by name on our space, at the start."""
+    evaluator = module.PredictorEvaluator
+    original = evaluator.evaluate
+    if getattr(original, "_mended", False):
+        return True
+
+    def evaluate(self: Any) -> Any:
+        if isinstance(self.dataset_api, dict) and "ecnas" in self.dataset_api:
+            _check_predictor(self.predictor)
+        return original(self)
+
+    evaluate._mended = True  # type: ignore[attr-defined]
+    evaluator.evaluate = evaluate
+    return True
+
+
+def _check_predictor(predictor: Any) -> None:
+    method = getattr(predictor, "method_type", None)
+    if type(predictor).__name__ == "ZeroCost":
+        raise ConfigError(
+            "NASLib's predictor evaluator hands a zero-cost predictor a list and no images, while "
+            "it scores one network on a batch of images",
+            value=method,
+            expected="a predictor that learns from architectures",
+            remedy="ask it yourself: ZeroCost(method).query(architecture, dataloader=images)",
+        )
+    if predictor.get_data_reqs().get("requires_partial_lc"):
+        raise ConfigError(
+            "this predictor needs a learning curve, which NASLib gives to no predictor on "
+            "nasbench101 or ecnas",
+            value=type(predictor).__name__,
+            expected="a predictor that learns from architectures",
+            remedy="choose another predictor, such as rf, lgb or gcn",
+        )
+
+
+def _mend_graphs(module: Any) -> bool:
+    """`numpy` of a module becomes one whose `array` takes graphs of different sizes."""
+    numpy = module.np
+    if getattr(numpy.array, "_mended", False):
+        return True
+
+    def array(data: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return numpy.array(data, *args, **kwargs)
+        except ValueError:
+            objects = numpy.empty(len(data), dtype=object)
+            for i, item in enumerate(data):
+                objects[i] = item
+            return objects
+
+    array._mended = True  # type: ignore[attr-defined]
+    view = ModuleType(numpy.__name__, numpy.__doc__)
+    view.__dict__.update(vars(numpy))
+    view.__dict__["array"] = array
+    module.np = view
+    return True
+
+
 def _mend_path(module: Any) -> bool:
     """Take folders inside the package off `sys.path`, where its modules put them first."""
     packages = list(sys.modules["naslib"].__path__)
@@ -264,7 +345,24 @@ MENDS: tuple[Mend, ...] = (
     ),
     Mend("naslib.utils", "cross_validation", _SQUARED, _mend_squared),
     Mend("naslib.utils.zerocost", "compute_scores", _SQUARED, _mend_squared),
-    Mend("naslib.defaults.predictor_evaluator", "compare", _SQUARED, _mend_squared),
+    Mend(
+        "naslib.defaults.predictor_evaluator",
+        "PredictorEvaluator.compare",
+        _SQUARED + "; and its predictions are float32, which it cannot write as JSON",
+        _mend_compare,
+    ),
+    Mend(
+        "naslib.defaults.predictor_evaluator",
+        "PredictorEvaluator.evaluate",
+        "on ecnas, predictors that cannot work are told so at once instead of by a bare assertion",
+        _mend_evaluate,
+    ),
+    Mend(
+        "naslib.predictors.gp.gpwl",
+        "GraphGP",
+        "numpy 1.24 no longer makes arrays of objects of different lengths, such as graphs",
+        _mend_graphs,
+    ),
     Mend(
         "naslib.optimizers.discrete.bp.optimizer",
         "BasePredictor.train_statistics",

@@ -38,6 +38,8 @@ __all__ = ["anytime_bands", "comparison_figure", "write_figures"]
 
 _INKS = ("blue", "vermilion", "green", "purple", "orange", "sky", "black", "grey")
 _LINES = ("-", "--", "-.", ":")
+#: Smallest missing share of hypervolume that is drawn as such.
+_LEAST = 1e-4
 #: What the curves run over: name of a cumulative cost, label, whether it needs energies.
 _AXES = (("evaluations", "evaluations"), ("energy_kwh", "simulated energy of the search (kWh)"))
 
@@ -97,7 +99,7 @@ def comparison_figure(results: Results, table: str) -> Figure:
         panels: list[Axes] = list(figure.subplots(1, 3 if two else 2))
         for axes, (cost, label) in zip(panels, _AXES, strict=False):
             _anytime(axes, anytime_bands(results, table, cost), label)
-        panels[0].set_ylabel("share of true hypervolume")
+        panels[0].set_ylabel("missing share of hypervolume")
         if two:
             _attained(panels[2], results, table, methods)
         handles, labels = panels[-1 if two else 0].get_legend_handles_labels()
@@ -111,20 +113,22 @@ def _ink(place: int) -> tuple[str, str]:
 
 
 def _anytime(axes: Axes, bands: dict[str, AnytimeBand], label: str) -> None:
-    lowest = 1.0
     for place, (method, found) in enumerate(bands.items()):
         colour, line = _ink(place)
-        axes.plot(found.budgets, found.median, line, color=colour, linewidth=1.1, label=method)
-        axes.fill_between(
-            found.budgets, found.lower, found.upper, color=colour, alpha=0.15, linewidth=0
-        )
-        lowest = min(lowest, float(found.median[len(found.median) // 3]))
+        median, lower, upper = (_missing(v) for v in (found.median, found.lower, found.upper))
+        axes.plot(found.budgets, median, line, color=colour, linewidth=1.1, label=method)
+        axes.fill_between(found.budgets, lower, upper, color=colour, alpha=0.15, linewidth=0)
     axes.set_xscale("log")
+    axes.set_yscale("log")
     axes.set_xlabel(label)
-    # The first few evaluations say nothing and would press everything else together.
-    axes.set_ylim(max(0.0, lowest - 0.02), 1.005)
     if not bands:
         axes.text(0.5, 0.5, "costs not known", ha="center", transform=axes.transAxes)
+
+
+def _missing(share: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What is missing to the whole hypervolume, which tells good searches apart; not below what
+    the axis shows."""
+    return np.maximum(1.0 - share, _LEAST)
 
 
 def _attained(axes: Axes, results: Results, table: str, methods: list[str]) -> None:
@@ -160,7 +164,10 @@ def _caption(results: Results, table: str, units: list[Unit], *, two: bool) -> s
     config = results.runs[units[0]].config
     bench = results.benchmarks[table]
     seeds = len({unit.seed for unit in units})
-    shown = "Lines: medians over the seeds; bands: quartiles."
+    shown = (
+        "Left: what is missing to the true front's hypervolume, less is better, drawn down to "
+        f"{_LEAST:g}; lines are medians over the seeds, bands quartiles."
+    )
     if two:
         shown += " Right: what at least half of the runs attain."
     return (

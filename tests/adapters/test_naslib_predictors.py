@@ -1,0 +1,293 @@
+"""Every predictor of NASLib's predictors runner on ecnas, and on NASLib's own nasbench101.
+
+`pytest -s` prints the table. Networks are trained for few epochs here: what is tested is that a
+predictor takes our architectures and answers, not how well it predicts.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import inspect
+import io
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import naslib_ecnas
+from naslib_ecnas.adapters import naslib_compat, naslib_mends, naslib_space
+from naslib_ecnas.adapters.naslib_standins import StandInError
+from naslib_ecnas.errors import ConfigError
+
+#: Packages that predictors need beside those of the extra `naslib`: module -> predictors.
+NEEDS = {
+    "grakel": ["gpwl"],
+    "lightgbm": ["lgb", "lgb_path"],
+    "ngboost": ["ngb", "ngb_path"],
+    "pybnn": ["bayes_lin_reg", "bohamiann", "dngo"],
+    "pyro": ["gp", "gp_path", "sparse_gp", "var_sparse_gp"],
+    "xgboost": ["xgb"],
+}
+NEEDS["pybnn"] += [f"{name}_path" for name in NEEDS["pybnn"]]
+PACKAGE = {name: package for package, names in NEEDS.items() for name in names}
+#: Predictors that need nothing more.
+PLAIN = ["bananas", "bonas", "gcn", "mlp", "nao", "rf"]
+#: Learning curves, which NASLib's evaluator gives to no predictor on nasbench101.
+CURVES = ["lce", "lce_m", "lcsvr", "sotl", "sotle", "sotlema", "valacc", "valloss"]
+CURVES += ["omni_ngb", "omni_seminas", "omni_ngb_no_zerocost", "omni_ngb_no_encoding"]
+#: Zero-cost predictors, which the evaluator calls in a way that they no longer have.
+ZERO_COST = ["epe_nas", "fisher", "flops", "grad_norm", "grasp", "jacov", "nwot", "params"]
+ZERO_COST += ["snip", "synflow", "zen"]
+#: What fails in NASLib, on any space: predictor -> (error, function of NASLib's that raises).
+NASLIBS_OWN = {
+    # The runner passes the word "seminas" where encodings take EncodingType.SEMINAS.
+    "seminas": ("NotImplementedError", "encode_101"),
+    # The evaluator hands over unlabelled architectures, for which pre_compute has no place.
+    "omni_ngb_no_lce": ("TypeError", "evaluate"),
+}
+#: Its images come by torchvision, which would fetch them. The stand-in for a missing torchvision
+#: has no length, which is where it ends.
+IMAGES = ["omni_seminas_no_lce"]
+#: Their own training cannot be cut short from outside.
+SLOW = ["dngo", "dngo_path", "ngb_path"]
+
+OURS = Path(naslib_ecnas.__file__).parent, Path(naslib_mends.__file__).parent
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one predictor on one space."""
+
+    predictor: str
+    verdict: str
+    """`works`, `needs PACKAGE`, `refused` (by us, by name), `NASLIB` or `OURS`."""
+    detail: str
+    predictions: tuple[float, ...] = ()
+
+
+def supported_predictors(config: Any) -> dict[str, Any]:
+    """The dictionary of NASLib's runner, made by the runner's own lines."""
+    script = naslib_compat.ensure() / "naslib" / "runners" / "predictors" / "runner.py"
+    body: list[ast.stmt] = [
+        node
+        for node in ast.parse(script.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        or (
+            isinstance(node, ast.Assign)
+            and isinstance(node.targets[0], ast.Name)
+            and node.targets[0].id == "supported_predictors"
+        )
+    ]
+    names = {"config": config, "__name__": "naslib_predictors_runner"}
+    exec(compile(ast.Module(body, []), str(script), "exec"), names)
+    found: dict[str, Any] = names["supported_predictors"]
+    return found
+
+
+def config_of(predictor: str, folder: Path) -> Any:
+    utils = naslib_compat.require("naslib.utils")
+    config = utils.load_default_config("predictor")
+    config.predictor, config.save, config.data = predictor, str(folder), str(folder)
+    config.test_size = config.train_size_single = 20
+    config.seed = config.search.seed = 0
+    config.hparams_from_file = False
+    return config
+
+
+def outcomes(names: list[str], space: Any, api: Any, folder: Path) -> Iterator[Outcome]:
+    """Train and ask predictors, 20 architectures each, through NASLib's evaluator."""
+    evaluator = naslib_compat.require("naslib.defaults.predictor_evaluator").PredictorEvaluator
+    utils = naslib_compat.require("naslib.utils")
+    for name in names:
+        config = config_of(name, folder)
+        predictor = supported_predictors(config)[name]
+        utils.set_seed(0)
+        run = evaluator(predictor, config=config)
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):
+                run.adapt_search_space(space, load_labeled=False, dataset_api=api)
+                run.evaluate()
+        except StandInError as error:
+            yield Outcome(name, f"needs {error.package}", str(error))
+        except Exception as error:  # noqa: BLE001  the table is of whatever happens
+            yield _failure(name, error)
+        else:
+            scores = run.results[1]
+            yield Outcome(
+                name,
+                "works",
+                f"rmse {scores['rmse']:.1f}, tau {scores['kendalltau']:.2f}",
+                tuple(scores["full_testpred"]),
+            )
+
+
+def _failure(name: str, error: Exception) -> Outcome:
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    what = f"{type(error).__name__} in {frame.name}: {error}"
+    if isinstance(error, ConfigError) and frame.name == "_check_predictor":
+        return Outcome(name, "refused", what)
+    ours = any(Path(frame.filename).is_relative_to(folder) for folder in OURS)
+    return Outcome(name, "OURS" if ours else "NASLIB", what)
+
+
+def expected(name: str) -> str:
+    package = PACKAGE.get(name)
+    if package is not None and find_spec(package) is None:
+        return f"needs {package}"
+    if name in PLAIN or package is not None:
+        return "works"
+    if name in CURVES or name in ZERO_COST:
+        return "refused"
+    return "NASLIB"
+
+
+@pytest.fixture
+def quick(naslib: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten epochs of training for every predictor that is a network."""
+    naslib_compat.require("torch").set_num_threads(1)
+    predictors = naslib_compat.require("naslib.predictors")
+    for name in ("MLPPredictor", "GCNPredictor", "BonasPredictor", "SemiNASPredictor"):
+        fit = getattr(predictors, name).fit
+        defaults = [
+            10 if parameter.name.endswith("epochs") else parameter.default
+            for parameter in inspect.signature(fit).parameters.values()
+            if parameter.default is not inspect.Parameter.empty
+        ]
+        monkeypatch.setattr(fit, "__defaults__", tuple(defaults))
+
+
+def every_name() -> list[str]:
+    return [*PLAIN, *PACKAGE, *CURVES, *ZERO_COST, *NASLIBS_OWN, *IMAGES]
+
+
+@pytest.fixture
+def names() -> list[str]:
+    """The predictors that are tried here."""
+    found = every_name()
+    if find_spec("torchvision") is not None:
+        found = [name for name in found if name not in IMAGES]
+    return [name for name in found if name not in SLOW or find_spec(PACKAGE[name]) is None]
+
+
+def test_none_is_left_out(naslib: Any, tmp_path: Path) -> None:
+    assert sorted(supported_predictors(config_of("rf", tmp_path))) == sorted(every_name())
+
+
+def test_predictors_on_ecnas(
+    quick: None, names: list[str], api: dict[str, Any], tmp_path: Path
+) -> None:
+    wrong = []
+    for outcome in outcomes(names, naslib_space.EcnasSearchSpace(), api, tmp_path):
+        print(f"{outcome.predictor:22} {outcome.verdict:18} {outcome.detail[:110]}")
+        if outcome.verdict == "works":
+            assert np.isfinite(outcome.predictions).all()
+            assert len(outcome.predictions) == 20
+        if outcome.predictor in NASLIBS_OWN:
+            error, function = NASLIBS_OWN[outcome.predictor]
+            assert outcome.detail.startswith(f"{error} in {function}:")
+        if outcome.verdict != expected(outcome.predictor):
+            wrong.append(outcome)
+    assert wrong == []
+
+
+def test_what_fails_on_ecnas_fails_on_nasbench101(
+    quick: None, names: list[str], api: dict[str, Any], tmp_path: Path
+) -> None:
+    """On NASLib's own space over the same table, exactly the same predictors work."""
+    from naslib.search_spaces import NasBench101SearchSpace
+    from naslib.utils import nb101_api
+
+    class Table:
+        """The answers, for specs of NASLib's; `query` takes the table's budget."""
+
+        is_valid = staticmethod(api["nb101_data"].is_valid)
+
+        @staticmethod
+        def query(spec: Any, epochs: int = 4) -> dict[str, Any]:
+            answer: dict[str, Any] = api["nb101_data"].query(spec, epochs=epochs)
+            return answer
+
+    theirs = NasBench101SearchSpace()
+    # Its networks are of no use to predictors that learn from encodings.
+    theirs.instantiate_model = False
+    their_api = {"api": nb101_api, "nb101_data": Table()}
+    for outcome in outcomes(names, theirs, their_api, tmp_path):
+        here = expected(outcome.predictor)
+        assert outcome.verdict == ("NASLIB" if here == "refused" else here), outcome
+
+
+@pytest.mark.parametrize("predictor", ["rf", "lgb", "mlp", "gcn", "bonas", "nao"])
+def test_equal_architectures_are_predicted_alike(
+    quick: None, predictor: str, api: dict[str, Any], tmp_path: Path
+) -> None:
+    """A predictor makes the same of our cells as of NASLib's objects with the same specs."""
+    from naslib.search_spaces import NasBench101SearchSpace
+
+    if expected(predictor) != "works":
+        pytest.skip(expected(predictor))
+    bench = api["ecnas"]
+    rows = np.random.default_rng(0).choice(bench.rows, 40, replace=False)
+    scores = (100 * bench.values("validation_accuracy")[rows[:20]]).tolist()
+    found = []
+    for kind in (naslib_space.EcnasSearchSpace, NasBench101SearchSpace):
+        archs = []
+        for row in rows:
+            ours = naslib_space.EcnasSearchSpace()
+            ours.set_spec(int(row))
+            arch = kind()
+            arch.instantiate_model = False
+            arch.set_spec(ours.get_spec())
+            archs.append(arch)
+        made = supported_predictors(config_of(predictor, tmp_path))[predictor]
+        made.set_ss_type(archs[0].get_type())
+        naslib_compat.require("naslib.utils").set_seed(0)
+        made.fit(archs[:20], scores)
+        found.append(np.asarray(made.query(archs[20:])))
+    assert np.array_equal(found[0], found[1])
+
+
+QUICK = ("grad_norm", "jacov", "synflow")
+METHODS = [*sorted(set(ZERO_COST) - {"flops", "params"}), "l2_norm", "plain"]
+
+
+@pytest.mark.parametrize(
+    "method",
+    [m if m in QUICK else pytest.param(m, marks=pytest.mark.slow) for m in METHODS],
+)
+def test_zero_cost_proxies_score_as_on_nasbench101(naslib: Any, method: str) -> None:
+    """Called as NASLib's searches call them; the images are synthetic."""
+    import torch
+    from naslib.predictors import ZeroCost
+    from naslib.search_spaces import NasBench101SearchSpace
+
+    torch.manual_seed(1)
+    images = [(torch.randn(4, 3, 8, 8), torch.tensor([0, 1, 2, 3]))]
+    spec = naslib_space.EcnasSearchSpace()
+    spec.set_spec(3)
+    scores = []
+    for kind in (naslib_space.EcnasSearchSpace, NasBench101SearchSpace):
+        torch.manual_seed(0)
+        np.random.seed(0)  # noqa: NPY002  NASLib draws from it
+        arch = kind()
+        arch.set_spec(spec.get_spec())
+        arch.parse()
+        scores.append(float(ZeroCost(method).query(arch, dataloader=images)))
+    assert np.isfinite(scores[0])
+    assert scores[0] == scores[1]
+
+
+def test_gpwl_takes_graphs_of_different_sizes(naslib: Any) -> None:
+    networkx = pytest.importorskip("networkx")
+    module = naslib_compat.require("naslib.predictors.gp.gpwl")
+    graphs = [networkx.path_graph(2), networkx.path_graph(3)]
+    held = module.np.array(graphs)
+    assert held.shape == (2,)
+    assert held[0] is graphs[0]
+    assert held[1] is graphs[1]
+    assert module.np.array([1.0, 2.0]).dtype == np.float64

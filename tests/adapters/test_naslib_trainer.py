@@ -1,0 +1,238 @@
+"""The Trainer for long runs: NASLib's file, seldom written, and never short of an epoch."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from naslib_ecnas.adapters import naslib_compat, naslib_space, naslib_trainer
+from naslib_ecnas.errors import ConfigError
+
+Make = Callable[..., Any]
+
+
+class Stopped(Exception):
+    """Raised in the middle of a search."""
+
+
+@pytest.fixture
+def make(api: dict[str, Any], tmp_path: Path) -> Make:
+    """Makes a trainer of regularised evolution; `kind` is a Trainer class, ours by default."""
+    from fvcore.common.config import CfgNode
+
+    optimizers = naslib_compat.require("naslib.optimizers")
+
+    def made(kind: Any = None, *, epochs: int = 30, lightweight: bool = True, **more: Any) -> Any:
+        folder = tmp_path / f"run-{len(list(tmp_path.iterdir()))}"
+        for name in ("search", "eval"):
+            (folder / name).mkdir(parents=True)
+        search = {"seed": 0, "epochs": epochs, "fidelity": -1, "checkpoint_freq": epochs}
+        search |= {"sample_size": 5, "population_size": 10}
+        config = CfgNode({"dataset": "cifar10", "save": str(folder), "search": search})
+        optimizer = optimizers.RegularizedEvolution(config)
+        optimizer.adapt_search_space(naslib_space.EcnasSearchSpace(), dataset_api=api)
+        kind = kind or naslib_trainer.EcnasTrainer
+        return kind(optimizer, config, lightweight_output=lightweight, **more)
+
+    return made
+
+
+def file_of(trainer: Any) -> Path:
+    return Path(trainer.config.save) / "errors.json"
+
+
+def epochs_in(trainer: Any) -> int:
+    content = json.loads(file_of(trainer).read_text())
+    return len((content[1] if trainer.lightweight_output else content)["valid_acc"])
+
+
+def stop_at(trainer: Any, epoch: int, error: type[BaseException]) -> None:
+    """Have the optimiser raise when an epoch begins."""
+    new_epoch = trainer.optimizer.new_epoch
+
+    def raising(e: int) -> None:
+        if e == epoch:
+            raise error
+        new_epoch(e)
+
+    trainer.optimizer.new_epoch = raising
+
+
+def own_trainer() -> Any:
+    return naslib_compat.require("naslib.defaults.trainer").Trainer
+
+
+@pytest.mark.parametrize("lightweight", [True, False])
+def test_the_bytes_are_naslibs(make: Make, lightweight: bool) -> None:
+    trainer = make(lightweight=lightweight)
+    trainer.search()
+    written = file_of(trainer).read_bytes()
+    assert epochs_in(trainer) == 30
+    # NASLib's own code writes the same trajectory.
+    file_of(trainer).unlink()
+    own_trainer()._log_to_json(trainer)
+    assert file_of(trainer).read_bytes() == written
+
+
+def test_the_run_is_naslibs(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two runs, one by each Trainer: every byte is equal once the clock and the folder are."""
+    module = naslib_compat.require("naslib.defaults.trainer")
+    monkeypatch.setattr(module.time, "time", lambda: 0.0)
+    found = []
+    for kind in (own_trainer(), naslib_trainer.EcnasTrainer):
+        trainer = make(kind)
+        trainer.search()
+        folder = trainer.config.save.encode()
+        found.append(file_of(trainer).read_bytes().replace(folder, b"FOLDER"))
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(("interval", "writes"), [(0.0, 30), (math.inf, 2), (3600.0, 2)])
+def test_how_often_it_writes(
+    make: Make, monkeypatch: pytest.MonkeyPatch, interval: float, writes: int
+) -> None:
+    counted = []
+    original = own_trainer()._log_to_json
+
+    def counting(self: Any) -> None:
+        counted.append(1)
+        original(self)
+
+    monkeypatch.setattr(own_trainer(), "_log_to_json", counting)
+    trainer = make(interval_s=interval)
+    seen = []
+    trainer.search(after_epoch=lambda epoch: seen.append(epochs_in(trainer)))
+    assert len(counted) == writes
+    assert seen == (list(range(1, 31)) if interval == 0 else [1] * 30)
+    assert epochs_in(trainer) == 30
+
+
+@pytest.mark.parametrize("error", [Stopped, KeyboardInterrupt])
+def test_no_epoch_is_lost_when_the_run_stops(make: Make, error: type[BaseException]) -> None:
+    trainer = make(interval_s=math.inf)
+    stop_at(trainer, 17, error)
+    with pytest.raises(error):
+        trainer.search()
+    assert epochs_in(trainer) == 17
+
+
+def test_a_write_that_is_interrupted_is_made_good(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = make(interval_s=0)
+    original, calls = own_trainer()._log_to_json, []
+
+    def interrupted(self: Any) -> None:
+        calls.append(1)
+        if len(calls) == 9:
+            file_of(self).write_text('[{"half')
+            raise KeyboardInterrupt
+        original(self)
+
+    monkeypatch.setattr(own_trainer(), "_log_to_json", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.search()
+    assert epochs_in(trainer) == 9
+
+
+def test_a_run_that_ends_before_its_first_epoch_writes_nothing(make: Make) -> None:
+    trainer = make()
+    stop_at(trainer, 0, Stopped)
+    with pytest.raises(Stopped):
+        trainer.search()
+    assert not file_of(trainer).exists()
+
+
+def test_outside_of_a_search_it_writes_at_once(make: Make) -> None:
+    trainer = make(epochs=3, interval_s=math.inf)
+    trainer.search()
+    trainer.search_trajectory.valid_acc.append(1.0)
+    trainer._log_to_json()
+    assert epochs_in(trainer) == 4
+    trainer.search_trajectory.valid_acc.clear()
+    trainer.search()
+    assert epochs_in(trainer) == 3
+
+
+@pytest.mark.parametrize("interval", [-1.0, math.nan])
+def test_no_interval(make: Make, interval: float) -> None:
+    with pytest.raises(ConfigError, match="0 or more"):
+        make(interval_s=interval)
+
+
+def test_it_is_a_trainer_and_made_once(make: Make) -> None:
+    from naslib_ecnas.adapters.naslib_trainer import EcnasTrainer
+
+    assert EcnasTrainer is naslib_trainer.EcnasTrainer
+    assert issubclass(EcnasTrainer, own_trainer())
+    assert f"{EcnasTrainer.__module__}.{EcnasTrainer.__qualname__}" == (
+        "naslib_ecnas.adapters.naslib_trainer.EcnasTrainer"
+    )
+    with pytest.raises(AttributeError):
+        _ = naslib_trainer.Trainer
+
+
+def test_importing_it_imports_no_naslib() -> None:
+    code = """
+import sys
+import naslib_ecnas.adapters.naslib_trainer
+assert not {"torch", "naslib"} & set(sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+LONG_RUN = """
+import gc, sys
+from fvcore.common.config import CfgNode
+from naslib_ecnas.adapters import naslib_compat, naslib_space
+naslib_compat.ensure()
+from naslib.optimizers import RegularizedEvolution
+from naslib_ecnas.adapters.naslib_trainer import EcnasTrainer
+folder, epochs = sys.argv[1], int(sys.argv[2])
+search = {"seed": 0, "epochs": epochs, "fidelity": -1, "checkpoint_freq": 1000}
+search |= {"sample_size": 5, "population_size": 30}
+config = CfgNode({"dataset": "cifar10", "save": folder, "search": search})
+optimizer = RegularizedEvolution(config)
+optimizer.adapt_search_space(
+    naslib_space.EcnasSearchSpace(), dataset_api=naslib_space.dataset_api("7v")
+)
+def resident(epoch):
+    if epoch + 1 in (epochs // 5, epochs):
+        gc.collect()
+        status = open("/proc/self/status").read()
+        print("RESIDENT", status.split("VmRSS:")[1].split()[0])
+EcnasTrainer(optimizer, config, lightweight_output=True).search(after_epoch=resident)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads Linux's /proc")
+def test_ten_thousand_evaluations_do_not_grow(naslib: Any, tmp_path: Path) -> None:
+    (tmp_path / "search").mkdir()
+    epochs = 10_000
+    done = subprocess.run(
+        [sys.executable, "-c", LONG_RUN, str(tmp_path), str(epochs)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    words = [line.split() for line in done.stdout.splitlines()]
+    before, after = (int(line[1]) for line in words if line[:1] == ["RESIDENT"])
+    bytes_per_epoch = 1024 * (after - before) / (0.8 * epochs)
+    print(f"{before} kB at {epochs // 5}, {after} kB at {epochs}: {bytes_per_epoch:.0f} B an epoch")
+    # An epoch of NASLib's trajectory is up to five floats and eight references, 184 B, and one of
+    # our recorder a row, a budget and a score, 16 B. A record kept for each would be over 1 kB.
+    assert bytes_per_epoch < 600
+    with open(tmp_path / "errors.json") as file:
+        assert len(json.load(file)[1]["valid_acc"]) == epochs
