@@ -191,9 +191,9 @@ class EcnasSearchSpace(LazyNetwork):
 
     def get_arch_iterator(self, dataset_api: dict[str, Any]) -> Iterator[str]:
         """NAS-Bench-101 hashes of the table's cells, in the order of their rows."""
-        bench = naslib_rows.benchmark(dataset_api)
-        hashes = bench.space.hashes()
-        return (str(hashes[row]) for row in bench.rows)
+        naslib_rows.benchmark(dataset_api)
+        hashes: Iterator[str] = dataset_api["nb101_data"].hash_iterator()
+        return hashes
 
     # -- what the table says ----------------------------------------------------------------
 

@@ -23,7 +23,7 @@ OPTIONAL: dict[str, str] = {
     "grakel": "grakel",
     "lightgbm": "lightgbm",
     "ngboost": "ngboost",
-    "pybnn": "git+https://github.com/automl/pybnn",
+    "pybnn": "pybnn",
     "pyro": "pyro-ppl",
     "pytorch_msssim": "pytorch-msssim",
     "seaborn": "seaborn",
@@ -108,6 +108,7 @@ def _operate(self: Any, *args: Any, **kwargs: Any) -> NoReturn:
 #: Special methods by which an object is used; `__getattr__` does not see these.
 _OPERATORS = (
     *("__call__", "__iter__", "__next__", "__getitem__", "__setitem__", "__contains__"),
+    "__len__",
     *("__enter__", "__exit__", "__float__", "__int__", "__index__", "__array__"),
     *("__add__", "__radd__", "__sub__", "__rsub__", "__mul__", "__rmul__"),
     *("__truediv__", "__rtruediv__", "__matmul__", "__neg__", "__lt__", "__gt__"),
