@@ -31,13 +31,12 @@ from naslib_ecnas.adapters.naslib_metrics import COLUMNS
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.errors import ConfigError, UnknownBudgetError, UnknownMetricError
 from naslib_ecnas.metrics import METRICS, metric
+from naslib_ecnas.search.scalarisation import RHO, chebyshev, weighted_sum
 
-__all__ = ["KEYS", "RHO", "Objectives", "Scalarisation"]
+__all__ = ["KEYS", "Objectives", "Scalarisation", "completed"]
 
 #: Keys of the section.
 KEYS = ("metrics", "weights", "limits", "chebyshev", "epochs")
-#: Share of the sum in the augmented Chebyshev norm where `chebyshev: True` leaves it open.
-RHO = 0.05
 #: Names of metrics that an error lists; the table's further ones are seldom meant.
 _USUAL = ("validation_accuracy", "test_accuracy", "energy_kwh", "co2_g", "training_time_s")
 
@@ -208,10 +207,9 @@ class Scalarisation:
             return self._within_limits(costs, scaled), None
         if self.objectives.rho is not None:
             drawn = self._rng.dirichlet(np.ones(len(scaled)))
-            parts = drawn * scaled
-            worst = float(parts.max()) + self.objectives.rho * float(parts.sum())
+            worst = float(chebyshev(scaled, drawn, self.objectives.rho))
             return 100 * (1 - worst), tuple(drawn.tolist())
-        return 100 * (1 - float(np.dot(self.objectives.weights or (1.0,), scaled))), None
+        return 100 * (1 - float(weighted_sum(scaled, self.objectives.weights or (1.0,)))), None
 
     def _within_limits(self, costs: NDArray[np.float64], scaled: NDArray[np.float64]) -> float:
         limited = ~np.isnan(self._limits)

@@ -7,11 +7,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.errors import ConfigError
 
-__all__ = ["SCALARISATIONS", "Normaliser", "chebyshev", "random_weights", "weighted_sum"]
+__all__ = ["RHO", "SCALARISATIONS", "Normaliser", "chebyshev", "random_weights", "weighted_sum"]
 
-# Divisions of the weight lattice and slope of the augmentation in Knowles (2006).
+#: Slope of the augmentation in Knowles (2006).
+RHO = 0.05
+# Divisions of the weight lattice there.
 _DIVISIONS = 10
-_RHO = 0.05
 
 
 class Normaliser:
@@ -61,22 +62,23 @@ def weighted_sum(costs: ArrayLike, weights: ArrayLike) -> NDArray[np.float64]:
     return out
 
 
-def chebyshev(costs: ArrayLike, weights: ArrayLike) -> NDArray[np.float64]:
+def chebyshev(costs: ArrayLike, weights: ArrayLike, rho: float = RHO) -> NDArray[np.float64]:
     """(n,) augmented Chebyshev function of ParEGO (Knowles 2006, equation 2).
 
-    The largest weighted cost plus 0.05 times their sum; with fitting weights any point of a front
+    The largest weighted cost plus rho times their sum; with fitting weights any point of a front
     is its minimum.
 
     Args:
         costs: (n, m) normalised costs, less is better.
         weights: (m,) weights, or (n, m) with one set for each point.
+        rho: slope of the augmentation.
 
     Example:
         >>> chebyshev([[0.2, 0.6]], [0.5, 0.5]).round(3).tolist()
         [0.32]
     """
     weighted = np.asarray(costs, dtype=np.float64) * np.asarray(weights)
-    out: NDArray[np.float64] = weighted.max(axis=-1) + _RHO * weighted.sum(axis=-1)
+    out: NDArray[np.float64] = weighted.max(axis=-1) + rho * weighted.sum(axis=-1)
     return out
 
 
