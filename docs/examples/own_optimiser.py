@@ -1,0 +1,48 @@
+"""A search method of one's own, compared with two of the package's under the same rules.
+
+Run it with: python own_optimiser.py, and options of `ecnas compare` where they shall differ.
+"""
+
+import sys
+
+import numpy as np
+
+from naslib_ecnas import cli
+from naslib_ecnas.analysis import nondominated
+from naslib_ecnas.search import METHODS, Optimiser
+
+
+class Climber(Optimiser):
+    """Changes cells that nothing known dominates."""
+
+    name = "climber"
+
+    def __init__(self, *, parents: int = 10, **settings) -> None:
+        super().__init__(**settings)  # space, rng, rows, paper, budgets
+        self.parents = parents
+        self.front = np.empty(0, dtype=np.int32)
+        self.costs = np.empty((0, 0))
+
+    def ask(self):
+        """(n,) rows to train next."""
+        if not len(self.front):
+            return self.sample(self.parents)  # uniform over what may be proposed
+        chosen = self.rng.choice(self.front, self.parents)
+        children = self.space.mutate(chosen, self.rng)
+        children = children[self.allowed(children)]
+        return children if len(children) else self.sample(1)
+
+    def tell(self, rows, costs):
+        """(n,) rows and their (n, m) costs: less is better in every column."""
+        rows, costs = self._checked(rows, costs)
+        if len(self.front):
+            rows = np.concatenate([self.front, rows])
+            costs = np.concatenate([self.costs, costs])
+        kept = nondominated(costs)
+        self.front, self.costs = rows[kept], costs[kept]
+
+
+if __name__ == "__main__":
+    METHODS[Climber.name] = Climber
+    what = "compare --methods climber,semoa,random --tables 5v --seeds 5 --evaluations 200"
+    sys.exit(cli.main([*what.split(), "--out", "comparison", *sys.argv[1:]]))

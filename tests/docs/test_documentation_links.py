@@ -1,0 +1,151 @@
+"""The documentation is whole: links lead somewhere, pages are listed, commands are described."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from naslib_ecnas import cli
+from naslib_ecnas.comparison.methods import ADAPTED
+from naslib_ecnas.search import METHODS
+from naslib_ecnas.training.recipe import BUDGETS
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+    *sorted(DOCS.glob("*.md")),
+]
+
+_LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+_FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+_COMMAND = re.compile(r"\becnas ([a-z][a-z-]+)(?: ([a-z][a-z-]+))?")
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def links(text: str) -> list[str]:
+    """Targets of a page's links that are files."""
+    found = _LINK.findall(_FENCED.sub("", text))
+    return [target for target in found if not re.match(r"[a-z]+:", target)]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_lead_to_files(page: Path) -> None:
+    for target in links(_read(page)):
+        assert (page.parent / target.partition("#")[0]).exists(), target
+
+
+def test_a_broken_link_would_be_noticed() -> None:
+    text = "[a](b.md) [c](https://d.e/f)\n```\n[g](h.md)\n```\n![i](j.png)"
+    assert links(text) == ["b.md", "j.png"]
+
+
+def test_every_page_is_in_the_index() -> None:
+    listed = links(_read(DOCS / "README.md"))
+    there = {path.name for path in DOCS.glob("*.md")} - {"README.md"}
+    assert there == {name for name in listed if "/" not in name}
+    assert len(listed) == len(set(listed))
+
+
+def test_every_example_is_spoken_of() -> None:
+    text = "".join(_read(page) for page in PAGES)
+    for example in DOCS.glob("examples/**/*.*"):
+        assert example.relative_to(DOCS).as_posix() in text, example
+
+
+def test_every_command_has_its_line() -> None:
+    described = {name for name, _ in _COMMAND.findall(_read(DOCS / "commands.md"))}
+    assert set(cli.COMMANDS) == described
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_only_commands_that_there_are_are_named(page: Path) -> None:
+    for name, _ in _COMMAND.findall(_read(page)):
+        assert name in cli.COMMANDS, name
+
+
+def test_every_method_is_described() -> None:
+    for name in METHODS:
+        assert f"| `{name}` |" in _read(DOCS / "search.md")
+    for name in ADAPTED:
+        assert f"`{name}`" in _read(DOCS / "adapters.md")
+
+
+def test_steps_of_the_recipe_are_those_of_the_code() -> None:
+    from naslib_ecnas.training.recipe import RECIPES
+
+    shown = [f"{RECIPES['ecnas'].steps(epochs):,}" for epochs in BUDGETS]
+    text = " ".join(_read(DOCS / "training.md").split())
+    assert "{}, {}, {} and {} steps".format(*shown) in text
+
+
+def test_the_lines_that_contributors_change_are_there() -> None:
+    """Every name in the table of what to add is a name of the file beside it."""
+    for name, path in (
+        ("_ALL", "naslib_ecnas/metrics.py"),
+        ("DERIVED", "naslib_ecnas/record.py"),
+        ("FORMATS", "data/formats.py"),
+        ("_WRITERS", "data/export.py"),
+        ("METHODS", "naslib_ecnas/search/methods.py"),
+        ("ADAPTED", "naslib_ecnas/comparison/methods.py"),
+        ("COMMANDS", "naslib_ecnas/cli.py"),
+        ("LEVELS", "tests/test_imports.py"),
+    ):
+        assigned = {
+            target.id
+            for node in ast.parse(_read(ROOT / path)).body
+            for target in (
+                node.targets
+                if isinstance(node, ast.Assign)
+                else [node.target]
+                if isinstance(node, ast.AnnAssign)
+                else []
+            )
+            if isinstance(target, ast.Name)
+        }
+        assert name in assigned, (name, path)
+        assert f"`{name}`" in _read(ROOT / "CONTRIBUTING.md")
+
+
+def test_the_walk_shows_the_example() -> None:
+    """The class on the page is that of the file, so that the file runs as the page does."""
+    example = _read(DOCS / "examples" / "own_optimiser.py")
+    start, stop = example.index("class Climber"), example.index("\n\nif __name__")
+    assert example[start:stop].strip() in _read(DOCS / "walk-compare.md")
+
+
+def test_the_example_runs(tmp_path: Path) -> None:
+    script = DOCS / "examples" / "own_optimiser.py"
+    done = subprocess.run(
+        [sys.executable, script, "--seeds", "2", "--evaluations", "50", "--no-plot"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "comparison" / "results.csv").is_file()
+
+
+def test_pictures_are_small() -> None:
+    for picture in DOCS.glob("*.png"):
+        assert picture.stat().st_size < 150_000
+
+
+def test_the_citation_is_one() -> None:
+    yaml = pytest.importorskip("yaml")
+    cited = yaml.safe_load(_read(ROOT / "CITATION.cff"))
+    assert {"cff-version", "message", "title", "authors"} <= set(cited)
+    assert cited["license"] == "Apache-2.0"
+    paper = cited["preferred-citation"]
+    names = [author["family-names"] for author in paper["authors"]]
+    assert (names, paper["year"]) == (["Bakhtiarifard", "Igel", "Selvan"], 2024)
