@@ -14,6 +14,7 @@ from typing import Any
 
 from naslib_ecnas.adapters import naslib_compat, naslib_space
 from naslib_ecnas.errors import ConfigError, UnknownBudgetError
+from naslib_ecnas.storage import is_file
 
 __all__ = [
     "CHOICES",
@@ -29,6 +30,7 @@ __all__ = [
     "table",
 ]
 
+_SUFFIXES = (".yaml", ".yml", "")
 #: Our section of a config.
 OBJECTIVES = "objectives"
 #: Kinds of NASLib's configs that are for a search with an optimiser.
@@ -44,11 +46,18 @@ CHOICES = {
 
 def read(path: Path) -> Any:
     """The config as a node of NASLib's kind."""
-    if not path.is_file():
+    if not is_file(path):
         raise ConfigError(
             "there is no such config file",
             value=str(path),
             expected="a YAML file as NASLib's runners take it",
+        )
+    if path.suffix not in _SUFFIXES:
+        # NASLib's reader runs a file that ends in .py as a program.
+        raise ConfigError(
+            "a config of another kind",
+            value=str(path),
+            expected="a file that ends in " + " or ".join(filter(None, _SUFFIXES)),
         )
     try:
         config = naslib_compat.require("naslib.utils").load_config(path)

@@ -28,6 +28,7 @@ from naslib_ecnas.adapters.naslib_mends import replace_code
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.errors import ConfigError, EcnasError, MissingDependencyError
 from naslib_ecnas.search.result import SearchResult
+from naslib_ecnas.storage import is_file
 
 __all__ = ["RUNNERS", "NaslibRun", "run"]
 
@@ -138,7 +139,7 @@ def _script(runner: str | os.PathLike[str], home: Path) -> Path:
     path = Path(name).expanduser()
     if name in RUNNERS:
         path = home / "naslib" / "runners" / name / "runner.py"
-    if not path.is_file():
+    if not is_file(path):
         raise ConfigError(
             "there is no such runner of NASLib's and no such script",
             value=name,

@@ -55,7 +55,8 @@ def main() -> None:
     volume = best(with_hypervolume, args.rounds)
     if args.json:
         found = {"table": args.table, "evaluations": args.evaluations, "search": seconds}
-        print(json.dumps({**found, "front": front, "front_and_hypervolume": volume}))
+        found |= {"front": front, "front_and_hypervolume": volume, "goals": GOALS}
+        print(json.dumps(found))
         return
     print(f"{args.evaluations:,} evaluations on {args.table}, CPU seconds (goal {GOALS['search']})")
     for name, taken in seconds.items():

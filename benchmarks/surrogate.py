@@ -3,7 +3,7 @@
 The peer is what the released code does for one cell: the 36 inputs of the paper's perceptron in
 plain Python and torch's forward pass, cell by cell; it gives one energy at one budget. Ours gives
 eight numbers at four budgets of each cell, features included. Where torch is missing the forward
-pass is numpy's. Peer and candidate take turns in one process.
+pass is numpy's. Peer and candidate take turns in one process, and its processor time counts.
 """
 
 from __future__ import annotations
@@ -78,8 +78,10 @@ def forward(model: PaperModel) -> Any:
     return torch_pass
 
 
-def whole_space(lines: list[Any]) -> None:
-    rows = np.random.default_rng(0).choice(SPACE, 2_000, replace=False)
+def whole_space(lines: list[Any], *, quick: bool) -> None:
+    rows = np.random.default_rng(0).choice(SPACE, 500 if quick else 2_000, replace=False)
+    # A part of the space, and so less than all of its speed, where little time is to be spent.
+    predicted = np.arange(0, SPACE, 10 if quick else 1)
     cells = [Cell.from_row(int(row)) for row in rows]
     counts = parameters(rows)
     one = forward(PaperModel.from_weights(Weights.load(shipped("paper"))))
@@ -87,16 +89,18 @@ def whole_space(lines: list[Any]) -> None:
     models.predict(rows)  # tables of structures are made once
     theirs, ours = [], []
     for _ in range(2):
-        start = time.perf_counter()
+        start = time.process_time()
         for cell, count in zip(cells, counts, strict=True):
             one(plain_inputs(cell, int(count)))
-        theirs.append((time.perf_counter() - start) / len(cells))
-        start = time.perf_counter()
-        models.predict(np.arange(SPACE))
-        ours.append((time.perf_counter() - start) / SPACE)
+        theirs.append((time.process_time() - start) / len(cells))
+        start = time.process_time()
+        models.predict(predicted)
+        ours.append((time.process_time() - start) / len(predicted))
     ratio = min(theirs) / min(ours)
     about = f"{1e6 * min(theirs):.1f} us a cell against {1e6 * min(ours):.2f}"
     lines.append(("prediction of a cell", ratio, ">= 10 x", ratio >= 10, about))
+    if quick:
+        return
     seconds = min(ours) * SPACE
     lines.append(("whole space, 4 budgets, s", seconds, "< 5 s", seconds < 5, "8 columns"))
 
@@ -127,10 +131,12 @@ def first_and_later_use(lines: list[Any]) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument("--quick", action="store_true", help="the ratio alone, of fewer cells")
     args = parser.parse_args()
     lines: list[Any] = []
-    whole_space(lines)
-    first_and_later_use(lines)
+    whole_space(lines, quick=args.quick)
+    if not args.quick:
+        first_and_later_use(lines)
     names = ("what", "figure", "goal", "met", "about")
     if args.json:
         print(json.dumps([dict(zip(names, line, strict=True)) for line in lines], indent=2))

@@ -14,6 +14,7 @@ from naslib_ecnas.data.checksums import sha256_of
 from naslib_ecnas.data.columns import Columns
 from naslib_ecnas.errors import FormatError
 from naslib_ecnas.provenance import Provenance
+from naslib_ecnas.storage import is_file
 
 __all__ = ["Energy", "built"]
 
@@ -60,7 +61,7 @@ def built(
         metric: np.where(there, values[:, :, None], np.nan) for metric, values in columns.items()
     }
     file = Path(nasbench)
-    sha256 = sha256_of(file) if file.is_file() else None
+    sha256 = sha256_of(file) if is_file(file) else None
     origin = {
         metric: replace(
             known,

@@ -16,6 +16,9 @@ __all__ = ["CarbonIntensity", "carbon_intensity", "countries"]
 # tomllib came with Python 3.11; before it the package tomli is the same thing.
 _TOML = "tomllib" if sys.version_info >= (3, 11) else "tomli"
 
+#: gCO2eq/kWh beyond any supply: ten times the dirtiest is about 15,000.
+_MOST = 100_000
+
 
 @dataclass(frozen=True)
 class CarbonIntensity:
@@ -45,11 +48,11 @@ def carbon_intensity(choice: float | str) -> CarbonIntensity:
         value = math.nan if isinstance(choice, bool) else float(choice)
     except (TypeError, ValueError):
         value = math.nan
-    if not math.isfinite(value) or value < 0:
+    if not 0 <= value <= _MOST:
         raise ConfigError(
             "no carbon intensity",
             value=choice,
-            expected="gCO2eq/kWh, not negative, or one of " + ", ".join(known),
+            expected=f"0 to {_MOST:,} gCO2eq/kWh, or one of " + ", ".join(known),
             remedy="give the figure of your supplier or country as a number",
         )
     return CarbonIntensity(value, f"{value:g} gCO2eq/kWh, as set")

@@ -86,6 +86,8 @@ def file_entry(name: str) -> FileEntry:
     )
 
 
-def _nearest(name: str, names: Sequence[str]) -> str | None:
+def _nearest(name: object, names: Sequence[str]) -> str | None:
+    if not isinstance(name, str):
+        return None
     near = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.5)
     return "did you mean " + " or ".join(near) + "?" if near else None

@@ -14,7 +14,7 @@ from naslib_ecnas.data.columns import Columns
 from naslib_ecnas.data.progress import Progress, Silent
 from naslib_ecnas.data.receipts import Receipt
 from naslib_ecnas.errors import UnknownTableError
-from naslib_ecnas.storage import cache_folder
+from naslib_ecnas.storage import cache_folder, exists, is_file
 
 # What only making a table needs (the network, locks, readers, digests) is imported where one is
 # made: a table that is there opens without it.
@@ -58,12 +58,12 @@ def converted(
     """
     progress = Silent() if progress is None else progress
     name = str(name_or_path)
-    if name.endswith(".ecnas") and Path(name).expanduser().is_file():
+    if name.endswith(".ecnas") and is_file(Path(name).expanduser()):
         return Path(name).expanduser()
     if any(entry.name == name for entry in tables()):
         return _of_catalog(table_entry(name), fetch, afresh, progress)
     path = Path(name_or_path).expanduser()
-    if not path.exists():
+    if not exists(path):
         published = next((entry for entry in catalog().files if entry.name == name), None)
         if published is not None:
             return _of_path(_here(published, fetch, progress), afresh, progress)

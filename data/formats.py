@@ -26,6 +26,7 @@ from naslib_ecnas.data.table_format import MAGIC
 from naslib_ecnas.data.tfrecord import is_framed, read_frames
 from naslib_ecnas.errors import FormatError, UnknownTableError
 from naslib_ecnas.provenance import Provenance
+from naslib_ecnas.storage import is_folder
 
 __all__ = ["FORMATS", "Format", "read", "sniff", "write_csv", "write_parquet"]
 
@@ -123,7 +124,7 @@ def sniff(path: str | PathLike[str]) -> str:
     """
     place = Path(path)
     head = b""
-    if not place.is_dir():
+    if not is_folder(place):
         with opened(place) as file:
             try:
                 head = file.read(_HEAD)
@@ -138,7 +139,7 @@ def sniff(path: str | PathLike[str]) -> str:
     raise FormatError(
         "the file is compressed with gzip" if packed else "no known format",
         path=path,
-        offset=None if place.is_dir() else 0,
+        offset=None if is_folder(place) else 0,
         value=head[:16] or None,
         expected="one of " + ", ".join(FORMATS),
         remedy="unpack it first: gunzip FILE" if packed else "check that this is the right file",

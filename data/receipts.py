@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from naslib_ecnas.json_text import from_json
 from naslib_ecnas.storage import atomic_write, storage_error
 
 __all__ = ["Receipt"]
@@ -35,7 +36,7 @@ class Receipt:
     def read(cls, table: Path) -> Receipt | None:
         """The receipt of a table; None where there is no table, or no receipt to rely on."""
         try:
-            data: Any = json.loads(cls.path(table).read_text("utf-8"))
+            data: Any = from_json(cls.path(table).read_text("utf-8"))
             receipt = cls(**data)
         except (OSError, ValueError, TypeError):
             return None

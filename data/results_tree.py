@@ -22,9 +22,10 @@ from naslib_ecnas.data.assemble import ECNAS_SPACES, Assembler
 from naslib_ecnas.data.columns import Columns
 from naslib_ecnas.data.source import Source, opened
 from naslib_ecnas.data.timestamps import to_seconds
-from naslib_ecnas.errors import StorageError, UnknownCellError, UnknownTableError
+from naslib_ecnas.errors import EcnasError, StorageError, UnknownCellError, UnknownTableError
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
+from naslib_ecnas.storage import is_folder
 
 __all__ = ["is_results_tree", "read_results_tree"]
 
@@ -177,12 +178,12 @@ def _folders(folder: Path, form: re.Pattern[str]) -> list[tuple[Path, int]]:
                 raise _link(item)
             if item.is_dir():
                 found.append((item, int(match[1]) if form.groups else 0))
-    except OSError as error:
-        if isinstance(error, StorageError):
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        if isinstance(error, EcnasError):
             raise
-        kind = StorageError if folder.is_dir() else UnknownTableError
+        kind = StorageError if is_folder(folder) else UnknownTableError
         raise kind(
-            f"the folder cannot be read ({error.strerror})",
+            f"the folder cannot be read ({getattr(error, 'strerror', None) or error})",
             value=str(folder),
             expected="a readable folder",
             remedy="check the path",

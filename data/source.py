@@ -65,7 +65,7 @@ def opened(path: str | PathLike[str], *, buffering: int = -1) -> BinaryIO:
         return Path(path).open("rb", buffering=buffering)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise UnknownTableError(
-            f"the file cannot be read ({error})",
+            f"the file cannot be read ({getattr(error, 'strerror', None) or error})",
             value=str(path),
             expected="a readable file",
             remedy="check the path",

@@ -193,11 +193,11 @@ class Table:
             except BaseException:
                 file.close()
                 raise
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: a NUL in the name
             if isinstance(error, EcnasError):
                 raise
             raise UnknownTableError(
-                f"the table cannot be read ({error})",
+                f"the table cannot be read ({getattr(error, 'strerror', None) or error})",
                 value=str(file_path),
                 expected="a table file",
                 remedy="list the tables with: ecnas data list",

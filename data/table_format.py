@@ -223,7 +223,14 @@ def _header(body: bytes, path: str) -> Header:
             },
             attributes={str(k): str(v) for k, v in content["attributes"].items()},
         )
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        OverflowError,  # an infinity where a whole number is due
+    ) as error:
         if isinstance(error, FormatError):
             raise
         raise _inconsistent(path, f"{type(error).__name__}: {error}") from error

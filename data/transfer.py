@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from naslib_ecnas._version import __version__
 from naslib_ecnas.data.progress import Progress
 from naslib_ecnas.errors import FetchError, StorageError
+from naslib_ecnas.json_text import from_json
 from naslib_ecnas.storage import storage_error
 
 __all__ = ["Limits", "Transfer"]
@@ -282,7 +283,7 @@ class Transfer:
         """Version that the partial file belongs to: empty if the server names none, None if it
         is of another address or nothing is remembered."""
         try:
-            state = json.loads(self._state.read_text("utf-8"))
+            state = from_json(self._state.read_text("utf-8"))
         except (OSError, ValueError):
             return None
         if not isinstance(state, dict) or state.get("address") != self.address:

@@ -11,6 +11,7 @@ from naslib_ecnas.data.convert import cached_table
 from naslib_ecnas.data.fetch import local_copy
 from naslib_ecnas.data.progress import Progress
 from naslib_ecnas.errors import FetchError, FormatError, UnknownTableError
+from naslib_ecnas.storage import exists
 
 __all__ = ["Verdict", "verify"]
 
@@ -42,7 +43,7 @@ def verify(name: str, progress: Progress) -> list[Verdict]:
     entries = {table.name: table for table in tables()}
     if name not in entries and name not in {file.name for file in catalog().files}:
         path = Path(name).expanduser()
-        if not path.exists():
+        if not exists(path):
             if "/" not in name and path.name == name:
                 file_entry(name)  # raises, and names what is nearest
             raise UnknownTableError(

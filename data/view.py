@@ -107,13 +107,7 @@ def seen_at(
     provenance: dict[str, Provenance] = {}
     energies = [name for name in table.metrics if _is_energy(name)]
     if pue is not None:
-        if isinstance(pue, bool) or not isinstance(pue, (int, float)) or not 1 <= pue < 100:
-            raise ConfigError(
-                "no power usage effectiveness",
-                value=pue,
-                expected="a number from 1 (nothing but the machines) on; 1.1 to 2 is usual",
-                remedy="ask your data centre, or use the table's own",
-            )
+        check_pue(pue)
         for name in (*energies, *(n for n in table.metrics if _is_emission(n))):
             known = table.provenance[name]
             if known.pue is None:
@@ -137,6 +131,21 @@ def seen_at(
     # The intensities of the time of measuring no longer belong to these emissions.
     without = [name for name in table.metrics if _is_intensity(name)] if carbon_intensity else []
     return View(table, columns, provenance, without) if columns else table
+
+
+def check_pue(pue: object) -> None:
+    """Refuse what is no power usage effectiveness.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    if isinstance(pue, bool) or not isinstance(pue, (int, float)) or not 1 <= pue < 100:
+        raise ConfigError(
+            "no power usage effectiveness",
+            value=pue,
+            expected="a number from 1 (nothing but the machines) on; 1.1 to 2 is usual",
+            remedy="ask your data centre, or use the table's own",
+        )
 
 
 def at_place(table: Table, pue: float | None, carbon_intensity: float | str | None) -> Table:

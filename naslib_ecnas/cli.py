@@ -39,6 +39,7 @@ COMMANDS = (
     "report",
     "measure",
     "doctor",
+    "completion",
 )
 
 #: Errors in what the user typed rather than in what was met.

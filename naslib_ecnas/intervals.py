@@ -7,6 +7,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from naslib_ecnas.checked import floats
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.metrics import metric
 
@@ -37,8 +38,8 @@ def bounds(
             remedy="0.9 is what the models are calibrated for",
         )
     z = Z90 if coverage == 0.9 else NormalDist().inv_cdf(0.5 + coverage / 2)
-    m = np.asarray(mean, dtype=np.float64)
-    s = np.asarray(std, dtype=np.float64)
+    m = floats(mean)
+    s = floats(std)
     if metric(name).upper == 1.0:
         return np.clip(np.stack([m - z * s, m + z * s], axis=-1), 0.0, 1.0)
     with np.errstate(divide="ignore", invalid="ignore"):

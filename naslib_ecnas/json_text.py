@@ -1,4 +1,4 @@
-"""JSON without NaN and infinities, which JSON does not have."""
+"""JSON without NaN and infinities, which JSON does not have, and JSON of files from anywhere."""
 
 from __future__ import annotations
 
@@ -7,7 +7,29 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["to_json"]
+__all__ = ["from_json", "to_json"]
+
+#: Digits of the longest whole number that every float can take.
+_DIGITS = 300
+
+
+def from_json(text: str | bytes) -> Any:
+    """The plain values of JSON that nobody vouches for.
+
+    Raises:
+        ValueError: it is no JSON, is nested too deeply, or has a number that no float can take;
+            or it is no text.
+    """
+    try:
+        return json.loads(text, parse_int=_whole)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > _DIGITS:
+        raise ValueError(f"a number of {len(digits)} digits")
+    return int(digits)
 
 
 def to_json(data: Any, *, indent: int | None = None) -> str:

@@ -10,6 +10,7 @@ from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.data.table import Table
 from naslib_ecnas.data.table_format import SUFFIX
 from naslib_ecnas.errors import ConfigError, UnknownTableError
+from naslib_ecnas.storage import is_file
 
 if TYPE_CHECKING:
     from naslib_ecnas.data.progress import Progress
@@ -119,7 +120,7 @@ def table_file(
             remedy="leave it out: what a published table holds was measured on its own device",
         )
     path = Path(name_or_path)
-    if path.suffix == SUFFIX and path.is_file() and not afresh:
+    if path.suffix == SUFFIX and is_file(path) and not afresh:
         return path
     from naslib_ecnas.data.convert import converted
 

@@ -122,7 +122,7 @@ def _checked(rows: ArrayLike) -> NDArray[np.int64]:
     if array.size and bad.any():
         raise UnknownCellError(
             "no such row",
-            value=array[bad].ravel()[0].item(),
+            value=array[bad].ravel().tolist()[0],
             expected=f"integers from 0 to {size - 1}",
             remedy="-1 stands for an invalid cell: leave those out",
         )

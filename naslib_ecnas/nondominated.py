@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from naslib_ecnas.checked import floats
 from naslib_ecnas.errors import ConfigError
 
 __all__ = ["candidates", "checked_points", "complete", "nondominated"]
@@ -23,7 +24,7 @@ def checked_points(points: ArrayLike, *, what: str = "the points") -> NDArray[np
     Raises:
         ConfigError: another shape.
     """
-    array = np.asarray(points, dtype=np.float64)
+    array = floats(points)
     if array.ndim != 2 or array.shape[1] < 2:
         raise ConfigError(
             f"{what} are not a matrix of at least two objectives",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from naslib_ecnas.errors import FormatError, UnknownMetricError
+from naslib_ecnas.json_text import from_json
 
 if TYPE_CHECKING:
     from naslib_ecnas.data.table import Table
@@ -86,7 +86,7 @@ class Quality:
                 remedy="for measured values, compare the repeats",
             )
         try:
-            return cls.of_headers(json.loads(text))
+            return cls.of_headers(from_json(text))
         except (ValueError, AttributeError, TypeError) as error:
             raise FormatError(
                 "the quality in the header cannot be read",

@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from naslib_ecnas.checked import floats
+from naslib_ecnas.errors import ConfigError
+
 __all__ = ["Scores", "kendall_tau", "scores"]
 
 
@@ -52,9 +55,13 @@ def scores(
     Args:
         true, predicted: in one unit.
         lower, upper: (n,) ends of 90 % intervals.
+
+    Raises:
+        ConfigError: they are no vectors of one length of at least 1.
     """
-    t = np.asarray(true, dtype=np.float64)
-    p = np.asarray(predicted, dtype=np.float64)
+    t, p = _paired(true, predicted)
+    if not len(t):
+        raise ConfigError("no values to compare", value=0, expected="at least one pair")
     error = np.abs(p - t)
     spread = float(((t - t.mean()) ** 2).sum()) if len(t) else 0.0
     covered = None
@@ -73,9 +80,12 @@ def scores(
 
 
 def kendall_tau(a: ArrayLike, b: ArrayLike) -> float:
-    """Kendall's tau-b of two (n,) vectors, in n log n; NaN where one of them is constant."""
-    x = np.unique(np.asarray(a, dtype=np.float64), return_inverse=True)[1]
-    y = np.unique(np.asarray(b, dtype=np.float64), return_inverse=True)[1]
+    """Kendall's tau-b of two (n,) vectors, in n log n; NaN where one of them is constant.
+
+    Raises:
+        ConfigError: they are no vectors of one length.
+    """
+    x, y = (np.unique(v, return_inverse=True)[1] for v in _paired(a, b))
     n = len(x)
     order = np.lexsort((y, x))
     x, y = x[order], y[order]
@@ -86,6 +96,17 @@ def kendall_tau(a: ArrayLike, b: ArrayLike) -> float:
     discordant = _inversions(y)
     concordant_less_discordant = pairs - tied_x - tied_y + tied_both - 2 * discordant
     return float(concordant_less_discordant / np.sqrt(float(pairs - tied_x) * (pairs - tied_y)))
+
+
+def _paired(a: ArrayLike, b: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    one, other = floats(a), floats(b)
+    if one.ndim != 1 or one.shape != other.shape:
+        raise ConfigError(
+            "the values are not paired",
+            value=(one.shape, other.shape),
+            expected="two vectors of one length",
+        )
+    return one, other
 
 
 def _ties(values: NDArray[Any]) -> int:

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from naslib_ecnas.errors import StorageError
 
-__all__ = ["atomic_write", "cache_folder", "storage_error"]
+__all__ = [
+    "atomic_write",
+    "cache_folder",
+    "exists",
+    "is_file",
+    "is_folder",
+    "storage_error",
+    "write_together",
+]
 
 
 def cache_folder() -> Path:
@@ -22,6 +30,25 @@ def cache_folder() -> Path:
     from platformdirs import user_cache_path
 
     return user_cache_path("naslib-ecnas", appauthor=False)
+
+
+def exists(path: str | os.PathLike[str]) -> bool:
+    """Whether something is there.
+
+    `Path.exists`, `is_file` and `is_dir` raise where a name is too long or a folder above is
+    private; to a reader such a path is one where nothing is.
+    """
+    return os.path.exists(path)
+
+
+def is_file(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is there; see `exists`."""
+    return os.path.isfile(path)
+
+
+def is_folder(path: str | os.PathLike[str]) -> bool:
+    """Whether a folder is there; see `exists`."""
+    return os.path.isdir(path)
 
 
 def storage_error(error: OSError, path: Path) -> StorageError:
@@ -71,3 +98,19 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         if temporary is not None:
             with suppress(OSError):
                 temporary.unlink()
+
+
+def write_together(contents: Mapping[Path, bytes]) -> None:
+    """Write files that belong together: all of them take their names, or none does.
+
+    Each is on the disk before the first takes its name, so that a full disk shows in time.
+
+    Raises:
+        StorageError: a folder cannot be written or the disk is full.
+    """
+    with ExitStack() as stack:
+        for path, content in contents.items():
+            file = stack.enter_context(atomic_write(path))
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())

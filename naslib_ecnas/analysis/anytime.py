@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.analysis.costs import costs_of
+from naslib_ecnas.checked import check_counts, floats
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.nondominated import nondominated
 
@@ -91,7 +92,7 @@ def anytime(
                 remedy="give the budget that the run was allowed",
             )
         last = end
-    array = np.asarray(values, dtype=np.float64)
+    array = floats(values)
     measure = indicator or scale.hypervolume
     counts = np.searchsorted(spent, wanted, side="right")
     curve = np.full(len(wanted), np.nan)
@@ -123,6 +124,7 @@ def common_budgets(cumulatives: Sequence[ArrayLike], steps: int = 50) -> NDArray
         ConfigError: no runs, a run without evaluations or with costs that are not known, or no
             budget that all have reached.
     """
+    check_counts(least=None, steps=steps)
     if steps < 2 or not len(cumulatives):
         raise ConfigError(
             "no common budgets",
@@ -158,7 +160,7 @@ def band(curves: ArrayLike, budgets: ArrayLike) -> AnytimeBand:
     Raises:
         ConfigError: the shapes do not fit.
     """
-    array = np.asarray(curves, dtype=np.float64)
+    array = floats(curves)
     at = _finite(budgets)
     if array.ndim != 2 or not len(array) or array.shape[1] != len(at):
         raise ConfigError(
@@ -185,7 +187,7 @@ def _quantile(ordered: NDArray[np.float64], share: float) -> NDArray[np.float64]
 
 
 def _ascending(cumulative: ArrayLike, length: int | None = None) -> NDArray[np.float64]:
-    spent = np.asarray(cumulative, dtype=np.float64)
+    spent = floats(cumulative)
     fits = spent.ndim == 1 and (length is None or len(spent) == length)
     if not fits or not np.isfinite(spent).all() or (np.diff(spent) < 0).any():
         raise ConfigError(
@@ -198,7 +200,7 @@ def _ascending(cumulative: ArrayLike, length: int | None = None) -> NDArray[np.f
 
 
 def _finite(budgets: ArrayLike) -> NDArray[np.float64]:
-    wanted = np.array(budgets, dtype=np.float64)
+    wanted = np.array(floats(budgets), dtype=np.float64)
     if wanted.ndim != 1 or np.isnan(wanted).any():
         raise ConfigError(
             "no budgets",

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from naslib_ecnas.checked import floats
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.metrics import metric
 from naslib_ecnas.nondominated import checked_points
@@ -52,7 +53,7 @@ def normalised(
         (n, m) float64, less is better; beyond 0 and 1 where a value lies outside.
 
     Raises:
-        ConfigError: the shapes do not fit.
+        ConfigError: the shapes do not fit, or the reference is the better of the two.
         UnknownMetricError: an objective is no metric.
 
     Example:
@@ -60,8 +61,15 @@ def normalised(
         array([[0.5, 0.5]])
     """
     costs = costs_of(values, objectives)
-    low = costs_of(np.atleast_2d(ideal), objectives)[0]
-    span = costs_of(np.atleast_2d(reference), objectives)[0] - low
+    low, high = (costs_of(np.atleast_2d(floats(end)), objectives)[0] for end in (ideal, reference))
+    span = high - low
+    if not (span >= 0).all():
+        raise ConfigError(
+            "this ideal is no better than the reference",
+            value=(np.asarray(ideal).tolist(), np.asarray(reference).tolist()),
+            expected="an ideal that is the reference or better in every objective",
+            remedy="give the better end first",
+        )
     flat = span == 0
     out: NDArray[np.float64] = (costs - low) / np.where(flat, 1.0, span)
     out[:, flat] = np.where(np.isnan(out[:, flat]), np.nan, 0.0)

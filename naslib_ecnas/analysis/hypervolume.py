@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.analysis import _moocore
+from naslib_ecnas.checked import floats
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.nondominated import candidates, checked_points
 
@@ -70,7 +71,7 @@ def _checked(
     costs: ArrayLike, reference: ArrayLike
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     points = checked_points(costs, what="the costs")
-    corner = np.array(reference, dtype=np.float64)
+    corner = floats(reference, "the reference").copy()
     if corner.shape != (points.shape[1],) or np.isnan(corner).any():
         raise ConfigError(
             "the reference point does not fit the costs",

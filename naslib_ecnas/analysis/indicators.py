@@ -16,6 +16,7 @@ from naslib_ecnas.analysis import _moocore
 from naslib_ecnas.analysis.costs import costs_of
 from naslib_ecnas.analysis.hypervolume import hypervolume
 from naslib_ecnas.analysis.scale import Scale
+from naslib_ecnas.checked import floats
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.metrics import OBJECTIVES, metric
 from naslib_ecnas.nondominated import candidates, complete, nondominated
@@ -103,7 +104,7 @@ def epsilon_factor(values: ArrayLike, front: ArrayLike, objectives: Sequence[str
         UnknownMetricError: an objective is no metric.
     """
     targets = _targets(front, objectives)
-    points = np.asarray(values, dtype=np.float64)
+    points = floats(values)
     points = points[complete(costs_of(points, objectives))]
     smallest = min(float(array.min()) for array in (targets, points) if len(array))
     if smallest <= 0:
@@ -136,7 +137,7 @@ def paper_hypervolume(values: ArrayLike, objectives: Sequence[str] = OBJECTIVES)
         >>> round(paper_hypervolume([[0.62, 0.94]]))
         1439107
     """
-    if sorted(objectives) != sorted(OBJECTIVES):
+    if len(objectives) != len(OBJECTIVES) or set(objectives) != set(OBJECTIVES):
         raise ConfigError(
             "the paper's hypervolume is of other objectives",
             value=tuple(objectives),

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.analysis.costs import costs_of, normalised
+from naslib_ecnas.checked import floats
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.metrics import metric
 
@@ -32,7 +33,7 @@ def knee(values: ArrayLike, objectives: Sequence[str]) -> int:
         >>> knee(front, ("energy_kwh", "validation_accuracy"))
         1
     """
-    array = np.asarray(values, dtype=np.float64)
+    array = floats(values)
     _check(array, objectives)
     metrics = [metric(name) for name in objectives]
     ideal = [m.best(column) for m, column in zip(metrics, array.T, strict=True)]
@@ -57,7 +58,7 @@ def extremes(values: ArrayLike, objectives: Sequence[str]) -> tuple[int, ...]:
     Raises:
         ConfigError: an empty front, a NaN, or shapes that do not fit.
     """
-    array = np.asarray(values, dtype=np.float64)
+    array = floats(values)
     _check(array, objectives)
     costs = costs_of(array, objectives)
     found = []

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from naslib_ecnas.analysis.anytime import anytime
 from naslib_ecnas.analysis.costs import costs_of, normalised
 from naslib_ecnas.analysis.hypervolume import hypervolume
+from naslib_ecnas.checked import check_counts
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.metrics import Metric, metric
 from naslib_ecnas.nondominated import checked_points, complete, nondominated
@@ -137,7 +138,11 @@ def checkpoints(evaluations: int, steps: int = 50) -> NDArray[np.int64]:
     Example:
         >>> checkpoints(100, steps=5).tolist()
         [1, 3, 10, 32, 100]
+
+    Raises:
+        ConfigError: one of the two is no whole number of at least 1.
     """
+    check_counts(evaluations=evaluations, steps=steps)
     return np.unique(np.rint(np.geomspace(1, evaluations, steps)).astype(np.int64))
 
 

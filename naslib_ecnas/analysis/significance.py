@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.analysis.ranks import PairedScores
+from naslib_ecnas.checked import check_counts, check_numbers, floats
 from naslib_ecnas.errors import ConfigError, MissingDependencyError
 
 __all__ = [
@@ -174,7 +175,7 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
         >>> holm([0.01, 0.04, 0.03]).tolist()
         [0.03, 0.06, 0.06]
     """
-    given = np.asarray(p_values, dtype=np.float64)
+    given = floats(p_values)
     if given.ndim != 1 or not ((given >= 0) & (given <= 1)).all():
         raise ConfigError(
             "no p-values",
@@ -208,7 +209,7 @@ def median_interval(
     Raises:
         ConfigError: no values, or no such coverage or number of resamples.
     """
-    given = np.asarray(values, dtype=np.float64)
+    given = floats(values)
     if given.ndim != 1 or not len(given) or not np.isfinite(given).all():
         raise ConfigError(
             "no values to take a median of",
@@ -216,6 +217,8 @@ def median_interval(
             expected="a list of one or more finite numbers",
             remedy="give one difference for each block",
         )
+    check_counts("a bootstrap", least=None, resamples=resamples)
+    check_numbers("a bootstrap", confidence=confidence)
     if not 0 < confidence < 1 or resamples < 1:
         raise ConfigError(
             "no possible bootstrap",

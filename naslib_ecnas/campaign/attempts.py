@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import time
@@ -15,8 +14,8 @@ from typing import Any
 from naslib_ecnas.campaign.claims import Owner, numbers, read_owner
 from naslib_ecnas.energy.protocol import Meter, OpenWindow
 from naslib_ecnas.energy.window import Window
-from naslib_ecnas.errors import FormatError
-from naslib_ecnas.json_text import to_json
+from naslib_ecnas.errors import FormatError, StorageError
+from naslib_ecnas.json_text import from_json, to_json
 from naslib_ecnas.storage import storage_error
 
 __all__ = ["ENDINGS", "Attempt", "AttemptLog", "LoggedMeter", "attempts", "log_windows"]
@@ -33,6 +32,7 @@ class AttemptLog:
     def __init__(self, folder: Path, number: int) -> None:
         self.path = folder / f"{number:04d}.log"
         self._ended = False
+        self._torn = False
 
     def add(self, mark: str, **content: Any) -> None:
         """Append a mark.
@@ -41,12 +41,16 @@ class AttemptLog:
             StorageError: the disk is full or gone.
         """
         line = to_json({"mark": mark, "unix": time.time(), **content}) + "\n"
+        if self._torn:  # a full disk took a part of the last line, which must not spoil this one
+            line = "\n" + line
+        self._torn = True
         try:
             with self.path.open("ab") as file:
                 file.write(line.encode("utf-8"))
                 file.flush()
                 if mark == "end":
                     os.fsync(file.fileno())
+            self._torn = False
         except OSError as error:
             raise storage_error(error, self.path) from error
 
@@ -61,7 +65,8 @@ class LoggedMeter:
     """A meter whose windows are logged as they open and end.
 
     Writing a mark takes well under a millisecond and falls between windows, or into the one
-    around them.
+    around them. A mark that cannot be written, as on a full disk, is left out: the record has
+    every window too, and a training of hours is worth more than its log.
     """
 
     def __init__(self, meter: Meter, log: AttemptLog) -> None:
@@ -71,14 +76,18 @@ class LoggedMeter:
     @contextmanager
     def window(self, name: str) -> Iterator[OpenWindow]:
         """Measure a block."""
-        self._log.add("open", name=name)
+        self._mark("open", name=name)
         handle: OpenWindow | None = None
         try:
             with self._meter.window(name) as handle:
                 yield handle
         finally:  # what a training used that failed is lost, and still was used
             if handle is not None:
-                self._log.add("window", window=handle.window.to_dict())
+                self._mark("window", window=handle.window.to_dict())
+
+    def _mark(self, mark: str, **content: Any) -> None:
+        with suppress(StorageError):
+            self._log.add(mark, **content)
 
 
 @dataclass(frozen=True)
@@ -156,7 +165,7 @@ def _marks(path: Path) -> list[dict[str, Any]]:
     found = []
     for line in raw.split(b"\n"):
         try:
-            mark = json.loads(line)
+            mark = from_json(line)
         except ValueError:
             continue
         good = isinstance(mark, dict) and isinstance(mark.get("mark"), str)

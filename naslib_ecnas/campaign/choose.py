@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.errors import ConfigError, EcnasError, FormatError, InvalidCellError
+from naslib_ecnas.json_text import from_json
 from naslib_ecnas.space import Space
 from naslib_ecnas.storage import storage_error
 
@@ -55,7 +55,9 @@ def file_rows(path: Path, *, vertices: int) -> list[int]:
     except OSError as error:
         raise storage_error(error, path) from error
     except UnicodeDecodeError as error:
-        raise FormatError("the file is no text", path=path) from error
+        raise FormatError(
+            "the file is no text", path=path, expected="a cell or row a line, in UTF-8"
+        ) from error
     rows = [_row(item, vertices, path) for item in _items(text, path)]
     if not rows:
         raise FormatError("the file names no cell", path=path, expected="a cell or row a line")
@@ -65,7 +67,7 @@ def file_rows(path: Path, *, vertices: int) -> list[int]:
 def _items(text: str, path: Path) -> list[Any]:
     if text.lstrip().startswith("["):
         try:
-            found = json.loads(text)
+            found = from_json(text)
         except ValueError as error:
             raise FormatError("the file is damaged JSON", path=path, value=str(error)) from error
         return [item.get("row") if isinstance(item, dict) else item for item in found]
@@ -82,7 +84,7 @@ def _row(item: Any, vertices: int, path: Path) -> int:
             raise InvalidCellError("no cell", rule="syntax", value=item)
         else:
             row = int(item)
-    except EcnasError as error:
+    except (EcnasError, ValueError) as error:  # ValueError: more digits than Python converts
         raise FormatError("a line is no cell", path=path, value=item) from error
     if not 0 <= row < size:
         raise FormatError(

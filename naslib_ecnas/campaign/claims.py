@@ -8,7 +8,6 @@ one that a third worker has just made; a number that only grows cannot be mistak
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import socket
@@ -20,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 
 from naslib_ecnas.errors import EcnasError, FormatError
-from naslib_ecnas.json_text import to_json
+from naslib_ecnas.json_text import from_json, to_json
 from naslib_ecnas.storage import storage_error
 from naslib_ecnas.training.plain import from_plain, to_plain
 
@@ -129,7 +128,7 @@ def numbers(folder: Path) -> list[int]:
 def read_owner(folder: Path, number: int) -> Owner | None:
     """Whose claim it is; None where that cannot be read, as just after its creation."""
     try:
-        return from_plain(Owner, json.loads(_path(folder, number).read_bytes()))
+        return from_plain(Owner, from_json(_path(folder, number).read_bytes()))
     except (OSError, ValueError, FormatError):
         return None
 

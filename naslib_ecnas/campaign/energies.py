@@ -8,11 +8,15 @@ from collections.abc import Mapping
 from naslib_ecnas.campaign.measurement import Measurement
 from naslib_ecnas.energy.reading import Reading
 from naslib_ecnas.energy.window import Window
+from naslib_ecnas.training.record import WHEN
 
 __all__ = [
     "essential_faults",
     "has_cpu",
     "is_measured",
+    "run_j",
+    "segments_before",
+    "start_up_share",
     "total_j",
     "training_j",
     "unresolved",
@@ -20,6 +24,8 @@ __all__ = [
 ]
 
 _TOO_SHORT = "too-short"
+#: Epochs of the trainings that devices are calibrated on.
+_FOUR = 4
 
 
 def is_measured(record: Measurement) -> bool:
@@ -111,3 +117,47 @@ def training_j(record: Measurement, *, cpu: bool, segments: int | None = None) -
         else window_j(record.window(segment.window.name), cpu=cpu)
         for segment in chosen
     )
+
+
+def run_j(record: Measurement, *, cpu: bool, when: str = "end") -> float:
+    """Joules from the start of the run to an evaluation; NaN where unknown.
+
+    As EC-NAS's files count: start-up and the evaluations before are in. It is the sum of the
+    windows, so that what falls between two of them, mere milliseconds, is out. A window that was
+    too short for the sensor is taken at the run's mean power.
+
+    Args:
+        record: the unit's.
+        cpu: whether CPU packages count.
+        when: which evaluation, one of `WHEN`.
+    """
+    training, total = record.training, record.window("total")
+    earlier = WHEN[: WHEN.index(when)]
+    names = [w.name for w in training.windows if w.name == "init"]
+    names += [e.window.name for e in training.evaluations if e.when in earlier]
+    power = window_j(total, cpu=cpu) / total.seconds if total and total.seconds > 0 else math.nan
+    parts = [training_j(record, cpu=cpu, segments=segments_before(record, when))]
+    for name in names:
+        window = record.window(name)
+        short = window is not None and _TOO_SHORT in {r.reason for r in essential(window).values()}
+        parts.append(power * window.seconds if window and short else window_j(window, cpu=cpu))
+    return math.fsum(parts)
+
+
+def segments_before(record: Measurement, when: str) -> int:
+    """How many segments of training lie before an evaluation."""
+    at = next(e.steps for e in record.training.evaluations if e.when == when)
+    return sum(s.first_step + s.steps <= at for s in record.training.segments)
+
+
+def start_up_share(record: Measurement, *, cpu: bool) -> float:
+    """Share of start-up and evaluations in the energy of a run of 4 epochs; NaN where unknown.
+
+    They cost the same whatever the budget, so that a run of any budget tells it: of `a + b n` for
+    n epochs it is `a / (a + 4 b)`.
+    """
+    training = record.training
+    steps = training_j(record, cpu=cpu)
+    fixed = run_j(record, cpu=cpu) - steps
+    four = steps / training.steps * training.budget_steps / training.epochs * _FOUR
+    return fixed / (fixed + four) if fixed + four > 0 else math.nan

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,6 +16,9 @@ import numpy as np
 from naslib_ecnas.campaign.energies import (
     has_cpu,
     is_measured,
+    run_j,
+    segments_before,
+    start_up_share,
     total_j,
     training_j,
     unresolved,
@@ -30,8 +34,10 @@ from naslib_ecnas.errors import ConfigError, EcnasError, ProvenanceError
 from naslib_ecnas.provenance import Kind, Provenance
 from naslib_ecnas.space import Space
 
-__all__ = ["SyntheticError", "columns_of", "export"]
+__all__ = ["SPANS", "SyntheticError", "columns_of", "export"]
 
+#: What `energy_kwh` is of: the run up to the evaluation, as in EC-NAS's files, or the steps alone.
+SPANS = ("run", "steps")
 _J_PER_KWH = 3.6e6
 #: Prefixes of metrics and the evaluations that they stand for.
 _POINTS = (("initial_", "start"), ("halfway_", "half"), ("", "end"))
@@ -48,6 +54,7 @@ def export(
     pue: float = 1.0,
     carbon: float | str | None = None,
     cpu: bool | None = None,
+    span: str = "run",
     allow_synthetic: bool = False,
 ) -> Columns:
     """Write the records of a campaign as .ecnas, .tfrecord, .parquet or .csv.
@@ -55,7 +62,7 @@ def export(
     Args:
         folder: of the campaign.
         out: the file; its suffix is the format. A TFRecord file is of EC-NAS's format.
-        pue, carbon, cpu, allow_synthetic: as of `columns_of`.
+        pue, carbon, cpu, span, allow_synthetic: as of `columns_of`.
 
     Returns:
         What was written.
@@ -67,9 +74,19 @@ def export(
         StorageError: the file cannot be written.
     """
     check_suffix(out)
-    columns = columns_of(folder, pue=pue, carbon=carbon, cpu=cpu, allow_synthetic=allow_synthetic)
+    official = out.suffix.lower() == ".tfrecord"
+    if official and span != "run":
+        raise ConfigError(
+            "the energies of a TFRecord file are those of runs, and it cannot say otherwise",
+            value=span,
+            expected="run",
+            remedy="leave --span out, or choose another format",
+        )
+    columns = columns_of(
+        folder, pue=pue, carbon=carbon, cpu=cpu, span=span, allow_synthetic=allow_synthetic
+    )
     synthetic = any(origin.kind == "synthetic" for origin in columns.provenance.values())
-    if synthetic and out.suffix.lower() == ".tfrecord":
+    if synthetic and official:
         raise SyntheticError(
             "a TFRecord file cannot say that its numbers are synthetic",
             value=str(out),
@@ -94,19 +111,24 @@ def columns_of(
     pue: float = 1.0,
     carbon: float | str | None = None,
     cpu: bool | None = None,
+    span: str = "run",
     allow_synthetic: bool = False,
 ) -> Columns:
     """The records of a campaign as columns.
 
-    `energy_kwh` and `training_time_s` are those of the steps of training up to the evaluation;
-    start-up and evaluations are in `total_energy_kwh` and `total_time_s`. An energy that was not
-    measured is NaN. Joules are as measured; PUE and carbon intensity are in kWh and grams only.
+    `energy_kwh` is that of the run up to the evaluation, start-up and earlier evaluations
+    included, as in all other tables; `training_time_s` is that of the steps alone, as in
+    NAS-Bench-101. `total_energy_kwh` and `total_time_s` are of the whole run. An energy that was
+    not measured is NaN. Joules are as measured; PUE and carbon intensity are in kWh and grams
+    only. The attributes `energy_span` and `start_up_share` (of a run of 4 epochs, median) are
+    what `ecnas surrogate calibrate` reads.
 
     Args:
         folder: of the campaign.
         pue: power usage effectiveness that energies in kWh are multiplied by.
         carbon: gCO2eq/kWh or a country's code; no emissions where left out.
         cpu: whether the CPU packages' energy counts; where left out, if all records have it.
+        span: `run`, or `steps` for energies of the steps of training alone.
         allow_synthetic: accept records that are no measurements; their columns say `synthetic`.
 
     Raises:
@@ -117,6 +139,8 @@ def columns_of(
     """
     if not (1.0 <= pue < math.inf):
         raise ConfigError("no PUE", value=pue, expected="1 or more; 1 leaves it out")
+    if span not in SPANS:
+        raise ConfigError("no such span", value=span, expected=" or ".join(SPANS))
     intensity = None if carbon is None else carbon_intensity(carbon)
     plan = Plan.read(folder)
     there = recorded(folder)
@@ -137,7 +161,8 @@ def columns_of(
     place = _Places(records)
     values: dict[str, Any] = {}
     for record in records:
-        for name, value in _values(record, pue=pue, cpu=cpu, carbon=intensity).items():
+        found = _values(record, pue=pue, cpu=cpu, span=span, carbon=intensity)
+        for name, value in found.items():
             place.put(values, name, record, value)
     device = records[0].training.device_name
     kind: Kind = "synthetic" if why else "measured"
@@ -149,7 +174,7 @@ def columns_of(
         sha256=_digest(folder, records),
         note=_note(records, plan, why),
     )
-    energy = _energy_provenance(base, records, pue=pue, cpu=cpu)
+    energy = _energy_provenance(base, records, pue=pue, cpu=cpu, span=span)
     provenance = {
         name: energy if name.endswith("energy_kwh") or "co2" in name else base for name in values
     }
@@ -162,7 +187,12 @@ def columns_of(
         "description": ("SYNTHETIC, no measurements: " if why else "measured: ")
         + f"campaign {plan.name}, {len(records)} of {len(plan.units)} units, recipe {plan.recipe}",
         "plan": plan.checksum,
+        "energy_span": span,
     }
+    shares = [start_up_share(record, cpu=cpu) for record in records]
+    shares = [share for share in shares if math.isfinite(share)]
+    if shares:
+        attributes["start_up_share"] = f"{statistics.median(shares):.6f}"
     gpu = any(is_measured(r) and r.meter.kind == "nvml" for r in records)
     if gpu:
         attributes["gpu"] = device
@@ -232,7 +262,7 @@ class _Places:
 
 
 def _values(
-    record: Measurement, *, pue: float, cpu: bool, carbon: CarbonIntensity | None
+    record: Measurement, *, pue: float, cpu: bool, span: str, carbon: CarbonIntensity | None
 ) -> dict[str, float]:
     training = record.training
     total = record.window("total")
@@ -241,8 +271,12 @@ def _values(
     per_epoch = training.budget_steps / training.epochs
     for prefix, when in _POINTS:
         at = next(e for e in training.evaluations if e.when == when)
-        segments = sum(s.first_step + s.steps <= at.steps for s in training.segments)
-        joules = training_j(record, cpu=cpu, segments=segments)
+        segments = segments_before(record, when)
+        joules = (
+            run_j(record, cpu=cpu, when=when)
+            if span == "run"
+            else training_j(record, cpu=cpu, segments=segments)
+        )
         _add_energy(found, prefix, joules, pue, carbon)
         done = training.segments[:segments]
         found[f"{prefix}training_time_s"] = math.fsum(s.window.seconds for s in done)
@@ -306,13 +340,16 @@ def _note(records: list[Measurement], plan: Plan, why: str) -> str:
 
 
 def _energy_provenance(
-    base: Provenance, records: list[Measurement], *, pue: float, cpu: bool
+    base: Provenance, records: list[Measurement], *, pue: float, cpu: bool, span: str
 ) -> Provenance:
     unmeasured = sum(not is_measured(record) for record in records)
     parts = "GPU and CPU packages" if cpu else "GPU alone"
-    notes = [
-        f"gross, of the {parts}, by steps of training; start-up and evaluations are in the total"
-    ]
+    of = (
+        "from the start of the run to the evaluation, start-up and earlier evaluations included"
+        if span == "run"
+        else "of the steps of training alone; start-up and evaluations are in the total"
+    )
+    notes = [f"gross, {parts}, {of}"]
     if unmeasured:
         notes.append(f"{unmeasured} of {len(records)} trainings had no meter: missing")
     estimated = sum(bool(unresolved(record)) for record in records)

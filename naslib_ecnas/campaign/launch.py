@@ -11,6 +11,7 @@ from typing import Any
 from naslib_ecnas.campaign.plan import Plan
 from naslib_ecnas.campaign.settings import Pace, Settings
 from naslib_ecnas.campaign.worker import work
+from naslib_ecnas.checked import check_counts, check_numbers
 from naslib_ecnas.errors import ConfigError, EcnasError, MissingDependencyError
 
 __all__ = ["CLUSTERS", "JOBS", "Cluster", "Job", "launch"]
@@ -44,7 +45,9 @@ class Cluster:
     def __post_init__(self) -> None:
         if self.kind not in CLUSTERS:
             raise ConfigError("no such cluster", value=self.kind, expected=" or ".join(CLUSTERS))
-        if self.workers < 1 or self.cpus < 1 or not self.hours * 60 >= 1:
+        check_counts(workers=self.workers, cpus=self.cpus)
+        check_numbers(hours=self.hours)
+        if self.hours * 60 < 1:
             raise ConfigError(
                 "no possible jobs", value=self, expected="1 or more workers, CPUs and minutes"
             )

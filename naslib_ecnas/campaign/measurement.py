@@ -14,16 +14,21 @@ from naslib_ecnas.campaign.plan import Unit
 from naslib_ecnas.campaign.settings import Settings
 from naslib_ecnas.energy.window import Window
 from naslib_ecnas.errors import ChecksumError, FormatError
-from naslib_ecnas.json_text import to_json
+from naslib_ecnas.json_text import from_json, to_json
 from naslib_ecnas.storage import atomic_write, storage_error
 from naslib_ecnas.training.plain import from_plain, to_plain
 from naslib_ecnas.training.record import TrainingRecord
 
-__all__ = ["RECORDS", "Measurement", "MeterLabel", "record_path", "recorded"]
+__all__ = ["RECORDS", "Measurement", "MeterLabel", "NewerRecord", "record_path", "recorded"]
 
 #: Folder of a campaign that holds the records.
 RECORDS = "records"
-_FORMAT = "ecnas-measurement/1"
+_NAME = "ecnas-measurement"
+_FORMAT = f"{_NAME}/1"
+
+
+class NewerRecord(FormatError):
+    """A record that this version cannot read, and that is not damaged for that."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +79,8 @@ class Measurement:
             why.append(f"stopped after {training.steps} of {training.budget_steps} steps")
         if self.meter.kind == "replay":
             why.append("energies replayed from a file")
+        if self.meter.kind == "nvml" and not training.device.startswith("cuda"):
+            why.append(f"energies of a GPU that a training on {training.device} does not use")
         return tuple(why)
 
     def write(self, path: Path) -> None:
@@ -103,23 +110,33 @@ class Measurement:
         Raises:
             StorageError: it cannot be read.
             ChecksumError: its content is not what was written.
+            NewerRecord: another version wrote it.
             FormatError: it is no record.
         """
         remedy = "requeue its unit: ecnas measure validate CAMPAIGN --requeue"
         try:
-            data = json.loads(path.read_bytes())
+            data = from_json(path.read_bytes())
         except OSError as error:
             raise storage_error(error, path) from error
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             raise FormatError(
                 "the record is damaged", path=path, value=str(error), remedy=remedy
             ) from error
-        if not isinstance(data, dict) or data.get("format") != _FORMAT:
+        form = data.get("format") if isinstance(data, dict) else None
+        if form != _FORMAT:
+            if isinstance(form, str) and form.startswith(f"{_NAME}/"):
+                raise NewerRecord(
+                    "another version of this package wrote the record",
+                    path=path,
+                    value=form,
+                    expected=_FORMAT,
+                    remedy="read it with that version: pip install --upgrade naslib-ecnas",
+                )
             raise FormatError(
                 "no record", path=path, expected=f"a file of the format {_FORMAT}", remedy=remedy
             )
         content: Any = data.get("content")
-        if _digest(content) != data.get("sha256"):
+        if _digest_of_text(json.dumps(content, ensure_ascii=False)) != data.get("sha256"):
             raise ChecksumError(
                 "the record's content is not what was written", path=path, remedy=remedy
             )
@@ -135,14 +152,18 @@ class Measurement:
                 training=TrainingRecord.from_json(content["training"], path=where),
                 windows=tuple(Window.from_dict(window) for window in content["windows"]),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             if isinstance(error, FormatError):
                 raise
             raise FormatError(f"no record: {error}", path=path, remedy=remedy) from error
 
 
 def _digest(content: Any) -> str:
-    return sha256(to_json(content).encode("utf-8")).hexdigest()
+    return _digest_of_text(to_json(content))
+
+
+def _digest_of_text(text: str) -> str:
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def record_path(folder: Path, unit: Unit) -> Path:

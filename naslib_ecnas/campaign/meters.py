@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from naslib_ecnas.energy.protocol import Meter
 from naslib_ecnas.energy.replay import ReplayMeter
 from naslib_ecnas.energy.window import Window
 from naslib_ecnas.errors import FormatError
+from naslib_ecnas.json_text import from_json
 from naslib_ecnas.storage import storage_error
 
 __all__ = ["Opened", "opened", "read_replay"]
@@ -35,9 +35,9 @@ class Opened:
 def opened(settings: Settings) -> Iterator[Opened]:
     """The meter of a training, closed afterwards.
 
-    Of `auto`: on a GPU its sensors, and the CPU's where they can be read; on a CPU the latter, or
-    none. A GPU that cannot be measured is an error: a campaign whose energies turn out to be
-    missing in the end is worse than one that does not begin.
+    Of `auto`: on a GPU, or where one is named, its sensors, and the CPU's where they can be read;
+    on a CPU the latter, or none. A GPU that cannot be measured is an error: a campaign whose
+    energies turn out to be missing in the end is worse than one that does not begin.
 
     Raises:
         MeterError: the GPU cannot be measured, or others use it.
@@ -56,8 +56,8 @@ def _open(settings: Settings) -> Opened:
         return Opened(read_replay(Path(settings.replay)), _label("replay"))
     if settings.meter == "none":
         return Opened(NullMeter(), _label("none"))
-    if settings.device.startswith("cuda"):
-        real = EnergyMeter(devices=[settings.device], sync=_sync(settings.device))
+    if settings.device.startswith("cuda") or settings.gpu is not None:
+        real = EnergyMeter(devices=[settings.gpu or settings.device], sync=_sync(settings.device))
         return Opened(real, _real_label("nvml", real))
     real = EnergyMeter(devices=())
     if real.cpu_state.kind == "measured":
@@ -67,7 +67,9 @@ def _open(settings: Settings) -> Opened:
     return Opened(NullMeter(), _label("none", cpu=state.kind, detail=state.detail))
 
 
-def _sync(device: str) -> Callable[[], object]:
+def _sync(device: str) -> Callable[[], object] | None:
+    if not device.startswith("cuda"):
+        return None
     import torch
 
     return lambda: torch.cuda.synchronize(device)
@@ -105,7 +107,7 @@ def read_replay(path: Path) -> ReplayMeter:
         raise storage_error(error, path) from error
     data: Any = None
     try:
-        data = json.loads(raw)
+        data = from_json(raw)
     except ValueError:
         windows = log_windows(path)
         if windows:

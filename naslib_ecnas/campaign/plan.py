@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,10 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from naslib_ecnas.cell import Cell
+from naslib_ecnas.checked import check_counts, whole_numbers
 from naslib_ecnas.errors import ConfigError, FormatError, UnknownTableError
-from naslib_ecnas.json_text import to_json
+from naslib_ecnas.json_text import from_json, to_json
 from naslib_ecnas.space import Space
-from naslib_ecnas.storage import atomic_write, storage_error
+from naslib_ecnas.storage import atomic_write, exists, is_file, is_folder, storage_error
 from naslib_ecnas.training.plain import from_plain, to_plain
 
 __all__ = ["DATA", "PLAN", "RECIPE_NAMES", "DataChoice", "Plan", "Unit", "make_plan"]
@@ -68,8 +68,7 @@ class DataChoice:
                 value=(self.kind, self.path),
                 expected="cifar10 FOLDER, tfrecord FOLDER, or synthetic",
             )
-        if self.images_per_file < 1:
-            raise ConfigError("a file without images", value=self.images_per_file)
+        check_counts(images_per_file=self.images_per_file)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,10 +129,10 @@ class Plan:
             ConfigError: the folder holds something else.
             StorageError: it cannot be written.
         """
-        there = (folder / PLAN).is_file()
+        there = is_file(folder / PLAN)
         if there and Plan.read(folder) == self:
             return
-        if there or (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
+        if there or (exists(folder) and (not is_folder(folder) or any(folder.iterdir()))):
             raise ConfigError(
                 "the folder holds another plan" if there else "the folder holds something else",
                 value=str(folder),
@@ -155,7 +154,7 @@ class Plan:
         """
         path = folder / PLAN
         try:
-            data = json.loads(path.read_bytes())
+            data = from_json(path.read_bytes())
         except (FileNotFoundError, NotADirectoryError) as error:
             raise UnknownTableError(
                 "no campaign in this folder",
@@ -166,7 +165,12 @@ class Plan:
         except OSError as error:
             raise storage_error(error, path) from error
         except ValueError as error:
-            raise FormatError("the plan is damaged", path=path, value=str(error)) from error
+            raise FormatError(
+                "the plan is damaged",
+                path=path,
+                value=str(error),
+                expected="a plan that `ecnas measure plan` wrote",
+            ) from error
         if not isinstance(data, dict) or data.pop("format", None) != _FORMAT:
             raise FormatError("no plan", path=path, expected=f"a file of the format {_FORMAT}")
         return from_plain(cls, data, path=str(path))
@@ -203,12 +207,11 @@ def make_plan(
     Raises:
         ConfigError: a setting is not possible.
     """
-    numbers = {"epochs": min(epochs, default=0), "repeats": repeats, "limit": limit or 1}
-    for what, number in numbers.items():
-        if number < 1:
-            raise ConfigError(f"no possible {what}", value=number, expected="1 or more")
-    if seed < 0:
-        raise ConfigError("no seed", value=seed, expected="a whole number from 0")
+    check_counts(epochs=min(epochs, default=0), repeats=repeats)
+    check_counts(limit=1 if limit is None else limit)
+    check_counts(least=0, seed=seed)
+    check_counts(least=None, vertices=vertices)
+    rows = whole_numbers(rows).tolist()
     cells = {int(row): str(Cell.from_row(int(row))) for row in rows}
     units = [
         Unit(

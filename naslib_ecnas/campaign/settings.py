@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
+from naslib_ecnas.checked import check_counts, check_numbers
 from naslib_ecnas.errors import ConfigError
 
 __all__ = ["METERS", "Pace", "Settings"]
@@ -27,6 +27,8 @@ class Settings:
     `none`: no energy; `replay`: what a file says, which is no measurement."""
     replay: str | None = None
     """The file of a replay."""
+    gpu: str | None = None
+    """The GPU to measure, as NVML names it, where it is not to be found by `device`."""
     baseline_s: float = 10.0
     """Seconds of rest that are measured before and after each training; 0 for none."""
     steps: int | None = None
@@ -43,12 +45,13 @@ class Settings:
                 value=(self.meter, self.replay),
                 expected="auto, none, or replay FILE",
             )
+        if self.gpu is not None and self.meter != "auto":
+            raise ConfigError("a GPU is measured by the meter auto", value=self.meter)
         for name in ("steps", "batch_size", "evaluate_images"):
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ConfigError(f"no possible {name}", value=value, expected="1 or more")
-        if not 0 <= self.baseline_s < math.inf:
-            raise ConfigError("no duration", value=self.baseline_s, expected="0 s or more")
+            if value is not None:
+                check_counts(**{name: value})
+        check_numbers(least=0, baseline_s=self.baseline_s)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,11 +68,16 @@ class Pace:
     """Seconds between two signs of life of a claim."""
     stale_s: float = 120.0
     """Seconds without one after which a claim of another machine is taken over."""
+    patience_s: float = 600.0
+    """How long the record of a finished training is kept trying to be written, as on a full disk,
+    before the worker ends and the training is lost."""
     wait: bool = True
     """Whether to wait for units that others have claimed, in case they die."""
 
     def __post_init__(self) -> None:
-        if self.tries < 1 or not 0 < self.beat_s < math.inf:
+        check_counts(tries=self.tries)
+        check_numbers(least=0, beat_s=self.beat_s, stale_s=self.stale_s, patience_s=self.patience_s)
+        if not self.beat_s > 0:
             raise ConfigError("no possible pace", value=self, expected="positive numbers")
         if self.stale_s < 3 * self.beat_s:
             raise ConfigError(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from naslib_ecnas.campaign.attempts import Attempt, attempts
-from naslib_ecnas.campaign.claims import Owner
+from naslib_ecnas.campaign.claims import Owner, numbers
 from naslib_ecnas.campaign.energies import has_cpu, total_j
 from naslib_ecnas.campaign.expected import expected
 from naslib_ecnas.campaign.measurement import Measurement, record_path, recorded
@@ -109,7 +109,7 @@ def status(folder: Path, *, pace: Pace | None = None) -> Status:
     records: dict[str, Measurement] = {}
     unreadable, running, given_up, lost, todo = [], [], [], [], []
     for unit in plan.units:
-        made = attempts(attempts_folder(folder, unit))
+        place = attempts_folder(folder, unit)
         counted = 0
         if unit.name in there:
             try:
@@ -117,7 +117,11 @@ def status(folder: Path, *, pace: Pace | None = None) -> Status:
                 counted = records[unit.name].attempt
             except EcnasError:
                 unreadable.append(str(unit))
-        else:
+            # Most records were made at the first attempt, whose log then tells nothing more.
+            if counted and numbers(place) == [counted]:
+                continue
+        made = attempts(place)
+        if unit.name not in there:
             last = made[-1] if made else None
             at_work = last is not None and last.ended == "" and not _is_dead(last.owner)
             if last is not None and at_work:
@@ -158,7 +162,8 @@ def _running(folder: Path, unit: Unit, attempt: Attempt, pace: Pace) -> Running:
     return Running(
         unit=str(unit),
         worker="unknown" if owner is None else str(owner),
-        since_s=math.nan if owner is None else time.time() - owner.claimed_unix,
+        # Another machine's clock, or one that was set back, may say a time to come.
+        since_s=math.nan if owner is None else max(time.time() - owner.claimed_unix, 0.0),
         stale=silent >= pace.stale_s,
     )
 

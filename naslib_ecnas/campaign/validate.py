@@ -14,10 +14,16 @@ from typing import Any
 
 from naslib_ecnas.campaign.checks import CHECKS, Finding
 from naslib_ecnas.campaign.energies import total_j
-from naslib_ecnas.campaign.measurement import RECORDS, Measurement, record_path, recorded
+from naslib_ecnas.campaign.measurement import (
+    RECORDS,
+    Measurement,
+    NewerRecord,
+    record_path,
+    recorded,
+)
 from naslib_ecnas.campaign.plan import Plan
 from naslib_ecnas.campaign.worker import ATTEMPTS
-from naslib_ecnas.errors import EcnasError
+from naslib_ecnas.errors import EcnasError, StorageError
 from naslib_ecnas.storage import storage_error
 
 __all__ = ["Validation", "requeue", "validate"]
@@ -93,7 +99,9 @@ def validate(folder: Path) -> Validation:
         try:
             record = Measurement.read(record_path(folder, unit))
         except EcnasError as error:
-            findings.append(Finding(unit.name, "unreadable", str(error), True, True))
+            # Neither a disk that does not answer nor another version is a reason to train again.
+            again = not isinstance(error, (StorageError, NewerRecord))
+            findings.append(Finding(unit.name, "unreadable", str(error), True, again))
             continue
         if record.unit.name != unit.name:
             text = f"the file of {unit.name} holds {record.unit.name}"

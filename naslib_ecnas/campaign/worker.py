@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,11 +14,11 @@ from naslib_ecnas.campaign.attempts import Attempt, AttemptLog, attempts
 from naslib_ecnas.campaign.claims import Claim, Heart, Superseded, Watch, take
 from naslib_ecnas.campaign.energies import essential_faults
 from naslib_ecnas.campaign.images import images
-from naslib_ecnas.campaign.measurement import record_path, recorded
+from naslib_ecnas.campaign.measurement import Measurement, record_path, recorded
 from naslib_ecnas.campaign.plan import Plan, Unit
 from naslib_ecnas.campaign.settings import Pace, Settings
 from naslib_ecnas.campaign.unit import measure_unit
-from naslib_ecnas.errors import EcnasError
+from naslib_ecnas.errors import ConfigError, EcnasError, StorageError
 
 if TYPE_CHECKING:
     from naslib_ecnas.training import Cifar10
@@ -89,6 +90,10 @@ def work(
         EcnasError: trainings fail one after the other.
     """
     pace = pace or Pace()
+    if limit is not None and limit < 1:
+        raise ConfigError(
+            "no units would be measured", value=limit, expected="1 or more", remedy="leave it out"
+        )
     plan = Plan.read(folder)
     data = images(plan.data)
     watch = Watch(pace.stale_s)
@@ -150,7 +155,8 @@ def _attempt(
     began = time.monotonic()
 
     def ended(how: str, detail: str = "") -> Done:
-        log.end(how, detail)
+        with suppress(StorageError):  # what was recorded is, whether or not the log says so
+            log.end(how, detail)
         return Done(unit, claim.number, how, detail, time.monotonic() - began)
 
     target = record_path(folder, unit)
@@ -170,12 +176,12 @@ def _attempt(
             apart = claim.folder / f"{claim.number:04d}.json"
             faults = essential_faults(record)
             if faults:
-                record.write(apart)
+                _write(record, apart, pace, heart)
                 return ended("invalid", "; ".join(faults))
             if not claim.mine or target.exists():
-                record.write(apart)
+                _write(record, apart, pace, heart)
                 return ended("superseded")
-            record.write(target)
+            _write(record, target, pace, heart)
             return ended("recorded")
     except Superseded as error:
         return ended("superseded", str(error))
@@ -186,3 +192,25 @@ def _attempt(
         with suppress(EcnasError):
             log.end("stopped", f"{type(error).__name__}: {str(error)[:500]}")
         raise
+
+
+def _write(record: Measurement, path: Path, pace: Pace, heart: Heart) -> None:
+    """Write a record, again and again for a while: a training of hours hangs on it.
+
+    Raises:
+        StorageError: it still cannot be written.
+        Superseded: another worker took the unit over meanwhile.
+    """
+    until, wait = time.monotonic() + pace.patience_s, _POLL_S
+    while True:
+        try:
+            record.write(path)
+        except StorageError as error:
+            if time.monotonic() + wait > until:
+                raise
+            warnings.warn(f"the record of {record.unit} waits: {error}", stacklevel=2)
+            time.sleep(wait)
+            wait = min(2 * wait, 30.0)
+            heart.check()
+        else:
+            return

@@ -1,4 +1,4 @@
-"""`ecnas data`: list, fetch, verify, convert and export the published files and their tables."""
+"""`ecnas data`: list, fetch, verify, convert, export and describe files and their tables."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
 
+from naslib_ecnas.commands.data_card import add_card
 from naslib_ecnas.console import ShownProgress, bytes_text, print_json, print_table
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def add_parser(subparsers: Any) -> None:
     """Add the command to those of `ecnas`."""
     parser = subparsers.add_parser(
         "data",
-        help="list, fetch, verify, convert and export published tables",
+        help="list, fetch, verify, convert, export and describe published tables",
         description="The published files and the tables made from them.",
     )
     parser.set_defaults(run=_help(parser))
@@ -60,6 +61,8 @@ def add_parser(subparsers: Any) -> None:
     one.add_argument("source", metavar="NAME_OR_FILE", help="a table of the list, or a path")
     one.add_argument("out", metavar="OUT", help="the file to write; its suffix is the format")
     one.set_defaults(run=_export)
+
+    add_card(actions)
 
     one = actions.add_parser(
         "build",

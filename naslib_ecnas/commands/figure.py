@@ -131,7 +131,7 @@ def _bench(args: argparse.Namespace, **changed: Any) -> Benchmark:
     from naslib_ecnas.loading import DEFAULT_TABLE, load
 
     with ShownProgress() as fetching:
-        name = args.table or DEFAULT_TABLE
+        name = DEFAULT_TABLE if args.table is None else args.table
         return load(name, progress=fetching, **{**setting(args), **changed})
 
 
@@ -208,7 +208,7 @@ def _devices(args: argparse.Namespace) -> _Made:
             expected="one or the other",
             remedy="leave --official out for the modelled energies",
         )
-    args.table = args.table or "4v"
+    args.table = "4v" if args.table is None else args.table
     if args.official:
         with ShownProgress() as fetching:
             place = {name: setting(args)[name] for name in ("pue", "carbon_intensity")}

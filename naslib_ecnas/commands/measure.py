@@ -49,12 +49,11 @@ def add_parser(subparsers: Any) -> None:
     add("--out", required=True, metavar="FILE", help="its suffix is the format")
     add("--pue", type=float, default=1.0, metavar="X", help="factor of all kWh (%(default)s)")
     add("--carbon-intensity", metavar="G", help="gCO2eq/kWh, a country's code, or world")
-    add(
-        "--energy",
-        choices=("auto", "gpu", "gpu+cpu"),
-        default="auto",
-        help="what counts (auto: the CPU too where every record has it)",
-    )
+    about = "what counts (auto: the CPU too where every record has it)"
+    add("--energy", choices=("auto", "gpu", "gpu+cpu"), default="auto", help=about)
+    about = "energy_kwh is of the run up to the evaluation, as in every other table, or of the "
+    about += "steps of training alone, without start-up and evaluations (%(default)s)"
+    add("--span", choices=("run", "steps"), default="run", help=about)
     add("--allow-synthetic", action="store_true", help="write what is no measurement, marked so")
 
 
@@ -116,19 +115,21 @@ def _plan(args: argparse.Namespace) -> int:
     from naslib_ecnas.space import Space
     from naslib_ecnas.storage import cache_folder
 
-    if args.cells and args.design:
+    if args.cells is not None and args.design is not None:
         raise ConfigError("cells are chosen in two ways", expected="--cells or --design")
     vertices = vertices_of(args.space)
-    if args.cells:
+    if args.cells is not None:
         rows = file_rows(Path(args.cells).expanduser(), vertices=vertices)
-    elif args.design:
+    elif args.design is not None:
         rows = designed_rows(args.design, vertices=vertices, seed=args.seed)
     else:
         rows = list(range(len(Space(vertices))))
     kind, *path = args.data
     if len(path) > 1:
         raise ConfigError("one folder holds the data", value=path)
-    images = args.images_per_file or (256 if kind == "synthetic" else 10_000)
+    images = args.images_per_file
+    if images is None:
+        images = 256 if kind == "synthetic" else 10_000
     if kind == "cifar10" and not path:
         path = [str(cache_folder() / "cifar10")]
     folder = str(Path(path[0]).expanduser().resolve()) if path else None
@@ -165,24 +166,15 @@ def _add_run(actions: Any) -> None:
     one = _action(actions, "run", "measure until no unit is left; one worker for each GPU", _run)
     add = one.add_argument
     add("--device", metavar="NAME", help="torch's name of it (cuda:0 where there is one, or cpu)")
-    add(
-        "--meter",
-        nargs="+",
-        default=["auto"],
-        metavar=("HOW", "FILE"),
-        help="auto, none, or replay FILE (auto)",
-    )
+    about = "auto, none, or replay FILE (auto)"
+    add("--meter", nargs="+", default=["auto"], metavar=("HOW", "FILE"), help=about)
+    add("--gpu", metavar="NAME", help="the GPU to measure, as nvidia-smi -L (that of --device)")
     add("--baseline", type=float, default=10.0, metavar="S", help="rest before and after (10)")
     add("--limit", type=int, metavar="N", help="end after so many units")
     add("--no-wait", action="store_true", help="end rather than wait for others' last units")
     add("--tries", type=int, default=3, metavar="N", help="of a unit that fails (%(default)s)")
-    add(
-        "--stale",
-        type=float,
-        default=120.0,
-        metavar="S",
-        help="silence of a worker after which its unit is taken over (%(default)s)",
-    )
+    about = "silence of a worker after which its unit is taken over (%(default)s)"
+    add("--stale", type=float, default=120.0, metavar="S", help=about)
     small = one.add_argument_group("for small machines (recorded; no measurements any more)")
     small.add_argument("--steps", type=int, metavar="N", help="stop each training after N steps")
     small.add_argument("--batch-size", type=int, metavar="N", help="in place of 256")
@@ -207,9 +199,10 @@ def _run(args: argparse.Namespace) -> int:
         raise ConfigError("one file is replayed", value=file)
     replay = str(Path(file[0]).expanduser().resolve()) if file else None
     settings = Settings(
-        device=args.device or _device(args.cluster),
+        device=_device(args.cluster) if args.device is None else args.device,
         meter=how,
         replay=replay,
+        gpu=args.gpu,
         baseline_s=args.baseline,
         steps=args.steps,
         batch_size=args.batch_size,
@@ -386,6 +379,7 @@ def _export(args: argparse.Namespace) -> int:
         pue=args.pue,
         carbon=args.carbon_intensity,
         cpu={"auto": None, "gpu": False, "gpu+cpu": True}[args.energy],
+        span=args.span,
         allow_synthetic=args.allow_synthetic,
     )
     print(out)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from naslib_ecnas.commands.table_options import add_table_options, setting
 from naslib_ecnas.console import ShownProgress, bytes_text, print_json
 from naslib_ecnas.errors import ConfigError, UnknownTableError
+from naslib_ecnas.storage import exists, is_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,15 +58,15 @@ def run(args: argparse.Namespace) -> int:
     from naslib_ecnas.report import find_runs, gather, write_page
 
     out = Path(args.out)
-    if out.is_dir() or (out.exists() and not args.overwrite):
+    if is_folder(out) or (exists(out) and not args.overwrite):
         raise ConfigError(
             "the output is there already",
             value=str(out),
             expected="a new file",
-            remedy="choose another --out" + ("" if out.is_dir() else ", or pass --overwrite"),
+            remedy="choose another --out" + ("" if is_folder(out) else ", or pass --overwrite"),
         )
     found = find_runs(args.runs)
-    table = args.table or _table_of(found)
+    table = _table_of(found) if args.table is None else args.table
     with ShownProgress() as fetching:
         try:
             bench = load(table, progress=fetching, **setting(args))

@@ -98,6 +98,12 @@ def add_parser(subparsers: Any) -> None:
     )
     one.add_argument("--device", metavar="NAME", help="name of the GPU (that of the file)")
     one.add_argument("--pue", type=float, metavar="P", help="PUE within the measured energies")
+    one.add_argument(
+        "--span",
+        choices=("run", "steps"),
+        help="what energy_kwh is of: the run from its start to the end of training, or the steps "
+        "of training alone (what the file says; run)",
+    )
     one.add_argument("--out", metavar="FILE", help="write the calibration (.npz)")
     one.add_argument("--seed", type=int, default=0, metavar="N", help="seed (%(default)s)")
     one.add_argument("--json", action="store_true", help="print one JSON object")
@@ -216,7 +222,12 @@ def _calibrate(args: argparse.Namespace) -> int:
     from naslib_ecnas.surrogate.measured import calibrated
 
     calibration, weights = calibrated(
-        args.measurements, cells=args.cells, device=args.device, pue=args.pue, seed=args.seed
+        args.measurements,
+        cells=args.cells,
+        device=args.device,
+        pue=args.pue,
+        span=args.span,
+        seed=args.seed,
     )
     if args.out:
         weights.save(Path(args.out).expanduser())

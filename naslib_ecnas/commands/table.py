@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from naslib_ecnas.commands.study_options import add_study_options, searched
 from naslib_ecnas.commands.table_options import add_table_options, setting
 from naslib_ecnas.console import ShownProgress, print_json, print_table
+from naslib_ecnas.storage import exists
 
 if TYPE_CHECKING:
     from naslib_ecnas.benchmark import Benchmark
@@ -93,8 +94,8 @@ def _benches(args: argparse.Namespace, default: str) -> list[Benchmark]:
     from naslib_ecnas.loading import load
 
     # A path may hold a comma; only lists of names are taken apart.
-    names = args.table or default
-    one = Path(names).exists()
+    names = default if args.table is None else args.table
+    one = exists(names)
     with ShownProgress() as fetching:
         return [
             load(name, progress=fetching, **setting(args))

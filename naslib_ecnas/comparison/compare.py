@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from naslib_ecnas.comparison.execute import execute, only_one
+from naslib_ecnas.comparison.execute import check_jobs, execute, only_one
 from naslib_ecnas.comparison.grid import Grid, Unit
 from naslib_ecnas.comparison.methods import method_class
 from naslib_ecnas.comparison.run_file import Run
 from naslib_ecnas.errors import ConfigError, FormatError
-from naslib_ecnas.json_text import to_json
-from naslib_ecnas.storage import atomic_write, storage_error
+from naslib_ecnas.json_text import from_json, to_json
+from naslib_ecnas.storage import atomic_write, exists, is_folder, storage_error
 
 if TYPE_CHECKING:
     from naslib_ecnas.benchmark import Benchmark
@@ -59,11 +58,13 @@ def compare(
     """
     for method in grid.methods:
         method_class(method)
+    check_jobs(jobs)
+    # First, so that a table is brought, converted or predicted once, and what is not possible is
+    # said before anything is written.
+    checksums = {table: _checksum(table, grid) for table in grid.tables}
     prepare(out, grid.rules())
     units = grid.units()
     with only_one(out):
-        # Here, so that a table is brought, converted or predicted once and errors come early.
-        checksums = {table: _table(table, _frozen(grid)).table.checksum for table in grid.tables}
         todo = missing(units, out, checksums)
         total, done = len(units), len(units) - len(todo)
         if on_progress:
@@ -96,7 +97,7 @@ def prepare(out: Path, rules: dict[str, Any]) -> None:
     path = out / RULES
     there = _rules(path)
     if there is None:
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        if exists(out) and (not is_folder(out) or any(out.iterdir())):
             raise ConfigError(
                 "the folder holds something else",
                 value=str(out),
@@ -120,7 +121,7 @@ def prepare(out: Path, rules: dict[str, Any]) -> None:
 def _rules(path: Path) -> dict[str, Any] | None:
     """The rules in a folder, if there are any."""
     try:
-        there = json.loads(path.read_bytes())
+        there = from_json(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -172,6 +173,14 @@ class SearchUnit:
 
 def _frozen(grid: Grid) -> tuple[tuple[str, Any], ...]:
     return tuple(sorted((k, v) for k, v in grid.setting.items() if v is not None))
+
+
+def _checksum(name: str, grid: Grid) -> str:
+    """That of a table, once it was seen to hold the objectives at the budget that counts."""
+    bench = _table(name, _frozen(grid))
+    for objective in grid.objectives:
+        bench.values(objective, grid.epochs)
+    return bench.table.checksum
 
 
 @lru_cache(maxsize=8)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from naslib_ecnas.errors import ConfigError, MissingDependencyError
 
-__all__ = ["execute", "only_one"]
+__all__ = ["check_jobs", "execute", "only_one"]
 
 T = TypeVar("T")
 
@@ -39,8 +39,7 @@ def execute(
         ConfigError: a setting is not possible.
         Exception: what a unit raised; units that are done by then are kept.
     """
-    if type(jobs) is not int or jobs < 1:
-        raise ConfigError("no possible number of jobs", value=jobs, expected="1 or more")
+    check_jobs(jobs)
     done = on_done or (lambda unit: None)
     if cluster is not None:
         from naslib_ecnas.comparison.cluster import submit
@@ -62,6 +61,16 @@ def execute(
         )
         for unit in ended:
             done(unit)
+
+
+def check_jobs(jobs: int) -> None:
+    """Refuse what is no number of jobs.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    if type(jobs) is not int or jobs < 1:
+        raise ConfigError("no possible number of jobs", value=jobs, expected="1 or more")
 
 
 def _worked(work: Callable[[T], None], unit: T) -> T:

@@ -35,9 +35,9 @@ def method_class(name: str) -> type[Optimiser]:
         ConfigError: there is none of this name.
         MissingDependencyError: its library is not installed.
     """
-    if name in METHODS:
+    if isinstance(name, str) and name in METHODS:
         return METHODS[name]
-    if name not in ADAPTED:
+    if not isinstance(name, str) or name not in ADAPTED:
         raise ConfigError(
             "no such search method",
             value=name,

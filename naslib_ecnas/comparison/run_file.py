@@ -6,7 +6,6 @@ not at all, so that a run which is there is a run that ended.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naslib_ecnas.errors import FormatError
-from naslib_ecnas.json_text import to_json
+from naslib_ecnas.json_text import from_json, to_json
 from naslib_ecnas.search.result import SearchResult
 from naslib_ecnas.storage import atomic_write
 
@@ -90,7 +89,7 @@ class Run:
             FormatError: it is no such file, or is damaged.
         """
         try:
-            data = json.loads(path.read_bytes())
+            data = from_json(path.read_bytes())
         except (OSError, ValueError) as error:
             raise FormatError(
                 f"cannot be read as a run: {error}",

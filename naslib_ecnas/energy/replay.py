@@ -14,6 +14,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from naslib_ecnas.checked import floats
 from naslib_ecnas.energy.reading import Reading, invalid
 from naslib_ecnas.energy.spans import Span, WindowMeter
 from naslib_ecnas.energy.window import CpuState, Window
@@ -137,8 +138,8 @@ class _Trace:
         device: str,
         began: float,
     ) -> None:
-        times = np.asarray(times_s, dtype=np.float64)
-        powers = np.asarray(powers_w, dtype=np.float64)
+        times = floats(times_s)
+        powers = floats(powers_w)
         good = times.ndim == 1 and times.shape == powers.shape and times.size >= 2
         if not good or not (np.diff(times) > 0).all() or not (powers >= 0).all():
             raise ConfigError(

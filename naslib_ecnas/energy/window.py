@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -10,7 +9,7 @@ from typing import Any
 
 from naslib_ecnas.energy.reading import Reading
 from naslib_ecnas.errors import ConfigError, FormatError
-from naslib_ecnas.json_text import to_json
+from naslib_ecnas.json_text import from_json, to_json
 
 __all__ = ["CpuState", "Window", "check_name"]
 
@@ -122,7 +121,7 @@ class Window:
                     for key in ("energy_j", "cpu_energy_j", "dram_energy_j")
                 },
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise FormatError(
                 f"no energy window: {type(error).__name__} {error}",
                 expected="what Window.to_dict gives",
@@ -136,9 +135,9 @@ class Window:
             FormatError: the text is no JSON, or not of a window.
         """
         try:
-            data = json.loads(text)
+            data = from_json(text)
         except ValueError as error:
-            raise FormatError(f"no JSON: {error}") from error
+            raise FormatError(f"no JSON: {error}", expected="what Window.to_json gives") from error
         return cls.from_dict(data)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naslib_ecnas.benchmark import Benchmark
+from naslib_ecnas.checked import check_counts
 from naslib_ecnas.errors import UnknownMetricError
 from naslib_ecnas.figures.drawing import COLUMN_WIDTH, INK, add_caption, new_figure, origins, style
 from naslib_ecnas.figures.sheet import Sheet
@@ -85,6 +86,7 @@ def clouds(
 
     Raises:
         UnknownMetricError: the table holds neither at any budget.
+        ConfigError: no such numbers of bins.
     """
     pairs = []
     for budget in bench.budgets:
@@ -102,6 +104,7 @@ def clouds(
     if bins is None:
         most = max(map(len, pairs))
         bins = (160, 100) if most > 10_000 else (80, 50) if most > 1000 else (48, 32)
+    check_counts(bins_across=bins[0], bins_upwards=bins[1])
     low, high = np.min([p.min(axis=0) for p in pairs], 0), np.max([p.max(axis=0) for p in pairs], 0)
     # A little room, so that the extremes do not lie on the frame and a single value has a width.
     x_edges = np.geomspace(low[0] / 1.05, high[0] * 1.05, bins[0] + 1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +14,8 @@ from numpy.typing import NDArray
 
 from naslib_ecnas.errors import FormatError, UnknownTableError
 from naslib_ecnas.figures.sheet import Sheet
+from naslib_ecnas.json_text import from_json
+from naslib_ecnas.storage import is_file
 
 __all__ = ["LearningCurve", "read_learning_curve"]
 
@@ -46,7 +47,7 @@ def read_learning_curve(path: str | PathLike[str]) -> LearningCurve:
         FormatError: it is no such list.
     """
     file = Path(path).expanduser()
-    if not file.is_file():
+    if not is_file(file):
         raise UnknownTableError(
             "no such learning curve",
             value=str(path),
@@ -54,7 +55,7 @@ def read_learning_curve(path: str | PathLike[str]) -> LearningCurve:
             remedy="make it: ecnas surrogate learning-curve --data DIR --json > FILE",
         )
     try:
-        points = json.loads(file.read_text(encoding="utf-8"))
+        points = from_json(file.read_text(encoding="utf-8"))
     except ValueError as error:  # no JSON, or not even text
         raise _wrong(file, str(error)) from error
     if not isinstance(points, list) or not points or not all(map(_good, points)):

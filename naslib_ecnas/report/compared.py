@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from naslib_ecnas.comparison.compare import RULES
 from naslib_ecnas.comparison.run_file import Run as Kept
 from naslib_ecnas.errors import ConfigError, FormatError
+from naslib_ecnas.json_text import from_json
 from naslib_ecnas.search.history import result_of
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def compared_runs(folder: Path) -> Iterator[tuple[str, SearchResult]]:
         EcnasError: a table cannot be had.
     """
     try:
-        setting = json.loads((folder / RULES).read_bytes()).get("setting", {})
+        setting = from_json((folder / RULES).read_bytes()).get("setting", {})
     except (OSError, ValueError, AttributeError) as error:
         raise FormatError("is damaged", path=folder / RULES) from error
     for path in sorted((folder / "runs").rglob("seed-*.json")):

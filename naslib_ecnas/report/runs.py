@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from os import PathLike
@@ -13,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naslib_ecnas.errors import ConfigError, FormatError
+from naslib_ecnas.json_text import from_json
 from naslib_ecnas.report.compared import compared_runs, comparisons
+from naslib_ecnas.storage import is_file, is_folder
 
 if TYPE_CHECKING:
     from naslib_ecnas.search.result import SearchResult
@@ -70,9 +71,9 @@ def find_runs(folders: Sequence[str | PathLike[str]]) -> tuple[Run, ...]:
     more: dict[tuple[Path, str, str], Run] = {}
     for name in folders:
         top = Path(name)
-        inside = sorted(p.parent for p in top.rglob("config.json")) if top.is_dir() else []
-        inside = [folder for folder in inside if (folder / "front.json").is_file()]
-        compared = comparisons(top) if top.is_dir() else []
+        inside = sorted(p.parent for p in top.rglob("config.json")) if is_folder(top) else []
+        inside = [folder for folder in inside if is_file(folder / "front.json")]
+        compared = comparisons(top) if is_folder(top) else []
         for folder in compared:
             # What NASLib's runners wrote beside their own files is of the same runs.
             inside = [one for one in inside if folder not in one.parents]
@@ -82,7 +83,7 @@ def find_runs(folders: Sequence[str | PathLike[str]]) -> tuple[Run, ...]:
                 more[folder.resolve(), result.config.table, label] = _of_result(label, result)
         if not inside and not compared:
             raise ConfigError(
-                "no run in this folder" if top.is_dir() else "no such folder",
+                "no run in this folder" if is_folder(top) else "no such folder",
                 value=str(top),
                 expected="a folder that `ecnas search --out` or `ecnas compare` wrote",
                 remedy="make a run: ecnas search --out DIR",
@@ -182,12 +183,12 @@ def read_run(folder: Path, *, label: str | None = None) -> Run:
 
 
 def _json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
+    return from_json(path.read_text(encoding="utf-8"))
 
 
 def _rows(path: Path) -> NDArray[np.int32]:
     with path.open(encoding="utf-8") as file:
-        return np.array([json.loads(line)["row"] for line in file if line.strip()], dtype=np.int32)
+        return np.array([from_json(line)["row"] for line in file if line.strip()], dtype=np.int32)
 
 
 def _number(value: Any) -> float:

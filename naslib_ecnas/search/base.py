@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from naslib_ecnas.checked import check_counts, whole_numbers
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.space import Space
 
@@ -71,8 +72,8 @@ class Optimiser(ABC):
         self.rng = rng
         self.paper = paper
         self.budgets = _ascending(budgets)
-        allowed = np.arange(len(space)) if rows is None else np.asarray(rows)
-        if allowed.ndim != 1 or (np.diff(allowed) <= 0).any():  # a whole table's are sorted already
+        allowed = np.arange(len(space)) if rows is None else whole_numbers(rows)
+        if (np.diff(allowed) <= 0).any():  # a whole table's are sorted already
             allowed = np.unique(allowed)
         if not allowed.size:
             raise ConfigError(
@@ -157,6 +158,8 @@ class Optimiser(ABC):
 def _ascending(budgets: tuple[int, ...]) -> tuple[int, ...]:
     """The budgets as a tuple of ascending numbers of epochs."""
     wanted = tuple(budgets)
+    for budget in wanted:
+        check_counts(least=None, budgets=budget)
     if any(b < 1 for b in wanted) or any(a >= b for a, b in pairwise(wanted)):
         raise ConfigError(
             "the budgets do not ascend",

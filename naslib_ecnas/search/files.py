@@ -12,7 +12,7 @@ from naslib_ecnas.cell import Cell
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.json_text import to_json
 from naslib_ecnas.search.result import SearchConfig, SearchResult
-from naslib_ecnas.storage import atomic_write, storage_error
+from naslib_ecnas.storage import exists, is_folder, storage_error, write_together
 
 __all__ = ["COUNTED", "FILES", "document", "point", "prepare", "write"]
 
@@ -38,14 +38,14 @@ _COUNTS = frozenset({"parameters", "multiply_adds", "activation_elements", "dept
 
 
 def prepare(folder: Path, *, overwrite: bool) -> Path:
-    """Make the folder of a search, empty of an earlier search's files.
+    """Make the folder of a search; the files of an earlier one stay until `write` replaces them.
 
     Raises:
         ConfigError: it is no folder, or it is not empty and `overwrite` is not set.
-        StorageError: it cannot be made or emptied.
+        StorageError: it cannot be made or read.
     """
     try:
-        if folder.exists() and not folder.is_dir():
+        if exists(folder) and not is_folder(folder):
             raise ConfigError(
                 "the output is not a folder",
                 value=str(folder),
@@ -60,17 +60,25 @@ def prepare(folder: Path, *, overwrite: bool) -> Path:
                 expected="a new or empty folder",
                 remedy="choose another --out, or replace its search by --overwrite",
             )
-        for name in FILES:
-            (folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise storage_error(error, folder) from error
+    except ValueError as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise ConfigError(  # a NUL in the name
+            f"the output has no possible name ({error})",
+            value=str(folder),
+            expected="the path of a folder",
+        ) from error
     return folder
 
 
 def write(
     result: SearchResult, folder: Path, *, notes: Mapping[str, Sequence[Any]] | None = None
 ) -> None:
-    """Write the history, the front, the costs and the settings of a search.
+    """Write the history, the front, the costs and the settings of a search, all or none.
+
+    The plots of an earlier search are removed, since they show another one.
 
     Args:
         result: what was found.
@@ -84,11 +92,19 @@ def write(
     whole = document(result)
     history = _history(result, notes or {})
     config, spent = whole.pop("config"), whole.pop("spent")
-    _write_text(folder / "config.json", to_json(config, indent=2) + "\n")
-    _write_text(folder / "spent.json", to_json(spent, indent=2) + "\n")
-    _write_text(folder / "front.json", to_json(whole, indent=2) + "\n")
-    lines = [to_json(line) + "\n" for line in history]
-    _write_text(folder / "history.jsonl", "".join(lines))
+    texts = {
+        "config.json": to_json(config, indent=2) + "\n",
+        "spent.json": to_json(spent, indent=2) + "\n",
+        "front.json": to_json(whole, indent=2) + "\n",
+        "history.jsonl": "".join(to_json(line) + "\n" for line in history),
+    }
+    write_together({folder / name: text.encode("utf-8") for name, text in texts.items()})
+    try:
+        for name in FILES:
+            if name not in texts:
+                (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise storage_error(error, folder) from error
 
 
 def document(result: SearchResult) -> dict[str, Any]:
@@ -188,6 +204,7 @@ def _history(result: SearchResult, notes: Mapping[str, Sequence[Any]]) -> list[d
                 "nasbench_hash": key,
                 "epochs": epochs[index],
                 **_objectives(result, index),
+                **{name: values[index] for name, values in notes.items()},
                 "spent": {
                     name: int(column[index]) if name in ("evaluations", "epochs") else column[index]
                     for name, column in spent.items()
@@ -195,8 +212,3 @@ def _history(result: SearchResult, notes: Mapping[str, Sequence[Any]]) -> list[d
             }
         )
     return lines
-
-
-def _write_text(path: Path, text: str) -> None:
-    with atomic_write(path) as file:
-        file.write(text.encode("utf-8"))

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.benchmark import Benchmark, Spent
+from naslib_ecnas.checked import whole_numbers
 from naslib_ecnas.errors import ConfigError, UnknownMetricError
 from naslib_ecnas.search.ledger import Ledger
 from naslib_ecnas.search.limits import QUANTITIES
@@ -63,9 +64,9 @@ def result_of(
         ConfigError: nothing was evaluated, or the shapes do not fit.
         UnknownMetricError, UnknownBudgetError, UnknownCellError: the table does not hold it.
     """
-    where = np.array(rows, dtype=np.int32)
-    each = np.array(epochs, dtype=np.int64)
-    if where.ndim != 1 or where.shape != each.shape or not len(where):
+    where = whole_numbers(rows)
+    each = whole_numbers(epochs, "the epochs").astype(np.int64)
+    if where.shape != each.shape or not len(where):
         raise ConfigError(
             "no evaluations to make a result of",
             value=(where.shape, each.shape),
@@ -73,7 +74,17 @@ def result_of(
             remedy="evaluate a cell",
         )
     bench.table.positions(where)
+    where = where.astype(np.int32)
     names = tuple(objectives)
+    if len(names) < 2 or len(set(names)) < len(names):
+        raise ConfigError(
+            "a result needs objectives",
+            value=names,
+            expected="two or more different metrics",
+            remedy="such as energy_kwh and validation_accuracy",
+        )
+    if budget is not None:
+        bench.values(names[0], budget)  # refuses what is no budget
     ledger = Ledger.of(bench, names)
     own = int(each.max()) if budget is None else budget
     budgets = np.unique(each).tolist()

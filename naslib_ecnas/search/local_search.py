@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from naslib_ecnas.checked import check_counts
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.search.base import Optimiser
 from naslib_ecnas.search.scalarisation import SCALARISATIONS, Normaliser, random_weights
@@ -62,7 +63,8 @@ class LocalSearch(Optimiser):
         budgets: tuple[int, ...] = (),
     ) -> None:
         super().__init__(space=space, rng=rng, rows=rows, paper=paper, budgets=budgets)
-        if initial < 1 or scalarisation not in SCALARISATIONS:
+        check_counts("local search", initial=initial)
+        if scalarisation not in SCALARISATIONS:
             raise ConfigError(
                 "no such local search",
                 value=(initial, scalarisation),

@@ -92,6 +92,7 @@ def run(
     kind = _checked(method, seed, paper)
     names = _objectives(objectives)
     budget = bench.budgets[-1] if epochs is None else epochs
+    bench.values(names[0], budget)  # refuses what is no budget at all
     ledger = Ledger.of(bench, names)
     ledger.scale(budget)  # refuses objectives and a budget that are not there
     budgets = _budgets(bench, kind, ledger, budget)
@@ -162,6 +163,14 @@ def check(
 
 
 def _checked(method: str | type[Optimiser], seed: int, paper: bool) -> type[Optimiser]:
+    own = isinstance(method, type) and issubclass(method, Optimiser)
+    if not own and not isinstance(method, str):
+        raise ConfigError(
+            "no search method",
+            value=method,
+            expected="a method's name, or a subclass of Optimiser",
+            remedy="see naslib_ecnas.search.METHODS",
+        )
     kind = method_of(method) if isinstance(method, str) else method
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise ConfigError(

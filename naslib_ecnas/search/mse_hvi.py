@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.analysis import nondominated
+from naslib_ecnas.checked import check_counts
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.search._regression import FourierFeatures, Posterior, Regression
 from naslib_ecnas.search.avoidance import Known
@@ -89,9 +90,10 @@ class MseHvi(Optimiser):
         budgets: tuple[int, ...] = (),
     ) -> None:
         super().__init__(space=space, rng=rng, rows=rows, paper=paper, budgets=budgets)
+        check_counts("MSE-HVI", initial=initial, batch=batch, cosines=cosines, pool=pool)
         exact = {i: np.asarray(costs, dtype=np.float64) for i, costs in (known or {}).items()}
         wrong = [i for i, costs in exact.items() if costs.shape != (len(space),)]
-        if min(initial, batch, cosines) < 1 or pool < batch or wrong:
+        if pool < batch or wrong:
             raise ConfigError(
                 "no such MSE-HVI",
                 value={"initial": initial, "batch": batch, "pool": pool, "known": list(exact)},

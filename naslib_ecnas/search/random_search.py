@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from naslib_ecnas.checked import check_counts
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.search.avoidance import Known
 from naslib_ecnas.search.base import Optimiser
@@ -56,6 +57,7 @@ class RandomSearch(Optimiser):
         budgets: tuple[int, ...] = (),
     ) -> None:
         super().__init__(space=space, rng=rng, rows=rows, paper=paper, budgets=budgets)
+        check_counts("random search", least=None, batch=batch)
         if batch < 1 or (paper and avoid_repeats):
             raise ConfigError(
                 "an empty batch" if batch < 1 else "the released code draws with replacement",

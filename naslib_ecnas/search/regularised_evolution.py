@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from naslib_ecnas.checked import check_counts, check_numbers
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.search.base import Optimiser
 from naslib_ecnas.search.perturbation import perturb
@@ -70,7 +71,11 @@ class RegularisedEvolution(Optimiser):
         budgets: tuple[int, ...] = (),
     ) -> None:
         super().__init__(space=space, rng=rng, rows=rows, paper=paper, budgets=budgets)
-        if min(population, sample, offspring) < 1 or scalarisation not in SCALARISATIONS:
+        check_counts(
+            "regularised evolution", population=population, sample=sample, offspring=offspring
+        )
+        check_numbers(least=0, edge_changes=edge_changes, op_changes=op_changes)
+        if scalarisation not in SCALARISATIONS:
             raise ConfigError(
                 "no such regularised evolution",
                 value=(population, sample, offspring, scalarisation),

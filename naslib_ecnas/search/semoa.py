@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.analysis import contributions, nondominated
+from naslib_ecnas.checked import check_counts, check_numbers
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.search.avoidance import Known
 from naslib_ecnas.search.base import Optimiser
@@ -169,9 +170,11 @@ class Semoa(Optimiser):
         budgets: tuple[int, ...] = (),
     ) -> None:
         super().__init__(space=space, rng=rng, rows=rows, paper=paper, budgets=budgets)
+        check_numbers(least=0, edge_changes=edge_changes, op_changes=op_changes)
         count = population if offspring is None else offspring
         clash = paper and (settings is not None or avoid_repeats)
-        if population < 1 or count < 1 or clash:
+        check_counts("SEMOA", population=population, offspring=count)
+        if clash:
             raise ConfigError(
                 "no such SEMOA",
                 value={"population": population, "offspring": count, "paper": paper},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from naslib_ecnas.checked import check_counts, check_numbers
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.search.base import Batch, Optimiser
 from naslib_ecnas.search.crossover import crossover
@@ -97,7 +98,16 @@ class ShEmoa(Optimiser):
         op_changes: float = 0.5,
     ) -> None:
         super().__init__(space=space, rng=rng, rows=rows, paper=paper, budgets=budgets)
-        whole = min(population, offspring, tournament) >= 1 and bracket > population
+        check_counts(
+            "SH-EMOA",
+            population=population,
+            offspring=offspring,
+            tournament=tournament,
+            bracket=bracket,
+        )
+        check_numbers(least=0, edge_changes=edge_changes, op_changes=op_changes)
+        check_numbers(eta=eta, mutation=mutation)
+        whole = bracket > population
         if not whole or not eta >= 1 or not 0 <= mutation <= 1:
             raise ConfigError(
                 "no such SH-EMOA",

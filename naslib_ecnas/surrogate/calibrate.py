@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from naslib_ecnas.checked import check_counts
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.intervals import Z90
 from naslib_ecnas.scores import Scores, scores
@@ -181,6 +182,16 @@ def calibrate(
     """
     base = descriptors or shipped_descriptors()
     total = len(measurements.rows)
+    check_counts(least=0, seed=seed)
+    if cells is not None:
+        check_counts(cells=cells)
+    if cells is not None and cells > total:
+        raise ConfigError(
+            "fewer runs were measured than are to be fitted",
+            value=cells,
+            expected=f"{_FEWEST} to {total}",
+            remedy="leave it out to fit all",
+        )
     fitted, rest = measurements, None
     if cells is not None and cells < total:
         rows = choose(cells, rows=measurements.rows, seed=seed, descriptors=base)

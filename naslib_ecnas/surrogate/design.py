@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from naslib_ecnas.checked import check_counts, check_numbers, whole_numbers
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate.descriptors import Descriptors, shipped_descriptors
@@ -48,6 +49,9 @@ def choose(
         ConfigError: fewer candidates than cells, or fewer than 8 cells.
         UnknownCellError: a row is none of the seven-vertex space.
     """
+    check_counts(cells=cells)
+    check_counts(least=0, seed=seed)
+    check_numbers(cost=cost, spread=spread)
     if rows is None:
         space = Space(vertices)
         # Row 0 has no vertices: its time is no sum over kinds of layers.
@@ -56,7 +60,7 @@ def choose(
             drawn = np.random.default_rng(seed).choice(pool, _CANDIDATES, replace=False)
             pool = np.sort(drawn)
     else:
-        pool = np.unique(np.asarray(rows, dtype=np.int64))
+        pool = np.unique(whole_numbers(rows).astype(np.int64))
     if not 8 <= cells <= len(pool):
         raise ConfigError(
             "cannot choose so many cells",

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.errors import ConfigError, FormatError
 from naslib_ecnas.surrogate.descriptors import Descriptors
 from naslib_ecnas.surrogate.features import FEATURES
 from naslib_ecnas.surrogate.weights import Weights
 
-__all__ = ["DEVICES", "DeviceModel", "device_name"]
+__all__ = ["DEVICES", "SPANS", "DeviceModel", "device_name"]
 
 Vector = NDArray[np.float64]
 
 #: Names of the calibrated devices that come with the package.
 DEVICES = ("quadro-rtx-6000", "rtx-3060", "rtx-3090", "titan-xp")
+#: What the energies that a device was calibrated on are of: whole runs up to the end of training,
+#: start-up included, as EC-NAS's are; or the steps of training alone.
+SPANS = ("run", "steps")
 _VERTICES = [f.name for f in FEATURES].index("vertices")
 _TITLES = ("nvidia", "geforce", "quadro")
 
@@ -80,12 +83,16 @@ class DeviceModel:
     beyond: float = 0.035
     """The same for cells of more vertices than any calibrated one: what calibrating on
     four-vertex cells missed on five-vertex cells (RTX 6000) and seven-vertex ones (RTX 3090)."""
+    span: str = "run"
+    """What the energies are of, one of `SPANS`."""
+    start_share: float | None = None
+    """Share of the start-up in the energy of a run of 4 epochs, where it was measured here."""
 
     def predict(self, x: NDArray[Any]) -> tuple[Vector, Vector]:
         """Energy in kWh at 4 epochs of (n, f) features, and its standard deviation: (n,) each.
 
-        The deviation is that of one new measurement; the 90 % interval is
-        mean x exp(-+1.645 std / mean).
+        It is the energy of `span`. The deviation is that of one new measurement; the 90 % interval
+        is mean x exp(-+1.645 std / mean).
         """
         z = self.descriptors(x)
         outside = np.maximum(np.maximum(self.low - z, z - self.high), 0)
@@ -157,6 +164,17 @@ class DeviceModel:
 
         Raises:
             ConfigError: there is none of it.
+            FormatError: its header does not say what its energies are of.
         """
         name = device if f"{device}_power" in weights.arrays else device_name(device)
-        return cls.from_arrays(weights.arrays, name)
+        span = weights.header.get("energy_span", "run")
+        share = weights.header.get("start_up_share")
+        good = share is None or (isinstance(share, float) and 0 <= share < 1)
+        if span not in SPANS or not good:
+            raise FormatError(
+                "the weights do not say what their energies are of",
+                value=(span, share),
+                expected=f"{' or '.join(SPANS)}, and a share from 0 to below 1",
+                remedy="make them again by: ecnas surrogate calibrate",
+            )
+        return replace(cls.from_arrays(weights.arrays, name), span=span, start_share=share)

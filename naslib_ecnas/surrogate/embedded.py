@@ -12,6 +12,7 @@ from naslib_ecnas.data.convert import tables_folder
 from naslib_ecnas.data.progress import Progress, Silent
 from naslib_ecnas.data.receipts import Receipt
 from naslib_ecnas.errors import ConfigError, UnknownTableError
+from naslib_ecnas.storage import is_file
 from naslib_ecnas.surrogate.native import DEVICE
 from naslib_ecnas.surrogate.weights import shipped
 
@@ -110,9 +111,15 @@ def _device(device: str | PathLike[str] | None) -> tuple[str, Path | None]:
     """A label for the file name, and the file of a user's own calibration."""
     if device is None:
         return "", None
-    path = Path(str(device)).expanduser()
+    if not isinstance(device, (str, PathLike)):
+        raise ConfigError(
+            "no device",
+            value=device,
+            expected="the name of a GPU, or a file of `ecnas surrogate calibrate`",
+        )
+    path = Path(device).expanduser()
     if path.suffix == ".npz":
-        if not path.is_file():
+        if not is_file(path):
             raise UnknownTableError(
                 "no such calibration",
                 value=str(path),

@@ -35,7 +35,7 @@ def energy_model(
         UnknownTableError: the file is not there.
         FormatError: it does not hold the paper's perceptron.
     """
-    kind, files = choice[0], list(choice[1:])
+    kind, files = next(iter(choice), ""), list(choice[1:])
     if kind not in ("ours", "paper", "paper-weights") or len(files) != (kind == "paper-weights"):
         raise ConfigError(
             "no such energy model",

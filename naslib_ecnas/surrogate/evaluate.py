@@ -15,6 +15,7 @@ from naslib_ecnas.errors import UnknownTableError
 from naslib_ecnas.intervals import bounds
 from naslib_ecnas.quality import Quality
 from naslib_ecnas.scores import Scores, scores
+from naslib_ecnas.storage import is_file
 from naslib_ecnas.surrogate.cells import labels, shapes
 from naslib_ecnas.surrogate.fit.reference import Measured, read_measured
 from naslib_ecnas.surrogate.native import BUDGETS
@@ -132,7 +133,7 @@ def _headers(folder: Path) -> Iterator[dict[str, Any]]:
     files: dict[str, tuple[Measured, dict[str, Array]]] = {}
     for comparison in _COMPARISONS:
         path = folder / comparison.file
-        if not path.is_file():
+        if not is_file(path):
             continue
         if comparison.file not in files:
             data = read_measured(path)

@@ -12,8 +12,10 @@ import numpy as np
 from naslib_ecnas.data.checksums import sha256_of
 from naslib_ecnas.data.convert import converted
 from naslib_ecnas.data.table import Table
-from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.data.view import check_pue
+from naslib_ecnas.errors import ConfigError, FormatError, ProvenanceError
 from naslib_ecnas.surrogate.calibrate import Calibration, Measurements, calibrate
+from naslib_ecnas.surrogate.device import SPANS
 from naslib_ecnas.surrogate.weights import Weights
 
 __all__ = ["calibrated", "measurements_of"]
@@ -27,7 +29,7 @@ def measurements_of(table: Table) -> Measurements:
 
     Raises:
         ConfigError: it has none, or no energies.
-        ProvenanceError: its energies are modelled or scaled, not measured.
+        ProvenanceError: its energies are modelled.
     """
     if EPOCHS not in table.budgets or "energy_kwh" not in table.metrics:
         raise ConfigError(
@@ -35,6 +37,14 @@ def measurements_of(table: Table) -> Measurements:
             value=f"{table.name}: budgets {table.budgets}, {', '.join(table.metrics)}",
             expected="energy_kwh at 4 epochs",
             remedy="measure that budget: it is what calibrations are made of",
+        )
+    # Scaled ones are as measured at 4 epochs.
+    if table.provenance["energy_kwh"].kind == "modelled":
+        raise ProvenanceError(
+            "a model's energies tell nothing of a GPU",
+            value=f"{table.name}: {table.provenance['energy_kwh']}",
+            expected="measured ones",
+            remedy="measure the cells that `ecnas surrogate choose` names",
         )
     budget = table.budgets.index(EPOCHS)
     energy = table.at_budget("energy_kwh", budget)
@@ -53,6 +63,7 @@ def calibrated(
     cells: int | None = None,
     device: str | None = None,
     pue: float | None = None,
+    span: str | None = None,
     seed: int = 0,
 ) -> tuple[Calibration, Weights]:
     """Calibrate a device from a file.
@@ -62,13 +73,21 @@ def calibrated(
         cells: fit only so many and test on the others.
         device: name of the GPU; that of the file's provenance where left out.
         pue: PUE within the energies; that of the file's provenance where left out.
+        span: `run` where the energies are from the start of the run to the end of training,
+            `steps` where they are of the steps of training alone; what the file says where left
+            out, else `run`, which EC-NAS's are. The file of a campaign says the start-up's share
+            too, so that longer budgets follow from the device's own.
         seed: of the choice and the folds.
 
     Raises:
-        ConfigError: too few cells, no energies of 4 epochs, or no PUE known.
+        ConfigError: too few cells, no energies of 4 epochs, no PUE known, or a span that is none
+            or not the file's.
+        ProvenanceError: its energies are modelled.
         UnknownTableError: there is no such file.
         FormatError: it cannot be read.
     """
+    if pue is not None:
+        check_pue(pue)
     path = converted(source)
     table = Table.open(path)
     measurements = measurements_of(table)
@@ -82,12 +101,15 @@ def calibrated(
             remedy="--pue 1 where the energies are those of the machine itself",
         )
     name = device or origin.device or Path(str(source)).stem
+    span, share = _span(table, span), _start_share(table)
     calibration = calibrate(measurements, cells=cells, device=name, seed=seed)
-    model = replace(calibration.model, name=name)
+    model = replace(calibration.model, name=name, span=span, start_share=share)
     header: dict[str, Any] = {
         "target": "energy of another GPU",
         "device": name,
         "pue": pue,
+        "energy_span": span,
+        "start_up_share": share,
         "seed": seed,
         "data": {Path(str(source)).name: origin.sha256 or sha256_of(path)},
         "split": f"{len(calibration.model.low)} descriptors; each run left out in turn",
@@ -100,5 +122,37 @@ def calibrated(
         },
         "report": calibration.report.to_json(),
     }
+    if origin.kind == "synthetic":
+        header["note"] = "SYNTHETIC: calibrated on numbers that are no measurements"
     arrays = {**model.descriptors.to_arrays(), **model.to_arrays(name)}
     return replace(calibration, model=model), Weights(header, arrays)
+
+
+def _span(table: Table, asked: str | None) -> str:
+    """What the energies are of."""
+    said = table.attributes.get("energy_span")
+    span = asked or said or "run"
+    if span not in SPANS or (said is not None and span != said):
+        raise ConfigError(
+            "the energies are of something else",
+            value=span,
+            expected=said if said in SPANS else " or ".join(SPANS),
+            remedy="leave --span out where the file says it",
+        )
+    return span
+
+
+def _start_share(table: Table) -> float | None:
+    """Share of the start-up in the energy of a run of 4 epochs, where the file says it."""
+    text = table.attributes.get("start_up_share")
+    if text is None:
+        return None
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share < 1:
+        raise FormatError(
+            "no share of the start-up", path=table.path, value=text, expected="0 to below 1"
+        )
+    return share

@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 
 from naslib_ecnas.data.columns import Columns
 from naslib_ecnas.data.progress import Progress
+from naslib_ecnas.errors import EcnasError, FormatError
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate.device import DeviceModel
+from naslib_ecnas.surrogate.features import features
 from naslib_ecnas.surrogate.headers import reported
 from naslib_ecnas.surrogate.native import BUDGETS, PUE, TITLE
 from naslib_ecnas.surrogate.paper import PaperModel
@@ -101,12 +103,32 @@ def calibration_of(
     own = isinstance(device, Path)
     weights = Weights.load(device if own else shipped("devices"))
     if own:
-        return DeviceModel.from_weights(weights, str(weights.header["device"])), weights.header
+        return _checked(weights, device), weights.header
     model = DeviceModel.from_weights(weights, str(device))
     lines = reported("devices")
     name = f"energy at 4 epochs, {model.name}"
     quality = {name: lines["quality"][name]}
     return model, {"target": lines["target"], "quality": quality, "pue": weights.header["pue"]}
+
+
+def _checked(weights: Weights, path: str | PathLike[str]) -> DeviceModel:
+    """The model in a user's own file, once it was seen to predict."""
+    try:
+        model = DeviceModel.from_weights(weights, str(weights.header["device"]))
+        with np.errstate(all="ignore"):  # what overflows is refused just below
+            found = np.array(model.predict(features(np.arange(1, 4))))
+        if found.shape != (2, 3) or not (np.isfinite(found) & (found > 0)).all():
+            raise ValueError("it predicts no energies")
+    except EcnasError:
+        raise
+    except (KeyError, ValueError, TypeError, IndexError, OverflowError) as error:
+        raise FormatError(
+            f"holds no calibration of a device ({type(error).__name__}: {error})",
+            path=path,
+            expected="a file that `ecnas surrogate calibrate` wrote",
+            remedy="calibrate again: ecnas surrogate calibrate --out FILE",
+        ) from error
+    return model
 
 
 def _with_paper(
@@ -142,6 +164,13 @@ def energy_provenance(
         if scaling == "linear"
         else "over epochs affine, start-up apart, as measured on the RTX 6000"
     )
+    if header.get("start_up_share") is not None and scaling != "linear":
+        grows = (
+            "over epochs affine, start-up and evaluations being "
+            f"{header['start_up_share']:.1%} at 4 epochs, as measured on this device"
+        )
+    if header.get("energy_span") == "steps":
+        grows += "; start-up and evaluations added to the measured steps of training"
     scale = _NATIVE_NOTE if calibration is None else str(header.get("note", ""))
     device = TITLE if calibration is None else calibration.name
     pue = PUE if calibration is None else float(header.get("pue", PUE))

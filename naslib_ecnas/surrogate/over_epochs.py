@@ -68,10 +68,23 @@ class OverEpochs:
         log = self.ratio[0] + self.descriptors(x) @ self.ratio[1:]
         return np.asarray(np.clip(np.exp(log), LEAST_RATIO, MOST_RATIO))
 
-    def growth(self, x: NDArray[Any], energy4_kwh: NDArray[Any]) -> Growth:
-        """Start-up and energy of an epoch, from features and the (n,) energy at 4 epochs."""
+    def shares(self, x: NDArray[Any]) -> Vector:
+        """(n,) share of the start-up in the energy at 4 epochs."""
+        return np.asarray(1 - FIRST * (self.ratios(x) - 1) / (LAST - FIRST))
+
+    def growth(
+        self, x: NDArray[Any], energy4_kwh: NDArray[Any], start_share: float | None = None
+    ) -> Growth:
+        """Start-up and energy of an epoch, from features and the (n,) energy at 4 epochs.
+
+        Args:
+            start_share: share of the start-up in the energy at 4 epochs, where it was measured.
+        """
         energy = np.asarray(energy4_kwh, dtype=np.float64)
-        each = energy * (self.ratios(x) - 1) / (LAST - FIRST)
+        if start_share is None:
+            each = energy * (self.ratios(x) - 1) / (LAST - FIRST)
+        else:
+            each = energy * (1 - start_share) / FIRST
         return Growth(energy - FIRST * each, each)
 
     def predict(
@@ -83,6 +96,7 @@ class OverEpochs:
         *,
         scaling: Literal["affine", "linear"] | str = "affine",
         fitted_device: bool = False,
+        start_share: float | None = None,
     ) -> tuple[Vector, Vector]:
         """Energy in kWh at budgets of epochs and its standard deviation: (n, b) each.
 
@@ -94,6 +108,8 @@ class OverEpochs:
                 which scales the start-up too and is some 12 % too much at 108).
             fitted_device: whether the energies are the Quadro RTX 6000's, for which no transfer
                 is needed.
+            start_share: share of the start-up in the energy at 4 epochs, where it was measured
+                on the device itself; no transfer is needed then either.
 
         The deviation goes from the one given at 4 epochs to that at 108 evenly in the logarithm
         of the epochs. What the given one has over `noise` is taken for an error of the model,
@@ -122,11 +138,12 @@ class OverEpochs:
         std = np.asarray(std4_kwh, dtype=np.float64)
         if scaling == "linear":
             return np.outer(energy, epochs / FIRST), np.outer(std, epochs / FIRST)
-        growth = self.growth(x, energy)
+        growth = self.growth(x, energy, start_share)
         mean = growth.start_kwh[:, None] + np.outer(growth.epoch_kwh, epochs)
         relative = (std / energy) ** 2
         excess = np.maximum(relative - self.noise**2, 0)
-        last = self.sd**2 + excess + (0 if fitted_device else self.transfer**2)
+        known = fitted_device or start_share is not None
+        last = self.sd**2 + excess + (0 if known else self.transfer**2)
         part = np.clip(np.log(epochs / FIRST) / np.log(LAST / FIRST), 0, 1)
         return mean, mean * np.sqrt(np.outer(relative, 1 - part) + np.outer(last, part))
 

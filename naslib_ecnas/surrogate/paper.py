@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
@@ -25,6 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 from naslib_ecnas.errors import FormatError, MissingDependencyError, UnknownTableError
 from naslib_ecnas.network import parameters
 from naslib_ecnas.space import Space
+from naslib_ecnas.storage import is_file
 from naslib_ecnas.surrogate.weights import Weights
 
 __all__ = ["SIZES", "PaperModel", "inputs"]
@@ -144,7 +144,7 @@ class PaperModel:
             import torch
         except ImportError as error:
             raise MissingDependencyError("torch", feature="reading torch's files") from error
-        if not Path(path).is_file():
+        if not is_file(path):
             raise UnknownTableError(
                 "no such file",
                 value=str(path),

@@ -105,11 +105,22 @@ class Models:
         return mean, std
 
     def _energy(self, x: NDArray[Any], budgets: Sequence[int]) -> tuple[Array, Array]:
-        four = self.energy.predict(x)
-        # Growth over epochs was measured on one device; on others it is less certain.
-        known = isinstance(self.energy, DeviceModel) and self.energy.name == GROWTH_DEVICE
+        mean, std = self.energy.predict(x)
+        device = self.energy if isinstance(self.energy, DeviceModel) else None
+        share = None if device is None else device.start_share
+        if device is not None and device.span == "steps":
+            # All tables are of runs: what the steps leave out is added.
+            steps = 1 - (self.over_epochs.shares(x) if share is None else share)
+            mean, std = mean / steps, std / steps
         return self.over_epochs.predict(
-            x, *four, budgets, scaling=self.scaling, fitted_device=known
+            x,
+            mean,
+            std,
+            budgets,
+            scaling=self.scaling,
+            # Growth over epochs was measured on one device; on others it is less certain.
+            fitted_device=device is not None and device.name == GROWTH_DEVICE,
+            start_share=share,
         )
 
     def _chunk(self, rows: NDArray[Any]) -> dict[str, Array]:

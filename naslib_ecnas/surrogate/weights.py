@@ -7,6 +7,8 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from io import BytesIO
+from math import prod
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naslib_ecnas.errors import FormatError, UnknownTableError
+from naslib_ecnas.json_text import from_json
 from naslib_ecnas.storage import atomic_write
 
 __all__ = ["Weights", "shipped"]
@@ -22,6 +25,8 @@ __all__ = ["Weights", "shipped"]
 _HEADER = "header"
 #: Raised when the features or the meaning of an array change, so that old weights are refused.
 VERSION = 1
+#: Many times the weights that there are.
+_MOST_BYTES = 1 << 28
 
 
 @dataclass(frozen=True)
@@ -63,9 +68,8 @@ class Weights:
         # A plain array instead of an archive is a TypeError or AttributeError, an unknown way of
         # packing a NotImplementedError.
         try:
-            with np.load(path, allow_pickle=False) as archive:
-                arrays = {name: archive[name] for name in archive.files}
-            header = json.loads(arrays.pop(_HEADER).tobytes())
+            arrays = _unpacked(Path(path))
+            header = from_json(arrays.pop(_HEADER).tobytes())
         except FileNotFoundError as error:
             raise UnknownTableError(
                 "no such file of weights",
@@ -99,6 +103,32 @@ class Weights:
                 remedy="make them again by: ecnas surrogate fit",
             )
         return cls(header, arrays)
+
+
+def _unpacked(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of an archive, none of which may be longer than the archive says.
+
+    `numpy.load` allocates what an array's own header claims before it reads it.
+    """
+    arrays = {}
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        if sum(member.file_size for member in members) > _MOST_BYTES:
+            raise ValueError(f"unpacks to more than {_MOST_BYTES:,} bytes")
+        for member in members:
+            with archive.open(member) as file:
+                content = BytesIO(file.read(member.file_size))
+            version = np.lib.format.read_magic(content)
+            if version != (1, 0):
+                raise ValueError(f"an array of version {version}")
+            shape, fortran, dtype = np.lib.format.read_array_header_1_0(content)
+            rest = member.file_size - content.tell()
+            if dtype.hasobject or prod(shape) * dtype.itemsize != rest or min(shape, default=0) < 0:
+                raise ValueError(f"{member.filename} is no array of {shape} {dtype}")
+            held = np.frombuffer(content.getbuffer()[content.tell() :], dtype=dtype)
+            order: Any = "F" if fortran else "C"
+            arrays[member.filename.removesuffix(".npy")] = held.reshape(shape, order=order).copy()
+    return arrays
 
 
 def shipped(name: str) -> Path:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from naslib_ecnas.data.source import opened
 from naslib_ecnas.errors import FormatError, TruncatedError, UnknownTableError
+from naslib_ecnas.storage import is_file
 from naslib_ecnas.training.cifar10_pickle import read_python
 from naslib_ecnas.training.cifar10_tfrecord import read_tfrecord
 from naslib_ecnas.training.data import IMAGES_PER_FILE, SIDE, Cifar10
@@ -127,7 +128,7 @@ def _found(folder: Path, forms: list[str]) -> tuple[list[Path], Callable[[Path],
         known = _FORMATS[form]
         for place in (folder, folder / known.folder):
             paths = [place / name for name in known.names]
-            if all(path.is_file() for path in paths):
+            if all(map(is_file, paths)):
                 return paths, known.read
     raise UnknownTableError(
         "CIFAR-10 is not in this folder",

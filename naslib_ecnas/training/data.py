@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from naslib_ecnas.checked import check_counts
 from naslib_ecnas.errors import ConfigError, FormatError
 
 __all__ = ["IMAGES_PER_FILE", "SIDE", "Cifar10", "Split", "synthetic"]
@@ -133,8 +134,8 @@ def synthetic(*, seed: int, images_per_file: int = 256) -> Cifar10:
     Raises:
         ConfigError: a file would be empty.
     """
-    if images_per_file < 1:
-        raise ConfigError("a file without images", value=images_per_file, expected="1 or more")
+    check_counts(images_per_file=images_per_file)
+    check_counts(least=0, seed=seed)
     rng = np.random.default_rng(seed)
     patterns = rng.uniform(64, 192, (_CLASSES, _CHANNELS, 4, 4)).repeat(8, axis=2).repeat(8, axis=3)
     files = []

@@ -6,6 +6,7 @@ import math
 import types
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from functools import cache
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from naslib_ecnas.errors import EcnasError, FormatError
@@ -61,16 +62,23 @@ def _made(kind: Any, data: Any, place: str, path: str | None) -> Any:
 
 
 def _dataclass(kind: Any, data: Any, place: str, path: str | None) -> Any:
-    names = [field.name for field in fields(kind)]
+    hints = _hints(kind)
+    names = list(hints)
     if not isinstance(data, dict) or set(data) != set(names):
         got = sorted(map(str, data)) if isinstance(data, dict) else type(data).__name__
         raise _fault(place, got, f"an object of {', '.join(names)}", path)
-    hints = get_type_hints(kind)
     values = {name: _made(hints[name], data[name], f"{place}.{name}", path) for name in names}
     try:
         return kind(**values)
     except EcnasError as error:
         raise _fault(place, error.value, error.expected or "another value", path) from error
+
+
+@cache
+def _hints(kind: Any) -> dict[str, Any]:
+    """Types of a dataclass's fields. Reading thousands of records, to find them is most of it."""
+    hints = get_type_hints(kind)
+    return {field.name: hints[field.name] for field in fields(kind)}
 
 
 def _fault(place: str, value: Any, expected: str, path: str | None) -> FormatError:

@@ -60,6 +60,14 @@ class Evaluation:
     """Fraction of them; NaN where a logit is not finite."""
     window: WindowId
 
+    def __post_init__(self) -> None:
+        if self.when not in WHEN or self.split not in SPLITS or self.images < 1 or self.steps < 0:
+            raise ConfigError(
+                "no evaluation of a training",
+                value=(self.when, self.split, self.images, self.steps),
+                expected=f"one at {', '.join(WHEN)} on {', '.join(SPLITS)}, of 1 image or more",
+            )
+
     @property
     def latency_s(self) -> float:
         """Seconds for one image, at the recipe's batch size."""

@@ -31,6 +31,8 @@ NEEDS = {
     "lightgbm": ["lgb", "lgb_path"],
     "ngboost": ["ngb", "ngb_path"],
     "pybnn": ["bayes_lin_reg", "bohamiann", "dngo"],
+    # Its images come by torchvision, which would fetch them.
+    "torchvision": ["omni_seminas_no_lce"],
     "pyro": ["gp", "gp_path", "sparse_gp", "var_sparse_gp"],
     "xgboost": ["xgb"],
 }
@@ -51,9 +53,6 @@ NASLIBS_OWN = {
     # The evaluator hands over unlabelled architectures, for which pre_compute has no place.
     "omni_ngb_no_lce": ("TypeError", "evaluate"),
 }
-#: Its images come by torchvision, which would fetch them. The stand-in for a missing torchvision
-#: has no length, which is where it ends.
-IMAGES = ["omni_seminas_no_lce"]
 #: Their own training cannot be cut short from outside.
 SLOW = ["dngo", "dngo_path", "ngb_path"]
 
@@ -163,7 +162,7 @@ def quick(naslib: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def every_name() -> list[str]:
-    return [*PLAIN, *PACKAGE, *CURVES, *ZERO_COST, *NASLIBS_OWN, *IMAGES]
+    return [*PLAIN, *PACKAGE, *CURVES, *ZERO_COST, *NASLIBS_OWN]
 
 
 @pytest.fixture
@@ -171,7 +170,7 @@ def names() -> list[str]:
     """The predictors that are tried here."""
     found = every_name()
     if find_spec("torchvision") is not None:
-        found = [name for name in found if name not in IMAGES]
+        found = [name for name in found if name not in NEEDS["torchvision"]]
     return [name for name in found if name not in SLOW or find_spec(PACKAGE[name]) is None]
 
 

@@ -42,7 +42,7 @@ def test_a_search_for_accuracy(
 ) -> None:
     bench: Benchmark = api["ecnas"]
     optimizer, trainer = search(getattr(optimizers, name), epochs=100)
-    assert optimizer.performance_metric is metric.VAL_ACCURACY
+    assert optimizer.performance_metric == metric.VAL_ACCURACY
     scores = dict(evaluated(optimizer))
     accuracy = bench.values("validation_accuracy")
     assert all(score == 100 * accuracy[row] for row, score in scores.items())
@@ -134,7 +134,7 @@ def test_performance_metric_answers_as_it_was_set(
     optimizer.performance_metric = optimizer.performance_metric
     assert vars(optimizer)["performance_metric"] is metric.TRAIN_ENERGY
     optimizer.performance_metric = metric.TEST_ACCURACY
-    assert optimizer.performance_metric is metric.TEST_ACCURACY
+    assert optimizer.performance_metric == metric.TEST_ACCURACY
     # On another space it is what NASLib makes it.
     optimizer.search_space = None
     optimizer.performance_metric = metric.TRAIN_TIME

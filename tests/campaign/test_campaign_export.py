@@ -26,8 +26,8 @@ def _records(folder: Path) -> list[Measurement]:
 
 def test_energies_are_those_of_the_windows_times_the_pue(sound: Path) -> None:
     """The made-up GPU draws 200 W, two CPU packages 50 W each."""
-    columns = columns_of(sound, pue=1.5, carbon=100.0)
-    gpu_only = columns_of(sound, cpu=False)
+    columns = columns_of(sound, pue=1.5, carbon=100.0, span="steps")
+    gpu_only = columns_of(sound, cpu=False, span="steps")
     rows = columns.rows.tolist()
     for record in _records(sound):
         at = rows.index(record.unit.row), 0, record.unit.repeat
@@ -62,6 +62,64 @@ def test_energies_are_those_of_the_windows_times_the_pue(sound: Path) -> None:
     assert not any("co2" in name for name in gpu_only.values)
 
 
+def _before(record: Measurement, when: str) -> float:
+    """Seconds of start-up, of steps, and of evaluations earlier than one."""
+    training = record.training
+    at = next(e for e in training.evaluations if e.when == when)
+    earlier = ("start", "half", "end")[: ("start", "half", "end").index(when)]
+    seconds = [w.seconds for w in training.windows if w.name == "init"]
+    seconds += [s.window.seconds for s in training.segments if s.first_step < at.steps]
+    seconds += [e.window.seconds for e in training.evaluations if e.when in earlier]
+    return math.fsum(seconds)
+
+
+def test_a_run_has_its_start_up_and_earlier_evaluations_in(sound: Path) -> None:
+    """As EC-NAS counts: at 300 W, all seconds but those of the later evaluations."""
+    columns, steps = columns_of(sound), columns_of(sound, span="steps")
+    assert (columns.attributes["energy_span"], steps.attributes["energy_span"]) == ("run", "steps")
+    rows, shares = columns.rows.tolist(), []
+    for record in _records(sound):
+        at = rows.index(record.unit.row), 0, record.unit.repeat
+        for prefix, when in (("initial_", "start"), ("halfway_", "half"), ("", "end")):
+            kwh = 300 * _before(record, when) / 3.6e6
+            assert columns.values[f"{prefix}energy_kwh"][at] == pytest.approx(kwh, rel=2e-3)
+        for name in ("total_energy_kwh", "training_time_s"):
+            assert columns.values[name][at] == steps.values[name][at]
+        shares.append(1 - record.training.training_time_s / _before(record, "end"))
+    for found in (columns, steps):
+        share = float(found.attributes["start_up_share"])
+        assert share == pytest.approx(np.median(shares), rel=1e-2)
+    assert "start-up and earlier evaluations included" in (
+        columns.provenance["energy_kwh"].note or ""
+    )
+    with pytest.raises(ConfigError, match="span"):
+        columns_of(sound, span="whole")
+
+
+def test_the_official_format_is_of_runs_alone(sound: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot say otherwise"):
+        export(sound, tmp_path / "t.tfrecord", span="steps")
+    assert list(tmp_path.glob("*.tfrecord")) == []
+
+
+def test_a_start_up_too_short_for_the_sensor_is_taken_at_the_runs_power(spoil: Spoil) -> None:
+    def short(record: Measurement) -> Measurement:
+        gone = invalid("too-short", "it did not step", method="counter")
+        windows = tuple(
+            replace(w, energy_j=dict.fromkeys(w.energy_j, gone)) if w.name == "init" else w
+            for w in record.windows
+        )
+        return replace(record, windows=windows)
+
+    folder = spoil(short)
+    unit = Plan.read(folder).units[0]
+    record = Measurement.read(record_path(folder, unit))
+    columns = columns_of(folder)
+    at = columns.rows.tolist().index(unit.row), 0, unit.repeat
+    kwh = 300 * _before(record, "end") / 3.6e6
+    assert columns.values["energy_kwh"][at] == pytest.approx(kwh, rel=2e-3)
+
+
 def test_a_step_too_short_for_the_sensor_is_taken_at_the_others_power(
     spoil: Spoil,
 ) -> None:
@@ -76,7 +134,7 @@ def test_a_step_too_short_for_the_sensor_is_taken_at_the_others_power(
     folder = spoil(short)
     unit = Plan.read(folder).units[0]
     record = Measurement.read(record_path(folder, unit))
-    columns = columns_of(folder)
+    columns = columns_of(folder, span="steps")
     at = columns.rows.tolist().index(unit.row), 0, unit.repeat
     kwh = 300 * record.training.training_time_s / 3.6e6
     assert columns.values["energy_kwh"][at] == pytest.approx(kwh, rel=1e-3)

@@ -32,6 +32,10 @@ class Standin:
         """Time at which the sine began."""
         return float(self._lib.standin_origin(gpu))
 
+    def now(self) -> float:
+        """Its clock, s."""
+        return float(self._lib.standin_now())
+
     def queries(self) -> int:
         return int(self._lib.standin_queries())
 

@@ -1,8 +1,9 @@
 /* A stand-in for libnvidia-ml.so.1: synthetic GPUs whose energy is known in closed form.
  *
  * Power in W is  power + swing * sin(2 pi hertz (t - origin)),  t by CLOCK_MONOTONIC, as Python's
- * time.monotonic. Tests steer it by standin_set, or by STANDIN_NVML="gpus=2,power=200" before it
- * is loaded. Only what the meter calls is here; struct layouts are those of nvml.h.
+ * time.monotonic, or a clock that tests set. They steer it by standin_set; in another process by
+ * STANDIN_NVML="gpus=2,power=200" before it is loaded, and by the same text in the file that
+ * STANDIN_NVML_FILE names, which the next query obeys and removes. Only what the meter calls is here; struct layouts are those of nvml.h.
  */
 #include <math.h>
 #include <stdint.h>
@@ -38,9 +39,12 @@ static Gpu gpu[MAX_GPUS];
 static char instance[MAX_GPUS];                  /* its addresses are the MIG instances' handles */
 static int count, running, driver = 1;
 static long queries;
+static double set_clock = -1;                    /* below 0: the real one */
+static const char *orders;                       /* STANDIN_NVML_FILE */
 
 static double now(void) {
     struct timespec t;
+    if (set_clock >= 0) return set_clock;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return t.tv_sec + 1e-9 * t.tv_nsec;
 }
@@ -63,6 +67,7 @@ int standin_set(int i, const char *key, double x) {
     Gpu *g = &gpu[i];
     double t = now();
     if (!strcmp(key, "gpus")) count = (int)x;
+    else if (!strcmp(key, "clock")) set_clock = x;
     else if (!strcmp(key, "driver")) driver = (int)x;
     else if (!strcmp(key, "power") || !strcmp(key, "swing") || !strcmp(key, "hertz")) {
         g->base = joules(g, t);
@@ -102,26 +107,45 @@ void standin_clear(void) {
     running = 0;
     driver = 1;
     queries = 0;
+    set_clock = -1;
     for (int i = 0; i < MAX_GPUS; i++)
         gpu[i] = (Gpu){.power = 100, .origin = now(), .base = 5000, .period = 0.01, .scale = 1,
                        .counter = 1, .instant = 1, .average = 1, .states = 1};
 }
 
-__attribute__((constructor)) static void load(void) {
-    standin_clear();
-    const char *env = getenv("STANDIN_NVML");
-    char text[512], key[32];
+/* Settings for all GPUs. */
+static void apply(char *text) {
+    char key[32];
     double x;
-    if (!env || strlen(env) >= sizeof text) return;
-    strcpy(text, env);
     for (char *part = strtok(text, ","); part; part = strtok(NULL, ","))
         if (sscanf(part, "%31[^=]=%lf", key, &x) == 2)
             for (int i = 0; i < MAX_GPUS; i++) standin_set(i, key, x);
 }
 
+static void obey(void) {
+    char text[512];
+    FILE *file = orders ? fopen(orders, "r") : NULL;
+    if (!file) return;
+    text[fread(text, 1, sizeof text - 1, file)] = 0;
+    fclose(file);
+    remove(orders);
+    apply(text);
+}
+
+__attribute__((constructor)) static void load(void) {
+    standin_clear();
+    orders = getenv("STANDIN_NVML_FILE");
+    const char *env = getenv("STANDIN_NVML");
+    char text[512];
+    if (!env || strlen(env) >= sizeof text) return;
+    strcpy(text, env);
+    apply(text);
+}
+
 /* What every query of a device meets first. */
 static int answer(const Gpu *g) {
     __atomic_add_fetch(&queries, 1, __ATOMIC_RELAXED);
+    obey();
     if (!running) return UNINITIALIZED;
     if (g->hang > 0) {
         struct timespec t = {(time_t)g->hang, (long)(1e9 * fmod(g->hang, 1))};

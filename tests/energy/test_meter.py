@@ -54,6 +54,23 @@ def test_constant_power_times_seconds(standin: Any) -> None:
     assert reading.flags == ()
 
 
+def test_ten_seconds_at_250_w_are_2500_j_exactly(standin: Any) -> None:
+    """By the stand-in's own clock, so that not a millijoule depends on this machine's."""
+    standin.set(instant=0, average=0, period=0.001)
+    with EnergyMeter(cpu=False, poll_seconds=0.2) as meter:
+        start = standin.now() + 1
+        standin.set(clock=start, period=0)
+        standin.set(power=250)
+        with meter.window("train") as w:
+            standin.set(clock=start + 10)
+        again = meter.window("next")
+        with again:
+            standin.set(clock=start + 14)
+    assert w.window.gpu_total_j == pytest.approx(2500, abs=1e-9)
+    assert again.window.gpu_total_j == pytest.approx(1000, abs=1e-9)
+    assert w.window.seconds < 5
+
+
 @pytest.mark.parametrize(
     ("sensors", "method"),
     [

@@ -22,6 +22,7 @@ from naslib_ecnas.errors import (
     MissingDependencyError,
     UnknownTableError,
 )
+from naslib_ecnas.storage import is_file
 
 __all__ = ["Measured", "read_measured"]
 
@@ -72,7 +73,7 @@ def read_measured(path: str | PathLike[str]) -> Measured:
     except ImportError as error:
         raise MissingDependencyError("pyarrow", feature="reading Parquet", extra="fit") from error
     path = Path(path)
-    if not path.is_file():
+    if not is_file(path):
         raise UnknownTableError(
             "no such file of reference measurements",
             value=str(path),

@@ -1,0 +1,268 @@
+"""Dataset cards: what a table holds and where it comes from, as Croissant JSON-LD.
+
+Croissant (MLCommons, version 1.0, http://mlcommons.org/croissant/1.0) describes data sets for
+programs on top of schema.org. A card has two sets of records: `columns`, one for each metric with
+its unit, direction and provenance, which stands in the card itself; and, for Parquet files,
+`trainings`, which tells how the file's lines are read.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from naslib_ecnas.data.catalog import FileEntry
+from naslib_ecnas.data.checksums import sha256_of
+from naslib_ecnas.data.progress import Progress
+from naslib_ecnas.data.table import Table
+from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.metrics import METRICS
+from naslib_ecnas.provenance import Provenance
+
+__all__ = ["DescribedFile", "card"]
+
+_CONFORMS_TO = "http://mlcommons.org/croissant/1.0"
+# Croissant's own words; readers expect all of them to be declared, used or not.
+_WORDS = (
+    "citeAs column extract field fileObject fileProperty fileSet format includes isLiveDataset "
+    "jsonPath key md5 parentField path recordSet references regex repeated replace samplingRate "
+    "separator source subField transform"
+)
+_CONTEXT: dict[str, Any] = {
+    "@language": "en",
+    "@vocab": "https://schema.org/",
+    "sc": "https://schema.org/",
+    "cr": "http://mlcommons.org/croissant/",
+    "rai": "http://mlcommons.org/croissant/RAI/",
+    "dct": "http://purl.org/dc/terms/",
+    **{word: f"cr:{word}" for word in _WORDS.split()},
+    "conformsTo": "dct:conformsTo",
+    "equivalentProperty": "cr:equivalentProperty",
+    "data": {"@id": "cr:data", "@type": "@json"},
+    "examples": {"@id": "cr:examples", "@type": "@json"},
+    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
+}
+#: Media types by suffix; tables and TFRecords have none of their own.
+_MEDIA = {".parquet": "application/x-parquet", ".csv": "text/csv"}
+_BINARY = "application/octet-stream"
+#: What tells the lines of the long form apart: type and meaning.
+_KEYS = {
+    "cell": ("sc:Text", "the cell, as naslib_ecnas.Cell reads it"),
+    "nasbench_hash": ("sc:Text", "NAS-Bench-101's MD5 hash of the cell"),
+    "epochs": ("sc:Integer", "training budget in epochs"),
+    "repeat": ("sc:Integer", "training of the same cell and budget, from 0"),
+}
+_ABOUT_COLUMNS = {
+    "metric": ("sc:Text", "name of the column, with its unit"),
+    "about": ("sc:Text", "what it is"),
+    "unit": ("sc:Text", "unit; empty for fractions and counts"),
+    "better": ("sc:Text", "which values are better: more or less"),
+    "kind": ("sc:Text", "measured, scaled, modelled, derived, synthetic or unknown"),
+    "device": ("sc:Text", "what it was measured on or modelled for; empty where not known"),
+    "pue": ("sc:Text", "power usage effectiveness in the energies; 1 where out, empty: unknown"),
+    "repeats": ("sc:Text", "trainings behind each value; empty where not known"),
+    "source": ("sc:Text", "file that the values were read from"),
+    "sha256": ("sc:Text", "checksum of that file"),
+    "note": ("sc:Text", "what a user of the values has to know"),
+}
+
+
+@dataclass(frozen=True)
+class DescribedFile:
+    """The file that a card is for."""
+
+    name: str
+    address: str
+    """Where it is: an address, or a path from the card's folder."""
+    sha256: str
+    size: int | None
+    """In bytes; None where it is not known."""
+
+    @classmethod
+    def of(
+        cls, path: Path, *, address: str | None = None, progress: Progress | None = None
+    ) -> DescribedFile:
+        """A file on this machine.
+
+        Args:
+            path: the file.
+            address: where readers of the card find it; beside the card where left out.
+            progress: hears how far the checksum is.
+
+        Raises:
+            FetchError: the file cannot be read.
+        """
+        sha256 = sha256_of(path, progress)
+        return cls(path.name, address or path.name, sha256, path.stat().st_size)
+
+    @classmethod
+    def published(cls, file: FileEntry) -> DescribedFile:
+        """A published file of the catalog.
+
+        Raises:
+            ConfigError: no checksum is published, which a card must have.
+        """
+        if file.sha256 is None:
+            raise ConfigError(
+                "no checksum is published for this file",
+                value=file.name,
+                expected="a file with a published SHA-256",
+                remedy="make a card of your own copy: ecnas data card FILE",
+            )
+        return cls(file.name, file.address, file.sha256, file.size)
+
+
+def card(
+    table: Table,
+    file: DescribedFile,
+    *,
+    name: str | None = None,
+    version: str | None = None,
+    licence: str | None = None,
+    citation: str | None = None,
+    url: str | None = None,
+    published: str | None = None,
+) -> dict[str, Any]:
+    """The card of a table in one file.
+
+    Args:
+        table: what the file holds.
+        file: the file, of any format.
+        name: of the data set; that of the table where left out.
+        version: of the data set, such as `1.0.0`, if it has one.
+        licence: its name, best an SPDX identifier; the table's own where left out.
+        citation: what users cite; the table's own where left out.
+        url: page of the data set, if it has one.
+        published: day of publication, such as `2024-04-14`, if it was published.
+
+    Returns:
+        An object for JSON. What is not known is left out, or empty in the set `columns`.
+
+    Raises:
+        ConfigError: the day is none.
+    """
+    known = {
+        "version": _semantic(version),
+        "license": _licence(licence or table.attributes.get("licence")),
+        "citeAs": citation or table.attributes.get("citation"),
+        "url": url,
+        "datePublished": None if published is None else _day(published),
+    }
+    sets = [_columns(table)]
+    if Path(file.name).suffix.lower() == ".parquet":
+        sets.append(_trainings(table, file.name))
+    return {
+        "@context": _CONTEXT,
+        "@type": "sc:Dataset",
+        "conformsTo": _CONFORMS_TO,
+        "name": name or table.name,
+        "description": _description(table),
+        "keywords": ["neural architecture search", "energy", "NAS-Bench-101", "EC-NAS"],
+        **{word: value for word, value in known.items() if value},
+        "distribution": [_file(file)],
+        "recordSet": sets,
+    }
+
+
+def _semantic(version: str | None) -> str | None:
+    """A Python version as a semantic one, which cards have: 0.1.0.dev0 is 0.1.0-dev0."""
+    return version and re.sub(r"(?<=\d)\.?(?=(a|b|rc|dev)\d)", "-", version, count=1)
+
+
+def _day(text: str) -> str:
+    try:
+        return date.fromisoformat(text).isoformat()
+    except ValueError as error:
+        raise ConfigError("no such day", value=text, expected="a day such as 2024-04-14") from error
+
+
+def _description(table: Table) -> str:
+    repeats = f", {table.repeats} trainings each" if table.repeats > 1 else ""
+    kinds = sorted({table.provenance[metric].kind for metric in table.metrics})
+    said = table.attributes.get("description", "").strip()
+    return (
+        f"{len(table):,} cells of NAS-Bench-101's space of up to {table.space.vertices} vertices, "
+        f"at {', '.join(map(str, table.budgets))} epochs{repeats}"
+        + (f": {said}" if said else "")
+        + f". Values are {', '.join(kinds)}; the set of records named columns says of each metric "
+        "where it comes from."
+    )
+
+
+def _licence(name: str | None) -> str | None:
+    """An address of the licence's text where its name is an SPDX identifier, else its name."""
+    if not name:
+        return None
+    return f"https://spdx.org/licenses/{name}" if re.fullmatch(r"[\w.+-]+", name) else name
+
+
+def _file(file: DescribedFile) -> dict[str, Any]:
+    size = {} if file.size is None else {"contentSize": f"{file.size} B"}
+    return {
+        "@type": "cr:FileObject",
+        "@id": file.name,
+        "name": file.name,
+        "contentUrl": file.address,
+        **size,
+        "encodingFormat": _MEDIA.get(Path(file.name).suffix.lower(), _BINARY),
+        "sha256": file.sha256,
+    }
+
+
+def _field(place: str, name: str, kind: str, about: str) -> dict[str, Any]:
+    where = f"{place}/{name}"
+    return {
+        "@type": "cr:Field",
+        "@id": where,
+        "name": name,
+        "description": about,
+        "dataType": kind,
+    }
+
+
+def _columns(table: Table) -> dict[str, Any]:
+    """The set that stands in the card: what each column is and where it comes from."""
+    return {
+        "@type": "cr:RecordSet",
+        "@id": "columns",
+        "name": "columns",
+        "description": "every metric of the table, with unit, direction and provenance",
+        "key": {"@id": "columns/metric"},
+        "field": [_field("columns", key, *what) for key, what in _ABOUT_COLUMNS.items()],
+        "data": [_about(metric, table.provenance[metric]) for metric in table.metrics],
+    }
+
+
+def _about(name: str, origin: Provenance) -> dict[str, str]:
+    found = METRICS[name]
+    known = {
+        **origin.to_json(),
+        "metric": name,
+        "about": found.about,
+        "unit": found.unit,
+        "better": "more" if found.maximise else "less",
+    }
+    return {f"columns/{key}": str(known.get(key, "")) for key in _ABOUT_COLUMNS}
+
+
+def _trainings(table: Table, file: str) -> dict[str, Any]:
+    """How the lines of a file in the long form are read."""
+    fields = [(name, *what) for name, what in _KEYS.items()]
+    fields += [(name, "sc:Float", METRICS[name].label) for name in table.metrics]
+    return {
+        "@type": "cr:RecordSet",
+        "@id": "trainings",
+        "name": "trainings",
+        "description": "one record for each cell, budget and repeat; NaN where missing",
+        "key": [{"@id": f"trainings/{name}"} for name in ("cell", "epochs", "repeat")],
+        "field": [
+            {
+                **_field("trainings", name, kind, about),
+                "source": {"fileObject": {"@id": file}, "extract": {"column": name}},
+            }
+            for name, kind, about in fields
+        ],
+    }

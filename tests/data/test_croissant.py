@@ -1,0 +1,206 @@
+"""Dataset cards, as the reader of the standard's authors understands them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from naslib_ecnas.cell import Cell
+from naslib_ecnas.cli import main
+from naslib_ecnas.data.catalog import catalog
+from naslib_ecnas.data.columns import Columns
+from naslib_ecnas.data.croissant import DescribedFile, card
+from naslib_ecnas.data.export import export
+from naslib_ecnas.data.table import Table, write_table
+from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.metrics import METRICS
+from naslib_ecnas.provenance import Provenance
+
+ORIGINS = {
+    "energy_kwh": Provenance("synthetic", device="no GPU", pue=1.5, repeats=2, note="made up"),
+    "validation_accuracy": Provenance("unknown", source="a.csv", sha256="0" * 64),
+}
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Table:
+    """A synthetic table of three cells with something missing."""
+    energies = np.random.default_rng(0).random((3, 2, 2))
+    energies[1, 0, 1] = np.nan
+    values = {"energy_kwh": energies, "validation_accuracy": energies / 2}
+    path = tmp_path / "own.ecnas"
+    rows = np.array([0, 5, 17], dtype=np.int32)
+    write_table(path, Columns("own", 4, rows, (4, 12), 2, values, ORIGINS))
+    return Table.open(path)
+
+
+def read(path: Path, caplog: pytest.LogCaptureFixture) -> Any:
+    """The card as mlcroissant sees it, which raises where it breaks a rule of the standard."""
+    croissant = pytest.importorskip("mlcroissant", reason="install mlcroissant to check cards")
+    caplog.clear()
+    with caplog.at_level(logging.WARNING):
+        found = croissant.Dataset(jsonld=path)
+    # It warns of a context that lacks words, and of what is not said: nothing else may be wrong.
+    issues = [line for line in caplog.text.splitlines() if "  -  " in line]
+    assert all("is recommended, but does not exist" in line for line in issues), issues
+    assert "not standard" not in caplog.text
+    return found
+
+
+def plain(record: dict[str, Any]) -> dict[str, Any]:
+    """A record with short names, and text where mlcroissant gives bytes."""
+    return {
+        key.partition("/")[2]: value.decode() if isinstance(value, bytes) else value
+        for key, value in record.items()
+    }
+
+
+def test_what_a_wrong_card_gives(tmp_path: Path, own: Table) -> None:
+    """That reader would notice: without a name it refuses."""
+    croissant = pytest.importorskip("mlcroissant", reason="install mlcroissant to check cards")
+    text = card(own, DescribedFile.of(own.path))
+    del text["recordSet"][0]["field"][0]["@type"], text["name"]
+    (tmp_path / "card.json").write_text(json.dumps(text))
+    with pytest.raises(croissant.ValidationError):
+        croissant.Dataset(jsonld=tmp_path / "card.json")
+
+
+def test_parquet_is_read_by_its_card(
+    tmp_path: Path, own: Table, caplog: pytest.LogCaptureFixture
+) -> None:
+    pytest.importorskip("pyarrow")
+    file = tmp_path / "own.parquet"
+    export(own, file)
+    (tmp_path / "card.json").write_text(json.dumps(card(own, DescribedFile.of(file))))
+    found = list(map(plain, read(tmp_path / "card.json", caplog).records("trainings")))
+    assert len(found) == 12
+    columns = own.to_columns()
+    for line in found:
+        cell = Cell(line["cell"])
+        at = (
+            columns.rows.tolist().index(cell.row),
+            columns.budgets.index(line["epochs"]),
+            line["repeat"],
+        )
+        assert line["nasbench_hash"] == cell.nasbench_hash
+        for name, values in columns.values.items():
+            # That reader has None where a number is missing.
+            given = np.nan if line[name] is None else line[name]
+            np.testing.assert_equal(given, values[at])
+
+
+@pytest.mark.parametrize("suffix", [".ecnas", ".csv", ".tfrecord", ".parquet"])
+def test_every_format_has_a_card(
+    tmp_path: Path, own: Table, suffix: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    if suffix == ".parquet":
+        pytest.importorskip("pyarrow")
+    file = tmp_path / f"copy{suffix}"
+    export(own, file)
+    text = card(own, DescribedFile.of(file), licence="CC-BY-4.0", citation="nobody", name="mine")
+    (tmp_path / "card.json").write_text(json.dumps(text))
+    found = read(tmp_path / "card.json", caplog)
+    assert found.metadata.name == "mine"
+    assert found.metadata.license == ["https://spdx.org/licenses/CC-BY-4.0"]
+    (one,) = found.metadata.distribution
+    assert one.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert one.content_url == file.name
+    assert one.content_size == f"{file.stat().st_size} B"
+    assert {s.name for s in found.metadata.record_sets} == (
+        {"columns", "trainings"} if suffix == ".parquet" else {"columns"}
+    )
+    for line in map(plain, found.records("columns")):
+        origin = ORIGINS[line["metric"]]
+        assert (line["kind"], line["note"]) == (origin.kind, origin.note or "")
+        assert (line["pue"], line["repeats"]) == (("1.5", "2") if origin.pue else ("", ""))
+        assert line["unit"] == METRICS[line["metric"]].unit
+        assert (line["better"] == "more") is METRICS[line["metric"]].maximise
+
+
+def test_the_table_that_comes_with_the_package(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    assert main(["data", "card", "4v", "--out", str(tmp_path / "4v.json")]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / '4v.json'}\n"
+    found = read(tmp_path / "4v.json", caplog)
+    assert "91 cells" in found.metadata.description
+    assert "4, 12, 36, 108 epochs" in found.metadata.description
+    assert "nothing in this table was measured" in found.metadata.description
+    assert found.metadata.license == ["https://spdx.org/licenses/Apache-2.0"]
+    assert "2210.06015" in found.metadata.cite_as
+    lines = list(map(plain, found.records("columns")))
+    assert {line["kind"] for line in lines} == {"modelled"}
+    assert lines[0]["metric"] == "energy_kwh"
+    assert lines[0]["pue"] == "1.59"
+
+
+def test_card_of_a_file_elsewhere(
+    tmp_path: Path, own: Table, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Addresses lead from the card to the file."""
+    (tmp_path / "cards").mkdir()
+    out = tmp_path / "cards" / "own.json"
+    options = ["--url", "https://example.org/own", "--published", "2024-04-14"]
+    assert main(["data", "card", str(own.path), "--out", str(out), *options]) == 0
+    text = json.loads(out.read_text())
+    assert text["distribution"][0]["contentUrl"] == "../own.ecnas"
+    assert (text["url"], text["datePublished"]) == ("https://example.org/own", "2024-04-14")
+    assert not {"version", "license", "citeAs"} & set(text)
+    capsys.readouterr()
+    assert main(["data", "card", str(own.path)]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["distribution"][0]["contentUrl"] == "own.ecnas"
+
+
+def test_published_file(
+    tmp_path: Path,
+    reference: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("ECNAS_MIRROR", str(reference / "official"))
+    out = tmp_path / "card.json"
+    assert main(["data", "card", "4v-rtx3090", "--out", str(out)]) == 0
+    (one,) = read(out, caplog).metadata.distribution
+    entry = next(f for f in catalog().files if f.name == "energy_4V9E_rtx3090.tfrecord")
+    assert (one.content_url, one.sha256) == (entry.address, entry.sha256)
+    lines = json.loads(out.read_text())["recordSet"][0]["data"]
+    assert {line["columns/sha256"] for line in lines} == {entry.sha256}
+
+
+def test_no_card_without_a_checksum() -> None:
+    entry = next(f for f in catalog().files if f.sha256 is None)
+    with pytest.raises(ConfigError, match="no checksum is published"):
+        DescribedFile.published(entry)
+
+
+@pytest.mark.parametrize(
+    ("version", "semantic"),
+    [
+        ("0.1.0.dev0", "0.1.0-dev0"),
+        ("1.2.3", "1.2.3"),
+        ("1.0.0rc1", "1.0.0-rc1"),
+        ("2.10.0b12", "2.10.0-b12"),
+    ],
+)
+def test_versions(own: Table, version: str, semantic: str) -> None:
+    assert card(own, DescribedFile.of(own.path), version=version)["version"] == semantic
+
+
+@pytest.mark.parametrize("day", ["soon", "2024-13-01", "14.04.2024"])
+def test_days(own: Table, day: str) -> None:
+    with pytest.raises(ConfigError, match="no such day"):
+        card(own, DescribedFile.of(own.path), published=day)
+
+
+def test_names_that_are_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "card", "8v"]) == 2
+    assert "no such table" in capsys.readouterr().err
+    assert main(["data", "card", str(tmp_path / "none.parquet")]) == 2
+    assert "no such file" in capsys.readouterr().err

@@ -1,0 +1,239 @@
+"""The training step for step against TensorFlow's own operations, where it is installed.
+
+The same weights, batches and rates go through both, in float64, so that what remains is rounding;
+TensorFlow's graph is built from its own convolution, pooling, moments and RMSProp.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from naslib_ecnas.cell import Cell
+from naslib_ecnas.training.initialise import build, initialise
+from naslib_ecnas.training.model import CellModule, ConvBnRelu, Network
+from naslib_ecnas.training.recipe import RECIPES
+from naslib_ecnas.training.rmsprop import RMSProp
+
+pytestmark = pytest.mark.slow
+# 0.875 is exact in float32, through which TensorFlow takes these two.
+RECIPE = replace(RECIPES["ecnas"], batch_size=4, decay=0.875, momentum=0.875)
+STEPS, BUDGET, SIDE = 6, 20, 8
+#: All three operations, two vertices that meet, projections within and to the output.
+CELL = Cell(
+    [
+        [0, 1, 1, 1, 1],
+        [0, 0, 0, 1, 0],
+        [0, 0, 0, 1, 1],
+        [0, 0, 0, 0, 1],
+        [0, 0, 0, 0, 0],
+    ],
+    ["input", "conv3x3-bn-relu", "maxpool3x3", "conv1x1-bn-relu", "output"],
+)
+
+
+@pytest.fixture(scope="module")
+def tf() -> Any:
+    return pytest.importorskip("tensorflow")
+
+
+class Graph:
+    """A network in TensorFlow, with the weights of one in torch."""
+
+    def __init__(self, tf: Any, network: Network) -> None:
+        self._tf, self._v1 = tf, tf.compat.v1
+        self.variables: list[Any] = []
+        self.names: list[str] = []
+        self._known = {id(p): name for name, p in network.named_parameters()}
+        self.statistics: dict[str, tuple[Any, Any]] = {}
+
+    def _variable(self, parameter: torch.Tensor, turned: tuple[int, ...] | None) -> Any:
+        value = parameter.detach().numpy()
+        variable = self._v1.Variable(value if turned is None else value.transpose(turned))
+        self.variables.append(variable)
+        self.names.append(self._known[id(parameter)])
+        return variable
+
+    def conv(self, module: ConvBnRelu, x: Any) -> Any:
+        tf, (conv, norm, _) = self._tf, module
+        # NHWC and HWIO, as TensorFlow has them on a CPU.
+        x = tf.nn.conv2d(x, self._variable(conv.weight, (2, 3, 1, 0)), 1, "SAME")
+        mean, variance = tf.nn.moments(x, [0, 1, 2])
+        self.statistics[self._known[id(norm.weight)][: -len("weight")]] = mean, variance
+        scale, shift = self._variable(norm.weight, None), self._variable(norm.bias, None)
+        x = tf.nn.batch_normalization(x, mean, variance, shift, scale, norm.eps)
+        return tf.nn.relu(x)
+
+    def cell(self, module: CellModule, x: Any) -> Any:
+        tf, values = self._tf, [x]
+        for vertex, operation in enumerate(module.operations, start=1):
+            width = module._widths[vertex]
+            parts = [values[source][..., :width] for source in module._sources[vertex]]
+            if str(vertex) in module.projections:
+                parts.append(self.conv(module.projections[str(vertex)], x))
+            total = tf.add_n(parts)
+            values.append(
+                self.conv(operation, total)
+                if isinstance(operation, ConvBnRelu)
+                else tf.nn.max_pool2d(total, 3, 1, "SAME")
+            )
+        out = tf.concat([values[source] for source in module._sources[-1]], axis=-1)
+        key = str(len(values))
+        return out + self.conv(module.projections[key], x) if key in module.projections else out
+
+    def logits(self, network: Network, images: Any) -> Any:
+        tf, x = self._tf, self.conv(network.stem, images)
+        for place, stack in enumerate(network.stacks):
+            if place:
+                x = tf.nn.max_pool2d(x, 2, 2, "SAME")
+            for module in stack:
+                x = self.cell(module, x)
+        x = tf.reduce_mean(x, [1, 2])
+        dense = network.dense
+        weight = self._variable(dense.weight, (1, 0))
+        return tf.matmul(x, weight) + self._variable(dense.bias, None)
+
+
+def _batches() -> list[tuple[np.ndarray, np.ndarray]]:
+    rng = np.random.default_rng(4)
+    return [
+        (rng.normal(size=(RECIPE.batch_size, 3, SIDE, SIDE)), rng.integers(0, 10, 4))
+        for _ in range(STEPS)
+    ]
+
+
+def _rates() -> list[float]:
+    return [RECIPE.rate(step, BUDGET) for step in range(STEPS)]
+
+
+def _of_tensorflow(tf: Any, network: Network) -> tuple[list[float], dict[str, Any], dict[str, Any]]:
+    v1 = tf.compat.v1
+    with tf.Graph().as_default(), v1.Session() as session:
+        images = v1.placeholder(tf.float64, (None, SIDE, SIDE, 3))
+        labels, rate = v1.placeholder(tf.int64, (None,)), v1.placeholder(tf.float64, ())
+        graph = Graph(tf, network)
+        logits = graph.logits(network, images)
+        entropy = tf.reduce_mean(
+            tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+        )
+        loss = entropy + RECIPE.l2 * tf.add_n([tf.nn.l2_loss(v) for v in graph.variables])
+        move = v1.train.RMSPropOptimizer(
+            rate, decay=RECIPE.decay, momentum=RECIPE.momentum, epsilon=RECIPE.epsilon
+        ).minimize(loss, var_list=graph.variables)
+        session.run(v1.global_variables_initializer())
+        losses, first = [], {}
+        for (x, y), number in zip(_batches(), _rates(), strict=True):
+            feed = {images: x.transpose(0, 2, 3, 1), labels: y, rate: number}
+            statistics, value, _ = session.run([graph.statistics, entropy, move], feed)
+            first = first or statistics
+            losses.append(float(value))
+        turned = {4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}
+        weights = {
+            name: value.transpose(turned[value.ndim])
+            for name, value in zip(graph.names, session.run(graph.variables), strict=True)
+        }
+    return losses, weights, first
+
+
+def _of_torch(network: Network) -> tuple[list[float], dict[str, Any], dict[str, Any]]:
+    optimiser = RMSProp(
+        network.parameters(),
+        lr=0.0,
+        decay=RECIPE.decay,
+        momentum=RECIPE.momentum,
+        epsilon=RECIPE.epsilon,
+        l2=RECIPE.l2,
+    )
+    losses: list[float] = []
+    first: dict[str, Any] = {}
+    network.train()
+    for (x, y), number in zip(_batches(), _rates(), strict=True):
+        optimiser.param_groups[0]["lr"] = number
+        logits = network(torch.from_numpy(x))
+        loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(y))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+        if not first:
+            first = {k: v.numpy().copy() for k, v in network.named_buffers() if "running" in k}
+    weights = {name: p.detach().numpy() for name, p in network.named_parameters()}
+    return losses, weights, first
+
+
+def test_losses_and_weights_of_a_training(tf: Any) -> None:
+    """Six steps at the first rates of the cosine: losses, every weight, running statistics."""
+    network = build(CELL, RECIPE, seed=7).double()
+    before = {name: p.detach().numpy().copy() for name, p in network.named_parameters()}
+    their_losses, their_weights, batch = _of_tensorflow(tf, network)
+    losses, weights, running = _of_torch(network)
+    assert set(their_weights) == set(weights)
+    np.testing.assert_allclose(losses, their_losses, rtol=1e-9)
+    moved = 0.0
+    for name, ours in weights.items():
+        np.testing.assert_allclose(ours, their_weights[name], rtol=0, atol=1e-9, err_msg=name)
+        moved = max(moved, float(np.abs(ours - before[name]).max()))
+    assert moved > 1e-3  # or else nothing was compared
+    # After one batch: 0.003 of its mean, and 0.997 of 1 + 0.003 of its variance over n - 1.
+    assert len(batch) * 2 == len(running)
+    for place, (mean, variance) in batch.items():
+        side = {"0": SIDE, "1": SIDE // 2, "2": SIDE // 4}
+        across = SIDE if place.startswith("stem") else side[place.split(".")[1]]
+        n = RECIPE.batch_size * across**2
+        np.testing.assert_allclose(running[f"{place}running_mean"], 0.003 * mean, atol=1e-12)
+        np.testing.assert_allclose(
+            running[f"{place}running_var"], 0.997 + 0.003 * variance * n / (n - 1), rtol=1e-9
+        )
+
+
+def test_the_running_variance_is_that_of_the_fused_kernel(tf: Any) -> None:
+    """`tf.layers.batch_normalization` is fused for images; its variance is over n - 1."""
+    x = np.random.default_rng(0).normal(1, 3, size=(4, 5, 5, 8)).astype(np.float32)
+    ones, zeros = np.ones(8, np.float32), np.zeros(8, np.float32)
+    y, mean, variance = tf.compat.v1.nn.fused_batch_norm(x, ones, zeros, epsilon=1e-5)
+    norm = torch.nn.BatchNorm2d(8, eps=1e-5, momentum=0.003)
+    ours = norm(torch.from_numpy(x.transpose(0, 3, 1, 2)))
+    np.testing.assert_allclose(
+        ours.detach().numpy().transpose(0, 2, 3, 1), np.asarray(y), rtol=1e-4, atol=1e-5
+    )
+    np.testing.assert_allclose(norm.running_mean.numpy(), 0.003 * np.asarray(mean), rtol=1e-4)
+    np.testing.assert_allclose(
+        norm.running_var.numpy(), 0.997 + 0.003 * np.asarray(variance), rtol=1e-5
+    )
+
+
+def test_the_cosine(tf: Any) -> None:
+    """All but the first step, which `model_builder.py` gives the rate 0."""
+    v1 = tf.compat.v1
+    with tf.Graph().as_default(), v1.Session() as session:
+        step = v1.placeholder(tf.int64, ())
+        rate = v1.train.cosine_decay(0.1, step, 625)
+        for number in (1, 2, 100, 312, 313, 624):
+            theirs = float(session.run(rate, {step: number}))
+            assert RECIPES["ecnas"].rate(number, 625) == pytest.approx(theirs, rel=1e-6, abs=1e-9)
+
+
+@pytest.mark.parametrize(("kernel", "inputs", "outputs"), [(3, 128, 256), (1, 512, 512)])
+def test_initial_weights_are_of_one_distribution(
+    tf: Any, kernel: int, inputs: int, outputs: int
+) -> None:
+    """Two samples of `variance_scaling_initializer`'s: quantiles, cut and deviation."""
+    v1 = tf.compat.v1
+    shape = (kernel, kernel, inputs, outputs)
+    with tf.Graph().as_default(), v1.Session() as session:
+        theirs = session.run(v1.variance_scaling_initializer(seed=1)(shape, tf.float32)).ravel()
+    conv = torch.nn.Conv2d(inputs, outputs, kernel, bias=False)
+    initialise(conv, torch.Generator().manual_seed(2))
+    ours = conv.weight.detach().numpy().ravel()
+    unit = math.sqrt(1 / (kernel * kernel * inputs))
+    assert ours.std() == pytest.approx(theirs.std(), rel=0.01)
+    assert np.abs(ours).max() == pytest.approx(np.abs(theirs).max(), rel=0.01)
+    levels = np.linspace(0.01, 0.99, 49)
+    np.testing.assert_allclose(
+        np.quantile(ours, levels) / unit, np.quantile(theirs, levels) / unit, atol=0.03
+    )
