@@ -102,7 +102,8 @@ def _files() -> tuple[str, ...]:
     from naslib_ecnas.data.catalog import catalog
 
     published = catalog()
-    return tuple(entry.name for entry in (*published.tables, *published.files))
+    tables = [entry.name for entry in published.tables]
+    return (*tables, *(entry.name for entry in published.files))
 
 
 def _own_methods() -> tuple[str, ...]:
