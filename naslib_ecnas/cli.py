@@ -82,6 +82,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Nobody reads any more. The interpreter flushes once more on its way out: into nothing.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except OSError as error:
+        # What no command foresaw, such as a file that was taken away meanwhile.
+        if debug:
+            traceback.print_exc()
+        print(f"ecnas: error: {error}; see where by --debug", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         if debug:
             traceback.print_exc()

@@ -155,7 +155,7 @@ from pathlib import Path
 from naslib_ecnas.comparison.compare import compare
 from naslib_ecnas.comparison.grid import Grid
 compare(
-    Grid(methods=("semoa", "random"), tables=("4v", "5v"), seeds=(0, 1, 2), evaluations=400),
+    Grid(methods=("semoa", "random"), tables=("4v", "5v"), seeds=(0, 1, 2, 3), evaluations=3000),
     Path(sys.argv[1]),
     jobs=int(sys.argv[2]),
 )
@@ -164,7 +164,7 @@ compare(
 
 def test_killed_ten_times_it_ends_alike(tmp_path: Path) -> None:
     pytest.importorskip("joblib")
-    many = grid(seeds=(0, 1, 2), evaluations=400)
+    many = grid(seeds=(0, 1, 2, 3), evaluations=3000)
     for table in many.tables:
         load(table)  # its first use is not what is tested here
     undisturbed = finished(many, tmp_path / "a")

@@ -1,0 +1,111 @@
+"""Eight processes that use a table for the first time at once: one table, one answer."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PROCESSES = 8
+#: Waits until all are ready, so that they begin together.
+_USER = """
+import json, sys, time
+from pathlib import Path
+import naslib_ecnas as ecnas
+from naslib_ecnas.errors import EcnasError
+name, flag = sys.argv[1], Path(sys.argv[2])
+print("ready", flush=True)
+while not flag.exists():
+    time.sleep(0.001)
+try:
+    bench = ecnas.load(name)
+    record = bench.query(40)
+    print(json.dumps([bench.table.checksum, record.energy_kwh, record.row]), flush=True)
+except EcnasError as error:
+    print(json.dumps([type(error).__name__, str(error)]), flush=True)
+"""
+
+
+def at_once(table: str, flag: Path, **environment: str) -> list[Any]:
+    """What eight processes found that opened a table at the same moment."""
+    users = [
+        subprocess.Popen(
+            [sys.executable, "-c", _USER, table, str(flag)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+        )
+        for _ in range(PROCESSES)
+    ]
+    try:
+        for user in users:
+            assert user.stdout is not None
+            assert user.stdout.readline() == "ready\n"
+        flag.touch()
+        outputs = [user.communicate(timeout=120) for user in users]
+    finally:
+        for user in users:
+            if user.poll() is None:
+                user.kill()
+                user.communicate()
+    assert [error for _, error in outputs if "Traceback" in error] == []
+    return [json.loads(out) for out, _ in outputs]
+
+
+def kept(cache: Path) -> list[str]:
+    """The files of a cache but for locks."""
+    return sorted(
+        str(p.relative_to(cache)) for p in cache.rglob("*") if p.is_file() and p.suffix != ".lock"
+    )
+
+
+@pytest.mark.slow
+def test_the_first_use_of_an_embedded_table(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    found = at_once("4v", tmp_path / "go", ECNAS_CACHE=str(cache))
+    assert all(answer == found[0] for answer in found), found
+    assert found[0][2] == 40
+    assert found[0][1] > 0
+    tables = [name for name in kept(cache) if name.startswith("tables")]
+    assert tables == ["tables/4v.ecnas", "tables/4v.json"]
+    assert not [name for name in kept(cache) if "/." in name or name.startswith(".")]
+
+
+@pytest.mark.slow
+def test_the_first_conversion_of_a_file(tmp_path: Path, small_columns: Any) -> None:
+    from naslib_ecnas.data.formats import write_csv
+
+    cache, source = tmp_path / "cache", tmp_path / "made-up.csv"
+    write_csv(source, small_columns)
+    found = at_once(str(source), tmp_path / "go", ECNAS_CACHE=str(cache))
+    assert all(answer == found[0] for answer in found), found
+    assert found[0][1] == pytest.approx(float(small_columns.values["energy_kwh"][40, 1].mean()))
+    tables = [name for name in kept(cache) if name.startswith("tables")]
+    assert len(tables) == 2
+    assert {Path(name).suffix for name in tables} == {".ecnas", ".json"}
+    assert not [name for name in kept(cache) if "/." in name or name.startswith(".")]
+
+
+@pytest.mark.slow
+def test_the_first_use_of_a_published_table(tmp_path: Path, reference: Path) -> None:
+    """Fetched from a mirror that is a folder, checked and converted."""
+    cache = tmp_path / "cache"
+    mirror = str(reference / "official")
+    found = at_once("4v-rtx6000", tmp_path / "go", ECNAS_CACHE=str(cache), ECNAS_MIRROR=mirror)
+    assert all(answer == found[0] for answer in found), found
+    assert found[0][2] == 40
+    tables = [name for name in kept(cache) if name.startswith("tables")]
+    assert tables == ["tables/4v-rtx6000.ecnas", "tables/4v-rtx6000.json"]
+
+
+@pytest.mark.slow
+def test_a_cache_that_cannot_be_made_is_said_by_all(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    found = at_once("4v", tmp_path / "go", ECNAS_CACHE=str(tmp_path / "file" / "cache"))
+    assert {answer[0] for answer in found} == {"StorageError"}, found

@@ -1,0 +1,180 @@
+"""Every command with every kind of bad argument: one line that says what, and nothing written."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from command_cases import CASES as ALL_CASES
+from command_cases import NO_CHOICE, NO_INTEGER, NO_NUMBER
+
+from naslib_ecnas import cli
+
+
+def leaves() -> dict[str, argparse.ArgumentParser]:
+    """Every command and action with its parser, as the command line has them."""
+    found = {}
+
+    def walk(parser: argparse.ArgumentParser, name: str) -> None:
+        below = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
+        for action in below:
+            for part, child in action.choices.items():
+                walk(child, f"{name} {part}".strip())
+        if not below:
+            found[name] = parser
+
+    walk(cli._parser(), "")
+    return found
+
+
+LEAVES = leaves()
+CASES = {name: case for name, case in ALL_CASES.items() if name.split()[0] in cli.COMMANDS}
+
+
+def taking_values(parser: argparse.ArgumentParser) -> dict[str, argparse.Action]:
+    """The options and arguments of a command that take a value, by their longest name."""
+    return {
+        max(action.option_strings, key=len, default=action.dest): action
+        for action in parser._actions
+        if action.nargs != 0 and action.dest not in ("help", "version")
+    }
+
+
+def parser_of(command: str) -> argparse.ArgumentParser:
+    """The parser of a command, of which more words may stand behind."""
+    return LEAVES[max((name for name in LEAVES if command.startswith(name)), key=len)]
+
+
+def changed(command: str, name: str, value: list[str]) -> list[str]:
+    """The good command line with another value of one option or argument."""
+    words, parser = CASES[command][0].split(), parser_of(command)
+    positional = [n for n in taking_values(parser) if not n.startswith("--")]
+    if name.startswith("--"):
+        if name in words:
+            at = words.index(name)
+            end = at + 1
+            while end < len(words) and not words[end].startswith("--"):
+                end += 1
+            del words[at:end]
+        if len(value) == 1 and value[0].startswith("-"):
+            return [*command.split(), *words, f"{name}={value[0]}"]
+        return [*command.split(), *words, name, *value]
+    at = positional.index(name)
+    first = next((i for i, word in enumerate(words) if word.startswith("--")), len(words))
+    if name == "overrides":
+        return [*command.split(), *words, *value]
+    behind = first if taking_values(parser)[name].nargs in ("*", "+") else at + 1
+    before, after = words[:at], words[behind:first]
+    guard = ["--"] if value[0].startswith("-") else []
+    return [*command.split(), *words[first:], *before, *guard, *value, *after]
+
+
+def test_every_command_and_option_has_its_bad_values() -> None:
+    """A new command, or a new option of an old one, must be added to the list."""
+    covered: dict[str, set[str]] = {}
+    for command, (_, bad) in CASES.items():
+        name = next(n for n in LEAVES if LEAVES[n] is parser_of(command))
+        covered.setdefault(name, set()).update(bad)
+    assert covered == {name: set(taking_values(parser)) for name, parser in LEAVES.items()}
+    assert {name.split()[0] for name in LEAVES} == set(cli.COMMANDS)
+
+
+@pytest.fixture
+def place(warm: Path, tmp_path: Path, small_file: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to work in, with what the words in capitals stand for."""
+    here = tmp_path / "here"
+    here.mkdir()
+    (here / "EMPTY").mkdir()
+    (here / "TABLE.ecnas").write_bytes(small_file.read_bytes())
+    (here / "GARBAGE").write_bytes(b"nothing that anybody could read\n" * 40)
+    from naslib_ecnas.campaign import DataChoice, make_plan
+
+    data = DataChoice(kind="synthetic", images_per_file=4)
+    make_plan((0, 2), name="CAMPAIGN", vertices=4, data=data).write(here / "CAMPAIGN")
+    monkeypatch.chdir(here)
+    return here
+
+
+def standing(words: list[str]) -> list[str]:
+    return [word.replace("TABLE", "TABLE.ecnas") if "TABLE" in word else word for word in words]
+
+
+def tree(folder: Path) -> set[str]:
+    """Files and folders below a folder, without locks and the log of a campaign's attempts."""
+    found = {path.relative_to(folder) for path in folder.rglob("*") if path.suffix != ".lock"}
+    return {str(path) for path in found if path.parts[:2] != ("CAMPAIGN", "attempts")}
+
+
+def refused(words: list[str], place: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    """Run a command line that is not possible; returns its one line of error."""
+    before = tree(place)
+    try:
+        code = cli.main(standing(words))
+    except SystemExit as stop:
+        code = stop.code
+    out, err = capsys.readouterr()
+    assert code in (1, 2), (code, out[-300:], err[-300:])
+    lines = [line for line in err.splitlines() if "error: " in line or line.startswith("BAD")]
+    assert len(lines) == 1, err
+    assert "Traceback" not in err
+    assert tree(place) == before, "something was left behind"
+    return lines[0]
+
+
+def bad_values() -> Iterator[tuple[str, str, list[str]]]:
+    for command, (_, options) in CASES.items():
+        actions = taking_values(parser_of(command))
+        for name, values in options.items():
+            action = actions[name]
+            if action.type is int:
+                values = (*values, *NO_INTEGER)
+            elif action.type is float:
+                values = (*values, *NO_NUMBER)
+            elif action.choices:
+                values = (*values, *NO_CHOICE)
+            for value in values:
+                many = action.nargs in ("+", argparse.REMAINDER) and " " in value
+                yield command, name, value.split() if many else [value]
+
+
+@pytest.mark.parametrize("command", CASES)
+def test_what_is_not_possible_is_refused(
+    command: str, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All bad values of all options of a command, together so that a fault shows them all."""
+    faults = []
+    for of, name, value in bad_values():
+        if of != command:
+            continue
+        words = changed(command, name, value)
+        before = tree(place)
+        try:
+            line = refused(words, place, capsys)
+        except Exception as error:  # noqa: BLE001 - every fault is to be shown
+            faults.append(f"{name} {str(value)[:60]}: {type(error).__name__}: {str(error)[:300]}")
+            continue
+        except AssertionError as error:
+            faults.append(f"{name} {str(value)[:60]}: {str(error)[:300]}")
+            for path in sorted(tree(place) - before, reverse=True):
+                shutil.rmtree(place / path, ignore_errors=True)
+                (place / path).unlink(missing_ok=True)
+            continue
+        if len(line) > 1500:
+            faults.append(f"{name} {str(value)[:60]}: a line of {len(line)} characters")
+        if not ("expected" in line or "argument" in line or ";" in line or "BAD" in line):
+            faults.append(f"{name} {str(value)[:60]}: says neither what nor why: {line}")
+    assert not faults, "\n".join(faults)
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_traceback_is_shown_to_who_asks_for_it(
+    before: bool, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["query", "4v", "no-such-cell"]
+    assert cli.main(words) == 2
+    assert "Traceback" not in capsys.readouterr().err
+    assert cli.main(["--debug", *words] if before else [*words, "--debug"]) == 2
+    assert "Traceback" in capsys.readouterr().err

@@ -1,0 +1,91 @@
+"""Names from users and files that become paths stay in the folder that they belong to."""
+
+from __future__ import annotations
+
+import json
+import string
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from naslib_ecnas.campaign import DataChoice, make_plan, requeue
+from naslib_ecnas.comparison.grid import Unit
+from naslib_ecnas.data import catalog
+from naslib_ecnas.data.catalog_reader import read_catalog
+from naslib_ecnas.data.convert import converted, tables_folder
+from naslib_ecnas.data.formats import write_csv
+from naslib_ecnas.data.table import Table, write_table
+from naslib_ecnas.errors import CatalogError, EcnasError
+from naslib_ecnas.surrogate.embedded import embedded
+from naslib_ecnas.surrogate.weights import Weights, shipped
+
+ESCAPES = ("..", "../x", "../../x", "/etc/passwd", "a/../../x", ".", "-", "", "\\..\\x", "x\ny")
+names = st.sampled_from(ESCAPES) | st.text(alphabet=string.printable + "é\u2028", max_size=30)
+
+
+@given(table=names, method=names, seed=st.integers(0, 99))
+def test_a_run_of_any_name_is_kept_below_its_comparison(table: str, method: str, seed: int) -> None:
+    path = Unit(table, method, seed).file
+    assert not path.is_absolute()
+    assert len(path.parts) == 4
+    assert not {"..", "."} & set(path.parts)
+    assert not any(part.startswith(".") for part in path.parts)
+
+
+@pytest.mark.parametrize("name", [n for n in ESCAPES if n != "-"])
+def test_a_catalog_whose_file_leaves_the_cache_is_refused(name: str, tmp_path: Path) -> None:
+    text = Path(catalog.__file__).with_name("catalog.toml").read_text("utf-8")
+    first = catalog.catalog().files[0].name
+    assert f'name = "{first}"' in text
+    spoilt = tmp_path / "catalog.toml"
+    spoilt.write_text(text.replace(f'name = "{first}"', f"name = {json.dumps(name)}"))
+    with pytest.raises(CatalogError):
+        read_catalog(spoilt)
+
+
+@pytest.mark.parametrize("name", ["..a", "a b", "é", "x" * 200, "-", "a\nb"])
+def test_the_table_of_a_file_of_any_name_lies_in_the_cache(
+    name: str, tmp_path: Path, small_columns: object
+) -> None:
+    source = tmp_path / f"{name}.csv"
+    write_csv(source, small_columns)  # type: ignore[arg-type]
+    made = converted(source)
+    assert made.parent == tables_folder()
+    assert made.is_file()
+
+
+def test_the_table_of_a_device_of_any_name_lies_in_the_cache(tmp_path: Path) -> None:
+    held = Weights.load(shipped("devices"))
+    place = tmp_path / "..a" / "..b.npz"
+    place.parent.mkdir()
+    Weights({**held.header, "device": "titan-xp"}, held.arrays).save(place)
+    made = embedded("4v", device=place)
+    assert made.parent == tables_folder()
+    for device in ("../../x", "/etc/passwd", ".."):
+        with pytest.raises(EcnasError):
+            embedded("4v", device=device)
+    assert {path.parent for path in tables_folder().parent.rglob("*.ecnas")} == {tables_folder()}
+
+
+def test_a_table_that_names_itself_a_path_is_read_and_writes_nothing_elsewhere(
+    tmp_path: Path, small_columns: object
+) -> None:
+    from dataclasses import replace
+
+    held = replace(small_columns, name="../../x")  # type: ignore[type-var]
+    write_table(tmp_path / "a.ecnas", held)  # type: ignore[arg-type]
+    assert Table.open(tmp_path / "a.ecnas").name == "../../x"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.ecnas"]
+
+
+@pytest.mark.parametrize("name", ["../../x", "..", "/etc/passwd", "no-such-unit"])
+def test_a_unit_of_no_plan_is_not_requeued(name: str, tmp_path: Path) -> None:
+    folder = tmp_path / "campaign"
+    data = DataChoice(kind="synthetic", images_per_file=4)
+    make_plan((0,), name="x", vertices=4, data=data).write(folder)
+    (tmp_path / "x.json").write_text("{}")
+    before = sorted(tmp_path.rglob("*"))
+    assert requeue(folder, [name]) == []
+    assert sorted(tmp_path.rglob("*")) == before

@@ -1,0 +1,153 @@
+"""What the sources never do: run what they read, and hide what went wrong."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = sorted(
+    p for part in ("naslib_ecnas", "data", "adapters") for p in (ROOT / part).rglob("*.py")
+)
+#: Calls that run what they are given, or that unpack it without a check.
+RUNNING = {"eval", "exec", "compile", "__import__"}
+PICKLES = {"pickle", "cPickle", "dill", "cloudpickle", "shelve", "marshal"}
+PICKLE_ERRORS = {"UnpicklingError", "PickleError"}
+#: Global generators: seeded, or drawn from.
+GLOBAL_RANDOM = {
+    f"{module}.{name}"
+    for module in ("np.random", "numpy.random", "random")
+    for name in (
+        *("seed", "rand", "randn", "randint", "random", "choice", "choices", "shuffle"),
+        *("permutation", "normal", "uniform", "sample", "set_state", "setstate", "RandomState"),
+    )
+}
+#: Where NASLib's own code draws from the global generators, so that a seed has to reach them.
+MAY_SEED = {"adapters/naslib_rows.py"}
+
+
+def dotted(node: ast.AST) -> str:
+    """The name that a call names, such as `np.random.seed`; empty where it is none."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute):
+        before = dotted(node.value)
+        return f"{before}.{node.attr}" if before else ""
+    return ""
+
+
+def faults(source: str, name: str = "") -> list[str]:
+    """What a module does that none may, each with its line."""
+    found = []
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        what = ""
+        if isinstance(node, ast.ExceptHandler) and node.type is None:
+            what = "a bare except"
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            names = [alias.name for alias in node.names]
+            if isinstance(node, ast.ImportFrom) and node.level == 0:
+                names = [node.module or ""]
+            bad = {n.split(".")[0] for n in names} & PICKLES
+            if bad and not _only_errors(tree, node):
+                what = f"imports {bad.pop()}"
+        elif isinstance(node, ast.Call):
+            what = _call(node, name)
+        if what:
+            found.append(f"line {node.lineno}: {what}")
+    return found
+
+
+def _only_errors(tree: ast.AST, node: ast.Import | ast.ImportFrom) -> bool:
+    """Whether a module is imported for the class of its errors only."""
+    if isinstance(node, ast.ImportFrom):
+        return all(alias.name in PICKLE_ERRORS for alias in node.names)
+    if any(alias.asname for alias in node.names):
+        return False
+    used = [
+        other.attr
+        for other in ast.walk(tree)
+        if isinstance(other, ast.Attribute) and dotted(other.value) in PICKLES
+    ]
+    return bool(used) and set(used) <= PICKLE_ERRORS
+
+
+def _call(node: ast.Call, name: str) -> str:
+    called = dotted(node.func)
+    options = {word.arg: word.value for word in node.keywords if word.arg}
+    if called in RUNNING or called in ("os.system", "os.popen"):
+        return f"calls {called}"
+    if called.endswith(("np.load", "numpy.load", "read_array", "load_npz")):
+        allowed = options.get("allow_pickle")
+        if not (isinstance(allowed, ast.Constant) and allowed.value is False):
+            return f"{called} without allow_pickle=False"
+    if called == "torch.load":
+        plain = options.get("weights_only")
+        if not (isinstance(plain, ast.Constant) and plain.value is True):
+            return f"calls {called}, which unpickles anything"
+    if called in ("yaml.load", "yaml.load_all", "yaml.unsafe_load", "yaml.full_load"):
+        return f"calls {called}"
+    shell = options.get("shell")
+    if shell is not None and not (isinstance(shell, ast.Constant) and shell.value is False):
+        return "starts a shell"
+    if called in GLOBAL_RANDOM and name not in MAY_SEED:
+        return f"touches the global generator by {called}"
+    return ""
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_nothing_is_run_that_was_read(path: Path) -> None:
+    name = str(path.relative_to(ROOT))
+    assert faults(path.read_text(encoding="utf-8"), name) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "try:\n    pass\nexcept:\n    pass",
+        "import pickle",
+        "from pickle import loads",
+        "import pickle\nx = pickle.UnpicklingError, pickle.loads",
+        "import cloudpickle as c",
+        "eval('1')",
+        "exec(text)",
+        "import numpy as np\nnp.load(path)",
+        "np.load(path, allow_pickle=True)",
+        "torch.load(path)",
+        "yaml.load(text)",
+        "subprocess.run(text, shell=True)",
+        "np.random.seed(0)",
+        "import random\nrandom.shuffle(x)",
+        "os.system('true')",
+    ],
+)
+def test_these_tests_would_notice(source: str) -> None:
+    assert len(faults(source)) == 1
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "try:\n    pass\nexcept ValueError:\n    pass",
+        "np.random.default_rng(0).random()",
+        "np.load(path, allow_pickle=False)",
+        "yaml.safe_load(text)",
+        "subprocess.run(['true'])",
+        "re.compile('x')",
+        "import pickle\nx = pickle.UnpicklingError",
+        "torch.load(path, weights_only=True)",
+    ],
+)
+def test_these_tests_blame_nobody_else(source: str) -> None:
+    assert faults(source) == []
+
+
+def test_every_source_is_looked_at() -> None:
+    assert len(SOURCES) > 150
+    assert {path.relative_to(ROOT).parts[0] for path in SOURCES} == {
+        "naslib_ecnas",
+        "data",
+        "adapters",
+    }
