@@ -3,7 +3,7 @@
 The peer is what the released code does for one cell: the 36 inputs of the paper's perceptron in
 plain Python and torch's forward pass, cell by cell; it gives one energy at one budget. Ours gives
 eight numbers at four budgets of each cell, features included. Where torch is missing the forward
-pass is numpy's. Peer and candidate take turns in one process, and its processor time counts.
+pass is numpy's. Peer and candidate take turns in one process.
 """
 
 from __future__ import annotations
@@ -89,13 +89,13 @@ def whole_space(lines: list[Any], *, quick: bool) -> None:
     models.predict(rows)  # tables of structures are made once
     theirs, ours = [], []
     for _ in range(2):
-        start = time.process_time()
+        start = time.perf_counter()
         for cell, count in zip(cells, counts, strict=True):
             one(plain_inputs(cell, int(count)))
-        theirs.append((time.process_time() - start) / len(cells))
-        start = time.process_time()
+        theirs.append((time.perf_counter() - start) / len(cells))
+        start = time.perf_counter()
         models.predict(predicted)
-        ours.append((time.process_time() - start) / len(predicted))
+        ours.append((time.perf_counter() - start) / len(predicted))
     ratio = min(theirs) / min(ours)
     about = f"{1e6 * min(theirs):.1f} us a cell against {1e6 * min(ours):.2f}"
     lines.append(("prediction of a cell", ratio, ">= 10 x", ratio >= 10, about))

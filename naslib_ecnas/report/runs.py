@@ -152,7 +152,7 @@ def read_run(folder: Path, *, label: str | None = None) -> Run:
         run = Run(
             label=folder.name if label is None else label,
             rows=history,
-            front_rows=np.array([point["row"] for point in whole["front"]], dtype=np.int32),
+            front_rows=_int32([point["row"] for point in whole["front"]]),
             knee_row=int(whole["knee"]["row"]),
             extreme_rows={str(n): int(point["row"]) for n, point in whole["extremes"].items()},
             hypervolume=_number(whole["hypervolume"]),
@@ -188,7 +188,15 @@ def _json(path: Path) -> Any:
 
 def _rows(path: Path) -> NDArray[np.int32]:
     with path.open(encoding="utf-8") as file:
-        return np.array([from_json(line)["row"] for line in file if line.strip()], dtype=np.int32)
+        return _int32([from_json(line)["row"] for line in file if line.strip()])
+
+
+def _int32(rows: list[Any]) -> NDArray[np.int32]:
+    """Rows of a file; numpy before 2 wraps what is too large in silence."""
+    found = np.array(rows, dtype=np.int64)
+    if (found != found.astype(np.int32)).any():
+        raise ValueError("a row beyond any space")
+    return found.astype(np.int32)
 
 
 def _number(value: Any) -> float:
