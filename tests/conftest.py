@@ -24,3 +24,13 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
     """Keep every test out of the user's cache and away from the network."""
     monkeypatch.setenv("ECNAS_CACHE", str(tmp_path_factory.mktemp("cache")))
     monkeypatch.delenv("ECNAS_MIRROR", raising=False)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out what takes long or wants a quiet machine, unless it is asked for, and say so."""
+    if "ECNAS_TEST_LONG" in os.environ:
+        return
+    skipped = pytest.mark.skip(reason="slow: ECNAS_TEST_LONG=1 runs it")
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(skipped)
