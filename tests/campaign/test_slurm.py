@@ -151,7 +151,6 @@ def _idle() -> bool:
 CLUSTER = Cluster(kind="slurm", workers=2, gres="gpu:1", cpus=1, hours=0.2)
 
 
-@pytest.mark.slow
 def test_a_campaign_runs_as_an_array_with_one_gpu_each(
     slurm: Path, tmp_path: Path, plan: Callable[..., Plan], settings: Settings
 ) -> None:
