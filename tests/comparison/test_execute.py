@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,14 +12,21 @@ from naslib_ecnas.comparison.execute import execute, only_one
 from naslib_ecnas.errors import ConfigError, EcnasError
 
 
-def leave_a_file(path: Path) -> None:
-    path.write_text(str(os.getpid()))
+def _works() -> tuple[Callable[[Path], None], Callable[[Path], None]]:
+    """Functions that go to other processes whole: those cannot import this file."""
+
+    def leave(path: Path) -> None:
+        path.write_text(str(os.getpid()))
+
+    def fail(path: Path) -> None:
+        if path.name == "3":
+            raise ValueError("three is one too many")
+        leave(path)
+
+    return leave, fail
 
 
-def fail_on_three(path: Path) -> None:
-    if path.name == "3":
-        raise ValueError("three is one too many")
-    leave_a_file(path)
+leave_a_file, fail_on_three = _works()
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
