@@ -166,6 +166,7 @@ def test_doubts_are_told_and_are_no_faults(doubt: str, spoil: Spoil) -> None:
     assert code in {f.code for f in found.doubts}
 
 
+@pytest.mark.slow  # its times want a quiet machine
 def test_repeats_far_apart_are_in_doubt(sound: Path) -> None:
     plan = Plan.read(sound)
     row = plan.units[0].row
@@ -180,6 +181,7 @@ def test_repeats_far_apart_are_in_doubt(sound: Path) -> None:
     assert all(f.redo and "33%" in f.text for f in spread)
 
 
+@pytest.mark.slow  # its times want a quiet machine
 def test_files_that_are_no_records_are_found(measured: Path) -> None:
     first, second, third, _ = Plan.read(measured).units
     record_path(measured, first).write_bytes(b"{")
@@ -195,6 +197,7 @@ def test_files_that_are_no_records_are_found(measured: Path) -> None:
     assert set(found.redo) == {first.name, second.name}
 
 
+@pytest.mark.slow  # its times want a quiet machine
 def test_what_is_requeued_is_measured_anew(measured: Path, settings: Settings) -> None:
     first = Plan.read(measured).units[0]
     path = record_path(measured, first)
