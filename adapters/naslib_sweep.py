@@ -166,10 +166,9 @@ def sweep(
             Objectives.of(section).check(api["ecnas"])
     prepare(out, chosen.rules())
     with only_one(out):
-        todo = missing(
-            [work.unit for work in works], out, {chosen.table: api["ecnas"].table.checksum}
-        )
-        total, done = len(works), len(works) - len(todo)
+        checksums = {chosen.table: api["ecnas"].table.checksum}
+        absent = set(missing([work.unit for work in works], out, checksums))
+        total, done = len(works), len(works) - len(absent)
         if on_progress:
             on_progress(done, total, "")
 
@@ -181,7 +180,7 @@ def sweep(
 
         execute(
             _Job.do,
-            [_Job(work, out.resolve()) for work in works if work.unit in set(todo)],
+            [_Job(work, out.resolve()) for work in works if work.unit in absent],
             jobs=jobs,
             on_done=ended,
         )

@@ -18,9 +18,9 @@ from naslib_ecnas.analysis import (
 from naslib_ecnas.comparison.grid import Unit
 from naslib_ecnas.comparison.results import Results
 from naslib_ecnas.figures.drawing import (
-    INK,
     PAGE_WIDTH,
     add_caption,
+    line_of,
     new_figure,
     origins,
     save,
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
 __all__ = ["anytime_bands", "comparison_figure", "write_figures"]
 
-_INKS = ("blue", "vermilion", "green", "purple", "orange", "sky", "black", "grey")
-_LINES = ("-", "--", "-.", ":")
 #: Smallest missing share of hypervolume that is drawn as such.
 _LEAST = 1e-4
 #: What the curves run over: name of a cumulative cost, label, whether it needs energies.
@@ -108,13 +106,9 @@ def comparison_figure(results: Results, table: str) -> Figure:
     return figure
 
 
-def _ink(place: int) -> tuple[str, str]:
-    return INK[_INKS[place % len(_INKS)]], _LINES[place % len(_LINES)]
-
-
 def _anytime(axes: Axes, bands: dict[str, AnytimeBand], label: str) -> None:
     for place, (method, found) in enumerate(bands.items()):
-        colour, line = _ink(place)
+        colour, line = line_of(place)
         median, lower, upper = (_missing(v) for v in (found.median, found.lower, found.upper))
         axes.plot(found.budgets, median, line, color=colour, linewidth=1.1, label=method)
         axes.fill_between(found.budgets, lower, upper, color=colour, alpha=0.15, linewidth=0)
@@ -147,7 +141,7 @@ def _attained(axes: Axes, results: Results, table: str, methods: list[str]) -> N
             y_metric.cost(points[:, 1]) <= y_metric.cost(worst[1])
         )
         kept = points[near]
-        colour, line = ("#A6A6A6", "-") if place == 0 else _ink(place - 1)
+        colour, line = ("#A6A6A6", "-") if place == 0 else line_of(place - 1)
         axes.step(
             factor * np.append(kept[:, 0], worst[0]),
             np.append(kept[:, 1], kept[-1:, 1]),

@@ -24,6 +24,7 @@ __all__ = [
     "INK",
     "PAGE_WIDTH",
     "add_caption",
+    "line_of",
     "new_figure",
     "origins",
     "save",
@@ -50,6 +51,9 @@ INK = {
     "grey": "#8C8C8C",
 }
 
+_ORDER = ("blue", "vermilion", "green", "purple", "orange", "sky", "black", "grey")
+_LINES = ("-", "--", "-.", ":")
+
 _STYLE: dict[Any, Any] = {
     "font.size": 8.0,
     "axes.labelsize": 8.0,
@@ -68,6 +72,11 @@ _STYLE: dict[Any, Any] = {
     "pdf.fonttype": 42,  # editable, and accepted by publishers, unlike Type 3
     "savefig.dpi": 300,
 }
+
+
+def line_of(place: int) -> tuple[str, str]:
+    """Colour and line style of the method at a place, so that prints without colour tell apart."""
+    return INK[_ORDER[place % len(_ORDER)]], _LINES[place % len(_LINES)]
 
 
 def style() -> AbstractContextManager[None]:

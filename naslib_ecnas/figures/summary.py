@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 from naslib_ecnas.analysis.attainment import attainment_surface
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.errors import ConfigError
-from naslib_ecnas.figures.drawing import INK, PAGE_WIDTH, add_caption, new_figure, origins, style
+from naslib_ecnas.figures.drawing import (
+    PAGE_WIDTH,
+    add_caption,
+    line_of,
+    new_figure,
+    origins,
+    style,
+)
 from naslib_ecnas.figures.front import axis_unit, front_panel, scale_axes
 from naslib_ecnas.figures.radar import radar, radar_limits
 from naslib_ecnas.figures.sheet import Sheet
@@ -30,9 +37,6 @@ __all__ = [
     "summary_caption",
     "summary_figure",
 ]
-
-_INKS = ("blue", "vermilion", "green", "purple", "orange", "sky", "black", "grey")
-_LINES = ("-", "--", "-.", ":")
 
 
 def attainment_surfaces(data: Study) -> dict[str, NDArray[np.float64]]:
@@ -164,12 +168,13 @@ def _attained(axes: Axes, bench: Benchmark, data: Study) -> None:
         x = factor * np.append(points[:, 0], furthest)
         y = np.append(points[:, 1], points[-1, 1])
         first = i == 0
+        colour, line = ("#A6A6A6", "-") if first else line_of(i - 1)
         axes.step(
             x,
             y,
             where="post",
-            color="#A6A6A6" if first else INK[_INKS[(i - 1) % len(_INKS)]],
-            linestyle="-" if first else _LINES[(i - 1) % len(_LINES)],
+            color=colour,
+            linestyle=line,
             linewidth=2.2 if first else 1.1,
             label=name,
         )
