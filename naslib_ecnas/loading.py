@@ -10,7 +10,7 @@ from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.data.table import Table
 from naslib_ecnas.data.table_format import SUFFIX
 from naslib_ecnas.errors import ConfigError, UnknownTableError
-from naslib_ecnas.storage import is_file
+from naslib_ecnas.storage import exists, is_file
 
 if TYPE_CHECKING:
     from naslib_ecnas.data.progress import Progress
@@ -124,4 +124,15 @@ def table_file(
         return path
     from naslib_ecnas.data.convert import converted
 
-    return converted(name_or_path, fetch=fetch, afresh=afresh, progress=progress)
+    try:
+        return converted(name_or_path, fetch=fetch, afresh=afresh, progress=progress)
+    except UnknownTableError as error:
+        if exists(path):
+            raise
+        # The catalog is of published files and does not know what comes with the package.
+        raise UnknownTableError(
+            error.what,
+            value=error.value,
+            expected=f"7v, 5v or 4v, or {error.expected}",
+            remedy=error.remedy,
+        ) from error
