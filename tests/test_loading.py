@@ -198,4 +198,4 @@ def test_what_is_measured_says_nothing_of_quality(reference: Path) -> None:
 
 def test_a_name_that_is_none_hears_of_the_tables_that_come_with_the_package() -> None:
     with pytest.raises(UnknownTableError, match="7v, 5v or 4v, or one of 4v-4epochs"):
-        load("6v")
+        ecnas.load("6v")
