@@ -71,7 +71,8 @@ EXEMPT: dict[str, str] = {
     "draws or writes what this package has made and checked": """
         figures.budgets.clouds_figure figures.comparison.anytime_bands
         figures.comparison.comparison_figure figures.comparison.write_figures
-        figures.devices.devices_figure figures.drawing.add_caption figures.drawing.new_figure
+        figures.devices.devices_figure figures.drawing.add_caption figures.drawing.line_of
+        figures.drawing.new_figure
         figures.drawing.origins figures.drawing.save figures.drawing.style figures.front.axis_unit
         figures.front.front_figure figures.front.front_panel figures.front.scale_axes
         figures.predictions.predictions_figure figures.radar.radar figures.radar.radar_limits
