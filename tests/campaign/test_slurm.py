@@ -175,7 +175,7 @@ def test_a_job_that_is_requeued_in_a_unit_does_it_again(
     folder = tmp_path / "c"
     plan(rows=(2,), repeats=2).write(folder)
     # Long enough to be met in the middle.
-    slow = replace(settings, steps=16)
+    slow = replace(settings, steps=120)
     jobs = launch(folder, slow, replace(CLUSTER, workers=1), pace=Pace(beat_s=1, stale_s=10))
 
     def in_training() -> bool:
