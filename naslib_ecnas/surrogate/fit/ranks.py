@@ -70,7 +70,10 @@ def curves(
     at, mean = (np.append(v, np.full(max(knots - len(v), 0), v[-1]))[:knots] for v in (at, mean))
     off = np.abs(accuracy - np.interp(score, at, mean))
     centres, deviations = [], []
-    for mine in np.array_split(order, min(bins, max(1, len(order) // 40))):
+    parts = np.array_split(score[order], min(bins, max(1, len(order) // 40)))
+    # Cells of equal scores stay together: which of them come first says nothing.
+    starts = np.unique(np.searchsorted(score[order], [part[0] for part in parts]))
+    for mine in np.split(order, starts[1:]):
         centres.append(float(np.median(score[mine])))
         deviations.append(error_quantile(off[mine]))
     return at, mean, np.interp(at, centres, deviations)
