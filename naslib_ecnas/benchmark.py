@@ -5,24 +5,27 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.data.table import Table
-from naslib_ecnas.errors import (
-    ConfigError,
-    UnknownBudgetError,
-    UnknownCellError,
-    UnknownMetricError,
-    UnknownRepeatError,
-)
+from naslib_ecnas.errors import UnknownBudgetError, UnknownMetricError
 from naslib_ecnas.metrics import OBJECTIVES, metric
 from naslib_ecnas.nondominated import nondominated
 from naslib_ecnas.provenance import Provenance
-from naslib_ecnas.record import DERIVED, Front, Record, Records, Spent, mean_power
+from naslib_ecnas.questions import checked_repeat, refuse_missing, row_of, rows_of
+from naslib_ecnas.record import (
+    DERIVED,
+    Front,
+    Record,
+    Records,
+    Spent,
+    mean_power,
+    power_parts,
+)
 from naslib_ecnas.repeats import mean_of, means
 from naslib_ecnas.space import Space
 
@@ -31,7 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Benchmark", "Front", "Record", "Records", "Spent"]
 
-_POWER = ("energy_kwh", "training_time_s")
 _DERIVED_ORIGIN = Provenance("derived", note="counted from the cell, exact")
 
 
@@ -97,15 +99,16 @@ class Benchmark:
     def provenance(self) -> dict[str, Provenance]:
         """Origin of every metric, the derived ones included."""
         out = {**self.table.provenance, **dict.fromkeys(DERIVED, _DERIVED_ORIGIN)}
-        if set(_POWER) <= set(self.metrics):
-            energy, time = (self.table.provenance[name] for name in _POWER)
+        parts = power_parts(self.metrics, self.table.provenance)
+        if set(parts) <= set(self.metrics):
+            energy, time = (self.table.provenance[name] for name in parts)
             if not energy.same_trainings(time):
                 return out
             out["average_power_w"] = replace(
                 energy,
                 kind="derived",
-                note="energy_kwh / training_time_s, with all that the energy covers (PUE, CPU, "
-                f"start-up); energy {energy.kind}",
+                note=f"{' / '.join(parts)}, with all that the energy covers, such as PUE and CPU; "
+                f"energy {energy.kind}",
             )
         return out
 
@@ -173,7 +176,7 @@ class Benchmark:
             UnknownBudgetError: the table does not hold it at this budget.
             UnknownRepeatError: there is no such repeat.
         """
-        row = cell.row if type(cell) is Cell else self._row(cell)
+        row = cell.row if type(cell) is Cell else row_of(self.space, cell)
         table = self.table
         if epochs is None:
             epochs = table.budgets[-1]
@@ -182,12 +185,12 @@ class Benchmark:
         position = table.position(row)
         if rng is None and (repeat is not None or table.repeats == 1):
             if repeat is not None:
-                repeat = self._check_repeat(repeat, rng)
+                repeat = checked_repeat(self.table, repeat, rng)
             values = table.record(position, budget, repeat or 0)
         else:
             repeat, values = self._chosen(position, budget, repeat, rng)
         if values[0] != values[0] and all(map(math.isnan, values)):
-            self._missing(row, epochs, budget, position, repeat)
+            refuse_missing(table, row, epochs, position, repeat)
         self._evaluations += 1
         self._epochs += epochs
         sums = self._sums
@@ -218,13 +221,13 @@ class Benchmark:
             UnknownBudgetError: the table does not hold one of them at this budget.
             UnknownRepeatError: there is no such repeat.
         """
-        rows = self._rows(cells)
+        rows = rows_of(self.table, cells)
         if epochs is None:
             epochs = self.budgets[-1]
         budget = self._budget_index(epochs)
         epochs = self.budgets[budget]
         at = self.table.positions(rows)
-        repeat = self._check_repeat(repeat, rng)
+        repeat = checked_repeat(self.table, repeat, rng)
         columns = {
             name: self.table.at_budget(name, budget)[at] for name in self.metrics
         }  # (n, repeats) each
@@ -247,7 +250,7 @@ class Benchmark:
             known = present[every, chosen]
         if not known.all():
             first = int(np.flatnonzero(~known)[0])
-            self._missing(int(rows[first]), epochs, budget, int(at[first]), repeat)
+            refuse_missing(self.table, int(rows[first]), epochs, int(at[first]), repeat)
         self._evaluations += len(rows)
         self._epochs += len(rows) * epochs
         for i, column in enumerate(self._costs if len(rows) else ()):
@@ -273,14 +276,15 @@ class Benchmark:
         if epochs is None:
             epochs = self.budgets[-1]
         budget = self._budget_index(epochs)
-        repeat = self._check_repeat(repeat, None)
+        repeat = checked_repeat(self.table, repeat, None)
         rows = self.rows
         held: NDArray[np.float64]
         if not isinstance(name, str):
             metric(name)  # says what there is
         if name == "average_power_w" and name not in self.metrics:
-            energy, seconds = (self.values(n, epochs, repeat=repeat) for n in _POWER)
-            return mean_power(energy, seconds, *(self.table.provenance[n] for n in _POWER))
+            parts = power_parts(self.metrics, self.table.provenance)
+            energy, seconds = (self.values(n, epochs, repeat=repeat) for n in parts)
+            return mean_power(energy, seconds, *(self.table.provenance[n] for n in parts))
         if name in DERIVED:
             held = DERIVED[name](rows).astype(np.float64)
         else:
@@ -351,36 +355,7 @@ class Benchmark:
         kept = kept[np.lexsort(costs[kept].T[::-1])]
         return Front(names, epochs, kept.astype(np.int32), values[kept])
 
-    # -- checks -----------------------------------------------------------------------------
-
-    def _row(self, cell: Any) -> int:
-        if isinstance(cell, Cell):
-            return cell.row
-        if isinstance(cell, (int, np.integer)) and not isinstance(cell, bool):
-            return int(cell)
-        if isinstance(cell, str) and len(cell) == 32 and ":" not in cell:
-            return self.space.row_of_hash(cell)
-        return Cell(cell).row
-
-    def _rows(self, cells: Any) -> NDArray[np.int32]:
-        if isinstance(cells, np.ndarray):
-            rows = cells
-        else:
-            try:
-                rows = np.array([self._row(cell) for cell in cells], dtype=np.int64)
-            except TypeError:
-                rows = np.empty((0, 0))
-        if rows.ndim != 1 or (rows.size and rows.dtype.kind not in "iu"):
-            raise UnknownCellError(
-                "cells must be a vector of rows or a sequence of cells",
-                value=cells if rows.ndim != 1 else str(rows.dtype),
-                expected="shape (n,), integers",
-                remedy="take rows from Space.rows, Space.sample or Cell.row",
-            )
-        if rows.size and (int(rows.min()) < 0 or int(rows.max()) >= len(self.space)):
-            wrong = rows[(rows < 0) | (rows >= len(self.space))][0]
-            self.table.position(int(wrong))
-        return rows.astype(np.int32)
+    # -- parts of queries -------------------------------------------------------------------
 
     def _budget_index(self, epochs: int) -> int:
         try:
@@ -393,32 +368,10 @@ class Benchmark:
                 remedy="choose a budget of the table",
             ) from None
 
-    def _check_repeat(self, repeat: Any, rng: Any) -> int | None:
-        if rng is not None and not isinstance(rng, np.random.Generator):
-            raise ConfigError(
-                "rng is no random generator",
-                value=rng,
-                expected="a numpy.random.Generator",
-                remedy="make one: numpy.random.default_rng(seed)",
-            )
-        if repeat is None:
-            return None
-        whole = isinstance(repeat, (int, np.integer)) and not isinstance(repeat, bool)
-        if rng is not None or not whole or not 0 <= repeat < self.repeats:
-            raise UnknownRepeatError(
-                f"table {self.name} has no such repeat"
-                if rng is None
-                else "repeat= and rng= exclude each other",
-                value=repeat,
-                expected=f"0 to {self.repeats - 1}, or none for the mean",
-                remedy="leave the repeat out for the mean",
-            )
-        return int(repeat)
-
     def _chosen(
         self, position: int, budget: int, repeat: int | None, rng: np.random.Generator | None
     ) -> tuple[int | None, list[float]]:
-        repeat = self._check_repeat(repeat, rng)
+        repeat = checked_repeat(self.table, repeat, rng)
         each = [self.table.record(position, budget, r) for r in range(self.repeats)]
         there = [r for r, values in enumerate(each) if not all(map(math.isnan, values))]
         if rng is not None:
@@ -429,30 +382,3 @@ class Benchmark:
             return None, each[0]
         means = [mean_of(n, v) for n, v in zip(self.metrics, zip(*each, strict=True), strict=True)]
         return None, means
-
-    def _missing(
-        self, row: int, epochs: int, budget: int, position: int, repeat: int | None
-    ) -> None:
-        """Raise what is missing: the cell at this budget, or only this repeat."""
-        there = [
-            b
-            for i, b in enumerate(self.budgets)
-            if any(
-                not math.isnan(v)
-                for r in range(self.repeats)
-                for v in self.table.record(position, i, r)
-            )
-        ]
-        if epochs in there:
-            raise UnknownRepeatError(
-                f"table {self.name} has fewer repeats of this cell",
-                value=f"row {row}, repeat {repeat}",
-                expected=f"a repeat that is there, at most {self.repeats - 1}",
-                remedy="leave the repeat out for the mean over those that are there",
-            )
-        raise UnknownBudgetError(
-            f"table {self.name} has no values of this cell at {epochs} epochs",
-            value=f"row {row}",
-            expected="one of " + (", ".join(map(str, there)) or "none of its budgets") + " epochs",
-            remedy="choose a budget that the cell was trained for",
-        )

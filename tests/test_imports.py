@@ -52,7 +52,7 @@ LEVELS = (
         "network",
     ),
     ("data",),
-    ("record", "repeats", "intervals", "scores", "quality", "benchmark"),
+    ("record", "repeats", "questions", "intervals", "scores", "quality", "benchmark"),
     ("surrogate",),
     ("loading", "nasbench101"),
     ("search", "analysis", "energy", "training", "campaign"),
