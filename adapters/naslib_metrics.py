@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from naslib_ecnas.adapters import naslib_compat
 from naslib_ecnas.errors import UnknownMetricError
-from naslib_ecnas.record import mean_power
+from naslib_ecnas.record import mean_power, power_parts
 
 if TYPE_CHECKING:
     from naslib_ecnas.benchmark import Benchmark, Record
@@ -22,7 +22,7 @@ __all__ = ["ADDED", "COLUMNS", "column", "extend", "holds", "read"]
 ADDED: dict[str, str] = {
     "TRAIN_ENERGY": "energy of the training in kWh",
     "TRAIN_CO2": "emissions of the training in g of CO2 equivalents",
-    "TRAIN_POWER": "mean power of the training in W: its energy over its time",
+    "TRAIN_POWER": "mean power in W: energy over time, of the whole run where the table has both",
 }
 
 #: Our column for each of NASLib's metrics that a table can answer.
@@ -88,10 +88,10 @@ def column(metric: Any) -> str:
 def holds(bench: Benchmark, name: str) -> bool:
     """Whether a benchmark can answer for a column, power computed where that is sound."""
     if name == "average_power_w" and name not in bench.metrics:
-        if not (holds(bench, "energy_kwh") and holds(bench, "training_time_s")):
+        energy, time = power_parts(bench.metrics, bench.provenance)
+        if not (holds(bench, energy) and holds(bench, time)):
             return False
-        origin = bench.provenance
-        return origin["energy_kwh"].same_trainings(origin["training_time_s"])
+        return bench.provenance[energy].same_trainings(bench.provenance[time])
     return name == "parameters" or name in bench.metrics
 
 
@@ -103,7 +103,8 @@ def read(record: Record, name: str, bench: Benchmark) -> float:
         ProvenanceError: power is asked for, and energy and time are not of the same trainings.
     """
     if name == "average_power_w" and name not in bench.metrics:
-        energy, time = bench.provenance["energy_kwh"], bench.provenance["training_time_s"]
-        return float(mean_power(record["energy_kwh"], record["training_time_s"], energy, time))
+        energy, time = power_parts(bench.metrics, bench.provenance)
+        origins = bench.provenance[energy], bench.provenance[time]
+        return float(mean_power(record[energy], record[time], *origins))
     value = record[name]
     return 100.0 * value if name in _PER_CENT else value

@@ -1,4 +1,4 @@
-"""From a standard deviation to the bounds between which a single training lies."""
+"""From a standard deviation to the bounds between which a training lies."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ def bounds(
     name: str, mean: ArrayLike, std: ArrayLike, coverage: float = 0.9
 ) -> NDArray[np.float64]:
     """(..., 2) lower and upper bounds of (...) means with (...) standard deviations.
+
+    What lies between is what the deviation is of: a single training, or for accuracies at 108
+    epochs the mean over three.
 
     Costs are positive and their errors grow with them: theirs are taken in the logarithm.
     Fractions are cut at 0 and 1.

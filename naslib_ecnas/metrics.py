@@ -72,7 +72,8 @@ def _cost(name: str, unit: str, about: str) -> Metric:
 
 def _std(name: str, unit: str, about: str) -> Metric:
     """How far off a modelled value may be: with 1.645 of these on either side (in the logarithm
-    for energy, emissions and time) a single training lies inside in nine of ten cases."""
+    for energy, emissions and time) a training lies inside in nine of ten cases; the mean over
+    three of them for accuracies at 108 epochs."""
     return _cost(f"{name}_std", unit, f"standard deviation of {about}")
 
 
@@ -96,7 +97,7 @@ _ALL = [
     _cost("energy_kwh", "kWh", "training energy"),
     _cost("co2_g", "gCO2eq", "training emissions"),
     _cost("carbon_intensity_g_per_kwh", "g/kWh", "carbon intensity during training"),
-    _cost("average_power_w", "W", "average power of training"),
+    _cost("average_power_w", "W", "average power, with all that the energy covers"),
     _cost("training_time_s", "s", "training time"),
     _fraction("train_accuracy", "training accuracy"),
     _fraction("validation_accuracy", "validation accuracy"),

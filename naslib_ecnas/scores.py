@@ -63,7 +63,7 @@ def scores(
     if not len(t):
         raise ConfigError("no values to compare", value=0, expected="at least one pair")
     error = np.abs(p - t)
-    spread = float(((t - t.mean()) ** 2).sum()) if len(t) else 0.0
+    spread = float(((t - t.mean()) ** 2).sum())
     covered = None
     if lower is not None and upper is not None:
         covered = float(np.mean((t >= np.asarray(lower)) & (t <= np.asarray(upper))))

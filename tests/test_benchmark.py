@@ -25,7 +25,7 @@ from naslib_ecnas.errors import (
 from naslib_ecnas.loading import load
 from naslib_ecnas.metrics import METRICS, metric
 from naslib_ecnas.provenance import Provenance
-from naslib_ecnas.record import mean_power
+from naslib_ecnas.record import mean_power, power_parts
 
 MISSING_ROW = 90
 
@@ -196,6 +196,30 @@ def test_power_of_different_trainings_is_no_power() -> None:
     for time in (other, Provenance("scaled", device="GPU")):
         with pytest.raises(ProvenanceError, match="same trainings"):
             mean_power(1.0, 1.0, one, time)
+
+
+def test_power_is_of_the_whole_run_where_it_is_known() -> None:
+    training, run = ("energy_kwh", "training_time_s"), ("total_energy_kwh", "total_time_s")
+    gpu, tpu = Provenance("measured", device="GPU"), Provenance("measured", device="TPU")
+    assert power_parts(training, dict.fromkeys(training, gpu)) == training
+    assert power_parts((), {}) == training
+    every = dict.fromkeys((*training, *run), gpu)
+    assert power_parts(tuple(every), every) == run
+    # Of totals that nobody looked at, or of two machines, nothing is computed.
+    for other in (tpu, Provenance("unknown")):
+        assert power_parts(tuple(every), every | {"total_time_s": other}) == training
+    unknown = every | dict.fromkeys(run, Provenance("unknown"))
+    assert power_parts(tuple(every), unknown) == training
+
+
+def test_power_of_published_trainings_is_what_their_sensors_say(reference: Path) -> None:
+    published = load(reference / "official" / "energy_4V9E_rtx3090.tfrecord")
+    power = published.values("average_power_w", 4)
+    # One CPU package there, so that GPU and CPU columns are all that the energy holds.
+    sensors = published.values("gpu_power_w", 4) + published.values("cpu_power_w", 4)
+    assert np.median(power / sensors) == pytest.approx(1.59, abs=0.01)
+    assert published.provenance["average_power_w"].note is not None
+    assert "total_energy_kwh / total_time_s" in published.provenance["average_power_w"].note
 
 
 def test_the_front_agrees_with_brute_force(bench: Benchmark) -> None:

@@ -48,7 +48,7 @@ def test_units(metric: Any, measured: Benchmark) -> None:
     assert read(record, "energy_kwh", measured) == record.energy_kwh
     assert read(record, "parameters", measured) == record.parameters
     power = read(record, "average_power_w", measured)
-    assert power == pytest.approx(record.energy_kwh * 3.6e6 / record.training_time_s)
+    assert power == pytest.approx(record.total_energy_kwh * 3.6e6 / record.total_time_s)
 
 
 def test_power_of_different_trainings_is_refused() -> None:
