@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
+from naslib_ecnas.data.catalog import Citation, FileEntry
 from naslib_ecnas.data.columns import Columns
 from naslib_ecnas.data.message_metrics import metrics_of
 from naslib_ecnas.data.metrics_messages import ModelMetrics, ModelMetricsEnergy
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
+
+if TYPE_CHECKING:
+    from fetch_server import Server
+
+# The server that fetches are tried on lies beside the tests that use it.
+sys.path.insert(0, str(Path(__file__).parent))
 
 
 def _synthetic(
@@ -62,3 +73,29 @@ def same_values() -> Callable[[Columns, Columns], None]:
             np.testing.assert_array_equal(found.values[name], array, err_msg=name)
 
     return check
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setenv("NO_PROXY", "*")
+    from fetch_server import CONTENT, Server
+
+    server = Server(CONTENT)
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def entry(server: Server) -> FileEntry:
+    from fetch_server import CONTENT
+
+    return FileEntry(
+        name="made-up.bin",
+        address=f"{server.address}/somewhere/made-up.bin",
+        size=len(CONTENT),
+        approximate_size=None,
+        sha256=hashlib.sha256(CONTENT).hexdigest(),
+        licence="MIT",
+        citation=Citation("nobody", "Nobody: Nothing."),
+        format="ecnas-tfrecord",
+    )

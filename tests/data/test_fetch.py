@@ -2,166 +2,24 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import http.server
-import os
-import re
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
+from fetch_server import CONTENT, FAST, Heard, Server, left
 
 from naslib_ecnas.data import fetch as fetch_module
-from naslib_ecnas.data import locks, transfer
-from naslib_ecnas.data.catalog import Citation, FileEntry
+from naslib_ecnas.data import transfer
+from naslib_ecnas.data.catalog import FileEntry
 from naslib_ecnas.data.fetch import Limits, downloads_folder, fetch, local_copy
 from naslib_ecnas.data.progress import Silent
 from naslib_ecnas.errors import (
     ChecksumError,
     ConfigError,
     FetchError,
-    StorageError,
     TruncatedError,
 )
-
-CONTENT = bytes(range(256)) * 4096  # 1 MiB
-FAST = Limits(timeout=5.0, tries=3, all_tries=12, pause=0.0)
-
-
-class Server:
-    """Serves `content` under every path and counts what it sends."""
-
-    def __init__(self, content: bytes) -> None:
-        self.content = content
-        self.etag: str | None = '"one"'
-        self.ranges = True
-        self.cuts: list[int] = []
-        """Bytes after which each of the next answers is cut off."""
-        self.statuses: list[int] = []
-        """Codes that the next requests are refused with."""
-        self.claimed: int | None = None
-        """A Content-Length that is not the real one."""
-        self.unsized = False
-        self.kind = "application/octet-stream"
-        self.location: str | None = None
-        self.pause = 0.0
-        self.asked: list[str | None] = []
-        """Range of each request."""
-        self.sent = 0
-        outer = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                outer.answer(self)
-
-            def log_message(self, *args: Any) -> None:
-                pass
-
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
-        self.address = f"http://127.0.0.1:{self._server.server_port}"
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-    def answer(self, to: http.server.BaseHTTPRequestHandler) -> None:
-        wanted = to.headers.get("Range")
-        self.asked.append(wanted)
-        if self.statuses:
-            to.send_error(self.statuses.pop(0))
-            return
-        if self.location is not None:
-            to.send_response(302)
-            to.send_header("Location", self.location)
-            to.send_header("Content-Length", "0")
-            to.end_headers()
-            return
-        start = 0
-        condition = to.headers.get("If-Range")
-        match = re.fullmatch(r"bytes=(\d+)-", wanted or "")
-        if self.ranges and match and (condition is None or condition == self.etag):
-            start = int(match[1])
-            if start >= len(self.content):
-                to.send_error(416)
-                return
-            to.send_response(206)
-            last = len(self.content) - 1
-            to.send_header("Content-Range", f"bytes {start}-{last}/{len(self.content)}")
-        else:
-            to.send_response(200)
-        if not self.unsized:
-            length = len(self.content) - start if self.claimed is None else self.claimed
-            to.send_header("Content-Length", str(length))
-        if self.etag:
-            to.send_header("ETag", self.etag)
-        to.send_header("Content-Type", self.kind)
-        to.end_headers()
-        body = self.content[start:]
-        if self.cuts:
-            body = body[: self.cuts.pop(0)]
-        for at in range(0, len(body), 1 << 16):
-            block = body[at : at + (1 << 16)]
-            try:
-                to.wfile.write(block)
-            except OSError:
-                return
-            self.sent += len(block)
-            time.sleep(self.pause)
-        to.close_connection = True
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setenv("NO_PROXY", "*")
-    server = Server(CONTENT)
-    yield server
-    server.close()
-
-
-@pytest.fixture
-def entry(server: Server) -> FileEntry:
-    return FileEntry(
-        name="made-up.bin",
-        address=f"{server.address}/somewhere/made-up.bin",
-        size=len(CONTENT),
-        approximate_size=None,
-        sha256=hashlib.sha256(CONTENT).hexdigest(),
-        licence="MIT",
-        citation=Citation("nobody", "Nobody: Nothing."),
-        format="ecnas-tfrecord",
-    )
-
-
-class Heard(Silent):
-    """Remembers what it is told."""
-
-    def __init__(self) -> None:
-        self.starts: list[tuple[str, int | None, int]] = []
-        self.last = 0
-        self.notes: list[str] = []
-
-    def started(self, name: str, doing: str, total: int | None, done: int) -> None:
-        self.starts.append((doing, total, done))
-
-    def advanced(self, name: str, done: int) -> None:
-        self.last = done
-
-    def noted(self, name: str, message: str) -> None:
-        self.notes.append(message)
-
-
-def left() -> set[str]:
-    """What lies in the folder of downloads, locks aside."""
-    return {p.name for p in downloads_folder().glob("*") if not p.name.endswith(".lock")}
 
 
 def test_brings_the_file_and_then_uses_it(server: Server, entry: FileEntry) -> None:
@@ -444,126 +302,6 @@ def test_without_checksum_or_tag_parts_are_not_put_together(
     unknown = replace(entry, sha256=None, size=None)
     assert fetch(unknown, unverified=True, limits=FAST).read_bytes() == CONTENT
     assert server.asked == [None, None]
-
-
-def test_an_interruption_keeps_what_came(
-    server: Server, entry: FileEntry, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Impatient(Heard):
-        def advanced(self, name: str, done: int) -> None:
-            if done > 200_000:
-                raise KeyboardInterrupt
-
-    heard = Impatient()
-    with pytest.raises(KeyboardInterrupt):
-        fetch(entry, limits=FAST, progress=heard)
-    assert any("goes on from there" in note for note in heard.notes)
-    kept = (downloads_folder() / "made-up.bin.part").stat().st_size
-    assert kept > 200_000
-    assert fetch(entry, limits=FAST).read_bytes() == CONTENT
-    assert server.asked == [None, f"bytes={kept}-"]
-
-
-def test_a_full_disk(server: Server, entry: FileEntry) -> None:
-    if not os.path.exists("/dev/full"):
-        pytest.skip("no /dev/full, which answers every write as a full disk does")
-    downloads_folder().mkdir(parents=True)
-    (downloads_folder() / "made-up.bin.part").symlink_to("/dev/full")
-    with pytest.raises(StorageError, match="disk is full"):
-        fetch(entry, limits=FAST)
-    assert not (downloads_folder() / entry.name).exists()
-
-
-def test_a_file_in_the_place_of_the_cache(
-    server: Server, entry: FileEntry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    (tmp_path / "cache").write_text("not a folder")
-    monkeypatch.setenv("ECNAS_CACHE", str(tmp_path / "cache"))
-    with pytest.raises(StorageError):
-        fetch(entry, limits=FAST)
-    assert server.asked == []
-
-
-def test_a_read_only_cache(
-    server: Server, entry: FileEntry, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = fetch(entry, limits=FAST)
-    real = os.open
-
-    def read_only(name: Any, flags: int, *args: Any, **more: Any) -> int:
-        if flags & (os.O_WRONLY | os.O_RDWR):
-            raise OSError(errno.EROFS, os.strerror(errno.EROFS), name)
-        return real(name, flags, *args, **more)
-
-    monkeypatch.setattr(os, "open", read_only)
-    assert fetch(entry, limits=FAST) == path  # what is there can be used
-    with pytest.raises(StorageError, match="cannot be written"):
-        fetch(replace(entry, name="another.bin"), limits=FAST)
-
-
-SCRIPT = """
-import sys
-from naslib_ecnas.data.catalog import Citation, FileEntry
-from naslib_ecnas.data.fetch import fetch
-name, address, size, sha256 = sys.argv[1:]
-cite = Citation("key", "text")
-entry = FileEntry(name, address, int(size), None, sha256, "MIT", cite, "ecnas-tfrecord")
-print(fetch(entry))
-"""
-
-
-def test_two_processes_at_once_fetch_once(server: Server, entry: FileEntry) -> None:
-    server.pause = 0.02
-    arguments = [entry.name, entry.address, str(entry.size), str(entry.sha256)]
-    command = [sys.executable, "-c", SCRIPT, *arguments]
-    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    outputs = [process.communicate(timeout=60)[0].strip() for process in both]
-    assert [process.returncode for process in both] == [0, 0]
-    assert outputs == [str(downloads_folder() / entry.name)] * 2
-    assert server.asked == [None]
-    assert left() == {entry.name}
-
-
-def test_a_killed_process_leaves_a_part_to_go_on_from(server: Server, entry: FileEntry) -> None:
-    server.pause = 0.05
-    arguments = [entry.name, entry.address, str(entry.size), str(entry.sha256)]
-    process = subprocess.Popen([sys.executable, "-c", SCRIPT, *arguments])
-    part = downloads_folder() / "made-up.bin.part"
-    until = time.monotonic() + 30
-    while time.monotonic() < until and not (part.exists() and part.stat().st_size > 100_000):
-        time.sleep(0.01)
-    process.kill()
-    process.wait()
-    server.pause = 0.0
-    kept = part.stat().st_size
-    assert 0 < kept < len(CONTENT)
-    assert fetch(entry, limits=FAST).read_bytes() == CONTENT
-    assert server.asked == [None, f"bytes={kept}-"]
-
-
-def test_waiting_for_another_process_has_an_end(tmp_path: Path) -> None:
-    heard = Heard()
-    path = tmp_path / "file"
-
-    def wait() -> None:
-        with locks.locked(path, heard, patience=0.2):
-            pytest.fail("two at once")
-
-    failures: list[BaseException] = []
-
-    def other() -> None:
-        try:
-            wait()
-        except FetchError as error:
-            failures.append(error)
-
-    with locks.locked(path, Silent()):
-        thread = threading.Thread(target=other)
-        thread.start()
-        thread.join()
-    assert len(failures) == 1
-    assert "too long" in str(failures[0])
-    assert heard.notes == ["another process is at it: waiting for that"]
 
 
 def test_patience_has_sane_defaults() -> None:
