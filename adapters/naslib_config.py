@@ -20,6 +20,7 @@ __all__ = [
     "CHOICES",
     "OBJECTIVES",
     "check_choices",
+    "check_file",
     "check_objectives",
     "choices",
     "fill",
@@ -44,8 +45,12 @@ CHOICES = {
 }
 
 
-def read(path: Path) -> Any:
-    """The config as a node of NASLib's kind."""
+def check_file(path: Path) -> None:
+    """Refuse what is no config file, before the seconds that NASLib takes to import.
+
+    Raises:
+        ConfigError: there is no such file, or it is of another kind.
+    """
     if not is_file(path):
         raise ConfigError(
             "there is no such config file",
@@ -59,6 +64,15 @@ def read(path: Path) -> Any:
             value=str(path),
             expected="a file that ends in " + " or ".join(filter(None, _SUFFIXES)),
         )
+
+
+def read(path: Path) -> Any:
+    """The config as a node of NASLib's kind.
+
+    Raises:
+        ConfigError: as of `check_file`, or it cannot be read.
+    """
+    check_file(path)
     try:
         config = naslib_compat.require("naslib.utils").load_config(path)
     except Exception as error:  # every parser has errors of its own

@@ -89,6 +89,7 @@ def run(
         MissingDependencyError: the runner needs a package that is not installed.
         Exception: whatever else the script raises.
     """
+    naslib_config.check_file(Path(config_file))
     home = naslib_compat.ensure()
     script = _script(runner, home)
     naslib_space.register()

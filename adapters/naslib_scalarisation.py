@@ -240,7 +240,7 @@ def _names(chosen: Any) -> tuple[str, ...]:
             raise ConfigError(
                 "no such objective",
                 value=name,
-                expected=", ".join(_USUAL) + ", or another metric that `ecnas info` lists",
+                expected=", ".join(_USUAL) + ", or another one of naslib_ecnas.METRICS",
                 remedy=f"did you mean {near[0]}?" if near else None,
             )
     if len(set(names)) < len(names):

@@ -326,9 +326,6 @@ class _Machine:
     def op_pop_mark(self) -> None:
         self._since_mark()
 
-    def op_memoize(self) -> None:
-        self._memo.append(self._stack[-1])
-
     def op_binput(self) -> None:
         self._put(self._number(1))
 
@@ -395,7 +392,8 @@ class _Machine:
             self._fail(f"the pickle has a damaged or refused array: {error}")
 
 
-#: Each opcode's method is named after it in `pickletools`; what has none is refused.
+#: Each opcode's method is named after it in `pickletools`; what has none is refused (but MEMOIZE,
+#: which `_run` does itself).
 _OPERATIONS: list[Callable[[_Machine], object] | None] = [None] * 256
 for _opcode in opcodes:
     _OPERATIONS[ord(_opcode.code)] = getattr(_Machine, f"op_{_opcode.name.lower()}", None)

@@ -411,5 +411,5 @@ def write_table(path: str | PathLike[str], columns: Columns) -> None:
 
 
 def _fits_float32(values: NDArray[np.float64]) -> bool:
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(over="ignore"):
         return bool(np.array_equal(values.astype(np.float32), values, equal_nan=True))

@@ -9,7 +9,6 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
@@ -139,10 +138,16 @@ class Transfer:
         )
 
     def forget(self) -> None:
-        """Remove the partial file and what is remembered of it."""
+        """Remove the partial file and what is remembered of it.
+
+        Raises:
+            StorageError: they cannot be removed.
+        """
         for path in (self.part, self._state):
-            with suppress(FileNotFoundError):
-                path.unlink()
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise storage_error(error, path) from error
 
     def _have(self) -> int:
         try:

@@ -69,6 +69,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Accepted before and after the command's name, which argparse alone cannot do.
     debug = "--debug" in arguments
     parser = _parser()
+    for word in arguments:
+        # Before 3.13 argparse takes this `--` for the end of the options and leaves an empty list.
+        if word.startswith("--") and word.endswith("=--"):
+            parser.error(f"argument {word[:-3]}: expected a value, got --")
     args = parser.parse_args([a for a in arguments if a != "--debug"])
     try:
         code = _run(parser, args)
@@ -91,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         if debug:
             traceback.print_exc()
-        again = "whatever came or was written whole is kept: run the same command to go on"
+        again = "nothing half-written is left, what is whole is kept: run the same command again"
         print(f"\necnas: interrupted; {again}", file=sys.stderr)
         return 130
     return code
@@ -109,9 +113,10 @@ def _run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ecnas",
-        description="Energy-aware architecture search on the cells of NAS-Bench-101: published "
-        "measurements, exact cells, searches that know what they cost.",
-        epilog="Files are kept in the folder ECNAS_CACHE (see: ecnas info). ECNAS_MIRROR names a "
+        description="Energy-aware architecture search on the cells of NAS-Bench-101: measurements "
+        "and models, exact cells, searches that know what they cost.",
+        epilog="begin with: ecnas search --out runs/first; each command has --help with examples. "
+        "Files are kept in the folder ECNAS_CACHE (see: ecnas info). ECNAS_MIRROR names a "
         "folder or an address that holds the published files by name.",
     )
     parser.add_argument("--version", action="version", version=f"ecnas {__version__}")

@@ -188,7 +188,7 @@ class Space:
                 out[:, i, target] = table.code[structure] >> bit & 1
         slots = table.vertices[structure].astype(np.int64) - 2
         number = table.row_ops[rows].astype(np.int64)
-        labels = np.full((len(rows), self.vertices - 2), -1, dtype=np.int8)
+        labels = np.empty((len(rows), self.vertices - 2), dtype=np.int8)
         for slot in range(self.vertices - 2):
             digit = number // 3 ** np.maximum(slots - 1 - slot, 0) % 3
             labels[:, slot] = np.where(slot < slots, digit, -1)

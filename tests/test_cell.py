@@ -51,13 +51,45 @@ def test_a_broken_rule_is_named(matrix: object, ops: list[str], rule: str) -> No
 
 @pytest.mark.parametrize("text", ["", "01", "012:input,output", "0100:input", "abc:input,output"])
 def test_a_bad_text_is_an_invalid_cell(text: str) -> None:
-    with pytest.raises(InvalidCellError):
+    with pytest.raises(InvalidCellError) as raised:
         Cell(text)
+    assert raised.value.rule == ("operation-count" if text == "0100:input" else "syntax")
 
 
-def test_a_matrix_without_operations_says_what_is_missing() -> None:
-    with pytest.raises(InvalidCellError, match="no operations"):
-        Cell(np.array(CHAIN))
+@pytest.mark.parametrize(
+    "source", [np.array(CHAIN), 3, None, SimpleNamespace(matrix=CHAIN), SimpleNamespace(ops=["a"])]
+)
+def test_a_matrix_without_operations_says_what_is_missing(source: object) -> None:
+    with pytest.raises(InvalidCellError, match="no operations") as raised:
+        Cell(source)
+    assert raised.value.rule == "syntax"
+    assert raised.value.value is source
+
+
+@pytest.mark.parametrize(
+    ("matrix", "ops", "place", "value"),
+    [
+        (CHAIN, [C3, C1, "output"], "vertex 0;", C3),
+        (CHAIN, ["input", C1, POOL], "vertex 2;", POOL),
+        (CHAIN, ["input", "conv5x5", "output"], "vertex 1;", "conv5x5"),
+        (CHAIN, ["input", "output"], "3, input and output included", 2),
+        (CHAIN, 5, "3, input and output included", 5),
+        ([[0, 1, 3], [0, 0, 1], [0, 0, 0]], ["input", C3, "output"], r"\(0, 2\)", 3),
+        ([[0, 1, 0], [0, 0, 1], [0, 1, 0]], ["input", C3, "output"], r"\(2, 1\)", 1),
+        ([[0, 1, 0], [0, 0, 0], [0, 0, 0]], ["input", C3, "output"], "from the input", ...),
+        (np.eye(8, k=1, dtype=int), ["input", *[C3] * 6, "output"], "at most 7", 8),
+        (np.triu(np.ones((6, 6), int), 1), ["input", *[C3] * 4, "output"], "at most 9", 15),
+        ([[0, 1]], ["input", "output"], "shape", (1, 2)),
+        ([[0, 1], [0]], ["input", "output"], "shape", ...),
+        ([[1]], ["input"], "shape", (1, 1)),
+    ],
+)
+def test_a_broken_rule_names_its_place_and_what_it_met(
+    matrix: object, ops: list[str], place: str, value: object
+) -> None:
+    with pytest.raises(InvalidCellError, match=place) as raised:
+        Cell(matrix, ops)
+    assert raised.value.value == (matrix if value is ... else value)
 
 
 def test_pruning_drops_dead_vertices_and_their_operations() -> None:
@@ -125,8 +157,11 @@ def test_an_unknown_hash_is_an_unknown_cell() -> None:
 
 def test_rows_out_of_range_are_refused() -> None:
     for row in (-1, 423_624, 1.5, "a"):
-        with pytest.raises(InvalidCellError):
+        with pytest.raises(InvalidCellError) as raised:
             Cell.from_row(row)  # type: ignore[arg-type]
+        assert (raised.value.rule, raised.value.value) == ("syntax", row)
+    assert Cell.from_row(0).vertices == 2
+    assert Cell.from_row(np.int32(423_623)).vertices == 7
 
 
 @settings(max_examples=200, deadline=None)
@@ -150,6 +185,37 @@ def test_the_order_of_vertices_does_not_matter(row: int, random: object) -> None
 
 def position(order: tuple[int, ...], vertex: int) -> int:
     return order.index(vertex)
+
+
+@pytest.mark.parametrize(
+    ("text", "md5"),
+    [
+        ("0100:input,output", "043721b9c7fe8c5fad811d47d83132ec"),
+        (f"011001000:input,{C1},output", "09fc2d10bdd6225e167a6f81a22a3f06"),
+        (f"0110001000010000:input,{POOL},{POOL},output", "001a6fcc8b38cbc515be788a86bdc804"),
+        (
+            f"0111100111000100000100000:input,{POOL},{C3},{C3},output",
+            "001ea832563f8d635ef7d0af25926274",
+        ),
+        (
+            f"010110001001000100000011000001000000:input,{C3},{C3},{POOL},{C3},output",
+            "00040b38293651f17fb665401c671bbb",
+        ),
+        (
+            "0100110001000000010010000010000001000000010000000:"
+            f"input,{C3},{POOL},{C3},{C3},{C1},output",
+            "00005c142e6f48ac74fdcf73e3439874",
+        ),
+    ],
+)
+def test_the_hash_is_that_of_nasbench_101(text: str, md5: str) -> None:
+    """Cells and their hashes as in NAS-Bench-101's own nasbench_only108.tfrecord."""
+    cell = Cell(text)
+    assert cell.nasbench_hash == md5
+    assert str(cell) == text
+    if cell.vertices <= 5:
+        assert Cell.from_hash(md5, Space(cell.vertices)) == cell
+        assert Space(5).hashes()[cell.row] == md5
 
 
 def test_the_published_drawing_is_the_canonical_one(reference: object) -> None:

@@ -84,6 +84,20 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_the_first_failure_of_nested_writes_is_told(tmp_path: Path) -> None:
+    """The table fails, not the file that is written around it."""
+    first = errors.StorageError("the disk is full", value="table")
+
+    def nested() -> None:
+        with atomic_write(tmp_path / "around"):
+            raise first
+
+    with pytest.raises(errors.StorageError) as caught:
+        nested()
+    assert caught.value is first
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_cache_is_where_the_user_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("ECNAS_CACHE", str(tmp_path))
     assert cache_folder() == tmp_path

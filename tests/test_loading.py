@@ -31,6 +31,13 @@ def _one_cache(cache: Path, _own_cache: None, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("ECNAS_CACHE", str(cache))
 
 
+def test_what_is_there_is_not_taken_for_a_misspelt_name(tmp_path: Path) -> None:
+    (tmp_path / "4_epochs").mkdir()
+    with pytest.raises(UnknownTableError, match="no training") as caught:
+        ecnas.load(str(tmp_path))
+    assert "7v" not in str(caught.value)
+
+
 def test_the_default_is_the_whole_modelled_space() -> None:
     bench = ecnas.load()
     assert bench.name == "7v"

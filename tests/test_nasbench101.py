@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -130,6 +132,21 @@ def test_hashes_lead_back_to_the_cells(nasbench: api.NASBench) -> None:
     assert str(raised.value).startswith("no cell of")
     with pytest.raises(KeyError):
         nasbench.get_metrics_from_hash(Cell.from_row(85).nasbench_hash)
+
+
+def test_hashes_of_a_large_part_of_a_space(tmp_path: Path) -> None:
+    """From a thousand cells on they are taken from those of the whole space."""
+    rows = np.arange(0, 2532, 2, dtype=np.int32)
+    values = {"validation_accuracy": np.full((len(rows), 1, 1), 0.5)}
+    made = Provenance("synthetic")
+    write_table(
+        tmp_path / "t.ecnas",
+        Columns("half", 5, rows, (4,), 1, values, {"validation_accuracy": made}),
+    )
+    hashes = list(api.NASBench(Table.open(tmp_path / "t.ecnas")).hash_iterator())
+    assert len(hashes) == len(rows) == len(set(hashes))
+    for i in (0, 1, 700, -1):
+        assert hashes[i] == Cell.from_row(int(rows[i])).nasbench_hash
 
 
 def test_it_answers_as_naslibs_copy_of_the_original(nasbench: api.NASBench) -> None:

@@ -61,6 +61,14 @@ def test_large_sets_lose_nothing_to_the_prefilter(
     assert not any(((known <= p).all(axis=1) & (known < p).any(axis=1)).any() for p in front)
 
 
+def test_large_sets_with_a_front_of_most_points_keep_it_all() -> None:
+    """No point is worth comparing with: x + y = 20,000, and a tenth of them one to the right."""
+    x = np.arange(20_000.0)
+    beaten = x % 10 == 0
+    costs = np.column_stack([x + beaten, 20_000 - x])
+    assert (nondominated(costs) == ~beaten).all()
+
+
 def test_the_first_of_equal_points_is_kept() -> None:
     assert nondominated([[1, 1], [0, 2], [1, 1], [0, 2]]).tolist() == [True, True, False, False]
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.scores import Scores, kendall_tau, scores
 
 VECTORS = st.integers(1, 40).flatmap(
@@ -56,6 +58,20 @@ def test_scores_written_out() -> None:
     assert found.bias == 1
     assert found.coverage == pytest.approx(2 / 3)  # ends count
     assert scores([1, 2], [1, 2]).coverage is None
+
+
+@pytest.mark.parametrize(
+    ("true", "predicted", "said"),
+    [
+        ([], [], "no values to compare"),
+        ([1, 2], [1], "not paired"),
+        ([[1, 2]], [[1, 2]], "not paired"),
+        (1, 1, "not paired"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(true: Any, predicted: Any, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        scores(true, predicted)
 
 
 def test_json_has_numbers_only() -> None:

@@ -7,13 +7,11 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.errors import ConfigError, InvalidCellError, UnknownCellError
 from naslib_ecnas.space import Space
-from naslib_ecnas.structures import EDGES, OPERATIONS, drawings, structures
+from naslib_ecnas.structures import OPERATIONS, drawings, structures
 
 COUNTS = {2: 1, 3: 6, 4: 84, 5: 2_441, 6: 62_010, 7: 359_082}
 
@@ -33,10 +31,20 @@ def test_other_spaces_are_refused(vertices: object) -> None:
         Space(vertices)  # type: ignore[arg-type]
 
 
+def test_spaces_of_the_same_vertices_are_one() -> None:
+    assert Space(4) == Space(np.int64(4)) != Space(5)
+    assert Space(4) != 4
+    assert len({Space(4), Space(4), Space(5), Space()}) == 3
+    assert Space() == Space(7)
+    assert repr(Space(4)) == "Space(vertices=4)"
+    assert 3 not in Space(4)
+
+
 def test_rows_and_cells_are_inverse() -> None:
     space = Space(5)
     cells = [space.cell(row) for row in range(len(space))]
     assert [space.row(cell) for cell in cells] == list(range(len(space)))
+    assert [space.row(str(cell)) for cell in cells[:99]] == list(range(99))
     assert len(set(cells)) == len(space)
     assert [c.vertices for c in cells] == sorted(c.vertices for c in cells)
 
@@ -84,22 +92,22 @@ def test_vectorised_rows_agree_with_single_cells(v: int) -> None:
     assert (space.rows(matrices, labels.astype(np.int8)) == rows).all()
 
 
-def test_invalid_matrices_get_minus_one() -> None:
-    space = Space(7)
-    good = np.zeros((7, 7), dtype=int)
-    good[0, 1] = good[1, 6] = 1
-    below, two, loop = good.copy(), good.copy(), good.copy()
-    below[3, 1], two[0, 1], loop[2, 2] = 1, 2, 1
-    ops = np.zeros((4, 5), dtype=int)
-    rows = space.rows(np.stack([good, below, two, loop]), ops)
-    assert rows[0] == Cell(good, ["input", *[OPERATIONS[0]] * 5, "output"]).row
-    assert (rows[1:] == -1).all()
-    # An unknown operation counts only where pruning leaves it.
-    wrong = np.zeros((2, 5), dtype=int)
-    wrong[0, 0], wrong[1, 3] = 7, 7
-    assert space.rows(np.stack([good, good]), wrong).tolist() == [-1, rows[0]]
-    named = np.full((1, 5), "nonsense")
-    assert space.rows(good[None], named).tolist() == [-1]
+@pytest.mark.parametrize("v", [3, 4, 5, 7])
+def test_unknown_operations_among_known_ones_are_as_in_single_cells(v: int) -> None:
+    """A stack in which some rows have unknown operations, on a path or not, and some have none."""
+    space, rng = Space(7), np.random.default_rng(v)
+    matrices, _ = _raw(rng, 400, v)
+    labels = rng.choice([-1, 0, 1, 2, 3, 9], (400, v - 2), p=[0.05, 0.3, 0.25, 0.3, 0.05, 0.05])
+    known = [*OPERATIONS, "nonsense"]
+    expected = []
+    for matrix, ops in zip(matrices, labels, strict=True):
+        names = [known[op] if 0 <= op < 3 else "nonsense" for op in ops]
+        try:
+            expected.append(Cell(matrix, ["input", *names, "output"]).row)
+        except InvalidCellError:
+            expected.append(-1)
+    assert space.rows(matrices, labels).tolist() == expected
+    assert (np.array(expected)[((labels < 0) | (labels > 2)).any(axis=1)] >= 0).any()
 
 
 def test_a_smaller_space_knows_no_larger_cell() -> None:
@@ -108,8 +116,16 @@ def test_a_smaller_space_knows_no_larger_cell() -> None:
     cell = Cell(chain[0], ["input", *[OPERATIONS[0]] * 5, "output"])
     assert cell in Space(7)
     assert cell not in Space(5)
-    with pytest.raises(UnknownCellError, match="more vertices"):
+    with pytest.raises(UnknownCellError, match="more vertices") as raised:
         Space(5).row(cell)
+    assert raised.value.value == 7
+    first_larger = len(Space(5))
+    assert Space(6).row(Cell.from_row(first_larger)) == first_larger
+    with pytest.raises(UnknownCellError):
+        Space(5).row(Cell.from_row(first_larger))
+    with pytest.raises(UnknownCellError) as raised:
+        Space(5).row_of_hash(cell.nasbench_hash)
+    assert raised.value.value == cell.nasbench_hash
 
 
 def test_shapes_are_checked() -> None:
@@ -120,9 +136,31 @@ def test_shapes_are_checked() -> None:
         space.rows(np.zeros((2, 7, 7)), np.zeros((1, 5)))
     with pytest.raises(InvalidCellError, match="no array"):
         space.rows([[[0, 1], [0]]], [[]])
-    for rows in ([-1], [423_624], [0.5], [[0]]):
-        with pytest.raises(UnknownCellError):
+    for rows, bad in (
+        ([-1], -1),
+        ([423_624], 423_624),
+        ([3, -2, 500_000], -2),
+        ([3, 500_000, -2], 500_000),
+        ([0, 3, -2], -2),
+        ([0, 500_000, 3], 500_000),
+        ([0.5], ((1,), "float64")),
+        ([[0]], ((1, 1), "int64")),
+    ):
+        with pytest.raises(UnknownCellError) as unknown:
             space.matrices(rows)
+        assert unknown.value.value == bad
+    for shape in ((2, 7, 6), (2, 6, 7), (2, 1, 1), (2, 8, 8)):
+        with pytest.raises(InvalidCellError, match="stack") as raised:
+            space.rows(np.zeros(shape), np.zeros((2, max(shape[2] - 2, 0))))
+        assert (raised.value.rule, raised.value.value) == ("not-square", shape)
+    with pytest.raises(InvalidCellError, match="fit") as raised:
+        space.rows(np.zeros((2, 7, 7)), np.zeros((2, 4)))
+    assert (raised.value.rule, raised.value.value) == ("operation-count", (2, 4))
+    # None of them, and a single one, are fine.
+    assert [len(array) for array in space.matrices([])] == [0, 0]
+    assert space.matrices(423_623)[0].shape == (1, 7, 7)
+    assert space.rows(np.zeros((0, 7, 7)), np.zeros((0, 5), int)).shape == (0,)
+    assert space.mutate([], np.random.default_rng(0)).shape == (0,)
 
 
 def test_a_remembered_matrix_is_not_mistaken_for_another_shape() -> None:
@@ -136,18 +174,43 @@ def test_a_remembered_matrix_is_not_mistaken_for_another_shape() -> None:
         space.row(matrix.reshape(4), ["input", "output"])
 
 
+def test_what_is_remembered_is_bounded_and_of_plain_numbers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: dict[object, int] = {}
+    monkeypatch.setattr("naslib_ecnas.space._seen", seen)
+    monkeypatch.setattr("naslib_ecnas.space._SEEN_LIMIT", 2)
+    space, ops = Space(4), ["input", "output"]
+    for dtype in (object, float):  # an object's bytes are addresses
+        assert space.row(np.array([[0, 1], [0, 0]], dtype=dtype), ops) == 0
+    assert seen == {}
+    lengths = []
+    for dtype in (np.int8, np.uint16, bool, np.int64, np.int32):
+        for _ in range(2):
+            assert space.row(np.array([[0, 1], [0, 0]], dtype=dtype), ops) == 0
+        assert [key[2] for key in seen][-1] == dtype
+        lengths.append(len(seen))
+    assert lengths == [1, 2, 1, 2, 1]
+
+
 @pytest.mark.parametrize("vertices", [2, 3, 4, 5, 7])
 def test_matrices_are_the_canonical_cells(vertices: int) -> None:
     space = Space(vertices)
     rows = space.sample(np.random.default_rng(0), 300)
     matrices, labels = space.matrices(rows)
     assert matrices.shape == (300, vertices, vertices)
+    assert labels.shape == (300, vertices - 2)
+    assert matrices.dtype == labels.dtype == np.int8
     assert (space.rows(matrices, np.maximum(labels, 0)) == rows).all()
     for matrix, label, row in zip(matrices[:40], labels[:40], rows[:40], strict=True):
         cell = space.cell(int(row))
         used = [0, *range(1, cell.vertices - 1), vertices - 1]
         assert (matrix[np.ix_(used, used)] == cell.matrix).all()
-        assert (label >= 0).sum() == cell.vertices - 2
+        assert label.tolist() == [
+            *(OPERATIONS.index(op) for op in cell.ops[1:-1]),
+            *[-1] * (vertices - cell.vertices),
+        ]
+        assert matrix.sum() == cell.edges
 
 
 def test_permuting_ten_thousand_cells_changes_no_row() -> None:
@@ -181,10 +244,12 @@ def test_mutants_are_valid_and_different(vertices: int) -> None:
     space = Space(vertices)
     parents = space.sample(np.random.default_rng(1), 2_000)
     children = space.mutate(parents, np.random.default_rng(2))
+    assert children.dtype == np.int32
     assert (children >= 0).all()
     assert (children < len(space)).all()
     assert (children != parents).all()
-    assert (children == space.mutate(parents, np.random.default_rng(2))).all()
+    again = space.mutate(parents, np.random.default_rng(2), edge_changes=2.0, op_changes=0.5)
+    assert (children == again).all()
 
 
 def test_mutation_can_grow_and_shrink() -> None:
@@ -199,6 +264,74 @@ def test_mutation_can_grow_and_shrink() -> None:
     # New vertices get every operation alike.
     fresh = Counter(space.cell(int(r)).ops[1] for r in grown if space.cell(int(r)).vertices == 3)
     assert min(fresh[name] for name in OPERATIONS) > 0.7 * max(fresh.values())
+
+
+def _exact_mutation(
+    space: Space, row: int, edge_changes: float, op_changes: float
+) -> dict[int, float]:
+    """Chance of each child by trying every layout, every set of flips and all operations."""
+    v, slots = space.vertices, space.vertices - 2
+    edges = list(itertools.combinations(range(v), 2))
+    p_edge, p_op = min(1.0, edge_changes / len(edges)), min(1.0, op_changes / slots)
+    all_flips = np.array(list(itertools.product((0, 1), repeat=len(edges))))
+    all_ops = np.array(list(itertools.product(range(3), repeat=slots)))
+    matrices = np.zeros((len(all_flips), v, v), dtype=np.int8)
+    for k, (i, j) in enumerate(edges):
+        matrices[:, i, j] = all_flips[:, k]
+    rows = space.rows(
+        np.repeat(matrices, len(all_ops), axis=0), np.tile(all_ops, (len(all_flips), 1))
+    ).reshape(len(all_flips), len(all_ops))
+    cell = space.cell(row)
+    used = cell.vertices - 2
+    chance: Counter[int] = Counter()
+    for places in itertools.combinations(range(1, v - 1), used):
+        at = [0, *places, v - 1]
+        matrix = np.zeros((v, v), dtype=np.int8)
+        matrix[np.ix_(at, at)] = cell.matrix
+        flips = (matrices != matrix).sum(axis=(1, 2))
+        p_flips = p_edge**flips * (1 - p_edge) ** (len(edges) - flips)
+        own = dict(zip(places, (OPERATIONS.index(op) for op in cell.ops[1:-1]), strict=True))
+        for ops in all_ops:  # unused vertices have any operation
+            if any(ops[place - 1] != op for place, op in own.items()):
+                continue
+            changes = (all_ops != ops).sum(axis=1)
+            p_ops = (p_op / 2) ** changes * (1 - p_op) ** (slots - changes)
+            for found, p in zip(rows.ravel(), np.outer(p_flips, p_ops).ravel(), strict=True):
+                chance[int(found)] += float(p)
+    possible = {r: p for r, p in chance.items() if r not in (-1, row) and p > 0}
+    total = sum(possible.values())
+    return {r: p / total for r, p in possible.items()}
+
+
+@pytest.mark.parametrize(
+    ("vertices", "row", "edges", "ops"),
+    [
+        (3, 0, 2.0, 0.5),
+        (3, 2, 1.0, 0.25),
+        (4, 0, 2.0, 0.5),
+        (4, 3, 2.0, 0.5),
+        (4, 3, 0.5, 1.5),
+        (4, 60, 2.0, 0.5),
+        (4, 90, 0.5, 0.25),
+        (4, 60, 0.0, 9.0),
+        (4, 60, 9.0, 0.0),
+    ],
+)
+def test_children_have_the_chances_of_brute_force(
+    vertices: int, row: int, edges: float, ops: float
+) -> None:
+    space, n = Space(vertices), 20_000
+    wanted = _exact_mutation(space, row, edges, ops)
+    children = space.mutate(
+        np.full(n, row), np.random.default_rng(3), edge_changes=edges, op_changes=ops
+    )
+    seen = np.bincount(children, minlength=len(space))
+    assert set(np.flatnonzero(seen).tolist()) <= set(wanted)
+    often = {r: p for r, p in wanted.items() if n * p >= 5}
+    chi = sum((seen[r] - n * p) ** 2 / (n * p) for r, p in often.items())
+    # Chi-squared has the mean k and the variance 2 k; five deviations.
+    assert chi < len(often) + 5 * (2 * len(often)) ** 0.5
+    assert abs(sum(seen[r] for r in often) / n - sum(often.values())) < 0.01
 
 
 @pytest.mark.parametrize(
@@ -227,15 +360,19 @@ def test_a_mutation_that_hardly_ever_changes_gives_up(monkeypatch: pytest.Monkey
 
 
 def test_sampling_asks_for_a_generator_and_a_number() -> None:
-    for rng, n in ((np.random.default_rng(0), -1), (3, 4), (4, np.random.default_rng(0))):
+    good = np.random.default_rng(0)
+    for rng, n in ((good, -1), (3, 4), (4, good), (good, 1.0), (good, None)):
         with pytest.raises(ConfigError, match="default_rng"):
             Space(4).sample(rng, n)  # type: ignore[arg-type]
+    assert Space(4).sample(good, 0).shape == (0,)
+    assert Space(4).sample(good, np.int64(3)).shape == (3,)
 
 
-def test_fractional_rows_are_none() -> None:
-    for row in (1.5, "a", None):
-        with pytest.raises(UnknownCellError):
+def test_what_is_no_row_of_the_space_has_no_cell() -> None:
+    for row in (1.5, "a", None, -1, 91):
+        with pytest.raises(UnknownCellError) as raised:
             Space(4).cell(row)  # type: ignore[arg-type]
+        assert raised.value.value == row
         with pytest.raises(UnknownCellError):
             Space(4).neighbours(row)  # type: ignore[arg-type]
 
@@ -245,77 +382,3 @@ def test_operation_changes_alone_keep_the_structure() -> None:
     parents = space.sample(np.random.default_rng(0), 500)
     children = space.mutate(parents, np.random.default_rng(1), edge_changes=0)
     assert (table.row_structure[children] == table.row_structure[parents]).all()
-
-
-def _brute_neighbours(row: int, vertices: int) -> set[int]:
-    """By trying every drawing: all matrices and operations of the cell, one change each.
-
-    A drawing may have at most one vertex that has edges but is on no path, and the cell may
-    grow by one vertex at most.
-    """
-    space, table, raw = Space(vertices), structures(), drawings()
-    inside = [b for b, e in enumerate(EDGES) if all(v < vertices - 1 or v == 6 for v in e)]
-    size = table.vertices[table.row_structure]
-    found = set()
-    codes = [c for c in range(1 << 21) if not c & ~sum(1 << b for b in inside)]
-    keep = [0, *range(1, vertices - 1), 6]
-    for code in codes:
-        if raw.structure[code] != table.row_structure[row]:
-            continue
-        matrix = np.zeros((7, 7), dtype=np.int8)
-        for bit in inside:
-            matrix[EDGES[bit]] = code >> bit & 1
-        matrix = matrix[np.ix_(keep, keep)]
-        live = Cell(matrix, ["input", *[OPERATIONS[0]] * (vertices - 2), "output"]).vertices
-        touched = int(((matrix.sum(0) + matrix.sum(1)) > 0)[1:-1].sum())
-        for ops in itertools.product(range(3), repeat=vertices - 2):
-            if space.rows(matrix[None], np.array([ops]))[0] != row:
-                continue
-            for slot, other in itertools.product(range(vertices - 2), range(3)):
-                changed = [*ops[:slot], other, *ops[slot + 1 :]]
-                found.add(int(space.rows(matrix[None], np.array([changed]))[0]))
-            if touched - (live - 2) > 1:
-                continue
-            for i, j in itertools.combinations(range(vertices), 2):
-                flipped = matrix.copy()
-                flipped[i, j] ^= 1
-                found.add(int(space.rows(flipped[None], np.array([ops]))[0]))
-    return {r for r in found if r >= 0 and r != row and size[r] <= size[row] + 1}
-
-
-@pytest.mark.parametrize("row", [0, 1, 5, 7, 20, 44, 71, 90])
-def test_neighbours_agree_with_brute_force(row: int) -> None:
-    assert set(Space(4).neighbours(row).tolist()) == _brute_neighbours(row, 4)
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.integers(0, 423_623))
-def test_neighbours_are_distinct_valid_and_near(row: int) -> None:
-    space = Space(7)
-    near = space.neighbours(row)
-    assert len(near)
-    assert (np.diff(near) > 0).all()
-    assert row not in near
-    cell = space.cell(row)
-    # Every single flip and every single operation of the canonical matrix is among them.
-    matrices, labels = space.matrices([row])
-    flips = [(i, j) for i, j in itertools.combinations(range(7), 2)]
-    flipped = np.repeat(matrices, len(flips), axis=0)
-    for k, (i, j) in enumerate(flips):
-        flipped[k, i, j] ^= 1
-    by_edge = space.rows(flipped, np.repeat(np.maximum(labels, 0), len(flips), axis=0))
-    by_op = [
-        space.rows(matrices, np.where(np.arange(5) == slot, op, np.maximum(labels, 0)))[0]
-        for slot in range(cell.vertices - 2)
-        for op in range(3)
-    ]
-    for other in {*by_edge.tolist(), *map(int, by_op)} - {-1, row}:
-        assert other in near
-
-
-def test_neighbours_are_mutual_but_for_larger_steps_down() -> None:
-    space, size = Space(5), structures().vertices[structures().row_structure]
-    for row in range(0, len(space), 97):
-        for other in space.neighbours(row).tolist():
-            if abs(int(size[other]) - int(size[row])) <= 1:
-                assert row in space.neighbours(other)

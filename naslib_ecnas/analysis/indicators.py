@@ -123,7 +123,7 @@ def paper_hypervolume(values: ArrayLike, objectives: Sequence[str] = OBJECTIVES)
 
     Costs are the negative validation accuracy and the energy in Wh, the reference point is
     (0.5, 1e6). To be compared with the paper's figures and for nothing else: no cell takes more
-    than about 1 kWh, a thousandth of the reference, so it is 1e6 times (0.5 + the best
+    than about 1.3 kWh, a thousandth of the reference, so it is 1e6 times (0.5 + the best
     validation accuracy) to within a part in a thousand and almost blind to energy.
 
     Args:

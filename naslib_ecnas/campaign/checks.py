@@ -20,6 +20,7 @@ from naslib_ecnas.campaign.energies import (
 )
 from naslib_ecnas.campaign.measurement import Measurement
 from naslib_ecnas.campaign.plan import Plan
+from naslib_ecnas.campaign.warmth import WARM_UP
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.energy.parts import check_parts
 from naslib_ecnas.energy.reading import GpuState, Reading
@@ -210,7 +211,7 @@ def states(record: Measurement, plan: Plan) -> Found:
     for window in record.windows:
         for state in _states(window.energy_j.values()):
             pids |= {process.pid for process in state.others or ()}
-            if not window.name.startswith("rest-"):
+            if not window.name.startswith(("rest-", WARM_UP)):
                 reasons |= set(state.throttle_reasons or ()) - set(_HARMLESS)
     if pids:
         yield _doubt("foreign", f"other processes used the GPU: {sorted(pids)}", redo=True)

@@ -63,7 +63,8 @@ class Measurement:
     meter: MeterLabel
     training: TrainingRecord
     windows: tuple[Window, ...]
-    """Of the meter, in the order of ending; those of rest are `rest-before` and `rest-after`."""
+    """Of the meter, in the order of ending; beside the training's there can be `warm-up`,
+    `rest-before` and `rest-after`."""
 
     def window(self, name: str) -> Window | None:
         """The meter's window of a name; None where there is none."""

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 
 from naslib_ecnas.checked import check_counts, check_numbers
 from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.training.recipe import IMAGES
 
 __all__ = ["METERS", "Pace", "Settings"]
 
 METERS = ("auto", "none", "replay")
+#: Seconds in which a GPU's clocks and most of its temperature have settled under load.
+_WARM_UP_S = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +34,11 @@ class Settings:
     """The GPU to measure, as NVML names it, where it is not to be found by `device`."""
     baseline_s: float = 10.0
     """Seconds of rest that are measured before and after each training; 0 for none."""
+    warm_up_s: float | None = None
+    """Seconds of a training that is thrown away, before the first unit of a worker and after a
+    pause; 0 for none. Left out it is 60 on a GPU and 0 elsewhere; the attribute is a number."""
+    images: str = "device"
+    """Where the images are kept, as in `Recipe.images`."""
     steps: int | None = None
     """Stop each training after so many steps."""
     batch_size: int | None = None
@@ -47,11 +55,16 @@ class Settings:
             )
         if self.gpu is not None and self.meter != "auto":
             raise ConfigError("a GPU is measured by the meter auto", value=self.meter)
+        if self.images not in IMAGES:
+            raise ConfigError("no such place", value=self.images, expected=" or ".join(IMAGES))
         for name in ("steps", "batch_size", "evaluate_images"):
             value = getattr(self, name)
             if value is not None:
                 check_counts(**{name: value})
-        check_numbers(least=0, baseline_s=self.baseline_s)
+        if self.warm_up_s is None:
+            on_gpu = str(self.device).startswith("cuda")
+            object.__setattr__(self, "warm_up_s", _WARM_UP_S if on_gpu else 0.0)
+        check_numbers(least=0, baseline_s=self.baseline_s, warm_up_s=self.warm_up_s)
 
 
 @dataclass(frozen=True, kw_only=True)

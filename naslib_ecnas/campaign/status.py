@@ -76,7 +76,7 @@ class Status:
     """Until the end, with the workers of this moment, or one where there is none; NaN where there
     is nothing to tell it from."""
     energy_kwh: float
-    """Of the records; NaN where none has one."""
+    """Of the records, 0 without any; NaN where none of them has one."""
     energy_to_come_kwh: float
     """Of the units without a record; NaN where the records have no energies."""
     foretold_by: str
@@ -191,7 +191,7 @@ def _foretold(
     """kWh so far, kWh and worker-seconds to come, and what tells them."""
     joules = np.array([total_j(record, cpu=has_cpu(record)) for record in records])
     known = np.isfinite(joules)
-    used = float(joules[known].sum()) / _J_PER_KWH if known.any() else math.nan
+    used = float(joules[known].sum()) / _J_PER_KWH if known.any() or not records else math.nan
     if not todo:
         return used, 0.0, 0.0, "records"
     kwh, seconds = expected(plan, todo)

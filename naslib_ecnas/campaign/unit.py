@@ -13,6 +13,7 @@ from naslib_ecnas.campaign.measurement import Measurement
 from naslib_ecnas.campaign.meters import opened
 from naslib_ecnas.campaign.plan import Plan, Unit
 from naslib_ecnas.campaign.settings import Settings
+from naslib_ecnas.campaign.warmth import WARM_UP, Warmth
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.errors import EcnasError
 
@@ -31,11 +32,13 @@ def measure_unit(
     log: AttemptLog,
     attempt: int = 1,
     check: Callable[[], object] = lambda: None,
+    warmth: Warmth | None = None,
 ) -> Measurement:
     """Train a unit's cell and measure it.
 
     Around the training, while its network and images hold their memory on a GPU or not yet, a
     rest is measured, since what the machine uses without the training is part of every figure.
+    Where the device is cold it is warmed up first, in a window of its own.
 
     Args:
         unit: what to train.
@@ -45,6 +48,7 @@ def measure_unit(
         log: gets the meter's windows as they end.
         attempt: number of the attempt.
         check: called after every step; what it raises ends the training.
+        warmth: of the worker that has measured units before; a device is cold without.
 
     Raises:
         ConfigError: a setting is not possible.
@@ -52,9 +56,11 @@ def measure_unit(
         RuntimeError: torch failed, as where the GPU's memory is too small.
     """
     from naslib_ecnas.training import RECIPES, train
+    from naslib_ecnas.training.warm_up import warm_up
 
+    warmth = warmth or Warmth()
     owner = Owner.here()
-    recipe = RECIPES[plan.recipe]
+    recipe = replace(RECIPES[plan.recipe], images=settings.images)
     if settings.batch_size is not None:
         recipe = replace(recipe, batch_size=settings.batch_size)
     steps = settings.steps
@@ -71,6 +77,17 @@ def measure_unit(
 
     with opened(settings) as found:
         meter = LoggedMeter(found.meter, log)
+        if settings.warm_up_s and warmth.cold:
+            with meter.window(WARM_UP):
+                warm_up(
+                    cell,
+                    epochs=unit.epochs,
+                    recipe=recipe,
+                    data=data,
+                    seconds=settings.warm_up_s,
+                    device=settings.device,
+                    check=check,
+                )
         rests = found.label.kind != "none" and settings.baseline_s > 0
         if rests:
             with meter.window("rest-before"):
@@ -91,6 +108,7 @@ def measure_unit(
             with meter.window("rest-after"):
                 time.sleep(settings.baseline_s)
         windows = found.meter.windows
+    warmth.keep()
     return Measurement(
         unit=unit,
         attempt=attempt,

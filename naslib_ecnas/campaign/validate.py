@@ -22,6 +22,7 @@ from naslib_ecnas.campaign.measurement import (
     recorded,
 )
 from naslib_ecnas.campaign.plan import Plan
+from naslib_ecnas.campaign.warmth import PAUSE_S
 from naslib_ecnas.campaign.worker import ATTEMPTS
 from naslib_ecnas.errors import EcnasError, StorageError
 from naslib_ecnas.storage import storage_error
@@ -131,6 +132,7 @@ def _together(records: list[Measurement]) -> Iterator[Finding]:
         yield from _odd_ones(records, package, partial(_version, package))
     yield from _spread(records)
     yield from _clocks(records)
+    yield from _cold(records)
 
 
 def _version(package: str, record: Measurement) -> str:
@@ -206,6 +208,24 @@ def _training_clocks(record: Measurement) -> Iterator[float]:
             for reading in window.energy_j.values():
                 if reading.stop is not None and math.isfinite(reading.stop.sm_clock_mhz):
                     yield reading.stop.sm_clock_mhz
+
+
+def _cold(records: list[Measurement]) -> Iterator[Finding]:
+    """Trainings on a GPU that was not warmed up: a worker's first, and those after a pause."""
+    workers: defaultdict[tuple[Any, ...], list[Measurement]] = defaultdict(list)
+    for record in records:
+        if record.training.device.startswith("cuda") and not record.settings.warm_up_s:
+            owner = record.owner
+            worker = owner.host, owner.system, owner.pid, owner.process_start
+            workers[worker].append(record)
+    for made in workers.values():
+        ended = -math.inf
+        for record in sorted(made, key=lambda r: r.owner.claimed_unix):
+            began = record.owner.claimed_unix
+            if began - ended > PAUSE_S:
+                text = "the GPU was cold and not warmed up: it pays for the start of a worker"
+                yield Finding(record.unit.name, "cold", text, False, True)
+            ended = began + record.training.total_time_s + 2 * record.settings.baseline_s
 
 
 def requeue(folder: Path, names: Iterable[str]) -> list[str]:

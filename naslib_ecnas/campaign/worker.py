@@ -18,6 +18,7 @@ from naslib_ecnas.campaign.measurement import Measurement, record_path, recorded
 from naslib_ecnas.campaign.plan import Plan, Unit
 from naslib_ecnas.campaign.settings import Pace, Settings
 from naslib_ecnas.campaign.unit import measure_unit
+from naslib_ecnas.campaign.warmth import Warmth
 from naslib_ecnas.errors import ConfigError, EcnasError, StorageError
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ def work(
     plan = Plan.read(folder)
     data = images(plan.data)
     watch = Watch(pace.stale_s)
+    warmth = Warmth()
     done: list[Done] = []
     while limit is None or sum(d.how == "recorded" for d in done) < limit:
         claimed, busy = _claim(folder, plan, watch, pace)
@@ -106,7 +108,7 @@ def work(
             time.sleep(min(_POLL_S, pace.stale_s / 4))
             continue
         unit, claim = claimed
-        done.append(_attempt(folder, plan, unit, claim, settings, pace, data))
+        done.append(_attempt(folder, plan, unit, claim, settings, pace, data, warmth))
         told(done[-1])
         last = done[-_ROW:]
         if len(last) == _ROW and all(d.how == "failed" for d in last):
@@ -150,6 +152,7 @@ def _attempt(
     settings: Settings,
     pace: Pace,
     data: Cifar10,
+    warmth: Warmth,
 ) -> Done:
     log = AttemptLog(claim.folder, claim.number)
     began = time.monotonic()
@@ -172,6 +175,7 @@ def _attempt(
                 log=log,
                 attempt=claim.number,
                 check=heart.check,
+                warmth=warmth,
             )
             apart = claim.folder / f"{claim.number:04d}.json"
             faults = essential_faults(record)

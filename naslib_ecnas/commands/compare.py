@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from naslib_ecnas.commands.help_text import examples
 from naslib_ecnas.commands.table_options import add_table_options, setting
 from naslib_ecnas.console import print_json, print_table
 
@@ -26,11 +27,20 @@ def add_parser(subparsers: Any) -> None:
         description="Run every method on every table with every seed, all under the same rules, "
         "and write one tidy file, figures and tables. A comparison that was stopped goes on where "
         "it was; what is done is not done again.",
-        epilog="example: ecnas compare --methods semoa,random,nsga2 --tables 4v,5v --seeds 10 "
-        "--evaluations 500 --jobs 2 --out comparison",
+        **examples(
+            "ecnas compare --methods semoa,random,re --tables 4v,5v --seeds 5 \\\n"
+            "    --evaluations 500 --out comparison",
+            "ecnas report comparison --out comparison.html",
+        ),
     )
     add = parser.add_argument
-    add("--methods", default="semoa,random", metavar="A,B", help="names (%(default)s)")
+    add(
+        "--methods",
+        default="semoa,random",
+        metavar="A,B",
+        help="those of `ecnas search`, and of other libraries: nsga2, sms-emoa, motpe, "
+        "optuna-nsga2, nsga3, qnehvi (%(default)s)",
+    )
     add("--tables", default="7v", metavar="A,B", help="tables or files (%(default)s)")
     add("--seeds", default="10", metavar="N", help="how many, or which: 3,7,9 (%(default)s)")
     add(

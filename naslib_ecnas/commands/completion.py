@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from naslib_ecnas.commands.help_text import examples
+
 __all__ = ["add_parser", "run"]
 
 
@@ -15,9 +17,12 @@ def add_parser(subparsers: Any) -> None:
         help="print a script that completes ecnas in bash, zsh or fish",
         description="Print a script that completes commands, options, names of tables, methods and "
         "devices, and files.",
-        epilog="bash, in ~/.bashrc: source <(ecnas completion bash)    zsh, in ~/.zshrc after "
-        "compinit: source <(ecnas completion zsh)    fish: ecnas completion fish > "
-        "~/.config/fish/completions/ecnas.fish",
+        **examples(
+            "bash, in ~/.bashrc:               source <(ecnas completion bash)",
+            "zsh, in ~/.zshrc after compinit:  source <(ecnas completion zsh)",
+            "fish:  ecnas completion fish > ~/.config/fish/completions/ecnas.fish",
+            title="once for each shell",
+        ),
     )
     # No choices of argparse: the errors of this package say more.
     parser.add_argument("shell", metavar="SHELL", help="bash, zsh or fish")

@@ -11,6 +11,7 @@ from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
 
 from naslib_ecnas.commands.data_card import add_card
+from naslib_ecnas.commands.help_text import examples
 from naslib_ecnas.console import ShownProgress, bytes_text, print_json, print_table
 
 if TYPE_CHECKING:
@@ -24,16 +25,35 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "data",
         help="list, fetch, verify, convert, export and describe published tables",
-        description="The published files and the tables made from them.",
+        description="The published files and the tables made from them. 7v, 5v and 4v come with "
+        "the package: no file and no network is needed for them.",
+        **examples(
+            "ecnas data list",
+            "ecnas data fetch 4v-4epochs",
+            "ecnas query 4v-4epochs 0 --epochs 4",
+        ),
     )
     parser.set_defaults(run=_help(parser))
     actions = parser.add_subparsers(title="actions", metavar="ACTION")
 
-    one = actions.add_parser("list", help="every table and file, and whether it is here")
+    one = actions.add_parser(
+        "list",
+        help="every table and file, and whether it is here",
+        description="Show every table and every published file, and whether it is here. The first "
+        "column is the name that other commands take.",
+        **examples("ecnas data list", "ecnas data list --json"),
+    )
     one.add_argument("--json", action="store_true", help="print one JSON object")
     one.set_defaults(run=_list)
 
-    one = actions.add_parser("fetch", help="bring published files, checked; prints their paths")
+    one = actions.add_parser(
+        "fetch",
+        help="bring published files, checked; prints their paths",
+        description="Bring published files into the cache folder, or from ECNAS_MIRROR where that "
+        "is set, and compare them with their published checksums. A transfer that was stopped "
+        "goes on where it was. Prints the paths.",
+        **examples("ecnas data fetch 4v-4epochs 5v-4epochs"),
+    )
     one.add_argument("names", nargs="+", metavar="NAME", help="a table or a file of the list")
     one.add_argument(
         "--unverified",
@@ -43,7 +63,10 @@ def add_parser(subparsers: Any) -> None:
     one.set_defaults(run=_fetch)
 
     one = actions.add_parser(
-        "verify", help="compare files with the published checksums, check every byte of tables"
+        "verify",
+        help="compare files with the published checksums, check every byte of tables",
+        description="Compare files with the published checksums, and check every byte of tables.",
+        **examples("ecnas data verify 5v-4epochs", "ecnas data verify my-table.ecnas"),
     )
     one.add_argument(
         "names", nargs="+", metavar="NAME_OR_FILE", help="a table or file of the list, or a path"
@@ -51,13 +74,25 @@ def add_parser(subparsers: Any) -> None:
     one.add_argument("--json", action="store_true", help="print one JSON object")
     one.set_defaults(run=_verify)
 
-    one = actions.add_parser("convert", help="make a table of a file; prints its path")
+    one = actions.add_parser(
+        "convert",
+        help="make a table of a file; prints its path",
+        description="Make a table of a TFRecord, Parquet or CSV file, of NASLib's pickle or of a "
+        "folder of results; which it is, is told from its content. Prints the table's path.",
+        **examples("ecnas data convert cells.csv --out cells.ecnas", "ecnas query cells.ecnas 0"),
+    )
     one.add_argument("source", metavar="SRC", help="a table of the list, or a file or folder")
     one.add_argument("--out", metavar="FILE", help="write the table there too (suffix .ecnas)")
     one.add_argument("--afresh", action="store_true", help="convert even if that was done before")
     one.set_defaults(run=_convert)
 
-    one = actions.add_parser("export", help="write a table as .ecnas, .tfrecord, .parquet or .csv")
+    one = actions.add_parser(
+        "export",
+        help="write a table as .ecnas, .tfrecord, .parquet or .csv",
+        description="Write a table in another format, which the suffix of the file names: .ecnas, "
+        ".tfrecord, .parquet (extra `parquet`) or .csv.",
+        **examples("ecnas data export 4v cells.csv"),
+    )
     one.add_argument("source", metavar="NAME_OR_FILE", help="a table of the list, or a path")
     one.add_argument("out", metavar="OUT", help="the file to write; its suffix is the format")
     one.set_defaults(run=_export)
@@ -69,8 +104,10 @@ def add_parser(subparsers: Any) -> None:
         help="the official 7-vertex table anew, from NAS-Bench-101's file and an energy model",
         description="Write a table with the accuracies and times of a NAS-Bench-101 file and the "
         "energies of a model. Prints its path.",
-        epilog="example: ecnas data build 7v --nasbench nasbench_full.tfrecord --energy-model "
-        "ours --out 7v-full.ecnas",
+        **examples(
+            "ecnas data build 7v --nasbench nasbench_full.tfrecord --energy-model ours \\\n"
+            "    --out 7v-full.ecnas"
+        ),
     )
     one.add_argument("name", choices=("7v",), metavar="7v", help="the table to build")
     one.add_argument("--nasbench", required=True, metavar="FILE", help="NAS-Bench-101's file")

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from naslib_ecnas.commands.help_text import examples
 from naslib_ecnas.console import ShownProgress
 
 if TYPE_CHECKING:
@@ -22,8 +23,11 @@ def add_card(actions: Any) -> None:
         help="a table's dataset card, as Croissant JSON-LD",
         description="What a table holds and where it comes from, for programs: the card of a table "
         "that comes with the package, of a published one, or of a file of yours.",
-        epilog="example: ecnas data export 4v 4v.parquet && ecnas data card 4v.parquet --out "
-        "4v.json",
+        **examples(
+            "ecnas data card 5v",
+            "ecnas data export 4v 4v.csv",
+            "ecnas data card 4v.csv --out 4v.json",
+        ),
     )
     one.add_argument("source", metavar="NAME_OR_FILE", help="a table of the list, or a path")
     one.add_argument("--out", metavar="FILE", help="write it there rather than print it")

@@ -13,6 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from naslib_ecnas.commands.help_text import examples
 from naslib_ecnas.console import print_json, print_table
 
 __all__ = ["Check", "add_parser", "checks", "run"]
@@ -46,6 +47,7 @@ def add_parser(subparsers: Any) -> None:
         help="what this machine can measure, and how to mend what is missing",
         description="Look at the GPUs and how their energy can be measured, the CPU's counters, "
         "torch, NASLib, SLURM, the cache and the optional packages. Nothing is changed.",
+        **examples("ecnas doctor", "ecnas doctor --json"),
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=run)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from naslib_ecnas.commands.help_text import examples
 from naslib_ecnas.commands.study_options import add_study_options, searched
 from naslib_ecnas.commands.table_options import add_table_options, setting
 from naslib_ecnas.console import ShownProgress, print_json
@@ -53,7 +54,10 @@ def add_parser(subparsers: Any) -> None:
         help="the paper's figures 1 to 6 from any table, as PDF, SVG, PNG and CSV",
         description=f"Draw a figure of the EC-NAS paper from a table. {listed}. Written are "
         "figure-N.pdf, .svg and .png, and the numbers behind it as .csv.",
-        epilog="example: ecnas figure 5 --table 5v --seeds 10 --evaluations 500 --out figures",
+        **examples(
+            "ecnas figure 1 --table 5v --out figures",
+            "ecnas figure 5 --table 5v --seeds 10 --evaluations 500 --out figures",
+        ),
     )
     add = parser.add_argument
     add("number", type=int, choices=tuple(_FIGURES), metavar="N", help="1 to 6")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from naslib_ecnas._version import __version__
+from naslib_ecnas.commands.help_text import examples
 from naslib_ecnas.console import bytes_text, print_json, print_table
 
 __all__ = ["add_parser", "run"]
@@ -33,6 +34,7 @@ def add_parser(subparsers: Any) -> None:
         help="what is installed, and where files are kept",
         description="Show the version, the cache folder and the tables in it, whether NASLib is "
         "found, and which optional packages are installed.",
+        **examples("ecnas info", "ecnas info --json"),
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=run)

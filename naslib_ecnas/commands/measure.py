@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from naslib_ecnas.commands.measure_help import CAMPAIGN, described
 from naslib_ecnas.console import print_json, print_table
 
 if TYPE_CHECKING:
@@ -28,8 +29,7 @@ def add_parser(subparsers: Any) -> None:
         help="measure trainings: plan, run, status, validate, export",
         description="A campaign is a folder: a plan of trainings, and a record of each that was "
         "made. Any number of workers may be at it; one that dies loses the unit it was at.",
-        epilog="example: ecnas measure plan --space 4v --epochs 4 --data cifar10 DIR --out c && "
-        "ecnas measure run c --device cuda:0 && ecnas measure export c --out c.ecnas",
+        **CAMPAIGN,
     )
     parser.set_defaults(run=_help(parser))
     actions = parser.add_subparsers(title="actions", metavar="ACTION")
@@ -76,7 +76,7 @@ def _help(parser: argparse.ArgumentParser) -> Any:
 
 
 def _action(actions: Any, name: str, what: str, function: Any) -> argparse.ArgumentParser:
-    one: argparse.ArgumentParser = actions.add_parser(name, help=what, description=what)
+    one: argparse.ArgumentParser = actions.add_parser(name, **described(name, what))
     one.add_argument("campaign", metavar="CAMPAIGN", help="folder of the campaign")
     one.set_defaults(run=function)
     return one
@@ -86,14 +86,15 @@ def _action(actions: Any, name: str, what: str, function: Any) -> argparse.Argum
 
 
 def _add_plan(actions: Any) -> None:
-    one = actions.add_parser("plan", help="write a plan into a new folder")
+    what = "write what is to be trained, a unit for each cell, budget and repeat, into a new folder"
+    one = actions.add_parser("plan", **described("plan", what))
     one.set_defaults(run=_plan)
     add = one.add_argument
     add("--space", default="4v", choices=("4v", "5v", "7v"), help="its cells (%(default)s)")
     add("--cells", metavar="FILE", help="these of them: a row or a cell's text a line")
     add("--design", type=int, metavar="N", help="the N of them that fix a calibration best")
-    add("--epochs", default="4", metavar="A,B", help="budgets (%(default)s)")
-    add("--repeats", type=int, default=1, metavar="N", help="of each (%(default)s)")
+    add("--epochs", default="4", metavar="A,B", help="epochs of each (%(default)s)")
+    add("--repeats", type=int, default=1, metavar="N", help="trainings of each (%(default)s)")
     add("--limit", type=int, metavar="N", help="only so many units, drawn from all")
     add(
         "--data",
@@ -103,7 +104,7 @@ def _add_plan(actions: Any) -> None:
         help="cifar10 (DIR; the cache's cifar10), tfrecord DIR, or synthetic",
     )
     add("--images-per-file", type=int, metavar="N", help="of six (10,000; synthetic 256)")
-    add("--recipe", default="ecnas", choices=("nasbench101", "ecnas"), help="(%(default)s)")
+    add("--recipe", default="ecnas", choices=("nasbench101", "ecnas"), help="how (%(default)s)")
     add("--seed", type=int, default=0, metavar="N", help="of order and trainings (%(default)s)")
     add("--out", required=True, metavar="CAMPAIGN", help="new folder of the campaign")
 
@@ -146,6 +147,8 @@ def _plan(args: argparse.Namespace) -> int:
         limit=args.limit,
     )
     plan.write(out)
+    if folder is not None and not Path(folder).is_dir():
+        print(f"note: no folder {folder} here; the workers need it", file=sys.stderr)
     print(f"{len(plan.units):,} units planned in {out}\nmeasure them: ecnas measure run {out}")
     return 0
 
@@ -170,6 +173,10 @@ def _add_run(actions: Any) -> None:
     add("--meter", nargs="+", default=["auto"], metavar=("HOW", "FILE"), help=about)
     add("--gpu", metavar="NAME", help="the GPU to measure, as nvidia-smi -L (that of --device)")
     add("--baseline", type=float, default=10.0, metavar="S", help="rest before and after (10)")
+    about = "train for so long before a worker's first unit, apart (60 on a GPU, else 0)"
+    add("--warm-up", type=float, metavar="S", help=about)
+    about = "where images are kept, the GPU's memory or the host's (device)"
+    add("--images", choices=("device", "host"), default="device", help=about)
     add("--limit", type=int, metavar="N", help="end after so many units")
     add("--no-wait", action="store_true", help="end rather than wait for others' last units")
     add("--tries", type=int, default=3, metavar="N", help="of a unit that fails (%(default)s)")
@@ -204,6 +211,8 @@ def _run(args: argparse.Namespace) -> int:
         replay=replay,
         gpu=args.gpu,
         baseline_s=args.baseline,
+        warm_up_s=args.warm_up,
+        images=args.images,
         steps=args.steps,
         batch_size=args.batch_size,
         evaluate_images=args.evaluate_images,

@@ -6,6 +6,8 @@ import argparse
 import sys
 from typing import Any
 
+from naslib_ecnas.commands.help_text import examples
+
 __all__ = ["add_parser", "run"]
 
 _CONFIG = "--config-file"
@@ -23,8 +25,11 @@ def add_parser(subparsers: Any) -> None:
         "config. There, dataset: cifar10 is the table 7v; the name or the file of another table "
         "stands for that one. A section objectives makes the search mind energy. With sweep, run "
         "several optimizers, seeds and objectives from one config.",
-        epilog="examples: ecnas naslib nas --config-file re.yaml seed 3 search.epochs 200; "
-        "ecnas naslib sweep --config-file sweep.yaml --out sweep --jobs 2",
+        **examples(
+            "ecnas naslib nas --config-file re.yaml seed 3 search.epochs 200",
+            "ecnas naslib sweep --config-file sweep.yaml --out sweep --jobs 2",
+            "ecnas naslib sweep --help",
+        ),
     )
     parser.add_argument(
         "runner",

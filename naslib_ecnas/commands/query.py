@@ -8,6 +8,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from naslib_ecnas.commands.help_text import examples
 from naslib_ecnas.commands.table_options import add_table_options, setting
 from naslib_ecnas.console import ShownProgress, print_json, print_lines, print_table
 
@@ -25,7 +26,11 @@ def add_parser(subparsers: Any) -> None:
         help="what training one cell gives and costs",
         description="Show one training of one cell from a table: every metric with its unit and "
         "where it comes from.",
-        epilog="example: ecnas query 4v-4epochs 011001000:input,conv3x3-bn-relu,output --epochs 4",
+        **examples(
+            "ecnas query 7v 1000",
+            "ecnas query 4v 011001000:input,conv3x3-bn-relu,output --epochs 4",
+            "ecnas query 7v 1000 --device titan-xp --pue 1.2 --carbon-intensity DK",
+        ),
     )
     parser.add_argument("table", metavar="TABLE", help="a name (see: ecnas data list) or a file")
     parser.add_argument(

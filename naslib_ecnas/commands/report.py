@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from naslib_ecnas.commands.help_text import examples
 from naslib_ecnas.commands.table_options import add_table_options, setting
 from naslib_ecnas.console import ShownProgress, bytes_text, print_json
 from naslib_ecnas.errors import ConfigError, UnknownTableError
@@ -27,7 +28,11 @@ def add_parser(subparsers: Any) -> None:
         description="Write one self-contained HTML file: every cell of a table as a scatter, its "
         "true front, the fronts and curves of searches, and each cell as a drawing with its "
         "costs. It loads nothing from anywhere.",
-        epilog="example: ecnas report first-search second-search --out report.html",
+        **examples(
+            "ecnas report runs --out report.html",
+            "ecnas report runs/first runs/second --out report.html --overwrite",
+            "ecnas report --table 7v --out all.html",
+        ),
     )
     add = parser.add_argument
     add(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from naslib_ecnas.commands.help_text import examples
 from naslib_ecnas.commands.search_report import plot, report
 from naslib_ecnas.commands.table_options import add_table_options, setting
 from naslib_ecnas.console import ShownProgress, print_json
@@ -29,9 +31,14 @@ def add_parser(subparsers: Any) -> None:
         "search",
         help="search a table for the best trade-offs of energy and accuracy",
         description="Search a table for the best trade-offs between objectives, charge every "
-        "evaluation as the training it stands for, and report the front, its knee and its "
+        "evaluation as the training it stands for, and report the front (what nothing "
+        "found is better than in every objective), its knee (the best compromise) and its "
         "extremes.",
-        epilog="example: ecnas search --method semoa --evaluations 500 --seed 0 --out first-search",
+        **examples(
+            "ecnas search --method semoa --evaluations 500 --seed 0 --out runs/first",
+            "ecnas search --method re --max-energy 20 --out runs/budget",
+            "ecnas report runs",
+        ),
     )
     add = parser.add_argument
     add("--table", default="7v", metavar="NAME", help="table or file (%(default)s)")
@@ -112,6 +119,8 @@ def run(args: argparse.Namespace) -> int:
         print_json(document(result))
     else:
         report(result, seconds)
+        if not math.isfinite(result.spent.co2_g):
+            print("for gCO2eq say where: --carbon-intensity world, or a country such as DK")
         if args.out:
             print(f"written to: {args.out}")
     return 0

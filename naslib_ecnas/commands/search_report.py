@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from naslib_ecnas.console import print_table
+from naslib_ecnas.commands.wide_table import print_wide_table
+from naslib_ecnas.console import print_lines
 
 if TYPE_CHECKING:
     from naslib_ecnas.benchmark import Benchmark
@@ -47,7 +48,7 @@ def report(result: SearchResult, seconds: float | None = None) -> None:
     if len(result.front):
         _report_front(result)
     for name in config.objectives:
-        print(f"{metric(name).about}: {config.provenance[name]}")
+        print_lines([f"{metric(name).about}: {config.provenance[name]}"])
     if not len(result.front):
         print(f"no evaluation at {config.epochs} epochs: let the search spend more")
     _report_costs(result, seconds)
@@ -62,7 +63,7 @@ def _report_front(result: SearchResult) -> None:
     named = _named(result)
     shown = [n for n in ("energy_kwh", "validation_accuracy") if n in result.details]
     shown = list(dict.fromkeys([*config.objectives, *shown, "parameters", "training_time_s"]))
-    print_table(
+    print_wide_table(
         ("", *(metric(name).about for name in shown), "row", "chosen for"),
         [
             (
@@ -89,7 +90,7 @@ def _report_costs(result: SearchResult, seconds: float | None) -> None:
         f"this search: {spent.evaluations:,} evaluations of {len(set(result.rows.tolist())):,} "
         f"cells{took}\n"
         f"trained, it would have cost: {spent.epochs:,} epochs, "
-        f"{_known(spent.seconds / 3600, '.4g', 'GPU-hours')}, "
+        f"{_known(spent.seconds / 3600, '.4g', 'hours of training')}, "
         f"{_shown('energy_kwh', spent.energy_kwh)}, {_known(spent.co2_g, ',.4g', 'gCO2eq')}"
     )
     if len(set(result.epochs.tolist())) > 1:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from naslib_ecnas.commands.help_text import examples
 from naslib_ecnas.console import print_json, print_lines, print_table
 
 if TYPE_CHECKING:
@@ -28,6 +29,11 @@ def add_parser(subparsers: Any) -> None:
         description="The models behind the embedded tables. Predicting and calibrating need "
         "nothing more than the package; fitting anew needs the extra `fit` and the reference "
         "measurements.",
+        **examples(
+            "ecnas surrogate evaluate",
+            "ecnas surrogate choose --cells 20",
+            "ecnas surrogate calibrate --measurements my-gpu.csv --out my-gpu.npz",
+        ),
     )
     parser.set_defaults(run=lambda args: parser.print_help() or 0)
     actions = parser.add_subparsers(title="actions", metavar="ACTION")
@@ -39,6 +45,7 @@ def add_parser(subparsers: Any) -> None:
         "trainings that the fit has not seen, as found when the models were fitted. With --data, "
         "the shipped models are compared with the measurements of a folder; those that they were "
         "fitted on are left out.",
+        **examples("ecnas surrogate evaluate", "ecnas surrogate evaluate --by-vertices"),
     )
     one.add_argument("--data", metavar="DIR", help="folder of reference measurements")
     one.add_argument("--by-vertices", action="store_true", help="also by the number of vertices")
@@ -48,7 +55,9 @@ def add_parser(subparsers: Any) -> None:
     one = actions.add_parser(
         "fit",
         help="fit a model anew on the reference measurements",
-        epilog="example: ecnas surrogate fit --target energy --data DIR --out energy.npz",
+        description="Fit a model anew on a folder of reference measurements, judge it as the "
+        "shipped one was judged, and write its weights.",
+        **examples("ecnas surrogate fit --target energy --data DIR --out energy.npz"),
     )
     one.add_argument("--target", required=True, choices=_TARGETS, help="what to model")
     one.add_argument(
@@ -68,6 +77,7 @@ def add_parser(subparsers: Any) -> None:
         help="which cells to measure on another GPU",
         description="Name the cells whose measurement tells most about a GPU: a design, not a "
         "random draw.",
+        **examples("ecnas surrogate choose --cells 20 --vertices 5"),
     )
     one.add_argument("--cells", type=int, default=20, metavar="N", help="how many (%(default)s)")
     one.add_argument(
@@ -90,14 +100,24 @@ def add_parser(subparsers: Any) -> None:
         description="Fit an energy model of a GPU to measurements at 4 epochs and estimate its "
         "error by cross-validation. The file is any that `ecnas data convert` reads, such as a "
         "CSV with the columns cell, epochs, energy_kwh and, better, training_time_s.",
-        epilog="then: ecnas query 7v 1000 --device my-gpu.npz",
+        **examples(
+            'ecnas surrogate calibrate --measurements my-gpu.csv --device "my GPU" \\\n'
+            "    --pue 1 --out my-gpu.npz",
+            "ecnas query 7v 1000 --device my-gpu.npz",
+        ),
     )
     one.add_argument("--measurements", required=True, metavar="FILE", help="a table or file")
     one.add_argument(
         "--cells", type=int, metavar="N", help="fit only so many, and test on the others (all)"
     )
     one.add_argument("--device", metavar="NAME", help="name of the GPU (that of the file)")
-    one.add_argument("--pue", type=float, metavar="P", help="PUE within the measured energies")
+    one.add_argument(
+        "--pue",
+        type=float,
+        metavar="P",
+        help="the PUE (power usage effectiveness) that is in the measured energies: 1 for those "
+        "of the machine itself",
+    )
     one.add_argument(
         "--span",
         choices=("run", "steps"),
@@ -114,10 +134,16 @@ def add_parser(subparsers: Any) -> None:
         help="quality of the energy model against the number of measured cells",
         description="Fit on growing numbers of measured cells, ten draws each, and judge on the "
         "valid part of the paper's split, as in the paper's figure 2.",
+        **examples(
+            "ecnas surrogate learning-curve --data DIR --json > curve.json",
+            "ecnas figure 2 --learning-curve curve.json",
+        ),
     )
     one.add_argument("--data", required=True, metavar="DIR", help="folder of the measurements")
-    one.add_argument("--model", default="ours", metavar="NAME", help="(%(default)s)")
-    one.add_argument("--draws", type=int, default=10, metavar="N", help="(%(default)s)")
+    one.add_argument("--model", default="ours", metavar="NAME", help="ours or paper (%(default)s)")
+    one.add_argument(
+        "--draws", type=int, default=10, metavar="N", help="fits at each size (%(default)s)"
+    )
     one.add_argument("--sizes", metavar="N,N", help="training-set sizes, comma-separated")
     one.add_argument("--seed", type=int, default=0, metavar="N", help="seed (%(default)s)")
     one.add_argument("--json", action="store_true", help="print one JSON object")

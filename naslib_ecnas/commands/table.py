@@ -8,9 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from naslib_ecnas.commands.help_text import examples
 from naslib_ecnas.commands.study_options import add_study_options, searched
 from naslib_ecnas.commands.table_options import add_table_options, setting
-from naslib_ecnas.console import ShownProgress, print_json, print_table
+from naslib_ecnas.commands.wide_table import print_wide_table
+from naslib_ecnas.console import ShownProgress, print_json, print_lines
 from naslib_ecnas.storage import exists
 
 if TYPE_CHECKING:
@@ -34,7 +36,11 @@ def add_parser(subparsers: Any) -> None:
         "table",
         help="the paper's tables 1 to 3 from any table",
         description=f"Print a table of the EC-NAS paper. {listed}.",
-        epilog="example: ecnas table 3 --table 5v-4epochs --json",
+        **examples(
+            "ecnas table 1",
+            "ecnas table 2 --table 5v --methods semoa,random --seeds 3",
+            "ecnas table 3 --json",
+        ),
     )
     add = parser.add_argument
     add("number", type=int, choices=tuple(_TABLES), metavar="N", help="1 to 3")
@@ -70,9 +76,9 @@ def run(args: argparse.Namespace) -> int:
                     "file": file})  # fmt: skip
         return 0
     right = [i for i in range(len(sheet.headings)) if any(_is_number(row[i]) for row in sheet.rows)]
-    print_table(sheet.headings, [list(map(_shown, row)) for row in sheet.rows], right=right)
+    print_wide_table(sheet.headings, [list(map(_shown, row)) for row in sheet.rows], right=right)
     print()
-    print(about)
+    print_lines([about])
     if written is not None:
         print(f"written to: {written}")
     return 0
@@ -139,10 +145,13 @@ def _saved(args: argparse.Namespace) -> tuple[Sheet, str]:
     benches = _benches(args, _ALL)
     about = (
         "Trainings of all cells at 12, 36 and 108 epochs that nobody has to run. linear: 39 times "
-        "the total at 4 epochs, as in the paper; table: the table's own values."
+        "the total at 4 epochs, as in the paper; table: the table's own values. gpu_days are of "
+        "the training time, on whatever device that is."
     )
     for bench in benches:
-        about += f" {bench.name}: {origins(bench, ['energy_kwh'])}"
+        held = [n for n in ("energy_kwh", "training_time_s") if n in bench.metrics]
+        if held:
+            about += f" {bench.name}: {origins(bench, held)}"
     return saved_sheet(benches), about
 
 

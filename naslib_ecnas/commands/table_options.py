@@ -26,7 +26,11 @@ def add_table_options(parser: argparse.ArgumentParser) -> None:
         "--model", metavar="NAME", help="of a modelled table: ours (the default) or paper"
     )
     group.add_argument(
-        "--pue", type=float, metavar="P", help="power usage effectiveness (the table's own)"
+        "--pue",
+        type=float,
+        metavar="P",
+        help="power usage effectiveness: what the data centre draws for each kWh of its machines "
+        "(the table's own)",
     )
     group.add_argument(
         "--carbon-intensity",

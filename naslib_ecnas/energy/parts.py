@@ -62,9 +62,7 @@ def _check(
     added = sum(reading.energy_j for reading in known)
     tolerance = total.uncertainty_j + sum(reading.uncertainty_j for reading in known)
     powers = [_highest_power_w(total, window.seconds)]
-    powers += [
-        _highest_power_w(r, p.seconds) for r, p in zip(known, parts, strict=True) if p.seconds > 0
-    ]
+    powers += [_highest_power_w(r, p.seconds) for r, p in zip(known, parts, strict=True)]
     most = uncovered * max(powers)
     tolerance += _ROUNDING * total.energy_j
     rest = total.energy_j - added

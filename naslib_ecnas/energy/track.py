@@ -17,16 +17,16 @@ __all__ = ["CounterPoint", "CounterTrack", "Faults", "PowerPoint", "PowerTrack"]
 class Faults:
     """How often each fault was met so far, and the words of the last one."""
 
-    resets: int = 0
+    resets: int
     """A counter fell."""
-    gaps: int = 0
+    gaps: int
     """Two samples lie too far apart to stand for what is between."""
-    lost: int = 0
+    lost: int
     """The device was gone."""
-    not_a_number: int = 0
-    failed: int = 0
+    not_a_number: int
+    failed: int
     """A query failed in another way; the next one may succeed."""
-    detail: str = ""
+    detail: str
 
 
 @dataclass(frozen=True)

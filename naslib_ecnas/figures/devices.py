@@ -22,6 +22,13 @@ __all__ = ["DeviceEnergies", "device_energies", "devices_figure"]
 
 _METRIC = "energy_kwh"
 _MARKS = "osD^vPX"
+#: Makers' names, which tables of measurements have and models do not.
+_TITLES = {
+    "quadro-rtx-6000": "NVIDIA Quadro RTX 6000",
+    "rtx-3060": "NVIDIA GeForce RTX 3060",
+    "rtx-3090": "NVIDIA GeForce RTX 3090",
+    "titan-xp": "NVIDIA Titan Xp",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +37,9 @@ class DeviceEnergies:
 
     epochs: int
     devices: tuple[str, ...]
+    """As `--device` has them, or as the table names one that does not come with the package."""
+    titles: tuple[str, ...]
+    """The same for readers, by their makers' names."""
     caption: str
     rows: NDArray[np.int64]
     """(n,) cells that at least one device has."""
@@ -58,7 +68,8 @@ def device_energies(benches: Sequence[Benchmark], *, epochs: int | None = None) 
         ConfigError: no tables, of different spaces, or several of one device.
         UnknownBudgetError: a table does not hold this budget.
     """
-    devices = [str(bench.provenance[_METRIC].device or bench.name) for bench in benches]
+    devices = [_device(str(bench.provenance[_METRIC].device or bench.name)) for bench in benches]
+    titles = [_TITLES.get(device, device) for device in devices]
     spaces = {bench.space.vertices for bench in benches}
     if len(spaces) != 1 or len(set(devices)) < len(devices):
         raise ConfigError(
@@ -73,11 +84,11 @@ def device_energies(benches: Sequence[Benchmark], *, epochs: int | None = None) 
     mean = np.nanmean(values[rows], axis=1)
     order = np.argsort(mean, kind="stable")
     lacking = np.isnan(values[rows]).sum(axis=0)
-    gaps = [f"{d} lacks {n}" for d, n in zip(devices, lacking, strict=True) if n]
+    gaps = [f"{d} lacks {n}" for d, n in zip(titles, lacking, strict=True) if n]
     groups: dict[str, list[str]] = {}
-    for bench, device in zip(benches, devices, strict=True):
+    for bench, title in zip(benches, titles, strict=True):
         origin = replace(bench.provenance[_METRIC], device=None, source=None, note=None)
-        groups.setdefault(_at_budget(str(origin), bench, budget), []).append(device)
+        groups.setdefault(_at_budget(str(origin), bench, budget), []).append(title)
     origin_text = "; ".join(f"{', '.join(names)}: {origin}" for origin, names in groups.items())
     caption = (
         f"{len(rows):,} cells in the order of their mean energy over the devices, {budget} "
@@ -86,11 +97,22 @@ def device_energies(benches: Sequence[Benchmark], *, epochs: int | None = None) 
     return DeviceEnergies(
         epochs=budget,
         devices=tuple(devices),
+        titles=tuple(titles),
         caption=caption,
         rows=rows[order].astype(np.int64),
         mean_kwh=mean[order],
         energy_kwh=values[rows][order],
     )
+
+
+def _device(name: str) -> str:
+    """One name for "NVIDIA Titan Xp" and "titan-xp"."""
+    from naslib_ecnas.surrogate.device import device_name
+
+    try:
+        return device_name(name)
+    except ConfigError:  # not one that comes with the package
+        return name
 
 
 def _at_budget(origin: str, bench: Benchmark, budget: int) -> str:
@@ -114,7 +136,7 @@ def devices_figure(data: DeviceEnergies) -> Figure:
         figure = new_figure(COLUMN_WIDTH, 2.9)
         axes = figure.add_subplot()
         place = np.arange(1, n + 1)
-        for i, device in enumerate(data.devices):
+        for i, title in enumerate(data.titles):
             axes.scatter(
                 place,
                 1000 * data.energy_kwh[:, i],
@@ -123,7 +145,7 @@ def devices_figure(data: DeviceEnergies) -> Figure:
                 color=inks[i % len(inks)],
                 linewidths=0,
                 rasterized=n >= 1000,
-                label=device,
+                label=title,
             )
         axes.plot(place, 1000 * data.mean_kwh, color=INK["black"], linewidth=0.8, label="mean")
         axes.set_yscale("log")

@@ -66,7 +66,7 @@ def augment(images: Tensor, down: Tensor, right: Tensor, mirror: Tensor) -> Tens
 
 
 def stream(
-    split: Split, *, batch_size: int, rng: np.random.Generator
+    split: Split, *, batch_size: int, rng: np.random.Generator, host: bool = False
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Endless training batches: epochs in new random orders, one behind the other.
 
@@ -74,15 +74,26 @@ def stream(
     are joined before they are cut. All draws of an epoch reach the device at once.
 
     Args:
-        split: the images, on the device of the training.
+        split: the images, on the device of the training; or `Split.beside` it.
         batch_size: images of a batch.
         rng: decides order, squares and mirroring.
+        host: gather on the host, one batch ahead of the training; the same batches come out.
 
     Yields:
         (batch, 3, 32, 32) float32 standardised images and (batch,) labels.
     """
-    device = split.images.device
+    drawn = _drawn(split, batch_size, rng, host)
+    for images, labels, down, right, mirror in _one_ahead(drawn) if host else drawn:
+        yield standardise(augment(images, down, right, mirror)), labels
+
+
+def _drawn(
+    split: Split, batch_size: int, rng: np.random.Generator, host: bool
+) -> Iterator[tuple[Tensor, ...]]:
+    """Images, labels and what `augment` wants, batch by batch, on the device."""
+    device = split.labels.device
     n = len(split)
+    order = torch.empty(0, dtype=torch.int64)
     plan = torch.empty((4, 0), dtype=torch.int64, device=device)
     while True:
         while plan.shape[1] < batch_size:
@@ -92,12 +103,32 @@ def stream(
                 rng.integers(0, 2 * PAD + 1, n),
                 rng.integers(0, 2, n),
             )
-            fresh = torch.from_numpy(np.stack(draws).astype(np.int64)).to(device)
-            plan = torch.cat([plan, fresh], dim=1)
+            fresh = torch.from_numpy(np.stack(draws).astype(np.int64))
+            plan = torch.cat([plan, fresh.to(device)], dim=1)
+            order = torch.cat([order, fresh[0]])
         chosen, down, right, mirror = plan[:, :batch_size]
-        plan = plan[:, batch_size:]
-        images = augment(split.images[chosen], down, right, mirror)
-        yield standardise(images), split.labels[chosen]
+        images = _sent(split.images, order[:batch_size], device) if host else split.images[chosen]
+        yield images, split.labels[chosen], down, right, mirror
+        order, plan = order[batch_size:], plan[:, batch_size:]
+
+
+def _sent(images: Tensor, chosen: Tensor, device: torch.device) -> Tensor:
+    """Some images of the host's, on the device; nothing waits for a GPU.
+
+    torch hands pinned memory out again only after the copy from it is done.
+    """
+    shape = (len(chosen), *images.shape[1:])
+    batch = torch.empty(shape, dtype=images.dtype, pin_memory=device.type == "cuda")
+    torch.index_select(images, 0, chosen, out=batch)
+    return batch.to(device, non_blocking=True)
+
+
+def _one_ahead(batches: Iterator[tuple[Tensor, ...]]) -> Iterator[tuple[Tensor, ...]]:
+    """The same of an endless one; each is made before the one in front of it is used."""
+    ahead = next(batches)
+    for following in batches:
+        yield ahead
+        ahead = following
 
 
 def evaluation_batches(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -52,6 +53,13 @@ class Split:
         """The same on a device."""
         return Split(self.images.to(device), self.labels.to(device))
 
+    def beside(self, device: torch.device | str) -> Split:
+        """Labels on a device, images in the host's memory, from where a GPU can fetch them."""
+        images = self.images.cpu()
+        if torch.device(device).type == "cuda":
+            images = images.pin_memory()
+        return Split(images, self.labels.to(device))
+
     def first(self, n: int) -> Split:
         """The first n images, as a view."""
         return Split(self.images[:n], self.labels[:n])
@@ -76,7 +84,14 @@ class Cifar10:
 
     def to(self, device: torch.device | str) -> Cifar10:
         """The same on a device."""
-        train, validation, test = (s.to(device) for s in (self.train, self.validation, self.test))
+        return self._each(lambda split: split.to(device))
+
+    def beside(self, device: torch.device | str) -> Cifar10:
+        """The same with the images in the host's memory; see `Split.beside`."""
+        return self._each(lambda split: split.beside(device))
+
+    def _each(self, change: Callable[[Split], Split]) -> Cifar10:
+        train, validation, test = map(change, (self.train, self.validation, self.test))
         return Cifar10(train, validation, test, name=self.name, sha256=self.sha256)
 
     @classmethod

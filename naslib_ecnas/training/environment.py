@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from naslib_ecnas._version import __version__
 from naslib_ecnas.errors import ConfigError
 
-__all__ = ["device_name", "resolved", "synchronise", "versions"]
+__all__ = ["convolutions", "device_name", "resolved", "synchronise", "versions"]
 
 
 def resolved(device: torch.device | str) -> torch.device:
@@ -38,6 +39,17 @@ def synchronise(device: torch.device) -> None:
     """Wait until the device has done what was submitted; on a CPU it always has."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+def convolutions(*, tf32: bool) -> AbstractContextManager[None]:
+    """torch's flags for convolutions, set while a training runs and put back after it."""
+    flags: AbstractContextManager[None] = torch.backends.cudnn.flags(
+        enabled=True,
+        benchmark=torch.backends.cudnn.benchmark,
+        deterministic=torch.backends.cudnn.deterministic,
+        allow_tf32=tf32,
+    )
+    return flags
 
 
 def device_name(device: torch.device) -> str:

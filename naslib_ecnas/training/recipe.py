@@ -16,12 +16,14 @@ from dataclasses import dataclass, fields
 
 from naslib_ecnas.errors import ConfigError
 
-__all__ = ["BUDGETS", "RECIPES", "TRAIN_IMAGES", "Recipe"]
+__all__ = ["BUDGETS", "IMAGES", "RECIPES", "TRAIN_IMAGES", "Recipe"]
 
 #: Epochs of the benchmark's trainings.
 BUDGETS = (4, 12, 36, 108)
 #: Images of batches 1 to 4.
 TRAIN_IMAGES = 40_000
+#: Where the images of a training are kept.
+IMAGES = ("device", "host")
 _BASE_RATES = {"nasbench101": 0.2, "ecnas": 0.1}
 
 
@@ -62,6 +64,9 @@ class Recipe:
     """Memory layout of weights and activations; changes the order of sums only."""
     compile: bool = False
     """Whether `torch.compile` makes the network; its time is then part of the first steps."""
+    images: str = "device"
+    """Where the images are kept: in the memory of the training's device, or in the host's, which
+    then sends every batch. Accuracies and losses are the same; the energies of both are not."""
 
     def __post_init__(self) -> None:
         _require(self.name in _BASE_RATES, "name", self.name, f"one of {', '.join(_BASE_RATES)}")
@@ -78,6 +83,7 @@ class Recipe:
         for name in ("decay", "momentum"):
             value = getattr(self, name)
             _require(0 <= value < 1, name, value, "a number from 0 to below 1")
+        _require(self.images in IMAGES, "images", self.images, " or ".join(IMAGES))
         value = self.batch_norm_momentum
         _require(0 < value <= 1, "batch_norm_momentum", value, "a number above 0 to 1")
 

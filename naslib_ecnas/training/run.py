@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from os import PathLike
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from naslib_ecnas.cell import Cell
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.training.batches import evaluation_batches
 from naslib_ecnas.training.data import Cifar10
-from naslib_ecnas.training.environment import device_name, resolved, versions
+from naslib_ecnas.training.environment import convolutions, device_name, resolved, versions
 from naslib_ecnas.training.recipe import BUDGETS, Recipe
 from naslib_ecnas.training.record import SPLITS, DataLabel, TrainingRecord
 from naslib_ecnas.training.trainer import MeterLike, Trainer
@@ -79,7 +78,7 @@ def train(
     half = max(1, made // 2)
     parts = (("start", 0, 1), ("half", 1, half), ("end", half, made))
     segments, evaluations = [], []
-    with _convolutions(recipe), trainer.window("total"):
+    with convolutions(tf32=recipe.tf32), trainer.window("total"):
         with trainer.window("init"):
             trainer.start(data, seed)
         for number, (when, first, stop) in enumerate(parts):
@@ -132,17 +131,6 @@ def _check(
         raise ConfigError("no seed", value=seed, expected="a whole number from 0")
     for split in (data.train_first, data.validation, data.test):
         evaluation_batches(split, batch_size=recipe.batch_size, images=evaluate_images)
-
-
-def _convolutions(recipe: Recipe) -> AbstractContextManager[None]:
-    """torch's flags for convolutions, set while the training runs and put back after it."""
-    flags: AbstractContextManager[None] = torch.backends.cudnn.flags(
-        enabled=True,
-        benchmark=torch.backends.cudnn.benchmark,
-        deterministic=torch.backends.cudnn.deterministic,
-        allow_tf32=recipe.tf32,
-    )
-    return flags
 
 
 def _departures(

@@ -110,9 +110,10 @@ class Trainer:
             epsilon=recipe.epsilon,
             l2=recipe.l2,
         )
-        data = data.to(self._device)
+        host = recipe.images == "host"
+        data = data.beside(self._device) if host else data.to(self._device)
         self._batches = stream(
-            data.train, batch_size=recipe.batch_size, rng=np.random.default_rng(order)
+            data.train, batch_size=recipe.batch_size, rng=np.random.default_rng(order), host=host
         )
         looked_at = {"train": data.train_first, "validation": data.validation, "test": data.test}
         self._evaluated = {
@@ -162,6 +163,7 @@ class Trainer:
             right = torch.zeros((), dtype=torch.int64, device=self._device)
             finite = torch.ones((), dtype=torch.bool, device=self._device)
             for images, labels in batches:
+                images = images.to(self._device, non_blocking=True)
                 logits = self._logits(standardise(images))
                 right += (logits.argmax(dim=1) == labels).sum()
                 finite &= logits.isfinite().all()

@@ -209,7 +209,13 @@ def test_a_silent_worker_elsewhere_is_waited_for_and_then_taken_over(
 
 
 def test_settings_are_checked() -> None:
-    for wrong in ({"steps": 0}, {"meter": "best"}, {"meter": "replay"}, {"baseline_s": -1.0}):
+    for wrong in (
+        {"images": "disk"},
+        {"steps": 0},
+        {"meter": "best"},
+        {"meter": "replay"},
+        {"baseline_s": -1.0},
+    ):
         with pytest.raises(ConfigError):
             Settings(**wrong)
     with pytest.raises(ConfigError, match="live"):

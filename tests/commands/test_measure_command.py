@@ -93,6 +93,18 @@ def test_a_damaged_record_is_told_and_requeued(
     assert _ecnas("validate", folder) == 0
 
 
+def test_images_of_the_host_and_a_warm_up(tmp_path: Path) -> None:
+    folder = tmp_path / "c"
+    assert _plan(folder) == 0
+    assert _ecnas("run", folder, *SMALL, "--images", "host", "--warm-up", "0.01") == 0
+    content = json.loads((folder / "records" / "0-4-0.json").read_text())["content"]
+    assert content["settings"]["images"] == "host"
+    assert content["settings"]["warm_up_s"] == 0.01
+    assert content["training"]["recipe"]["images"] == "host"
+    assert "images host for device" in content["training"]["departures"]
+    assert content["windows"][0]["name"] == "warm-up"
+
+
 def test_a_design_over_budgets_with_a_limit(tmp_path: Path) -> None:
     options = ("--space", "4v", "--design", 8, "--epochs", "4,12", "--repeats", 3, "--limit", 20)
     assert _ecnas("plan", *options, "--data", "synthetic", "--out", tmp_path / "c") == 0
@@ -119,6 +131,7 @@ def test_a_design_over_budgets_with_a_limit(tmp_path: Path) -> None:
         (("validate", "{c}"), "no campaign"),
         (("export", "{c}", "--out", "x.xyz"), "no such format"),
         (("run", "{c}", "--stale", "0"), "pace"),
+        (("run", "{c}", "--device", "cpu", "--warm-up", "-1"), "warm_up_s"),
     ],
 )
 def test_what_is_not_possible_is_one_line_and_exit_2(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -218,24 +219,59 @@ def test_a_failure_that_is_no_misuse_exits_with_1(
     assert capsys.readouterr().err == "ecnas: error: no luck; try again\n"
 
 
+@pytest.mark.parametrize("debug", [(), ("--debug",)])
 def test_an_interruption_exits_with_130(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, debug: tuple[str, ...]
 ) -> None:
     def interrupt(*_: object) -> int:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(cli, "_run", interrupt)
-    assert main(["info"]) == 130
-    assert "to go on" in capsys.readouterr().err
+    assert main(["info", *debug]) == 130
+    err = capsys.readouterr().err
+    assert "run the same command again" in err
+    assert ("Traceback" in err) == bool(debug)
 
 
-def test_a_closed_pipe_is_quiet(own: Path) -> None:
-    script = f'"{sys.executable}" -u -m naslib_ecnas data list --json | head -c 20'
+@pytest.mark.parametrize("option", ["--epochs", "--seeds"])
+def test_two_hyphens_are_no_value(capsys: pytest.CaptureFixture[str], option: str) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["search", f"{option}=--"])
+    assert end.value.code == 2
+    assert f"argument {option}: expected a value, got --" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("debug", [(), ("--debug",)])
+def test_what_no_command_foresaw_exits_with_1(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, debug: tuple[str, ...]
+) -> None:
+    def taken_away(*_: object) -> int:
+        open("/no/such/file")  # noqa: SIM115
+        return 0
+
+    monkeypatch.setattr(cli, "_run", taken_away)
+    assert main(["info", *debug]) == 1
+    err = capsys.readouterr().err
+    assert "ecnas: error: [Errno 2] No such file or directory: '/no/such/file'" in err
+    assert ("Traceback" in err) == bool(debug)
+
+
+@pytest.mark.parametrize("options", [(), ("-u",)])
+def test_a_closed_pipe_is_quiet(options: tuple[str, ...]) -> None:
+    """Buffered, the output fails when it is flushed; unbuffered, when it is printed."""
+    read_end, write_end = os.pipe()
+    os.close(read_end)  # nobody reads, from the start
     result = subprocess.run(
-        ["bash", "-c", script], capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, *options, "-m", "naslib_ecnas", "data", "list", "--json"],
+        stdout=write_end,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        timeout=60,
     )
-    assert len(result.stdout) == 20
+    os.close(write_end)
     assert result.stderr == ""
+    assert result.returncode == 141
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ def test_report_shows_knee_extremes_and_costs(
         "synthetic, on no device, PUE out",
         "60 evaluations of",
         "720 epochs",
-        "GPU-hours",
+        "hours of training",
         "unknown gCO2eq",
         "of the true front's hypervolume",
     ):

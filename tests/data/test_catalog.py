@@ -249,6 +249,7 @@ def test_a_good_catalog(tmp_path: Path) -> None:
         ("[[citation]]", "[[citation", "cannot be read"),
         ("[[citation]]", "[citation]", "list of entries"),
         ("[[columns.all]]", "[columns.all]", "list of entries"),
+        ("[[columns.all]]", "[[columns]]", "no table of groups"),
         ("[[citation]]", "speed = 3\n[[citation]]", "unknown fields"),
     ],
 )

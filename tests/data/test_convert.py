@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from naslib_ecnas.cell import Cell
 from naslib_ecnas.data import catalog, convert, fetch, verify
 from naslib_ecnas.data.catalog import TableEntry, table_entry
 from naslib_ecnas.data.columns import Columns
@@ -299,6 +300,20 @@ def test_verify(published: tuple[TableEntry, Path], tmp_path: Path) -> None:
     damaged[len(damaged) // 2] ^= 1
     made.write_bytes(bytes(damaged))
     assert not verify.verify(str(made), Silent())[0].good
+
+
+def test_verify_reads_what_has_no_checksum(source: Path, tmp_path: Path) -> None:
+    folder, name = tmp_path / "runs", Cell.from_row(5).nasbench_hash
+    run = folder / "4_epochs" / name[:2] / name / "repeat_1"
+    run.mkdir(parents=True)
+    (run / "results.json").write_text("{}")
+    found = verify.verify(str(folder), Silent())[0]
+    assert (found.path, found.good) == (str(folder), False)
+    assert "results.json" in found.what
+    export(Table.open(converted(source)), tmp_path / "out.csv")
+    found = verify.verify(str(tmp_path / "out.csv"), Silent())[0]
+    assert found.good
+    assert "3 cells" in found.what
 
 
 def test_verify_what_is_not_there(source: Path) -> None:

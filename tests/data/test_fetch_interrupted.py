@@ -63,6 +63,18 @@ def test_a_file_in_the_place_of_the_cache(
     assert server.asked == []
 
 
+def test_a_folder_in_the_place_of_the_file(server: Server, entry: FileEntry) -> None:
+    """What came is kept, so that the next call asks for nothing."""
+    final = downloads_folder() / entry.name
+    final.mkdir(parents=True)
+    with pytest.raises(StorageError) as caught:
+        fetch(entry, limits=FAST)
+    assert str(final) in str(caught.value)
+    final.rmdir()
+    assert fetch(entry, limits=FAST).read_bytes() == CONTENT
+    assert len(server.asked) == 1
+
+
 def test_a_read_only_cache(
     server: Server, entry: FileEntry, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from naslib_ecnas.data import long_form
 from naslib_ecnas.data.columns import Columns
 from naslib_ecnas.data.ecnas_tfrecord import write_ecnas
 from naslib_ecnas.data.formats import FORMATS, read, sniff
@@ -87,6 +88,16 @@ def test_the_caller_s_word_counts_most(path: Path, synthetic: Maker) -> None:
     known = Provenance("measured", device="here")
     found = read(path, name="mine", vertices=7, provenance={"energy_kwh": known})
     assert (found.name, found.vertices, found.provenance["energy_kwh"]) == ("mine", 7, known)
+
+
+def test_hashes_of_many_cells_are_those_of_each(
+    synthetic: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns = synthetic(vertices=5, cells=40)
+    each = long_form.to_lines(columns)["nasbench_hash"]
+    monkeypatch.setattr(long_form, "_MANY", 39)  # else it takes a hundred thousand
+    assert long_form.to_lines(columns)["nasbench_hash"] == each
+    assert len(set(each)) == 40
 
 
 def test_lines_of_any_order_without_header_or_hashes(tmp_path: Path) -> None:

@@ -258,6 +258,34 @@ def test_unknown_hashes_and_misplaced_cells(tmp_path: Path) -> None:
         read_results_tree(tmp_path / "b")
 
 
+def test_what_is_no_result_changes_nothing(tree: Path) -> None:
+    before = read_results_tree(tree)
+    cell = tree / "4_epochs" / FIRST.nasbench_hash[:2] / FIRST.nasbench_hash
+    (cell / "repeat_9").mkdir()  # a run that was not finished
+    (cell / "repeat_8").write_text("a file with the name of a folder")
+    (tree / "36_epochs").write_text("and another")
+    after = read_results_tree(tree)
+    assert (after.budgets, after.repeats) == (before.budgets, before.repeats)
+    for name, values in before.values.items():
+        np.testing.assert_array_equal(after.values[name], values)
+
+
+def test_devices_and_powers_may_be_missing(tmp_path: Path) -> None:
+    content = results(FIRST, 4, 1.0)
+    content["avg_power_usages:"]["gpu"]["devices"] = []
+    del content["avg_power_usages:"]["cpu"]
+    put(tmp_path / "some", FIRST, 4, 1, content)
+    some = read_results_tree(tmp_path / "some")
+    assert some.values["gpu_power_w"].tolist() == [[[150.5]]]
+    assert "cpu_power_w" not in some.values
+    assert not {"gpu", "cpu"} & set(some.attributes)
+    del content["avg_power_usages:"]
+    put(tmp_path / "none", FIRST, 4, 1, content)
+    none = read_results_tree(tmp_path / "none")
+    assert set(some.values) - set(none.values) == {"gpu_power_w", "gpu_energy_j"}
+    assert none.values["energy_kwh"].tolist() == [[[1.0]]]
+
+
 def test_a_huge_file_is_not_read(tree: Path) -> None:
     path = next(tree.rglob("results.json"))
     with path.open("wb") as file:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import struct
+import warnings
 import zlib
 from pathlib import Path
 
@@ -80,8 +82,21 @@ def test_what_is_written_is_read(tmp_path: Path, given: Columns) -> None:
             np.testing.assert_equal(
                 table.value(name, cell, budget, repeat), values[cell, budget, repeat]
             )
+    for cell, budget, repeat in np.ndindex(next(iter(given.values.values())).shape):
+        np.testing.assert_equal(
+            dict(zip(table.metrics, table.record(cell, budget, repeat), strict=True)),
+            {name: values[cell, budget, repeat] for name, values in given.values.items()},
+        )
+    assert [table.position(row) for row in given.rows.tolist()] == [*range(len(given.rows))]
+    assert (table.positions(given.rows[::-1]) == np.arange(len(given.rows))[::-1]).all()
     assert len(table) == len(given.rows)
     table.verify()
+
+
+def test_it_says_what_it_is(path: Path) -> None:
+    assert repr(Table.open(path)) == (
+        "Table('synthetic': 40 cells of 5 vertices, budgets (4, 12), 3 repeats, 2 columns)"
+    )
 
 
 def test_writing_is_reproducible(tmp_path: Path, path: Path) -> None:
@@ -120,14 +135,23 @@ def test_arrays_cannot_be_written_to(path: Path) -> None:
 
 def test_unknown_things_are_named(path: Path, tmp_path: Path) -> None:
     table = Table.open(path)
-    with pytest.raises(UnknownMetricError, match="energy_kwh, validation_accuracy"):
+    with pytest.raises(UnknownMetricError, match="expected one of energy_kwh, validation"):
         table.column("test_accuracy")
     absent = next(r for r in range(91) if r not in table.rows)
     for row in (absent, -1, 10**9):
         with pytest.raises(UnknownCellError):
             table.position(row)
-    with pytest.raises(UnknownCellError):
-        table.positions(np.array([table.rows[0], absent]))
+    # The first that is missing is named, also where it lies behind all that are there.
+    behind = int(table.rows[-1]) + 1
+    for missing in ([absent, behind], [behind, absent]):
+        with pytest.raises(UnknownCellError) as raised:
+            table.positions(np.array([table.rows[0], *missing]))
+        assert raised.value.value == f"row {missing[0]}"
+    write_table(tmp_path / "whole.ecnas", columns(cells=91, vertices=4))
+    whole = Table.open(tmp_path / "whole.ecnas")
+    for row in (-1, 91):
+        with pytest.raises(UnknownCellError):
+            whole.position(row)
     with pytest.raises(UnknownTableError, match="ecnas data list"):
         Table.open(tmp_path / "none.ecnas")
     with pytest.raises(UnknownTableError):
@@ -140,8 +164,13 @@ def test_an_empty_or_foreign_file_is_no_table(tmp_path: Path) -> None:
     with pytest.raises(TruncatedError):
         Table.open(file)
     file.write_bytes(b"PK\x03\x04" + bytes(100))
-    with pytest.raises(FormatError, match="ecnas data convert"):
-        Table.open(file)
+    gc.collect()  # of the tests before
+    with warnings.catch_warnings(record=True) as leaks:
+        warnings.simplefilter("always")
+        with pytest.raises(FormatError, match="ecnas data convert"):
+            Table.open(file)
+        gc.collect()
+    assert leaks == []  # such as of a file left open
 
 
 @settings(
@@ -183,17 +212,61 @@ def test_a_truncated_file_is_found(tmp_path: Path, path: Path, data: st.DataObje
     assert str(cut) in str(raised.value)
 
 
-def test_damage_is_met_on_the_first_touch_of_its_block_only(tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    big = Columns(
+def _big(budgets: tuple[int, ...] = (4, 12, 36, 108)) -> Columns:
+    """A whole space, so that a budget is longer than a block."""
+    return Columns(
         name="synthetic",
         vertices=5,
         rows=np.arange(2_532, dtype=np.int32),
-        budgets=(4, 12, 36, 108),
+        budgets=budgets,
         repeats=1,
-        values={"energy_kwh": rng.random((2_532, 4, 1))},
+        values={"energy_kwh": np.random.default_rng(0).random((2_532, len(budgets), 1))},
         provenance={"energy_kwh": Provenance("synthetic")},
     )
+
+
+def test_single_values_are_right_in_every_block(tmp_path: Path) -> None:
+    """Before and after the first few blocks, which are read without the mapping."""
+    given = _big(tuple(range(1, 13)))
+    flat = given.values["energy_kwh"][:, :, 0].T.ravel()
+    write_table(tmp_path / "big.ecnas", given)
+    table = Table.open(tmp_path / "big.ecnas")
+    column = table._columns["energy_kwh"]
+    blocks = column.spec.blocks
+    assert blocks == 15
+    for block in range(blocks):
+        for inside in (BLOCK - 1, 7, 0):
+            index = min(block * BLOCK + inside, flat.size - 1)
+            budget, cell = divmod(index, len(table))
+            assert table.value("energy_kwh", cell, budget, 0) == flat[index]
+            assert table.record(cell, budget, 0) == [flat[index]]
+        # Once eight were read so, all others are read in the mapping, and count as checked there.
+        assert sum(column.checked) == max(0, block - 6)
+    table.verify()
+    assert sum(column.checked) == blocks
+
+
+def test_a_block_is_checked_once(tmp_path: Path) -> None:
+    """What was read is not read, nor its checksum computed, again: later damage stays unseen."""
+    file = tmp_path / "big.ecnas"
+    given = _big()
+    write_table(file, given)
+    single, whole = Table.open(file), Table.open(file)
+    start = single._columns["energy_kwh"]._file[1]
+    value = single.value("energy_kwh", 1, 0, 0)
+    before = whole.at_budget("energy_kwh", 0).copy()
+    with file.open("r+b") as changed:
+        changed.seek(start + 8 * 1_000)
+        changed.write(b"\xff")
+    assert single.value("energy_kwh", 1, 0, 0) == value == given.values["energy_kwh"][1, 0, 0]
+    assert np.flatnonzero(whole.at_budget("energy_kwh", 0)[:, 0] != before[:, 0]).tolist() == [1000]
+    assert whole.value("energy_kwh", 1, 0, 0) == value
+    with pytest.raises(ChecksumError):
+        single.verify()
+
+
+def test_damage_is_met_on_the_first_touch_of_its_block_only(tmp_path: Path) -> None:
+    big = _big()
     file = tmp_path / "big.ecnas"
     write_table(file, big)
     content = bytearray(file.read_bytes())
@@ -208,9 +281,37 @@ def test_damage_is_met_on_the_first_touch_of_its_block_only(tmp_path: Path) -> N
         assert raised.value.offset == start + 8 * BLOCK
     with pytest.raises(ChecksumError):
         table.verify()
+    for budget in (0, 1):  # both lie in it
+        with pytest.raises(ChecksumError):
+            table.at_budget("energy_kwh", budget)
     with pytest.raises(ChecksumError):
-        table.at_budget("energy_kwh", 0)
+        table.record(BLOCK, 0, 0)
     assert len(table.at_budget("energy_kwh", 2)) == 2_532
+    content[start + 2 * 2_532 * 8] ^= 1  # in the block in which the third budget begins
+    file.write_bytes(content)
+    with pytest.raises(ChecksumError):
+        Table.open(file).at_budget("energy_kwh", 2)
+
+
+def test_a_value_is_stored_in_four_bytes_only_where_nothing_is_lost(tmp_path: Path) -> None:
+    """NaN, infinity and the smallest numbers are; what overflows or rounds is not, in silence."""
+    given = columns(cells=1, repeats=1)
+    file = tmp_path / "t.ecnas"
+    for value, dtype in (
+        (np.nan, "f4"),
+        (np.inf, "f4"),
+        (2.0**-149, "f4"),
+        (0.1, "f8"),
+        (1e300, "f8"),
+    ):
+        values = np.array([[[0.5], [value]]])
+        object.__setattr__(given, "values", {"energy_kwh": values})
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            write_table(file, given)
+        table = Table.open(file)
+        assert table._columns["energy_kwh"].spec.dtype == dtype
+        np.testing.assert_array_equal(table.column("energy_kwh"), values)
 
 
 def _with_header(path: Path, target: Path, change: dict[str, object]) -> Path:
@@ -254,12 +355,33 @@ def test_a_hostile_header_is_a_typed_error(
     assert str(hostile) in str(raised.value)
 
 
-def test_rows_that_are_out_of_order_are_refused(path: Path, tmp_path: Path) -> None:
-    given = columns()
-    object.__setattr__(given, "rows", given.rows[::-1].copy())
+@pytest.mark.parametrize(
+    "rows", [[2, 1, 3], [1, 1, 3], [-1, 1, 3], [1, 2, 2_532], [-3, -2, -1], [2_532, 2_533, 2_534]]
+)
+def test_rows_that_are_not_ascending_rows_of_the_space_are_refused(
+    tmp_path: Path, rows: list[int]
+) -> None:
+    given = columns(cells=3)
+    object.__setattr__(given, "rows", np.array(rows, dtype=np.int32))
     write_table(tmp_path / "t.ecnas", given)
-    with pytest.raises(FormatError, match="ascending"):
+    with pytest.raises(FormatError, match="ascending") as raised:
         Table.open(tmp_path / "t.ecnas")
+    assert raised.value.value == (rows[0], rows[-1])
+
+
+def test_the_first_and_the_last_row_of_a_space_may_be_in_a_table(tmp_path: Path) -> None:
+    given = columns(cells=3)
+    object.__setattr__(given, "rows", np.array([0, 7, 2_531], dtype=np.int32))
+    write_table(tmp_path / "t.ecnas", given)
+    assert Table.open(tmp_path / "t.ecnas").rows.tolist() == [0, 7, 2_531]
+
+
+def test_without_rows_a_table_holds_the_whole_space(tmp_path: Path) -> None:
+    write_table(tmp_path / "t.ecnas", columns(cells=91, vertices=4))
+    larger = _with_header(tmp_path / "t.ecnas", tmp_path / "larger.ecnas", {"vertices": 5})
+    with pytest.raises(FormatError, match="ascending") as raised:
+        Table.open(larger)
+    assert raised.value.value == 91
 
 
 def test_columns_are_checked_when_made() -> None:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from naslib_ecnas.energy import Reading
-from naslib_ecnas.energy.judge import agreement, counter_reading, frozen_after_s, power_reading
-from naslib_ecnas.energy.period import update_period_s
+from naslib_ecnas.energy import GpuState, Reading
+from naslib_ecnas.energy.judge import (
+    agreement,
+    counter_reading,
+    frozen_after_s,
+    power_reading,
+    skew_s,
+)
 from naslib_ecnas.energy.track import CounterTrack, PowerTrack
 from naslib_ecnas.errors import ConfigError
 
@@ -96,20 +102,159 @@ def test_any_fall_of_a_counter_without_wraps_is_a_reset(values: list[float]) -> 
     assert track.point(0.1 * len(values)).faults.resets == falls
 
 
-def counter(*samples: tuple[float, float], period_s: float = 0.1) -> Reading:
+def counter(*samples: tuple[float, float], period_s: float = 0.1, **known: Any) -> Reading:
     track = CounterTrack()
     points = []
     for time, value in samples:
         track.push(time, value)
         points.append(track.point(time))
-    return counter_reading(points[0], points[-1], period_s=period_s)
+    return counter_reading(points[0], points[-1], period_s=period_s, **known)
 
 
 def test_a_counter_reading_in_figures() -> None:
-    reading = counter((0.0, 10.0), (2.0, 110.0))
+    samples = (5.0, 10.0), (7.0, 110.0)
+    reading = counter(*samples)
     assert reading.energy_j == 100.0
+    assert reading.method == "counter"
     # The mean power over the window is 50 W; one refresh of 0.1 s of it, and a mJ.
     assert reading.uncertainty_j == pytest.approx(50 * 0.1 + 1e-3)
+    unknown = counter(*samples, period_s=math.nan)
+    assert math.isnan(unknown.update_period_s)
+    assert unknown.uncertainty_j == reading.uncertainty_j
+    # Of the edges' powers the highest that is known counts; the skew is a delay as well.
+    reading = counter(*samples, edge_power_w=(math.nan, 80.0, 60.0), skew_s=0.02)
+    assert reading.uncertainty_j == pytest.approx(80 * (0.1 + 0.02) + 1e-3)
+    # Idle edges do not hide that the counter's rise took this power at least.
+    reading = counter(*samples, edge_power_w=(1.0, 2.0))
+    assert reading.uncertainty_j == pytest.approx(100 / (2 + 0.1) * 0.1 + 1e-3)
+
+
+def test_a_power_reading_in_figures() -> None:
+    track = PowerTrack(max_gap_s=1.0)
+    points = []
+    for time, power in ((4.5, 10.0), (5.0, 50.0), (6.0, 250.0), (6.5, 150.0)):
+        track.push(time, power)
+        points.append(track.point(time))
+    found = power_reading(points[1], points[3], method="average-power", period_s=0.1, skew_s=0.02)
+    assert found.energy_j == 150 * 1.0 + 200 * 0.5
+    trapezoids = 0.5 * 200 * 1.0 + 0.5 * 100 * 0.5
+    assert found.uncertainty_j == pytest.approx(trapezoids + 1.1 * 100 + 0.02 * 150 + 1e-3)
+    down = power_reading(points[2], points[3], method="instant-power", period_s=math.nan)
+    assert down.uncertainty_j == pytest.approx(0.5 * 100 * 0.5 + 0.1 * 100 + 1e-3)
+    skewed = power_reading(
+        points[2], points[3], method="instant-power", period_s=math.nan, skew_s=0.02
+    )
+    assert skewed.uncertainty_j - down.uncertainty_j == pytest.approx(0.02 * 250)
+
+
+def test_the_skew_is_twice_the_way_from_both_edges() -> None:
+    track = CounterTrack()
+    track.push(1.01, 1.0)
+    start = track.point(1.01)
+    track.push(2.03, 2.0)
+    assert skew_s(start, track.point(2.03), (1.0, 2.0)) == pytest.approx(2 * (0.01 + 0.03))
+    assert skew_s(start, track.point(2.03), (1.02, 2.04)) == pytest.approx(2 * (0.01 + 0.01))
+
+
+def test_a_reading_keeps_the_states_of_its_edges_valid_or_not() -> None:
+    states = GpuState(temperature_c=40.0), GpuState(temperature_c=60.0)
+    power = PowerTrack(max_gap_s=1.0)
+    points = [power.point(0.0)]
+    for time in (0.5, 1.0):
+        power.push(time, 100.0)
+        points.append(power.point(time))
+    integrated = [
+        power_reading(a, b, method="instant-power", period_s=0.02, states=states)
+        for a, b in (points[1:], points[:2])
+    ]
+    counted = [
+        counter((0.0, 1.0), (1.0, last), period_s=0.02, states=states) for last in (9.0, 0.5)
+    ]
+    for good, bad in (integrated, counted):
+        assert (good.valid, bad.valid) == (True, False)
+        for found in (good, bad):
+            assert (found.start, found.stop) == states
+            assert found.update_period_s == 0.02
+
+
+def test_the_edge_that_failed_is_named() -> None:
+    never = CounterTrack().point(1.0)
+    assert counter_reading(never, never, period_s=0.1).detail == "at the start: unsupported"
+    track = CounterTrack()
+    track.push(1.0, 5.0)
+    start = track.point(1.0)
+    track.push(1.5, 50.0)
+    track.fail(2.0, "query-failed", "a timeout")
+    stop = track.point(2.0)
+    found = counter_reading(start, stop, period_s=0.1)
+    assert (found.reason, found.detail) == ("query-failed", "at the end: a timeout")
+    assert (stop.time, stop.fresh) == (2.0, False)
+    assert math.isnan(stop.rise_j)
+    frozen = counter((0.0, 5.0), (0.5, 5.0), (1.5, 5.0))
+    assert frozen.detail == "at the end the counter had not moved for 1.5 s"
+    late = counter((3.0, 5.0), (3.5, 5.0), (7.0, 5.0), (8.0, 6.0))
+    assert late.valid  # it moved at last, at the end
+    track.push(9.0, 50.0)
+    still = track.point(9.0)
+    track.push(9.5, 60.0)
+    found = counter_reading(still, track.point(9.5), period_s=0.1)
+    assert found.detail == "at the start the counter had not moved for 7.5 s"
+
+
+@pytest.mark.parametrize(("failed", "flags"), [(0, ()), (2, ("failed-samples",))])
+def test_a_failed_sample_between_good_edges_is_flagged(failed: int, flags: tuple[str, ...]) -> None:
+    counted, power = CounterTrack(), PowerTrack(max_gap_s=1.0)
+    for track in (counted, power):
+        track.push(0.0, 100.0)
+    starts = counted.point(0.0), power.point(0.0)
+    for track in (counted, power):
+        for i in range(failed):
+            track.fail(0.1 * i, "query-failed", "a timeout")
+        track.push(0.5, 150.0)
+    assert counter_reading(starts[0], counted.point(0.5), period_s=0.1).flags == flags
+    found = power_reading(starts[1], power.point(0.5), method="instant-power", period_s=0.1)
+    assert found.flags == flags
+    assert counted.point(0.5).faults.failed == power.point(0.5).faults.failed == failed
+
+
+def test_the_gravest_fault_is_the_reason() -> None:
+    track = CounterTrack()
+    track.push(0.0, 5.0)
+    points = [track.point(0.0)]
+    for reason in ("query-failed", "not-a-number", "reset", "gpu-lost"):
+        if reason == "reset":
+            track.push(0.1, 1.0)
+        else:
+            track.fail(0.1, reason, reason)
+        points.append(track.point(0.1))
+        assert counter_reading(points[0], points[-1], period_s=0.1).reason == reason
+    # What happened before a window is not its fault.
+    track.push(0.2, 2.0)
+    before = track.point(0.2)
+    track.push(0.3, 3.0)
+    assert counter_reading(before, track.point(0.3), period_s=0.1).energy_j == 1.0
+
+
+def test_a_fall_is_a_wrap_up_to_the_power_of_the_device() -> None:
+    """From 90 J of 100 J down to 10 J are 20 J: of 10 W in 1 s, and 1 s for the refreshes."""
+    for value, resets in ((10.0, 0), (10.5, 1), (20.0, 1)):
+        track = CounterTrack(wrap_j=100.0, max_power_w=10.0)
+        track.push(0.0, 90.0)
+        track.push(1.0, value)
+        point = track.point(1.0)
+        assert point.faults.resets == resets
+        assert point.rise_j == (0.0 if resets else 20.0)
+        assert ("no wrap explains it" in point.faults.detail) == bool(resets)
+    # A value above the wrap was none of this counter's.
+    track = CounterTrack(wrap_j=100.0, max_power_w=10.0)
+    track.push(0.0, 100.25)
+    track.push(1.0, 0.0)
+    assert track.point(1.0).faults.resets == 1
+    # From the wrap itself to 0 nothing was used.
+    track = CounterTrack(wrap_j=100.0, max_power_w=10.0)
+    track.push(0.0, 100.0)
+    track.push(1.0, 0.0)
+    assert (track.point(1.0).faults.resets, track.point(1.0).rise_j) == (0, 0.0)
 
 
 def test_nothing_is_clamped() -> None:
@@ -193,27 +338,6 @@ def test_a_reading_cannot_contradict_itself(fields: dict[str, object]) -> None:
         Reading(**{"method": "counter", **fields})  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("period", [0.02, 0.1])
-def test_the_refresh_period_is_found(period: float) -> None:
-    now = [0.0]
-    found = update_period_s(
-        lambda: math.floor(now[0] / period),
-        seconds=5,
-        clock=lambda: now[0],
-        sleep=lambda s: now.__setitem__(0, now[0] + s),
-    )
-    assert found == pytest.approx(period, abs=2e-3)
-
-
-def test_a_sensor_that_never_changes_has_no_period() -> None:
-    now = [0.0]
-    found = update_period_s(
-        lambda: 7.0,
-        seconds=0.5,
-        clock=lambda: now[0],
-        sleep=lambda s: now.__setitem__(0, now[0] + s),
-    )
-    assert math.isnan(found)
-    assert now[0] == pytest.approx(0.5, abs=0.01)
-    assert frozen_after_s(found) == 1.0
+def test_a_counter_may_stand_still_for_ten_refreshes_and_a_second_at_least() -> None:
+    assert frozen_after_s(math.nan) == frozen_after_s(0.02) == 1.0
     assert frozen_after_s(0.5) == 5.0

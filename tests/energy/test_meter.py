@@ -227,8 +227,9 @@ def test_states_that_are_not_supported_are_named_not_zero(standin: Any) -> None:
 
 def test_a_divided_gpu_is_refused_or_flagged(standin: Any) -> None:
     standin.set(mig=1)
-    with pytest.raises(SharedGpu, match="MIG"):
+    with pytest.raises(SharedGpu, match="MIG") as caught:
         EnergyMeter(cpu=False)
+    assert caught.value.value == standin.uuid()
     with opened(shared="flag") as meter, meter.window("train") as w:
         time.sleep(0.05)
     assert one(w.window).valid
@@ -326,17 +327,37 @@ def test_a_window_is_asked_for_after_its_block_and_used_once(standin: Any) -> No
     "options",
     [
         {"devices": "cuda:0"},
+        {"devices": 0},
         {"shared": "maybe"},
         {"sample_hz": 0},
         {"sample_hz": math.nan},
+        {"sample_hz": 1000.5},
         {"poll_seconds": -1},
+        {"poll_seconds": 60.5},
+        {"poll_seconds": "1"},
         {"patience_s": True},
+        {"patience_s": 3600.5},
     ],
 )
 def test_settings_out_of_range(standin: Any, options: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError):
+    ((name, value),) = options.items()
+    with pytest.raises(ConfigError) as raised:
         EnergyMeter(**options)
+    assert raised.value.value == value or value != value
+    assert raised.value.what.startswith(name) or name == "shared"
     assert standin.running() == 0
+
+
+def test_the_largest_settings_are_taken_and_without_gpus_nvml_is_left_alone(standin: Any) -> None:
+    most = {"sample_hz": 1000, "poll_seconds": 60, "patience_s": 3600}
+    with EnergyMeter(devices=(), cpu=False, **most) as meter, meter.window("rest") as w:
+        assert standin.running() == 0
+    assert (meter.methods, meter.periods_s, meter.notes) == ({}, {}, {})
+    assert meter.cpu_state.kind == w.window.cpu_state.kind == "off"
+    assert w.window.energy_j == {}
+    for seconds in (math.inf, math.nan, -1, 0, "1"):
+        with pytest.raises(ConfigError, match="no duration"):
+            meter.baseline(seconds)  # type: ignore[arg-type]
 
 
 def test_baseline_is_power_at_rest(standin: Any) -> None:

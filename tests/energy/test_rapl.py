@@ -52,7 +52,8 @@ def test_packages_and_memory_are_counted_and_nothing_twice(
     )
     assert window.cpu_total_j == pytest.approx(4.75)
     assert window.dram_total_j == pytest.approx(1.25)
-    assert all(r.method == "rapl" for r in window.cpu_energy_j.values())
+    for reading in (*window.cpu_energy_j.values(), *window.dram_energy_j.values()):
+        assert (reading.method, reading.update_period_s) == ("rapl", 1e-3)
     assert window.energy_j == {}
     assert not window.valid  # no GPU was measured
     again = Window.from_json(window.to_json())
@@ -147,10 +148,16 @@ def test_no_permission_is_told_with_the_remedy() -> None:
     assert "group" in state.remedy
 
 
-@pytest.mark.parametrize("name", ["LOCAL_RANK", "SLURM_LOCALID"])
+@pytest.mark.parametrize("name", ["LOCAL_RANK", "SLURM_LOCALID", "OMPI_COMM_WORLD_LOCAL_RANK"])
 def test_of_a_distributed_training_rank_0_counts(powercap: Any, tmp_path: Path, name: str) -> None:
     options = {"root": powercap.root, "lock_folder": tmp_path}
-    assert Rapl(**options, environ={name: "3"}).state.kind == "elsewhere"
+    other = Rapl(**options, environ={name: "3"})
+    assert (other.state.kind, other.domains) == ("elsewhere", ())
+    assert f"{name}=3" in other.state.detail
+    other.close()
+    unset = Rapl(**options, environ={name: ""})
+    assert unset.state.kind == "measured"
+    unset.close()
     rapl = Rapl(**options, environ={name: "0"})
     assert rapl.state.kind == "measured"
     assert [domain.folder.name for domain in rapl.domains] == [
@@ -160,6 +167,92 @@ def test_of_a_distributed_training_rank_0_counts(powercap: Any, tmp_path: Path, 
         "intel-rapl:1:1",
     ]
     rapl.close()
+
+
+def test_a_domain_says_what_it_is(powercap: Any, tmp_path: Path) -> None:
+    rapl = Rapl(root=powercap.root, lock_folder=tmp_path)
+    found = [(d.name, d.dram, d.wrap_j, d.read_j()) for d in rapl.domains]
+    rapl.close()
+    assert found == [
+        ("package-0", False, 262_143.328850, 1.0),
+        ("package-0/dram", True, 65_712.999613, 0.25),
+        ("package-1", False, 262_143.328850, 2.0),
+        ("package-1/dram", True, 65_712.999613, 0.25),
+    ]
+    assert rapl.state.detail == "package-0, package-0/dram, package-1, package-1/dram"
+
+
+def test_without_a_package_there_is_nothing_to_count(powercap: Any, tmp_path: Path) -> None:
+    for package in range(2):
+        powercap.zone(f"intel-rapl:{package}", "psys", 1)
+    state = Rapl(root=powercap.root, lock_folder=tmp_path).state
+    assert state.kind == "absent"
+    assert "no RAPL package" in state.detail
+    assert list(tmp_path.glob("*.lock")) == []
+
+
+def test_the_lock_names_its_holder(powercap: Any, tmp_path: Path) -> None:
+    first = Rapl(root=powercap.root, lock_folder=tmp_path)
+    (lock,) = tmp_path.glob("ecnas-rapl-*.lock")
+    assert lock.read_text() == f"{os.getpid()}\n"
+    # By another name it is the same tree of counters.
+    (tmp_path / "link").symlink_to(powercap.root)
+    second = Rapl(root=tmp_path / "link", lock_folder=tmp_path)
+    assert second.state.kind == "elsewhere"
+    assert second.state.detail == f"process {os.getpid()} of this node counts the CPU"
+    lock.write_bytes(b"\xff\xfe\n")
+    assert Rapl(root=powercap.root, lock_folder=tmp_path).state.kind == "elsewhere"
+    lock.write_text("")
+    third = Rapl(root=powercap.root, lock_folder=tmp_path)
+    assert third.state.kind == "elsewhere"
+    assert "(unknown)" in third.state.detail
+    first.close()
+    # A longer number that is left from before does not show behind the new one.
+    lock.write_text("123456789012345\n")
+    fourth = Rapl(root=powercap.root, lock_folder=tmp_path)
+    assert lock.read_text() == f"{os.getpid()}\n"
+    fourth.close()
+
+
+def test_without_a_lock_it_counts_all_the_same(powercap: Any, tmp_path: Path) -> None:
+    """Better counted twice than not at all; and what a link points to is not written to."""
+    nowhere = Rapl(root=powercap.root, lock_folder=tmp_path / "nowhere")
+    assert nowhere.state.kind == "measured"
+    nowhere.close()
+    first = Rapl(root=powercap.root, lock_folder=tmp_path)
+    first.close()
+    (lock,) = tmp_path.glob("ecnas-rapl-*.lock")
+    lock.unlink()
+    (tmp_path / "precious").write_text("keep me")
+    lock.symlink_to(tmp_path / "precious")
+    linked = Rapl(root=powercap.root, lock_folder=tmp_path)
+    assert linked.state.kind == "measured"
+    linked.close()
+    assert (tmp_path / "precious").read_text() == "keep me"
+
+
+def test_a_forked_child_does_not_let_its_parents_lock_go(powercap: Any, tmp_path: Path) -> None:
+    rapl = Rapl(root=powercap.root, lock_folder=tmp_path)
+    child = os.fork()
+    if child == 0:
+        rapl.close()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert Rapl(root=powercap.root, lock_folder=tmp_path).state.kind == "elsewhere"
+    # And a child that lives on does not hold what its parent has let go.
+    ends = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(ends[1])
+        os.read(ends[0], 1)
+        os._exit(0)
+    rapl.close()
+    after = Rapl(root=powercap.root, lock_folder=tmp_path)
+    for end in ends:
+        os.close(end)
+    os.waitpid(child, 0)
+    assert after.state.kind == "measured"
+    after.close()
 
 
 def test_of_several_processes_one_counts(powercap: Any, tmp_path: Path) -> None:

@@ -11,6 +11,14 @@ import naslib_ecnas as ecnas
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.figures.devices import device_energies, devices_figure
 
+#: As the tables of measurements have them.
+NAMES = (
+    "NVIDIA Quadro RTX 6000",
+    "NVIDIA GeForce RTX 3060",
+    "NVIDIA GeForce RTX 3090",
+    "NVIDIA Titan Xp",
+)
+
 
 def test_the_order_is_that_of_the_means(make_bench) -> None:  # type: ignore[no-untyped-def]
     one = make_bench("a", device="first", without=(7,))
@@ -50,6 +58,22 @@ def test_the_published_tables(reference: Path, monkeypatch: pytest.MonkeyPatch) 
     # Two runs on the RTX 3090 are far off (177 and 48 Wh of training, start-up apart).
     assert np.sort(1000 * data.energy_kwh[:, 2])[-2:] == pytest.approx([49.942, 179.256])
     assert "measured" in data.caption
+    assert data.devices == ("quadro-rtx-6000", "rtx-3060", "rtx-3090", "titan-xp")
+    assert data.titles == NAMES
+    # A modelled GPU by the name that it is asked for is the same as the published one.
+    with pytest.raises(ConfigError, match="by device"):
+        device_energies([ecnas.load("4v-titanxp"), ecnas.load("4v", device="titan-xp")])
+
+
+def test_modelled_and_measured_devices_are_named_in_one_way() -> None:
+    pytest.importorskip("matplotlib")
+    names = ("quadro-rtx-6000", "rtx-3060", "rtx-3090", "titan-xp")
+    data = device_energies([ecnas.load("4v", device=name) for name in names])
+    assert (data.devices, data.titles) == (names, NAMES)
+    assert all(f"energy_kwh {name}" in data.sheet().headings for name in names)
+    (legend,) = devices_figure(data).legends
+    assert tuple(t.get_text() for t in legend.get_texts()) == (*NAMES, "mean")
+    assert ", ".join(NAMES) in data.caption
 
 
 def test_each_device_is_in_the_legend(make_bench) -> None:  # type: ignore[no-untyped-def]

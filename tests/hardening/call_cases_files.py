@@ -43,6 +43,8 @@ FILES: dict[str, Call] = {
         {
             "meter": (*NO_NAME, "replay"),
             "baseline_s": (None, "2", -1, float("nan"), float("inf")),
+            "warm_up_s": ("2", -1, float("nan"), float("inf")),
+            "images": NO_NAME,
             "steps": ("2", 0, -1),
             "batch_size": ("2", 0, -1),
             "evaluate_images": ("2", 0, -1),
@@ -282,6 +284,7 @@ FILES: dict[str, Call] = {
             "batch_size": (0, -1),
             "decay": (-1, 2, float("nan")),
             "momentum": (-1, 2, float("nan")),
+            "images": NO_NAME,
         },
     ),
     # -- what writes ---------------------------------------------------------------------------

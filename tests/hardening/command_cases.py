@@ -247,6 +247,8 @@ CASES: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
             "--meter": ("", "watts", "replay", "replay missing", "replay GARBAGE", "none x y"),
             "--gpu": (),
             "--baseline": ("-1", "nan", "inf"),
+            "--warm-up": ("-1", "nan", "inf"),
+            "--images": (),
             "--limit": NO_COUNT,
             "--tries": NO_COUNT,
             "--stale": ("0", "-1", "nan", "inf"),

@@ -15,7 +15,7 @@ from naslib_ecnas.cell import Cell
 from naslib_ecnas.errors import ConfigError, StorageError
 from naslib_ecnas.json_text import to_json
 from naslib_ecnas.search import run
-from naslib_ecnas.search.files import document
+from naslib_ecnas.search.files import document, write
 
 NAMES = ("energy_kwh", "validation_accuracy")
 
@@ -126,6 +126,21 @@ def test_overwriting_replaces_our_files_and_no_others(toy: Benchmark, folder: Pa
     assert len((folder / "history.jsonl").read_text().splitlines()) == 5
     assert (folder / "notes.txt").read_text() == "mine"
     assert not (folder / "front.png").exists()
+
+
+def test_what_cannot_be_removed_is_told(toy: Benchmark, folder: Path) -> None:
+    (folder / "front.png").mkdir()
+    with pytest.raises(StorageError, match=str(folder)):
+        run(toy, "random", evaluations=5, seed=0, out=folder, overwrite=True)
+
+
+def test_notes_are_of_every_evaluation(toy: Benchmark, tmp_path: Path) -> None:
+    result = run(toy, "random", evaluations=3, seed=0)
+    write(result, tmp_path, notes={"generation": [0, 0, 1]})
+    lines = [parsed(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
+    assert [line["generation"] for line in lines] == [0, 0, 1]
+    with pytest.raises(ConfigError, match="do not fit the history"):
+        write(result, tmp_path, notes={"generation": [0, 0]})
 
 
 def test_an_empty_folder_will_do(toy: Benchmark, tmp_path: Path) -> None:

@@ -71,6 +71,20 @@ def test_the_evaluation_that_would_exceed_a_limit_is_not_made(
         assert getattr(part.spent, quantity) == pytest.approx(sums[wanted - 1])
 
 
+@pytest.mark.parametrize("method", ["re", "semoa"])
+def test_a_batch_of_which_nothing_fits_ends_the_run(toy: Benchmark, method: str) -> None:
+    """Regularised evolution asks for one cell at a time, so what fits of the last is none."""
+    whole = run(toy, method, evaluations=60, seed=1)
+    limit = float(whole.cumulative["energy_kwh"][40]) * (1 - 1e-6)
+    told: list[int] = []
+    part = run(
+        toy, method, max_energy_kwh=limit, seed=1, on_progress=lambda made, _: told.append(made)
+    )
+    assert part.rows.tolist() == whole.rows[:40].tolist()
+    assert told[-1] == 40
+    assert part.ended_by == "energy_kwh"
+
+
 def test_limits_end_a_run_whichever_comes_first(toy: Benchmark) -> None:
     assert run(toy, "semoa", evaluations=30, max_epochs=120, seed=0).ended_by == "epochs"
     assert run(toy, "semoa", evaluations=9, max_epochs=120, seed=0).ended_by == "evaluations"

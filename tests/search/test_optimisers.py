@@ -52,6 +52,14 @@ def test_answers_are_allowed_rows(name: str, paper: bool) -> None:
 
 
 @each_setting
+def test_told_of_nothing_it_goes_on_as_before(name: str, paper: bool) -> None:
+    one, other = (made(name, paper, seed=2) for _ in range(2))
+    for _ in range(5):
+        one.tell([], np.empty((0, 2)))
+        assert asked(one, 1) == asked(other, 1)
+
+
+@each_setting
 def test_a_seed_decides_everything(name: str, paper: bool) -> None:
     first, second, other = (asked(made(name, paper, seed=s), 20) for s in (3, 3, 4))
     assert first == second

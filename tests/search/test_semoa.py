@@ -192,6 +192,20 @@ def test_mutate_once_spares_the_first_vertex_and_is_not_repeated() -> None:
     assert 0.01 < invalid.mean() < 0.9
 
 
+def test_where_no_perturbation_is_allowed_cells_are_drawn_anew() -> None:
+    space = Space(5)
+    rows = [1, 2500]
+    every = {"edge_changes": 10.0, "op_changes": 0.0}  # flips all of the ten
+    found = mutate_once(space, rows, np.random.default_rng(0), **every)
+    assert not np.isin(found, rows).any()
+    optimiser = semoa(rows=rows, settings=RELEASED, **every)
+    optimiser.tell(rows, [[0.0, 1.0], [1.0, 0.0]])
+    asked = optimiser.ask()
+    assert len(asked) == optimiser.offspring
+    assert set(asked.tolist()) <= set(rows)
+    assert optimiser.skipped >= optimiser.offspring
+
+
 def test_mutate_once_flips_as_many_edges_as_expected() -> None:
     space = Space(5)
     rng = np.random.default_rng(1)

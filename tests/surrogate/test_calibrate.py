@@ -106,6 +106,16 @@ def test_ridge_without_outliers_is_least_squares() -> None:
     assert (fit.weight[:10] == 0).all()
 
 
+def test_ridge_believes_all_where_it_would_believe_less_than_half() -> None:
+    """Each third says something else: no fit is within the cut of half of them."""
+    y = np.concatenate([np.zeros(3), np.full(3, 1.0), np.full(3, 2.0)])
+    fit = robust_ridge(np.zeros((9, 1)), y, penalty=1.0, cut=0.1)
+    assert fit.coefficients[0] == pytest.approx(1.0)
+    assert (fit.weight == 1).all()
+    begin = np.repeat([1.0, 0.0, 0.0], 3)
+    assert robust_ridge(np.zeros((9, 1)), y, penalty=1.0, start=begin).coefficients[0] < 1e-6
+
+
 def test_the_start_leaves_out_a_one_sided_quarter() -> None:
     rng = np.random.default_rng(4)
     x = rng.standard_normal((24, 3))

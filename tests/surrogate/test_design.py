@@ -43,6 +43,17 @@ def test_cells_are_cheaper_where_cost_counts() -> None:
     assert time(features(thrifty)).sum() < 0.8 * time(features(free)).sum()
 
 
+def test_centres_alone_begin_in_the_middle() -> None:
+    """k-centres by hand: the cell nearest to the mean, then always the farthest from those."""
+    pool = np.arange(1, 91)
+    z = shipped_descriptors()(features(pool))
+    z = (z - z.mean(axis=0)) / z.std(axis=0)
+    wanted = [int(np.argmin((z**2).sum(axis=1)))]
+    while len(wanted) < 10:
+        wanted.append(int(np.linalg.norm(z[:, None] - z[wanted], axis=2).min(axis=1).argmax()))
+    assert choose(10, rows=pool, spread=1).tolist() == pool[wanted].tolist()
+
+
 def test_candidates_may_be_given_with_repeats() -> None:
     rows = choose(8, rows=[5, 5, 9, 11, 12, 20, 33, 40, 41, 60, 80])
     assert set(rows) <= {5, 9, 11, 12, 20, 33, 40, 41, 60, 80}

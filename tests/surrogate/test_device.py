@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.errors import ConfigError, FormatError
 from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate.descriptors import DESCRIPTORS, KINDS, kind_of_column
 from naslib_ecnas.surrogate.device import DEVICES, DeviceModel, device_name
 from naslib_ecnas.surrogate.features import FEATURES, features
+from naslib_ecnas.surrogate.modelled import energy_provenance
+from naslib_ecnas.surrogate.predict import Models
 from naslib_ecnas.surrogate.share import gpu_share
 from naslib_ecnas.surrogate.weights import Weights, shipped
 
@@ -92,6 +95,45 @@ def test_a_model_without_times_gives_no_times(weights: Weights, x: np.ndarray) -
     model = replace(DeviceModel.from_weights(weights, "rtx-3060"), time=np.zeros(6))
     with pytest.raises(ConfigError):
         model.training_time_s(x)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [{"energy_span": "day"}, {"energy_span": 3}, {"start_up_share": 1.0}]
+    + [{"start_up_share": share} for share in (-0.1, "0.1", float("nan"))],
+)
+def test_energies_of_nobody_knows_what_are_refused(weights: Weights, header: Any) -> None:
+    with pytest.raises(FormatError, match="what their energies are of"):
+        DeviceModel.from_weights(replace(weights, header=header), DEVICES[0])
+
+
+def test_energies_of_steps_are_made_those_of_runs(weights: Weights, x: np.ndarray) -> None:
+    """E(run) = E(steps) / (1 - share of the start-up), as measured or else as modelled."""
+    run = DeviceModel.from_weights(weights, DEVICES[0])
+    assert (run.span, run.start_share) == ("run", None)
+    of_runs = Models.shipped(run)
+    shares = of_runs.over_epochs.shares(x)
+    wanted, std = of_runs.energies(ROWS, [4, 108])
+    found, wider = Models.shipped(replace(run, span="steps")).energies(ROWS, [4, 108])
+    np.testing.assert_allclose(found, wanted / (1 - shares)[:, None], rtol=1e-12)
+    np.testing.assert_allclose(wider / found, std / wanted, rtol=1e-12)
+    known = replace(run, span="steps", start_share=0.2)
+    found = Models.shipped(known).energies(ROWS, [4, 108])[0]
+    np.testing.assert_allclose(found[:, 0], run.predict(x)[0] / 0.8, rtol=1e-12)
+    # Start-up is a fifth of the run of 4 epochs, and 104 more epochs are 26 times the rest.
+    np.testing.assert_allclose(found[:, 1] / found[:, 0], 0.2 + 0.8 * 27, rtol=1e-12)
+
+
+def test_the_provenance_says_what_was_measured_here(weights: Weights) -> None:
+    model = DeviceModel.from_weights(weights, DEVICES[0])
+    plain = energy_provenance(model, {"pue": 1.1})
+    assert (plain.kind, plain.device, plain.pue) == ("modelled", DEVICES[0], 1.1)
+    assert "on the RTX 6000" in str(plain.note)
+    header = {"start_up_share": 0.125, "energy_span": "steps"}
+    note = str(energy_provenance(model, header).note)
+    assert "12.5% at 4 epochs, as measured on this device" in note
+    assert "added to the measured steps" in note
+    assert "epochs / 4" in str(energy_provenance(model, header, scaling="linear").note)
 
 
 def test_shares_of_the_gpu(weights: Weights, x: np.ndarray) -> None:

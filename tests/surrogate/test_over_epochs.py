@@ -55,6 +55,17 @@ def test_start_up_and_epoch_are_positive_whatever_the_ratio(
         np.testing.assert_allclose(growth.start_kwh + FIRST * growth.epoch_kwh, 0.01)
 
 
+def test_the_share_of_the_start_up_is_the_model_s_or_the_one_given(
+    model: OverEpochs, x: np.ndarray
+) -> None:
+    energy = np.linspace(0.003, 0.05, len(x))
+    own = model.growth(x, energy)
+    np.testing.assert_allclose(own.start_kwh / energy, model.shares(x), atol=1e-12)
+    given = model.growth(x, energy, 0.25)
+    np.testing.assert_allclose(given.start_kwh, 0.25 * energy)
+    np.testing.assert_allclose(FIRST * given.epoch_kwh, 0.75 * energy)
+
+
 def test_linear_scaling_multiplies(model: OverEpochs, x: np.ndarray) -> None:
     energy = np.full(len(x), 0.01)
     mean, std = model.predict(x, energy, energy / 50, [8, LAST], scaling="linear")

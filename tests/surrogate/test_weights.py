@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import zipfile
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +75,27 @@ def test_what_is_no_file_of_weights(tmp_path: Path) -> None:
             Weights.load(path)
     with pytest.raises(FormatError):
         Weights.load(tmp_path)
+
+
+def test_an_archive_that_unpacks_to_far_more_is_refused_before_it_does(tmp_path: Path) -> None:
+    path = tmp_path / "w.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("header.npy", "a.npy"):
+            archive.writestr(name, bytes((1 << 27) + 1))
+    assert path.stat().st_size < 1 << 20
+    with pytest.raises(FormatError, match="unpacks to more than"):
+        Weights.load(path)
+
+
+def test_arrays_of_another_version_are_refused(tmp_path: Path) -> None:
+    """What numpy writes for names of fields that do not fit into Latin-1, which are none here."""
+    path = tmp_path / "w.npz"
+    content = BytesIO()
+    np.lib.format.write_array(content, np.zeros(3), version=(2, 0))
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("header.npy", content.getvalue())
+    with pytest.raises(FormatError, match="array of version"):
+        Weights.load(path)
 
 
 def test_damage_is_an_error_of_ours_or_harmless(tmp_path: Path) -> None:

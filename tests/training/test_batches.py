@@ -123,6 +123,37 @@ def test_squares_and_mirrorings_are_uniform() -> None:
     assert (abs(counts - wanted) < 5 * np.sqrt(wanted)).all()
 
 
+@pytest.mark.parametrize(("n", "batch"), [(10, 4), (3, 7), (8, 8)])
+def test_batches_gathered_on_the_host_are_the_same(n: int, batch: int) -> None:
+    """Over three epochs and more, bit for bit, from one generator."""
+    split = Split(_images(n), torch.arange(n))
+    pairs = []
+    for host in (False, True):
+        rng = np.random.default_rng(4)
+        batches = stream(
+            split.beside("cpu") if host else split, batch_size=batch, rng=rng, host=host
+        )
+        pairs.append(list(islice(batches, 9)))
+    for (images, labels), (others, same) in zip(*pairs, strict=True):
+        assert torch.equal(images, others)
+        assert torch.equal(labels, same)
+
+
+def test_the_host_is_one_batch_ahead() -> None:
+    class Counted(np.random.Generator):
+        epochs = 0
+
+        def permutation(self, *args: object, **options: object) -> object:  # type: ignore[override]
+            Counted.epochs += 1
+            return super().permutation(*args, **options)  # type: ignore[call-overload]
+
+    for host, ahead in ((False, 1), (True, 2)):
+        Counted.epochs = 0
+        batches = stream(_numbered(4), batch_size=4, rng=Counted(np.random.PCG64(0)), host=host)
+        next(batches)
+        assert Counted.epochs == ahead
+
+
 def test_evaluations_take_whole_batches() -> None:
     split = _numbered(10)
     batches = evaluation_batches(split, batch_size=4)

@@ -232,6 +232,18 @@ def test_departures_of_the_arithmetic_change_little(data: Cifar10) -> None:
     assert losses["bf16"] != losses["none"]
 
 
+def test_images_of_the_host_give_the_same_training(data: Cifar10) -> None:
+    device = _train(data)
+    host = _train(data, recipe=replace(TINY, images="host"))
+    assert _outcome(host) == _outcome(device)
+    assert set(host.departures) - set(device.departures) == {"images host for device"}
+    with pytest.raises(ConfigError, match="images"):
+        replace(TINY, images="disk")
+    with _Reads() as reads:
+        _train(data, recipe=replace(TINY, images="host"), steps=4)
+    assert reads.count == 0
+
+
 def test_flags_of_torch_are_put_back(data: Cifar10) -> None:
     cudnn = torch.backends.cudnn
     before = (cudnn.enabled, cudnn.allow_tf32, cudnn.benchmark, cudnn.deterministic)

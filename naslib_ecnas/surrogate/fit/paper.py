@@ -88,7 +88,13 @@ def fit_paper(
         "seed": seed,
         "data": {data.name: data.sha256},
         "split": "train and valid of the paper's split (seed 42); valid chose the epoch",
-        "quality": {name: {**found.to_json(), "unit": "Wh", "about": "the valid part"}},
+        "quality": {
+            name: {
+                **found.to_json(),
+                "unit": "Wh",
+                "about": "the valid part, which chose the epoch",
+            }
+        },
         "anchors": {
             name: "the authors' own weights on their test fifth: MAE .330 Wh, MAPE 2.39 %, tau "
             ".950; their recipe at 200 epochs: .312 Wh"

@@ -1,0 +1,128 @@
+"""What commands print: framed, with bars and colours on a terminal; elsewhere plain lines."""
+
+from __future__ import annotations
+
+import io
+import os
+import pty
+import re
+import subprocess
+import sys
+
+import pytest
+
+from naslib_ecnas.console import ShownProgress, print_lines, print_table
+
+ROWS = [("7v", "423,624", "all"), ("4v", "91", "few of them")]
+
+
+def shown(code: str, columns: int = 80) -> str:
+    """What a program shows on a terminal of its own, stdout and stderr together."""
+    environment = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm-256color"}
+    environment.pop("NO_COLOR", None)
+    controller, terminal = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=subprocess.DEVNULL,
+        stdout=terminal,
+        stderr=terminal,
+        env=environment,
+    )
+    os.close(terminal)
+    out = b""
+    try:
+        while block := os.read(controller, 1 << 16):
+            out += block
+    except OSError:
+        pass  # how a closed terminal ends on Linux
+    os.close(controller)
+    assert process.wait(timeout=30) == 0
+    return out.decode()
+
+
+def plain(text: str) -> str:
+    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text)
+
+
+def test_a_table_elsewhere_is_aligned_text() -> None:
+    out = io.StringIO()
+    print_table(("name", "cells", "which"), ROWS, right=(1,), file=out)
+    assert out.getvalue() == (
+        "name    cells  which\n7v    423,624  all\n4v         91  few of them\n"
+    )
+    out = io.StringIO()
+    print_table(("name", "cells"), [], file=out)
+    assert out.getvalue() == "name  cells\n"
+
+
+def test_a_table_on_a_terminal_keeps_its_texts_and_its_width() -> None:
+    code = (
+        "from naslib_ecnas.console import print_table\n"
+        f"print_table(('name', 'cells', 'which'), {[*ROWS, ('x', '1', '[red]' + 'word ' * 40)]!r})"
+    )
+    text = shown(code, columns=60)
+    assert "\x1b[" in text
+    lines = plain(text).splitlines()
+    assert max(map(len, lines)) <= 60
+    assert any(re.search(r"4v +91 +few of them", line) for line in lines)
+    assert "[red]word" in plain(text)  # nothing of a text is taken for markup
+    assert plain(text).count("word") == 40
+
+
+def test_lines_are_broken_on_a_terminal_only(capsys: pytest.CaptureFixture[str]) -> None:
+    line = "word " * 30 + "end"
+    print_lines([line])
+    assert capsys.readouterr().out == line + "\n"
+    code = f"from naslib_ecnas.console import print_lines\nprint_lines([{line!r}])"
+    lines = shown(code, columns=50).splitlines()
+    assert max(map(len, lines)) <= 50
+    assert all(rest.startswith("    ") for rest in lines[1:])
+    assert " ".join(" ".join(lines).split()) == line
+
+
+def test_progress_elsewhere_is_single_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    with ShownProgress() as progress:
+        progress.started("a.bin", "checking", 5_000_000_000, 0)
+        progress.started("a.bin", "fetching", 2_100_000, 0)
+        progress.advanced("a.bin", 1_000_000)
+        progress.noted("a.bin", "lost: trying again")
+        progress.started("a.bin", "fetching", 2_100_000, 1_000_000)
+        progress.started("b.bin", "fetching", None, 0)
+        progress.finished("a.bin")
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.splitlines() == [
+        "fetching a.bin (2.1 MB)",
+        "a.bin: lost: trying again",
+        "fetching a.bin (2.1 MB), from byte 1,000,000 on",
+        "fetching b.bin",
+    ]
+
+
+def test_progress_on_a_terminal_is_bars_that_go_away() -> None:
+    code = """
+from naslib_ecnas.console import ShownProgress
+with ShownProgress() as progress:
+    progress.noted("a.bin", "before any bar")
+    progress.started("quick", "checking", 1000, 0)
+    progress.started("a.bin", "fetching", 2_100_000, 0)
+    progress.advanced("a.bin", 1_000_000)
+    progress.noted("a.bin", "lost [again]")
+    progress.started("a.bin", "fetching", 2_100_000, 1_000_000)
+    progress.advanced("a.bin", 2_100_000)
+    progress.started("slow.bin", "checking", 200_000_000, 0)
+    progress._bars.refresh()
+    progress.finished("a.bin")
+    progress.finished("a.bin")
+    progress.advanced("a.bin", 5)
+"""
+    text = shown(code, columns=100)
+    said = plain(text)
+    assert "a.bin: before any bar" in said
+    assert "a.bin: lost [again]" in said
+    assert "quick" not in said
+    assert re.search(r"fetching a\.bin .*2\.1/2\.1 MB", said)
+    assert re.search(r"checking slow\.bin .*0\.0/200\.0 MB", said)
+    assert text.count("\x1b[?25l") == text.count("\x1b[?25h") == 1  # the cursor comes back
+    # The last that is drawn is erased.
+    assert text.rstrip().endswith(("\x1b[2K", "\x1b[?25h"))
