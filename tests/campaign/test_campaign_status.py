@@ -34,7 +34,7 @@ def test_the_models_tell_what_is_to_come_before_any_record(
     assert found.energy_to_come_kwh == pytest.approx(kwh)
     assert found.remaining_s == pytest.approx(seconds)
     assert (found.recorded, found.remaining, found.foretold_by) == (0, 4, "models")
-    assert np.isnan(found.energy_kwh)
+    assert found.energy_kwh == 0.0
     assert np.isnan(found.units_per_hour)
 
 
