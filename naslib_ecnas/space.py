@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -11,24 +10,19 @@ from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas import hash_index
 from naslib_ecnas.cell import Cell
+from naslib_ecnas.classification import classified, number_of, packed
 from naslib_ecnas.errors import ConfigError, InvalidCellError, UnknownCellError
 from naslib_ecnas.neighbours import neighbours
-from naslib_ecnas.packing import codes_of, labels_of
 from naslib_ecnas.structures import (
     EDGES,
     MAX_VERTICES,
-    drawings,
     moved,
-    slot_map_labels,
-    slot_maps,
     structures,
 )
 
 __all__ = ["Space"]
 
 _OUTPUT = MAX_VERTICES - 1
-_SLOTS = MAX_VERTICES - 2
-_CHUNK = 1 << 16
 # Below this chance of a change, drawing until something changes would not end soon.
 _LEAST_RATE = 1e-4
 _MOST_ROUNDS = 20_000
@@ -120,7 +114,7 @@ class Space:
     def row_of_hash(self, nasbench_hash: str) -> int:
         """The row of a NAS-Bench-101 MD5 hash.
 
-        The first call on a space of seven vertices computes all hashes (under a minute) and
+        The first call on a space of seven vertices computes all hashes (about a minute) and
         keeps them in the cache folder.
 
         Raises:
@@ -139,7 +133,7 @@ class Space:
     def hashes(self) -> NDArray[np.str_]:
         """(n_cells,) NAS-Bench-101 MD5 hashes as text, in row order.
 
-        Exact; computed once for each cache folder (under a minute for seven vertices).
+        Exact; computed once for each cache folder (about a minute for seven vertices).
         """
         return hash_index.as_text(hash_index.digests(self._size))
 
@@ -168,8 +162,8 @@ class Space:
                 expected="matrices (n, v, v) and operations (n, v - 2)",
                 remedy="pad them to one size, or use Cell for each",
             ) from error
-        codes, labels = self._packed(*arrays)
-        return self._classified(codes, labels)
+        codes, labels = packed(*arrays)
+        return classified(codes, labels, self._size)
 
     def matrices(self, rows: ArrayLike) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
         """Canonical matrices and labels of rows, embedded in this space's V x V matrices.
@@ -264,7 +258,7 @@ class Space:
             codes ^= flips @ (1 << np.array(edges, dtype=np.int32))
             changed = rng.random(labels.shape) < p_op
             labels = np.where(changed, (labels + rng.integers(1, 3, labels.shape)) % 3, labels)
-            found = self._classified(codes, self._number(labels))
+            found = classified(codes, number_of(labels), self._size)
             good = (found >= 0) & (found != parents[todo])
             children[todo[good]] = found[good]
             todo = todo[~good]
@@ -312,66 +306,6 @@ class Space:
             )
         return array.astype(np.int32)
 
-    def _packed(
-        self, matrices: NDArray[Any], ops: NDArray[Any]
-    ) -> tuple[NDArray[np.int32], NDArray[np.int16]]:
-        """Codes (-1 where not a binary upper-triangular matrix) and packed labels of five slots."""
-        v = matrices.shape[-1] if matrices.ndim == 3 else 0
-        if matrices.ndim != 3 or matrices.shape[1] != v or not 2 <= v <= MAX_VERTICES:
-            raise InvalidCellError(
-                "the matrices are not a stack of square ones",
-                rule="not-square",
-                value=matrices.shape,
-                expected=f"shape (n, v, v) with 2 <= v <= {MAX_VERTICES}",
-                remedy="use Cell for a single or larger matrix",
-            )
-        if ops.shape != (len(matrices), v - 2):
-            raise InvalidCellError(
-                "the operations do not fit the matrices",
-                rule="operation-count",
-                value=ops.shape,
-                expected=f"shape ({len(matrices)}, {v - 2}), interior vertices only",
-                remedy="leave the input and the output out",
-            )
-        codes = np.empty(len(matrices), dtype=np.int32)
-        for start in range(0, len(matrices), _CHUNK):
-            part = slice(start, start + _CHUNK)
-            codes[part] = codes_of(matrices[part])
-        labels = labels_of(ops)
-        wrong = ((labels < 0) | (labels > 2)).any(axis=1) if v > 2 else np.zeros(len(ops), bool)
-        if wrong.any():
-            # An unknown operation counts only where pruning leaves it, as in NAS-Bench-101.
-            codes[wrong] = self._without_wrong(codes[wrong], labels[wrong])
-            labels = np.where((labels < 0) | (labels > 2), 0, labels)
-        return codes, self._number(labels)
-
-    def _without_wrong(
-        self, codes: NDArray[np.int32], labels: NDArray[np.int64]
-    ) -> NDArray[np.int32]:
-        table = drawings()
-        maps = _live_slots()[table.slot_map[np.maximum(codes, 0)]]
-        wrong = (labels < 0) | (labels > 2)
-        live = (maps[:, None] >> np.arange(labels.shape[1])) & 1 != 0
-        return np.where((wrong & live).any(axis=1), -1, codes)
-
-    @staticmethod
-    def _number(labels: NDArray[Any]) -> NDArray[np.int16]:
-        number = np.zeros(len(labels), dtype=np.int16)
-        for slot in range(_SLOTS):
-            number *= 3
-            if slot < labels.shape[1]:
-                number += labels[:, slot].astype(np.int16)
-        return number
-
-    def _classified(self, codes: NDArray[np.int32], number: NDArray[np.int16]) -> NDArray[np.int32]:
-        """Rows of codes and packed five-slot labels, -1 where there is none."""
-        table, raw = structures(), drawings()
-        structure = raw.structure[codes]  # a code of -1 reads the last entry, masked below
-        labelling = slot_map_labels()[raw.slot_map[codes], number]
-        rows: NDArray[np.int32] = table.row_of[table.first[structure] + labelling]
-        rows[(codes < 0) | (structure < 0) | (rows >= self._size)] = -1
-        return rows
-
     def _laid_out(
         self, rows: NDArray[np.int32], rng: np.random.Generator
     ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
@@ -395,12 +329,6 @@ class Space:
             for a, b in enumerate(places):
                 labels[at, b] = number[at] // 3 ** (len(places) - 1 - a) % 3
         return codes, labels
-
-
-@cache
-def _live_slots() -> NDArray[np.int64]:
-    """(n_maps,) bit mask of the raw slots that each slot map keeps."""
-    return np.array([sum(1 << s for s in m) for m in slot_maps()], dtype=np.int64)
 
 
 # Rows of matrices that came before, by bytes, shape and type of the matrix and its operations.

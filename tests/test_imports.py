@@ -47,6 +47,7 @@ LEVELS = (
         "hash_index",
         "neighbours",
         "packing",
+        "classification",
         "cell",
         "space",
         "network",
