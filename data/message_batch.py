@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import compress
-
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from naslib_ecnas.data import base64_columns
@@ -50,28 +49,34 @@ class MessageReader:
         self.devices: dict[str, dict[str, None]] = {}
         """Names of the devices that were met, by sort, as an ordered set."""
 
-    def read_texts(self, batch: Batch, texts: list[bytes], skip: set[int]) -> list[int]:
+    def read_texts(
+        self,
+        batch: Batch,
+        buffer: bytes,
+        starts: NDArray[np.int64],
+        lengths: NDArray[np.int64],
+        skip: NDArray[np.bool_],
+    ) -> list[int]:
         """Read messages whose base64 has the official form.
 
         Args:
             batch: what is filled.
-            texts: n texts in base64, escaped for JSON.
-            skip: places that are not to be read.
+            buffer: where the texts lie, in base64, escaped for JSON.
+            starts: (n,) place of each text in the buffer.
+            lengths: (n,) length of each text.
+            skip: (n,) whether a text is not to be read.
 
         Returns:
             Places whose text has another form or layout; they are to be read exactly.
         """
         left: list[int] = []
-        lengths = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
-        lengths[list(skip)] = 0
-        for length in np.unique(lengths).tolist():
-            chosen = lengths == length
-            places = np.flatnonzero(chosen)
+        raw = np.frombuffer(buffer, dtype=np.uint8)
+        for length in np.unique(lengths[~skip]).tolist():
+            places = np.flatnonzero((lengths == length) & ~skip)
             if not length:
-                left.extend(place for place in places.tolist() if place not in skip)
+                left.extend(places.tolist())
                 continue
-            joined = b"".join(compress(texts, chosen.tolist()))
-            block = np.frombuffer(joined, dtype=np.uint8).reshape(len(places), length)
+            block = sliding_window_view(raw, length)[starts[places]]
             decoded = base64_columns.decode(block)
             if decoded is None:
                 left.extend(places.tolist())

@@ -16,7 +16,10 @@ from math import isqrt
 
 from naslib_ecnas.data.source import NOWHERE, Source
 
-__all__ = ["Row", "decode_row", "encode_row"]
+__all__ = ["HASH_LENGTH", "Row", "decode_row", "encode_row"]
+
+#: Hexadecimal digits of NAS-Bench-101's hash of a cell.
+HASH_LENGTH = 32
 
 _HASH = re.compile(r"[0-9a-f]{32}", re.ASCII)
 _BITS = re.compile(r"[01]+", re.ASCII)

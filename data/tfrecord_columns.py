@@ -17,7 +17,7 @@ from naslib_ecnas.data.drawn_cells import DrawnCells
 from naslib_ecnas.data.message_batch import ABSENT, Batch, MessageReader
 from naslib_ecnas.data.metrics_messages import ModelMetrics, ModelMetricsEnergy
 from naslib_ecnas.data.row_batch import RowSplitter
-from naslib_ecnas.data.rows import decode_row
+from naslib_ecnas.data.rows import HASH_LENGTH, decode_row
 from naslib_ecnas.data.source import Source
 from naslib_ecnas.data.tfrecord import Frames, read_batches
 from naslib_ecnas.provenance import Provenance
@@ -27,9 +27,6 @@ __all__ = ["read_columns"]
 
 #: Cells up to these vertices have their hash checked always: it costs a tenth of a second.
 _CHEAP = 5
-_HEX = np.zeros(256, dtype=bool)
-_HEX[list(b"0123456789abcdef")] = True
-_HASH_LENGTH = 32
 
 
 def read_columns(
@@ -80,24 +77,26 @@ class _Reader:
 
     def add(self, frames: Frames) -> None:
         """Read one batch."""
-        found = self._rows.split(frames.data)
+        found = self._rows.split(frames)
         hashes, epochs, bits, ops = found.hashes, found.epochs, found.bits, found.ops
-        batch = Batch(len(frames.data))
-        exact = self.messages.read_texts(batch, found.texts, found.odd)
-        for i in sorted(found.odd.union(exact)):  # so that a file's first fault is the one told
+        batch = Batch(len(frames.offsets))
+        left = self.messages.read_texts(
+            batch, frames.buffer, found.text_starts, found.text_lengths, found.odd
+        )
+        exact = found.odd.copy()
+        exact[left] = True
+        for i in np.flatnonzero(exact).tolist():  # so that a file's first fault is the one told
             source = self._source(frames, i)
-            row = decode_row(frames.data[i], source)
-            hashes[i] = row.hash.encode("ascii")
+            row = decode_row(frames.content(i), source)
+            hashes[i] = np.frombuffer(row.hash.encode("ascii"), dtype=np.uint8)
             epochs[i] = row.epochs
             bits[i] = self._cells.number_of_bits(row.bits.encode("ascii"))
             ops[i] = self._cells.number_of_ops(row.ops.encode("ascii", "replace"))
             self.messages.read_exactly(batch, i, row.message, source.encoded())
-        rows = self._cells.rows(np.array(bits), np.array(ops))
+        rows = self._cells.rows(bits, ops)
         self._check_cells(frames, rows)
         self._check(frames, rows, hashes, batch.parameters)
-        self.assembler.add(
-            rows, np.array(epochs, dtype=np.int32), batch.values, offsets=frames.offsets
-        )
+        self.assembler.add(rows, epochs, batch.values, offsets=frames.offsets)
 
     def _source(self, frames: Frames, i: int) -> Source:
         return Source(self.source.path, frames.offsets[i], exact=False)
@@ -106,7 +105,7 @@ class _Reader:
         wrong = np.flatnonzero(rows < 0)
         if len(wrong):
             source = self._source(frames, int(wrong[0]))
-            row = decode_row(frames.data[int(wrong[0])], source)
+            row = decode_row(frames.content(int(wrong[0])), source)
             raise source.fault(
                 "the matrix and the operations of a row are no cell: "
                 + self._cells.why_not(row.bits, row.ops),
@@ -118,7 +117,7 @@ class _Reader:
         self,
         frames: Frames,
         rows: NDArray[np.int32],
-        hashes: list[bytes],
+        hashes: NDArray[np.uint8],
         parameters: NDArray[np.int64],
     ) -> None:
         """Compare what follows from the cells with what the rows state."""
@@ -129,7 +128,7 @@ class _Reader:
                 value=int(parameters[i]),
                 expected=str(int(computed[i])),
             )
-        stated = self._stated(frames, hashes)
+        stated: NDArray[np.bytes_] = hashes.view(f"S{HASH_LENGTH}")[:, 0]
         space = self._small_space
         checked = np.flatnonzero(rows < len(space))
         if self._check_hashes and len(checked) < len(rows):
@@ -137,7 +136,7 @@ class _Reader:
         if not len(checked):
             return
         if space not in self._hashes:
-            self._hashes[space] = space.hashes().astype(f"S{_HASH_LENGTH}")
+            self._hashes[space] = space.hashes().astype(f"S{HASH_LENGTH}")
         for i in checked[stated[checked] != self._hashes[space][rows[checked]]].tolist():
             cell = Space().cell(int(rows[i]))
             raise self._source(frames, i).fault(
@@ -145,14 +144,3 @@ class _Reader:
                 value=stated[i].decode("ascii"),
                 expected=cell.nasbench_hash,
             )
-
-    def _stated(self, frames: Frames, hashes: list[bytes]) -> NDArray[np.bytes_]:
-        """(n,) hashes as the rows state them."""
-        joined = np.frombuffer(b"".join(hashes), dtype=np.uint8)
-        if set(map(len, hashes)) != {_HASH_LENGTH} or not _HEX[joined].all():
-            # Either one is wrong, and the exact reader says so, or it is escaped.
-            exact = [
-                decode_row(data, self._source(frames, i)) for i, data in enumerate(frames.data)
-            ]
-            joined = np.frombuffer("".join(row.hash for row in exact).encode(), dtype=np.uint8)
-        return joined.view(f"S{_HASH_LENGTH}")

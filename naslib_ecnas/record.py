@@ -123,13 +123,10 @@ class Record(Mapping[str, float]):
     def __getattr__(self, name: str) -> float:
         if name.startswith("_"):  # not a metric; copying and inspection ask for such names
             raise AttributeError(name)
-        try:
-            return self._values[self._metrics.index(name)]
-        except ValueError:
-            return self._derived(name)
+        return self[name]
 
     def _derived(self, name: str) -> float:
-        if name in DERIVED:
+        if isinstance(name, str) and name in DERIVED:
             return int(DERIVED[name](self.row)[0])
         raise UnknownMetricError(
             "the record has no such metric",
@@ -139,7 +136,22 @@ class Record(Mapping[str, float]):
         )
 
     def __getitem__(self, name: str) -> float:
-        return self.__getattr__(name)
+        try:
+            return self._values[self._metrics.index(name)]
+        except ValueError:
+            return self._derived(name)
+
+    # A mapping's own two wait for a KeyError, which an unknown metric is not.
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._metrics or (isinstance(name, str) and name in DERIVED)
+
+    def get(self, name: str, /, default: Any = None) -> Any:
+        """The metric, or `default` where the record has no such metric."""
+        try:
+            return self[name]
+        except UnknownMetricError:
+            return default
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._metrics)

@@ -70,6 +70,13 @@ def test_a_query_is_the_mean_over_the_repeats_that_are_there(bench: Benchmark) -
     assert math.isnan(record.total_started_unix_s)
 
 
+def test_many_cells_have_the_largest_budget_by_default(bench: Benchmark) -> None:
+    records = bench.query_many([3, 5])
+    assert records.epochs == 12
+    assert (records["energy_kwh"] == bench.query_many([3, 5], 12)["energy_kwh"]).all()
+    assert bench.spent.epochs == 4 * 12
+
+
 def test_one_repeat_and_a_random_one(bench: Benchmark) -> None:
     energy = bench.table.column("energy_kwh")
     for repeat in range(3):

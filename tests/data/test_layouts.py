@@ -121,6 +121,33 @@ def test_base64_with_a_changed_character_is_refused_or_right(place: int, change:
         assert messages[0, : sizes[0]].tobytes() == base64.b64decode(plain, validate=True)
 
 
+@pytest.mark.parametrize("count", range(1, 9))
+def test_characters_that_are_none_are_not_left_out(count: int) -> None:
+    # Four of them would leave whole bytes behind.
+    text = bytearray(base64.encodebytes(bytes(range(100))).replace(b"\n", b"\\n"))
+    text[8 : 8 + count] = b"*" * count
+    decoded = base64_columns.decode(np.frombuffer(bytes(text), dtype=np.uint8)[None])
+    assert decoded is not None
+    assert decoded[1].tolist() == [-1]
+
+
+def test_one_bad_text_does_not_spoil_its_neighbours() -> None:
+    rng = np.random.default_rng(0)
+    raw = [rng.bytes(100) for _ in range(1500)]
+    texts = [base64.encodebytes(data).replace(b"\n", b"\\n") for data in raw]
+    # A character of no alphabet, padding in the middle, a break where there is none.
+    bad = {3: b"*", 4: b"=", 700: b"-", 1499: b"\\"}
+    for place, character in bad.items():
+        texts[place] = texts[place][:50] + character + texts[place][51:]
+    block = np.frombuffer(b"".join(texts), dtype=np.uint8).reshape(len(raw), -1)
+    decoded = base64_columns.decode(block)
+    assert decoded is not None
+    messages, sizes = decoded
+    assert np.flatnonzero(sizes < 0).tolist() == sorted(bad)
+    good = [i for i in range(len(raw)) if i not in bad]
+    assert [messages[i, : sizes[i]].tobytes() for i in good] == [raw[i] for i in good]
+
+
 @pytest.mark.parametrize("text", [b"\\n", b"A\\n", b"AAAAA", b"x"])
 def test_impossible_lengths_of_base64(text: bytes) -> None:
     decoded = base64_columns.decode(np.frombuffer(text, dtype=np.uint8)[None])

@@ -337,6 +337,7 @@ ODD: dict[str, Any] = {
     "no cell": {},
     "keys of numbers": {1: ({}, {})},
     "one dictionary": {"a" * 32: ({},)},
+    "two lists": {"a" * 32: ([], [])},
     "no matrix": _edited(lambda fixed, _: fixed.pop("module_adjacency")),
     "a matrix of twos": _edited(
         lambda fixed, _: _set(fixed, "module_adjacency", np.full((2, 2), 2))

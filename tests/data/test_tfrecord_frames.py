@@ -8,6 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import google_crc32c
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -104,6 +105,69 @@ def test_every_flipped_bit_is_seen(tmp_path: Path, bit: int) -> None:
     with pytest.raises((ChecksumError, TruncatedError)) as caught:
         list(tfrecord.read_frames(path))
     assert caught.value.offset == 21
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    records=st.lists(st.binary(max_size=9), min_size=1, max_size=12),
+    together=st.integers(1, 5),
+    changes=st.lists(st.tuples(st.integers(0, 1 << 30), st.integers(0, 255)), max_size=4),
+)
+def test_the_first_wrong_checksum_is_told(
+    tmp_path_factory: pytest.TempPathFactory,
+    records: list[bytes],
+    together: int,
+    changes: list[tuple[int, int]],
+) -> None:
+    raw = bytearray(b"".join(map(framed, records)))
+    starts = [sum(len(framed(data)) for data in records[:i]) for i in range(len(records))]
+    # Of data and their checksums, as those of a length are seen at once.
+    free = [
+        start + 12 + place
+        for start, data in zip(starts, records, strict=True)
+        for place in range(len(data) + 4)
+    ]
+    for place, change in changes:
+        raw[free[place % len(free)]] ^= change
+    wrong = [
+        start
+        for start, data in zip(starts, records, strict=True)
+        if (found := bytes(raw[start + 12 :])[: len(data) + 4])[-4:]
+        != struct.pack("<I", masked(found[:-4]))
+    ]
+    path = tmp_path_factory.mktemp("wrong") / "x.tfrecord"
+    path.write_bytes(raw)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tfrecord, "_TOGETHER", together)
+        if not wrong:
+            assert [data for _, data in tfrecord.read_frames(path)] == records
+            return
+        with pytest.raises(ChecksumError, match="data of a frame") as caught:
+            list(tfrecord.read_frames(path))
+    assert caught.value.offset == wrong[0]
+    stated = struct.unpack_from("<I", raw, wrong[0] + 12 + len(records[starts.index(wrong[0])]))
+    assert caught.value.expected == f"{stated[0]:08x}"
+
+
+@settings(max_examples=60, deadline=None)
+@given(records=st.lists(st.binary(max_size=40), min_size=1, max_size=20))
+def test_sound_frames_are_seen_at_once(records: list[bytes]) -> None:
+    """Else every batch would be checked frame by frame, which is right but slow."""
+    before = b"?" * 5
+    stops = len(before) + np.cumsum([len(framed(data)) for data in records]) - 4
+    starts = stops - [len(data) for data in records]
+    assert tfrecord._sound(before + b"".join(map(framed, records)) + before, starts, stops)
+
+
+def test_the_same_damage_to_several_frames_does_not_cancel_out(tmp_path: Path) -> None:
+    raw = bytearray(framed(b"the same data") * 4)
+    for frame in (1, 3):
+        raw[frame * 29 + 15] ^= 1
+    path = tmp_path / "x.tfrecord"
+    path.write_bytes(raw)
+    with pytest.raises(ChecksumError) as caught:
+        list(tfrecord.read_frames(path))
+    assert caught.value.offset == 29
 
 
 def test_gzip_is_named(tmp_path: Path) -> None:

@@ -98,6 +98,20 @@ def test_a_size_that_the_server_does_not_know_does_no_harm(odd: OddServer, tmp_p
     assert transfer.resumed
 
 
+def test_a_file_that_became_shorter_is_asked_for_from_the_start(
+    odd: OddServer, tmp_path: Path
+) -> None:
+    """The server says 416; what it then has is not the published size."""
+    half_there(odd, tmp_path / "part")
+    odd.content = CONTENT[: HALF // 2]
+    heard = Heard()
+    with pytest.raises(FetchError, match="another file"):
+        one(odd, tmp_path / "part", heard).run()
+    assert odd.asked == [f"bytes={HALF}-", None]
+    assert "another than before" in heard.notes[0]
+    assert not (tmp_path / "part").exists()
+
+
 @pytest.mark.parametrize("state", ["", "{", "[]", '{"version": 3}', '{"address": "elsewhere"}'])
 def test_a_part_that_nobody_remembers_is_not_gone_on_with(
     odd: OddServer, tmp_path: Path, state: str
