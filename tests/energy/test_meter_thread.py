@@ -211,7 +211,8 @@ def test_a_forked_child_neither_waits_nor_closes_its_parents_meter(standin_folde
         print(status, outer.window.valid)
         """
     )
-    process = run(code, standin_folder)
+    # From 3.12 on, Python warns of every fork beside a thread.
+    process = run(code, standin_folder, PYTHONWARNINGS="ignore::DeprecationWarning")
     out, err = process.communicate(timeout=30)
     assert err == ""
     assert out.split() == ["0", "True"]
