@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -65,6 +66,7 @@ def compare(
     prepare(out, grid.rules())
     units = grid.units()
     with only_one(out):
+        _clear(units, out)
         todo = missing(units, out, checksums)
         total, done = len(units), len(units) - len(todo)
         if on_progress:
@@ -85,6 +87,14 @@ def compare(
             on_done=ended,
         )
     return units
+
+
+def _clear(units: list[Unit], out: Path) -> None:
+    """Remove the halves of runs that killed processes left."""
+    for folder in {(out / unit.file).parent for unit in units}:
+        for half in folder.glob(".*.json.*"):
+            with suppress(OSError):  # its own process may have removed it meanwhile
+                half.unlink()
 
 
 def prepare(out: Path, rules: dict[str, Any]) -> None:

@@ -58,6 +58,16 @@ def test_the_runs_are_those_of_a_search(tmp_path: Path) -> None:
         assert there.checksum == load(unit.table).table.checksum
 
 
+def test_halves_that_a_killed_process_left_are_removed(tmp_path: Path) -> None:
+    undisturbed = finished(grid(), tmp_path / "one")
+    out = tmp_path / "other"
+    units = compare(grid(), out)
+    run = out / units[0].file
+    run.with_name(f".{run.name}.5gulmu31").write_bytes(run.read_bytes()[:100])
+    run.unlink()
+    assert finished(grid(), out) == undisturbed
+
+
 def test_the_tidy_lines(tmp_path: Path) -> None:
     units = compare(grid(), tmp_path)
     results = gather(tmp_path, units, {})
