@@ -88,10 +88,11 @@ def column(metric: Any) -> str:
 def holds(bench: Benchmark, name: str) -> bool:
     """Whether a benchmark can answer for a column, power computed where that is sound."""
     if name == "average_power_w" and name not in bench.metrics:
-        energy, time = power_parts(bench.metrics, bench.provenance)
+        origin = bench.provenance
+        energy, time = power_parts(bench.metrics, origin)
         if not (holds(bench, energy) and holds(bench, time)):
             return False
-        return bench.provenance[energy].same_trainings(bench.provenance[time])
+        return origin[energy].same_trainings(origin[time])
     return name == "parameters" or name in bench.metrics
 
 
@@ -103,8 +104,8 @@ def read(record: Record, name: str, bench: Benchmark) -> float:
         ProvenanceError: power is asked for, and energy and time are not of the same trainings.
     """
     if name == "average_power_w" and name not in bench.metrics:
-        energy, time = power_parts(bench.metrics, bench.provenance)
-        origins = bench.provenance[energy], bench.provenance[time]
-        return float(mean_power(record[energy], record[time], *origins))
+        origin = bench.provenance
+        energy, time = power_parts(bench.metrics, origin)
+        return float(mean_power(record[energy], record[time], origin[energy], origin[time]))
     value = record[name]
     return 100.0 * value if name in _PER_CENT else value

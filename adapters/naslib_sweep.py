@@ -24,7 +24,7 @@ from typing import Any
 
 from naslib_ecnas.adapters import naslib_compat, naslib_config, naslib_run, naslib_space
 from naslib_ecnas.adapters.naslib_scalarisation import Objectives, completed
-from naslib_ecnas.comparison.compare import missing, prepare
+from naslib_ecnas.comparison.compare import clear, missing, prepare
 from naslib_ecnas.comparison.execute import execute, only_one
 from naslib_ecnas.comparison.grid import Unit, seeds_of
 from naslib_ecnas.comparison.run_file import Run
@@ -166,8 +166,9 @@ def sweep(
             Objectives.of(section).check(api["ecnas"])
     prepare(out, chosen.rules())
     with only_one(out):
-        checksums = {chosen.table: api["ecnas"].table.checksum}
-        absent = set(missing([work.unit for work in works], out, checksums))
+        units = [work.unit for work in works]
+        clear(units, out)
+        absent = set(missing(units, out, {chosen.table: api["ecnas"].table.checksum}))
         total, done = len(works), len(works) - len(absent)
         if on_progress:
             on_progress(done, total, "")

@@ -20,7 +20,7 @@ from naslib_ecnas.storage import atomic_write, exists, is_folder, storage_error
 if TYPE_CHECKING:
     from naslib_ecnas.benchmark import Benchmark
 
-__all__ = ["RULES", "SearchUnit", "compare", "missing", "prepare"]
+__all__ = ["RULES", "SearchUnit", "clear", "compare", "missing", "prepare"]
 
 #: File of a comparison's folder that says by which rules its runs were made.
 RULES = "comparison.json"
@@ -66,7 +66,7 @@ def compare(
     prepare(out, grid.rules())
     units = grid.units()
     with only_one(out):
-        _clear(units, out)
+        clear(units, out)
         todo = missing(units, out, checksums)
         total, done = len(units), len(units) - len(todo)
         if on_progress:
@@ -89,7 +89,7 @@ def compare(
     return units
 
 
-def _clear(units: list[Unit], out: Path) -> None:
+def clear(units: list[Unit], out: Path) -> None:
     """Remove the halves of runs that killed processes left."""
     for folder in {(out / unit.file).parent for unit in units}:
         for half in folder.glob(".*.json.*"):

@@ -62,7 +62,8 @@ EXEMPT: dict[str, str] = {
         analysis.Reference energy.Meter energy.OpenWindow search.Optimiser""",
     "takes objects of this package and numbers that they hold": """
         analysis.friedman analysis.mean_ranks campaign.measure_unit comparison.cluster.submit
-        comparison.compare.missing comparison.results.gather comparison.summary.summarise
+        comparison.compare.clear comparison.compare.missing comparison.results.gather
+        comparison.summary.summarise
         data.convert.cached_table data.convert.columns_of data.fetch.fetch data.fetch.local_copy
         energy.check_parts energy.net figures.saved.saved figures.spaces.spaces_sheet
         figures.study.chosen_sheet figures.study.mean_quantities
