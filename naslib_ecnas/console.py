@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -16,7 +17,14 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
-__all__ = ["ShownProgress", "bytes_text", "print_json", "print_lines", "print_table"]
+__all__ = [
+    "ShownProgress",
+    "bytes_text",
+    "duration_text",
+    "print_json",
+    "print_lines",
+    "print_table",
+]
 
 #: Bytes from which on checking a file takes long enough to be shown.
 _SLOW_CHECK = 100_000_000
@@ -31,6 +39,16 @@ def bytes_text(size: int | None) -> str:
     while value >= 999.5 and unit + 1 < len(_UNITS):
         value, unit = value / 1000, unit + 1
     return f"{value:.3g} {_UNITS[unit]}"
+
+
+def duration_text(seconds: float) -> str:
+    """Seconds for reading, such as `16 s`, `25 min` or `3.4 h`."""
+    if not math.isfinite(seconds):
+        return "unknown time"
+    if seconds < 120:
+        return f"{seconds:.0f} s" if seconds >= 9.95 else f"{seconds:.1f} s"
+    minutes = seconds / 60
+    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
 
 
 def print_json(data: Any) -> None:

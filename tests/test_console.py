@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from naslib_ecnas.console import ShownProgress, print_lines, print_table
+from naslib_ecnas.console import ShownProgress, duration_text, print_lines, print_table
 
 ROWS = [("7v", "423,624", "all"), ("4v", "91", "few of them")]
 
@@ -126,3 +126,20 @@ with ShownProgress() as progress:
     assert text.count("\x1b[?25l") == text.count("\x1b[?25h") == 1  # the cursor comes back
     # The last that is drawn is erased.
     assert text.rstrip().endswith(("\x1b[2K", "\x1b[?25h"))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.26, "0.3 s"),
+        (9.94, "9.9 s"),
+        (9.96, "10 s"),
+        (119.4, "119 s"),
+        (120.0, "2 min"),
+        (7199.0, "120 min"),
+        (7200.0, "2.0 h"),
+        (float("nan"), "unknown time"),
+    ],
+)
+def test_durations_are_short(seconds: float, text: str) -> None:
+    assert duration_text(seconds) == text

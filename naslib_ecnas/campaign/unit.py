@@ -33,6 +33,7 @@ def measure_unit(
     attempt: int = 1,
     check: Callable[[], object] = lambda: None,
     warmth: Warmth | None = None,
+    stepped: Callable[[int, int], None] = lambda made, due: None,
 ) -> Measurement:
     """Train a unit's cell and measure it.
 
@@ -49,6 +50,7 @@ def measure_unit(
         attempt: number of the attempt.
         check: called after every step; what it raises ends the training.
         warmth: of the worker that has measured units before; a device is cold without.
+        stepped: hears of the steps that were submitted and those to make; 0 of 0 before the first.
 
     Raises:
         ConfigError: a setting is not possible.
@@ -72,9 +74,11 @@ def measure_unit(
             "the plan's cell is not that of its row", value=unit.cell, expected=str(cell)
         )
 
-    def on_step(done: int, of: int) -> None:
+    def on_step(made: int, due: int) -> None:
         check()
+        stepped(made, due)
 
+    stepped(0, 0)
     with opened(settings) as found:
         meter = LoggedMeter(found.meter, log)
         if settings.warm_up_s and warmth.cold:

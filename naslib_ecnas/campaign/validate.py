@@ -7,7 +7,7 @@ import os
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -115,12 +115,26 @@ def validate(folder: Path) -> Validation:
     for stray in sorted(there - names):
         findings.append(Finding(stray, "stray", f"{RECORDS}/{stray}.json is of no unit", True))
     findings += _together(records)
+    findings = [_once(folder, finding) for finding in findings]
     return Validation(
         planned=len(plan.units),
         records=len(there & names),
         missing=tuple(unit.name for unit in plan.units if unit.name not in there),
         findings=tuple(findings),
     )
+
+
+def _once(folder: Path, finding: Finding) -> Finding:
+    """A doubt asks for one more training of a unit and no further ones: what comes again, as from
+    a GPU that is hot in every run, is how this machine measures."""
+    if finding.redo and not finding.fault and any(_requeued(folder, finding.unit)):
+        return replace(finding, text=f"{finding.text} (measured again already)", redo=False)
+    return finding
+
+
+def _requeued(folder: Path, unit: str) -> Iterator[Path]:
+    """Records of a unit that were moved among its attempts."""
+    return (folder / ATTEMPTS / unit).glob("requeued-*.json")
 
 
 def _together(records: list[Measurement]) -> Iterator[Finding]:

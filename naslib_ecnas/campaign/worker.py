@@ -35,6 +35,8 @@ _ROW = 3
 _POLL_S = 1.0
 
 Told = Callable[["Done"], None]
+#: Hears of a unit, the steps that were submitted and those to make; 0 of 0 before the first.
+Stepped = Callable[[Unit, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ def work(
     pace: Pace | None = None,
     limit: int | None = None,
     told: Told = lambda done: None,
+    stepped: Stepped = lambda unit, made, due: None,
 ) -> list[Done]:
     """Measure units of a campaign until none is left.
 
@@ -80,6 +83,7 @@ def work(
         pace: how to treat claims and failures.
         limit: end after so many units of one's own.
         told: hears of each attempt as it ends.
+        stepped: hears of each step, from within what is measured: it has to be quick.
 
     Returns:
         The attempts of this worker.
@@ -95,7 +99,10 @@ def work(
         raise ConfigError(
             "no units would be measured", value=limit, expected="1 or more", remedy="leave it out"
         )
+    from naslib_ecnas.training.environment import resolved
+
     plan = Plan.read(folder)
+    resolved(settings.device)  # before a unit is claimed for a device that is not there
     data = images(plan.data)
     watch = Watch(pace.stale_s)
     warmth = Warmth()
@@ -108,7 +115,7 @@ def work(
             time.sleep(min(_POLL_S, pace.stale_s / 4))
             continue
         unit, claim = claimed
-        done.append(_attempt(folder, plan, unit, claim, settings, pace, data, warmth))
+        done.append(_attempt(folder, plan, unit, claim, settings, pace, data, warmth, stepped))
         told(done[-1])
         last = done[-_ROW:]
         if len(last) == _ROW and all(d.how == "failed" for d in last):
@@ -153,6 +160,7 @@ def _attempt(
     pace: Pace,
     data: Cifar10,
     warmth: Warmth,
+    stepped: Stepped,
 ) -> Done:
     log = AttemptLog(claim.folder, claim.number)
     began = time.monotonic()
@@ -176,6 +184,7 @@ def _attempt(
                 attempt=claim.number,
                 check=heart.check,
                 warmth=warmth,
+                stepped=lambda made, due: stepped(unit, made, due),
             )
             apart = claim.folder / f"{claim.number:04d}.json"
             faults = essential_faults(record)

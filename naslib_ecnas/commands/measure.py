@@ -6,16 +6,18 @@ import argparse
 import math
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from naslib_ecnas.commands.measure_help import CAMPAIGN, described
-from naslib_ecnas.console import print_json, print_table
+from naslib_ecnas.commands.measure_progress import MeasureProgress
+from naslib_ecnas.console import duration_text, print_json, print_table
 
 if TYPE_CHECKING:
-    from naslib_ecnas.campaign import Done, Pace, Settings, Status, Validation
+    from naslib_ecnas.campaign import Pace, Settings, Status, Validation
+    from naslib_ecnas.campaign.checks import Finding
 
 __all__ = ["add_parser", "run"]
 
@@ -226,8 +228,10 @@ def _run(args: argparse.Namespace) -> int:
     folder = Path(args.campaign).expanduser()
     if args.cluster:
         return _launch(args, folder, settings, pace)
-    with _told_to_stop():
-        done = work(folder, settings, pace=pace, limit=args.limit, told=_tell)
+    with _told_to_stop(), MeasureProgress(folder) as shown:
+        done = work(
+            folder, settings, pace=pace, limit=args.limit, told=shown.told, stepped=shown.stepped
+        )
     bad = [one for one in done if one.how != "recorded"]
     print(f"{len(done) - len(bad)} units recorded; see: ecnas measure status {folder}")
     return 0
@@ -244,11 +248,6 @@ def _device(cluster: str | None) -> str:
     except ModuleNotFoundError as error:
         raise MissingDependencyError("torch", feature="measuring", extra="measure") from error
     return "cuda:0" if torch.cuda.is_available() else "cpu"
-
-
-def _tell(done: Done) -> None:
-    detail = f": {done.detail}" if done.detail else ""
-    print(f"{done.unit}: {done.how} after {done.seconds:.1f} s{detail}", flush=True)
 
 
 @contextmanager
@@ -307,18 +306,22 @@ def _show(found: Status) -> None:
         f"{len(found.given_up)} given up"
     )
     rate = _known(found.units_per_hour, ".3g", "units an hour")
-    print(f"rate {rate}; to come {_duration(found.remaining_s)} with {max(live, 1)} worker(s)")
+    print(f"rate {rate}; to come {duration_text(found.remaining_s)} with {max(live, 1)} worker(s)")
     print(
         f"energy so far {_known(found.energy_kwh, '.4g', 'kWh')}, to come "
         f"{_known(found.energy_to_come_kwh, '.4g', 'kWh')} (by the {found.foretold_by}; PUE out)"
     )
     if found.lost.attempts:
         print(
-            f"lost: {found.lost.attempts} attempts, {_duration(found.lost.seconds)}, at least "
+            f"lost: {found.lost.attempts} attempts, {duration_text(found.lost.seconds)}, at least "
             f"{_known(found.lost.energy_kwh, '.4g', 'kWh')}"
         )
     rows = [
-        (one.unit, "stale" if one.stale else "at work", f"{one.worker}, {_duration(one.since_s)}")
+        (
+            one.unit,
+            "stale" if one.stale else "at work",
+            f"{one.worker}, {duration_text(one.since_s)}",
+        )
         for one in found.running
     ]
     rows += [(one.unit, "given up", f"{one.attempts} x {one.reason}") for one in found.given_up]
@@ -332,15 +335,6 @@ def _known(value: float, form: str, unit: str) -> str:
     return f"{value:{form}} {unit}" if math.isfinite(value) else f"unknown {unit}"
 
 
-def _duration(seconds: float) -> str:
-    if not math.isfinite(seconds):
-        return "unknown time"
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    minutes = seconds / 60
-    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
-
-
 def _validate(args: argparse.Namespace) -> int:
     from naslib_ecnas.campaign import requeue, validate
 
@@ -352,7 +346,7 @@ def _validate(args: argparse.Namespace) -> int:
     else:
         _report(found)
         if args.requeue:
-            print(f"requeued: {len(moved)} units")
+            print(f"requeued: {len(moved)} units; measure them: ecnas measure run {folder}")
     return 0 if found.good and (found.spotless or not args.strict) else 1
 
 
@@ -361,21 +355,26 @@ def _report(found: Validation) -> None:
         f"{found.records:,} records of {found.planned:,} units: {len(found.faults)} faults, "
         f"{len(found.doubts)} doubts, {len(found.missing):,} missing"
     )
-    shown = [*found.faults, *found.doubts]
-    if shown:
+    rows = _alike(found.faults, "FAULT") + _alike(found.doubts, "doubt")
+    if rows:
         print()
-        print_table(
-            ("unit", "", "what", "found"),
-            [
-                (one.unit, "FAULT" if one.fault else "doubt", one.code, one.text)
-                for one in shown[:_SHOWN]
-            ],
-        )
-        if len(shown) > _SHOWN:
-            print(f"and {len(shown) - _SHOWN} more: --json")
+        print_table(("unit", "", "what", "found"), rows[:_SHOWN])
+        if len(rows) > _SHOWN:
+            print(f"and {len(rows) - _SHOWN} more: --json")
     if found.redo:
         some = ", ".join(found.redo[:8]) + (", ..." if len(found.redo) > 8 else "")
         print(f"\nmeasure again: {some} (--requeue)")
+
+
+def _alike(findings: Sequence[Finding], kind: str) -> list[tuple[str, str, str, str]]:
+    """A line for each text, since what is so of the machine is so of every unit."""
+    units: dict[tuple[str, str], list[str]] = {}
+    for one in findings:
+        units.setdefault((one.code, one.text), []).append(one.unit)
+    return [
+        (names[0] if len(names) == 1 else f"{len(names):,} units", kind, code, text)
+        for (code, text), names in units.items()
+    ]
 
 
 def _export(args: argparse.Namespace) -> int:

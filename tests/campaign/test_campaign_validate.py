@@ -166,6 +166,22 @@ def test_doubts_are_told_and_are_no_faults(doubt: str, spoil: Spoil) -> None:
     assert code in {f.code for f in found.doubts}
 
 
+def test_a_doubt_asks_for_one_more_training_and_no_further_ones(spoil: Spoil) -> None:
+    hot = _reading("total", _state(throttle_reasons=("software-thermal",)))
+    folder = spoil(hot)
+    first = Plan.read(folder).units[0]
+    path = record_path(folder, first)
+    before = path.read_bytes()
+    assert first.name in validate(folder).redo
+    assert first.name in requeue(folder, [first.name])
+    path.write_bytes(before)  # the GPU is as hot the second time
+    found = validate(folder)
+    assert first.name not in found.redo
+    assert any("software-thermal (measured again already)" in f.text for f in found.doubts)
+    path.write_bytes(before[:100])
+    assert first.name in validate(folder).redo  # a fault does, each time
+
+
 @pytest.mark.slow  # its times want a quiet machine
 def test_repeats_far_apart_are_in_doubt(sound: Path) -> None:
     plan = Plan.read(sound)

@@ -186,6 +186,9 @@ def test_a_setting_that_is_not_possible_ends_the_worker_and_blames_no_unit(
     plan(rows=(0,), repeats=1).write(folder)
     with pytest.raises(ConfigError, match="no such device"):
         work(folder, replace(settings, device="cuda:7"))
+    assert not attempts(attempts_folder(folder, Plan.read(folder).units[0]))
+    with pytest.raises(ConfigError, match="batch"):
+        work(folder, replace(settings, evaluate_images=1, batch_size=2))
     (made,) = attempts(attempts_folder(folder, Plan.read(folder).units[0]))
     assert made.ended == "stopped"
     assert len(work(folder, settings, limit=1)) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,8 @@ def test_from_a_plan_to_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert _plan(folder, "--repeats", 2) == 0
     assert "2 units planned" in capsys.readouterr().out
     assert _ecnas("run", folder, *SMALL, "--limit", 1) == 0
-    assert "row 0, 4 epochs" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert re.search(r"row 0, 4 epochs, .* s \(1 of 2, about .* s to come\)\n", out)
     code, found = _json(capsys, "status", folder)
     assert (code, found["planned"], found["recorded"], found["remaining"]) == (0, 2, 1, 1)
     assert found["energy_kwh"] is None  # unmeasured, and so not 0
@@ -58,6 +60,10 @@ def test_from_a_plan_to_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "2 of 2 units recorded" in capsys.readouterr().out
     code, found = _json(capsys, "validate", folder)
     assert (code, found["good"], found["spotless"], found["missing"]) == (0, True, False, [])
+    assert _ecnas("validate", folder) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"2 units +doubt +unmeasured +there was no meter", out)
+    assert out.count("there was no meter") == 1  # what is so of both is said once
     code, found = _json(capsys, "validate", folder, "--strict")
     assert code == 1
     assert {f["code"] for f in found["findings"]} >= {"unmeasured", "synthetic", "departure"}
