@@ -257,6 +257,8 @@ def _calibrate(args: argparse.Namespace) -> int:
     )
     if args.out:
         weights.save(Path(args.out).expanduser())
+    if weights.header.get("synthetic"):
+        print("SYNTHETIC: calibrated on numbers that are no measurements", file=sys.stderr)
     if args.json:
         print_json({"report": calibration.report.to_json(), "header": dict(weights.header)})
         return 0

@@ -123,7 +123,7 @@ def calibrated(
         "report": calibration.report.to_json(),
     }
     if origin.kind == "synthetic":
-        header["note"] = "SYNTHETIC: calibrated on numbers that are no measurements"
+        header["synthetic"] = True
     arrays = {**model.descriptors.to_arrays(), **model.to_arrays(name)}
     return replace(calibration, model=model), Weights(header, arrays)
 

@@ -157,6 +157,8 @@ def energy_provenance(
         )
     elif calibration is None:
         how = "fitted on the measurements of 7-vertex cells at 4 epochs that EC-NAS published"
+    elif header.get("synthetic"):
+        how = "SYNTHETIC: calibrated on numbers that are no measurements"
     else:
         how = "calibrated on few cells measured on this device"
     grows = (
@@ -165,17 +167,18 @@ def energy_provenance(
         else "over epochs affine, start-up apart, as measured on the RTX 6000"
     )
     if header.get("start_up_share") is not None and scaling != "linear":
+        seen = "in these runs" if header.get("synthetic") else "measured on this device"
         grows = (
             "over epochs affine, start-up and evaluations being "
-            f"{header['start_up_share']:.1%} at 4 epochs, as measured on this device"
+            f"{header['start_up_share']:.1%} at 4 epochs, as {seen}"
         )
     if header.get("energy_span") == "steps":
         grows += "; start-up and evaluations added to the measured steps of training"
-    scale = _NATIVE_NOTE if calibration is None else str(header.get("note", ""))
+    scale = _NATIVE_NOTE if calibration is None else ""
     device = TITLE if calibration is None else calibration.name
     pue = PUE if calibration is None else float(header.get("pue", PUE))
     return Provenance(
-        "modelled",
+        "synthetic" if header.get("synthetic") else "modelled",
         device=device,
         pue=pue,
         note="; ".join(part for part in (how, grows, scale) if part),

@@ -161,4 +161,7 @@ def test_a_calibration_on_synthetic_numbers_says_so(
     write_csv(tmp_path / "runs.csv", replace(columns, provenance=marked))
     calibrated(tmp_path / "runs.csv")[1].save(tmp_path / "model.npz")
     bench = ecnas.load("4v", device=str(tmp_path / "model.npz"))
-    assert "SYNTHETIC" in str(bench.provenance["energy_kwh"])
+    origin = bench.provenance["energy_kwh"]
+    assert (origin.kind, origin.note[:9]) == ("synthetic", "SYNTHETIC")
+    assert "measured on this device" not in origin.note
+    assert bench.provenance["validation_accuracy"].kind == "modelled"
