@@ -6,8 +6,8 @@ import hashlib
 from pathlib import Path
 
 from naslib_ecnas.data.catalog import FileEntry
-from naslib_ecnas.data.progress import Progress, Silent
 from naslib_ecnas.errors import ChecksumError, FetchError, TruncatedError
+from naslib_ecnas.progress import Progress, Silent
 
 __all__ = ["check", "sha256_of"]
 

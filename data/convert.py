@@ -11,9 +11,9 @@ from pathlib import Path
 
 from naslib_ecnas.data.catalog import FileEntry, TableEntry, catalog, table_entry, tables
 from naslib_ecnas.data.columns import Columns
-from naslib_ecnas.data.progress import Progress, Silent
 from naslib_ecnas.data.receipts import Receipt
 from naslib_ecnas.errors import UnknownTableError
+from naslib_ecnas.progress import Progress, Silent, listening
 from naslib_ecnas.storage import cache_folder, exists, is_file
 
 # What only making a table needs (the network, locks, readers, digests) is imported where one is
@@ -162,7 +162,7 @@ def columns_of(
         source: the file.
         sha256: its checksum, which the caller took.
         entry: the table of the catalog that it is the published file of, if it is.
-        progress: hears that it begins.
+        progress: hears how far it is.
 
     Raises:
         FormatError: it is damaged or of no known format.
@@ -171,10 +171,16 @@ def columns_of(
 
     if entry is None:
         sniff(source)  # so that nothing is announced for a file that cannot be read
-    if progress is not None:
-        progress.noted(source.name, "converting")
+    progress = Silent() if progress is None else progress
+    size = None if source.is_dir() else _state(source)[0]
+    progress.started(source.name, "converting", size, 0)
+    with listening(progress):
+        if entry is None:
+            columns = read(source)
+        else:
+            columns = read(source, name=entry.name, vertices=entry.vertices)
+    progress.finished(source.name)
     if entry is None:
-        columns = read(source)
         provenance = {
             metric: replace(
                 known, source=known.source or source.name, sha256=known.sha256 or sha256
@@ -183,7 +189,6 @@ def columns_of(
         }
         notes: Mapping[str, str] = {}
     else:
-        columns = read(source, name=entry.name, vertices=entry.vertices)
         provenance = {metric: entry.provenance(metric, sha256) for metric in columns.values}
         notes = {
             "description": entry.description,

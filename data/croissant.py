@@ -16,10 +16,10 @@ from typing import Any
 
 from naslib_ecnas.data.catalog import FileEntry
 from naslib_ecnas.data.checksums import sha256_of
-from naslib_ecnas.data.progress import Progress
 from naslib_ecnas.data.table import Table
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.metrics import METRICS
+from naslib_ecnas.progress import Progress
 from naslib_ecnas.provenance import Provenance
 
 __all__ = ["DescribedFile", "card"]

@@ -10,9 +10,9 @@ from naslib_ecnas.data.catalog import FileEntry
 from naslib_ecnas.data.checksums import check, sha256_of
 from naslib_ecnas.data.locks import locked
 from naslib_ecnas.data.mirror import source_of
-from naslib_ecnas.data.progress import Progress, Silent
 from naslib_ecnas.data.transfer import Limits, Transfer
 from naslib_ecnas.errors import ChecksumError, EcnasError, FetchError, FormatError
+from naslib_ecnas.progress import Progress, Silent
 from naslib_ecnas.storage import atomic_write, cache_folder, storage_error
 
 __all__ = ["Limits", "downloads_folder", "fetch", "local_copy"]

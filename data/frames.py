@@ -10,22 +10,24 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from codecs import getincrementaldecoder
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
+from itertools import chain, islice
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, TextIO
 
 import numpy as np
 
 from naslib_ecnas.data.columns import Columns
 from naslib_ecnas.data.long_form import (
     KEYS,
+    Lines,
     check_names,
-    from_lines,
     header,
     parse_header,
-    to_lines,
+    parts,
 )
 from naslib_ecnas.data.source import Source, opened
 from naslib_ecnas.errors import FormatError, MissingDependencyError
@@ -37,6 +39,8 @@ __all__ = ["read_csv", "read_parquet", "write_csv", "write_parquet"]
 # How the first line of a CSV file begins.
 _COMMENT = "# provenance: "
 _METADATA = b"naslib_ecnas"
+# Lines and bytes that are read at a time.
+_LINES, _PIECE = 1 << 16, 1 << 20
 
 
 def write_csv(path: str | PathLike[str], columns: Columns) -> None:
@@ -45,23 +49,24 @@ def write_csv(path: str | PathLike[str], columns: Columns) -> None:
     Raises:
         StorageError: the folder cannot be written or the disk is full.
     """
-    lines = to_lines(columns)
     with atomic_write(Path(path)) as file:
-        text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="")
         text.write(f"{_COMMENT}{header(columns)}\n")
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(lines)
-        parts = [
-            [] if not len(column) else _texts(column) if name not in KEYS else list(column)
-            for name, column in lines.items()
-        ]
-        writer.writerows(zip(*parts, strict=True))
+        writer.writerow((*KEYS, *columns.values))
+        for lines in parts(columns):
+            # A float's text is the shortest that gives it back.
+            writer.writerows(zip(*map(_blanked, lines.values()), strict=True))
         text.flush()
         text.detach()
 
 
-def _texts(column: Any) -> list[str]:
-    return ["" if value != value else repr(value) for value in column.tolist()]
+def _blanked(column: Any) -> list[Any]:
+    """A column's values, the missing ones empty."""
+    values: list[Any] = column if isinstance(column, list) else column.tolist()
+    if isinstance(column, list) or column.dtype.kind != "f" or not np.isnan(column).any():
+        return values
+    return ["" if value != value else value for value in values]
 
 
 def read_csv(
@@ -83,26 +88,19 @@ def read_csv(
         UnknownTableError: the file cannot be read.
         FormatError: it is no such table; the offset is that of the line.
     """
-    with opened(path) as file:
-        raw = file.read()
     source = Source(str(path), None)
-    default = Provenance("unknown", source=Path(path).name, sha256=sha256(raw).hexdigest())
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise Source(str(path)).fault("the file is not UTF-8", at=error.start) from error
-    about: dict[str, Any] = {}
-    while text.startswith("#"):
-        comment, _, text = text.partition("\n")
-        if comment.startswith(_COMMENT):
-            about = parse_header(comment.removeprefix(_COMMENT), source, path)
-    lines = _parsed(text, source)
-    if name is not None:
-        about = {**about, "name": name}
-    return from_lines(
-        lines,
-        about,
-        source,
+    with opened(path) as file:
+        default = Provenance("unknown", source=Path(path).name, sha256=_looked_over(file, source))
+        file.seek(0)
+        text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+        about, first = _comments(text, source, path)
+        lines = _Parser(csv.reader(chain([first], text), strict=True), source)
+        collected = Lines(source)
+        for part in lines:
+            collected.add(part)
+        text.detach()
+    return collected.finish(
+        about if name is None else {**about, "name": name},
         name=Path(path).stem,
         vertices=vertices,
         provenance=provenance,
@@ -110,29 +108,69 @@ def read_csv(
     )
 
 
-def _parsed(text: str, source: Source) -> dict[str, Any]:
-    """The columns of a CSV text, numbers converted."""
-    try:
-        table = list(csv.reader(io.StringIO(text, newline=""), strict=True))
-    except csv.Error as error:
-        raise source.fault(f"the file is not CSV ({error})") from error
-    names = table[0] if table else []
-    check_names(names, source)
-    for number, line in enumerate(table):
-        if len(line) != len(names):
-            raise source.fault(
-                f"line {number + 1} of the table is too short or too long",
-                value=f"{len(line)} fields",
-                expected=f"{len(names)}",
-            )
-    lines: dict[str, Any] = {}
-    for place, name in enumerate(names):
-        texts = [line[place] for line in table[1:]]
-        lines[name] = texts if name in KEYS[:2] else _numbers(texts, name, source)
-    return lines
+def _looked_over(file: BinaryIO, source: Source) -> str:
+    """SHA-256 of a file, all of which is UTF-8."""
+    digest, decoder, done = sha256(), getincrementaldecoder("utf-8")(), 0
+    while True:
+        piece = file.read(_PIECE)
+        begun = len(decoder.getstate()[0])  # bytes of a character that the last piece cut
+        try:
+            decoder.decode(piece, final=not piece)
+        except UnicodeDecodeError as error:
+            place = Source(source.path).at(done - begun + error.start)
+            raise place.fault("the file is not UTF-8") from error
+        if not piece:
+            return digest.hexdigest()
+        digest.update(piece)
+        done += len(piece)
 
 
-def _numbers(texts: list[str], name: str, source: Source) -> Any:
+def _comments(
+    text: TextIO, source: Source, path: str | PathLike[str]
+) -> tuple[dict[str, Any], str]:
+    """What the comments before the table say, and the first line that is none."""
+    about: dict[str, Any] = {}
+    line = text.readline()
+    while line.startswith("#"):
+        if line.startswith(_COMMENT):
+            about = parse_header(line.removeprefix(_COMMENT), source, path)
+        line = text.readline()
+    return about, line
+
+
+class _Parser:
+    """The columns of a CSV text, numbers converted, some thousand lines at a time."""
+
+    def __init__(self, reader: Iterator[list[str]], source: Source) -> None:
+        self._reader, self._source = reader, source
+        self._names = next(iter(self._some(1)), [])
+        check_names(self._names, source)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        at = 2  # lines of the table are counted from that of the names
+        while lines := self._some(_LINES):
+            for number, line in enumerate(lines, at):
+                if len(line) != len(self._names):
+                    raise self._source.fault(
+                        f"line {number} of the table is too short or too long",
+                        value=f"{len(line)} fields",
+                        expected=f"{len(self._names)}",
+                    )
+            at += len(lines)
+            columns = zip(self._names, zip(*lines, strict=True), strict=True)
+            yield {
+                name: texts if name in KEYS[:2] else _numbers(texts, name, self._source)
+                for name, texts in columns
+            }
+
+    def _some(self, number: int) -> list[list[str]]:
+        try:
+            return list(islice(self._reader, number))
+        except csv.Error as error:
+            raise self._source.fault(f"the file is not CSV ({error})") from error
+
+
+def _numbers(texts: Sequence[str], name: str, source: Source) -> Any:
     try:
         if name in KEYS:
             return np.array([int(text) for text in texts], dtype=np.int64)
@@ -158,17 +196,21 @@ def write_parquet(path: str | PathLike[str], columns: Columns) -> None:
         StorageError: the folder cannot be written or the disk is full.
     """
     pyarrow, parquet = _pyarrow("writing Parquet")
-    lines = to_lines(columns)
-    table = pyarrow.table(
-        {
+    types = {"cell": pyarrow.string(), "nasbench_hash": pyarrow.string()}
+    types |= {"epochs": pyarrow.int64(), "repeat": pyarrow.int64()}
+    types |= dict.fromkeys(columns.values, pyarrow.float64())
+    schema = pyarrow.schema(types, metadata={_METADATA: header(columns).encode()})
+    with (
+        atomic_write(Path(path)) as file,
+        parquet.ParquetWriter(file, schema, write_page_checksum=True) as writer,
+    ):
+        for lines in parts(columns):
             # pyarrow takes NaN for a missing value on request.
-            name: pyarrow.array(column, from_pandas=True)
-            for name, column in lines.items()
-        },
-        metadata={_METADATA: header(columns).encode()},
-    )
-    with atomic_write(Path(path)) as file:
-        parquet.write_table(table, file, write_page_checksum=True)
+            arrays = [
+                pyarrow.array(column, type=types[name], from_pandas=True)
+                for name, column in lines.items()
+            ]
+            writer.write_table(pyarrow.table(arrays, schema=schema))
 
 
 def read_parquet(
@@ -186,38 +228,42 @@ def read_parquet(
         FormatError: it is no such table.
     """
     pyarrow, parquet = _pyarrow("reading Parquet")
-    with opened(path) as file:
-        raw = file.read()
     source = Source(str(path), None)
-    try:
-        table = parquet.read_table(
-            pyarrow.BufferReader(raw), page_checksum_verification=True, use_threads=False
-        )
-        check_names(table.column_names, source)
-        lines = {}
-        for column_name in table.column_names:
-            column = table.column(column_name)
-            if column_name in KEYS[:2]:
-                lines[column_name] = column.to_pylist()
-            elif column_name in KEYS:
-                lines[column_name] = column.to_numpy()
-            else:
-                lines[column_name] = column.cast(pyarrow.float64()).to_numpy()
-        metadata = (table.schema.metadata or {}).get(_METADATA)
-    except FormatError:
-        raise
-    except (pyarrow.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
-        first = str(error).splitlines()[:1]
-        raise source.fault(f"the file is not a Parquet table: {first}") from error
+    with opened(path) as file:
+        digest = sha256()
+        while piece := file.read(_PIECE):
+            digest.update(piece)
+        file.seek(0)
+        collected = Lines(source)
+        try:
+            table = parquet.ParquetFile(file, page_checksum_verification=True)
+            check_names(table.schema_arrow.names, source)
+            for batch in table.iter_batches(batch_size=_LINES, use_threads=False):
+                collected.add(_columns(batch, pyarrow))
+            metadata = (table.schema_arrow.metadata or {}).get(_METADATA)
+        except FormatError:
+            raise
+        except (pyarrow.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
+            first = str(error).splitlines()[:1]
+            raise source.fault(f"the file is not a Parquet table: {first}") from error
     about = parse_header(metadata, source, path) if metadata is not None else {}
-    if name is not None:
-        about = {**about, "name": name}
-    return from_lines(
-        lines,
-        about,
-        source,
+    return collected.finish(
+        about if name is None else {**about, "name": name},
         name=Path(path).stem,
         vertices=vertices,
         provenance=provenance,
-        default=Provenance("unknown", source=Path(path).name, sha256=sha256(raw).hexdigest()),
+        default=Provenance("unknown", source=Path(path).name, sha256=digest.hexdigest()),
     )
+
+
+def _columns(batch: Any, pyarrow: Any) -> dict[str, Any]:
+    """Columns of a batch of lines, null being missing."""
+    columns = {}
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        if name in KEYS[:2]:
+            columns[name] = column.to_pylist()
+        elif name in KEYS:
+            columns[name] = column.to_numpy(zero_copy_only=False)
+        else:
+            columns[name] = column.cast(pyarrow.float64()).to_numpy(zero_copy_only=False)
+    return columns

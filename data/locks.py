@@ -8,8 +8,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from naslib_ecnas.data.progress import Progress
 from naslib_ecnas.errors import FetchError
+from naslib_ecnas.progress import Progress
 from naslib_ecnas.storage import storage_error
 
 __all__ = ["locked"]

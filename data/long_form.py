@@ -3,51 +3,70 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from os import PathLike
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from naslib_ecnas.cell import Cell
+from naslib_ecnas import hash_index
 from naslib_ecnas.data.assemble import Assembler
+from naslib_ecnas.data.cell_texts import CellTexts, texts_of
 from naslib_ecnas.data.columns import Columns
 from naslib_ecnas.data.source import Source
-from naslib_ecnas.errors import InvalidCellError
 from naslib_ecnas.metrics import METRICS
+from naslib_ecnas.progress import listener
 from naslib_ecnas.provenance import Provenance
-from naslib_ecnas.space import Space
 
-__all__ = ["KEYS", "check_names", "from_lines", "header", "parse_header", "to_lines"]
+__all__ = ["KEYS", "Lines", "check_names", "header", "parse_header", "parts", "to_lines"]
 
 #: The columns that say which training a line is.
 KEYS = ("cell", "nasbench_hash", "epochs", "repeat")
 _MAX = 999_999
-# From so many cells on, hashing the whole space is faster than hashing cell by cell.
-_MANY = 100_000
+# Lines that are made at a time: as texts, they take some fifty megabytes.
+_LINES = 1 << 16
 
 
-def to_lines(columns: Columns) -> dict[str, list[Any] | NDArray[Any]]:
+def to_lines(
+    columns: Columns, start: int = 0, stop: int | None = None
+) -> dict[str, list[Any] | NDArray[Any]]:
     """Keys and metrics as columns of n = cells * budgets * repeats lines.
 
     Missing values are NaN. Repeats count from 0.
+
+    Args:
+        columns: the table's.
+        start, stop: its cells from and to; all where left out.
     """
-    n_cells, n_budgets, n_repeats = columns.shape
-    cells = [Cell.from_row(row) for row in columns.rows.tolist()]
-    if n_cells > _MANY:
-        hashes = Space(columns.vertices).hashes()[columns.rows].tolist()
-    else:
-        hashes = [cell.nasbench_hash for cell in cells]
+    _, n_budgets, n_repeats = columns.shape
+    rows = columns.rows[start:stop]
+    hashes = hash_index.as_text(hash_index.of_rows(rows)).tolist()
     each = n_budgets * n_repeats
     lines: dict[str, list[Any] | NDArray[Any]] = {
-        "cell": [text for text in map(str, cells) for _ in range(each)],
+        "cell": [text for text in texts_of(rows) for _ in range(each)],
         "nasbench_hash": [text for text in hashes for _ in range(each)],
-        "epochs": np.tile(np.repeat(np.array(columns.budgets), n_repeats), n_cells),
-        "repeat": np.tile(np.arange(n_repeats), n_cells * n_budgets),
+        "epochs": np.tile(np.repeat(np.array(columns.budgets), n_repeats), len(rows)),
+        "repeat": np.tile(np.arange(n_repeats), len(rows) * n_budgets),
     }
-    lines.update({name: array.ravel() for name, array in columns.values.items()})
+    lines.update({name: array[start:stop].ravel() for name, array in columns.values.items()})
     return lines
+
+
+def parts(columns: Columns) -> Iterator[dict[str, list[Any] | NDArray[Any]]]:
+    """The lines of `to_lines`, some thousand at a time; at least once.
+
+    The listener to long work hears how far they are, in bytes of values.
+    """
+    n_cells, n_budgets, n_repeats = columns.shape
+    hash_index.prepare(n_cells)
+    step = max(1, _LINES // (n_budgets * n_repeats))
+    heard, whole = listener(), sum(array.nbytes for array in columns.values.values())
+    heard.started(columns.name, "writing", whole, 0)
+    for start in range(0, max(n_cells, 1), step):
+        yield to_lines(columns, start, start + step)
+        heard.advanced(columns.name, whole * min(start + step, n_cells) // max(n_cells, 1))
+    heard.finished(columns.name)
 
 
 def check_names(names: Iterable[str], source: Source) -> None:
@@ -64,71 +83,69 @@ def check_names(names: Iterable[str], source: Source) -> None:
         )
 
 
-def from_lines(
-    lines: Mapping[str, list[Any] | NDArray[Any]],
-    about: Mapping[str, Any],
-    source: Source,
-    *,
-    name: str,
-    vertices: int | None,
-    provenance: Mapping[str, Provenance] | None,
-    default: Provenance,
-) -> Columns:
-    """The inverse of `to_lines`; lines may come in any order.
+class Lines:
+    """The inverse of `to_lines`: lines in any order, so many at a time.
 
     Args:
-        lines: columns of n lines whose names were checked: cell texts, epochs and repeats as
-            whole numbers, metrics as float64. The column of hashes is optional and is compared
-            with the cells; without repeats, lines of one cell and budget are repeats in their
-            order.
-        about: what `parse_header` found.
         source: the file.
-        name: name of the table where `about` has none.
-        vertices: vertices of the space, by default those of `about`, else the smallest.
-        provenance: origins that are known better than `about` says.
-        default: origin of the metrics that neither knows.
-
-    Raises:
-        FormatError: a text that is no cell, another hash, or a number that cannot be.
     """
-    cells = list(lines["cell"])
-    hashes = list(lines.get("nasbench_hash", [None] * len(cells)))
-    rows = np.empty(len(cells), dtype=np.int32)
-    known: dict[tuple[str, str | None], int] = {}
-    for i, pair in enumerate(zip(cells, hashes, strict=True)):
-        row = known.get(pair)
-        if row is None:
-            row = known[pair] = _row(*pair, source)
-        rows[i] = row
-    numbers = [key for key in ("epochs", "repeat") if key in lines]
-    keys = {key: _whole(np.asarray(lines[key]), key, source) for key in numbers}
-    if np.any(keys["epochs"] < 1):
-        raise source.fault("a training budget is less than an epoch", expected="1 or more")
-    assembler = Assembler(source)
-    if len(rows):
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._texts = CellTexts(source)
+        self._assembler = Assembler(source)
+
+    def add(self, lines: Mapping[str, Any]) -> None:
+        """Add columns of n lines.
+
+        Args:
+            lines: by names that were checked: cell texts, epochs and repeats as whole numbers,
+                metrics as float64. The column of hashes is optional and is compared with the
+                cells; without repeats, lines of one cell and budget are repeats in their order.
+
+        Raises:
+            FormatError: a text that is no cell, another hash, or a number that cannot be.
+        """
+        numbers = [key for key in ("epochs", "repeat") if key in lines]
+        keys = {key: _whole(np.asarray(lines[key]), key, self._source) for key in numbers}
+        if np.any(keys["epochs"] < 1):
+            raise self._source.fault(
+                "a training budget is less than an epoch", expected="1 or more"
+            )
+        rows = self._texts.rows(lines["cell"])
+        if "nasbench_hash" in lines:
+            self._texts.check(rows, lines["nasbench_hash"])
         metrics = {m: np.asarray(lines[m], dtype=np.float64) for m in lines if m not in KEYS}
-        assembler.add(rows, keys["epochs"], metrics, repeats=keys.get("repeat"))
-    return assembler.finish(
-        about.get("name", name),
-        vertices=vertices if vertices is not None else about.get("vertices"),
-        provenance={**about.get("provenance", {}), **(provenance or {})},
-        default=default,
-        attributes=about.get("attributes", {}),
-    )
+        self._assembler.add(rows, keys["epochs"], metrics, repeats=keys.get("repeat"))
 
+    def finish(
+        self,
+        about: Mapping[str, Any],
+        *,
+        name: str,
+        vertices: int | None,
+        provenance: Mapping[str, Provenance] | None,
+        default: Provenance,
+    ) -> Columns:
+        """The columns of all lines.
 
-def _row(text: Any, nasbench_hash: Any, source: Source) -> int:
-    try:
-        cell = Cell(str(text))
-    except InvalidCellError as error:
-        raise source.fault(f"a line has no cell: {error}", value=text) from error
-    if nasbench_hash not in (None, "", cell.nasbench_hash):
-        raise source.fault(
-            "the hash of a line is not that of its cell",
-            value=nasbench_hash,
-            expected=cell.nasbench_hash,
+        Args:
+            about: what `parse_header` found.
+            name: name of the table where `about` has none.
+            vertices: vertices of the space, by default those of `about`, else the smallest.
+            provenance: origins that are known better than `about` says.
+            default: origin of the metrics that neither knows.
+
+        Raises:
+            FormatError: there were no lines, or they are no table.
+        """
+        return self._assembler.finish(
+            about.get("name", name),
+            vertices=vertices if vertices is not None else about.get("vertices"),
+            provenance={**about.get("provenance", {}), **(provenance or {})},
+            default=default,
+            attributes=about.get("attributes", {}),
         )
-    return cell.row
 
 
 def _whole(array: NDArray[Any], key: str, source: Source) -> NDArray[np.int32]:

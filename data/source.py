@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from naslib_ecnas.errors import FormatError, UnknownTableError
+from naslib_ecnas.progress import listener
 
 __all__ = ["NOWHERE", "Source", "opened"]
 
@@ -55,14 +57,41 @@ class Source:
 NOWHERE = Source()
 
 
-def opened(path: str | PathLike[str], *, buffering: int = -1) -> BinaryIO:
-    """A file open for reading bytes.
+class _Heard(io.FileIO):
+    """A file that tells how far its reading is."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._heard, self._name = listener(), path.name
+
+    def _tell(self) -> None:
+        self._heard.advanced(self._name, self.tell())
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        found = super().read(size)
+        self._tell()
+        return found
+
+    def readall(self) -> bytes:
+        found = super().readall()
+        self._tell()
+        return found
+
+    def readinto(self, buffer: Any, /) -> int:
+        found = super().readinto(buffer)
+        self._tell()
+        return found
+
+
+def opened(path: str | PathLike[str], *, buffered: bool = True) -> BinaryIO:
+    """A file open for reading bytes. The listener to long work hears how far it is read.
 
     Raises:
         UnknownTableError: there is no such file, or it cannot be read.
     """
     try:
-        return Path(path).open("rb", buffering=buffering)
+        file = _Heard(Path(path))
+        return io.BufferedReader(file) if buffered else file
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise UnknownTableError(
             f"the file cannot be read ({getattr(error, 'strerror', None) or error})",

@@ -128,7 +128,7 @@ def read_batches(
     """
     name = str(path)
     # hashlib lets go of the interpreter for large pieces, so hashing runs beside the decoding.
-    with opened(path, buffering=0) as file, ThreadPoolExecutor(1) as beside:
+    with opened(path, buffered=False) as file, ThreadPoolExecutor(1) as beside:
         size = os.fstat(file.fileno()).st_size
         known: dict[bytes, int] = {}
         rest, offset = b"", 0

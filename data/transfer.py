@@ -16,9 +16,9 @@ from typing import Any, Literal, NoReturn
 from urllib.parse import urlsplit
 
 from naslib_ecnas._version import __version__
-from naslib_ecnas.data.progress import Progress
 from naslib_ecnas.errors import FetchError, StorageError
 from naslib_ecnas.json_text import from_json
+from naslib_ecnas.progress import Progress
 from naslib_ecnas.storage import storage_error
 
 __all__ = ["Limits", "Transfer"]

@@ -9,8 +9,8 @@ from naslib_ecnas.data.catalog import catalog, file_entry, tables
 from naslib_ecnas.data.checksums import check, sha256_of
 from naslib_ecnas.data.convert import cached_table
 from naslib_ecnas.data.fetch import local_copy
-from naslib_ecnas.data.progress import Progress
 from naslib_ecnas.errors import FetchError, FormatError, UnknownTableError
+from naslib_ecnas.progress import Progress
 from naslib_ecnas.storage import exists
 
 __all__ = ["Verdict", "verify"]

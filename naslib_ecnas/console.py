@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
 from naslib_ecnas.json_text import to_json
+from naslib_ecnas.progress import listening
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -111,7 +112,10 @@ def print_lines(lines: Sequence[str]) -> None:
 
 
 class ShownProgress:
-    """Shows a long operation on stderr: bars on a terminal, single lines elsewhere.
+    """Shows long work on stderr: bars on a terminal, single lines elsewhere.
+
+    It hears of what it is passed to as `progress`, and, as the listener within its block, of the
+    rest.
 
     Example:
         with ShownProgress() as progress:
@@ -121,8 +125,10 @@ class ShownProgress:
     def __init__(self) -> None:
         self._bars: Bars | None = None
         self._tasks: dict[str, TaskID] = {}
+        self._heard = listening(self)
 
     def __enter__(self) -> ShownProgress:
+        self._heard.__enter__()
         return self
 
     def __exit__(
@@ -131,6 +137,7 @@ class ShownProgress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._heard.__exit__(kind, error, trace)
         if self._bars is not None:
             self._bars.stop()
 

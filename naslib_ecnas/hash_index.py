@@ -5,33 +5,66 @@ from __future__ import annotations
 import warnings
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from naslib_ecnas.errors import StorageError
-from naslib_ecnas.nasbench_hash import all_hashes
-from naslib_ecnas.storage import atomic_write, cache_folder
+from naslib_ecnas.nasbench_hash import hashes_of
+from naslib_ecnas.progress import listener
+from naslib_ecnas.storage import atomic_write, cache_folder, exists
+from naslib_ecnas.structures import structures
 
-__all__ = ["as_text", "digests", "row_of"]
+__all__ = ["as_text", "digests", "of_rows", "prepare", "row_of"]
 
 # Up to here (five vertices) computing takes a tenth of a second and no file is kept.
 _WORTH_KEEPING = 10_000
+# Of a whole space at once: this part of it costs as much by itself as reading all.
+_FEW = 4
+_BYTES = 16
 _DIGITS = set("0123456789abcdef")
+_known: dict[int, NDArray[np.uint8]] = {}
 
 
-@cache
 def digests(size: int) -> NDArray[np.uint8]:
     """(size, 16) raw MD5 digests of the first rows, read-only."""
+    if size in _known:
+        return _known[size]
     if size <= _WORTH_KEEPING:
-        out = all_hashes(size)
+        out = hashes_of(np.arange(size))
     else:
-        path = cache_folder() / f"nasbench101-hashes-{size}.bin"
+        path = _path(size)
         kept = _read(path, size)
-        out = all_hashes(size) if kept is None else kept
+        out = _computed(size) if kept is None else kept
         if kept is None:
             _keep(path, out)
     out.flags.writeable = False
+    return _known.setdefault(size, out)
+
+
+def of_rows(rows: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
+    """(n, 16) digests of (n,) rows: of those that are kept, or computed for these alone."""
+    size = len(structures().row_structure)
+    if len(rows) >= size // _FEW or size in _known or exists(_path(size)):
+        kept: NDArray[np.uint8] = digests(size)[rows]
+        return kept
+    return hashes_of(rows)
+
+
+def prepare(n_rows: int) -> None:
+    """Compute and keep all hashes where so many rows will be asked for, part by part."""
+    size = len(structures().row_structure)
+    if n_rows >= size // _FEW:
+        digests(size)
+
+
+def _computed(size: int) -> NDArray[np.uint8]:
+    """What takes a minute."""
+    heard, name = listener(), "NAS-Bench-101's hashes, once"
+    heard.started(name, "computing", _BYTES * size, 0)
+    out = hashes_of(np.arange(size), lambda done: heard.advanced(name, _BYTES * done))
+    heard.finished(name)
     return out
 
 
@@ -66,6 +99,10 @@ def _sorted_heads(size: int) -> tuple[NDArray[np.uint64], NDArray[np.intp]]:
     heads = np.ascontiguousarray(digests(size)[:, :8]).view(">u8").ravel().astype(np.uint64)
     order = np.argsort(heads)
     return heads[order], order
+
+
+def _path(size: int) -> Path:
+    return cache_folder() / f"nasbench101-hashes-{size}.bin"
 
 
 def _read(path: Path, size: int) -> NDArray[np.uint8] | None:

@@ -13,7 +13,7 @@ from naslib_ecnas.errors import ConfigError, UnknownTableError
 from naslib_ecnas.storage import exists, is_file
 
 if TYPE_CHECKING:
-    from naslib_ecnas.data.progress import Progress
+    from naslib_ecnas.progress import Progress
 
 __all__ = ["DEFAULT_TABLE", "load", "table_file"]
 

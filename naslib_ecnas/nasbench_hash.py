@@ -11,7 +11,7 @@ It is needed only to exchange keys with other software; equality of cells never 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from naslib_ecnas.structures import EDGES, MAX_VERTICES, structures
 
-__all__ = ["all_hashes", "cell_hash"]
+__all__ = ["cell_hash", "hashes_of"]
 
 _INPUT_LABEL, _OUTPUT_LABEL = -1, -2
 # Rows hashed together: enough to share most digests, few enough to stay in cache.
@@ -68,28 +68,37 @@ def cell_hash(matrix: Sequence[Sequence[int]], labels: Sequence[int]) -> str:
     return _digest(str(sorted(digests)))
 
 
-def all_hashes(n_rows: int) -> NDArray[np.uint8]:
-    """Hashes of the first `n_rows` rows of the 7-vertex space.
+def hashes_of(
+    rows: NDArray[np.integer[Any]], told: Callable[[int], None] = lambda done: None
+) -> NDArray[np.uint8]:
+    """Hashes of rows of the 7-vertex space.
 
     Vertices whose neighbourhoods agree share their digest, so each round hashes only what
     differs: digests are held as ranks among the sorted distinct ones, and sorting ranks sorts
     digests.
 
+    Args:
+        rows: (n,) rows.
+        told: hears how many are done.
+
     Returns:
-        (n_rows, 16) uint8, the raw MD5 digests.
+        (n, 16) uint8, the raw MD5 digests.
     """
     table = structures()
-    out = np.zeros((n_rows, 16), dtype=np.uint8)
-    vertices = table.vertices[table.row_structure[:n_rows]]
+    out = np.zeros((len(rows), 16), dtype=np.uint8)
+    vertices = table.vertices[table.row_structure[rows]]
+    done = 0
     for v in np.unique(vertices):
         where = np.flatnonzero(vertices == v)
         for start in range(0, len(where), _CHUNK):
             part = where[start : start + _CHUNK]
-            out[part] = _hashes_of_size(int(v), part)
+            out[part] = _hashes_of_size(int(v), rows[part])
+            done += len(part)
+            told(done)
     return out
 
 
-def _hashes_of_size(v: int, rows: NDArray[np.intp]) -> NDArray[np.uint8]:
+def _hashes_of_size(v: int, rows: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
     table = structures()
     structure = table.row_structure[rows]
     codes, number = table.code[structure], table.row_ops[rows].astype(np.int64)

@@ -12,6 +12,7 @@ import sys
 import pytest
 
 from naslib_ecnas.console import ShownProgress, duration_text, print_lines, print_table
+from naslib_ecnas.progress import listener
 
 ROWS = [("7v", "423,624", "all"), ("4v", "91", "few of them")]
 
@@ -97,6 +98,13 @@ def test_progress_elsewhere_is_single_lines(capsys: pytest.CaptureFixture[str]) 
         "fetching a.bin (2.1 MB), from byte 1,000,000 on",
         "fetching b.bin",
     ]
+
+
+def test_what_lies_deep_below_is_heard_too(capsys: pytest.CaptureFixture[str]) -> None:
+    with ShownProgress():
+        listener().started("x.csv", "writing", None, 0)
+    listener().started("y.csv", "writing", None, 0)
+    assert capsys.readouterr().err == "writing x.csv\n"
 
 
 def test_progress_on_a_terminal_is_bars_that_go_away() -> None:

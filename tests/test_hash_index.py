@@ -10,12 +10,13 @@ import pytest
 from naslib_ecnas import hash_index, nasbench_hash
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.errors import UnknownCellError
+from naslib_ecnas.progress import Silent, listening
 from naslib_ecnas.space import Space
 
 
 @pytest.fixture(autouse=True)
 def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    hash_index.digests.cache_clear()
+    hash_index._known.clear()
     hash_index._sorted_heads.cache_clear()
 
 
@@ -27,9 +28,9 @@ def test_vectorised_hashes_are_those_of_single_cells() -> None:
 
 
 def test_chunks_do_not_change_the_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = nasbench_hash.all_hashes(500)
+    whole = nasbench_hash.hashes_of(np.arange(500))
     monkeypatch.setattr(nasbench_hash, "_CHUNK", 37)
-    assert (nasbench_hash.all_hashes(500) == whole).all()
+    assert (nasbench_hash.hashes_of(np.arange(500)) == whole).all()
 
 
 def test_hashes_are_kept_and_damage_is_noticed(
@@ -39,14 +40,49 @@ def test_hashes_are_kept_and_damage_is_noticed(
     monkeypatch.setattr(hash_index, "_WORTH_KEEPING", 10)
     first = hash_index.digests(91)
     (file,) = tmp_path.iterdir()
-    monkeypatch.setattr(hash_index, "all_hashes", lambda size: np.zeros((size, 16), np.uint8))
-    hash_index.digests.cache_clear()
+    monkeypatch.setattr(hash_index, "hashes_of", lambda rows, told: np.zeros((len(rows), 16)))
+    hash_index._known.clear()
     assert (hash_index.digests(91) == first).all()  # read, not computed
     content = bytearray(file.read_bytes())
     content[5] ^= 1
     file.write_bytes(content)
-    hash_index.digests.cache_clear()
+    hash_index._known.clear()
     assert not hash_index.digests(91).any()  # damaged, so computed again
+
+
+def test_hashes_of_some_rows_are_those_of_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ECNAS_CACHE", str(tmp_path))
+    rows = np.array([423_623, 5, 90, 5])
+    some = hash_index.as_text(hash_index.of_rows(rows)).tolist()
+    assert some == [Cell.from_row(row).nasbench_hash for row in rows.tolist()]
+    assert not list(tmp_path.iterdir())  # nothing was computed but these
+    synthetic = np.arange(16, dtype=np.uint8) + np.zeros((423_624, 1), np.uint8)
+    monkeypatch.setattr(hash_index, "hashes_of", lambda rows, told: synthetic)
+    hash_index.prepare(1_000)
+    assert not list(tmp_path.iterdir())
+    hash_index.prepare(200_000)
+    assert [path.stat().st_size for path in tmp_path.iterdir()] == [16 * 423_624 + 32]
+    assert hash_index.of_rows(rows).tolist() == [list(range(16))] * 4
+
+
+def test_hashing_a_whole_space_is_heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ECNAS_CACHE", str(tmp_path))
+    monkeypatch.setattr(hash_index, "_WORTH_KEEPING", 10)
+    told: list[object] = []
+
+    class Heard(Silent):
+        def started(self, name: str, doing: str, total: int | None, done: int) -> None:
+            told.append((doing, total))
+
+        def advanced(self, name: str, done: int) -> None:
+            told.append(done)
+
+    with listening(Heard()):
+        hash_index.digests(91)
+    assert told[0] == ("computing", 16 * 91)
+    assert told[-1] == 16 * 91
 
 
 def test_a_cache_that_cannot_be_written_is_no_obstacle(

@@ -38,7 +38,7 @@ HEAVY = (
 
 # Levels of the house, lowest first; a module may import its own level and those before it.
 LEVELS = (
-    ("errors", "checked", "metrics", "provenance", "storage", "_version"),
+    ("errors", "checked", "metrics", "provenance", "storage", "progress", "_version"),
     (
         "structures",
         "json_text",

@@ -330,7 +330,7 @@ def _export(args: argparse.Namespace) -> int:
     check_suffix(out)
     with ShownProgress() as progress:
         path = table_file(args.source, progress=progress)
-    export(Table.open(path), out)
+        export(Table.open(path), out)
     print(out)
     return 0
 

@@ -63,7 +63,8 @@ def run(args: argparse.Namespace) -> int:
 
     with ShownProgress() as progress:
         bench = load(args.table, progress=progress, **setting(args))
-    record = bench.query(_cell(bench, args.cell), args.epochs, repeat=args.repeat)
+        cell = _cell(bench, args.cell)  # all cells are hashed once to find one by its hash
+    record = bench.query(cell, args.epochs, repeat=args.repeat)
     if args.json:
         print_json(_document(bench, record))
     else:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from naslib_ecnas.data.convert import tables_folder
-from naslib_ecnas.data.progress import Progress, Silent
 from naslib_ecnas.data.receipts import Receipt
 from naslib_ecnas.errors import ConfigError, UnknownTableError
+from naslib_ecnas.progress import Progress, Silent
 from naslib_ecnas.storage import is_file
 from naslib_ecnas.surrogate.native import DEVICE
 from naslib_ecnas.surrogate.weights import shipped

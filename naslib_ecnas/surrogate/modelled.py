@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naslib_ecnas.data.columns import Columns
-from naslib_ecnas.data.progress import Progress
 from naslib_ecnas.errors import EcnasError, FormatError
+from naslib_ecnas.progress import Progress
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate.device import DeviceModel

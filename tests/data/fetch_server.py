@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 from naslib_ecnas.data.fetch import Limits, downloads_folder
-from naslib_ecnas.data.progress import Silent
+from naslib_ecnas.progress import Silent
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB
 FAST = Limits(timeout=5.0, tries=3, all_tries=12, pause=0.0)

@@ -20,7 +20,6 @@ from naslib_ecnas.data.convert import cached_table, converted, tables_folder
 from naslib_ecnas.data.ecnas_tfrecord import write_ecnas
 from naslib_ecnas.data.export import export
 from naslib_ecnas.data.formats import read
-from naslib_ecnas.data.progress import Silent
 from naslib_ecnas.data.table import Table, write_table
 from naslib_ecnas.errors import (
     ConfigError,
@@ -29,6 +28,7 @@ from naslib_ecnas.errors import (
     StorageError,
     UnknownTableError,
 )
+from naslib_ecnas.progress import Silent
 from naslib_ecnas.provenance import Provenance
 
 

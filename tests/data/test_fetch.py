@@ -13,13 +13,13 @@ from naslib_ecnas.data import fetch as fetch_module
 from naslib_ecnas.data import transfer
 from naslib_ecnas.data.catalog import FileEntry
 from naslib_ecnas.data.fetch import Limits, downloads_folder, fetch, local_copy
-from naslib_ecnas.data.progress import Silent
 from naslib_ecnas.errors import (
     ChecksumError,
     ConfigError,
     FetchError,
     TruncatedError,
 )
+from naslib_ecnas.progress import Silent
 
 
 def test_brings_the_file_and_then_uses_it(server: Server, entry: FileEntry) -> None:

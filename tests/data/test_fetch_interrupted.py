@@ -18,11 +18,11 @@ from fetch_server import CONTENT, FAST, Heard, Server, left
 from naslib_ecnas.data import locks
 from naslib_ecnas.data.catalog import FileEntry
 from naslib_ecnas.data.fetch import downloads_folder, fetch
-from naslib_ecnas.data.progress import Silent
 from naslib_ecnas.errors import (
     FetchError,
     StorageError,
 )
+from naslib_ecnas.progress import Silent
 
 
 def test_an_interruption_keeps_what_came(

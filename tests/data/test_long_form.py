@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fetch_server import Heard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from naslib_ecnas.data import long_form
+from naslib_ecnas.data import frames, long_form
 from naslib_ecnas.data.columns import Columns
 from naslib_ecnas.data.ecnas_tfrecord import write_ecnas
 from naslib_ecnas.data.formats import FORMATS, read, sniff
@@ -28,6 +29,7 @@ from naslib_ecnas.errors import (
     StorageError,
     UnknownTableError,
 )
+from naslib_ecnas.progress import listening
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
 
@@ -90,14 +92,64 @@ def test_the_caller_s_word_counts_most(path: Path, synthetic: Maker) -> None:
     assert (found.name, found.vertices, found.provenance["energy_kwh"]) == ("mine", 7, known)
 
 
-def test_hashes_of_many_cells_are_those_of_each(
-    synthetic: Maker, monkeypatch: pytest.MonkeyPatch
+def test_lines_name_their_cells(synthetic: Maker) -> None:
+    columns = synthetic(vertices=5, cells=40)
+    lines = long_form.to_lines(columns)
+    cells = [Space(5).cell(int(row)) for row in columns.rows]
+    assert lines["cell"][::6] == [str(cell) for cell in cells]
+    assert lines["nasbench_hash"][::6] == [cell.nasbench_hash for cell in cells]
+
+
+def test_parts_are_the_lines_and_are_heard(
+    path: Path, synthetic: Maker, same_values: Same, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     columns = synthetic(vertices=5, cells=40)
-    each = long_form.to_lines(columns)["nasbench_hash"]
-    monkeypatch.setattr(long_form, "_MANY", 39)  # else it takes a hundred thousand
-    assert long_form.to_lines(columns)["nasbench_hash"] == each
-    assert len(set(each)) == 40
+    write(path, columns)
+    whole, heard = path.read_bytes(), Heard()
+    monkeypatch.setattr(long_form, "_LINES", 13)
+    monkeypatch.setattr(frames, "_LINES", 7)
+    monkeypatch.setattr(frames, "_PIECE", 5)
+    with listening(heard):
+        write(path, columns)
+        assert path.suffix == ".parquet" or path.read_bytes() == whole
+        size = sum(array.nbytes for array in columns.values.values())
+        assert (heard.starts, heard.last) == ([("writing", size, 0)], size)
+        same_values(read(path), columns)
+    if path.suffix == ".csv":
+        assert heard.last == len(whole)
+    heard.last = -1
+    read(path)
+    assert heard.last == -1  # nobody listens any more
+
+
+def test_a_line_break_of_any_system_and_a_mark_at_the_start(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_bytes(b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode())
+    assert read(path).values["energy_kwh"].item() == 0.5
+
+
+def test_a_bad_line_is_numbered_beyond_the_first_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frames, "_LINES", 2)
+    first, line = GOOD.splitlines()
+    path = tmp_path / "x.csv"
+    path.write_text("\n".join([first, *[line] * 4, line[:-4]]))
+    with pytest.raises(FormatError, match="line 6 of the table"):
+        read_csv(path)
+
+
+@pytest.mark.parametrize("place", [0, 3, 8, 9])
+def test_bytes_of_no_text_are_located_across_pieces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: int
+) -> None:
+    monkeypatch.setattr(frames, "_PIECE", 4)
+    content = "cell,ä€x,".encode()
+    (tmp_path / "x.csv").write_bytes(content[:place] + b"\xff" + content[place:])
+    with pytest.raises(FormatError) as caught:
+        read_csv(tmp_path / "x.csv")
+    # A character that is cut is at fault from its first byte.
+    assert caught.value.offset == {8: 7, 9: 7}.get(place, place)
 
 
 def test_lines_of_any_order_without_header_or_hashes(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from fetch_server import CONTENT, FAST, Heard, Server
 
-from naslib_ecnas.data.progress import Silent
 from naslib_ecnas.data.transfer import Limits, Transfer
 from naslib_ecnas.errors import FetchError, StorageError
+from naslib_ecnas.progress import Silent
 
 HALF = len(CONTENT) // 2
 

@@ -139,9 +139,9 @@ def things(
     from naslib_ecnas.comparison.grid import Grid
     from naslib_ecnas.comparison.run_file import Run
     from naslib_ecnas.data import catalog, formats
-    from naslib_ecnas.data.progress import Silent
     from naslib_ecnas.data.table import Table
     from naslib_ecnas.energy import NullMeter, Window
+    from naslib_ecnas.progress import Silent
     from naslib_ecnas.report import gather
     from naslib_ecnas.space import Space
     from naslib_ecnas.surrogate.measured import measurements_of

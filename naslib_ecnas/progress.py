@@ -1,14 +1,21 @@
-"""What a long operation tells whoever shows it; the core itself prints nothing."""
+"""What a long operation tells whoever shows it; the core itself prints nothing.
+
+A function that has long work hears of a listener by its argument `progress`, or, where it lies deep
+below what a user calls (the reading of a file, the hashes of a space), by `listener()`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Protocol
 
-__all__ = ["Progress", "Silent"]
+__all__ = ["Progress", "Silent", "listener", "listening"]
 
 
 class Progress(Protocol):
-    """Hears how far a file is. Every call names the file."""
+    """Hears how far something is, a file as a rule. Every call names it."""
 
     def started(self, name: str, doing: str, total: int | None, done: int) -> None:
         """Work on a file begins, or begins again.
@@ -37,3 +44,22 @@ class Silent:
     def advanced(self, name: str, done: int) -> None: ...
     def finished(self, name: str) -> None: ...
     def noted(self, name: str, message: str) -> None: ...
+
+
+_LISTENER: ContextVar[Progress | None] = ContextVar("listener", default=None)
+_SILENT = Silent()
+
+
+def listener() -> Progress:
+    """Who hears of long work here; nobody where no one asked."""
+    return _LISTENER.get() or _SILENT
+
+
+@contextmanager
+def listening(progress: Progress) -> Iterator[None]:
+    """While it lasts, long work of this thread is told to `progress`."""
+    token = _LISTENER.set(progress)
+    try:
+        yield
+    finally:
+        _LISTENER.reset(token)
