@@ -56,16 +56,16 @@ def to_lines(
 def parts(columns: Columns) -> Iterator[dict[str, list[Any] | NDArray[Any]]]:
     """The lines of `to_lines`, some thousand at a time; at least once.
 
-    The listener to long work hears how far they are, in bytes of values.
+    The listener to long work hears how far they are.
     """
     n_cells, n_budgets, n_repeats = columns.shape
     hash_index.prepare(n_cells)
     step = max(1, _LINES // (n_budgets * n_repeats))
-    heard, whole = listener(), sum(array.nbytes for array in columns.values.values())
-    heard.started(columns.name, "writing", whole, 0)
+    heard = listener()
+    heard.started(columns.name, "writing", n_cells, 0, "cells")
     for start in range(0, max(n_cells, 1), step):
         yield to_lines(columns, start, start + step)
-        heard.advanced(columns.name, whole * min(start + step, n_cells) // max(n_cells, 1))
+        heard.advanced(columns.name, min(start + step, n_cells))
     heard.finished(columns.name)
 
 

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
 from naslib_ecnas.json_text import to_json
-from naslib_ecnas.progress import listening
+from naslib_ecnas.progress import BYTES, listening
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -141,10 +141,13 @@ class ShownProgress:
         if self._bars is not None:
             self._bars.stop()
 
-    def started(self, name: str, doing: str, total: int | None, done: int) -> None:
+    def started(
+        self, name: str, doing: str, total: int | None, done: int, unit: str = BYTES
+    ) -> None:
         if not sys.stderr.isatty():
             if doing != "checking":
-                size = f" ({bytes_text(total)})" if total is not None else ""
+                amount = bytes_text(total) if unit == BYTES else f"{total:,} {unit}"
+                size = f" ({amount})" if total is not None else ""
                 rest = f", from byte {done:,} on" if done else ""
                 self._line(f"{doing} {name}{size}{rest}")
             return
@@ -154,7 +157,7 @@ class ShownProgress:
         label = f"{doing} {name}"
         with suppress(KeyError):
             bars.remove_task(self._tasks.pop(name))
-        self._tasks[name] = bars.add_task(label, total=total, completed=done)
+        self._tasks[name] = bars.add_task(label, total=total, completed=done, unit=unit)
 
     def advanced(self, name: str, done: int) -> None:
         if self._bars is not None and name in self._tasks:
@@ -182,16 +185,29 @@ class ShownProgress:
                 BarColumn,
                 DownloadColumn,
                 Progress,
+                Task,
                 TextColumn,
                 TimeRemainingColumn,
                 TransferSpeedColumn,
             )
+            from rich.text import Text
+
+            class Amount(DownloadColumn):
+                def render(self, task: Task) -> Text:
+                    if task.total is None or task.fields["unit"] == BYTES:
+                        return super().render(task) if task.total is not None else Text("")
+                    amount = f"{int(task.completed):,}/{int(task.total):,} {task.fields['unit']}"
+                    return Text(amount, style="progress.download")
+
+            class Speed(TransferSpeedColumn):
+                def render(self, task: Task) -> Text:
+                    return super().render(task) if task.fields["unit"] == BYTES else Text("")
 
             self._bars = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(bar_width=24),
-                DownloadColumn(),
-                TransferSpeedColumn(),
+                Amount(),
+                Speed(),
                 TimeRemainingColumn(),
                 console=Console(stderr=True),
                 transient=True,

@@ -22,7 +22,6 @@ __all__ = ["as_text", "digests", "of_rows", "prepare", "row_of"]
 _WORTH_KEEPING = 10_000
 # Of a whole space at once: this part of it costs as much by itself as reading all.
 _FEW = 4
-_BYTES = 16
 _DIGITS = set("0123456789abcdef")
 _known: dict[int, NDArray[np.uint8]] = {}
 
@@ -62,8 +61,8 @@ def prepare(n_rows: int) -> None:
 def _computed(size: int) -> NDArray[np.uint8]:
     """What takes a minute."""
     heard, name = listener(), "NAS-Bench-101's hashes, once"
-    heard.started(name, "computing", _BYTES * size, 0)
-    out = hashes_of(np.arange(size), lambda done: heard.advanced(name, _BYTES * done))
+    heard.started(name, "computing", size, 0, "cells")
+    out = hashes_of(np.arange(size), lambda done: heard.advanced(name, done))
     heard.finished(name)
     return out
 

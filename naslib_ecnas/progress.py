@@ -11,24 +11,30 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Protocol
 
-__all__ = ["Progress", "Silent", "listener", "listening"]
+__all__ = ["BYTES", "Progress", "Silent", "listener", "listening"]
+
+#: The unit of what is counted in bytes.
+BYTES = "B"
 
 
 class Progress(Protocol):
     """Hears how far something is, a file as a rule. Every call names it."""
 
-    def started(self, name: str, doing: str, total: int | None, done: int) -> None:
-        """Work on a file begins, or begins again.
+    def started(
+        self, name: str, doing: str, total: int | None, done: int, unit: str = BYTES
+    ) -> None:
+        """Work on something begins, or begins again.
 
         Args:
-            name: the file.
+            name: the file, as a rule.
             doing: one verb, such as `"fetching"`.
             total: its bytes, or None where nobody knows.
             done: bytes that were there before.
+            unit: what is counted, where that is not bytes, such as `"cells"`.
         """
 
     def advanced(self, name: str, done: int) -> None:
-        """So many of its bytes are done, those that were there before included."""
+        """So much of it is done, what was there before included."""
 
     def finished(self, name: str) -> None:
         """It is complete."""
@@ -40,7 +46,9 @@ class Progress(Protocol):
 class Silent:
     """Shows nothing."""
 
-    def started(self, name: str, doing: str, total: int | None, done: int) -> None: ...
+    def started(
+        self, name: str, doing: str, total: int | None, done: int, unit: str = BYTES
+    ) -> None: ...
     def advanced(self, name: str, done: int) -> None: ...
     def finished(self, name: str) -> None: ...
     def noted(self, name: str, message: str) -> None: ...

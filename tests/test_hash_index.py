@@ -10,7 +10,7 @@ import pytest
 from naslib_ecnas import hash_index, nasbench_hash
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.errors import UnknownCellError
-from naslib_ecnas.progress import Silent, listening
+from naslib_ecnas.progress import BYTES, Silent, listening
 from naslib_ecnas.space import Space
 
 
@@ -73,16 +73,18 @@ def test_hashing_a_whole_space_is_heard(tmp_path: Path, monkeypatch: pytest.Monk
     told: list[object] = []
 
     class Heard(Silent):
-        def started(self, name: str, doing: str, total: int | None, done: int) -> None:
-            told.append((doing, total))
+        def started(
+            self, name: str, doing: str, total: int | None, done: int, unit: str = BYTES
+        ) -> None:
+            told.append((doing, total, unit))
 
         def advanced(self, name: str, done: int) -> None:
             told.append(done)
 
     with listening(Heard()):
         hash_index.digests(91)
-    assert told[0] == ("computing", 16 * 91)
-    assert told[-1] == 16 * 91
+    assert told[0] == ("computing", 91, "cells")
+    assert told[-1] == 91
 
 
 def test_a_cache_that_cannot_be_written_is_no_obstacle(

@@ -118,12 +118,13 @@ def run(args: argparse.Namespace) -> int:
     with style():  # says that matplotlib is missing before anything is searched
         made = _MAKERS[args.number](args)
         stem = Path(args.out).expanduser() / f"figure-{args.number}"
-        files = save(made.draw(), stem, _KINDS)
+        with ShownProgress() as shown:
+            shown.started(f"figure {args.number}", "drawing", None, 0)
+            files = save(made.draw(), stem, _KINDS)
     for part, sheet in made.sheets.items():
         files.append(sheet.write(stem.with_name(f"{stem.name}{part}.csv")))
     if args.json:
-        shown = {"figure": args.number, "caption": made.caption, "files": list(map(str, files))}
-        print_json(shown)
+        print_json({"figure": args.number, "caption": made.caption, "files": list(map(str, files))})
         return 0
     print(f"figure {args.number}: {_FIGURES[args.number]}\n{made.caption}")
     for path in files:

@@ -86,8 +86,10 @@ def run(args: argparse.Namespace) -> int:
             ) from error
     if len({each.table for each in found}) > 1:
         found = tuple(each for each in found if each.table == bench.name)
-    page = gather(bench, found, epochs=args.epochs)
-    size = write_page(page, out)
+    with ShownProgress() as shown:
+        shown.started(out.name, "writing", None, 0)
+        page = gather(bench, found, epochs=args.epochs)
+        size = write_page(page, out)
     if args.json:
         print_json(
             {

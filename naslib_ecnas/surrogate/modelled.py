@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from naslib_ecnas.data.columns import Columns
 from naslib_ecnas.errors import EcnasError, FormatError
-from naslib_ecnas.progress import Progress
+from naslib_ecnas.progress import Progress, Silent
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate.device import DeviceModel
@@ -68,9 +68,10 @@ def modelled_columns(
     calibration, header = calibration_of(device)
     models = Models.shipped(calibration, scaling)
     rows = np.arange(len(Space(vertices)), dtype=np.int32)
-    if progress is not None:
-        progress.noted(name, f"predicting {len(rows):,} cells, once")
-    values = models.predict(rows)
+    progress = Silent() if progress is None else progress
+    progress.started(f"{name}, once", "predicting", len(rows), 0, "cells")
+    values = models.predict(rows, lambda done: progress.advanced(f"{name}, once", done))
+    progress.finished(f"{name}, once")
     if model == "paper":
         values = _with_paper(values, rows)
     return Columns(

@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 from naslib_ecnas.data.fetch import Limits, downloads_folder
-from naslib_ecnas.progress import Silent
+from naslib_ecnas.progress import BYTES, Silent
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB
 FAST = Limits(timeout=5.0, tries=3, all_tries=12, pause=0.0)
@@ -107,7 +107,9 @@ class Heard(Silent):
         self.last = 0
         self.notes: list[str] = []
 
-    def started(self, name: str, doing: str, total: int | None, done: int) -> None:
+    def started(
+        self, name: str, doing: str, total: int | None, done: int, unit: str = BYTES
+    ) -> None:
         self.starts.append((doing, total, done))
 
     def advanced(self, name: str, done: int) -> None:
