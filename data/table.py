@@ -38,7 +38,10 @@ from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
 from naslib_ecnas.storage import atomic_write
 
-__all__ = ["Table", "write_table"]
+__all__ = ["PREDICTED_FROM", "Table", "write_table"]
+
+#: Attribute of a table that comes with the package: SHA-256 of what it was predicted from.
+PREDICTED_FROM = "predicted_from"
 
 
 class Table:
@@ -161,10 +164,16 @@ class Table:
 
     @property
     def checksum(self) -> str:
-        """SHA-256 over the header and all block checksums, which names the content."""
+        """SHA-256 over the header and all block checksums, which names the content.
+
+        Of a table that comes with the package, that of the models and settings that it was
+        predicted from: the last digits of predictions (some 1e-6 of a value) depend on the
+        machine's linear algebra and its number of threads.
+        """
         from hashlib import sha256  # costs a query-only process 4 MB
 
-        return sha256(self._content).hexdigest()
+        source = self.attributes.get(PREDICTED_FROM)
+        return sha256(self._content).hexdigest() if source is None else source
 
     @property
     def rows(self) -> NDArray[np.int32]:
@@ -265,7 +274,11 @@ class Table:
             column.part(0, size)
 
     def to_columns(self) -> Columns:
-        """The whole content in memory, checked."""
+        """The whole content in memory, checked.
+
+        What it was predicted from is left out: whoever changes a column makes another table.
+        """
+        attributes = {k: v for k, v in self.attributes.items() if k != PREDICTED_FROM}
         return Columns(
             name=self.name,
             vertices=self.space.vertices,
@@ -274,7 +287,7 @@ class Table:
             repeats=self.repeats,
             values={name: self.column(name) for name in self.metrics},
             provenance=self.provenance,
-            attributes=self.attributes,
+            attributes=attributes,
         )
 
 

@@ -285,9 +285,15 @@ def _fetch(args: argparse.Namespace) -> int:
 
 def _verify(args: argparse.Namespace) -> int:
     from naslib_ecnas.data.verify import verify
+    from naslib_ecnas.loading import table_file
+    from naslib_ecnas.surrogate.embedded import EMBEDDED
 
     with ShownProgress() as progress:
-        found = [verdict for name in args.names for verdict in verify(name, progress)]
+        names = [
+            str(table_file(name, progress=progress)) if name in EMBEDDED else name
+            for name in args.names
+        ]
+        found = [verdict for name in names for verdict in verify(name, progress)]
     if args.json:
         print_json({"good": all(v.good for v in found), "files": [asdict(v) for v in found]})
     else:

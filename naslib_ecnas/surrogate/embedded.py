@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ __all__ = ["EMBEDDED", "embedded"]
 #: Names of the tables and the vertices of their spaces.
 EMBEDDED = {"7v": 7, "5v": 5, "4v": 4}
 #: Raised when the same weights would give another table.
-_MAKER = 1
+_MAKER = 2
 _SCALINGS = ("affine", "linear")
 _MODELS = ("ours", "paper")
 #: Weights behind each table; all decide whether a table is up to date.
@@ -61,18 +62,24 @@ def embedded(
     label, calibration = _device(device)
     if not label:
         device = None
+    setting = [name, "" if calibration else label, scaling, model]
     parts = (name, label, *(part for part in (scaling, model) if part not in ("affine", "ours")))
     table = tables_folder() / f"{'-'.join(part for part in parts if part)}.ecnas"
     maker = _maker(calibration)
+    source = json.dumps([setting, maker])
     if not afresh and _ready(table, maker):
         return table
+    from hashlib import sha256
+
     from naslib_ecnas.data.locks import locked
-    from naslib_ecnas.data.table import write_table
+    from naslib_ecnas.data.table import PREDICTED_FROM, write_table
 
     with locked(table, progress):
         # Another process may have made it meanwhile.
         if afresh or not _ready(table, maker):
             columns = _columns(name, table.stem, device, calibration, scaling, model, progress)
+            named = {PREDICTED_FROM: sha256(source.encode()).hexdigest()}
+            columns = replace(columns, attributes={**columns.attributes, **named})
             receipt = Receipt(maker, 0, 0, maker)
             receipt.withdraw(table)
             write_table(table, columns)

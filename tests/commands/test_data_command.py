@@ -19,6 +19,7 @@ import pytest
 
 from naslib_ecnas.cli import main
 from naslib_ecnas.data.columns import Columns
+from naslib_ecnas.data.convert import tables_folder
 from naslib_ecnas.data.table import Table, write_table
 from naslib_ecnas.provenance import Provenance
 
@@ -153,6 +154,19 @@ def test_verify(capsys: pytest.CaptureFixture[str], own: Path, tmp_path: Path) -
     assert out.startswith("good  ")
     assert main(["data", "verify", str(bad), "--json"]) == 1
     assert json.loads(capsys.readouterr().out)["good"] is False
+
+
+def test_verify_a_table_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "verify", "4v"]) == 0
+    assert "4v.ecnas is whole, 91 cells" in capsys.readouterr().out
+    path = tables_folder() / "4v.ecnas"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert main(["data", "verify", "4v"]) == 1
+    assert "BAD" in capsys.readouterr().err
+    assert main(["data", "convert", "4v", "--afresh"]) == 0
+    assert main(["data", "verify", "4v"]) == 0
 
 
 def test_verify_a_published_file(capsys: pytest.CaptureFixture[str], mirror: Path) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from naslib_ecnas.data.receipts import Receipt
-from naslib_ecnas.data.table import Table
+from naslib_ecnas.data.table import Table, write_table
 from naslib_ecnas.errors import ConfigError, StorageError
 from naslib_ecnas.storage import cache_folder
 from naslib_ecnas.surrogate.embedded import EMBEDDED, embedded
@@ -41,6 +41,32 @@ def test_made_anew_when_the_weights_were_others() -> None:
     stamp = _stamp(path)
     assert _stamp(embedded("4v")) > stamp
     assert Receipt.read(path) == receipt
+
+
+def test_another_machine_s_linear_algebra_gives_the_same_table(tmp_path: Path) -> None:
+    here = Table.open(embedded("5v"))
+    for threads in ("1", "2"):
+        there = {**os.environ, "ECNAS_CACHE": str(tmp_path / threads), "OMP_NUM_THREADS": threads}
+        there["OPENBLAS_NUM_THREADS"] = threads
+        code = "from naslib_ecnas.surrogate.embedded import embedded; print(embedded('5v'))"
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=there, capture_output=True, text=True, check=True
+        )
+        table = Table.open(done.stdout.strip())
+        assert table.checksum == here.checksum
+        for metric in here.metrics:
+            np.testing.assert_allclose(table.column(metric), here.column(metric), rtol=1e-5)
+
+
+def test_tables_of_other_settings_or_values_are_other_tables(tmp_path: Path) -> None:
+    settings = [{}, {"device": "titan-xp"}, {"scaling": "linear"}, {"model": "paper"}]
+    tables = [Table.open(embedded("4v", **each)) for each in settings]  # type: ignore[arg-type]
+    tables.append(Table.open(embedded("5v")))
+    columns = tables[0].to_columns()
+    doubled = {**columns.values, "energy_kwh": 2 * columns.values["energy_kwh"]}
+    write_table(tmp_path / "changed.ecnas", replace(columns, values=doubled))
+    tables.append(Table.open(tmp_path / "changed.ecnas"))
+    assert len({table.checksum for table in tables}) == len(tables)
 
 
 def test_every_setting_has_a_file_of_its_own() -> None:
