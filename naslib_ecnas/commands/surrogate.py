@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from naslib_ecnas.commands.help_text import examples
-from naslib_ecnas.console import print_json, print_lines, print_table
+from naslib_ecnas.console import ShownProgress, print_json, print_lines, print_table
 
 if TYPE_CHECKING:
     from naslib_ecnas.scores import Scores
@@ -323,9 +323,10 @@ def _learning_curve(args: argparse.Namespace) -> int:
                 expected="whole numbers, comma-separated",
                 remedy="such as --sizes 100,400,1600",
             ) from error
-    found = learning_curve(
-        args.data, sizes=sizes, draws=args.draws, model=args.model, seed=args.seed
-    )
+    with ShownProgress():
+        found = learning_curve(
+            args.data, sizes=sizes, draws=args.draws, model=args.model, seed=args.seed
+        )
     if args.json:
         print_json(found)
         return 0

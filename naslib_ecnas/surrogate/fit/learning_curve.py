@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.progress import listener
 from naslib_ecnas.scores import scores
 from naslib_ecnas.surrogate.fit.boosting import fit_boosting
 from naslib_ecnas.surrogate.fit.energy_teacher import (
@@ -59,14 +60,13 @@ def learning_curve(
     draws: int = 10,
     model: str = "ours",
     seed: int = 0,
-    progress: Callable[[str], None] | None = None,
 ) -> list[dict[str, Any]]:
     """Errors on the valid part of the paper's split, fitted on few cells and on many.
 
     For speed "ours" is not the whole ensemble but its two kinds of members, once each: one
     Gaussian process whose length scales are fitted on at most 450 cells, and the trees of one
     seed; nothing is distilled. So its last point is a little worse than the model that ships. The
-    default takes some four minutes on one core.
+    default takes some four minutes on one core; the listener to long work hears how far it is.
 
     Args:
         folder: the reference data.
@@ -74,7 +74,6 @@ def learning_curve(
         draws: of the cells, for each size.
         model: one of `MODELS`.
         seed: of the draws and the fits.
-        progress: hears of each draw as it begins.
 
     Returns:
         A dict for each draw and size: `size`, `draw`, `mae_wh`, `mape` in per cent, `tau`.
@@ -91,10 +90,10 @@ def learning_curve(
     valid = np.flatnonzero(data.measured["paper_split"] == "valid")
     _check(sizes, draws, len(train))
     rng = np.random.default_rng(seed)
-    found = []
+    found: list[dict[str, Any]] = []
+    heard = listener()
+    heard.started("learning curve", "fitting", draws * len(sizes), 0, "fits")
     for draw in range(draws):
-        if progress is not None:
-            progress(f"draw {draw + 1} of {draws}")
         order = rng.permutation(train)
         for size in sizes:
             found.append(
@@ -104,6 +103,8 @@ def learning_curve(
                     **_judged(data, order[:size], valid, MODELS[model], seed * 1000 + draw),
                 }
             )
+            heard.advanced("learning curve", len(found))
+    heard.finished("learning curve")
     return found
 
 
