@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from naslib_ecnas.data.catalog import FileEntry
-from naslib_ecnas.errors import ChecksumError, FetchError, TruncatedError
+from naslib_ecnas.errors import ChecksumError, TruncatedError, UnknownTableError
 from naslib_ecnas.progress import Progress, Silent
 
 __all__ = ["check", "sha256_of"]
@@ -18,7 +18,7 @@ def sha256_of(path: Path, progress: Progress | None = None) -> str:
     """SHA-256 of a file, as 64 hexadecimal digits.
 
     Raises:
-        FetchError: it cannot be read.
+        UnknownTableError: it cannot be read.
     """
     progress = Silent() if progress is None else progress
     digest, done = hashlib.sha256(), 0
@@ -31,7 +31,7 @@ def sha256_of(path: Path, progress: Progress | None = None) -> str:
                 done += len(block)
                 progress.advanced(name, done)
     except OSError as error:
-        raise FetchError(
+        raise UnknownTableError(
             f"the file cannot be read ({error.strerror or error})",
             value=str(path),
             expected="a readable file",
@@ -50,7 +50,7 @@ def check(path: Path, entry: FileEntry, progress: Progress | None = None) -> str
     Raises:
         TruncatedError: it is shorter than published.
         ChecksumError: it has another size or SHA-256 than published.
-        FetchError: it cannot be read.
+        UnknownTableError: it cannot be read.
     """
     try:
         size = path.stat().st_size

@@ -10,7 +10,7 @@ import pytest
 
 from naslib_ecnas.data.catalog import FileEntry, file_entry
 from naslib_ecnas.data.checksums import check, sha256_of
-from naslib_ecnas.errors import ChecksumError, FetchError, TruncatedError
+from naslib_ecnas.errors import ChecksumError, TruncatedError, UnknownTableError
 
 CONTENT = bytes(range(256)) * 9000  # more than one block
 
@@ -60,5 +60,5 @@ def test_another_file_is_told_by_length_and_content(
 
 @pytest.mark.parametrize("size", [len(CONTENT), None])
 def test_a_file_that_is_not_there_is_told(tmp_path: Path, size: int | None) -> None:
-    with pytest.raises(FetchError, match="cannot be read"):
+    with pytest.raises(UnknownTableError, match="cannot be read"):
         check(tmp_path / "none", replace(published(CONTENT), size=size))

@@ -18,7 +18,7 @@ from naslib_ecnas.data.metrics_messages import (
 )
 from naslib_ecnas.data.rows import Row, encode_row
 from naslib_ecnas.data.tfrecord import write_frames
-from naslib_ecnas.errors import FetchError, UnknownTableError
+from naslib_ecnas.errors import UnknownTableError
 
 # The memory of this process: a file that can be opened, and whose first byte cannot be read.
 UNREADABLE = Path("/proc/self/mem")
@@ -50,6 +50,6 @@ def test_the_first_message_tells_the_kind(tmp_path: Path, message: Message, name
 def test_a_file_that_opens_and_cannot_be_read_is_told() -> None:
     with pytest.raises(UnknownTableError, match="cannot be read"):
         sniff(UNREADABLE)
-    with pytest.raises(FetchError, match="cannot be read") as caught:
+    with pytest.raises(UnknownTableError, match="cannot be read") as caught:
         sha256_of(UNREADABLE)
     assert caught.value.value == str(UNREADABLE)
