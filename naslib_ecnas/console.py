@@ -27,6 +27,8 @@ __all__ = [
     "print_table",
 ]
 
+#: To this width texts in a table are broken where it has no room.
+NARROW = 12
 #: Bytes from which on checking a file takes long enough to be shown.
 _SLOW_CHECK = 100_000_000
 _UNITS = ("B", "kB", "MB", "GB", "TB")
@@ -88,13 +90,15 @@ def print_table(
     from rich.text import Text
 
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
-    last = len(headings) - 1
     for i, heading in enumerate(headings):
-        # Only the last column, prose, is wrapped.
+        # Numbers keep their digits; texts are broken where all do not fit, the longest first.
+        numbers, longest = i in right, max((len(row[i]) for row in rows), default=0)
         table.add_column(
             heading,
-            justify="right" if i in right else "left",
-            no_wrap=i != last,
+            justify="right" if numbers else "left",
+            no_wrap=numbers,
+            min_width=longest if numbers else min(longest, NARROW),
+            overflow="fold",
             style="bold cyan" if i == 0 else None,
         )
     for row in rows:

@@ -70,6 +70,25 @@ def test_a_table_on_a_terminal_keeps_its_texts_and_its_width() -> None:
     assert plain(text).count("word") == 40
 
 
+def test_numbers_keep_their_digits_on_a_narrow_terminal() -> None:
+    rows = [("energy at 108 epochs, on a GPU of that name", "123,456", "0.98765", "[1]")]
+    rows.append(("time", "1", "0.5", "a-word-of-thirty-letters-or-so"))
+    code = (
+        "from naslib_ecnas.console import print_table\n"
+        f"print_table(('target', 'cells', 'tau', 'seen'), {rows!r}, right=(1, 2))"
+    )
+    said = plain(shown(code, columns=50))
+    assert max(map(len, said.splitlines())) <= 50
+    assert re.search(r"123,456 +0\.98765", said)
+    assert "…" not in said
+    assert [line.split("  ")[0] for line in said.splitlines()[3:7]] == [
+        " energy at 108",
+        " epochs, on a",
+        " GPU of that",
+        " name",
+    ]
+
+
 def test_lines_are_broken_on_a_terminal_only(capsys: pytest.CaptureFixture[str]) -> None:
     line = "word " * 30 + "end"
     print_lines([line])

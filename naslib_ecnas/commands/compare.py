@@ -126,7 +126,7 @@ def _report(summary: Summary) -> None:
         print_table(
             ("method", "hypervolume", "IGD+", "evaluations", "kWh", "rank", "p against the best"),
             [line.shown() for line in lines],
-            right=(3, 4, 5),
+            right=(1, 2, 3, 4, 5),
         )
     for note in summary.notes:
         print(f"\n{note}")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from naslib_ecnas.commands.help_text import examples
+from naslib_ecnas.commands.wide_table import print_wide_table
 from naslib_ecnas.console import ShownProgress, print_json, print_lines, print_table
 
 if TYPE_CHECKING:
@@ -185,7 +186,7 @@ def _evaluate(args: argparse.Namespace) -> int:
         about = named[row[0]].about if row[0] in named else ""
         mark = f"[{marks.setdefault(about, len(marks) + 1)}]" if about else ""
         shown.append((*row, mark))
-    print_table((*HEADINGS, "seen"), shown, right=range(1, 7))
+    print_wide_table((*HEADINGS, "seen"), shown, right=range(1, 7))
     print()
     print_lines([f"[{number}] not seen by the fit: {about}" for about, number in marks.items()])
     anchors = [f"{line.target}: {line.anchor}" for line in quality if line.anchor]
@@ -205,7 +206,7 @@ def _fit(args: argparse.Namespace) -> int:
     if args.json:
         print_json({"out": args.out, "header": dict(weights.header)})
     else:
-        print_table(HEADINGS, quality.rows(), right=range(1, 7))
+        print_wide_table(HEADINGS, quality.rows(), right=range(1, 7))
         print(f"written to: {args.out}")
     return 0
 

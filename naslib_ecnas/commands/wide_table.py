@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from shutil import get_terminal_size
 
-from naslib_ecnas.console import print_table
+from naslib_ecnas.console import NARROW, print_table
 
 __all__ = ["print_wide_table"]
 
@@ -26,7 +26,10 @@ def print_wide_table(
         rows: one text for each column.
         right: columns that are aligned to the right.
     """
-    widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
+    widths = [
+        max(map(len, column)) if place in right else min(max(map(len, column)), NARROW)
+        for place, column in enumerate(zip(headings, *rows, strict=True))
+    ]
     needed = sum(widths) + _GAP * len(widths)
     if not sys.stdout.isatty() or needed <= get_terminal_size().columns:
         print_table(headings, rows, right=right)
