@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from naslib_ecnas.energy import EnergyMeter, Window
-from naslib_ecnas.energy.rapl import Rapl
+from naslib_ecnas.energy.rapl import MAX_POWER_W, Rapl
 from naslib_ecnas.energy.track import CounterTrack
 
 
@@ -85,6 +85,26 @@ def test_a_fall_that_no_wrap_explains_is_a_reset(powercap: Any, meter: EnergyMet
     with meter.window("train") as w:
         powercap.put("intel-rapl:0", 100_000_000_000)
     assert w.window.cpu_energy_j["package-0"].reason == "reset"
+
+
+@pytest.mark.parametrize(("joules", "resets"), [(3_999.0, 0), (4_001.0, 1)])
+def test_no_package_draws_two_kilowatts(joules: float, resets: int) -> None:
+    """In a second, and the one by which samples and refreshes may differ, 4 kJ are a wrap."""
+    track = CounterTrack(wrap_j=10_000.0, max_power_w=MAX_POWER_W)
+    track.push(0.0, 9_000.0)
+    track.push(1.0, 9_000.0 + joules - 10_000.0)
+    faults = track.point(1.0).faults
+    assert faults.resets == resets
+
+
+def test_another_user_may_take_the_lock(powercap: Any, tmp_path: Path) -> None:
+    umask = os.umask(0)
+    try:
+        Rapl(root=powercap.root, lock_folder=tmp_path).close()
+    finally:
+        os.umask(umask)
+    (lock,) = tmp_path.glob("ecnas-rapl-*.lock")
+    assert lock.stat().st_mode & 0o777 == 0o666
 
 
 def test_a_gap_that_could_hide_a_wrap_is_a_fault() -> None:
