@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import os
+import pty
+import re
+import subprocess
+from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -17,6 +22,51 @@ def reference() -> Path:
     if not (folder / "official").is_dir():
         pytest.skip(f"no reference data at {folder}: set ECNAS_REFERENCE_DATA to their folder")
     return folder
+
+
+class Terminal:
+    """Runs programs on a terminal of their own."""
+
+    def shown(
+        self, command: Sequence[str], *, columns: int = 80, stdout: IO[bytes] | None = None
+    ) -> str:
+        """What a program that ends well shows there.
+
+        Args:
+            command: the program and its arguments.
+            columns: width of the terminal.
+            stdout: a file that its stdout goes to instead.
+        """
+        environment = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm-256color"}
+        environment.pop("NO_COLOR", None)
+        controller, end = pty.openpty()
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=end if stdout is None else stdout,
+            stderr=end,
+            env=environment,
+        )
+        os.close(end)
+        out = b""
+        try:
+            while block := os.read(controller, 1 << 16):
+                out += block
+        except OSError:
+            pass  # how a closed terminal ends on Linux
+        os.close(controller)
+        assert process.wait(timeout=60) == 0
+        return out.decode()
+
+    @staticmethod
+    def plain(text: str) -> str:
+        """It without colours and movements."""
+        return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text)
+
+
+@pytest.fixture
+def terminal() -> Terminal:
+    return Terminal()
 
 
 @pytest.fixture(autouse=True)

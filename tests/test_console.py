@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import io
-import os
-import pty
 import re
-import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -15,34 +13,6 @@ from naslib_ecnas.console import ShownProgress, duration_text, print_lines, prin
 from naslib_ecnas.progress import listener
 
 ROWS = [("7v", "423,624", "all"), ("4v", "91", "few of them")]
-
-
-def shown(code: str, columns: int = 80) -> str:
-    """What a program shows on a terminal of its own, stdout and stderr together."""
-    environment = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm-256color"}
-    environment.pop("NO_COLOR", None)
-    controller, terminal = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-c", code],
-        stdin=subprocess.DEVNULL,
-        stdout=terminal,
-        stderr=terminal,
-        env=environment,
-    )
-    os.close(terminal)
-    out = b""
-    try:
-        while block := os.read(controller, 1 << 16):
-            out += block
-    except OSError:
-        pass  # how a closed terminal ends on Linux
-    os.close(controller)
-    assert process.wait(timeout=30) == 0
-    return out.decode()
-
-
-def plain(text: str) -> str:
-    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text)
 
 
 def test_a_table_elsewhere_is_aligned_text() -> None:
@@ -56,28 +26,28 @@ def test_a_table_elsewhere_is_aligned_text() -> None:
     assert out.getvalue() == "name  cells\n"
 
 
-def test_a_table_on_a_terminal_keeps_its_texts_and_its_width() -> None:
+def test_a_table_on_a_terminal_keeps_its_texts_and_its_width(terminal: Any) -> None:
     code = (
         "from naslib_ecnas.console import print_table\n"
         f"print_table(('name', 'cells', 'which'), {[*ROWS, ('x', '1', '[red]' + 'word ' * 40)]!r})"
     )
-    text = shown(code, columns=60)
+    text = terminal.shown([sys.executable, "-c", code], columns=60)
     assert "\x1b[" in text
-    lines = plain(text).splitlines()
+    lines = terminal.plain(text).splitlines()
     assert max(map(len, lines)) <= 60
     assert any(re.search(r"4v +91 +few of them", line) for line in lines)
-    assert "[red]word" in plain(text)  # nothing of a text is taken for markup
-    assert plain(text).count("word") == 40
+    assert "[red]word" in terminal.plain(text)  # nothing of a text is taken for markup
+    assert terminal.plain(text).count("word") == 40
 
 
-def test_numbers_keep_their_digits_on_a_narrow_terminal() -> None:
+def test_numbers_keep_their_digits_on_a_narrow_terminal(terminal: Any) -> None:
     rows = [("energy at 108 epochs, on a GPU of that name", "123,456", "0.98765", "[1]")]
     rows.append(("time", "1", "0.5", "a-word-of-thirty-letters-or-so"))
     code = (
         "from naslib_ecnas.console import print_table\n"
         f"print_table(('target', 'cells', 'tau', 'seen'), {rows!r}, right=(1, 2))"
     )
-    said = plain(shown(code, columns=50))
+    said = terminal.plain(terminal.shown([sys.executable, "-c", code], columns=50))
     assert max(map(len, said.splitlines())) <= 50
     assert re.search(r"123,456 +0\.98765", said)
     assert "…" not in said
@@ -89,12 +59,14 @@ def test_numbers_keep_their_digits_on_a_narrow_terminal() -> None:
     ]
 
 
-def test_lines_are_broken_on_a_terminal_only(capsys: pytest.CaptureFixture[str]) -> None:
+def test_lines_are_broken_on_a_terminal_only(
+    capsys: pytest.CaptureFixture[str], terminal: Any
+) -> None:
     line = "word " * 30 + "end"
     print_lines([line])
     assert capsys.readouterr().out == line + "\n"
     code = f"from naslib_ecnas.console import print_lines\nprint_lines([{line!r}])"
-    lines = shown(code, columns=50).splitlines()
+    lines = terminal.shown([sys.executable, "-c", code], columns=50).splitlines()
     assert max(map(len, lines)) <= 50
     assert all(rest.startswith("    ") for rest in lines[1:])
     assert " ".join(" ".join(lines).split()) == line
@@ -126,7 +98,7 @@ def test_what_lies_deep_below_is_heard_too(capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr().err == "writing x.csv\n"
 
 
-def test_progress_on_a_terminal_is_bars_that_go_away() -> None:
+def test_progress_on_a_terminal_is_bars_that_go_away(terminal: Any) -> None:
     code = """
 from naslib_ecnas.console import ShownProgress
 with ShownProgress() as progress:
@@ -143,8 +115,8 @@ with ShownProgress() as progress:
     progress.finished("a.bin")
     progress.advanced("a.bin", 5)
 """
-    text = shown(code, columns=100)
-    said = plain(text)
+    text = terminal.shown([sys.executable, "-c", code], columns=100)
+    said = terminal.plain(text)
     assert "a.bin: before any bar" in said
     assert "a.bin: lost [again]" in said
     assert "quick" not in said

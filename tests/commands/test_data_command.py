@@ -6,13 +6,11 @@ import functools
 import hashlib
 import http.server
 import json
-import os
-import pty
 import re
-import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -194,26 +192,10 @@ def test_a_bare_command_shows_its_help(capsys: pytest.CaptureFixture[str]) -> No
         assert "usage: ecnas" in capsys.readouterr().out
 
 
-def test_on_a_terminal_there_is_colour_and_no_line_is_too_long() -> None:
-    command = [sys.executable, "-m", "naslib_ecnas", "data", "list"]
-    environment = {**os.environ, "COLUMNS": "80", "TERM": "xterm-256color"}
-    environment.pop("NO_COLOR", None)
-    controller, terminal = pty.openpty()
-    process = subprocess.Popen(
-        command, stdout=terminal, stderr=terminal, stdin=subprocess.DEVNULL, env=environment
-    )
-    os.close(terminal)
-    shown = b""
-    try:
-        while block := os.read(controller, 1 << 16):
-            shown += block
-    except OSError:
-        pass  # how a closed terminal ends on Linux
-    os.close(controller)
-    assert process.wait(timeout=30) == 0
-    text = shown.decode()
+def test_on_a_terminal_there_is_colour_and_no_line_is_too_long(terminal: Any) -> None:
+    text = terminal.shown([sys.executable, "-m", "naslib_ecnas", "data", "list"])
     assert "\x1b[" in text
-    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text)
+    plain = terminal.plain(text)
     assert max(map(len, plain.splitlines())) <= 80
     assert "…" not in plain
     assert re.search(r"7v-surrogate +423,624 +4 12 36 108 +modelled", plain)

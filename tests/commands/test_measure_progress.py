@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import re
-import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,33 +29,16 @@ def campaign(tmp_path: Path) -> Path:
     return folder
 
 
-def terminal(campaign: Path, steps: int, out: int | None) -> tuple[str, bytes]:
-    """What a run shows on a terminal, and what it writes to stdout where that is a pipe."""
-    controller, end = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "naslib_ecnas", *RUN, str(steps), str(campaign)],
-        stdin=subprocess.DEVNULL,
-        stdout=end if out is None else out,
-        stderr=end,
-        env={**os.environ, "COLUMNS": "100", "TERM": "xterm-256color"},
-    )
-    os.close(end)
-    shown = b""
-    try:
-        while block := os.read(controller, 1 << 16):
-            shown += block
-    except OSError:
-        pass  # how a closed terminal ends on Linux
-    os.close(controller)
-    written = b"" if process.stdout is None else process.stdout.read()
-    assert process.wait(timeout=60) == 0
-    return shown.decode(), written
+def command(campaign: Path, steps: int) -> list[str]:
+    return [sys.executable, "-m", "naslib_ecnas", *RUN, str(steps), str(campaign)]
 
 
-def test_on_a_terminal_bars_for_the_campaign_and_the_training(campaign: Path) -> None:
-    raw, _ = terminal(campaign, 16, None)
+def test_on_a_terminal_bars_for_the_campaign_and_the_training(
+    campaign: Path, terminal: Any
+) -> None:
+    raw = terminal.shown(command(campaign, 16), columns=100)
     assert raw.count("\x1b[?25l") == raw.count("\x1b[?25h") == 1  # the cursor comes back
-    shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", raw)
+    shown = terminal.plain(raw)
     assert re.search(r"units .* 0/2", shown)
     assert re.search(r"row \d, 4 epochs, repeat 0 .*\b\d+/16\b", shown)
     assert re.search(r"recorded after [\d.]+ s \(1 of 2, about [\d.]+ s to come\)", shown)
@@ -65,10 +46,13 @@ def test_on_a_terminal_bars_for_the_campaign_and_the_training(campaign: Path) ->
     assert shown.splitlines()[-1].startswith("2 units recorded")
 
 
-def test_what_is_written_to_a_file_is_there_though_bars_are_shown(campaign: Path) -> None:
-    shown, written = terminal(campaign, 2, subprocess.PIPE)
+def test_what_is_written_to_a_file_is_there_though_bars_are_shown(
+    campaign: Path, terminal: Any, tmp_path: Path
+) -> None:
+    with (tmp_path / "out.txt").open("wb") as file:
+        shown = terminal.shown(command(campaign, 2), stdout=file)
     assert "units" in shown
-    assert written.decode().count("recorded after") == 2
+    assert (tmp_path / "out.txt").read_text().count("recorded after") == 2
 
 
 def test_elsewhere_no_bars(campaign: Path, capfd: pytest.CaptureFixture[str]) -> None:
