@@ -79,6 +79,7 @@ class CellTexts:
         stated = [row for row, text in zip(places, hashes, strict=True) if text not in (None, "")]
         new = [row for row in dict.fromkeys(stated) if row not in self._hashes]
         if new:
+            hash_index.prepare(len(self._hashes) + len(new))
             found = hash_index.as_text(hash_index.of_rows(np.array(new)))
             self._hashes.update(zip(new, found.tolist(), strict=True))
         for row, text in zip(places, hashes, strict=True):

@@ -13,7 +13,7 @@ from naslib_ecnas.data.catalog import FileEntry, TableEntry, catalog, table_entr
 from naslib_ecnas.data.columns import Columns
 from naslib_ecnas.data.receipts import Receipt
 from naslib_ecnas.errors import UnknownTableError
-from naslib_ecnas.progress import Progress, Silent, listening
+from naslib_ecnas.progress import Progress, Silent, listener, listening
 from naslib_ecnas.storage import cache_folder, exists, is_file
 
 # What only making a table needs (the network, locks, readers, digests) is imported where one is
@@ -171,7 +171,7 @@ def columns_of(
 
     if entry is None:
         sniff(source)  # so that nothing is announced for a file that cannot be read
-    progress = Silent() if progress is None else progress
+    progress = listener() if progress is None else progress
     size = None if source.is_dir() else _state(source)[0]
     progress.started(source.name, "converting", size, 0)
     with listening(progress):

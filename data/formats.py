@@ -125,7 +125,7 @@ def sniff(path: str | PathLike[str]) -> str:
     place = Path(path)
     head = b""
     if not is_folder(place):
-        with opened(place) as file:
+        with opened(place, heard=False) as file:
             try:
                 head = file.read(_HEAD)
             except OSError as error:

@@ -12,6 +12,7 @@ import csv
 import io
 from codecs import getincrementaldecoder
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from hashlib import sha256
 from itertools import chain, islice
 from os import PathLike
@@ -29,8 +30,9 @@ from naslib_ecnas.data.long_form import (
     parse_header,
     parts,
 )
-from naslib_ecnas.data.source import Source, opened
+from naslib_ecnas.data.source import Source, opened, unreadable
 from naslib_ecnas.errors import FormatError, MissingDependencyError
+from naslib_ecnas.progress import listener
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.storage import atomic_write
 
@@ -89,40 +91,54 @@ def read_csv(
         FormatError: it is no such table; the offset is that of the line.
     """
     source = Source(str(path), None)
-    with opened(path) as file:
-        default = Provenance("unknown", source=Path(path).name, sha256=_looked_over(file, source))
-        file.seek(0)
-        text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
-        about, first = _comments(text, source, path)
-        lines = _Parser(csv.reader(chain([first], text), strict=True), source)
+    with opened(path, buffered=False) as file, io.BufferedReader(_Watched(file, source)) as watched:
+        text = io.TextIOWrapper(watched, encoding="utf-8-sig", newline="")
         collected = Lines(source)
-        for part in lines:
-            collected.add(part)
+        try:
+            about, first = _comments(text, source, path)
+            for part in _Parser(csv.reader(chain([first], text), strict=True), source):
+                collected.add(part)
+        except OSError as error:
+            raise unreadable(error, path) from error
         text.detach()
+        digest = watched.raw.sha256
     return collected.finish(
         about if name is None else {**about, "name": name},
         name=Path(path).stem,
         vertices=vertices,
         provenance=provenance,
-        default=default,
+        default=Provenance("unknown", source=Path(path).name, sha256=digest.hexdigest()),
     )
 
 
-def _looked_over(file: BinaryIO, source: Source) -> str:
-    """SHA-256 of a file, all of which is UTF-8."""
-    digest, decoder, done = sha256(), getincrementaldecoder("utf-8")(), 0
-    while True:
-        piece = file.read(_PIECE)
-        begun = len(decoder.getstate()[0])  # bytes of a character that the last piece cut
+class _Watched(io.RawIOBase):
+    """A file's bytes as they are read: their SHA-256, and whether they are UTF-8.
+
+    Args:
+        file: open for reading, at its start.
+        source: of it, for errors.
+    """
+
+    def __init__(self, file: BinaryIO, source: Source) -> None:
+        self._file, self._source = file, source
+        self._decoder, self._done = getincrementaldecoder("utf-8")(), 0
+        self.sha256 = sha256()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        piece = self._file.read(len(buffer))
+        begun = len(self._decoder.getstate()[0])  # bytes of a character that the last piece cut
         try:
-            decoder.decode(piece, final=not piece)
+            self._decoder.decode(piece, final=not piece)
         except UnicodeDecodeError as error:
-            place = Source(source.path).at(done - begun + error.start)
+            place = Source(self._source.path).at(self._done - begun + error.start)
             raise place.fault("the file is not UTF-8") from error
-        if not piece:
-            return digest.hexdigest()
-        digest.update(piece)
-        done += len(piece)
+        self.sha256.update(piece)
+        self._done += len(piece)
+        buffer[: len(piece)] = piece
+        return len(piece)
 
 
 def _comments(
@@ -229,23 +245,32 @@ def read_parquet(
     """
     pyarrow, parquet = _pyarrow("reading Parquet")
     source = Source(str(path), None)
-    with opened(path) as file:
-        digest = sha256()
-        while piece := file.read(_PIECE):
-            digest.update(piece)
-        file.seek(0)
-        collected = Lines(source)
+    heard, name_heard = listener(), Path(path).name
+    with opened(path, heard=False) as file:
+        digest, size = sha256(), 0
         try:
+            while piece := file.read(_PIECE):
+                digest.update(piece)
+                size += len(piece)
+            file.seek(0)
+        except OSError as error:
+            raise unreadable(error, path) from error
+        collected, done = Lines(source), 0
+        with _parquet_errors(pyarrow, source):
             table = parquet.ParquetFile(file, page_checksum_verification=True)
             check_names(table.schema_arrow.names, source)
-            for batch in table.iter_batches(batch_size=_LINES, use_threads=False):
-                collected.add(_columns(batch, pyarrow))
+            lines = table.metadata.num_rows
+            batches = table.iter_batches(batch_size=_LINES, use_threads=False)
             metadata = (table.schema_arrow.metadata or {}).get(_METADATA)
-        except FormatError:
-            raise
-        except (pyarrow.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
-            first = str(error).splitlines()[:1]
-            raise source.fault(f"the file is not a Parquet table: {first}") from error
+        while True:
+            with _parquet_errors(pyarrow, source):
+                batch = next(batches, None)
+                columns = None if batch is None else _columns(batch, pyarrow)
+            if batch is None or columns is None:
+                break
+            collected.add(columns)
+            done += batch.num_rows
+            heard.advanced(name_heard, size * done // max(lines, done))
     about = parse_header(metadata, source, path) if metadata is not None else {}
     return collected.finish(
         about if name is None else {**about, "name": name},
@@ -254,6 +279,18 @@ def read_parquet(
         provenance=provenance,
         default=Provenance("unknown", source=Path(path).name, sha256=digest.hexdigest()),
     )
+
+
+@contextmanager
+def _parquet_errors(pyarrow: Any, source: Source) -> Iterator[None]:
+    """What pyarrow says of a file that is no table, as an error of ours."""
+    try:
+        yield
+    except FormatError:
+        raise
+    except (pyarrow.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
+        first = str(error).splitlines()[:1]
+        raise source.fault(f"the file is not a Parquet table: {first}") from error
 
 
 def _columns(batch: Any, pyarrow: Any) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, BinaryIO, TypeVar
 from naslib_ecnas.errors import FormatError, UnknownTableError
 from naslib_ecnas.progress import listener
 
-__all__ = ["NOWHERE", "Source", "opened"]
+__all__ = ["NOWHERE", "Source", "opened", "unreadable"]
 
 Fault = TypeVar("Fault", bound=FormatError)
 
@@ -58,44 +59,56 @@ NOWHERE = Source()
 
 
 class _Heard(io.FileIO):
-    """A file that tells how far its reading is."""
+    """A file that is read from its start to its end, and tells how far that is."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self._heard, self._name = listener(), path.name
+        super().__init__(os.fspath(path))
+        self._heard, self._name, self._done = listener(), path.name, 0
 
-    def _tell(self) -> None:
-        self._heard.advanced(self._name, self.tell())
+    def _tell(self, size: int) -> None:
+        self._done += size
+        self._heard.advanced(self._name, self._done)
 
     def read(self, size: int | None = -1, /) -> bytes:
         found = super().read(size)
-        self._tell()
+        self._tell(len(found))
         return found
 
     def readall(self) -> bytes:
         found = super().readall()
-        self._tell()
+        self._tell(len(found))
         return found
 
     def readinto(self, buffer: Any, /) -> int:
         found = super().readinto(buffer)
-        self._tell()
+        self._tell(found)
         return found
 
 
-def opened(path: str | PathLike[str], *, buffered: bool = True) -> BinaryIO:
-    """A file open for reading bytes. The listener to long work hears how far it is read.
+def opened(path: str | PathLike[str], *, buffered: bool = True, heard: bool = True) -> BinaryIO:
+    """A file open for reading bytes.
+
+    Args:
+        path: the file.
+        buffered: as Python's files are.
+        heard: whether the listener to long work hears how far it is read, which is from its start
+            to its end then.
 
     Raises:
         UnknownTableError: there is no such file, or it cannot be read.
     """
     try:
-        file = _Heard(Path(path))
+        file = _Heard(Path(path)) if heard else io.FileIO(os.fspath(path))
         return io.BufferedReader(file) if buffered else file
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise UnknownTableError(
-            f"the file cannot be read ({getattr(error, 'strerror', None) or error})",
-            value=str(path),
-            expected="a readable file",
-            remedy="check the path",
-        ) from error
+        raise unreadable(error, path) from error
+
+
+def unreadable(error: Exception, path: str | PathLike[str]) -> UnknownTableError:
+    """The error of a file that cannot be opened or read on, to be raised."""
+    return UnknownTableError(
+        f"the file cannot be read ({getattr(error, 'strerror', None) or error})",
+        value=str(path),
+        expected="a readable file",
+        remedy="check the path",
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import re
 import zlib
 from bisect import bisect_left
 from collections.abc import Mapping
@@ -172,8 +173,8 @@ class Table:
         """
         from hashlib import sha256  # costs a query-only process 4 MB
 
-        source = self.attributes.get(PREDICTED_FROM)
-        return sha256(self._content).hexdigest() if source is None else source
+        source = self.attributes.get(PREDICTED_FROM, "")
+        return source if re.fullmatch("[0-9a-f]{64}", source) else sha256(self._content).hexdigest()
 
     @property
     def rows(self) -> NDArray[np.int32]:
@@ -274,11 +275,7 @@ class Table:
             column.part(0, size)
 
     def to_columns(self) -> Columns:
-        """The whole content in memory, checked.
-
-        What it was predicted from is left out: whoever changes a column makes another table.
-        """
-        attributes = {k: v for k, v in self.attributes.items() if k != PREDICTED_FROM}
+        """The whole content in memory, checked."""
         return Columns(
             name=self.name,
             vertices=self.space.vertices,
@@ -287,19 +284,30 @@ class Table:
             repeats=self.repeats,
             values={name: self.column(name) for name in self.metrics},
             provenance=self.provenance,
-            attributes=attributes,
+            attributes=self.attributes,
         )
 
 
-def write_table(path: str | PathLike[str], columns: Columns) -> None:
+def write_table(
+    path: str | PathLike[str], columns: Columns, *, predicted_from: str | None = None
+) -> None:
     """Write a table file, whole or not at all.
 
     A column whose values all survive float32 is stored so.
+
+    Args:
+        path: of the file.
+        columns: its content.
+        predicted_from: SHA-256 of all that decides a prediction, which is the table's checksum
+            then. What `columns.attributes` says of that is not believed.
 
     Raises:
         StorageError: the folder cannot be written or the disk is full.
     """
     cells = len(columns.rows)
+    attributes = {k: v for k, v in columns.attributes.items() if k != PREDICTED_FROM}
+    if predicted_from is not None:
+        attributes[PREDICTED_FROM] = predicted_from
     specs, offset = [], 0
     if cells != len(Space(columns.vertices)):
         specs.append(ColumnSpec(ROWS, "i4", 0, 4 * cells))
@@ -317,7 +325,7 @@ def write_table(path: str | PathLike[str], columns: Columns) -> None:
         repeats=columns.repeats,
         columns=tuple(specs),
         provenance={name: columns.provenance[name] for name in columns.values},
-        attributes=columns.attributes,
+        attributes=attributes,
     )
     sums: list[int] = []
     with atomic_write(Path(path)) as file:

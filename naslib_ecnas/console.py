@@ -6,7 +6,7 @@ import math
 import sys
 import textwrap
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from shutil import get_terminal_size
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
@@ -27,8 +27,10 @@ __all__ = [
     "print_table",
 ]
 
-#: To this width texts in a table are broken where it has no room.
-NARROW = 12
+#: Between two columns of a table, and at its edges.
+_GAP = 2
+#: Longer words of a table's texts, such as paths, are broken where there is no room.
+_WORD = 24
 #: Bytes from which on checking a file takes long enough to be shown.
 _SLOW_CHECK = 100_000_000
 _UNITS = ("B", "kB", "MB", "GB", "TB")
@@ -68,6 +70,9 @@ def print_table(
 ) -> None:
     """Print a table: framed and coloured on a terminal, plain aligned text elsewhere.
 
+    On a terminal texts are broken between words where they do not fit; where even that does not
+    do, each row is a block of lines. No number is ever cut.
+
     Args:
         headings: of the columns.
         rows: one text for each column.
@@ -76,13 +81,17 @@ def print_table(
     """
     file = sys.stdout if file is None else file
     if not file.isatty():
-        widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
+        longest = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
         for row in (headings, *rows):
             cells = [
                 text.rjust(width) if i in right else text.ljust(width)
-                for i, (text, width) in enumerate(zip(row, widths, strict=True))
+                for i, (text, width) in enumerate(zip(row, longest, strict=True))
             ]
             print("  ".join(cells).rstrip(), file=file)
+        return
+    widths = _widths(headings, rows, right, get_terminal_size().columns)
+    if widths is None:
+        _print_blocks(headings, rows, file)
         return
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
@@ -91,19 +100,51 @@ def print_table(
 
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
     for i, heading in enumerate(headings):
-        # Numbers keep their digits; texts are broken where all do not fit, the longest first.
-        numbers, longest = i in right, max((len(row[i]) for row in rows), default=0)
         table.add_column(
             heading,
-            justify="right" if numbers else "left",
-            no_wrap=numbers,
-            min_width=longest if numbers else min(longest, NARROW),
-            overflow="fold",
+            justify="right" if i in right else "left",
+            width=widths[i],
             style="bold cyan" if i == 0 else None,
         )
     for row in rows:
         table.add_row(*map(Text, row))
     Console(file=file).print(table)
+
+
+def _widths(
+    headings: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int], room: int
+) -> list[int] | None:
+    """Widths of columns that fit together, the widest narrowed first; None where none do."""
+    columns = list(zip(headings, *rows, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    least = [_least(column, numbers=i in right) for i, column in enumerate(columns)]
+    over = sum(widths) + _GAP * len(widths) - room
+    for _ in range(over):
+        wide = [i for i, width in enumerate(widths) if width > least[i]]
+        if not wide:
+            return None
+        widths[max(wide, key=widths.__getitem__)] -= 1
+    return widths
+
+
+def _least(column: Sequence[str], *, numbers: bool) -> int:
+    """The width below which a column, its heading first, cannot be read: numbers keep their
+    digits, texts are broken between words."""
+    heading, *texts = column
+    words = max(map(len, heading.split()), default=0)
+    if numbers:
+        return max([words, *map(len, texts)])
+    longest = max((len(word) for text in texts for word in text.split()), default=0)
+    return max(words, min(longest, _WORD))
+
+
+def _print_blocks(headings: Sequence[str], rows: Sequence[Sequence[str]], file: TextIO) -> None:
+    """A block for each row, a line for each column: all of what a narrow table would cut."""
+    width = max(map(len, headings[1:]), default=0)
+    for row in rows:
+        print(f"{headings[0]} {row[0]}".strip(), file=file)
+        for heading, text in zip(headings[1:], row[1:], strict=True):
+            print(f"  {heading.ljust(width)}  {text}".rstrip(), file=file)
 
 
 def print_lines(lines: Sequence[str]) -> None:
@@ -129,9 +170,10 @@ class ShownProgress:
     def __init__(self) -> None:
         self._bars: Bars | None = None
         self._tasks: dict[str, TaskID] = {}
-        self._heard = listening(self)
+        self._heard: AbstractContextManager[None] | None = None
 
     def __enter__(self) -> ShownProgress:
+        self._heard = listening(self)
         self._heard.__enter__()
         return self
 
@@ -141,9 +183,11 @@ class ShownProgress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._heard.__exit__(kind, error, trace)
         if self._bars is not None:
             self._bars.stop()
+            self._bars = None
+        if self._heard is not None:
+            self._heard.__exit__(kind, error, trace)
 
     def started(
         self, name: str, doing: str, total: int | None, done: int, unit: str = BYTES

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from naslib_ecnas.errors import StorageError
 from naslib_ecnas.nasbench_hash import hashes_of
 from naslib_ecnas.progress import listener
-from naslib_ecnas.storage import atomic_write, cache_folder, exists
+from naslib_ecnas.storage import atomic_write, cache_folder
 from naslib_ecnas.structures import structures
 
 __all__ = ["as_text", "digests", "of_rows", "prepare", "row_of"]
@@ -45,10 +45,13 @@ def digests(size: int) -> NDArray[np.uint8]:
 def of_rows(rows: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
     """(n, 16) digests of (n,) rows: of those that are kept, or computed for these alone."""
     size = len(structures().row_structure)
-    if len(rows) >= size // _FEW or size in _known or exists(_path(size)):
-        kept: NDArray[np.uint8] = digests(size)[rows]
-        return kept
-    return hashes_of(rows)
+    if size not in _known and len(rows) < size // _FEW:
+        kept = _read(_path(size), size)
+        if kept is None:
+            return hashes_of(rows)
+        _known[size] = kept
+    found: NDArray[np.uint8] = digests(size)[rows]
+    return found
 
 
 def prepare(n_rows: int) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pty
 import re
 import subprocess
 from collections.abc import Sequence
@@ -39,7 +38,7 @@ class Terminal:
         """
         environment = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm-256color"}
         environment.pop("NO_COLOR", None)
-        controller, end = pty.openpty()
+        controller, end = os.openpty()
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,

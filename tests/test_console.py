@@ -42,7 +42,7 @@ def test_a_table_on_a_terminal_keeps_its_texts_and_its_width(terminal: Any) -> N
 
 def test_numbers_keep_their_digits_on_a_narrow_terminal(terminal: Any) -> None:
     rows = [("energy at 108 epochs, on a GPU of that name", "123,456", "0.98765", "[1]")]
-    rows.append(("time", "1", "0.5", "a-word-of-thirty-letters-or-so"))
+    rows.append(("time", "1", "0.5", "[2]"))
     code = (
         "from naslib_ecnas.console import print_table\n"
         f"print_table(('target', 'cells', 'tau', 'seen'), {rows!r}, right=(1, 2))"
@@ -51,11 +51,9 @@ def test_numbers_keep_their_digits_on_a_narrow_terminal(terminal: Any) -> None:
     assert max(map(len, said.splitlines())) <= 50
     assert re.search(r"123,456 +0\.98765", said)
     assert "…" not in said
-    assert [line.split("  ")[0] for line in said.splitlines()[3:7]] == [
-        " energy at 108",
-        " epochs, on a",
-        " GPU of that",
-        " name",
+    assert [line.split("  ")[0] for line in said.splitlines()[3:5]] == [
+        " energy at 108 epochs, on",
+        " a GPU of that name",
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,13 @@ from naslib_ecnas.space import Space
 
 
 @pytest.fixture(autouse=True)
-def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+def _fresh() -> Iterator[None]:
+    _forget()
+    yield
+    _forget()
+
+
+def _forget() -> None:
     hash_index._known.clear()
     hash_index._sorted_heads.cache_clear()
 
@@ -58,6 +65,9 @@ def test_hashes_of_some_rows_are_those_of_all(
     some = hash_index.as_text(hash_index.of_rows(rows)).tolist()
     assert some == [Cell.from_row(row).nasbench_hash for row in rows.tolist()]
     assert not list(tmp_path.iterdir())  # nothing was computed but these
+    hash_index._path(423_624).write_bytes(b"torn")
+    assert hash_index.as_text(hash_index.of_rows(rows)).tolist() == some
+    hash_index._path(423_624).unlink()
     synthetic = np.arange(16, dtype=np.uint8) + np.zeros((423_624, 1), np.uint8)
     monkeypatch.setattr(hash_index, "hashes_of", lambda rows, told: synthetic)
     hash_index.prepare(1_000)

@@ -6,7 +6,7 @@ import math
 import os
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -60,6 +60,15 @@ class Validation:
     def redo(self) -> tuple[str, ...]:
         """Names of the units that measuring anew can mend."""
         return tuple(dict.fromkeys(f.unit for f in self.findings if f.redo))
+
+    @property
+    def why(self) -> dict[str, tuple[str, ...]]:
+        """Codes of what measuring these units anew can mend, by name."""
+        codes: dict[str, dict[str, None]] = {}
+        for finding in self.findings:
+            if finding.redo:
+                codes.setdefault(finding.unit, {})[finding.code] = None
+        return {unit: tuple(known) for unit, known in codes.items()}
 
     @property
     def good(self) -> bool:
@@ -127,14 +136,20 @@ def validate(folder: Path) -> Validation:
 def _once(folder: Path, finding: Finding) -> Finding:
     """A doubt asks for one more training of a unit and no further ones: what comes again, as from
     a GPU that is hot in every run, is how this machine measures."""
-    if finding.redo and not finding.fault and any(_requeued(folder, finding.unit)):
+    if finding.redo and not finding.fault and finding.code in _requeued(folder, finding.unit):
         return replace(finding, text=f"{finding.text} (measured again already)", redo=False)
     return finding
 
 
-def _requeued(folder: Path, unit: str) -> Iterator[Path]:
-    """Records of a unit that were moved among its attempts."""
-    return (folder / ATTEMPTS / unit).glob("requeued-*.json")
+def _requeued(folder: Path, unit: str) -> set[str]:
+    """Codes of the doubts for which a unit was measured again."""
+    found: set[str] = set()
+    for path in (folder / ATTEMPTS / unit).glob("requeued-*.txt"):
+        try:
+            found |= set(path.read_text(encoding="utf-8").split("\n"))
+        except (OSError, UnicodeDecodeError):
+            continue  # then it is asked for once more
+    return found
 
 
 def _together(records: list[Measurement]) -> Iterator[Finding]:
@@ -242,8 +257,16 @@ def _cold(records: list[Measurement]) -> Iterator[Finding]:
             ended = began + record.training.total_time_s + 2 * record.settings.baseline_s
 
 
-def requeue(folder: Path, names: Iterable[str]) -> list[str]:
+def requeue(
+    folder: Path, names: Iterable[str], *, why: Mapping[str, Iterable[str]] | None = None
+) -> list[str]:
     """Move records among the attempts, so that their units are measured anew.
+
+    Args:
+        folder: of the campaign.
+        names: of the units.
+        why: codes of what was found, by name: `Validation.why`. They are kept beside the records,
+            and a doubt of one of these is no reason to measure the unit a third time.
 
     Returns:
         Names of the units whose records were moved.
@@ -264,6 +287,8 @@ def requeue(folder: Path, names: Iterable[str]) -> list[str]:
         try:
             place.mkdir(parents=True, exist_ok=True)
             os.replace(source, target)
+            if why is not None and name in why:
+                target.with_suffix(".txt").write_text("\n".join(why[name]), encoding="utf-8")
         except OSError as error:
             raise storage_error(error, source) from error
         moved.append(name)

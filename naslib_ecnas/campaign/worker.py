@@ -99,10 +99,10 @@ def work(
         raise ConfigError(
             "no units would be measured", value=limit, expected="1 or more", remedy="leave it out"
         )
-    from naslib_ecnas.training.environment import resolved
+    from naslib_ecnas.training import check_device
 
     plan = Plan.read(folder)
-    resolved(settings.device)  # before a unit is claimed for a device that is not there
+    check_device(settings.device)  # before a unit is claimed for a device that is not there
     data = images(plan.data)
     watch = Watch(pace.stale_s)
     warmth = Warmth()

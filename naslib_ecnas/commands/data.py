@@ -178,7 +178,7 @@ def _list(args: argparse.Namespace) -> int:
         for table in entries.tables
     ]
     headings = ("table", "cells", "epochs", "energy", "size", "here", "what")
-    # The last column is prose; where there is no room for it, the numbers stay readable.
+    # The last column is prose; it would break every row of a narrower terminal.
     shown = len(headings) if not sys.stdout.isatty() or get_terminal_size().columns > 110 else -1
     print_table(headings[:shown], [row[:shown] for row in rows], right=[1, 4])
     if shown < 0:

@@ -340,13 +340,15 @@ def _validate(args: argparse.Namespace) -> int:
 
     folder = Path(args.campaign).expanduser()
     found = validate(folder)
-    moved = requeue(folder, found.redo) if args.requeue else []
+    moved = requeue(folder, found.redo, why=found.why) if args.requeue else []
     if args.json:
         print_json({**found.to_json(), "requeued": moved})
     else:
         _report(found)
         if args.requeue:
-            print(f"requeued: {len(moved)} units; measure them: ecnas measure run {folder}")
+            print(f"requeued: {len(moved)} units")
+        if moved:
+            print(f"measure them: ecnas measure run {folder}")
     return 0 if found.good and (found.spotless or not args.strict) else 1
 
 
@@ -355,7 +357,8 @@ def _report(found: Validation) -> None:
         f"{found.records:,} records of {found.planned:,} units: {len(found.faults)} faults, "
         f"{len(found.doubts)} doubts, {len(found.missing):,} missing"
     )
-    rows = _alike(found.faults, "FAULT") + _alike(found.doubts, "doubt")
+    rows = [(one.unit, "FAULT", one.code, one.text) for one in found.faults]
+    rows += _alike(found.doubts)
     if rows:
         print()
         print_table(("unit", "", "what", "found"), rows[:_SHOWN])
@@ -366,13 +369,13 @@ def _report(found: Validation) -> None:
         print(f"\nmeasure again: {some} (--requeue)")
 
 
-def _alike(findings: Sequence[Finding], kind: str) -> list[tuple[str, str, str, str]]:
+def _alike(doubts: Sequence[Finding]) -> list[tuple[str, str, str, str]]:
     """A line for each text, since what is so of the machine is so of every unit."""
-    units: dict[tuple[str, str], list[str]] = {}
-    for one in findings:
-        units.setdefault((one.code, one.text), []).append(one.unit)
+    units: dict[tuple[str, str], dict[str, None]] = {}
+    for one in doubts:
+        units.setdefault((one.code, one.text), {})[one.unit] = None
     return [
-        (names[0] if len(names) == 1 else f"{len(names):,} units", kind, code, text)
+        (next(iter(names)) if len(names) == 1 else f"{len(names):,} units", "doubt", code, text)
         for (code, text), names in units.items()
     ]
 

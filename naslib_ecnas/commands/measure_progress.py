@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from naslib_ecnas.console import duration_text
+from naslib_ecnas.errors import StorageError
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -42,12 +43,13 @@ class MeasureProgress:
         from naslib_ecnas.campaign.plan import Plan
 
         self._folder = folder
-        self._planned = len(Plan.read(folder).units)
-        self._began, self._first = time.monotonic(), self._recorded()
+        self._units = frozenset(Plan.read(folder).by_name)
+        self._planned = len(self._units)
+        self._began, self._first = time.monotonic(), 0
+        self._first = self._recorded()
         self._bars: Progress | None = None
         self._all: TaskID | None = None
         self._one: TaskID | None = None
-        self._unit: Unit | None = None
         self._drawn = -math.inf
 
     def __enter__(self) -> MeasureProgress:
@@ -74,21 +76,18 @@ class MeasureProgress:
         Called from within a measured window, so that it does next to nothing.
         """
         now = time.monotonic()
-        if self._bars is None or (unit is self._unit and now < self._drawn + _REDRAW_S):
+        if self._bars is None or (due and now < self._drawn + _REDRAW_S):
             return
         self._drawn = now
-        if unit is not self._unit and self._one is not None:
-            self._bars.remove_task(self._one)
-            self._one = None
-        self._unit = unit
-        if not due:
-            self._one = self._bars.add_task(f"{unit}: before training", total=None, left="")
-        elif self._one is None:
-            self._one = self._bars.add_task(str(unit), total=due, completed=made, left="left")
-        else:
+        if not due or self._one is None:
+            self._cleared()
+            self._one = self._bars.add_task("", total=None, left="")
+        if due:
             self._bars.update(
                 self._one, description=str(unit), total=due, completed=made, left="left"
             )
+        else:
+            self._bars.update(self._one, description=f"{unit}: before training")
 
     def told(self, done: Done) -> None:
         """An attempt has ended."""
@@ -97,7 +96,14 @@ class MeasureProgress:
         line = f"{done.unit}: {done.how} after {duration_text(done.seconds)}{detail}"
         print(f"{line} ({recorded:,} of {self._planned:,}{self._to_come(recorded)})", flush=True)
         if self._bars is not None and self._all is not None:
+            self._cleared()
             self._bars.update(self._all, completed=recorded)
+
+    def _cleared(self) -> None:
+        """Without the bar of a training that has ended."""
+        if self._bars is not None and self._one is not None:
+            self._bars.remove_task(self._one)
+        self._one = None
 
     def _to_come(self, recorded: int) -> str:
         left, made = self._planned - recorded, recorded - self._first
@@ -109,7 +115,10 @@ class MeasureProgress:
     def _recorded(self) -> int:
         from naslib_ecnas.campaign.measurement import recorded
 
-        return len(recorded(self._folder))
+        try:
+            return len(self._units & recorded(self._folder))
+        except StorageError:  # a disk that does not answer for a moment ends no campaign
+            return self._first
 
 
 def _bars() -> Progress:

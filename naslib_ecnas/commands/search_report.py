@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from naslib_ecnas.commands.wide_table import print_wide_table
-from naslib_ecnas.console import print_lines
+from naslib_ecnas.console import print_lines, print_table
 
 if TYPE_CHECKING:
     from naslib_ecnas.benchmark import Benchmark
@@ -63,7 +62,7 @@ def _report_front(result: SearchResult) -> None:
     named = _named(result)
     shown = [n for n in ("energy_kwh", "validation_accuracy") if n in result.details]
     shown = list(dict.fromkeys([*config.objectives, *shown, "parameters", "training_time_s"]))
-    print_wide_table(
+    print_table(
         ("", *(metric(name).about for name in shown), "row", "chosen for"),
         [
             (

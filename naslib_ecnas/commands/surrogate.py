@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from naslib_ecnas.commands.help_text import examples
-from naslib_ecnas.commands.wide_table import print_wide_table
 from naslib_ecnas.console import ShownProgress, print_json, print_lines, print_table
 
 if TYPE_CHECKING:
@@ -186,7 +185,7 @@ def _evaluate(args: argparse.Namespace) -> int:
         about = named[row[0]].about if row[0] in named else ""
         mark = f"[{marks.setdefault(about, len(marks) + 1)}]" if about else ""
         shown.append((*row, mark))
-    print_wide_table((*HEADINGS, "seen"), shown, right=range(1, 7))
+    print_table((*HEADINGS, "seen"), shown, right=range(1, 7))
     print()
     print_lines([f"[{number}] not seen by the fit: {about}" for about, number in marks.items()])
     anchors = [f"{line.target}: {line.anchor}" for line in quality if line.anchor]
@@ -206,7 +205,7 @@ def _fit(args: argparse.Namespace) -> int:
     if args.json:
         print_json({"out": args.out, "header": dict(weights.header)})
     else:
-        print_wide_table(HEADINGS, quality.rows(), right=range(1, 7))
+        print_table(HEADINGS, quality.rows(), right=range(1, 7))
         print(f"written to: {args.out}")
     return 0
 
@@ -247,6 +246,7 @@ def _choose(args: argparse.Namespace) -> int:
 
 def _calibrate(args: argparse.Namespace) -> int:
     from naslib_ecnas.surrogate.measured import calibrated
+    from naslib_ecnas.surrogate.weights import is_synthetic
 
     calibration, weights = calibrated(
         args.measurements,
@@ -258,7 +258,7 @@ def _calibrate(args: argparse.Namespace) -> int:
     )
     if args.out:
         weights.save(Path(args.out).expanduser())
-    if weights.header.get("synthetic"):
+    if is_synthetic(weights.header):
         print("SYNTHETIC: calibrated on numbers that are no measurements", file=sys.stderr)
     if args.json:
         print_json({"report": calibration.report.to_json(), "header": dict(weights.header)})

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 from naslib_ecnas.commands.help_text import examples
 from naslib_ecnas.commands.study_options import add_study_options, searched
 from naslib_ecnas.commands.table_options import add_table_options, setting
-from naslib_ecnas.commands.wide_table import print_wide_table
-from naslib_ecnas.console import ShownProgress, print_json, print_lines
+from naslib_ecnas.console import ShownProgress, print_json, print_lines, print_table
 from naslib_ecnas.storage import exists
 
 if TYPE_CHECKING:
@@ -76,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
                     "file": file})  # fmt: skip
         return 0
     right = [i for i in range(len(sheet.headings)) if any(_is_number(row[i]) for row in sheet.rows)]
-    print_wide_table(sheet.headings, [list(map(_shown, row)) for row in sheet.rows], right=right)
+    print_table(sheet.headings, [list(map(_shown, row)) for row in sheet.rows], right=right)
     print()
     print_lines([about])
     if written is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import zlib
-from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,23 +65,18 @@ def embedded(
     parts = (name, label, *(part for part in (scaling, model) if part not in ("affine", "ours")))
     table = tables_folder() / f"{'-'.join(part for part in parts if part)}.ecnas"
     maker = _maker(calibration)
-    source = json.dumps([setting, maker])
     if not afresh and _ready(table, maker):
         return table
-    from hashlib import sha256
-
     from naslib_ecnas.data.locks import locked
-    from naslib_ecnas.data.table import PREDICTED_FROM, write_table
+    from naslib_ecnas.data.table import write_table
 
     with locked(table, progress):
         # Another process may have made it meanwhile.
         if afresh or not _ready(table, maker):
             columns = _columns(name, table.stem, device, calibration, scaling, model, progress)
-            named = {PREDICTED_FROM: sha256(source.encode()).hexdigest()}
-            columns = replace(columns, attributes={**columns.attributes, **named})
             receipt = Receipt(maker, 0, 0, maker)
             receipt.withdraw(table)
-            write_table(table, columns)
+            write_table(table, columns, predicted_from=_identity(setting, calibration))
             receipt.write(table)
     return table
 
@@ -148,6 +142,16 @@ def _maker(calibration: Path | None) -> str:
     files += [] if calibration is None else [calibration]
     sums = [[path.name, path.stat().st_size, zlib.crc32(path.read_bytes())] for path in files]
     return json.dumps([_MAKER, *sums], separators=(",", ":"))
+
+
+def _identity(setting: list[str], calibration: Path | None) -> str:
+    """SHA-256 of what decides the predictions, but for the machine that makes them."""
+    from hashlib import sha256
+
+    files = [path for path in map(shipped, _WEIGHTS) if path.is_file()]
+    files += [] if calibration is None else [calibration]
+    sums = [sha256(path.read_bytes()).hexdigest() for path in files]
+    return sha256(json.dumps([_MAKER, setting, sums]).encode()).hexdigest()
 
 
 def _ready(table: Path, maker: str) -> bool:

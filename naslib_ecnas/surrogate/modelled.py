@@ -23,7 +23,7 @@ from naslib_ecnas.surrogate.headers import reported
 from naslib_ecnas.surrogate.native import BUDGETS, PUE, TITLE
 from naslib_ecnas.surrogate.paper import PaperModel
 from naslib_ecnas.surrogate.predict import Models
-from naslib_ecnas.surrogate.weights import Weights, shipped
+from naslib_ecnas.surrogate.weights import Weights, is_synthetic, shipped
 
 __all__ = [
     "calibration_of",
@@ -158,7 +158,7 @@ def energy_provenance(
         )
     elif calibration is None:
         how = "fitted on the measurements of 7-vertex cells at 4 epochs that EC-NAS published"
-    elif header.get("synthetic"):
+    elif is_synthetic(header):
         how = "SYNTHETIC: calibrated on numbers that are no measurements"
     else:
         how = "calibrated on few cells measured on this device"
@@ -168,7 +168,7 @@ def energy_provenance(
         else "over epochs affine, start-up apart, as measured on the RTX 6000"
     )
     if header.get("start_up_share") is not None and scaling != "linear":
-        seen = "in these runs" if header.get("synthetic") else "measured on this device"
+        seen = "in these runs" if is_synthetic(header) else "measured on this device"
         grows = (
             "over epochs affine, start-up and evaluations being "
             f"{header['start_up_share']:.1%} at 4 epochs, as {seen}"
@@ -179,7 +179,7 @@ def energy_provenance(
     device = TITLE if calibration is None else calibration.name
     pue = PUE if calibration is None else float(header.get("pue", PUE))
     return Provenance(
-        "synthetic" if header.get("synthetic") else "modelled",
+        "synthetic" if is_synthetic(header) else "modelled",
         device=device,
         pue=pue,
         note="; ".join(part for part in (how, grows, scale) if part),

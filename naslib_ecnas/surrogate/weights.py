@@ -20,13 +20,19 @@ from naslib_ecnas.errors import FormatError, UnknownTableError
 from naslib_ecnas.json_text import from_json
 from naslib_ecnas.storage import atomic_write
 
-__all__ = ["Weights", "shipped"]
+__all__ = ["Weights", "is_synthetic", "shipped"]
 
 _HEADER = "header"
 #: Raised when the features or the meaning of an array change, so that old weights are refused.
 VERSION = 1
 #: Many times the weights that there are.
 _MOST_BYTES = 1 << 28
+
+
+def is_synthetic(header: Mapping[str, Any]) -> bool:
+    """Whether a calibration was made on numbers that are no measurements."""
+    said = str(header.get("note", ""))  # where earlier versions put it
+    return bool(header.get("synthetic")) or said.startswith("SYNTHETIC")
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from naslib_ecnas.errors import MissingDependencyError
 if TYPE_CHECKING:
     from naslib_ecnas.training.cifar10_files import read_cifar10
     from naslib_ecnas.training.data import Cifar10, synthetic
+    from naslib_ecnas.training.environment import check_device
     from naslib_ecnas.training.initialise import build
     from naslib_ecnas.training.model import Network
     from naslib_ecnas.training.recipe import BUDGETS, RECIPES, Recipe
@@ -29,6 +30,7 @@ __all__ = [
     "Recipe",
     "TrainingRecord",
     "build",
+    "check_device",
     "read_cifar10",
     "synthetic",
     "train",
@@ -45,6 +47,7 @@ _HOMES = {
     "Network": "model",
     "build": "initialise",
     "RMSProp": "rmsprop",
+    "check_device": "environment",
     "train": "run",
 }
 

@@ -12,7 +12,34 @@ import torch
 from naslib_ecnas._version import __version__
 from naslib_ecnas.errors import ConfigError
 
-__all__ = ["convolutions", "device_name", "resolved", "synchronise", "versions"]
+__all__ = ["check_device", "convolutions", "device_name", "resolved", "synchronise", "versions"]
+
+
+def check_device(device: torch.device | str) -> None:
+    """See whether a device is there, without beginning to use it: the context of a GPU costs
+    energy, which is its first training's.
+
+    Raises:
+        ConfigError: torch knows no such device, or it is not there.
+    """
+    try:
+        found = torch.device(device)
+    except (RuntimeError, TypeError) as error:  # TypeError: no text at all
+        raise _no_device(device, error) from error
+    if found.type != "cuda":
+        resolved(found)
+    elif not torch.cuda.is_available():
+        raise _no_device(device, "torch sees no GPU")
+    elif (found.index or 0) >= torch.cuda.device_count():
+        raise _no_device(device, f"torch sees {torch.cuda.device_count()} of them")
+
+
+def _no_device(device: torch.device | str, why: object) -> ConfigError:
+    return ConfigError(
+        f"there is no such device ({str(why).splitlines()[0]})",
+        value=str(device),
+        expected='"cpu", or a device that torch sees, such as "cuda:0"',
+    )
 
 
 def resolved(device: torch.device | str) -> torch.device:
@@ -24,12 +51,8 @@ def resolved(device: torch.device | str) -> torch.device:
     try:
         found = torch.device(device)
         torch.empty(1, device=found)
-    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
-        raise ConfigError(
-            f"there is no such device ({str(error).splitlines()[0]})",
-            value=str(device),
-            expected='"cpu", or a device that torch sees, such as "cuda:0"',
-        ) from error
+    except (RuntimeError, TypeError, AssertionError) as error:  # torch without CUDA asserts
+        raise _no_device(device, error) from error
     if found.type == "cuda" and found.index is None:
         return torch.device("cuda", torch.cuda.current_device())
     return found

@@ -172,8 +172,14 @@ def test_a_doubt_asks_for_one_more_training_and_no_further_ones(spoil: Spoil) ->
     first = Plan.read(folder).units[0]
     path = record_path(folder, first)
     before = path.read_bytes()
-    assert first.name in validate(folder).redo
-    assert first.name in requeue(folder, [first.name])
+    path.write_bytes(before[:100])
+    found = validate(folder)
+    assert requeue(folder, found.redo, why=found.why) == [first.name]
+    path.write_bytes(before)  # a fault did not use up what a doubt may ask for
+    found = validate(folder)
+    assert first.name in found.redo
+    assert "clocks" in found.why[first.name]
+    requeue(folder, [first.name], why=found.why)
     path.write_bytes(before)  # the GPU is as hot the second time
     found = validate(folder)
     assert first.name not in found.redo

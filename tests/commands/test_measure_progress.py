@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from naslib_ecnas import cli
+from naslib_ecnas.campaign import Done, Plan
+from naslib_ecnas.commands import measure_progress
 from naslib_ecnas.commands.measure_progress import MeasureProgress
 from naslib_ecnas.errors import UnknownTableError
 
@@ -65,3 +67,31 @@ def test_elsewhere_no_bars(campaign: Path, capfd: pytest.CaptureFixture[str]) ->
 def test_no_campaign(tmp_path: Path) -> None:
     with pytest.raises(UnknownTableError):
         MeasureProgress(tmp_path)
+
+
+def test_a_unit_that_is_tried_again_has_one_bar(
+    campaign: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unit = Plan.read(campaign).units[0]
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    monkeypatch.setattr(measure_progress, "_REDRAW_S", 1e-9)
+    with MeasureProgress(campaign) as shown:
+        for attempt in range(3):
+            shown.stepped(unit, 0, 0)
+            assert tasks(shown) == ["units", f"{unit}: before training"]
+            shown.stepped(unit, 5, 16)
+            assert tasks(shown) == ["units", str(unit)]
+            shown.told(Done(unit, attempt + 1, "invalid", "frozen", 1.0))
+            assert tasks(shown) == ["units"]
+    assert capsys.readouterr().out.count("invalid after 1.0 s: frozen (0 of 2)") == 3
+
+
+def tasks(shown: MeasureProgress) -> list[str]:
+    assert shown._bars is not None
+    return [task.description for task in shown._bars.tasks]
+
+
+def test_strays_are_not_counted(campaign: Path) -> None:
+    (campaign / "records").mkdir(exist_ok=True)
+    (campaign / "records" / "99-4-0.json").write_text("{}")
+    assert MeasureProgress(campaign)._recorded() == 0

@@ -105,6 +105,7 @@ class Heard(Silent):
     def __init__(self) -> None:
         self.starts: list[tuple[str, int | None, int]] = []
         self.last = 0
+        self.steps: list[int] = []
         self.notes: list[str] = []
 
     def started(
@@ -113,6 +114,7 @@ class Heard(Silent):
         self.starts.append((doing, total, done))
 
     def advanced(self, name: str, done: int) -> None:
+        self.steps.append(done)
         self.last = done
 
     def noted(self, name: str, message: str) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import builtins
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -113,12 +115,33 @@ def test_parts_are_the_lines_and_are_heard(
         write(path, columns)
         assert path.suffix == ".parquet" or path.read_bytes() == whole
         assert (heard.starts, heard.last) == ([("writing", 40, 0)], 40)
+        heard.steps.clear()
         same_values(read(path), columns)
-    if path.suffix == ".csv":
-        assert heard.last == len(whole)
+    # From nothing to all of it once, as an estimate needs.
+    assert heard.steps == sorted(heard.steps)
+    assert heard.last == path.stat().st_size
+    assert len(set(heard.steps)) > 5
     heard.last = -1
     read(path)
     assert heard.last == -1  # nobody listens any more
+
+
+def test_a_csv_from_a_pipe() -> None:
+    out, into = os.pipe()
+    os.write(into, GOOD.encode())
+    os.close(into)
+    try:
+        columns = read_csv(f"/dev/fd/{out}")
+    finally:
+        os.close(out)
+    assert columns.values["energy_kwh"].item() == 0.5
+    assert columns.provenance["energy_kwh"].sha256 == sha256(GOOD.encode()).hexdigest()
+
+
+def test_what_cannot_be_read_on_is_told() -> None:
+    for reader in (read_csv, read_parquet):
+        with pytest.raises(UnknownTableError, match="cannot be read"):
+            reader("/proc/self/mem")
 
 
 def test_a_line_break_of_any_system_and_a_mark_at_the_start(tmp_path: Path) -> None:

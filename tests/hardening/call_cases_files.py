@@ -270,6 +270,9 @@ FILES: dict[str, Call] = {
         lambda t: {"dataset_file": str(t.table)}, {"dataset_file": (*NO_PATH, "GARBAGE")}
     ),
     # -- training ------------------------------------------------------------------------------
+    "training.check_device": Call(
+        lambda t: {"device": "cpu"}, {"device": ("", "gpu", "cuda:99", "cpu:x", 1.5, None)}
+    ),
     "training.read_cifar10": Call(
         lambda t: {"folder": t.tmp},
         {"folder": (*NO_PATH, "."), "form": ("no-such-form", ""), "images_per_file": (0, -1)},

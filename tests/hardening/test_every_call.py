@@ -85,8 +85,8 @@ EXEMPT: dict[str, str] = {
     "takes nothing, or says what is there": """
         comparison.methods.names data.carbon.countries data.catalog.catalog data.catalog.tables
         data.convert.tables_folder data.fetch.downloads_folder data.results_tree.is_results_tree
-        surrogate.weights.shipped network.channels comparison.grid.seeds_of
-        comparison.execute.only_one""",
+        surrogate.weights.is_synthetic surrogate.weights.shipped network.channels
+        comparison.grid.seeds_of comparison.execute.only_one""",
     "is read to its end by readers that are here": """
         data.ecnas_tfrecord.read_records data.nasbench_tfrecord.read_records""",
     "answers as NAS-Bench-101's own class does, by is_valid_spec and its own errors": """

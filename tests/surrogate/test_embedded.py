@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from naslib_ecnas.data.convert import converted
+from naslib_ecnas.data.frames import write_csv
 from naslib_ecnas.data.receipts import Receipt
 from naslib_ecnas.data.table import Table, write_table
 from naslib_ecnas.errors import ConfigError, StorageError
@@ -66,6 +68,12 @@ def test_tables_of_other_settings_or_values_are_other_tables(tmp_path: Path) -> 
     doubled = {**columns.values, "energy_kwh": 2 * columns.values["energy_kwh"]}
     write_table(tmp_path / "changed.ecnas", replace(columns, values=doubled))
     tables.append(Table.open(tmp_path / "changed.ecnas"))
+    # The word of whoever writes a file is not taken for it.
+    said = {"predicted_from": tables[0].checksum, "description": "forged"}
+    write_table(tmp_path / "forged.ecnas", replace(columns, attributes=said))
+    tables.append(Table.open(tmp_path / "forged.ecnas"))
+    write_csv(tmp_path / "forged.csv", replace(columns, attributes=said))
+    tables.append(Table.open(converted(tmp_path / "forged.csv")))
     assert len({table.checksum for table in tables}) == len(tables)
 
 
