@@ -270,7 +270,7 @@ def read_parquet(
                 break
             collected.add(columns)
             done += batch.num_rows
-            heard.advanced(name_heard, size * done // max(lines, done))
+            heard.advanced(name_heard, size * done // max(lines, done, 1))
     about = parse_header(metadata, source, path) if metadata is not None else {}
     return collected.finish(
         about if name is None else {**about, "name": name},

@@ -286,6 +286,9 @@ def test_parquet_of_other_tables_is_refused(tmp_path: Path) -> None:
     good = {"cell": [cell], "epochs": [4], "repeat": [0], "energy_kwh": [0.5]}
     parquet.write_table(pyarrow.table(good), path)
     assert read_parquet(path).values["energy_kwh"].item() == 0.5
+    parquet.write_table(pyarrow.table(good).slice(0, 0), path)
+    with pytest.raises(FormatError, match="no training"):
+        read_parquet(path)
     for change in (
         {"energy_kwh": ["half"]},
         {"energy_kwh": [[1.0]]},
