@@ -103,11 +103,7 @@ def read_csv(
         text.detach()
         digest = watched.raw.sha256
     return collected.finish(
-        about if name is None else {**about, "name": name},
-        name=Path(path).stem,
-        vertices=vertices,
-        provenance=provenance,
-        default=Provenance("unknown", source=Path(path).name, sha256=digest.hexdigest()),
+        about, name=name, vertices=vertices, provenance=provenance, sha256=digest.hexdigest()
     )
 
 
@@ -273,11 +269,7 @@ def read_parquet(
             heard.advanced(name_heard, size * done // max(lines, done, 1))
     about = parse_header(metadata, source, path) if metadata is not None else {}
     return collected.finish(
-        about if name is None else {**about, "name": name},
-        name=Path(path).stem,
-        vertices=vertices,
-        provenance=provenance,
-        default=Provenance("unknown", source=Path(path).name, sha256=digest.hexdigest()),
+        about, name=name, vertices=vertices, provenance=provenance, sha256=digest.hexdigest()
     )
 
 

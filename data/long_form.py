@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -122,28 +123,29 @@ class Lines:
         self,
         about: Mapping[str, Any],
         *,
-        name: str,
+        name: str | None,
         vertices: int | None,
         provenance: Mapping[str, Provenance] | None,
-        default: Provenance,
+        sha256: str,
     ) -> Columns:
         """The columns of all lines.
 
         Args:
             about: what `parse_header` found.
-            name: name of the table where `about` has none.
+            name: name of the table, by default that of `about`, else the file's.
             vertices: vertices of the space, by default those of `about`, else the smallest.
             provenance: origins that are known better than `about` says.
-            default: origin of the metrics that neither knows.
+            sha256: of the file, for the metrics whose origin neither knows.
 
         Raises:
             FormatError: there were no lines, or they are no table.
         """
+        path = Path(str(self._source.path))
         return self._assembler.finish(
-            about.get("name", name),
+            about.get("name", path.stem) if name is None else name,
             vertices=vertices if vertices is not None else about.get("vertices"),
             provenance={**about.get("provenance", {}), **(provenance or {})},
-            default=default,
+            default=Provenance("unknown", source=path.name, sha256=sha256),
             attributes=about.get("attributes", {}),
         )
 
