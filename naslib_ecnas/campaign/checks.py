@@ -32,7 +32,8 @@ __all__ = ["CHECKS", "Finding"]
 _CLOCK_S, _CLOCK_SHARE = 1.0, 0.02
 #: Share of its energy up to which a run's uncertainty does not matter.
 _UNCERTAIN = 0.01
-#: What rest before and after may differ by, as a share of the run's mean power.
+#: What rest before and after may differ by beyond their uncertainty, as a share of the run's
+#: mean power.
 _REST = 0.05
 #: Not a limit that was hit: what an idle GPU or a setting of the user gives.
 _HARMLESS = ("gpu-idle", "application-clocks", "display-clock")
@@ -221,7 +222,7 @@ def states(record: Measurement, plan: Plan) -> Found:
 
 
 def rests(record: Measurement, plan: Plan) -> Found:
-    """Rest was measured on both sides, and is about the same."""
+    """Rest was measured on both sides, and differs by no more than its uncertainty explains."""
     if not is_measured(record):
         return
     before, after = (record.window(f"rest-{side}") for side in ("before", "after"))
@@ -234,13 +235,15 @@ def rests(record: Measurement, plan: Plan) -> Found:
         if any(end is None or not end.valid for end in ends):
             yield _doubt("rest", f"{device}: the rest could not be measured")
             continue
-        powers = [
-            end.energy_j / window.seconds
+        known = [
+            (end.energy_j / window.seconds, end.uncertainty_j / window.seconds)
             for end, window in zip(ends, (before, after), strict=True)
             if end is not None
         ]
+        powers, doubts = zip(*known, strict=True)
         mean = reading.energy_j / total.seconds
-        if abs(powers[1] - powers[0]) > _REST * mean:
+        # A rest of half a second is known to some watts only: they are no change.
+        if abs(powers[1] - powers[0]) > _REST * mean + sum(doubts):
             yield _doubt(
                 "rest", f"{device} rests at {powers[0]:.1f} W before and {powers[1]:.1f} W after"
             )

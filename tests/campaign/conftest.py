@@ -19,7 +19,7 @@ from naslib_ecnas.campaign.measurement import MeterLabel, record_path
 from naslib_ecnas.energy.reading import GpuState, Reading
 from naslib_ecnas.energy.window import CpuState, Window
 from naslib_ecnas.training import RECIPES
-from naslib_ecnas.training.record import DataLabel
+from naslib_ecnas.training.record import DataLabel, WindowId
 
 torch = pytest.importorskip("torch")
 
@@ -104,6 +104,9 @@ def worker(settings: Settings) -> Iterator[Callable[..., subprocess.Popen[str]]]
 
 GPU = "GPU-0"
 WATTS = {"gpu": 200.0, "cpu": 50.0}
+#: What the made-up trainings' windows take, in s, by the first word of their names. Those of the
+#: tiny trainings are the machine's noise.
+SECONDS = {"init": 8.0, "train": 20.0, "evaluate": 1.0}
 
 
 def _reading(joules: float) -> Reading:
@@ -137,11 +140,44 @@ def _window(window: Window) -> Window:
     )
 
 
+def _spans(record: Measurement) -> dict[str, tuple[float, float]]:
+    """Start and end of every window, in s: a larger row takes longer, a repeat a per cent."""
+    pace = 1 + record.unit.row / 10 + record.unit.repeat / 100
+    spans, now = {}, 0.0
+    for named in record.training.windows[1:]:
+        began, now = now, now + pace * SECONDS[named.name.split("-")[0]]
+        spans[named.name] = began, now
+    return {"total": (0.0, now + 0.5), **spans}
+
+
+def _timed(record: Measurement) -> Measurement:
+    """The record with the windows of `_spans`, by both clocks."""
+    spans, training = _spans(record), record.training
+
+    def named(window: WindowId) -> WindowId:
+        began, ended = spans[window.name]
+        return replace(window, seconds=ended - began)
+
+    training = replace(
+        training,
+        windows=tuple(map(named, training.windows)),
+        segments=tuple(replace(s, window=named(s.window)) for s in training.segments),
+        evaluations=tuple(replace(e, window=named(e.window)) for e in training.evaluations),
+    )
+    windows = []
+    for window in record.windows:
+        began, ended = spans[window.name]
+        clock = {"started_unix": began, "stopped_unix": ended}
+        windows.append(replace(window, started=began, stopped=ended, **clock))
+    return replace(record, training=training, windows=tuple(windows))
+
+
 def as_measured(record: Measurement) -> Measurement:
     """A made-up record such as a whole training on CIFAR-10 with a meter would leave.
 
     The GPU draws 200 W and each of two CPU packages 50 W throughout.
     """
+    record = _timed(record)
     training = record.training
     budget = RECIPES["ecnas"].steps(4)
     last = training.segments[-1]
@@ -195,9 +231,7 @@ def sound(measured: Path) -> Path:
     """A campaign whose records look as if real trainings had been measured on a GPU."""
     for unit in Plan.read(measured).units:
         path = record_path(measured, unit)
-        record = as_measured(Measurement.read(path))
-        # Repeats of one cell take the same time to a few per cent, as real ones do.
-        record.write(path)
+        as_measured(Measurement.read(path)).write(path)
     return measured
 
 

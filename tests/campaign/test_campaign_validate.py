@@ -137,12 +137,10 @@ DOUBTS = {
 }  # fmt: skip
 
 
-def test_sound_records_have_no_faults_and_nothing_but_their_spread(sound: Path) -> None:
+def test_sound_records_are_spotless(sound: Path) -> None:
     found = validate(sound)
-    assert found.good
-    assert found.missing == ()
-    # The made-up records keep the times of tiny trainings, which vary.
-    assert {f.code for f in found.findings} <= {"spread"}
+    assert (found.good, found.missing, found.findings) == (True, (), ())
+    assert found.spotless
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -164,6 +162,16 @@ def test_doubts_are_told_and_are_no_faults(doubt: str, spoil: Spoil) -> None:
     assert found.good
     assert not found.spotless
     assert code in {f.code for f in found.doubts}
+
+
+@pytest.mark.parametrize(("share", "told"), [(0.5, True), (1.1, False)])
+def test_a_rest_differs_only_beyond_its_uncertainty(share: float, told: bool, spoil: Spoil) -> None:
+    def half(reading: Reading) -> Reading:
+        lost = reading.energy_j / 2
+        return replace(reading, energy_j=reading.energy_j - lost, uncertainty_j=share * lost)
+
+    found = validate(spoil(_reading("rest-after", half)))
+    assert ("rest" in {f.code for f in found.doubts}) is told
 
 
 def test_a_doubt_asks_for_one_more_training_and_no_further_ones(spoil: Spoil) -> None:
@@ -201,14 +209,13 @@ def test_repeats_far_apart_are_in_doubt(sound: Path) -> None:
     assert all(f.redo and "33%" in f.text for f in spread)
 
 
-@pytest.mark.slow  # its times want a quiet machine
-def test_files_that_are_no_records_are_found(measured: Path) -> None:
-    first, second, third, _ = Plan.read(measured).units
-    record_path(measured, first).write_bytes(b"{")
-    record_path(measured, second).unlink()
-    (measured / "records" / "90-4-7.json").write_bytes(record_path(measured, third).read_bytes())
-    record_path(measured, second).write_bytes(record_path(measured, third).read_bytes())
-    found = validate(measured)
+def test_files_that_are_no_records_are_found(sound: Path) -> None:
+    first, second, third, _ = Plan.read(sound).units
+    record_path(sound, first).write_bytes(b"{")
+    record_path(sound, second).unlink()
+    (sound / "records" / "90-4-7.json").write_bytes(record_path(sound, third).read_bytes())
+    record_path(sound, second).write_bytes(record_path(sound, third).read_bytes())
+    found = validate(sound)
     assert {(f.unit, f.code) for f in found.faults} == {
         (first.name, "unreadable"),
         (second.name, "identity"),
@@ -217,13 +224,13 @@ def test_files_that_are_no_records_are_found(measured: Path) -> None:
     assert set(found.redo) == {first.name, second.name}
 
 
-@pytest.mark.slow  # its times want a quiet machine
 def test_what_is_requeued_is_measured_anew(measured: Path, settings: Settings) -> None:
     first = Plan.read(measured).units[0]
     path = record_path(measured, first)
     before = path.read_bytes()
     path.write_bytes(before[:100])
-    assert requeue(measured, validate(measured).redo) == [first.name]
+    faults = {f.unit for f in validate(measured).faults}  # doubts come of the machine's noise
+    assert requeue(measured, faults) == [first.name]
     assert validate(measured).missing == (first.name,)
     assert [(d.unit, d.attempt, d.how) for d in work(measured, settings)] == [
         (first, 2, "recorded")
