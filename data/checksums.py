@@ -6,7 +6,8 @@ import hashlib
 from pathlib import Path
 
 from naslib_ecnas.data.catalog import FileEntry
-from naslib_ecnas.errors import ChecksumError, TruncatedError, UnknownTableError
+from naslib_ecnas.data.source import unreadable
+from naslib_ecnas.errors import ChecksumError, TruncatedError
 from naslib_ecnas.progress import Progress, Silent
 
 __all__ = ["check", "sha256_of"]
@@ -31,12 +32,7 @@ def sha256_of(path: Path, progress: Progress | None = None) -> str:
                 done += len(block)
                 progress.advanced(name, done)
     except OSError as error:
-        raise UnknownTableError(
-            f"the file cannot be read ({error.strerror or error})",
-            value=str(path),
-            expected="a readable file",
-            remedy="check its name and permissions",
-        ) from error
+        raise unreadable(error, path) from error
     progress.finished(name)
     return digest.hexdigest()
 

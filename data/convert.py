@@ -12,6 +12,7 @@ from pathlib import Path
 from naslib_ecnas.data.catalog import FileEntry, TableEntry, catalog, table_entry, tables
 from naslib_ecnas.data.columns import Columns
 from naslib_ecnas.data.receipts import Receipt
+from naslib_ecnas.data.source import unreadable
 from naslib_ecnas.errors import UnknownTableError
 from naslib_ecnas.progress import Progress, Silent, listener, listening
 from naslib_ecnas.storage import cache_folder, exists, is_file
@@ -235,12 +236,7 @@ def _state(source: Path) -> tuple[int, int]:
         files = sorted(p for p in source.rglob("*") if p.is_file()) if source.is_dir() else [source]
         states = [(path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     except OSError as error:
-        raise UnknownTableError(
-            f"the file cannot be read ({error.strerror or error})",
-            value=str(source),
-            expected="a readable file",
-            remedy="check its name and permissions",
-        ) from error
+        raise unreadable(error, source) from error
     if not source.is_dir():
         return states[0]
     import hashlib

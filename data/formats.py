@@ -20,11 +20,11 @@ from naslib_ecnas.data.nasbench_pickle import read_nasbench_pickle
 from naslib_ecnas.data.nasbench_tfrecord import read_nasbench
 from naslib_ecnas.data.results_tree import is_results_tree, read_results_tree
 from naslib_ecnas.data.rows import decode_row
-from naslib_ecnas.data.source import Source, opened
+from naslib_ecnas.data.source import Source, opened, unreadable
 from naslib_ecnas.data.table import Table
 from naslib_ecnas.data.table_format import MAGIC
 from naslib_ecnas.data.tfrecord import is_framed, read_frames
-from naslib_ecnas.errors import FormatError, UnknownTableError
+from naslib_ecnas.errors import FormatError
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.storage import is_folder
 
@@ -129,9 +129,7 @@ def sniff(path: str | PathLike[str]) -> str:
             try:
                 head = file.read(_HEAD)
             except OSError as error:
-                raise UnknownTableError(
-                    f"the file cannot be read ({error})", value=str(place)
-                ) from error
+                raise unreadable(error, place) from error
     for name, known in FORMATS.items():
         if known.fits(place, head):
             return name

@@ -110,5 +110,5 @@ def unreadable(error: Exception, path: str | PathLike[str]) -> UnknownTableError
         f"the file cannot be read ({getattr(error, 'strerror', None) or error})",
         value=str(path),
         expected="a readable file",
-        remedy="check the path",
+        remedy="check its name and permissions",
     )

@@ -22,6 +22,7 @@ from naslib_ecnas.campaign.measurement import Measurement
 from naslib_ecnas.campaign.plan import Plan
 from naslib_ecnas.campaign.warmth import WARM_UP
 from naslib_ecnas.cell import Cell
+from naslib_ecnas.energy.baseline import Baseline
 from naslib_ecnas.energy.parts import check_parts
 from naslib_ecnas.energy.reading import GpuState, Reading
 from naslib_ecnas.training.record import SPLITS, WHEN
@@ -230,23 +231,17 @@ def rests(record: Measurement, plan: Plan) -> Found:
     if before is None or after is None or total is None:
         yield _doubt("rest", "no rest was measured before and after")
         return
+    ends = [Baseline.of(before), Baseline.of(after)]
     for device, reading in essential(total).items():
-        ends = [essential(w).get(device) for w in (before, after)]
-        if any(end is None or not end.valid for end in ends):
+        first, last = (end.power_w.get(device, math.nan) for end in ends)
+        if not math.isfinite(last - first):
             yield _doubt("rest", f"{device}: the rest could not be measured")
             continue
-        known = [
-            (end.energy_j / window.seconds, end.uncertainty_j / window.seconds)
-            for end, window in zip(ends, (before, after), strict=True)
-            if end is not None
-        ]
-        powers, doubts = zip(*known, strict=True)
         mean = reading.energy_j / total.seconds
         # A rest of half a second is known to some watts only: they are no change.
-        if abs(powers[1] - powers[0]) > _REST * mean + sum(doubts):
-            yield _doubt(
-                "rest", f"{device} rests at {powers[0]:.1f} W before and {powers[1]:.1f} W after"
-            )
+        known_to = sum(end.uncertainty_w[device] for end in ends)
+        if abs(last - first) > _REST * mean + known_to:
+            yield _doubt("rest", f"{device} rests at {first:.1f} W before and {last:.1f} W after")
 
 
 def made_up(record: Measurement, plan: Plan) -> Found:

@@ -19,17 +19,25 @@ __all__ = ["Baseline", "Net", "net"]
 
 @dataclass(frozen=True)
 class Baseline:
-    """Power at rest, in W by device; NaN where the window of rest is invalid."""
+    """Power at rest, in W by device; NaN where the window of rest is invalid.
+
+    GPUs, CPU packages and memory domains.
+    """
 
     window: Window
     power_w: Mapping[str, float]
-    """GPUs, CPU packages and memory domains."""
+    uncertainty_w: Mapping[str, float]
+    """What each of these powers can be off by, in W."""
 
     @classmethod
     def of(cls, window: Window) -> Baseline:
         """From a window in which nothing ran."""
-        readings = _all(window)
-        return cls(window, {name: r.energy_j / window.seconds for name, r in readings.items()})
+        readings, seconds = _all(window), window.seconds
+        return cls(
+            window,
+            {name: r.energy_j / seconds for name, r in readings.items()},
+            {name: r.uncertainty_j / seconds for name, r in readings.items()},
+        )
 
 
 @dataclass(frozen=True)
@@ -57,11 +65,7 @@ def net(window: Window, before: Baseline, after: Baseline | None = None) -> dict
     for name, reading in _all(window).items():
         powers = [end.power_w.get(name, math.nan) for end in ends]
         idle = sum(powers) / len(powers)
-        doubts = [
-            _all(end.window)[name].uncertainty_j / end.window.seconds
-            for end in ends
-            if name in _all(end.window)
-        ]
+        doubts = [end.uncertainty_w[name] for end in ends if name in end.uncertainty_w]
         doubt = max(doubts, default=math.nan) + (max(powers) - min(powers)) / 2
         out[name] = Net(
             energy_j=reading.energy_j - idle * window.seconds,

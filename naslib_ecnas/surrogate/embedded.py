@@ -136,10 +136,15 @@ def _device(device: str | PathLike[str] | None) -> tuple[str, Path | None]:
     return ("" if name == DEVICE else name), None
 
 
+def _weights(calibration: Path | None) -> list[Path]:
+    """Files of weights behind a table."""
+    files = [path for path in map(shipped, _WEIGHTS) if path.is_file()]
+    return files if calibration is None else [*files, calibration]
+
+
 def _maker(calibration: Path | None) -> str:
     """What decides the table's content: this code's version and the weights, as text."""
-    files = [path for path in map(shipped, _WEIGHTS) if path.is_file()]
-    files += [] if calibration is None else [calibration]
+    files = _weights(calibration)
     sums = [[path.name, path.stat().st_size, zlib.crc32(path.read_bytes())] for path in files]
     return json.dumps([_MAKER, *sums], separators=(",", ":"))
 
@@ -148,9 +153,7 @@ def _identity(setting: list[str], calibration: Path | None) -> str:
     """SHA-256 of what decides the predictions, but for the machine that makes them."""
     from hashlib import sha256
 
-    files = [path for path in map(shipped, _WEIGHTS) if path.is_file()]
-    files += [] if calibration is None else [calibration]
-    sums = [sha256(path.read_bytes()).hexdigest() for path in files]
+    sums = [sha256(path.read_bytes()).hexdigest() for path in _weights(calibration)]
     return sha256(json.dumps([_MAKER, setting, sums]).encode()).hexdigest()
 
 

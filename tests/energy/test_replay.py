@@ -270,6 +270,8 @@ def test_net_counts_every_device_and_doubts_what_changed() -> None:
     before = Baseline.of(all_three(10, 500, 200, 50, doubt=4.0))
     after = Baseline.of(all_three(5, 200, 100, 25, doubt=1.0))
     assert before.power_w == {"GPU-a": 50, "package-0": 20, "package-0/dram": 5}
+    assert set(before.uncertainty_w.values()) == {0.4}
+    assert after.uncertainty_w["GPU-a"] == 0.2
     found = net(all_three(100, 9_000, 3_000, 400, doubt=7.0), before, after)
     assert {name: n.energy_j for name, n in found.items()} == {
         "GPU-a": 9_000 - 45 * 100,
