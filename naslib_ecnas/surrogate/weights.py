@@ -11,6 +11,7 @@ from io import BytesIO
 from math import prod
 from os import PathLike
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,8 @@ _HEADER = "header"
 VERSION = 1
 #: Many times the weights that there are.
 _MOST_BYTES = 1 << 28
+#: Characters of what zipfile says of a damaged file, which can hold all of its bytes.
+_SAID = 200
 
 
 def is_synthetic(header: Mapping[str, Any]) -> bool:
@@ -95,7 +98,7 @@ class Weights:
             zlib.error,
         ) as error:
             raise FormatError(
-                f"holds no weights ({error})",
+                f"holds no weights ({shorten(str(error), _SAID)})",
                 path=path,
                 expected="a NumPy archive of arrays with a header",
                 remedy="make it again by: ecnas surrogate fit",

@@ -118,6 +118,16 @@ def test_damaged_bytes(
     attempt(kind, folder, path, mutated(path.read_bytes(), data))
 
 
+def test_a_long_name_in_an_archive_is_not_told_whole(
+    good: Callable[[str], tuple[Path, Path]],
+) -> None:
+    """zipfile's error has the name that an entry's own header gives: 64 kB of the file."""
+    folder, path = good("calibration")
+    raw = bytearray(path.read_bytes())
+    raw[26:28] = b"\xff\xff"  # the length of the first entry's name
+    assert attempt("calibration", folder, path, bytes(raw)) == "refused"
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     "raw",
