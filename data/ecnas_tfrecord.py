@@ -16,7 +16,7 @@ from naslib_ecnas.data.records import Training, read_trainings, write_trainings
 from naslib_ecnas.data.tfrecord_columns import read_columns
 from naslib_ecnas.provenance import Provenance
 
-__all__ = ["read_ecnas", "read_records", "write_ecnas", "write_records"]
+__all__ = ["read_ecnas", "read_ecnas_records", "write_ecnas", "write_ecnas_records"]
 
 
 def read_ecnas(
@@ -73,10 +73,10 @@ def write_ecnas(path: str | PathLike[str], columns: Columns) -> None:
     write_trainings(path, trainings(columns, ModelMetricsEnergy, path))
 
 
-def read_records(path: str | PathLike[str]) -> Iterator[Training[ModelMetricsEnergy]]:
+def read_ecnas_records(path: str | PathLike[str]) -> Iterator[Training[ModelMetricsEnergy]]:
     """The records of an EC-NAS file, everything as it stands there but unknown fields.
 
-    `write_records` gives the bytes of the file back where these are canonical: all seven of
+    `write_ecnas_records` gives the bytes of the file back where these are canonical: all seven of
     `energy_4V9E_4epochs`, `energy_4V9E_linscale`, `energy_4V9E_quadrortx6000`,
     `energy_4V9E_rtx3060`, `energy_4V9E_rtx3090`, `energy_4V9E_titanxp` and
     `energy_5V9E_4epochs` survive byte for byte.
@@ -88,7 +88,7 @@ def read_records(path: str | PathLike[str]) -> Iterator[Training[ModelMetricsEne
     return read_trainings(path, ModelMetricsEnergy)
 
 
-def write_records(
+def write_ecnas_records(
     path: str | PathLike[str], records: Iterable[Training[ModelMetricsEnergy]]
 ) -> None:
     """Write records as an EC-NAS file, whole or not at all.

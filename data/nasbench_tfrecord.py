@@ -19,9 +19,9 @@ from naslib_ecnas.provenance import Provenance
 __all__ = [
     "NASBENCH_PROVENANCE",
     "read_nasbench",
-    "read_records",
+    "read_nasbench_records",
     "write_nasbench",
-    "write_records",
+    "write_nasbench_records",
 ]
 
 #: Ying et al. 2019, section 2.3 of the supplement: every model was trained on a TPU v2.
@@ -82,11 +82,11 @@ def write_nasbench(path: str | PathLike[str], columns: Columns) -> None:
     write_trainings(path, trainings(columns, ModelMetrics, path))
 
 
-def read_records(path: str | PathLike[str]) -> Iterator[Training[ModelMetrics]]:
-    """The records of a NAS-Bench-101 file, as `ecnas_tfrecord.read_records`."""
+def read_nasbench_records(path: str | PathLike[str]) -> Iterator[Training[ModelMetrics]]:
+    """The records of a NAS-Bench-101 file, as `ecnas_tfrecord.read_nasbench_records`."""
     return read_trainings(path, ModelMetrics)
 
 
-def write_records(path: str | PathLike[str], records: Iterable[Training[ModelMetrics]]) -> None:
-    """Write records as a NAS-Bench-101 file, as `ecnas_tfrecord.write_records`."""
+def write_nasbench_records(path: str | PathLike[str], records: Iterable[Training[ModelMetrics]]) -> None:
+    """Write records as a NAS-Bench-101 file, as `ecnas_tfrecord.write_nasbench_records`."""
     write_trainings(path, records)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from math import isqrt
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +21,6 @@ from naslib_ecnas.structures import (
     canonical,
     structures,
 )
-
-if TYPE_CHECKING:
-    from naslib_ecnas.space import Space
 
 __all__ = ["INPUT", "OUTPUT", "Cell"]
 
@@ -92,15 +89,6 @@ class Cell:
         cell = cls.__new__(cls)
         cell._set(structure, _unpacked(int(table.row_ops[row]), slots))
         return cell
-
-    @classmethod
-    def from_hash(cls, nasbench_hash: str, space: Space) -> Cell:
-        """The cell of a NAS-Bench-101 MD5 hash, looked up in a space.
-
-        Raises:
-            UnknownCellError: no cell of the space has this hash.
-        """
-        return space.cell(space.row_of_hash(nasbench_hash))
 
     @cached_property
     def row(self) -> int:

@@ -130,6 +130,14 @@ class Space:
             )
         return row
 
+    def cell_of_hash(self, nasbench_hash: str) -> Cell:
+        """The cell of a NAS-Bench-101 MD5 hash.
+
+        Raises:
+            UnknownCellError: no cell of this space has the hash.
+        """
+        return self.cell(self.row_of_hash(nasbench_hash))
+
     def hashes(self) -> NDArray[np.str_]:
         """(n_cells,) NAS-Bench-101 MD5 hashes as text, in row order.
 

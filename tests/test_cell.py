@@ -131,7 +131,7 @@ def test_every_form_of_input_gives_the_same_cell() -> None:
         Cell(SimpleNamespace(matrix=CHAIN, ops=ops)),
         Cell(cell),
         Cell.from_row(cell.row),
-        Cell.from_hash(cell.nasbench_hash, Space(4)),
+        Space(4).cell_of_hash(cell.nasbench_hash),
         copy.deepcopy(cell),
         eval(repr(cell), {"Cell": Cell}),  # noqa: S307
     ):
@@ -152,7 +152,7 @@ def test_a_cell_is_frozen() -> None:
 def test_an_unknown_hash_is_an_unknown_cell() -> None:
     for text in ("0" * 32, "short", "G" * 32):
         with pytest.raises(UnknownCellError):
-            Cell.from_hash(text, Space(4))
+            Space(4).cell_of_hash(text)
 
 
 def test_rows_out_of_range_are_refused() -> None:
@@ -214,7 +214,7 @@ def test_the_hash_is_that_of_nasbench_101(text: str, md5: str) -> None:
     assert cell.nasbench_hash == md5
     assert str(cell) == text
     if cell.vertices <= 5:
-        assert Cell.from_hash(md5, Space(cell.vertices)) == cell
+        assert Space(cell.vertices).cell_of_hash(md5) == cell
         assert Space(5).hashes()[cell.row] == md5
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 __all__ = [
     "attained",
-    "contributions",
+    "hv_contributions",
     "epsilon_additive",
     "epsilon_factor",
     "igd_plus",
@@ -24,7 +24,7 @@ def volume(points: NDArray[np.float64], reference: NDArray[np.float64]) -> float
     return float(moocore.hypervolume(points, ref=reference))
 
 
-def contributions(
+def hv_contributions(
     points: NDArray[np.float64], reference: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """(n,) contributing hypervolumes of (n, m) points, n >= 1; dominated points count as well."""

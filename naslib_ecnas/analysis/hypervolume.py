@@ -63,7 +63,7 @@ def contributions(costs: ArrayLike, reference: ArrayLike) -> NDArray[np.float64]
     delta[known] = 0.0
     inside = (points < corner).all(axis=1)
     if inside.any():
-        delta[inside] = _moocore.contributions(points[inside], corner)
+        delta[inside] = _moocore.hv_contributions(points[inside], corner)
     return delta
 
 

@@ -17,12 +17,8 @@ from naslib_ecnas.surrogate.device import device_name
 from naslib_ecnas.surrogate.robust import robust_ridge
 from naslib_ecnas.surrogate.weights import Weights, shipped
 
-if TYPE_CHECKING:
-    from naslib_ecnas.surrogate.fit.reference import Measured
+__all__ = ["ShareModel", "gpu_share"]
 
-__all__ = ["ShareModel", "fit_shares", "gpu_share"]
-
-_PENALTY = 1.0
 #: Devices whose runs hold the energy of the GPU and of all the host's processors.
 SHARES = ("quadro-rtx-6000", "rtx-3090")
 
@@ -102,49 +98,3 @@ def gpu_share(
     """
     arrays = (weights or Weights.load(shipped("devices"))).arrays
     return ShareModel.from_arrays(arrays, device).predict(x, epochs)
-
-
-def fit_shares(
-    descriptors: Descriptors, once: Measured, five: Measured, long: Measured
-) -> dict[str, tuple[NDArray[np.float64], Scores]]:
-    """Points of `ShareModel` by device, and the quality in ten folds (at the last budget).
-
-    Args:
-        descriptors: fitted.
-        once: runs of one epoch on the RTX 3090.
-        five, long: runs of 4 and 108 epochs on the Quadro RTX 6000.
-    """
-    out = {}
-    for device, parts in (
-        ("quadro-rtx-6000", ((4, five), (108, long))),
-        ("rtx-3090", ((1, once),)),
-    ):
-        points = []
-        for epochs, measured in parts:
-            point, score = _fit(descriptors, measured)
-            points.append(np.concatenate([[epochs], point]))
-        out[device] = (np.array(points), score)
-    return out
-
-
-def _fit(descriptors: Descriptors, m: Measured) -> tuple[NDArray[np.float64], Scores]:
-    from naslib_ecnas.surrogate.features import features
-
-    z = descriptors(features(m.rows))
-    share = m["gpu_energy_j"] / (m["gpu_energy_j"] + m["cpu_energy_j"])
-    logit = np.log(share / (1 - share))
-    _, cell = np.unique(m.rows, return_inverse=True)
-    fold = cell % 10  # rows are in no order of cost
-    predicted = np.empty(len(share))
-    for f in range(10):
-        out = fold == f
-        fit = robust_ridge(z[~out], logit[~out], penalty=_PENALTY, floor=0.01)
-        predicted[out] = 1 / (1 + np.exp(-fit(z[out])))
-    whole = robust_ridge(z, logit, penalty=_PENALTY, floor=0.01)
-    sd = _quantile(np.abs(share - predicted)) / Z90
-    score = scores(share, predicted, predicted - Z90 * sd, predicted + Z90 * sd)
-    return np.concatenate([whole.coefficients, [sd]]), score
-
-
-def _quantile(error: ArrayLike) -> float:
-    return float(np.quantile(np.asarray(error), 0.9))

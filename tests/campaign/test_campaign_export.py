@@ -13,7 +13,7 @@ import pytest
 import naslib_ecnas as ecnas
 from naslib_ecnas.campaign import Measurement, Plan, SyntheticError, columns_of, export
 from naslib_ecnas.campaign.measurement import record_path
-from naslib_ecnas.data.ecnas_tfrecord import read_records
+from naslib_ecnas.data.ecnas_tfrecord import read_ecnas_records
 from naslib_ecnas.energy.reading import invalid
 from naslib_ecnas.errors import ConfigError, ProvenanceError
 
@@ -212,7 +212,7 @@ def test_the_official_format_is_read_back(sound: Path, tmp_path: Path) -> None:
     bench = ecnas.load(out)
     for name in written.values:
         assert bench.table.column(name) == pytest.approx(written.values[name]), name
-    trainings = list(read_records(out))
+    trainings = list(read_ecnas_records(out))
     assert len(trainings) == 4
     assert all(len(t.message.evaluations) == 3 for t in trainings)
     assert {t.message.power.gpu.devices[0].name for t in trainings} == {"Made-up GPU"}

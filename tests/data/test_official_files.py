@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from naslib_ecnas.cell import Cell
-from naslib_ecnas.data.ecnas_tfrecord import read_ecnas, read_records, write_ecnas, write_records
+from naslib_ecnas.data.ecnas_tfrecord import read_ecnas, read_ecnas_records, write_ecnas, write_ecnas_records
 from naslib_ecnas.data.formats import read, sniff
 from naslib_ecnas.data.nasbench_tfrecord import read_nasbench
 from naslib_ecnas.data.table import Table, write_table
@@ -108,7 +108,7 @@ def test_every_byte_survives_reading_and_writing(
     reference: Path, tmp_path: Path, name: str
 ) -> None:
     path = reference / "official" / f"{name}.tfrecord"
-    write_records(tmp_path / "again.tfrecord", read_records(path))
+    write_ecnas_records(tmp_path / "again.tfrecord", read_ecnas_records(path))
     assert (tmp_path / "again.tfrecord").read_bytes() == path.read_bytes()
 
 

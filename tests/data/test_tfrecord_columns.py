@@ -14,7 +14,7 @@ from naslib_ecnas import network
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.data import message_batch, wire
 from naslib_ecnas.data.columns import Columns
-from naslib_ecnas.data.ecnas_tfrecord import read_ecnas, read_records, write_ecnas, write_records
+from naslib_ecnas.data.ecnas_tfrecord import read_ecnas, read_ecnas_records, write_ecnas, write_ecnas_records
 from naslib_ecnas.data.metrics_messages import (
     Device,
     DeviceUsage,
@@ -27,7 +27,7 @@ from naslib_ecnas.data.metrics_messages import (
     encode,
 )
 from naslib_ecnas.data.nasbench_tfrecord import read_nasbench, write_nasbench
-from naslib_ecnas.data.nasbench_tfrecord import write_records as write_nasbench_records
+from naslib_ecnas.data.nasbench_tfrecord import write_nasbench_records
 from naslib_ecnas.data.records import Training
 from naslib_ecnas.data.rows import Row, encode_row
 from naslib_ecnas.data.tfrecord import read_frames, write_frames
@@ -96,7 +96,7 @@ def test_rows_in_any_order_and_repeats_in_the_file_s(tmp_path: Path) -> None:
         training(a, 4, 0.5),
         training(b, 12, 0.6),
     ]
-    write_records(tmp_path / "x.tfrecord", rows)
+    write_ecnas_records(tmp_path / "x.tfrecord", rows)
     columns = read_ecnas(tmp_path / "x.tfrecord")
     nan = np.nan
     wanted = [[[0.2, 0.5, nan], [nan, nan, nan]], [[0.4, nan, nan], [0.1, 0.3, 0.6]]]
@@ -108,14 +108,14 @@ def test_rows_in_any_order_and_repeats_in_the_file_s(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("cell", "vertices"), [(cells(4, 91)[-1], 4), (cells(5, 9)[-1], 5)])
 def test_the_smallest_space_is_found(tmp_path: Path, cell: Cell, vertices: int) -> None:
-    write_records(tmp_path / "x.tfrecord", [training(cell)])
+    write_ecnas_records(tmp_path / "x.tfrecord", [training(cell)])
     assert read_ecnas(tmp_path / "x.tfrecord").vertices == vertices
     assert read_ecnas(tmp_path / "x.tfrecord", vertices=7).vertices == 7
 
 
 def test_a_cell_may_be_drawn_in_any_way(tmp_path: Path) -> None:
     bits, ops = DRAWN
-    write_records(tmp_path / "x.tfrecord", [training(CHAIN, bits=bits, ops=ops)])
+    write_ecnas_records(tmp_path / "x.tfrecord", [training(CHAIN, bits=bits, ops=ops)])
     assert read_ecnas(tmp_path / "x.tfrecord").rows.tolist() == [CHAIN.row]
 
 
@@ -139,7 +139,7 @@ def test_every_presence_is_kept(tmp_path: Path) -> None:
         points = (EvaluationEnergy(), EvaluationEnergy(), EvaluationEnergy(**there))
         rows.append(training(cell, message=ModelMetricsEnergy(points)))
         wanted.append([i >> bit & 1 for bit in range(4)])
-    write_records(tmp_path / "x.tfrecord", rows)
+    write_ecnas_records(tmp_path / "x.tfrecord", rows)
     columns = read_ecnas(tmp_path / "x.tfrecord")
     metrics = ["energy_kwh", "co2_g", "train_accuracy", "started_unix_s"]
     found = np.stack([~np.isnan(columns.values[name][:, 0, 0]) for name in metrics], axis=1)
@@ -148,7 +148,7 @@ def test_every_presence_is_kept(tmp_path: Path) -> None:
 
 def test_one_evaluation_is_the_final_one(tmp_path: Path) -> None:
     message = ModelMetricsEnergy((EvaluationEnergy(energy=0.5, pred_energy=0.25),))
-    write_records(tmp_path / "x.tfrecord", [training(CHAIN, message=message)])
+    write_ecnas_records(tmp_path / "x.tfrecord", [training(CHAIN, message=message)])
     columns = read_ecnas(tmp_path / "x.tfrecord")
     assert {n: a.item() for n, a in columns.values.items()} == {
         "energy_kwh": 0.5,
@@ -168,7 +168,7 @@ def test_devices_and_second_packages(tmp_path: Path) -> None:
         training(cell, message=ModelMetricsEnergy((EvaluationEnergy(1.0),), power=power(name)))
         for cell, name in ((a, "x"), (b, "y"))
     ]
-    write_records(tmp_path / "x.tfrecord", rows)
+    write_ecnas_records(tmp_path / "x.tfrecord", rows)
     columns = read_ecnas(tmp_path / "x.tfrecord")
     assert columns.attributes == {"gpu": "x, b; y, b"}
     for name, value in (("gpu_power_w", 1), ("cpu_energy_j", 1), ("cpu1_power_w", 2)):
@@ -185,7 +185,7 @@ def test_emissions_of_zero_throughout_are_missing(tmp_path: Path) -> None:
             EvaluationEnergy(energy=0.0, co2eq=0.0),
         )
         rows.append(training(cell, message=ModelMetricsEnergy(points)))
-    write_records(tmp_path / "x.tfrecord", rows)
+    write_ecnas_records(tmp_path / "x.tfrecord", rows)
     columns = read_ecnas(tmp_path / "x.tfrecord")
     assert set(columns.values) == {"energy_kwh", "halfway_co2_g"}
     assert set(columns.attributes) == {"missing co2_g", "missing initial_co2_g"}
@@ -197,7 +197,7 @@ def test_unknown_fields_are_kept_out(tmp_path: Path) -> None:
     row = encode_row(Row(one.hash, one.epochs, one.bits, one.ops, extra))
     write_frames(tmp_path / "x.tfrecord", [row])
     assert read_ecnas(tmp_path / "x.tfrecord").values["energy_kwh"].item() == 0.5
-    assert list(read_records(tmp_path / "x.tfrecord")) == [one]
+    assert list(read_ecnas_records(tmp_path / "x.tfrecord")) == [one]
 
 
 BAD = {
@@ -228,7 +228,7 @@ BAD = {
 def test_what_is_wrong_is_told_with_its_frame(tmp_path: Path, change: dict[str, Any]) -> None:
     path = tmp_path / "x.tfrecord"
     good = training(CHAIN)
-    write_records(path, [good, training(CHAIN, **change), good])
+    write_ecnas_records(path, [good, training(CHAIN, **change), good])
     with pytest.raises(FormatError) as caught:
         read_ecnas(path)
     first = next(read_frames(path))
@@ -239,7 +239,7 @@ def test_hashes_of_large_cells_are_checked_on_request(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     large = cells(7, 2)[-1]
-    write_records(tmp_path / "x.tfrecord", [training(large, hash="0" * 32)])
+    write_ecnas_records(tmp_path / "x.tfrecord", [training(large, hash="0" * 32)])
     read_ecnas(tmp_path / "x.tfrecord")
 
     def hashes(space: Space) -> Any:
@@ -251,12 +251,12 @@ def test_hashes_of_large_cells_are_checked_on_request(
     monkeypatch.setattr(Space, "hashes", hashes)
     with pytest.raises(FormatError, match="not that of its cell"):
         read_ecnas(tmp_path / "x.tfrecord", check_hashes=True)
-    write_records(tmp_path / "x.tfrecord", [training(large)])
+    write_ecnas_records(tmp_path / "x.tfrecord", [training(large)])
     read_ecnas(tmp_path / "x.tfrecord", check_hashes=True)
 
 
 def test_an_empty_file_and_none(tmp_path: Path) -> None:
-    write_records(tmp_path / "x.tfrecord", [])
+    write_ecnas_records(tmp_path / "x.tfrecord", [])
     with pytest.raises(FormatError, match="no training"):
         read_ecnas(tmp_path / "x.tfrecord")
     with pytest.raises(UnknownTableError):
@@ -265,7 +265,7 @@ def test_an_empty_file_and_none(tmp_path: Path) -> None:
 
 def test_uneven_files_do_not_claim_gigabytes(tmp_path: Path) -> None:
     some = [training(cell, i + 1) for i, cell in enumerate(cells(5, 1000))]
-    write_records(tmp_path / "x.tfrecord", some + [training(CHAIN)] * 20)
+    write_ecnas_records(tmp_path / "x.tfrecord", some + [training(CHAIN)] * 20)
     with pytest.raises(FormatError, match="hardly any"):
         read_ecnas(tmp_path / "x.tfrecord")
 
@@ -292,7 +292,7 @@ def test_nasbench_records_survive(tmp_path: Path) -> None:
     message = ModelMetrics((Evaluation(1.0, checkpoint_path="/a"),) * 3, None, 5.0)
     one: Training[ModelMetrics] = training(CHAIN, message=message)
     write_nasbench_records(tmp_path / "x.tfrecord", [one])
-    from naslib_ecnas.data.nasbench_tfrecord import read_records as read_nasbench_records
+    from naslib_ecnas.data.nasbench_tfrecord import read_nasbench_records
 
     assert list(read_nasbench_records(tmp_path / "x.tfrecord")) == [one]
     assert set(read_nasbench(tmp_path / "x.tfrecord").values) == {

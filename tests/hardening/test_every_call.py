@@ -80,15 +80,15 @@ EXEMPT: dict[str, str] = {
         figures.summary.attainment_sheet figures.summary.attainment_surfaces
         figures.summary.fronts_sheet figures.summary.methods_figure figures.summary.summary_caption
         figures.summary.summary_figure figures.swaps.swapped figures.swaps.swaps_figure
-        data.ecnas_tfrecord.write_records data.nasbench_tfrecord.write_nasbench
-        data.nasbench_tfrecord.write_records""",
+        data.ecnas_tfrecord.write_ecnas_records data.nasbench_tfrecord.write_nasbench
+        data.nasbench_tfrecord.write_nasbench_records""",
     "takes nothing, or says what is there": """
         comparison.methods.names data.carbon.countries data.catalog.catalog data.catalog.tables
         data.convert.tables_folder data.fetch.downloads_folder data.results_tree.is_results_tree
         surrogate.weights.is_synthetic surrogate.weights.shipped network.channels
         comparison.grid.seeds_of comparison.execute.only_one""",
     "is read to its end by readers that are here": """
-        data.ecnas_tfrecord.read_records data.nasbench_tfrecord.read_records""",
+        data.ecnas_tfrecord.read_ecnas_records data.nasbench_tfrecord.read_nasbench_records""",
     "answers as NAS-Bench-101's own class does, by is_valid_spec and its own errors": """
         nasbench101.ModelSpec""",
 }

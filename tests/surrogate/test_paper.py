@@ -253,11 +253,11 @@ def test_weights_come_back(net: Any, tmp_path: Path) -> None:
 def test_the_shipped_model_is_near_the_anchor(reference: Path) -> None:
     """Authors' weights on their test fifth: MAE .330 Wh, tau .950; the valid part is alike."""
     from naslib_ecnas.scores import scores
-    from naslib_ecnas.surrogate.fit.paper import FILE
+    from naslib_ecnas.surrogate.fit.paper import PAPER_FILE
     from naslib_ecnas.surrogate.fit.reference import read_measured
 
     weights = Weights.load(shipped("paper"))
-    data = read_measured(reference / FILE)
+    data = read_measured(reference / PAPER_FILE)
     valid = data.where(data["paper_split"] == "valid")
     assert not np.isin(valid.rows, weights.arrays["fitted_rows"]).any()
     found = scores(1000 * valid["energy_kwh"], PaperModel.from_weights(weights).wh(valid.rows))
@@ -268,4 +268,4 @@ def test_the_shipped_model_is_near_the_anchor(reference: Path) -> None:
     assert found.to_json()["mae"] == pytest.approx(header["mae"], abs=1e-4)
     assert shipped("paper").stat().st_size < 100_000
     assert weights.header["seed"] == 42
-    assert weights.header["data"] == {FILE: data.sha256}
+    assert weights.header["data"] == {PAPER_FILE: data.sha256}

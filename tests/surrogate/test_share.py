@@ -11,7 +11,8 @@ from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate.descriptors import shipped_descriptors
 from naslib_ecnas.surrogate.features import features
 from naslib_ecnas.surrogate.fit.reference import Measured
-from naslib_ecnas.surrogate.share import ShareModel, fit_shares, gpu_share
+from naslib_ecnas.surrogate.fit.devices import fit_shares
+from naslib_ecnas.surrogate.share import ShareModel, gpu_share
 from naslib_ecnas.surrogate.weights import Weights, shipped
 
 ROWS = Space(7).sample(np.random.default_rng(1), 400).astype(np.int64)

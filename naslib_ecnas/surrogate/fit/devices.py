@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.data.checksums import sha256_of
 from naslib_ecnas.data.convert import converted
@@ -24,10 +24,10 @@ from naslib_ecnas.surrogate.descriptors import KINDS, Descriptors, kind_of_colum
 from naslib_ecnas.surrogate.device import DEVICES, DeviceModel
 from naslib_ecnas.surrogate.features import features
 from naslib_ecnas.surrogate.fit.reference import Measured, read_measured
-from naslib_ecnas.surrogate.share import fit_shares
+from naslib_ecnas.surrogate.robust import robust_ridge
 from naslib_ecnas.surrogate.weights import Weights
 
-__all__ = ["FOUR_VERTEX_FILES", "device_measurements", "fit_descriptors", "fit_devices"]
+__all__ = ["FOUR_VERTEX_FILES", "device_measurements", "fit_descriptors", "fit_devices", "fit_shares"]
 
 FOUR_VERTEX_FILES = {
     "quadro-rtx-6000": "energy_4V9E_quadrortx6000.tfrecord",
@@ -50,6 +50,7 @@ _CAVEATS = (
     "Quadro RTX 6000 and the Titan Xp, one beside the others."
 )
 _PENALTY = 0.1
+_SHARE_PENALTY = 1.0
 
 
 def fit_devices(
@@ -197,3 +198,47 @@ def _elsewhere(
     mean, std = model.predict(features(rows[new]))
     factor = np.exp(Z90 * std / mean)
     return scores(energy[new], mean, mean / factor, mean * factor).to_json()
+
+
+def fit_shares(
+    descriptors: Descriptors, once: Measured, five: Measured, long: Measured
+) -> dict[str, tuple[NDArray[np.float64], Scores]]:
+    """Points of `ShareModel` by device, and the quality in ten folds (at the last budget).
+
+    Args:
+        descriptors: fitted.
+        once: runs of one epoch on the RTX 3090.
+        five, long: runs of 4 and 108 epochs on the Quadro RTX 6000.
+    """
+    out = {}
+    for device, parts in (
+        ("quadro-rtx-6000", ((4, five), (108, long))),
+        ("rtx-3090", ((1, once),)),
+    ):
+        points = []
+        for epochs, measured in parts:
+            point, score = _fit_share(descriptors, measured)
+            points.append(np.concatenate([[epochs], point]))
+        out[device] = (np.array(points), score)
+    return out
+
+
+def _fit_share(descriptors: Descriptors, m: Measured) -> tuple[NDArray[np.float64], Scores]:
+    z = descriptors(features(m.rows))
+    share = m["gpu_energy_j"] / (m["gpu_energy_j"] + m["cpu_energy_j"])
+    logit = np.log(share / (1 - share))
+    _, cell = np.unique(m.rows, return_inverse=True)
+    fold = cell % 10  # rows are in no order of cost
+    predicted = np.empty(len(share))
+    for f in range(10):
+        out = fold == f
+        fit = robust_ridge(z[~out], logit[~out], penalty=_SHARE_PENALTY, floor=0.01)
+        predicted[out] = 1 / (1 + np.exp(-fit(z[out])))
+    whole = robust_ridge(z, logit, penalty=_SHARE_PENALTY, floor=0.01)
+    sd = _quantile(np.abs(share - predicted)) / Z90
+    score = scores(share, predicted, predicted - Z90 * sd, predicted + Z90 * sd)
+    return np.concatenate([whole.coefficients, [sd]]), score
+
+
+def _quantile(error: ArrayLike) -> float:
+    return float(np.quantile(np.asarray(error), 0.9))

@@ -15,9 +15,9 @@ from naslib_ecnas.surrogate.fit.student import torch_module
 from naslib_ecnas.surrogate.paper import SIZES, PaperModel, inputs
 from naslib_ecnas.surrogate.weights import Weights
 
-__all__ = ["FILE", "fit_paper"]
+__all__ = ["PAPER_FILE", "fit_paper"]
 
-FILE = "measured_7v_energy_4epochs.parquet"
+PAPER_FILE = "measured_7v_energy_4epochs.parquet"
 
 
 def fit_paper(
@@ -49,7 +49,7 @@ def fit_paper(
         MissingDependencyError: torch or pyarrow is not installed.
     """
     torch = torch_module()
-    data = read_measured(Path(folder) / FILE)
+    data = read_measured(Path(folder) / PAPER_FILE)
     data = data.where(np.arange(len(data.rows))[:limit])
     train = data["paper_split"] == "train"
     x = torch.from_numpy(inputs(data.rows))

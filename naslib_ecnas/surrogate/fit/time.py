@@ -25,9 +25,9 @@ from naslib_ecnas.surrogate.perceptron import Perceptron
 from naslib_ecnas.surrogate.time import TimeModel
 from naslib_ecnas.surrogate.weights import Weights
 
-__all__ = ["FILE", "fit_time"]
+__all__ = ["NASBENCH_FILE", "fit_time"]
 
-FILE = "nasbench101_validation_30001cells.parquet"
+NASBENCH_FILE = "nasbench101_validation_30001cells.parquet"
 #: Residuals beyond so many robust deviations are outliers: runs that waited for something.
 _CUT = 8.0
 
@@ -64,7 +64,7 @@ def fit_time(
         MissingDependencyError: torch or pyarrow is not installed.
     """
     say = progress or (lambda _: None)
-    data = read_measured(Path(folder) / FILE)
+    data = read_measured(Path(folder) / NASBENCH_FILE)
     rows, seconds = data.rows[:limit], data["training_time_108_s"][:limit]
     apart = held_out(rows, share, seed)
 
@@ -86,7 +86,7 @@ def fit_time(
         mean * np.exp(-Z90 * each),
         mean * np.exp(Z90 * each),
         unit="s",
-        about=f"{share:.0%} of the cells of {FILE}, held out from a first run of the fit",
+        about=f"{share:.0%} of the cells of {NASBENCH_FILE}, held out from a first run of the fit",
     )
     say("time: all cells")
     final = replace(fitted(np.ones(len(rows), dtype=bool)), error=error)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from naslib_ecnas.errors import UnknownTableError
-from naslib_ecnas.surrogate.fit.paper import FILE, fit_paper
+from naslib_ecnas.surrogate.fit.paper import PAPER_FILE, fit_paper
 from naslib_ecnas.surrogate.fit.reference import read_measured
 from naslib_ecnas.surrogate.paper import PaperModel
 
@@ -32,7 +32,7 @@ def test_equal_seeds_give_equal_weights(reference: Path) -> None:
 
 def test_it_learns_and_only_from_the_train_part(reference: Path) -> None:
     weights = fit_paper(reference, epochs=30, limit=600)
-    data = read_measured(reference / FILE).where(np.arange(600))
+    data = read_measured(reference / PAPER_FILE).where(np.arange(600))
     valid = data.where(data["paper_split"] == "valid")
     train = data.where(data["paper_split"] == "train")
     assert weights.arrays["fitted_rows"].tolist() == sorted(train.rows.tolist())
@@ -42,7 +42,7 @@ def test_it_learns_and_only_from_the_train_part(reference: Path) -> None:
     (quality,) = weights.header["quality"].values()
     assert quality["mae"] == pytest.approx(error, abs=1e-3)
     assert quality["cells"] == len(valid.rows)
-    assert weights.header["data"] == {FILE: data.sha256}
+    assert weights.header["data"] == {PAPER_FILE: data.sha256}
     assert weights.header["anchors"].keys() == weights.header["quality"].keys()
 
 

@@ -12,7 +12,7 @@ from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate.features import features
 from naslib_ecnas.surrogate.fit.parts import held_out
 from naslib_ecnas.surrogate.fit.reference import read_measured
-from naslib_ecnas.surrogate.fit.time import FILE, _robust_relative_ridge, fit_time
+from naslib_ecnas.surrogate.fit.time import NASBENCH_FILE, _robust_relative_ridge, fit_time
 from naslib_ecnas.surrogate.time import TimeModel
 from naslib_ecnas.surrogate.weights import Weights
 
@@ -28,7 +28,7 @@ def folder(reference: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The first of the published records, which are read in no time."""
     parquet = pytest.importorskip("pyarrow.parquet")
     made = tmp_path_factory.mktemp("records")
-    parquet.write_table(parquet.read_table(reference / FILE).slice(0, 1400), made / FILE)
+    parquet.write_table(parquet.read_table(reference / NASBENCH_FILE).slice(0, 1400), made / NASBENCH_FILE)
     return made
 
 
@@ -77,7 +77,7 @@ def test_equal_columns_share_the_slope() -> None:
 
 def test_the_fit_foretells_times(weights: Weights, folder: Path) -> None:
     model = TimeModel.from_weights(weights)
-    data = read_measured(folder / FILE)
+    data = read_measured(folder / NASBENCH_FILE)
     fresh = data.where(slice(LIMIT, None))
     mean, std = model.predict(features(fresh.rows))
     off = np.abs(np.log(fresh["training_time_108_s"] / mean))
@@ -88,11 +88,11 @@ def test_the_fit_foretells_times(weights: Weights, folder: Path) -> None:
 
 
 def test_the_header_says_what_was_fitted(weights: Weights, folder: Path) -> None:
-    data = read_measured(folder / FILE)
+    data = read_measured(folder / NASBENCH_FILE)
     header = weights.header
     assert header["target"] == "training time"
     assert header["seed"] == 0
-    assert header["data"] == {FILE: data.sha256}
+    assert header["data"] == {NASBENCH_FILE: data.sha256}
     assert "20%" in header["split"]
     (known,) = header["quality"].values()
     assert known["cells"] == held_out(data.rows[:LIMIT], 0.2, 0).sum()
