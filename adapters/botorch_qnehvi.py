@@ -11,8 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from naslib_ecnas.analysis import nondominated
 from naslib_ecnas.errors import ConfigError, MissingDependencyError
 from naslib_ecnas.search.base import Optimiser
-from naslib_ecnas.search.encoding import Encoding
-from naslib_ecnas.search.perturbation import perturb
+from naslib_ecnas.search.operators import Encoding, perturb
 from naslib_ecnas.space import Space
 
 try:

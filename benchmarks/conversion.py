@@ -15,9 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from naslib_ecnas.data.columns import Columns
-from naslib_ecnas.data.ecnas_tfrecord import read_ecnas, write_ecnas
-from naslib_ecnas.data.nasbench_tfrecord import read_nasbench, write_nasbench
+from naslib_ecnas.data.nasbench_tfrecord import (
+    read_ecnas,
+    read_nasbench,
+    write_ecnas,
+    write_nasbench,
+)
+from naslib_ecnas.data.table import Columns
 
 BUDGETS = (4, 12, 36, 108)
 WHEN = ("initial_", "halfway_", "")

@@ -29,15 +29,14 @@ from typing import Any
 import conversion
 import numpy as np
 
-from naslib_ecnas import structures as structures_module
+from naslib_ecnas import topologies as structures_module
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.cell import Cell
-from naslib_ecnas.data.columns import Columns
-from naslib_ecnas.data.table import Table, write_table
+from naslib_ecnas.data.table import Columns, Table, write_table
 from naslib_ecnas.nasbench_hash import cell_hash
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
-from naslib_ecnas.structures import OPERATIONS
+from naslib_ecnas.topologies import OPERATIONS
 
 ROUNDS = 5
 ACCURACIES = ("train_accuracy", "validation_accuracy", "test_accuracy")

@@ -33,7 +33,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
-from naslib_ecnas.adapters import naslib_compat, naslib_space
+from naslib_ecnas.adapters import naslib_patches, naslib_space
 from naslib_ecnas.nasbench101 import NASBench
 
 ROUNDS = 3
@@ -88,7 +88,7 @@ class Lines:
 def apis(table: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """The `dataset_api` of NASLib's nasbench101 and of ecnas, over the same table."""
     ours = naslib_space.dataset_api(table)
-    theirs = naslib_compat.require("naslib.utils.nb101_api")
+    theirs = naslib_patches.require("naslib.utils.nb101_api")
     return {"api": theirs, "nb101_data": NASBench(ours["ecnas"], seed=0)}, ours
 
 
@@ -125,7 +125,7 @@ def search_of(name: str, epochs: int, space: Any, api: Any, trainer: Any) -> Cal
     def run() -> None:
         with tempfile.TemporaryDirectory() as folder:
             settings = config(folder, epochs)
-            optimizer = getattr(naslib_compat.require("naslib.optimizers"), name)(settings)
+            optimizer = getattr(naslib_patches.require("naslib.optimizers"), name)(settings)
             optimizer.adapt_search_space(space(), dataset_api=api)
             trainer(optimizer, settings, lightweight_output=True).search()
 
@@ -133,8 +133,8 @@ def search_of(name: str, epochs: int, space: Any, api: Any, trainer: Any) -> Cal
 
 
 def searches(theirs: Any, ours: Any, lines: Lines, *, quick: bool) -> None:
-    peer = naslib_compat.require("naslib.search_spaces").NasBench101SearchSpace
-    trainer = naslib_compat.require("naslib.defaults.trainer").Trainer
+    peer = naslib_patches.require("naslib.search_spaces").NasBench101SearchSpace
+    trainer = naslib_patches.require("naslib.defaults.trainer").Trainer
     candidate = naslib_space.EcnasSearchSpace
     search_of("RegularizedEvolution", 30, candidate, ours, trainer)()
     for name, (epochs, goal) in list(SEARCHES.items())[: 1 if quick else None]:
@@ -148,7 +148,7 @@ def searches(theirs: Any, ours: Any, lines: Lines, *, quick: bool) -> None:
 
 def neighbourhood(theirs: Any, ours: Any, lines: Lines) -> None:
     """One `get_nbhd` of cells that both hold alike."""
-    peer = naslib_compat.require("naslib.search_spaces").NasBench101SearchSpace
+    peer = naslib_patches.require("naslib.search_spaces").NasBench101SearchSpace
     bench = ours["ecnas"]
     rows = bench.space.sample(np.random.default_rng(0), 1)
     specs = []
@@ -210,9 +210,9 @@ def main() -> int:
         global ROUNDS
         ROUNDS = 1
     warnings.simplefilter("ignore")
-    naslib_compat.ensure()
-    naslib_compat.require("naslib.optimizers")
-    naslib_compat.require("torch").set_num_threads(1)
+    naslib_patches.ensure()
+    naslib_patches.require("naslib.optimizers")
+    naslib_patches.require("torch").set_num_threads(1)
     logging.disable(logging.INFO)
     theirs, ours = apis(args.table)
     if not args.json:
@@ -222,8 +222,8 @@ def main() -> int:
     searches(theirs, ours, lines, quick=args.quick)
     if args.quick:
         return finished(lines, args, {})
-    own = naslib_compat.require("naslib.defaults.trainer").Trainer
-    from naslib_ecnas.adapters.naslib_trainer import EcnasTrainer
+    own = naslib_patches.require("naslib.defaults.trainer").Trainer
+    from naslib_ecnas.adapters.naslib_run import EcnasTrainer
 
     candidate = naslib_space.EcnasSearchSpace
     slow, fast = interleaved(

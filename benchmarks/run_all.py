@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 import naslib_ecnas
-from naslib_ecnas.adapters import naslib_compat
+from naslib_ecnas.adapters import naslib_patches
 from naslib_ecnas.console import print_table
 
 #: What a ratio taken in a hurry may fall short of its goal by.
@@ -112,10 +112,10 @@ def missing(suite: str) -> str:
     """Why a suite cannot run here; empty where it can."""
     if suite != "naslib_search":
         return ""
-    if naslib_compat.naslib_home() is None:
+    if naslib_patches.naslib_home() is None:
         return "no clone of NASLib at NASLIB_HOME or ~/NASLib"
     try:
-        naslib_compat.ensure()
+        naslib_patches.ensure()
     except naslib_ecnas.EcnasError as error:
         return str(error)
     return ""

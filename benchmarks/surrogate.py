@@ -22,9 +22,9 @@ import numpy as np
 
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.network import parameters
+from naslib_ecnas.surrogate.modelled import Models
+from naslib_ecnas.surrogate.models import Weights, shipped
 from naslib_ecnas.surrogate.paper import PaperModel
-from naslib_ecnas.surrogate.predict import Models
-from naslib_ecnas.surrogate.weights import Weights, shipped
 
 SPACE = 423_624
 CODES = {"input": 1, "conv1x1-bn-relu": 2, "conv3x3-bn-relu": 3, "maxpool3x3": 4, "output": 5}

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from naslib_ecnas.data.catalog import FileEntry
-from naslib_ecnas.data.checksums import sha256_of
+from naslib_ecnas.data.fetch import sha256_of
 from naslib_ecnas.data.table import Table
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.metrics import METRICS

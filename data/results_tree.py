@@ -18,14 +18,13 @@ from typing import Any
 import numpy as np
 
 from naslib_ecnas import network
-from naslib_ecnas.data.assemble import ECNAS_SPACES, Assembler
-from naslib_ecnas.data.columns import Columns
-from naslib_ecnas.data.source import Source, opened
-from naslib_ecnas.data.timestamps import to_seconds
+from naslib_ecnas.data.assemble import ECNAS_SPACES, Assembler, Source, opened
+from naslib_ecnas.data.protobuf import to_seconds
+from naslib_ecnas.data.table import Columns
 from naslib_ecnas.errors import EcnasError, StorageError, UnknownCellError, UnknownTableError
+from naslib_ecnas.files import is_folder
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
-from naslib_ecnas.storage import is_folder
 
 __all__ = ["is_results_tree", "read_results_tree"]
 

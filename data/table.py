@@ -2,44 +2,483 @@
 
 from __future__ import annotations
 
+import json
 import mmap
 import os
 import re
+import struct
 import zlib
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from math import prod
 from os import PathLike
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from naslib_ecnas.data.columns import Columns
-from naslib_ecnas.data.mapped_column import MappedColumn
-from naslib_ecnas.data.table_format import (
-    BLOCK,
-    ROWS,
-    ColumnSpec,
-    Header,
-    pack,
-    padded,
-    parse,
-)
+from naslib_ecnas.data.carbon import CarbonIntensity
+from naslib_ecnas.data.carbon import carbon_intensity as intensity_of
 from naslib_ecnas.errors import (
     ChecksumError,
+    ConfigError,
     EcnasError,
     FormatError,
+    ProvenanceError,
+    TruncatedError,
     UnknownCellError,
     UnknownMetricError,
     UnknownTableError,
 )
-from naslib_ecnas.metrics import remedy_without
+from naslib_ecnas.files import atomic_write
+from naslib_ecnas.metrics import METRICS, remedy_without
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
-from naslib_ecnas.storage import atomic_write
+from naslib_ecnas.topologies import MAX_VERTICES
 
-__all__ = ["PREDICTED_FROM", "Table", "write_table"]
+__all__ = [
+    "ALIGN",
+    "BLOCK",
+    "MAGIC",
+    "PREDICTED_FROM",
+    "SUFFIX",
+    "ColumnSpec",
+    "Columns",
+    "Header",
+    "MappedColumn",
+    "Table",
+    "View",
+    "at_place",
+    "pack",
+    "padded",
+    "parse",
+    "seen_at",
+    "write_table",
+]
+
+
+# The bytes of a table file: preamble, header, columns, checksums.
+#
+#     magic        8 bytes   89 45 43 4E 41 53 0D 0A
+#     version      u32       1
+#     check        u32       CRC-32 of the header
+#     length       u64       bytes of the header
+#     header                 JSON (UTF-8), described by `Header`
+#     padding                zero bytes up to a multiple of 64
+#     data                   columns, each padded to a multiple of 64
+#     checksums    u32 each  CRC-32 of every 2,048 values of every column, in the header's order
+#     check        u32       CRC-32 of the checksums
+#
+# All integers are little-endian. A column is stored budget by budget, repeat by repeat, cell by
+# cell, so that all cells at one budget lie together.
+
+
+MAGIC = b"\x89ECNAS\r\n"
+
+VERSION = 1
+
+SUFFIX = ".ecnas"
+
+ALIGN = 64
+
+#: Values under one checksum: few enough that a single query reads little.
+BLOCK = 1 << 11
+
+_PREAMBLE = struct.Struct("<8sIIQ")
+
+_LARGEST_HEADER = 1 << 24
+
+_ITEM_SIZE = {"f8": 8, "f4": 4, "i4": 4}
+
+#: The column of rows, present unless the table holds the whole space.
+ROWS = "rows"
+
+
+def padded(length: int) -> int:
+    """Length up to the next multiple of `ALIGN`."""
+    return -(-length // ALIGN) * ALIGN
+
+
+@dataclass(frozen=True)
+class ColumnSpec:
+    """Place and type of one column."""
+
+    name: str
+    dtype: str
+    """`f8`, or `f4` where that loses nothing; `i4` for rows."""
+    offset: int
+    """Bytes from the start of the data."""
+    nbytes: int
+
+    @property
+    def blocks(self) -> int:
+        """Number of checksums."""
+        return -(-self.nbytes // self.block_bytes)
+
+    @property
+    def block_bytes(self) -> int:
+        """Bytes under one checksum."""
+        return BLOCK * _ITEM_SIZE[self.dtype]
+
+
+@dataclass(frozen=True)
+class Header:
+    """The JSON header: what the table holds and where."""
+
+    name: str
+    vertices: int
+    cells: int
+    budgets: tuple[int, ...]
+    repeats: int
+    columns: tuple[ColumnSpec, ...]
+    provenance: Mapping[str, Provenance]
+    attributes: Mapping[str, str]
+
+    @property
+    def data_start(self) -> int:
+        """Where the data start in the file."""
+        return padded(_PREAMBLE.size + len(self.to_bytes()))
+
+    @property
+    def data_bytes(self) -> int:
+        """Bytes from the start of the data to the checksums."""
+        return max((padded(c.offset + c.nbytes) for c in self.columns), default=0)
+
+    @property
+    def checksums(self) -> int:
+        """Number of block checksums."""
+        return sum(c.blocks for c in self.columns)
+
+    @property
+    def file_size(self) -> int:
+        """Exact size of the file."""
+        return self.data_start + self.data_bytes + 4 * self.checksums + 4
+
+    def to_bytes(self) -> bytes:
+        """The JSON of the header."""
+        content = {
+            "name": self.name,
+            "vertices": self.vertices,
+            "cells": self.cells,
+            "budgets": list(self.budgets),
+            "repeats": self.repeats,
+            "columns": [
+                {"name": c.name, "dtype": c.dtype, "offset": c.offset, "nbytes": c.nbytes}
+                for c in self.columns
+            ],
+            "provenance": {k: p.to_json() for k, p in self.provenance.items()},
+            "attributes": dict(self.attributes),
+        }
+        return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def pack(header: Header) -> bytes:
+    """Preamble, header and padding."""
+    body = header.to_bytes()
+    start = _PREAMBLE.pack(MAGIC, VERSION, zlib.crc32(body), len(body)) + body
+    return start.ljust(padded(len(start)), b"\0")
+
+
+def parse(file: BinaryIO, size: int, path: str) -> Header:
+    """Header of an open file.
+
+    Args:
+        file: the file, at its start.
+        size: its length in bytes.
+        path: for messages.
+
+    Raises:
+        FormatError: not such a file, or a header that contradicts itself.
+        ChecksumError: the header does not have its digest.
+        TruncatedError: the file is not as long as the header says.
+    """
+    if size < _PREAMBLE.size:
+        raise TruncatedError(
+            "the file ends within its preamble",
+            path=path,
+            offset=size,
+            expected=f"at least {_PREAMBLE.size} bytes",
+            remedy="convert or copy the table again",
+        )
+    magic, version, check, length = _PREAMBLE.unpack(file.read(_PREAMBLE.size))
+    if magic != MAGIC:
+        raise FormatError(
+            "not a table of this package",
+            path=path,
+            offset=0,
+            value=magic,
+            expected=repr(MAGIC),
+            remedy="convert the file with: ecnas data convert",
+        )
+    if version != VERSION:
+        raise FormatError(
+            "a table of another version",
+            path=path,
+            offset=8,
+            value=version,
+            expected=f"version {VERSION}",
+            remedy="convert the source again, or update naslib-ecnas",
+        )
+    if length > min(_LARGEST_HEADER, size - _PREAMBLE.size):
+        raise TruncatedError(
+            "the header is longer than the file or than any header",
+            path=path,
+            offset=16,
+            value=length,
+            expected=f"at most {min(_LARGEST_HEADER, size - _PREAMBLE.size)} bytes",
+            remedy="convert or copy the table again",
+        )
+    body = file.read(length)
+    if zlib.crc32(body) != check:
+        raise ChecksumError(
+            "the header is damaged",
+            path=path,
+            offset=_PREAMBLE.size,
+            value=f"CRC-32 {zlib.crc32(body):08x}",
+            expected=f"{check:08x}",
+            remedy="convert or copy the table again",
+        )
+    header = _header(body, path)
+    if header.to_bytes() != body:
+        raise _inconsistent(path, "another spelling of the header than this package writes")
+    if size != header.file_size:
+        raise TruncatedError(
+            "the file has not the length that its header says",
+            path=path,
+            offset=min(size, header.file_size),
+            value=size,
+            expected=f"{header.file_size} bytes",
+            remedy="convert or copy the table again",
+        )
+    return header
+
+
+def _header(body: bytes, path: str) -> Header:
+    try:
+        content = json.loads(body)
+        columns = tuple(
+            ColumnSpec(str(c["name"]), str(c["dtype"]), int(c["offset"]), int(c["nbytes"]))
+            for c in content["columns"]
+        )
+        header = Header(
+            name=str(content["name"]),
+            vertices=int(content["vertices"]),
+            cells=int(content["cells"]),
+            budgets=tuple(int(b) for b in content["budgets"]),
+            repeats=int(content["repeats"]),
+            columns=columns,
+            provenance={
+                str(k): Provenance.from_json(v, path=path) for k, v in content["provenance"].items()
+            },
+            attributes={str(k): str(v) for k, v in content["attributes"].items()},
+        )
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        OverflowError,  # an infinity where a whole number is due
+    ) as error:
+        if isinstance(error, FormatError):
+            raise
+        raise _inconsistent(path, f"{type(error).__name__}: {error}") from error
+    _check(header, path)
+    return header
+
+
+def _check(header: Header, path: str) -> None:
+    if not 2 <= header.vertices <= MAX_VERTICES or header.cells < 1 or header.repeats < 1:
+        raise _inconsistent(path, f"{header.vertices} vertices, {header.cells} cells")
+    if not header.budgets or list(header.budgets) != sorted(set(header.budgets)):
+        raise _inconsistent(path, f"budgets {header.budgets}")
+    items = prod((header.cells, len(header.budgets), header.repeats))
+    end, names = 0, set()
+    for column in header.columns:
+        is_rows = column.name == ROWS
+        wanted = header.cells if is_rows else items
+        if (
+            (not is_rows and (column.name not in METRICS or column.dtype not in ("f8", "f4")))
+            or (is_rows and column.dtype != "i4")
+            or column.name in names
+            or (not is_rows and column.name not in header.provenance)
+            or column.offset != end
+            or column.nbytes != wanted * _ITEM_SIZE[column.dtype]
+        ):
+            raise _inconsistent(path, f"column {column}")
+        names.add(column.name)
+        end = padded(column.offset + column.nbytes)
+    if not names - {ROWS}:
+        raise _inconsistent(path, "no columns")
+
+
+def _inconsistent(path: str, value: str) -> FormatError:
+    return FormatError(
+        "the header contradicts itself",
+        path=path,
+        offset=_PREAMBLE.size,
+        value=value,
+        expected="a header as naslib_ecnas.data.table describes it",
+        remedy="convert the source again",
+    )
+
+
+# What every reader yields and every writer takes: columns over (cell, budget, repeat).
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The content of a table in memory.
+
+    Raises:
+        FormatError: rows that are not sorted, distinct and of the space, budgets that are not
+            sorted and distinct, an unknown metric, or an array of another shape.
+    """
+
+    name: str
+    """Short name of the table, such as `4v-4epochs`."""
+    vertices: int
+    """Largest number of vertices of the space."""
+    rows: NDArray[np.int32]
+    """(cells,) rows of the space, ascending."""
+    budgets: tuple[int, ...]
+    """Training budgets in epochs, ascending."""
+    repeats: int
+    """Length of the repeat axis; missing repeats are NaN."""
+    values: Mapping[str, NDArray[np.float64]]
+    """(cells, budgets, repeats) float64 for each metric, NaN where missing."""
+    provenance: Mapping[str, Provenance] = field(default_factory=dict)
+    """Origin of each metric; every one of `values` has one."""
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    """Citation, licence, conversion notes: text for the header."""
+
+    def __post_init__(self) -> None:
+        rows = np.asarray(self.rows)
+        size = len(Space(self.vertices))
+        if rows.ndim != 1 or rows.dtype.kind not in "iu" or not len(rows):
+            raise self._fault("rows are not a vector of integers", (rows.shape, str(rows.dtype)))
+        if int(rows.min()) < 0 or int(rows.max()) >= size:
+            raise self._fault("a row is not of the space", int(rows.max()))
+        if np.any(np.diff(rows) <= 0):
+            raise self._fault("rows are not ascending and distinct", int(np.diff(rows).min()))
+        budgets = self.budgets
+        if not budgets or list(budgets) != sorted(set(budgets)) or budgets[0] < 1:
+            raise self._fault("budgets are not positive, ascending and distinct", budgets)
+        shape = (len(rows), len(budgets), self.repeats)
+        for name, array in self.values.items():
+            if name not in METRICS:
+                raise self._fault("a column is no known metric", name)
+            if array.shape != shape or array.dtype != np.float64:
+                raise self._fault(f"column {name} is not float64 of {shape}", array.shape)
+            if name not in self.provenance:
+                raise self._fault("a column has no provenance", name)
+
+    def _fault(self, what: str, value: object) -> FormatError:
+        return FormatError(
+            what,
+            path=self.name,
+            value=value,
+            expected="columns as naslib_ecnas.data.table describes them",
+            remedy="see that docstring",
+        )
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(cells, budgets, repeats)."""
+        return len(self.rows), len(self.budgets), self.repeats
+
+
+# A column of a table's file, mapped into memory and checked block by block.
+
+
+#: Blocks of a column that are read on their own before the file's mapping is used.
+_FEW = 8
+
+
+class MappedColumn:
+    """One column of the file, its blocks checked when they are first read.
+
+    Touching a mapping brings in megabytes around each touch, which a process that asks for
+    little should not pay: the first few blocks are read by themselves.
+    """
+
+    __slots__ = ("_few", "_file", "_path", "_sums", "_view", "checked", "items", "spec")
+
+    def __init__(
+        self,
+        spec: ColumnSpec,
+        view: memoryview,
+        sums: NDArray[np.uint32],
+        path: str,
+        file: tuple[int, int],
+    ) -> None:
+        self.spec = spec
+        self._view = view
+        self._sums = sums
+        self._path = path
+        self._file = file  # descriptor, and where the column starts in the file
+        self._few: dict[int, Any] | None = {} if hasattr(os, "pread") else None
+        #: 1 for each block that was checked in the mapping.
+        self.checked = bytearray(spec.blocks)
+        #: The column as numbers, for reading one at a time.
+        self.items = view.cast(self._code)
+
+    @property
+    def _code(self) -> Literal["f", "d"]:
+        # A column of rows holds integers; their reader asks for positions only.
+        code: Any = {"i4": "i", "f4": "f", "f8": "d"}[self.spec.dtype]
+        return code  # type: ignore[no-any-return]
+
+    def at(self, index: int) -> float:
+        """One value."""
+        block = index // BLOCK
+        if not self.checked[block]:
+            if self._few is not None:
+                alone: float = self._alone(block, self._few)[index - block * BLOCK]
+                return alone
+            self._check_mapped(block)
+        value: float = self.items[index]
+        return value
+
+    def _alone(self, block: int, few: dict[int, Any]) -> Any:
+        found = few.get(block)
+        if found is None:
+            descriptor, start = self._file
+            begin = block * self.spec.block_bytes
+            length = min(self.spec.block_bytes, self.spec.nbytes - begin)
+            data = memoryview(os.pread(descriptor, length, start + begin))
+            self._check(block, data)
+            found = few[block] = data.cast(self._code)
+            if len(few) == _FEW:
+                self._few = None
+        return found
+
+    def part(self, start: int, stop: int) -> NDArray[np.generic]:
+        """Values from `start` up to `stop`, as a read-only view of the file."""
+        for block in range(start // BLOCK, -(-stop // BLOCK)):
+            if not self.checked[block]:
+                self._check_mapped(block)
+        return np.frombuffer(self._view, dtype="<" + self.spec.dtype)[start:stop]
+
+    def _check_mapped(self, block: int) -> None:
+        size = self.spec.block_bytes
+        self._check(block, self._view[block * size : (block + 1) * size])
+        self.checked[block] = 1
+
+    def _check(self, block: int, data: memoryview) -> None:
+        found = zlib.crc32(data)
+        if found != int(self._sums[block]):
+            raise ChecksumError(
+                f"column {self.spec.name} is damaged in its block {block}",
+                path=self._path,
+                offset=self._file[1] + block * self.spec.block_bytes,
+                value=f"CRC-32 {found:08x}",
+                expected=f"{int(self._sums[block]):08x}",
+                remedy="convert or copy the table again",
+            )
+
 
 #: Attribute of a table that comes with the package: SHA-256 of what it was predicted from.
 PREDICTED_FROM = "predicted_from"
@@ -348,3 +787,159 @@ def write_table(
 def _fits_float32(values: NDArray[np.float64]) -> bool:
     with np.errstate(over="ignore"):
         return bool(np.array_equal(values.astype(np.float32), values, equal_nan=True))
+
+
+# A table seen through other units of energy: another PUE, another carbon intensity.
+
+
+@dataclass(frozen=True)
+class _Column:
+    """A column as a multiple of one that the table holds."""
+
+    source: str
+    factor: float
+
+
+class View(Table):
+    """A table some of whose columns are multiples of those in the file.
+
+    Answers everything that `Table` answers. Nothing is written: the file stays as it is.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        columns: Mapping[str, _Column],
+        provenance: Mapping[str, Provenance],
+        without: Collection[str] = (),
+    ) -> None:
+        self.__dict__.update(vars(table))
+        held = table.metrics
+        self._table = table
+        self._changed = {
+            **{name: _Column(name, 1.0) for name in held if name not in without},
+            **columns,
+        }
+        self.metrics = tuple(self._changed)
+        self.provenance = {
+            name: provenance.get(name) or table.provenance[name] for name in self.metrics
+        }
+        self._plan = [(held.index(c.source), c.factor) for c in self._changed.values()]
+
+    def at_budget(self, name: str, budget: int) -> NDArray[np.float64]:
+        """As `Table.at_budget`."""
+        column = self._changed.get(name)
+        if column is None:
+            raise self._unknown(name)
+        values = self._table.at_budget(column.source, budget)
+        return values if column.factor == 1.0 else values * column.factor
+
+    def value(self, name: str, position: int, budget: int, repeat: int) -> float:
+        """As `Table.value`."""
+        column = self._changed.get(name)
+        if column is None:
+            raise self._unknown(name)
+        return self._table.value(column.source, position, budget, repeat) * column.factor
+
+    def record(self, position: int, budget: int, repeat: int) -> list[float]:
+        """As `Table.record`."""
+        values = self._table.record(position, budget, repeat)
+        return [values[i] * factor for i, factor in self._plan]
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 that names the content of the file and what is changed in this view."""
+        from hashlib import sha256
+
+        changed = sorted((n, c.source, c.factor) for n, c in self._changed.items())
+        return sha256(f"{self._table.checksum} {changed}".encode()).hexdigest()
+
+    def to_columns(self) -> Columns:
+        """The whole content in memory."""
+        held = self._table.to_columns()
+        values = {name: self.column(name) for name in self.metrics}
+        return replace(held, values=values, provenance=self.provenance)
+
+
+def seen_at(
+    table: Table, *, pue: float | None = None, carbon_intensity: CarbonIntensity | None = None
+) -> Table:
+    """A table whose energies are for another PUE, and whose emissions follow from the energies.
+
+    Args:
+        table: an open table.
+        pue: power usage effectiveness of the data centre, at least 1; the table's own where left
+            out. 1 leaves the energy at the plugs of the machines.
+        carbon_intensity: for all emissions; the table's own, which were taken while it was
+            measured and hold for the table's own PUE, where left out.
+
+    Raises:
+        ConfigError: the PUE is none.
+        ProvenanceError: the table does not say what PUE its energies have.
+    """
+    columns: dict[str, _Column] = {}
+    provenance: dict[str, Provenance] = {}
+    energies = [name for name in table.metrics if _is_energy(name)]
+    if pue is not None:
+        check_pue(pue)
+        for name in (*energies, *(n for n in table.metrics if _is_emission(n))):
+            known = table.provenance[name]
+            if known.pue is None:
+                raise ProvenanceError(
+                    "the PUE cannot be changed, since the table does not say what it is",
+                    value=f"{name}: {known}",
+                    expected="a table whose energies have a known PUE",
+                    remedy="leave pue= out, or name the PUE when the table is made",
+                )
+            columns[name] = _Column(name, pue / known.pue)
+            provenance[name] = replace(known, pue=float(pue))
+    if carbon_intensity is not None:
+        for name in energies:
+            emission = name.replace("energy_kwh", "co2_g")
+            factor = columns[name].factor if name in columns else 1.0
+            columns[emission] = _Column(name, factor * carbon_intensity.g_per_kwh)
+            provenance[emission] = replace(
+                provenance.get(name, table.provenance[name]),
+                note=f"energy x {carbon_intensity.about}",
+            )
+    # The intensities of the time of measuring no longer belong to these emissions.
+    without = [name for name in table.metrics if _is_intensity(name)] if carbon_intensity else []
+    return View(table, columns, provenance, without) if columns else table
+
+
+def check_pue(pue: object) -> None:
+    """Refuse what is no power usage effectiveness.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    if isinstance(pue, bool) or not isinstance(pue, (int, float)) or not 1 <= pue < 100:
+        raise ConfigError(
+            "no power usage effectiveness",
+            value=pue,
+            expected="a number from 1 (nothing but the machines) on; 1.1 to 2 is usual",
+            remedy="ask your data centre, or use the table's own",
+        )
+
+
+def at_place(table: Table, pue: float | None, carbon_intensity: float | str | None) -> Table:
+    """`seen_at`, with the carbon intensity as a user names it.
+
+    Raises:
+        ConfigError: it is no PUE or no carbon intensity.
+        ProvenanceError: the table does not say what PUE its energies have.
+    """
+    known = None if carbon_intensity is None else intensity_of(carbon_intensity)
+    return seen_at(table, pue=pue, carbon_intensity=known)
+
+
+def _is_energy(name: str) -> bool:
+    return name.endswith(("energy_kwh", "energy_kwh_std")) and not name.startswith("predicted")
+
+
+def _is_emission(name: str) -> bool:
+    return name.endswith(("co2_g", "co2_g_std")) and not name.startswith("predicted")
+
+
+def _is_intensity(name: str) -> bool:
+    return name.endswith("carbon_intensity_g_per_kwh") and not name.startswith("predicted")

@@ -18,13 +18,12 @@ from typing import TYPE_CHECKING, Any
 from naslib_ecnas._version import __version__
 
 if TYPE_CHECKING:
-    from naslib_ecnas.benchmark import Benchmark
+    from naslib_ecnas.benchmark import Benchmark, Front, Record, Records, Spent
     from naslib_ecnas.cell import Cell
     from naslib_ecnas.errors import EcnasError
     from naslib_ecnas.loading import load
     from naslib_ecnas.metrics import METRICS, Metric, metric
     from naslib_ecnas.provenance import Provenance
-    from naslib_ecnas.record import Front, Record, Records, Spent
     from naslib_ecnas.space import Space
 
 __all__ = [

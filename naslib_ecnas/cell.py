@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from naslib_ecnas.errors import InvalidCellError
 from naslib_ecnas.nasbench_hash import cell_hash
-from naslib_ecnas.structures import (
+from naslib_ecnas.topologies import (
     EDGE_BIT,
     EDGES,
     MAX_EDGES,

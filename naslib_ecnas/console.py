@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import math
 import sys
 import textwrap
@@ -11,28 +12,41 @@ from shutil import get_terminal_size
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
-from naslib_ecnas.json_text import to_json
+from naslib_ecnas.files import to_json
 from naslib_ecnas.progress import BYTES, listening
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
+    from naslib_ecnas.benchmark import Benchmark
+    from naslib_ecnas.figures.summary import Study
+
 __all__ = [
+    "HelpText",
     "ShownProgress",
+    "add_study_options",
+    "add_table_options",
     "bytes_text",
     "duration_text",
+    "examples",
     "print_json",
     "print_lines",
     "print_table",
+    "searched",
+    "setting",
 ]
+
 
 #: Between two columns of a table, and at its edges.
 _GAP = 2
+
 #: Longer words of a table's texts, such as paths, are broken where there is no room.
 _WORD = 24
+
 #: Bytes from which on checking a file takes long enough to be shown.
 _SLOW_CHECK = 100_000_000
+
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
@@ -262,3 +276,127 @@ class ShownProgress:
             )
             self._bars.start()
         return self._bars
+
+
+# How the end of a command's help is laid out: examples in lines that can be copied.
+
+
+class HelpText(argparse.HelpFormatter):
+    """Wraps prose as argparse does, but leaves a text of several lines as it is written.
+
+    argparse would run all lines together and break commands where the terminal ends.
+    """
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if "\n" not in text:
+            return super()._fill_text(text, width, indent)
+        return "\n".join(indent + line for line in text.splitlines())
+
+
+def examples(*commands: str, title: str = "examples") -> dict[str, Any]:
+    """Keyword arguments of `add_parser` that end a help with commands to copy.
+
+    Args:
+        commands: what to type, a line each; a longer one may hold line breaks of its own.
+        title: what stands above them.
+    """
+    lines = [f"  {line}" for command in commands for line in command.splitlines()]
+    return {"epilog": "\n".join([f"{title}:", *lines]), "formatter_class": HelpText}
+
+
+# Options of every command that opens a table: which device, which PUE, whose electricity.
+
+
+def add_table_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options, in a group of their own."""
+    group = parser.add_argument_group("energy and emissions of the table")
+    group.add_argument(
+        "--device",
+        metavar="GPU",
+        help="of a modelled table (7v, 5v, 4v): the GPU, such as titan-xp, or a file that "
+        "`ecnas surrogate calibrate` wrote",
+    )
+    group.add_argument(
+        "--scaling",
+        metavar="HOW",
+        help="of a modelled table: energy over epochs affine (the default) or linear",
+    )
+    group.add_argument(
+        "--model", metavar="NAME", help="of a modelled table: ours (the default) or paper"
+    )
+    group.add_argument(
+        "--pue",
+        type=float,
+        metavar="P",
+        help="power usage effectiveness: what the data centre draws for each kWh of its machines "
+        "(the table's own)",
+    )
+    group.add_argument(
+        "--carbon-intensity",
+        metavar="G",
+        help="gCO2eq/kWh, a country such as DK, or world (the table's own emissions)",
+    )
+
+
+def setting(args: argparse.Namespace) -> dict[str, Any]:
+    """What was chosen, as keyword arguments of `load`."""
+    return {
+        name: getattr(args, name)
+        for name in ("device", "scaling", "model", "pue", "carbon_intensity")
+    }
+
+
+# Options of the figures and tables that need searches, and the searches.
+
+
+def add_study_options(parser: argparse.ArgumentParser, of: str) -> None:
+    """Add the options, in a group of their own.
+
+    Args:
+        parser: of the command.
+        of: which figures or tables need them.
+    """
+    group = parser.add_argument_group(f"searches, for {of}")
+    group.add_argument("--methods", metavar="A,B", help="comma-separated (all there are)")
+    group.add_argument(
+        "--seeds", type=int, default=10, metavar="N", help="runs of each method (%(default)s)"
+    )
+    group.add_argument(
+        "--evaluations",
+        type=int,
+        default=500,
+        metavar="N",
+        help="trainings to charge each run for (%(default)s)",
+    )
+
+
+def searched(bench: Benchmark, args: argparse.Namespace) -> Study:
+    """Run the searches that were asked for, with a bar on stderr where that is a terminal.
+
+    Raises:
+        EcnasError: a setting is not possible.
+    """
+    from naslib_ecnas.figures.summary import study
+
+    methods = None
+    if args.methods is not None:
+        methods = [name.strip() for name in args.methods.split(",") if name.strip()]
+
+    def run(on_progress: object = None) -> Study:
+        return study(
+            bench,
+            methods,
+            seeds=args.seeds,
+            evaluations=args.evaluations,
+            epochs=args.epochs,
+            on_progress=on_progress,  # type: ignore[arg-type]
+        )
+
+    if not sys.stderr.isatty():
+        return run()
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("searching", total=None)
+        return run(lambda made, total: bar.update(task, completed=made, total=total))

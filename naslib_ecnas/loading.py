@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from naslib_ecnas.benchmark import Benchmark
-from naslib_ecnas.data.table import Table
-from naslib_ecnas.data.table_format import SUFFIX
+from naslib_ecnas.data.table import SUFFIX, Table
 from naslib_ecnas.errors import ConfigError, UnknownTableError
-from naslib_ecnas.storage import exists, is_file
+from naslib_ecnas.files import exists, is_file
 
 if TYPE_CHECKING:
     from naslib_ecnas.progress import Progress
@@ -64,7 +63,7 @@ def load(
     )
     table = Table.open(path)
     if pue is not None or carbon_intensity is not None:
-        from naslib_ecnas.data.view import at_place
+        from naslib_ecnas.data.table import at_place
 
         table = at_place(table, pue, carbon_intensity)
     return Benchmark(table)
@@ -99,7 +98,7 @@ def table_file(
             remedy="list the tables with: ecnas data list",
         )
     if isinstance(name_or_path, str):
-        from naslib_ecnas.surrogate.embedded import EMBEDDED, embedded
+        from naslib_ecnas.surrogate.modelled import EMBEDDED, embedded
 
         if name_or_path in EMBEDDED:
             return embedded(

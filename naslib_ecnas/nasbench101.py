@@ -25,10 +25,10 @@ from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.data.table import Table
 from naslib_ecnas.errors import EcnasError, InvalidCellError, UnknownCellError
-from naslib_ecnas.hash_index import as_text
 from naslib_ecnas.loading import load
+from naslib_ecnas.nasbench_hash import as_text
 from naslib_ecnas.network import parameters
-from naslib_ecnas.structures import MAX_EDGES, MAX_VERTICES, OPERATIONS
+from naslib_ecnas.topologies import MAX_EDGES, MAX_VERTICES, OPERATIONS
 
 __all__ = ["ModelSpec", "NASBench", "OutOfDomainError", "UnknownHashError"]
 
@@ -234,7 +234,7 @@ class NASBench:
             return iter(space.hashes().tolist())
         if len(rows) < 1_000:  # few cells do not pay for hashing the whole space
             return (Cell.from_row(int(row)).nasbench_hash for row in rows)
-        from naslib_ecnas.hash_index import digests
+        from naslib_ecnas.nasbench_hash import digests
 
         return iter(as_text(digests(len(space))[rows]).tolist())
 

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.errors import UnknownCellError
-from naslib_ecnas.structures import EDGES, MAX_VERTICES, OPERATIONS, structures
+from naslib_ecnas.topologies import EDGES, MAX_VERTICES, OPERATIONS, structures
 
 __all__ = [
     "activation_elements",

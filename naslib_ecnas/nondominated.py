@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from naslib_ecnas.checked import floats
-from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.errors import ConfigError, floats
 
 __all__ = ["candidates", "checked_points", "complete", "nondominated"]
 

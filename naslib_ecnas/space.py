@@ -3,28 +3,279 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from naslib_ecnas import hash_index
 from naslib_ecnas.cell import Cell
-from naslib_ecnas.classification import classified, number_of, packed
 from naslib_ecnas.errors import ConfigError, InvalidCellError, UnknownCellError
-from naslib_ecnas.neighbours import neighbours
-from naslib_ecnas.structures import (
+from naslib_ecnas.nasbench_hash import as_text, digests, row_of
+from naslib_ecnas.topologies import (
     EDGES,
     MAX_VERTICES,
+    OPERATIONS,
+    drawings,
     moved,
+    slot_map_labels,
+    slot_maps,
     structures,
 )
 
-__all__ = ["Space"]
+__all__ = ["Space", "classified", "codes_of", "labels_of", "neighbours", "number_of", "packed"]
+
+
+# Cells one edge or one operation apart, whatever way they are drawn.
+#
+# Adding an edge can bring in a vertex that no path used before, so a small cell has as many
+# neighbours as there are ways to hang unused vertices to it: 52,602 for the smallest. Growth is
+# therefore held to one vertex at a time; shrinking goes as far as pruning takes it.
+
+
+_SLOTS = MAX_VERTICES - 2
+
+#: In a step, a slot whose operation was free before: its vertex was on no path.
+_FREE = _SLOTS
+
+
+def neighbours(row: int, vertices: int) -> NDArray[np.int32]:
+    """(n,) sorted neighbours of a row among the cells of up to `vertices` vertices."""
+    table = structures()
+    structure = int(table.row_structure[row])
+    slots = int(table.vertices[structure]) - 2
+    first = int(table.first[structure])
+    class_of = table.row_of[first : first + 3**slots]
+    # Automorphisms give one cell several labellings; an edge may suit any of them.
+    labellings = np.flatnonzero(class_of == row)
+    digits = labellings[:, None] // 3 ** np.arange(slots - 1, -1, -1) % 3
+
+    found = []
+    for slot in range(slots):
+        weight = 3 ** (slots - 1 - slot)
+        for change in (1, 2):
+            turned = (digits[0, slot] + change) % 3
+            found.append(class_of[labellings[0] + (turned - digits[0, slot]) * weight])
+    by_edge = [_after(digits, target, sources) for target, sources in _steps(structure, vertices)]
+    every = np.concatenate([np.array(found, dtype=np.int32), *by_edge])
+    distinct: NDArray[np.int32] = np.unique(every[every != row])
+    return distinct
+
+
+def _after(digits: NDArray[np.int64], target: int, sources: tuple[int, ...]) -> NDArray[np.int32]:
+    """Rows of a target structure whose slots take the operations of `sources`."""
+    table = structures()
+    numbers = np.zeros(len(digits), dtype=np.int64)
+    for source in sources:
+        if source == _FREE:
+            numbers = (numbers.reshape(-1, 1) * 3 + np.arange(3)).ravel()
+        else:
+            copies = len(numbers) // len(digits)
+            numbers = numbers * 3 + np.repeat(digits[:, source], copies)
+    rows: NDArray[np.int32] = table.row_of[int(table.first[target]) + numbers]
+    return rows
+
+
+@lru_cache(maxsize=4096)
+def _steps(structure: int, vertices: int) -> tuple[tuple[int, tuple[int, ...]], ...]:
+    """What flipping one edge of any drawing of a structure leads to.
+
+    Returns:
+        Distinct pairs of the structure reached and, for each of its slots, the slot of the
+        first structure that the vertex was, or `_FREE`.
+    """
+    raw = drawings()
+    order, start = _drawings_by_structure(vertices)
+    codes = order[start[structure] : start[structure + 1]]
+    codes = codes[_loose_vertices(codes) <= 1]
+    maps = _sources()[raw.slot_map[codes]]
+    size = structures().vertices
+    reached: set[tuple[int, ...]] = set()
+    for bit, (i, j) in enumerate(EDGES):
+        if not _within(vertices, i, j):
+            continue
+        flipped = codes ^ (1 << bit)
+        target = raw.structure[flipped]
+        ok = (target >= 0) & (size[target] <= size[structure] + 1)
+        # Raw slot of each slot of the target, then the old slot that sat there.
+        after = _padded_maps()[raw.slot_map[flipped[ok]]]
+        sources = np.take_along_axis(maps[ok], after, axis=1)
+        joined = np.column_stack([target[ok], sources])
+        reached.update(map(tuple, np.unique(joined, axis=0).tolist()))
+    return tuple(sorted({(t, tuple(s[: int(size[t]) - 2])) for t, *s in reached}))
+
+
+def _loose_vertices(codes: NDArray[np.int32]) -> NDArray[np.int64]:
+    """(n,) interior vertices that have an edge but lie on no path."""
+    live = (_sources()[drawings().slot_map[codes]][:, :_SLOTS] != _FREE).astype(np.int64)
+    count = np.zeros(len(codes), dtype=np.int64)
+    for slot in range(_SLOTS):
+        edges = sum(1 << b for b, edge in enumerate(EDGES) if slot + 1 in edge)
+        count += ((codes & edges) != 0) & (live[:, slot] == 0)
+    return count
+
+
+def _within(vertices: int, i: int, j: int) -> bool:
+    return all(v < vertices - 1 or v == MAX_VERTICES - 1 for v in (i, j))
+
+
+@lru_cache(maxsize=MAX_VERTICES)
+def _drawings_by_structure(vertices: int) -> tuple[NDArray[np.int32], NDArray[np.intp]]:
+    """Codes within the first V vertices sorted by structure, and where each structure starts."""
+    structure = drawings().structure
+    outside = sum(1 << b for b, (i, j) in enumerate(EDGES) if not _within(vertices, i, j))
+    codes = np.arange(len(structure), dtype=np.int32)
+    codes = codes[(codes & outside == 0) & (structure >= 0)]
+    order = codes[np.argsort(structure[codes], kind="stable")]
+    bounds = np.arange(len(structures().code) + 1)
+    return order, np.searchsorted(structure[order], bounds)
+
+
+@lru_cache(maxsize=1)
+def _padded_maps() -> NDArray[np.int64]:
+    """(n_maps, 5) raw slot of each slot; 5, a slot that is never used, past the last."""
+    return np.array([[*m, *[_SLOTS] * (_SLOTS - len(m))] for m in slot_maps()], dtype=np.int64)
+
+
+@lru_cache(maxsize=1)
+def _sources() -> NDArray[np.int64]:
+    """(n_maps, 6) slot that sits at each raw slot, `_FREE` where none does."""
+    out = np.full((len(slot_maps()), _SLOTS + 1), _FREE, dtype=np.int64)
+    for index, mapping in enumerate(slot_maps()):
+        for slot, raw in enumerate(mapping):
+            out[index, raw] = slot
+    return out
+
+
+# From raw matrices and operations, as arrays, to codes and labels.
+
 
 _OUTPUT = MAX_VERTICES - 1
+
+
+def codes_of(matrices: NDArray[Any]) -> NDArray[np.int32]:
+    """Codes of (n, v, v) matrices, -1 where not 0/1 or not upper triangular."""
+    n, v = matrices.shape[:2]
+    if matrices.dtype.kind in "iu" and matrices.dtype.itemsize == 1:
+        flat = matrices.reshape(n, v * v).view(np.uint8)
+        binary = None if n == 0 or flat.max() <= 1 else (flat <= 1).all(axis=1)
+    else:
+        entries = matrices.reshape(n, v * v)
+        flat = (entries != 0).view(np.uint8)
+        clean = matrices.dtype == bool or bool(((entries == 0) | (entries == 1)).all())
+        binary = None if clean else ((entries == 0) | (entries == 1)).all(axis=1)
+    packed = np.packbits(flat, axis=1)
+    luts = _bit_luts(v)
+    codes: NDArray[np.int32] = luts[0][packed[:, 0]]
+    for byte in range(1, packed.shape[1]):
+        codes |= luts[byte][packed[:, byte]]
+    codes[codes >> 21 != 0] = -1
+    if binary is not None:
+        codes[~binary] = -1
+    return codes
+
+
+@cache
+def _bit_luts(v: int) -> NDArray[np.int32]:
+    """(bytes, 256) part of the code in each byte of a packed matrix; bit 21 marks a bad entry."""
+    n_bytes = (v * v + 7) // 8
+    luts = np.zeros((n_bytes, 256), dtype=np.int32)
+    bits = {edge: bit for bit, edge in enumerate(EDGES)}
+    for entry in range(v * v):
+        i, j = divmod(entry, v)
+        a, b = (_OUTPUT if x == v - 1 else x for x in (i, j))
+        image = 1 << bits[a, b] if i < j else 1 << len(EDGES)
+        byte, place = divmod(entry, 8)
+        luts[byte, (np.arange(256) >> (7 - place) & 1).astype(bool)] |= image
+    return luts
+
+
+def labels_of(ops: NDArray[Any]) -> NDArray[Any]:
+    if ops.dtype.kind in "iu":
+        return ops
+    out = np.full(ops.shape, -1, dtype=np.int64)
+    for label, name in enumerate(OPERATIONS):
+        out[ops == name] = label
+    return out
+
+
+# From raw matrices and operations to rows: packed into numbers, then looked up.
+
+
+_CHUNK = 1 << 16
+
+
+def packed(
+    matrices: NDArray[Any], ops: NDArray[Any]
+) -> tuple[NDArray[np.int32], NDArray[np.int16]]:
+    """Codes (-1 where not a binary upper-triangular matrix) and packed labels of five slots."""
+    v = matrices.shape[-1] if matrices.ndim == 3 else 0
+    if matrices.ndim != 3 or matrices.shape[1] != v or not 2 <= v <= MAX_VERTICES:
+        raise InvalidCellError(
+            "the matrices are not a stack of square ones",
+            rule="not-square",
+            value=matrices.shape,
+            expected=f"shape (n, v, v) with 2 <= v <= {MAX_VERTICES}",
+            remedy="use Cell for a single or larger matrix",
+        )
+    if ops.shape != (len(matrices), v - 2):
+        raise InvalidCellError(
+            "the operations do not fit the matrices",
+            rule="operation-count",
+            value=ops.shape,
+            expected=f"shape ({len(matrices)}, {v - 2}), interior vertices only",
+            remedy="leave the input and the output out",
+        )
+    codes = np.empty(len(matrices), dtype=np.int32)
+    for start in range(0, len(matrices), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        codes[part] = codes_of(matrices[part])
+    labels = labels_of(ops)
+    wrong = ((labels < 0) | (labels > 2)).any(axis=1) if v > 2 else np.zeros(len(ops), bool)
+    if wrong.any():
+        # An unknown operation counts only where pruning leaves it, as in NAS-Bench-101.
+        codes[wrong] = _without_wrong(codes[wrong], labels[wrong])
+        labels = np.where((labels < 0) | (labels > 2), 0, labels)
+    return codes, number_of(labels)
+
+
+def _without_wrong(codes: NDArray[np.int32], labels: NDArray[np.int64]) -> NDArray[np.int32]:
+    table = drawings()
+    maps = _live_slots()[table.slot_map[np.maximum(codes, 0)]]
+    wrong = (labels < 0) | (labels > 2)
+    live = (maps[:, None] >> np.arange(labels.shape[1])) & 1 != 0
+    return np.where((wrong & live).any(axis=1), -1, codes)
+
+
+def number_of(labels: NDArray[Any]) -> NDArray[np.int16]:
+    """(n,) labels of up to five slots as one number in base 3, the missing slots 0."""
+    number = np.zeros(len(labels), dtype=np.int16)
+    for slot in range(_SLOTS):
+        number *= 3
+        if slot < labels.shape[1]:
+            number += labels[:, slot].astype(np.int16)
+    return number
+
+
+def classified(codes: NDArray[np.int32], number: NDArray[np.int16], size: int) -> NDArray[np.int32]:
+    """Rows of codes and packed five-slot labels, -1 where there is none."""
+    table, raw = structures(), drawings()
+    structure = raw.structure[codes]  # a code of -1 reads the last entry, masked below
+    labelling = slot_map_labels()[raw.slot_map[codes], number]
+    rows: NDArray[np.int32] = table.row_of[table.first[structure] + labelling]
+    rows[(codes < 0) | (structure < 0) | (rows >= size)] = -1
+    return rows
+
+
+@cache
+def _live_slots() -> NDArray[np.int64]:
+    """(n_maps,) bit mask of the raw slots that each slot map keeps."""
+    return np.array([sum(1 << s for s in m) for m in slot_maps()], dtype=np.int64)
+
+
 # Below this chance of a change, drawing until something changes would not end soon.
 _LEAST_RATE = 1e-4
+
 _MOST_ROUNDS = 20_000
 
 
@@ -120,7 +371,7 @@ class Space:
         Raises:
             UnknownCellError: no cell of this space has the hash.
         """
-        row = hash_index.row_of(nasbench_hash, self._size)
+        row = row_of(nasbench_hash, self._size)
         if row is None:
             raise UnknownCellError(
                 f"no cell of {self!r} has this hash",
@@ -143,7 +394,7 @@ class Space:
 
         Exact; computed once for each cache folder (about a minute for seven vertices).
         """
-        return hash_index.as_text(hash_index.digests(self._size))
+        return as_text(digests(self._size))
 
     # -- many cells -------------------------------------------------------------------------
 
@@ -341,6 +592,7 @@ class Space:
 
 # Rows of matrices that came before, by bytes, shape and type of the matrix and its operations.
 _SEEN_LIMIT = 1 << 18
+
 _seen: dict[tuple[bytes, tuple[int, ...], np.dtype[Any], tuple[str, ...]], int] = {}
 
 

@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from naslib_ecnas.benchmark import Benchmark
+from naslib_ecnas.benchmark import Benchmark, mean_power, power_parts
 from naslib_ecnas.cell import Cell
-from naslib_ecnas.data.columns import Columns
-from naslib_ecnas.data.table import Table, write_table
+from naslib_ecnas.data.table import Columns, Table, write_table
 from naslib_ecnas.errors import (
     ConfigError,
     InvalidCellError,
@@ -25,7 +24,6 @@ from naslib_ecnas.errors import (
 from naslib_ecnas.loading import load
 from naslib_ecnas.metrics import METRICS, metric
 from naslib_ecnas.provenance import Provenance
-from naslib_ecnas.record import mean_power, power_parts
 
 MISSING_ROW = 90
 

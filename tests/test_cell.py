@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.errors import InvalidCellError, UnknownCellError
 from naslib_ecnas.space import Space
-from naslib_ecnas.structures import OPERATIONS
+from naslib_ecnas.topologies import OPERATIONS
 
 C3, C1, POOL = OPERATIONS
 CHAIN = [[0, 1, 0], [0, 0, 1], [0, 0, 0]]

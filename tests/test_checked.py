@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from naslib_ecnas.checked import check_counts, check_numbers, floats, whole_numbers
-from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.errors import ConfigError, check_counts, check_numbers, floats, whole_numbers
 
 NAN, INF = float("nan"), float("inf")
 

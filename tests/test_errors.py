@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from naslib_ecnas import errors
+from naslib_ecnas.files import atomic_write, cache_folder, storage_error
 from naslib_ecnas.provenance import Provenance
-from naslib_ecnas.storage import atomic_write, cache_folder, storage_error
 
 SIMPLE = [
     getattr(errors, name)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from naslib_ecnas import hash_index, nasbench_hash
+from naslib_ecnas import nasbench_hash
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.errors import UnknownCellError
 from naslib_ecnas.progress import BYTES, Silent, listening
@@ -23,8 +23,8 @@ def _fresh() -> Iterator[None]:
 
 
 def _forget() -> None:
-    hash_index._known.clear()
-    hash_index._sorted_heads.cache_clear()
+    nasbench_hash._known.clear()
+    nasbench_hash._sorted_heads.cache_clear()
 
 
 def test_vectorised_hashes_are_those_of_single_cells() -> None:
@@ -44,17 +44,17 @@ def test_hashes_are_kept_and_damage_is_noticed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ECNAS_CACHE", str(tmp_path))
-    monkeypatch.setattr(hash_index, "_WORTH_KEEPING", 10)
-    first = hash_index.digests(91)
+    monkeypatch.setattr(nasbench_hash, "_WORTH_KEEPING", 10)
+    first = nasbench_hash.digests(91)
     (file,) = tmp_path.iterdir()
-    monkeypatch.setattr(hash_index, "hashes_of", lambda rows, told: np.zeros((len(rows), 16)))
-    hash_index._known.clear()
-    assert (hash_index.digests(91) == first).all()  # read, not computed
+    monkeypatch.setattr(nasbench_hash, "hashes_of", lambda rows, told: np.zeros((len(rows), 16)))
+    nasbench_hash._known.clear()
+    assert (nasbench_hash.digests(91) == first).all()  # read, not computed
     content = bytearray(file.read_bytes())
     content[5] ^= 1
     file.write_bytes(content)
-    hash_index._known.clear()
-    assert not hash_index.digests(91).any()  # damaged, so computed again
+    nasbench_hash._known.clear()
+    assert not nasbench_hash.digests(91).any()  # damaged, so computed again
 
 
 def test_hashes_of_some_rows_are_those_of_all(
@@ -62,24 +62,24 @@ def test_hashes_of_some_rows_are_those_of_all(
 ) -> None:
     monkeypatch.setenv("ECNAS_CACHE", str(tmp_path))
     rows = np.array([423_623, 5, 90, 5])
-    some = hash_index.as_text(hash_index.of_rows(rows)).tolist()
+    some = nasbench_hash.as_text(nasbench_hash.of_rows(rows)).tolist()
     assert some == [Cell.from_row(row).nasbench_hash for row in rows.tolist()]
     assert not list(tmp_path.iterdir())  # nothing was computed but these
-    hash_index._path(423_624).write_bytes(b"torn")
-    assert hash_index.as_text(hash_index.of_rows(rows)).tolist() == some
-    hash_index._path(423_624).unlink()
+    nasbench_hash._path(423_624).write_bytes(b"torn")
+    assert nasbench_hash.as_text(nasbench_hash.of_rows(rows)).tolist() == some
+    nasbench_hash._path(423_624).unlink()
     synthetic = np.arange(16, dtype=np.uint8) + np.zeros((423_624, 1), np.uint8)
-    monkeypatch.setattr(hash_index, "hashes_of", lambda rows, told: synthetic)
-    hash_index.prepare(1_000)
+    monkeypatch.setattr(nasbench_hash, "hashes_of", lambda rows, told: synthetic)
+    nasbench_hash.prepare(1_000)
     assert not list(tmp_path.iterdir())
-    hash_index.prepare(200_000)
+    nasbench_hash.prepare(200_000)
     assert [path.stat().st_size for path in tmp_path.iterdir()] == [16 * 423_624 + 32]
-    assert hash_index.of_rows(rows).tolist() == [list(range(16))] * 4
+    assert nasbench_hash.of_rows(rows).tolist() == [list(range(16))] * 4
 
 
 def test_hashing_a_whole_space_is_heard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ECNAS_CACHE", str(tmp_path))
-    monkeypatch.setattr(hash_index, "_WORTH_KEEPING", 10)
+    monkeypatch.setattr(nasbench_hash, "_WORTH_KEEPING", 10)
     told: list[object] = []
 
     class Heard(Silent):
@@ -92,7 +92,7 @@ def test_hashing_a_whole_space_is_heard(tmp_path: Path, monkeypatch: pytest.Monk
             told.append(done)
 
     with listening(Heard()):
-        hash_index.digests(91)
+        nasbench_hash.digests(91)
     assert told[0] == ("computing", 91, "cells")
     assert told[-1] == 91
 
@@ -103,9 +103,9 @@ def test_a_cache_that_cannot_be_written_is_no_obstacle(
     blocked = tmp_path / "file"
     blocked.write_text("in the way")
     monkeypatch.setenv("ECNAS_CACHE", str(blocked))
-    monkeypatch.setattr(hash_index, "_WORTH_KEEPING", 10)
+    monkeypatch.setattr(nasbench_hash, "_WORTH_KEEPING", 10)
     with pytest.warns(UserWarning, match="not kept"):
-        assert len(hash_index.digests(91)) == 91
+        assert len(nasbench_hash.digests(91)) == 91
 
 
 def test_rows_are_found_by_hash() -> None:

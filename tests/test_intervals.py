@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from naslib_ecnas.errors import ConfigError, UnknownMetricError
-from naslib_ecnas.intervals import Z90, bounds
 from naslib_ecnas.metrics import METRICS
+from naslib_ecnas.quality import Z90, bounds
 
 FRACTIONS = sorted(name for name, m in METRICS.items() if m.upper == 1.0)
 COSTS = ("energy_kwh", "co2_g", "training_time_s", "halfway_energy_kwh")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from naslib_ecnas.json_text import from_json, to_json
+from naslib_ecnas.files import from_json, to_json
 
 PLAIN = st.recursive(
     st.none()

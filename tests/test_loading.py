@@ -8,16 +8,15 @@ import numpy as np
 import pytest
 
 import naslib_ecnas as ecnas
-from naslib_ecnas.data.columns import Columns
-from naslib_ecnas.data.table import write_table
+from naslib_ecnas.data.table import Columns, write_table
 from naslib_ecnas.errors import (
     ConfigError,
     ProvenanceError,
     UnknownMetricError,
     UnknownTableError,
 )
-from naslib_ecnas.intervals import Z90
 from naslib_ecnas.provenance import Provenance
+from naslib_ecnas.quality import Z90
 
 
 @pytest.fixture(scope="module")

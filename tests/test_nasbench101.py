@@ -10,11 +10,10 @@ import pytest
 from naslib_ecnas import nasbench101 as api
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.cell import Cell
-from naslib_ecnas.data.columns import Columns
-from naslib_ecnas.data.table import Table, write_table
+from naslib_ecnas.data.table import Columns, Table, write_table
 from naslib_ecnas.errors import UnknownCellError
 from naslib_ecnas.provenance import Provenance
-from naslib_ecnas.structures import OPERATIONS
+from naslib_ecnas.topologies import OPERATIONS
 
 C3, C1, POOL = OPERATIONS
 

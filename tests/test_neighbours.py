@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.space import Space
-from naslib_ecnas.structures import EDGES, OPERATIONS, drawings, structures
+from naslib_ecnas.topologies import EDGES, OPERATIONS, drawings, structures
 
 
 def _brute_neighbours(row: int, vertices: int) -> set[int]:

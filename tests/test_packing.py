@@ -6,7 +6,7 @@ import numpy as np
 
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.space import Space
-from naslib_ecnas.structures import OPERATIONS
+from naslib_ecnas.topologies import OPERATIONS
 
 
 def test_invalid_matrices_get_minus_one() -> None:

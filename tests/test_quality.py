@@ -11,12 +11,11 @@ import numpy as np
 import pytest
 
 import naslib_ecnas as ecnas
-from naslib_ecnas.data.columns import Columns
-from naslib_ecnas.data.table import Table, write_table
+from naslib_ecnas.data.table import Columns, Table, write_table
 from naslib_ecnas.errors import FormatError, UnknownMetricError
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.quality import HEADINGS, Quality
-from naslib_ecnas.surrogate.headers import TARGETS, reported
+from naslib_ecnas.surrogate.modelled import TARGETS, reported
 
 SCORES = {"cells": 3448, "mae": 0.2119, "mape": 1.495, "r2": 0.99, "tau": 0.966, "coverage": 0.9}
 HEADERS: list[dict[str, Any]] = [

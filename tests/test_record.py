@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from naslib_ecnas import network
+from naslib_ecnas.benchmark import DERIVED, Front, Record, Records
 from naslib_ecnas.errors import UnknownMetricError
-from naslib_ecnas.record import DERIVED, Front, Record, Records
 
 ONE = Record(5, 12, 1, ("energy_kwh", "test_accuracy"), [0.5, float("nan")])
 MANY = Records(np.array([5, 80], dtype=np.int32), 12, None, {"energy_kwh": np.array([0.5, 0.25])})

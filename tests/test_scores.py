@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from naslib_ecnas.errors import ConfigError
-from naslib_ecnas.scores import Scores, kendall_tau, scores
+from naslib_ecnas.quality import Scores, kendall_tau, scores
 
 VECTORS = st.integers(1, 40).flatmap(
     lambda n: st.tuples(*[st.lists(st.integers(-4, 4), min_size=n, max_size=n)] * 2)

@@ -11,7 +11,7 @@ import pytest
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.errors import ConfigError, InvalidCellError, UnknownCellError
 from naslib_ecnas.space import Space
-from naslib_ecnas.structures import OPERATIONS, drawings, structures
+from naslib_ecnas.topologies import OPERATIONS, drawings, structures
 
 COUNTS = {2: 1, 3: 6, 4: 84, 5: 2_441, 6: 62_010, 7: 359_082}
 

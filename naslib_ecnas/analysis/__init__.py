@@ -4,24 +4,38 @@ Values stand in the metrics' units, directions come from the metrics. moocore an
 imported by the functions that use them, so that importing this package costs nothing.
 """
 
-from naslib_ecnas.analysis.anytime import AnytimeBand, anytime, band, common_budgets
 from naslib_ecnas.analysis.attainment import (
     AttainmentDifference,
     AttainmentSurface,
     attainment_difference,
     attainment_surface,
 )
-from naslib_ecnas.analysis.costs import costs_of, normalised
-from naslib_ecnas.analysis.hypervolume import contributions, hypervolume
 from naslib_ecnas.analysis.indicators import epsilon, epsilon_factor, igd_plus, paper_hypervolume
-from naslib_ecnas.analysis.knee import extremes, knee
-from naslib_ecnas.analysis.ranks import PairedScores, mean_ranks
-from naslib_ecnas.analysis.scale import NADIR_MARGIN, Reference, Scale, checkpoints
+from naslib_ecnas.analysis.pareto import (
+    contributions,
+    costs_of,
+    extremes,
+    hypervolume,
+    knee,
+    normalised,
+)
+from naslib_ecnas.analysis.scale import (
+    NADIR_MARGIN,
+    AnytimeBand,
+    Reference,
+    Scale,
+    anytime,
+    band,
+    checkpoints,
+    common_budgets,
+)
 from naslib_ecnas.analysis.significance import (
     FriedmanTest,
     PairComparison,
+    PairedScores,
     friedman,
     holm,
+    mean_ranks,
     median_interval,
     pairwise,
     superiority,

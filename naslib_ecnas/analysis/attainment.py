@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from naslib_ecnas.analysis import _moocore
-from naslib_ecnas.analysis.costs import costs_of
+from naslib_ecnas.analysis import pareto
+from naslib_ecnas.analysis.pareto import costs_of
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.metrics import metric
 from naslib_ecnas.nondominated import nondominated
@@ -128,7 +128,7 @@ def attainment_surface(
     points = np.empty((0, 2))
     if needed <= len(found):
         sets = np.repeat(np.arange(1, len(found) + 1), [len(front) for front in found])
-        costs = _moocore.attained(np.concatenate(found), sets, 100 * needed / len(found))
+        costs = pareto.attained(np.concatenate(found), sets, 100 * needed / len(found))
         points = _values(costs[np.lexsort(costs.T[::-1])], names)
     return AttainmentSurface(names, float(level), len(fronts), needed, points)
 

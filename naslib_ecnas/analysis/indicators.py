@@ -12,12 +12,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from naslib_ecnas.analysis import _moocore
-from naslib_ecnas.analysis.costs import costs_of
-from naslib_ecnas.analysis.hypervolume import hypervolume
+from naslib_ecnas.analysis import pareto
+from naslib_ecnas.analysis.pareto import costs_of, hypervolume
 from naslib_ecnas.analysis.scale import Scale
-from naslib_ecnas.checked import floats
-from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.errors import ConfigError, floats
 from naslib_ecnas.metrics import OBJECTIVES, metric
 from naslib_ecnas.nondominated import candidates, complete, nondominated
 
@@ -56,7 +54,7 @@ def igd_plus(values: ArrayLike, front: ArrayLike, scale: Scale) -> float:
     targets = _targets(front, scale.objectives)
     costs = scale.costs(values)
     points = costs[candidates(costs)]
-    return _moocore.igd_plus(points, scale.costs(targets)) if len(points) else math.inf
+    return pareto.igd_plus(points, scale.costs(targets)) if len(points) else math.inf
 
 
 def epsilon(values: ArrayLike, front: ArrayLike, scale: Scale) -> float:
@@ -81,7 +79,7 @@ def epsilon(values: ArrayLike, front: ArrayLike, scale: Scale) -> float:
     targets = _targets(front, scale.objectives)
     costs = scale.costs(values)
     points = costs[candidates(costs)]
-    return _moocore.epsilon_additive(points, scale.costs(targets)) if len(points) else math.inf
+    return pareto.epsilon_additive(points, scale.costs(targets)) if len(points) else math.inf
 
 
 def epsilon_factor(values: ArrayLike, front: ArrayLike, objectives: Sequence[str]) -> float:
@@ -115,7 +113,7 @@ def epsilon_factor(values: ArrayLike, front: ArrayLike, objectives: Sequence[str
             remedy="use epsilon, the additive one",
         )
     maximise = [metric(name).maximise for name in objectives]
-    return _moocore.epsilon_factor(points, targets, maximise) if len(points) else math.inf
+    return pareto.epsilon_factor(points, targets, maximise) if len(points) else math.inf
 
 
 def paper_hypervolume(values: ArrayLike, objectives: Sequence[str] = OBJECTIVES) -> float:

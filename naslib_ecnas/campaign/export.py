@@ -13,9 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from naslib_ecnas.campaign.energies import (
+from naslib_ecnas.campaign.plan import Plan
+from naslib_ecnas.campaign.record import (
+    RECORDS,
+    Measurement,
     has_cpu,
     is_measured,
+    record_path,
+    recorded,
     run_j,
     segments_before,
     start_up_share,
@@ -23,13 +28,10 @@ from naslib_ecnas.campaign.energies import (
     training_j,
     unresolved,
 )
-from naslib_ecnas.campaign.measurement import RECORDS, Measurement, record_path, recorded
-from naslib_ecnas.campaign.plan import Plan
 from naslib_ecnas.data.carbon import CarbonIntensity, carbon_intensity
-from naslib_ecnas.data.columns import Columns
-from naslib_ecnas.data.export import check_suffix
-from naslib_ecnas.data.export import export as export_table
-from naslib_ecnas.data.table import Table, write_table
+from naslib_ecnas.data.convert import check_suffix
+from naslib_ecnas.data.convert import export as export_table
+from naslib_ecnas.data.table import Columns, Table, write_table
 from naslib_ecnas.errors import ConfigError, EcnasError, ProvenanceError
 from naslib_ecnas.provenance import Kind, Provenance
 from naslib_ecnas.space import Space

@@ -7,23 +7,61 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from naslib_ecnas.cell import Cell
-from naslib_ecnas.checked import check_counts, whole_numbers
-from naslib_ecnas.errors import ConfigError, FormatError, UnknownTableError
-from naslib_ecnas.json_text import from_json, to_json
+from naslib_ecnas.errors import (
+    ConfigError,
+    EcnasError,
+    FormatError,
+    InvalidCellError,
+    UnknownTableError,
+    check_counts,
+    check_numbers,
+    whole_numbers,
+)
+from naslib_ecnas.files import (
+    atomic_write,
+    exists,
+    from_json,
+    from_plain,
+    is_file,
+    is_folder,
+    storage_error,
+    to_json,
+    to_plain,
+)
 from naslib_ecnas.space import Space
-from naslib_ecnas.storage import atomic_write, exists, is_file, is_folder, storage_error
-from naslib_ecnas.training.plain import from_plain, to_plain
+from naslib_ecnas.training.recipe import IMAGES
 
-__all__ = ["DATA", "PLAN", "RECIPE_NAMES", "DataChoice", "Plan", "Unit", "make_plan"]
+__all__ = [
+    "DATA",
+    "METERS",
+    "PLAN",
+    "RECIPE_NAMES",
+    "DataChoice",
+    "Pace",
+    "Plan",
+    "Settings",
+    "Unit",
+    "designed_rows",
+    "expected",
+    "file_rows",
+    "make_plan",
+    "vertices_of",
+]
+
 
 #: File of a campaign's folder that holds its plan.
 PLAN = "plan.json"
+
 DATA = ("cifar10", "tfrecord", "synthetic")
+
 RECIPE_NAMES = ("nasbench101", "ecnas")
+
 _FORMAT = "ecnas-plan/1"
 
 
@@ -234,3 +272,207 @@ def make_plan(
         seed=seed,
         units=tuple(units[i] for i in order.tolist())[:limit],
     )
+
+
+# Which cells a campaign measures: a whole space, those of a file, or a design.
+
+
+_SPACES = {"4v": 4, "5v": 5, "7v": 7}
+
+
+def vertices_of(space: str) -> int:
+    """Vertices of a space by its name: `4v`, `5v` or `7v`.
+
+    Raises:
+        ConfigError: there is none of this name.
+    """
+    if space not in _SPACES:
+        raise ConfigError("no such space", value=space, expected="one of " + ", ".join(_SPACES))
+    return _SPACES[space]
+
+
+def designed_rows(cells: int, *, vertices: int, seed: int) -> list[int]:
+    """Rows of the cells that fix a calibration; see `surrogate.design.choose`.
+
+    Raises:
+        ConfigError: the space has not so many.
+    """
+    from naslib_ecnas.surrogate.calibrate import choose
+
+    return [int(row) for row in choose(cells, vertices=vertices, seed=seed)]
+
+
+def file_rows(path: Path, *, vertices: int) -> list[int]:
+    """Rows of the cells in a file: one a line, as a row or a cell's text.
+
+    Empty lines and lines after `#` are left out. What `ecnas surrogate design --json` prints is
+    read as well. The order is kept, and a cell that comes twice counts once.
+
+    Raises:
+        FormatError: a line is no cell of the space, or the file has none.
+        StorageError: the file cannot be read.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise storage_error(error, path) from error
+    except UnicodeDecodeError as error:
+        raise FormatError(
+            "the file is no text", path=path, expected="a cell or row a line, in UTF-8"
+        ) from error
+    rows = [_row(item, vertices, path) for item in _items(text, path)]
+    if not rows:
+        raise FormatError("the file names no cell", path=path, expected="a cell or row a line")
+    return list(dict.fromkeys(rows))
+
+
+def _items(text: str, path: Path) -> list[Any]:
+    if text.lstrip().startswith("["):
+        try:
+            found = from_json(text)
+        except ValueError as error:
+            raise FormatError("the file is damaged JSON", path=path, value=str(error)) from error
+        return [item.get("row") if isinstance(item, dict) else item for item in found]
+    lines = (line.partition("#")[0].strip() for line in text.splitlines())
+    return [line for line in lines if line]
+
+
+def _row(item: Any, vertices: int, path: Path) -> int:
+    size = len(Space(vertices))
+    try:
+        if isinstance(item, str) and not item.isdecimal():
+            row = Cell(item).row
+        elif isinstance(item, bool) or not isinstance(item, (int, str)):
+            raise InvalidCellError("no cell", rule="syntax", value=item)
+        else:
+            row = int(item)
+    except (EcnasError, ValueError) as error:  # ValueError: more digits than Python converts
+        raise FormatError("a line is no cell", path=path, value=item) from error
+    if not 0 <= row < size:
+        raise FormatError(
+            "a cell is not of the space",
+            path=path,
+            value=item,
+            expected=f"a row below {size} ({vertices} vertices)",
+            remedy="name the space that holds it: --space 7v",
+        )
+    return int(np.int64(row))
+
+
+# How the units of a campaign are run: what a record depends on, and what it does not.
+
+
+METERS = ("auto", "none", "replay")
+
+#: Seconds in which a GPU's clocks and most of its temperature have settled under load.
+_WARM_UP_S = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What decides a measurement beside its unit; every record keeps it.
+
+    Raises:
+        ConfigError: a setting is not possible.
+    """
+
+    device: str = "cpu"
+    """torch's name of the device."""
+    meter: str = "auto"
+    """`auto`: the GPU by NVML and the CPU by RAPL, or an error where the GPU cannot be measured;
+    `none`: no energy; `replay`: what a file says, which is no measurement."""
+    replay: str | None = None
+    """The file of a replay."""
+    gpu: str | None = None
+    """The GPU to measure, as NVML names it, where it is not to be found by `device`."""
+    baseline_s: float = 10.0
+    """Seconds of rest that are measured before and after each training; 0 for none."""
+    warm_up_s: float | None = None
+    """Seconds of a training that is thrown away, before the first unit of a worker and after a
+    pause; 0 for none. Left out it is 60 on a GPU and 0 elsewhere; the attribute is a number."""
+    images: str = "device"
+    """Where the images are kept, as in `Recipe.images`."""
+    steps: int | None = None
+    """Stop each training after so many steps."""
+    batch_size: int | None = None
+    """In place of the recipe's."""
+    evaluate_images: int | None = None
+    """Look at no more than so many images of each split."""
+
+    def __post_init__(self) -> None:
+        if self.meter not in METERS or (self.meter == "replay") != (self.replay is not None):
+            raise ConfigError(
+                "no such meter",
+                value=(self.meter, self.replay),
+                expected="auto, none, or replay FILE",
+            )
+        if self.gpu is not None and self.meter != "auto":
+            raise ConfigError("a GPU is measured by the meter auto", value=self.meter)
+        if self.images not in IMAGES:
+            raise ConfigError("no such place", value=self.images, expected=" or ".join(IMAGES))
+        for name in ("steps", "batch_size", "evaluate_images"):
+            value = getattr(self, name)
+            if value is not None:
+                check_counts(**{name: value})
+        if self.warm_up_s is None:
+            on_gpu = str(self.device).startswith("cuda")
+            object.__setattr__(self, "warm_up_s", _WARM_UP_S if on_gpu else 0.0)
+        check_numbers(least=0, baseline_s=self.baseline_s, warm_up_s=self.warm_up_s)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """How workers treat claims and failures; no record depends on it.
+
+    Raises:
+        ConfigError: a number is out of range.
+    """
+
+    tries: int = 3
+    """Attempts of a unit that may end invalid or failed."""
+    beat_s: float = 10.0
+    """Seconds between two signs of life of a claim."""
+    stale_s: float = 120.0
+    """Seconds without one after which a claim of another machine is taken over."""
+    patience_s: float = 600.0
+    """How long the record of a finished training is kept trying to be written, as on a full disk,
+    before the worker ends and the training is lost."""
+    wait: bool = True
+    """Whether to wait for units that others have claimed, in case they die."""
+
+    def __post_init__(self) -> None:
+        check_counts(tries=self.tries)
+        check_numbers(least=0, beat_s=self.beat_s, stale_s=self.stale_s, patience_s=self.patience_s)
+        if not self.beat_s > 0:
+            raise ConfigError("no possible pace", value=self, expected="positive numbers")
+        if self.stale_s < 3 * self.beat_s:
+            raise ConfigError(
+                "claims would be taken from workers that live",
+                value=f"{self.stale_s} s",
+                expected=f"at least three signs of life, {3 * self.beat_s:g} s",
+            )
+
+
+# What units will take, by the models that come with the package.
+
+
+def expected(plan: Plan, units: Sequence[Unit]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(n,) kWh and (n,) seconds of units on the models' own GPU, PUE as in their table.
+
+    Budgets between those of the models are interpolated, others scaled from the nearest.
+    """
+    from naslib_ecnas.loading import load
+
+    # The smaller tables hold the same models' values and are made sooner.
+    name = next(n for v, n in ((4, "4v"), (5, "5v"), (7, "7v")) if plan.vertices <= v)
+    bench = load(name)
+    rows = np.array([unit.row for unit in units], dtype=np.int64)
+    epochs = np.array([unit.epochs for unit in units], dtype=np.float64)
+    budgets = np.array(bench.budgets, dtype=np.float64)
+    near = np.clip(epochs, budgets[0], budgets[-1])
+    out = []
+    for metric in ("energy_kwh", "training_time_s"):
+        values = np.stack([bench.values(metric, b)[rows] for b in bench.budgets], axis=1)
+        at = np.array([np.interp(e, budgets, v) for e, v in zip(near, values, strict=True)])
+        out.append(at * epochs / near)
+    return out[0], out[1]

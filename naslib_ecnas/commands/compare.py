@@ -9,12 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from naslib_ecnas.commands.help_text import examples
-from naslib_ecnas.commands.table_options import add_table_options, setting
-from naslib_ecnas.console import print_json, print_table
+from naslib_ecnas.console import add_table_options, examples, print_json, print_table, setting
 
 if TYPE_CHECKING:
-    from naslib_ecnas.comparison.summary import Summary
+    from naslib_ecnas.comparison.results import Summary
 
 __all__ = ["add_parser", "finish", "run", "runs_progress"]
 
@@ -75,8 +73,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         EcnasError: a setting is not possible, a table cannot be had, or a run failed.
     """
-    from naslib_ecnas.comparison.compare import compare
-    from naslib_ecnas.comparison.grid import Grid
+    from naslib_ecnas.comparison.compare import Grid, compare
 
     grid = Grid(
         methods=words(args.methods),
@@ -98,8 +95,7 @@ def finish(
     out: Path, units: Sequence[Any], setting: dict[str, Any], *, json: bool, plot: bool
 ) -> None:
     """Write the tidy file, the summaries and the figures of a comparison, and show them."""
-    from naslib_ecnas.comparison.results import FILE, gather
-    from naslib_ecnas.comparison.summary import summarise
+    from naslib_ecnas.comparison.results import FILE, gather, summarise
     from naslib_ecnas.errors import MissingDependencyError
 
     results = gather(out, units, setting)
@@ -107,7 +103,7 @@ def finish(
     summary = summarise(results)
     summary.write(out)
     if plot:
-        from naslib_ecnas.figures.comparison import write_figures
+        from naslib_ecnas.figures.summary import write_figures
 
         try:
             write_figures(results, out)
@@ -144,7 +140,7 @@ def seeds(text: str) -> tuple[int, ...]:
     Raises:
         ConfigError: they are no numbers.
     """
-    from naslib_ecnas.comparison.grid import seeds_of
+    from naslib_ecnas.comparison.compare import seeds_of
     from naslib_ecnas.errors import ConfigError
 
     try:

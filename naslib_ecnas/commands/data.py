@@ -10,14 +10,99 @@ from pathlib import Path
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
 
-from naslib_ecnas.commands.data_card import add_card
-from naslib_ecnas.commands.help_text import examples
-from naslib_ecnas.console import ShownProgress, bytes_text, print_json, print_table
+from naslib_ecnas.console import ShownProgress, bytes_text, examples, print_json, print_table
 
 if TYPE_CHECKING:
     from naslib_ecnas.data.catalog import FileEntry, TableEntry
+    from naslib_ecnas.data.croissant import DescribedFile
 
-__all__ = ["add_parser", "run"]
+__all__ = ["add_card", "add_parser", "run"]
+
+
+# `ecnas data card`: a table's dataset card.
+
+
+def add_card(actions: Any) -> None:
+    """Add the action to those of `ecnas data`."""
+    one = actions.add_parser(
+        "card",
+        help="a table's dataset card, as Croissant JSON-LD",
+        description="What a table holds and where it comes from, for programs: the card of a table "
+        "that comes with the package, of a published one, or of a file of yours.",
+        **examples(
+            "ecnas data card 5v",
+            "ecnas data export 4v 4v.csv",
+            "ecnas data card 4v.csv --out 4v.json",
+        ),
+    )
+    one.add_argument("source", metavar="NAME_OR_FILE", help="a table of the list, or a path")
+    one.add_argument("--out", metavar="FILE", help="write it there rather than print it")
+    one.add_argument("--licence", metavar="ID", help="SPDX identifier (the table's own)")
+    one.add_argument("--citation", metavar="TEXT", help="what users cite (the table's own)")
+    one.add_argument("--url", metavar="ADDRESS", help="page of the data set")
+    one.add_argument("--published", metavar="DAY", help="when it was published: 2024-04-14")
+    one.set_defaults(run=_run)
+
+
+def _run(args: argparse.Namespace) -> int:
+    from naslib_ecnas._version import __version__
+    from naslib_ecnas.data.croissant import card
+    from naslib_ecnas.data.table import Table
+    from naslib_ecnas.files import atomic_write, to_json
+    from naslib_ecnas.loading import table_file
+    from naslib_ecnas.surrogate.modelled import EMBEDDED
+
+    out = None if args.out is None else Path(args.out).expanduser()
+    with ShownProgress() as progress:
+        table = Table.open(table_file(args.source, progress=progress))
+        file = _described(args.source, table.path, out, progress)
+    text = to_json(
+        card(
+            table,
+            file,
+            # The tables that come with the package change with it; others say no version.
+            version=__version__ if args.source in EMBEDDED else None,
+            licence=args.licence,
+            citation=args.citation,
+            url=args.url,
+            published=args.published,
+        ),
+        indent=2,
+    )
+    if out is None:
+        print(text)
+        return 0
+    with atomic_write(out) as stream:
+        stream.write(f"{text}\n".encode())
+    print(out)
+    return 0
+
+
+def _described(
+    source: str, table: Path, out: Path | None, progress: ShownProgress
+) -> DescribedFile:
+    """The file that a card is for: published, made here, or the user's own."""
+    from naslib_ecnas.data.catalog import file_entry, tables
+    from naslib_ecnas.data.croissant import DescribedFile
+    from naslib_ecnas.errors import ConfigError
+    from naslib_ecnas.surrogate.modelled import EMBEDDED
+
+    if source in EMBEDDED:
+        return DescribedFile.of(table, progress=progress)
+    path = Path(source).expanduser()
+    if source in {entry.name for entry in tables()} or not path.exists():
+        return DescribedFile.published(file_entry(source))
+    if path.is_dir():
+        raise ConfigError(
+            "a card is for one file",
+            value=source,
+            expected="a file",
+            remedy=f"make one first: ecnas data export {source} OUT.parquet",
+        )
+    address = None
+    if out is not None:
+        address = Path(os.path.relpath(path.resolve(), out.resolve().parent)).as_posix()
+    return DescribedFile.of(path, address=address, progress=progress)
 
 
 def add_parser(subparsers: Any) -> None:
@@ -199,8 +284,8 @@ def _embedded() -> list[dict[str, Any]]:
     """The tables that come with the package, and their files where they were made."""
     from naslib_ecnas.data.convert import tables_folder
     from naslib_ecnas.space import Space
-    from naslib_ecnas.surrogate.embedded import EMBEDDED
-    from naslib_ecnas.surrogate.native import BUDGETS
+    from naslib_ecnas.surrogate.modelled import EMBEDDED
+    from naslib_ecnas.surrogate.models import BUDGETS
 
     files = {name: tables_folder() / f"{name}.ecnas" for name in EMBEDDED}
     return [
@@ -234,7 +319,7 @@ def _here(table: TableEntry) -> str:
 def _listing(tables: tuple[TableEntry, ...], files: tuple[FileEntry, ...]) -> dict[str, Any]:
     from naslib_ecnas.data.convert import cached_table
     from naslib_ecnas.data.fetch import local_copy
-    from naslib_ecnas.storage import cache_folder
+    from naslib_ecnas.files import cache_folder
 
     def text(path: Path | None) -> str | None:
         return None if path is None else str(path)
@@ -284,9 +369,9 @@ def _fetch(args: argparse.Namespace) -> int:
 
 
 def _verify(args: argparse.Namespace) -> int:
-    from naslib_ecnas.data.verify import verify
+    from naslib_ecnas.data.convert import verify
     from naslib_ecnas.loading import table_file
-    from naslib_ecnas.surrogate.embedded import EMBEDDED
+    from naslib_ecnas.surrogate.modelled import EMBEDDED
 
     with ShownProgress() as progress:
         names = [
@@ -328,7 +413,7 @@ def _convert(args: argparse.Namespace) -> int:
 
 
 def _export(args: argparse.Namespace) -> int:
-    from naslib_ecnas.data.export import check_suffix, export
+    from naslib_ecnas.data.convert import check_suffix, export
     from naslib_ecnas.data.table import Table
     from naslib_ecnas.loading import table_file
 
@@ -345,10 +430,10 @@ def _export(args: argparse.Namespace) -> int:
 
 
 def _build(args: argparse.Namespace) -> int:
-    from naslib_ecnas.data.build import built
+    from naslib_ecnas.data.convert import built
     from naslib_ecnas.data.table import write_table
     from naslib_ecnas.errors import ConfigError
-    from naslib_ecnas.surrogate.energy_models import energy_model
+    from naslib_ecnas.surrogate.modelled import energy_model
 
     out = Path(args.out or "7v-built.ecnas").expanduser()
     if out.suffix != ".ecnas":

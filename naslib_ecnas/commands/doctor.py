@@ -13,8 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from naslib_ecnas.commands.help_text import examples
-from naslib_ecnas.console import print_json, print_table
+from naslib_ecnas.console import examples, print_json, print_table
 
 __all__ = ["Check", "add_parser", "checks", "run"]
 
@@ -102,8 +101,7 @@ def _torch() -> Iterator[Check]:
 
 def _gpus() -> Iterator[Check]:
     from naslib_ecnas.energy import EnergyMeter
-    from naslib_ecnas.energy.faults import MeterError
-    from naslib_ecnas.energy.nvml import Nvml
+    from naslib_ecnas.energy.nvml import MeterError, Nvml
     from naslib_ecnas.errors import EcnasError
 
     try:
@@ -143,9 +141,9 @@ def _rapl() -> Iterator[Check]:
 
 
 def _naslib() -> Iterator[Check]:
-    from naslib_ecnas.adapters import naslib_compat
+    from naslib_ecnas.adapters import naslib_patches
 
-    found = naslib_compat.report()
+    found = naslib_patches.report()
     if not found["found"]:
         yield Check("NASLib", "missing", "not found", str(found["remedy"]))
         return
@@ -155,11 +153,11 @@ def _naslib() -> Iterator[Check]:
         yield Check("NASLib", "missing", text, "; ".join(found["install"]))
         return
     try:
-        naslib_compat.ensure()
+        naslib_patches.ensure()
     except (ImportError, AttributeError) as error:
         yield Check("NASLib", "missing", f"{found['home']} cannot be mended: {error}")
         return
-    applied = sum(mend["applied"] for mend in naslib_compat.report()["mends"])
+    applied = sum(mend["applied"] for mend in naslib_patches.report()["mends"])
     text = f"{found['home']}, {len(found['mends'])} breaks are mended as it is imported"
     yield Check("NASLib", "good", text + (f" ({applied} so far)" if applied else ""))
 
@@ -177,7 +175,7 @@ def _slurm() -> Iterator[Check]:
 
 
 def _cache() -> Iterator[Check]:
-    from naslib_ecnas.storage import cache_folder
+    from naslib_ecnas.files import cache_folder
 
     folder = cache_folder()
     there = folder
@@ -206,7 +204,7 @@ def _mirror() -> Iterator[Check]:
 def _tables() -> Iterator[Check]:
     from naslib_ecnas.data.catalog import catalog
     from naslib_ecnas.data.convert import cached_table, tables_folder
-    from naslib_ecnas.surrogate.embedded import EMBEDDED
+    from naslib_ecnas.surrogate.modelled import EMBEDDED
 
     made = [name for name in EMBEDDED if (tables_folder() / f"{name}.ecnas").is_file()]
     text = f"{', '.join(EMBEDDED)} come with the package; made so far: {', '.join(made) or 'none'}"

@@ -9,16 +9,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from naslib_ecnas.commands.help_text import examples
-from naslib_ecnas.commands.study_options import add_study_options, searched
-from naslib_ecnas.commands.table_options import add_table_options, setting
-from naslib_ecnas.console import ShownProgress, print_json
+from naslib_ecnas.console import (
+    ShownProgress,
+    add_study_options,
+    add_table_options,
+    examples,
+    print_json,
+    searched,
+    setting,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from naslib_ecnas.benchmark import Benchmark
-    from naslib_ecnas.figures.sheet import Sheet
+    from naslib_ecnas.files import Sheet
 
 __all__ = ["add_parser", "run"]
 
@@ -149,10 +154,14 @@ def _clouds(args: argparse.Namespace) -> _Made:
 
 
 def _predictions(args: argparse.Namespace) -> _Made:
-    from naslib_ecnas.figures.learning import read_learning_curve
-    from naslib_ecnas.figures.predictions import fitted_rows, predictions, predictions_figure
+    from naslib_ecnas.figures.predictions import (
+        fitted_rows,
+        predictions,
+        predictions_figure,
+        read_learning_curve,
+    )
     from naslib_ecnas.loading import DEFAULT_TABLE
-    from naslib_ecnas.surrogate.embedded import EMBEDDED
+    from naslib_ecnas.surrogate.modelled import EMBEDDED
 
     curve = read_learning_curve(args.learning_curve) if args.learning_curve else None
     measured = _measurements(args.measurements, args.pue)
@@ -204,7 +213,7 @@ def _devices(args: argparse.Namespace) -> _Made:
     from naslib_ecnas.errors import ConfigError
     from naslib_ecnas.figures.devices import device_energies, devices_figure
     from naslib_ecnas.loading import load
-    from naslib_ecnas.surrogate.device import DEVICES
+    from naslib_ecnas.surrogate.models import DEVICES
 
     if args.official and (args.devices or args.table or args.device):
         raise ConfigError(
@@ -227,9 +236,9 @@ def _devices(args: argparse.Namespace) -> _Made:
 
 
 def _summary(args: argparse.Namespace) -> _Made:
-    from naslib_ecnas.figures.study import chosen_sheet
     from naslib_ecnas.figures.summary import (
         attainment_sheet,
+        chosen_sheet,
         fronts_sheet,
         methods_figure,
         summary_caption,

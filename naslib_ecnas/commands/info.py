@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from naslib_ecnas._version import __version__
-from naslib_ecnas.commands.help_text import examples
-from naslib_ecnas.console import bytes_text, print_json, print_table
+from naslib_ecnas.console import bytes_text, examples, print_json, print_table
 
 __all__ = ["add_parser", "run"]
 
@@ -73,11 +72,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _facts() -> dict[str, Any]:
-    from naslib_ecnas.adapters import naslib_compat
+    from naslib_ecnas.adapters import naslib_patches
     from naslib_ecnas.data.convert import tables_folder
-    from naslib_ecnas.storage import cache_folder
+    from naslib_ecnas.files import cache_folder
 
-    home = naslib_compat.naslib_home()
+    home = naslib_patches.naslib_home()
     return {
         "version": __version__,
         "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
@@ -91,7 +90,7 @@ def _facts() -> dict[str, Any]:
         "mirror": os.environ.get("ECNAS_MIRROR") or None,
         "naslib": {
             "home": None if home is None else str(home),
-            "remedy": naslib_compat.REMEDY if home is None else None,
+            "remedy": naslib_patches.REMEDY if home is None else None,
         },
         "optional": {
             name: {

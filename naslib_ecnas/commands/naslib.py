@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import Any
 
-from naslib_ecnas.commands.help_text import examples
+from naslib_ecnas.console import examples
 
 __all__ = ["add_parser", "run"]
 
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         EcnasError: the runner, the config or the table is not possible, or NASLib is not there.
     """
     from naslib_ecnas.adapters import naslib_run
-    from naslib_ecnas.commands.search_report import plot, report
+    from naslib_ecnas.commands.search import plot, report
     from naslib_ecnas.errors import ConfigError
 
     if args.runner == _SWEEP:
@@ -88,7 +88,7 @@ def _sweep(args: argparse.Namespace) -> int:
     """`ecnas naslib sweep`, whose options argparse left in a row behind its name."""
     from pathlib import Path
 
-    from naslib_ecnas.adapters.naslib_sweep import Sweep, sweep
+    from naslib_ecnas.adapters.naslib_run import Sweep, sweep
     from naslib_ecnas.commands.compare import finish, runs_progress, seeds, words
     from naslib_ecnas.errors import ConfigError
 

@@ -8,13 +8,18 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from naslib_ecnas.commands.help_text import examples
-from naslib_ecnas.commands.table_options import add_table_options, setting
-from naslib_ecnas.console import ShownProgress, print_json, print_lines, print_table
+from naslib_ecnas.console import (
+    ShownProgress,
+    add_table_options,
+    examples,
+    print_json,
+    print_lines,
+    print_table,
+    setting,
+)
 
 if TYPE_CHECKING:
-    from naslib_ecnas.benchmark import Benchmark
-    from naslib_ecnas.record import Record
+    from naslib_ecnas.benchmark import Benchmark, Record
 
 __all__ = ["add_parser", "run"]
 
@@ -100,7 +105,7 @@ def _document(bench: Benchmark, record: Record) -> dict[str, Any]:
 
 def _values(bench: Benchmark, record: Record) -> dict[str, float]:
     """Every metric of the record, those that follow from others or from the cell included."""
-    from naslib_ecnas.record import DERIVED
+    from naslib_ecnas.benchmark import DERIVED
 
     return {name: record[name] for name in (*bench.metrics, *DERIVED)}
 

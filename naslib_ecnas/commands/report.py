@@ -6,11 +6,16 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from naslib_ecnas.commands.help_text import examples
-from naslib_ecnas.commands.table_options import add_table_options, setting
-from naslib_ecnas.console import ShownProgress, bytes_text, print_json
+from naslib_ecnas.console import (
+    ShownProgress,
+    add_table_options,
+    bytes_text,
+    examples,
+    print_json,
+    setting,
+)
 from naslib_ecnas.errors import ConfigError, UnknownTableError
-from naslib_ecnas.storage import exists, is_folder
+from naslib_ecnas.files import exists, is_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,13 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from naslib_ecnas.commands.help_text import examples
-from naslib_ecnas.console import ShownProgress, print_json, print_lines, print_table
+from naslib_ecnas.console import ShownProgress, examples, print_json, print_lines, print_table
 
 if TYPE_CHECKING:
-    from naslib_ecnas.scores import Scores
+    from naslib_ecnas.quality import Scores
     from naslib_ecnas.surrogate.calibrate import Report
-    from naslib_ecnas.surrogate.weights import Weights
+    from naslib_ecnas.surrogate.models import Weights
 
 __all__ = ["add_parser", "run"]
 
@@ -165,7 +164,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _evaluate(args: argparse.Namespace) -> int:
     from naslib_ecnas.quality import HEADINGS, Quality
-    from naslib_ecnas.surrogate.headers import reported
+    from naslib_ecnas.surrogate.modelled import reported
 
     if args.data is None:
         quality = Quality.of_headers(reported(name) for name in _TARGETS)
@@ -228,7 +227,7 @@ def _fitter(target: str) -> Callable[..., Weights]:
 
 def _choose(args: argparse.Namespace) -> int:
     from naslib_ecnas.cell import Cell
-    from naslib_ecnas.surrogate.design import choose
+    from naslib_ecnas.surrogate.calibrate import choose
 
     rows = choose(args.cells, vertices=args.vertices, seed=args.seed, cost=args.cost)
     cells = [Cell.from_row(int(row)) for row in rows]
@@ -245,8 +244,8 @@ def _choose(args: argparse.Namespace) -> int:
 
 
 def _calibrate(args: argparse.Namespace) -> int:
-    from naslib_ecnas.surrogate.measured import calibrated
-    from naslib_ecnas.surrogate.weights import is_synthetic
+    from naslib_ecnas.surrogate.calibrate import calibrated
+    from naslib_ecnas.surrogate.models import is_synthetic
 
     calibration, weights = calibrated(
         args.measurements,
@@ -311,9 +310,9 @@ def _learning_curve(args: argparse.Namespace) -> int:
     import numpy as np
 
     from naslib_ecnas.errors import ConfigError
-    from naslib_ecnas.surrogate.fit.learning_curve import SIZES, learning_curve
+    from naslib_ecnas.surrogate.fit.over_epochs import LEARNING_SIZES, learning_curve
 
-    sizes: tuple[int, ...] = SIZES
+    sizes: tuple[int, ...] = LEARNING_SIZES
     if args.sizes:
         try:
             sizes = tuple(int(size) for size in args.sizes.split(","))

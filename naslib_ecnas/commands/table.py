@@ -8,15 +8,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from naslib_ecnas.commands.help_text import examples
-from naslib_ecnas.commands.study_options import add_study_options, searched
-from naslib_ecnas.commands.table_options import add_table_options, setting
-from naslib_ecnas.console import ShownProgress, print_json, print_lines, print_table
-from naslib_ecnas.storage import exists
+from naslib_ecnas.console import (
+    ShownProgress,
+    add_study_options,
+    add_table_options,
+    examples,
+    print_json,
+    print_lines,
+    print_table,
+    searched,
+    setting,
+)
+from naslib_ecnas.files import exists
 
 if TYPE_CHECKING:
     from naslib_ecnas.benchmark import Benchmark
-    from naslib_ecnas.figures.sheet import Sheet
+    from naslib_ecnas.files import Sheet
 
 __all__ = ["add_parser", "run"]
 
@@ -109,7 +116,7 @@ def _benches(args: argparse.Namespace, default: str) -> list[Benchmark]:
 
 
 def _spaces(args: argparse.Namespace) -> tuple[Sheet, str]:
-    from naslib_ecnas.figures.spaces import spaces_sheet
+    from naslib_ecnas.figures.tables import spaces_sheet
 
     about = "cells_by_vertices counts from 2 vertices on, input and output included."
     return spaces_sheet(_benches(args, _ALL)), about
@@ -118,7 +125,7 @@ def _spaces(args: argparse.Namespace) -> tuple[Sheet, str]:
 def _chosen(args: argparse.Namespace) -> tuple[Sheet, str]:
     from naslib_ecnas.errors import ConfigError
     from naslib_ecnas.figures.drawing import origins
-    from naslib_ecnas.figures.study import chosen_sheet
+    from naslib_ecnas.figures.summary import chosen_sheet
     from naslib_ecnas.loading import DEFAULT_TABLE
 
     benches = _benches(args, DEFAULT_TABLE)
@@ -139,7 +146,7 @@ def _chosen(args: argparse.Namespace) -> tuple[Sheet, str]:
 
 def _saved(args: argparse.Namespace) -> tuple[Sheet, str]:
     from naslib_ecnas.figures.drawing import origins
-    from naslib_ecnas.figures.saved import saved_sheet
+    from naslib_ecnas.figures.tables import saved_sheet
 
     benches = _benches(args, _ALL)
     about = (

@@ -6,8 +6,8 @@ which was stopped and taken up again ends in the same bytes as one that was not.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,19 +15,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from naslib_ecnas.analysis import Scale, anytime, epsilon, igd_plus
+from naslib_ecnas.analysis import (
+    PairedScores,
+    Scale,
+    anytime,
+    epsilon,
+    friedman,
+    igd_plus,
+    mean_ranks,
+    pairwise,
+)
 from naslib_ecnas.benchmark import Benchmark
-from naslib_ecnas.comparison.grid import Unit
-from naslib_ecnas.comparison.run_file import Run
-from naslib_ecnas.errors import ProvenanceError
-from naslib_ecnas.figures.sheet import Sheet
-from naslib_ecnas.search.history import result_of
+from naslib_ecnas.comparison.compare import Run, Unit
+from naslib_ecnas.errors import ConfigError, MissingDependencyError, ProvenanceError
+from naslib_ecnas.files import Sheet
+from naslib_ecnas.search.accounting import result_of
 from naslib_ecnas.search.result import SearchResult
 
-__all__ = ["COLUMNS", "FILE", "Results", "Yardstick", "gather"]
+__all__ = ["COLUMNS", "FILE", "Line", "Results", "Summary", "Yardstick", "gather", "summarise"]
+
 
 #: The tidy file in the folder of a comparison.
 FILE = "results.csv"
+
 COLUMNS = (
     "table",
     "method",
@@ -165,3 +175,207 @@ def _to(
     indicator: Any, front: NDArray[np.float64], scale: Scale, found: NDArray[np.float64]
 ) -> float:
     return float(indicator(found, front, scale))
+
+
+# What a comparison comes to: medians, ranks and paired tests, by table and over all of them.
+
+
+_AT = {name: place for place, name in enumerate(COLUMNS)}
+
+#: Hypervolume of each method in each block, (table, seed).
+_Scores = dict[str, dict[Hashable, float]]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A method on a table, over its seeds, when its runs had ended."""
+
+    table: str
+    method: str
+    runs: int
+    hypervolume: float
+    """Median share of the true front's hypervolume."""
+    hypervolume_lower: float
+    """Quartiles."""
+    hypervolume_upper: float
+    igd_plus: float
+    """Median."""
+    evaluations: float
+    """Medians of what a run was charged for."""
+    energy_kwh: float
+    mean_rank: float
+    """By hypervolume, over the table's seeds; 1 is the best in each."""
+    p_against_best: float
+    """Wilcoxon's signed-rank test against the table's best method, by Holm; NaN for that one, for
+    one seed, and without scipy."""
+
+    def shown(self) -> tuple[str, ...]:
+        """The line for reading."""
+        p = self.p_against_best
+        return (
+            self.method,
+            f"{self.hypervolume:.4f} ({self.hypervolume_lower:.4f}-{self.hypervolume_upper:.4f})",
+            f"{self.igd_plus:.4f}",
+            f"{self.evaluations:,.0f}",
+            f"{self.energy_kwh:,.4g}",
+            f"{self.mean_rank:.2f}",
+            "" if np.isnan(p) else f"{p:.3g}",
+        )
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A comparison in short."""
+
+    lines: tuple[Line, ...]
+    ranks: dict[str, float]
+    """Mean rank of each method over the tables and seeds that all have, the best first."""
+    tests: tuple[dict[str, Any], ...]
+    """Every pair of methods over all tables and seeds (`PairComparison`)."""
+    notes: tuple[str, ...]
+
+    def by_table(self) -> dict[str, list[Line]]:
+        """The lines of each table, the best method first."""
+        tables: dict[str, list[Line]] = {}
+        for line in self.lines:
+            tables.setdefault(line.table, []).append(line)
+        return {
+            table: sorted(lines, key=lambda line: (line.mean_rank, line.method))
+            for table, lines in tables.items()
+        }
+
+    def document(self) -> dict[str, Any]:
+        """The same for JSON."""
+        return {
+            "methods": [asdict(line) for line in self.lines],
+            "mean_ranks": self.ranks,
+            "tests": list(self.tests),
+            "notes": list(self.notes),
+        }
+
+    def sheets(self) -> dict[str, Sheet]:
+        """The same as sheets, by name."""
+        lines = [asdict(line) for line in self.lines]
+        sheets = {
+            "summary": Sheet.of(list(lines[0]), [list(line.values()) for line in lines]),
+            "ranks": Sheet.of(("method", "mean_rank"), list(self.ranks.items())),
+        }
+        if self.tests:
+            names = list(self.tests[0])
+            sheets["tests"] = Sheet.of(names, [[t[n] for n in names] for t in self.tests])
+        return sheets
+
+    def write(self, out: Path) -> None:
+        """Write `summary.csv`, `ranks.csv` and, for two methods or more, `tests.csv`."""
+        for name, sheet in self.sheets().items():
+            sheet.write(out / f"{name}.csv")
+
+
+def summarise(results: Results) -> Summary:
+    """Summarise the last checkpoint of every run."""
+    last: dict[tuple[str, str, int], tuple[Any, ...]] = {}
+    for row in results.sheet.rows:
+        last[row[:3]] = row
+    tables = sorted({table for table, _, _ in last})
+    methods = sorted({method for _, method, _ in last})
+    notes: list[str] = []
+    lines = []
+    for table in tables:
+        scores = _scores(last, [table], methods)
+        ranks = _ranks(scores)
+        best = min(ranks, key=lambda method: ranks[method])
+        against = _against(scores, best, notes)
+        for method in methods:
+            of = [row for key, row in last.items() if key[:2] == (table, method)]
+            if not of:
+                continue
+            volume = np.array([row[_AT["hypervolume"]] for row in of])
+            lines.append(
+                Line(
+                    table=table,
+                    method=method,
+                    runs=len(of),
+                    hypervolume=float(np.median(volume)),
+                    hypervolume_lower=float(np.quantile(volume, 0.25)),
+                    hypervolume_upper=float(np.quantile(volume, 0.75)),
+                    igd_plus=_median(of, "igd_plus"),
+                    evaluations=_median(of, "evaluations"),
+                    energy_kwh=_median(of, "energy_kwh"),
+                    mean_rank=ranks[method],
+                    p_against_best=against.get(method, float("nan")),
+                )
+            )
+    scores = _scores(last, tables, methods)
+    tests = _tests(scores, notes)
+    return Summary(tuple(lines), _ranks(scores), tests, tuple(dict.fromkeys(notes)))
+
+
+def _median(rows: Sequence[tuple[Any, ...]], name: str) -> float:
+    return float(np.median([row[_AT[name]] for row in rows]))
+
+
+def _scores(
+    last: dict[tuple[str, str, int], tuple[Any, ...]], tables: Sequence[str], methods: Sequence[str]
+) -> _Scores:
+    """Hypervolume of each method in each block (table, seed) that every method has."""
+    found: _Scores = {}
+    for method in methods:
+        of: dict[Hashable, float] = {
+            (table, seed): row[_AT["hypervolume"]]
+            for (table, name, seed), row in last.items()
+            if name == method and table in tables
+        }
+        if of:
+            found[method] = of
+    return found
+
+
+def _ranks(scores: _Scores) -> dict[str, float]:
+    if len(scores) < 2:
+        return dict.fromkeys(scores, 1.0)
+    # Ranks say something only where all methods ran.
+    shared = set.intersection(*(set(of) for of in scores.values()))
+    if not shared:
+        return dict.fromkeys(scores, float("nan"))
+    paired = {
+        method: {block: value for block, value in of.items() if block in shared}
+        for method, of in scores.items()
+    }
+    return mean_ranks(PairedScores.of(paired, maximise=True))
+
+
+def _rng() -> np.random.Generator:
+    """For bootstrap intervals, the same at each summary of the same runs."""
+    return np.random.default_rng(0)
+
+
+def _against(scores: _Scores, best: str, notes: list[str]) -> dict[str, float]:
+    if len(scores) < 2 or len(next(iter(scores.values()))) < 2:
+        return {}
+    paired = PairedScores.of(scores, maximise=True)
+    try:
+        return {test.a: test.p_holm for test in pairwise(paired, rng=_rng(), against=best)}
+    except MissingDependencyError as error:
+        notes.append(f"no tests: {error}")
+        return {}
+
+
+def _tests(scores: _Scores, notes: list[str]) -> tuple[dict[str, Any], ...]:
+    if len(scores) < 2:
+        return ()
+    try:
+        paired = PairedScores.of(scores, maximise=True)
+        tests = tuple(asdict(test) for test in pairwise(paired, rng=_rng()))
+        if len(scores) > 2:
+            found = friedman(paired)
+            notes.append(
+                f"Friedman over {found.blocks} blocks (table, seed) and {found.methods} methods: "
+                f"chi-squared {found.statistic:.3g}, p = {found.p_value:.3g}"
+            )
+    except MissingDependencyError as error:
+        notes.append(f"no tests: {error}")
+        return ()
+    except ConfigError as error:
+        notes.append(f"no tests over all tables: {error}")
+        return ()
+    return tests

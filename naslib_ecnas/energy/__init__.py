@@ -1,7 +1,7 @@
 """The energy of a piece of work on this machine: windows of NVML and RAPL, with typed faults."""
 
-from naslib_ecnas.energy.baseline import Baseline, Net, net
-from naslib_ecnas.energy.faults import (
+from naslib_ecnas.energy.meter import EnergyMeter, Meter, NullMeter, OpenWindow
+from naslib_ecnas.energy.nvml import (
     Denied,
     GpuLost,
     MeterError,
@@ -10,13 +10,19 @@ from naslib_ecnas.energy.faults import (
     UnknownDevice,
     Unsupported,
 )
-from naslib_ecnas.energy.meter import EnergyMeter
-from naslib_ecnas.energy.null import NullMeter
-from naslib_ecnas.energy.parts import PartsCheck, check_parts
-from naslib_ecnas.energy.protocol import Meter, OpenWindow
-from naslib_ecnas.energy.reading import GpuProcess, GpuState, Reading
+from naslib_ecnas.energy.readings import (
+    Baseline,
+    CpuState,
+    GpuProcess,
+    GpuState,
+    Net,
+    PartsCheck,
+    Reading,
+    Window,
+    check_parts,
+    net,
+)
 from naslib_ecnas.energy.replay import ReplayMeter
-from naslib_ecnas.energy.window import CpuState, Window
 
 __all__ = [
     "Baseline",

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from naslib_ecnas.energy.faults import Denied, MeterError, QueryFailed, Unsupported
-from naslib_ecnas.energy.window import CpuState
+from naslib_ecnas.energy.nvml import Denied, MeterError, QueryFailed, Unsupported
+from naslib_ecnas.energy.readings import CpuState
 
 __all__ = ["MAX_POWER_W", "POWERCAP", "UPDATE_PERIOD_S", "Domain", "Rapl"]
 

@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naslib_ecnas.benchmark import Benchmark
-from naslib_ecnas.checked import check_counts
-from naslib_ecnas.errors import UnknownMetricError
+from naslib_ecnas.errors import UnknownMetricError, check_counts
 from naslib_ecnas.figures.drawing import COLUMN_WIDTH, INK, add_caption, new_figure, origins, style
-from naslib_ecnas.figures.sheet import Sheet
+from naslib_ecnas.files import Sheet
 from naslib_ecnas.metrics import metric
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.figures.drawing import COLUMN_WIDTH, INK, add_caption, new_figure, style
-from naslib_ecnas.figures.sheet import Sheet
+from naslib_ecnas.files import Sheet
 from naslib_ecnas.metrics import metric
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def device_energies(benches: Sequence[Benchmark], *, epochs: int | None = None) 
 
 def _device(name: str) -> str:
     """One name for "NVIDIA Titan Xp" and "titan-xp"."""
-    from naslib_ecnas.surrogate.device import device_name
+    from naslib_ecnas.surrogate.models import device_name
 
     try:
         return device_name(name)

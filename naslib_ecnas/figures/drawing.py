@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from naslib_ecnas.errors import MissingDependencyError
+from naslib_ecnas.files import atomic_write
 from naslib_ecnas.metrics import metric
-from naslib_ecnas.storage import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -2,27 +2,116 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from os import PathLike
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from naslib_ecnas.benchmark import Benchmark
-from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.errors import ConfigError, FormatError, UnknownTableError
 from naslib_ecnas.figures.drawing import COLUMN_WIDTH, INK, add_caption, new_figure, style
-from naslib_ecnas.figures.learning import LearningCurve
-from naslib_ecnas.figures.sheet import Sheet
-from naslib_ecnas.scores import kendall_tau
+from naslib_ecnas.files import Sheet, from_json, is_file
+from naslib_ecnas.quality import kendall_tau
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["EPOCHS", "Predictions", "fitted_rows", "predictions", "predictions_figure"]
+__all__ = [
+    "EPOCHS",
+    "LearningCurve",
+    "Predictions",
+    "fitted_rows",
+    "predictions",
+    "predictions_figure",
+    "read_learning_curve",
+]
+
+
+# The learning curve that `ecnas surrogate learning-curve --json` printed, read and checked.
+
+
+@dataclass(frozen=True, eq=False)
+class LearningCurve:
+    """Error of fits to few and to many cells."""
+
+    sizes: NDArray[np.int64]
+    """(k,) cells to fit on, ascending."""
+    mean_wh: NDArray[np.float64]
+    """(k,) mean over the draws of the mean absolute error."""
+    sd_wh: NDArray[np.float64]
+    """(k,) standard deviation over the draws (of a sample), NaN with one draw."""
+    draws: NDArray[np.int64]
+    """(k,) draws of each size."""
+
+    def sheet(self) -> Sheet:
+        """A line for each size."""
+        rows = list(zip(self.sizes, self.mean_wh, self.sd_wh, self.draws, strict=True))
+        return Sheet.of(("training_cells", "mae_wh", "mae_wh_sd", "draws"), rows)
+
+
+def read_learning_curve(path: str | PathLike[str]) -> LearningCurve:
+    """Read what `ecnas surrogate learning-curve --json` printed.
+
+    Raises:
+        UnknownTableError: there is no such file.
+        FormatError: it is no such list.
+    """
+    file = Path(path).expanduser()
+    if not is_file(file):
+        raise UnknownTableError(
+            "no such learning curve",
+            value=str(path),
+            expected="a file that `ecnas surrogate learning-curve --json` printed",
+            remedy="make it: ecnas surrogate learning-curve --data DIR --json > FILE",
+        )
+    try:
+        points = from_json(file.read_text(encoding="utf-8"))
+    except ValueError as error:  # no JSON, or not even text
+        raise _wrong(file, str(error)) from error
+    if not isinstance(points, list) or not points or not all(map(_good, points)):
+        raise _wrong(file, points[0] if isinstance(points, list) and points else type(points))
+    sizes = np.array([point["size"] for point in points])
+    errors = np.array([point["mae_wh"] for point in points], dtype=np.float64)
+    each = [errors[sizes == size] for size in np.unique(sizes)]
+    return LearningCurve(
+        np.unique(sizes),
+        np.array([e.mean() for e in each]),
+        np.array([e.std(ddof=1) if len(e) > 1 else math.nan for e in each]),
+        np.array([len(e) for e in each]),
+    )
+
+
+def _good(point: Any) -> bool:
+    if not isinstance(point, Mapping):
+        return False
+    size, error = point.get("size"), point.get("mae_wh")
+    return (
+        type(size) is int
+        and size > 0
+        and isinstance(error, (int, float))
+        and not isinstance(error, bool)
+        and math.isfinite(error)
+    )
+
+
+def _wrong(file: Path, value: Any) -> FormatError:
+    return FormatError(
+        "not a learning curve",
+        path=file,
+        value=value,
+        expected="a list of objects with size and mae_wh",
+        remedy="make it: ecnas surrogate learning-curve --data DIR --json > FILE",
+    )
+
 
 _METRIC = "energy_kwh"
+
 #: Budget that energies were measured at.
 EPOCHS = 4
 
@@ -66,9 +155,7 @@ def fitted_rows(
     Returns:
         (n,) rows; none where a user's own calibration does not say.
     """
-    from naslib_ecnas.surrogate.device import device_name
-    from naslib_ecnas.surrogate.native import DEVICE
-    from naslib_ecnas.surrogate.weights import Weights, shipped
+    from naslib_ecnas.surrogate.models import DEVICE, Weights, device_name, shipped
 
     path, key = shipped("energy"), "fitted_rows"
     if model == "paper":
@@ -155,7 +242,7 @@ def predictions(
 
 def _device(name: str | None) -> str | None:
     """One text for "NVIDIA Quadro RTX 6000" and "quadro-rtx-6000"."""
-    from naslib_ecnas.surrogate.device import device_name
+    from naslib_ecnas.surrogate.models import device_name
 
     try:
         return None if name is None else device_name(name)

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from naslib_ecnas.analysis import AnytimeBand, anytime, band, common_budgets
 from naslib_ecnas.analysis.attainment import attainment_surface
 from naslib_ecnas.benchmark import Benchmark
+from naslib_ecnas.comparison.compare import Unit
+from naslib_ecnas.comparison.results import Results
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.figures.drawing import (
+    INK,
     PAGE_WIDTH,
     add_caption,
     line_of,
     new_figure,
     origins,
+    save,
     style,
 )
 from naslib_ecnas.figures.front import axis_unit, front_panel, scale_axes
-from naslib_ecnas.figures.radar import radar, radar_limits
-from naslib_ecnas.figures.sheet import Sheet
-from naslib_ecnas.figures.study import Study, mean_quantities
+from naslib_ecnas.files import Sheet
 from naslib_ecnas.metrics import OBJECTIVES, metric
+from naslib_ecnas.search import METHODS, SearchResult, run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,13 +37,373 @@ if TYPE_CHECKING:
     from matplotlib.projections.polar import PolarAxes
 
 __all__ = [
+    "CHOSEN",
+    "QUANTITIES",
+    "RADAR_INK",
+    "Study",
+    "anytime_bands",
     "attainment_sheet",
     "attainment_surfaces",
+    "chosen_sheet",
+    "comparison_figure",
     "fronts_sheet",
+    "mean_quantities",
     "methods_figure",
+    "radar",
+    "radar_limits",
+    "study",
     "summary_caption",
     "summary_figure",
+    "write_figures",
 ]
+
+
+# Searches of several methods with several seeds, and what is read from them.
+
+
+#: What is told of a chosen cell (the columns of the paper's table), by the paper's letters.
+QUANTITIES = {
+    "T": "training_time_s",
+    "Pv": "validation_accuracy",
+    "E": "energy_kwh",
+    "|theta|": "parameters_log10",
+}
+
+#: The cells that stand for a front: least energy, knee, highest accuracy.
+CHOSEN = ("r0", "rk", "r1")
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """Finished searches of one table at one budget, alike but for method and seed."""
+
+    table: str
+    epochs: int
+    evaluations: int
+    seeds: tuple[int, ...]
+    runs: dict[str, tuple[SearchResult, ...]]
+    """One result for each seed, by method."""
+
+
+def study(
+    bench: Benchmark,
+    methods: Sequence[str] | None = None,
+    *,
+    seeds: int = 10,
+    evaluations: int = 500,
+    epochs: int | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Study:
+    """Run every method with every seed on energy and validation accuracy.
+
+    Args:
+        bench: the table.
+        methods: names of methods, by default all there are, SEMOA first.
+        seeds: how many, from seed 0.
+        evaluations: of each run.
+        epochs: training budget; the largest where left out.
+        on_progress: called with the runs finished and the runs in all.
+
+    Raises:
+        ConfigError: no methods, one named twice or unknown, fewer than one seed or evaluation.
+        UnknownBudgetError: the table does not hold this budget.
+        UnknownMetricError: the table lacks energies or accuracies.
+    """
+    names = tuple(sorted(METHODS, key=lambda name: (name != "semoa", name)))
+    names = names if methods is None else tuple(methods)
+    if not names or len(set(names)) < len(names):
+        raise ConfigError(
+            "no set of methods",
+            value=names,
+            expected="each method once, of " + ", ".join(METHODS),
+            remedy="such as --methods semoa,random",
+        )
+    if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1:
+        raise ConfigError("no seeds", value=seeds, expected="1 or more", remedy="such as 10")
+    runs: dict[str, tuple[SearchResult, ...]] = {}
+    total = len(names) * seeds
+    for name in names:
+        found = []
+        for seed in range(seeds):
+            found.append(run(bench, name, epochs=epochs, evaluations=evaluations, seed=seed))
+            if on_progress is not None:
+                on_progress(len(runs) * seeds + seed + 1, total)
+        runs[name] = tuple(found)
+    budget = bench.budgets[-1] if epochs is None else epochs
+    return Study(bench.name, budget, evaluations, tuple(range(seeds)), runs)
+
+
+def mean_quantities(results: Sequence[SearchResult]) -> dict[str, dict[str, float]]:
+    """Means over the runs of what the chosen cells cost and reach.
+
+    Returns:
+        By the names of `CHOSEN` and then of `QUANTITIES`: s, a fraction, kWh, and the logarithm to
+        base 10 of the number of parameters (the paper prints that under the head M). NaN where
+        the table does not hold a quantity.
+    """
+    out = {}
+    for which in CHOSEN:
+        rows = [_quantities(result, _index(result, which)) for result in results]
+        out[which] = {key: float(np.mean([row[key] for row in rows])) for key in QUANTITIES}
+    return out
+
+
+def chosen_sheet(data: Study) -> Sheet:
+    """The paper's table 1: the chosen cells of every method, means and deviations over seeds.
+
+    `r0` is the cell of least energy on the front, `r1` that of the highest accuracy, `rk` the
+    knee: the least sum of the objectives scaled to 0 .. 1 on the front. `sd` is the standard
+    deviation over the seeds (of a sample; NaN with one seed).
+    """
+    heads = ["method", "cell"]
+    heads += [text for name in QUANTITIES.values() for text in (name, f"{name}_sd")]
+    rows = []
+    for method, results in data.runs.items():
+        for which in CHOSEN:
+            found = [_quantities(result, _index(result, which)) for result in results]
+            row: list[object] = [method, which]
+            for key in QUANTITIES:
+                values = np.array([f[key] for f in found])
+                spread = values.std(ddof=1) if len(values) > 1 else np.nan
+                row += [float(values.mean()), float(spread)]
+            rows.append(row)
+    return Sheet.of(heads, rows)
+
+
+def _index(result: SearchResult, which: str) -> int:
+    """Evaluation of a chosen cell."""
+    if which == "rk":
+        return result.knee
+    name = OBJECTIVES[0] if which == "r0" else OBJECTIVES[1]
+    return result.extremes[result.config.objectives.index(name)]
+
+
+def _quantities(result: SearchResult, index: int) -> dict[str, float]:
+    detail: dict[str, NDArray[np.float64]] = dict(result.details)
+    if "parameters" in detail:
+        detail["parameters_log10"] = np.log10(detail["parameters"])
+    nothing = np.full(len(result.rows), np.nan)
+    return {key: float(detail.get(name, nothing)[index]) for key, name in QUANTITIES.items()}
+
+
+# Anytime curves and attainment of the methods of a comparison, a figure for each table.
+
+
+#: Smallest missing share of hypervolume that is drawn as such.
+_LEAST = 1e-4
+
+#: What the curves run over: name of a cumulative cost, label, whether it needs energies.
+_AXES = (("evaluations", "evaluations"), ("energy_kwh", "simulated energy of the search (kWh)"))
+
+
+def write_figures(results: Results, out: Path) -> list[Path]:
+    """Write `comparison-TABLE.pdf`, `.svg`, `.png` and the curves as CSV, for each table.
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed.
+        StorageError: the folder cannot be written.
+    """
+    written = []
+    for table in results.benchmarks:
+        stem = out / Unit(table, "comparison", 0).file.parts[1]
+        stem = stem.with_name(f"comparison-{stem.name}")
+        written += save(comparison_figure(results, table), stem, ("pdf", "svg", "png"))
+        written.append(_curves(results, table).write(stem.with_name(f"{stem.name}.csv")))
+    return written
+
+
+def anytime_bands(results: Results, table: str, cost: str) -> dict[str, AnytimeBand]:
+    """Median and quartiles of the hypervolume of each method, at budgets that all runs reach.
+
+    Args:
+        results: of a comparison.
+        table: one of its tables.
+        cost: what was spent, by the names of `Spent`.
+
+    Returns:
+        The bands by method; none where the table does not say what a training costs.
+    """
+    units = [unit for unit in results.runs if unit.table == table]
+    spent = {unit: results.runs[unit].cumulative[cost] for unit in units}
+    if any(np.isnan(column).any() for column in spent.values()):
+        return {}
+    budgets = common_budgets(list(spent.values()))
+    scale = results.yardsticks[table].scale
+    curves: dict[str, list[NDArray[np.float64]]] = {}
+    for unit in units:
+        curve = anytime(results.own(unit), spent[unit], budgets, scale)
+        curves.setdefault(unit.method, []).append(curve)
+    return {method: band(found, budgets) for method, found in curves.items()}
+
+
+def comparison_figure(results: Results, table: str) -> Figure:
+    """Hypervolume over evaluations and over energy, and median attainment, of each method.
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed.
+    """
+    units = [unit for unit in results.runs if unit.table == table]
+    methods = list(dict.fromkeys(unit.method for unit in units))
+    config = results.runs[units[0]].config
+    two = len(config.objectives) == 2
+    with style():
+        figure = new_figure(PAGE_WIDTH, 2.9)
+        panels: list[Axes] = list(figure.subplots(1, 3 if two else 2))
+        for axes, (cost, label) in zip(panels, _AXES, strict=False):
+            _anytime(axes, anytime_bands(results, table, cost), label)
+        panels[0].set_ylabel("missing share of hypervolume")
+        if two:
+            _attained(panels[2], results, table, methods)
+        handles, labels = panels[-1 if two else 0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper left", ncols=4, borderpad=0)
+        add_caption(figure, _caption(results, table, units, two=two))
+    return figure
+
+
+def _anytime(axes: Axes, bands: dict[str, AnytimeBand], label: str) -> None:
+    for place, (method, found) in enumerate(bands.items()):
+        colour, line = line_of(place)
+        median, lower, upper = (_missing(v) for v in (found.median, found.lower, found.upper))
+        axes.plot(found.budgets, median, line, color=colour, linewidth=1.1, label=method)
+        axes.fill_between(found.budgets, lower, upper, color=colour, alpha=0.15, linewidth=0)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlabel(label)
+    if not bands:
+        axes.text(0.5, 0.5, "costs not known", ha="center", transform=axes.transAxes)
+
+
+def _missing(share: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What is missing to the whole hypervolume, which tells good searches apart; not below what
+    the axis shows."""
+    return np.maximum(1.0 - share, _LEAST)
+
+
+def _attained(axes: Axes, results: Results, table: str, methods: list[str]) -> None:
+    yardstick = results.yardsticks[table]
+    names = yardstick.scale.objectives
+    x_metric, y_metric = (metric(name) for name in names)
+    factor, x_label = axis_unit(names[0], yardstick.front[:, 0])
+    worst = yardstick.scale.reference
+    drawn: list[tuple[str, NDArray[np.float64]]] = [("true front", yardstick.front)]
+    for method in methods:
+        units = [u for u in results.runs if (u.table, u.method) == (table, method)]
+        found = [results.own(unit) for unit in units]
+        drawn.append((method, attainment_surface(found, names).points))
+    for place, (name, points) in enumerate(drawn):
+        near = (x_metric.cost(points[:, 0]) <= x_metric.cost(worst[0])) & (
+            y_metric.cost(points[:, 1]) <= y_metric.cost(worst[1])
+        )
+        kept = points[near]
+        colour, line = ("#A6A6A6", "-") if place == 0 else line_of(place - 1)
+        axes.step(
+            factor * np.append(kept[:, 0], worst[0]),
+            np.append(kept[:, 1], kept[-1:, 1]),
+            line,
+            where="pre" if x_metric.maximise else "post",
+            color=colour,
+            linewidth=2.2 if place == 0 else 1.1,
+            label=name,
+        )
+    scale_axes(axes, yardstick.front * [factor, 1.0], [x_label, y_metric.label])
+
+
+def _caption(results: Results, table: str, units: list[Unit], *, two: bool) -> str:
+    config = results.runs[units[0]].config
+    bench = results.benchmarks[table]
+    seeds = len({unit.seed for unit in units})
+    shown = (
+        "Left: what is missing to the true front's hypervolume, less is better, drawn down to "
+        f"{_LEAST:g}; lines are medians over the seeds, bands quartiles."
+    )
+    if two:
+        shown += " Right: what at least half of the runs attain."
+    return (
+        f"Table {table}, {config.epochs} epochs, {seeds} seed{'s' if seeds > 1 else ''}. {shown} "
+        "Hypervolume between the ideal of the true front and a point a tenth of its range behind "
+        f"its nadir. {origins(bench, config.objectives)}"
+    )
+
+
+def _curves(results: Results, table: str) -> Sheet:
+    rows = [
+        (table, method, cost, budget, lower, median, upper)
+        for cost, _ in _AXES
+        for method, found in anytime_bands(results, table, cost).items()
+        for budget, lower, median, upper in zip(
+            found.budgets, found.lower, found.median, found.upper, strict=True
+        )
+    ]
+    headings = ("table", "method", "over", "spent", "lower_quartile", "median", "upper_quartile")
+    return Sheet.of(headings, rows)
+
+
+# The chosen cells of a front on four axes: energy, accuracy, time and parameters.
+
+
+#: Axes from the top, clockwise, with the unit and the form of the number at their end.
+_RADAR_AXES = {
+    "E": ("E", "{:.2g} kWh"),
+    "Pv": ("$P_v$", "{:.2f}"),
+    "T": ("T", "{:.4g} s"),
+    "|theta|": (r"log$_{10}|\theta|$", "{:.2f}"),
+}
+
+#: Colour and line of each chosen cell.
+RADAR_INK = {
+    "r0": (INK["blue"], "-"),
+    "rk": (INK["vermilion"], "--"),
+    "r1": (INK["green"], ":"),
+}
+
+Means = Mapping[str, Mapping[str, float]]
+
+
+def radar_limits(every: Sequence[Means]) -> dict[str, float]:
+    """End of each axis: the largest value over all chosen cells; 1 where none is known."""
+    out = {}
+    for key in _RADAR_AXES:
+        values = np.array([means[which][key] for means in every for which in CHOSEN])
+        values = values[np.isfinite(values)]
+        out[key] = float(values.max()) if values.size and values.max() > 0 else 1.0
+    return out
+
+
+def radar(axes: PolarAxes, means: Means, limits: Mapping[str, float], *, size: float = 6.0) -> None:
+    """Draw the means of `mean_quantities`, each axis from 0 to its limit.
+
+    An axis whose values are unknown says so, and the polygons have a corner at 0 there.
+
+    Args:
+        axes: polar axes.
+        means: by chosen cell and quantity.
+        limits: end of each axis.
+        size: of the text, in points.
+    """
+    angles = np.linspace(0, 2 * np.pi, len(_RADAR_AXES), endpoint=False)
+    axes.set_theta_zero_location("N")
+    axes.set_theta_direction(-1)
+    labels = []
+    for key, (letter, form) in _RADAR_AXES.items():
+        known = any(np.isfinite(means[which][key]) for which in CHOSEN)
+        labels.append(f"{letter}\n{form.format(limits[key]) if known else 'unknown'}")
+    for which in CHOSEN:
+        shares = np.array([means[which][key] / limits[key] for key in _RADAR_AXES])
+        shares = np.nan_to_num(shares)
+        colour, line = RADAR_INK[which]
+        corners = np.append(angles, angles[0]), np.append(shares, shares[0])
+        label = f"$r_{which[1]}$"
+        axes.plot(*corners, color=colour, linestyle=line, linewidth=1.1, label=label)
+        axes.fill(*corners, color=colour, alpha=0.08)
+    axes.set_ylim(0, 1)
+    axes.set_yticks([0.25, 0.5, 0.75, 1.0], [""] * 4)
+    axes.set_xticks(angles, labels, fontsize=size)
+    for text, angle in zip(axes.get_xticklabels(), angles, strict=True):
+        if abs(np.sin(angle)) > 0.5:
+            text.set_horizontalalignment("left" if np.sin(angle) > 0 else "right")
+    axes.tick_params(axis="x", pad=2, length=0)
+    axes.grid(linewidth=0.4, color="#BBBBBB")
+    axes.spines["polar"].set_linewidth(0.4)
 
 
 def attainment_surfaces(data: Study) -> dict[str, NDArray[np.float64]]:
@@ -104,7 +471,7 @@ def summary_figure(bench: Benchmark, data: Study, *, method: str = "semoa") -> F
         figure = new_figure(PAGE_WIDTH, 2.9)
         grid = figure.add_gridspec(1, 3, width_ratios=(1, 1, 0.8))
         left, middle = figure.add_subplot(grid[0]), figure.add_subplot(grid[1])
-        _attained(left, bench, data)
+        _summary_attained(left, bench, data)
         front_panel(middle, bench, data.runs[method][0], cloud=False)
         right = cast("PolarAxes", figure.add_subplot(grid[2], projection="polar"))
         radar(right, means, radar_limits([means]))
@@ -158,7 +525,7 @@ def methods_figure(bench: Benchmark, data: Study) -> Figure:
     return figure
 
 
-def _attained(axes: Axes, bench: Benchmark, data: Study) -> None:
+def _summary_attained(axes: Axes, bench: Benchmark, data: Study) -> None:
     factor, label = axis_unit(OBJECTIVES[0], bench.values(OBJECTIVES[0], data.epochs))
     true = np.array(bench.front(OBJECTIVES, data.epochs).values, dtype=np.float64)
     surfaces = {"true front": true, **attainment_surfaces(data)}

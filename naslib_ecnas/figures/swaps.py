@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.figures.drawing import COLUMN_WIDTH, add_caption, new_figure, origins, style
-from naslib_ecnas.figures.sheet import Sheet
+from naslib_ecnas.files import Sheet
 from naslib_ecnas.metrics import metric
-from naslib_ecnas.structures import OPERATIONS, structures
+from naslib_ecnas.topologies import OPERATIONS, structures
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -81,7 +81,7 @@ def swapped(vertices: int, before: int, after: int, occurrences: str = "all") ->
             "no swap of operators",
             value=(before, after),
             expected="two different ones of 0, 1, 2",
-            remedy="number them as in naslib_ecnas.structures.OPERATIONS",
+            remedy="number them as in naslib_ecnas.topologies.OPERATIONS",
         )
     if occurrences not in OCCURRENCES:
         raise ConfigError(

@@ -2,22 +2,52 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
+import hashlib
+import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from html import escape
+from importlib.resources import files
 from itertools import combinations
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from naslib_ecnas.benchmark import Benchmark
-from naslib_ecnas.errors import ProvenanceError, UnknownBudgetError, UnknownMetricError
+from naslib_ecnas._version import __version__
+from naslib_ecnas.benchmark import DERIVED, Benchmark
+from naslib_ecnas.errors import FormatError, ProvenanceError, UnknownBudgetError, UnknownMetricError
+from naslib_ecnas.files import atomic_write, to_json
 from naslib_ecnas.metrics import metric
 from naslib_ecnas.nondominated import nondominated
 from naslib_ecnas.provenance import Provenance
-from naslib_ecnas.record import DERIVED
 from naslib_ecnas.report.runs import Run
+from naslib_ecnas.topologies import EDGES, OPERATIONS, structures
 
-__all__ = ["Column", "Page", "TrueFront", "gather"]
+__all__ = [
+    "MISSING",
+    "MOST_LEVELS",
+    "Codes",
+    "Column",
+    "Page",
+    "TrueFront",
+    "coded",
+    "gather",
+    "html",
+    "joined",
+    "pack",
+    "quantise",
+    "references",
+    "split",
+    "unpack_columns",
+    "write_page",
+]
+
 
 #: Metrics that a page offers, those of them that the table holds; objectives of runs come on top.
 SHOWN = (
@@ -186,3 +216,425 @@ def _fronts(
             rows = rows[np.lexsort((both[1][rows], both[0][rows]))]
             out.append(TrueFront(pair, epochs, rows.astype(np.int32)))
     return tuple(out)
+
+
+# From float columns to few bytes: codes of 16 bits that a browser can turn back.
+#
+# A column of at most `MOST_LEVELS` different values is kept exactly, as codes into the sorted
+# list of them. Any other one is quantised: in equal steps of `STEP_LINEAR`, or, where it spans
+# magnitudes and nothing in it is 0 or less, in equal steps of its natural logarithm (`STEP_LOG`).
+# A range that 16 bits cannot hold in such steps gets wider ones; `Codes.error` says what the
+# bound then is.
+#
+# The highest code stands for a missing value. Bytes are laid out in planes (all high bytes, then
+# all low ones), which compresses better than pairs; a column that resembles an earlier one is
+# stored as the difference of the codes, modulo 2**16.
+
+
+#: Code of a value that is not known.
+MISSING = 0xFFFF
+
+MOST_LEVELS = 4096
+
+STEP_LINEAR = 5e-5
+
+STEP_LOG = 5e-4
+
+_MOST_STEPS = MISSING - 1
+
+_SAMPLE = 20_000
+
+Code = NDArray[np.uint16]
+
+
+@dataclass(frozen=True, eq=False)
+class Codes:
+    """A column as codes."""
+
+    codes: Code
+    """(n,) `MISSING` where the value is NaN."""
+    log: bool
+    """Whether `low` and `step` are of the natural logarithm."""
+    low: float
+    step: float
+    levels: NDArray[np.float64] | None
+    """(k,) ascending values that the codes count; None where the column is quantised."""
+
+    @property
+    def error(self) -> float:
+        """Bound of the error: relative where `log`, else absolute in the column's unit; 0 if exact.
+
+        Half a step, and a little for the rounding of the float64 on the way.
+        """
+        if self.levels is not None:
+            return 0.0
+        half = self.step / 2 + 1e-12
+        return float(np.expm1(half)) if self.log else half
+
+    def values(self) -> NDArray[np.float64]:
+        """(n,) float64, as the page shows them."""
+        known = self.codes != MISSING
+        out = np.full(len(self.codes), np.nan)
+        if self.levels is not None:
+            out[known] = self.levels[self.codes[known]]
+        else:
+            place = self.low + self.step * self.codes[known]
+            out[known] = np.exp(place) if self.log else place
+        return out
+
+
+def quantise(values: NDArray[np.float64], *, log: bool) -> Codes:
+    """A column as codes, exact where it has few different values.
+
+    Args:
+        values: (n,) finite or NaN.
+        log: whether the page shows it on a logarithmic axis; linear nevertheless where a value
+            is 0 or less.
+    """
+    known = np.isfinite(values)
+    codes = np.full(len(values), MISSING, dtype=np.uint16)
+    held = values[known]
+    log = log and bool((held > 0).all())
+    levels, at = np.unique(held, return_inverse=True)
+    if len(levels) <= MOST_LEVELS:
+        codes[known] = at
+        return Codes(codes, log, 0.0, 0.0, levels)
+    place = np.log(held) if log else held
+    low = float(place.min())
+    step = max(STEP_LOG if log else STEP_LINEAR, (float(place.max()) - low) / _MOST_STEPS)
+    codes[known] = np.rint((place - low) / step)
+    return Codes(codes, log, low, step, None)
+
+
+def references(columns: Sequence[Code]) -> list[int | None]:
+    """For each column the earlier one that it is best stored as the difference from.
+
+    Decided by the entropy over a sample of the rows. Columns of other lengths do not compare.
+    """
+    out: list[int | None] = []
+    for index, column in enumerate(columns):
+        some = slice(None, None, max(1, len(column) // _SAMPLE))
+        best, chosen = _bits(column[some]), None
+        for earlier in range(index):
+            if len(columns[earlier]) != len(column):
+                continue
+            bits = _bits(column[some] - columns[earlier][some])
+            # A difference has to earn its keep: it costs the reader a pass over the column.
+            if bits < best - 0.5:
+                best, chosen = bits, earlier
+        out.append(chosen)
+    return out
+
+
+def split(column: Code, reference: Code | None) -> bytes:
+    """Bytes of a column: two planes, high bytes first, of the codes or their difference."""
+    codes = column if reference is None else column - reference
+    return (codes >> 8).astype(np.uint8).tobytes() + (codes & 0xFF).astype(np.uint8).tobytes()
+
+
+def joined(data: bytes, reference: Code | None) -> Code:
+    """The inverse of `split`."""
+    planes = np.frombuffer(data, dtype=np.uint8).reshape(2, -1).astype(np.uint16)
+    codes: Code = planes[0] << 8 | planes[1]
+    return codes if reference is None else codes + reference
+
+
+def _bits(codes: Code) -> float:
+    """Entropy in bits for each code."""
+    _, count = np.unique(codes, return_counts=True)
+    share = count / max(1, len(codes))
+    return float(-(share * np.log2(share)).sum())
+
+
+# A page's data as one compressed block, and back.
+#
+# The block is gzip of: the length of a JSON header (four bytes, little-endian), the header, and the
+# binary blocks that it points into by `[offset, length]`, counted from the header's end.
+
+
+class _Blocks:
+    """Binary blocks, one after the other."""
+
+    def __init__(self) -> None:
+        self.parts: list[bytes] = []
+        self._end = 0
+
+    def add(self, data: bytes) -> list[int]:
+        """Place of a new block."""
+        place = [self._end, len(data)]
+        self.parts.append(data)
+        self._end += len(data)
+        return place
+
+    def array(self, values: NDArray[Any], kind: str) -> list[int]:
+        return self.add(np.ascontiguousarray(values, dtype=kind).tobytes())
+
+
+def coded(page: Page) -> tuple[Codes, ...]:
+    """The page's columns as codes; accuracies and the like linear, costs logarithmic."""
+    return tuple(
+        quantise(column.values, log=metric(column.name).upper == float("inf"))
+        for column in page.columns
+    )
+
+
+def pack(page: Page, columns: Sequence[Codes]) -> bytes:
+    """The page's data, compressed; the same page gives the same bytes.
+
+    Args:
+        page: what to pack.
+        columns: its columns as `coded` gives them.
+    """
+    blocks = _Blocks()
+    table = structures()
+    n_structures = int(np.searchsorted(table.vertices, page.vertices, "right"))
+    first = np.searchsorted(table.row_structure[: page.n_cells], np.arange(n_structures))
+    header = {
+        "version": __version__,
+        "table": page.table,
+        "checksum": page.checksum,
+        "vertices": page.vertices,
+        "cells": page.n_cells,
+        "held": page.n_held,
+        "budgets": list(page.budgets),
+        "epochs": page.epochs,
+        "metrics": [_metric(page, name) for name in page.metrics],
+        "columns": _payload_columns(page, columns, blocks),
+        "fronts": [
+            {
+                "objectives": list(front.objectives),
+                "epochs": front.epochs,
+                "rows": blocks.array(front.rows, "<i4"),
+            }
+            for front in page.fronts
+        ],
+        "runs": [_run(run, blocks) for run in page.runs],
+        "exact": {
+            "rows": blocks.array(page.exact_rows, "<i4"),
+            "columns": [blocks.array(c.values[page.exact_rows], "<f8") for c in page.columns],
+        },
+        "cell": {
+            "edges": [list(edge) for edge in EDGES],
+            "operations": list(OPERATIONS),
+            "first": blocks.array(first, "<i4"),
+            "code": blocks.array(table.code[:n_structures], "<i4"),
+            "vertices": blocks.array(table.vertices[:n_structures], "u1"),
+            "ops": blocks.array(table.row_ops[: page.n_cells], "u1"),
+        },
+    }
+    text = to_json(header).encode("utf-8")
+    data = b"".join([len(text).to_bytes(4, "little"), text, *blocks.parts])
+    return gzip.compress(data, compresslevel=9, mtime=0)
+
+
+def unpack_columns(data: bytes) -> dict[tuple[str, int | None], NDArray[np.float64]]:
+    """The columns of a packed page as it shows them, by metric and budget: (n_cells,) each."""
+    raw = gzip.decompress(data)
+    size = int.from_bytes(raw[:4], "little")
+    header = json.loads(raw[4 : 4 + size])
+
+    def block(place: Sequence[int]) -> bytes:
+        return raw[4 + size + place[0] : 4 + size + sum(place)]
+
+    codes: list[NDArray[np.uint16]] = []
+    out = {}
+    for column in header["columns"]:
+        reference = column["reference"]
+        codes.append(
+            joined(block(column["codes"]), None if reference is None else codes[reference])
+        )
+        levels = column["levels"]
+        levels = None if levels is None else np.frombuffer(block(levels), dtype="<f8")
+        whole = Codes(codes[-1], column["log"], column["low"], column["step"], levels)
+        out[column["metric"], column["epochs"]] = whole.values()
+    return out
+
+
+def _metric(page: Page, name: str) -> dict[str, Any]:
+    found = metric(name)
+    origin = page.provenance[name]
+    return {
+        "name": name,
+        "about": found.about,
+        "unit": found.unit,
+        "maximise": found.maximise,
+        "fraction": found.upper == 1.0,
+        "kind": origin.kind,
+        "device": origin.device,
+        "pue": origin.pue,
+        "origin": str(origin),
+    }
+
+
+def _payload_columns(page: Page, columns: Sequence[Codes], blocks: _Blocks) -> list[dict[str, Any]]:
+    codes = [column.codes for column in columns]
+    return [
+        {
+            "metric": column.name,
+            "epochs": column.epochs,
+            "log": packed.log,
+            "low": packed.low,
+            "step": packed.step,
+            "reference": reference,
+            "codes": blocks.add(
+                split(packed.codes, None if reference is None else codes[reference])
+            ),
+            "levels": None if packed.levels is None else blocks.array(packed.levels, "<f8"),
+            "error": packed.error,
+            "std": column.typical_std,
+        }
+        for column, packed, reference in zip(page.columns, columns, references(codes), strict=True)
+    ]
+
+
+def _run(run: Run, blocks: _Blocks) -> dict[str, Any]:
+    return {
+        "label": run.label,
+        "method": run.method,
+        "paper": run.paper,
+        "objectives": list(run.objectives),
+        "epochs": run.epochs,
+        "evaluations": run.evaluations,
+        "seed": run.seed,
+        "hypervolume": run.hypervolume,
+        "spent": dict(run.spent),
+        "knee": run.knee_row,
+        "extremes": dict(run.extreme_rows),
+        "front": blocks.array(run.front_rows, "<i4"),
+        "rows": blocks.array(run.rows, "<i4"),
+        "counts": run.anytime_counts.tolist(),
+        "curve": run.anytime_hypervolume.tolist(),
+    }
+
+
+# From a page to one HTML file that needs nothing else: no network, no other file.
+
+
+#: In the order in which the browser reads them.
+SCRIPTS = (
+    "decode.js",
+    "cell.js",
+    "axes.js",
+    "marks.js",
+    "plot.js",
+    "gestures.js",
+    "runs.js",
+    "page.js",
+)
+
+_PLACE = re.compile(r"\{\{(\w+)\}\}")
+
+
+def write_page(page: Page, path: Path) -> int:
+    """Write the page, whole or not at all.
+
+    Returns:
+        Bytes written.
+
+    Raises:
+        StorageError: the file cannot be written or the disk is full.
+    """
+    data = html(page).encode("utf-8")
+    with atomic_write(path) as file:
+        file.write(data)
+    return len(data)
+
+
+def html(page: Page) -> str:
+    """The page as text. Names from outside are escaped or inside the encoded data."""
+    columns = coded(page)
+    style, script = _asset("page.css"), "\n".join(map(_asset, SCRIPTS))
+    # By hash, so that not even a script smuggled into the page would run.
+    policy = (
+        f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    return _filled(
+        _asset("page.html"),
+        {
+            "policy": escape(policy),
+            "title": escape(f"{page.table}: energy and accuracy of {page.n_held:,} cells"),
+            "table": escape(page.table),
+            "held": f"{page.n_held:,}",
+            "vertices": str(page.vertices),
+            "budgets": escape(", ".join(map(str, page.budgets))),
+            "kinds": escape(_kinds(page)),
+            "origins": _origins(page, columns),
+            "checksum": escape(page.checksum),
+            "style": style,
+            "script": script,
+            "data": base64.b64encode(pack(page, columns)).decode("ascii"),
+        },
+    )
+
+
+def _filled(template: str, parts: Mapping[str, str]) -> str:
+    """The template with its places filled, in one pass: what is put in is not looked at again."""
+    return _PLACE.sub(lambda match: parts[match[1]], template)
+
+
+@cache
+def _asset(name: str) -> str:
+    text = files("naslib_ecnas.report").joinpath(name).read_text(encoding="utf-8")
+    if name != "page.html" and re.search(r"</(script|style)|<!--", text, re.IGNORECASE):
+        raise FormatError(
+            "an asset would end its own element",
+            path=name,
+            expected="no closing tag and no comment of HTML in it",
+            remedy="install the package anew",
+        )
+    return text
+
+
+def _hash(text: str) -> str:
+    digest = hashlib.sha256(text.encode("utf-8")).digest()
+    return f"sha256-{base64.b64encode(digest).decode('ascii')}"
+
+
+def _kinds(page: Page) -> str:
+    """One clause: which metrics are measured, which modelled, ...."""
+    kinds: dict[str, list[str]] = {}
+    for name in page.metrics:
+        kinds.setdefault(page.provenance[name].kind, []).append(metric(name).about)
+    text = "; ".join(f"{kind}: {', '.join(names)}" for kind, names in kinds.items())
+    return text[0].upper() + text[1:]
+
+
+def _origins(page: Page, columns: Sequence[Codes]) -> str:
+    """Rows of the table of provenance."""
+    rows = []
+    for name in page.metrics:
+        origin = page.provenance[name]
+        own = [i for i, column in enumerate(page.columns) if column.name == name]
+        last = page.columns[own[-1]]
+        typical = _value(name, last.typical_std) if last.typical_std == last.typical_std else ""
+        cells = (
+            f"<strong>{escape(metric(name).about)}</strong><br><code>{escape(name)}</code>",
+            f'<span class="kind kind-{escape(origin.kind)}">{escape(origin.kind)}</span> '
+            + escape(str(origin).removeprefix(f"{origin.kind}, ").removeprefix(f"{origin.kind} ")),
+            escape(typical),
+            escape(_stored(name, [columns[i] for i in own])),
+        )
+        rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
+    return "\n".join(rows)
+
+
+def _stored(name: str, columns: Sequence[Codes]) -> str:
+    worst = max(columns, key=lambda column: column.error)
+    if worst.error == 0:
+        return "exact"
+    if worst.log:
+        return f"within\u00a0{_digits(100 * worst.error)}\u00a0%"
+    return f"within\u00a0{_value(name, worst.error)}"
+
+
+def _value(name: str, value: float) -> str:
+    unit = metric(name).unit
+    if unit == "kWh" and value < 1:
+        value, unit = value * 1000, "Wh"
+    return f"{_digits(value)}\u00a0{unit}".strip()
+
+
+def _digits(value: float) -> str:
+    """Two digits that count, never with an exponent."""
+    return np.format_float_positional(value, precision=2, fractional=False, trim="-")

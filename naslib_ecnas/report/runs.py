@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,15 +12,69 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from naslib_ecnas.comparison.compare import RULES
+from naslib_ecnas.comparison.compare import Run as Kept
 from naslib_ecnas.errors import ConfigError, FormatError
-from naslib_ecnas.json_text import from_json
-from naslib_ecnas.report.compared import compared_runs, comparisons
-from naslib_ecnas.storage import is_file, is_folder
+from naslib_ecnas.files import from_json, is_file, is_folder
+from naslib_ecnas.search.accounting import result_of
 
 if TYPE_CHECKING:
+    from naslib_ecnas.benchmark import Benchmark
     from naslib_ecnas.search.result import SearchResult
 
-__all__ = ["Run", "find_runs", "read_run"]
+__all__ = ["Run", "compared_runs", "comparisons", "find_runs", "read_run"]
+
+
+# Runs of `ecnas compare` and `ecnas naslib sweep`, for a page.
+
+
+def comparisons(top: Path) -> list[Path]:
+    """The folders of comparisons in a folder, itself included."""
+    return sorted(path.parent for path in top.rglob(RULES))
+
+
+def compared_runs(folder: Path) -> Iterator[tuple[str, SearchResult]]:
+    """Every run of a comparison, named by method, table and seed.
+
+    Raises:
+        FormatError: a file of it is damaged.
+        ConfigError: a run is of another state of its table.
+        EcnasError: a table cannot be had.
+    """
+    try:
+        setting = from_json((folder / RULES).read_bytes()).get("setting", {})
+    except (OSError, ValueError, AttributeError) as error:
+        raise FormatError("is damaged", path=folder / RULES) from error
+    for path in sorted((folder / "runs").rglob("seed-*.json")):
+        kept = Kept.read(path)
+        bench = _bench(kept.table, tuple(sorted(setting.items())))
+        if kept.checksum != bench.table.checksum:
+            raise ConfigError(
+                "a run was made on another state of its table",
+                value=str(path),
+                expected="runs and table with one checksum",
+                remedy="run the comparison again: such runs are made anew",
+            )
+        yield (
+            f"{kept.method}, seed {kept.seed}",
+            result_of(
+                bench,
+                rows=kept.rows,
+                epochs=kept.epochs,
+                objectives=kept.objectives,
+                method=kept.method,
+                seed=kept.seed,
+                budget=kept.budget,
+            ),
+        )
+
+
+@lru_cache(maxsize=4)
+def _bench(name: str, setting: tuple[tuple[str, Any], ...]) -> Benchmark:
+    from naslib_ecnas.loading import load
+
+    return load(name, **dict(setting))
+
 
 _NEEDED = ("config.json", "front.json", "history.jsonl", "spent.json")
 

@@ -1,8 +1,7 @@
 """Search methods (ask/tell, one file each) and the loop that runs them over a benchmark."""
 
+from naslib_ecnas.search.accounting import Limits, result_of
 from naslib_ecnas.search.base import Batch, Optimiser
-from naslib_ecnas.search.history import result_of
-from naslib_ecnas.search.limits import Limits
 from naslib_ecnas.search.local_search import LocalSearch
 from naslib_ecnas.search.loop import check, run
 from naslib_ecnas.search.methods import METHODS

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from naslib_ecnas.checked import check_counts
-from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.errors import ConfigError, check_counts
 from naslib_ecnas.search.base import Optimiser
-from naslib_ecnas.search.scalarisation import SCALARISATIONS, Normaliser, random_weights
+from naslib_ecnas.search.operators import SCALARISATIONS, Normaliser, random_weights
 from naslib_ecnas.space import Space
 
 __all__ = ["LocalSearch"]

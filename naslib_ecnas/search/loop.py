@@ -14,14 +14,10 @@ from naslib_ecnas.analysis import costs_of
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.metrics import OBJECTIVES, metric
+from naslib_ecnas.search.accounting import CHARGED, DETAILS, Ledger, Limits, Trainings, result_of
 from naslib_ecnas.search.base import Batch, Optimiser
-from naslib_ecnas.search.files import prepare, write
-from naslib_ecnas.search.history import DETAILS, result_of
-from naslib_ecnas.search.ledger import CHARGED, Ledger
-from naslib_ecnas.search.limits import Limits
 from naslib_ecnas.search.methods import method_of
-from naslib_ecnas.search.result import SearchResult
-from naslib_ecnas.search.trainings import Trainings
+from naslib_ecnas.search.result import SearchResult, prepare, write
 
 __all__ = ["DETAILS", "check", "run"]
 

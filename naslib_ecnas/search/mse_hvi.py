@@ -2,24 +2,223 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.analysis import nondominated
-from naslib_ecnas.checked import check_counts
-from naslib_ecnas.errors import ConfigError
-from naslib_ecnas.search._regression import FourierFeatures, Posterior, Regression
-from naslib_ecnas.search.avoidance import Known
-from naslib_ecnas.search.base import Optimiser
-from naslib_ecnas.search.encoding import Encoding
-from naslib_ecnas.search.improvement import expected_improvement
-from naslib_ecnas.search.perturbation import perturb
-from naslib_ecnas.search.released_draws import draw_released
+from naslib_ecnas.errors import ConfigError, check_counts
+from naslib_ecnas.search.base import Optimiser, draw_released
+from naslib_ecnas.search.operators import Encoding, Known, perturb
 from naslib_ecnas.space import Space
 
-__all__ = ["MseHvi"]
+__all__ = ["FourierFeatures", "MseHvi", "Regression", "expected_improvement"]
+
+
+# Bayesian linear regression on random features: a Gaussian process that grows cheaply.
+
+
+#: Ratios of noise to prior variance that the evidence chooses from.
+_RATIOS = np.logspace(-3, 3, 13)
+
+
+class FourierFeatures:
+    """Inputs, a constant, and random cosines whose products approach a Gaussian kernel.
+
+    z(x) = sqrt(2 / D) cos(W x + b), with W normal and b uniform (Rahimi and Recht 2007), so that
+    a linear model of z is a Gaussian process with the kernel exp(-|x - x'|^2 / (2 l^2)).
+
+    Args:
+        inputs: columns of x.
+        rng: draws W and b.
+        cosines: D.
+        length: l, in units of the inputs' typical distance.
+    """
+
+    def __init__(
+        self, inputs: int, rng: np.random.Generator, *, cosines: int = 64, length: float = 1.0
+    ) -> None:
+        self._inputs = inputs
+        # Two random inputs of unit variance are sqrt(2 n) apart.
+        self._weights = rng.normal(0.0, 1.0 / (length * np.sqrt(2.0 * inputs)), (inputs, cosines))
+        self._phases = rng.uniform(0.0, 2.0 * np.pi, cosines)
+
+    def __len__(self) -> int:
+        return 1 + self._inputs + len(self._phases)
+
+    def __call__(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(n, len(self)) features of (n, inputs) inputs of about unit variance."""
+        cosines = np.cos(x @ self._weights + self._phases) * np.sqrt(2.0 / len(self._phases))
+        linear = x / np.sqrt(self._inputs)  # as much variance in all as the cosines have
+        return np.column_stack([np.ones(len(x)), linear, cosines])
+
+
+class Regression:
+    """Bayesian ridge regression of several targets on the same features.
+
+    y = w . z + e with w ~ N(0, s^2 / r) and e ~ N(0, s^2), for each target apart, after it was
+    brought to mean 0 and variance 1. The ratio r is the one of a grid with the largest marginal
+    likelihood, s^2 its most likely value. Data are kept as sums, so adding n points costs
+    O(n d^2) and a fit O(d^3), however many came before.
+
+    Args:
+        features: columns of z (d).
+        targets: columns of y (m).
+    """
+
+    def __init__(self, features: int, targets: int) -> None:
+        self._gram = np.zeros((features, features))
+        self._moment = np.zeros((features, targets))
+        self._total = np.zeros(features)
+        self._sum = np.zeros(targets)
+        self._squares = np.zeros(targets)
+        self._n = 0
+
+    def __len__(self) -> int:
+        """Points added."""
+        return self._n
+
+    def add(self, z: NDArray[np.float64], y: NDArray[np.float64]) -> None:
+        """Add (n, d) features with their (n, m) targets."""
+        self._gram += z.T @ z
+        self._moment += z.T @ y
+        self._total += z.sum(axis=0)
+        self._sum += y.sum(axis=0)
+        self._squares += (y**2).sum(axis=0)
+        self._n += len(z)
+
+    def fit(self) -> Posterior:
+        """What is known of the targets after the points added (n >= 2)."""
+        n = self._n
+        mean = self._sum / n
+        variance = np.maximum(self._squares / n - mean**2, 0.0)
+        scale = np.sqrt(np.where(variance > 1e-12 * np.maximum(mean**2, 1e-300), variance, 1.0))
+        moment = (self._moment - self._total[:, None] * mean) / scale
+        values, vectors = np.linalg.eigh(self._gram)
+        values = np.maximum(values, 0.0)
+        rotated = vectors.T @ moment
+        squares = n * variance / scale**2
+        # (targets, ratios): residual y'y - q' (L + r)^-1 q, and the log of the evidence.
+        rest = squares[:, None] - np.einsum(
+            "dt,dr->tr", rotated**2, 1.0 / (values[:, None] + _RATIOS)
+        )
+        noise = np.maximum(rest / n, 1e-9)
+        complexity = np.log1p(values[:, None] / _RATIOS).sum(axis=0)
+        best = (n * np.log(noise) + complexity).argmin(axis=1)
+        inverse = 1.0 / (values[:, None] + _RATIOS[best])
+        targets = np.arange(len(mean))
+        return Posterior(mean, scale, vectors, rotated * inverse, inverse, noise[targets, best])
+
+
+class Posterior:
+    """Predictions of a fitted `Regression`."""
+
+    def __init__(
+        self,
+        mean: NDArray[np.float64],
+        scale: NDArray[np.float64],
+        vectors: NDArray[np.float64],
+        weights: NDArray[np.float64],
+        inverse: NDArray[np.float64],
+        noise: NDArray[np.float64],
+    ) -> None:
+        self._mean, self._scale = mean, scale
+        self._vectors, self._weights = vectors, weights
+        self._inverse, self._noise = inverse, noise
+
+    def __call__(self, z: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """(n, m) mean and standard deviation of a new observation at (n, d) features."""
+        rotated = z @ self._vectors
+        mean = rotated @ self._weights * self._scale + self._mean
+        variance = self._noise * (1.0 + rotated**2 @ self._inverse)
+        return mean, np.sqrt(variance) * self._scale
+
+
+# Expected improvement of the hypervolume under independent normal predictions, exactly.
+
+
+_REACH = 8.0
+
+_STEPS = 4096
+
+
+def expected_improvement(
+    mean: NDArray[np.float64],
+    std: NDArray[np.float64],
+    front: NDArray[np.float64],
+    reference: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Expected gain in hypervolume from each of n points alone.
+
+    The costs of the front cut the space below the reference into boxes. A point at y improves a
+    box that nothing dominates yet by the volume of its part beyond y, which is a product over the
+    objectives of E[max(0, b - max(a, Y))] = psi(b) - psi(a), with psi(t) = E[max(0, t - Y)] =
+    (t - mu) Phi((t - mu) / s) + s phi((t - mu) / s) (Emmerich et al. 2006 for the idea).
+
+    Args:
+        mean: (n, m) predicted costs.
+        std: (n, m) their standard deviations, 0 where a cost is known.
+        front: (k, m) costs of the front; those not better than the reference do not matter.
+        reference: (m,) costs of the reference point.
+
+    Returns:
+        (n,) float64 of at least 0.
+    """
+    m = mean.shape[1]
+    front = front[(front < reference).all(axis=1)]
+    ends = [np.append(np.unique(front[:, d]), reference[d]) for d in range(m)]
+    free = _undominated(ends, front)
+    parts = []  # (n, intervals) of each objective
+    for d in range(m):
+        psi = _partial_expectation(ends[d], mean[:, d, None], std[:, d, None])
+        parts.append(np.diff(psi, axis=1, prepend=0.0))
+    gain = np.tensordot(parts[0], free.astype(np.float64), axes=(1, 0))
+    for part in parts[1:]:
+        gain = np.einsum("ni,ni...->n...", part, gain)
+    return np.maximum(gain, 0.0)
+
+
+def _undominated(ends: list[NDArray[np.float64]], front: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Mask of the boxes, by their upper ends, that no point of the front dominates.
+
+    A box reaches from the end before (minus infinity for the first) to its own end; a point of the
+    front dominates it if it is no worse than the lower corner.
+    """
+    corners = np.zeros([len(e) for e in ends], dtype=np.int32)
+    places = [np.searchsorted(e, front[:, d]) + 1 for d, e in enumerate(ends)]
+    np.add.at(corners, tuple(places), 1)
+    for axis in range(len(ends)):  # how many points have their corner at or before a box
+        corners = np.cumsum(corners, axis=axis)
+    free: NDArray[np.bool_] = corners == 0
+    return free
+
+
+def _partial_expectation(
+    t: NDArray[np.float64], mean: NDArray[np.float64], std: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """psi(t) = E[max(0, t - Y)] for normal Y; max(0, t - mean) where std is 0."""
+    gap = t - mean
+    certain = std <= 0
+    u = gap / np.where(certain, 1.0, std)
+    density = np.exp(-0.5 * u**2) / math.sqrt(2 * math.pi)
+    psi = gap * _normal_cdf(u) + std * density
+    return np.where(certain, np.maximum(gap, 0.0), np.maximum(psi, 0.0))
+
+
+def _normal_cdf(u: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Phi(u) from a table, to 5e-7: numpy has no error function, and calling math's is slow."""
+    at, values = _table()
+    return np.interp(u, at, values)
+
+
+@lru_cache(maxsize=1)
+def _table() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    at = np.linspace(-_REACH, _REACH, _STEPS + 1)
+    return at, np.array([0.5 * (1 + math.erf(v / math.sqrt(2))) for v in at])
+
 
 # Candidates of the largest improvement that are looked at again after one was chosen.
 _FEW = 24

@@ -5,11 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from naslib_ecnas.checked import check_counts
-from naslib_ecnas.errors import ConfigError
-from naslib_ecnas.search.avoidance import Known
-from naslib_ecnas.search.base import Optimiser
-from naslib_ecnas.search.released_draws import draw_released
+from naslib_ecnas.errors import ConfigError, check_counts
+from naslib_ecnas.search.base import Optimiser, draw_released
+from naslib_ecnas.search.operators import Known
 from naslib_ecnas.space import Space
 
 __all__ = ["RandomSearch"]

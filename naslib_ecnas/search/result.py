@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from naslib_ecnas.analysis import (
-    Scale,
-    checkpoints,
-    costs_of,
-    extremes,
-    knee,
-    nondominated,
-)
+from naslib_ecnas.analysis import Scale, checkpoints, costs_of, extremes, knee, nondominated
 from naslib_ecnas.benchmark import Spent
+from naslib_ecnas.cell import Cell
 from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.files import exists, is_folder, storage_error, to_json, write_together
 from naslib_ecnas.provenance import Provenance
 
-__all__ = ["SearchConfig", "SearchResult"]
+__all__ = [
+    "COUNTED",
+    "FILES",
+    "SearchConfig",
+    "SearchResult",
+    "document",
+    "point",
+    "prepare",
+    "write",
+]
 
 
 @dataclass(frozen=True)
@@ -177,3 +184,204 @@ class SearchResult:
             answered=answered,
             ended_by=ended_by,
         )
+
+
+# What a search leaves in a folder, and the same as JSON for another program.
+
+
+#: The files of a search, its plots included.
+FILES = (
+    "history.jsonl",
+    "front.json",
+    "spent.json",
+    "config.json",
+    "front.png",
+    "front.pdf",
+)
+
+#: The rules of counting, as the results state them.
+COUNTED = {
+    "front": "only evaluations at the run's own budget (epochs) enter front, hypervolume, knee, "
+    "extremes and anytime curve",
+    "spent": "every evaluation in the history is charged as a whole training at its own budget",
+    "end": "the first evaluation that would take a sum past its limit is not made",
+}
+
+_COUNTS = frozenset({"parameters", "multiply_adds", "activation_elements", "depth"})
+
+
+def prepare(folder: Path, *, overwrite: bool) -> Path:
+    """Make the folder of a search; the files of an earlier one stay until `write` replaces them.
+
+    Raises:
+        ConfigError: it is no folder, or it is not empty and `overwrite` is not set.
+        StorageError: it cannot be made or read.
+    """
+    try:
+        if exists(folder) and not is_folder(folder):
+            raise ConfigError(
+                "the output is not a folder",
+                value=str(folder),
+                expected="a new or empty folder",
+                remedy="choose another --out",
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        if not overwrite and any(folder.iterdir()):
+            raise ConfigError(
+                "the output folder is not empty",
+                value=str(folder),
+                expected="a new or empty folder",
+                remedy="choose another --out, or replace its search by --overwrite",
+            )
+    except OSError as error:
+        raise storage_error(error, folder) from error
+    except ValueError as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise ConfigError(  # a NUL in the name
+            f"the output has no possible name ({error})",
+            value=str(folder),
+            expected="the path of a folder",
+        ) from error
+    return folder
+
+
+def write(
+    result: SearchResult, folder: Path, *, notes: Mapping[str, Sequence[Any]] | None = None
+) -> None:
+    """Write the history, the front, the costs and the settings of a search, all or none.
+
+    The plots of an earlier search are removed, since they show another one.
+
+    Args:
+        result: what was found.
+        folder: where to.
+        notes: what each line of the history says besides, n values for each name.
+
+    Raises:
+        ConfigError: a note has not one value for each evaluation.
+        StorageError: the folder cannot be written or the disk is full.
+    """
+    whole = document(result)
+    history = _history(result, notes or {})
+    config, spent = whole.pop("config"), whole.pop("spent")
+    texts = {
+        "config.json": to_json(config, indent=2) + "\n",
+        "spent.json": to_json(spent, indent=2) + "\n",
+        "front.json": to_json(whole, indent=2) + "\n",
+        "history.jsonl": "".join(to_json(line) + "\n" for line in history),
+    }
+    write_together({folder / name: text.encode("utf-8") for name, text in texts.items()})
+    try:
+        for name in FILES:
+            if name not in texts:
+                (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise storage_error(error, folder) from error
+
+
+def document(result: SearchResult) -> dict[str, Any]:
+    """The result as one JSON object: hypervolume, front, knee, extremes, spent, config."""
+    config = result.config
+    return {
+        "hypervolume": result.hypervolume,
+        "objectives": list(config.objectives),
+        "epochs": config.epochs,
+        "counted": COUNTED,
+        "front": [point(result, index) for index in result.front.tolist()],
+        # No front, no knee: a run may end before its first evaluation at its own budget.
+        "knee": point(result, result.knee) if len(result.front) else None,
+        "extremes": {
+            name: point(result, index)
+            for name, index in zip(
+                config.objectives, result.extremes if len(result.front) else (), strict=False
+            )
+        },
+        "scale": {
+            "ideal": dict(zip(config.objectives, result.scale.ideal, strict=True)),
+            "reference": dict(zip(config.objectives, result.scale.reference, strict=True)),
+            "volume": result.scale.volume,
+        },
+        "anytime": {
+            "evaluations": result.anytime_counts.tolist(),
+            "hypervolume": result.anytime_hypervolume.tolist(),
+        },
+        "distinct_cells": len(set(result.rows.tolist())),
+        "skipped": result.skipped,
+        "answered": result.answered,
+        "ended_by": result.ended_by,
+        "spent": asdict(result.spent),
+        "config": _config(config),
+    }
+
+
+def point(result: SearchResult, index: int) -> dict[str, Any]:
+    """One evaluation: cell, row, objectives, energy in kWh and what else the table says of it."""
+    cell = Cell.from_row(int(result.rows[index]))
+    told = {name: _number(name, float(column[index])) for name, column in result.details.items()}
+    told |= _objectives(result, index)
+    return {
+        "row": cell.row,
+        "cell": str(cell),
+        "nasbench_hash": cell.nasbench_hash,
+        "index": index,
+        "energy_kwh": told.pop("energy_kwh", math.nan),
+        **told,
+    }
+
+
+def _objectives(result: SearchResult, index: int) -> dict[str, float]:
+    values = zip(result.config.objectives, result.values[index].tolist(), strict=True)
+    return {name: _number(name, value) for name, value in values}
+
+
+def _number(name: str, value: float) -> float:
+    """A count as an integer, so that it reads as one."""
+    return int(value) if name in _COUNTS and math.isfinite(value) else value
+
+
+def _config(config: SearchConfig) -> dict[str, Any]:
+    origin = {name: {"text": str(p), **p.to_json()} for name, p in config.provenance.items()}
+    return {
+        **{key: value for key, value in vars(config).items() if key != "provenance"},
+        "provenance": origin,
+        "versions": dict(config.versions),
+        "limits": dict(config.limits),
+        "options": dict(config.options),
+    }
+
+
+def _history(result: SearchResult, notes: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    short = [name for name, values in notes.items() if len(values) != len(result.rows)]
+    if short:
+        raise ConfigError(
+            "the notes do not fit the history",
+            value=short,
+            expected=f"{len(result.rows)} values in each",
+            remedy="note every evaluation",
+        )
+    cells: dict[int, tuple[str, str]] = {}
+    spent = {name: column.tolist() for name, column in result.cumulative.items()}
+    epochs = result.epochs.tolist()
+    lines = []
+    for index, row in enumerate(result.rows.tolist()):
+        if row not in cells:
+            cell = Cell.from_row(row)
+            cells[row] = (str(cell), cell.nasbench_hash)
+        text, key = cells[row]
+        lines.append(
+            {
+                "index": index,
+                "row": row,
+                "cell": text,
+                "nasbench_hash": key,
+                "epochs": epochs[index],
+                **_objectives(result, index),
+                **{name: values[index] for name, values in notes.items()},
+                "spent": {
+                    name: int(column[index]) if name in ("evaluations", "epochs") else column[index]
+                    for name, column in spent.items()
+                },
+            }
+        )
+    return lines

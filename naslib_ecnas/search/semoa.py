@@ -8,11 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.analysis import contributions, nondominated
-from naslib_ecnas.checked import check_counts, check_numbers
-from naslib_ecnas.errors import ConfigError
-from naslib_ecnas.search.avoidance import Known
+from naslib_ecnas.errors import ConfigError, check_counts, check_numbers
 from naslib_ecnas.search.base import Optimiser
-from naslib_ecnas.search.perturbation import perturb
+from naslib_ecnas.search.operators import Known, perturb
 from naslib_ecnas.space import Space
 
 __all__ = ["PAPER", "RELEASED", "Semoa", "SemoaSettings", "mutate_once", "rank_probabilities"]

@@ -5,12 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from naslib_ecnas.checked import check_counts, check_numbers
-from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.errors import ConfigError, check_counts, check_numbers
 from naslib_ecnas.search.base import Batch, Optimiser
-from naslib_ecnas.search.crossover import crossover
-from naslib_ecnas.search.perturbation import perturb
-from naslib_ecnas.search.ranking import order, survivors
+from naslib_ecnas.search.operators import crossover, order, perturb, survivors
 from naslib_ecnas.space import Space
 
 __all__ = ["ShEmoa", "rungs"]

@@ -2,35 +2,176 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from naslib_ecnas.checked import check_counts
-from naslib_ecnas.errors import ConfigError
-from naslib_ecnas.intervals import Z90
-from naslib_ecnas.scores import Scores, scores
-from naslib_ecnas.surrogate.descriptors import Descriptors, shipped_descriptors
-from naslib_ecnas.surrogate.design import choose
-from naslib_ecnas.surrogate.device import DeviceModel
+from naslib_ecnas.data.convert import converted
+from naslib_ecnas.data.fetch import sha256_of
+from naslib_ecnas.data.table import Table, check_pue
+from naslib_ecnas.errors import (
+    ConfigError,
+    FormatError,
+    ProvenanceError,
+    check_counts,
+    check_numbers,
+    whole_numbers,
+)
+from naslib_ecnas.quality import Z90, Scores, scores
+from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate.features import FEATURES, features
+from naslib_ecnas.surrogate.models import (
+    SPANS,
+    Descriptors,
+    DeviceModel,
+    Weights,
+    shipped_descriptors,
+)
 from naslib_ecnas.surrogate.robust import RobustFit, robust_ridge, trimmed_start
 
-__all__ = ["Calibration", "Measurements", "Report", "Suspicious", "calibrate"]
+__all__ = [
+    "Calibration",
+    "Measurements",
+    "Report",
+    "Suspicious",
+    "calibrate",
+    "calibrated",
+    "choose",
+    "measurements_of",
+]
+
+
+# Which cells to measure on a new GPU: those that fix the calibration, not a random draw.
+
+
+#: More candidates than this tell nothing new.
+_CANDIDATES = 20_000
+
+#: Candidates' spread in units of which a slope is known beforehand.
+_RIDGE = 0.3
+
+
+def choose(
+    cells: int = 20,
+    *,
+    vertices: int = 7,
+    rows: ArrayLike | None = None,
+    seed: int = 0,
+    cost: float = 0.0,
+    spread: float = 0.5,
+    descriptors: Descriptors | None = None,
+) -> NDArray[np.int64]:
+    """(cells,) rows to measure, in the order of their worth; equal arguments, equal rows.
+
+    A part is D-optimal: each next cell is the one that the cells before say least about, under
+    the linear model of calibration; these lie at the extremes. The others are k-centres: each
+    next cell is the one farthest from those chosen, so that none is far from all of them.
+
+    Args:
+        cells: how many.
+        vertices: candidates are all cells of up to so many vertices (at most 20,000 drawn).
+        rows: (n,) candidates instead.
+        seed: of the draw of candidates.
+        cost: 0 ignores what a measurement costs; at 1 a cell that takes twice the time has to
+            tell twice as much.
+        spread: share of k-centres.
+        descriptors: those of the package where left out.
+
+    Raises:
+        ConfigError: fewer candidates than cells, or fewer than 8 cells.
+        UnknownCellError: a row is none of the seven-vertex space.
+    """
+    check_counts(cells=cells)
+    check_counts(least=0, seed=seed)
+    check_numbers(cost=cost, spread=spread)
+    if rows is None:
+        space = Space(vertices)
+        # Row 0 has no vertices: its time is no sum over kinds of layers.
+        pool = np.arange(1, len(space), dtype=np.int64)
+        if len(pool) > _CANDIDATES:
+            drawn = np.random.default_rng(seed).choice(pool, _CANDIDATES, replace=False)
+            pool = np.sort(drawn)
+    else:
+        pool = np.unique(whole_numbers(rows).astype(np.int64))
+    if not 8 <= cells <= len(pool):
+        raise ConfigError(
+            "cannot choose so many cells",
+            value=cells,
+            expected=f"8 to {len(pool)} (of the candidates)",
+            remedy="ask for another number or give more candidates",
+        )
+    if not (0 <= spread <= 1 and cost >= 0):
+        raise ConfigError(
+            "no such design",
+            value=f"spread {spread}, cost {cost}",
+            expected="spread of 0 to 1, cost of 0 or more",
+            remedy="leave them out",
+        )
+    base = descriptors or shipped_descriptors()
+    x = features(pool)
+    z = base(x)
+    # Candidates' own scale: over seven vertices the descriptors spread otherwise than over four.
+    z = (z - z.mean(axis=0)) / np.maximum(z.std(axis=0), 1e-9)
+    price = base.time_s(x) ** cost
+    first = cells - round(spread * cells)
+    chosen = _d_optimal(z, price, first)
+    chosen += _centres(z, price, chosen, cells - first)
+    return pool[chosen]
+
+
+def _d_optimal(z: NDArray[np.float64], price: NDArray[np.float64], number: int) -> list[int]:
+    design = np.column_stack([np.ones(len(z)), z])
+    inverse = np.diag([1e6, *[1 / _RIDGE] * z.shape[1]])
+    chosen: list[int] = []
+    free = np.ones(len(z), dtype=bool)
+    for _ in range(number):
+        # Gain of log det of the information, by the matrix determinant lemma.
+        gain = np.log1p(np.einsum("ij,jk,ik->i", design, inverse, design)) / price
+        best = int(np.argmax(np.where(free, gain, -np.inf)))
+        chosen.append(best)
+        free[best] = False
+        row = inverse @ design[best]
+        inverse = inverse - np.outer(row, row) / (1 + design[best] @ row)
+    return chosen
+
+
+def _centres(
+    z: NDArray[np.float64], price: NDArray[np.float64], before: list[int], number: int
+) -> list[int]:
+    near = np.full(len(z), np.inf)
+    for i in before:
+        near = np.minimum(near, ((z - z[i]) ** 2).sum(axis=1))
+    chosen: list[int] = []
+    for _ in range(number):
+        if before or chosen:
+            best = int(np.argmax(np.sqrt(near) / price))
+        else:
+            best = int(np.argmin((z**2).sum(axis=1)))  # begin in the middle
+        chosen.append(best)
+        near = np.minimum(near, ((z - z[best]) ** 2).sum(axis=1))
+    return chosen
+
 
 Vector = NDArray[np.float64]
 
 #: Chosen by what is best over the four GPUs of the four-vertex files together, on random draws
 #: of 20 cells: see `fit.devices`.
 TIME_PENALTY = 0.3
+
 POWER_PENALTY = 2.0
+
 ENERGY_PENALTY = 1.0
+
 #: Least spreads that are taken for noise (log), so that few cells with a lucky fit do not make
 #: outliers of the rest; six of them are suspicious.
 _TIME_FLOOR, _ENERGY_FLOOR = 0.01, 0.04
+
 _FEWEST = 8
+
 _VERTICES = [f.name for f in FEATURES].index("vertices")
 
 
@@ -316,3 +457,144 @@ def _quantile(error: Vector) -> float:
     """The 90 % quantile of split conformal: of n errors the one of rank ceil(0.9 (n + 1))."""
     ordered = np.sort(error)
     return float(ordered[min(int(np.ceil(0.9 * (len(ordered) + 1))), len(ordered)) - 1])
+
+
+# From a file of measurements on a GPU to its calibration and the weights to keep.
+
+
+#: Epochs of the trainings that devices are calibrated on.
+EPOCHS = 4
+
+
+def measurements_of(table: Table) -> Measurements:
+    """The runs of 4 epochs in a table, one for each repeat.
+
+    Raises:
+        ConfigError: it has none, or no energies.
+        ProvenanceError: its energies are modelled.
+    """
+    if EPOCHS not in table.budgets or "energy_kwh" not in table.metrics:
+        raise ConfigError(
+            "holds no energies of 4 epochs",
+            value=f"{table.name}: budgets {table.budgets}, {', '.join(table.metrics)}",
+            expected="energy_kwh at 4 epochs",
+            remedy="measure that budget: it is what calibrations are made of",
+        )
+    # Scaled ones are as measured at 4 epochs.
+    if table.provenance["energy_kwh"].kind == "modelled":
+        raise ProvenanceError(
+            "a model's energies tell nothing of a GPU",
+            value=f"{table.name}: {table.provenance['energy_kwh']}",
+            expected="measured ones",
+            remedy="measure the cells that `ecnas surrogate choose` names",
+        )
+    budget = table.budgets.index(EPOCHS)
+    energy = table.at_budget("energy_kwh", budget)
+    there = np.isfinite(energy)
+    rows = np.repeat(table.rows.astype(np.int64), energy.shape[1])[there.ravel()]
+    time = None
+    if "training_time_s" in table.metrics:
+        seconds = table.at_budget("training_time_s", budget)[there]
+        time = seconds if np.isfinite(seconds).all() else None
+    return Measurements.of(rows, energy[there], time)
+
+
+def calibrated(
+    source: str | PathLike[str],
+    *,
+    cells: int | None = None,
+    device: str | None = None,
+    pue: float | None = None,
+    span: str | None = None,
+    seed: int = 0,
+) -> tuple[Calibration, Weights]:
+    """Calibrate a device from a file.
+
+    Args:
+        source: any file that `ecnas data convert` reads, or a table's name.
+        cells: fit only so many and test on the others.
+        device: name of the GPU; that of the file's provenance where left out.
+        pue: PUE within the energies; that of the file's provenance where left out.
+        span: `run` where the energies are from the start of the run to the end of training,
+            `steps` where they are of the steps of training alone; what the file says where left
+            out, else `run`, which EC-NAS's are. The file of a campaign says the start-up's share
+            too, so that longer budgets follow from the device's own.
+        seed: of the choice and the folds.
+
+    Raises:
+        ConfigError: too few cells, no energies of 4 epochs, no PUE known, or a span that is none
+            or not the file's.
+        ProvenanceError: its energies are modelled.
+        UnknownTableError: there is no such file.
+        FormatError: it cannot be read.
+    """
+    if pue is not None:
+        check_pue(pue)
+    path = converted(source)
+    table = Table.open(path)
+    measurements = measurements_of(table)
+    origin = table.provenance["energy_kwh"]
+    pue = origin.pue if pue is None else pue
+    if pue is None:
+        raise ConfigError(
+            "the PUE within the energies is not known",
+            value=str(source),
+            expected="a file that says it, or --pue",
+            remedy="--pue 1 where the energies are those of the machine itself",
+        )
+    name = device or origin.device or Path(str(source)).stem
+    span, share = _span(table, span), _start_share(table)
+    calibration = calibrate(measurements, cells=cells, device=name, seed=seed)
+    model = replace(calibration.model, name=name, span=span, start_share=share)
+    header: dict[str, Any] = {
+        "target": "energy of another GPU",
+        "device": name,
+        "pue": pue,
+        "energy_span": span,
+        "start_up_share": share,
+        "seed": seed,
+        "data": {Path(str(source)).name: origin.sha256 or sha256_of(path)},
+        "split": f"{len(calibration.model.low)} descriptors; each run left out in turn",
+        "quality": {
+            f"energy at 4 epochs, {name}": {
+                **calibration.report.sound.to_json(),
+                "unit": "kWh",
+                "about": "each run left out in turn, without runs far off the others",
+            }
+        },
+        "report": calibration.report.to_json(),
+    }
+    if origin.kind == "synthetic":
+        header["synthetic"] = True
+    arrays = {**model.descriptors.to_arrays(), **model.to_arrays(name)}
+    return replace(calibration, model=model), Weights(header, arrays)
+
+
+def _span(table: Table, asked: str | None) -> str:
+    """What the energies are of."""
+    said = table.attributes.get("energy_span")
+    span = asked or said or "run"
+    if span not in SPANS or (said is not None and span != said):
+        raise ConfigError(
+            "the energies are of something else",
+            value=span,
+            expected=said if said in SPANS else " or ".join(SPANS),
+            remedy="leave --span out where the file says it",
+        )
+    return span
+
+
+def _start_share(table: Table) -> float | None:
+    """Share of the start-up in the energy of a run of 4 epochs, where the file says it."""
+    text = table.attributes.get("start_up_share")
+    if text is None:
+        return None
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share < 1:
+        raise FormatError(
+            "no share of the start-up", path=table.path, value=text, expected="0 to below 1"
+        )
+    return share

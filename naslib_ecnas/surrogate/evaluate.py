@@ -12,15 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naslib_ecnas.errors import UnknownTableError
-from naslib_ecnas.intervals import bounds
-from naslib_ecnas.quality import Quality
-from naslib_ecnas.scores import Scores, scores
-from naslib_ecnas.storage import is_file
-from naslib_ecnas.surrogate.cells import labels, shapes
+from naslib_ecnas.files import is_file
+from naslib_ecnas.quality import Quality, Scores, bounds, scores
+from naslib_ecnas.surrogate.features import labels, shapes
 from naslib_ecnas.surrogate.fit.reference import Measured, read_measured
-from naslib_ecnas.surrogate.native import BUDGETS
-from naslib_ecnas.surrogate.predict import Models
-from naslib_ecnas.surrogate.weights import Weights, shipped
+from naslib_ecnas.surrogate.modelled import Models
+from naslib_ecnas.surrogate.models import BUDGETS, Weights, shipped
 
 __all__ = ["evaluate"]
 

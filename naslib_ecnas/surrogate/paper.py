@@ -22,10 +22,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.errors import FormatError, MissingDependencyError, UnknownTableError
+from naslib_ecnas.files import is_file
 from naslib_ecnas.network import parameters
 from naslib_ecnas.space import Space
-from naslib_ecnas.storage import is_file
-from naslib_ecnas.surrogate.weights import Weights
+from naslib_ecnas.surrogate.models import Weights
 
 __all__ = ["SIZES", "PaperModel", "inputs"]
 

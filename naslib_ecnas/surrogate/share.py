@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from naslib_ecnas.errors import ConfigError
-from naslib_ecnas.intervals import Z90
-from naslib_ecnas.scores import Scores, scores
-from naslib_ecnas.surrogate.descriptors import Descriptors
-from naslib_ecnas.surrogate.device import device_name
-from naslib_ecnas.surrogate.robust import robust_ridge
-from naslib_ecnas.surrogate.weights import Weights, shipped
+from naslib_ecnas.surrogate.models import Descriptors, Weights, device_name, shipped
 
 __all__ = ["ShareModel", "gpu_share"]
 

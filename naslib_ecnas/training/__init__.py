@@ -11,15 +11,11 @@ from typing import TYPE_CHECKING, Any
 from naslib_ecnas.errors import MissingDependencyError
 
 if TYPE_CHECKING:
-    from naslib_ecnas.training.cifar10_files import read_cifar10
-    from naslib_ecnas.training.data import Cifar10, synthetic
-    from naslib_ecnas.training.environment import check_device
-    from naslib_ecnas.training.initialise import build
-    from naslib_ecnas.training.model import Network
-    from naslib_ecnas.training.recipe import BUDGETS, RECIPES, Recipe
+    from naslib_ecnas.training.data import Cifar10, read_cifar10, synthetic
+    from naslib_ecnas.training.model import Network, build
+    from naslib_ecnas.training.recipe import BUDGETS, RECIPES, Recipe, RMSProp
     from naslib_ecnas.training.record import TrainingRecord
-    from naslib_ecnas.training.rmsprop import RMSProp
-    from naslib_ecnas.training.run import train
+    from naslib_ecnas.training.run import check_device, train
 
 __all__ = [
     "BUDGETS",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from naslib_ecnas.errors import ConfigError
-from naslib_ecnas.training.plain import from_plain, to_plain
+from naslib_ecnas.files import from_plain, to_plain
 from naslib_ecnas.training.recipe import Recipe
 
 __all__ = ["SPLITS", "WHEN", "DataLabel", "Evaluation", "Segment", "TrainingRecord"]

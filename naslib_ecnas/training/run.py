@@ -2,23 +2,319 @@
 
 from __future__ import annotations
 
+import gc
 import math
-from collections.abc import Callable
+import platform
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from os import PathLike
 from pathlib import Path
+from typing import Any, Protocol
 
+import numpy as np
 import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
 
+from naslib_ecnas._version import __version__
 from naslib_ecnas.cell import Cell
-from naslib_ecnas.errors import ConfigError
-from naslib_ecnas.training.batches import evaluation_batches
-from naslib_ecnas.training.data import Cifar10
-from naslib_ecnas.training.environment import convolutions, device_name, resolved, versions
-from naslib_ecnas.training.recipe import BUDGETS, Recipe
-from naslib_ecnas.training.record import SPLITS, DataLabel, TrainingRecord
-from naslib_ecnas.training.trainer import MeterLike, Trainer
+from naslib_ecnas.errors import ConfigError, check_numbers
+from naslib_ecnas.files import atomic_write
+from naslib_ecnas.training.data import Cifar10, evaluation_batches, standardise, stream
+from naslib_ecnas.training.model import Network, build
+from naslib_ecnas.training.recipe import BUDGETS, Recipe, RMSProp
+from naslib_ecnas.training.record import (
+    SPLITS,
+    DataLabel,
+    Evaluation,
+    Segment,
+    TrainingRecord,
+    WindowId,
+)
 
-__all__ = ["train"]
+__all__ = [
+    "MeterLike",
+    "Trainer",
+    "check_device",
+    "convolutions",
+    "device_name",
+    "resolved",
+    "synchronise",
+    "train",
+    "versions",
+    "warm_up",
+]
+
+
+# Where a training runs: its device, by name, and the versions that its numbers pass through.
+
+
+def check_device(device: torch.device | str) -> None:
+    """See whether a device is there, without beginning to use it: the context of a GPU costs
+    energy, which is its first training's.
+
+    Raises:
+        ConfigError: torch knows no such device, or it is not there.
+    """
+    try:
+        found = torch.device(device)
+    except (RuntimeError, TypeError) as error:  # TypeError: no text at all
+        raise _no_device(device, error) from error
+    if found.type != "cuda":
+        resolved(found)
+    elif not torch.cuda.is_available():
+        raise _no_device(device, "torch sees no GPU")
+    elif (found.index or 0) >= torch.cuda.device_count():
+        raise _no_device(device, f"torch sees {torch.cuda.device_count()} of them")
+
+
+def _no_device(device: torch.device | str, why: object) -> ConfigError:
+    return ConfigError(
+        f"there is no such device ({str(why).splitlines()[0]})",
+        value=str(device),
+        expected='"cpu", or a device that torch sees, such as "cuda:0"',
+    )
+
+
+def resolved(device: torch.device | str) -> torch.device:
+    """The device, with its number where it is a GPU.
+
+    Raises:
+        ConfigError: torch knows no such device, or it is not there.
+    """
+    try:
+        found = torch.device(device)
+        torch.empty(1, device=found)
+    except (RuntimeError, TypeError, AssertionError) as error:  # torch without CUDA asserts
+        raise _no_device(device, error) from error
+    if found.type == "cuda" and found.index is None:
+        return torch.device("cuda", torch.cuda.current_device())
+    return found
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait until the device has done what was submitted; on a CPU it always has."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def convolutions(*, tf32: bool) -> AbstractContextManager[None]:
+    """torch's flags for convolutions, set while a training runs and put back after it."""
+    flags: AbstractContextManager[None] = torch.backends.cudnn.flags(
+        enabled=True,
+        benchmark=torch.backends.cudnn.benchmark,
+        deterministic=torch.backends.cudnn.deterministic,
+        allow_tf32=tf32,
+    )
+    return flags
+
+
+def device_name(device: torch.device) -> str:
+    """What the device calls itself."""
+    if device.type == "cuda":
+        return str(torch.cuda.get_device_name(device))
+    return _processor() if device.type == "cpu" else device.type
+
+
+def _processor() -> str:
+    """The processor's name where Linux tells it, else what Python knows."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def versions(device: torch.device) -> dict[str, str]:
+    """Versions of this package, Python, numpy, torch and, on a GPU, CUDA and cuDNN."""
+    found = {
+        "naslib_ecnas": __version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "torch": str(torch.__version__),
+    }
+    if device.type == "cuda":
+        found["cuda"] = str(torch.version.cuda)
+        found["cudnn"] = str(torch.backends.cudnn.version())  # type: ignore[no-untyped-call]
+    return found
+
+
+# The state of one training, and its three kinds of windows: start, segment, evaluation.
+
+
+class MeterLike(Protocol):
+    """What is asked of a meter: windows that nest and never raise for a sensor's fault."""
+
+    def window(self, name: str) -> AbstractContextManager[Any]:
+        """Measure a block; an attribute `index` of what it binds goes into the record."""
+        ...
+
+
+class Trainer:
+    """Trains one network. `train` of `naslib_ecnas.training` drives it.
+
+    Args:
+        cell: the cell.
+        recipe: of the training.
+        device: where to train.
+        meter: of energy, or None.
+        budget: steps of the schedule.
+        evaluate_images: look at no more than so many images of a split.
+    """
+
+    network: Network
+
+    def __init__(
+        self,
+        cell: Cell,
+        recipe: Recipe,
+        *,
+        device: torch.device,
+        meter: MeterLike | None,
+        budget: int,
+        evaluate_images: int | None,
+    ) -> None:
+        self._cell = cell
+        self._recipe = recipe
+        self._device = device
+        self._meter = meter
+        self._budget = budget
+        self._evaluate_images = evaluate_images
+        self._opened: list[str] = []
+        self._closed: dict[str, WindowId] = {}
+        self.losses: list[float] = []
+        """Cross-entropy of every step so far."""
+
+    @property
+    def windows(self) -> tuple[WindowId, ...]:
+        """The windows that are closed, in the order of opening."""
+        return tuple(self._closed[name] for name in self._opened if name in self._closed)
+
+    @contextmanager
+    def window(self, name: str) -> Iterator[None]:
+        """A window of the meter, timed here as well; the device is idle at both edges."""
+        self._opened.append(name)
+        synchronise(self._device)
+        with nullcontext() if self._meter is None else self._meter.window(name) as handle:
+            start = time.monotonic()
+            yield
+            synchronise(self._device)
+            seconds = time.monotonic() - start
+        index = getattr(handle, "index", None)
+        index = index if type(index) is int else None
+        self._closed[name] = WindowId(name=name, index=index, seconds=seconds)
+
+    def start(self, data: Cifar10, seed: int) -> None:
+        """Build the network and bring it and the images to the device."""
+        recipe = self._recipe
+        weights, order = np.random.SeedSequence(seed).spawn(2)
+        network = build(self._cell, recipe, seed=int(weights.generate_state(1)[0]))
+        self._layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
+        self.network = network.to(self._device)
+        # torch's own types leave out this keyword.
+        self.network.to(memory_format=self._layout)  # type: ignore[call-overload]
+        self._forward: Callable[[Tensor], Tensor] = self.network
+        if recipe.compile:
+            self._forward = torch.compile(self.network)
+        self._optimiser = RMSProp(
+            self.network.parameters(),
+            lr=recipe.rate(0, self._budget),
+            decay=recipe.decay,
+            momentum=recipe.momentum,
+            epsilon=recipe.epsilon,
+            l2=recipe.l2,
+        )
+        host = recipe.images == "host"
+        data = data.beside(self._device) if host else data.to(self._device)
+        self._batches = stream(
+            data.train, batch_size=recipe.batch_size, rng=np.random.default_rng(order), host=host
+        )
+        looked_at = {"train": data.train_first, "validation": data.validation, "test": data.test}
+        self._evaluated = {
+            name: evaluation_batches(
+                split, batch_size=recipe.batch_size, images=self._evaluate_images
+            )
+            for name, split in looked_at.items()
+        }
+
+    def segment(
+        self, name: str, first: int, stop: int, on_step: Callable[[int], None] | None
+    ) -> Segment:
+        """Train from step `first` up to and without step `stop`."""
+        recipe = self._recipe
+        self.network.train()
+        with self.window(name):
+            losses = torch.empty(stop - first, device=self._device)
+            for step in range(first, stop):
+                images, labels = next(self._batches)
+                for group in self._optimiser.param_groups:
+                    group["lr"] = recipe.rate(step, self._budget)
+                loss = cross_entropy(self._logits(images), labels)
+                self._optimiser.zero_grad(set_to_none=True)
+                loss.backward()  # type: ignore[no-untyped-call]
+                self._optimiser.step()
+                # Kept on the device: reading a loss would make every step wait for it.
+                losses[step - first] = loss.detach()
+                if on_step is not None:
+                    on_step(step + 1)
+        values = losses.tolist()
+        self.losses.extend(values)
+        return Segment(
+            window=self._closed[name],
+            first_step=first,
+            steps=stop - first,
+            mean_loss=_finite(math.fsum(values) / len(values) if _all_finite(values) else math.nan),
+            last_loss=_finite(values[-1]),
+        )
+
+    @torch.inference_mode()
+    def evaluate(self, when: str, split: str, steps: int) -> Evaluation:
+        """Accuracy on a split after so many steps."""
+        name = f"evaluate-{when}-{split}"
+        batches = self._evaluated[split]
+        self.network.eval()
+        with self.window(name):
+            right = torch.zeros((), dtype=torch.int64, device=self._device)
+            finite = torch.ones((), dtype=torch.bool, device=self._device)
+            for images, labels in batches:
+                images = images.to(self._device, non_blocking=True)
+                logits = self._logits(standardise(images))
+                right += (logits.argmax(dim=1) == labels).sum()
+                finite &= logits.isfinite().all()
+            count = sum(len(labels) for _, labels in batches)
+            accuracy = int(right) / count if bool(finite) else math.nan
+        return Evaluation(
+            when=when,
+            split=split,
+            steps=steps,
+            images=count,
+            accuracy=accuracy,
+            window=self._closed[name],
+        )
+
+    def _logits(self, images: Tensor) -> Tensor:
+        """(n, 10) float32 logits of standardised images."""
+        images = images.contiguous(memory_format=self._layout)
+        with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._recipe.bf16):
+            logits = self._forward(images)
+        return logits.float()
+
+    def save(self, path: Path) -> None:
+        """Write weights and running statistics as numpy's `.npz`, whole or not at all."""
+        with self.window("checkpoint"):
+            state = {name: value.cpu().numpy() for name, value in self.network.state_dict().items()}
+            with atomic_write(path) as file:
+                np.savez(file, **state)
+
+
+def _all_finite(values: list[float]) -> bool:
+    return all(map(math.isfinite, values))
+
+
+def _finite(value: float) -> float:
+    return value if math.isfinite(value) else math.nan
 
 
 def train(
@@ -151,3 +447,74 @@ def _departures(
     if data.name != "CIFAR-10":
         found.append(f"{data.name} data")
     return tuple(found)
+
+
+# A training that is thrown away, so that the one after it does not pay for a cold device.
+
+
+#: Of the network that is thrown away. No random state that a training draws from is touched.
+_SEED = 0
+
+#: Steps are submitted in rows that last about so long, since each row's end waits for the device.
+_ROW_S = 0.5
+
+
+def warm_up(
+    cell: Cell,
+    *,
+    epochs: int,
+    recipe: Recipe,
+    data: Cifar10,
+    seconds: float,
+    device: torch.device | str = "cpu",
+    check: Callable[[], object] = lambda: None,
+) -> int:
+    """Train a cell's network for some time and forget it.
+
+    What the first training of a process pays for and others do not is paid here: the CUDA
+    context, the loading of cuDNN and of the kernels of this cell in training and in evaluation,
+    and the warming of the device up to the time given. A training that follows gives the same
+    accuracies and losses as without.
+
+    Args:
+        cell, epochs, recipe, data, device: of the training that follows.
+        seconds: how long to train; a row of steps that has begun is ended.
+        check: called after each step; what it raises ends the warm-up.
+
+    Returns:
+        Steps that were made, at least one.
+
+    Raises:
+        ConfigError: an argument is not possible.
+    """
+    check_numbers(least=0, seconds=seconds)
+    budget = recipe.steps(epochs, len(data.train))
+    trainer = Trainer(
+        cell,
+        recipe,
+        device=resolved(device),
+        meter=None,
+        budget=budget,
+        evaluate_images=recipe.batch_size,
+    )
+
+    def on_step(done: int) -> None:
+        check()
+
+    until = time.monotonic() + seconds
+    steps, row = 0, 1
+    with convolutions(tf32=recipe.tf32):
+        trainer.start(data, _SEED)
+        while steps == 0 or time.monotonic() < until:
+            first, began = steps % budget, time.monotonic()
+            stop = min(first + row, budget)
+            trainer.segment("warm-up", first, stop, on_step)
+            if steps == 0:
+                trainer.evaluate("start", "validation", stop)
+            steps += stop - first
+            if time.monotonic() - began < _ROW_S:
+                row *= 2
+    # The first step of a process leaves a cycle of torch's that would hold the network's memory.
+    del trainer
+    gc.collect()
+    return steps

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from naslib_ecnas.adapters import naslib_compat, naslib_space
+from naslib_ecnas.adapters import naslib_patches, naslib_space
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.errors import MissingDependencyError
 from naslib_ecnas.loading import load
@@ -18,7 +18,7 @@ from naslib_ecnas.loading import load
 def naslib() -> Any:
     """NASLib's package, mended."""
     try:
-        return naslib_compat.require()
+        return naslib_patches.require()
     except MissingDependencyError as error:
         pytest.skip(str(error))
 

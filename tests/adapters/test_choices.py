@@ -13,7 +13,7 @@ from naslib_ecnas.adapters import choices as module
 from naslib_ecnas.adapters.choices import Choices
 from naslib_ecnas.errors import ConfigError, UnknownCellError
 from naslib_ecnas.space import Space
-from naslib_ecnas.structures import EDGES, drawings
+from naslib_ecnas.topologies import EDGES, drawings
 
 
 def every_point(choices: Choices) -> np.ndarray:

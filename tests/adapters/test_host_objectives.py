@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from naslib_ecnas.adapters.evaluation import Evaluation
+from naslib_ecnas.adapters.choices import Evaluation
 from naslib_ecnas.benchmark import Benchmark
-from naslib_ecnas.data.columns import Columns
-from naslib_ecnas.data.table import Table, write_table
+from naslib_ecnas.data.table import Columns, Table, write_table
 from naslib_ecnas.errors import ConfigError, UnknownBudgetError, UnknownMetricError
 from naslib_ecnas.metrics import OBJECTIVES
 from naslib_ecnas.provenance import Provenance
@@ -80,7 +79,7 @@ def test_an_evaluation_refuses_what_is_not_possible(bench: Benchmark) -> None:
 
 @pytest.mark.parametrize("sampler", ["RandomSampler", "TPESampler", "NSGAIISampler"])
 def test_any_sampler_of_optuna(optuna: Any, bench: Benchmark, sampler: str) -> None:
-    from naslib_ecnas.adapters.optuna_objective import EcnasObjective
+    from naslib_ecnas.adapters.optuna_host import EcnasObjective
 
     objective = EcnasObjective(bench, ("validation_accuracy", "energy_kwh"), 4)
     assert objective.directions == ["maximize", "minimize"]
@@ -102,7 +101,7 @@ def test_any_sampler_of_optuna(optuna: Any, bench: Benchmark, sampler: str) -> N
 
 
 def test_every_cell_of_the_table_can_be_enqueued(optuna: Any, bench: Benchmark) -> None:
-    from naslib_ecnas.adapters.optuna_objective import EcnasObjective
+    from naslib_ecnas.adapters.optuna_host import EcnasObjective
 
     objective = EcnasObjective(bench)
     study = optuna.create_study(directions=objective.directions)
@@ -118,7 +117,7 @@ def test_every_cell_of_the_table_can_be_enqueued(optuna: Any, bench: Benchmark) 
 
 
 def test_one_objective_by_ask_and_tell(optuna: Any, bench: Benchmark) -> None:
-    from naslib_ecnas.adapters.optuna_objective import EcnasObjective
+    from naslib_ecnas.adapters.optuna_host import EcnasObjective
 
     objective = EcnasObjective(bench, "validation_accuracy")
     study = optuna.create_study(directions=objective.directions)
@@ -132,7 +131,7 @@ def test_one_objective_by_ask_and_tell(optuna: Any, bench: Benchmark) -> None:
 
 def test_pymoo_minimises_costs_and_answers_values(bench: Benchmark) -> None:
     pytest.importorskip("pymoo")
-    from naslib_ecnas.adapters.pymoo_problem import EcnasProblem
+    from naslib_ecnas.adapters.pymoo_host import EcnasProblem
 
     problem = EcnasProblem(bench, ("validation_accuracy", "energy_kwh"))
     rows = problem.evaluation.rows[:7]
@@ -151,7 +150,7 @@ def test_a_genetic_algorithm_of_pymoo_finds_the_front(bench: Benchmark, kind: st
 
     from pymoo.optimize import minimize
 
-    from naslib_ecnas.adapters.pymoo_problem import EcnasProblem, operators
+    from naslib_ecnas.adapters.pymoo_host import EcnasProblem, operators
 
     module, name = kind.split(".")
     made = getattr(import_module(f"pymoo.algorithms.moo.{module}"), name)
@@ -174,7 +173,7 @@ def test_operators_keep_to_allowed_cells_and_change_them(vertices: int) -> None:
     pytest.importorskip("pymoo")
     from pymoo.core.population import Population
 
-    from naslib_ecnas.adapters.pymoo_problem import CellProblem, operators
+    from naslib_ecnas.adapters.pymoo_host import CellProblem, operators
 
     space, rng = Space(vertices), np.random.default_rng(0)
     allowed = np.unique(rng.integers(0, len(space), 60))

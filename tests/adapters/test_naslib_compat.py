@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from naslib_ecnas.adapters import naslib_compat
+from naslib_ecnas.adapters import naslib_patches
 
 # What a clone of NASLib is known by, and modules that do what NASLib's do.
 CLONE = {
@@ -72,7 +72,7 @@ def needs(*modules: str) -> pytest.MarkDecorator:
 
 
 without_naslib = pytest.mark.skipif(
-    find_spec("naslib") is not None and "NASLib" not in str(naslib_compat.naslib_home()),
+    find_spec("naslib") is not None and "NASLib" not in str(naslib_patches.naslib_home()),
     reason="a naslib is installed, which comes before any clone",
 )
 
@@ -109,7 +109,7 @@ print(naslib_compat.report()["remedy"])
 
 
 @without_naslib
-@needs(*naslib_compat.REQUIRED)
+@needs(*naslib_patches.REQUIRED)
 def test_a_clone_is_used_and_only_its_modules_are_helped(clone: Path) -> None:
     missing = [m for m in ("torchvision", "grakel") if find_spec(m) is None]
     code = f"""
@@ -153,16 +153,16 @@ def test_missing_requirements_are_told_all_at_once(
     clone: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NASLIB_HOME", str(clone))
-    monkeypatch.setattr(naslib_compat, "_ready", [])
-    monkeypatch.setattr(naslib_compat, "_installed", lambda name: name == "numpy")
-    with pytest.raises(naslib_compat.MissingDependencyError, match=r"naslib-ecnas\[naslib\]") as e:
-        naslib_compat.ensure()
+    monkeypatch.setattr(naslib_patches, "_ready", [])
+    monkeypatch.setattr(naslib_patches, "_installed", lambda name: name == "numpy")
+    with pytest.raises(naslib_patches.MissingDependencyError, match=r"naslib-ecnas\[naslib\]") as e:
+        naslib_patches.ensure()
     assert "torch" in str(e.value)
     assert "scikit-learn" in str(e.value)
 
 
 def test_report_of_the_real_one(naslib: Any) -> None:
-    report = naslib_compat.report()
+    report = naslib_patches.report()
     assert report["found"]
     assert report["remedy"] is None
     assert all(report["required"].values())
@@ -170,15 +170,15 @@ def test_report_of_the_real_one(naslib: Any) -> None:
 
 
 def test_standing_in_never_covers_what_is_installed(naslib: Any) -> None:
-    naslib_compat.require("naslib.predictors")
-    standing_in = naslib_compat.report()["standing_in"]
+    naslib_patches.require("naslib.predictors")
+    standing_in = naslib_patches.report()["standing_in"]
     assert [name for name in standing_in if find_spec(name) is not None] == []
     assert [name for name in standing_in if name in sys.modules] == []
 
 
 def test_parameters_are_counted(naslib: Any) -> None:
     torch = pytest.importorskip("torch")
-    count = naslib_compat.require("naslib.optimizers.discrete.re.optimizer").count_parameters_in_MB
+    count = naslib_patches.require("naslib.optimizers.discrete.re.optimizer").count_parameters_in_MB
     assert count(torch.nn.Linear(3, 4)) == pytest.approx(16e-6)
     assert count(torch.nn.ModuleList()) == 0
 
@@ -186,7 +186,7 @@ def test_parameters_are_counted(naslib: Any) -> None:
 def test_the_command_line_is_read_when_it_is_parsed(
     naslib: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    parse_args = naslib_compat.require("naslib.utils").parse_args
+    parse_args = naslib_patches.require("naslib.utils").parse_args
     monkeypatch.setattr(sys, "argv", ["prog", "--seed", "7"])
     assert parse_args().seed == "7"
     monkeypatch.setattr(sys, "argv", ["prog", "-f", "kernel.json", "--seed", "8"])
@@ -195,7 +195,7 @@ def test_the_command_line_is_read_when_it_is_parsed(
 
 
 def test_predictor_scores_are_numbers(naslib: Any) -> None:
-    compute_scores = naslib_compat.require("naslib.utils.zerocost").compute_scores
+    compute_scores = naslib_patches.require("naslib.utils.zerocost").compute_scores
     truth = np.arange(40.0)
     scores = compute_scores(truth, truth + np.sin(truth))
     assert scores["rmse"] == pytest.approx(np.sqrt(np.mean(np.sin(truth) ** 2)))
@@ -203,6 +203,6 @@ def test_predictor_scores_are_numbers(naslib: Any) -> None:
 
 
 def test_the_folder_of_the_package_stays_off_the_path(naslib: Any) -> None:
-    naslib_compat.require("naslib.search_spaces")
+    naslib_patches.require("naslib.search_spaces")
     inside = [Path(p) for p in naslib.__path__]
     assert [p for p in sys.path if any(Path(p).is_relative_to(i) for i in inside)] == []

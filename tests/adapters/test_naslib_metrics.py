@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from naslib_ecnas.adapters import naslib_metrics
+from naslib_ecnas.adapters import naslib_objectives
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.errors import ProvenanceError, UnknownMetricError
 from naslib_ecnas.provenance import Provenance
@@ -17,7 +17,7 @@ from naslib_ecnas.provenance import Provenance
 
 @pytest.fixture
 def metric(naslib: Any) -> Any:
-    return naslib_metrics.extend()
+    return naslib_objectives.extend()
 
 
 def test_members_are_members(metric: Any) -> None:
@@ -25,10 +25,10 @@ def test_members_are_members(metric: Any) -> None:
 
     assert metric is Metric
     before = list(Metric)
-    assert naslib_metrics.extend() is Metric
+    assert naslib_objectives.extend() is Metric
     assert list(Metric) == before
     assert len({m.value for m in before}) == len(before)
-    for name in naslib_metrics.ADDED:
+    for name in naslib_objectives.ADDED:
         member = getattr(Metric, name)
         assert isinstance(member, Metric)
         assert Metric[name] is Metric(member.value) is member
@@ -42,7 +42,7 @@ def test_members_are_members(metric: Any) -> None:
 
 def test_units(metric: Any, measured: Benchmark) -> None:
     record = measured.query(1234)
-    read = naslib_metrics.read
+    read = naslib_objectives.read
     assert read(record, "validation_accuracy", measured) == 100 * record.validation_accuracy
     assert read(record, "training_time_s", measured) == record.training_time_s
     assert read(record, "energy_kwh", measured) == record.energy_kwh
@@ -58,14 +58,14 @@ def test_power_of_different_trainings_is_refused() -> None:
         provenance={"energy_kwh": energy, "training_time_s": Provenance("measured", device="TPU")},
     )
     record: Any = {"energy_kwh": 1.0, "training_time_s": 1.0}
-    assert not naslib_metrics.holds(bench, "average_power_w")
+    assert not naslib_objectives.holds(bench, "average_power_w")
     with pytest.raises(ProvenanceError, match="same trainings"):
-        naslib_metrics.read(record, "average_power_w", bench)
+        naslib_objectives.read(record, "average_power_w", bench)
 
 
 @pytest.mark.parametrize("name", ["TRAIN_LOSS", "LATENCY", "HP"])
 def test_what_no_table_has(metric: Any, name: str) -> None:
     with pytest.raises(UnknownMetricError, match="TRAIN_ENERGY"):
-        naslib_metrics.column(metric[name])
+        naslib_objectives.column(metric[name])
     with pytest.raises(UnknownMetricError):
-        naslib_metrics.column("VAL_ACCURACY")
+        naslib_objectives.column("VAL_ACCURACY")

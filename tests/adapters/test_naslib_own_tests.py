@@ -20,18 +20,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from naslib_ecnas.adapters import naslib_compat, naslib_space
+from naslib_ecnas.adapters import naslib_patches, naslib_space
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.cell import Cell
-from naslib_ecnas.data.columns import Columns
-from naslib_ecnas.data.table import Table, write_table
+from naslib_ecnas.data.table import Columns, Table, write_table
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
 
 
 @pytest.fixture
 def theirs(api: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Any:
-    path = naslib_compat.ensure() / "tests" / "test_nb101_search_space.py"
+    path = naslib_patches.ensure() / "tests" / "test_nb101_search_space.py"
     spec = importlib.util.spec_from_file_location("naslib_own_tests", path)
     if spec is None or spec.loader is None or not path.is_file():
         pytest.skip(f"this NASLib has no tests at {path}")

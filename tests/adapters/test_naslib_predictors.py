@@ -21,8 +21,8 @@ import numpy as np
 import pytest
 
 import naslib_ecnas
-from naslib_ecnas.adapters import naslib_compat, naslib_mends, naslib_space
-from naslib_ecnas.adapters.naslib_standins import StandInError
+from naslib_ecnas.adapters import naslib_patches, naslib_space
+from naslib_ecnas.adapters.naslib_patches import StandInError
 from naslib_ecnas.errors import ConfigError
 
 #: Packages that predictors need beside those of the extra `naslib`: module -> predictors.
@@ -56,7 +56,7 @@ NASLIBS_OWN = {
 #: Their own training cannot be cut short from outside.
 SLOW = ["dngo", "dngo_path", "ngb_path"]
 
-OURS = Path(naslib_ecnas.__file__).parent, Path(naslib_mends.__file__).parent
+OURS = Path(naslib_ecnas.__file__).parent, Path(naslib_patches.__file__).parent
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Outcome:
 
 def supported_predictors(config: Any) -> dict[str, Any]:
     """The dictionary of NASLib's runner, made by the runner's own lines."""
-    script = naslib_compat.ensure() / "naslib" / "runners" / "predictors" / "runner.py"
+    script = naslib_patches.ensure() / "naslib" / "runners" / "predictors" / "runner.py"
     body: list[ast.stmt] = [
         node
         for node in ast.parse(script.read_text(encoding="utf-8")).body
@@ -90,7 +90,7 @@ def supported_predictors(config: Any) -> dict[str, Any]:
 
 
 def config_of(predictor: str, folder: Path) -> Any:
-    utils = naslib_compat.require("naslib.utils")
+    utils = naslib_patches.require("naslib.utils")
     config = utils.load_default_config("predictor")
     config.predictor, config.save, config.data = predictor, str(folder), str(folder)
     config.test_size = config.train_size_single = 20
@@ -101,8 +101,8 @@ def config_of(predictor: str, folder: Path) -> Any:
 
 def outcomes(names: list[str], space: Any, api: Any, folder: Path) -> Iterator[Outcome]:
     """Train and ask predictors, 20 architectures each, through NASLib's evaluator."""
-    evaluator = naslib_compat.require("naslib.defaults.predictor_evaluator").PredictorEvaluator
-    utils = naslib_compat.require("naslib.utils")
+    evaluator = naslib_patches.require("naslib.defaults.predictor_evaluator").PredictorEvaluator
+    utils = naslib_patches.require("naslib.utils")
     for name in names:
         config = config_of(name, folder)
         predictor = supported_predictors(config)[name]
@@ -149,8 +149,8 @@ def expected(name: str) -> str:
 @pytest.fixture
 def quick(naslib: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten epochs of training for every predictor that is a network."""
-    naslib_compat.require("torch").set_num_threads(1)
-    predictors = naslib_compat.require("naslib.predictors")
+    naslib_patches.require("torch").set_num_threads(1)
+    predictors = naslib_patches.require("naslib.predictors")
     for name in ("MLPPredictor", "GCNPredictor", "BonasPredictor", "SemiNASPredictor"):
         fit = getattr(predictors, name).fit
         defaults = [
@@ -245,7 +245,7 @@ def test_equal_architectures_are_predicted_alike(
             archs.append(arch)
         made = supported_predictors(config_of(predictor, tmp_path))[predictor]
         made.set_ss_type(archs[0].get_type())
-        naslib_compat.require("naslib.utils").set_seed(0)
+        naslib_patches.require("naslib.utils").set_seed(0)
         made.fit(archs[:20], scores)
         found.append(np.asarray(made.query(archs[20:])))
     assert np.array_equal(found[0], found[1])
@@ -283,7 +283,7 @@ def test_zero_cost_proxies_score_as_on_nasbench101(naslib: Any, method: str) -> 
 
 def test_gpwl_takes_graphs_of_different_sizes(naslib: Any) -> None:
     networkx = pytest.importorskip("networkx")
-    module = naslib_compat.require("naslib.predictors.gp.gpwl")
+    module = naslib_patches.require("naslib.predictors.gp.gpwl")
     graphs = [networkx.path_graph(2), networkx.path_graph(3)]
     held = module.np.array(graphs)
     assert held.shape == (2,)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from naslib_ecnas.adapters import naslib_compat, naslib_run, naslib_space
+from naslib_ecnas.adapters import naslib_patches, naslib_run, naslib_space
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.errors import ConfigError, EcnasError, ProvenanceError
 
@@ -22,7 +22,7 @@ Run = Callable[..., naslib_run.NaslibRun]
 def run(naslib: Any, tmp_path: Path) -> Run:
     """Runs an example on the embedded 5V table."""
     for module in ("naslib.defaults.trainer", "naslib.optimizers"):
-        naslib_compat.require(module)
+        naslib_patches.require(module)
 
     def start(
         example: str = "re",

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from naslib_ecnas.adapters import naslib_compat, naslib_space
+from naslib_ecnas.adapters import naslib_patches, naslib_space
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.errors import (
     UnknownMetricError,
@@ -49,7 +49,7 @@ def test_the_default_table_is_the_whole_modelled_space(naslib: Any) -> None:
     assert len(api["ecnas"].rows) == 423_624
     space = naslib_space.EcnasSearchSpace()
     space.sample_random_architecture(dataset_api=api)
-    metrics = naslib_compat.require("naslib.search_spaces.core.query_metrics").Metric
+    metrics = naslib_patches.require("naslib.search_spaces.core.query_metrics").Metric
     energy, accuracy = (
         space.query(metric, "cifar10", dataset_api=api)
         for metric in (metrics.TRAIN_ENERGY, metrics.VAL_ACCURACY)

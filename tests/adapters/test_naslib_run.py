@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from naslib_ecnas.adapters import naslib_compat, naslib_run
+from naslib_ecnas.adapters import naslib_patches, naslib_run
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.errors import (
     ConfigError,
@@ -34,11 +34,11 @@ def run(
 ) -> Run:
     """Runs a runner with its shipped config, on the 5V table unless told otherwise."""
     for module in ("naslib.defaults.trainer", "naslib.optimizers"):
-        naslib_compat.require(module)
+        naslib_patches.require(module)
     monkeypatch.setenv("ECNAS_MIRROR", str(reference / "official"))
 
     def start(runner: Any = "nas", *overrides: str, out: str = "out") -> naslib_run.NaslibRun:
-        home = naslib_compat.ensure() / "naslib" / "runners"
+        home = naslib_patches.ensure() / "naslib" / "runners"
         files = {
             "bbo": "bbo/discrete_config.yaml",
             "statistics": "statistics/statistics_config.yaml",

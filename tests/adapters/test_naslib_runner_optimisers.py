@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from naslib_ecnas.adapters import naslib_compat, naslib_run
-from naslib_ecnas.adapters.naslib_standins import StandInError
+from naslib_ecnas.adapters import naslib_patches, naslib_run
+from naslib_ecnas.adapters.naslib_patches import StandInError
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.errors import ConfigError
 
@@ -50,7 +50,7 @@ from naslib.optimizers import (
 )
 from naslib.search_spaces import NasBench101SearchSpace
 from naslib.utils import get_dataset_api, setup_logger
-from naslib_ecnas.adapters.naslib_trainer import EcnasTrainer
+from naslib_ecnas.adapters.naslib_run import EcnasTrainer
 
 config = utils.get_config_from_args(config_type="nas")
 logger = setup_logger(config.save + "/log.log")
@@ -87,10 +87,10 @@ def runner(
 ) -> Run:
     """Runs a runner, or `SCRIPT`, with NASLib's own config, on the 5V table."""
     monkeypatch.setenv("ECNAS_MIRROR", str(reference / "official"))
-    naslib_compat.require("torch").set_num_threads(1)
+    naslib_patches.require("torch").set_num_threads(1)
 
     def start(name: str, config: str | None = None, **settings: Any) -> naslib_run.NaslibRun:
-        folder = naslib_compat.ensure() / "naslib" / "runners"
+        folder = naslib_patches.ensure() / "naslib" / "runners"
         what: Any = name
         if name == "script":
             what = tmp_path / "script.py"
@@ -213,7 +213,7 @@ def test_the_predictors_runner(
     predictor: str,
     uniform: int,
 ) -> None:
-    fit = naslib_compat.require("naslib.predictors").MLPPredictor.fit
+    fit = naslib_patches.require("naslib.predictors").MLPPredictor.fit
     monkeypatch.setattr(fit, "__defaults__", (None, 10, "mae", 0))
     done = runner(
         "predictors",

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from naslib_ecnas.adapters.naslib_scalarisation import Objectives, Scalarisation
+from naslib_ecnas.adapters.naslib_objectives import Objectives, Scalarisation
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.errors import ConfigError, EcnasError, UnknownBudgetError, UnknownMetricError
 from naslib_ecnas.loading import load
 from naslib_ecnas.metrics import metric
-from naslib_ecnas.search.scalarisation import RHO
+from naslib_ecnas.search.operators import RHO
 
 BOTH = ["validation_accuracy", "energy_kwh"]
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from naslib_ecnas.adapters import naslib_compat, naslib_objective
+from naslib_ecnas.adapters import naslib_objectives, naslib_patches
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.errors import ConfigError, UnknownMetricError
 
@@ -21,14 +21,14 @@ RS_AND_RE = ("RandomSearch", "RegularizedEvolution")
 
 @pytest.fixture
 def optimizers(naslib: Any) -> Any:
-    return naslib_compat.require("naslib.optimizers")
+    return naslib_patches.require("naslib.optimizers")
 
 
 @pytest.fixture
 def metric(naslib: Any) -> Any:
-    from naslib_ecnas.adapters import naslib_metrics
+    from naslib_ecnas.adapters import naslib_objectives
 
-    return naslib_metrics.extend()
+    return naslib_objectives.extend()
 
 
 def evaluated(optimizer: Any) -> list[tuple[int, float]]:
@@ -142,7 +142,7 @@ def test_performance_metric_answers_as_it_was_set(
 
 
 def test_objectives(naslib: Any, metric: Any) -> None:
-    objective = naslib_objective.objective
+    objective = naslib_objectives.objective
     assert objective("VAL_ACCURACY") is objective("validation_accuracy") is metric.VAL_ACCURACY
     assert objective("TRAIN_ENERGY") == objective("energy_kwh") == objective(metric.TRAIN_ENERGY)
     assert objective("energy_kwh").score(0.25) == -0.25

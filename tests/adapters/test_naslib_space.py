@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from naslib_ecnas.adapters import naslib_compat, naslib_rows, naslib_space
+from naslib_ecnas.adapters import naslib_patches, naslib_space
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.errors import (
@@ -75,7 +75,7 @@ def test_equal_cells_have_equal_specs_and_hashes(space: Any) -> None:
 
 
 def test_specs_are_naslibs(space: Any, measured: Benchmark) -> None:
-    conversions = naslib_compat.require("naslib.search_spaces.nasbench101.conversions")
+    conversions = naslib_patches.require("naslib.search_spaces.nasbench101.conversions")
     hashes = {}
     for row in range(0, 2532, 7):
         arch = drawn(space, row)
@@ -180,11 +180,11 @@ def test_a_table_with_gaps_is_respected(naslib: Any, measured: Benchmark) -> Non
         rows = np.array([3, 50, 51, 700, 2000], dtype=np.int32)
 
     bench: Any = Gaps()
-    assert {naslib_rows.sample(bench) for _ in range(200)} == set(Gaps.rows.tolist())
-    assert {naslib_rows.mutate(bench, 50) for _ in range(20)} <= set(Gaps.rows.tolist()) - {50}
-    assert set(naslib_rows.neighbours(bench, 50)) <= set(Gaps.rows.tolist())
+    assert {naslib_space.sample(bench) for _ in range(200)} == set(Gaps.rows.tolist())
+    assert {naslib_space.mutate(bench, 50) for _ in range(20)} <= set(Gaps.rows.tolist()) - {50}
+    assert set(naslib_space.neighbours(bench, 50)) <= set(Gaps.rows.tolist())
     with pytest.raises(UnknownCellError, match="5 cells"):
-        naslib_rows.row_of(4, bench)
+        naslib_space.row_of(4, bench)
 
 
 def test_the_neighbourhood(space: Any, api: dict[str, Any], measured: Benchmark) -> None:
@@ -285,7 +285,7 @@ def test_what_a_query_refuses(space: Any, api: dict[str, Any], metric: Any) -> N
 def test_no_network_before_one_is_wanted(
     space: Any, api: dict[str, Any], metric: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    conversions = naslib_compat.require("naslib.search_spaces.nasbench101.conversions")
+    conversions = naslib_patches.require("naslib.search_spaces.nasbench101.conversions")
     built = []
     real = conversions.convert_spec_to_model
     monkeypatch.setattr(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from naslib_ecnas.adapters.naslib_standins import StandInError, stand_in
+from naslib_ecnas.adapters.naslib_patches import StandInError, stand_in
 from naslib_ecnas.errors import MissingDependencyError
 
 

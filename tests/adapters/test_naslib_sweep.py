@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from naslib_ecnas.adapters import naslib_compat
-from naslib_ecnas.adapters.naslib_sweep import Sweep, sweep
+from naslib_ecnas.adapters import naslib_patches
+from naslib_ecnas.adapters.naslib_run import Sweep, sweep
 from naslib_ecnas.cli import main
 from naslib_ecnas.comparison.results import gather
 from naslib_ecnas.errors import ConfigError, EcnasError
@@ -24,7 +24,7 @@ Make = Callable[..., Sweep]
 @pytest.fixture
 def make(naslib: Any) -> Make:
     for module in ("naslib.defaults.trainer", "naslib.optimizers"):
-        naslib_compat.require(module)
+        naslib_patches.require(module)
 
     def of(*overrides: str, **settings: Any) -> Sweep:
         return Sweep.of(EXAMPLE, [*SHORT, *overrides], **settings)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from naslib_ecnas.adapters import naslib_compat, naslib_space, naslib_trainer
+from naslib_ecnas.adapters import naslib_patches, naslib_run, naslib_space
 from naslib_ecnas.errors import ConfigError
 
 Make = Callable[..., Any]
@@ -28,7 +28,7 @@ def make(api: dict[str, Any], tmp_path: Path) -> Make:
     """Makes a trainer of regularised evolution; `kind` is a Trainer class, ours by default."""
     from fvcore.common.config import CfgNode
 
-    optimizers = naslib_compat.require("naslib.optimizers")
+    optimizers = naslib_patches.require("naslib.optimizers")
 
     def made(kind: Any = None, *, epochs: int = 30, lightweight: bool = True, **more: Any) -> Any:
         folder = tmp_path / f"run-{len(list(tmp_path.iterdir()))}"
@@ -39,7 +39,7 @@ def make(api: dict[str, Any], tmp_path: Path) -> Make:
         config = CfgNode({"dataset": "cifar10", "save": str(folder), "search": search})
         optimizer = optimizers.RegularizedEvolution(config)
         optimizer.adapt_search_space(naslib_space.EcnasSearchSpace(), dataset_api=api)
-        kind = kind or naslib_trainer.EcnasTrainer
+        kind = kind or naslib_run.EcnasTrainer
         return kind(optimizer, config, lightweight_output=lightweight, **more)
 
     return made
@@ -67,7 +67,7 @@ def stop_at(trainer: Any, epoch: int, error: type[BaseException]) -> None:
 
 
 def own_trainer() -> Any:
-    return naslib_compat.require("naslib.defaults.trainer").Trainer
+    return naslib_patches.require("naslib.defaults.trainer").Trainer
 
 
 @pytest.mark.parametrize("lightweight", [True, False])
@@ -84,10 +84,10 @@ def test_the_bytes_are_naslibs(make: Make, lightweight: bool) -> None:
 
 def test_the_run_is_naslibs(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two runs, one by each Trainer: every byte is equal once the clock and the folder are."""
-    module = naslib_compat.require("naslib.defaults.trainer")
+    module = naslib_patches.require("naslib.defaults.trainer")
     monkeypatch.setattr(module.time, "time", lambda: 0.0)
     found = []
-    for kind in (own_trainer(), naslib_trainer.EcnasTrainer):
+    for kind in (own_trainer(), naslib_run.EcnasTrainer):
         trainer = make(kind)
         trainer.search()
         folder = trainer.config.save.encode()
@@ -169,21 +169,21 @@ def test_no_interval(make: Make, interval: float) -> None:
 
 
 def test_it_is_a_trainer_and_made_once(make: Make) -> None:
-    from naslib_ecnas.adapters.naslib_trainer import EcnasTrainer
+    from naslib_ecnas.adapters.naslib_run import EcnasTrainer
 
-    assert EcnasTrainer is naslib_trainer.EcnasTrainer
+    assert EcnasTrainer is naslib_run.EcnasTrainer
     assert issubclass(EcnasTrainer, own_trainer())
     assert f"{EcnasTrainer.__module__}.{EcnasTrainer.__qualname__}" == (
-        "naslib_ecnas.adapters.naslib_trainer.EcnasTrainer"
+        "naslib_ecnas.adapters.naslib_run.EcnasTrainer"
     )
     with pytest.raises(AttributeError):
-        _ = naslib_trainer.Trainer
+        _ = naslib_run.Trainer
 
 
 def test_importing_it_imports_no_naslib() -> None:
     code = """
 import sys
-import naslib_ecnas.adapters.naslib_trainer
+import naslib_ecnas.adapters.naslib_run
 assert not {"torch", "naslib"} & set(sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
@@ -196,7 +196,7 @@ from fvcore.common.config import CfgNode
 from naslib_ecnas.adapters import naslib_compat, naslib_space
 naslib_compat.ensure()
 from naslib.optimizers import RegularizedEvolution
-from naslib_ecnas.adapters.naslib_trainer import EcnasTrainer
+from naslib_ecnas.adapters.naslib_run import EcnasTrainer
 folder, epochs = sys.argv[1], int(sys.argv[2])
 search = {"seed": 0, "epochs": epochs, "fidelity": -1, "checkpoint_freq": 1000}
 search |= {"sample_size": 5, "population_size": 30}

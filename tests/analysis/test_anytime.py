@@ -15,7 +15,7 @@ from hypothesis.extra.numpy import arrays
 from naslib_ecnas.analysis import Scale, anytime, band, common_budgets, igd_plus
 from naslib_ecnas.errors import ConfigError
 
-module = importlib.import_module("naslib_ecnas.analysis.anytime")
+module = importlib.import_module("naslib_ecnas.analysis.scale")
 
 NAMES = ("energy_kwh", "validation_accuracy")
 SEEDS = st.integers(0, 10**6)

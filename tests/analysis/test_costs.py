@@ -11,7 +11,7 @@ import pytest
 from naslib_ecnas.analysis import costs_of, normalised
 from naslib_ecnas.errors import ConfigError, UnknownMetricError
 
-module = importlib.import_module("naslib_ecnas.analysis.costs")
+module = importlib.import_module("naslib_ecnas.analysis.pareto")
 
 NAMES = ("energy_kwh", "validation_accuracy")
 

@@ -15,7 +15,7 @@ from hypothesis.extra.numpy import arrays
 from naslib_ecnas.analysis import contributions, hypervolume
 from naslib_ecnas.errors import ConfigError
 
-module = importlib.import_module("naslib_ecnas.analysis.hypervolume")
+module = importlib.import_module("naslib_ecnas.analysis.pareto")
 
 SIDE = 5
 GRID = st.integers(2, 3).flatmap(

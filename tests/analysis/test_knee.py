@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from naslib_ecnas.analysis import costs_of, extremes, knee, nondominated
 from naslib_ecnas.errors import ConfigError
 
-module = importlib.import_module("naslib_ecnas.analysis.knee")
+module = importlib.import_module("naslib_ecnas.analysis.pareto")
 
 NAMES = ("energy_kwh", "validation_accuracy")
 

@@ -15,7 +15,7 @@ from hypothesis.extra.numpy import arrays
 from naslib_ecnas.analysis import PairedScores, mean_ranks
 from naslib_ecnas.errors import ConfigError
 
-module = importlib.import_module("naslib_ecnas.analysis.ranks")
+module = importlib.import_module("naslib_ecnas.analysis.significance")
 
 # Few levels, so that ties are common.
 TABLES = st.integers(2, 5).flatmap(

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from naslib_ecnas.adapters import naslib_compat
+from naslib_ecnas.adapters import naslib_patches
 
 pytestmark = pytest.mark.slow
 
@@ -56,9 +56,9 @@ def test_still_so_many_times_faster(
     if "TFRecord" in what:
         pytest.importorskip("google.protobuf", reason="the peer is protobuf's decoder")
     if suite == "naslib_search":
-        if naslib_compat.naslib_home() is None:
+        if naslib_patches.naslib_home() is None:
             pytest.skip("no clone of NASLib, the peer")
-        for name in naslib_compat.REQUIRED:
+        for name in naslib_patches.REQUIRED:
             if importlib.util.find_spec(name) is None:
                 pytest.skip(f"NASLib, the peer, needs {name}")
     line = lines(suite, tmp_path_factory.mktemp("cache"))[what]

@@ -15,9 +15,8 @@ from typing import Any
 import pytest
 
 from naslib_ecnas.campaign import DataChoice, Measurement, Pace, Plan, Settings, make_plan, work
-from naslib_ecnas.campaign.measurement import MeterLabel, record_path
-from naslib_ecnas.energy.reading import GpuState, Reading
-from naslib_ecnas.energy.window import CpuState, Window
+from naslib_ecnas.campaign.record import MeterLabel, record_path
+from naslib_ecnas.energy.readings import CpuState, GpuState, Reading, Window
 from naslib_ecnas.training import RECIPES
 from naslib_ecnas.training.record import DataLabel, WindowId
 

@@ -17,17 +17,20 @@ from numpy.typing import NDArray
 import naslib_ecnas as ecnas
 from naslib_ecnas import cli
 from naslib_ecnas.campaign import Measurement, Plan, export, make_plan
-from naslib_ecnas.campaign.measurement import record_path
-from naslib_ecnas.data.formats import write_csv
-from naslib_ecnas.energy.window import Window
+from naslib_ecnas.campaign.record import record_path
+from naslib_ecnas.data.convert import write_csv
+from naslib_ecnas.energy.readings import Window
 from naslib_ecnas.errors import ConfigError, FormatError, ProvenanceError
-from naslib_ecnas.surrogate.descriptors import shipped_descriptors
-from naslib_ecnas.surrogate.device import DeviceModel
+from naslib_ecnas.surrogate.calibrate import calibrated
 from naslib_ecnas.surrogate.features import features
-from naslib_ecnas.surrogate.measured import calibrated
 from naslib_ecnas.surrogate.modelled import modelled_columns
-from naslib_ecnas.surrogate.over_epochs import OverEpochs
-from naslib_ecnas.surrogate.weights import Weights, shipped
+from naslib_ecnas.surrogate.models import (
+    DeviceModel,
+    OverEpochs,
+    Weights,
+    shipped,
+    shipped_descriptors,
+)
 
 BUDGETS = (4, 12, 36, 108)
 SHARE = 0.2

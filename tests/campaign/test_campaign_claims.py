@@ -12,18 +12,19 @@ from pathlib import Path
 
 import pytest
 
-from naslib_ecnas.campaign.attempts import AttemptLog, attempts
 from naslib_ecnas.campaign.claims import (
+    AttemptLog,
     Claim,
     Heart,
     Owner,
     Superseded,
     Watch,
+    attempts,
     numbers,
     read_owner,
     take,
 )
-from naslib_ecnas.training.plain import to_plain
+from naslib_ecnas.files import to_plain
 
 _RACER = """
 import sys, time

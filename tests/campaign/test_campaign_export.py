@@ -12,9 +12,9 @@ import pytest
 
 import naslib_ecnas as ecnas
 from naslib_ecnas.campaign import Measurement, Plan, SyntheticError, columns_of, export
-from naslib_ecnas.campaign.measurement import record_path
-from naslib_ecnas.data.ecnas_tfrecord import read_ecnas_records
-from naslib_ecnas.energy.reading import invalid
+from naslib_ecnas.campaign.record import record_path
+from naslib_ecnas.data.nasbench_tfrecord import read_ecnas_records
+from naslib_ecnas.energy.readings import invalid
 from naslib_ecnas.errors import ConfigError, ProvenanceError
 
 Spoil = Callable[[Callable[[Measurement], Measurement]], Path]

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from naslib_ecnas.campaign import Measurement, Plan, Settings
-from naslib_ecnas.campaign.measurement import record_path
-from naslib_ecnas.campaign.meters import opened, read_replay
+from naslib_ecnas.campaign.record import record_path
+from naslib_ecnas.campaign.worker import opened, read_replay
 from naslib_ecnas.energy import EnergyMeter, NullMeter, ReplayMeter
 from naslib_ecnas.errors import EcnasError, MissingDependencyError
-from naslib_ecnas.json_text import to_json
+from naslib_ecnas.files import to_json
 
 CPU = Settings(device="cpu", meter="auto")
 

@@ -12,7 +12,7 @@ import pytest
 
 from naslib_ecnas import Cell
 from naslib_ecnas.campaign import DataChoice, Plan, make_plan
-from naslib_ecnas.campaign.choose import designed_rows, file_rows
+from naslib_ecnas.campaign.plan import designed_rows, file_rows
 from naslib_ecnas.errors import ConfigError, EcnasError, FormatError, UnknownTableError
 
 DATA = DataChoice(kind="synthetic", images_per_file=4)

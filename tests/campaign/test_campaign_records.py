@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from naslib_ecnas.campaign import Measurement, Plan
-from naslib_ecnas.campaign.measurement import record_path
+from naslib_ecnas.campaign.record import record_path
 from naslib_ecnas.errors import ChecksumError, EcnasError, FormatError, StorageError
-from naslib_ecnas.json_text import to_json
+from naslib_ecnas.files import to_json
 
 
 def _first(folder: Path) -> Path:

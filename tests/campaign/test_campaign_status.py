@@ -13,13 +13,11 @@ import pytest
 
 import naslib_ecnas as ecnas
 from naslib_ecnas.campaign import Measurement, Plan, Settings, status, work
-from naslib_ecnas.campaign.attempts import AttemptLog
-from naslib_ecnas.campaign.claims import Owner
-from naslib_ecnas.campaign.expected import expected
-from naslib_ecnas.campaign.measurement import record_path
+from naslib_ecnas.campaign.claims import AttemptLog, Owner
+from naslib_ecnas.campaign.plan import expected
+from naslib_ecnas.campaign.record import record_path
 from naslib_ecnas.campaign.worker import attempts_folder
-from naslib_ecnas.json_text import to_json
-from naslib_ecnas.training.plain import to_plain
+from naslib_ecnas.files import to_json, to_plain
 
 
 def test_the_models_tell_what_is_to_come_before_any_record(

@@ -15,12 +15,11 @@ from pathlib import Path
 import pytest
 
 from naslib_ecnas.campaign import Pace, Plan, Settings, status, validate, work
-from naslib_ecnas.campaign.attempts import attempts
-from naslib_ecnas.campaign.claims import Owner, take
-from naslib_ecnas.campaign.measurement import Measurement, NewerRecord, record_path, recorded
+from naslib_ecnas.campaign.claims import Owner, attempts, take
+from naslib_ecnas.campaign.record import Measurement, NewerRecord, record_path, recorded
 from naslib_ecnas.campaign.worker import attempts_folder
 from naslib_ecnas.errors import ConfigError, FormatError
-from naslib_ecnas.training.plain import to_plain
+from naslib_ecnas.files import to_plain
 
 torch = pytest.importorskip("torch")
 

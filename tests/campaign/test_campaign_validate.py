@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from naslib_ecnas.campaign import Measurement, Plan, requeue, validate, work
-from naslib_ecnas.campaign.measurement import record_path
-from naslib_ecnas.campaign.settings import Settings
-from naslib_ecnas.energy.reading import GpuProcess, Reading, invalid
+from naslib_ecnas.campaign.plan import Settings
+from naslib_ecnas.campaign.record import record_path
+from naslib_ecnas.energy.readings import GpuProcess, Reading, invalid
 
 Spoil = Callable[[Callable[[Measurement], Measurement]], Path]
 

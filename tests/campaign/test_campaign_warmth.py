@@ -10,12 +10,9 @@ from pathlib import Path
 import pytest
 
 from naslib_ecnas.campaign import Measurement, Plan, Settings, measure_unit, validate, work
-from naslib_ecnas.campaign.attempts import AttemptLog, attempts, log_windows
-from naslib_ecnas.campaign.energies import run_j, total_j
-from naslib_ecnas.campaign.images import images
-from naslib_ecnas.campaign.measurement import record_path
-from naslib_ecnas.campaign.warmth import PAUSE_S, WARM_UP, Warmth
-from naslib_ecnas.campaign.worker import attempts_folder
+from naslib_ecnas.campaign.claims import AttemptLog, attempts, log_windows
+from naslib_ecnas.campaign.record import record_path, run_j, total_j
+from naslib_ecnas.campaign.worker import PAUSE_S, WARM_UP, Warmth, attempts_folder, images
 from naslib_ecnas.errors import ConfigError
 
 

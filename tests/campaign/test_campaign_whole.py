@@ -21,11 +21,10 @@ import pytest
 import naslib_ecnas as ecnas
 from naslib_ecnas import cli
 from naslib_ecnas.campaign import Measurement, Plan, Settings, export, status, validate
-from naslib_ecnas.campaign.attempts import attempts
-from naslib_ecnas.campaign.claims import Owner
-from naslib_ecnas.campaign.measurement import record_path, recorded
+from naslib_ecnas.campaign.claims import Owner, attempts
+from naslib_ecnas.campaign.record import record_path, recorded
 from naslib_ecnas.campaign.worker import attempts_folder
-from naslib_ecnas.training.plain import to_plain
+from naslib_ecnas.files import to_plain
 
 torch = pytest.importorskip("torch")
 

@@ -17,12 +17,11 @@ import pytest
 
 from naslib_ecnas.campaign import Measurement, Pace, Plan, Settings, status, validate, work
 from naslib_ecnas.campaign import worker as worker_module
-from naslib_ecnas.campaign.attempts import attempts, log_windows
-from naslib_ecnas.campaign.claims import Owner
-from naslib_ecnas.campaign.measurement import record_path, recorded
+from naslib_ecnas.campaign.claims import Owner, attempts, log_windows
+from naslib_ecnas.campaign.record import record_path, recorded
 from naslib_ecnas.campaign.worker import attempts_folder
 from naslib_ecnas.errors import ConfigError, EcnasError
-from naslib_ecnas.training.plain import to_plain
+from naslib_ecnas.files import to_plain
 
 Start = Callable[..., "subprocess.Popen[str]"]
 

@@ -18,11 +18,10 @@ from pathlib import Path
 import pytest
 
 from naslib_ecnas.campaign import Cluster, Pace, Plan, Settings, launch, status, validate
-from naslib_ecnas.campaign.attempts import attempts
-from naslib_ecnas.campaign.measurement import recorded
+from naslib_ecnas.campaign.claims import attempts
+from naslib_ecnas.campaign.record import recorded
 from naslib_ecnas.campaign.worker import attempts_folder
-from naslib_ecnas.comparison.compare import compare
-from naslib_ecnas.comparison.grid import Grid
+from naslib_ecnas.comparison.compare import Grid, compare
 from naslib_ecnas.errors import EcnasError
 
 PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch", "srun", "sinfo", "scancel")

@@ -9,16 +9,14 @@ import pytest
 
 import naslib_ecnas as ecnas
 from naslib_ecnas.cli import main
-from naslib_ecnas.data.columns import Columns
-from naslib_ecnas.data.formats import write_csv
+from naslib_ecnas.data.convert import write_csv
 from naslib_ecnas.data.nasbench_tfrecord import write_nasbench
-from naslib_ecnas.data.table import Table
+from naslib_ecnas.data.table import Columns, Table
 from naslib_ecnas.provenance import Provenance
-from naslib_ecnas.surrogate.device import DeviceModel
 from naslib_ecnas.surrogate.features import features
+from naslib_ecnas.surrogate.modelled import Models
+from naslib_ecnas.surrogate.models import DeviceModel, Weights, shipped
 from naslib_ecnas.surrogate.paper import SIZES, PaperModel
-from naslib_ecnas.surrogate.predict import Models
-from naslib_ecnas.surrogate.weights import Weights, shipped
 
 ROWS = np.array([0, 3, 50, 1000, 2531, 9999, 123_456, 423_623], dtype=np.int32)
 BUDGETS = (4, 12, 36, 108)

@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 
 from naslib_ecnas.cli import COMMANDS, _parser, main
-from naslib_ecnas.commands.completion_scripts import SCRIPTS
-from naslib_ecnas.commands.completion_tree import tree
+from naslib_ecnas.commands.completion import SCRIPTS, tree
 from naslib_ecnas.data.catalog import tables
 from naslib_ecnas.search import METHODS
-from naslib_ecnas.surrogate.device import DEVICES
+from naslib_ecnas.surrogate.models import DEVICES
 
 
 @pytest.fixture(scope="module")

@@ -16,9 +16,8 @@ import numpy as np
 import pytest
 
 from naslib_ecnas.cli import main
-from naslib_ecnas.data.columns import Columns
 from naslib_ecnas.data.convert import tables_folder
-from naslib_ecnas.data.table import Table, write_table
+from naslib_ecnas.data.table import Columns, Table, write_table
 from naslib_ecnas.provenance import Provenance
 
 
@@ -129,7 +128,7 @@ def test_errors_are_one_line_and_a_code(
     said: str,
 ) -> None:
     monkeypatch.setattr(
-        "naslib_ecnas.data.transfer.Transfer.run", lambda _: pytest.fail("used the network")
+        "naslib_ecnas.data.fetch.Transfer.run", lambda _: pytest.fail("used the network")
     )
     assert main(arguments) == code
     out, err = capsys.readouterr()

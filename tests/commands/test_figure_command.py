@@ -13,8 +13,7 @@ import pytest
 
 import naslib_ecnas as ecnas
 from naslib_ecnas import cli, network
-from naslib_ecnas.data.columns import Columns
-from naslib_ecnas.data.table import write_table
+from naslib_ecnas.data.table import Columns, write_table
 from naslib_ecnas.figures.swaps import swap_effects
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space

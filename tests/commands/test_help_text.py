@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from naslib_ecnas.cli import _parser
-from naslib_ecnas.commands.help_text import HelpText, examples
+from naslib_ecnas.console import HelpText, examples
 
 
 def _parsers(

@@ -12,7 +12,7 @@ import pytest
 
 import naslib_ecnas as ecnas
 from naslib_ecnas import cli
-from naslib_ecnas.storage import cache_folder
+from naslib_ecnas.files import cache_folder
 
 torch = pytest.importorskip("torch")
 

@@ -11,8 +11,8 @@ import pytest
 
 from naslib_ecnas import cli
 from naslib_ecnas.campaign import Done, Plan
-from naslib_ecnas.commands import measure_progress
-from naslib_ecnas.commands.measure_progress import MeasureProgress
+from naslib_ecnas.commands import measure
+from naslib_ecnas.commands.measure import MeasureProgress
 from naslib_ecnas.errors import UnknownTableError
 
 pytest.importorskip("torch")
@@ -74,7 +74,7 @@ def test_a_unit_that_is_tried_again_has_one_bar(
 ) -> None:
     unit = Plan.read(campaign).units[0]
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
-    monkeypatch.setattr(measure_progress, "_REDRAW_S", 1e-9)
+    monkeypatch.setattr(measure, "_REDRAW_S", 1e-9)
     with MeasureProgress(campaign) as shown:
         for attempt in range(3):
             shown.stepped(unit, 0, 0)

@@ -17,8 +17,7 @@ from naslib_ecnas import cli
 from naslib_ecnas._version import __version__
 from naslib_ecnas.cli import COMMANDS, main
 from naslib_ecnas.console import bytes_text
-from naslib_ecnas.data.columns import Columns
-from naslib_ecnas.data.table import write_table
+from naslib_ecnas.data.table import Columns, write_table
 from naslib_ecnas.errors import FetchError
 from naslib_ecnas.metrics import METRICS
 from naslib_ecnas.provenance import Provenance

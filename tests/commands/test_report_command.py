@@ -11,8 +11,7 @@ import pytest
 
 from naslib_ecnas import network
 from naslib_ecnas.commands import report
-from naslib_ecnas.data.columns import Columns
-from naslib_ecnas.data.table import write_table
+from naslib_ecnas.data.table import Columns, write_table
 from naslib_ecnas.errors import ConfigError, EcnasError, ProvenanceError, UnknownBudgetError
 from naslib_ecnas.loading import load
 from naslib_ecnas.provenance import Provenance

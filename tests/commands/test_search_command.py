@@ -14,8 +14,7 @@ import pytest
 
 from naslib_ecnas import network
 from naslib_ecnas.cli import main
-from naslib_ecnas.data.columns import Columns
-from naslib_ecnas.data.table import write_table
+from naslib_ecnas.data.table import Columns, write_table
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
 

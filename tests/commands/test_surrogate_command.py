@@ -11,7 +11,7 @@ import pytest
 
 import naslib_ecnas as ecnas
 from naslib_ecnas.cli import main
-from naslib_ecnas.surrogate.weights import Weights
+from naslib_ecnas.surrogate.models import Weights
 
 
 def _json(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
@@ -163,7 +163,7 @@ def test_evaluate_on_other_cells(tmp_path: Path, capsys: pytest.CaptureFixture[s
     """A synthetic file of cells that were not fitted, with the model's own answers 2 % up."""
     parquet = pytest.importorskip("pyarrow.parquet")
     arrow = pytest.importorskip("pyarrow")
-    from naslib_ecnas.surrogate.weights import shipped
+    from naslib_ecnas.surrogate.models import shipped
 
     fitted = Weights.load(shipped("energy")).arrays["fitted_rows"]
     rows = np.setdiff1d(np.arange(2000, 2400), fitted)

@@ -13,10 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from naslib_ecnas.comparison.compare import RULES, compare, missing
-from naslib_ecnas.comparison.grid import Grid, Unit
+from naslib_ecnas.comparison.compare import RULES, Grid, Run, Unit, compare, missing
 from naslib_ecnas.comparison.results import COLUMNS, FILE, gather
-from naslib_ecnas.comparison.run_file import Run
 from naslib_ecnas.errors import ConfigError, EcnasError
 from naslib_ecnas.loading import load
 
@@ -163,7 +161,7 @@ RUN = """
 import sys
 from pathlib import Path
 from naslib_ecnas.comparison.compare import compare
-from naslib_ecnas.comparison.grid import Grid
+from naslib_ecnas.comparison.compare import Grid
 compare(
     Grid(methods=("semoa", "random"), tables=("4v", "5v"), seeds=(0, 1, 2, 3), evaluations=3000),
     Path(sys.argv[1]),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from naslib_ecnas.comparison.grid import Grid, Unit, seeds_of
+from naslib_ecnas.comparison.compare import Grid, Unit, seeds_of
 from naslib_ecnas.errors import ConfigError, UnknownMetricError
 
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from naslib_ecnas.comparison.methods import ADAPTED, method_class, names
+from naslib_ecnas.comparison.compare import ADAPTED, method_class, names
 from naslib_ecnas.errors import ConfigError, MissingDependencyError
 from naslib_ecnas.search.methods import METHODS
 

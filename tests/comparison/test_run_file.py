@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from naslib_ecnas.comparison.run_file import Run
+from naslib_ecnas.comparison.compare import Run
 from naslib_ecnas.errors import FormatError
 
 

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from naslib_ecnas.comparison.results import COLUMNS, Results
-from naslib_ecnas.comparison.summary import summarise
-from naslib_ecnas.figures.sheet import Sheet
+from naslib_ecnas.comparison.results import COLUMNS, Results, summarise
+from naslib_ecnas.files import Sheet
 
 
 def results(volumes: dict[tuple[str, str], list[float]]) -> Results:

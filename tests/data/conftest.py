@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 
 from naslib_ecnas.data.catalog import Citation, FileEntry
-from naslib_ecnas.data.columns import Columns
-from naslib_ecnas.data.message_metrics import metrics_of
-from naslib_ecnas.data.metrics_messages import ModelMetrics, ModelMetricsEnergy
+from naslib_ecnas.data.protobuf import ModelMetrics, ModelMetricsEnergy, metrics_of
+from naslib_ecnas.data.table import Columns
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
 

@@ -9,13 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from naslib_ecnas.data.build import built
-from naslib_ecnas.data.checksums import sha256_of
-from naslib_ecnas.data.columns import Columns
-from naslib_ecnas.data.formats import write_csv
-from naslib_ecnas.data.metrics_messages import ModelMetrics
+from naslib_ecnas.data.convert import built, write_csv
+from naslib_ecnas.data.fetch import sha256_of
 from naslib_ecnas.data.nasbench_tfrecord import write_nasbench
-from naslib_ecnas.data.table import Table, write_table
+from naslib_ecnas.data.protobuf import ModelMetrics
+from naslib_ecnas.data.table import Columns, Table, write_table
 from naslib_ecnas.errors import FormatError, UnknownTableError
 from naslib_ecnas.provenance import Provenance
 

@@ -9,11 +9,16 @@ import numpy as np
 import pytest
 
 from naslib_ecnas.data import catalog as catalog_module
-from naslib_ecnas.data.catalog import catalog, file_entry, table_entry, tables
-from naslib_ecnas.data.catalog_entries import TableEntry
-from naslib_ecnas.data.catalog_reader import read_catalog
-from naslib_ecnas.data.columns import Columns
-from naslib_ecnas.data.formats import FORMATS, read, sniff
+from naslib_ecnas.data.catalog import (
+    TableEntry,
+    catalog,
+    file_entry,
+    read_catalog,
+    table_entry,
+    tables,
+)
+from naslib_ecnas.data.convert import FORMATS, read, sniff
+from naslib_ecnas.data.table import Columns
 from naslib_ecnas.errors import CatalogError, UnknownTableError
 from naslib_ecnas.metrics import METRICS
 from naslib_ecnas.space import Space

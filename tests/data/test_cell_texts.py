@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from naslib_ecnas.cell import Cell
-from naslib_ecnas.data.cell_texts import CellTexts, texts_of
-from naslib_ecnas.data.source import Source
+from naslib_ecnas.data.assemble import Source
+from naslib_ecnas.data.long_form import CellTexts, texts_of
 from naslib_ecnas.errors import FormatError
 from naslib_ecnas.space import Space
-from naslib_ecnas.structures import OPERATIONS
+from naslib_ecnas.topologies import OPERATIONS
 
 SOURCE = Source("x.csv", None)
 FIVE = np.arange(len(Space(5)), dtype=np.int32)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from naslib_ecnas.data.catalog import FileEntry, file_entry
-from naslib_ecnas.data.checksums import check, sha256_of
+from naslib_ecnas.data.fetch import check, sha256_of
 from naslib_ecnas.errors import ChecksumError, TruncatedError, UnknownTableError
 
 CONTENT = bytes(range(256)) * 9000  # more than one block

@@ -13,14 +13,11 @@ import numpy as np
 import pytest
 
 from naslib_ecnas.cell import Cell
-from naslib_ecnas.data import catalog, convert, fetch, verify
+from naslib_ecnas.data import catalog, convert, fetch
 from naslib_ecnas.data.catalog import TableEntry, table_entry
-from naslib_ecnas.data.columns import Columns
-from naslib_ecnas.data.convert import cached_table, converted, tables_folder
-from naslib_ecnas.data.ecnas_tfrecord import write_ecnas
-from naslib_ecnas.data.export import export
-from naslib_ecnas.data.formats import read
-from naslib_ecnas.data.table import Table, write_table
+from naslib_ecnas.data.convert import cached_table, converted, export, read, tables_folder
+from naslib_ecnas.data.nasbench_tfrecord import write_ecnas
+from naslib_ecnas.data.table import Columns, Table, write_table
 from naslib_ecnas.errors import (
     ConfigError,
     FetchError,
@@ -58,7 +55,7 @@ def source(tmp_path: Path) -> Path:
 @pytest.fixture
 def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[TableEntry, Path]:
     """A made-up file in the place of a published one, in a mirror's folder."""
-    from naslib_ecnas.data.checksums import sha256_of
+    from naslib_ecnas.data.fetch import sha256_of
 
     mirror = tmp_path / "mirror"
     mirror.mkdir()
@@ -71,7 +68,7 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[TableEnt
     tables = tuple(entry if t.name == entry.name else t for t in real.tables)
     files = tuple(file if f.name == file.name else f for f in real.files)
     fake = replace(real, tables=tables, files=files)
-    for module in (catalog, convert, verify):
+    for module in (catalog, convert, convert):
         monkeypatch.setattr(module, "catalog", lambda: fake)
     monkeypatch.setenv("ECNAS_MIRROR", str(mirror))
     return entry, path
@@ -271,7 +268,7 @@ def test_export_without_energy_is_nasbench_101(tmp_path: Path) -> None:
     only = {"validation_accuracy": columns.values["validation_accuracy"]}
     write_table(path, replace(columns, values=only))
     export(Table.open(path), tmp_path / "out.tfrecord")
-    from naslib_ecnas.data.formats import sniff
+    from naslib_ecnas.data.convert import sniff
 
     assert sniff(tmp_path / "out.tfrecord") == "nasbench-tfrecord"
 
@@ -284,22 +281,22 @@ def test_export_to_nothing_known(source: Path, tmp_path: Path) -> None:
 def test_verify(published: tuple[TableEntry, Path], tmp_path: Path) -> None:
     entry, path = published
     made = converted(entry.name)
-    table, file = verify.verify(entry.name, Silent())
+    table, file = convert.verify(entry.name, Silent())
     assert (table.path, table.good) == (str(made), True)
     assert (file.path, file.good) == (str(path), True)
     assert str(entry.file.sha256) in file.what
     copy = tmp_path / "copy.bin"
     copy.write_bytes(path.read_bytes())
-    assert "as published" in verify.verify(str(copy), Silent())[0].what
+    assert "as published" in convert.verify(str(copy), Silent())[0].what
     path.write_bytes(path.read_bytes()[:-1])
-    bad = verify.verify(entry.file.name, Silent())[0]
+    bad = convert.verify(entry.file.name, Silent())[0]
     assert not bad.good
     assert "published" in bad.what
-    assert not verify.verify(str(path), Silent())[0].good
+    assert not convert.verify(str(path), Silent())[0].good
     damaged = bytearray(made.read_bytes())
     damaged[len(damaged) // 2] ^= 1
     made.write_bytes(bytes(damaged))
-    assert not verify.verify(str(made), Silent())[0].good
+    assert not convert.verify(str(made), Silent())[0].good
 
 
 def test_verify_reads_what_has_no_checksum(source: Path, tmp_path: Path) -> None:
@@ -307,21 +304,21 @@ def test_verify_reads_what_has_no_checksum(source: Path, tmp_path: Path) -> None
     run = folder / "4_epochs" / name[:2] / name / "repeat_1"
     run.mkdir(parents=True)
     (run / "results.json").write_text("{}")
-    found = verify.verify(str(folder), Silent())[0]
+    found = convert.verify(str(folder), Silent())[0]
     assert (found.path, found.good) == (str(folder), False)
     assert "results.json" in found.what
     export(Table.open(converted(source)), tmp_path / "out.csv")
-    found = verify.verify(str(tmp_path / "out.csv"), Silent())[0]
+    found = convert.verify(str(tmp_path / "out.csv"), Silent())[0]
     assert found.good
     assert "3 cells" in found.what
 
 
 def test_verify_what_is_not_there(source: Path) -> None:
     with pytest.raises(FetchError, match="nothing of 7v-4epochs"):
-        verify.verify("7v-4epochs", Silent())
+        convert.verify("7v-4epochs", Silent())
     with pytest.raises(UnknownTableError):
-        verify.verify("no/such/file.tfrecord", Silent())
-    found = verify.verify(str(source), Silent())[0]
+        convert.verify("no/such/file.tfrecord", Silent())
+    found = convert.verify(str(source), Silent())[0]
     assert found.good
     assert "not of the catalog" in found.what
     assert fetch.downloads_folder().exists() is False

@@ -14,10 +14,9 @@ import pytest
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.cli import main
 from naslib_ecnas.data.catalog import catalog
-from naslib_ecnas.data.columns import Columns
+from naslib_ecnas.data.convert import export
 from naslib_ecnas.data.croissant import DescribedFile, card
-from naslib_ecnas.data.export import export
-from naslib_ecnas.data.table import Table, write_table
+from naslib_ecnas.data.table import Columns, Table, write_table
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.metrics import METRICS
 from naslib_ecnas.provenance import Provenance

@@ -10,7 +10,6 @@ import pytest
 from fetch_server import CONTENT, FAST, Heard, Server, left
 
 from naslib_ecnas.data import fetch as fetch_module
-from naslib_ecnas.data import transfer
 from naslib_ecnas.data.catalog import FileEntry
 from naslib_ecnas.data.fetch import Limits, downloads_folder, fetch, local_copy
 from naslib_ecnas.errors import (
@@ -172,7 +171,7 @@ def test_tries_are_bounded_and_pauses_grow(
 ) -> None:
     server.statuses = [503] * 99
     pauses: list[float] = []
-    one = transfer.Transfer(
+    one = fetch_module.Transfer(
         entry.name,
         entry.address,
         tmp_path / "part",

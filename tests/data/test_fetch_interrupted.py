@@ -15,9 +15,8 @@ from typing import Any
 import pytest
 from fetch_server import CONTENT, FAST, Heard, Server, left
 
-from naslib_ecnas.data import locks
 from naslib_ecnas.data.catalog import FileEntry
-from naslib_ecnas.data.fetch import downloads_folder, fetch
+from naslib_ecnas.data.fetch import downloads_folder, fetch, locked
 from naslib_ecnas.errors import (
     FetchError,
     StorageError,
@@ -137,7 +136,7 @@ def test_waiting_for_another_process_has_an_end(tmp_path: Path) -> None:
     path = tmp_path / "file"
 
     def wait() -> None:
-        with locks.locked(path, heard, patience=0.2):
+        with locked(path, heard, patience=0.2):
             pytest.fail("two at once")
 
     failures: list[BaseException] = []
@@ -148,7 +147,7 @@ def test_waiting_for_another_process_has_an_end(tmp_path: Path) -> None:
         except FetchError as error:
             failures.append(error)
 
-    with locks.locked(path, Silent()):
+    with locked(path, Silent()):
         thread = threading.Thread(target=other)
         thread.start()
         thread.join()

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from naslib_ecnas.data.checksums import sha256_of
-from naslib_ecnas.data.formats import sniff
-from naslib_ecnas.data.metrics_messages import (
+from naslib_ecnas.data.convert import sniff
+from naslib_ecnas.data.fetch import sha256_of
+from naslib_ecnas.data.protobuf import (
     Evaluation,
     EvaluationEnergy,
     Message,
@@ -16,8 +16,7 @@ from naslib_ecnas.data.metrics_messages import (
     ModelMetricsEnergy,
     encode,
 )
-from naslib_ecnas.data.rows import Row, encode_row
-from naslib_ecnas.data.tfrecord import write_frames
+from naslib_ecnas.data.tfrecord import Row, encode_row, write_frames
 from naslib_ecnas.errors import UnknownTableError
 
 # The memory of this process: a file that can be opened, and whose first byte cannot be read.

@@ -10,16 +10,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from naslib_ecnas.data import base64_columns, wire
-from naslib_ecnas.data.layouts import Layout
-from naslib_ecnas.data.message_metrics import from_metrics, metrics_of, to_metrics
-from naslib_ecnas.data.metrics_messages import (
+from naslib_ecnas.data import protobuf, tfrecord_columns
+from naslib_ecnas.data.protobuf import (
     Evaluation,
     ModelMetrics,
     ModelMetricsEnergy,
     decode,
     encode,
+    from_metrics,
+    metrics_of,
+    to_metrics,
 )
+from naslib_ecnas.data.tfrecord_columns import Layout
 from naslib_ecnas.errors import FormatError
 
 
@@ -82,8 +84,8 @@ def test_a_changed_byte_never_gives_another_answer(place: int, change: int) -> N
 def test_what_is_out_of_the_ordinary_is_not_learned() -> None:
     usual = encode(ModelMetrics((Evaluation(1.0), Evaluation(2.0), Evaluation(3.0)), 5, 1.0))
     assert Layout.learn(ModelMetrics, usual) is not None
-    assert Layout.learn(ModelMetrics, usual + wire.pack_double(3, 2.0)) is None
-    assert Layout.learn(ModelMetrics, usual + wire.pack_double(77, 2.0)) is None
+    assert Layout.learn(ModelMetrics, usual + protobuf.pack_double(3, 2.0)) is None
+    assert Layout.learn(ModelMetrics, usual + protobuf.pack_double(77, 2.0)) is None
     path = encode(ModelMetrics((Evaluation(checkpoint_path="x"),), 5))
     assert Layout.learn(ModelMetrics, path) is None
 
@@ -100,7 +102,7 @@ def test_base64_of_many_texts(size: int, n: int, seed: int) -> None:
     raw = [rng.bytes(size) for _ in range(n)]
     texts = [base64.encodebytes(data).replace(b"\n", b"\\n") for data in raw]
     block = np.frombuffer(b"".join(texts), dtype=np.uint8).reshape(n, -1)
-    decoded = base64_columns.decode(block)
+    decoded = tfrecord_columns.decode(block)
     assert decoded is not None
     messages, sizes = decoded
     assert sizes.tolist() == [size] * n
@@ -113,7 +115,7 @@ def test_base64_with_a_changed_character_is_refused_or_right(place: int, change:
     text = base64.encodebytes(bytes(range(100))).replace(b"\n", b"\\n")
     changed = bytearray(text)
     changed[place % len(changed)] ^= change
-    decoded = base64_columns.decode(np.frombuffer(bytes(changed), dtype=np.uint8)[None])
+    decoded = tfrecord_columns.decode(np.frombuffer(bytes(changed), dtype=np.uint8)[None])
     assert decoded is not None
     messages, sizes = decoded
     if sizes[0] >= 0:
@@ -126,7 +128,7 @@ def test_characters_that_are_none_are_not_left_out(count: int) -> None:
     # Four of them would leave whole bytes behind.
     text = bytearray(base64.encodebytes(bytes(range(100))).replace(b"\n", b"\\n"))
     text[8 : 8 + count] = b"*" * count
-    decoded = base64_columns.decode(np.frombuffer(bytes(text), dtype=np.uint8)[None])
+    decoded = tfrecord_columns.decode(np.frombuffer(bytes(text), dtype=np.uint8)[None])
     assert decoded is not None
     assert decoded[1].tolist() == [-1]
 
@@ -140,7 +142,7 @@ def test_one_bad_text_does_not_spoil_its_neighbours() -> None:
     for place, character in bad.items():
         texts[place] = texts[place][:50] + character + texts[place][51:]
     block = np.frombuffer(b"".join(texts), dtype=np.uint8).reshape(len(raw), -1)
-    decoded = base64_columns.decode(block)
+    decoded = tfrecord_columns.decode(block)
     assert decoded is not None
     messages, sizes = decoded
     assert np.flatnonzero(sizes < 0).tolist() == sorted(bad)
@@ -150,5 +152,5 @@ def test_one_bad_text_does_not_spoil_its_neighbours() -> None:
 
 @pytest.mark.parametrize("text", [b"\\n", b"A\\n", b"AAAAA", b"x"])
 def test_impossible_lengths_of_base64(text: bytes) -> None:
-    decoded = base64_columns.decode(np.frombuffer(text, dtype=np.uint8)[None])
+    decoded = tfrecord_columns.decode(np.frombuffer(text, dtype=np.uint8)[None])
     assert decoded is None or decoded[1].tolist() == [-1]

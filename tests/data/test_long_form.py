@@ -17,14 +17,12 @@ from fetch_server import Heard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from naslib_ecnas.data import frames, long_form
-from naslib_ecnas.data.columns import Columns
-from naslib_ecnas.data.ecnas_tfrecord import write_ecnas
-from naslib_ecnas.data.formats import FORMATS, read, sniff
-from naslib_ecnas.data.frames import read_csv, read_parquet, write_csv, write_parquet
-from naslib_ecnas.data.metrics_messages import ModelMetrics
-from naslib_ecnas.data.nasbench_tfrecord import write_nasbench
-from naslib_ecnas.data.table import write_table
+from naslib_ecnas.data import long_form
+from naslib_ecnas.data.convert import FORMATS, read, sniff
+from naslib_ecnas.data.long_form import read_csv, read_parquet, write_csv, write_parquet
+from naslib_ecnas.data.nasbench_tfrecord import write_ecnas, write_nasbench
+from naslib_ecnas.data.protobuf import ModelMetrics
+from naslib_ecnas.data.table import Columns, write_table
 from naslib_ecnas.errors import (
     FormatError,
     MissingDependencyError,
@@ -109,8 +107,8 @@ def test_parts_are_the_lines_and_are_heard(
     write(path, columns)
     whole, heard = path.read_bytes(), Heard()
     monkeypatch.setattr(long_form, "_LINES", 13)
-    monkeypatch.setattr(frames, "_LINES", 7)
-    monkeypatch.setattr(frames, "_PIECE", 5)
+    monkeypatch.setattr(long_form, "_LINES", 7)
+    monkeypatch.setattr(long_form, "_PIECE", 5)
     with listening(heard):
         write(path, columns)
         assert path.suffix == ".parquet" or path.read_bytes() == whole
@@ -153,7 +151,7 @@ def test_a_line_break_of_any_system_and_a_mark_at_the_start(tmp_path: Path) -> N
 def test_a_bad_line_is_numbered_beyond_the_first_part(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(frames, "_LINES", 2)
+    monkeypatch.setattr(long_form, "_LINES", 2)
     first, line = GOOD.splitlines()
     path = tmp_path / "x.csv"
     path.write_text("\n".join([first, *[line] * 4, line[:-4]]))
@@ -165,7 +163,7 @@ def test_a_bad_line_is_numbered_beyond_the_first_part(
 def test_bytes_of_no_text_are_located_across_pieces(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: int
 ) -> None:
-    monkeypatch.setattr(frames, "_PIECE", 4)
+    monkeypatch.setattr(long_form, "_PIECE", 4)
     content = "cell,ä€x,".encode()
     (tmp_path / "x.csv").write_bytes(content[:place] + b"\xff" + content[place:])
     with pytest.raises(FormatError) as caught:

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from naslib_ecnas.data import wire
-from naslib_ecnas.data.metrics_messages import (
+from naslib_ecnas.data import protobuf
+from naslib_ecnas.data.assemble import Source
+from naslib_ecnas.data.protobuf import (
     Device,
     DeviceUsage,
     Evaluation,
@@ -24,7 +25,6 @@ from naslib_ecnas.data.metrics_messages import (
     encode,
     specs,
 )
-from naslib_ecnas.data.source import Source
 from naslib_ecnas.errors import FormatError, TruncatedError
 
 PARTS = [Usage, Device, DeviceUsage, PowerUsage, Evaluation, EvaluationEnergy]
@@ -76,14 +76,18 @@ def test_field_numbers() -> None:
 
 def test_unknown_fields_are_kept_out() -> None:
     known = encode(ModelMetrics(trainable_parameters=5, total_time=1.5))
-    unknown = wire.pack_bytes(40, b"\xff\x00") + wire.pack_int32(41, -1) + wire.pack_double(9, 2.0)
+    unknown = (
+        protobuf.pack_bytes(40, b"\xff\x00")
+        + protobuf.pack_int32(41, -1)
+        + protobuf.pack_double(9, 2.0)
+    )
     found = decode(ModelMetrics, unknown + known + unknown)
     assert found == ModelMetrics(trainable_parameters=5, total_time=1.5)
     assert encode(found) == known
 
 
 def test_the_last_value_counts_and_messages_merge() -> None:
-    assert decode(Usage, wire.pack_double(1, 1.0) + wire.pack_double(1, 2.0)) == Usage(2.0)
+    assert decode(Usage, protobuf.pack_double(1, 1.0) + protobuf.pack_double(1, 2.0)) == Usage(2.0)
     gpu = PowerUsage(gpu=DeviceUsage(watts=(Usage(1.0),)))
     both = PowerUsage(gpu=DeviceUsage(watts=(Usage(2.0),)), cpu=DeviceUsage())
     merged = decode(PowerUsage, encode(gpu) + encode(both))
@@ -99,7 +103,7 @@ def test_the_other_kind_of_message_is_refused() -> None:
 
 def test_texts_must_be_utf8() -> None:
     with pytest.raises(FormatError, match="UTF-8"):
-        decode(Device, wire.pack_bytes(1, b"\xff"))
+        decode(Device, protobuf.pack_bytes(1, b"\xff"))
 
 
 @pytest.mark.parametrize("kind", WHOLE)

@@ -18,12 +18,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from naslib_ecnas import network
-from naslib_ecnas.data import pickle_machine
-from naslib_ecnas.data.columns import Columns
-from naslib_ecnas.data.formats import read, sniff
-from naslib_ecnas.data.nasbench_pickle import read_nasbench_pickle
-from naslib_ecnas.data.pickled_numpy import Array
-from naslib_ecnas.data.source import Source
+from naslib_ecnas.data import nasbench_pickle
+from naslib_ecnas.data.assemble import Source
+from naslib_ecnas.data.convert import read, sniff
+from naslib_ecnas.data.nasbench_pickle import Array, read_nasbench_pickle
+from naslib_ecnas.data.table import Columns
 from naslib_ecnas.errors import FormatError, TruncatedError, UnknownTableError
 from naslib_ecnas.space import Space
 
@@ -254,7 +253,7 @@ def test_crafted_bytes_are_refused(tmp_path: Path, raw: bytes) -> None:
 
 def test_a_sound_array_made_by_hand() -> None:
     raw = ARRAY + b"(K\x01(K\x02K\x02t" + INT8 + b"I01\nC\x04\x00\x01\x02\x03tb."
-    found = pickle_machine.load(raw, Source("x"))
+    found = nasbench_pickle.load(raw, Source("x"))
     assert isinstance(found, Array)
     assert found.array.tolist() == [[0, 2], [1, 3]]
     here = raw if np.__version__ >= "2" else raw.replace(b"numpy._core", b"numpy.core")
@@ -280,13 +279,13 @@ VALUES = st.recursive(
 @settings(max_examples=150, deadline=None)
 @given(value=VALUES, protocol=st.integers(0, pickle.HIGHEST_PROTOCOL))
 def test_plain_values_come_back(value: Any, protocol: int) -> None:
-    assert pickle_machine.load(pickle.dumps(value, protocol), Source("x")) == value
+    assert nasbench_pickle.load(pickle.dumps(value, protocol), Source("x")) == value
 
 
 def test_values_that_contain_themselves_are_read() -> None:
     loop: list[Any] = [1]
     loop.append(loop)
-    found = pickle_machine.load(pickle.dumps(loop), Source("x"))
+    found = nasbench_pickle.load(pickle.dumps(loop), Source("x"))
     assert found[1] is found
 
 

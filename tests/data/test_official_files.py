@@ -14,9 +14,14 @@ import numpy as np
 import pytest
 
 from naslib_ecnas.cell import Cell
-from naslib_ecnas.data.ecnas_tfrecord import read_ecnas, read_ecnas_records, write_ecnas, write_ecnas_records
-from naslib_ecnas.data.formats import read, sniff
-from naslib_ecnas.data.nasbench_tfrecord import read_nasbench
+from naslib_ecnas.data.convert import read, sniff
+from naslib_ecnas.data.nasbench_tfrecord import (
+    read_ecnas,
+    read_ecnas_records,
+    read_nasbench,
+    write_ecnas,
+    write_ecnas_records,
+)
 from naslib_ecnas.data.table import Table, write_table
 from naslib_ecnas.errors import FormatError
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from naslib_ecnas.data.pickle_machine import load
-from naslib_ecnas.data.source import Source
+from naslib_ecnas.data.assemble import Source
+from naslib_ecnas.data.nasbench_pickle import load
 from naslib_ecnas.errors import FormatError, TruncatedError
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)

@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from naslib_ecnas.data.pickle_machine import load
-from naslib_ecnas.data.pickled_numpy import ALLOWED, Array, DType
-from naslib_ecnas.data.source import Source
+from naslib_ecnas.data.assemble import Source
+from naslib_ecnas.data.nasbench_pickle import ALLOWED, Array, DType, load
 from naslib_ecnas.errors import FormatError
 
 PLAIN = st.sampled_from(["i1", "<i4", ">i4", "<i8", "u1", "<f4", ">f8", "?"])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from naslib_ecnas.data.receipts import Receipt
+from naslib_ecnas.data.convert import Receipt
 from naslib_ecnas.errors import StorageError
 
 RECEIPT = Receipt("0" * 64, 12, 1_700_000_000_123_456_789, "1")

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from naslib_ecnas import network
 from naslib_ecnas.cell import Cell
-from naslib_ecnas.data.formats import read, sniff
+from naslib_ecnas.data.convert import read, sniff
 from naslib_ecnas.data.results_tree import read_results_tree
 from naslib_ecnas.errors import FormatError, UnknownTableError
 from naslib_ecnas.provenance import Provenance

@@ -11,11 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from naslib_ecnas.data import row_batch
-from naslib_ecnas.data.drawn_cells import DrawnCells
-from naslib_ecnas.data.row_batch import RowBatch, RowSplitter
-from naslib_ecnas.data.rows import Row, decode_row, encode_row
-from naslib_ecnas.data.tfrecord import Frames, frame
+from naslib_ecnas.data import tfrecord_columns
+from naslib_ecnas.data.tfrecord import Frames, Row, decode_row, encode_row, frame
+from naslib_ecnas.data.tfrecord_columns import DrawnCells, RowBatch, RowSplitter
 from naslib_ecnas.errors import FormatError
 
 ROW = Row("0123456789abcdef" * 2, 108, "0100", "input,output", bytes(range(90)))
@@ -163,7 +161,7 @@ def test_quotes_between_the_rows_are_none() -> None:
 def test_rows_that_differ_in_one_place_of_the_matrix_or_the_operations(
     together: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(row_batch, "_TOGETHER", together)
+    monkeypatch.setattr(tfrecord_columns, "_TOGETHER", together)
     rng = np.random.default_rng(0)
     long = "".join(rng.choice(list("01"), 49))
     drawn = [(long, ops) for ops in OPS]

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from naslib_ecnas.data.rows import Row, decode_row, encode_row
-from naslib_ecnas.data.source import Source
+from naslib_ecnas.data.assemble import Source
+from naslib_ecnas.data.tfrecord import Row, decode_row, encode_row
 from naslib_ecnas.errors import FormatError
 
 HERE = Source("file.tfrecord", 77, exact=False)

@@ -14,9 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from naslib_ecnas.data.columns import Columns
-from naslib_ecnas.data.table import Table, write_table
-from naslib_ecnas.data.table_format import BLOCK
+from naslib_ecnas.data.table import BLOCK, Columns, Table, write_table
 from naslib_ecnas.errors import (
     ChecksumError,
     FormatError,

@@ -9,9 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from naslib_ecnas.data.columns import Columns
-from naslib_ecnas.data.table import write_table
-from naslib_ecnas.data.table_format import ALIGN, pack, parse
+from naslib_ecnas.data.table import ALIGN, Columns, pack, parse, write_table
 from naslib_ecnas.errors import FormatError, TruncatedError
 from naslib_ecnas.provenance import Provenance
 

@@ -12,10 +12,17 @@ import pytest
 
 from naslib_ecnas import network
 from naslib_ecnas.cell import Cell
-from naslib_ecnas.data import message_batch, wire
-from naslib_ecnas.data.columns import Columns
-from naslib_ecnas.data.ecnas_tfrecord import read_ecnas, read_ecnas_records, write_ecnas, write_ecnas_records
-from naslib_ecnas.data.metrics_messages import (
+from naslib_ecnas.data import protobuf, tfrecord_columns
+from naslib_ecnas.data.nasbench_tfrecord import (
+    read_ecnas,
+    read_ecnas_records,
+    read_nasbench,
+    write_ecnas,
+    write_ecnas_records,
+    write_nasbench,
+    write_nasbench_records,
+)
+from naslib_ecnas.data.protobuf import (
     Device,
     DeviceUsage,
     Evaluation,
@@ -26,11 +33,8 @@ from naslib_ecnas.data.metrics_messages import (
     Usage,
     encode,
 )
-from naslib_ecnas.data.nasbench_tfrecord import read_nasbench, write_nasbench
-from naslib_ecnas.data.nasbench_tfrecord import write_nasbench_records
-from naslib_ecnas.data.records import Training
-from naslib_ecnas.data.rows import Row, encode_row
-from naslib_ecnas.data.tfrecord import read_frames, write_frames
+from naslib_ecnas.data.table import Columns
+from naslib_ecnas.data.tfrecord import Row, Training, encode_row, read_frames, write_frames
 from naslib_ecnas.errors import FormatError, UnknownTableError
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
@@ -125,7 +129,7 @@ def test_fast_and_exact_reading_agree(
     path = tmp_path / "x.tfrecord"
     write_ecnas(path, synthetic(vertices=7, cells=20))
     fast = read_ecnas(path)
-    monkeypatch.setattr(message_batch, "_MAX_LAYOUTS", 0)
+    monkeypatch.setattr(tfrecord_columns, "_MAX_LAYOUTS", 0)
     same_values(read_ecnas(path), fast)
 
 
@@ -193,7 +197,7 @@ def test_emissions_of_zero_throughout_are_missing(tmp_path: Path) -> None:
 
 def test_unknown_fields_are_kept_out(tmp_path: Path) -> None:
     one = training(CHAIN)
-    extra = wire.pack_bytes(50, b"\xff") + encode(one.message) + wire.pack_int32(51, 7)
+    extra = protobuf.pack_bytes(50, b"\xff") + encode(one.message) + protobuf.pack_int32(51, 7)
     row = encode_row(Row(one.hash, one.epochs, one.bits, one.ops, extra))
     write_frames(tmp_path / "x.tfrecord", [row])
     assert read_ecnas(tmp_path / "x.tfrecord").values["energy_kwh"].item() == 0.5

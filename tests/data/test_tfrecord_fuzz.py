@@ -12,13 +12,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from naslib_ecnas.data.columns import Columns
-from naslib_ecnas.data.ecnas_tfrecord import read_ecnas, write_ecnas
-from naslib_ecnas.data.formats import read, sniff
-from naslib_ecnas.data.metrics_messages import ModelMetrics
-from naslib_ecnas.data.nasbench_tfrecord import read_nasbench, write_nasbench
-from naslib_ecnas.data.rows import Row, decode_row, encode_row
-from naslib_ecnas.data.tfrecord import read_frames, write_frames
+from naslib_ecnas.data.convert import read, sniff
+from naslib_ecnas.data.nasbench_tfrecord import (
+    read_ecnas,
+    read_nasbench,
+    write_ecnas,
+    write_nasbench,
+)
+from naslib_ecnas.data.protobuf import ModelMetrics
+from naslib_ecnas.data.table import Columns
+from naslib_ecnas.data.tfrecord import Row, decode_row, encode_row, read_frames, write_frames
 from naslib_ecnas.errors import EcnasError, FormatError
 
 Reader = Callable[..., Columns]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from naslib_ecnas.data.timestamps import from_seconds, many_to_seconds, to_seconds
+from naslib_ecnas.data.protobuf import from_seconds, many_to_seconds, to_seconds
 from naslib_ecnas.errors import FormatError
 
 MOMENTS = st.datetimes().map(lambda moment: moment.replace(microsecond=0))

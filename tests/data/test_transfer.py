@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from fetch_server import CONTENT, FAST, Heard, Server
 
-from naslib_ecnas.data.transfer import Limits, Transfer
+from naslib_ecnas.data.fetch import Limits, Transfer
 from naslib_ecnas.errors import FetchError, StorageError
 from naslib_ecnas.progress import Silent
 

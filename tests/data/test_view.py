@@ -9,9 +9,7 @@ import numpy as np
 import pytest
 
 from naslib_ecnas.data.carbon import CarbonIntensity, carbon_intensity
-from naslib_ecnas.data.columns import Columns
-from naslib_ecnas.data.table import Table, write_table
-from naslib_ecnas.data.view import View, at_place, seen_at
+from naslib_ecnas.data.table import Columns, Table, View, at_place, seen_at, write_table
 from naslib_ecnas.errors import (
     ConfigError,
     ProvenanceError,

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from naslib_ecnas.data import wire
-from naslib_ecnas.data.source import Source
+from naslib_ecnas.data import protobuf
+from naslib_ecnas.data.assemble import Source
 from naslib_ecnas.errors import FormatError, TruncatedError
 
 HERE = Source("file.bin", 1000)
@@ -18,34 +18,38 @@ HERE = Source("file.bin", 1000)
 
 @given(st.integers(0, (1 << 64) - 1))
 def test_varints_come_back(value: int) -> None:
-    packed = wire.pack_varint(value)
-    assert wire.varint(packed, 0) == (value, len(packed))
+    packed = protobuf.pack_varint(value)
+    assert protobuf.varint(packed, 0) == (value, len(packed))
     assert len(packed) == max(1, -(-value.bit_length() // 7))
 
 
 @given(st.integers(-(1 << 31), (1 << 31) - 1), st.integers(1, (1 << 29) - 1))
 def test_signed_numbers_come_back(value: int, number: int) -> None:
-    (field,) = wire.fields(wire.pack_int32(number, value))
-    assert (field.number, field.wire_type, wire.int32(field)) == (number, wire.VARINT, value)
+    (field,) = protobuf.fields(protobuf.pack_int32(number, value))
+    assert (field.number, field.wire_type, protobuf.int32(field)) == (
+        number,
+        protobuf.VARINT,
+        value,
+    )
 
 
 @given(st.floats(allow_nan=False), st.binary(max_size=300))
 def test_other_fields_come_back(value: float, raw: bytes) -> None:
-    data = wire.pack_double(3, value) + wire.pack_bytes(70, raw)
-    first, second = wire.fields(data)
-    assert wire.double(data, first) == value
+    data = protobuf.pack_double(3, value) + protobuf.pack_bytes(70, raw)
+    first, second = protobuf.fields(data)
+    assert protobuf.double(data, first) == value
     assert (second.number, data[second.start : second.stop]) == (70, raw)
 
 
 def test_negative_zero_and_nan_keep_their_bits() -> None:
     for value in (-0.0, math.nan):
-        data = wire.pack_double(1, value)
+        data = protobuf.pack_double(1, value)
         assert data == b"\x09" + struct.pack("<d", value)
 
 
 def test_a_field_of_four_bytes_is_passed_over() -> None:
-    data = b"\x0d\x01\x02\x03\x04" + wire.pack_double(2, 1.0)
-    assert [field.number for field in wire.fields(data)] == [1, 2]
+    data = b"\x0d\x01\x02\x03\x04" + protobuf.pack_double(2, 1.0)
+    assert [field.number for field in protobuf.fields(data)] == [1, 2]
 
 
 @pytest.mark.parametrize(
@@ -81,21 +85,21 @@ def test_a_field_of_four_bytes_is_passed_over() -> None:
 )
 def test_faults_are_located(data: bytes, kind: type[FormatError], at: int) -> None:
     with pytest.raises(kind, match=r"file\.bin at byte") as caught:
-        list(wire.fields(data, HERE))
+        list(protobuf.fields(data, HERE))
     assert (caught.value.path, caught.value.offset) == ("file.bin", 1000 + at)
 
 
 def test_numbers_over_32_bits_are_refused() -> None:
-    (field,) = wire.fields(b"\x08" + wire.pack_varint(1 << 31))
+    (field,) = protobuf.fields(b"\x08" + protobuf.pack_varint(1 << 31))
     with pytest.raises(FormatError, match="32 bits"):
-        wire.int32(field)
+        protobuf.int32(field)
 
 
 @given(st.binary(max_size=60))
 def test_garbage_is_read_or_refused(data: bytes) -> None:
     offsets = []
     try:
-        offsets = [1000 + field.stop for field in wire.fields(data, HERE)]
+        offsets = [1000 + field.stop for field in protobuf.fields(data, HERE)]
         assert not data or offsets[-1] == 1000 + len(data)
     except FormatError as error:
         offsets.append(error.offset if error.offset is not None else -1)

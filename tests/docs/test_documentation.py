@@ -25,7 +25,7 @@ from typing import Any
 
 import pytest
 
-from naslib_ecnas.adapters import naslib_compat
+from naslib_ecnas.adapters import naslib_patches
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "CONTRIBUTING.md")
@@ -69,8 +69,8 @@ MODULES = ("matplotlib", "optuna", "pymoo", "torch")
 #: What else it may need, and how to see whether it is there.
 NEEDS: dict[str, Callable[[], bool]] = {
     "naslib": lambda: (
-        naslib_compat.naslib_home() is not None
-        and all(importlib.util.find_spec(name) for name in naslib_compat.REQUIRED)
+        naslib_patches.naslib_home() is not None
+        and all(importlib.util.find_spec(name) for name in naslib_patches.REQUIRED)
     ),
     "published files": lambda: (PUBLISHED / "energy_5V9E_4epochs.tfrecord").is_file(),
     "chromium": lambda: shutil.which("chromium") is not None,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from naslib_ecnas.data import results_tree, table_format, tfrecord
+from naslib_ecnas.data import results_tree, table, tfrecord
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted(
@@ -67,7 +67,7 @@ def test_the_bounds_are_those_of_the_text() -> None:
     text = " ".join((ROOT / "SECURITY.md").read_text(encoding="utf-8").split())
     for bound, said in (
         (tfrecord._MAX_DATA, "frames of a TFRecord ({} MiB)"),
-        (table_format._LARGEST_HEADER, "the header of a table ({} MiB)"),
+        (table._LARGEST_HEADER, "the header of a table ({} MiB)"),
         (results_tree._MAX_BYTES, "files of a result folder ({} MiB each)"),
     ):
         assert said.format(bound >> 20) in text

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from naslib_ecnas.energy import EnergyMeter, UnknownDevice
-from naslib_ecnas.energy.devices import resolve, torch_uuid, visible
-from naslib_ecnas.energy.nvml import Gpu
+from naslib_ecnas.energy.nvml import Gpu, resolve, torch_uuid, visible
 
 UUIDS = ("GPU-aaaa1111-x", "GPU-aaaa2222-y", "GPU-bbbb3333-z")
 GPUS = tuple(Gpu(uuid, "A100", i, False) for i, uuid in enumerate(UUIDS))

@@ -12,14 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from naslib_ecnas.energy import GpuState, Reading
-from naslib_ecnas.energy.judge import (
+from naslib_ecnas.energy.readings import (
+    CounterTrack,
+    PowerTrack,
     agreement,
     counter_reading,
     frozen_after_s,
     power_reading,
     skew_s,
 )
-from naslib_ecnas.energy.track import CounterTrack, PowerTrack
 from naslib_ecnas.errors import ConfigError
 
 finite = st.floats(0, 1e4, allow_nan=False)

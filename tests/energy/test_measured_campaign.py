@@ -18,9 +18,9 @@ import pytest
 
 import naslib_ecnas as ecnas
 from naslib_ecnas.campaign import Measurement, Plan, make_plan
-from naslib_ecnas.campaign.attempts import attempts
-from naslib_ecnas.campaign.measurement import record_path
+from naslib_ecnas.campaign.claims import attempts
 from naslib_ecnas.campaign.plan import DataChoice
+from naslib_ecnas.campaign.record import record_path
 from naslib_ecnas.campaign.worker import attempts_folder
 
 pytest.importorskip("torch")

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from naslib_ecnas.energy import EnergyMeter, Window
-from naslib_ecnas.energy.faults import MeterFailed
-from naslib_ecnas.energy.worker import Worker
+from naslib_ecnas.energy.meter import Worker
+from naslib_ecnas.energy.nvml import MeterFailed
 
 
 def meter_threads() -> int:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from naslib_ecnas.energy.period import update_period_s
+from naslib_ecnas.energy.readings import update_period_s
 
 
 def watched(read: Callable[[float], float], seconds: float) -> tuple[float, float]:

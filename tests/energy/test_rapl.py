@@ -16,7 +16,7 @@ import pytest
 
 from naslib_ecnas.energy import EnergyMeter, Window
 from naslib_ecnas.energy.rapl import MAX_POWER_W, Rapl
-from naslib_ecnas.energy.track import CounterTrack
+from naslib_ecnas.energy.readings import CounterTrack
 
 
 @pytest.fixture(autouse=True)

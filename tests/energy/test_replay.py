@@ -22,7 +22,7 @@ from naslib_ecnas.energy import (
     check_parts,
     net,
 )
-from naslib_ecnas.energy.reading import invalid
+from naslib_ecnas.energy.readings import invalid
 from naslib_ecnas.errors import ConfigError
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from naslib_ecnas.energy import EnergyMeter, GpuProcess, GpuState
-from naslib_ecnas.energy.source import GpuPoint, GpuSource
-from naslib_ecnas.energy.track import CounterTrack, PowerTrack
+from naslib_ecnas.energy.nvml import GpuPoint, GpuSource
+from naslib_ecnas.energy.readings import CounterTrack, PowerTrack
 
 EDGES = (9.99, 19.98)
 

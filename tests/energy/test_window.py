@@ -7,8 +7,7 @@ import math
 import pytest
 
 from naslib_ecnas.energy import CpuState, GpuProcess, GpuState, Reading, Window
-from naslib_ecnas.energy.reading import invalid
-from naslib_ecnas.energy.window import check_name
+from naslib_ecnas.energy.readings import check_name, invalid
 from naslib_ecnas.errors import ConfigError, FormatError
 
 

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from naslib_ecnas.energy import EnergyMeter, NullMeter
-from naslib_ecnas.energy.zeus_check import ZeusCheck, check_with_zeus
+from naslib_ecnas.energy.replay import ZeusCheck, check_with_zeus
 from naslib_ecnas.errors import MissingDependencyError
 
 CODE = """
 import time
 from naslib_ecnas.energy import EnergyMeter
-from naslib_ecnas.energy.zeus_check import check_with_zeus
+from naslib_ecnas.energy.replay import check_with_zeus
 with EnergyMeter(devices=[0, 1], cpu=False, poll_seconds=0.2) as meter:
     check = check_with_zeus(meter, lambda: time.sleep(1.0))
 watts = [joules / check.window.seconds for joules in (check.zeus_j, check.window.gpu_total_j)]

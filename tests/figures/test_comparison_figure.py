@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 from naslib_ecnas.analysis import anytime
-from naslib_ecnas.comparison.compare import compare
-from naslib_ecnas.comparison.grid import Grid
+from naslib_ecnas.comparison.compare import Grid, compare
 from naslib_ecnas.comparison.results import Results, gather
-from naslib_ecnas.figures.comparison import anytime_bands, comparison_figure, write_figures
+from naslib_ecnas.figures.summary import anytime_bands, comparison_figure, write_figures
 
 pytest.importorskip("matplotlib")
 

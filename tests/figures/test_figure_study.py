@@ -7,7 +7,7 @@ import pytest
 
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.errors import ConfigError
-from naslib_ecnas.figures.study import Study, chosen_sheet, mean_quantities, study
+from naslib_ecnas.figures.summary import Study, chosen_sheet, mean_quantities, study
 from naslib_ecnas.network import parameters
 from naslib_ecnas.search import METHODS, run
 

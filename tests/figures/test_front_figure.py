@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from naslib_ecnas.benchmark import Benchmark
-from naslib_ecnas.data.columns import Columns
-from naslib_ecnas.data.table import Table, write_table
+from naslib_ecnas.data.table import Columns, Table, write_table
 from naslib_ecnas.errors import MissingDependencyError, StorageError
 from naslib_ecnas.figures.drawing import save, style
 from naslib_ecnas.figures.front import axis_unit, front_figure

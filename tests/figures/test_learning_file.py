@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from naslib_ecnas.errors import FormatError, UnknownTableError
-from naslib_ecnas.figures.learning import read_learning_curve
+from naslib_ecnas.figures.predictions import read_learning_curve
 
 
 def test_means_over_the_draws(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 import naslib_ecnas as ecnas
 from naslib_ecnas.errors import UnknownBudgetError
-from naslib_ecnas.figures.saved import saved, saved_sheet
+from naslib_ecnas.figures.tables import saved, saved_sheet
 
 
 def test_the_papers_row_of_five_vertices(reference: Path, monkeypatch: pytest.MonkeyPatch) -> None:

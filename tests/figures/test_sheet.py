@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from naslib_ecnas.errors import ConfigError, StorageError
-from naslib_ecnas.figures.sheet import Sheet
+from naslib_ecnas.files import Sheet
 
 
 # Without NUL, which Python 3.10 cannot write as CSV.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from naslib_ecnas.figures.spaces import spaces_sheet
+from naslib_ecnas.figures.tables import spaces_sheet
 from naslib_ecnas.space import Space
 
 

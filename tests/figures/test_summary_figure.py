@@ -8,13 +8,16 @@ import pytest
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.figures.drawing import save
-from naslib_ecnas.figures.radar import radar, radar_limits
-from naslib_ecnas.figures.study import Study, mean_quantities, study
 from naslib_ecnas.figures.summary import (
+    Study,
     attainment_sheet,
     attainment_surfaces,
     fronts_sheet,
+    mean_quantities,
     methods_figure,
+    radar,
+    radar_limits,
+    study,
     summary_figure,
 )
 

@@ -14,7 +14,7 @@ from naslib_ecnas.cell import Cell
 from naslib_ecnas.errors import ConfigError, UnknownMetricError
 from naslib_ecnas.figures.swaps import METRICS, swap_effects, swapped, swaps_figure
 from naslib_ecnas.space import Space
-from naslib_ecnas.structures import OPERATIONS
+from naslib_ecnas.topologies import OPERATIONS
 
 CONV3, CONV1, POOL = 0, 1, 2
 

@@ -180,7 +180,7 @@ FILES: dict[str, Call] = {
     "comparison.run_file.Run": Call(
         lambda t: {"path": t.run_file},
         {"path": tuple(map(Path, NO_PATH))},
-        lambda t: import_module("naslib_ecnas.comparison.run_file").Run.read,
+        lambda t: import_module("naslib_ecnas.comparison.compare").Run.read,
     ),
     # -- data ----------------------------------------------------------------------------------
     "data.carbon.carbon_intensity": Call(lambda t: {"choice": 100}, {"choice": NO_CARBON}),
@@ -249,7 +249,7 @@ FILES: dict[str, Call] = {
     "surrogate.weights.Weights": Call(
         lambda t: {"path": t.weights},
         {"path": (*NO_PATH, ".", "GARBAGE")},
-        lambda t: import_module("naslib_ecnas.surrogate.weights").Weights.load,
+        lambda t: import_module("naslib_ecnas.surrogate.models").Weights.load,
     ),
     "surrogate.evaluate.evaluate": Call(lambda t: {"folder": t.tmp}, {"folder": NO_PATH}),
     "surrogate.energy_models.energy_model": Call(

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from naslib_ecnas import network
-from naslib_ecnas.data.columns import Columns
-from naslib_ecnas.data.table import write_table
+from naslib_ecnas.data.table import Columns, write_table
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
 

@@ -39,7 +39,7 @@ def claim(folder: Path) -> Path:
 
 
 def log(folder: Path) -> Path:
-    from naslib_ecnas.campaign.attempts import AttemptLog
+    from naslib_ecnas.campaign.claims import AttemptLog
 
     claimed = claim(folder)
     log = AttemptLog(claimed.parent, 1)
@@ -56,8 +56,7 @@ def read_attempts(path: Path) -> Any:
 
 
 def window(folder: Path) -> Path:
-    from naslib_ecnas.energy.reading import Reading
-    from naslib_ecnas.energy.window import Window
+    from naslib_ecnas.energy.readings import Reading, Window
 
     window = Window("x", "x", 0, None, 0.0, 1.0, 0.0, 1.0)
     whole = replace(window, energy_j={"GPU-0": Reading(5.0, "counter")})
@@ -72,7 +71,7 @@ def trace(folder: Path) -> Path:
 
 
 def read_replay(path: Path) -> Any:
-    from naslib_ecnas.campaign.meters import read_replay
+    from naslib_ecnas.campaign.worker import read_replay
 
     return read_replay(path)
 
@@ -110,13 +109,13 @@ def cifar(name: str) -> Callable[[Path], Path]:
 
 
 def read_binary(path: Path) -> Any:
-    from naslib_ecnas.training.cifar10_files import read_binary
+    from naslib_ecnas.training.data import read_binary
 
     return read_binary(path)
 
 
 def read_python(path: Path) -> Any:
-    from naslib_ecnas.training.cifar10_pickle import read_python
+    from naslib_ecnas.training.data import read_python
 
     return read_python(path)
 
@@ -128,9 +127,9 @@ def config(folder: Path) -> Path:
 
 
 def read_config(path: Path) -> Any:
-    from naslib_ecnas.adapters import naslib_config
+    from naslib_ecnas.adapters import naslib_run
 
-    return naslib_config.plain(naslib_config.read(path))
+    return naslib_run.plain(naslib_run.read(path))
 
 
 def cells(folder: Path) -> Path:
@@ -139,6 +138,6 @@ def cells(folder: Path) -> Path:
 
 
 def read_cells(path: Path) -> Any:
-    from naslib_ecnas.campaign.choose import file_rows
+    from naslib_ecnas.campaign.plan import file_rows
 
     return file_rows(path, vertices=4)

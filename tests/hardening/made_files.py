@@ -15,7 +15,7 @@ import made_campaigns
 import numpy as np
 
 from naslib_ecnas import network
-from naslib_ecnas.data.columns import Columns
+from naslib_ecnas.data.table import Columns
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
 
@@ -34,8 +34,7 @@ class Kind:
 
 def columns(energy: bool = True) -> Columns:
     """Made-up columns of three cells."""
-    from naslib_ecnas.data.message_metrics import metrics_of
-    from naslib_ecnas.data.metrics_messages import ModelMetrics, ModelMetricsEnergy
+    from naslib_ecnas.data.protobuf import ModelMetrics, ModelMetricsEnergy, metrics_of
 
     rng = np.random.default_rng(5)
     kind: Any = ModelMetricsEnergy if energy else ModelMetrics
@@ -76,13 +75,13 @@ def _read_table(path: Path) -> Any:
 
 def _written(name: str, energy: bool = True) -> Callable[[Path], Path]:
     def make(folder: Path) -> Path:
-        from naslib_ecnas.data import ecnas_tfrecord, formats, nasbench_tfrecord
+        from naslib_ecnas.data import convert, nasbench_tfrecord
 
         writers: dict[str, Any] = {
-            "ecnas.tfrecord": ecnas_tfrecord.write_ecnas,
+            "ecnas.tfrecord": nasbench_tfrecord.write_ecnas,
             "nasbench.tfrecord": nasbench_tfrecord.write_nasbench,
-            "x.csv": formats.write_csv,
-            "x.parquet": formats.write_parquet,
+            "x.csv": convert.write_csv,
+            "x.parquet": convert.write_parquet,
         }
         writers[name](folder / name, columns(energy))
         return folder / name
@@ -91,7 +90,7 @@ def _written(name: str, energy: bool = True) -> Callable[[Path], Path]:
 
 
 def _any(path: Path) -> Any:
-    from naslib_ecnas.data.formats import read
+    from naslib_ecnas.data.convert import read
 
     return read(path)
 
@@ -193,7 +192,7 @@ def _read_search(path: Path) -> Any:
 
 def _run_file(folder: Path) -> Path:
     from naslib_ecnas import search
-    from naslib_ecnas.comparison.run_file import Run
+    from naslib_ecnas.comparison.compare import Run
 
     result = search.run(_toy(folder), "random", evaluations=6, seed=1)
     Run.of(result, table="toy").write(folder / "seed-1.json")
@@ -201,7 +200,7 @@ def _run_file(folder: Path) -> Path:
 
 
 def _read_run_file(path: Path) -> Any:
-    from naslib_ecnas.comparison.run_file import Run
+    from naslib_ecnas.comparison.compare import Run
 
     return Run.read(path)
 
@@ -215,7 +214,7 @@ def _rules(folder: Path) -> Path:
 
 def _read_rules(path: Path) -> Any:
     from naslib_ecnas.comparison.compare import prepare
-    from naslib_ecnas.report.compared import compared_runs
+    from naslib_ecnas.report.runs import compared_runs
 
     list(compared_runs(path.parent))
     prepare(path.parent, {"evaluations": 3, "epochs": None, "objectives": ["a", "b"]})
@@ -228,7 +227,7 @@ def _curve(folder: Path) -> Path:
 
 
 def _read_curve(path: Path) -> Any:
-    from naslib_ecnas.figures.learning import read_learning_curve
+    from naslib_ecnas.figures.predictions import read_learning_curve
 
     return read_learning_curve(path)
 
@@ -237,7 +236,7 @@ def _read_curve(path: Path) -> Any:
 
 
 def _weights(folder: Path) -> Path:
-    from naslib_ecnas.surrogate.weights import Weights
+    from naslib_ecnas.surrogate.models import Weights
 
     Weights({"target": "x", "seed": 0}, {"a": np.arange(6.0), "b": np.eye(2)}).save(
         folder / "x.npz"
@@ -246,13 +245,13 @@ def _weights(folder: Path) -> Path:
 
 
 def _read_weights(path: Path) -> Any:
-    from naslib_ecnas.surrogate.weights import Weights
+    from naslib_ecnas.surrogate.models import Weights
 
     return Weights.load(path)
 
 
 def _calibration(folder: Path) -> Path:
-    from naslib_ecnas.surrogate.weights import Weights, shipped
+    from naslib_ecnas.surrogate.models import Weights, shipped
 
     held = Weights.load(shipped("devices"))
     Weights({**held.header, "device": "titan-xp"}, held.arrays).save(folder / "gpu.npz")
@@ -276,13 +275,13 @@ def _catalog(folder: Path) -> Path:
 
 
 def _read_catalog(path: Path) -> Any:
-    from naslib_ecnas.data.catalog_reader import read_catalog
+    from naslib_ecnas.data.catalog import read_catalog
 
     return read_catalog(path)
 
 
 def _receipt(folder: Path) -> Path:
-    from naslib_ecnas.data.receipts import Receipt
+    from naslib_ecnas.data.convert import Receipt
 
     (folder / "x.ecnas").write_bytes(b"")
     Receipt("0" * 64, 1, 2, "maker").write(folder / "x.ecnas")
@@ -290,7 +289,7 @@ def _receipt(folder: Path) -> Path:
 
 
 def _read_receipt(path: Path) -> Any:
-    from naslib_ecnas.data.receipts import Receipt
+    from naslib_ecnas.data.convert import Receipt
 
     return Receipt.read(path.with_suffix(".ecnas"))
 

@@ -136,16 +136,15 @@ def things(
     from naslib_ecnas.analysis import PairedScores, Scale
     from naslib_ecnas.benchmark import Benchmark
     from naslib_ecnas.campaign import Cluster, DataChoice, Settings, make_plan
-    from naslib_ecnas.comparison.grid import Grid
-    from naslib_ecnas.comparison.run_file import Run
-    from naslib_ecnas.data import catalog, formats
+    from naslib_ecnas.comparison.compare import Grid, Run
+    from naslib_ecnas.data import catalog, convert
     from naslib_ecnas.data.table import Table
     from naslib_ecnas.energy import NullMeter, Window
     from naslib_ecnas.progress import Silent
     from naslib_ecnas.report import gather
     from naslib_ecnas.space import Space
-    from naslib_ecnas.surrogate.measured import measurements_of
-    from naslib_ecnas.surrogate.weights import shipped
+    from naslib_ecnas.surrogate.calibrate import measurements_of
+    from naslib_ecnas.surrogate.models import shipped
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "GARBAGE").write_bytes(b"nothing that anybody could read\n" * 40)
@@ -154,7 +153,7 @@ def things(
     points = np.array([[0.2, 0.5], [0.4, 0.9]])
     found = search.run(bench, "random", evaluations=4, seed=0, out=tmp_path / "found")
     Run.of(found, table="small").write(tmp_path / "run.json")
-    formats.write_csv(tmp_path / "made.csv", small_columns)
+    convert.write_csv(tmp_path / "made.csv", small_columns)
     data = DataChoice(kind="synthetic", images_per_file=4)
     make_plan((0, 2), name="x", vertices=4, data=data).write(tmp_path / "campaign")
     (tmp_path / "curve.json").write_text(json.dumps([{"size": 5, "mae_wh": 0.5}]))

@@ -11,15 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from naslib_ecnas.campaign import DataChoice, make_plan, requeue
-from naslib_ecnas.comparison.grid import Unit
+from naslib_ecnas.comparison.compare import Unit
 from naslib_ecnas.data import catalog
-from naslib_ecnas.data.catalog_reader import read_catalog
-from naslib_ecnas.data.convert import converted, tables_folder
-from naslib_ecnas.data.formats import write_csv
+from naslib_ecnas.data.catalog import read_catalog
+from naslib_ecnas.data.convert import converted, tables_folder, write_csv
 from naslib_ecnas.data.table import Table, write_table
 from naslib_ecnas.errors import CatalogError, EcnasError
-from naslib_ecnas.surrogate.embedded import embedded
-from naslib_ecnas.surrogate.weights import Weights, shipped
+from naslib_ecnas.surrogate.modelled import embedded
+from naslib_ecnas.surrogate.models import Weights, shipped
 
 ESCAPES = ("..", "../x", "../../x", "/etc/passwd", "a/../../x", ".", "-", "", "\\..\\x", "x\ny")
 names = st.sampled_from(ESCAPES) | st.text(alphabet=string.printable + "é\u2028", max_size=30)

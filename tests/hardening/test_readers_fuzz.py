@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from made_files import JSON_KINDS, KINDS
 
-from naslib_ecnas.adapters import naslib_compat
+from naslib_ecnas.adapters import naslib_patches
 from naslib_ecnas.errors import EcnasError
 
 _HERE = Path(__file__).parent
@@ -50,7 +50,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Path
                 pytest.importorskip("torch")
             if kind == "parquet":
                 pytest.importorskip("pyarrow")
-            if kind == "naslib-config" and naslib_compat.naslib_home() is None:
+            if kind == "naslib-config" and naslib_patches.naslib_home() is None:
                 pytest.skip("NASLib is not here")
             folder = tmp_path_factory.mktemp(kind)
             made[kind] = folder, KINDS[kind].make(folder)
@@ -207,7 +207,7 @@ def test_other_values_in_a_record_with_its_digest(
     good: Callable[[str], tuple[Path, Path]], data: st.DataObject
 ) -> None:
     """What a record says, spoilt beneath a digest that is right."""
-    from naslib_ecnas.campaign.measurement import _digest
+    from naslib_ecnas.campaign.record import _digest
 
     folder, path = good("record")
     whole = json.loads(path.read_bytes())
@@ -249,7 +249,7 @@ def test_other_arrays_in_a_sound_archive(
     good: Callable[[str], tuple[Path, Path]], data: st.DataObject
 ) -> None:
     """A user's calibration whose arrays are missing, of other shapes, or not finite."""
-    from naslib_ecnas.surrogate.weights import Weights
+    from naslib_ecnas.surrogate.models import Weights
 
     folder, path = good("calibration")
     held = Weights.load(path)

@@ -9,8 +9,7 @@ import pytest
 
 from naslib_ecnas import network, search
 from naslib_ecnas.benchmark import Benchmark
-from naslib_ecnas.data.columns import Columns
-from naslib_ecnas.data.table import Table, write_table
+from naslib_ecnas.data.table import Columns, Table, write_table
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
 

@@ -13,10 +13,8 @@ import pytest
 
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.cell import Cell
-from naslib_ecnas.report.page import Page, gather
-from naslib_ecnas.report.payload import coded
+from naslib_ecnas.report.page import Page, coded, gather, write_page
 from naslib_ecnas.report.runs import find_runs
-from naslib_ecnas.report.write import write_page
 from naslib_ecnas.space import Space
 
 HARM = "</script><script>window.harmed=1</script><img src=x onerror=window.harmed=2>"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from naslib_ecnas.report.encode import (
+from naslib_ecnas.report.page import (
     MISSING,
     MOST_LEVELS,
     STEP_LINEAR,

@@ -9,12 +9,10 @@ import numpy as np
 import pytest
 
 from naslib_ecnas.benchmark import Benchmark
-from naslib_ecnas.data.columns import Columns
-from naslib_ecnas.data.table import Table, write_table
+from naslib_ecnas.data.table import Columns, Table, write_table
 from naslib_ecnas.errors import ProvenanceError, UnknownBudgetError, UnknownMetricError
 from naslib_ecnas.provenance import Provenance
-from naslib_ecnas.report.page import gather
-from naslib_ecnas.report.payload import coded, pack, unpack_columns
+from naslib_ecnas.report.page import coded, gather, pack, unpack_columns
 from naslib_ecnas.report.runs import find_runs
 from naslib_ecnas.space import Space
 

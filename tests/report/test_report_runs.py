@@ -85,8 +85,7 @@ def test_what_a_run_does_not_know_is_nan(run_folder: Path, tmp_path: Path) -> No
 
 
 def test_runs_of_a_comparison(tmp_path: Path) -> None:
-    from naslib_ecnas.comparison.compare import compare
-    from naslib_ecnas.comparison.grid import Grid
+    from naslib_ecnas.comparison.compare import Grid, compare
 
     grid = Grid(("semoa", "random"), ("4v",), (0, 1), 30)
     compare(grid, tmp_path / "grid")

@@ -16,9 +16,8 @@ import pytest
 
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.errors import StorageError
-from naslib_ecnas.report.page import Page, gather
+from naslib_ecnas.report.page import Page, gather, html, write_page
 from naslib_ecnas.report.runs import find_runs
-from naslib_ecnas.report.write import html, write_page
 
 HARM = "</script><script>window.harmed=1</script>{{data}}<img src=x onerror=window.harmed=2>'\""
 

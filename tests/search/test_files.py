@@ -13,9 +13,9 @@ from naslib_ecnas.analysis import costs_of, nondominated
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.errors import ConfigError, StorageError
-from naslib_ecnas.json_text import to_json
+from naslib_ecnas.files import to_json
 from naslib_ecnas.search import run
-from naslib_ecnas.search.files import document, write
+from naslib_ecnas.search.result import document, write
 
 NAMES = ("energy_kwh", "validation_accuracy")
 

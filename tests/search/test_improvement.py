@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from naslib_ecnas.analysis import hypervolume, nondominated
-from naslib_ecnas.search.improvement import expected_improvement
+from naslib_ecnas.search.mse_hvi import expected_improvement
 
 
 def made_up(m: int, k: int, n: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

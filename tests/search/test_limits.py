@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.search import Limits, Optimiser, run
-from naslib_ecnas.search.limits import QUANTITIES
+from naslib_ecnas.search.accounting import QUANTITIES
 
 
 @given(

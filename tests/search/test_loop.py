@@ -11,8 +11,7 @@ import pytest
 
 from naslib_ecnas.analysis import Scale, costs_of, nondominated
 from naslib_ecnas.benchmark import Benchmark
-from naslib_ecnas.data.columns import Columns
-from naslib_ecnas.data.table import Table, write_table
+from naslib_ecnas.data.table import Columns, Table, write_table
 from naslib_ecnas.errors import ConfigError, UnknownBudgetError, UnknownMetricError
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.search import METHODS, Optimiser, RandomSearch, SearchResult, run

@@ -11,7 +11,7 @@ from naslib_ecnas import network
 from naslib_ecnas.analysis import hypervolume
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.search import MseHvi
-from naslib_ecnas.search.improvement import expected_improvement
+from naslib_ecnas.search.mse_hvi import expected_improvement
 from naslib_ecnas.space import Space
 
 SPACE = Space(5)

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from naslib_ecnas.errors import ConfigError
-from naslib_ecnas.search.crossover import crossover
-from naslib_ecnas.search.perturbation import perturb, tries
+from naslib_ecnas.search.operators import crossover, perturb, tries
 from naslib_ecnas.space import Space
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from naslib_ecnas.analysis import hypervolume
-from naslib_ecnas.search.ranking import front_ranks, order, survivors
+from naslib_ecnas.search.operators import front_ranks, order, survivors
 
 points = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=14).map(
     lambda p: np.array(p, dtype=float)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from naslib_ecnas.search._regression import FourierFeatures, Regression
-from naslib_ecnas.search.encoding import Encoding
+from naslib_ecnas.search.mse_hvi import FourierFeatures, Regression
+from naslib_ecnas.search.operators import Encoding
 from naslib_ecnas.space import Space
 
 

@@ -10,8 +10,8 @@ import pytest
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.search import RandomSearch, Semoa, run
-from naslib_ecnas.search.avoidance import Known
-from naslib_ecnas.search.released_draws import raw_released
+from naslib_ecnas.search.base import raw_released
+from naslib_ecnas.search.operators import Known
 from naslib_ecnas.space import Space
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from naslib_ecnas.errors import ConfigError
-from naslib_ecnas.search.scalarisation import Normaliser, chebyshev, random_weights, weighted_sum
+from naslib_ecnas.search.operators import Normaliser, chebyshev, random_weights, weighted_sum
 
 
 def test_by_hand() -> None:

@@ -10,7 +10,7 @@ import pytest
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.search import Batch, ShEmoa, run
-from naslib_ecnas.search.ranking import survivors
+from naslib_ecnas.search.operators import survivors
 from naslib_ecnas.search.sh_emoa import rungs
 from naslib_ecnas.space import Space
 

@@ -8,11 +8,8 @@ import numpy as np
 import pytest
 
 from naslib_ecnas.space import Space
-from naslib_ecnas.surrogate.accuracy import AccuracyModel
 from naslib_ecnas.surrogate.features import features
-from naslib_ecnas.surrogate.native import BUDGETS
-from naslib_ecnas.surrogate.perceptron import Perceptron
-from naslib_ecnas.surrogate.weights import Weights, shipped
+from naslib_ecnas.surrogate.models import BUDGETS, AccuracyModel, Perceptron, Weights, shipped
 
 #: Curves of the five outputs over the scores -1, 0 and 2.
 SCORE = np.tile([-1.0, 0.0, 2.0], (5, 1))

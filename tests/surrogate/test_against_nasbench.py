@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import naslib_ecnas as ecnas
-from naslib_ecnas.scores import scores
-from naslib_ecnas.surrogate.weights import Weights, shipped
+from naslib_ecnas.quality import scores
+from naslib_ecnas.surrogate.models import Weights, shipped
 
 
 @pytest.mark.parametrize(

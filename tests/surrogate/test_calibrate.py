@@ -9,12 +9,10 @@ import pytest
 
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.space import Space
-from naslib_ecnas.surrogate.calibrate import Measurements, calibrate
-from naslib_ecnas.surrogate.descriptors import shipped_descriptors
-from naslib_ecnas.surrogate.design import choose
+from naslib_ecnas.surrogate.calibrate import Measurements, calibrate, choose
 from naslib_ecnas.surrogate.features import features
+from naslib_ecnas.surrogate.models import Weights, shipped, shipped_descriptors
 from naslib_ecnas.surrogate.robust import robust_ridge, trimmed_start
-from naslib_ecnas.surrogate.weights import Weights, shipped
 
 
 def synthetic(

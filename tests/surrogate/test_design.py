@@ -7,9 +7,9 @@ import pytest
 
 from naslib_ecnas.errors import ConfigError, UnknownCellError
 from naslib_ecnas.space import Space
-from naslib_ecnas.surrogate.descriptors import shipped_descriptors
-from naslib_ecnas.surrogate.design import choose
+from naslib_ecnas.surrogate.calibrate import choose
 from naslib_ecnas.surrogate.features import features
+from naslib_ecnas.surrogate.models import shipped_descriptors
 
 
 def information(rows: np.ndarray, of: np.ndarray) -> float:

@@ -10,13 +10,19 @@ import pytest
 
 from naslib_ecnas.errors import ConfigError, FormatError
 from naslib_ecnas.space import Space
-from naslib_ecnas.surrogate.descriptors import DESCRIPTORS, KINDS, kind_of_column
-from naslib_ecnas.surrogate.device import DEVICES, DeviceModel, device_name
 from naslib_ecnas.surrogate.features import FEATURES, features
-from naslib_ecnas.surrogate.modelled import energy_provenance
-from naslib_ecnas.surrogate.predict import Models
+from naslib_ecnas.surrogate.modelled import Models, energy_provenance
+from naslib_ecnas.surrogate.models import (
+    DESCRIPTORS,
+    DEVICES,
+    KINDS,
+    DeviceModel,
+    Weights,
+    device_name,
+    kind_of_column,
+    shipped,
+)
 from naslib_ecnas.surrogate.share import gpu_share
-from naslib_ecnas.surrogate.weights import Weights, shipped
 
 ROWS = Space(7).sample(np.random.default_rng(5), 3000)
 

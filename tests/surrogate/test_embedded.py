@@ -11,14 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from naslib_ecnas.data.convert import converted
-from naslib_ecnas.data.frames import write_csv
-from naslib_ecnas.data.receipts import Receipt
+from naslib_ecnas.data.convert import Receipt, converted
+from naslib_ecnas.data.long_form import write_csv
 from naslib_ecnas.data.table import Table, write_table
 from naslib_ecnas.errors import ConfigError, StorageError
-from naslib_ecnas.storage import cache_folder
-from naslib_ecnas.surrogate.embedded import EMBEDDED, embedded
-from naslib_ecnas.surrogate.predict import Models
+from naslib_ecnas.files import cache_folder
+from naslib_ecnas.surrogate.modelled import EMBEDDED, Models, embedded
 
 
 def _stamp(path: Path) -> int:
@@ -50,7 +48,7 @@ def test_another_machine_s_linear_algebra_gives_the_same_table(tmp_path: Path) -
     for threads in ("1", "2"):
         there = {**os.environ, "ECNAS_CACHE": str(tmp_path / threads), "OMP_NUM_THREADS": threads}
         there["OPENBLAS_NUM_THREADS"] = threads
-        code = "from naslib_ecnas.surrogate.embedded import embedded; print(embedded('5v'))"
+        code = "from naslib_ecnas.surrogate.modelled import embedded; print(embedded('5v'))"
         done = subprocess.run(
             [sys.executable, "-c", code], env=there, capture_output=True, text=True, check=True
         )
@@ -103,7 +101,7 @@ def test_chunks_and_threads_change_nothing() -> None:
 
 
 def test_processes_that_start_together_make_it_once() -> None:
-    code = "from naslib_ecnas.surrogate.embedded import embedded; print(embedded('5v'))"
+    code = "from naslib_ecnas.surrogate.modelled import embedded; print(embedded('5v'))"
     running = [
         subprocess.Popen(
             [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=dict(os.environ)

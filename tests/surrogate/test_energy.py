@@ -9,12 +9,10 @@ import numpy as np
 import pytest
 
 from naslib_ecnas.errors import ConfigError
-from naslib_ecnas.scores import Scores
+from naslib_ecnas.quality import Scores
 from naslib_ecnas.space import Space
-from naslib_ecnas.surrogate.energy import EnergyModel
 from naslib_ecnas.surrogate.features import FEATURES, features
-from naslib_ecnas.surrogate.perceptron import Perceptron
-from naslib_ecnas.surrogate.weights import Weights, shipped
+from naslib_ecnas.surrogate.models import EnergyModel, Perceptron, Weights, shipped
 
 COSTS = 90
 
@@ -122,7 +120,7 @@ def test_the_shipped_file_is_small() -> None:
 
 
 def test_the_shipped_model_fits_what_it_was_fitted_on(model: EnergyModel, reference: Path) -> None:
-    from naslib_ecnas.scores import scores
+    from naslib_ecnas.quality import scores
     from naslib_ecnas.surrogate.fit.reference import read_measured
 
     measured = read_measured(reference / "measured_7v_energy_4epochs.parquet")

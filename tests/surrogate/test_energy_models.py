@@ -9,13 +9,10 @@ import numpy as np
 import pytest
 
 from naslib_ecnas.errors import ConfigError, FormatError, UnknownTableError
-from naslib_ecnas.surrogate.device import DeviceModel
-from naslib_ecnas.surrogate.energy import EnergyModel
-from naslib_ecnas.surrogate.energy_models import energy_model
 from naslib_ecnas.surrogate.features import features
+from naslib_ecnas.surrogate.modelled import Models, energy_model
+from naslib_ecnas.surrogate.models import DeviceModel, EnergyModel, Weights, shipped
 from naslib_ecnas.surrogate.paper import SIZES, PaperModel
-from naslib_ecnas.surrogate.predict import Models
-from naslib_ecnas.surrogate.weights import Weights, shipped
 
 ROWS = np.array([0, 5, 90, 91, 2531, 2532, 100_000, 423_623], dtype=np.int32)
 BUDGETS = (4, 12, 36, 108)

@@ -11,11 +11,16 @@ from naslib_ecnas import network
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.errors import UnknownCellError
 from naslib_ecnas.space import Space
-from naslib_ecnas.structures import structures
 from naslib_ecnas.surrogate import features as module
-from naslib_ecnas.surrogate.feature import OPERATORS
-from naslib_ecnas.surrogate.features import FEATURES, cost_features, features, graph_features
-from naslib_ecnas.surrogate.layer_counts import CHANNELS
+from naslib_ecnas.surrogate.features import (
+    CHANNELS,
+    FEATURES,
+    OPERATORS,
+    cost_features,
+    features,
+    graph_features,
+)
+from naslib_ecnas.topologies import structures
 
 NAMES = [feature.name for feature in FEATURES]
 SIDES = (32, 16, 8)

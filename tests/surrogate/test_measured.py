@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from naslib_ecnas.data.columns import Columns
-from naslib_ecnas.data.table import Table, write_table
+from naslib_ecnas.data.table import Columns, Table, write_table
 from naslib_ecnas.errors import ConfigError, FormatError, ProvenanceError
 from naslib_ecnas.provenance import Provenance
-from naslib_ecnas.surrogate.measured import calibrated, measurements_of
+from naslib_ecnas.surrogate.calibrate import calibrated, measurements_of
 
 ROWS = np.array([2, 7, 40], dtype=np.int32)
 

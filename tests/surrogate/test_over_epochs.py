@@ -11,8 +11,7 @@ import pytest
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate.features import features
-from naslib_ecnas.surrogate.over_epochs import FIRST, LAST, OverEpochs
-from naslib_ecnas.surrogate.weights import Weights, shipped
+from naslib_ecnas.surrogate.models import FIRST, LAST, OverEpochs, Weights, shipped
 
 BUDGETS = (4, 12, 36, 108)
 ROWS = np.concatenate([np.arange(91), Space(7).sample(np.random.default_rng(3), 2000)])

@@ -14,8 +14,8 @@ from naslib_ecnas.cell import Cell
 from naslib_ecnas.errors import FormatError, UnknownCellError, UnknownTableError
 from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate import paper as module
+from naslib_ecnas.surrogate.models import Weights, shipped
 from naslib_ecnas.surrogate.paper import SIZES, PaperModel, inputs
-from naslib_ecnas.surrogate.weights import Weights, shipped
 
 torch = pytest.importorskip("torch")
 
@@ -252,8 +252,8 @@ def test_weights_come_back(net: Any, tmp_path: Path) -> None:
 
 def test_the_shipped_model_is_near_the_anchor(reference: Path) -> None:
     """Authors' weights on their test fifth: MAE .330 Wh, tau .950; the valid part is alike."""
-    from naslib_ecnas.scores import scores
-    from naslib_ecnas.surrogate.fit.paper import PAPER_FILE
+    from naslib_ecnas.quality import scores
+    from naslib_ecnas.surrogate.fit.over_epochs import PAPER_FILE
     from naslib_ecnas.surrogate.fit.reference import read_measured
 
     weights = Weights.load(shipped("paper"))

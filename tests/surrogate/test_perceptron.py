@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from naslib_ecnas.surrogate.perceptron import Perceptron
+from naslib_ecnas.surrogate.models import Perceptron
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from naslib_ecnas.errors import UnknownCellError
 from naslib_ecnas.metrics import METRICS
 from naslib_ecnas.space import Space
-from naslib_ecnas.surrogate.predict import Models
+from naslib_ecnas.surrogate.modelled import Models
 
 ROWS = Space(7).sample(np.random.default_rng(0), 20_000)
 

@@ -8,12 +8,11 @@ from numpy.typing import NDArray
 
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.space import Space
-from naslib_ecnas.surrogate.descriptors import shipped_descriptors
 from naslib_ecnas.surrogate.features import features
-from naslib_ecnas.surrogate.fit.reference import Measured
 from naslib_ecnas.surrogate.fit.devices import fit_shares
+from naslib_ecnas.surrogate.fit.reference import Measured
+from naslib_ecnas.surrogate.models import Weights, shipped, shipped_descriptors
 from naslib_ecnas.surrogate.share import ShareModel, gpu_share
-from naslib_ecnas.surrogate.weights import Weights, shipped
 
 ROWS = Space(7).sample(np.random.default_rng(1), 400).astype(np.int64)
 SLOPES = np.array([0.3, -0.2, 0.1, 0.05, -0.1])

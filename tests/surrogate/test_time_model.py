@@ -7,12 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from naslib_ecnas.intervals import bounds
+from naslib_ecnas.quality import bounds
 from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate.features import features
-from naslib_ecnas.surrogate.perceptron import Perceptron
-from naslib_ecnas.surrogate.time import EPOCHS, TimeModel
-from naslib_ecnas.surrogate.weights import Weights, shipped
+from naslib_ecnas.surrogate.models import EPOCHS, Perceptron, TimeModel, Weights, shipped
 
 LIMIT, ERROR = 0.5, 0.02
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from naslib_ecnas.errors import EcnasError, FormatError, UnknownTableError
-from naslib_ecnas.surrogate.weights import Weights, shipped
+from naslib_ecnas.surrogate.models import Weights, shipped
 
 HEADER = {"target": "synthetic", "seed": 0, "quality": {"a": {"mae": 0.5}}}
 ARRAYS = {

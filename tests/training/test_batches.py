@@ -11,15 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from naslib_ecnas.errors import ConfigError
-from naslib_ecnas.training.batches import (
+from naslib_ecnas.training.data import (
     DEVIATION,
     MEAN,
+    Split,
     augment,
     evaluation_batches,
     standardise,
     stream,
 )
-from naslib_ecnas.training.data import Split
 
 
 def _images(n: int, seed: int = 0) -> torch.Tensor:

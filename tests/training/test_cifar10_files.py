@@ -13,9 +13,7 @@ from numpy.typing import NDArray
 
 from naslib_ecnas.data.tfrecord import write_frames
 from naslib_ecnas.errors import ChecksumError, FormatError, TruncatedError, UnknownTableError
-from naslib_ecnas.training.cifar10_files import read_binary, read_cifar10
-from naslib_ecnas.training.cifar10_pickle import read_python
-from naslib_ecnas.training.cifar10_tfrecord import read_tfrecord
+from naslib_ecnas.training.data import read_binary, read_cifar10, read_python, read_tfrecord
 
 N = 4
 Pair = tuple[NDArray[Any], NDArray[Any]]

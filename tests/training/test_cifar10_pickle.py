@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from naslib_ecnas.errors import FormatError
-from naslib_ecnas.training.cifar10_pickle import read_python
+from naslib_ecnas.training.data import read_python
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (3, 3072), dtype=np.uint8)
 LABELS = [4, 0, 9]

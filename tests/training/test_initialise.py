@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from naslib_ecnas import Cell
-from naslib_ecnas.training.initialise import build
+from naslib_ecnas.training.model import build
 from naslib_ecnas.training.recipe import RECIPES
 
 CELL = Cell("010001000:input,conv3x3-bn-relu,output")

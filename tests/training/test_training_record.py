@@ -11,7 +11,7 @@ import pytest
 
 from naslib_ecnas import Cell
 from naslib_ecnas.errors import ConfigError, FormatError
-from naslib_ecnas.json_text import to_json
+from naslib_ecnas.files import to_json
 from naslib_ecnas.training.recipe import RECIPES
 from naslib_ecnas.training.record import (
     DataLabel,

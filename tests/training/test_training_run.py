@@ -18,11 +18,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from naslib_ecnas import Cell
 from naslib_ecnas.energy import NullMeter
 from naslib_ecnas.errors import ConfigError
-from naslib_ecnas.json_text import to_json
+from naslib_ecnas.files import to_json
 from naslib_ecnas.network import parameters
 from naslib_ecnas.training import RECIPES, Cifar10, TrainingRecord, build, synthetic, train
 from naslib_ecnas.training.data import Split
-from naslib_ecnas.training.trainer import Trainer
+from naslib_ecnas.training.run import Trainer
 
 CELL = Cell([[0, 1], [0, 0]], ["input", "output"])
 TINY = replace(RECIPES["ecnas"], batch_size=4)

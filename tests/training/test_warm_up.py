@@ -15,7 +15,7 @@ import torch
 from naslib_ecnas import Cell
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.training import RECIPES, Cifar10, synthetic, train
-from naslib_ecnas.training.warm_up import warm_up
+from naslib_ecnas.training.run import warm_up
 
 CELL = Cell([[0, 1], [0, 0]], ["input", "output"])
 TINY = replace(RECIPES["ecnas"], batch_size=2)
@@ -68,7 +68,7 @@ import gc
 from dataclasses import replace
 from naslib_ecnas import Cell
 from naslib_ecnas.training import RECIPES, Network, synthetic
-from naslib_ecnas.training.warm_up import warm_up
+from naslib_ecnas.training.run import warm_up
 gc.disable()
 recipe, data = replace(RECIPES["ecnas"], batch_size=2), synthetic(seed=0, images_per_file=4)
 kept = Network(Cell.from_row(0))

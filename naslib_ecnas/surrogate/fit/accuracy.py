@@ -22,30 +22,303 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from naslib_ecnas.intervals import Z90
-from naslib_ecnas.surrogate.features import features
-from naslib_ecnas.surrogate.fit.graph_network import fit_graph_network
-from naslib_ecnas.surrogate.fit.parts import held_out, labelled, quality
-from naslib_ecnas.surrogate.fit.ranks import curves, normal_scores
+from naslib_ecnas.errors import MissingDependencyError
+from naslib_ecnas.quality import Z90
+from naslib_ecnas.surrogate.features import features, labels, shapes
 from naslib_ecnas.surrogate.fit.reference import Measured, read_measured
-from naslib_ecnas.surrogate.fit.student import distil
-from naslib_ecnas.surrogate.native import BUDGETS
-from naslib_ecnas.surrogate.perceptron import Perceptron
-from naslib_ecnas.surrogate.weights import Weights
+from naslib_ecnas.surrogate.fit.student import (
+    distil,
+    error_quantile,
+    held_out,
+    labelled,
+    quality,
+    torch_module,
+)
+from naslib_ecnas.surrogate.models import BUDGETS, Perceptron, Weights
+from naslib_ecnas.topologies import MAX_VERTICES
 
-__all__ = ["fit_accuracy", "mean_of_largest", "shrinkage"]
+__all__ = [
+    "GraphNetwork",
+    "curves",
+    "fit_accuracy",
+    "fit_graph_network",
+    "graphs",
+    "mean_of_largest",
+    "normal_scores",
+    "shrinkage",
+]
 
-VALIDATION = "nasbench101_validation_30001cells.parquet"
-TEST = "nasbench101_test108_12959cells.parquet"
-RECORDS = "nasbench101_full_records_52cells.parquet"
-#: Trainings of EC-NAS's own that have both accuracies, for the budgets without published ones.
-BOTH = ("measured_4v_rtx6000_3repeats.parquet", "measured_5v_4epochs_rtx6000.parquet")
-NAMES = (*(f"validation accuracy at {b} epochs" for b in BUDGETS), "test accuracy at 108 epochs")
-#: Share of the graph networks in the ensemble; the others are perceptrons.
-GRAPHS = 0.7
-_ANCHORS = (".666", ".731", ".805", ".862")
+
+# A graph network over cells: messages along the edges and against them.
+
+
+_OPERATIONS = 3
+
+_ROUNDS = 4
+
+
+def graphs(rows: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """What the network sees of (n,) cells.
+
+    Returns:
+        (n, 7, 7) adjacency, and (n, 7, 9) of each vertex: which operation (3), whether it is
+        there, input, output, channels in widths of the first stack, whether the input projects
+        to it, whether the output takes it.
+    """
+    structure, label = labels(rows)
+    shape = shapes()
+    edge = shape.edge[structure].astype(np.float32)
+    vertex = np.zeros((len(structure), MAX_VERTICES, 9), dtype=np.float32)
+    inner = slice(1, MAX_VERTICES - 1)
+    for k in range(_OPERATIONS):
+        vertex[:, inner, k] = label == k
+    vertex[:, inner, 3] = label < _OPERATIONS
+    vertex[:, 0, 3] = vertex[:, -1, 3] = 1
+    vertex[:, 0, 4] = vertex[:, -1, 5] = 1
+    vertex[:, inner, 6] = shape.channels[0][structure] / 128
+    vertex[:, -1, 6] = 1
+    vertex[:, :, 7] = edge[:, 0, :]
+    vertex[:, :, 8] = edge[:, :, -1]
+    return edge, vertex
+
+
+@dataclass
+class GraphNetwork:
+    """A fitted network."""
+
+    module: Any
+    shift: NDArray[np.float32]
+    scale: NDArray[np.float32]
+
+    def predict(
+        self, rows: NDArray[Any], x: NDArray[Any], batch: int = 4096
+    ) -> NDArray[np.float64]:
+        """(n, m) outputs for (n,) rows whose features are (n, k) x."""
+        torch = torch_module()
+        parts = []
+        with torch.no_grad():
+            for at in range(0, len(rows), batch):
+                edge, vertex = graphs(rows[at : at + batch])
+                standard = np.clip((x[at : at + batch] - self.shift) * self.scale, -6, 6)
+                given = (torch.from_numpy(a) for a in (edge, vertex, standard.astype(np.float32)))
+                parts.append(self.module(*given).numpy())
+        return np.concatenate(parts).astype(np.float64)
+
+
+def _module(inputs: int, outputs: int, width: int, generator: Any) -> Any:
+    """The network; built within a function because torch is not always installed."""
+    torch = torch_module()
+    nn: Any = torch.nn
+    base: Any = nn.Module
+
+    class Network(base):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = nn.Linear(9, width)
+            self.own = nn.ModuleList(nn.Linear(width, width) for _ in range(_ROUNDS))
+            self.ahead = nn.ModuleList(nn.Linear(width, width, bias=False) for _ in range(_ROUNDS))
+            self.behind = nn.ModuleList(nn.Linear(width, width, bias=False) for _ in range(_ROUNDS))
+            self.norm = nn.ModuleList(nn.LayerNorm(width) for _ in range(_ROUNDS))
+            self.features = nn.Linear(inputs, width)
+            self.hidden = nn.Linear(3 * width, 128)
+            self.last = nn.Linear(128, outputs)
+
+        def forward(self, edge: Any, vertex: Any, features: Any) -> Any:
+            there = vertex[:, :, 3:4]
+            h = self.first(vertex) * there
+            back = edge.transpose(1, 2)
+            for own, ahead, behind, norm in zip(
+                self.own, self.ahead, self.behind, self.norm, strict=True
+            ):
+                message = own(h) + back @ ahead(h) + edge @ behind(h)
+                h = (h + torch.relu(norm(message))) * there
+            pooled = torch.cat([h[:, -1], h.sum(dim=1), torch.relu(self.features(features))], 1)
+            return self.last(torch.relu(self.hidden(pooled)))
+
+    # Layers start from torch's global generator, which is left as it was; the numbers that count
+    # come from ours.
+    with torch.random.fork_rng(devices=[]):
+        module = Network()
+    linear = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
+    with torch.no_grad():
+        for layer in linear:
+            bound = layer.in_features**-0.5
+            layer.weight.uniform_(-bound, bound, generator=generator)
+        for layer in linear:
+            if layer.bias is not None:
+                bound = layer.in_features**-0.5
+                layer.bias.uniform_(-bound, bound, generator=generator)
+    return module
+
+
+def fit_graph_network(
+    rows: NDArray[Any],
+    x: NDArray[Any],
+    y: NDArray[Any],
+    *,
+    width: int = 80,
+    epochs: int = 25,
+    batch: int = 256,
+    rate: float = 2e-3,
+    decay: float = 0.1,
+    seed: int = 0,
+) -> GraphNetwork:
+    """Fit a network by squared error.
+
+    Args:
+        rows: (n,) cells.
+        x: (n, k) features beside the graph.
+        y: (n, m) standardised targets; NaN where one is missing.
+        width: of the vertices' states.
+        epochs, batch, rate, decay: of AdamW, its rate rising and falling in one cycle.
+        seed: of the start and the order.
+    """
+    torch = torch_module()
+    generator = torch.Generator().manual_seed(seed)
+    x = np.asarray(x, dtype=np.float32)
+    shift, spread = x.mean(axis=0), x.std(axis=0)
+    scale = (1 / np.where(spread > 1e-6, spread, 1)).astype(np.float32)
+    edge, vertex = (torch.from_numpy(a) for a in graphs(rows))
+    given = torch.from_numpy(np.clip((x - shift) * scale, -6, 6))
+    known = ~np.isnan(y)
+    target = torch.from_numpy(np.where(known, y, 0).astype(np.float32))
+    mask = torch.from_numpy(known.astype(np.float32))
+    module = _module(x.shape[1], y.shape[1], width, generator)
+    optimiser = torch.optim.AdamW(module.parameters(), lr=rate, weight_decay=decay)
+    steps = epochs * -(-len(x) // batch)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, rate, total_steps=steps, pct_start=0.2
+    )
+    for _ in range(epochs):
+        order = torch.randperm(len(x), generator=generator)
+        for at in range(0, len(x), batch):
+            some = order[at : at + batch]
+            error = module(edge[some], vertex[some], given[some]) - target[some]
+            loss = (error**2 * mask[some]).sum() / mask[some].sum().clamp(min=1)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+    return GraphNetwork(module.eval(), shift, scale)
+
+
+# From accuracies to normal scores, and from predicted scores back to accuracies.
+
 
 Array = NDArray[np.float64]
+
+
+def normal_scores(values: NDArray[Any]) -> Array:
+    """(n,) normal quantiles of the ranks of (n,) values; NaN where a value is.
+
+    Accuracies crowd near the top, where their order matters most: scores spread them evenly.
+
+    Raises:
+        MissingDependencyError: scipy is not installed.
+    """
+    try:
+        from scipy.special import ndtri
+        from scipy.stats import rankdata
+    except ImportError as error:
+        raise MissingDependencyError("scipy", feature="fitting a surrogate", extra="fit") from error
+    out = np.full(len(values), np.nan)
+    there = ~np.isnan(values)
+    count = int(there.sum())
+    out[there] = ndtri((rankdata(values[there]) - 0.5) / count)
+    return out
+
+
+def curves(
+    score: NDArray[Any], accuracy: NDArray[Any], *, knots: int = 101, bins: int = 20
+) -> tuple[Array, Array, Array]:
+    """What cells of a predicted score have: on average, and how far off.
+
+    Args:
+        score: (n,) predicted for cells that the fit has not seen.
+        accuracy: (n,) theirs.
+        knots: of the curves, at the most.
+        bins: cells are divided into so many by their score, to tell the errors of each.
+
+    Returns:
+        (knots,) ascending scores; the accuracy at each, rising; and the standard deviation whose
+        1.645-fold holds nine tenths of the errors there.
+
+    Raises:
+        MissingDependencyError: scikit-learn is not installed.
+    """
+    try:
+        from sklearn.isotonic import IsotonicRegression
+    except ImportError as error:
+        raise MissingDependencyError(
+            "scikit-learn", feature="fitting a surrogate", extra="fit"
+        ) from error
+    order = np.argsort(score)
+    steps = IsotonicRegression().fit_transform(score[order], accuracy[order])
+    least = max(8, len(score) // (2 * knots))
+    at, mean = _through_blocks(score[order], steps, least)
+    while len(at) > knots:  # an order with hardly an error has very many steps
+        least *= 2
+        at, mean = _through_blocks(score[order], steps, least)
+    # All curves have as many knots: the last one is repeated.
+    at, mean = (np.append(v, np.full(max(knots - len(v), 0), v[-1]))[:knots] for v in (at, mean))
+    off = np.abs(accuracy - np.interp(score, at, mean))
+    centres, deviations = [], []
+    parts = np.array_split(score[order], min(bins, max(1, len(order) // 40)))
+    # Cells of equal scores stay together: which of them come first says nothing.
+    starts = np.unique(np.searchsorted(score[order], [part[0] for part in parts]))
+    for mine in np.split(order, starts[1:]):
+        centres.append(float(np.median(score[mine])))
+        deviations.append(error_quantile(off[mine]))
+    return at, mean, np.interp(at, centres, deviations)
+
+
+def _through_blocks(score: Array, steps: Array, least: int) -> tuple[Array, Array]:
+    """A rising line through the middles of the blocks of an isotonic regression.
+
+    The regression itself is a staircase, on whose steps cells of different scores would tie.
+
+    Args:
+        score: (n,) ascending.
+        steps: (n,) never falling.
+        least: cells in a block; smaller neighbours are taken together.
+    """
+    starts = np.flatnonzero(np.diff(steps, prepend=-np.inf))
+    bounds = [0]
+    for start in starts[1:]:
+        if start - bounds[-1] >= least and len(score) - start >= least:
+            bounds.append(int(start))
+    blocks = np.split(np.arange(len(score)), bounds[1:])
+    x = np.array([score[block].mean() for block in blocks])
+    y = np.array([steps[block].mean() for block in blocks])
+    if len(blocks) < 2:
+        return x, y
+    # Beyond the middles of the outermost blocks the line goes on, within what was met.
+    first, last = ((y[i + 1] - y[i]) / (x[i + 1] - x[i]) for i in (0, len(x) - 2))
+    low = max(y[0] - first * (x[0] - score[0]), steps[0])
+    high = min(y[-1] + last * (score[-1] - x[-1]), steps[-1])
+    inner = slice(1 if x[0] <= score[0] else 0, len(x) if x[-1] < score[-1] else len(x) - 1)
+    return (
+        np.concatenate([[score[0]], x[inner], [score[-1]]]),
+        np.concatenate([[min(low, y[0])], y[inner], [max(high, y[-1])]]),
+    )
+
+
+VALIDATION = "nasbench101_validation_30001cells.parquet"
+
+TEST = "nasbench101_test108_12959cells.parquet"
+
+RECORDS = "nasbench101_full_records_52cells.parquet"
+
+#: Trainings of EC-NAS's own that have both accuracies, for the budgets without published ones.
+BOTH = ("measured_4v_rtx6000_3repeats.parquet", "measured_5v_4epochs_rtx6000.parquet")
+
+NAMES = (*(f"validation accuracy at {b} epochs" for b in BUDGETS), "test accuracy at 108 epochs")
+
+#: Share of the graph networks in the ensemble; the others are perceptrons.
+GRAPHS = 0.7
+
+_ANCHORS = (".666", ".731", ".805", ".862")
+
 Say = Callable[[str], None]
 
 

@@ -14,20 +14,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from naslib_ecnas.data.checksums import sha256_of
 from naslib_ecnas.data.convert import converted
+from naslib_ecnas.data.fetch import sha256_of
 from naslib_ecnas.data.table import Table
-from naslib_ecnas.intervals import Z90
-from naslib_ecnas.scores import Scores, scores
+from naslib_ecnas.quality import Z90, Scores, scores
 from naslib_ecnas.surrogate.calibrate import Measurements, calibrate
-from naslib_ecnas.surrogate.descriptors import KINDS, Descriptors, kind_of_column
-from naslib_ecnas.surrogate.device import DEVICES, DeviceModel
 from naslib_ecnas.surrogate.features import features
 from naslib_ecnas.surrogate.fit.reference import Measured, read_measured
+from naslib_ecnas.surrogate.models import (
+    DEVICES,
+    KINDS,
+    Descriptors,
+    DeviceModel,
+    Weights,
+    kind_of_column,
+)
 from naslib_ecnas.surrogate.robust import robust_ridge
-from naslib_ecnas.surrogate.weights import Weights
 
-__all__ = ["FOUR_VERTEX_FILES", "device_measurements", "fit_descriptors", "fit_devices", "fit_shares"]
+__all__ = [
+    "FOUR_VERTEX_FILES",
+    "device_measurements",
+    "fit_descriptors",
+    "fit_devices",
+    "fit_shares",
+]
 
 FOUR_VERTEX_FILES = {
     "quadro-rtx-6000": "energy_4V9E_quadrortx6000.tfrecord",

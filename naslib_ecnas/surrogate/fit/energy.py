@@ -9,47 +9,476 @@ errors come the quality in the header and the widths of the intervals.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from naslib_ecnas.errors import ConfigError
-from naslib_ecnas.scores import Scores, scores
+from naslib_ecnas.quality import Z90, Scores, scores
 from naslib_ecnas.space import Space
-from naslib_ecnas.surrogate.cells import labels as cell_labels
-from naslib_ecnas.surrogate.cells import shapes
-from naslib_ecnas.surrogate.energy import EnergyModel
-from naslib_ecnas.surrogate.features import features
-from naslib_ecnas.surrogate.fit.energy_error import (
-    QUANTILE,
-    cross_conformal,
-    fit_error,
-    relative_error,
-)
-from naslib_ecnas.surrogate.fit.energy_teacher import (
-    JOULES_PER_KWH,
-    EnergyData,
-    Teacher,
-    fit_teacher,
-    inputs,
-    read_energy,
-)
-from naslib_ecnas.surrogate.fit.student import distil
-from naslib_ecnas.surrogate.perceptron import Perceptron
-from naslib_ecnas.surrogate.weights import Weights
+from naslib_ecnas.surrogate.features import COSTS, FEATURES, features, shapes
+from naslib_ecnas.surrogate.features import labels as cell_labels
+from naslib_ecnas.surrogate.fit.reference import Measured, read_measured
+from naslib_ecnas.surrogate.fit.student import Boosting, distil, fit_boosting, torch_module
+from naslib_ecnas.surrogate.models import EnergyModel, Perceptron, Weights
 
-__all__ = ["fit_energy", "fit_student"]
+__all__ = [
+    "COSTS",
+    "ENERGY_FILE",
+    "EPOCH_TIME_FILE",
+    "JOULES_PER_KWH",
+    "LINEAR",
+    "EnergyData",
+    "EpochTime",
+    "EpochTimeData",
+    "GaussianProcess",
+    "Teacher",
+    "cross_conformal",
+    "fit_energy",
+    "fit_error",
+    "fit_gaussian_process",
+    "fit_student",
+    "fit_teacher",
+    "inputs",
+    "read_energy",
+    "read_epoch_times",
+    "relative_error",
+]
+
+
+# How wrong a prediction of energy may be: widths learned from errors that were not fitted.
+
+
+Vector = NDArray[np.float64]
+
+#: The normal distribution's 95 % point: `mean * exp(+-QUANTILE * std / mean)` is the 90 % interval.
+QUANTILE = Z90
+
+_COVERED = 0.9
+
+#: A larger error, in the logarithm, is a disturbed run; it shapes no width, though it counts in
+#: the coverage.
+_DISTURBED = 0.15
+
+_ITERATIONS = 50
+
+#: Pull of the two slopes towards 0, in cells.
+_RIDGE = 5.0
+
+
+def relative_error(error: Vector, energy_wh: NDArray[Any], spread: NDArray[Any]) -> Vector:
+    """(n,) relative standard deviations from the three numbers of `EnergyModel.error`."""
+    constant, by_energy, by_spread = error
+    return np.asarray(np.exp(constant + by_energy * np.log(energy_wh) + by_spread * spread))
+
+
+def fit_error(energy_wh: NDArray[Any], spread: NDArray[Any], off: NDArray[Any]) -> Vector:
+    """The three numbers of `EnergyModel.error` from cells that the fit did not see.
+
+    The logarithm of the scale is linear in that of the energy and in `spread`, by maximum
+    likelihood of Laplace's distribution (convex; Newton's method). The constant is then set so
+    that intervals hold nine of ten of these cells, with the finite-sample correction of split
+    conformal prediction (Lei et al., JASA 113, 2018, section 2.2).
+
+    Args:
+        energy_wh: (n,) predictions.
+        spread: (n,) logarithms of the ensemble's spread, as predicted.
+        off: (n,) logarithms of measured over predicted.
+    """
+    size = np.abs(off)
+    z = np.column_stack([np.ones(len(size)), np.log(energy_wh), spread])
+    middle = np.array([0.0, z[:, 1].mean(), z[:, 2].mean()])
+    z -= middle
+    kept = np.minimum(size, _DISTURBED)
+    ridge = np.diag([0.0, _RIDGE, _RIDGE])
+    theta = np.array([np.log(kept.mean() + 1e-9), 0.0, 0.0])
+    for _ in range(_ITERATIONS):
+        ratio = kept / np.exp(z @ theta)
+        gradient = z.T @ (1 - ratio) + ridge @ theta
+        step = np.linalg.solve((z * ratio[:, None]).T @ z + ridge + 1e-9 * np.eye(3), gradient)
+        theta -= np.clip(step, -1, 1)
+    n = len(size)
+    level = min(np.ceil((n + 1) * _COVERED) / n, 1.0)
+    reach = float(np.quantile(size / np.exp(z @ theta), level, method="inverted_cdf"))
+    theta[0] += np.log(max(reach, 1e-9) / QUANTILE)
+    theta[0] -= middle @ theta
+    return np.asarray(theta, dtype=np.float64)
+
+
+def cross_conformal(
+    energy_wh: NDArray[Any], spread: NDArray[Any], off: NDArray[Any], fold: NDArray[Any]
+) -> Vector:
+    """(n,) relative standard deviations, each fold's from the errors of all other folds."""
+    out = np.empty(len(off))
+    for number in np.unique(fold):
+        there = fold == number
+        error = fit_error(energy_wh[~there], spread[~there], off[~there])
+        out[there] = relative_error(error, energy_wh[there], spread[there])
+    return out
+
+
+# The time of one training epoch from counts of layers, by weighted ridge regression.
+#
+# Energy is mean power times time, and power varies far less from cell to cell than time does; so a
+# model of energy that is handed a time need only learn the power. The published one-epoch runs on
+# the RTX 3090 give that time almost without noise: a network's time is very nearly a sum over its
+# layers, which is what the linear features are.
+
+
+EPOCH_TIME_FILE = "measured_7v_1epoch_rtx3090.parquet"
+
+#: Leading columns of `FEATURES` that are sums over layers; the logarithms come after them.
+LINEAR = next(i for i, f in enumerate(FEATURES) if f.name.startswith("log_"))
+
+_PENALTIES = np.logspace(-4, 2, 13)
+
+#: Predictions stay above this share of the least time that was fitted.
+_FLOOR = 0.5
+
+#: Fewer runs tell nothing about this many features.
+_LEAST = 10
+
+
+@dataclass(frozen=True)
+class EpochTime:
+    """A linear model: seconds of one epoch."""
+
+    coefficients: NDArray[np.float64]
+    """(LINEAR,) seconds for a unit of each feature."""
+    intercept: float
+    floor: float
+    """Least time that is ever predicted, in s."""
+
+    def predict(self, x: NDArray[Any]) -> NDArray[np.float64]:
+        """(n,) seconds of (n, k) features."""
+        time = np.asarray(x[:, :LINEAR], dtype=np.float64) @ self.coefficients + self.intercept
+        return np.asarray(np.maximum(time, self.floor))
+
+
+@dataclass(frozen=True)
+class EpochTimeData:
+    """The runs that a fit may use."""
+
+    measured: Measured
+    x: NDArray[np.float64]
+    """(n, LINEAR) features."""
+
+    def fit(self, rows: NDArray[np.int64]) -> EpochTime:
+        """Fit to the runs of those cells that are among `rows`, and of no other.
+
+        Relative errors count (weights 1 / time^2); the penalty minimises the generalised
+        cross-validation score (Golub, Heath and Wahba, Technometrics 21, 1979, eq. 1.4).
+
+        Raises:
+            ConfigError: too few of the cells have a run.
+        """
+        chosen = np.isin(self.measured.rows, rows)
+        if chosen.sum() < _LEAST:
+            raise ConfigError(
+                "too few cells have a measured time of one epoch",
+                value=int(chosen.sum()),
+                expected=f"at least {_LEAST}",
+                remedy="fit on more cells",
+            )
+        x, time = self.x[chosen], self.measured["final_training_time_s"][chosen]
+        weight = 1 / time**2
+        weight /= weight.sum()
+        middle = weight @ x
+        spread = np.sqrt(weight @ (x - middle) ** 2)
+        scale = 1 / np.where(spread > 1e-9, spread, np.inf)
+        mean = float(weight @ time)
+        root = np.sqrt(weight * len(time))
+        u, s, vt = np.linalg.svd((x - middle) * scale * root[:, None], full_matrices=False)
+        target = (time - mean) * root
+        along = u.T @ target
+        beyond = float(target @ target - along @ along)
+        best, least = np.zeros(len(s)), np.inf
+        for penalty in _PENALTIES * len(time):
+            kept = s**2 / (s**2 + penalty)
+            left = beyond + float(((1 - kept) * along) @ ((1 - kept) * along))
+            score = left / max(len(time) - 1 - float(kept.sum()), 1e-9) ** 2
+            if score < least:
+                best, least = s / (s**2 + penalty) * along, score
+        coefficients = (vt.T @ best) * scale
+        return EpochTime(coefficients, mean - float(middle @ coefficients), _FLOOR * time.min())
+
+
+def read_epoch_times(folder: str | PathLike[str]) -> EpochTimeData:
+    """Read the one-epoch runs of the reference data."""
+    measured = read_measured(Path(folder) / EPOCH_TIME_FILE)
+    return EpochTimeData(measured, features(measured.rows)[:, :LINEAR].astype(np.float64))
+
+
+# A Gaussian process with one length scale for each input, robust and with uneven noise.
+#
+# Rational-quadratic kernel plus a linear one (Rasmussen and Williams, Gaussian Processes for
+# Machine Learning, 2006, eq. 4.19 and 4.22). A run of a short training is measured less exactly, in
+# per cent, than a long one, so the logarithm of the noise variance falls linearly with a covariate.
+# Outliers count as draws from Student's t: the noise of a cell is inflated by what its own
+# leave-one-out residual says (ibid., eq. 5.10-5.12), the usual reweighting of a t likelihood.
+
+
+#: Standardised inputs are clipped here, as the distilled perceptron clips its own.
+_CLIP = 6.0
+
+_JITTER = 1e-7
+
+#: Degrees of freedom of the t likelihood.
+_FREEDOM = 4.0
+
+_ROUNDS = 3
+
+_CHUNK = 500
+
+
+@dataclass(frozen=True)
+class GaussianProcess:
+    """A fitted process; `parameters` are logarithms, arrays of torch in float64."""
+
+    shift: Vector
+    scale: Vector
+    middle: float
+    parameters: dict[str, Any]
+    inputs: Any
+    """(n, k) standardised inputs of the fit."""
+    coefficients: Any
+    """(n,) inverse of the covariance times the targets."""
+
+    def predict(self, x: NDArray[Any]) -> Vector:
+        """(m,) posterior means of (m, k) inputs."""
+        torch = torch_module()
+        with torch.no_grad():
+            # Half the time in float32, whose rounding is a thousandth of the noise.
+            z = torch.from_numpy(_standardised(x, self.shift, self.scale)).float()
+            inputs, coefficients = self.inputs.float(), self.coefficients.float()
+            parameters = {name: value.float() for name, value in self.parameters.items()}
+            parts = [
+                (_kernel(some, inputs, parameters) @ coefficients).double().numpy()
+                for some in z.split(_CHUNK)
+            ]
+        return np.asarray(np.concatenate(parts) + self.middle, dtype=np.float64)
+
+
+def fit_gaussian_process(
+    x: NDArray[Any],
+    y: NDArray[Any],
+    covariate: NDArray[Any],
+    *,
+    subset: int = 1300,
+    steps: int = 80,
+    rate: float = 0.1,
+    seed: int = 0,
+) -> GaussianProcess:
+    """Fit the length scales and the rest on a subset, then condition on all cells.
+
+    Args:
+        x: (n, k) inputs.
+        y: (n,) targets.
+        covariate: (n,) what the logarithm of the noise is linear in.
+        subset: cells, drawn by `seed`, on which the marginal likelihood is maximised.
+        steps, rate: of Adam, the rate falling along a cosine.
+        seed: of the draw; nothing else is random.
+    """
+    torch = torch_module()
+    shift, spread = x.mean(axis=0), x.std(axis=0)
+    scale = 1 / np.where(spread > 1e-9, spread, 1.0)
+    middle = float(y.mean())
+    z = torch.from_numpy(_standardised(x, shift, scale))
+    target = torch.from_numpy(np.asarray(y - middle, dtype=np.float64))
+    level = torch.from_numpy(np.asarray(covariate - covariate.mean(), dtype=np.float64))
+    order = np.random.default_rng(seed).permutation(len(x))[:subset]
+    chosen = torch.from_numpy(np.sort(order))
+    parameters = _start(torch, z.shape[1], float(target.var()) if len(y) > 1 else 1.0)
+    _maximise(torch, z[chosen], target[chosen], level[chosen], parameters, steps, rate)
+    with torch.no_grad():
+        covariance = _kernel(z, z, parameters)
+        noise = _noise(level, parameters)
+        inflation = torch.ones_like(noise)
+        for at in range(_ROUNDS + 1):
+            factor = torch.linalg.cholesky(covariance + torch.diag(noise * inflation))
+            solved = torch.cholesky_solve(target[:, None], factor)[:, 0]
+            if at < _ROUNDS:
+                inverse = torch.cholesky_inverse(factor).diagonal()
+                inflation = _inflation(solved, inverse, noise, inflation)
+    return GaussianProcess(shift, scale, middle, parameters, z, solved)
+
+
+def _standardised(x: NDArray[Any], shift: Vector, scale: Vector) -> Vector:
+    return np.asarray(np.clip((np.asarray(x, dtype=np.float64) - shift) * scale, -_CLIP, _CLIP))
+
+
+def _start(torch: Any, inputs: int, variance: float) -> dict[str, Any]:
+    values = {
+        "inverse_scale": np.full(inputs, -0.5 * np.log(inputs) - 0.7),
+        "mixture": 0.0,
+        "curved": np.log(variance),
+        "linear": np.log(variance),
+        "noise": 2 * np.log(0.02),
+        "slope": -0.8,
+    }
+    return {name: torch.tensor(value, dtype=torch.float64) for name, value in values.items()}
+
+
+def _kernel(a: Any, b: Any, p: dict[str, Any]) -> Any:
+    """(n, m) covariances of (n, k) and (m, k) standardised inputs."""
+    scale = p["inverse_scale"].exp()
+    u, v = a * scale, b * scale
+    squared = (u * u).sum(1)[:, None] + (v * v).sum(1)[None] - 2 * u @ v.T
+    mixture = p["mixture"].exp()
+    curved = (-mixture * (squared.clamp_min(0) / (2 * mixture)).log1p()).exp()
+    return p["curved"].exp() * curved + p["linear"].exp() / a.shape[1] * (a @ b.T)
+
+
+def _noise(level: Any, p: dict[str, Any]) -> Any:
+    return (p["noise"] + p["slope"] * level).exp() + _JITTER
+
+
+def _inflation(solved: Any, inverse: Any, noise: Any, inflation: Any) -> Any:
+    """(n,) factors on the noise, from the leave-one-out residuals solved / inverse."""
+    variance = 1 / inverse - noise * (inflation - 1)
+    surprise = (solved / inverse) ** 2 / variance
+    return ((_FREEDOM + surprise) / (_FREEDOM + 1)).clamp_min(0.5)
+
+
+def _maximise(
+    torch: Any, z: Any, y: Any, level: Any, p: dict[str, Any], steps: int, rate: float
+) -> None:
+    """Maximise the marginal likelihood over `p`, in place."""
+    free = [value.requires_grad_() for value in p.values()]
+    optimiser = torch.optim.Adam(free, lr=rate, betas=(0.9, 0.95))
+    inflation = torch.ones_like(y)
+    reweighted = {steps // 3, steps // 2, 2 * steps // 3}
+    for step in range(steps):
+        for group in optimiser.param_groups:
+            group["lr"] = rate * (0.55 + 0.45 * np.cos(np.pi * step / steps))
+        plain = _noise(level, p)
+        covariance = _kernel(z, z, p) + torch.diag(plain * inflation)
+        with torch.no_grad():
+            factor = torch.linalg.cholesky(covariance)
+            solved = torch.cholesky_solve(y[:, None], factor)[:, 0]
+            inverse = torch.cholesky_inverse(factor)
+            # Gradient of the negative logarithm of the marginal likelihood with respect to the
+            # covariance (ibid., eq. 5.9): cheaper than backwards through the factorisation.
+            gradient = 0.5 * (inverse - solved[:, None] * solved[None])
+        optimiser.zero_grad()
+        covariance.backward(gradient)
+        optimiser.step()
+        if step in reweighted:
+            with torch.no_grad():
+                inflation = _inflation(solved, inverse.diagonal(), plain, inflation)
+    for value in free:
+        value.requires_grad_(False)
+
+
+# The ensemble that is distilled into the energy model, and what it is fitted on.
+#
+# Its members predict the logarithm of energy over time: Gaussian processes, each with length scales
+# from another draw of the cells, and boosted trees. All of it, the time model too, is fitted on the
+# chosen cells and on no other, so that the rest can judge it.
+
+
+ENERGY_FILE = "measured_7v_energy_4epochs.parquet"
+
+JOULES_PER_KWH = 3.6e6
+
+#: The least spread of members that counts, in the logarithm.
+_LEAST_SPREAD = 1e-4
+
+
+@dataclass(frozen=True)
+class EnergyData:
+    """All that the fit reads."""
+
+    measured: Measured
+    x: NDArray[np.float32]
+    """(n, len(FEATURES)) features of the measured cells."""
+    times: EpochTimeData
+
+    @property
+    def energy_kwh(self) -> Vector:
+        """(n,) measured energies at 4 epochs."""
+        return self.measured["energy_kwh"].astype(np.float64)
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """The ensemble, of logarithms of energy over time."""
+
+    time: EpochTime
+    processes: tuple[GaussianProcess, ...]
+    trees: Boosting
+    share: float
+    """Weight of the trees."""
+
+    def predict(self, x: NDArray[Any]) -> tuple[Vector, Vector]:
+        """Logarithm of the mean power in W, and of the members' spread, (n,) each."""
+        z = inputs(self.time, x)
+        trees = self.trees.predict(z)
+        processes = np.stack([process.predict(z) for process in self.processes])
+        mean = (1 - self.share) * processes.mean(axis=0) + self.share * trees
+        spread = np.sqrt(processes.var(axis=0) + (trees - processes.mean(axis=0)) ** 2)
+        return mean, np.log(spread + _LEAST_SPREAD)
+
+
+def inputs(time: EpochTime, x: NDArray[Any]) -> Vector:
+    """(n, COSTS + 2) inputs of every member, from (n, len(FEATURES)) features."""
+    seconds = time.predict(x)
+    return np.column_stack([x[:, :COSTS].astype(np.float64), np.log(seconds), seconds])
+
+
+def read_energy(folder: str | PathLike[str]) -> EnergyData:
+    """Read the reference data of the energy at 4 epochs."""
+    measured = read_measured(Path(folder) / ENERGY_FILE)
+    return EnergyData(measured, features(measured.rows), read_epoch_times(folder))
+
+
+def fit_teacher(
+    data: EnergyData,
+    chosen: NDArray[Any],
+    *,
+    seed: int = 0,
+    processes: int = 3,
+    subset: int = 900,
+    steps: int = 160,
+    seeds: int = 1,
+    share: float = 0.1,
+) -> Teacher:
+    """Fit the ensemble on the chosen cells (a mask or indices), seeing no other.
+
+    Args:
+        data: what was measured.
+        chosen: the cells; times are taken of these only.
+        processes, subset, steps: of the Gaussian processes.
+        seeds: of the trees.
+        share: weight of the trees in the mean.
+    """
+    time = data.times.fit(data.measured.rows[chosen])
+    x = data.x[chosen]
+    seconds = time.predict(x)
+    target = np.log(data.energy_kwh[chosen] * JOULES_PER_KWH / seconds)
+    z = inputs(time, x)
+    members = tuple(
+        fit_gaussian_process(
+            z, target, np.log(seconds), subset=subset, steps=steps, seed=seed * 100 + member
+        )
+        for member in range(processes)
+    )
+    return Teacher(time, members, fit_boosting(z, target, seeds=seeds, seed=seed), share)
+
 
 _SMALL = len(Space(5))
+
 _POWER = (192, 96)
+
 _SPREAD = (48, 24)
+
 #: Outputs are believed this far beyond the least and the greatest label.
 _MARGIN = 0.05
 
-Vector = NDArray[np.float64]
 Progress = Callable[[str], None] | None
 
 

@@ -15,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naslib_ecnas.cell import Cell
-from naslib_ecnas.data.checksums import sha256_of
+from naslib_ecnas.data.fetch import sha256_of
 from naslib_ecnas.errors import (
     FormatError,
     InvalidCellError,
     MissingDependencyError,
     UnknownTableError,
 )
-from naslib_ecnas.storage import is_file
+from naslib_ecnas.files import is_file
 
 __all__ = ["Measured", "read_measured"]
 

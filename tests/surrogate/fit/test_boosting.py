@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from naslib_ecnas.errors import MissingDependencyError
-from naslib_ecnas.surrogate.fit.boosting import fit_boosting
+from naslib_ecnas.surrogate.fit.student import fit_boosting
 
 
 def synthetic(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -13,10 +13,15 @@ pytest.importorskip("lightgbm")
 from naslib_ecnas.errors import ConfigError, UnknownTableError
 from naslib_ecnas.surrogate.features import features
 from naslib_ecnas.surrogate.fit import energy as module
-from naslib_ecnas.surrogate.fit.energy import fit_energy, fit_student
-from naslib_ecnas.surrogate.fit.energy_teacher import fit_teacher, inputs, read_energy
+from naslib_ecnas.surrogate.fit.energy import (
+    fit_energy,
+    fit_student,
+    fit_teacher,
+    inputs,
+    read_energy,
+)
 from naslib_ecnas.surrogate.fit.student import distil
-from naslib_ecnas.surrogate.weights import Weights
+from naslib_ecnas.surrogate.models import Weights
 
 QUICK = {"processes": 1, "subset": 150, "steps": 15, "seeds": 1}
 

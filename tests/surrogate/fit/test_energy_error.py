@@ -5,12 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from naslib_ecnas.surrogate.fit.energy_error import (
-    QUANTILE,
-    cross_conformal,
-    fit_error,
-    relative_error,
-)
+from naslib_ecnas.surrogate.fit.energy import QUANTILE, cross_conformal, fit_error, relative_error
 
 
 def synthetic(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

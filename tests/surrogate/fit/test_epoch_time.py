@@ -10,7 +10,7 @@ import pytest
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate.features import features
-from naslib_ecnas.surrogate.fit.epoch_time import LINEAR, EpochTime, EpochTimeData, read_epoch_times
+from naslib_ecnas.surrogate.fit.energy import LINEAR, EpochTime, EpochTimeData, read_epoch_times
 from naslib_ecnas.surrogate.fit.reference import Measured
 
 

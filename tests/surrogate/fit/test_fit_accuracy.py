@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from naslib_ecnas.errors import UnknownTableError
 from naslib_ecnas.space import Space
-from naslib_ecnas.surrogate.accuracy import AccuracyModel
 from naslib_ecnas.surrogate.features import features
 from naslib_ecnas.surrogate.fit.accuracy import (
     BOTH,
@@ -25,9 +24,9 @@ from naslib_ecnas.surrogate.fit.accuracy import (
     mean_of_largest,
     shrinkage,
 )
-from naslib_ecnas.surrogate.fit.parts import held_out
 from naslib_ecnas.surrogate.fit.reference import Measured, read_measured
-from naslib_ecnas.surrogate.weights import Weights
+from naslib_ecnas.surrogate.fit.student import held_out
+from naslib_ecnas.surrogate.models import AccuracyModel, Weights
 
 torch = pytest.importorskip("torch")
 for _needed in ("pyarrow", "scipy", "sklearn"):
@@ -149,7 +148,7 @@ def test_test_less_validation_written_out() -> None:
 
 
 def test_the_fit_ranks_cells(weights: Weights, folder: Path) -> None:
-    from naslib_ecnas.scores import kendall_tau
+    from naslib_ecnas.quality import kendall_tau
 
     fresh = read_measured(folder / VALIDATION).where(slice(LIMIT, None))
     validation, std, test, test_std = AccuracyModel.from_weights(weights).predict(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from naslib_ecnas.errors import UnknownTableError
-from naslib_ecnas.surrogate.fit.paper import PAPER_FILE, fit_paper
+from naslib_ecnas.surrogate.fit.over_epochs import PAPER_FILE, fit_paper
 from naslib_ecnas.surrogate.fit.reference import read_measured
 from naslib_ecnas.surrogate.paper import PaperModel
 

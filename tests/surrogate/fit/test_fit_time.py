@@ -10,11 +10,10 @@ import pytest
 from naslib_ecnas.errors import UnknownTableError
 from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate.features import features
-from naslib_ecnas.surrogate.fit.parts import held_out
+from naslib_ecnas.surrogate.fit.over_epochs import NASBENCH_FILE, _robust_relative_ridge, fit_time
 from naslib_ecnas.surrogate.fit.reference import read_measured
-from naslib_ecnas.surrogate.fit.time import NASBENCH_FILE, _robust_relative_ridge, fit_time
-from naslib_ecnas.surrogate.time import TimeModel
-from naslib_ecnas.surrogate.weights import Weights
+from naslib_ecnas.surrogate.fit.student import held_out
+from naslib_ecnas.surrogate.models import TimeModel, Weights
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("pyarrow")
@@ -28,7 +27,9 @@ def folder(reference: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The first of the published records, which are read in no time."""
     parquet = pytest.importorskip("pyarrow.parquet")
     made = tmp_path_factory.mktemp("records")
-    parquet.write_table(parquet.read_table(reference / NASBENCH_FILE).slice(0, 1400), made / NASBENCH_FILE)
+    parquet.write_table(
+        parquet.read_table(reference / NASBENCH_FILE).slice(0, 1400), made / NASBENCH_FILE
+    )
     return made
 
 

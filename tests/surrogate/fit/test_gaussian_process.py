@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from naslib_ecnas.surrogate.fit.gaussian_process import _kernel, fit_gaussian_process
+from naslib_ecnas.surrogate.fit.energy import _kernel, fit_gaussian_process
 
 
 def synthetic(n: int, seed: int, noise: float = 0.02) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

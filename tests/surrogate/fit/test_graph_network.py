@@ -9,9 +9,8 @@ import pytest
 
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.space import Space
-from naslib_ecnas.surrogate.cells import labels
-from naslib_ecnas.surrogate.features import features
-from naslib_ecnas.surrogate.fit.graph_network import GraphNetwork, fit_graph_network, graphs
+from naslib_ecnas.surrogate.features import features, labels
+from naslib_ecnas.surrogate.fit.accuracy import GraphNetwork, fit_graph_network, graphs
 
 torch = pytest.importorskip("torch")
 

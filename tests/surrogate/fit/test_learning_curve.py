@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from naslib_ecnas.errors import ConfigError
-from naslib_ecnas.surrogate.fit.learning_curve import learning_curve
+from naslib_ecnas.surrogate.fit.over_epochs import learning_curve
 
 
 def test_more_cells_are_better(reference: Path) -> None:

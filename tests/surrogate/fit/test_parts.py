@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from naslib_ecnas.cell import Cell
-from naslib_ecnas.intervals import Z90
+from naslib_ecnas.quality import Z90
 from naslib_ecnas.space import Space
-from naslib_ecnas.surrogate.fit.parts import (
+from naslib_ecnas.surrogate.fit.student import (
     error_quantile,
     held_out,
     labelled,

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from naslib_ecnas.intervals import Z90
-from naslib_ecnas.surrogate.fit.ranks import curves, normal_scores
+from naslib_ecnas.quality import Z90
+from naslib_ecnas.surrogate.fit.accuracy import curves, normal_scores
 
 pytest.importorskip("scipy")
 pytest.importorskip("sklearn")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from naslib_ecnas.cell import Cell
-from naslib_ecnas.data.checksums import sha256_of
+from naslib_ecnas.data.fetch import sha256_of
 from naslib_ecnas.errors import FormatError, UnknownTableError
 from naslib_ecnas.surrogate.fit.reference import read_measured
 

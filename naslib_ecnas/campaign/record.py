@@ -1,0 +1,349 @@
+"""The record of one unit: its training, the windows of its meter, and all that they depend on."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from naslib_ecnas.campaign.claims import Owner
+from naslib_ecnas.campaign.plan import Settings, Unit
+from naslib_ecnas.energy.readings import Reading, Window
+from naslib_ecnas.errors import ChecksumError, FormatError
+from naslib_ecnas.files import atomic_write, from_json, from_plain, storage_error, to_json, to_plain
+from naslib_ecnas.training.record import WHEN, TrainingRecord
+
+__all__ = [
+    "RECORDS",
+    "Measurement",
+    "MeterLabel",
+    "NewerRecord",
+    "essential_faults",
+    "has_cpu",
+    "is_measured",
+    "record_path",
+    "recorded",
+    "run_j",
+    "segments_before",
+    "start_up_share",
+    "total_j",
+    "training_j",
+    "unresolved",
+    "window_j",
+]
+
+
+#: Folder of a campaign that holds the records.
+RECORDS = "records"
+
+_NAME = "ecnas-measurement"
+
+_FORMAT = f"{_NAME}/1"
+
+
+class NewerRecord(FormatError):
+    """A record that this version cannot read, and that is not damaged for that."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeterLabel:
+    """How the energy was measured."""
+
+    kind: str
+    """`nvml` (with RAPL where that is there), `rapl`, `none` or `replay`."""
+    methods: Mapping[str, str]
+    """GPU UUID -> sensor."""
+    periods_s: Mapping[str, float]
+    """GPU UUID -> refresh period of the sensor, s."""
+    notes: Mapping[str, tuple[str, ...]]
+    """GPU UUID -> why better sensors are not used."""
+    cpu: str
+    """Whether the CPU is measured, a kind of `CpuState`."""
+    cpu_detail: str
+    """Why not."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """What one unit left. Energies are those of the meter: J, gross, PUE not in."""
+
+    unit: Unit
+    attempt: int
+    """Number of the attempt that made it, from 1."""
+    plan: str
+    """Checksum of the plan."""
+    owner: Owner
+    settings: Settings
+    meter: MeterLabel
+    training: TrainingRecord
+    windows: tuple[Window, ...]
+    """Of the meter, in the order of ending; beside the training's there can be `warm-up`,
+    `rest-before` and `rest-after`."""
+
+    def window(self, name: str) -> Window | None:
+        """The meter's window of a name; None where there is none."""
+        return next((window for window in self.windows if window.name == name), None)
+
+    @property
+    def made_up(self) -> tuple[str, ...]:
+        """Why it is no measurement of a whole training on real images; empty where it is one."""
+        training, why = self.training, []
+        if training.data.name != "CIFAR-10":
+            why.append(f"{training.data.name} images")
+        if training.steps < training.budget_steps:
+            why.append(f"stopped after {training.steps} of {training.budget_steps} steps")
+        if self.meter.kind == "replay":
+            why.append("energies replayed from a file")
+        if self.meter.kind == "nvml" and not training.device.startswith("cuda"):
+            why.append(f"energies of a GPU that a training on {training.device} does not use")
+        return tuple(why)
+
+    def write(self, path: Path) -> None:
+        """Write it, whole or not at all.
+
+        Raises:
+            StorageError: the folder cannot be written or the disk is full.
+        """
+        content = {
+            "unit": to_plain(self.unit),
+            "attempt": self.attempt,
+            "plan": self.plan,
+            "owner": to_plain(self.owner),
+            "settings": to_plain(self.settings),
+            "meter": to_plain(self.meter),
+            "training": self.training.to_json(),
+            "windows": [window.to_dict() for window in self.windows],
+        }
+        whole = {"format": _FORMAT, "sha256": _digest(content), "content": content}
+        with atomic_write(path) as file:
+            file.write(to_json(whole).encode("utf-8") + b"\n")
+
+    @classmethod
+    def read(cls, path: Path) -> Measurement:
+        """Read one.
+
+        Raises:
+            StorageError: it cannot be read.
+            ChecksumError: its content is not what was written.
+            NewerRecord: another version wrote it.
+            FormatError: it is no record.
+        """
+        remedy = "requeue its unit: ecnas measure validate CAMPAIGN --requeue"
+        try:
+            data = from_json(path.read_bytes())
+        except OSError as error:
+            raise storage_error(error, path) from error
+        except ValueError as error:
+            raise FormatError(
+                "the record is damaged", path=path, value=str(error), remedy=remedy
+            ) from error
+        form = data.get("format") if isinstance(data, dict) else None
+        if form != _FORMAT:
+            if isinstance(form, str) and form.startswith(f"{_NAME}/"):
+                raise NewerRecord(
+                    "another version of this package wrote the record",
+                    path=path,
+                    value=form,
+                    expected=_FORMAT,
+                    remedy="read it with that version: pip install --upgrade naslib-ecnas",
+                )
+            raise FormatError(
+                "no record", path=path, expected=f"a file of the format {_FORMAT}", remedy=remedy
+            )
+        content: Any = data.get("content")
+        if _digest_of_text(json.dumps(content, ensure_ascii=False)) != data.get("sha256"):
+            raise ChecksumError(
+                "the record's content is not what was written", path=path, remedy=remedy
+            )
+        where = str(path)
+        try:
+            return cls(
+                unit=from_plain(Unit, content["unit"], path=where),
+                attempt=int(content["attempt"]),
+                plan=str(content["plan"]),
+                owner=from_plain(Owner, content["owner"], path=where),
+                settings=from_plain(Settings, content["settings"], path=where),
+                meter=from_plain(MeterLabel, content["meter"], path=where),
+                training=TrainingRecord.from_json(content["training"], path=where),
+                windows=tuple(Window.from_dict(window) for window in content["windows"]),
+            )
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            if isinstance(error, FormatError):
+                raise
+            raise FormatError(f"no record: {error}", path=path, remedy=remedy) from error
+
+
+def _digest(content: Any) -> str:
+    return _digest_of_text(to_json(content))
+
+
+def _digest_of_text(text: str) -> str:
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def record_path(folder: Path, unit: Unit) -> Path:
+    """Where a unit's record is, below the folder of the campaign."""
+    return folder / RECORDS / f"{unit.name}.json"
+
+
+def recorded(folder: Path) -> set[str]:
+    """Names of the units whose records are there, whatever state they are in.
+
+    Raises:
+        StorageError: the folder cannot be read.
+    """
+    try:
+        names = [path.name for path in (folder / RECORDS).iterdir()]
+    except FileNotFoundError:
+        return set()
+    except OSError as error:
+        raise storage_error(error, folder) from error
+    return {n[:-5] for n in names if n.endswith(".json") and not n.startswith(".")}
+
+
+# The energies of a record: of its windows, its training and the whole, and why one is missing.
+
+
+_TOO_SHORT = "too-short"
+
+#: Epochs of the trainings that devices are calibrated on.
+_FOUR = 4
+
+
+def is_measured(record: Measurement) -> bool:
+    """Whether there was a meter with sensors."""
+    return record.meter.kind != "none"
+
+
+def has_cpu(record: Measurement) -> bool:
+    """Whether the CPU packages' energy is known over the whole run."""
+    total = record.window("total")
+    return total is not None and math.isfinite(total.cpu_total_j)
+
+
+def essential(window: Window) -> Mapping[str, Reading]:
+    """The readings that a unit is measured for: of its GPUs, else of the CPU."""
+    return window.energy_j or window.cpu_energy_j
+
+
+def essential_faults(record: Measurement) -> tuple[str, ...]:
+    """Why windows of a record are invalid, so that the unit has to be measured again.
+
+    A single step at the start may be over before a sensor refreshes; that alone spoils nothing.
+    """
+    if not is_measured(record):
+        return ()
+    found = []
+    for name in (training.name for training in record.training.windows):
+        window = record.window(name)
+        readings = {} if window is None else essential(window)
+        if not readings:
+            found.append(f"{name}: no reading")
+        for reading in readings.values():
+            if not reading.valid and not (reading.reason == _TOO_SHORT and name != "total"):
+                found.append(f"{name}: {reading.reason} ({reading.detail})")
+    return tuple(found)
+
+
+def window_j(window: Window | None, *, cpu: bool) -> float:
+    """Joules of a window: GPUs and, where asked for or where there is no GPU, CPU packages.
+
+    NaN where a part is not known.
+    """
+    if window is None:
+        return math.nan
+    parts = [window.gpu_total_j] if window.energy_j else []
+    if cpu or not window.energy_j:
+        parts.append(window.cpu_total_j)
+    return math.fsum(parts) if all(map(math.isfinite, parts)) else math.nan
+
+
+def total_j(record: Measurement, *, cpu: bool) -> float:
+    """Joules of the whole run, start-up and evaluations included; NaN where unknown."""
+    return window_j(record.window("total"), cpu=cpu)
+
+
+def unresolved(record: Measurement) -> tuple[str, ...]:
+    """Segments of training that were over before a sensor refreshed."""
+    return tuple(
+        segment.window.name
+        for segment in record.training.segments
+        if (window := record.window(segment.window.name)) is not None
+        and _TOO_SHORT in {reading.reason for reading in essential(window).values()}
+    )
+
+
+def training_j(record: Measurement, *, cpu: bool, segments: int | None = None) -> float:
+    """Joules of the segments of training; NaN where unknown.
+
+    A segment that was too short for the sensor, in practice the one step at rate 0, is taken at
+    the mean power of the others.
+
+    Args:
+        record: the unit's.
+        cpu: whether CPU packages count.
+        segments: how many of the first segments; all where left out.
+    """
+    short = unresolved(record)
+    known: list[tuple[float, float]] = []
+    for segment in record.training.segments:
+        if segment.window.name not in short:
+            joules = window_j(record.window(segment.window.name), cpu=cpu)
+            known.append((joules, segment.window.seconds))
+    seconds = sum(time for _, time in known)
+    power = math.fsum(joules for joules, _ in known) / seconds if seconds > 0 else math.nan
+    chosen = record.training.segments[:segments]
+    return math.fsum(
+        power * segment.window.seconds
+        if segment.window.name in short
+        else window_j(record.window(segment.window.name), cpu=cpu)
+        for segment in chosen
+    )
+
+
+def run_j(record: Measurement, *, cpu: bool, when: str = "end") -> float:
+    """Joules from the start of the run to an evaluation; NaN where unknown.
+
+    As EC-NAS's files count: start-up and the evaluations before are in. It is the sum of the
+    windows, so that what falls between two of them, mere milliseconds, is out. A window that was
+    too short for the sensor is taken at the run's mean power.
+
+    Args:
+        record: the unit's.
+        cpu: whether CPU packages count.
+        when: which evaluation, one of `WHEN`.
+    """
+    training, total = record.training, record.window("total")
+    earlier = WHEN[: WHEN.index(when)]
+    names = [w.name for w in training.windows if w.name == "init"]
+    names += [e.window.name for e in training.evaluations if e.when in earlier]
+    power = window_j(total, cpu=cpu) / total.seconds if total and total.seconds > 0 else math.nan
+    parts = [training_j(record, cpu=cpu, segments=segments_before(record, when))]
+    for name in names:
+        window = record.window(name)
+        short = window is not None and _TOO_SHORT in {r.reason for r in essential(window).values()}
+        parts.append(power * window.seconds if window and short else window_j(window, cpu=cpu))
+    return math.fsum(parts)
+
+
+def segments_before(record: Measurement, when: str) -> int:
+    """How many segments of training lie before an evaluation."""
+    at = next(e.steps for e in record.training.evaluations if e.when == when)
+    return sum(s.first_step + s.steps <= at for s in record.training.segments)
+
+
+def start_up_share(record: Measurement, *, cpu: bool) -> float:
+    """Share of start-up and evaluations in the energy of a run of 4 epochs; NaN where unknown.
+
+    They cost the same whatever the budget, so that a run of any budget tells it: of `a + b n` for
+    n epochs it is `a / (a + 4 b)`.
+    """
+    training = record.training
+    steps = training_j(record, cpu=cpu)
+    fixed = run_j(record, cpu=cpu) - steps
+    four = steps / training.steps * training.budget_steps / training.epochs * _FOUR
+    return fixed / (fixed + four) if fixed + four > 0 else math.nan

@@ -1,0 +1,326 @@
+"""The graphs beneath the cells: every pruned structure, and the table from raw matrices to them.
+
+A *matrix* of up to seven vertices is packed into a 21-bit *code*: bit `EDGE_BIT[i, j]` is the edge
+from vertex i to vertex j > i of the 7 x 7 matrix. A smaller matrix is embedded with its output
+moved to vertex 6, so that the unused vertices are empty rows and columns. *Pruning* drops every
+vertex that lies on no path from input to output and moves the others together to 1, 2, ....
+
+A *structure* is a class of pruned graphs that differ only in the order of their interior vertices;
+its *canonical code* is the least code over all orders that keep the matrix upper triangular. A
+*slot map* says which vertex of a raw matrix became which interior vertex ("slot") of the
+structure. Operations are numbered as in NAS-Bench-101 (`OPERATIONS`), and the operations of k slots
+are packed into a base-3 number whose first slot is the most significant digit.
+
+No hashing happens here: isomorphism is decided by enumeration (2,494 structures, 6,472 pruned
+matrices, 1,538,083 valid matrices in all).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from itertools import permutations
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "EDGES",
+    "EDGE_BIT",
+    "MAX_EDGES",
+    "MAX_VERTICES",
+    "OPERATIONS",
+    "Drawings",
+    "Structures",
+    "canonical",
+    "drawings",
+    "moved",
+    "orders",
+    "slot_map_labels",
+    "slot_maps",
+    "structures",
+]
+
+
+MAX_VERTICES = 7
+
+MAX_EDGES = 9
+
+#: Interior operations in NAS-Bench-101's order of labels 0, 1, 2.
+OPERATIONS = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3")
+
+_SLOTS = MAX_VERTICES - 2
+
+_OUTPUT = MAX_VERTICES - 1
+
+#: (source, target) of each bit of a code, least significant bit first: column by column, as
+#: NAS-Bench-101's generator counts, so that the least code is the matrix in its files.
+EDGES: tuple[tuple[int, int], ...] = tuple((i, j) for j in range(1, MAX_VERTICES) for i in range(j))
+
+#: The inverse of `EDGES`: the bit of edge (i, j).
+EDGE_BIT: dict[tuple[int, int], int] = {edge: bit for bit, edge in enumerate(EDGES)}
+
+_N_CODES = 1 << len(EDGES)
+
+#: Set in a permuted code when an edge would point backwards; larger than every code.
+_BACKWARD = 1 << 24
+
+IntArray = NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Structures:
+    """All structures and, for each labelling of their slots, its isomorphism class.
+
+    Structures are sorted by vertices, then by code. Rows number the isomorphism classes of
+    labelled structures in the same order, operations last.
+    """
+
+    code: IntArray
+    """(n_structures,) canonical code of each structure."""
+    vertices: NDArray[np.int8]
+    """(n_structures,) vertices, 2 to 7."""
+    first: IntArray
+    """(n_structures,) where a structure's labellings start in `row_of`."""
+    row_of: IntArray
+    """(sum of 3**slots,) row of each structure and labelling."""
+    row_structure: NDArray[np.int16]
+    """(n_rows,) structure of each row."""
+    row_ops: NDArray[np.uint8]
+    """(n_rows,) least labelling of each row, base 3."""
+    pruned_code: IntArray
+    """(6472,) sorted codes of all pruned matrices."""
+    pruned_structure: NDArray[np.int16]
+    """(6472,) structure of each pruned matrix."""
+    pruned_order: NDArray[np.uint8]
+    """(6472,) index into `orders(slots)` of the order that makes it canonical."""
+
+
+@dataclass(frozen=True)
+class Drawings:
+    """What each of the 2**21 matrices is: the table behind every vectorised call."""
+
+    structure: NDArray[np.int16]
+    """(2**21,) structure, -1 where the matrix is no cell."""
+    slot_map: NDArray[np.uint16]
+    """(2**21,) index into `slot_maps()`."""
+
+
+@cache
+def orders(slots: int) -> tuple[tuple[int, ...], ...]:
+    """Permutations of the interior vertices; `order[a] = b` moves slot a to slot b."""
+    return tuple(permutations(range(slots)))
+
+
+@cache
+def slot_maps() -> tuple[tuple[int, ...], ...]:
+    """Every injection of slots into raw interior vertices: `map[slot]` is a raw slot, 0 to 4."""
+    return tuple(m for k in range(_SLOTS + 1) for m in permutations(range(_SLOTS), k))
+
+
+@cache
+def slot_map_index() -> dict[tuple[int, ...], int]:
+    """Index of each slot map."""
+    return {m: i for i, m in enumerate(slot_maps())}
+
+
+@cache
+def slot_map_labels() -> NDArray[np.uint8]:
+    """(n_maps, 243) labelling of the mapped slots from the labelling of all five raw slots."""
+    raw = np.arange(3**_SLOTS)
+    digits = [raw // 3 ** (_SLOTS - 1 - s) % 3 for s in range(_SLOTS)]
+    out = np.zeros((len(slot_maps()), len(raw)), dtype=np.uint8)
+    for i, mapping in enumerate(slot_maps()):
+        value = np.zeros_like(raw)
+        for source in mapping:
+            value = value * 3 + digits[source]
+        out[i] = value
+    return out
+
+
+def moved(codes: NDArray[np.integer], target: Mapping[int, int]) -> IntArray:
+    """Codes after vertex v moved to `target[v]`; `_BACKWARD` is set where an edge points back.
+
+    Args:
+        codes: array of codes of any shape.
+        target: vertex to vertex, identity where a vertex is absent.
+    """
+    lut = _moving_lut(tuple(target.get(v, v) for v in range(MAX_VERTICES)))
+    codes = codes.astype(np.int32, copy=False)
+    return np.asarray(lut[0][codes & 127] | lut[1][codes >> 7 & 127] | lut[2][codes >> 14])
+
+
+@cache
+def _moving_lut(target: tuple[int, ...]) -> IntArray:
+    """(3, 128) image of each seven bits of a code when vertex v moves to `target[v]`."""
+    lut = np.zeros((3, 128), dtype=np.int32)
+    for bit, (i, j) in enumerate(EDGES):
+        a, b = target[i], target[j]
+        image = 1 << EDGE_BIT[a, b] if a < b else _BACKWARD
+        chunk, place = divmod(bit, 7)
+        lut[chunk].reshape(-1, 2, 1 << place)[:, 1] |= image
+    return lut
+
+
+def _pruned_codes(vertices: int) -> IntArray:
+    """Sorted codes of all pruned matrices with exactly so many vertices."""
+    names = [*range(vertices - 1), _OUTPUT]
+    codes = np.zeros(1, dtype=np.int32)
+    edges = np.zeros(1, dtype=np.int8)
+    for column in range(1, vertices):
+        # Every vertex but the input needs a predecessor, so each later column costs an edge.
+        room = MAX_EDGES - (vertices - 1 - column)
+        subsets = np.arange(1, 1 << column)
+        bits = np.zeros(len(subsets), dtype=np.int32)
+        count = np.zeros(len(subsets), dtype=np.int8)
+        for source in range(column):
+            chosen = (subsets >> source & 1).astype(np.int32)
+            bits |= chosen << EDGE_BIT[names[source], names[column]]
+            count += chosen.astype(np.int8)
+        codes = (codes[:, None] | bits).ravel()
+        edges = (edges[:, None] + count).ravel()
+        codes, edges = codes[edges <= room], edges[edges <= room]
+    for source in names[:-1]:  # every vertex but the output needs a successor
+        mask = sum(1 << EDGE_BIT[source, t] for t in names if t > source)
+        codes = codes[(codes & mask) != 0]
+    return np.sort(codes)
+
+
+@cache
+def structures() -> Structures:
+    """Enumerate all structures and cells, once in a process."""
+    code, vertices, row_of, row_structure, row_ops = [], [], [], [], []
+    pruned, pruned_structure, pruned_order = [], [], []
+    n_structures = n_rows = 0
+    for v in range(2, MAX_VERTICES + 1):
+        slots, labels = v - 2, 3 ** (v - 2)
+        codes = _pruned_codes(v)
+        best = np.zeros(len(codes), dtype=np.uint8)
+        least = codes.copy()  # the identity is the first order
+        for number, order in enumerate(orders(slots)):
+            image = moved(codes, {a + 1: b + 1 for a, b in enumerate(order)})
+            better = image < least
+            best[better] = number
+            least[better] = image[better]
+        canonical, structure = np.unique(least, return_inverse=True)
+
+        # A labelling's class is its least image under the structure's automorphisms.
+        smallest = np.empty((len(canonical), labels), dtype=np.uint8)
+        smallest[:] = np.arange(labels, dtype=np.uint8)
+        for order in orders(slots):
+            image = moved(canonical, {a + 1: b + 1 for a, b in enumerate(order)})
+            holds = np.flatnonzero(image == canonical)
+            smallest[holds] = np.minimum(smallest[holds], _relabelled(order))
+        representative = smallest == np.arange(labels, dtype=np.uint8)
+        rank = np.cumsum(representative, dtype=np.int32).reshape(smallest.shape)
+        rank += n_rows - 1
+        for part in range(0, len(rank), 128):  # indices are wide, so take them in parts
+            some = slice(part, part + 128)
+            rank[some] = np.take_along_axis(rank[some], smallest[some].astype(np.intp), axis=1)
+        per_structure = representative.sum(axis=1)
+        owner = np.repeat(np.arange(len(canonical), dtype=np.int16), per_structure)
+        ops = np.broadcast_to(np.arange(labels, dtype=np.uint8), smallest.shape)[representative]
+        del smallest, representative
+
+        code.append(canonical)
+        vertices.append(np.full(len(canonical), v, dtype=np.int8))
+        row_of.append(rank.ravel())
+        row_structure.append(owner + np.int16(n_structures))
+        row_ops.append(ops)
+        pruned.append(codes)
+        pruned_structure.append((structure + n_structures).astype(np.int16))
+        pruned_order.append(best)
+        n_structures += len(canonical)
+        n_rows += len(owner)
+
+    all_vertices = np.concatenate(vertices)
+    sizes = 3 ** (all_vertices.astype(np.int32) - 2)
+    all_pruned = np.concatenate(pruned)
+    by_code = np.argsort(all_pruned)
+    return Structures(
+        code=np.concatenate(code),
+        vertices=all_vertices,
+        first=(np.cumsum(sizes) - sizes).astype(np.int32),
+        row_of=np.concatenate(row_of),
+        row_structure=np.concatenate(row_structure),
+        row_ops=np.concatenate(row_ops),
+        pruned_code=all_pruned[by_code],
+        pruned_structure=np.concatenate(pruned_structure)[by_code],
+        pruned_order=np.concatenate(pruned_order)[by_code],
+    )
+
+
+def _relabelled(order: tuple[int, ...]) -> NDArray[np.uint8]:
+    """(3**slots,) labelling after slot a moved to slot `order[a]`."""
+    slots = len(order)
+    labels = np.arange(3**slots)
+    image = np.zeros_like(labels)
+    for a, b in enumerate(order):
+        image += labels // 3 ** (slots - 1 - a) % 3 * 3 ** (slots - 1 - b)
+    return image.astype(np.uint8)
+
+
+@cache
+def drawings() -> Drawings:
+    """Classify all 2**21 matrices, once in a process (about 10 MB)."""
+    codes = np.arange(_N_CODES, dtype=np.int32)
+    forward = np.ones(_N_CODES, dtype=np.uint8)
+    backward = np.full(_N_CODES, 1 << _OUTPUT, dtype=np.uint8)
+    for bit, (i, j) in enumerate(EDGES):
+        edge = (codes >> bit & 1).astype(np.uint8)
+        forward |= (edge & (forward >> i)) << j
+    for bit, (i, j) in reversed(list(enumerate(EDGES))):
+        edge = (codes >> bit & 1).astype(np.uint8)
+        backward |= (edge & (backward >> j)) << i
+    live = forward & backward
+    reachable = (live & 1 != 0) & (live >> _OUTPUT & 1 != 0)
+
+    table = structures()
+    structure = np.full(_N_CODES, -1, dtype=np.int16)
+    slot_map = np.zeros(_N_CODES, dtype=np.uint16)
+    index = slot_map_index()
+    for subset in range(1 << _SLOTS):
+        kept = [s for s in range(_SLOTS) if subset >> s & 1]
+        alive = {0, _OUTPUT, *(s + 1 for s in kept)}
+        mask = sum(1 << b for b, (i, j) in enumerate(EDGES) if i in alive and j in alive)
+        where = np.flatnonzero(reachable & (live == sum(1 << v for v in alive)))
+        target = {s + 1: slot + 1 for slot, s in enumerate(kept)}
+        pruned = moved((codes[where] & mask), target)
+        at = np.minimum(np.searchsorted(table.pruned_code, pruned), len(table.pruned_code) - 1)
+        known = table.pruned_code[at] == pruned  # the others have more than nine edges
+        where, at = where[known], at[known]
+        structure[where] = table.pruned_structure[at]
+        maps = np.array(
+            [index[_composed(order, kept)] for order in orders(len(kept))], dtype=np.uint16
+        )
+        slot_map[where] = maps[table.pruned_order[at]]
+    return Drawings(structure=structure, slot_map=slot_map)
+
+
+def _composed(order: tuple[int, ...], kept: list[int]) -> tuple[int, ...]:
+    """Slot map of a matrix whose kept raw slots were put into the given order."""
+    out = [0] * len(order)
+    for a, b in enumerate(order):
+        out[b] = kept[a]
+    return tuple(out)
+
+
+def canonical(pruned_code: int) -> tuple[int, tuple[int, ...]]:
+    """Structure of one pruned code, and the order that makes it canonical.
+
+    Answers without building the table of `drawings`.
+
+    Returns:
+        `(structure, order)`; `order[a] = b` moves slot a to slot b.
+
+    Raises:
+        KeyError: the code is not that of a pruned matrix with at most nine edges.
+    """
+    table = structures()
+    at = int(np.searchsorted(table.pruned_code, pruned_code))
+    if at == len(table.pruned_code) or int(table.pruned_code[at]) != pruned_code:
+        raise KeyError(pruned_code)
+    structure = int(table.pruned_structure[at])
+    slots = int(table.vertices[structure]) - 2
+    return structure, orders(slots)[int(table.pruned_order[at])]
