@@ -280,7 +280,7 @@ class PymooMethod(Optimiser):
 class PymooNsga2(PymooMethod):
     """NSGA-II (Deb et al. 2002) on rows, by pymoo.
 
-    Unlike `optuna_methods.OptunaNsga2`, which varies drawings of cells, it varies the cells
+    Unlike `optuna_host.OptunaNsga2`, which varies drawings of cells, it varies the cells
     themselves, so that neither a drawing's order of vertices nor its unused ones matter.
 
     Args:

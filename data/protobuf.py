@@ -26,7 +26,7 @@ __all__ = [
     "FIXED32",
     "FIXED64",
     "LENGTH",
-    "TIMESTAMPS_LENGTH",
+    "TIMESTAMP_LENGTH",
     "VARINT",
     "Device",
     "DeviceUsage",
@@ -234,7 +234,7 @@ _FORM = re.compile(r"(\d{4})-(\d\d)-(\d\d) (\d\d):(\d\d):(\d\d)", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 #: Characters of `YYYY-mm-dd HH:MM:SS`.
-TIMESTAMPS_LENGTH = 19
+TIMESTAMP_LENGTH = 19
 
 _PLACES = {"year": (0, 4), "month": (5, 2), "day": (8, 2), "hour": (11, 2), "minute": (14, 2)}
 

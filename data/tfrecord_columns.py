@@ -19,7 +19,7 @@ from naslib_ecnas.cell import INPUT, OUTPUT, Cell
 from naslib_ecnas.data import protobuf
 from naslib_ecnas.data.assemble import Assembler, Source
 from naslib_ecnas.data.protobuf import (
-    LENGTH,
+    TIMESTAMP_LENGTH,
     Message,
     MessagePath,
     ModelMetrics,
@@ -132,7 +132,7 @@ class Layout:
             elif metric is not None and leaf.kind == "double":
                 doubles.append((metric, leaf.start))
             elif metric is not None:
-                if leaf.stop - leaf.start != LENGTH:
+                if leaf.stop - leaf.start != TIMESTAMP_LENGTH:
                     return None
                 times.append((metric, leaf.start))
             elif leaf.kind == "string":
@@ -159,7 +159,7 @@ class Layout:
             column = np.ascontiguousarray(messages[:, start : start + 8])
             values[metric] = column.view("<f8")[:, 0].astype(np.float64, copy=False)
         if self.times:
-            texts = np.concatenate([messages[:, s : s + LENGTH] for _, s in self.times])
+            texts = np.concatenate([messages[:, s : s + TIMESTAMP_LENGTH] for _, s in self.times])
             seconds, known = many_to_seconds(texts)
             good &= known.reshape(len(self.times), -1).all(axis=0)
             split = seconds.reshape(len(self.times), -1)

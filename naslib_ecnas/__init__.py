@@ -52,10 +52,10 @@ _HOME = {
     "Metric": "metrics",
     "metric": "metrics",
     "Provenance": "provenance",
-    "Front": "record",
-    "Record": "record",
-    "Records": "record",
-    "Spent": "record",
+    "Front": "benchmark",
+    "Record": "benchmark",
+    "Records": "benchmark",
+    "Spent": "benchmark",
     "Space": "space",
 }
 

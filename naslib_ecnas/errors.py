@@ -7,11 +7,14 @@ message and as attributes, so that a program can act on it and a person can read
 from __future__ import annotations
 
 import math
+from numbers import Integral, Real
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
+
 
 __all__ = [
     "CatalogError",
@@ -40,33 +43,33 @@ __all__ = [
 class EcnasError(Exception):
     """Base of every error that this package raises on purpose.
 
+    Args:
+        message: one sentence that says what was expected.
+        value: the value that was met; it is added to the sentence as ", got ...", cut where a
+            huge one would flood the message.
+        remedy: a command or a package that helps, where there is one.
+
     Attributes:
-        what: what went wrong, one clause.
-        value: the offending value, or None where there is none to show.
-        expected: what would have been accepted.
-        remedy: what the user can do.
+        value, remedy: as above, None where there is none.
     """
 
     def __init__(
         self,
-        what: str,
+        message: str,
         *,
         value: Any = None,
         expected: str | None = None,
         remedy: str | None = None,
     ) -> None:
-        self.what = what
+        self.what = message
         self.value = value
-        self.expected = expected
         self.remedy = remedy
-        parts = [what]
-        if value is not None:
-            parts.append(f"got {_short(value)}")
+        self.expected = expected
         if expected is not None:
-            parts.append(f"expected {expected}")
-        if remedy is not None:
-            parts.append(remedy)
-        super().__init__("; ".join(parts))
+            message += f", expected {expected}"
+        if value is not None:
+            message += f", got {_short(value)}"
+        super().__init__(message if remedy is None else f"{message}; {remedy}")
 
 
 def _short(value: Any, limit: int = 200) -> str:
@@ -84,9 +87,9 @@ class InvalidCellError(EcnasError, ValueError):
             `"too-many-vertices"`, `"too-many-edges"`, `"output-unreachable"`, `"syntax"`.
     """
 
-    def __init__(self, what: str, *, rule: str, **details: Any) -> None:
+    def __init__(self, message: str, *, rule: str, **details: Any) -> None:
         self.rule = rule
-        super().__init__(what, **details)
+        super().__init__(message, **details)
 
 
 class _LookupError(EcnasError, LookupError):
@@ -135,7 +138,7 @@ class FormatError(EcnasError, ValueError):
 
     def __init__(
         self,
-        what: str,
+        message: str,
         *,
         path: str | PathLike[str] | None = None,
         offset: int | None = None,
@@ -146,7 +149,7 @@ class FormatError(EcnasError, ValueError):
         where = "" if path is None else str(path)
         if offset is not None:
             where += f" at byte {offset}"
-        super().__init__(f"{where.strip()}: {what}" if where else what, **details)
+        super().__init__(f"{where.strip()}: {message}" if where else message, **details)
 
 
 class TruncatedError(FormatError):
@@ -189,7 +192,7 @@ def check_counts(of: str = "", /, *, least: int | None = 1, **counts: Any) -> No
         ConfigError: one of them is none.
     """
     for name, value in counts.items():
-        whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+        whole = isinstance(value, Integral) and not isinstance(value, bool)
         if not whole or (least is not None and value < least):
             raise ConfigError(
                 f"no possible {name}" + (f" of {of}" if of else ""),
@@ -212,7 +215,7 @@ def check_numbers(
         ConfigError: one of them is none.
     """
     for name, value in numbers.items():
-        real = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+        real = isinstance(value, Real) and not isinstance(value, bool)
         if not real or not math.isfinite(value) or not least <= value <= most:
             limits = "" if least == -math.inf else f" of at least {least:g}"
             limits += "" if most == math.inf else f" and at most {most:g}"
@@ -229,6 +232,8 @@ def floats(values: ArrayLike, what: str = "the values") -> NDArray[np.float64]:
     Raises:
         ConfigError: they are no numbers, or rows of different lengths.
     """
+    import numpy as np
+
     try:
         return np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -245,6 +250,8 @@ def whole_numbers(values: ArrayLike, what: str = "the rows") -> NDArray[Any]:
     Raises:
         ConfigError: they are none.
     """
+    import numpy as np
+
     try:
         found = np.asarray(values)
     except ValueError:  # rows of different lengths

@@ -16,8 +16,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar, Union, get_args, get_origin, get_type_hints
 
-import numpy as np
-
 from naslib_ecnas.errors import ConfigError, EcnasError, FormatError, StorageError
 
 __all__ = [
@@ -308,7 +306,7 @@ def _line(row: Sequence[Any]) -> str:
 
 
 def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
+    return value.item() if hasattr(value, "item") else value
 
 
 def _field(value: Any) -> Any:

@@ -281,11 +281,11 @@ _HERE = "naslib_ecnas.adapters"
 
 #: Methods of other libraries: name -> (module, class, what to install). A new one is a line here.
 ADAPTED: dict[str, tuple[str, str, str]] = {
-    "nsga2": (f"{_HERE}.pymoo_methods", "PymooNsga2", "pymoo"),
-    "sms-emoa": (f"{_HERE}.pymoo_methods", "SmsEmoa", "pymoo"),
-    "motpe": (f"{_HERE}.optuna_methods", "Motpe", "optuna"),
-    "optuna-nsga2": (f"{_HERE}.optuna_methods", "OptunaNsga2", "optuna"),
-    "nsga3": (f"{_HERE}.optuna_methods", "OptunaNsga3", "optuna"),
+    "nsga2": (f"{_HERE}.pymoo_host", "PymooNsga2", "pymoo"),
+    "sms-emoa": (f"{_HERE}.pymoo_host", "SmsEmoa", "pymoo"),
+    "motpe": (f"{_HERE}.optuna_host", "Motpe", "optuna"),
+    "optuna-nsga2": (f"{_HERE}.optuna_host", "OptunaNsga2", "optuna"),
+    "nsga3": (f"{_HERE}.optuna_host", "OptunaNsga3", "optuna"),
     "qnehvi": (f"{_HERE}.botorch_qnehvi", "Qnehvi", "botorch"),
 }
 

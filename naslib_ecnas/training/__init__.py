@@ -13,8 +13,9 @@ from naslib_ecnas.errors import MissingDependencyError
 if TYPE_CHECKING:
     from naslib_ecnas.training.data import Cifar10, read_cifar10, synthetic
     from naslib_ecnas.training.model import Network, build
-    from naslib_ecnas.training.recipe import BUDGETS, RECIPES, Recipe, RMSProp
+    from naslib_ecnas.training.recipe import BUDGETS, RECIPES, Recipe
     from naslib_ecnas.training.record import TrainingRecord
+    from naslib_ecnas.training.rmsprop import RMSProp
     from naslib_ecnas.training.run import check_device, train
 
 __all__ = [
@@ -39,11 +40,11 @@ _HOMES = {
     "TrainingRecord": "record",
     "Cifar10": "data",
     "synthetic": "data",
-    "read_cifar10": "cifar10_files",
+    "read_cifar10": "data",
     "Network": "model",
-    "build": "initialise",
+    "build": "model",
     "RMSProp": "rmsprop",
-    "check_device": "environment",
+    "check_device": "run",
     "train": "run",
 }
 

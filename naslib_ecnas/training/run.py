@@ -23,7 +23,7 @@ from naslib_ecnas.errors import ConfigError, check_numbers
 from naslib_ecnas.files import atomic_write
 from naslib_ecnas.training.data import Cifar10, evaluation_batches, standardise, stream
 from naslib_ecnas.training.model import Network, build
-from naslib_ecnas.training.recipe import BUDGETS, Recipe, RMSProp
+from naslib_ecnas.training.recipe import BUDGETS, Recipe
 from naslib_ecnas.training.record import (
     SPLITS,
     DataLabel,
@@ -32,6 +32,7 @@ from naslib_ecnas.training.record import (
     TrainingRecord,
     WindowId,
 )
+from naslib_ecnas.training.rmsprop import RMSProp
 
 __all__ = [
     "MeterLike",

@@ -21,11 +21,11 @@ from naslib_ecnas.space import Space
 
 #: (library, module, class, settings for a quick test)
 METHODS = [
-    ("optuna", "optuna_methods", "Motpe", {}),
-    ("optuna", "optuna_methods", "OptunaNsga2", {}),
-    ("optuna", "optuna_methods", "OptunaNsga3", {}),
-    ("pymoo", "pymoo_methods", "PymooNsga2", {}),
-    ("pymoo", "pymoo_methods", "SmsEmoa", {}),
+    ("optuna", "optuna_host", "Motpe", {}),
+    ("optuna", "optuna_host", "OptunaNsga2", {}),
+    ("optuna", "optuna_host", "OptunaNsga3", {}),
+    ("pymoo", "pymoo_host", "PymooNsga2", {}),
+    ("pymoo", "pymoo_host", "SmsEmoa", {}),
     ("botorch", "botorch_qnehvi", "Qnehvi", {"initial": 15, "pool": 20, "batch": 10}),
 ]
 

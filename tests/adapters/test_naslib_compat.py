@@ -81,9 +81,9 @@ def test_importing_the_adapter_does_nothing() -> None:
     code = """
 import sys
 meta, path = list(sys.meta_path), list(sys.path)
-from naslib_ecnas.adapters import naslib_compat, naslib_metrics, naslib_objective
-from naslib_ecnas.adapters import naslib_rows, naslib_space
-naslib_compat.report()
+from naslib_ecnas.adapters import naslib_objectives, naslib_patches
+from naslib_ecnas.adapters import naslib_space
+naslib_patches.report()
 assert sys.meta_path == meta and sys.path == path
 assert not {"torch", "naslib", "networkx", "sklearn", "matplotlib"} & set(sys.modules)
 """
@@ -93,14 +93,14 @@ assert not {"torch", "naslib", "networkx", "sklearn", "matplotlib"} & set(sys.mo
 @without_naslib
 def test_without_naslib_the_remedy_is_told(tmp_path: Path) -> None:
     code = """
-from naslib_ecnas.adapters import naslib_compat, naslib_space
+from naslib_ecnas.adapters import naslib_patches, naslib_space
 from naslib_ecnas.errors import MissingDependencyError
-assert naslib_compat.naslib_home() is None
+assert naslib_patches.naslib_home() is None
 try:
     naslib_space.EcnasSearchSpace
 except MissingDependencyError as error:
     print(error)
-print(naslib_compat.report()["remedy"])
+print(naslib_patches.report()["remedy"])
 """
     out = run(code, NASLIB_HOME=str(tmp_path))
     assert out.count("git clone https://github.com/automl/NASLib") == 2
@@ -115,8 +115,8 @@ def test_a_clone_is_used_and_only_its_modules_are_helped(clone: Path) -> None:
     code = f"""
 import sys, collections, numpy
 from pathlib import Path
-from naslib_ecnas.adapters import naslib_compat
-assert naslib_compat.ensure() == Path({str(clone)!r})
+from naslib_ecnas.adapters import naslib_patches
+assert naslib_patches.ensure() == Path({str(clone)!r})
 head = sys.path[0]
 import naslib.graphs as graphs
 assert graphs.lost() == (True, int, (2, 1))
@@ -128,7 +128,7 @@ for name in {missing}:
         raise SystemExit(name + " is stood in for others too")
     except ModuleNotFoundError:
         pass
-assert sorted(naslib_compat.report()["standing_in"]) == sorted({missing})
+assert sorted(naslib_patches.report()["standing_in"]) == sorted({missing})
 if {missing}:
     try:
         graphs.late()

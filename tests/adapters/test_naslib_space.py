@@ -179,12 +179,14 @@ def test_a_table_with_gaps_is_respected(naslib: Any, measured: Benchmark) -> Non
         name, space = measured.name, measured.space
         rows = np.array([3, 50, 51, 700, 2000], dtype=np.int32)
 
+    from naslib_ecnas.adapters.naslib_architecture import mutate, neighbours, row_of, sample
+
     bench: Any = Gaps()
-    assert {naslib_space.sample(bench) for _ in range(200)} == set(Gaps.rows.tolist())
-    assert {naslib_space.mutate(bench, 50) for _ in range(20)} <= set(Gaps.rows.tolist()) - {50}
-    assert set(naslib_space.neighbours(bench, 50)) <= set(Gaps.rows.tolist())
+    assert {sample(bench) for _ in range(200)} == set(Gaps.rows.tolist())
+    assert {mutate(bench, 50) for _ in range(20)} <= set(Gaps.rows.tolist()) - {50}
+    assert set(neighbours(bench, 50)) <= set(Gaps.rows.tolist())
     with pytest.raises(UnknownCellError, match="5 cells"):
-        naslib_space.row_of(4, bench)
+        row_of(4, bench)
 
 
 def test_the_neighbourhood(space: Any, api: dict[str, Any], measured: Benchmark) -> None:

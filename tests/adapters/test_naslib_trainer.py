@@ -193,8 +193,8 @@ assert not {"torch", "naslib"} & set(sys.modules)
 LONG_RUN = """
 import gc, sys
 from fvcore.common.config import CfgNode
-from naslib_ecnas.adapters import naslib_compat, naslib_space
-naslib_compat.ensure()
+from naslib_ecnas.adapters import naslib_patches, naslib_space
+naslib_patches.ensure()
 from naslib.optimizers import RegularizedEvolution
 from naslib_ecnas.adapters.naslib_run import EcnasTrainer
 folder, epochs = sys.argv[1], int(sys.argv[2])

@@ -102,7 +102,7 @@ def test_base64_of_many_texts(size: int, n: int, seed: int) -> None:
     raw = [rng.bytes(size) for _ in range(n)]
     texts = [base64.encodebytes(data).replace(b"\n", b"\\n") for data in raw]
     block = np.frombuffer(b"".join(texts), dtype=np.uint8).reshape(n, -1)
-    decoded = tfrecord_columns.decode(block)
+    decoded = tfrecord_columns.decode_base64(block)
     assert decoded is not None
     messages, sizes = decoded
     assert sizes.tolist() == [size] * n
@@ -115,7 +115,7 @@ def test_base64_with_a_changed_character_is_refused_or_right(place: int, change:
     text = base64.encodebytes(bytes(range(100))).replace(b"\n", b"\\n")
     changed = bytearray(text)
     changed[place % len(changed)] ^= change
-    decoded = tfrecord_columns.decode(np.frombuffer(bytes(changed), dtype=np.uint8)[None])
+    decoded = tfrecord_columns.decode_base64(np.frombuffer(bytes(changed), dtype=np.uint8)[None])
     assert decoded is not None
     messages, sizes = decoded
     if sizes[0] >= 0:
@@ -128,7 +128,7 @@ def test_characters_that_are_none_are_not_left_out(count: int) -> None:
     # Four of them would leave whole bytes behind.
     text = bytearray(base64.encodebytes(bytes(range(100))).replace(b"\n", b"\\n"))
     text[8 : 8 + count] = b"*" * count
-    decoded = tfrecord_columns.decode(np.frombuffer(bytes(text), dtype=np.uint8)[None])
+    decoded = tfrecord_columns.decode_base64(np.frombuffer(bytes(text), dtype=np.uint8)[None])
     assert decoded is not None
     assert decoded[1].tolist() == [-1]
 
@@ -142,7 +142,7 @@ def test_one_bad_text_does_not_spoil_its_neighbours() -> None:
     for place, character in bad.items():
         texts[place] = texts[place][:50] + character + texts[place][51:]
     block = np.frombuffer(b"".join(texts), dtype=np.uint8).reshape(len(raw), -1)
-    decoded = tfrecord_columns.decode(block)
+    decoded = tfrecord_columns.decode_base64(block)
     assert decoded is not None
     messages, sizes = decoded
     assert np.flatnonzero(sizes < 0).tolist() == sorted(bad)
@@ -152,5 +152,5 @@ def test_one_bad_text_does_not_spoil_its_neighbours() -> None:
 
 @pytest.mark.parametrize("text", [b"\\n", b"A\\n", b"AAAAA", b"x"])
 def test_impossible_lengths_of_base64(text: bytes) -> None:
-    decoded = tfrecord_columns.decode(np.frombuffer(text, dtype=np.uint8)[None])
+    decoded = tfrecord_columns.decode_base64(np.frombuffer(text, dtype=np.uint8)[None])
     assert decoded is None or decoded[1].tolist() == [-1]

@@ -138,13 +138,13 @@ FILES: dict[str, Call] = {
     "figures.devices.device_energies": Call(
         lambda t: {"benches": [t.bench]}, {"benches": ([],), "epochs": NO_EPOCHS}
     ),
-    "figures.learning.read_learning_curve": Call(lambda t: {"path": t.curve}, {"path": NO_PATH}),
+    "figures.predictions.read_learning_curve": Call(lambda t: {"path": t.curve}, {"path": NO_PATH}),
     "figures.predictions.fitted_rows": Call(lambda t: {}, {"device": ("no-such-gpu", "")}),
     "figures.predictions.predictions": Call(
         lambda t: {"modelled": t.bench, "measured": t.bench}, {"epochs": NO_EPOCHS}
     ),
-    "figures.saved.saved_sheet": Call(lambda t: {"benches": [t.bench]}, {}),
-    "figures.study.study": Call(
+    "figures.tables.saved_sheet": Call(lambda t: {"benches": [t.bench]}, {}),
+    "figures.summary.study": Call(
         lambda t: {"bench": t.bench, "methods": ["random"], "seeds": 1, "evaluations": 4},
         {
             "methods": ([], ["annealing"], ["random", "random"], [None]),
@@ -158,7 +158,7 @@ FILES: dict[str, Call] = {
         {"epochs": NO_EPOCHS, "occurrences": NO_NAME},
     ),
     # -- comparisons ---------------------------------------------------------------------------
-    "comparison.grid.Grid": Call(
+    "comparison.compare.Grid": Call(
         lambda t: {"methods": ("random",), "tables": ("4v",), "seeds": (0,), "evaluations": 4},
         {
             "methods": ((), ("a", "a")),
@@ -176,8 +176,8 @@ FILES: dict[str, Call] = {
         {"jobs": NO_COUNT, "cluster": ("no-such-cluster", "")},
     ),
     "comparison.execute.check_jobs": Call(lambda t: {"jobs": 1}, {"jobs": NO_COUNT}),
-    "comparison.methods.method_class": Call(lambda t: {"name": "random"}, {"name": NO_NAME}),
-    "comparison.run_file.Run": Call(
+    "comparison.compare.method_class": Call(lambda t: {"name": "random"}, {"name": NO_NAME}),
+    "comparison.compare.Run": Call(
         lambda t: {"path": t.run_file},
         {"path": tuple(map(Path, NO_PATH))},
         lambda t: import_module("naslib_ecnas.comparison.compare").Run.read,
@@ -186,15 +186,15 @@ FILES: dict[str, Call] = {
     "data.carbon.carbon_intensity": Call(lambda t: {"choice": 100}, {"choice": NO_CARBON}),
     "data.catalog.file_entry": Call(lambda t: {"name": "4v-4epochs"}, {"name": NO_NAME}),
     "data.catalog.table_entry": Call(lambda t: {"name": "4v-4epochs"}, {"name": NO_NAME}),
-    "data.catalog_reader.read_catalog": Call(lambda t: {"path": t.catalog}, {"path": NO_PATH}),
+    "data.catalog.read_catalog": Call(lambda t: {"path": t.catalog}, {"path": NO_PATH}),
     "data.convert.converted": Call(
         lambda t: {"name_or_path": t.csv, "fetch": False},
         {"name_or_path": (*NO_PATH, "no-such-name", "4v-4epochs")},
     ),
-    "data.export.check_suffix": Call(
+    "data.convert.check_suffix": Call(
         lambda t: {"path": "x.csv"}, {"path": ("x", "x.txt", "", "x.csv.gz")}
     ),
-    "data.export.export": Call(
+    "data.convert.export": Call(
         lambda t: {"table": t.bench.table, "path": t.tmp / "x.csv"},
         {"path": ("x", "x.txt", "", "/proc/x.csv")},
     ),
@@ -204,7 +204,7 @@ FILES: dict[str, Call] = {
             {"path": (*NO_PATH, ".")},
         )
         for name in (
-            *("formats.read", "formats.sniff", "ecnas_tfrecord.read_ecnas"),
+            *("convert.read", "convert.sniff", "nasbench_tfrecord.read_ecnas"),
             *("nasbench_tfrecord.read_nasbench", "nasbench_pickle.read_nasbench_pickle"),
         )
     },
@@ -216,16 +216,16 @@ FILES: dict[str, Call] = {
         {"path": (*NO_PATH, ".")},
         lambda t: import_module("naslib_ecnas.data.table").Table.open,
     ),
-    "data.verify.verify": Call(
+    "data.convert.verify": Call(
         lambda t: {"name": str(t.table), "progress": t.silent}, {"name": NO_PATH}
     ),
-    "data.view.at_place": Call(
+    "data.table.at_place": Call(
         lambda t: {"table": t.bench.table, "pue": None, "carbon_intensity": None},
         {"pue": NO_PUE, "carbon_intensity": NO_CARBON},
     ),
-    "data.view.seen_at": Call(lambda t: {"table": t.bench.table}, {"pue": NO_PUE}),
+    "data.table.seen_at": Call(lambda t: {"table": t.bench.table}, {"pue": NO_PUE}),
     # -- models --------------------------------------------------------------------------------
-    "surrogate.design.choose": Call(
+    "surrogate.calibrate.choose": Call(
         lambda t: {"cells": 8, "vertices": 4},
         {
             "cells": (None, "8", 8.5, 0, -1, 7, 92, True),
@@ -236,8 +236,8 @@ FILES: dict[str, Call] = {
             "spread": (None, "1", -1, 2, float("nan")),
         },
     ),
-    "surrogate.device.device_name": Call(lambda t: {"text": "titan-xp"}, {"text": NO_NAME}),
-    "surrogate.measured.calibrated": Call(
+    "surrogate.models.device_name": Call(lambda t: {"text": "titan-xp"}, {"text": NO_NAME}),
+    "surrogate.calibrate.calibrated": Call(
         lambda t: {"source": t.table},
         {
             "source": NO_PATH,
@@ -246,13 +246,13 @@ FILES: dict[str, Call] = {
             "seed": NO_SEED,
         },
     ),
-    "surrogate.weights.Weights": Call(
+    "surrogate.models.Weights": Call(
         lambda t: {"path": t.weights},
         {"path": (*NO_PATH, ".", "GARBAGE")},
         lambda t: import_module("naslib_ecnas.surrogate.models").Weights.load,
     ),
     "surrogate.evaluate.evaluate": Call(lambda t: {"folder": t.tmp}, {"folder": NO_PATH}),
-    "surrogate.energy_models.energy_model": Call(
+    "surrogate.modelled.energy_model": Call(
         lambda t: {"choice": ["ours"]},
         {"choice": ([], [""], ["theirs"], ["paper-weights"], ["paper-weights", "missing"])},
     ),
@@ -296,8 +296,8 @@ FILES: dict[str, Call] = {
             lambda t: {"path": t.tmp / "x", "columns": t.columns}, {"path": ("/proc/x/y",)}
         )
         for name in (
-            *("formats.write_csv", "formats.write_parquet", "table.write_table"),
-            "ecnas_tfrecord.write_ecnas",
+            *("convert.write_csv", "convert.write_parquet", "table.write_table"),
+            "nasbench_tfrecord.write_ecnas",
         )
     },
     "comparison.compare.prepare": Call(

@@ -263,15 +263,15 @@ SEARCHES: dict[str, Call] = {
         },
         lambda t: import_module("naslib_ecnas.analysis").PairedScores.of,
     ),
-    "scores.kendall_tau": Call(
+    "quality.kendall_tau": Call(
         lambda t: {"a": [1.0, 2.0], "b": [1.0, 2.0]},
         {"a": ("x", [1.0], [[1.0, 2.0]], [1.0, 2.0, 3.0])},
     ),
-    "scores.scores": Call(
+    "quality.scores": Call(
         lambda t: {"true": [1.0, 2.0], "predicted": [1.0, 2.0]},
         {"true": ("x", [], [1.0], [[1.0, 2.0]]), "predicted": ("x", [1.0])},
     ),
-    "intervals.bounds": Call(
+    "quality.bounds": Call(
         lambda t: {"name": "energy_kwh", "mean": [1.0], "std": [0.1]},
         {"name": NO_NAME, "coverage": ("x", 0, 1, -1, float("nan"), None)},
     ),

@@ -29,12 +29,11 @@ PACKAGES = ("", "search", "analysis", "energy", "campaign", "report", "training"
 FOLDERS = ("comparison", "figures")
 #: Modules of folders that are internal otherwise.
 MODULES = (
-    *("loading", "network", "nondominated", "scores", "intervals", "quality", "nasbench101"),
-    *("data.carbon", "data.catalog", "data.catalog_reader", "data.convert", "data.export"),
-    *("data.fetch", "data.formats", "data.results_tree", "data.table", "data.verify", "data.view"),
-    *("data.ecnas_tfrecord", "data.nasbench_tfrecord", "data.nasbench_pickle"),
-    *("surrogate.design", "surrogate.device", "surrogate.measured", "surrogate.weights"),
-    *("surrogate.calibrate", "surrogate.evaluate", "surrogate.energy_models", "surrogate.paper"),
+    *("loading", "network", "nondominated", "quality", "nasbench101"),
+    *("data.carbon", "data.catalog", "data.convert", "data.fetch", "data.results_tree"),
+    *("data.table", "data.nasbench_tfrecord", "data.nasbench_pickle"),
+    *("surrogate.calibrate", "surrogate.models", "surrogate.evaluate", "surrogate.modelled"),
+    "surrogate.paper",
 )
 #: Public names that are not called with bad arguments, by the reason.
 EXEMPT: dict[str, str] = {
@@ -43,52 +42,53 @@ EXEMPT: dict[str, str] = {
         analysis.AnytimeBand analysis.AttainmentDifference analysis.AttainmentSurface
         analysis.FriedmanTest analysis.PairComparison analysis.Scale
         campaign.Done campaign.Measurement campaign.Status campaign.Unit campaign.Validation
-        comparison.compare.SearchUnit comparison.grid.Unit comparison.results.Results
-        comparison.results.Yardstick comparison.summary.Line comparison.summary.Summary
+        comparison.compare.SearchUnit comparison.compare.Unit comparison.results.Results
+        comparison.results.Yardstick comparison.results.Line comparison.results.Summary
         data.carbon.CarbonIntensity data.catalog.Catalog data.catalog.Citation
         data.catalog.ColumnGroup data.catalog.FileEntry data.catalog.TableEntry data.fetch.Limits
-        data.formats.Format data.verify.Verdict data.view.View
+        data.convert.Format data.convert.Verdict data.table.View
         energy.Baseline energy.CpuState energy.GpuProcess energy.GpuState energy.Net
         energy.PartsCheck energy.Reading
-        figures.budgets.Clouds figures.devices.DeviceEnergies figures.learning.LearningCurve
-        figures.predictions.Predictions figures.saved.Saved figures.sheet.Sheet
-        figures.study.Study figures.swaps.Swaps
-        quality.Quality quality.QualityLine report.Page report.Run scores.Scores
+        figures.budgets.Clouds figures.devices.DeviceEnergies figures.predictions.LearningCurve
+        figures.predictions.Predictions figures.tables.Saved files.Sheet
+        figures.summary.Study figures.swaps.Swaps
+        quality.Quality quality.QualityLine report.Page report.Run quality.Scores
         search.Batch search.SearchConfig search.SearchResult
         surrogate.calibrate.Calibration surrogate.calibrate.Measurements
-        surrogate.calibrate.Report surrogate.calibrate.Suspicious surrogate.device.DeviceModel
+        surrogate.calibrate.Report surrogate.calibrate.Suspicious surrogate.models.DeviceModel
         training.Cifar10 training.TrainingRecord""",
     "a protocol, an abstract class or a type": """
         analysis.Reference energy.Meter energy.OpenWindow search.Optimiser""",
     "takes objects of this package and numbers that they hold": """
-        analysis.friedman analysis.mean_ranks campaign.measure_unit comparison.cluster.submit
+        analysis.friedman analysis.mean_ranks campaign.measure_unit comparison.execute.submit
         comparison.compare.clear comparison.compare.missing comparison.results.gather
-        comparison.summary.summarise
+        comparison.results.summarise
         data.convert.cached_table data.convert.columns_of data.fetch.fetch data.fetch.local_copy
-        energy.check_parts energy.net figures.saved.saved figures.spaces.spaces_sheet
-        figures.study.chosen_sheet figures.study.mean_quantities
-        nondominated.candidates nondominated.complete report.html surrogate.measured.measurements_of
+        energy.check_parts energy.net figures.tables.saved figures.tables.spaces_sheet
+        figures.summary.chosen_sheet figures.summary.mean_quantities
+        nondominated.candidates nondominated.complete report.html
+        surrogate.calibrate.measurements_of
         training.Network training.RMSProp training.build training.train""",
     "draws or writes what this package has made and checked": """
-        figures.budgets.clouds_figure figures.comparison.anytime_bands
-        figures.comparison.comparison_figure figures.comparison.write_figures
+        figures.budgets.clouds_figure figures.summary.anytime_bands
+        figures.summary.comparison_figure figures.summary.write_figures
         figures.devices.devices_figure figures.drawing.add_caption figures.drawing.line_of
         figures.drawing.new_figure
         figures.drawing.origins figures.drawing.save figures.drawing.style figures.front.axis_unit
         figures.front.front_figure figures.front.front_panel figures.front.scale_axes
-        figures.predictions.predictions_figure figures.radar.radar figures.radar.radar_limits
+        figures.predictions.predictions_figure figures.summary.radar figures.summary.radar_limits
         figures.summary.attainment_sheet figures.summary.attainment_surfaces
         figures.summary.fronts_sheet figures.summary.methods_figure figures.summary.summary_caption
         figures.summary.summary_figure figures.swaps.swapped figures.swaps.swaps_figure
-        data.ecnas_tfrecord.write_ecnas_records data.nasbench_tfrecord.write_nasbench
+        data.nasbench_tfrecord.write_ecnas_records data.nasbench_tfrecord.write_nasbench
         data.nasbench_tfrecord.write_nasbench_records""",
     "takes nothing, or says what is there": """
-        comparison.methods.names data.carbon.countries data.catalog.catalog data.catalog.tables
+        comparison.compare.names data.carbon.countries data.catalog.catalog data.catalog.tables
         data.convert.tables_folder data.fetch.downloads_folder data.results_tree.is_results_tree
-        surrogate.weights.is_synthetic surrogate.weights.shipped network.channels
-        comparison.grid.seeds_of comparison.execute.only_one""",
+        surrogate.models.is_synthetic surrogate.models.shipped network.channels
+        comparison.compare.seeds_of comparison.execute.only_one""",
     "is read to its end by readers that are here": """
-        data.ecnas_tfrecord.read_ecnas_records data.nasbench_tfrecord.read_nasbench_records""",
+        data.nasbench_tfrecord.read_ecnas_records data.nasbench_tfrecord.read_nasbench_records""",
     "answers as NAS-Bench-101's own class does, by is_valid_spec and its own errors": """
         nasbench101.ModelSpec""",
 }
@@ -209,7 +209,7 @@ def test_bad_arguments_are_refused(name: str, things: SimpleNamespace) -> None:
     case = CALLS[name]
     if name.startswith("training") or name in ("campaign.work", "surrogate.paper.PaperModel"):
         pytest.importorskip("torch")
-    if name == "data.formats.write_parquet":
+    if name == "data.convert.write_parquet":
         pytest.importorskip("pyarrow")
     call = public()[name] if case.function is None else case.function(things)
     faults = []

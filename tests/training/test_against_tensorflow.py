@@ -16,7 +16,8 @@ import torch
 
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.training.model import CellModule, ConvBnRelu, Network, build, initialise
-from naslib_ecnas.training.recipe import RECIPES, RMSProp
+from naslib_ecnas.training.recipe import RECIPES
+from naslib_ecnas.training.rmsprop import RMSProp
 
 pytestmark = pytest.mark.slow
 # 0.875 is exact in float32, through which TensorFlow takes these two.

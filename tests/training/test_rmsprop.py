@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from naslib_ecnas.errors import ConfigError
-from naslib_ecnas.training.recipe import RMSProp
+from naslib_ecnas.training.rmsprop import RMSProp
 
 RATES = [0.0, 0.2, 0.19, 0.15, 0.02]
 SHAPES = [(3, 4), (5,), (2, 3, 2, 2)]
