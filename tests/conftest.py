@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
 import pytest
+from filelock import FileLock
+
+import naslib_ecnas as ecnas
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -21,6 +24,50 @@ def reference() -> Path:
     if not (folder / "official").is_dir():
         pytest.skip(f"no reference data at {folder}: set ECNAS_REFERENCE_DATA to their folder")
     return folder
+
+
+class Shared:
+    """Costly folders, each made once for all worker processes of a test run."""
+
+    def __init__(self, base: Path) -> None:
+        self._base = base
+
+    def folder(self, name: str, make: Callable[[Path], object]) -> Path:
+        """The folder of this name, filled by `make(folder)` in the worker that comes first."""
+        folder, done = self._base / name, self._base / f"{name}.done"
+        with FileLock(self._base / f"{name}.lock"):
+            if not done.exists():
+                folder.mkdir()
+                make(folder)
+                done.touch()
+        return folder
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Shared:
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    (base / "shared").mkdir(exist_ok=True)
+    return Shared(base / "shared")
+
+
+@pytest.fixture(scope="session")
+def modelled_cache(shared: Shared) -> Path:
+    """A cache folder that holds the modelled tables 4v, 5v and 7v. Tests do not write there."""
+
+    def predict(folder: Path) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("ECNAS_CACHE", str(folder))
+            for name in ("4v", "5v", "7v"):
+                ecnas.load(name)
+
+    return shared.folder("cache", predict)
+
+
+@pytest.fixture
+def modelled(modelled_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`load("7v")` in this test and its child processes predicts nothing anew."""
+    monkeypatch.setenv("ECNAS_CACHE", str(modelled_cache))
 
 
 class Terminal:
