@@ -202,27 +202,35 @@ def check_counts(of: str = "", /, *, least: int | None = 1, **counts: Any) -> No
 
 
 def check_numbers(
-    of: str = "", /, *, least: float = -math.inf, most: float = math.inf, **numbers: Any
+    of: str = "",
+    /,
+    *,
+    least: float = -math.inf,
+    most: float = math.inf,
+    above: float = -math.inf,
+    below: float = math.inf,
+    **numbers: Any,
 ) -> None:
-    """Refuse what is no finite number between two limits, both of which are possible.
+    """Refuse what is no finite number between some limits.
 
     Args:
         of: what they are settings of, for the message.
-        least, most: the limits; none where left out.
+        least, most: limits that are possible themselves; none where left out.
+        above, below: limits that are not possible themselves; none where left out.
         numbers: the values by their names.
 
     Raises:
         ConfigError: one of them is none.
     """
+    limits = (("at least", least), ("above", above), ("at most", most), ("below", below))
+    texts = [f"{word} {limit:g}" for word, limit in limits if math.isfinite(limit)]
     for name, value in numbers.items():
         real = isinstance(value, Real) and not isinstance(value, bool)
-        if not real or not math.isfinite(value) or not least <= value <= most:
-            limits = "" if least == -math.inf else f" of at least {least:g}"
-            limits += "" if most == math.inf else f" and at most {most:g}"
+        if not real or not (above < value < below and least <= value <= most):
             raise ConfigError(
                 f"no possible {name}" + (f" of {of}" if of else ""),
                 value=value,
-                expected=f"a finite number{limits}",
+                expected="a finite number" + (" of " + " and ".join(texts) if texts else ""),
             )
 
 
