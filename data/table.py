@@ -7,10 +7,13 @@ import mmap
 import os
 import re
 import struct
+import weakref
 import zlib
 from bisect import bisect_left
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import prod
 from os import PathLike
 from pathlib import Path
@@ -23,6 +26,7 @@ from naslib_ecnas.data.carbon import CarbonIntensity
 from naslib_ecnas.data.carbon import carbon_intensity as intensity_of
 from naslib_ecnas.errors import (
     ChecksumError,
+    ClosedTableError,
     ConfigError,
     EcnasError,
     FormatError,
@@ -451,9 +455,18 @@ class MappedColumn:
             data = memoryview(os.pread(descriptor, length, start + begin))
             self._check(block, data)
             found = few[block] = data.cast(self._code)
-            if len(few) == _FEW:
+            if len(few) >= _FEW:
                 self._few = None
         return found
+
+    def close(self) -> None:
+        """Let go of the mapping; reading raises `ClosedTableError` from then on."""
+        views = (self.items, self._view)
+        self._few, self.checked = None, bytearray(self.spec.blocks)
+        self.items = self._view = _Closed(self._path)  # type: ignore[assignment]
+        for view in views:
+            with suppress(BufferError):  # arrays that were handed out keep theirs
+                view.release()
 
     def part(self, start: int, stop: int) -> NDArray[np.generic]:
         """Values from `start` up to `stop`, as a read-only view of the file."""
@@ -480,6 +493,22 @@ class MappedColumn:
             )
 
 
+class _Closed:
+    """Stands in for the values of a closed column."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __getitem__(self, key: Any) -> Any:
+        raise ClosedTableError(f"the table {self._path} is closed")
+
+    def __len__(self) -> int:
+        return int(self[0])
+
+    def release(self) -> None:
+        """Nothing is held."""
+
+
 #: Attribute of a table that comes with the package: SHA-256 of what it was predicted from.
 PREDICTED_FROM = "predicted_from"
 
@@ -488,10 +517,13 @@ class Table:
     """A table file, open for reading.
 
     Opening reads the header only. Every block of a column is checked against its checksum when
-    it is first read.
+    it is first read. Pickling names the table and its checksum and ships no values: whoever
+    unpickles opens the table again, or gets a `ChecksumError` where it has other content there.
+    Copies in the same process are the table itself, since nothing in it can be changed.
 
     Attributes:
         path: the file.
+        opener: opens the table again in another process.
         name: short name, such as `4v-4epochs`.
         space: the space whose rows the cells are.
         budgets: training budgets in epochs, ascending.
@@ -503,7 +535,8 @@ class Table:
 
     def __init__(self, path: Path, header: Header, file: BinaryIO, mapped: mmap.mmap) -> None:
         self.path = path
-        self._file = file  # stays open for reading single blocks
+        self.opener: Callable[[], Table] = partial(Table.open, path.absolute())
+        self._close = weakref.finalize(self, file.close)  # it is open for reading single blocks
         start = header.data_start
         self.name = header.name
         self.space = Space(header.vertices)
@@ -514,7 +547,7 @@ class Table:
         self._cells = header.cells
         sums = self._checksums(path, header, file)
         self._content = header.to_bytes() + sums.tobytes()
-        whole = memoryview(mapped)
+        self._mapped, whole = mapped, memoryview(mapped)
         self._columns: dict[str, MappedColumn] = {}
         first = 0
         for spec in header.columns:
@@ -601,6 +634,31 @@ class Table:
             f"Table({self.name!r}: {self._cells:,} cells of {self.space.vertices} vertices, "
             f"budgets {self.budgets}, {self.repeats} repeats, {len(self.metrics)} columns)"
         )
+
+    def close(self) -> None:
+        """Close the file, for all copies and views of the table; reading it is an error then.
+
+        Arrays that were read before stay valid.
+        """
+        for column in (*self._columns.values(), *([] if self._rows is None else [self._rows])):
+            column.close()
+        self._close()
+        with suppress(BufferError):  # closes with the last array that was handed out
+            self._mapped.close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return not self._close.alive
+
+    def __copy__(self) -> Table:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Table:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopened, (self.opener, self.checksum)
 
     @property
     def checksum(self) -> str:
@@ -727,6 +785,31 @@ class Table:
         )
 
 
+#: Tables that were unpickled in this process and are still in use, by checksum.
+_unpickled: weakref.WeakValueDictionary[str, Table] = weakref.WeakValueDictionary()
+
+
+def _reopened(opener: Callable[[], Table], checksum: str) -> Table:
+    """The table that was pickled, open in this process.
+
+    Raises:
+        ChecksumError: the table of this name has other content here.
+        UnknownTableError: there is no such table here.
+    """
+    table = _unpickled.get(checksum)
+    if table is None or table.closed:
+        table = opener()
+        if table.checksum != checksum:
+            table.close()
+            raise ChecksumError(
+                f"table {table.name} has other content here than where it was pickled: "
+                f"checksum {table.checksum}, expected {checksum}",
+                path=table.path,
+            )
+        _unpickled[checksum] = table
+    return table
+
+
 def write_table(
     path: str | PathLike[str], columns: Columns, *, predicted_from: str | None = None
 ) -> None:
@@ -814,6 +897,7 @@ class View(Table):
         without: Collection[str] = (),
     ) -> None:
         self.__dict__.update(vars(table))
+        self._made_of = (table, columns, provenance, without)
         held = table.metrics
         self._table = table
         self._changed = {
@@ -825,6 +909,9 @@ class View(Table):
             name: provenance.get(name) or table.provenance[name] for name in self.metrics
         }
         self._plan = [(held.index(c.source), c.factor) for c in self._changed.values()]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return View, self._made_of
 
     def at_budget(self, name: str, budget: int) -> NDArray[np.float64]:
         """As `Table.at_budget`."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CatalogError",
     "ChecksumError",
+    "ClosedTableError",
     "ConfigError",
     "EcnasError",
     "FetchError",
@@ -26,6 +27,7 @@ __all__ = [
     "InvalidCellError",
     "MissingDependencyError",
     "ProvenanceError",
+    "SeparateCounterWarning",
     "StorageError",
     "TruncatedError",
     "UnknownBudgetError",
@@ -114,6 +116,14 @@ class UnknownRepeatError(_LookupError):
 
 class UnknownTableError(_LookupError):
     """No table of this name and no file at this path."""
+
+
+class ClosedTableError(EcnasError, ValueError):
+    """A table was asked for values after it was closed."""
+
+
+class SeparateCounterWarning(UserWarning):
+    """What a copy of a benchmark spends in another process is not in the original's `spent`."""
 
 
 class CatalogError(EcnasError):
