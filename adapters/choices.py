@@ -29,7 +29,7 @@ from naslib_ecnas.benchmark import DERIVED, Benchmark
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.metrics import OBJECTIVES, Metric, metric
 from naslib_ecnas.space import Space
-from naslib_ecnas.topologies import EDGE_BIT, MAX_VERTICES, OPERATIONS, drawings
+from naslib_ecnas.topologies import EDGE_BIT, MAX_VERTICES, OPERATIONS, labelled_graphs
 
 __all__ = ["Choices", "Evaluation"]
 
@@ -115,7 +115,7 @@ class Choices:
         chosen = array[:, : len(self.edges)]
         codes = chosen @ np.array(self._bits)
         flips = _flips(self._bits)
-        for at in np.flatnonzero(drawings().structure[codes] < 0):
+        for at in np.flatnonzero(labelled_graphs().topology[codes] < 0):
             codes[at] = _nearest(int(codes[at]), flips)
         v = self.space.vertices
         matrices = np.zeros((len(array), v, v), dtype=np.int8)
@@ -186,10 +186,10 @@ def _nearest(code: int, flips: tuple[NDArray[np.int64], ...]) -> int:
     """The drawing of a cell that the fewest flipped edges make of a code."""
     for ways in flips:
         codes = code ^ ways
-        # Structures are numbered by vertices first, and -1 is no cell.
-        structure = drawings().structure[codes]
-        best = int(structure.argmax())
-        if structure[best] >= 0:
+        # Topologies are numbered by vertices first, and -1 is no cell.
+        topology = labelled_graphs().topology[codes]
+        best = int(topology.argmax())
+        if topology[best] >= 0:
             return int(codes[best])
     raise ConfigError(
         f"no cell within {_MOST_FLIPS} edges of a drawing",

@@ -29,7 +29,7 @@ from typing import Any
 import conversion
 import numpy as np
 
-from naslib_ecnas import topologies as structures_module
+from naslib_ecnas import topologies as topologies_module
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.data.table import Columns, Table, write_table
@@ -272,8 +272,8 @@ def raw_rate(lines: list[Any]) -> None:
 
 def enumeration(lines: list[Any]) -> None:
     def run() -> None:
-        structures_module.structures.cache_clear()
-        structures_module.structures()
+        topologies_module.topologies.cache_clear()
+        topologies_module.topologies()
 
     seconds = best(run)
     lines.append(("enumerate 423,624 cells", f"{seconds:.3f} s", 0.1, seconds, "in a warm process"))

@@ -86,7 +86,7 @@ def whole_space(lines: list[Any], *, quick: bool) -> None:
     counts = parameters(rows)
     one = forward(PaperModel.from_weights(Weights.load(shipped("paper"))))
     models = Models.shipped()
-    models.predict(rows)  # tables of structures are made once
+    models.predict(rows)  # tables of topologies are made once
     theirs, ours = [], []
     for _ in range(2):
         start = time.perf_counter()

@@ -29,7 +29,7 @@ from naslib_ecnas.metrics import METRICS
 from naslib_ecnas.progress import listener
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
-from naslib_ecnas.topologies import MAX_VERTICES, OPERATIONS, structures
+from naslib_ecnas.topologies import MAX_VERTICES, OPERATIONS, topologies
 
 __all__ = [
     "KEYS",
@@ -53,20 +53,20 @@ __all__ = [
 
 def texts_of(rows: NDArray[np.int32]) -> list[str]:
     """(n,) texts of rows, each as `str` of the cell."""
-    table = structures()
-    structure = table.row_structure[rows].tolist()
+    table = topologies()
+    topology = table.row_topology[rows].tolist()
     number = table.row_ops[rows].tolist()
     return [
         f"{_bits(s)}:{_names(int(table.vertices[s]) - 2, n)}"
-        for s, n in zip(structure, number, strict=True)
+        for s, n in zip(topology, number, strict=True)
     ]
 
 
 @cache
-def _bits(structure: int) -> str:
-    """A structure's matrix, row by row."""
-    table = structures()
-    return str(Cell.from_row(int(table.row_of[table.first[structure]]))).partition(":")[0]
+def _bits(topology: int) -> str:
+    """A topology's matrix, row by row."""
+    table = topologies()
+    return str(Cell.from_row(int(table.row_of[table.first[topology]]))).partition(":")[0]
 
 
 @cache

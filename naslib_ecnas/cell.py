@@ -19,7 +19,7 @@ from naslib_ecnas.topologies import (
     MAX_VERTICES,
     OPERATIONS,
     canonical,
-    structures,
+    topologies,
 )
 
 __all__ = ["INPUT", "OUTPUT", "Cell"]
@@ -55,46 +55,46 @@ class Cell:
         False
     """
 
-    __slots__ = ("__dict__", "_code", "_labels", "_structure")
+    __slots__ = ("__dict__", "_code", "_labels", "_topology")
 
-    _structure: int
+    _topology: int
     _code: int
     _labels: tuple[int, ...]
 
     def __init__(self, matrix: Any, ops: Sequence[str] | None = None) -> None:
         if ops is None:
             matrix, ops = _parts(matrix)
-        structure, labels = canonicalise(matrix, ops)
-        self._set(structure, labels)
+        topology, labels = canonicalise(matrix, ops)
+        self._set(topology, labels)
 
-    def _set(self, structure: int, labels: tuple[int, ...]) -> None:
-        object.__setattr__(self, "_structure", structure)
-        object.__setattr__(self, "_code", int(structures().code[structure]))
+    def _set(self, topology: int, labels: tuple[int, ...]) -> None:
+        object.__setattr__(self, "_topology", topology)
+        object.__setattr__(self, "_code", int(topologies().code[topology]))
         object.__setattr__(self, "_labels", labels)
 
     @classmethod
     def from_row(cls, row: int) -> Cell:
         """The cell of a row of the 7-vertex space (the smaller spaces are its first rows)."""
-        table = structures()
-        if not isinstance(row, (int, np.integer)) or not 0 <= row < len(table.row_structure):
+        table = topologies()
+        if not isinstance(row, (int, np.integer)) or not 0 <= row < len(table.row_topology):
             raise InvalidCellError(
                 "no such row",
                 rule="syntax",
                 value=row,
-                expected=f"0 to {len(table.row_structure) - 1}",
+                expected=f"0 to {len(table.row_topology) - 1}",
                 remedy="take rows from Space.row, Space.rows or Space.sample",
             )
-        structure = int(table.row_structure[row])
-        slots = int(table.vertices[structure]) - 2
+        topology = int(table.row_topology[row])
+        slots = int(table.vertices[topology]) - 2
         cell = cls.__new__(cls)
-        cell._set(structure, _unpacked(int(table.row_ops[row]), slots))
+        cell._set(topology, _unpacked(int(table.row_ops[row]), slots))
         return cell
 
     @cached_property
     def row(self) -> int:
         """Row of this cell in every space that holds it."""
-        table = structures()
-        return int(table.row_of[int(table.first[self._structure]) + _packed(self._labels)])
+        table = topologies()
+        return int(table.row_of[int(table.first[self._topology]) + _packed(self._labels)])
 
     @property
     def vertices(self) -> int:
@@ -130,10 +130,10 @@ class Cell:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Cell):
             return NotImplemented
-        return self._structure == other._structure and self._labels == other._labels
+        return self._topology == other._topology and self._labels == other._labels
 
     def __hash__(self) -> int:
-        return hash((self._structure, self._labels))
+        return hash((self._topology, self._labels))
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"a Cell is frozen; {name} cannot be set. Make a new Cell instead")
@@ -150,7 +150,7 @@ class Cell:
 
 
 def canonicalise(matrix: Any, ops: Sequence[str]) -> tuple[int, tuple[int, ...]]:
-    """Structure and least labelling of a raw matrix.
+    """Topology and least labelling of a raw matrix.
 
     Raises:
         InvalidCellError: with the first rule that is broken.
@@ -182,14 +182,14 @@ def canonicalise(matrix: Any, ops: Sequence[str]) -> tuple[int, tuple[int, ...]]
         for b in range(a + 1, len(kept)):
             if rows[i] >> kept[b] & 1:
                 code |= 1 << EDGE_BIT[place[a], place[b]]
-    structure, order = canonical(code)
+    topology, order = canonical(code)
     ordered = [0] * len(labels)
     for a, b in enumerate(order):
         ordered[b] = labels[a]
-    table = structures()
-    number = int(table.first[structure]) + _packed(ordered)
+    table = topologies()
+    number = int(table.first[topology]) + _packed(ordered)
     # The labelling of the row is the least of its class.
-    return structure, _unpacked(int(table.row_ops[table.row_of[number]]), len(labels))
+    return topology, _unpacked(int(table.row_ops[table.row_of[number]]), len(labels))
 
 
 def _packed(labels: Sequence[int]) -> int:

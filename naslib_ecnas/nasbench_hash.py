@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from naslib_ecnas.errors import StorageError
 from naslib_ecnas.files import atomic_write, cache_folder
 from naslib_ecnas.progress import listener
-from naslib_ecnas.topologies import EDGES, MAX_VERTICES, structures
+from naslib_ecnas.topologies import EDGES, MAX_VERTICES, topologies
 
 __all__ = ["as_text", "cell_hash", "digests", "hashes_of", "of_rows", "prepare", "row_of"]
 
@@ -91,9 +91,9 @@ def hashes_of(
     Returns:
         (n, 16) uint8, the raw MD5 digests.
     """
-    table = structures()
+    table = topologies()
     out = np.zeros((len(rows), 16), dtype=np.uint8)
-    vertices = table.vertices[table.row_structure[rows]]
+    vertices = table.vertices[table.row_topology[rows]]
     done = 0
     for v in np.unique(vertices):
         where = np.flatnonzero(vertices == v)
@@ -106,9 +106,9 @@ def hashes_of(
 
 
 def _hashes_of_size(v: int, rows: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
-    table = structures()
-    structure = table.row_structure[rows]
-    codes, number = table.code[structure], table.row_ops[rows].astype(np.int64)
+    table = topologies()
+    topology = table.row_topology[rows]
+    codes, number = table.code[topology], table.row_ops[rows].astype(np.int64)
     edge = np.zeros((len(rows), v, v), dtype=bool)
     for bit, (i, j) in enumerate(EDGES):
         target = v - 1 if j == MAX_VERTICES - 1 else j
@@ -206,7 +206,7 @@ def digests(size: int) -> NDArray[np.uint8]:
 
 def of_rows(rows: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
     """(n, 16) digests of (n,) rows: of those that are kept, or computed for these alone."""
-    size = len(structures().row_structure)
+    size = len(topologies().row_topology)
     if size not in _known and len(rows) < size // _FEW:
         kept = _read(_path(size), size)
         if kept is None:
@@ -218,7 +218,7 @@ def of_rows(rows: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
 
 def prepare(n_rows: int) -> None:
     """Compute and keep all hashes where so many rows will be asked for, part by part."""
-    size = len(structures().row_structure)
+    size = len(topologies().row_topology)
     if n_rows >= size // _FEW:
         digests(size)
 

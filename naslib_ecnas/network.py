@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.errors import UnknownCellError
-from naslib_ecnas.topologies import EDGES, MAX_VERTICES, OPERATIONS, structures
+from naslib_ecnas.topologies import EDGES, MAX_VERTICES, OPERATIONS, topologies
 
 __all__ = [
     "activation_elements",
@@ -47,12 +47,12 @@ _KERNEL = tuple({"conv3x3-bn-relu": 3, "conv1x1-bn-relu": 1}.get(name, 0) for na
 
 @dataclass(frozen=True)
 class _Costs:
-    """Totals of each structure, split into what the operations decide and what they do not."""
+    """Totals of each topology, split into what the operations decide and what they do not."""
 
     fixed: Counts
-    """(n_structures,) whatever the operations."""
+    """(n_topologies,) whatever the operations."""
     by_op: Counts
-    """(n_structures, 5, 3) added by each operation at each slot; 0 past the last slot."""
+    """(n_topologies, 5, 3) added by each operation at each slot; 0 past the last slot."""
 
 
 def parameters(rows: ArrayLike) -> Counts:
@@ -80,7 +80,7 @@ def activation_elements(rows: ArrayLike) -> Counts:
 
 def cell_depth(rows: ArrayLike) -> Counts:
     """(n,) interior vertices on the longest path from input to output of one cell, 0 to 5."""
-    return _depths()[structures().row_structure[_checked(rows)]]
+    return _depths()[topologies().row_topology[_checked(rows)]]
 
 
 def depth(rows: ArrayLike) -> Counts:
@@ -89,20 +89,20 @@ def depth(rows: ArrayLike) -> Counts:
     The stem, the two pools between stacks, nine times the deepest path of the cell (where an
     edge from the input costs its projection) and the dense layer.
     """
-    return _layer_depths()[structures().row_structure[_checked(rows)]]
+    return _layer_depths()[topologies().row_topology[_checked(rows)]]
 
 
 def channels(output: int) -> Counts:
-    """Channels of every interior vertex of every structure.
+    """Channels of every interior vertex of every topology.
 
     Args:
         output: channels of the cell's output.
 
     Returns:
-        (n_structures, 5), 0 past the last slot.
+        (n_topologies, 5), 0 past the last slot.
     """
     edge = _adjacency()
-    slots = structures().vertices - 2
+    slots = topologies().vertices - 2
     to_output = edge[:, 1:_OUTPUT, _OUTPUT]
     parts = to_output.sum(axis=1)
     share, rest = np.divmod(output, np.maximum(parts, 1))
@@ -117,7 +117,7 @@ def channels(output: int) -> Counts:
 
 def _checked(rows: ArrayLike) -> NDArray[np.int64]:
     array = np.atleast_1d(np.asarray(rows))
-    size = len(structures().row_structure)
+    size = len(topologies().row_topology)
     bad = (array < 0) | (array >= size) if array.dtype.kind in "iu" else np.ones(array.shape, bool)
     if array.size and bad.any():
         raise UnknownCellError(
@@ -131,21 +131,21 @@ def _checked(rows: ArrayLike) -> NDArray[np.int64]:
 
 def _total(costs: _Costs, rows: ArrayLike) -> Counts:
     rows = _checked(rows)
-    table = structures()
-    structure = table.row_structure[rows]
-    slots = table.vertices[structure].astype(np.int64) - 2
+    table = topologies()
+    topology = table.row_topology[rows]
+    slots = table.vertices[topology].astype(np.int64) - 2
     number = table.row_ops[rows].astype(np.int64)
-    out = costs.fixed[structure]
+    out = costs.fixed[topology]
     for slot in range(_SLOTS):
         label = number // 3 ** np.maximum(slots - 1 - slot, 0) % 3
-        out = out + costs.by_op[structure, slot, label]
+        out = out + costs.by_op[topology, slot, label]
     return out
 
 
 @cache
 def _adjacency() -> NDArray[np.bool_]:
-    """(n_structures, 7, 7) matrices, outputs at vertex 6."""
-    code = structures().code
+    """(n_topologies, 7, 7) matrices, outputs at vertex 6."""
+    code = topologies().code
     edge = np.zeros((len(code), MAX_VERTICES, MAX_VERTICES), dtype=bool)
     for bit, (i, j) in enumerate(EDGES):
         edge[:, i, j] = code >> bit & 1
@@ -197,7 +197,7 @@ def _conv(kernel: int, inputs: int, outputs: int) -> int:
 
 @cache
 def _depths() -> Counts:
-    """(n_structures,) interior vertices on the longest path."""
+    """(n_topologies,) interior vertices on the longest path."""
     edge = _adjacency()
     reach = np.full((len(edge), MAX_VERTICES), -_OUTPUT, dtype=np.int64)
     reach[:, 0] = 0
@@ -209,5 +209,5 @@ def _depths() -> Counts:
 
 @cache
 def _layer_depths() -> Counts:
-    """(n_structures,) layers on the longest path; every path starts with one projection."""
+    """(n_topologies,) layers on the longest path; every path starts with one projection."""
     return 1 + 2 + len(STACKS) * _CELLS * (_depths() + 1) + 1

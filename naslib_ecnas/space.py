@@ -16,11 +16,11 @@ from naslib_ecnas.topologies import (
     EDGES,
     MAX_VERTICES,
     OPERATIONS,
-    drawings,
+    labelled_graphs,
     moved,
     slot_map_labels,
     slot_maps,
-    structures,
+    topologies,
 )
 
 __all__ = ["Space", "classified", "codes_of", "labels_of", "neighbours", "number_of", "packed"]
@@ -41,10 +41,10 @@ _FREE = _SLOTS
 
 def neighbours(row: int, vertices: int) -> NDArray[np.int32]:
     """(n,) sorted neighbours of a row among the cells of up to `vertices` vertices."""
-    table = structures()
-    structure = int(table.row_structure[row])
-    slots = int(table.vertices[structure]) - 2
-    first = int(table.first[structure])
+    table = topologies()
+    topology = int(table.row_topology[row])
+    slots = int(table.vertices[topology]) - 2
+    first = int(table.first[topology])
     class_of = table.row_of[first : first + 3**slots]
     # Automorphisms give one cell several labellings; an edge may suit any of them.
     labellings = np.flatnonzero(class_of == row)
@@ -56,15 +56,15 @@ def neighbours(row: int, vertices: int) -> NDArray[np.int32]:
         for change in (1, 2):
             turned = (digits[0, slot] + change) % 3
             found.append(class_of[labellings[0] + (turned - digits[0, slot]) * weight])
-    by_edge = [_after(digits, target, sources) for target, sources in _steps(structure, vertices)]
+    by_edge = [_after(digits, target, sources) for target, sources in _steps(topology, vertices)]
     every = np.concatenate([np.array(found, dtype=np.int32), *by_edge])
     distinct: NDArray[np.int32] = np.unique(every[every != row])
     return distinct
 
 
 def _after(digits: NDArray[np.int64], target: int, sources: tuple[int, ...]) -> NDArray[np.int32]:
-    """Rows of a target structure whose slots take the operations of `sources`."""
-    table = structures()
+    """Rows of a target topology whose slots take the operations of `sources`."""
+    table = topologies()
     numbers = np.zeros(len(digits), dtype=np.int64)
     for source in sources:
         if source == _FREE:
@@ -77,26 +77,26 @@ def _after(digits: NDArray[np.int64], target: int, sources: tuple[int, ...]) -> 
 
 
 @lru_cache(maxsize=4096)
-def _steps(structure: int, vertices: int) -> tuple[tuple[int, tuple[int, ...]], ...]:
-    """What flipping one edge of any drawing of a structure leads to.
+def _steps(topology: int, vertices: int) -> tuple[tuple[int, tuple[int, ...]], ...]:
+    """What flipping one edge of any drawing of a topology leads to.
 
     Returns:
-        Distinct pairs of the structure reached and, for each of its slots, the slot of the
-        first structure that the vertex was, or `_FREE`.
+        Distinct pairs of the topology reached and, for each of its slots, the slot of the
+        first topology that the vertex was, or `_FREE`.
     """
-    raw = drawings()
-    order, start = _drawings_by_structure(vertices)
-    codes = order[start[structure] : start[structure + 1]]
+    raw = labelled_graphs()
+    order, start = _graphs_by_topology(vertices)
+    codes = order[start[topology] : start[topology + 1]]
     codes = codes[_loose_vertices(codes) <= 1]
     maps = _sources()[raw.slot_map[codes]]
-    size = structures().vertices
+    size = topologies().vertices
     reached: set[tuple[int, ...]] = set()
     for bit, (i, j) in enumerate(EDGES):
         if not _within(vertices, i, j):
             continue
         flipped = codes ^ (1 << bit)
-        target = raw.structure[flipped]
-        ok = (target >= 0) & (size[target] <= size[structure] + 1)
+        target = raw.topology[flipped]
+        ok = (target >= 0) & (size[target] <= size[topology] + 1)
         # Raw slot of each slot of the target, then the old slot that sat there.
         after = _padded_maps()[raw.slot_map[flipped[ok]]]
         sources = np.take_along_axis(maps[ok], after, axis=1)
@@ -107,7 +107,7 @@ def _steps(structure: int, vertices: int) -> tuple[tuple[int, tuple[int, ...]], 
 
 def _loose_vertices(codes: NDArray[np.int32]) -> NDArray[np.int64]:
     """(n,) interior vertices that have an edge but lie on no path."""
-    live = (_sources()[drawings().slot_map[codes]][:, :_SLOTS] != _FREE).astype(np.int64)
+    live = (_sources()[labelled_graphs().slot_map[codes]][:, :_SLOTS] != _FREE).astype(np.int64)
     count = np.zeros(len(codes), dtype=np.int64)
     for slot in range(_SLOTS):
         edges = sum(1 << b for b, edge in enumerate(EDGES) if slot + 1 in edge)
@@ -120,15 +120,15 @@ def _within(vertices: int, i: int, j: int) -> bool:
 
 
 @lru_cache(maxsize=MAX_VERTICES)
-def _drawings_by_structure(vertices: int) -> tuple[NDArray[np.int32], NDArray[np.intp]]:
-    """Codes within the first V vertices sorted by structure, and where each structure starts."""
-    structure = drawings().structure
+def _graphs_by_topology(vertices: int) -> tuple[NDArray[np.int32], NDArray[np.intp]]:
+    """Codes within the first V vertices sorted by topology, and where each topology starts."""
+    topology = labelled_graphs().topology
     outside = sum(1 << b for b, (i, j) in enumerate(EDGES) if not _within(vertices, i, j))
-    codes = np.arange(len(structure), dtype=np.int32)
-    codes = codes[(codes & outside == 0) & (structure >= 0)]
-    order = codes[np.argsort(structure[codes], kind="stable")]
-    bounds = np.arange(len(structures().code) + 1)
-    return order, np.searchsorted(structure[order], bounds)
+    codes = np.arange(len(topology), dtype=np.int32)
+    codes = codes[(codes & outside == 0) & (topology >= 0)]
+    order = codes[np.argsort(topology[codes], kind="stable")]
+    bounds = np.arange(len(topologies().code) + 1)
+    return order, np.searchsorted(topology[order], bounds)
 
 
 @lru_cache(maxsize=1)
@@ -240,7 +240,7 @@ def packed(
 
 
 def _without_wrong(codes: NDArray[np.int32], labels: NDArray[np.int64]) -> NDArray[np.int32]:
-    table = drawings()
+    table = labelled_graphs()
     maps = _live_slots()[table.slot_map[np.maximum(codes, 0)]]
     wrong = (labels < 0) | (labels > 2)
     live = (maps[:, None] >> np.arange(labels.shape[1])) & 1 != 0
@@ -259,11 +259,11 @@ def number_of(labels: NDArray[Any]) -> NDArray[np.int16]:
 
 def classified(codes: NDArray[np.int32], number: NDArray[np.int16], size: int) -> NDArray[np.int32]:
     """Rows of codes and packed five-slot labels, -1 where there is none."""
-    table, raw = structures(), drawings()
-    structure = raw.structure[codes]  # a code of -1 reads the last entry, masked below
+    table, raw = topologies(), labelled_graphs()
+    topology = raw.topology[codes]  # a code of -1 reads the last entry, masked below
     labelling = slot_map_labels()[raw.slot_map[codes], number]
-    rows: NDArray[np.int32] = table.row_of[table.first[structure] + labelling]
-    rows[(codes < 0) | (structure < 0) | (rows >= size)] = -1
+    rows: NDArray[np.int32] = table.row_of[table.first[topology] + labelling]
+    rows[(codes < 0) | (topology < 0) | (rows >= size)] = -1
     return rows
 
 
@@ -282,7 +282,7 @@ _MOST_ROUNDS = 20_000
 class Space:
     """All cells of up to `vertices` vertices and nine edges, in a fixed order of rows.
 
-    Rows are sorted by vertices, then by structure, then by operations, so the cells of a smaller
+    Rows are sorted by vertices, then by topology, then by operations, so the cells of a smaller
     space are the first rows of a larger one, and a row means the same cell in all of them.
 
     Args:
@@ -300,8 +300,8 @@ class Space:
                 remedy="EC-NAS has 4, 5 and 7",
             )
         self.vertices = int(vertices)
-        table = structures()
-        self._size = int(np.searchsorted(table.vertices[table.row_structure], vertices, "right"))
+        table = topologies()
+        self._size = int(np.searchsorted(table.vertices[table.row_topology], vertices, "right"))
 
     def __len__(self) -> int:
         return self._size
@@ -404,7 +404,7 @@ class Space:
         Args:
             matrices: (n, v, v) with 2 <= v <= 7, 0/1 entries.
             ops: (n, v - 2) operations of the interior vertices: integer labels in the order of
-                `structures.OPERATIONS` (conv3x3 0, conv1x1 1, maxpool3x3 2), or their names.
+                `topologies.OPERATIONS` (conv3x3 0, conv1x1 1, maxpool3x3 2), or their names.
 
         Returns:
             (n,) int32 rows, -1 where a matrix is no cell of this space.
@@ -432,14 +432,14 @@ class Space:
             are empty, and (n, V - 2) int8 labels, -1 on unused vertices.
         """
         rows = self._checked(rows)
-        table = structures()
-        structure = table.row_structure[rows]
+        table = topologies()
+        topology = table.row_topology[rows]
         out = np.zeros((len(rows), self.vertices, self.vertices), dtype=np.int8)
         for bit, (i, j) in enumerate(EDGES):
             if self._uses(i, j):
                 target = self.vertices - 1 if j == _OUTPUT else j
-                out[:, i, target] = table.code[structure] >> bit & 1
-        slots = table.vertices[structure].astype(np.int64) - 2
+                out[:, i, target] = table.code[topology] >> bit & 1
+        slots = table.vertices[topology].astype(np.int64) - 2
         number = table.row_ops[rows].astype(np.int64)
         labels = np.empty((len(rows), self.vertices - 2), dtype=np.int8)
         for slot in range(self.vertices - 2):
@@ -569,11 +569,11 @@ class Space:
         self, rows: NDArray[np.int32], rng: np.random.Generator
     ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
         """A random V-vertex drawing of each row: codes and (n, V - 2) labels."""
-        table = structures()
-        structure = table.row_structure[rows]
-        used = table.vertices[structure].astype(np.int64) - 2
+        table = topologies()
+        topology = table.row_topology[rows]
+        used = table.vertices[topology].astype(np.int64) - 2
         slots = self.vertices - 2
-        codes = table.code[structure].copy()
+        codes = table.code[topology].copy()
         labels = rng.integers(0, 3, (len(rows), slots))
         # The `used` smallest of random keys are a uniform subset of the slots.
         keys = np.argsort(rng.random((len(rows), slots)), axis=1)

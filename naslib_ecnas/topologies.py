@@ -1,17 +1,17 @@
-"""The graphs beneath the cells: every pruned structure, and the table from raw matrices to them.
+"""The graphs beneath the cells: every pruned topology, and the table from raw matrices to them.
 
 A *matrix* of up to seven vertices is packed into a 21-bit *code*: bit `EDGE_BIT[i, j]` is the edge
 from vertex i to vertex j > i of the 7 x 7 matrix. A smaller matrix is embedded with its output
 moved to vertex 6, so that the unused vertices are empty rows and columns. *Pruning* drops every
 vertex that lies on no path from input to output and moves the others together to 1, 2, ....
 
-A *structure* is a class of pruned graphs that differ only in the order of their interior vertices;
+A *topology* is a class of pruned graphs that differ only in the order of their interior vertices;
 its *canonical code* is the least code over all orders that keep the matrix upper triangular. A
 *slot map* says which vertex of a raw matrix became which interior vertex ("slot") of the
-structure. Operations are numbered as in NAS-Bench-101 (`OPERATIONS`), and the operations of k slots
+topology. Operations are numbered as in NAS-Bench-101 (`OPERATIONS`), and the operations of k slots
 are packed into a base-3 number whose first slot is the most significant digit.
 
-No hashing happens here: isomorphism is decided by enumeration (2,494 structures, 6,472 pruned
+No hashing happens here: isomorphism is decided by enumeration (2,494 topologies, 6,472 pruned
 matrices, 1,538,083 valid matrices in all).
 """
 
@@ -31,15 +31,15 @@ __all__ = [
     "MAX_EDGES",
     "MAX_VERTICES",
     "OPERATIONS",
-    "Drawings",
-    "Structures",
+    "LabelledGraphs",
+    "TopologyTable",
     "canonical",
-    "drawings",
+    "labelled_graphs",
     "moved",
     "orders",
     "slot_map_labels",
     "slot_maps",
-    "structures",
+    "topologies",
 ]
 
 
@@ -70,39 +70,39 @@ IntArray = NDArray[np.int32]
 
 
 @dataclass(frozen=True)
-class Structures:
-    """All structures and, for each labelling of their slots, its isomorphism class.
+class TopologyTable:
+    """All topologies and, for each labelling of their slots, its isomorphism class.
 
-    Structures are sorted by vertices, then by code. Rows number the isomorphism classes of
-    labelled structures in the same order, operations last.
+    Topologies are sorted by vertices, then by code. Rows number the isomorphism classes of
+    labelled topologies in the same order, operations last.
     """
 
     code: IntArray
-    """(n_structures,) canonical code of each structure."""
+    """(n_topologies,) canonical code of each topology."""
     vertices: NDArray[np.int8]
-    """(n_structures,) vertices, 2 to 7."""
+    """(n_topologies,) vertices, 2 to 7."""
     first: IntArray
-    """(n_structures,) where a structure's labellings start in `row_of`."""
+    """(n_topologies,) where a topology's labellings start in `row_of`."""
     row_of: IntArray
-    """(sum of 3**slots,) row of each structure and labelling."""
-    row_structure: NDArray[np.int16]
-    """(n_rows,) structure of each row."""
+    """(sum of 3**slots,) row of each topology and labelling."""
+    row_topology: NDArray[np.int16]
+    """(n_rows,) topology of each row."""
     row_ops: NDArray[np.uint8]
     """(n_rows,) least labelling of each row, base 3."""
     pruned_code: IntArray
     """(6472,) sorted codes of all pruned matrices."""
-    pruned_structure: NDArray[np.int16]
-    """(6472,) structure of each pruned matrix."""
+    pruned_topology: NDArray[np.int16]
+    """(6472,) topology of each pruned matrix."""
     pruned_order: NDArray[np.uint8]
     """(6472,) index into `orders(slots)` of the order that makes it canonical."""
 
 
 @dataclass(frozen=True)
-class Drawings:
+class LabelledGraphs:
     """What each of the 2**21 matrices is: the table behind every vectorised call."""
 
-    structure: NDArray[np.int16]
-    """(2**21,) structure, -1 where the matrix is no cell."""
+    topology: NDArray[np.int16]
+    """(2**21,) topology, -1 where the matrix is no cell."""
     slot_map: NDArray[np.uint16]
     """(2**21,) index into `slot_maps()`."""
 
@@ -188,11 +188,11 @@ def _pruned_codes(vertices: int) -> IntArray:
 
 
 @cache
-def structures() -> Structures:
-    """Enumerate all structures and cells, once in a process."""
-    code, vertices, row_of, row_structure, row_ops = [], [], [], [], []
-    pruned, pruned_structure, pruned_order = [], [], []
-    n_structures = n_rows = 0
+def topologies() -> TopologyTable:
+    """Enumerate all topologies and cells, once in a process."""
+    code, vertices, row_of, row_topology, row_ops = [], [], [], [], []
+    pruned, pruned_topology, pruned_order = [], [], []
+    n_topologies = n_rows = 0
     for v in range(2, MAX_VERTICES + 1):
         slots, labels = v - 2, 3 ** (v - 2)
         codes = _pruned_codes(v)
@@ -203,9 +203,9 @@ def structures() -> Structures:
             better = image < least
             best[better] = number
             least[better] = image[better]
-        canonical, structure = np.unique(least, return_inverse=True)
+        canonical, topology = np.unique(least, return_inverse=True)
 
-        # A labelling's class is its least image under the structure's automorphisms.
+        # A labelling's class is its least image under the topology's automorphisms.
         smallest = np.empty((len(canonical), labels), dtype=np.uint8)
         smallest[:] = np.arange(labels, dtype=np.uint8)
         for order in orders(slots):
@@ -218,35 +218,35 @@ def structures() -> Structures:
         for part in range(0, len(rank), 128):  # indices are wide, so take them in parts
             some = slice(part, part + 128)
             rank[some] = np.take_along_axis(rank[some], smallest[some].astype(np.intp), axis=1)
-        per_structure = representative.sum(axis=1)
-        owner = np.repeat(np.arange(len(canonical), dtype=np.int16), per_structure)
+        per_topology = representative.sum(axis=1)
+        owner = np.repeat(np.arange(len(canonical), dtype=np.int16), per_topology)
         ops = np.broadcast_to(np.arange(labels, dtype=np.uint8), smallest.shape)[representative]
         del smallest, representative
 
         code.append(canonical)
         vertices.append(np.full(len(canonical), v, dtype=np.int8))
         row_of.append(rank.ravel())
-        row_structure.append(owner + np.int16(n_structures))
+        row_topology.append(owner + np.int16(n_topologies))
         row_ops.append(ops)
         pruned.append(codes)
-        pruned_structure.append((structure + n_structures).astype(np.int16))
+        pruned_topology.append((topology + n_topologies).astype(np.int16))
         pruned_order.append(best)
-        n_structures += len(canonical)
+        n_topologies += len(canonical)
         n_rows += len(owner)
 
     all_vertices = np.concatenate(vertices)
     sizes = 3 ** (all_vertices.astype(np.int32) - 2)
     all_pruned = np.concatenate(pruned)
     by_code = np.argsort(all_pruned)
-    return Structures(
+    return TopologyTable(
         code=np.concatenate(code),
         vertices=all_vertices,
         first=(np.cumsum(sizes) - sizes).astype(np.int32),
         row_of=np.concatenate(row_of),
-        row_structure=np.concatenate(row_structure),
+        row_topology=np.concatenate(row_topology),
         row_ops=np.concatenate(row_ops),
         pruned_code=all_pruned[by_code],
-        pruned_structure=np.concatenate(pruned_structure)[by_code],
+        pruned_topology=np.concatenate(pruned_topology)[by_code],
         pruned_order=np.concatenate(pruned_order)[by_code],
     )
 
@@ -262,7 +262,7 @@ def _relabelled(order: tuple[int, ...]) -> NDArray[np.uint8]:
 
 
 @cache
-def drawings() -> Drawings:
+def labelled_graphs() -> LabelledGraphs:
     """Classify all 2**21 matrices, once in a process (about 10 MB)."""
     codes = np.arange(_N_CODES, dtype=np.int32)
     forward = np.ones(_N_CODES, dtype=np.uint8)
@@ -276,8 +276,8 @@ def drawings() -> Drawings:
     live = forward & backward
     reachable = (live & 1 != 0) & (live >> _OUTPUT & 1 != 0)
 
-    table = structures()
-    structure = np.full(_N_CODES, -1, dtype=np.int16)
+    table = topologies()
+    topology = np.full(_N_CODES, -1, dtype=np.int16)
     slot_map = np.zeros(_N_CODES, dtype=np.uint16)
     index = slot_map_index()
     for subset in range(1 << _SLOTS):
@@ -290,12 +290,12 @@ def drawings() -> Drawings:
         at = np.minimum(np.searchsorted(table.pruned_code, pruned), len(table.pruned_code) - 1)
         known = table.pruned_code[at] == pruned  # the others have more than nine edges
         where, at = where[known], at[known]
-        structure[where] = table.pruned_structure[at]
+        topology[where] = table.pruned_topology[at]
         maps = np.array(
             [index[_composed(order, kept)] for order in orders(len(kept))], dtype=np.uint16
         )
         slot_map[where] = maps[table.pruned_order[at]]
-    return Drawings(structure=structure, slot_map=slot_map)
+    return LabelledGraphs(topology=topology, slot_map=slot_map)
 
 
 def _composed(order: tuple[int, ...], kept: list[int]) -> tuple[int, ...]:
@@ -307,20 +307,20 @@ def _composed(order: tuple[int, ...], kept: list[int]) -> tuple[int, ...]:
 
 
 def canonical(pruned_code: int) -> tuple[int, tuple[int, ...]]:
-    """Structure of one pruned code, and the order that makes it canonical.
+    """Topology of one pruned code, and the order that makes it canonical.
 
-    Answers without building the table of `drawings`.
+    Answers without building the table of `labelled_graphs`.
 
     Returns:
-        `(structure, order)`; `order[a] = b` moves slot a to slot b.
+        `(topology, order)`; `order[a] = b` moves slot a to slot b.
 
     Raises:
         KeyError: the code is not that of a pruned matrix with at most nine edges.
     """
-    table = structures()
+    table = topologies()
     at = int(np.searchsorted(table.pruned_code, pruned_code))
     if at == len(table.pruned_code) or int(table.pruned_code[at]) != pruned_code:
         raise KeyError(pruned_code)
-    structure = int(table.pruned_structure[at])
-    slots = int(table.vertices[structure]) - 2
-    return structure, orders(slots)[int(table.pruned_order[at])]
+    topology = int(table.pruned_topology[at])
+    slots = int(table.vertices[topology]) - 2
+    return topology, orders(slots)[int(table.pruned_order[at])]

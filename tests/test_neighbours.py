@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.space import Space
-from naslib_ecnas.topologies import EDGES, OPERATIONS, drawings, structures
+from naslib_ecnas.topologies import EDGES, OPERATIONS, labelled_graphs, topologies
 
 
 def _brute_neighbours(row: int, vertices: int) -> set[int]:
@@ -20,14 +20,14 @@ def _brute_neighbours(row: int, vertices: int) -> set[int]:
     A drawing may have at most one vertex that has edges but is on no path, and the cell may
     grow by one vertex at most.
     """
-    space, table, raw = Space(vertices), structures(), drawings()
+    space, table, raw = Space(vertices), topologies(), labelled_graphs()
     inside = [b for b, e in enumerate(EDGES) if all(v < vertices - 1 or v == 6 for v in e)]
-    size = table.vertices[table.row_structure]
+    size = table.vertices[table.row_topology]
     found = set()
     codes = [c for c in range(1 << 21) if not c & ~sum(1 << b for b in inside)]
     keep = [0, *range(1, vertices - 1), 6]
     for code in codes:
-        if raw.structure[code] != table.row_structure[row]:
+        if raw.topology[code] != table.row_topology[row]:
             continue
         matrix = np.zeros((7, 7), dtype=np.int8)
         for bit in inside:
@@ -81,7 +81,7 @@ def test_neighbours_are_distinct_valid_and_near(row: int) -> None:
 
 
 def test_neighbours_are_mutual_but_for_larger_steps_down() -> None:
-    space, size = Space(5), structures().vertices[structures().row_structure]
+    space, size = Space(5), topologies().vertices[topologies().row_topology]
     for row in range(0, len(space), 97):
         for other in space.neighbours(row).tolist():
             if abs(int(size[other]) - int(size[row])) <= 1:

@@ -107,9 +107,9 @@ def test_channels_share_the_output_and_widen_backwards() -> None:
     matrix = np.zeros((5, 5), dtype=int)
     matrix[0, 1:4] = matrix[1:4, 4] = 1
     cell = Cell(matrix, ["input", *["maxpool3x3"] * 3, "output"])
-    assert network.channels(128)[cell._structure].tolist() == [43, 43, 42, 0, 0]
+    assert network.channels(128)[cell._topology].tolist() == [43, 43, 42, 0, 0]
     chain = Cell(np.eye(4, k=1, dtype=int), ["input", "maxpool3x3", "maxpool3x3", "output"])
-    assert network.channels(256)[chain._structure].tolist() == [256, 256, 0, 0, 0]
+    assert network.channels(256)[chain._topology].tolist() == [256, 256, 0, 0, 0]
 
 
 @pytest.mark.parametrize("count", [network.parameters, network.depth])

@@ -11,18 +11,18 @@ import pytest
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.errors import ConfigError, InvalidCellError, UnknownCellError
 from naslib_ecnas.space import Space
-from naslib_ecnas.topologies import OPERATIONS, drawings, structures
+from naslib_ecnas.topologies import OPERATIONS, labelled_graphs, topologies
 
 COUNTS = {2: 1, 3: 6, 4: 84, 5: 2_441, 6: 62_010, 7: 359_082}
 
 
 def test_the_space_has_the_published_counts() -> None:
-    table = structures()
-    by_vertices = Counter(table.vertices[table.row_structure].tolist())
+    table = topologies()
+    by_vertices = Counter(table.vertices[table.row_topology].tolist())
     assert by_vertices == COUNTS
     assert [len(Space(v)) for v in (4, 5, 7)] == [91, 2_532, 423_624]
     assert len(table.code) == 2_494
-    assert int((drawings().structure >= 0).sum()) == 1_538_083
+    assert int((labelled_graphs().topology >= 0).sum()) == 1_538_083
 
 
 @pytest.mark.parametrize("vertices", [1, 8, 4.5, True, "7"])
@@ -254,12 +254,12 @@ def test_mutants_are_valid_and_different(vertices: int) -> None:
 
 def test_mutation_can_grow_and_shrink() -> None:
     space = Space(7)
-    table = structures()
+    table = topologies()
     small = np.zeros(2_000, dtype=int)
     grown = space.mutate(small, np.random.default_rng(0))
-    assert set(table.vertices[table.row_structure[grown]].tolist()) >= {3, 4}
+    assert set(table.vertices[table.row_topology[grown]].tolist()) >= {3, 4}
     large = np.full(2_000, len(space) - 1)
-    shrunk = table.vertices[table.row_structure[space.mutate(large, np.random.default_rng(0))]]
+    shrunk = table.vertices[table.row_topology[space.mutate(large, np.random.default_rng(0))]]
     assert shrunk.min() < 7
     # New vertices get every operation alike.
     fresh = Counter(space.cell(int(r)).ops[1] for r in grown if space.cell(int(r)).vertices == 3)
@@ -377,8 +377,8 @@ def test_what_is_no_row_of_the_space_has_no_cell() -> None:
             Space(4).neighbours(row)  # type: ignore[arg-type]
 
 
-def test_operation_changes_alone_keep_the_structure() -> None:
-    space, table = Space(7), structures()
+def test_operation_changes_alone_keep_the_topology() -> None:
+    space, table = Space(7), topologies()
     parents = space.sample(np.random.default_rng(0), 500)
     children = space.mutate(parents, np.random.default_rng(1), edge_changes=0)
-    assert (table.row_structure[children] == table.row_structure[parents]).all()
+    assert (table.row_topology[children] == table.row_topology[parents]).all()

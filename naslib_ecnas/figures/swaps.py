@@ -14,7 +14,7 @@ from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.figures.drawing import COLUMN_WIDTH, add_caption, new_figure, origins, style
 from naslib_ecnas.files import Sheet
 from naslib_ecnas.metrics import metric
-from naslib_ecnas.topologies import OPERATIONS, structures
+from naslib_ecnas.topologies import OPERATIONS, topologies
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -90,12 +90,12 @@ def swapped(vertices: int, before: int, after: int, occurrences: str = "all") ->
             expected=" or ".join(OCCURRENCES),
             remedy="choose one of them",
         )
-    table = structures()
-    size = int(np.searchsorted(table.vertices[table.row_structure], vertices, "right"))
-    structure = table.row_structure[:size].astype(np.int64)
+    table = topologies()
+    size = int(np.searchsorted(table.vertices[table.row_topology], vertices, "right"))
+    topology = table.row_topology[:size].astype(np.int64)
     number = table.row_ops[:size].astype(np.int64)
-    slots = table.vertices[structure].astype(np.int64) - 2
-    first = table.first[structure].astype(np.int64)
+    slots = table.vertices[topology].astype(np.int64) - 2
+    first = table.first[topology].astype(np.int64)
     rows = np.arange(size)
     added = np.zeros(size, dtype=np.int64)
     sources, targets = [], []

@@ -11,7 +11,7 @@ import numpy as np
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.errors import UnknownBudgetError
 from naslib_ecnas.files import Sheet
-from naslib_ecnas.topologies import structures
+from naslib_ecnas.topologies import topologies
 
 __all__ = ["BUDGETS", "Saved", "saved", "saved_sheet", "spaces_sheet"]
 
@@ -106,11 +106,11 @@ def spaces_sheet(benches: Sequence[Benchmark]) -> Sheet:
 
 
 def _sizes(bench: Benchmark) -> tuple[object, ...]:
-    table = structures()
+    table = topologies()
     size = len(bench.space)
-    structure = np.unique(table.row_structure[:size])
-    edges = max(int(code).bit_count() for code in table.code[structure])
-    vertices = table.vertices[table.row_structure[:size]]
+    topology = np.unique(table.row_topology[:size])
+    edges = max(int(code).bit_count() for code in table.code[topology])
+    vertices = table.vertices[table.row_topology[:size]]
     counts = np.bincount(vertices)[2:]
     return (
         bench.name,

@@ -42,8 +42,8 @@ class Table {
       rows: this.block(r.rows, Int32Array),
     }));
     this.first = this.block(header.cell.first, Int32Array);
-    this.structureCode = this.block(header.cell.code, Int32Array);
-    this.structureVertices = this.block(header.cell.vertices, Uint8Array);
+    this.topologyCode = this.block(header.cell.code, Int32Array);
+    this.topologyVertices = this.block(header.cell.vertices, Uint8Array);
     this.ops = this.block(header.cell.ops, Uint8Array);
   }
 
@@ -113,7 +113,7 @@ class Table {
   traits() {
     const out = new Uint8Array(this.cells);
     for (let s = 0; s < this.first.length; s++) {
-      const vertices = this.structureVertices[s];
+      const vertices = this.topologyVertices[s];
       const present = labelsPresent(vertices - 2);
       const end = s + 1 < this.first.length ? this.first[s + 1] : this.cells;
       for (let row = this.first[s]; row < end; row++) {
@@ -132,8 +132,8 @@ class Table {
       if (this.first[middle] <= row) low = middle;
       else high = middle;
     }
-    const vertices = this.structureVertices[low];
-    const code = this.structureCode[low];
+    const vertices = this.topologyVertices[low];
+    const code = this.topologyCode[low];
     const last = this.cell.edges[this.cell.edges.length - 1][1];
     const edges = this.cell.edges
       .filter((_, bit) => (code >> bit) & 1)

@@ -27,7 +27,7 @@ from naslib_ecnas.metrics import metric
 from naslib_ecnas.nondominated import nondominated
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.report.runs import Run
-from naslib_ecnas.topologies import EDGES, OPERATIONS, structures
+from naslib_ecnas.topologies import EDGES, OPERATIONS, topologies
 
 __all__ = [
     "MISSING",
@@ -386,9 +386,9 @@ def pack(page: Page, columns: Sequence[Codes]) -> bytes:
         columns: its columns as `coded` gives them.
     """
     blocks = _Blocks()
-    table = structures()
-    n_structures = int(np.searchsorted(table.vertices, page.vertices, "right"))
-    first = np.searchsorted(table.row_structure[: page.n_cells], np.arange(n_structures))
+    table = topologies()
+    n_topologies = int(np.searchsorted(table.vertices, page.vertices, "right"))
+    first = np.searchsorted(table.row_topology[: page.n_cells], np.arange(n_topologies))
     header = {
         "version": __version__,
         "table": page.table,
@@ -417,8 +417,8 @@ def pack(page: Page, columns: Sequence[Codes]) -> bytes:
             "edges": [list(edge) for edge in EDGES],
             "operations": list(OPERATIONS),
             "first": blocks.array(first, "<i4"),
-            "code": blocks.array(table.code[:n_structures], "<i4"),
-            "vertices": blocks.array(table.vertices[:n_structures], "u1"),
+            "code": blocks.array(table.code[:n_topologies], "<i4"),
+            "vertices": blocks.array(table.vertices[:n_topologies], "u1"),
             "ops": blocks.array(table.row_ops[: page.n_cells], "u1"),
         },
     }

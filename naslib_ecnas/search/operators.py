@@ -2,7 +2,7 @@
 
 `Space.mutate` draws the same distribution, but goes on until the last of its rows is a cell, which
 for the few parents of one generation costs more than all the rest of a search. Here every parent
-gets a block of tries, and the placement of each structure among the V vertices is looked up.
+gets a block of tries, and the placement of each topology among the V vertices is looked up.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from naslib_ecnas.space import Space
 from naslib_ecnas.topologies import (
     EDGES,
     MAX_VERTICES,
-    drawings,
+    labelled_graphs,
     moved,
     slot_map_labels,
-    structures,
+    topologies,
 )
 
 __all__ = [
@@ -116,13 +116,13 @@ def tries(
     operations; then each possible edge is flipped and each interior vertex given another operation
     with the probabilities that give the expected numbers of changes.
     """
-    table, places = structures(), _places(space.vertices)
+    table, places = topologies(), _places(space.vertices)
     n, slots = len(parents), space.vertices - 2
-    structure = table.row_structure[parents]
-    used = table.vertices[structure].astype(np.intp) - 2
+    topology = table.row_topology[parents]
+    used = table.vertices[topology].astype(np.intp) - 2
     pick = (rng.random(n) * places.count[used]).astype(np.intp)
     subset = places.subsets[used, pick]
-    codes = places.codes[structure, subset]
+    codes = places.codes[topology, subset]
     codes = codes ^ (
         (rng.random((n, len(places.bits))) < _rate(edge_changes, places)) @ places.bits
     )
@@ -145,20 +145,20 @@ def classified(
     space: Space, codes: NDArray[np.int32], labels: NDArray[np.integer]
 ) -> NDArray[np.int32]:
     """(n,) rows of (n,) codes with (n, V - 2) labels, -1 where there is no cell of the space."""
-    table, raw = structures(), drawings()
+    table, raw = topologies(), labelled_graphs()
     weights = 3 ** np.arange(_SLOTS - 1, _SLOTS - 1 - labels.shape[1], -1, dtype=np.intp)
-    structure = raw.structure[codes]
+    topology = raw.topology[codes]
     labelling = slot_map_labels()[raw.slot_map[codes], labels @ weights]
-    rows: NDArray[np.int32] = table.row_of[table.first[structure] + labelling]
-    rows[(structure < 0) | (rows >= len(space))] = -1
+    rows: NDArray[np.int32] = table.row_of[table.first[topology] + labelling]
+    rows[(topology < 0) | (rows >= len(space))] = -1
     return rows
 
 
 class _Places:
-    """Where a structure can lie among the V vertices of a space.
+    """Where a topology can lie among the V vertices of a space.
 
     Attributes:
-        codes: (n_structures, 2**slots) code with its interior vertices at the slots of a subset.
+        codes: (n_topologies, 2**slots) code with its interior vertices at the slots of a subset.
         subsets: (slots + 1, ...) the subsets of each size, padded; `count` says how many.
         ranks: (2**slots, slots) which of the subset's slots each slot is, -1 outside.
         digits: (slots + 1, 243, slots + 1) the operations of a labelling; -1 in the last column,
@@ -167,7 +167,7 @@ class _Places:
     """
 
     def __init__(self, vertices: int) -> None:
-        table, slots = structures(), vertices - 2
+        table, slots = topologies(), vertices - 2
         used = table.vertices.astype(np.intp) - 2
         sizes = [bin(s).count("1") for s in range(1 << slots)]
         self.count = np.bincount(sizes, minlength=_SLOTS + 1)

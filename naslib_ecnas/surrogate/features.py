@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.network import STACKS, cell_depth, channels, parameters
 from naslib_ecnas.space import Space
-from naslib_ecnas.topologies import MAX_VERTICES, OPERATIONS, structures
+from naslib_ecnas.topologies import MAX_VERTICES, OPERATIONS, topologies
 
 __all__ = [
     "ABSENT",
@@ -63,8 +63,8 @@ __all__ = [
     "graph_features",
     "labels",
     "longest",
-    "longest_of_structures",
-    "of_structure",
+    "longest_of_topologies",
+    "of_topology",
     "path_costs",
     "shapes",
     "shortest",
@@ -76,7 +76,7 @@ __all__ = [
 # What a column of features is: its name, unit and meaning.
 
 
-#: Short names of the operations in the order of `structures.OPERATIONS`.
+#: Short names of the operations in the order of `topologies.OPERATIONS`.
 OPERATORS = ("conv3x3", "conv1x1", "maxpool3x3")
 
 
@@ -94,12 +94,12 @@ def each(name: str, unit: str, description: str) -> tuple[Feature, ...]:
     return tuple(Feature(name.format(op), unit, description.format(op)) for op in OPERATORS)
 
 
-# Cells taken apart into arrays: the structures' edges and channels, the rows' operations.
+# Cells taken apart into arrays: the topologies' edges and channels, the rows' operations.
 
 
 SLOTS = MAX_VERTICES - 2
 
-#: Label of a slot that the structure does not have.
+#: Label of a slot that the topology does not have.
 ABSENT = len(OPERATIONS)
 
 _OUTPUT = MAX_VERTICES - 1
@@ -107,12 +107,12 @@ _OUTPUT = MAX_VERTICES - 1
 
 @dataclass(frozen=True)
 class Shapes:
-    """All S structures. Slot k is vertex k + 1; the input is vertex 0, the output vertex 6."""
+    """All S topologies. Slot k is vertex k + 1; the input is vertex 0, the output vertex 6."""
 
     edge: NDArray[np.bool_]
     """(S, 7, 7) adjacency."""
     row: NDArray[np.int64]
-    """(S,) first row that has the structure."""
+    """(S,) first row that has the topology."""
     slots: NDArray[np.int64]
     """(S,) interior vertices."""
     channels: NDArray[np.int64]
@@ -120,7 +120,7 @@ class Shapes:
 
     @property
     def live(self) -> NDArray[np.bool_]:
-        """(S, 5) whether the structure has the slot."""
+        """(S, 5) whether the topology has the slot."""
         return np.asarray(np.arange(SLOTS) < self.slots[:, None])
 
     @property
@@ -161,9 +161,9 @@ class Shapes:
 
 @cache
 def shapes() -> Shapes:
-    """All structures, once in a process."""
-    table = structures()
-    _, row = np.unique(table.row_structure, return_index=True)
+    """All topologies, once in a process."""
+    table = topologies()
+    _, row = np.unique(table.row_topology, return_index=True)
     matrices, _ = Space().matrices(row)
     return Shapes(
         edge=matrices.astype(bool),
@@ -185,20 +185,20 @@ def _digits() -> NDArray[np.uint8]:
 
 
 def labels(rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-    """Structures (n,) and labels of the slots (n, 5), `ABSENT` past the last, of valid rows."""
-    table = structures()
-    structure = table.row_structure[rows].astype(np.int64)
-    return structure, _digits()[shapes().slots[structure], table.row_ops[rows]]
+    """Topologies (n,) and labels of the slots (n, 5), `ABSENT` past the last, of valid rows."""
+    table = topologies()
+    topology = table.row_topology[rows].astype(np.int64)
+    return topology, _digits()[shapes().slots[topology], table.row_ops[rows]]
 
 
 # Features that are sums over a cell's layers.
 #
 # Training on a GPU runs one layer after another, so that its time and energy are nearly a sum over
 # layers: each vertex contributes by its operation and its place, the projections and additions by
-# the structure alone. Such a feature is a table of the structures, and a cell costs six look-ups.
+# the topology alone. Such a feature is a table of the topologies, and a cell costs six look-ups.
 
 
-#: (S,) or (S, 5) numbers of all structures.
+#: (S,) or (S, 5) numbers of all topologies.
 Value = Callable[[Shapes], NDArray[Any]]
 
 _OPERATORS = range(len(OPERATIONS))
@@ -206,13 +206,13 @@ _OPERATORS = range(len(OPERATIONS))
 
 @dataclass(frozen=True)
 class Term:
-    """One feature: a number of the structure plus, for each slot, weight x number.
+    """One feature: a number of the topology plus, for each slot, weight x number.
 
-    Values are functions, so that describing the features enumerates no structures.
+    Values are functions, so that describing the features enumerates no topologies.
     """
 
     feature: Feature
-    of_structure: Value | None = None
+    of_topology: Value | None = None
     """Gives (S,)."""
     of_slots: Value | None = None
     """Gives (S, 5); slots that are absent count nothing."""
@@ -231,16 +231,16 @@ class Sums:
 
     def of(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """(n, F) sums of valid rows."""
-        structure, label = labels(rows)
-        out = self.fixed[structure]
+        topology, label = labels(rows)
+        out = self.fixed[topology]
         for slot in range(SLOTS):
-            out += self.by_op[structure, slot, label[:, slot]]
+            out += self.by_op[topology, slot, label[:, slot]]
         return out
 
 
-def of_structure(name: str, unit: str, description: str, value: Value) -> Term:
+def of_topology(name: str, unit: str, description: str, value: Value) -> Term:
     """A term that the operations do not change; `value` gives (S,)."""
-    return Term(Feature(name, unit, description), of_structure=value)
+    return Term(Feature(name, unit, description), of_topology=value)
 
 
 def by_operator(name: str, unit: str, description: str, value: Value) -> list[Term]:
@@ -258,8 +258,8 @@ def stacked(terms: Sequence[Term]) -> Sums:
     fixed = np.zeros((len(live), len(terms)), dtype=np.float32)
     by_op = np.zeros((*live.shape, len(OPERATIONS) + 1, len(terms)), dtype=np.float32)
     for column, term in enumerate(terms):
-        if term.of_structure:
-            fixed[:, column] = term.of_structure(shape)
+        if term.of_topology:
+            fixed[:, column] = term.of_topology(shape)
         if term.of_slots:
             per_slot = np.where(live, term.of_slots(shape), 0)
             for label, weight in enumerate(term.weights):
@@ -300,13 +300,13 @@ def _by_channels(widths: tuple[int, int, int]) -> list[Term]:
     words = "with {}, {}, {} channels in the three stacks".format(*widths)
     return [
         *by_operator(f"{{}}_at_{at}", "", f"vertices {{}} {words}", lambda s: _having(s, widths)),
-        of_structure(
+        of_topology(
             f"projections_at_{at}",
             "",
             f"projections of the cell's input to vertices {words}",
             lambda s: (_having(s, widths) & s.from_input).sum(axis=1),
         ),
-        of_structure(
+        of_topology(
             f"additions_at_{at}",
             "",
             f"additions of tensors {words}",
@@ -329,23 +329,23 @@ def _truncations(shape: Shapes) -> NDArray[np.int64]:
 #: Layers by operation and channels.
 BY_CHANNELS: tuple[Term, ...] = tuple(term for widths in CHANNELS for term in _by_channels(widths))
 
-#: Counts that the structure alone decides.
+#: Counts that the topology alone decides.
 OF_GRAPH: tuple[Term, ...] = (
-    of_structure("skip", "", "1 if an edge leads from the input to the output", lambda s: s.skip),
-    of_structure(
+    of_topology("skip", "", "1 if an edge leads from the input to the output", lambda s: s.skip),
+    of_topology(
         "concatenated",
         "",
         "vertices that the output concatenates",
         lambda s: s.to_output.sum(axis=1),
     ),
-    of_structure(
+    of_topology(
         "no_vertices", "", "1 if the cell is one projection and no more", lambda s: s.slots == 0
     ),
-    of_structure("truncations", "", "edges that drop a channel of their source", _truncations),
-    of_structure("edges", "", "edges", lambda s: s.edge.sum(axis=(1, 2))),
-    of_structure("vertices", "", "vertices with an operation", lambda s: s.slots),
-    of_structure("projections", "", "projections to vertices", lambda s: s.from_input.sum(axis=1)),
-    of_structure("longest_vertices", "", "most vertices on a path", lambda s: cell_depth(s.row)),
+    of_topology("truncations", "", "edges that drop a channel of their source", _truncations),
+    of_topology("edges", "", "edges", lambda s: s.edge.sum(axis=(1, 2))),
+    of_topology("vertices", "", "vertices with an operation", lambda s: s.slots),
+    of_topology("projections", "", "projections to vertices", lambda s: s.from_input.sum(axis=1)),
+    of_topology("longest_vertices", "", "most vertices on a path", lambda s: cell_depth(s.row)),
 )
 
 #: Layers by operation and neighbours.
@@ -441,7 +441,7 @@ def _by_resolution(stack: int) -> list[Term]:
                 _UNIT,
                 f"multiply-adds of all projections {pixels}",
             ),
-            of_structure=_projections([stack]),
+            of_topology=_projections([stack]),
         ),
     ]
 
@@ -485,7 +485,7 @@ WORK: tuple[Term, ...] = (
 
 Floats = NDArray[np.floating[Any]]
 
-#: Vertices last to first in the tables of structures, so that a step is one long vector.
+#: Vertices last to first in the tables of topologies, so that a step is one long vector.
 Distances = dict[str, NDArray[np.float32]]
 
 
@@ -496,7 +496,7 @@ def blocked(edge: NDArray[Any]) -> NDArray[np.float32]:
 
 @cache
 def barriers() -> NDArray[np.float32]:
-    """(7, 7, S) `blocked` of all structures."""
+    """(7, 7, S) `blocked` of all topologies."""
     return blocked(np.moveaxis(shapes().edge, 0, -1))
 
 
@@ -532,8 +532,8 @@ def free(edge: NDArray[np.float32], cost: Sequence[Floats]) -> Floats:
     return paths[_OUTPUT]
 
 
-def longest_of_structures(cost: NDArray[np.float64]) -> Floats:
-    """(S,) largest cost of a path of each structure, from (S, 5) costs of its slots."""
+def longest_of_topologies(cost: NDArray[np.float64]) -> Floats:
+    """(S,) largest cost of a path of each topology, from (S, 5) costs of its slots."""
     return longest(barriers(), [cost[:, slot] for slot in range(SLOTS)])
 
 
@@ -606,41 +606,41 @@ TRAFFIC: tuple[Term, ...] = (
         of_slots=lambda s: s.width**2,
         weights=(0, 0, 1),
     ),
-    of_structure(
+    of_topology(
         "vertices_width",
         _LAYER_TRAFFIC_UNIT,
         "channels of all vertices",
         lambda s: s.width.sum(axis=1),
     ),
-    of_structure(
+    of_topology(
         "projections_width",
         _LAYER_TRAFFIC_UNIT,
         "channels that projections to vertices write",
         lambda s: (s.width * s.from_input).sum(axis=1),
     ),
-    of_structure(
+    of_topology(
         "additions_width",
         _LAYER_TRAFFIC_UNIT,
         "channels that additions write",
         lambda s: (s.width * s.additions).sum(axis=1),
     ),
-    of_structure(
+    of_topology(
         "reuses_width",
         _LAYER_TRAFFIC_UNIT,
         "channels whose gradients are added up over several successors",
         lambda s: (s.width * s.reuses).sum(axis=1),
     ),
-    of_structure(
+    of_topology(
         "edges_width",
         _LAYER_TRAFFIC_UNIT,
         "channels that pass the edges between vertices",
         lambda s: (s.inner * s.width[:, None, :]).sum(axis=(1, 2)),
     ),
-    of_structure(
+    of_topology(
         "longest_width",
         _LAYER_TRAFFIC_UNIT,
         "largest sum of channels over a path: the least that runs one after another",
-        lambda s: longest_of_structures(s.width),
+        lambda s: longest_of_topologies(s.width),
     ),
 )
 
@@ -896,12 +896,12 @@ def curves(rows: NDArray[np.int64], sums: dict[str, NDArray[np.float32]]) -> NDA
             total = total + sums[name]
         columns.append(np.log(total + np.float32(offset)))
     columns.append(np.log(parameters(rows) * _MEGA + _PARAMETERS_OFFSET))
-    structure, label = labels(rows)
+    topology, label = labels(rows)
     shape = shapes()
-    barred = np.take(barriers(), structure, axis=-1)
+    barred = np.take(barriers(), topology, axis=-1)
     squared = (shape.width**2).astype(np.float32)
     slots = range(SLOTS)
-    work = [_TAPS[label[:, slot]] * squared[structure, slot] for slot in slots]
+    work = [_TAPS[label[:, slot]] * squared[topology, slot] for slot in slots]
     columns.append(longest(barred, work))
     columns.append(longest(barred, [_IS_CONV3X3[label[:, slot]] for slot in slots]))
     return np.stack(columns, axis=1).astype(np.float32)
@@ -990,15 +990,15 @@ def _costs(rows: Rows, out: Matrix) -> None:
 
 
 def _graph(rows: Rows, out: Matrix) -> None:
-    structure, label = labels(rows)
+    topology, label = labels(rows)
     edges, widths, distance, ahead, behind = _columns()
     one = (label.T[:, None] == np.arange(len(OPERATORS))[:, None]).astype(np.float32)
-    edge = np.take(edges, structure, axis=-1)
+    edge = np.take(edges, topology, axis=-1)
     blocks = [
-        *chains(edge, one, np.take(widths, structure, axis=-1)),
-        *summed(one, [np.take(d, structure, axis=-1) for d in distance]),
+        *chains(edge, one, np.take(widths, topology, axis=-1)),
+        *summed(one, [np.take(d, topology, axis=-1) for d in distance]),
         *path_costs(
-            edge, one, np.take(ahead, structure, axis=-1), np.take(behind, structure, axis=-1)
+            edge, one, np.take(ahead, topology, axis=-1), np.take(behind, topology, axis=-1)
         ),
     ]
     out[:, :_N_GRAPH] = np.concatenate(blocks).T

@@ -36,7 +36,7 @@ _VERTICES = 7
 _CHUNK = 1 << 14
 #: Codes of the vertices; 0 where there is none.
 _INPUT, _OUTPUT = 1, 5
-#: In the order of `structures.OPERATIONS`: 3x3, 1x1, pool.
+#: In the order of `topologies.OPERATIONS`: 3x3, 1x1, pool.
 _CODES = np.array([3, 2, 4], dtype=np.float32)
 
 #: What torch raises for files that it did not write, or that hold more than tensors.

@@ -16,13 +16,13 @@ from torch import Tensor, nn
 
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.network import STACKS, channels
-from naslib_ecnas.topologies import structures
+from naslib_ecnas.topologies import topologies
 from naslib_ecnas.training.recipe import Recipe
 
-__all__ = ["CLASSES", "STEM_CHANNELS", "CellModule", "ConvBnRelu", "Network", "build", "initialise"]
+__all__ = ["CellModule", "ConvBnRelu", "Network", "build", "initialise"]
 
 
-STEM_CHANNELS, CLASSES, _CELLS = 128, 10, 3
+_STEM_CHANNELS, _CLASSES, _CELLS = 128, 10, 3
 
 _KERNELS = {"conv3x3-bn-relu": 3, "conv1x1-bn-relu": 1}
 
@@ -51,9 +51,9 @@ class ConvBnRelu(nn.Sequential):
 class CellModule(nn.Module):
     """One cell between `inputs` and `outputs` channels.
 
-    What arrives at an interior vertex is added up: other interior vertices, cut to its channels,
-    and a projection of the input. The output concatenates its interior predecessors and adds a
-    projection of the input where that leads to it.
+    An interior vertex adds up its predecessors: other interior vertices, cut to its channels, and
+    a projection of the input. The output concatenates its interior predecessors and, with an edge
+    from the input, adds a projection of the input.
     """
 
     def __init__(
@@ -62,8 +62,8 @@ class CellModule(nn.Module):
         super().__init__()
         matrix = cell.matrix.tolist()
         last = cell.vertices - 1
-        structure = structures().row_structure[cell.row]
-        self._widths = [inputs, *_channels(outputs)[structure].tolist()[: last - 1]]
+        topology = topologies().row_topology[cell.row]
+        self._widths = [inputs, *_channels(outputs)[topology].tolist()[: last - 1]]
         self._sources = [[s for s in range(1, t) if matrix[s][t]] for t in range(last + 1)]
 
         def conv(before: int, after: int, kernel: int) -> ConvBnRelu:
@@ -97,7 +97,7 @@ class CellModule(nn.Module):
         return self._sum(joined, len(values), x)
 
     def _sum(self, parts: list[Tensor], vertex: int, x: Tensor) -> Tensor:
-        """Parts and the projection of the input to a vertex, where there is one."""
+        """Sum of the parts and, with an edge from the input, its projection to the vertex."""
         key = str(vertex)
         if key in self.projections:
             parts = [*parts, self.projections[key](x)]
@@ -128,9 +128,9 @@ class Network(nn.Module):
     ) -> None:
         super().__init__()
         norm = {"momentum": batch_norm_momentum, "epsilon": batch_norm_epsilon}
-        self.stem = ConvBnRelu(3, STEM_CHANNELS, 3, **norm)
+        self.stem = ConvBnRelu(3, _STEM_CHANNELS, 3, **norm)
         self.stacks = nn.ModuleList()
-        before = STEM_CHANNELS
+        before = _STEM_CHANNELS
         for width, _ in STACKS:
             cells = []
             for _ in range(_CELLS):
@@ -139,7 +139,7 @@ class Network(nn.Module):
             self.stacks.append(nn.Sequential(*cells))
         # TensorFlow's "same" pads behind the last pixel of odd sides, which ceil_mode does too.
         self.downsample = nn.MaxPool2d(2, stride=2, ceil_mode=True)
-        self.dense = nn.Linear(before, CLASSES)
+        self.dense = nn.Linear(before, _CLASSES)
 
     def forward(self, images: Tensor) -> Tensor:
         """(n, 3, h, w) standardised images to (n, 10) logits."""
@@ -152,14 +152,11 @@ class Network(nn.Module):
         return logits
 
 
-# Initial weights as TensorFlow draws them for NAS-Bench-101's network.
+# -- initial weights, as TensorFlow draws them for NAS-Bench-101's network ------------------
 
-
-# Density and probability of a standard normal within two deviations, where TensorFlow cuts it.
+#: Deviations at which TensorFlow cuts a normal, the probability within, and the deviation after.
 _CUT = 2.0
-
 _WITHIN = math.erf(_CUT / math.sqrt(2))
-
 _SHRINK = math.sqrt(1 - 2 * _CUT * math.exp(-_CUT * _CUT / 2) / math.sqrt(2 * math.pi) / _WITHIN)
 
 
@@ -168,12 +165,12 @@ def initialise(network: nn.Module, generator: torch.Generator) -> None:
     """Draw all weights anew and reset the running statistics, in the order of the modules.
 
     Convolutions: `tf.variance_scaling_initializer()`, a normal of variance 1 / fan-in after it is
-    cut at two deviations (TensorFlow 1.11 and later; earlier ones did not make up for the cut).
+    cut at two deviations (TensorFlow 1.11 and later; earlier ones did not correct for the cut).
     Dense: `tf.layers.dense`'s Glorot uniform, bias 0. Batch normalisation: scale 1, shift 0.
 
     Args:
-        network: on the CPU.
-        generator: of the CPU; torch's global one is not touched.
+        network: a network on the CPU.
+        generator: a generator of the CPU; torch's global one is not used.
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
@@ -189,7 +186,7 @@ def initialise(network: nn.Module, generator: torch.Generator) -> None:
 
 
 def _cut_normal(weight: Tensor, fan_in: int, generator: torch.Generator) -> None:
-    """Fill by inverting the distribution function, which needs no redrawing."""
+    """Fill with a cut normal by inverting its distribution function, so nothing is redrawn."""
     deviation = math.sqrt(1 / fan_in) / _SHRINK
     weight.uniform_(-_WITHIN, _WITHIN, generator=generator)
     weight.erfinv_().mul_(deviation * math.sqrt(2))
@@ -198,7 +195,7 @@ def _cut_normal(weight: Tensor, fan_in: int, generator: torch.Generator) -> None
 
 def build(cell: Cell, recipe: Recipe, *, seed: int) -> Network:
     """The initialised network of a cell, on the CPU; the same for the same seed."""
-    # torch's layers draw from its global generator, which is left as it was.
+    # torch's layers draw from its global generator, which fork_rng restores.
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         network = Network(
             cell,

@@ -13,7 +13,7 @@ from naslib_ecnas.adapters import choices as module
 from naslib_ecnas.adapters.choices import Choices
 from naslib_ecnas.errors import ConfigError, UnknownCellError
 from naslib_ecnas.space import Space
-from naslib_ecnas.topologies import EDGES, drawings
+from naslib_ecnas.topologies import EDGES, labelled_graphs
 
 
 def every_point(choices: Choices) -> np.ndarray:
@@ -71,7 +71,7 @@ def test_every_point_is_an_allowed_cell_and_a_valid_drawing_is_itself(data: st.D
 
 def test_no_drawing_is_more_than_three_edges_from_a_cell() -> None:
     """All 2,097,152 of them, layer by layer."""
-    reached = drawings().structure >= 0
+    reached = labelled_graphs().topology >= 0
     codes = np.arange(1 << len(EDGES))
     counts = [int(reached.sum())]
     for _ in range(3):

@@ -20,15 +20,15 @@ from naslib_ecnas.surrogate.features import (
     features,
     graph_features,
 )
-from naslib_ecnas.topologies import structures
+from naslib_ecnas.topologies import topologies
 
 NAMES = [feature.name for feature in FEATURES]
 SIDES = (32, 16, 8)
-#: Every cell of up to five vertices, every structure once, and a draw of the rest.
+#: Every cell of up to five vertices, every topology once, and a draw of the rest.
 ROWS = np.concatenate(
     [
         np.arange(len(Space(5))),
-        np.unique(structures().row_structure, return_index=True)[1],
+        np.unique(topologies().row_topology, return_index=True)[1],
         Space(7).sample(np.random.default_rng(11), 5000),
     ]
 )
@@ -249,8 +249,8 @@ def test_three_in_parallel_divide_the_output() -> None:
 
 def test_truncations_are_of_one_kind() -> None:
     """Why how much is cut off is no feature of its own."""
-    edge = np.zeros((len(structures().code), 7, 7), dtype=bool)
-    first = np.unique(structures().row_structure, return_index=True)[1]
+    edge = np.zeros((len(topologies().code), 7, 7), dtype=bool)
+    first = np.unique(topologies().row_topology, return_index=True)[1]
     edge[:] = Space(7).matrices(first)[0]
     wide = network.channels(128)
     source, target = wide[:, :, None], wide[:, None, :]
@@ -282,7 +282,7 @@ def test_paths_equal_enumeration(row: int) -> None:
     ops = [SHORT.get(op, op) for op in cell.ops]
     matrix = np.asarray(cell.matrix)
     paths = _paths(matrix)
-    wide = network.channels(128)[cell._structure] / 128
+    wide = network.channels(128)[cell._topology] / 128
     assert x["paths"] == len(paths)
     assert x["log_paths"] == pytest.approx(np.log(len(paths)), rel=1e-6)
     kinds = {
@@ -343,7 +343,7 @@ def test_counts_and_widths_equal_sums_over_vertices(row: int) -> None:
     x = {k: v[0] for k, v in columns([row]).items()}
     matrix = np.asarray(cell.matrix).astype(int)
     vertices = range(1, len(matrix) - 1)
-    wide = [[0, *network.channels(w)[cell._structure]] for w, _ in network.STACKS]
+    wide = [[0, *network.channels(w)[cell._topology]] for w, _ in network.STACKS]
     width = [c / 128 for c in wide[0]]
     into, out_of = matrix.sum(axis=0) - 1, matrix.sum(axis=1) - 1
     for op in OPERATORS:

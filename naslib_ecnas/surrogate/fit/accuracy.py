@@ -65,17 +65,17 @@ def graphs(rows: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]
         there, input, output, channels in widths of the first stack, whether the input projects
         to it, whether the output takes it.
     """
-    structure, label = labels(rows)
+    topology, label = labels(rows)
     shape = shapes()
-    edge = shape.edge[structure].astype(np.float32)
-    vertex = np.zeros((len(structure), MAX_VERTICES, 9), dtype=np.float32)
+    edge = shape.edge[topology].astype(np.float32)
+    vertex = np.zeros((len(topology), MAX_VERTICES, 9), dtype=np.float32)
     inner = slice(1, MAX_VERTICES - 1)
     for k in range(_OPERATIONS):
         vertex[:, inner, k] = label == k
     vertex[:, inner, 3] = label < _OPERATIONS
     vertex[:, 0, 3] = vertex[:, -1, 3] = 1
     vertex[:, 0, 4] = vertex[:, -1, 5] = 1
-    vertex[:, inner, 6] = shape.channels[0][structure] / 128
+    vertex[:, inner, 6] = shape.channels[0][topology] / 128
     vertex[:, -1, 6] = 1
     vertex[:, :, 7] = edge[:, 0, :]
     vertex[:, :, 8] = edge[:, :, -1]

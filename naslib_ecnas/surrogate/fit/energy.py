@@ -643,8 +643,8 @@ def _scores(truth: Vector, wh: Vector, relative: Vector) -> Scores:
 def _quality(
     rows: NDArray[np.int64], truth: Vector, wh: Vector, relative: Vector
 ) -> dict[str, Any]:
-    structure, _ = cell_labels(rows)
-    vertices = shapes().slots[structure] + 2
+    topology, _ = cell_labels(rows)
+    vertices = shapes().slots[topology] + 2
     by = {
         str(v): _scores(*(a[vertices == v] for a in (truth, wh, relative))).to_json()
         for v in np.unique(vertices)
