@@ -17,6 +17,14 @@ import naslib_ecnas as ecnas
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Worker processes for `-n auto`: all cores, none where single files are named."""
+    named = [Path(argument.partition("::")[0]) for argument in config.args]
+    if all(path.suffix == ".py" for path in named):
+        return 0
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @pytest.fixture(scope="session")
 def reference() -> Path:
     """The folder of published measurements, which is not part of the project."""

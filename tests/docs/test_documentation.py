@@ -2,7 +2,7 @@
 
 Blocks marked `python` or `sh` are run, those of one page in their order: the Python ones in one
 process and namespace, the others by bash, all in one new folder. A block `text` right after one is
-what it prints, `...` standing for anything. Two comments, on the line before a block, change that:
+what it prints; `...` matches anything. Two comments, on the line before a block, change that:
 
     <!-- needs: naslib, torch -->       skipped where one of these is missing (`NEEDS`, `MODULES`)
     <!-- not run: why -->               for what cannot be run at all
@@ -18,7 +18,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,6 +95,10 @@ class Block:
     """What it prints; None where the page does not say."""
 
     @property
+    def place(self) -> str:
+        return f"{self.page}:{self.line}"
+
+    @property
     def missing(self) -> str:
         """Why it is skipped here; empty where it is not."""
         if self.not_run:
@@ -134,30 +138,17 @@ def blocks(text: str, page: str) -> list[Block]:
 
 
 class Page:
-    """The blocks of a page, each run once, after those before it."""
+    """Runs the blocks of one page."""
 
-    def __init__(self, all_blocks: list[Block], folder: Path, environment: dict[str, str]) -> None:
-        self._blocks = all_blocks
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self._folder = folder
         self._environment = environment
-        self._done: dict[int, str] = {}
-        """Line of a block -> what went wrong."""
-        self._stopped = ""
-        """Why nothing more of the page can run."""
         self._worker: subprocess.Popen[str] | None = None
 
-    def run(self, wanted: Block) -> str:
-        """Run a block and those before it that were not; says what went wrong."""
-        for block in self._blocks:
-            if block.line <= wanted.line and block.line not in self._done and not block.missing:
-                self._done[block.line] = self._stopped or self._run(block)
-        return self._done[wanted.line]
-
-    def _run(self, block: Block) -> str:
+    def run(self, block: Block) -> str:
+        """What went wrong in a block; empty where nothing did."""
         run = self._python if block.language == "python" else self._shell
         printed, error = run(block)
-        if error:
-            self._stopped = f"the block at line {block.line} failed"
         if error or block.output is None:
             return error
         checker, flags = doctest.OutputChecker(), doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
@@ -212,43 +203,35 @@ def _found() -> list[Block]:
 BLOCKS = _found()
 
 
-@pytest.fixture(scope="session")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What the blocks of all pages are run in: tables are made once for all of them."""
+@pytest.fixture
+def environment(modelled_cache: Path) -> dict[str, str]:
+    """The environment of all blocks; modelled tables are there, predicted once for all pages."""
     here = {k: v for k, v in os.environ.items() if not k.startswith(("ECNAS_", "MPL"))}
     here["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), here.get("PATH", "")])
-    here["ECNAS_CACHE"] = str(tmp_path_factory.mktemp("documentation-cache"))
-    here["MPLBACKEND"] = "agg"
-    here["OMP_NUM_THREADS"] = "1"
+    here |= {"ECNAS_CACHE": str(modelled_cache), "MPLBACKEND": "agg", "OMP_NUM_THREADS": "1"}
     if NEEDS["published files"]():
         here["ECNAS_MIRROR"] = str(PUBLISHED)
     return here
 
 
-@pytest.fixture(scope="module")
-def pages(
-    environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, Page]]:
-    """Every page with blocks."""
-    found: dict[str, Page] = {}
-    for name in sorted({block.page for block in BLOCKS}):
-        folder = tmp_path_factory.mktemp("page")
-        # Pages name the examples by where they lie, seen from the page.
-        beside = Path("examples" if name.startswith("docs") else "docs/examples")
-        shutil.copytree(ROOT / "docs" / "examples", folder / beside)
-        found[name] = Page([b for b in BLOCKS if b.page == name], folder, environment)
-    yield found
-    for page in found.values():
+@pytest.mark.parametrize("name", sorted({block.page for block in BLOCKS}))
+def test_the_page_runs(name: str, tmp_path: Path, environment: dict[str, str]) -> None:
+    # Pages name the examples by where they lie, seen from the page.
+    beside = Path("examples" if name.startswith("docs") else "docs/examples")
+    shutil.copytree(ROOT / "docs" / "examples", tmp_path / beside)
+    page = Page(tmp_path, environment)
+    try:
+        for block in (b for b in BLOCKS if b.page == name and not b.missing):
+            error = page.run(block)
+            assert not error, f"{name}:{block.line}\n{error}"
+    finally:
         page.close()
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=lambda b: f"{b.page}:{b.line}")
-def test_the_block_runs(block: Block, pages: dict[str, Page]) -> None:
+@pytest.mark.parametrize("block", [b for b in BLOCKS if b.missing], ids=lambda b: b.place)
+def test_blocks_that_are_not_run(block: Block) -> None:
     assert set(block.needs) <= {*NEEDS, *MODULES}
-    if block.missing:
-        pytest.skip(block.missing)
-    error = pages[block.page].run(block)
-    assert not error, error
+    pytest.skip(block.missing)
 
 
 _PAGE = """
@@ -293,15 +276,10 @@ def test_this_test_would_notice(tmp_path: Path, environment: dict[str, str]) -> 
     found = blocks(_PAGE, "page")
     assert [b.language for b in found] == ["python", "python", "sh", "sh", "python"]
     assert [bool(b.missing) for b in found] == [False, True, True, False, False]
-    page = Page(found, tmp_path, environment)
-    assert page.run(found[3]) == ""
+    page = Page(tmp_path, environment)
+    assert page.run(found[0]) == page.run(found[3]) == ""
     assert "the page says:\nthree\n\nbut it prints:\ntwo\n 1\n" in page.run(found[4])
-    page.close()
-    broken = blocks("```python\n1 / 0\n```\n```sh\ntrue\n```\n```sh\nexit 3\n```\n", "page")
-    page = Page(broken, tmp_path, environment)
+    broken = blocks("```python\n1 / 0\n```\n```sh\nexit 3\n```\n", "page")
     assert "ZeroDivisionError" in page.run(broken[0])
-    assert page.run(broken[1]) == "the block at line 1 failed"
-    page.close()
-    page = Page(broken[2:], tmp_path, environment)
-    assert "exit code 3" in page.run(broken[2])
+    assert "exit code 3" in page.run(broken[1])
     page.close()

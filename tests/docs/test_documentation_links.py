@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -38,10 +39,10 @@ def links(text: str) -> list[str]:
     return [target for target in found if not re.match(r"[a-z]+:", target)]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
-def test_links_lead_to_files(page: Path) -> None:
-    for target in links(_read(page)):
-        assert (page.parent / target.partition("#")[0]).exists(), target
+def test_links_lead_to_files() -> None:
+    for page in PAGES:
+        for target in links(_read(page)):
+            assert (page.parent / target.partition("#")[0]).exists(), (page, target)
 
 
 def test_a_broken_link_would_be_noticed() -> None:
@@ -56,7 +57,7 @@ def test_every_page_is_in_the_index() -> None:
     assert len(listed) == len(set(listed))
 
 
-def test_every_example_is_spoken_of() -> None:
+def test_every_example_is_named_on_a_page() -> None:
     text = "".join(_read(page) for page in PAGES)
     for example in DOCS.glob("examples/**/*.*"):
         assert example.relative_to(DOCS).as_posix() in text, example
@@ -67,10 +68,10 @@ def test_every_command_has_its_line() -> None:
     assert set(cli.COMMANDS) == described
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
-def test_only_commands_that_there_are_are_named(page: Path) -> None:
-    for name, _ in _COMMAND.findall(_read(page)):
-        assert name in cli.COMMANDS, name
+def test_only_commands_that_exist_are_named() -> None:
+    for page in PAGES:
+        for name, _ in _COMMAND.findall(_read(page)):
+            assert name in cli.COMMANDS, (page, name)
 
 
 def test_every_method_is_described() -> None:
@@ -123,8 +124,8 @@ def test_the_walk_shows_the_example() -> None:
     assert example[start:stop].strip() in _read(DOCS / "walk-compare.md")
 
 
-def test_the_example_runs(tmp_path: Path) -> None:
-    script = DOCS / "examples" / "own_optimiser.py"
+def test_the_example_runs(tmp_path: Path, modelled: None) -> None:
+    script = shutil.copy(DOCS / "examples" / "own_optimiser.py", tmp_path)
     done = subprocess.run(
         [sys.executable, script, "--seeds", "2", "--evaluations", "50", "--no-plot"],
         cwd=tmp_path,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-EXTRAS = {"naslib", "fit", "search", "plots", "measure", "slurm", "tensorflow", "test", "dev"}
+EXTRAS = {"naslib", "fit", "search", "plots", "measure", "slurm", "test", "test-all", "dev"}
 CORE = {
     "numpy",
     "moocore",
@@ -25,7 +25,8 @@ CORE = {
 def listed(text: str) -> dict[str, str]:
     """Name of a package -> what is asked of it."""
     lines = [line.strip() for line in text.splitlines()]
-    found = [re.match(r"([\w-]+)(.*)", line) for line in lines if line and line[0] != "#"]
+    asked = [line for line in lines if line and not line.startswith(("#", "naslib-ecnas["))]
+    found = [re.match(r"([\w-]+)(.*)", line) for line in asked]
     return {match[1]: match[2] for match in found if match is not None}
 
 
@@ -64,9 +65,22 @@ def test_a_package_has_one_bound(extras: dict[str, dict[str, str]]) -> None:
     assert {name: asked for name, asked in bounds.items() if len(asked) > 1} == {}
 
 
+def test_the_tests_pull_no_gigabytes(extras: dict[str, dict[str, str]]) -> None:
+    """What brings CUDA or hundreds of megabytes is in `test-all`."""
+    large = {
+        "torch",
+        "lightgbm",
+        "tensorboard",
+        "mlcroissant",
+        "tensorflow-cpu",
+        "nasbench-pytorch",
+    }
+    assert not large & set(extras["test"])
+
+
 def test_errors_name_extras_that_help(extras: dict[str, dict[str, str]]) -> None:
     """Where a package is missing, the extra of the message has it."""
-    told = []
+    named_extras = []
     folders = ("naslib_ecnas", "data", "adapters")
     for path in (p for folder in folders for p in (ROOT / folder).rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -80,8 +94,8 @@ def test_errors_name_extras_that_help(extras: dict[str, dict[str, str]]) -> None
                 assert extra.value in extras, f"{path}: no extra {extra.value}"
                 if isinstance(package, ast.Constant):
                     assert package.value in extras[extra.value], f"{path}: {package.value}"
-                told.append(extra.value)
-    assert {"plots", "search", "fit", "measure", "slurm", "naslib", "parquet"} <= set(told)
+                named_extras.append(extra.value)
+    assert {"plots", "search", "fit", "measure", "slurm", "naslib", "parquet"} <= set(named_extras)
 
 
 def test_methods_of_other_libraries_have_an_extra(extras: dict[str, dict[str, str]]) -> None:
