@@ -194,10 +194,8 @@ def fault_of(call: Any, arguments: dict[str, Any]) -> str:
     try:
         call(**arguments)
     except EcnasError as error:
-        if error.expected is None and error.remedy is None:
-            return f"says neither what was expected nor what to do: {error}"
-        if "\n" in str(error) or len(str(error)) > 3000:
-            return f"is no line: {str(error)[:100]!r}, {len(str(error))} characters"
+        if "\n" in str(error) or not 15 < len(str(error)) < 1500:
+            return f"is no sentence: {str(error)[:100]!r}, {len(str(error))} characters"
         return ""
     except Exception as error:  # noqa: BLE001 - every fault is to be shown
         return f"{type(error).__name__}: {str(error)[:150]}"
