@@ -109,13 +109,13 @@ def cifar(name: str) -> Callable[[Path], Path]:
 
 
 def read_binary(path: Path) -> Any:
-    from naslib_ecnas.training.data import read_binary
+    from naslib_ecnas.training.cifar10 import read_binary
 
     return read_binary(path)
 
 
 def read_python(path: Path) -> Any:
-    from naslib_ecnas.training.data import read_python
+    from naslib_ecnas.training.cifar10 import read_python
 
     return read_python(path)
 
