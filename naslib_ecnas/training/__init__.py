@@ -1,6 +1,6 @@
 """NAS-Bench-101 training of any cell in PyTorch: network, recipe, data.
 
-Names load when they are first used, since most of them bring in torch.
+Names load when they are first used, since most of them import torch.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from naslib_ecnas.errors import MissingDependencyError
 
 if TYPE_CHECKING:
-    from naslib_ecnas.training.data import Cifar10, read_cifar10, synthetic
+    from naslib_ecnas.training.cifar10 import read_cifar10
+    from naslib_ecnas.training.data import Cifar10, synthetic
     from naslib_ecnas.training.model import Network, build
     from naslib_ecnas.training.recipe import BUDGETS, RECIPES, Recipe
     from naslib_ecnas.training.record import TrainingRecord
@@ -40,7 +41,7 @@ _HOMES = {
     "TrainingRecord": "record",
     "Cifar10": "data",
     "synthetic": "data",
-    "read_cifar10": "data",
+    "read_cifar10": "cifar10",
     "Network": "model",
     "build": "model",
     "RMSProp": "rmsprop",

@@ -1,4 +1,4 @@
-"""What one training leaves: accuracies, losses and times, and all that they depend on."""
+"""The record of one training: accuracies, losses and times, and everything they depend on."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class WindowId:
     name: str
     """Unique within the training, such as `"train-1"` or `"evaluate-end-test"`."""
     index: int | None
-    """The meter's own number of the window; None where there was no meter, or it gave none."""
+    """Number of the window in the meter; None without a meter, or where it numbers none."""
     seconds: float
     """Time between the edges, by the training's own clock."""
 
@@ -37,9 +37,9 @@ class Segment:
     first_step: int
     """The first step, counted from 0."""
     steps: int
-    """How many; the first segment of a training is one step at rate 0."""
+    """Number of steps; the first segment of a training is one step at rate 0."""
     mean_loss: float
-    """Mean cross-entropy over the segment's batches, without the L2 term; NaN where one is."""
+    """Mean cross-entropy over the segment's batches, without the L2 term; NaN where one is NaN."""
     last_loss: float
     """Cross-entropy of the last batch; NaN where it is not finite."""
 
@@ -55,17 +55,16 @@ class Evaluation:
     steps: int
     """Steps of training before it."""
     images: int
-    """Images that were looked at: whole batches only."""
+    """Images that were evaluated: whole batches only."""
     accuracy: float
-    """Fraction of them; NaN where a logit is not finite."""
+    """Fraction of the images classified correctly; NaN where a logit is not finite."""
     window: WindowId
 
     def __post_init__(self) -> None:
         if self.when not in WHEN or self.split not in SPLITS or self.images < 1 or self.steps < 0:
             raise ConfigError(
-                "no evaluation of a training",
+                f"evaluations are at {', '.join(WHEN)} on {', '.join(SPLITS)}, of 1 image or more",
                 value=(self.when, self.split, self.images, self.steps),
-                expected=f"one at {', '.join(WHEN)} on {', '.join(SPLITS)}, of 1 image or more",
             )
 
     @property
@@ -76,12 +75,12 @@ class Evaluation:
 
 @dataclass(frozen=True, kw_only=True)
 class DataLabel:
-    """Which images it was trained on."""
+    """Which images a training used."""
 
     name: str
     """`"CIFAR-10"`, `"CIFAR-10 shortened"` or `"synthetic"`."""
     sha256: str
-    """Of all labels and pixels."""
+    """Checksum of all labels and pixels."""
     train: int
     """Images of the training split."""
     validation: int
@@ -92,30 +91,30 @@ class DataLabel:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingRecord:
-    """One training of one cell. Energies stand in the meter's windows, which are named here."""
+    """One training of one cell. Energies are in the meter's windows, which are named here."""
 
     cell: str
-    """Text of the cell."""
+    """The cell as text."""
     nasbench_hash: str
-    """Its MD5 in NAS-Bench-101."""
+    """MD5 hash of the cell in NAS-Bench-101."""
     parameters: int
     """Trainable parameters of the network that was trained."""
     epochs: int
-    """Budget of the recipe's schedule."""
+    """Training budget; the learning rate reaches 0 at its end."""
     budget_steps: int
-    """Steps that the budget has."""
+    """Steps of the budget."""
     steps: int
-    """Steps that were made; fewer only where the caller asked for it."""
+    """Steps made; fewer than `budget_steps` only where the caller asked for it."""
     seed: int
-    """Of the initial weights and of the order and augmentation of the images."""
+    """Decides the initial weights and the order and augmentation of the images."""
     recipe: Recipe
     departures: tuple[str, ...]
-    """What differs from the published recipe, its budgets and its data; empty where nothing."""
+    """Differences from the published recipe, its budgets and its data."""
     data: DataLabel
     device: str
     """torch's name of the device, such as `"cpu"` or `"cuda:0"`."""
     device_name: str
-    """What the device calls itself."""
+    """Name of the device's model."""
     windows: tuple[WindowId, ...]
     """All windows in the order of opening: total, init, segments and evaluations, checkpoint."""
     segments: tuple[Segment, ...]
@@ -126,21 +125,21 @@ class TrainingRecord:
     bad_steps: int
     """Steps whose loss was not finite."""
     versions: Mapping[str, str]
-    """Of this package and of what the numbers pass through."""
+    """Versions of this package, Python, numpy, torch and, on a GPU, CUDA and cuDNN."""
 
     @property
     def diverged(self) -> bool:
-        """Whether a loss was not finite. Such a training is no measurement of accuracy."""
+        """Whether a loss was not finite; the accuracies then mean nothing."""
         return self.bad_steps > 0
 
     @property
     def training_time_s(self) -> float:
-        """Seconds in the segments of training, evaluations and start-up not counted."""
+        """Seconds of the training segments, without evaluations and start-up."""
         return sum(segment.window.seconds for segment in self.segments)
 
     @property
     def total_time_s(self) -> float:
-        """Seconds from before the network is built to after the last evaluation or checkpoint."""
+        """Seconds from building the network to the end of the last evaluation or checkpoint."""
         return self.windows[0].seconds
 
     def accuracy(self, split: str, when: str = "end") -> float:
@@ -152,20 +151,17 @@ class TrainingRecord:
         for found in self.evaluations:
             if (found.split, found.when) == (split, when):
                 return found.accuracy
-        raise ConfigError(
-            "no such evaluation",
-            value=(split, when),
-            expected=f"one of {', '.join(SPLITS)} at one of {', '.join(WHEN)}",
-        )
+        text = f"an evaluation is on one of {', '.join(SPLITS)} at one of {', '.join(WHEN)}"
+        raise ConfigError(text, value=(split, when))
 
     def inference_energy_j(self, energy_j: Mapping[str, float]) -> dict[str, float]:
         """Joules for one image of each evaluation, from joules of the meter's windows.
 
         Args:
-            energy_j: energy of windows by name; those that are no evaluation are left out.
+            energy_j: joules of windows by name; windows of other kinds are ignored.
 
         Returns:
-            Energy for one image by the name of the window, where its energy is given.
+            Joules for one image by the name of the evaluation's window.
         """
         return {
             found.window.name: energy_j[found.window.name] / found.images
@@ -180,9 +176,9 @@ class TrainingRecord:
 
     @classmethod
     def from_json(cls, data: Any, *, path: str | None = None) -> TrainingRecord:
-        """The inverse of `to_json`; null becomes NaN.
+        """The record of values that `to_json` gave; null becomes NaN.
 
         Raises:
-            FormatError: a field is missing, not known, or of another type.
+            FormatError: a field is missing, unknown, or of another type.
         """
         return from_plain(cls, data, path=path)

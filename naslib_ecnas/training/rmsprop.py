@@ -1,4 +1,4 @@
-"""RMSProp as TensorFlow 1 has it, which is not torch's."""
+"""RMSProp as TensorFlow 1 computes it, which differs from torch's."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.errors import ConfigError, check_numbers
 
 __all__ = ["RMSProp"]
 
@@ -26,7 +26,7 @@ class RMSProp(torch.optim.Optimizer):
     `torch.optim.RMSprop` starts s at 0, adds epsilon outside the root and multiplies by the
     rate after the momentum; with epsilon 1 and a falling rate that is another method.
 
-    Nothing here waits for the device. The rate is read from the groups at every step.
+    No step waits for the device. The rate is read from the groups at every step.
 
     Args:
         params: parameters, or groups of them.
@@ -48,31 +48,19 @@ class RMSProp(torch.optim.Optimizer):
         epsilon: float = 1.0,
         l2: float = 0.0,
     ) -> None:
-        good = lr >= 0 and 0 <= decay < 1 and 0 <= momentum < 1 and epsilon > 0 and l2 >= 0
-        if not good:
-            raise ConfigError(
-                "a setting of RMSProp is not possible",
-                value={
-                    "lr": lr,
-                    "decay": decay,
-                    "momentum": momentum,
-                    "epsilon": epsilon,
-                    "l2": l2,
-                },
-                expected="lr and l2 from 0, decay and momentum in [0, 1), epsilon above 0",
-            )
-        defaults = {
-            "lr": lr,
-            "decay": decay,
-            "momentum": momentum,
-            "epsilon": epsilon,
-            "l2": l2,
-        }
-        super().__init__(params, defaults)
+        check_numbers("RMSProp", least=0, lr=lr, l2=l2)
+        check_numbers("RMSProp", least=0, below=1, decay=decay, momentum=momentum)
+        check_numbers("RMSProp", above=0, epsilon=epsilon)
+        settings = {"lr": lr, "decay": decay, "momentum": momentum, "epsilon": epsilon, "l2": l2}
+        super().__init__(params, settings)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Move every parameter that has a gradient; gradients are left as they are."""
+        """Update every parameter that has a gradient; gradients stay as they are.
+
+        Returns:
+            The value of `closure`, or None without one.
+        """
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -80,15 +68,15 @@ class RMSProp(torch.optim.Optimizer):
         for group in self.param_groups:
             params = [p for p in group["params"] if p.grad is not None]
             if params:
-                self._move(params, group)
+                self._update(params, group)
         return loss
 
-    def _move(self, params: list[Tensor], group: dict[str, Any]) -> None:
+    def _update(self, params: list[Tensor], group: dict[str, Any]) -> None:
         grads, squares, moments = [], [], []
         for p in params:
             grad = p.grad
             if grad is None or grad.is_sparse:
-                raise ConfigError("RMSProp takes dense gradients only", value=p.shape)
+                raise ConfigError("RMSProp takes dense gradients only")
             state = self.state[p]
             if not state:
                 state["mean_square"] = torch.ones_like(p, memory_format=torch.preserve_format)

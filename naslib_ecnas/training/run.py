@@ -1,4 +1,4 @@
-"""One training of one cell by NAS-Bench-101's protocol, window by window."""
+"""One training of one cell by NAS-Bench-101's protocol, its parts in windows of a meter."""
 
 from __future__ import annotations
 
@@ -19,9 +19,14 @@ from torch.nn.functional import cross_entropy
 
 from naslib_ecnas._version import __version__
 from naslib_ecnas.cell import Cell
-from naslib_ecnas.errors import ConfigError, check_numbers
+from naslib_ecnas.errors import ConfigError, check_counts, check_numbers
 from naslib_ecnas.files import atomic_write
-from naslib_ecnas.training.data import Cifar10, evaluation_batches, standardise, stream
+from naslib_ecnas.training.data import (
+    Cifar10,
+    evaluation_batches,
+    standardise,
+    training_batches,
+)
 from naslib_ecnas.training.model import Network, build
 from naslib_ecnas.training.recipe import BUDGETS, Recipe
 from naslib_ecnas.training.record import (
@@ -34,36 +39,26 @@ from naslib_ecnas.training.record import (
 )
 from naslib_ecnas.training.rmsprop import RMSProp
 
-__all__ = [
-    "MeterLike",
-    "Trainer",
-    "check_device",
-    "convolutions",
-    "device_name",
-    "resolved",
-    "synchronise",
-    "train",
-    "versions",
-    "warm_up",
-]
+__all__ = ["MeterLike", "Trainer", "check_device", "train", "warm_up"]
 
 
-# Where a training runs: its device, by name, and the versions that its numbers pass through.
+# -- the device -----------------------------------------------------------------------------
 
 
 def check_device(device: torch.device | str) -> None:
-    """See whether a device is there, without beginning to use it: the context of a GPU costs
-    energy, which is its first training's.
+    """Check that torch has a device, without using it.
+
+    The context of a GPU costs energy, which belongs to the first training.
 
     Raises:
-        ConfigError: torch knows no such device, or it is not there.
+        ConfigError: torch does not know the device, or does not see it.
     """
     try:
         found = torch.device(device)
-    except (RuntimeError, TypeError) as error:  # TypeError: no text at all
+    except (RuntimeError, TypeError) as error:  # TypeError: not a text
         raise _no_device(device, error) from error
     if found.type != "cuda":
-        resolved(found)
+        _resolved(found)
     elif not torch.cuda.is_available():
         raise _no_device(device, "torch sees no GPU")
     elif (found.index or 0) >= torch.cuda.device_count():
@@ -71,18 +66,14 @@ def check_device(device: torch.device | str) -> None:
 
 
 def _no_device(device: torch.device | str, why: object) -> ConfigError:
-    return ConfigError(
-        f"there is no such device ({str(why).splitlines()[0]})",
-        value=str(device),
-        expected='"cpu", or a device that torch sees, such as "cuda:0"',
-    )
+    return ConfigError(f"no such device {str(device)!r} ({str(why).splitlines()[0]})")
 
 
-def resolved(device: torch.device | str) -> torch.device:
-    """The device, with its number where it is a GPU.
+def _resolved(device: torch.device | str) -> torch.device:
+    """The device, with its number if it is a GPU.
 
     Raises:
-        ConfigError: torch knows no such device, or it is not there.
+        ConfigError: torch does not know the device, or does not see it.
     """
     try:
         found = torch.device(device)
@@ -94,14 +85,14 @@ def resolved(device: torch.device | str) -> torch.device:
     return found
 
 
-def synchronise(device: torch.device) -> None:
-    """Wait until the device has done what was submitted; on a CPU it always has."""
+def _synchronise(device: torch.device) -> None:
+    """Wait until a GPU has finished what was submitted; a CPU always has."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
-def convolutions(*, tf32: bool) -> AbstractContextManager[None]:
-    """torch's flags for convolutions, set while a training runs and put back after it."""
+def _convolutions(*, tf32: bool) -> AbstractContextManager[None]:
+    """Set torch's flags for convolutions while a training runs, and restore them after it."""
     flags: AbstractContextManager[None] = torch.backends.cudnn.flags(
         enabled=True,
         benchmark=torch.backends.cudnn.benchmark,
@@ -111,15 +102,15 @@ def convolutions(*, tf32: bool) -> AbstractContextManager[None]:
     return flags
 
 
-def device_name(device: torch.device) -> str:
-    """What the device calls itself."""
+def _device_name(device: torch.device) -> str:
+    """Model of the GPU or processor."""
     if device.type == "cuda":
         return str(torch.cuda.get_device_name(device))
     return _processor() if device.type == "cpu" else device.type
 
 
 def _processor() -> str:
-    """The processor's name where Linux tells it, else what Python knows."""
+    """Name of the processor from /proc/cpuinfo, else from Python's `platform`."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -128,7 +119,7 @@ def _processor() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def versions(device: torch.device) -> dict[str, str]:
+def _versions(device: torch.device) -> dict[str, str]:
     """Versions of this package, Python, numpy, torch and, on a GPU, CUDA and cuDNN."""
     found = {
         "naslib_ecnas": __version__,
@@ -142,27 +133,27 @@ def versions(device: torch.device) -> dict[str, str]:
     return found
 
 
-# The state of one training, and its three kinds of windows: start, segment, evaluation.
+# -- one training ---------------------------------------------------------------------------
 
 
 class MeterLike(Protocol):
-    """What is asked of a meter: windows that nest and never raise for a sensor's fault."""
+    """A meter whose windows nest and never raise because a sensor fails."""
 
     def window(self, name: str) -> AbstractContextManager[Any]:
-        """Measure a block; an attribute `index` of what it binds goes into the record."""
+        """Measure a block; the attribute `index` of the bound object, if any, is recorded."""
         ...
 
 
 class Trainer:
-    """Trains one network. `train` of `naslib_ecnas.training` drives it.
+    """The state of one training: network, optimiser, batches and closed windows.
 
     Args:
         cell: the cell.
-        recipe: of the training.
+        recipe: recipe of the training.
         device: where to train.
-        meter: of energy, or None.
+        meter: meter of energy, or None.
         budget: steps of the schedule.
-        evaluate_images: look at no more than so many images of a split.
+        evaluate_images: largest number of images of an evaluation.
     """
 
     network: Network
@@ -190,25 +181,25 @@ class Trainer:
 
     @property
     def windows(self) -> tuple[WindowId, ...]:
-        """The windows that are closed, in the order of opening."""
+        """The closed windows, in the order of opening."""
         return tuple(self._closed[name] for name in self._opened if name in self._closed)
 
     @contextmanager
     def window(self, name: str) -> Iterator[None]:
-        """A window of the meter, timed here as well; the device is idle at both edges."""
+        """A window of the meter, also timed here; the device is idle at both edges."""
         self._opened.append(name)
-        synchronise(self._device)
+        _synchronise(self._device)
         with nullcontext() if self._meter is None else self._meter.window(name) as handle:
             start = time.monotonic()
             yield
-            synchronise(self._device)
+            _synchronise(self._device)
             seconds = time.monotonic() - start
         index = getattr(handle, "index", None)
         index = index if type(index) is int else None
         self._closed[name] = WindowId(name=name, index=index, seconds=seconds)
 
     def start(self, data: Cifar10, seed: int) -> None:
-        """Build the network and bring it and the images to the device."""
+        """Build the network and copy it and the images to the device."""
         recipe = self._recipe
         weights, order = np.random.SeedSequence(seed).spawn(2)
         network = build(self._cell, recipe, seed=int(weights.generate_state(1)[0]))
@@ -228,22 +219,19 @@ class Trainer:
             l2=recipe.l2,
         )
         host = recipe.images == "host"
-        data = data.beside(self._device) if host else data.to(self._device)
-        self._batches = stream(
-            data.train, batch_size=recipe.batch_size, rng=np.random.default_rng(order), host=host
-        )
-        looked_at = {"train": data.train_first, "validation": data.validation, "test": data.test}
+        data = data.labels_to(self._device) if host else data.to(self._device)
+        rng, size = np.random.default_rng(order), recipe.batch_size
+        self._batches = training_batches(data.train, batch_size=size, rng=rng, host=host)
+        splits = {"train": data.train_first, "validation": data.validation, "test": data.test}
         self._evaluated = {
-            name: evaluation_batches(
-                split, batch_size=recipe.batch_size, images=self._evaluate_images
-            )
-            for name, split in looked_at.items()
+            name: evaluation_batches(split, batch_size=size, images=self._evaluate_images)
+            for name, split in splits.items()
         }
 
     def segment(
         self, name: str, first: int, stop: int, on_step: Callable[[int], None] | None
     ) -> Segment:
-        """Train from step `first` up to and without step `stop`."""
+        """Train the steps from `first` to before `stop`."""
         recipe = self._recipe
         self.network.train()
         with self.window(name):
@@ -262,17 +250,18 @@ class Trainer:
                     on_step(step + 1)
         values = losses.tolist()
         self.losses.extend(values)
+        finite = all(map(math.isfinite, values))
         return Segment(
             window=self._closed[name],
             first_step=first,
             steps=stop - first,
-            mean_loss=_finite(math.fsum(values) / len(values) if _all_finite(values) else math.nan),
-            last_loss=_finite(values[-1]),
+            mean_loss=math.fsum(values) / len(values) if finite else math.nan,
+            last_loss=values[-1] if math.isfinite(values[-1]) else math.nan,
         )
 
     @torch.inference_mode()
     def evaluate(self, when: str, split: str, steps: int) -> Evaluation:
-        """Accuracy on a split after so many steps."""
+        """Accuracy on a split after `steps` steps."""
         name = f"evaluate-{when}-{split}"
         batches = self._evaluated[split]
         self.network.eval()
@@ -303,19 +292,11 @@ class Trainer:
         return logits.float()
 
     def save(self, path: Path) -> None:
-        """Write weights and running statistics as numpy's `.npz`, whole or not at all."""
+        """Write weights and running statistics as numpy's `.npz`, completely or not at all."""
         with self.window("checkpoint"):
             state = {name: value.cpu().numpy() for name, value in self.network.state_dict().items()}
             with atomic_write(path) as file:
                 np.savez(file, **state)
-
-
-def _all_finite(values: list[float]) -> bool:
-    return all(map(math.isfinite, values))
-
-
-def _finite(value: float) -> float:
-    return value if math.isfinite(value) else math.nan
 
 
 def train(
@@ -334,26 +315,27 @@ def train(
 ) -> TrainingRecord:
     """Train a cell's network and evaluate it at the start, halfway and at the end.
 
-    As in `evaluate.py` of google-research/nasbench, the start is after one step at rate 0, so that
-    the running statistics are those of images. Windows of the meter: `total` around all; in it
-    `init`, `train-0` (the step at rate 0), `evaluate-start-<split>`, `train-1`,
-    `evaluate-half-<split>`, `train-2`, `evaluate-end-<split>` and, where asked for, `checkpoint`;
-    a segment without steps has no window. Within a segment nothing waits for the device. The same
-    arguments give the same accuracies and losses on one CPU; on a GPU some kernels add in varying
-    order.
+    As in `evaluate.py` of google-research/nasbench, the evaluation at the start comes after one
+    step at rate 0, which gives batch normalisation its first running statistics. Windows of the
+    meter: `total` around everything; in it `init`, `train-0` (the step at rate 0),
+    `evaluate-start-<split>`, `train-1`, `evaluate-half-<split>`, `train-2`,
+    `evaluate-end-<split>` and, with `checkpoint`, `checkpoint`; a segment without steps has no
+    window. Within a segment nothing waits for the device. The same arguments give the same
+    accuracies and losses on one CPU; on a GPU some kernels add in varying order.
 
     Args:
         cell: the cell.
         epochs: budget, 4, 12, 36 or 108; the schedule reaches rate 0 at its end.
-        recipe: of the training, one of `RECIPES` or a changed one.
+        recipe: one of `RECIPES`, or a changed one.
         data: the splits.
-        seed: of weights, order and augmentation.
-        meter: of energy; None measures times only.
+        seed: decides initial weights, order and augmentation.
+        meter: meter of energy; None measures times only.
         device: where to train.
-        steps: stop after so many; the schedule stays that of the budget. Halfway is half of them.
-        evaluate_images: look at no more than so many images of a split.
-        checkpoint: file that the weights are written to as numpy's `.npz`.
-        progress: called with the steps that were submitted and the steps to make, after each.
+        steps: stop after this many steps, halfway at half of them; the learning rate follows the
+            budget's schedule all the same. All steps of the budget by default.
+        evaluate_images: largest number of images of an evaluation.
+        checkpoint: file for the weights, numpy's `.npz`.
+        progress: callback(steps_submitted, steps_total), called after each step.
 
     Raises:
         ConfigError: an argument is not possible.
@@ -362,7 +344,7 @@ def train(
     budget = recipe.steps(epochs, len(data.train))
     made = budget if steps is None else steps
     _check(recipe, data, seed, made, budget, evaluate_images)
-    where = resolved(device)
+    where = _resolved(device)
     trainer = Trainer(
         cell,
         recipe,
@@ -375,7 +357,7 @@ def train(
     half = max(1, made // 2)
     parts = (("start", 0, 1), ("half", 1, half), ("end", half, made))
     segments, evaluations = [], []
-    with convolutions(tf32=recipe.tf32), trainer.window("total"):
+    with _convolutions(tf32=recipe.tf32), trainer.window("total"):
         with trainer.window("init"):
             trainer.start(data, seed)
         for number, (when, first, stop) in enumerate(parts):
@@ -403,13 +385,13 @@ def train(
             test=len(data.test),
         ),
         device=str(where),
-        device_name=device_name(where),
+        device_name=_device_name(where),
         windows=trainer.windows,
         segments=tuple(segments),
         evaluations=tuple(evaluations),
         first_bad_step=bad[0] if bad else None,
         bad_steps=len(bad),
-        versions=versions(where),
+        versions=_versions(where),
     )
 
 
@@ -421,11 +403,10 @@ def _check(
     budget: int,
     evaluate_images: int | None,
 ) -> None:
-    """Refuse before anything is measured."""
+    """Refuse impossible arguments before anything is measured."""
     if type(steps) is not int or not 1 <= steps <= budget:
-        raise ConfigError("no such number of steps", value=steps, expected=f"1 to {budget}")
-    if type(seed) is not int or seed < 0:
-        raise ConfigError("no seed", value=seed, expected="a whole number from 0")
+        raise ConfigError(f"steps must be a whole number from 1 to {budget}", value=steps)
+    check_counts("a training", least=0, seed=seed)
     for split in (data.train_first, data.validation, data.test):
         evaluation_batches(split, batch_size=recipe.batch_size, images=evaluate_images)
 
@@ -450,14 +431,14 @@ def _departures(
     return tuple(found)
 
 
-# A training that is thrown away, so that the one after it does not pay for a cold device.
+# -- warm-up --------------------------------------------------------------------------------
 
-
-#: Of the network that is thrown away. No random state that a training draws from is touched.
+#: Seed of the network that is thrown away.
 _SEED = 0
 
-#: Steps are submitted in rows that last about so long, since each row's end waits for the device.
-_ROW_S = 0.5
+#: Steps are submitted in groups of about this duration, since each group's end waits for the
+#: device.
+_GROUP_S = 0.5
 
 
 def warm_up(
@@ -469,21 +450,23 @@ def warm_up(
     seconds: float,
     device: torch.device | str = "cpu",
     check: Callable[[], object] = lambda: None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> int:
-    """Train a cell's network for some time and forget it.
+    """Train a cell's network for some time and discard it, so that the next training runs warm.
 
-    What the first training of a process pays for and others do not is paid here: the CUDA
-    context, the loading of cuDNN and of the kernels of this cell in training and in evaluation,
-    and the warming of the device up to the time given. A training that follows gives the same
-    accuracies and losses as without.
+    The first training of a process also creates the CUDA context, loads cuDNN and the kernels of
+    the cell for training and evaluation, and heats the device; here this happens outside of any
+    measurement. No random state that a training draws from changes: the next training gives the
+    same accuracies and losses as without a warm-up.
 
     Args:
-        cell, epochs, recipe, data, device: of the training that follows.
-        seconds: how long to train; a row of steps that has begun is ended.
-        check: called after each step; what it raises ends the warm-up.
+        cell, epochs, recipe, data, device: those of the training that follows.
+        seconds: how long to train; a group of steps that has begun is finished.
+        check: called after each step; an exception that it raises ends the warm-up.
+        clock: seconds that only grow, which `seconds` is measured on.
 
     Returns:
-        Steps that were made, at least one.
+        Number of steps, at least one.
 
     Raises:
         ConfigError: an argument is not possible.
@@ -493,7 +476,7 @@ def warm_up(
     trainer = Trainer(
         cell,
         recipe,
-        device=resolved(device),
+        device=_resolved(device),
         meter=None,
         budget=budget,
         evaluate_images=recipe.batch_size,
@@ -502,20 +485,20 @@ def warm_up(
     def on_step(done: int) -> None:
         check()
 
-    until = time.monotonic() + seconds
-    steps, row = 0, 1
-    with convolutions(tf32=recipe.tf32):
+    until = clock() + seconds
+    steps, group = 0, 1
+    with _convolutions(tf32=recipe.tf32):
         trainer.start(data, _SEED)
-        while steps == 0 or time.monotonic() < until:
-            first, began = steps % budget, time.monotonic()
-            stop = min(first + row, budget)
+        while steps == 0 or clock() < until:
+            first, began = steps % budget, clock()
+            stop = min(first + group, budget)
             trainer.segment("warm-up", first, stop, on_step)
             if steps == 0:
                 trainer.evaluate("start", "validation", stop)
             steps += stop - first
-            if time.monotonic() - began < _ROW_S:
-                row *= 2
-    # The first step of a process leaves a cycle of torch's that would hold the network's memory.
+            if clock() - began < _GROUP_S:
+                group *= 2
+    # The first step of a process leaves a reference cycle in torch that holds the network's memory.
     del trainer
     gc.collect()
     return steps

@@ -1,4 +1,4 @@
-"""RMSProp against its equations in numpy, a closed form, and TensorFlow where it is there."""
+"""RMSProp against its equations in numpy and a closed form."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
 
 from naslib_ecnas.errors import ConfigError
+
+pytest.importorskip("torch", reason="torch is not installed")
+
+import torch
+
 from naslib_ecnas.training.rmsprop import RMSProp
 
 RATES = [0.0, 0.2, 0.19, 0.15, 0.02]
@@ -26,30 +30,26 @@ def _start(seed: int) -> list[NDArray[Any]]:
     return [rng.normal(size=shape) for shape in SHAPES]
 
 
-def _by_torch(l2: float, **options: float) -> list[NDArray[Any]]:
-    params = [torch.nn.Parameter(torch.from_numpy(w.copy())) for w in _start(0)]
-    optimiser = RMSProp(params, lr=0.0, l2=l2, **options)
-    for rate, grads in zip(RATES, _gradients(1), strict=True):
+@pytest.mark.parametrize("l2", [0.0, 1e-2])
+@pytest.mark.parametrize(("decay", "momentum", "epsilon"), [(0.9, 0.9, 1.0), (0.5, 0.0, 1e-3)])
+def test_against_the_equations(l2: float, decay: float, momentum: float, epsilon: float) -> None:
+    start, gradients = _start(0), _gradients(1)
+    params = [torch.nn.Parameter(torch.from_numpy(w.copy())) for w in start]
+    optimiser = RMSProp(params, lr=0.0, l2=l2, decay=decay, momentum=momentum, epsilon=epsilon)
+    for rate, grads in zip(RATES, gradients, strict=True):
         for group in optimiser.param_groups:
             group["lr"] = rate
         for p, g in zip(params, grads, strict=True):
             p.grad = torch.from_numpy(g.copy())
         optimiser.step()
-    return [p.detach().numpy() for p in params]
-
-
-@pytest.mark.parametrize("l2", [0.0, 1e-2])
-@pytest.mark.parametrize(("decay", "momentum", "epsilon"), [(0.9, 0.9, 1.0), (0.5, 0.0, 1e-3)])
-def test_against_the_equations(l2: float, decay: float, momentum: float, epsilon: float) -> None:
-    found = _by_torch(l2, decay=decay, momentum=momentum, epsilon=epsilon)
-    for k, w in enumerate(_start(0)):
+    for k, w in enumerate(start):
         square, moment = np.ones_like(w), np.zeros_like(w)
-        for rate, grads in zip(RATES, _gradients(1), strict=True):
+        for rate, grads in zip(RATES, gradients, strict=True):
             g = grads[k] + l2 * w
             square = decay * square + (1 - decay) * g**2
             moment = momentum * moment + rate * g / np.sqrt(square + epsilon)
             w = w - moment
-        np.testing.assert_allclose(found[k], w, rtol=1e-12)
+        np.testing.assert_allclose(params[k].detach().numpy(), w, rtol=1e-12)
 
 
 def test_one_step_in_closed_form() -> None:
@@ -67,36 +67,6 @@ def test_rate_zero_moves_the_mean_square_only() -> None:
     optimiser.step()
     assert torch.equal(p.detach(), torch.ones(2))
     torch.testing.assert_close(optimiser.state[p]["mean_square"], torch.tensor([1.0, 1.8]))
-
-
-def test_it_is_not_the_method_of_torch() -> None:
-    """Same numbers for the settings, another path."""
-    ends = []
-    for kind in (RMSProp, torch.optim.RMSprop):
-        p = torch.nn.Parameter(torch.zeros(1))
-        names = ("epsilon", "decay") if kind is RMSProp else ("eps", "alpha")
-        optimiser = kind([p], lr=0.2, momentum=0.9, **dict(zip(names, (1.0, 0.9), strict=True)))
-        for _ in range(3):
-            p.grad = torch.full((1,), 3.0)
-            optimiser.step()
-        ends.append(p.item())
-    assert abs(ends[0] - ends[1]) > 0.05
-
-
-def test_the_l2_term_is_that_of_the_loss() -> None:
-    """l2 in the optimiser moves as half the sum of squares, weighted, does in the loss."""
-    start = torch.tensor([0.5, -2.0, 3.0], dtype=torch.float64)
-    ends = []
-    for inside in (True, False):
-        p = torch.nn.Parameter(start.clone())
-        optimiser = RMSProp([p], lr=0.1, l2=0.0 if inside else 1e-2)
-        for _ in range(4):
-            optimiser.zero_grad()
-            loss = torch.sin(p).sum() + (1e-2 * 0.5 * (p**2).sum() if inside else 0.0)
-            loss.backward()
-            optimiser.step()
-        ends.append(p.detach())
-    torch.testing.assert_close(ends[0], ends[1], rtol=1e-13, atol=0)
 
 
 def test_gradients_are_left_and_parameters_without_one_stay() -> None:
@@ -137,39 +107,11 @@ def test_state_goes_through_a_state_dict() -> None:
     assert torch.equal(moved(False), moved(True))
 
 
-@pytest.mark.parametrize(
-    "change", [{"lr": -1.0}, {"decay": 1.0}, {"epsilon": 0.0}, {"l2": -1.0}, {"momentum": 1.0}]
-)
-def test_impossible_settings_are_refused(change: dict[str, float]) -> None:
-    with pytest.raises(ConfigError):
-        RMSProp([torch.nn.Parameter(torch.ones(1))], **{"lr": 0.1, **change})
-
-
-def test_sparse_gradients_are_refused() -> None:
+def test_impossible_settings_and_sparse_gradients_are_refused() -> None:
     p = torch.nn.Parameter(torch.ones(3))
+    for name, value in (("lr", -1), ("decay", 1), ("epsilon", 0), ("l2", -1), ("momentum", 1)):
+        with pytest.raises(ConfigError, match=f"{name} of RMSProp"):
+            RMSProp([p], **{"lr": 0.1, name: value})
     p.grad = torch.ones(3).to_sparse()
     with pytest.raises(ConfigError, match="dense"):
         RMSProp([p], lr=0.1).step()
-
-
-@pytest.mark.parametrize(
-    ("factor", "within"),
-    # TensorFlow takes decay and momentum through float32, where 0.9 is 2e-8 off and 0.875 exact.
-    [(0.9, 1e-7), (0.875, 1e-14)],
-)
-def test_against_tensorflow(factor: float, within: float) -> None:
-    tf = pytest.importorskip("tensorflow")
-    v1 = tf.compat.v1
-    found = _by_torch(0.0, decay=factor, momentum=factor)
-    with tf.Graph().as_default(), v1.Session() as session:
-        rate = v1.placeholder(tf.float64, ())
-        variables = [v1.Variable(w) for w in _start(0)]
-        grads = [v1.placeholder(tf.float64, shape) for shape in SHAPES]
-        optimiser = v1.train.RMSPropOptimizer(rate, decay=factor, momentum=factor, epsilon=1.0)
-        move = optimiser.apply_gradients(list(zip(grads, variables, strict=True)))
-        session.run(v1.global_variables_initializer())
-        for number, values in zip(RATES, _gradients(1), strict=True):
-            fed = dict(zip(grads, values, strict=True))
-            session.run(move, feed_dict={**fed, rate: number})
-        for ours, theirs in zip(found, session.run(variables), strict=True):
-            np.testing.assert_allclose(ours, theirs, rtol=0, atol=within)

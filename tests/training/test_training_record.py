@@ -1,15 +1,18 @@
-"""Records: what they derive, and that JSON gives them back."""
+"""Records: what they derive, and that JSON gives them back; the names of the package."""
 
 from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from naslib_ecnas import Cell
+from naslib_ecnas import Cell, training
 from naslib_ecnas.errors import ConfigError, FormatError
 from naslib_ecnas.files import to_json
 from naslib_ecnas.training.recipe import RECIPES
@@ -29,24 +32,15 @@ def _window(name: str, seconds: float, index: int | None = None) -> WindowId:
 @pytest.fixture
 def record() -> TrainingRecord:
     cell = Cell("010001000:input,conv3x3-bn-relu,output")
+    window = _window("evaluate-end-test", 2.0, 7)
     evaluation = Evaluation(
-        when="end",
-        split="test",
-        steps=625,
-        images=9984,
-        accuracy=0.75,
-        window=_window("evaluate-end-test", 2.0, 7),
+        when="end", split="test", steps=625, images=9984, accuracy=0.75, window=window
     )
-    segments = [
-        Segment(
-            window=_window(name, seconds),
-            first_step=first,
-            steps=steps,
-            mean_loss=1.5,
-            last_loss=math.pi,
-        )
-        for name, seconds, first, steps in (("train-0", 1.0, 0, 1), ("train-1", 9.5, 1, 624))
-    ]
+    loss = {"mean_loss": 1.5, "last_loss": math.pi}
+    segments = (
+        Segment(window=_window("train-0", 1.0), first_step=0, steps=1, **loss),
+        Segment(window=_window("train-1", 9.5), first_step=1, steps=624, **loss),
+    )
     return TrainingRecord(
         cell=str(cell),
         nasbench_hash=cell.nasbench_hash,
@@ -61,7 +55,7 @@ def record() -> TrainingRecord:
         device="cpu",
         device_name="a processor",
         windows=(_window("total", 20.0, 0), evaluation.window),
-        segments=tuple(segments),
+        segments=segments,
         evaluations=(evaluation,),
         first_bad_step=None,
         bad_steps=0,
@@ -72,9 +66,7 @@ def record() -> TrainingRecord:
 def test_through_json(record: TrainingRecord) -> None:
     text = to_json(record.to_json(), indent=1)
     assert TrainingRecord.from_json(json.loads(text)) == record
-
-
-def test_nan_goes_through_json_as_null(record: TrainingRecord) -> None:
+    # NaN becomes null, and null NaN.
     segment = replace(record.segments[0], last_loss=math.nan)
     text = to_json(replace(record, segments=(segment,)).to_json())
     assert '"last_loss": null' in text
@@ -91,13 +83,13 @@ def test_what_is_derived(record: TrainingRecord) -> None:
     assert not record.diverged
     assert replace(record, first_bad_step=7, bad_steps=2).diverged
     for wanted in (("test", "half"), ("training", "end")):
-        with pytest.raises(ConfigError, match="no such evaluation"):
+        with pytest.raises(ConfigError, match="train, validation, test at one of start, half"):
             record.accuracy(*wanted)
-
-
-def test_energy_of_inference(record: TrainingRecord) -> None:
-    found = record.inference_energy_j({"evaluate-end-test": 499.2, "train-1": 1e5})
-    assert found == {"evaluate-end-test": pytest.approx(0.05)}
+    energy = record.inference_energy_j({"evaluate-end-test": 499.2, "train-1": 1e5})
+    assert energy == {"evaluate-end-test": pytest.approx(0.05)}
+    for change in ({"when": "late"}, {"split": "all"}, {"images": 0}, {"steps": -1}):
+        with pytest.raises(ConfigError, match="evaluations are at start"):
+            replace(record.evaluations[0], **change)
 
 
 def _changed(data: Any, path: list[Any], value: Any) -> Any:
@@ -109,9 +101,9 @@ def _changed(data: Any, path: list[Any], value: Any) -> Any:
     return data
 
 
-@pytest.mark.parametrize(
-    ("path", "value"),
-    [
+def test_other_json_is_refused(record: TrainingRecord) -> None:
+    text = to_json(record.to_json())
+    wrong: list[tuple[list[Any], Any]] = [
         (["epochs"], "4"),
         (["epochs"], None),
         (["epochs"], 4.0),
@@ -127,16 +119,46 @@ def _changed(data: Any, path: list[Any], value: Any) -> Any:
         (["versions"], ["torch"]),
         (["versions", "torch"], 2.1),
         (["data"], {}),
-    ],
-    ids=str,
-)
-def test_other_json_is_refused(record: TrainingRecord, path: list[Any], value: Any) -> None:
-    data = json.loads(to_json(record.to_json()))
-    with pytest.raises(FormatError, match=str(path[0])):
-        TrainingRecord.from_json(_changed(data, path, value), path="there.json")
+    ]
+    for path, value in wrong:
+        with pytest.raises(FormatError, match=str(path[0])):
+            TrainingRecord.from_json(_changed(json.loads(text), path, value), path="there.json")
+    for data in (None, [], "text", {}):
+        with pytest.raises(FormatError, match="TrainingRecord"):
+            TrainingRecord.from_json(data)
 
 
-@pytest.mark.parametrize("data", [None, [], "text", {}])
-def test_what_is_no_record_is_refused(data: Any) -> None:
-    with pytest.raises(FormatError, match="TrainingRecord"):
-        TrainingRecord.from_json(data)
+# -- names of the package -------------------------------------------------------------------
+
+WITHOUT_TORCH = """
+import sys
+from naslib_ecnas.training import RECIPES, TrainingRecord
+assert "torch" not in sys.modules
+sys.modules["torch"] = None
+from pathlib import Path
+from naslib_ecnas import training
+from naslib_ecnas.campaign import DataChoice, Settings, make_plan, work
+from naslib_ecnas.errors import MissingDependencyError
+data = DataChoice(kind="synthetic", images_per_file=4)
+make_plan((0,), name="c", vertices=4, data=data).write(Path("c"))
+for use in (lambda: training.train, lambda: work(Path("c"), Settings())):
+    try:
+        use()
+    except MissingDependencyError as error:
+        print(error)
+"""
+
+
+def test_without_torch_recipes_load_and_the_rest_says_what_to_install(tmp_path: Path) -> None:
+    run = [sys.executable, "-c", WITHOUT_TORCH]
+    out = subprocess.run(run, capture_output=True, text=True, check=True, cwd=tmp_path).stdout
+    needs = "training needs the package torch; install it: pip install 'naslib-ecnas[measure]'"
+    assert out.splitlines() == [needs, needs]
+
+
+def test_every_name_is_there_and_no_other() -> None:
+    pytest.importorskip("torch", reason="torch is not installed")
+    assert dir(training) == sorted(training.__all__)
+    assert all(getattr(training, name) is not None for name in training.__all__)
+    with pytest.raises(AttributeError, match="optimizer"):
+        _ = training.optimizer  # type: ignore[attr-defined]

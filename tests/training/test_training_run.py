@@ -1,50 +1,36 @@
-"""Whole trainings, tiny: three steps of a small cell on synthetic images."""
+"""Whole trainings, tiny: a few steps of the smallest cell on synthetic images; and the warm-up."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from naslib_ecnas import Cell
 from naslib_ecnas.energy import NullMeter
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.files import to_json
 from naslib_ecnas.network import parameters
+
+pytest.importorskip("torch", reason="torch is not installed")
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
 from naslib_ecnas.training import RECIPES, Cifar10, TrainingRecord, build, synthetic, train
 from naslib_ecnas.training.data import Split
-from naslib_ecnas.training.run import Trainer
+from naslib_ecnas.training.run import Trainer, check_device, warm_up
 
 CELL = Cell([[0, 1], [0, 0]], ["input", "output"])
 TINY = replace(RECIPES["ecnas"], batch_size=4)
-
-
-class Log:
-    """A meter that keeps what was opened and closed."""
-
-    @dataclass(frozen=True)
-    class Handle:
-        index: int
-
-    def __init__(self) -> None:
-        self.edges: list[str] = []
-        self._count = 0
-
-    @contextmanager
-    def window(self, name: str) -> Iterator[Log.Handle]:
-        self.edges.append(f"+{name}")
-        self._count += 1
-        yield Log.Handle(self._count - 1)
-        self.edges.append(f"-{name}")
+SPLITS = ("train", "validation", "test")
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +39,7 @@ def data() -> Cifar10:
 
 
 def _train(data: Cifar10, **options: Any) -> TrainingRecord:
-    options = {"epochs": 4, "recipe": TINY, "seed": 1, "evaluate_images": 4, "steps": 5, **options}
+    options = {"epochs": 4, "recipe": TINY, "seed": 1, "evaluate_images": 4, "steps": 3, **options}
     return train(CELL, data=data, **options)
 
 
@@ -63,8 +49,8 @@ def _outcome(record: TrainingRecord) -> list[float]:
     return losses + [found.accuracy for found in record.evaluations]
 
 
-def test_three_steps_from_end_to_end(data: Cifar10, tmp_path: Path) -> None:
-    meter, seen = Log(), []
+def test_four_steps_from_end_to_end(data: Cifar10, tmp_path: Path) -> None:
+    meter, seen = NullMeter(), []
     file = tmp_path / "weights.npz"
     record = _train(
         data,
@@ -77,26 +63,18 @@ def test_three_steps_from_end_to_end(data: Cifar10, tmp_path: Path) -> None:
         progress=lambda done, steps: seen.append((done, steps)),
     )
     assert (record.steps, record.budget_steps) == (4, 4)
-    splits = ("train", "validation", "test")
-    inner = [
-        "init",
-        "train-0",
-        *(f"evaluate-start-{split}" for split in splits),
-        "train-1",
-        *(f"evaluate-half-{split}" for split in splits),
-        "train-2",
-        *(f"evaluate-end-{split}" for split in splits),
-        "checkpoint",
-    ]
-    flat = [edge for name in inner for edge in (f"+{name}", f"-{name}")]
-    assert meter.edges == ["+total", *flat, "-total"]
-    assert [window.name for window in record.windows] == ["total", *inner]
+    inner = ["init"]
+    for number, when in enumerate(("start", "half", "end")):
+        inner += [f"train-{number}", *(f"evaluate-{when}-{split}" for split in SPLITS)]
+    inner.append("checkpoint")
+    assert [window.name for window in meter.windows] == [*inner, "total"]  # as they ended
+    assert [window.name for window in record.windows] == ["total", *inner]  # as they began
     assert [window.index for window in record.windows] == list(range(len(inner) + 1))
     assert [(s.first_step, s.steps) for s in record.segments] == [(0, 1), (1, 1), (2, 2)]
     assert [(e.when, e.split, e.steps) for e in record.evaluations] == [
         (when, split, steps)
         for when, steps in (("start", 1), ("half", 2), ("end", 4))
-        for split in splits
+        for split in SPLITS
     ]
     assert {e.images for e in record.evaluations} == {8}
     assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
@@ -109,6 +87,7 @@ def test_three_steps_from_end_to_end(data: Cifar10, tmp_path: Path) -> None:
     assert not record.diverged
     assert record.departures == ("batch_size 8 for 256", "a budget of 1 epochs", "synthetic data")
     assert record.versions["torch"] == torch.__version__
+    assert record.device_name
     assert TrainingRecord.from_json(json.loads(to_json(record.to_json()))) == record
     with np.load(file, allow_pickle=False) as weights:
         network = build(CELL, TINY, seed=0)
@@ -117,39 +96,15 @@ def test_three_steps_from_end_to_end(data: Cifar10, tmp_path: Path) -> None:
     assert network.stem[1].num_batches_tracked == 4
 
 
-def test_windows_are_found_in_the_package_meter(data: Cifar10) -> None:
-    """The record names windows by the meter's own numbers, whatever order they end in."""
-    with NullMeter() as meter:
-        with meter.window("before"):
-            pass
-        record = _train(data, steps=1, meter=meter)
-        found = {window.index: window for window in meter.windows}
-    assert [w.index for w in record.windows] == list(range(1, len(record.windows) + 1))
-    for window in record.windows:
-        assert window.index is not None
-        assert found[window.index].name == window.name
-        assert found[window.index].seconds == pytest.approx(window.seconds, rel=0.1, abs=0.05)
-
-
-def test_the_seed_alone_decides(data: Cifar10) -> None:
-    first = _train(data)
-    torch.manual_seed(99)
-    again = _train(data)
-    assert _outcome(again) == _outcome(first)
-    assert replace(again, windows=(), segments=(), evaluations=()) == replace(
-        first, windows=(), segments=(), evaluations=()
-    )
-    assert _outcome(_train(data, seed=2)) != _outcome(first)
-    assert first.departures == (
-        "batch_size 4 for 256",
-        "stopped after 5 of 32 steps",
-        "evaluations on at most 4 images",
-        "synthetic data",
-    )
-
-
 def test_the_first_step_moves_no_weight(data: Cifar10, tmp_path: Path) -> None:
-    record = _train(data, steps=1, seed=6, checkpoint=tmp_path / "w.npz")
+    meter = NullMeter()
+    with meter.window("before"):
+        pass
+    record = _train(data, steps=1, seed=6, meter=meter, checkpoint=tmp_path / "w.npz")
+    found = {window.index: window.name for window in meter.windows}
+    # The record names windows by the meter's own numbers, whatever order they end in.
+    assert [w.index for w in record.windows] == list(range(1, len(record.windows) + 1))
+    assert all(found[w.index] == w.name for w in record.windows if w.index is not None)
     assert [segment.window.name for segment in record.segments] == ["train-0"]
     assert len(record.evaluations) == 9
     weights, _ = np.random.SeedSequence(6).spawn(2)
@@ -166,10 +121,7 @@ def test_it_learns() -> None:
     images = (labels.to(torch.uint8) * 200)[:, None, None, None].expand(8, 3, 32, 32).contiguous()
     split = Split(images, labels)
     easy = Cifar10(split, split, split, name="synthetic", sha256="0" * 64)
-    recipe = replace(RECIPES["ecnas"], batch_size=8, batch_norm_momentum=0.5, base_rate=0.03)
-    with pytest.raises(ConfigError, match="no batch"):  # the first file has two images
-        _train(easy, recipe=recipe, epochs=10, steps=None, evaluate_images=None)
-    recipe = replace(recipe, batch_size=2)
+    recipe = replace(RECIPES["ecnas"], batch_size=2, batch_norm_momentum=0.5, base_rate=0.03)
     record = _train(easy, recipe=recipe, epochs=5, steps=None, evaluate_images=2)
     assert record.steps == 20
     assert record.segments[0].mean_loss > 1.5
@@ -201,30 +153,42 @@ class _Reads(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def test_no_step_reads_from_the_device(data: Cifar10) -> None:
+def test_the_seed_alone_decides_and_no_step_reads_from_the_device(data: Cifar10) -> None:
+    cudnn = torch.backends.cudnn
+    flags = cudnn.enabled, cudnn.allow_tf32, cudnn.benchmark, cudnn.deterministic
     with _Reads() as reads:
-        _train(data, steps=4)
+        first = _train(data)
     assert reads.count == 0
-
-
-def test_this_test_would_notice(data: Cifar10) -> None:
+    assert (cudnn.enabled, cudnn.allow_tf32, cudnn.benchmark, cudnn.deterministic) == flags
+    assert first.departures == (
+        "batch_size 4 for 256",
+        "stopped after 3 of 32 steps",
+        "evaluations on at most 4 images",
+        "synthetic data",
+    )
+    torch.manual_seed(99)
+    with _Reads() as reads:  # a callback that reads shows in the count
+        again = _train(data, progress=lambda _done, _steps: torch.ones(1).item())
+    assert reads.count == 3
+    assert _outcome(again) == _outcome(first)
+    measured = {"windows": (), "segments": (), "evaluations": ()}
+    assert replace(again, **measured) == replace(first, **measured)
+    assert _outcome(_train(data, seed=2)) != _outcome(first)
+    # Images of the host give the same training.
     with _Reads() as reads:
-        _train(data, steps=4, progress=lambda _done, _steps: torch.ones(1).item())
-    assert reads.count == 4
+        host = _train(data, recipe=replace(TINY, images="host"))
+    assert reads.count == 0
+    assert _outcome(host) == _outcome(first)
+    assert set(host.departures) - set(first.departures) == {"images host for device"}
 
 
 def test_departures_of_the_arithmetic_change_little(data: Cifar10) -> None:
     losses = {}
     for option in ("none", "bf16", "channels_last"):
         changes = {} if option == "none" else {option: True}
-        trainer = Trainer(
-            CELL,
-            replace(TINY, batch_size=2, **changes),
-            device=torch.device("cpu"),
-            meter=None,
-            budget=10,
-            evaluate_images=None,
-        )
+        recipe = replace(TINY, batch_size=2, **changes)
+        cpu = torch.device("cpu")
+        trainer = Trainer(CELL, recipe, device=cpu, meter=None, budget=10, evaluate_images=None)
         trainer.start(data, seed=1)
         losses[option] = trainer.segment("train-0", 0, 1, None).last_loss
     assert losses["channels_last"] == pytest.approx(losses["none"], rel=1e-3)
@@ -232,40 +196,15 @@ def test_departures_of_the_arithmetic_change_little(data: Cifar10) -> None:
     assert losses["bf16"] != losses["none"]
 
 
-def test_images_of_the_host_give_the_same_training(data: Cifar10) -> None:
-    device = _train(data)
-    host = _train(data, recipe=replace(TINY, images="host"))
-    assert _outcome(host) == _outcome(device)
-    assert set(host.departures) - set(device.departures) == {"images host for device"}
-    with pytest.raises(ConfigError, match="images"):
-        replace(TINY, images="disk")
-    with _Reads() as reads:
-        _train(data, recipe=replace(TINY, images="host"), steps=4)
-    assert reads.count == 0
-
-
-def test_flags_of_torch_are_put_back(data: Cifar10) -> None:
-    cudnn = torch.backends.cudnn
-    before = (cudnn.enabled, cudnn.allow_tf32, cudnn.benchmark, cudnn.deterministic)
-    _train(data, steps=1)
-    assert (cudnn.enabled, cudnn.allow_tf32, cudnn.benchmark, cudnn.deterministic) == before
-
-
 def test_train_accuracy_is_on_the_first_file_and_without_augmentation() -> None:
-    """Class 0 in the first file only: the splits' accuracies tell what was looked at."""
-    images = torch.zeros(8, 3, 32, 32, dtype=torch.uint8)
+    """Class 0 in the first file only: the splits' accuracies show which images were evaluated."""
+    images = torch.zeros(32, 3, 32, 32, dtype=torch.uint8)
 
-    def split(n: int, label: int) -> Split:
-        return Split(images[:1].expand(n, 3, 32, 32).contiguous(), torch.full((n,), label))
+    def split(*labels: int) -> Split:
+        return Split(images[: len(labels)], torch.tensor(labels))
 
-    train_labels = torch.cat([torch.zeros(8), torch.ones(24)]).long()
-    made = Cifar10(
-        Split(images[:1].expand(32, 3, 32, 32).contiguous(), train_labels),
-        split(8, 0),
-        split(8, 1),
-        name="synthetic",
-        sha256="0" * 64,
-    )
+    train_split, validation, test = split(*[0] * 8, *[1] * 24), split(*[0] * 8), split(*[1] * 8)
+    made = Cifar10(train_split, validation, test, name="synthetic", sha256="")
     record = _train(made, steps=2)
     for when in ("start", "half", "end"):
         # All images are alike, so every one gets one answer.
@@ -273,25 +212,95 @@ def test_train_accuracy_is_on_the_first_file_and_without_augmentation() -> None:
         assert record.accuracy("train", when) + record.accuracy("test", when) in (0.0, 1.0)
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"steps": 0}, "number of steps"),
-        ({"steps": 33}, "number of steps"),
-        ({"steps": 2.0}, "number of steps"),
-        ({"seed": -1}, "no seed"),
-        ({"seed": None}, "no seed"),
+def test_impossible_arguments_are_refused_before_anything_is_measured(data: Cifar10) -> None:
+    meter = NullMeter()
+    both: list[tuple[dict[str, Any], str]] = [
         ({"epochs": 0}, "epochs"),
-        ({"evaluate_images": 3}, "no batch"),
         ({"device": "cuda:99"}, "no such device"),
+        ({"recipe": replace(TINY, batch_size=16), "evaluate_images": None}, "at least one batch"),
+    ]
+    for options, message in (
+        *both,
+        ({"steps": 0}, "from 1 to 32"),
+        ({"steps": 33}, "from 1 to 32"),
+        ({"steps": 2.0}, "from 1 to 32"),
+        ({"seed": -1}, "seed"),
+        ({"seed": None}, "seed"),
+        ({"evaluate_images": 3}, "at least one batch"),
         ({"device": "toaster"}, "no such device"),
-        ({"recipe": replace(TINY, batch_size=16), "evaluate_images": None}, "no batch"),
-    ],
-)
-def test_impossible_arguments_are_refused_before_anything_is_measured(
-    data: Cifar10, options: dict[str, Any], message: str
-) -> None:
-    meter = Log()
-    with pytest.raises(ConfigError, match=message):
-        _train(data, meter=meter, **options)
-    assert not meter.edges
+    ):
+        with pytest.raises(ConfigError, match=message):
+            _train(data, meter=meter, **options)
+    assert not meter.windows
+    for options, message in (*both, ({"seconds": -1.0}, "seconds"), ({"seconds": math.nan}, "sec")):
+        options.pop("evaluate_images", None)
+        with pytest.raises(ConfigError, match=message):
+            _warm_up(data, **options)
+    check_device("cpu")
+    for device in ("cuda:99", "gpu", "cpu:x", *(() if torch.cuda.is_available() else ("cuda",))):
+        with pytest.raises(ConfigError, match="no such device"):
+            check_device(device)
+
+
+# -- warm-up --------------------------------------------------------------------------------
+
+
+def _warm_up(data: Cifar10, **options: Any) -> int:
+    return warm_up(CELL, **{"epochs": 4, "recipe": TINY, "data": data, "seconds": 0.0, **options})
+
+
+def test_a_training_after_a_warm_up_is_the_same_bit_for_bit(data: Cifar10) -> None:
+    cold = _outcome(_train(data))
+    images = data.train.images.clone()
+    torch.manual_seed(3)
+    np.random.seed(3)  # noqa: NPY002 - the global state is what is looked at
+    states = torch.get_rng_state(), np.random.get_state()[1]  # noqa: NPY002
+    flags = torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark
+    assert _warm_up(data) == 1  # one step in no time
+    assert torch.equal(torch.get_rng_state(), states[0])
+    np.testing.assert_array_equal(np.random.get_state()[1], states[1])  # noqa: NPY002
+    assert (torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark) == flags
+    assert torch.equal(data.train.images, images)
+    assert _outcome(_train(data)) == cold
+
+
+def test_a_warm_up_lasts_as_long_as_it_should_and_ends_where_the_claim_was_lost() -> None:
+    """Each step takes 0.3 s of the test's clock; the budget has four steps and begins again."""
+    data, now = synthetic(seed=0, images_per_file=4), 0.0
+
+    def check() -> None:
+        nonlocal now
+        now += 0.3
+        if now > 60:
+            raise InterruptedError
+
+    # Groups of 1, 2, 1 (the budget's end) and 4 steps: a group that has begun is finished.
+    assert _warm_up(data, epochs=1, seconds=2.0, check=check, clock=lambda: now) == 8
+    now = 59.0
+    with pytest.raises(InterruptedError):
+        _warm_up(data, seconds=60.0, check=check, clock=lambda: now)
+    assert 60 < now < 60.3
+
+
+def _child(code: str, folder: Path) -> str:
+    run = [sys.executable, "-c", code]
+    return subprocess.run(run, capture_output=True, text=True, check=True, cwd=folder).stdout
+
+
+_DISCARDED = """
+import gc
+from dataclasses import replace
+from naslib_ecnas import Cell
+from naslib_ecnas.training import RECIPES, Network, synthetic
+from naslib_ecnas.training.run import warm_up
+gc.disable()
+recipe, data = replace(RECIPES["ecnas"], batch_size=2), synthetic(seed=0, images_per_file=4)
+kept = Network(Cell.from_row(0))
+warm_up(Cell.from_row(0), epochs=4, recipe=recipe, data=data, seconds=0.0)
+print(sum(isinstance(thing, Network) for thing in gc.get_objects()))
+"""
+
+
+def test_the_network_of_a_warm_up_is_discarded(tmp_path: Path) -> None:
+    """In a process of its own, since torch's first step is what holds it."""
+    assert _child(_DISCARDED, tmp_path) == "1\n"  # the one that is still in use

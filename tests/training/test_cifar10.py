@@ -1,0 +1,277 @@
+"""CIFAR-10 read from tiny files in its three published formats, written here byte by byte."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from naslib_ecnas.data.tfrecord import write_frames
+from naslib_ecnas.errors import ChecksumError, FormatError, UnknownTableError
+
+pytest.importorskip("torch", reason="torch is not installed")
+
+from naslib_ecnas.training.cifar10 import read_binary, read_cifar10, read_python, read_tfrecord
+
+N = 4
+Pair = tuple[NDArray[Any], NDArray[Any]]
+
+
+def _content(file: int) -> Pair:
+    """(N, 3072) pixels and labels of one file."""
+    rng = np.random.default_rng(file)
+    return rng.integers(0, 256, (N, 3072), dtype=np.uint8), rng.integers(0, 10, N)
+
+
+def binary(path: Path, pixels: NDArray[Any], labels: NDArray[Any]) -> None:
+    pairs = zip(pixels, labels, strict=True)
+    path.write_bytes(b"".join(bytes([label]) + row.tobytes() for row, label in pairs))
+
+
+def _short(text: str) -> bytes:
+    return b"U" + bytes([len(text)]) + text.encode()
+
+
+def python2(path: Path, pixels: NDArray[Any], labels: NDArray[Any]) -> None:
+    """Protocol 2 as Python 2's cPickle and numpy write such a dictionary."""
+    data = pixels.tobytes()
+    path.write_bytes(
+        b"\x80\x02}q\x01("
+        + (_short("batch_label") + b"q\x02" + _short("training batch 1 of 5") + b"q\x03")
+        + (_short("labels") + b"q\x04]q\x05(")
+        + b"".join(b"K" + bytes([label]) for label in labels)
+        + (b"e" + _short("data") + b"q\x06")
+        + b"cnumpy.core.multiarray\n_reconstruct\nq\x07cnumpy\nndarray\nq\x08"
+        + (b"K\x00\x85" + _short("b") + b"\x87Rq\x09")
+        + (b"(K\x01" + b"M" + struct.pack("<H", len(pixels)) + b"M\x00\x0c\x86")
+        + (b"cnumpy\ndtype\nq\x0a" + _short("u1") + b"K\x00K\x01\x87Rq\x0b")
+        + (b"(K\x03" + _short("|") + b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb")
+        + (b"\x89T" + struct.pack("<i", len(data)) + data + b"tb")
+        + (_short("filenames") + b"q\x0c]q\x0d(" + _short("a_s_000001.png") + b"q\x0eeu.")
+    )
+
+
+def _field(number: int, payload: bytes) -> bytes:
+    size = len(payload)
+    length = bytes([size]) if size < 128 else bytes([size & 127 | 128, size >> 7])
+    return bytes([number << 3 | 2]) + length + payload
+
+
+def example(row: bytes, label: int, *, packed: bool) -> bytes:
+    """A `tf.train.Example`; integers as one packed field, or each by itself."""
+    values = _field(1, bytes([label])) if packed else bytes([1 << 3, label])
+    image = _field(1, b"image") + _field(2, _field(1, _field(1, row)))
+    number = _field(1, b"label") + _field(2, _field(3, values))
+    return _field(1, _field(1, image) + _field(1, number))
+
+
+def tfrecord(path: Path, pixels: NDArray[Any], labels: NDArray[Any]) -> None:
+    pairs = enumerate(zip(pixels, labels, strict=True))
+    write_frames(path, (example(row.tobytes(), int(y), packed=k % 2 == 0) for k, (row, y) in pairs))
+
+
+Writer = Callable[[Path, NDArray[Any], NDArray[Any]], None]
+_BATCHES = [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]
+_RECORDS = [*(f"train_{i}" for i in range(1, 5)), "validation", "test"]
+FORMS: dict[str, tuple[Writer, Callable[..., Pair], str, list[str]]] = {
+    "binary": (binary, read_binary, "cifar-10-batches-bin", [f"{b}.bin" for b in _BATCHES]),
+    "python": (python2, read_python, "cifar-10-batches-py", _BATCHES),
+    "tfrecord": (tfrecord, read_tfrecord, ".", [f"{name}.tfrecords" for name in _RECORDS]),
+}
+
+
+def write_all(folder: Path, form: str) -> Path:
+    write, _, name, files = FORMS[form]
+    (folder / name).mkdir(exist_ok=True)
+    for k, file in enumerate(files):
+        write(folder / name / file, *_content(k))
+    return folder
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_one_file(form: str, tmp_path: Path) -> None:
+    write, read, _, _ = FORMS[form]
+    pixels, labels = _content(7)
+    write(tmp_path / "file", pixels, labels)
+    images, found = read(tmp_path / "file")
+    assert images.shape == (N, 3, 32, 32)
+    assert images.dtype == np.uint8
+    assert images.flags.writeable
+    np.testing.assert_array_equal(images.reshape(N, -1), pixels)
+    np.testing.assert_array_equal(found, labels)
+    # The second plane is green, row after row.
+    assert images[0, 1, 2, 3] == pixels[0, 1024 + 2 * 32 + 3]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_cut_files_are_refused(form: str, tmp_path: Path) -> None:
+    write, read, _, _ = FORMS[form]
+    write(tmp_path / "whole", *_content(0))
+    raw = (tmp_path / "whole").read_bytes()
+    for stop in (0, 1, 11, 100, len(raw) // 2 + 5, len(raw) - 1):
+        (tmp_path / "cut").write_bytes(raw[:stop])
+        with pytest.raises(FormatError):
+            read(tmp_path / "cut")
+    with pytest.raises(UnknownTableError):
+        read(tmp_path / "absent")
+
+
+def test_every_form_gives_the_same_splits(tmp_path: Path) -> None:
+    checksums = set()
+    for form in FORMS:
+        data = read_cifar10(write_all(tmp_path, form), form=form, images_per_file=N)
+        checksums.add(data.sha256)
+        assert data.name == "CIFAR-10 shortened"
+        assert (len(data.train), len(data.validation), len(data.test)) == (4 * N, N, N)
+        for k, split in ((4, data.validation), (5, data.test)):
+            pixels, labels = _content(k)
+            np.testing.assert_array_equal(split.images.reshape(N, -1).numpy(), pixels)
+            assert split.labels.tolist() == labels.tolist()
+        last = data.train.images[-N:].reshape(N, -1).numpy()
+        np.testing.assert_array_equal(last, _content(3)[0])
+    assert len(checksums) == 1
+    # The folder of the six files itself will do too.
+    found = read_cifar10(tmp_path / "cifar-10-batches-bin", images_per_file=N)
+    assert found.sha256 in checksums
+
+
+def test_files_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
+    folder = write_all(tmp_path, "binary")
+    third = folder / "cifar-10-batches-bin" / "data_batch_3.bin"
+    with pytest.raises(FormatError, match="expected 10000 images, got 4"):
+        read_cifar10(folder)
+    pixels, labels = _content(2)
+    binary(third, pixels, labels + 10)
+    with pytest.raises(FormatError, match="0 to 9"):
+        read_cifar10(folder, images_per_file=N)
+    third.unlink()
+    with pytest.raises(UnknownTableError, match=r"data_batch_1\.bin"):
+        read_cifar10(folder, images_per_file=N)
+    with pytest.raises(UnknownTableError, match="python, binary, tfrecord, got 'matlab'"):
+        read_cifar10(folder, form="matlab")
+
+
+# -- TFRecord -------------------------------------------------------------------------------
+
+
+def test_damaged_frames_and_frames_without_an_image_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    tfrecord(path, *_content(0))
+    raw = bytearray(path.read_bytes())
+    raw[2000] ^= 1
+    path.write_bytes(raw)
+    with pytest.raises(ChecksumError):
+        read_tfrecord(path)
+    two = _field(1, b"label") + _field(2, _field(3, _field(1, b"\x01\x01")))
+    image = _field(1, b"image") + _field(2, _field(1, _field(1, b"\x00" * 3072)))
+    for frame in (
+        b"",
+        example(b"\x00" * 3071, 1, packed=True),
+        _field(1, _field(1, _field(1, b"label") + _field(2, _field(3, _field(1, b"\x01"))))),
+        example(b"\x00" * 3072, 1, packed=True)[:-9],
+        _field(1, _field(1, _field(1, b"image"))),
+        _field(1, _field(1, image) + _field(1, two)),
+    ):
+        write_frames(path, [frame])
+        with pytest.raises(FormatError):
+            read_tfrecord(path)
+
+
+# -- the Python version ---------------------------------------------------------------------
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (3, 3072), dtype=np.uint8)
+LABELS = [4, 0, 9]
+
+
+def test_files_that_python_3_wrote_again(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    for protocol in (2, 3, 4):
+        for keys in (("data", "labels"), (b"data", b"labels")):
+            more = {"filenames": ["a", "b", "c"], "more": (1, None)}
+            path.write_bytes(pickle.dumps({keys[0]: PIXELS, keys[1]: LABELS, **more}, protocol))
+            images, labels = read_python(path)
+            np.testing.assert_array_equal(images.reshape(3, -1), PIXELS)
+            assert labels.tolist() == LABELS
+    path.write_bytes(pickle.dumps({"data": np.asfortranarray(PIXELS), "labels": LABELS}, 4))
+    np.testing.assert_array_equal(read_python(path)[0].reshape(3, -1), PIXELS)
+
+
+class _Runs:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __reduce__(self) -> Any:
+        return (os.mkdir, (str(self._path),))
+
+
+def test_nothing_of_a_pickle_runs(tmp_path: Path) -> None:
+    trap = tmp_path / "trap"
+    content = {"data": PIXELS, "labels": LABELS, "trap": _Runs(trap)}
+    for protocol in (2, 3, 4, 5):
+        (tmp_path / "file").write_bytes(pickle.dumps(content, protocol))
+        with pytest.raises(FormatError, match=r"refused|not of this format"):
+            read_python(tmp_path / "file")
+    assert not trap.exists()
+
+
+def test_other_content_is_refused(tmp_path: Path) -> None:
+    for content in (
+        [PIXELS, LABELS],
+        {"data": PIXELS},
+        {"labels": LABELS},
+        {"data": PIXELS, "labels": LABELS[:2]},
+        {"data": PIXELS, "labels": [4, 0, -9]},
+        {"data": PIXELS, "labels": [4, 0, "9"]},
+        {"data": PIXELS[:, :3071].copy(), "labels": LABELS},
+        {"data": PIXELS.ravel(), "labels": LABELS},
+        {"data": PIXELS.astype(np.int32), "labels": LABELS},
+        {"data": PIXELS.tolist(), "labels": LABELS},
+        {"data": PIXELS, "labels": LABELS, 5: 6},
+        {"data": PIXELS, "labels": LABELS, "kind": {1, 2}},
+        {"data": np.array([["a", "b"]], dtype=object), "labels": LABELS},
+    ):
+        (tmp_path / "file").write_bytes(pickle.dumps(content, 4))
+        with pytest.raises(FormatError, match=r"uint8 data and n labels: "):
+            read_python(tmp_path / "file")
+
+
+def test_a_nest_of_references_is_refused_at_once(tmp_path: Path) -> None:
+    """Sixty tuples, each twice in the next: printing one of them would never end."""
+    nest = b")\x94" + b"".join(b"h%c\x86\x94" % k for k in range(60))
+    for before, after in (
+        (b"}\x8c\x06labels", b"s."),
+        (b"}\x8c\x04data", b"s."),
+        (b"\x8c\x05numpy", b"\x93."),
+        (b")", b"R."),
+        (b")", b"b."),
+        (b"", b"."),
+    ):
+        (tmp_path / "file").write_bytes(b"\x80\x04" + before + nest + after)
+        with pytest.raises(FormatError):
+            read_python(tmp_path / "file")
+
+
+@pytest.mark.filterwarnings("ignore:invalid escape sequence")
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(place=st.integers(0, 400), byte=st.integers(0, 255))
+def test_damage_is_an_error_or_harmless(place: int, byte: int, tmp_path: Path) -> None:
+    """Any byte of the structure changed: a typed error, or images all the same."""
+    raw = bytearray(pickle.dumps({"labels": LABELS, "data": PIXELS}, 2))
+    raw[place] = byte
+    (tmp_path / "file").write_bytes(raw)
+    try:
+        images, labels = read_python(tmp_path / "file")
+    except FormatError:
+        return
+    assert images.shape == (len(labels), 3, 32, 32)
