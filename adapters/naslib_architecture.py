@@ -7,6 +7,7 @@ import importlib
 import math
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
@@ -18,7 +19,7 @@ from naslib_ecnas.adapters import naslib_objectives, naslib_patches
 from naslib_ecnas.adapters.naslib_objectives import Objective
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.cell import Cell
-from naslib_ecnas.errors import ConfigError, UnknownCellError
+from naslib_ecnas.errors import ConfigError, UnknownCellError, UnknownMetricError
 from naslib_ecnas.space import Space
 from naslib_ecnas.topologies import OPERATIONS
 
@@ -487,18 +488,19 @@ class EcnasSearchSpace(LazyNetwork):
         if full_lc:
             return self._curve(metric, bench, budget)
         record = self._record(bench, budget)
-        if metric is Metric.TRAIN_ACCURACY and not naslib_objectives.holds(bench, "train_accuracy"):
+        if metric is Metric.TRAIN_ACCURACY and "train_accuracy" not in record:
             # NASLib's trainers write it of every incumbent and use it for nothing; the modelled
             # tables, for which nobody published it, must not stop them.
             return math.nan
         if metric is Metric.RAW:
             return self._raw(record)
         if metric is Metric.ALL:
-            return {
-                name: naslib_objectives.read(record, column, bench)
-                for name, column in naslib_objectives.COLUMNS.items()
-                if naslib_objectives.holds(bench, column)
-            }
+            found = {}
+            for name, column in naslib_objectives.COLUMNS.items():
+                if naslib_objectives.holds(bench, column):
+                    with suppress(UnknownMetricError):  # this cell has no value of it
+                        found[name] = naslib_objectives.read(record, column, bench)
+            return found
         if isinstance(metric, Objective):
             return metric.of(record, bench)
         return naslib_objectives.read(record, naslib_objectives.column(metric), bench)

@@ -126,10 +126,10 @@ def holds(bench: Benchmark, name: str) -> bool:
 
 
 def read(record: Record, name: str, bench: Benchmark) -> float:
-    """A column of a record, in NASLib's unit; NaN where the table misses the value.
+    """A column of a record, in NASLib's unit.
 
     Raises:
-        UnknownMetricError: the table has no such column.
+        UnknownMetricError: the table has no such column, or no value of this cell in it.
         ProvenanceError: power is asked for, and energy and time are not of the same trainings.
     """
     if name == "average_power_w" and name not in bench.metrics:

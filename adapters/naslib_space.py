@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from types import FunctionType
+from types import FunctionType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from naslib_ecnas.adapters import naslib_patches
@@ -68,7 +68,8 @@ def dataset_api(
         method: name of the optimiser, for the record.
 
     Returns:
-        `ecnas`, the benchmark; `api` and `nb101_data`, the table behind NAS-Bench-101's calls,
+        A dict that can be pickled: `ecnas`, the benchmark; `api` (the names of
+        `naslib_ecnas.nasbench101`) and `nb101_data`, the table behind NAS-Bench-101's calls,
         for code of NASLib's that asks `dataset_api["nb101_data"].query(spec)`; `dataset`, the
         name that was asked for; `recorder`, which holds every evaluation that an optimiser makes
         with this `dataset_api` (`naslib_record.Recorder`).
@@ -86,7 +87,8 @@ def dataset_api(
     bench = table if isinstance(table, Benchmark) else load(table)
     return {
         "ecnas": bench,
-        "api": nasbench101,
+        # A module cannot be pickled.
+        "api": SimpleNamespace(**{n: getattr(nasbench101, n) for n in nasbench101.__all__}),
         "nb101_data": nasbench101.NASBench(bench),
         "dataset": bench.name if isinstance(table, Benchmark) else str(table),
         "recorder": Recorder(bench, wanted, seed=seed, method=method),

@@ -1,9 +1,13 @@
-"""The benchmark: a table behind one query interface that counts what a search costs."""
+"""The benchmark: a table behind one query interface that counts what a search costs.
+
+`Benchmark` answers queries with `Record` (one training of one cell) and `Records` (many cells as
+columns), gives the true `Front`, and counts in `spent` what the trainings would have cost.
+"""
 
 from __future__ import annotations
 
+import copy
 import math
-import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -13,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas import network
 from naslib_ecnas.cell import Cell
-from naslib_ecnas.data.table import Table
+from naslib_ecnas.data.table import Table, at_place
 from naslib_ecnas.errors import (
     ConfigError,
     ProvenanceError,
@@ -22,10 +26,11 @@ from naslib_ecnas.errors import (
     UnknownMetricError,
     UnknownRepeatError,
 )
-from naslib_ecnas.metrics import OBJECTIVES, metric, remedy_without
+from naslib_ecnas.metrics import OBJECTIVES, metric, missing_metric_remedy
 from naslib_ecnas.nondominated import nondominated
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
+from naslib_ecnas.spent import COSTS, Counter, Spent
 
 if TYPE_CHECKING:
     from naslib_ecnas.quality import Quality
@@ -36,144 +41,9 @@ __all__ = [
     "Front",
     "Record",
     "Records",
-    "Spent",
-    "checked_repeat",
-    "mean_of",
     "mean_power",
-    "means",
     "power_parts",
-    "refuse_missing",
-    "row_of",
-    "rows_of",
 ]
-
-
-# What a query asks a table for, checked: rows and repeats, and what is said of missing ones.
-
-
-def row_of(space: Space, cell: Any) -> int:
-    """The row that a cell, a row, a hash or anything that `Cell` accepts stands for."""
-    if isinstance(cell, Cell):
-        return cell.row
-    if isinstance(cell, (int, np.integer)) and not isinstance(cell, bool):
-        return int(cell)
-    if isinstance(cell, str) and len(cell) == 32 and ":" not in cell:
-        return space.row_of_hash(cell)
-    return Cell(cell).row
-
-
-def rows_of(table: Table, cells: Any) -> NDArray[np.int32]:
-    """(n,) rows that a vector of rows or a sequence of cells stands for.
-
-    Raises:
-        UnknownCellError: they are neither, or lie outside the space.
-    """
-    space = table.space
-    if isinstance(cells, np.ndarray):
-        rows = cells
-    else:
-        try:
-            rows = np.array([row_of(space, cell) for cell in cells], dtype=np.int64)
-        except TypeError:
-            rows = np.empty((0, 0))
-    if rows.ndim != 1 or (rows.size and rows.dtype.kind not in "iu"):
-        raise UnknownCellError(
-            "cells must be a vector of rows or a sequence of cells",
-            value=cells if rows.ndim != 1 else str(rows.dtype),
-            expected="shape (n,), integers",
-            remedy="take rows from Space.rows, Space.sample or Cell.row",
-        )
-    if rows.size and (int(rows.min()) < 0 or int(rows.max()) >= len(space)):
-        wrong = rows[(rows < 0) | (rows >= len(space))][0]
-        table.position(int(wrong))
-    return rows.astype(np.int32)
-
-
-def checked_repeat(table: Table, repeat: Any, rng: Any) -> int | None:
-    """The repeat as a plain number, or None for the mean or a random one.
-
-    Raises:
-        ConfigError: `rng` is no generator.
-        UnknownRepeatError: there is no such repeat, or both are given.
-    """
-    if rng is not None and not isinstance(rng, np.random.Generator):
-        raise ConfigError(
-            "rng is no random generator",
-            value=rng,
-            expected="a numpy.random.Generator",
-            remedy="make one: numpy.random.default_rng(seed)",
-        )
-    if repeat is None:
-        return None
-    whole = isinstance(repeat, (int, np.integer)) and not isinstance(repeat, bool)
-    if rng is not None or not whole or not 0 <= repeat < table.repeats:
-        raise UnknownRepeatError(
-            f"table {table.name} has no such repeat"
-            if rng is None
-            else "repeat= and rng= exclude each other",
-            value=repeat,
-            expected=f"0 to {table.repeats - 1}, or none for the mean",
-            remedy="leave the repeat out for the mean",
-        )
-    return int(repeat)
-
-
-def refuse_missing(
-    table: Table, row: int, epochs: int, position: int, repeat: int | None
-) -> NoReturn:
-    """Say what is missing: the cell at this budget, or only this repeat.
-
-    Raises:
-        UnknownRepeatError: the cell has other repeats at this budget.
-        UnknownBudgetError: it has none.
-    """
-    there = [
-        b
-        for i, b in enumerate(table.budgets)
-        if any(
-            not math.isnan(v) for r in range(table.repeats) for v in table.record(position, i, r)
-        )
-    ]
-    if epochs in there:
-        raise UnknownRepeatError(
-            f"table {table.name} has fewer repeats of this cell",
-            value=f"row {row}, repeat {repeat}",
-            expected=f"a repeat that is there, at most {table.repeats - 1}",
-            remedy="leave the repeat out for the mean over those that are there",
-        )
-    raise UnknownBudgetError(
-        f"table {table.name} has no values of this cell at {epochs} epochs",
-        value=f"row {row}",
-        expected="one of " + (", ".join(map(str, there)) or "none of its budgets") + " epochs",
-        remedy="choose a budget that the cell was trained for",
-    )
-
-
-# The mean over repeats: over those that are there, and of what has a mean.
-
-
-def means(name: str, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n,) means over the (n, repeats) that are there; a point in time has no mean."""
-    if values.shape[1] == 1:
-        return values[:, 0]
-    if name.endswith("_unix_s"):
-        return np.full(len(values), np.nan)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # all repeats missing: NaN is meant
-        out: NDArray[np.float64] = np.nanmean(values, axis=1)
-    return out
-
-
-def mean_of(name: str, values: Sequence[float]) -> float:
-    """`means` of the repeats of one cell."""
-    if name.endswith("_unix_s"):
-        return values[0] if len(values) == 1 else math.nan
-    there = [v for v in values if not math.isnan(v)]
-    return sum(there) / len(there) if there else math.nan
-
-
-# What a query returns: one training of one cell, or many.
-
 
 #: Metrics that follow from the cell alone, with the function that counts them.
 DERIVED = {
@@ -183,6 +53,11 @@ DERIVED = {
     "depth": network.depth,
 }
 
+_DERIVED_ORIGIN = Provenance("derived", note="counted from the cell, exact")
+
+
+# -- mean power -----------------------------------------------------------------------------------
+
 _JOULES_PER_KWH = 3.6e6
 
 _RUN = ("total_energy_kwh", "total_time_s")
@@ -191,11 +66,11 @@ _TRAINING = ("energy_kwh", "training_time_s")
 
 
 def power_parts(metrics: Collection[str], provenance: Mapping[str, Provenance]) -> tuple[str, str]:
-    """The energy and the time whose ratio is a table's mean power.
+    """Names of the energy and the time whose ratio is a table's mean power.
 
-    Those of the whole run where the table has them. Else `energy_kwh` and `training_time_s`,
-    which overstates it where only the energy holds start-up and evaluations: at 4 epochs, in
-    EC-NAS's own runs, by half (5v-4epochs: 681 W for 453 W in the median).
+    The two of the whole run where the table has both. Else `energy_kwh` and `training_time_s`,
+    which overstates the power where only the energy includes start-up and evaluations: at 4
+    epochs, in EC-NAS's own runs, by half (5v-4epochs: 681 W instead of 453 W in the median).
     """
     if set(_RUN) <= set(metrics):
         energy, time = (provenance[name] for name in _RUN)
@@ -207,24 +82,21 @@ def power_parts(metrics: Collection[str], provenance: Mapping[str, Provenance]) 
 def mean_power(
     energy_kwh: ArrayLike, seconds: ArrayLike, energy: Provenance, time: Provenance
 ) -> NDArray[np.float64]:
-    """Energy over time in W, where the two belong together; NaN where the time is 0.
+    """Energy over time in W; NaN where the time is 0.
 
-    It covers all that the energy covers, such as PUE and CPU packages. The two are to be of one
-    span of time: `power_parts` names them.
+    It includes all that the energy includes, such as PUE and CPU packages. Energy and time must
+    cover the same span of the run: take the two that `power_parts` names.
 
     Args:
         energy_kwh, seconds: values of one shape.
-        energy, time: where they come from.
+        energy, time: their provenance.
 
     Raises:
-        ProvenanceError: they differ in kind or device, so are not of the same trainings.
+        ProvenanceError: the two differ in kind or device, so belong to different trainings.
     """
     if not energy.same_trainings(time):
         raise ProvenanceError(
-            "power is energy over time, and these two are not of the same trainings",
-            value=f"energy {energy}; time {time}",
-            expected="energy and time measured in the same trainings",
-            remedy="use a measured table, such as 5v-4epochs",
+            "power needs energy and time of the same trainings", value=f"{energy}; {time}"
         )
     time_s = np.asarray(seconds, dtype=np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -232,12 +104,22 @@ def mean_power(
     return np.where(time_s > 0, power, np.nan)
 
 
+# -- what queries return --------------------------------------------------------------------------
+
+
+def _no_metric(of: str, name: Any, metrics: Collection[str]) -> UnknownMetricError:
+    known = ", ".join((*metrics, *DERIVED))
+    remedy = missing_metric_remedy(name)
+    return UnknownMetricError(f"{of} has only {known}", value=name, remedy=remedy)
+
+
 class Record(Mapping[str, float]):
     """The metrics of one cell at one budget: a mapping whose names are attributes too.
 
     `record.energy_kwh` and `record["energy_kwh"]` are the same. Besides the table's columns it
     answers what follows from the cell (`parameters`, `multiply_adds`, `activation_elements`,
-    `depth`).
+    `depth`). A metric without a value in this table is not in the mapping; asking for it raises
+    `UnknownMetricError`.
 
     Attributes:
         row: row of the cell in its space.
@@ -285,57 +167,56 @@ class Record(Mapping[str, float]):
             raise AttributeError(name)
         return self[name]
 
-    def _derived(self, name: str) -> float:
-        if isinstance(name, str) and name in DERIVED:
-            return int(DERIVED[name](self.row)[0])
-        raise UnknownMetricError(
-            "the record has no such metric",
-            value=name,
-            expected="one of " + ", ".join((*self._metrics, *DERIVED)),
-            remedy=remedy_without(name),
-        )
-
     def __getitem__(self, name: str) -> float:
         try:
-            return self._values[self._metrics.index(name)]
+            value = self._values[self._metrics.index(name)]
         except ValueError:
-            return self._derived(name)
+            if isinstance(name, str) and name in DERIVED:
+                return int(DERIVED[name](self.row)[0])
+            raise _no_metric("the record", name, self._metrics) from None
+        if math.isnan(value):
+            which = "" if self.repeat is None else f" in repeat {self.repeat}"
+            raise UnknownMetricError(
+                f"the table has no {name} of row {self.row} at {self.epochs} epochs{which}"
+            )
+        return value
 
-    # A mapping's own two wait for a KeyError, which an unknown metric is not.
+    # The mixins of Mapping catch KeyError, which UnknownMetricError is not.
 
     def __contains__(self, name: object) -> bool:
-        return name in self._metrics or (isinstance(name, str) and name in DERIVED)
+        return self.get(name) is not None
 
-    def get(self, name: str, /, default: Any = None) -> Any:
-        """The metric, or `default` where the record has no such metric."""
+    def get(self, name: Any, /, default: Any = None) -> Any:
+        """The metric, or `default` where it has no value."""
         try:
             return self[name]
         except UnknownMetricError:
             return default
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._metrics)
+        named = zip(self._metrics, self._values, strict=True)
+        return (name for name, value in named if not math.isnan(value))
 
     def __len__(self) -> int:
-        return len(self._metrics)
+        return sum(not math.isnan(value) for value in self._values)
 
     def __repr__(self) -> str:
-        shown = ", ".join(f"{n}={v:.6g}" for n, v in self.items() if not math.isnan(v))
+        shown = ", ".join(f"{n}={v:.6g}" for n, v in self.items())
         return f"Record(row={self.row}, epochs={self.epochs}, repeat={self.repeat}, {shown})"
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as plain values: cell, budget, the table's metrics and the cell's costs."""
+        """Cell, budget, all columns of the table (NaN where missing) and the derived metrics."""
         return {
             "row": self.row,
             "cell": str(self.cell),
             "epochs": self.epochs,
             "repeat": self.repeat,
-            **dict(self),
+            **dict(zip(self._metrics, self._values, strict=True)),
             **{name: int(count(self.row)[0]) for name, count in DERIVED.items()},
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Records:
     """The metrics of many cells at one budget, as columns."""
 
@@ -345,7 +226,7 @@ class Records:
     repeat: int | None
     """Which training; None for means, and where each was drawn at random."""
     columns: Mapping[str, NDArray[np.float64]]
-    """(n,) values of each metric of the table."""
+    """(n,) values of each metric of the table, NaN where missing."""
     drawn: NDArray[np.int64] | None = None
     """(n,) repeat of each, where they were drawn at random."""
 
@@ -358,27 +239,17 @@ class Records:
             values = [float(column[key]) for column in self.columns.values()]
             repeat = self.repeat if self.drawn is None else int(self.drawn[key])
             return Record(int(self.rows[key]), self.epochs, repeat, tuple(self.columns), values)
-        if not isinstance(key, str):
-            raise self._unknown(key)
-        if key in self.columns:
+        if isinstance(key, str) and key in self.columns:
             return self.columns[key]
-        if key in DERIVED:
+        if isinstance(key, str) and key in DERIVED:
             return DERIVED[key](self.rows).astype(np.float64)
-        raise self._unknown(key)
-
-    def _unknown(self, key: Any) -> UnknownMetricError:
-        return UnknownMetricError(
-            "the records have no such metric",
-            value=key,
-            expected="an index, or one of " + ", ".join((*self.columns, *DERIVED)),
-            remedy=remedy_without(key),
-        )
+        raise _no_metric("the list of records", key, self.columns)
 
     def __iter__(self) -> Iterator[Record]:
         return (self[i] for i in range(len(self)))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Front:
     """Nondominated cells of a table, sorted by the first objective."""
 
@@ -398,49 +269,52 @@ class Front:
         return [Cell.from_row(int(row)) for row in self.rows]
 
 
-@dataclass(frozen=True)
-class Spent:
-    """What the trainings behind the queries would have cost.
-
-    A quantity that the table does not know is NaN, not 0.
-    """
-
-    evaluations: int = 0
-    epochs: int = 0
-    seconds: float = 0.0
-    """Training time."""
-    energy_kwh: float = 0.0
-    co2_g: float = 0.0
-
-
-_DERIVED_ORIGIN = Provenance("derived", note="counted from the cell, exact")
-
-
 class Benchmark:
     """Answers what training a cell gives and costs, from a table.
+
+    A benchmark can be pickled, copied and used after a fork: the pickle has the table's name and
+    checksum and what was spent, not its values. Copies and the results of `at` count for
+    themselves and read the same file. In another process a copy warns once
+    (`SeparateCounterWarning`) that the original does not see what it spends; `reset_spent()`
+    there says that this is known, and `absorb` adds the copy's `spent` to the original.
 
     Args:
         table: an open table.
 
     Example:
-        bench = load("7v")
-        record = bench.query(cell)
-        record.energy_kwh, record.validation_accuracy
-        bench.spent
+        with load("7v") as bench:
+            record = bench.query(cell)
+            record.energy_kwh, record.validation_accuracy
+            bench.spent
     """
 
     def __init__(self, table: Table) -> None:
         self.table = table
-        self.reset_spent()
+        self._counter = Counter(f"benchmark {table.name}")
         self._budget = {epochs: i for i, epochs in enumerate(table.budgets)}
         # Columns that `spent` adds up; -1 where the table has none.
-        self._costs = tuple(
-            table.metrics.index(name) if name in table.metrics else -1
-            for name in ("training_time_s", "energy_kwh", "co2_g")
-        )
+        self._costs = [
+            table.metrics.index(name) if name in table.metrics else -1 for name in COSTS.values()
+        ]
 
     def __repr__(self) -> str:
         return f"Benchmark({self.table!r})"
+
+    def __copy__(self) -> Benchmark:
+        return copy.deepcopy(self)  # with its own counter; the table is never copied
+
+    def close(self) -> None:
+        """Close the table's file, for copies and other views of it too.
+
+        Queries raise `ClosedTableError` then; arrays and records stay valid.
+        """
+        self.table.close()
+
+    def __enter__(self) -> Benchmark:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
 
     # -- what there is ----------------------------------------------------------------------
 
@@ -477,26 +351,22 @@ class Benchmark:
     @property
     def provenance(self) -> dict[str, Provenance]:
         """Origin of every metric, the derived ones included."""
-        out = {**self.table.provenance, **dict.fromkeys(DERIVED, _DERIVED_ORIGIN)}
+        origins = {**self.table.provenance, **dict.fromkeys(DERIVED, _DERIVED_ORIGIN)}
         parts = power_parts(self.metrics, self.table.provenance)
         if set(parts) <= set(self.metrics):
-            energy, time = (self.table.provenance[name] for name in parts)
-            if not energy.same_trainings(time):
-                return out
-            out["average_power_w"] = replace(
-                energy,
-                kind="derived",
-                note=f"{' / '.join(parts)}, with all that the energy covers, such as PUE and CPU; "
-                f"energy {energy.kind}",
-            )
-        return out
+            energy, time = (origins[name] for name in parts)
+            if energy.same_trainings(time):
+                note = f"{' / '.join(parts)}, with all that the energy covers, such as PUE and CPU"
+                note += f"; energy {energy.kind}"
+                origins["average_power_w"] = replace(energy, kind="derived", note=note)
+        return origins
 
     @property
     def quality(self) -> Quality:
         """How good a modelled table is on trainings that its models have not seen.
 
         Raises:
-            UnknownMetricError: nothing of the table is modelled, or nothing is known of it.
+            UnknownMetricError: the table is not modelled, or its quality was not measured.
         """
         from naslib_ecnas.quality import Quality
 
@@ -505,7 +375,7 @@ class Benchmark:
     def at(
         self, *, pue: float | None = None, carbon_intensity: float | str | None = None
     ) -> Benchmark:
-        """The same table with energies and emissions for another place; it counts on its own.
+        """The same table with energies and emissions for another place, and its own counter.
 
         Args:
             pue: power usage effectiveness, 1 for the machines alone; the table's own where left
@@ -514,11 +384,9 @@ class Benchmark:
                 figure (`naslib_ecnas.data.carbon`); the table's own emissions where left out.
 
         Raises:
-            ConfigError: it is no PUE or no carbon intensity.
+            ConfigError: the PUE or the carbon intensity is not possible.
             ProvenanceError: the table does not say what PUE its energies have.
         """
-        from naslib_ecnas.data.table import at_place
-
         return Benchmark(at_place(self.table, pue, carbon_intensity))
 
     # -- queries, which count ---------------------------------------------------------------
@@ -526,12 +394,17 @@ class Benchmark:
     @property
     def spent(self) -> Spent:
         """What all queries since the last `reset_spent` would have cost."""
-        return Spent(self._evaluations, self._epochs, *self._sums)
+        return self._counter.spent
 
     def reset_spent(self) -> None:
-        """Start counting anew."""
-        self._evaluations = self._epochs = 0
-        self._sums = [0.0, 0.0, 0.0]
+        """Start counting anew, in this process."""
+        self._counter.reset()
+
+    def absorb(self, spent: Spent) -> None:
+        """Add what a copy spent, such as one in another process."""
+        self._counter.add(
+            spent.evaluations, spent.epochs, spent.known.values(), spent.unknown.values()
+        )
 
     def query(
         self,
@@ -550,33 +423,27 @@ class Benchmark:
             rng: draws the repeat at random; not together with `repeat`.
 
         Raises:
-            InvalidCellError: it is no cell.
+            InvalidCellError: the matrix and operations are not a cell.
             UnknownCellError: the table does not hold it.
             UnknownBudgetError: the table does not hold it at this budget.
             UnknownRepeatError: there is no such repeat.
         """
-        row = cell.row if type(cell) is Cell else row_of(self.space, cell)
+        row = cell.row if type(cell) is Cell else _row_of(self.space, cell)
         table = self.table
-        if epochs is None:
-            epochs = table.budgets[-1]
         budget = self._budget_index(epochs)
         epochs = table.budgets[budget]
         position = table.position(row)
         if rng is None and (repeat is not None or table.repeats == 1):
             if repeat is not None:
-                repeat = checked_repeat(self.table, repeat, rng)
+                repeat = _checked_repeat(table, repeat, rng)
             values = table.record(position, budget, repeat or 0)
         else:
             repeat, values = self._chosen(position, budget, repeat, rng)
         if values[0] != values[0] and all(map(math.isnan, values)):
-            refuse_missing(table, row, epochs, position, repeat)
-        self._evaluations += 1
-        self._epochs += epochs
-        sums = self._sums
-        seconds, energy, co2 = self._costs
-        sums[0] += values[seconds] if seconds >= 0 else math.nan
-        sums[1] += values[energy] if energy >= 0 else math.nan
-        sums[2] += values[co2] if co2 >= 0 else math.nan
+            _refuse_missing(table, row, epochs, position, repeat)
+        costs = [values[i] if i >= 0 else math.nan for i in self._costs]
+        missing = [c != c for c in costs]
+        self._counter.add(1, epochs, [0.0 if c != c else c for c in costs], missing)
         return Record(row, epochs, repeat, table.metrics, values)
 
     def query_many(
@@ -600,41 +467,40 @@ class Benchmark:
             UnknownBudgetError: the table does not hold one of them at this budget.
             UnknownRepeatError: there is no such repeat.
         """
-        rows = rows_of(self.table, cells)
-        if epochs is None:
-            epochs = self.budgets[-1]
+        table = self.table
+        rows = _rows_of(table, cells)
         budget = self._budget_index(epochs)
         epochs = self.budgets[budget]
-        at = self.table.positions(rows)
-        repeat = checked_repeat(self.table, repeat, rng)
-        columns = {
-            name: self.table.at_budget(name, budget)[at] for name in self.metrics
-        }  # (n, repeats) each
+        at = table.positions(rows)
+        repeat = _checked_repeat(table, repeat, rng)
+        columns = {n: table.at_budget(n, budget)[at] for n in self.metrics}  # (n, repeats) each
         present = np.zeros((len(rows), self.repeats), dtype=bool)
         for values in columns.values():
             present |= ~np.isnan(values)
-        if repeat is not None:
-            chosen = np.full(len(rows), repeat)
-        elif rng is not None:
-            # A random one of those that are there: the largest of random keys.
-            chosen = np.where(present, rng.random(present.shape), -1.0).argmax(axis=1)
-        else:
+        if repeat is None and rng is None:
             chosen = None
-        if chosen is None:
-            answer = {name: means(name, values) for name, values in columns.items()}
+            answer = {name: _means(name, values) for name, values in columns.items()}
             known = present.any(axis=1)
         else:
+            if repeat is None and rng is not None:
+                # A random one of those that are there: the largest of random keys.
+                chosen = np.where(present, rng.random(present.shape), -1.0).argmax(axis=1)
+            else:
+                chosen = np.full(len(rows), repeat)
             every = np.arange(len(rows))
             answer = {name: values[every, chosen] for name, values in columns.items()}
             known = present[every, chosen]
         if not known.all():
             first = int(np.flatnonzero(~known)[0])
-            refuse_missing(self.table, int(rows[first]), epochs, int(at[first]), repeat)
-        self._evaluations += len(rows)
-        self._epochs += len(rows) * epochs
-        for i, column in enumerate(self._costs if len(rows) else ()):
-            name = self.metrics[column]
-            self._sums[i] += float(answer[name].sum()) if column >= 0 else math.nan
+            _refuse_missing(table, int(rows[first]), epochs, int(at[first]), repeat)
+        unknown = np.full(len(rows), np.nan)
+        costs = [answer[self.metrics[i]] if i >= 0 else unknown for i in self._costs]
+        self._counter.add(
+            len(rows),
+            len(rows) * epochs,
+            [float(np.nansum(values)) for values in costs],
+            [int(np.isnan(values).sum()) for values in costs],
+        )
         return Records(rows, epochs, repeat, answer, None if rng is None else chosen)
 
     # -- the whole table, which does not count ----------------------------------------------
@@ -652,14 +518,11 @@ class Benchmark:
         Returns:
             (n_cells,) float64 over the space's rows, NaN where the table holds no value.
         """
-        if epochs is None:
-            epochs = self.budgets[-1]
         budget = self._budget_index(epochs)
-        repeat = checked_repeat(self.table, repeat, None)
+        repeat = _checked_repeat(self.table, repeat, None)
         rows = self.rows
         held: NDArray[np.float64]
-        if not isinstance(name, str):
-            metric(name)  # says what there is
+        metric(name)  # raises where there is none of this name
         if name == "average_power_w" and name not in self.metrics:
             parts = power_parts(self.metrics, self.table.provenance)
             energy, seconds = (self.values(n, epochs, repeat=repeat) for n in parts)
@@ -667,8 +530,8 @@ class Benchmark:
         if name in DERIVED:
             held = DERIVED[name](rows).astype(np.float64)
         else:
-            by_repeat = self.table.at_budget(metric(name).name, budget)
-            held = means(name, by_repeat) if repeat is None else by_repeat[:, repeat]
+            by_repeat = self.table.at_budget(name, budget)
+            held = _means(name, by_repeat) if repeat is None else by_repeat[:, repeat]
         if len(rows) == len(self.space):
             return np.array(held)
         out = np.full(len(self.space), np.nan)
@@ -678,7 +541,7 @@ class Benchmark:
     def interval(
         self, name: str, epochs: int | None = None, *, coverage: float = 0.9
     ) -> NDArray[np.float64]:
-        """Where a single training of each cell would lie: bounds of a modelled metric.
+        """Bounds between which a single training of each cell would lie, of a modelled metric.
 
         For accuracies at 108 epochs it is the mean over three trainings, as published: single ones
         scatter by some .005 more.
@@ -695,8 +558,8 @@ class Benchmark:
             (n_cells, 2) lower and upper bounds, NaN where the table holds no value.
 
         Raises:
-            UnknownMetricError: the table knows no standard deviation of it.
-            ConfigError: the coverage is none.
+            UnknownMetricError: the table has no standard deviation of it.
+            ConfigError: the coverage is not between 0 and 1.
         """
         from naslib_ecnas.quality import bounds
 
@@ -713,51 +576,129 @@ class Benchmark:
         """
         names = tuple(objectives)
         if len(names) < 2 or len(set(names)) < len(names):
-            raise UnknownMetricError(
-                "a front needs two or more different objectives",
-                value=names,
-                expected="such as " + ", ".join(OBJECTIVES),
-                remedy="name the metrics to be traded off",
-            )
-        if epochs is None:
-            epochs = self.budgets[-1]
+            raise UnknownMetricError("a front needs two or more different metrics", value=names)
+        epochs = self.budgets[self._budget_index(epochs)]
         values = np.column_stack([self.values(name, epochs) for name in names])
         costs = np.column_stack([metric(n).cost(v) for n, v in zip(names, values.T, strict=True)])
         kept = np.flatnonzero(nondominated(costs))
         if not len(kept):
             raise UnknownMetricError(
-                f"no cell of table {self.name} has all objectives at {epochs} epochs",
-                value=names,
-                expected="objectives with values; a point in time has no mean over repeats",
-                remedy="choose other metrics or another budget",
+                f"no cell of table {self.name} has all objectives at {epochs} epochs", value=names
             )
         kept = kept[np.lexsort(costs[kept].T[::-1])]
         return Front(names, epochs, kept.astype(np.int32), values[kept])
 
     # -- parts of queries -------------------------------------------------------------------
 
-    def _budget_index(self, epochs: int) -> int:
+    def _budget_index(self, epochs: int | None) -> int:
+        """Position of a budget; of the largest for None."""
+        if epochs is None:
+            return len(self.budgets) - 1
         try:
             return self._budget[epochs]
         except (KeyError, TypeError):
+            have = ", ".join(map(str, self.budgets))
             raise UnknownBudgetError(
-                f"table {self.name} has no such budget",
-                value=epochs,
-                expected="one of " + ", ".join(f"{b}" for b in self.budgets) + " epochs",
-                remedy="choose a budget of the table",
+                f"table {self.name} has values at {have} epochs", value=epochs
             ) from None
 
     def _chosen(
         self, position: int, budget: int, repeat: int | None, rng: np.random.Generator | None
     ) -> tuple[int | None, list[float]]:
-        repeat = checked_repeat(self.table, repeat, rng)
+        """The repeat that was drawn, if any, and the values: its own, or the means over all."""
+        repeat = _checked_repeat(self.table, repeat, rng)
         each = [self.table.record(position, budget, r) for r in range(self.repeats)]
         there = [r for r, values in enumerate(each) if not all(map(math.isnan, values))]
         if rng is not None:
-            # With no repeat there at all, the first one's NaNs tell so.
+            # With no repeat there at all, the NaNs of the first one say so.
             repeat = there[int(rng.integers(len(there)))] if there else 0
             return repeat, each[repeat]
-        if not there:
-            return None, each[0]
-        means = [mean_of(n, v) for n, v in zip(self.metrics, zip(*each, strict=True), strict=True)]
-        return None, means
+        columns = zip(*each, strict=True)
+        return None, [_mean(n, v) for n, v in zip(self.metrics, columns, strict=True)]
+
+
+def _row_of(space: Space, cell: Any) -> int:
+    """The row of a cell, a row, a NAS-Bench-101 hash or anything that `Cell` accepts."""
+    if isinstance(cell, Cell):
+        return cell.row
+    if isinstance(cell, (int, np.integer)) and not isinstance(cell, bool):
+        return int(cell)
+    if isinstance(cell, str) and len(cell) == 32 and ":" not in cell:
+        return space.row_of_hash(cell)
+    return Cell(cell).row
+
+
+def _rows_of(table: Table, cells: Any) -> NDArray[np.int32]:
+    """(n,) rows of a vector of rows or a sequence of cells."""
+    rows = cells
+    if not isinstance(cells, np.ndarray):
+        try:
+            rows = np.array([_row_of(table.space, cell) for cell in cells], dtype=np.int64)
+        except (TypeError, OverflowError):
+            rows = np.empty((0, 0))
+    if rows.ndim != 1 or (rows.size and rows.dtype.kind not in "iu"):
+        raise UnknownCellError(
+            "cells must be an (n,) array of rows or a sequence of cells", value=cells
+        )
+    outside = rows[(rows < 0) | (rows >= len(table.space))]
+    if outside.size:
+        table.position(int(outside[0]))  # raises
+    return rows.astype(np.int32)
+
+
+def _checked_repeat(table: Table, repeat: Any, rng: Any) -> int | None:
+    """The repeat as a plain number, or None for the mean or a random one."""
+    if rng is not None and not isinstance(rng, np.random.Generator):
+        raise ConfigError("rng must be made by numpy.random.default_rng", value=rng)
+    if repeat is None:
+        return None
+    if rng is not None:
+        raise UnknownRepeatError("repeat= and rng= exclude each other", value=repeat)
+    whole = isinstance(repeat, (int, np.integer)) and not isinstance(repeat, bool)
+    if not whole or not 0 <= repeat < table.repeats:
+        raise UnknownRepeatError(
+            f"table {table.name} has the repeats 0 to {table.repeats - 1}", value=repeat
+        )
+    return int(repeat)
+
+
+def _refuse_missing(
+    table: Table, row: int, epochs: int, position: int, repeat: int | None
+) -> NoReturn:
+    """Raise the error for a cell that is missing at a budget, or only in one repeat."""
+    there = [
+        b
+        for i, b in enumerate(table.budgets)
+        if any(
+            not math.isnan(v) for r in range(table.repeats) for v in table.record(position, i, r)
+        )
+    ]
+    if epochs in there:
+        raise UnknownRepeatError(
+            f"table {table.name} has fewer repeats of row {row} at {epochs} epochs", value=repeat
+        )
+    have = ", ".join(map(str, there)) or "no budget"
+    raise UnknownBudgetError(
+        f"table {table.name} has no values of row {row} at {epochs} epochs, only at {have}"
+    )
+
+
+def _means(name: str, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n,) means over the (n, repeats) that are there, NaN where there are none.
+
+    A mean of points in time would be the time of no training, so it is NaN.
+    """
+    if values.shape[1] == 1:
+        return values[:, 0]
+    if name.endswith("_unix_s"):
+        return np.full(len(values), np.nan)
+    there = ~np.isnan(values)
+    with np.errstate(invalid="ignore"):  # 0 / 0 is NaN
+        means: NDArray[np.float64] = np.where(there, values, 0.0).sum(axis=1) / there.sum(axis=1)
+    return means
+
+
+def _mean(name: str, values: Sequence[float]) -> float:
+    """`_means` of one cell with several repeats, fast."""
+    there = [v for v in values if not math.isnan(v)]
+    return sum(there) / len(there) if there and not name.endswith("_unix_s") else math.nan

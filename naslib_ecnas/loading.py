@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from naslib_ecnas.benchmark import Benchmark
-from naslib_ecnas.data.table import SUFFIX, Table
+from naslib_ecnas.data.table import SUFFIX, Table, at_place
 from naslib_ecnas.errors import ConfigError, UnknownTableError
 from naslib_ecnas.files import exists, is_file
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DEFAULT_TABLE", "load", "table_file"]
 
-#: The table of every command that is not told another.
+#: The table of `load()` and of commands without a table.
 DEFAULT_TABLE = "7v"
 
 
@@ -40,33 +41,60 @@ def load(
     Args:
         name_or_path: `"7v"`, `"5v"`, `"4v"`; a name that `ecnas data list` shows; or a file of
             any format that `ecnas data convert` reads.
-        device: of a modelled table, the GPU whose energy it shall be: a name such as
-            `"titan-xp"`, or a file that `ecnas surrogate calibrate` wrote.
-        scaling: of a modelled table, how energy grows with epochs: `"affine"` (start-up does not
+        device: GPU that a modelled table's energy is for: a name such as `"titan-xp"`, or a file
+            that `ecnas surrogate calibrate` wrote.
+        scaling: how a modelled table's energy grows with epochs: `"affine"` (start-up does not
             grow; the default) or `"linear"` (as published: epochs / 4).
-        model: of a modelled table, `"ours"` (the default) or `"paper"`, whose energies are those
-            of the recipe of Bakhtiarifard et al. (2024), scaled linearly.
+        model: energy model of a modelled table, `"ours"` (the default) or `"paper"`, the recipe of
+            Bakhtiarifard et al. (2024), scaled linearly.
         pue: power usage effectiveness for all energies; the table's own where left out.
         carbon_intensity: gCO2eq/kWh, a country's code or `"world"`; the table's own emissions,
             if it has any, where left out.
-        fetch: whether a published file that is not here yet may be brought.
-        progress: hears how far a fetch or a conversion is.
+        fetch: whether a published file that is not here yet may be downloaded.
+        progress: called with the progress of a fetch or a conversion.
 
     Raises:
         UnknownTableError: there is neither such a table nor such a file.
-        FetchError: the file is not here and could not, or must not, be brought.
+        FetchError: the file is not here and could not, or must not, be downloaded.
         ConfigError: a setting is not possible, or not with this table.
-        ProvenanceError: the PUE cannot be changed since the table does not say what it is.
+        ProvenanceError: the PUE cannot be changed, since the table does not say what PUE it has.
     """
+    table = _open(name_or_path, device, scaling, model, fetch, progress)
+    return Benchmark(at_place(table, pue, carbon_intensity))
+
+
+def _open(
+    name_or_path: str | PathLike[str],
+    device: str | PathLike[str] | None,
+    scaling: str | None,
+    model: str | None,
+    fetch: bool,
+    progress: Progress | None = None,
+) -> Table:
+    """The table of `load`, which another process opens by the same settings (`Table.opener`)."""
     path = table_file(
         name_or_path, device=device, scaling=scaling, model=model, fetch=fetch, progress=progress
     )
     table = Table.open(path)
-    if pue is not None or carbon_intensity is not None:
-        from naslib_ecnas.data.table import at_place
+    source = _absolute(name_or_path)
+    table.opener = partial(_open, source, device and _absolute(device), scaling, model, fetch)
+    return table
 
-        table = at_place(table, pue, carbon_intensity)
-    return Benchmark(table)
+
+def _absolute(name_or_path: str | PathLike[str]) -> str:
+    """A name as it is, the path of a file as an absolute one."""
+    path = Path(name_or_path).expanduser()
+    if not exists(path) or (isinstance(name_or_path, str) and name_or_path in _names()):
+        return str(name_or_path)
+    return str(path.absolute())
+
+
+def _names() -> list[str]:
+    """Names of all tables: those that come with the package and those of the catalog."""
+    from naslib_ecnas.data.catalog import tables
+    from naslib_ecnas.surrogate.modelled import EMBEDDED
+
+    return [*EMBEDDED, *(table.name for table in tables())]
 
 
 def table_file(
@@ -79,24 +107,19 @@ def table_file(
     afresh: bool = False,
     progress: Progress | None = None,
 ) -> Path:
-    """The table file of what `load` would open, made where that was not yet done.
+    """The table file that `load` would open, predicted or converted if that was not yet done.
 
     Args:
-        name_or_path, device, scaling, model, fetch, progress: as of `load`.
-        afresh: make it even where that was done, such as when it was damaged.
+        name_or_path, device, scaling, model, fetch, progress: see `load`.
+        afresh: make the file again, such as when it is damaged.
 
     Raises:
         UnknownTableError: there is neither such a table nor such a file.
-        FetchError: the file is not here and could not, or must not, be brought.
+        FetchError: the file is not here and could not, or must not, be downloaded.
         ConfigError: a setting is not possible, or not with this table.
     """
     if not isinstance(name_or_path, (str, PathLike)):
-        raise UnknownTableError(
-            "no such table",
-            value=name_or_path,
-            expected="a name or a path",
-            remedy="list the tables with: ecnas data list",
-        )
+        raise UnknownTableError("a table is given by its name or path", value=name_or_path)
     if isinstance(name_or_path, str):
         from naslib_ecnas.surrogate.modelled import EMBEDDED, embedded
 
@@ -109,15 +132,12 @@ def table_file(
                 afresh=afresh,
                 progress=progress,
             )
-    chosen = {"device": device, "scaling": scaling, "model": model}
-    set_here = [name for name, value in chosen.items() if value is not None]
-    if set_here:
-        raise ConfigError(
-            f"{set_here[0]}= is for the modelled tables",
-            value=f"{name_or_path}, {set_here[0]}={chosen[set_here[0]]}",
-            expected="one of 7v, 5v, 4v",
-            remedy="leave it out: what a published table holds was measured on its own device",
-        )
+    for setting, value in (("device", device), ("scaling", scaling), ("model", model)):
+        if value is not None:
+            raise ConfigError(
+                f"{setting}= is for the modelled tables 7v, 5v and 4v, not for {name_or_path}",
+                value=value,
+            )
     path = Path(name_or_path)
     if path.suffix == SUFFIX and is_file(path) and not afresh:
         return path
@@ -128,10 +148,8 @@ def table_file(
     except UnknownTableError as error:
         if exists(path):
             raise
-        # The catalog is of published files and does not know what comes with the package.
         raise UnknownTableError(
-            error.what,
-            value=error.value,
-            expected=f"7v, 5v or 4v, or {error.expected}",
-            remedy=error.remedy,
+            f"no such file, and the tables are {', '.join(_names())}",
+            value=str(name_or_path),
+            remedy="describe them by: ecnas data list",
         ) from error

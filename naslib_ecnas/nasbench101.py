@@ -14,8 +14,9 @@ no to a cell that the table does not hold, so that it never is followed by a Key
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
 from typing import Any
 
@@ -24,13 +25,19 @@ import numpy as np
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.data.table import Table
-from naslib_ecnas.errors import EcnasError, InvalidCellError, UnknownCellError
+from naslib_ecnas.errors import (
+    EcnasError,
+    InvalidCellError,
+    UnknownCellError,
+    UnknownMetricError,
+)
 from naslib_ecnas.loading import load
 from naslib_ecnas.nasbench_hash import as_text
 from naslib_ecnas.network import parameters
+from naslib_ecnas.spent import Counter
 from naslib_ecnas.topologies import MAX_EDGES, MAX_VERTICES, OPERATIONS
 
-__all__ = ["ModelSpec", "NASBench", "OutOfDomainError", "UnknownHashError"]
+__all__ = ["ModelSpec", "NASBench", "NoValueError", "OutOfDomainError", "UnknownHashError"]
 
 # Keys of the original, and the metrics that they stand for.
 _TIMES_AND_ACCURACIES = {
@@ -49,6 +56,19 @@ class UnknownHashError(UnknownCellError, KeyError):
     """A hash that the table does not hold; the original raises a KeyError."""
 
     __str__ = Exception.__str__  # KeyError would show the message quoted
+
+
+class NoValueError(UnknownMetricError, KeyError):
+    """A key of the original's that the table has no value for."""
+
+    __str__ = Exception.__str__
+
+
+class _Answer(dict[str, Any]):
+    """A dict without the keys that have no value; asking for one raises `NoValueError`."""
+
+    def __missing__(self, key: str) -> Any:
+        raise NoValueError(f"the table has only {', '.join(self)} of this cell", value=key)
 
 
 class ModelSpec:
@@ -101,10 +121,8 @@ class ModelSpec:
         """
         if self.cell is None or tuple(canonical_ops) != OPERATIONS:
             raise OutOfDomainError(
-                "no hash for this",
-                value=tuple(canonical_ops) if self.cell is not None else str(self.fault),
-                expected=f"a cell of the space, labels in the order {OPERATIONS}",
-                remedy="check is_valid first",
+                f"only a cell with labels in the order {OPERATIONS} has a hash",
+                value=tuple(canonical_ops) if self.fault is None else str(self.fault),
             )
         return self.cell.nasbench_hash
 
@@ -119,7 +137,6 @@ class NASBench:
     Attributes:
         config: sizes and operations of the space, as in the original.
         valid_epochs: budgets of the table.
-        training_time_spent, total_epochs_spent: counters over `query`.
         history: empty; the original has it.
     """
 
@@ -142,9 +159,22 @@ class NASBench:
         }
         self.valid_epochs = set(self.benchmark.budgets)
         self.history: dict[str, Any] = {}
-        self.training_time_spent = 0.0
-        self.total_epochs_spent = 0
+        self._counter = Counter(f"NASBench of {self.benchmark.name}")
         self._rng = random.Random(seed)
+
+    @property
+    def training_time_spent(self) -> float:
+        """Training time in s that the queries so far would have taken.
+
+        Raises:
+            UnknownMetricError: the table does not have the time of one of them.
+        """
+        return self._counter.spent.seconds
+
+    @property
+    def total_epochs_spent(self) -> int:
+        """Epochs of the queries so far."""
+        return self._counter.spent.epochs
 
     def is_valid(self, model_spec: Any) -> bool:
         """Whether the table holds the cell; counts nothing."""
@@ -165,34 +195,34 @@ class NASBench:
             stop_halfway: answer for half the budget instead of its end.
 
         Raises:
-            OutOfDomainError: the table holds no such cell or budget.
+            OutOfDomainError: the table holds no such cell or budget, or nothing at half of it.
         """
         if epochs not in self.valid_epochs:
-            raise OutOfDomainError(
-                "invalid number of epochs",
-                value=epochs,
-                expected=f"one of {sorted(self.valid_epochs)}",
-                remedy="choose a budget of the table",
-            )
+            have = ", ".join(map(str, sorted(self.valid_epochs)))
+            raise OutOfDomainError(f"the table has values at {have} epochs", value=epochs)
         fixed, computed = self._metrics(self._row(model_spec), [epochs])
         if not computed[epochs]:
             raise OutOfDomainError(
-                f"the table has no training of this cell for {epochs} epochs",
-                value=str(Cell(model_spec)),
-                expected="a cell that was trained for so long",
-                remedy="choose another budget",
+                f"the table has no training of {Cell(model_spec)} for {epochs} epochs"
             )
         chosen = computed[epochs][self._rng.randrange(len(computed[epochs]))]
         prefix = "halfway_" if stop_halfway else "final_"
-        data = {**fixed, **{key: chosen[prefix + key] for key in _TIMES_AND_ACCURACIES}}
+        found = {k: chosen[prefix + k] for k in _TIMES_AND_ACCURACIES if prefix + k in chosen}
         if not stop_halfway:
             extra = [k for k in chosen if not k.startswith(("halfway_", "final_", "initial_"))]
-            data.update({key: chosen[key] for key in extra})
+            found.update({key: chosen[key] for key in extra})
         elif "halfway_energy_kwh" in chosen:
-            data["energy_kwh"] = chosen["halfway_energy_kwh"]
-        self.training_time_spent += data["training_time"]
-        self.total_epochs_spent += epochs // 2 if stop_halfway else epochs
-        return data
+            found["energy_kwh"] = chosen["halfway_energy_kwh"]
+        if not found:
+            raise OutOfDomainError(f"the table has no values halfway through {epochs} epochs")
+        known = "training_time" in found
+        self._counter.add(
+            1,
+            epochs // 2 if stop_halfway else epochs,
+            (found["training_time"] if known else 0.0, 0.0, 0.0),
+            (int(not known), 0, 0),
+        )
+        return _Answer({**fixed, **found})
 
     def get_metrics_from_spec(
         self, model_spec: Any
@@ -202,7 +232,7 @@ class NASBench:
         Returns:
             The fixed statistics, and for each budget a list with one dict for each repeat, with
             `halfway_...` and `final_...` keys as in the original and the table's other metrics
-            under their own names.
+            under their own names; a key without a value is left out.
 
         Raises:
             OutOfDomainError: the table holds no such cell.
@@ -221,9 +251,7 @@ class NASBench:
             row = self.benchmark.space.row_of_hash(module_hash)
             self.benchmark.table.position(row)
         except UnknownCellError as error:
-            raise UnknownHashError(
-                error.what, value=module_hash, expected=error.expected, remedy=error.remedy
-            ) from error
+            raise UnknownHashError(str(error)) from error
         return self._metrics(row, self.benchmark.budgets)
 
     def hash_iterator(self) -> Iterator[str]:
@@ -244,8 +272,7 @@ class NASBench:
 
     def reset_budget_counters(self) -> None:
         """Start both counters anew."""
-        self.training_time_spent = 0.0
-        self.total_epochs_spent = 0
+        self._counter.reset()
 
     def _row(self, model_spec: Any) -> int:
         cell = model_spec.cell if isinstance(model_spec, ModelSpec) else None
@@ -257,9 +284,7 @@ class NASBench:
             row = self.benchmark.space.row(cell)
             self.benchmark.table.position(row)
         except (InvalidCellError, UnknownCellError) as error:
-            raise OutOfDomainError(
-                error.what, value=error.value, expected=error.expected, remedy=error.remedy
-            ) from error
+            raise OutOfDomainError(str(error)) from error
         return row
 
     def _metrics(
@@ -285,11 +310,12 @@ class NASBench:
         return fixed, computed
 
 
-def _with_original_keys(metrics: dict[str, float]) -> dict[str, float]:
-    out = dict(metrics)
+def _with_original_keys(metrics: Mapping[str, float]) -> dict[str, float]:
+    out = _Answer({name: value for name, value in metrics.items() if not math.isnan(value)})
     for key, name in _TIMES_AND_ACCURACIES.items():
-        out["final_" + key] = out.pop(name, float("nan"))
-        out["halfway_" + key] = out.pop("halfway_" + name, float("nan"))
+        for original, column in (("final_" + key, name), ("halfway_" + key, "halfway_" + name)):
+            if column in out:
+                out[original] = out.pop(column)
     return out
 
 

@@ -107,7 +107,8 @@ def _values(bench: Benchmark, record: Record) -> dict[str, float]:
     """Every metric of the record, those that follow from others or from the cell included."""
     from naslib_ecnas.benchmark import DERIVED
 
-    return {name: record[name] for name in (*bench.metrics, *DERIVED)}
+    values = record.to_dict()
+    return {name: values[name] for name in (*bench.metrics, *DERIVED)}
 
 
 def _report(bench: Benchmark, record: Record) -> None:

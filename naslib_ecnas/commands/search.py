@@ -98,14 +98,15 @@ def _report_front(result: SearchResult) -> None:
 
 def _report_costs(result: SearchResult, seconds: float | None) -> None:
     """Print what the search made, and what that would have cost."""
-    spent = result.spent
+    spent = result.spent.to_dict()
     took = "" if seconds is None else f", looked up in {seconds:.2f} s"
     print(
-        f"this search: {spent.evaluations:,} evaluations of {len(set(result.rows.tolist())):,} "
+        f"this search: {spent['evaluations']:,} evaluations of {len(set(result.rows.tolist())):,} "
         f"cells{took}\n"
-        f"trained, it would have cost: {spent.epochs:,} epochs, "
-        f"{_known(spent.seconds / 3600, '.4g', 'hours of training')}, "
-        f"{_shown('energy_kwh', spent.energy_kwh)}, {_known(spent.co2_g, ',.4g', 'gCO2eq')}"
+        f"trained, it would have cost: {spent['epochs']:,} epochs, "
+        f"{_known(spent['seconds'] / 3600, '.4g', 'hours of training')}, "
+        f"{_shown('energy_kwh', spent['energy_kwh'])}, "
+        f"{_known(spent['co2_g'], ',.4g', 'gCO2eq')}"
     )
     if len(set(result.epochs.tolist())) > 1:
         at = [
@@ -255,7 +256,7 @@ def run(args: argparse.Namespace) -> int:
         print_json(document(result))
     else:
         report(result, seconds)
-        if not math.isfinite(result.spent.co2_g):
+        if result.spent.unknown["co2_g"]:
             print("for gCO2eq say where: --carbon-intensity world, or a country such as DK")
         if args.out:
             print(f"written to: {args.out}")

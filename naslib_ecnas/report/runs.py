@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from os import PathLike
 from pathlib import Path
@@ -173,7 +173,7 @@ def _of_result(label: str, result: SearchResult) -> Run:
         hypervolume=result.hypervolume,
         anytime_counts=result.anytime_counts,
         anytime_hypervolume=result.anytime_hypervolume,
-        spent=asdict(result.spent),
+        spent=result.spent.to_dict(),
     )
 
 

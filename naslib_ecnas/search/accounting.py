@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.analysis import Scale
-from naslib_ecnas.benchmark import DERIVED, Benchmark, Spent
+from naslib_ecnas.benchmark import DERIVED, Benchmark
 from naslib_ecnas.errors import ConfigError, UnknownMetricError, whole_numbers
 from naslib_ecnas.search.base import Batch
 from naslib_ecnas.search.result import SearchConfig, SearchResult
+from naslib_ecnas.spent import COSTS, Spent
 
 __all__ = ["CHARGED", "DETAILS", "QUANTITIES", "Ledger", "Limits", "Trainings", "result_of"]
 
@@ -403,7 +404,6 @@ def result_of(
         values[at] = ledger.objectives(at_budget)[where[at]]
         charges[at] = ledger.charges(where[at], at_budget)
     cumulative = dict(zip(QUANTITIES, np.cumsum(charges, axis=0).T, strict=True))
-    total = {name: column[-1].item() for name, column in cumulative.items()}
     origin = bench.provenance
     config = SearchConfig(
         method=method,
@@ -433,13 +433,7 @@ def result_of(
         values=values,
         details=_details(ledger, where, each),
         cumulative=cumulative,
-        spent=Spent(
-            evaluations=len(where),
-            epochs=int(each.sum()),
-            seconds=total["seconds"],
-            energy_kwh=total["energy_kwh"],
-            co2_g=total["co2_g"],
-        ),
+        spent=Spent.of(each, {name: charges[:, QUANTITIES.index(name)] for name in COSTS}),
         scale=ledger.scale(own),
         skipped=skipped,
         answered=answered,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naslib_ecnas.analysis import Scale, checkpoints, costs_of, extremes, knee, nondominated
-from naslib_ecnas.benchmark import Spent
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.files import exists, is_folder, storage_error, to_json, write_together
 from naslib_ecnas.provenance import Provenance
+from naslib_ecnas.spent import Spent
 
 __all__ = [
     "COUNTED",
@@ -310,7 +310,7 @@ def document(result: SearchResult) -> dict[str, Any]:
         "skipped": result.skipped,
         "answered": result.answered,
         "ended_by": result.ended_by,
-        "spent": asdict(result.spent),
+        "spent": result.spent.to_dict(),
         "config": _config(config),
     }
 
