@@ -18,19 +18,36 @@ from typing import TYPE_CHECKING, Any
 from naslib_ecnas._version import __version__
 
 if TYPE_CHECKING:
-    from naslib_ecnas.benchmark import Benchmark, Front, Record, Records, Spent
+    from naslib_ecnas import adapters as adapters
+    from naslib_ecnas import analysis as analysis
+    from naslib_ecnas import campaign as campaign
+    from naslib_ecnas import comparison as comparison
+    from naslib_ecnas import data as data
+    from naslib_ecnas import energy as energy
+    from naslib_ecnas import errors as errors
+    from naslib_ecnas import figures as figures
+    from naslib_ecnas import nasbench101 as nasbench101
+    from naslib_ecnas import network as network
+    from naslib_ecnas import report as report
+    from naslib_ecnas import search as search
+    from naslib_ecnas import surrogate as surrogate
+    from naslib_ecnas import training as training
+    from naslib_ecnas.benchmark import Benchmark, Front, Record, Records
     from naslib_ecnas.cell import Cell
+    from naslib_ecnas.energy import EnergyMeter
     from naslib_ecnas.errors import EcnasError
     from naslib_ecnas.loading import load
     from naslib_ecnas.metrics import METRICS, Metric, metric
     from naslib_ecnas.provenance import Provenance
     from naslib_ecnas.space import Space
+    from naslib_ecnas.spent import Spent
 
 __all__ = [
     "METRICS",
     "Benchmark",
     "Cell",
     "EcnasError",
+    "EnergyMeter",
     "Front",
     "Metric",
     "Provenance",
@@ -43,21 +60,24 @@ __all__ = [
     "metric",
 ]
 
+#: The module of each name.
 _HOME = {
-    "Benchmark": "benchmark",
-    "load": "loading",
+    **dict.fromkeys(("Benchmark", "Front", "Record", "Records"), "benchmark"),
+    **dict.fromkeys(("METRICS", "Metric", "metric"), "metrics"),
     "Cell": "cell",
     "EcnasError": "errors",
-    "METRICS": "metrics",
-    "Metric": "metrics",
-    "metric": "metrics",
+    "EnergyMeter": "energy",
     "Provenance": "provenance",
-    "Front": "benchmark",
-    "Record": "benchmark",
-    "Records": "benchmark",
-    "Spent": "benchmark",
     "Space": "space",
+    "Spent": "spent",
+    "load": "loading",
 }
+
+#: Packages and modules that need no import of their own.
+_MODULES = (
+    *("adapters", "analysis", "campaign", "comparison", "data", "energy", "errors", "figures"),
+    *("nasbench101", "network", "report", "search", "surrogate", "training"),
+)
 
 # In a checkout that is on the path without being installed, data/ and adapters/ lie beside this
 # folder and not in it.
@@ -68,13 +88,14 @@ if not (Path(__file__).parent / "data").exists():
 
 
 def __getattr__(name: str) -> Any:
-    home = _HOME.get(name)
-    if home is None:
+    if name in _MODULES:
+        return import_module(f"{__name__}.{name}")
+    if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{home}"), name)
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted([*__all__, *_MODULES])

@@ -1,1 +1,26 @@
-"""Grids of methods, tables and seeds: run, resumed, gathered into one tidy file."""
+"""Comparisons of methods over tables and seeds: run, resumed, gathered into one tidy file.
+
+from pathlib import Path
+
+grid = Grid(methods=("semoa", "random"), tables=("5v",), seeds=(0, 1), evaluations=100)
+units = compare(grid, Path("comparison"))
+results = gather(Path("comparison"), units, {})
+print(summarise(results).by_table())
+"""
+
+from naslib_ecnas.comparison.compare import Grid, Run, Unit, compare, method_class
+from naslib_ecnas.comparison.results import Line, Results, Summary, Yardstick, gather, summarise
+
+__all__ = [
+    "Grid",
+    "Line",
+    "Results",
+    "Run",
+    "Summary",
+    "Unit",
+    "Yardstick",
+    "compare",
+    "gather",
+    "method_class",
+    "summarise",
+]
