@@ -8,7 +8,14 @@ results = gather(Path("comparison"), units, {})
 print(summarise(results).by_table())
 """
 
-from naslib_ecnas.comparison.compare import Grid, Run, Unit, compare, method_class
+from naslib_ecnas.comparison.compare import (
+    Grid,
+    Run,
+    Unit,
+    compare,
+    method_class,
+    method_names,
+)
 from naslib_ecnas.comparison.results import Line, Results, Summary, Yardstick, gather, summarise
 
 __all__ = [
@@ -22,5 +29,6 @@ __all__ = [
     "compare",
     "gather",
     "method_class",
+    "method_names",
     "summarise",
 ]

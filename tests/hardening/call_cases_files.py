@@ -20,6 +20,8 @@ from call_kinds import (
     Call,
 )
 
+from naslib_ecnas.provenance import Provenance
+
 FILES: dict[str, Call] = {
     # -- campaigns -----------------------------------------------------------------------------
     "campaign.make_plan": Call(
@@ -131,11 +133,11 @@ FILES: dict[str, Call] = {
     ),
     "report.read_run": Call(lambda t: {"folder": t.run}, {"folder": tuple(map(Path, NO_PATH))}),
     "report.gather": Call(lambda t: {"bench": t.bench}, {"epochs": NO_EPOCHS}),
-    "figures.budgets.clouds": Call(
+    "figures.clouds": Call(
         lambda t: {"bench": t.bench},
         {"x": NO_NAME, "y": NO_NAME, "bins": ((0, 1), (-1, 5), ("a", "b"))},
     ),
-    "figures.devices.device_energies": Call(
+    "figures.device_energies": Call(
         lambda t: {"benches": [t.bench]}, {"benches": ([],), "epochs": NO_EPOCHS}
     ),
     "figures.predictions.read_learning_curve": Call(lambda t: {"path": t.curve}, {"path": NO_PATH}),
@@ -143,8 +145,8 @@ FILES: dict[str, Call] = {
     "figures.predictions.predictions": Call(
         lambda t: {"modelled": t.bench, "measured": t.bench}, {"epochs": NO_EPOCHS}
     ),
-    "figures.tables.saved_sheet": Call(lambda t: {"benches": [t.bench]}, {}),
-    "figures.summary.study": Call(
+    "figures.saved_sheet": Call(lambda t: {"benches": [t.bench]}, {}),
+    "figures.study": Call(
         lambda t: {"bench": t.bench, "methods": ["random"], "seeds": 1, "evaluations": 4},
         {
             "methods": ([], ["annealing"], ["random", "random"], [None]),
@@ -153,12 +155,12 @@ FILES: dict[str, Call] = {
             "epochs": NO_EPOCHS,
         },
     ),
-    "figures.swaps.swap_effects": Call(
+    "figures.swap_effects": Call(
         lambda t: {"bench": t.bench},
         {"epochs": NO_EPOCHS, "occurrences": NO_NAME},
     ),
     # -- comparisons ---------------------------------------------------------------------------
-    "comparison.compare.Grid": Call(
+    "comparison.Grid": Call(
         lambda t: {"methods": ("random",), "tables": ("4v",), "seeds": (0,), "evaluations": 4},
         {
             "methods": ((), ("a", "a")),
@@ -168,7 +170,7 @@ FILES: dict[str, Call] = {
             "objectives": (*NO_OBJECTIVES, ("energy_kwh",)),
         },
     ),
-    "comparison.compare.compare": Call(
+    "comparison.compare": Call(
         lambda t: {"grid": t.grid, "out": t.tmp / "compared"}, {"jobs": NO_COUNT}
     ),
     "comparison.execute.execute": Call(
@@ -176,11 +178,11 @@ FILES: dict[str, Call] = {
         {"jobs": NO_COUNT, "cluster": ("no-such-cluster", "")},
     ),
     "comparison.execute.check_jobs": Call(lambda t: {"jobs": 1}, {"jobs": NO_COUNT}),
-    "comparison.compare.method_class": Call(lambda t: {"name": "random"}, {"name": NO_NAME}),
-    "comparison.compare.Run": Call(
+    "comparison.method_class": Call(lambda t: {"name": "random"}, {"name": NO_NAME}),
+    "comparison.Run": Call(
         lambda t: {"path": t.run_file},
         {"path": tuple(map(Path, NO_PATH))},
-        lambda t: import_module("naslib_ecnas.comparison.compare").Run.read,
+        lambda t: import_module("naslib_ecnas.comparison").Run.read,
     ),
     # -- data ----------------------------------------------------------------------------------
     "data.carbon.carbon_intensity": Call(lambda t: {"choice": 100}, {"choice": NO_CARBON}),
@@ -216,6 +218,25 @@ FILES: dict[str, Call] = {
         {"path": (*NO_PATH, ".")},
         lambda t: import_module("naslib_ecnas.data.table").Table.open,
     ),
+    "data.table.Columns": Call(
+        lambda t: {
+            "name": "x",
+            "vertices": 4,
+            "rows": np.array([0, 1], dtype=np.int32),
+            "budgets": (4,),
+            "repeats": 1,
+            "values": {"energy_kwh": np.ones((2, 1, 1))},
+            "provenance": {"energy_kwh": Provenance("synthetic")},
+        },
+        {
+            "rows": tuple(
+                map(np.array, ([], [1, 0], [0, 0], [0.5, 1], [-1, 0], [0, 91], [[0, 1]]))
+            ),
+            "budgets": ((), (4, 4), (0,), (12, 4)),
+            "values": ({"joy": np.ones((2, 1, 1))}, {"energy_kwh": np.ones((2, 1, 2))}),
+            "provenance": ({},),
+        },
+    ),
     "data.convert.verify": Call(
         lambda t: {"name": str(t.table), "progress": t.silent}, {"name": NO_PATH}
     ),
@@ -223,7 +244,6 @@ FILES: dict[str, Call] = {
         lambda t: {"table": t.bench.table, "pue": None, "carbon_intensity": None},
         {"pue": NO_PUE, "carbon_intensity": NO_CARBON},
     ),
-    "data.table.seen_at": Call(lambda t: {"table": t.bench.table}, {"pue": NO_PUE}),
     # -- models --------------------------------------------------------------------------------
     "surrogate.calibrate.choose": Call(
         lambda t: {"cells": 8, "vertices": 4},
@@ -236,7 +256,7 @@ FILES: dict[str, Call] = {
             "spread": (None, "1", -1, 2, float("nan")),
         },
     ),
-    "surrogate.models.device_name": Call(lambda t: {"text": "titan-xp"}, {"text": NO_NAME}),
+    "surrogate.devices.device_name": Call(lambda t: {"text": "titan-xp"}, {"text": NO_NAME}),
     "surrogate.calibrate.calibrated": Call(
         lambda t: {"source": t.table},
         {
@@ -296,7 +316,7 @@ FILES: dict[str, Call] = {
             lambda t: {"path": t.tmp / "x", "columns": t.columns}, {"path": ("/proc/x/y",)}
         )
         for name in (
-            *("convert.write_csv", "convert.write_parquet", "table.write_table"),
+            *("long_form.write_csv", "long_form.write_parquet", "table.write_table"),
             "nasbench_tfrecord.write_ecnas",
         )
     },

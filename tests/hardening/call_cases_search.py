@@ -45,7 +45,6 @@ OPTIMISER: dict[str, tuple[Any, ...]] = {"rows": ([], *NO_ROWS)}
 
 SEARCHES: dict[str, Call] = {
     "load": load_call(),
-    "loading.load": load_call(),
     "loading.table_file": Call(
         lambda t: {"name_or_path": "4v"}, {"name_or_path": (*NO_NAME, "GARBAGE")}
     ),
