@@ -111,7 +111,7 @@ class CellTexts:
         new = [row for row in dict.fromkeys(stated) if row not in self._hashes]
         if new:
             nasbench_hash.prepare(len(self._hashes) + len(new))
-            found = nasbench_hash.as_text(nasbench_hash.of_rows(np.array(new)))
+            found = nasbench_hash.as_text(nasbench_hash.digests_of(np.array(new)))
             self._hashes.update(zip(new, found.tolist(), strict=True))
         for row, text in zip(places, hashes, strict=True):
             if text not in (None, "") and text != self._hashes[row]:
@@ -180,7 +180,7 @@ def to_lines(
     """
     _, n_budgets, n_repeats = columns.shape
     rows = columns.rows[start:stop]
-    hashes = nasbench_hash.as_text(nasbench_hash.of_rows(rows)).tolist()
+    hashes = nasbench_hash.as_text(nasbench_hash.digests_of(rows)).tolist()
     each = n_budgets * n_repeats
     lines: dict[str, list[Any] | NDArray[Any]] = {
         "cell": [text for text in texts_of(rows) for _ in range(each)],

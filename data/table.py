@@ -37,7 +37,7 @@ from naslib_ecnas.errors import (
     UnknownTableError,
 )
 from naslib_ecnas.files import atomic_write
-from naslib_ecnas.metrics import METRICS, remedy_without
+from naslib_ecnas.metrics import METRICS, missing_metric_remedy
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
 from naslib_ecnas.topologies import MAX_VERTICES
@@ -758,7 +758,7 @@ class Table:
             f"table {self.name} has no such metric",
             value=name,
             expected="one of " + ", ".join(self.metrics),
-            remedy=remedy_without(name),
+            remedy=missing_metric_remedy(name),
         )
 
     def verify(self) -> None:

@@ -1,4 +1,4 @@
-"""A cell: the pruned, canonical graph with operations that NAS-Bench-101 calls a module."""
+"""A cell: the graph with operations that NAS-Bench-101 calls a module, pruned and canonical."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from naslib_ecnas.errors import InvalidCellError
 from naslib_ecnas.nasbench_hash import cell_hash
 from naslib_ecnas.topologies import (
     EDGE_BIT,
-    EDGES,
     MAX_EDGES,
     MAX_VERTICES,
     OPERATIONS,
+    adjacency,
     canonical,
     topologies,
 )
@@ -26,15 +26,15 @@ __all__ = ["INPUT", "OUTPUT", "Cell"]
 
 INPUT = "input"
 OUTPUT = "output"
-_OP_INDEX = {name: i for i, name in enumerate(OPERATIONS)}
+_LABEL = {name: label for label, name in enumerate(OPERATIONS)}
 
 
 class Cell:
-    """A cell of NAS-Bench-101's space: frozen, pruned, canonical, hashable.
+    """A cell of NAS-Bench-101's space: immutable, hashable, the same for isomorphic graphs.
 
-    Whatever it is made from, it is pruned as NAS-Bench-101 prunes (vertices on no path from
-    input to output go) and brought into one canonical order, so that isomorphic cells are equal,
-    hash alike and print alike.
+    The graph is pruned as in NAS-Bench-101 (vertices on no path from input to output are removed)
+    and brought into one canonical order of vertices. Isomorphic cells are therefore equal and have
+    the same hash and text.
 
     Args:
         matrix: a square upper-triangular 0/1 adjacency matrix, (v, v), as an array or nested
@@ -42,10 +42,10 @@ class Cell:
             object with `original_matrix` (or `matrix`) and `original_ops` (or `ops`), such as
             NAS-Bench-101's `ModelSpec`; or a `Cell`.
         ops: v operation names, `"input"` first, `"output"` last, the others of `OPERATIONS`.
-            Left out unless `matrix` is a matrix.
+            Only given if `matrix` is a matrix.
 
     Raises:
-        InvalidCellError: with the rule that was broken (its attribute `rule`).
+        InvalidCellError: its attribute `rule` names the first broken rule.
 
     Example:
         >>> cell = Cell([[0, 1, 1], [0, 0, 1], [0, 0, 0]], ["input", "maxpool3x3", "output"])
@@ -55,35 +55,31 @@ class Cell:
         False
     """
 
-    __slots__ = ("__dict__", "_code", "_labels", "_topology")
+    __slots__ = ("__dict__", "_labels", "_topology")
 
     _topology: int
-    _code: int
     _labels: tuple[int, ...]
 
     def __init__(self, matrix: Any, ops: Sequence[str] | None = None) -> None:
         if ops is None:
             matrix, ops = _parts(matrix)
-        topology, labels = canonicalise(matrix, ops)
-        self._set(topology, labels)
+        self._set(*_canonicalised(matrix, ops))
 
     def _set(self, topology: int, labels: tuple[int, ...]) -> None:
         object.__setattr__(self, "_topology", topology)
-        object.__setattr__(self, "_code", int(topologies().code[topology]))
         object.__setattr__(self, "_labels", labels)
 
     @classmethod
     def from_row(cls, row: int) -> Cell:
-        """The cell of a row of the 7-vertex space (the smaller spaces are its first rows)."""
+        """The cell of a row of the 7-vertex space (smaller spaces are its first rows).
+
+        Raises:
+            InvalidCellError: no cell has this row.
+        """
         table = topologies()
-        if not isinstance(row, (int, np.integer)) or not 0 <= row < len(table.row_topology):
-            raise InvalidCellError(
-                "no such row",
-                rule="syntax",
-                value=row,
-                expected=f"0 to {len(table.row_topology) - 1}",
-                remedy="take rows from Space.row, Space.rows or Space.sample",
-            )
+        size = len(table.row_topology)
+        if not isinstance(row, (int, np.integer)) or not 0 <= row < size:
+            raise InvalidCellError(f"a row must be 0 to {size - 1}", rule="syntax", value=row)
         topology = int(table.row_topology[row])
         slots = int(table.vertices[topology]) - 2
         cell = cls.__new__(cls)
@@ -92,19 +88,19 @@ class Cell:
 
     @cached_property
     def row(self) -> int:
-        """Row of this cell in every space that holds it."""
+        """Row of this cell, the same in every space that contains it."""
         table = topologies()
         return int(table.row_of[int(table.first[self._topology]) + _packed(self._labels)])
 
     @property
     def vertices(self) -> int:
-        """Vertices after pruning, input and output included: 2 to 7."""
+        """Number of vertices after pruning, input and output included: 2 to 7."""
         return len(self._labels) + 2
 
     @property
     def edges(self) -> int:
-        """Edges after pruning: 1 to 9."""
-        return self._code.bit_count()
+        """Number of edges after pruning: 1 to 9."""
+        return int(topologies().code[self._topology]).bit_count()
 
     @property
     def ops(self) -> tuple[str, ...]:
@@ -114,11 +110,7 @@ class Cell:
     @cached_property
     def matrix(self) -> NDArray[np.int8]:
         """(v, v) int8 adjacency matrix in canonical order, read-only."""
-        v = self.vertices
-        out = np.zeros((v, v), dtype=np.int8)
-        for bit, (i, j) in enumerate(EDGES):
-            if self._code >> bit & 1:
-                out[i, v - 1 if j == MAX_VERTICES - 1 else j] = 1
+        out = adjacency(self.vertices)[self._topology].astype(np.int8)
         out.flags.writeable = False
         return out
 
@@ -136,7 +128,7 @@ class Cell:
         return hash((self._topology, self._labels))
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError(f"a Cell is frozen; {name} cannot be set. Make a new Cell instead")
+        raise AttributeError(f"a Cell is immutable: {name} cannot be set")
 
     def __str__(self) -> str:
         bits = "".join(map(str, self.matrix.ravel().tolist()))
@@ -149,32 +141,19 @@ class Cell:
         return (Cell, (str(self),))
 
 
-def canonicalise(matrix: Any, ops: Sequence[str]) -> tuple[int, tuple[int, ...]]:
-    """Topology and least labelling of a raw matrix.
+# -- from any input to topology and labels ----
 
-    Raises:
-        InvalidCellError: with the first rule that is broken.
-    """
+
+def _canonicalised(matrix: Any, ops: Sequence[str]) -> tuple[int, tuple[int, ...]]:
+    """Topology and smallest labelling of a raw matrix; checks every rule."""
     rows = _successors(matrix)
     names = _operations(ops, len(rows))
     kept = _on_a_path(rows)
-    if len(kept) > MAX_VERTICES:
-        raise InvalidCellError(
-            "too many vertices after pruning",
-            rule="too-many-vertices",
-            value=len(kept),
-            expected=f"at most {MAX_VERTICES}",
-            remedy="remove vertices that lie on a path from input to output",
-        )
-    edges = sum((rows[i] >> j & 1) for i in kept for j in kept)
-    if edges > MAX_EDGES:
-        raise InvalidCellError(
-            "too many edges after pruning",
-            rule="too-many-edges",
-            value=edges,
-            expected=f"at most {MAX_EDGES}",
-            remedy="remove edges that lie on a path from input to output",
-        )
+    edges = sum(rows[i] >> j & 1 for i in kept for j in kept)
+    for found, most, what in ((len(kept), MAX_VERTICES, "vertices"), (edges, MAX_EDGES, "edges")):
+        if found > most:
+            message = f"a cell has at most {most} {what} after pruning"
+            raise InvalidCellError(message, rule=f"too-many-{what}", value=found)
     labels = [_label(names[v], v) for v in kept[1:-1]]
     place = [*range(len(kept) - 1), MAX_VERTICES - 1]
     code = 0
@@ -188,7 +167,7 @@ def canonicalise(matrix: Any, ops: Sequence[str]) -> tuple[int, tuple[int, ...]]
         ordered[b] = labels[a]
     table = topologies()
     number = int(table.first[topology]) + _packed(ordered)
-    # The labelling of the row is the least of its class.
+    # `row_ops` holds the smallest of all equivalent labellings.
     return topology, _unpacked(int(table.row_ops[table.row_of[number]]), len(labels))
 
 
@@ -204,7 +183,7 @@ def _unpacked(number: int, slots: int) -> tuple[int, ...]:
 
 
 def _parts(source: Any) -> tuple[Any, Sequence[str]]:
-    """Matrix and operations of a text, a ModelSpec-like object or a Cell."""
+    """Matrix and operations of a text, an object such as a ModelSpec, or a Cell."""
     if isinstance(source, str):
         return _parse(source)
     for matrix_name, ops_name in (("original_matrix", "original_ops"), ("matrix", "ops")):
@@ -212,116 +191,76 @@ def _parts(source: Any) -> tuple[Any, Sequence[str]]:
         ops = getattr(source, ops_name, None) or getattr(source, "ops", None)
         if matrix is not None and ops is not None:
             return matrix, ops
-    raise InvalidCellError(
-        "no operations were given",
-        rule="syntax",
-        value=source,
-        expected="Cell(matrix, ops), a text '<bits>:<op,op,...>', or an object with .matrix and "
-        ".ops",
-        remedy="pass the operation names as the second argument",
-    )
+    message = "a cell needs a matrix and operations, a text, or an object with .matrix and .ops"
+    raise InvalidCellError(message, rule="syntax", value=source)
 
 
 def _parse(text: str) -> tuple[list[list[int]], list[str]]:
     bits, colon, names = text.strip().partition(":")
     side = isqrt(len(bits))
     if not colon or not bits or set(bits) - {"0", "1"} or side * side != len(bits):
-        raise InvalidCellError(
-            "not the text of a cell",
-            rule="syntax",
-            value=text,
-            expected="'<v*v bits, row by row>:<v operations, comma-separated>', such as "
-            "'011001000:input,maxpool3x3,output'",
-            remedy="print a Cell to see the form",
-        )
+        message = "a cell's text has the form '011001000:input,maxpool3x3,output'"
+        raise InvalidCellError(message, rule="syntax", value=text)
     rows = [[int(b) for b in bits[i : i + side]] for i in range(0, len(bits), side)]
     return rows, [name.strip() for name in names.split(",")]
 
 
 def _successors(matrix: Any) -> list[int]:
-    """One bit mask of successors for each vertex of a checked matrix."""
+    """Bit mask of the successors of each vertex."""
     try:
         array = np.asarray(matrix)
     except ValueError:  # rows of different lengths
         array = np.empty(0)
     if array.ndim != 2 or array.shape[0] != array.shape[1] or array.shape[0] < 2:
-        raise InvalidCellError(
-            "the matrix is not square",
-            rule="not-square",
-            value=array.shape if array.size else matrix,
-            expected="shape (v, v) with v >= 2",
-            remedy="give one row and one column for each vertex, input and output included",
-        )
-    rows = array.tolist()
+        value = array.shape if array.size else matrix
+        message = "the matrix must be square, of shape (v, v) with v >= 2"
+        raise InvalidCellError(message, rule="not-square", value=value)
     masks = []
-    for i, row in enumerate(rows):
+    for i, row in enumerate(array.tolist()):
         mask = 0
         for j, entry in enumerate(row):
             if entry == 0:
                 continue
             if entry != 1:
-                raise InvalidCellError(
-                    f"entry ({i}, {j}) of the matrix is no edge flag",
-                    rule="not-binary",
-                    value=entry,
-                    expected="0 or 1",
-                    remedy="use 1 for an edge and 0 for none",
-                )
+                message = f"entry ({i}, {j}) of the matrix must be 0 or 1"
+                raise InvalidCellError(message, rule="not-binary", value=entry)
             if j <= i:
-                raise InvalidCellError(
-                    f"the matrix is not upper triangular: it has an entry at ({i}, {j})",
-                    rule="not-upper-triangular",
-                    value=entry,
-                    expected="edges from a vertex to a later one only",
-                    remedy="number the vertices so that every edge goes forward",
-                )
+                message = f"the matrix must be upper triangular, but entry ({i}, {j}) is not 0"
+                raise InvalidCellError(message, rule="not-upper-triangular")
             mask |= 1 << j
         masks.append(mask)
     return masks
 
 
 def _operations(ops: Any, vertices: int) -> list[str]:
+    """The names as a list, of the right number, from input to output."""
     try:
         names = list(ops)
     except TypeError:
         names = []
     if len(names) != vertices:
-        raise InvalidCellError(
-            "the number of operations is not that of the vertices",
-            rule="operation-count",
-            value=len(names) or ops,
-            expected=f"{vertices}, input and output included",
-            remedy="name one operation for each row of the matrix",
-        )
-    for place, name, wanted in ((0, names[0], INPUT), (vertices - 1, names[-1], OUTPUT)):
-        if name != wanted:
-            raise InvalidCellError(
-                f"wrong operation at vertex {place}",
-                rule="wrong-operation",
-                value=name,
-                expected=repr(wanted),
-                remedy="the first operation is the input, the last the output",
-            )
+        message = f"a matrix of {vertices} vertices needs {vertices} operations"
+        raise InvalidCellError(message, rule="operation-count", value=len(names) or ops)
+    for vertex, wanted in ((0, INPUT), (-1, OUTPUT)):
+        if names[vertex] != wanted:
+            place = "first" if vertex == 0 else "last"
+            message = f"the {place} operation must be {wanted!r}"
+            raise InvalidCellError(message, rule="wrong-operation", value=names[vertex])
     return names
 
 
 def _label(name: Any, vertex: int) -> int:
-    if not isinstance(name, str) or name not in _OP_INDEX:
-        raise InvalidCellError(
-            f"unknown operation at vertex {vertex}",
-            rule="wrong-operation",
-            value=name,
-            expected=f"one of {', '.join(OPERATIONS)}",
-            remedy="name the operations as NAS-Bench-101 does",
-        )
-    return _OP_INDEX[name]
+    if not isinstance(name, str) or name not in _LABEL:
+        message = f"the operation of vertex {vertex} must be one of {', '.join(OPERATIONS)}"
+        raise InvalidCellError(message, rule="wrong-operation", value=name)
+    return _LABEL[name]
 
 
 def _on_a_path(rows: list[int]) -> list[int]:
     """Vertices on a path from the first vertex to the last, ascending."""
     last = len(rows) - 1
     forward, backward = 1, 1 << last
-    for i, mask in enumerate(rows):  # edges go forward, so one pass reaches everything
+    for i, mask in enumerate(rows):  # edges lead forwards, so one pass reaches everything
         if forward >> i & 1:
             forward |= mask
     for i in range(last, -1, -1):
@@ -329,11 +268,7 @@ def _on_a_path(rows: list[int]) -> list[int]:
             backward |= 1 << i
     live = forward & backward
     if not live & 1:
-        raise InvalidCellError(
-            "the output cannot be reached from the input",
-            rule="output-unreachable",
-            value=[[mask >> j & 1 for j in range(last + 1)] for mask in rows],
-            expected="a path from the first vertex to the last",
-            remedy="add edges that lead from the input to the output",
-        )
+        message = "the matrix must have a path from the first vertex to the last"
+        value = [[mask >> j & 1 for j in range(last + 1)] for mask in rows]
+        raise InvalidCellError(message, rule="output-unreachable", value=value)
     return [v for v in range(last + 1) if live >> v & 1]

@@ -1,7 +1,7 @@
-"""The typed errors of the package.
+"""The typed errors of the package, and checks of numbers and arrays from callers.
 
-Each error states the value that was met, what was expected and what to do about it, in its
-message and as attributes, so that a program can act on it and a person can read it.
+An error's message is one sentence that says what was expected and which value was met. The parts
+that a program may act on are attributes too.
 """
 
 from __future__ import annotations
@@ -47,12 +47,11 @@ class EcnasError(Exception):
 
     Args:
         message: one sentence that says what was expected.
-        value: the value that was met; it is added to the sentence as ", got ...", cut where a
-            huge one would flood the message.
-        remedy: a command or a package that helps, where there is one.
+        value: the value that was met; the sentence ends with ", got <value>", shortened.
+        remedy: a command to type or a package to install, if one helps.
 
     Attributes:
-        value, remedy: as above, None where there is none.
+        value, remedy: as above, None if not given.
     """
 
     def __init__(
@@ -75,16 +74,16 @@ class EcnasError(Exception):
 
 
 def _short(value: Any, limit: int = 200) -> str:
-    """`repr` on one line, cut where a hostile or huge value would flood the message."""
+    """`repr` on one line, cut after `limit` characters."""
     text = " ".join(repr(value).split())
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
 class InvalidCellError(EcnasError, ValueError):
-    """A matrix and its operations are no cell of NAS-Bench-101's space.
+    """A matrix and its operations are not a cell of NAS-Bench-101's space.
 
     Attributes:
-        rule: which rule was broken, one of `"not-square"`, `"not-binary"`,
+        rule: the broken rule, one of `"not-square"`, `"not-binary"`,
             `"not-upper-triangular"`, `"operation-count"`, `"wrong-operation"`,
             `"too-many-vertices"`, `"too-many-edges"`, `"output-unreachable"`, `"syntax"`.
     """
@@ -95,23 +94,23 @@ class InvalidCellError(EcnasError, ValueError):
 
 
 class _LookupError(EcnasError, LookupError):
-    """A name or key that is not there."""
+    """A name or key that does not exist."""
 
 
 class UnknownCellError(_LookupError):
-    """A valid cell that the space or the table does not hold."""
+    """A valid cell that the space or the table does not contain."""
 
 
 class UnknownBudgetError(_LookupError):
-    """A training budget (epochs) that the table does not hold."""
+    """A training budget (epochs) that the table does not contain."""
 
 
 class UnknownMetricError(_LookupError, AttributeError):
-    """A metric that does not exist, or that the table does not hold."""
+    """A metric that does not exist, or that the table does not contain."""
 
 
 class UnknownRepeatError(_LookupError):
-    """A repeat that the table does not hold."""
+    """A repeat that the table does not contain."""
 
 
 class UnknownTableError(_LookupError):
@@ -131,7 +130,7 @@ class CatalogError(EcnasError):
 
 
 class ProvenanceError(EcnasError):
-    """Values of different provenance would have been mixed."""
+    """Values of different provenance would be mixed."""
 
 
 class ConfigError(EcnasError, ValueError):
@@ -139,11 +138,11 @@ class ConfigError(EcnasError, ValueError):
 
 
 class FormatError(EcnasError, ValueError):
-    """A file does not have the format that it should have.
+    """A file does not have the expected format.
 
     Attributes:
-        path: the file.
-        offset: byte offset of the fault, or None where it has none.
+        path: the file, if known.
+        offset: byte offset of the fault in the file, if known.
     """
 
     def __init__(
@@ -154,7 +153,7 @@ class FormatError(EcnasError, ValueError):
         offset: int | None = None,
         **details: Any,
     ) -> None:
-        self.path = None if path is None else str(path)
+        self.path: str | None = None if path is None else str(path)
         self.offset = offset
         where = "" if path is None else str(path)
         if offset is not None:
@@ -163,19 +162,19 @@ class FormatError(EcnasError, ValueError):
 
 
 class TruncatedError(FormatError):
-    """A file ends before its content does."""
+    """A file ends too early."""
 
 
 class ChecksumError(FormatError):
-    """Bytes do not have the checksum recorded or published for them."""
+    """Bytes do not match their recorded or published checksum."""
 
 
 class StorageError(EcnasError, OSError):
-    """A folder cannot be written, or the disk is full."""
+    """A folder cannot be written to, or the disk is full."""
 
 
 class FetchError(EcnasError):
-    """A published file could not be brought."""
+    """A published file could not be downloaded."""
 
 
 class MissingDependencyError(EcnasError, ImportError):
@@ -187,28 +186,25 @@ class MissingDependencyError(EcnasError, ImportError):
         super().__init__(f"{feature} needs the package {package}", remedy=f"install it: {install}")
 
 
-# Numbers and arrays from callers, checked before anything is computed with them.
+# -- checks of numbers and arrays from callers ----
 
 
 def check_counts(of: str = "", /, *, least: int | None = 1, **counts: Any) -> None:
-    """Refuse what is no whole number, or one below the least.
+    """Raise unless every value is a whole number of at least `least`.
 
     Args:
-        of: what they are settings of, for the message.
-        least: the least that is possible; any whole number is where None.
-        counts: the values by their names.
+        of: the thing that the values are settings of, such as "a search", for the message.
+        least: the smallest allowed value; None allows any whole number.
+        counts: the values by name.
 
     Raises:
-        ConfigError: one of them is none.
+        ConfigError: naming the first wrong value.
     """
     for name, value in counts.items():
         whole = isinstance(value, Integral) and not isinstance(value, bool)
         if not whole or (least is not None and value < least):
-            raise ConfigError(
-                f"no possible {name}" + (f" of {of}" if of else ""),
-                value=value,
-                expected="a whole number" + ("" if least is None else f" of at least {least}"),
-            )
+            limit = "" if least is None else f" of at least {least}"
+            raise ConfigError(f"{_named(name, of)} must be a whole number{limit}", value=value)
 
 
 def check_numbers(
@@ -221,61 +217,56 @@ def check_numbers(
     below: float = math.inf,
     **numbers: Any,
 ) -> None:
-    """Refuse what is no finite number between some limits.
+    """Raise unless every value is a finite number within the limits.
 
     Args:
-        of: what they are settings of, for the message.
-        least, most: limits that are possible themselves; none where left out.
-        above, below: limits that are not possible themselves; none where left out.
-        numbers: the values by their names.
+        of: the thing that the values are settings of, for the message.
+        least, most: limits that are allowed values themselves.
+        above, below: limits that are not.
+        numbers: the values by name.
 
     Raises:
-        ConfigError: one of them is none.
+        ConfigError: naming the first wrong value.
     """
     limits = (("at least", least), ("above", above), ("at most", most), ("below", below))
     texts = [f"{word} {limit:g}" for word, limit in limits if math.isfinite(limit)]
     for name, value in numbers.items():
         real = isinstance(value, Real) and not isinstance(value, bool)
         if not real or not (above < value < below and least <= value <= most):
-            raise ConfigError(
-                f"no possible {name}" + (f" of {of}" if of else ""),
-                value=value,
-                expected="a finite number" + (" of " + " and ".join(texts) if texts else ""),
-            )
+            limit = f", {' and '.join(texts)}" if texts else ""
+            raise ConfigError(f"{_named(name, of)} must be a finite number{limit}", value=value)
+
+
+def _named(name: str, of: str) -> str:
+    return f"{name} of {of}" if of else name
 
 
 def floats(values: ArrayLike, what: str = "the values") -> NDArray[np.float64]:
-    """The values as an array of float64, of any shape; a copy only where that is needed.
+    """The values as a float64 array of the same shape; copied only if necessary.
 
     Raises:
-        ConfigError: they are no numbers, or rows of different lengths.
+        ConfigError: an entry is not a number, or rows differ in length.
     """
     import numpy as np
 
     try:
         return np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise ConfigError(
-            f"{what} are no array of numbers",
-            value=values,
-            expected="numbers, in rows of one length",
-        ) from error
+        raise ConfigError(f"{what} must be an array of numbers", value=values) from error
 
 
 def whole_numbers(values: ArrayLike, what: str = "the rows") -> NDArray[Any]:
-    """The values as a one-dimensional array of whole numbers.
+    """The values as a one-dimensional integer array.
 
     Raises:
-        ConfigError: they are none.
+        ConfigError: they are not one-dimensional, or not whole numbers.
     """
     import numpy as np
 
     try:
         found = np.asarray(values)
     except ValueError:  # rows of different lengths
-        found = np.array(["no array"])
+        found = np.empty((0, 0))
     if found.ndim != 1 or (found.size and found.dtype.kind not in "iu"):
-        raise ConfigError(
-            f"{what} are no whole numbers", value=values, expected="a list of whole numbers"
-        )
+        raise ConfigError(f"{what} must be a list of whole numbers", value=values)
     return found if found.size else found.astype(np.int64)

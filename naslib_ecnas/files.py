@@ -1,4 +1,4 @@
-"""Where the package keeps files of its own, and how it writes any file: whole or not at all."""
+"""Files: the cache folder, atomic writing, JSON and CSV of plain values and dataclasses."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
+
+# Unlike the methods of Path they do not raise if a name is too long or a folder above is private.
+from os.path import exists
+from os.path import isdir as is_folder
+from os.path import isfile as is_file
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -44,48 +49,31 @@ def cache_folder() -> Path:
     return user_cache_path("naslib-ecnas", appauthor=False)
 
 
-def exists(path: str | os.PathLike[str]) -> bool:
-    """Whether something is there.
-
-    `Path.exists`, `is_file` and `is_dir` raise where a name is too long or a folder above is
-    private; to a reader such a path is one where nothing is.
-    """
-    return os.path.exists(path)
-
-
-def is_file(path: str | os.PathLike[str]) -> bool:
-    """Whether a file is there; see `exists`."""
-    return os.path.isfile(path)
-
-
-def is_folder(path: str | os.PathLike[str]) -> bool:
-    """Whether a folder is there; see `exists`."""
-    return os.path.isdir(path)
+_NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def storage_error(error: OSError, path: Path) -> StorageError:
-    """The typed error of a failed write, with its remedy."""
-    remedy = "choose another folder, by ECNAS_CACHE or --out"
+    """The typed error of a failed write."""
+    reason = f"cannot write ({error.strerror or error})"
     if error.errno == errno.ENOSPC:
-        what, remedy = "the disk is full", "free some room, or " + remedy
-    elif error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        what = "the folder cannot be written"
-    else:
-        what = f"cannot write ({error.strerror or error})"
-    return StorageError(what, value=str(path), expected="a writable place", remedy=remedy)
+        reason = "the disk is full"
+    elif error.errno in _NOT_ALLOWED:
+        reason = "the folder cannot be written"
+    remedy = "choose another folder, by ECNAS_CACHE or --out"
+    return StorageError(f"{reason}: {path}", remedy=remedy)
 
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
-    """A binary file that takes its name only when it is complete.
+    """A binary file that gets its name only when it is complete.
 
-    Readers and other writers see the old file or the whole new one; on any error nothing is
-    left.
+    Readers and other writers see either the old file or the whole new one. After an error nothing
+    is left.
 
     Raises:
         StorageError: the folder cannot be written or the disk is full.
     """
-    import tempfile  # brings in compression and randomness, which readers do not need
+    import tempfile  # here, as it imports compression and randomness, which readers do not need
 
     temporary = None
     try:
@@ -96,7 +84,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        # mkstemp makes the file private; a finished file gets the user's ordinary mode.
+        # mkstemp makes the file private; a finished file has the user's ordinary mode.
         umask = os.umask(0)
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
@@ -113,9 +101,9 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
 
 
 def write_together(contents: Mapping[Path, bytes]) -> None:
-    """Write files that belong together: all of them take their names, or none does.
+    """Write files that belong together: all of them get their names, or none does.
 
-    Each is on the disk before the first takes its name, so that a full disk shows in time.
+    Each is on the disk before the first gets its name, so that a full disk shows in time.
 
     Raises:
         StorageError: a folder cannot be written or the disk is full.
@@ -128,19 +116,19 @@ def write_together(contents: Mapping[Path, bytes]) -> None:
             os.fsync(file.fileno())
 
 
-# JSON without NaN and infinities, which JSON does not have, and JSON of files from anywhere.
+# -- JSON, and frozen dataclasses as plain values ----
 
-
-#: Digits of the longest whole number that every float can take.
+# Digits of the longest whole number that a float can hold.
 _DIGITS = 300
+
+T = TypeVar("T")
 
 
 def from_json(text: str | bytes) -> Any:
-    """The plain values of JSON that nobody vouches for.
+    """The plain values of JSON from an untrusted source.
 
     Raises:
-        ValueError: it is no JSON, is nested too deeply, or has a number that no float can take;
-            or it is no text.
+        ValueError: it is not JSON, is nested too deeply, or has a number too large for a float.
     """
     try:
         return json.loads(text, parse_int=_whole)
@@ -155,33 +143,17 @@ def _whole(digits: str) -> int:
 
 
 def to_json(data: Any, *, indent: int | None = None) -> str:
-    """JSON of plain values; what is not known or not finite becomes null."""
-    return json.dumps(_finite(data), indent=indent, ensure_ascii=False, allow_nan=False)
-
-
-def _finite(data: Any) -> Any:
-    if isinstance(data, float):
-        return data if math.isfinite(data) else None
-    if isinstance(data, Mapping):
-        return {key: _finite(value) for key, value in data.items()}
-    if isinstance(data, (list, tuple)):
-        return [_finite(value) for value in data]
-    return data
-
-
-# Frozen dataclasses to plain values for JSON, and back with every type checked.
-
-
-T = TypeVar("T")
+    """JSON of `to_plain(data)`."""
+    return json.dumps(to_plain(data), indent=indent, ensure_ascii=False, allow_nan=False)
 
 
 def to_plain(value: Any) -> Any:
-    """Dictionaries, lists, texts, numbers and None; numbers that are not finite become None."""
+    """Dictionaries, lists, texts, numbers and None; a float that is not finite becomes None."""
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: to_plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
         return {key: to_plain(item) for key, item in value.items()}
-    if isinstance(value, tuple):
+    if isinstance(value, (list, tuple)):
         return [to_plain(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
@@ -189,15 +161,15 @@ def to_plain(value: Any) -> Any:
 
 
 def from_plain(kind: type[T], data: Any, *, path: str | None = None) -> T:
-    """The inverse of `to_plain`; None becomes NaN where a number is wanted.
+    """The inverse of `to_plain`; None becomes NaN if the field is a float.
 
     Args:
         kind: a dataclass of texts, numbers, flags, such dataclasses, tuples and mappings of them.
         data: plain values.
-        path: the file that they come from.
+        path: the file that they come from, for the error.
 
     Raises:
-        FormatError: a field is missing, not known, or of another type.
+        FormatError: a field is missing or unknown, or has another type.
     """
     made: T = _made(kind, data, kind.__name__, path)
     return made
@@ -217,40 +189,31 @@ def _made(kind: Any, data: Any, place: str, path: str | None) -> Any:
         return math.nan if data is None else float(data)
     if kind in (str, int, bool) and type(data) is kind:
         return data
-    raise _fault(place, data, getattr(kind, "__name__", str(kind)), path)
+    name = getattr(kind, "__name__", str(kind))
+    raise FormatError(f"{place} must be of type {name}", path=path, value=data)
 
 
 def _dataclass(kind: Any, data: Any, place: str, path: str | None) -> Any:
     hints = _hints(kind)
-    names = list(hints)
-    if not isinstance(data, dict) or set(data) != set(names):
+    if not isinstance(data, dict) or set(data) != set(hints):
         got = sorted(map(str, data)) if isinstance(data, dict) else type(data).__name__
-        raise _fault(place, got, f"an object of {', '.join(names)}", path)
-    values = {name: _made(hints[name], data[name], f"{place}.{name}", path) for name in names}
+        message = f"{place} must be an object of {', '.join(hints)}"
+        raise FormatError(message, path=path, value=got)
+    values = {name: _made(hints[name], data[name], f"{place}.{name}", path) for name in hints}
     try:
         return kind(**values)
     except EcnasError as error:
-        raise _fault(place, error.value, error.expected or "another value", path) from error
+        raise FormatError(f"{place}: {error}", path=path) from error
 
 
-@cache
+@cache  # finding the types is most of the time that reading thousands of records takes
 def _hints(kind: Any) -> dict[str, Any]:
-    """Types of a dataclass's fields. Reading thousands of records, to find them is most of it."""
+    """Types of a dataclass's fields."""
     hints = get_type_hints(kind)
     return {field.name: hints[field.name] for field in fields(kind)}
 
 
-def _fault(place: str, value: Any, expected: str, path: str | None) -> FormatError:
-    return FormatError(
-        f"{place} is not as a record has it",
-        path=path,
-        value=value,
-        expected=expected,
-        remedy="take a record that this version wrote",
-    )
-
-
-# The numbers behind a figure or a table: named columns, written as CSV.
+# -- tables of named columns, as CSV ----
 
 
 @dataclass(frozen=True)
@@ -259,21 +222,17 @@ class Sheet:
 
     headings: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
-    """One value for each heading: text, a whole number, or a float that is NaN where unknown."""
+    """One value for each heading: text, a whole number, or a float, NaN if unknown."""
 
     def __post_init__(self) -> None:
         odd = [row for row in self.rows if len(row) != len(self.headings)]
         if odd or len(set(self.headings)) < len(self.headings):
-            raise ConfigError(
-                "rows do not fit the headings",
-                value=odd[0] if odd else self.headings,
-                expected=f"{len(self.headings)} values under different headings",
-                remedy="give one value for each heading",
-            )
+            message = f"a row must have {len(self.headings)} values under different headings"
+            raise ConfigError(message, value=odd[0] if odd else self.headings)
 
     @classmethod
     def of(cls, headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> Sheet:
-        """A sheet of rows, numpy's numbers turned into plain ones."""
+        """A sheet of rows; numpy's numbers become plain ones."""
         return cls(tuple(headings), tuple(tuple(map(_plain, row)) for row in rows))
 
     def __len__(self) -> int:
@@ -284,11 +243,11 @@ class Sheet:
         return (dict(zip(self.headings, row, strict=True)) for row in self.rows)
 
     def text(self) -> str:
-        """The sheet as CSV; an unknown value is an empty field, floats are written exactly."""
+        """The sheet as CSV; an unknown value is an empty field, floats are exact."""
         return "".join(map(_line, (self.headings, *self.rows)))
 
     def write(self, path: Path) -> Path:
-        """Write it as CSV, whole or not at all.
+        """Write it as CSV, atomically.
 
         Raises:
             StorageError: the folder cannot be written or the disk is full.
@@ -300,7 +259,7 @@ class Sheet:
 
 def _line(row: Sequence[Any]) -> str:
     out = io.StringIO()
-    # With both characters as the terminator, each of them in a text is quoted.
+    # A text is quoted if it has a character of the terminator: so either kind of line end is.
     csv.writer(out, lineterminator="\r\n").writerow([_field(value) for value in row])
     return out.getvalue()[:-2] + "\n"
 

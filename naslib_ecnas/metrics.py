@@ -1,7 +1,7 @@
-"""Every metric that a table can hold: name, unit, direction, bounds.
+"""Every metric that a table can contain: name, unit, direction, bounds.
 
-This is the only place that knows which way is better. Whoever minimises takes `Metric.cost`;
-nobody else writes a sign.
+Only this module knows which direction is better: code that minimises uses `Metric.cost` and
+writes no sign of its own.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.errors import UnknownMetricError
 
-__all__ = ["METRICS", "OBJECTIVES", "Metric", "metric", "remedy_without"]
+__all__ = ["METRICS", "OBJECTIVES", "Metric", "metric", "missing_metric_remedy"]
 
 
 @dataclass(frozen=True)
@@ -23,16 +23,16 @@ class Metric:
 
     name: str
     unit: str
-    """Unit of the stored numbers; empty for fractions and counts."""
+    """Unit of the stored numbers, empty for fractions and counts."""
     maximise: bool
     """Whether more is better."""
     lower: float
     upper: float
     about: str
-    """One clause for tables and axes."""
+    """Name in words, for tables and axes."""
 
     def cost(self, values: ArrayLike) -> NDArray[np.float64]:
-        """Values turned so that less is better, as a new array."""
+        """The values with the sign with which less is better, as a new array."""
         array = np.array(values, dtype=np.float64)
         return -array if self.maximise else array
 
@@ -41,11 +41,11 @@ class Metric:
         return self.cost(cost)
 
     def best(self, values: ArrayLike) -> float:
-        """The best of the values that are not NaN; NaN where there is none."""
+        """The best of the values that are not NaN; NaN if there are none."""
         return self._extreme(values, self.maximise)
 
     def worst(self, values: ArrayLike) -> float:
-        """The worst of the values that are not NaN; NaN where there is none."""
+        """The worst of the values that are not NaN; NaN if there are none."""
         return self._extreme(values, not self.maximise)
 
     @staticmethod
@@ -58,7 +58,7 @@ class Metric:
 
     @property
     def label(self) -> str:
-        """Text for an axis or a column head: what it is and its unit."""
+        """Name in words and unit, for an axis or a column heading."""
         return f"{self.about} ({self.unit})" if self.unit else self.about
 
 
@@ -71,14 +71,16 @@ def _cost(name: str, unit: str, about: str) -> Metric:
 
 
 def _std(name: str, unit: str, about: str) -> Metric:
-    """How far off a modelled value may be: with 1.645 of these on either side (in the logarithm
-    for energy, emissions and time) a training lies inside in nine of ten cases; the mean over
-    three of them for accuracies at 108 epochs."""
+    """Standard deviation of a modelled value.
+
+    90 % of trainings lie within 1.645 of it on either side (in the logarithm for energy, emissions
+    and time); for accuracies at 108 epochs this holds for means over three trainings.
+    """
     return _cost(f"{name}_std", unit, f"standard deviation of {about}")
 
 
 def _window(prefix: str, when: str) -> list[Metric]:
-    """The metrics of one evaluation point of a training."""
+    """The metrics of one evaluation of a training."""
     return [
         _cost(f"{prefix}energy_kwh", "kWh", f"energy of the {when} window"),
         _cost(f"{prefix}co2_g", "gCO2eq", f"emissions of the {when} window"),
@@ -97,7 +99,7 @@ _ALL = [
     _cost("energy_kwh", "kWh", "training energy"),
     _cost("co2_g", "gCO2eq", "training emissions"),
     _cost("carbon_intensity_g_per_kwh", "g/kWh", "carbon intensity during training"),
-    _cost("average_power_w", "W", "average power, with all that the energy covers"),
+    _cost("average_power_w", "W", "average power of all that the energy covers"),
     _cost("training_time_s", "s", "training time"),
     _fraction("train_accuracy", "training accuracy"),
     _fraction("validation_accuracy", "validation accuracy"),
@@ -119,10 +121,10 @@ _ALL = [
     _cost("total_time_s", "s", "wall time of the whole run"),
     Metric("total_started_unix_s", "s", False, -math.inf, math.inf, "start of the whole run"),
     Metric("total_stopped_unix_s", "s", False, -math.inf, math.inf, "end of the whole run"),
-    _cost("predicted_energy_kwh", "kWh", "energy foretold by the tracker"),
-    _cost("predicted_co2_g", "gCO2eq", "emissions foretold by the tracker"),
-    _cost("predicted_time_s", "s", "wall time foretold by the tracker"),
-    _cost("predicted_carbon_intensity_g_per_kwh", "g/kWh", "carbon intensity foretold"),
+    _cost("predicted_energy_kwh", "kWh", "energy predicted by the tracker"),
+    _cost("predicted_co2_g", "gCO2eq", "emissions predicted by the tracker"),
+    _cost("predicted_time_s", "s", "wall time predicted by the tracker"),
+    _cost("predicted_carbon_intensity_g_per_kwh", "g/kWh", "carbon intensity predicted"),
     _cost("gpu_power_w", "W", "average power of the GPU"),
     _cost("gpu_energy_j", "J", "energy of the GPU"),
     _cost("cpu_power_w", "W", "average power of the first CPU package"),
@@ -138,7 +140,7 @@ _ALL = [
 #: Every metric by name.
 METRICS: dict[str, Metric] = {m.name: m for m in _ALL}
 
-#: What a search minimises unless it is told otherwise: energy and error.
+#: Default objectives of a search: less energy, higher accuracy.
 OBJECTIVES = ("energy_kwh", "validation_accuracy")
 
 
@@ -146,21 +148,16 @@ def metric(name: str) -> Metric:
     """The metric of a name.
 
     Raises:
-        UnknownMetricError: there is none of this name.
+        UnknownMetricError: no metric has this name.
     """
     found = METRICS.get(name) if isinstance(name, str) else None
     if found is None:
-        raise UnknownMetricError(
-            "no such metric",
-            value=name,
-            expected="one of " + ", ".join(METRICS),
-            remedy="units stand in the names, accuracies are fractions",
-        )
+        raise UnknownMetricError(f"a metric must be one of {', '.join(METRICS)}", value=name)
     return found
 
 
-def remedy_without(name: object) -> str:
-    """What to do where a table has no such metric."""
+def missing_metric_remedy(name: object) -> str | None:
+    """Remedy for an error that a table does not contain this metric; None if there is none."""
     if isinstance(name, str) and name.removesuffix("_std").endswith("co2_g"):
-        return "name whose electricity it is: load(..., carbon_intensity='world'), or g/kWh"
-    return "choose another metric or table"
+        return "give the carbon intensity: load(..., carbon_intensity='world'), or in g/kWh"
+    return None

@@ -1,15 +1,15 @@
-"""The calls of the original NAS-Bench-101 API over any table of ours.
+"""The original NAS-Bench-101 API over any table of this package.
 
-Whoever wrote `from nasbench import api` changes that one import:
+A program that has `from nasbench import api` changes only this import:
 
     from naslib_ecnas import nasbench101 as api
 
     nasbench = api.NASBench("5v-4epochs")
     data = nasbench.query(api.ModelSpec(matrix, ops), epochs=4)
 
-Names, keys and errors are the original's (google-research/nasbench, `api.py`); tables with energy
-add `energy_kwh` and the like. Unlike the original, loading takes no minutes, and `is_valid` says
-no to a cell that the table does not hold, so that it never is followed by a KeyError.
+Names, keys and errors are those of google-research/nasbench, `api.py`; tables with energy add
+`energy_kwh` and the like. Unlike in the original, `is_valid` is false for a cell that the table does
+not contain, so that a query of a valid cell raises no KeyError.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from os import PathLike
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.cell import Cell
@@ -32,14 +33,14 @@ from naslib_ecnas.errors import (
     UnknownMetricError,
 )
 from naslib_ecnas.loading import load
-from naslib_ecnas.nasbench_hash import as_text
+from naslib_ecnas.nasbench_hash import as_text, digests
 from naslib_ecnas.network import parameters
 from naslib_ecnas.spent import Counter
 from naslib_ecnas.topologies import MAX_EDGES, MAX_VERTICES, OPERATIONS
 
 __all__ = ["ModelSpec", "NASBench", "NoValueError", "OutOfDomainError", "UnknownHashError"]
 
-# Keys of the original, and the metrics that they stand for.
+# Keys of the original, and the metrics behind them.
 _TIMES_AND_ACCURACIES = {
     "training_time": "training_time_s",
     "train_accuracy": "train_accuracy",
@@ -49,19 +50,21 @@ _TIMES_AND_ACCURACIES = {
 
 
 class OutOfDomainError(EcnasError):
-    """A cell or budget outside of the table, under the original's name."""
+    """The table does not contain the cell or budget; the original's name."""
 
 
 class UnknownHashError(UnknownCellError, KeyError):
-    """A hash that the table does not hold; the original raises a KeyError."""
+    """The table does not contain the hash; a KeyError as in the original."""
 
-    __str__ = Exception.__str__  # KeyError would show the message quoted
+    def __str__(self) -> str:
+        return Exception.__str__(self)  # KeyError shows the message in quotes
 
 
 class NoValueError(UnknownMetricError, KeyError):
-    """A key of the original's that the table has no value for."""
+    """The table has no value for this key of the original; a KeyError too."""
 
-    __str__ = Exception.__str__
+    def __str__(self) -> str:
+        return Exception.__str__(self)
 
 
 class _Answer(dict[str, Any]):
@@ -72,7 +75,7 @@ class _Answer(dict[str, Any]):
 
 
 class ModelSpec:
-    """A raw matrix with operations, pruned as the original prunes it.
+    """A raw matrix with operations, pruned as in the original.
 
     Args:
         matrix: (v, v) upper-triangular matrix, as an array or nested lists.
@@ -81,18 +84,19 @@ class ModelSpec:
 
     Raises:
         ValueError: the matrix is not square or not upper triangular, or the number of
-            operations is another.
+            operations is wrong.
 
     Attributes:
-        original_matrix, original_ops: copies of what was given.
-        matrix, ops: the pruned ones in the order given; None where the graph is disconnected.
-        valid_spec: whether the output can be reached.
-        cell: the `Cell`, None where it is none.
+        original_matrix, original_ops: copies of the arguments.
+        matrix, ops: after pruning, in the given order; None if the graph is disconnected.
+        valid_spec: whether a path leads from the input to the output.
+        cell: the `Cell`, None if the graph is not a cell.
+        fault: why it is not a cell, or None.
     """
 
     def __init__(self, matrix: Any, ops: Sequence[str], data_format: str = "channels_last") -> None:
-        self.original_matrix = np.array(matrix)
-        self.original_ops = list(ops)
+        self.original_matrix: NDArray[Any] = np.array(matrix)
+        self.original_ops: list[str] = list(ops)
         self.data_format = data_format
         self.cell: Cell | None = None
         self.fault: InvalidCellError | None = None
@@ -104,7 +108,7 @@ class ModelSpec:
             self.fault = error
         self.matrix: Any = None
         self.ops: Any = None
-        self.valid_spec = self.fault is None or self.fault.rule != "output-unreachable"
+        self.valid_spec: bool = self.fault is None or self.fault.rule != "output-unreachable"
         if self.valid_spec:
             kept = _kept(self.original_matrix)
             self.matrix = self.original_matrix[np.ix_(kept, kept)]
@@ -114,10 +118,10 @@ class ModelSpec:
         """The NAS-Bench-101 MD5 of the cell.
 
         Args:
-            canonical_ops: the order of the operations' labels; only the original's.
+            canonical_ops: the order of the operations' labels; only the original's is possible.
 
         Raises:
-            OutOfDomainError: it is no cell, or another order was asked for.
+            OutOfDomainError: the graph is not a cell, or the order is another.
         """
         if self.cell is None or tuple(canonical_ops) != OPERATIONS:
             raise OutOfDomainError(
@@ -128,16 +132,16 @@ class ModelSpec:
 
 
 class NASBench:
-    """The original's table object over one of ours.
+    """The original's object for queries.
 
     Args:
-        dataset_file: a benchmark, a table, a name that `ecnas.load` knows, or a file.
-        seed: of the random repeat that each `query` takes; None draws one.
+        dataset_file: a benchmark, a table, a file, or a name for `ecnas.load`.
+        seed: seed of the random repeat that each `query` takes; None draws one.
 
     Attributes:
         config: sizes and operations of the space, as in the original.
         valid_epochs: budgets of the table.
-        history: empty; the original has it.
+        history: empty, as in the original.
     """
 
     def __init__(
@@ -146,7 +150,7 @@ class NASBench:
         seed: int | None = None,
     ) -> None:
         if isinstance(dataset_file, Benchmark):
-            self.benchmark = dataset_file
+            self.benchmark: Benchmark = dataset_file
         elif isinstance(dataset_file, Table):
             self.benchmark = Benchmark(dataset_file)
         else:
@@ -157,7 +161,7 @@ class NASBench:
             "num_repeats": self.benchmark.repeats,
             "available_ops": list(OPERATIONS),
         }
-        self.valid_epochs = set(self.benchmark.budgets)
+        self.valid_epochs: set[int] = set(self.benchmark.budgets)
         self.history: dict[str, Any] = {}
         self._counter = Counter(f"NASBench of {self.benchmark.name}")
         self._rng = random.Random(seed)
@@ -177,7 +181,7 @@ class NASBench:
         return self._counter.spent.epochs
 
     def is_valid(self, model_spec: Any) -> bool:
-        """Whether the table holds the cell; counts nothing."""
+        """Whether the table contains the cell; counts nothing."""
         try:
             self._row(model_spec)
         except OutOfDomainError:
@@ -192,10 +196,11 @@ class NASBench:
         Args:
             model_spec: a `ModelSpec`, ours or the original's, or a `Cell`.
             epochs: budget of the training.
-            stop_halfway: answer for half the budget instead of its end.
+            stop_halfway: return the values at half the budget instead of its end.
 
         Raises:
-            OutOfDomainError: the table holds no such cell or budget, or nothing at half of it.
+            OutOfDomainError: the table does not contain the cell or the budget, or has no value
+                at half of it.
         """
         if epochs not in self.valid_epochs:
             have = ", ".join(map(str, sorted(self.valid_epochs)))
@@ -235,7 +240,7 @@ class NASBench:
             under their own names; a key without a value is left out.
 
         Raises:
-            OutOfDomainError: the table holds no such cell.
+            OutOfDomainError: the table does not contain the cell.
         """
         return self._metrics(self._row(model_spec), self.benchmark.budgets)
 
@@ -245,7 +250,7 @@ class NASBench:
         """`get_metrics_from_spec` of a NAS-Bench-101 hash.
 
         Raises:
-            UnknownHashError: no cell of the table has the hash; it is a KeyError too.
+            UnknownHashError: no cell of the table has the hash; also a KeyError.
         """
         try:
             row = self.benchmark.space.row_of_hash(module_hash)
@@ -260,10 +265,8 @@ class NASBench:
         rows = self.benchmark.rows
         if len(rows) == len(space):
             return iter(space.hashes().tolist())
-        if len(rows) < 1_000:  # few cells do not pay for hashing the whole space
+        if len(rows) < 1_000:  # faster than hashing the whole space
             return (Cell.from_row(int(row)).nasbench_hash for row in rows)
-        from naslib_ecnas.nasbench_hash import digests
-
         return iter(as_text(digests(len(space))[rows]).tolist())
 
     def get_budget_counters(self) -> tuple[float, int]:
@@ -320,7 +323,7 @@ def _with_original_keys(metrics: Mapping[str, float]) -> dict[str, float]:
 
 
 def _kept(matrix: Any) -> list[int]:
-    """Vertices on a path from input to output, in the order given."""
+    """Vertices on a path from input to output, ascending."""
     edge = np.asarray(matrix) != 0
     last = len(edge) - 1
     forward, backward = {0}, {last}

@@ -1,4 +1,4 @@
-"""NAS-Bench-101's graph hash, the key of its files: for one cell, and for all cells of a space.
+"""NAS-Bench-101's graph hash, the key of its files: of one cell, and of all cells of a space.
 
 The hash is an iterated neighbourhood hash (Ying et al. 2019, section 3 of the supplement; the
 reference is `hash_module` in google-research/nasbench). Each vertex starts with the MD5 of its
@@ -6,7 +6,7 @@ out-degree, in-degree and label (input -1, output -2); for as many rounds as the
 becomes the MD5 of its predecessors' sorted digests, its successors' sorted digests and its own;
 the hash is the MD5 of the sorted list of digests as Python prints it.
 
-It is needed only to exchange keys with other software; equality of cells never depends on it.
+It serves to exchange keys with other software; equality of cells never depends on it.
 """
 
 from __future__ import annotations
@@ -23,20 +23,18 @@ from numpy.typing import NDArray
 from naslib_ecnas.errors import StorageError
 from naslib_ecnas.files import atomic_write, cache_folder
 from naslib_ecnas.progress import listener
-from naslib_ecnas.topologies import EDGES, MAX_VERTICES, topologies
+from naslib_ecnas.topologies import adjacency, labels_of_rows, topologies
 
-__all__ = ["as_text", "cell_hash", "digests", "hashes_of", "of_rows", "prepare", "row_of"]
-
+__all__ = ["as_text", "cell_hash", "digests", "digests_of", "prepare", "row_of"]
 
 _INPUT_LABEL, _OUTPUT_LABEL = -1, -2
-
-# Rows hashed together: enough to share most digests, few enough to stay in cache.
+# Rows hashed together: enough to share most digests, few enough to stay in the processor's cache.
 _CHUNK = 1 << 12
 
 
 @cache
 def _md5() -> Any:
-    from hashlib import md5  # costs 4 MB, which only who asks for hashes pays
+    from hashlib import md5  # takes 4 MB, so only when hashes are asked for
 
     return md5
 
@@ -75,18 +73,18 @@ def cell_hash(matrix: Sequence[Sequence[int]], labels: Sequence[int]) -> str:
     return _digest(str(sorted(digests)))
 
 
-def hashes_of(
-    rows: NDArray[np.integer[Any]], told: Callable[[int], None] = lambda done: None
+def hash_rows(
+    rows: NDArray[np.integer[Any]], on_done: Callable[[int], None] = lambda done: None
 ) -> NDArray[np.uint8]:
-    """Hashes of rows of the 7-vertex space.
+    """Compute the hashes of rows of the 7-vertex space.
 
-    Vertices whose neighbourhoods agree share their digest, so each round hashes only what
-    differs: digests are held as ranks among the sorted distinct ones, and sorting ranks sorts
+    Vertices with equal neighbourhoods have equal digests, so each round hashes only the distinct
+    ones. A digest is held as its rank among the sorted distinct digests, and sorting ranks sorts
     digests.
 
     Args:
         rows: (n,) rows.
-        told: hears how many are done.
+        on_done: called with the number of finished rows.
 
     Returns:
         (n, 16) uint8, the raw MD5 digests.
@@ -99,25 +97,18 @@ def hashes_of(
         where = np.flatnonzero(vertices == v)
         for start in range(0, len(where), _CHUNK):
             part = where[start : start + _CHUNK]
-            out[part] = _hashes_of_size(int(v), rows[part])
+            out[part] = _hash_rows_of_size(int(v), rows[part])
             done += len(part)
-            told(done)
+            on_done(done)
     return out
 
 
-def _hashes_of_size(v: int, rows: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
-    table = topologies()
-    topology = table.row_topology[rows]
-    codes, number = table.code[topology], table.row_ops[rows].astype(np.int64)
-    edge = np.zeros((len(rows), v, v), dtype=bool)
-    for bit, (i, j) in enumerate(EDGES):
-        target = v - 1 if j == MAX_VERTICES - 1 else j
-        if target < v and i < target:
-            edge[:, i, target] |= (codes >> bit & 1).astype(bool)
+def _hash_rows_of_size(v: int, rows: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
+    """`hash_rows` of cells that all have v vertices."""
+    edge = adjacency(v)[topologies().row_topology[rows]]
     label = np.empty((len(rows), v), dtype=np.int64)
     label[:, 0], label[:, -1] = _INPUT_LABEL, _OUTPUT_LABEL
-    for slot in range(v - 2):
-        label[:, slot + 1] = number // 3 ** (v - 3 - slot) % 3
+    label[:, 1:-1] = labels_of_rows(rows)[:, : v - 2]
 
     start = np.stack([edge.sum(2), edge.sum(1), label], axis=2).reshape(-1, 3)
     distinct, which = np.unique(start, axis=0, return_inverse=True)
@@ -174,73 +165,66 @@ def _unique_rows(rows: NDArray[np.int32]) -> tuple[NDArray[np.intp], NDArray[np.
     return first, which.reshape(-1)
 
 
-# NAS-Bench-101 hashes of a whole space, computed once for each cache folder, and their inverse.
+# -- hashes of a whole space, kept in the cache folder, and their inverse ----
 
-
-# Up to here (five vertices) computing takes a tenth of a second and no file is kept.
+# A space of up to this number of cells (five vertices) takes a tenth of a second: no file is kept.
 _WORTH_KEEPING = 10_000
-
-# Of a whole space at once: this part of it costs as much by itself as reading all.
+# Hashing this part of the largest space takes as long as reading the file with all hashes.
 _FEW = 4
-
 _DIGITS = set("0123456789abcdef")
 
-_known: dict[int, NDArray[np.uint8]] = {}
+_digests: dict[int, NDArray[np.uint8]] = {}
 
 
 def digests(size: int) -> NDArray[np.uint8]:
     """(size, 16) raw MD5 digests of the first rows, read-only."""
-    if size in _known:
-        return _known[size]
+    if size in _digests:
+        return _digests[size]
     if size <= _WORTH_KEEPING:
-        out = hashes_of(np.arange(size))
+        out = hash_rows(np.arange(size))
     else:
         path = _path(size)
         kept = _read(path, size)
-        out = _computed(size) if kept is None else kept
         if kept is None:
+            progress, name = listener(), "NAS-Bench-101's hashes, once"
+            progress.started(name, "computing", size, 0, "cells")
+            out = hash_rows(np.arange(size), lambda done: progress.advanced(name, done))
+            progress.finished(name)
             _keep(path, out)
+        else:
+            out = kept
     out.flags.writeable = False
-    return _known.setdefault(size, out)
+    return _digests.setdefault(size, out)
 
 
-def of_rows(rows: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
-    """(n, 16) digests of (n,) rows: of those that are kept, or computed for these alone."""
+def digests_of(rows: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
+    """(n, 16) raw MD5 digests of (n,) rows, from the kept file or computed for these rows only."""
     size = len(topologies().row_topology)
-    if size not in _known and len(rows) < size // _FEW:
+    if size not in _digests and len(rows) < size // _FEW:
         kept = _read(_path(size), size)
         if kept is None:
-            return hashes_of(rows)
-        _known[size] = kept
+            return hash_rows(rows)
+        _digests[size] = kept
     found: NDArray[np.uint8] = digests(size)[rows]
     return found
 
 
 def prepare(n_rows: int) -> None:
-    """Compute and keep all hashes where so many rows will be asked for, part by part."""
+    """Compute all hashes at once if `n_rows` is so large that `digests_of` in parts costs more."""
     size = len(topologies().row_topology)
     if n_rows >= size // _FEW:
         digests(size)
 
 
-def _computed(size: int) -> NDArray[np.uint8]:
-    """What takes a minute."""
-    heard, name = listener(), "NAS-Bench-101's hashes, once"
-    heard.started(name, "computing", size, 0, "cells")
-    out = hashes_of(np.arange(size), lambda done: heard.advanced(name, done))
-    heard.finished(name)
-    return out
-
-
 def row_of(nasbench_hash: str, size: int) -> int | None:
-    """Row of a hash among the first `size` rows, None where it is none of theirs."""
+    """Row of a hash among the first `size` rows, None if none of them has it."""
     if not isinstance(nasbench_hash, str) or len(nasbench_hash) != 32:
         return None
     nasbench_hash = nasbench_hash.lower()
     if set(nasbench_hash) - _DIGITS:
         return None
     wanted = bytes.fromhex(nasbench_hash)
-    # Every small space is a prefix of the larger ones: look there first.
+    # The first rows are the 5-vertex space, whose hashes are computed at once.
     for prefix in (min(size, 2_532), size):
         heads, order = _sorted_heads(prefix)
         head = np.frombuffer(wanted[:8], dtype=">u8").astype(np.uint64)[0]
@@ -270,7 +254,7 @@ def _path(size: int) -> Path:
 
 
 def _read(path: Path, size: int) -> NDArray[np.uint8] | None:
-    """The kept digests, None where there are none or they are damaged."""
+    """The digests in the cache, None if the file is missing or damaged."""
     try:
         content = path.read_bytes()
     except OSError:
@@ -291,6 +275,6 @@ def _keep(path: Path, raw: NDArray[np.uint8]) -> None:
 
 
 def _sha256(body: bytes) -> bytes:
-    from hashlib import sha256  # costs a query-only process 4 MB
+    from hashlib import sha256  # takes 4 MB, as `_md5` does
 
     return sha256(body).digest()

@@ -1,4 +1,4 @@
-"""What a cell costs as NAS-Bench-101's CIFAR-10 network, exact, for arrays of rows.
+"""Exact costs of cells as NAS-Bench-101's CIFAR-10 networks, for arrays of rows.
 
 The network (Ying et al. 2019, figure 1; `model_builder.py` of google-research/nasbench) is a 3 x 3
 convolution stem with 128 channels, three stacks of three cells with 128, 256 and 512 channels on
@@ -7,10 +7,10 @@ dense layer to ten classes. Every convolution is without bias and followed by ba
 whose scale and shift are trainable, and ReLU.
 
 Within a cell, the output concatenates its interior predecessors, so its channels are divided among
-them; the first of them get one more each where the division leaves a remainder. Any other
-vertex has as many channels as its widest successor. An edge from the input to an interior vertex
-is a 1 x 1 projection to that vertex's channels, an edge from the input to the output one to all
-channels, added to the concatenation. Edges between interior vertices cut channels off and cost
+them; if the division leaves a remainder, the first of them get one more each. Any other vertex has
+as many channels as its widest successor. An edge from the input to an interior vertex is a 1 x 1
+projection to that vertex's channels; an edge from the input to the output is a projection to all
+channels, added to the concatenation. Edges between interior vertices truncate channels and cost
 nothing.
 """
 
@@ -22,10 +22,17 @@ from functools import cache
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from naslib_ecnas.errors import UnknownCellError
-from naslib_ecnas.topologies import EDGES, MAX_VERTICES, OPERATIONS, topologies
+from naslib_ecnas.topologies import (
+    MAX_VERTICES,
+    OPERATIONS,
+    adjacency,
+    checked_rows,
+    labels_of_rows,
+    topologies,
+)
 
 __all__ = [
+    "STACKS",
     "activation_elements",
     "cell_depth",
     "channels",
@@ -47,16 +54,16 @@ _KERNEL = tuple({"conv3x3-bn-relu": 3, "conv1x1-bn-relu": 1}.get(name, 0) for na
 
 @dataclass(frozen=True)
 class _Costs:
-    """Totals of each topology, split into what the operations decide and what they do not."""
+    """Totals of each topology: a fixed part and a part for each operation."""
 
     fixed: Counts
-    """(n_topologies,) whatever the operations."""
+    """(n_topologies,) independent of the operations."""
     by_op: Counts
     """(n_topologies, 5, 3) added by each operation at each slot; 0 past the last slot."""
 
 
 def parameters(rows: ArrayLike) -> Counts:
-    """(n,) trainable parameters of the networks of (n,) rows; equals NAS-Bench-101's figure."""
+    """(n,) trainable parameters of the networks of (n,) rows, as published by NAS-Bench-101."""
     return _total(_costs()["parameters"], rows)
 
 
@@ -71,9 +78,9 @@ def multiply_adds(rows: ArrayLike) -> Counts:
 def activation_elements(rows: ArrayLike) -> Counts:
     """(n,) elements that the layers write for one image.
 
-    Counted once each are the outputs of the stem, of every projection, convolution and pool of
-    the cells, of the pools between stacks, of the global pool and of the dense layer; batch
-    normalisation and ReLU are taken as done in place, concatenation as a view.
+    The outputs of the stem, of every projection, convolution and pool of the cells, of the pools
+    between stacks, of the global pool and of the dense layer count once each. Batch normalisation
+    and ReLU work in place and concatenation is a view, so they count nothing.
     """
     return _total(_costs()["activation_elements"], rows)
 
@@ -86,10 +93,11 @@ def cell_depth(rows: ArrayLike) -> Counts:
 def depth(rows: ArrayLike) -> Counts:
     """(n,) layers on the longest path through the network.
 
-    The stem, the two pools between stacks, nine times the deepest path of the cell (where an
-    edge from the input costs its projection) and the dense layer.
+    They are the stem, the two pools between stacks, nine times the longest path of the cell, and
+    the dense layer. An edge from the input counts as a layer, its projection.
     """
-    return _layer_depths()[topologies().row_topology[_checked(rows)]]
+    # Every path starts with a projection, from the input to a vertex or to the output.
+    return 1 + 2 + len(STACKS) * _CELLS * (cell_depth(rows) + 1) + 1
 
 
 def channels(output: int) -> Counts:
@@ -101,7 +109,7 @@ def channels(output: int) -> Counts:
     Returns:
         (n_topologies, 5), 0 past the last slot.
     """
-    edge = _adjacency()
+    edge = adjacency()
     slots = topologies().vertices - 2
     to_output = edge[:, 1:_OUTPUT, _OUTPUT]
     parts = to_output.sum(axis=1)
@@ -115,46 +123,22 @@ def channels(output: int) -> Counts:
     return out.astype(np.int64)
 
 
-def _checked(rows: ArrayLike) -> NDArray[np.int64]:
-    array = np.atleast_1d(np.asarray(rows))
-    size = len(topologies().row_topology)
-    bad = (array < 0) | (array >= size) if array.dtype.kind in "iu" else np.ones(array.shape, bool)
-    if array.size and bad.any():
-        raise UnknownCellError(
-            "no such row",
-            value=array[bad].ravel().tolist()[0],
-            expected=f"integers from 0 to {size - 1}",
-            remedy="-1 stands for an invalid cell: leave those out",
-        )
-    return array.astype(np.int64)
+def _checked(rows: ArrayLike) -> NDArray[np.int32]:
+    return checked_rows(rows, len(topologies().row_topology))
 
 
 def _total(costs: _Costs, rows: ArrayLike) -> Counts:
     rows = _checked(rows)
-    table = topologies()
-    topology = table.row_topology[rows]
-    slots = table.vertices[topology].astype(np.int64) - 2
-    number = table.row_ops[rows].astype(np.int64)
+    topology, labels = topologies().row_topology[rows], labels_of_rows(rows)
     out = costs.fixed[topology]
     for slot in range(_SLOTS):
-        label = number // 3 ** np.maximum(slots - 1 - slot, 0) % 3
-        out = out + costs.by_op[topology, slot, label]
+        out = out + costs.by_op[topology, slot, labels[:, slot]]
     return out
 
 
 @cache
-def _adjacency() -> NDArray[np.bool_]:
-    """(n_topologies, 7, 7) matrices, outputs at vertex 6."""
-    code = topologies().code
-    edge = np.zeros((len(code), MAX_VERTICES, MAX_VERTICES), dtype=bool)
-    for bit, (i, j) in enumerate(EDGES):
-        edge[:, i, j] = code >> bit & 1
-    return edge
-
-
-@cache
 def _costs() -> dict[str, _Costs]:
-    edge = _adjacency()
+    edge = adjacency()
     from_input = edge[:, 0, 1:_OUTPUT]
     skip = edge[:, 0, _OUTPUT].astype(np.int64)
     n = len(edge)
@@ -198,16 +182,10 @@ def _conv(kernel: int, inputs: int, outputs: int) -> int:
 @cache
 def _depths() -> Counts:
     """(n_topologies,) interior vertices on the longest path."""
-    edge = _adjacency()
+    edge = adjacency()
     reach = np.full((len(edge), MAX_VERTICES), -_OUTPUT, dtype=np.int64)
     reach[:, 0] = 0
     for v in range(1, MAX_VERTICES):
         steps = np.where(edge[:, :v, v], reach[:, :v], -_OUTPUT).max(axis=1)
         reach[:, v] = steps + (v != _OUTPUT)
     return reach[:, _OUTPUT]
-
-
-@cache
-def _layer_depths() -> Counts:
-    """(n_topologies,) layers on the longest path; every path starts with one projection."""
-    return 1 + 2 + len(STACKS) * _CELLS * (_depths() + 1) + 1

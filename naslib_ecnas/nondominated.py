@@ -1,4 +1,4 @@
-"""Which points of a set no other one beats."""
+"""Nondominated points: the mask of a front, and the prefilter that makes it fast."""
 
 from __future__ import annotations
 
@@ -9,28 +9,25 @@ from naslib_ecnas.errors import ConfigError, floats
 
 __all__ = ["candidates", "checked_points", "complete", "nondominated"]
 
-# Up to so many points, sorting them all is quicker than to look for those worth it.
+# Up to this number of points, sorting them all is faster than filtering them first.
 _FEW = 10_000
-# Points of which the best serve to drop others, and how many of those left one has to beat.
+# Size of the sample that pivots are chosen from, the share of it that a pivot must dominate, and
+# the largest number of pivots.
 _SAMPLE = 2000
 _WORTH = 0.02
 _PIVOTS = 32
 
 
 def checked_points(points: ArrayLike, *, what: str = "the points") -> NDArray[np.float64]:
-    """The points as an (n, m) float64 array with m >= 2: the given one if it is such an array.
+    """The points as an (n, m) float64 array with m >= 2, not copied if they are one.
 
     Raises:
-        ConfigError: another shape.
+        ConfigError: they have another shape.
     """
     array = floats(points)
     if array.ndim != 2 or array.shape[1] < 2:
-        raise ConfigError(
-            f"{what} are not a matrix of at least two objectives",
-            value=array.shape,
-            expected="shape (n, m) with m >= 2",
-            remedy="give one row for each point and one column for each objective",
-        )
+        message = f"{what} must have the shape (n, m), with m of at least two objectives"
+        raise ConfigError(message, value=array.shape)
     return array
 
 
@@ -38,17 +35,16 @@ def nondominated(costs: ArrayLike) -> NDArray[np.bool_]:
     """Mask of the points that no other point dominates.
 
     A point dominates another one if it is no worse in every objective and better in one. Of
-    equal points the first one is kept, so a front holds each point of objective space once. A
-    point with a NaN is left out: what is not known is neither on a front nor dominates.
+    equal points only the first is kept. A point with a NaN is neither kept nor dominates.
 
     Args:
-        costs: (n, m) costs, less is better (`Metric.cost`).
+        costs: (n, m) costs with m >= 2, less is better (`Metric.cost`).
 
     Returns:
         (n,) bool.
 
     Raises:
-        ConfigError: the costs do not have this shape.
+        ConfigError: the costs have another shape.
 
     Example:
         >>> nondominated([[1.0, 3.0], [2.0, 2.0], [2.0, 2.0], [3.0, 3.0]]).tolist()
@@ -64,7 +60,7 @@ def nondominated(costs: ArrayLike) -> NDArray[np.bool_]:
 
 def complete(points: NDArray[np.float64]) -> NDArray[np.bool_]:
     """(n,) mask of the (n, m) points without NaN."""
-    # Column by column: strided rows of few objectives are what numpy is slowest at.
+    # Column by column, as numpy is slow on rows of few entries.
     known = ~np.isnan(points[:, 0])
     for column in points.T[1:]:
         known &= ~np.isnan(column)
@@ -72,11 +68,11 @@ def complete(points: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def candidates(points: NDArray[np.float64]) -> NDArray[np.int64]:
-    """(k,) ascending positions of points without NaN, the whole front among them.
+    """(k,) ascending positions of points without NaN that include the whole front.
 
-    Sorting is what a front costs, and most of a table is far from it: a whole space takes a
-    tenth of the time this way. Only points worse in every objective than another one are
-    dropped, so neither the front nor the first of equal points is lost.
+    Only points that are worse than a pivot in every objective are dropped, so neither the front
+    nor the first of equal points is lost. It makes the front of a whole space ten times faster,
+    as most points are far from the front and need not be sorted.
 
     Args:
         points: (n, m) costs, less is better.
@@ -98,7 +94,7 @@ def candidates(points: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def _pivots(sample: NDArray[np.float64]) -> list[NDArray[np.float64]]:
-    """The points of a sample that drop the most, each after what those before it have left."""
+    """The points of a sample that dominate most of it, chosen greedily."""
     best = sample[_is_nondominated(sample)]
     beats = np.ones((len(best), len(sample)), dtype=np.bool_)
     for column, bounds in zip(sample.T, best.T, strict=True):
@@ -116,6 +112,6 @@ def _pivots(sample: NDArray[np.float64]) -> list[NDArray[np.float64]]:
 
 def _is_nondominated(points: NDArray[np.float64]) -> NDArray[np.bool_]:
     """The mask of (n, m) points without NaN, n >= 1."""
-    import moocore  # costs a process that only queries time and memory
+    import moocore  # here, as a process that only queries does not need it
 
     return np.asarray(moocore.is_nondominated(points, keep_weakly=False), dtype=np.bool_)

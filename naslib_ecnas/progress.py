@@ -1,7 +1,7 @@
-"""What a long operation tells whoever shows it; the core itself prints nothing.
+"""Progress of long operations, reported to a listener; the core itself prints nothing.
 
-A function that has long work hears of a listener by its argument `progress`, or, where it lies deep
-below what a user calls (the reading of a file, the hashes of a space), by `listener()`.
+A function reports to its argument `progress`. Deep below what a user calls, such as in reading a
+file or hashing a space, it reports to `listener()`.
 """
 
 from __future__ import annotations
@@ -13,45 +13,38 @@ from typing import Protocol
 
 __all__ = ["BYTES", "Progress", "Silent", "listener", "listening"]
 
-#: The unit of what is counted in bytes.
+#: The unit of progress that is counted in bytes.
 BYTES = "B"
 
 
 class Progress(Protocol):
-    """Hears how far something is, a file as a rule. Every call names it."""
+    """Receives the progress of named tasks; a task is usually a file."""
 
     def started(
         self, name: str, doing: str, total: int | None, done: int, unit: str = BYTES
     ) -> None:
-        """Work on something begins, or begins again.
+        """A task begins, or begins again.
 
         Args:
-            name: the file, as a rule.
+            name: the task, usually a file name.
             doing: one verb, such as `"fetching"`.
-            total: its bytes, or None where nobody knows.
-            done: bytes that were there before.
-            unit: what is counted, where that is not bytes, such as `"cells"`.
+            total: units in all, None if unknown.
+            done: units that were finished before.
+            unit: bytes, or what else is counted, such as `"cells"`.
         """
 
     def advanced(self, name: str, done: int) -> None:
-        """So much of it is done, what was there before included."""
+        """`done` units are finished, including those from before."""
 
     def finished(self, name: str) -> None:
-        """It is complete."""
+        """The task is complete."""
 
     def noted(self, name: str, message: str) -> None:
-        """Something a person would like to know, such as that a lost connection is tried again."""
+        """A message for the user, such as that a lost connection is tried again."""
 
 
-class Silent:
-    """Shows nothing."""
-
-    def started(
-        self, name: str, doing: str, total: int | None, done: int, unit: str = BYTES
-    ) -> None: ...
-    def advanced(self, name: str, done: int) -> None: ...
-    def finished(self, name: str) -> None: ...
-    def noted(self, name: str, message: str) -> None: ...
+class Silent(Progress):
+    """Ignores all progress."""
 
 
 _LISTENER: ContextVar[Progress | None] = ContextVar("listener", default=None)
@@ -59,13 +52,13 @@ _SILENT = Silent()
 
 
 def listener() -> Progress:
-    """Who hears of long work here; nobody where no one asked."""
+    """The listener of this context: the one given to `listening`, else a silent one."""
     return _LISTENER.get() or _SILENT
 
 
 @contextmanager
 def listening(progress: Progress) -> Iterator[None]:
-    """While it lasts, long work of this thread is told to `progress`."""
+    """Context in which `listener()` is `progress`."""
     token = _LISTENER.set(progress)
     try:
         yield

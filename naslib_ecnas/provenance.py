@@ -1,4 +1,4 @@
-"""Where the numbers of a column come from."""
+"""Provenance: where the numbers of a column come from."""
 
 from __future__ import annotations
 
@@ -18,23 +18,22 @@ class Provenance:
     """Origin of one column of a table."""
 
     kind: Kind
-    """`measured`: read from a training. `scaled`: a measured value times a factor.
-    `modelled`: the output of a fitted model. `derived`: computed exactly from the cell or from
-    other columns. `synthetic`: made up, for tests and benchmarks. `unknown`: the source does
-    not say."""
+    """`measured`: from a training. `scaled`: a measured value times a factor. `modelled`: output
+    of a fitted model. `derived`: computed exactly from the cell or from other columns.
+    `synthetic`: invented, for tests and benchmarks. `unknown`: the source does not say."""
     device: str | None = None
-    """What the value was measured on or modelled for."""
+    """Device that the value was measured on or modelled for."""
     pue: float | None = None
-    """Power usage effectiveness that energies are multiplied by; 1.0 where it is out; None
-    where it does not apply or is not known."""
+    """Power usage effectiveness that energies are multiplied by: 1.0 for none, None if it does not
+    apply or is unknown."""
     repeats: int | None = None
-    """Trainings behind each value (a mean over them unless the table keeps repeats)."""
+    """Number of trainings of each value (a mean over them unless the table keeps repeats)."""
     source: str | None = None
     """File that the value was read from."""
     sha256: str | None = None
     """Checksum of that file."""
     note: str | None = None
-    """What a user of the value has to know, such as why values are missing."""
+    """What a user of the value should know, such as why values are missing."""
 
     def __str__(self) -> str:
         parts: list[str] = [self.kind]
@@ -49,7 +48,7 @@ class Provenance:
         return ", ".join(parts) + (f" ({self.note})" if self.note else "")
 
     def to_json(self) -> dict[str, Any]:
-        """Fields that are set, for a table's header."""
+        """The fields that are not None, for a table's header."""
         return {k: v for k, v in asdict(self).items() if v is not None}
 
     @classmethod
@@ -57,33 +56,30 @@ class Provenance:
         """The inverse of `to_json`.
 
         Raises:
-            FormatError: unknown fields or kinds, wrong types.
+            FormatError: a field or kind is unknown, or a value has the wrong type.
         """
         types = {"pue": (int, float), "repeats": (int,)}
-        known = {f.name for f in fields(cls)}
+        names = [f.name for f in fields(cls)]
         good = (
             isinstance(data, dict)
-            and set(data) <= known
+            and set(data) <= set(names)
             and data.get("kind") in _KINDS
             and all(isinstance(v, types.get(k, (str,))) for k, v in data.items())
         )
         if not good:
-            raise FormatError(
-                "not a provenance",
-                path=path,
-                value=data,
-                expected=f"an object with kind ({', '.join(_KINDS)}) and of the other fields "
-                + ", ".join(sorted(known - {"kind"})),
-                remedy="make the table anew from its source",
+            message = (
+                f"a provenance must have a kind ({', '.join(_KINDS)}) and may have "
+                f"{', '.join(names[1:])}"
             )
+            raise FormatError(message, path=path, value=data)
         return cls(**data)
 
     def same_trainings(self, other: Provenance) -> bool:
-        """Whether values may come from the same trainings, so that their ratio means something."""
+        """Whether kind and device agree, so that a ratio of the values is meaningful."""
         return not {"kind", "device"} & set(self.differs_in(other))
 
     def differs_in(self, other: Provenance) -> list[str]:
-        """Fields that decide comparability and are not the same: kind, device, PUE, repeats."""
+        """Names of the fields that make values incomparable: of kind, device, pue and repeats."""
         return [
             name
             for name in ("kind", "device", "pue", "repeats")

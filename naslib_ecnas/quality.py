@@ -1,4 +1,4 @@
-"""What is known of the quality of modelled values, target by target, with the anchors."""
+"""Quality of modelled values: reports in the headers of tables, intervals, and scores."""
 
 from __future__ import annotations
 
@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from naslib_ecnas.errors import ConfigError, FormatError, UnknownMetricError, floats
+from naslib_ecnas.errors import (
+    ConfigError,
+    FormatError,
+    UnknownMetricError,
+    check_numbers,
+    floats,
+)
 from naslib_ecnas.files import from_json
 from naslib_ecnas.metrics import metric
 
@@ -20,32 +26,33 @@ if TYPE_CHECKING:
 
 __all__ = ["HEADINGS", "Z90", "Quality", "QualityLine", "Scores", "bounds", "kendall_tau", "scores"]
 
+# -- reports ----
 
-#: Heads of the columns of `Quality.rows`.
+#: Headings of `Quality.rows`.
 HEADINGS = ("target", "cells", "MAE", "MAPE %", "R2", "tau", "in 90 %")
 
 
 @dataclass(frozen=True)
 class QualityLine:
-    """Quality of one target, on trainings that its fit has not seen."""
+    """Quality of one modelled target, on trainings that were not used for the fit."""
 
     target: str
     about: str
-    """How the fit was kept from seeing them."""
+    """How these trainings were held out."""
     unit: str
     scores: Mapping[str, float]
     """`cells`, `mae` (in the unit), `mape` (per cent), `r2`, `tau`, `bias` (median of predicted
-    over true), `coverage` (share of true values within their 90 % intervals); what is not known
-    is not there."""
+    over true), `coverage` (share of true values within their 90 % intervals), without those that
+    are unknown."""
     by_vertices: Mapping[str, Mapping[str, float]]
-    """The same by the number of the cells' vertices."""
+    """The same for the cells of each number of vertices."""
     anchor: str
-    """What others reached on the same target, with the source."""
+    """Published results on the same target, with their source."""
 
 
 @dataclass(frozen=True)
 class Quality:
-    """Quality of all targets; printing it shows a table.
+    """Quality of all modelled targets; printed as a table.
 
     Example:
         print(bench.quality)
@@ -56,24 +63,21 @@ class Quality:
 
     @classmethod
     def of_headers(cls, headers: Iterable[Mapping[str, Any]]) -> Quality:
-        """From the headers of weights: their `quality` and `anchors`."""
+        """From `quality` and `anchors` in the headers of weights."""
         lines = []
         for header in headers:
             anchors = header.get("anchors") or {}
             for name, known in (header.get("quality") or {}).items():
-                scores = {k: float(v) for k, v in known.items() if _is_number(v)}
-                lines.append(
-                    QualityLine(
-                        target=name,
-                        about=str(known.get("about") or header.get("split") or ""),
-                        unit=str(known.get("unit") or ""),
-                        scores=scores,
-                        by_vertices={
-                            k: dict(v) for k, v in (known.get("by_vertices") or {}).items()
-                        },
-                        anchor=str(anchors.get(name) or ""),
-                    )
+                by_vertices = known.get("by_vertices") or {}
+                line = QualityLine(
+                    target=name,
+                    about=str(known.get("about") or header.get("split") or ""),
+                    unit=str(known.get("unit") or ""),
+                    scores={k: float(v) for k, v in known.items() if _is_number(v)},
+                    by_vertices={k: dict(v) for k, v in by_vertices.items()},
+                    anchor=str(anchors.get(name) or ""),
                 )
+                lines.append(line)
         return cls(tuple(lines))
 
     @classmethod
@@ -81,37 +85,25 @@ class Quality:
         """From the attributes of a modelled table.
 
         Raises:
-            UnknownMetricError: the table says nothing of it, such as a measured one.
-            FormatError: what it says cannot be read.
+            UnknownMetricError: the table has no report, such as a measured one.
+            FormatError: the report cannot be read.
         """
         text = table.attributes.get("quality")
         if text is None:
-            raise UnknownMetricError(
-                f"table {table.name} says nothing of the quality of its values",
-                value=table.name,
-                expected="a modelled table: 7v, 5v or 4v",
-                remedy="for measured values, compare the repeats",
-            )
+            message = f"table {table.name} has no report of quality; the modelled 7v, 5v, 4v have"
+            raise UnknownMetricError(message)
         try:
             return cls.of_headers(from_json(text))
         except (ValueError, AttributeError, TypeError) as error:
-            raise FormatError(
-                "the quality in the header cannot be read",
-                path=table.path,
-                expected="a list of headers as JSON",
-                remedy="make the table anew",
-            ) from error
+            message = "the report of quality must be a list of headers as JSON"
+            raise FormatError(message, path=table.path) from error
 
     def __getitem__(self, target: str) -> QualityLine:
         for line in self.lines:
             if line.target == target:
                 return line
-        raise UnknownMetricError(
-            "nothing is known of this target",
-            value=target,
-            expected="one of " + ", ".join(line.target for line in self.lines),
-            remedy="choose one of these",
-        )
+        targets = ", ".join(line.target for line in self.lines)
+        raise UnknownMetricError(f"a target must be one of {targets}", value=target)
 
     def __iter__(self) -> Iterator[QualityLine]:
         return iter(self.lines)
@@ -120,7 +112,7 @@ class Quality:
         return len(self.lines)
 
     def rows(self, *, by_vertices: bool = False) -> list[tuple[str, ...]]:
-        """Cells of a table under `HEADINGS`, as text."""
+        """Rows of a table under `HEADINGS`, as text."""
         out = []
         for line in self.lines:
             out.append((line.target, *_cells(line.scores, line.unit)))
@@ -141,17 +133,7 @@ class Quality:
 
     def to_json(self) -> list[dict[str, Any]]:
         """Plain values."""
-        return [
-            {
-                "target": line.target,
-                "about": line.about,
-                "unit": line.unit,
-                "scores": dict(line.scores),
-                "by_vertices": {k: dict(v) for k, v in line.by_vertices.items()},
-                "anchor": line.anchor,
-            }
-            for line in self.lines
-        ]
+        return [asdict(line) for line in self.lines]
 
 
 def _is_number(value: Any) -> bool:
@@ -173,11 +155,10 @@ def _cells(scores: Mapping[str, Any], unit: str) -> tuple[str, ...]:
     )
 
 
-# From a standard deviation to the bounds between which a training lies.
+# -- intervals ----
 
-
-#: Standard deviations on either side of the mean that hold nine tenths of a normal distribution;
-#: the standard deviations of all models are scaled so that they do in fact.
+#: Half width of a 90 % interval of the normal distribution, in standard deviations. The standard
+#: deviations of all models are scaled so that such intervals hold 90 % of the trainings.
 Z90 = 1.645
 
 
@@ -186,23 +167,20 @@ def bounds(
 ) -> NDArray[np.float64]:
     """(..., 2) lower and upper bounds of (...) means with (...) standard deviations.
 
-    What lies between is what the deviation is of: a single training, or for accuracies at 108
-    epochs the mean over three.
+    They are the bounds of a single training, or, for accuracies at 108 epochs, of the mean over
+    three. Costs are positive and have relative errors, so their bounds are symmetric in the
+    logarithm. Fractions are clipped to 0 and 1.
 
-    Costs are positive and their errors grow with them: theirs are taken in the logarithm.
-    Fractions are cut at 0 and 1.
+    Args:
+        name: the metric.
+        mean, std: in its unit.
+        coverage: share of trainings between the bounds; the models are calibrated for 0.9.
 
     Raises:
-        ConfigError: the coverage is no number between 0 and 1.
-        UnknownMetricError: there is no such metric.
+        ConfigError: the coverage is not between 0 and 1.
+        UnknownMetricError: no metric has this name.
     """
-    if isinstance(coverage, bool) or not isinstance(coverage, (int, float)) or not 0 < coverage < 1:
-        raise ConfigError(
-            "no coverage",
-            value=coverage,
-            expected="a number between 0 and 1",
-            remedy="0.9 is what the models are calibrated for",
-        )
+    check_numbers(above=0, below=1, coverage=coverage)
     z = Z90 if coverage == 0.9 else NormalDist().inv_cdf(0.5 + coverage / 2)
     m = floats(mean)
     s = floats(std)
@@ -213,18 +191,18 @@ def bounds(
     return np.stack([m / factor, m * factor], axis=-1)
 
 
-# How good predictions are, in numbers: errors, rank correlation, coverage of intervals.
+# -- scores of predictions ----
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Quality of predictions on cells that the fit has not seen."""
+    """Quality of predictions on cells that were not used for the fit."""
 
     cells: int
     mae: float
     """Mean absolute error, in the unit of the target."""
     mape: float
-    """Mean absolute error over the true value, in per cent."""
+    """Mean absolute error relative to the true value, in per cent."""
     r2: float
     """Coefficient of determination."""
     tau: float
@@ -235,7 +213,7 @@ class Scores:
     """Share of true values within their 90 % intervals; None without intervals."""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain numbers for a header; missing ones are left out."""
+        """Plain numbers for a header, without missing ones."""
         known = {k: v for k, v in asdict(self).items() if v is not None and math.isfinite(v)}
         return {k: round(v, 6) for k, v in known.items()}
 
@@ -251,18 +229,18 @@ def scores(
     lower: ArrayLike | None = None,
     upper: ArrayLike | None = None,
 ) -> Scores:
-    """Compare (n,) predictions with (n,) true values.
+    """Scores of (n,) predictions against (n,) true values.
 
     Args:
         true, predicted: in one unit.
-        lower, upper: (n,) ends of 90 % intervals.
+        lower, upper: (n,) bounds of 90 % intervals.
 
     Raises:
-        ConfigError: they are no vectors of one length of at least 1.
+        ConfigError: they are not vectors of one length, or empty.
     """
     t, p = _paired(true, predicted)
     if not len(t):
-        raise ConfigError("no values to compare", value=0, expected="at least one pair")
+        raise ConfigError("scores need at least one pair of values")
     error = np.abs(p - t)
     spread = float(((t - t.mean()) ** 2).sum())
     covered = None
@@ -281,10 +259,10 @@ def scores(
 
 
 def kendall_tau(a: ArrayLike, b: ArrayLike) -> float:
-    """Kendall's tau-b of two (n,) vectors, in n log n; NaN where one of them is constant.
+    """Kendall's tau-b of two (n,) vectors, in n log n; NaN if one of them is constant.
 
     Raises:
-        ConfigError: they are no vectors of one length.
+        ConfigError: they are not vectors of one length.
     """
     x, y = (np.unique(v, return_inverse=True)[1] for v in _paired(a, b))
     n = len(x)
@@ -302,11 +280,8 @@ def kendall_tau(a: ArrayLike, b: ArrayLike) -> float:
 def _paired(a: ArrayLike, b: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     one, other = floats(a), floats(b)
     if one.ndim != 1 or one.shape != other.shape:
-        raise ConfigError(
-            "the values are not paired",
-            value=(one.shape, other.shape),
-            expected="two vectors of one length",
-        )
+        shapes = (one.shape, other.shape)
+        raise ConfigError("the values must be two vectors of one length", value=shapes)
     return one, other
 
 
@@ -316,14 +291,14 @@ def _ties(values: NDArray[Any]) -> int:
 
 
 def _inversions(values: NDArray[Any]) -> int:
-    """Pairs that stand in the wrong order, by merging blocks that double in length."""
+    """Number of pairs in the wrong order, by merging blocks of doubling length."""
     y = np.asarray(values, dtype=np.int64)
     n, total, size = len(y), 0, 1
     top = int(y.max(initial=0)) + 1
     position = np.arange(n)
     while size < n:
-        # Sorted within each pair of blocks; an element of the right block passes all larger
-        # ones of the left block.
+        # Sort each pair of blocks; an element of the right block passes the larger ones of the
+        # left block.
         pair, right = position // (2 * size), (position // size) % 2
         order = np.argsort((pair * top + y) * 2 + right, kind="stable")
         moved_right = right[order]

@@ -1,18 +1,18 @@
-"""The graphs beneath the cells: every pruned topology, and the table from raw matrices to them.
+"""Topologies: the graphs of cells without their operations, enumerated once in a process.
 
-A *matrix* of up to seven vertices is packed into a 21-bit *code*: bit `EDGE_BIT[i, j]` is the edge
-from vertex i to vertex j > i of the 7 x 7 matrix. A smaller matrix is embedded with its output
-moved to vertex 6, so that the unused vertices are empty rows and columns. *Pruning* drops every
-vertex that lies on no path from input to output and moves the others together to 1, 2, ....
+A graph of up to seven vertices is packed into a 21-bit *code*: bit `EDGE_BIT[i, j]` is the edge
+from vertex i to vertex j > i of the 7 x 7 matrix. A smaller matrix is embedded with its output at
+vertex 6, so that the unused vertices are empty rows and columns. *Pruning* removes every vertex
+that lies on no path from input to output and renumbers the others 1, 2, ....
 
-A *topology* is a class of pruned graphs that differ only in the order of their interior vertices;
-its *canonical code* is the least code over all orders that keep the matrix upper triangular. A
-*slot map* says which vertex of a raw matrix became which interior vertex ("slot") of the
-topology. Operations are numbered as in NAS-Bench-101 (`OPERATIONS`), and the operations of k slots
-are packed into a base-3 number whose first slot is the most significant digit.
+A *labelled graph* is one of the 2**21 graphs with numbered vertices; 1,538,083 of them prune to a
+cell. A *topology* is a class of pruned graphs that differ only in the order of their interior
+vertices, which are called *slots*; there are 2,494 topologies of 6,472 pruned graphs. The canonical
+code of a topology is the smallest code over all orders that keep the matrix upper triangular.
 
-No hashing happens here: isomorphism is decided by enumeration (2,494 topologies, 6,472 pruned
-matrices, 1,538,083 valid matrices in all).
+Operations are numbered as in NAS-Bench-101 (`OPERATIONS`). The labels of k slots are packed into a
+base-3 number whose most significant digit is the first slot. Isomorphism is decided by enumeration,
+not by hashing.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from functools import cache
 from itertools import permutations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+
+from naslib_ecnas.errors import UnknownCellError
 
 __all__ = [
     "EDGES",
@@ -33,25 +35,23 @@ __all__ = [
     "OPERATIONS",
     "LabelledGraphs",
     "TopologyTable",
+    "adjacency",
     "canonical",
+    "checked_rows",
     "labelled_graphs",
+    "labels_of_rows",
     "moved",
-    "orders",
     "slot_map_labels",
     "slot_maps",
     "topologies",
 ]
 
-
 MAX_VERTICES = 7
-
 MAX_EDGES = 9
-
 #: Interior operations in NAS-Bench-101's order of labels 0, 1, 2.
 OPERATIONS = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3")
 
 _SLOTS = MAX_VERTICES - 2
-
 _OUTPUT = MAX_VERTICES - 1
 
 #: (source, target) of each bit of a code, least significant bit first: column by column, as
@@ -62,8 +62,7 @@ EDGES: tuple[tuple[int, int], ...] = tuple((i, j) for j in range(1, MAX_VERTICES
 EDGE_BIT: dict[tuple[int, int], int] = {edge: bit for bit, edge in enumerate(EDGES)}
 
 _N_CODES = 1 << len(EDGES)
-
-#: Set in a permuted code when an edge would point backwards; larger than every code.
+# Set in a permuted code when an edge would point backwards; larger than every code.
 _BACKWARD = 1 << 24
 
 IntArray = NDArray[np.int32]
@@ -71,40 +70,40 @@ IntArray = NDArray[np.int32]
 
 @dataclass(frozen=True)
 class TopologyTable:
-    """All topologies and, for each labelling of their slots, its isomorphism class.
+    """All topologies, all cells, and the cell of each topology with each labelling.
 
-    Topologies are sorted by vertices, then by code. Rows number the isomorphism classes of
-    labelled topologies in the same order, operations last.
+    Topologies are sorted by vertices, then by code. Cells are sorted by topology, then by labels;
+    the row of a cell is its position in this order.
     """
 
     code: IntArray
-    """(n_topologies,) canonical code of each topology."""
+    """(n_topologies,) canonical code."""
     vertices: NDArray[np.int8]
-    """(n_topologies,) vertices, 2 to 7."""
+    """(n_topologies,) number of vertices, 2 to 7."""
     first: IntArray
-    """(n_topologies,) where a topology's labellings start in `row_of`."""
+    """(n_topologies,) index in `row_of` of the topology's first labelling."""
     row_of: IntArray
-    """(sum of 3**slots,) row of each topology and labelling."""
+    """(sum of 3**slots,) row of each topology with each labelling."""
     row_topology: NDArray[np.int16]
-    """(n_rows,) topology of each row."""
+    """(n_rows,) topology of each cell."""
     row_ops: NDArray[np.uint8]
-    """(n_rows,) least labelling of each row, base 3."""
+    """(n_rows,) packed labels of each cell: the smallest of all equivalent labellings."""
     pruned_code: IntArray
-    """(6472,) sorted codes of all pruned matrices."""
+    """(6472,) sorted codes of all pruned graphs."""
     pruned_topology: NDArray[np.int16]
-    """(6472,) topology of each pruned matrix."""
+    """(6472,) topology of each pruned graph."""
     pruned_order: NDArray[np.uint8]
-    """(6472,) index into `orders(slots)` of the order that makes it canonical."""
+    """(6472,) index into `orders(slots)` of the order that makes the code canonical."""
 
 
 @dataclass(frozen=True)
 class LabelledGraphs:
-    """What each of the 2**21 matrices is: the table behind every vectorised call."""
+    """Topology of each of the 2**21 labelled graphs."""
 
     topology: NDArray[np.int16]
-    """(2**21,) topology, -1 where the matrix is no cell."""
+    """(2**21,) topology, -1 if the graph does not prune to a cell."""
     slot_map: NDArray[np.uint16]
-    """(2**21,) index into `slot_maps()`."""
+    """(2**21,) index into `slot_maps()`: the vertex of the graph that became each slot."""
 
 
 @cache
@@ -115,19 +114,13 @@ def orders(slots: int) -> tuple[tuple[int, ...], ...]:
 
 @cache
 def slot_maps() -> tuple[tuple[int, ...], ...]:
-    """Every injection of slots into raw interior vertices: `map[slot]` is a raw slot, 0 to 4."""
+    """Every injection of slots into the five interior vertices; `map[slot]` is 0 to 4."""
     return tuple(m for k in range(_SLOTS + 1) for m in permutations(range(_SLOTS), k))
 
 
 @cache
-def slot_map_index() -> dict[tuple[int, ...], int]:
-    """Index of each slot map."""
-    return {m: i for i, m in enumerate(slot_maps())}
-
-
-@cache
 def slot_map_labels() -> NDArray[np.uint8]:
-    """(n_maps, 243) labelling of the mapped slots from the labelling of all five raw slots."""
+    """(n_maps, 243) packed labels of the mapped slots, from packed labels of all five vertices."""
     raw = np.arange(3**_SLOTS)
     digits = [raw // 3 ** (_SLOTS - 1 - s) % 3 for s in range(_SLOTS)]
     out = np.zeros((len(slot_maps()), len(raw)), dtype=np.uint8)
@@ -140,11 +133,11 @@ def slot_map_labels() -> NDArray[np.uint8]:
 
 
 def moved(codes: NDArray[np.integer], target: Mapping[int, int]) -> IntArray:
-    """Codes after vertex v moved to `target[v]`; `_BACKWARD` is set where an edge points back.
+    """Codes after vertex v becomes `target[v]`; `_BACKWARD` is set if an edge points back.
 
     Args:
-        codes: array of codes of any shape.
-        target: vertex to vertex, identity where a vertex is absent.
+        codes: array of codes, of any shape.
+        target: new number of a vertex; a vertex that is not in it keeps its number.
     """
     lut = _moving_lut(tuple(target.get(v, v) for v in range(MAX_VERTICES)))
     codes = codes.astype(np.int32, copy=False)
@@ -153,7 +146,7 @@ def moved(codes: NDArray[np.integer], target: Mapping[int, int]) -> IntArray:
 
 @cache
 def _moving_lut(target: tuple[int, ...]) -> IntArray:
-    """(3, 128) image of each seven bits of a code when vertex v moves to `target[v]`."""
+    """(3, 128) new code of each value of each seven bits of a code."""
     lut = np.zeros((3, 128), dtype=np.int32)
     for bit, (i, j) in enumerate(EDGES):
         a, b = target[i], target[j]
@@ -164,7 +157,7 @@ def _moving_lut(target: tuple[int, ...]) -> IntArray:
 
 
 def _pruned_codes(vertices: int) -> IntArray:
-    """Sorted codes of all pruned matrices with exactly so many vertices."""
+    """Sorted codes of all pruned graphs with exactly this number of vertices."""
     names = [*range(vertices - 1), _OUTPUT]
     codes = np.zeros(1, dtype=np.int32)
     edges = np.zeros(1, dtype=np.int8)
@@ -189,7 +182,7 @@ def _pruned_codes(vertices: int) -> IntArray:
 
 @cache
 def topologies() -> TopologyTable:
-    """Enumerate all topologies and cells, once in a process."""
+    """Enumerate all topologies and cells; once in a process."""
     code, vertices, row_of, row_topology, row_ops = [], [], [], [], []
     pruned, pruned_topology, pruned_order = [], [], []
     n_topologies = n_rows = 0
@@ -205,7 +198,8 @@ def topologies() -> TopologyTable:
             least[better] = image[better]
         canonical, topology = np.unique(least, return_inverse=True)
 
-        # A labelling's class is its least image under the topology's automorphisms.
+        # Labellings are equivalent if an automorphism maps one to the other; the smallest stands
+        # for its class.
         smallest = np.empty((len(canonical), labels), dtype=np.uint8)
         smallest[:] = np.arange(labels, dtype=np.uint8)
         for order in orders(slots):
@@ -252,7 +246,7 @@ def topologies() -> TopologyTable:
 
 
 def _relabelled(order: tuple[int, ...]) -> NDArray[np.uint8]:
-    """(3**slots,) labelling after slot a moved to slot `order[a]`."""
+    """(3**slots,) packed labels after slot a becomes slot `order[a]`."""
     slots = len(order)
     labels = np.arange(3**slots)
     image = np.zeros_like(labels)
@@ -263,7 +257,7 @@ def _relabelled(order: tuple[int, ...]) -> NDArray[np.uint8]:
 
 @cache
 def labelled_graphs() -> LabelledGraphs:
-    """Classify all 2**21 matrices, once in a process (about 10 MB)."""
+    """Classify all 2**21 labelled graphs; once in a process (about 10 MB)."""
     codes = np.arange(_N_CODES, dtype=np.int32)
     forward = np.ones(_N_CODES, dtype=np.uint8)
     backward = np.full(_N_CODES, 1 << _OUTPUT, dtype=np.uint8)
@@ -279,7 +273,7 @@ def labelled_graphs() -> LabelledGraphs:
     table = topologies()
     topology = np.full(_N_CODES, -1, dtype=np.int16)
     slot_map = np.zeros(_N_CODES, dtype=np.uint16)
-    index = slot_map_index()
+    index = {mapping: i for i, mapping in enumerate(slot_maps())}
     for subset in range(1 << _SLOTS):
         kept = [s for s in range(_SLOTS) if subset >> s & 1]
         alive = {0, _OUTPUT, *(s + 1 for s in kept)}
@@ -288,7 +282,7 @@ def labelled_graphs() -> LabelledGraphs:
         target = {s + 1: slot + 1 for slot, s in enumerate(kept)}
         pruned = moved((codes[where] & mask), target)
         at = np.minimum(np.searchsorted(table.pruned_code, pruned), len(table.pruned_code) - 1)
-        known = table.pruned_code[at] == pruned  # the others have more than nine edges
+        known = table.pruned_code[at] == pruned  # the rest has more than nine edges
         where, at = where[known], at[known]
         topology[where] = table.pruned_topology[at]
         maps = np.array(
@@ -299,7 +293,7 @@ def labelled_graphs() -> LabelledGraphs:
 
 
 def _composed(order: tuple[int, ...], kept: list[int]) -> tuple[int, ...]:
-    """Slot map of a matrix whose kept raw slots were put into the given order."""
+    """Slot map of a graph whose kept interior vertices are put into the given order."""
     out = [0] * len(order)
     for a, b in enumerate(order):
         out[b] = kept[a]
@@ -307,15 +301,15 @@ def _composed(order: tuple[int, ...], kept: list[int]) -> tuple[int, ...]:
 
 
 def canonical(pruned_code: int) -> tuple[int, tuple[int, ...]]:
-    """Topology of one pruned code, and the order that makes it canonical.
+    """Topology of one pruned graph, and the order that makes its code canonical.
 
-    Answers without building the table of `labelled_graphs`.
+    It does not need the table of `labelled_graphs`.
 
     Returns:
         `(topology, order)`; `order[a] = b` moves slot a to slot b.
 
     Raises:
-        KeyError: the code is not that of a pruned matrix with at most nine edges.
+        KeyError: no pruned graph of at most nine edges has this code.
     """
     table = topologies()
     at = int(np.searchsorted(table.pruned_code, pruned_code))
@@ -324,3 +318,60 @@ def canonical(pruned_code: int) -> tuple[int, tuple[int, ...]]:
     topology = int(table.pruned_topology[at])
     slots = int(table.vertices[topology]) - 2
     return topology, orders(slots)[int(table.pruned_order[at])]
+
+
+# -- cells by row ----
+
+
+def checked_rows(rows: ArrayLike, size: int) -> NDArray[np.int32]:
+    """The rows as an (n,) array; a single row counts as a list of one.
+
+    Args:
+        rows: (n,) rows, or one row.
+        size: number of cells of the space.
+
+    Raises:
+        UnknownCellError: they are not whole numbers from 0 to `size` - 1.
+    """
+    message = f"rows must be whole numbers from 0 to {size - 1}"
+    try:
+        array = np.atleast_1d(np.asarray(rows))
+    except ValueError:  # nested lists of different lengths
+        array = np.empty((0, 0))
+    if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+        raise UnknownCellError(message, value=rows)
+    if array.size and (int(array.min()) < 0 or int(array.max()) >= size):
+        raise UnknownCellError(message, value=int(array[(array < 0) | (array >= size)][0]))
+    return array.astype(np.int32)
+
+
+@cache
+def adjacency(vertices: int = MAX_VERTICES) -> NDArray[np.bool_]:
+    """(n_topologies, V, V) adjacency matrices, embedded with the output as the last vertex.
+
+    Topologies of more than V vertices are cut off.
+    """
+    codes = topologies().code
+    edge = np.zeros((len(codes), vertices, vertices), dtype=bool)
+    for bit, (i, j) in enumerate(EDGES):
+        target = vertices - 1 if j == _OUTPUT else j
+        if i < vertices - 1 and (j < vertices - 1 or j == _OUTPUT):
+            edge[:, i, target] = codes >> bit & 1
+    edge.flags.writeable = False
+    return edge
+
+
+def labels_of_rows(rows: NDArray[np.integer]) -> NDArray[np.int8]:
+    """(n, 5) operation labels of the slots of valid rows, -1 at slots that a cell does not have."""
+    table = topologies()
+    return _unpacked_labels()[table.vertices[table.row_topology[rows]] - 2, table.row_ops[rows]]
+
+
+@cache
+def _unpacked_labels() -> NDArray[np.int8]:
+    """(6, 243, 5) labels of the slots from the number of slots and their packed labels."""
+    out = np.full((_SLOTS + 1, 3**_SLOTS, _SLOTS), -1, dtype=np.int8)
+    for slots in range(_SLOTS + 1):
+        for slot in range(slots):
+            out[slots, :, slot] = np.arange(3**_SLOTS) // 3 ** (slots - 1 - slot) % 3
+    return out

@@ -1,123 +1,114 @@
-"""The errors: what they say and what they are."""
+"""The typed errors, and the checks of numbers and arrays from callers."""
 
 from __future__ import annotations
 
-import errno
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from naslib_ecnas import errors
-from naslib_ecnas.files import atomic_write, cache_folder, storage_error
-from naslib_ecnas.provenance import Provenance
+from naslib_ecnas.errors import ConfigError, check_counts, check_numbers, floats, whole_numbers
 
-SIMPLE = [
-    getattr(errors, name)
-    for name in errors.__all__
-    if name.endswith("Error") and name not in ("InvalidCellError", "MissingDependencyError")
-]
+NAN, INF = float("nan"), float("inf")
 
 
-@pytest.mark.parametrize("kind", SIMPLE)
-def test_an_error_says_value_expectation_and_remedy(kind: type[errors.EcnasError]) -> None:
-    error = kind("it must be four", value=3, remedy="add one")
-    assert str(error) == "it must be four, got 3; add one"
-    assert (error.value, error.remedy) == (3, "add one")
-    assert isinstance(error, errors.EcnasError)
+def test_a_message_is_a_sentence_with_the_value_and_a_remedy() -> None:
+    special = ("InvalidCellError", "MissingDependencyError")
+    kinds = [getattr(errors, n) for n in errors.__all__ if n.endswith("Error") and n not in special]
+    assert len(kinds) > 12
+    for kind in kinds:
+        error = kind("it must be four", value=3, remedy="add one")
+        assert str(error) == "it must be four, got 3; add one"
+        assert (error.value, error.remedy) == (3, "add one")
+        assert isinstance(error, errors.EcnasError)
+        assert str(kind("it must be four")) == "it must be four"
 
 
-def test_builtin_relatives_are_kept() -> None:
-    assert issubclass(errors.InvalidCellError, ValueError)
-    assert issubclass(errors.UnknownCellError, LookupError)
-    assert issubclass(errors.UnknownMetricError, AttributeError)
-    assert issubclass(errors.StorageError, OSError)
-    assert issubclass(errors.MissingDependencyError, ImportError)
+def test_errors_are_subclasses_of_the_built_in_ones() -> None:
+    for kind, parent in (
+        (errors.InvalidCellError, ValueError),
+        (errors.ConfigError, ValueError),
+        (errors.FormatError, ValueError),
+        (errors.UnknownCellError, LookupError),
+        (errors.UnknownMetricError, AttributeError),
+        (errors.StorageError, OSError),
+        (errors.MissingDependencyError, ImportError),
+    ):
+        assert issubclass(kind, parent)
 
 
-def test_a_huge_value_does_not_flood_the_message() -> None:
-    assert len(str(errors.ConfigError("no", value=list(range(10_000))))) < 300
+def test_a_huge_value_is_cut() -> None:
+    assert str(ConfigError("no", value="x" * 198)) == f"no, got '{'x' * 198}'"
+    assert str(ConfigError("no", value="x" * 199)) == f"no, got '{'x' * 196}..."
+    assert str(ConfigError("no", value=np.zeros((2, 1)))) == "no, got array([[0.], [0.]])"
 
 
-def test_files_and_offsets_are_named() -> None:
+def test_attributes_of_single_errors() -> None:
     error = errors.TruncatedError("ends early", path=Path("a.tfrecord"), offset=12)
     assert str(error) == "a.tfrecord at byte 12: ends early"
     assert (error.path, error.offset) == ("a.tfrecord", 12)
+    assert str(errors.FormatError("is bad", offset=3)) == "at byte 3: is bad"
+    assert errors.InvalidCellError("no", rule="syntax").rule == "syntax"
+    missing = errors.MissingDependencyError("matplotlib", feature="a plot", extra="plots")
+    assert "a plot needs the package matplotlib" in str(missing)
+    assert "pip install 'naslib-ecnas[plots]'" in str(missing)
+    assert "pip install numba" in str(errors.MissingDependencyError("numba", feature="speed"))
 
 
-def test_a_missing_package_says_how_to_get_it() -> None:
-    error = errors.MissingDependencyError("matplotlib", feature="a plot", extra="plots")
-    assert "pip install 'naslib-ecnas[plots]'" in str(error)
+# -- checks ----
 
 
-def test_an_atomic_write_is_whole_or_nothing(tmp_path: Path) -> None:
-    target = tmp_path / "sub" / "file"
-    with atomic_write(target) as file:
-        file.write(b"one")
-    assert target.read_bytes() == b"one"
-
-    def broken() -> None:
-        with atomic_write(target) as file:
-            file.write(b"two")
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        broken()
-    assert target.read_bytes() == b"one"
-    assert [p.name for p in target.parent.iterdir()] == ["file"]
+def refused(check: Callable[[], object], message: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        check()
+    assert str(raised.value).startswith(message + ", got ")
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EIO])
-def test_a_disk_that_refuses_is_told_apart(number: int) -> None:
-    error = storage_error(OSError(number, "x"), Path("/there"))
-    words = {errno.ENOSPC: "full", errno.EROFS: "cannot be written", errno.EACCES: "be written"}
-    assert words.get(number, "cannot write") in str(error)
-    assert "ECNAS_CACHE" in str(error)
+def test_counts() -> None:
+    for good in (1, 7, np.int8(1), np.uint64(9)):
+        check_counts("a search", cells=good)
+    check_counts(seed=0, least=0)
+    check_counts(row=-3, least=None)
+    for bad in (0, -1, True, np.True_, 1.0, np.float64(3), "3", NAN, [1]):
+        message = "cells of a search must be a whole number of at least 1"
+        refused(lambda bad=bad: check_counts("a search", repeats=2, cells=bad), message)  # type: ignore[misc]
+    refused(lambda: check_counts(row=1.5, least=None), "row must be a whole number")
+    with pytest.raises(ConfigError, match=r"^row must be a whole number of at least 1$"):
+        check_counts(row=None)
 
 
-def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
-    def full() -> None:
-        with atomic_write(tmp_path / "file"):
-            raise OSError(errno.ENOSPC, "No space left on device")
-
-    with pytest.raises(errors.StorageError, match="full"):
-        full()
-    assert not list(tmp_path.iterdir())
-
-
-def test_the_first_failure_of_nested_writes_is_told(tmp_path: Path) -> None:
-    """The table fails, not the file that is written around it."""
-    first = errors.StorageError("the disk is full", value="table")
-
-    def nested() -> None:
-        with atomic_write(tmp_path / "around"):
-            raise first
-
-    with pytest.raises(errors.StorageError) as caught:
-        nested()
-    assert caught.value is first
-    assert not list(tmp_path.iterdir())
+def test_numbers() -> None:
+    for good in (0, 1, 0.5, np.float32(0.25), np.int64(1)):
+        check_numbers("a table", least=0, most=1, share=good)
+    for bad in (-1e-9, 1.0000001, NAN, INF, -INF, True, "0.5", [0.5]):
+        message = "share of a table must be a finite number, at least 0 and at most 1"
+        refused(lambda bad=bad: check_numbers("a table", least=0, most=1, y=1, share=bad), message)  # type: ignore[misc]
+    for bad in (0, 1, INF):
+        message = "x must be a finite number, above 0 and below 1"
+        refused(lambda bad=bad: check_numbers(above=0, below=1, x=bad), message)  # type: ignore[misc]
+    check_numbers(above=0, below=1, x=0.5)
+    check_numbers(x=-1e300)
+    refused(lambda: check_numbers(x=INF), "x must be a finite number")
 
 
-def test_the_cache_is_where_the_user_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("ECNAS_CACHE", str(tmp_path))
-    assert cache_folder() == tmp_path
-    monkeypatch.delenv("ECNAS_CACHE")
-    assert cache_folder().name == "naslib-ecnas"
+def test_floats() -> None:
+    given = np.array([[1.0, 2.0]])
+    assert floats(given) is given
+    assert floats([1, True, 2.5]).tolist() == [1.0, 1.0, 2.5]
+    assert floats(3).shape == ()
+    for bad in ([[1, 2], [3]], ["a"], [None, {}], "x", [1j]):
+        refused(lambda bad=bad: floats(bad, "the costs"), "the costs must be an array of numbers")  # type: ignore[misc]
 
 
-def test_provenance_tells_what_differs_and_survives_json() -> None:
-    one = Provenance("measured", device="Quadro RTX 6000", pue=1.59, repeats=1, source="f")
-    other = Provenance("modelled", device="Quadro RTX 6000", pue=1.0)
-    assert one.differs_in(other) == ["kind", "pue", "repeats"]
-    assert Provenance.from_json(one.to_json()) == one
-    assert str(one) == "measured, on Quadro RTX 6000, PUE 1.59 in, 1 repeat, f"
-    assert "PUE out" in str(other)
-    for wrong in (
-        {},
-        {"kind": "guess"},
-        {"kind": "measured", "x": 1},
-        [],
-        {"kind": "measured", "pue": "a"},
-    ):
-        with pytest.raises(errors.FormatError):
-            Provenance.from_json(wrong)
+def test_whole_numbers() -> None:
+    good: Any
+    for good in ([1, 2], np.array([3], dtype=np.uint8), (), np.empty(0)):
+        found = whole_numbers(good)
+        assert found.tolist() == list(good)
+        assert found.dtype.kind in "iu"
+    for bad in ([[1, 2], [3]], [[1]], 3, [1.0], ["1"], [True], [None]):
+        message = "the epochs must be a list of whole numbers"
+        refused(lambda bad=bad: whole_numbers(bad, "the epochs"), message)  # type: ignore[misc]

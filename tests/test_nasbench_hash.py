@@ -1,12 +1,135 @@
-"""Distinct rows by a 64-bit mix: against brute force, and where two rows mix to one."""
+"""NAS-Bench-101's hashes of a whole space: exact, kept in the cache, inverted."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from naslib_ecnas import nasbench_hash
+from naslib_ecnas.cell import Cell
+from naslib_ecnas.errors import UnknownCellError
 from naslib_ecnas.nasbench_hash import _unique_rows
+from naslib_ecnas.progress import BYTES, Silent, listening
+from naslib_ecnas.space import Space
+
+
+def _forget() -> None:
+    nasbench_hash._digests.clear()
+    nasbench_hash._sorted_heads.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def _fresh() -> Iterator[None]:
+    _forget()
+    yield
+    _forget()
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hashes of 91 cells are kept in the cache."""
+    monkeypatch.setattr(nasbench_hash, "_WORTH_KEEPING", 10)
+
+
+def test_hashes_of_arrays_are_those_of_single_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+    hashes = Space(5).hashes()
+    for row in range(0, 2_532, 3):
+        assert hashes[row] == Cell.from_row(row).nasbench_hash
+    assert len(set(hashes.tolist())) == 2_532
+    whole = nasbench_hash.hash_rows(np.arange(500))
+    monkeypatch.setattr(nasbench_hash, "_CHUNK", 37)
+    assert (nasbench_hash.hash_rows(np.arange(500)) == whole).all()
+
+
+def test_rows_are_found_by_hash() -> None:
+    hashes = Space(5).hashes()
+    for row in range(0, 2_532, 101):
+        assert Space(5).row_of_hash(str(hashes[row])) == row
+        assert Space(5).row_of_hash(str(hashes[row]).upper()) == row
+    assert Space(4).row_of_hash(str(hashes[90])) == 90
+    for text in (str(hashes[91]), "0" * 32, "short", "G" * 32, 3):
+        with pytest.raises(UnknownCellError, match="no cell of"):
+            Space(4).row_of_hash(text)  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("small")
+def test_hashes_are_kept_and_a_damaged_file_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ECNAS_CACHE", str(tmp_path))
+    first = nasbench_hash.digests(91)
+    (file,) = tmp_path.iterdir()
+    zeros = np.zeros((91, 16), np.uint8)
+    monkeypatch.setattr(nasbench_hash, "hash_rows", lambda rows, on_done: zeros)
+    nasbench_hash._digests.clear()
+    assert (nasbench_hash.digests(91) == first).all()  # read, not computed
+    content = bytearray(file.read_bytes())
+    content[5] ^= 1
+    file.write_bytes(content)
+    nasbench_hash._digests.clear()
+    assert not nasbench_hash.digests(91).any()  # computed again
+
+
+def test_hashes_of_some_rows_are_those_of_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ECNAS_CACHE", str(tmp_path))
+    rows = np.array([423_623, 5, 90, 5])
+    some = nasbench_hash.as_text(nasbench_hash.digests_of(rows)).tolist()
+    assert some == [Cell.from_row(row).nasbench_hash for row in rows.tolist()]
+    assert not list(tmp_path.iterdir())  # only these were computed
+    nasbench_hash._path(423_624).write_bytes(b"torn")
+    assert nasbench_hash.as_text(nasbench_hash.digests_of(rows)).tolist() == some
+    nasbench_hash._path(423_624).unlink()
+    synthetic = np.arange(16, dtype=np.uint8) + np.zeros((423_624, 1), np.uint8)
+    monkeypatch.setattr(nasbench_hash, "hash_rows", lambda rows, on_done: synthetic)
+    nasbench_hash.prepare(1_000)
+    assert not list(tmp_path.iterdir())
+    nasbench_hash.prepare(200_000)
+    assert [path.stat().st_size for path in tmp_path.iterdir()] == [16 * 423_624 + 32]
+    assert nasbench_hash.digests_of(rows).tolist() == [list(range(16))] * 4
+    nasbench_hash._digests.clear()
+    assert nasbench_hash.digests_of(rows).tolist() == [list(range(16))] * 4  # from the file
+
+
+@pytest.mark.usefixtures("small")
+def test_progress_is_reported() -> None:
+    events: list[object] = []
+
+    class Recorder(Silent):
+        def started(
+            self, name: str, doing: str, total: int | None, done: int, unit: str = BYTES
+        ) -> None:
+            events.append((doing, total, unit))
+
+        def advanced(self, name: str, done: int) -> None:
+            events.append(done)
+
+        def finished(self, name: str) -> None:
+            events.append("finished")
+
+    with listening(Recorder()):
+        nasbench_hash.digests(91)
+    assert events == [("computing", 91, "cells"), 1, 7, 91, "finished"]
+
+
+@pytest.mark.usefixtures("small")
+def test_a_cache_that_cannot_be_written_is_no_obstacle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    monkeypatch.setenv("ECNAS_CACHE", str(blocked))
+    with pytest.warns(UserWarning, match="not kept"):
+        assert len(nasbench_hash.digests(91)) == 91
+
+
+# -- distinct rows by a 64-bit mix of their entries ----
 
 
 @settings(max_examples=60, deadline=None)
@@ -18,7 +141,7 @@ def test_distinct_rows_are_those_of_brute_force(rows: list[tuple[int, int, int]]
     assert all(rows.index(rows[i]) == i for i in first)
 
 
-def test_rows_that_mix_to_one_are_told_apart() -> None:
+def test_rows_with_equal_mixes_are_told_apart() -> None:
     """The second entry that makes two rows collide, found by inverting the last step of the mix."""
     size = 1 << 64
     weights = np.random.default_rng(0).integers(1, 1 << 63, 2, dtype=np.uint64) | 1

@@ -1,21 +1,28 @@
-"""Reports of quality: from headers that lack things to a table for a terminal."""
+"""Quality of modelled values: reports, intervals, scores."""
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import naslib_ecnas as ecnas
 from naslib_ecnas.data.table import Columns, Table, write_table
-from naslib_ecnas.errors import FormatError, UnknownMetricError
+from naslib_ecnas.errors import ConfigError, FormatError, UnknownMetricError
+from naslib_ecnas.metrics import METRICS
 from naslib_ecnas.provenance import Provenance
-from naslib_ecnas.quality import HEADINGS, Quality
+from naslib_ecnas.quality import HEADINGS, Z90, Quality, Scores, bounds, kendall_tau, scores
 from naslib_ecnas.surrogate.modelled import TARGETS, reported
+
+# -- reports ----
 
 SCORES = {"cells": 3448, "mae": 0.2119, "mape": 1.495, "r2": 0.99, "tau": 0.966, "coverage": 0.9}
 HEADERS: list[dict[str, Any]] = [
@@ -32,34 +39,33 @@ HEADERS: list[dict[str, Any]] = [
 ]
 
 
-def test_lines_of_headers() -> None:
+def test_reports_come_from_headers() -> None:
     quality = Quality.of_headers(HEADERS)
     assert [line.target for line in quality] == ["energy", "accuracy"]
     assert len(quality) == 2
     energy = quality["energy"]
     assert (energy.unit, energy.anchor, energy.about) == ("Wh", "others .330", "synthetic folds")
     assert energy.scores == SCORES
-    assert quality["accuracy"].about == "synthetic"
-    assert quality["accuracy"].anchor == ""
-    with pytest.raises(UnknownMetricError, match="energy, accuracy"):
+    assert (quality["accuracy"].about, quality["accuracy"].anchor) == ("synthetic", "")
+    with pytest.raises(UnknownMetricError, match="energy, accuracy, got 'power'"):
         quality["power"]
+    odd = {"a": {"cells": True, "mae": "many", "mape": None, "by_vertices": None}}
+    whole = Quality.of_headers([{"quality": odd}])
+    (line,) = whole
+    assert line.scores == line.by_vertices == {}
+    assert (line.about, line.unit, line.anchor) == ("", "", "")
+    assert whole.rows(by_vertices=True) == [("a", *["-"] * 6)]
+    assert len(str(whole).splitlines()) == 2
 
 
-def test_rows() -> None:
+def test_a_report_is_printed_as_a_table() -> None:
     quality = Quality.of_headers(HEADERS)
     first, second = quality.rows()
     assert first == ("energy", "3,448", "0.212 Wh", "1.50", "0.990", "0.966", "0.900")
     assert second == ("accuracy", "10", *["-"] * 5)
-    assert [row[0] for row in quality.rows(by_vertices=True)] == [
-        "energy",
-        "  5 vertices",
-        "  6 vertices",
-        "accuracy",
-    ]
-
-
-def test_printed() -> None:
-    lines = str(Quality.of_headers(HEADERS)).split("\n")
+    names = [row[0] for row in quality.rows(by_vertices=True)]
+    assert names == ["energy", "  5 vertices", "  6 vertices", "accuracy"]
+    lines = str(quality).split("\n")
     assert len(lines) == 3
     assert max(map(len, lines)) <= 100
     assert all(heading in lines[0] for heading in HEADINGS)
@@ -67,23 +73,17 @@ def test_printed() -> None:
     assert str(Quality(())).split() == " ".join(HEADINGS).split()
 
 
-def test_json() -> None:
+def test_a_report_as_json() -> None:
     out = json.loads(json.dumps(Quality.of_headers(HEADERS).to_json(), allow_nan=False))
     assert out[0]["scores"] == SCORES
     assert out[0]["by_vertices"]["5"] == {"cells": 2}
-    assert out[1] == {
-        "target": "accuracy",
-        "about": "synthetic",
-        "unit": "",
-        "scores": {"cells": 10},
-        "by_vertices": {},
-        "anchor": "",
-    }
+    empty = {"unit": "", "by_vertices": {}, "anchor": ""}
+    assert out[1] == {"target": "accuracy", "about": "synthetic", "scores": {"cells": 10}, **empty}
 
 
 @pytest.fixture
 def table(tmp_path: Path) -> Callable[..., Table]:
-    """Tables of synthetic numbers with any attributes."""
+    """Makes tables of synthetic numbers with any attributes."""
 
     def made(**attributes: str) -> Table:
         columns = Columns(
@@ -102,21 +102,13 @@ def table(tmp_path: Path) -> Callable[..., Table]:
     return made
 
 
-def test_of_a_table(table: Callable[..., Table]) -> None:
+def test_reports_come_from_tables(table: Callable[..., Table]) -> None:
     found = Quality.of_table(table(quality=json.dumps(HEADERS)))
     assert found == Quality.of_headers(HEADERS)
     assert len(Quality.of_table(table(quality="[]"))) == 0
-
-
-def test_of_a_table_that_says_nothing(table: Callable[..., Table]) -> None:
-    with pytest.raises(UnknownMetricError, match="synthetic") as caught:
+    with pytest.raises(UnknownMetricError, match="table synthetic has no report"):
         Quality.of_table(table(licence="none"))
-    assert caught.value.remedy
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
+    for text in (
         "",
         "{",
         "3",
@@ -129,21 +121,9 @@ def test_of_a_table_that_says_nothing(table: Callable[..., Table]) -> None:
         '[{"quality": {"a": {"by_vertices": 3}}}]',
         '[{"quality": {"a": {"by_vertices": {"5": 3}}}}]',
         '[{"quality": {"a": {"by_vertices": {"5": [1]}}}}]',
-    ],
-)
-def test_of_a_table_that_is_damaged(table: Callable[..., Table], text: str) -> None:
-    with pytest.raises(FormatError, match=r"synthetic\.ecnas"):
-        Quality.of_table(table(quality=text))
-
-
-def test_headers_that_lack_things() -> None:
-    odd = {"a": {"cells": True, "mae": "many", "mape": None, "by_vertices": None}}
-    (line,) = Quality.of_headers([{"quality": odd}])
-    assert line.scores == {}
-    assert (line.about, line.unit, line.anchor, line.by_vertices) == ("", "", "", {})
-    whole = Quality((line,))
-    assert whole.rows(by_vertices=True) == [("a", *["-"] * 6)]
-    assert len(str(whole).splitlines()) == 2
+    ):
+        with pytest.raises(FormatError, match=r"synthetic\.ecnas: the report"):
+            Quality.of_table(table(quality=text))
 
 
 def test_shipped_reports_fit_a_terminal() -> None:
@@ -156,12 +136,178 @@ def test_shipped_reports_fit_a_terminal() -> None:
         assert line.scores["cells"] >= 10, line.target
         assert line.about, line.target
         assert quality[line.target] is line
-        for scores in line.by_vertices.values():
-            assert scores["cells"] <= line.scores["cells"]
+        for each in line.by_vertices.values():
+            assert each["cells"] <= line.scores["cells"]
     json.dumps(quality.to_json(), allow_nan=False)
 
 
-def test_modelled_tables_say_how_good_they_are() -> None:
+def test_modelled_tables_have_reports() -> None:
     text = str(ecnas.load("4v").quality)
     for target in ("energy at 4 epochs", "validation accuracy at 108 epochs", "training time"):
         assert target in text
+
+
+# -- intervals ----
+
+BOTH = ("energy_kwh", "validation_accuracy")
+COVERAGE = st.floats(0.01, 0.999)
+
+
+def test_fractions_are_symmetric_and_clipped() -> None:
+    found = bounds("validation_accuracy", [0.5, 0.9], [0.1, 0.01])
+    np.testing.assert_allclose(found, [[0.3355, 0.6645], [0.88355, 0.91645]], rtol=1e-12)
+    for name in sorted(name for name, m in METRICS.items() if m.upper == 1.0):
+        high, low, both = bounds(name, [0.95, 0.02, 0.5], [0.1, 0.1, 9]).tolist()
+        assert (high[1], low[0], both) == (1, 0, [0, 1])
+
+
+def test_costs_are_symmetric_in_the_logarithm() -> None:
+    factor = math.exp(1.645 * 0.2)
+    for name in ("energy_kwh", "co2_g", "training_time_s", "halfway_energy_kwh"):
+        np.testing.assert_allclose(bounds(name, 10.0, 2.0), [10 / factor, 10 * factor], rtol=1e-12)
+
+
+def test_other_coverages_are_quantiles_of_the_normal_distribution() -> None:
+    low, high = bounds("test_accuracy", 0.5, 0.1, coverage=0.5)
+    assert high - 0.5 == pytest.approx(0.0674490, abs=1e-6)
+    assert 0.5 - low == pytest.approx(0.0674490, abs=1e-6)
+    sigma = NormalDist().cdf(1) - NormalDist().cdf(-1)
+    np.testing.assert_allclose(
+        bounds("energy_kwh", 10, 1, coverage=sigma), [10 / math.exp(0.1), 10 * math.exp(0.1)]
+    )
+    assert pytest.approx(NormalDist().inv_cdf(0.95), abs=2e-4) == Z90
+
+
+def test_bounds_are_the_last_axis() -> None:
+    for name in BOTH:
+        for shape in ((), (0,), (3,), (2, 0), (2, 3, 4)):
+            mean = np.random.default_rng(0).uniform(0.1, 0.9, shape)
+            found = bounds(name, mean, 0.1 * mean)
+            assert found.shape == (*shape, 2)
+            assert found.dtype == np.float64
+            for index in np.ndindex(shape):
+                wanted = bounds(name, mean[index], 0.1 * mean[index])
+                np.testing.assert_allclose(found[index], wanted, rtol=1e-14)
+
+
+@given(st.floats(1e-6, 1e6), st.floats(0, 2), COVERAGE, COVERAGE)
+def test_properties_of_costs(mean: float, relative: float, one: float, other: float) -> None:
+    low, high = bounds("energy_kwh", mean, relative * mean, one)
+    assert 0 < low <= mean * (1 + 1e-12)
+    assert high >= mean * (1 - 1e-12)
+    assert low * high == pytest.approx(mean**2)
+    wider = bounds("energy_kwh", mean, relative * mean, max(one, other))
+    assert wider[0] <= low
+    assert wider[1] >= high
+    # The unit does not matter.
+    np.testing.assert_allclose(
+        bounds("energy_kwh", 1000 * mean, 1000 * relative * mean, one), [1000 * low, 1000 * high]
+    )
+
+
+@given(st.floats(0, 1), st.floats(0, 1), COVERAGE, COVERAGE)
+def test_properties_of_fractions(mean: float, std: float, one: float, other: float) -> None:
+    low, high = bounds("test_accuracy", mean, std, one)
+    assert 0 <= low <= mean <= high <= 1
+    wider = bounds("test_accuracy", mean, std, max(one, other))
+    assert wider[0] <= low
+    assert wider[1] >= high
+
+
+def test_synthetic_draws_lie_inside_as_often_as_they_should() -> None:
+    error = np.random.default_rng(1).normal(size=20_000)
+    for coverage in (0.5, 0.9, 0.99):
+        for name, mean, std, drawn in (
+            ("energy_kwh", 3, 0.3, 3 * np.exp(0.1 * error)),
+            ("test_accuracy", 0.5, 0.05, 0.5 + 0.05 * error),
+        ):
+            low, high = bounds(name, mean, std, coverage)
+            assert np.mean((drawn >= low) & (drawn <= high)) == pytest.approx(coverage, abs=0.01)
+
+
+@pytest.mark.filterwarnings("error")
+def test_missing_values_have_no_bounds() -> None:
+    for name in BOTH:
+        found = bounds(name, [np.nan, 0.5, 0.5], [0.1, np.nan, 0.0])
+        assert np.isnan(found[:2]).all()
+        assert found[2].tolist() == [0.5, 0.5]
+    assert np.isnan(bounds("energy_kwh", [0.0, -1.0], [0.1, 0.1])).all()
+
+
+def test_impossible_coverages_and_metrics_are_refused() -> None:
+    bad: Any
+    for bad in (0, 1, 1.0, -0.1, 90, True, "0.9", None, math.nan):
+        with pytest.raises(ConfigError, match=r"coverage must be .* above 0 and below 1"):
+            bounds("energy_kwh", 1, 1, bad)
+    with pytest.raises(UnknownMetricError):
+        bounds("energy", 1, 1)
+
+
+# -- scores ----
+
+VECTORS = st.integers(1, 40).flatmap(
+    lambda n: st.tuples(*[st.lists(st.integers(-4, 4), min_size=n, max_size=n)] * 2)
+)
+
+
+def counted_tau(a: list[int], b: list[int]) -> float:
+    """Tau-b from every pair."""
+    pairs = [(i, j) for i in range(len(a)) for j in range(i)]
+    signs = [(np.sign(a[i] - a[j]), np.sign(b[i] - b[j])) for i, j in pairs]
+    product = math.prod(sum(s[k] != 0 for s in signs) for k in (0, 1))
+    return sum(x * y for x, y in signs) / math.sqrt(product) if product else math.nan
+
+
+@settings(max_examples=150, deadline=None)
+@given(VECTORS)
+def test_tau_equals_counting(vectors: tuple[list[int], list[int]]) -> None:
+    np.testing.assert_allclose(kendall_tau(*vectors), counted_tau(*vectors), atol=1e-12)
+
+
+def test_tau_of_many_equals_scipy() -> None:
+    stats = pytest.importorskip("scipy.stats")
+    rng = np.random.default_rng(0)
+    a = rng.normal(size=5000).round(2)
+    b = (a + rng.normal(size=5000)).round(1)
+    assert kendall_tau(a, b) == pytest.approx(stats.kendalltau(a, b)[0], abs=1e-12)
+    assert (kendall_tau(a, a), kendall_tau(a, -a)) == (1, -1)
+    for n in (0, 1, 3):
+        assert math.isnan(kendall_tau(np.ones(n), np.arange(n)))
+
+
+def test_scores_in_closed_form() -> None:
+    found = scores([1, 2, 4], [2, 2, 3], lower=[0, 2, 3.5], upper=[0.5, 2, 4])
+    assert found.cells == 3
+    assert found.mae == pytest.approx(2 / 3)
+    assert found.mape == pytest.approx(100 * (1 + 0 + 0.25) / 3)
+    assert found.r2 == pytest.approx(1 - 2 / (14 / 3))
+    assert found.tau == pytest.approx(2 / math.sqrt(3 * 2))
+    assert found.bias == 1
+    assert found.coverage == pytest.approx(2 / 3)  # the bounds themselves count
+    assert scores([1, 2], [1, 2]).coverage is None
+    again = Scores.from_json(found.to_json())
+    assert (again.mae, again.coverage) == pytest.approx((found.mae, found.coverage), abs=1e-6)
+
+
+def test_values_that_cannot_be_compared_are_refused() -> None:
+    true: Any
+    for true, predicted, message in (
+        ([], [], "at least one pair"),
+        ([1, 2], [1], "two vectors of one length"),
+        ([[1, 2]], [[1, 2]], "two vectors"),
+        (1, 1, "two vectors"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            scores(true, predicted)
+
+
+def test_json_of_scores_has_numbers_only() -> None:
+    odd = scores([0, 0], [1, 1])
+    assert math.isinf(odd.mape)
+    assert math.isnan(odd.r2)
+    text = json.dumps(odd.to_json(), allow_nan=False)
+    assert json.loads(text) == {"cells": 2, "mae": 1.0}
+    again = Scores.from_json(json.loads(text))
+    assert again.mae == 1
+    assert math.isnan(again.tau)
+    assert again.coverage is None

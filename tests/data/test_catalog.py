@@ -246,7 +246,7 @@ def test_a_good_catalog(tmp_path: Path) -> None:
         ('file = "f.tfrecord"', 'file = "g"', "no such file"),
         ('columns = ["all"]', 'columns = ["none"]', "no such columns"),
         ('device = "a GPU"', "", "names no device"),
-        ('kind = "measured"', 'kind = "guessed"', "not a provenance"),
+        ('kind = "measured"', 'kind = "guessed"', "a provenance must have a kind"),
         ("budgets = [4]", 'budgets = ["4"]', "budgets"),
         ("cells = 91", "cells = true", "cells"),
         ('name = "t"', 'name = "f.tfrecord"', "twice"),

@@ -1,0 +1,191 @@
+"""Files: atomic writing, JSON from anywhere, dataclasses as plain values."""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from naslib_ecnas.errors import FormatError, StorageError, check_counts
+from naslib_ecnas.files import (
+    atomic_write,
+    cache_folder,
+    exists,
+    from_json,
+    from_plain,
+    is_file,
+    is_folder,
+    storage_error,
+    to_json,
+    to_plain,
+    write_together,
+)
+
+
+def test_the_cache_is_where_the_user_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ECNAS_CACHE", str(tmp_path))
+    assert cache_folder() == tmp_path
+    monkeypatch.setenv("ECNAS_CACHE", "~/x")
+    assert cache_folder() == Path.home() / "x"
+    monkeypatch.delenv("ECNAS_CACHE")
+    assert cache_folder().name == "naslib-ecnas"
+
+
+def test_a_name_that_is_too_long_does_not_exist(tmp_path: Path) -> None:
+    path = tmp_path / ("x" * 10_000)
+    assert not exists(path)
+    assert not is_file(path)
+    assert not is_folder(path)
+
+
+# -- writing ----
+
+
+def test_an_atomic_write_is_whole_or_nothing(tmp_path: Path) -> None:
+    target = tmp_path / "sub" / "file"
+    with atomic_write(target) as file:
+        file.write(b"one")
+
+    def interrupted() -> None:
+        with atomic_write(target) as file:
+            file.write(b"two")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert target.read_bytes() == b"one"
+    assert [p.name for p in target.parent.iterdir()] == ["file"]
+    (tmp_path / "plain").touch()
+    assert target.stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_files_that_belong_together_are_written_together(tmp_path: Path) -> None:
+    write_together({tmp_path / "a": b"1", tmp_path / "b": b"2"})
+    assert [(tmp_path / name).read_bytes() for name in "ab"] == [b"1", b"2"]
+    with pytest.raises(StorageError):
+        write_together({tmp_path / "a": b"3", tmp_path / "b" / "below": b"4"})
+    assert [(tmp_path / name).read_bytes() for name in "ab"] == [b"1", b"2"]
+
+
+def test_a_failed_write_is_a_typed_error(tmp_path: Path) -> None:
+    cannot = "the folder cannot be written"
+    expected = {errno.ENOSPC: "the disk is full", errno.EROFS: cannot, errno.EACCES: cannot}
+    for number in (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EIO):
+        text = str(storage_error(OSError(number, "x"), Path("/there")))
+        assert text.startswith(f"{expected.get(number, 'cannot write (x)')}: /there; ")
+        assert "ECNAS_CACHE" in text
+    with pytest.raises(StorageError, match="full"), atomic_write(tmp_path / "file"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    # The error of an inner write is not taken for one of the file around it.
+    first = StorageError("the disk is full")
+    with pytest.raises(StorageError) as caught, atomic_write(tmp_path / "around"):
+        raise first
+    assert caught.value is first
+    assert not list(tmp_path.iterdir())
+
+
+# -- JSON ----
+
+PLAIN = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(1 << 60), 1 << 60)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(PLAIN)
+def test_plain_values_come_back(value: Any) -> None:
+    assert from_json(to_json(value)) == value
+    assert from_json(to_json(value, indent=2).encode()) == value
+
+
+def test_numbers_that_are_not_finite_become_null() -> None:
+    made = {"a": (1.5, math.nan, [math.inf]), "b": {"c": -math.inf}}
+    assert json.loads(to_json(made)) == {"a": [1.5, None, [None]], "b": {"c": None}}
+    assert math.isnan(made["a"][1])  # type: ignore[arg-type]
+
+
+def test_hostile_json_is_a_value_error() -> None:
+    for text in ("", "{", "[1,]", "nothing", b"\xff", b"\x00["):
+        with pytest.raises(ValueError, match=r"."):
+            from_json(text)
+    for text in ("[" * 100_000, '{"a":' * 100_000):
+        with pytest.raises(ValueError, match="nested too deeply"):
+            from_json(text)
+    assert float(from_json("9" * 300)) == pytest.approx(1e300)
+    for digits in (301, 5_000):
+        with pytest.raises(ValueError, match=f"{digits} digits"):
+            from_json(f"[1, {'9' * digits}]")
+
+
+# -- dataclasses ----
+
+
+@dataclass(frozen=True)
+class Part:
+    name: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Whole:
+    count: int
+    good: bool
+    note: str | None
+    parts: tuple[Part, ...]
+    extra: Mapping[str, float]
+
+    def __post_init__(self) -> None:
+        check_counts(count=self.count)
+
+
+WHOLE = Whole(3, True, None, (Part("a", 1.5), Part("b", math.nan)), {"x": 2.0})
+DATA: dict[str, Any] = {
+    "count": 3,
+    "good": True,
+    "note": None,
+    "parts": [{"name": "a", "seconds": 1.5}, {"name": "b", "seconds": None}],
+    "extra": {"x": 2.0},
+}
+
+
+def test_dataclasses_become_plain_values_and_come_back() -> None:
+    assert to_plain(WHOLE) == DATA
+    again = from_plain(Whole, from_json(to_json(WHOLE)))
+    assert to_plain(again) == DATA
+    assert again.parts[0] == WHOLE.parts[0]
+    assert math.isnan(again.parts[1].seconds)
+    assert from_plain(Whole, {**DATA, "note": "x", "extra": {"x": 2}}).note == "x"
+
+
+def test_wrong_fields_are_named() -> None:
+    for wrong, message in (
+        ({"count": 3.0}, "Whole.count must be of type int"),
+        ({"count": True}, "Whole.count must be of type int"),
+        ({"count": 0}, "Whole: count must be a whole number of at least 1, got 0"),
+        ({"good": 1}, "Whole.good must be of type bool"),
+        ({"note": 3}, "Whole.note must be of type str"),
+        ({"parts": {}}, "Whole.parts must be of type tuple"),
+        ({"parts": [3]}, r"Whole.parts\[0\] must be an object of name, seconds, got 'int'"),
+        ({"parts": [{"name": "a"}]}, r"Whole.parts\[0\] must be .* got \['name'\]"),
+        ({"parts": [{"name": "a", "seconds": "1"}]}, "seconds must be of type float, got '1'"),
+        ({"extra": {3: 1.0}}, "Whole.extra must be of type Mapping"),
+        ({"extra": {"x": []}}, "Whole.extra.x must be of type float"),
+        ({"other": 1}, "Whole must be an object of count, good, note, parts, extra"),
+    ):
+        with pytest.raises(FormatError, match=f"^there: .*{message}") as raised:
+            from_plain(Whole, {**DATA, **wrong}, path="there")
+        assert raised.value.path == "there"

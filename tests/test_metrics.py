@@ -1,0 +1,80 @@
+"""Metrics and provenance: what a number is and where it comes from."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from naslib_ecnas.errors import FormatError, UnknownMetricError
+from naslib_ecnas.metrics import METRICS, OBJECTIVES, metric, missing_metric_remedy
+from naslib_ecnas.provenance import Provenance
+
+
+def test_directions_and_bounds_follow_from_the_names() -> None:
+    for name, found in METRICS.items():
+        assert found.name == name
+        assert found.maximise == (found.upper == 1.0)
+        assert found.maximise == (name.endswith("accuracy") or name == "gpu_share")
+        for suffix, unit in (
+            ("_kwh", "kWh"),
+            ("_s", "s"),
+            ("_w", "W"),
+            ("_j", "J"),
+            ("_g", "gCO2eq"),
+        ):
+            if name.endswith(suffix) and not name.endswith("per_kwh"):
+                assert found.unit == unit
+    assert [metric(name).maximise for name in OBJECTIVES] == [False, True]
+
+
+def test_costs_are_minimised() -> None:
+    accuracy, energy = metric("test_accuracy"), metric("energy_kwh")
+    values = np.array([0.5, math.nan, 0.9])
+    assert accuracy.cost(values)[[0, 2]].tolist() == [-0.5, -0.9]
+    assert accuracy.from_cost(accuracy.cost(values))[[0, 2]].tolist() == [0.5, 0.9]
+    assert energy.cost(values) is not values
+    assert energy.cost(values)[[0, 2]].tolist() == [0.5, 0.9]
+    assert (accuracy.best(values), accuracy.worst(values)) == (0.9, 0.5)
+    assert (energy.best(values), energy.worst(values)) == (0.5, 0.9)
+    assert math.isnan(energy.best([math.nan]))
+    assert math.isnan(accuracy.worst([]))
+    assert (energy.label, accuracy.label) == ("training energy (kWh)", "test accuracy")
+
+
+def test_an_unknown_metric_is_an_error() -> None:
+    for name in ("energy", 3, None, ["energy_kwh"]):
+        with pytest.raises(UnknownMetricError, match="energy_kwh, co2_g"):
+            metric(name)  # type: ignore[arg-type]
+    assert "carbon_intensity" in str(missing_metric_remedy("co2_g_std"))
+    assert missing_metric_remedy("energy_kwh") is missing_metric_remedy(3) is None
+
+
+def test_provenance_has_a_text_and_comes_back_from_json() -> None:
+    one = Provenance("measured", device="Quadro RTX 6000", pue=1.59, repeats=1, source="f")
+    other = Provenance("modelled", device="Quadro RTX 6000", pue=1.0, repeats=3, note="so")
+    assert Provenance.from_json(one.to_json()) == one
+    assert str(one) == "measured, on Quadro RTX 6000, PUE 1.59 in, 1 repeat, f"
+    assert str(other) == "modelled, on Quadro RTX 6000, PUE out, 3 repeats (so)"
+    assert Provenance("unknown").to_json() == {"kind": "unknown"}
+    for wrong in (
+        {},
+        [],
+        {"kind": "guess"},
+        {"kind": "measured", "x": 1},
+        {"kind": "measured", "pue": "a"},
+        {"kind": "measured", "repeats": 1.0},
+        {"kind": "measured", "device": 3},
+    ):
+        with pytest.raises(FormatError, match=r"^t: a provenance must have a kind \(measured"):
+            Provenance.from_json(wrong, path="t")
+
+
+def test_provenance_says_what_is_comparable() -> None:
+    one = Provenance("measured", device="a", pue=1.59, repeats=1, source="f")
+    assert one.differs_in(Provenance("modelled", device="a", pue=1.0)) == ["kind", "pue", "repeats"]
+    assert one.differs_in(Provenance("measured", "a", 1.59, 1, source="g")) == []
+    assert one.same_trainings(Provenance("measured", "a", 1.0, 3))
+    assert not one.same_trainings(Provenance("scaled", "a"))
+    assert not one.same_trainings(Provenance("measured", "b"))
