@@ -1,4 +1,4 @@
-"""The energy of a piece of work on this machine: windows of NVML and RAPL, with typed faults."""
+"""Energy of a block of code on this machine: GPUs by NVML, CPU packages and memory by RAPL."""
 
 from naslib_ecnas.energy.meter import EnergyMeter, Meter, NullMeter, OpenWindow
 from naslib_ecnas.energy.nvml import (

@@ -1,7 +1,7 @@
-"""NVIDIA's management library through `pynvml`, which only this file imports, and lazily.
+"""GPUs: errors of the meter, NVIDIA's management library, choice of the device, energy sensor.
 
-Every error of the library becomes a typed fault; every answer has its unit in its name; the bit
-patterns that stand for "not available" become faults as well, never numbers.
+Only this file imports `pynvml`, and only when GPUs are measured. Every error of the library becomes
+a typed `MeterError`, and so do the bit patterns that stand for "not available".
 """
 
 from __future__ import annotations
@@ -35,7 +35,6 @@ from naslib_ecnas.energy.readings import (
 from naslib_ecnas.errors import EcnasError, MissingDependencyError
 
 __all__ = [
-    "Chosen",
     "Denied",
     "Gpu",
     "GpuLost",
@@ -51,21 +50,21 @@ __all__ = [
     "UnknownDevice",
     "Unsupported",
     "resolve",
+    "sample",
     "torch_uuid",
     "visible",
 ]
 
 
-# What can go wrong with a sensor, as types.
-#
-# Opening a meter raises these; a window never does, it is marked invalid with the fault's `reason`.
+# -- errors --------------------------------------------------------------------------------------
+# Opening a meter raises them; a window never does, its reading is invalid with the error's reason.
 
 
 class MeterError(EcnasError):
-    """Base of all faults of the energy meter.
+    """Base of all errors of the energy meter.
 
     Attributes:
-        reason: a short word for the fault, as a window's reading gives it.
+        reason: one word for the error, which an invalid `Reading` gives as its reason.
     """
 
     reason: ClassVar[str] = "failed"
@@ -78,7 +77,7 @@ class Unsupported(MeterError):
 
 
 class GpuLost(MeterError):
-    """The GPU fell off the bus or has to be reset."""
+    """The GPU is not on the bus any more, or has to be reset."""
 
     reason = "gpu-lost"
 
@@ -90,13 +89,13 @@ class Denied(MeterError):
 
 
 class NotANumber(MeterError):
-    """The sensor answered with the bit pattern that stands for "not available"."""
+    """The sensor returned the bit pattern that stands for "not available"."""
 
     reason = "not-a-number"
 
 
 class QueryFailed(MeterError):
-    """The sensor's library returned an error of another kind."""
+    """The sensor's library returned another error."""
 
     reason = "query-failed"
 
@@ -108,20 +107,22 @@ class MeterFailed(MeterError):
 
 
 class NvmlUnavailable(MeterError):
-    """NVIDIA's library or driver is not there."""
+    """NVIDIA's library or driver is not installed."""
 
     reason = "unsupported"
 
 
 class UnknownDevice(MeterError, LookupError):
-    """No GPU answers to this index, UUID or entry of `CUDA_VISIBLE_DEVICES`."""
+    """No GPU, or more than one, has this index, UUID or entry of `CUDA_VISIBLE_DEVICES`."""
 
 
 class SharedGpu(MeterError):
-    """The GPU is divided or used by others, so its energy is not of this training alone."""
+    """The GPU is divided or used by others: its energy is not of this training alone."""
 
     reason = "shared"
 
+
+# -- NVML ----------------------------------------------------------------------------------------
 
 _T = TypeVar("_T")
 
@@ -129,32 +130,54 @@ _POWER_INSTANT = 186  # NVML_FI_DEV_POWER_INSTANT of nvml.h
 
 _NO_VALUE_32, _NO_VALUE_64 = 2**32 - 1, 2**64 - 1  # NVML_VALUE_NOT_AVAILABLE: -1 in either width
 
-_ABSENT = {
-    "NVML_ERROR_UNINITIALIZED",
-    "NVML_ERROR_DRIVER_NOT_LOADED",
-    "NVML_ERROR_LIBRARY_NOT_FOUND",
-    "NVML_ERROR_LIB_RM_VERSION_MISMATCH",
+#: Error of NVML, without NVML_ERROR_ -> the error raised; all others raise QueryFailed.
+_ERRORS: dict[str, type[MeterError]] = {
+    **dict.fromkeys(
+        (
+            "NOT_SUPPORTED",
+            "FUNCTION_NOT_FOUND",
+            "INVALID_ARGUMENT",
+            "ARGUMENT_VERSION_MISMATCH",
+            "DEPRECATED",
+        ),
+        Unsupported,
+    ),
+    **dict.fromkeys(("GPU_IS_LOST", "RESET_REQUIRED", "GPU_NOT_FOUND"), GpuLost),
+    **dict.fromkeys(
+        ("UNINITIALIZED", "DRIVER_NOT_LOADED", "LIBRARY_NOT_FOUND", "LIB_RM_VERSION_MISMATCH"),
+        NvmlUnavailable,
+    ),
+    "NO_PERMISSION": Denied,
 }
 
-_UNSUPPORTED = {
-    "NVML_ERROR_NOT_SUPPORTED",
-    "NVML_ERROR_FUNCTION_NOT_FOUND",
-    "NVML_ERROR_INVALID_ARGUMENT",
-    "NVML_ERROR_ARGUMENT_VERSION_MISMATCH",
-    "NVML_ERROR_DEPRECATED",
+_REMEDIES: dict[type[MeterError], str] = {
+    GpuLost: "see dmesg for Xid errors, then reset the GPU",
+    Denied: "ask the administrator of this node",
+    NvmlUnavailable: "install NVIDIA's driver, or measure the CPU alone with devices=()",
 }
 
-_LOST = {"NVML_ERROR_GPU_IS_LOST", "NVML_ERROR_RESET_REQUIRED", "NVML_ERROR_GPU_NOT_FOUND"}
+#: Bits of nvml.h's nvmlClocksThrottleReason*, from the lowest.
+_THROTTLE_REASONS = (
+    "gpu-idle",
+    "application-clocks",
+    "software-power-cap",
+    "hardware-slowdown",
+    "sync-boost",
+    "software-thermal",
+    "hardware-thermal",
+    "hardware-power-brake",
+    "display-clock",
+)
 
 
 @dataclass(frozen=True)
 class Gpu:
-    """A GPU that NVML knows."""
+    """A GPU of this machine."""
 
     uuid: str
     name: str
     index: int
-    """NVML's number: the order on the PCI bus."""
+    """NVML's number, in the order of the PCI bus."""
     mig: bool
     """Whether it is divided into MIG instances."""
     handle: Any = field(repr=False, compare=False, default=None)
@@ -165,7 +188,7 @@ class Nvml:
 
     Raises:
         MissingDependencyError: `nvidia-ml-py` is not installed.
-        NvmlUnavailable: there is no NVIDIA library or driver.
+        NvmlUnavailable: NVIDIA's library or driver is not installed.
     """
 
     def __init__(self) -> None:
@@ -184,19 +207,16 @@ class Nvml:
         self._closed = False
 
     def close(self) -> None:
-        """Let NVML go; a second call does nothing."""
+        """Release NVML; a second call does nothing."""
         if not self._closed:
             self._closed = True
             try:
                 self._lib.nvmlShutdown()
             except self._lib.NVMLError:
-                return  # a driver that is gone cannot be let go of either
+                return  # the driver is gone, and NVML with it
 
     def gpus(self) -> tuple[Gpu, ...]:
-        """All GPUs that this process may see, in NVML's order.
-
-        A GPU that is lost keeps its number but is left out.
-        """
+        """All GPUs that this process can see, in NVML's order; lost ones are left out."""
         found = []
         for index in range(int(self._call(self._lib.nvmlDeviceGetCount, "the number of GPUs"))):
             try:
@@ -223,7 +243,7 @@ class Nvml:
         return bool(mode[0])
 
     def parent_of_mig(self, uuid: str) -> str:
-        """UUID of the GPU that a MIG instance, given by its own UUID, is a part of.
+        """UUID of the GPU that contains a MIG instance, which is given by its own UUID.
 
         Raises:
             UnknownDevice: there is no such instance.
@@ -235,18 +255,16 @@ class Nvml:
             return str(lib.nvmlDeviceGetUUID(parent))
         except lib.NVMLError as error:
             raise UnknownDevice(
-                f"no such MIG instance ({error})",
-                value=uuid,
-                expected="one that `nvidia-smi -L` lists",
+                f"no such MIG instance ({error})", value=uuid, remedy="list them: nvidia-smi -L"
             ) from error
 
     def total_energy_j(self, gpu: Gpu) -> float:
-        """Energy since the driver was loaded, in J."""
+        """Energy in J since the driver was loaded."""
         query = self._lib.nvmlDeviceGetTotalEnergyConsumption
         return self._number(query, gpu, no_value=_NO_VALUE_64) / 1e3
 
     def instant_power_w(self, gpu: Gpu) -> float:
-        """Power of this moment, in W."""
+        """Power in W at this moment."""
         lib = self._lib
 
         def ask(handle: Any) -> int:
@@ -258,85 +276,81 @@ class Nvml:
         return self._number(ask, gpu) / 1e3
 
     def average_power_w(self, gpu: Gpu) -> float:
-        """Power in W, averaged over a second on Ampere and newer."""
+        """Power in W, averaged over the last second on Ampere and newer."""
         return self._number(self._lib.nvmlDeviceGetPowerUsage, gpu) / 1e3
 
     def state(self, gpu: Gpu) -> GpuState:
-        """Power, temperature, clocks, limit, throttling and the processes of others.
+        """Power, temperature, clocks, limit, throttling and other processes.
 
-        What cannot be had is NaN or None and named; nothing raises.
+        Nothing raises: what cannot be read is NaN or None, and named in `unsupported`.
         """
         lib, missing = self._lib, []
 
-        def ask(name: str, query: Callable[[Any], int], scale: float = 1.0) -> float:
+        def ask(name: str, query: Callable[[], _T], unknown: _T) -> _T:
             try:
-                return self._number(query, gpu) * scale
+                return query()
             except MeterError:
                 missing.append(name)
-                return float("nan")
+                return unknown
+
+        def number(name: str, query: Callable[[Any], int], scale: float = 1.0) -> float:
+            return ask(name, lambda: self._number(query, gpu) * scale, math.nan)
 
         def power() -> float:
-            for query in (self.instant_power_w, self.average_power_w):
-                try:
-                    return query(gpu)
-                except MeterError:
-                    continue
-            missing.append("power_w")
-            return float("nan")
+            try:
+                return self.instant_power_w(gpu)
+            except MeterError:
+                return self.average_power_w(gpu)
 
-        # These two were renamed: old drivers know the old name alone, new bindings will drop it.
+        # These two were renamed: old drivers have the old name only, new bindings will drop it.
         reasons = getattr(lib, "nvmlDeviceGetCurrentClocksThrottleReasons", None) or (
             lib.nvmlDeviceGetCurrentClocksEventReasons
         )
         temperature = getattr(lib, "nvmlDeviceGetTemperature", None) or (
             lib.nvmlDeviceGetTemperatureV
         )
-        throttle: tuple[str, ...] | None
-        others: tuple[GpuProcess, ...] | None
-        try:
-            throttle = _throttle_names(int(self._call(lambda: reasons(gpu.handle), "throttling")))
-        except MeterError:
-            throttle = None
-            missing.append("throttle_reasons")
-        try:
-            others = self.others(gpu)
-        except MeterError:
-            others = None
-            missing.append("others")
+
+        def throttling() -> tuple[str, ...] | None:
+            mask = self._call(lambda: reasons(gpu.handle), "throttling")
+            return _throttle_names(int(mask))
+
+        def others() -> tuple[GpuProcess, ...] | None:
+            return self.others(gpu)
+
+        throttled = ask("throttle_reasons", throttling, None)
+        processes = ask("others", others, None)
         return GpuState(
-            power_w=power(),
-            temperature_c=ask(
-                "temperature_c",
-                lambda h: temperature(h, lib.NVML_TEMPERATURE_GPU),
+            power_w=ask("power_w", power, math.nan),
+            temperature_c=number(
+                "temperature_c", lambda h: temperature(h, lib.NVML_TEMPERATURE_GPU)
             ),
-            sm_clock_mhz=ask(
+            sm_clock_mhz=number(
                 "sm_clock_mhz", lambda h: lib.nvmlDeviceGetClockInfo(h, lib.NVML_CLOCK_SM)
             ),
-            memory_clock_mhz=ask(
+            memory_clock_mhz=number(
                 "memory_clock_mhz", lambda h: lib.nvmlDeviceGetClockInfo(h, lib.NVML_CLOCK_MEM)
             ),
-            power_limit_w=ask("power_limit_w", lib.nvmlDeviceGetEnforcedPowerLimit, 1e-3),
-            throttle_reasons=throttle,
-            others=others,
+            power_limit_w=number("power_limit_w", lib.nvmlDeviceGetEnforcedPowerLimit, 1e-3),
+            throttle_reasons=throttled,
+            others=processes,
             unsupported=tuple(missing),
         )
 
     def others(self, gpu: Gpu) -> tuple[GpuProcess, ...]:
         """Processes on the GPU that are neither this one nor its descendants.
 
-        In a container the driver's numbers may be those of the host, where this process has
-        another one: where it is not listed, one process that this system does not have is taken
-        for it.
+        In a container the driver may give the host's process numbers, where this process has
+        another one: if it is not listed, one process that /proc does not list is taken for it.
 
         Raises:
-            MeterError: the driver does not tell.
+            MeterError: the driver does not list processes.
         """
         lib, listed = self._lib, {}
         for kind in ("Compute", "Graphics"):
             query = partial(getattr(lib, f"nvmlDeviceGet{kind}RunningProcesses"), gpu.handle)
             for process in self._call(query, "the processes"):
                 memory = process.usedGpuMemory
-                listed[int(process.pid)] = float("nan") if memory is None else float(memory)
+                listed[int(process.pid)] = math.nan if memory is None else float(memory)
         found = [
             GpuProcess(pid, memory, _exists(pid))
             for pid, memory in sorted(listed.items())
@@ -353,7 +367,7 @@ class Nvml:
     ) -> int:
         value = int(self._call(lambda: query(gpu.handle), f"the sensor of {gpu.uuid}"))
         if value == no_value or value < 0:
-            raise NotANumber("the sensor answered that it has no value", value=value)
+            raise NotANumber("the sensor returned that it has no value", value=value)
         return value
 
     def _call(self, query: Callable[[], _T], what: str) -> _T:
@@ -361,46 +375,14 @@ class Nvml:
             return query()
         except self._lib.NVMLError as error:
             code = self._codes.get(error.value, str(error.value))
-            raise _fault(code, what, str(error)) from error
-
-
-def _fault(code: str, what: str, words: str) -> MeterError:
-    if code in _LOST:
-        return GpuLost(
-            f"{what}: {words}", value=code, remedy="see dmesg for Xid errors, then reset the GPU"
-        )
-    if code in _UNSUPPORTED:
-        return Unsupported(f"{what}: {words}", value=code)
-    if code == "NVML_ERROR_NO_PERMISSION":
-        return Denied(f"{what}: {words}", value=code, remedy="ask the administrator of this node")
-    if code in _ABSENT:
-        return NvmlUnavailable(
-            f"{what}: {words}",
-            value=code,
-            remedy="install NVIDIA's driver, or measure the CPU alone with devices=()",
-        )
-    return QueryFailed(f"{what}: {words}", value=code)
+            kind = _ERRORS.get(code.removeprefix("NVML_ERROR_"), QueryFailed)
+            raise kind(f"{what}: {error} ({code})", remedy=_REMEDIES.get(kind)) from error
 
 
 def _throttle_names(mask: int) -> tuple[str, ...]:
-    """Bits of nvml.h's nvmlClocksThrottleReason* as words."""
-    names = (
-        "gpu-idle",
-        "application-clocks",
-        "software-power-cap",
-        "hardware-slowdown",
-        "sync-boost",
-        "software-thermal",
-        "hardware-thermal",
-        "hardware-power-brake",
-        "display-clock",
-    )
-    known = tuple(name for bit, name in enumerate(names) if mask >> bit & 1)
-    return (
-        known
-        if mask < 1 << len(names)
-        else (*known, f"other-{mask >> len(names) << len(names):#x}")
-    )
+    count = len(_THROTTLE_REASONS)
+    known = tuple(name for bit, name in enumerate(_THROTTLE_REASONS) if mask >> bit & 1)
+    return known if mask < 1 << count else (*known, f"other-{mask >> count << count:#x}")
 
 
 def _exists(pid: int) -> bool:
@@ -424,8 +406,7 @@ def _ours(pid: int) -> bool:
     return False
 
 
-# Which GPU a training runs on: from torch's index and `CUDA_VISIBLE_DEVICES` to a UUID.
-#
+# -- which GPU a training runs on ----------------------------------------------------------------
 # CUDA and NVML number the GPUs of a machine differently, so an index is never taken as NVML's.
 
 
@@ -434,12 +415,11 @@ _VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 @dataclass(frozen=True)
 class Chosen:
-    """A GPU to measure, and how it was asked for."""
+    """A GPU to measure."""
 
     gpu: Gpu
-    asked: str
     mig: str = ""
-    """The MIG instance's name where the training has one; its GPU's energy covers all of them."""
+    """Name of the training's MIG instance, if it has one; the GPU's energy covers all of them."""
 
 
 def resolve(
@@ -450,58 +430,56 @@ def resolve(
     parent_of_mig: Callable[[str], str] | None = None,
     runtime_uuid: str | None = None,
 ) -> Chosen:
-    """The GPU behind a device of the training.
+    """The GPU that a training means by a device.
 
     Args:
-        device: torch's index (`1`, `"1"`, `"cuda:1"`, `"cuda"`), or a UUID, its beginning, or a
-            MIG instance's name, whatever `CUDA_VISIBLE_DEVICES` says.
+        device: torch's index (`1`, `"1"`, `"cuda:1"`, `"cuda"`); or a UUID, the beginning of one,
+            or the name of a MIG instance, for which `CUDA_VISIBLE_DEVICES` does not matter.
         gpus: the GPUs of this machine, in NVML's order.
-        environ: where `CUDA_VISIBLE_DEVICES` and `CUDA_DEVICE_ORDER` stand; this process's own
-            by default.
-        parent_of_mig: GPU UUID of a MIG instance's UUID.
-        runtime_uuid: what CUDA itself says of this index, see `torch_uuid`; it outranks all else.
+        environ: gives `CUDA_VISIBLE_DEVICES` and `CUDA_DEVICE_ORDER`; by default this process's
+            environment.
+        parent_of_mig: function from a MIG instance's UUID to its GPU's UUID.
+        runtime_uuid: UUID that CUDA itself gives this index, which decides; see `torch_uuid`.
 
     Raises:
-        UnknownDevice: no GPU answers, several do, or CUDA's order cannot be known.
+        UnknownDevice: no GPU matches, several do, or CUDA's order cannot be known.
     """
     environment = os.environ if environ is None else environ
-    asked = str(device)
-    if asked.startswith(("GPU-", "MIG-")):
-        return _named(asked, asked, gpus, parent_of_mig)
+    text = str(device)
+    if text.startswith(("GPU-", "MIG-")):
+        return _by_name(text, gpus, parent_of_mig)
     index = _index(device)
     if runtime_uuid is not None:
-        # CUDA tells a MIG instance's UUID without saying that it is one.
+        # CUDA gives a MIG instance's UUID without saying that it is one.
         known = any(gpu.uuid.lower() == runtime_uuid.lower() for gpu in gpus)
         name = runtime_uuid if known else "MIG-" + runtime_uuid.removeprefix("GPU-")
-        return _named(name, asked, gpus, parent_of_mig)
+        return _by_name(name, gpus, parent_of_mig)
     entries = visible(environment, len(gpus))
     if index >= len(entries):
         raise UnknownDevice(
-            "the training's process has no such device",
-            value=index,
-            expected=f"less than {len(entries)}: {_VISIBLE} is "
+            f"index {index} must be less than {len(entries)}: {_VISIBLE} is "
             f"{environment.get(_VISIBLE, 'not set')!r}, the machine has {len(gpus)} GPUs",
             remedy="give the GPU's UUID, as `nvidia-smi -L` lists it",
         )
     entry = entries[index]
     if isinstance(entry, str):
-        return _named(entry, asked, gpus, parent_of_mig)
+        return _by_name(entry, gpus, parent_of_mig)
     same = len({gpu.name for gpu in gpus}) == 1
     if not same and environment.get("CUDA_DEVICE_ORDER") != "PCI_BUS_ID":
         raise UnknownDevice(
-            "GPUs of several models are here, and CUDA numbers them by speed, NVML by bus",
-            value=index,
-            expected="an order that both share, or a UUID",
+            f"index {index} is ambiguous: GPUs of several models are here, and CUDA numbers them "
+            "by speed, NVML by bus",
             remedy="set CUDA_DEVICE_ORDER=PCI_BUS_ID for the training, or give the UUID",
         )
-    return Chosen(gpus[entry], asked)
+    return Chosen(gpus[entry])
 
 
 def visible(environ: Mapping[str, str], count: int) -> list[int | str]:
     """The devices that CUDA shows a process: indices, or names of GPUs and MIG instances.
 
-    As CUDA reads its variable: unset shows all; the first entry that is not of the first one's
-    kind, not there, or there twice ends the list (CUDA programming guide, environment variables).
+    If the variable is unset all are shown. The list ends at the first entry that is not of the
+    first entry's kind, does not exist, or was there before (CUDA programming guide, environment
+    variables).
     """
     text = environ.get(_VISIBLE)
     if text is None:
@@ -525,16 +503,12 @@ def _index(device: int | str) -> int:
     text = str(device)
     text = "0" if text == "cuda" else text.removeprefix("cuda:")
     if not text.isdecimal():
-        raise UnknownDevice(
-            "no device",
-            value=device,
-            expected="an index such as 0 or 'cuda:0', or a UUID as `nvidia-smi -L` lists",
-        )
+        raise UnknownDevice("a device must be an index, 'cuda:0' or a UUID", value=device)
     return int(text)
 
 
 def torch_uuid(device: int | str) -> str | None:
-    """UUID that torch's CUDA gives an index; None where torch is not loaded or does not tell.
+    """UUID that torch's CUDA gives an index; None if torch is not loaded or does not give it.
 
     Torch is not imported here: a process that trains with it has done so.
 
@@ -556,12 +530,7 @@ def torch_uuid(device: int | str) -> str | None:
     return text if text.startswith(("GPU-", "MIG-")) else f"GPU-{text}"
 
 
-def _named(
-    name: str,
-    asked: str,
-    gpus: Sequence[Gpu],
-    parent_of_mig: Callable[[str], str] | None,
-) -> Chosen:
+def _by_name(name: str, gpus: Sequence[Gpu], parent_of_mig: Callable[[str], str] | None) -> Chosen:
     mig = ""
     if name.startswith("MIG-GPU-"):  # before driver 470: MIG-GPU-<uuid>/<instance>/<instance>
         mig, name = name, name[4:].partition("/")[0]
@@ -571,18 +540,16 @@ def _named(
         mig, name = name, parent_of_mig(name)
     found = [gpu for gpu in gpus if gpu.uuid.lower().startswith(name.lower())]
     if len(found) != 1:
-        raise UnknownDevice(
-            "several GPUs have a UUID that begins so" if found else "no GPU has this UUID",
-            value=name,
-            expected="one of " + (", ".join(gpu.uuid for gpu in gpus) or "none: no GPU is here"),
-        )
-    return Chosen(found[0], asked, mig)
+        what = "several GPUs have a UUID that begins so" if found else "no GPU has this UUID"
+        known = ", ".join(gpu.uuid for gpu in gpus) or "no GPU"
+        raise UnknownDevice(f"{what}; this machine has {known}", value=name)
+    return Chosen(found[0], mig)
 
 
-# The energy of one GPU: which sensor it has, its samples, and its reading over a window.
+# -- the energy of one GPU -----------------------------------------------------------------------
 
 
-_POWER_POLL_S = 0.3  # a steady power shows no refreshes, however long one looks
+_POWER_POLL_S = 0.3  # a steady power shows no refreshes, however long it is watched
 
 _ABOVE_LIMIT = 1.2  # a mean power above the limit by more than the board's own error
 
@@ -596,26 +563,27 @@ class GpuPoint:
 
 
 class GpuSource:
-    """One GPU's best sensor.
+    """The best energy sensor of one GPU.
 
-    The counter of total energy comes first, then power of the moment, then average power, each
-    found by calling it: what a model should have and what its driver answers are two things. A
-    power sensor beside a counter is integrated too, as a check.
+    The energy counter comes first, then instantaneous power, then average power, each found by
+    querying it: what a model should have and what its driver supports differ. A power sensor beside
+    a counter is integrated too, as a check.
 
     Args:
         poll_seconds: how long to watch the counter for its refresh period.
         sample_period_s: how often `sample` will be called.
         shared: `refuse` or `flag` a GPU that is divided or used by others.
+        clock, sleep: time, in s.
 
     Attributes:
-        method: which sensor, one of `reading.METHODS`.
-        period_s: the sensor's refresh period; NaN where it could not be seen.
+        method: which sensor, one of `readings.METHODS`.
+        period_s: the sensor's refresh period; NaN if it could not be seen.
         notes: why better sensors are not used.
 
     Raises:
         Unsupported: the GPU has none of these sensors.
         GpuLost: the GPU is gone.
-        SharedGpu: it is shared and that is to be refused.
+        SharedGpu: the GPU is shared, and `shared` is `refuse`.
     """
 
     def __init__(
@@ -626,10 +594,13 @@ class GpuSource:
         poll_seconds: float,
         sample_period_s: float,
         shared: str,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         self.gpu: Gpu = chosen.gpu
         self.notes: tuple[str, ...] = ()
         self._nvml = nvml
+        self._clock, self._sleep = clock, sleep
         self._refuse = shared == "refuse"
         self._divided = bool(chosen.mig) or chosen.gpu.mig
         if self._refuse:
@@ -642,10 +613,8 @@ class GpuSource:
         if math.isfinite(self.period_s):
             self._counter = CounterTrack()
         elif self._power_method != "none":
-            self._power_period_s = update_period_s(
-                self._read_power, seconds=min(_POWER_POLL_S, poll_seconds)
-            )
-            self.period_s = self._power_period_s
+            self.period_s = self._refresh_s(self._read_power, min(_POWER_POLL_S, poll_seconds))
+            self._power_period_s = self.period_s
         if self._power_method != "none":
             self._power = PowerTrack(max_gap_s=max(1.0, 5 * sample_period_s))
         if self._counter is None:
@@ -654,8 +623,7 @@ class GpuSource:
             raise Unsupported(
                 f"{self.gpu.name} ({self.gpu.uuid}) has no sensor of energy or power",
                 value="; ".join(self.notes),
-                expected="a counter of energy (Volta or newer) or a power sensor",
-                remedy="measure on another GPU, or give devices=() to measure the CPU alone",
+                remedy="measure on another GPU, or the CPU alone with devices=()",
             )
 
     def _refuse_shared(self, chosen: Chosen) -> None:
@@ -663,20 +631,23 @@ class GpuSource:
             raise SharedGpu(
                 "the GPU is divided into MIG instances, and its sensors count all of them",
                 value=chosen.mig or chosen.gpu.uuid,
-                remedy="train on an undivided GPU, or give shared='flag' and read with care",
+                remedy="train on an undivided GPU, or measure all of it with shared='flag'",
             )
         try:
             others = self._nvml.others(chosen.gpu)
         except GpuLost:
             raise
-        except MeterError:  # the driver does not tell; the windows' states say so
+        except MeterError:  # the windows' states name it as unsupported
             return
         if others:
             raise SharedGpu(
                 "other processes use this GPU, and its sensors count them too",
                 value=[process.pid for process in others],
-                remedy="wait for a free GPU, or give shared='flag' and read with care",
+                remedy="wait for a free GPU, or measure all of it with shared='flag'",
             )
+
+    def _refresh_s(self, read: Callable[[], float], seconds: float) -> float:
+        return update_period_s(read, seconds=seconds, clock=self._clock, sleep=self._sleep)
 
     def _find_power(self) -> tuple[str, Callable[[], float]]:
         for method, read in (
@@ -688,45 +659,38 @@ class GpuSource:
             except GpuLost:
                 raise
             except MeterError as error:
-                self.notes += (f"{method}: {error.what}",)
+                self.notes += (f"{method}: {error}",)
             else:
-                return method, lambda read=read: read(self.gpu)
+                return method, partial(read, self.gpu)
         return "none", lambda: math.nan
 
     def _find_counter(self, poll_seconds: float) -> float:
+        """The counter's refresh period; NaN if it cannot be used."""
         try:
-            period = update_period_s(
-                lambda: self._nvml.total_energy_j(self.gpu), seconds=poll_seconds
-            )
+            period = self._refresh_s(self._read_counter, poll_seconds)
         except GpuLost:
             raise
         except MeterError as error:
-            self.notes += (f"counter: {error.what}",)
+            self.notes += (f"counter: {error}",)
             return math.nan
         if math.isnan(period):
             self.notes += (f"counter: it did not move twice in {poll_seconds:g} s",)
         return period
 
-    def sample(self) -> None:
-        """Read the sensors once; their faults are counted, not raised."""
-        if self._counter is not None:
-            self._read(self._counter, lambda: self._nvml.total_energy_j(self.gpu))
-        if self._power is not None:
-            self._read(self._power, self._read_power)
+    def _read_counter(self) -> float:
+        return self._nvml.total_energy_j(self.gpu)
 
-    def _read(self, track: CounterTrack | PowerTrack, read: Callable[[], float]) -> None:
-        before = time.monotonic()
-        try:
-            value = read()
-        except MeterError as error:
-            track.fail(before, error.reason, error.what)
-            return
-        track.push(0.5 * (before + time.monotonic()), value)
+    def sample(self) -> None:
+        """Query the sensors once; their faults are counted, not raised."""
+        if self._counter is not None:
+            sample(self._counter, self._read_counter, self._clock)
+        if self._power is not None:
+            sample(self._power, self._read_power, self._clock)
 
     def point(self) -> GpuPoint:
-        """Read the sensors and give the sums: the edge of a window."""
+        """Query the sensors and return the sums, at the edge of a window."""
         self.sample()
-        now = time.monotonic()
+        now = self._clock()
         return GpuPoint(
             None if self._counter is None else self._counter.point(now),
             None if self._power is None else self._power.point(now),
@@ -744,11 +708,11 @@ class GpuSource:
         edges: tuple[float, float],
         states: tuple[GpuState | None, GpuState | None],
     ) -> Reading:
-        """The energy between two points, judged.
+        """The energy between two points, with validity, uncertainty and flags.
 
         Args:
             edges: the window's times, which the points lie close to.
-            states: the GPU's at the edges, where known.
+            states: of the GPU at the edges, if known.
         """
         integral: Reading | None = None
         if start.power is not None and stop.power is not None:
@@ -761,12 +725,12 @@ class GpuSource:
                 states=states,
             )
         if start.counter is not None and stop.counter is not None:
-            points = (start.power, stop.power)
+            powers = [point.power_w for point in (start.power, stop.power) if point is not None]
             reading = counter_reading(
                 start.counter,
                 stop.counter,
                 period_s=self.period_s,
-                edge_power_w=[point.power_w for point in points if point is not None],
+                edge_power_w=powers,
                 skew_s=skew_s(start.counter, stop.counter, edges),
                 states=states,
             )
@@ -775,7 +739,7 @@ class GpuSource:
             times = start.counter.time, stop.counter.time
         elif integral is not None and start.power is not None and stop.power is not None:
             reading, times = integral, (start.power.time, stop.power.time)
-        else:  # a source without sensors does not exist
+        else:  # unreachable: a source has at least one sensor
             return invalid("unsupported", "no sensor", method="none")
         return self._with_flags(reading, times[1] - times[0])
 
@@ -806,3 +770,19 @@ def _compared(counter: Reading, integral: Reading) -> Reading:
     verdict = agreement(counter, integral)
     flags = counter.flags + (("counter-against-power",) if verdict == "apart" else ())
     return replace(counter, integral_j=integral.energy_j, agreement=verdict, flags=flags)
+
+
+def sample(
+    track: CounterTrack | PowerTrack, read: Callable[[], float], clock: Callable[[], float]
+) -> None:
+    """Query a sensor and add the value to its track, or count the fault.
+
+    The time of a sample is the middle of its query.
+    """
+    before = clock()
+    try:
+        value = read()
+    except MeterError as error:
+        track.fail(before, error.reason, str(error))
+        return
+    track.push(0.5 * (before + clock()), value)

@@ -1,8 +1,8 @@
 """Energy of CPU packages and memory from RAPL, as Linux shows it under /sys/class/powercap.
 
-The counters are the whole node's, so one process of a node counts them: the first by a lock, and
-of a distributed training the one with local rank 0. They wrap every few minutes to hours, which
-the meter's thread sees by sampling.
+The counters belong to the whole node, so only one of its processes measures them: the first to
+take a lock, or the one with local rank 0 of a distributed training. A counter wraps around every
+few minutes to hours, which the meter's thread sees by sampling.
 """
 
 from __future__ import annotations
@@ -20,42 +20,47 @@ from naslib_ecnas.energy.readings import CpuState
 __all__ = ["MAX_POWER_W", "POWERCAP", "UPDATE_PERIOD_S", "Domain", "Rapl"]
 
 POWERCAP = Path("/sys/class/powercap")
-#: What no CPU package draws, in W; a counter that would have risen faster was reset.
+#: More than any CPU package draws, in W; a counter that would have risen faster was reset.
 MAX_POWER_W = 2000.0
 #: RAPL refreshes about every ms (Intel's Software Developer's Manual, volume 3B, 15.10).
 UPDATE_PERIOD_S = 1e-3
+#: How to let users read the counters, which Linux gives to root alone.
+_PERMIT = (
+    "let users read it until the next boot: sudo chmod a+r {root}/intel-rapl*/energy_uj; or for "
+    "good by a udev rule or a group; or for Python alone: sudo setcap cap_dac_read_search+ep PYTHON"
+)
 _RANKS = ("LOCAL_RANK", "SLURM_LOCALID", "OMPI_COMM_WORLD_LOCAL_RANK")
 
 
 @dataclass(frozen=True)
 class Domain:
-    """One counter."""
+    """One energy counter."""
 
     name: str
     """`package-0`, or `package-0/dram`."""
     dram: bool
     folder: Path
     wrap_j: float
-    """Value after which the counter starts anew."""
+    """Value after which the counter starts at 0 again."""
 
     def read_j(self) -> float:
         """The counter in J.
 
         Raises:
             Denied: this user may not read it.
-            QueryFailed: it is gone or holds no number.
+            QueryFailed: the file is gone or does not contain a number.
         """
         return _micro(self.folder / "energy_uj")
 
 
 class Rapl:
-    """The counters of this node that this process is to count, and why there may be none.
+    """The counters of this node that this process measures, or why there are none.
 
     Args:
-        root: where the counters lie.
-        environ: where a distributed training's local rank stands.
-        lock_folder: where processes of one node agree who counts; the system's temporary folder
-            by default.
+        root: folder of the counters.
+        environ: gives a distributed training's local rank; this process's environment by default.
+        lock_folder: of the lock that the node's processes share; by default the system's
+            temporary folder.
 
     Attributes:
         state: whether the counters are measured.
@@ -78,17 +83,17 @@ class Rapl:
             "",
         )
         if rank:
-            self.state = CpuState("elsewhere", f"local rank 0 counts the CPU; this is {rank}")
+            self.state = CpuState("elsewhere", f"local rank 0 measures the CPU; this is {rank}")
             return
         try:
             found = _domains(Path(root))
             for domain in found:
                 domain.read_j()
         except Unsupported as error:
-            self.state = CpuState("absent", error.what)
+            self.state = CpuState("absent", str(error))
             return
         except Denied as error:
-            self.state = CpuState("denied", error.what, error.remedy or "")
+            self.state = CpuState("denied", str(error), _PERMIT.format(root=root))
             return
         except MeterError as error:
             self.state = CpuState("absent", f"the counters cannot be read: {error}")
@@ -97,15 +102,15 @@ class Rapl:
         if holder is not None:
             self.state = CpuState(
                 "elsewhere",
-                f"process {holder} of this node counts the CPU",
-                "nothing to do: counted once, the CPU's energy is in that process's windows",
+                f"process {holder} of this node measures the CPU",
+                "nothing to do: the CPU's energy is in that process's windows",
             )
             return
         self.domains = found
         self.state = CpuState("measured", ", ".join(domain.name for domain in found))
 
     def close(self) -> None:
-        """Let another process count; a second call does nothing."""
+        """Release the lock; a second call does nothing."""
         if self._lock is not None:
             # Forked children hold the file too, so closing it alone would not release the lock;
             # and a child must not release its parent's.
@@ -117,10 +122,10 @@ class Rapl:
             self._lock = None
 
     def _claim(self, root: Path, folder: str | os.PathLike[str] | None) -> str | None:
-        """Take the node's lock; the number of the process that has it, or None."""
-        import fcntl  # not on every system; where there are counters it is there
+        """Take the node's lock; returns the number of the process that has it already, or None."""
+        import fcntl  # missing on Windows, which has no such counters
 
-        # One lock for each tree of counters, so that a test's own tree is apart.
+        # One lock for each folder of counters, so that tests can use folders of their own.
         key = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:12]
         path = Path(tempfile.gettempdir() if folder is None else folder) / f"ecnas-rapl-{key}.lock"
         flags = os.O_CLOEXEC | os.O_NOFOLLOW
@@ -132,7 +137,7 @@ class Rapl:
             except PermissionError:  # another user's file; a lock needs no right to write
                 lock = os.open(path, os.O_RDONLY | flags)
         except OSError:
-            return None  # no lock to be had: better counted twice than not at all
+            return None  # without a lock: better measured twice than not at all
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -144,18 +149,18 @@ class Rapl:
             os.ftruncate(lock, 0)
             os.write(lock, f"{os.getpid()}\n".encode())
         except OSError:
-            return None  # the number is a courtesy
+            return None  # the number is only for the message above
         return None
 
 
 def _domains(root: Path) -> tuple[Domain, ...]:
     """CPU packages and their memory.
 
-    The whole platform (`psys`), cores and graphics are left out, since packages hold them or are
-    held by them, and so is the second interface to the same counters (`intel-rapl-mmio`).
+    The whole platform (`psys`), cores and graphics are left out: packages are part of the platform
+    and contain the others. So is the second interface to the same counters (`intel-rapl-mmio`).
 
     Raises:
-        Unsupported: there are none.
+        Unsupported: there is no CPU package.
     """
     found: list[Domain] = []
     for zone in sorted(root.glob("intel-rapl:*")):
@@ -180,19 +185,14 @@ def _domain(folder: Path, name: str, *, dram: bool) -> Domain:
 def _micro(path: Path) -> float:
     text = _text(path)
     if not text.isdecimal():
-        raise QueryFailed("the counter holds no number", value=text, expected=f"digits in {path}")
+        raise QueryFailed(f"{path} must contain a number", value=text)
     return int(text) / 1e6
 
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="ascii", errors="replace").strip()
+        return path.read_text(encoding="utf-8", errors="replace").strip()
     except PermissionError as error:
-        raise Denied(
-            f"{path} may be read by root only",
-            remedy="let users read it until the next boot: "
-            f"sudo chmod a+r {path.parent.parent}/intel-rapl*/energy_uj; or for good by a udev "
-            "rule or a group; or for Python alone: sudo setcap cap_dac_read_search+ep PYTHON",
-        ) from error
+        raise Denied(f"{path} may be read by root only") from error
     except OSError as error:
         raise QueryFailed(f"{path} cannot be read: {error.strerror}") from error

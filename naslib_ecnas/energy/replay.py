@@ -1,6 +1,8 @@
-"""Meters that replay: recorded windows by name, or a trace of power over time.
+"""A meter that replays recorded windows or a trace of power, and a comparison with Zeus.
 
-For tests of programs that measure, where there is no GPU. What they replay is marked as such.
+The replay is for tests of programs that measure, where there is no GPU; its readings have the
+method `replay`. Zeus reads the same counter by its own code: a comparison checks the choice of
+GPUs, the edges and the arithmetic.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naslib_ecnas.energy.meter import EnergyMeter, Span, WindowMeter
-from naslib_ecnas.energy.readings import APART, CpuState, Reading, Window, invalid
+from naslib_ecnas.energy.readings import MAX_DISAGREEMENT, CpuState, Reading, Window, invalid
 from naslib_ecnas.errors import ConfigError, MissingDependencyError, floats
 
 __all__ = ["ReplayMeter", "ZeusCheck", "check_with_zeus"]
@@ -26,18 +28,18 @@ _Times = tuple[float, float]
 
 
 class ReplayMeter(WindowMeter):
-    """A meter without hardware and with the real meter's interface.
+    """A meter without hardware that has the real meter's interface.
 
     ```python
-    meter = ReplayMeter(windows)                       # each name's windows in their order
-    meter = ReplayMeter.of_trace([0, 60], [100, 300])  # W over the s since now
+    meter = ReplayMeter(windows)                       # by name, in the order of recording
+    meter = ReplayMeter.of_trace([0, 60], [100, 300])  # power in W at seconds from now
     ```
 
     A window that was not recorded, or that lies outside the trace, is invalid.
 
     Args:
-        windows: recorded ones, such as another meter's `windows`; times and energies are replayed
-            as they were, places among other windows are those of this run, methods are `replay`.
+        windows: recorded windows, such as another meter's `windows`. Their times and energies are
+            replayed; path, index and parent are those of this run.
     """
 
     def __init__(self, windows: Iterable[Window] = ()) -> None:
@@ -60,13 +62,13 @@ class ReplayMeter(WindowMeter):
         """A meter that integrates a trace of power.
 
         Args:
-            times_s: (n,) rising times since this call.
-            powers_w: (n,) power at each, straight in between.
-            device: the name that the readings stand under.
-            clock: time in s; a test gives its own.
+            times_s: (n,) ascending times in s since this call.
+            powers_w: (n,) power in W at each, interpolated linearly in between.
+            device: name of the device in the readings.
+            clock: time in s; for tests.
 
         Raises:
-            ConfigError: the two are no trace.
+            ConfigError: times or powers are not as above.
         """
         meter = cls()
         meter._clock = clock
@@ -80,7 +82,7 @@ class ReplayMeter(WindowMeter):
         self.close()
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Do nothing."""
 
     def _begin(self, span: Span) -> tuple[Window | None, _Times]:
         # Taken at the start, so that windows of one name nest in the order of recording.
@@ -93,9 +95,7 @@ class ReplayMeter(WindowMeter):
         if recorded is not None:
             return replace(
                 recorded,
-                path=span.path,
-                index=span.index,
-                parent=span.parent,
+                **span.identity,
                 energy_j=_replayed(recorded.energy_j),
                 cpu_energy_j=_replayed(recorded.cpu_energy_j),
                 dram_energy_j=_replayed(recorded.dram_energy_j),
@@ -108,10 +108,7 @@ class ReplayMeter(WindowMeter):
             device = self._trace.device
             reading = self._trace.reading(started, stopped)
         return Window(
-            name=span.name,
-            path=span.path,
-            index=span.index,
-            parent=span.parent,
+            **span.identity,
             started=started,
             stopped=stopped,
             started_unix=started_unix,
@@ -123,12 +120,12 @@ class ReplayMeter(WindowMeter):
 
 
 def _replayed(readings: Mapping[str, Reading]) -> dict[str, Reading]:
-    """The same figures, which cannot pass for a measurement of this run."""
+    """The same readings with the method `replay`, so that they do not look like measurements."""
     return {name: replace(reading, method="replay") for name, reading in readings.items()}
 
 
 class _Trace:
-    """Power over time, straight between its points."""
+    """Power over time, interpolated linearly."""
 
     def __init__(
         self,
@@ -143,9 +140,9 @@ class _Trace:
         good = times.ndim == 1 and times.shape == powers.shape and times.size >= 2
         if not good or not (np.diff(times) > 0).all() or not (powers >= 0).all():
             raise ConfigError(
-                "no trace of power",
+                "a trace of power needs two or more ascending times, and a power of at least 0 W "
+                "at each",
                 value=(times.shape, powers.shape),
-                expected="two or more rising times in s, and a power of 0 W or more at each",
             )
         steps = 0.5 * (powers[1:] + powers[:-1]) * np.diff(times)
         self.device = device
@@ -153,16 +150,16 @@ class _Trace:
         self._sums = np.concatenate([[0.0], np.cumsum(steps)])
 
     def reading(self, started: float, stopped: float) -> Reading:
-        """Exact for the trace as given: its uncertainty is 0."""
+        """Energy between two times; the uncertainty is 0, since the trace is taken as exact."""
         if started < self._times[0] or stopped > self._times[-1]:
             return invalid(
                 "outside-trace",
-                f"the trace ends {self._times[-1] - self._times[0]:.3f} s after its beginning",
+                f"the trace has a length of {self._times[-1] - self._times[0]:.3f} s",
                 method="replay",
             )
         energy = self._until(stopped) - self._until(started)
         if not math.isfinite(energy):
-            return invalid("not-a-number", "the trace holds an infinite power", method="replay")
+            return invalid("not-a-number", "the trace contains an infinite power", method="replay")
         return Reading(energy_j=energy, method="replay", uncertainty_j=0.0)
 
     def _until(self, now: float) -> float:
@@ -174,41 +171,40 @@ class _Trace:
         return float(self._sums[i] + 0.5 * (self._powers[i] + power) * step)
 
 
-# A second opinion: the same block measured by Zeus, where it is installed.
-#
-# Zeus reads the same counter by its own code, so what differs is how it is read: the choice of
-# GPUs, the edges, the arithmetic.
+# -- comparison with Zeus ------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class ZeusCheck:
-    """One block, measured twice."""
+    """One block, measured by this package and by Zeus."""
 
     window: Window
-    """Ours."""
+    """Of this package."""
     zeus_j: float
     """Zeus's sum over the GPUs, in J."""
     zeus_by_gpu_j: Mapping[int, float]
-    """By Zeus's index."""
+    """Zeus's index of the GPU -> J."""
 
     @property
     def verdict(self) -> str:
-        """`agree` (within 5 % or our uncertainty), `apart`, or `unchecked`: ours is invalid."""
+        """`agree` (within 5 % or the window's uncertainty), `apart`, or `unchecked` if invalid."""
         if not self.window.valid:
             return "unchecked"
         doubt = sum(reading.uncertainty_j for reading in self.window.energy_j.values())
         apart = abs(self.window.gpu_total_j - self.zeus_j)
-        return "agree" if apart <= max(APART * self.window.gpu_total_j, doubt) else "apart"
+        limit = max(MAX_DISAGREEMENT * self.window.gpu_total_j, doubt)
+        return "agree" if apart <= limit else "apart"
 
 
 def check_with_zeus(
     meter: EnergyMeter, work: Callable[[], object], *, gpu_indices: list[int] | None = None
 ) -> ZeusCheck:
-    """Do a piece of work in a window of ours and one of Zeus's around it.
+    """Run a function within a window of Zeus and, inside it, a window of a meter.
 
     Args:
-        meter: ours; its windows gain one named `zeus-check`.
-        gpu_indices: the GPUs as Zeus counts them, which is as CUDA shows them; all by default.
+        meter: gets one more window, named `zeus-check`.
+        work: the function.
+        gpu_indices: Zeus's indices of the GPUs, which are CUDA's; by default all GPUs.
 
     Raises:
         MissingDependencyError: Zeus is not installed.
@@ -220,13 +216,13 @@ def check_with_zeus(
         raise MissingDependencyError("zeus", feature="the check against Zeus") from error
     monitor = zeus.ZeusMonitor(gpu_indices=gpu_indices, cpu_indices=[])
     if len(monitor.gpu_indices) != len(meter.methods):
+        names = ", ".join(meter.methods)
         raise ConfigError(
-            "Zeus and the meter measure different GPUs",
+            f"Zeus must measure the meter's GPUs ({names})",
             value=monitor.gpu_indices,
-            expected=f"as many as the meter's: {', '.join(meter.methods)}",
             remedy="give gpu_indices",
         )
-    # Zeus synchronises through torch where it is there; the meter has its own `sync`.
+    # Zeus would synchronise through torch; the meter has its own `sync`.
     monitor.begin_window("zeus-check", sync_execution=False)
     with meter.window("zeus-check") as span:
         work()

@@ -1,21 +1,33 @@
-"""A stand-in NVML, compiled here, behind the real pynvml; and RAPL counters in a folder."""
+"""A stand-in NVML, compiled once, behind the real pynvml; and RAPL counters in a folder.
+
+Meters get the stand-in's clock, which a test moves: no energy depends on how fast a machine is.
+"""
 
 from __future__ import annotations
 
 import ctypes
+import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from naslib_ecnas.energy import EnergyMeter, Reading, Window
+
 SOURCE = Path(__file__).with_name("standin_nvml.c")
+
+#: The longest that a test waits for what must happen anyway.
+SAFETY_S = 600.0
+
+_ENVIRONMENT = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "LOCAL_RANK", "SLURM_LOCALID",
+                "OMPI_COMM_WORLD_LOCAL_RANK")  # fmt: skip
 
 
 class Standin:
-    """Steers the stand-in's synthetic GPUs."""
+    """The stand-in's synthetic GPUs, and a clock of theirs."""
 
     def __init__(self, lib: Any) -> None:
         self._lib = lib
@@ -28,13 +40,16 @@ class Standin:
             if self._lib.standin_set(gpu, key.encode(), float(value)):
                 raise KeyError(key)
 
+    def now(self) -> float:
+        return float(self._lib.standin_now())
+
+    def sleep(self, seconds: float) -> None:
+        """Move the clock."""
+        self.set(clock=self.now() + seconds)
+
     def origin(self, gpu: int = 0) -> float:
         """Time at which the sine began."""
         return float(self._lib.standin_origin(gpu))
-
-    def now(self) -> float:
-        """Its clock, s."""
-        return float(self._lib.standin_now())
 
     def queries(self) -> int:
         return int(self._lib.standin_queries())
@@ -47,34 +62,69 @@ class Standin:
     def uuid(gpu: int = 0) -> str:
         return f"GPU-{0xA0 + 16 * gpu:02x}5f0000-0000-4000-8000-{gpu:012x}"
 
+    def meter(self, **options: Any) -> EnergyMeter:
+        """A meter of GPUs on the clock."""
+        defaults = {"cpu": False, "patience_s": SAFETY_S, "clock": self.now, "sleep": self.sleep}
+        return EnergyMeter(**{**defaults, **options})
+
+    def elapse(self, meter: EnergyMeter, seconds: float, *, samples: int = 1) -> None:
+        """Move the clock in steps, with a sample of the meter's thread after each."""
+        for _ in range(samples):
+            self.sleep(seconds / samples)
+            meter._thread.ask(meter._sensors.sample, timeout_s=SAFETY_S)
+
 
 @pytest.fixture(scope="session")
-def standin_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def standin_folder(shared: Any) -> Path:
     """A folder for LD_LIBRARY_PATH."""
     gcc = shutil.which("gcc")
     if gcc is None:
         pytest.skip("gcc is not here to compile the stand-in NVML")
     pytest.importorskip("pynvml", reason="nvidia-ml-py is not installed")
-    folder = tmp_path_factory.mktemp("nvml")
     name = "libnvidia-ml.so.1"
     flags = ["-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", f"-Wl,-soname,{name}"]
-    subprocess.run([gcc, *flags, "-o", str(folder / name), str(SOURCE), "-lm"], check=True)
-    return folder
+
+    def build(folder: Path) -> None:
+        subprocess.run([gcc, *flags, "-o", str(folder / name), str(SOURCE), "-lm"], check=True)
+
+    return Path(shared.folder("nvml", build))
 
 
 @pytest.fixture
 def standin(standin_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Standin]:
-    """The stand-in loaded into this process, as pynvml's library."""
+    """The stand-in loaded into this process, as pynvml's library; its clock shows 1000 s."""
     import pynvml
 
-    for name in ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "LOCAL_RANK", "SLURM_LOCALID"):
+    for name in _ENVIRONMENT:
         monkeypatch.delenv(name, raising=False)
     lib = ctypes.CDLL(str(standin_folder / "libnvidia-ml.so.1"))
     lib.standin_clear()
     monkeypatch.setattr(pynvml, "nvmlLib", lib)
     monkeypatch.setattr(pynvml, "_nvmlGetFunctionPointer_cache", {})
-    yield Standin(lib)
+    standin = Standin(lib)
+    standin.set(clock=1000.0)
+    for gpu in range(4):
+        standin.set(gpu, power=100)
+    yield standin
     lib.standin_clear()
+
+
+@pytest.fixture
+def environment(standin_folder: Path) -> dict[str, str]:
+    """Of a process that finds the stand-in as it would find a driver's library."""
+    kept = {name: value for name, value in os.environ.items() if name not in _ENVIRONMENT}
+    return {**kept, "LD_LIBRARY_PATH": str(standin_folder), "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture
+def only() -> Callable[[Window], Reading]:
+    """The one GPU reading of a window."""
+
+    def reading(window: Window) -> Reading:
+        (found,) = window.energy_j.values()
+        return found
+
+    return reading
 
 
 class Powercap:
@@ -99,8 +149,10 @@ class Powercap:
 
 
 @pytest.fixture
-def powercap(tmp_path: Path) -> Powercap:
+def powercap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Powercap:
     """Two packages with memory, and the zones that must not be counted."""
+    for name in _ENVIRONMENT:
+        monkeypatch.delenv(name, raising=False)
     cap = Powercap(tmp_path / "powercap")
     for package in range(2):
         cap.zone(f"intel-rapl:{package}", f"package-{package}", 1_000_000 * (package + 1))

@@ -1,9 +1,10 @@
 /* A stand-in for libnvidia-ml.so.1: synthetic GPUs whose energy is known in closed form.
  *
  * Power in W is  power + swing * sin(2 pi hertz (t - origin)),  t by CLOCK_MONOTONIC, as Python's
- * time.monotonic, or a clock that tests set. They steer it by standin_set; in another process by
+ * time.monotonic, or a clock that tests set. Tests set values by standin_set; in another process by
  * STANDIN_NVML="gpus=2,power=200" before it is loaded, and by the same text in the file that
- * STANDIN_NVML_FILE names, which the next query obeys and removes. Only what the meter calls is here; struct layouts are those of nvml.h.
+ * STANDIN_NVML_FILE names, which the next query reads and removes. Only what the meter calls is
+ * here; struct layouts are those of nvml.h.
  */
 #include <math.h>
 #include <stdint.h>
@@ -22,7 +23,7 @@ typedef struct {
     double shown;                                /* mJ shown since `frozen` was set */
     int counter, instant, average, states;       /* sensors: 1 works, 0 not supported */
     int frozen, lost, nan, mig, denied, flaky, model;
-    double hang;                                 /* s that each query takes */
+    volatile int hang;                           /* every query waits until it is 0 again */
     int others;
     unsigned pids[MAX_OTHERS];
 } Gpu;
@@ -88,7 +89,7 @@ int standin_set(int i, const char *key, double x) {
     else if (!strcmp(key, "denied")) g->denied = (int)x;
     else if (!strcmp(key, "flaky")) g->flaky = (int)x;
     else if (!strcmp(key, "model")) g->model = (int)x;
-    else if (!strcmp(key, "hang")) g->hang = x;
+    else if (!strcmp(key, "hang")) g->hang = (int)x;
     else if (!strcmp(key, "other")) {
         if (x <= 0) g->others = 0;
         else if (g->others < MAX_OTHERS) g->pids[g->others++] = (unsigned)x;
@@ -147,8 +148,8 @@ static int answer(const Gpu *g) {
     __atomic_add_fetch(&queries, 1, __ATOMIC_RELAXED);
     obey();
     if (!running) return UNINITIALIZED;
-    if (g->hang > 0) {
-        struct timespec t = {(time_t)g->hang, (long)(1e9 * fmod(g->hang, 1))};
+    while (g->hang) {
+        struct timespec t = {0, 1000000};
         nanosleep(&t, NULL);
     }
     if (g->lost) return LOST;
