@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import errno
 import io
 import json
@@ -244,7 +243,18 @@ class Sheet:
 
     def text(self) -> str:
         """The sheet as CSV; an unknown value is an empty field, floats are exact."""
-        return "".join(map(_line, (self.headings, *self.rows)))
+        import csv  # here, as most processes write no CSV
+
+        out = io.StringIO()
+        # A text is quoted if it has a character of the terminator: so either kind of line end is.
+        writer = csv.writer(out, lineterminator="\r\n")
+        lines = []
+        for row in (self.headings, *self.rows):
+            writer.writerow([_field(value) for value in row])
+            lines.append(out.getvalue()[:-2] + "\n")
+            out.seek(0)
+            out.truncate()
+        return "".join(lines)
 
     def write(self, path: Path) -> Path:
         """Write it as CSV, atomically.
@@ -255,13 +265,6 @@ class Sheet:
         with atomic_write(path) as file:
             file.write(self.text().encode("utf-8"))
         return path
-
-
-def _line(row: Sequence[Any]) -> str:
-    out = io.StringIO()
-    # A text is quoted if it has a character of the terminator: so either kind of line end is.
-    csv.writer(out, lineterminator="\r\n").writerow([_field(value) for value in row])
-    return out.getvalue()[:-2] + "\n"
 
 
 def _plain(value: Any) -> Any:

@@ -27,7 +27,7 @@ from naslib_ecnas.topologies import (
     topologies,
 )
 
-__all__ = ["Space"]
+__all__ = ["Space", "packed_labels", "rows_of_codes"]
 
 _SLOTS = MAX_VERTICES - 2
 _OUTPUT = MAX_VERTICES - 1
@@ -219,7 +219,7 @@ class Space:
         """
         parents = checked_rows(rows, self._size)
         slots = self.vertices - 2
-        edges = [bit for bit, edge in enumerate(EDGES) if _within(self.vertices, *edge)]
+        edges = _single_edges(self.vertices)
         p_edge = min(1.0, edge_changes / len(edges))
         p_op = min(1.0, op_changes / slots) if slots else 0.0
         rates = (edge_changes, op_changes)
@@ -235,7 +235,7 @@ class Space:
                 return children
             codes, labels = self._placed(parents[todo], rng)
             flips = rng.random((len(todo), len(edges))) < p_edge
-            codes ^= flips @ (1 << np.array(edges, dtype=np.int32))
+            codes ^= flips @ edges
             changed = rng.random(labels.shape) < p_op
             labels = np.where(changed, (labels + rng.integers(1, 3, labels.shape)) % 3, labels)
             found = rows_of_codes(codes, packed_labels(labels), self._size)
@@ -391,7 +391,9 @@ def packed_labels(labels: NDArray[Any]) -> NDArray[np.int16]:
     return number
 
 
-def rows_of_codes(codes: NDArray[np.int32], number: NDArray[np.int16], size: int) -> NDArray[np.int32]:
+def rows_of_codes(
+    codes: NDArray[np.int32], number: NDArray[np.int16], size: int
+) -> NDArray[np.int32]:
     """Rows of codes with packed labels, -1 where they are not one of the first `size` cells."""
     table, graphs = topologies(), labelled_graphs()
     topology = graphs.topology[codes]  # a code of -1 reads the last entry, overwritten below
@@ -405,6 +407,14 @@ def rows_of_codes(codes: NDArray[np.int32], number: NDArray[np.int16], size: int
 def _kept_vertices() -> NDArray[np.int64]:
     """(n_maps,) bit mask of the interior vertices that each slot map keeps."""
     return np.array([sum(1 << s for s in m) for m in slot_maps()], dtype=np.int64)
+
+
+@cache
+def _single_edges(vertices: int) -> NDArray[np.int32]:
+    """(V (V - 1) / 2,) code of each single edge among V vertices."""
+    used = {*range(vertices - 1), _OUTPUT}
+    inside = [1 << bit for bit, edge in enumerate(EDGES) if used.issuperset(edge)]
+    return np.array(inside, dtype=np.int32)
 
 
 # -- neighbours ----
@@ -469,10 +479,8 @@ def _steps(topology: int, vertices: int) -> tuple[tuple[int, tuple[int, ...]], .
     maps = _slot_at_vertex()[graphs.slot_map[codes]]
     size = topologies().vertices
     reached: set[tuple[int, ...]] = set()
-    for bit, edge in enumerate(EDGES):
-        if not _within(vertices, *edge):
-            continue
-        flipped = codes ^ (1 << bit)
+    for edge in _single_edges(vertices):
+        flipped = codes ^ edge
         target = graphs.topology[flipped]
         ok = (target >= 0) & (size[target] <= size[topology] + 1)
         after = _vertex_of_slot()[graphs.slot_map[flipped[ok]]]
@@ -492,18 +500,12 @@ def _loose_vertices(codes: NDArray[np.int32]) -> NDArray[np.int64]:
     return count
 
 
-def _within(vertices: int, i: int, j: int) -> bool:
-    """Whether an edge lies within the first V - 1 vertices and the output."""
-    return all(v < vertices - 1 or v == _OUTPUT for v in (i, j))
-
-
 @lru_cache(maxsize=MAX_VERTICES)
 def _graphs_by_topology(vertices: int) -> tuple[NDArray[np.int32], NDArray[np.intp]]:
     """Codes within V vertices sorted by topology, and where each topology starts."""
     topology = labelled_graphs().topology
-    outside = sum(1 << bit for bit, edge in enumerate(EDGES) if not _within(vertices, *edge))
     codes = np.arange(len(topology), dtype=np.int32)
-    codes = codes[(codes & outside == 0) & (topology >= 0)]
+    codes = codes[(codes & ~_single_edges(vertices).sum() == 0) & (topology >= 0)]
     order = codes[np.argsort(topology[codes], kind="stable")]
     bounds = np.arange(len(topologies().code) + 1)
     return order, np.searchsorted(topology[order], bounds)
