@@ -267,7 +267,7 @@ def _on_a_path(rows: list[int]) -> list[int]:
         if rows[i] & backward:
             backward |= 1 << i
     live = forward & backward
-    if not live & 1:
+    if not live:
         message = "the matrix must have a path from the first vertex to the last"
         value = [[mask >> j & 1 for j in range(last + 1)] for mask in rows]
         raise InvalidCellError(message, rule="output-unreachable", value=value)

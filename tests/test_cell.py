@@ -28,6 +28,7 @@ LONG = ["input", *[C3] * 6, "output"]
 #: Matrix, operations, broken rule, text of the message, value of the error.
 BROKEN: list[tuple[Any, Any, str, str, object]] = [
     ([[0, 1]], ["input", "output"], "not-square", "square, of shape", (1, 2)),
+    ([[0], [0]], ["input", "output"], "not-square", "square, of shape", (2, 1)),
     ([[0, 1], [0]], ["input", "output"], "not-square", "square, of shape", [[0, 1], [0]]),
     ([[1]], ["input"], "not-square", "square, of shape", (1, 1)),
     ([[0, 2], [0, 0]], ["input", "output"], "not-binary", r"entry \(0, 1\) .* 0 or 1", 2),
@@ -69,7 +70,7 @@ def test_a_broken_rule_names_its_place_and_the_value() -> None:
 
 def test_rows_out_of_range_are_refused() -> None:
     for row in (-1, 423_624, 1.5, "a"):
-        with pytest.raises(InvalidCellError) as raised:
+        with pytest.raises(InvalidCellError, match="0 to 423623") as raised:
             Cell.from_row(row)  # type: ignore[arg-type]
         assert (raised.value.rule, raised.value.value) == ("syntax", row)
     assert Cell.from_row(0).vertices == 2

@@ -66,6 +66,7 @@ def test_a_smaller_space_has_no_larger_cell() -> None:
     cell = Cell(chain[0], ["input", *[OPERATIONS[0]] * 5, "output"])
     assert cell in Space(7)
     assert cell not in Space(5)
+    assert Cell.from_row(0) in Space(5)
     with pytest.raises(UnknownCellError, match="no cell of 7 vertices") as raised:
         Space(5).row(cell)
     assert raised.value.value == 7
