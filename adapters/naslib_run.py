@@ -30,8 +30,7 @@ from naslib_ecnas.adapters import naslib_patches, naslib_run, naslib_space
 from naslib_ecnas.adapters.naslib_objectives import Objectives, completed
 from naslib_ecnas.adapters.naslib_patches import replace_code
 from naslib_ecnas.benchmark import Benchmark
-from naslib_ecnas.comparison.compare import Run, Unit, clear, missing, prepare, seeds_of
-from naslib_ecnas.comparison.execute import execute, only_one
+from naslib_ecnas.comparison.compare import Run, Unit, make_missing, seeds_of
 from naslib_ecnas.errors import ConfigError, EcnasError, MissingDependencyError, UnknownBudgetError
 from naslib_ecnas.files import is_file
 from naslib_ecnas.metrics import METRICS
@@ -850,28 +849,15 @@ def sweep(
     for section in chosen.variants.values():
         if section is not None:
             Objectives.of(section).check(api["ecnas"])
-    prepare(out, chosen.rules())
-    with only_one(out):
-        units = [work.unit for work in works]
-        clear(units, out)
-        absent = set(missing(units, out, {chosen.table: api["ecnas"].table.checksum}))
-        total, done = len(works), len(works) - len(absent)
-        if on_progress:
-            on_progress(done, total, "")
-
-        def ended(work: _Job) -> None:
-            nonlocal done
-            done += 1
-            if on_progress:
-                on_progress(done, total, str(work.work.unit))
-
-        execute(
-            _Job.do,
-            [_Job(work, out.resolve()) for work in works if work.unit in absent],
-            jobs=jobs,
-            on_done=ended,
-        )
-    return [work.unit for work in works]
+    return make_missing(
+        _Job.do,
+        [_Job(work, out.resolve()) for work in works],
+        out,
+        rules=chosen.rules(),
+        checksums={chosen.table: api["ecnas"].table.checksum},
+        jobs=jobs,
+        on_progress=on_progress,
+    )
 
 
 @dataclass(frozen=True)
@@ -922,6 +908,10 @@ class SweepUnit:
 class _Job:
     work: SweepUnit
     out: Path
+
+    @property
+    def unit(self) -> Unit:
+        return self.work.unit
 
     def do(self) -> None:
         self.work.run(self.out).write(self.out / self.work.unit.file)

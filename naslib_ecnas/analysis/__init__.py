@@ -1,7 +1,7 @@
-"""Fronts, hypervolume, attainment, knee and ranks: moocore behind this package's names.
+"""Fronts, hypervolume, attainment, knee, ranks and tests of significance.
 
-Values stand in the metrics' units, directions come from the metrics. moocore and scipy are
-imported by the functions that use them, so that importing this package costs nothing.
+Values are in the metrics' units; the metrics know which direction is better. moocore and scipy
+are imported by the functions that use them, so that importing this package costs nothing.
 """
 
 from naslib_ecnas.analysis.attainment import (

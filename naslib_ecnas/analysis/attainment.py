@@ -1,6 +1,6 @@
-"""What several runs of one method attain: surfaces for a share of the runs, and differences.
+"""Attainment surfaces of several runs of one method, and differences between two methods.
 
-A run attains a point if it found one that is no worse in either objective. The empirical
+A run attains a point if it found a cell that is no worse in both objectives. The empirical
 attainment function gives for each point the share of runs that attain it (Grunert da Fonseca,
 Fonseca and Hall, EMO 2001); figure 5 of the EC-NAS paper shows where it reaches one half.
 """
@@ -14,9 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from naslib_ecnas.analysis import pareto
 from naslib_ecnas.analysis.pareto import costs_of
-from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.errors import ConfigError, check_numbers
 from naslib_ecnas.metrics import metric
 from naslib_ecnas.nondominated import nondominated
 
@@ -30,24 +29,24 @@ __all__ = [
 
 @dataclass(frozen=True, eq=False)
 class AttainmentSurface:
-    """The edge of what a share of the runs attains."""
+    """The edge of the region that a share of the runs attains."""
 
     objectives: tuple[str, str]
     level: float
-    """Share of the runs that was asked for."""
+    """The requested share of the runs."""
     runs: int
     needed: int
-    """Runs that attain each point of the surface or more, the least number >= level * runs."""
+    """At least this many runs attain each point of the surface: level * runs, rounded up."""
     points: NDArray[np.float64]
     """(k, 2) corners in the metrics' units, from the best to the worst in the first objective;
-    none where fewer runs than needed found anything."""
+    k = 0 where fewer runs than needed found anything."""
 
     def steps(self, worst: Sequence[float] | None = None) -> NDArray[np.float64]:
-        """Vertices of the stair along the surface, for a plot to join by straight lines.
+        """Vertices of the staircase along the surface, for a plot to join by straight lines.
 
         Args:
-            worst: the value of each objective where the stair ends on either side, no better
-                than any corner; without it it begins and ends at a corner.
+            worst: the value of each objective where the staircase ends on either side, no better
+                than any corner; without it the staircase begins and ends at a corner.
 
         Returns:
             (2 k - 1, 2) vertices in the metrics' units, (2 k + 1, 2) with `worst`.
@@ -65,19 +64,14 @@ class AttainmentSurface:
             return stair
         end = costs_of(np.atleast_2d(worst), self.objectives)
         if not (costs_of(corners, self.objectives) <= end).all():
-            raise ConfigError(
-                "the stair cannot end there",
-                value=tuple(worst),
-                expected="values no better than any corner of the surface",
-                remedy="take the worst values of the table, such as Scale.of(...).reference",
-            )
+            raise ConfigError("worst must be no better than any corner", value=tuple(worst))
         (x, y), (first, last) = worst, corners[[0, -1]]
         return np.array([[first[0], y], *stair, [x, last[1]]], dtype=np.float64)
 
 
 @dataclass(frozen=True, eq=False)
 class AttainmentDifference:
-    """Where in objective space the runs of one method attain more often than those of another.
+    """Boxes of objective space that one method's runs attain more often than another's.
 
     The boxes do not overlap. Outside them both methods attain equally often.
     """
@@ -85,50 +79,46 @@ class AttainmentDifference:
     objectives: tuple[str, str]
     runs: tuple[int, int]
     best: NDArray[np.float64]
-    """(k, 2) corner of each box that is best in both objectives, in the metrics' units; this
-    corner and the two edges through it belong to the box."""
+    """(k, 2) best corner of each box, in the metrics' units; this corner and the two edges
+    through it belong to the box."""
     worst: NDArray[np.float64]
     """(k, 2) opposite corner, infinite where the box has no end."""
     difference: NDArray[np.float64]
-    """(k,) share of the first method's runs that attain the box less that of the second's; from
-    -1 to 1, never 0."""
+    """(k,) share of the first method's runs that attain the box minus the share of the second's;
+    from -1 to 1, never 0."""
 
 
 def attainment_surface(
     runs: Sequence[ArrayLike], objectives: Sequence[str], level: float = 0.5
 ) -> AttainmentSurface:
-    """The points that at least a share of the runs attains, reduced to the best of them.
+    """Nondominated points of the region that at least a share of the runs attains.
 
-    Level 0.5 is the median surface, 0.25 and 0.75 the quartiles, 1 what every run attains. Of an
-    even number of runs the median is what one half attains, not a mean of two surfaces.
+    Level 0.5 is the median surface, 0.25 and 0.75 the quartiles, 1 what every run attains. With
+    an even number of runs the median is what one half attains, not a mean of two surfaces.
 
     Args:
-        runs: (n_i, 2) values that each run found, in the metrics' units. Rows with a NaN and
-            dominated ones add nothing; a run without any other counts as one that attains
-            nothing.
+        runs: (n_i, 2) values that each run found, in the metrics' units. Dominated rows and rows
+            with a NaN add nothing; a run with no other rows counts as a run that attains nothing.
         objectives: two names of metrics.
         level: share of the runs, above 0 and at most 1.
 
     Raises:
-        ConfigError: no runs, not two objectives, shapes that do not fit, or no such level.
+        ConfigError: no runs, not two objectives, shapes that do not fit, or an impossible level.
         UnknownMetricError: an objective is no metric.
     """
     names = _two(objectives)
-    if not isinstance(level, (int, float)) or isinstance(level, bool) or not 0 < level <= 1:
-        raise ConfigError(
-            "no such level",
-            value=level,
-            expected="a share of the runs, above 0 and at most 1",
-            remedy="0.5 is the median",
-        )
+    check_numbers(above=0, most=1, level=level)
     fronts = _fronts(runs, names)
     # A share such as 0.3 of 10 runs must not become 4 of them by the last bit of a float.
     needed = max(1, math.ceil(level * len(fronts) - 1e-9))
     found = [front for front in fronts if len(front)]
     points = np.empty((0, 2))
     if needed <= len(found):
+        import moocore
+
         sets = np.repeat(np.arange(1, len(found) + 1), [len(front) for front in found])
-        costs = pareto.attained(np.concatenate(found), sets, 100 * needed / len(found))
+        share = 100 * needed / len(found)
+        costs = moocore.eaf(np.concatenate(found), sets, percentiles=[share])[:, :-1]
         points = _values(costs[np.lexsort(costs.T[::-1])], names)
     return AttainmentSurface(names, float(level), len(fronts), needed, points)
 
@@ -136,16 +126,16 @@ def attainment_surface(
 def attainment_difference(
     a: Sequence[ArrayLike], b: Sequence[ArrayLike], objectives: Sequence[str]
 ) -> AttainmentDifference:
-    """Where the runs of method a attain more often than those of method b, and how much more.
+    """Where the runs of method a attain more often than the runs of method b, and by how much.
 
-    Exact: between two neighbouring values of the first objective each run attains from one
-    value of the second objective on, so the difference is a step function of a few steps. Takes
-    O(n (r log r)) for n points and r runs in all; the methods need not have equally many.
+    Exact: between two neighbouring values of the first objective each run attains everything
+    beyond one value of the second objective, so the difference is a step function with few steps.
+    Takes O(n r log r) for n points and r runs in all; the numbers of runs may differ.
 
     Args:
         a: (n_i, 2) values that each run of the first method found, in the metrics' units, as
             for `attainment_surface`.
-        b: those of the second method.
+        b: (n_i, 2) values that each run of the second method found.
         objectives: two names of metrics.
 
     Raises:
@@ -171,12 +161,7 @@ def attainment_difference(
 
 def _two(objectives: Sequence[str]) -> tuple[str, str]:
     if isinstance(objectives, str) or len(objectives) != 2:
-        raise ConfigError(
-            "attainment is of two objectives",
-            value=objectives,
-            expected="two names of metrics",
-            remedy="compare by hypervolume where there are more",
-        )
+        raise ConfigError("attainment needs two objectives", value=objectives)
     metric(objectives[0])
     metric(objectives[1])
     return objectives[0], objectives[1]
@@ -185,12 +170,7 @@ def _two(objectives: Sequence[str]) -> tuple[str, str]:
 def _fronts(runs: Sequence[ArrayLike], names: tuple[str, str]) -> list[NDArray[np.float64]]:
     """(k, 2) costs of each run's front, ascending in the first objective."""
     if not len(runs):
-        raise ConfigError(
-            "no runs",
-            value=len(runs),
-            expected="at least one run of a method",
-            remedy="give the (n, 2) values that each run found",
-        )
+        raise ConfigError("attainment needs at least one run of each method")
     fronts = []
     for values in runs:
         costs = costs_of(values, names)
@@ -200,13 +180,14 @@ def _fronts(runs: Sequence[ArrayLike], names: tuple[str, str]) -> list[NDArray[n
 
 
 def _values(costs: NDArray[np.float64], names: tuple[str, str]) -> NDArray[np.float64]:
-    """(k, 2) costs in the metrics' units again."""
+    """(k, 2) values in the metrics' units of (k, 2) costs."""
     columns = [metric(name).from_cost(c) for name, c in zip(names, costs.T, strict=True)]
     return np.column_stack(columns)
 
 
 def _attained_from(front: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(e,) least second cost that a run attains at each first cost; infinite where none."""
+    """(e,) least second cost that a run attains at each first cost; infinite where it attains
+    nothing."""
     costs = np.append(np.inf, front[:, 1])
     return costs[np.searchsorted(front[:, 0], edges, side="right")]
 

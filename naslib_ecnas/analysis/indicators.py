@@ -1,7 +1,7 @@
 """How far a set of cells is from the true front, and the hypervolume that the paper prints.
 
-All of them agree with dominance: a set that attains more is never rated worse, and cells that
-others of the set dominate, equal cells and rows with a NaN change nothing.
+All indicators agree with dominance: a set that attains more is never rated worse. Dominated
+cells, equal cells and rows with a NaN change nothing.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from naslib_ecnas.analysis import pareto
 from naslib_ecnas.analysis.pareto import costs_of, hypervolume
 from naslib_ecnas.analysis.scale import Scale
 from naslib_ecnas.errors import ConfigError, floats
@@ -27,20 +26,20 @@ _PAPER_REFERENCE = (0.5, 1e6)
 
 
 def igd_plus(values: ArrayLike, front: ArrayLike, scale: Scale) -> float:
-    """Mean distance from the points of the true front to what a set attains, less is better.
+    """Mean distance from the points of the true front to a set of cells, less is better.
 
-    IGD+ of Ishibuchi, Masuda, Tanigaki and Nojima (EMO 2015), on the scale's costs: of each
+    IGD+ of Ishibuchi, Masuda, Tanigaki and Nojima (EMO 2015), on the scale's costs: for each
     point of the front the Euclidean distance to the nearest cell of the set, where an objective
-    in which the cell is the better one counts as no distance.
+    in which the cell is better than the point adds no distance.
 
     Args:
         values: (n, m) values in the metrics' units.
-        front: (k, m) values of the true front, or those of the whole table; dominated points and
+        front: (k, m) values of the true front, or of the whole table; dominated points and
             repetitions are left out, so each point of objective space has the same weight.
-        scale: the table's.
+        scale: the scale of the table.
 
     Returns:
-        0 for the true front itself; infinite for a set without a cell.
+        0 for the true front itself; infinite for an empty set.
 
     Raises:
         ConfigError: the shapes do not fit, or the front has no points.
@@ -51,51 +50,55 @@ def igd_plus(values: ArrayLike, front: ArrayLike, scale: Scale) -> float:
         >>> igd_plus([[2.0, 1.0]], front, scale)
         0.5
     """
-    targets = _targets(front, scale.objectives)
+    import moocore
+
+    targets = scale.costs(_targets(front, scale.objectives))
     costs = scale.costs(values)
     points = costs[candidates(costs)]
-    return pareto.igd_plus(points, scale.costs(targets)) if len(points) else math.inf
+    return float(moocore.igd_plus(points, ref=targets)) if len(points) else math.inf
 
 
 def epsilon(values: ArrayLike, front: ArrayLike, scale: Scale) -> float:
     """Least shift that makes a set attain the whole true front, less is better.
 
     The additive epsilon of Zitzler, Thiele, Laumanns, Fonseca and Grunert da Fonseca (IEEE TEC
-    2003), on the scale's costs: 0.1 says that at the worst place of the front a tenth of the
-    range from ideal to reference is missing in one objective.
+    2003), on the scale's costs. 0.1 means: at the worst place of the front a tenth of the range
+    from ideal to reference is missing in one objective.
 
     Args:
         values: (n, m) values in the metrics' units.
-        front: (k, m) values of the true front, or those of the whole table.
-        scale: the table's.
+        front: (k, m) values of the true front, or of the whole table.
+        scale: the scale of the table.
 
     Returns:
         0 for the true front itself, negative for a set that is better everywhere; infinite for
-        a set without a cell.
+        an empty set.
 
     Raises:
         ConfigError: the shapes do not fit, or the front has no points.
     """
-    targets = _targets(front, scale.objectives)
+    import moocore
+
+    targets = scale.costs(_targets(front, scale.objectives))
     costs = scale.costs(values)
     points = costs[candidates(costs)]
-    return pareto.epsilon_additive(points, scale.costs(targets)) if len(points) else math.inf
+    return float(moocore.epsilon_additive(points, ref=targets)) if len(points) else math.inf
 
 
 def epsilon_factor(values: ArrayLike, front: ArrayLike, objectives: Sequence[str]) -> float:
     """Least factor that makes a set attain the whole true front, less is better.
 
-    The multiplicative epsilon of the same source. It needs no scale and does not depend on units:
-    1.1 says that for each cell of the front the set has one with no more than 1.1 times its
-    costs and no less than 1 / 1.1 of its accuracy.
+    The multiplicative epsilon of the same source. It needs no scale and does not depend on units.
+    1.1 means: for each cell of the front the set has a cell with at most 1.1 times its energy and
+    at least 1 / 1.1 of its accuracy.
 
     Args:
         values: (n, m) values in the metrics' units.
-        front: (k, m) values of the true front, or those of the whole table.
+        front: (k, m) values of the true front, or of the whole table.
         objectives: m names of metrics.
 
     Returns:
-        1 for the true front itself; infinite for a set without a cell.
+        1 for the true front itself; infinite for an empty set.
 
     Raises:
         ConfigError: a value is not positive, the shapes do not fit, or the front has no points.
@@ -107,22 +110,23 @@ def epsilon_factor(values: ArrayLike, front: ArrayLike, objectives: Sequence[str
     smallest = min(float(array.min()) for array in (targets, points) if len(array))
     if smallest <= 0:
         raise ConfigError(
-            "factors need positive values",
-            value=smallest,
-            expected="every value of the set and of the front above 0",
-            remedy="use epsilon, the additive one",
+            "a factor needs positive values", value=smallest, remedy="use epsilon, the additive one"
         )
+    if not len(points):
+        return math.inf
+    import moocore
+
     maximise = [metric(name).maximise for name in objectives]
-    return pareto.epsilon_factor(points, targets, maximise) if len(points) else math.inf
+    return float(moocore.epsilon_mult(points, ref=targets, maximise=maximise))
 
 
 def paper_hypervolume(values: ArrayLike, objectives: Sequence[str] = OBJECTIVES) -> float:
     """The hypervolume in the legend of the EC-NAS paper's figure 5, more is better.
 
     Costs are the negative validation accuracy and the energy in Wh, the reference point is
-    (0.5, 1e6). To be compared with the paper's figures and for nothing else: no cell takes more
-    than about 1.3 kWh, a thousandth of the reference, so it is 1e6 times (0.5 + the best
-    validation accuracy) to within a part in a thousand and almost blind to energy.
+    (0.5, 1e6). Use it only to compare with the paper's figures: no cell takes more than about
+    1.3 kWh, a thousandth of the reference, so it is 1e6 times (0.5 + the best validation
+    accuracy) to within a part in a thousand and almost blind to energy.
 
     Args:
         values: (n, 2) values in the metrics' units; rows with a NaN add nothing.
@@ -136,12 +140,8 @@ def paper_hypervolume(values: ArrayLike, objectives: Sequence[str] = OBJECTIVES)
         1439107
     """
     if len(objectives) != len(OBJECTIVES) or set(objectives) != set(OBJECTIVES):
-        raise ConfigError(
-            "the paper's hypervolume is of other objectives",
-            value=tuple(objectives),
-            expected=" and ".join(OBJECTIVES),
-            remedy="use Scale.hypervolume for these",
-        )
+        wanted = " and ".join(OBJECTIVES)
+        raise ConfigError(f"the paper's hypervolume is of {wanted}", value=tuple(objectives))
     costs = costs_of(values, objectives)
     energy, accuracy = (costs[:, list(objectives).index(name)] for name in OBJECTIVES)
     return hypervolume(np.column_stack([accuracy, energy * _WH_PER_KWH]), _PAPER_REFERENCE)
@@ -151,10 +151,5 @@ def _targets(front: ArrayLike, objectives: Sequence[str]) -> NDArray[np.float64]
     """(k, m) distinct points of the front in the metrics' units, k >= 1."""
     kept = nondominated(costs_of(front, objectives))
     if not kept.any():
-        raise ConfigError(
-            "the true front has no points",
-            value=np.shape(front),
-            expected="at least one cell with a value in every objective",
-            remedy="take Benchmark.front(objectives, epochs).values",
-        )
+        raise ConfigError("the true front has no point with a value in every objective")
     return np.asarray(front, dtype=np.float64)[kept]

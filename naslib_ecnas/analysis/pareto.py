@@ -1,4 +1,4 @@
-"""Hypervolume of a set of points, and what each point adds to it."""
+"""Fronts: values as costs, hypervolume and what each point adds to it, knee and extremes."""
 
 from __future__ import annotations
 
@@ -11,76 +11,7 @@ from naslib_ecnas.errors import ConfigError, floats
 from naslib_ecnas.metrics import metric
 from naslib_ecnas.nondominated import candidates, checked_points
 
-__all__ = [
-    "attained",
-    "contributions",
-    "costs_of",
-    "epsilon_additive",
-    "epsilon_factor",
-    "extremes",
-    "hv_contributions",
-    "hypervolume",
-    "igd_plus",
-    "knee",
-    "normalised",
-    "volume",
-]
-
-
-# moocore behind names of our own, imported when it is first used; everything is minimised.
-
-
-def volume(points: NDArray[np.float64], reference: NDArray[np.float64]) -> float:
-    """Hypervolume of (n, m) points, n >= 1."""
-    import moocore
-
-    return float(moocore.hypervolume(points, ref=reference))
-
-
-def hv_contributions(
-    points: NDArray[np.float64], reference: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """(n,) contributing hypervolumes of (n, m) points, n >= 1; dominated points count as well."""
-    import moocore
-
-    delta = moocore.hv_contributions(points, ref=reference, ignore_dominated=False)
-    return np.asarray(delta, dtype=np.float64)
-
-
-def igd_plus(points: NDArray[np.float64], targets: NDArray[np.float64]) -> float:
-    """IGD+ of (n, m) points to (k, m) targets, n, k >= 1."""
-    import moocore
-
-    return float(moocore.igd_plus(points, ref=targets))
-
-
-def epsilon_additive(points: NDArray[np.float64], targets: NDArray[np.float64]) -> float:
-    """Additive epsilon of (n, m) points to (k, m) targets, n, k >= 1."""
-    import moocore
-
-    return float(moocore.epsilon_additive(points, ref=targets))
-
-
-def epsilon_factor(
-    points: NDArray[np.float64], targets: NDArray[np.float64], maximise: Sequence[bool]
-) -> float:
-    """Multiplicative epsilon of (n, m) positive values to (k, m) positive targets, n, k >= 1."""
-    import moocore
-
-    return float(moocore.epsilon_mult(points, ref=targets, maximise=list(maximise)))
-
-
-def attained(
-    points: NDArray[np.float64], sets: NDArray[np.int64], percentile: float
-) -> NDArray[np.float64]:
-    """(k, m) minimal points that so many per cent of the sets of (n, m) points attain."""
-    import moocore
-
-    found = moocore.eaf(points, sets, percentiles=[percentile])
-    return np.asarray(found, dtype=np.float64)[:, :-1]
-
-
-# Values of metrics as costs: less is better, in units or from 0, the ideal, to 1.
+__all__ = ["contributions", "costs_of", "extremes", "hypervolume", "knee", "normalised"]
 
 
 def costs_of(values: ArrayLike, objectives: Sequence[str]) -> NDArray[np.float64]:
@@ -92,12 +23,8 @@ def costs_of(values: ArrayLike, objectives: Sequence[str]) -> NDArray[np.float64
     """
     array = checked_points(values, what="the values")
     if array.shape[1] != len(objectives):
-        raise ConfigError(
-            "the values do not fit the objectives",
-            value=array.shape,
-            expected=f"{len(objectives)} columns: {', '.join(objectives)}",
-            remedy="give one column for each objective, in their order",
-        )
+        wanted = ", ".join(objectives)
+        raise ConfigError(f"the values must have one column each for {wanted}", value=array.shape)
     costs = np.empty_like(array)
     for column, name in enumerate(objectives):
         costs[:, column] = metric(name).cost(array[:, column])
@@ -109,7 +36,7 @@ def normalised(
 ) -> NDArray[np.float64]:
     """Costs on a scale from 0, the ideal, to 1, the reference.
 
-    An objective whose ideal is its reference does not tell points apart and is 0 throughout.
+    An objective whose ideal equals its reference does not tell points apart and is 0 throughout.
 
     Args:
         values: (n, m) values in the metrics' units.
@@ -118,10 +45,10 @@ def normalised(
         reference: (m,) values that become 1.
 
     Returns:
-        (n, m) float64, less is better; beyond 0 and 1 where a value lies outside.
+        (n, m) float64, less is better; outside 0 to 1 where a value lies beyond the two ends.
 
     Raises:
-        ConfigError: the shapes do not fit, or the reference is the better of the two.
+        ConfigError: the shapes do not fit, or the reference is better than the ideal.
         UnknownMetricError: an objective is no metric.
 
     Example:
@@ -132,12 +59,8 @@ def normalised(
     low, high = (costs_of(np.atleast_2d(floats(end)), objectives)[0] for end in (ideal, reference))
     span = high - low
     if not (span >= 0).all():
-        raise ConfigError(
-            "this ideal is no better than the reference",
-            value=(np.asarray(ideal).tolist(), np.asarray(reference).tolist()),
-            expected="an ideal that is the reference or better in every objective",
-            remedy="give the better end first",
-        )
+        ends = (np.asarray(ideal).tolist(), np.asarray(reference).tolist())
+        raise ConfigError("the reference must not be better than the ideal", value=ends)
     flat = span == 0
     out: NDArray[np.float64] = (costs - low) / np.where(flat, 1.0, span)
     out[:, flat] = np.where(np.isnan(out[:, flat]), np.nan, 0.0)
@@ -147,7 +70,7 @@ def normalised(
 def hypervolume(costs: ArrayLike, reference: ArrayLike) -> float:
     """Volume that the points dominate within the reference point (S_r of the EC-NAS paper).
 
-    O(n log n) for two and three objectives. Points with a NaN, and those that are not better
+    O(n log n) for two and three objectives. Points with a NaN, and points that are not better
     than the reference in every objective, add nothing.
 
     Args:
@@ -164,22 +87,25 @@ def hypervolume(costs: ArrayLike, reference: ArrayLike) -> float:
     points, corner = _checked(costs, reference)
     points = points[candidates(points)]
     points = points[(points < corner).all(axis=1)]
-    return volume(points, corner) if len(points) else 0.0
+    if not len(points):
+        return 0.0
+    import moocore
+
+    return float(moocore.hypervolume(points, ref=corner))
 
 
 def contributions(costs: ArrayLike, reference: ArrayLike) -> NDArray[np.float64]:
     """Hypervolume that would be lost with each point (Delta_r of the EC-NAS paper).
 
-    Delta_r(A, a) = S_r(A) - S_r(A without a). So a dominated point and each of several equal
-    points contribute 0, and what lies just behind a point lessens what that one contributes; a
-    point with a NaN takes no part and gets NaN.
+    Delta_r(A, a) = S_r(A) - S_r(A without a). A dominated point and each of several equal points
+    contribute 0, and a dominated point lessens what the point in front of it contributes.
 
     Args:
         costs: (n, m) costs, less is better; n may be 0.
         reference: (m,) costs of the reference point.
 
     Returns:
-        (n,) float64.
+        (n,) float64; NaN for a point with a NaN, which changes nothing for the others.
 
     Raises:
         ConfigError: the shapes do not fit.
@@ -189,12 +115,12 @@ def contributions(costs: ArrayLike, reference: ArrayLike) -> NDArray[np.float64]
         [1.0, 1.0, 0.0]
     """
     points, corner = _checked(costs, reference)
-    known = ~np.isnan(points).any(axis=1)
-    delta = np.full(len(points), np.nan)
-    delta[known] = 0.0
+    delta = np.where(np.isnan(points).any(axis=1), np.nan, 0.0)
     inside = (points < corner).all(axis=1)
     if inside.any():
-        delta[inside] = hv_contributions(points[inside], corner)
+        import moocore
+
+        delta[inside] = moocore.hv_contributions(points[inside], ref=corner, ignore_dominated=False)
     return delta
 
 
@@ -203,24 +129,20 @@ def _checked(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     points = checked_points(costs, what="the costs")
     corner = floats(reference, "the reference").copy()
-    if corner.shape != (points.shape[1],) or np.isnan(corner).any():
-        raise ConfigError(
-            "the reference point does not fit the costs",
-            value=corner.tolist(),
-            expected=f"{points.shape[1]} numbers, one for each objective",
-            remedy="give its costs, in the order of the objectives",
-        )
+    m = points.shape[1]
+    if corner.shape != (m,) or np.isnan(corner).any():
+        raise ConfigError(f"the reference point must be {m} numbers", value=corner.tolist())
     return points, corner
 
 
-# The cells of a front that stand for it: its extremes and its knee.
+# -- the cells that stand for a front ----
 
 
 def knee(values: ArrayLike, objectives: Sequence[str]) -> int:
     """Position of a front's knee (r_k of the EC-NAS paper).
 
     The paper's rule: the least sum of the objectives, each scaled to 0 .. 1 by the best and the
-    worst value on the front itself. Of equal sums the first one.
+    worst value on the front itself. Of equal sums the first.
 
     Args:
         values: (n, m) values of a front in the metrics' units, without NaN.
@@ -234,19 +156,17 @@ def knee(values: ArrayLike, objectives: Sequence[str]) -> int:
         >>> knee(front, ("energy_kwh", "validation_accuracy"))
         1
     """
-    array = floats(values)
-    _check(array, objectives)
-    metrics = [metric(name) for name in objectives]
-    ideal = [m.best(column) for m, column in zip(metrics, array.T, strict=True)]
-    worst = [m.worst(column) for m, column in zip(metrics, array.T, strict=True)]
-    return int(np.argmin(normalised(array, objectives, ideal, worst).sum(axis=1)))
+    costs = _front_costs(values, objectives)
+    low = costs.min(axis=0)
+    span = costs.max(axis=0) - low
+    return int(np.argmin(((costs - low) / np.where(span > 0, span, 1.0)).sum(axis=1)))
 
 
 def extremes(values: ArrayLike, objectives: Sequence[str]) -> tuple[int, ...]:
     """Position of the best point of each objective (r_0, r_1 of the EC-NAS paper).
 
-    Of several that are best in one objective, the one that no other of them dominates, the first
-    if there are more.
+    Of several points that are best in one objective, the one that none of the others dominates;
+    of several such the first.
 
     Args:
         values: (n, m) values of a front in the metrics' units, without NaN.
@@ -259,9 +179,7 @@ def extremes(values: ArrayLike, objectives: Sequence[str]) -> tuple[int, ...]:
     Raises:
         ConfigError: an empty front, a NaN, or shapes that do not fit.
     """
-    array = floats(values)
-    _check(array, objectives)
-    costs = costs_of(array, objectives)
+    costs = _front_costs(values, objectives)
     found = []
     for column in range(costs.shape[1]):
         others = [costs[:, c] for c in range(costs.shape[1]) if c != column]
@@ -269,12 +187,8 @@ def extremes(values: ArrayLike, objectives: Sequence[str]) -> tuple[int, ...]:
     return tuple(found)
 
 
-def _check(values: NDArray[np.float64], names: Sequence[str]) -> None:
-    costs = costs_of(values, names)
+def _front_costs(values: ArrayLike, objectives: Sequence[str]) -> NDArray[np.float64]:
+    costs = costs_of(values, objectives)
     if not len(costs) or np.isnan(costs).any():
-        raise ConfigError(
-            "not a front",
-            value="no points" if not len(costs) else "points with NaN",
-            expected="at least one point and a value in every objective",
-            remedy="take the points that naslib_ecnas.analysis.nondominated marks",
-        )
+        raise ConfigError(f"a front needs at least one point and no NaN, got {len(costs)} points")
+    return costs

@@ -1,7 +1,7 @@
 """Whether methods differ by more than chance: Friedman, Wilcoxon, Holm, effect sizes.
 
-The tests and intervals take the blocks as independent draws. Seeds on one table are so for that
-table alone: what is found over few tables holds for these tables.
+The tests and intervals assume that the blocks are independent draws. Seeds on one table are
+independent for that table alone, so what is found over few tables holds for these tables only.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ __all__ = [
 ]
 
 
-# Scores of methods paired by table and seed, and the methods' ranks over them.
+# Resampled values that are held at a time.
+_CHUNK = 1_000_000
 
 
 @dataclass(frozen=True, eq=False)
 class PairedScores:
-    """One score of each method in each block. A block is what makes runs comparable.
+    """One score of each method in each block; only scores of one block are comparable.
 
-    As a rule that is a table, a budget and a seed: all methods start from the same conditions
-    there, and no score says anything beside one from another block. Make it by
-    `PairedScores.of`, which refuses what is not paired.
+    A block is usually a table, a budget and a seed, under which all methods start from the same
+    conditions. Make it by `PairedScores.of`, which refuses scores that are not paired.
     """
 
     methods: tuple[str, ...]
@@ -52,41 +52,36 @@ class PairedScores:
     scores: NDArray[np.float64]
     """(b, m) score of each method in each block."""
     maximise: bool
-    """Whether more is better, as of a hypervolume, or less, as of IGD+."""
+    """True where more is better (hypervolume), False where less is better (IGD+)."""
 
     @classmethod
     def of(cls, scores: Mapping[str, Mapping[Hashable, float]], *, maximise: bool) -> PairedScores:
         """The scores of a comparison.
 
         Args:
-            scores: of each method its score in each block, such as
-                `{"semoa": {("7v", 0): 0.97, ("7v", 1): 0.98}, "random": {...}}`. Blocks stand in
-                the order of the first method's.
+            scores: each method's score in each block, such as
+                `{"semoa": {("7v", 0): 0.97, ("7v", 1): 0.98}, "random": {...}}`. Blocks keep the
+                order of the first method.
             maximise: whether more is better.
 
         Raises:
             ConfigError: fewer than two methods, no block, or a block in which a method has no
-                finite score; `value` names each of these as `"method in block"`.
+                finite score; `value` lists them as `"method in block"`.
         """
         methods = tuple(scores)
         blocks = tuple(dict.fromkeys(block for of in scores.values() for block in of))
         if len(methods) < 2 or not blocks:
-            raise ConfigError(
-                "nothing to compare",
-                value=f"{len(methods)} methods in {len(blocks)} blocks",
-                expected="at least two methods and one block",
-                remedy="run two methods with the same tables and seeds",
-            )
+            found = f"{len(methods)} methods in {len(blocks)} blocks"
+            raise ConfigError(f"a comparison needs two methods and one block, got {found}")
         table = np.array(
             [[scores[m].get(block, np.nan) for m in methods] for block in blocks], dtype=np.float64
         )
         missing = [f"{methods[m]} in {blocks[b]}" for b, m in np.argwhere(~np.isfinite(table))]
         if missing:
             raise ConfigError(
-                f"the methods are not paired: {len(missing)} of {table.size} scores are missing",
+                "every method needs a finite score in every block, "
+                f"but {len(missing)} of {table.size} scores are missing",
                 value=missing,
-                expected="a finite score of every method in every block",
-                remedy="make these runs, or leave their blocks out for all methods",
             )
         return cls(methods, blocks, table, bool(maximise))
 
@@ -106,20 +101,15 @@ class PairedScores:
             ConfigError: there is no such method.
         """
         if method not in self.methods:
-            raise ConfigError(
-                "no scores of this method",
-                value=method,
-                expected="one of " + ", ".join(self.methods),
-                remedy="name a method that was compared",
-            )
+            raise ConfigError(f"the method must be one of {', '.join(self.methods)}", value=method)
         return self.scores[:, self.methods.index(method)]
 
 
 def mean_ranks(scores: PairedScores) -> dict[str, float]:
     """Mean rank of each method over the blocks, the best method first.
 
-    1 is the best rank in every block, the number of methods the worst; equal means stand in the
-    order of the methods.
+    1 is the best possible rank, the number of methods the worst; equal means keep the order of
+    the methods.
 
     Example:
         >>> paired = PairedScores.of(
@@ -131,10 +121,6 @@ def mean_ranks(scores: PairedScores) -> dict[str, float]:
     means = scores.ranks.mean(axis=0)
     order = np.argsort(means, kind="stable")
     return {scores.methods[i]: float(means[i]) for i in order}
-
-
-# Resampled values that are held at a time.
-_CHUNK = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -150,7 +136,7 @@ class FriedmanTest:
 
 @dataclass(frozen=True)
 class PairComparison:
-    """Two methods beside one another over the same blocks."""
+    """Two methods compared over the same blocks."""
 
     a: str
     b: str
@@ -160,11 +146,11 @@ class PairComparison:
     p_value: float
     """Two-sided; 1 where the two are equal in every block."""
     p_holm: float
-    """The same, corrected by Holm for all pairs that were compared together."""
+    """The p-value corrected by Holm for all pairs that were compared together."""
     superiority: float
-    """Share of the blocks in which a is the better one, ties as one half."""
+    """Share of the blocks in which a is better than b, ties as one half."""
     median_difference: float
-    """Median of a's score less b's over the blocks, in the unit of the score."""
+    """Median of a's score minus b's over the blocks, in the unit of the score."""
     lower: float
     """Bounds of a bootstrap interval of the median difference."""
     upper: float
@@ -174,20 +160,15 @@ class PairComparison:
 def friedman(scores: PairedScores) -> FriedmanTest:
     """Friedman's test over three or more methods (Demsar, JMLR 2006, section 3.2.2).
 
-    By the chi-squared distribution, so for few blocks an approximation. Where all methods are
-    equal in every block the statistic is 0 and the p-value 1.
+    The p-value comes from the chi-squared distribution, an approximation for few blocks. Where
+    all methods are equal in every block the statistic is 0 and the p-value 1.
 
     Raises:
         ConfigError: fewer than three methods.
         MissingDependencyError: scipy is not installed.
     """
     if len(scores.methods) < 3:
-        raise ConfigError(
-            "Friedman's test is of three or more methods",
-            value=scores.methods,
-            expected="at least three",
-            remedy="compare two methods by pairwise",
-        )
+        raise ConfigError("Friedman's test needs three or more methods", value=scores.methods)
     blocks, methods = scores.scores.shape
     if (scores.scores == scores.scores[:, :1]).all():
         return FriedmanTest(0.0, 1.0, methods, blocks)
@@ -205,23 +186,23 @@ def pairwise(
 ) -> tuple[PairComparison, ...]:
     """Every pair of methods by Wilcoxon's signed-rank test, corrected by Holm.
 
-    scipy's test as it comes: two-sided, blocks in which the two are equal left out, exact where
-    that is possible. The effect sizes belong to it: with many blocks a difference of no
-    importance is significant.
+    scipy's test with its defaults: two-sided, blocks in which the two are equal left out, exact
+    where that is possible. Read it together with the effect sizes: with many blocks a difference
+    of no importance is significant.
 
     Args:
         scores: the methods to compare.
-        rng: draws the bootstrap.
-        against: compare the other methods with this one alone, which costs fewer corrections; it
-            is `b` then.
+        rng: source of randomness of the bootstrap.
+        against: compare the other methods only with this one, which needs fewer corrections; it
+            becomes `b`.
         confidence: coverage of the bootstrap interval.
-        resamples: of the bootstrap.
+        resamples: number of bootstrap resamples.
 
     Returns:
-        One for each pair, a before b in the order of the methods.
+        One comparison for each pair, a before b in the order of the methods.
 
     Raises:
-        ConfigError: no such method, coverage or number of resamples.
+        ConfigError: an unknown method, or an impossible coverage or number of resamples.
         MissingDependencyError: scipy is not installed.
     """
     if against is None:
@@ -258,10 +239,10 @@ def pairwise(
 def superiority(scores: PairedScores, a: str, b: str) -> float:
     """Probability that a beats b in a block: the share of blocks, ties as one half.
 
-    1 where a is always the better one, 0.5 where neither is.
+    1 where a is always better, 0.5 where neither is.
 
     Raises:
-        ConfigError: there is no such method.
+        ConfigError: an unknown method.
     """
     one, other = scores.column(a), scores.column(b)
     better = one > other if scores.maximise else one < other
@@ -269,13 +250,13 @@ def superiority(scores: PairedScores, a: str, b: str) -> float:
 
 
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:
-    """P-values corrected for being so many (Holm, Scand. J. Stat. 1979), in the given order.
+    """P-values corrected for multiple tests (Holm, Scand. J. Stat. 1979), in the given order.
 
-    The least is multiplied by their number n, the next by n - 1, and so on; none becomes less
-    than the one before it nor more than 1.
+    The least is multiplied by their number n, the next by n - 1, and so on; no product is less
+    than the one before it or more than 1.
 
     Raises:
-        ConfigError: no list of numbers from 0 to 1.
+        ConfigError: they are not a list of numbers from 0 to 1.
 
     Example:
         >>> holm([0.01, 0.04, 0.03]).tolist()
@@ -283,12 +264,7 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
     """
     given = floats(p_values)
     if given.ndim != 1 or not ((given >= 0) & (given <= 1)).all():
-        raise ConfigError(
-            "no p-values",
-            value=given.tolist(),
-            expected="a list of numbers from 0 to 1",
-            remedy="give those of all comparisons made together",
-        )
+        raise ConfigError("p-values must be a list of numbers from 0 to 1", value=given.tolist())
     order = np.argsort(given, kind="stable")
     steps = np.maximum.accumulate(given[order] * np.arange(len(given), 0, -1))
     out = np.empty_like(given)
@@ -307,31 +283,22 @@ def median_interval(
 
     Args:
         values: (n,) finite numbers, n >= 1, such as differences over blocks.
-        rng: draws the resamples.
+        rng: source of randomness.
         confidence: coverage, between 0 and 1. With fewer than about ten values the interval is
             too narrow for it.
-        resamples: how many.
+        resamples: number of resamples.
 
     Raises:
-        ConfigError: no values, or no such coverage or number of resamples.
+        ConfigError: no values, or an impossible coverage or number of resamples.
     """
     given = floats(values)
     if given.ndim != 1 or not len(given) or not np.isfinite(given).all():
         raise ConfigError(
-            "no values to take a median of",
+            "a median needs a list of one or more finite numbers",
             value=given.shape if given.ndim != 1 else given.tolist(),
-            expected="a list of one or more finite numbers",
-            remedy="give one difference for each block",
         )
-    check_counts("a bootstrap", least=None, resamples=resamples)
-    check_numbers("a bootstrap", confidence=confidence)
-    if not 0 < confidence < 1 or resamples < 1:
-        raise ConfigError(
-            "no possible bootstrap",
-            value=(confidence, resamples),
-            expected="a confidence between 0 and 1 and at least one resample",
-            remedy="such as 0.95 and 2000",
-        )
+    check_counts("a bootstrap", resamples=resamples)
+    check_numbers("a bootstrap", above=0, below=1, confidence=confidence)
     medians = np.empty(resamples)
     step = max(1, _CHUNK // len(given))
     for start in range(0, resamples, step):
@@ -344,7 +311,7 @@ def median_interval(
 
 def _wilcoxon(difference: NDArray[np.float64]) -> tuple[float, float]:
     if not difference.any():
-        # Without a difference there is nothing to rank; scipy's answer depends on its version.
+        # Without a difference there is nothing to rank, and scipy's answer depends on its version.
         return 0.0, 1.0
     found = _stats().wilcoxon(difference)
     return float(found.statistic), float(found.pvalue)

@@ -159,9 +159,9 @@ def _own_methods() -> tuple[str, ...]:
 
 
 def _methods() -> tuple[str, ...]:
-    from naslib_ecnas.comparison.compare import names
+    from naslib_ecnas.comparison.compare import method_names
 
-    return names()
+    return method_names()
 
 
 def _devices() -> tuple[str, ...]:

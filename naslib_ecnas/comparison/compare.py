@@ -1,24 +1,37 @@
-"""Run a grid: what is missing is made, what is there is kept, and all goes into one table."""
+"""Comparisons: every method on every table with every seed, under equal rules.
+
+A `Grid` says what runs; each combination is a `Unit` of work, and each finished run one file
+(`Run`) in the folder of the comparison. `compare` makes the runs that are not there yet. A run's
+file appears only when the run has ended, so a comparison that was killed at any moment continues
+where it was, and ends in the same files as one that was not.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import import_module
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from naslib_ecnas.comparison.execute import check_jobs, execute, only_one
-from naslib_ecnas.errors import ConfigError, FormatError, MissingDependencyError
+from naslib_ecnas.errors import (
+    ConfigError,
+    FormatError,
+    MissingDependencyError,
+    ProvenanceError,
+    check_counts,
+)
 from naslib_ecnas.files import atomic_write, exists, from_json, is_folder, storage_error, to_json
-from naslib_ecnas.metrics import OBJECTIVES, metric
+from naslib_ecnas.metrics import OBJECTIVES
+from naslib_ecnas.search.accounting import check_objectives, result_of
 from naslib_ecnas.search.base import Optimiser
 from naslib_ecnas.search.methods import METHODS
 from naslib_ecnas.search.result import SearchResult
@@ -28,26 +41,66 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ADAPTED",
-    "FORMAT",
     "RULES",
     "Grid",
     "Run",
-    "SearchUnit",
     "Unit",
-    "clear",
     "compare",
+    "make_missing",
     "method_class",
-    "missing",
-    "names",
+    "method_names",
     "prepare",
     "seeds_of",
 ]
 
+#: File in a comparison's folder with the rules under which its runs were made.
+RULES = "comparison.json"
 
-# What is compared: methods x tables x seeds, each combination one unit of work.
+_RUN_FORMAT = "ecnas-run/1"
+
+Progress = Callable[[int, int, str], None]
+
+# -- methods by name ----
+
+_HERE = "naslib_ecnas.adapters"
+
+#: Methods of other libraries: name -> (module, class, package). A new one is a line here.
+ADAPTED: dict[str, tuple[str, str, str]] = {
+    "nsga2": (f"{_HERE}.pymoo_host", "PymooNsga2", "pymoo"),
+    "sms-emoa": (f"{_HERE}.pymoo_host", "SmsEmoa", "pymoo"),
+    "motpe": (f"{_HERE}.optuna_host", "Motpe", "optuna"),
+    "optuna-nsga2": (f"{_HERE}.optuna_host", "OptunaNsga2", "optuna"),
+    "nsga3": (f"{_HERE}.optuna_host", "OptunaNsga3", "optuna"),
+    "qnehvi": (f"{_HERE}.botorch_qnehvi", "Qnehvi", "botorch"),
+}
 
 
-_NAME = re.compile(r"[^A-Za-z0-9._+-]+")
+def method_names() -> tuple[str, ...]:
+    """All methods that can be compared, those of `naslib_ecnas.search` first."""
+    return (*METHODS, *ADAPTED)
+
+
+def method_class(name: str) -> type[Optimiser]:
+    """The class of a method.
+
+    Raises:
+        ConfigError: an unknown name.
+        MissingDependencyError: the method's library is not installed.
+    """
+    if not isinstance(name, str) or name not in method_names():
+        raise ConfigError(f"the method must be one of {', '.join(method_names())}", value=name)
+    if name in METHODS:
+        return METHODS[name]
+    module, kind, package = ADAPTED[name]
+    try:
+        found: type[Optimiser] = getattr(import_module(module), kind)
+    except ImportError as error:
+        extra = "botorch" if package == "botorch" else "search"
+        raise MissingDependencyError(package, feature=f"the method {name}", extra=extra) from error
+    return found
+
+
+# -- what is compared ----
 
 
 @dataclass(frozen=True, order=True)
@@ -60,7 +113,7 @@ class Unit:
 
     @property
     def file(self) -> Path:
-        """Where its run is kept, below the folder of the comparison."""
+        """File of its run, relative to the folder of the comparison."""
         return Path("runs") / _plain(self.table) / _plain(self.method) / f"seed-{self.seed}.json"
 
     def __str__(self) -> str:
@@ -68,16 +121,16 @@ class Unit:
 
 
 def _plain(name: str) -> str:
-    """A name as one that every file system takes."""
-    return _NAME.sub("-", name).strip(".-") or "-"
+    """The name with only characters that every file system accepts."""
+    return re.sub(r"[^A-Za-z0-9._+-]+", "-", name).strip(".-") or "-"
 
 
 @dataclass(frozen=True)
 class Grid:
-    """A comparison: what runs, and the rules that are the same for all.
+    """The runs of a comparison and the rules that all of them share.
 
     Raises:
-        ConfigError: nothing to run, a name twice, or a number out of range.
+        ConfigError: nothing to run, a repeated name, or a number out of range.
         UnknownMetricError: an objective is no metric.
     """
 
@@ -87,42 +140,23 @@ class Grid:
     evaluations: int
     objectives: tuple[str, ...] = OBJECTIVES
     epochs: int | None = None
-    """Training budget that counts; the largest of each table where None."""
+    """Training budget that is compared; None for the largest of each table."""
     setting: Mapping[str, Any] = field(default_factory=dict)
     """Further arguments of `load`, such as the device of modelled tables."""
 
     def __post_init__(self) -> None:
-        for what in ("methods", "tables", "seeds", "objectives"):
+        for what in ("methods", "tables", "seeds"):
             chosen = getattr(self, what)
             if not chosen or len(set(chosen)) < len(chosen):
-                raise ConfigError(
-                    f"a comparison needs {what}, each once",
-                    value=list(chosen),
-                    expected="one or more different ones",
-                )
-        for name in self.objectives:
-            metric(name)
-        if len(self.objectives) < 2:
-            raise ConfigError(
-                "a comparison needs objectives",
-                value=list(self.objectives),
-                expected="two or more different metrics",
-            )
-        for what, numbers in (("evaluations", (self.evaluations,)), ("seeds", self.seeds)):
-            least = 1 if what == "evaluations" else 0
-            if any(type(number) is not int or number < least for number in numbers):
-                raise ConfigError(
-                    f"no possible {what}",
-                    value=list(numbers),
-                    expected=f"whole numbers of at least {least}",
-                )
+                raise ConfigError(f"a comparison needs {what}, each once", value=list(chosen))
+        check_objectives(self.objectives)
+        check_counts(evaluations=self.evaluations)
+        for seed in self.seeds:
+            check_counts(least=0, seed=seed)
         files = [unit.file for unit in self.units()]
         if len(set(files)) < len(files):
-            raise ConfigError(
-                "two methods or tables would have one file",
-                value=[*self.methods, *self.tables],
-                expected="names that differ in letters and digits",
-            )
+            names = [*self.methods, *self.tables]
+            raise ConfigError("methods and tables must differ in letters or digits", value=names)
 
     def units(self) -> list[Unit]:
         """All units, in the order in which they are started."""
@@ -132,27 +166,21 @@ class Grid:
         ]
 
     def rules(self) -> dict[str, Any]:
-        """What has to be equal for runs to be comparable."""
-        whole = asdict(self)
+        """The settings that must be equal for runs to be comparable."""
         return {
-            **{name: whole[name] for name in ("evaluations", "epochs")},
+            "evaluations": int(self.evaluations),
+            "epochs": self.epochs,
             "objectives": list(self.objectives),
             "setting": {k: v for k, v in self.setting.items() if v is not None},
         }
 
 
 def seeds_of(chosen: int | Sequence[int]) -> tuple[int, ...]:
-    """Seeds 0 to n - 1 for a number n, or those that are given."""
+    """Seeds 0 to n - 1 for a number n, or the given seeds."""
     return tuple(range(chosen)) if isinstance(chosen, int) else tuple(chosen)
 
 
-# A run as a file: which cells were evaluated, in order and at which budgets.
-#
-# Everything else follows from the table, which the file names by its checksum. JSON, written
-# whole or not at all, so that a run which is there is a run that ended.
-
-
-FORMAT = "ecnas-run/1"
+# -- runs as files ----
 
 _SETTINGS = {
     "table": str,
@@ -166,16 +194,19 @@ _SETTINGS = {
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A finished run."""
+    """A finished run: which rows were evaluated, in order and at which budgets.
+
+    Everything else follows from the table, which the checksum identifies.
+    """
 
     table: str
     checksum: str
-    """SHA-256 that names the table's content."""
+    """SHA-256 of the table's content."""
     method: str
     seed: int
     objectives: tuple[str, ...]
     budget: int
-    """Epochs at which evaluations count for the front."""
+    """Epochs of the evaluations that enter the front."""
     rows: NDArray[np.int32]
     """(n,) row of each evaluation."""
     epochs: NDArray[np.int64]
@@ -183,7 +214,7 @@ class Run:
 
     @classmethod
     def of(cls, result: SearchResult, *, table: str, method: str | None = None) -> Run:
-        """The run of a search's result, under the names of the comparison."""
+        """The run of a search's result, with the names that the comparison uses."""
         config = result.config
         return cls(
             table=table,
@@ -196,18 +227,40 @@ class Run:
             epochs=result.epochs,
         )
 
+    def result(self, bench: Benchmark) -> SearchResult:
+        """The run's values, costs and front, looked up in its table.
+
+        Raises:
+            ProvenanceError: the table's content is not the one that the run searched.
+        """
+        if self.checksum != bench.table.checksum:
+            raise ProvenanceError(
+                f"{self.method} on {self.table}, seed {self.seed}, searched another version of "
+                f"the table",
+                remedy="repeat the comparison, which makes such runs again",
+            )
+        return result_of(
+            bench,
+            rows=self.rows,
+            epochs=self.epochs,
+            objectives=self.objectives,
+            method=self.method,
+            seed=self.seed,
+            budget=self.budget,
+        )
+
     def write(self, path: Path) -> None:
-        """Write it.
+        """Write the file, whole or not at all.
 
         Raises:
             StorageError: the folder cannot be written or the disk is full.
         """
         text = to_json(
             {
-                "format": FORMAT,
+                "format": _RUN_FORMAT,
                 **{name: kind(getattr(self, name)) for name, kind in _SETTINGS.items()},
                 "rows": self.rows.tolist(),
-                # One number where all are alike, as they are but for multi-fidelity methods.
+                # One number where all are equal, as for all but multi-fidelity methods.
                 "epochs": _shortened(self.epochs.tolist()),
             }
         )
@@ -216,27 +269,21 @@ class Run:
 
     @classmethod
     def read(cls, path: Path) -> Run:
-        """Read it.
+        """Read a file that `write` wrote.
 
         Raises:
-            FormatError: it is no such file, or is damaged.
+            FormatError: it is missing, damaged, or another file.
         """
         try:
             data = from_json(path.read_bytes())
+            problem = _problem(data)
         except (OSError, ValueError) as error:
-            raise FormatError(
-                f"cannot be read as a run: {error}",
-                path=path,
-                expected="a file that ecnas compare wrote",
-                remedy="delete it: the run is made again",
-            ) from error
-        problem = _problem(data)
+            problem = str(error)
         if problem is not None:
             raise FormatError(
-                f"is no run: {problem}",
+                f"no run in the format {_RUN_FORMAT}: {problem}",
                 path=path,
-                expected=f"a file of the format {FORMAT}",
-                remedy="delete it: the run is made again",
+                remedy="delete it, and the run is made again",
             )
         rows, epochs = data["rows"], data["epochs"]
         each = [epochs] * len(rows) if isinstance(epochs, int) else epochs
@@ -253,20 +300,20 @@ def _shortened(epochs: list[int]) -> int | list[int]:
 
 
 def _problem(data: Any) -> str | None:
-    if not isinstance(data, dict) or data.get("format") != FORMAT:
-        return "its format is another one"
+    if not isinstance(data, dict) or data.get("format") != _RUN_FORMAT:
+        return "the file has another format"
     for name, kind in _SETTINGS.items():
         if type(data.get(name)) is not kind:
             return f"{name} is {data.get(name)!r}"
     if not all(isinstance(name, str) for name in data["objectives"]):
-        return "objectives are no names"
+        return "objectives must be names"
     rows, epochs = data.get("rows"), data.get("epochs")
     if not isinstance(rows, list) or not rows or not all(_is_count(r) for r in rows):
-        return "rows are no rows"
+        return "rows must be numbers of cells"
     if _is_count(epochs):
         return None
     if not isinstance(epochs, list) or len(epochs) != len(rows) or not all(map(_is_count, epochs)):
-        return "epochs do not fit the rows"
+        return "epochs must be a number, or one for each row"
     return None
 
 
@@ -274,56 +321,15 @@ def _is_count(value: Any) -> bool:
     return type(value) is int and 0 <= value < 2**31
 
 
-# Every method that can be compared, those on other libraries included, by its name.
+# -- making the runs ----
 
 
-_HERE = "naslib_ecnas.adapters"
-
-#: Methods of other libraries: name -> (module, class, what to install). A new one is a line here.
-ADAPTED: dict[str, tuple[str, str, str]] = {
-    "nsga2": (f"{_HERE}.pymoo_host", "PymooNsga2", "pymoo"),
-    "sms-emoa": (f"{_HERE}.pymoo_host", "SmsEmoa", "pymoo"),
-    "motpe": (f"{_HERE}.optuna_host", "Motpe", "optuna"),
-    "optuna-nsga2": (f"{_HERE}.optuna_host", "OptunaNsga2", "optuna"),
-    "nsga3": (f"{_HERE}.optuna_host", "OptunaNsga3", "optuna"),
-    "qnehvi": (f"{_HERE}.botorch_qnehvi", "Qnehvi", "botorch"),
-}
+class _OfUnit(Protocol):
+    @property
+    def unit(self) -> Unit: ...
 
 
-def names() -> tuple[str, ...]:
-    """All names, our own methods first."""
-    return (*METHODS, *ADAPTED)
-
-
-def method_class(name: str) -> type[Optimiser]:
-    """The class of a method.
-
-    Raises:
-        ConfigError: there is none of this name.
-        MissingDependencyError: its library is not installed.
-    """
-    if isinstance(name, str) and name in METHODS:
-        return METHODS[name]
-    if not isinstance(name, str) or name not in ADAPTED:
-        raise ConfigError(
-            "no such search method",
-            value=name,
-            expected="one of " + ", ".join(names()),
-            remedy="choose one of these",
-        )
-    module, kind, package = ADAPTED[name]
-    try:
-        found: type[Optimiser] = getattr(import_module(module), kind)
-    except ImportError as error:
-        extra = "botorch" if package == "botorch" else "search"
-        raise MissingDependencyError(package, feature=f"the method {name}", extra=extra) from error
-    return found
-
-
-#: File of a comparison's folder that says by which rules its runs were made.
-RULES = "comparison.json"
-
-Progress = Callable[[int, int, str], None]
+_W = TypeVar("_W", bound=_OfUnit)
 
 
 def compare(
@@ -336,98 +342,128 @@ def compare(
 ) -> list[Unit]:
     """Make the runs of a grid that are not there yet.
 
-    A run is a file that is written when it ended, so a comparison that was stopped at any moment
-    goes on where it was, and ends in the same files as one that was not.
-
     Args:
         grid: what to run.
-        out: folder of the comparison; a new one, or that of a comparison by the same rules, whose
-            runs are kept.
-        jobs: how many at a time.
+        out: folder of the comparison: a new folder, or the folder of a comparison under the same
+            rules, whose runs are kept.
+        jobs: how many runs at a time.
         cluster: `"slurm"`, `"local"`, or None for processes of this machine.
-        on_progress: called with runs done, runs in all, and what was done last.
+        on_progress: called with runs done, runs in all, and the run done last.
 
     Returns:
-        all units of the grid.
+        All units of the grid.
 
     Raises:
         ConfigError: a method or setting is not possible, the folder is another comparison's, or
-            somebody is at work in it.
-        EcnasError: whatever a run raises.
+            another process is at work in it.
+        EcnasError: any error of a run.
     """
     for method in grid.methods:
         method_class(method)
     check_jobs(jobs)
-    # First, so that a table is brought, converted or predicted once, and what is not possible is
-    # said before anything is written.
+    # First, so that each table is loaded or predicted once, and errors come before any file.
     checksums = {table: _checksum(table, grid) for table in grid.tables}
-    prepare(out, grid.rules())
-    units = grid.units()
+    works = [_Search(unit, grid, out) for unit in grid.units()]
+    return make_missing(
+        _Search.do,
+        works,
+        out,
+        rules=grid.rules(),
+        checksums=checksums,
+        jobs=jobs,
+        cluster=cluster,
+        on_progress=on_progress,
+    )
+
+
+def make_missing(
+    do: Callable[[_W], None],
+    works: Sequence[_W],
+    out: Path,
+    *,
+    rules: dict[str, Any],
+    checksums: Mapping[str, str],
+    jobs: int = 1,
+    cluster: str | None = None,
+    on_progress: Progress | None = None,
+) -> list[Unit]:
+    """Make the runs that are not there yet, or are damaged or of another version of the table.
+
+    Args:
+        do: makes the run of one work and writes its file; other processes must find it by name.
+        works: the work of each unit, which can be pickled.
+        out: folder of the comparison.
+        rules: the settings that must be equal for runs to be comparable.
+        checksums: checksum of each table by its name.
+        jobs, cluster, on_progress: see `compare`.
+
+    Returns:
+        The units of all works.
+
+    Raises:
+        ConfigError: the folder is another comparison's, or another process is at work in it.
+        Exception: any error of a run.
+    """
+    prepare(out, rules)
     with only_one(out):
-        clear(units, out)
-        todo = missing(units, out, checksums)
-        total, done = len(units), len(units) - len(todo)
+        units = [work.unit for work in works]
+        _remove_unfinished(units, out)
+        todo = [work for work in works if not _is_there(work.unit, out, checksums)]
+        total, done = len(works), len(works) - len(todo)
         if on_progress:
             on_progress(done, total, "")
 
-        def ended(work: SearchUnit) -> None:
+        def ended(work: _W) -> None:
             nonlocal done
             done += 1
             if on_progress:
                 on_progress(done, total, str(work.unit))
 
-        execute(
-            SearchUnit.do,
-            [SearchUnit(unit, grid, out) for unit in todo],
-            jobs=jobs,
-            cluster=cluster,
-            folder=out / "jobs",
-            on_done=ended,
-        )
+        execute(do, todo, jobs=jobs, cluster=cluster, folder=out / "jobs", on_done=ended)
     return units
 
 
-def clear(units: list[Unit], out: Path) -> None:
-    """Remove the halves of runs that killed processes left."""
+def _remove_unfinished(units: list[Unit], out: Path) -> None:
+    """Remove the temporary files of runs that were killed while they were written."""
     for folder in {(out / unit.file).parent for unit in units}:
-        for half in folder.glob(".*.json.*"):
+        for temporary in folder.glob(".*.json.*"):
             with suppress(OSError):  # its own process may have removed it meanwhile
-                half.unlink()
+                temporary.unlink()
+
+
+def _is_there(unit: Unit, out: Path, checksums: Mapping[str, str]) -> bool:
+    try:
+        return Run.read(out / unit.file).checksum == checksums[unit.table]
+    except FormatError:
+        return False
 
 
 def prepare(out: Path, rules: dict[str, Any]) -> None:
-    """Make the folder of a comparison, or see that it is one by the same rules.
+    """Make the folder of a comparison, or check that it is one under the same rules.
 
     Raises:
-        ConfigError: it is the folder of something else.
+        ConfigError: the folder holds something else, or a comparison under other rules.
         StorageError: it cannot be written.
     """
     path = out / RULES
     there = _rules(path)
     if there is None:
         if exists(out) and (not is_folder(out) or any(out.iterdir())):
-            raise ConfigError(
-                "the folder holds something else",
-                value=str(out),
-                expected="a new folder, or that of a comparison",
-                remedy="choose another --out",
-            )
+            raise ConfigError("the folder holds something else", value=str(out))
         with atomic_write(path) as file:
             file.write((to_json(rules, indent=2) + "\n").encode("utf-8"))
         return
-    differ = [name for name in rules if there.get(name) != rules[name]]
-    if differ:
-        name = differ[0]
-        raise ConfigError(
-            f"the folder holds a comparison with other {name}",
-            value=rules[name],
-            expected=there.get(name),
-            remedy="choose another --out, or the same rules",
-        )
+    for name in rules:
+        if there.get(name) != rules[name]:
+            raise ConfigError(
+                f"the folder holds a comparison with another {name}, {there.get(name)!r}",
+                value=rules[name],
+                remedy="choose another --out, or the same rules",
+            )
 
 
 def _rules(path: Path) -> dict[str, Any] | None:
-    """The rules in a folder, if there are any."""
+    """The rules in a file, None if there is no such file."""
     try:
         there = from_json(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
@@ -435,28 +471,15 @@ def _rules(path: Path) -> dict[str, Any] | None:
     except OSError as error:
         raise storage_error(error, path) from error
     except ValueError as error:
-        raise FormatError("is damaged", path=path, remedy="choose another --out") from error
+        raise FormatError("the rules of the comparison are damaged", path=path) from error
     if not isinstance(there, dict):
-        raise FormatError("holds no rules", path=path, remedy="choose another --out")
+        raise FormatError("the rules of the comparison must be a JSON object", path=path)
     return there
 
 
-def missing(units: list[Unit], out: Path, checksums: dict[str, str]) -> list[Unit]:
-    """The units whose runs are not there, or are damaged or of another state of the table."""
-    todo = []
-    for unit in units:
-        try:
-            there = (out / unit.file).is_file() and Run.read(out / unit.file)
-        except FormatError:
-            there = False
-        if not there or there.checksum != checksums[unit.table]:
-            todo.append(unit)
-    return todo
-
-
 @dataclass(frozen=True)
-class SearchUnit:
-    """A run of a search method of ours, as another process gets to know it."""
+class _Search:
+    """The work of a unit of a grid."""
 
     unit: Unit
     grid: Grid
@@ -467,7 +490,7 @@ class SearchUnit:
         from naslib_ecnas.search import run
 
         grid, unit = self.grid, self.unit
-        bench = _table(unit.table, _frozen(grid))
+        bench = _table(unit.table, grid)
         result = run(
             bench,
             method_class(unit.method),
@@ -479,20 +502,20 @@ class SearchUnit:
         Run.of(result, table=unit.table, method=unit.method).write(self.out / unit.file)
 
 
-def _frozen(grid: Grid) -> tuple[tuple[str, Any], ...]:
-    return tuple(sorted((k, v) for k, v in grid.setting.items() if v is not None))
-
-
-def _checksum(name: str, grid: Grid) -> str:
-    """That of a table, once it was seen to hold the objectives at the budget that counts."""
-    bench = _table(name, _frozen(grid))
+def _checksum(table: str, grid: Grid) -> str:
+    """Checksum of a table, after a check that it has the objectives at the budget."""
+    bench = _table(table, grid)
     for objective in grid.objectives:
         bench.values(objective, grid.epochs)
     return bench.table.checksum
 
 
+def _table(name: str, grid: Grid) -> Benchmark:
+    return _loaded(name, tuple(sorted(grid.rules()["setting"].items())))
+
+
 @lru_cache(maxsize=8)
-def _table(name: str, setting: tuple[tuple[str, Any], ...]) -> Benchmark:
+def _loaded(name: str, setting: tuple[tuple[str, Any], ...]) -> Benchmark:
     from naslib_ecnas.loading import load
 
     return load(name, **dict(setting))

@@ -1,4 +1,4 @@
-"""Units of work, one after the other, by several processes, or by a cluster."""
+"""Work done one unit after the other, by several processes, or by jobs of a cluster."""
 
 from __future__ import annotations
 
@@ -8,10 +8,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from naslib_ecnas.errors import ConfigError, EcnasError, MissingDependencyError
+from naslib_ecnas.errors import ConfigError, EcnasError, MissingDependencyError, check_counts
 
-__all__ = ["CLUSTERS", "check_jobs", "execute", "only_one", "submit"]
+__all__ = ["CLUSTERS", "check_jobs", "execute", "only_one"]
 
+#: Values of `--cluster`: SLURM, or processes of this machine that are treated like its jobs.
+CLUSTERS = ("slurm", "local")
+
+# Seconds between two looks at the jobs of a cluster.
+_POLL_S = 1.0
 
 T = TypeVar("T")
 
@@ -28,23 +33,23 @@ def execute(
     """Do the work of every unit.
 
     Args:
-        work: of one unit; a function of a module, so that other processes find it.
+        work: does one unit; a function of a module, so that other processes find it.
         units: what to do.
         jobs: how many at a time.
         cluster: `"slurm"` for jobs of a SLURM cluster, `"local"` for the same on this machine;
-            None for processes of this one (joblib) or, with one job, this process itself.
+            None for processes of this machine (joblib) or, with one job, this process itself.
         folder: for the files of a cluster's jobs.
-        on_done: called with each unit that is done, in no certain order.
+        on_done: called with each finished unit, in no certain order.
 
     Raises:
         MissingDependencyError: several jobs need joblib, a cluster needs submitit.
         ConfigError: a setting is not possible.
-        Exception: what a unit raised; units that are done by then are kept.
+        Exception: any error of a unit; units that are finished by then are kept.
     """
     check_jobs(jobs)
     done = on_done or (lambda unit: None)
     if cluster is not None:
-        submit(work, units, jobs=jobs, cluster=cluster, folder=folder, on_done=done)
+        _submit(work, units, jobs=jobs, cluster=cluster, folder=folder, on_done=done)
     elif jobs == 1 or len(units) < 2:
         for unit in units:
             work(unit)
@@ -64,13 +69,12 @@ def execute(
 
 
 def check_jobs(jobs: int) -> None:
-    """Refuse what is no number of jobs.
+    """Check a number of jobs.
 
     Raises:
-        ConfigError: it is none.
+        ConfigError: it is no whole number of at least 1.
     """
-    if type(jobs) is not int or jobs < 1:
-        raise ConfigError("no possible number of jobs", value=jobs, expected="1 or more")
+    check_counts(jobs=jobs)
 
 
 def _worked(work: Callable[[T], None], unit: T) -> T:
@@ -80,10 +84,10 @@ def _worked(work: Callable[[T], None], unit: T) -> T:
 
 @contextmanager
 def only_one(folder: Path) -> Iterator[Any]:
-    """Keep others out of a folder meanwhile.
+    """Lock a folder against other processes.
 
     Raises:
-        ConfigError: somebody else is at work in it.
+        ConfigError: another process is at work in it.
     """
     from filelock import FileLock, Timeout
 
@@ -93,24 +97,14 @@ def only_one(folder: Path) -> Iterator[Any]:
             yield
     except Timeout:
         raise ConfigError(
-            "somebody else is at work in this folder",
-            value=str(folder),
-            expected="a folder that is free",
-            remedy="wait until that has ended, or choose another --out",
+            f"another process is at work in {folder}", remedy="wait for it, or choose another --out"
         ) from None
 
 
-# Units of work as jobs of a cluster, by submitit.
+# -- jobs of a cluster, by submitit ----
 
 
-#: What `--cluster` takes: SLURM, or processes of this machine that are treated alike.
-CLUSTERS = ("slurm", "local")
-
-#: Seconds between two looks at the jobs.
-_PATIENCE = 1.0
-
-
-def submit(
+def _submit(
     work: Callable[[T], None],
     units: Sequence[T],
     *,
@@ -119,25 +113,22 @@ def submit(
     folder: Path | None,
     on_done: Callable[[T], None],
 ) -> None:
-    """Have the units done as an array of jobs, each job a share of them, and wait for the end.
+    """Submit the units as an array of jobs, each with a share of them, and wait for the end.
 
     Args:
-        work, units, on_done: as of `naslib_ecnas.comparison.execute`.
-        jobs: how many jobs at a time; as many are submitted, and each does its share in turn.
+        work, units, on_done: see `execute`.
+        jobs: how many jobs; each does its share one unit after the other.
         cluster: one of `CLUSTERS`.
-        folder: for the files of the jobs, which every node has to reach.
+        folder: for the files of the jobs; every node must reach it.
 
     Raises:
-        ConfigError: no such cluster, or no folder.
+        ConfigError: an unknown cluster, or no folder.
         MissingDependencyError: submitit is not installed.
-        EcnasError: a job failed; says where its output is.
+        EcnasError: a job failed; the message names the folder of its output.
     """
     if cluster not in CLUSTERS or folder is None:
-        raise ConfigError(
-            "no such cluster",
-            value=cluster,
-            expected="one of " + ", ".join(CLUSTERS) + ", and a folder for its files",
-        )
+        names = ", ".join(CLUSTERS)
+        raise ConfigError(f"the cluster must be one of {names}, with a folder", value=cluster)
     if not units:
         return
     executor = _executor(folder, cluster)
@@ -154,22 +145,21 @@ def submit(
                 if failed is not None:
                     raise EcnasError(
                         f"job {job.job_id} of the cluster failed: {str(failed).strip()[-500:]}",
-                        expected="a job that ends well",
                         remedy=f"see its output in {folder}, then run the same command to go on",
                     )
                 for unit in share:
                     on_done(unit)
             if running and not ended:
-                time.sleep(_PATIENCE)
+                time.sleep(_POLL_S)
     except BaseException:
-        # Nobody waits for the rest any more; what they have finished is kept.
+        # Nobody waits for the other jobs any more; the runs that they have finished are kept.
         for job in running:
             job.cancel(check=False)
         raise
 
 
 class _Share:
-    """Does one job's units in turn."""
+    """The work of one job: its units, one after the other."""
 
     def __init__(self, work: Callable[[Any], None]) -> None:
         self._work = work
@@ -189,6 +179,6 @@ def _executor(folder: Path, cluster: str) -> Any:
         ) from error
     folder.mkdir(parents=True, exist_ok=True)
     executor = submitit.AutoExecutor(folder=folder, cluster=cluster)
-    # What SLURM gives a job for, such as a partition, comes from the user's SBATCH_ variables.
+    # The partition and the like come from the user's SBATCH_ variables.
     executor.update_parameters(name="ecnas", cpus_per_task=1, timeout_min=24 * 60)
     return executor

@@ -1,7 +1,8 @@
-"""The runs of a comparison as one tidy table: a line for each run at each of its checkpoints.
+"""The results of a comparison: one tidy table of all runs, and a summary with ranks and tests.
 
-Nothing in it depends on when, where or in which order the runs were made, so that a comparison
-which was stopped and taken up again ends in the same bytes as one that was not.
+`gather` reads the runs into a table with a line for each run at each of its checkpoints, and
+`summarise` computes medians, ranks and paired tests. Nothing in them depends on when, where or in
+which order the runs were made, so an interrupted comparison ends in the same bytes.
 """
 
 from __future__ import annotations
@@ -27,17 +28,16 @@ from naslib_ecnas.analysis import (
 )
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.comparison.compare import Run, Unit
-from naslib_ecnas.errors import ConfigError, MissingDependencyError, ProvenanceError
+from naslib_ecnas.errors import ConfigError, MissingDependencyError
 from naslib_ecnas.files import Sheet
-from naslib_ecnas.search.accounting import result_of
 from naslib_ecnas.search.result import SearchResult
 
 __all__ = ["COLUMNS", "FILE", "Line", "Results", "Summary", "Yardstick", "gather", "summarise"]
 
-
 #: The tidy file in the folder of a comparison.
 FILE = "results.csv"
 
+#: Columns of the tidy file.
 COLUMNS = (
     "table",
     "method",
@@ -57,14 +57,14 @@ COLUMNS = (
 
 @dataclass(frozen=True, eq=False)
 class Yardstick:
-    """The true front of a table, and what runs over it are measured by."""
+    """The true front of a table and the scales that measure its runs."""
 
     front: NDArray[np.float64]
     """(k, m) values of the true front."""
     scale: Scale
-    """From the front's ideal to a little behind its nadir (`Scale`, reference `nadir`)."""
+    """The scale with the reference `nadir`, a little behind the front's worst values."""
     whole: Scale
-    """From the front's ideal to the worst values of the table."""
+    """The scale with the reference `worst`, the worst values of the table."""
 
     @classmethod
     def of(cls, bench: Benchmark, objectives: Sequence[str], epochs: int) -> Yardstick:
@@ -87,10 +87,9 @@ class Results:
     yardsticks: dict[str, Yardstick]
     """By table."""
     sheet: Sheet
-    """`COLUMNS` for each run at each checkpoint: what had been spent by then, and of the front
-    found by then the hypervolume (share of the true front's, from 0 to 1, its reference a little
-    behind the true front's nadir), the same with the table's worst values as the reference, IGD+
-    and the additive epsilon (0 is best)."""
+    """`COLUMNS` for each run at each checkpoint: what had been spent by then, and for the front
+    found by then the hypervolume (as a share of the true front's, 0 to 1, with the reference
+    `nadir`), the same with the reference `worst`, IGD+ and the additive epsilon (0 is best)."""
 
     def own(self, unit: Unit) -> NDArray[np.float64]:
         """(n, m) objectives of a run's evaluations, NaN for those at another budget."""
@@ -107,12 +106,12 @@ def gather(out: Path, units: Sequence[Unit], setting: dict[str, Any]) -> Results
 
     Args:
         out: folder of the comparison.
-        units: its runs, all of them there.
+        units: its runs, which must all be there.
         setting: further arguments of `load`.
 
     Raises:
-        FormatError: a run is damaged.
-        ProvenanceError: a run is of another state of its table.
+        FormatError: a run is missing or damaged.
+        ProvenanceError: a run searched another version of its table.
     """
     from naslib_ecnas.loading import load
 
@@ -123,22 +122,7 @@ def gather(out: Path, units: Sequence[Unit], setting: dict[str, Any]) -> Results
     rows: list[tuple[Any, ...]] = []
     for unit in sorted(units):
         run, bench = Run.read(out / unit.file), benchmarks[unit.table]
-        if run.checksum != bench.table.checksum:
-            raise ProvenanceError(
-                "a run was made on another state of its table",
-                value=str(unit),
-                expected="runs and table with one checksum",
-                remedy="run the comparison again: such runs are made anew",
-            )
-        runs[unit] = result_of(
-            bench,
-            rows=run.rows,
-            epochs=run.epochs,
-            objectives=run.objectives,
-            method=run.method,
-            seed=run.seed,
-            budget=run.budget,
-        )
+        runs[unit] = run.result(bench)
         if unit.table not in yardsticks:
             yardsticks[unit.table] = Yardstick.of(bench, run.objectives, run.budget)
         rows += _rows(unit, runs[unit], yardsticks[unit.table])
@@ -177,8 +161,7 @@ def _to(
     return float(indicator(found, front, scale))
 
 
-# What a comparison comes to: medians, ranks and paired tests, by table and over all of them.
-
+# -- summary ----
 
 _AT = {name: place for place, name in enumerate(COLUMNS)}
 
@@ -188,7 +171,7 @@ _Scores = dict[str, dict[Hashable, float]]
 
 @dataclass(frozen=True)
 class Line:
-    """A method on a table, over its seeds, when its runs had ended."""
+    """The results of a method on a table over its seeds, at the end of its runs."""
 
     table: str
     method: str
@@ -201,16 +184,16 @@ class Line:
     igd_plus: float
     """Median."""
     evaluations: float
-    """Medians of what a run was charged for."""
+    """Median of the evaluations charged."""
     energy_kwh: float
     mean_rank: float
-    """By hypervolume, over the table's seeds; 1 is the best in each."""
+    """Mean rank by hypervolume over the table's seeds; 1 is the best."""
     p_against_best: float
-    """Wilcoxon's signed-rank test against the table's best method, by Holm; NaN for that one, for
-    one seed, and without scipy."""
+    """P-value of Wilcoxon's signed-rank test against the table's best method, corrected by Holm;
+    NaN for the best method, for a single seed, and without scipy."""
 
     def shown(self) -> tuple[str, ...]:
-        """The line for reading."""
+        """The line as texts for a printed table."""
         p = self.p_against_best
         return (
             self.method,
@@ -225,13 +208,13 @@ class Line:
 
 @dataclass(frozen=True)
 class Summary:
-    """A comparison in short."""
+    """The results of a comparison in short."""
 
     lines: tuple[Line, ...]
     ranks: dict[str, float]
-    """Mean rank of each method over the tables and seeds that all have, the best first."""
+    """Mean rank of each method over the tables and seeds that all methods have, the best first."""
     tests: tuple[dict[str, Any], ...]
-    """Every pair of methods over all tables and seeds (`PairComparison`)."""
+    """Tests of every pair of methods over all tables and seeds (`PairComparison`)."""
     notes: tuple[str, ...]
 
     def by_table(self) -> dict[str, list[Line]]:
@@ -245,7 +228,7 @@ class Summary:
         }
 
     def document(self) -> dict[str, Any]:
-        """The same for JSON."""
+        """The summary for JSON."""
         return {
             "methods": [asdict(line) for line in self.lines],
             "mean_ranks": self.ranks,
@@ -254,7 +237,7 @@ class Summary:
         }
 
     def sheets(self) -> dict[str, Sheet]:
-        """The same as sheets, by name."""
+        """The summary as sheets, by name."""
         lines = [asdict(line) for line in self.lines]
         sheets = {
             "summary": Sheet.of(list(lines[0]), [list(line.values()) for line in lines]),
@@ -333,7 +316,7 @@ def _scores(
 def _ranks(scores: _Scores) -> dict[str, float]:
     if len(scores) < 2:
         return dict.fromkeys(scores, 1.0)
-    # Ranks say something only where all methods ran.
+    # Ranks are comparable only where all methods ran.
     shared = set.intersection(*(set(of) for of in scores.values()))
     if not shared:
         return dict.fromkeys(scores, float("nan"))
@@ -345,7 +328,7 @@ def _ranks(scores: _Scores) -> dict[str, float]:
 
 
 def _rng() -> np.random.Generator:
-    """For bootstrap intervals, the same at each summary of the same runs."""
+    """The generator of bootstrap intervals: equal runs have equal summaries."""
     return np.random.default_rng(0)
 
 

@@ -1,12 +1,16 @@
-"""What the evaluations of a search give and cost, read from a table."""
+"""What the evaluations of a search cost, when a search ends, and how its result is made.
+
+`Limits` says what a search may spend, a `Ledger` looks up what each training costs, `Trainings`
+keeps the account of one run, and `result_of` turns a list of evaluations into a `SearchResult`.
+"""
 
 from __future__ import annotations
 
-import math
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -14,31 +18,58 @@ from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.analysis import Scale
 from naslib_ecnas.benchmark import DERIVED, Benchmark
-from naslib_ecnas.errors import ConfigError, UnknownMetricError, whole_numbers
+from naslib_ecnas.errors import (
+    ConfigError,
+    UnknownMetricError,
+    check_counts,
+    check_numbers,
+    whole_numbers,
+)
+from naslib_ecnas.metrics import metric
 from naslib_ecnas.search.base import Batch
 from naslib_ecnas.search.result import SearchConfig, SearchResult
 from naslib_ecnas.spent import COSTS, Spent
 
-__all__ = ["CHARGED", "DETAILS", "QUANTITIES", "Ledger", "Limits", "Trainings", "result_of"]
+__all__ = [
+    "CHARGED",
+    "QUANTITIES",
+    "Ledger",
+    "Limits",
+    "Trainings",
+    "check_objectives",
+    "result_of",
+]
 
-
-# When a search ends: what it may spend on trainings.
-
-
-#: What is counted of a search, by the names of `Spent`.
+#: The costs of a search that are added up, by the names of `Spent`.
 QUANTITIES = ("evaluations", "epochs", "seconds", "energy_kwh", "co2_g")
+
+#: The metric that says what one training costs, for each quantity that depends on the cell.
+CHARGED = {"seconds": "training_time_s", "energy_kwh": "energy_kwh", "co2_g": "co2_g"}
+
+#: What is kept of every evaluation besides the objectives, where the table holds it.
+_DETAILS = (
+    "energy_kwh",
+    "validation_accuracy",
+    "test_accuracy",
+    "training_time_s",
+    "co2_g",
+    "parameters",
+)
+
+#: Evaluations in a row that were answered without a charge, after which a run ends.
+_MOST_REPEATS = 1000
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a search may spend; None where it does not matter.
+    """What a search may spend; None for a quantity without a limit.
 
     The rule: evaluations are made in the order in which they are asked for. The first one that
     would take the sum of any quantity past its limit is not made, and the run ends there, even if
     a cheaper one would still have fitted.
 
     Raises:
-        ConfigError: no limit at all, or one that is not possible.
+        ConfigError: no limit at all, or an impossible one.
     """
 
     evaluations: int | None = None
@@ -49,30 +80,21 @@ class Limits:
     energy_kwh: float | None = None
 
     def __post_init__(self) -> None:
-        for name, option in (("evaluations", "evaluations"), ("epochs", "max_epochs")):
-            value = getattr(self, name)
-            if value is not None and (
-                isinstance(value, bool) or not isinstance(value, int) or value < 1
-            ):
-                raise _impossible(option, value, "a whole number of at least 1")
-        for name, option in (("seconds", "max_time_s"), ("energy_kwh", "max_energy_kwh")):
-            value = getattr(self, name)
-            if value is not None and (
-                isinstance(value, bool)
-                or not isinstance(value, (int, float))
-                or not 0 < value < math.inf
-            ):
-                raise _impossible(option, value, "a finite number above 0")
         if not self.set:
             raise ConfigError(
-                "a search without an end",
-                expected="evaluations, max_energy_kwh, max_epochs or max_time_s",
-                remedy="set at least one of them",
+                "a search needs a limit: evaluations, max_energy_kwh, max_epochs or max_time_s"
             )
+        options = {"epochs": "max_epochs", "seconds": "max_time_s", "energy_kwh": "max_energy_kwh"}
+        for name, limit in self.set.items():
+            option: dict[str, Any] = {options.get(name, name): limit}
+            if name in ("evaluations", "epochs"):
+                check_counts(**option)
+            else:
+                check_numbers(above=0, **option)
 
     @property
     def set(self) -> dict[str, float]:
-        """The limits there are, by quantity."""
+        """The limits that are set, by quantity."""
         named = {name: getattr(self, name, None) for name in QUANTITIES}
         return {name: value for name, value in named.items() if value is not None}
 
@@ -84,9 +106,9 @@ class Limits:
             charges: (n, 5) what each of the next evaluations costs.
 
         Returns:
-            Their number, and the quantity that stops the next one ("" where none does).
+            Their number, and the quantity whose limit stops the next one ("" where none does).
         """
-        # One long sum, so that it does not depend on how the evaluations came in batches.
+        # One running sum, so that rounding does not depend on the sizes of the batches.
         sums = np.cumsum(np.concatenate([spent[None], charges]), axis=0)[1:]
         fits, stopper = len(charges), ""
         for name, limit in self.set.items():
@@ -97,30 +119,17 @@ class Limits:
         return fits, stopper
 
     def share(self, spent: NDArray[np.float64]) -> float:
-        """Largest share of a limit that is spent, 0 to 1."""
+        """Largest share of any limit that is spent, 0 to 1."""
         return max(float(spent[QUANTITIES.index(name)]) / limit for name, limit in self.set.items())
-
-
-def _impossible(option: str, value: object, expected: str) -> ConfigError:
-    return ConfigError(
-        f"no possible {option}",
-        value=value,
-        expected=expected,
-        remedy="choose a number in this range",
-    )
-
-
-#: The metric behind each quantity that a training is charged for.
-CHARGED = {"seconds": "training_time_s", "energy_kwh": "energy_kwh", "co2_g": "co2_g"}
 
 
 class Ledger:
     """Columns of a table over its whole space, each read once.
 
-    Looking up a batch in them costs microseconds, and a search makes hundreds of batches.
+    Looking up a batch in them takes microseconds, and a search makes hundreds of batches.
 
     Args:
-        bench: the benchmark; its own counter is not touched.
+        bench: the benchmark; its own counter is not changed.
         names: the objectives.
     """
 
@@ -134,11 +143,11 @@ class Ledger:
 
     @classmethod
     def of(cls, bench: Benchmark, names: Sequence[str]) -> Ledger:
-        """The ledger of a benchmark, the same one for each search of the same objectives."""
+        """The ledger of a benchmark, shared by all searches with the same objectives."""
         key = tuple(names)
         kept = _ledgers.setdefault(bench, {})
         if key not in kept:
-            # One set of objectives at a time: the columns of a large table are megabytes.
+            # Only one set of objectives is kept: the columns of a large table are megabytes.
             kept.clear()
             kept[key] = cls(_Unowned(bench), key)
         return kept[key]
@@ -154,8 +163,7 @@ class Ledger:
             bench = self.bench
             values = np.column_stack([bench.values(name, epochs) for name in self.names])
             if all(name in DERIVED for name in self.names):
-                # These follow from the cell alone, but only a cell that was trained can be
-                # evaluated.
+                # Derived metrics exist for every cell, but only a trained cell can be evaluated.
                 trained = np.zeros(len(values), dtype=np.bool_)
                 for name in bench.metrics:
                     trained |= ~np.isnan(bench.values(name, epochs))
@@ -164,7 +172,7 @@ class Ledger:
         return self._objectives[epochs]
 
     def scale(self, epochs: int) -> Scale:
-        """The yardstick of the table at a budget."""
+        """The scale of the table at a budget."""
         if epochs not in self._scales:
             self._scales[epochs] = Scale.of(self.objectives(epochs), self.names)
         return self._scales[epochs]
@@ -172,7 +180,7 @@ class Ledger:
     def detail(
         self, name: str, rows: NDArray[np.int32], epochs: NDArray[np.int64]
     ) -> NDArray[np.float64]:
-        """(n,) a metric of each evaluation.
+        """(n,) values of a metric, one for each evaluation.
 
         Raises:
             UnknownMetricError: the table does not hold it.
@@ -186,7 +194,7 @@ class Ledger:
         return out
 
     def charges(self, rows: NDArray[np.int32], epochs: int) -> NDArray[np.float64]:
-        """(n, 5) what each training costs, in the order of `QUANTITIES`; NaN where not known."""
+        """(n, 5) cost of each training, in the order of `QUANTITIES`; NaN where not known."""
         out = np.empty((len(rows), len(QUANTITIES)))
         for i, quantity in enumerate(QUANTITIES):
             if quantity in CHARGED:
@@ -196,7 +204,7 @@ class Ledger:
         return out
 
     def charge(self, quantity: str, epochs: int) -> NDArray[np.float64]:
-        """(n_cells,) what a training of each cell costs; NaN where the table does not say."""
+        """(n_cells,) cost of a training of each cell; NaN where the table does not say."""
         if (quantity, epochs) not in self._charges:
             try:
                 column = self._column(CHARGED[quantity], epochs)
@@ -212,7 +220,7 @@ class Ledger:
 
 
 class _Unowned(Benchmark):
-    """The same table behind a counter of its own, so that a kept ledger holds no benchmark."""
+    """A copy with its own counter; the cached ledgers must not keep the original alive."""
 
     def __init__(self, bench: Benchmark) -> None:
         super().__init__(bench.table)
@@ -221,21 +229,18 @@ class _Unowned(Benchmark):
 _ledgers: WeakKeyDictionary[Benchmark, dict[tuple[str, ...], Ledger]] = WeakKeyDictionary()
 
 
-# The trainings that a search has made so far, what they cost, and why there are no more.
-
-
-#: Answers without a charge in a row after which a method has ended.
-_MOST_REPEATS = 1000
-
-
 class Trainings:
-    """The account of one run.
+    """The account of one run: trainings made, their costs, and why the run ended.
 
     Args:
         ledger: what trainings cost.
         limits: what may be spent.
         charge_repeats: whether a cell trained before at this budget or a larger one is charged
             again; if not, it is answered without a charge.
+
+    Attributes:
+        answered: evaluations answered without a charge.
+        ended_by: the limit that ended the run, or `repeats`; empty while the run goes on.
     """
 
     def __init__(self, ledger: Ledger, limits: Limits, *, charge_repeats: bool) -> None:
@@ -246,9 +251,7 @@ class Trainings:
         self._parts: list[tuple[NDArray[np.int32], int]] = []
         self._spent = np.zeros(len(QUANTITIES))
         self._made = self._in_a_row = 0
-        #: Cells answered without a charge.
         self.answered = 0
-        #: The limit that ended the run, or `repeats`; empty while it goes on.
         self.ended_by = ""
 
     def __len__(self) -> int:
@@ -266,19 +269,19 @@ class Trainings:
         return np.concatenate([np.full(len(rows), epochs) for rows, epochs in self._parts])
 
     def expected(self) -> int:
-        """Trainings in all: their limit, or an estimate from the share spent so far."""
+        """Number of trainings at the end: their limit, or an estimate from the share spent."""
         if self._limits.evaluations is not None:
             return self._limits.evaluations
         return max(self._made, round(self._made / self._limits.share(self._spent)))
 
     def make(self, batch: Batch) -> NDArray[np.int32]:
-        """Charge a batch as far as the limits go.
+        """Charge the evaluations of a batch until a limit is reached.
 
         Returns:
-            (k,) the first rows of the batch, those that are answered.
+            (k,) the first rows of the batch, which are evaluated.
 
         Raises:
-            ConfigError: the limits do not pay for a first training.
+            ConfigError: the limits do not pay for a single training.
         """
         rows = np.array(batch.rows, dtype=np.int32)
         charges = self._ledger.charges(rows, batch.epochs)
@@ -301,11 +304,9 @@ class Trainings:
         else:
             self._in_a_row += len(rows)
         if not self._made:
+            limit = self._limits.set[stopper]
             raise ConfigError(
-                f"the limit of {stopper} does not pay for one evaluation",
-                value=self._limits.set[stopper],
-                expected=f"at least what row {int(batch.rows[0])} costs at {batch.epochs} epochs",
-                remedy="raise the limit",
+                f"the limit of {stopper} does not pay for one evaluation", value=limit
             )
         self.ended_by = stopper or self._exhausted()
         return rows
@@ -318,24 +319,25 @@ class Trainings:
         return "repeats" if self._in_a_row >= _MOST_REPEATS else ""
 
     def charge(self, bench: Benchmark) -> None:
-        """Let the benchmark's own counter count the trainings made."""
+        """Add the trainings made to the benchmark's own counter."""
         for epochs in sorted({epochs for _, epochs in self._parts}):
             rows = [rows for rows, at in self._parts if at == epochs]
             bench.query_many(np.concatenate(rows), epochs)
 
 
-# From the evaluations of a search to its result: values, costs, front, all read from the table.
+def check_objectives(names: Sequence[str]) -> tuple[str, ...]:
+    """The objectives of a search as a tuple.
 
-
-#: What is kept of every evaluation besides the objectives, where the table holds it.
-DETAILS = (
-    "energy_kwh",
-    "validation_accuracy",
-    "test_accuracy",
-    "training_time_s",
-    "co2_g",
-    "parameters",
-)
+    Raises:
+        ConfigError: they are not two or more different names.
+        UnknownMetricError: one of them is no metric.
+    """
+    objectives = (names,) if isinstance(names, str) else tuple(names)
+    for name in objectives:
+        metric(name)
+    if len(objectives) < 2 or len(set(objectives)) < len(objectives):
+        raise ConfigError("objectives must be two or more different metrics", value=objectives)
+    return objectives
 
 
 def result_of(
@@ -355,18 +357,18 @@ def result_of(
     answered: int = 0,
     ended_by: str = "evaluations",
 ) -> SearchResult:
-    """The result of evaluations that were made, whoever made them.
+    """The result of evaluations, made by a search of this package or by any other program.
 
     Args:
-        bench: the benchmark; its counter is not touched.
+        bench: the benchmark; its counter is not changed.
         rows: (n,) row of each evaluation, in order, n >= 1.
         epochs: (n,) training budget of each.
         objectives: two or more metrics.
-        method: what made them, for the record.
-        seed: of the run, for the record.
-        budget: the run's own budget, whose evaluations make the front; the largest of `epochs`
-            where left out.
-        paper, limits, charge_repeats, options: settings of the run, for the record.
+        method: name of the method, for the config.
+        seed: seed of the run, for the config.
+        budget: the run's own budget, whose evaluations make the front; by default the largest of
+            `epochs`.
+        paper, limits, charge_repeats, options: settings of the run, for the config.
         skipped, answered, ended_by: see `SearchResult`.
 
     Raises:
@@ -376,24 +378,13 @@ def result_of(
     where = whole_numbers(rows)
     each = whole_numbers(epochs, "the epochs").astype(np.int64)
     if where.shape != each.shape or not len(where):
-        raise ConfigError(
-            "no evaluations to make a result of",
-            value=(where.shape, each.shape),
-            expected="rows and epochs of one shape (n,), n >= 1",
-            remedy="evaluate a cell",
-        )
+        shapes = (where.shape, each.shape)
+        raise ConfigError("rows and epochs must have one shape (n,), n >= 1", value=shapes)
     bench.table.positions(where)
     where = where.astype(np.int32)
-    names = tuple(objectives)
-    if len(names) < 2 or len(set(names)) < len(names):
-        raise ConfigError(
-            "a result needs objectives",
-            value=names,
-            expected="two or more different metrics",
-            remedy="such as energy_kwh and validation_accuracy",
-        )
+    names = check_objectives(objectives)
     if budget is not None:
-        bench.values(names[0], budget)  # refuses what is no budget
+        bench.values(names[0], budget)  # raises UnknownBudgetError
     ledger = Ledger.of(bench, names)
     own = int(each.max()) if budget is None else budget
     budgets = np.unique(each).tolist()
@@ -445,7 +436,7 @@ def _details(
     ledger: Ledger, rows: NDArray[np.int32], epochs: NDArray[np.int64]
 ) -> dict[str, NDArray[np.float64]]:
     out = {}
-    for name in DETAILS:
+    for name in _DETAILS:
         try:
             out[name] = ledger.detail(name, rows, epochs)
         except UnknownMetricError:  # a table need not hold them all

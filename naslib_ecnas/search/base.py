@@ -1,10 +1,9 @@
-"""What every search method is: it proposes cells when asked and learns when told their costs."""
+"""The base class of search methods (ask/tell), and cells drawn as by the released code."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
@@ -14,7 +13,10 @@ from naslib_ecnas.errors import ConfigError, check_counts, whole_numbers
 from naslib_ecnas.space import Space
 from naslib_ecnas.topologies import MAX_EDGES
 
-__all__ = ["Batch", "Optimiser", "draw_released", "raw_released"]
+__all__ = ["Batch", "Optimiser", "released_draws"]
+
+# Rounds of draws without a single allowed cell after which one is drawn uniformly instead.
+_RELEASED_ROUNDS = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,33 +32,36 @@ class Batch:
 class Optimiser(ABC):
     """A search method over the rows of a space.
 
-    Whoever drives it alternates `ask` and `tell`; `naslib_ecnas.search.run` does so over a
-    benchmark and counts what the search costs. A method sees costs alone, less being better in
-    every objective, and knows no units and no tables.
+    The caller alternates `ask` and `tell`; `naslib_ecnas.search.run` does so over a benchmark and
+    counts what the search costs. A method only sees costs, of which less is better, and knows no
+    units and no tables.
 
     Args:
         space: the space to search.
         rng: source of all randomness.
-        rows: the rows that may be proposed, such as those that a table holds; None for the
+        rows: the rows that may be proposed, such as the rows that a table holds; None for the
             whole space.
-        paper: behave as the published code does where it departs from its paper.
-        budgets: ascending training budgets in epochs, the last one the run's own. A method of one
-            fidelity ignores them, a method that `uses_budgets` answers with `Batch`es.
+        paper: behave like the published code where it departs from its paper.
+        budgets: ascending training budgets in epochs, the last one the run's own. A method that
+            `uses_budgets` returns `Batch`es; the others ignore them.
+
+    Attributes:
+        rows: (k,) int32 rows that may be proposed, ascending.
 
     Raises:
-        ConfigError: no row may be proposed, or the method has no such setting.
-        UnknownCellError: a row is not of the space.
+        ConfigError: no row may be proposed, or an impossible setting.
+        UnknownCellError: a row lies outside the space.
     """
 
     name: ClassVar[str]
-    """What users type."""
+    """The name that users type."""
     has_paper_setting: ClassVar[bool] = False
-    """Whether `paper=True` means anything."""
+    """Whether `paper=True` is possible."""
     uses_budgets: ClassVar[bool] = False
     """Whether the method evaluates at smaller budgets too."""
     skipped: int = 0
-    """Proposals so far that were no cell or not allowed and were dropped: never evaluated, never
-    charged. Only paper settings make any."""
+    """Proposals dropped so far because they were invalid or not allowed: never evaluated, never
+    charged. Only paper settings make such proposals."""
 
     def __init__(
         self,
@@ -71,20 +76,16 @@ class Optimiser(ABC):
         self.space = space
         self.rng = rng
         self.paper = paper
-        self.budgets = _ascending(budgets)
+        self.budgets: tuple[int, ...] = tuple(budgets)
+        for last, budget in zip((0, *self.budgets), self.budgets, strict=False):
+            check_counts("ascending budgets", least=last + 1, budget=budget)
         allowed = np.arange(len(space)) if rows is None else whole_numbers(rows)
-        if (np.diff(allowed) <= 0).any():  # a whole table's are sorted already
+        if (np.diff(allowed) <= 0).any():  # the rows of a table are sorted already
             allowed = np.unique(allowed)
         if not allowed.size:
-            raise ConfigError(
-                "no cell may be proposed",
-                value=0,
-                expected="at least one row",
-                remedy="choose a table, budget and objectives that have values",
-            )
+            raise ConfigError("a search needs at least one row that may be proposed")
         for end in (allowed[0], allowed[-1]):
             space.cell(int(end))
-        #: (k,) int32 rows that may be proposed, ascending.
         self.rows: NDArray[np.int32] = allowed.astype(np.int32)
         self._allowed = np.zeros(len(space), dtype=np.bool_)
         self._allowed[self.rows] = True
@@ -94,15 +95,10 @@ class Optimiser(ABC):
         """Refuse a paper setting that the method does not have.
 
         Raises:
-            ConfigError: `paper` is set and there is none.
+            ConfigError: `paper` is set and the method has no paper setting.
         """
         if paper and not cls.has_paper_setting:
-            raise ConfigError(
-                f"the method {cls.name} has no paper setting",
-                value=paper,
-                expected="the method without its paper setting",
-                remedy="leave it off, or choose a method that has one",
-            )
+            raise ConfigError(f"the method {cls.name} has no paper setting")
 
     @abstractmethod
     def ask(self) -> NDArray[np.int32] | Batch:
@@ -110,21 +106,21 @@ class Optimiser(ABC):
 
         Returns:
             (n,) int32 rows, all allowed, to be evaluated at the run's own budget, or a `Batch`
-            that names its budget; n >= 1 is the method's own choice. A cell may come again, in
-            one answer or in a later one.
+            that names its budget; the method chooses n >= 1. A cell may be asked for again, in
+            the same batch or in a later one.
         """
 
     @abstractmethod
     def tell(self, rows: ArrayLike, costs: ArrayLike) -> None:
-        """Costs of evaluated cells, at the budget last asked for.
+        """Take in the costs of evaluated cells, at the budget last asked for.
 
         Args:
-            rows: (n,) rows, those last asked for or the first of them, or any others.
-            costs: (n, m) costs, less is better; NaN in what could not be evaluated.
+            rows: (n,) rows: all that were last asked for, the first of them, or any others.
+            costs: (n, m) costs, less is better; NaN where an evaluation failed.
 
         Raises:
             ConfigError: the shapes do not fit.
-            UnknownCellError: a row is not of the space.
+            UnknownCellError: a row lies outside the space.
         """
 
     def allowed(self, rows: NDArray[np.integer]) -> NDArray[np.bool_]:
@@ -133,8 +129,21 @@ class Optimiser(ABC):
         return mask
 
     def sample(self, n: int) -> NDArray[np.int32]:
-        """(n,) rows drawn uniformly from those allowed, with replacement."""
+        """(n,) rows drawn uniformly from the allowed ones, with replacement."""
         return self.rows[self.rng.integers(0, len(self.rows), n)]
+
+    def _sample_released(self, n: int) -> NDArray[np.int32]:
+        """(k,) the allowed cells among n draws as by the released code, 1 <= k <= n.
+
+        Draws again if none is allowed, at last one cell uniformly; counts what it dropped.
+        """
+        for _ in range(_RELEASED_ROUNDS):
+            rows = released_draws(self.space, self.rng, n)
+            good = rows[self.allowed(rows)]
+            self.skipped += n - len(good)
+            if len(good):
+                return good
+        return self.sample(1)
 
     def _checked(
         self, rows: ArrayLike, costs: ArrayLike
@@ -143,46 +152,23 @@ class Optimiser(ABC):
         where = np.array(rows)
         values = np.array(costs, dtype=np.float64)
         if where.ndim != 1 or values.ndim != 2 or len(values) != len(where):
-            raise ConfigError(
-                "the costs do not fit the rows",
-                value=(where.shape, values.shape),
-                expected="rows of shape (n,) and costs of shape (n, m)",
-                remedy="tell one row of costs for each cell",
-            )
+            shapes = (where.shape, values.shape)
+            raise ConfigError("rows must have shape (n,) and costs (n, m)", value=shapes)
         if where.size:
             self.space.cell(int(where.min()))
             self.space.cell(int(where.max()))
         return where.astype(np.int32), values
 
 
-def _ascending(budgets: tuple[int, ...]) -> tuple[int, ...]:
-    """The budgets as a tuple of ascending numbers of epochs."""
-    wanted = tuple(budgets)
-    for budget in wanted:
-        check_counts(least=None, budgets=budget)
-    if any(b < 1 for b in wanted) or any(a >= b for a, b in pairwise(wanted)):
-        raise ConfigError(
-            "the budgets do not ascend",
-            value=wanted,
-            expected="ascending numbers of epochs",
-            remedy="give those of the table up to the run's own",
-        )
-    return wanted
-
-
-# How the released code of EC-NAS draws cells for random search and MSE-HVI.
+# -- cells drawn as by the released code of EC-NAS ----
 #
-# Its space is handed to the optimiser as a list of choices, and the ranges of the number of
-# vertices (2 to V) and of edges (1 to V (V - 1) / 2) became choices of their two ends. A matrix
-# of so many vertices is filled with coin tosses row by row until it has so many edges.
+# Its search space is a list of choices for its optimiser, in which the ranges of the number of
+# vertices (2 to V) and of edges (1 to V (V - 1) / 2) became choices between their two ends. A
+# matrix of so many vertices is filled row by row with coin tosses until it has so many edges.
 
 
-# Draws without a single allowed cell after which one is drawn uniformly instead.
-_ROUNDS = 100
-
-
-def raw_released(space: Space, rng: np.random.Generator, n: int) -> NDArray[np.int32]:
-    """(n,) int32 rows of draws as in the released code, -1 where they are no cell of the space."""
+def released_draws(space: Space, rng: np.random.Generator, n: int) -> NDArray[np.int32]:
+    """(n,) int32 rows of draws as in the released code, -1 for invalid cells."""
     v = space.vertices
     upper = np.triu(np.ones((v, v), dtype=np.bool_), 1)
     whole = rng.random(n) < 0.5  # all V vertices, or two
@@ -193,26 +179,8 @@ def raw_released(space: Space, rng: np.random.Generator, n: int) -> NDArray[np.i
     labels = rng.integers(0, 3, (n, v - 2))
     rows = np.full(n, -1, dtype=np.int32)
     rows[whole] = space.rows(tossed[whole].astype(np.int8), labels[whole])
-    # Edges are counted before pruning, so some cells are lost that NAS-Bench-101 would take.
+    # Edges are counted before pruning, so some cells are lost that NAS-Bench-101 would accept.
     rows[whole & (flat.sum(axis=1) > MAX_EDGES)] = -1
-    # Two vertices are the input and the output: a cell if the one possible edge was tossed.
+    # Two vertices are the input and the output: valid if the one possible edge was tossed.
     rows[~whole & tossed[:, 0, 1]] = 0
     return rows
-
-
-def draw_released(optimiser: Optimiser, n: int) -> tuple[NDArray[np.int32], int]:
-    """The allowed cells among n draws, and how many draws were none of them.
-
-    Draws again where not one is, and at last takes one uniformly.
-
-    Returns:
-        (k,) rows with 1 <= k <= n, and the number of draws dropped.
-    """
-    skipped = 0
-    for _ in range(_ROUNDS):
-        rows = raw_released(optimiser.space, optimiser.rng, n)
-        good = rows[optimiser.allowed(rows)]
-        skipped += n - len(good)
-        if len(good):
-            return good, skipped
-    return optimiser.sample(1), skipped

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from naslib_ecnas.errors import ConfigError, check_counts
+from naslib_ecnas.errors import check_counts
 from naslib_ecnas.search.base import Optimiser
-from naslib_ecnas.search.operators import SCALARISATIONS, Normaliser, random_weights
+from naslib_ecnas.search.operators import Normaliser, random_weights, scalarise
 from naslib_ecnas.space import Space
 
 __all__ = ["LocalSearch"]
@@ -17,23 +17,26 @@ class LocalSearch(Optimiser):
     """Hill climbing with restarts (White et al., UAI 2021, algorithm 1) over scalarised objectives.
 
     From the best of some random cells, all neighbours (one edge or one operation apart,
-    `Space.neighbours`) are evaluated; the search moves to the best one if it is better, and
-    starts over from new random cells if none is.
+    `Space.neighbours`) are evaluated; the search moves to the best neighbour if it is better, and
+    otherwise starts over from new random cells.
 
     As published: the neighbourhood, the move to its best cell and the restart. The published
-    method has one objective. Ours is a scalarisation of all of them under weights that are drawn
-    anew for each start (ParEGO's lattice), with costs normalised by all evaluations so far, so
+    method has one objective. Here it is a scalarisation of all objectives, with weights drawn
+    anew for each start (ParEGO's lattice) and costs normalised by all evaluations so far, so
     that every climb ends at another part of the front. Cells that were evaluated before, in any
-    climb, are not asked for again: their costs are known. Where nothing new is left, random cells
-    are asked for again.
+    climb, are not asked for again, since their costs are known, except for the random cells of a
+    start.
 
     Args:
         space, rng, rows, paper, budgets: see `Optimiser`; there is no paper setting.
         initial: random cells of each start.
         scalarisation: `chebyshev` or `sum`.
 
+    Attributes:
+        optima: rows at which a climb ended, in order.
+
     Raises:
-        ConfigError: a setting that is not possible.
+        ConfigError: an impossible setting.
 
     Example:
         >>> import numpy as np
@@ -63,33 +66,23 @@ class LocalSearch(Optimiser):
     ) -> None:
         super().__init__(space=space, rng=rng, rows=rows, paper=paper, budgets=budgets)
         check_counts("local search", initial=initial)
-        if scalarisation not in SCALARISATIONS:
-            raise ConfigError(
-                "no such local search",
-                value=(initial, scalarisation),
-                expected="at least one cell, and one of " + ", ".join(SCALARISATIONS),
-                remedy="leave them at their defaults",
-            )
         self.initial = initial
-        self._scalar = SCALARISATIONS[scalarisation]
+        self._scalar = scalarise(scalarisation)
         self._normalise = Normaliser()
-        self._costs: dict[
-            int, NDArray[np.float64]
-        ] = {}  # of all that was told; NaN where it failed
+        self._costs: dict[int, NDArray[np.float64]] = {}  # of all evaluated rows
         self._weights: NDArray[np.float64] | None = None
-        self._around: NDArray[np.int32] = np.empty(0, dtype=np.int32)  # to choose the next from
+        self._around: NDArray[np.int32] = np.empty(0, dtype=np.int32)  # rows of the next step
         self._current: int | None = None
-        #: Rows at which a climb ended, in order.
         self.optima: list[int] = []
 
     @property
     def climbs(self) -> int:
-        """Climbs that have ended."""
+        """Number of climbs that have ended."""
         return len(self.optima)
 
     def ask(self) -> NDArray[np.int32]:
-        """The first cells of a climb, or the neighbours that are not known yet."""
-        # Each step goes to a better cell or starts over, and a start asks for what it draws.
+        """The first cells of a climb, or the neighbours that were not evaluated yet."""
+        # Ends: each step goes to a better cell or ends the climb, and a start asks for new cells.
         while len(self._around) or self._current is not None:
             unknown = [row for row in self._around.tolist() if row not in self._costs]
             if unknown:
@@ -101,13 +94,13 @@ class LocalSearch(Optimiser):
         return start
 
     def tell(self, rows: ArrayLike, costs: ArrayLike) -> None:
-        """Remember the costs; NaN is no step to take."""
+        """Remember the costs; cells with a NaN are never moved to."""
         new_rows, new_costs = self._checked(rows, costs)
         self._normalise.see(new_costs)
         self._costs.update(zip(new_rows.tolist(), new_costs, strict=True))
 
     def _step(self) -> None:
-        """Move to the best cell around, or end the climb where none is better."""
+        """Move to the best of the rows around, or end the climb if none is better."""
         around = self._around.tolist()
         best, best_score = self._best(around)
         current = self._current
@@ -125,9 +118,9 @@ class LocalSearch(Optimiser):
         self._around = near[self.allowed(near)]
 
     def _best(self, rows: list[int]) -> tuple[int | None, float]:
-        """The row of the least scalarised cost, the first of equal ones, and that cost."""
-        told = [(row, self._costs[row]) for row in rows]
-        known = [(row, costs) for row, costs in told if not np.isnan(costs).any()]
+        """The row with the least scalarised cost, the first of equal ones, and its cost."""
+        evaluated = [(row, self._costs[row]) for row in rows]
+        known = [(row, costs) for row, costs in evaluated if not np.isnan(costs).any()]
         if not known:
             return None, np.inf
         costs = np.array([costs for _, costs in known])

@@ -12,14 +12,21 @@ import numpy as np
 
 from naslib_ecnas.analysis import costs_of
 from naslib_ecnas.benchmark import Benchmark
-from naslib_ecnas.errors import ConfigError
-from naslib_ecnas.metrics import OBJECTIVES, metric
-from naslib_ecnas.search.accounting import CHARGED, DETAILS, Ledger, Limits, Trainings, result_of
+from naslib_ecnas.errors import ConfigError, check_counts
+from naslib_ecnas.metrics import OBJECTIVES
+from naslib_ecnas.search.accounting import (
+    CHARGED,
+    Ledger,
+    Limits,
+    Trainings,
+    check_objectives,
+    result_of,
+)
 from naslib_ecnas.search.base import Batch, Optimiser
 from naslib_ecnas.search.methods import method_of
 from naslib_ecnas.search.result import SearchResult, prepare, write
 
-__all__ = ["DETAILS", "check", "run"]
+__all__ = ["check", "run"]
 
 
 def run(
@@ -42,57 +49,57 @@ def run(
 ) -> SearchResult:
     """Search a benchmark for the best trade-offs between objectives.
 
-    The rule of charging, the same for every method: each evaluation that a method asks for is
-    charged as a whole training at its budget, a cell that comes again included. The values are
-    the means over the table's repeats. A method is only let loose on the cells that have a value
-    in every objective, and a cost in every quantity that is limited, at each of its budgets, so
-    nothing is ever made up for a cell that a table lacks.
+    How evaluations are charged, the same for every method: each evaluation that a method asks for
+    is charged as a whole training at its budget, a repeated cell included. The values are the
+    means over the table's repeats. A method may only propose cells that have a value in every
+    objective, and a cost in every limited quantity, at each of its budgets, so no value is ever
+    made up for a cell that a table lacks.
 
-    The rule of fidelities: only evaluations at the run's own budget enter the front, the
-    hypervolume, the knee and the anytime curve. Smaller budgets are charged at what the table
-    says that they cost.
+    What counts: only evaluations at the run's own budget enter the front, the hypervolume, the
+    knee and the anytime curve. Evaluations at smaller budgets are charged what the table says
+    that they cost.
 
-    The rule of ending: the first evaluation that would take a sum past its limit is not made, and
-    the run ends there (`Limits`).
+    When it ends: the first evaluation that would take a sum past its limit is not made, and the
+    run ends there (`Limits`).
 
     Args:
-        bench: the benchmark; its own counter goes on counting when the run has ended.
-        method: name of a method (`METHODS`), or a class of one's own.
+        bench: the benchmark; its own counter is increased when the run has ended.
+        method: name of a method (`METHODS`), or a subclass of `Optimiser`.
         objectives: two or more metrics, each better in its own direction.
-        epochs: the run's own training budget, the table's largest by default. A method of several
-            fidelities has all budgets of the table up to it.
-        evaluations: most trainings to charge the search for.
-        max_energy_kwh: most energy of all trainings, in kWh.
-        max_epochs: most epochs of all trainings.
-        max_time_s: most time of all trainings, in seconds. At least one of the four is needed.
+        epochs: the run's own training budget, the table's largest by default. A multi-fidelity
+            method may use all budgets of the table up to it.
+        evaluations: largest number of trainings to charge.
+        max_energy_kwh: largest total energy of the trainings, in kWh.
+        max_epochs: largest total number of epochs.
+        max_time_s: largest total training time, in seconds. At least one of these four is needed.
         charge_repeats: False answers a cell that was trained before at this budget or a larger
             one without a charge; it is then no evaluation and not in the history. A method that
             asks for nothing new a thousand times in a row has ended.
-        seed: of the one random generator; the same seed gives the same run, bit for bit.
+        seed: seed of the only random generator; the same seed gives the same run, bit for bit.
         options: further settings of the method's class, by name.
         out: new or empty folder for `history.jsonl`, `front.json`, `spent.json` and
             `config.json`; None writes nothing.
         overwrite: replace the files of an earlier search in `out`.
-        paper: the method as published code has it, where that departs from its paper.
-        on_progress: called with the evaluations made and the evaluations in all, the latter
-            estimated from the share spent where their number is not limited.
+        paper: behave like the published code where it departs from its paper.
+        on_progress: called with the number of evaluations made and their number at the end, which
+            is estimated from the share spent where it is not limited.
 
     Raises:
-        ConfigError: a setting that is not possible, a folder that is not empty, or a limit that
-            does not pay for one evaluation.
+        ConfigError: an impossible setting, a folder that is not empty, or a limit that does not
+            pay for one evaluation.
         UnknownMetricError: an objective is no metric of this benchmark.
         UnknownBudgetError: the benchmark does not have this budget.
         StorageError: the folder cannot be written.
     """
     limits = Limits(evaluations, max_epochs, max_time_s, max_energy_kwh)
     kind = _checked(method, seed, paper)
-    names = _objectives(objectives)
+    names = check_objectives(objectives)
     budget = bench.budgets[-1] if epochs is None else epochs
-    bench.values(names[0], budget)  # refuses what is no budget at all
+    bench.values(names[0], budget)  # raises UnknownBudgetError
     ledger = Ledger.of(bench, names)
-    ledger.scale(budget)  # refuses objectives and a budget that are not there
+    ledger.scale(budget)  # raises where no cell has all objectives at this budget
     budgets = _budgets(bench, kind, ledger, budget)
-    optimiser = _made(
+    optimiser = _optimiser(
         kind,
         space=bench.space,
         rng=np.random.default_rng(seed),
@@ -121,7 +128,7 @@ def run(
         epochs=made.epochs,
         objectives=names,
         method=optimiser.name,
-        seed=seed,
+        seed=int(seed),
         budget=budget,
         paper=paper,
         limits=limits.set,
@@ -146,51 +153,25 @@ def check(
     seed: int,
     paper: bool = False,
 ) -> type[Optimiser]:
-    """Refuse what no table could make possible, before one is fetched for it.
+    """Check the arguments of `run` that do not depend on a table, before one is fetched.
 
     Returns:
         The class of the method.
 
     Raises:
-        ConfigError: there is no such method or setting, or a number is out of range.
+        ConfigError: an unknown method or setting, or a number out of range.
     """
     Limits(evaluations, max_epochs, max_time_s, max_energy_kwh)
     return _checked(method, seed, paper)
 
 
 def _checked(method: str | type[Optimiser], seed: int, paper: bool) -> type[Optimiser]:
-    own = isinstance(method, type) and issubclass(method, Optimiser)
-    if not own and not isinstance(method, str):
-        raise ConfigError(
-            "no search method",
-            value=method,
-            expected="a method's name, or a subclass of Optimiser",
-            remedy="see naslib_ecnas.search.METHODS",
-        )
     kind = method_of(method) if isinstance(method, str) else method
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise ConfigError(
-            "no possible seed",
-            value=seed,
-            expected="a whole number of at least 0",
-            remedy="choose a number in this range",
-        )
+    if not isinstance(kind, type) or not issubclass(kind, Optimiser):
+        raise ConfigError("the method must be a name or a subclass of Optimiser", value=method)
+    check_counts(least=0, seed=seed)
     kind.check_paper(paper)
     return kind
-
-
-def _objectives(names: Sequence[str]) -> tuple[str, ...]:
-    wanted = (names,) if isinstance(names, str) else tuple(names)
-    for name in wanted:
-        metric(name)
-    if len(wanted) < 2 or len(set(wanted)) < len(wanted):
-        raise ConfigError(
-            "a multi-objective search needs objectives",
-            value=wanted,
-            expected="two or more different metrics",
-            remedy="such as energy_kwh and validation_accuracy",
-        )
-    return wanted
 
 
 def _budgets(
@@ -202,13 +183,13 @@ def _budgets(
     return tuple(
         b
         for b in bench.budgets
-        # A budget at which no cell has all objectives would leave nothing to propose.
+        # A budget at which no cell has all objectives would leave no cell to propose.
         if b == budget or (b < budget and not np.isnan(ledger.objectives(b)).any(axis=1).all())
     )
 
 
 def _rows(ledger: Ledger, limits: Limits, budgets: Sequence[int]) -> np.ndarray[Any, Any]:
-    """Rows with all objectives, and all limited costs, at each budget."""
+    """Rows with all objectives, and all limited costs, at each of the budgets."""
     known = np.ones(len(ledger.bench.space), dtype=np.bool_)
     for budget in budgets:
         known &= ~np.isnan(ledger.objectives(budget)).any(axis=1)
@@ -218,21 +199,16 @@ def _rows(ledger: Ledger, limits: Limits, budgets: Sequence[int]) -> np.ndarray[
     return np.flatnonzero(known)
 
 
-def _made(kind: type[Optimiser], *, options: Mapping[str, Any], **settings: Any) -> Optimiser:
+def _optimiser(kind: type[Optimiser], *, options: Mapping[str, Any], **settings: Any) -> Optimiser:
     try:
         inspect.signature(kind).bind(**settings, **options)
     except TypeError as error:
-        raise ConfigError(
-            f"the method {kind.name} cannot be made so ({error})",
-            value=dict(options),
-            expected="settings that its class has",
-            remedy="leave the option out",
-        ) from error
+        raise ConfigError(f"{kind.name}: {error}", value=dict(options)) from error
     return kind(**settings, **options)
 
 
 def _batch(optimiser: Optimiser, budgets: Sequence[int]) -> Batch:
-    """What the method asks for, checked."""
+    """The method's next batch, checked."""
     answer = optimiser.ask()
     batch = answer if isinstance(answer, Batch) else Batch(answer, budgets[-1])
     if (
@@ -241,10 +217,7 @@ def _batch(optimiser: Optimiser, budgets: Sequence[int]) -> Batch:
         or not optimiser.allowed(batch.rows).all()
     ):
         raise ConfigError(
-            f"the method {optimiser.name} proposed what it was not allowed to",
+            f"the method {optimiser.name} proposed rows or a budget that it was not given",
             value=f"{batch.rows.tolist()} at {batch.epochs} epochs",
-            expected="at least one row, all of them among those it was given, at one of its "
-            "budgets",
-            remedy="propose rows that Optimiser.allowed accepts",
         )
     return batch

@@ -1,4 +1,4 @@
-"""Every search method by the name that users type: a new one is a file and a line here."""
+"""The table of search methods by name: a new method is a file and a line here."""
 
 from __future__ import annotations
 
@@ -24,17 +24,12 @@ METHODS: dict[str, type[Optimiser]] = {
 
 
 def method_of(name: str) -> type[Optimiser]:
-    """The method of a name.
+    """The class of a method.
 
     Raises:
-        ConfigError: there is none of this name.
+        ConfigError: an unknown name.
     """
     found = METHODS.get(name)
     if found is None:
-        raise ConfigError(
-            "no such search method",
-            value=name,
-            expected="one of " + ", ".join(METHODS),
-            remedy="choose one of these",
-        )
+        raise ConfigError(f"the method must be one of {', '.join(METHODS)}", value=name)
     return found

@@ -1,4 +1,8 @@
-"""MSE-HVI: Bayesian optimisation by the expected improvement of the hypervolume."""
+"""MSE-HVI: Bayesian optimisation by the expected improvement of the hypervolume.
+
+Its parts: `FourierFeatures` and `Regression` (a Gaussian process in random features, cheap to
+extend), `expected_improvement` (exact), and the method `MseHvi`.
+"""
 
 from __future__ import annotations
 
@@ -11,31 +15,38 @@ from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.analysis import nondominated
 from naslib_ecnas.errors import ConfigError, check_counts
-from naslib_ecnas.search.base import Optimiser, draw_released
-from naslib_ecnas.search.operators import Encoding, Known, perturb
+from naslib_ecnas.search.base import Optimiser
+from naslib_ecnas.search.operators import Encoding, Visited, perturb
 from naslib_ecnas.space import Space
 
 __all__ = ["FourierFeatures", "MseHvi", "Regression", "expected_improvement"]
 
 
-# Bayesian linear regression on random features: a Gaussian process that grows cheaply.
-
-
-#: Ratios of noise to prior variance that the evidence chooses from.
+#: Ratios of noise variance to prior variance, among which the evidence chooses.
 _RATIOS = np.logspace(-3, 3, 13)
+
+# The table of the normal distribution: its half width and its number of intervals.
+_CDF_REACH = 8.0
+_CDF_STEPS = 4096
+
+# Candidates of the largest improvement that are computed anew after one was chosen.
+_RECOMPUTED = 24
+
+
+# -- regression ----
 
 
 class FourierFeatures:
-    """Inputs, a constant, and random cosines whose products approach a Gaussian kernel.
+    """A constant, the inputs, and random cosines whose products approximate a Gaussian kernel.
 
     z(x) = sqrt(2 / D) cos(W x + b), with W normal and b uniform (Rahimi and Recht 2007), so that
     a linear model of z is a Gaussian process with the kernel exp(-|x - x'|^2 / (2 l^2)).
 
     Args:
-        inputs: columns of x.
+        inputs: number of columns of x.
         rng: draws W and b.
         cosines: D.
-        length: l, in units of the inputs' typical distance.
+        length: l, as a multiple of the typical distance between inputs.
     """
 
     def __init__(
@@ -52,21 +63,21 @@ class FourierFeatures:
     def __call__(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """(n, len(self)) features of (n, inputs) inputs of about unit variance."""
         cosines = np.cos(x @ self._weights + self._phases) * np.sqrt(2.0 / len(self._phases))
-        linear = x / np.sqrt(self._inputs)  # as much variance in all as the cosines have
+        linear = x / np.sqrt(self._inputs)  # the same total variance as the cosines
         return np.column_stack([np.ones(len(x)), linear, cosines])
 
 
 class Regression:
     """Bayesian ridge regression of several targets on the same features.
 
-    y = w . z + e with w ~ N(0, s^2 / r) and e ~ N(0, s^2), for each target apart, after it was
-    brought to mean 0 and variance 1. The ratio r is the one of a grid with the largest marginal
-    likelihood, s^2 its most likely value. Data are kept as sums, so adding n points costs
-    O(n d^2) and a fit O(d^3), however many came before.
+    y = w . z + e with w ~ N(0, s^2 / r) and e ~ N(0, s^2), for each target separately, scaled to
+    mean 0 and variance 1. The ratio r is the value of a grid with the largest marginal likelihood,
+    s^2 its most likely value. Data are kept as sums, so adding n points costs O(n d^2) and a fit
+    O(d^3), however many points there are.
 
     Args:
-        features: columns of z (d).
-        targets: columns of y (m).
+        features: number of columns of z (d).
+        targets: number of columns of y (m).
     """
 
     def __init__(self, features: int, targets: int) -> None:
@@ -78,7 +89,7 @@ class Regression:
         self._n = 0
 
     def __len__(self) -> int:
-        """Points added."""
+        """Number of points added."""
         return self._n
 
     def add(self, z: NDArray[np.float64], y: NDArray[np.float64]) -> None:
@@ -91,7 +102,7 @@ class Regression:
         self._n += len(z)
 
     def fit(self) -> Posterior:
-        """What is known of the targets after the points added (n >= 2)."""
+        """The posterior given the points added, of which there must be at least two."""
         n = self._n
         mean = self._sum / n
         variance = np.maximum(self._squares / n - mean**2, 0.0)
@@ -101,7 +112,7 @@ class Regression:
         values = np.maximum(values, 0.0)
         rotated = vectors.T @ moment
         squares = n * variance / scale**2
-        # (targets, ratios): residual y'y - q' (L + r)^-1 q, and the log of the evidence.
+        # (targets, ratios): residual y'y - q' (L + r)^-1 q, then -2 log evidence.
         rest = squares[:, None] - np.einsum(
             "dt,dr->tr", rotated**2, 1.0 / (values[:, None] + _RATIOS)
         )
@@ -137,12 +148,7 @@ class Posterior:
         return mean, np.sqrt(variance) * self._scale
 
 
-# Expected improvement of the hypervolume under independent normal predictions, exactly.
-
-
-_REACH = 8.0
-
-_STEPS = 4096
+# -- expected improvement of the hypervolume ----
 
 
 def expected_improvement(
@@ -151,17 +157,18 @@ def expected_improvement(
     front: NDArray[np.float64],
     reference: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Expected gain in hypervolume from each of n points alone.
+    """Expected gain in hypervolume from each of n points, under independent normal predictions.
 
-    The costs of the front cut the space below the reference into boxes. A point at y improves a
-    box that nothing dominates yet by the volume of its part beyond y, which is a product over the
-    objectives of E[max(0, b - max(a, Y))] = psi(b) - psi(a), with psi(t) = E[max(0, t - Y)] =
-    (t - mu) Phi((t - mu) / s) + s phi((t - mu) / s) (Emmerich et al. 2006 for the idea).
+    The costs of the front cut the space below the reference into boxes. A point Y gains, in each
+    box (a, b) that is not dominated yet, the volume of the part that it dominates, whose
+    expectation is a product over the objectives of E[max(0, b - max(a, Y))] = psi(b) - psi(a),
+    with psi(t) = E[max(0, t - Y)] = (t - mu) Phi((t - mu) / s) + s phi((t - mu) / s) (the idea is
+    of Emmerich et al. 2006).
 
     Args:
         mean: (n, m) predicted costs.
         std: (n, m) their standard deviations, 0 where a cost is known.
-        front: (k, m) costs of the front; those not better than the reference do not matter.
+        front: (k, m) costs of the front; points not better than the reference do not matter.
         reference: (m,) costs of the reference point.
 
     Returns:
@@ -182,10 +189,10 @@ def expected_improvement(
 
 
 def _undominated(ends: list[NDArray[np.float64]], front: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Mask of the boxes, by their upper ends, that no point of the front dominates.
+    """Mask of the boxes that no point of the front dominates.
 
-    A box reaches from the end before (minus infinity for the first) to its own end; a point of the
-    front dominates it if it is no worse than the lower corner.
+    In each objective a box reaches from the previous end (minus infinity for the first) to its own
+    end; a point of the front dominates it if the point is no worse than the lower corner.
     """
     corners = np.zeros([len(e) for e in ends], dtype=np.int32)
     places = [np.searchsorted(e, front[:, d]) + 1 for d, e in enumerate(ends)]
@@ -209,19 +216,18 @@ def _partial_expectation(
 
 
 def _normal_cdf(u: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Phi(u) from a table, to 5e-7: numpy has no error function, and calling math's is slow."""
-    at, values = _table()
+    """Phi(u) from a table, to 5e-7: numpy has no error function, and a loop over math's is slow."""
+    at, values = _cdf_table()
     return np.interp(u, at, values)
 
 
 @lru_cache(maxsize=1)
-def _table() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    at = np.linspace(-_REACH, _REACH, _STEPS + 1)
+def _cdf_table() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    at = np.linspace(-_CDF_REACH, _CDF_REACH, _CDF_STEPS + 1)
     return at, np.array([0.5 * (1 + math.erf(v / math.sqrt(2))) for v in at])
 
 
-# Candidates of the largest improvement that are looked at again after one was chosen.
-_FEW = 24
+# -- the method ----
 
 
 class MseHvi(Optimiser):
@@ -230,33 +236,37 @@ class MseHvi(Optimiser):
 
     As published: a few random cells, then one after another the cell with the largest expected
     improvement of the hypervolume, under a probabilistic surrogate for each objective, fitted to
-    all evaluations so far; an objective that can be computed without a training is taken as it is
-    (`known`), which is what is mixed about it.
+    all evaluations so far. An objective that can be computed without a training is used exactly
+    (`known`); this is what "mixed" means.
 
-    Our reading: the surrogate is a Gaussian process in random features over an encoding of the
-    cell (`Encoding`, `Regression`) instead of one over raw parameters, with an exact improvement
-    for any number of objectives (`expected_improvement`). It is maximised over a pool of
-    perturbed cells of the front and uniform draws, since a space of cells has no gradient, and
-    cells that were evaluated are not in the pool. Several cells are chosen at a time: each as if
-    those before had already been found as predicted. The reference point is the worst cost seen
-    in each objective. The released code looks the energy of every candidate up in the table
-    before it is trained; no search may do that here, so energy is predicted like the rest.
+    Different here: the surrogate is a Gaussian process in random features of an encoding of the
+    cell (`Encoding`, `Regression`) instead of one of raw parameters, with an exact improvement for
+    any number of objectives (`expected_improvement`). It is maximised over a pool of perturbed
+    cells of the front and uniform draws, since a space of cells has no gradient; the pool leaves
+    out evaluated cells. Several cells are chosen at a time: each as if those before it had already
+    been evaluated with the predicted costs. The reference point is the worst cost seen in each
+    objective. The released code looks up the energy of every candidate in the table before it is
+    trained; no search may do that here, so energy is predicted like the other objectives.
 
     With `paper=True` the first cells and the pool are drawn as in the released code
-    (`released_draws`): what is no cell is dropped and counted as `skipped`. Not reproduced: the
-    free look at the energies, and the energy of 0 of what is no cell.
+    (`released_draws`), and invalid cells are dropped and counted as `skipped`. Not reproduced:
+    the free look at the energies, and the energy of 0 of invalid cells.
 
     Args:
         space, rng, rows, paper, budgets: see `Optimiser`.
         initial: random cells to start with.
         batch: cells chosen at a time; 1 as published.
         pool: candidates, half of them perturbed cells of the front.
-        known: costs of an objective over the whole space that need no training, by its number:
-            (n_cells,) each.
+        known: for the number of each objective that needs no training, its (n_cells,) costs over
+            the whole space.
         cosines: random features of the surrogate.
 
+    Attributes:
+        front_rows: (k,) rows of the front found so far, sorted by the first cost.
+        front_costs: (k, m) their costs.
+
     Raises:
-        ConfigError: a setting that is not possible.
+        ConfigError: an impossible setting.
 
     Example:
         >>> import numpy as np
@@ -289,47 +299,44 @@ class MseHvi(Optimiser):
         budgets: tuple[int, ...] = (),
     ) -> None:
         super().__init__(space=space, rng=rng, rows=rows, paper=paper, budgets=budgets)
-        check_counts("MSE-HVI", initial=initial, batch=batch, cosines=cosines, pool=pool)
+        check_counts("MSE-HVI", initial=initial, batch=batch, cosines=cosines)
+        check_counts("MSE-HVI", least=batch, pool=pool)
         exact = {i: np.asarray(costs, dtype=np.float64) for i, costs in (known or {}).items()}
-        wrong = [i for i, costs in exact.items() if costs.shape != (len(space),)]
-        if pool < batch or wrong:
-            raise ConfigError(
-                "no such MSE-HVI",
-                value={"initial": initial, "batch": batch, "pool": pool, "known": list(exact)},
-                expected="at least one cell in each, a pool that holds a batch, and known costs "
-                "of every cell of the space",
-                remedy="leave them at their defaults",
-            )
+        if any(costs.shape != (len(space),) for costs in exact.values()):
+            shapes = [costs.shape for costs in exact.values()]
+            raise ConfigError(f"known costs of MSE-HVI must be of {len(space)} cells", value=shapes)
         self.initial = initial
         self.batch = batch
         self.pool = pool
         self._exact = exact
-        self._known = Known(self._allowed, avoid=True)
+        self._visited = Visited(self._allowed, avoid=True)
         self._encode = Encoding(space, rng)
         self._features = FourierFeatures(len(self._encode), rng, cosines=cosines)
         self._model: Regression | None = None
         self._worst: NDArray[np.float64] = np.empty(0)  # set with the model
-        #: (k,) rows of the front found so far, from the least first cost.
         self.front_rows: NDArray[np.int32] = np.empty(0, dtype=np.int32)
-        #: (k, m) their costs.
         self.front_costs: NDArray[np.float64] = np.empty((0, 2))
-        self._told = 0
+        self._evaluated = 0
 
     def ask(self) -> NDArray[np.int32]:
-        """The first cells at random, then those of the largest expected improvement."""
-        if self._told < self.initial or self._model is None or len(self._model) < 2:
-            missing = max(1, self.initial - self._told)
-            return self._drawn(missing) if self.paper else self._known.sample(self.rng, missing)
+        """The first cells at random, then the cells of the largest expected improvement."""
+        if self._evaluated < self.initial or self._model is None or len(self._model) < 2:
+            missing = max(1, self.initial - self._evaluated)
+            return (
+                self._sample_released(missing)
+                if self.paper
+                else self._visited.sample(self.rng, missing)
+            )
         pool = np.unique(self._candidates())
         return pool[self._chosen(pool)]
 
     def tell(self, rows: ArrayLike, costs: ArrayLike) -> None:
-        """Learn the costs; what has a NaN is not learnt from and not asked for again."""
+        """Learn the costs; cells with a NaN are not learnt from and not asked for again."""
         new_rows, new_costs = self._checked(rows, costs)
-        self._told += len(new_rows)
-        self._known.note(new_rows)
-        there = ~np.isnan(new_costs).any(axis=1)
-        new_rows, new_costs = new_rows[there], new_costs[there]
+        self._evaluated += len(new_rows)
+        self._visited.add(new_rows)
+        known = ~np.isnan(new_costs).any(axis=1)
+        new_rows, new_costs = new_rows[known], new_costs[known]
         if not len(new_rows):
             return
         if self._model is None:
@@ -348,44 +355,30 @@ class MseHvi(Optimiser):
         """(n, m) mean and standard deviation of the costs of (n,) cells.
 
         Raises:
-            ConfigError: too little was told so far.
+            ConfigError: fewer than two costs were told so far.
         """
         if self._model is None or len(self._model) < 2:
-            raise ConfigError(
-                "nothing to predict from",
-                value=0 if self._model is None else len(self._model),
-                expected="costs of at least two cells",
-                remedy="tell more first",
-            )
-        return self._predicted(self._model.fit(), np.asarray(rows, dtype=np.int32))
-
-    def _predicted(
-        self, posterior: Posterior, rows: NDArray[np.int32]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        mean, std = posterior(self._features(self._encode(rows)))
+            raise ConfigError("a prediction needs the costs of at least two cells")
+        where = np.asarray(rows, dtype=np.int32)
+        mean, std = self._model.fit()(self._features(self._encode(where)))
         for objective, costs in self._exact.items():
-            mean[:, objective], std[:, objective] = costs[rows], 0.0
+            mean[:, objective], std[:, objective] = costs[where], 0.0
         return mean, std
 
-    def _drawn(self, n: int) -> NDArray[np.int32]:
-        rows, skipped = draw_released(self, n)
-        self.skipped += skipped
-        return rows
-
     def _candidates(self) -> NDArray[np.int32]:
-        """Cells to choose from, those not yet evaluated where there are such."""
-        new = self._known.proposable
+        """Cells to choose from, not yet evaluated as long as there are such cells."""
+        new = self._visited.proposable
         if self.paper:
-            drawn = self._drawn(self.pool)
+            drawn = self._sample_released(self.pool)
             return drawn[new[drawn]] if new[drawn].any() else drawn
         parents = self.front_rows[self.rng.integers(0, len(self.front_rows), self.pool // 2)]
         near = perturb(self.space, parents, self.rng, allowed=new)
         far = self.sample(self.pool - len(near))
         both = np.concatenate([near[near >= 0], far[new[far]]])
-        return both if len(both) else self._known.sample(self.rng, self.batch)
+        return both if len(both) else self._visited.sample(self.rng, self.batch)
 
     def _chosen(self, pool: NDArray[np.int32]) -> NDArray[np.int64]:
-        """(at most batch,) positions in the pool, one after the other."""
+        """(at most batch,) positions in the pool, chosen one after the other."""
         mean, std = self.predict(pool)
         front, worst = self.front_costs, self._worst
         bound = expected_improvement(mean, std, front, worst)
@@ -395,8 +388,8 @@ class MseHvi(Optimiser):
             bound[last] = -1.0
             front = np.concatenate([front, mean[last : last + 1]])
             front = front[nondominated(front)]
-            # A larger front never makes an improvement larger, so few have to be computed anew.
-            some = np.argsort(-bound, kind="stable")[:_FEW]
+            # A larger front never makes an improvement larger, so old values are upper bounds.
+            some = np.argsort(-bound, kind="stable")[:_RECOMPUTED]
             beyond = np.delete(bound, some).max(initial=-1.0)
             some = some[bound[some] >= 0]
             bound[some] = expected_improvement(mean[some], std[some], front, worst)

@@ -1,8 +1,10 @@
-"""The perturbation of EC-NAS's algorithm 1 for searches: many tries at once, the first good one.
+"""Building blocks of the search methods.
 
-`Space.mutate` draws the same distribution, but goes on until the last of its rows is a cell, which
-for the few parents of one generation costs more than all the rest of a search. Here every parent
-gets a block of tries, and the placement of each topology among the V vertices is looked up.
+- `perturb`, `crossover`: new cells from old ones.
+- `front_ranks`, `order`, `survivors`: selection by nondominated rank and hypervolume.
+- `Visited`: keeps a search away from cells that it has evaluated.
+- `Encoding`: cells as numbers for a regression.
+- `Normaliser`, `scalarise`, `random_weights`: several objectives as one number.
 """
 
 from __future__ import annotations
@@ -15,42 +17,57 @@ from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas import network
 from naslib_ecnas.analysis import contributions
-from naslib_ecnas.errors import ConfigError
-from naslib_ecnas.space import Space
+from naslib_ecnas.errors import ConfigError, check_numbers
+from naslib_ecnas.space import Space, packed_labels, rows_of_codes
 from naslib_ecnas.topologies import (
     EDGES,
     MAX_VERTICES,
-    labelled_graphs,
     moved,
-    slot_map_labels,
     topologies,
 )
 
 __all__ = [
     "RHO",
-    "SCALARISATIONS",
     "Encoding",
-    "Known",
     "Normaliser",
+    "Visited",
     "chebyshev",
-    "classified",
     "crossover",
     "front_ranks",
     "order",
     "perturb",
     "random_weights",
+    "scalarise",
     "survivors",
-    "tries",
     "weighted_sum",
 ]
 
-
 _OUTPUT = MAX_VERTICES - 1
-
 _SLOTS = MAX_VERTICES - 2
 
-# Two tries in three give another cell of seven vertices, but few do from the smallest cells.
-_TRIES, _ROUNDS = 16, 40
+# Tries at once for each child. Two perturbations in three give another cell of seven vertices,
+# but few do from the smallest cells: hence the rounds.
+_TRIES = 16
+_PERTURB_ROUNDS = 40
+
+# Rounds in which cells that were visited are drawn again.
+_AVOID_ROUNDS = 10
+
+# Cells from which an encoding takes mean and variance.
+_ENCODING_SAMPLE = 1000
+
+#: Slope of the augmentation of the Chebyshev function in Knowles (2006).
+RHO = 0.05
+
+# Divisions of the weight lattice in Knowles (2006).
+_DIVISIONS = 10
+
+
+# -- perturbation ----
+#
+# `Space.mutate` draws from the same distribution, but goes on until the last of its rows is a
+# cell, which for the few parents of one generation costs more than the rest of a search. Here
+# every parent gets a block of tries, and the first good one is taken.
 
 
 def perturb(
@@ -62,46 +79,51 @@ def perturb(
     edge_changes: float = 2.0,
     op_changes: float = 0.5,
 ) -> NDArray[np.int32]:
-    """One changed, valid and allowed cell for each parent, distributed as by `Space.mutate`.
+    """One changed, allowed cell for each parent (algorithm 1 of the EC-NAS paper).
 
     Args:
         space: the space.
-        parents: (n,) rows of it.
+        parents: (n,) rows.
         rng: source of randomness.
-        allowed: (n_cells,) mask of what may come out.
+        allowed: (n_cells,) mask of the rows that may be returned.
         edge_changes: expected number of flipped edges in a try.
         op_changes: expected number of changed operations in a try.
 
     Returns:
-        (n,) int32 rows, none equal to its parent; -1 where some 600 tries were in vain.
+        (n,) int32 rows, none equal to its parent; -1 where 640 tries gave no allowed cell.
 
     Raises:
-        ConfigError: rates that change nothing.
+        ConfigError: rates that are negative or change nothing.
     """
-    if not (0 <= edge_changes < np.inf and 0 <= op_changes < np.inf and edge_changes + op_changes):
-        raise ConfigError(
-            "a perturbation that changes nothing",
-            value=(edge_changes, op_changes),
-            expected="two rates of at least 0, not both 0",
-            remedy="the paper has 2 edges and 0.5 operations",
-        )
+    check_numbers("a perturbation", least=0, edge_changes=edge_changes, op_changes=op_changes)
+    if not edge_changes + op_changes:
+        raise ConfigError("a perturbation needs edge_changes or op_changes above 0")
     children = np.full(len(parents), -1, dtype=np.int32)
     left = np.arange(len(parents))
-    for _ in range(_ROUNDS):
+    for _ in range(_PERTURB_ROUNDS):
         if not len(left):
             break
-        from_ = np.repeat(parents[left], _TRIES)
-        found = tries(space, from_, rng, edge_changes=edge_changes, op_changes=op_changes)
-        good = (found >= 0) & (found != from_) & allowed[found]
-        good = good.reshape(len(left), _TRIES)
-        first = good.argmax(axis=1)
-        hit = good[np.arange(len(left)), first]
-        children[left[hit]] = found.reshape(len(left), _TRIES)[hit, first[hit]]
-        left = left[~hit]
+        repeated = np.repeat(parents[left], _TRIES)
+        found = _tries(space, repeated, rng, edge_changes=edge_changes, op_changes=op_changes)
+        good = (found >= 0) & (found != repeated) & allowed[found]
+        children[left] = _first_good(found, good)
+        left = left[children[left] < 0]
     return children
 
 
-def tries(
+def _first_good(rows: NDArray[np.int32], good: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """(n,) first good row of each block of tries, -1 where a block has none.
+
+    Args:
+        rows: (n * tries,) rows, block after block.
+        good: (n * tries,) mask.
+    """
+    blocks = np.where(good, rows, -1).reshape(-1, _TRIES)
+    first: NDArray[np.int32] = blocks[np.arange(len(blocks)), (blocks >= 0).argmax(axis=1)]
+    return first
+
+
+def _tries(
     space: Space,
     parents: NDArray[np.int32],
     rng: np.random.Generator,
@@ -109,12 +131,14 @@ def tries(
     edge_changes: float,
     op_changes: float,
 ) -> NDArray[np.int32]:
-    """One try for each parent: (n,) int32 rows, -1 where it is no cell, the parent where nothing
-    changed.
+    """One perturbation of each parent.
 
     A parent is laid out at random among the V vertices, its unused vertices with random
     operations; then each possible edge is flipped and each interior vertex given another operation
     with the probabilities that give the expected numbers of changes.
+
+    Returns:
+        (n,) int32 rows, -1 for an invalid cell, the parent where nothing changed.
     """
     table, places = topologies(), _places(space.vertices)
     n, slots = len(parents), space.vertices - 2
@@ -123,44 +147,26 @@ def tries(
     pick = (rng.random(n) * places.count[used]).astype(np.intp)
     subset = places.subsets[used, pick]
     codes = places.codes[topology, subset]
-    codes = codes ^ (
-        (rng.random((n, len(places.bits))) < _rate(edge_changes, places)) @ places.bits
-    )
+    rate = min(1.0, edge_changes / len(places.bits))
+    codes = codes ^ ((rng.random((n, len(places.bits))) < rate) @ places.bits)
     if not slots:
-        return classified(space, codes, np.zeros((n, 0), dtype=np.intp))
+        return rows_of_codes(codes, np.zeros(n, dtype=np.int16), len(space))
     own = places.digits[used[:, None], table.row_ops[parents][:, None], places.ranks[subset]]
     labels = np.where(own < 0, rng.integers(0, 3, (n, slots)), own)
-    # 1 or 2 further on in the circle of three operations is another one.
-    change = (rng.random((n, slots)) < min(1.0, op_changes / slots)) * rng.integers(
-        1, 3, (n, slots)
-    )
-    return classified(space, codes, (labels + change) % 3)
-
-
-def _rate(edge_changes: float, places: _Places) -> float:
-    return min(1.0, edge_changes / len(places.bits))
-
-
-def classified(
-    space: Space, codes: NDArray[np.int32], labels: NDArray[np.integer]
-) -> NDArray[np.int32]:
-    """(n,) rows of (n,) codes with (n, V - 2) labels, -1 where there is no cell of the space."""
-    table, raw = topologies(), labelled_graphs()
-    weights = 3 ** np.arange(_SLOTS - 1, _SLOTS - 1 - labels.shape[1], -1, dtype=np.intp)
-    topology = raw.topology[codes]
-    labelling = slot_map_labels()[raw.slot_map[codes], labels @ weights]
-    rows: NDArray[np.int32] = table.row_of[table.first[topology] + labelling]
-    rows[(topology < 0) | (rows >= len(space))] = -1
-    return rows
+    # Adding 1 or 2 modulo 3 gives one of the other two operations.
+    changed = rng.random((n, slots)) < min(1.0, op_changes / slots)
+    labels = (labels + changed * rng.integers(1, 3, (n, slots))) % 3
+    return rows_of_codes(codes, packed_labels(labels), len(space))
 
 
 class _Places:
-    """Where a topology can lie among the V vertices of a space.
+    """All placements of a topology's interior vertices in the V - 2 slots of a space.
 
     Attributes:
-        codes: (n_topologies, 2**slots) code with its interior vertices at the slots of a subset.
-        subsets: (slots + 1, ...) the subsets of each size, padded; `count` says how many.
-        ranks: (2**slots, slots) which of the subset's slots each slot is, -1 outside.
+        codes: (n_topologies, 2**slots) code of each topology with its interior vertices in a
+            subset of the slots.
+        subsets: (slots + 1, ...) the subsets of each size, padded; `count` has their numbers.
+        ranks: (2**slots, slots) position of each slot within the subset, -1 outside.
         digits: (slots + 1, 243, slots + 1) the operations of a labelling; -1 in the last column,
             which rank -1 reads.
         bits: (edges,) the bit of each possible edge.
@@ -197,12 +203,6 @@ def _places(vertices: int) -> _Places:
     return _Places(vertices)
 
 
-# Uniform crossover of two cells.
-
-
-_CROSSOVER_TRIES = 16
-
-
 def crossover(
     space: Space,
     parents: NDArray[np.int32],
@@ -211,48 +211,40 @@ def crossover(
     *,
     allowed: NDArray[np.bool_],
 ) -> NDArray[np.int32]:
-    """A child of each couple: every edge and every operation is that of one or the other.
+    """A child of each pair: every edge and every operation is taken from one or the other.
 
-    Both cells are taken as drawn canonically in the space's V x V matrices; a vertex that a cell
-    does not use has a random operation there.
+    Both cells are taken in their canonical V x V matrices; a vertex that a cell does not use has
+    a random operation there.
 
     Args:
         space: the space.
-        parents, partners: (n,) rows of it.
+        parents, partners: (n,) rows.
         rng: source of randomness.
-        allowed: (n_cells,) mask of what may come out.
+        allowed: (n_cells,) mask of the rows that may be returned.
 
     Returns:
         (n,) int32 rows, none equal to its parent or partner; -1 where 16 tries gave no other
         allowed cell.
     """
-    n, v = len(parents), space.vertices
-    one, other = np.repeat(parents, _CROSSOVER_TRIES), np.repeat(partners, _CROSSOVER_TRIES)
-    both = (space.matrices(parents), space.matrices(partners))
+    one, other = np.repeat(parents, _TRIES), np.repeat(partners, _TRIES)
     (matrix, labels), (matrix2, labels2) = (
-        (np.repeat(m, _CROSSOVER_TRIES, axis=0), np.repeat(k, _CROSSOVER_TRIES, axis=0))
-        for m, k in both
+        tuple(np.repeat(part, _TRIES, axis=0) for part in space.matrices(rows))
+        for rows in (parents, partners)
     )
     edges = np.where(rng.random(matrix.shape) < 0.5, matrix, matrix2)
     mixed = np.where(rng.random(labels.shape) < 0.5, labels, labels2)
     mixed = np.where(mixed < 0, rng.integers(0, 3, mixed.shape), mixed)
-    rows = space.rows(edges, mixed.reshape(n * _CROSSOVER_TRIES, v - 2))
-    good = ((rows >= 0) & (rows != one) & (rows != other) & allowed[rows]).reshape(
-        n, _CROSSOVER_TRIES
-    )
-    first = good.argmax(axis=1)
-    children: NDArray[np.int32] = rows.reshape(n, _CROSSOVER_TRIES)[np.arange(n), first]
-    children[~good.any(axis=1)] = -1
-    return children
+    found = space.rows(edges, mixed)
+    return _first_good(found, (found >= 0) & (found != one) & (found != other) & allowed[found])
 
 
-# Who is better in a population: non-dominated fronts, then contributing hypervolume.
+# -- selection by nondominated rank and hypervolume ----
 
 
 def front_ranks(costs: NDArray[np.float64]) -> NDArray[np.int64]:
-    """(n,) front of each point: 0 what no other dominates, 1 what only those do, and so on.
+    """(n,) rank of each point: 0 where no other point dominates it, then again without these.
 
-    Equal points are on the same front. O(m n^2) for each front, for populations.
+    Equal points have the same rank. Takes O(m n^2) for each front, so it is for populations.
     """
     less = (costs[:, None] <= costs[None]).all(axis=2)
     beats = less & ~less.T
@@ -268,24 +260,24 @@ def front_ranks(costs: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def _reference(costs: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(m,) a tenth of the range beyond the worst costs, so that the worst contribute too."""
+    """(m,) a tenth of the range beyond the worst costs, so that the worst points contribute too."""
     worst = costs.max(axis=0)
     corner: NDArray[np.float64] = worst + 0.1 * (worst - costs.min(axis=0))
     return corner
 
 
 def _delta(costs: NDArray[np.float64], reference: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n,) contributing hypervolume of the points of one front; those of the best of each
-    objective, which span it, are infinite, so that they stay wherever the reference lies."""
+    """(n,) contributing hypervolume of the points of one front; infinite for the best point of
+    each objective, so that the extremes survive wherever the reference lies."""
     delta = contributions(costs, reference)
     if len(costs) > 2:
-        # argmin takes the first of equal points, so the others of them can still go.
+        # argmin takes the first of equal points, so the others can still be removed.
         delta[costs.argmin(axis=0)] = np.inf
     return delta
 
 
 def order(costs: NDArray[np.float64]) -> NDArray[np.int64]:
-    """(n,) positions from the best to the worst: by front, then by contributing hypervolume.
+    """(n,) positions from the best to the worst: by rank, then by contributing hypervolume.
 
     The reference point lies a tenth of the population's range beyond its worst costs.
 
@@ -304,9 +296,9 @@ def order(costs: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def survivors(costs: NDArray[np.float64], n: int) -> NDArray[np.int64]:
-    """(at most n,) ascending positions of those that stay when the worst go one by one.
+    """(at most n,) ascending positions of the points left when the worst are removed one by one.
 
-    Each time, of the last front the point with the least contributing hypervolume goes (the
+    Each time the point of the last front with the least contributing hypervolume is removed (the
     selection of SMS-EMOA), the last one of equal points.
 
     Args:
@@ -323,18 +315,16 @@ def survivors(costs: NDArray[np.float64], n: int) -> NDArray[np.int64]:
     return left
 
 
-# Keeping a search away from the cells that it knows already.
+# -- visited cells ----
 
 
-_AVOIDANCE_ROUNDS = 10
-
-
-class Known:
-    """The cells that a search was told of, and which may still be proposed.
+class Visited:
+    """The cells that a search has evaluated, and the cells that it may still propose.
 
     Args:
         allowed: (n_cells,) mask of the cells that may be proposed at all.
-        avoid: whether to keep away from known cells; off, everything allowed may come again.
+        avoid: whether to keep away from visited cells; otherwise every allowed cell may be
+            proposed again.
     """
 
     def __init__(self, allowed: NDArray[np.bool_], *, avoid: bool) -> None:
@@ -343,8 +333,8 @@ class Known:
         self._new = allowed.copy() if avoid else allowed
         self._left = int(allowed.sum())
 
-    def note(self, rows: NDArray[np.int32]) -> None:
-        """Remember cells. When all allowed ones are known, all are as good as new again."""
+    def add(self, rows: NDArray[np.int32]) -> None:
+        """Mark cells as visited. When all allowed cells are, all may be proposed again."""
         if not self.avoid:
             return
         distinct = np.unique(rows)
@@ -356,25 +346,25 @@ class Known:
 
     @property
     def proposable(self) -> NDArray[np.bool_]:
-        """(n_cells,) mask of what may be proposed; not to be written to."""
+        """(n_cells,) mask of the cells that may be proposed; must not be written to."""
         return self._new
 
     def draw(
         self, make: Callable[[NDArray[np.intp]], NDArray[np.int32]], n: int
     ) -> NDArray[np.int32]:
-        """(n,) rows made one for each position, known and equal ones made again a few times.
+        """(n,) rows, in which visited and repeated cells are drawn again a few times.
 
         Args:
-            make: rows for some of the positions 0 .. n - 1; -1 where it found none.
+            make: returns a row for each of some positions of 0 .. n - 1, -1 where it finds none.
             n: how many.
 
         Returns:
-            (n,) int32 rows; what cannot be made new stays known, equal to another, or -1.
+            (n,) int32 rows; -1, visited or repeated cells remain where ten rounds gave no new one.
         """
         rows = make(np.arange(n))
         if not self.avoid:
             return rows
-        for _ in range(_AVOIDANCE_ROUNDS):
+        for _ in range(_AVOID_ROUNDS):
             first = np.zeros(n, dtype=np.bool_)
             first[np.unique(rows, return_index=True)[1]] = True
             stale = np.flatnonzero(~(first & (rows >= 0) & self._new[rows]))
@@ -385,34 +375,30 @@ class Known:
         return rows
 
     def sample(self, rng: np.random.Generator, n: int) -> NDArray[np.int32]:
-        """(at most n,) rows drawn uniformly, without replacement, from those not known."""
+        """(at most n,) rows drawn uniformly, without replacement, from the proposable ones."""
         new = np.flatnonzero(self._new)
         return rng.choice(new, min(n, len(new)), replace=False).astype(np.int32)
 
 
-# Cells as numbers for a regression: what a table-free reader of the cell can tell of it.
-
-
-_SAMPLE = 1000
+# -- cells as numbers ----
 
 
 class Encoding:
     """Columns of about mean 0 and variance 1 for the cells of a space.
 
-    The entries of the canonical matrix and the operation of each vertex, one-hot; how many
-    vertices have each operation; and of the network that the cell makes the logarithms of its
-    parameters and multiply-adds and its depth, which are counted from the cell and not trained
-    for.
+    The entries of the canonical matrix, the operation of each vertex (one-hot), the number of
+    vertices with each operation, and the log parameters, log multiply-adds and depth of the
+    network. All of them follow from the cell without a training.
 
     Args:
         space: the space.
-        rng: draws the cells that mean and variance are taken from.
+        rng: draws the cells from which mean and variance are computed.
     """
 
     def __init__(self, space: Space, rng: np.random.Generator) -> None:
         self.space = space
         self._upper = np.triu_indices(space.vertices, 1)
-        raw = self._raw(space.sample(rng, _SAMPLE))
+        raw = self._raw(space.sample(rng, _ENCODING_SAMPLE))
         spread = raw.std(axis=0)
         self._used = spread > 0
         self._mean, self._spread = raw.mean(axis=0)[self._used], spread[self._used]
@@ -439,20 +425,13 @@ class Encoding:
         return np.column_stack([column.astype(np.float64) for column in columns])
 
 
-# Many objectives as one number, for methods that know only one.
-
-
-#: Slope of the augmentation in Knowles (2006).
-RHO = 0.05
-
-# Divisions of the weight lattice there.
-_DIVISIONS = 10
+# -- several objectives as one number ----
 
 
 class Normaliser:
-    """Costs on a scale from 0 to 1 by the best and the worst that were seen so far.
+    """Costs on a scale from 0 to 1, the best and the worst cost of each objective seen so far.
 
-    The scale moves with what is seen, so old costs have to be normalised again.
+    The scale changes with what is seen, so old costs must be normalised again.
     """
 
     def __init__(self) -> None:
@@ -460,7 +439,7 @@ class Normaliser:
         self._high: NDArray[np.float64] | None = None
 
     def see(self, costs: NDArray[np.float64]) -> None:
-        """Widen the scale by (n, m) costs; rows with a NaN are passed over."""
+        """Widen the scale to (n, m) costs; rows with a NaN are ignored."""
         known = costs[~np.isnan(costs).any(axis=1)]
         if not len(known):
             return
@@ -469,17 +448,13 @@ class Normaliser:
         self._high = high if self._high is None else np.maximum(self._high, high)
 
     def __call__(self, costs: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(n, m) costs from 0, the best seen, to 1, the worst; 0 where all are alike.
+        """(n, m) costs from 0, the best seen, to 1, the worst; 0 where both are equal.
 
         Raises:
             ConfigError: no costs were seen.
         """
         if self._low is None or self._high is None:
-            raise ConfigError(
-                "no scale yet",
-                expected="costs that were seen before",
-                remedy="tell the costs of a cell first",
-            )
+            raise ConfigError("costs must be seen before others can be normalised")
         span = self._high - self._low
         scaled: NDArray[np.float64] = (costs - self._low) / np.where(span > 0, span, 1.0)
         return scaled
@@ -499,8 +474,8 @@ def weighted_sum(costs: ArrayLike, weights: ArrayLike) -> NDArray[np.float64]:
 def chebyshev(costs: ArrayLike, weights: ArrayLike, rho: float = RHO) -> NDArray[np.float64]:
     """(n,) augmented Chebyshev function of ParEGO (Knowles 2006, equation 2).
 
-    The largest weighted cost plus rho times their sum; with fitting weights any point of a front
-    is its minimum.
+    The largest weighted cost plus rho times their sum. Every point of a front is its minimum for
+    some weights.
 
     Args:
         costs: (n, m) normalised costs, less is better.
@@ -516,14 +491,25 @@ def chebyshev(costs: ArrayLike, weights: ArrayLike, rho: float = RHO) -> NDArray
     return out
 
 
-#: Scalarisations by name.
-SCALARISATIONS = {"chebyshev": chebyshev, "sum": weighted_sum}
+_SCALARISATIONS = {"chebyshev": chebyshev, "sum": weighted_sum}
+
+
+def scalarise(name: str) -> Callable[[ArrayLike, ArrayLike], NDArray[np.float64]]:
+    """The function `chebyshev` or, for "sum", `weighted_sum`.
+
+    Raises:
+        ConfigError: another name.
+    """
+    if name not in _SCALARISATIONS:
+        raise ConfigError("scalarisation must be chebyshev or sum", value=name)
+    return _SCALARISATIONS[name]
 
 
 def random_weights(rng: np.random.Generator, m: int, n: int = 1) -> NDArray[np.float64]:
     """(n, m) weights drawn uniformly from ParEGO's lattice (Knowles 2006, equation 1).
 
-    All vectors of multiples of 1/10 that sum to 1: 11 of them for two objectives, 66 for three.
+    The lattice holds all vectors of multiples of 1/10 that sum to 1: 11 for two objectives, 66
+    for three.
     """
     # A composition of 10 into m parts is a choice of m - 1 bars among 10 + m - 1 places.
     keys = rng.random((n, _DIVISIONS + m - 1))

@@ -1,4 +1,4 @@
-"""Random search: the yardstick of every other method."""
+"""Random search, with which every other method is compared."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.errors import ConfigError, check_counts
-from naslib_ecnas.search.base import Optimiser, draw_released
-from naslib_ecnas.search.operators import Known
+from naslib_ecnas.search.base import Optimiser
+from naslib_ecnas.search.operators import Visited
 from naslib_ecnas.space import Space
 
 __all__ = ["RandomSearch"]
@@ -16,15 +16,15 @@ __all__ = ["RandomSearch"]
 class RandomSearch(Optimiser):
     """Draws cells uniformly over the distinct ones, with replacement, and learns nothing.
 
-    With `paper=True` it draws as the released code: a raw matrix of two or of all V vertices with
-    at most one or any number of edges (`released_draws`). Two thirds of these are no cell of the
-    7V space. They are dropped and counted as `skipped`, not answered with the energy of 0 that the
-    released code gives them, and not charged. Not reproduced: its training budget, drawn with the
-    cell, and its scrambled Sobol points, which are plain random numbers here.
+    With `paper=True` it draws like the released code: a raw matrix of two or of all V vertices
+    with at most one or any number of edges (`released_draws`). Two thirds of these matrices are
+    invalid in the 7V space. They are dropped, counted as `skipped` and not charged; the released
+    code evaluates them, with an energy of 0. Not reproduced: its training budget, which is drawn
+    with the cell, and its scrambled Sobol points, which are plain random numbers here.
 
     Args:
         space, rng, rows, paper, budgets: see `Optimiser`.
-        batch: cells in an answer.
+        batch: cells asked for at a time.
         avoid_repeats: draw without replacement, and start over when all allowed cells were drawn.
 
     Raises:
@@ -55,28 +55,21 @@ class RandomSearch(Optimiser):
         budgets: tuple[int, ...] = (),
     ) -> None:
         super().__init__(space=space, rng=rng, rows=rows, paper=paper, budgets=budgets)
-        check_counts("random search", least=None, batch=batch)
-        if batch < 1 or (paper and avoid_repeats):
-            raise ConfigError(
-                "an empty batch" if batch < 1 else "the released code draws with replacement",
-                value={"batch": batch, "avoid_repeats": avoid_repeats},
-                expected="at least 1; avoid_repeats without paper",
-                remedy="ask for a cell",
-            )
+        check_counts("random search", batch=batch)
+        if paper and avoid_repeats:
+            raise ConfigError("the released code draws with replacement: no avoid_repeats")
         self.batch = batch
-        self._known = Known(self._allowed, avoid=avoid_repeats)
+        self._visited = Visited(self._allowed, avoid=avoid_repeats)
 
     def ask(self) -> NDArray[np.int32]:
-        """(batch,) rows drawn at random; fewer with `paper`, whose draws are not all cells, and
-        where `avoid_repeats` has fewer left."""
+        """(batch,) rows drawn at random; fewer with `paper`, which drops invalid cells, and where
+        `avoid_repeats` has fewer left."""
         if self.paper:
-            rows, skipped = draw_released(self, self.batch)
-            self.skipped += skipped
-            return rows
-        if self._known.avoid:
-            return self._known.sample(self.rng, self.batch)
+            return self._sample_released(self.batch)
+        if self._visited.avoid:
+            return self._visited.sample(self.rng, self.batch)
         return self.sample(self.batch)
 
     def tell(self, rows: ArrayLike, costs: ArrayLike) -> None:
-        """Checks what it is told; the next draws do not depend on the costs."""
-        self._known.note(self._checked(rows, costs)[0])
+        """Check the arguments; the next draws do not depend on the costs."""
+        self._visited.add(self._checked(rows, costs)[0])

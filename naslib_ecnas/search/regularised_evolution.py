@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from naslib_ecnas.errors import ConfigError, check_counts, check_numbers
+from naslib_ecnas.errors import check_counts, check_numbers
 from naslib_ecnas.search.base import Optimiser
-from naslib_ecnas.search.operators import SCALARISATIONS, Normaliser, perturb, random_weights
+from naslib_ecnas.search.operators import Normaliser, perturb, random_weights, scalarise
 from naslib_ecnas.space import Space
 
 __all__ = ["RegularisedEvolution"]
@@ -17,14 +17,14 @@ class RegularisedEvolution(Optimiser):
     """Aging evolution (Real et al., AAAI 2019, algorithm 1) over scalarised objectives.
 
     The population is a queue of the last P evaluations. A cycle draws S of them with replacement,
-    takes the best of the sample as the parent, mutates it, and puts the child at the queue's
-    end, where the oldest falls out, however good it is.
+    takes the best of the sample as the parent, mutates it, and puts the child at the end of the
+    queue; the oldest one is removed, however good it is.
 
-    As published: population, sample and cycle; P is 100 and S is 25 there. The published method
-    has one objective. Ours is the scalarisation of all of them under weights that are drawn anew
-    for each cycle (ParEGO's lattice), with costs normalised by all evaluations so far, so that
-    one population serves the whole front. A mutation is EC-NAS's perturbation with one edge and
-    half an operation expected, and always gives another, allowed cell.
+    As published: population, sample and cycle, with P = 100 and S = 25. The published method has
+    one objective. Here it is a scalarisation of all objectives, with weights drawn anew for each
+    cycle (ParEGO's lattice) and costs normalised by all evaluations so far, so that one
+    population serves the whole front. A mutation is EC-NAS's perturbation with one edge and half
+    an operation expected, and always gives another, allowed cell.
 
     Args:
         space, rng, rows, paper, budgets: see `Optimiser`; there is no paper setting.
@@ -34,8 +34,12 @@ class RegularisedEvolution(Optimiser):
         scalarisation: `chebyshev` or `sum`.
         edge_changes, op_changes: expected changes of a mutation.
 
+    Attributes:
+        queue_rows: (p,) rows of the queue, the oldest first.
+        queue_costs: (p, m) their costs.
+
     Raises:
-        ConfigError: a setting that is not possible.
+        ConfigError: an impossible setting.
 
     Example:
         >>> import numpy as np
@@ -72,29 +76,20 @@ class RegularisedEvolution(Optimiser):
         check_counts(
             "regularised evolution", population=population, sample=sample, offspring=offspring
         )
-        check_numbers(least=0, edge_changes=edge_changes, op_changes=op_changes)
-        if scalarisation not in SCALARISATIONS:
-            raise ConfigError(
-                "no such regularised evolution",
-                value=(population, sample, offspring, scalarisation),
-                expected="at least one cell each, and one of " + ", ".join(SCALARISATIONS),
-                remedy="the paper has a population of 100 and samples of 25",
-            )
+        check_numbers("a mutation", least=0, edge_changes=edge_changes, op_changes=op_changes)
         self.capacity = population
         self.tournament = sample
         self.offspring = offspring
-        self._scalar = SCALARISATIONS[scalarisation]
+        self._scalar = scalarise(scalarisation)
         self._changes = {"edge_changes": edge_changes, "op_changes": op_changes}
         self._normalise = Normaliser()
-        #: (p,) rows of the queue, the oldest first.
         self.queue_rows: NDArray[np.int32] = np.empty(0, dtype=np.int32)
-        #: (p, m) their costs.
         self.queue_costs: NDArray[np.float64] = np.empty((0, 2))
-        self._told = 0
+        self._evaluated = 0
 
     def ask(self) -> NDArray[np.int32]:
         """Random cells until the queue is full, then the children of the next cycles."""
-        missing = self.capacity - self._told
+        missing = self.capacity - self._evaluated
         if missing > 0 or not len(self.queue_rows):
             return self.sample(max(1, missing))
         children = perturb(
@@ -104,14 +99,14 @@ class RegularisedEvolution(Optimiser):
             allowed=self._allowed,
             **self._changes,
         )
-        vain = np.flatnonzero(children < 0)
-        children[vain] = self.sample(len(vain))
+        failed = np.flatnonzero(children < 0)
+        children[failed] = self.sample(len(failed))
         return children
 
     def tell(self, rows: ArrayLike, costs: ArrayLike) -> None:
-        """Put what has costs at the end of the queue, and let the oldest fall out."""
+        """Put the cells without a NaN at the end of the queue, and remove the oldest."""
         new_rows, new_costs = self._checked(rows, costs)
-        self._told += len(new_rows)
+        self._evaluated += len(new_rows)
         known = ~np.isnan(new_costs).any(axis=1)
         if not known.any():
             return
@@ -122,7 +117,7 @@ class RegularisedEvolution(Optimiser):
         self.queue_costs = np.concatenate([self.queue_costs, new_costs[known]])[-self.capacity :]
 
     def parents(self) -> NDArray[np.int64]:
-        """(offspring,) positions in the queue: the winners of as many tournaments."""
+        """(offspring,) positions in the queue: the winner of one tournament each."""
         n, m = self.queue_costs.shape
         drawn = self.rng.integers(0, n, (self.offspring, self.tournament))
         weights = random_weights(self.rng, m, self.offspring)

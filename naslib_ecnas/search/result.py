@@ -1,4 +1,4 @@
-"""What a search found, what it evaluated on the way and what that cost."""
+"""The result of a search (`SearchResult`) and the files and JSON that it is written as."""
 
 from __future__ import annotations
 
@@ -18,84 +18,89 @@ from naslib_ecnas.files import exists, is_folder, storage_error, to_json, write_
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.spent import Spent
 
-__all__ = [
-    "COUNTED",
-    "FILES",
-    "SearchConfig",
-    "SearchResult",
-    "document",
-    "point",
-    "prepare",
-    "write",
-]
+__all__ = ["SearchConfig", "SearchResult", "document", "prepare", "write"]
+
+# Plots of a search, which `ecnas search` adds to its files.
+_PLOTS = ("front.png", "front.pdf")
+
+#: The rules of counting, as stated in the results.
+_COUNTED = {
+    "front": "only evaluations at the run's own budget (epochs) enter front, hypervolume, knee, "
+    "extremes and anytime curve",
+    "spent": "every evaluation in the history is charged as a whole training at its own budget",
+    "end": "the first evaluation that would take a sum past its limit is not made",
+}
+
+# Metrics that are written as integers.
+_COUNTS = frozenset({"parameters", "multiply_adds", "activation_elements", "depth"})
 
 
 @dataclass(frozen=True)
 class SearchConfig:
-    """All that decides a run: the same one gives the same run, bit for bit."""
+    """All settings of a run: the same settings give the same run, bit for bit."""
 
     method: str
     paper: bool
     table: str
     checksum: str
-    """SHA-256 that names the table's content."""
+    """SHA-256 of the table's content."""
     vertices: int
     objectives: tuple[str, ...]
     epochs: int
     """The run's own training budget: evaluations at it make the front."""
     evaluations: int
-    """How many were made and charged."""
+    """Number of evaluations made and charged."""
     seed: int
     provenance: Mapping[str, Provenance]
     """Origin of each objective's values."""
     versions: Mapping[str, str]
-    """Of this package and of what its numbers pass through."""
+    """Versions of this package, numpy, moocore and Python."""
     limits: Mapping[str, float] = field(default_factory=dict)
     """What the run was allowed to spend, by the names of `Spent`."""
     charge_repeats: bool = True
     """Whether a cell that came again was charged again."""
     options: Mapping[str, object] = field(default_factory=dict)
-    """Settings of the method that are not its defaults."""
+    """Settings of the method that differ from its defaults."""
 
 
 @dataclass(frozen=True, eq=False)
 class SearchResult:
-    """A finished search. Evaluations are counted from 0, in the order they were made.
+    """A finished search. Evaluations are numbered from 0, in the order in which they were made.
 
     Only evaluations at the run's own budget enter the front, the hypervolume, the knee, the
-    extremes and the anytime curve; those at smaller budgets are charged, and that is all. A run
-    that ended before its first evaluation at its own budget has an empty front.
+    extremes and the anytime curve; evaluations at smaller budgets are only charged. A run that
+    ended before its first evaluation at its own budget has an empty front.
     """
 
     config: SearchConfig
     rows: NDArray[np.int32]
-    """(n,) row of each evaluation; a cell that was evaluated again is there again."""
+    """(n,) row of each evaluation, repeated for repeated cells."""
     epochs: NDArray[np.int64]
     """(n,) budget of each evaluation."""
     values: NDArray[np.float64]
     """(n, m) objectives of each evaluation, in the metrics' units."""
     details: Mapping[str, NDArray[np.float64]]
-    """(n,) further metrics of each evaluation, those of them that the table holds."""
+    """(n,) further metrics of each evaluation, as far as the table holds them."""
     cumulative: Mapping[str, NDArray[np.float64]]
     """(n,) what was spent up to and with each evaluation, by the names of `Spent`."""
     spent: Spent
-    """What the trainings of all evaluations would have cost."""
+    """Total cost of the trainings of all evaluations."""
     scale: Scale
-    """The yardstick of the table at this budget."""
+    """The scale of the table at this budget."""
     front: NDArray[np.int64]
-    """(k,) evaluations on the front that was found, from the best to the worst in the first
-    objective; each point of objective space once, at its first evaluation."""
+    """(k,) evaluations on the front found, from the best to the worst in the first objective; of
+    equal points only the first evaluation."""
     hypervolume: float
-    """Share of the table's true hypervolume, 0 to 1."""
+    """Hypervolume of the front as a share of the true front's, 0 to 1."""
     anytime_counts: NDArray[np.int64]
     """(c,) numbers of evaluations."""
     anytime_hypervolume: NDArray[np.float64]
     """(c,) hypervolume after so many evaluations."""
     skipped: int = 0
-    """Proposals of a paper setting that were no cell, or not in the table: not evaluated, not
+    """Proposals of a paper setting that were invalid or not in the table: neither evaluated nor
     charged."""
     answered: int = 0
-    """Cells that came again and were answered without a charge (`charge_repeats` off)."""
+    """Repeated cells answered without a charge (`charge_repeats` off)."""
     ended_by: str = "evaluations"
     """The quantity whose limit ended the run, by the names of `Spent`, or `repeats`."""
 
@@ -111,7 +116,7 @@ class SearchResult:
 
     @property
     def extremes(self) -> tuple[int, ...]:
-        """Evaluation of the best cell in each objective (r_0, r_1, ...).
+        """Evaluations of the best cell in each objective (r_0, r_1, ...).
 
         Raises:
             ConfigError: the front is empty.
@@ -122,21 +127,17 @@ class SearchResult:
 
     def _need_a_front(self) -> None:
         if not len(self.front):
-            raise ConfigError(
-                f"the search ended before its first evaluation at {self.config.epochs} epochs",
-                value=f"{len(self.rows)} evaluations at smaller budgets",
-                expected="a front with a knee and extremes",
-                remedy="let the search spend more",
-            )
+            epochs = self.config.epochs
+            raise ConfigError(f"the search ended before its first evaluation at {epochs} epochs")
 
     @property
     def front_rows(self) -> NDArray[np.int32]:
-        """(k,) rows on the front that was found."""
+        """(k,) rows on the front found."""
         return self.rows[self.front]
 
     @property
     def front_values(self) -> NDArray[np.float64]:
-        """(k, m) objectives on the front that was found, in the metrics' units."""
+        """(k, m) objectives on the front found, in the metrics' units."""
         return self.values[self.front]
 
     @classmethod
@@ -155,13 +156,13 @@ class SearchResult:
         answered: int = 0,
         ended_by: str = "evaluations",
     ) -> SearchResult:
-        """The result of a history: front and hypervolume are derived from it.
+        """The result of a history, from which front and hypervolume are computed.
 
         Args:
-            epochs: (n,) budget of each evaluation; the run's own where left out.
+            epochs: (n,) budget of each evaluation; the run's own by default.
         """
         each = np.full(len(rows), config.epochs) if epochs is None else np.asarray(epochs)
-        # What is not at the run's own budget is not known there: NaN is on no front.
+        # Values at other budgets become NaN, which is on no front.
         own = np.where((each == config.epochs)[:, None], values, np.nan)
         costs = costs_of(own, config.objectives)
         front = np.flatnonzero(nondominated(costs))
@@ -186,32 +187,11 @@ class SearchResult:
         )
 
 
-# What a search leaves in a folder, and the same as JSON for another program.
-
-
-#: The files of a search, its plots included.
-FILES = (
-    "history.jsonl",
-    "front.json",
-    "spent.json",
-    "config.json",
-    "front.png",
-    "front.pdf",
-)
-
-#: The rules of counting, as the results state them.
-COUNTED = {
-    "front": "only evaluations at the run's own budget (epochs) enter front, hypervolume, knee, "
-    "extremes and anytime curve",
-    "spent": "every evaluation in the history is charged as a whole training at its own budget",
-    "end": "the first evaluation that would take a sum past its limit is not made",
-}
-
-_COUNTS = frozenset({"parameters", "multiply_adds", "activation_elements", "depth"})
+# -- files and JSON ----
 
 
 def prepare(folder: Path, *, overwrite: bool) -> Path:
-    """Make the folder of a search; the files of an earlier one stay until `write` replaces them.
+    """Make the folder of a search; files of an earlier search stay until `write` replaces them.
 
     Raises:
         ConfigError: it is no folder, or it is not empty and `overwrite` is not set.
@@ -219,29 +199,21 @@ def prepare(folder: Path, *, overwrite: bool) -> Path:
     """
     try:
         if exists(folder) and not is_folder(folder):
-            raise ConfigError(
-                "the output is not a folder",
-                value=str(folder),
-                expected="a new or empty folder",
-                remedy="choose another --out",
-            )
+            raise ConfigError("the output must be a folder", value=str(folder))
         folder.mkdir(parents=True, exist_ok=True)
         if not overwrite and any(folder.iterdir()):
             raise ConfigError(
                 "the output folder is not empty",
                 value=str(folder),
-                expected="a new or empty folder",
                 remedy="choose another --out, or replace its search by --overwrite",
             )
     except OSError as error:
         raise storage_error(error, folder) from error
-    except ValueError as error:
-        if isinstance(error, ConfigError):
-            raise
-        raise ConfigError(  # a NUL in the name
-            f"the output has no possible name ({error})",
-            value=str(folder),
-            expected="the path of a folder",
+    except ConfigError:
+        raise
+    except ValueError as error:  # a NUL in the name
+        raise ConfigError(
+            f"the output has no possible name ({error})", value=str(folder)
         ) from error
     return folder
 
@@ -251,12 +223,12 @@ def write(
 ) -> None:
     """Write the history, the front, the costs and the settings of a search, all or none.
 
-    The plots of an earlier search are removed, since they show another one.
+    Plots of an earlier search are removed.
 
     Args:
-        result: what was found.
-        folder: where to.
-        notes: what each line of the history says besides, n values for each name.
+        result: the result to write.
+        folder: the folder for its files.
+        notes: further columns of the history, n values for each name.
 
     Raises:
         ConfigError: a note has not one value for each evaluation.
@@ -273,9 +245,8 @@ def write(
     }
     write_together({folder / name: text.encode("utf-8") for name, text in texts.items()})
     try:
-        for name in FILES:
-            if name not in texts:
-                (folder / name).unlink(missing_ok=True)
+        for name in _PLOTS:
+            (folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise storage_error(error, folder) from error
 
@@ -287,12 +258,12 @@ def document(result: SearchResult) -> dict[str, Any]:
         "hypervolume": result.hypervolume,
         "objectives": list(config.objectives),
         "epochs": config.epochs,
-        "counted": COUNTED,
-        "front": [point(result, index) for index in result.front.tolist()],
-        # No front, no knee: a run may end before its first evaluation at its own budget.
-        "knee": point(result, result.knee) if len(result.front) else None,
+        "counted": _COUNTED,
+        "front": [_point(result, index) for index in result.front.tolist()],
+        # The front is empty if the run ended before its first evaluation at its own budget.
+        "knee": _point(result, result.knee) if len(result.front) else None,
         "extremes": {
-            name: point(result, index)
+            name: _point(result, index)
             for name, index in zip(
                 config.objectives, result.extremes if len(result.front) else (), strict=False
             )
@@ -315,18 +286,18 @@ def document(result: SearchResult) -> dict[str, Any]:
     }
 
 
-def point(result: SearchResult, index: int) -> dict[str, Any]:
-    """One evaluation: cell, row, objectives, energy in kWh and what else the table says of it."""
+def _point(result: SearchResult, index: int) -> dict[str, Any]:
+    """One evaluation: cell, row, objectives, energy in kWh and the other details."""
     cell = Cell.from_row(int(result.rows[index]))
-    told = {name: _number(name, float(column[index])) for name, column in result.details.items()}
-    told |= _objectives(result, index)
+    metrics = {name: _number(name, float(values[index])) for name, values in result.details.items()}
+    metrics |= _objectives(result, index)
     return {
         "row": cell.row,
         "cell": str(cell),
         "nasbench_hash": cell.nasbench_hash,
         "index": index,
-        "energy_kwh": told.pop("energy_kwh", math.nan),
-        **told,
+        "energy_kwh": metrics.pop("energy_kwh", math.nan),
+        **metrics,
     }
 
 
@@ -336,7 +307,7 @@ def _objectives(result: SearchResult, index: int) -> dict[str, float]:
 
 
 def _number(name: str, value: float) -> float:
-    """A count as an integer, so that it reads as one."""
+    """The value, as an integer if the metric is a count."""
     return int(value) if name in _COUNTS and math.isfinite(value) else value
 
 
@@ -354,12 +325,7 @@ def _config(config: SearchConfig) -> dict[str, Any]:
 def _history(result: SearchResult, notes: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
     short = [name for name, values in notes.items() if len(values) != len(result.rows)]
     if short:
-        raise ConfigError(
-            "the notes do not fit the history",
-            value=short,
-            expected=f"{len(result.rows)} values in each",
-            remedy="note every evaluation",
-        )
+        raise ConfigError(f"notes need {len(result.rows)} values, one each evaluation", value=short)
     cells: dict[int, tuple[str, str]] = {}
     spent = {name: column.tolist() for name, column in result.cumulative.items()}
     epochs = result.epochs.tolist()

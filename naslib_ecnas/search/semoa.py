@@ -10,18 +10,18 @@ from numpy.typing import ArrayLike, NDArray
 from naslib_ecnas.analysis import contributions, nondominated
 from naslib_ecnas.errors import ConfigError, check_counts, check_numbers
 from naslib_ecnas.search.base import Optimiser
-from naslib_ecnas.search.operators import Known, perturb
+from naslib_ecnas.search.operators import Visited, perturb
 from naslib_ecnas.space import Space
 
 __all__ = ["PAPER", "RELEASED", "Semoa", "SemoaSettings", "mutate_once", "rank_probabilities"]
 
-# So often a whole generation is drawn again, where none of it may be proposed or all is known.
-_ROUNDS = 640
+# How often a generation without a single allowed cell is drawn again.
+_GENERATION_ROUNDS = 640
 
 
 @dataclass(frozen=True)
 class SemoaSettings:
-    """Where the paper and the released code differ."""
+    """The differences between the paper and the released code."""
 
     pressure: float = 2.0
     """eta+ of the linear rank sampling, 1 (uniform) to 2."""
@@ -32,12 +32,12 @@ class SemoaSettings:
     until_changed: bool = True
     """Whether a perturbation is repeated until it gives another, valid cell. Otherwise it is
     made once, the first interior vertex keeps its operation, an unchanged cell is evaluated
-    again, and what is no cell is dropped."""
+    again, and an invalid cell is dropped."""
 
 
 #: Algorithm 1 of the paper.
 PAPER = SemoaSettings()
-#: The released code, at one budget; what it does besides is told in `Semoa`.
+#: The released code, at one budget; `Semoa` lists what is not reproduced.
 RELEASED = SemoaSettings(pressure=1.9, extremes=False, keep_dominated=True, until_changed=False)
 
 
@@ -46,26 +46,21 @@ def rank_probabilities(n: int, pressure: float) -> NDArray[np.float64]:
 
     Args:
         n: size of the population.
-        pressure: eta+, 1 (uniform) to 2 (the last one is never drawn).
+        pressure: eta+, 1 (uniform) to 2 (the last individual is never drawn).
 
     Returns:
         (n,) probabilities from the best to the worst, summing to 1.
 
     Raises:
-        ConfigError: no individual, or another pressure.
+        ConfigError: no individual, or a pressure outside 1 to 2.
 
     Example:
         >>> rank_probabilities(3, 2.0).round(3).tolist()
         [0.667, 0.333, 0.0]
     """
-    if n < 1 or not 1 <= pressure <= 2:
-        raise ConfigError(
-            "no rank probabilities for this population and pressure",
-            value=(n, pressure),
-            expected="at least one individual and a pressure of 1 to 2",
-            remedy="the paper's pressure is 2",
-        )
-    if n == 1:  # the formula divides by n - 1; a lone individual is always drawn
+    check_counts("a population", size=n)
+    check_numbers("rank sampling", least=1, most=2, pressure=pressure)
+    if n == 1:  # the formula divides by n - 1
         return np.ones(1)
     # p_i = (1 / |P|) (eta+ - 2 (eta+ - 1) (i - 1) / (|P| - 1)), i = 1 .. |P| (algorithm 1)
     i = np.arange(1, n + 1)
@@ -80,14 +75,14 @@ def mutate_once(
     edge_changes: float = 2.0,
     op_changes: float = 0.5,
 ) -> NDArray[np.int32]:
-    """One perturbation of each row as in the released code: not repeated, first vertex spared.
+    """One perturbation of each row as in the released code: not repeated, first vertex unchanged.
 
-    Each possible edge of the canonical drawing is flipped, and each interior vertex but the
-    first given another operation, with the probabilities of `Space.mutate`. Vertices that the
-    cell does not use carry random operations.
+    Each possible edge of the canonical matrix is flipped, and each interior vertex but the first
+    given another operation, with the probabilities of `Space.mutate`. Vertices that the cell does
+    not use have random operations.
 
     Returns:
-        (n,) int32 rows, -1 where the result is no cell of the space.
+        (n,) int32 rows, -1 where the result is invalid.
     """
     matrices, labels = space.matrices(rows)
     n, v = len(matrices), space.vertices
@@ -105,35 +100,38 @@ class Semoa(Optimiser):
     """Algorithm 1 of the EC-NAS paper (arXiv 2210.06015).
 
     The population is the set of all nondominated cells so far. A generation takes parents from
-    it by linear rank sampling over the contributing hypervolume, perturbs each, and keeps what
-    no other cell dominates.
+    it by linear rank sampling over the contributing hypervolume, perturbs each, and keeps the
+    cells that no other cell dominates.
 
-    Two things the paper leaves open. The reference point of the contributing hypervolume is by
-    default the worst cost seen so far in each objective, so that the search needs to know
-    nothing beforehand; ranks do not depend on the objectives' units. A perturbed cell that may
-    not be proposed (a table can lack cells) is perturbed anew from its parent; after some
-    hundred vain attempts a cell is drawn uniformly from those allowed.
+    The paper leaves two things open. The reference point of the contributing hypervolume is by
+    default the worst cost seen so far in each objective, so the search needs no prior knowledge;
+    ranks do not depend on the objectives' units. A perturbed cell that may not be proposed (a
+    table can lack cells) is perturbed anew from its parent; after some hundred failures a cell is
+    drawn uniformly from the allowed ones.
 
-    With `paper=True` it does as the released code where that departs from the paper: see
-    `RELEASED`. A perturbation that is no cell, or that may not be proposed, is then dropped:
-    never evaluated, so never counted as the energy of 0 that the released code gives it, and
-    not charged. Not reproduced are its cycle through the four budgets with the whole population
-    trained anew at each, and its ranking against an archive that holds the population already,
-    which at one budget ranks nothing.
+    With `paper=True` it behaves like the released code where that departs from the paper: see
+    `RELEASED`. A perturbation that is invalid, or not allowed, is then dropped and not charged;
+    the released code evaluates it, with an energy of 0. Not reproduced: its cycle through the
+    four budgets with the whole population trained anew at each, and its ranking against an
+    archive that holds the population already, which at one budget ranks nothing.
 
     Args:
         space, rng, rows, paper, budgets: see `Optimiser`.
         population: cells drawn uniformly to start with.
         offspring: cells in each generation (lambda), as many as `population` by default.
         edge_changes: expected number of flipped edges in a perturbation.
-        op_changes: expected number of changed operations.
+        op_changes: expected number of changed operations in a perturbation.
         reference: (m,) costs of the reference point, or None.
         settings: single departures, instead of `paper`.
-        avoid_repeats: draw offspring again that were evaluated before, which the paper does not:
-            on a small front it evaluates some cells over and over.
+        avoid_repeats: draw offspring again that were evaluated before. The paper does not: on a
+            small front it evaluates some cells over and over.
+
+    Attributes:
+        population_rows: (p,) rows of the population, in no particular order.
+        population_costs: (p, m) their costs.
 
     Raises:
-        ConfigError: a number that is not possible, or both `paper` and `settings`.
+        ConfigError: an impossible number, or `paper` together with `settings` or `avoid_repeats`.
 
     Example:
         >>> import numpy as np
@@ -168,53 +166,45 @@ class Semoa(Optimiser):
         budgets: tuple[int, ...] = (),
     ) -> None:
         super().__init__(space=space, rng=rng, rows=rows, paper=paper, budgets=budgets)
-        check_numbers(least=0, edge_changes=edge_changes, op_changes=op_changes)
         count = population if offspring is None else offspring
-        clash = paper and (settings is not None or avoid_repeats)
         check_counts("SEMOA", population=population, offspring=count)
-        if clash:
-            raise ConfigError(
-                "no such SEMOA",
-                value={"population": population, "offspring": count, "paper": paper},
-                expected="at least one cell in each generation; paper alone or other settings",
-                remedy="the paper has 10",
-            )
-        self.settings = settings or (RELEASED if paper else PAPER)
-        rank_probabilities(1, self.settings.pressure)  # refuses a wrong pressure at once
+        check_numbers("a perturbation", least=0, edge_changes=edge_changes, op_changes=op_changes)
+        if paper and (settings is not None or avoid_repeats):
+            raise ConfigError("paper=True allows neither settings nor avoid_repeats")
+        self.settings: SemoaSettings = settings or (RELEASED if paper else PAPER)
+        rank_probabilities(1, self.settings.pressure)  # checks the pressure
         self.initial = population
         self.offspring = count
         self._changes = {"edge_changes": edge_changes, "op_changes": op_changes}
         self._reference = None if reference is None else np.array(reference, dtype=np.float64)
-        self._known = Known(self._allowed, avoid=avoid_repeats)
+        self._visited = Visited(self._allowed, avoid=avoid_repeats)
         self._worst: NDArray[np.float64] | None = None
-        #: (p,) rows of the population, in no particular order.
         self.population_rows: NDArray[np.int32] = np.empty(0, dtype=np.int32)
-        #: (p, m) their costs.
         self.population_costs: NDArray[np.float64] = np.empty((0, 2))
 
     def ask(self) -> NDArray[np.int32]:
         """The first cells at random, then the perturbed parents of a generation."""
         if not len(self.population_rows):
-            return self._known.draw(lambda at: self.sample(len(at)), self.initial)
-        if len(self.rows) == 1:  # there is nothing to perturb it into
+            return self._visited.draw(lambda at: self.sample(len(at)), self.initial)
+        if len(self.rows) == 1:  # no other cell to perturb it into
             return self.sample(self.offspring)
         if self.settings.until_changed:
             return self._perturbed(self.population_rows[self.parents()])
-        for _ in range(_ROUNDS):
+        for _ in range(_GENERATION_ROUNDS):
             children = mutate_once(
                 self.space, self.population_rows[self.parents()], self.rng, **self._changes
             )
             valid = self.allowed(children)
-            self.skipped += len(children) - int(valid.sum())
+            self.skipped: int = self.skipped + len(children) - int(valid.sum())
             children = children[valid]
             if len(children):
                 return children
         return self.sample(self.offspring)
 
     def tell(self, rows: ArrayLike, costs: ArrayLike) -> None:
-        """P <- nondominated(P u O); what has a NaN cost is left out."""
+        """P <- nondominated(P u O); cells with a NaN are left out."""
         new_rows, new_costs = self._checked(rows, costs)
-        self._known.note(new_rows)
+        self._visited.add(new_rows)
         known = ~np.isnan(new_costs).any(axis=1)
         new_rows, new_costs = new_rows[known], new_costs[known]
         if not len(new_rows):
@@ -225,7 +215,7 @@ class Semoa(Optimiser):
         worst = new_costs.max(axis=0)
         self._worst = worst if self._worst is None else np.maximum(self._worst, worst)
         if self.settings.keep_dominated:
-            # Only points equal to an earlier one go.
+            # Only points equal to an earlier one are removed.
             kept = np.sort(np.unique(new_costs, axis=0, return_index=True)[1])
         else:
             kept = np.flatnonzero(nondominated(new_costs))
@@ -246,17 +236,17 @@ class Semoa(Optimiser):
         return np.concatenate([forced, ranked[drawn]])
 
     def _perturbed(self, parents: NDArray[np.int32]) -> NDArray[np.int32]:
-        """One other cell, allowed, for each parent."""
+        """(n,) one other allowed cell for each of (n,) parents."""
 
         def make(at: NDArray[np.intp]) -> NDArray[np.int32]:
-            allowed = self._known.proposable
+            allowed = self._visited.proposable
             return perturb(self.space, parents[at], self.rng, allowed=allowed, **self._changes)
 
-        children = self._known.draw(make, len(parents))
-        vain = np.flatnonzero(children < 0)
-        if len(vain) and self._known.avoid:
-            fresh = self._known.sample(self.rng, len(vain))
-            children[vain[: len(fresh)]] = fresh
-            vain = vain[len(fresh) :]
-        children[vain] = self.sample(len(vain))
+        children = self._visited.draw(make, len(parents))
+        failed = np.flatnonzero(children < 0)
+        if len(failed) and self._visited.avoid:
+            new = self._visited.sample(self.rng, len(failed))
+            children[failed[: len(new)]] = new
+            failed = failed[len(new) :]
+        children[failed] = self.sample(len(failed))
         return children

@@ -1,11 +1,11 @@
-"""SH-EMOA: an evolutionary multi-objective algorithm whose budgets rise by successive halving."""
+"""SH-EMOA: an evolutionary multi-objective algorithm with successive halving over budgets."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from naslib_ecnas.errors import ConfigError, check_counts, check_numbers
+from naslib_ecnas.errors import check_counts, check_numbers
 from naslib_ecnas.search.base import Batch, Optimiser
 from naslib_ecnas.search.operators import crossover, order, perturb, survivors
 from naslib_ecnas.space import Space
@@ -31,38 +31,42 @@ def rungs(evaluations: int, population: int, budgets: int, eta: float) -> tuple[
 class ShEmoa(Optimiser):
     """SH-EMOA (Izquierdo et al. 2021, "Bag of Baselines for Multi-objective Joint NAS and HPO").
 
-    A population evolves steadily: a parent is the best of three drawn without replacement, its
-    child comes from a mutation or from a uniform crossover with a random partner, and of the
-    population with the child the worst one goes: of the last non-dominated front the cell with
-    the least contributing hypervolume. After so many children (`rungs`) the whole population is
-    evaluated anew at the next larger budget, and evolves there for 1 / eta as many.
+    A steady-state algorithm: a parent is the best of three cells drawn without replacement, its
+    child comes from a mutation or from a uniform crossover with a random partner, and the worst
+    cell of the population with the child is removed: of the last nondominated front the cell with
+    the least contributing hypervolume. After a number of children (`rungs`) the whole population
+    is evaluated anew at the next larger budget, and evolves there for 1 / eta as many.
 
-    As published: the population of 10, 100 evaluations in a bracket (evaluating the population
-    anew comes on top), the tournament of three, one child at a time, half mutation and half
-    crossover, the selection of survivors. The published code has eta = 2 with budgets that it
-    derives from it; the budgets of the tables are 3 apart, so eta is 3 here.
+    As published: the population of 10, 100 evaluations in a bracket (not counting those of the
+    population at the larger budgets), the tournament of three, one child at a time, half mutation
+    and half crossover, the selection of survivors. The published code has eta = 2 with budgets
+    that it derives from it; the tables' budgets differ by a factor of 3, so eta is 3 here.
 
-    Our reading: the tournament is decided by non-dominated rank and then by contributing
+    Different here: the tournament is decided by nondominated rank and then by contributing
     hypervolume, where the published code sorts by a product of the two objectives and calls that
-    a makeshift; the reference point follows the worst costs in the population (`ranking`), so the
-    search needs to know nothing beforehand; the mutation is EC-NAS's perturbation, and a
-    crossover that gives no cell, or one of its parents, is drawn again and at last becomes a
-    mutation. After the last rung a new bracket begins with the population of the old one, at the
-    smallest budget.
+    a makeshift; the reference point follows the worst costs in the population (`order`), so the
+    search needs no prior knowledge; the mutation is EC-NAS's perturbation; a crossover that gives
+    no valid cell, or one of its parents, is drawn again and at last replaced by a mutation. After
+    the last rung a new bracket begins with the old population at the smallest budget.
 
     Args:
-        space, rng, rows, paper, budgets: see `Optimiser`; there is no paper setting. Without
-            budgets, or with one, there is one rung.
+        space, rng, rows, paper, budgets: see `Optimiser`; there is no paper setting. With at most
+            one budget there is one rung.
         population: cells in the population.
         bracket: evaluations in a bracket, the first population included.
-        eta: by how much a rung is shorter than the one before.
+        eta: ratio of the children of a rung to those of the next one.
         offspring: children that are evaluated together; 1 as published.
         mutation: share of children made by mutation, 0 to 1.
         tournament: cells in a tournament.
         edge_changes, op_changes: expected changes of a mutation.
 
+    Attributes:
+        rung: index of the budget at which the population was, or will be, evaluated.
+        population_rows: (p,) rows of the population, the best first.
+        population_costs: (p, m) their costs at the rung's budget.
+
     Raises:
-        ConfigError: a setting that is not possible.
+        ConfigError: an impossible setting.
 
     Example:
         >>> import numpy as np
@@ -95,37 +99,21 @@ class ShEmoa(Optimiser):
         op_changes: float = 0.5,
     ) -> None:
         super().__init__(space=space, rng=rng, rows=rows, paper=paper, budgets=budgets)
-        check_counts(
-            "SH-EMOA",
-            population=population,
-            offspring=offspring,
-            tournament=tournament,
-            bracket=bracket,
-        )
-        check_numbers(least=0, edge_changes=edge_changes, op_changes=op_changes)
-        check_numbers(eta=eta, mutation=mutation)
-        whole = bracket > population
-        if not whole or not eta >= 1 or not 0 <= mutation <= 1:
-            raise ConfigError(
-                "no such SH-EMOA",
-                value=(population, bracket, eta, offspring, mutation, tournament),
-                expected="cells in each, a bracket of more than the population, eta of at least "
-                "1, a share of mutations of 0 to 1",
-                remedy="the published code has a population of 10 and brackets of 100",
-            )
+        check_counts("SH-EMOA", population=population, offspring=offspring, tournament=tournament)
+        check_counts("SH-EMOA", least=population + 1, bracket=bracket)
+        check_numbers("a mutation", least=0, edge_changes=edge_changes, op_changes=op_changes)
+        check_numbers("SH-EMOA", least=1, eta=eta)
+        check_numbers("SH-EMOA", least=0, most=1, mutation=mutation)
         self.capacity = population
         self.offspring = offspring
         self.tournament = tournament
         self.mutation = mutation
-        self.rungs = rungs(bracket, population, max(1, len(budgets)), eta)
+        self.rungs: tuple[int, ...] = rungs(bracket, population, max(1, len(budgets)), eta)
         self._changes = {"edge_changes": edge_changes, "op_changes": op_changes}
-        #: Index of the budget at which the population was, or is to be, evaluated.
-        self.rung = 0
+        self.rung: int = 0
         self._left = self.rungs[0]
         self._entering = True  # the population is to be evaluated at this rung
-        #: (p,) rows of the population, the best first.
         self.population_rows: NDArray[np.int32] = np.empty(0, dtype=np.int32)
-        #: (p, m) their costs at the rung's budget; none while they are to be evaluated.
         self.population_costs: NDArray[np.float64] = np.empty((0, 2))
 
     def ask(self) -> NDArray[np.int32] | Batch:
@@ -140,8 +128,8 @@ class ShEmoa(Optimiser):
         return Batch(rows, self.budgets[self.rung]) if self.budgets else rows
 
     def tell(self, rows: ArrayLike, costs: ArrayLike) -> None:
-        """Survival of the best, and the next rung after the last child of this one; what has a
-        NaN cost is left out."""
+        """Keep the best cells, and go to the next rung after this one's last child; cells with a
+        NaN are left out."""
         new_rows, new_costs = self._checked(rows, costs)
         known = ~np.isnan(new_costs).any(axis=1)
         if self._entering:
@@ -158,7 +146,7 @@ class ShEmoa(Optimiser):
         if self._left <= 0:
             self.rung = (self.rung + 1) % len(self.rungs)
             self._left = self.rungs[self.rung]
-            # At one budget the next bracket simply goes on.
+            # With one budget the next bracket continues with the same costs.
             self._entering = len(self.rungs) > 1
 
     def parents(self, n: int) -> NDArray[np.int64]:
@@ -166,7 +154,7 @@ class ShEmoa(Optimiser):
         p = len(self.population_rows)
         keys = self.rng.random((n, p))
         drawn = np.argsort(keys, axis=1)[:, : min(self.tournament, p)]
-        best: NDArray[np.int64] = drawn.min(axis=1)  # the population is in order
+        best: NDArray[np.int64] = drawn.min(axis=1)  # the population is sorted, the best first
         return best
 
     def _children(self, n: int) -> NDArray[np.int32]:
@@ -184,6 +172,6 @@ class ShEmoa(Optimiser):
             children[left] = perturb(
                 self.space, parents[left], self.rng, allowed=self._allowed, **self._changes
             )
-        vain = np.flatnonzero(children < 0)
-        children[vain] = self.sample(len(vain))
+        failed = np.flatnonzero(children < 0)
+        children[failed] = self.sample(len(failed))
         return children

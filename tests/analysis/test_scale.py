@@ -1,40 +1,36 @@
-"""The normalised hypervolume: 1 for the true front, no more for anything else."""
+"""Scales: the true front has hypervolume 1; curves: each beginning of a run measured alone."""
 
 from __future__ import annotations
 
-import doctest
-import importlib
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
-from naslib_ecnas.analysis import Scale, checkpoints, costs_of, nondominated
+from naslib_ecnas.analysis import (
+    Scale,
+    anytime,
+    band,
+    checkpoints,
+    common_budgets,
+    costs_of,
+    igd_plus,
+    nondominated,
+)
 from naslib_ecnas.errors import ConfigError
 
-module = importlib.import_module("naslib_ecnas.analysis.scale")
-
 NAMES = ("energy_kwh", "validation_accuracy")
+SEEDS = st.integers(0, 10**6)
+STAIR = [[0.0, 0.5], [1.0, 1.0], [2.0, 0.0]]
 
 
 def table(seed: int, n: int = 300) -> np.ndarray:
     rng = np.random.default_rng(seed)
     return np.column_stack([rng.lognormal(-4, 1, n), rng.beta(5, 2, n)])
-
-
-@given(st.integers(0, 10**6))
-@settings(max_examples=50, deadline=None)
-def test_the_true_front_has_exactly_one(seed: int) -> None:
-    values = table(seed)
-    scale = Scale.of(values, NAMES)
-    front = values[nondominated(costs_of(values, NAMES))]
-    rng = np.random.default_rng(seed)
-    assert scale.hypervolume(values) == 1.0
-    assert scale.hypervolume(rng.permutation(front)) == 1.0
-    part = values[rng.random(len(values)) < 0.2]
-    assert 0 <= scale.hypervolume(part) <= 1
 
 
 def test_units_do_not_matter() -> None:
@@ -47,10 +43,10 @@ def test_units_do_not_matter() -> None:
 
 def test_closed_form() -> None:
     # Normalised costs (0, 1/2), (1/2, 0), (1, 1): the first two dominate 3/4 of the square.
-    values = [[0.0, 0.5], [1.0, 1.0], [2.0, 0.0]]
-    scale = Scale.of(values, NAMES)
+    scale = Scale.of(STAIR, NAMES)
     assert (scale.ideal, scale.reference, scale.volume) == ((0.0, 1.0), (2.0, 0.0), 0.75)
-    assert scale.hypervolume(values[:1]) == pytest.approx(0.5 / 0.75)
+    assert scale.hypervolume(STAIR[:1]) == pytest.approx(0.5 / 0.75)
+    assert scale.costs([[1.0, 0.25]]).tolist() == [[0.5, 0.75]]
 
 
 def test_nadir_is_the_fronts_own_worst_and_a_tenth_of_its_range() -> None:
@@ -87,24 +83,19 @@ def test_nadir_of_a_front_equal_in_an_objective_is_the_worst_of_the_table() -> N
 
 
 def test_reference_of_ones_own() -> None:
-    values = [[0.0, 0.5], [1.0, 1.0], [2.0, 0.0]]
-    assert Scale.of(values, NAMES, reference=(2.0, 0.0)) == Scale.of(values, NAMES)
-    scale = Scale.of(values, NAMES, reference=[4.0, 0.0])
+    assert Scale.of(STAIR, NAMES, reference=(2.0, 0.0)) == Scale.of(STAIR, NAMES)
+    scale = Scale.of(STAIR, NAMES, reference=[4.0, 0.0])
     # 4 * .5 + 3 * .5 of 4 * 1.
     assert scale.volume == pytest.approx(3.5 / 4)
     # Part of the front may lie beyond.
-    assert Scale.of(values, NAMES, reference=(0.5, 0.0)).hypervolume(values[:1]) == 1.0
+    assert Scale.of(STAIR, NAMES, reference=(0.5, 0.0)).hypervolume(STAIR[:1]) == 1.0
+    wrong: list[Any] = ["best", (2.0,), (0.0, 0.0), (2.0, 1.0), (2.0, 0.0, 1.0), (np.nan, 0.0)]
+    for reference in wrong:
+        with pytest.raises(ConfigError, match="reference"):
+            Scale.of(STAIR[:2], NAMES, reference=reference)
 
 
-@pytest.mark.parametrize(
-    "reference", ["best", (2.0,), (0.0, 0.0), (2.0, 1.0), (2.0, 0.0, 1.0), (np.nan, 0.0)]
-)
-def test_impossible_references(reference: object) -> None:
-    with pytest.raises(ConfigError, match="reference"):
-        Scale.of([[0.0, 0.5], [1.0, 1.0]], NAMES, reference=reference)  # type: ignore[arg-type]
-
-
-@given(st.integers(0, 10**6), st.sampled_from(["worst", "nadir"]))
+@given(SEEDS, st.sampled_from(["worst", "nadir"]))
 @settings(max_examples=40, deadline=None)
 def test_more_cells_are_never_worse_and_none_beat_the_front(seed: int, reference: str) -> None:
     values = table(seed)
@@ -113,17 +104,13 @@ def test_more_cells_are_never_worse_and_none_beat_the_front(seed: int, reference
     part = values[rng.random(len(values)) < 0.1]
     before = part.copy()
     share = scale.hypervolume(part)
-    assert scale.hypervolume(values) == 1.0
-    assert share <= scale.hypervolume(np.vstack([part, values[:5]])) <= 1.0
+    front = values[nondominated(costs_of(values, NAMES))]
+    assert scale.hypervolume(values) == scale.hypervolume(rng.permutation(front)) == 1.0
+    assert 0 <= share <= scale.hypervolume(np.vstack([part, values[:5]])) <= 1.0
     worse = np.column_stack([part[:, 0] * 1.1, part[:, 1] * 0.9])
     padded = np.vstack([worse, part, part, [[np.nan, 1.0]]])
     assert scale.hypervolume(padded) == pytest.approx(share, rel=1e-12)
     np.testing.assert_array_equal(part, before)
-
-
-def test_costs_run_from_the_ideal_to_the_reference() -> None:
-    scale = Scale.of([[0.0, 0.5], [1.0, 1.0], [2.0, 0.0]], NAMES)
-    assert scale.costs([[1.0, 0.25]]).tolist() == [[0.5, 0.75]]
 
 
 def test_cells_with_a_missing_value_are_left_out() -> None:
@@ -132,20 +119,14 @@ def test_cells_with_a_missing_value_are_left_out() -> None:
     assert Scale.of(table(1), NAMES).hypervolume([[np.nan, 1.0]]) == 0.0
 
 
-def test_a_front_without_volume_has_no_scale() -> None:
+def test_special_tables() -> None:
     assert math.isnan(Scale.of([[1.0, 0.1], [2.0, 0.9]], NAMES).hypervolume([[1.0, 0.1]]))
-
-
-def test_a_table_of_one_cell() -> None:
     assert Scale.of([[1.0, 0.1]], NAMES).hypervolume([[1.0, 0.1]]) == 1.0
-
-
-def test_nothing_known_is_refused() -> None:
     with pytest.raises(ConfigError, match="no cell has a value"):
         Scale.of([[np.nan, 1.0]], NAMES)
 
 
-def test_anytime_is_the_hypervolume_of_each_beginning() -> None:
+def test_the_curve_of_a_scale_is_the_hypervolume_of_each_beginning() -> None:
     values = table(8)
     scale = Scale.of(values, NAMES)
     counts = checkpoints(len(values))
@@ -153,24 +134,16 @@ def test_anytime_is_the_hypervolume_of_each_beginning() -> None:
     assert curve.tolist() == [scale.hypervolume(values[:n]) for n in counts]
     assert (np.diff(curve) >= 0).all()
     assert curve[-1] == 1.0
+    for wrong in ([3, 2], [-1, 2]):
+        with pytest.raises(ConfigError, match="ascend"):
+            scale.anytime(values, wrong)
 
 
-@pytest.mark.parametrize("counts", [[3, 2], [-1, 2]])
-def test_anytime_wants_ascending_numbers(counts: list[int]) -> None:
-    with pytest.raises(ConfigError, match="ascend"):
-        Scale.of(table(8), NAMES).anytime(table(8), counts)
-
-
-@pytest.mark.parametrize("n", [1, 2, 7, 100, 12345])
-def test_checkpoints_end_with_the_last_evaluation(n: int) -> None:
-    counts = checkpoints(n)
-    assert counts[0] == 1
-    assert counts[-1] == n
-    assert (np.diff(counts) > 0).all()
-
-
-def test_examples() -> None:
-    assert doctest.testmod(module).failed == 0
+def test_checkpoints_end_with_the_last_evaluation() -> None:
+    for n in (1, 2, 7, 100, 12345):
+        counts = checkpoints(n)
+        assert (counts[0], counts[-1]) == (1, n)
+        assert (np.diff(counts) > 0).all()
 
 
 def test_front_and_knee_of_the_official_5v_table(reference: object) -> None:
@@ -183,3 +156,173 @@ def test_front_and_knee_of_the_official_5v_table(reference: object) -> None:
     assert scale.reference == pytest.approx((0.050151, 0.056691), rel=1e-5)
     assert scale.volume == pytest.approx(0.968140, abs=1e-6)
     assert nondominated(costs_of(values, NAMES)).sum() == 13
+
+
+# -- curves over what was spent ----
+
+
+def run(seed: int, n: int = 60) -> tuple[np.ndarray, np.ndarray, Scale]:
+    """A synthetic run: values, the kWh after each evaluation, the scale of its table."""
+    rng, cells = np.random.default_rng(seed), table(seed, 400)
+    values = cells[rng.integers(0, 400, n)]
+    values[rng.random(n) < 0.1, 1] = np.nan
+    return values, np.cumsum(rng.lognormal(-4, 1, n)), Scale.of(cells, NAMES, reference="nadir")
+
+
+@given(SEEDS)
+@settings(max_examples=25, deadline=None)
+def test_each_budget_is_the_beginning_that_fits_in(seed: int) -> None:
+    values, spent, scale = run(seed)
+    before = values.copy()
+    rng = np.random.default_rng(seed)
+    # In no order, some exactly what was spent, some beyond the end.
+    budgets = rng.permutation(np.concatenate([spent[::7], rng.uniform(0, 1.2, 20) * spent[-1]]))
+    curve = anytime(values, spent, budgets, scale)
+    for budget, reached in zip(budgets, curve, strict=True):
+        if budget > spent[-1]:
+            assert math.isnan(reached)
+            continue
+        paid = [value for value, cost in zip(values, spent, strict=True) if cost <= budget]
+        assert reached == scale.hypervolume(np.reshape(paid, (-1, 2)))
+    np.testing.assert_array_equal(values, before)
+
+
+@given(SEEDS)
+@settings(max_examples=25, deadline=None)
+def test_hypervolume_never_falls_and_distance_never_rises(seed: int) -> None:
+    values, spent, scale = run(seed)
+    front = [[0.001, 0.5], [0.1, 0.95]]
+    budgets = np.linspace(0, spent[-1], 30)
+    assert (np.diff(anytime(values, spent, budgets, scale)) >= 0).all()
+    distance = anytime(
+        values, spent, budgets, scale, indicator=lambda found: igd_plus(found, front, scale)
+    )
+    assert distance[0] == math.inf
+    assert (distance[1:] <= distance[:-1]).all()
+    assert distance[-1] == pytest.approx(igd_plus(values, front, scale))
+
+
+def test_nothing_counts_before_it_is_paid_for() -> None:
+    scale = Scale.of(STAIR, NAMES)
+    values = [[1.0, 0.5], [1.0, 1.0]]
+    curve = anytime(values, [2.0, 4.0], [0.0, math.nextafter(2.0, 0), 2.0, 3.99, 4.0], scale)
+    # One half of the energy and of the accuracy: a quarter of the square, of the front's 3/4.
+    assert curve.tolist() == pytest.approx([0, 0, 1 / 3, 1 / 3, 0.5 / 0.75])
+
+
+def test_the_end_of_a_run_is_the_budget_it_was_given() -> None:
+    values, spent, scale = run(2)
+    last = anytime(values, spent, [spent[-1]], scale)[0]
+    beyond = spent[-1] * np.array([1.0, 1.5, 2.0, 2.1])
+    assert np.isnan(anytime(values, spent, beyond, scale)[1:]).all()
+    curve = anytime(values, spent, beyond, scale, end=2 * spent[-1])
+    assert curve[:3].tolist() == [last] * 3
+    assert math.isnan(curve[3])
+    for end in (0.9 * spent[-1], math.nan):
+        with pytest.raises(ConfigError, match="end must be at least"):
+            anytime(values, spent, beyond, scale, end=end)
+
+
+def test_a_run_without_evaluations() -> None:
+    scale = run(2)[2]
+    nothing = np.empty((0, 2))
+    assert np.isnan(anytime(nothing, [], [1.0], scale)).all()
+    assert anytime(nothing, [], [1.0, 2.0], scale, end=2.0).tolist() == [0.0, 0.0]
+    assert anytime(nothing, [], [], scale).shape == (0,)
+
+
+def test_over_evaluations_it_is_the_curve_of_the_scale() -> None:
+    values, _, scale = run(5)
+    counts = np.array([0, 1, 10, 10, 59, 60])
+    own = scale.anytime(values, counts)
+    assert anytime(values, np.arange(1, 61), counts, scale).tolist() == own.tolist()
+
+
+def test_costs_and_budgets_that_are_impossible_are_refused() -> None:
+    scale, values = run(2)[2], [[1.0, 0.5], [2.0, 0.9]]
+    wrong: list[Any] = [[1.0], [2.0, 1.0], [1.0, np.nan], [1.0, np.inf], [[1.0, 2.0]], 1.0]
+    for spent in wrong:
+        with pytest.raises(ConfigError, match="never fall"):
+            anytime(values, spent, [1.0], scale)
+    wrong = [1.0, [np.nan], [[1.0]]]
+    for budgets in wrong:
+        with pytest.raises(ConfigError, match="budgets must be"):
+            anytime(values, [1.0, 2.0], budgets, scale)
+
+
+@given(st.lists(SEEDS, min_size=1, max_size=6), st.integers(2, 60))
+@settings(max_examples=25, deadline=None)
+def test_every_run_has_a_value_at_common_budgets(seeds: list[int], steps: int) -> None:
+    spent = [run(seed)[1] for seed in seeds]
+    budgets = common_budgets(spent, steps)
+    assert budgets[0] == max(one[0] for one in spent)
+    assert budgets[-1] == min(one[-1] for one in spent)
+    assert (np.diff(budgets) > 0).all()
+    assert len(budgets) == steps
+    for seed in seeds:
+        values, cumulative, scale = run(seed)
+        assert not np.isnan(anytime(values, cumulative, budgets, scale)).any()
+
+
+def test_common_budgets_by_hand() -> None:
+    np.testing.assert_allclose(common_budgets([[1.0, 30.0], [0.5, 16.0]], 5), [1, 2, 4, 8, 16])
+    assert common_budgets([[3.0]], 5).tolist() == [3.0]
+
+
+@given(st.floats(1e-6, 1e6), st.integers(0, 5), st.integers(2, 8))
+def test_rounding_puts_no_budget_beyond_the_end(first: float, apart: int, steps: int) -> None:
+    last = first
+    for _ in range(apart):
+        last = math.nextafter(last, math.inf)
+    budgets = common_budgets([[first, last]], steps)
+    assert (budgets[0], budgets[-1]) == (first, last)
+    assert ((budgets >= first) & (budgets <= last)).all()
+
+
+def test_runs_without_a_common_budget() -> None:
+    wrong: list[Any] = [
+        [],
+        [[1.0, 2.0], []],
+        [[1.0, 2.0], [3.0, 4.0]],
+        [[0.0, 2.0]],
+        [[1.0, np.nan]],
+    ]
+    for spent in wrong:
+        with pytest.raises(ConfigError, match=r"common|never fall"):
+            common_budgets(spent, 5)
+    with pytest.raises(ConfigError, match="steps"):
+        common_budgets([[1.0, 2.0]], 1)
+
+
+@given(arrays(np.float64, (7, 3), elements=st.floats(0, 1)))
+@settings(max_examples=25, deadline=None)
+def test_band_is_median_and_quartiles(curves: np.ndarray) -> None:
+    before = curves.copy()
+    found = band(curves, [1, 2, 3])
+    np.testing.assert_array_equal(curves, before)
+    assert (found.runs, found.budgets.tolist()) == (7, [1.0, 2.0, 3.0])
+    # Of seven the fourth; the quartiles lie halfway between the second and third, fifth and sixth.
+    ordered = [sorted(column) for column in curves.T.tolist()]
+    assert found.median.tolist() == [column[3] for column in ordered]
+    np.testing.assert_allclose(found.lower, [(c[1] + c[2]) / 2 for c in ordered], atol=1e-15)
+    np.testing.assert_allclose(found.upper, [(c[4] + c[5]) / 2 for c in ordered], atol=1e-15)
+    np.testing.assert_allclose(
+        [found.lower, found.median, found.upper],
+        np.quantile(curves, [0.25, 0.5, 0.75], axis=0),
+        atol=1e-15,
+    )
+
+
+@pytest.mark.filterwarnings("error")
+def test_band_of_infinite_and_unknown_values() -> None:
+    inf, nan = math.inf, math.nan
+    curves = [[inf, 1.0, inf, 1.0], [inf, 2.0, 2.0, nan], [inf, inf, 1.0, 3.0]]
+    found = band(curves, [1, 2, 3, 4])
+    assert found.median[:3].tolist() == [inf, 2.0, 2.0]
+    assert found.upper[:3].tolist() == [inf, inf, inf]
+    assert found.lower[:3].tolist() == [inf, 1.5, 1.5]
+    assert all(math.isnan(edge[3]) for edge in (found.lower, found.median, found.upper))
+    wrong: list[Any] = [[[1.0]], [1.0, 2.0], np.empty((0, 2))]
+    for shape in wrong:
+        with pytest.raises(ConfigError, match="curves must have shape"):
+            band(shape, [1.0, 2.0])

@@ -1,29 +1,38 @@
-"""Tests of significance against scipy's own call, hand calculation and every permutation."""
+"""Paired scores, ranks and tests: against scipy, hand calculation and every permutation."""
 
 from __future__ import annotations
 
-import doctest
 import importlib
 import itertools
+import math
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import stats
 
 from naslib_ecnas.analysis import (
     PairComparison,
     PairedScores,
     friedman,
     holm,
+    mean_ranks,
     median_interval,
     pairwise,
     superiority,
 )
 from naslib_ecnas.errors import ConfigError, MissingDependencyError
 
-module = importlib.import_module("naslib_ecnas.analysis.significance")
+# Few levels, so that ties are common.
+TABLES = st.integers(2, 5).flatmap(
+    lambda m: st.integers(1, 8).flatmap(
+        lambda b: arrays(np.float64, (b, m), elements=st.sampled_from([0.0, 0.5, 0.75, 1.0]))
+    )
+)
 
 
 def paired(table: object, *, maximise: bool = True) -> PairedScores:
@@ -41,8 +50,74 @@ def draw(seed: int, blocks: int = 12, methods: int = 4) -> np.ndarray:
     return rng.random((blocks, methods)) + 0.2 * np.arange(methods)
 
 
-def compare(scores: PairedScores, **options: object) -> tuple[PairComparison, ...]:
-    return pairwise(scores, rng=np.random.default_rng(0), resamples=50, **options)  # type: ignore[arg-type]
+def compare(scores: PairedScores, **options: Any) -> tuple[PairComparison, ...]:
+    return pairwise(scores, rng=np.random.default_rng(0), resamples=50, **options)
+
+
+@given(TABLES, st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_ranks_equal_positions_in_a_sorted_list(table: np.ndarray, maximise: bool) -> None:
+    scores = paired(table, maximise=maximise)
+    for row, ranks in zip(table.tolist(), scores.ranks, strict=True):
+        ordered = sorted(row, reverse=maximise)
+        for score, rank in zip(row, ranks, strict=True):
+            places = [place for place, other in enumerate(ordered, start=1) if other == score]
+            assert rank == sum(places) / len(places)
+    m = table.shape[1]
+    assert (scores.ranks.sum(axis=1) == m * (m + 1) / 2).all()
+    means = mean_ranks(scores)
+    assert sorted(means) == sorted(scores.methods)
+    assert list(means.values()) == sorted(means.values())
+    # The other direction turns every rank round.
+    other = mean_ranks(paired(table, maximise=not maximise))
+    assert all(means[name] + other[name] == pytest.approx(m + 1) for name in means)
+
+
+def test_ranks_by_hand() -> None:
+    table = np.array([[0.9, 0.8, 0.7], [0.6, 0.6, 0.9], [0.5, 0.5, 0.5]])
+    assert paired(table).ranks.tolist() == [[1, 2, 3], [2.5, 2.5, 1], [2, 2, 2]]
+    assert mean_ranks(paired(table)) == pytest.approx({"a": 5.5 / 3, "c": 2, "b": 6.5 / 3})
+    assert list(mean_ranks(paired(table))) == ["a", "c", "b"]
+    assert paired(table, maximise=False).ranks[0].tolist() == [3, 2, 1]
+
+
+def test_blocks_are_paired_by_name_and_not_by_order() -> None:
+    scores = PairedScores.of(
+        {"a": {("4v", 0): 1.0, ("5v", 0): 2.0}, "b": {("5v", 0): 3.0, ("4v", 0): 4.0}},
+        maximise=True,
+    )
+    assert scores.blocks == (("4v", 0), ("5v", 0))
+    assert scores.scores.tolist() == [[1.0, 4.0], [2.0, 3.0]]
+    assert scores.column("b").tolist() == [4.0, 3.0]
+
+
+def test_what_is_missing_is_named() -> None:
+    scores = {
+        "semoa": {("7v", 0): 0.9, ("7v", 1): math.nan},
+        "random": {("7v", 0): 0.8, ("5v", 3): 0.7},
+    }
+    with pytest.raises(ConfigError, match="3 of 6 scores are missing") as caught:
+        PairedScores.of(scores, maximise=True)
+    assert caught.value.value == [
+        "semoa in ('7v', 1)",
+        "random in ('7v', 1)",
+        "semoa in ('5v', 3)",
+    ]
+    assert "semoa in ('7v', 1)" in str(caught.value)
+    # The infinite distance of a run that found nothing cannot be ranked by how much.
+    with pytest.raises(ConfigError, match="1 of 2 scores are missing"):
+        PairedScores.of({"a": {0: math.inf}, "b": {0: 1.0}}, maximise=False)
+
+
+def test_too_little_to_compare_is_refused() -> None:
+    for scores in ({}, {"a": {0: 1.0}}, {"a": {}, "b": {}}):
+        with pytest.raises(ConfigError, match="two methods and one block"):
+            PairedScores.of(scores, maximise=True)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="the method must be one of a, b"):
+        paired(np.ones((2, 2))).column("z")
+
+
+# -- tests ----
 
 
 def test_friedman_by_hand() -> None:
@@ -54,29 +129,24 @@ def test_friedman_by_hand() -> None:
     assert (found.methods, found.blocks) == (3, 3)
 
 
-@pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("maximise", [True, False])
-def test_friedman_is_scipys_whatever_the_direction(seed: int, maximise: bool) -> None:
-    stats = pytest.importorskip("scipy.stats")
-    table = np.round(draw(seed), 1)  # with ties
-    theirs = stats.friedmanchisquare(*table.T)
-    found = friedman(paired(table, maximise=maximise))
-    assert (found.statistic, found.p_value) == pytest.approx(tuple(theirs))
+def test_friedman_is_scipys_whatever_the_direction(maximise: bool) -> None:
+    for seed in range(5):
+        table = np.round(draw(seed), 1)  # with ties
+        theirs = stats.friedmanchisquare(*table.T)
+        found = friedman(paired(table, maximise=maximise))
+        assert (found.statistic, found.p_value) == pytest.approx(tuple(theirs))
 
 
-def test_friedman_of_equal_methods() -> None:
+def test_friedman_of_special_scores() -> None:
     found = friedman(paired(np.repeat([[0.1], [0.9]], 3, axis=1)))
     assert (found.statistic, found.p_value) == (0.0, 1.0)
-
-
-def test_friedman_wants_three_methods() -> None:
     with pytest.raises(ConfigError, match="three or more"):
         friedman(paired(draw(0, methods=2)))
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(3))
 def test_wilcoxon_is_scipys(seed: int) -> None:
-    stats = pytest.importorskip("scipy.stats")
     table = draw(seed, blocks=15)
     found = compare(paired(table))
     assert [(c.a, c.b) for c in found] == list(itertools.combinations("abcd", 2))
@@ -128,7 +198,7 @@ def test_against_one_method_costs_fewer_corrections() -> None:
     assert found[1].p_value == everyone["b", "c"].p_value
     assert found[1].p_holm <= everyone["b", "c"].p_holm
     assert found[1].superiority == pytest.approx(1 - everyone["b", "c"].superiority)
-    with pytest.raises(ConfigError, match="no scores of this method"):
+    with pytest.raises(ConfigError, match="the method must be one of"):
         compare(scores, against="z")
 
 
@@ -144,10 +214,14 @@ def test_holm_by_hand() -> None:
     np.testing.assert_allclose(holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
     assert holm([0.6, 0.7]).tolist() == [1.0, 1.0]
     assert holm([]).tolist() == []
+    wrong: list[Any] = [[0.1, np.nan], [-0.1], [1.1], 0.5, [[0.1]]]
+    for p_values in wrong:
+        with pytest.raises(ConfigError, match="p-values"):
+            holm(p_values)
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_holm_lies_between_no_correction_and_bonferronis(p_values: list[float]) -> None:
     given = np.array(p_values)
     found = holm(given)
@@ -157,12 +231,6 @@ def test_holm_lies_between_no_correction_and_bonferronis(p_values: list[float]) 
     assert found[given.argmin()] == min(1.0, len(given) * given.min())
     order = np.argsort(given)
     assert (np.diff(found[order]) >= 0).all()
-
-
-@pytest.mark.parametrize("p_values", [[0.1, np.nan], [-0.1], [1.1], 0.5, [[0.1]]])
-def test_p_values_that_are_none(p_values: object) -> None:
-    with pytest.raises(ConfigError, match="no p-values"):
-        holm(p_values)  # type: ignore[arg-type]
 
 
 def test_bootstrap_is_its_generators_and_leaves_the_global_one_alone() -> None:
@@ -181,6 +249,7 @@ def test_bootstrap_is_its_generators_and_leaves_the_global_one_alone() -> None:
 def test_bootstrap_in_parts_draws_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.random.default_rng(1).normal(size=25)
     whole = median_interval(values, rng=np.random.default_rng(3), resamples=101)
+    module = importlib.import_module("naslib_ecnas.analysis.significance")
     monkeypatch.setattr(module, "_CHUNK", 1000)
     assert median_interval(values, rng=np.random.default_rng(3), resamples=101) == whole
 
@@ -206,18 +275,15 @@ def test_intervals_hold_the_median_as_often_as_they_say() -> None:
     assert hits / 400 == pytest.approx(0.9, abs=0.05)
 
 
-@pytest.mark.parametrize("values", [[], [np.nan], [np.inf], 1.0, [[1.0]]])
-def test_no_values_have_no_interval(values: object) -> None:
-    with pytest.raises(ConfigError, match="no values"):
-        median_interval(values, rng=np.random.default_rng(0))  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    "options", [{"confidence": 0}, {"confidence": 1}, {"confidence": np.nan}, {"resamples": 0}]
-)
-def test_no_possible_bootstrap(options: dict[str, float]) -> None:
-    with pytest.raises(ConfigError, match="bootstrap"):
-        median_interval([1.0, 2.0], rng=np.random.default_rng(0), **options)  # type: ignore[arg-type]
+def test_impossible_bootstraps_are_refused() -> None:
+    rng = np.random.default_rng(0)
+    wrong: list[Any] = [[], [np.nan], [np.inf], 1.0, [[1.0]]]
+    for values in wrong:
+        with pytest.raises(ConfigError, match="a median needs"):
+            median_interval(values, rng=rng)
+    for name, value in (*(("confidence", c) for c in (0, 1, np.nan)), ("resamples", 0)):
+        with pytest.raises(ConfigError, match=name):
+            median_interval([1.0, 2.0], rng=rng, **{name: value})
 
 
 def test_scipy_is_asked_for_by_the_name_of_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,7 +291,3 @@ def test_scipy_is_asked_for_by_the_name_of_its_extra(monkeypatch: pytest.MonkeyP
     for call in (lambda: friedman(paired(draw(0))), lambda: compare(paired(draw(0)))):
         with pytest.raises(MissingDependencyError, match=r"naslib-ecnas\[search\]"):
             call()
-
-
-def test_examples() -> None:
-    assert doctest.testmod(module).failed == 0

@@ -1,210 +1,290 @@
-"""Comparisons: equal rules, resumable, the same bytes whatever happened on the way."""
+"""Grids, runs as files, methods by name, and comparisons that can be stopped anywhere."""
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from naslib_ecnas.comparison.compare import RULES, Grid, Run, Unit, compare, missing
-from naslib_ecnas.comparison.results import COLUMNS, FILE, gather
-from naslib_ecnas.errors import ConfigError, EcnasError
+from naslib_ecnas.comparison.compare import (
+    ADAPTED,
+    RULES,
+    Grid,
+    Run,
+    Unit,
+    compare,
+    method_class,
+    method_names,
+    seeds_of,
+)
+from naslib_ecnas.errors import (
+    ConfigError,
+    EcnasError,
+    FormatError,
+    MissingDependencyError,
+    UnknownMetricError,
+)
 from naslib_ecnas.loading import load
+from naslib_ecnas.search import METHODS, run
 
 
-def grid(**changes: object) -> Grid:
-    settings = {
-        "methods": ("semoa", "random"),
-        "tables": ("4v", "5v"),
-        "seeds": (0, 1),
-        "evaluations": 60,
-    }
-    return Grid(**{**settings, **changes})  # type: ignore[arg-type]
+def small_grid(**changes: Any) -> Grid:
+    settings: dict[str, Any] = {"methods": ("semoa", "random"), "tables": ("4v", "5v")}
+    settings |= {"seeds": (0, 1), "evaluations": 60}
+    return Grid(**{**settings, **changes})
 
 
-def state(out: Path) -> dict[str, bytes]:
-    """All files of a comparison but those that only matter while it runs."""
-    return {
-        str(path.relative_to(out)): path.read_bytes()
-        for path in sorted(out.rglob("*"))
-        if path.is_file() and path.name != ".lock" and "jobs" not in path.parts
-    }
+def files(out: Path) -> dict[str, bytes]:
+    """All files of a comparison but the lock."""
+    every = (path for path in sorted(out.rglob("*")) if path.is_file() and path.name != ".lock")
+    return {str(path.relative_to(out)): path.read_bytes() for path in every}
 
 
-def finished(chosen: Grid, out: Path, **settings: object) -> dict[str, bytes]:
-    units = compare(chosen, out, **settings)  # type: ignore[arg-type]
-    gather(out, units, {}).sheet.write(out / FILE)
-    return state(out)
+def test_a_grid_has_every_combination_once() -> None:
+    units = small_grid(seeds=(0, 1, 2)).units()
+    assert len({unit.file for unit in units}) == len(set(units)) == len(units) == 12
+    assert units[:2] == [Unit("4v", "semoa", 0), Unit("4v", "random", 0)]
+    assert units[2] == Unit("4v", "semoa", 1)
+    assert (seeds_of(3), seeds_of([4, 7])) == ((0, 1, 2), (4, 7))
 
 
-def test_the_runs_are_those_of_a_search(tmp_path: Path) -> None:
-    from naslib_ecnas.search import run
+def test_files_stay_in_their_folder() -> None:
+    for name in ("../../etc/passwd", "/abs", "a/b", "naslib:re/both", "..", "C:\\x", "a\0b"):
+        path = Unit(name, name, 0).file
+        assert not path.is_absolute()
+        assert ".." not in path.parts
+        assert len(path.parts) == 4
+    assert Unit("5v", "naslib:re/both", 3).file == Path("runs/5v/naslib-re-both/seed-3.json")
 
-    units = compare(grid(), tmp_path)
-    for unit in units:
-        there = Run.read(tmp_path / unit.file)
-        alone = run(load(unit.table), unit.method, evaluations=60, seed=unit.seed)
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("methods", [(), ("a", "a"), ("x:y", "x/y")]),
+        ("tables", [()]),
+        ("seeds", [(), (0, 0), (-1,), (True,)]),
+        ("evaluations", [0, 1.5]),
+        ("objectives", [("energy_kwh",), ("energy_kwh", "energy_kwh")]),
+    ],
+)
+def test_impossible_grids_are_refused(name: str, values: list[Any]) -> None:
+    for value in values:
+        with pytest.raises(ConfigError):
+            small_grid(**{name: value})
+    with pytest.raises(UnknownMetricError):
+        small_grid(objectives=("energy_kwh", "energy"))
+
+
+def test_rules_are_what_makes_runs_comparable() -> None:
+    first = small_grid(setting={"pue": 1.2, "device": None})
+    same = small_grid(methods=("c",), seeds=(9,), setting={"pue": 1.2})
+    assert first.rules() == same.rules() != small_grid().rules()
+    assert first.rules() != small_grid(evaluations=11, setting={"pue": 1.2}).rules()
+
+
+# -- runs as files ----
+
+
+def run_of(rows: list[int], epochs: list[int]) -> Run:
+    objectives = ("energy_kwh", "validation_accuracy")
+    return Run("5v", "c" * 64, "semoa", 3, objectives, 108, np.int32(rows), np.int64(epochs))
+
+
+@given(st.lists(st.tuples(st.integers(0, 423_623), st.sampled_from([4, 12, 36, 108])), min_size=1))
+def test_a_run_file_round_trip(
+    tmp_path_factory: pytest.TempPathFactory, pairs: list[tuple[int, int]]
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "run.json"
+    before = run_of([row for row, _ in pairs], [epochs for _, epochs in pairs])
+    before.write(path)
+    after = Run.read(path)
+    for field in dataclasses.fields(Run):
+        assert np.array_equal(getattr(before, field.name), getattr(after, field.name)), field.name
+    again = path.read_bytes()
+    after.write(path)
+    assert path.read_bytes() == again
+
+
+def test_a_damaged_run_file_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    run_of([1, 2], [4, 108]).write(path)
+    whole = path.read_bytes().rstrip()
+    changes: list[dict[str, Any]] = [
+        *({"rows": rows} for rows in ([], [1, -1], [1, True], "12")),
+        *({"epochs": epochs} for epochs in ([108], 1.5, [108, None])),
+        *({"format": "ecnas-run/2"}, {"seed": "3"}, {"objectives": [1]}, {"checksum": None}),
+    ]
+    damaged = [json.dumps({**json.loads(whole), **change}).encode() for change in changes]
+    for content in (*damaged, *(whole[:end] for end in range(len(whole)))):
+        path.write_bytes(content)
+        with pytest.raises(FormatError, match="delete it"):
+            Run.read(path)
+    with pytest.raises(FormatError):
+        Run.read(tmp_path / "none.json")
+
+
+# -- methods by name ----
+
+
+def test_methods_of_this_package_come_first() -> None:
+    assert method_names()[: len(METHODS)] == tuple(METHODS)
+    assert method_class("semoa") is METHODS["semoa"]
+    with pytest.raises(ConfigError, match="semoa"):
+        method_class("sema")
+
+
+@pytest.mark.parametrize("name", list(ADAPTED))
+def test_a_method_of_another_library(name: str) -> None:
+    pytest.importorskip(ADAPTED[name][2], reason=f"{ADAPTED[name][2]} is not installed")
+    assert method_class(name).name == name
+
+
+@pytest.mark.parametrize("name", ["nsga2", "motpe", "qnehvi"])
+def test_a_missing_library_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    module, _, package = ADAPTED[name]
+    monkeypatch.delitem(sys.modules, module, raising=False)
+    for known in [m for m in sys.modules if m.partition(".")[0] == package]:
+        monkeypatch.delitem(sys.modules, known)
+    for absent in (package, "torch"):  # torch takes seconds to import
+        monkeypatch.setitem(sys.modules, absent, None)
+    with pytest.raises(MissingDependencyError, match=package):
+        method_class(name)
+
+
+# -- comparisons ----
+
+
+def test_the_runs_are_those_of_a_search(grid: Grid, finished: Path) -> None:
+    for unit in grid.units():
+        there, bench = Run.read(finished / unit.file), load(unit.table)
+        alone = run(bench, unit.method, evaluations=60, seed=unit.seed)
         assert np.array_equal(there.rows, alone.rows)
         assert np.array_equal(there.epochs, alone.epochs)
-        assert there.checksum == load(unit.table).table.checksum
+        assert there.checksum == bench.table.checksum
 
 
-def test_halves_that_a_killed_process_left_are_removed(tmp_path: Path) -> None:
-    undisturbed = finished(grid(), tmp_path / "one")
-    out = tmp_path / "other"
-    units = compare(grid(), out)
-    run = out / units[0].file
-    run.with_name(f".{run.name}.5gulmu31").write_bytes(run.read_bytes()[:100])
-    run.unlink()
-    assert finished(grid(), out) == undisturbed
+def test_another_order_gives_the_same_bytes(grid: Grid, finished: Path, tmp_path: Path) -> None:
+    compare(small_grid(methods=("random",), tables=("5v",), seeds=(1,)), tmp_path)
+    compare(grid, tmp_path)
+    assert files(tmp_path) == files(finished)
+    assert len(files(finished)) == 8 + 1
 
 
-def test_the_tidy_lines(tmp_path: Path) -> None:
-    units = compare(grid(), tmp_path)
-    results = gather(tmp_path, units, {})
-    assert results.sheet.headings == COLUMNS
-    lines = list(results.sheet.records())
-    assert {(r["table"], r["method"], r["seed"]) for r in lines} == {
-        (u.table, u.method, u.seed) for u in units
-    }
-    for unit in units:
-        of = [
-            r
-            for r in lines
-            if (r["table"], r["method"], r["seed"]) == (unit.table, unit.method, unit.seed)
-        ]
-        bench, result = load(unit.table), results.runs[unit]
-        assert of[-1]["evaluations"] == 60
-        energy = bench.values("energy_kwh")[result.rows]
-        for line in of:
-            count = line["evaluations"]
-            assert line["energy_kwh"] == pytest.approx(energy[:count].sum())
-            assert line["epochs"] == 108 * count
-        volumes = [line["hypervolume"] for line in of]
-        assert volumes == sorted(volumes)
-        assert 0 <= volumes[0] <= volumes[-1] <= 1
-        assert of[-1]["hypervolume_of_table"] == pytest.approx(result.hypervolume)
-        distances = [line["igd_plus"] for line in of]
-        assert distances == sorted(distances, reverse=True)
-        assert (of[-1]["igd_plus"] == 0) == (volumes[-1] == 1)
-
-
-def test_several_jobs_and_another_order_give_the_same_bytes(tmp_path: Path) -> None:
-    pytest.importorskip("joblib")
-    alone = finished(grid(), tmp_path / "a")
-    assert len(alone) == 8 + 2
-    assert finished(grid(), tmp_path / "b", jobs=2) == alone
-    # One method, one table and one seed first, the others later.
-    compare(grid(methods=("random",), tables=("5v",), seeds=(1,)), tmp_path / "c")
-    assert finished(grid(), tmp_path / "c") == alone
-
-
-def test_what_is_there_is_not_done_again(tmp_path: Path) -> None:
-    units = compare(grid(), tmp_path)
-    first = {unit: (tmp_path / unit.file).stat().st_mtime_ns for unit in units}
-    told: list[tuple[int, int]] = []
-    compare(grid(), tmp_path, on_progress=lambda done, total, last: told.append((done, total)))
-    assert told == [(8, 8)]
-    assert first == {unit: (tmp_path / unit.file).stat().st_mtime_ns for unit in units}
-
-
-def test_damaged_and_outdated_runs_are_made_again(tmp_path: Path) -> None:
-    before = finished(grid(), tmp_path)
-    units = grid().units()
-    (tmp_path / units[0].file).write_bytes(b"{")
-    (tmp_path / units[1].file).unlink()
-    old = (tmp_path / units[2].file).read_text()
+def test_only_missing_damaged_and_outdated_runs_are_made(
+    grid: Grid, finished: Path, tmp_path: Path
+) -> None:
+    out, units = tmp_path / "copy", grid.units()
+    shutil.copytree(finished, out)
+    paths = [out / unit.file for unit in units]
+    paths[0].write_bytes(b"{")
+    paths[1].unlink()
     checksum = load(units[2].table).table.checksum
-    (tmp_path / units[2].file).write_text(old.replace(checksum, "0" * 64))
-    checksums = {table: load(table).table.checksum for table in ("4v", "5v")}
-    assert missing(units, tmp_path, checksums) == units[:3]
-    assert finished(grid(), tmp_path) == before
+    paths[2].write_text(paths[2].read_text().replace(checksum, "0" * 64))
+    kept = [path.stat().st_mtime_ns for path in paths[3:]]
+    calls: list[tuple[int, int, str]] = []
+    compare(grid, out, on_progress=lambda *call: calls.append(call))
+    assert calls == [(5, 8, ""), *((6 + i, 8, str(unit)) for i, unit in enumerate(units[:3]))]
+    assert kept == [path.stat().st_mtime_ns for path in paths[3:]]
+    assert files(out) == files(finished)
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [{"evaluations": 61}, {"epochs": 36}, {"setting": {"pue": 1.0}}],
-)
-def test_other_rules_are_another_comparison(tmp_path: Path, changes: dict[str, object]) -> None:
-    compare(grid(tables=("4v",), seeds=(0,)), tmp_path)
-    with pytest.raises(ConfigError, match="other"):
-        compare(grid(**changes), tmp_path)
-
-
-def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "thesis.tex").write_text("x")
+@pytest.mark.usefixtures("modelled")
+def test_folders_of_something_else_are_refused(tmp_path: Path) -> None:
+    compare(small_grid(tables=("4v",), seeds=(0,), evaluations=2), tmp_path / "old")
+    for other in ({"evaluations": 61}, {"epochs": 36}, {"setting": {"pue": 1.0}}):
+        with pytest.raises(ConfigError, match=f"another {next(iter(other))}"):
+            compare(small_grid(**{"evaluations": 2, **other}), tmp_path / "old")
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "thesis.tex").write_text("x")
     with pytest.raises(ConfigError, match="something else"):
-        compare(grid(), tmp_path)
-    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
-    (tmp_path / RULES).write_text("{")
-    with pytest.raises(EcnasError, match="damaged"):
-        compare(grid(), tmp_path)
+        compare(small_grid(), tmp_path / "thesis")
+    assert [path.name for path in (tmp_path / "thesis").iterdir()] == ["thesis.tex"]
+    for content in ("{", "[]"):
+        (tmp_path / "thesis" / RULES).write_text(content)
+        with pytest.raises(FormatError, match="rules"):
+            compare(small_grid(), tmp_path / "thesis")
+    for changes, says in (
+        ({"methods": ("semoa", "sema")}, "semoa"),
+        ({"tables": ("6v",)}, "6v"),
+        ({"epochs": 5}, "5"),
+    ):
+        with pytest.raises(EcnasError, match=says):
+            compare(small_grid(**changes), tmp_path / "new")
+    assert not (tmp_path / "new").exists()
 
 
-@pytest.mark.parametrize(
-    ("changes", "says"),
-    [({"methods": ("semoa", "sema")}, "semoa"), ({"tables": ("6v",)}, "6v"), ({"epochs": 5}, "5")],
-)
-def test_what_is_not_possible(tmp_path: Path, changes: dict[str, object], says: str) -> None:
-    with pytest.raises(EcnasError, match=says):
-        compare(grid(**changes), tmp_path / "new")
-
-
-RUN = """
-import sys
+# Runs a comparison and stops for ever at a place, which it prints.
+STOPPING = """
+import os, signal, sys
 from pathlib import Path
-from naslib_ecnas.comparison.compare import compare
-from naslib_ecnas.comparison.compare import Grid
-compare(
-    Grid(methods=("semoa", "random"), tables=("4v", "5v"), seeds=(0, 1, 2, 3), evaluations=3000),
-    Path(sys.argv[1]),
-    jobs=int(sys.argv[2]),
-)
+from naslib_ecnas.comparison.compare import Grid, compare
+from naslib_ecnas.search import METHODS, RandomSearch
+
+place, jobs, out = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
+
+def stop(*arguments):
+    print("stopped", flush=True)
+    while True:
+        signal.pause()
+
+class Stopping(RandomSearch):
+    ask = stop
+
+def stopping_replace(source, target, replace=os.replace):
+    if target.parent.name == "random":
+        stop()
+    replace(source, target)
+
+def progress(done, total, last):
+    if place == "between runs" and done == 3:
+        stop()
+
+if place == "during a search":
+    METHODS["random"] = Stopping
+if place == "before a file has its name":
+    os.replace = stopping_replace
+grid = Grid(methods=("semoa", "random"), tables=("4v", "5v"), seeds=(0, 1), evaluations=60)
+compare(grid, out, jobs=jobs, on_progress=progress)
 """
 
 
-def test_killed_ten_times_it_ends_alike(tmp_path: Path) -> None:
-    pytest.importorskip("joblib")
-    many = grid(seeds=(0, 1, 2, 3), evaluations=3000)
-    for table in many.tables:
-        load(table)  # its first use is not what is tested here
-    undisturbed = finished(many, tmp_path / "a")
-    out = tmp_path / "b"
-    rng = np.random.default_rng(7)
-    killed = 0
-    for jobs in (1, 2) * 5:
-        process = subprocess.Popen(
-            [sys.executable, "-c", RUN, str(out), str(jobs)],
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        time.sleep(float(rng.uniform(0.5, 2.0)))
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        killed += process.wait() == -signal.SIGKILL
-    assert killed, "all of them had ended before they were killed"
-    assert finished(many, out) == undisturbed
-
-
-def test_units_are_found_whatever_the_method_is_called(tmp_path: Path) -> None:
-    unit = Unit("4v", "naslib:re/both", 0)
-    run = Run(
-        "4v",
-        load("4v").table.checksum,
-        unit.method,
-        0,
-        ("energy_kwh", "validation_accuracy"),
-        108,
-        load("4v").rows[:5],
-        np.full(5, 108),
+def killed(place: str, jobs: int, out: Path) -> tuple[int, int]:
+    """Kill a comparison at a place; returns the numbers of finished and of unfinished runs."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", STOPPING, place, str(jobs), str(out)],
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+        cwd=out.parent,
     )
-    run.write(tmp_path / unit.file)
-    results = gather(tmp_path, [unit], {})
-    assert results.runs[unit].config.method == "naslib:re/both"
+    assert process.stdout is not None
+    with process.stdout:
+        line = process.stdout.readline()
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    assert (line, process.wait()) == (b"stopped\n", -signal.SIGKILL)
+    return len([*out.rglob("seed-*.json")]), len([*out.rglob(".seed-*.json.*")])
+
+
+def test_killed_anywhere_a_comparison_ends_alike(
+    grid: Grid, finished: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    # Of the first two units the first is done, the second is stopped.
+    assert killed("during a search", 1, out) == (1, 0)
+    assert killed("before a file has its name", 1, out) == (1, 1)
+    # Two workers may have finished another run while the main process stands still.
+    assert killed("between runs", 2, out)[0] >= 3
+    compare(grid, out, jobs=2)
+    assert files(out) == files(finished)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from naslib_ecnas.comparison.execute import execute, only_one
-from naslib_ecnas.errors import ConfigError, EcnasError
+from naslib_ecnas.errors import ConfigError, EcnasError, MissingDependencyError
 
 
 def _works() -> tuple[Callable[[Path], None], Callable[[Path], None]]:
@@ -30,65 +32,52 @@ leave_a_file, fail_on_three = _works()
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_every_unit_is_done_and_told(tmp_path: Path, jobs: int) -> None:
-    units = [tmp_path / str(i) for i in range(6)]
-    told: list[Path] = []
-    if jobs > 1:
-        pytest.importorskip("joblib")
-    execute(leave_a_file, units, jobs=jobs, on_done=told.append)
-    assert sorted(told) == units
-    assert all(unit.exists() for unit in units)
+def test_every_unit_is_done_and_errors_leave_the_others(tmp_path: Path, jobs: int) -> None:
+    units = [tmp_path / f"unit{i}" for i in range(6)]
+    done: list[Path] = []
+    execute(leave_a_file, units, jobs=jobs, on_done=done.append)
+    assert sorted(done) == units
     here = {unit.read_text() for unit in units} == {str(os.getpid())}
     assert here == (jobs == 1)
-
-
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_an_error_ends_it_and_what_is_done_stays(tmp_path: Path, jobs: int) -> None:
-    if jobs > 1:
-        pytest.importorskip("joblib")
     with pytest.raises(ValueError, match="one too many"):
         execute(fail_on_three, [tmp_path / str(i) for i in range(5)], jobs=jobs)
     assert (tmp_path / "0").exists()
 
 
 def test_jobs_of_a_cluster_on_this_machine(tmp_path: Path) -> None:
-    pytest.importorskip("submitit")
-    units = [tmp_path / str(i) for i in range(5)]
-    told: list[Path] = []
-    execute(
-        leave_a_file, units, jobs=2, cluster="local", folder=tmp_path / "j", on_done=told.append
-    )
-    assert sorted(told) == units
-    # Two jobs, each with its share, and none of them this process.
+    pytest.importorskip("submitit", reason="submitit is not installed")
+    units = [tmp_path / f"unit{i}" for i in range(5)]
+    done: list[Path] = []
+    options: dict[str, Any] = {"cluster": "local", "folder": tmp_path / "jobs"}
+    execute(leave_a_file, units, jobs=2, on_done=done.append, **options)
+    assert sorted(done) == units
+    # Two jobs, each with its share, and neither of them this process.
     assert len({unit.read_text() for unit in units} | {str(os.getpid())}) == 3
-
-
-def test_a_job_that_fails_says_where_to_look(tmp_path: Path) -> None:
-    pytest.importorskip("submitit")
     with pytest.raises(EcnasError, match="one too many") as caught:
-        execute(
-            fail_on_three,
-            [tmp_path / str(i) for i in range(4)],
-            jobs=1,
-            cluster="local",
-            folder=tmp_path / "j",
-        )
-    assert str(tmp_path / "j") in str(caught.value)
+        execute(fail_on_three, [tmp_path / "2", tmp_path / "3"], **options)
+    assert str(tmp_path / "jobs") in str(caught.value)
+    assert (tmp_path / "2").exists()
 
 
-@pytest.mark.parametrize("jobs", [0, -1, 1.5, True])
-def test_jobs_are_a_number(jobs: int) -> None:
-    with pytest.raises(ConfigError, match="jobs"):
-        execute(leave_a_file, [], jobs=jobs)
-
-
-def test_a_cluster_has_a_name(tmp_path: Path) -> None:
+def test_impossible_settings_are_refused(tmp_path: Path) -> None:
+    for jobs in (0, -1, 1.5, True):
+        with pytest.raises(ConfigError, match="jobs"):
+            execute(leave_a_file, [], jobs=jobs)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="slurm, local"):
         execute(leave_a_file, [tmp_path], cluster="sge", folder=tmp_path)
+    execute(leave_a_file, [], cluster="local", folder=tmp_path / "jobs")
+    assert not (tmp_path / "jobs").exists()
+
+
+def test_missing_libraries_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, options in (("joblib", {"jobs": 2}), ("submitit", {"cluster": "local"})):
+        monkeypatch.setitem(sys.modules, name, None)
+        with pytest.raises(MissingDependencyError, match=name):
+            execute(leave_a_file, [tmp_path / "0", tmp_path / "1"], folder=tmp_path, **options)  # type: ignore[arg-type]
 
 
 def test_a_folder_is_for_one(tmp_path: Path) -> None:
-    with only_one(tmp_path), pytest.raises(ConfigError, match="somebody else"):
+    with only_one(tmp_path), pytest.raises(ConfigError, match="another process"):
         only_one(tmp_path).__enter__()
     with only_one(tmp_path):
         pass

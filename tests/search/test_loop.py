@@ -1,10 +1,12 @@
-"""The loop: exact counts, one seed one run, and a table that lacks cells."""
+"""The loop: exact counts, one seed one run, several budgets, and a table that lacks cells."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,8 +15,9 @@ from naslib_ecnas.analysis import Scale, costs_of, nondominated
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.data.table import Columns, Table, write_table
 from naslib_ecnas.errors import ConfigError, UnknownBudgetError, UnknownMetricError
+from naslib_ecnas.loading import load
 from naslib_ecnas.provenance import Provenance
-from naslib_ecnas.search import METHODS, Optimiser, RandomSearch, SearchResult, run
+from naslib_ecnas.search import METHODS, Batch, RandomSearch, SearchResult, result_of, run
 
 SETTINGS = [(name, False) for name in METHODS] + [
     (name, True) for name, kind in METHODS.items() if kind.has_paper_setting
@@ -42,74 +45,67 @@ def at_own_budget(bench: Benchmark, name: str, result: SearchResult) -> np.ndarr
     return np.array([columns[budget][row] for row, budget in each])
 
 
+@pytest.fixture(scope="module")
+def long_run(toy_path: Path) -> Callable[[str, bool], SearchResult]:
+    """The run of 200 evaluations with seed 3 of each method; more than there are cells."""
+    bench, made = Benchmark(Table.open(toy_path)), {}
+
+    def result(method: str, paper: bool) -> SearchResult:
+        if (method, paper) not in made:
+            made[method, paper] = run(bench, method, evaluations=200, seed=3, paper=paper)
+        return made[method, paper]
+
+    return result
+
+
 @each_setting
-@pytest.mark.parametrize("evaluations", [1, 7, 10, 123, 250])
-def test_exactly_so_many_evaluations_are_charged(
-    toy: Benchmark, method: str, paper: bool, evaluations: int
-) -> None:
+def test_exactly_so_many_evaluations_are_charged(toy: Benchmark, method: str, paper: bool) -> None:
     toy.query(1)
-    before = toy.spent
-    result = run(toy, method, evaluations=evaluations, seed=1, paper=paper, epochs=4)
-    assert len(result.rows) == len(result.values) == evaluations
-    assert result.spent.evaluations == evaluations
-    assert result.spent.epochs == 4 * evaluations
-    assert toy.spent.evaluations == before.evaluations + evaluations
-    assert toy.spent.energy_kwh == pytest.approx(before.energy_kwh + result.spent.energy_kwh)
+    for evaluations in (1, 7, 123):
+        before = toy.spent
+        result = run(toy, method, evaluations=evaluations, seed=1, paper=paper, epochs=4)
+        assert len(result.rows) == len(result.values) == evaluations
+        assert result.spent.evaluations == evaluations
+        assert result.spent.epochs == 4 * evaluations
+        assert toy.spent.evaluations == before.evaluations + evaluations
+        assert toy.spent.energy_kwh == pytest.approx(before.energy_kwh + result.spent.energy_kwh)
 
 
 @each_setting
-def test_repeated_cells_are_charged_each_time(toy: Benchmark, method: str, paper: bool) -> None:
-    result = run(toy, method, evaluations=400, seed=0, paper=paper)
-    assert len(set(result.rows.tolist())) < 400
-    each = at_own_budget(toy, "energy_kwh", result)
-    assert result.spent.energy_kwh == pytest.approx(each.sum())
-    seconds = at_own_budget(toy, "training_time_s", result)
-    assert result.spent.seconds == pytest.approx(seconds.sum())
-    assert result.spent.co2_g == pytest.approx(at_own_budget(toy, "co2_g", result).sum())
-    assert result.spent.epochs == result.epochs.sum()
-    np.testing.assert_allclose(result.cumulative["energy_kwh"], np.cumsum(each))
-    assert result.cumulative["evaluations"].tolist() == list(range(1, 401))
-
-
-@each_setting
-def test_a_seed_is_a_run_bit_for_bit(toy: Benchmark, method: str, paper: bool) -> None:
-    first = run(toy, method, evaluations=150, seed=7, paper=paper)
-    np.random.seed(0)  # noqa: NPY002 (nobody's global generator may matter)
-    again = run(toy, method, evaluations=150, seed=7, paper=paper)
-    assert same(first, again)
-    assert not same(first, run(toy, method, evaluations=150, seed=8, paper=paper))
-
-
-@each_setting
-def test_a_shorter_run_is_the_beginning_of_a_longer_one(
-    toy: Benchmark, method: str, paper: bool
+def test_values_and_costs_are_the_tables_repeats_included(
+    toy: Benchmark, method: str, paper: bool, long_run: Callable[[str, bool], SearchResult]
 ) -> None:
-    short, long = (run(toy, method, evaluations=n, seed=3, paper=paper) for n in (77, 200))
-    assert short.rows.tolist() == long.rows[:77].tolist()
-
-
-@each_setting
-@pytest.mark.parametrize("epochs", [4, 12])
-def test_values_are_the_tables_and_never_made_up(
-    toy: Benchmark, method: str, paper: bool, epochs: int
-) -> None:
-    result = run(toy, method, evaluations=300, seed=2, paper=paper, epochs=epochs)
+    result = long_run(method, paper)
     assert np.isin(result.rows, toy.rows).all()
+    assert len(set(result.rows.tolist())) < 200
     wanted = np.column_stack([at_own_budget(toy, name, result) for name in NAMES])
-    assert result.epochs.max() == epochs
     np.testing.assert_array_equal(result.values, wanted)
-    assert not np.isnan(result.values).any()
+    assert not np.isnan(wanted).any()
+    spent = result.spent
+    assert spent.energy_kwh == pytest.approx(wanted[:, 0].sum())
+    assert spent.seconds == pytest.approx(at_own_budget(toy, "training_time_s", result).sum())
+    assert spent.co2_g == pytest.approx(at_own_budget(toy, "co2_g", result).sum())
+    assert spent.epochs == result.epochs.sum()
+    np.testing.assert_allclose(result.cumulative["energy_kwh"], np.cumsum(wanted[:, 0]))
+    assert result.cumulative["evaluations"].tolist() == list(range(1, 201))
 
 
-def test_the_largest_budget_is_the_default(toy: Benchmark) -> None:
-    assert run(toy, "random", evaluations=5, seed=0).config.epochs == 12
+@each_setting
+def test_a_seed_is_a_run_bit_for_bit(
+    toy: Benchmark, method: str, paper: bool, long_run: Callable[[str, bool], SearchResult]
+) -> None:
+    first = long_run(method, paper)
+    np.random.seed(0)  # noqa: NPY002 (nobody's global generator may matter)
+    assert same(first, run(toy, method, evaluations=200, seed=3, paper=paper))
+    other, short = (run(toy, method, evaluations=77, seed=s, paper=paper) for s in (8, 3))
+    assert short.rows.tolist() == first.rows[:77].tolist() != other.rows.tolist()
 
 
 @each_setting
 def test_front_knee_and_extremes_come_from_the_history(
-    toy: Benchmark, method: str, paper: bool
+    toy: Benchmark, method: str, paper: bool, long_run: Callable[[str, bool], SearchResult]
 ) -> None:
-    result = run(toy, method, evaluations=170, seed=5, paper=paper)
+    result = long_run(method, paper)
     own = result.values.copy()
     own[result.epochs != 12] = np.nan
     mask = nondominated(costs_of(own, NAMES))
@@ -122,7 +118,7 @@ def test_front_knee_and_extremes_come_from_the_history(
     whole = np.column_stack([toy.values(name) for name in NAMES])
     assert result.scale == Scale.of(whole, NAMES)
     assert result.hypervolume == result.scale.hypervolume(own)
-    assert result.anytime_counts[-1] == 170
+    assert result.anytime_counts[-1] == 200
     assert result.anytime_hypervolume[-1] == result.hypervolume
     assert 0 < result.hypervolume <= 1
 
@@ -155,18 +151,8 @@ def test_what_a_table_does_not_say_is_nan_and_not_0(tmp_path: Path) -> None:
     values = {name: rng.random((50, 2, 1)) for name in ("test_accuracy", "training_time_s")}
     for column in values.values():
         column[:10, 0] = np.nan
-    write_table(
-        tmp_path / "t.ecnas",
-        Columns(
-            name="no-energy",
-            vertices=4,
-            rows=rows,
-            budgets=(4, 12),
-            repeats=1,
-            values=values,
-            provenance=dict.fromkeys(values, Provenance("synthetic")),
-        ),
-    )
+    origin = dict.fromkeys(values, Provenance("synthetic"))
+    write_table(tmp_path / "t.ecnas", Columns("x", 4, rows, (4, 12), 1, values, origin))
     bench = Benchmark(Table.open(tmp_path / "t.ecnas"))
     names = ("training_time_s", "test_accuracy")
     result = run(bench, "semoa", objectives=names, evaluations=30, seed=0)
@@ -186,13 +172,15 @@ def test_what_a_table_does_not_say_is_nan_and_not_0(tmp_path: Path) -> None:
         ({"evaluations": 2.5}, ConfigError, "at least 1"),
         ({"seed": -1}, ConfigError, "at least 0"),
         ({"epochs": 5}, UnknownBudgetError, "4, 12"),
+        ({"epochs": 36}, UnknownBudgetError, "4, 12"),
         ({"objectives": ("energy_kwh",)}, ConfigError, "two or more"),
         ({"objectives": "energy_kwh"}, ConfigError, "two or more"),
         ({"objectives": ("energy_kwh", "energy_kwh")}, ConfigError, "two or more"),
         ({"objectives": ("energy_kwh", "joy")}, UnknownMetricError, "joy"),
         ({"objectives": ("energy_kwh", "gpu_power_w")}, UnknownMetricError, "training_time_s"),
+        ({"method": None}, ConfigError, "subclass of Optimiser"),
         ({"method": "re", "paper": True}, ConfigError, "no paper setting"),
-        ({"evaluations": None}, ConfigError, "without an end"),
+        ({"evaluations": None}, ConfigError, "needs a limit"),
         ({"max_energy_kwh": 0.0}, ConfigError, "max_energy_kwh"),
         ({"max_energy_kwh": float("nan")}, ConfigError, "max_energy_kwh"),
         ({"max_time_s": float("inf")}, ConfigError, "max_time_s"),
@@ -203,27 +191,30 @@ def test_what_a_table_does_not_say_is_nan_and_not_0(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_not_possible_is_refused(
-    toy: Benchmark, options: dict[str, object], error: type[Exception], says: str
+    toy: Benchmark, options: dict[str, Any], error: type[Exception], says: str
 ) -> None:
-    whole = {"method": "semoa", "evaluations": 5, "seed": 0, **options}
+    whole: dict[str, Any] = {"method": "semoa", "evaluations": 5, "seed": 0, **options}
     with pytest.raises(error, match=says):
-        run(toy, **whole)  # type: ignore[arg-type]
+        run(toy, **whole)
     assert toy.spent.evaluations == 0
 
 
-@pytest.mark.parametrize("answer", [lambda r: r[:0], lambda r: r * 0])
+@pytest.mark.parametrize(
+    "answer",
+    [lambda r: r[:0], lambda r: r * 0, lambda r: Batch(r, 5), lambda r: Batch(r, 36)],
+)
 def test_a_method_that_proposes_what_it_must_not_is_stopped(
-    toy: Benchmark, answer: Callable[[np.ndarray], np.ndarray]
+    toy: Benchmark, answer: Callable[[np.ndarray], Any]
 ) -> None:
     class Wrong(RandomSearch):
         name = "wrong"
+        uses_budgets = True
 
-        def ask(self) -> np.ndarray:
+        def ask(self) -> Any:
             return answer(super().ask())
 
-    method: type[Optimiser] = Wrong
     with pytest.raises(ConfigError, match="wrong proposed"):
-        run(toy, method, evaluations=5, seed=0)
+        run(toy, Wrong, evaluations=5, seed=0)
 
 
 def test_a_class_of_ones_own_can_be_run(toy: Benchmark) -> None:
@@ -235,22 +226,114 @@ def test_a_class_of_ones_own_can_be_run(toy: Benchmark) -> None:
     assert mine.config == replace(known.config, method="mine")
 
 
+# -- several budgets ----
+
+
+class Alternating(RandomSearch):
+    """Two cells at 4 epochs, three at 12, and so on."""
+
+    name = "alternating"
+    uses_budgets = True
+    turn = 0
+
+    def ask(self) -> Batch:
+        self.turn += 1
+        small = self.turn % 2
+        return Batch(self.sample(2 if small else 3), self.budgets[0 if small else -1])
+
+
+def test_each_evaluation_is_charged_at_its_own_budget(toy: Benchmark) -> None:
+    result = run(toy, Alternating, evaluations=50, seed=0)
+    assert result.epochs.tolist() == ([4, 4, 12, 12, 12] * 10)
+    energy = {b: toy.values("energy_kwh", b) for b in (4, 12)}
+    each = [energy[e][r] for r, e in zip(result.rows, result.epochs, strict=True)]
+    assert result.spent.energy_kwh == pytest.approx(sum(each))
+    np.testing.assert_allclose(result.cumulative["epochs"], np.cumsum(result.epochs))
+    np.testing.assert_array_equal(result.details["energy_kwh"], each)
+    assert toy.spent.evaluations == 50
+    assert toy.spent.epochs == result.spent.epochs == 20 * 4 + 30 * 12
+    assert toy.spent.energy_kwh == pytest.approx(sum(each))
+
+
+def test_only_the_runs_own_budget_makes_the_front(toy: Benchmark) -> None:
+    result = run(toy, Alternating, evaluations=50, seed=0)
+    assert (result.epochs[result.front] == 12).all()
+    full = result.epochs == 12
+    alone = result.scale.hypervolume(result.values[full])
+    assert result.hypervolume == alone == result.anytime_hypervolume[-1]
+    at = int(np.searchsorted(result.anytime_counts, 2, side="right")) - 1
+    assert result.anytime_counts[at] <= 2
+    assert result.anytime_hypervolume[at] == 0.0  # the first two were at 4 epochs
+    # Trainings at 4 epochs cost less: on one front with the others they would win it.
+    assert result.values[~full, 0].min() < result.values[full, 0].min()
+
+
+def test_a_run_at_a_smaller_budget_has_no_larger_ones(toy: Benchmark) -> None:
+    result = run(toy, Alternating, evaluations=20, seed=0, epochs=4)
+    assert set(result.epochs.tolist()) == {4}
+    assert len(result.front)
+
+
+def test_cells_have_to_be_there_at_every_budget(toy: Benchmark) -> None:
+    result = run(toy, Alternating, evaluations=1500, seed=0)
+    assert 5 not in result.rows  # its energy at 4 epochs is unknown
+    assert 5 in run(toy, "random", evaluations=1500, seed=0).rows
+
+
+def test_history_and_results_state_budgets_and_rules(toy: Benchmark, tmp_path: Path) -> None:
+    result = run(toy, Alternating, evaluations=7, seed=0, out=tmp_path)
+    lines = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
+    assert [line["epochs"] for line in lines] == [4, 4, 12, 12, 12, 4, 4]
+    assert [line["spent"]["epochs"] for line in lines] == [4, 8, 20, 32, 44, 48, 52]
+    found = json.loads((tmp_path / "front.json").read_text())
+    assert "own budget" in found["counted"]["front"]
+    assert found["ended_by"] == "evaluations"
+    assert (found["skipped"], found["answered"]) == (0, 0)
+    assert len(found["front"]) == len(result.front)
+
+
+def test_a_run_that_ends_too_early_has_no_front_and_no_hypervolume(toy: Benchmark) -> None:
+    result = run(toy, Alternating, evaluations=2, seed=0)
+    assert len(result.front) == 0
+    assert result.hypervolume == 0.0
+    for name in ("knee", "extremes"):
+        with pytest.raises(ConfigError, match="ended before"):
+            getattr(result, name)
+
+
+def test_the_result_of_a_history_is_that_of_the_run(toy: Benchmark) -> None:
+    result = run(toy, Alternating, evaluations=40, seed=0)
+    again = result_of(
+        toy,
+        rows=result.rows,
+        epochs=result.epochs,
+        objectives=NAMES,
+        method=Alternating.name,
+        seed=0,
+    )
+    assert again.config == result.config
+    assert again.front.tolist() == result.front.tolist()
+    assert again.spent == result.spent
+    assert again.hypervolume == result.hypervolume
+    with pytest.raises(ConfigError, match="n >= 1"):
+        result_of(toy, rows=[], epochs=[], objectives=NAMES, method="none", seed=0)
+
+
+# -- official tables ----
+
+
 def test_a_table_that_lacks_cells(reference: Path) -> None:
     """The official table of the RTX 3060 has 88 of the 91 cells."""
-    from naslib_ecnas.loading import load
-
     bench = load(reference / "official" / "energy_4V9E_rtx3060.tfrecord")
     assert len(bench.rows) == 88
     for method, paper in SETTINGS:
-        result = run(bench, method, evaluations=400, seed=0, paper=paper)
+        result = run(bench, method, evaluations=120, seed=0, paper=paper)
         assert np.isin(result.rows, bench.rows).all()
-        assert len(result.rows) == 400
+        assert len(result.rows) == 120
 
 
 def test_semoa_beats_random_search_on_the_official_5v_table(reference: Path) -> None:
     """Medians over ten seeds of 500 evaluations."""
-    from naslib_ecnas.loading import load
-
     bench = load(reference / "official" / "energy_5V9E_4epochs.tfrecord")
     assert bench.name == "5v-4epochs"
 

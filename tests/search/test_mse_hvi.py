@@ -1,4 +1,4 @@
-"""MSE-HVI: what it chooses, what it is told, what it knows without a training."""
+"""MSE-HVI: its regression, its expected improvement, and what it chooses."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from naslib_ecnas import network
-from naslib_ecnas.analysis import hypervolume
+from naslib_ecnas.analysis import hypervolume, nondominated
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.search import MseHvi
-from naslib_ecnas.search.mse_hvi import expected_improvement
+from naslib_ecnas.search.mse_hvi import FourierFeatures, Regression, expected_improvement
+from naslib_ecnas.search.operators import Encoding
 from naslib_ecnas.space import Space
 
 SPACE = Space(5)
@@ -19,7 +22,7 @@ SIZE = network.multiply_adds(np.arange(len(SPACE))).astype(float) / 1e9
 COSTS = np.column_stack([SIZE, 1 / (1 + SIZE) + 0.02 * np.random.default_rng(9).random(len(SPACE))])
 
 
-def made(**options: Any) -> MseHvi:
+def search_of(**options: Any) -> MseHvi:
     return MseHvi(**{"space": SPACE, "rng": np.random.default_rng(0), **options})
 
 
@@ -33,9 +36,11 @@ def driven(search: MseHvi, steps: int) -> list[int]:
 
 
 def test_the_choice_is_the_largest_expected_improvement_of_the_pool() -> None:
-    search = made(batch=6)
+    search = search_of(batch=6)
     driven(search, 3)
-    pool = np.setdiff1d(np.random.default_rng(3).integers(0, 2532, 90), driven(made(batch=6), 3))
+    pool = np.setdiff1d(
+        np.random.default_rng(3).integers(0, 2532, 90), driven(search_of(batch=6), 3)
+    )
     pool = pool.astype(np.int32)
     mean, std = search.predict(pool)
     worst, front, wanted = search._worst, search.front_costs, []
@@ -49,7 +54,7 @@ def test_the_choice_is_the_largest_expected_improvement_of_the_pool() -> None:
 
 
 def test_the_front_is_that_of_all_that_was_told() -> None:
-    search = made()
+    search = search_of()
     seen = driven(search, 12)
     every = COSTS[seen]
     front = [
@@ -61,9 +66,9 @@ def test_the_front_is_that_of_all_that_was_told() -> None:
 
 
 def test_no_cell_twice_until_all_are_known() -> None:
-    assert len(set(driven(made(), 30))) == 10 + 29 * 10
+    assert len(set(driven(search_of(), 30))) == 10 + 29 * 10
     small = Space(4)
-    search = made(space=small)
+    search = search_of(space=small)
     costs = np.random.default_rng(0).random((91, 2))
     seen: list[int] = []
     while len(seen) < 91:
@@ -79,8 +84,8 @@ def test_it_does_better_than_chance_on_what_can_be_learnt() -> None:
     costs = np.column_stack([SIZE, 1 / (1 + SIZE) + 0.2 * (labels == 2).sum(axis=1)])
     worst = costs.max(axis=0)
     ours, chance = [], []
-    for seed in range(8):
-        search = made(rng=np.random.default_rng(seed))
+    for seed in range(6):
+        search = search_of(rng=np.random.default_rng(seed))
         for _ in range(10):
             rows = search.ask()
             search.tell(rows, costs[rows])
@@ -89,11 +94,11 @@ def test_it_does_better_than_chance_on_what_can_be_learnt() -> None:
         chance.append(hypervolume(costs[drawn], worst))
     # Paired by seed, 100 evaluations each; chance comes out ahead in a pair now and then.
     assert np.median(ours) > np.median(chance)
-    assert sum(a > b for a, b in zip(ours, chance, strict=True)) >= 7
+    assert sum(a > b for a, b in zip(ours, chance, strict=True)) >= 5
 
 
 def test_known_costs_are_taken_as_they_are() -> None:
-    search = made(known={0: COSTS[:, 0]})
+    search = search_of(known={0: COSTS[:, 0]})
     driven(search, 3)
     rows = np.arange(50, dtype=np.int32)
     mean, std = search.predict(rows)
@@ -103,7 +108,7 @@ def test_known_costs_are_taken_as_they_are() -> None:
 
 
 def test_three_objectives_are_searched() -> None:
-    search = made()
+    search = search_of()
     for _ in range(4):
         rows = search.ask()
         search.tell(rows, np.column_stack([COSTS[rows], rows]))
@@ -112,7 +117,7 @@ def test_three_objectives_are_searched() -> None:
 
 
 def test_the_paper_setting_draws_as_the_released_code_and_counts_what_it_drops() -> None:
-    search = made(paper=True)
+    search = search_of(paper=True)
     seen = driven(search, 8)
     assert search.skipped > len(seen)  # most of these draws are no cell
     # Cells of three and four vertices come from pruning alone.
@@ -120,11 +125,11 @@ def test_the_paper_setting_draws_as_the_released_code_and_counts_what_it_drops()
 
 
 def test_failed_evaluations_are_not_learnt_from() -> None:
-    search = made()
+    search = search_of()
     for _ in range(3):
         rows = search.ask()
         search.tell(rows, np.full((len(rows), 2), np.nan))
-    with pytest.raises(ConfigError, match="nothing to predict from"):
+    with pytest.raises(ConfigError, match="at least two cells"):
         search.predict([1])
     driven(search, 3)
     assert np.isfinite(search.predict([1])[0]).all()
@@ -135,4 +140,118 @@ def test_failed_evaluations_are_not_learnt_from() -> None:
 )
 def test_impossible_settings_of_mse_hvi_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="MSE-HVI"):
-        made(**options)
+        search_of(**options)
+
+
+# -- expected improvement ----
+
+
+def made_up(m: int, k: int, n: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    front = rng.random((k, m))
+    front = front[nondominated(front)] if k else front
+    return front, rng.random((n, m)) * 1.4 - 0.2, np.full(m, 1.1)
+
+
+@given(st.integers(2, 4), st.integers(0, 12), st.integers(0, 10**6))
+@settings(max_examples=30, deadline=None)
+def test_a_certain_point_gains_what_the_hypervolume_does(m: int, k: int, seed: int) -> None:
+    front, mean, reference = made_up(m, k, 5, seed)
+    gain = expected_improvement(mean, np.zeros_like(mean), front, reference)
+    before = hypervolume(front, reference)
+    for point, found in zip(mean, gain, strict=True):
+        after = hypervolume(np.vstack([front, point]), reference)
+        assert found == pytest.approx(after - before, abs=1e-9)
+
+
+@pytest.mark.parametrize("m", [2, 3])
+def test_an_uncertain_point_gains_the_mean_over_its_draws(m: int) -> None:
+    front, mean, reference = made_up(m, 6, 3, 1)
+    std = np.full_like(mean, 0.2)
+    gain = expected_improvement(mean, std, front, reference)
+    before = hypervolume(front, reference)
+    rng = np.random.default_rng(0)
+    for i, found in enumerate(gain):
+        draws = mean[i] + std[i] * rng.normal(size=(2000, m))
+        gains = [hypervolume(np.vstack([front, d]), reference) - before for d in draws]
+        error = np.std(gains) / np.sqrt(len(gains))
+        assert found == pytest.approx(np.mean(gains), abs=4 * error)
+
+
+def test_one_objective_at_a_time_by_hand() -> None:
+    """No front: E[(1 - Y1)+] E[(1 - Y2)+], and E[(t - Y)+] = s phi(0) where the mean is t."""
+    gain = expected_improvement(
+        np.array([[1.0, 0.5]]), np.array([[0.3, 0.0]]), np.empty((0, 2)), np.array([1.0, 1.0])
+    )
+    assert gain[0] == pytest.approx(0.3 / np.sqrt(2 * np.pi) * 0.5, abs=1e-6)
+
+
+@given(st.integers(2, 3), st.integers(0, 8), st.integers(0, 10**6))
+@settings(max_examples=25, deadline=None)
+def test_a_larger_front_never_makes_it_larger(m: int, k: int, seed: int) -> None:
+    front, mean, reference = made_up(m, k, 6, seed)
+    std = np.full_like(mean, 0.1)
+    small = expected_improvement(mean, std, front, reference)
+    larger = np.vstack([front, np.random.default_rng(seed).random((1, m))])
+    larger = larger[nondominated(larger)]
+    assert (expected_improvement(mean, std, larger, reference) <= small + 1e-9).all()
+    assert (small >= 0).all()
+
+
+# -- regression ----
+
+
+def test_predictions_are_those_of_the_closed_form() -> None:
+    rng = np.random.default_rng(0)
+    z, y = rng.normal(size=(40, 6)), rng.normal(size=(40, 2)) * [3.0, 0.1] + [5.0, -1.0]
+    model = Regression(6, 2)
+    model.add(z[:25], y[:25])
+    model.add(z[25:], y[25:])
+    new = rng.normal(size=(7, 6))
+    mean, std = model.fit()(new)
+    for t in range(2):
+        target = (y[:, t] - y[:, t].mean()) / y[:, t].std()
+        evidence = []
+        for ratio in np.logspace(-3, 3, 13):
+            # y ~ N(0, s^2 (I + Z Z' / r)) with the most likely s^2.
+            cover = np.eye(40) + z @ z.T / ratio
+            noise = target @ np.linalg.solve(cover, target) / 40
+            evidence.append((-20 * np.log(noise) - np.linalg.slogdet(cover)[1] / 2, noise, ratio))
+        _, noise, ratio = max(evidence)
+        precision = z.T @ z + ratio * np.eye(6)
+        wanted = new @ np.linalg.solve(precision, z.T @ target)
+        np.testing.assert_allclose(mean[:, t], wanted * y[:, t].std() + y[:, t].mean(), rtol=1e-6)
+        spread = noise * (1 + (new @ np.linalg.inv(precision) * new).sum(axis=1))
+        np.testing.assert_allclose(std[:, t], np.sqrt(spread) * y[:, t].std(), rtol=1e-6)
+
+
+def test_cosines_approach_the_gaussian_kernel() -> None:
+    rng = np.random.default_rng(1)
+    features = FourierFeatures(4, rng, cosines=20_000, length=1.0)
+    x = rng.normal(size=(6, 4))
+    cosines = features(x)[:, 5:]
+    distance = ((x[:, None] - x[None]) ** 2).sum(axis=2)
+    np.testing.assert_allclose(cosines @ cosines.T, np.exp(-distance / (2 * 8)), atol=0.03)
+    assert features(x).shape == (6, len(features))
+
+
+def test_constant_targets_are_no_trouble() -> None:
+    model = Regression(2, 1)
+    model.add(np.array([[1.0, 0.0], [1.0, 1.0], [1.0, 2.0]]), np.full((3, 1), 7.0))
+    mean, std = model.fit()(np.array([[1.0, 5.0]]))
+    assert mean[0, 0] == pytest.approx(7.0)
+    assert np.isfinite(std).all()
+
+
+def test_it_learns_a_function_of_the_cell() -> None:
+    space, rng = Space(5), np.random.default_rng(0)
+    encode = Encoding(space, rng)
+    features = FourierFeatures(len(encode), rng)
+    rows = rng.permutation(len(space)).astype(np.int32)
+    target = np.array([space.cell(int(r)).edges + 2.0 * space.cell(int(r)).vertices for r in rows])
+    model = Regression(len(features), 1)
+    model.add(features(encode(rows[:200])), target[:200, None])
+    mean, std = model.fit()(features(encode(rows[200:700])))
+    error = np.abs(mean[:, 0] - target[200:700])
+    assert error.mean() < 0.25 * np.abs(target - target.mean()).mean()
+    assert 0.5 < np.mean(error < 1.645 * std[:, 0]) <= 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -23,12 +25,12 @@ FRONT = [[1.0, 8.0], [3.0, 6.0], [4.0, 5.0], [7.0, 1.0]]
 REFERENCE = [9.0, 10.0]
 
 
-def semoa(**options: object) -> Semoa:
+def semoa(**options: Any) -> Semoa:
     return Semoa(**{"space": Space(5), "rng": np.random.default_rng(0), **options})
 
 
 @given(st.integers(2, 60), st.floats(1, 2))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_rank_probabilities_are_those_of_the_paper(n: int, pressure: float) -> None:
     p = rank_probabilities(n, pressure)
     for i in range(1, n + 1):
@@ -39,16 +41,13 @@ def test_rank_probabilities_are_those_of_the_paper(n: int, pressure: float) -> N
     assert (np.diff(p) <= 1e-15).all()
 
 
-def test_rank_probabilities_at_the_ends() -> None:
+def test_special_and_impossible_rank_probabilities() -> None:
     assert rank_probabilities(1, 2.0).tolist() == [1.0]
     np.testing.assert_allclose(rank_probabilities(5, 1.0), 0.2)
     np.testing.assert_allclose(rank_probabilities(3, 2.0), [2 / 3, 1 / 3, 0])
-
-
-@pytest.mark.parametrize(("n", "pressure"), [(0, 2.0), (3, 2.1), (3, 0.9), (3, float("nan"))])
-def test_impossible_rank_probabilities_are_refused(n: int, pressure: float) -> None:
-    with pytest.raises(ConfigError, match="rank probabilities"):
-        rank_probabilities(n, pressure)
+    for n, pressure in ((0, 2.0), (3, 2.1), (3, 0.9), (3, float("nan"))):
+        with pytest.raises(ConfigError, match=r"size|pressure"):
+            rank_probabilities(n, pressure)
 
 
 def test_a_generation_by_hand() -> None:
@@ -76,8 +75,9 @@ def test_without_a_reference_the_worst_costs_seen_serve() -> None:
 
 def test_ranks_do_not_depend_on_units() -> None:
     plain, scaled = semoa(), semoa()
-    plain.tell([10, 11, 12, 13, 14], np.array([*FRONT, REFERENCE]))
-    scaled.tell([10, 11, 12, 13, 14], np.array([*FRONT, REFERENCE]) * [2.0**20, 2.0**-9])
+    costs = np.array([*FRONT, REFERENCE])
+    plain.tell([10, 11, 12, 13, 14], costs)
+    scaled.tell([10, 11, 12, 13, 14], costs * [2.0**20, 2.0**-9])
     for _ in range(5):
         assert plain.parents().tolist() == scaled.parents().tolist()
 
@@ -92,21 +92,18 @@ def test_the_population_is_the_front_of_all_that_was_told() -> None:
         optimiser.tell(rows, costs[rows])
         seen += rows.tolist()
     every = costs[seen]
-    kept = [
-        r
-        for r in dict.fromkeys(seen)
-        if not ((every <= costs[r]).all(axis=1) & (every < costs[r]).any(axis=1)).any()
-    ]
+    worse = [((every <= costs[r]).all(axis=1) & (every < costs[r]).any(axis=1)).any() for r in seen]
+    kept = {row for row, dominated in zip(seen, worse, strict=True) if not dominated}
     assert sorted(optimiser.population_rows.tolist()) == sorted(kept)
     np.testing.assert_array_equal(optimiser.population_costs, costs[optimiser.population_rows])
 
 
-@pytest.mark.parametrize("offspring", [1, 2, 3, 10])
-def test_a_lone_best_cell_is_every_parent(offspring: int) -> None:
-    optimiser = semoa(offspring=offspring)
-    optimiser.tell([7], [[0.0, 0.0]])
-    assert optimiser.parents().tolist() == [0] * offspring
-    assert len(optimiser.ask()) == offspring
+def test_a_lone_best_cell_is_every_parent() -> None:
+    for offspring in (1, 2, 3, 10):
+        optimiser = semoa(offspring=offspring)
+        optimiser.tell([7], [[0.0, 0.0]])
+        assert optimiser.parents().tolist() == [0] * offspring
+        assert len(optimiser.ask()) == offspring
 
 
 def test_offspring_are_mutants_of_the_population() -> None:
@@ -214,15 +211,9 @@ def test_mutate_once_flips_as_many_edges_as_expected() -> None:
     assert np.mean(none == 2400) == pytest.approx(0.8**10, abs=0.04)
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"population": 0},
-        {"offspring": 0},
-        {"paper": True, "settings": PAPER},
-        {"settings": SemoaSettings(pressure=3.0)},
-    ],
-)
-def test_impossible_settings_are_refused(options: dict[str, object]) -> None:
-    with pytest.raises(ConfigError):
-        semoa(**options)
+def test_impossible_settings_are_refused() -> None:
+    wrong: list[dict[str, Any]] = [{"population": 0}, {"offspring": 0}, {"edge_changes": -1}]
+    wrong += [{"paper": True, "settings": PAPER}, {"settings": SemoaSettings(pressure=3.0)}]
+    for options in wrong:
+        with pytest.raises(ConfigError):
+            semoa(**options)

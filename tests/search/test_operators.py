@@ -1,0 +1,278 @@
+"""Perturbation, crossover, selection, visited cells, encodings and scalarised costs."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from naslib_ecnas.analysis import hypervolume
+from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.search import Semoa
+from naslib_ecnas.search.operators import (
+    Encoding,
+    Normaliser,
+    Visited,
+    _tries,
+    chebyshev,
+    crossover,
+    front_ranks,
+    order,
+    perturb,
+    random_weights,
+    survivors,
+    weighted_sum,
+)
+from naslib_ecnas.space import Space
+
+EVERY_4V = np.ones(91, dtype=bool)
+
+
+@pytest.mark.parametrize(
+    ("vertices", "parent", "rates"),
+    [(3, 1, (2.0, 0.5)), (4, 40, (2.0, 0.5)), (5, 2400, (1.0, 1.0)), (7, 10, (2.0, 0.5))],
+)
+def test_the_same_distribution_as_of_the_space(
+    vertices: int, parent: int, rates: tuple[float, float]
+) -> None:
+    space, n = Space(vertices), 12_000
+    parents = np.full(n, parent, dtype=np.int32)
+    options = {"edge_changes": rates[0], "op_changes": rates[1]}
+    every = np.ones(len(space), dtype=bool)
+    ours = perturb(space, parents, np.random.default_rng(0), allowed=every, **options)
+    theirs = space.mutate(parents, np.random.default_rng(1), **options)
+    a, b = (np.bincount(rows, minlength=len(space)) for rows in (ours, theirs))
+    often = a + b >= 40
+    a, b = a[often], b[often]
+    statistic = ((a - b) ** 2 / (a + b)).sum()
+    # Chi-square with as many degrees of freedom as cells: 5 standard deviations up.
+    assert statistic < often.sum() + 5 * np.sqrt(2 * often.sum())
+
+
+def test_one_try_flips_and_changes_as_often_as_expected() -> None:
+    space, n = Space(7), 20_000
+    parent = len(space) - 1
+    assert space.cell(parent).vertices == 7
+    parents = np.full(n, parent, dtype=np.int32)
+    rng = np.random.default_rng(0)
+    none = _tries(space, parents, rng, edge_changes=2.0, op_changes=0.0)
+    assert np.mean(none == parent) == pytest.approx((1 - 2 / 21) ** 21, abs=0.012)
+    none = _tries(space, parents, rng, edge_changes=0.0, op_changes=0.5)
+    assert np.mean(none == parent) == pytest.approx(0.9**5, abs=0.012)
+
+
+def test_only_allowed_cells_come_out_and_what_is_vain_is_said() -> None:
+    space = Space(5)
+    near = space.neighbours(2000)
+    allowed = np.zeros(len(space), dtype=bool)
+    allowed[near] = True
+    rng = np.random.default_rng(0)
+    found = perturb(space, np.full(50, 2000, dtype=np.int32), rng, allowed=allowed)
+    assert np.isin(found, near).all()
+    nothing = np.zeros(len(space), dtype=bool)
+    assert perturb(space, np.array([3, 4], np.int32), rng, allowed=nothing).tolist() == [-1, -1]
+    only = np.ones(1, bool)
+    assert perturb(Space(2), np.array([0], np.int32), rng, allowed=only).tolist() == [-1]
+
+
+@pytest.mark.parametrize("rates", [(0.0, 0.0), (-1.0, 1.0), (float("nan"), 1.0)])
+def test_rates_that_change_nothing_are_refused(rates: tuple[float, float]) -> None:
+    changes = {"edge_changes": rates[0], "op_changes": rates[1]}
+    with pytest.raises(ConfigError, match="edge_changes"):
+        perturb(Space(4), np.int32([1]), np.random.default_rng(0), allowed=EVERY_4V, **changes)
+
+
+def test_a_child_has_each_edge_and_operation_of_one_of_both() -> None:
+    space = Space(4)
+    one, other = 80, 35
+    (m1, l1), (m2, l2) = space.matrices([one]), space.matrices([other])
+    possible = set()
+    for edges in range(1 << 6):
+        mask = np.zeros((4, 4), dtype=bool)
+        mask[np.triu_indices(4, 1)] = [edges >> b & 1 for b in range(6)]
+        upper = np.where(mask, m1[0], m2[0])
+        for a in {int(l1[0, 0]), int(l2[0, 0])}:
+            for b in {int(l1[0, 1]), int(l2[0, 1])}:
+                possible.add(int(space.rows(upper[None], np.array([[a, b]]))[0]))
+    possible -= {-1, one, other}
+    assert space.cell(one).vertices == space.cell(other).vertices == 4
+    found = crossover(
+        space,
+        np.full(3000, one, np.int32),
+        np.full(3000, other, np.int32),
+        np.random.default_rng(0),
+        allowed=EVERY_4V,
+    )
+    assert set(found.tolist()) - {-1} == possible
+
+
+def test_equal_parents_have_no_other_child() -> None:
+    rows = np.full(5, 90, np.int32)
+    found = crossover(Space(4), rows, rows, np.random.default_rng(0), allowed=EVERY_4V)
+    assert found.tolist() == [-1] * 5
+
+
+# -- selection ----
+
+points = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=14).map(
+    lambda p: np.array(p, dtype=float)
+)
+
+
+def dominates(a: np.ndarray, b: np.ndarray) -> bool:
+    return bool((a <= b).all() and (a < b).any())
+
+
+@given(points)
+@settings(max_examples=50, deadline=None)
+def test_fronts_are_peeled_one_by_one(costs: np.ndarray) -> None:
+    wanted = np.full(len(costs), -1)
+    left, number = set(range(len(costs))), 0
+    while left:
+        front = {i for i in left if not any(dominates(costs[j], costs[i]) for j in left)}
+        wanted[list(front)] = number
+        left, number = left - front, number + 1
+    assert front_ranks(costs).tolist() == wanted.tolist()
+
+
+@given(points, st.integers(1, 12))
+@settings(max_examples=50, deadline=None)
+def test_survivors_keep_the_first_fronts_and_every_extreme(costs: np.ndarray, n: int) -> None:
+    kept = survivors(costs, n)
+    assert len(kept) == min(n, len(costs))
+    assert (np.diff(kept) > 0).all()
+    rank = front_ranks(costs)
+    gone = np.setdiff1d(np.arange(len(costs)), kept)
+    if len(gone):
+        assert rank[kept].max() <= rank[gone].min()
+    if n >= 3:
+        assert (costs[kept].min(axis=0) == costs.min(axis=0)).all()
+
+
+def test_the_least_contribution_goes_first() -> None:
+    costs = np.array([[0.0, 10.0], [1.0, 5.0], [2.0, 4.5], [6.0, 1.0], [10.0, 0.0], [9.0, 9.0]])
+    reference = [11.0, 11.0]  # a tenth of the range beyond the worst
+    assert survivors(costs, 5).tolist() == [0, 1, 2, 3, 4]  # the dominated one
+    inner = costs[:5]
+    whole = hypervolume(inner, reference)
+    losses = [whole - hypervolume(np.delete(inner, i, axis=0), reference) for i in range(5)]
+    least = min((1, 2, 3), key=lambda i: losses[i])
+    assert survivors(costs, 4).tolist() == [i for i in range(5) if i != least]
+
+
+def test_order_is_by_front_then_contribution() -> None:
+    costs = np.array([[9.0, 9.0], [2.0, 4.5], [0.0, 10.0], [1.0, 5.0], [6.0, 1.0], [10.0, 0.0]])
+    found = order(costs).tolist()
+    assert found[-1] == 0
+    assert set(found[:2]) == {2, 5}  # the extremes of the first front
+    # Lost with each: (10 - 6) (4.5 - 1) = 14, (2 - 1) (10 - 5) = 5, (6 - 2) (5 - 4.5) = 2.
+    assert found[2:5] == [4, 3, 1]
+
+
+def test_nothing_and_one() -> None:
+    assert order(np.empty((0, 2))).tolist() == []
+    assert survivors(np.empty((0, 2)), 3).tolist() == []
+    assert order(np.array([[1.0, 1.0]])).tolist() == [0]
+    assert survivors(np.array([[1.0, 1.0]] * 4), 2).tolist() == [0, 1]
+
+
+# -- visited cells ----
+
+
+def test_semoa_without_repeats_evaluates_new_cells_while_there_are_any() -> None:
+    space = Space(5)
+    costs = np.random.default_rng(0).random((len(space), 2))
+    counts = []
+    for avoid in (False, True):
+        search = Semoa(space=space, rng=np.random.default_rng(1), avoid_repeats=avoid)
+        seen: list[int] = []
+        for _ in range(60):
+            rows = search.ask()
+            search.tell(rows, costs[rows])
+            seen += rows.tolist()
+        counts.append(len(set(seen)))
+    assert counts[0] < 600
+    assert counts[1] == 600
+
+
+def test_a_small_space_is_seen_whole_and_then_anew() -> None:
+    space = Space(3)
+    search = Semoa(space=space, rng=np.random.default_rng(0), avoid_repeats=True)
+    seen: set[int] = set()
+    for _ in range(10):
+        rows = search.ask()
+        search.tell(rows, np.random.default_rng(0).random((7, 2))[rows])
+        seen |= set(rows.tolist())
+    assert seen == set(range(len(space)))
+
+
+def test_visited_cells_come_back_only_when_all_are_visited() -> None:
+    visited = Visited(np.array([True, True, False, True]), avoid=True)
+    visited.add(np.array([0, 0, 2]))
+    assert visited.proposable.tolist() == [False, True, False, True]
+    visited.add(np.array([1]))
+    assert visited.sample(np.random.default_rng(0), 5).tolist() == [3]
+    visited.add(np.array([3]))
+    assert visited.proposable.tolist() == [True, True, False, True]
+
+
+# -- cells and costs as numbers ----
+
+
+@pytest.mark.parametrize("vertices", [2, 3, 4, 5, 7])
+def test_encodings_tell_cells_apart(vertices: int) -> None:
+    space = Space(vertices)
+    encode = Encoding(space, np.random.default_rng(0))
+    rows = np.arange(min(len(space), 2532), dtype=np.int32)
+    columns = encode(rows)
+    assert columns.shape == (len(rows), len(encode))
+    assert np.isfinite(columns).all()
+    if 2 < vertices < 7:  # every cell is in the sample that sets the scale, nearly
+        assert len(np.unique(columns.round(9), axis=0)) == len(rows)
+
+
+def test_scalarised_costs_by_hand() -> None:
+    costs = [[0.0, 1.0], [0.5, 0.5], [1.0, 0.0]]
+    assert weighted_sum(costs, [0.25, 0.75]).tolist() == [0.75, 0.5, 0.25]
+    # max of the weighted costs + 0.05 times their sum (Knowles 2006)
+    np.testing.assert_allclose(chebyshev(costs, [0.25, 0.75]), [0.7875, 0.4, 0.2625])
+    np.testing.assert_allclose(chebyshev(costs, [[1, 0], [0, 1], [1, 0]]), [0, 0.525, 1.05])
+
+
+@pytest.mark.parametrize(("m", "vectors"), [(2, 11), (3, 66)])
+def test_weights_are_uniform_over_the_lattice(m: int, vectors: int) -> None:
+    n = 200 * vectors
+    weights = random_weights(np.random.default_rng(0), m, n)
+    assert weights.shape == (n, m)
+    np.testing.assert_allclose(weights.sum(axis=1), 1)
+    counts = Counter(map(tuple, np.rint(weights * 10).astype(int).tolist()))
+    assert len(counts) == vectors
+    statistic = sum((c - 200) ** 2 / 200 for c in counts.values())
+    assert statistic < vectors + 5 * np.sqrt(2 * vectors)
+
+
+@given(st.integers(0, 10**6))
+@settings(max_examples=40, deadline=None)
+def test_every_point_of_a_front_is_the_best_for_some_weights(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    x = np.sort(rng.random(8)) + 0.01 * np.arange(1, 9)
+    front = np.column_stack([x, 1.2 / (1 + 5 * x) ** 2 + 0.01 * np.arange(8)[::-1]])
+    for i, point in enumerate(front):
+        weights = (1 / point) / (1 / point).sum()
+        plain = (front * weights).max(axis=1)  # without the augmentation it is exact
+        assert plain[i] == plain.min()
+
+
+def test_the_scale_is_what_was_seen() -> None:
+    scale = Normaliser()
+    with pytest.raises(ConfigError, match="must be seen"):
+        scale(np.zeros((1, 2)))
+    scale.see(np.array([[1.0, 5.0], [3.0, 5.0], [np.nan, 99.0]]))
+    assert scale(np.array([[2.0, 5.0], [3.0, 6.0]])).tolist() == [[0.5, 0.0], [1.0, 1.0]]
+    scale.see(np.array([[5.0, 7.0]]))
+    assert scale(np.array([[2.0, 6.0]])).tolist() == [[0.25, 0.5]]
+    scale.see(np.full((2, 2), np.nan))
+    assert scale(np.array([[1.0, 5.0]])).tolist() == [[0.0, 0.0]]
