@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,32 +19,20 @@ from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.topologies import OPERATIONS
 
 C3, C1, POOL = OPERATIONS
+NAMES = ("training_time_s", "train_accuracy", "validation_accuracy", "test_accuracy", "energy_kwh")
 
 
 @pytest.fixture
-def nasbench(tmp_path) -> api.NASBench:  # type: ignore[no-untyped-def]
+def nasbench(tmp_path: Path) -> api.NASBench:
     rng = np.random.default_rng(0)
-    names = [
-        prefix + name
-        for prefix in ("", "halfway_")
-        for name in (
-            "training_time_s",
-            "train_accuracy",
-            "validation_accuracy",
-            "test_accuracy",
-            "energy_kwh",
-        )
-    ]
-    values = {name: rng.random((80, 2, 3)) for name in names}
+    values = {
+        prefix + name: rng.random((80, 2, 3)) for prefix in ("", "halfway_") for name in NAMES
+    }
     for array in values.values():
         array[7, 1] = np.nan
     rows = np.arange(80, dtype=np.int32)
-    write_table(
-        tmp_path / "t.ecnas",
-        Columns(
-            "synthetic", 4, rows, (4, 108), 3, values, dict.fromkeys(names, Provenance("synthetic"))
-        ),
-    )
+    made = dict.fromkeys(values, Provenance("synthetic"))
+    write_table(tmp_path / "t.ecnas", Columns("synthetic", 4, rows, (4, 108), 3, values, made))
     return api.NASBench(Benchmark(Table.open(tmp_path / "t.ecnas")), seed=0)
 
 
@@ -169,16 +160,14 @@ def test_it_answers_as_naslibs_copy_of_the_original(nasbench: api.NASBench) -> N
         assert nasbench.is_valid(theirs) == nasbench.is_valid(ours)
 
 
-def _original():  # type: ignore[no-untyped-def]
-    import importlib.util
-    import os
-    from pathlib import Path
-
+def _original() -> Any:
     home = Path(os.environ.get("NASLIB_HOME", Path.home() / "NASLib"))
     file = home / "naslib" / "utils" / "nb101_api.py"
     if not file.exists():
         pytest.skip(f"NASLib is not at {home}: clone it there or set NASLIB_HOME")
     found = importlib.util.spec_from_file_location("nb101_api_of_naslib", file)
-    module = importlib.util.module_from_spec(found)  # type: ignore[arg-type]
-    found.loader.exec_module(module)  # type: ignore[union-attr]
+    assert found is not None
+    assert found.loader is not None
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
     return module

@@ -39,22 +39,11 @@ def test_parameters_equal_every_published_row(reference: Path, name: str) -> Non
 
 def test_the_smallest_cell() -> None:
     """Input to output only: nine projections, the stem and the dense layer."""
-    stem = 27 * 128 + 256
-    stacks = sum(
-        (below * width + 2 * width) + 2 * (width * width + 2 * width)
-        for below, width in ((128, 128), (128, 256), (256, 512))
-    )
-    assert network.parameters(0).tolist() == [stem + stacks + 5130]
-    pixels = (1024, 256, 64)
-    adds = (
-        27 * 128 * 1024
-        + 5120
-        + sum(
-            p * (below * width + 2 * width * width)
-            for p, (below, width) in zip(pixels, ((128, 128), (128, 256), (256, 512)), strict=True)
-        )
-    )
-    assert network.multiply_adds(0).tolist() == [adds]
+    widths = ((128, 128, 1024), (128, 256, 256), (256, 512, 64))  # below, own, pixels
+    weights = sum((below + 2) * width + 2 * (width + 2) * width for below, width, _ in widths)
+    assert network.parameters(0).tolist() == [27 * 128 + 256 + weights + 5130]
+    adds = sum(pixels * (below * width + 2 * width**2) for below, width, pixels in widths)
+    assert network.multiply_adds(0).tolist() == [27 * 128 * 1024 + adds + 5120]
     elements = 128 * 1024 + 3 * (128 * 1024 + 256 * 256 + 512 * 64)
     elements += 128 * 256 + 256 * 64 + 512 + 10  # pools between stacks, global pool, classes
     assert network.activation_elements(0).tolist() == [elements]
@@ -65,8 +54,10 @@ def test_the_smallest_cell() -> None:
 @pytest.mark.slow
 def test_costs_equal_those_of_a_built_network() -> None:
     """nasbench_pytorch builds the same network; hooks count what its layers do."""
-    torch = pytest.importorskip("torch")
-    model = pytest.importorskip("nasbench_pytorch.model")
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    model = pytest.importorskip(
+        "nasbench_pytorch.model", reason="nasbench_pytorch is not installed"
+    )
     rows = np.concatenate([[0, 3, 50], Space(7).sample(np.random.default_rng(5), 9)])
     for row in rows.tolist():
         cell = Cell.from_row(row)

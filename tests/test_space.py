@@ -408,11 +408,3 @@ def test_neighbours_of_large_cells_are_near(row: int) -> None:
     for slot, op in itertools.product(range(vertices_of(row) - 2), range(3)):
         found.append(space.rows(matrices, np.where(np.arange(5) == slot, op, labels)))
     assert set(np.concatenate(found).tolist()) - {-1, row} <= set(near.tolist())
-
-
-def test_neighbours_are_mutual_but_for_larger_steps_down() -> None:
-    space = Space(5)
-    for row in range(0, len(space), 97):
-        for other in space.neighbours(row).tolist():
-            if abs(vertices_of(other) - vertices_of(row)) <= 1:
-                assert row in space.neighbours(other)
