@@ -80,11 +80,13 @@ class Choices:
         self.mask[self.rows] = True
         output = space.vertices - 1
         #: (source, target) of each edge choice.
-        self.edges = tuple((i, j) for j in range(1, output + 1) for i in range(j))
+        self.edges: tuple[tuple[int, int], ...] = tuple(
+            (i, j) for j in range(1, output + 1) for i in range(j)
+        )
         #: Interior vertex of each operation choice.
-        self.interior = tuple(range(1, output))
+        self.interior: tuple[int, ...] = tuple(range(1, output))
         #: Names of the choices, edges first.
-        self.names = (
+        self.names: tuple[str, ...] = (
             *(f"edge_{i}_{j}" for i, j in self.edges),
             *(f"op_{vertex}" for vertex in self.interior),
         )
@@ -237,7 +239,7 @@ class Evaluation:
             )
         self.bench = bench
         self.objectives = names
-        self.epochs = bench.budgets[-1] if epochs is None else epochs
+        self.epochs: int = bench.budgets[-1] if epochs is None else epochs
         known = ~np.isnan([bench.values(name, self.epochs) for name in names]).any(axis=0)
         if all(name in DERIVED for name in names):
             # These follow from the cell alone, but only a trained cell can be evaluated.

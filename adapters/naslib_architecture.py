@@ -300,16 +300,18 @@ class EcnasSearchSpace(LazyNetwork):
 
     QUERYABLE = True
     #: A benchmark is a memory-mapped file, of which one is enough.
-    SHARED = ("_benchmark", "objective", "labeled_archs")
+    SHARED: tuple[str, ...] = ("_benchmark", "objective", "labeled_archs")
 
     def __init__(self, n_classes: int = 10, objective: Any = None) -> None:
         super().__init__()
         self.num_classes = n_classes
         self.space_name = "nasbench101"
-        self.labeled_archs = None
+        self.labeled_archs: Any = None
         self.instantiate_model = False
         self.sample_without_replacement = False
-        self.objective = None if objective is None else naslib_objectives.objective(objective)
+        self.objective: Any = None
+        if objective is not None:
+            self.objective = naslib_objectives.objective(objective)
         self._row: int | None = None
         self._benchmark: Any = None
         self._records: dict[int | None, Any] = {}

@@ -714,7 +714,7 @@ class Recorded(Objective):
         self._recorder = recorder
         self._inner = wanted
         section = recorder.objectives
-        self.epochs = None if section is None else section.epochs
+        self.epochs: int | None = None if section is None else section.epochs
         recorder.wanted(name)
 
     def of(self, record: Record, bench: Benchmark) -> float:

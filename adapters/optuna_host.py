@@ -89,8 +89,8 @@ class EcnasObjective:
         objectives: Sequence[str] = OBJECTIVES,
         epochs: int | None = None,
     ) -> None:
-        self.evaluation = Evaluation(bench, objectives, epochs)
-        self.choices = Choices(bench.space, self.evaluation.rows)
+        self.evaluation: Evaluation = Evaluation(bench, objectives, epochs)
+        self.choices: Choices = Choices(bench.space, self.evaluation.rows)
 
     @property
     def directions(self) -> list[str]:

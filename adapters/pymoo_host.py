@@ -89,7 +89,7 @@ class EcnasProblem(CellProblem):
         objectives: Sequence[str] = OBJECTIVES,
         epochs: int | None = None,
     ) -> None:
-        self.evaluation = Evaluation(bench, objectives, epochs)
+        self.evaluation: Evaluation = Evaluation(bench, objectives, epochs)
         super().__init__(bench.space, self.evaluation.rows, len(self.evaluation.metrics))
 
     def values_of(self, costs: ArrayLike) -> NDArray[np.float64]:

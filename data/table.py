@@ -538,10 +538,10 @@ class Table:
         self.opener: Callable[[], Table] = partial(Table.open, path.absolute())
         self._close = weakref.finalize(self, file.close)  # it is open for reading single blocks
         start = header.data_start
-        self.name = header.name
-        self.space = Space(header.vertices)
-        self.budgets = header.budgets
-        self.repeats = header.repeats
+        self.name: str = header.name
+        self.space: Space = Space(header.vertices)
+        self.budgets: tuple[int, ...] = header.budgets
+        self.repeats: int = header.repeats
         self.provenance: Mapping[str, Provenance] = dict(header.provenance)
         self.attributes: Mapping[str, str] = dict(header.attributes)
         self._cells = header.cells
@@ -562,7 +562,7 @@ class Table:
             )
             first += spec.blocks
         self._rows = self._columns.pop(ROWS, None)
-        self.metrics = tuple(self._columns)
+        self.metrics: tuple[str, ...] = tuple(self._columns)
         self._each = tuple(self._columns.values())
         self._check_rows()
 

@@ -151,9 +151,9 @@ class Record(Mapping[str, float]):
         metrics: tuple[str, ...],
         values: list[float],
     ) -> None:
-        self.row = row
-        self.epochs = epochs
-        self.repeat = repeat
+        self.row: int = row
+        self.epochs: int = epochs
+        self.repeat: int | None = repeat
         self._metrics = metrics
         self._values = values
 

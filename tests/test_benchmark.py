@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -215,19 +214,6 @@ def test_spending_is_counted_and_unknown_costs_are_counted_apart(bench: Benchmar
     assert (
         bench.spent == Spent() == Spent.of([], {n: [] for n in ("seconds", "energy_kwh", "co2_g")})
     )
-
-
-def test_threads_lose_no_count(bench: Benchmark) -> None:
-    def work() -> None:
-        for _ in range(500):
-            bench.query(5, 4)
-
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert (bench.spent.evaluations, bench.spent.epochs) == (2_000, 8_000)
 
 
 def test_a_closed_benchmark_says_so(bench: Benchmark) -> None:

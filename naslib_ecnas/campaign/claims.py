@@ -265,7 +265,7 @@ class AttemptLog:
     """Appends marks, one JSON object a line; what was written survives the process."""
 
     def __init__(self, folder: Path, number: int) -> None:
-        self.path = folder / f"{number:04d}.log"
+        self.path: Path = folder / f"{number:04d}.log"
         self._ended = False
         self._torn = False
 

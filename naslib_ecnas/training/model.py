@@ -128,8 +128,8 @@ class Network(nn.Module):
     ) -> None:
         super().__init__()
         norm = {"momentum": batch_norm_momentum, "epsilon": batch_norm_epsilon}
-        self.stem = ConvBnRelu(3, _STEM_CHANNELS, 3, **norm)
-        self.stacks = nn.ModuleList()
+        self.stem: ConvBnRelu = ConvBnRelu(3, _STEM_CHANNELS, 3, **norm)
+        self.stacks: nn.ModuleList = nn.ModuleList()
         before = _STEM_CHANNELS
         for width, _ in STACKS:
             cells = []
@@ -138,8 +138,8 @@ class Network(nn.Module):
                 before = width
             self.stacks.append(nn.Sequential(*cells))
         # TensorFlow's "same" pads behind the last pixel of odd sides, which ceil_mode does too.
-        self.downsample = nn.MaxPool2d(2, stride=2, ceil_mode=True)
-        self.dense = nn.Linear(before, _CLASSES)
+        self.downsample: nn.MaxPool2d = nn.MaxPool2d(2, stride=2, ceil_mode=True)
+        self.dense: nn.Linear = nn.Linear(before, _CLASSES)
 
     def forward(self, images: Tensor) -> Tensor:
         """(n, 3, h, w) standardised images to (n, 10) logits."""
