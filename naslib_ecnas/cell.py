@@ -110,7 +110,7 @@ class Cell:
     @cached_property
     def matrix(self) -> NDArray[np.int8]:
         """(v, v) int8 adjacency matrix in canonical order, read-only."""
-        out = adjacency(self.vertices)[self._topology].astype(np.int8)
+        out: NDArray[np.int8] = adjacency(self.vertices)[self._topology].astype(np.int8)
         out.flags.writeable = False
         return out
 

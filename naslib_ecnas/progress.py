@@ -43,8 +43,15 @@ class Progress(Protocol):
         """A message for the user, such as that a lost connection is tried again."""
 
 
-class Silent(Progress):
+class Silent:
     """Ignores all progress."""
+
+    def started(
+        self, name: str, doing: str, total: int | None, done: int, unit: str = BYTES
+    ) -> None: ...
+    def advanced(self, name: str, done: int) -> None: ...
+    def finished(self, name: str) -> None: ...
+    def noted(self, name: str, message: str) -> None: ...
 
 
 _LISTENER: ContextVar[Progress | None] = ContextVar("listener", default=None)

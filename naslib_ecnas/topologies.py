@@ -364,7 +364,9 @@ def adjacency(vertices: int = MAX_VERTICES) -> NDArray[np.bool_]:
 def labels_of_rows(rows: NDArray[np.integer]) -> NDArray[np.int8]:
     """(n, 5) operation labels of the slots of valid rows, -1 at slots that a cell does not have."""
     table = topologies()
-    return _unpacked_labels()[table.vertices[table.row_topology[rows]] - 2, table.row_ops[rows]]
+    slots = table.vertices[table.row_topology[rows]] - 2
+    labels: NDArray[np.int8] = _unpacked_labels()[slots, table.row_ops[rows]]
+    return labels
 
 
 @cache
