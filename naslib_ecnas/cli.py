@@ -1,4 +1,4 @@
-"""`ecnas`: finds the command, runs it, and turns errors into one clear line and an exit code."""
+"""The `ecnas` program: runs one command and turns errors into one line and an exit code."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from naslib_ecnas.errors import (
     UnknownTableError,
 )
 
-__all__ = ["COMMANDS", "main"]
+__all__ = ["COMMANDS", "command_parser", "main"]
 
-#: The modules in `naslib_ecnas.commands`, in the order of the help. They are imported when a
-#: command line is parsed, and import what they need only when they run.
+#: Modules of `naslib_ecnas.commands`, in the order of the help. Each imports what it needs when
+#: its command runs, so that the help is fast.
 COMMANDS = (
     "info",
     "data",
@@ -42,8 +42,8 @@ COMMANDS = (
     "completion",
 )
 
-#: Errors in what the user typed rather than in what was met.
-_USAGE = (
+#: Errors in what the user typed (exit code 2); all others are failures (exit code 1).
+_USAGE_ERRORS = (
     CatalogError,
     ConfigError,
     InvalidCellError,
@@ -59,46 +59,66 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line.
 
     Args:
-        argv: arguments without the program's name; those of the process where left out.
+        argv: arguments without the program's name; those of the process if None.
 
     Returns:
-        0 if all went well, 1 if it failed, 2 if what was typed is not possible, 130 if it was
+        0 on success, 1 if the command failed, 2 if what was typed is not possible, 130 if it was
         interrupted, 141 if the reader of its output went away.
     """
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    typed = list(sys.argv[1:] if argv is None else argv)
     # Accepted before and after the command's name, which argparse alone cannot do.
-    debug = "--debug" in arguments
-    parser = _parser()
+    debug = "--debug" in typed
+    arguments = [word for word in typed if word != "--debug"]
+    first = next((word for word in arguments if not word.startswith("-")), None)
+    parser = command_parser(first if first in COMMANDS else None)
     for word in arguments:
         # Before 3.13 argparse takes this `--` for the end of the options and leaves an empty list.
         if word.startswith("--") and word.endswith("=--"):
             parser.error(f"argument {word[:-3]}: expected a value, got --")
-    args = parser.parse_args([a for a in arguments if a != "--debug"])
+    args = parser.parse_args(arguments)
     try:
         code = _run(parser, args)
         sys.stdout.flush()
-    except EcnasError as error:
-        if debug:
-            traceback.print_exc()
-        print(f"ecnas: error: {error}", file=sys.stderr)
-        return 2 if isinstance(error, _USAGE) else 1
+        return code
     except BrokenPipeError:
-        # Nobody reads any more. The interpreter flushes once more on its way out: into nothing.
+        # The interpreter flushes stdout again when it exits: let that write go to /dev/null.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    except OSError as error:
-        # What no command foresaw, such as a file that was taken away meanwhile.
+    except (EcnasError, OSError) as error:
         if debug:
             traceback.print_exc()
-        print(f"ecnas: error: {error}; see where by --debug", file=sys.stderr)
-        return 1
+        # An OSError is one that no command expected, such as a file deleted while it was read.
+        hint = "" if isinstance(error, EcnasError) else "; --debug shows where"
+        print(f"ecnas: error: {error}{hint}", file=sys.stderr)
+        return 2 if isinstance(error, _USAGE_ERRORS) else 1
     except KeyboardInterrupt:
         if debug:
             traceback.print_exc()
-        again = "nothing half-written is left, what is whole is kept: run the same command again"
+        again = "no half-written file is left and whole ones are kept: run the same command again"
         print(f"\necnas: interrupted; {again}", file=sys.stderr)
         return 130
-    return code
+
+
+def command_parser(command: str | None = None) -> argparse.ArgumentParser:
+    """The parser of the command line.
+
+    Args:
+        command: build the parser of this command alone, which starts faster; all if None.
+    """
+    parser = argparse.ArgumentParser(
+        prog="ecnas",
+        description="Energy-aware neural architecture search on the cells of NAS-Bench-101: "
+        "measured and modelled tables, exact cells, and searches that report their cost.",
+        epilog="Start with: ecnas search --out runs/first. Each command has --help with examples. "
+        "Files are kept in the folder ECNAS_CACHE (see: ecnas info). ECNAS_MIRROR names a "
+        "folder or an address that holds the published files by name.",
+    )
+    parser.add_argument("--version", action="version", version=f"ecnas {__version__}")
+    parser.add_argument("--debug", action="store_true", help="show where an error was raised")
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
+    for name in COMMANDS if command is None else (command,):
+        import_module(f"naslib_ecnas.commands.{name}").add_parser(subparsers)
+    return parser
 
 
 def _run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
@@ -108,22 +128,3 @@ def _run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
         return 0
     code: int = run(args)
     return code
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="ecnas",
-        description="Energy-aware architecture search on the cells of NAS-Bench-101: measurements "
-        "and models, exact cells, searches that know what they cost.",
-        epilog="begin with: ecnas search --out runs/first; each command has --help with examples. "
-        "Files are kept in the folder ECNAS_CACHE (see: ecnas info). ECNAS_MIRROR names a "
-        "folder or an address that holds the published files by name.",
-    )
-    parser.add_argument("--version", action="version", version=f"ecnas {__version__}")
-    parser.add_argument(
-        "--debug", action="store_true", help="show where in the program an error arose"
-    )
-    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for name in COMMANDS:
-        import_module(f"naslib_ecnas.commands.{name}").add_parser(subparsers)
-    return parser

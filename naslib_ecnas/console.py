@@ -1,4 +1,7 @@
-"""How commands show things: tables, byte counts and progress, in colour on terminals only."""
+"""What all commands share: tables, numbers and progress on the screen, helps, common options.
+
+Terminals get frames, colours and bars; files and pipes get plain aligned text.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,9 @@ import argparse
 import math
 import sys
 import textwrap
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from importlib import metadata
 from shutil import get_terminal_size
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
@@ -23,35 +27,40 @@ if TYPE_CHECKING:
     from naslib_ecnas.figures.summary import Study
 
 __all__ = [
-    "HelpText",
-    "ShownProgress",
+    "ConsoleProgress",
+    "HelpFormatter",
     "add_study_options",
     "add_table_options",
     "bytes_text",
     "duration_text",
     "examples",
+    "installed_version",
     "print_json",
     "print_lines",
     "print_table",
-    "searched",
-    "setting",
+    "progress_bar",
+    "quantity_text",
+    "run_study",
+    "show_help",
+    "split_words",
+    "table_options",
 ]
 
-
-#: Between two columns of a table, and at its edges.
+#: Blanks between two columns of a table.
 _GAP = 2
-
-#: Longer words of a table's texts, such as paths, are broken where there is no room.
+#: Words longer than this (paths, say) are broken inside a table that lacks the width for them.
 _WORD = 24
-
-#: Bytes from which on checking a file takes long enough to be shown.
+#: Checking a file smaller than this many bytes is too quick for a progress bar.
 _SLOW_CHECK = 100_000_000
 
 _UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
+# -- numbers and words ------------------------------------------------------------------------
+
+
 def bytes_text(size: int | None) -> str:
-    """A number of bytes for reading, such as `2.1 MB`; a question mark for None."""
+    """A number of bytes as text, such as `2.1 MB`; a question mark for None."""
     if size is None:
         return "?"
     value, unit = float(size), 0
@@ -61,7 +70,7 @@ def bytes_text(size: int | None) -> str:
 
 
 def duration_text(seconds: float) -> str:
-    """Seconds for reading, such as `16 s`, `25 min` or `3.4 h`."""
+    """A duration as text, such as `16 s`, `25 min` or `3.4 h`."""
     if not math.isfinite(seconds):
         return "unknown time"
     if seconds < 120:
@@ -70,8 +79,30 @@ def duration_text(seconds: float) -> str:
     return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
 
 
+def quantity_text(value: float, form: str, unit: str = "") -> str:
+    """A number in a format with its unit, such as `7.5 kWh`; `unknown kWh` for NaN."""
+    text = f"{value:{form}}" if math.isfinite(value) else "unknown"
+    return f"{text} {unit}".strip()
+
+
+def split_words(text: str) -> tuple[str, ...]:
+    """The parts of a comma-separated list, without blanks and empty parts."""
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def installed_version(distribution: str) -> str | None:
+    """Version of an installed distribution; None if it is not installed."""
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+# -- output -----------------------------------------------------------------------------------
+
+
 def print_json(data: Any) -> None:
-    """Print one JSON document; NaN and infinities, which JSON has not, become null."""
+    """Print one JSON document; NaN and infinities, which JSON lacks, become null."""
     print(to_json(data, indent=2))
 
 
@@ -84,14 +115,14 @@ def print_table(
 ) -> None:
     """Print a table: framed and coloured on a terminal, plain aligned text elsewhere.
 
-    On a terminal texts are broken between words where they do not fit; where even that does not
-    do, each row is a block of lines. No number is ever cut.
+    On a terminal that is too narrow, texts are broken between words; if that is not enough, each
+    line of the table becomes a block of lines. Numbers are never cut.
 
     Args:
-        headings: of the columns.
-        rows: one text for each column.
-        right: columns that are aligned to the right.
-        file: where to, by default stdout.
+        headings: one for each column.
+        rows: lines of the table, one text for each column.
+        right: numbers of the columns that are aligned to the right.
+        file: stream to print to, stdout by default.
     """
     file = sys.stdout if file is None else file
     if not file.isatty():
@@ -128,7 +159,7 @@ def print_table(
 def _widths(
     headings: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int], room: int
 ) -> list[int] | None:
-    """Widths of columns that fit together, the widest narrowed first; None where none do."""
+    """Column widths that fit into `room`, narrowing the widest first; None if none fit."""
     columns = list(zip(headings, *rows, strict=True))
     widths = [max(map(len, column)) for column in columns]
     least = [_least(column, numbers=i in right) for i, column in enumerate(columns)]
@@ -142,8 +173,7 @@ def _widths(
 
 
 def _least(column: Sequence[str], *, numbers: bool) -> int:
-    """The width below which a column, its heading first, cannot be read: numbers keep their
-    digits, texts are broken between words."""
+    """Least readable width of a column, heading included: numbers whole, texts word by word."""
     heading, *texts = column
     words = max(map(len, heading.split()), default=0)
     if numbers:
@@ -153,7 +183,7 @@ def _least(column: Sequence[str], *, numbers: bool) -> int:
 
 
 def _print_blocks(headings: Sequence[str], rows: Sequence[Sequence[str]], file: TextIO) -> None:
-    """A block for each row, a line for each column: all of what a narrow table would cut."""
+    """Print each line of the table as a block with one line for each column."""
     width = max(map(len, headings[1:]), default=0)
     for row in rows:
         print(f"{headings[0]} {row[0]}".strip(), file=file)
@@ -162,7 +192,7 @@ def _print_blocks(headings: Sequence[str], rows: Sequence[Sequence[str]], file: 
 
 
 def print_lines(lines: Sequence[str]) -> None:
-    """Print lines of prose, broken between words on a terminal and whole elsewhere."""
+    """Print lines of prose, wrapped to the width of a terminal and unchanged elsewhere."""
     for line in lines:
         if sys.stdout.isatty():
             print(textwrap.fill(line, get_terminal_size().columns, subsequent_indent="    "))
@@ -170,25 +200,28 @@ def print_lines(lines: Sequence[str]) -> None:
             print(line)
 
 
-class ShownProgress:
-    """Shows long work on stderr: bars on a terminal, single lines elsewhere.
+# -- progress ---------------------------------------------------------------------------------
 
-    It hears of what it is passed to as `progress`, and, as the listener within its block, of the
-    rest.
+
+class ConsoleProgress:
+    """Progress of long work on stderr: bars on a terminal, single lines elsewhere.
+
+    Pass it as `progress`. Within its `with` block it also receives the progress of work that takes
+    no such argument (see `naslib_ecnas.progress.listening`).
 
     Example:
-        with ShownProgress() as progress:
+        with ConsoleProgress() as progress:
             fetch(entry, progress=progress)
     """
 
     def __init__(self) -> None:
         self._bars: Bars | None = None
         self._tasks: dict[str, TaskID] = {}
-        self._heard: AbstractContextManager[None] | None = None
+        self._listening: AbstractContextManager[None] | None = None
 
-    def __enter__(self) -> ShownProgress:
-        self._heard = listening(self)
-        self._heard.__enter__()
+    def __enter__(self) -> ConsoleProgress:
+        self._listening = listening(self)
+        self._listening.__enter__()
         return self
 
     def __exit__(
@@ -200,8 +233,8 @@ class ShownProgress:
         if self._bars is not None:
             self._bars.stop()
             self._bars = None
-        if self._heard is not None:
-            self._heard.__exit__(kind, error, trace)
+        if self._listening is not None:
+            self._listening.__exit__(kind, error, trace)
 
     def started(
         self, name: str, doing: str, total: int | None, done: int, unit: str = BYTES
@@ -215,7 +248,7 @@ class ShownProgress:
             return
         if doing == "checking" and (total is None or total < _SLOW_CHECK):
             return
-        bars = self._shown()
+        bars = self._started_bars()
         label = f"{doing} {name}"
         with suppress(KeyError):
             bars.remove_task(self._tasks.pop(name))
@@ -240,7 +273,7 @@ class ShownProgress:
         else:
             print(text, file=sys.stderr)
 
-    def _shown(self) -> Bars:
+    def _started_bars(self) -> Bars:
         if self._bars is None:
             from rich.console import Console
             from rich.progress import (
@@ -278,13 +311,27 @@ class ShownProgress:
         return self._bars
 
 
-# How the end of a command's help is laid out: examples in lines that can be copied.
+@contextmanager
+def progress_bar(label: str) -> Iterator[Callable[[int, int], None] | None]:
+    """A bar on stderr that follows calls of (done, total); yields None if it is no terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(label, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-class HelpText(argparse.HelpFormatter):
-    """Wraps prose as argparse does, but leaves a text of several lines as it is written.
+# -- helps and options ------------------------------------------------------------------------
 
-    argparse would run all lines together and break commands where the terminal ends.
+
+class HelpFormatter(argparse.HelpFormatter):
+    """Wraps prose as argparse does, but keeps the line breaks of a text of several lines.
+
+    argparse would join the example commands and break them at the edge of the terminal.
     """
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
@@ -297,67 +344,71 @@ def examples(*commands: str, title: str = "examples") -> dict[str, Any]:
     """Keyword arguments of `add_parser` that end a help with commands to copy.
 
     Args:
-        commands: what to type, a line each; a longer one may hold line breaks of its own.
-        title: what stands above them.
+        commands: one command each; a long one may contain line breaks.
+        title: heading of the commands.
     """
     lines = [f"  {line}" for command in commands for line in command.splitlines()]
-    return {"epilog": "\n".join([f"{title}:", *lines]), "formatter_class": HelpText}
+    return {"epilog": "\n".join([f"{title}:", *lines]), "formatter_class": HelpFormatter}
 
 
-# Options of every command that opens a table: which device, which PUE, whose electricity.
+def show_help(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], int]:
+    """The `run` of a command that only groups actions: it prints the help and returns 0."""
+
+    def show(args: argparse.Namespace) -> int:
+        parser.print_help()
+        return 0
+
+    return show
 
 
 def add_table_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options, in a group of their own."""
+    """Add the options of every command that opens a table: device, PUE, carbon intensity."""
     group = parser.add_argument_group("energy and emissions of the table")
     group.add_argument(
         "--device",
         metavar="GPU",
-        help="of a modelled table (7v, 5v, 4v): the GPU, such as titan-xp, or a file that "
+        help="GPU of a modelled table (7v, 5v, 4v): a name such as titan-xp, or a file that "
         "`ecnas surrogate calibrate` wrote",
     )
     group.add_argument(
         "--scaling",
         metavar="HOW",
-        help="of a modelled table: energy over epochs affine (the default) or linear",
+        help="energy over epochs of a modelled table: affine (the default) or linear",
     )
     group.add_argument(
-        "--model", metavar="NAME", help="of a modelled table: ours (the default) or paper"
+        "--model", metavar="NAME", help="energy model of a modelled table: ours (default) or paper"
     )
     group.add_argument(
         "--pue",
         type=float,
         metavar="P",
-        help="power usage effectiveness: what the data centre draws for each kWh of its machines "
-        "(the table's own)",
+        help="power usage effectiveness: energy that the data centre draws for each kWh of its "
+        "machines (default: the table's)",
     )
     group.add_argument(
         "--carbon-intensity",
         metavar="G",
-        help="gCO2eq/kWh, a country such as DK, or world (the table's own emissions)",
+        help="gCO2eq/kWh, a country such as DK, or world (default: the table's emissions)",
     )
 
 
-def setting(args: argparse.Namespace) -> dict[str, Any]:
-    """What was chosen, as keyword arguments of `load`."""
+def table_options(args: argparse.Namespace) -> dict[str, Any]:
+    """The values of the options of `add_table_options`, as keyword arguments of `load`."""
     return {
         name: getattr(args, name)
         for name in ("device", "scaling", "model", "pue", "carbon_intensity")
     }
 
 
-# Options of the figures and tables that need searches, and the searches.
-
-
 def add_study_options(parser: argparse.ArgumentParser, of: str) -> None:
-    """Add the options, in a group of their own.
+    """Add the options of figures and tables that run searches.
 
     Args:
-        parser: of the command.
-        of: which figures or tables need them.
+        parser: parser of the command.
+        of: the figures or tables that need the searches, for the heading of the group.
     """
-    group = parser.add_argument_group(f"searches, for {of}")
-    group.add_argument("--methods", metavar="A,B", help="comma-separated (all there are)")
+    group = parser.add_argument_group(f"searches for {of}")
+    group.add_argument("--methods", metavar="A,B", help="comma-separated (default: all methods)")
     group.add_argument(
         "--seeds", type=int, default=10, metavar="N", help="runs of each method (%(default)s)"
     )
@@ -366,37 +417,24 @@ def add_study_options(parser: argparse.ArgumentParser, of: str) -> None:
         type=int,
         default=500,
         metavar="N",
-        help="trainings to charge each run for (%(default)s)",
+        help="trainings that each run is charged for (%(default)s)",
     )
 
 
-def searched(bench: Benchmark, args: argparse.Namespace) -> Study:
-    """Run the searches that were asked for, with a bar on stderr where that is a terminal.
+def run_study(bench: Benchmark, args: argparse.Namespace) -> Study:
+    """Run the searches that the options of `add_study_options` ask for.
 
     Raises:
         EcnasError: a setting is not possible.
     """
     from naslib_ecnas.figures.summary import study
 
-    methods = None
-    if args.methods is not None:
-        methods = [name.strip() for name in args.methods.split(",") if name.strip()]
-
-    def run(on_progress: object = None) -> Study:
+    with progress_bar("searching") as on_progress:
         return study(
             bench,
-            methods,
+            None if args.methods is None else split_words(args.methods),
             seeds=args.seeds,
             evaluations=args.evaluations,
             epochs=args.epochs,
-            on_progress=on_progress,  # type: ignore[arg-type]
+            on_progress=on_progress,
         )
-
-    if not sys.stderr.isatty():
-        return run()
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("searching", total=None)
-        return run(lambda made, total: bar.update(task, completed=made, total=total))

@@ -1,4 +1,4 @@
-"""What commands print: framed, with bars and colours on a terminal; elsewhere plain lines."""
+"""The console: frames, bars and colours on a terminal, plain lines elsewhere; numbers as text."""
 
 from __future__ import annotations
 
@@ -9,10 +9,34 @@ from typing import Any
 
 import pytest
 
-from naslib_ecnas.console import ShownProgress, duration_text, print_lines, print_table
+from naslib_ecnas.console import (
+    ConsoleProgress,
+    bytes_text,
+    duration_text,
+    installed_version,
+    print_lines,
+    print_table,
+    quantity_text,
+    split_words,
+)
 from naslib_ecnas.progress import listener
 
 ROWS = [("7v", "423,624", "all"), ("4v", "91", "few of them")]
+
+
+class Screen(io.StringIO):
+    """A stream that claims to be a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def shown(
+    headings: tuple[str, ...], rows: list[tuple[str, ...]], right: tuple[int, ...] = ()
+) -> str:
+    stream = Screen()
+    print_table(headings, rows, right=right, file=stream)
+    return re.sub(r"\x1b\[[\d;]*m", "", stream.getvalue())
 
 
 def test_a_table_elsewhere_is_aligned_text() -> None:
@@ -26,52 +50,79 @@ def test_a_table_elsewhere_is_aligned_text() -> None:
     assert out.getvalue() == "name  cells\n"
 
 
-def test_a_table_on_a_terminal_keeps_its_texts_and_its_width(terminal: Any) -> None:
-    code = (
-        "from naslib_ecnas.console import print_table\n"
-        f"print_table(('name', 'cells', 'which'), {[*ROWS, ('x', '1', '[red]' + 'word ' * 40)]!r})"
-    )
-    text = terminal.shown([sys.executable, "-c", code], columns=60)
-    assert "\x1b[" in text
-    lines = terminal.plain(text).splitlines()
-    assert max(map(len, lines)) <= 60
-    assert any(re.search(r"4v +91 +few of them", line) for line in lines)
-    assert "[red]word" in terminal.plain(text)  # nothing of a text is taken for markup
-    assert terminal.plain(text).count("word") == 40
-
-
-def test_numbers_keep_their_digits_on_a_narrow_terminal(terminal: Any) -> None:
-    rows = [("energy at 108 epochs, on a GPU of that name", "123,456", "0.98765", "[1]")]
-    rows.append(("time", "1", "0.5", "[2]"))
-    code = (
-        "from naslib_ecnas.console import print_table\n"
-        f"print_table(('target', 'cells', 'tau', 'seen'), {rows!r}, right=(1, 2))"
-    )
-    said = terminal.plain(terminal.shown([sys.executable, "-c", code], columns=50))
-    assert max(map(len, said.splitlines())) <= 50
-    assert re.search(r"123,456 +0\.98765", said)
-    assert "…" not in said
-    assert [line.split("  ")[0] for line in said.splitlines()[3:5]] == [
+def test_a_table_on_a_terminal_keeps_its_texts_and_its_width(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    text = shown(("name", "cells", "which"), [*ROWS, ("x", "1", "[red]" + "word " * 40)])
+    assert max(map(len, text.splitlines())) <= 60
+    assert re.search(r"4v +91 +few of them", text)
+    assert "[red]word" in text  # nothing in a text is read as markup
+    assert text.count("word") == 40
+    monkeypatch.setenv("COLUMNS", "50")
+    row = ("energy at 108 epochs, on a GPU of that name", "123,456", "0.98765", "[1]")
+    text = shown(("target", "cells", "tau", "note"), [row, ("time", "1", "0.5", "[2]")], (1, 2))
+    assert max(map(len, text.splitlines())) <= 50
+    assert re.search(r"123,456 +0\.98765", text)
+    assert [line.split("  ")[0] for line in text.splitlines()[3:5]] == [
         " energy at 108 epochs, on",
         " a GPU of that name",
     ]
 
 
-def test_lines_are_broken_on_a_terminal_only(
-    capsys: pytest.CaptureFixture[str], terminal: Any
-) -> None:
+WIDE = ("", "training energy", "validation accuracy", "why")
+CHOSEN = [("r0", "73.72 Wh", "0.8341", "least"), ("rk", "180.5 Wh", "0.9331", "knee")]
+
+
+def test_blocks_on_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    assert shown(WIDE, CHOSEN, (1, 2)) == (
+        "r0\n"
+        "  training energy      73.72 Wh\n"
+        "  validation accuracy  0.8341\n"
+        "  why                  least\n"
+        "rk\n"
+        "  training energy      180.5 Wh\n"
+        "  validation accuracy  0.9331\n"
+        "  why                  knee\n"
+    )
+
+
+def test_nothing_is_cut_at_any_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared = ("method", "hypervolume", "IGD+", "evaluations", "kWh", "rank", "p against the best")
+    runs = [
+        ("mse-hvi", "0.9819 (0.9784-0.9854)", "0.0087", "1,000", "123.456", "1.25", "0.0312"),
+        ("climber", "0.9550 (0.9469-0.9632)", "0.0239", "1,000", "9.039", "2.75", ""),
+    ]
+    for headings, rows, right in ((WIDE, CHOSEN, (1, 2)), (compared, runs, (1, 2, 3, 4, 5))):
+        for width in range(20, 120, 3):
+            monkeypatch.setenv("COLUMNS", str(width))
+            text = shown(headings, rows, right)
+            assert "…" not in text
+            for part in (part for row in rows for part in row):
+                assert re.search(rf"(?<![\d.]){re.escape(part)}(?![\d.])", text), (part, text)
+            for word in " ".join(headings).split():
+                assert word in text
+    assert any("r0" in line and "least" in line for line in shown(WIDE, CHOSEN).splitlines())
+
+
+def test_lines_are_wrapped_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
     line = "word " * 30 + "end"
-    print_lines([line])
-    assert capsys.readouterr().out == line + "\n"
-    code = f"from naslib_ecnas.console import print_lines\nprint_lines([{line!r}])"
-    lines = terminal.shown([sys.executable, "-c", code], columns=50).splitlines()
-    assert max(map(len, lines)) <= 50
-    assert all(rest.startswith("    ") for rest in lines[1:])
-    assert " ".join(" ".join(lines).split()) == line
+    monkeypatch.setenv("COLUMNS", "50")
+    for stream in (io.StringIO(), Screen()):
+        monkeypatch.setattr("sys.stdout", stream)
+        print_lines([line])
+        lines = stream.getvalue().splitlines()
+        assert " ".join(" ".join(lines).split()) == line
+        if stream.isatty():
+            assert max(map(len, lines)) <= 50
+            assert all(rest.startswith("    ") for rest in lines[1:])
+        else:
+            assert lines == [line]
 
 
 def test_progress_elsewhere_is_single_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    with ShownProgress() as progress:
+    with ConsoleProgress() as progress:
         progress.started("a.bin", "checking", 5_000_000_000, 0)
         progress.started("a.bin", "fetching", 2_100_000, 0)
         progress.advanced("a.bin", 1_000_000)
@@ -79,6 +130,8 @@ def test_progress_elsewhere_is_single_lines(capsys: pytest.CaptureFixture[str]) 
         progress.started("a.bin", "fetching", 2_100_000, 1_000_000)
         progress.started("b.bin", "fetching", None, 0)
         progress.finished("a.bin")
+        listener().started("x.csv", "writing", None, 0)  # by code that has no argument for it
+    listener().started("y.csv", "writing", None, 0)
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.splitlines() == [
@@ -86,24 +139,17 @@ def test_progress_elsewhere_is_single_lines(capsys: pytest.CaptureFixture[str]) 
         "a.bin: lost: trying again",
         "fetching a.bin (2.1 MB), from byte 1,000,000 on",
         "fetching b.bin",
+        "writing x.csv",
     ]
 
 
-def test_what_lies_deep_below_is_heard_too(capsys: pytest.CaptureFixture[str]) -> None:
-    with ShownProgress():
-        listener().started("x.csv", "writing", None, 0)
-    listener().started("y.csv", "writing", None, 0)
-    assert capsys.readouterr().err == "writing x.csv\n"
-
-
-def test_progress_on_a_terminal_is_bars_that_go_away(terminal: Any) -> None:
+def test_bars_on_a_terminal_are_erased_at_the_end(terminal: Any) -> None:
     code = """
-from naslib_ecnas.console import ShownProgress
-with ShownProgress() as progress:
+from naslib_ecnas.console import ConsoleProgress
+with ConsoleProgress() as progress:
     progress.noted("a.bin", "before any bar")
     progress.started("quick", "checking", 1000, 0)
     progress.started("a.bin", "fetching", 2_100_000, 0)
-    progress.advanced("a.bin", 1_000_000)
     progress.noted("a.bin", "lost [again]")
     progress.started("a.bin", "fetching", 2_100_000, 1_000_000)
     progress.advanced("a.bin", 2_100_000)
@@ -114,20 +160,18 @@ with ShownProgress() as progress:
     progress.advanced("a.bin", 5)
 """
     text = terminal.shown([sys.executable, "-c", code], columns=100)
-    said = terminal.plain(text)
-    assert "a.bin: before any bar" in said
-    assert "a.bin: lost [again]" in said
-    assert "quick" not in said
-    assert re.search(r"fetching a\.bin .*2\.1/2\.1 MB", said)
-    assert re.search(r"checking slow\.bin .*0\.0/200\.0 MB", said)
+    plain = terminal.plain(text)
+    assert "a.bin: before any bar" in plain
+    assert "a.bin: lost [again]" in plain
+    assert "quick" not in plain
+    assert re.search(r"fetching a\.bin .*2\.1/2\.1 MB", plain)
+    assert re.search(r"checking slow\.bin .*0\.0/200\.0 MB", plain)
     assert text.count("\x1b[?25l") == text.count("\x1b[?25h") == 1  # the cursor comes back
-    # The last that is drawn is erased.
-    assert text.rstrip().endswith(("\x1b[2K", "\x1b[?25h"))
+    assert text.rstrip().endswith(("\x1b[2K", "\x1b[?25h"))  # the last drawing is erased
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
+def test_numbers_and_words_as_text() -> None:
+    for seconds, text in (
         (0.26, "0.3 s"),
         (9.94, "9.9 s"),
         (9.96, "10 s"),
@@ -136,7 +180,15 @@ with ShownProgress() as progress:
         (7199.0, "120 min"),
         (7200.0, "2.0 h"),
         (float("nan"), "unknown time"),
-    ],
-)
-def test_durations_are_short(seconds: float, text: str) -> None:
-    assert duration_text(seconds) == text
+    ):
+        assert duration_text(seconds) == text
+    sizes = {0: "0 B", 999: "999 B", 1000: "1 kB", 999_700: "1 MB", 2_136_916: "2.14 MB"}
+    for size, text in {**sizes, 613_992_864: "614 MB", 1_950_000_000: "1.95 GB"}.items():
+        assert bytes_text(size) == text
+    assert bytes_text(None) == "?"
+    assert quantity_text(7.5, ".2f", "kWh") == "7.50 kWh"
+    assert quantity_text(float("nan"), ".2f", "kWh") == "unknown kWh"
+    assert quantity_text(0.5, ".1f") == "0.5"
+    assert split_words(" a, b,,c ") == ("a", "b", "c")
+    assert installed_version("no-such-package-of-anyone") is None
+    assert installed_version("numpy") == sys.modules["numpy"].__version__

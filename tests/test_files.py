@@ -1,8 +1,10 @@
-"""Files: atomic writing, JSON from anywhere, dataclasses as plain values."""
+"""Files: atomic writing, JSON from anywhere, dataclasses as plain values, sheets."""
 
 from __future__ import annotations
 
+import csv
 import errno
+import io
 import json
 import math
 from collections.abc import Mapping
@@ -10,12 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from naslib_ecnas.errors import FormatError, StorageError, check_counts
+from naslib_ecnas.errors import ConfigError, FormatError, StorageError, check_counts
 from naslib_ecnas.files import (
+    Sheet,
     atomic_write,
     cache_folder,
     exists,
@@ -189,3 +193,36 @@ def test_wrong_fields_are_named() -> None:
         with pytest.raises(FormatError, match=f"^there: .*{message}") as raised:
             from_plain(Whole, {**DATA, **wrong}, path="there")
         assert raised.value.path == "there"
+
+
+# -- sheets ----
+
+#: Without NUL, which Python 3.10 cannot write as CSV.
+TEXTS = st.text(st.characters(exclude_characters="\0"))
+
+
+@given(st.lists(st.tuples(TEXTS, st.floats(allow_nan=False), st.integers())))
+def test_csv_keeps_every_value_exactly(rows: list[tuple[str, float, int]]) -> None:
+    sheet = Sheet.of(("a", "b (s)", "c"), rows)
+    head, *body = csv.reader(io.StringIO(sheet.text(), newline=""))
+    assert head == ["a", "b (s)", "c"]
+    assert [(a, float(b), int(c)) for a, b, c in body] == rows
+
+
+def test_a_sheet_has_plain_values_and_writes_unknown_ones_as_empty_fields() -> None:
+    sheet = Sheet.of(("x", "y", "z"), [(np.float64(0.1), math.nan, None), (np.int32(3), 1.0, "")])
+    assert sheet.text() == "x,y,z\n0.1,,\n3,1.0,\n"
+    assert type(sheet.rows[1][0]) is int
+    assert next(sheet.records())["x"] == 0.1
+    assert len(sheet) == 2
+    for headings, rows in ((("a", "b"), [(1,)]), (("a", "a"), [])):
+        with pytest.raises(ConfigError):
+            Sheet.of(headings, rows)
+
+
+def test_a_sheet_is_written_whole_or_not(tmp_path: Path) -> None:
+    path = Sheet.of(("a",), [(1,)]).write(tmp_path / "new" / "x.csv")
+    assert path.read_text() == "a\n1\n"
+    with pytest.raises(StorageError):
+        Sheet.of(("a",), [(1,)]).write(path / "below.csv")
+    assert [p.name for p in path.parent.iterdir()] == ["x.csv"]

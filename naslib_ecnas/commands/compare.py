@@ -1,4 +1,4 @@
-"""`ecnas compare`: methods x tables x seeds under equal rules, resumable, as one tidy file."""
+"""`ecnas compare`: every method on every table with every seed, resumable, as one tidy file."""
 
 from __future__ import annotations
 
@@ -9,12 +9,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from naslib_ecnas.console import add_table_options, examples, print_json, print_table, setting
+from naslib_ecnas.console import (
+    add_table_options,
+    examples,
+    print_json,
+    print_table,
+    split_words,
+    table_options,
+)
 
 if TYPE_CHECKING:
     from naslib_ecnas.comparison.results import Summary
 
-__all__ = ["add_parser", "finish", "run", "runs_progress"]
+__all__ = ["add_parser", "finish", "run", "runs_progress", "seed_list"]
 
 
 def add_parser(subparsers: Any) -> None:
@@ -22,9 +29,9 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "compare",
         help="compare search methods over tables and seeds",
-        description="Run every method on every table with every seed, all under the same rules, "
-        "and write one tidy file, figures and tables. A comparison that was stopped goes on where "
-        "it was; what is done is not done again.",
+        description="Run every method on every table with every seed under the same rules, and "
+        "write one tidy file, figures and tables. A stopped comparison continues where it "
+        "stopped: finished runs are not repeated.",
         **examples(
             "ecnas compare --methods semoa,random,re --tables 4v,5v --seeds 5 \\\n"
             "    --evaluations 500 --out comparison",
@@ -36,11 +43,11 @@ def add_parser(subparsers: Any) -> None:
         "--methods",
         default="semoa,random",
         metavar="A,B",
-        help="those of `ecnas search`, and of other libraries: nsga2, sms-emoa, motpe, "
+        help="methods of `ecnas search` and of other libraries: nsga2, sms-emoa, motpe, "
         "optuna-nsga2, nsga3, qnehvi (%(default)s)",
     )
     add("--tables", default="7v", metavar="A,B", help="tables or files (%(default)s)")
-    add("--seeds", default="10", metavar="N", help="how many, or which: 3,7,9 (%(default)s)")
+    add("--seeds", default="10", metavar="N", help="how many seeds, or which: 3,7,9 (%(default)s)")
     add(
         "--evaluations",
         type=int,
@@ -54,9 +61,9 @@ def add_parser(subparsers: Any) -> None:
         metavar="A,B",
         help="two or more metrics (%(default)s)",
     )
-    add("--epochs", type=int, metavar="N", help="training budget that counts (the largest)")
-    add("--jobs", type=int, default=1, metavar="N", help="runs at a time (%(default)s)")
-    add("--cluster", choices=("slurm", "local"), help="run as jobs of a cluster, by submitit")
+    add("--epochs", type=int, metavar="N", help="training budget that is compared (the largest)")
+    add("--jobs", type=int, default=1, metavar="N", help="runs in parallel (%(default)s)")
+    add("--cluster", choices=("slurm", "local"), help="run as jobs of a cluster, through submitit")
     add("--out", required=True, metavar="DIR", help="folder of the comparison")
     add("--no-plot", action="store_true", help="write no figures")
     add("--json", action="store_true", help="print one JSON object")
@@ -65,36 +72,41 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command.
-
-    Returns:
-        0.
+    """Run the command; returns 0.
 
     Raises:
-        EcnasError: a setting is not possible, a table cannot be had, or a run failed.
+        EcnasError: a setting is not possible, a table cannot be loaded, or a run failed.
     """
     from naslib_ecnas.comparison.compare import Grid, compare
 
     grid = Grid(
-        methods=words(args.methods),
-        tables=words(args.tables),
-        seeds=seeds(args.seeds),
+        methods=split_words(args.methods),
+        tables=split_words(args.tables),
+        seeds=seed_list(args.seeds),
         evaluations=args.evaluations,
-        objectives=words(args.objectives),
+        objectives=split_words(args.objectives),
         epochs=args.epochs,
-        setting=setting(args),
+        setting=table_options(args),
     )
     out = Path(args.out)
     with runs_progress() as on_progress:
         units = compare(grid, out, jobs=args.jobs, cluster=args.cluster, on_progress=on_progress)
-    finish(out, units, setting(args), json=args.json, plot=not args.no_plot)
+    finish(out, units, table_options(args), json=args.json, plot=not args.no_plot)
     return 0
 
 
 def finish(
     out: Path, units: Sequence[Any], setting: dict[str, Any], *, json: bool, plot: bool
 ) -> None:
-    """Write the tidy file, the summaries and the figures of a comparison, and show them."""
+    """Write the tidy file, the summaries and the figures of a comparison, and print its report.
+
+    Args:
+        out: folder of the comparison.
+        units: its runs.
+        setting: keyword arguments of `load` that the tables were opened with.
+        json: print one JSON object in place of the report.
+        plot: write the figures.
+    """
     from naslib_ecnas.comparison.results import FILE, gather, summarise
     from naslib_ecnas.errors import MissingDependencyError
 
@@ -129,46 +141,38 @@ def _report(summary: Summary) -> None:
     print()
 
 
-def words(text: str) -> tuple[str, ...]:
-    """The words of a list with commas."""
-    return tuple(word.strip() for word in text.split(",") if word.strip())
-
-
-def seeds(text: str) -> tuple[int, ...]:
-    """A number of seeds, or the seeds of a list with commas.
+def seed_list(text: str) -> tuple[int, ...]:
+    """Seeds from `"10"` (seeds 0 to 9) or from a list such as `"3,7,9"`.
 
     Raises:
-        ConfigError: they are no numbers.
+        ConfigError: the text is neither.
     """
     from naslib_ecnas.comparison.compare import seeds_of
     from naslib_ecnas.errors import ConfigError
 
     try:
-        numbers = [int(word) for word in words(text)]
+        numbers = [int(word) for word in split_words(text)]
     except ValueError:
         numbers = []
     if not numbers or (len(numbers) == 1 and "," not in text and numbers[0] < 1):
-        raise ConfigError(
-            "no possible seeds", value=text, expected="how many, such as 10, or which: 3,7,9"
-        )
+        raise ConfigError("seeds must be how many, such as 10, or which: 3,7,9", value=text)
     return seeds_of(numbers[0] if len(numbers) == 1 and "," not in text else numbers)
 
 
 @contextmanager
 def runs_progress() -> Iterator[Callable[[int, int, str], None]]:
-    """Progress of runs on stderr: a bar with an estimate on a terminal, a line now and then
-    elsewhere."""
+    """Progress of runs on stderr: a bar on a terminal, elsewhere a line for each tenth."""
     if not sys.stderr.isatty():
-        shown = -1
+        printed = -1
 
-        def line(done: int, total: int, last: str) -> None:
-            nonlocal shown
+        def print_line(done: int, total: int, last: str) -> None:
+            nonlocal printed
             tenth = 10 * done // max(total, 1)
-            if tenth != shown:
-                shown = tenth
+            if tenth != printed:
+                printed = tenth
                 print(f"{done} of {total} runs", file=sys.stderr)
 
-        yield line
+        yield print_line
         return
     from rich.console import Console
     from rich.progress import (

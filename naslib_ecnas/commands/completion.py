@@ -1,4 +1,10 @@
-"""`ecnas completion`: a script that completes commands, options and names in a shell."""
+"""`ecnas completion`: a script that completes commands, options and names in a shell.
+
+The command tree is read from the argparse parsers and written into the script as tables: what may
+follow a command, and what values an option takes. One short shell function walks over the words
+typed so far and looks them up. bash and zsh share it, since both read `case` and `[[ ]]` alike; its
+variables avoid the names that zsh reserves (`path`, `options`, `commands`, `words`).
+"""
 
 from __future__ import annotations
 
@@ -9,7 +15,7 @@ from typing import Any, Literal
 
 from naslib_ecnas.console import examples
 
-__all__ = ["SCRIPTS", "Argument", "Command", "add_parser", "run", "tree"]
+__all__ = ["SCRIPTS", "add_parser", "command_tree", "run"]
 
 
 def add_parser(subparsers: Any) -> None:
@@ -26,62 +32,54 @@ def add_parser(subparsers: Any) -> None:
             title="once for each shell",
         ),
     )
-    # No choices of argparse: the errors of this package say more.
     parser.add_argument("shell", metavar="SHELL", help="bash, zsh or fish")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the script.
+    """Print the script; returns 0.
 
     Raises:
-        ConfigError: there is none for this shell.
+        ConfigError: there is no script for this shell.
     """
-    from naslib_ecnas.cli import _parser
+    from naslib_ecnas.cli import command_parser
     from naslib_ecnas.errors import ConfigError
 
     if args.shell not in SCRIPTS:
-        raise ConfigError(
-            "no completion for this shell",
-            value=args.shell,
-            expected="one of " + ", ".join(SCRIPTS),
-            remedy="ask for one of these",
-        )
-    print(SCRIPTS[args.shell](tree(_parser())), end="")
+        raise ConfigError(f"the shell must be one of {', '.join(SCRIPTS)}", value=args.shell)
+    print(SCRIPTS[args.shell](command_tree(command_parser())), end="")
     return 0
 
 
-# What can be typed after `ecnas`, read from its argparse parsers.
+# -- the command tree --------------------------------------------------------------------------
 
-
-#: What a shell offers besides fixed words.
+#: Whether a shell offers names of files or of folders beside the fixed words.
 Files = Literal["", "files", "folders"]
-
+#: Metavars that stand for folders and for files.
 _FOLDERS = ("DIR", "CAMPAIGN")
-
 _FILES = ("FILE", "OUT", "SRC", "NAME_OR_FILE", "TABLE")
 
 
 @dataclass(frozen=True)
 class Argument:
-    """An option's value, or a positional argument."""
+    """The value of an option, or a positional argument."""
 
     words: tuple[str, ...]
     """Words to offer."""
     files: Files
     many: bool
-    """Whether more of them may follow."""
+    """Whether it takes several words."""
 
 
 @dataclass(frozen=True)
 class Command:
-    """A command or an action of one."""
+    """A command, or an action of a command."""
 
     path: tuple[str, ...]
-    """From `ecnas` on."""
+    """Its words, `ecnas` first."""
     about: str
     options: dict[str, tuple[str, Argument | None]]
-    """Option -> help in one line, and its value; None where it takes none."""
+    """Option -> its help in one line, and its value (None for a flag)."""
     positionals: tuple[Argument, ...]
     commands: tuple[Command, ...]
 
@@ -92,9 +90,9 @@ class Command:
             yield from command.walk()
 
 
-def tree(parser: argparse.ArgumentParser, name: str = "ecnas") -> Command:
-    """All commands of a parser."""
-    return _command(parser, (name,), parser.description or "")
+def command_tree(parser: argparse.ArgumentParser) -> Command:
+    """All commands of the parser of `ecnas`."""
+    return _command(parser, ("ecnas",), parser.description or "")
 
 
 def _command(parser: argparse.ArgumentParser, path: tuple[str, ...], about: str) -> Command:
@@ -144,7 +142,7 @@ def _tables() -> tuple[str, ...]:
 
 
 def _files() -> tuple[str, ...]:
-    """What `data fetch` brings: tables and files of the catalog."""
+    """What `data fetch` takes: tables and files of the catalog."""
     from naslib_ecnas.data.catalog import catalog
 
     published = catalog()
@@ -165,13 +163,12 @@ def _methods() -> tuple[str, ...]:
 
 
 def _devices() -> tuple[str, ...]:
-    from naslib_ecnas.surrogate.models import DEVICES
+    from naslib_ecnas.surrogate.devices import DEVICES
 
     return DEVICES
 
 
-#: Words of arguments whose parsers leave it to the library to say what is possible, by option or
-#: name and metavar.
+#: (Option or argument, metavar) -> its words, where argparse has no `choices`.
 _WORDS: dict[tuple[str, object], Callable[[], tuple[str, ...]]] = {
     ("--table", "NAME"): _tables,
     ("--tables", "A,B"): _tables,
@@ -189,15 +186,10 @@ _WORDS: dict[tuple[str, object], Callable[[], tuple[str, ...]]] = {
 }
 
 
-# Shell scripts that complete the command line of `ecnas`, made of the tree of its commands.
-#
-# Each script has the tree as tables (what may follow a command, what an option takes) and one short
-# function that walks over the words typed so far. bash and zsh share theirs: both read
-# `case` and `[[ ]]` alike. The names of its variables avoid those that mean something to zsh
-# (`path`, `options`, `commands`, `words`).
+# -- shell scripts -----------------------------------------------------------------------------
 
-
-# Sets `at`, `wanted`, `place` from the words before the one that is being typed.
+# Sets `at` (the command), `wanted` (an option without its value) and `place` (the number of the
+# positional argument) from the words before the one that is being typed.
 _WALK = r"""
 _ecnas_walk() {
   local word
@@ -221,7 +213,7 @@ _ecnas_walk() {
   _ecnas_at "$at"
 }
 
-# Sets `choices` and `kind` to what fits there.
+# Sets `choices` and `kind` for the word that is being typed.
 _ecnas_fitting() {
   choices='' kind=''
   if [[ $1 == -* ]]; then
@@ -320,12 +312,12 @@ complete -c ecnas -f -k -a '(__ecnas_complete)'
 
 
 def _quoted(text: str) -> str:
-    """A text between single quotes, for bash and zsh."""
+    """A text in single quotes, for bash and zsh."""
     return "'" + text.replace("'", "'\\''") + "'"
 
 
 def _values(root: Command) -> list[tuple[str, Argument]]:
-    """Every value by where it stands: after an option, or at a place (`*`: from the last on)."""
+    """Every value with its key: after an option, or by position (`*`: from the last one on)."""
     found = []
     for command in root.walk():
         here = " ".join(command.path)
@@ -342,7 +334,7 @@ def _values(root: Command) -> list[tuple[str, Argument]]:
 
 
 def _table_lines(root: Command) -> str:
-    """The tree for bash and zsh."""
+    """The command tree as two shell functions, for bash and zsh."""
     lines = ["_ecnas_at() {", "  below='' flags=''", "  case $1 in"]
     for command in root.walk():
         below = " ".join(c.path[-1] for c in command.commands)
@@ -376,7 +368,7 @@ def _fish(root: Command) -> str:
         lines = [f"function {name}", "    switch $argv[1]"]
         for where, printed in cases:
             if printed:
-                # `*` is a pattern in a case; here it is the name of a place.
+                # `*` is a pattern in a `case`; here it is part of the key.
                 key = _fish_quoted(where.replace("*", "\\*"))
                 texts = " ".join(map(_fish_quoted, printed))
                 lines += [f"        case {key}", f"            printf '%s\\n' {texts}"]
@@ -402,5 +394,5 @@ def _fish(root: Command) -> str:
     return "\n".join(lines) + _FISH
 
 
-#: Shell -> what makes its script of the tree.
+#: Shell -> function from the command tree to its script.
 SCRIPTS: dict[str, Callable[[Command], str]] = {"bash": _bash, "zsh": _zsh, "fish": _fish}

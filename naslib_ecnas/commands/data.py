@@ -1,4 +1,4 @@
-"""`ecnas data`: list, fetch, verify, convert, export and describe files and their tables."""
+"""`ecnas data`: list, fetch, verify, convert, export, describe and build tables."""
 
 from __future__ import annotations
 
@@ -10,99 +10,21 @@ from pathlib import Path
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
 
-from naslib_ecnas.console import ShownProgress, bytes_text, examples, print_json, print_table
+from naslib_ecnas.console import (
+    ConsoleProgress,
+    bytes_text,
+    examples,
+    print_json,
+    print_table,
+    show_help,
+)
+from naslib_ecnas.errors import ConfigError
 
 if TYPE_CHECKING:
     from naslib_ecnas.data.catalog import FileEntry, TableEntry
     from naslib_ecnas.data.croissant import DescribedFile
 
-__all__ = ["add_card", "add_parser", "run"]
-
-
-# `ecnas data card`: a table's dataset card.
-
-
-def add_card(actions: Any) -> None:
-    """Add the action to those of `ecnas data`."""
-    one = actions.add_parser(
-        "card",
-        help="a table's dataset card, as Croissant JSON-LD",
-        description="What a table holds and where it comes from, for programs: the card of a table "
-        "that comes with the package, of a published one, or of a file of yours.",
-        **examples(
-            "ecnas data card 5v",
-            "ecnas data export 4v 4v.csv",
-            "ecnas data card 4v.csv --out 4v.json",
-        ),
-    )
-    one.add_argument("source", metavar="NAME_OR_FILE", help="a table of the list, or a path")
-    one.add_argument("--out", metavar="FILE", help="write it there rather than print it")
-    one.add_argument("--licence", metavar="ID", help="SPDX identifier (the table's own)")
-    one.add_argument("--citation", metavar="TEXT", help="what users cite (the table's own)")
-    one.add_argument("--url", metavar="ADDRESS", help="page of the data set")
-    one.add_argument("--published", metavar="DAY", help="when it was published: 2024-04-14")
-    one.set_defaults(run=_run)
-
-
-def _run(args: argparse.Namespace) -> int:
-    from naslib_ecnas._version import __version__
-    from naslib_ecnas.data.croissant import card
-    from naslib_ecnas.data.table import Table
-    from naslib_ecnas.files import atomic_write, to_json
-    from naslib_ecnas.loading import table_file
-    from naslib_ecnas.surrogate.modelled import EMBEDDED
-
-    out = None if args.out is None else Path(args.out).expanduser()
-    with ShownProgress() as progress:
-        table = Table.open(table_file(args.source, progress=progress))
-        file = _described(args.source, table.path, out, progress)
-    text = to_json(
-        card(
-            table,
-            file,
-            # The tables that come with the package change with it; others say no version.
-            version=__version__ if args.source in EMBEDDED else None,
-            licence=args.licence,
-            citation=args.citation,
-            url=args.url,
-            published=args.published,
-        ),
-        indent=2,
-    )
-    if out is None:
-        print(text)
-        return 0
-    with atomic_write(out) as stream:
-        stream.write(f"{text}\n".encode())
-    print(out)
-    return 0
-
-
-def _described(
-    source: str, table: Path, out: Path | None, progress: ShownProgress
-) -> DescribedFile:
-    """The file that a card is for: published, made here, or the user's own."""
-    from naslib_ecnas.data.catalog import file_entry, tables
-    from naslib_ecnas.data.croissant import DescribedFile
-    from naslib_ecnas.errors import ConfigError
-    from naslib_ecnas.surrogate.modelled import EMBEDDED
-
-    if source in EMBEDDED:
-        return DescribedFile.of(table, progress=progress)
-    path = Path(source).expanduser()
-    if source in {entry.name for entry in tables()} or not path.exists():
-        return DescribedFile.published(file_entry(source))
-    if path.is_dir():
-        raise ConfigError(
-            "a card is for one file",
-            value=source,
-            expected="a file",
-            remedy=f"make one first: ecnas data export {source} OUT.parquet",
-        )
-    address = None
-    if out is not None:
-        address = Path(os.path.relpath(path.resolve(), out.resolve().parent)).as_posix()
-    return DescribedFile.of(path, address=address, progress=progress)
+__all__ = ["add_parser"]
 
 
 def add_parser(subparsers: Any) -> None:
@@ -110,22 +32,22 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "data",
         help="list, fetch, verify, convert, export and describe published tables",
-        description="The published files and the tables made from them. 7v, 5v and 4v come with "
-        "the package: no file and no network is needed for them.",
+        description="The published files and the tables made from them. The tables 7v, 5v and 4v "
+        "come with the package and need neither files nor a network.",
         **examples(
             "ecnas data list",
             "ecnas data fetch 4v-4epochs",
             "ecnas query 4v-4epochs 0 --epochs 4",
         ),
     )
-    parser.set_defaults(run=_help(parser))
+    parser.set_defaults(run=show_help(parser))
     actions = parser.add_subparsers(title="actions", metavar="ACTION")
 
     one = actions.add_parser(
         "list",
-        help="every table and file, and whether it is here",
-        description="Show every table and every published file, and whether it is here. The first "
-        "column is the name that other commands take.",
+        help="list every table and file, and whether it is on this machine",
+        description="List every table and every published file, and whether it is on this machine. "
+        "The first column is the name that other commands take.",
         **examples("ecnas data list", "ecnas data list --json"),
     )
     one.add_argument("--json", action="store_true", help="print one JSON object")
@@ -133,13 +55,15 @@ def add_parser(subparsers: Any) -> None:
 
     one = actions.add_parser(
         "fetch",
-        help="bring published files, checked; prints their paths",
-        description="Bring published files into the cache folder, or from ECNAS_MIRROR where that "
-        "is set, and compare them with their published checksums. A transfer that was stopped "
-        "goes on where it was. Prints the paths.",
+        help="download and check published files; prints their paths",
+        description="Download published files into the cache folder, or take them from "
+        "ECNAS_MIRROR if that is set, and compare them with their published checksums. An "
+        "interrupted download continues where it stopped. Prints the paths.",
         **examples("ecnas data fetch 4v-4epochs 5v-4epochs"),
     )
-    one.add_argument("names", nargs="+", metavar="NAME", help="a table or a file of the list")
+    one.add_argument(
+        "names", nargs="+", metavar="NAME", help="name of a table or file, see: ecnas data list"
+    )
     one.add_argument(
         "--unverified",
         action="store_true",
@@ -149,44 +73,65 @@ def add_parser(subparsers: Any) -> None:
 
     one = actions.add_parser(
         "verify",
-        help="compare files with the published checksums, check every byte of tables",
-        description="Compare files with the published checksums, and check every byte of tables.",
+        help="check files against published checksums, and every byte of tables",
+        description="Check files against their published checksums, and every byte of tables.",
         **examples("ecnas data verify 5v-4epochs", "ecnas data verify my-table.ecnas"),
     )
     one.add_argument(
-        "names", nargs="+", metavar="NAME_OR_FILE", help="a table or file of the list, or a path"
+        "names", nargs="+", metavar="NAME_OR_FILE", help="name of a table or file, or a path"
     )
     one.add_argument("--json", action="store_true", help="print one JSON object")
     one.set_defaults(run=_verify)
 
     one = actions.add_parser(
         "convert",
-        help="make a table of a file; prints its path",
-        description="Make a table of a TFRecord, Parquet or CSV file, of NASLib's pickle or of a "
-        "folder of results; which it is, is told from its content. Prints the table's path.",
+        help="make a table from a file; prints its path",
+        description="Make a table from a TFRecord, Parquet or CSV file, from NASLib's pickle or "
+        "a folder of results. The format is recognised by the content. Prints the table's path.",
         **examples("ecnas data convert cells.csv --out cells.ecnas", "ecnas query cells.ecnas 0"),
     )
-    one.add_argument("source", metavar="SRC", help="a table of the list, or a file or folder")
-    one.add_argument("--out", metavar="FILE", help="write the table there too (suffix .ecnas)")
-    one.add_argument("--afresh", action="store_true", help="convert even if that was done before")
+    one.add_argument("source", metavar="SRC", help="name of a table, or a file or folder")
+    one.add_argument(
+        "--out", metavar="FILE", help="also write the table to this file (suffix .ecnas)"
+    )
+    one.add_argument(
+        "--afresh", action="store_true", help="convert again even if that was done before"
+    )
     one.set_defaults(run=_convert)
 
     one = actions.add_parser(
         "export",
         help="write a table as .ecnas, .tfrecord, .parquet or .csv",
-        description="Write a table in another format, which the suffix of the file names: .ecnas, "
+        description="Write a table in the format that the suffix of the file names: .ecnas, "
         ".tfrecord, .parquet (extra `parquet`) or .csv.",
         **examples("ecnas data export 4v cells.csv"),
     )
-    one.add_argument("source", metavar="NAME_OR_FILE", help="a table of the list, or a path")
-    one.add_argument("out", metavar="OUT", help="the file to write; its suffix is the format")
+    one.add_argument("source", metavar="NAME_OR_FILE", help="name of a table, or a path")
+    one.add_argument("out", metavar="OUT", help="file to write; its suffix is the format")
     one.set_defaults(run=_export)
 
-    add_card(actions)
+    one = actions.add_parser(
+        "card",
+        help="a table's dataset card, as Croissant JSON-LD",
+        description="Describe a table and its origin for programs (Croissant JSON-LD). It may "
+        "be one that comes with the package, a published one, or your own file.",
+        **examples(
+            "ecnas data card 5v",
+            "ecnas data export 4v 4v.csv",
+            "ecnas data card 4v.csv --out 4v.json",
+        ),
+    )
+    one.add_argument("source", metavar="NAME_OR_FILE", help="name of a table, or a path")
+    one.add_argument("--out", metavar="FILE", help="file to write (default: print)")
+    one.add_argument("--licence", metavar="ID", help="SPDX identifier (default: the table's)")
+    one.add_argument("--citation", metavar="TEXT", help="what users cite (default: the table's)")
+    one.add_argument("--url", metavar="ADDRESS", help="page of the data set")
+    one.add_argument("--published", metavar="DAY", help="date of publication, such as 2024-04-14")
+    one.set_defaults(run=_card)
 
     one = actions.add_parser(
         "build",
-        help="the official 7-vertex table anew, from NAS-Bench-101's file and an energy model",
+        help="build the 7-vertex table from NAS-Bench-101's file and an energy model",
         description="Write a table with the accuracies and times of a NAS-Bench-101 file and the "
         "energies of a model. Prints its path.",
         **examples(
@@ -201,31 +146,13 @@ def add_parser(subparsers: Any) -> None:
         nargs="+",
         default=["ours"],
         metavar="MODEL",
-        help="ours; paper, the paper's recipe fitted anew; or paper-weights FILE, the weights "
-        "that its authors published (ours)",
+        help="ours; paper (the paper's recipe, fitted again); or paper-weights FILE (the weights "
+        "that its authors published) (ours)",
     )
-    one.add_argument("--scaling", metavar="HOW", help="of ours: affine (the default) or linear")
-    one.add_argument("--device", metavar="GPU", help="of ours: another GPU, such as titan-xp")
-    one.add_argument("--out", metavar="FILE", help="the table (7v-built.ecnas)")
+    one.add_argument("--scaling", metavar="HOW", help="for ours: affine (the default) or linear")
+    one.add_argument("--device", metavar="GPU", help="for ours: another GPU, such as titan-xp")
+    one.add_argument("--out", metavar="FILE", help="table to write (7v-built.ecnas)")
     one.set_defaults(run=_build)
-
-
-def run(args: argparse.Namespace) -> int:
-    """Run the action that was chosen.
-
-    Raises:
-        EcnasError: a name is unknown, or a file cannot be had, read or written.
-    """
-    code: int = args.run(args)
-    return code
-
-
-def _help(parser: argparse.ArgumentParser) -> Any:
-    def show(args: argparse.Namespace) -> int:
-        parser.print_help()
-        return 0
-
-    return show
 
 
 # -- list -------------------------------------------------------------------------------------
@@ -262,12 +189,13 @@ def _list(args: argparse.Namespace) -> int:
         )
         for table in entries.tables
     ]
-    headings = ("table", "cells", "epochs", "energy", "size", "here", "what")
-    # The last column is prose; it would break every row of a narrower terminal.
-    shown = len(headings) if not sys.stdout.isatty() or get_terminal_size().columns > 110 else -1
+    headings = ("table", "cells", "epochs", "energy", "size", "here", "description")
+    # The last column is prose; it would break every line of a narrower terminal.
+    wide = not sys.stdout.isatty() or get_terminal_size().columns > 110
+    shown = len(headings) if wide else -1
     print_table(headings[:shown], [row[:shown] for row in rows], right=[1, 4])
-    if shown < 0:
-        print("what each holds: a wider terminal, or --json")
+    if not wide:
+        print("descriptions: a wider terminal, or --json")
     used = {table.file.name for table in entries.tables}
     other = [
         (file.name, _size(file), file.licence, file.note or "")
@@ -276,12 +204,12 @@ def _list(args: argparse.Namespace) -> int:
     ]
     if other:
         print()
-        print_table(("other file", "size", "licence", "what"), other, right=[1])
+        print_table(("other file", "size", "licence", "description"), other, right=[1])
     return 0
 
 
 def _embedded() -> list[dict[str, Any]]:
-    """The tables that come with the package, and their files where they were made."""
+    """The tables that come with the package, with their files if they were made already."""
     from naslib_ecnas.data.convert import tables_folder
     from naslib_ecnas.space import Space
     from naslib_ecnas.surrogate.modelled import EMBEDDED
@@ -294,7 +222,7 @@ def _embedded() -> list[dict[str, Any]]:
             "vertices": vertices,
             "cells": len(Space(vertices)),
             "budgets": BUDGETS,
-            "description": "comes with the package: models of energy, accuracy and time",
+            "description": "comes with the package: modelled energy, accuracy and time",
             "table": str(files[name]) if files[name].is_file() else None,
         }
         for name, vertices in EMBEDDED.items()
@@ -357,9 +285,9 @@ def _fetch(args: argparse.Namespace) -> int:
     from naslib_ecnas.data.catalog import file_entry
     from naslib_ecnas.data.fetch import fetch
 
-    # All names are looked up first: a misspelt last one must not show after an hour.
+    # All names are looked up first: a misspelt last one must not be found after an hour.
     entries = [file_entry(name) for name in args.names]
-    with ShownProgress() as progress:
+    with ConsoleProgress() as progress:
         for entry in dict.fromkeys(entries):
             print(fetch(entry, progress=progress, unverified=args.unverified), flush=True)
     return 0
@@ -373,7 +301,7 @@ def _verify(args: argparse.Namespace) -> int:
     from naslib_ecnas.loading import table_file
     from naslib_ecnas.surrogate.modelled import EMBEDDED
 
-    with ShownProgress() as progress:
+    with ConsoleProgress() as progress:
         names = [
             str(table_file(name, progress=progress)) if name in EMBEDDED else name
             for name in args.names
@@ -393,18 +321,13 @@ def _verify(args: argparse.Namespace) -> int:
 
 def _convert(args: argparse.Namespace) -> int:
     from naslib_ecnas.data.table import Table, write_table
-    from naslib_ecnas.errors import ConfigError
     from naslib_ecnas.loading import table_file
 
     out = None if args.out is None else Path(args.out).expanduser()
     if out is not None and out.suffix != ".ecnas":
-        raise ConfigError(
-            "a table has the suffix .ecnas",
-            value=args.out,
-            expected="--out FILE.ecnas",
-            remedy=f"for other formats: ecnas data export {args.source} OUT",
-        )
-    with ShownProgress() as progress:
+        remedy = f"for other formats: ecnas data export {args.source} OUT"
+        raise ConfigError("--out must have the suffix .ecnas", value=args.out, remedy=remedy)
+    with ConsoleProgress() as progress:
         path = table_file(args.source, afresh=args.afresh, progress=progress)
     if out is not None:
         write_table(out, Table.open(path).to_columns())
@@ -419,7 +342,7 @@ def _export(args: argparse.Namespace) -> int:
 
     out = Path(args.out).expanduser()
     check_suffix(out)
-    with ShownProgress() as progress:
+    with ConsoleProgress() as progress:
         path = table_file(args.source, progress=progress)
         export(Table.open(path), out)
     print(out)
@@ -432,21 +355,77 @@ def _export(args: argparse.Namespace) -> int:
 def _build(args: argparse.Namespace) -> int:
     from naslib_ecnas.data.convert import built
     from naslib_ecnas.data.table import write_table
-    from naslib_ecnas.errors import ConfigError
     from naslib_ecnas.surrogate.modelled import energy_model
 
     out = Path(args.out or "7v-built.ecnas").expanduser()
     if out.suffix != ".ecnas":
-        raise ConfigError(
-            "a table has the suffix .ecnas",
-            value=args.out,
-            expected="--out FILE.ecnas",
-            remedy="for other formats: ecnas data export",
-        )
+        raise ConfigError("--out must have the suffix .ecnas", value=args.out)
     energy, provenance = energy_model(args.energy_model, scaling=args.scaling, device=args.device)
-    with ShownProgress() as progress:
+    with ConsoleProgress() as progress:
         progress.noted(Path(args.nasbench).name, "reading")
         columns = built(args.nasbench, energy, provenance, name=out.stem)
     write_table(out, columns)
     print(out)
     return 0
+
+
+# -- card -------------------------------------------------------------------------------------
+
+
+def _card(args: argparse.Namespace) -> int:
+    from naslib_ecnas._version import __version__
+    from naslib_ecnas.data.croissant import card
+    from naslib_ecnas.data.table import Table
+    from naslib_ecnas.files import atomic_write, to_json
+    from naslib_ecnas.loading import table_file
+    from naslib_ecnas.surrogate.modelled import EMBEDDED
+
+    out = None if args.out is None else Path(args.out).expanduser()
+    with ConsoleProgress() as progress:
+        table = Table.open(table_file(args.source, progress=progress))
+        file = _described_file(args.source, table.path, out, progress)
+    text = to_json(
+        card(
+            table,
+            file,
+            # Only the tables that come with the package change with its version.
+            version=__version__ if args.source in EMBEDDED else None,
+            licence=args.licence,
+            citation=args.citation,
+            url=args.url,
+            published=args.published,
+        ),
+        indent=2,
+    )
+    if out is None:
+        print(text)
+        return 0
+    with atomic_write(out) as stream:
+        stream.write(f"{text}\n".encode())
+    print(out)
+    return 0
+
+
+def _described_file(
+    source: str, table: Path, out: Path | None, progress: ConsoleProgress
+) -> DescribedFile:
+    """The file that a card describes: published, made by the package, or the user's own."""
+    from naslib_ecnas.data.catalog import file_entry, tables
+    from naslib_ecnas.data.croissant import DescribedFile
+    from naslib_ecnas.surrogate.modelled import EMBEDDED
+
+    if source in EMBEDDED:
+        return DescribedFile.of(table, progress=progress)
+    path = Path(source).expanduser()
+    if source in {entry.name for entry in tables()} or not path.exists():
+        return DescribedFile.published(file_entry(source))
+    if path.is_dir():
+        raise ConfigError(
+            "a card describes one file",
+            value=source,
+            remedy=f"make one first: ecnas data export {source} OUT.parquet",
+        )
+    address = None
+    if out is not None:
+        address = Path(os.path.relpath(path.resolve(), out.resolve().parent)).as_posix()
+    return DescribedFile.of(path, address=address, progress=progress)

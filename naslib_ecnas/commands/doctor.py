@@ -1,4 +1,4 @@
-"""`ecnas doctor`: what is here, what is not, and the command that mends each thing."""
+"""`ecnas doctor`: what this machine can measure, what is missing, and how to fix it."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from naslib_ecnas.console import examples, print_json, print_table
+from naslib_ecnas.console import examples, installed_version, print_json, print_table
+from naslib_ecnas.errors import EcnasError
 
-__all__ = ["Check", "add_parser", "checks", "run"]
+__all__ = ["add_parser", "run"]
 
-#: Extra -> the packages that it brings, by distribution.
+#: Extra -> distributions that it installs.
 _EXTRAS = {
     "plots": ("matplotlib",),
     "parquet": ("pyarrow",),
@@ -29,23 +29,23 @@ _EXTRAS = {
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at."""
+    """What was found about one thing."""
 
     name: str
     state: str
     """`good`, `missing` (a feature does not work), or `note` (worth knowing)."""
     found: str
-    mend: str = ""
-    """Command or step that mends it; empty where nothing is to be done."""
+    fix: str = ""
+    """Command or step that fixes it; empty if there is nothing to do."""
 
 
 def add_parser(subparsers: Any) -> None:
     """Add the command to those of `ecnas`."""
     parser = subparsers.add_parser(
         "doctor",
-        help="what this machine can measure, and how to mend what is missing",
-        description="Look at the GPUs and how their energy can be measured, the CPU's counters, "
-        "torch, NASLib, SLURM, the cache and the optional packages. Nothing is changed.",
+        help="what this machine can measure, and how to fix what is missing",
+        description="Check the GPUs and how their energy can be measured, the CPU's energy "
+        "counters, torch, NASLib, SLURM, the cache and the optional packages. Changes nothing.",
         **examples("ecnas doctor", "ecnas doctor --json"),
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -53,28 +53,28 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command; returns 0 whatever is found."""
+    """Run the command; returns 0 whatever it finds."""
     found = checks()
     if args.json:
         print_json({"checks": [asdict(check) for check in found]})
         return 0
     print_table(("", "", "found"), [(check.name, check.state, check.found) for check in found])
-    mends = [(check.name, check.mend) for check in found if check.mend]
-    if mends:
-        print("\nto mend:\n")
-        print_table(("", "how"), mends)
+    fixes = [(check.name, check.fix) for check in found if check.fix]
+    if fixes:
+        print("\nto fix:\n")
+        print_table(("", "how"), fixes)
     return 0
 
 
 def checks() -> list[Check]:
-    """Everything that is looked at; a check that itself fails says so."""
+    """All checks; one that raises is reported as missing, with its error."""
     found: list[Check] = []
     for look in (_torch, _gpus, _rapl, _naslib, _slurm, _cache, _mirror, _tables, _packages):
-        found += _looked(look)
+        found += _safely(look)
     return found
 
 
-def _looked(look: Callable[[], Iterator[Check]]) -> list[Check]:
+def _safely(look: Callable[[], Iterator[Check]]) -> list[Check]:
     name = look.__name__.lstrip("_")
     try:
         return list(look())
@@ -83,7 +83,7 @@ def _looked(look: Callable[[], Iterator[Check]]) -> list[Check]:
 
 
 def _torch() -> Iterator[Check]:
-    if _version("torch") is None:
+    if installed_version("torch") is None:
         yield Check("torch", "missing", "not installed", "pip install 'naslib-ecnas[measure]'")
         return
     import torch
@@ -92,8 +92,8 @@ def _torch() -> Iterator[Check]:
     if not torch.cuda.is_available():
         built = torch.version.cuda
         why = f"built for CUDA {built}, which finds no GPU" if built else "built without CUDA"
-        mend = "" if built else "on a machine with a GPU, install torch for its CUDA"
-        yield Check("torch", "note", f"{version}, trains on the CPU: {why}", mend)
+        fix = "" if built else "on a machine with a GPU, install torch for its CUDA version"
+        yield Check("torch", "note", f"{version}, trains on the CPU: {why}", fix)
         return
     names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     yield Check("torch", "good", f"{version}, CUDA {torch.version.cuda}: {', '.join(names)}")
@@ -102,12 +102,11 @@ def _torch() -> Iterator[Check]:
 def _gpus() -> Iterator[Check]:
     from naslib_ecnas.energy import EnergyMeter
     from naslib_ecnas.energy.nvml import MeterError, Nvml
-    from naslib_ecnas.errors import EcnasError
 
     try:
         nvml = Nvml()
     except EcnasError as error:
-        yield Check("GPUs", "missing", error.what, error.remedy or "")
+        yield Check("GPUs", "missing", *_found_and_fix(error))
         return
     try:
         gpus = list(nvml.gpus())
@@ -122,12 +121,19 @@ def _gpus() -> Iterator[Check]:
                 method, period = meter.methods[gpu.uuid], meter.periods_s[gpu.uuid]
                 notes = "; ".join(meter.notes[gpu.uuid])
         except MeterError as error:
-            yield Check(name, "missing", f"{gpu.uuid}: {error.what}", error.remedy or "")
+            found, fix = _found_and_fix(error)
+            yield Check(name, "missing", f"{gpu.uuid}: {found}", fix)
             continue
         refreshed = f"{1000 * period:.0f} ms" if math.isfinite(period) else "not seen"
         text = f"{gpu.uuid}: by {method}, refreshed every {refreshed}"
         state = "good" if method == "counter" else "note"
         yield Check(name, state, f"{text}; {notes}" if notes else text)
+
+
+def _found_and_fix(error: EcnasError) -> tuple[str, str]:
+    """The message of an error without its remedy, and the remedy."""
+    remedy = error.remedy or ""
+    return (str(error).removesuffix(f"; {remedy}") if remedy else str(error)), remedy
 
 
 def _rapl() -> Iterator[Check]:
@@ -155,10 +161,10 @@ def _naslib() -> Iterator[Check]:
     try:
         naslib_patches.ensure()
     except (ImportError, AttributeError) as error:
-        yield Check("NASLib", "missing", f"{found['home']} cannot be mended: {error}")
+        yield Check("NASLib", "missing", f"{found['home']} cannot be patched: {error}")
         return
-    applied = sum(mend["applied"] for mend in naslib_patches.report()["mends"])
-    text = f"{found['home']}, {len(found['mends'])} breaks are mended as it is imported"
+    applied = sum(patch["applied"] for patch in naslib_patches.report()["patches"])
+    text = f"{found['home']}, {len(found['patches'])} incompatibilities are patched on import"
     yield Check("NASLib", "good", text + (f" ({applied} so far)" if applied else ""))
 
 
@@ -166,10 +172,11 @@ def _slurm() -> Iterator[Check]:
     path = shutil.which("sbatch")
     if path is None:
         text = "sbatch is not on the PATH"
-        yield Check("SLURM", "note", text, "on a cluster: run on a login node, or load its module")
-    elif _version("submitit") is None:
-        mend = "pip install 'naslib-ecnas[measure]'"
-        yield Check("SLURM", "missing", f"{path}, without submitit", mend)
+        fix = "on a cluster: run on a login node, or load the SLURM module"
+        yield Check("SLURM", "note", text, fix)
+    elif installed_version("submitit") is None:
+        fix = "pip install 'naslib-ecnas[measure]'"
+        yield Check("SLURM", "missing", f"{path}, without submitit", fix)
     else:
         yield Check("SLURM", "good", path)
 
@@ -178,17 +185,17 @@ def _cache() -> Iterator[Check]:
     from naslib_ecnas.files import cache_folder
 
     folder = cache_folder()
-    there = folder
-    while not there.exists() and there != there.parent:
-        there = there.parent
+    existing = folder
+    while not existing.exists() and existing != existing.parent:
+        existing = existing.parent
     try:
-        with tempfile.TemporaryFile(dir=there):
+        with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
         text = f"{folder} cannot be written: {error.strerror}"
         yield Check("cache", "missing", text, "export ECNAS_CACHE=FOLDER")
         return
-    free = shutil.disk_usage(there).free / 1e9
+    free = shutil.disk_usage(existing).free / 1e9
     state = "good" if free > 5 else "note"
     yield Check("cache", state, f"{folder}, {free:.1f} GB free")
 
@@ -196,7 +203,7 @@ def _cache() -> Iterator[Check]:
 def _mirror() -> Iterator[Check]:
     mirror = os.environ.get("ECNAS_MIRROR")
     if mirror and "://" not in mirror and not Path(mirror).expanduser().is_dir():
-        yield Check("mirror", "missing", f"no folder {mirror}", "unset ECNAS_MIRROR, or mend it")
+        yield Check("mirror", "missing", f"no folder {mirror}", "unset or correct ECNAS_MIRROR")
     elif mirror:
         yield Check("mirror", "good", mirror)
 
@@ -211,27 +218,19 @@ def _tables() -> Iterator[Check]:
     yield Check("tables", "good", text)
     tables = catalog().tables
     fetched = [table.name for table in tables if cached_table(table) is not None]
-    text = f"{len(fetched)} of {len(tables)} are here" + (": " if fetched else "")
-    mend = "" if fetched else f"such as: ecnas data fetch {tables[0].name}"
+    text = f"{len(fetched)} of {len(tables)} are in the cache" + (": " if fetched else "")
+    fix = "" if fetched else f"for example: ecnas data fetch {tables[0].name}"
     state = "good" if fetched else "note"
-    yield Check("published tables", state, text + ", ".join(fetched), mend)
+    yield Check("published tables", state, text + ", ".join(fetched), fix)
 
 
 def _packages() -> Iterator[Check]:
     for extra, packages in _EXTRAS.items():
-        versions = {package: _version(package) for package in packages}
+        versions = {package: installed_version(package) for package in packages}
         missing = [package for package, version in versions.items() if version is None]
         here = ", ".join(f"{p} {v}" for p, v in versions.items() if v is not None)
         if not missing:
             yield Check(f"extra {extra}", "good", here)
         else:
-            text = f"without {', '.join(missing)}"
-            mend = f"pip install 'naslib-ecnas[{extra}]'"
-            yield Check(f"extra {extra}", "missing", text, mend)
-
-
-def _version(distribution: str) -> str | None:
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return None
+            fix = f"pip install 'naslib-ecnas[{extra}]'"
+            yield Check(f"extra {extra}", "missing", f"without {', '.join(missing)}", fix)

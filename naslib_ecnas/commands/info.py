@@ -1,20 +1,25 @@
-"""`ecnas info`: what is installed, where files are kept, what is there."""
+"""`ecnas info`: the version, the cache folder and its tables, NASLib, and optional packages."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import platform
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from naslib_ecnas._version import __version__
-from naslib_ecnas.console import bytes_text, examples, print_json, print_table
+from naslib_ecnas.console import (
+    bytes_text,
+    examples,
+    installed_version,
+    print_json,
+    print_table,
+)
 
 __all__ = ["add_parser", "run"]
 
-#: Optional packages: what each is for, and the extra that brings it.
+#: Optional package -> the feature that needs it, and the extra that installs it.
 _OPTIONAL = {
     "matplotlib": ("plots", "plots"),
     "pyarrow": ("Parquet files", "parquet"),
@@ -61,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
         rows = [(t["name"], bytes_text(t["size"]), t["path"]) for t in tables]
         print_table(("table", "size", "file"), rows, right=[1])
     else:
-        print("no tables yet; one is made by: ecnas query 7v 0")
+        print("no tables yet; this makes one: ecnas query 7v 0")
     print()
     rows = [
         (name, o["version"] or "missing", o["feature"] if o["version"] else o["install"])
@@ -94,7 +99,7 @@ def _facts() -> dict[str, Any]:
         },
         "optional": {
             name: {
-                "version": _version(name),
+                "version": installed_version(name),
                 "feature": feature,
                 "install": f"pip install 'naslib-ecnas[{extra}]'"
                 if extra
@@ -107,10 +112,3 @@ def _facts() -> dict[str, Any]:
 
 def _tables(folder: Path) -> list[Path]:
     return [path for path in folder.glob("*.ecnas") if not path.name.startswith(".")]
-
-
-def _version(distribution: str) -> str | None:
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return None

@@ -1,4 +1,4 @@
-"""`ecnas measure`: plan, run, watch, check and export a campaign of measurements."""
+"""`ecnas measure`: plan, run, check and export a campaign of measured trainings."""
 
 from __future__ import annotations
 
@@ -7,14 +7,22 @@ import math
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from naslib_ecnas.console import duration_text, examples, print_json, print_table
-from naslib_ecnas.errors import StorageError
+from naslib_ecnas.console import (
+    duration_text,
+    examples,
+    print_json,
+    print_table,
+    quantity_text,
+    show_help,
+    split_words,
+)
+from naslib_ecnas.errors import ConfigError, StorageError, check_numbers
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -23,19 +31,15 @@ if TYPE_CHECKING:
     from naslib_ecnas.campaign.plan import Unit
     from naslib_ecnas.campaign.validate import Finding
 
-__all__ = ["CAMPAIGN", "MeasureProgress", "add_parser", "described", "run"]
-
-
-# What the help of `ecnas measure` says of its actions, with examples to copy.
-
+__all__ = ["MeasureProgress", "add_parser"]
 
 _REHEARSAL = (
     "ecnas measure plan --space 4v --design 8 --data synthetic \\\n"
     "    --images-per-file 4 --out rehearsal"
 )
 
-#: Action -> what to type.
-_COMMANDS = {
+#: Action -> examples of its help.
+_EXAMPLES = {
     "plan": (
         "ecnas measure plan --space 7v --design 20 --data cifar10 DIR --out my-gpu",
         _REHEARSAL,
@@ -53,156 +57,12 @@ _COMMANDS = {
         "ecnas measure export rehearsal --out rehearsal.csv --allow-synthetic",
     ),
 }
-
-#: What ends the help of the command itself: a campaign from its plan to its file.
-CAMPAIGN = examples(
-    _COMMANDS["plan"][0],
-    _COMMANDS["run"][0],
-    *_COMMANDS["status"],
-    *_COMMANDS["validate"],
-    _COMMANDS["export"][0],
-)
-
-
-def described(action: str, what: str) -> dict[str, Any]:
-    """Keyword arguments of `add_parser` for an action: a line of help, and it as a sentence."""
-    return {
-        "help": what,
-        "description": f"{what[0].upper()}{what[1:]}.",
-        **examples(*_COMMANDS[action]),
-    }
-
-
-# What `ecnas measure run` shows while it measures: a line for each training, bars between them.
-
-
-#: Drawing costs the CPU, whose energy may be measured; and a training lasts minutes.
+#: Lines that the reports of `status` and `validate` show at most.
+_MOST_LINES = 30
+#: Least seconds between two updates of the bars: drawing takes CPU energy that may be measured.
 _REDRAW_S = 1.0
-
-#: A unit may last an hour, and the rate has to be that of several.
+#: A unit may take an hour and the estimate needs several, so the bars forget none.
 _RATE_PERIOD_S = 7 * 24 * 3600.0
-
-
-class MeasureProgress:
-    """Bars on stderr where it is a terminal, for the campaign and for the training at hand; and a
-    line on stdout for each training that has ended.
-
-    Both count what all workers of the campaign have recorded.
-
-    Args:
-        folder: of the campaign.
-
-    Raises:
-        UnknownTableError, FormatError: no campaign.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        from naslib_ecnas.campaign.plan import Plan
-
-        self._folder = folder
-        self._units = frozenset(Plan.read(folder).by_name)
-        self._planned = len(self._units)
-        self._began, self._first = time.monotonic(), 0
-        self._first = self._recorded()
-        self._bars: Progress | None = None
-        self._all: TaskID | None = None
-        self._one: TaskID | None = None
-        self._drawn = -math.inf
-
-    def __enter__(self) -> MeasureProgress:
-        if sys.stderr.isatty():
-            self._bars = _bars()
-            self._all = self._bars.add_task(
-                "units", total=self._planned, completed=self._first, left="left"
-            )
-            self._bars.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._bars is not None:
-            self._bars.stop()
-
-    def stepped(self, unit: Unit, made: int, due: int) -> None:
-        """A step of a training was submitted; 0 of 0 before the first, while it rests or warms up.
-
-        Called from within a measured window, so that it does next to nothing.
-        """
-        now = time.monotonic()
-        if self._bars is None or (due and now < self._drawn + _REDRAW_S):
-            return
-        self._drawn = now
-        if not due or self._one is None:
-            self._cleared()
-            self._one = self._bars.add_task("", total=None, left="")
-        if due:
-            self._bars.update(
-                self._one, description=str(unit), total=due, completed=made, left="left"
-            )
-        else:
-            self._bars.update(self._one, description=f"{unit}: before training")
-
-    def told(self, done: Done) -> None:
-        """An attempt has ended."""
-        recorded = self._recorded()
-        detail = f": {done.detail}" if done.detail else ""
-        line = f"{done.unit}: {done.how} after {duration_text(done.seconds)}{detail}"
-        print(f"{line} ({recorded:,} of {self._planned:,}{self._to_come(recorded)})", flush=True)
-        if self._bars is not None and self._all is not None:
-            self._cleared()
-            self._bars.update(self._all, completed=recorded)
-
-    def _cleared(self) -> None:
-        """Without the bar of a training that has ended."""
-        if self._bars is not None and self._one is not None:
-            self._bars.remove_task(self._one)
-        self._one = None
-
-    def _to_come(self, recorded: int) -> str:
-        left, made = self._planned - recorded, recorded - self._first
-        if left <= 0 or made <= 0:
-            return ""
-        seconds = (time.monotonic() - self._began) / made * left
-        return f", about {duration_text(seconds)} to come"
-
-    def _recorded(self) -> int:
-        from naslib_ecnas.campaign.record import recorded
-
-        try:
-            return len(self._units & recorded(self._folder))
-        except StorageError:  # a disk that does not answer for a moment ends no campaign
-            return self._first
-
-
-def _bars() -> Progress:
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[left]}"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        redirect_stdout=sys.stdout.isatty(),
-        refresh_per_second=1 / _REDRAW_S,
-        speed_estimate_period=_RATE_PERIOD_S,
-        transient=True,
-    )
-
-
-_SHOWN = 30
 
 
 def add_parser(subparsers: Any) -> None:
@@ -210,97 +70,100 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "measure",
         help="measure trainings: plan, run, status, validate, export",
-        description="A campaign is a folder: a plan of trainings, and a record of each that was "
-        "made. Any number of workers may be at it; one that dies loses the unit it was at.",
-        **CAMPAIGN,
+        description="A campaign is a folder with a plan of trainings and a record of each finished "
+        "one. Any number of workers may share it; one that dies loses only its current unit.",
+        **examples(*(_EXAMPLES[action][0] for action in _EXAMPLES)),
     )
-    parser.set_defaults(run=_help(parser))
+    parser.set_defaults(run=show_help(parser))
     actions = parser.add_subparsers(title="actions", metavar="ACTION")
     _add_plan(actions)
     _add_run(actions)
-    one = _action(actions, "status", "progress, rate, end, energy, what failed", _status)
+    one = _action(
+        actions, "status", "progress, rate, remaining time, energy, failed units", _status
+    )
     one.add_argument("--json", action="store_true", help="print one JSON object")
-    what = "check every record; says which units to measure again"
+    what = "check every record and list the units to measure again"
     add = _action(actions, "validate", what, _validate).add_argument
     add("--json", action="store_true", help="print one JSON object")
-    add("--strict", action="store_true", help="doubts and missing units count as well")
+    add("--strict", action="store_true", help="exit with 1 for doubts and missing units too")
     add("--requeue", action="store_true", help="put the units to measure again in the queue")
     one = _action(
-        actions, "export", "write the records as .ecnas, .tfrecord, .parquet or .csv", _export
+        actions,
+        "export",
+        "write the records as a table (.ecnas, .tfrecord, .parquet, .csv)",
+        _export,
     )
     add = one.add_argument
     add("--out", required=True, metavar="FILE", help="its suffix is the format")
-    add("--pue", type=float, default=1.0, metavar="X", help="factor of all kWh (%(default)s)")
+    add(
+        "--pue",
+        type=float,
+        default=1.0,
+        metavar="X",
+        help="PUE to multiply all kWh by (%(default)s)",
+    )
     add("--carbon-intensity", metavar="G", help="gCO2eq/kWh, a country's code, or world")
-    about = "what counts (auto: the CPU too where every record has it)"
+    about = "energy that counts (auto: with the CPU if every record has its energy)"
     add("--energy", choices=("auto", "gpu", "gpu+cpu"), default="auto", help=about)
-    about = "energy_kwh is of the run up to the evaluation, as in every other table, or of the "
-    about += "steps of training alone, without start-up and evaluations (%(default)s)"
+    about = "energy_kwh of the run up to the evaluation, as in all other tables, or of the "
+    about += "training steps alone, without start-up and evaluations (%(default)s)"
     add("--span", choices=("run", "steps"), default="run", help=about)
-    add("--allow-synthetic", action="store_true", help="write what is no measurement, marked so")
-
-
-def run(args: argparse.Namespace) -> int:
-    """Run the action that was chosen.
-
-    Raises:
-        EcnasError: a setting is not possible, or a file, a GPU or a job fails.
-    """
-    code: int = args.run(args)
-    return code
-
-
-def _help(parser: argparse.ArgumentParser) -> Any:
-    def show(args: argparse.Namespace) -> int:
-        parser.print_help()
-        return 0
-
-    return show
+    add("--allow-synthetic", action="store_true", help="export unmeasured values, marked so")
 
 
 def _action(actions: Any, name: str, what: str, function: Any) -> argparse.ArgumentParser:
-    one: argparse.ArgumentParser = actions.add_parser(name, **described(name, what))
+    one: argparse.ArgumentParser = actions.add_parser(name, **_texts(name, what))
     one.add_argument("campaign", metavar="CAMPAIGN", help="folder of the campaign")
     one.set_defaults(run=function)
     return one
+
+
+def _texts(action: str, what: str) -> dict[str, Any]:
+    """Keyword arguments of `add_parser`: help, description and examples of an action."""
+    description = f"{what[0].upper()}{what[1:]}."
+    return {"help": what, "description": description, **examples(*_EXAMPLES[action])}
 
 
 # -- plan -----------------------------------------------------------------------------------------
 
 
 def _add_plan(actions: Any) -> None:
-    what = "write what is to be trained, a unit for each cell, budget and repeat, into a new folder"
-    one = actions.add_parser("plan", **described("plan", what))
+    what = "write a plan, one unit for each cell, budget and repeat, into a new folder"
+    one = actions.add_parser("plan", **_texts("plan", what))
     one.set_defaults(run=_plan)
     add = one.add_argument
-    add("--space", default="4v", choices=("4v", "5v", "7v"), help="its cells (%(default)s)")
-    add("--cells", metavar="FILE", help="these of them: a row or a cell's text a line")
-    add("--design", type=int, metavar="N", help="the N of them that fix a calibration best")
-    add("--epochs", default="4", metavar="A,B", help="epochs of each (%(default)s)")
+    add("--space", default="4v", choices=("4v", "5v", "7v"), help="space (%(default)s)")
+    add("--cells", metavar="FILE", help="cells to train, a row or a cell's text on each line")
+    add("--design", type=int, metavar="N", help="the N cells that are best for a calibration")
+    add("--epochs", default="4", metavar="A,B", help="epochs of each cell (%(default)s)")
     add("--repeats", type=int, default=1, metavar="N", help="trainings of each (%(default)s)")
-    add("--limit", type=int, metavar="N", help="only so many units, drawn from all")
+    add("--limit", type=int, metavar="N", help="at most N units, drawn at random")
     add(
         "--data",
         nargs="+",
         required=True,
         metavar=("KIND", "DIR"),
-        help="cifar10 (DIR; the cache's cifar10), tfrecord DIR, or synthetic",
+        help="cifar10 [DIR] (default: cifar10 in the cache), tfrecord DIR, or synthetic",
     )
-    add("--images-per-file", type=int, metavar="N", help="of six (10,000; synthetic 256)")
-    add("--recipe", default="ecnas", choices=("nasbench101", "ecnas"), help="how (%(default)s)")
-    add("--seed", type=int, default=0, metavar="N", help="of order and trainings (%(default)s)")
+    add(
+        "--images-per-file",
+        type=int,
+        metavar="N",
+        help="images in a file (10,000; synthetic 256)",
+    )
+    add("--recipe", default="ecnas", choices=("nasbench101", "ecnas"), help="recipe (%(default)s)")
+    add("--seed", type=int, default=0, metavar="N", help="seed of the campaign (%(default)s)")
     add("--out", required=True, metavar="CAMPAIGN", help="new folder of the campaign")
 
 
 def _plan(args: argparse.Namespace) -> int:
     from naslib_ecnas.campaign import DataChoice, make_plan
     from naslib_ecnas.campaign.plan import designed_rows, file_rows, vertices_of
-    from naslib_ecnas.errors import ConfigError
     from naslib_ecnas.files import cache_folder
     from naslib_ecnas.space import Space
 
     if args.cells is not None and args.design is not None:
-        raise ConfigError("cells are chosen in two ways", expected="--cells or --design")
+        raise ConfigError("choose the cells by --cells or by --design, not by both")
     vertices = vertices_of(args.space)
     if args.cells is not None:
         rows = file_rows(Path(args.cells).expanduser(), vertices=vertices)
@@ -310,10 +173,10 @@ def _plan(args: argparse.Namespace) -> int:
         rows = list(range(len(Space(vertices))))
     kind, *path = args.data
     if len(path) > 1:
-        raise ConfigError("one folder holds the data", value=path)
-    images = args.images_per_file
-    if images is None:
-        images = 256 if kind == "synthetic" else 10_000
+        raise ConfigError("--data takes a kind and at most one folder", value=args.data)
+    images = 256 if kind == "synthetic" else 10_000
+    if args.images_per_file is not None:
+        images = args.images_per_file
     if kind == "cifar10" and not path:
         path = [str(cache_folder() / "cifar10")]
     folder = str(Path(path[0]).expanduser().resolve()) if path else None
@@ -322,7 +185,7 @@ def _plan(args: argparse.Namespace) -> int:
         rows,
         name=out.name,
         vertices=vertices,
-        epochs=_numbers(args.epochs),
+        epochs=_budgets(args.epochs),
         repeats=args.repeats,
         data=DataChoice(kind=kind, path=folder, images_per_file=images),
         recipe=args.recipe,
@@ -331,62 +194,67 @@ def _plan(args: argparse.Namespace) -> int:
     )
     plan.write(out)
     if folder is not None and not Path(folder).is_dir():
-        print(f"note: no folder {folder} here; the workers need it", file=sys.stderr)
+        print(f"note: there is no folder {folder}; the workers need it", file=sys.stderr)
     print(f"{len(plan.units):,} units planned in {out}\nmeasure them: ecnas measure run {out}")
     return 0
 
 
-def _numbers(text: str) -> list[int]:
-    from naslib_ecnas.errors import ConfigError
-
+def _budgets(text: str) -> list[int]:
     try:
-        return [int(word) for word in text.split(",") if word.strip()]
+        return [int(word) for word in split_words(text)]
     except ValueError as error:
-        raise ConfigError("no budgets", value=text, expected="such as 4,12,36,108") from error
+        raise ConfigError("--epochs must be budgets such as 4,12,36,108", value=text) from error
 
 
 # -- run ------------------------------------------------------------------------------------------
 
 
 def _add_run(actions: Any) -> None:
-    one = _action(actions, "run", "measure until no unit is left; one worker for each GPU", _run)
+    one = _action(
+        actions, "run", "measure until no unit is left; start one worker for each GPU", _run
+    )
     add = one.add_argument
-    add("--device", metavar="NAME", help="torch's name of it (cuda:0 where there is one, or cpu)")
+    add("--device", metavar="NAME", help="torch device (cuda:0 if there is one, else cpu)")
     about = "auto, none, or replay FILE (auto)"
     add("--meter", nargs="+", default=["auto"], metavar=("HOW", "FILE"), help=about)
-    add("--gpu", metavar="NAME", help="the GPU to measure, as nvidia-smi -L (that of --device)")
+    add("--gpu", metavar="NAME", help="GPU to measure, as in nvidia-smi -L (that of --device)")
     add("--baseline", type=float, default=10.0, metavar="S", help="rest before and after (10)")
-    about = "train for so long before a worker's first unit, apart (60 on a GPU, else 0)"
+    about = "seconds of training before the first unit, not counted (60 on a GPU, else 0)"
     add("--warm-up", type=float, metavar="S", help=about)
-    about = "where images are kept, the GPU's memory or the host's (device)"
+    about = "memory that holds the images, the GPU's or the host's (device)"
     add("--images", choices=("device", "host"), default="device", help=about)
-    add("--limit", type=int, metavar="N", help="end after so many units")
-    add("--no-wait", action="store_true", help="end rather than wait for others' last units")
-    add("--tries", type=int, default=3, metavar="N", help="of a unit that fails (%(default)s)")
-    about = "silence of a worker after which its unit is taken over (%(default)s)"
+    add("--limit", type=int, metavar="N", help="stop after N units")
+    add("--no-wait", action="store_true", help="do not wait for other workers' units")
+    add("--tries", type=int, default=3, metavar="N", help="attempts of a unit (%(default)s)")
+    about = "seconds without a sign of life until a unit is taken over (%(default)s)"
     add("--stale", type=float, default=120.0, metavar="S", help=about)
-    small = one.add_argument_group("for small machines (recorded; no measurements any more)")
+    small = one.add_argument_group("for small machines (recorded as departures from the recipe)")
     small.add_argument("--steps", type=int, metavar="N", help="stop each training after N steps")
-    small.add_argument("--batch-size", type=int, metavar="N", help="in place of 256")
-    small.add_argument("--evaluate-images", type=int, metavar="N", help="of each split, at most")
-    jobs = one.add_argument_group("on a cluster, by submitit")
+    small.add_argument("--batch-size", type=int, metavar="N", help="batch size (256)")
+    small.add_argument(
+        "--evaluate-images",
+        type=int,
+        metavar="N",
+        help="images of each split, at most",
+    )
+    jobs = one.add_argument_group("on a cluster, through submitit")
     add = jobs.add_argument
     add("--cluster", choices=("slurm", "local"), help="submit workers as an array of jobs")
     add("--workers", type=int, default=1, metavar="N", help="jobs of the array (%(default)s)")
-    add("--gres", metavar="WHAT", help="what each gets alone (gpu:1 where --device is a GPU); none")
-    add("--partition", metavar="NAME", help="of SLURM")
-    add("--cpus", type=int, default=4, metavar="N", help="for each job (%(default)s)")
-    add("--hours", type=float, default=24.0, metavar="H", help="time limit (%(default)s)")
-    add("--wait", action="store_true", help="until the jobs have ended")
+    add("--gres", metavar="WHAT", help="resources of a job (gpu:1 if --device is a GPU) or none")
+    add("--partition", metavar="NAME", help="SLURM partition")
+    add("--cpus", type=int, default=4, metavar="N", help="CPUs of each job (%(default)s)")
+    add("--hours", type=float, default=24.0, metavar="H", help="time limit of a job (%(default)s)")
+    add("--wait", action="store_true", help="wait until the jobs have ended")
 
 
 def _run(args: argparse.Namespace) -> int:
     from naslib_ecnas.campaign import Pace, Settings, work
-    from naslib_ecnas.errors import ConfigError
 
     how, *file = args.meter
     if len(file) > 1:
-        raise ConfigError("one file is replayed", value=file)
+        raise ConfigError("--meter takes a kind and at most one file", value=args.meter)
+    check_numbers(above=0, stale=args.stale)
     replay = str(Path(file[0]).expanduser().resolve()) if file else None
     settings = Settings(
         device=_device(args.cluster) if args.device is None else args.device,
@@ -409,9 +277,14 @@ def _run(args: argparse.Namespace) -> int:
     folder = Path(args.campaign).expanduser()
     if args.cluster:
         return _launch(args, folder, settings, pace)
-    with _told_to_stop(), MeasureProgress(folder) as shown:
+    with _stoppable(), MeasureProgress(folder) as shown:
         done = work(
-            folder, settings, pace=pace, limit=args.limit, told=shown.told, stepped=shown.stepped
+            folder,
+            settings,
+            pace=pace,
+            limit=args.limit,
+            on_attempt=shown.told,
+            on_step=shown.stepped,
         )
     bad = [one for one in done if one.how != "recorded"]
     print(f"{len(done) - len(bad)} units recorded; see: ecnas measure status {folder}")
@@ -419,7 +292,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _device(cluster: str | None) -> str:
-    """A GPU where there is one; the nodes of a cluster are taken to have them."""
+    """cuda:0 if there is a GPU, else cpu; the nodes of a cluster are assumed to have one."""
     if cluster == "slurm":
         return "cuda:0"
     from naslib_ecnas.errors import MissingDependencyError
@@ -432,8 +305,8 @@ def _device(cluster: str | None) -> str:
 
 
 @contextmanager
-def _told_to_stop() -> Iterator[None]:
-    """Treat SIGTERM as an interrupt, so that the unit is freed at once."""
+def _stoppable() -> Iterator[None]:
+    """Treat SIGTERM as an interrupt, so that the current unit is released at once."""
 
     def stop(number: int, frame: Any) -> None:
         raise KeyboardInterrupt
@@ -466,6 +339,127 @@ def _launch(args: argparse.Namespace, folder: Path, settings: Settings, pace: Pa
     return 0
 
 
+class MeasureProgress:
+    """A line on stdout for each finished training, and bars on stderr if that is a terminal.
+
+    The bars show the campaign and the current training. Both count the records of all workers.
+
+    Args:
+        folder: folder of the campaign.
+        clock: seconds since some fixed time.
+
+    Raises:
+        UnknownTableError, FormatError: the folder holds no campaign.
+    """
+
+    def __init__(self, folder: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
+        from naslib_ecnas.campaign.plan import Plan
+
+        self._folder = folder
+        self._units = frozenset(Plan.read(folder).by_name)
+        self._planned = len(self._units)
+        self._clock, self._began, self._first = clock, clock(), 0
+        self._first = self._recorded()
+        self._bars: Progress | None = None
+        self._all: TaskID | None = None
+        self._one: TaskID | None = None
+        self._drawn = -math.inf
+
+    def __enter__(self) -> MeasureProgress:
+        if sys.stderr.isatty():
+            self._bars = _bars()
+            self._all = self._bars.add_task(
+                "units", total=self._planned, completed=self._first, left="left"
+            )
+            self._bars.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bars is not None:
+            self._bars.stop()
+
+    def stepped(self, unit: Unit, made: int, due: int) -> None:
+        """Show the progress of a training; called inside a measured window, so it does little.
+
+        Args:
+            unit: the unit that is trained.
+            made: steps submitted so far.
+            due: steps of the training; 0 before the first one, during rest and warm-up.
+        """
+        now = self._clock()
+        if self._bars is None or (due and now < self._drawn + _REDRAW_S):
+            return
+        self._drawn = now
+        if not due or self._one is None:
+            self._remove_training_bar()
+            self._one = self._bars.add_task("", total=None, left="")
+        if due:
+            self._bars.update(
+                self._one, description=str(unit), total=due, completed=made, left="left"
+            )
+        else:
+            self._bars.update(self._one, description=f"{unit}: before training")
+
+    def told(self, done: Done) -> None:
+        """Print the outcome of an attempt."""
+        recorded = self._recorded()
+        detail = f": {done.detail}" if done.detail else ""
+        line = f"{done.unit}: {done.how} after {duration_text(done.seconds)}{detail}"
+        print(f"{line} ({recorded:,} of {self._planned:,}{self._remaining(recorded)})", flush=True)
+        if self._bars is not None and self._all is not None:
+            self._remove_training_bar()
+            self._bars.update(self._all, completed=recorded)
+
+    def _remove_training_bar(self) -> None:
+        if self._bars is not None and self._one is not None:
+            self._bars.remove_task(self._one)
+        self._one = None
+
+    def _remaining(self, recorded: int) -> str:
+        left, made = self._planned - recorded, recorded - self._first
+        if left <= 0 or made <= 0:
+            return ""
+        seconds = (self._clock() - self._began) / made * left
+        return f", about {duration_text(seconds)} remaining"
+
+    def _recorded(self) -> int:
+        from naslib_ecnas.campaign.measurement import recorded
+
+        try:
+            return len(self._units & recorded(self._folder))
+        except StorageError:  # a disk that fails for a moment must not end a campaign
+            return self._first
+
+
+def _bars() -> Progress:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[left]}"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        redirect_stdout=sys.stdout.isatty(),
+        refresh_per_second=1 / _REDRAW_S,
+        speed_estimate_period=_RATE_PERIOD_S,
+        transient=True,
+    )
+
+
 # -- status, validate, export ---------------------------------------------------------------------
 
 
@@ -483,24 +477,26 @@ def _status(args: argparse.Namespace) -> int:
 def _show(found: Status) -> None:
     live = sum(not one.stale for one in found.running)
     print(
-        f"{found.name}: {found.recorded:,} of {found.planned:,} units recorded, {live} at work, "
+        f"{found.name}: {found.recorded:,} of {found.planned:,} units recorded, {live} running, "
         f"{len(found.given_up)} given up"
     )
-    rate = _known(found.units_per_hour, ".3g", "units an hour")
-    print(f"rate {rate}; to come {duration_text(found.remaining_s)} with {max(live, 1)} worker(s)")
+    rate = quantity_text(found.units_per_hour, ".3g", "units an hour")
+    workers = f"{max(live, 1)} worker{'s' if live > 1 else ''}"
+    print(f"rate {rate}; remaining time {duration_text(found.remaining_s)} with {workers}")
     print(
-        f"energy so far {_known(found.energy_kwh, '.4g', 'kWh')}, to come "
-        f"{_known(found.energy_to_come_kwh, '.4g', 'kWh')} (by the {found.foretold_by}; PUE out)"
+        f"energy so far {quantity_text(found.energy_kwh, '.4g', 'kWh')}, remaining "
+        f"{quantity_text(found.energy_to_come_kwh, '.4g', 'kWh')} (estimated from the "
+        f"{found.foretold_by}; without PUE)"
     )
     if found.lost.attempts:
         print(
             f"lost: {found.lost.attempts} attempts, {duration_text(found.lost.seconds)}, at least "
-            f"{_known(found.lost.energy_kwh, '.4g', 'kWh')}"
+            f"{quantity_text(found.lost.energy_kwh, '.4g', 'kWh')}"
         )
     rows = [
         (
             one.unit,
-            "stale" if one.stale else "at work",
+            "stale" if one.stale else "running",
             f"{one.worker}, {duration_text(one.since_s)}",
         )
         for one in found.running
@@ -509,11 +505,7 @@ def _show(found: Status) -> None:
     rows += [(unit, "damaged", "ecnas measure validate") for unit in found.unreadable]
     if rows:
         print()
-        print_table(("unit", "state", "what"), rows[:_SHOWN])
-
-
-def _known(value: float, form: str, unit: str) -> str:
-    return f"{value:{form}} {unit}" if math.isfinite(value) else f"unknown {unit}"
+        print_table(("unit", "state", "details"), rows[:_MOST_LINES])
 
 
 def _validate(args: argparse.Namespace) -> int:
@@ -525,7 +517,7 @@ def _validate(args: argparse.Namespace) -> int:
     if args.json:
         print_json({**found.to_json(), "requeued": moved})
     else:
-        _report(found)
+        _print_validation(found)
         if args.requeue:
             print(f"requeued: {len(moved)} units")
         if moved:
@@ -533,25 +525,25 @@ def _validate(args: argparse.Namespace) -> int:
     return 0 if found.good and (found.spotless or not args.strict) else 1
 
 
-def _report(found: Validation) -> None:
+def _print_validation(found: Validation) -> None:
     print(
         f"{found.records:,} records of {found.planned:,} units: {len(found.faults)} faults, "
         f"{len(found.doubts)} doubts, {len(found.missing):,} missing"
     )
     rows = [(one.unit, "FAULT", one.code, one.text) for one in found.faults]
-    rows += _alike(found.doubts)
+    rows += _grouped(found.doubts)
     if rows:
         print()
-        print_table(("unit", "", "what", "found"), rows[:_SHOWN])
-        if len(rows) > _SHOWN:
-            print(f"and {len(rows) - _SHOWN} more: --json")
+        print_table(("unit", "", "code", "found"), rows[:_MOST_LINES])
+        if len(rows) > _MOST_LINES:
+            print(f"and {len(rows) - _MOST_LINES} more, see --json")
     if found.redo:
         some = ", ".join(found.redo[:8]) + (", ..." if len(found.redo) > 8 else "")
         print(f"\nmeasure again: {some} (--requeue)")
 
 
-def _alike(doubts: Sequence[Finding]) -> list[tuple[str, str, str, str]]:
-    """A line for each text, since what is so of the machine is so of every unit."""
+def _grouped(doubts: Sequence[Finding]) -> list[tuple[str, str, str, str]]:
+    """One line for each text: a doubt about the machine concerns every unit."""
     units: dict[tuple[str, str], dict[str, None]] = {}
     for one in doubts:
         units.setdefault((one.code, one.text), {})[one.unit] = None
@@ -576,5 +568,5 @@ def _export(args: argparse.Namespace) -> int:
     )
     print(out)
     if any(origin.kind == "synthetic" for origin in columns.provenance.values()):
-        print("SYNTHETIC: these numbers are no measurements", file=sys.stderr)
+        print("SYNTHETIC: these numbers are not measurements", file=sys.stderr)
     return 0

@@ -1,4 +1,4 @@
-"""`ecnas query`: one training of one cell, with units and where each number comes from."""
+"""`ecnas query`: the metrics of one cell, each with its unit and origin."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from naslib_ecnas.console import (
-    ShownProgress,
+    ConsoleProgress,
     add_table_options,
     examples,
     print_json,
     print_lines,
     print_table,
-    setting,
+    table_options,
 )
 
 if TYPE_CHECKING:
@@ -28,27 +28,27 @@ def add_parser(subparsers: Any) -> None:
     """Add the command to those of `ecnas`."""
     parser = subparsers.add_parser(
         "query",
-        help="what training one cell gives and costs",
-        description="Show one training of one cell from a table: every metric with its unit and "
-        "where it comes from.",
+        help="accuracy, energy and time of training one cell",
+        description="Show every metric of one cell at one training budget, with its unit and "
+        "origin.",
         **examples(
             "ecnas query 7v 1000",
             "ecnas query 4v 011001000:input,conv3x3-bn-relu,output --epochs 4",
             "ecnas query 7v 1000 --device titan-xp --pue 1.2 --carbon-intensity DK",
         ),
     )
-    parser.add_argument("table", metavar="TABLE", help="a name (see: ecnas data list) or a file")
+    parser.add_argument("table", metavar="TABLE", help="name (see: ecnas data list) or file")
     parser.add_argument(
         "cell",
         metavar="CELL",
-        help="a row number, a NAS-Bench-101 hash, or a matrix as row-major bits and its "
+        help="row number, NAS-Bench-101 hash, or the matrix as row-major bits with the "
         "operations: 011001000:input,maxpool3x3,output",
     )
     parser.add_argument(
         "--epochs", type=int, metavar="E", help="training budget (the table's largest)"
     )
     parser.add_argument(
-        "--repeat", type=int, metavar="R", help="which training, from 0 (the mean over all)"
+        "--repeat", type=int, metavar="R", help="number of the repeat, from 0 (the mean over all)"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     add_table_options(parser)
@@ -56,19 +56,16 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command.
-
-    Returns:
-        0.
+    """Run the command; returns 0.
 
     Raises:
-        EcnasError: the table, the cell, the budget or the repeat is not there.
+        EcnasError: the table, the cell, the budget or the repeat does not exist.
     """
     from naslib_ecnas.loading import load
 
-    with ShownProgress() as progress:
-        bench = load(args.table, progress=progress, **setting(args))
-        cell = _cell(bench, args.cell)  # all cells are hashed once to find one by its hash
+    with ConsoleProgress() as progress:
+        bench = load(args.table, progress=progress, **table_options(args))
+        cell = _cell(bench, args.cell)  # here, since the first look-up by hash hashes all cells
     record = bench.query(cell, args.epochs, repeat=args.repeat)
     if args.json:
         print_json(_document(bench, record))
@@ -78,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _cell(bench: Benchmark, text: str) -> int | str:
-    """What the user named, as `query` takes it."""
+    """The typed cell in a form that `Benchmark.query` takes: a row or a text."""
     if re.fullmatch(r"[0-9a-fA-F]{32}", text):
         return bench.space.row_of_hash(text.lower())
     return int(text) if re.fullmatch(r"-?[0-9]{1,12}", text) else text
@@ -104,7 +101,7 @@ def _document(bench: Benchmark, record: Record) -> dict[str, Any]:
 
 
 def _values(bench: Benchmark, record: Record) -> dict[str, float]:
-    """Every metric of the record, those that follow from others or from the cell included."""
+    """All metrics of the record, derived ones included."""
     from naslib_ecnas.benchmark import DERIVED
 
     values = record.to_dict()
@@ -123,7 +120,7 @@ def _report(bench: Benchmark, record: Record) -> None:
     print(f"hash {record.cell.nasbench_hash}")
     provenance = bench.provenance
     sources = {(p.source, p.sha256) for p in provenance.values() if p.source}
-    if len(sources) == 1:  # said once, not in every line
+    if len(sources) == 1:  # printed once rather than in every line
         source, sha256 = sources.pop()
         print(f"from {source}" + (f", SHA-256 {sha256}" if sha256 else ""))
         provenance = {name: replace(p, source=None) for name, p in provenance.items()}
@@ -136,7 +133,7 @@ def _report(bench: Benchmark, record: Record) -> None:
         unit = "" if name.endswith("_unix_s") else metric(name).unit
         origin = str(replace(provenance[name], note=None))
         rows.append((name, _number(name, value), unit, origin + mark))
-    print_table(("metric", "value", "unit", "where it comes from"), rows, right=[1])
+    print_table(("metric", "value", "unit", "origin"), rows, right=[1])
     print()
     attributes = bench.table.attributes
     print_lines(
@@ -154,6 +151,6 @@ def _number(name: str, value: float) -> str:
     if name.endswith("_unix_s"):
         from datetime import datetime, timezone
 
-        # The files give times without a zone; they are kept as if they were UTC.
+        # The files give times without a zone; they are read as UTC.
         return datetime.fromtimestamp(value, timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
     return f"{value:.6g}" if abs(value) < 1e6 else f"{value:,.0f}"

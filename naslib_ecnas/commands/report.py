@@ -1,4 +1,4 @@
-"""`ecnas report`: one HTML page of a table and of runs over it, to open in any browser."""
+"""`ecnas report`: one HTML page of a table and of searches over it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from naslib_ecnas.console import (
-    ShownProgress,
+    ConsoleProgress,
     add_table_options,
     bytes_text,
     examples,
     print_json,
-    setting,
+    table_options,
 )
 from naslib_ecnas.errors import ConfigError, UnknownTableError
 from naslib_ecnas.files import exists, is_folder
@@ -30,9 +30,9 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "report",
         help="one HTML page of a table and of searches over it",
-        description="Write one self-contained HTML file: every cell of a table as a scatter, its "
-        "true front, the fronts and curves of searches, and each cell as a drawing with its "
-        "costs. It loads nothing from anywhere.",
+        description="Write one self-contained HTML file: a scatter plot of every cell of a table, "
+        "its true front, the fronts and curves of searches, and a drawing of each cell with its "
+        "metrics. The page loads nothing from the network.",
         **examples(
             "ecnas report runs --out report.html",
             "ecnas report runs/first runs/second --out report.html --overwrite",
@@ -44,11 +44,11 @@ def add_parser(subparsers: Any) -> None:
         "runs",
         nargs="*",
         metavar="DIR",
-        help="folder of `ecnas search` or `ecnas compare`, or a folder of such folders",
+        help="folder of `ecnas search` or `ecnas compare`, or a folder that holds such folders",
     )
-    add("--table", metavar="NAME", help="table or file (that of the runs; 7v without runs)")
-    add("--out", default="report.html", metavar="FILE", help="the page (%(default)s)")
-    add("--epochs", type=int, metavar="N", help="training budget that is shown first")
+    add("--table", metavar="NAME", help="table or file (the table of the runs; 7v without runs)")
+    add("--out", default="report.html", metavar="FILE", help="page to write (%(default)s)")
+    add("--epochs", type=int, metavar="N", help="training budget that the page shows first")
     add("--overwrite", action="store_true", help="replace an earlier file")
     add("--json", action="store_true", help="print one JSON object")
     add_table_options(parser)
@@ -56,42 +56,35 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command.
-
-    Returns:
-        0.
+    """Run the command; returns 0.
 
     Raises:
-        EcnasError: a setting is not possible, or a run, the table or the file cannot be had.
+        EcnasError: a setting is not possible, a run or the table cannot be read, or the file
+            cannot be written.
     """
     from naslib_ecnas.loading import load
     from naslib_ecnas.report import find_runs, gather, write_page
 
     out = Path(args.out)
     if is_folder(out) or (exists(out) and not args.overwrite):
-        raise ConfigError(
-            "the output is there already",
-            value=str(out),
-            expected="a new file",
-            remedy="choose another --out" + ("" if is_folder(out) else ", or pass --overwrite"),
-        )
+        remedy = "choose another --out" + ("" if is_folder(out) else ", or pass --overwrite")
+        raise ConfigError("the output must be a new file", value=str(out), remedy=remedy)
     found = find_runs(args.runs)
     table = _table_of(found) if args.table is None else args.table
-    with ShownProgress() as fetching:
+    with ConsoleProgress() as fetching:
         try:
-            bench = load(table, progress=fetching, **setting(args))
+            bench = load(table, progress=fetching, **table_options(args))
         except UnknownTableError as error:
             if args.table:
                 raise
             raise ConfigError(
-                "the runs' table is not one that can be opened by its name",
+                "the table of the runs cannot be found by its name",
                 value=table,
-                expected="--table",
-                remedy="name it by --table, with the --device, --pue, ... of the search",
+                remedy="name its file by --table, with the --device, --pue, ... of the search",
             ) from error
     if len({each.table for each in found}) > 1:
         found = tuple(each for each in found if each.table == bench.name)
-    with ShownProgress() as shown:
+    with ConsoleProgress() as shown:
         shown.started(out.name, "writing", None, 0)
         page = gather(bench, found, epochs=args.epochs)
         size = write_page(page, out)
@@ -114,15 +107,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _table_of(runs: Sequence[Run]) -> str:
-    """The one table of some runs, the default one where there are none."""
+    """The table that all runs searched; the default table if there are no runs."""
     from naslib_ecnas.loading import DEFAULT_TABLE
 
     names = sorted({each.table for each in runs})
     if len(names) > 1:
-        raise ConfigError(
-            "the runs are of several tables",
-            value=", ".join(names),
-            expected="runs over one table",
-            remedy="choose one of them by --table, a page for each",
-        )
+        remedy = "choose one by --table and write a page for each"
+        raise ConfigError("the runs must search one table", value=names, remedy=remedy)
     return names[0] if names else DEFAULT_TABLE

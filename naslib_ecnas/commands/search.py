@@ -1,4 +1,4 @@
-"""`ecnas search`: one search over one table, with its front, its knee and what it costs."""
+"""`ecnas search`: one search over one table; prints its front, its knee and its cost."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ import argparse
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from naslib_ecnas.console import (
-    ShownProgress,
+    ConsoleProgress,
     add_table_options,
     examples,
     print_json,
     print_lines,
     print_table,
-    setting,
+    progress_bar,
+    quantity_text,
+    split_words,
+    table_options,
 )
 
 if TYPE_CHECKING:
@@ -28,11 +29,131 @@ if TYPE_CHECKING:
 __all__ = ["add_parser", "plot", "report", "run"]
 
 
-# What a search found and cost, for reading, and its plot.
+_EVALUATIONS = 500
+_OBJECTIVES = "energy_kwh,validation_accuracy"
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command to those of `ecnas`."""
+    parser = subparsers.add_parser(
+        "search",
+        help="search a table for the best trade-offs of energy and accuracy",
+        description="Search a table for the best trade-offs between objectives. Every evaluation "
+        "is charged as the training it stands for. Reported are the front (the cells that no "
+        "other found cell dominates), its knee (the best compromise) and its extremes.",
+        **examples(
+            "ecnas search --method semoa --evaluations 500 --seed 0 --out runs/first",
+            "ecnas search --method re --max-energy 20 --out runs/budget",
+            "ecnas report runs",
+        ),
+    )
+    add = parser.add_argument
+    add("--table", default="7v", metavar="NAME", help="table or file (%(default)s)")
+    add(
+        "--method",
+        default="semoa",
+        metavar="NAME",
+        help="semoa, random, sh-emoa, mse-hvi, re or ls (%(default)s)",
+    )
+    add(
+        "--evaluations",
+        type=int,
+        metavar="N",
+        help=f"limit on the trainings charged ({_EVALUATIONS} if no limit is given)",
+    )
+    add(
+        "--max-energy",
+        type=float,
+        metavar="KWH",
+        help="limit on the energy of all trainings, in kWh",
+    )
+    add("--max-epochs", type=int, metavar="N", help="limit on the epochs of all trainings")
+    add(
+        "--max-time", type=float, metavar="S", help="limit on the time of all trainings, in seconds"
+    )
+    add(
+        "--free-repeats",
+        action="store_true",
+        help="do not charge cells that were evaluated before",
+    )
+    add("--seed", type=int, default=0, metavar="N", help="seed of the run (%(default)s)")
+    add("--epochs", type=int, metavar="N", help="training budget (the table's largest)")
+    add(
+        "--objectives",
+        default=_OBJECTIVES,
+        metavar="A,B",
+        help="two or more metrics, comma-separated (%(default)s)",
+    )
+    add("--paper", action="store_true", help="the method as in the published code")
+    add("--out", metavar="DIR", help="new folder for history, front, costs, config and plot")
+    add("--overwrite", action="store_true", help="replace an earlier search in --out")
+    add("--no-plot", action="store_true", help="write no plot")
+    add("--json", action="store_true", help="print one JSON object")
+    add_table_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command; returns 0.
+
+    Raises:
+        EcnasError: a setting is not possible, or the table or a file cannot be read or written.
+    """
+    from naslib_ecnas import search
+    from naslib_ecnas.loading import load
+    from naslib_ecnas.search.result import document
+
+    limits = _limits(args)
+    search.check(args.method, **limits, seed=args.seed, paper=args.paper)
+    with ConsoleProgress() as fetching:
+        bench = load(args.table, progress=fetching, **table_options(args))
+    start = time.perf_counter()
+    with progress_bar("searching") as on_progress:
+        result = search.run(
+            bench,
+            args.method,
+            objectives=split_words(args.objectives),
+            epochs=args.epochs,
+            **limits,
+            charge_repeats=not args.free_repeats,
+            seed=args.seed,
+            out=args.out,
+            overwrite=args.overwrite,
+            paper=args.paper,
+            on_progress=on_progress,
+        )
+    seconds = time.perf_counter() - start
+    if args.out and not args.no_plot and len(result.front):
+        plot(bench, result, Path(args.out))
+    if args.json:
+        print_json(document(result))
+    else:
+        report(result, seconds)
+        if result.spent.unknown["co2_g"]:
+            print("for gCO2eq, choose --carbon-intensity world or a country such as DK")
+        if args.out:
+            print(f"written to: {args.out}")
+    return 0
+
+
+def _limits(args: argparse.Namespace) -> dict[str, Any]:
+    """The limits of the search, as keyword arguments of `search.run`."""
+    limits = {
+        "evaluations": args.evaluations,
+        "max_energy_kwh": args.max_energy,
+        "max_epochs": args.max_epochs,
+        "max_time_s": args.max_time,
+    }
+    if all(value is None for value in limits.values()):
+        limits["evaluations"] = _EVALUATIONS
+    return limits
+
+
+# -- the report ------------------------------------------------------------------------------
 
 
 def plot(bench: Benchmark, result: SearchResult, folder: Path) -> None:
-    """Write `front.png` and `front.pdf`; say so where matplotlib is missing."""
+    """Write `front.png` and `front.pdf`, or a note to stderr if matplotlib is missing."""
     from naslib_ecnas.errors import MissingDependencyError
     from naslib_ecnas.figures.drawing import save
     from naslib_ecnas.figures.front import front_figure
@@ -47,8 +168,8 @@ def report(result: SearchResult, seconds: float | None = None) -> None:
     """Print the knee and the extremes, the hypervolume and the costs.
 
     Args:
-        result: what was found.
-        seconds: how long looking it up took; None where that means nothing.
+        result: the finished search.
+        seconds: duration of the search; not printed if None.
     """
     from naslib_ecnas.metrics import metric
 
@@ -64,7 +185,7 @@ def report(result: SearchResult, seconds: float | None = None) -> None:
     for name in config.objectives:
         print_lines([f"{metric(name).about}: {config.provenance[name]}"])
     if not len(result.front):
-        print(f"no evaluation at {config.epochs} epochs: let the search spend more")
+        print(f"no evaluation at {config.epochs} epochs: raise the limits of the search")
     _report_costs(result, seconds)
 
 
@@ -97,33 +218,33 @@ def _report_front(result: SearchResult) -> None:
 
 
 def _report_costs(result: SearchResult, seconds: float | None) -> None:
-    """Print what the search made, and what that would have cost."""
+    """Print the number of evaluations and what training them would have cost."""
     spent = result.spent.to_dict()
-    took = "" if seconds is None else f", looked up in {seconds:.2f} s"
+    took = "" if seconds is None else f", in {seconds:.2f} s"
     print(
         f"this search: {spent['evaluations']:,} evaluations of {len(set(result.rows.tolist())):,} "
         f"cells{took}\n"
-        f"trained, it would have cost: {spent['epochs']:,} epochs, "
-        f"{_known(spent['seconds'] / 3600, '.4g', 'hours of training')}, "
+        f"training them would have cost: {spent['epochs']:,} epochs, "
+        f"{quantity_text(spent['seconds'] / 3600, '.4g', 'hours of training')}, "
         f"{_shown('energy_kwh', spent['energy_kwh'])}, "
-        f"{_known(spent['co2_g'], ',.4g', 'gCO2eq')}"
+        f"{quantity_text(spent['co2_g'], ',.4g', 'gCO2eq')}"
     )
     if len(set(result.epochs.tolist())) > 1:
         at = [
             f"{int((result.epochs == b).sum()):,} at {b}"
             for b in sorted(set(result.epochs.tolist()))
         ]
-        print(f"by epochs: {', '.join(at)}; those at {result.config.epochs} make the front")
+        print(f"by epochs: {', '.join(at)}; the front is of those at {result.config.epochs}")
     if result.answered:
-        print(f"answered without a charge: {result.answered:,} cells that came again")
+        print(f"not charged: {result.answered:,} repeated cells")
     if result.skipped:
-        print(f"skipped: {result.skipped:,} proposals that were no cell of the table, not charged")
+        print(f"not charged: {result.skipped:,} proposals outside the table")
     if result.ended_by != "evaluations":
         print(f"ended by: {result.ended_by}")
 
 
 def _named(result: SearchResult) -> list[tuple[str, str, int]]:
-    """Key, reason and evaluation of the knee and the extremes, in the order of the front."""
+    """Knee and extremes in the order of the front: name, reason, number of the evaluation."""
     from naslib_ecnas.metrics import metric
 
     named = [("rk", "knee", result.knee)]
@@ -141,150 +262,12 @@ def _value(result: SearchResult, name: str, index: int) -> float:
 
 
 def _shown(name: str, value: float) -> str:
-    """A value with its unit, for reading."""
+    """A value with its unit, in Wh below one kWh."""
     from naslib_ecnas.metrics import metric
 
     unit = metric(name).unit
     if unit == "kWh" and value < 1:
-        return _known(value * 1000, ".4g", "Wh")
+        return quantity_text(value * 1000, ".4g", "Wh")
     if not unit and metric(name).upper == 1.0:
-        return _known(value, ".4f", "")
-    return _known(value, ",.0f" if not unit else ",.4g", unit)
-
-
-def _known(value: float, form: str, unit: str) -> str:
-    text = f"{value:{form}} {unit}".strip()
-    return text if math.isfinite(value) else f"unknown {unit}".strip()
-
-
-_EVALUATIONS = 500
-
-_OBJECTIVES = "energy_kwh,validation_accuracy"
-
-
-def add_parser(subparsers: Any) -> None:
-    """Add the command to those of `ecnas`."""
-    parser = subparsers.add_parser(
-        "search",
-        help="search a table for the best trade-offs of energy and accuracy",
-        description="Search a table for the best trade-offs between objectives, charge every "
-        "evaluation as the training it stands for, and report the front (what nothing "
-        "found is better than in every objective), its knee (the best compromise) and its "
-        "extremes.",
-        **examples(
-            "ecnas search --method semoa --evaluations 500 --seed 0 --out runs/first",
-            "ecnas search --method re --max-energy 20 --out runs/budget",
-            "ecnas report runs",
-        ),
-    )
-    add = parser.add_argument
-    add("--table", default="7v", metavar="NAME", help="table or file (%(default)s)")
-    add(
-        "--method",
-        default="semoa",
-        metavar="NAME",
-        help="semoa, random, sh-emoa, mse-hvi, re or ls (%(default)s)",
-    )
-    add(
-        "--evaluations",
-        type=int,
-        metavar="N",
-        help=f"most trainings to charge the search for ({_EVALUATIONS} where nothing is limited)",
-    )
-    add("--max-energy", type=float, metavar="KWH", help="most energy of all trainings, in kWh")
-    add("--max-epochs", type=int, metavar="N", help="most epochs of all trainings")
-    add("--max-time", type=float, metavar="S", help="most time of all trainings, in seconds")
-    add(
-        "--free-repeats",
-        action="store_true",
-        help="answer a cell that was trained before without a charge",
-    )
-    add("--seed", type=int, default=0, metavar="N", help="seed of the run (%(default)s)")
-    add("--epochs", type=int, metavar="N", help="training budget (the table's largest)")
-    add(
-        "--objectives",
-        default=_OBJECTIVES,
-        metavar="A,B",
-        help="two or more metrics, comma-separated (%(default)s)",
-    )
-    add("--paper", action="store_true", help="the method as the published code has it")
-    add("--out", metavar="DIR", help="new folder for history, front, costs, settings and plot")
-    add("--overwrite", action="store_true", help="replace an earlier search in --out")
-    add("--no-plot", action="store_true", help="write no plot")
-    add("--json", action="store_true", help="print one JSON object")
-    add_table_options(parser)
-    parser.set_defaults(run=run)
-
-
-def run(args: argparse.Namespace) -> int:
-    """Run the command.
-
-    Returns:
-        0.
-
-    Raises:
-        EcnasError: a setting is not possible, or the table or a file cannot be had.
-    """
-    from naslib_ecnas import search
-    from naslib_ecnas.loading import load
-    from naslib_ecnas.search.result import document
-
-    limits = _limits(args)
-    search.check(args.method, **limits, seed=args.seed, paper=args.paper)
-    with ShownProgress() as fetching:
-        bench = load(args.table, progress=fetching, **setting(args))
-    objectives = [name.strip() for name in args.objectives.split(",") if name.strip()]
-    start = time.perf_counter()
-    with _progress() as on_progress:
-        result = search.run(
-            bench,
-            args.method,
-            objectives=objectives,
-            epochs=args.epochs,
-            **limits,
-            charge_repeats=not args.free_repeats,
-            seed=args.seed,
-            out=args.out,
-            overwrite=args.overwrite,
-            paper=args.paper,
-            on_progress=on_progress,
-        )
-    seconds = time.perf_counter() - start
-    if args.out and not args.no_plot and len(result.front):
-        plot(bench, result, Path(args.out))
-    if args.json:
-        print_json(document(result))
-    else:
-        report(result, seconds)
-        if result.spent.unknown["co2_g"]:
-            print("for gCO2eq say where: --carbon-intensity world, or a country such as DK")
-        if args.out:
-            print(f"written to: {args.out}")
-    return 0
-
-
-def _limits(args: argparse.Namespace) -> dict[str, Any]:
-    """What the search may spend."""
-    limits = {
-        "evaluations": args.evaluations,
-        "max_energy_kwh": args.max_energy,
-        "max_epochs": args.max_epochs,
-        "max_time_s": args.max_time,
-    }
-    if all(value is None for value in limits.values()):
-        limits["evaluations"] = _EVALUATIONS
-    return limits
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None] | None]:
-    """A progress bar on stderr, where that is a terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("searching", total=None)
-        yield lambda made, total: bar.update(task, completed=made, total=total)
+        return quantity_text(value, ".4f")
+    return quantity_text(value, ",.0f" if not unit else ",.4g", unit)

@@ -1,4 +1,4 @@
-"""`ecnas surrogate`: fit the models anew, judge them, and calibrate them to another GPU."""
+"""`ecnas surrogate`: evaluate and fit the models, and calibrate them to another GPU."""
 
 from __future__ import annotations
 
@@ -8,14 +8,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from naslib_ecnas.console import ShownProgress, examples, print_json, print_lines, print_table
+from naslib_ecnas.console import (
+    ConsoleProgress,
+    examples,
+    print_json,
+    print_lines,
+    print_table,
+    show_help,
+    split_words,
+)
 
 if TYPE_CHECKING:
     from naslib_ecnas.quality import Scores
     from naslib_ecnas.surrogate.calibrate import Report
     from naslib_ecnas.surrogate.models import Weights
 
-__all__ = ["add_parser", "run"]
+__all__ = ["add_parser"]
 
 _TARGETS = ("energy", "epochs", "accuracy", "time", "devices", "paper")
 
@@ -24,46 +32,45 @@ def add_parser(subparsers: Any) -> None:
     """Add the command to those of `ecnas`."""
     parser = subparsers.add_parser(
         "surrogate",
-        help="the models behind the tables 7v, 5v, 4v: fit, judge, calibrate to a GPU",
-        description="The models behind the embedded tables. Predicting and calibrating need "
-        "nothing more than the package; fitting anew needs the extra `fit` and the reference "
-        "measurements.",
+        help="the models behind the tables 7v, 5v, 4v: evaluate, fit, calibrate to a GPU",
+        description="The models behind the embedded tables. Predicting and calibrating need only "
+        "the package; fitting needs the extra `fit` and the reference measurements.",
         **examples(
             "ecnas surrogate evaluate",
             "ecnas surrogate choose --cells 20",
             "ecnas surrogate calibrate --measurements my-gpu.csv --out my-gpu.npz",
         ),
     )
-    parser.set_defaults(run=lambda args: parser.print_help() or 0)
+    parser.set_defaults(run=show_help(parser))
     actions = parser.add_subparsers(title="actions", metavar="ACTION")
 
     one = actions.add_parser(
         "evaluate",
-        help="how good the models are on trainings that they have not seen",
+        help="errors of the models on trainings that the fit has not seen",
         description="Print errors, rank correlation and coverage of the 90 % intervals on "
-        "trainings that the fit has not seen, as found when the models were fitted. With --data, "
-        "the shipped models are compared with the measurements of a folder; those that they were "
-        "fitted on are left out.",
+        "trainings that the fit has not seen, as determined when the models were fitted. With "
+        "--data, compare the models with the measurements of a folder, without those that they "
+        "were fitted on.",
         **examples("ecnas surrogate evaluate", "ecnas surrogate evaluate --by-vertices"),
     )
     one.add_argument("--data", metavar="DIR", help="folder of reference measurements")
-    one.add_argument("--by-vertices", action="store_true", help="also by the number of vertices")
+    one.add_argument("--by-vertices", action="store_true", help="also for each number of vertices")
     one.add_argument("--json", action="store_true", help="print one JSON object")
     one.set_defaults(run=_evaluate)
 
     one = actions.add_parser(
         "fit",
-        help="fit a model anew on the reference measurements",
-        description="Fit a model anew on a folder of reference measurements, judge it as the "
-        "shipped one was judged, and write its weights.",
+        help="fit a model to the reference measurements",
+        description="Fit a model to a folder of reference measurements, evaluate it like the "
+        "shipped one, and write its weights.",
         **examples("ecnas surrogate fit --target energy --data DIR --out energy.npz"),
     )
-    one.add_argument("--target", required=True, choices=_TARGETS, help="what to model")
+    one.add_argument("--target", required=True, choices=_TARGETS, help="model to fit")
     one.add_argument(
         "--model",
         default="ours",
         choices=("ours", "paper"),
-        help="for the energy: ours, or the paper's recipe (%(default)s)",
+        help="energy model: ours, or the paper's recipe (%(default)s)",
     )
     one.add_argument("--data", required=True, metavar="DIR", help="folder of the measurements")
     one.add_argument("--out", required=True, metavar="FILE", help="weights file (.npz) to write")
@@ -74,20 +81,24 @@ def add_parser(subparsers: Any) -> None:
     one = actions.add_parser(
         "choose",
         help="which cells to measure on another GPU",
-        description="Name the cells whose measurement tells most about a GPU: a design, not a "
-        "random draw.",
+        description="List the cells whose measurements are most informative about a GPU: an "
+        "experimental design, not a random sample.",
         **examples("ecnas surrogate choose --cells 20 --vertices 5"),
     )
     one.add_argument("--cells", type=int, default=20, metavar="N", help="how many (%(default)s)")
     one.add_argument(
-        "--vertices", type=int, default=7, metavar="V", help="largest number (%(default)s)"
+        "--vertices",
+        type=int,
+        default=7,
+        metavar="V",
+        help="largest number of vertices (%(default)s)",
     )
     one.add_argument(
         "--cost",
         type=float,
         default=0.0,
         metavar="C",
-        help="prefer cells that train quickly: 0 not at all, 1 in proportion (%(default)s)",
+        help="preference for cells that train quickly: 0 none, 1 proportional (%(default)s)",
     )
     one.add_argument("--seed", type=int, default=0, metavar="N", help="seed (%(default)s)")
     one.add_argument("--json", action="store_true", help="print one JSON object")
@@ -95,7 +106,7 @@ def add_parser(subparsers: Any) -> None:
 
     one = actions.add_parser(
         "calibrate",
-        help="an energy model of another GPU from few measured cells",
+        help="energy model of another GPU from few measured cells",
         description="Fit an energy model of a GPU to measurements at 4 epochs and estimate its "
         "error by cross-validation. The file is any that `ecnas data convert` reads, such as a "
         "CSV with the columns cell, epochs, energy_kwh and, better, training_time_s.",
@@ -105,34 +116,37 @@ def add_parser(subparsers: Any) -> None:
             "ecnas query 7v 1000 --device my-gpu.npz",
         ),
     )
-    one.add_argument("--measurements", required=True, metavar="FILE", help="a table or file")
+    one.add_argument("--measurements", required=True, metavar="FILE", help="table or file")
     one.add_argument(
-        "--cells", type=int, metavar="N", help="fit only so many, and test on the others (all)"
+        "--cells",
+        type=int,
+        metavar="N",
+        help="fit N cells and test on the others (default: fit all)",
     )
-    one.add_argument("--device", metavar="NAME", help="name of the GPU (that of the file)")
+    one.add_argument("--device", metavar="NAME", help="name of the GPU (default: from the file)")
     one.add_argument(
         "--pue",
         type=float,
         metavar="P",
-        help="the PUE (power usage effectiveness) that is in the measured energies: 1 for those "
-        "of the machine itself",
+        help="PUE (power usage effectiveness) that the measured energies contain: 1 for the "
+        "energy of the machine itself",
     )
     one.add_argument(
         "--span",
         choices=("run", "steps"),
-        help="what energy_kwh is of: the run from its start to the end of training, or the steps "
-        "of training alone (what the file says; run)",
+        help="what energy_kwh covers: the run from its start to the end of training, or the "
+        "training steps alone (default: from the file, else run)",
     )
-    one.add_argument("--out", metavar="FILE", help="write the calibration (.npz)")
+    one.add_argument("--out", metavar="FILE", help="calibration file (.npz) to write")
     one.add_argument("--seed", type=int, default=0, metavar="N", help="seed (%(default)s)")
     one.add_argument("--json", action="store_true", help="print one JSON object")
     one.set_defaults(run=_calibrate)
 
     one = actions.add_parser(
         "learning-curve",
-        help="quality of the energy model against the number of measured cells",
-        description="Fit on growing numbers of measured cells, ten draws each, and judge on the "
-        "valid part of the paper's split, as in the paper's figure 2.",
+        help="error of the energy model over the number of measured cells",
+        description="Fit to growing numbers of measured cells, ten draws each, and evaluate on "
+        "the validation part of the paper's split, as in the paper's figure 2.",
         **examples(
             "ecnas surrogate learning-curve --data DIR --json > curve.json",
             "ecnas figure 2 --learning-curve curve.json",
@@ -147,16 +161,6 @@ def add_parser(subparsers: Any) -> None:
     one.add_argument("--seed", type=int, default=0, metavar="N", help="seed (%(default)s)")
     one.add_argument("--json", action="store_true", help="print one JSON object")
     one.set_defaults(run=_learning_curve)
-
-
-def run(args: argparse.Namespace) -> int:
-    """Run the action that was chosen.
-
-    Raises:
-        EcnasError: a setting is not possible, or a file cannot be had, read or written.
-    """
-    code: int = args.run(args)
-    return code
 
 
 # -- evaluate and fit ---------------------------------------------------------------------------
@@ -175,7 +179,7 @@ def _evaluate(args: argparse.Namespace) -> int:
     if args.json:
         print_json({"targets": quality.to_json()})
         return 0
-    # How each was kept from being seen is a sentence: it stands below, once.
+    # How the test data were kept apart is a sentence: it is printed once, below the table.
     marks: dict[str, int] = {}
     rows = quality.rows(by_vertices=args.by_vertices)
     named = {line.target: line for line in quality}
@@ -184,9 +188,9 @@ def _evaluate(args: argparse.Namespace) -> int:
         about = named[row[0]].about if row[0] in named else ""
         mark = f"[{marks.setdefault(about, len(marks) + 1)}]" if about else ""
         shown.append((*row, mark))
-    print_table((*HEADINGS, "seen"), shown, right=range(1, 7))
+    print_table((*HEADINGS, "note"), shown, right=range(1, 7))
     print()
-    print_lines([f"[{number}] not seen by the fit: {about}" for about, number in marks.items()])
+    print_lines([f"[{number}] test data: {about}" for about, number in marks.items()])
     anchors = [f"{line.target}: {line.anchor}" for line in quality if line.anchor]
     if anchors:
         print("\nfor comparison")
@@ -198,7 +202,7 @@ def _fit(args: argparse.Namespace) -> int:
     from naslib_ecnas.quality import HEADINGS, Quality
 
     target = "paper" if args.model == "paper" and args.target == "energy" else args.target
-    weights = _fitter(target)(args.data, seed=args.seed, progress=_say)
+    weights = _fitter(target)(args.data, seed=args.seed, progress=_print_step)
     weights.save(Path(args.out).expanduser())
     quality = Quality.of_headers([weights.header])
     if args.json:
@@ -209,16 +213,15 @@ def _fit(args: argparse.Namespace) -> int:
     return 0
 
 
-def _say(step: str) -> None:
+def _print_step(step: str) -> None:
     print(step, file=sys.stderr, flush=True)
 
 
 def _fitter(target: str) -> Callable[..., Weights]:
     from importlib import import_module
 
-    module = "over_epochs" if target == "epochs" else target
-    found = import_module(f"naslib_ecnas.surrogate.fit.{module}")
-    fitter: Callable[..., Weights] = getattr(found, f"fit_{module}")
+    found = import_module(f"naslib_ecnas.surrogate.fit.{target}")
+    fitter: Callable[..., Weights] = getattr(found, f"fit_{target}")
     return fitter
 
 
@@ -258,7 +261,7 @@ def _calibrate(args: argparse.Namespace) -> int:
     if args.out:
         weights.save(Path(args.out).expanduser())
     if is_synthetic(weights.header):
-        print("SYNTHETIC: calibrated on numbers that are no measurements", file=sys.stderr)
+        print("SYNTHETIC: calibrated on numbers that are not measurements", file=sys.stderr)
     if args.json:
         print_json({"report": calibration.report.to_json(), "header": dict(weights.header)})
         return 0
@@ -282,9 +285,9 @@ def _report(report: Report) -> None:
         right=range(1, 6),
     )
     if report.suspicious:
-        print("\nfar off what the others say, and not fitted; measure them again:")
+        print("\noutliers, not fitted; measure them again:")
         print_table(
-            ("row", "what", "measured", "expected", "factor"),
+            ("row", "quantity", "measured", "expected", "factor"),
             [
                 (str(s.row), s.quantity, f"{s.value:.5g}", f"{s.expected:.5g}", f"{s.factor:.2f}")
                 for s in report.suspicious
@@ -310,20 +313,16 @@ def _learning_curve(args: argparse.Namespace) -> int:
     import numpy as np
 
     from naslib_ecnas.errors import ConfigError
-    from naslib_ecnas.surrogate.fit.over_epochs import LEARNING_SIZES, learning_curve
+    from naslib_ecnas.surrogate.fit.paper import LEARNING_SIZES, learning_curve
 
     sizes: tuple[int, ...] = LEARNING_SIZES
     if args.sizes:
         try:
-            sizes = tuple(int(size) for size in args.sizes.split(","))
+            sizes = tuple(int(size) for size in split_words(args.sizes))
         except ValueError as error:
-            raise ConfigError(
-                "no training-set sizes",
-                value=args.sizes,
-                expected="whole numbers, comma-separated",
-                remedy="such as --sizes 100,400,1600",
-            ) from error
-    with ShownProgress():
+            message = "--sizes must be whole numbers such as 100,400,1600"
+            raise ConfigError(message, value=args.sizes) from error
+    with ConsoleProgress():
         found = learning_curve(
             args.data, sizes=sizes, draws=args.draws, model=args.model, seed=args.seed
         )

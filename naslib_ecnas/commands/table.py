@@ -1,4 +1,4 @@
-"""`ecnas table`: the tables of the EC-NAS paper, from any table of ours."""
+"""`ecnas table`: the tables of the EC-NAS paper, computed from any table."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from naslib_ecnas.console import (
-    ShownProgress,
+    ConsoleProgress,
     add_study_options,
     add_table_options,
     examples,
     print_json,
     print_lines,
     print_table,
-    searched,
-    setting,
+    run_study,
+    split_words,
+    table_options,
 )
 from naslib_ecnas.files import exists
 
@@ -28,9 +29,9 @@ if TYPE_CHECKING:
 __all__ = ["add_parser", "run"]
 
 _TABLES = {
-    1: "the spaces: vertices, edges, cells, and what is measured or modelled",
+    1: "sizes of the spaces, and which values are measured or modelled",
     2: "least energy (r0), knee (rk) and highest accuracy (r1) that each method finds",
-    3: "what the tables save in GPU-days, kWh and kgCO2eq",
+    3: "GPU-days, kWh and kgCO2eq that the tables save",
 }
 _ALL = "4v,5v,7v"
 
@@ -40,7 +41,7 @@ def add_parser(subparsers: Any) -> None:
     listed = "; ".join(f"{number}: {about}" for number, about in _TABLES.items())
     parser = subparsers.add_parser(
         "table",
-        help="the paper's tables 1 to 3 from any table",
+        help="tables 1 to 3 of the paper from any table",
         description=f"Print a table of the EC-NAS paper. {listed}.",
         **examples(
             "ecnas table 1",
@@ -55,7 +56,7 @@ def add_parser(subparsers: Any) -> None:
         metavar="NAME",
         help=f"table or file; tables 1 and 3 take several, comma-separated ({_ALL}; table 2: 7v)",
     )
-    add("--out", metavar="DIR", help="folder for table-N.csv")
+    add("--out", metavar="DIR", help="folder to write table-N.csv to")
     add("--epochs", type=int, metavar="N", help="table 2: training budget (the largest)")
     add("--json", action="store_true", help="print one JSON object: the rows and their origin")
     add_study_options(parser, "table 2")
@@ -64,13 +65,10 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command.
-
-    Returns:
-        0.
+    """Run the command; returns 0.
 
     Raises:
-        EcnasError: a setting is not possible, or a table or a file cannot be had or written.
+        EcnasError: a setting is not possible, or a table or a file cannot be read or written.
     """
     sheet, about = _MAKERS[args.number](args)
     written = None
@@ -105,20 +103,19 @@ def _shown(value: object) -> str:
 def _benches(args: argparse.Namespace, default: str) -> list[Benchmark]:
     from naslib_ecnas.loading import load
 
-    # A path may hold a comma; only lists of names are taken apart.
     names = default if args.table is None else args.table
-    one = exists(names)
-    with ShownProgress() as fetching:
+    with ConsoleProgress() as fetching:
         return [
-            load(name, progress=fetching, **setting(args))
-            for name in ([names] if one else [n.strip() for n in names.split(",") if n.strip()])
+            load(name, progress=fetching, **table_options(args))
+            # A path may contain a comma: what exists as a file is not split.
+            for name in ([names] if exists(names) else split_words(names))
         ]
 
 
 def _spaces(args: argparse.Namespace) -> tuple[Sheet, str]:
     from naslib_ecnas.figures.tables import spaces_sheet
 
-    about = "cells_by_vertices counts from 2 vertices on, input and output included."
+    about = "cells_by_vertices: cells of 2, 3, ... vertices, counting input and output."
     return spaces_sheet(_benches(args, _ALL)), about
 
 
@@ -130,11 +127,9 @@ def _chosen(args: argparse.Namespace) -> tuple[Sheet, str]:
 
     benches = _benches(args, DEFAULT_TABLE)
     if len(benches) != 1:
-        raise ConfigError(
-            "table 2 is of one table", value=args.table, expected="one name", remedy="name one"
-        )
+        raise ConfigError("table 2 takes one table", value=args.table)
     (bench,) = benches
-    data = searched(bench, args)
+    data = run_study(bench, args)
     names = ("energy_kwh", "validation_accuracy", "training_time_s")
     about = (
         f"Table {data.table}, {data.epochs} epochs, {data.evaluations:,} evaluations, means and "
@@ -150,9 +145,9 @@ def _saved(args: argparse.Namespace) -> tuple[Sheet, str]:
 
     benches = _benches(args, _ALL)
     about = (
-        "Trainings of all cells at 12, 36 and 108 epochs that nobody has to run. linear: 39 times "
-        "the total at 4 epochs, as in the paper; table: the table's own values. gpu_days are of "
-        "the training time, on whatever device that is."
+        "Cost of training all cells at 12, 36 and 108 epochs, which the tables save. linear: 39 "
+        "times the total at 4 epochs, as in the paper; table: the table's own values. gpu_days "
+        "is the training time on the device named below."
     )
     for bench in benches:
         held = [n for n in ("energy_kwh", "training_time_s") if n in bench.metrics]

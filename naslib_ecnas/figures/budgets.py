@@ -23,29 +23,29 @@ __all__ = ["Clouds", "clouds", "clouds_figure"]
 
 Array = NDArray[np.float64]
 
-#: Below so many cells in the fullest bin the colours count them evenly.
+#: With fewer cells than this in the fullest bin, the colour scale is linear.
 _FEW = 20
 
 
 @dataclass(frozen=True, eq=False)
 class Clouds:
-    """How many cells have which energy and accuracy, at each budget of a table."""
+    """Histogram of cells over energy and accuracy, at each budget of a table."""
 
     table: str
     budgets: tuple[int, ...]
     x: str
-    """Metric across, in logarithmic bins: a cost over 0."""
+    """Metric on the x axis, in logarithmic bins; its values are positive."""
     y: str
-    """Metric upwards, in even bins."""
+    """Metric on the y axis, in linear bins."""
     caption: str
     x_edges: Array
-    """(i + 1,) borders of the bins, in the metric's unit."""
+    """(i + 1,) edges of the bins, in the metric's unit."""
     y_edges: Array
-    """(j + 1,) borders of the bins."""
+    """(j + 1,) edges of the bins."""
     count: NDArray[np.int64]
     """(budgets, i, j) cells in each bin."""
     fronts: tuple[Array, ...]
-    """(n, 2) true front at each budget, in the metrics' units, best first in `x`."""
+    """(n, 2) true front at each budget, in the metrics' units, sorted from best to worst `x`."""
 
     @property
     def cells(self) -> tuple[int, ...]:
@@ -75,17 +75,17 @@ def clouds(
     y: str = "validation_accuracy",
     bins: tuple[int, int] | None = None,
 ) -> Clouds:
-    """Count the cells of a table in bins, over all of its budgets.
+    """Count the cells of a table in bins of two metrics, at each of its budgets.
 
     Args:
         bench: the table.
-        x: a metric whose values are over 0.
+        x: a metric with positive values.
         y: another metric.
-        bins: numbers of bins across and upwards; the more cells, the finer where left out.
+        bins: numbers of bins in x and y; by default finer with more cells.
 
     Raises:
-        UnknownMetricError: the table holds neither at any budget.
-        ConfigError: no such numbers of bins.
+        UnknownMetricError: no cell has both values at any budget.
+        ConfigError: a number of bins is less than 1.
     """
     pairs = []
     for budget in bench.budgets:
@@ -94,18 +94,13 @@ def clouds(
     budgets = tuple(b for b, p in zip(bench.budgets, pairs, strict=True) if len(p))
     pairs = [p for p in pairs if len(p)]
     if not pairs:
-        raise UnknownMetricError(
-            f"no cell of table {bench.name} has both values",
-            value=(x, y),
-            expected="metrics that the table holds, the first over 0",
-            remedy="choose other metrics or another table",
-        )
+        raise UnknownMetricError(f"no cell of table {bench.name} has both {x} (above 0) and {y}")
     if bins is None:
         most = max(map(len, pairs))
         bins = (160, 100) if most > 10_000 else (80, 50) if most > 1000 else (48, 32)
-    check_counts(bins_across=bins[0], bins_upwards=bins[1])
+    check_counts(bins_in_x=bins[0], bins_in_y=bins[1])
     low, high = np.min([p.min(axis=0) for p in pairs], 0), np.max([p.max(axis=0) for p in pairs], 0)
-    # A little room, so that the extremes do not lie on the frame and a single value has a width.
+    # Margins keep the extremes off the frame and give a single value a width.
     x_edges = np.geomspace(low[0] / 1.05, high[0] * 1.05, bins[0] + 1)
     room = 0.02 * (high[1] - low[1]) or 0.01
     y_edges = np.linspace(low[1] - room, high[1] + room, bins[1] + 1)
@@ -122,7 +117,7 @@ def clouds(
 
 
 def clouds_figure(data: Clouds) -> Figure:
-    """A panel for each budget with one pair of axes: the darker, the more cells.
+    """A panel for each budget, with common axes; darker bins hold more cells.
 
     Raises:
         MissingDependencyError: matplotlib is not installed.
@@ -156,6 +151,7 @@ def clouds_figure(data: Clouds) -> Figure:
 
 
 def _unit(data: Clouds) -> tuple[str, float]:
+    """Label of the x axis, and the factor from the metric's unit to the label's."""
     found = metric(data.x)
     if found.unit == "kWh":
         about = found.about.removeprefix("training ")
@@ -177,7 +173,7 @@ def _panel(axes: Axes, data: Clouds, i: int) -> QuadMesh:
         count,
         cmap="cividis_r",
         norm=Normalize(0, top) if few else LogNorm(1, top),
-        rasterized=True,  # thousands of fields would swell a PDF
+        rasterized=True,  # thousands of fields would make the PDF large
         linewidth=0,
     )
     x, y = data.fronts[i].T

@@ -1,4 +1,4 @@
-"""Figure 4: what training the same cells takes on different GPUs."""
+"""Figure 4: energy of training the same cells on different GPUs."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from naslib_ecnas.metrics import metric
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["DeviceEnergies", "device_energies", "devices_figure"]
+__all__ = ["DeviceEnergies", "device_energies", "devices_figure", "short_device_name"]
 
 _METRIC = "energy_kwh"
 _MARKS = "osD^vPX"
-#: Makers' names, which tables of measurements have and models do not.
+#: Device of a model -> its full name, as measured tables have it.
 _TITLES = {
     "quadro-rtx-6000": "NVIDIA Quadro RTX 6000",
     "rtx-3060": "NVIDIA GeForce RTX 3060",
@@ -33,20 +33,20 @@ _TITLES = {
 
 @dataclass(frozen=True, eq=False)
 class DeviceEnergies:
-    """Energy of cells on several devices, cells from the least mean to the greatest."""
+    """Energy of cells on several devices, sorted by the mean energy."""
 
     epochs: int
     devices: tuple[str, ...]
-    """As `--device` has them, or as the table names one that does not come with the package."""
+    """Names as in `--device`, or the table's own name of a device without a model."""
     titles: tuple[str, ...]
-    """The same for readers, by their makers' names."""
+    """Full names of the devices."""
     caption: str
     rows: NDArray[np.int64]
-    """(n,) cells that at least one device has."""
+    """(n,) rows that at least one device has."""
     mean_kwh: NDArray[np.float64]
-    """(n,) mean over the devices that have the cell, ascending."""
+    """(n,) mean over the devices that have the row, ascending."""
     energy_kwh: NDArray[np.float64]
-    """(n, devices), NaN where a device lacks the cell."""
+    """(n, devices) energies, NaN if a device lacks the row."""
 
     def sheet(self) -> Sheet:
         """A line for each cell."""
@@ -57,27 +57,25 @@ class DeviceEnergies:
 
 
 def device_energies(benches: Sequence[Benchmark], *, epochs: int | None = None) -> DeviceEnergies:
-    """Energies of several tables of one space, each of a device of its own.
+    """Collect the energies of several tables of one space, one table for each device.
 
     Args:
         benches: the tables.
-        epochs: training budget; the smallest of the first table where left out, since the
-            published four-vertex tables measured that one and scaled the others from it.
+        epochs: training budget; by default the smallest of the first table, the one that the
+            published four-vertex tables measured (their others are scaled from it).
 
     Raises:
-        ConfigError: no tables, of different spaces, or several of one device.
+        ConfigError: there is no table, the spaces differ, or two tables have the same device.
         UnknownBudgetError: a table does not hold this budget.
     """
-    devices = [_device(str(bench.provenance[_METRIC].device or bench.name)) for bench in benches]
+    devices = [
+        short_device_name(str(bench.provenance[_METRIC].device or bench.name)) for bench in benches
+    ]
     titles = [_TITLES.get(device, device) for device in devices]
     spaces = {bench.space.vertices for bench in benches}
     if len(spaces) != 1 or len(set(devices)) < len(devices):
-        raise ConfigError(
-            "no tables to be compared by device",
-            value=[(bench.name, device) for bench, device in zip(benches, devices, strict=True)],
-            expected="tables of one space, each of another device",
-            remedy="name them by --devices, or take the published ones by --official",
-        )
+        named = [(bench.name, device) for bench, device in zip(benches, devices, strict=True)]
+        raise ConfigError("the tables must be of one space and of different devices", value=named)
     budget = benches[0].budgets[0] if epochs is None else epochs
     values = np.column_stack([bench.values(_METRIC, budget) for bench in benches])
     rows = np.flatnonzero(~np.isnan(values).all(axis=1))
@@ -91,7 +89,7 @@ def device_energies(benches: Sequence[Benchmark], *, epochs: int | None = None) 
         groups.setdefault(_at_budget(str(origin), bench, budget), []).append(title)
     origin_text = "; ".join(f"{', '.join(names)}: {origin}" for origin, names in groups.items())
     caption = (
-        f"{len(rows):,} cells in the order of their mean energy over the devices, {budget} "
+        f"{len(rows):,} cells, sorted by their mean energy over the devices, {budget} "
         f"epochs. {origin_text}." + (f" {'; '.join(gaps)} of these cells." if gaps else "")
     )
     return DeviceEnergies(
@@ -105,25 +103,25 @@ def device_energies(benches: Sequence[Benchmark], *, epochs: int | None = None) 
     )
 
 
-def _device(name: str) -> str:
-    """One name for "NVIDIA Titan Xp" and "titan-xp"."""
-    from naslib_ecnas.surrogate.models import device_name
+def short_device_name(name: str) -> str:
+    """The `--device` name of a device ("titan-xp" for "NVIDIA Titan Xp"), else its own name."""
+    from naslib_ecnas.surrogate.devices import device_name
 
     try:
         return device_name(name)
-    except ConfigError:  # not one that comes with the package
+    except ConfigError:  # no model of this device comes with the package
         return name
 
 
 def _at_budget(origin: str, bench: Benchmark, budget: int) -> str:
-    """An origin, with what is special at this budget: scaled tables start from measured values."""
+    """The origin at one budget: the smallest budget of a scaled table is measured."""
     if bench.provenance[_METRIC].kind == "scaled" and budget == bench.budgets[0]:
         return origin.replace("scaled", "measured", 1)
     return origin
 
 
 def devices_figure(data: DeviceEnergies) -> Figure:
-    """Energies over the place of a cell in the order, a mark for each device.
+    """Energies over the rank of the cell, with a marker for each device.
 
     Raises:
         MissingDependencyError: matplotlib is not installed.
@@ -156,7 +154,7 @@ def devices_figure(data: DeviceEnergies) -> Figure:
         axes.yaxis.set_minor_formatter(NullFormatter())
         about = metric(_METRIC).about
         axes.set_ylabel(f"{about[0].upper()}{about[1:]} (Wh)")
-        axes.set_xlabel("Cells in the order of their mean")
+        axes.set_xlabel("Cells, sorted by mean energy")
         legend = figure.legend(loc="outside upper left", ncols=2, borderpad=0, labelspacing=0.3)
         for handle in legend.legend_handles:
             if handle is not None and hasattr(handle, "set_sizes"):

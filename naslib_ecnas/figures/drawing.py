@@ -1,4 +1,4 @@
-"""The one place that imports matplotlib, and how our figures look."""
+"""Style, captions and files that all figures share; the only module that needs matplotlib."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ COLUMN_WIDTH = 3.5
 #: Width of both columns and the gap between them, in inches.
 PAGE_WIDTH = 7.16
 
-#: Letters of a caption that fit on an inch.
+#: Characters of a caption per inch.
 _LETTERS = 78 / COLUMN_WIDTH
 
 #: Colours of Okabe and Ito, which people with any colour vision can tell apart.
@@ -75,12 +75,12 @@ _STYLE: dict[Any, Any] = {
 
 
 def line_of(place: int) -> tuple[str, str]:
-    """Colour and line style of the method at a place, so that prints without colour tell apart."""
+    """Colour and line style of the method number `place`; distinct in black and white too."""
     return INK[_ORDER[place % len(_ORDER)]], _LINES[place % len(_LINES)]
 
 
 def style() -> AbstractContextManager[None]:
-    """Our settings for the time of a `with`; the user's own come back after it.
+    """Context with our matplotlib settings; the user's are restored after it.
 
     Raises:
         MissingDependencyError: matplotlib is not installed.
@@ -92,7 +92,7 @@ def style() -> AbstractContextManager[None]:
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """A figure that no window, backend or global state of pyplot knows of.
+    """A figure without a window or any state of pyplot.
 
     Args:
         width, height: in inches.
@@ -107,9 +107,9 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def save(figure: Figure, stem: Path, kinds: tuple[str, ...] = ("png", "pdf")) -> list[Path]:
-    """Write a figure as `stem.png`, `stem.pdf`, ..., each whole or not at all.
+    """Write a figure as `stem.png`, `stem.pdf`, ..., each completely or not at all.
 
-    The files bear no date, so the same figure gives the same bytes.
+    The files contain no date, so that the same figure gives the same bytes.
 
     Raises:
         StorageError: the folder cannot be written or the disk is full.
@@ -131,16 +131,16 @@ def save(figure: Figure, stem: Path, kinds: tuple[str, ...] = ("png", "pdf")) ->
 
 
 def add_caption(figure: Figure, text: str) -> None:
-    """Small print below everything else, broken to the width of the figure."""
+    """Add small text below the figure, wrapped to its width."""
     width = int(figure.get_size_inches()[0] * _LETTERS)
     caption = textwrap.fill(text, width)
     figure.supxlabel(caption, fontsize=6, color="#444444", x=0.01, ha="left")
 
 
 def origins(bench: Benchmark, names: Sequence[str]) -> str:
-    """A sentence for each origin of the values: what it is the origin of, device, PUE, repeats.
+    """A sentence for each origin of the values: the metrics, their kind, device, PUE, repeats.
 
-    File names are left out: they would crowd out what matters.
+    File names are left out, since they would fill the caption.
     """
     named: dict[str, list[str]] = {}
     for name in names:

@@ -1,17 +1,15 @@
-"""The front that a search found, over the table it searched."""
+"""Plot of a search: the front that it found, over the cells and the true front of its table."""
 
 from __future__ import annotations
 
 import math
-import textwrap
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from naslib_ecnas.benchmark import Benchmark
-from naslib_ecnas.figures.drawing import COLUMN_WIDTH, INK, new_figure, style
+from naslib_ecnas.figures.drawing import COLUMN_WIDTH, INK, add_caption, new_figure, origins, style
 from naslib_ecnas.metrics import metric
 from naslib_ecnas.search.result import SearchResult
 
@@ -21,18 +19,16 @@ if TYPE_CHECKING:
 
 __all__ = ["axis_unit", "front_figure", "front_panel", "scale_axes"]
 
-_CAPTION_WIDTH = 78
-
 
 def front_figure(bench: Benchmark, result: SearchResult) -> Figure:
-    """Scatter of a table's cells with its true front, the front found, its knee and extremes.
+    """Scatter plot of a table's cells with the true front, the front found, its knee and extremes.
 
-    Drawn are the first two objectives; with more than two, the fronts are those of all
-    objectives and the caption says so. The caption states the origin of both axes.
+    The axes are the first two objectives. With more than two, the fronts are those of all
+    objectives, and the caption says so. The caption states the origin of the values on both axes.
 
     Args:
         bench: the benchmark that was searched.
-        result: what `naslib_ecnas.search.run` gave back.
+        result: the search.
 
     Raises:
         MissingDependencyError: matplotlib is not installed.
@@ -51,17 +47,16 @@ def front_figure(bench: Benchmark, result: SearchResult) -> Figure:
         )
         for handle in legend.legend_handles:
             if handle is not None:
-                handle.set_alpha(1.0)  # the cloud's own dots would be too faint here
-        caption = textwrap.fill(_caption(result), _CAPTION_WIDTH)
-        figure.supxlabel(caption, fontsize=6, color="#444444", x=0.01, ha="left")
+                handle.set_alpha(1.0)  # the dots of the cloud are too faint for a legend
+        add_caption(figure, _caption(bench, result))
     return figure
 
 
 def front_panel(axes: Axes, bench: Benchmark, result: SearchResult, *, cloud: bool = True) -> None:
-    """Draw the first two objectives of a search into axes, without legend and caption.
+    """Draw the first two objectives of a search, without legend and caption.
 
     Args:
-        axes: where to.
+        axes: axes to draw into.
         bench: the benchmark that was searched.
         result: the search.
         cloud: draw every cell of the table behind the fronts.
@@ -81,7 +76,7 @@ def front_panel(axes: Axes, bench: Benchmark, result: SearchResult, *, cloud: bo
 
 
 def axis_unit(name: str, values: NDArray[np.float64]) -> tuple[float, str]:
-    """Factor and label of an axis: a metric in its unit, or in Wh where kWh would be tiny."""
+    """Factor and label of an axis: a metric in its unit, but small energies in Wh."""
     found = metric(name)
     if found.unit == "kWh" and values.size and float(np.nanmedian(values)) < 1:
         return 1000.0, f"{found.about} (Wh)"
@@ -89,7 +84,7 @@ def axis_unit(name: str, values: NDArray[np.float64]) -> tuple[float, str]:
 
 
 def _cloud(axes: Axes, cells: NDArray[np.float64]) -> None:
-    # The more cells, the fainter each: the cloud shows density and never hides the fronts.
+    # More cells are drawn fainter, so that the cloud shows density and does not hide the fronts.
     alpha = min(0.6, max(0.05, 40 / math.sqrt(len(cells))))
     x, y = cells.T
     axes.scatter(
@@ -99,7 +94,7 @@ def _cloud(axes: Axes, cells: NDArray[np.float64]) -> None:
         color="#A6A6A6",
         alpha=alpha,
         linewidths=0,
-        rasterized=True,  # hundreds of thousands of points would swell a PDF
+        rasterized=True,  # hundreds of thousands of points would make the PDF large
         label=f"all {len(cells):,} cells",
         zorder=1,
     )
@@ -112,8 +107,7 @@ def _steps(axes: Axes, front: NDArray[np.float64], names: tuple[str, ...], *, jo
     if not joined:
         axes.scatter(x, y, s=9, marker="x", linewidths=0.7, color=colour, label=label, zorder=3)
         return
-    # Between two points of a front the first one is still the best there is, seen from the side
-    # where the first objective is better.
+    # Between two points of the front, the one that is better in the first objective is attained.
     axes.step(
         x,
         y,
@@ -166,12 +160,12 @@ def _best(name: str) -> str:
 
 
 def scale_axes(axes: Axes, cells: NDArray[np.float64], labels: list[str]) -> None:
-    """Label both axes and make those logarithmic whose values spread over magnitudes.
+    """Label both axes, and make an axis logarithmic if its values span orders of magnitude.
 
     Args:
-        axes: two axes with points on them.
-        cells: (n, 2) values that are drawn.
-        labels: of the two axes, with their units.
+        axes: axes that the points are drawn into.
+        cells: (n, 2) values of the points.
+        labels: labels of the two axes, with units.
     """
     from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
@@ -180,7 +174,7 @@ def scale_axes(axes: Axes, cells: NDArray[np.float64], labels: list[str]) -> Non
     scales = (axes.set_xscale, axes.set_yscale)
     for axis, scale, values in zip((axes.xaxis, axes.yaxis), scales, cells.T, strict=True):
         low, high = float(values.min()), float(values.max())
-        # Costs spread over magnitudes; shares between 0 and 1 do not, even where they are small.
+        # Only costs: shares between 0 and 1 stay linear even if they are small.
         if low > 0 and high / low > 8 and high > 1:
             scale("log")
             if high / low < 1000:
@@ -189,18 +183,14 @@ def scale_axes(axes: Axes, cells: NDArray[np.float64], labels: list[str]) -> Non
                 axis.set_minor_formatter(NullFormatter())
 
 
-def _caption(result: SearchResult) -> str:
+def _caption(bench: Benchmark, result: SearchResult) -> str:
     config = result.config
-    parts = [
+    text = (
         f"Table {config.table}, {config.epochs} epochs; {config.method}"
         f"{' (paper setting)' if config.paper else ''}, {config.evaluations:,} evaluations, "
-        f"seed {config.seed}, {100 * result.hypervolume:.2f} % of the true front's hypervolume."
-    ]
-    for name in config.objectives[:2]:
-        about = metric(name).about
-        # The file names are in config.json; here they would crowd out what matters.
-        origin = replace(config.provenance[name], source=None, note=None)
-        parts.append(f"{about[0].upper()}{about[1:]}: {origin}.")
+        f"seed {config.seed}, {100 * result.hypervolume:.2f} % of the true front's hypervolume. "
+        f"{origins(bench, config.objectives[:2])}"
+    )
     if len(config.objectives) > 2:
-        parts.append(f"Fronts are those of all objectives: {', '.join(config.objectives)}.")
-    return " ".join(parts)
+        text += f" Fronts are those of all objectives: {', '.join(config.objectives)}."
+    return text

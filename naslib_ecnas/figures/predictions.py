@@ -1,4 +1,4 @@
-"""Figure 2: the energies of a modelled table against measured ones, and the learning curve."""
+"""Figure 2: predicted against measured energies, and the learning curve of the energy model."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.errors import ConfigError, FormatError, UnknownTableError
+from naslib_ecnas.figures.devices import short_device_name
 from naslib_ecnas.figures.drawing import COLUMN_WIDTH, INK, add_caption, new_figure, style
 from naslib_ecnas.files import Sheet, from_json, is_file
 from naslib_ecnas.quality import kendall_tau
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
-    "EPOCHS",
     "LearningCurve",
     "Predictions",
     "fitted_rows",
@@ -33,21 +33,27 @@ __all__ = [
 ]
 
 
-# The learning curve that `ecnas surrogate learning-curve --json` printed, read and checked.
+_METRIC = "energy_kwh"
+#: The budget that energies are measured at.
+_EPOCHS = 4
+_MAKE_CURVE = "make it: ecnas surrogate learning-curve --data DIR --json > FILE"
+
+
+# -- the learning curve -----------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
 class LearningCurve:
-    """Error of fits to few and to many cells."""
+    """Mean absolute error (Wh) of the energy model over the number of training cells."""
 
     sizes: NDArray[np.int64]
-    """(k,) cells to fit on, ascending."""
+    """(k,) numbers of training cells, ascending."""
     mean_wh: NDArray[np.float64]
-    """(k,) mean over the draws of the mean absolute error."""
+    """(k,) mean of the error over the draws."""
     sd_wh: NDArray[np.float64]
-    """(k,) standard deviation over the draws (of a sample), NaN with one draw."""
+    """(k,) sample standard deviation of the error over the draws, NaN with one draw."""
     draws: NDArray[np.int64]
-    """(k,) draws of each size."""
+    """(k,) number of draws of each size."""
 
     def sheet(self) -> Sheet:
         """A line for each size."""
@@ -56,23 +62,19 @@ class LearningCurve:
 
 
 def read_learning_curve(path: str | PathLike[str]) -> LearningCurve:
-    """Read what `ecnas surrogate learning-curve --json` printed.
+    """Read the output of `ecnas surrogate learning-curve --json`.
 
     Raises:
         UnknownTableError: there is no such file.
-        FormatError: it is no such list.
+        FormatError: the file is not such an output.
     """
     file = Path(path).expanduser()
     if not is_file(file):
-        raise UnknownTableError(
-            "no such learning curve",
-            value=str(path),
-            expected="a file that `ecnas surrogate learning-curve --json` printed",
-            remedy="make it: ecnas surrogate learning-curve --data DIR --json > FILE",
-        )
+        message = "the learning curve must be a file"
+        raise UnknownTableError(message, value=str(path), remedy=_MAKE_CURVE)
     try:
         points = from_json(file.read_text(encoding="utf-8"))
-    except ValueError as error:  # no JSON, or not even text
+    except ValueError as error:  # not JSON, or not text
         raise _wrong(file, str(error)) from error
     if not isinstance(points, list) or not points or not all(map(_good, points)):
         raise _wrong(file, points[0] if isinstance(points, list) and points else type(points))
@@ -101,41 +103,33 @@ def _good(point: Any) -> bool:
 
 
 def _wrong(file: Path, value: Any) -> FormatError:
-    return FormatError(
-        "not a learning curve",
-        path=file,
-        value=value,
-        expected="a list of objects with size and mae_wh",
-        remedy="make it: ecnas surrogate learning-curve --data DIR --json > FILE",
-    )
+    message = "a learning curve must be a list of objects with size and mae_wh"
+    return FormatError(message, path=file, value=value, remedy=_MAKE_CURVE)
 
 
-_METRIC = "energy_kwh"
-
-#: Budget that energies were measured at.
-EPOCHS = 4
+# -- predictions ------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """Predicted and measured energies of the cells that both tables have."""
+    """Predicted and measured energies of the cells that both tables hold."""
 
     predicted_by: str
     measured_by: str
     epochs: int
     caption: str
     rows: NDArray[np.int64]
-    """(n,) cells."""
+    """(n,) rows of the cells."""
     measured_kwh: NDArray[np.float64]
-    """(n,) mean over the repeats."""
+    """(n,) means over the repeats."""
     predicted_kwh: NDArray[np.float64]
     fitted: NDArray[np.bool_]
-    """(n,) whether the model was fitted on a measurement of the cell."""
+    """(n,) whether the model was fitted to a measurement of the cell."""
     tau: float
-    """Kendall's tau-b over the cells that were not fitted, over all where every one was."""
+    """Kendall's tau-b over the cells that the model was not fitted to, or over all if none is."""
     mae_wh: float
-    """Mean absolute error over the same cells; NaN where devices or PUE differ, since then the
-    values are not of one kind and only their order can be compared."""
+    """Mean absolute error over the same cells; NaN if the devices or PUE differ, since then only
+    the order of the cells can be compared."""
 
     def sheet(self) -> Sheet:
         """A line for each cell."""
@@ -147,15 +141,16 @@ class Predictions:
 def fitted_rows(
     device: str | PathLike[str] | None = None, model: str | None = None
 ) -> NDArray[np.int64]:
-    """Cells that the model behind an embedded table was fitted on.
+    """Rows that the energy model of an embedded table was fitted to.
 
     Args:
-        device, model: as of `naslib_ecnas.load`.
+        device, model: as in `naslib_ecnas.load`.
 
     Returns:
-        (n,) rows; none where a user's own calibration does not say.
+        (n,) rows; empty for a user's calibration, which does not record them.
     """
-    from naslib_ecnas.surrogate.models import DEVICE, Weights, device_name, shipped
+    from naslib_ecnas.surrogate.devices import device_name
+    from naslib_ecnas.surrogate.models import DEVICE, Weights, shipped
 
     path, key = shipped("energy"), "fitted_rows"
     if model == "paper":
@@ -173,52 +168,47 @@ def predictions(
     measured: Benchmark,
     *,
     fitted: NDArray[np.int64] | None = None,
-    epochs: int = EPOCHS,
+    epochs: int = _EPOCHS,
 ) -> Predictions:
     """Compare a modelled table with a measured one, cell by cell.
 
     Args:
-        modelled: the table whose energies are predictions.
-        measured: the table whose energies are measurements at this budget.
-        fitted: rows that the predictions' model was fitted on.
+        modelled: table with predicted energies.
+        measured: table with energies measured at this budget.
+        fitted: rows that the model was fitted to.
         epochs: training budget.
 
     Raises:
-        ConfigError: the tables share no cell, or the measurements are themselves modelled.
+        ConfigError: the tables share fewer than two cells, or `measured` is modelled.
         UnknownBudgetError: a table does not hold this budget.
         UnknownMetricError: a table holds no energies.
     """
     origin = measured.provenance.get(_METRIC)
     if origin is not None and origin.kind == "modelled":
         raise ConfigError(
-            "these are no measurements",
-            value=f"{measured.name}: {origin.kind}",
-            expected="a table of measured energies, such as 5v-4epochs",
-            remedy="name one by --measurements",
+            f"the energies of {measured.name} are modelled, not measured",
+            remedy="name a table of measurements, such as 5v-4epochs, by --measurements",
         )
     a, b = (bench.values(_METRIC, epochs) for bench in (modelled, measured))
     size = min(len(a), len(b))  # rows of a smaller space are the first of a larger one
     rows = np.flatnonzero(~np.isnan(a[:size] + b[:size]))
     if len(rows) < 2:
-        raise ConfigError(
-            "the tables have no cells in common",
-            value=f"{modelled.name} and {measured.name} at {epochs} epochs",
-            expected="energies of the same cells",
-            remedy="name other measurements by --measurements",
-        )
+        names = f"{modelled.name} and {measured.name}"
+        raise ConfigError(f"{names} have fewer than two cells in common at {epochs} epochs")
     seen = np.isin(rows, np.zeros(0, dtype=np.int64) if fitted is None else fitted)
     judged = rows[~seen] if (~seen).sum() > 1 else rows
     ours, theirs = modelled.provenance[_METRIC], measured.provenance[_METRIC]
-    alike = _device(ours.device) == _device(theirs.device) and ours.pue == theirs.pue
+    devices = [None if p.device is None else short_device_name(p.device) for p in (ours, theirs)]
+    alike = devices[0] == devices[1] and ours.pue == theirs.pue
     mae = 1000 * float(np.abs(a[judged] - b[judged]).mean()) if alike else float("nan")
     tau = kendall_tau(b[judged], a[judged])
     plain = [str(replace(p, source=None, note=None)) for p in (theirs, ours)]
     if len(judged) < len(rows):
-        about = "those that the model was not fitted on"
+        about = "those that the model was not fitted to"
     elif seen.any():
-        about = "which the model was fitted on"
+        about = "which the model was fitted to"
     else:
-        about = "none of them known to have been fitted"
+        about = "none of which the model is known to be fitted to"
     caption = (
         f"Energy of {len(rows):,} cells at {epochs} epochs. Measured: table {measured.name}, "
         f"{plain[0]}. Predicted: table {modelled.name}, {plain[1]}. Kendall's tau over "
@@ -240,18 +230,8 @@ def predictions(
     )
 
 
-def _device(name: str | None) -> str | None:
-    """One text for "NVIDIA Quadro RTX 6000" and "quadro-rtx-6000"."""
-    from naslib_ecnas.surrogate.models import device_name
-
-    try:
-        return None if name is None else device_name(name)
-    except ConfigError:  # a device without a calibration: its own name tells it apart
-        return name
-
-
 def predictions_figure(data: Predictions, curve: LearningCurve | None = None) -> Figure:
-    """Predicted against measured energies and, where it is given, error against training cells.
+    """Predicted over measured energies and, if given, the learning curve.
 
     Raises:
         MissingDependencyError: matplotlib is not installed.

@@ -1,4 +1,9 @@
-"""Figures 5 and 6: what searches reach, method by method."""
+"""Figures of what search methods find: the paper's figures 5 and 6, and those of comparisons.
+
+A `Study` holds searches of several methods and seeds on one table; figures 5 and 6 and the paper's
+table of chosen cells are computed from it. The figures of `ecnas compare` show anytime curves and
+attainment of its `Results`.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +20,7 @@ from naslib_ecnas.analysis.attainment import attainment_surface
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.comparison.compare import Unit
 from naslib_ecnas.comparison.results import Results
-from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.errors import ConfigError, check_counts
 from naslib_ecnas.figures.drawing import (
     INK,
     PAGE_WIDTH,
@@ -37,9 +42,6 @@ if TYPE_CHECKING:
     from matplotlib.projections.polar import PolarAxes
 
 __all__ = [
-    "CHOSEN",
-    "QUANTITIES",
-    "RADAR_INK",
     "Study",
     "anytime_bands",
     "attainment_sheet",
@@ -57,32 +59,52 @@ __all__ = [
     "write_figures",
 ]
 
-
-# Searches of several methods with several seeds, and what is read from them.
-
-
-#: What is told of a chosen cell (the columns of the paper's table), by the paper's letters.
-QUANTITIES = {
+#: Quantities of a chosen cell (the columns of the paper's table), by the paper's symbols.
+_QUANTITIES = {
     "T": "training_time_s",
     "Pv": "validation_accuracy",
     "E": "energy_kwh",
     "|theta|": "parameters_log10",
 }
+#: Cells that represent a front: least energy, knee, highest accuracy.
+_CHOSEN = ("r0", "rk", "r1")
+#: Colour and line style of each chosen cell.
+_CHOSEN_INK = {
+    "r0": (INK["blue"], "-"),
+    "rk": (INK["vermilion"], "--"),
+    "r1": (INK["green"], ":"),
+}
+#: Axes of a radar from the top, clockwise: quantity -> symbol, format of the number at the end.
+_RADAR_AXES = {
+    "E": ("E", "{:.2g} kWh"),
+    "Pv": ("$P_v$", "{:.2f}"),
+    "T": ("T", "{:.4g} s"),
+    "|theta|": (r"log$_{10}|\theta|$", "{:.2f}"),
+}
+#: Colour of the true front.
+_TRUE_FRONT = "#A6A6A6"
+#: Smallest missing share of the hypervolume that is drawn; smaller ones are drawn there.
+_LEAST = 1e-4
+#: Panels of anytime curves: cumulative cost on the x axis, and its label.
+_AXES = (("evaluations", "evaluations"), ("energy_kwh", "simulated energy of the search (kWh)"))
 
-#: The cells that stand for a front: least energy, knee, highest accuracy.
-CHOSEN = ("r0", "rk", "r1")
+#: Means of the quantities, by chosen cell and symbol.
+Means = Mapping[str, Mapping[str, float]]
+
+
+# -- searches and their chosen cells ----------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """Finished searches of one table at one budget, alike but for method and seed."""
+    """Finished searches of one table at one budget that differ in method and seed only."""
 
     table: str
     epochs: int
     evaluations: int
     seeds: tuple[int, ...]
     runs: dict[str, tuple[SearchResult, ...]]
-    """One result for each seed, by method."""
+    """Method -> one result for each seed."""
 
 
 def study(
@@ -98,28 +120,22 @@ def study(
 
     Args:
         bench: the table.
-        methods: names of methods, by default all there are, SEMOA first.
-        seeds: how many, from seed 0.
-        evaluations: of each run.
-        epochs: training budget; the largest where left out.
-        on_progress: called with the runs finished and the runs in all.
+        methods: names of the methods; by default all, SEMOA first.
+        seeds: number of seeds, starting at 0.
+        evaluations: evaluations of each run.
+        epochs: training budget; by default the largest.
+        on_progress: callback(runs_done, runs_total).
 
     Raises:
-        ConfigError: no methods, one named twice or unknown, fewer than one seed or evaluation.
+        ConfigError: a method is unknown or named twice, or there is no method, seed or evaluation.
         UnknownBudgetError: the table does not hold this budget.
         UnknownMetricError: the table lacks energies or accuracies.
     """
     names = tuple(sorted(METHODS, key=lambda name: (name != "semoa", name)))
     names = names if methods is None else tuple(methods)
     if not names or len(set(names)) < len(names):
-        raise ConfigError(
-            "no set of methods",
-            value=names,
-            expected="each method once, of " + ", ".join(METHODS),
-            remedy="such as --methods semoa,random",
-        )
-    if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1:
-        raise ConfigError("no seeds", value=seeds, expected="1 or more", remedy="such as 10")
+        raise ConfigError("methods must be one or more different names", value=names)
+    check_counts(seeds=seeds)
     runs: dict[str, tuple[SearchResult, ...]] = {}
     total = len(names) * seeds
     for name in names:
@@ -134,35 +150,35 @@ def study(
 
 
 def mean_quantities(results: Sequence[SearchResult]) -> dict[str, dict[str, float]]:
-    """Means over the runs of what the chosen cells cost and reach.
+    """Means over the runs of the quantities of the chosen cells.
 
     Returns:
-        By the names of `CHOSEN` and then of `QUANTITIES`: s, a fraction, kWh, and the logarithm to
-        base 10 of the number of parameters (the paper prints that under the head M). NaN where
-        the table does not hold a quantity.
+        Chosen cell (r0, rk, r1) -> symbol -> mean: T in s, Pv as a fraction, E in kWh, and |theta|
+        the base-10 logarithm of the number of parameters (the paper heads it M). NaN if the table
+        does not hold a quantity.
     """
     out = {}
-    for which in CHOSEN:
+    for which in _CHOSEN:
         rows = [_quantities(result, _index(result, which)) for result in results]
-        out[which] = {key: float(np.mean([row[key] for row in rows])) for key in QUANTITIES}
+        out[which] = {key: float(np.mean([row[key] for row in rows])) for key in _QUANTITIES}
     return out
 
 
 def chosen_sheet(data: Study) -> Sheet:
-    """The paper's table 1: the chosen cells of every method, means and deviations over seeds.
+    """The paper's table of the chosen cells of every method, as means over the seeds.
 
-    `r0` is the cell of least energy on the front, `r1` that of the highest accuracy, `rk` the
-    knee: the least sum of the objectives scaled to 0 .. 1 on the front. `sd` is the standard
-    deviation over the seeds (of a sample; NaN with one seed).
+    `r0` is the cell of least energy on the front, `r1` the cell of highest accuracy, `rk` the
+    knee: the cell with the least sum of the objectives, each scaled to 0 .. 1 on the front. `sd`
+    is the sample standard deviation over the seeds, NaN with one seed.
     """
     heads = ["method", "cell"]
-    heads += [text for name in QUANTITIES.values() for text in (name, f"{name}_sd")]
+    heads += [text for name in _QUANTITIES.values() for text in (name, f"{name}_sd")]
     rows = []
     for method, results in data.runs.items():
-        for which in CHOSEN:
+        for which in _CHOSEN:
             found = [_quantities(result, _index(result, which)) for result in results]
             row: list[object] = [method, which]
-            for key in QUANTITIES:
+            for key in _QUANTITIES:
                 values = np.array([f[key] for f in found])
                 spread = values.std(ddof=1) if len(values) > 1 else np.nan
                 row += [float(values.mean()), float(spread)]
@@ -171,7 +187,7 @@ def chosen_sheet(data: Study) -> Sheet:
 
 
 def _index(result: SearchResult, which: str) -> int:
-    """Evaluation of a chosen cell."""
+    """Number of the evaluation of a chosen cell."""
     if which == "rk":
         return result.knee
     name = OBJECTIVES[0] if which == "r0" else OBJECTIVES[1]
@@ -183,214 +199,44 @@ def _quantities(result: SearchResult, index: int) -> dict[str, float]:
     if "parameters" in detail:
         detail["parameters_log10"] = np.log10(detail["parameters"])
     nothing = np.full(len(result.rows), np.nan)
-    return {key: float(detail.get(name, nothing)[index]) for key, name in QUANTITIES.items()}
+    return {key: float(detail.get(name, nothing)[index]) for key, name in _QUANTITIES.items()}
 
 
-# Anytime curves and attainment of the methods of a comparison, a figure for each table.
-
-
-#: Smallest missing share of hypervolume that is drawn as such.
-_LEAST = 1e-4
-
-#: What the curves run over: name of a cumulative cost, label, whether it needs energies.
-_AXES = (("evaluations", "evaluations"), ("energy_kwh", "simulated energy of the search (kWh)"))
-
-
-def write_figures(results: Results, out: Path) -> list[Path]:
-    """Write `comparison-TABLE.pdf`, `.svg`, `.png` and the curves as CSV, for each table.
-
-    Raises:
-        MissingDependencyError: matplotlib is not installed.
-        StorageError: the folder cannot be written.
-    """
-    written = []
-    for table in results.benchmarks:
-        stem = out / Unit(table, "comparison", 0).file.parts[1]
-        stem = stem.with_name(f"comparison-{stem.name}")
-        written += save(comparison_figure(results, table), stem, ("pdf", "svg", "png"))
-        written.append(_curves(results, table).write(stem.with_name(f"{stem.name}.csv")))
-    return written
-
-
-def anytime_bands(results: Results, table: str, cost: str) -> dict[str, AnytimeBand]:
-    """Median and quartiles of the hypervolume of each method, at budgets that all runs reach.
-
-    Args:
-        results: of a comparison.
-        table: one of its tables.
-        cost: what was spent, by the names of `Spent`.
-
-    Returns:
-        The bands by method; none where the table does not say what a training costs.
-    """
-    units = [unit for unit in results.runs if unit.table == table]
-    spent = {unit: results.runs[unit].cumulative[cost] for unit in units}
-    if any(np.isnan(column).any() for column in spent.values()):
-        return {}
-    budgets = common_budgets(list(spent.values()))
-    scale = results.yardsticks[table].scale
-    curves: dict[str, list[NDArray[np.float64]]] = {}
-    for unit in units:
-        curve = anytime(results.own(unit), spent[unit], budgets, scale)
-        curves.setdefault(unit.method, []).append(curve)
-    return {method: band(found, budgets) for method, found in curves.items()}
-
-
-def comparison_figure(results: Results, table: str) -> Figure:
-    """Hypervolume over evaluations and over energy, and median attainment, of each method.
-
-    Raises:
-        MissingDependencyError: matplotlib is not installed.
-    """
-    units = [unit for unit in results.runs if unit.table == table]
-    methods = list(dict.fromkeys(unit.method for unit in units))
-    config = results.runs[units[0]].config
-    two = len(config.objectives) == 2
-    with style():
-        figure = new_figure(PAGE_WIDTH, 2.9)
-        panels: list[Axes] = list(figure.subplots(1, 3 if two else 2))
-        for axes, (cost, label) in zip(panels, _AXES, strict=False):
-            _anytime(axes, anytime_bands(results, table, cost), label)
-        panels[0].set_ylabel("missing share of hypervolume")
-        if two:
-            _attained(panels[2], results, table, methods)
-        handles, labels = panels[-1 if two else 0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper left", ncols=4, borderpad=0)
-        add_caption(figure, _caption(results, table, units, two=two))
-    return figure
-
-
-def _anytime(axes: Axes, bands: dict[str, AnytimeBand], label: str) -> None:
-    for place, (method, found) in enumerate(bands.items()):
-        colour, line = line_of(place)
-        median, lower, upper = (_missing(v) for v in (found.median, found.lower, found.upper))
-        axes.plot(found.budgets, median, line, color=colour, linewidth=1.1, label=method)
-        axes.fill_between(found.budgets, lower, upper, color=colour, alpha=0.15, linewidth=0)
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    axes.set_xlabel(label)
-    if not bands:
-        axes.text(0.5, 0.5, "costs not known", ha="center", transform=axes.transAxes)
-
-
-def _missing(share: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What is missing to the whole hypervolume, which tells good searches apart; not below what
-    the axis shows."""
-    return np.maximum(1.0 - share, _LEAST)
-
-
-def _attained(axes: Axes, results: Results, table: str, methods: list[str]) -> None:
-    yardstick = results.yardsticks[table]
-    names = yardstick.scale.objectives
-    x_metric, y_metric = (metric(name) for name in names)
-    factor, x_label = axis_unit(names[0], yardstick.front[:, 0])
-    worst = yardstick.scale.reference
-    drawn: list[tuple[str, NDArray[np.float64]]] = [("true front", yardstick.front)]
-    for method in methods:
-        units = [u for u in results.runs if (u.table, u.method) == (table, method)]
-        found = [results.own(unit) for unit in units]
-        drawn.append((method, attainment_surface(found, names).points))
-    for place, (name, points) in enumerate(drawn):
-        near = (x_metric.cost(points[:, 0]) <= x_metric.cost(worst[0])) & (
-            y_metric.cost(points[:, 1]) <= y_metric.cost(worst[1])
-        )
-        kept = points[near]
-        colour, line = ("#A6A6A6", "-") if place == 0 else line_of(place - 1)
-        axes.step(
-            factor * np.append(kept[:, 0], worst[0]),
-            np.append(kept[:, 1], kept[-1:, 1]),
-            line,
-            where="pre" if x_metric.maximise else "post",
-            color=colour,
-            linewidth=2.2 if place == 0 else 1.1,
-            label=name,
-        )
-    scale_axes(axes, yardstick.front * [factor, 1.0], [x_label, y_metric.label])
-
-
-def _caption(results: Results, table: str, units: list[Unit], *, two: bool) -> str:
-    config = results.runs[units[0]].config
-    bench = results.benchmarks[table]
-    seeds = len({unit.seed for unit in units})
-    shown = (
-        "Left: what is missing to the true front's hypervolume, less is better, drawn down to "
-        f"{_LEAST:g}; lines are medians over the seeds, bands quartiles."
-    )
-    if two:
-        shown += " Right: what at least half of the runs attain."
-    return (
-        f"Table {table}, {config.epochs} epochs, {seeds} seed{'s' if seeds > 1 else ''}. {shown} "
-        "Hypervolume between the ideal of the true front and a point a tenth of its range behind "
-        f"its nadir. {origins(bench, config.objectives)}"
-    )
-
-
-def _curves(results: Results, table: str) -> Sheet:
-    rows = [
-        (table, method, cost, budget, lower, median, upper)
-        for cost, _ in _AXES
-        for method, found in anytime_bands(results, table, cost).items()
-        for budget, lower, median, upper in zip(
-            found.budgets, found.lower, found.median, found.upper, strict=True
-        )
-    ]
-    headings = ("table", "method", "over", "spent", "lower_quartile", "median", "upper_quartile")
-    return Sheet.of(headings, rows)
-
-
-# The chosen cells of a front on four axes: energy, accuracy, time and parameters.
-
-
-#: Axes from the top, clockwise, with the unit and the form of the number at their end.
-_RADAR_AXES = {
-    "E": ("E", "{:.2g} kWh"),
-    "Pv": ("$P_v$", "{:.2f}"),
-    "T": ("T", "{:.4g} s"),
-    "|theta|": (r"log$_{10}|\theta|$", "{:.2f}"),
-}
-
-#: Colour and line of each chosen cell.
-RADAR_INK = {
-    "r0": (INK["blue"], "-"),
-    "rk": (INK["vermilion"], "--"),
-    "r1": (INK["green"], ":"),
-}
-
-Means = Mapping[str, Mapping[str, float]]
+# -- figures 5 and 6 --------------------------------------------------------------------------
 
 
 def radar_limits(every: Sequence[Means]) -> dict[str, float]:
-    """End of each axis: the largest value over all chosen cells; 1 where none is known."""
+    """End of each axis of a radar: the largest value of all chosen cells; 1 if none is known."""
     out = {}
     for key in _RADAR_AXES:
-        values = np.array([means[which][key] for means in every for which in CHOSEN])
+        values = np.array([means[which][key] for means in every for which in _CHOSEN])
         values = values[np.isfinite(values)]
         out[key] = float(values.max()) if values.size and values.max() > 0 else 1.0
     return out
 
 
 def radar(axes: PolarAxes, means: Means, limits: Mapping[str, float], *, size: float = 6.0) -> None:
-    """Draw the means of `mean_quantities`, each axis from 0 to its limit.
+    """Draw the chosen cells as polygons over four quantities, each axis from 0 to its limit.
 
-    An axis whose values are unknown says so, and the polygons have a corner at 0 there.
+    An axis without values is labelled "unknown"; the polygons have a corner at 0 there.
 
     Args:
-        axes: polar axes.
-        means: by chosen cell and quantity.
+        axes: polar axes to draw into.
+        means: result of `mean_quantities`.
         limits: end of each axis.
-        size: of the text, in points.
+        size: font size in points.
     """
     angles = np.linspace(0, 2 * np.pi, len(_RADAR_AXES), endpoint=False)
     axes.set_theta_zero_location("N")
     axes.set_theta_direction(-1)
     labels = []
     for key, (letter, form) in _RADAR_AXES.items():
-        known = any(np.isfinite(means[which][key]) for which in CHOSEN)
+        known = any(np.isfinite(means[which][key]) for which in _CHOSEN)
         labels.append(f"{letter}\n{form.format(limits[key]) if known else 'unknown'}")
-    for which in CHOSEN:
+    for which in _CHOSEN:
         shares = np.array([means[which][key] / limits[key] for key in _RADAR_AXES])
         shares = np.nan_to_num(shares)
-        colour, line = RADAR_INK[which]
+        colour, line = _CHOSEN_INK[which]
         corners = np.append(angles, angles[0]), np.append(shares, shares[0])
         label = f"$r_{which[1]}$"
         axes.plot(*corners, color=colour, linestyle=line, linewidth=1.1, label=label)
@@ -423,7 +269,7 @@ def attainment_sheet(data: Study) -> Sheet:
 
 
 def fronts_sheet(data: Study) -> Sheet:
-    """A line for each cell on the front of each method's first seed, with what it was chosen as."""
+    """A line for each cell on the front of each method's first seed; chosen cells are marked."""
     rows = []
     for method, results in data.runs.items():
         first = results[0]
@@ -436,7 +282,7 @@ def fronts_sheet(data: Study) -> Sheet:
 
 
 def summary_caption(bench: Benchmark, data: Study, shown: str) -> str:
-    """What both figures say below: settings, how to read them, and the origin of the values."""
+    """Caption of figures 5 and 6: settings, how to read them, and the origin of the values."""
     axes = [n for n in (*OBJECTIVES, "training_time_s") if n == OBJECTIVES[0] or n in bench.metrics]
     seeds = f"{len(data.seeds)} seed{'s' if len(data.seeds) > 1 else ''}"
     return (
@@ -453,19 +299,14 @@ def summary_figure(bench: Benchmark, data: Study, *, method: str = "semoa") -> F
     Args:
         bench: the table that was searched.
         data: the searches.
-        method: whose front and radar are drawn.
+        method: method of the front and the radar.
 
     Raises:
-        ConfigError: the method was not run.
+        ConfigError: the study does not contain the method.
         MissingDependencyError: matplotlib is not installed.
     """
     if method not in data.runs:
-        raise ConfigError(
-            "the method was not run",
-            value=method,
-            expected="one of " + ", ".join(data.runs),
-            remedy="add it to --methods",
-        )
+        raise ConfigError(f"method must be one of {', '.join(data.runs)}", value=method)
     means = mean_quantities(data.runs[method])
     with style():
         figure = new_figure(PAGE_WIDTH, 2.9)
@@ -531,11 +372,11 @@ def _summary_attained(axes: Axes, bench: Benchmark, data: Study) -> None:
     surfaces = {"true front": true, **attainment_surfaces(data)}
     furthest = max(points[:, 0].max() for points in surfaces.values())
     for i, (name, points) in enumerate(surfaces.items()):
-        # What is attained stays attained for any greater energy.
+        # What is attained at some energy is attained at any greater one.
         x = factor * np.append(points[:, 0], furthest)
         y = np.append(points[:, 1], points[-1, 1])
         first = i == 0
-        colour, line = ("#A6A6A6", "-") if first else line_of(i - 1)
+        colour, line = (_TRUE_FRONT, "-") if first else line_of(i - 1)
         axes.step(
             x,
             y,
@@ -550,7 +391,7 @@ def _summary_attained(axes: Axes, bench: Benchmark, data: Study) -> None:
 
 
 def _legend(axes: Axes, letter: str) -> None:
-    """The panel's letter, and a legend of its own: the entries have nothing in common."""
+    """Add the panel's letter and its own legend; the panels have no entries in common."""
     polar = axes.name == "polar"
     axes.legend(
         loc="upper center" if polar else "lower left",
@@ -565,3 +406,147 @@ def _legend(axes: Axes, letter: str) -> None:
     )
     place = (-0.35, 1.2) if polar else (-0.25, 1.04)
     axes.text(*place, letter, transform=axes.transAxes, fontsize=8)
+
+
+# -- figures of a comparison ------------------------------------------------------------------
+
+
+def write_figures(results: Results, out: Path) -> list[Path]:
+    """Write `comparison-TABLE.pdf`, `.svg`, `.png` and the curves as `.csv`, for each table.
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed.
+        StorageError: the folder cannot be written.
+    """
+    written = []
+    for table in results.benchmarks:
+        stem = out / Unit(table, "comparison", 0).file.parts[1]
+        stem = stem.with_name(f"comparison-{stem.name}")
+        written += save(comparison_figure(results, table), stem, ("pdf", "svg", "png"))
+        written.append(_curves(results, table).write(stem.with_name(f"{stem.name}.csv")))
+    return written
+
+
+def anytime_bands(results: Results, table: str, cost: str) -> dict[str, AnytimeBand]:
+    """Median and quartiles of the hypervolume of each method, at costs that all runs reach.
+
+    Args:
+        results: results of a comparison.
+        table: one of its tables.
+        cost: field of `Spent` that the curves run over.
+
+    Returns:
+        Method -> band; empty if the table does not hold this cost.
+    """
+    units = [unit for unit in results.runs if unit.table == table]
+    spent = {unit: results.runs[unit].cumulative[cost] for unit in units}
+    if any(np.isnan(column).any() for column in spent.values()):
+        return {}
+    budgets = common_budgets(list(spent.values()))
+    scale = results.yardsticks[table].scale
+    curves: dict[str, list[NDArray[np.float64]]] = {}
+    for unit in units:
+        curve = anytime(results.own(unit), spent[unit], budgets, scale)
+        curves.setdefault(unit.method, []).append(curve)
+    return {method: band(found, budgets) for method, found in curves.items()}
+
+
+def comparison_figure(results: Results, table: str) -> Figure:
+    """Hypervolume over evaluations and over energy, and median attainment surface, by method.
+
+    Raises:
+        MissingDependencyError: matplotlib is not installed.
+    """
+    units = [unit for unit in results.runs if unit.table == table]
+    methods = list(dict.fromkeys(unit.method for unit in units))
+    config = results.runs[units[0]].config
+    two = len(config.objectives) == 2
+    with style():
+        figure = new_figure(PAGE_WIDTH, 2.9)
+        panels: list[Axes] = list(figure.subplots(1, 3 if two else 2))
+        for axes, (cost, label) in zip(panels, _AXES, strict=False):
+            _anytime(axes, anytime_bands(results, table, cost), label)
+        panels[0].set_ylabel("missing share of hypervolume")
+        if two:
+            _attained(panels[2], results, table, methods)
+        handles, labels = panels[-1 if two else 0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper left", ncols=4, borderpad=0)
+        add_caption(figure, _caption(results, table, units, two=two))
+    return figure
+
+
+def _anytime(axes: Axes, bands: dict[str, AnytimeBand], label: str) -> None:
+    for place, (method, found) in enumerate(bands.items()):
+        colour, line = line_of(place)
+        median, lower, upper = (_missing(v) for v in (found.median, found.lower, found.upper))
+        axes.plot(found.budgets, median, line, color=colour, linewidth=1.1, label=method)
+        axes.fill_between(found.budgets, lower, upper, color=colour, alpha=0.15, linewidth=0)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlabel(label)
+    if not bands:
+        axes.text(0.5, 0.5, "costs unknown", ha="center", transform=axes.transAxes)
+
+
+def _missing(share: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Missing share of the hypervolume, at least the smallest that the axis shows."""
+    return np.maximum(1.0 - share, _LEAST)
+
+
+def _attained(axes: Axes, results: Results, table: str, methods: list[str]) -> None:
+    yardstick = results.yardsticks[table]
+    names = yardstick.scale.objectives
+    x_metric, y_metric = (metric(name) for name in names)
+    factor, x_label = axis_unit(names[0], yardstick.front[:, 0])
+    worst = yardstick.scale.reference
+    drawn: list[tuple[str, NDArray[np.float64]]] = [("true front", yardstick.front)]
+    for method in methods:
+        units = [u for u in results.runs if (u.table, u.method) == (table, method)]
+        found = [results.own(unit) for unit in units]
+        drawn.append((method, attainment_surface(found, names).points))
+    for place, (name, points) in enumerate(drawn):
+        near = (x_metric.cost(points[:, 0]) <= x_metric.cost(worst[0])) & (
+            y_metric.cost(points[:, 1]) <= y_metric.cost(worst[1])
+        )
+        kept = points[near]
+        colour, line = (_TRUE_FRONT, "-") if place == 0 else line_of(place - 1)
+        axes.step(
+            factor * np.append(kept[:, 0], worst[0]),
+            np.append(kept[:, 1], kept[-1:, 1]),
+            line,
+            where="pre" if x_metric.maximise else "post",
+            color=colour,
+            linewidth=2.2 if place == 0 else 1.1,
+            label=name,
+        )
+    scale_axes(axes, yardstick.front * [factor, 1.0], [x_label, y_metric.label])
+
+
+def _caption(results: Results, table: str, units: list[Unit], *, two: bool) -> str:
+    config = results.runs[units[0]].config
+    bench = results.benchmarks[table]
+    seeds = len({unit.seed for unit in units})
+    shown = (
+        "Left: missing share of the true front's hypervolume (less is better), drawn down to "
+        f"{_LEAST:g}; lines are medians over the seeds, bands quartiles."
+    )
+    if two:
+        shown += " Right: front that at least half of the runs attain."
+    return (
+        f"Table {table}, {config.epochs} epochs, {seeds} seed{'s' if seeds > 1 else ''}. {shown} "
+        "Hypervolume with respect to a reference point a tenth of the true front's range beyond "
+        f"its nadir. {origins(bench, config.objectives)}"
+    )
+
+
+def _curves(results: Results, table: str) -> Sheet:
+    rows = [
+        (table, method, cost, budget, lower, median, upper)
+        for cost, _ in _AXES
+        for method, found in anytime_bands(results, table, cost).items()
+        for budget, lower, median, upper in zip(
+            found.budgets, found.lower, found.median, found.upper, strict=True
+        )
+    ]
+    headings = ("table", "method", "over", "spent", "lower_quartile", "median", "upper_quartile")
+    return Sheet.of(headings, rows)

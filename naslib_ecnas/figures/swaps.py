@@ -1,4 +1,4 @@
-"""Figure 3: what it does to a cell when one operator takes the place of another."""
+"""Figure 3: effect of replacing one operator of a cell by another."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["METRICS", "OCCURRENCES", "Swaps", "swap_effects", "swapped", "swaps_figure"]
+__all__ = ["METRICS", "Swaps", "swap_effects", "swapped", "swaps_figure"]
 
-#: Metrics of the paper's four heat maps, in its order.
+#: Metrics of the paper's four heat maps, in the paper's order.
 METRICS = ("energy_kwh", "training_time_s", "validation_accuracy", "parameters")
-#: Which vertices are swapped: every one that has the operator at once, or one at a time.
-OCCURRENCES = ("all", "one")
+#: Swap all vertices with the operator at once, or one at a time.
+_OCCURRENCES = ("all", "one")
 _SHORT = ("3x3", "1x1", "pool")
 
 Rows = NDArray[np.int64]
@@ -33,7 +33,7 @@ Rows = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Swaps:
-    """Mean effect of every swap of operators, at one budget of a table."""
+    """Mean effect of every swap of two operators, at one budget of a table."""
 
     table: str
     epochs: int
@@ -41,14 +41,14 @@ class Swaps:
     caption: str
     metrics: tuple[str, ...]
     effect: NDArray[np.float64]
-    """(m, 3, 3) mean change from the operator of the row to that of the column, in the order of
-    `OPERATIONS`: a share of the value before, or a difference for accuracies. 0 on the diagonal,
-    NaN where no cell can be compared."""
+    """(m, 3, 3) mean change when the second index's operator replaces the first's, in the order of
+    `OPERATIONS`: relative to the value before, or the difference for accuracies. 0 on the
+    diagonal, NaN if no cell can be compared."""
     cells: NDArray[np.int64]
-    """(m, 3, 3) comparisons behind each mean."""
+    """(m, 3, 3) number of comparisons in each mean."""
 
     def sheet(self) -> Sheet:
-        """A line for each metric and swap; shares in per cent."""
+        """A line for each metric and swap; relative changes in per cent."""
         rows = []
         for m, name in enumerate(self.metrics):
             factor, unit = (1.0, "difference") if _is_share(name) else (100.0, "per cent")
@@ -61,35 +61,26 @@ class Swaps:
 
 
 def swapped(vertices: int, before: int, after: int, occurrences: str = "all") -> tuple[Rows, Rows]:
-    """Pairs of cells that differ by a swap of operators; their edges are the same.
+    """Pairs of cells with the same edges that differ by a swap of operators.
 
     Args:
         vertices: largest number of vertices of the space.
-        before, after: positions in `OPERATIONS`, not the same.
-        occurrences: `"all"`: every vertex with the operator at once, so that each cell that has it
-            occurs once. `"one"`: one vertex at a time, so that a cell occurs once for each.
+        before, after: two different positions in `OPERATIONS`.
+        occurrences: `"all"` swaps every vertex with the operator at once, so that each cell with
+            the operator occurs once; `"one"` swaps one vertex at a time, so that a cell occurs
+            once for each such vertex.
 
     Returns:
         (n,) rows before and (n,) rows after the swap.
 
     Raises:
-        ConfigError: no such operators or occurrences.
+        ConfigError: the operators or `occurrences` do not exist.
     """
     kinds = range(len(OPERATIONS))
     if before not in kinds or after not in kinds or before == after:
-        raise ConfigError(
-            "no swap of operators",
-            value=(before, after),
-            expected="two different ones of 0, 1, 2",
-            remedy="number them as in naslib_ecnas.topologies.OPERATIONS",
-        )
-    if occurrences not in OCCURRENCES:
-        raise ConfigError(
-            "no such way to swap",
-            value=occurrences,
-            expected=" or ".join(OCCURRENCES),
-            remedy="choose one of them",
-        )
+        raise ConfigError("a swap takes two different operators of 0, 1, 2", value=(before, after))
+    if occurrences not in _OCCURRENCES:
+        raise ConfigError("occurrences must be all or one", value=occurrences)
     table = topologies()
     size = int(np.searchsorted(table.vertices[table.row_topology], vertices, "right"))
     topology = table.row_topology[:size].astype(np.int64)
@@ -100,7 +91,7 @@ def swapped(vertices: int, before: int, after: int, occurrences: str = "all") ->
     added = np.zeros(size, dtype=np.int64)
     sources, targets = [], []
     for slot in range(vertices - 2):
-        # Labellings are numbers of base 3 whose first slot is the most significant digit.
+        # Labellings are base-3 numbers whose first slot is the most significant digit.
         weight = 3 ** np.maximum(slots - 1 - slot, 0)
         has = (slot < slots) & (number // weight % 3 == before)
         step = np.where(has, (after - before) * weight, 0)
@@ -123,27 +114,27 @@ def swap_effects(
     epochs: int | None = None,
     occurrences: str = "all",
 ) -> Swaps:
-    """Mean effect of replacing one operator by another, over the cells that have it.
+    """Mean effect of replacing one operator by another, over the cells that contain it.
 
-    For costs it is the mean of (after - before) / before, for accuracies the mean of
+    For costs this is the mean of (after - before) / before, for accuracies the mean of
     after - before. Pairs with a missing value or a cost of 0 are left out.
 
-    The paper prints its figure 3 without a definition. With every occurrence replaced the
+    The paper does not define what its figure 3 shows. If every occurrence is replaced, the
     energies of the published five-vertex measurements come within 1.6 points of the printed ones
     (-16.1, -30.6, -16.0 against -17.7, -32.1, -14.6 per cent for conv3x3 to conv1x1, conv3x3 to
-    maxpool, conv1x1 to maxpool). The printed parameter counts (-78.0, -95.5, -13.6 per cent) are
-    not met by any definition tried: counts are exact, and replacing every occurrence gives
+    maxpool, conv1x1 to maxpool). No definition that we tried gives the printed parameter counts
+    (-78.0, -95.5, -13.6 per cent): counts are exact, and replacing every occurrence gives
     -59.1, -66.6, -15.4 on five vertices and -65.5, -73.8, -14.7 on seven.
 
     Args:
         bench: the table.
-        metrics: what is compared.
-        epochs: training budget; the largest where left out.
-        occurrences: `"all"` or `"one"`, as of `swapped`.
+        metrics: names of the metrics.
+        epochs: training budget; by default the largest.
+        occurrences: `"all"` or `"one"`, see `swapped`.
 
     Raises:
-        ConfigError: no such occurrences.
-        UnknownMetricError: the table holds none of a metric.
+        ConfigError: `occurrences` is neither.
+        UnknownMetricError: the table does not hold a metric.
         UnknownBudgetError: the table does not hold this budget.
     """
     budget = bench.budgets[-1] if epochs is None else epochs
@@ -166,15 +157,15 @@ def swap_effects(
                 effect[m, a, b] = change.mean() if len(change) else np.nan
     about = "every occurrence at once" if occurrences == "all" else "one vertex at a time"
     caption = (
-        f"Mean effect of replacing the operator of the row by that of the column, {about}, edges "
-        f"unchanged, over the cells of table {bench.name} that have it; {budget} epochs. "
+        f"Mean effect of replacing the operator on the left by the operator below, {about}, edges "
+        f"unchanged, over the cells of table {bench.name} that contain it; {budget} epochs. "
         f"{origins(bench, metrics)}"
     )
     return Swaps(bench.name, budget, occurrences, caption, tuple(values), effect, cells)
 
 
 def swaps_figure(swaps: Swaps) -> Figure:
-    """Heat maps, one for each metric; the number stands in each field.
+    """Heat maps, one for each metric, with the number in each field.
 
     Raises:
         MissingDependencyError: matplotlib is not installed.
@@ -195,7 +186,7 @@ def _map(axes: Axes, name: str, effect: NDArray[np.float64], *, left: bool) -> N
     shown = np.where(np.eye(len(effect), dtype=bool), np.nan, effect)
     known = np.abs(shown[np.isfinite(shown)])
     limit = float(known.max()) if known.size and known.max() > 0 else 1.0
-    # Purple to orange is told apart with any colour vision; white is no change.
+    # Purple and orange are distinct with any colour vision; white is no change.
     axes.imshow(shown, cmap="PuOr_r", vmin=-limit, vmax=limit)
     share = _is_share(name)
     for (a, b), value in np.ndenumerate(shown):
@@ -221,6 +212,6 @@ def _number(value: float, share: bool) -> str:
 
 
 def _is_share(name: str) -> bool:
-    """Whether a metric is a share between 0 and 1, whose change is told as a difference."""
+    """Whether a metric lies between 0 and 1, so that its change is given as a difference."""
     found = metric(name)
     return not found.unit and found.upper == 1.0

@@ -1,4 +1,4 @@
-"""The table of what a benchmark saves: trainings that nobody has to run, in days, kWh and CO2."""
+"""The paper's tables of the spaces (1) and of the savings (3), computed from benchmarks."""
 
 from __future__ import annotations
 
@@ -13,62 +13,60 @@ from naslib_ecnas.errors import UnknownBudgetError
 from naslib_ecnas.files import Sheet
 from naslib_ecnas.topologies import topologies
 
-__all__ = ["BUDGETS", "Saved", "saved", "saved_sheet", "spaces_sheet"]
-
+__all__ = ["Saved", "saved", "saved_sheet", "spaces_sheet"]
 
 #: Epochs of the paper's four budgets.
-BUDGETS = (4, 12, 36, 108)
+_BUDGETS = (4, 12, 36, 108)
+_SECONDS_PER_DAY = 86_400
+_GRAMS_PER_KILOGRAM = 1000
+#: Metrics whose origin the table of the spaces states.
+_COLUMNS = ("energy_kwh", "validation_accuracy", "training_time_s")
 
-_SECONDS_A_DAY = 86_400
 
-_GRAMS_A_KILOGRAM = 1000
+# -- savings ----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Saved:
-    """What the trainings at the larger budgets would have taken; NaN where it is not known."""
+    """Cost of training all cells at the larger budgets; NaN if unknown."""
 
     table: str
     cells: int
     how: str
-    """`"linear"`: the total at 4 epochs times 39, `"table"`: the table's own larger budgets."""
+    """`"linear"`: 39 times the total at 4 epochs; `"table"`: the table's own larger budgets."""
     gpu_days: float
     energy_kwh: float
     co2_kg: float
 
 
 def saved(bench: Benchmark) -> Saved:
-    """What a table's larger budgets save: all its cells once at 12, 36 and 108 epochs.
+    """Cost of training each cell of a table once at 12, 36 and 108 epochs.
 
-    The paper trained at 4 epochs and scaled linearly: the four budgets together take
-    (4 + 12 + 36 + 108) / 4 = 40 times what was spent, so 39 times that was saved. A table that
-    holds 4 epochs alone is counted so, which gives the paper's row of five vertices: 121.109
-    GPU-days, 1970.495 kWh, 252.571 kgCO2eq (its last digit is cut off, not rounded). Of a table
-    that holds all four budgets its own values at the three larger ones are added. Values are
-    means over the repeats; a quantity that one cell lacks is not known for the table.
+    The paper trained at 4 epochs and scaled linearly: the four budgets together cost
+    (4 + 12 + 36 + 108) / 4 = 40 times what was spent, so that 39 times was saved. This is computed
+    for a table that holds only 4 epochs, and gives the paper's line of five vertices: 121.109
+    GPU-days, 1970.495 kWh, 252.571 kgCO2eq (the paper truncates the last digit). For a table with
+    all four budgets, its own values at the three larger ones are added. Values are means over
+    the repeats; a quantity that is missing for one cell is NaN.
 
     Raises:
         UnknownBudgetError: the table holds neither 4 epochs alone nor all four budgets.
     """
     budgets: tuple[int, ...]
-    if bench.budgets == BUDGETS[:1]:
-        how, budgets, factor = "linear", BUDGETS[:1], sum(BUDGETS) / BUDGETS[0] - 1
-    elif set(BUDGETS) <= set(bench.budgets):
-        how, budgets, factor = "table", BUDGETS[1:], 1.0
+    if bench.budgets == _BUDGETS[:1]:
+        how, budgets, factor = "linear", _BUDGETS[:1], sum(_BUDGETS) / _BUDGETS[0] - 1
+    elif set(_BUDGETS) <= set(bench.budgets):
+        how, budgets, factor = "table", _BUDGETS[1:], 1.0
     else:
-        raise UnknownBudgetError(
-            f"table {bench.name} does not tell what the paper's budgets take",
-            value=bench.budgets,
-            expected="4 epochs alone, or 4, 12, 36 and 108",
-            remedy="choose another table",
-        )
+        message = f"table {bench.name} must hold 4 epochs alone, or 4, 12, 36 and 108"
+        raise UnknownBudgetError(message, value=bench.budgets)
     return Saved(
         bench.name,
         len(bench.rows),
         how,
-        factor * _total(bench, "training_time_s", budgets) / _SECONDS_A_DAY,
+        factor * _total(bench, "training_time_s", budgets) / _SECONDS_PER_DAY,
         factor * _total(bench, "energy_kwh", budgets),
-        factor * _total(bench, "co2_g", budgets) / _GRAMS_A_KILOGRAM,
+        factor * _total(bench, "co2_g", budgets) / _GRAMS_PER_KILOGRAM,
     )
 
 
@@ -86,19 +84,16 @@ def _total(bench: Benchmark, name: str, budgets: Sequence[int]) -> float:
     return float(sum(np.sum(bench.values(name, budget)[bench.rows]) for budget in budgets))
 
 
-# The table of the spaces: how many cells there are, and what is known of them.
-
-
-_COLUMNS = ("energy_kwh", "validation_accuracy", "training_time_s")
+# -- spaces -----------------------------------------------------------------------------------
 
 
 def spaces_sheet(benches: Sequence[Benchmark]) -> Sheet:
-    """Sizes of the spaces behind some tables, and the origin of their values.
+    """Sizes of the spaces of some tables, and the origin of their values.
 
-    Columns: the table; the most vertices and the most edges of a cell (input and output count as
-    vertices); cells of the space, and of each number of vertices from 2 on; cells in the table,
-    its budgets and repeats; trainings, which are cells x budgets x repeats that have an energy;
-    and the kind of three columns: measured, scaled, modelled, ... or absent.
+    Columns: the table; the largest number of vertices and of edges of a cell (input and output
+    count as vertices); cells of the space, in all and for each number of vertices from 2 on; cells
+    in the table, its budgets and repeats; trainings, the number of cells x budgets x repeats that
+    have an energy; and the origin of three metrics: measured, scaled, modelled, ... or absent.
     """
     heads = ("table", "vertices", "edges", "cells", "cells_by_vertices", "cells_in_table")
     rows = [(*_sizes(bench), *_content(bench)) for bench in benches]

@@ -1,22 +1,22 @@
 "use strict";
-// Numbers for reading: units, ticks and labels.
+// Numbers as text: units, ticks and labels.
 
-/** Axes: from a value to its place, and back. */
+/** Scales of an axis: from a value to its position, and back. */
 const SCALES = {
   linear: { place: (value) => value, value: (place) => place },
   log: { place: Math.log, value: Math.exp },
-  // Shares near 1 are told apart by how much is missing.
+  // Spreads shares near 1 by their distance from 1.
   stretched: { place: (value) => -Math.log(1 - value), value: (place) => 1 - Math.exp(-place) },
 };
 
-/** A factor and a unit in which the values of a metric read well. */
+/** Factor and unit in which the values of a metric are readable. */
 function readingUnit(metric, typical) {
   if (metric.unit === "kWh" && typical < 1) return { factor: 1000, unit: "Wh" };
   if (!metric.unit && !metric.fraction && typical >= 1e5) return { factor: 1e-6, unit: "million" };
   return { factor: 1, unit: metric.unit };
 }
 
-/** A value with its unit; an unknown one says so. */
+/** A value with its unit, or "unknown". */
 function shown(metric, value, digits = 4) {
   if (!Number.isFinite(value)) return "unknown";
   if (metric.fraction) return value.toFixed(digits);
@@ -25,7 +25,7 @@ function shown(metric, value, digits = 4) {
   return `${plain(value * factor, digits)} ${unit}`.trim();
 }
 
-/** A number without a unit; an unknown one says so. */
+/** A number without a unit, or "unknown". */
 function plain(value, digits = 4) {
   if (!Number.isFinite(value)) return "unknown";
   return value.toLocaleString("en", { maximumSignificantDigits: digits });
@@ -37,7 +37,7 @@ function axisLabel(metric, unit) {
   return unit ? `${about} (${unit})` : about;
 }
 
-/** Kind and device of a metric, in short: what a reader must not lose from sight. */
+/** Kind, device and PUE of a metric, in short. */
 function originShort(metric) {
   const parts = [metric.kind];
   if (metric.device) parts.push(metric.device);
@@ -45,7 +45,7 @@ function originShort(metric) {
   return parts.join(", ");
 }
 
-/** Ticks between two values, at most about so many, linear. */
+/** Linear ticks between two values, at most about `most`. */
 function linearTicks(low, high, most) {
   const rough = (high - low) / Math.max(1, most);
   const magnitude = 10 ** Math.floor(Math.log10(rough));
@@ -55,7 +55,7 @@ function linearTicks(low, high, most) {
   return ticks;
 }
 
-/** Ticks between two positive values on a logarithmic axis. */
+/** Ticks of a logarithmic axis between two positive values. */
 function logTicks(low, high, most) {
   if (high / low < 3) return linearTicks(low, high, most);
   for (const steps of [[1, 2, 3, 4, 5, 6, 7, 8, 9], [1, 2, 3, 5, 7], [1, 2, 5], [1, 3], [1]]) {
@@ -71,22 +71,22 @@ function logTicks(low, high, most) {
   return [];
 }
 
-/** Ticks of an axis in view, `{ text, place }`, and the unit of their numbers. */
+/** Ticks of the visible part of an axis, `{ text, place }`, and the unit of their numbers. */
 function axisTicks({ metric, scale }, whole, [low, high], most) {
-  // The unit goes by the whole axis, so that it stays as it is while one zooms.
+  // The unit follows the whole axis, so that zooming does not change it.
   const { factor, unit } = readingUnit(metric, scale.value((whole[0] + whole[1]) / 2));
   const [a, b] = [scale.value(low) * factor, scale.value(high) * factor];
   let at;
   if (scale === SCALES.log) at = logTicks(a, b, most);
   else if (scale === SCALES.stretched) {
-    // Rounded, since 1 - 0.1 is not quite 0.9.
+    // Rounded, since 1 - 0.1 is not exactly 0.9.
     at = logTicks(1 - b, 1 - a, most).map((missing) => Number((1 - missing).toPrecision(9))).reverse();
   } else at = linearTicks(a, b, most);
   const ticks = at.map((t) => ({ text: tickText(t, at), place: scale.place(t / factor) }));
   return { ticks, unit };
 }
 
-/** Text of a tick: no more digits than the steps need. */
+/** Text of a tick, with the digits that the steps need. */
 function tickText(value, ticks) {
   if (value === 0) return "0";
   const gaps = ticks.slice(1).map((t, i) => t - ticks[i]);

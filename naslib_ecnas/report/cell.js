@@ -1,5 +1,5 @@
 "use strict";
-// A cell as a drawing: layers from the input at the top to the output at the bottom.
+// Drawing of a cell: layers from the input at the top to the output at the bottom.
 
 const OPERATOR = {
   input: { text: "input", kind: "end" },
@@ -18,22 +18,22 @@ function svgElement(name, attributes = {}, text) {
   return element;
 }
 
-/** The text that `Cell` prints and reads. */
+/** The text of a cell, as in Python's `str(cell)`. */
 function cellText({ vertices, edges, ops }) {
   const bits = new Array(vertices * vertices).fill(0);
   for (const [i, j] of edges) bits[i * vertices + j] = 1;
   return `${bits.join("")}:${ops.join(",")}`;
 }
 
-/** One sentence for readers who do not see the drawing. */
+/** Description of the drawing for screen readers. */
 function cellSentence({ edges, ops }) {
   const name = (v) => OPERATOR[ops[v]].text + (v && v < ops.length - 1 ? ` (vertex ${v})` : "");
   return edges.map(([i, j]) => `${name(i)} to ${name(j)}`).join("; ");
 }
 
 /**
- * Layers of places: a vertex for each place, or an edge that passes by (`through`). The layer of a
- * vertex is the longest path to it, so every edge goes down.
+ * Layers of items; an item is a vertex, or the point where an edge passes through the layer
+ * (`through`). The layer of a vertex is the longest path to it, so that every edge goes down.
  */
 function layersOf({ vertices, edges }) {
   const level = new Array(vertices).fill(0);
@@ -63,7 +63,7 @@ function layersOf({ vertices, edges }) {
   return { layers, chains };
 }
 
-/** Put the places of each layer side by side, each near the mean of its neighbours. */
+/** Order the items of each layer so that each is near the mean of its neighbours. */
 function arrange(layers) {
   const width = (item) => (item.through ? NODE.lane : NODE.width);
   const spread = (layer) => {
@@ -96,7 +96,7 @@ function arrange(layers) {
   settle(layers, width);
 }
 
-/** Pull every place towards its neighbours, as far as those beside it leave room. */
+/** Move every item towards its neighbours, as far as the items beside it leave room. */
 function settle(layers, width) {
   for (let round = 0; round < 24; round++) {
     for (const layer of layers) {
@@ -168,7 +168,7 @@ function drawCell(cell) {
   return svg;
 }
 
-/** Down from a vertex, straight past the others, into the next one. */
+/** SVG path of an edge: down from a vertex, straight through layers, into the other vertex. */
 function edgePath(chain, step, half) {
   const [from, to] = [chain[0], chain[chain.length - 1]];
   let x = from.x;
@@ -184,7 +184,7 @@ function edgePath(chain, step, half) {
     y = item.layer * step + half;
     d += `V${y}`;
   }
-  // Arrows into one vertex end side by side, in the order in which they come.
+  // Arrows into one vertex end side by side, in the order of their origins.
   const into = [...to.up].sort((a, b) => a.x - b.x);
   const offset = (into.indexOf(chain[chain.length - 2]) - (into.length - 1) / 2) * 14;
   curve(to.x + offset, to.layer * step - half - 2);

@@ -1,9 +1,9 @@
 "use strict";
-// From the block of data in the page to columns; the inverse of payload.py and encode.py.
+// From the page's block of data to columns: the inverse of `pack` in page.py.
 
 const MISSING = 0xffff;
 
-/** The bytes of the page's data, unpacked. */
+/** The page's data, decompressed. */
 async function unpacked(text) {
   if (typeof DecompressionStream === "undefined") {
     throw new Error("this browser cannot unpack the table (it has no DecompressionStream)");
@@ -20,7 +20,7 @@ async function unpacked(text) {
   return new Response(stream).arrayBuffer();
 }
 
-/** The table of the page. Rows count cells; columns are decoded when they are first asked for. */
+/** The table of the page: a row is a cell's number; columns are decoded at first use. */
 class Table {
   constructor(buffer) {
     const size = new DataView(buffer).getUint32(0, true);
@@ -65,7 +65,7 @@ class Table {
     for (let i = 0; i < n; i++) out[i] = (bytes[i] << 8) | bytes[n + i];
     if (reference !== null) {
       const other = this.codesOf(reference);
-      for (let i = 0; i < n; i++) out[i] += other[i]; // wraps at 2**16, as it was made
+      for (let i = 0; i < n; i++) out[i] += other[i]; // modulo 2**16, as encoded
     }
     return (this.codes[index] = out);
   }
@@ -75,7 +75,7 @@ class Table {
     return column.held;
   }
 
-  /** Value of one cell, NaN where not known, and whether it is exact. */
+  /** Value of one cell (NaN if unknown), and whether it is exact. */
   value(row, index) {
     const at = this.exactAt.get(row);
     if (at !== undefined) return { value: this.exactValues[index][at], exact: true };
@@ -88,7 +88,7 @@ class Table {
     return { value: column.log ? Math.exp(place) : place, exact: false };
   }
 
-  /** Places of all cells on an axis of a scale (`SCALES`). */
+  /** Positions of all cells on an axis with a scale (one of `SCALES`). */
   places(index, scale) {
     const { place: placed } = scale;
     const column = this.columns[index];
@@ -109,7 +109,7 @@ class Table {
     return out;
   }
 
-  /** For each cell: vertices in bits 0-2, and in bits 3-5 which operators it has. */
+  /** For each cell: its number of vertices in bits 0-2, its set of operators in bits 3-5. */
   traits() {
     const out = new Uint8Array(this.cells);
     for (let s = 0; s < this.first.length; s++) {
@@ -123,7 +123,7 @@ class Table {
     return out;
   }
 
-  /** Vertices, edges and labels of a cell. */
+  /** Vertices, edges and operations of a cell. */
   cellOf(row) {
     let low = 0;
     let high = this.first.length;
@@ -148,14 +148,14 @@ class Table {
     return { row, vertices, edges, ops: ["input", ...names, "output"] };
   }
 
-  /** Largest value of a column that the page holds, and so whether an axis can be stretched. */
+  /** Largest value of a column. */
   largest(index) {
     let most = -Infinity;
     for (const v of this.places(index, SCALES.linear)) if (v > most) most = v;
     return most;
   }
 
-  /** Rows of the true front of two metrics, in the order of the first one given. */
+  /** Rows of the true front of two metrics, sorted by the first metric of the front. */
   frontOf(x, y, epochs) {
     for (const { objectives, epochs: at, rows } of this.fronts) {
       if (at !== epochs) continue;
@@ -166,7 +166,7 @@ class Table {
   }
 }
 
-/** For every packed labelling of some slots the set of its labels, as three bits. */
+/** Number of interior vertices -> for every packed labelling, the set of its labels in 3 bits. */
 const presentBySlots = new Map();
 function labelsPresent(slots) {
   if (!presentBySlots.has(slots)) {

@@ -1,9 +1,9 @@
 "use strict";
-// Mouse, touch and keys on the scatter.
+// Mouse, touch and keyboard on the scatter plot.
 
-const STILL = 5; // pixels that a click may move
+const STILL = 5; // pixels that the pointer may move during a click
 
-/** Let a scatter be panned, zoomed and picked from; `tip(row, x, y)` shows what is under the mouse. */
+/** Pan, zoom and select in a scatter plot; `tip(row, x, y)` shows the cell under the mouse. */
 function listen(plot, tip) {
   const { canvas } = plot;
   const held = new Map();
@@ -54,7 +54,7 @@ function listen(plot, tip) {
       const { x, y } = place(event);
       const row = plot.nearest(x, y, 24);
       if (row !== null) plot.onPick(row);
-      // A finger does not hover, and on a narrow screen the drawing is further down.
+      // A finger cannot hover, and on a narrow screen the drawing is further down.
       if (event.pointerType !== "mouse") tip(row, x, y);
     }
   };
@@ -74,7 +74,7 @@ function listen(plot, tip) {
     });
   };
 
-  // A wheel that happens to pass over the plot scrolls the page, unless the plot is in use.
+  // The wheel scrolls the page unless the plot has the focus.
   canvas.addEventListener(
     "wheel",
     (event) => {
@@ -116,7 +116,7 @@ function listen(plot, tip) {
   for (const kind of ["focus", "blur"]) canvas.addEventListener(kind, () => plot.request());
 }
 
-/** Move the cross; at the edge the plot moves instead. */
+/** Move the cross; at the edge of the plot, pan instead. */
 function moveCross(plot, from, dx, dy) {
   const { inner } = plot;
   const x = Math.min(inner.left + inner.width, Math.max(inner.left, from.x + dx));

@@ -1,5 +1,5 @@
 "use strict";
-// Shapes that tell groups apart where colours do not, on the canvas and in legends.
+// Marker shapes of groups, which are distinct without colour, on the canvas and in legends.
 
 const SHAPES = ["circle", "square", "triangle", "wedge", "diamond"];
 
@@ -18,7 +18,7 @@ function tracePath(context, x, y, size, shape) {
   } else context.arc(x, y, size, 0, 2 * Math.PI);
 }
 
-/** A small picture of a group's mark, for legends. */
+/** A group's marker as an SVG element, for legends. */
 function swatch(shape, colour) {
   const svg = svgElement("svg", { width: 14, height: 14, viewBox: "-7 -7 14 14", "aria-hidden": "true" });
   const d = {

@@ -1,9 +1,9 @@
 "use strict";
-// The page: what is chosen, and what follows from it.
+// The page: what the user chose, and everything that depends on it.
 
 const byId = (id) => document.getElementById(id);
 
-/** What is chosen at present. */
+/** The current choices. */
 const chosen = { x: null, y: null, epochs: null, vertices: new Set(), operators: new Map(), row: null };
 let table;
 let plot;
@@ -35,7 +35,7 @@ function fillControls(names) {
     select.append(...names.map((name) => new Option(axisLabel(table.metric.get(name), ""), name)));
     select.addEventListener("change", () => {
       const other = key === "x" ? "y" : "x";
-      // Asking for the other axis' quantity means to swap them.
+      // Choosing the other axis' metric swaps the two.
       if (chosen[other] === select.value) chosen[other] = chosen[key];
       chosen[key] = select.value;
       changeAxes();
@@ -113,7 +113,7 @@ function axis(name) {
   return { metric, scale, step, place: table.places(index, scale) };
 }
 
-/** Whether how much is missing to 1 can be shown: nothing has all of it. */
+/** Whether an axis can be stretched: it shows a share, and no value is 1. */
 function stretchable(name) {
   return table.metric.get(name).fraction && table.largest(table.columnOf(name, chosen.epochs)) < 1;
 }
@@ -153,7 +153,7 @@ function changeCells() {
   changeMarks();
 }
 
-/** The true front and the runs, on top of the cells. */
+/** Draw the true front and the runs over the cells. */
 function changeMarks() {
   const front = table.frontOf(chosen.x, chosen.y, chosen.epochs);
   const marked = [{ rows: front, colour: plot.ink.front, shape: "circle", size: 2.6, stepped: true }];
@@ -194,7 +194,7 @@ function fillLegend(frontSize) {
     box.firstChild.after(swatch(group.shape, groupColour(group)));
     entries.push(box);
   }
-  // Keep the focus of a box that was just changed.
+  // Keep the focus of the checkbox that was just changed.
   const focused = [...legend.querySelectorAll("input")].indexOf(document.activeElement);
   legend.replaceChildren(...entries);
   if (focused >= 0) legend.querySelectorAll("input")[focused].focus();
@@ -216,7 +216,7 @@ function fillFront() {
   fillTable(byId("front-table"), ["Row", axisLabel(mx, ""), axisLabel(my, ""), "Operators"], lines, new Set([0, 1, 2]));
 }
 
-/** Pick a cell: draw it and show its costs at every budget. */
+/** Select a cell: draw it and show its metrics at every budget. */
 function pick(row) {
   chosen.row = row;
   plot.picked = row;
@@ -237,7 +237,7 @@ function fillCosts(row, cell) {
   let rounded = false;
   const lines = table.metrics.map((metric) => {
     const all = table.budgets.map((epochs) => table.value(row, table.columnOf(metric.name, epochs)));
-    // One unit for the line, that of its largest value.
+    // One unit for the line, suited to its largest value.
     const { factor, unit } = readingUnit(metric, Math.max(...all.map(({ value }) => value)));
     const name = document.createElement("span");
     const kind = document.createElement("span");
@@ -250,7 +250,7 @@ function fillCosts(row, cell) {
       const text = unit === "million" || metric.fraction ? shown(metric, value) : plain(value * factor);
       return `${exact ? "" : "≈"}${text}`;
     });
-    // What follows from the cell alone is the same at every budget.
+    // Metrics that follow from the cell alone are the same at every budget.
     const fixed = table.column.has(`${metric.name}@`);
     return [name, ...(fixed ? [{ content: values[0], span: values.length }] : values)];
   });
@@ -260,7 +260,7 @@ function fillCosts(row, cell) {
   scroll.className = "scroll";
   scroll.tabIndex = 0;
   scroll.setAttribute("role", "region");
-  scroll.setAttribute("aria-label", "Costs of the picked cell");
+  scroll.setAttribute("aria-label", "Metrics of the selected cell");
   scroll.append(costs);
   const text = document.createElement("code");
   text.className = "cell-text";
@@ -268,8 +268,8 @@ function fillCosts(row, cell) {
   const note = document.createElement("p");
   note.className = "quiet";
   note.textContent = rounded
-    ? "≈: rounded in this page; how far is said below."
-    : "Exact: no value here is rounded in this page beyond the digits shown.";
+    ? "≈: rounded on this page; the table below gives the precision."
+    : "These values are exact, apart from the digits shown.";
   byId("costs").replaceChildren(scroll, note, text);
 }
 
@@ -294,7 +294,7 @@ function fillRuns() {
   fillRunTable(byId("run-table"), groups, pick);
 }
 
-/** For tests and for the console: resolves when the page is drawn. */
+/** For tests and the browser's console: resolves when the page is drawn. */
 window.ecnasReport = {
   ready: (async () => {
     try {

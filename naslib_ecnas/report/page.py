@@ -1,4 +1,8 @@
-"""All that a page shows, gathered from a table and from runs over it."""
+"""The HTML page of a table and of searches over it.
+
+`gather` collects what the page shows, `quantise` and `pack` turn it into one compressed block that
+the page's scripts decode, and `html` fills the template: no network, no other file.
+"""
 
 from __future__ import annotations
 
@@ -32,6 +36,7 @@ from naslib_ecnas.topologies import EDGES, OPERATIONS, topologies
 __all__ = [
     "MISSING",
     "MOST_LEVELS",
+    "STEP_LINEAR",
     "Codes",
     "Column",
     "Page",
@@ -48,9 +53,8 @@ __all__ = [
     "write_page",
 ]
 
-
-#: Metrics that a page offers, those of them that the table holds; objectives of runs come on top.
-SHOWN = (
+#: Metrics that a page offers if the table holds them, beside the objectives of the runs.
+_SHOWN = (
     "energy_kwh",
     "training_time_s",
     "validation_accuracy",
@@ -58,6 +62,33 @@ SHOWN = (
     "parameters",
     "co2_g",
 )
+#: Code of a missing value.
+MISSING = 0xFFFF
+#: Columns with at most so many different values are stored exactly.
+MOST_LEVELS = 4096
+#: Step of a quantised column, and of the natural logarithm of one.
+STEP_LINEAR = 5e-5
+STEP_LOG = 5e-4
+#: Rows that the entropy of a column is estimated from.
+_SAMPLE = 20_000
+#: The page's scripts, in the order in which the browser reads them.
+_SCRIPTS = (
+    "decode.js",
+    "cell.js",
+    "axes.js",
+    "marks.js",
+    "plot.js",
+    "gestures.js",
+    "runs.js",
+    "page.js",
+)
+#: A placeholder of the template.
+_PLACE = re.compile(r"\{\{(\w+)\}\}")
+
+Code = NDArray[np.uint16]
+
+
+# -- what a page shows ------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,11 +97,11 @@ class Column:
 
     name: str
     epochs: int | None
-    """Training budget; None where the metric follows from the cell alone."""
+    """Training budget; None for a metric that follows from the cell alone."""
     values: NDArray[np.float64]
-    """(n_cells,) in the metric's unit, NaN where the table holds no value."""
+    """(n_cells,) in the metric's unit, NaN if the table holds no value."""
     typical_std: float
-    """Median of the modelled standard deviation; NaN where the table has none."""
+    """Median of the modelled standard deviation; NaN if the table holds none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,12 +111,12 @@ class TrueFront:
     objectives: tuple[str, str]
     epochs: int
     rows: NDArray[np.int32]
-    """(k,) from the best in the first objective on."""
+    """(k,) sorted from the best to the worst in the first objective."""
 
 
 @dataclass(frozen=True, eq=False)
 class Page:
-    """What goes into one file."""
+    """The content of one HTML file."""
 
     table: str
     checksum: str
@@ -95,32 +126,33 @@ class Page:
     n_held: int
     budgets: tuple[int, ...]
     epochs: int
-    """The budget that is shown first."""
+    """The budget that the page shows first."""
     columns: tuple[Column, ...]
     provenance: Mapping[str, Provenance]
     fronts: tuple[TrueFront, ...]
     runs: tuple[Run, ...]
     exact_rows: NDArray[np.int32]
-    """(e,) ascending rows whose values the page holds exactly: of the fronts and of the runs."""
+    """(e,) ascending rows of the fronts and runs, whose values the page holds exactly."""
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Names of the metrics, in their order."""
+        """Names of the metrics, in the order of the columns."""
         return tuple(dict.fromkeys(column.name for column in self.columns))
 
 
 def gather(bench: Benchmark, runs: Sequence[Run] = (), *, epochs: int | None = None) -> Page:
-    """The page of a table, and of runs over it. Counts no query.
+    """Collect the content of a page. Counts no query.
 
     Args:
         bench: the table.
-        runs: searches of this very table.
-        epochs: the budget that is shown first; the largest, or that of the runs, where left out.
+        runs: searches of this table.
+        epochs: budget that the page shows first; by default the budget of the runs, else the
+            largest.
 
     Raises:
         UnknownBudgetError: the table does not hold the budget.
         ProvenanceError: a run searched another table.
-        UnknownMetricError: the table holds fewer than two metrics that a page could show.
+        UnknownMetricError: the table holds fewer than two metrics that a page can show.
     """
     for run in runs:
         _check(bench, run)
@@ -128,23 +160,17 @@ def gather(bench: Benchmark, runs: Sequence[Run] = (), *, epochs: int | None = N
     if epochs is None:
         epochs = shared.pop() if len(shared) == 1 else bench.budgets[-1]
     if epochs not in bench.budgets:
-        raise UnknownBudgetError(
-            f"table {bench.name} has no such budget",
-            value=epochs,
-            expected="one of " + ", ".join(map(str, bench.budgets)) + " epochs",
-            remedy="choose a budget of the table",
-        )
+        budgets = ", ".join(map(str, bench.budgets))
+        raise UnknownBudgetError(f"table {bench.name} holds {budgets} epochs", value=epochs)
     asked = (name for run in runs for name in run.objectives)
     columns: list[Column] = []
-    for name in dict.fromkeys((*SHOWN, *asked)):
+    for name in dict.fromkeys((*_SHOWN, *asked)):
         columns += _columns(bench, name)
     names = tuple(dict.fromkeys(column.name for column in columns))
     if len(names) < 2:
         raise UnknownMetricError(
-            f"table {bench.name} holds too little to show",
-            value=", ".join(names) or "no metric that differs between cells",
-            expected="two or more of " + ", ".join(SHOWN),
-            remedy="choose another table",
+            f"a page needs two metrics that differ between cells; table {bench.name} holds too "
+            f"little: {', '.join(names) or 'none'}"
         )
     fronts = _fronts(bench.budgets, names, columns)
     kept = [front.rows for front in fronts]
@@ -168,24 +194,21 @@ def gather(bench: Benchmark, runs: Sequence[Run] = (), *, epochs: int | None = N
 def _check(bench: Benchmark, run: Run) -> None:
     if run.checksum != bench.table.checksum:
         raise ProvenanceError(
-            f"the run {run.label} searched another table than {bench.name}",
-            value=f"{run.table}, {run.checksum[:12]}",
-            expected=f"{bench.name}, {bench.table.checksum[:12]}",
+            f"the run {run.label} searched another table ({run.table}, {run.checksum[:12]}) than "
+            f"{bench.name}, {bench.table.checksum[:12]}",
             remedy="name the runs' table by --table, with the --device, --pue, ... of the search",
         )
     last = max(int(run.rows.max(initial=0)), int(run.front_rows.max(initial=0)))
     first = min(int(run.rows.min(initial=0)), int(run.front_rows.min(initial=0)))
     if last >= len(bench.space) or first < 0:
         raise ProvenanceError(
-            f"the run {run.label} has cells that the table has not",
+            f"rows of the run {run.label} must be 0 to {len(bench.space) - 1}",
             value=last if first >= 0 else first,
-            expected=f"rows 0 to {len(bench.space) - 1}",
-            remedy="run the search again",
         )
 
 
 def _columns(bench: Benchmark, name: str) -> list[Column]:
-    """A metric at each budget, once if budgets do not matter; none if the table has it not."""
+    """The columns of a metric, one for each budget or one for all; empty if not to be shown."""
     if name not in bench.provenance:
         return []
     budgets = (None,) if name in DERIVED else bench.budgets
@@ -199,14 +222,14 @@ def _columns(bench: Benchmark, name: str) -> list[Column]:
         out.append(Column(name, epochs, values, typical))
     known = np.concatenate([column.values for column in out])
     known = known[np.isfinite(known)]
-    # One value throughout, such as emissions of 0 where none were taken, tells nothing.
+    # A constant column, such as CO2 of 0 where it was not measured, is not shown.
     return out if known.size and known.min() < known.max() else []
 
 
 def _fronts(
     budgets: Sequence[int], names: Sequence[str], columns: Sequence[Column]
 ) -> tuple[TrueFront, ...]:
-    """The front of every pair of metrics at every budget, from unrounded values."""
+    """The true front of every pair of metrics at every budget, from unrounded values."""
     costs = {(c.name, c.epochs): metric(c.name).cost(c.values) for c in columns}
     out = []
     for epochs in budgets:
@@ -218,53 +241,37 @@ def _fronts(
     return tuple(out)
 
 
-# From float columns to few bytes: codes of 16 bits that a browser can turn back.
+# -- columns as 16-bit codes ------------------------------------------------------------------
 #
-# A column of at most `MOST_LEVELS` different values is kept exactly, as codes into the sorted
-# list of them. Any other one is quantised: in equal steps of `STEP_LINEAR`, or, where it spans
-# magnitudes and nothing in it is 0 or less, in equal steps of its natural logarithm (`STEP_LOG`).
-# A range that 16 bits cannot hold in such steps gets wider ones; `Codes.error` says what the
-# bound then is.
+# A column of at most `MOST_LEVELS` different values is stored exactly, as indices into the sorted
+# list of them. Any other column is quantised in equal steps: of its natural logarithm (`STEP_LOG`)
+# for positive costs, else of the value (`STEP_LINEAR`). A range that 16 bits cannot hold in such
+# steps gets wider ones; `Codes.error` is the resulting bound.
 #
-# The highest code stands for a missing value. Bytes are laid out in planes (all high bytes, then
-# all low ones), which compresses better than pairs; a column that resembles an earlier one is
-# stored as the difference of the codes, modulo 2**16.
-
-
-#: Code of a value that is not known.
-MISSING = 0xFFFF
-
-MOST_LEVELS = 4096
-
-STEP_LINEAR = 5e-5
-
-STEP_LOG = 5e-4
-
-_MOST_STEPS = MISSING - 1
-
-_SAMPLE = 20_000
-
-Code = NDArray[np.uint16]
+# The bytes are laid out in planes (all high bytes, then all low bytes), which compresses better
+# than pairs. A column that resembles an earlier one is stored as the difference of the codes,
+# modulo 2**16.
 
 
 @dataclass(frozen=True, eq=False)
 class Codes:
-    """A column as codes."""
+    """A column as 16-bit codes."""
 
     codes: Code
-    """(n,) `MISSING` where the value is NaN."""
+    """(n,) codes, `MISSING` where the value is NaN."""
     log: bool
-    """Whether `low` and `step` are of the natural logarithm."""
+    """Whether `low` and `step` refer to the natural logarithm of the value."""
     low: float
+    """Value (or its logarithm) of code 0."""
     step: float
     levels: NDArray[np.float64] | None
-    """(k,) ascending values that the codes count; None where the column is quantised."""
+    """(k,) ascending values that the codes index; None if the column is quantised."""
 
     @property
     def error(self) -> float:
-        """Bound of the error: relative where `log`, else absolute in the column's unit; 0 if exact.
+        """Bound of the error: relative if `log`, else absolute in the metric's unit; 0 if exact.
 
-        Half a step, and a little for the rounding of the float64 on the way.
+        Half a step, and a little for float64 rounding.
         """
         if self.levels is not None:
             return 0.0
@@ -272,7 +279,7 @@ class Codes:
         return float(np.expm1(half)) if self.log else half
 
     def values(self) -> NDArray[np.float64]:
-        """(n,) float64, as the page shows them."""
+        """(n,) float64 values as the page shows them."""
         known = self.codes != MISSING
         out = np.full(len(self.codes), np.nan)
         if self.levels is not None:
@@ -284,12 +291,11 @@ class Codes:
 
 
 def quantise(values: NDArray[np.float64], *, log: bool) -> Codes:
-    """A column as codes, exact where it has few different values.
+    """Encode a column, exactly if it has few different values.
 
     Args:
-        values: (n,) finite or NaN.
-        log: whether the page shows it on a logarithmic axis; linear nevertheless where a value
-            is 0 or less.
+        values: (n,) values; NaN and infinities become `MISSING`.
+        log: quantise the logarithm; ignored if a value is 0 or less.
     """
     known = np.isfinite(values)
     codes = np.full(len(values), MISSING, dtype=np.uint16)
@@ -301,15 +307,15 @@ def quantise(values: NDArray[np.float64], *, log: bool) -> Codes:
         return Codes(codes, log, 0.0, 0.0, levels)
     place = np.log(held) if log else held
     low = float(place.min())
-    step = max(STEP_LOG if log else STEP_LINEAR, (float(place.max()) - low) / _MOST_STEPS)
+    step = max(STEP_LOG if log else STEP_LINEAR, (float(place.max()) - low) / (MISSING - 1))
     codes[known] = np.rint((place - low) / step)
     return Codes(codes, log, low, step, None)
 
 
 def references(columns: Sequence[Code]) -> list[int | None]:
-    """For each column the earlier one that it is best stored as the difference from.
+    """For each column, the earlier column of equal length that it is best stored relative to.
 
-    Decided by the entropy over a sample of the rows. Columns of other lengths do not compare.
+    Decided by the entropy of the difference over a sample of the rows; None: stored by itself.
     """
     out: list[int | None] = []
     for index, column in enumerate(columns):
@@ -319,7 +325,7 @@ def references(columns: Sequence[Code]) -> list[int | None]:
             if len(columns[earlier]) != len(column):
                 continue
             bits = _bits(column[some] - columns[earlier][some])
-            # A difference has to earn its keep: it costs the reader a pass over the column.
+            # Half a bit less at least: decoding a difference takes another pass over the column.
             if bits < best - 0.5:
                 best, chosen = bits, earlier
         out.append(chosen)
@@ -327,7 +333,7 @@ def references(columns: Sequence[Code]) -> list[int | None]:
 
 
 def split(column: Code, reference: Code | None) -> bytes:
-    """Bytes of a column: two planes, high bytes first, of the codes or their difference."""
+    """Bytes of the codes (or of their difference from `reference`), all high bytes first."""
     codes = column if reference is None else column - reference
     return (codes >> 8).astype(np.uint8).tobytes() + (codes & 0xFF).astype(np.uint8).tobytes()
 
@@ -340,27 +346,27 @@ def joined(data: bytes, reference: Code | None) -> Code:
 
 
 def _bits(codes: Code) -> float:
-    """Entropy in bits for each code."""
+    """Entropy of the codes, in bits per code."""
     _, count = np.unique(codes, return_counts=True)
     share = count / max(1, len(codes))
     return float(-(share * np.log2(share)).sum())
 
 
-# A page's data as one compressed block, and back.
+# -- the page's data as one compressed block --------------------------------------------------
 #
-# The block is gzip of: the length of a JSON header (four bytes, little-endian), the header, and the
-# binary blocks that it points into by `[offset, length]`, counted from the header's end.
+# gzip of: the length of a JSON header (four bytes, little-endian), the header, and binary blocks
+# that the header refers to by `[offset, length]`, counted from its end.
 
 
 class _Blocks:
-    """Binary blocks, one after the other."""
+    """Binary blocks, appended one after the other."""
 
     def __init__(self) -> None:
         self.parts: list[bytes] = []
         self._end = 0
 
     def add(self, data: bytes) -> list[int]:
-        """Place of a new block."""
+        """Append a block; returns its [offset, length]."""
         place = [self._end, len(data)]
         self.parts.append(data)
         self._end += len(data)
@@ -371,7 +377,7 @@ class _Blocks:
 
 
 def coded(page: Page) -> tuple[Codes, ...]:
-    """The page's columns as codes; accuracies and the like linear, costs logarithmic."""
+    """The page's columns as codes; unbounded metrics (costs) logarithmic, others linear."""
     return tuple(
         quantise(column.values, log=metric(column.name).upper == float("inf"))
         for column in page.columns
@@ -382,8 +388,8 @@ def pack(page: Page, columns: Sequence[Codes]) -> bytes:
     """The page's data, compressed; the same page gives the same bytes.
 
     Args:
-        page: what to pack.
-        columns: its columns as `coded` gives them.
+        page: content of the page.
+        columns: its columns, as returned by `coded`.
     """
     blocks = _Blocks()
     table = topologies()
@@ -428,7 +434,7 @@ def pack(page: Page, columns: Sequence[Codes]) -> bytes:
 
 
 def unpack_columns(data: bytes) -> dict[tuple[str, int | None], NDArray[np.float64]]:
-    """The columns of a packed page as it shows them, by metric and budget: (n_cells,) each."""
+    """The (n_cells,) columns of a packed page as the page shows them, by metric and budget."""
     raw = gzip.decompress(data)
     size = int.from_bytes(raw[:4], "little")
     header = json.loads(raw[4 : 4 + size])
@@ -507,29 +513,11 @@ def _run(run: Run, blocks: _Blocks) -> dict[str, Any]:
     }
 
 
-# From a page to one HTML file that needs nothing else: no network, no other file.
-
-
-#: In the order in which the browser reads them.
-SCRIPTS = (
-    "decode.js",
-    "cell.js",
-    "axes.js",
-    "marks.js",
-    "plot.js",
-    "gestures.js",
-    "runs.js",
-    "page.js",
-)
-
-_PLACE = re.compile(r"\{\{(\w+)\}\}")
+# -- the HTML file ----------------------------------------------------------------------------
 
 
 def write_page(page: Page, path: Path) -> int:
-    """Write the page, whole or not at all.
-
-    Returns:
-        Bytes written.
+    """Write the page, completely or not at all; returns the number of bytes.
 
     Raises:
         StorageError: the file cannot be written or the disk is full.
@@ -541,10 +529,10 @@ def write_page(page: Page, path: Path) -> int:
 
 
 def html(page: Page) -> str:
-    """The page as text. Names from outside are escaped or inside the encoded data."""
+    """The page as text. Names from outside are escaped, or inside the encoded data."""
     columns = coded(page)
-    style, script = _asset("page.css"), "\n".join(map(_asset, SCRIPTS))
-    # By hash, so that not even a script smuggled into the page would run.
+    style, script = _asset("page.css"), "\n".join(map(_asset, _SCRIPTS))
+    # By hash, so that a script injected into the page does not run.
     policy = (
         f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
         "base-uri 'none'; form-action 'none'"
@@ -569,7 +557,7 @@ def html(page: Page) -> str:
 
 
 def _filled(template: str, parts: Mapping[str, str]) -> str:
-    """The template with its places filled, in one pass: what is put in is not looked at again."""
+    """The template with its placeholders replaced, in one pass: replacements are not expanded."""
     return _PLACE.sub(lambda match: parts[match[1]], template)
 
 
@@ -577,12 +565,7 @@ def _filled(template: str, parts: Mapping[str, str]) -> str:
 def _asset(name: str) -> str:
     text = files("naslib_ecnas.report").joinpath(name).read_text(encoding="utf-8")
     if name != "page.html" and re.search(r"</(script|style)|<!--", text, re.IGNORECASE):
-        raise FormatError(
-            "an asset would end its own element",
-            path=name,
-            expected="no closing tag and no comment of HTML in it",
-            remedy="install the package anew",
-        )
+        raise FormatError("an asset must contain no closing tag and no HTML comment", path=name)
     return text
 
 
@@ -592,7 +575,7 @@ def _hash(text: str) -> str:
 
 
 def _kinds(page: Page) -> str:
-    """One clause: which metrics are measured, which modelled, ...."""
+    """One clause: which metrics are measured, modelled, ..."""
     kinds: dict[str, list[str]] = {}
     for name in page.metrics:
         kinds.setdefault(page.provenance[name].kind, []).append(metric(name).about)
@@ -601,7 +584,7 @@ def _kinds(page: Page) -> str:
 
 
 def _origins(page: Page, columns: Sequence[Codes]) -> str:
-    """Rows of the table of provenance."""
+    """Lines of the table of origins, as HTML."""
     rows = []
     for name in page.metrics:
         origin = page.provenance[name]
@@ -636,5 +619,5 @@ def _value(name: str, value: float) -> str:
 
 
 def _digits(value: float) -> str:
-    """Two digits that count, never with an exponent."""
+    """A number with two significant digits, without an exponent."""
     return np.format_float_positional(value, precision=2, fractional=False, trim="-")

@@ -1,13 +1,13 @@
 "use strict";
-// The scatter: hundreds of thousands of cells, counted into pixels anew for every frame.
+// The scatter plot: for every frame, hundreds of thousands of cells are counted into pixels.
 
 const MARGIN = { left: 54, right: 12, top: 44, bottom: 62 };
 const SHADES = 256;
 
 class Scatter {
   /**
-   * @param canvas where to draw
-   * @param onPick called with the row of a cell that was picked
+   * @param canvas the canvas to draw on
+   * @param onPick callback(row) when a cell is selected
    */
   constructor(canvas, onPick) {
     this.canvas = canvas;
@@ -26,7 +26,7 @@ class Scatter {
     });
   }
 
-  /** Colours of the page's present scheme. */
+  /** Colours of the current colour scheme. */
   theme() {
     const style = getComputedStyle(document.documentElement);
     const get = (name) => style.getPropertyValue(name).trim();
@@ -172,7 +172,7 @@ class Scatter {
         }
       }
     }
-    // A cell on its own has to be seen: from a third of the ramp on, or more where none lie thick.
+    // A single cell must be visible: it starts at a third of the ramp, higher in a sparse plot.
     const ramp = new Uint8Array(Math.min(most, 4095) + 1);
     const least = 85 + 130 * (1 - Math.min(1, Math.log(most) / Math.log(30)));
     const scale = (SHADES - 1 - least) / Math.log(Math.max(2, ramp.length - 1));
@@ -186,7 +186,7 @@ class Scatter {
     this.context.drawImage(raster, Math.round(inner.left * ratio), Math.round(inner.top * ratio));
   }
 
-  /** Side of a cell's square in device pixels: the fewer cells are in view, the larger. */
+  /** Side of a cell's square in device pixels; larger if fewer cells are visible. */
   dotSize(sx, sy, width, height) {
     const { view, xs, ys } = this;
     let seen = 0;
@@ -244,7 +244,7 @@ class Scatter {
     this.label(across, this.x.metric, bottom + 25, "right", this.width - MARGIN.right);
   }
 
-  /** Say so where the steps in which the page stores values are wide enough to be seen. */
+  /** Add a note if the rounding of the page's values is visible. */
   noteRounding() {
     const { context, inner, view, ink } = this;
     const across = ((this.x.step ?? 0) / (view.x1 - view.x0)) * inner.width;
@@ -257,7 +257,7 @@ class Scatter {
     context.fillText(says, inner.left + 6, inner.top + inner.height - 5, inner.width - 12);
   }
 
-  /** Name of an axis and, below it, where its numbers come from. */
+  /** Name of an axis and, below it, the origin of its values. */
   label({ unit }, metric, y, align, x) {
     const { context, ink } = this;
     context.textAlign = align;
@@ -282,7 +282,7 @@ class Scatter {
     return [this.toX(this.x.place[row]), this.toY(this.y.place[row])];
   }
 
-  /** A front, a run's cells or the like: `{ rows, colour, shape, size, stepped, quiet }`. */
+  /** Draw marked cells, such as a front: `{ rows, colour, shape, size, stepped, quiet }`. */
   drawLayer({ rows, colour, shape, size = 3, stepped = false, quiet = false }) {
     const { context } = this;
     const points = Array.from(rows, (row) => this.point(row)).filter(([x, y]) => x === x && y === y);
@@ -293,7 +293,7 @@ class Scatter {
       context.beginPath();
       context.moveTo(...points[0]);
       for (let i = 1; i < points.length; i++) {
-        // Between two points the one that is better across still stands.
+        // Between two points of a front, the one that is better in x is attained.
         const [x, y] = points[i];
         if (this.x.metric.maximise) context.lineTo(points[i - 1][0], y);
         else context.lineTo(x, points[i - 1][1]);
@@ -340,7 +340,7 @@ class Scatter {
     }
   }
 
-  /** Row of the cell nearest to a place of the canvas; what is marked comes first. Or null. */
+  /** Row of the cell nearest to a point of the canvas, marked cells first; null if none is near. */
   nearest(px, py, radius = Infinity) {
     const { inner, view } = this;
     let best = Math.min(radius, 9) ** 2;
@@ -381,13 +381,13 @@ class Scatter {
     this.request();
   }
 
-  /** Zoom about a place of the canvas; a factor above 1 comes closer. */
+  /** Zoom around a point of the canvas; a factor above 1 zooms in. */
   zoom(factor, px, py) {
     const { view, inner, whole } = this;
     const fx = (px - inner.left) / inner.width;
     const fy = (py - inner.top) / inner.height;
     const wide = (whole.x1 - whole.x0) / (view.x1 - view.x0);
-    // Between a little more than everything and where only the rounding would be seen.
+    // Limits: slightly more than all cells, and where only the rounding would be visible.
     const by = Math.min(500 / wide, Math.max(0.8 / wide, factor));
     const x = view.x0 + fx * (view.x1 - view.x0);
     const y = view.y1 - fy * (view.y1 - view.y0);

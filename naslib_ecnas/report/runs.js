@@ -1,7 +1,7 @@
 "use strict";
-// Searches: how they are grouped, their curves and their table.
+// Searches: groups of runs, their curves and their table.
 
-/** Runs that differ in their seed only, as one group with a colour and a shape. */
+/** Groups of runs that differ in the seed only; each has a colour and a shape. */
 function grouped(runs) {
   const groups = new Map();
   for (const run of runs) {
@@ -45,7 +45,7 @@ function drawCurves(host, groups, table) {
     const names = objectives.map((name) => table.metric.get(name)?.about ?? name).join(" and ");
     caption.textContent =
       `Hypervolume over evaluations: ${names}, ${epochs} epochs, as a share of the true front's. ` +
-      "Thick: the median over the runs of a method; thin: each run.";
+      "Thick lines: median over the runs of a method; thin lines: single runs.";
     figure.append(curveChart(some, `Hypervolume over evaluations, ${names}`), caption);
     host.append(figure);
   }
@@ -84,7 +84,7 @@ function curveChart(groups, label) {
       svg.append(svgElement("path", { d: line(run.counts, run.curve), stroke: colour, "stroke-width": width, class: "curve" }));
     }
     if (group.runs.length > 1) {
-      // Runs of a group have one length, and so the same counts.
+      // Runs of a group have the same length, and so the same counts.
       const { counts } = group.runs[0];
       const median = counts.map((_, i) => medianOf(group.runs.map((r) => r.curve[i])));
       svg.append(svgElement("path", { d: line(counts, median), stroke: colour, "stroke-width": 2.6, class: "curve" }));
@@ -100,7 +100,7 @@ function medianOf(values) {
   return known.length % 2 ? known[half] : (known[half - 1] + known[half]) / 2;
 }
 
-/** One line for each run; a run's knee can be picked. */
+/** One line for each run; its knee can be selected. */
 function fillRunTable(host, groups, onPick) {
   const heads = ["", "Run", "Method", "Seed", "Evaluations", "On its front", "Hypervolume", "Energy spent", "Knee"];
   const lines = groups.flatMap((group) =>
@@ -128,14 +128,14 @@ function rowButton(row, onPick) {
   button.type = "button";
   button.className = "row";
   button.textContent = String(row);
-  button.setAttribute("aria-label", `Pick the cell of row ${row}`);
+  button.setAttribute("aria-label", `Select the cell of row ${row}`);
   button.addEventListener("click", () => onPick(row));
   return button;
 }
 
 /**
- * Lines of texts and elements, or of `{ content, span }` where one spans several columns. Texts are
- * set as text, never as HTML: names come from files.
+ * Fill a table with lines of texts and elements, or of `{ content, span }` over several columns.
+ * Texts are inserted as text, never as HTML, since names come from files.
  */
 function fillTable(table, heads, lines, right = new Set()) {
   const row = (cells, kind) => {

@@ -1,4 +1,4 @@
-"""Runs that `ecnas search --out` left in folders, read back for a page."""
+"""Finished searches, read for a page from the folders of `ecnas search` and `ecnas compare`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naslib_ecnas.comparison.compare import RULES
-from naslib_ecnas.comparison.compare import Run as Kept
+from naslib_ecnas.comparison.compare import Run as ComparedRun
 from naslib_ecnas.errors import ConfigError, FormatError
 from naslib_ecnas.files import from_json, is_file, is_folder
 from naslib_ecnas.search.accounting import result_of
@@ -22,136 +22,77 @@ if TYPE_CHECKING:
     from naslib_ecnas.benchmark import Benchmark
     from naslib_ecnas.search.result import SearchResult
 
-__all__ = ["Run", "compared_runs", "comparisons", "find_runs", "read_run"]
-
-
-# Runs of `ecnas compare` and `ecnas naslib sweep`, for a page.
-
-
-def comparisons(top: Path) -> list[Path]:
-    """The folders of comparisons in a folder, itself included."""
-    return sorted(path.parent for path in top.rglob(RULES))
-
-
-def compared_runs(folder: Path) -> Iterator[tuple[str, SearchResult]]:
-    """Every run of a comparison, named by method, table and seed.
-
-    Raises:
-        FormatError: a file of it is damaged.
-        ConfigError: a run is of another state of its table.
-        EcnasError: a table cannot be had.
-    """
-    try:
-        setting = from_json((folder / RULES).read_bytes()).get("setting", {})
-    except (OSError, ValueError, AttributeError) as error:
-        raise FormatError("is damaged", path=folder / RULES) from error
-    for path in sorted((folder / "runs").rglob("seed-*.json")):
-        kept = Kept.read(path)
-        bench = _bench(kept.table, tuple(sorted(setting.items())))
-        if kept.checksum != bench.table.checksum:
-            raise ConfigError(
-                "a run was made on another state of its table",
-                value=str(path),
-                expected="runs and table with one checksum",
-                remedy="run the comparison again: such runs are made anew",
-            )
-        yield (
-            f"{kept.method}, seed {kept.seed}",
-            result_of(
-                bench,
-                rows=kept.rows,
-                epochs=kept.epochs,
-                objectives=kept.objectives,
-                method=kept.method,
-                seed=kept.seed,
-                budget=kept.budget,
-            ),
-        )
-
-
-@lru_cache(maxsize=4)
-def _bench(name: str, setting: tuple[tuple[str, Any], ...]) -> Benchmark:
-    from naslib_ecnas.loading import load
-
-    return load(name, **dict(setting))
-
-
-_NEEDED = ("config.json", "front.json", "history.jsonl", "spent.json")
+__all__ = ["Run", "compared_runs", "find_runs", "read_run"]
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """One search as its folder has it. Values are not kept: the table holds them."""
+    """One finished search. The values of its cells are not stored, since the table holds them."""
 
     label: str
-    """The folder, from the one that was asked for on."""
+    """Path of its folder, from the folder that was asked for on."""
     method: str
     paper: bool
     table: str
     checksum: str
-    """SHA-256 that names the content of the table that was searched."""
+    """SHA-256 of the content of the table that was searched."""
     objectives: tuple[str, ...]
     epochs: int
     evaluations: int
     seed: int
     rows: NDArray[np.int32]
-    """(n,) row of each evaluation, in their order."""
+    """(n,) row of each evaluation, in order."""
     front_rows: NDArray[np.int32]
-    """(k,) rows on the front that was found, from the best in the first objective on."""
+    """(k,) rows of the front found, sorted from the best to the worst in the first objective."""
     knee_row: int
     extreme_rows: Mapping[str, int]
     """Row of the best cell in each objective."""
     hypervolume: float
-    """Share of the true front's, 0 to 1; NaN where the run does not say."""
+    """Share of the true front's hypervolume, 0 to 1; NaN if unknown."""
     anytime_counts: NDArray[np.int64]
     """(c,) numbers of evaluations."""
     anytime_hypervolume: NDArray[np.float64]
-    """(c,) hypervolume after so many evaluations; NaN where the run does not say."""
+    """(c,) hypervolume after so many evaluations; NaN if unknown."""
     spent: Mapping[str, float]
-    """What the trainings would have cost, by the names of `Spent`; NaN where not known."""
+    """Field of `Spent` -> cost of the trainings; NaN if unknown."""
 
 
 def find_runs(folders: Sequence[str | PathLike[str]]) -> tuple[Run, ...]:
-    """All runs in some folders, each of which is a run or holds runs at any depth.
+    """All runs in some folders, those of comparisons included; each run once.
 
     Args:
-        folders: as typed; a run that is met twice is read once. The runs of a comparison are
-            there, too.
+        folders: folders that are a run or contain runs at any depth.
 
     Raises:
-        ConfigError: a folder is not there, or holds no run.
-        FormatError: a run's file is missing, damaged or no run's.
+        ConfigError: a folder does not exist or contains no run.
+        FormatError: a file of a run is missing or damaged.
     """
-    found: dict[Path, str] = {}
-    more: dict[tuple[Path, str, str], Run] = {}
+    labels: dict[Path, str] = {}
+    compared: dict[tuple[Path, str, str], Run] = {}
     for name in folders:
         top = Path(name)
         inside = sorted(p.parent for p in top.rglob("config.json")) if is_folder(top) else []
         inside = [folder for folder in inside if is_file(folder / "front.json")]
-        compared = comparisons(top) if is_folder(top) else []
-        for folder in compared:
-            # What NASLib's runners wrote beside their own files is of the same runs.
+        # `rglob` finds the folder itself, too.
+        comparisons = sorted(p.parent for p in top.rglob(RULES)) if is_folder(top) else []
+        for folder in comparisons:
+            # A sweep of NASLib's runners leaves its runs in folders as well: the same runs twice.
             inside = [one for one in inside if folder not in one.parents]
             for label, result in compared_runs(folder):
-                if not len(result.front):
-                    continue  # it ended before its first evaluation at its own budget
-                more[folder.resolve(), result.config.table, label] = _of_result(label, result)
-        if not inside and not compared:
-            raise ConfigError(
-                "no run in this folder" if is_folder(top) else "no such folder",
-                value=str(top),
-                expected="a folder that `ecnas search --out` or `ecnas compare` wrote",
-                remedy="make a run: ecnas search --out DIR",
-            )
+                if len(result.front):  # empty if it ended before an evaluation at its own budget
+                    key = folder.resolve(), result.config.table, label
+                    compared[key] = _run_of_result(label, result)
+        if not inside and not comparisons:
+            message = "runs must be folders that `ecnas search --out` or `ecnas compare` wrote"
+            raise ConfigError(message, value=str(top))
         for folder in inside:
-            inner = folder.relative_to(top).parts
-            label = "/".join((top.resolve().name, *inner))
-            found.setdefault(folder.resolve(), label)
-    runs = [read_run(folder, label=label) for folder, label in found.items()]
-    return (*runs, *more.values())
+            label = "/".join((top.resolve().name, *folder.relative_to(top).parts))
+            labels.setdefault(folder.resolve(), label)
+    runs = [read_run(folder, label=label) for folder, label in labels.items()]
+    return (*runs, *compared.values())
 
 
-def _of_result(label: str, result: SearchResult) -> Run:
+def _run_of_result(label: str, result: SearchResult) -> Run:
     config = result.config
     return Run(
         label=label,
@@ -178,10 +119,10 @@ def _of_result(label: str, result: SearchResult) -> Run:
 
 
 def read_run(folder: Path, *, label: str | None = None) -> Run:
-    """One run.
+    """Read the run of a folder that `ecnas search --out` wrote.
 
     Raises:
-        FormatError: a file is missing, damaged or no run's.
+        FormatError: a file of the run is missing or damaged.
     """
     path = folder
     try:
@@ -217,23 +158,15 @@ def read_run(folder: Path, *, label: str | None = None) -> Run:
             **settings,
         )
         if run.anytime_counts.shape != run.anytime_hypervolume.shape or not len(run.front_rows):
-            raise ValueError("the curve or the front is not whole")
+            raise ValueError("the curve or the front is incomplete")
     except OSError as error:
-        raise FormatError(
-            "a file of the run cannot be read",
-            path=path,
-            value=error.strerror,
-            expected=", ".join(_NEEDED),
-            remedy="run the search again with --out",
-        ) from error
+        remedy = "run the search again with --out"
+        message = f"the file of a run cannot be read: {error.strerror}"
+        raise FormatError(message, path=path, remedy=remedy) from error
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise FormatError(
-            "not a file of a run",
-            path=path,
-            value=str(error),
-            expected="what `ecnas search --out` writes",
-            remedy="run the search again with --out",
-        ) from error
+        remedy = "run the search again with --out"
+        message = f"not a file that `ecnas search --out` writes: {error}"
+        raise FormatError(message, path=path, remedy=remedy) from error
     return run
 
 
@@ -247,13 +180,54 @@ def _rows(path: Path) -> NDArray[np.int32]:
 
 
 def _int32(rows: list[Any]) -> NDArray[np.int32]:
-    """Rows of a file; numpy before 2 wraps what is too large in silence."""
     found = np.array(rows, dtype=np.int64)
+    # Checked, since numpy before version 2 wraps larger numbers silently.
     if (found != found.astype(np.int32)).any():
-        raise ValueError("a row beyond any space")
+        raise ValueError("a row is larger than any space")
     return found.astype(np.int32)
 
 
 def _number(value: Any) -> float:
-    """A number of a file in which null stands for what is not known."""
+    """A number of a JSON file; null, which means unknown, becomes NaN."""
     return float("nan") if value is None else float(value)
+
+
+def compared_runs(folder: Path) -> Iterator[tuple[str, SearchResult]]:
+    """Every run of a comparison (or of `ecnas naslib sweep`) with its label.
+
+    Raises:
+        FormatError: a file of the comparison is damaged.
+        ConfigError: the content of a table has changed since a run.
+        EcnasError: a table cannot be loaded.
+    """
+    try:
+        setting = from_json((folder / RULES).read_bytes()).get("setting", {})
+    except (OSError, ValueError, AttributeError) as error:
+        raise FormatError("the rules of the comparison are damaged", path=folder / RULES) from error
+    for path in sorted((folder / "runs").rglob("seed-*.json")):
+        run = ComparedRun.read(path)
+        bench = _bench(run.table, tuple(sorted(setting.items())))
+        if run.checksum != bench.table.checksum:
+            raise ConfigError(
+                f"table {run.table} has changed since the run {path}",
+                remedy="run the comparison again: it repeats such runs",
+            )
+        yield (
+            f"{run.method}, seed {run.seed}",
+            result_of(
+                bench,
+                rows=run.rows,
+                epochs=run.epochs,
+                objectives=run.objectives,
+                method=run.method,
+                seed=run.seed,
+                budget=run.budget,
+            ),
+        )
+
+
+@lru_cache(maxsize=4)
+def _bench(name: str, setting: tuple[tuple[str, Any], ...]) -> Benchmark:
+    from naslib_ecnas.loading import load
+
+    return load(name, **dict(setting))

@@ -6,21 +6,22 @@ import shlex
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from naslib_ecnas.cli import COMMANDS, _parser, main
-from naslib_ecnas.commands.completion import SCRIPTS, tree
+from naslib_ecnas.cli import COMMANDS, command_parser
+from naslib_ecnas.commands.completion import SCRIPTS, command_tree
 from naslib_ecnas.data.catalog import tables
 from naslib_ecnas.search import METHODS
-from naslib_ecnas.surrogate.models import DEVICES
+from naslib_ecnas.surrogate.devices import DEVICES
 
 
 @pytest.fixture(scope="module")
 def scripts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the scripts, and some files to complete."""
     folder = tmp_path_factory.mktemp("completion")
-    root = tree(_parser())
+    root = command_tree(command_parser())
     for shell, made in SCRIPTS.items():
         (folder / f"script.{shell}").write_text(made(root), encoding="utf-8")
     (folder / "own.csv").touch()
@@ -36,47 +37,38 @@ def shell_of(name: str) -> str:
     return found
 
 
+def printed(scripts: Path, shell: str, *arguments: str) -> list[str]:
+    """Lines that a script prints in a shell."""
+    command = [shell_of(shell), *arguments]
+    out = subprocess.run(command, cwd=scripts, capture_output=True, text=True, check=True)
+    assert shell != "bash" or not out.stderr
+    return [line for line in out.stdout.splitlines() if line]
+
+
 def in_bash(scripts: Path, *words: str) -> set[str]:
     """What bash offers for the last of the words."""
     script = (
         f"source script.bash; COMP_WORDS=({shlex.join(words)}); COMP_CWORD={len(words) - 1}; "
         '_ecnas; printf "%s\\n" "${COMPREPLY[@]}"'
     )
-    out = subprocess.run(
-        [shell_of("bash"), "--norc", "-c", script],
-        cwd=scripts,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert out.stderr == ""
-    return set(out.stdout.splitlines()) - {""}
+    return set(printed(scripts, "bash", "--norc", "-c", script))
 
 
 def in_zsh(scripts: Path, *words: str) -> set[str]:
-    """What zsh finds fitting, files apart."""
+    """The words that zsh offers for the last of the words, without files."""
     script = (
         "autoload -Uz compinit; compinit -u -D; source script.zsh; "
         f"_ecnas_walk {shlex.join(words[:-1][1:])}; _ecnas_fitting {shlex.quote(words[-1])}; "
         f"print -l -- ${{(M)${{=choices}}:#{shlex.quote(words[-1])}*}}"
     )
-    out = subprocess.run(
-        [shell_of("zsh"), "-fc", script], cwd=scripts, capture_output=True, text=True, check=True
-    )
-    return set(out.stdout.splitlines()) - {""}
+    return set(printed(scripts, "zsh", "-fc", script))
 
 
 def in_fish(scripts: Path, *words: str) -> set[str]:
     """What fish offers for the last of the words."""
-    line = shlex.quote(" ".join(words))
-    out = subprocess.run(
-        [shell_of("fish"), "--no-config", "-c", f"source script.fish; complete -C {line}"],
-        cwd=scripts,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return {offered.partition("\t")[0] for offered in out.stdout.splitlines()} - {""}
+    script = f"source script.fish; complete -C {shlex.quote(' '.join(words))}"
+    lines = printed(scripts, "fish", "--no-config", "-c", script)
+    return {line.partition("\t")[0] for line in lines} - {""}
 
 
 SHELLS = {"bash": in_bash, "zsh": in_zsh, "fish": in_fish}
@@ -117,20 +109,14 @@ def test_bash_completes_files(scripts: Path) -> None:
     assert in_bash(scripts, "ecnas", "search", "--method", "=") == set(METHODS)
 
 
-def test_bash_asks_the_function(scripts: Path) -> None:
-    out = subprocess.run(
-        [shell_of("bash"), "--norc", "-c", "source script.bash; complete -p ecnas"],
-        cwd=scripts,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert out.stdout == "complete -F _ecnas ecnas\n"
+def test_bash_calls_the_function(scripts: Path) -> None:
+    script = "source script.bash; complete -p ecnas"
+    assert printed(scripts, "bash", "--norc", "-c", script) == ["complete -F _ecnas ecnas"]
 
 
 def test_every_word_of_the_tree_is_one_word() -> None:
-    """The scripts part words at spaces."""
-    for command in tree(_parser()).walk():
+    """The scripts split words at spaces."""
+    for command in command_tree(command_parser()).walk():
         words = [*command.path, *command.options]
         words += [w for a in command.positionals for w in a.words]
         words += [w for _, a in command.options.values() if a is not None for w in a.words]
@@ -138,14 +124,8 @@ def test_every_word_of_the_tree_is_one_word() -> None:
         assert "%(" not in "".join(about for about, _ in command.options.values())
 
 
-@pytest.mark.parametrize("shell", SCRIPTS)
-def test_the_command_prints_the_script(
-    scripts: Path, shell: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["completion", shell]) == 0
-    assert capsys.readouterr().out == (scripts / f"script.{shell}").read_text(encoding="utf-8")
-
-
-def test_no_such_shell(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["completion", "tcsh"]) == 2
-    assert "expected one of bash, zsh, fish" in capsys.readouterr().err
+def test_the_command_prints_the_script(scripts: Path, ecnas_: Any) -> None:
+    for shell in SCRIPTS:
+        script = (scripts / f"script.{shell}").read_text(encoding="utf-8")
+        assert ecnas_.out("completion", shell) == script
+    assert "one of bash, zsh, fish" in ecnas_.refused("completion", "tcsh")

@@ -1,4 +1,4 @@
-"""`ecnas figure` as a user meets it."""
+"""`ecnas figure`."""
 
 from __future__ import annotations
 
@@ -12,115 +12,80 @@ import numpy as np
 import pytest
 
 import naslib_ecnas as ecnas
-from naslib_ecnas import cli, network
-from naslib_ecnas.data.table import Columns, write_table
+from naslib_ecnas.commands import figure
 from naslib_ecnas.figures.swaps import swap_effects
-from naslib_ecnas.provenance import Provenance
+from naslib_ecnas.search import run
 from naslib_ecnas.space import Space
 
 pytest.importorskip("matplotlib")
 
 MAGIC = {"pdf": b"%PDF-", "svg": b"<?xml", "png": b"\x89PNG\r\n\x1a\n"}
+SEARCH = ("--seeds", 2, "--evaluations", 25, "--methods", "semoa,random")
 
 
-@pytest.fixture(scope="module")
-def table(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A synthetic table of four vertices."""
-    rng = np.random.default_rng(0)
-    rows = np.arange(len(Space(4)), dtype=np.int32)
-    size = 1 + network.multiply_adds(rows)[:, None, None] / 1e9
-    energy = (
-        1e-3 * size * np.array([[4.0], [12.0], [36.0], [108.0]]) * rng.lognormal(0, 0.1, (91, 4, 1))
-    )
-    values = {
-        "energy_kwh": energy,
-        "training_time_s": energy * 2e4,
-        "validation_accuracy": rng.random((91, 4, 1)),
-    }
-    path = tmp_path_factory.mktemp("table") / "made-up.ecnas"
-    origin = dict.fromkeys(values, Provenance("synthetic", device="no device", pue=1.0))
-    write_table(path, Columns("made-up", 4, rows, (4, 12, 36, 108), 1, values, origin))
-    return str(path)
+@pytest.fixture
+def drawn(ecnas_: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Draws a figure as SVG alone, which is quick, and returns its caption and its numbers."""
+    monkeypatch.setattr(figure, "_FORMATS", ("svg",))
+
+    def draw(*words: object) -> tuple[str, list[list[dict[str, str]]]]:
+        found = ecnas_.json("figure", *words, "--out", tmp_path)
+        picture, *sheets = (Path(name) for name in found["files"])
+        assert picture.read_bytes().startswith(MAGIC["svg"])
+        return found["caption"], [list(csv.DictReader(path.open(newline=""))) for path in sheets]
+
+    return draw
 
 
-@pytest.fixture(autouse=True)
-def _commands(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "COMMANDS", tuple(dict.fromkeys((*cli.COMMANDS, "figure"))))
-
-
-def made(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
-    assert cli.main(["figure", *arguments, "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    files = [Path(name) for name in found["files"]]
-    for path in files[:3]:
-        content = path.read_bytes()
-        assert content.startswith(MAGIC[path.suffix[1:]])
-        assert len(content) > 5000
-    assert [path.suffix for path in files[:3]] == [".pdf", ".svg", ".png"]
-    assert all(path.suffix == ".csv" for path in files[3:])
-    assert files[3:]
-    found["sheets"] = [list(csv.DictReader(path.open(newline=""))) for path in files[3:]]
-    return found
-
-
-SEARCH = ("--seeds", "2", "--evaluations", "25", "--methods", "semoa,random")
-
-
-def test_figure_1(table: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = made(capsys, "1", "--table", table, "--out", str(tmp_path))
-    bins, fronts = found["sheets"]
-    assert sum(int(line["cells"]) for line in bins) == 4 * 91
+def test_figure_1(table: str, drawn: Any) -> None:
+    caption, (bins, fronts) = drawn(1, "--table", table)
+    assert sum(int(line["cells"]) for line in bins) == 2 * 90
     bench = ecnas.load(table)
     true = [tuple(v) for epochs in bench.budgets for v in bench.front(epochs=epochs).values]
-    drawn = [(float(f["energy_kwh"]), float(f["validation_accuracy"])) for f in fronts]
-    assert drawn == true
-    assert "synthetic" in found["caption"]
+    assert [(float(f["energy_kwh"]), float(f["validation_accuracy"])) for f in fronts] == true
+    assert "synthetic" in caption
 
 
-def test_figure_2_needs_measurements(
-    table: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert cli.main(["figure", "2", "--table", table, "--out", str(tmp_path)]) == 2
-    told = capsys.readouterr().err
-    assert "figure 2 needs measured energies at 4 epochs" in told
-    assert "ecnas data fetch 5v-4epochs" in told
+def test_figure_2(table: str, tmp_path: Path, drawn: Any, ecnas_: Any) -> None:
+    refused = ecnas_.refused("figure", 2, "--table", table, "--out", tmp_path)
+    assert "figure 2 needs energies measured at 4 epochs" in refused
+    assert "ecnas data fetch 5v-4epochs" in refused
     assert not list(tmp_path.iterdir())
-
-
-def test_figure_2(table: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    curve = tmp_path / "curve.json"
+    curve, measured = tmp_path / "curve.json", tmp_path / "measured.csv"
     points = [{"size": s, "draw": d, "mae_wh": 50 / s + d} for s in (100, 400) for d in (0, 1)]
     curve.write_text(json.dumps(points))
-    measured = tmp_path / "measured.csv"
-    lines = ["cell,epochs,energy_kwh"]
-    lines += [f'"{Space(4).cell(row)}",4,{0.005 + row / 1e4}' for row in range(10, 60)]
-    measured.write_text("\n".join(lines) + "\n")
-    found = made(
-        capsys, "2", "--table", table, "--measurements", str(measured), "--out", str(tmp_path),
-        "--learning-curve", str(curve),
-    )  # fmt: skip
-    cells, learned = found["sheets"]
+    rows = range(10, 60)
+    lines = [f'"{Space(4).cell(row)}",4,{0.005 + row / 1e4}' for row in rows]
+    measured.write_text("\n".join(["cell,epochs,energy_kwh", *lines]) + "\n")
+    line = ("--table", table, "--measurements", measured, "--learning-curve", curve)
+    _, (cells, learned) = drawn(2, *line)
     values = ecnas.load(table).values("energy_kwh", 4)
-    assert [int(line["row"]) for line in cells] == list(range(10, 60))
+    assert [int(line["row"]) for line in cells] == list(rows)
     for line in cells:
         assert float(line["predicted_energy_kwh"]) == values[int(line["row"])]
         assert float(line["measured_energy_kwh"]) == pytest.approx(0.005 + int(line["row"]) / 1e4)
     assert [float(line["mae_wh"]) for line in learned] == [1.0, 0.625]
 
 
-def test_figure_3(table: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ("3", "--table", table, "--epochs", "12", "--out", str(tmp_path))
-    (lines,) = made(capsys, *arguments, "--occurrences", "one")["sheets"]
+def test_figure_3_in_all_formats(table: str, tmp_path: Path, ecnas_: Any) -> None:
+    line = ("figure", 3, "--table", table, "--epochs", 12, "--out", tmp_path, "--occurrences")
+    out = ecnas_.out(*line, "one")
+    assert "swapping operators" in out
+    assert out.count("written to: ") == 4
+    files = {path.suffix[1:]: path for path in tmp_path.glob("figure-3.*")}
+    for kind, magic in MAGIC.items():
+        content = files.pop(kind).read_bytes()
+        assert content.startswith(magic)
+        assert len(content) > 5000
     effects = swap_effects(ecnas.load(table), epochs=12, occurrences="one")
-    assert [float(line["mean_change"]) for line in lines] == [
+    assert [float(r["mean_change"]) for r in csv.DictReader(files["csv"].open(newline=""))] == [
         record["mean_change"] for record in effects.sheet().records()
     ]
-    assert cli.main(["figure", *arguments, "--occurrences", "two"]) == 2
+    assert "all or one" in ecnas_.refused(*line, "two")
 
 
-def test_figure_4(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = made(capsys, "4", "--devices", "titan-xp, rtx-3060", "--out", str(tmp_path))
-    (lines,) = found["sheets"]
+def test_figure_4(drawn: Any, ecnas_: Any) -> None:
+    _, (lines,) = drawn(4, "--devices", "titan-xp, rtx-3060")
     first, second = (ecnas.load("4v", device=name) for name in ("titan-xp", "rtx-3060"))
     for line in lines:
         row = int(line["row"])
@@ -128,41 +93,29 @@ def test_figure_4(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert float(line["energy_kwh rtx-3060"]) == second.values("energy_kwh", 4)[row]
     means = [float(line["mean_energy_kwh"]) for line in lines]
     assert means == sorted(means)
-    assert cli.main(["figure", "4", "--official", "--table", "4v", "--out", str(tmp_path)]) == 2
+    assert "--official" in ecnas_.refused("figure", 4, "--official", "--table", "4v")
 
 
-def test_figure_5_and_6(table: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    five = made(capsys, "5", "--table", table, "--out", str(tmp_path), *SEARCH)
-    six = made(capsys, "6", "--table", table, "--out", str(tmp_path), *SEARCH)
-    assert five["sheets"][:2] == six["sheets"]
-    from naslib_ecnas.search import run
-
+def test_figures_5_and_6(table: str, drawn: Any) -> None:
+    _, five = drawn(5, "--table", table, *SEARCH)
+    _, six = drawn(6, "--table", table, *SEARCH)
+    assert five[:2] == six
     bench = ecnas.load(table)
     results = [run(bench, "semoa", evaluations=25, seed=seed) for seed in (0, 1)]
     knees = [float(r.values[r.knee, 0]) for r in results]
-    line = next(x for x in five["sheets"][0] if (x["method"], x["cell"]) == ("semoa", "rk"))
+    line = next(x for x in five[0] if (x["method"], x["cell"]) == ("semoa", "rk"))
     assert float(line["energy_kwh"]) == pytest.approx(np.mean(knees), rel=1e-12)
-    assert {line["method"] for line in five["sheets"][2]} == {"semoa", "random"}
+    assert {line["method"] for line in five[2]} == {"semoa", "random"}
 
 
-def test_for_people(table: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["figure", "3", "--table", table, "--out", str(tmp_path / "new")]) == 0
-    told = capsys.readouterr().out
-    assert "swapping operators" in told
-    assert told.count("written to: ") == 4
-    assert sorted(p.name for p in (tmp_path / "new").iterdir()) == [
-        f"figure-3.{kind}" for kind in ("csv", "pdf", "png", "svg")
-    ]
+def test_figures_with_fixed_budgets(table: str, ecnas_: Any) -> None:
+    for number in (1, 2):
+        assert "omit --epochs" in ecnas_.refused("figure", number, "--table", table, "--epochs", 4)
 
 
-@pytest.mark.parametrize("number", ["1", "2"])
-def test_budgets_that_cannot_be_chosen(number: str, table: str) -> None:
-    assert cli.main(["figure", number, "--table", table, "--epochs", "4"]) == 2
-
-
-def test_without_matplotlib_it_says_so_before_it_searches(
-    table: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_missing_matplotlib_is_noticed_before_the_search(
+    table: str, monkeypatch: pytest.MonkeyPatch, ecnas_: Any
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    assert cli.main(["figure", "5", "--table", table, "--seeds", "100000000"]) == 1
-    assert "pip install 'naslib-ecnas[plots]'" in capsys.readouterr().err
+    error = ecnas_.refused("figure", 5, "--table", table, "--seeds", 100_000_000, code=1)
+    assert "pip install 'naslib-ecnas[plots]'" in error

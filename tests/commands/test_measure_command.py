@@ -1,9 +1,11 @@
-"""`ecnas measure` as a user meets it: from a plan to a table, tiny."""
+"""`ecnas measure`: a campaign from its plan to a table, tiny; and the progress it shows."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,153 +13,193 @@ import numpy as np
 import pytest
 
 import naslib_ecnas as ecnas
-from naslib_ecnas import cli
+from naslib_ecnas.campaign import Done, Plan
+from naslib_ecnas.commands.measure import MeasureProgress
+from naslib_ecnas.errors import UnknownTableError
 from naslib_ecnas.files import cache_folder
 
-torch = pytest.importorskip("torch")
-
-SMALL = ("--device", "cpu", "--meter", "none", "--steps", "2", "--batch-size", "2")
-SMALL = (*SMALL, "--evaluate-images", "2")
+SMALL = ("--device", "cpu", "--meter", "none", "--steps", 2, "--batch-size", 2)
+SMALL = (*SMALL, "--evaluate-images", 2)
 
 
-@pytest.fixture(autouse=True)
-def _command(monkeypatch: pytest.MonkeyPatch) -> None:
-    commands = dict.fromkeys((*cli.COMMANDS, "measure"))
-    monkeypatch.setattr(cli, "COMMANDS", tuple(commands))
-
-
-def _ecnas(*arguments: object) -> int:
-    return cli.main(["measure", *map(str, arguments)])
-
-
-def _plan(folder: Path, *more: object) -> int:
+def _plan(ecnas_: Any, folder: Path, *more: object) -> str:
     cells = folder.parent / "cells.txt"
     cells.write_text("0\n")
-    options = ("--cells", cells, "--data", "synthetic", "--images-per-file", 4)
-    return _ecnas("plan", *options, "--out", folder, *more)
+    line = ("measure", "plan", "--cells", cells, "--data", "synthetic", "--images-per-file", 4)
+    out: str = ecnas_.out(*line, "--out", folder, *more)
+    return out
 
 
-def _json(capsys: pytest.CaptureFixture[str], *arguments: object) -> Any:
-    capsys.readouterr()
-    code = _ecnas(*arguments, "--json")
-    return code, json.loads(capsys.readouterr().out)
+def test_from_a_plan_to_a_table(tmp_path: Path, ecnas_: Any) -> None:
+    pytest.importorskip("torch", reason="torch is not installed")
+    folder, table = tmp_path / "c", tmp_path / "t.ecnas"
+    run = ("measure", "run", folder, *SMALL, "--images", "host", "--warm-up", 0.01)
+    assert "2 units planned" in _plan(ecnas_, folder, "--repeats", 2)
+    out = ecnas_.out(*run, "--limit", 1)
+    assert re.search(r"row 0, 4 epochs, .* s \(1 of 2, about .* remaining\)\n", out)
+    found = ecnas_.json("measure", "status", folder)
+    assert (found["planned"], found["recorded"], found["remaining"]) == (2, 1, 1)
+    assert found["energy_kwh"] is None  # it was not measured, and so is not 0
+    (record,) = (folder / "records").glob("*.json")
+    content = json.loads(record.read_text())["content"]
+    assert content["settings"]["images"] == "host" == content["training"]["recipe"]["images"]
+    assert "images host for device" in content["training"]["departures"]
+    assert content["settings"]["warm_up_s"] == 0.01
+    assert content["windows"][0]["name"] == "warm-up"
+    ran = ecnas_(*run)
+    assert ran.err == ""  # no bars where stderr is no terminal
+    assert ran.out.splitlines()[-2].endswith("(2 of 2)")
+    assert "0 units recorded" in ecnas_.out(*run)
+    assert "2 of 2 units recorded" in ecnas_.out("measure", "status", folder)
 
-
-def test_from_a_plan_to_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = tmp_path / "c"
-    assert _plan(folder, "--repeats", 2) == 0
-    assert "2 units planned" in capsys.readouterr().out
-    assert _ecnas("run", folder, *SMALL, "--limit", 1) == 0
-    out = capsys.readouterr().out
-    assert re.search(r"row 0, 4 epochs, .* s \(1 of 2, about .* s to come\)\n", out)
-    code, found = _json(capsys, "status", folder)
-    assert (code, found["planned"], found["recorded"], found["remaining"]) == (0, 2, 1, 1)
-    assert found["energy_kwh"] is None  # unmeasured, and so not 0
-    assert _ecnas("run", folder, *SMALL) == 0
-    assert _ecnas("run", folder, *SMALL) == 0
-    assert "0 units recorded" in capsys.readouterr().out
-    assert _ecnas("status", folder) == 0
-    assert "2 of 2 units recorded" in capsys.readouterr().out
-    code, found = _json(capsys, "validate", folder)
-    assert (code, found["good"], found["spotless"], found["missing"]) == (0, True, False, [])
-    assert _ecnas("validate", folder) == 0
-    out = capsys.readouterr().out
+    found = ecnas_.json("measure", "validate", folder)
+    assert (found["good"], found["spotless"], found["missing"]) == (True, False, [])
+    out = ecnas_.out("measure", "validate", folder)
     assert re.search(r"2 units +doubt +unmeasured +there was no meter", out)
-    assert out.count("there was no meter") == 1  # what is so of both is said once
-    code, found = _json(capsys, "validate", folder, "--strict")
-    assert code == 1
+    assert out.count("there was no meter") == 1  # one line for both units
+    found = ecnas_.json("measure", "validate", folder, "--strict", code=1)
     assert {f["code"] for f in found["findings"]} >= {"unmeasured", "synthetic", "departure"}
-    assert _ecnas("export", folder, "--out", tmp_path / "t.ecnas") == 1
-    assert "--allow-synthetic" in capsys.readouterr().err
-    assert not (tmp_path / "t.ecnas").exists()
-    assert _ecnas("export", folder, "--out", tmp_path / "t.ecnas", "--allow-synthetic") == 0
-    assert "SYNTHETIC" in capsys.readouterr().err
-    bench = ecnas.load(tmp_path / "t.ecnas")
+
+    export = ("measure", "export", folder, "--out", table)
+    assert "--allow-synthetic" in ecnas_.refused(*export, code=1)
+    assert not table.exists()
+    assert "SYNTHETIC" in ecnas_(*export, "--allow-synthetic").err
+    bench = ecnas.load(table)
     assert bench.provenance["energy_kwh"].kind == "synthetic"
     assert np.isnan(bench.values("energy_kwh", 4)).all()
     assert 0 <= bench.query(0, epochs=4).validation_accuracy <= 1
 
-
-def test_a_damaged_record_is_told_and_requeued(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    folder = tmp_path / "c"
-    assert _plan(folder) == 0
-    assert _ecnas("run", folder, *SMALL) == 0
-    record = folder / "records" / "0-4-0.json"
     record.write_bytes(record.read_bytes()[:500])
-    capsys.readouterr()
-    assert _ecnas("status", folder) == 0
-    assert "damaged" in capsys.readouterr().out
-    assert _ecnas("validate", folder) == 1
-    out = capsys.readouterr().out
-    assert "FAULT" in out
-    assert "measure again: 0-4-0" in out
-    code, found = _json(capsys, "validate", folder, "--requeue")
-    assert (code, found["requeued"]) == (1, ["0-4-0"])
-    assert _ecnas("run", folder, *SMALL) == 0
-    assert _ecnas("validate", folder) == 0
+    assert "damaged" in ecnas_.out("measure", "status", folder)
+    ran = ecnas_("measure", "validate", folder)
+    assert ran.code == 1
+    assert "FAULT" in ran.out
+    assert f"measure again: {record.stem}" in ran.out
+    found = ecnas_.json("measure", "validate", folder, "--requeue", code=1)
+    assert found["requeued"] == [record.stem]
+    ecnas_.out(*run)
+    ecnas_.out("measure", "validate", folder)
 
 
-def test_images_of_the_host_and_a_warm_up(tmp_path: Path) -> None:
-    folder = tmp_path / "c"
-    assert _plan(folder) == 0
-    assert _ecnas("run", folder, *SMALL, "--images", "host", "--warm-up", "0.01") == 0
-    content = json.loads((folder / "records" / "0-4-0.json").read_text())["content"]
-    assert content["settings"]["images"] == "host"
-    assert content["settings"]["warm_up_s"] == 0.01
-    assert content["training"]["recipe"]["images"] == "host"
-    assert "images host for device" in content["training"]["departures"]
-    assert content["windows"][0]["name"] == "warm-up"
-
-
-def test_a_design_over_budgets_with_a_limit(tmp_path: Path) -> None:
-    options = ("--space", "4v", "--design", 8, "--epochs", "4,12", "--repeats", 3, "--limit", 20)
-    assert _ecnas("plan", *options, "--data", "synthetic", "--out", tmp_path / "c") == 0
+def test_a_design_over_budgets_with_a_limit(tmp_path: Path, ecnas_: Any) -> None:
+    words = "measure plan --space 4v --design 8 --epochs 4,12 --repeats 3 --limit 20 --data"
+    line = words.split()
+    ecnas_.out(*line, "synthetic", "--out", tmp_path / "c")
     plan = json.loads((tmp_path / "c" / "plan.json").read_text())
     assert len(plan["units"]) == 20
-    assert {u["epochs"] for u in plan["units"]} == {4, 12}
+    assert {unit["epochs"] for unit in plan["units"]} == {4, 12}
     assert plan["data"] == {"kind": "synthetic", "path": None, "images_per_file": 256}
-    assert _ecnas("plan", *options, "--data", "cifar10", "--out", tmp_path / "d") == 0
+    assert ecnas_(*line, "cifar10", "--out", tmp_path / "d").code == 0
     data = json.loads((tmp_path / "d" / "plan.json").read_text())["data"]
     assert data["path"] == str((cache_folder() / "cifar10").resolve())
+    pytest.importorskip("torch", reason="torch is not installed")
     # Without its files nothing begins, and the error says how to get them.
-    assert _ecnas("run", tmp_path / "d", "--device", "cpu") == 2
+    ecnas_.refused("measure", "run", tmp_path / "d", "--device", "cpu")
 
 
-@pytest.mark.parametrize(
-    ("wrong", "word"),
-    [
-        (("plan", "--data", "tfrecord", "--out", "{c}"), "tfrecord FOLDER"),
-        (("plan", "--data", "synthetic", "--epochs", "four", "--out", "{c}"), "budgets"),
-        (("plan", "--data", "synthetic", "--cells", "x", "--design", "9", "--out", "{c}"), "two"),
-        (("run", "{c}", "--meter", "replay"), "replay FILE"),
-        (("run", "{c}", "--device", "cpu"), "no campaign"),
-        (("status", "{c}"), "no campaign"),
-        (("validate", "{c}"), "no campaign"),
-        (("export", "{c}", "--out", "x.xyz"), "no such format"),
-        (("run", "{c}", "--stale", "0"), "pace"),
-        (("run", "{c}", "--device", "cpu", "--warm-up", "-1"), "warm_up_s"),
-    ],
-)
-def test_what_is_not_possible_is_one_line_and_exit_2(
-    wrong: tuple[str, ...], word: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert _ecnas(*(part.format(c=tmp_path / "c") for part in wrong)) == 2
-    error = capsys.readouterr().err
-    assert word in error
-    assert error.count("\n") == 1
+def test_impossible_settings_are_named(tmp_path: Path, ecnas_: Any) -> None:
+    folder = tmp_path / "c"
+    plan = ("plan", "--out", folder, "--data")
+    for words, part in (
+        ((*plan, "tfrecord"), "tfrecord"),
+        ((*plan, "synthetic", "--epochs", "four"), "budgets"),
+        ((*plan, "synthetic", "--cells", "x", "--design", 9), "not by both"),
+        (("run", folder, "--device", "cpu", "--meter", "replay"), "replay"),
+        (("run", folder, "--device", "cpu"), "campaign"),
+        (("status", folder), "campaign"),
+        (("validate", folder), "campaign"),
+        (("export", folder, "--out", "x.xyz"), ".parquet"),
+        (("run", folder, "--device", "cpu", "--stale", 0), "stale"),
+        (("run", folder, "--device", "cpu", "--warm-up", -1), "warm_up_s"),
+    ):
+        assert part in ecnas_.refused("measure", *words), words
 
 
 @pytest.mark.slow
-def test_jobs_of_this_machine_are_treated_as_those_of_a_cluster(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_jobs_on_this_machine_behave_like_those_of_a_cluster(
+    tmp_path: Path, ecnas_: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("submitit")
+    pytest.importorskip("torch", reason="torch is not installed")
+    pytest.importorskip("submitit", reason="submitit is not installed")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     folder = tmp_path / "c"
-    assert _plan(folder, "--repeats", 3) == 0
-    assert _ecnas("run", folder, *SMALL, "--cluster", "local", "--workers", 2) == 0
-    assert "2 jobs" in capsys.readouterr().out
-    code, found = _json(capsys, "validate", folder)
-    assert (code, found["records"], found["good"]) == (0, 3, True)
+    _plan(ecnas_, folder, "--repeats", 3)
+    out = ecnas_.out("measure", "run", folder, *SMALL, "--cluster", "local", "--workers", 2)
+    assert "2 jobs" in out
+    found = ecnas_.json("measure", "validate", folder)
+    assert (found["records"], found["good"]) == (3, True)
+
+
+# -- progress ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def campaign(tmp_path: Path, ecnas_: Any) -> Path:
+    _plan(ecnas_, tmp_path / "c", "--repeats", 2)
+    return tmp_path / "c"
+
+
+#: Two units that are recorded without any training, by a clock of 2 s a call.
+PRETEND = """
+import itertools, sys
+from pathlib import Path
+from naslib_ecnas.campaign import Done, Plan
+from naslib_ecnas.commands.measure import MeasureProgress
+folder = Path(sys.argv[1])
+(folder / "records").mkdir()
+with MeasureProgress(folder, clock=itertools.count(0.0, 2.0).__next__) as shown:
+    for unit in Plan.read(folder).units:
+        shown.stepped(unit, 0, 0)
+        shown.stepped(unit, 5, 16)
+        shown._bars.refresh()
+        (folder / "records" / f"{unit.name}.json").touch()
+        shown.told(Done(unit, 1, "recorded", "", 1.5))
+print("end")
+"""
+
+
+def test_bars_on_a_terminal_are_erased_at_the_end(campaign: Path, terminal: Any) -> None:
+    raw = terminal.shown([sys.executable, "-c", PRETEND, str(campaign)], columns=100)
+    assert raw.count("\x1b[?25l") == raw.count("\x1b[?25h") == 1  # the cursor comes back
+    shown = terminal.plain(raw)
+    assert re.search(r"units .* 0/2", shown)
+    assert re.search(r"row 0, 4 epochs, repeat 0 .*\b5/16\b", shown)
+    assert re.search(r"recorded after 1\.5 s \(1 of 2, about [68].0 s remaining\)", shown)
+    assert "\x1b[2K" in raw[raw.rindex("0/2") :]
+    assert shown.splitlines()[-1] == "end"
+
+
+def test_a_file_gets_the_lines_though_bars_are_shown(campaign: Path, terminal: Any) -> None:
+    with (campaign / "out.txt").open("wb") as file:
+        shown = terminal.shown([sys.executable, "-c", PRETEND, str(campaign)], stdout=file)
+    assert "units" in shown
+    assert (campaign / "out.txt").read_text().count("recorded after") == 2
+
+
+def test_a_repeated_attempt_has_one_bar(
+    campaign: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unit = Plan.read(campaign).units[0]
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    with MeasureProgress(campaign, clock=itertools.count(0.0, 2.0).__next__) as shown:
+
+        def tasks() -> list[str]:
+            assert shown._bars is not None
+            return [task.description for task in shown._bars.tasks]
+
+        for attempt in range(3):
+            shown.stepped(unit, 0, 0)
+            assert tasks() == ["units", f"{unit}: before training"]
+            shown.stepped(unit, 5, 16)
+            assert tasks() == ["units", str(unit)]
+            shown.told(Done(unit, attempt + 1, "invalid", "frozen", 1.0))
+            assert tasks() == ["units"]
+    assert capsys.readouterr().out.count("invalid after 1.0 s: frozen (0 of 2)") == 3
+
+
+def test_only_records_of_the_plan_are_counted(campaign: Path) -> None:
+    (campaign / "records").mkdir()
+    (campaign / "records" / "99-4-0.json").write_text("{}")
+    assert MeasureProgress(campaign)._recorded() == 0
+    with pytest.raises(UnknownTableError):
+        MeasureProgress(campaign.parent)

@@ -1,4 +1,4 @@
-"""`ecnas naslib` as a user meets it."""
+"""`ecnas naslib`."""
 
 from __future__ import annotations
 
@@ -8,12 +8,9 @@ from typing import Any
 import pytest
 
 from naslib_ecnas.adapters import naslib_run
-from naslib_ecnas.cli import main
 
 
-@pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """What the command hands on."""
+def test_config_and_overrides(ecnas_: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[Any] = []
 
     def run(*arguments: Any) -> naslib_run.NaslibRun:
@@ -21,29 +18,17 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         return naslib_run.NaslibRun(Path("there"), {}, ("evaluation",), None, None)
 
     monkeypatch.setattr(naslib_run, "run", run)
-    return calls
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
+    for line in (
         "nas --config-file c.yaml a -1",
         "nas --config-file=c.yaml a -1",
         "--config-file c.yaml nas a -1",
-    ],
-)
-def test_config_and_overrides(
-    line: str, asked: list[Any], capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["naslib", *line.split()]) == 0
-    assert asked == [("nas", "c.yaml", ["a", "-1"])]
-    err = capsys.readouterr().err
-    assert "evaluation" in err
-    assert "there" in err
+    ):
+        ran = ecnas_("naslib", *line.split())
+        assert (ran.code, calls.pop()) == (0, ("nas", "c.yaml", ["a", "-1"]))
+        assert "evaluation" in ran.err
+        assert "written to: there" in ran.err
 
 
-def test_without_a_config(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["naslib", "nas"]) == 2
-    err = capsys.readouterr().err
-    assert len(err.splitlines()) == 1
-    assert "--config-file FILE" in err
+def test_without_a_config(ecnas_: Any, tmp_path: Path) -> None:
+    assert "--config-file FILE" in ecnas_.refused("naslib", "nas")
+    assert "--config-file FILE" in ecnas_.refused("naslib", "sweep", "--out", tmp_path / "s")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -57,3 +58,22 @@ def make_bench(tmp_path_factory: pytest.TempPathFactory) -> Maker:
 def bench4(make_bench: Maker) -> Benchmark:
     """All 91 cells of four vertices at the four budgets."""
     return make_bench()
+
+
+@pytest.fixture
+def official(reference: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The published tables can be loaded by name."""
+    monkeypatch.setenv("ECNAS_MIRROR", str(reference / "official"))
+
+
+@pytest.fixture
+def texts() -> Callable[[object], str]:
+    """All texts of a figure in one line."""
+    pytest.importorskip("matplotlib")
+    from matplotlib.text import Text
+
+    def found(figure: object) -> str:
+        every = figure.findobj(Text)  # type: ignore[attr-defined]
+        return " ".join(" ".join(text.get_text().split()) for text in every)
+
+    return found

@@ -1,0 +1,69 @@
+"""The paper's tables of the spaces and of the savings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+
+import naslib_ecnas as ecnas
+from naslib_ecnas.benchmark import Benchmark
+from naslib_ecnas.errors import UnknownBudgetError
+from naslib_ecnas.figures.tables import saved, saved_sheet, spaces_sheet
+from naslib_ecnas.space import Space
+
+Maker = Callable[..., Benchmark]
+
+
+@pytest.mark.usefixtures("official")
+def test_the_papers_savings_of_five_vertices() -> None:
+    """Table 3: 121.109 GPU-days, 1970.495 kWh, 252.571 kgCO2eq."""
+    found = saved(ecnas.load("5v-4epochs"))
+    assert (found.how, found.cells) == ("linear", 2532)
+    assert f"{found.gpu_days:.3f}" == "121.109"
+    assert f"{found.energy_kwh:.3f}" == "1970.495"
+    assert math.floor(1000 * found.co2_kg) / 1000 == 252.571  # the paper truncates
+    linear = ecnas.load("4v-linscale")
+    four = linear.values("energy_kwh", 4).sum()
+    assert saved(linear).energy_kwh == pytest.approx(39 * four, rel=1e-9)
+
+
+def test_savings_of_a_table_with_all_budgets(make_bench: Maker) -> None:
+    bench = make_bench(leave_out=("co2_g",), without=(5,))
+    found = saved(bench)
+    rows = [row for row in range(91) if row != 5]
+    total = sum(bench.values("energy_kwh", e)[row] for e in (12, 36, 108) for row in rows)
+    assert found.energy_kwh == pytest.approx(total, rel=1e-12)
+    assert found.gpu_days == pytest.approx(total * 2e4 / 86_400, rel=1e-12)
+    assert math.isnan(found.co2_kg)
+    assert (found.how, found.cells) == ("table", 90)
+    (line,) = saved_sheet([bench]).records()
+    assert line["energy_kwh"] == found.energy_kwh
+    with pytest.raises(UnknownBudgetError):
+        saved(make_bench(budgets=(4, 12)))
+
+
+def test_sizes_against_the_cells_themselves(make_bench: Maker) -> None:
+    four = make_bench()
+    five = make_bench(
+        "five", vertices=5, budgets=(4,), without=(1, 2), leave_out=("training_time_s",)
+    )
+    four_line, five_line = spaces_sheet([four, five]).records()
+    for line, vertices in ((four_line, 4), (five_line, 5)):
+        cells = [Space(vertices).cell(row) for row in range(len(Space(vertices)))]
+        assert line["cells"] == len(cells)
+        assert line["edges"] == max(cell.edges for cell in cells)
+        counts = [sum(c.vertices == v for c in cells) for v in range(2, vertices + 1)]
+        assert line["cells_by_vertices"] == " ".join(map(str, counts))
+    assert (four_line["trainings"], four_line["cells_in_table"]) == (364, 91)
+    assert [five_line[n] for n in ("trainings", "cells_in_table", "budgets")] == [2530, 2530, "4"]
+    assert (five_line["energy_kwh"], five_line["training_time_s"]) == ("synthetic", "absent")
+
+
+def test_the_space_of_the_paper(make_bench: Maker) -> None:
+    """1 / 6 / 84 / 2,441 / 62,010 / 359,082 cells of 2 to 7 vertices, 9 edges at most."""
+    bench = make_bench("seven", vertices=7, budgets=(4,), without=tuple(range(91, 423_624)))
+    (line,) = spaces_sheet([bench]).records()
+    assert (line["cells"], line["edges"], line["cells_in_table"]) == (423_624, 9, 91)
+    assert line["cells_by_vertices"] == "1 6 84 2441 62010 359082"
