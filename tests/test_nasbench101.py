@@ -14,7 +14,7 @@ from naslib_ecnas import nasbench101 as api
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.data.table import Columns, Table, write_table
-from naslib_ecnas.errors import UnknownCellError
+from naslib_ecnas.errors import UnknownCellError, UnknownMetricError
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.topologies import OPERATIONS
 
@@ -124,8 +124,8 @@ def test_hashes_lead_back_to_the_cells(nasbench: api.NASBench) -> None:
         nasbench.get_metrics_from_hash(Cell.from_row(85).nasbench_hash)
 
 
-def test_hashes_of_a_large_part_of_a_space(tmp_path: Path) -> None:
-    """From a thousand cells on they are taken from those of the whole space."""
+def test_half_a_space_with_a_single_metric(tmp_path: Path) -> None:
+    """From a thousand cells on, hashes are taken from those of the whole space."""
     rows = np.arange(0, 2532, 2, dtype=np.int32)
     values = {"validation_accuracy": np.full((len(rows), 1, 1), 0.5)}
     made = Provenance("synthetic")
@@ -133,10 +133,22 @@ def test_hashes_of_a_large_part_of_a_space(tmp_path: Path) -> None:
         tmp_path / "t.ecnas",
         Columns("half", 5, rows, (4,), 1, values, {"validation_accuracy": made}),
     )
-    hashes = list(api.NASBench(Table.open(tmp_path / "t.ecnas")).hash_iterator())
+    nasbench = api.NASBench(Table.open(tmp_path / "t.ecnas"))
+    hashes = list(nasbench.hash_iterator())
     assert len(hashes) == len(rows) == len(set(hashes))
     for i in (0, 1, 700, -1):
         assert hashes[i] == Cell.from_row(int(rows[i])).nasbench_hash
+    # The table has nothing else: a missing value is an error where it is asked for.
+    data = nasbench.query(Cell.from_row(0), 4)
+    assert data["validation_accuracy"] == 0.5
+    with pytest.raises(KeyError, match="the table has only") as raised:
+        data["training_time"]
+    assert isinstance(raised.value, api.NoValueError)
+    with pytest.raises(api.OutOfDomainError, match="halfway"):
+        nasbench.query(Cell.from_row(0), 4, stop_halfway=True)
+    assert nasbench.total_epochs_spent == 4
+    with pytest.raises(UnknownMetricError):
+        nasbench.get_budget_counters()
 
 
 def test_it_answers_as_naslibs_copy_of_the_original(nasbench: api.NASBench) -> None:
