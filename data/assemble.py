@@ -1,4 +1,8 @@
-"""From single trainings in any order to columns over (cell, budget, repeat)."""
+"""Reading files into columns: where a fault lies, opening, and laying out single trainings.
+
+`Source` locates a fault in a file, `opened` opens a file and reports how far it is read, and
+`Assembler` lays out trainings, added in any order, as columns over (cell, budget, repeat).
+"""
 
 from __future__ import annotations
 
@@ -22,26 +26,23 @@ from naslib_ecnas.progress import listener
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
 
-__all__ = ["ECNAS_SPACES", "NOWHERE", "Assembler", "Source", "check_bounds", "opened", "unreadable"]
+__all__ = ["ECNAS_SPACES", "NOWHERE", "Assembler", "Source", "opened", "unreadable"]
 
-
-# Where bytes that are being read lie, so that every fault can be located.
-
-
+Values = NDArray[np.float64]
 Fault = TypeVar("Fault", bound=FormatError)
 
 
 @dataclass(frozen=True)
 class Source:
-    """A file and the place in it that a piece of bytes was taken from."""
+    """A file and the place of a piece of bytes in it, for error messages."""
 
     path: str | None = None
-    """The file, None for bytes of no file."""
+    """The file; None for bytes that come from no file."""
     offset: int | None = 0
-    """Byte offset of the piece in the file, or of the frame that contains it."""
+    """Byte offset of the piece, or of the frame that contains it; None for the whole file."""
     exact: bool = True
-    """Whether position i of the piece is byte `offset + i` of the file. Not so for bytes that
-    were written as base64 or escaped."""
+    """Whether byte i of the piece is byte `offset + i` of the file. False for bytes that stand
+    in the file in another form, such as base64."""
 
     def at(self, position: int) -> Source:
         """The source of the bytes from `position` on."""
@@ -54,123 +55,103 @@ class Source:
         return replace(self, exact=False)
 
     def fault(
-        self, what: str, *, at: int = 0, kind: type[Fault] | None = None, **details: Any
+        self, message: str, *, at: int = 0, kind: type[Fault] | None = None, **details: Any
     ) -> FormatError:
-        """An error of this place, to be raised.
+        """An error located at this place, to be raised.
 
         Args:
-            what: what is wrong, one clause.
+            message: one sentence that says what is wrong.
             at: position within the piece.
             kind: class of the error, `FormatError` by default.
-            details: value, expected and remedy.
+            details: `value` and `remedy`, as of every `EcnasError`.
         """
-        details.setdefault("remedy", "bring the file again, or check what wrote it")
-        return (kind or FormatError)(what, path=self.path, offset=self.at(at).offset, **details)
+        return (kind or FormatError)(message, path=self.path, offset=self.at(at).offset, **details)
 
 
 #: Bytes of no file.
 NOWHERE = Source()
 
 
-class _Heard(io.FileIO):
-    """A file that is read from its start to its end, and tells how far that is."""
+class _ReportingFile(io.FileIO):
+    """A file that reports to the progress listener how far it is read, from start to end."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(os.fspath(path))
-        self._heard, self._name, self._done = listener(), path.name, 0
+        self._listener, self._name, self._done = listener(), path.name, 0
 
-    def _tell(self, size: int) -> None:
+    def _report(self, size: int) -> None:
         self._done += size
-        self._heard.advanced(self._name, self._done)
+        self._listener.advanced(self._name, self._done)
 
     def read(self, size: int | None = -1, /) -> bytes:
         found = super().read(size)
-        self._tell(len(found))
+        self._report(len(found))
         return found
 
     def readall(self) -> bytes:
         found = super().readall()
-        self._tell(len(found))
+        self._report(len(found))
         return found
 
     def readinto(self, buffer: Any, /) -> int:
-        found = super().readinto(buffer)
-        self._tell(found)
-        return found
+        size = super().readinto(buffer)
+        self._report(size)
+        return size
 
 
-def opened(path: str | PathLike[str], *, buffered: bool = True, heard: bool = True) -> BinaryIO:
-    """A file open for reading bytes.
+def opened(path: str | PathLike[str], *, buffered: bool = True, report: bool = True) -> BinaryIO:
+    """Open a file for reading bytes.
 
     Args:
         path: the file.
-        buffered: as Python's files are.
-        heard: whether the listener to long work hears how far it is read, which is from its start
-            to its end then.
+        buffered: whether reads go through a buffer.
+        report: whether the progress listener is told how far the file is read. Such a file is
+            read once, from start to end.
 
     Raises:
         UnknownTableError: there is no such file, or it cannot be read.
     """
     try:
-        file = _Heard(Path(path)) if heard else io.FileIO(os.fspath(path))
+        file = _ReportingFile(Path(path)) if report else io.FileIO(os.fspath(path))
         return io.BufferedReader(file) if buffered else file
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+    except (OSError, ValueError) as error:  # ValueError: the name contains a NUL
         raise unreadable(error, path) from error
 
 
 def unreadable(error: Exception, path: str | PathLike[str]) -> UnknownTableError:
-    """The error of a file that cannot be opened or read on, to be raised."""
-    return UnknownTableError(
-        f"the file cannot be read ({getattr(error, 'strerror', None) or error})",
-        value=str(path),
-        expected="a readable file",
-        remedy="check its name and permissions",
-    )
+    """The error for a file that cannot be opened or read to its end, to be raised."""
+    reason = getattr(error, "strerror", None) or error
+    return UnknownTableError(f"the file cannot be read ({reason})", value=str(path))
 
 
-#: Largest numbers of vertices of EC-NAS's spaces.
+# -- columns from trainings ----------------------------------------------------------------------
+
+#: Vertices of EC-NAS's three spaces.
 ECNAS_SPACES = (4, 5, 7)
 
-# A grid may have this many places for each training, so that a file with a thousand repeats of
-# one cell and a thousand other cells is an error and not a grid of gigabytes.
+# Places that a grid may have for each training, so that a file with a thousand repeats of one cell
+# and a thousand other cells is an error and does not take gigabytes.
 _SPARSE = 64
-
-_ALWAYS = 1 << 16
-
-# Values on a page of a growing column: two megabytes.
-_PAGE = 1 << 18
-
-Values = NDArray[np.float64]
+_ALWAYS = 1 << 16  # a grid of so few places is never refused
+_PAGE = 1 << 18  # values on a page of a growing column: two megabytes
 
 
-def check_bounds(
-    metric: str, values: Values, source: Source, offsets: list[int] | None = None
-) -> None:
-    """Raise FormatError where a value lies outside its metric's bounds; NaN is missing.
-
-    Args:
-        metric: name of the metric.
-        values: (n,) values.
-        source: the file.
-        offsets: (n,) byte offsets of the values' frames.
-    """
+def _check_bounds(metric: str, values: Values, source: Source, offsets: list[int] | None) -> None:
+    """Raise FormatError if a value lies outside its metric's bounds; NaN means missing."""
     known = METRICS[metric]
     wrong = (values < known.lower) | (values > known.upper) | np.isinf(values)
     if wrong.any():
         first = int(np.flatnonzero(wrong)[0])
         where = replace(source, offset=None if offsets is None else offsets[first])
-        raise where.fault(
-            f"{metric} is out of its bounds",
-            value=float(values[first]),
-            expected=f"{known.lower:g} to {known.upper:g}, finite",
-        )
+        limits = f"{metric} must be finite and from {known.lower:g} to {known.upper:g}"
+        raise where.fault(limits, value=float(values[first]))
 
 
 class _Pages:
-    """A column that grows by pages of its own, which go back to the system as they are taken.
+    """A growing column in memory-mapped pages, each returned to the system once it is copied.
 
-    Lists of small arrays would do but for memory: what they free stays with the allocator, and a
-    file of five million rows would need its values twice.
+    A list of small arrays would need twice the memory for a file of five million rows, because
+    the allocator keeps what they free.
     """
 
     def __init__(self) -> None:
@@ -178,7 +159,7 @@ class _Pages:
         self._size = 0
 
     def put(self, start: int, values: Values) -> None:
-        """Append values that begin at place `start`; what is skipped is NaN."""
+        """Append values from place `start` on; skipped places are NaN."""
         self._append(np.broadcast_to(np.nan, start - self._size))
         self._append(values)
 
@@ -193,7 +174,7 @@ class _Pages:
             values = values[len(part) :]
 
     def scatter(self, out: Values, slots: NDArray[np.int64]) -> None:
-        """Set `out[slots[i]]` to value i and forget the values."""
+        """Set `out[slots[i]]` to value i and drop the pages."""
         self._pages.reverse()
         for start in range(0, self._size, _PAGE):
             page = self._pages.pop()
@@ -205,11 +186,11 @@ class _Pages:
 class Assembler:
     """Collects trainings and lays them out as columns.
 
-    Memory is that of the values, twice for one metric.
+    Takes as much memory as the values, plus one metric's values while it lays them out.
     """
 
     source: Source
-    """The file that is read."""
+    """The file that the trainings come from."""
     _rows: list[NDArray[np.int32]] = field(default_factory=list)
     _budgets: list[NDArray[np.int32]] = field(default_factory=list)
     _repeats: list[NDArray[np.int32]] = field(default_factory=list)
@@ -231,12 +212,15 @@ class Assembler:
             rows: (n,) rows of the space.
             budgets: (n,) epochs.
             values: (n,) values of each metric, NaN where missing.
-            repeats: (n,) repeats, from 0; by default trainings of the same cell and budget are
-                repeats in the order in which they are added. Give them always or never.
+            repeats: (n,) repeats, from 0. By default, trainings of the same cell and budget are
+                numbered in the order in which they are added. Give repeats always or never.
             offsets: (n,) byte offsets of the trainings' frames, for errors.
+
+        Raises:
+            FormatError: a value lies outside its metric's bounds.
         """
         for metric, array in values.items():
-            check_bounds(metric, array, self.source, offsets)
+            _check_bounds(metric, array, self.source, offsets)
             self._values.setdefault(metric, _Pages()).put(self._count, array)
         self._rows.append(rows)
         self._budgets.append(budgets)
@@ -258,19 +242,19 @@ class Assembler:
 
         Args:
             name: short name of the table.
-            vertices: vertices of its space, by default the smallest of 4, 5 and 7 that holds
+            vertices: vertices of its space, by default the smallest of 4, 5 and 7 that contains
                 all cells.
             provenance: origin of the metrics whose origin is known.
-            default: origin of the others; its repeats are set to those found.
-            attributes: text for the header.
-            drop_zero_co2: leave out a column of emissions that is 0 throughout, and note so.
+            default: origin of the others; its repeats are set to the number found.
+            attributes: texts for the header.
+            drop_zero_co2: leave out a column of emissions that are all 0, with a note.
 
         Raises:
-            FormatError: nothing was added, a repeat occurs twice, or the trainings are so
-                uneven that they are no table.
+            FormatError: nothing was added, a repeat occurs twice, or the trainings fill too
+                little of the grid of cells, budgets and repeats.
         """
         if not self._count:
-            raise self.source.fault("the file holds no training", expected="at least one")
+            raise self.source.fault("the file holds no training")
         cells, cell_at = np.unique(np.concatenate(self._rows), return_inverse=True)
         budgets, budget_at = np.unique(np.concatenate(self._budgets), return_inverse=True)
         place = cell_at.reshape(-1).astype(np.int64) * len(budgets) + budget_at.reshape(-1)
@@ -279,16 +263,11 @@ class Assembler:
         repeats = int(rank.max()) + 1
         size = len(cells) * len(budgets) * repeats
         if size > max(_ALWAYS, _SPARSE * self._count):
-            raise self.source.fault(
-                "the trainings fill hardly any of their cells, budgets and repeats",
-                value=f"{self._count} of {len(cells)} x {len(budgets)} x {repeats}",
-                expected="about as many repeats of every cell",
-            )
+            grid = f"{len(cells)} cells x {len(budgets)} budgets x {repeats} repeats"
+            raise self.source.fault(f"{self._count} trainings fill hardly any of {grid}")
         slot = place * repeats + rank
         if self._repeats and len(np.unique(slot)) != len(slot):
-            raise self.source.fault(
-                "a cell has the same budget and repeat twice", expected="each once"
-            )
+            raise self.source.fault("a cell has the same budget and repeat twice")
         shape = (len(cells), len(budgets), repeats)
         values: dict[str, Values] = {}
         notes = dict(attributes)
@@ -314,7 +293,7 @@ class Assembler:
 
 
 def _appearances(place: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(n,) how often the same place occurred before."""
+    """(n,) how often each place occurred before in the array."""
     order = np.argsort(place, kind="stable")
     ordered = place[order]
     new = np.flatnonzero(np.diff(ordered, prepend=-1))
@@ -324,7 +303,7 @@ def _appearances(place: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _space_of(row: int) -> int:
-    """Vertices of the smallest of EC-NAS's spaces that has a row."""
+    """Vertices of the smallest of EC-NAS's spaces that contains a row."""
     return next(v for v in ECNAS_SPACES if row < _size(v))
 
 

@@ -1,4 +1,9 @@
-"""The catalog: every published file, and what the tables made from them hold."""
+"""The catalog: every published file, the tables made from them, and where to get a file.
+
+`catalog.toml` lists the published files with address, size and checksum, and the tables with the
+provenance of their columns. A file comes from its published address or from the mirror that the
+environment variable `ECNAS_MIRROR` names.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +12,14 @@ import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cache
 from importlib import import_module
 from os import PathLike
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote, urlsplit
-from urllib.request import url2pathname
 
 from naslib_ecnas.errors import (
     CatalogError,
@@ -27,10 +31,7 @@ from naslib_ecnas.errors import (
 from naslib_ecnas.provenance import Provenance
 
 __all__ = [
-    "SCHEMES",
-    "Catalog",
     "Citation",
-    "ColumnGroup",
     "FileEntry",
     "TableEntry",
     "catalog",
@@ -41,8 +42,12 @@ __all__ = [
     "tables",
 ]
 
+_PATH = Path(__file__).with_name("catalog.toml")
+_SCHEMES = ("http", "https", "file")
+_FORMATS = ("ecnas-tfrecord", "nasbench-tfrecord", "nasbench-pickle")
 
-# The entries of the catalog: files, tables, and what is known of a table's columns.
+# tomllib came with Python 3.11; before it the package tomli is the same thing.
+_TOML = "tomllib" if sys.version_info >= (3, 11) else "tomli"
 
 
 @dataclass(frozen=True)
@@ -60,21 +65,21 @@ class FileEntry:
     """One published file."""
 
     name: str
-    """Its name, also in the cache and in a mirror."""
+    """Its name, in the cache and in a mirror too."""
     address: str
     """Where it is published: http, https or file."""
     size: int | None
-    """Exact size in bytes, or None where none is published."""
+    """Exact size in bytes; None if not published."""
     approximate_size: int | None
-    """Size in bytes as far as it is published; None where `size` is exact or nothing is known."""
+    """Rounded size in bytes, published in place of the exact one; None if unknown."""
     sha256: str | None
-    """Published SHA-256, or None where there is none: then nothing can be verified."""
+    """Published SHA-256; None if there is none, so that nothing can be verified."""
     licence: str
     citation: Citation
     format: str
     """`ecnas-tfrecord`, `nasbench-tfrecord` or `nasbench-pickle`."""
     note: str | None = None
-    """What a user has to know before fetching it."""
+    """What a user has to know before fetching the file."""
 
 
 @dataclass(frozen=True)
@@ -82,18 +87,18 @@ class ColumnGroup:
     """Columns of a table that share a provenance."""
 
     metrics: tuple[str, ...]
-    """Names of metrics, `*` standing for any text."""
+    """Names of metrics; `*` stands for any text."""
     provenance: Provenance
-    """Without source and checksum, which the file gives."""
+    """Without source and checksum, which the file adds."""
 
     def fits(self, metric: str) -> bool:
-        """Whether a metric is one of these."""
+        """Whether the group contains a metric."""
         return any(fnmatchcase(metric, pattern) for pattern in self.metrics)
 
 
 @dataclass(frozen=True)
 class TableEntry:
-    """One table that a published file is made into."""
+    """One table made from a published file."""
 
     name: str
     file: FileEntry
@@ -102,34 +107,26 @@ class TableEntry:
     budgets: tuple[int, ...]
     repeats: int
     description: str
-    """One clause for lists."""
+    """One clause, for lists of tables."""
     notes: tuple[str, ...]
-    """What a user of the table has to know beyond its columns' provenance."""
+    """What a user of the table has to know besides the provenance of its columns."""
     groups: tuple[ColumnGroup, ...]
-    """The first group that fits a metric tells its provenance."""
+    """The first group that contains a metric gives its provenance."""
 
     def describes(self, metric: str) -> bool:
-        """Whether the catalog says where a metric comes from, so that the table may have it."""
+        """Whether the catalog says where a metric of the table comes from."""
         return any(group.fits(metric) for group in self.groups)
 
     def provenance(self, metric: str, sha256: str | None = None) -> Provenance:
-        """Origin of a column of this table.
+        """Origin of a column of the table; "unknown" for a metric in no group.
 
         Args:
             metric: name of the column.
-            sha256: checksum of the file at hand, where the catalog has none.
+            sha256: checksum of the file at hand, used if the catalog has none.
         """
-        group = next((g for g in self.groups if g.fits(metric)), None)
-        known = Provenance("unknown") if group is None else group.provenance
-        return Provenance(
-            known.kind,
-            device=known.device,
-            pue=known.pue,
-            repeats=known.repeats,
-            source=self.file.name,
-            sha256=self.file.sha256 or sha256,
-            note=known.note,
-        )
+        origins = (group.provenance for group in self.groups if group.fits(metric))
+        known = next(origins, Provenance("unknown"))
+        return replace(known, source=self.file.name, sha256=self.file.sha256 or sha256)
 
 
 @dataclass(frozen=True)
@@ -140,184 +137,151 @@ class Catalog:
     tables: tuple[TableEntry, ...]
 
 
-# Reads a catalog file and checks every entry of it.
+# -- reading the catalog --------------------------------------------------------------------------
 
-
-#: Kinds of address that files are brought from.
-SCHEMES = ("http", "https", "file")
-
-_FORMATS = ("ecnas-tfrecord", "nasbench-tfrecord", "nasbench-pickle")
-
-# tomllib came with Python 3.11; before it the package tomli is the same thing.
-_TOML = "tomllib" if sys.version_info >= (3, 11) else "tomli"
-
-_T = TypeVar("_T")
+# Fields of each kind of entry: required and optional, with their types. [int] is a list of int.
+_CITATION = {"key": str, "text": str}
+_FILE = dict.fromkeys(("name", "address", "licence", "citation", "format"), str)
+_FILE_OPTIONAL = {"size": int, "approximate_size": int, "sha256": str, "note": str}
+_TABLE = {
+    **dict.fromkeys(("name", "file", "description"), str),
+    **dict.fromkeys(("vertices", "cells", "repeats"), int),
+    "budgets": [int],
+    "columns": [str],
+}
+_TABLE_OPTIONAL = {"device": str, "notes": [str]}
 
 
 def read_catalog(path: str | PathLike[str]) -> Catalog:
     """Read and check a catalog file.
 
     Raises:
-        CatalogError: it is no TOML, or an entry lacks a field, has one too many, or one of a
-            wrong type or form.
+        CatalogError: the file is not TOML, or an entry has a missing, unknown or wrong field.
     """
     try:
         data: dict[str, Any] = import_module(_TOML).loads(Path(path).read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise CatalogError(
-            f"the catalog cannot be read ({error})",
-            value=str(path),
-            expected="a TOML file",
-            remedy="install the package again",
-        ) from error
-    _only(data, {"citation", "file", "columns", "table"}, "the catalog")
+        raise CatalogError(f"the catalog {path} cannot be read: {error}") from error
+    unknown = sorted(set(data) - {"citation", "file", "columns", "table"})
+    if unknown:
+        raise CatalogError("the catalog has unknown fields", value=unknown)
     citations = {}
     for item in _entries(data, "citation"):
-        _only(item, {"key", "text"}, "a citation")
-        citation = Citation(_text(item, "key", "a citation"), _text(item, "text", "a citation"))
+        citation = Citation(**_fields(item, "a citation", _CITATION))
         citations[citation.key] = citation
-    files = tuple(_file(item, citations) for item in _entries(data, "file"))
-    by_name = {file.name: file for file in files}
+    files = {}
+    for item in _entries(data, "file"):
+        file = _file(item, citations)
+        files[file.name] = file
     recipes = data.get("columns", {})
     if not isinstance(recipes, dict):
-        raise _fault("columns are no table of groups", recipes, "[[columns.NAME]] entries")
-    found = tuple(_table(item, by_name, recipes) for item in _entries(data, "table"))
-    names = [f.name for f in files] + [t.name for t in found]
-    for name in names:
-        if names.count(name) > 1:
-            raise _fault("a name stands twice", name, "distinct names")
-    return Catalog(files, found)
+        raise CatalogError("columns must be [[columns.NAME]] entries", value=recipes)
+    found = tuple(_table(item, files, recipes) for item in _entries(data, "table"))
+    names = [item["name"] for key in ("file", "table") for item in _entries(data, key)]
+    twice = sorted(name for name in set(names) if names.count(name) > 1)
+    if twice:
+        raise CatalogError("a name stands twice in the catalog", value=twice[0])
+    return Catalog(tuple(files.values()), found)
 
 
 def _file(item: Mapping[str, Any], citations: Mapping[str, Citation]) -> FileEntry:
-    known = {"name", "address", "size", "approximate_size", "sha256", "licence", "citation"}
-    name = _text(item, "name", "a file")
-    where = f"file {name}"
-    _only(item, known | {"format", "note"}, where)
-    if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", name):
-        raise _fault("the name of a file is no plain file name", name, "letters, digits, . _ -")
-    address = _text(item, "address", where)
-    if urlsplit(address).scheme not in SCHEMES:
-        raise _fault(f"{where}: no such kind of address", address, " or ".join(SCHEMES))
-    sha256 = _maybe(item, "sha256", str, where)
-    if sha256 is not None and not re.fullmatch(r"[0-9a-f]{64}", sha256):
-        raise _fault(f"{where}: no SHA-256", sha256, "64 lower-case hexadecimal digits")
-    sizes = [_maybe(item, key, int, where) for key in ("size", "approximate_size")]
-    if any(size is not None and size < 1 for size in sizes):
-        raise _fault(f"{where}: no size", sizes, "a positive number of bytes")
-    key = _text(item, "citation", where)
-    if key not in citations:
-        raise _fault(f"{where}: no such citation", key, "one of " + ", ".join(citations))
-    file_format = _text(item, "format", where)
-    if file_format not in _FORMATS:
-        raise _fault(f"{where}: no such format", file_format, "one of " + ", ".join(_FORMATS))
-    return FileEntry(
-        name=name,
-        address=address,
-        size=sizes[0],
-        approximate_size=sizes[1],
-        sha256=sha256,
-        licence=_text(item, "licence", where),
-        citation=citations[key],
-        format=file_format,
-        note=_maybe(item, "note", str, where),
-    )
+    where = f"file {item.get('name')}"
+    fields = _fields(item, where, _FILE, _FILE_OPTIONAL)
+    for key, good, expected in (
+        ("name", re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", fields["name"]), "a plain name"),
+        ("address", urlsplit(fields["address"]).scheme in _SCHEMES, " or ".join(_SCHEMES)),
+        ("sha256", re.fullmatch(r"[0-9a-f]{64}|None", str(fields["sha256"])), "64 hex digits"),
+        ("citation", fields["citation"] in citations, "the key of a [[citation]]"),
+        ("format", fields["format"] in _FORMATS, "one of " + ", ".join(_FORMATS)),
+    ):
+        if not good:
+            raise CatalogError(f"{where}: {key} must be {expected}", value=fields[key])
+    return FileEntry(**{**fields, "citation": citations[fields["citation"]]})
 
 
 def _table(
     item: Mapping[str, Any], files: Mapping[str, FileEntry], recipes: Mapping[str, Any]
 ) -> TableEntry:
-    name = _text(item, "name", "a table")
-    where = f"table {name}"
-    known = {"name", "file", "vertices", "cells", "budgets", "repeats", "device", "columns"}
-    _only(item, known | {"description", "notes"}, where)
-    file = _text(item, "file", where)
-    if file not in files:
-        raise _fault(f"{where}: no such file in the catalog", file, "the name of a [[file]]")
-    device = _maybe(item, "device", str, where)
-    repeats = _get(item, "repeats", int, where)
+    where = f"table {item.get('name')}"
+    fields = _fields(item, where, _TABLE, _TABLE_OPTIONAL)
+    if fields["file"] not in files:
+        raise CatalogError(f"{where}: file must be the name of a [[file]]", value=fields["file"])
     groups: list[ColumnGroup] = []
-    for recipe in _list(item, "columns", str, where):
+    for recipe in fields.pop("columns"):
         if recipe not in recipes:
-            raise _fault(f"{where}: no such columns", recipe, "one of " + ", ".join(recipes))
+            raise CatalogError(f"{where}: there is no [[columns.{recipe}]]")
         groups += [
-            _group(group, device, repeats, f"columns {recipe}")
+            _group(group, fields, f"{where}: columns {recipe}")
             for group in _entries(recipes, recipe)
         ]
+    del fields["device"]
     return TableEntry(
-        name=name,
-        file=files[file],
-        vertices=_get(item, "vertices", int, where),
-        cells=_get(item, "cells", int, where),
-        budgets=tuple(_list(item, "budgets", int, where)),
-        repeats=repeats,
-        description=_text(item, "description", where),
-        notes=tuple(_list(item, "notes", str, where)),
-        groups=tuple(groups),
+        **{
+            **fields,
+            "file": files[fields["file"]],
+            "budgets": tuple(fields["budgets"]),
+            "notes": tuple(fields["notes"] or ()),
+            "groups": tuple(groups),
+        }
     )
 
 
-def _group(item: Mapping[str, Any], device: str | None, repeats: int, where: str) -> ColumnGroup:
-    patterns = tuple(_list(item, "metrics", str, where))
-    fields = {key: value for key, value in item.items() if key != "metrics"}
-    if fields.get("device") == "{device}":
-        if device is None:
-            raise _fault(f"{where}: the table names no device", None, 'device = "..." in the table')
-        fields["device"] = device
-    if fields.get("repeats") == "{repeats}":
-        fields["repeats"] = repeats
+def _group(item: Mapping[str, Any], table: Mapping[str, Any], where: str) -> ColumnGroup:
+    """A group of columns, "{device}" and "{repeats}" replaced by those of the table."""
+    metrics = item.get("metrics", [])
+    if not _fits(metrics, [str]):
+        raise CatalogError(f"{where}: metrics must be a list of texts", value=metrics)
+    fields = {
+        key: table[key] if value == f"{{{key}}}" else value
+        for key, value in item.items()
+        if key != "metrics"
+    }
+    if fields.get("device", "") is None:
+        raise CatalogError(f"{where}: the table names no device")
     try:
-        provenance = Provenance.from_json(fields)
+        return ColumnGroup(tuple(metrics), Provenance.from_json(fields))
     except FormatError as error:
-        raise _fault(f"{where}: {error.what}", error.value, error.expected) from error
-    return ColumnGroup(patterns, provenance)
+        raise CatalogError(f"{where}: {error}") from error
 
 
 def _entries(data: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
     entries = data.get(key, [])
     if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
-        raise _fault(f"{key} is no list of entries", entries, f"[[{key}]] entries")
+        raise CatalogError(f"{key} must be a list of [[{key}]] entries", value=entries)
     return entries
 
 
-def _get(item: Mapping[str, Any], key: str, kind: type[_T], where: str) -> _T:
-    value = item.get(key)
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise _fault(f"{where}: {key} is missing or of a wrong type", value, kind.__name__)
-    return value
+def _fields(
+    item: Mapping[str, Any],
+    where: str,
+    required: Mapping[str, Any],
+    optional: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The fields of an entry, each of its type; None for optional ones that are missing."""
+    optional = optional or {}
+    unknown = sorted(set(item) - set(required) - set(optional))
+    if unknown:
+        raise CatalogError(f"{where} has unknown fields", value=unknown)
+    for key, kind in {**required, **optional}.items():
+        if (key in item or key in required) and not _fits(item.get(key), kind):
+            plural = isinstance(kind, list)
+            name = _TYPES[kind[0] if plural else kind]
+            message = f"{where}: {key} must be a {'list: each ' if plural else ''}{name}"
+            raise CatalogError(message, value=item.get(key))
+    return {key: item.get(key) for key in {**required, **optional}}
 
 
-def _text(item: Mapping[str, Any], key: str, where: str) -> str:
-    value = _get(item, key, str, where)
-    if not value.strip():
-        raise _fault(f"{where}: {key} is empty", value, "some text")
-    return value
+_TYPES = {str: "text that is not empty", int: "whole number of at least 1"}
 
 
-def _maybe(item: Mapping[str, Any], key: str, kind: type[_T], where: str) -> _T | None:
-    return _get(item, key, kind, where) if key in item else None
+def _fits(value: Any, kind: Any) -> bool:
+    if isinstance(kind, list):
+        return isinstance(value, list) and all(_fits(one, kind[0]) for one in value)
+    # `type`, not isinstance: True is no whole number.
+    return type(value) is kind and (bool(value.strip()) if kind is str else value >= 1)
 
 
-def _list(item: Mapping[str, Any], key: str, kind: type[_T], where: str) -> list[_T]:
-    values = item.get(key, [])
-    if not isinstance(values, list) or not all(isinstance(v, kind) for v in values):
-        raise _fault(f"{where}: {key} is no list of {kind.__name__}", values, "a list")
-    return values
-
-
-def _only(item: Mapping[str, Any], known: set[str], where: str) -> None:
-    extra = sorted(set(item) - known)
-    if extra:
-        raise _fault(f"{where} has unknown fields", extra, ", ".join(sorted(known)))
-
-
-def _fault(what: str, value: object, expected: str | None) -> CatalogError:
-    return CatalogError(
-        what, value=value, expected=expected, remedy="correct catalog.toml, or install it again"
-    )
-
-
-_PATH = Path(__file__).with_name("catalog.toml")
+# -- entries by name ------------------------------------------------------------------------------
 
 
 @cache
@@ -325,7 +289,7 @@ def catalog() -> Catalog:
     """The catalog of this package.
 
     Raises:
-        CatalogError: the file that holds it is damaged.
+        CatalogError: the file `catalog.toml` is damaged.
     """
     return read_catalog(_PATH)
 
@@ -339,39 +303,31 @@ def table_entry(name: str) -> TableEntry:
     """The table of a name.
 
     Raises:
-        UnknownTableError: there is none of this name.
+        UnknownTableError: the catalog has no such table.
     """
     for entry in tables():
         if entry.name == name:
             return entry
     names = [entry.name for entry in tables()]
     raise UnknownTableError(
-        "no such table",
+        "no such table: the catalog has " + ", ".join(names),
         value=name,
-        expected="one of " + ", ".join(names) + ", or the path of a file",
         remedy=_nearest(name, names) or "list them with: ecnas data list",
     )
 
 
 def file_entry(name: str) -> FileEntry:
-    """The published file of a name, or the one that a table of this name is made from.
+    """The published file of a name, or the file that the table of this name is made from.
 
     Raises:
-        CatalogError: there is none.
+        CatalogError: the catalog has no such file or table.
     """
-    for file in catalog().files:
-        if file.name == name:
-            return file
-    for table in tables():
-        if table.name == name:
-            return table.file
-    names = [t.name for t in tables()] + [f.name for f in catalog().files]
-    raise CatalogError(
-        "the catalog has no such table or file",
-        value=name,
-        expected="one of " + ", ".join(t.name for t in tables()) + ", or the name of a file",
-        remedy=_nearest(name, names) or "list them with: ecnas data list",
-    )
+    files = {file.name: file for file in catalog().files}
+    known = {**{table.name: table.file for table in tables()}, **files}
+    if name in known:
+        return known[name]
+    remedy = _nearest(name, list(known)) or "list them with: ecnas data list"
+    raise CatalogError("the catalog has no such table or file", value=name, remedy=remedy)
 
 
 def _nearest(name: object, names: Sequence[str]) -> str | None:
@@ -381,18 +337,18 @@ def _nearest(name: object, names: Sequence[str]) -> str | None:
     return "did you mean " + " or ".join(near) + "?" if near else None
 
 
-# Where a published file is to be had: its own address, or a mirror that holds it by name.
+# -- where a file comes from ----------------------------------------------------------------------
 
 
 def source_of(entry: FileEntry) -> Path | str:
-    """The file itself where it lies on this machine, else an address of http or https.
+    """Path of a published file on this machine, or its address (http or https).
 
-    The environment variable `ECNAS_MIRROR`, a folder or an address, takes the place of every
-    published address.
+    The environment variable `ECNAS_MIRROR`, a folder or an address, replaces every published
+    address.
 
     Raises:
-        ConfigError: the mirror is of a kind that is not served.
-        FetchError: the mirror's folder does not hold the file.
+        ConfigError: the mirror is not a folder or an address of http, https or file.
+        FetchError: the mirror's folder does not contain the file.
     """
     mirror = os.environ.get("ECNAS_MIRROR", "").strip()
     address = entry.address
@@ -401,22 +357,17 @@ def source_of(entry: FileEntry) -> Path | str:
             return _in_folder(Path(mirror).expanduser(), entry, mirror)
         address = mirror.rstrip("/") + "/" + quote(entry.name)
     parts = urlsplit(address)
-    if parts.scheme not in SCHEMES:
+    if parts.scheme not in _SCHEMES:
+        schemes = " or ".join(_SCHEMES)
         raise ConfigError(
-            "files are not brought from this kind of address",
-            value=mirror or address,
-            expected="a folder, or an address of " + ", ".join(SCHEMES),
-            remedy="set ECNAS_MIRROR to such a one",
+            f"ECNAS_MIRROR must be a folder or an address of {schemes}", value=address
         )
     if parts.scheme != "file":
         return address
     if parts.netloc not in ("", "localhost"):
-        raise ConfigError(
-            "a file address of another machine",
-            value=address,
-            expected="file:///folder",
-            remedy="mount that folder here, or serve it by http",
-        )
+        raise ConfigError("a file: address must name a folder of this machine", value=address)
+    from urllib.request import url2pathname  # brings in http.client, which opening a table must not
+
     path = Path(url2pathname(parts.path))
     return _in_folder(path.parent, entry, address) if mirror else path
 
@@ -427,8 +378,6 @@ def _in_folder(folder: Path, entry: FileEntry, mirror: str) -> Path:
         raise FetchError(
             f"the mirror does not hold {entry.name}",
             value=mirror,
-            expected="a folder that holds the files by name",
-            remedy="put the file there; without ECNAS_MIRROR it is fetched from where it is "
-            "published",
+            remedy="put the file there, or unset ECNAS_MIRROR to fetch the file",
         )
     return path

@@ -1,9 +1,9 @@
-"""Dataset cards: what a table holds and where it comes from, as Croissant JSON-LD.
+"""Dataset cards: content and origin of a table as Croissant JSON-LD.
 
-Croissant (MLCommons, version 1.0, http://mlcommons.org/croissant/1.0) describes data sets for
-programs on top of schema.org. A card has two sets of records: `columns`, one for each metric with
-its unit, direction and provenance, which stands in the card itself; and, for Parquet files,
-`trainings`, which tells how the file's lines are read.
+Croissant (MLCommons, version 1.0, http://mlcommons.org/croissant/1.0) is a vocabulary on top of
+schema.org that describes data sets to programs. A card has up to two sets of records: `columns`,
+written into the card, lists every metric with its unit, direction and provenance; `trainings`, for
+Parquet files only, says how to read the lines of the file.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from naslib_ecnas.provenance import Provenance
 __all__ = ["DescribedFile", "card"]
 
 _CONFORMS_TO = "http://mlcommons.org/croissant/1.0"
-# Croissant's own words; readers expect all of them to be declared, used or not.
+# Croissant's own terms; readers expect all of them to be declared, used or not.
 _WORDS = (
     "citeAs column extract field fileObject fileProperty fileSet format includes isLiveDataset "
     "jsonPath key md5 parentField path recordSet references regex repeated replace samplingRate "
@@ -45,10 +45,10 @@ _CONTEXT: dict[str, Any] = {
     "examples": {"@id": "cr:examples", "@type": "@json"},
     "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
 }
-#: Media types by suffix; tables and TFRecords have none of their own.
+#: Media types by suffix; tables and TFRecord files have none.
 _MEDIA = {".parquet": "application/x-parquet", ".csv": "text/csv"}
 _BINARY = "application/octet-stream"
-#: What tells the lines of the long form apart: type and meaning.
+#: Key columns of the long form, with type and meaning.
 _KEYS = {
     "cell": ("sc:Text", "the cell, as naslib_ecnas.Cell reads it"),
     "nasbench_hash": ("sc:Text", "NAS-Bench-101's MD5 hash of the cell"),
@@ -61,9 +61,9 @@ _ABOUT_COLUMNS = {
     "unit": ("sc:Text", "unit; empty for fractions and counts"),
     "better": ("sc:Text", "which values are better: more or less"),
     "kind": ("sc:Text", "measured, scaled, modelled, derived, synthetic or unknown"),
-    "device": ("sc:Text", "what it was measured on or modelled for; empty where not known"),
-    "pue": ("sc:Text", "power usage effectiveness in the energies; 1 where out, empty: unknown"),
-    "repeats": ("sc:Text", "trainings behind each value; empty where not known"),
+    "device": ("sc:Text", "what it was measured on or modelled for; empty if unknown"),
+    "pue": ("sc:Text", "power usage effectiveness in the energies; empty if unknown"),
+    "repeats": ("sc:Text", "trainings behind each value; empty if unknown"),
     "source": ("sc:Text", "file that the values were read from"),
     "sha256": ("sc:Text", "checksum of that file"),
     "note": ("sc:Text", "what a user of the values has to know"),
@@ -72,46 +72,42 @@ _ABOUT_COLUMNS = {
 
 @dataclass(frozen=True)
 class DescribedFile:
-    """The file that a card is for."""
+    """The file that a card describes."""
 
     name: str
     address: str
-    """Where it is: an address, or a path from the card's folder."""
+    """Its address, or its path from the card's folder."""
     sha256: str
     size: int | None
-    """In bytes; None where it is not known."""
+    """In bytes; None if unknown."""
 
     @classmethod
     def of(
         cls, path: Path, *, address: str | None = None, progress: Progress | None = None
     ) -> DescribedFile:
-        """A file on this machine.
+        """Describe a file on this machine.
 
         Args:
             path: the file.
-            address: where readers of the card find it; beside the card where left out.
-            progress: hears how far the checksum is.
+            address: where readers of the card find it; beside the card by default.
+            progress: is told how far the checksum is computed.
 
         Raises:
-            FetchError: the file cannot be read.
+            UnknownTableError: the file cannot be read.
         """
         sha256 = sha256_of(path, progress)
         return cls(path.name, address or path.name, sha256, path.stat().st_size)
 
     @classmethod
     def published(cls, file: FileEntry) -> DescribedFile:
-        """A published file of the catalog.
+        """Describe a published file of the catalog.
 
         Raises:
             ConfigError: no checksum is published, which a card must have.
         """
         if file.sha256 is None:
-            raise ConfigError(
-                "no checksum is published for this file",
-                value=file.name,
-                expected="a file with a published SHA-256",
-                remedy="make a card of your own copy: ecnas data card FILE",
-            )
+            remedy = "make a card of your own copy: ecnas data card FILE"
+            raise ConfigError(f"no checksum is published for {file.name}", remedy=remedy)
         return cls(file.name, file.address, file.sha256, file.size)
 
 
@@ -129,20 +125,20 @@ def card(
     """The card of a table in one file.
 
     Args:
-        table: what the file holds.
-        file: the file, of any format.
-        name: of the data set; that of the table where left out.
-        version: of the data set, such as `1.0.0`, if it has one.
-        licence: its name, best an SPDX identifier; the table's own where left out.
-        citation: what users cite; the table's own where left out.
-        url: page of the data set, if it has one.
-        published: day of publication, such as `2024-04-14`, if it was published.
+        table: the content of the file.
+        file: the file, in any format.
+        name: name of the data set; the table's by default.
+        version: version of the data set, such as `1.0.0`.
+        licence: its name, preferably an SPDX identifier; the table's by default.
+        citation: what users cite; the table's by default.
+        url: page of the data set.
+        published: day of publication, such as `2024-04-14`.
 
     Returns:
-        An object for JSON. What is not known is left out, or empty in the set `columns`.
+        An object for JSON. What is unknown is left out, or empty in the set `columns`.
 
     Raises:
-        ConfigError: the day is none.
+        ConfigError: `published` is not a date.
     """
     known = {
         "version": _semantic(version),
@@ -168,7 +164,7 @@ def card(
 
 
 def _semantic(version: str | None) -> str | None:
-    """A Python version as a semantic one, which cards have: 0.1.0.dev0 is 0.1.0-dev0."""
+    """A Python version as a semantic version: 0.1.0.dev0 becomes 0.1.0-dev0."""
     return version and re.sub(r"(?<=\d)\.?(?=(a|b|rc|dev)\d)", "-", version, count=1)
 
 
@@ -176,7 +172,7 @@ def _day(text: str) -> str:
     try:
         return date.fromisoformat(text).isoformat()
     except ValueError as error:
-        raise ConfigError("no such day", value=text, expected="a day such as 2024-04-14") from error
+        raise ConfigError("the day must be written as 2024-04-14", value=text) from error
 
 
 def _description(table: Table) -> str:
@@ -187,13 +183,12 @@ def _description(table: Table) -> str:
         f"{len(table):,} cells of NAS-Bench-101's space of up to {table.space.vertices} vertices, "
         f"at {', '.join(map(str, table.budgets))} epochs{repeats}"
         + (f": {said}" if said else "")
-        + f". Values are {', '.join(kinds)}; the set of records named columns says of each metric "
-        "where it comes from."
+        + f". Values are {', '.join(kinds)}; the record set columns says where each is from."
     )
 
 
 def _licence(name: str | None) -> str | None:
-    """An address of the licence's text where its name is an SPDX identifier, else its name."""
+    """The address of the licence's text if its name is an SPDX identifier, else its name."""
     if not name:
         return None
     return f"https://spdx.org/licenses/{name}" if re.fullmatch(r"[\w.+-]+", name) else name
@@ -224,7 +219,7 @@ def _field(place: str, name: str, kind: str, about: str) -> dict[str, Any]:
 
 
 def _columns(table: Table) -> dict[str, Any]:
-    """The set that stands in the card: what each column is and where it comes from."""
+    """The record set in the card itself: meaning and origin of each column."""
     return {
         "@type": "cr:RecordSet",
         "@id": "columns",
@@ -249,14 +244,14 @@ def _about(name: str, origin: Provenance) -> dict[str, str]:
 
 
 def _trainings(table: Table, file: str) -> dict[str, Any]:
-    """How the lines of a file in the long form are read."""
+    """The record set that says how to read the lines of a file in the long form."""
     fields = [(name, *what) for name, what in _KEYS.items()]
     fields += [(name, "sc:Float", METRICS[name].label) for name in table.metrics]
     return {
         "@type": "cr:RecordSet",
         "@id": "trainings",
         "name": "trainings",
-        "description": "one record for each cell, budget and repeat; NaN where missing",
+        "description": "one record for each cell, budget and repeat; NaN if missing",
         "key": [{"@id": f"trainings/{name}"} for name in ("cell", "epochs", "repeat")],
         "field": [
             {

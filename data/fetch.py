@@ -1,4 +1,8 @@
-"""Brings published files into the cache, whole and checked, or not at all."""
+"""Fetching published files into the cache: resumed, checked against SHA-256, locked.
+
+A file is downloaded into `NAME.part`, which later calls go on with, and takes its name only when
+its checksum is right.
+"""
 
 from __future__ import annotations
 
@@ -45,32 +49,36 @@ __all__ = [
     "sha256_of",
 ]
 
+_CHUNK = 1 << 18  # bytes read from a connection at a time
+_HASHED = 1 << 20  # bytes read from a file at a time for its checksum
+_LOCK_PATIENCE = 2 * 3600.0  # longest wait for another process, in seconds
+_UNKNOWN_LIMIT = 8 << 30  # most bytes of a file whose size is not published
 
-# Brings the bytes of one address into a partial file, going on where an earlier try stopped.
+#: Status codes of a server that a later try may not meet again.
+_TEMPORARY = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+_BY_HAND = "bring the file by hand and name its folder in ECNAS_MIRROR"
 
 
-_CHUNK = 1 << 18
-
-#: Answers of a server that may be different next time.
-_PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+# -- one download ---------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How long and how often is waited and tried."""
+    """How long a transfer waits and how often it tries."""
 
     timeout: float = 30.0
     """Seconds without a byte after which a connection counts as lost."""
     tries: int = 4
-    """Tries in a row that bring nothing before it is given up."""
+    """Tries in a row without a new byte before the transfer gives up."""
     all_tries: int = 40
-    """Tries in all."""
+    """Tries in total."""
     pause: float = 0.5
-    """Seconds before the second try; doubled for each further one that brings nothing."""
+    """Seconds before the second try; doubled for each further try without a new byte."""
 
 
-class _Passing(Exception):
-    """This try failed in a way that another may not."""
+class _TryAgain(Exception):
+    """This try failed, but another one may succeed."""
 
 
 class _SafeRedirects(urllib.request.HTTPRedirectHandler):
@@ -81,30 +89,27 @@ class _SafeRedirects(urllib.request.HTTPRedirectHandler):
     ) -> urllib.request.Request | None:
         before, after = urlsplit(req.full_url).scheme, urlsplit(newurl).scheme
         if after not in ("http", "https") or (before == "https" and after == "http"):
-            raise FetchError(
-                "the server leads to another kind of address",
-                value=newurl,
-                expected="https" if before == "https" else "http or https",
-                remedy="bring the file by hand and name its folder in ECNAS_MIRROR",
-            )
+            expected = "https" if before == "https" else "http or https"
+            message = f"the server must redirect to {expected}"
+            raise FetchError(message, value=newurl, remedy=_BY_HAND)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 class Transfer:
-    """One file on its way from an address of http or https.
+    """Download of one file over http or https into a partial file, resumed where possible.
 
     Args:
-        name: what the file is called in messages.
-        address: where it is.
-        part: the partial file; beside it `<part>.json` remembers which version of the file the
-            bytes belong to.
-        size: exact size if known.
+        name: name of the file, for messages.
+        address: its address.
+        part: the partial file. `<part>.json` beside it records the version of the server's file
+            that the bytes belong to.
+        size: exact size in bytes if known.
         limit: most bytes to accept.
-        careful: go on from earlier bytes only where the server proves that its file is the same,
-            because nothing else will.
-        progress: hears how far it is.
-        limits: patience.
-        sleep: how to wait between tries.
+        careful: resume only if the server proves that its file is unchanged. Needed for a file
+            without a published checksum.
+        progress: is told how far the download is.
+        limits: timeouts and numbers of tries.
+        sleep: waits so many seconds between tries.
     """
 
     def __init__(
@@ -124,7 +129,7 @@ class Transfer:
         self.address = address
         self.part = part
         self.resumed = False
-        """Whether bytes of an earlier try are part of the file."""
+        """Whether the file contains bytes of an earlier try."""
         self._state = part.with_name(part.name + ".json")
         self._size = size
         self._limit = limit
@@ -135,40 +140,38 @@ class Transfer:
         self._opener = urllib.request.build_opener(_SafeRedirects)
 
     def run(self) -> None:
-        """Bring the whole file into `part`.
+        """Download the whole file into `part`.
 
         Raises:
-            FetchError: the server has no such file, offers another, or the connection was lost
-                more often than `limits` allow; the bytes that came stay for the next time.
+            FetchError: the server has no such file or offers another one, or the tries that
+                `limits` allow failed; the bytes received are kept for the next time.
             StorageError: the partial file cannot be written.
         """
-        barren = 0
+        without_bytes = 0
         for attempt in range(self._limits.all_tries):
             before = self._have()
             try:
                 self._try()
                 return
-            except _Passing as error:
+            except _TryAgain as error:
                 fault = error
-            barren = 0 if self._have() > before else barren + 1
-            if barren >= self._limits.tries or attempt + 1 == self._limits.all_tries:
+            without_bytes = 0 if self._have() > before else without_bytes + 1
+            if without_bytes >= self._limits.tries or attempt + 1 == self._limits.all_tries:
                 break
             self._progress.noted(self.name, f"{fault}: trying again")
-            self._sleep(self._limits.pause * 2.0 ** (barren - 1))
+            self._sleep(self._limits.pause * 2.0 ** (without_bytes - 1))
         kept = self._have()
+        remedy = "run the same again to go on, or name a folder with the file in ECNAS_MIRROR"
         raise FetchError(
-            f"{self.name} did not arrive: {fault}",
-            value=self.address,
-            expected="an answer from the server",
-            remedy=(f"{kept:,} bytes are kept: r" if kept else "r")
-            + "un the same again to go on, or name a folder that holds the file in ECNAS_MIRROR",
+            f"{self.name} did not arrive from {self.address}: {fault}",
+            remedy=f"{kept:,} bytes are kept: {remedy}" if kept else remedy,
         )
 
     def forget(self) -> None:
-        """Remove the partial file and what is remembered of it.
+        """Remove the partial file and the record of its version.
 
         Raises:
-            StorageError: they cannot be removed.
+            StorageError: one of them cannot be removed.
         """
         for path in (self.part, self._state):
             try:
@@ -186,8 +189,9 @@ class Transfer:
         """One connection; returns when the file is complete."""
         done = self._have()
         version = self._version() if done else None
-        fit = version is not None and done <= self._limit and (version or not self._careful)
-        if done and not fit:
+        # "" is a version that the server did not name, None one that nobody recorded.
+        usable = version is not None and done <= self._limit and (version or not self._careful)
+        if done and not usable:
             self.forget()
             done, version = 0, None
         if done and done == self._size:
@@ -208,33 +212,29 @@ class Transfer:
             error.close()
             self._refused(error, done)
         except urllib.error.URLError as error:
-            raise _Passing(f"no connection ({error.reason})") from error
+            raise _TryAgain(f"no connection ({error.reason})") from error
         except OSError as error:
-            raise _Passing(f"the connection was lost ({error})") from error
+            raise _TryAgain(f"the connection was lost ({error})") from error
         except http.client.HTTPException as error:
-            raise _Passing(f"the connection was lost ({type(error).__name__})") from error
+            raise _TryAgain(f"the connection was lost ({type(error).__name__})") from error
 
     def _refused(self, error: urllib.error.HTTPError, done: int) -> NoReturn:
-        """Deal with an answer that is no file."""
-        if error.code == 416 and done:  # the file is shorter than what is here: not the same one
+        """Raise the error for a status code that refuses the file."""
+        if error.code == 416 and done:  # shorter than the bytes that are here: another file
             self.forget()
-            raise _Passing("the server's file is another than before") from error
-        if error.code in _PASSING:
-            raise _Passing(f"the server answered {error.code} {error.reason}") from error
-        raise FetchError(
-            f"the server answered {error.code} {error.reason}",
-            value=self.address,
-            expected="the file",
-            remedy="see whether it moved, or name a folder that holds it in ECNAS_MIRROR",
-        ) from error
+            raise _TryAgain("the server's file has changed") from error
+        answer = f"the server answered {error.code} {error.reason}"
+        if error.code in _TEMPORARY:
+            raise _TryAgain(answer) from error
+        raise FetchError(f"{answer} for {self.address}", remedy=_BY_HAND) from error
 
     def _receive(self, response: Any, done: int) -> None:
-        """Write what the server sends, after what is there if it goes on from there."""
+        """Write the body of an answer to `part`, appended if the server resumes."""
         total = self._total(response, done)
-        goes_on = response.status == 206
-        if not goes_on:
+        resumes = response.status == 206
+        if not resumes:
             done = 0
-        self.resumed = goes_on and done > 0
+        self.resumed = resumes and done > 0
         if total is not None and (
             total > self._limit or (self._size is not None and total != self._size)
         ):
@@ -242,8 +242,8 @@ class Transfer:
         if response.headers.get_content_type() == "text/html":
             self._other("a web page")
         self._remember(response)
-        # Unbuffered, so that every byte that came is kept whatever happens next.
-        with self._open("ab" if goes_on else "wb") as file:
+        # Unbuffered, so that every byte received is kept whatever happens next.
+        with self._open("ab" if resumes else "wb") as file:
             self._progress.started(self.name, "fetching", total or self._size, done)
             while True:
                 # One byte more than allowed is enough to know that there are too many.
@@ -258,32 +258,27 @@ class Transfer:
                     self._other(f"more than {self._limit:,} bytes")
         expected = self._size if self._size is not None else total
         if expected is not None and done < expected:
-            raise _Passing(f"the connection was lost after {done:,} of {expected:,} bytes")
+            raise _TryAgain(f"the connection was lost after {done:,} of {expected:,} bytes")
 
     def _total(self, response: Any, done: int) -> int | None:
-        """Size of the whole file as the server states it."""
+        """Size of the whole file that the server states; None if it states none."""
         if response.status == 206:
             match = re.fullmatch(
                 r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", "")
             )
             if match is None or int(match[1]) != done:
                 self.forget()
-                raise _Passing("the server goes on from another place than asked")
+                raise _TryAgain("the server resumes at another place than asked")
             return None if match[2] == "*" else int(match[2])
         length = response.headers.get("Content-Length")
         return int(length) if length is not None and length.isdigit() else None
 
     def _other(self, value: object) -> NoReturn:
-        raise FetchError(
-            f"the server offers another file than {self.name}",
-            value=value,
-            expected="a file of "
-            + (f"{self._size:,} bytes" if self._size else f"at most {self._limit:,} bytes"),
-            remedy=f"{self.address} may have changed: bring the file by hand and name its folder "
-            "in ECNAS_MIRROR",
-        )
+        size = f"{self._size:,} bytes" if self._size else f"at most {self._limit:,} bytes"
+        message = f"{self.address} is another file than {self.name}, which has {size}"
+        raise FetchError(message, value=value, remedy=_BY_HAND)
 
-    # A failing disk is no lost connection, so each write tells its own failure.
+    # An OSError of the disk must not count as a lost connection, so each write handles its own.
 
     def _open(self, mode: Literal["ab", "wb"]) -> FileIO:
         try:
@@ -300,9 +295,9 @@ class Transfer:
             raise storage_error(error, self.part) from error
 
     def _remember(self, response: Any) -> None:
-        """Note which version of the file the partial file belongs to."""
+        """Record the version of the server's file that the partial file belongs to."""
         tag = response.headers.get("ETag", "")
-        # A weak tag does not promise equal bytes, so it is no ground to go on from.
+        # A weak tag does not promise equal bytes, so it does not identify a version.
         version = response.headers.get("Last-Modified", "") if tag.startswith("W/") else tag
         version = version or response.headers.get("Last-Modified", "")
         data = json.dumps({"address": self.address, "version": version})
@@ -312,8 +307,8 @@ class Transfer:
             raise storage_error(error, self._state) from error
 
     def _version(self) -> str | None:
-        """Version that the partial file belongs to: empty if the server names none, None if it
-        is of another address or nothing is remembered."""
+        """Recorded version of the partial file: "" if the server named none, None if there is no
+        record or one of another address."""
         try:
             state = from_json(self._state.read_text("utf-8"))
         except (OSError, ValueError):
@@ -324,17 +319,14 @@ class Transfer:
         return version if isinstance(version, str) else None
 
 
-# Checks a file against the size and SHA-256 that are published for it.
-
-
-_CHECKSUMS_CHUNK = 1 << 20
+# -- checksums ------------------------------------------------------------------------------------
 
 
 def sha256_of(path: Path, progress: Progress | None = None) -> str:
     """SHA-256 of a file, as 64 hexadecimal digits.
 
     Raises:
-        UnknownTableError: it cannot be read.
+        UnknownTableError: the file cannot be read.
     """
     progress = Silent() if progress is None else progress
     digest, done = hashlib.sha256(), 0
@@ -342,7 +334,7 @@ def sha256_of(path: Path, progress: Progress | None = None) -> str:
     try:
         with path.open("rb") as file:
             progress.started(name, "checking", path.stat().st_size, 0)
-            while block := file.read(_CHECKSUMS_CHUNK):
+            while block := file.read(_HASHED):
                 digest.update(block)
                 done += len(block)
                 progress.advanced(name, done)
@@ -353,10 +345,10 @@ def sha256_of(path: Path, progress: Progress | None = None) -> str:
 
 
 def check(path: Path, entry: FileEntry, progress: Progress | None = None) -> str:
-    """Check a file against its entry in the catalog.
+    """Check a file against the size and SHA-256 that the catalog has for it.
 
     Returns:
-        Its SHA-256, which is the published one unless none is published.
+        The SHA-256 of the file.
 
     Raises:
         TruncatedError: it is shorter than published.
@@ -366,43 +358,35 @@ def check(path: Path, entry: FileEntry, progress: Progress | None = None) -> str
     try:
         size = path.stat().st_size
     except OSError:
-        size = None  # sha256_of says what is wrong
+        size = None  # sha256_of raises the error
     if entry.size is not None and size is not None and size != entry.size:
         kind = TruncatedError if size < entry.size else ChecksumError
-        raise kind(
-            f"is not the published {entry.name}",
-            path=path,
-            offset=min(size, entry.size),
-            value=f"{size:,} bytes",
-            expected=f"{entry.size:,} bytes",
-            remedy="remove it and fetch it again",
-        )
+        published = f"the published {entry.name} has {entry.size} bytes"
+        raise kind(published, path=path, offset=min(size, entry.size), value=size)
     found = sha256_of(path, progress)
     if entry.sha256 is not None and found != entry.sha256:
-        raise ChecksumError(
-            f"is not the published {entry.name}",
-            path=path,
-            value=f"SHA-256 {found}",
-            expected=entry.sha256,
-            remedy="remove it and fetch it again",
-        )
+        published = f"the published {entry.name} has SHA-256 {entry.sha256}"
+        raise ChecksumError(published, path=path, value=found)
     return found
 
 
-# Locks that let two processes make the same file without harm.
-
-
-#: Longest wait for another process, in seconds. A lock is freed when its process ends.
-_PATIENCE = 2 * 3600.0
+# -- locks between processes ----------------------------------------------------------------------
 
 
 @contextmanager
-def locked(path: Path, progress: Progress, *, patience: float = _PATIENCE) -> Iterator[None]:
-    """Hold the lock of a file that is about to be made; its folder is made first.
+def locked(path: Path, progress: Progress, *, patience: float = _LOCK_PATIENCE) -> Iterator[None]:
+    """Hold the lock of a file while it is made. The folder is created if needed.
+
+    A process that ends frees its locks.
+
+    Args:
+        path: the file.
+        progress: is told that another process holds the lock.
+        patience: longest wait for that process, in seconds.
 
     Raises:
         StorageError: the folder cannot be written.
-        FetchError: another process held the lock too long.
+        FetchError: another process held the lock for longer.
     """
     lock = FileLock(path.with_name(f".{path.name}.lock"))
     try:
@@ -410,15 +394,11 @@ def locked(path: Path, progress: Progress, *, patience: float = _PATIENCE) -> It
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            progress.noted(path.name, "another process is at it: waiting for that")
+            progress.noted(path.name, "waiting for another process that makes the file")
             lock.acquire(timeout=patience, poll_interval=0.1)
     except Timeout as error:
-        raise FetchError(
-            f"another process has held {path.name} for too long",
-            value=f"{patience:g} s",
-            expected="that it comes to an end",
-            remedy=f"end it, or remove {lock.lock_file} if there is none",
-        ) from error
+        message = f"another process has been making {path.name} for over {patience:g} s"
+        raise FetchError(message, remedy=f"end it; its lock is {lock.lock_file}") from error
     except OSError as error:
         raise storage_error(error, path) from error
     try:
@@ -427,14 +407,11 @@ def locked(path: Path, progress: Progress, *, patience: float = _PATIENCE) -> It
         lock.release()
 
 
-#: Most bytes of a file whose size is not published at all.
-_UNKNOWN_LIMIT = 8 << 30
-
-_NEXT_TIME = "the same again goes on from there"
+# -- published files ------------------------------------------------------------------------------
 
 
 def downloads_folder() -> Path:
-    """The folder of fetched files."""
+    """The folder of fetched files in the cache."""
     return cache_folder() / "downloads"
 
 
@@ -446,59 +423,51 @@ def fetch(
     bring: bool = True,
     limits: Limits | None = None,
 ) -> Path:
-    """A published file, on this machine and checked.
+    """Path of a published file on this machine, fetched if needed and checked.
 
-    A file in the cache is checked and used. A file in a mirror's folder is checked and used
-    where it lies. Otherwise it is brought from its address, or from the mirror's: an earlier
-    try is gone on with, and the file takes its name only after its SHA-256 was right.
+    A file in the cache or in a mirror's folder is used in place. Any other file is downloaded
+    from its address or from the mirror's address; an interrupted download is resumed.
 
     Args:
         entry: the file.
-        progress: hears how far it is.
-        unverified: accept a file for which no checksum is published. Its SHA-256 is recorded
-            beside it, and from then on no other file is accepted.
-        bring: whether it may be brought from an address.
-        limits: patience with the network.
+        progress: is told how far the work is.
+        unverified: accept a file without a published checksum. Its SHA-256 is recorded beside
+            it, and from then on no other file is accepted.
+        bring: whether the file may be downloaded.
+        limits: timeouts and numbers of tries.
 
     Raises:
-        FetchError: it could not, or must not, be brought.
-        ChecksumError: what came, or lies in the mirror, is not the published file.
+        FetchError: the file could not, or must not, be downloaded.
+        ChecksumError: the downloaded file, or the one in the mirror, is not the published one.
         StorageError: the cache cannot be written or the disk is full.
     """
     progress = Silent() if progress is None else progress
     if entry.sha256 is None and not unverified:
-        raise FetchError(
-            f"no checksum of {entry.name} is published, so nobody can tell whether it is genuine",
-            value=entry.address,
-            expected="a file that can be verified",
-            remedy="accept it all the same with --unverified; its SHA-256 is then recorded",
-        )
+        message = f"no checksum of {entry.name} is published, so it cannot be verified"
+        raise FetchError(message, remedy="accept and record its SHA-256 with --unverified")
     final = downloads_folder() / entry.name
     if final.is_file():
-        with suppress(FormatError):  # damaged: brought anew below
+        with suppress(FormatError):  # damaged: fetched again below
             return _accepted(final, entry, progress)
     source = source_of(entry)
     if isinstance(source, Path):
         return _accepted(source, entry, progress)
     if not bring:
-        raise FetchError(
-            f"{entry.name} is {'damaged' if final.is_file() else 'not on this machine'}",
-            value=str(final),
-            expected="a file fetched before",
-            remedy=f"bring it with: ecnas data fetch {entry.name}",
-        )
+        state = "damaged" if final.is_file() else "not on this machine"
+        remedy = f"fetch it with: ecnas data fetch {entry.name}"
+        raise FetchError(f"{entry.name} is {state}", remedy=remedy)
     with locked(final, progress):
-        if final.is_file():  # another process brought it meanwhile, or it is damaged
+        if final.is_file():  # another process fetched it meanwhile, or it is damaged
             try:
                 return _accepted(final, entry, progress)
             except FormatError as error:
-                progress.noted(entry.name, f"{error.what}: fetching it again")
-        _brought(source, entry, final, progress, limits or Limits())
+                progress.noted(entry.name, f"{error}: fetching it again")
+        _download(source, entry, final, progress, limits or Limits())
     return final
 
 
 def local_copy(entry: FileEntry) -> Path | None:
-    """Where a published file lies on this machine, unchecked; None where it does not."""
+    """Path of a published file on this machine, not checked; None if it is not here."""
     final = downloads_folder() / entry.name
     if final.is_file():
         return final
@@ -509,10 +478,10 @@ def local_copy(entry: FileEntry) -> Path | None:
     return source if isinstance(source, Path) and source.is_file() else None
 
 
-def _brought(
+def _download(
     address: str, entry: FileEntry, final: Path, progress: Progress, limits: Limits
 ) -> None:
-    """Bring a file and give it its name; the lock is held."""
+    """Download a file, check it and give it its name; the caller holds the lock."""
     part = final.with_name(final.name + ".part")
     for again in (True, False):
         transfer = Transfer(
@@ -528,24 +497,21 @@ def _brought(
         try:
             transfer.run()
         except KeyboardInterrupt:
-            progress.noted(entry.name, f"stopped; what came is kept in {part}: {_NEXT_TIME}")
+            note = f"stopped; {part} is kept, and the same command goes on from there"
+            progress.noted(entry.name, note)
             raise
         try:
             _accepted(part, entry, progress)
             break
         except FormatError as error:
             transfer.forget()
-            # The earlier bytes may be those of another version of the file: once from the start.
+            # The earlier bytes may belong to another version of the file: once from the start.
             if again and transfer.resumed:
                 progress.noted(entry.name, "the parts do not fit together: from the start")
                 continue
             if isinstance(error, ChecksumError):
-                raise ChecksumError(
-                    f"what came from {address} is not the published {entry.name}",
-                    value=error.value,
-                    expected=error.expected,
-                    remedy="try again later or another mirror; nothing of it was kept",
-                ) from error
+                message = f"{address} sent another file: {error}"
+                raise ChecksumError(message, remedy="try later, or set ECNAS_MIRROR") from error
             raise
     try:
         # On disk before it takes its name: a crash must not leave an empty file under it.
@@ -559,7 +525,7 @@ def _brought(
 
 
 def _limit(entry: FileEntry) -> int:
-    """Most bytes that a file may have."""
+    """Most bytes to accept for a file."""
     if entry.size is not None:
         return entry.size
     # Published sizes such as "1.95 GB" may mean either kind of gigabyte.
@@ -567,7 +533,7 @@ def _limit(entry: FileEntry) -> int:
 
 
 def _accepted(path: Path, entry: FileEntry, progress: Progress) -> Path:
-    """The path, once its content is what is published or, lacking that, what is on record."""
+    """The path, checked against the published checksum or, without one, the recorded one."""
     if entry.sha256 is not None:
         check(path, entry, progress)
         return path
@@ -576,18 +542,14 @@ def _accepted(path: Path, entry: FileEntry, progress: Progress) -> Path:
     try:
         recorded = record.read_text("utf-8").split()[0]
     except (OSError, ValueError, IndexError):
-        # The form that sha256sum --check reads.
+        # In the form that sha256sum --check reads.
         with atomic_write(record) as file:
             file.write(f"{found}  {entry.name}\n".encode())
         progress.noted(entry.name, f"not verified; SHA-256 {found}, recorded in {record}")
         return path
     if recorded != found:
-        raise ChecksumError(
-            f"is not the {entry.name} that was accepted before",
-            path=path,
-            value=f"SHA-256 {found}",
-            expected=recorded,
-            remedy=f"if this one is right, remove {record}",
-        )
+        message = f"the {entry.name} accepted before has SHA-256 {recorded}"
+        remedy = f"if this file is right, remove {record}"
+        raise ChecksumError(message, path=path, value=found, remedy=remedy)
     progress.noted(entry.name, f"not verified; SHA-256 {found}, as recorded")
     return path

@@ -1,4 +1,10 @@
-"""The tidy long form of columns: one line for each cell, budget and repeat."""
+"""Tables in the long form, as CSV and Parquet: one line for each cell, budget and repeat.
+
+Lines have the columns `cell` (the text of a `Cell`), `nasbench_hash`, `epochs`, `repeat` (from 0)
+and the metrics; in a file that is read, `nasbench_hash` and `repeat` may be missing. Name, space,
+provenance and attributes are JSON, in Parquet's metadata or in a first CSV line
+`# provenance: {...}`. Numbers come back exactly.
+"""
 
 from __future__ import annotations
 
@@ -31,28 +37,22 @@ from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
 from naslib_ecnas.topologies import MAX_VERTICES, OPERATIONS, topologies
 
-__all__ = [
-    "KEYS",
-    "CellTexts",
-    "Lines",
-    "check_names",
-    "header",
-    "parse_header",
-    "parts",
-    "read_csv",
-    "read_parquet",
-    "texts_of",
-    "to_lines",
-    "write_csv",
-    "write_parquet",
-]
+__all__ = ["CellTexts", "read_csv", "read_parquet", "texts_of", "write_csv", "write_parquet"]
+
+#: The columns that identify a training.
+_KEYS = ("cell", "nasbench_hash", "epochs", "repeat")
+_MAX = 999_999  # largest number of epochs or of a repeat
+_COMMENT = "# provenance: "  # start of the first line of a CSV file
+_METADATA = b"naslib_ecnas"  # key in the metadata of a Parquet file
+_LINES = 1 << 16  # lines written or read at a time; as texts, they take some fifty megabytes
+_PIECE = 1 << 20  # bytes read at a time for a checksum
 
 
-# Cells as texts and back, many at once.
+# -- cells as texts -------------------------------------------------------------------------------
 
 
 def texts_of(rows: NDArray[np.int32]) -> list[str]:
-    """(n,) texts of rows, each as `str` of the cell."""
+    """(n,) texts of the cells of (n,) rows, equal to `str` of each cell."""
     table = topologies()
     topology = table.row_topology[rows].tolist()
     number = table.row_ops[rows].tolist()
@@ -71,13 +71,13 @@ def _bits(topology: int) -> str:
 
 @cache
 def _names(slots: int, number: int) -> str:
-    """Operations of a labelling, comma-separated."""
+    """The operations of a labelling, comma-separated."""
     inner = [OPERATIONS[number // 3 ** (slots - 1 - slot) % 3] for slot in range(slots)]
     return ",".join((INPUT, *inner, OUTPUT))
 
 
 class CellTexts:
-    """The rows of cells' texts, and whether their hashes are right; each is looked at once.
+    """Rows of cells given as texts, with a check of their hashes; each text is parsed once.
 
     Args:
         source: the file, for errors.
@@ -93,7 +93,7 @@ class CellTexts:
         """(n,) int32 rows of (n,) texts.
 
         Raises:
-            FormatError: a text is no cell.
+            FormatError: a text does not describe a cell.
         """
         cells = [text if isinstance(text, str) else str(text) for text in texts]
         new = [text for text in dict.fromkeys(cells) if text not in self._rows]
@@ -101,10 +101,10 @@ class CellTexts:
         return np.fromiter((self._rows[text] for text in cells), np.int32, len(cells))
 
     def check(self, rows: NDArray[np.int32], hashes: Sequence[Any]) -> None:
-        """Compare (n,) hashes with those of the rows; None and an empty text are none.
+        """Compare (n,) hashes with those of (n,) rows; None and "" are not compared.
 
         Raises:
-            FormatError: one is that of another cell.
+            FormatError: a hash belongs to another cell.
         """
         places = rows.tolist()
         stated = [row for row, text in zip(places, hashes, strict=True) if text not in (None, "")]
@@ -115,14 +115,11 @@ class CellTexts:
             self._hashes.update(zip(new, found.tolist(), strict=True))
         for row, text in zip(places, hashes, strict=True):
             if text not in (None, "") and text != self._hashes[row]:
-                raise self._source.fault(
-                    "the hash of a line is not that of its cell",
-                    value=text,
-                    expected=self._hashes[row],
-                )
+                message = f"the hash of a line must be its cell's, {self._hashes[row]}"
+                raise self._source.fault(message, value=text)
 
     def _parsed(self, texts: list[str]) -> list[int]:
-        """Rows of texts, those of the usual form together."""
+        """Rows of texts; texts of the usual form are looked up together."""
         rows = [-1] * len(texts)
         alike: defaultdict[int, list[tuple[int, bytes, tuple[int, ...]]]] = defaultdict(list)
         for place, text in enumerate(texts):
@@ -141,16 +138,16 @@ class CellTexts:
         return [self._one(text) if row < 0 else row for text, row in zip(texts, rows, strict=True)]
 
     def _one(self, text: str) -> int:
-        """The row of a text of any form that a `Cell` takes, or the error that it gives."""
+        """The row of a text of any form that `Cell` accepts."""
         try:
             return Cell(text).row
         except InvalidCellError as error:
-            raise self._source.fault(f"a line has no cell: {error}", value=text) from error
+            raise self._source.fault(f"a line has no valid cell: {error}") from error
 
 
 @cache
 def _labels() -> dict[str, tuple[int, ...]]:
-    """Labels of every text of operations."""
+    """The labels of every possible text of operations."""
     return {
         _names(slots, number): tuple(number // 3 ** (slots - 1 - s) % 3 for s in range(slots))
         for slots in range(MAX_VERTICES - 1)
@@ -158,25 +155,15 @@ def _labels() -> dict[str, tuple[int, ...]]:
     }
 
 
-#: The columns that say which training a line is.
-KEYS = ("cell", "nasbench_hash", "epochs", "repeat")
-
-_MAX = 999_999
-
-# Lines that are made at a time: as texts, they take some fifty megabytes.
-_LINES = 1 << 16
+# -- columns as lines -----------------------------------------------------------------------------
 
 
-def to_lines(
+def _to_lines(
     columns: Columns, start: int = 0, stop: int | None = None
 ) -> dict[str, list[Any] | NDArray[Any]]:
-    """Keys and metrics as columns of n = cells * budgets * repeats lines.
+    """Keys and metrics of the cells from `start` to `stop`, as columns of lines.
 
-    Missing values are NaN. Repeats count from 0.
-
-    Args:
-        columns: the table's.
-        start, stop: its cells from and to; all where left out.
+    Each cell has budgets x repeats lines. Missing values are NaN.
     """
     _, n_budgets, n_repeats = columns.shape
     rows = columns.rows[start:stop]
@@ -192,38 +179,31 @@ def to_lines(
     return lines
 
 
-def parts(columns: Columns) -> Iterator[dict[str, list[Any] | NDArray[Any]]]:
-    """The lines of `to_lines`, some thousand at a time; at least once.
-
-    The listener to long work hears how far they are.
-    """
+def _parts(columns: Columns) -> Iterator[dict[str, list[Any] | NDArray[Any]]]:
+    """The lines of `_to_lines`, some thousand at a time and at least once, with progress."""
     n_cells, n_budgets, n_repeats = columns.shape
     nasbench_hash.prepare(n_cells)
     step = max(1, _LINES // (n_budgets * n_repeats))
-    heard = listener()
-    heard.started(columns.name, "writing", n_cells, 0, "cells")
+    progress = listener()
+    progress.started(columns.name, "writing", n_cells, 0, "cells")
     for start in range(0, max(n_cells, 1), step):
-        yield to_lines(columns, start, start + step)
-        heard.advanced(columns.name, min(start + step, n_cells))
-    heard.finished(columns.name)
+        yield _to_lines(columns, start, start + step)
+        progress.advanced(columns.name, min(start + step, n_cells))
+    progress.finished(columns.name)
 
 
-def check_names(names: Iterable[str], source: Source) -> None:
-    """Raise FormatError unless the names of columns are those of a table."""
+def _check_names(names: Iterable[str], source: Source) -> None:
+    """Raise FormatError unless the columns are those of a table, each once."""
     found = list(names)
     missing = [key for key in ("cell", "epochs") if key not in found]
-    unknown = [name for name in found if name not in KEYS and name not in METRICS]
+    unknown = [name for name in found if name not in _KEYS and name not in METRICS]
     if missing or unknown or len(set(found)) != len(found):
-        raise source.fault(
-            "the columns are not those of a table",
-            value=f"missing {missing}, unknown {unknown}, all {found}",
-            expected="cell, epochs, perhaps nasbench_hash and repeat, and names of metrics, "
-            "each once",
-        )
+        message = f"missing {missing}, unknown {unknown}, all {found}"
+        raise source.fault(f"the columns are not those of a table, each once: {message}")
 
 
-class Lines:
-    """The inverse of `to_lines`: lines in any order, so many at a time.
+class _Lines:
+    """Collects lines in any order into columns: the inverse of `_to_lines`.
 
     Args:
         source: the file.
@@ -238,23 +218,21 @@ class Lines:
         """Add columns of n lines.
 
         Args:
-            lines: by names that were checked: cell texts, epochs and repeats as whole numbers,
-                metrics as float64. The column of hashes is optional and is compared with the
-                cells; without repeats, lines of one cell and budget are repeats in their order.
+            lines: columns by their checked names: texts of cells, epochs and repeats as whole
+                numbers, metrics as float64, and, if there are any, hashes to compare with the
+                cells. Without repeats, lines of one cell and budget are repeats in their order.
 
         Raises:
-            FormatError: a text that is no cell, another hash, or a number that cannot be.
+            FormatError: a wrong cell, hash, budget, repeat or value.
         """
         numbers = [key for key in ("epochs", "repeat") if key in lines]
         keys = {key: _whole(np.asarray(lines[key]), key, self._source) for key in numbers}
         if np.any(keys["epochs"] < 1):
-            raise self._source.fault(
-                "a training budget is less than an epoch", expected="1 or more"
-            )
+            raise self._source.fault("a training budget must be at least 1 epoch")
         rows = self._texts.rows(lines["cell"])
         if "nasbench_hash" in lines:
             self._texts.check(rows, lines["nasbench_hash"])
-        metrics = {m: np.asarray(lines[m], dtype=np.float64) for m in lines if m not in KEYS}
+        metrics = {m: np.asarray(lines[m], dtype=np.float64) for m in lines if m not in _KEYS}
         self._assembler.add(rows, keys["epochs"], metrics, repeats=keys.get("repeat"))
 
     def finish(
@@ -269,14 +247,14 @@ class Lines:
         """The columns of all lines.
 
         Args:
-            about: what `parse_header` found.
-            name: name of the table, by default that of `about`, else the file's.
-            vertices: vertices of the space, by default those of `about`, else the smallest.
-            provenance: origins that are known better than `about` says.
-            sha256: of the file, for the metrics whose origin neither knows.
+            about: the file's header, as `_parse_header` returns it.
+            name: name of the table, by default the header's, else the file's.
+            vertices: vertices of the space, by default the header's, else the smallest.
+            provenance: origins that are known better than the header says.
+            sha256: checksum of the file, for metrics of unknown origin.
 
         Raises:
-            FormatError: there were no lines, or they are no table.
+            FormatError: there were no lines, or a line twice.
         """
         path = Path(str(self._source.path))
         return self._assembler.finish(
@@ -290,16 +268,12 @@ class Lines:
 
 def _whole(array: NDArray[Any], key: str, source: Source) -> NDArray[np.int32]:
     if array.dtype.kind not in "iu" or (array.size and (array.min() < 0 or array.max() > _MAX)):
-        raise source.fault(
-            f"the column {key} does not hold small whole numbers",
-            value=str(array.dtype),
-            expected=f"0 to {_MAX}",
-        )
+        raise source.fault(f"the column {key} must hold whole numbers from 0 to {_MAX}")
     return array.astype(np.int32)
 
 
-def header(columns: Columns) -> str:
-    """Everything but the lines, as one line of JSON."""
+def _header(columns: Columns) -> str:
+    """Name, space, provenance and attributes as one line of JSON."""
     return json.dumps(
         {
             "name": columns.name,
@@ -311,11 +285,11 @@ def header(columns: Columns) -> str:
     )
 
 
-def parse_header(text: str | bytes, source: Source, path: str | PathLike[str]) -> dict[str, Any]:
-    """The inverse of `header`.
+def _parse_header(text: str | bytes, source: Source, path: str | PathLike[str]) -> dict[str, Any]:
+    """The inverse of `_header`.
 
     Raises:
-        FormatError: it is none.
+        FormatError: the text is not such a header.
     """
     try:
         data = json.loads(text)
@@ -325,12 +299,12 @@ def parse_header(text: str | bytes, source: Source, path: str | PathLike[str]) -
     if not isinstance(data, dict) or not all(
         type(data.get(key, kind())) is kind for key, kind in types.items()
     ):
-        raise source.fault("the header has not the content of one", expected=", ".join(types))
+        raise source.fault("the header must be an object of " + ", ".join(types))
     if data.get("vertices") is not None and not 2 <= data["vertices"] <= 7:
-        raise source.fault("no such space", value=data["vertices"], expected="2 to 7 vertices")
+        raise source.fault("the space must have 2 to 7 vertices", value=data["vertices"])
     attributes = data.get("attributes", {})
     if not all(isinstance(value, str) for value in attributes.values()):
-        raise source.fault("an attribute of the header is no text")
+        raise source.fault("the attributes of the header must be texts")
     found = {
         name: Provenance.from_json(value, path=str(path))
         for name, value in data.get("provenance", {}).items()
@@ -338,21 +312,7 @@ def parse_header(text: str | bytes, source: Source, path: str | PathLike[str]) -
     return {**{k: v for k, v in data.items() if k in types}, "provenance": found}
 
 
-# Tables as Parquet and CSV: one line for each cell, budget and repeat, with the provenance.
-#
-# Lines have the columns `cell` (the text of a `Cell`), `nasbench_hash`, `epochs`, `repeat` (from 0)
-# and the metrics; `nasbench_hash` and `repeat` may be missing where a file is read. Parquet keeps
-# name, space, provenance and attributes as JSON in its metadata, CSV in a first line
-# `# provenance: {...}`. Numbers come back exactly.
-
-
-# How the first line of a CSV file begins.
-_COMMENT = "# provenance: "
-
-_METADATA = b"naslib_ecnas"
-
-# Lines and bytes that are read at a time.
-_FRAMES_LINES, _PIECE = 1 << 16, 1 << 20
+# -- CSV -------------------------------------------------------------------------------------------
 
 
 def write_csv(path: str | PathLike[str], columns: Columns) -> None:
@@ -363,10 +323,10 @@ def write_csv(path: str | PathLike[str], columns: Columns) -> None:
     """
     with atomic_write(Path(path)) as file:
         text = io.TextIOWrapper(file, encoding="utf-8", newline="")
-        text.write(f"{_COMMENT}{header(columns)}\n")
+        text.write(f"{_COMMENT}{_header(columns)}\n")
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow((*KEYS, *columns.values))
-        for lines in parts(columns):
+        writer.writerow((*_KEYS, *columns.values))
+        for lines in _parts(columns):
             # A float's text is the shortest that gives it back.
             writer.writerows(zip(*map(_blanked, lines.values()), strict=True))
         text.flush()
@@ -374,7 +334,7 @@ def write_csv(path: str | PathLike[str], columns: Columns) -> None:
 
 
 def _blanked(column: Any) -> list[Any]:
-    """A column's values, the missing ones empty."""
+    """The values of a column, "" for missing ones."""
     values: list[Any] = column if isinstance(column, list) else column.tolist()
     if isinstance(column, list) or column.dtype.kind != "f" or not np.isnan(column).any():
         return values
@@ -391,19 +351,19 @@ def read_csv(
     """Read a table from CSV.
 
     Args:
-        path: the file; the header line with the provenance, hashes and repeats may be missing.
-        name: short name of the table, by default that of the header, else the file's.
-        vertices: vertices of the space, by default those of the header, else the smallest.
+        path: the file; the line with the provenance, hashes and repeats may be missing.
+        name: short name of the table, by default the header's, else the file's.
+        vertices: vertices of the space, by default the header's, else the smallest.
         provenance: origins that are known better than the header says.
 
     Raises:
         UnknownTableError: the file cannot be read.
-        FormatError: it is no such table; the offset is that of the line.
+        FormatError: it is not such a table.
     """
     source = Source(str(path), None)
     with opened(path, buffered=False) as file, io.BufferedReader(_Watched(file, source)) as watched:
         text = io.TextIOWrapper(watched, encoding="utf-8-sig", newline="")
-        collected = Lines(source)
+        collected = _Lines(source)
         try:
             about, first = _comments(text, source, path)
             for part in _Parser(csv.reader(chain([first], text), strict=True), source):
@@ -418,11 +378,11 @@ def read_csv(
 
 
 class _Watched(io.RawIOBase):
-    """A file's bytes as they are read: their SHA-256, and whether they are UTF-8.
+    """A file that computes its SHA-256 and checks its UTF-8 while it is read.
 
     Args:
-        file: open for reading, at its start.
-        source: of it, for errors.
+        file: the file, open for reading at its start.
+        source: the same file, for errors.
     """
 
     def __init__(self, file: BinaryIO, source: Source) -> None:
@@ -435,7 +395,7 @@ class _Watched(io.RawIOBase):
 
     def readinto(self, buffer: Any, /) -> int:
         piece = self._file.read(len(buffer))
-        begun = len(self._decoder.getstate()[0])  # bytes of a character that the last piece cut
+        begun = len(self._decoder.getstate()[0])  # bytes of a cut character
         try:
             self._decoder.decode(piece, final=not piece)
         except UnicodeDecodeError as error:
@@ -450,38 +410,35 @@ class _Watched(io.RawIOBase):
 def _comments(
     text: TextIO, source: Source, path: str | PathLike[str]
 ) -> tuple[dict[str, Any], str]:
-    """What the comments before the table say, and the first line that is none."""
+    """The header in the comments before the table, and the first line after them."""
     about: dict[str, Any] = {}
     line = text.readline()
     while line.startswith("#"):
         if line.startswith(_COMMENT):
-            about = parse_header(line.removeprefix(_COMMENT), source, path)
+            about = _parse_header(line.removeprefix(_COMMENT), source, path)
         line = text.readline()
     return about, line
 
 
 class _Parser:
-    """The columns of a CSV text, numbers converted, some thousand lines at a time."""
+    """Parses CSV into columns, some thousand lines at a time."""
 
     def __init__(self, reader: Iterator[list[str]], source: Source) -> None:
         self._reader, self._source = reader, source
         self._names = next(iter(self._some(1)), [])
-        check_names(self._names, source)
+        _check_names(self._names, source)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        at = 2  # lines of the table are counted from that of the names
-        while lines := self._some(_FRAMES_LINES):
+        at = 2  # line 1 has the names
+        while lines := self._some(_LINES):
             for number, line in enumerate(lines, at):
                 if len(line) != len(self._names):
-                    raise self._source.fault(
-                        f"line {number} of the table is too short or too long",
-                        value=f"{len(line)} fields",
-                        expected=f"{len(self._names)}",
-                    )
+                    message = f"line {number} of the table must have {len(self._names)} fields"
+                    raise self._source.fault(message, value=len(line))
             at += len(lines)
             columns = zip(self._names, zip(*lines, strict=True), strict=True)
             yield {
-                name: texts if name in KEYS[:2] else _numbers(texts, name, self._source)
+                name: texts if name in _KEYS[:2] else _numbers(texts, name, self._source)
                 for name, texts in columns
             }
 
@@ -494,11 +451,14 @@ class _Parser:
 
 def _numbers(texts: Sequence[str], name: str, source: Source) -> Any:
     try:
-        if name in KEYS:
+        if name in _KEYS:
             return np.array([int(text) for text in texts], dtype=np.int64)
         return np.array([float(text) if text else np.nan for text in texts], dtype=np.float64)
     except (ValueError, OverflowError) as error:
-        raise source.fault(f"column {name} has what is no number: {error}") from error
+        raise source.fault(f"the column {name} must hold numbers: {error}") from error
+
+
+# -- Parquet ---------------------------------------------------------------------------------------
 
 
 def _pyarrow(feature: str) -> tuple[Any, Any]:
@@ -521,14 +481,13 @@ def write_parquet(path: str | PathLike[str], columns: Columns) -> None:
     types = {"cell": pyarrow.string(), "nasbench_hash": pyarrow.string()}
     types |= {"epochs": pyarrow.int64(), "repeat": pyarrow.int64()}
     types |= dict.fromkeys(columns.values, pyarrow.float64())
-    schema = pyarrow.schema(types, metadata={_METADATA: header(columns).encode()})
+    schema = pyarrow.schema(types, metadata={_METADATA: _header(columns).encode()})
     with (
         atomic_write(Path(path)) as file,
         parquet.ParquetWriter(file, schema, write_page_checksum=True) as writer,
     ):
-        for lines in parts(columns):
-            # pyarrow takes NaN for a missing value on request.
-            arrays = [
+        for lines in _parts(columns):
+            arrays = [  # from_pandas makes NaN a missing value
                 pyarrow.array(column, type=types[name], from_pandas=True)
                 for name, column in lines.items()
             ]
@@ -547,12 +506,11 @@ def read_parquet(
     Raises:
         MissingDependencyError: pyarrow is not installed.
         UnknownTableError: the file cannot be read.
-        FormatError: it is no such table.
+        FormatError: it is not such a table.
     """
     pyarrow, parquet = _pyarrow("reading Parquet")
     source = Source(str(path), None)
-    heard, name_heard = listener(), Path(path).name
-    with opened(path, heard=False) as file:
+    with opened(path, report=False) as file:
         digest, size = sha256(), 0
         try:
             while piece := file.read(_PIECE):
@@ -561,12 +519,12 @@ def read_parquet(
             file.seek(0)
         except OSError as error:
             raise unreadable(error, path) from error
-        collected, done = Lines(source), 0
+        collected, done = _Lines(source), 0
         with _parquet_errors(pyarrow, source):
             table = parquet.ParquetFile(file, page_checksum_verification=True)
-            check_names(table.schema_arrow.names, source)
+            _check_names(table.schema_arrow.names, source)
             lines = table.metadata.num_rows
-            batches = table.iter_batches(batch_size=_FRAMES_LINES, use_threads=False)
+            batches = table.iter_batches(batch_size=_LINES, use_threads=False)
             metadata = (table.schema_arrow.metadata or {}).get(_METADATA)
         while True:
             with _parquet_errors(pyarrow, source):
@@ -576,8 +534,8 @@ def read_parquet(
                 break
             collected.add(columns)
             done += batch.num_rows
-            heard.advanced(name_heard, size * done // max(lines, done, 1))
-    about = parse_header(metadata, source, path) if metadata is not None else {}
+            listener().advanced(Path(path).name, size * done // max(lines, done, 1))
+    about = _parse_header(metadata, source, path) if metadata is not None else {}
     return collected.finish(
         about, name=name, vertices=vertices, provenance=provenance, sha256=digest.hexdigest()
     )
@@ -585,23 +543,23 @@ def read_parquet(
 
 @contextmanager
 def _parquet_errors(pyarrow: Any, source: Source) -> Iterator[None]:
-    """What pyarrow says of a file that is no table, as an error of ours."""
+    """Turn pyarrow's errors about a file into a FormatError."""
     try:
         yield
     except FormatError:
         raise
     except (pyarrow.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
-        first = str(error).splitlines()[:1]
+        first = next(iter(str(error).splitlines()), type(error).__name__)
         raise source.fault(f"the file is not a Parquet table: {first}") from error
 
 
 def _columns(batch: Any, pyarrow: Any) -> dict[str, Any]:
-    """Columns of a batch of lines, null being missing."""
+    """The columns of a batch of lines; null becomes NaN."""
     columns = {}
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
-        if name in KEYS[:2]:
+        if name in _KEYS[:2]:
             columns[name] = column.to_pylist()
-        elif name in KEYS:
+        elif name in _KEYS:
             columns[name] = column.to_numpy(zero_copy_only=False)
         else:
             columns[name] = column.cast(pyarrow.float64()).to_numpy(zero_copy_only=False)

@@ -1,9 +1,16 @@
-"""NASLib's `nasbench_only108.pkl`: NAS-Bench-101's 108-epoch trainings as a pickled dictionary.
+"""Reading NASLib's `nasbench_only108.pkl`: NAS-Bench-101's 108-epoch trainings as a pickle.
 
-The dictionary maps a hash to `(fixed, computed)`: the adjacency matrix, the operations and the
-trainable parameters, and for each budget a list of the repeats' times and accuracies halfway and
-at the end (`naslib/utils/nb101_api.py`). It is read without Python's unpickler, see
-`naslib_ecnas.data.nasbench_pickle`.
+The pickled dictionary maps a hash to `(fixed, computed)`: the adjacency matrix, the operations and
+the trainable parameters, and for each budget a list of the repeats' times and accuracies halfway
+and at the end (`naslib/utils/nb101_api.py`).
+
+Python's unpickler runs code that a pickle names, so `load` is an interpreter of its own for the
+opcodes of plain data. No name of a pickle is ever looked up: the few names that pickles of numpy
+arrays need stand for functions of this file, which build an array of plain numbers from its bytes.
+Any other name, persistent ids, extension codes, out-of-band buffers, instances and sets are
+refused. Keys of dictionaries are texts or small numbers, so that hashing cannot be made slow, and
+every length is checked against the file before it is used. The opcodes are those of `pickletools`
+in Python's library.
 """
 
 from __future__ import annotations
@@ -31,22 +38,19 @@ from naslib_ecnas.errors import TruncatedError
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
 
-__all__ = ["ALLOWED", "Array", "DType", "Global", "load", "read_nasbench_pickle"]
+__all__ = ["ALLOWED", "Array", "DType", "load", "read_nasbench_pickle"]
 
 
-# What numpy's names in a pickle stand for: small stand-ins that only hold checked bytes.
-
+# -- numpy's names --------------------------------------------------------------------------------
 
 #: Types of plain numbers; objects, texts, records and dates are refused.
 _TYPES = frozenset(kind + size for kind in "iu" for size in "1248") | {"f4", "f8", "b1"}
-
 _MAX_ITEMS = 1 << 16
-
 _MAX_DIMENSIONS = 8
 
 
 class DType:
-    """A type of plain numbers."""
+    """Stands for `numpy.dtype`: a type of plain numbers."""
 
     __slots__ = ("name",)
 
@@ -54,11 +58,11 @@ class DType:
         if type(name) is not str or name.lstrip("<>|=") not in _TYPES:
             raise ValueError(f"an array of type {_word(name)} is refused")
         if not all(type(flag) in (bool, int) for flag in flags) or len(flags) > 2:
-            raise ValueError("a type with strange flags is refused")
+            raise ValueError("the flags of a type must be at most two of 0 and 1")
         self.name = name
 
     def set_state(self, state: Any) -> None:
-        """Byte order, of which only the plain form is known (numpy's version 3 or 4)."""
+        """Set the byte order; of numpy's states only the plain form is accepted."""
         plain = type(state) is tuple and len(state) >= 8 and state[0] in (3, 4)
         if not plain or state[1] not in ("<", ">", "|", "=") or any(state[2:5]):
             raise ValueError("a type with fields or metadata is refused")
@@ -71,7 +75,7 @@ class DType:
 
 
 class Array:
-    """An array of plain numbers, whose state is set after it is made."""
+    """Stands for `numpy.ndarray`: an array of plain numbers."""
 
     __slots__ = ("_data", "_dtype", "_fortran", "_shape")
 
@@ -82,26 +86,26 @@ class Array:
         self._fortran = False
 
     def set_state(self, state: Any) -> None:
-        """(version, shape, type, Fortran order, bytes)."""
+        """Set `(version, shape, type, Fortran order, bytes)`."""
         if type(state) is not tuple or len(state) != 5 or state[0] != 1:
-            raise ValueError("its state is not that of an array")
+            raise ValueError("the state must be of five items and version 1")
         _, shape, dtype, fortran, data = state
         self._fill(shape, dtype, bool(fortran) if type(fortran) in (bool, int) else None, data)
 
     def _fill(self, shape: Any, dtype: Any, fortran: bool | None, data: Any) -> None:
         if type(dtype) is not DType:
-            raise ValueError("its type is none")
+            raise ValueError("the type must be a numpy.dtype")
         if (
             type(shape) is not tuple
             or len(shape) > _MAX_DIMENSIONS
             or not all(type(side) is int and 0 <= side <= _MAX_ITEMS for side in shape)
             or prod(shape) > _MAX_ITEMS
         ):
-            raise ValueError(f"its shape is none, or over {_MAX_ITEMS} items")
+            raise ValueError(f"the shape must be a tuple of at most {_MAX_ITEMS} items")
         if type(data) is not bytes or len(data) != prod(shape) * dtype.dtype.itemsize:
-            raise ValueError("its bytes do not fill its shape")
+            raise ValueError("the bytes must fill the shape")
         if fortran is None:
-            raise ValueError("its order is none")
+            raise ValueError("the order must be C or Fortran")
         self._shape, self._dtype, self._data, self._fortran = shape, dtype, data, fortran
 
     @property
@@ -114,7 +118,7 @@ class Array:
     def reconstruct(cls, kind: Any, shape: Any, code: Any) -> Array:
         """`_reconstruct(ndarray, (0,), b"b")`: an empty array whose state follows."""
         if kind is not _NDARRAY or shape != (0,) or code not in (b"b", "b"):
-            raise ValueError("only a plain ndarray is made")
+            raise ValueError("only a plain ndarray is accepted")
         return cls()
 
     @classmethod
@@ -126,22 +130,22 @@ class Array:
 
 
 def _scalar(dtype: Any, data: Any) -> Any:
-    """`scalar(type, bytes)`: a number, as Python's."""
+    """`scalar(type, bytes)`: a number of Python."""
     if type(dtype) is not DType or type(data) is not bytes:
-        raise ValueError("a number without a type")
+        raise ValueError("a number must have a type and bytes")
     if len(data) != dtype.dtype.itemsize:
-        raise ValueError("its bytes are not those of a number")
+        raise ValueError("the bytes must be those of one number")
     return np.frombuffer(data, dtype=dtype.dtype)[0].item()
 
 
 def _encode(text: Any, encoding: Any) -> bytes:
     """`_codecs.encode(text, "latin1")`: how protocols below 3 write bytes."""
     if type(text) is not str or encoding != "latin1":
-        raise ValueError("only Latin-1 is known")
+        raise ValueError("only Latin-1 is accepted")
     try:
         return text.encode("latin-1")
     except UnicodeEncodeError as error:
-        raise ValueError("a text that is no bytes") from error
+        raise ValueError("the text must be Latin-1") from error
 
 
 def _word(value: Any) -> str:
@@ -149,12 +153,12 @@ def _word(value: Any) -> str:
 
 
 def _none(*_: Any) -> Any:
-    raise ValueError("it is not made this way")
+    raise ValueError("an array cannot be made this way")
 
 
 @dataclass(frozen=True)
 class Global:
-    """A name that a pickle may have, and what it stands for here."""
+    """A name that a pickle may contain, and the function that it stands for."""
 
     name: str
     make: Callable[..., Any]
@@ -167,7 +171,7 @@ _MULTIARRAY = {
     "scalar": Global("number", _scalar),
 }
 
-#: (module, name) of everything that a pickle may name, in the spellings of numpy 1 and 2.
+#: Everything that a pickle may name, by (module, name), in the spellings of numpy 1 and 2.
 ALLOWED: dict[tuple[str, str], Global] = {
     ("numpy", "ndarray"): _NDARRAY,
     ("numpy", "dtype"): Global("type", DType),
@@ -184,28 +188,13 @@ ALLOWED: dict[tuple[str, str], Global] = {
 }
 
 
-# A reader of pickles that can make plain containers and small numpy arrays, and nothing else.
-#
-# Python's unpickler runs what a pickle names. This one is an interpreter of its own for the
-# opcodes that plain data needs: no name of a pickle is ever looked up, so nothing can run. The
-# few names that a pickle of numpy arrays must have stand for functions of this file that build an
-# array of a handful of types from its bytes. Any other name, persistent ids, extension codes,
-# out-of-band buffers, instances and sets are refused. Keys of dictionaries are texts or numbers,
-# so hashing cannot be made slow, and every length is checked against the file before it is used.
-# The opcodes are those of `pickletools` in Python's library.
-
+# -- the interpreter ------------------------------------------------------------------------------
 
 _MAX_PROTOCOL = 5
-
-_MAX_LONG = 32
-
-# Larger numbers can be chosen so that their hashes collide.
-_MAX_KEY = 1 << 31
-
+_MAX_LONG = 32  # bytes of a whole number
+_MAX_KEY = 1 << 31  # larger numbers can be chosen so that their hashes collide
 _END = object()
-
 _BINFLOAT, _BINGET, _MEMOIZE = b"Gh\x94"
-
 _DOUBLE = struct.Struct(">d").unpack_from
 
 
@@ -217,18 +206,18 @@ def load(data: Any, source: Source) -> Any:
         source: the file.
 
     Returns:
-        None, bool, int, float, str, bytes, tuple, list, dict and `pickled_numpy.Array`, nested.
-        Lists and dictionaries may contain themselves.
+        None, bool, int, float, str, bytes, tuple, list, dict and `Array`, nested. Lists and
+        dictionaries may contain themselves.
 
     Raises:
         TruncatedError: the bytes end before the pickle does.
-        FormatError: it names anything else, or is no pickle.
+        FormatError: it names anything else, or it is not a pickle.
     """
     return _Machine(data, source).run()
 
 
 class _Machine:
-    """The state of one reading: a stack, marks in it, and numbered memories."""
+    """Interpreter of one pickle: a stack, marks in it, and a numbered memory."""
 
     def __init__(self, data: Any, source: Source) -> None:
         self._data = data
@@ -266,35 +255,24 @@ class _Machine:
                 operation = operations[code]
                 if operation is None:
                     name = next((o.name for o in opcodes if ord(o.code) == code), hex(code))
-                    self._fail(f"the pickle has an opcode that plain data does not need: {name}")
+                    self._fail(f"the pickle has an opcode that is refused: {name}")
                 if operation(self) is _END:
                     return stack[-1]
                 at = self._at
-        raise self._source.fault(
-            "the pickle ends too early", at=end, kind=TruncatedError, expected="a STOP"
-        )
+        raise self._source.fault("the pickle must end with STOP", at=end, kind=TruncatedError)
 
-    def _fail(self, what: str, value: object = None) -> NoReturn:
-        raise self._source.fault(
-            what,
-            at=max(self._at - 1, 0),
-            value=value,
-            expected="a pickle of dictionaries, lists, texts, numbers and numpy arrays",
-            remedy="do not load it with pickle: it may run code. Take the published file",
-        )
+    def _fail(self, message: str, value: object = None) -> NoReturn:
+        remedy = "do not load it with pickle: it may run code"
+        at = max(self._at - 1, 0)
+        raise self._source.fault(message, at=at, value=value, remedy=remedy)
 
     # -- reading arguments --------------------------------------------------------------------
 
     def _take(self, length: int) -> bytes:
         start = self._at
         if length > self._end - start:
-            raise self._source.fault(
-                "the pickle ends within a value",
-                at=start,
-                kind=TruncatedError,
-                value=f"{length} bytes",
-                expected=f"at most the {self._end - start} that are left",
-            )
+            message = f"the pickle ends within a value of {length} bytes"
+            raise self._source.fault(message, at=start, kind=TruncatedError)
         self._at = start + length
         taken: bytes = self._data[start : self._at]
         return taken
@@ -330,7 +308,7 @@ class _Machine:
         return items
 
     def _pop(self) -> Any:
-        # What lies below the last mark is not to be taken.
+        # Objects below the last mark may not be taken.
         if self._marks and len(self._stack) <= self._marks[-1]:
             self._fail("the pickle takes from below a mark")
         return self._stack.pop()
@@ -338,7 +316,7 @@ class _Machine:
     def _top(self, kind: type) -> Any:
         found = self._stack[-1]
         if type(found) is not kind:
-            self._fail(f"the pickle fills what is no {kind.__name__}", type(found).__name__)
+            self._fail(f"the pickle may fill only a {kind.__name__}", type(found).__name__)
         return found
 
     # -- opcodes, by their names in pickletools ----------------------------------------------
@@ -346,7 +324,7 @@ class _Machine:
     def op_proto(self) -> None:
         number = self._number(1)
         if number > _MAX_PROTOCOL:
-            self._fail("the pickle has an unknown protocol", number)
+            self._fail(f"the protocol must be at most {_MAX_PROTOCOL}", number)
 
     def op_frame(self) -> None:
         length = self._number(8)
@@ -355,7 +333,7 @@ class _Machine:
 
     def op_stop(self) -> object:
         if len(self._stack) != 1 or self._marks:
-            self._fail("the pickle ends with more or less than one object")
+            self._fail("the pickle must end with one object")
         return _END
 
     def op_mark(self) -> None:
@@ -387,7 +365,7 @@ class _Machine:
 
     def _long(self, size: int) -> None:
         if size > _MAX_LONG:
-            self._fail("the pickle has a number of too many bytes", size)
+            self._fail(f"a number of the pickle must have at most {_MAX_LONG} bytes", size)
         self._stack.append(int.from_bytes(self._take(size), "little", signed=True))
 
     def op_binfloat(self) -> None:
@@ -409,7 +387,7 @@ class _Machine:
         try:
             self._stack.append(kind(line))
         except ValueError:
-            self._fail("the pickle has a number that is none", line)
+            self._fail("the pickle has a malformed number", line)
 
     def op_unicode(self) -> None:
         stop = self._data.find(b"\n", self._at)
@@ -492,7 +470,7 @@ class _Machine:
         keys = items[::2]
         plain = all(type(k) is str or (type(k) is int and abs(k) <= _MAX_KEY) for k in keys)
         if len(items) % 2 or not plain:
-            self._fail("the pickle has a key of a dictionary that is no text and no small number")
+            self._fail("keys of dictionaries in the pickle must be texts or small numbers")
         target.update(zip(keys, items[1::2], strict=True))
 
     def op_pop(self) -> None:
@@ -514,9 +492,9 @@ class _Machine:
         self._put(self._index())
 
     def _put(self, index: int) -> None:
-        # Every pickler numbers from 0; an arbitrary index could claim gigabytes.
+        # Every pickler numbers from 0; an arbitrary index could take gigabytes.
         if index > len(self._memo):
-            self._fail("the pickle's memory is numbered with gaps", index)
+            self._fail("the memory of the pickle must be numbered without gaps", index)
         self._memo[index : index + 1] = [self._stack[-1]]
 
     def op_binget(self) -> None:
@@ -531,7 +509,7 @@ class _Machine:
     def _index(self) -> int:
         line = self._line()
         if not line.isdigit():
-            self._fail("the pickle's memory is numbered with no number", line)
+            self._fail("the memory of the pickle must be numbered with digits", line)
         return int(line)
 
     def op_global(self) -> None:
@@ -541,19 +519,19 @@ class _Machine:
     def op_stack_global(self) -> None:
         name, module = self._pop(), self._pop()
         if not (type(module) is str and type(name) is str):
-            self._fail("the pickle names what is no name")
+            self._fail("a name in the pickle must be two texts")
         self._name(module, name)
 
     def _name(self, module: str, name: str) -> None:
         found = ALLOWED.get((module, name))
         if found is None:
-            self._fail("the pickle names something that is refused", f"{module}.{name}")
+            self._fail(f"the pickle names {module}.{name}, which is refused")
         self._stack.append(found)
 
     def op_reduce(self) -> None:
         arguments, function = self._pop(), self._pop()
         if type(function) is not Global or type(arguments) is not tuple:
-            self._fail("the pickle calls what cannot be called", type(function).__name__)
+            self._fail("the pickle calls an object that is no name", type(function).__name__)
         try:
             self._stack.append(function.make(*arguments))
         except (ValueError, TypeError) as error:
@@ -563,20 +541,22 @@ class _Machine:
         state = self._pop()
         target = self._stack[-1]
         if type(target) not in (Array, DType):
-            self._fail("the pickle sets the state of what has none", type(target).__name__)
+            self._fail("the pickle may set only the state of arrays", type(target).__name__)
         try:
             target.set_state(state)
         except (ValueError, TypeError) as error:
             self._fail(f"the pickle has a damaged or refused array: {error}")
 
 
-#: Each opcode's method is named after it in `pickletools`; what has none is refused (but MEMOIZE,
-#: which `_run` does itself).
+#: The method of each opcode, named as in `pickletools`; an opcode without one is refused, except
+#: MEMOIZE, which `_run` handles itself.
 _OPERATIONS: list[Callable[[_Machine], object] | None] = [None] * 256
 
 for _opcode in opcodes:
     _OPERATIONS[ord(_opcode.code)] = getattr(_Machine, f"op_{_opcode.name.lower()}", None)
 
+
+# -- NASLib's dictionary --------------------------------------------------------------------------
 
 _METRICS = {
     f"{when}_{what}": prefix + metric
@@ -590,8 +570,7 @@ _METRICS = {
 }
 
 _MAX_EPOCHS = 999_999
-
-_CHECKED_VERTICES = 5
+_CHECKED_VERTICES = 5  # hashes of cells of up to so many vertices are always checked
 
 
 def read_nasbench_pickle(
@@ -604,21 +583,21 @@ def read_nasbench_pickle(
 ) -> Columns:
     """Read NASLib's pickle of NAS-Bench-101. No code of the pickle can run.
 
-    The trainable parameters and the bounds of every value are checked. Memory is about that of
-    the dictionary itself (for the published file, over a gigabyte).
+    The trainable parameters and the bounds of every value are checked. Takes as much memory as the
+    dictionary itself, over a gigabyte for the published file.
 
     Args:
         path: the file.
         name: short name of the table, by default the file's without its suffix.
         vertices: vertices of the table's space, by default the smallest of 4, 5 and 7.
-        provenance: origin of each metric, where it is known better than `NASBENCH_PROVENANCE`.
+        provenance: origin of each metric known better than `NASBENCH_PROVENANCE`.
         check_hashes: compare the hashes of all cells, not only those of up to five vertices.
 
     Raises:
         UnknownTableError: the file cannot be read.
         TruncatedError: it ends too early.
-        FormatError: it names a class or function other than numpy's arrays, or its content is
-            not that of NASLib's file.
+        FormatError: it names anything but numpy's arrays, or its content is not that of
+            NASLib's file.
     """
     source = Source(str(path))
     with opened(path) as file:
@@ -631,7 +610,7 @@ def read_nasbench_pickle(
             digest = sha256(mapped).hexdigest()
     reader = _Reader(source)
     if type(content) is not dict:
-        reader.fail("the pickle is no dictionary", type(content).__name__)
+        reader.fail("the pickle must be a dictionary", type(content).__name__)
     for key, entry in content.items():
         reader.take(key, entry)
     return reader.finish(
@@ -662,16 +641,16 @@ class _Reader:
         self._epochs: list[int] = []
         self._values: dict[str, list[float]] = {metric: [] for metric in _METRICS.values()}
 
-    def fail(self, what: str, value: object = None, expected: str | None = None) -> NoReturn:
-        raise self._source.fault(what, value=value, expected=expected)
+    def fail(self, message: str, value: object = None) -> NoReturn:
+        raise self._source.fault(message, value=value)
 
     def take(self, key: Any, entry: Any) -> None:
-        """One cell with all its trainings."""
+        """Add one cell with all its trainings."""
         if type(key) is not str or type(entry) not in (tuple, list) or len(entry) != 2:
-            self.fail("an entry is not a hash with two dictionaries", _shown(key))
+            self.fail("an entry must be a hash with two dictionaries", _shown(key))
         fixed, computed = entry
         if type(fixed) is not dict or type(computed) is not dict:
-            self.fail("an entry is not a hash with two dictionaries", key)
+            self.fail("an entry must be a hash with two dictionaries", key)
         matrix = fixed.get("module_adjacency")
         ops = fixed.get("module_operations")
         parameters = fixed.get("trainable_parameters")
@@ -681,10 +660,10 @@ class _Reader:
             or not all(type(op) is str for op in ops)
             or type(parameters) is not int
         ):
-            self.fail("an entry lacks its matrix, operations or trainable parameters", key)
+            self.fail(f"entry {key} must have a matrix, operations and trainable parameters")
         bits = matrix.array
         if bits.ndim != 2 or bits.dtype.kind not in "iub" or not ((bits == 0) | (bits == 1)).all():
-            self.fail("the matrix of an entry is none", key, "a square one of 0 and 1")
+            self.fail(f"the matrix of entry {key} must be of 0 and 1")
         text = (bits.astype(np.uint8) + ord("0")).astype(np.uint8).tobytes()
         self._bits.append(self._cells.number_of_bits(text))
         self._ops.append(self._cells.number_of_ops(",".join(ops).encode("utf-8", "replace")))
@@ -696,7 +675,7 @@ class _Reader:
             for field, metric in _METRICS.items():
                 value = training.get(field, np.nan)
                 if type(value) not in (float, int):
-                    self.fail(f"{field} of an entry is no number", key)
+                    self.fail(f"{field} of entry {key} must be a number")
                 self._values[metric].append(value)
 
     def _trainings(
@@ -704,9 +683,9 @@ class _Reader:
     ) -> Iterator[tuple[int, dict[Any, Any]]]:
         for epochs, repeats in computed.items():
             if type(epochs) is not int or not 1 <= epochs <= _MAX_EPOCHS:
-                self.fail("a training budget of an entry is none", key, f"1 to {_MAX_EPOCHS}")
+                self.fail(f"a training budget of entry {key} must be 1 to {_MAX_EPOCHS} epochs")
             if type(repeats) is not list or not all(type(one) is dict for one in repeats):
-                self.fail("the trainings of an entry are no list of dictionaries", key)
+                self.fail(f"the trainings of entry {key} must be a list of dictionaries")
             for training in repeats:
                 unknown = set(training) - set(_METRICS)
                 if unknown:
@@ -722,25 +701,22 @@ class _Reader:
         default: Provenance,
         check_hashes: bool,
     ) -> Columns:
-        """The columns of everything taken, after the cells are checked."""
+        """The columns of all entries, after their cells are checked."""
         if not self._hashes:
             self.fail("the pickle holds no cell")
         rows = self._cells.rows(np.array(self._bits), np.array(self._ops))
         for i in np.flatnonzero(rows < 0).tolist():
-            self.fail("the matrix and the operations of an entry are no cell", self._hashes[i])
+            self.fail(f"entry {self._hashes[i]} must have a valid cell")
         computed = network.parameters(rows)
         for i, stated in enumerate(self._parameters):
             if stated != computed[i]:
-                self.fail(
-                    "the trainable parameters of an entry are not those of its cell",
-                    f"{self._hashes[i]}: {_shown(stated)}",
-                    str(int(computed[i])),
-                )
+                message = f"the cell {self._hashes[i]} has {computed[i]} trainable parameters"
+                self.fail(message, _shown(stated))
         small = Space(_CHECKED_VERTICES)
         every = check_hashes and bool((rows >= len(small)).any())
         self._check_hashes(rows, Space() if every else small)
         assembler = Assembler(self._source)
-        # No whole number overflows: those that the machine reads are below 10**256.
+        # No whole number overflows: the interpreter reads none above 10**256.
         values = {k: np.array(v, dtype=np.float64) for k, v in self._values.items()}
         assembler.add(
             rows[np.array(self._entry, dtype=np.intp)],
@@ -757,12 +733,10 @@ class _Reader:
         for i in checked.tolist():
             if self._hashes[i] != true[rows[i]]:
                 self.fail(
-                    "the hash of an entry is not that of its cell",
-                    self._hashes[i],
-                    str(true[rows[i]]),
+                    f"the hash of an entry must be its cell's, {true[rows[i]]}", self._hashes[i]
                 )
 
 
 def _shown(value: Any) -> str:
-    """A key for a message: never a container, which could be endless."""
+    """A value for a message; of a container, which may contain itself, only its type."""
     return str(value)[:80] if type(value) in (str, int) else type(value).__name__

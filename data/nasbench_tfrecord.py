@@ -1,7 +1,9 @@
-"""NAS-Bench-101's files: `nasbench_full.tfrecord` and `nasbench_only108.tfrecord`.
+"""Reading and writing the TFRecord files of NAS-Bench-101 and EC-NAS.
 
-Rows are those of `naslib_ecnas.data.tfrecord` with a `ModelMetrics` message in each
-(google-research/nasbench, `nasbench/api.py`).
+The rows of NAS-Bench-101's files, such as `nasbench_full.tfrecord`, contain `ModelMetrics` messages
+(google-research/nasbench, `nasbench/api.py`), those of EC-NAS's, such as
+`energy_5V9E_4epochs.tfrecord`, `ModelMetricsEnergy` messages (EC-NAS-Bench,
+`ecnas/ecnas/api/nasbench101.py`).
 """
 
 from __future__ import annotations
@@ -34,47 +36,38 @@ __all__ = [
     "read_ecnas_records",
     "read_nasbench",
     "read_nasbench_records",
-    "trainings",
     "write_ecnas",
     "write_ecnas_records",
     "write_nasbench",
     "write_nasbench_records",
 ]
 
-
-# From columns to single trainings: what the writers of both TFRecord formats share.
-
-
 M = TypeVar("M", ModelMetrics, ModelMetricsEnergy)
 
-# From so many cells on, hashing the whole space is faster than hashing cell by cell.
+#: From so many cells on, hashing the whole space is faster than hashing cell by cell.
 _MANY = 100_000
 
+#: Ying et al. 2019, section 2.3 of the supplement: every model was trained on a TPU v2.
+NASBENCH_PROVENANCE = Provenance("measured", device="TPU v2")
 
-def trainings(columns: Columns, kind: type[M], path: str | PathLike[str]) -> Iterator[Training[M]]:
+
+def _trainings(columns: Columns, kind: type[M], path: str | PathLike[str]) -> Iterator[Training[M]]:
     """The trainings of a table, by cell, budget and repeat.
 
     Args:
         columns: the table.
-        kind: the message to put the metrics in.
-        path: the file that is written, for errors.
+        kind: class of the messages.
+        path: the file to write, for errors.
 
     Raises:
-        FormatError: a metric that this kind of message cannot hold.
+        FormatError: this kind of message cannot hold one of the metrics.
     """
     source = Source(str(path), None)
     excess = sorted(set(columns.values) - metrics_of(kind))
     if excess:
-        raise source.fault(
-            f"{kind.__name__} cannot hold these metrics",
-            value=excess,
-            expected="some of " + ", ".join(sorted(metrics_of(kind))),
-            remedy="leave them out of the columns, or write Parquet, CSV or a table instead",
-        )
-    return _trainings(columns, kind, source)
-
-
-def _trainings(columns: Columns, kind: type[M], source: Source) -> Iterator[Training[M]]:
+        remedy = "leave them out, or write Parquet, CSV or a table instead"
+        message = f"{kind.__name__} cannot hold {', '.join(excess)}"
+        raise source.fault(message, remedy=remedy)
     names = list(columns.values)
     values = np.stack([columns.values[name] for name in names], axis=-1)
     parameters = network.parameters(columns.rows)
@@ -82,7 +75,7 @@ def _trainings(columns: Columns, kind: type[M], source: Source) -> Iterator[Trai
     devices = {
         sort: columns.attributes[sort]
         for sort in DEVICES
-        # More than one set of names cannot be told apart by training.
+        # With more than one set of names it is unknown which training had which.
         if sort in columns.attributes and ";" not in columns.attributes[sort]
     }
     for i, row in enumerate(columns.rows.tolist()):
@@ -104,8 +97,7 @@ def _trainings(columns: Columns, kind: type[M], source: Source) -> Iterator[Trai
                 yield Training(name, budget, bits, ops, message)
 
 
-#: Ying et al. 2019, section 2.3 of the supplement: every model was trained on a TPU v2.
-NASBENCH_PROVENANCE = Provenance("measured", device="TPU v2")
+# -- NAS-Bench-101 --------------------------------------------------------------------------------
 
 
 def read_nasbench(
@@ -118,25 +110,24 @@ def read_nasbench(
 ) -> Columns:
     """Read a NAS-Bench-101 file, of all budgets or of 108 epochs only.
 
-    Budgets and the number of repeats are those found. Several rows of one cell and budget are
-    its repeats, in the order of the file. The cell of a row is that of its matrix and its
-    operations. Every row's checksums, cell and trainable parameters are checked, and the bounds
-    of every value. Memory is about that of the columns, twice for one of them.
+    Rows of the same cell and budget are its repeats, in the order of the file. The checksums, cell
+    and trainable parameters of every row and the bounds of every value are checked. Takes about
+    as much memory as the columns, plus one of them.
 
     Args:
         path: the file.
         name: short name of the table, by default the file's without its suffix.
         vertices: vertices of the table's space, by default the smallest of 4, 5 and 7.
-        provenance: origin of each metric, where it is known better than `NASBENCH_PROVENANCE`.
-        check_hashes: also compare the hash of every row with that of its cell. The hashes of
-            cells of up to five vertices are always compared; the others take under a minute
-            once for each cache folder.
+        provenance: origin of each metric known better than `NASBENCH_PROVENANCE`.
+        check_hashes: compare the hash of every row with its cell's. Otherwise only the hashes of
+            cells of up to five vertices are compared; computing all takes under a minute, once
+            for each cache folder.
 
     Raises:
         UnknownTableError: the file cannot be read.
         TruncatedError: it ends too early.
         ChecksumError: it is damaged.
-        FormatError: anything else that is wrong with it; the offset is that of the frame.
+        FormatError: anything else is wrong; the offset is the frame's.
     """
     return read_columns(
         path,
@@ -152,32 +143,29 @@ def read_nasbench(
 def write_nasbench(path: str | PathLike[str], columns: Columns) -> None:
     """Write columns as a NAS-Bench-101 file that the original software reads.
 
-    Rows go by cell, budget and repeat, in the cells' canonical drawing. A repeat without any
-    value takes no row, so later ones move up.
+    Rows are ordered by cell, budget and repeat, with the cells in canonical form. A repeat without
+    any value gets no row, so later repeats move up.
 
     Raises:
-        FormatError: the columns have metrics that the format cannot hold, such as energies.
+        FormatError: the format cannot hold some of the metrics, such as energies.
         StorageError: the folder cannot be written or the disk is full.
     """
-    write_trainings(path, trainings(columns, ModelMetrics, path))
+    write_trainings(path, _trainings(columns, ModelMetrics, path))
 
 
 def read_nasbench_records(path: str | PathLike[str]) -> Iterator[Training[ModelMetrics]]:
-    """The records of a NAS-Bench-101 file, as `ecnas_tfrecord.read_nasbench_records`."""
+    """The records of a NAS-Bench-101 file; see `read_ecnas_records`."""
     return read_trainings(path, ModelMetrics)
 
 
 def write_nasbench_records(
     path: str | PathLike[str], records: Iterable[Training[ModelMetrics]]
 ) -> None:
-    """Write records as a NAS-Bench-101 file, as `ecnas_tfrecord.write_nasbench_records`."""
+    """Write records as a NAS-Bench-101 file; see `write_ecnas_records`."""
     write_trainings(path, records)
 
 
-# EC-NAS's files, such as `energy_5V9E_4epochs.tfrecord`.
-#
-# Rows are those of `naslib_ecnas.data.tfrecord` with a `ModelMetricsEnergy` message in each
-# (EC-NAS-Bench, `ecnas/ecnas/api/nasbench101.py`).
+# -- EC-NAS ---------------------------------------------------------------------------------------
 
 
 def read_ecnas(
@@ -190,23 +178,23 @@ def read_ecnas(
 ) -> Columns:
     """Read an EC-NAS file.
 
-    All is as in `read_nasbench`. A message may lack any field: what no training of the file has
-    is no column, what some lack is NaN there. Emissions that are 0 for every training were not
-    recorded; such a column is left out, with a note in the attributes. The attributes `gpu` and
-    `cpu` hold the names of the devices.
+    As `read_nasbench`. A message may lack any field: a value that no training has gets no column,
+    one that some lack is NaN there. Emissions of 0 in every training were not recorded; such a
+    column is left out, with a note in the attributes. The attributes `gpu` and `cpu` are the names
+    of the devices.
 
     Args:
         path: the file.
         name: short name of the table, by default the file's without its suffix.
         vertices: vertices of the table's space, by default the smallest of 4, 5 and 7.
-        provenance: origin of each metric where it is known; the file does not say it.
+        provenance: origin of each metric that is known; the file does not say it.
         check_hashes: compare the hashes of all cells, not only those of up to five vertices.
 
     Raises:
         UnknownTableError: the file cannot be read.
         TruncatedError: it ends too early.
         ChecksumError: it is damaged.
-        FormatError: anything else that is wrong with it; the offset is that of the frame.
+        FormatError: anything else is wrong; the offset is the frame's.
     """
     return read_columns(
         path,
@@ -222,29 +210,25 @@ def read_ecnas(
 def write_ecnas(path: str | PathLike[str], columns: Columns) -> None:
     """Write columns as an EC-NAS file that the original software reads.
 
-    Rows go by cell, budget and repeat, in the cells' canonical drawing. A repeat without any
-    value takes no row, so later ones move up. Every message has three evaluations, empty where
-    the columns have nothing for them.
+    Rows are ordered as by `write_nasbench`. Every message has three evaluations, empty where the
+    columns have no values.
 
     Raises:
-        FormatError: the columns have metrics that the format cannot hold, or times that are not
-            in whole seconds.
+        FormatError: the format cannot hold some of the metrics, or a time is not in whole seconds.
         StorageError: the folder cannot be written or the disk is full.
     """
-    write_trainings(path, trainings(columns, ModelMetricsEnergy, path))
+    write_trainings(path, _trainings(columns, ModelMetricsEnergy, path))
 
 
 def read_ecnas_records(path: str | PathLike[str]) -> Iterator[Training[ModelMetricsEnergy]]:
-    """The records of an EC-NAS file, everything as it stands there but unknown fields.
+    """The records of an EC-NAS file, unchanged except that unknown fields are left out.
 
-    `write_ecnas_records` gives the bytes of the file back where these are canonical: all seven of
-    `energy_4V9E_4epochs`, `energy_4V9E_linscale`, `energy_4V9E_quadrortx6000`,
-    `energy_4V9E_rtx3060`, `energy_4V9E_rtx3090`, `energy_4V9E_titanxp` and
-    `energy_5V9E_4epochs` survive byte for byte.
+    `write_ecnas_records` gives back the bytes of a canonical file, as the seven official files for
+    four and five vertices are.
 
     Raises:
         UnknownTableError: the file cannot be read.
-        FormatError: a frame, a row or a message is not of the format; the offset is the frame's.
+        FormatError: a frame, a row or a message is malformed; the offset is the frame's.
     """
     return read_trainings(path, ModelMetricsEnergy)
 

@@ -1,9 +1,12 @@
-"""The messages that NAS-Bench-101 and EC-NAS store for each training.
+"""The protocol buffers that NAS-Bench-101 and EC-NAS store for each training.
 
-The field numbers are those of `nasbench/lib/model_metrics.proto` (google-research/nasbench) and of
-`model_metrics_energy.proto` (EC-NAS-Bench). Every optional field that a message does not carry is
-None, every repeated one an empty tuple, so that presence survives reading and writing. Fields of
-other numbers are skipped when a message is read.
+Three layers: the wire format (`fields` and the `pack_` functions), read strictly and written
+canonically; the messages with the field numbers of `nasbench/lib/model_metrics.proto`
+(google-research/nasbench) and `model_metrics_energy.proto` (EC-NAS-Bench); and the metrics of a
+message (`to_metrics`, `from_metrics`).
+
+A missing optional field is None and a missing repeated field an empty tuple, so that presence
+survives reading and writing. Unknown fields are skipped.
 """
 
 from __future__ import annotations
@@ -23,17 +26,13 @@ from naslib_ecnas.data.assemble import NOWHERE, Source
 from naslib_ecnas.errors import TruncatedError
 
 __all__ = [
-    "FIXED32",
-    "FIXED64",
+    "DEVICES",
     "LENGTH",
     "TIMESTAMP_LENGTH",
-    "VARINT",
     "Device",
     "DeviceUsage",
     "Evaluation",
     "EvaluationEnergy",
-    "Field",
-    "FieldSpec",
     "Message",
     "MessagePath",
     "ModelMetrics",
@@ -42,41 +41,29 @@ __all__ = [
     "Usage",
     "check_evaluations",
     "decode",
-    "double",
     "encode",
     "fields",
     "from_metrics",
     "from_seconds",
-    "int32",
     "is_device",
     "many_to_seconds",
     "metric_of",
     "metrics_of",
-    "pack_bytes",
-    "pack_double",
-    "pack_int32",
-    "pack_varint",
     "specs",
     "to_metrics",
     "to_seconds",
-    "varint",
 ]
 
-
-# The wire format of protocol buffers, read strictly and written canonically.
+# -- wire format ----------------------------------------------------------------------------------
 #
 # A message is a sequence of fields; a field is a varint tag (number << 3 | wire type) and a value:
 # a varint (0), eight bytes (1), a length and so many bytes (2) or four bytes (5). Groups (3, 4) are
-# long deprecated and not used by any file that is read here. See
+# long deprecated and not used by these files. See
 # https://protobuf.dev/programming-guides/encoding/.
 
-
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
-
 _SIZE = {FIXED64: 8, FIXED32: 4}
-
 _MAX_FIELD = (1 << 29) - 1
-
 _MAX_VARINT_BYTES = 10
 
 
@@ -86,7 +73,7 @@ class Field(NamedTuple):
     number: int
     wire_type: int
     value: int
-    """The varint, or the number of bytes of another value."""
+    """The varint, or the number of bytes of any other value."""
     start: int
     """Position of the value's first byte in the message (behind the length, if any)."""
     stop: int
@@ -106,25 +93,15 @@ def varint(data: bytes, position: int, source: Source = NOWHERE) -> tuple[int, i
     value = 0
     for i in range(_MAX_VARINT_BYTES):
         if position + i >= len(data):
-            raise source.fault(
-                "the bytes end within a varint",
-                at=position,
-                kind=TruncatedError,
-                value=data[position:],
-                expected="a last byte below 0x80",
-            )
+            raise source.fault("the bytes end within a varint", at=position, kind=TruncatedError)
         byte = data[position + i]
         value |= (byte & 0x7F) << 7 * i
         if byte < 0x80:
             if value >> 64:
                 break
             return value, position + i + 1
-    raise source.fault(
-        "an overlong varint",
-        at=position,
-        value=data[position : position + _MAX_VARINT_BYTES],
-        expected=f"at most {_MAX_VARINT_BYTES} bytes and 64 bits",
-    )
+    message = f"a varint must have at most {_MAX_VARINT_BYTES} bytes and 64 bits"
+    raise source.fault(message, at=position)
 
 
 def fields(data: bytes, source: Source = NOWHERE) -> Iterator[Field]:
@@ -140,12 +117,8 @@ def fields(data: bytes, source: Source = NOWHERE) -> Iterator[Field]:
         tag, position = varint(data, position, source)
         number, wire_type = tag >> 3, tag & 7
         if not 1 <= number <= _MAX_FIELD:
-            raise source.fault(
-                "no possible field number",
-                at=at,
-                value=number,
-                expected=f"1 to {_MAX_FIELD}",
-            )
+            message = f"a field number must be from 1 to {_MAX_FIELD}"
+            raise source.fault(message, at=at, value=number)
         if wire_type == VARINT:
             start = position
             value, position = varint(data, position, source)
@@ -156,20 +129,11 @@ def fields(data: bytes, source: Source = NOWHERE) -> Iterator[Field]:
         elif wire_type in _SIZE:
             value = _SIZE[wire_type]
         else:
-            raise source.fault(
-                f"field {number} has a wire type that is not in use",
-                at=at,
-                value=wire_type,
-                expected="0 (varint), 1 (8 bytes), 2 (length-delimited) or 5 (4 bytes)",
-            )
+            message = f"field {number} must have wire type 0, 1, 2 or 5"
+            raise source.fault(message, at=at, value=wire_type)
         if value > end - position:
-            raise source.fault(
-                f"field {number} reaches beyond the end of its message",
-                at=at,
-                kind=TruncatedError,
-                value=f"{value} bytes",
-                expected=f"at most the {end - position} that are left",
-            )
+            message = f"field {number} of {value} bytes reaches beyond the end of its message"
+            raise source.fault(message, at=at, kind=TruncatedError)
         yield Field(number, wire_type, value, position, position + value)
         position += value
 
@@ -188,9 +152,8 @@ def int32(field: Field, source: Source = NOWHERE) -> int:
     """
     value = field.value - (1 << 64) if field.value >> 63 else field.value
     if not -(1 << 31) <= value < 1 << 31:
-        raise source.fault(
-            f"field {field.number} does not fit 32 bits", at=field.start, value=value
-        )
+        message = f"field {field.number} must fit 32 bits"
+        raise source.fault(message, at=field.start, value=value)
     return value
 
 
@@ -223,11 +186,10 @@ def pack_bytes(number: int, value: bytes) -> bytes:
     return _tag(number, LENGTH) + pack_varint(len(value)) + value
 
 
-# Times of day without a zone, as EC-NAS's tracker writes them, and seconds since 1970.
+# -- times ----------------------------------------------------------------------------------------
 #
-# The zone is not recorded. The seconds count as if it were UTC, so differences are right and a
-# text comes back as it was.
-
+# EC-NAS's tracker writes local times without a zone. They are converted to seconds since 1970 as if
+# they were UTC, so that differences are right and a text comes back as it was.
 
 _FORM = re.compile(r"(\d{4})-(\d\d)-(\d\d) (\d\d):(\d\d):(\d\d)", re.ASCII)
 
@@ -244,17 +206,17 @@ _CUMULATIVE = np.array([0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 3
 
 
 def to_seconds(text: str, source: Source = NOWHERE) -> float:
-    """Seconds of a text such as `2022-05-29 06:03:58`.
+    """Seconds since 1970 of a text such as `2022-05-29 06:03:58`.
 
     Raises:
-        FormatError: it is none of this form.
+        FormatError: the text is not a time of this form.
     """
     found = _FORM.fullmatch(text)
     try:
         year, month, day, hour, minute, second = map(int, found.groups() if found else ())
         moment = datetime(year, month, day, hour, minute, second, tzinfo=timezone.utc)
     except ValueError as error:
-        raise source.fault("no time", value=text, expected="YYYY-mm-dd HH:MM:SS") from error
+        raise source.fault("a time must be written YYYY-mm-dd HH:MM:SS", value=text) from error
     return (moment - _EPOCH).total_seconds()
 
 
@@ -262,19 +224,15 @@ def from_seconds(seconds: float, source: Source = NOWHERE) -> str:
     """The inverse of `to_seconds`.
 
     Raises:
-        FormatError: the seconds are not whole, or of no year from 1 to 9999.
+        FormatError: the seconds are not whole, or the year is not from 1 to 9999.
     """
     try:
         if seconds != int(seconds):
             raise ValueError(seconds)
         moment = _EPOCH + timedelta(seconds=int(seconds))
     except (ValueError, OverflowError) as error:
-        raise source.fault(
-            "no time that can be written",
-            value=seconds,
-            expected="whole seconds since 1970, of a year from 1 to 9999",
-            remedy="leave the column out",
-        ) from error
+        message = "a time must be in whole seconds and of a year from 1 to 9999"
+        raise source.fault(message, value=seconds) from error
     return moment.replace(tzinfo=None).isoformat(sep=" ")
 
 
@@ -287,8 +245,7 @@ def many_to_seconds(
         characters: (n, 19) ASCII codes.
 
     Returns:
-        (n,) seconds, and (n,) whether the text was a time; where it was not the seconds mean
-        nothing.
+        (n,) seconds, and (n,) whether each text is a time; the seconds of the others mean nothing.
     """
     digits = (characters - np.uint8(ord("0"))).astype(np.int32)
     good = np.ones(len(characters), dtype=bool)
@@ -314,6 +271,9 @@ def many_to_seconds(
     days += _CUMULATIVE[month - 1] + (leap & (month > 2)) + day - 1
     seconds = ((days * 24 + number["hour"]) * 60 + number["minute"]) * 60 + number["second"]
     return seconds.astype(np.float64), good
+
+
+# -- messages -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -406,13 +366,13 @@ class EvaluationEnergy(Message):
     stop_emission: str | None = _string(10)
     """End of the window, likewise."""
     pred_energy: float | None = _double(11)
-    """kWh foretold by the tracker."""
+    """kWh predicted by the tracker."""
     pred_co2eq: float | None = _double(12)
-    """Grams of CO2 equivalent foretold."""
+    """Grams of CO2 equivalent, predicted."""
     pred_training_time: float | None = _double(13)
-    """Seconds foretold."""
+    """Seconds, predicted."""
     pred_avg_intensity: float | None = _double(14)
-    """Carbon intensity foretold, g/kWh."""
+    """Carbon intensity in g/kWh, predicted."""
     checkpoint_path: str | None = _string(15)
     """Where the weights were kept."""
 
@@ -501,17 +461,17 @@ def _named(item: Any) -> tuple[int, str, str, bool, type[Message] | None]:
 def decode(message: type[M], data: bytes, source: Source = NOWHERE) -> M:
     """Read a message.
 
-    As in protocol buffers, of a field that is met twice the last value counts, and a message
-    that is met twice is merged.
+    As protocol buffers demand, the last value of a repeated scalar counts, and messages that
+    occur twice are merged.
 
     Args:
         message: `ModelMetrics`, `ModelMetricsEnergy` or a part of them.
         data: its bytes.
-        source: where they lie, for errors.
+        source: place of the bytes, for errors.
 
     Raises:
-        FormatError: the bytes are no message, or a field has another type: a message of the
-            other kind, for instance.
+        FormatError: the bytes are not a message, or a field has another type, as in a message of
+            the other kind.
     """
     known = specs(message)
     values: dict[str, Any] = {}
@@ -543,13 +503,9 @@ def decode(message: type[M], data: bytes, source: Source = NOWHERE) -> M:
 
 def _check_type(message: type[Message], spec: FieldSpec, met: Field, source: Source) -> None:
     if met.wire_type != spec.wire_type:
-        raise source.fault(
-            f"field {spec.name} of {message.__name__} has another type",
-            at=met.start,
-            value=f"wire type {met.wire_type}",
-            expected=f"wire type {spec.wire_type} ({spec.kind})",
-            remedy="NAS-Bench-101's and EC-NAS's messages differ: read each as what it is",
-        )
+        text = f"{spec.name} of {message.__name__} must have wire type {spec.wire_type}"
+        remedy = "NAS-Bench-101's and EC-NAS's messages differ: read each as what it is"
+        raise source.fault(text, at=met.start, value=met.wire_type, remedy=remedy)
 
 
 def _text(data: bytes, met: Field, source: Source) -> str:
@@ -557,9 +513,7 @@ def _text(data: bytes, met: Field, source: Source) -> str:
     try:
         return raw.decode()
     except UnicodeDecodeError as error:
-        raise source.fault(
-            "a text is not UTF-8", at=met.start, value=raw, expected="UTF-8"
-        ) from error
+        raise source.fault("a text must be UTF-8", at=met.start, value=raw) from error
 
 
 def encode(message: Message) -> bytes:
@@ -581,16 +535,14 @@ def encode(message: Message) -> bytes:
     return b"".join(out)
 
 
-# Which metric each field of a message is: the one place that knows both vocabularies.
+# -- metrics of messages --------------------------------------------------------------------------
 #
 # A training has one evaluation (at its end) or three (at its start, halfway and at its end). The
-# last one's metrics have no prefix, those of the others `initial_` and `halfway_`, and those of the
+# metrics of the last one have no prefix, the others `initial_` and `halfway_`, and those of the
 # whole run `total_`. Of several GPUs the first is kept, of several CPU packages the first two.
-# Checkpoint paths and forecasts of other evaluations than the last are not kept.
+# Checkpoint paths are not kept, and predictions only of the last evaluation.
 
-
-#: Attribute names and places in tuples that lead to a value, such as
-#: `("evaluations", 2, "energy")`.
+#: Attribute names and indices that lead to a value, such as `("evaluations", 2, "energy")`.
 MessagePath: TypeAlias = tuple[str | int, ...]
 
 Metrics = TypeVar("Metrics", ModelMetrics, ModelMetricsEnergy)
@@ -635,25 +587,22 @@ _POWER = {
 
 _PREFIXES = {1: ("",), 3: ("initial_", "halfway_", "")}
 
-#: Attributes of the content's header that name the devices, by the message's attribute.
+#: Attributes of a table that name the devices.
 DEVICES = ("gpu", "cpu")
 
 
 def check_evaluations(count: int, source: Source = NOWHERE) -> None:
     """Raise FormatError unless a message has one evaluation or three."""
     if count not in _PREFIXES:
-        raise source.fault(
-            "the number of evaluations of a training is not known here",
-            value=count,
-            expected="1 (the end) or 3 (the start, halfway, the end)",
-        )
+        message = "a training must have 1 evaluation (at its end) or 3 (start, halfway, end)"
+        raise source.fault(message, value=count)
 
 
 def metric_of(path: MessagePath, evaluations: int) -> str | None:
-    """The metric that the value at a path is, None where it is none.
+    """The metric of the value at a path; None if it is not a metric.
 
     Args:
-        path: where the value lies in its message.
+        path: place of the value in its message.
         evaluations: number of evaluations of the message.
     """
     match path:
@@ -681,7 +630,7 @@ def to_metrics(
     """The metrics of a message, and the names of the devices by sort.
 
     Raises:
-        FormatError: another number of evaluations, or a text that is no time.
+        FormatError: the number of evaluations is not 1 or 3, or a time is malformed.
     """
     count = len(message.evaluations)
     check_evaluations(count, source)
@@ -718,10 +667,10 @@ def from_metrics(
 ) -> Metrics:
     """The message of a training's metrics: the inverse of `to_metrics`.
 
-    It always has three evaluations, which is what the official readers expect.
+    It always has three evaluations, as the official readers expect.
 
     Args:
-        values: metrics that are there, none that the kind of message cannot hold.
+        values: the metrics, all of which this kind of message can hold.
         kind: the message to make.
         trainable_parameters: of the cell.
         devices: names of the devices by sort (`gpu`, `cpu`), comma-separated.

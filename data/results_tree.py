@@ -1,8 +1,8 @@
-"""A tree of `results.json` files, as EC-NAS's trainings leave it.
+"""Reading the tree of `results.json` files that EC-NAS's trainings write.
 
 One training is `<epochs>_epochs/<first two digits>/<hash>/repeat_<n>/results.json`
-(EC-NAS-Bench, `train_model_results/energy/...`). The files do not hold the matrix: the cell is
-that of the hash.
+(EC-NAS-Bench, `train_model_results/energy/...`). The files contain no adjacency matrix: the cell
+is found by its hash.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from hashlib import sha256
 from os import PathLike
 from pathlib import Path
@@ -72,7 +73,7 @@ _POINTS = ("initial_", "halfway_", "")
 
 
 def is_results_tree(folder: str | PathLike[str]) -> bool:
-    """Whether a folder has one for a budget, such as `4_epochs`."""
+    """Whether a folder contains the folder of a budget, such as `4_epochs`."""
     try:
         return any(
             _EPOCHS.fullmatch(item.name) and item.is_dir() for item in Path(folder).iterdir()
@@ -90,21 +91,20 @@ def read_results_tree(
 ) -> Columns:
     """Read all trainings of a tree.
 
-    `repeat_1` is repeat 0. Of several GPUs the first is kept, of several CPU packages the first
-    two. The trainable parameters, the budget and the bounds of every value are checked.
+    `repeat_1` becomes repeat 0. Of several GPUs the first is kept, of several CPU packages the
+    first two. The trainable parameters, the budget and the bounds of every value are checked.
 
     Args:
-        folder: the folder that has `<epochs>_epochs` in it.
+        folder: the folder that contains the `<epochs>_epochs` folders.
         name: short name of the table, by default the folder's.
-        vertices: vertices of the table's space, by default the smallest of 4, 5 and 7. Give it
-            where it is 7: looking for other hashes first saves nothing then.
-        provenance: origin of each metric where it is known. The checksum of the others is one
-            over the names and contents of all files.
+        vertices: vertices of the table's space, by default the smallest of 4, 5 and 7.
+        provenance: origin of each metric that is known. The others get a checksum over the
+            names and contents of all files.
 
     Raises:
-        UnknownTableError: there is no such folder, or it holds no training.
-        StorageError: a file or folder of the tree cannot be read.
-        FormatError: a link, a file that is not JSON, or one of another content.
+        UnknownTableError: there is no such folder, or it contains no training.
+        StorageError: a folder of the tree cannot be read.
+        FormatError: the tree contains a link, or a file is not such a JSON document.
     """
     root = Path(folder)
     assembler = Assembler(Source(str(root), None))
@@ -125,12 +125,8 @@ def read_results_tree(
         repeats.append(repeat - 1)
         trainings.append(_training(raw, row, epochs, devices, source))
     if not rows:
-        raise UnknownTableError(
-            "there is no training in this folder",
-            value=str(root),
-            expected="<epochs>_epochs/<2 digits>/<hash>/repeat_<n>/results.json",
-            remedy="give the folder that has the <epochs>_epochs folders in it",
-        )
+        form = "<epochs>_epochs/<2 digits>/<hash>/repeat_<n>/results.json"
+        raise UnknownTableError(f"{root} contains no training, {form}")
     names = dict.fromkeys(metric for training in trainings for metric in training)
     assembler.add(
         np.array(rows, dtype=np.int32),
@@ -154,9 +150,8 @@ def _files(root: Path) -> Iterator[tuple[Path, int, str, int]]:
         for prefix, _ in _folders(budget, _PREFIX):
             for cell, _ in _folders(prefix, _HASH):
                 if not cell.name.startswith(prefix.name):
-                    raise Source(str(cell), None).fault(
-                        "a cell is in the folder of other hashes", expected=cell.name[:2]
-                    )
+                    message = f"the folder of a cell must be in {cell.name[:2]}"
+                    raise Source(str(cell), None).fault(message, value=prefix.name)
                 for repeat, number in _folders(cell, _REPEAT):
                     path = repeat / _FILE
                     if path.is_symlink():
@@ -166,7 +161,7 @@ def _files(root: Path) -> Iterator[tuple[Path, int, str, int]]:
 
 
 def _folders(folder: Path, form: re.Pattern[str]) -> list[tuple[Path, int]]:
-    """The folders of a form and their number, sorted; links are refused, all else is left."""
+    """The folders whose names have this form, with their numbers, sorted; links are refused."""
     found = []
     try:
         for item in sorted(folder.iterdir()):
@@ -177,62 +172,46 @@ def _folders(folder: Path, form: re.Pattern[str]) -> list[tuple[Path, int]]:
                 raise _link(item)
             if item.is_dir():
                 found.append((item, int(match[1]) if form.groups else 0))
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+    except (OSError, ValueError) as error:  # ValueError: the name contains a NUL
         if isinstance(error, EcnasError):
             raise
         kind = StorageError if is_folder(folder) else UnknownTableError
-        raise kind(
-            f"the folder cannot be read ({getattr(error, 'strerror', None) or error})",
-            value=str(folder),
-            expected="a readable folder",
-            remedy="check the path",
-        ) from error
+        reason = getattr(error, "strerror", None) or error
+        raise kind(f"the folder cannot be read ({reason})", value=str(folder)) from error
     return sorted(found, key=lambda pair: (pair[1], pair[0].name))
 
 
 def _link(path: Path) -> Exception:
-    return Source(str(path), None).fault(
-        "a link in a tree of results is not followed",
-        expected="files and folders of the tree itself",
-        remedy="copy what it points to",
-    )
+    return Source(str(path), None).fault("a link in a tree of results is not followed")
 
 
 def _content(path: Path, source: Source) -> bytes:
     with opened(path) as file:
         raw = file.read(_MAX_BYTES + 1)
     if len(raw) > _MAX_BYTES:
-        raise source.fault(f"a file of results is over {_MAX_BYTES} bytes")
+        raise source.fault(f"a file of results must have at most {_MAX_BYTES} bytes")
     return raw
 
 
 def _row(key: str, vertices: int | None, source: Source) -> int:
-    error: UnknownCellError | None = None
-    # The smaller spaces first: the hashes of the largest take a while.
+    # The smaller spaces first: computing the hashes of the largest takes a while.
     for size in ECNAS_SPACES if vertices is None else (vertices,):
-        try:
+        with suppress(UnknownCellError):
             return Space(size).row_of_hash(key)
-        except UnknownCellError as unknown:
-            error = unknown
-    raise source.fault(
-        "the folder's name is the hash of no cell", value=key, expected="a cell of the space"
-    ) from error
+    raise source.fault("the folder must be named by the hash of a cell of the space", value=key)
 
 
 def _training(
     raw: bytes, row: int, epochs: int, devices: dict[str, dict[str, None]], source: Source
 ) -> dict[str, float]:
-    """The metrics of one file."""
+    """The metrics in one file, with the names of the devices added to `devices`."""
     try:
         data = json.loads(raw)
     except (ValueError, RecursionError) as error:
         raise source.fault(f"the file is not JSON ({type(error).__name__})") from error
     evaluations = data.get("evaluation_results") if isinstance(data, dict) else None
     if not isinstance(evaluations, list) or len(evaluations) != len(_POINTS):
-        raise source.fault(
-            "the file has not the content of a training",
-            expected=f"an object with {len(_POINTS)} evaluation_results",
-        )
+        raise source.fault(f"the file must be an object with {len(_POINTS)} evaluation_results")
     values: dict[str, float] = {}
     _collect(values, data, _TOTAL, "", source)
     for prefix, evaluation in zip(_POINTS, evaluations, strict=True):
@@ -249,7 +228,7 @@ def _collect(
     values: dict[str, float], found: Any, vocabulary: Mapping[str, str], prefix: str, source: Source
 ) -> None:
     if not isinstance(found, dict):
-        raise source.fault("an evaluation is no object", value=type(found).__name__)
+        raise source.fault("an evaluation must be an object", value=found)
     for key, metric in vocabulary.items():
         if key in found:
             values[prefix + metric] = _number(found[key], metric, source)
@@ -259,11 +238,12 @@ def _number(value: Any, metric: str, source: Source) -> float:
     if metric.endswith("_unix_s") and isinstance(value, str):
         return to_seconds(value, source)
     if metric.endswith("_unix_s") or isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise source.fault(f"the value of {metric} is of another type", value=value)
+        expected = "a time" if metric.endswith("_unix_s") else "a number"
+        raise source.fault(f"the value of {metric} must be {expected}", value=value)
     try:
         return float(value)
     except OverflowError as error:
-        raise source.fault(f"the value of {metric} is larger than any float") from error
+        raise source.fault(f"the value of {metric} is too large for a float") from error
 
 
 def _check(
@@ -272,27 +252,20 @@ def _check(
     parameters = int(network.parameters(row)[0])
     stated = data.get("trainable_params", parameters)
     if stated != parameters:
-        raise source.fault(
-            "the trainable parameters are not those of the cell",
-            value=stated,
-            expected=str(parameters),
-        )
+        raise source.fault(f"the cell has {parameters} trainable parameters", value=stated)
     if values.get("epoch", epochs) != epochs:
-        raise source.fault(
-            "the training did not last as long as its folder says",
-            value=values["epoch"],
-            expected=f"{epochs} epochs",
-        )
+        message = f"a training in this folder must end after {epochs} epochs"
+        raise source.fault(message, value=values["epoch"])
 
 
 def _collect_power(
     values: dict[str, float], power: Any, devices: dict[str, dict[str, None]], source: Source
 ) -> None:
-    """Power and energy of the devices; each list of them is nested once more."""
+    """Add power and energy of the devices; the files nest each list once more."""
     for sort, prefixes in _DEVICES.items():
         part = power.get(sort, {}) if isinstance(power, dict) else None
         if not isinstance(part, dict):
-            raise source.fault("the power usages are no objects", value=sort)
+            raise source.fault(f"the power usages of {sort} must be an object", value=part)
         for key, suffix in _POWER.items():
             numbers = _flat(part.get(key, []), source)
             for prefix, number in zip(prefixes, numbers, strict=False):
@@ -304,5 +277,5 @@ def _collect_power(
 
 def _flat(items: Any, source: Source) -> list[Any]:
     if not isinstance(items, list):
-        raise source.fault("the power usages are no lists", value=type(items).__name__)
+        raise source.fault("power usages and devices must be lists", value=items)
     return [one for item in items for one in (item if isinstance(item, list) else [item])]

@@ -1,4 +1,22 @@
-"""The table: typed columns over (cell, budget, repeat) in one memory-mapped file."""
+"""Tables: typed columns over (cell, budget, repeat) in one memory-mapped file.
+
+`Columns` is the content of a table in memory, which every reader returns and every writer takes.
+`Table` is a table file, open for reading, and `View` the same table at another PUE or carbon
+intensity. The bytes of a table file:
+
+    magic        8 bytes   89 45 43 4E 41 53 0D 0A
+    version      u32       1
+    check        u32       CRC-32 of the header
+    length       u64       bytes of the header
+    header                 JSON (UTF-8), see `Header`
+    padding                zero bytes up to a multiple of 64
+    data                   columns, each padded to a multiple of 64
+    checksums    u32 each  CRC-32 of every 2,048 values of every column, in the header's order
+    check        u32       CRC-32 of the checksums
+
+All integers are little-endian. A column is stored budget by budget, repeat by repeat, cell by
+cell, so that all cells at one budget lie together.
+"""
 
 from __future__ import annotations
 
@@ -46,62 +64,43 @@ __all__ = [
     "ALIGN",
     "BLOCK",
     "MAGIC",
-    "PREDICTED_FROM",
     "SUFFIX",
-    "ColumnSpec",
     "Columns",
-    "Header",
-    "MappedColumn",
     "Table",
     "View",
     "at_place",
+    "check_pue",
     "pack",
-    "padded",
     "parse",
-    "seen_at",
     "write_table",
 ]
 
-
-# The bytes of a table file: preamble, header, columns, checksums.
-#
-#     magic        8 bytes   89 45 43 4E 41 53 0D 0A
-#     version      u32       1
-#     check        u32       CRC-32 of the header
-#     length       u64       bytes of the header
-#     header                 JSON (UTF-8), described by `Header`
-#     padding                zero bytes up to a multiple of 64
-#     data                   columns, each padded to a multiple of 64
-#     checksums    u32 each  CRC-32 of every 2,048 values of every column, in the header's order
-#     check        u32       CRC-32 of the checksums
-#
-# All integers are little-endian. A column is stored budget by budget, repeat by repeat, cell by
-# cell, so that all cells at one budget lie together.
-
-
 MAGIC = b"\x89ECNAS\r\n"
-
 VERSION = 1
-
 SUFFIX = ".ecnas"
-
 ALIGN = 64
 
 #: Values under one checksum: few enough that a single query reads little.
 BLOCK = 1 << 11
 
-_PREAMBLE = struct.Struct("<8sIIQ")
-
-_LARGEST_HEADER = 1 << 24
-
-_ITEM_SIZE = {"f8": 8, "f4": 4, "i4": 4}
-
-#: The column of rows, present unless the table holds the whole space.
+#: The column of rows, present unless the table has every cell of the space.
 ROWS = "rows"
+
+#: Attribute of a predicted table: SHA-256 of the models and settings it was predicted from.
+PREDICTED_FROM = "predicted_from"
+
+_PREAMBLE = struct.Struct("<8sIIQ")
+_LARGEST_HEADER = 1 << 24
+_ITEM_SIZE = {"f8": 8, "f4": 4, "i4": 4}
+_FEW = 8  # blocks of a column that are read on their own before the file's mapping is used
+_AGAIN = "make the table again with: ecnas data convert SOURCE --afresh"
+
+
+# -- the header -----------------------------------------------------------------------------------
 
 
 def padded(length: int) -> int:
-    """Length up to the next multiple of `ALIGN`."""
+    """The length rounded up to a multiple of `ALIGN`."""
     return -(-length // ALIGN) * ALIGN
 
 
@@ -111,7 +110,7 @@ class ColumnSpec:
 
     name: str
     dtype: str
-    """`f8`, or `f4` where that loses nothing; `i4` for rows."""
+    """`f8`, or `f4` if that loses nothing; `i4` for rows."""
     offset: int
     """Bytes from the start of the data."""
     nbytes: int
@@ -129,7 +128,7 @@ class ColumnSpec:
 
 @dataclass(frozen=True)
 class Header:
-    """The JSON header: what the table holds and where."""
+    """The JSON header: content of the table and places of its columns."""
 
     name: str
     vertices: int
@@ -142,7 +141,7 @@ class Header:
 
     @property
     def data_start(self) -> int:
-        """Where the data start in the file."""
+        """Byte offset of the data in the file."""
         return padded(_PREAMBLE.size + len(self.to_bytes()))
 
     @property
@@ -179,83 +178,48 @@ class Header:
 
 
 def pack(header: Header) -> bytes:
-    """Preamble, header and padding."""
+    """Preamble, header and padding of a table file."""
     body = header.to_bytes()
     start = _PREAMBLE.pack(MAGIC, VERSION, zlib.crc32(body), len(body)) + body
     return start.ljust(padded(len(start)), b"\0")
 
 
 def parse(file: BinaryIO, size: int, path: str) -> Header:
-    """Header of an open file.
+    """The header of an open table file.
 
     Args:
         file: the file, at its start.
         size: its length in bytes.
-        path: for messages.
+        path: its path, for errors.
 
     Raises:
-        FormatError: not such a file, or a header that contradicts itself.
-        ChecksumError: the header does not have its digest.
-        TruncatedError: the file is not as long as the header says.
+        FormatError: the file is not a table, or its header contradicts itself.
+        ChecksumError: the header does not have its checksum.
+        TruncatedError: the file does not have the length that the header says.
     """
     if size < _PREAMBLE.size:
-        raise TruncatedError(
-            "the file ends within its preamble",
-            path=path,
-            offset=size,
-            expected=f"at least {_PREAMBLE.size} bytes",
-            remedy="convert or copy the table again",
-        )
+        raise TruncatedError("the file ends within its preamble", path=path, offset=size)
     magic, version, check, length = _PREAMBLE.unpack(file.read(_PREAMBLE.size))
     if magic != MAGIC:
-        raise FormatError(
-            "not a table of this package",
-            path=path,
-            offset=0,
-            value=magic,
-            expected=repr(MAGIC),
-            remedy="convert the file with: ecnas data convert",
-        )
+        remedy = "convert the file with: ecnas data convert"
+        raise FormatError("the file is not a table", path=path, offset=0, remedy=remedy)
     if version != VERSION:
-        raise FormatError(
-            "a table of another version",
-            path=path,
-            offset=8,
-            value=version,
-            expected=f"version {VERSION}",
-            remedy="convert the source again, or update naslib-ecnas",
-        )
-    if length > min(_LARGEST_HEADER, size - _PREAMBLE.size):
-        raise TruncatedError(
-            "the header is longer than the file or than any header",
-            path=path,
-            offset=16,
-            value=length,
-            expected=f"at most {min(_LARGEST_HEADER, size - _PREAMBLE.size)} bytes",
-            remedy="convert or copy the table again",
-        )
+        message = f"the table must be of version {VERSION}"
+        raise FormatError(message, path=path, offset=8, value=version, remedy=_AGAIN)
+    most = min(_LARGEST_HEADER, size - _PREAMBLE.size)
+    if length > most:
+        message = f"the header must have at most {most} bytes"
+        raise TruncatedError(message, path=path, offset=16, value=length)
     body = file.read(length)
     if zlib.crc32(body) != check:
-        raise ChecksumError(
-            "the header is damaged",
-            path=path,
-            offset=_PREAMBLE.size,
-            value=f"CRC-32 {zlib.crc32(body):08x}",
-            expected=f"{check:08x}",
-            remedy="convert or copy the table again",
-        )
+        message = "the header does not have its checksum"
+        raise ChecksumError(message, path=path, offset=_PREAMBLE.size, remedy=_AGAIN)
     header = _header(body, path)
     if header.to_bytes() != body:
-        raise _inconsistent(path, "another spelling of the header than this package writes")
+        raise _inconsistent(path, "the JSON is not written as this package writes it")
     if size != header.file_size:
-        raise TruncatedError(
-            "the file has not the length that its header says",
-            path=path,
-            offset=min(size, header.file_size),
-            value=size,
-            expected=f"{header.file_size} bytes",
-            remedy="convert or copy the table again",
-        )
+        message = f"the file must have {header.file_size} bytes, as its header says"
+        raise TruncatedError(message, path=path, offset=min(size, header.file_size), value=size)
     return header
 
 
@@ -318,18 +282,12 @@ def _check(header: Header, path: str) -> None:
         raise _inconsistent(path, "no columns")
 
 
-def _inconsistent(path: str, value: str) -> FormatError:
-    return FormatError(
-        "the header contradicts itself",
-        path=path,
-        offset=_PREAMBLE.size,
-        value=value,
-        expected="a header as naslib_ecnas.data.table describes it",
-        remedy="convert the source again",
-    )
+def _inconsistent(path: str, reason: str) -> FormatError:
+    message = f"the header contradicts itself: {reason[:200]}"
+    return FormatError(message, path=path, offset=_PREAMBLE.size)
 
 
-# What every reader yields and every writer takes: columns over (cell, budget, repeat).
+# -- content in memory ----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -337,8 +295,8 @@ class Columns:
     """The content of a table in memory.
 
     Raises:
-        FormatError: rows that are not sorted, distinct and of the space, budgets that are not
-            sorted and distinct, an unknown metric, or an array of another shape.
+        FormatError: the rows are not ascending rows of the space, the budgets not ascending, a
+            metric is unknown or without provenance, or an array has another shape.
     """
 
     name: str
@@ -352,41 +310,34 @@ class Columns:
     repeats: int
     """Length of the repeat axis; missing repeats are NaN."""
     values: Mapping[str, NDArray[np.float64]]
-    """(cells, budgets, repeats) float64 for each metric, NaN where missing."""
+    """(cells, budgets, repeats) float64 for each metric, NaN if missing."""
     provenance: Mapping[str, Provenance] = field(default_factory=dict)
-    """Origin of each metric; every one of `values` has one."""
+    """Origin of each metric in `values`."""
     attributes: Mapping[str, str] = field(default_factory=dict)
-    """Citation, licence, conversion notes: text for the header."""
+    """Texts for the header, such as citation and licence."""
 
     def __post_init__(self) -> None:
         rows = np.asarray(self.rows)
         size = len(Space(self.vertices))
         if rows.ndim != 1 or rows.dtype.kind not in "iu" or not len(rows):
-            raise self._fault("rows are not a vector of integers", (rows.shape, str(rows.dtype)))
-        if int(rows.min()) < 0 or int(rows.max()) >= size:
-            raise self._fault("a row is not of the space", int(rows.max()))
-        if np.any(np.diff(rows) <= 0):
-            raise self._fault("rows are not ascending and distinct", int(np.diff(rows).min()))
+            raise self._fault("rows must be a vector of whole numbers", rows)
+        if int(rows.min()) < 0 or int(rows.max()) >= size or np.any(np.diff(rows) <= 0):
+            raise self._fault(f"rows must be ascending and from 0 to {size - 1}", rows)
         budgets = self.budgets
         if not budgets or list(budgets) != sorted(set(budgets)) or budgets[0] < 1:
-            raise self._fault("budgets are not positive, ascending and distinct", budgets)
+            raise self._fault("budgets must be positive and ascending", budgets)
         shape = (len(rows), len(budgets), self.repeats)
         for name, array in self.values.items():
             if name not in METRICS:
-                raise self._fault("a column is no known metric", name)
+                raise self._fault("a column must be a known metric", name)
             if array.shape != shape or array.dtype != np.float64:
-                raise self._fault(f"column {name} is not float64 of {shape}", array.shape)
+                found = f"{array.dtype} of {array.shape}"
+                raise self._fault(f"column {name} must be float64 of {shape}", found)
             if name not in self.provenance:
-                raise self._fault("a column has no provenance", name)
+                raise self._fault("a column must have a provenance", name)
 
-    def _fault(self, what: str, value: object) -> FormatError:
-        return FormatError(
-            what,
-            path=self.name,
-            value=value,
-            expected="columns as naslib_ecnas.data.table describes them",
-            remedy="see that docstring",
-        )
+    def _fault(self, message: str, value: object) -> FormatError:
+        return FormatError(message, path=self.name, value=value)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -394,18 +345,14 @@ class Columns:
         return len(self.rows), len(self.budgets), self.repeats
 
 
-# A column of a table's file, mapped into memory and checked block by block.
-
-
-#: Blocks of a column that are read on their own before the file's mapping is used.
-_FEW = 8
+# -- table files ----------------------------------------------------------------------------------
 
 
 class MappedColumn:
-    """One column of the file, its blocks checked when they are first read.
+    """One column of the file, each block checked when it is first read.
 
-    Touching a mapping brings in megabytes around each touch, which a process that asks for
-    little should not pay: the first few blocks are read by themselves.
+    Touching the mapping loads megabytes around each touch. To keep the memory of a process with
+    few queries small, the first few blocks are read on their own.
     """
 
     __slots__ = ("_few", "_file", "_path", "_sums", "_view", "checked", "items", "spec")
@@ -424,19 +371,19 @@ class MappedColumn:
         self._path = path
         self._file = file  # descriptor, and where the column starts in the file
         self._few: dict[int, Any] | None = {} if hasattr(os, "pread") else None
-        #: 1 for each block that was checked in the mapping.
+        #: 1 for each block that was checked in the mapping, else 0.
         self.checked = bytearray(spec.blocks)
-        #: The column as numbers, for reading one at a time.
+        #: The column as numbers, to read one at a time.
         self.items = view.cast(self._code)
 
     @property
     def _code(self) -> Literal["f", "d"]:
-        # A column of rows holds integers; their reader asks for positions only.
+        # Rows are integers, but only `position` reads them one at a time.
         code: Any = {"i4": "i", "f4": "f", "f8": "d"}[self.spec.dtype]
         return code  # type: ignore[no-any-return]
 
     def at(self, index: int) -> float:
-        """One value."""
+        """The value at an index."""
         block = index // BLOCK
         if not self.checked[block]:
             if self._few is not None:
@@ -469,7 +416,7 @@ class MappedColumn:
                 view.release()
 
     def part(self, start: int, stop: int) -> NDArray[np.generic]:
-        """Values from `start` up to `stop`, as a read-only view of the file."""
+        """The values from `start` to `stop`, as a read-only view of the file."""
         for block in range(start // BLOCK, -(-stop // BLOCK)):
             if not self.checked[block]:
                 self._check_mapped(block)
@@ -481,16 +428,10 @@ class MappedColumn:
         self.checked[block] = 1
 
     def _check(self, block: int, data: memoryview) -> None:
-        found = zlib.crc32(data)
-        if found != int(self._sums[block]):
-            raise ChecksumError(
-                f"column {self.spec.name} is damaged in its block {block}",
-                path=self._path,
-                offset=self._file[1] + block * self.spec.block_bytes,
-                value=f"CRC-32 {found:08x}",
-                expected=f"{int(self._sums[block]):08x}",
-                remedy="convert or copy the table again",
-            )
+        if zlib.crc32(data) != int(self._sums[block]):
+            message = f"block {block} of column {self.spec.name} does not have its checksum"
+            offset = self._file[1] + block * self.spec.block_bytes
+            raise ChecksumError(message, path=self._path, offset=offset, remedy=_AGAIN)
 
 
 class _Closed:
@@ -509,15 +450,11 @@ class _Closed:
         """Nothing is held."""
 
 
-#: Attribute of a table that comes with the package: SHA-256 of what it was predicted from.
-PREDICTED_FROM = "predicted_from"
-
-
 class Table:
     """A table file, open for reading.
 
-    Opening reads the header only. Every block of a column is checked against its checksum when
-    it is first read. Pickling names the table and its checksum and ships no values: whoever
+    Opening reads only the header. Each block of a column is checked against its checksum when it
+    is first read. Pickling names the table and its checksum and ships no values: whoever
     unpickles opens the table again, or gets a `ChecksumError` where it has other content there.
     Copies in the same process are the table itself, since nothing in it can be changed.
 
@@ -525,7 +462,7 @@ class Table:
         path: the file.
         opener: opens the table again in another process.
         name: short name, such as `4v-4epochs`.
-        space: the space whose rows the cells are.
+        space: the space that the cells belong to.
         budgets: training budgets in epochs, ascending.
         repeats: length of the repeat axis.
         metrics: names of the columns.
@@ -568,11 +505,11 @@ class Table:
 
     @classmethod
     def open(cls, path: str | PathLike[str]) -> Table:
-        """Map a table file.
+        """Open a table file.
 
         Raises:
             UnknownTableError: there is no such file.
-            FormatError: it is no table, or a damaged one; the offset says where.
+            FormatError: the file is not a table, or it is damaged; `offset` says where.
         """
         file_path = Path(path)
         try:
@@ -583,15 +520,12 @@ class Table:
             except BaseException:
                 file.close()
                 raise
-        except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        except (OSError, ValueError) as error:  # ValueError: the name contains a NUL
             if isinstance(error, EcnasError):
                 raise
-            raise UnknownTableError(
-                f"the table cannot be read ({getattr(error, 'strerror', None) or error})",
-                value=str(file_path),
-                expected="a table file",
-                remedy="list the tables with: ecnas data list",
-            ) from error
+            message = f"the table cannot be read ({getattr(error, 'strerror', None) or error})"
+            remedy = "list the tables with: ecnas data list"
+            raise UnknownTableError(message, value=str(file_path), remedy=remedy) from error
         return cls(file_path, header, file, mapped)
 
     @staticmethod
@@ -601,33 +535,21 @@ class Table:
         body = file.read(4 * header.checksums)
         check = int.from_bytes(file.read(4), "little")
         if zlib.crc32(body) != check:
-            raise ChecksumError(
-                "the checksums are damaged",
-                path=path,
-                offset=begin,
-                value=f"CRC-32 {zlib.crc32(body):08x}",
-                expected=f"{check:08x}",
-                remedy="convert or copy the table again",
-            )
+            message = "the checksums are damaged"
+            raise ChecksumError(message, path=path, offset=begin, remedy=_AGAIN)
         return np.frombuffer(body, dtype="<u4")
 
     def _check_rows(self) -> None:
         size = len(self.space)
         if self._rows is None:
-            good = self._cells == size
-            value: object = self._cells
-        else:
-            rows = self.rows
-            good = bool((np.diff(rows) > 0).all() and rows[0] >= 0 and rows[-1] < size)
-            value = (int(rows[0]), int(rows[-1]))
-        if not good:
-            raise FormatError(
-                "the rows are not ascending rows of the space",
-                path=self.path,
-                value=value,
-                expected=f"distinct rows from 0 to {size - 1}",
-                remedy="convert the source again",
-            )
+            if self._cells != size:
+                message = f"without rows, a table must have all {size} cells of its space"
+                raise FormatError(message, path=self.path, value=self._cells)
+            return
+        rows = self.rows
+        if not ((np.diff(rows) > 0).all() and rows[0] >= 0 and rows[-1] < size):
+            message = f"the rows must be ascending and from 0 to {size - 1}"
+            raise FormatError(message, path=self.path, value=rows)
 
     def __repr__(self) -> str:
         return (
@@ -662,20 +584,19 @@ class Table:
 
     @property
     def checksum(self) -> str:
-        """SHA-256 over the header and all block checksums, which names the content.
+        """SHA-256 of the header and all block checksums, which identifies the content.
 
-        Of a table that comes with the package, that of the models and settings that it was
-        predicted from: the last digits of predictions (some 1e-6 of a value) depend on the
-        machine's linear algebra and its number of threads.
+        For a predicted table, SHA-256 of the models and settings: the last digits of predictions
+        (some 1e-6 of a value) depend on the machine's linear algebra and number of threads.
         """
-        from hashlib import sha256  # costs a query-only process 4 MB
+        from hashlib import sha256  # takes 4 MB, which plain queries do not need
 
         source = self.attributes.get(PREDICTED_FROM, "")
         return source if re.fullmatch("[0-9a-f]{64}", source) else sha256(self._content).hexdigest()
 
     @property
     def rows(self) -> NDArray[np.int32]:
-        """(cells,) rows of the space that the table holds, ascending."""
+        """(cells,) rows of the table's cells in the space, ascending."""
         if self._rows is None:
             return np.arange(self._cells, dtype=np.int32)
         return self._rows.part(0, self._cells).astype(np.int32, copy=False)
@@ -687,28 +608,23 @@ class Table:
         """Position of a row's cell along the table's first axis.
 
         Raises:
-            UnknownCellError: the table does not hold it.
+            UnknownCellError: the table does not have this cell.
         """
         if self._rows is None:
             if 0 <= row < self._cells:
                 return row
         else:
-            rows = self._rows.items  # checked as a whole when the table was opened
+            rows = self._rows.items  # all checked when the table was opened
             at = bisect_left(rows, row)
             if at < self._cells and rows[at] == row:
                 return at
-        raise UnknownCellError(
-            f"table {self.name} does not hold this cell",
-            value=f"row {row}",
-            expected=f"one of its {self._cells:,} cells of up to {self.space.vertices} vertices",
-            remedy="Benchmark.rows has those that it holds",
-        )
+        raise UnknownCellError(f"table {self.name} does not hold the cell of row {row}")
 
     def positions(self, rows: NDArray[np.integer]) -> NDArray[np.intp]:
         """(n,) positions of (n,) rows.
 
         Raises:
-            UnknownCellError: the table does not hold one of them.
+            UnknownCellError: the table does not have one of the cells.
         """
         held = self.rows
         at = np.minimum(np.searchsorted(held, rows), self._cells - 1)
@@ -718,11 +634,11 @@ class Table:
         return at
 
     def column(self, name: str) -> NDArray[np.float64]:
-        """(cells, budgets, repeats) float64 values of a metric, read-only; NaN where missing.
+        """(cells, budgets, repeats) float64 values of a metric, read-only; NaN if missing.
 
         Raises:
             UnknownMetricError: the table has no such column.
-            ChecksumError: it is damaged.
+            ChecksumError: the column is damaged.
         """
         budgets = [self.at_budget(name, b) for b in range(len(self.budgets))]
         out = np.stack(budgets, axis=1)
@@ -738,7 +654,7 @@ class Table:
         return np.asarray(by_cell, dtype=np.float64)
 
     def value(self, name: str, position: int, budget: int, repeat: int) -> float:
-        """One value, by position of cell, budget and repeat; NaN where missing."""
+        """One value, by positions of cell, budget and repeat; NaN if missing."""
         return self._column(name).at((budget * self.repeats + repeat) * self._cells + position)
 
     def record(self, position: int, budget: int, repeat: int) -> list[float]:
@@ -754,18 +670,14 @@ class Table:
         return column
 
     def _unknown(self, name: str) -> UnknownMetricError:
-        return UnknownMetricError(
-            f"table {self.name} has no such metric",
-            value=name,
-            expected="one of " + ", ".join(self.metrics),
-            remedy=missing_metric_remedy(name),
-        )
+        message = f"table {self.name} has no metric {name!r}, only {', '.join(self.metrics)}"
+        return UnknownMetricError(message, remedy=missing_metric_remedy(name))
 
     def verify(self) -> None:
-        """Check every value of every column; the padding between them holds nothing.
+        """Check every block of every column.
 
         Raises:
-            ChecksumError: a block is damaged; the offset says where.
+            ChecksumError: a block is damaged; `offset` says where.
         """
         size = self._cells * len(self.budgets) * self.repeats
         for column in self._columns.values():
@@ -801,11 +713,8 @@ def _reopened(opener: Callable[[], Table], checksum: str) -> Table:
         table = opener()
         if table.checksum != checksum:
             table.close()
-            raise ChecksumError(
-                f"table {table.name} has other content here than where it was pickled: "
-                f"checksum {table.checksum}, expected {checksum}",
-                path=table.path,
-            )
+            message = f"table {table.name} had checksum {checksum} where it was pickled"
+            raise ChecksumError(message, path=table.path, value=table.checksum)
         _unpickled[checksum] = table
     return table
 
@@ -815,13 +724,13 @@ def write_table(
 ) -> None:
     """Write a table file, whole or not at all.
 
-    A column whose values all survive float32 is stored so.
+    A column is stored as float32 if that changes none of its values.
 
     Args:
-        path: of the file.
-        columns: its content.
-        predicted_from: SHA-256 of all that decides a prediction, which is the table's checksum
-            then. What `columns.attributes` says of that is not believed.
+        path: the file.
+        columns: its content. An attribute `PREDICTED_FROM` of it is ignored.
+        predicted_from: SHA-256 of everything that decides a prediction, for a predicted table; it
+            becomes the table's checksum.
 
     Raises:
         StorageError: the folder cannot be written or the disk is full.
@@ -872,22 +781,19 @@ def _fits_float32(values: NDArray[np.float64]) -> bool:
         return bool(np.array_equal(values.astype(np.float32), values, equal_nan=True))
 
 
-# A table seen through other units of energy: another PUE, another carbon intensity.
+# -- views ----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class _Column:
-    """A column as a multiple of one that the table holds."""
+    """A column that is a multiple of a column of the table."""
 
     source: str
     factor: float
 
 
 class View(Table):
-    """A table some of whose columns are multiples of those in the file.
-
-    Answers everything that `Table` answers. Nothing is written: the file stays as it is.
-    """
+    """A table with some columns replaced by multiples of the columns in the file."""
 
     def __init__(
         self,
@@ -935,7 +841,7 @@ class View(Table):
 
     @property
     def checksum(self) -> str:
-        """SHA-256 that names the content of the file and what is changed in this view."""
+        """SHA-256 of the file's checksum and the changes of this view."""
         from hashlib import sha256
 
         changed = sorted((n, c.source, c.factor) for n, c in self._changed.items())
@@ -948,22 +854,30 @@ class View(Table):
         return replace(held, values=values, provenance=self.provenance)
 
 
-def seen_at(
-    table: Table, *, pue: float | None = None, carbon_intensity: CarbonIntensity | None = None
+def at_place(
+    table: Table,
+    pue: float | None = None,
+    carbon_intensity: CarbonIntensity | float | str | None = None,
 ) -> Table:
-    """A table whose energies are for another PUE, and whose emissions follow from the energies.
+    """The table with energies at another PUE, and emissions that follow from the energies.
 
     Args:
         table: an open table.
-        pue: power usage effectiveness of the data centre, at least 1; the table's own where left
-            out. 1 leaves the energy at the plugs of the machines.
-        carbon_intensity: for all emissions; the table's own, which were taken while it was
-            measured and hold for the table's own PUE, where left out.
+        pue: power usage effectiveness of the data centre, at least 1 (which leaves the energy at
+            the machines' plugs); the table's own by default.
+        carbon_intensity: gCO2eq/kWh, or a code such as `"DK"` (see `data.carbon`), for all
+            emissions. By default the table's own, which were recorded during the measurements.
+
+    Returns:
+        A `View`, or the table itself if nothing changes.
 
     Raises:
-        ConfigError: the PUE is none.
+        ConfigError: the PUE or the carbon intensity is impossible.
         ProvenanceError: the table does not say what PUE its energies have.
     """
+    place = carbon_intensity
+    if place is not None and not isinstance(place, CarbonIntensity):
+        place = intensity_of(place)
     columns: dict[str, _Column] = {}
     provenance: dict[str, Provenance] = {}
     energies = [name for name in table.metrics if _is_energy(name)]
@@ -972,52 +886,28 @@ def seen_at(
         for name in (*energies, *(n for n in table.metrics if _is_emission(n))):
             known = table.provenance[name]
             if known.pue is None:
-                raise ProvenanceError(
-                    "the PUE cannot be changed, since the table does not say what it is",
-                    value=f"{name}: {known}",
-                    expected="a table whose energies have a known PUE",
-                    remedy="leave pue= out, or name the PUE when the table is made",
-                )
+                message = f"the PUE of {name} cannot be changed, since it is unknown"
+                raise ProvenanceError(message, value=str(known))
             columns[name] = _Column(name, pue / known.pue)
             provenance[name] = replace(known, pue=float(pue))
-    if carbon_intensity is not None:
+    if place is not None:
         for name in energies:
             emission = name.replace("energy_kwh", "co2_g")
             factor = columns[name].factor if name in columns else 1.0
-            columns[emission] = _Column(name, factor * carbon_intensity.g_per_kwh)
+            columns[emission] = _Column(name, factor * place.g_per_kwh)
             provenance[emission] = replace(
                 provenance.get(name, table.provenance[name]),
-                note=f"energy x {carbon_intensity.about}",
+                note=f"energy x {place.about}",
             )
-    # The intensities of the time of measuring no longer belong to these emissions.
-    without = [name for name in table.metrics if _is_intensity(name)] if carbon_intensity else []
+    # The intensities recorded during the measurements do not belong to these emissions.
+    without = [name for name in table.metrics if _is_intensity(name)] if place else []
     return View(table, columns, provenance, without) if columns else table
 
 
 def check_pue(pue: object) -> None:
-    """Refuse what is no power usage effectiveness.
-
-    Raises:
-        ConfigError: it is none.
-    """
+    """Raise ConfigError unless the value is a possible power usage effectiveness."""
     if isinstance(pue, bool) or not isinstance(pue, (int, float)) or not 1 <= pue < 100:
-        raise ConfigError(
-            "no power usage effectiveness",
-            value=pue,
-            expected="a number from 1 (nothing but the machines) on; 1.1 to 2 is usual",
-            remedy="ask your data centre, or use the table's own",
-        )
-
-
-def at_place(table: Table, pue: float | None, carbon_intensity: float | str | None) -> Table:
-    """`seen_at`, with the carbon intensity as a user names it.
-
-    Raises:
-        ConfigError: it is no PUE or no carbon intensity.
-        ProvenanceError: the table does not say what PUE its energies have.
-    """
-    known = None if carbon_intensity is None else intensity_of(carbon_intensity)
-    return seen_at(table, pue=pue, carbon_intensity=known)
+        raise ConfigError("a power usage effectiveness must be from 1 to below 100", value=pue)
 
 
 def _is_energy(name: str) -> bool:

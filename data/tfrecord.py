@@ -1,8 +1,13 @@
-"""The framing of TFRecord files: read in batches, written whole.
+"""TFRecord files of NAS-Bench-101 and EC-NAS: frames, rows and single records.
 
 A frame is the length of its data (u64, little endian), the masked CRC-32C of these eight bytes, the
 data, and the masked CRC-32C of the data. See `tensorflow/core/lib/io/record_writer.h`, and
 `tensorflow/core/lib/hash/crc32c.h` for the mask.
+
+The data of a frame are a row, written by Python's `json.dumps`:
+`["<hash>", <epochs>, "<adjacency bits>", "<op,op,...>", "<base64>"]`. The base64 is a message (see
+`protobuf.py`), written by `base64.encodebytes`: it has a line feed, escaped in JSON, after every 76
+characters and at the end.
 """
 
 from __future__ import annotations
@@ -46,23 +51,24 @@ __all__ = [
     "write_trainings",
 ]
 
-
-_HEADER, _FOOTER = 12, 4
-
-_CHUNK = 1 << 22
-
-#: No row of any published file has a kilobyte; what claims more than this is no such file.
-_MAX_DATA = 1 << 26
-
-# Frames whose data are checked together: few enough to stay in the processor's cache.
-_TOGETHER = 2048
-
+_HEADER, _FOOTER = 12, 4  # bytes before and after the data of a frame
+_CHUNK = 1 << 22  # bytes read at a time
+_MAX_DATA = 1 << 26  # most bytes of a frame's data; a row of a published file has under 1,024
+_TOGETHER = 2048  # frames checked together: few enough to stay in the processor's cache
 _MASK_DELTA = 0xA282EAD8
-
-#: Initial and final value of the CRC.
-_ONES = np.uint32(0xFFFFFFFF)
-
+_ONES = np.uint32(0xFFFFFFFF)  # initial and final value of the CRC
 _GZIP = b"\x1f\x8b"
+
+#: Hexadecimal digits of NAS-Bench-101's hash of a cell.
+HASH_LENGTH = 32
+_HASH = re.compile(r"[0-9a-f]{32}", re.ASCII)
+_BITS = re.compile(r"[01]+", re.ASCII)
+_BASE64 = re.compile(rb"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
+_EPOCHS = re.compile(rb", ([1-9][0-9]{0,5}), ")
+_MAX_EPOCHS = 999_999
+
+
+# -- frames ---------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -74,18 +80,18 @@ class Frames:
     buffer: bytes
     """The bytes that the frames were taken from."""
     starts: NDArray[np.int64]
-    """(n,) place in the buffer of each frame's content."""
+    """(n,) start of each frame's data in the buffer."""
     stops: NDArray[np.int64]
-    """(n,) place in the buffer behind it."""
+    """(n,) end of each frame's data in the buffer."""
 
     @property
     def data(self) -> list[bytes]:
-        """(n,) content of each frame."""
+        """(n,) data of each frame."""
         places = zip(self.starts.tolist(), self.stops.tolist(), strict=True)
         return [self.buffer[start:stop] for start, stop in places]
 
     def content(self, i: int) -> bytes:
-        """Content of one frame."""
+        """Data of one frame."""
         return self.buffer[int(self.starts[i]) : int(self.stops[i])]
 
 
@@ -94,7 +100,7 @@ def _masked(crc: int) -> int:
 
 
 def frame(data: bytes) -> bytes:
-    """The frame of one record."""
+    """The frame around some data."""
     header = struct.pack("<Q", len(data))
     return b"".join(
         (
@@ -129,7 +135,7 @@ def read_frames(path: str | PathLike[str]) -> Iterator[tuple[int, bytes]]:
     """The frames of a TFRecord file, both checksums checked.
 
     Yields:
-        `(offset, data)`: byte offset of the frame in the file, and its content.
+        `(offset, data)`: byte offset of the frame in the file, and its data.
 
     Raises:
         UnknownTableError: the file cannot be read.
@@ -144,17 +150,17 @@ def read_frames(path: str | PathLike[str]) -> Iterator[tuple[int, bytes]]:
 def read_batches(
     path: str | PathLike[str], *, digest: Any = None, chunk: int = _CHUNK
 ) -> Iterator[Frames]:
-    """The frames of a TFRecord file in batches of about `chunk` bytes, as `read_frames`.
+    """The frames of a TFRecord file, as by `read_frames`, in batches of about `chunk` bytes.
 
-    Memory is bounded by a few times the batch, whatever lengths the frames claim.
+    Takes a few times the memory of a batch, whatever lengths the frames claim.
 
     Args:
         path: the file.
-        digest: an object of `hashlib` that is updated with all bytes of the file.
-        chunk: bytes that are read at a time.
+        digest: an object of `hashlib` to update with all bytes of the file.
+        chunk: bytes to read at a time.
     """
     name = str(path)
-    # hashlib lets go of the interpreter for large pieces, so hashing runs beside the decoding.
+    # hashlib releases the interpreter lock for large pieces, so hashing runs beside the decoding.
     with opened(path, buffered=False) as file, ThreadPoolExecutor(1) as beside:
         size = os.fstat(file.fileno()).st_size
         known: dict[bytes, int] = {}
@@ -165,41 +171,36 @@ def read_batches(
             if not piece:
                 break
             if offset == 0 and not rest and piece[:2] == _GZIP:
-                raise FormatError(
-                    "the file is compressed with gzip, which is not supported here",
-                    path=name,
-                    offset=0,
-                    value=piece[:2],
-                    expected="an uncompressed TFRecord file",
-                    remedy="unpack it first: gunzip < FILE > FILE.tfrecord",
-                )
+                remedy = "unpack it first: gunzip < FILE > FILE.tfrecord"
+                message = "the file is packed with gzip"
+                raise FormatError(message, path=name, offset=0, remedy=remedy)
             if digest is not None:
                 if hashing is not None:
                     hashing.result()  # in the file's order
                 hashing = beside.submit(digest.update, piece)
             buffer = rest + piece if rest else piece
-            # A frame larger than the chunk: read on only as far as it truly reaches.
             frames, used = _split(buffer, offset, size, known, name)
             if frames.offsets:
                 yield frames
             rest = buffer[used:]
             offset += used
-            chunk = max(chunk, _wanted(rest, known))
+            # The rest of a large frame is read at once and not copied again and again.
+            chunk = max(chunk, known.get(rest[:_HEADER], 0))
         if rest:
-            raise _truncated(rest, offset, name)
-
-
-def _wanted(rest: bytes, known: dict[bytes, int]) -> int:
-    """Bytes to read at once so that a large frame is not copied again and again."""
-    return known.get(rest[:_HEADER], 0) if len(rest) >= _HEADER else 0
+            raise TruncatedError("the file ends within a frame", path=name, offset=offset)
 
 
 def _split(
     buffer: bytes, base: int, size: int, known: dict[bytes, int], path: str
 ) -> tuple[Frames, int]:
-    """The whole frames in a buffer, and how many bytes they take.
+    """The complete frames in a buffer, and their number of bytes.
 
-    `known` remembers checked headers: a file has few distinct lengths.
+    Args:
+        buffer: bytes of the file.
+        base: their byte offset in the file.
+        size: size of the file.
+        known: lengths by checked header, of which a file has few; new ones are added.
+        path: the file.
     """
     found: list[int] = []
     position, end = 0, len(buffer)
@@ -214,7 +215,7 @@ def _split(
         stop = start + length
         if stop + _FOOTER > end:
             if base + stop + _FOOTER > size:
-                raise _beyond(length, base + position, size, path)
+                raise _beyond(length, base + position, path)
             break
         found.append(length)
         position = stop + _FOOTER
@@ -229,73 +230,44 @@ def _split(
 
 
 def _length(header: bytes, offset: int, size: int, path: str) -> int:
-    """The length that a frame's header states, checked."""
+    """The length of the data that a frame's header states, checked."""
     length, stated = struct.unpack("<QI", header)
     masked = _masked(google_crc32c.value(header[:8]))
     if masked != stated:
-        raise ChecksumError(
-            "the length of a frame does not have its checksum",
-            path=path,
-            offset=offset,
-            value=f"{masked:08x}",
-            expected=f"{stated:08x}",
-            remedy="bring the file again; it is damaged, or no TFRecord file",
-        )
+        message = f"the length of a frame must have the checksum {stated:08x}"
+        raise ChecksumError(message, path=path, offset=offset, value=f"{masked:08x}")
     if offset + _HEADER + length + _FOOTER > size:
-        raise _beyond(length, offset, size, path)
+        raise _beyond(length, offset, path)
     if length > _MAX_DATA:
-        raise FormatError(
-            "a frame is larger than any row can be",
-            path=path,
-            offset=offset,
-            value=f"{length} bytes",
-            expected=f"at most {_MAX_DATA}",
-            remedy="check that the file holds NAS-Bench-101 or EC-NAS rows",
-        )
+        message = f"a row must have at most {_MAX_DATA} bytes"
+        raise FormatError(message, path=path, offset=offset, value=length)
     return int(length)
 
 
-def _beyond(length: int, offset: int, size: int, path: str) -> TruncatedError:
-    return TruncatedError(
-        "a frame reaches beyond the end of the file",
-        path=path,
-        offset=offset,
-        value=f"a frame of {length} bytes of data",
-        expected=f"at most the {max(size - offset - _HEADER - _FOOTER, 0)} that are left",
-        remedy="bring the file again",
-    )
-
-
-def _truncated(rest: bytes, offset: int, path: str) -> TruncatedError:
-    return TruncatedError(
-        "the file ends within a frame",
-        path=path,
-        offset=offset,
-        value=f"{len(rest)} bytes left",
-        expected="a whole frame",
-        remedy="bring the file again",
-    )
+def _beyond(length: int, offset: int, path: str) -> TruncatedError:
+    message = f"a frame with {length} bytes of data reaches beyond the end of the file"
+    return TruncatedError(message, path=path, offset=offset)
 
 
 def _sound(buffer: bytes, starts: NDArray[np.int64], stops: NDArray[np.int64]) -> bool:
-    """Whether all data have their checksums, by one CRC of the whole.
+    """Whether all frames have the checksums of their data, found by one CRC over all of them.
 
-    As polynomials, bytes with their CRC behind them are a multiple of the CRC's generator, once
-    its initial value is added to their first four bytes and its final value to their last four.
-    Multiples behind each other are one multiple, so the remainder of all is 0. Damage to one frame
-    is seen just where that frame's checksum shows it, as the generator divides no power of x;
-    damage to several escapes with the chance that it has with any CRC, one in 2**32.
+    As a polynomial, data followed by its CRC is a multiple of the CRC's generator once the initial
+    value is added to the first four bytes and the final value to the last four. A concatenation of
+    multiples is a multiple, so the remainder over all frames is 0. Damage to one frame is found
+    whenever that frame's own checksum finds it, since the generator divides no power of x; damage
+    to several frames escapes with the chance of any CRC, one in 2**32.
 
     Args:
         buffer: bytes that hold the frames.
-        starts: (n,) places of the data of consecutive frames.
-        stops: (n,) places behind their data.
+        starts: (n,) starts of the data of consecutive frames.
+        stops: (n,) ends of the data.
     """
     begin, end = int(starts[0]) - _HEADER, int(stops[-1]) + _FOOTER
     stream = np.frombuffer(buffer, dtype=np.uint8)[begin:end].copy()
     starts, stops = starts - begin, stops - begin
     words: NDArray[np.uint32] = np.ndarray((len(stream) - 3,), "<u4", stream, strides=(1,))
-    for place in range(0, _HEADER, 4):  # headers were checked: zeros are a multiple too
+    for place in range(0, _HEADER, 4):  # headers were checked; zeros are a multiple, too
         words[starts - _HEADER + place] = 0
     masked = words[stops] - np.uint32(_MASK_DELTA)
     words[stops] = ~(masked << np.uint32(15) | masked >> np.uint32(17))
@@ -305,48 +277,24 @@ def _sound(buffer: bytes, starts: NDArray[np.int64], stops: NDArray[np.int64]) -
 
 
 def _check(frames: Frames, path: str) -> None:
-    """Compare the checksums of all data one by one, and tell the first that is wrong."""
+    """Raise ChecksumError for the first frame whose data do not have their checksum."""
     for i, (offset, data) in enumerate(zip(frames.offsets, frames.data, strict=True)):
         masked = _masked(google_crc32c.value(data))
         stop = int(frames.stops[i])
         stated = int.from_bytes(frames.buffer[stop : stop + _FOOTER], "little")
         if masked != stated:
-            raise ChecksumError(
-                "the data of a frame does not have its checksum",
-                path=path,
-                offset=offset,
-                value=f"{masked:08x}",
-                expected=f"{stated:08x}",
-                remedy="bring the file again; it is damaged",
-            )
+            message = f"the data of a frame must have the checksum {stated:08x}"
+            raise ChecksumError(message, path=path, offset=offset, value=f"{masked:08x}")
 
 
-# The rows of NAS-Bench-101's and EC-NAS's files: JSON around a message in base64.
-#
-# A row is `["<hash>", <epochs>, "<adjacency bits>", "<op,op,...>", "<base64>"]`, written by
-# Python's `json.dumps`; the base64 is that of `base64.encodebytes`, with a line feed (escaped in
-# JSON) after every 76 characters and at the end.
+# -- rows -----------------------------------------------------------------------------------------
 
-
-#: Hexadecimal digits of NAS-Bench-101's hash of a cell.
-HASH_LENGTH = 32
-
-_HASH = re.compile(r"[0-9a-f]{32}", re.ASCII)
-
-_BITS = re.compile(r"[01]+", re.ASCII)
-
-_BASE64 = re.compile(rb"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
-
-_EPOCHS = re.compile(rb", ([1-9][0-9]{0,5}), ")
-
-_MAX_EPOCHS = 999_999
-
-_EXPECTED = '["<32 hex digits>", <epochs>, "<v*v bits>", "<v operations>", "<base64>"]'
+_FORM = '["<32 hex digits>", <epochs>, "<v*v bits>", "<v operations>", "<base64>"]'
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row, its message still as bytes."""
+    """One row, with its message as bytes."""
 
     hash: str
     """NAS-Bench-101's hash of the cell, 32 hexadecimal digits."""
@@ -370,10 +318,10 @@ def decode_row(data: bytes, source: Source = NOWHERE) -> Row:
     """Read a row, in the official form or any other JSON of the same content.
 
     Raises:
-        FormatError: it is no such row.
+        FormatError: the data are not such a row.
     """
     parts = data.split(b'"')
-    # Only the message has escapes in the official form, and only those of its line feeds.
+    # In the official form only the message has escapes, those of its line feeds.
     text = parts[7].replace(b"\\n", b"") if len(parts) == 9 else b"\\"
     if len(parts) == 9 and b"\\" not in parts[1] + parts[3] + parts[5] + text:
         epochs = _EPOCHS.fullmatch(parts[2])
@@ -382,7 +330,7 @@ def decode_row(data: bytes, source: Source = NOWHERE) -> Row:
             try:
                 texts = [parts[i].decode("ascii") for i in (1, 3, 5)]
             except UnicodeDecodeError as error:
-                raise _fault("a row is not ASCII", data, source) from error
+                raise source.fault("a row must be ASCII", value=data) from error
             packed = parts[7].replace(b"\\n", b"")
             return _checked(texts[0], int(epochs[1]), texts[1], texts[2], packed, source)
     return _from_json(data, source)
@@ -392,39 +340,32 @@ def _from_json(data: bytes, source: Source) -> Row:
     try:
         items = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise _fault(f"a row is not JSON ({type(error).__name__})", data, source) from error
+        raise source.fault("a row must be JSON", value=data) from error
     texts = isinstance(items, list) and len(items) == 5 and [items[i] for i in (0, 2, 3, 4)]
     if not texts or not all(isinstance(text, str) for text in texts) or type(items[1]) is not int:
-        raise _fault("a row does not have the five items of a row", data, source)
+        raise source.fault(f"a row must be {_FORM}", value=data)
     try:
         packed = items[4].replace("\n", "").encode("ascii")
     except UnicodeEncodeError as error:
-        raise _fault("the message of a row is not base64", data, source) from error
+        raise source.fault("the message of a row must be base64", value=data) from error
     return _checked(items[0], items[1], items[2], items[3], packed, source)
 
 
 def _checked(name: str, epochs: int, bits: str, ops: str, packed: bytes, source: Source) -> Row:
     if not _HASH.fullmatch(name):
-        raise source.fault("no hash", value=name, expected="32 hexadecimal digits, lower case")
+        raise source.fault("a hash must be 32 hexadecimal digits in lower case", value=name)
     if not 1 <= epochs <= _MAX_EPOCHS:
-        raise source.fault(
-            "no possible training budget",
-            value=f"{epochs:.3e}" if abs(epochs) < 1 << 1000 else "a number of over 300 digits",
-            expected=f"1 to {_MAX_EPOCHS} epochs",
-        )
+        # No value for a huge number: Python refuses to print more than 4,300 digits.
+        value = epochs if abs(epochs) < 1 << 64 else None
+        raise source.fault(f"the epochs must be from 1 to {_MAX_EPOCHS}", value=value)
     if not _BITS.fullmatch(bits) or isqrt(len(bits)) ** 2 != len(bits):
-        raise source.fault("no adjacency matrix", value=bits, expected="v * v digits 0 and 1")
+        raise source.fault("an adjacency matrix must be v * v digits 0 and 1", value=bits)
     if not _BASE64.fullmatch(packed):
-        raise source.fault("the message of a row is not base64", value=packed[-80:])
+        raise source.fault("the message of a row must be base64", value=packed[-80:])
     return Row(name, epochs, bits, ops, binascii.a2b_base64(packed))
 
 
-def _fault(what: str, data: bytes, source: Source) -> Exception:
-    return source.fault(what, value=data[:120], expected=_EXPECTED)
-
-
-# Single records of NAS-Bench-101's and EC-NAS's files: a row with its message read.
-
+# -- records --------------------------------------------------------------------------------------
 
 M = TypeVar("M", ModelMetrics, ModelMetricsEnergy)
 
@@ -438,7 +379,7 @@ class Training(Generic[M]):
     epochs: int
     """Training budget."""
     bits: str
-    """Adjacency matrix as it was drawn, row by row, `0` and `1`."""
+    """Adjacency matrix in the file's labelling, row by row, `0` and `1`."""
     ops: str
     """Operations, comma-separated, `input` first and `output` last."""
     message: M
@@ -446,11 +387,11 @@ class Training(Generic[M]):
 
 
 def read_trainings(path: str | PathLike[str], kind: type[M]) -> Iterator[Training[M]]:
-    """The records of a file in its order; hashes and cells are not checked.
+    """The records of a file, in its order. Hashes and cells are not checked.
 
     Raises:
         UnknownTableError: the file cannot be read.
-        FormatError: a frame, a row or a message is not of the format; the offset is the frame's.
+        FormatError: a frame, a row or a message is malformed; the offset is the frame's.
     """
     for offset, data in read_frames(path):
         source = Source(str(path), offset, exact=False)

@@ -1,4 +1,9 @@
-"""From the frames of a NAS-Bench-101 or EC-NAS file to columns, and back."""
+"""Fast reading of NAS-Bench-101's and EC-NAS's TFRecord files into columns.
+
+Whatever has the official form is decoded for a whole batch of frames at once, in numpy: rows
+(`RowSplitter`), base64 (`decode_base64`), messages (`Layout`) and cells (`DrawnCells`). Everything
+else is read one by one by the exact readers of `tfrecord.py` and `protobuf.py`.
+"""
 
 from __future__ import annotations
 
@@ -39,35 +44,23 @@ from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
 from naslib_ecnas.topologies import MAX_VERTICES, OPERATIONS
 
-__all__ = [
-    "ABSENT",
-    "Batch",
-    "Decoded",
-    "DrawnCells",
-    "Layout",
-    "MessageReader",
-    "RowBatch",
-    "RowSplitter",
-    "decode_base64",
-    "read_columns",
-]
+__all__ = ["DrawnCells", "Layout", "RowBatch", "RowSplitter", "decode_base64", "read_columns"]
 
 
-# Many messages at once: the places of all values are learned from one message of each layout.
+# -- messages of one layout -----------------------------------------------------------------------
 #
 # The messages of a file differ in their numbers only: tags, lengths and the order of fields are
-# the same in thousands of them. A `Layout` is made from one message by the exact reader; another
-# message of the same length has this layout if all bytes that are no values (tags, lengths, names
+# the same in thousands of them. A `Layout` is learned from one message by the exact reader. Another
+# message of the same length has this layout if all bytes that are not values (tags, lengths, names
 # of devices) are equal, which is compared for all messages in one step. Then every value is a
-# column of bytes. Messages that fit no layout are read one by one.
-
+# column of bytes. Messages without a layout are read one by one.
 
 Bytes = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class _Leaf:
-    """One value of a message: where it lies and what it is."""
+    """Place and kind of one value of a message."""
 
     path: MessagePath
     kind: str
@@ -80,21 +73,21 @@ class Decoded:
     """The content of n messages."""
 
     values: dict[str, NDArray[np.float64]]
-    """(n,) values of each metric that the layout has."""
+    """(n,) values of each metric in the layout."""
     parameters: NDArray[np.int64] | None
-    """(n,) trainable parameters, None where the layout has none."""
+    """(n,) trainable parameters; None if the layout has none."""
     good: NDArray[np.bool_]
-    """(n,) whether the message was read; the others need the exact reader."""
+    """(n,) whether the message was decoded; the others need the exact reader."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the values lie in messages of one layout."""
+    """Places of the values in messages of one layout."""
 
     template: Bytes
-    """(length,) bytes of the message that it was learned from."""
+    """(length,) bytes of the message that the layout was learned from."""
     fixed: NDArray[np.intp]
-    """Positions of the bytes that all messages of this layout share."""
+    """Positions of the bytes that are equal in all messages of this layout."""
     doubles: tuple[tuple[str, int], ...]
     """Metric and position of each number."""
     times: tuple[tuple[str, int], ...]
@@ -109,8 +102,8 @@ class Layout:
         """The layout of a message that the exact reader accepts.
 
         Returns:
-            None where the layout is out of the ordinary: unknown fields, fields that occur
-            twice, times of another form.
+            None if the message has unknown fields, a field twice, a time of another form or
+            other texts.
         """
         leaves = _walk(message, data, 0, ())
         if leaves is None:
@@ -136,7 +129,7 @@ class Layout:
                     return None
                 times.append((metric, leaf.start))
             elif leaf.kind == "string":
-                return None  # a text that only the exact reader checks
+                return None  # only the exact reader checks texts
         return cls(
             template=np.frombuffer(data, dtype=np.uint8),
             fixed=np.flatnonzero(~free),
@@ -172,7 +165,7 @@ class Layout:
 
 
 def _walk(message: type[Message], data: bytes, base: int, path: MessagePath) -> list[_Leaf] | None:
-    """All values of a message in order; None where its layout is out of the ordinary."""
+    """All values of a message in order; None if a field is unknown or occurs twice."""
     known = specs(message)
     leaves: list[_Leaf] = []
     seen: dict[str, int] = {}
@@ -196,7 +189,7 @@ def _walk(message: type[Message], data: bytes, base: int, path: MessagePath) -> 
 
 
 def _varints(columns: Bytes) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """(n,) values of varints of the same length, and whether each has just this length."""
+    """(n,) values of varints in (n, width) bytes, and whether each has exactly this width."""
     width = columns.shape[1]
     last = np.arange(width) == width - 1
     plain = ((columns < 0x80) == last).all(axis=1) & (width <= 4)
@@ -206,20 +199,16 @@ def _varints(columns: Bytes) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     return value, plain
 
 
-# Base64 of many texts of the same length at once, as `base64.encodebytes` writes it into JSON.
-
+# -- base64 of many texts -------------------------------------------------------------------------
 
 _ALPHABET = np.zeros(256, dtype=bool)
 
 _ALPHABET[list(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")] = True
-
 _LINE = 76
+_BREAK = b"\\n"  # a line feed, escaped in JSON
 
-#: A line feed, escaped in JSON.
-_BREAK = b"\\n"
-
-# Texts decoded together: few enough to stay in the processor's cache.
-_CHUNK = 1024
+#: Texts or rows handled together: few enough to stay in the processor's cache.
+_TOGETHER = 1024
 
 
 def decode_base64(texts: Bytes) -> tuple[Bytes, NDArray[np.intp]] | None:
@@ -230,8 +219,8 @@ def decode_base64(texts: Bytes) -> tuple[Bytes, NDArray[np.intp]] | None:
             at the end.
 
     Returns:
-        (n, m) bytes, and (n,) how many of them are the text's: m, or less by its padding; -1
-        where the text is not exactly of this form. None where the length is impossible.
+        (n, m) bytes, and (n,) how many of them belong to the text: m minus its padding, or -1 if
+        the text does not have this form. None if the length is impossible.
     """
     n, length = texts.shape
     step = _LINE + len(_BREAK)
@@ -240,14 +229,14 @@ def decode_base64(texts: Bytes) -> tuple[Bytes, NDArray[np.intp]] | None:
         return None
     messages = np.empty((n, (whole * _LINE + max(rest - len(_BREAK), 0)) // 4 * 3), dtype=np.uint8)
     sizes = np.empty(n, dtype=np.intp)
-    for start in range(0, n, _CHUNK):
-        part = slice(start, start + _CHUNK)
+    for start in range(0, n, _TOGETHER):
+        part = slice(start, start + _TOGETHER)
         sizes[part] = _decode(texts[part], messages[part], whole, rest)
     return messages, sizes
 
 
 def _decode(texts: Bytes, out: Bytes, whole: int, rest: int) -> NDArray[np.intp]:
-    """Decode some of the texts into `out`; returns their sizes."""
+    """Decode some of the texts into `out` and return their sizes."""
     n, length = texts.shape
     step = _LINE + len(_BREAK)
     breaks = np.array([i * step + _LINE for i in range(whole)] + ([length - 2] if rest else []))
@@ -270,42 +259,40 @@ def _decode(texts: Bytes, out: Bytes, whole: int, rest: int) -> NDArray[np.intp]
 
 
 def _decoded(plain: Bytes) -> bytes | None:
-    """All characters decoded in a row, None where there are others than those of base64."""
+    """All characters, decoded as one text; None if one is not of base64's alphabet."""
     try:
         decoded = binascii.a2b_base64(plain.data)
     except binascii.Error:
         return None
-    # Other characters are left out, so that the result is too short.
+    # Python skips other characters, so that the result is too short.
     return decoded if len(decoded) * 4 == plain.size * 3 else None
 
 
-# From adjacency bits and operation texts, as files have them, to rows of the space.
-
+# -- cells of a file ------------------------------------------------------------------------------
 
 _SLOTS = MAX_VERTICES - 2
-
 _LABEL = {name: label for label, name in enumerate(OPERATIONS)}
 
-#: An operation that is none; `Space.rows` allows it only at a vertex that pruning removes.
+#: An unknown operation; `Space.rows` accepts it only at a vertex that pruning removes.
 _UNKNOWN = -1
 
-#: The matrix that stands for texts that are none; it is no cell.
+#: The matrix without edges, which is no valid cell, in place of a malformed text.
 _EMPTY = b"0" * MAX_VERTICES**2
 
 
 class DrawnCells:
-    """Numbers the distinct matrices and the distinct operation texts that a file has.
+    """Numbers the distinct matrices and the distinct texts of operations in a file.
 
-    A file of millions of rows has some thousand matrices and hundreds of operation texts, so each
-    is parsed once and a row of the file costs two look-ups. Whether the two make a cell is decided
-    for many rows at once.
+    A file of millions of rows has some thousand matrices and hundreds of texts of operations. Each
+    is parsed once, so that a row of the file takes two look-ups, and pairs of the two are
+    classified for many rows at once.
     """
 
     def __init__(self) -> None:
         self.bits: dict[bytes, int] = {}
-        """Number of each matrix that was met, by its text."""
+        """Number of each matrix so far, by its text."""
         self.ops: dict[bytes, int] = {}
-        """Number of each text of operations that was met."""
+        """Number of each text of operations so far."""
         self._space = Space()
         self._matrices: list[bytes] = []
         self._labels: list[list[int]] = []
@@ -313,7 +300,7 @@ class DrawnCells:
         self._ops_sizes: list[int] = []
 
     def number_of_bits(self, text: bytes) -> int:
-        """Number of a matrix: of new ones the next, with size 0 where it is no matrix."""
+        """Number of a matrix; a malformed one is stored with size 0."""
         number = self.bits.get(text)
         if number is None:
             number = self.bits[text] = len(self._matrices)
@@ -321,7 +308,7 @@ class DrawnCells:
             good = side * side == len(text) and 2 <= side <= MAX_VERTICES and not text.strip(b"01")
             whole = _EMPTY
             if good:
-                # The output moves to the last vertex, the others keep their places.
+                # The output moves to the last vertex; the others keep their places.
                 gap = b"0" * (MAX_VERTICES - side)
                 lines = [text[i : i + side] for i in range(0, len(text), side)]
                 wide = [line[:-1] + gap + line[-1:] for line in lines]
@@ -332,7 +319,7 @@ class DrawnCells:
         return number
 
     def number_of_ops(self, text: bytes) -> int:
-        """Number of a text of operations: of new ones the next, size -1 where it cannot be."""
+        """Number of a text of operations; a malformed one is stored with size -1."""
         number = self.ops.get(text)
         if number is None:
             number = self.ops[text] = len(self._labels)
@@ -351,7 +338,7 @@ class DrawnCells:
             ops: (n,) numbers of texts of operations.
 
         Returns:
-            (n,) rows, -1 where the two are no cell.
+            (n,) rows; -1 where the two do not make a valid cell.
         """
         entries = np.frombuffer(b"".join(self._matrices), dtype=np.int8) - np.int8(ord("0"))
         matrices = entries.reshape(-1, MAX_VERTICES, MAX_VERTICES)
@@ -366,7 +353,7 @@ class DrawnCells:
 
     @staticmethod
     def why_not(bits: str, ops: str) -> str:
-        """Why two texts are no cell, in words."""
+        """The reason why two texts do not make a valid cell."""
         try:
             cell = Cell(f"{bits}:{ops}")
         except InvalidCellError as error:
@@ -374,15 +361,12 @@ class DrawnCells:
         return f"{cell!r} is drawn with more than {MAX_VERTICES} vertices"
 
 
-# The metrics of many messages, by learned layouts where these fit and exactly where not.
+# -- metrics of many messages ---------------------------------------------------------------------
 
+_MAX_LAYOUTS = 16  # for each length; a file has a handful
+_MAX_FAILURES = 64  # messages without a layout, after which no further layout is learned
 
-# A file has a handful of layouts for each length; more than this is no longer worth learning.
-_MAX_LAYOUTS = 16
-
-_MAX_FAILURES = 64
-
-#: Stands for trainable parameters that are not stated: no message can state it.
+#: In place of trainable parameters that a message does not state; no message can state it.
 ABSENT = -1 << 40
 
 
@@ -392,12 +376,12 @@ class Batch:
     def __init__(self, n: int) -> None:
         self.n = n
         self.values: dict[str, NDArray[np.float64]] = {}
-        """(n,) values of each metric that was met, NaN where missing."""
+        """(n,) values of each metric so far, NaN if missing."""
         self.parameters = np.full(n, ABSENT, dtype=np.int64)
-        """(n,) trainable parameters that the messages state, `ABSENT` where they do not."""
+        """(n,) trainable parameters that the messages state, else `ABSENT`."""
 
     def column(self, metric: str) -> NDArray[np.float64]:
-        """The column of a metric, made when it is first asked for."""
+        """The column of a metric, created at first use."""
         found = self.values.get(metric)
         if found is None:
             found = self.values[metric] = np.full(self.n, np.nan)
@@ -405,14 +389,14 @@ class Batch:
 
 
 class MessageReader:
-    """Reads the messages of one kind of a file; layouts are kept from batch to batch."""
+    """Reads the messages of a file; layouts are kept from batch to batch."""
 
     def __init__(self, kind: type[ModelMetrics] | type[ModelMetricsEnergy]) -> None:
         self._kind = kind
         self._layouts: dict[int, list[Layout]] = {}
         self._failures = 0
         self.devices: dict[str, dict[str, None]] = {}
-        """Names of the devices that were met, by sort, as an ordered set."""
+        """Names of the devices so far, by sort, as an ordered set."""
 
     def read_texts(
         self,
@@ -425,14 +409,14 @@ class MessageReader:
         """Read messages whose base64 has the official form.
 
         Args:
-            batch: what is filled.
-            buffer: where the texts lie, in base64, escaped for JSON.
+            batch: the batch to fill.
+            buffer: bytes that contain the texts, in base64, escaped for JSON.
             starts: (n,) place of each text in the buffer.
             lengths: (n,) length of each text.
-            skip: (n,) whether a text is not to be read.
+            skip: (n,) whether to leave a text out.
 
         Returns:
-            Places whose text has another form or layout; they are to be read exactly.
+            Places of the texts in another form or layout, which the exact reader has to read.
         """
         left: list[int] = []
         raw = np.frombuffer(buffer, dtype=np.uint8)
@@ -456,7 +440,7 @@ class MessageReader:
     def _read_equal(
         self, batch: Batch, places: NDArray[np.int64], messages: NDArray[np.uint8]
     ) -> list[int]:
-        """Read messages of one length; returns the places that are to be read exactly."""
+        """Read messages of one length; returns the places for the exact reader."""
         layouts = self._layouts.setdefault(messages.shape[1], [])
         left: list[int] = []
         tried = 0
@@ -497,10 +481,10 @@ class MessageReader:
         return left
 
     def _learned(self, data: bytes) -> Layout | None:
-        """The layout of a message; None where it has none, or is not even a message."""
+        """The layout of a message; None if it has none or is malformed."""
         try:
             to_metrics(decode(self._kind, data))
-        except ValueError:  # a FormatError: the exact reader will raise it with its place
+        except ValueError:  # the exact reader will raise this FormatError with its place
             return None
         return Layout.learn(self._kind, data)
 
@@ -508,7 +492,7 @@ class MessageReader:
         """Read one message field by field.
 
         Raises:
-            FormatError: it is no message of this kind.
+            FormatError: the bytes are not a message of this kind.
         """
         for column in batch.values.values():
             column[place] = np.nan
@@ -523,34 +507,25 @@ class MessageReader:
             self.devices.setdefault(sort, {})[names] = None
 
 
-# Many rows at once: taken apart where they have the official form.
+# -- many rows ------------------------------------------------------------------------------------
 
+_QUOTES = 8  # of the four texts of a row in the official form
+_MAX_DIGITS = 6  # of the epochs
+_WINDOW = 160  # bytes compared at most; official matrices and operations have 145 together
 
-#: The official form has the quotes of four texts; the message has no quote to escape.
-_QUOTES = 8
-
-_MAX_DIGITS = 6
-
-#: Bytes that are compared at most: the official matrices and operations have 145 in all.
-_WINDOW = 160
-
-# Rows compared together: few enough to stay in the processor's cache.
-_TOGETHER = 1024
-
-#: Number of a text that JSON has to decode first.
+#: In place of the number of a text that JSON has to decode first.
 _ESCAPED = -1
 
 Places = NDArray[np.int64]
-
 Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class RowBatch:
-    """The parts of n rows; those of odd rows mean nothing."""
+    """The parts of n rows; the parts of odd rows mean nothing."""
 
     odd: Mask
-    """(n,) whether a row has another form: the exact reader has to read it."""
+    """(n,) whether a row has another form, so that the exact reader has to read it."""
     hashes: Bytes
     """(n, 32) hexadecimal digits."""
     epochs: NDArray[np.int32]
@@ -566,7 +541,7 @@ class RowBatch:
 
 
 class _Numbers(dict[bytes, int]):
-    """Numbers of texts as they stand in rows; that of a new one is made when it is asked for."""
+    """Numbers of texts as they stand in rows; a new text is numbered at its first use."""
 
     def __init__(self, number: Callable[[bytes], int]) -> None:
         super().__init__()
@@ -578,9 +553,9 @@ class _Numbers(dict[bytes, int]):
 
 
 class RowSplitter:
-    """Splits rows at their quotes, all of a batch in one step.
+    """Splits all rows of a batch at their quotes in one step.
 
-    Matrices and operations repeat from row to row, and are parsed when they are first met.
+    Matrices and operations repeat from row to row; each is parsed at its first occurrence.
     """
 
     def __init__(self, cells: DrawnCells) -> None:
@@ -588,11 +563,11 @@ class RowSplitter:
         self._ops = _Numbers(cells.number_of_ops)
 
     def split(self, frames: Frames) -> RowBatch:
-        """Take the rows in n frames apart."""
+        """Split the rows of n frames."""
         n = len(frames.offsets)
         raw = np.frombuffer(frames.buffer, dtype=np.uint8)
         quotes = np.flatnonzero(raw == ord('"'))
-        # Lengths and checksums between the rows may have bytes that look like quotes.
+        # Lengths and checksums between the rows may contain bytes that look like quotes.
         first = np.searchsorted(quotes, frames.starts)
         count = np.searchsorted(quotes, frames.stops) - first
         places = np.flatnonzero(count == _QUOTES)
@@ -610,7 +585,7 @@ class RowSplitter:
         hashes[places] = hex_digits
         epochs[places], good = _epochs(raw, found[1], found[2])
         good &= _are_hex(hex_digits)
-        # The trainings of a cell mostly stand together: matrix and operations are those before.
+        # A cell's trainings mostly follow each other, with equal matrix and operations.
         new = _new(raw, found[2], found[5])
         run = np.cumsum(new) - 1
         for i, numbers in enumerate((self._bits, self._ops)):
@@ -625,13 +600,13 @@ class RowSplitter:
 
 
 def _separated(raw: Bytes, quotes: Places, starts: Places, stops: Places) -> Mask:
-    """(m,) whether there is just what has to be around and between the four texts of a row.
+    """(m,) whether exactly the official characters stand around and between the texts of a row.
 
     Args:
         raw: bytes of all rows.
         quotes: (8, m) places of the quotes of each row.
-        starts: (m,) places of the rows.
-        stops: (m,) where they end.
+        starts: (m,) starts of the rows.
+        stops: (m,) ends of the rows.
     """
     good: Mask = (quotes[0] == starts + 1) & (quotes[7] == stops - 2)
     good &= quotes[1] - quotes[0] == HASH_LENGTH + 1
@@ -645,18 +620,18 @@ def _separated(raw: Bytes, quotes: Places, starts: Places, stops: Places) -> Mas
 
 
 def _are_hex(digits: Bytes) -> Mask:
-    """(m,) whether (m, 32) characters are hexadecimal digits, lower case."""
-    # What is under the first digit or letter wraps around.
+    """(m,) whether (m, 32) characters are hexadecimal digits in lower case."""
+    # Characters below the first digit or letter wrap around to large numbers.
     are = (digits - np.uint8(ord("0")) < 10) | (digits - np.uint8(ord("a")) < 6)
-    # Eight answers in one step: `all` is slow along short axes.
+    # Eight answers are compared in one step: `all` is slow along short axes.
     whole: Mask = (are.view(np.uint64) == np.uint64(0x0101010101010101)).all(axis=1)
     return whole
 
 
 def _new(raw: Bytes, starts: Places, stops: Places) -> Mask:
-    """(m,) whether the bytes of a row between two quotes are others than those of the row before.
+    """(m,) whether the bytes between two places differ from the same bytes of the row before.
 
-    Those of the first row are, and those that are too long to be a matrix and operations.
+    True for the first row, and for more bytes than a matrix and operations have.
     """
     lengths = stops - starts
     window = min(int(lengths.max()), _WINDOW)
@@ -669,17 +644,17 @@ def _new(raw: Bytes, starts: Places, stops: Places) -> Mask:
     for first in range(0, len(places), _TOGETHER):
         some = places[first : first + _TOGETHER]
         same = windows[starts[some]] == windows[starts[some - 1]]
-        # The place of the first other byte; 0, where a quote is in both, if there is none.
+        # Place of the first different byte; 0, where both have a quote, if all are equal.
         other = same.argmin(axis=1)
         new[some] = (other > 0) & (other < lengths[some])
     return new
 
 
 def _epochs(raw: Bytes, before: Places, after: Places) -> tuple[NDArray[np.int32], Mask]:
-    """(m,) the numbers that stand, with `, ` around them, between two quotes each.
+    """(m,) epochs, which stand with `, ` around them between two quotes.
 
     Returns:
-        The numbers, and whether they are any: one to six digits, the first not 0.
+        The numbers, and whether they are valid: one to six digits, the first not 0.
     """
     digits = after - before - 5
     good = (digits >= 1) & (digits <= _MAX_DIGITS)
@@ -693,7 +668,9 @@ def _epochs(raw: Bytes, before: Places, after: Places) -> tuple[NDArray[np.int32
     return value, good
 
 
-#: Cells up to these vertices have their hash checked always: it costs a tenth of a second.
+# -- files ----------------------------------------------------------------------------------------
+
+#: Hashes of cells of up to so many vertices are always checked: it takes a tenth of a second.
 _CHEAP = 5
 
 
@@ -707,7 +684,7 @@ def read_columns(
     default: Provenance,
     check_hashes: bool,
 ) -> Columns:
-    """Read a file of frames; see `read_nasbench` and `read_ecnas`."""
+    """Read a TFRecord file; see `read_nasbench` and `read_ecnas`."""
     reader = _Reader(str(path), kind, check_hashes)
     digest = sha256()
     for frames in read_batches(path, digest=digest):
@@ -726,7 +703,7 @@ def read_columns(
 
 
 class _Reader:
-    """The state that lasts from batch to batch."""
+    """State that is kept from batch to batch."""
 
     def __init__(
         self,
@@ -753,7 +730,7 @@ class _Reader:
         )
         exact = found.odd.copy()
         exact[left] = True
-        for i in np.flatnonzero(exact).tolist():  # so that a file's first fault is the one told
+        for i in np.flatnonzero(exact).tolist():  # in order, so that the first fault is raised
             source = self._source(frames, i)
             row = decode_row(frames.content(i), source)
             hashes[i] = np.frombuffer(row.hash.encode("ascii"), dtype=np.uint8)
@@ -774,12 +751,8 @@ class _Reader:
         if len(wrong):
             source = self._source(frames, int(wrong[0]))
             row = decode_row(frames.content(int(wrong[0])), source)
-            raise source.fault(
-                "the matrix and the operations of a row are no cell: "
-                + self._cells.why_not(row.bits, row.ops),
-                value=f"{row.bits}:{row.ops}",
-                expected="a cell of NAS-Bench-101's space",
-            )
+            reason = self._cells.why_not(row.bits, row.ops)
+            raise source.fault(f"a row must have a cell of NAS-Bench-101's space: {reason}")
 
     def _check(
         self,
@@ -788,14 +761,11 @@ class _Reader:
         hashes: NDArray[np.uint8],
         parameters: NDArray[np.int64],
     ) -> None:
-        """Compare what follows from the cells with what the rows state."""
+        """Compare the trainable parameters and hashes that rows state with those of their cells."""
         computed = network.parameters(rows)
         for i in np.flatnonzero((parameters != computed) & (parameters != ABSENT)).tolist():
-            raise self._source(frames, i).fault(
-                "the trainable parameters are not those of the cell",
-                value=int(parameters[i]),
-                expected=str(int(computed[i])),
-            )
+            message = f"the cell has {int(computed[i])} trainable parameters"
+            raise self._source(frames, i).fault(message, value=int(parameters[i]))
         stated: NDArray[np.bytes_] = hashes.view(f"S{HASH_LENGTH}")[:, 0]
         space = self._small_space
         checked = np.flatnonzero(rows < len(space))
@@ -807,8 +777,5 @@ class _Reader:
             self._hashes[space] = space.hashes().astype(f"S{HASH_LENGTH}")
         for i in checked[stated[checked] != self._hashes[space][rows[checked]]].tolist():
             cell = Space().cell(int(rows[i]))
-            raise self._source(frames, i).fault(
-                "the hash of a row is not that of its cell",
-                value=stated[i].decode("ascii"),
-                expected=cell.nasbench_hash,
-            )
+            message = f"the hash of a row must be its cell's, {cell.nasbench_hash}"
+            raise self._source(frames, i).fault(message, value=stated[i].decode("ascii"))

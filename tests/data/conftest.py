@@ -1,24 +1,18 @@
-"""Fixtures of the tests of formats: made-up tables, and a second way of reading files."""
+"""Fixtures of the tests of formats: made-up tables, and their comparison."""
 
 from __future__ import annotations
 
-import hashlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from naslib_ecnas.data.catalog import Citation, FileEntry
 from naslib_ecnas.data.protobuf import ModelMetrics, ModelMetricsEnergy, metrics_of
 from naslib_ecnas.data.table import Columns
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
-
-if TYPE_CHECKING:
-    from fetch_server import Server
 
 # The server that fetches are tried on lies beside the tests that use it.
 sys.path.insert(0, str(Path(__file__).parent))
@@ -53,13 +47,13 @@ def _synthetic(
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def synthetic() -> Callable[..., Columns]:
     """A maker of made-up columns."""
     return _synthetic
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def same_values() -> Callable[[Columns, Columns], None]:
     """A check that two columns hold the same cells and the same numbers."""
 
@@ -72,29 +66,3 @@ def same_values() -> Callable[[Columns, Columns], None]:
             np.testing.assert_array_equal(found.values[name], array, err_msg=name)
 
     return check
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setenv("NO_PROXY", "*")
-    from fetch_server import CONTENT, Server
-
-    server = Server(CONTENT)
-    yield server
-    server.close()
-
-
-@pytest.fixture
-def entry(server: Server) -> FileEntry:
-    from fetch_server import CONTENT
-
-    return FileEntry(
-        name="made-up.bin",
-        address=f"{server.address}/somewhere/made-up.bin",
-        size=len(CONTENT),
-        approximate_size=None,
-        sha256=hashlib.sha256(CONTENT).hexdigest(),
-        licence="MIT",
-        citation=Citation("nobody", "Nobody: Nothing."),
-        format="ecnas-tfrecord",
-    )

@@ -1,24 +1,24 @@
-"""A server on the loopback that misbehaves in every way it can, and what a fetch leaves."""
+"""A server on the loopback that misbehaves on demand, and a listener that keeps what it is told."""
 
 from __future__ import annotations
 
 import http.server
 import re
 import threading
-import time
 from typing import Any
 
-from naslib_ecnas.data.fetch import Limits, downloads_folder
+from naslib_ecnas.data.fetch import Limits
 from naslib_ecnas.progress import BYTES, Silent
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB
-FAST = Limits(timeout=5.0, tries=3, all_tries=12, pause=0.0)
+#: Timeouts that no slow machine reaches, and no pauses.
+FAST = Limits(timeout=60.0, tries=3, all_tries=12, pause=0.0)
 
 
 class Server:
     """Serves `content` under every path and counts what it sends."""
 
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, content: bytes = CONTENT) -> None:
         self.content = content
         self.etag: str | None = '"one"'
         self.ranges = True
@@ -26,12 +26,16 @@ class Server:
         """Bytes after which each of the next answers is cut off."""
         self.statuses: list[int] = []
         """Codes that the next requests are refused with."""
+        self.raw: list[bytes] = []
+        """Whole answers to the next requests, sent as they are."""
         self.claimed: int | None = None
         """A Content-Length that is not the real one."""
         self.unsized = False
         self.kind = "application/octet-stream"
         self.location: str | None = None
-        self.pause = 0.0
+        self.hold_at: int | None = None
+        """Bytes after which an answer sets `held` and waits for `go`."""
+        self.held, self.go = threading.Event(), threading.Event()
         self.asked: list[str | None] = []
         """Range of each request."""
         self.sent = 0
@@ -50,12 +54,17 @@ class Server:
         self.address = f"http://127.0.0.1:{self._server.server_port}"
 
     def close(self) -> None:
+        self.go.set()
         self._server.shutdown()
         self._server.server_close()
 
     def answer(self, to: http.server.BaseHTTPRequestHandler) -> None:
+        to.close_connection = True
         wanted = to.headers.get("Range")
         self.asked.append(wanted)
+        if self.raw:
+            to.wfile.write(self.raw.pop(0))
+            return
         if self.statuses:
             to.send_error(self.statuses.pop(0))
             return
@@ -88,19 +97,24 @@ class Server:
         body = self.content[start:]
         if self.cuts:
             body = body[: self.cuts.pop(0)]
-        for at in range(0, len(body), 1 << 16):
-            block = body[at : at + (1 << 16)]
+        for block in self._held_blocks(body):
             try:
                 to.wfile.write(block)
             except OSError:
                 return
             self.sent += len(block)
-            time.sleep(self.pause)
-        to.close_connection = True
+
+    def _held_blocks(self, body: bytes) -> Any:
+        at = len(body) if self.hold_at is None else self.hold_at
+        yield body[:at]
+        if self.hold_at is not None:
+            self.held.set()
+            self.go.wait()
+        yield body[at:]
 
 
 class Heard(Silent):
-    """Remembers what it is told."""
+    """Keeps what it is told."""
 
     def __init__(self) -> None:
         self.starts: list[tuple[str, int | None, int]] = []
@@ -119,8 +133,3 @@ class Heard(Silent):
 
     def noted(self, name: str, message: str) -> None:
         self.notes.append(message)
-
-
-def left() -> set[str]:
-    """What lies in the folder of downloads, locks aside."""
-    return {p.name for p in downloads_folder().glob("*") if not p.name.endswith(".lock")}

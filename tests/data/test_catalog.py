@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from naslib_ecnas.data import catalog as catalog_module
 from naslib_ecnas.data.catalog import (
     TableEntry,
     catalog,
@@ -42,15 +41,6 @@ def test_only_the_pickle_cannot_be_verified() -> None:
     assert {f.format for f in catalog().files} <= set(FORMATS)
 
 
-@pytest.mark.parametrize("name", SEVEN)
-def test_sizes_and_checksums_are_those_of_the_files(reference: Path, name: str) -> None:
-    entry = OFFICIAL[name].file
-    path = reference / "official" / entry.name
-    assert path.stat().st_size == entry.size
-    assert hashlib.sha256(path.read_bytes()).hexdigest() == entry.sha256
-    assert sniff(path) == entry.format
-
-
 @pytest.fixture(scope="module")
 def columns(reference: Path) -> dict[str, Columns]:
     folder = reference / "official"
@@ -58,47 +48,35 @@ def columns(reference: Path) -> dict[str, Columns]:
 
 
 @pytest.mark.parametrize("name", SEVEN)
-def test_shapes_are_those_of_the_files(columns: dict[str, Columns], name: str) -> None:
+def test_size_checksum_and_shape_of_the_files(
+    reference: Path, columns: dict[str, Columns], name: str
+) -> None:
     entry, found = OFFICIAL[name], columns[name]
+    path = reference / "official" / entry.file.name
+    assert path.stat().st_size == entry.file.size
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == entry.file.sha256
+    assert sniff(path) == entry.file.format
     assert found.vertices == entry.vertices
-    assert (len(found.rows), found.budgets, found.repeats) == (
-        entry.cells,
-        entry.budgets,
-        entry.repeats,
-    )
+    assert found.shape == (entry.cells, len(entry.budgets), entry.repeats)
+    assert found.budgets == entry.budgets
     for metric in found.values:
         assert entry.describes(metric), metric
 
 
 @pytest.mark.parametrize("name", SCALED)
-def test_what_is_called_scaled_is_the_4_epoch_value_times_budget_over_4(
-    columns: dict[str, Columns], name: str
-) -> None:
+def test_scaled_tables_come_from_4_epochs(columns: dict[str, Columns], name: str) -> None:
     factor = np.array([1, 3, 9, 27])[None, :, None]
-    entry = OFFICIAL[name]
-    scaled = [m for m in columns[name].values if entry.provenance(m).kind == "scaled"]
+    entry, values = OFFICIAL[name], columns[name].values
+    scaled = [m for m in values if entry.provenance(m).kind == "scaled"]
     assert {"energy_kwh", "co2_g", "training_time_s"} <= set(scaled)
     for metric in scaled:
-        values = columns[name].values[metric]
-        np.testing.assert_allclose(values, values[:, :1] * factor, rtol=1e-12, err_msg=metric)
-
-
-@pytest.mark.parametrize("name", SCALED)
-def test_what_is_of_the_4_epoch_run_does_not_change_with_the_budget(
-    columns: dict[str, Columns], name: str
-) -> None:
-    entry = OFFICIAL[name]
-    for metric, values in columns[name].values.items():
+        first = values[metric][:, :1]
+        np.testing.assert_allclose(values[metric], first * factor, rtol=1e-12, err_msg=metric)
+    for metric in values:
         if "at every budget" in str(entry.provenance(metric).note):
-            np.testing.assert_array_equal(values, np.broadcast_to(values[:, :1], values.shape))
-
-
-@pytest.mark.parametrize("name", SCALED)
-def test_accuracies_of_scaled_tables_are_means_over_three(
-    columns: dict[str, Columns], name: str
-) -> None:
-    values = columns[name].values
-    for which in ("validation_accuracy", "test_accuracy"):
+            first = np.broadcast_to(values[metric][:, :1], values[metric].shape)
+            np.testing.assert_array_equal(values[metric], first)
+    for which in ("validation_accuracy", "test_accuracy"):  # means over three repeats
         thirds = values[which] * 9984 * 3
         assert np.abs(thirds - np.round(thirds)).max() < 0.01
         assert np.abs(values[which] * 9984 % 1 - 0.5).min() < 0.2  # and not single runs
@@ -108,7 +86,7 @@ def test_accuracies_of_scaled_tables_are_means_over_three(
         assert OFFICIAL[name].provenance("initial_" + which).kind == "unknown"
 
 
-def test_the_first_repeat_is_what_the_scaled_tables_are_made_of(
+def test_the_scaled_tables_are_made_from_the_first_repeat(
     columns: dict[str, Columns],
 ) -> None:
     runs = columns["4v-4epochs"].values
@@ -129,7 +107,7 @@ def test_accuracies_of_measured_tables_are_single_runs(
     assert OFFICIAL[name].provenance("validation_accuracy").repeats == OFFICIAL[name].repeats
 
 
-def test_the_oddities_that_the_notes_speak_of(columns: dict[str, Columns]) -> None:
+def test_the_oddities_in_the_notes(columns: dict[str, Columns]) -> None:
     assert len(Space(4)) - len(columns["4v-rtx3060"].rows) == 3
     values = columns["4v-rtx3090"].values
     energy, start = values["energy_kwh"][:, 0, 0], values["initial_energy_kwh"][:, 0, 0]
@@ -178,7 +156,7 @@ def test_unknown_names_get_the_nearest() -> None:
     with pytest.raises(UnknownTableError, match="did you mean 7v-surrogate") as caught:
         table_entry("7v-surogate")
     assert caught.value.value == "7v-surogate"
-    assert "nasbench101-only108" in str(caught.value.expected)
+    assert "nasbench101-only108" in str(caught.value)
     with pytest.raises(UnknownTableError, match="ecnas data list"):
         table_entry("zzzzzz")
     with pytest.raises(CatalogError, match=r"energy_5V9E_linscale\.tfrecord"):
@@ -186,7 +164,7 @@ def test_unknown_names_get_the_nearest() -> None:
     assert file_entry("4v-rtx6000").name == "energy_4V9E_quadrortx6000.tfrecord"
 
 
-# -- malformed catalogs -------------------------------------------------------------------------
+# -- malformed catalogs ---------------------------------------------------------------------------
 
 GOOD = """
 [[citation]]
@@ -225,47 +203,42 @@ def read_text(tmp_path: Path, text: str) -> TableEntry:
 
 
 def test_a_good_catalog(tmp_path: Path) -> None:
-    entry = read_text(tmp_path, GOOD)
-    origin = entry.provenance("energy_kwh")
+    origin = read_text(tmp_path, GOOD).provenance("energy_kwh")
     assert (origin.kind, origin.device, origin.repeats) == ("measured", "a GPU", 2)
     assert origin.sha256 == "0" * 64
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "said"),
-    [
-        ("size = 10", "size = 'ten'", "size"),
-        ("size = 10", "size = 0", "no size"),
-        ("size = 10", "size = 10\nspeed = 3", "unknown fields"),
-        ("licence = 'MIT'".replace("'", '"'), "", "licence"),
-        ("0" * 64, "0" * 63, "SHA-256"),
-        ("https://example.org", "ftp://example.org", "kind of address"),
-        ('name = "f.tfrecord"', 'name = "../f.tfrecord"', "plain file name"),
-        ('citation = "k"', 'citation = "j"', "no such citation"),
-        ('format = "ecnas-tfrecord"', 'format = "zip"', "no such format"),
-        ('file = "f.tfrecord"', 'file = "g"', "no such file"),
-        ('columns = ["all"]', 'columns = ["none"]', "no such columns"),
-        ('device = "a GPU"', "", "names no device"),
-        ('kind = "measured"', 'kind = "guessed"', "a provenance must have a kind"),
-        ("budgets = [4]", 'budgets = ["4"]', "budgets"),
-        ("cells = 91", "cells = true", "cells"),
-        ('name = "t"', 'name = "f.tfrecord"', "twice"),
-        ('description = "d"', 'description = " "', "empty"),
-        ("[[citation]]", "[[citation", "cannot be read"),
-        ("[[citation]]", "[citation]", "list of entries"),
-        ("[[columns.all]]", "[columns.all]", "list of entries"),
-        ("[[columns.all]]", "[[columns]]", "no table of groups"),
-        ("[[citation]]", "speed = 3\n[[citation]]", "unknown fields"),
-    ],
-)
-def test_malformed_catalogs(tmp_path: Path, old: str, new: str, said: str) -> None:
-    assert old in GOOD
-    with pytest.raises(CatalogError, match=said) as caught:
-        read_text(tmp_path, GOOD.replace(old, new, 1))
-    assert caught.value.remedy
-
-
-def test_no_catalog_at_all(tmp_path: Path) -> None:
     with pytest.raises(CatalogError, match="cannot be read"):
         read_catalog(tmp_path / "none.toml")
-    assert catalog_module.__all__
+
+
+BAD = [
+    ("size = 10", "size = 'ten'", "size must be"),
+    ("size = 10", "size = 0", "size must be"),
+    ("size = 10", "size = 10\nspeed = 3", "unknown fields"),
+    ('licence = "MIT"', "", "licence must be"),
+    ("0" * 64, "0" * 63, "sha256 must be"),
+    ("https://example.org", "ftp://example.org", "address must be"),
+    ('name = "f.tfrecord"', 'name = "../f.tfrecord"', "plain name"),
+    ('citation = "k"', 'citation = "j"', "citation must be"),
+    ('format = "ecnas-tfrecord"', 'format = "zip"', "format must be"),
+    ('file = "f.tfrecord"', 'file = "g"', "file must be the name"),
+    ('columns = ["all"]', 'columns = ["none"]', r"no \[\[columns.none"),
+    ('device = "a GPU"', "", "names no device"),
+    ('kind = "measured"', 'kind = "guessed"', "table t: columns all"),
+    ('metrics = ["energy_*", "*"]', 'metrics = "*"', "metrics must be"),
+    ("budgets = [4]", 'budgets = ["4"]', "budgets must be a list"),
+    ("cells = 91", "cells = true", "cells must be"),
+    ('name = "t"', 'name = "f.tfrecord"', "twice"),
+    ('description = "d"', 'description = " "', "not empty"),
+    ("[[citation]]", "[[citation", "cannot be read"),
+    ("[[citation]]", "[citation]", "list of"),
+    ("[[columns.all]]", "[columns.all]", "list of"),
+    ("[[columns.all]]", "[[columns]]", "columns must be"),
+    ("[[citation]]", "speed = 3\n[[citation]]", "unknown fields"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "message"), BAD)
+def test_malformed_catalogs(tmp_path: Path, old: str, new: str, message: str) -> None:
+    assert old in GOOD
+    with pytest.raises(CatalogError, match=message):
+        read_text(tmp_path, GOOD.replace(old, new, 1))

@@ -1,11 +1,11 @@
-"""Conversion into the cache: once, again when something changed, whole or not at all."""
+"""Conversion: formats told apart, tables made once in the cache, exported, built and verified."""
 
 from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,11 +13,33 @@ import numpy as np
 import pytest
 
 from naslib_ecnas.cell import Cell
-from naslib_ecnas.data import catalog, convert, fetch
+from naslib_ecnas.data import catalog, convert
 from naslib_ecnas.data.catalog import TableEntry, table_entry
-from naslib_ecnas.data.convert import cached_table, converted, export, read, tables_folder
-from naslib_ecnas.data.nasbench_tfrecord import write_ecnas
+from naslib_ecnas.data.convert import (
+    FORMATS,
+    Receipt,
+    built,
+    cached_table,
+    converted,
+    export,
+    read,
+    sniff,
+    tables_folder,
+    verify,
+)
+from naslib_ecnas.data.fetch import downloads_folder, sha256_of
+from naslib_ecnas.data.long_form import write_csv, write_parquet
+from naslib_ecnas.data.nasbench_tfrecord import write_ecnas, write_nasbench
+from naslib_ecnas.data.protobuf import (
+    Evaluation,
+    EvaluationEnergy,
+    Message,
+    ModelMetrics,
+    ModelMetricsEnergy,
+    encode,
+)
 from naslib_ecnas.data.table import Columns, Table, write_table
+from naslib_ecnas.data.tfrecord import Row, encode_row, write_frames
 from naslib_ecnas.errors import (
     ConfigError,
     FetchError,
@@ -28,21 +50,16 @@ from naslib_ecnas.errors import (
 from naslib_ecnas.progress import Silent
 from naslib_ecnas.provenance import Provenance
 
+Maker = Callable[..., Columns]
+Same = Callable[[Columns, Columns], None]
+
 
 def made_up(energy: float = 0.25) -> Columns:
     values = np.full((3, 2, 1), energy) + np.arange(6).reshape(3, 2, 1) / 64
-    return Columns(
-        name="made-up",
-        vertices=4,
-        rows=np.array([0, 5, 17], dtype=np.int32),
-        budgets=(4, 12),
-        repeats=1,
-        values={"energy_kwh": values, "validation_accuracy": values / 2},
-        provenance={
-            "energy_kwh": Provenance("synthetic"),
-            "validation_accuracy": Provenance("synthetic"),
-        },
-    )
+    columns = {"energy_kwh": values, "validation_accuracy": values / 2}
+    origins = dict.fromkeys(columns, Provenance("synthetic"))
+    rows = np.array([0, 5, 17], dtype=np.int32)
+    return Columns("made-up", 4, rows, (4, 12), 1, columns, origins)
 
 
 @pytest.fixture
@@ -55,8 +72,6 @@ def source(tmp_path: Path) -> Path:
 @pytest.fixture
 def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[TableEntry, Path]:
     """A made-up file in the place of a published one, in a mirror's folder."""
-    from naslib_ecnas.data.fetch import sha256_of
-
     mirror = tmp_path / "mirror"
     mirror.mkdir()
     entry = table_entry("4v-rtx3060")
@@ -68,10 +83,84 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[TableEnt
     tables = tuple(entry if t.name == entry.name else t for t in real.tables)
     files = tuple(file if f.name == file.name else f for f in real.files)
     fake = replace(real, tables=tables, files=files)
-    for module in (catalog, convert, convert):
+    for module in (catalog, convert):
         monkeypatch.setattr(module, "catalog", lambda: fake)
     monkeypatch.setenv("ECNAS_MIRROR", str(mirror))
     return entry, path
+
+
+# -- formats --------------------------------------------------------------------------------------
+
+
+def test_every_format_is_recognised_and_read(
+    tmp_path: Path, synthetic: Maker, same_values: Same
+) -> None:
+    energy, plain = synthetic(), synthetic(ModelMetrics)
+    made: dict[str, tuple[Callable[[Path, Columns], None], Columns]] = {
+        "table": (write_table, energy),
+        "ecnas-tfrecord": (write_ecnas, energy),
+        "nasbench-tfrecord": (write_nasbench, plain),
+        "parquet": (write_parquet, energy),
+        "csv": (write_csv, energy),
+    }
+    for name, (writer, columns) in made.items():
+        path = tmp_path / "a file whose name says nothing"
+        writer(path, columns)
+        assert sniff(path) == name
+        found = read(path, name="given", provenance={"test_accuracy": Provenance("derived")})
+        same_values(found, columns)
+        assert found.name == "given"
+        assert found.provenance["test_accuracy"].kind == "derived"
+    # The two others have their own tests.
+    assert set(made) | {"nasbench-pickle", "results-tree"} == set(FORMATS)
+
+
+def test_the_first_message_decides_the_kind_of_tfrecord(tmp_path: Path) -> None:
+    nasbench, ecnas = "nasbench-tfrecord", "ecnas-tfrecord"
+    other = ModelMetricsEnergy((EvaluationEnergy(energy=0.25),))
+    first: list[tuple[Message, str]] = [
+        (ModelMetrics((Evaluation(validation_accuracy=0.5),), 3), nasbench),
+        (ModelMetrics((Evaluation(checkpoint_path="here"),), 3), nasbench),
+        (ModelMetrics((), 3), nasbench),
+        (ModelMetricsEnergy((EvaluationEnergy(energy=0.5),), 3), ecnas),
+        (ModelMetricsEnergy((EvaluationEnergy(), EvaluationEnergy(energy=0.5))), ecnas),
+        (ModelMetricsEnergy((), 3, total_energy=0.5), ecnas),
+    ]
+    for message, name in first:
+        rows = [Row("0" * 32, 4, "0100", "input,output", encode(m)) for m in (message, other)]
+        write_frames(tmp_path / "x", map(encode_row, rows))
+        assert sniff(tmp_path / "x") == name
+
+
+def test_unknown_formats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "folder" / "x"
+    with pytest.raises(UnknownTableError):
+        read(path)
+    path.parent.mkdir()
+    for raw in (b"", b"\x00" * 100, b"hello\n", b"\x80\x09", b"PAR"):
+        path.write_bytes(raw)
+        with pytest.raises(FormatError, match="no known format") as caught:
+            sniff(path)
+        assert caught.value.path == str(path)
+    path.write_bytes(b"\x1f\x8b\x08" + b"\x00" * 30)
+    with pytest.raises(FormatError, match="gunzip"):
+        read(path)
+    monkeypatch.setattr(convert, "_state", lambda _: pytest.fail("the folder was walked"))
+    with pytest.raises(FormatError, match="no known format") as caught:
+        converted(path.parent)
+    assert caught.value.offset is None
+
+
+# The memory of this process: a file that can be opened, but whose first byte cannot be read.
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="no such file on this system")
+def test_a_file_that_opens_but_cannot_be_read() -> None:
+    for reader in (sniff, sha256_of):
+        with pytest.raises(UnknownTableError, match="cannot be read") as caught:
+            reader(Path("/proc/self/mem"))
+        assert caught.value.value == "/proc/self/mem"
+
+
+# -- conversion -----------------------------------------------------------------------------------
 
 
 def test_a_file_is_converted_once(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,148 +170,116 @@ def test_a_file_is_converted_once(source: Path, monkeypatch: pytest.MonkeyPatch)
     table = Table.open(path)
     np.testing.assert_array_equal(table.column("energy_kwh"), made_up().values["energy_kwh"])
     origin = table.provenance["energy_kwh"]
-    assert origin.source == "my run.tfrecord"
-    assert origin.sha256 is not None
-    assert len(origin.sha256) == 64
-    monkeypatch.setattr(convert, "columns_of", lambda *_: pytest.fail("converted again"))
+    assert (origin.source, origin.sha256) == ("my run.tfrecord", sha256_of(source))
+    monkeypatch.setattr(convert, "_columns_of", lambda *_: pytest.fail("converted again"))
     assert converted(str(source)) == path
-    os.utime(source, (1, 1))  # touched, but the same
+    os.utime(source, (1, 1))  # a new time, the same content
     assert converted(source) == path
 
 
-def test_a_changed_file_is_converted_again(source: Path) -> None:
-    first = Table.open(converted(source)).column("energy_kwh")[0, 0, 0]
-    write_ecnas(source, made_up(0.5))
-    second = Table.open(converted(source)).column("energy_kwh")[0, 0, 0]
-    assert (first, second) == (0.25, 0.5)
-    assert len(list(tables_folder().glob("*.ecnas"))) == 1
-
-
-def test_another_converter_converts_again(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_converted_again(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = converted(source)
-    monkeypatch.setattr(convert, "CONVERTER", 99)
-    assert Table.open(converted(source)).attributes["converter"] == "99"
+    write_ecnas(source, made_up(0.5))  # a changed file
     assert converted(source) == path
-
-
-def test_afresh_mends_a_damaged_table(source: Path) -> None:
-    path = converted(source)
-    path.write_bytes(path.read_bytes()[:-9])
+    assert Table.open(path).value("energy_kwh", 0, 0, 0) == 0.5
+    path.write_bytes(path.read_bytes()[:-9])  # a damaged table, where that is asked for
     with pytest.raises(FormatError):
         Table.open(converted(source))
     Table.open(converted(source, afresh=True)).verify()
+    for damage in ("", "{", "[]", '{"sha256": 3}', "{}"):  # a damaged receipt
+        path.with_suffix(".json").write_text(damage)
+        assert converted(source) == path
+        receipt = json.loads(path.with_suffix(".json").read_text())
+        assert receipt["size"] == source.stat().st_size
+    monkeypatch.setattr(convert, "CONVERTER", 99)  # another converter
+    assert Table.open(converted(source)).attributes["converter"] == "99"
+    assert [*tables_folder().glob("*.ecnas")] == [path]
 
 
-@pytest.mark.parametrize("damage", ["", "{", "[]", '{"sha256": 3}', "{}"])
-def test_a_damaged_receipt_counts_for_nothing(source: Path, damage: str) -> None:
-    path = converted(source)
-    path.with_suffix(".json").write_text(damage)
-    assert converted(source) == path
-    assert json.loads(path.with_suffix(".json").read_text())["size"] == source.stat().st_size
-
-
-def test_two_files_of_one_name_do_not_meet(source: Path, tmp_path: Path) -> None:
+def test_two_files_of_one_name_have_two_tables(source: Path, tmp_path: Path) -> None:
     other = tmp_path / "other" / source.name
     other.parent.mkdir()
     write_ecnas(other, made_up(0.5))
     assert converted(source) != converted(other)
 
 
-def test_a_table_is_used_as_it_is(tmp_path: Path) -> None:
+def test_a_table_is_used_in_place(tmp_path: Path) -> None:
     path = tmp_path / "own.ecnas"
     write_table(path, made_up())
     assert converted(path) == path
     assert not tables_folder().exists()
 
 
-@pytest.mark.parametrize("name", ["nothing.tfrecord", "./4v-4epochs", "no/such/file"])
-def test_no_such_file(name: str) -> None:
-    with pytest.raises(UnknownTableError, match="no such file"):
-        converted(name)
-
-
-def test_a_misspelt_table() -> None:
+def test_what_cannot_be_converted(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("nothing.tfrecord", "./4v-4epochs", "no/such/file"):
+        with pytest.raises(UnknownTableError, match="no such file"):
+            converted(name)
     with pytest.raises(UnknownTableError, match="did you mean 4v-4epochs"):
         converted("4v-4epoch")
-
-
-def test_garbage_leaves_nothing_behind(tmp_path: Path) -> None:
-    path = tmp_path / "garbage.tfrecord"
-    path.write_bytes(b"garbage" * 100)
+    with pytest.raises(FetchError, match="not on this machine"):
+        converted("4v-rtx3060", fetch=False)
+    with pytest.raises(FetchError, match="--unverified"):
+        converted("nasbench_only108.pkl")  # a published file that no table is made from
+    garbage = tmp_path / "garbage.tfrecord"
+    garbage.write_bytes(b"garbage" * 100)
     with pytest.raises(FormatError):
-        converted(path)
+        converted(garbage)
     assert [p for p in tables_folder().iterdir() if not p.name.endswith(".lock")] == []
-
-
-def test_a_file_in_the_place_of_the_cache(
-    source: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
     (tmp_path / "cache").write_text("not a folder")
     monkeypatch.setenv("ECNAS_CACHE", str(tmp_path / "cache"))
     with pytest.raises(StorageError):
         converted(source)
 
 
-def test_a_published_table_gets_what_the_catalog_knows(
-    published: tuple[TableEntry, Path],
-) -> None:
-    entry, path = published
-    assert cached_table(entry) is None
-    made = converted(entry.name)
-    assert made == tables_folder() / "4v-rtx3060.ecnas" == cached_table(entry)
-    table = Table.open(made)
-    assert table.name == entry.name
-    assert table.provenance["energy_kwh"] == entry.provenance("energy_kwh")
-    assert table.provenance["energy_kwh"].sha256 == entry.file.sha256
-    assert table.attributes["licence"] == "MIT"
-    assert table.attributes["citation_key"] == "bakhtiarifard2024ecnas"
-    assert "three cells" in table.attributes["notes"]
-    # Once converted, the source is not needed any more.
-    path.unlink()
-    assert converted(entry.name, fetch=False) == made
-
-
-def test_the_same_bytes_elsewhere_get_it_too(
+def test_a_published_table_gets_what_the_catalog_says(
     published: tuple[TableEntry, Path], tmp_path: Path
 ) -> None:
     entry, path = published
     copy = tmp_path / "renamed.bin"
     copy.write_bytes(path.read_bytes())
-    table = Table.open(converted(copy))
-    assert table.name == entry.name
-    assert table.provenance["energy_kwh"] == entry.provenance("energy_kwh")
+    assert cached_table(entry) is None
+    made = converted(entry.name)
+    assert made == tables_folder() / "4v-rtx3060.ecnas" == cached_table(entry)
+    for table in map(Table.open, (made, converted(copy))):  # the same bytes anywhere
+        assert table.name == entry.name
+        assert table.provenance["energy_kwh"] == entry.provenance("energy_kwh")
+        assert table.provenance["energy_kwh"].sha256 == entry.file.sha256
+    assert table.attributes["licence"] == "MIT"
+    assert table.attributes["citation_key"] == "bakhtiarifard2024ecnas"
+    assert "three cells" in table.attributes["notes"]
+    # Once converted, the source is no longer needed.
+    path.unlink()
+    assert converted(entry.name, fetch=False) == made
 
 
-def test_another_published_file_makes_another_table(
-    published: tuple[TableEntry, Path],
-) -> None:
+def test_another_published_file_makes_another_table(published: tuple[TableEntry, Path]) -> None:
     entry, _ = published
     made = converted(entry.name)
     receipt = json.loads(made.with_suffix(".json").read_text())
     made.with_suffix(".json").write_text(json.dumps({**receipt, "sha256": "0" * 64}))
     assert cached_table(entry) is None
-    assert cached_table(replace(entry, description="said otherwise")) is None
+    assert cached_table(replace(entry, description="another")) is None
     converted(entry.name)
     assert cached_table(entry) == made
 
 
-def test_without_the_file_and_without_fetching() -> None:
-    with pytest.raises(FetchError, match="not on this machine"):
-        converted("4v-rtx3060", fetch=False)
+def test_two_at_once_convert_once(
+    published: tuple[TableEntry, Path], source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each lock is a file's, so threads wait for each other as processes do."""
+    real, calls = convert._columns_of, []
+    monkeypatch.setattr(convert, "_columns_of", lambda *a: (calls.append(a), real(*a))[1])
+    for name in (str(source), published[0].name):
+        with ThreadPoolExecutor(4) as pool:
+            made = set(pool.map(converted, [name] * 4))
+        assert made == {converted(name)}
+        Table.open(converted(name)).verify()
+    assert len(calls) == 2
 
 
-def test_two_processes_convert_one_table(source: Path) -> None:
-    script = (
-        "import sys; from naslib_ecnas.data.convert import converted; print(converted(sys.argv[1]))"
-    )
-    command = [sys.executable, "-c", script, str(source)]
-    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    outputs = {process.communicate(timeout=60)[0].strip() for process in both}
-    assert outputs == {str(converted(source))}
-    Table.open(converted(source)).verify()
-
-
-def test_a_folder_is_watched_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_is_converted_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "runs"
     (folder / "4_epochs").mkdir(parents=True)
     (folder / "4_epochs" / "results.json").write_text("{}")
@@ -232,7 +289,7 @@ def test_a_folder_is_watched_as_a_whole(tmp_path: Path, monkeypatch: pytest.Monk
         calls.append(sha256)
         return made_up()
 
-    monkeypatch.setattr(convert, "columns_of", columns_of)
+    monkeypatch.setattr(convert, "_columns_of", columns_of)
     assert converted(folder) == converted(folder)
     assert calls == [None]
     (folder / "b.json").write_text("{}")
@@ -240,91 +297,150 @@ def test_a_folder_is_watched_as_a_whole(tmp_path: Path, monkeypatch: pytest.Monk
     assert calls == [None, None]
 
 
-def test_any_other_folder_is_refused_before_it_is_walked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(convert, "_state", lambda _: pytest.fail("the folder was walked"))
-    with pytest.raises(FormatError, match="no known format") as raised:
-        converted(tmp_path)
-    assert raised.value.offset is None
+def test_a_receipt_counts_only_with_its_table(tmp_path: Path) -> None:
+    receipt = Receipt("0" * 64, 12, 1_700_000_000_123_456_789, "1")
+    table = tmp_path / "t.ecnas"
+    receipt.write(table)
+    assert Receipt.read(table) is None
+    table.touch()
+    assert Receipt.read(table) == receipt
+    receipt.withdraw(table)
+    assert Receipt.read(table) is None
+    assert [path.name for path in tmp_path.iterdir()] == ["t.ecnas"]
+    receipt.withdraw(table)
+    # A table must not be replaced under a receipt that is not its own.
+    Receipt.path(table).mkdir()
+    with pytest.raises(StorageError):
+        receipt.withdraw(table)
 
 
-@pytest.mark.parametrize("suffix", [".ecnas", ".tfrecord", ".parquet", ".csv"])
-def test_export_and_back(source: Path, tmp_path: Path, suffix: str) -> None:
-    if suffix == ".parquet":
-        pytest.importorskip("pyarrow")
+# -- export ---------------------------------------------------------------------------------------
+
+
+def test_export_and_back(source: Path, tmp_path: Path) -> None:
     table = Table.open(converted(source))
-    target = tmp_path / f"out{suffix}"
-    export(table, target)
-    found = read(target, vertices=4)
-    np.testing.assert_array_equal(found.rows, made_up().rows)
-    for metric, values in made_up().values.items():
-        np.testing.assert_array_equal(found.values[metric], values)
-
-
-def test_export_without_energy_is_nasbench_101(tmp_path: Path) -> None:
-    path = tmp_path / "own.ecnas"
-    columns = made_up()
-    only = {"validation_accuracy": columns.values["validation_accuracy"]}
-    write_table(path, replace(columns, values=only))
-    export(Table.open(path), tmp_path / "out.tfrecord")
-    from naslib_ecnas.data.convert import sniff
-
+    for suffix in (".ecnas", ".tfrecord", ".parquet", ".csv"):
+        target = tmp_path / f"out{suffix}"
+        export(table, target)
+        found = read(target, vertices=4)
+        np.testing.assert_array_equal(found.rows, made_up().rows)
+        for metric, values in made_up().values.items():
+            np.testing.assert_array_equal(found.values[metric], values)
+    with pytest.raises(ConfigError, match=r"\.parquet"):
+        export(table, tmp_path / "out.xls")
+    only = {"validation_accuracy": made_up().values["validation_accuracy"]}
+    write_table(tmp_path / "own.ecnas", replace(made_up(), values=only))
+    export(Table.open(tmp_path / "own.ecnas"), tmp_path / "out.tfrecord")
     assert sniff(tmp_path / "out.tfrecord") == "nasbench-tfrecord"
 
 
-def test_export_to_nothing_known(source: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"\.parquet"):
-        export(Table.open(converted(source)), tmp_path / "out.xls")
+# -- verification ---------------------------------------------------------------------------------
 
 
 def test_verify(published: tuple[TableEntry, Path], tmp_path: Path) -> None:
     entry, path = published
     made = converted(entry.name)
-    table, file = convert.verify(entry.name, Silent())
+    table, file = verify(entry.name, Silent())
     assert (table.path, table.good) == (str(made), True)
     assert (file.path, file.good) == (str(path), True)
     assert str(entry.file.sha256) in file.what
     copy = tmp_path / "copy.bin"
     copy.write_bytes(path.read_bytes())
-    assert "as published" in convert.verify(str(copy), Silent())[0].what
+    assert "as published" in verify(str(copy), Silent())[0].what
     path.write_bytes(path.read_bytes()[:-1])
-    bad = convert.verify(entry.file.name, Silent())[0]
+    bad = verify(entry.file.name, Silent())[0]
     assert not bad.good
     assert "published" in bad.what
-    assert not convert.verify(str(path), Silent())[0].good
+    assert not verify(str(path), Silent())[0].good
     damaged = bytearray(made.read_bytes())
     damaged[len(damaged) // 2] ^= 1
     made.write_bytes(bytes(damaged))
-    assert not convert.verify(str(made), Silent())[0].good
+    assert not verify(str(made), Silent())[0].good
 
 
-def test_verify_reads_what_has_no_checksum(source: Path, tmp_path: Path) -> None:
+def test_verify_files_without_a_checksum(source: Path, tmp_path: Path) -> None:
     folder, name = tmp_path / "runs", Cell.from_row(5).nasbench_hash
     run = folder / "4_epochs" / name[:2] / name / "repeat_1"
     run.mkdir(parents=True)
     (run / "results.json").write_text("{}")
-    found = convert.verify(str(folder), Silent())[0]
+    found = verify(str(folder), Silent())[0]
     assert (found.path, found.good) == (str(folder), False)
     assert "results.json" in found.what
     export(Table.open(converted(source)), tmp_path / "out.csv")
-    found = convert.verify(str(tmp_path / "out.csv"), Silent())[0]
-    assert found.good
-    assert "3 cells" in found.what
+    for path in (tmp_path / "out.csv", source):
+        found = verify(str(path), Silent())[0]
+        assert found.good
+        assert "3 cells, but is not in the catalog" in found.what
 
 
-def test_verify_what_is_not_there(source: Path) -> None:
+def test_verify_what_is_not_there() -> None:
     with pytest.raises(FetchError, match="nothing of 7v-4epochs"):
-        convert.verify("7v-4epochs", Silent())
+        verify("7v-4epochs", Silent())
     with pytest.raises(UnknownTableError):
-        convert.verify("no/such/file.tfrecord", Silent())
-    found = convert.verify(str(source), Silent())[0]
-    assert found.good
-    assert "not of the catalog" in found.what
-    assert fetch.downloads_folder().exists() is False
+        verify("no/such/file.tfrecord", Silent())
+    assert downloads_folder().exists() is False
 
 
-def test_a_published_file_is_known_by_its_name() -> None:
-    """A file of the catalog that no table is made of says how it is fetched."""
-    with pytest.raises(FetchError, match="--unverified"):
-        converted("nasbench_only108.pkl")
+# -- the official table from its parts ------------------------------------------------------------
+
+BUDGETS = (4, 12, 36, 108)
+ORIGIN = Provenance("modelled", device="none", pue=1.0, note="synthetic; scaled by epochs / 4")
+
+
+def energy(rows: np.ndarray, budgets: Sequence[int]) -> dict[str, np.ndarray]:
+    """A synthetic model: the row's number in kWh at 4 epochs."""
+    kwh = np.asarray(rows, dtype=float)[:, None] * np.asarray(budgets) / 4
+    return {"energy_kwh": kwh, "energy_kwh_std": 0.1 * kwh}
+
+
+@pytest.fixture(scope="module")
+def nasbench(synthetic: Maker, tmp_path_factory: pytest.TempPathFactory) -> tuple[Columns, Path]:
+    """Synthetic trainings of NAS-Bench-101, some of them missing, and their file."""
+    columns = synthetic(ModelMetrics, vertices=7, cells=60, budgets=BUDGETS)
+    for v in columns.values.values():
+        v[5, 1, 2] = v[6, :, 1:] = v[7, 3] = np.nan
+    path = tmp_path_factory.mktemp("nasbench") / "synthetic.tfrecord"
+    write_nasbench(path, columns)
+    return columns, path
+
+
+def test_trainings_are_kept_and_energies_are_the_models(nasbench: tuple[Columns, Path]) -> None:
+    columns, path = nasbench
+    made = built(path, energy, ORIGIN, name="made")
+    assert (made.name, made.vertices, made.shape) == ("made", 7, (60, 4, 3))
+    assert made.rows.tolist() == columns.rows.tolist()
+    assert made.budgets == BUDGETS
+    kept = ("training_time_s", "validation_accuracy", "test_accuracy", "train_accuracy")
+    for metric in (*kept, "halfway_test_accuracy"):
+        np.testing.assert_array_equal(made.values[metric], columns.values[metric])
+    # Missing trainings get no energy.
+    there = np.isfinite(columns.values["validation_accuracy"])
+    assert (~there).sum() == 1 + 8 + 3
+    for metric, values in energy(columns.rows, BUDGETS).items():
+        wanted = np.where(there, values[:, :, None], np.nan)
+        np.testing.assert_array_equal(made.values[metric], wanted)
+        assert made.provenance[metric] == ORIGIN
+    assert made.provenance.keys() == made.values.keys()
+    for metric in made.values.keys() - {"energy_kwh", "energy_kwh_std"}:
+        known = made.provenance[metric]
+        assert (known.kind, known.repeats) == ("measured", 3)
+        assert (known.source, known.sha256) == ("synthetic.tfrecord", sha256_of(path))
+        assert "as its file says" in str(known.note)
+    assert "co2_g" not in made.values
+    assert "synthetic.tfrecord" in made.attributes["description"]
+
+
+def test_building_from_other_formats(tmp_path: Path, nasbench: tuple[Columns, Path]) -> None:
+    columns, _ = nasbench
+    write_csv(tmp_path / "x.csv", columns)
+    write_table(tmp_path / "x.ecnas", columns)
+    for name in ("x.csv", "x.ecnas"):
+        made = built(tmp_path / name, energy, ORIGIN)
+        assert made.rows.tolist() == columns.rows.tolist()
+        assert made.provenance["validation_accuracy"].kind == "synthetic"
+    with pytest.raises(UnknownTableError):
+        built(tmp_path / "none.tfrecord", energy, ORIGIN)
+    time = {"training_time_s": columns.values["training_time_s"]}
+    write_csv(tmp_path / "x.csv", replace(columns, values=time))
+    with pytest.raises(FormatError, match="validation_accuracy"):
+        built(tmp_path / "x.csv", energy, ORIGIN)

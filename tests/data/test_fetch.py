@@ -1,27 +1,79 @@
-"""Fetching, against a server on the loopback that misbehaves in every way it can."""
+"""Fetching from a server that misbehaves in every way it can, onto disks that fail; checksums."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from fetch_server import CONTENT, FAST, Heard, Server, left
+from fetch_server import CONTENT, FAST, Heard, Server
 
-from naslib_ecnas.data import fetch as fetch_module
-from naslib_ecnas.data.catalog import FileEntry
-from naslib_ecnas.data.fetch import Limits, downloads_folder, fetch, local_copy
+from naslib_ecnas.data.catalog import Citation, FileEntry
+from naslib_ecnas.data.fetch import (
+    Limits,
+    Transfer,
+    check,
+    downloads_folder,
+    fetch,
+    local_copy,
+    locked,
+    sha256_of,
+)
 from naslib_ecnas.errors import (
     ChecksumError,
     ConfigError,
     FetchError,
+    StorageError,
     TruncatedError,
+    UnknownTableError,
 )
 from naslib_ecnas.progress import Silent
 
+HALF = len(CONTENT) // 2
+ONCE = replace(FAST, all_tries=1)
 
-def test_brings_the_file_and_then_uses_it(server: Server, entry: FileEntry) -> None:
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setenv("NO_PROXY", "*")
+    server = Server()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def entry(server: Server) -> FileEntry:
+    return FileEntry(
+        name="made-up.bin",
+        address=f"{server.address}/somewhere/made-up.bin",
+        size=len(CONTENT),
+        approximate_size=None,
+        sha256=hashlib.sha256(CONTENT).hexdigest(),
+        licence="MIT",
+        citation=Citation("nobody", "Nobody: Nothing."),
+        format="ecnas-tfrecord",
+    )
+
+
+def left() -> set[str]:
+    """The files in the folder of downloads, except locks."""
+    return {p.name for p in downloads_folder().glob("*") if not p.name.endswith(".lock")}
+
+
+# -- whole fetches --------------------------------------------------------------------------------
+
+
+def test_fetches_the_file_and_then_uses_it(server: Server, entry: FileEntry) -> None:
     heard = Heard()
     path = fetch(entry, progress=heard, limits=FAST)
     assert path == downloads_folder() / entry.name
@@ -33,20 +85,17 @@ def test_brings_the_file_and_then_uses_it(server: Server, entry: FileEntry) -> N
     assert left() == {entry.name}
 
 
-def test_goes_on_after_a_lost_connection_without_asking_again(
-    server: Server, entry: FileEntry
-) -> None:
+def test_resumes_after_a_lost_connection(server: Server, entry: FileEntry) -> None:
     server.cuts = [300_000, 200_000]
-    path = fetch(entry, limits=FAST)
-    assert path.read_bytes() == CONTENT
+    assert fetch(entry, limits=FAST).read_bytes() == CONTENT
     assert server.asked == [None, "bytes=300000-", "bytes=500000-"]
     assert server.sent == len(CONTENT)  # no byte twice
 
 
-def test_goes_on_in_a_later_call(server: Server, entry: FileEntry) -> None:
+def test_resumes_in_a_later_call(server: Server, entry: FileEntry) -> None:
     server.cuts = [400_000]
     with pytest.raises(FetchError, match="400,000 bytes are kept") as caught:
-        fetch(entry, limits=replace(FAST, all_tries=1))
+        fetch(entry, limits=ONCE)
     assert "ECNAS_MIRROR" in str(caught.value.remedy)
     assert left() == {"made-up.bin.part", "made-up.bin.part.json"}
     heard = Heard()
@@ -57,49 +106,40 @@ def test_goes_on_in_a_later_call(server: Server, entry: FileEntry) -> None:
 
 
 @pytest.mark.parametrize("etag", ['W/"weak"', None])
-def test_goes_on_without_a_strong_tag_because_the_checksum_decides(
+def test_resumes_without_a_strong_tag_because_the_checksum_decides(
     server: Server, entry: FileEntry, etag: str | None
 ) -> None:
-    server.etag = etag
-    server.cuts = [400_000]
+    server.etag, server.cuts = etag, [400_000]
     assert fetch(entry, limits=FAST).read_bytes() == CONTENT
     assert server.asked == [None, "bytes=400000-"]
 
 
-def test_starts_again_where_the_server_knows_no_ranges(server: Server, entry: FileEntry) -> None:
-    server.ranges = False
-    server.cuts = [400_000]
+def test_starts_again_if_the_server_knows_no_ranges(server: Server, entry: FileEntry) -> None:
+    server.ranges, server.cuts = False, [400_000]
     assert fetch(entry, limits=FAST).read_bytes() == CONTENT
     assert server.sent == len(CONTENT) + 400_000
 
 
-def test_starts_again_when_the_file_was_replaced(server: Server, entry: FileEntry) -> None:
-    other = b"x" * len(CONTENT)
-    server.content, server.etag, server.cuts = other, '"old"', [400_000]
+@pytest.mark.parametrize("tags", [('"old"', '"new"'), (None, None)])
+def test_starts_again_if_the_file_was_replaced(
+    server: Server, entry: FileEntry, tags: tuple[str | None, str | None]
+) -> None:
+    """A server without tags cannot tell; then the checksum does."""
+    server.content, server.etag, server.cuts = b"x" * len(CONTENT), tags[0], [400_000]
     with pytest.raises(FetchError):
-        fetch(entry, limits=replace(FAST, all_tries=1))
-    server.content, server.etag = CONTENT, '"new"'
-    assert fetch(entry, limits=FAST).read_bytes() == CONTENT
-    assert server.asked == [None, "bytes=400000-"]
-    assert server.sent == len(CONTENT) + 400_000
-
-
-def test_starts_again_when_parts_do_not_fit_together(server: Server, entry: FileEntry) -> None:
-    """A server without tags cannot tell that its file was replaced; the checksum can."""
-    server.content, server.etag, server.cuts = b"x" * len(CONTENT), None, [400_000]
-    with pytest.raises(FetchError):
-        fetch(entry, limits=replace(FAST, all_tries=1))
-    server.content = CONTENT
+        fetch(entry, limits=ONCE)
+    server.content, server.etag = CONTENT, tags[1]
     heard = Heard()
     assert fetch(entry, limits=FAST, progress=heard).read_bytes() == CONTENT
-    assert server.asked == [None, "bytes=400000-", None]
-    assert any("do not fit" in note for note in heard.notes)
+    again = [] if tags[0] else [None]
+    assert server.asked == [None, "bytes=400000-", *again]
+    assert any("do not fit" in note for note in heard.notes) is bool(again)
 
 
-def test_a_part_of_another_address_is_not_gone_on_with(server: Server, entry: FileEntry) -> None:
+def test_a_part_of_another_address_is_not_resumed(server: Server, entry: FileEntry) -> None:
     server.cuts = [400_000]
     with pytest.raises(FetchError):
-        fetch(entry, limits=replace(FAST, all_tries=1))
+        fetch(entry, limits=ONCE)
     moved = replace(entry, address=f"{server.address}/elsewhere")
     assert fetch(moved, limits=FAST).read_bytes() == CONTENT
     assert server.asked == [None, None]
@@ -110,9 +150,8 @@ def test_a_part_that_is_complete_or_too_long(server: Server, entry: FileEntry, r
     part = downloads_folder() / "made-up.bin.part"
     part.parent.mkdir(parents=True)
     part.write_bytes(CONTENT + rest)
-    part.with_name("made-up.bin.part.json").write_text(
-        f'{{"address": "{entry.address}", "version": "\\"one\\""}}'
-    )
+    state = {"address": entry.address, "version": '"one"'}
+    part.with_name("made-up.bin.part.json").write_text(json.dumps(state))
     assert fetch(entry, limits=FAST).read_bytes() == CONTENT
     assert server.asked == ([None] if rest else [])
 
@@ -121,27 +160,23 @@ def test_wrong_bytes_are_refused_and_not_kept(server: Server, entry: FileEntry) 
     server.content = CONTENT[:-1] + b"!"
     with pytest.raises(ChecksumError) as caught:
         fetch(entry, limits=FAST)
-    message = str(caught.value)
-    assert hashlib.sha256(server.content).hexdigest() in message
-    assert str(entry.sha256) in message
+    for checksum in (hashlib.sha256(server.content).hexdigest(), str(entry.sha256)):
+        assert checksum in str(caught.value)
     assert left() == set()
     assert len(server.asked) == 1
 
 
-@pytest.mark.parametrize("claimed", [10, 1 << 60])
-def test_another_size_is_refused_before_a_byte_is_read(
-    server: Server, entry: FileEntry, claimed: int
-) -> None:
-    server.claimed = claimed
-    with pytest.raises(FetchError, match="another file"):
-        fetch(entry, limits=FAST)
-    assert left() == set()
-
-
-def test_endless_answers_are_cut_at_the_published_size(server: Server, entry: FileEntry) -> None:
-    server.content, server.unsized = CONTENT * 50, True
+def test_another_file_is_refused_by_size_or_kind(server: Server, entry: FileEntry) -> None:
+    for claimed in (10, 1 << 60):
+        server.claimed = claimed
+        with pytest.raises(FetchError, match="another file"):
+            fetch(entry, limits=FAST)
+    server.claimed, server.content, server.unsized = None, CONTENT * 50, True
     with pytest.raises(FetchError, match="more than"):
         fetch(entry, limits=FAST)
+    server.content, server.kind = CONTENT, "text/html; charset=utf-8"
+    with pytest.raises(FetchError, match="web page"):
+        fetch(replace(entry, size=None), limits=FAST)
     assert left() == set()
 
 
@@ -152,85 +187,46 @@ def test_an_approximate_size_leaves_some_room(server: Server, entry: FileEntry) 
         fetch(replace(rough, name="b", approximate_size=500_000), limits=FAST)
 
 
-def test_a_web_page_is_no_file(server: Server, entry: FileEntry) -> None:
-    server.kind = "text/html; charset=utf-8"
-    with pytest.raises(FetchError, match="web page"):
-        fetch(replace(entry, size=None), limits=FAST)
-
-
-def test_passing_refusals_are_tried_again(server: Server, entry: FileEntry) -> None:
+def test_temporary_refusals_are_tried_again(server: Server, entry: FileEntry) -> None:
     server.statuses = [503, 429]
     heard = Heard()
     assert fetch(entry, limits=FAST, progress=heard).read_bytes() == CONTENT
-    assert [note for note in heard.notes if "trying again" in note] == heard.notes
-    assert len(heard.notes) == 2
-
-
-def test_tries_are_bounded_and_pauses_grow(
-    server: Server, entry: FileEntry, tmp_path: Path
-) -> None:
-    server.statuses = [503] * 99
-    pauses: list[float] = []
-    one = fetch_module.Transfer(
-        entry.name,
-        entry.address,
-        tmp_path / "part",
-        size=entry.size,
-        limit=len(CONTENT),
-        careful=False,
-        progress=Silent(),
-        limits=Limits(tries=4, pause=0.5),
-        sleep=pauses.append,
-    )
-    with pytest.raises(FetchError, match="503"):
-        one.run()
-    assert pauses == [0.5, 1.0, 2.0]
+    assert ["trying again" in note for note in heard.notes] == [True, True]
+    server.statuses = [404] * 9
+    with pytest.raises(FetchError, match="404"):
+        fetch(replace(entry, name="b"), limits=FAST)
     assert len(server.asked) == 4
 
 
-def test_a_file_that_is_not_there_is_not_asked_for_twice(server: Server, entry: FileEntry) -> None:
-    server.statuses = [404] * 9
-    with pytest.raises(FetchError, match="404"):
-        fetch(entry, limits=FAST)
-    assert len(server.asked) == 1
-
-
-def test_nobody_answers(server: Server, entry: FileEntry) -> None:
+def test_a_server_that_is_silent_or_gone(server: Server, entry: FileEntry) -> None:
+    server.hold_at = 0
+    with pytest.raises(FetchError, match="lost"):
+        fetch(entry, limits=replace(ONCE, timeout=0.1))
     server.close()
     with pytest.raises(FetchError, match="no connection"):
         fetch(entry, limits=FAST)
 
 
-def test_silence_counts_as_a_lost_connection(server: Server, entry: FileEntry) -> None:
-    server.pause = 2.0
-    with pytest.raises(FetchError, match="lost"):
-        fetch(entry, limits=replace(FAST, timeout=0.2, all_tries=1))
+def test_redirects_lead_to_http_only(server: Server, entry: FileEntry) -> None:
+    for location in ("ftp://127.0.0.1/made-up.bin", "file:///etc/hostname"):
+        server.location = location
+        with pytest.raises(FetchError, match=r"[Rr]edirect"):
+            fetch(entry, limits=FAST)
+    other = Server()
+    server.location = f"{other.address}/elsewhere/made-up.bin"
+    try:
+        assert fetch(entry, limits=FAST).read_bytes() == CONTENT
+    finally:
+        other.close()
+    assert (server.asked, other.asked) == ([None] * 3, [None])
 
 
-@pytest.mark.parametrize("location", ["ftp://127.0.0.1/made-up.bin", "file:///etc/hostname"])
-def test_redirects_lead_to_http_only(server: Server, entry: FileEntry, location: str) -> None:
-    server.location = location
-    with pytest.raises(FetchError):
-        fetch(entry, limits=FAST)
-
-
-@pytest.mark.parametrize("scheme", ["ftp://host/folder", "s3://bucket", "file://host/folder"])
-def test_other_kinds_of_mirror_are_refused(
-    entry: FileEntry, monkeypatch: pytest.MonkeyPatch, scheme: str
-) -> None:
-    monkeypatch.setenv("ECNAS_MIRROR", scheme)
-    with pytest.raises(ConfigError):
-        fetch(entry, limits=FAST)
-    assert local_copy(entry) is None
+# -- mirrors and the cache ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("form", ["{}", "file://{}", "{}/"])
 def test_a_mirror_folder_is_used_in_place(
-    server: Server,
-    entry: FileEntry,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    form: str,
+    server: Server, entry: FileEntry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, form: str
 ) -> None:
     monkeypatch.setenv("ECNAS_MIRROR", form.format(tmp_path))
     with pytest.raises(FetchError, match="does not hold"):
@@ -249,15 +245,25 @@ def test_a_mirror_folder_is_used_in_place(
     assert left() == set()
 
 
-def test_a_mirror_address_takes_the_place_of_the_published_one(
+def test_a_mirror_address_replaces_the_published_one(
     server: Server, entry: FileEntry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for scheme in ("ftp://host/folder", "s3://bucket", "file://host/folder"):
+        monkeypatch.setenv("ECNAS_MIRROR", scheme)
+        with pytest.raises(ConfigError):
+            fetch(entry, limits=FAST)
+        assert local_copy(entry) is None
     monkeypatch.setenv("ECNAS_MIRROR", server.address + "/mirror/")
     gone = replace(entry, address="https://nowhere.invalid/made-up.bin")
     assert fetch(gone, limits=FAST).read_bytes() == CONTENT
 
 
-def test_a_damaged_file_in_the_cache_is_brought_anew(server: Server, entry: FileEntry) -> None:
+def test_a_damaged_file_in_the_cache_is_fetched_again(server: Server, entry: FileEntry) -> None:
+    with pytest.raises(FetchError, match="not on this machine") as caught:
+        fetch(entry, bring=False)
+    assert "ecnas data fetch" in str(caught.value.remedy)
+    assert server.asked == []
+    assert not downloads_folder().exists()
     path = fetch(entry, limits=FAST)
     path.write_bytes(CONTENT[:1000])
     with pytest.raises(FetchError, match="damaged"):
@@ -265,14 +271,6 @@ def test_a_damaged_file_in_the_cache_is_brought_anew(server: Server, entry: File
     heard = Heard()
     assert fetch(entry, limits=FAST, progress=heard).read_bytes() == CONTENT
     assert any("fetching it again" in note for note in heard.notes)
-
-
-def test_nothing_is_brought_where_that_is_not_wanted(server: Server, entry: FileEntry) -> None:
-    with pytest.raises(FetchError, match="not on this machine") as caught:
-        fetch(entry, bring=False)
-    assert "ecnas data fetch" in str(caught.value.remedy)
-    assert server.asked == []
-    assert not downloads_folder().exists()
 
 
 def test_without_a_published_checksum(server: Server, entry: FileEntry) -> None:
@@ -286,7 +284,7 @@ def test_without_a_published_checksum(server: Server, entry: FileEntry) -> None:
     assert record.read_text() == f"{entry.sha256}  made-up.bin\n"
     assert any(str(entry.sha256) in note for note in heard.notes)
     assert fetch(unknown, unverified=True, limits=FAST) == path
-    # Another file is not accepted under that name any more.
+    # From then on, another file of that name is refused.
     path.unlink()
     server.content = CONTENT[::-1]
     with pytest.raises(ChecksumError, match=str(entry.sha256)):
@@ -294,17 +292,273 @@ def test_without_a_published_checksum(server: Server, entry: FileEntry) -> None:
     assert left() == {record.name}
 
 
-def test_without_checksum_or_tag_parts_are_not_put_together(
-    server: Server, entry: FileEntry
-) -> None:
+def test_without_checksum_or_tag_nothing_is_resumed(server: Server, entry: FileEntry) -> None:
     server.etag, server.cuts = None, [400_000]
     unknown = replace(entry, sha256=None, size=None)
     assert fetch(unknown, unverified=True, limits=FAST).read_bytes() == CONTENT
     assert server.asked == [None, None]
 
 
-def test_patience_has_sane_defaults() -> None:
-    limits = fetch_module.Limits()
-    assert limits.timeout <= 60
-    assert limits.tries <= 5
-    assert limits.all_tries <= 50
+# -- one transfer ---------------------------------------------------------------------------------
+
+
+def one(server: Server, part: Path, heard: Silent | None = None, **more: Any) -> Transfer:
+    size, address = len(CONTENT), f"{server.address}/made-up.bin"
+    settings = {"size": size, "limit": size, "careful": False, "limits": FAST, **more}
+    return Transfer("made-up.bin", address, part, progress=heard or Silent(), **settings)
+
+
+def half_there(server: Server, part: Path) -> None:
+    """The first half, and the record of its version."""
+    part.write_bytes(CONTENT[:HALF])
+    state = {"address": f"{server.address}/made-up.bin", "version": '"one"'}
+    part.with_name(part.name + ".json").write_text(json.dumps(state))
+
+
+def test_tries_are_bounded_and_pauses_grow(server: Server, tmp_path: Path) -> None:
+    limits, pauses = Limits(), list[float]()
+    assert (limits.timeout, limits.tries, limits.all_tries, limits.pause) == (30.0, 4, 40, 0.5)
+    server.statuses = [503] * 99
+    with pytest.raises(FetchError, match="503"):
+        one(server, tmp_path / "part", limits=limits, sleep=pauses.append).run()
+    assert pauses == [0.5, 1.0, 2.0]
+    assert len(server.asked) == 4
+
+
+def test_tries_that_bring_a_little_each_have_an_end_too(server: Server, tmp_path: Path) -> None:
+    server.cuts = [1000] * 99
+    with pytest.raises(FetchError, match="did not arrive") as caught:
+        one(server, tmp_path / "part", limits=replace(FAST, tries=2, all_tries=5)).run()
+    assert "5,000 bytes are kept" in str(caught.value.remedy)
+    assert len(server.asked) == 5
+    assert (tmp_path / "part").read_bytes() == CONTENT[:5000]
+
+
+def test_what_is_not_http_counts_as_a_lost_connection(server: Server, tmp_path: Path) -> None:
+    server.raw = [b"nonsense\r\n\r\n"]
+    heard = Heard()
+    one(server, tmp_path / "part", heard).run()
+    assert (tmp_path / "part").read_bytes() == CONTENT
+    assert len(heard.notes) == 1
+    assert "BadStatusLine" in heard.notes[0]
+
+
+@pytest.mark.parametrize("place", [f"bytes {HALF + 1}-9/9", "bytes */9", "", f"{HALF}-9/9"])
+def test_an_answer_from_another_place_is_not_appended(
+    server: Server, tmp_path: Path, place: str
+) -> None:
+    half_there(server, tmp_path / "part")
+    head = f"HTTP/1.0 206 Partial\r\nContent-Range: {place}\r\n\r\n"
+    server.raw = [head.encode() + CONTENT[HALF + 1 :]]
+    heard = Heard()
+    transfer = one(server, tmp_path / "part", heard)
+    transfer.run()
+    assert (tmp_path / "part").read_bytes() == CONTENT
+    assert server.asked == [f"bytes={HALF}-", None]
+    assert "another place" in heard.notes[0]
+    assert not transfer.resumed
+
+
+def test_a_size_that_the_server_does_not_know_does_no_harm(server: Server, tmp_path: Path) -> None:
+    half_there(server, tmp_path / "part")
+    head = f"HTTP/1.0 206 Partial\r\nContent-Range: bytes {HALF}-{len(CONTENT) - 1}/*\r\n\r\n"
+    server.raw = [head.encode() + CONTENT[HALF:]]
+    transfer = one(server, tmp_path / "part")
+    transfer.run()
+    assert (tmp_path / "part").read_bytes() == CONTENT
+    assert transfer.resumed
+
+
+def test_a_file_that_became_shorter(server: Server, tmp_path: Path) -> None:
+    """The server answers 416; the file that it then offers has not the published size."""
+    half_there(server, tmp_path / "part")
+    server.content = CONTENT[: HALF // 2]
+    heard = Heard()
+    with pytest.raises(FetchError, match="another file"):
+        one(server, tmp_path / "part", heard).run()
+    assert server.asked == [f"bytes={HALF}-", None]
+    assert "has changed" in heard.notes[0]
+    assert not (tmp_path / "part").exists()
+
+
+def test_a_part_without_a_valid_record_is_not_resumed(server: Server, tmp_path: Path) -> None:
+    for i, state in enumerate(("", "{", "[]", '{"version": 3}', '{"address": "elsewhere"}')):
+        half_there(server, tmp_path / f"part{i}")
+        (tmp_path / f"part{i}.json").write_text(state)
+        one(server, tmp_path / f"part{i}").run()
+        assert (tmp_path / f"part{i}").read_bytes() == CONTENT
+    assert server.asked == [None] * 5
+
+
+# -- interruptions, locks and disks ---------------------------------------------------------------
+
+
+def test_an_interruption_keeps_what_came(server: Server, entry: FileEntry) -> None:
+    class Interrupting(Heard):
+        def advanced(self, name: str, done: int) -> None:
+            if done > 200_000:
+                raise KeyboardInterrupt
+
+    heard = Interrupting()
+    with pytest.raises(KeyboardInterrupt):
+        fetch(entry, limits=FAST, progress=heard)
+    assert any("goes on from there" in note for note in heard.notes)
+    kept = (downloads_folder() / "made-up.bin.part").stat().st_size
+    assert kept > 200_000
+    assert fetch(entry, limits=FAST).read_bytes() == CONTENT
+    assert server.asked == [None, f"bytes={kept}-"]
+
+
+SCRIPT = """
+import sys
+from naslib_ecnas.data.catalog import Citation, FileEntry
+from naslib_ecnas.data.fetch import fetch
+from naslib_ecnas.progress import Silent
+class Told(Silent):
+    def advanced(self, name, done):
+        print(done, flush=True)
+name, address, size, sha256 = sys.argv[1:]
+cite = Citation("key", "text")
+entry = FileEntry(name, address, int(size), None, sha256, "MIT", cite, "ecnas-tfrecord")
+fetch(entry, progress=Told())
+"""
+
+
+def test_a_killed_process_leaves_a_part_to_resume(
+    server: Server, entry: FileEntry, tmp_path: Path
+) -> None:
+    server.hold_at = HALF
+    arguments = [entry.name, entry.address, str(entry.size), str(entry.sha256)]
+    command = [sys.executable, "-c", SCRIPT, *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path)
+    with process:
+        assert process.stdout is not None
+        first = int(process.stdout.readline())  # printed once these bytes are kept
+        process.kill()
+    server.hold_at = None
+    kept = (downloads_folder() / "made-up.bin.part").stat().st_size
+    assert first <= kept <= HALF
+    assert fetch(entry, limits=FAST).read_bytes() == CONTENT
+    assert server.asked == [None, f"bytes={kept}-"]
+
+
+def test_two_at_once_fetch_once(server: Server, entry: FileEntry) -> None:
+    class Waiting(Heard):
+        waits = threading.Event()
+
+        def noted(self, name: str, message: str) -> None:
+            super().noted(name, message)
+            self.waits.set()
+
+    server.hold_at = HALF
+    heard = Waiting()
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(fetch, entry, limits=FAST)
+        assert server.held.wait(60)
+        second = pool.submit(fetch, entry, limits=FAST, progress=heard)
+        assert heard.waits.wait(60)
+        server.go.set()
+    assert first.result() == second.result() == downloads_folder() / entry.name
+    assert heard.notes == ["waiting for another process that makes the file"]
+    assert server.asked == [None]
+    assert left() == {entry.name}
+
+
+def test_waiting_for_another_process_has_an_end(tmp_path: Path) -> None:
+    heard, path = Heard(), tmp_path / "file"
+
+    def wait() -> None:
+        with locked(path, heard, patience=0):
+            pytest.fail("two at once")
+
+    with locked(path, Silent()), ThreadPoolExecutor(1) as pool:
+        failure = pool.submit(wait).exception()
+    assert isinstance(failure, FetchError)
+    assert heard.notes == ["waiting for another process that makes the file"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full, a disk without room")
+def test_a_full_disk(server: Server, entry: FileEntry) -> None:
+    downloads_folder().mkdir(parents=True)
+    (downloads_folder() / "made-up.bin.part").symlink_to("/dev/full")
+    with pytest.raises(StorageError, match="disk is full"):
+        fetch(entry, limits=FAST)
+    assert not (downloads_folder() / entry.name).exists()
+
+
+def test_a_file_in_the_place_of_the_cache(
+    server: Server, entry: FileEntry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "cache").write_text("not a folder")
+    monkeypatch.setenv("ECNAS_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(StorageError):
+        fetch(entry, limits=FAST)
+    assert server.asked == []
+
+
+def test_a_folder_in_the_place_of_the_file(server: Server, entry: FileEntry) -> None:
+    """The bytes are kept, so that the next call asks for nothing."""
+    final = downloads_folder() / entry.name
+    final.mkdir(parents=True)
+    with pytest.raises(StorageError, match=str(final)):
+        fetch(entry, limits=FAST)
+    final.rmdir()
+    assert fetch(entry, limits=FAST).read_bytes() == CONTENT
+    assert len(server.asked) == 1
+
+
+def test_a_read_only_cache(
+    server: Server, entry: FileEntry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = fetch(entry, limits=FAST)
+    real = os.open
+
+    def read_only(name: Any, flags: int, *args: Any, **more: Any) -> int:
+        if flags & (os.O_WRONLY | os.O_RDWR):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), name)
+        return real(name, flags, *args, **more)
+
+    monkeypatch.setattr(os, "open", read_only)
+    assert fetch(entry, limits=FAST) == path  # a file that is there can be used
+    with pytest.raises(StorageError, match="cannot be written"):
+        fetch(replace(entry, name="another.bin"), limits=FAST)
+
+
+@pytest.mark.parametrize(("taken", "asked"), [("part", 0), ("a link to part", 1), ("part.json", 1)])
+def test_a_name_that_cannot_be_written_to(
+    server: Server, tmp_path: Path, taken: str, asked: int
+) -> None:
+    """A fault of the disk, so there is no further try."""
+    if taken.startswith("a link"):
+        taken = "part"
+        (tmp_path / taken).symlink_to(tmp_path / "no" / "such" / "place")
+    else:
+        (tmp_path / taken).mkdir()
+    with pytest.raises(StorageError, match=str(tmp_path / taken)):
+        one(server, tmp_path / "part").run()
+    assert len(server.asked) == asked
+
+
+# -- checksums ------------------------------------------------------------------------------------
+
+
+def test_a_file_is_checked_by_size_and_checksum(entry: FileEntry, tmp_path: Path) -> None:
+    path = tmp_path / "made-up.bin"
+    path.write_bytes(CONTENT)
+    assert sha256_of(path) == entry.sha256
+    (tmp_path / "empty").touch()
+    assert sha256_of(tmp_path / "empty") == hashlib.sha256().hexdigest()
+    for known in (entry, replace(entry, sha256=None), replace(entry, size=None)):
+        assert check(path, known) == entry.sha256
+    for content, kind in (
+        (CONTENT + b"!", ChecksumError),
+        (CONTENT[:-1], TruncatedError),
+        (CONTENT[:-1] + b"!", ChecksumError),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(kind) as caught:
+            check(path, entry)
+        assert type(caught.value) is kind
+    for known in (entry, replace(entry, size=None)):
+        with pytest.raises(UnknownTableError, match="cannot be read"):
+            check(tmp_path / "none", known)

@@ -1,4 +1,4 @@
-"""NASLib's pickle: what it holds is read; what could run is refused before it is looked up."""
+"""NASLib's pickle: its content is read; whatever could run is refused before it is looked up."""
 
 from __future__ import annotations
 
@@ -16,12 +16,18 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
 
 from naslib_ecnas import network
-from naslib_ecnas.data import nasbench_pickle
 from naslib_ecnas.data.assemble import Source
 from naslib_ecnas.data.convert import read, sniff
-from naslib_ecnas.data.nasbench_pickle import Array, read_nasbench_pickle
+from naslib_ecnas.data.nasbench_pickle import (
+    ALLOWED,
+    Array,
+    DType,
+    load,
+    read_nasbench_pickle,
+)
 from naslib_ecnas.data.table import Columns
 from naslib_ecnas.errors import FormatError, TruncatedError, UnknownTableError
 from naslib_ecnas.space import Space
@@ -32,6 +38,8 @@ FIELDS = [
     for what in ("training_time", "train_accuracy", "validation_accuracy", "test_accuracy")
 ]
 Content = dict[str, tuple[dict[str, Any], dict[int, list[dict[str, Any]]]]]
+PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
+HERE = Source("x")
 
 
 def content(vertices: int = 5, n: int = 12, repeats: int = 3) -> Content:
@@ -65,29 +73,26 @@ def check(columns: Columns, made: Content) -> None:
     assert len(columns.values) == len(FIELDS)
 
 
-@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_every_protocol_is_read(tmp_path: Path, protocol: int) -> None:
+def test_every_protocol_is_read(tmp_path: Path) -> None:
     path = tmp_path / "x.pkl"
-    path.write_bytes(pickle.dumps(content(), protocol))
-    columns = read_nasbench_pickle(path, check_hashes=True)
-    check(columns, content())
-    origin = columns.provenance["test_accuracy"]
-    assert (origin.kind, origin.device, origin.repeats) == ("measured", "TPU v2", 3)
-    if protocol >= 2:
-        assert sniff(path) == "nasbench-pickle"
-        check(read(path, name="other"), content())
+    for protocol in PROTOCOLS:
+        path.write_bytes(pickle.dumps(content(), protocol))
+        columns = read_nasbench_pickle(path, check_hashes=True)
+        check(columns, content())
+        origin = columns.provenance["test_accuracy"]
+        assert (origin.kind, origin.device, origin.repeats) == ("measured", "TPU v2", 3)
+        if protocol >= 2:
+            assert sniff(path) == "nasbench-pickle"
+            check(read(path, name="other"), content())
 
 
-def test_numpy_s_older_spelling_is_read(tmp_path: Path) -> None:
-    raw = pickle.dumps(content(), 3)
-    old = raw.replace(b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n")
-    assert old.count(b"numpy.core") == 1
-    (tmp_path / "x.pkl").write_bytes(old)
-    check(read_nasbench_pickle(tmp_path / "x.pkl"), content())
-
-
-def test_numbers_of_numpy_are_read(tmp_path: Path) -> None:
+def test_numpy_s_other_spelling_and_numbers_are_read(tmp_path: Path) -> None:
     made = content()
+    raw = pickle.dumps(made, 3)
+    new, old = b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n"
+    raw = raw.replace(new, old) if new in raw else raw.replace(old, new)
+    (tmp_path / "x.pkl").write_bytes(raw)
+    check(read_nasbench_pickle(tmp_path / "x.pkl"), made)
     for _, computed in made.values():
         for training in computed[108]:
             training["final_test_accuracy"] = np.float64(training["final_test_accuracy"])
@@ -96,7 +101,7 @@ def test_numbers_of_numpy_are_read(tmp_path: Path) -> None:
         check(read_nasbench_pickle(tmp_path / "x.pkl"), made)
 
 
-# -- malicious pickles --------------------------------------------------------------------------
+# -- malicious pickles ----------------------------------------------------------------------------
 
 
 class Reduced:
@@ -111,22 +116,18 @@ class Reduced:
 
 @pytest.fixture
 def trapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A place for a pickle, in a folder where whatever it runs would leave a file `ran`."""
+    """Path for a pickle, in a folder in which anything that it runs would leave a file `ran`."""
     monkeypatch.chdir(tmp_path)
     yield tmp_path / "x.pkl"
     assert [path.name for path in tmp_path.iterdir()] == ["x.pkl"]
-
-
-def nested_getattr() -> Any:
-    """builtins.getattr(os, "system"), the way around a list of forbidden names."""
-    return Reduced(builtins.getattr, Reduced(__import__, "os"), "system")
 
 
 MALICIOUS: dict[str, Callable[[], Any]] = {
     "os.system": lambda: Reduced(os.system, "echo > ran"),
     "eval": lambda: Reduced(eval, "open('ran', 'w')"),
     "exec": lambda: Reduced(exec, "open('ran', 'w')"),
-    "nested getattr": nested_getattr,
+    # The way around a list of forbidden names.
+    "nested getattr": lambda: Reduced(builtins.getattr, Reduced(__import__, "os"), "system"),
     "import": lambda: Reduced(__import__, "os"),
     "open": lambda: Reduced(open, "ran", "w"),
     "numpy.load": lambda: Reduced(np.load, "x.npy", None, True),
@@ -146,17 +147,17 @@ MALICIOUS: dict[str, Callable[[], Any]] = {
 }
 
 
-@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 @pytest.mark.parametrize("make", MALICIOUS.values(), ids=MALICIOUS)
-def test_anything_else_is_refused(trapped: Path, make: Callable[[], Any], protocol: int) -> None:
-    trapped.write_bytes(pickle.dumps({"a" * 32: ({}, {108: [make()]})}, protocol))
-    with pytest.raises(FormatError, match="the pickle") as caught:
-        read_nasbench_pickle(trapped)
-    assert caught.value.path == str(trapped)
-    assert caught.value.offset is not None
+def test_anything_else_is_refused(trapped: Path, make: Callable[[], Any]) -> None:
+    for protocol in PROTOCOLS:
+        trapped.write_bytes(pickle.dumps({"a" * 32: ({}, {108: [make()]})}, protocol))
+        with pytest.raises(FormatError, match="the pickle") as caught:
+            read_nasbench_pickle(trapped)
+        assert caught.value.path == str(trapped)
+        assert caught.value.offset is not None
 
 
-def test_the_refused_name_is_told(trapped: Path) -> None:
+def test_the_error_names_what_is_refused(trapped: Path) -> None:
     trapped.write_bytes(b"cposix\nsystem\n(S'echo > ran'\ntR.")
     with pytest.raises(FormatError, match=r"posix\.system"):
         read_nasbench_pickle(trapped)
@@ -251,15 +252,6 @@ def test_crafted_bytes_are_refused(tmp_path: Path, raw: bytes) -> None:
     assert len(str(caught.value)) < 1000
 
 
-def test_a_sound_array_made_by_hand() -> None:
-    raw = ARRAY + b"(K\x01(K\x02K\x02t" + INT8 + b"I01\nC\x04\x00\x01\x02\x03tb."
-    found = nasbench_pickle.load(raw, Source("x"))
-    assert isinstance(found, Array)
-    assert found.array.tolist() == [[0, 2], [1, 3]]
-    here = raw if np.__version__ >= "2" else raw.replace(b"numpy._core", b"numpy.core")
-    np.testing.assert_array_equal(found.array, pickle.loads(here))  # noqa: S301
-
-
 VALUES = st.recursive(
     st.none()
     | st.booleans()
@@ -279,14 +271,7 @@ VALUES = st.recursive(
 @settings(max_examples=150, deadline=None)
 @given(value=VALUES, protocol=st.integers(0, pickle.HIGHEST_PROTOCOL))
 def test_plain_values_come_back(value: Any, protocol: int) -> None:
-    assert nasbench_pickle.load(pickle.dumps(value, protocol), Source("x")) == value
-
-
-def test_values_that_contain_themselves_are_read() -> None:
-    loop: list[Any] = [1]
-    loop.append(loop)
-    found = nasbench_pickle.load(pickle.dumps(loop), Source("x"))
-    assert found[1] is found
+    assert load(pickle.dumps(value, protocol), HERE) == value
 
 
 @settings(
@@ -311,24 +296,34 @@ def test_damaged_pickles(tmp_path: Path, data: st.DataObject) -> None:
             raise
 
 
-@pytest.mark.parametrize("cut", [1, 2, 50, 1000])
-def test_cut_pickles(tmp_path: Path, cut: int) -> None:
-    (tmp_path / "x.pkl").write_bytes(pickle.dumps(content())[:-cut])
-    with pytest.raises(TruncatedError):
-        read_nasbench_pickle(tmp_path / "x.pkl")
+def test_cut_pickles(tmp_path: Path) -> None:
+    for cut in (1, 2, 50, 1000):
+        (tmp_path / "x.pkl").write_bytes(pickle.dumps(content())[:-cut])
+        with pytest.raises(TruncatedError):
+            read_nasbench_pickle(tmp_path / "x.pkl")
 
 
 # -- sound pickles of other content ---------------------------------------------------------------
 
 
-def _edited(edit: Callable[[dict[str, Any], dict[int, Any]], Any]) -> Any:
+def _fixed(**changes: Any) -> Content:
+    """Content with another cell in its second entry."""
     made = content(n=3)
-    edit(*made[sorted(made)[1]])
+    made[sorted(made)[1]][0].update(changes)
     return made
 
 
-def _set(target: Any, key: Any, value: Any) -> None:
-    target[key] = value
+def _trained(change: dict[Any, Any]) -> Content:
+    """Content with other trainings in its second entry."""
+    made = content(n=3)
+    made[sorted(made)[1]][1].update(change)
+    return made
+
+
+def _training(**change: Any) -> Content:
+    made = content(n=3)
+    made[sorted(made)[1]][1][108][0].update(change)
+    return made
 
 
 ODD: dict[str, Any] = {
@@ -337,36 +332,23 @@ ODD: dict[str, Any] = {
     "keys of numbers": {1: ({}, {})},
     "one dictionary": {"a" * 32: ({},)},
     "two lists": {"a" * 32: ([], [])},
-    "no matrix": _edited(lambda fixed, _: fixed.pop("module_adjacency")),
-    "a matrix of twos": _edited(
-        lambda fixed, _: _set(fixed, "module_adjacency", np.full((2, 2), 2))
-    ),
-    "a matrix of fractions": _edited(
-        lambda fixed, _: _set(fixed, "module_adjacency", np.zeros((2, 2)))
-    ),
-    "a flat matrix": _edited(
-        lambda fixed, _: _set(fixed, "module_adjacency", np.zeros(4, dtype=np.int8))
-    ),
-    "a matrix without edges": _edited(
-        lambda fixed, _: _set(fixed, "module_adjacency", np.zeros((3, 3), dtype=np.int8))
-    ),
-    "other operations": _edited(lambda fixed, _: _set(fixed, "module_operations", ["a"])),
-    "operations of numbers": _edited(lambda fixed, _: _set(fixed, "module_operations", [1])),
-    "wrong parameters": _edited(lambda fixed, _: _set(fixed, "trainable_parameters", 5)),
-    "huge parameters": _edited(lambda fixed, _: _set(fixed, "trainable_parameters", 1 << 200)),
-    "budgets of texts": _edited(lambda _, computed: _set(computed, "108", [])),
-    "budget 0": _edited(lambda _, computed: _set(computed, 0, [])),
-    "trainings of numbers": _edited(lambda _, computed: _set(computed, 108, [1])),
-    "an unknown field": _edited(lambda _, computed: _set(computed[108][0], "loss", 1.0)),
-    "a text for a number": _edited(
-        lambda _, computed: _set(computed[108][0], "final_test_accuracy", "1")
-    ),
-    "an accuracy of 2": _edited(
-        lambda _, computed: _set(computed[108][0], "final_test_accuracy", 2.0)
-    ),
-    "a number over any float": _edited(
-        lambda _, computed: _set(computed[108][0], "final_training_time", 1 << 255 * 8 // 8)
-    ),
+    "no matrix": _fixed(module_adjacency=None),
+    "a matrix of twos": _fixed(module_adjacency=np.full((2, 2), 2)),
+    "a matrix of fractions": _fixed(module_adjacency=np.zeros((2, 2))),
+    "a flat matrix": _fixed(module_adjacency=np.zeros(4, dtype=np.int8)),
+    "a matrix without edges": _fixed(module_adjacency=np.zeros((3, 3), dtype=np.int8)),
+    "other operations": _fixed(module_operations=["a"]),
+    "operations of numbers": _fixed(module_operations=[1]),
+    "wrong parameters": _fixed(trainable_parameters=5),
+    "huge parameters": _fixed(trainable_parameters=1 << 200),
+    "budgets of texts": _trained({"108": []}),
+    "budget 0": _trained({0: []}),
+    "trainings of numbers": _trained({108: [1]}),
+    "an unknown field": _training(loss=1.0),
+    "a text for a number": _training(final_test_accuracy="1"),
+    "an accuracy of 2": _training(final_test_accuracy=2.0),
+    "too large a number": _training(final_training_time=1 << 255),
+    "a wrong hash": dict(zip(content(n=2), reversed(content(n=2).values()), strict=True)),
 }
 
 
@@ -378,15 +360,135 @@ def test_other_content_is_refused(tmp_path: Path, made: Any) -> None:
     assert caught.value.path == str(tmp_path / "x.pkl")
 
 
-def test_a_wrong_hash_is_refused(tmp_path: Path) -> None:
-    made = content(n=2)
-    first, second = made
-    made[first], made[second] = made[second], made[first]
-    (tmp_path / "x.pkl").write_bytes(pickle.dumps(made))
-    with pytest.raises(FormatError, match="not that of its cell"):
-        read_nasbench_pickle(tmp_path / "x.pkl")
-
-
 def test_no_file(tmp_path: Path) -> None:
     with pytest.raises(UnknownTableError):
         read_nasbench_pickle(tmp_path / "none.pkl")
+
+
+# -- the interpreter ------------------------------------------------------------------------------
+
+
+def shape(value: Any, seen: tuple[int, ...] = ()) -> Any:
+    """A value with its loops cut: in place of itself stands how far up it is."""
+    if id(value) in seen:
+        return f"up {len(seen) - seen.index(id(value))}"
+    if isinstance(value, (list, tuple)):
+        return type(value), [shape(item, (*seen, id(value))) for item in value]
+    return value
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_values_that_contain_themselves_or_come_again(protocol: int) -> None:
+    for length in (1, 2, 3, 4, 9):  # the pickler then uses POP and POP_MARK
+        loop: list[Any] = [0]
+        value = tuple([loop] * length)
+        loop.append(value)
+        found = load(pickle.dumps(value, protocol), HERE)
+        assert shape(found) == shape(value)
+        assert found[0][1] is found
+    lists = [[i] for i in range(300)]  # a number of one byte does not reach the last
+    found = load(pickle.dumps(lists * 2, protocol), HERE)
+    assert found == lists * 2
+    assert all(first is again for first, again in zip(found[:300], found[300:], strict=True))
+
+
+def test_opcodes_by_hand() -> None:
+    for raw, value in (
+        (b"K\x01K\x020.", 1),
+        (b"K\x01(0.", 1),
+        (b"K\x01(K\x02K\x031.", 1),
+        (b"\x8e" + (3).to_bytes(8, "little") + b"abc.", b"abc"),
+        (b"Va\\u00fcb\n.", "aüb"),
+        (b"F0.5\n.", 0.5),
+        (b"L7L\n.", 7),
+        (b"I01\n.", True),
+        (b"]p0\n0(h\x00j\x00\x00\x00\x00g0\nt.", ([], [], [])),
+    ):
+        assert pickle.loads(raw) == value  # noqa: S301
+        found = load(raw, HERE)
+        assert (type(found), found) == (type(value), value)
+    raw = ARRAY + b"(K\x01(K\x02K\x02t" + INT8 + b"I01\nC\x04\x00\x01\x02\x03tb."
+    assert load(raw, HERE).array.tolist() == [[0, 2], [1, 3]]  # in Fortran's order
+
+
+def test_broken_opcodes_have_an_error_each() -> None:
+    for raw, message in (
+        (b"Vabc", "line without an end"),
+        (b"V\\u12\n.", "text that cannot be read"),
+        (b"c\xff\nx\n.", "not ASCII"),
+        (b"F1.5.2\n.", "malformed number"),
+        (b"1.", "empty stack"),
+        (b"K\x01h\x01.", "empty stack or memory"),
+        (b"K\x01j\x01\x00\x00\x00.", "empty stack or memory"),
+        (b"K\x01q\x02.", "without gaps"),
+        (b"K\x01g-1\n.", "with digits"),
+        (b"c_codecs\nencode\n(X\x02\x00\x00\x00\xc4\x81X\x06\x00\x00\x00latin1tR.", "Latin-1"),
+    ):
+        with pytest.raises(FormatError, match=message) as caught:
+            load(raw, HERE)
+        assert "may run code" in str(caught.value.remedy)
+    cut = (b"G\0\0", b"K\x01h", b"K\x01j\0", b"B\x05\0\0\0ab", b"C", b"J\x01\0")
+    for raw in cut:
+        with pytest.raises(TruncatedError, match="ends within a value") as caught:
+            load(raw, HERE)
+        assert caught.value.offset is not None
+        assert caught.value.offset <= len(raw)
+
+
+# -- arrays and numbers ---------------------------------------------------------------------------
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data(), st.integers(0, pickle.HIGHEST_PROTOCOL), st.booleans())
+def test_arrays_of_numpy_come_back(data: st.DataObject, protocol: int, fortran: bool) -> None:
+    dtype = data.draw(st.sampled_from(["i1", "<i4", ">i4", "<i8", "u1", "<f4", ">f8", "?"]))
+    made = data.draw(arrays.arrays(dtype, arrays.array_shapes(max_dims=3, max_side=4)))
+    given = np.asfortranarray(made) if fortran else made
+    found = load(pickle.dumps(given, protocol), HERE)
+    assert isinstance(found, Array)
+    assert (found.array.dtype, found.array.shape) == (made.dtype, made.shape)
+    assert found.array.tobytes() == made.tobytes()
+    assert not found.array.flags.writeable
+
+
+def test_numbers_of_numpy_become_python_s() -> None:
+    for number in (np.float32(0.1), np.float64(0.1), np.int16(-3), np.bool_(True)):
+        for protocol in PROTOCOLS:
+            found = load(pickle.dumps(number, protocol), HERE)
+            assert (type(found), found) == (type(number.item()), number.item())
+
+
+def test_states_that_numpy_never_writes_are_refused() -> None:
+    form = (1, (2,), DType("u1"), False, b"ab")
+    array = Array()
+    for at, value, message in (
+        (0, 2, "five items"),
+        (1, [2], "shape"),
+        (1, (1 << 40,), "shape"),
+        (2, "u1", "type"),
+        (3, None, "order"),
+        (3, "F", "order"),
+        (4, b"abc", "fill"),
+        (4, "ab", "fill"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            array.set_state((*form[:at], value, *form[at + 1 :]))
+    with pytest.raises(ValueError, match="five items"):
+        array.set_state(list(form))
+    assert array.array.size == 0
+    array.set_state(form)
+    assert array.array.tolist() == [97, 98]
+    for flags in (("no",), (False, 1.0), (False, True, True)):
+        with pytest.raises(ValueError, match="flags"):
+            DType("i4", *flags)
+    assert DType("i4", False, True).dtype == np.dtype("i4")
+    scalar, double = ALLOWED["numpy.core.multiarray", "scalar"].make, DType("<f8")
+    numbers = [("<f8", b"\0" * 8), (double, "\0" * 8), *((double, b"\0" * n) for n in (0, 7, 16))]
+    for dtype, data in numbers:
+        with pytest.raises(ValueError, match="number"):
+            scalar(dtype, data)
+    encode = ALLOWED["_codecs", "encode"].make
+    assert encode("aü", "latin1") == b"a\xfc"
+    for text, encoding in (("ā", "latin1"), (b"a", "latin1"), ("a", "utf-8")):
+        with pytest.raises(ValueError, match="Latin-1"):
+            encode(text, encoding)

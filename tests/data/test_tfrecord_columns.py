@@ -1,307 +1,279 @@
-"""From frames to columns and back: repeats, presence, what is checked, fast path and slow path."""
+"""Fast reading in batches: the same answers as the exact readers, or none."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import base64
+import json
+import struct
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from naslib_ecnas import network
-from naslib_ecnas.cell import Cell
 from naslib_ecnas.data import protobuf, tfrecord_columns
-from naslib_ecnas.data.nasbench_tfrecord import (
-    read_ecnas,
-    read_ecnas_records,
-    read_nasbench,
-    write_ecnas,
-    write_ecnas_records,
-    write_nasbench,
-    write_nasbench_records,
-)
 from naslib_ecnas.data.protobuf import (
-    Device,
-    DeviceUsage,
     Evaluation,
-    EvaluationEnergy,
     ModelMetrics,
     ModelMetricsEnergy,
-    PowerUsage,
-    Usage,
+    decode,
     encode,
+    from_metrics,
+    metrics_of,
+    to_metrics,
 )
-from naslib_ecnas.data.table import Columns
-from naslib_ecnas.data.tfrecord import Row, Training, encode_row, read_frames, write_frames
-from naslib_ecnas.errors import FormatError, UnknownTableError
-from naslib_ecnas.provenance import Provenance
-from naslib_ecnas.space import Space
+from naslib_ecnas.data.tfrecord import Frames, Row, decode_row, encode_row, frame
+from naslib_ecnas.data.tfrecord_columns import (
+    DrawnCells,
+    Layout,
+    RowBatch,
+    RowSplitter,
+    decode_base64,
+)
+from naslib_ecnas.errors import FormatError
 
-Maker = Callable[..., Columns]
-Same = Callable[[Columns, Columns], None]
-
-CHAIN = Cell("0100001000010000:input,conv3x3-bn-relu,maxpool3x3,output")
-#: The same cell with a vertex that pruning removes, of no known operation.
-DRAWN = ("0100000100000010000000000", "input,conv3x3-bn-relu,maxpool3x3,nothing,output")
+# -- messages -------------------------------------------------------------------------------------
 
 
-def training(cell: Cell, epochs: int = 4, energy: float = 0.5, **more: Any) -> Training[Any]:
-    bits, _, ops = str(cell).partition(":")
-    message = ModelMetricsEnergy(
-        evaluations=(EvaluationEnergy(0.0), EvaluationEnergy(2.0), EvaluationEnergy(energy=energy)),
-        trainable_parameters=int(network.parameters(cell.row)[0]),
+def message(kind: Any, rng: np.random.Generator, names: list[str]) -> bytes:
+    values = {}
+    for name in names:
+        time = name.endswith("_unix_s")
+        values[name] = float(rng.integers(1 << 31)) if time else float(rng.normal())
+    parameters = int(rng.integers(1 << 14, 1 << 21))
+    devices = {"gpu": "one", "cpu": "cpu:0"}
+    return encode(from_metrics(values, kind, trainable_parameters=parameters, devices=devices))
+
+
+@pytest.mark.parametrize("kind", [ModelMetrics, ModelMetricsEnergy])
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 1000), keep=st.floats(0.1, 1))
+def test_a_layout_reads_what_the_exact_reader_reads(kind: Any, seed: int, keep: float) -> None:
+    rng = np.random.default_rng(seed)
+    names = [name for name in sorted(metrics_of(kind)) if rng.random() < keep]
+    data = [message(kind, rng, names) for _ in range(20)]
+    layout = Layout.learn(kind, data[0])
+    assert layout is not None
+    block = np.frombuffer(b"".join(data), dtype=np.uint8).reshape(20, -1)
+    assert layout.fits(block).all()
+    found = layout.decode(block)
+    assert found.good.all()
+    assert found.parameters is not None
+    for i, raw in enumerate(data):
+        exact = decode(kind, raw)
+        values, devices = to_metrics(exact)
+        assert {name: array[i] for name, array in found.values.items()} == values
+        assert found.parameters[i] == exact.trainable_parameters
+        assert dict(layout.devices) == devices
+
+
+@settings(max_examples=200, deadline=None)
+@given(place=st.integers(0, 10_000), change=st.integers(1, 255))
+def test_a_changed_byte_never_gives_another_answer(place: int, change: int) -> None:
+    names = ["energy_kwh", "started_unix_s", "halfway_epoch", "gpu_power_w"]
+    data = message(ModelMetricsEnergy, np.random.default_rng(1), names)
+    layout = Layout.learn(ModelMetricsEnergy, data)
+    assert layout is not None
+    changed = np.frombuffer(data, dtype=np.uint8).copy()
+    changed[place % len(changed)] ^= change
+    found = layout.decode(changed[None])
+    if not (layout.fits(changed[None]) & found.good).all():
+        return
+    exact = decode(ModelMetricsEnergy, changed.tobytes())
+    got = {name: float(array[0]) for name, array in found.values.items()}
+    np.testing.assert_equal(got, to_metrics(exact)[0])
+    assert found.parameters is not None
+    assert found.parameters[0] == exact.trainable_parameters
+
+
+def test_unusual_messages_have_no_layout() -> None:
+    usual = encode(ModelMetrics((Evaluation(1.0), Evaluation(2.0), Evaluation(3.0)), 5, 1.0))
+    assert Layout.learn(ModelMetrics, usual) is not None
+    for number in (3, 77):  # a field twice, an unknown one
+        assert Layout.learn(ModelMetrics, usual + protobuf.pack_double(number, 2.0)) is None
+    path = encode(ModelMetrics((Evaluation(checkpoint_path="x"),), 5))
+    assert Layout.learn(ModelMetrics, path) is None
+
+
+# -- base64 ---------------------------------------------------------------------------------------
+
+
+def decoded(texts: list[bytes]) -> list[bytes | None]:
+    """The bytes of texts of one length; None for each that is refused."""
+    found = decode_base64(np.frombuffer(b"".join(texts), dtype=np.uint8).reshape(len(texts), -1))
+    if found is None:
+        return [None] * len(texts)
+    pairs = zip(*found, strict=True)
+    return [None if size < 0 else raw[:size].tobytes() for raw, size in pairs]
+
+
+def official(raw: bytes) -> bytes:
+    return base64.encodebytes(raw).replace(b"\n", b"\\n")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 200), st.integers(1, 5), st.integers(0, 1000))
+def test_base64_of_many_texts(size: int, n: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    raw: list[Any] = [rng.bytes(size) for _ in range(n)]
+    assert decoded([official(data) for data in raw]) == raw
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 500), st.integers(1, 255))
+def test_base64_with_a_changed_character_is_refused_or_right(place: int, change: int) -> None:
+    changed = bytearray(official(bytes(range(100))))
+    changed[place % len(changed)] ^= change
+    (found,) = decoded([bytes(changed)])
+    plain = bytes(changed).replace(b"\\n", b"")
+    assert found is None or found == base64.b64decode(plain, validate=True)
+
+
+def test_malformed_base64_is_refused_and_does_not_spoil_its_neighbours() -> None:
+    for count in range(1, 9):  # Python skips other characters: four would leave whole bytes
+        text = bytearray(official(bytes(range(100))))
+        text[8 : 8 + count] = b"*" * count
+        assert decoded([bytes(text)]) == [None]
+    for raw in (b"\\n", b"A\\n", b"AAAAA", b"x"):
+        assert decoded([raw]) == [None]
+    rng = np.random.default_rng(0)
+    wanted: list[bytes | None] = [rng.bytes(100) for _ in range(1500)]
+    texts = [official(data or b"") for data in wanted]
+    # A character of no alphabet, padding in the middle, a line feed at a wrong place.
+    for place, character in {3: b"*", 4: b"=", 700: b"-", 1499: b"\\"}.items():
+        texts[place] = texts[place][:50] + character + texts[place][51:]
+        wanted[place] = None
+    assert decoded(texts) == wanted
+
+
+# -- rows -----------------------------------------------------------------------------------------
+
+ROW = Row("0123456789abcdef" * 2, 108, "0100", "input,output", bytes(range(90)))
+#: Operations of one length that differ in one character, and others.
+OPS = [f"input,conv{a}x{a}-bn-relu,conv{b}x{b}-bn-relu,output" for a in (1, 3) for b in (1, 3)]
+OPS += ["input,output", "input,outpu2", "input,output2", "input,maxpool3x3,output"]
+OPS += ["input," + "x" * 200 + c + ",output" for c in "xy"]
+
+
+def split(rows: list[bytes], cells: DrawnCells, splitter: RowSplitter | None = None) -> RowBatch:
+    """The rows in frames taken apart, all that are not odd compared with the exact reader's."""
+    buffer = b"".join(map(frame, rows))
+    stops = np.cumsum([len(row) + 16 for row in rows]) - 4
+    starts = stops - [len(row) for row in rows]
+    frames = Frames((starts - 12).tolist(), buffer, starts, stops)
+    found = (splitter or RowSplitter(cells)).split(frames)
+    for i in np.flatnonzero(~found.odd).tolist():
+        try:
+            row = decode_row(rows[i])
+        except FormatError:  # whoever reads its cell or message will refuse it
+            continue
+        begin = int(found.text_starts[i])
+        text = buffer[begin : begin + int(found.text_lengths[i])]
+        assert found.hashes[i].tobytes().decode() == row.hash
+        assert found.epochs[i] == row.epochs
+        assert found.bits[i] == cells.number_of_bits(row.bits.encode())
+        assert found.ops[i] == cells.number_of_ops(row.ops.encode())
+        assert json.loads(b'"' + text + b'"') == json.loads(rows[i])[4]
+    return found
+
+
+ROWS = st.builds(
+    Row,
+    st.text("0123456789abcdef", min_size=32, max_size=32),
+    st.sampled_from([4, 12, 36, 108]) | st.integers(1, 999_999),
+    st.sampled_from(["0100", "010001000", "011001000"]),
+    st.sampled_from(OPS),
+    st.binary(max_size=120),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(ROWS, min_size=1, max_size=20), st.integers(1, 3))
+def test_official_rows_are_taken_apart(rows: list[Row], times: int) -> None:
+    raw = [encode_row(row) for row in rows for _ in range(times)]
+    assert not split(raw, DrawnCells()).odd.any()
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(ROWS, min_size=1, max_size=4), st.data())
+def test_changed_rows_are_odd_or_right(rows: list[Row], data: st.DataObject) -> None:
+    raw = [bytearray(encode_row(row)) for row in rows]
+    changed = data.draw(st.sampled_from(raw))
+    place = data.draw(st.integers(0, len(changed) - 1))
+    new = data.draw(st.sampled_from([b"", b'"', b"\\", b" ", b"0", b", ", b"\\u0030", b'\\"']))
+    changed[place : place + data.draw(st.integers(0, 3))] = new
+    whole = [bytes(row) for row in raw]
+    found = split(whole, DrawnCells())
+    for i, (row, before) in enumerate(zip(whole, rows, strict=True)):
+        assert not found.odd[i] or row != encode_row(before)
+
+
+GOOD = encode_row(ROW)
+#: Rows of other forms: a text of the official row, and what stands there instead.
+ODD = [
+    (b"[", b"[ "),
+    (b", ", b","),
+    (b'"0', b'"\\u0030'),
+    (b'"0100"', b'"\\u0030100"'),
+    (b"input", b"\\u0069nput"),
+    (b"input", b'\\"input'),
+    *((b" 108,", other) for other in (b" 0108,", b" 1000000,", b" 0,", b" -4,", b" ,")),
+    *((b" 108,", other) for other in (b" 1a8,", b" 1/8,")),
+    (b'", "i', b'",  "i'),
+    (b'put", "', b'put",  "'),
+    *((b'", 1', b'",\t1'), (b'8, "', b'8,\t"'), (b'", "i', b'",\t"i'), (b'put", "', b'put",\t"')),
+    (b'"0100", ', b'"0100": '),
+    *((ROW.hash.encode(), other) for other in (b"0" * 31, b"A" * 32)),
+    *(
+        (GOOD, other)
+        for other in (b"", b"{" + GOOD[1:], GOOD[:-1] + b"}", GOOD + b" ", GOOD + b"]")
+    ),
+    *(
+        (ROW.hash.encode(), (ROW.hash[:place] + character + ROW.hash[place + 1 :]).encode())
+        for place in (0, 7, 8, 31)
+        for character in "/:@AFG`g "
+    ),
+]
+
+
+def test_other_forms_are_odd_beside_good_rows() -> None:
+    for old, new in ODD:
+        row = GOOD.replace(old, new)
+        assert row != GOOD
+        cells = DrawnCells()
+        splitter = RowSplitter(cells)
+        for _ in range(2):  # the second time with known parts
+            found = split([GOOD, row, GOOD], cells, splitter)
+            assert found.odd.tolist() == [False, True, False], row
+        assert split([row], cells, splitter).odd.all()
+
+
+def test_quotes_between_the_rows_do_not_count() -> None:
+    # 290 is 0x122, and 0x22 is a quote: the length of the frame contains one.
+    row = next(
+        made
+        for size in range(200)
+        for ops in OPS
+        if len(made := encode_row(replace(ROW, ops=ops, message=bytes(size)))) % 256 == ord('"')
     )
-    return replace(Training(cell.nasbench_hash, epochs, bits, ops, message), **more)
+    assert b'"' in struct.pack("<Q", len(row))
+    assert not split([row, GOOD, row], DrawnCells()).odd.any()
 
 
-def cells(vertices: int, n: int) -> list[Cell]:
-    space = Space(vertices)
-    return [space.cell(row) for row in np.linspace(0, len(space) - 1, n).astype(int).tolist()]
-
-
-@pytest.mark.parametrize("vertices", [4, 5, 7])
-def test_ecnas_columns_come_back(
-    tmp_path: Path, synthetic: Maker, same_values: Same, vertices: int
+@pytest.mark.parametrize("together", [1, 2, 1024])
+def test_rows_that_differ_in_one_place_of_the_matrix_or_the_operations(
+    together: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    columns = synthetic(vertices=vertices, cells=30, budgets=(4, 12, 108))
-    path = tmp_path / "x.tfrecord"
-    write_ecnas(path, columns)
-    found = read_ecnas(path, vertices=vertices, provenance=columns.provenance)
-    same_values(found, columns)
-    assert (found.name, found.attributes) == ("x", columns.attributes)
-    assert found.provenance == columns.provenance
-
-
-@pytest.mark.parametrize("budgets", [(4, 12, 36, 108), (108,)], ids=["full", "only108"])
-def test_nasbench_columns_come_back(
-    tmp_path: Path, synthetic: Maker, same_values: Same, budgets: tuple[int, ...]
-) -> None:
-    columns = synthetic(ModelMetrics, vertices=7, cells=40, budgets=budgets)
-    path = tmp_path / "x.tfrecord"
-    write_nasbench(path, columns)
-    found = read_nasbench(path, name="other")
-    same_values(found, columns)
-    origin = found.provenance["test_accuracy"]
-    assert (found.name, origin.kind, origin.device) == ("other", "measured", "TPU v2")
-    assert (origin.repeats, origin.source) == (3, "x.tfrecord")
-    assert origin.sha256 is not None
-    assert len(origin.sha256) == 64
-
-
-def test_rows_in_any_order_and_repeats_in_the_file_s(tmp_path: Path) -> None:
-    a, b = cells(4, 2)
-    rows = [
-        training(b, 12, 0.1),
-        training(a, 4, 0.2),
-        training(b, 12, 0.3),
-        training(b, 4, 0.4),
-        training(a, 4, 0.5),
-        training(b, 12, 0.6),
-    ]
-    write_ecnas_records(tmp_path / "x.tfrecord", rows)
-    columns = read_ecnas(tmp_path / "x.tfrecord")
-    nan = np.nan
-    wanted = [[[0.2, 0.5, nan], [nan, nan, nan]], [[0.4, nan, nan], [0.1, 0.3, 0.6]]]
-    assert (columns.rows.tolist(), columns.budgets) == ([a.row, b.row], (4, 12))
-    np.testing.assert_array_equal(columns.values["energy_kwh"], wanted)
-    assert set(columns.values) == {"energy_kwh", "initial_epoch", "halfway_epoch"}
-    assert columns.provenance["energy_kwh"].kind == "unknown"
-
-
-@pytest.mark.parametrize(("cell", "vertices"), [(cells(4, 91)[-1], 4), (cells(5, 9)[-1], 5)])
-def test_the_smallest_space_is_found(tmp_path: Path, cell: Cell, vertices: int) -> None:
-    write_ecnas_records(tmp_path / "x.tfrecord", [training(cell)])
-    assert read_ecnas(tmp_path / "x.tfrecord").vertices == vertices
-    assert read_ecnas(tmp_path / "x.tfrecord", vertices=7).vertices == 7
-
-
-def test_a_cell_may_be_drawn_in_any_way(tmp_path: Path) -> None:
-    bits, ops = DRAWN
-    write_ecnas_records(tmp_path / "x.tfrecord", [training(CHAIN, bits=bits, ops=ops)])
-    assert read_ecnas(tmp_path / "x.tfrecord").rows.tolist() == [CHAIN.row]
-
-
-def test_fast_and_exact_reading_agree(
-    tmp_path: Path, synthetic: Maker, same_values: Same, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "x.tfrecord"
-    write_ecnas(path, synthetic(vertices=7, cells=20))
-    fast = read_ecnas(path)
-    monkeypatch.setattr(tfrecord_columns, "_MAX_LAYOUTS", 0)
-    same_values(read_ecnas(path), fast)
-
-
-def test_every_presence_is_kept(tmp_path: Path) -> None:
-    names = ["energy", "co2eq", "train_accuracy", "start_emission"]
-    rows, wanted = [], []
-    for i, cell in enumerate(cells(4, 16)):
-        there = {name: 0.25 for bit, name in enumerate(names) if i >> bit & 1}
-        if "start_emission" in there:
-            there["start_emission"] = "1970-01-01 00:01:00"  # type: ignore[assignment]
-        points = (EvaluationEnergy(), EvaluationEnergy(), EvaluationEnergy(**there))
-        rows.append(training(cell, message=ModelMetricsEnergy(points)))
-        wanted.append([i >> bit & 1 for bit in range(4)])
-    write_ecnas_records(tmp_path / "x.tfrecord", rows)
-    columns = read_ecnas(tmp_path / "x.tfrecord")
-    metrics = ["energy_kwh", "co2_g", "train_accuracy", "started_unix_s"]
-    found = np.stack([~np.isnan(columns.values[name][:, 0, 0]) for name in metrics], axis=1)
-    assert found.astype(int).tolist() == wanted
-
-
-def test_one_evaluation_is_the_final_one(tmp_path: Path) -> None:
-    message = ModelMetricsEnergy((EvaluationEnergy(energy=0.5, pred_energy=0.25),))
-    write_ecnas_records(tmp_path / "x.tfrecord", [training(CHAIN, message=message)])
-    columns = read_ecnas(tmp_path / "x.tfrecord")
-    assert {n: a.item() for n, a in columns.values.items()} == {
-        "energy_kwh": 0.5,
-        "predicted_energy_kwh": 0.25,
-    }
-
-
-def test_devices_and_second_packages(tmp_path: Path) -> None:
-    def power(name: str) -> PowerUsage:
-        two = (Usage(1.0), Usage(2.0))
-        return PowerUsage(
-            gpu=DeviceUsage(two, two, (Device(name), Device("b"))), cpu=DeviceUsage(two, two)
-        )
-
-    a, b = cells(4, 2)
-    rows = [
-        training(cell, message=ModelMetricsEnergy((EvaluationEnergy(1.0),), power=power(name)))
-        for cell, name in ((a, "x"), (b, "y"))
-    ]
-    write_ecnas_records(tmp_path / "x.tfrecord", rows)
-    columns = read_ecnas(tmp_path / "x.tfrecord")
-    assert columns.attributes == {"gpu": "x, b; y, b"}
-    for name, value in (("gpu_power_w", 1), ("cpu_energy_j", 1), ("cpu1_power_w", 2)):
-        assert (columns.values[name] == value).all()
-    assert "cpu1_energy_j" in columns.values
-
-
-def test_emissions_of_zero_throughout_are_missing(tmp_path: Path) -> None:
-    rows = []
-    for i, cell in enumerate(cells(4, 3)):
-        points = (
-            EvaluationEnergy(co2eq=0.0),
-            EvaluationEnergy(co2eq=0.0 if i else 0.5),
-            EvaluationEnergy(energy=0.0, co2eq=0.0),
-        )
-        rows.append(training(cell, message=ModelMetricsEnergy(points)))
-    write_ecnas_records(tmp_path / "x.tfrecord", rows)
-    columns = read_ecnas(tmp_path / "x.tfrecord")
-    assert set(columns.values) == {"energy_kwh", "halfway_co2_g"}
-    assert set(columns.attributes) == {"missing co2_g", "missing initial_co2_g"}
-
-
-def test_unknown_fields_are_kept_out(tmp_path: Path) -> None:
-    one = training(CHAIN)
-    extra = protobuf.pack_bytes(50, b"\xff") + encode(one.message) + protobuf.pack_int32(51, 7)
-    row = encode_row(Row(one.hash, one.epochs, one.bits, one.ops, extra))
-    write_frames(tmp_path / "x.tfrecord", [row])
-    assert read_ecnas(tmp_path / "x.tfrecord").values["energy_kwh"].item() == 0.5
-    assert list(read_ecnas_records(tmp_path / "x.tfrecord")) == [one]
-
-
-BAD = {
-    "no cell": {"bits": "0000001000010000"},
-    "wrong operation": {"ops": "input,conv9x9,maxpool3x3,output"},
-    "operations of another length": {"ops": "input,maxpool3x3,output"},
-    "no input": {"ops": "output,maxpool3x3,maxpool3x3,output"},
-    "eight vertices": {"bits": "0" * 64, "ops": ",".join("abcdefgh")},
-    "wrong hash": {"hash": "0" * 32},
-    "hash of something": {"hash": "x"},
-    "wrong parameters": {"message": ModelMetricsEnergy((EvaluationEnergy(),), 7)},
-    "negative parameters": {"message": ModelMetricsEnergy((EvaluationEnergy(),), -1)},
-    "two evaluations": {"message": ModelMetricsEnergy((EvaluationEnergy(),) * 2)},
-    "no evaluation": {"message": ModelMetricsEnergy()},
-    "a time that is none": {
-        "message": ModelMetricsEnergy((EvaluationEnergy(start_emission="soon"),))
-    },
-    "negative energy": {"message": ModelMetricsEnergy((EvaluationEnergy(energy=-0.1),))},
-    "endless energy": {"message": ModelMetricsEnergy((EvaluationEnergy(energy=np.inf),))},
-    "accuracy in per cent": {
-        "message": ModelMetricsEnergy((EvaluationEnergy(test_accuracy=94.2),))
-    },
-    "epochs 0": {"epochs": 0},
-}
-
-
-@pytest.mark.parametrize("change", BAD.values(), ids=BAD)
-def test_what_is_wrong_is_told_with_its_frame(tmp_path: Path, change: dict[str, Any]) -> None:
-    path = tmp_path / "x.tfrecord"
-    good = training(CHAIN)
-    write_ecnas_records(path, [good, training(CHAIN, **change), good])
-    with pytest.raises(FormatError) as caught:
-        read_ecnas(path)
-    first = next(read_frames(path))
-    assert (caught.value.path, caught.value.offset) == (str(path), 16 + len(first[1]))
-
-
-def test_hashes_of_large_cells_are_checked_on_request(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    large = cells(7, 2)[-1]
-    write_ecnas_records(tmp_path / "x.tfrecord", [training(large, hash="0" * 32)])
-    read_ecnas(tmp_path / "x.tfrecord")
-
-    def hashes(space: Space) -> Any:
-        # The true ones take half a minute; those of this one cell are enough here.
-        made = np.full(len(space), "f" * 32)
-        made[large.row] = large.nasbench_hash
-        return made
-
-    monkeypatch.setattr(Space, "hashes", hashes)
-    with pytest.raises(FormatError, match="not that of its cell"):
-        read_ecnas(tmp_path / "x.tfrecord", check_hashes=True)
-    write_ecnas_records(tmp_path / "x.tfrecord", [training(large)])
-    read_ecnas(tmp_path / "x.tfrecord", check_hashes=True)
-
-
-def test_an_empty_file_and_none(tmp_path: Path) -> None:
-    write_ecnas_records(tmp_path / "x.tfrecord", [])
-    with pytest.raises(FormatError, match="no training"):
-        read_ecnas(tmp_path / "x.tfrecord")
-    with pytest.raises(UnknownTableError):
-        read_nasbench(tmp_path / "none")
-
-
-def test_uneven_files_do_not_claim_gigabytes(tmp_path: Path) -> None:
-    some = [training(cell, i + 1) for i, cell in enumerate(cells(5, 1000))]
-    write_ecnas_records(tmp_path / "x.tfrecord", some + [training(CHAIN)] * 20)
-    with pytest.raises(FormatError, match="hardly any"):
-        read_ecnas(tmp_path / "x.tfrecord")
-
-
-def test_what_a_format_cannot_hold_is_not_dropped(tmp_path: Path, synthetic: Maker) -> None:
-    energy = synthetic()
-    with pytest.raises(FormatError, match="cannot hold") as caught:
-        write_nasbench(tmp_path / "x.tfrecord", energy)
-    assert "energy_kwh" in str(caught.value)
-    parameters = replace(
-        energy,
-        values={"parameters": energy.values["energy_kwh"]},
-        provenance={"parameters": Provenance("derived")},
-    )
-    with pytest.raises(FormatError, match="cannot hold"):
-        write_ecnas(tmp_path / "x.tfrecord", parameters)
-    half = dict(energy.values, started_unix_s=energy.values["started_unix_s"] + 0.5)
-    with pytest.raises(FormatError, match="whole seconds"):
-        write_ecnas(tmp_path / "x.tfrecord", replace(energy, values=half))
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_nasbench_records_survive(tmp_path: Path) -> None:
-    message = ModelMetrics((Evaluation(1.0, checkpoint_path="/a"),) * 3, None, 5.0)
-    one: Training[ModelMetrics] = training(CHAIN, message=message)
-    write_nasbench_records(tmp_path / "x.tfrecord", [one])
-    from naslib_ecnas.data.nasbench_tfrecord import read_nasbench_records
-
-    assert list(read_nasbench_records(tmp_path / "x.tfrecord")) == [one]
-    assert set(read_nasbench(tmp_path / "x.tfrecord").values) == {
-        "epoch",
-        "initial_epoch",
-        "halfway_epoch",
-        "total_time_s",
-    }
+    monkeypatch.setattr(tfrecord_columns, "_TOGETHER", together)
+    rng = np.random.default_rng(0)
+    long = "".join(rng.choice(list("01"), 49))
+    drawn = [(long, ops) for ops in OPS]
+    for place in (0, 7, 48):
+        flipped = long[:place] + "10"[int(long[place])] + long[place + 1 :]
+        drawn += [(flipped, OPS[0]), (flipped, OPS[1])]
+    picked = [drawn[i] for i in rng.integers(0, len(drawn), 400).tolist()]
+    found = split([encode_row(replace(ROW, bits=b, ops=o)) for b, o in picked], DrawnCells())
+    assert not found.odd.any()
+    assert len(set(zip(found.bits.tolist(), found.ops.tolist(), strict=True))) == len(drawn)

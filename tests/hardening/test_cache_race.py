@@ -79,7 +79,7 @@ def test_the_first_use_of_an_embedded_table(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_first_conversion_of_a_file(tmp_path: Path, small_columns: Any) -> None:
-    from naslib_ecnas.data.convert import write_csv
+    from naslib_ecnas.data.long_form import write_csv
 
     cache, source = tmp_path / "cache", tmp_path / "made-up.csv"
     write_csv(source, small_columns)

@@ -14,7 +14,8 @@ from naslib_ecnas.campaign import DataChoice, make_plan, requeue
 from naslib_ecnas.comparison.compare import Unit
 from naslib_ecnas.data import catalog
 from naslib_ecnas.data.catalog import read_catalog
-from naslib_ecnas.data.convert import converted, tables_folder, write_csv
+from naslib_ecnas.data.convert import converted, tables_folder
+from naslib_ecnas.data.long_form import write_csv
 from naslib_ecnas.data.table import Table, write_table
 from naslib_ecnas.errors import CatalogError, EcnasError
 from naslib_ecnas.surrogate.modelled import embedded
