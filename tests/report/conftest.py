@@ -11,15 +11,15 @@ from naslib_ecnas import network, search
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.data.table import Columns, Table, write_table
 from naslib_ecnas.provenance import Provenance
+from naslib_ecnas.report.page import Page, gather
+from naslib_ecnas.report.runs import find_runs
 from naslib_ecnas.space import Space
 
-#: Rows that the table lacks.
-LACKING = (7, 5000)
 
-
-def made_up(folder: Path, *, name: str, vertices: int = 6, note: str | None = None) -> Path:
-    """File of a synthetic table whose cells cost more the more they compute."""
-    rows = np.setdiff1d(np.arange(len(Space(vertices))), LACKING).astype(np.int32)
+@pytest.fixture(scope="session")
+def six(tmp_path_factory: pytest.TempPathFactory) -> Benchmark:
+    """Cells cost more the more they compute; the table lacks the rows 7 and 5000."""
+    rows = np.setdiff1d(np.arange(len(Space(6))), (7, 5000)).astype(np.int32)
     rng = np.random.default_rng(4)
     size = network.multiply_adds(rows)[:, None, None] / 1e9
     epochs = np.array([4.0, 12.0])[:, None]
@@ -31,31 +31,27 @@ def made_up(folder: Path, *, name: str, vertices: int = 6, note: str | None = No
         "validation_accuracy": accuracy,
         "co2_g": energy * 0,
     }
-    origin = Provenance("synthetic", device="no device", pue=1.0, note=note)
-    path = folder / f"table-{vertices}.ecnas"
-    columns = Columns(name, vertices, rows, (4, 12), 1, values, dict.fromkeys(values, origin))
-    write_table(path, columns)
-    return path
-
-
-@pytest.fixture(scope="session")
-def six_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return made_up(tmp_path_factory.mktemp("six"), name="made-up-6")
-
-
-@pytest.fixture(scope="session")
-def six(six_path: Path) -> Benchmark:
-    return Benchmark(Table.open(six_path))
+    origins = dict.fromkeys(values, Provenance("synthetic", device="no device", pue=1.0))
+    path = tmp_path_factory.mktemp("six") / "table.ecnas"
+    write_table(path, Columns("made-up-6", 6, rows, (4, 12), 1, values, origins))
+    return Benchmark(Table.open(path))
 
 
 @pytest.fixture(scope="session")
 def run_folder(six: Benchmark, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of three runs, one of them deeper than the others."""
     folder = tmp_path_factory.mktemp("searches")
-    for method, seed, where in (
-        ("semoa", 0, "a"),
-        ("semoa", 1, "b"),
-        ("random", 0, "deeper/c"),
-    ):
+    for method, seed, where in (("semoa", 0, "a"), ("semoa", 1, "b"), ("random", 0, "deeper/c")):
         search.run(six, method, epochs=12, evaluations=60, seed=seed, out=folder / where)
     return folder
+
+
+@pytest.fixture(scope="session")
+def page(six: Benchmark, run_folder: Path) -> Page:
+    return gather(six, find_runs([run_folder]))
+
+
+@pytest.fixture(scope="session")
+def harm() -> str:
+    """A name that would run a script if it were inserted as HTML."""
+    return "</script><script>window.harmed=1</script>{{data}}<img src=x onerror=window.harmed=2>'\""

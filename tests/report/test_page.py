@@ -1,0 +1,288 @@
+"""The page: its content, its packed form, and the HTML file, which needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import html as markup
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from naslib_ecnas.benchmark import Benchmark
+from naslib_ecnas.data.table import Columns, Table, write_table
+from naslib_ecnas.errors import (
+    ProvenanceError,
+    StorageError,
+    UnknownBudgetError,
+    UnknownMetricError,
+)
+from naslib_ecnas.provenance import Provenance
+from naslib_ecnas.report.page import (
+    MISSING,
+    MOST_LEVELS,
+    STEP_LINEAR,
+    Page,
+    coded,
+    gather,
+    html,
+    joined,
+    pack,
+    quantise,
+    references,
+    split,
+    unpack_columns,
+    write_page,
+)
+from naslib_ecnas.space import Space
+
+# -- content ----------------------------------------------------------------------------------
+
+
+def test_columns_and_fronts_are_the_tables(six: Benchmark) -> None:
+    counted = six.spent.evaluations
+    page = gather(six)
+    # CO2 of 0 for all cells is not shown.
+    assert page.metrics == ("energy_kwh", "training_time_s", "validation_accuracy", "parameters")
+    assert (page.n_cells, page.n_held) == (len(Space(6)), len(Space(6)) - 2)
+    assert page.epochs == 12
+    for column in page.columns:
+        expected = six.values(column.name, column.epochs)
+        assert np.array_equal(column.values, expected, equal_nan=True)
+    assert len(page.fronts) == 2 * 6
+    for front in page.fronts:
+        assert np.array_equal(front.rows, six.front(front.objectives, front.epochs).rows)
+        assert np.isin(front.rows, page.exact_rows).all()
+    assert six.spent.evaluations == counted
+
+
+def test_runs_add_their_objectives_and_exact_rows(six: Benchmark, page: Page) -> None:
+    run = page.runs[0]
+    more = gather(six, [replace(run, objectives=("depth", "energy_kwh"))])
+    assert "depth" in more.metrics
+    assert np.isin(run.rows, more.exact_rows).all()
+
+
+def test_the_budget_shown_first(six: Benchmark, page: Page) -> None:
+    at_4 = [replace(run, epochs=4) for run in page.runs]
+    assert gather(six, at_4).epochs == 4
+    assert gather(six, [page.runs[0], *at_4]).epochs == 12  # they differ: the largest
+    assert gather(six, page.runs, epochs=4).epochs == 4
+    with pytest.raises(UnknownBudgetError, match="4, 12"):
+        gather(six, epochs=5)
+
+
+def test_runs_of_another_table_are_refused(six: Benchmark, page: Page) -> None:
+    run = page.runs[0]
+    with pytest.raises(ProvenanceError, match="--table"):
+        gather(six, [replace(run, checksum="0" * 64)])
+    for row in (70000, -1):
+        with pytest.raises(ProvenanceError, match=str(row)):
+            gather(six, [replace(run, rows=np.array([row], dtype=np.int32))])
+
+
+def test_a_table_with_too_little_is_refused(tmp_path: Path) -> None:
+    values = {"energy_kwh": np.full((1, 1, 1), 0.1)}
+    origin = {"energy_kwh": Provenance("synthetic")}
+    rows = np.zeros(1, dtype=np.int32)
+    write_table(tmp_path / "t.ecnas", Columns("tiny", 2, rows, (4,), 1, values, origin))
+    with pytest.raises(UnknownMetricError, match="too little"):
+        gather(Benchmark(Table.open(tmp_path / "t.ecnas")))
+
+
+# -- columns as 16-bit codes ------------------------------------------------------------------
+
+N = MOST_LEVELS + 500
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    low=st.floats(-8, 8),
+    span=st.floats(0.01, 40),
+    log=st.booleans(),
+    missing=st.booleans(),
+)
+@settings(max_examples=60, deadline=None)
+def test_a_column_comes_back_within_the_stated_error(
+    seed: int, low: float, span: float, log: bool, missing: bool
+) -> None:
+    rng = np.random.default_rng(seed)
+    values = low + span * rng.random(N)
+    values = np.exp(values) if log else values
+    if missing:
+        values[rng.integers(0, N, 50)] = np.nan
+    packed = quantise(values, log=log)
+    back = packed.values()
+    assert packed.levels is None
+    assert packed.error > 0
+    assert np.array_equal(np.isnan(back), np.isnan(values))
+    off = np.abs(back - values) / (values if packed.log else 1.0)
+    assert np.nanmax(off) <= packed.error
+
+
+@given(st.lists(st.just(np.nan) | st.floats(-1e300, 1e300), min_size=1, max_size=40), st.booleans())
+def test_few_values_are_kept_exactly(few: list[float], log: bool) -> None:
+    values = np.array(few * 3)
+    packed = quantise(values, log=log)
+    assert packed.error == 0
+    assert np.array_equal(packed.values(), values, equal_nan=True)
+
+
+def test_error_bounds() -> None:
+    values = np.linspace(0.1, 0.95, N)
+    packed = quantise(values, log=False)
+    assert packed.error == pytest.approx(STEP_LINEAR / 2)
+    assert np.abs(packed.values() - values).max() > 0.95 * packed.error  # the bound is reached
+    wide = np.linspace(0, 1e6, N)  # gets wider steps
+    packed = quantise(wide, log=False)
+    assert packed.error > 1
+    assert packed.codes.max() == MISSING - 1
+    assert np.abs(packed.values() - wide).max() <= packed.error
+
+
+def test_zero_and_infinity() -> None:
+    values = np.linspace(0, 1, N)
+    assert not quantise(values, log=True).log
+    assert quantise(values + 1e-9, log=True).log
+    values = np.append(np.linspace(1, 2, N), [np.inf, np.nan])
+    assert quantise(values, log=True).codes[-2:].tolist() == [MISSING, MISSING]
+
+
+@given(
+    st.lists(st.integers(0, MISSING), min_size=1, max_size=60),
+    st.integers(0, 2**32 - 1),
+    st.booleans(),
+)
+def test_bytes_come_back(codes: list[int], seed: int, differs: bool) -> None:
+    column = np.array(codes, dtype=np.uint16)
+    other = np.random.default_rng(seed).integers(0, MISSING + 1, len(codes)).astype(np.uint16)
+    reference = other if differs else None
+    data = split(column, reference)
+    assert len(data) == 2 * len(codes)
+    assert np.array_equal(joined(data, reference), column)
+
+
+def test_a_column_that_repeats_another_refers_to_it() -> None:
+    rng = np.random.default_rng(0)
+    first, second = rng.integers(0, 5000, (2, 9000)).astype(np.uint16)
+    close = second + rng.integers(0, 3, 9000).astype(np.uint16)
+    assert references([first, second, first.copy(), close]) == [None, None, 0, 1]
+    assert references([first, second[:5000]]) == [None, None]
+
+
+def test_a_packed_page_comes_back_within_its_errors(page: Page) -> None:
+    columns = coded(page)
+    assert [c.error == 0 for c in columns] == [False] * 6 + [True]
+    data = pack(page, columns)
+    assert data == pack(page, columns)
+    back = unpack_columns(data)
+    for column, packed in zip(page.columns, columns, strict=True):
+        got = back[column.name, column.epochs]
+        assert np.array_equal(np.isnan(got), np.isnan(column.values))
+        scale = column.values if packed.log else 1.0
+        assert np.nanmax(np.abs(got - column.values) / scale) <= packed.error
+
+
+# -- the HTML file ----------------------------------------------------------------------------
+
+
+class _Elements(HTMLParser):
+    """Elements with their attributes, and the text of each script and style."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[tuple[str, str]] = []
+        self._within = ""
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        self._within = tag
+
+    def handle_endtag(self, tag: str) -> None:
+        self._within = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._within in ("script", "style"):
+            self.texts.append((self._within, data))
+
+
+@pytest.fixture(scope="module")
+def text(page: Page) -> str:
+    return html(page)
+
+
+def test_nothing_is_loaded_from_anywhere(text: str) -> None:
+    outside = {"src", "srcset", "action", "formaction", "data", "poster", "background", "ping"}
+    for tag, attributes in _Elements(text).elements:
+        assert tag not in {"link", "iframe", "object", "embed", "base", "img", "audio", "video"}
+        assert not outside & set(attributes), (tag, attributes)
+        assert (attributes.get("href") or "#").startswith("#")
+    # The one address is the namespace of SVG, which is never opened.
+    addresses = re.findall(r"[a-z]+://[^\s\"'`<]*", text)
+    assert set(addresses) == {"http://www.w3.org/2000/svg"}
+    assert not re.search(r"@import|\bimport\s*\(|fetch\(|XMLHttpRequest|WebSocket|Worker\(", text)
+    assert all(part == "#arrow" for part in re.findall(r"url\(([^)]*)\)", text))
+
+
+def test_the_policy_allows_only_this_script_and_this_style(text: str) -> None:
+    found = _Elements(text)
+    policy = next(
+        a["content"] for _, a in found.elements if a.get("http-equiv") == "Content-Security-Policy"
+    )
+    assert policy is not None
+    assert policy.startswith("default-src 'none';")
+    for tag, rule in (("script", "script-src"), ("style", "style-src")):
+        content = [t for name, t in found.texts if name == tag][-1]
+        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        assert f"{rule} 'sha256-{digest}'" in policy
+    assert "unsafe" not in policy
+    assert "http" not in policy
+    assert not any("style" in a or any(k.startswith("on") for k in a) for _, a in found.elements)
+
+
+def test_the_template_is_filled_and_the_origins_are_in_it(text: str) -> None:
+    assert not re.search(r"\{\{\w+\}\}", text)
+    assert text.count("<script") == 2
+    plain = markup.unescape(text)
+    for part in ("synthetic", "on no device, PUE out", "derived", "counted from the cell, exact"):
+        assert part in plain, part
+    assert "within\u00a00.025\u00a0%" in plain  # energy, in steps of its logarithm
+    assert "within\u00a00.000025" in plain  # accuracy
+
+
+def test_names_do_no_harm(page: Page, text: str, harm: str) -> None:
+    origin = replace(page.provenance["energy_kwh"], device=harm, source=harm, note=harm)
+    bad = replace(
+        page,
+        table=harm,
+        checksum=harm,
+        provenance={**page.provenance, "energy_kwh": origin},
+        runs=(replace(page.runs[0], label=harm, method=harm), *page.runs[1:]),
+    )
+    found = _Elements(html(bad))
+    # The same elements as with harmless names: none was added or ended.
+    assert [tag for tag, _ in found.elements] == [tag for tag, _ in _Elements(text).elements]
+    raw = gzip.decompress(base64.b64decode(next(t for tag, t in found.texts if tag == "script")))
+    header = json.loads(raw[4 : 4 + int.from_bytes(raw[:4], "little")])
+    assert header["table"] == header["runs"][0]["label"] == harm
+
+
+def test_the_same_page_gives_the_same_bytes(page: Page, text: str, tmp_path: Path) -> None:
+    path = tmp_path / "new" / "page.html"
+    size = write_page(page, path)
+    assert path.read_bytes() == text.encode()
+    assert path.stat().st_size == size
+    assert [p.name for p in path.parent.iterdir()] == ["page.html"]
+    with pytest.raises(StorageError):
+        write_page(page, path / "below.html")
