@@ -276,7 +276,7 @@ class Space:
         then lies on no path; by adding an edge between two vertices, in any order of vertices that
         the cell can be given; or by connecting a new vertex with any operation, of which another
         edge exists already. A cell can thus shrink by several vertices and grow by one, and the
-        result does not depend on how the cell is drawn.
+        result does not depend on the order of its vertices.
 
         Raises:
             UnknownCellError: the space has no such row.
