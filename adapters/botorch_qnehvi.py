@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.analysis import nondominated
-from naslib_ecnas.errors import ConfigError, MissingDependencyError
+from naslib_ecnas.errors import MissingDependencyError, check_counts
 from naslib_ecnas.search.base import Optimiser
 from naslib_ecnas.search.operators import Encoding, perturb
 from naslib_ecnas.space import Space
@@ -32,7 +32,7 @@ except ImportError as error:
 
 __all__ = ["Qnehvi"]
 
-# Quasi-random draws of the models at which the improvement is averaged: half of BoTorch's usual
+# Quasi-random draws of the models that the improvement is averaged over: half of BoTorch's usual
 # number, for speed.
 _DRAWS = 64
 # Steps of a fit; later ones change little.
@@ -42,30 +42,28 @@ _FIT_STEPS = 50
 class Qnehvi(Optimiser):
     """Noisy expected hypervolume improvement over a pool of candidates (Daulton et al. 2021).
 
-    One Gaussian process for each objective is fitted to what was told, on the `Encoding` of the
-    cells. A batch is then chosen, one cell after the other, from a pool of cells that were not
-    told yet: half of it perturbed from the nondominated ones, half drawn uniformly.
-    The plain acquisition will do: its logarithm (Ament et al. 2023) helps an ascent by gradients,
-    and there is none here.
+    For each objective a Gaussian process is fitted to the evaluated cells, on their `Encoding`. A
+    batch is then chosen, one cell after the other, from a pool of new cells: half of it perturbed
+    from the nondominated cells, half drawn uniformly. The plain acquisition function is enough: its
+    logarithm (Ament et al. 2023) helps an ascent by gradients, which is not used here.
 
-    A run of 100 evaluations of two objectives takes some 20 s of one core; with three objectives
-    it is several times as much.
+    A run of 100 evaluations of two objectives takes about 20 s of one core, with three objectives
+    several times as long.
 
-    It stands for MO-SHBANANAS of the released baselines of EC-NAS: that fits an ensemble of
-    networks instead of Gaussian processes, chooses among perturbed nondominated cells as this does,
-    and filters them by successive halving over lower budgets, which a table at one budget does
-    not have.
+    It stands for MO-SHBANANAS of the released baselines of EC-NAS, which fits an ensemble of
+    networks instead of Gaussian processes, chooses among perturbed nondominated cells too, and
+    filters them by successive halving over lower budgets, which a table at one budget lacks.
 
     Args:
         space, rng, rows, paper, budgets: see `Optimiser`; there is no paper setting.
         initial: cells drawn to start with.
-        batch: cells in an answer.
+        batch: cells of a proposal.
         pool: candidates of each batch.
-        most: trainings that the models are fitted to, the nondominated ones first and then the
-            latest; the time of a fit grows with their third power.
+        most: largest number of evaluations that the models are fitted to, the nondominated ones
+            first and then the latest; the time of a fit grows with its third power.
 
     Raises:
-        ConfigError: a number that is not possible.
+        ConfigError: a number is not possible.
 
     Example:
         >>> import numpy as np
@@ -96,15 +94,13 @@ class Qnehvi(Optimiser):
         budgets: tuple[int, ...] = (),
     ) -> None:
         super().__init__(space=space, rng=rng, rows=rows, paper=paper, budgets=budgets)
-        numbers = {"initial": initial, "batch": batch, "pool": pool, "most": most}
-        if min(numbers.values()) < 1 or pool < batch or most < 2:
-            raise ConfigError(
-                "no such qNEHVI",
-                value=numbers,
-                expected="at least one of each, a pool no smaller than a batch, two trainings",
-                remedy="leave them at their defaults",
-            )
-        self.initial, self.batch, self.pool, self.most = initial, batch, pool, most
+        check_counts(self.name, initial=initial, batch=batch)
+        check_counts(self.name, least=2, most=most)
+        check_counts(self.name, least=batch, pool=pool)
+        self.initial: int = initial
+        self.batch: int = batch
+        self.pool: int = pool
+        self.most: int = most
         self._encoding = Encoding(space, rng)
         self._new = self._allowed.copy()
         self._told_rows: NDArray[np.int32] = np.empty(0, dtype=np.int32)
@@ -116,16 +112,16 @@ class Qnehvi(Optimiser):
         if distinct < 2:  # there is nothing to fit yet
             return self.sample(self.initial)
         pool = self._candidates()
-        if not len(pool):  # every cell is known
+        if not len(pool):  # every cell is evaluated
             return self.sample(self.batch)
         if len(pool) <= self.batch:
             return pool
         return pool[self._chosen(pool)]
 
     def tell(self, rows: ArrayLike, costs: ArrayLike) -> None:
-        """Remembers costs and what was told; the models are fitted when the next cells are asked.
+        """Store costs; the models are fitted when the next cells are asked for.
 
-        A cell with a NaN cost teaches nothing and is not proposed again.
+        A cell with a NaN cost is ignored by the models and not proposed again.
         """
         where, values = self._checked(rows, costs)
         self._new[where] = False
@@ -138,7 +134,7 @@ class Qnehvi(Optimiser):
         self._told_costs = np.concatenate([self._told_costs, values[known]])
 
     def _candidates(self) -> NDArray[np.int32]:
-        """(at most `pool`,) distinct rows that were not told yet."""
+        """(at most `pool`,) distinct rows that are not evaluated yet."""
         new = np.flatnonzero(self._new).astype(np.int32)
         if len(new) <= self.pool:
             return self.rng.permutation(new)
@@ -148,11 +144,11 @@ class Qnehvi(Optimiser):
         near = np.unique(near[near >= 0])
         far = self.rng.choice(new, self.pool, replace=False)
         far = far[~np.isin(far, near)][: self.pool - len(near)]
-        # In random order, so that of equal improvements none is preferred.
+        # In random order, so that none of equal improvements is preferred.
         return self.rng.permutation(np.concatenate([near, far]))
 
     def _fitted_to(self) -> NDArray[np.intp]:
-        """Which trainings the models learn from: the front, then the latest, at most `most`."""
+        """Evaluations that the models are fitted to: the front, then the latest, at most `most`."""
         latest = np.arange(len(self._told_rows))[::-1]
         best = nondominated(self._told_costs)[latest]
         return np.concatenate([latest[best], latest[~best]])[: self.most]
@@ -164,14 +160,14 @@ class Qnehvi(Optimiser):
         inputs = inputs - inputs.min(axis=0)  # the models' priors are for the unit cube
         inputs /= np.maximum(inputs.max(axis=0), np.finfo(float).tiny)
         known, choices = (torch.from_numpy(x) for x in np.split(inputs, [len(used)]))
-        # BoTorch maximises: how much better than the worst a training is, 0 to 1.
+        # BoTorch maximises: 0 is the worst cost, 1 the best.
         costs = self._told_costs[used]
         span = np.ptp(costs, axis=0)
         gains = torch.from_numpy((costs.max(axis=0) - costs) / np.where(span > 0, span, 1.0))
 
         seed = int(self.rng.integers(2**31))
         with warnings.catch_warnings(), manual_seed(seed):
-            # Such as that an objective does not vary, or that a fit was made anew.
+            # Such as that an objective is constant, or that a fit was repeated.
             warnings.simplefilter("ignore", BotorchWarning)
             warnings.simplefilter("ignore", NumericalWarning)
             acquisition = self._acquisition(known, gains, seed)

@@ -1,19 +1,21 @@
-"""A space of cells as a list of independent choices, for hosts that know nothing of graphs.
+"""Cells as independent choices, for optimisers of other libraries that know nothing of graphs.
 
 A point has one number for each possible edge (0 or 1, column by column of the space's V x V matrix)
-and one for each interior vertex (the label of its operation, 0 to 2). Every point of the box
-stands for a cell that may be proposed, so that no host ever meets an invalid one:
+and one for each interior vertex (the label of its operation, 0 to 2). Every point stands for a
+cell that may be proposed, so no optimiser ever meets an invalid one:
 
-1. The edges and operations are a drawing of a cell, which is pruned as always. Unused vertices, and
-   the operations on them, are inert.
-2. A drawing that is none (the output cannot be reached, or more than nine edges are left: 27 % of
-   the drawings of seven vertices) becomes the nearest one that is, in flipped edges; at most three
-   are ever needed. Of equally near ones it is that with the most vertices, then the first.
-3. A cell that may not be proposed, as where a table lacks it, becomes the one that may whose
-   canonical drawing differs in the fewest choices, then that of the lowest row.
+1. Edges and operations are a labelled graph, which is pruned as always. Unused vertices and their
+   operations have no effect.
+2. A labelled graph that is not a cell (the output cannot be reached, or more than nine edges are
+   left: 27 % of those with seven vertices) becomes the cell with the fewest flipped edges; at most
+   three are ever needed. Of several, it is the one with the most vertices, then the first.
+3. A cell that may not be proposed, such as one that a table lacks, becomes the allowed cell whose
+   canonical graph differs in the fewest choices, then the one of the lowest row.
 
-One changed choice is one changed edge or operation, so points next to each other are cells next
-to each other. Every cell that may be proposed has a point: its canonical drawing.
+One changed choice is one changed edge or operation, so neighbouring points are neighbouring cells.
+Every cell that may be proposed has a point: its canonical graph.
+
+`Evaluation` evaluates the objectives of a benchmark for them.
 """
 
 from __future__ import annotations
@@ -33,13 +35,12 @@ from naslib_ecnas.topologies import EDGE_BIT, MAX_VERTICES, OPERATIONS, labelled
 
 __all__ = ["Choices", "Evaluation"]
 
-
-# No drawing of up to seven vertices is further from a cell; the tests try all of them.
+# No labelled graph of up to seven vertices is further from a cell; the tests try all of them.
 _MOST_FLIPS = 3
 
 
 class Choices:
-    """Points of whole numbers that each stand for a cell, and back.
+    """Converts points of whole numbers to cells and back.
 
     Args:
         space: the space of the cells.
@@ -47,7 +48,7 @@ class Choices:
 
     Raises:
         ConfigError: no row may be proposed.
-        UnknownCellError: a row is not of the space.
+        UnknownCellError: a row is outside of the space.
 
     Example:
         >>> choices = Choices(Space(4))
@@ -62,15 +63,10 @@ class Choices:
     def __init__(self, space: Space, rows: ArrayLike | None = None) -> None:
         self.space = space
         allowed = np.arange(len(space)) if rows is None else np.asarray(rows)
-        if allowed.ndim != 1 or (np.diff(allowed) <= 0).any():  # a whole table's are sorted already
+        if allowed.ndim != 1 or (np.diff(allowed) <= 0).any():  # rows of a table are sorted already
             allowed = np.unique(allowed)
         if not allowed.size:
-            raise ConfigError(
-                "no cell may be proposed",
-                value=0,
-                expected="at least one row",
-                remedy="choose a table, budget and objectives that have values",
-            )
+            raise ConfigError("a search needs at least one row that may be proposed")
         for end in (allowed[0], allowed[-1]):
             space.cell(int(end))
         #: (k,) int32 rows that may be proposed, ascending.
@@ -101,17 +97,17 @@ class Choices:
         )
 
     def decode(self, points: ArrayLike) -> NDArray[np.int32]:
-        """The cells of some points.
+        """The cells of points.
 
         Args:
-            points: (n, n_choices) whole numbers, each below its `sizes`; booleans will do for
-                edges.
+            points: (n, n_choices) whole numbers, each below its entry of `sizes`; booleans may
+                stand for edges.
 
         Returns:
-            (n,) int32 rows, all of them among `rows`.
+            (n,) int32 rows, all among `rows`.
 
         Raises:
-            ConfigError: another shape, or a number that is out of range.
+            ConfigError: another shape, or a number out of range.
         """
         array = self._checked(points)
         chosen = array[:, : len(self.edges)]
@@ -128,22 +124,21 @@ class Choices:
         return rows
 
     def encode(self, rows: ArrayLike, rng: np.random.Generator | None = None) -> NDArray[np.int8]:
-        """A point of each cell: its canonical drawing.
+        """A point of each cell: its canonical graph.
 
         Args:
-            rows: (n,) rows of the space; of those that may be proposed, each is what its point
-                decodes to.
-            rng: draws the operations of unused vertices; all conv3x3-bn-relu where left out.
+            rows: (n,) rows of the space. The point of a row that may be proposed decodes to it.
+            rng: draws the operations of unused vertices; conv3x3-bn-relu for all by default.
 
         Returns:
             (n, n_choices) int8.
         """
-        matrices, labels = self.space.matrices(rows)
-        free = np.zeros(labels.shape, dtype=np.int8)
+        points = self._graphs(np.asarray(rows))
+        free = np.zeros(points.shape, dtype=np.int8)
         if rng is not None:
-            free = rng.integers(0, len(OPERATIONS), labels.shape, dtype=np.int8)
-        labels = np.where(labels < 0, free, labels)
-        return np.hstack([matrices[:, self._source, self._target], labels])
+            labels = (len(points), len(self.interior))
+            free[:, len(self.edges) :] = rng.integers(0, len(OPERATIONS), labels, dtype=np.int8)
+        return np.where(points < 0, free, points)
 
     def _checked(self, points: ArrayLike) -> NDArray[np.int64]:
         array = np.asarray(points)
@@ -153,31 +148,30 @@ class Choices:
         fits = array.ndim == 2 and array.shape[1] == len(self.sizes)
         if not whole or not fits or (array < 0).any() or (array >= self.sizes).any():
             raise ConfigError(
-                "no such points",
+                f"points have shape (n, {len(self.sizes)}): 0 or 1 for {len(self.edges)} edges, "
+                f"then 0 to 2 for {len(self.interior)} operations",
                 value=array,
-                expected=f"shape (n, {len(self.sizes)}), whole numbers, 0 or 1 for "
-                f"{len(self.edges)} edges, then 0 to 2 for {len(self.interior)} operations",
-                remedy="make points by encode",
             )
         return array.astype(np.int64)
 
     @cached_property
     def _canonical(self) -> NDArray[np.int8]:
-        """(k, n_choices) canonical drawings of the rows that may be proposed, -1 at no vertex."""
-        return self._drawing(self.rows)
+        """(k, n_choices) canonical graphs of the rows that may be proposed."""
+        return self._graphs(self.rows)
 
-    def _drawing(self, rows: NDArray[np.int32]) -> NDArray[np.int8]:
+    def _graphs(self, rows: NDArray[np.int32]) -> NDArray[np.int8]:
+        """(n, n_choices) canonical graphs, -1 for the operations of unused vertices."""
         matrices, labels = self.space.matrices(rows)
         return np.hstack([matrices[:, self._source, self._target], labels])
 
     def _nearest_allowed(self, row: int) -> int:
-        drawing = self._drawing(np.array([row], dtype=np.int32))
-        return int(self.rows[(self._canonical != drawing).sum(axis=1).argmin()])
+        graph = self._graphs(np.array([row], dtype=np.int32))
+        return int(self.rows[(self._canonical != graph).sum(axis=1).argmin()])
 
 
 @cache
 def _flips(bits: tuple[int, ...]) -> tuple[NDArray[np.int64], ...]:
-    """For 1, 2, ... flipped edges, every way to flip them, as codes to combine by exclusive or."""
+    """For 1, 2, 3 flipped edges, every way to flip them, as codes to combine by exclusive or."""
     return tuple(
         np.array([sum(some) for some in combinations(bits, n)], dtype=np.int64)
         for n in range(1, min(_MOST_FLIPS, len(bits)) + 1)
@@ -185,7 +179,7 @@ def _flips(bits: tuple[int, ...]) -> tuple[NDArray[np.int64], ...]:
 
 
 def _nearest(code: int, flips: tuple[NDArray[np.int64], ...]) -> int:
-    """The drawing of a cell that the fewest flipped edges make of a code."""
+    """The code of the cell that the fewest flipped edges make of a labelled graph."""
     for ways in flips:
         codes = code ^ ways
         # Topologies are numbered by vertices first, and -1 is no cell.
@@ -193,31 +187,22 @@ def _nearest(code: int, flips: tuple[NDArray[np.int64], ...]) -> int:
         best = int(topology.argmax())
         if topology[best] >= 0:
             return int(codes[best])
-    raise ConfigError(
-        f"no cell within {_MOST_FLIPS} edges of a drawing",
-        value=code,
-        expected="a code of up to seven vertices",
-        remedy="this is a fault of naslib_ecnas: please report it",
-    )
-
-
-# What a host evaluates: metrics of a benchmark at one budget, over the cells that have them.
+    raise AssertionError(f"no cell within {_MOST_FLIPS} edges of the graph {code}")
 
 
 class Evaluation:
-    """Objectives of a benchmark at one budget.
+    """Objectives of a benchmark at one budget, over the cells that have all of them.
 
-    Only cells that have a value in every objective are ever offered to a host, so none of them
-    can fail and nothing is made up for a cell that the table lacks.
+    Other cells are never proposed, so no evaluation fails and no value is made up.
 
     Args:
-        bench: the benchmark; its counter counts every cell that is evaluated.
+        bench: the benchmark; its counter counts every evaluated cell.
         objectives: one or more different metrics.
-        epochs: training budget; the largest where left out.
+        epochs: training budget; the largest by default.
 
     Raises:
         ConfigError: no objective or the same one twice, or no cell has them all.
-        UnknownMetricError: an objective is no metric of this benchmark.
+        UnknownMetricError: an objective is not a metric of this benchmark.
         UnknownBudgetError: the benchmark does not have this budget.
     """
 
@@ -231,31 +216,24 @@ class Evaluation:
         #: Each objective's metric.
         self.metrics: tuple[Metric, ...] = tuple(metric(name) for name in names)
         if not names or len(set(names)) < len(names):
-            raise ConfigError(
-                "an evaluation needs objectives",
-                value=names,
-                expected="one or more different metrics",
-                remedy="such as " + ", ".join(OBJECTIVES),
-            )
+            raise ConfigError("objectives must be one or more different metrics", value=names)
         self.bench = bench
         self.objectives = names
         self.epochs: int = bench.budgets[-1] if epochs is None else epochs
         known = ~np.isnan([bench.values(name, self.epochs) for name in names]).any(axis=0)
         if all(name in DERIVED for name in names):
-            # These follow from the cell alone, but only a trained cell can be evaluated.
+            # Every cell has these, but only a cell that the table has can be evaluated.
             held = [bench.values(name, self.epochs) for name in bench.metrics]
             known &= ~np.isnan(held).all(axis=0)
         if not known.any():
-            raise ConfigError(
-                f"no cell of table {bench.name} has all objectives at {self.epochs} epochs",
-                value=names,
-                expected="objectives with values",
-                remedy="choose other metrics or another budget",
+            text = (
+                f"no cell of the table {bench.name} has {', '.join(names)} at {self.epochs} epochs"
             )
+            raise ConfigError(text)
         #: (k,) int32 rows that have every objective, ascending.
         self.rows: NDArray[np.int32] = np.flatnonzero(known).astype(np.int32)
 
     def values(self, rows: ArrayLike) -> NDArray[np.float64]:
-        """(n, m) objectives of (n,) rows in the metrics' units; the benchmark counts them."""
+        """(n, m) objectives of (n,) rows, in the metrics' units; the benchmark counts them."""
         records = self.bench.query_many(np.asarray(rows), self.epochs)
         return np.column_stack([np.asarray(records[n], dtype=np.float64) for n in self.objectives])

@@ -1,4 +1,7 @@
-"""The class `EcnasSearchSpace`, which needs NASLib to be defined: import it from `naslib_space`."""
+"""The class `EcnasSearchSpace`, and the cells of a table that it proposes.
+
+Import the class from `naslib_space`: this module imports NASLib and torch at once.
+"""
 
 from __future__ import annotations
 
@@ -23,59 +26,40 @@ from naslib_ecnas.errors import ConfigError, UnknownCellError, UnknownMetricErro
 from naslib_ecnas.space import Space
 from naslib_ecnas.topologies import OPERATIONS
 
-__all__ = [
-    "EcnasSearchSpace",
-    "LazyNetwork",
-    "benchmark",
-    "mutate",
-    "neighbours",
-    "rng",
-    "row_of",
-    "sample",
-]
-
-
-# A nasbench101 graph of NASLib's whose network is built late and whose clones are cheap.
-#
-# NASLib builds the network of every candidate and deep-copies a graph for every clone, though a
-# search on a table looks at neither. Here clones share one graph until a network is wanted.
-
+__all__ = ["EcnasSearchSpace", "mutate", "neighbours", "row_of", "sample"]
 
 _torch: Any = importlib.import_module("torch")
-
 _networkx: Any = importlib.import_module("networkx")
-
 _views: Any = importlib.import_module("networkx.classes.reportviews")
-
 _graph: Any = naslib_patches.require("naslib.search_spaces.core.graph")
-
 _conversions: Any = naslib_patches.require("naslib.search_spaces.nasbench101.conversions")
-
 _Base: Any = naslib_patches.require("naslib.search_spaces.nasbench101.graph").NasBench101SearchSpace
 
 #: Attributes of a module that a copy must not share with its original.
 _OWN = [name for name, value in vars(_torch.nn.Module()).items() if isinstance(value, dict | set)]
 
 
-class LazyNetwork(_Base):  # type: ignore[misc]
-    """NASLib's `NasBench101SearchSpace` with a network built from `get_spec()` on demand.
+class _LazyNetwork(_Base):  # type: ignore[misc]
+    """NASLib's `NasBench101SearchSpace` with a network that is built when it is needed.
 
-    Demanding it are `parse`, `forward`, `to` (NASLib's zero-cost proxies move a network before they
-    run it) and `edges`, where NASLib keeps it.
+    NASLib builds the network of every candidate and deep-copies a graph for every clone, though a
+    search on a table needs neither. Here clones share one graph, and the network of `get_spec()` is
+    built by `parse`, `forward`, `to` (NASLib's zero-cost proxies move a network before they run it)
+    and `edges`, where NASLib stores it.
     """
 
-    #: Attributes that even a deep copy has in common with its original.
+    #: Attributes that a deep copy shares with its original.
     SHARED: tuple[str, ...] = ()
 
     def __init__(self) -> None:
         _graph.Graph.__init__(self)
         self._shared = False
         self._built = False
-        # A graph without an edge would be empty, and therefore false.
+        # A graph without an edge is empty, and therefore false.
         self.add_edge(1, 2)
 
     def _build(self) -> None:
-        """Make the network, where there is an architecture and it is not made yet."""
+        """Build the network, if there is an architecture and it is not built yet."""
         spec = None if self._built else self.get_spec()
         if spec is not None:
             self._own_graph()
@@ -83,7 +67,7 @@ class LazyNetwork(_Base):  # type: ignore[misc]
             self.edges[1, 2].set("op", _conversions.convert_spec_to_model(spec))
 
     def _unbuild(self) -> None:
-        """Drop the network, where one was made."""
+        """Drop the network, if it is built."""
         if self._built:
             self._shared = True
             self._own_graph()
@@ -92,7 +76,7 @@ class LazyNetwork(_Base):  # type: ignore[misc]
             self._built = False
 
     def _own_graph(self) -> None:
-        """Have a graph of one's own instead of one that clones share."""
+        """Replace a graph that clones share by an own one."""
         if self._shared:
             attributes = dict(self.graph)
             _networkx.DiGraph.__init__(self)
@@ -102,7 +86,7 @@ class LazyNetwork(_Base):  # type: ignore[misc]
 
     @property
     def nodes(self) -> Any:
-        """The graph's nodes, as networkx has them."""
+        """The graph's nodes, a view of networkx's."""
         self._own_graph()
         return _views.NodeView(self)
 
@@ -130,11 +114,11 @@ class LazyNetwork(_Base):  # type: ignore[misc]
         return super().to(*args, **kwargs)
 
     def clone(self) -> Any:
-        """A copy; a deep one only where a network is built."""
+        """A copy, a deep one only if a network is built."""
         return copy.deepcopy(self) if self._built else self._copy()
 
     def _copy(self) -> Any:
-        """A copy without a network, which shares the graph until one of the two needs it."""
+        """A copy without a network that shares the graph until one of the two changes it."""
         if not self._built:
             self.__dict__["_shared"] = True
         new = object.__new__(type(self))
@@ -157,55 +141,49 @@ class LazyNetwork(_Base):  # type: ignore[misc]
         return new
 
 
-# Which cells NASLib gets to see: those of a table, by their rows.
+# -- proposals: the cells of a table -----------------------------------------------------------
 #
 # NASLib's searches draw from numpy's global state, which its `set_seed` and `Trainer` seed. The
-# proposals here do the same, so that the seed of a NASLib run reproduces them: this is the one
-# place of the package with global randomness.
+# proposals do the same, so that the seed of a NASLib run reproduces them. No other module of this
+# package uses global randomness.
 
 
 _HASH = re.compile("[0-9a-f]{32}")
 
-#: Mutants tried, in growing batches, before a cell is drawn from the whole table instead.
+#: Mutants tried, in growing batches, before any cell of the table is drawn instead.
 _TRIES = 20_000
 
 
-def rng() -> np.random.Generator:
+def _rng() -> np.random.Generator:
     """A generator on numpy's global state."""
     return np.random.Generator(get_bit_generator())
 
 
-def benchmark(dataset_api: Any, dataset: str | None = None) -> Benchmark:
+def _benchmark_of(dataset_api: Any, dataset: str | None = None) -> Benchmark:
     """The benchmark of a `dataset_api`.
 
     Raises:
-        ConfigError: it is none of ours, or `dataset` is not what it holds.
+        ConfigError: it was not made by `naslib_space.dataset_api`, or is of another dataset.
     """
     bench = dataset_api.get("ecnas") if isinstance(dataset_api, dict) else None
     if not isinstance(bench, Benchmark):
         raise ConfigError(
-            "this search space needs an EC-NAS table as its dataset_api",
+            "this search space needs a dataset_api made by naslib_space.dataset_api(table)",
             value=None if dataset_api is None else type(dataset_api).__name__,
-            expected="a dict whose 'ecnas' is a Benchmark",
-            remedy="pass dataset_api=naslib_ecnas.adapters.naslib_space.dataset_api(table)",
         )
     names = {"cifar10", bench.name, dataset_api.get("dataset")}
     if dataset is not None and dataset not in names:
-        raise ConfigError(
-            "the table is not of this dataset",
-            value=dataset,
-            expected=" or ".join(sorted(name for name in names if name)),
-            remedy="set dataset: cifar10 in the config, or load that table",
-        )
+        known = " or ".join(sorted(name for name in names if name))
+        raise ConfigError(f"the dataset of this table is {known}", value=dataset)
     return bench
 
 
 def row_of(spec: Any, bench: Benchmark | None) -> int:
-    """The row of a spec (see `EcnasSearchSpace.set_spec`), which the benchmark's table must hold.
+    """The row of a spec (see `EcnasSearchSpace.set_spec`), which the benchmark must contain.
 
     Raises:
-        InvalidCellError: it is no cell.
-        UnknownCellError: the table does not hold it.
+        InvalidCellError: the spec is not a valid cell.
+        UnknownCellError: the table does not contain the cell.
     """
     space = Space() if bench is None else bench.space
     if isinstance(spec, int | np.integer) and not isinstance(spec, bool):
@@ -217,28 +195,25 @@ def row_of(spec: Any, bench: Benchmark | None) -> int:
     else:
         row = space.row(spec)
     if bench is not None and not _holds(bench, np.array([row]))[0]:
-        raise UnknownCellError(
-            f"the table {bench.name} does not hold this cell",
-            value=str(Cell.from_row(row)),
-            expected=f"one of its {len(bench.rows):,} cells",
-            remedy="take cells from sample_random_architecture, mutate or get_arch_iterator",
-        )
+        cell = str(Cell.from_row(row))
+        text = f"the table {bench.name} does not contain this cell, but {len(bench.rows):,} others"
+        raise UnknownCellError(text, value=cell)
     return row
 
 
 def sample(bench: Benchmark) -> int:
-    """A cell of the table, all of them equally likely."""
-    return int(bench.rows[rng().integers(len(bench.rows))])
+    """Row of a cell of the table, all cells equally likely."""
+    return int(bench.rows[_rng().integers(len(bench.rows))])
 
 
 def mutate(bench: Benchmark, row: int) -> int:
-    """Another cell of the table, mutated from one of its cells.
+    """Row of another cell of the table, mutated from one of its cells.
 
     Edges and operations change as often on average as NASLib's mutation changes them: each
-    possible edge with probability 1 / vertices, each operation with 1 / 3. Where a table holds so
-    few cells that no mutant is among them, any other cell of the table is taken.
+    possible edge with probability 1 / vertices, each operation with 1 / 3. If a table has so few
+    cells that no mutant is among them, any other cell of the table is drawn.
     """
-    space, generator = bench.space, rng()
+    space, generator = bench.space, _rng()
     v = space.vertices
     changes = {"edge_changes": (v - 1) / 2, "op_changes": (v - 2) / 3}
     batch, tried = 1, 0
@@ -254,13 +229,14 @@ def mutate(bench: Benchmark, row: int) -> int:
 
 
 def neighbours(bench: Benchmark, row: int) -> list[int]:
-    """The table's cells one edge or one operation away, in random order."""
+    """Rows of the table's cells one edge or one operation away, in random order."""
     found = bench.space.neighbours(row)
     found = found[_holds(bench, found)]
-    return [int(r) for r in rng().permutation(found)]
+    return [int(r) for r in _rng().permutation(found)]
 
 
 def _holds(bench: Benchmark, rows: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Mask of the rows that the table contains."""
     if len(bench.rows) == len(bench.space):
         return np.ones(len(rows), dtype=bool)
     place = np.minimum(np.searchsorted(bench.rows, rows), len(bench.rows) - 1)
@@ -268,38 +244,37 @@ def _holds(bench: Benchmark, rows: NDArray[np.int32]) -> NDArray[np.bool_]:
     return held
 
 
-Metric: Any = naslib_objectives.extend()
+# -- the search space -----------------------------------------------------------------------
 
+_Metric: Any = naslib_objectives.extend()
 naslib_objectives.install()
-
 _objective = lru_cache(maxsize=64)(naslib_objectives.objective)
 
 
-class EcnasSearchSpace(LazyNetwork):
+class EcnasSearchSpace(_LazyNetwork):
     """The cells of an EC-NAS table as a search space of NASLib's.
 
-    It answers NASLib's optimisers, predictors and trainers as NASLib's `NasBench101SearchSpace`
-    does, its encodings are that class's own, and it differs in this:
+    It serves NASLib's optimisers, predictors and trainers as NASLib's `NasBench101SearchSpace`
+    does and has its encodings, with these differences:
 
     - An architecture is a row of the table. Sampling is uniform over the table's distinct cells;
       mutation and neighbours stay within the table; there is no invalid cell.
-    - Specs are canonical, so that equal cells have equal specs, hashes and encodings, however
-      they were drawn when they were set.
-    - A network is built only when it is run, parsed, moved to a device or looked at through
-      `edges`. Clones share everything until then.
-    - Randomness is numpy's global state alone, which both NASLib's `set_seed` and its `Trainer`
-      seed.
-    - What is asked again of one architecture at one budget is not counted again in the
-      benchmark's `spent`: NASLib's trainer asks five times for every incumbent.
+    - Specs are canonical: equal cells have equal specs, hashes and encodings, whichever labelled
+      graph they were set from.
+    - A network is built only when it is run, parsed, moved to a device or read from `edges`. Until
+      then clones share everything.
+    - All randomness is numpy's global state, which NASLib's `set_seed` and `Trainer` seed.
+    - A repeated query of one architecture at one budget is counted once in the benchmark's
+      `spent`: NASLib's trainer queries every incumbent five times.
 
     Args:
         n_classes: as in NASLib; its NAS-Bench-101 networks have ten.
-        objective: what optimisers shall improve instead of their `performance_metric`: a member
-            of `Metric`, its name, or our name of a metric such as `"energy_kwh"`.
+        objective: what optimisers improve instead of their `performance_metric`: a member of
+            `Metric`, its name, or our name of a metric such as `"energy_kwh"`.
     """
 
     QUERYABLE = True
-    #: A benchmark is a memory-mapped file, of which one is enough.
+    #: All copies share one benchmark, which is a file on disk.
     SHARED: tuple[str, ...] = ("_benchmark", "objective", "labeled_archs")
 
     def __init__(self, n_classes: int = 10, objective: Any = None) -> None:
@@ -323,13 +298,12 @@ class EcnasSearchSpace(LazyNetwork):
         """Row of the architecture in the space of cells.
 
         Raises:
-            ConfigError: none was set, sampled or mutated yet.
+            ConfigError: no architecture was set, sampled or mutated yet.
         """
         if self._row is None:
             raise ConfigError(
-                "this search space holds no architecture yet",
-                expected="a set_spec, sample_random_architecture or mutate before",
-                remedy="call one of these",
+                "this search space has no architecture before set_spec, sample_random_architecture "
+                "or mutate"
             )
         return self._row
 
@@ -344,10 +318,10 @@ class EcnasSearchSpace(LazyNetwork):
         self._records = {}
 
     def get_spec(self) -> dict[str, Any] | None:
-        """`matrix`, (7, 7) int, and `ops`, 7 names, as NASLib pads them; None before any is set."""
+        """`matrix`, (7, 7) int, and `ops`, 7 names, padded as in NASLib; None if not set yet."""
         if self._row is None:
             return None
-        bits, ops, _ = _drawing(self._row)
+        bits, ops, _ = _padded(self._row)
         return {"matrix": np.array(bits).reshape(7, 7), "ops": list(ops)}
 
     @property
@@ -361,74 +335,70 @@ class EcnasSearchSpace(LazyNetwork):
             self.set_spec(value)
 
     def set_spec(self, spec: Any, dataset_api: dict[str, Any] | None = None) -> None:
-        """Take an architecture.
+        """Set the architecture.
 
         Args:
             spec: a dict with `matrix` and `ops`, NASLib's tuple, a NAS-Bench-101 hash, a text as
                 `Cell` prints it, a `Cell`, an object with `matrix` and `ops`, or a row.
-            dataset_api: where given, the table has to hold the cell.
+            dataset_api: if given, its table must contain the cell.
 
         Raises:
-            InvalidCellError: it is no cell.
-            UnknownCellError: the table does not hold it.
+            InvalidCellError: the spec is not a valid cell.
+            UnknownCellError: the table does not contain the cell.
         """
-        bench = None if dataset_api is None else benchmark(dataset_api)
+        bench = None if dataset_api is None else _benchmark_of(dataset_api)
         if isinstance(spec, tuple):
             spec = _conversions.convert_tuple_to_spec(spec)
         self._set_row(row_of(spec, bench))
 
     def get_hash(self) -> tuple[int, ...]:
         """NASLib's tuple of the canonical spec, of Python's integers: equal for equal cells."""
-        return _drawing(self.row)[2]
+        return _padded(self.row)[2]
 
     # -- proposals --------------------------------------------------------------------------
 
     def sample_random_architecture(
         self, dataset_api: dict[str, Any], load_labeled: bool = False
     ) -> None:
-        """Take a cell of the table, all of them equally likely."""
+        """Set a random cell of the table, all cells equally likely."""
         if load_labeled:
             self.sample_random_labeled_architecture()
         else:
-            self._set_row(sample(benchmark(dataset_api)))
+            self._set_row(sample(_benchmark_of(dataset_api)))
 
     def sample_random_labeled_architecture(self) -> None:
-        """Take one of `labeled_archs`.
+        """Set a random one of `labeled_archs`.
 
         Raises:
-            ConfigError: there is none.
+            ConfigError: the list is empty.
         """
         if not self.labeled_archs:
-            raise ConfigError(
-                "there are no labelled architectures to sample from",
-                expected="a list of specs in labeled_archs",
-                remedy="set search_space.labeled_archs, or leave load_labeled out",
-            )
-        index = int(rng().integers(len(self.labeled_archs)))
+            raise ConfigError("load_labeled needs a list of specs in labeled_archs")
+        index = int(_rng().integers(len(self.labeled_archs)))
         chosen = self.labeled_archs[index]
         if self.sample_without_replacement:
             self.labeled_archs.pop(index)
         self.set_spec(chosen)
 
     def load_labeled_architecture(self, dataset_api: dict[str, Any] | None = None) -> None:
-        """The same, under the name that NASLib's predictor evaluator uses."""
+        """`sample_random_labeled_architecture`, as NASLib's predictor evaluator calls it."""
         self.sample_random_labeled_architecture()
 
     def mutate(self, parent: Any, dataset_api: dict[str, Any], edits: int = 1) -> None:
-        """Take a cell of the table that `edits` mutations make of the parent.
+        """Set the cell of the table that `edits` mutations make of the parent.
 
         A mutation changes edges and operations as often on average as NASLib's does, but is
         repeated until the cell is another one, so that no evaluation is spent on a copy.
         """
-        bench = benchmark(dataset_api)
+        bench = _benchmark_of(dataset_api)
         row = row_of(parent.row if hasattr(parent, "row") else parent.get_spec(), bench)
         for _ in range(edits):
             row = mutate(bench, row)
         self._set_row(row)
 
     def get_nbhd(self, dataset_api: dict[str, Any]) -> list[Any]:
-        """Modules whose `arch` is each cell of the table one edge or operation away, shuffled."""
-        bench = benchmark(dataset_api)
+        """Modules with, as `arch`, the table's cells one edge or operation away, shuffled."""
+        bench = _benchmark_of(dataset_api)
         found = []
         for row in neighbours(bench, self.row):
             arch = self._copy()
@@ -440,19 +410,19 @@ class EcnasSearchSpace(LazyNetwork):
 
     def get_arch_iterator(self, dataset_api: dict[str, Any]) -> Iterator[str]:
         """NAS-Bench-101 hashes of the table's cells, in the order of their rows."""
-        benchmark(dataset_api)
+        _benchmark_of(dataset_api)
         hashes: Iterator[str] = dataset_api["nb101_data"].hash_iterator()
         return hashes
 
-    # -- what the table says ----------------------------------------------------------------
+    # -- queries ----------------------------------------------------------------------------
 
     def performance_objective(self, metric: Any) -> Any:
-        """What an optimiser whose performance metric is `metric` has to ask for here."""
+        """What an optimiser with the performance metric `metric` must ask this space for."""
         if self.objective is not None:
             return self.objective
         found = _objective(metric)
         # `query` answers NaN where a table lacks it; as an objective that stays an error.
-        is_train = found is Metric.TRAIN_ACCURACY
+        is_train = found is _Metric.TRAIN_ACCURACY
         return Objective(naslib_objectives.column(found), found) if is_train else found
 
     def query(
@@ -464,7 +434,7 @@ class EcnasSearchSpace(LazyNetwork):
         full_lc: bool = False,
         dataset_api: dict[str, Any] | None = None,
     ) -> Any:
-        """What the table says of the architecture, in NASLib's units.
+        """A metric of the architecture, in NASLib's units.
 
         Args:
             metric: a member of `Metric`: accuracies in per cent, `TRAIN_TIME` in s,
@@ -474,29 +444,29 @@ class EcnasSearchSpace(LazyNetwork):
             dataset: `"cifar10"`, None or the name of the table.
             path: not used, as in NASLib.
             epoch: budget of the training; -1 or None for the largest.
-            full_lc: instead of one value a list of one for each epoch up to `epoch`: that of the
-                smallest budget which trains so long, as NASLib has it for NAS-Bench-101.
-            dataset_api: as `naslib_space.dataset_api` makes it.
+            full_lc: return a list with a value for each epoch up to `epoch`: the value of the
+                smallest budget that has this epoch, as in NASLib for NAS-Bench-101.
+            dataset_api: a result of `naslib_space.dataset_api`.
 
         Raises:
             ConfigError: no `dataset_api` of ours, another dataset, or no architecture yet.
-            UnknownBudgetError, UnknownCellError, UnknownMetricError: the table lacks it; but
+            UnknownBudgetError, UnknownCellError, UnknownMetricError: the table lacks the value;
                 `TRAIN_ACCURACY` is NaN then, since every trainer reports it.
         """
-        bench = benchmark(dataset_api, dataset)
+        bench = _benchmark_of(dataset_api, dataset)
         budget = None if epoch in (-1, None) else epoch
         if isinstance(metric, Objective) and metric.epochs is not None:
             budget = metric.epochs
         if full_lc:
             return self._curve(metric, bench, budget)
         record = self._record(bench, budget)
-        if metric is Metric.TRAIN_ACCURACY and "train_accuracy" not in record:
-            # NASLib's trainers write it of every incumbent and use it for nothing; the modelled
-            # tables, for which nobody published it, must not stop them.
+        if metric is _Metric.TRAIN_ACCURACY and "train_accuracy" not in record:
+            # NASLib's trainers write it for every incumbent and use it for nothing else; they must
+            # not fail on the modelled tables, which lack it because nobody published it.
             return math.nan
-        if metric is Metric.RAW:
+        if metric is _Metric.RAW:
             return self._raw(record)
-        if metric is Metric.ALL:
+        if metric is _Metric.ALL:
             found = {}
             for name, column in naslib_objectives.COLUMNS.items():
                 if naslib_objectives.holds(bench, column):
@@ -539,10 +509,10 @@ class EcnasSearchSpace(LazyNetwork):
 
 
 @lru_cache(maxsize=1 << 13)
-def _drawing(row: int) -> tuple[tuple[int, ...], tuple[str, ...], tuple[int, ...]]:
-    """A cell as NASLib draws it: 49 bits, 7 operations, and both as its tuple of 56.
+def _padded(row: int) -> tuple[tuple[int, ...], tuple[str, ...], tuple[int, ...]]:
+    """A cell padded to seven vertices: 49 bits, 7 operations, and both as NASLib's tuple of 56.
 
-    Vertices that the cell does not have are 3 x 3 convolutions without edges before the output.
+    The added vertices are 3 x 3 convolutions without edges before the output.
     """
     cell = Cell.from_row(row)
     v = cell.vertices

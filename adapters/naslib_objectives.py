@@ -1,8 +1,12 @@
-"""NASLib's metrics and ours: which column answers which, and in what unit.
+"""What a NASLib search optimises: metrics in NASLib's units, objectives of a config, and records.
 
-NASLib's `Metric` is an enumeration with members, which Python does not let anyone subclass. So
-`extend` adds members to the enumeration itself: `TRAIN_ENERGY` in kWh, `TRAIN_CO2` in g and
-`TRAIN_POWER` in W. They are used like NASLib's own, by every module that holds the enumeration.
+- `extend` adds `TRAIN_ENERGY` (kWh), `TRAIN_CO2` (g) and `TRAIN_POWER` (W) to NASLib's `Metric`. An
+  enumeration with members cannot be subclassed, so they are added to the enumeration itself, and
+  every module that holds it has them.
+- `Objective` is a metric as a score to maximise. Every optimiser of NASLib's maximises the number
+  that an architecture answers for `self.performance_metric`, whatever the metric is.
+- `Objectives` is the section `objectives:` of a config, and `Scalarisation` makes one number of it.
+- `Recorder` keeps every evaluation of a search with all its objectives.
 """
 
 from __future__ import annotations
@@ -13,28 +17,23 @@ from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.adapters import naslib_patches
 from naslib_ecnas.benchmark import Benchmark, Record, mean_power, power_parts
-from naslib_ecnas.errors import ConfigError, UnknownBudgetError, UnknownMetricError
+from naslib_ecnas.errors import ConfigError, UnknownBudgetError, UnknownMetricError, check_numbers
 from naslib_ecnas.metrics import METRICS, OBJECTIVES, metric
 from naslib_ecnas.search.operators import RHO, chebyshev, weighted_sum
 from naslib_ecnas.search.result import SearchResult
 
-if TYPE_CHECKING:
-    from naslib_ecnas.benchmark import Benchmark, Record
-
 __all__ = [
     "ADDED",
     "COLUMNS",
-    "KEYS",
     "Objective",
     "Objectives",
-    "Recorded",
     "Recorder",
     "Scalarisation",
     "column",
@@ -47,6 +46,8 @@ __all__ = [
 ]
 
 
+# -- metrics --------------------------------------------------------------------------------
+
 #: Members that `extend` adds, and what they mean.
 ADDED: dict[str, str] = {
     "TRAIN_ENERGY": "energy of the training in kWh",
@@ -54,7 +55,7 @@ ADDED: dict[str, str] = {
     "TRAIN_POWER": "mean power in W: energy over time, of the whole run where the table has both",
 }
 
-#: Our column for each of NASLib's metrics that a table can answer.
+#: Our metric for each of NASLib's that a table may have.
 COLUMNS: dict[str, str] = {
     "TRAIN_ACCURACY": "train_accuracy",
     "VAL_ACCURACY": "validation_accuracy",
@@ -66,16 +67,12 @@ COLUMNS: dict[str, str] = {
     "PARAMETERS": "parameters",
 }
 
-#: NASLib counts accuracies in per cent, we in fractions. Nothing else is scaled.
+#: NASLib gives accuracies in per cent, we as fractions; all else has the same unit.
 _PER_CENT = {"train_accuracy", "validation_accuracy", "test_accuracy"}
 
 
 def extend() -> Any:
-    """Add our members to NASLib's `Metric`, once.
-
-    Returns:
-        The enumeration.
-    """
+    """NASLib's enumeration `Metric`, with our members added."""
     metrics = naslib_patches.require("naslib.search_spaces.core.query_metrics").Metric
     for name in ADDED:
         if name not in metrics.__members__:
@@ -86,7 +83,7 @@ def extend() -> Any:
 def _add(enumeration: Any, name: str) -> None:
     member = object.__new__(enumeration)
     member._name_ = name
-    # A word, since numbers that NASLib gives out later must not meet ours.
+    # A word, which cannot collide with numbers that NASLib adds later.
     member._value_ = name.lower()
     member.__objclass__ = enumeration
     member._sort_order_ = len(enumeration._member_names_)
@@ -98,24 +95,20 @@ def _add(enumeration: Any, name: str) -> None:
 
 
 def column(metric: Any) -> str:
-    """Our column for a member of `Metric`.
+    """Our metric for a member of `Metric`.
 
     Raises:
-        UnknownMetricError: no table has anything of the kind.
+        UnknownMetricError: no table has this metric.
     """
     name = getattr(metric, "name", None)
     if not isinstance(name, str) or name not in COLUMNS:
-        raise UnknownMetricError(
-            "no such metric in an EC-NAS table",
-            value=metric,
-            expected="Metric." + ", ".join([*COLUMNS, "RAW", "ALL"]),
-            remedy="ask for one of these",
-        )
+        known = ", ".join([*COLUMNS, "RAW", "ALL"])
+        raise UnknownMetricError(f"an EC-NAS table has the metrics {known}", value=metric)
     return COLUMNS[name]
 
 
 def holds(bench: Benchmark, name: str) -> bool:
-    """Whether a benchmark can answer for a column, power computed where that is sound."""
+    """Whether a benchmark has a metric, or can compute it from energy and time of one training."""
     if name == "average_power_w" and name not in bench.metrics:
         origin = bench.provenance
         energy, time = power_parts(bench.metrics, origin)
@@ -126,11 +119,11 @@ def holds(bench: Benchmark, name: str) -> bool:
 
 
 def read(record: Record, name: str, bench: Benchmark) -> float:
-    """A column of a record, in NASLib's unit.
+    """A metric of a record, in NASLib's unit.
 
     Raises:
-        UnknownMetricError: the table has no such column, or no value of this cell in it.
-        ProvenanceError: power is asked for, and energy and time are not of the same trainings.
+        UnknownMetricError: the table lacks the metric, or this cell's value of it.
+        ProvenanceError: for power, energy and time are not of the same trainings.
     """
     if name == "average_power_w" and name not in bench.metrics:
         origin = bench.provenance
@@ -140,47 +133,29 @@ def read(record: Record, name: str, bench: Benchmark) -> float:
     return 100.0 * value if name in _PER_CENT else value
 
 
-# The section `objectives:` of a config: what a NASLib optimiser shall look for, as one number.
-#
-# NASLib's optimisers maximise one number. `Objectives` says of which metrics it is made, and
-# `Scalarisation` makes it, on a scale in per cent where 100 is the best there is:
-#
-# - `weights`: 100 (1 - sum of w_i n_i).
-# - `limits`: 100 (1 - n) of the one metric without a limit where all limits are kept, else minus
-#   100
-#   times what they are exceeded by, so that a cell which keeps them is always the better one
-#   (the constraint rule of Deb, 2000).
-# - `chebyshev`: 100 (1 - max w_i n_i - rho sum of w_i n_i), with weights drawn anew, uniformly,
-#   at
-#   every evaluation (augmented Chebyshev as in ParEGO; Knowles, 2006).
-#
-# n_i is 0 at the best and 1 at the worst value of the objective on the table's true front (on the
-# whole table for `limits`, for a single objective, and where the front has one value only). A
-# benchmark knows its front and a real search would not; what the weights mean is the same for
-# every table and every seed that way.
+# -- objectives of a config ------------------------------------------------------------------
 
+#: Keys of the section `objectives:`.
+_KEYS = ("metrics", "weights", "limits", "chebyshev", "epochs")
 
-#: Keys of the section.
-KEYS = ("metrics", "weights", "limits", "chebyshev", "epochs")
-
-#: Names of metrics that an error lists; the table's further ones are seldom meant.
+#: Metrics that an error message lists.
 _USUAL = ("validation_accuracy", "test_accuracy", "energy_kwh", "co2_g", "training_time_s")
 
 
 @dataclass(frozen=True)
 class Objectives:
-    """What a search looks for; make it by `of`."""
+    """The section `objectives:` of a config; make it by `of`."""
 
     metrics: tuple[str, ...]
-    """Our names; each knows its own direction."""
+    """Names of metrics of ours."""
     weights: tuple[float, ...] | None = None
-    """Of the weighted sum, one for each metric, together 1."""
+    """Weights of the weighted sum, one for each metric, which sum to 1."""
     limits: tuple[tuple[str, float], ...] = ()
-    """Metrics and the worst value that they may take, in their units."""
+    """Metrics and their worst allowed values, in their units."""
     rho: float | None = None
-    """Share of the sum in the augmented Chebyshev norm; None where another way is taken."""
+    """Share of the sum in the augmented Chebyshev norm; None with weights or limits."""
     epochs: int | None = None
-    """Budget of every evaluation; None leaves it to the optimiser."""
+    """Training budget of every evaluation; None leaves it to the optimiser."""
 
     @classmethod
     def of(cls, section: Any) -> Objectives:
@@ -189,30 +164,23 @@ class Objectives:
         Args:
             section: a mapping with `metrics`, a list of names, and, for more than one of them,
                 one of `weights` (a list), `limits` (a mapping from metrics to values) and
-                `chebyshev` (True, or rho); `epochs` where the budget shall not be the largest.
+                `chebyshev` (True, or rho); `epochs` for another budget than the optimiser's.
 
         Raises:
-            ConfigError: it is no such section; says which key and what is possible.
+            ConfigError: naming the wrong key.
         """
         if not isinstance(section, Mapping):
-            raise ConfigError(
-                "objectives has to be a section",
-                value=section,
-                expected="keys in it: metrics, and one of weights, limits, chebyshev",
-            )
-        unknown = next((key for key in section if key not in KEYS), None)
-        if unknown is not None:
-            raise ConfigError(
-                "objectives knows no such key", value=unknown, expected=", ".join(KEYS)
-            )
+            raise ConfigError("objectives must be a section of keys", value=section)
+        for key in section:
+            if key not in _KEYS:
+                raise ConfigError(f"keys of objectives are {', '.join(_KEYS)}", value=key)
         names = _names(section.get("metrics"))
-        ways = [key for key in KEYS[1:4] if section.get(key) not in (None, False)]
+        ways = [key for key in _KEYS[1:4] if section.get(key) not in (None, False)]
         if len(ways) > 1 or (len(names) > 1 and not ways):
             raise ConfigError(
-                "several objectives need one way to make one number of them",
-                value=", ".join(ways) or "none",
-                expected="one of objectives.weights, objectives.limits, objectives.chebyshev",
-                remedy="such as weights: [0.5, 0.5] for two",
+                "several objectives need one of objectives.weights, objectives.limits and "
+                "objectives.chebyshev",
+                value=ways,
             )
         way = ways[0] if ways else None
         found = section.get(way) if way else None
@@ -225,7 +193,7 @@ class Objectives:
         )
 
     def check(self, bench: Benchmark) -> None:
-        """Refuse a table that lacks what they ask for.
+        """Check that a table has the metrics, the budget and a cell within the limits.
 
         Raises:
             UnknownMetricError: it lacks a metric.
@@ -233,19 +201,13 @@ class Objectives:
             ConfigError: no cell of it keeps the limits.
         """
         if self.epochs is not None and self.epochs not in bench.budgets:
-            raise UnknownBudgetError(
-                f"objectives.epochs is no budget of the table {bench.name}",
-                value=self.epochs,
-                expected=", ".join(map(str, bench.budgets)) + " epochs",
-            )
+            known = ", ".join(map(str, bench.budgets))
+            text = f"objectives.epochs must be a budget of the table {bench.name}, {known} epochs"
+            raise UnknownBudgetError(text, value=self.epochs)
         columns = {name: bench.values(name, self.epochs) for name in self.metrics}
         for name, column in columns.items():
             if np.isnan(column).all():
-                raise UnknownMetricError(
-                    f"the table {bench.name} has no values of this objective",
-                    value=name,
-                    expected=", ".join(n for n in bench.metrics if n in _USUAL),
-                )
+                raise UnknownMetricError(f"the table {bench.name} has no values of {name}")
         kept = np.ones(len(bench.space), dtype=bool)
         for name, limit in self.limits:
             cost, bound = metric(name).cost(columns[name]), metric(name).cost(limit)
@@ -253,28 +215,40 @@ class Objectives:
             if not kept.any():
                 best = metric(name).best(columns[name])
                 raise ConfigError(
-                    f"no cell of the table {bench.name} keeps objectives.limits",
-                    value=f"{name}: {limit:g}",
-                    expected=f"a limit that leaves some; the best value there is {best:g}",
+                    f"no cell of the table {bench.name} keeps objectives.limits.{name}: the best "
+                    f"value there is {best:g}",
+                    value=limit,
                 )
 
     def recorded(self) -> tuple[str, ...]:
-        """The metrics that are recorded of every evaluation, two at least, for a front."""
+        """The metrics recorded of every evaluation: at least two, for a front."""
         return completed(self.metrics)
 
 
 def completed(names: Sequence[str]) -> tuple[str, ...]:
-    """Names of metrics with energy and accuracy added until there are two."""
+    """The names, with energy and accuracy added until there are two."""
     extra = [n for n in ("energy_kwh", "validation_accuracy") if n not in names]
     return (*names, *extra[: max(0, 2 - len(names))])
 
 
 class Scalarisation:
-    """One number to maximise, of an evaluation's objectives.
+    """One number to maximise, in per cent of the best, for the objectives of an evaluation.
+
+    - `weights`: 100 (1 - sum of w_i n_i).
+    - `limits`: 100 (1 - n) of the metric without a limit if all limits are kept, else -100 times
+      the sum of the excesses, so that a cell within the limits is always better (the constraint
+      rule of Deb, 2000).
+    - `chebyshev`: 100 (1 - max w_i n_i - rho sum of w_i n_i), with weights drawn uniformly at every
+      evaluation (augmented Chebyshev norm as in ParEGO; Knowles, 2006).
+
+    n_i is 0 at the best and 1 at the worst value of the objective on the table's true front (on the
+    whole table for `limits`, for a single objective, and where the front has one value only). A
+    benchmark knows its front, a real search does not; it makes a weight mean the same for every
+    table and seed.
 
     Args:
-        objectives: what counts.
-        bench: the table, whose front is the scale.
+        objectives: the objectives.
+        bench: the table whose front is the scale.
         rng: draws the weights of `chebyshev`; nothing else is random.
     """
 
@@ -315,19 +289,15 @@ class Scalarisation:
             values: (m,) values in the metrics' units.
 
         Returns:
-            the number, more is better, and the weights that were drawn for it, if any were.
+            the number, more is better, and the weights drawn for it, or None.
 
         Raises:
-            UnknownMetricError: a value is missing, and a search must not go on without it.
+            UnknownMetricError: a value is missing.
         """
         costs = self._costs(values)[0]
         if np.isnan(costs).any():
-            raise UnknownMetricError(
-                "an objective is missing for this cell",
-                value=self.objectives.metrics[int(np.flatnonzero(np.isnan(costs))[0])],
-                expected="a table that has it for every cell",
-                remedy="choose another table or another objective",
-            )
+            name = self.objectives.metrics[int(np.flatnonzero(np.isnan(costs))[0])]
+            raise UnknownMetricError(f"the table has no {name} of this cell")
         scaled = (costs - self._low) / self._span
         if self.objectives.limits:
             return self._within_limits(costs, scaled), None
@@ -348,33 +318,27 @@ class Scalarisation:
         return 100 * (1 - float(scaled[~limited][0]))
 
 
-# -- the keys -------------------------------------------------------------------------------
-
-
 def _names(chosen: Any) -> tuple[str, ...]:
     wanted = [chosen] if isinstance(chosen, str) else chosen
     if not isinstance(wanted, (list, tuple)) or not wanted:
-        raise ConfigError(
-            "objectives.metrics has to be a list of metrics",
-            value=chosen,
-            expected="such as [validation_accuracy, energy_kwh]",
-        )
+        text = "objectives.metrics must be a list such as [validation_accuracy, energy_kwh]"
+        raise ConfigError(text, value=chosen)
     names = tuple(COLUMNS.get(name, name) if isinstance(name, str) else name for name in wanted)
     for name in names:
         if name not in METRICS:
             near = difflib.get_close_matches(str(name), METRICS, 1)
             raise ConfigError(
-                "no such objective",
+                f"objectives.metrics are {', '.join(_USUAL)} and others of naslib_ecnas.METRICS",
                 value=name,
-                expected=", ".join(_USUAL) + ", or another one of naslib_ecnas.METRICS",
                 remedy=f"did you mean {near[0]}?" if near else None,
             )
     if len(set(names)) < len(names):
-        raise ConfigError("an objective is there twice", value=list(names), expected="each once")
+        raise ConfigError("objectives.metrics must be different", value=list(names))
     return names
 
 
 def _number(value: Any) -> float:
+    """A number as float, NaN for anything else."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return math.nan
     return float(value)
@@ -387,37 +351,22 @@ def _weights(found: Any, names: Sequence[str]) -> tuple[float, ...]:
     good = len(numbers) == len(names) and all(w >= 0 for w in numbers)
     # To a thousandth, so that [0.333, 0.333, 0.334] passes; then to 1 exactly.
     if not good or abs(sum(numbers) - 1) > 1e-3:
-        raise ConfigError(
-            "objectives.weights do not fit",
-            value=list(found) if isinstance(found, (list, tuple)) else found,
-            expected=f"{len(names)} numbers from 0 on that sum to 1: {', '.join(names)}",
-        )
+        text = f"objectives.weights must be {len(names)} numbers from 0 on that sum to 1"
+        raise ConfigError(text, value=list(found) if isinstance(found, (list, tuple)) else found)
     return tuple(w / sum(numbers) for w in numbers)
 
 
 def _limits(found: Any, names: Sequence[str]) -> tuple[tuple[str, float], ...]:
     if not isinstance(found, Mapping) or not found:
-        raise ConfigError(
-            "objectives.limits has to be a section",
-            value=found,
-            expected="metrics and the worst value that each may take, such as energy_kwh: 0.5",
-        )
-    limits = {COLUMNS.get(str(n), str(n)): _number(value) for n, value in found.items()}
+        text = "objectives.limits must be a section of metrics and worst values, as energy_kwh: 0.5"
+        raise ConfigError(text, value=found)
+    limits = {COLUMNS.get(str(n), str(n)): value for n, value in found.items()}
     free = [name for name in names if name not in limits]
     if len(free) != 1 or any(name not in names for name in limits):
-        raise ConfigError(
-            "objectives.limits has to leave one of the metrics free",
-            value=", ".join(map(str, limits)),
-            expected=f"all of {', '.join(names)} but the one to optimise",
-        )
-    wrong = next((name for name, value in limits.items() if not math.isfinite(value)), None)
-    if wrong is not None:
-        raise ConfigError(
-            f"objectives.limits.{wrong} is no number",
-            value=found.get(wrong),
-            expected=f"a value of {metric(wrong).label}",
-        )
-    return tuple(limits.items())
+        text = f"objectives.limits must have all of {', '.join(names)} except the one to optimise"
+        raise ConfigError(text, value=list(limits))
+    check_numbers("objectives.limits", **limits)
+    return tuple((name, float(value)) for name, value in limits.items())
 
 
 def _rho(found: Any) -> float:
@@ -425,11 +374,8 @@ def _rho(found: Any) -> float:
         return RHO
     rho = _number(found)
     if not 0 <= rho < 1:
-        raise ConfigError(
-            "objectives.chebyshev is not possible",
-            value=found,
-            expected=f"True (which is {RHO}), or rho from 0 to below 1",
-        )
+        text = f"objectives.chebyshev must be True (which is {RHO}), or rho from 0 to below 1"
+        raise ConfigError(text, value=found)
     return rho
 
 
@@ -437,28 +383,24 @@ def _epochs(found: Any) -> int | None:
     if found in (None, -1):
         return None
     if type(found) is not int:
-        raise ConfigError("objectives.epochs is no budget", value=found, expected="such as 108")
+        raise ConfigError("objectives.epochs must be a budget such as 108", value=found)
     return found
 
 
-# What an optimiser of NASLib's maximises when it searches an EC-NAS space.
-#
-# Every optimiser of NASLib's asks an architecture for `self.performance_metric` and takes the
-# larger number for the better one, whatever the metric is. So that `performance_metric =
-# TRAIN_ENERGY` looks for low energy, the attribute answers, on an EC-NAS space and for a metric
-# of which less is better, with an `Objective`: it equals the metric, and a space that is queried
-# for it returns a score that grows as the metric improves. A space queried for the metric itself
-# returns kWh, and so does everything that NASLib writes. The direction is that of
-# `naslib_ecnas.metrics`.
+# -- what an optimiser maximises ---------------------------------------------------------------
 
 
 class Objective:
-    """A metric as something to maximise.
+    """A metric as a score to maximise; equal to NASLib's member of `Metric` for it.
+
+    A space that is queried for it returns a score that grows as the metric improves, in the
+    direction of `naslib_ecnas.metrics`. Queried for the member itself, the space returns the value,
+    such as kWh; so does everything that NASLib writes.
 
     Attributes:
         name: our name of the metric.
-        metric: NASLib's member for it, or None where it has none.
-        epochs: budget of every evaluation, whatever the optimiser asks for; None leaves it that.
+        metric: NASLib's member for it, or None.
+        epochs: training budget of every evaluation; None for the budget that the optimiser asks.
     """
 
     epochs: int | None = None
@@ -471,23 +413,18 @@ class Objective:
         """The score of a record.
 
         Raises:
-            UnknownMetricError: the value is missing, and a search must not go on without it.
+            UnknownMetricError: the table lacks the value.
         """
         return self.score(read(record, self.name, bench))
 
     def score(self, value: float) -> float:
-        """The value turned so that more is better.
+        """A value of the metric as a score, which is better if larger.
 
         Raises:
-            UnknownMetricError: the value is missing, and a search must not go on without it.
+            UnknownMetricError: the value is NaN.
         """
         if math.isnan(value):
-            raise UnknownMetricError(
-                "the objective is missing for this cell",
-                value=self.name,
-                expected="a table that has it for every cell",
-                remedy="choose another table or another objective",
-            )
+            raise UnknownMetricError(f"the table has no {self.name} of this cell")
         # NASLib maximises and costs are minimised.
         return -float(METRICS[self.name].cost(value))
 
@@ -506,13 +443,13 @@ class Objective:
 
 
 def objective(choice: Any) -> Any:
-    """What an optimiser has to ask for.
+    """What an optimiser must ask for to improve a metric.
 
     Args:
         choice: a member of NASLib's `Metric`, its name, or our name of a metric.
 
     Returns:
-        NASLib's member where it has one of which more is better, else an `Objective`.
+        NASLib's member if there is one and larger values are better, else an `Objective`.
 
     Raises:
         ConfigError: there is no such metric.
@@ -528,24 +465,20 @@ def objective(choice: Any) -> Any:
     else:
         member, name = choice, column(choice)
     if name not in METRICS:
-        raise ConfigError(
-            "no such objective",
-            value=choice,
-            expected="a Metric of NASLib's, or one of " + ", ".join(METRICS),
-            remedy="for the energy of training, energy_kwh",
-        )
+        text = f"an objective is a Metric of NASLib's, or one of {', '.join(METRICS)}"
+        raise ConfigError(text, value=choice)
     if member is not None and METRICS[name].maximise:
         return member
     return Objective(name, member)
 
 
 def recorder(dataset_api: Any) -> Any:
-    """The recorder that a `dataset_api` carries, if any (`naslib_record`)."""
+    """The `Recorder` of a `dataset_api`, or None."""
     return dataset_api.get("recorder") if isinstance(dataset_api, dict) else None
 
 
 class _PerformanceMetric:
-    """`MetaOptimizer.performance_metric`: what was set, or its `Objective` on our spaces."""
+    """`MetaOptimizer.performance_metric`: the metric that was set, on our spaces its objective."""
 
     def __get__(self, optimizer: Any, owner: type | None = None) -> Any:
         if optimizer is None:
@@ -558,38 +491,38 @@ class _PerformanceMetric:
         if wanted is None:
             return metric
         found, notes = wanted(metric), recorder(own.get("dataset_api"))
-        return found if notes is None else notes.recorded(found)
+        return found if notes is None else notes.recording(found)
 
     def __set__(self, optimizer: Any, metric: Any) -> None:
-        # Read back and set again, it is the metric that counts.
+        # An objective that was read from the attribute and is set again.
         if isinstance(metric, Objective) and metric.metric is not None:
             metric = metric.metric
         vars(optimizer)["performance_metric"] = metric
 
 
 def install() -> None:
-    """Have `performance_metric` of every optimiser answer as described, once."""
+    """Make `performance_metric` of every optimiser an objective on our spaces."""
     base = naslib_patches.require("naslib.optimizers.core.metaclasses").MetaOptimizer
     if not isinstance(vars(base).get("performance_metric"), _PerformanceMetric):
         base.performance_metric = _PerformanceMetric()
 
 
-# Every evaluation of a NASLib search, kept with all objectives.
-#
-# A `Recorder` rides in the `dataset_api` that NASLib hands to every query. What an optimiser asks
-# for as its performance metric becomes a `Recorded` objective there: it answers as before, or
-# with the number that a section `objectives:` makes, and notes the cell. Statistics that NASLib
-# asks for besides are not evaluations and are not noted.
+# -- the record of a search -----------------------------------------------------------------
 
 
 class Recorder:
-    """What a search evaluated, in order.
+    """The evaluations of a search, in order.
+
+    It is part of the `dataset_api` that NASLib passes to every query. The optimiser's performance
+    metric becomes a recording objective there: it answers as before, or with the number of a
+    section `objectives:`, and records the cell. Other queries of NASLib's, for its statistics, are
+    not evaluations and are not recorded.
 
     Args:
         bench: the table.
-        objectives: what the optimiser shall look for; None for what it looks for anyway.
-        seed: of the run; draws the weights of `chebyshev`.
-        method: name of the optimiser, for the record.
+        objectives: objectives that replace the optimiser's performance metric, or None.
+        seed: seed of the run, which draws the weights of `chebyshev`.
+        method: name of the optimiser.
     """
 
     def __init__(
@@ -607,32 +540,32 @@ class Recorder:
         self._scalar = (
             None
             if objectives is None
-            # A stream of its own: the search's numbers are those that it draws without us.
+            # A stream of its own, so that the search draws the same numbers as without it.
             else Scalarisation(objectives, bench, np.random.default_rng([seed, 0xEC]))
         )
         self._wanted: str | None = None
         self._rows, self._epochs, self._scores = array("i"), array("i"), array("d")
         self._weights: list[tuple[float, ...]] = []
-        self._answers: dict[Any, Recorded] = {}
+        self._recording: dict[Any, _Recording] = {}
 
     def __len__(self) -> int:
-        """Evaluations noted so far."""
+        """Number of evaluations so far."""
         return len(self._rows)
 
     def __deepcopy__(self, memo: Any) -> Recorder:
-        # NASLib copies what it is given now and then; evaluations have to meet in one place.
+        # NASLib copies its arguments at times; all evaluations belong in one recorder.
         return self
 
-    def recorded(self, objective: Any) -> Recorded:
-        """An objective, or a member of `Metric` of which more is better, that notes who asks."""
-        if isinstance(objective, Recorded):
+    def recording(self, objective: Any) -> _Recording:
+        """The objective, or member of `Metric`, as an objective that records evaluations."""
+        if isinstance(objective, _Recording):
             return objective
-        if objective not in self._answers:
-            self._answers[objective] = Recorded(self, objective)
-        return self._answers[objective]
+        if objective not in self._recording:
+            self._recording[objective] = _Recording(self, objective)
+        return self._recording[objective]
 
     def note(self, record: Record, value: float) -> float:
-        """Note an evaluation; returns what the optimiser shall be told of it."""
+        """Record an evaluation, and return the number that the optimiser maximises."""
         weights = None
         if self._scalar is not None:
             names = self._scalar.objectives.metrics
@@ -651,22 +584,22 @@ class Recorder:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The objectives that are recorded: those of the section, or what was looked for with
-        energy and accuracy."""
+        """The recorded objectives: those of the section, or the optimiser's metric and energy or
+        accuracy."""
         if self.objectives is not None:
             return self.objectives.recorded()
         if self._wanted in (None, *OBJECTIVES):
             return OBJECTIVES
         return completed([str(self._wanted)])
 
-    def wanted(self, name: str) -> None:
-        """Note which metric the optimiser looks for."""
+    def set_metric(self, name: str) -> None:
+        """Set the metric that the optimiser looks for."""
         self._wanted = name
 
     def result(self) -> SearchResult:
-        """Front, hypervolume, knee and costs of what was evaluated.
+        """Front, hypervolume, knee and costs of the evaluations.
 
-        The front is of the evaluations at the largest budget among them.
+        The front is taken over the evaluations at the largest of their budgets.
 
         Raises:
             ConfigError: nothing was evaluated.
@@ -683,14 +616,14 @@ class Recorder:
         )
 
     def notes(self) -> dict[str, list[Any]]:
-        """What a line of the history says besides: the optimiser's number, drawn weights."""
+        """Further columns of the history: the optimiser's number, and drawn weights."""
         notes: dict[str, list[Any]] = {"score": self._scores.tolist()}
         if self._weights:
             notes["weights"] = [list(weights) for weights in self._weights]
         return notes
 
     def write(self, folder: Path) -> SearchResult:
-        """Write history, front, costs and settings into a folder, over those of an earlier run.
+        """Write history, front, costs and settings into a folder, replacing an earlier run's.
 
         Raises:
             ConfigError: nothing was evaluated.
@@ -704,8 +637,8 @@ class Recorder:
         return result
 
 
-class Recorded(Objective):
-    """An objective whose answers are noted; equal to the metric that it stands for."""
+class _Recording(Objective):
+    """An objective that records the evaluations it answers; equal to the metric it replaces."""
 
     def __init__(self, recorder: Recorder, wanted: Any) -> None:
         is_objective = isinstance(wanted, Objective)
@@ -715,10 +648,10 @@ class Recorded(Objective):
         self._inner = wanted
         section = recorder.objectives
         self.epochs: int | None = None if section is None else section.epochs
-        recorder.wanted(name)
+        recorder.set_metric(name)
 
     def of(self, record: Record, bench: Benchmark) -> float:
-        """The number for an architecture, which counts as evaluated with that."""
+        """The number of an architecture, which is thereby evaluated and recorded."""
         if self._recorder.objectives is not None:
             return self._recorder.note(record, 0.0)
         if isinstance(self._inner, Objective):

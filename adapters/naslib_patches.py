@@ -1,11 +1,14 @@
-"""What of NASLib does not run on current Python, numpy and scikit-learn, and how it is mended.
+"""Patches of NASLib for current Python, numpy and scikit-learn, and the call that applies them.
 
-NASLib's files are neither changed nor copied. A finder at the head of `sys.meta_path` loads them as
-ever, but gives every module of NASLib an `__import__` of its own, through which it sees names that
-`collections` and `numpy` have lost and stand-ins for missing optional packages; nobody else sees
-those, and `sys.modules` does not hold them. When a module has run, the mends listed for it
-replace the code of the functions that break. In place, because other modules of NASLib hold those
-functions by value.
+NASLib is on no package index. `ensure` takes an importable `naslib`, else the clone in the folder
+that `NASLIB_HOME` names, by default `~/NASLib`, which it appends to `sys.path`. NASLib's files are
+neither changed nor copied. A finder at the head of `sys.meta_path` loads them as usual, but gives
+every module of NASLib its own `__import__`, which supplies names that `collections` and `numpy` no
+longer have, and stand-ins for missing optional packages; no other code sees these, and they are not
+in `sys.modules`. When a module has run, the patches listed for it replace the code of the functions
+that break: in place, because other modules of NASLib hold those functions by value.
+
+Importing this module does nothing.
 """
 
 from __future__ import annotations
@@ -31,33 +34,169 @@ from typing import Any, NoReturn
 from naslib_ecnas.errors import ConfigError, EcnasError, MissingDependencyError
 
 __all__ = [
-    "MENDS",
-    "OPTIONAL",
     "REMEDY",
     "REQUIRED",
-    "Mend",
     "NaslibNotFoundError",
     "StandInError",
-    "applied",
     "ensure",
-    "install",
     "naslib_home",
     "replace_code",
     "report",
     "require",
     "stand_in",
-    "standing_in",
 ]
 
+#: How to get NASLib.
+REMEDY = (
+    "git clone https://github.com/automl/NASLib ~/NASLib, or set NASLIB_HOME to the folder of "
+    "your clone"
+)
 
-# Stand-ins for optional packages that NASLib imports at its top but hardly anyone uses.
+#: Packages that NASLib cannot be imported without: module -> distribution.
+REQUIRED: dict[str, str] = {
+    "torch": "torch",
+    "numpy": "numpy",
+    "scipy": "scipy",
+    "sklearn": "scikit-learn",
+    "networkx": "networkx",
+    "matplotlib": "matplotlib",
+    "fvcore": "fvcore",
+    "nasbench_pytorch": "nasbench-pytorch",
+    "tqdm": "tqdm",
+    "six": "six",
+}
+
+
+class NaslibNotFoundError(MissingDependencyError):
+    """NASLib is neither importable nor cloned."""
+
+    def __init__(self, looked: Path) -> None:
+        self.package = "naslib"
+        EcnasError.__init__(
+            self,
+            f"this needs NASLib, which is not importable and has no clone at {looked}",
+            remedy=REMEDY,
+        )
+
+
+def naslib_home() -> Path | None:
+    """The folder that contains the package `naslib`, or None; imports nothing."""
+    spec = importlib.util.find_spec("naslib") if "naslib" not in sys.modules else None
+    places = list(spec.submodule_search_locations or ()) if spec is not None else []
+    if "naslib" in sys.modules:
+        places = list(getattr(sys.modules["naslib"], "__path__", ()))
+    for place in places:
+        if _is_naslib(Path(place)):
+            return Path(place).parent
+    clone = _clone()
+    return clone if _is_naslib(clone / "naslib") else None
+
+
+def _clone() -> Path:
+    return Path(os.environ.get("NASLIB_HOME") or "~/NASLib").expanduser()
+
+
+def _is_naslib(folder: Path) -> bool:
+    return (folder / "search_spaces" / "core" / "query_metrics.py").is_file()
+
+
+def ensure() -> Path:
+    """Make `import naslib` work, patched; costs nothing when called again.
+
+    Returns:
+        The folder that contains the package.
+
+    Raises:
+        NaslibNotFoundError: there is no NASLib.
+        MissingDependencyError: packages are missing that NASLib cannot do without.
+    """
+    if _ready:
+        return _ready[0]
+    home = naslib_home()
+    if home is None:
+        raise NaslibNotFoundError(_clone())
+    missing = [name for module, name in REQUIRED.items() if not _installed(module)]
+    if missing:
+        raise MissingDependencyError(", ".join(missing), feature="NASLib", extra="naslib")
+    if str(home) not in sys.path and importlib.util.find_spec("naslib") is None:
+        # At the end, because the clone's other folders (tests, examples) must hide nothing.
+        sys.path.append(str(home))
+        importlib.invalidate_caches()
+    _install()
+    _ready.append(home)
+    return home
+
+
+#: NASLib's folder, once it is usable.
+_ready: list[Path] = []
+
+
+def require(module: str = "naslib") -> Any:
+    """Import a module of NASLib, after `ensure`.
+
+    Raises:
+        NaslibNotFoundError: there is no NASLib.
+        MissingDependencyError: packages are missing that NASLib cannot do without.
+    """
+    ensure()
+    return importlib.import_module(module)
+
+
+def report() -> dict[str, Any]:
+    """Whether NASLib is found, its packages and its patches; imports nothing.
+
+    Returns:
+        `found`, `home`, `remedy` (None if NASLib is found), `required` and `optional` (package ->
+        version, None if missing), `install` (commands that install missing required packages),
+        `patches` (each with `where`, `reason`, `applied`) and `stand_ins` (missing packages that
+        NASLib has imported so far).
+    """
+    home = naslib_home()
+    required = {name: _version(module, name) for module, name in REQUIRED.items()}
+    optional = {
+        # Looking for distutils has side effects: setuptools hooks its import.
+        module: _version("setuptools" if module == "distutils" else module, name)
+        for module, name in OPTIONAL.items()
+        if name
+    }
+    install = [] if all(required.values()) else ["pip install 'naslib-ecnas[naslib]'"]
+    patches = {f"{patch.module}: {patch.name}": patch.reason for patch in _PATCHES} | _applied
+    return {
+        "found": home is not None,
+        "home": None if home is None else str(home),
+        "remedy": REMEDY if home is None else None,
+        "required": required,
+        "optional": optional,
+        "install": install,
+        "patches": [
+            {"where": where, "reason": reason, "applied": where in _applied}
+            for where, reason in patches.items()
+        ],
+        "stand_ins": sorted(_stand_ins),
+    }
+
+
+def _installed(module: str) -> bool:
+    return module in sys.modules or importlib.util.find_spec(module) is not None
+
+
+def _version(module: str, distribution: str) -> str | None:
+    if not _installed(module):
+        return None
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
+# -- stand-ins ------------------------------------------------------------------------------
 #
-# A stand-in lets `import` statements and class definitions pass and raises, naming the package to
-# install, as soon as something is done with it. Objects of a stand-in class can be made, because
-# NASLib makes every predictor it knows in order to use one of them.
+# Stand-ins let `import` statements and class definitions pass; using one raises an error that names
+# the package to install. Objects of a stand-in class can be made, because NASLib makes every
+# predictor it knows in order to use one of them.
 
 
-#: What NASLib imports without needing it: top-level module, and how to install it.
+#: Packages that NASLib imports and mostly does not use: module -> distribution.
 OPTIONAL: dict[str, str] = {
     "ConfigSpace": "ConfigSpace",
     "config_utils": "",
@@ -85,7 +224,7 @@ _REMEDIES = {
 
 
 class StandInError(MissingDependencyError):
-    """An optional package of NASLib's is used that is not installed."""
+    """NASLib uses an optional package that is not installed."""
 
     def __init__(self, path: str) -> None:
         self.package = path.partition(".")[0]
@@ -100,14 +239,14 @@ class StandInError(MissingDependencyError):
 
 
 class _StandInType(ABCMeta):
-    """The class of stand-in classes: their attributes are stand-ins too.
+    """Metaclass of stand-ins, whose attributes are stand-ins too.
 
     It derives from `ABCMeta` so that a class may have a stand-in and an abstract class as bases.
     """
 
     def __getattr__(cls, name: str) -> Any:
         path = cls.__dict__.get("_path")
-        # NASLib's own subclasses answer as ordinary classes do, so that hasattr keeps its sense.
+        # NASLib's own subclasses have no such attributes, so that hasattr works on them.
         if path is None or name.startswith("__"):
             raise AttributeError(f"{cls.__name__} has no attribute {name}")
         found = stand_in(f"{path}.{name}")
@@ -116,7 +255,7 @@ class _StandInType(ABCMeta):
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         path = cls.__dict__.get("_path")
-        # A lower-case name is a function by every convention, and calling it is using it.
+        # A lower-case name is a function, and calling it is using it.
         if path is not None and path.rpartition(".")[2][:1].islower():
             raise StandInError(path)
         return super().__call__(*args, **kwargs)
@@ -134,11 +273,11 @@ def stand_in(path: str) -> Any:
 
 
 def _accept(self: Any, *args: Any, **kwargs: Any) -> None:
-    """Made with whatever arguments."""
+    """`__init__` with any arguments."""
 
 
 def _attribute(self: Any, name: str) -> NoReturn:
-    # copy and pickle ask for special methods that need not be there.
+    # copy and pickle look for special methods that need not exist.
     if name.startswith("__"):
         raise AttributeError(name)
     _operate(self)
@@ -149,7 +288,7 @@ def _operate(self: Any, *args: Any, **kwargs: Any) -> NoReturn:
     raise StandInError(next(paths))
 
 
-#: Special methods by which an object is used; `__getattr__` does not see these.
+#: Special methods by which an object is used; Python does not look for them by `__getattr__`.
 _OPERATORS = (
     *("__call__", "__iter__", "__next__", "__getitem__", "__setitem__", "__contains__"),
     "__len__",
@@ -159,37 +298,41 @@ _OPERATORS = (
 )
 
 
+#: Missing packages that stand-ins were made of.
+_stand_ins: set[str] = set()
+
+
+# -- loading of NASLib's modules ------------------------------------------------------------
+
+
 @dataclass(frozen=True)
-class Mend:
-    """One break of NASLib's and its remedy."""
+class _Patch:
+    """A change to one module of NASLib."""
 
     module: str
     """Module of NASLib that breaks."""
     name: str
-    """What breaks in it."""
+    """Function or name that breaks in it."""
     reason: str
     apply: Callable[[Any], bool]
-    """Mends the module where it needs it; whether it did."""
+    """Patches the module if it needs it; returns whether it did."""
 
 
-#: Mends in effect, `"module: name"` -> reason.
-applied: dict[str, str] = {}
-
-#: Packages that are stood in for because they are missing.
-standing_in: set[str] = set()
+#: Patches in effect, `"module: name"` -> reason.
+_applied: dict[str, str] = {}
 
 
-def install() -> None:
-    """Mend NASLib from now on, also those of its modules that are already imported."""
+def _install() -> None:
+    """Patch NASLib's modules when they are imported, and those that are imported already."""
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
-    for name in {mend.module for mend in MENDS}:
+    for name in {patch.module for patch in _PATCHES}:
         if name in sys.modules:
-            _mend(sys.modules[name])
+            _apply(sys.modules[name])
 
 
 class _Finder(MetaPathFinder):
-    """Finds modules of NASLib as the other finders do, and has them loaded by `_Loader`."""
+    """Finds modules of NASLib by the other finders and loads them by `_Loader`."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -211,16 +354,13 @@ class _Loader(SourceFileLoader):
     def exec_module(self, module: ModuleType) -> None:
         module.__dict__["__builtins__"] = {**vars(builtins), "__import__": _import}
         super().exec_module(module)
-        _mend(module)
+        _apply(module)
 
 
-def _mend(module: ModuleType) -> None:
-    for mend in MENDS:
-        if mend.module == module.__name__ and mend.apply(module):
-            applied[f"{mend.module}: {mend.name}"] = mend.reason
-
-
-# -- what NASLib's modules import -----------------------------------------------------------
+def _apply(module: ModuleType) -> None:
+    for patch in _PATCHES:
+        if patch.module == module.__name__ and patch.apply(module):
+            _applied[f"{patch.module}: {patch.name}"] = patch.reason
 
 
 def _import(
@@ -230,15 +370,15 @@ def _import(
     fromlist: Sequence[str] | None = (),
     level: int = 0,
 ) -> Any:
-    """`__import__` as the modules of NASLib see it."""
+    """`__import__` of NASLib's modules."""
     try:
         found = builtins.__import__(name, globals, locals, fromlist or (), level)
     except ModuleNotFoundError as error:
-        # Within a function NASLib catches the error itself and says more.
+        # Within a function NASLib catches the error itself.
         if level or locals is not globals or not _may_stand_in(name, error):
             raise
         root = name.partition(".")[0]
-        standing_in.add(root)
+        _stand_ins.add(root)
         return stand_in(name if fromlist else root)
     if level == 0 and name in _LOST:
         return _with_lost_names(found)
@@ -254,7 +394,7 @@ def _may_stand_in(name: str, error: ModuleNotFoundError) -> bool:
     return importlib.util.find_spec(root) is None
 
 
-#: Names that NASLib takes from a module which has lost them, and what they were.
+#: Names that NASLib takes from modules that no longer have them, and what they were.
 _LOST: dict[str, dict[str, Callable[[Any], Any]]] = {
     # Moved to collections.abc in Python 3.3, gone since 3.10 (predictors.gp.gpwl_utils).
     "collections": {"Iterable": lambda _: collections.abc.Iterable},
@@ -265,22 +405,26 @@ _LOST: dict[str, dict[str, Callable[[Any], Any]]] = {
 
 
 def _with_lost_names(module: ModuleType) -> ModuleType:
-    """The module, or a view of it that has the lost names too."""
+    """The module, or a copy of it that has the lost names too."""
     name = module.__name__
     lost = {k: make(module) for k, make in _LOST[name].items() if not _has(module, k)}
     if not lost:
         return module
-    view = _views.get(name)
-    if view is None:
-        view = _views[name] = ModuleType(name, module.__doc__)
-        view.__dict__.update(vars(module))
-        view.__dict__.update(lost)
-        view.__dict__["__getattr__"] = lambda attribute: getattr(module, attribute)
-        applied[f"{name}: {', '.join(lost)}"] = "names that NASLib uses and that are gone"
-    return view
+    if name not in _with_names:
+        _with_names[name] = _copy_of(module, **lost)
+        _applied[f"{name}: {', '.join(lost)}"] = "names that NASLib uses and that no longer exist"
+    return _with_names[name]
 
 
-_views: dict[str, ModuleType] = {}
+_with_names: dict[str, ModuleType] = {}
+
+
+def _copy_of(module: ModuleType, **names: Any) -> ModuleType:
+    """A module with the same contents, except for some names; it finds later names too."""
+    copied = ModuleType(module.__name__, module.__doc__)
+    copied.__dict__.update({**vars(module), **names})
+    copied.__dict__["__getattr__"] = lambda attribute: getattr(module, attribute)
+    return copied
 
 
 def _has(module: ModuleType, name: str) -> bool:
@@ -292,7 +436,7 @@ def _has(module: ModuleType, name: str) -> bool:
 
 
 def replace_code(function: Any, by: Any) -> None:
-    """Give a function another body. Whoever imported it by value has the new one too."""
+    """Give a function another body, also for modules that imported it by value."""
     function.__code__ = by.__code__
     function.__defaults__ = by.__defaults__
 
@@ -302,7 +446,7 @@ def _count_parameters(model: Any) -> float:
     return float(count / 1e6)
 
 
-def _mend_count(module: Any) -> bool:
+def _patch_count(module: Any) -> bool:
     try:
         # A deprecation shows as an error once numpy refuses generators.
         module.np.sum(size for size in (1, 2))
@@ -316,11 +460,11 @@ def _parse_args(parser: Any = None, args: Any = None) -> Any:
     import sys
 
     args = sys.argv[1:] if args is None else args
-    # Jupyter starts kernels with -f FILE, which is none of our options.
+    # Jupyter starts kernels with -f FILE, which is not an option of NASLib's.
     return parser.parse_args(args[2:] if "-f" in args else args)
 
 
-def _mend_parse_args(module: Any) -> bool:
+def _patch_parse_args(module: Any) -> bool:
     function = module.parse_args
     parameters = inspect.signature(function).parameters
     if "args" not in parameters or parameters["args"].default is None:
@@ -331,27 +475,33 @@ def _mend_parse_args(module: Any) -> bool:
     return True
 
 
-def _mend_statistics(module: Any) -> bool:
-    optimizer, metric = module.BasePredictor, module.Metric
-    original = optimizer.train_statistics
-
-    def train_statistics(self: Any, report_incumbent: bool = True) -> tuple[float, ...]:
-        found = tuple(original(self, report_incumbent))
-        if len(found) != 3:
-            return found
-        arch = self.get_final_architecture() if report_incumbent else self.history[-1].arch
-        time = arch.query(metric.TRAIN_TIME, self.dataset, dataset_api=self.dataset_api)
-        return (*found, time)
-
-    if getattr(original, "_mended", False):
-        return True
-    train_statistics._mended = True  # type: ignore[attr-defined]
-    optimizer.train_statistics = train_statistics
+def _wrap(owner: Any, name: str, wrapper: Callable[[Any], Any]) -> bool:
+    """Replace a method by `wrapper(method)`, unless that was done before."""
+    original = getattr(owner, name)
+    if not getattr(original, "_patched", False):
+        wrapped = wrapper(original)
+        wrapped._patched = True
+        setattr(owner, name, wrapped)
     return True
 
 
-def _mend_squared(module: Any) -> bool:
-    """`metrics` of a module becomes scikit-learn's with a `mean_squared_error` as it was."""
+def _patch_statistics(module: Any) -> bool:
+    def wrapper(original: Any) -> Any:
+        def train_statistics(self: Any, report_incumbent: bool = True) -> tuple[float, ...]:
+            found = tuple(original(self, report_incumbent))
+            if len(found) != 3:
+                return found
+            arch = self.get_final_architecture() if report_incumbent else self.history[-1].arch
+            time = module.Metric.TRAIN_TIME
+            return (*found, arch.query(time, self.dataset, dataset_api=self.dataset_api))
+
+        return train_statistics
+
+    return _wrap(module.BasePredictor, "train_statistics", wrapper)
+
+
+def _patch_squared(module: Any) -> bool:
+    """Give the module a scikit-learn whose `mean_squared_error` still takes `squared`."""
     metrics = module.metrics
     if "squared" in inspect.signature(metrics.mean_squared_error).parameters:
         return False
@@ -360,74 +510,60 @@ def _mend_squared(module: Any) -> bool:
         error = metrics.mean_squared_error if squared else metrics.root_mean_squared_error
         return error(*args, **kwargs)
 
-    view = ModuleType(metrics.__name__, metrics.__doc__)
-    view.__dict__.update(vars(metrics))
-    view.__dict__["mean_squared_error"] = mean_squared_error
-    module.metrics = view
+    module.metrics = _copy_of(metrics, mean_squared_error=mean_squared_error)
     return True
 
 
-def _mend_compare(module: Any) -> bool:
-    """The scores of a predictor, and the predictions with them, as Python's numbers."""
-    _mend_squared(module)
-    evaluator = module.PredictorEvaluator
-    original = evaluator.compare
-    if getattr(original, "_mended", False):
-        return True
+def _patch_compare(module: Any) -> bool:
+    """Compute the scores of a predictor, and return its predictions as Python's numbers."""
 
-    def compare(self: Any, ytest: Any, test_pred: Any) -> dict[str, Any]:
-        found: dict[str, Any] = original(self, ytest, test_pred)
-        for name in ("full_ytest", "full_testpred"):
-            if isinstance(found.get(name), list):
-                found[name] = [float(value) for value in found[name]]
-        return found
+    def wrapper(original: Any) -> Any:
+        def compare(self: Any, ytest: Any, test_pred: Any) -> dict[str, Any]:
+            found: dict[str, Any] = original(self, ytest, test_pred)
+            for name in ("full_ytest", "full_testpred"):
+                if isinstance(found.get(name), list):
+                    found[name] = [float(value) for value in found[name]]
+            return found
 
-    compare._mended = True  # type: ignore[attr-defined]
-    evaluator.compare = compare
-    return True
+        return compare
+
+    _patch_squared(module)
+    return _wrap(module.PredictorEvaluator, "compare", wrapper)
 
 
-def _mend_evaluate(module: Any) -> bool:
-    """Predictors that the evaluator cannot feed are refused by name on our space, at the start."""
-    evaluator = module.PredictorEvaluator
-    original = evaluator.evaluate
-    if getattr(original, "_mended", False):
-        return True
+def _patch_evaluate(module: Any) -> bool:
+    """Refuse predictors that the evaluator cannot feed on our space, at the start."""
 
-    def evaluate(self: Any) -> Any:
-        if isinstance(self.dataset_api, dict) and "ecnas" in self.dataset_api:
-            _check_predictor(self.predictor)
-        return original(self)
+    def wrapper(original: Any) -> Any:
+        def evaluate(self: Any) -> Any:
+            if isinstance(self.dataset_api, dict) and "ecnas" in self.dataset_api:
+                _check_predictor(self.predictor)
+            return original(self)
 
-    evaluate._mended = True  # type: ignore[attr-defined]
-    evaluator.evaluate = evaluate
-    return True
+        return evaluate
+
+    return _wrap(module.PredictorEvaluator, "evaluate", wrapper)
 
 
 def _check_predictor(predictor: Any) -> None:
-    method = getattr(predictor, "method_type", None)
-    if type(predictor).__name__ == "ZeroCost":
+    name = type(predictor).__name__
+    if name == "ZeroCost":
         raise ConfigError(
-            "NASLib's predictor evaluator hands a zero-cost predictor a list and no images, while "
-            "it scores one network on a batch of images",
-            value=method,
-            expected="a predictor that learns from architectures",
-            remedy="ask it yourself: ZeroCost(method).query(architecture, dataloader=images)",
+            f"NASLib's evaluator has no images for the zero-cost predictor {predictor.method_type}",
+            remedy="call it yourself: ZeroCost(method).query(architecture, dataloader=images)",
         )
     if predictor.get_data_reqs().get("requires_partial_lc"):
         raise ConfigError(
-            "this predictor needs a learning curve, which NASLib gives to no predictor on "
+            f"the predictor {name} needs a learning curve, which NASLib has for no predictor on "
             "nasbench101 or ecnas",
-            value=type(predictor).__name__,
-            expected="a predictor that learns from architectures",
             remedy="choose another predictor, such as rf, lgb or gcn",
         )
 
 
-def _mend_graphs(module: Any) -> bool:
-    """`numpy` of a module becomes one whose `array` takes graphs of different sizes."""
+def _patch_graphs(module: Any) -> bool:
+    """Give the module a `numpy` whose `array` takes graphs of different sizes."""
     numpy = module.np
-    if getattr(numpy.array, "_mended", False):
+    if getattr(numpy.array, "_patched", False):
         return True
 
     def array(data: Any, *args: Any, **kwargs: Any) -> Any:
@@ -439,16 +575,13 @@ def _mend_graphs(module: Any) -> bool:
                 objects[i] = item
             return objects
 
-    array._mended = True  # type: ignore[attr-defined]
-    view = ModuleType(numpy.__name__, numpy.__doc__)
-    view.__dict__.update(vars(numpy))
-    view.__dict__["array"] = array
-    module.np = view
+    array._patched = True  # type: ignore[attr-defined]
+    module.np = _copy_of(numpy, array=array)
     return True
 
 
-def _mend_path(module: Any) -> bool:
-    """Take folders inside the package off `sys.path`, where its modules put them first."""
+def _patch_path(module: Any) -> bool:
+    """Remove folders inside the package from `sys.path`, where its modules put them first."""
     packages = list(sys.modules["naslib"].__path__)
     inside = [p for p in sys.path if any(Path(p).is_relative_to(root) for root in packages)]
     for path in inside:
@@ -460,200 +593,47 @@ _PATH = "it puts its own folder first on sys.path, where its utils, data and mod
 
 _CELL_MICRO = "naslib.search_spaces.transbench101.tnb101.models.net_infer.cell_micro"
 
-_SQUARED = "scikit-learn 1.6 took away squared=; a bare except turned every score into NaN"
+_SQUARED = "scikit-learn 1.6 removed squared=, and a bare except makes every score NaN"
 
-#: Every mend of a module of NASLib.
-MENDS: tuple[Mend, ...] = (
-    Mend(
+_PATCHES: tuple[_Patch, ...] = (
+    _Patch(
         "naslib.utils",
         "count_parameters_in_MB",
         "numpy 2.4 no longer sums a generator; optimisers call it when the Trainer is made",
-        _mend_count,
+        _patch_count,
     ),
-    Mend(
+    _Patch(
         "naslib.utils",
         "parse_args",
         "the command line is read when NASLib is imported, not when it is parsed",
-        _mend_parse_args,
+        _patch_parse_args,
     ),
-    Mend("naslib.utils", "cross_validation", _SQUARED, _mend_squared),
-    Mend("naslib.utils.zerocost", "compute_scores", _SQUARED, _mend_squared),
-    Mend(
+    _Patch("naslib.utils", "cross_validation", _SQUARED, _patch_squared),
+    _Patch("naslib.utils.zerocost", "compute_scores", _SQUARED, _patch_squared),
+    _Patch(
         "naslib.defaults.predictor_evaluator",
         "PredictorEvaluator.compare",
-        _SQUARED + "; and its predictions are float32, which it cannot write as JSON",
-        _mend_compare,
+        _SQUARED + "; and float32 predictions cannot be written as JSON",
+        _patch_compare,
     ),
-    Mend(
+    _Patch(
         "naslib.defaults.predictor_evaluator",
         "PredictorEvaluator.evaluate",
-        "on ecnas, predictors that cannot work are told so at once instead of by a bare assertion",
-        _mend_evaluate,
+        "on ecnas it refuses predictors that cannot work, at once and with the reason",
+        _patch_evaluate,
     ),
-    Mend(
+    _Patch(
         "naslib.predictors.gp.gpwl",
         "GraphGP",
         "numpy 1.24 no longer makes arrays of objects of different lengths, such as graphs",
-        _mend_graphs,
+        _patch_graphs,
     ),
-    Mend(
+    _Patch(
         "naslib.optimizers.discrete.bp.optimizer",
         "BasePredictor.train_statistics",
         "it returns three values where the Trainer takes four",
-        _mend_statistics,
+        _patch_statistics,
     ),
-    Mend("naslib.utils.load_ops", "sys.path", _PATH, _mend_path),
-    Mend(_CELL_MICRO, "sys.path", _PATH, _mend_path),
+    _Patch("naslib.utils.load_ops", "sys.path", _PATH, _patch_path),
+    _Patch(_CELL_MICRO, "sys.path", _PATH, _patch_path),
 )
-
-
-# NASLib on current Python: where it is, what it lacks, and the one call that makes it usable.
-#
-# NASLib is on no package index. An importable `naslib` is taken first, else the clone in the folder
-# that `NASLIB_HOME` names, by default `~/NASLib`. Importing this module does nothing; `ensure` puts
-# the clone on `sys.path` and has NASLib's breaks mended (`naslib_mends`).
-
-
-#: How to get NASLib.
-REMEDY = (
-    "git clone https://github.com/automl/NASLib ~/NASLib, or set NASLIB_HOME to the folder of "
-    "your clone"
-)
-
-#: What NASLib cannot be imported without: module -> distribution.
-REQUIRED: dict[str, str] = {
-    "torch": "torch",
-    "numpy": "numpy",
-    "scipy": "scipy",
-    "sklearn": "scikit-learn",
-    "networkx": "networkx",
-    "matplotlib": "matplotlib",
-    "fvcore": "fvcore",
-    "nasbench_pytorch": "nasbench-pytorch",
-    "tqdm": "tqdm",
-    "six": "six",
-}
-
-
-class NaslibNotFoundError(MissingDependencyError):
-    """There is no NASLib to import and no clone of it where one was looked for."""
-
-    def __init__(self, looked: list[str]) -> None:
-        self.package = "naslib"
-        EcnasError.__init__(
-            self,
-            "this needs NASLib, which is not there",
-            expected="an importable naslib, or a clone at " + " or ".join(looked),
-            remedy=REMEDY,
-        )
-
-
-def naslib_home() -> Path | None:
-    """The folder that holds the package `naslib`, or None; imports nothing of it."""
-    spec = importlib.util.find_spec("naslib") if "naslib" not in sys.modules else None
-    places = list(spec.submodule_search_locations or ()) if spec is not None else []
-    if "naslib" in sys.modules:
-        places = list(getattr(sys.modules["naslib"], "__path__", ()))
-    for place in places:
-        if _is_naslib(Path(place)):
-            return Path(place).parent
-    clone = _clone()
-    return clone if _is_naslib(clone / "naslib") else None
-
-
-def _clone() -> Path:
-    return Path(os.environ.get("NASLIB_HOME") or "~/NASLib").expanduser()
-
-
-def _is_naslib(folder: Path) -> bool:
-    return (folder / "search_spaces" / "core" / "query_metrics.py").is_file()
-
-
-def ensure() -> Path:
-    """Make `import naslib` work, with its breaks mended; free when called again.
-
-    Returns:
-        The folder that holds the package.
-
-    Raises:
-        NaslibNotFoundError: there is no NASLib.
-        MissingDependencyError: packages are missing that NASLib cannot do without.
-    """
-    if _ready:
-        return _ready[0]
-    home = naslib_home()
-    if home is None:
-        raise NaslibNotFoundError([str(_clone())])
-    missing = [name for module, name in REQUIRED.items() if not _installed(module)]
-    if missing:
-        raise MissingDependencyError(", ".join(missing), feature="NASLib", extra="naslib")
-    if str(home) not in sys.path and importlib.util.find_spec("naslib") is None:
-        # At the end: the clone's other folders (tests, examples) must shadow nothing.
-        sys.path.append(str(home))
-        importlib.invalidate_caches()
-    install()
-    _ready.append(home)
-    return home
-
-
-#: The folder, once NASLib is usable.
-_ready: list[Path] = []
-
-
-def require(module: str = "naslib") -> Any:
-    """Import a module of NASLib, after `ensure`.
-
-    Raises:
-        NaslibNotFoundError: there is no NASLib.
-        MissingDependencyError: packages are missing that NASLib cannot do without.
-    """
-    ensure()
-    return importlib.import_module(module)
-
-
-def report() -> dict[str, Any]:
-    """What is found, mended and missing, for a person or a program; imports nothing.
-
-    Returns:
-        `found`, `home`, `remedy` (None where NASLib is found), `required` and `optional`
-        (package -> version, None where missing), `install` (commands that bring what is
-        missing and needed), `mends` (each with `where`, `reason`, `applied`) and `standing_in`
-        (missing packages that NASLib has asked for so far).
-    """
-    home = naslib_home()
-    required = {name: _version(module, name) for module, name in REQUIRED.items()}
-    optional = {
-        # Looking for distutils has side effects: setuptools hooks its import.
-        module: _version("setuptools" if module == "distutils" else module, name)
-        for module, name in OPTIONAL.items()
-        if name
-    }
-    install = [] if all(required.values()) else ["pip install 'naslib-ecnas[naslib]'"]
-    mends = {f"{mend.module}: {mend.name}": mend.reason for mend in MENDS}
-    mends.update(applied)
-    return {
-        "found": home is not None,
-        "home": None if home is None else str(home),
-        "remedy": REMEDY if home is None else None,
-        "required": required,
-        "optional": optional,
-        "install": install,
-        "mends": [
-            {"where": where, "reason": reason, "applied": where in applied}
-            for where, reason in mends.items()
-        ],
-        "standing_in": sorted(standing_in),
-    }
-
-
-def _installed(module: str) -> bool:
-    return module in sys.modules or importlib.util.find_spec(module) is not None
-
-
-def _version(module: str, distribution: str) -> str | None:
-    if not _installed(module):
-        return None
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return "unknown"

@@ -1,7 +1,7 @@
 """EC-NAS as a search space of NASLib's: the space, its data, and its registration.
 
-Importing this module imports neither NASLib nor torch; `EcnasSearchSpace` does when it is first
-asked for, and mends NASLib on the way (`naslib_patches`).
+Importing this module imports neither NASLib nor torch. The first use of `EcnasSearchSpace` imports
+both, and patches NASLib (`naslib_patches`).
 
 Example:
     >>> from naslib_ecnas.adapters import naslib_space  # doctest: +SKIP
@@ -13,9 +13,9 @@ Example:
     ... )
     >>> optimizer.performance_metric = Metric.TRAIN_ENERGY  # doctest: +SKIP
 
-With the last line, on this space, the optimiser looks for low energy: it improves the metric in the
-direction that `naslib_ecnas.metrics` gives it (`naslib_objectives`). What it evaluates is
-afterwards in `api["recorder"]`: `api["recorder"].result().front_rows`.
+The last line makes the optimiser look for low energy: on this space it improves every metric in the
+metric's own direction (`naslib_objectives`). `api["recorder"].result()` has the evaluations, their
+front and their costs afterwards.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     EcnasSearchSpace: Any
 
-__all__ = ["DEFAULT_TABLE", "EcnasSearchSpace", "dataset_api", "register"]
+__all__ = ["DEFAULT_TABLE", "NAME", "EcnasSearchSpace", "dataset_api", "register"]
 
 #: The name of the space in configs.
 NAME = "ecnas"
@@ -58,21 +58,25 @@ def dataset_api(
     seed: int = 0,
     method: str = "naslib",
 ) -> dict[str, Any]:
-    """What NASLib passes around as `dataset_api`, for one of our tables.
+    """NASLib's `dataset_api`, a dict, for one of our tables.
 
     Args:
-        table: name of a table of the catalog, a file, or a benchmark that is loaded already.
-        objectives: what optimisers shall look for instead of their `performance_metric`, as in
-            the section `objectives:` of a config (`naslib_scalarisation.Objectives.of`).
+        table: name of a table of the catalog, a file, or a loaded benchmark.
+        objectives: objectives that replace the optimiser's `performance_metric`, as the section
+            `objectives:` of a config has them (`naslib_objectives.Objectives.of`).
         seed: draws the weights of `chebyshev`.
         method: name of the optimiser, for the record.
 
     Returns:
-        A dict that can be pickled: `ecnas`, the benchmark; `api` (the names of
-        `naslib_ecnas.nasbench101`) and `nb101_data`, the table behind NAS-Bench-101's calls,
-        for code of NASLib's that asks `dataset_api["nb101_data"].query(spec)`; `dataset`, the
-        name that was asked for; `recorder`, which holds every evaluation that an optimiser makes
-        with this `dataset_api` (`naslib_record.Recorder`).
+        A dict that can be pickled, with
+
+        - `ecnas`: the benchmark;
+        - `api` (the names of `naslib_ecnas.nasbench101`) and `nb101_data` (the table with
+          NAS-Bench-101's methods), for code of NASLib's that calls
+          `dataset_api["nb101_data"].query(spec)`;
+        - `dataset`: the name of the table;
+        - `recorder`: every evaluation that an optimiser makes with this dict
+          (`naslib_objectives.Recorder`).
 
     Raises:
         UnknownTableError: there is no such table.
@@ -96,12 +100,12 @@ def dataset_api(
 
 
 def register() -> None:
-    """Make NASLib know the space by the name `ecnas`; does nothing when called again.
+    """Register the space in NASLib by the name `ecnas`; a second call does nothing.
 
     Afterwards `get_search_space("ecnas", dataset)`, `supported_search_spaces["ecnas"]` and
     `get_dataset_api("ecnas", dataset)` work, where `dataset` is `cifar10` for the default table
-    or the name of a table. The two functions keep their identity and get a new body, so modules
-    that imported them before see it too; every other name goes to NASLib's own.
+    or the name of a table. The two functions get a new body in place, so modules that imported
+    them before have it too; all other names are passed to NASLib's own code.
 
     Raises:
         NaslibNotFoundError: there is no NASLib.
@@ -126,7 +130,7 @@ _originals: dict[str, FunctionType] = {}
 
 
 def _get_search_space(name: Any, dataset: Any) -> Any:
-    # This body runs among NASLib's globals, so it brings what it needs.
+    # This body runs with NASLib's globals, so it imports what it needs.
     from naslib_ecnas.adapters import naslib_space
 
     return naslib_space.search_space_of(name, dataset)
@@ -139,14 +143,14 @@ def _get_dataset_api(search_space: Any = None, dataset: Any = None) -> Any:
 
 
 def search_space_of(name: Any, dataset: Any) -> Any:
-    """NASLib's `get_search_space`, which knows ours too."""
+    """NASLib's `get_search_space`, extended by ours."""
     if isinstance(name, str) and name.lower() == NAME:
         return __getattr__("EcnasSearchSpace")()
     return _originals["get_search_space"](name, dataset)
 
 
 def dataset_api_of(search_space: Any = None, dataset: Any = None, **settings: Any) -> Any:
-    """NASLib's `get_dataset_api`, which knows ours too; it takes the settings of `dataset_api`."""
+    """NASLib's `get_dataset_api`, extended by ours, with the settings of `dataset_api`."""
     if isinstance(search_space, str) and search_space.lower() == NAME:
         return dataset_api(DEFAULT_TABLE if dataset in (None, "cifar10") else dataset, **settings)
     return _originals["get_dataset_api"](search_space, dataset)

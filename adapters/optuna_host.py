@@ -1,13 +1,12 @@
-"""Optuna's samplers as search methods: the multi-objective TPE, NSGA-II and NSGA-III.
+"""Optuna: a benchmark as an objective for its samplers, and its samplers as search methods.
 
-They stand, each at one budget, for methods among the released baselines of EC-NAS that come with
-a whole machinery of their own:
+The methods stand, at one budget, for released baselines of EC-NAS that have an own framework each:
 
-- `Motpe` for MO-BOHB, which is a multi-objective TPE inside of Hyperband. A table at one budget
-  has no lower ones to filter by, and what is left then is the TPE.
-- `OptunaNsga2` for Bulk&Cut, which grows and then shrinks the parents of the best fronts. In a
-  table no child inherits weights, and what is left is the variation of nondominated parents by
-  edges and operations. `OptunaNsga3` is for more than two objectives.
+- `Motpe` for MO-BOHB, a multi-objective TPE inside of Hyperband: without lower budgets, the TPE is
+  left.
+- `OptunaNsga2` for Bulk&Cut, which grows and then shrinks the parents of the best fronts: in a
+  table no child inherits weights, and the variation of nondominated parents by edges and operations
+  is left. `OptunaNsga3` is for more than two objectives.
 
 `botorch_qnehvi.Qnehvi` stands for MO-SHBANANAS.
 """
@@ -16,7 +15,7 @@ from __future__ import annotations
 
 import warnings
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
@@ -25,53 +24,45 @@ from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.adapters.choices import Choices, Evaluation
 from naslib_ecnas.benchmark import Benchmark
-from naslib_ecnas.errors import ConfigError, MissingDependencyError
+from naslib_ecnas.errors import MissingDependencyError, check_counts
 from naslib_ecnas.metrics import OBJECTIVES
 from naslib_ecnas.search.base import Optimiser
 from naslib_ecnas.space import Space
 from naslib_ecnas.topologies import OPERATIONS
 
+try:
+    import optuna
+    from optuna.distributions import BaseDistribution, CategoricalDistribution
+    from optuna.samplers import BaseSampler, NSGAIIISampler, NSGAIISampler, TPESampler
+    from optuna.trial import BaseTrial, Trial, TrialState
+except ImportError as error:
+    raise MissingDependencyError("optuna", feature="this adapter", extra="search") from error
+
 __all__ = [
     "EcnasObjective",
     "Motpe",
-    "OptunaGenetic",
-    "OptunaMethod",
     "OptunaNsga2",
     "OptunaNsga3",
-    "distributions",
-    "params_of",
-    "point_of",
 ]
-
-
-# A benchmark as an Optuna objective, for any of Optuna's samplers.
-
-
-try:
-    from optuna.distributions import CategoricalDistribution
-    from optuna.trial import BaseTrial
-except ImportError as error:
-    raise MissingDependencyError("optuna", feature="this adapter", extra="search") from error
 
 _EDGE = (False, True)
 
 
 class EcnasObjective:
-    """What `study.optimize` calls: it suggests a cell and answers its objectives.
+    """An objective for `study.optimize`: suggests a cell and returns its objectives.
 
     The parameters are the choices of `adapters.choices`: a boolean for each possible edge and an
-    operation for each interior vertex. Whatever a sampler suggests stands for a cell that the
-    table holds, so no trial fails and none has to be pruned. The values are the means over the
-    table's repeats, in the metrics' units; a trial's user attributes `row` and `cell` say which
-    cell it was.
+    operation for each interior vertex. All of them stand for a cell that the table has, so no trial
+    fails. The values are the means over the table's repeats, in the metrics' units; a trial's user
+    attributes `row` and `cell` identify the cell.
 
-    A point drawn at random is no cell drawn at random: small cells have more drawings. To start
+    Points drawn uniformly are not cells drawn uniformly: small cells have more points. To start
     from uniformly drawn cells, enqueue `params(row)` of some of them.
 
     Args:
         bench: the benchmark; its counter counts every trial.
         objectives: one or more metrics; `directions` has the direction of each.
-        epochs: training budget; the largest where left out.
+        epochs: training budget; the largest by default.
 
     Raises:
         ConfigError, UnknownMetricError, UnknownBudgetError: see `Evaluation`.
@@ -100,11 +91,11 @@ class EcnasObjective:
     @property
     def distributions(self) -> dict[str, CategoricalDistribution]:
         """The search space by parameter, as `study.ask` takes it."""
-        return distributions(self.choices)
+        return _distributions(self.choices)
 
     def params(self, row: int) -> dict[str, Any]:
         """Parameters of a cell, as `study.enqueue_trial` takes them."""
-        return params_of(self.choices, row)
+        return _params(self.choices, row)
 
     def suggest(self, trial: BaseTrial) -> int:
         """Row of the cell that a trial suggests."""
@@ -114,7 +105,7 @@ class EcnasObjective:
 
     def row(self, params: dict[str, Any]) -> int:
         """Row of the cell of a trial's parameters."""
-        return int(self.choices.decode([point_of(self.choices, params)])[0])
+        return int(self.choices.decode([_point(self.choices, params)])[0])
 
     def __call__(self, trial: BaseTrial) -> tuple[float, ...]:
         row = self.suggest(trial)
@@ -123,43 +114,33 @@ class EcnasObjective:
         return tuple(self.evaluation.values([row])[0].tolist())
 
 
-def distributions(choices: Choices) -> dict[str, CategoricalDistribution]:
+def _distributions(choices: Choices) -> dict[str, CategoricalDistribution]:
     """Optuna's distribution of each choice."""
     edge, operation = (CategoricalDistribution(values) for values in (_EDGE, OPERATIONS))
     kinds = [edge] * len(choices.edges) + [operation] * len(choices.interior)
     return dict(zip(choices.names, kinds, strict=True))
 
 
-def params_of(choices: Choices, row: int, rng: np.random.Generator | None = None) -> dict[str, Any]:
-    """Parameters of a cell; `rng` draws the operations of vertices that it does not use."""
+def _params(choices: Choices, row: int, rng: np.random.Generator | None = None) -> dict[str, Any]:
+    """Parameters of a cell; `rng` draws the operations of unused vertices."""
     point = choices.encode([row], rng)[0].tolist()
     edges = len(choices.edges)
     values = [_EDGE[n] for n in point[:edges]] + [OPERATIONS[n] for n in point[edges:]]
     return dict(zip(choices.names, values, strict=True))
 
 
-def point_of(choices: Choices, params: dict[str, Any]) -> list[int]:
-    """The inverse of `params_of`, for any parameters."""
+def _point(choices: Choices, params: dict[str, Any]) -> list[int]:
+    """The point of a trial's parameters."""
     edges = choices.names[: len(choices.edges)]
     operations = choices.names[len(edges) :]
     return [int(params[n]) for n in edges] + [OPERATIONS.index(params[n]) for n in operations]
 
 
-try:
-    import optuna
-    from optuna.distributions import BaseDistribution
-    from optuna.samplers import BaseSampler, NSGAIIISampler, NSGAIISampler, TPESampler
-    from optuna.trial import Trial, TrialState
-except ImportError as error:
-    raise MissingDependencyError("optuna", feature="this method", extra="search") from error
+class _OptunaMethod(Optimiser):
+    """A sampler of Optuna's as a search method, in memory, on the choices of `adapters.choices`.
 
-
-class OptunaMethod(Optimiser):
-    """A sampler of Optuna's through ask and tell, in memory, on the choices of `adapters.choices`.
-
-    The first cells are drawn uniformly over those allowed, as other methods do, and then told;
-    from there on the sampler proposes one cell at a time. A cell that it proposes again is
-    evaluated again.
+    The first cells are drawn uniformly, as by other methods; then the sampler proposes one cell at
+    a time. A cell that it proposes again is evaluated again.
 
     Args:
         space, rng, rows, paper, budgets: see `Optimiser`; there is no paper setting.
@@ -177,17 +158,11 @@ class OptunaMethod(Optimiser):
         budgets: tuple[int, ...] = (),
     ) -> None:
         super().__init__(space=space, rng=rng, rows=rows, paper=paper, budgets=budgets)
-        if initial < 1:
-            raise ConfigError(
-                f"no such {self.name}",
-                value=initial,
-                expected="at least one cell to start with",
-                remedy="leave it at its default",
-            )
+        check_counts(self.name, initial=initial)
         self.initial = initial
         self._choices = Choices(space, self.rows)
-        # A type of its own, since a dict of one kind is no dict of its base.
-        self._distributions: dict[str, BaseDistribution] = {**distributions(self._choices)}
+        # Copied, because dict is invariant in the type of its values.
+        self._distributions: dict[str, BaseDistribution] = {**_distributions(self._choices)}
         self._study: optuna.Study | None = None
         self._open: tuple[Trial, int] | None = None
 
@@ -196,25 +171,25 @@ class OptunaMethod(Optimiser):
         """The sampler with a seed."""
 
     def ask(self) -> NDArray[np.int32]:
-        """The first cells at random, then one that the sampler proposes."""
+        """The first cells at random, then one proposal of the sampler."""
         if self._study is None:
             return self.sample(self.initial)
         self._close()
         trial = self._study.ask(self._distributions)
-        rows = self._choices.decode([point_of(self._choices, trial.params)])
+        rows = self._choices.decode([_point(self._choices, trial.params)])
         self._open = (trial, int(rows[0]))
         return rows
 
     def tell(self, rows: ArrayLike, costs: ArrayLike) -> None:
-        """Finishes the open trial, or enters a new one for a cell that was not asked for.
+        """Finish the open trial, or add a finished one for a cell that was not asked for.
 
-        What has a NaN cost is a failed trial, from which the sampler learns nothing.
+        A cell with a NaN cost becomes a failed trial, which the sampler ignores.
         """
         where, values = self._checked(rows, costs)
         if not len(where):
             return
         if self._study is None:
-            # Optuna has to know the number of objectives, which the first costs tell.
+            # Only the first costs show the number of objectives, which Optuna needs.
             seed = int(self.rng.integers(2**31))
             with _quiet():
                 self._study = optuna.create_study(
@@ -228,32 +203,32 @@ class OptunaMethod(Optimiser):
                 self._study.tell(trial, cost.tolist())
 
     def _trial(self, study: optuna.Study, row: int) -> Trial:
-        """The open trial if it is of this cell, else a new one."""
+        """The open trial if it is for this cell, else a new one."""
         if self._open is not None and self._open[1] == row:
             trial, self._open = self._open[0], None
             return trial
-        study.enqueue_trial(params_of(self._choices, row, self.rng))
+        study.enqueue_trial(_params(self._choices, row, self.rng))
         return study.ask(self._distributions)
 
     def _close(self) -> None:
-        """Give up a proposal that was never told."""
+        """Fail a proposal whose costs were never told."""
         if self._study is not None and self._open is not None:
             self._study.tell(self._open[0], state=TrialState.FAIL)
             self._open = None
 
 
-class Motpe(OptunaMethod):
+class Motpe(_OptunaMethod):
     """The multi-objective tree-structured Parzen estimator (Ozaki et al. 2020), by Optuna.
 
-    The estimator is the joint one over all choices (`multivariate`): for the 26 choices of seven
-    vertices it is some four times as fast as one for each choice, and no worse. The time of an
-    answer grows with the trials told: 1,000 evaluations on seven vertices take 15 to 20 s of one
-    core. It likes to come back to what was good: some 300 of those 1,000 cells are different ones.
+    The estimator is one joint estimator over all choices (`multivariate`): for the 26 choices of
+    seven vertices it is about four times as fast as one for each choice, and not worse. The time of
+    a proposal grows with the number of trials: 1,000 evaluations on seven vertices take 15 to 20 s
+    of one core. It often repeats good cells: about 300 of those 1,000 cells are different ones.
 
     Args:
         space, rng, rows, paper, budgets: see `Optimiser`; there is no paper setting.
         initial: cells drawn to start with.
-        candidates: points drawn from the good estimator, of which the best one is proposed.
+        candidates: points drawn from the estimator of good points; the best is proposed.
 
     Example:
         >>> import numpy as np
@@ -284,13 +259,7 @@ class Motpe(OptunaMethod):
         super().__init__(
             space=space, rng=rng, rows=rows, paper=paper, budgets=budgets, initial=initial
         )
-        if candidates < 1:
-            raise ConfigError(
-                "no such TPE",
-                value=candidates,
-                expected="at least one candidate",
-                remedy="Optuna's default is 24",
-            )
+        check_counts(self.name, candidates=candidates)
         self.candidates = candidates
 
     def _sampler(self, seed: int) -> BaseSampler:
@@ -303,13 +272,15 @@ class Motpe(OptunaMethod):
         )
 
 
-class OptunaGenetic(OptunaMethod):
+class _OptunaGenetic(_OptunaMethod):
     """A genetic sampler of Optuna's.
 
     Args:
         space, rng, rows, paper, budgets: see `Optimiser`; there is no paper setting.
-        population: cells drawn to start with, and kept of each generation; at least 2.
+        population: cells drawn to start with, and size of each generation; at least 2.
     """
+
+    _kind: ClassVar[Callable[..., BaseSampler]]
 
     def __init__(
         self,
@@ -321,25 +292,23 @@ class OptunaGenetic(OptunaMethod):
         population: int = 20,
         budgets: tuple[int, ...] = (),
     ) -> None:
+        check_counts(self.name, least=2, population=population)  # a crossover has two parents
         super().__init__(
             space=space, rng=rng, rows=rows, paper=paper, budgets=budgets, initial=population
         )
-        if population < 2:
-            raise ConfigError(
-                "no such population",
-                value=population,
-                expected="at least two cells",
-                remedy="a crossover has two parents",
-            )
+
+    def _sampler(self, seed: int) -> BaseSampler:
+        return type(self)._kind(seed=seed, population_size=self.initial)
 
 
-class OptunaNsga2(OptunaGenetic):
+class OptunaNsga2(_OptunaGenetic):
     """NSGA-II (Deb et al. 2002) on the choices, by Optuna.
 
-    Uniform crossover, then each choice drawn anew with a chance of one in their number.
+    Uniform crossover, then each of the n choices is drawn anew with probability 1 / n.
 
     Args:
-        space, rng, rows, paper, budgets, population: see `OptunaGenetic`.
+        space, rng, rows, paper, budgets: see `Optimiser`; there is no paper setting.
+        population: cells drawn to start with, and size of each generation; at least 2.
 
     Example:
         >>> import numpy as np
@@ -350,27 +319,24 @@ class OptunaNsga2(OptunaGenetic):
     """
 
     name: ClassVar[str] = "optuna-nsga2"
-
-    def _sampler(self, seed: int) -> BaseSampler:
-        return NSGAIISampler(seed=seed, population_size=self.initial)
+    _kind = NSGAIISampler
 
 
-class OptunaNsga3(OptunaGenetic):
+class OptunaNsga3(_OptunaGenetic):
     """NSGA-III (Deb and Jain 2014) on the choices, by Optuna, for more than two objectives.
 
     Args:
-        space, rng, rows, paper, budgets, population: see `OptunaGenetic`.
+        space, rng, rows, paper, budgets: see `Optimiser`; there is no paper setting.
+        population: cells drawn to start with, and size of each generation; at least 2.
     """
 
     name: ClassVar[str] = "nsga3"
-
-    def _sampler(self, seed: int) -> BaseSampler:
-        return NSGAIIISampler(seed=seed, population_size=self.initial)
+    _kind = NSGAIIISampler
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without Optuna's log of a new study and its warnings of experimental options."""
+    """Suppress Optuna's log of a new study and its warnings of experimental options."""
     level = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:

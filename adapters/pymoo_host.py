@@ -1,8 +1,17 @@
-"""pymoo's NSGA-II and SMS-EMOA as search methods, on rows with the operators of `pymoo_problem`."""
+"""pymoo: a benchmark as a problem with operators for cells, and its algorithms as search methods.
+
+A solution has one variable, the row of its cell, so two solutions are equal when their cells are.
+Neighbouring rows have nothing in common, so pymoo's own operators for numbers do not apply: use
+those of `operators`, with any of pymoo's genetic algorithms::
+
+    problem = EcnasProblem(load("7v"))
+    algorithm = NSGA2(pop_size=20, **operators())
+    result = minimize(problem, algorithm, ("n_eval", 1000), seed=0)
+    problem.values_of(result.F)
+"""
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -11,49 +20,34 @@ from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.adapters.choices import Choices, Evaluation
 from naslib_ecnas.benchmark import Benchmark
-from naslib_ecnas.errors import ConfigError, MissingDependencyError
+from naslib_ecnas.errors import MissingDependencyError, check_counts
 from naslib_ecnas.metrics import OBJECTIVES
 from naslib_ecnas.search.base import Optimiser
 from naslib_ecnas.search.operators import perturb
 from naslib_ecnas.space import Space
 
-__all__ = [
-    "CellCrossover",
-    "CellMutation",
-    "CellProblem",
-    "CellSampling",
-    "EcnasProblem",
-    "PymooMethod",
-    "PymooNsga2",
-    "SmsEmoa",
-    "operators",
-]
-
-
-# A benchmark as a pymoo problem, and the operators that vary cells.
-#
-# A solution has one variable, the row of its cell, so two solutions are the same when their cells
-# are. Rows next to each other mean nothing, so pymoo's own operators for numbers do not apply: use
-# those of `operators`, with any of pymoo's genetic algorithms.
-#
-#     problem = EcnasProblem(load("7v"))
-#     algorithm = NSGA2(pop_size=20, **operators())
-#     result = minimize(problem, algorithm, ("n_eval", 1000), seed=0)
-#     problem.values_of(result.F)
-
-
 try:
+    from pymoo.algorithms.moo.nsga2 import NSGA2
+    from pymoo.algorithms.moo.sms import SMSEMOA
+    from pymoo.core.algorithm import Algorithm
     from pymoo.core.crossover import Crossover
     from pymoo.core.duplicate import DefaultDuplicateElimination
     from pymoo.core.mutation import Mutation
+    from pymoo.core.population import Population
     from pymoo.core.problem import Problem
     from pymoo.core.sampling import Sampling
+    from pymoo.core.termination import NoTermination
 except ImportError as error:
     raise MissingDependencyError("pymoo", feature="this adapter", extra="search") from error
 
+__all__ = ["CellProblem", "EcnasProblem", "PymooNsga2", "SmsEmoa", "operators"]
+
+# Attempts at a child that the population lacks; pymoo's default of 100 is slow in small spaces.
+_MATINGS = 10
+
 
 class CellProblem(Problem):  # type: ignore[misc]
-    """What the operators know of a problem: a space, and which of its rows may be proposed.
+    """A problem over cells, with what the operators need: the rows that may be proposed.
 
     Args:
         space: the space of the cells.
@@ -62,7 +56,7 @@ class CellProblem(Problem):  # type: ignore[misc]
 
     Raises:
         ConfigError: no row may be proposed.
-        UnknownCellError: a row is not of the space.
+        UnknownCellError: a row is outside of the space.
     """
 
     def __init__(self, space: Space, rows: ArrayLike | None, objectives: int) -> None:
@@ -76,8 +70,8 @@ class EcnasProblem(CellProblem):
 
     Args:
         bench: the benchmark; its counter counts every evaluation.
-        objectives: one or more metrics, each better in its own direction.
-        epochs: training budget; the largest where left out.
+        objectives: one or more metrics, in any direction.
+        epochs: training budget; the largest by default.
 
     Raises:
         ConfigError, UnknownMetricError, UnknownBudgetError: see `Evaluation`.
@@ -93,7 +87,7 @@ class EcnasProblem(CellProblem):
         super().__init__(bench.space, self.evaluation.rows, len(self.evaluation.metrics))
 
     def values_of(self, costs: ArrayLike) -> NDArray[np.float64]:
-        """(n, m) objectives in the metrics' units from pymoo's (n, m) `F`, which is minimised."""
+        """(n, m) objectives in the metrics' units, of pymoo's (n, m) costs `F`."""
         array = np.atleast_2d(np.asarray(costs, dtype=np.float64))
         metrics = self.evaluation.metrics
         return np.column_stack([m.from_cost(c) for m, c in zip(metrics, array.T, strict=True)])
@@ -104,8 +98,8 @@ class EcnasProblem(CellProblem):
         out["F"] = np.column_stack([m.cost(c) for m, c in zip(metrics, values.T, strict=True)])
 
 
-class CellSampling(Sampling):  # type: ignore[misc]
-    """Cells drawn uniformly over those that may be proposed."""
+class _Sampling(Sampling):  # type: ignore[misc]
+    """Cells drawn uniformly from those that may be proposed."""
 
     def _do(
         self,
@@ -118,16 +112,15 @@ class CellSampling(Sampling):  # type: ignore[misc]
         return random_state.choice(problem.choices.rows, (n_samples, 1))
 
 
-class CellCrossover(Crossover):  # type: ignore[misc]
-    """Uniform crossover of the parents' canonical drawings: each edge and operation of either.
+class _Crossover(Crossover):  # type: ignore[misc]
+    """Uniform crossover of canonical graphs: each edge and operation comes from either parent.
 
-    Canonical drawings order the vertices of both parents by one rule, so what is exchanged tends
-    to have the same place in both. A child that is no cell, or may not be proposed, becomes the
-    nearest one that may (`adapters.choices`). An operation that only one parent has goes to the
-    child with the vertex.
+    Canonical graphs order the vertices of both parents by one rule, so an exchanged edge tends to
+    have the same place in both. A child that is not a cell, or may not be proposed, becomes the
+    nearest one that may (`adapters.choices`).
 
     Args:
-        prob: chance that a pair is crossed at all.
+        prob: probability that a pair is crossed at all.
     """
 
     def __init__(self, prob: float = 0.9) -> None:
@@ -142,17 +135,17 @@ class CellCrossover(Crossover):  # type: ignore[misc]
         **kwargs: Any,
     ) -> NDArray[np.int32]:
         choices = problem.choices
-        # Random operations where a parent has no vertex, so that none is favoured.
+        # Random operations for vertices that a parent lacks, so that none is favoured.
         mother, father = (choices.encode(_rows(x), random_state) for x in X)
         swap = random_state.random(mother.shape) < 0.5
         children = np.where(swap, father, mother), np.where(swap, mother, father)
         return np.stack([choices.decode(child)[:, None] for child in children])
 
 
-class CellMutation(Mutation):  # type: ignore[misc]
-    """The perturbation of EC-NAS's algorithm 1 (`Space.mutate`), until it may be proposed.
+class _Mutation(Mutation):  # type: ignore[misc]
+    """The perturbation of EC-NAS's algorithm 1 (`Space.mutate`), repeated until it may be proposed.
 
-    Where some hundred tries are in vain, a cell is drawn uniformly instead.
+    After about a hundred failures a cell is drawn uniformly instead.
 
     Args:
         edge_changes: expected number of flipped edges.
@@ -180,9 +173,9 @@ class CellMutation(Mutation):  # type: ignore[misc]
 def operators() -> dict[str, Any]:
     """Sampling, crossover, mutation and duplicate elimination for pymoo's genetic algorithms."""
     return {
-        "sampling": CellSampling(),
-        "crossover": CellCrossover(),
-        "mutation": CellMutation(),
+        "sampling": _Sampling(),
+        "crossover": _Crossover(),
+        "mutation": _Mutation(),
         "eliminate_duplicates": DefaultDuplicateElimination(),
     }
 
@@ -192,34 +185,24 @@ def _rows(x: NDArray[Any]) -> NDArray[np.int32]:
     return np.asarray(x)[:, 0].astype(np.int32)
 
 
-try:
-    from pymoo.algorithms.moo.nsga2 import NSGA2
-    from pymoo.algorithms.moo.sms import SMSEMOA
-    from pymoo.core.algorithm import Algorithm
-    from pymoo.core.population import Population
-    from pymoo.core.termination import NoTermination
-except ImportError as error:
-    raise MissingDependencyError("pymoo", feature="this method", extra="search") from error
+class _PymooMethod(Optimiser):
+    """A genetic algorithm of pymoo's as a search method.
 
-# Attempts at a child that the population does not have; pymoo's 100 take long in small spaces.
-_MATINGS = 10
-
-
-class PymooMethod(Optimiser):
-    """A genetic algorithm of pymoo's through ask and tell.
-
-    The first cells are drawn uniformly over those allowed, as other methods do. Children are
-    crossed and perturbed as `pymoo_problem` says; none is in the population already, but one that
-    was evaluated long ago and has died out may come again.
+    The first cells are drawn uniformly, as by other methods. Children are made by `operators`. No
+    child is in the population already, but a cell that has left it may come again.
 
     Args:
         space, rng, rows, paper, budgets: see `Optimiser`; there is no paper setting.
-        population: cells drawn to start with, and kept of each generation; at least 2.
-        offspring: children in each generation.
+        population: cells drawn to start with, and size of each generation; at least 2.
+        offspring: children in each generation; see the methods for the default.
 
     Raises:
-        ConfigError: a number that is not possible.
+        ConfigError: a number is not possible.
     """
+
+    _kind: ClassVar[type[Algorithm]]
+    _children: ClassVar[int | None] = None
+    """Default of `offspring`; None for `population`."""
 
     def __init__(
         self,
@@ -228,64 +211,55 @@ class PymooMethod(Optimiser):
         rng: np.random.Generator,
         rows: ArrayLike | None = None,
         paper: bool = False,
-        population: int,
-        offspring: int,
+        population: int = 20,
+        offspring: int | None = None,
         budgets: tuple[int, ...] = (),
     ) -> None:
         super().__init__(space=space, rng=rng, rows=rows, paper=paper, budgets=budgets)
-        if population < 2 or offspring < 1:
-            raise ConfigError(
-                f"no such {self.name}",
-                value={"population": population, "offspring": offspring},
-                expected="at least two cells and one child in each generation",
-                remedy="leave them at their defaults",
-            )
+        check_counts(self.name, least=2, population=population)
         self.population = population
-        self.offspring = offspring
+        self.offspring: int = (self._children or population) if offspring is None else offspring
+        check_counts(self.name, offspring=self.offspring)
         self._algorithm: Algorithm | None = None
 
-    @abstractmethod
-    def _made(self, **settings: Any) -> Algorithm:
-        """The algorithm with pymoo's settings."""
-
     def ask(self) -> NDArray[np.int32]:
-        """The first cells at random, then the children of a generation."""
+        """The first cells at random, then the children of each generation."""
         if self._algorithm is None:
             return self.sample(self.population)
         children = self._algorithm.infill()
-        if children is None:  # whatever was tried is in the population already
+        if children is None:  # all attempts are in the population already
             return self.sample(self.offspring)
         return np.asarray(children.get("X")[:, 0], dtype=np.int32)
 
     def tell(self, rows: ArrayLike, costs: ArrayLike) -> None:
-        """The survivors of population and told cells; what has a NaN cost is left out."""
+        """Select the next population from the present one and these cells, without NaN costs."""
         where, values = self._checked(rows, costs)
         known = ~np.isnan(values).any(axis=1)
         if not known.any():
             return
         told = Population.new("X", where[known, None], "F", values[known])
         if self._algorithm is None:
-            # pymoo has to know the number of objectives, which the first costs tell.
+            # Only the first costs show the number of objectives, which pymoo needs.
             problem = CellProblem(self.space, self.rows, values.shape[1])
-            self._algorithm = self._made(
+            self._algorithm = self._kind(
                 pop_size=self.population, n_offsprings=self.offspring, **operators()
             )
             seed = int(self.rng.integers(2**31))
             self._algorithm.setup(problem, seed=seed, termination=NoTermination())
             self._algorithm.mating.n_max_iterations = _MATINGS
-            self._algorithm.infill()  # pymoo's own first cells, which the told ones replace
+            self._algorithm.infill()  # pymoo's own first cells, which these replace
         self._algorithm.advance(infills=told)
 
 
-class PymooNsga2(PymooMethod):
+class PymooNsga2(_PymooMethod):
     """NSGA-II (Deb et al. 2002) on rows, by pymoo.
 
-    Unlike `optuna_host.OptunaNsga2`, which varies drawings of cells, it varies the cells
-    themselves, so that neither a drawing's order of vertices nor its unused ones matter.
+    Unlike `optuna_host.OptunaNsga2`, which varies labelled graphs, it varies the cells themselves,
+    so that neither the order of a graph's vertices nor its unused ones matter.
 
     Args:
         space, rng, rows, paper, budgets: see `Optimiser`; there is no paper setting.
-        population: cells drawn to start with, and kept of each generation; at least 2.
+        population: cells drawn to start with, and size of each generation; at least 2.
         offspring: children in each generation, as many as `population` by default.
 
     Example:
@@ -302,66 +276,20 @@ class PymooNsga2(PymooMethod):
     """
 
     name: ClassVar[str] = "nsga2"
-
-    def __init__(
-        self,
-        *,
-        space: Space,
-        rng: np.random.Generator,
-        rows: ArrayLike | None = None,
-        paper: bool = False,
-        population: int = 20,
-        offspring: int | None = None,
-        budgets: tuple[int, ...] = (),
-    ) -> None:
-        super().__init__(
-            space=space,
-            rng=rng,
-            rows=rows,
-            paper=paper,
-            budgets=budgets,
-            population=population,
-            offspring=population if offspring is None else offspring,
-        )
-
-    def _made(self, **settings: Any) -> Algorithm:
-        return NSGA2(**settings)
+    _kind = NSGA2
 
 
-class SmsEmoa(PymooMethod):
-    """SMS-EMOA (Beume et al. 2007) on rows, by pymoo: the least hypervolume contribution goes.
+class SmsEmoa(_PymooMethod):
+    """SMS-EMOA (Beume et al. 2007) on rows, by pymoo: drops the least hypervolume contribution.
 
-    Each generation is one child, as published. SH-EMOA (`naslib_ecnas.search`) is of the same kind
-    and rises through the budgets besides.
+    SH-EMOA (`naslib_ecnas.search`) is of the same kind and also raises the budgets.
 
     Args:
         space, rng, rows, paper, budgets: see `Optimiser`; there is no paper setting.
-        population: cells drawn to start with, and kept of each generation; at least 2.
-        offspring: children in each generation.
+        population: cells drawn to start with, and size of each generation; at least 2.
+        offspring: children in each generation, 1 by default, as published.
     """
 
     name: ClassVar[str] = "sms-emoa"
-
-    def __init__(
-        self,
-        *,
-        space: Space,
-        rng: np.random.Generator,
-        rows: ArrayLike | None = None,
-        paper: bool = False,
-        population: int = 20,
-        offspring: int = 1,
-        budgets: tuple[int, ...] = (),
-    ) -> None:
-        super().__init__(
-            space=space,
-            rng=rng,
-            rows=rows,
-            paper=paper,
-            budgets=budgets,
-            population=population,
-            offspring=offspring,
-        )
-
-    def _made(self, **settings: Any) -> Algorithm:
-        return SMSEMOA(**settings)
+    _kind = SMSEMOA
+    _children = 1

@@ -1,22 +1,28 @@
-"""Fixtures of the NASLib tests: NASLib itself, a real table, and runs through NASLib's Trainer."""
+"""Fixtures of the NASLib tests: NASLib itself, a measured table, and runs by NASLib's Trainer."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
-from naslib_ecnas.adapters import naslib_patches, naslib_space
+from naslib_ecnas.adapters import naslib_objectives, naslib_patches, naslib_space
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.errors import MissingDependencyError
 from naslib_ecnas.loading import load
 
 
+class Shared(Protocol):
+    """See tests/conftest.py."""
+
+    def folder(self, name: str, make: Callable[[Path], object]) -> Path: ...
+
+
 @pytest.fixture(scope="session")
 def naslib() -> Any:
-    """NASLib's package, mended."""
+    """NASLib's package, patched."""
     try:
         return naslib_patches.require()
     except MissingDependencyError as error:
@@ -24,66 +30,79 @@ def naslib() -> Any:
 
 
 @pytest.fixture(scope="session")
-def measured(reference: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Benchmark]:
+def measured_cache(reference: Path, shared: Shared) -> Path:
+    """A cache folder with the official 5V table at four epochs. Tests do not write there."""
+
+    def convert(folder: Path) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("ECNAS_CACHE", str(folder))
+            patch.setenv("ECNAS_MIRROR", str(reference / "official"))
+            load("5v-4epochs")
+
+    return shared.folder("measured-cache", convert)
+
+
+@pytest.fixture(scope="session")
+def measured(measured_cache: Path) -> Iterator[Benchmark]:
     """The official 5V table at four epochs."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ECNAS_CACHE", str(tmp_path_factory.mktemp("naslib-cache")))
-        patch.setenv("ECNAS_MIRROR", str(reference / "official"))
+        patch.setenv("ECNAS_CACHE", str(measured_cache))
         yield load("5v-4epochs")
 
 
 @pytest.fixture
+def metric(naslib: Any) -> Any:
+    """NASLib's enumeration of metrics, with ours."""
+    return naslib_objectives.extend()
+
+
+@pytest.fixture
 def api(naslib: Any, measured: Benchmark) -> dict[str, Any]:
-    """The dataset_api of that table, its costs counted from zero."""
+    """The dataset_api of the measured table, its costs counted from zero."""
     measured.reset_spent()
     return naslib_space.dataset_api(measured)
 
 
 @pytest.fixture
 def search(api: dict[str, Any], tmp_path: Path) -> Callable[..., Any]:
-    """Runs an optimiser of NASLib's through its Trainer and returns both."""
+    """Runs an optimiser of NASLib's by its name through a Trainer and returns both."""
     from fvcore.common.config import CfgNode
-    from naslib.defaults.trainer import Trainer
+
+    optimizers = naslib_patches.require("naslib.optimizers")
+    own_trainer = naslib_patches.require("naslib.defaults.trainer").Trainer
 
     def run(
-        optimizer: Any, *, metric: Any = None, seed: int = 0, epochs: int = 60, **settings: Any
+        name: str,
+        *,
+        metric: Any = None,
+        seed: int = 0,
+        epochs: int = 60,
+        fidelity: int = -1,
+        objective: Any = None,
+        trainer: Any = own_trainer,
+        lightweight: bool = True,
+        only_make: bool = False,
+        **more: Any,
     ) -> tuple[Any, Any]:
         folder = tmp_path / f"run-{len(list(tmp_path.iterdir()))}"
-        for name in ("search", "eval"):
-            (folder / name).mkdir(parents=True)
-        config = CfgNode(
-            {
-                "dataset": "cifar10",
-                "save": str(folder),
-                "search": {
-                    "seed": seed,
-                    "epochs": epochs,
-                    "fidelity": -1,
-                    "checkpoint_freq": epochs,
-                    "sample_size": 10,
-                    "population_size": 20,
-                    "num_init": 10,
-                    "k": 5,
-                    "num_ensemble": 2,
-                    "predictor": "rf",
-                    "predictor_type": "rf",
-                    "acq_fn_type": "its",
-                    "acq_fn_optimization": "mutation",
-                    "encoding_type": "adjacency_one_hot",
-                    "num_arches_to_mutate": 2,
-                    "max_mutations": 1,
-                    "num_candidates": 20,
-                    "debug_predictor": False,
-                    **settings.pop("config", {}),
-                },
-            }
-        )
-        made = optimizer(config)
+        for part in ("search", "eval"):
+            (folder / part).mkdir(parents=True)
+        settings = {"seed": seed, "epochs": epochs, "fidelity": fidelity}
+        settings |= {"checkpoint_freq": epochs, "sample_size": 10, "population_size": 20}
+        settings |= {"num_init": 10, "k": 5, "num_ensemble": 2, "num_candidates": 20}
+        settings |= {"predictor": "rf", "predictor_type": "rf", "debug_predictor": False}
+        settings |= {"acq_fn_type": "its", "acq_fn_optimization": "mutation"}
+        settings |= {"encoding_type": "adjacency_one_hot"}
+        settings |= {"num_arches_to_mutate": 2, "max_mutations": 1}
+        config = CfgNode({"dataset": "cifar10", "save": str(folder), "search": settings})
+        made = getattr(optimizers, name)(config)
         if metric is not None:
             made.performance_metric = metric
-        made.adapt_search_space(naslib_space.EcnasSearchSpace(**settings), dataset_api=api)
-        trainer = Trainer(made, config, lightweight_output=True)
-        trainer.search()
-        return made, trainer
+        space = naslib_space.EcnasSearchSpace(objective=objective)
+        made.adapt_search_space(space, dataset_api=api)
+        runs = trainer(made, config, lightweight_output=lightweight, **more)
+        if not only_make:
+            runs.search()
+        return made, runs
 
     return run

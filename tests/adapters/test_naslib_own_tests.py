@@ -1,13 +1,13 @@
 """NASLib's nine unit tests for nasbench101, run from its clone on our space.
 
-Seven run as they are; for three of these the constants or the table that they presume are put in
-their place. Two hold for NASLib's way alone, and what is true here instead is tested beside them:
+Seven run unchanged; three of these get other constants or another table. Two are true for NASLib
+only, and are replaced here:
 
-- `test_sample_random_architecture` expects the very drawing that NASLib's rejection sampling makes
-  of a seed, redundant edges and all. Here cells are drawn, all of a table equally likely, and a
-  cell has one drawing.
-- `test_get_nbhd` counts twelve drawings around a redundant one, two of which are the same cell.
-  Here neighbours are distinct cells, and any edge or operation of the cell may change.
+- `test_sample_random_architecture` expects the very spec that NASLib's rejection sampling makes of
+  a seed, redundant edges included. Here cells are drawn, all of a table equally likely, and a cell
+  has one spec.
+- `test_get_nbhd` counts twelve specs around a redundant one, two of which are the same cell. Here
+  neighbours are distinct cells, and any edge or operation of the cell may change.
 """
 
 from __future__ import annotations
@@ -63,24 +63,20 @@ def drawn(spec: Any) -> Any:
     return arch
 
 
-@pytest.mark.parametrize(
-    "name", ["test_forward_pass", "test_query", "test_mutate", "test_conversions"]
-)
-def test_passes(theirs: Any, name: str) -> None:
-    passes(theirs, name)
-
-
-def test_a_spec_comes_back(theirs: Any) -> None:
-    """Their SPEC has edges that lead nowhere; the drawing of its cell comes back as it was set."""
+def test_they_pass(theirs: Any) -> None:
+    for name in ("test_forward_pass", "test_query", "test_mutate", "test_conversions"):
+        passes(theirs, name)
+    # Their SPEC has edges that lead nowhere; the canonical spec of its cell comes back as set.
     canonical = drawn(theirs.SPEC).get_hash()
     assert canonical != theirs.SPEC
     theirs.SPEC = canonical
     passes(theirs, "test_set_and_get_spec")
+    assert drawn(theirs.FIXED_ARCH).cell.nasbench_hash == theirs.HASHSPEC
 
 
 @pytest.mark.slow  # it hashes every cell of the space
-def test_a_hash_is_a_spec(theirs: Any) -> None:
-    """Their cell has seven vertices, for which the table of the whole space stands in."""
+def test_a_hash_is_a_spec(theirs: Any, modelled: None) -> None:
+    """Their cell has seven vertices, which only the table of the whole space has."""
     whole = naslib_space.dataset_api("7v")
     theirs.create_dummy_api = lambda: whole
     passes(theirs, "test_set_and_get_spec_hash")
@@ -123,7 +119,7 @@ def test_instead_of_their_sample(api: dict[str, Any]) -> None:
     assert found[0] == found[1] != found[2]
 
 
-def test_instead_of_their_neighbourhood(theirs: Any) -> None:
+def test_instead_of_their_neighbourhood(theirs: Any, modelled: None) -> None:
     """Around the cell of their SPEC are all the cells that NASLib finds there, and more."""
     from naslib.search_spaces.nasbench101.graph import NasBench101SearchSpace
 
@@ -137,7 +133,3 @@ def test_instead_of_their_neighbourhood(theirs: Any) -> None:
     rows = [model.arch.row for model in ours.get_nbhd(api)]
     assert known < set(rows)
     assert len(set(rows)) == len(rows) == 55
-
-
-def test_their_hash_is_of_their_architecture(theirs: Any) -> None:
-    assert drawn(theirs.FIXED_ARCH).cell.nasbench_hash == theirs.HASHSPEC

@@ -1,7 +1,7 @@
 """Every predictor of NASLib's predictors runner on ecnas, and on NASLib's own nasbench101.
 
-`pytest -s` prints the table. Networks are trained for few epochs here: what is tested is that a
-predictor takes our architectures and answers, not how well it predicts.
+`pytest -s` prints the table. Networks are trained for few epochs: what is tested is that a
+predictor accepts our architectures and predicts, not how well.
 """
 
 from __future__ import annotations
@@ -56,12 +56,15 @@ NASLIBS_OWN = {
 #: Their own training cannot be cut short from outside.
 SLOW = ["dngo", "dngo_path", "ngb_path"]
 
+#: Architectures to train on, and to predict.
+N = 20
+
 OURS = Path(naslib_ecnas.__file__).parent, Path(naslib_patches.__file__).parent
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one predictor on one space."""
+    """The result of one predictor on one space."""
 
     predictor: str
     verdict: str
@@ -93,14 +96,14 @@ def config_of(predictor: str, folder: Path) -> Any:
     utils = naslib_patches.require("naslib.utils")
     config = utils.load_default_config("predictor")
     config.predictor, config.save, config.data = predictor, str(folder), str(folder)
-    config.test_size = config.train_size_single = 20
+    config.test_size = config.train_size_single = N
     config.seed = config.search.seed = 0
     config.hparams_from_file = False
     return config
 
 
 def outcomes(names: list[str], space: Any, api: Any, folder: Path) -> Iterator[Outcome]:
-    """Train and ask predictors, 20 architectures each, through NASLib's evaluator."""
+    """Train and query predictors, N architectures each, through NASLib's evaluator."""
     evaluator = naslib_patches.require("naslib.defaults.predictor_evaluator").PredictorEvaluator
     utils = naslib_patches.require("naslib.utils")
     for name in names:
@@ -114,7 +117,7 @@ def outcomes(names: list[str], space: Any, api: Any, folder: Path) -> Iterator[O
                 run.evaluate()
         except StandInError as error:
             yield Outcome(name, f"needs {error.package}", str(error))
-        except Exception as error:  # noqa: BLE001  the table is of whatever happens
+        except Exception as error:  # noqa: BLE001  any failure is a row of the table
             yield _failure(name, error)
         else:
             scores = run.results[1]
@@ -148,13 +151,13 @@ def expected(name: str) -> str:
 
 @pytest.fixture
 def quick(naslib: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ten epochs of training for every predictor that is a network."""
+    """Four epochs of training for every predictor that is a network."""
     naslib_patches.require("torch").set_num_threads(1)
     predictors = naslib_patches.require("naslib.predictors")
     for name in ("MLPPredictor", "GCNPredictor", "BonasPredictor", "SemiNASPredictor"):
         fit = getattr(predictors, name).fit
         defaults = [
-            10 if parameter.name.endswith("epochs") else parameter.default
+            4 if parameter.name.endswith("epochs") else parameter.default
             for parameter in inspect.signature(fit).parameters.values()
             if parameter.default is not inspect.Parameter.empty
         ]
@@ -165,38 +168,12 @@ def every_name() -> list[str]:
     return [*PLAIN, *PACKAGE, *CURVES, *ZERO_COST, *NASLIBS_OWN]
 
 
-@pytest.fixture
-def names() -> list[str]:
-    """The predictors that are tried here."""
-    found = every_name()
-    if find_spec("torchvision") is not None:
-        found = [name for name in found if name not in NEEDS["torchvision"]]
-    return [name for name in found if name not in SLOW or find_spec(PACKAGE[name]) is None]
-
-
 def test_none_is_left_out(naslib: Any, tmp_path: Path) -> None:
     assert sorted(supported_predictors(config_of("rf", tmp_path))) == sorted(every_name())
 
 
-def test_predictors_on_ecnas(
-    quick: None, names: list[str], api: dict[str, Any], tmp_path: Path
-) -> None:
-    wrong = []
-    for outcome in outcomes(names, naslib_space.EcnasSearchSpace(), api, tmp_path):
-        print(f"{outcome.predictor:22} {outcome.verdict:18} {outcome.detail[:110]}")
-        if outcome.verdict == "works":
-            assert np.isfinite(outcome.predictions).all()
-            assert len(outcome.predictions) == 20
-        if outcome.predictor in NASLIBS_OWN:
-            error, function = NASLIBS_OWN[outcome.predictor]
-            assert outcome.detail.startswith(f"{error} in {function}:")
-        if outcome.verdict != expected(outcome.predictor):
-            wrong.append(outcome)
-    assert wrong == []
-
-
-def test_what_fails_on_ecnas_fails_on_nasbench101(
-    quick: None, names: list[str], api: dict[str, Any], tmp_path: Path
+def test_predictors_on_ecnas_and_on_nasbench101(
+    quick: None, api: dict[str, Any], tmp_path: Path
 ) -> None:
     """On NASLib's own space over the same table, exactly the same predictors work."""
     from naslib.search_spaces import NasBench101SearchSpace
@@ -212,55 +189,66 @@ def test_what_fails_on_ecnas_fails_on_nasbench101(
             answer: dict[str, Any] = api["nb101_data"].query(spec, epochs=epochs)
             return answer
 
+    names = every_name()
+    if find_spec("torchvision") is not None:
+        names = [name for name in names if name not in NEEDS["torchvision"]]
+    names = [name for name in names if name not in SLOW or find_spec(PACKAGE[name]) is None]
     theirs = NasBench101SearchSpace()
-    # Its networks are of no use to predictors that learn from encodings.
+    # Predictors that learn from encodings do not use its networks.
     theirs.instantiate_model = False
+    wrong = []
+    for outcome in outcomes(names, naslib_space.EcnasSearchSpace(), api, tmp_path):
+        print(f"{outcome.predictor:22} {outcome.verdict:18} {outcome.detail[:110]}")
+        if outcome.verdict == "works":
+            assert np.isfinite(outcome.predictions).all()
+            assert len(outcome.predictions) == N
+        if outcome.predictor in NASLIBS_OWN:
+            error, function = NASLIBS_OWN[outcome.predictor]
+            assert outcome.detail.startswith(f"{error} in {function}:")
+        if outcome.predictor in (*CURVES, *ZERO_COST):
+            curve = outcome.predictor in CURVES
+            assert ("a learning curve" if curve else "dataloader=images") in outcome.detail
+        if outcome.verdict != expected(outcome.predictor):
+            wrong.append(outcome)
+    assert wrong == []
     their_api = {"api": nb101_api, "nb101_data": Table()}
     for outcome in outcomes(names, theirs, their_api, tmp_path):
         here = expected(outcome.predictor)
         assert outcome.verdict == ("NASLIB" if here == "refused" else here), outcome
 
 
-@pytest.mark.parametrize("predictor", ["rf", "lgb", "mlp", "gcn", "bonas", "nao"])
 def test_equal_architectures_are_predicted_alike(
-    quick: None, predictor: str, api: dict[str, Any], tmp_path: Path
+    quick: None, api: dict[str, Any], tmp_path: Path
 ) -> None:
     """A predictor makes the same of our cells as of NASLib's objects with the same specs."""
     from naslib.search_spaces import NasBench101SearchSpace
 
-    if expected(predictor) != "works":
-        pytest.skip(expected(predictor))
     bench = api["ecnas"]
-    rows = np.random.default_rng(0).choice(bench.rows, 40, replace=False)
-    scores = (100 * bench.values("validation_accuracy")[rows[:20]]).tolist()
-    found = []
-    for kind in (naslib_space.EcnasSearchSpace, NasBench101SearchSpace):
-        archs = []
-        for row in rows:
-            ours = naslib_space.EcnasSearchSpace()
-            ours.set_spec(int(row))
-            arch = kind()
-            arch.instantiate_model = False
-            arch.set_spec(ours.get_spec())
-            archs.append(arch)
-        made = supported_predictors(config_of(predictor, tmp_path))[predictor]
-        made.set_ss_type(archs[0].get_type())
-        naslib_patches.require("naslib.utils").set_seed(0)
-        made.fit(archs[:20], scores)
-        found.append(np.asarray(made.query(archs[20:])))
-    assert np.array_equal(found[0], found[1])
+    rows = np.random.default_rng(0).choice(bench.rows, 2 * N, replace=False)
+    scores = (100 * bench.values("validation_accuracy")[rows[:N]]).tolist()
+    kinds: dict[Any, list[Any]] = {naslib_space.EcnasSearchSpace: [], NasBench101SearchSpace: []}
+    for row in rows:
+        ours = naslib_space.EcnasSearchSpace()
+        ours.set_spec(int(row))
+        for kind, archs in kinds.items():
+            archs.append(kind())
+            archs[-1].instantiate_model = False
+            archs[-1].set_spec(ours.get_spec())
+    for predictor in ("rf", "lgb", "mlp", "gcn", "bonas", "nao"):
+        if expected(predictor) != "works":
+            continue
+        found = []
+        for archs in kinds.values():
+            made = supported_predictors(config_of(predictor, tmp_path))[predictor]
+            made.set_ss_type(archs[0].get_type())
+            naslib_patches.require("naslib.utils").set_seed(0)
+            made.fit(archs[:N], scores)
+            found.append(np.asarray(made.query(archs[N:])))
+        assert np.array_equal(found[0], found[1]), predictor
 
 
-QUICK = ("grad_norm", "jacov", "synflow")
-METHODS = [*sorted(set(ZERO_COST) - {"flops", "params"}), "l2_norm", "plain"]
-
-
-@pytest.mark.parametrize(
-    "method",
-    [m if m in QUICK else pytest.param(m, marks=pytest.mark.slow) for m in METHODS],
-)
-def test_zero_cost_proxies_score_as_on_nasbench101(naslib: Any, method: str) -> None:
-    """Called as NASLib's searches call them; the images are synthetic."""
+def zero_cost_scores(methods: list[str]) -> None:
+    """Check that proxies score our networks as NASLib's, called as its searches call them."""
     import torch
     from naslib.predictors import ZeroCost
     from naslib.search_spaces import NasBench101SearchSpace
@@ -269,24 +257,27 @@ def test_zero_cost_proxies_score_as_on_nasbench101(naslib: Any, method: str) -> 
     images = [(torch.randn(4, 3, 8, 8), torch.tensor([0, 1, 2, 3]))]
     spec = naslib_space.EcnasSearchSpace()
     spec.set_spec(3)
-    scores = []
-    for kind in (naslib_space.EcnasSearchSpace, NasBench101SearchSpace):
-        torch.manual_seed(0)
-        np.random.seed(0)  # noqa: NPY002  NASLib draws from it
-        arch = kind()
-        arch.set_spec(spec.get_spec())
-        arch.parse()
-        scores.append(float(ZeroCost(method).query(arch, dataloader=images)))
-    assert np.isfinite(scores[0])
-    assert scores[0] == scores[1]
+    for method in methods:
+        scores = []
+        for kind in (naslib_space.EcnasSearchSpace, NasBench101SearchSpace):
+            torch.manual_seed(0)
+            np.random.seed(0)  # noqa: NPY002  NASLib draws from it
+            arch = kind()
+            arch.set_spec(spec.get_spec())
+            arch.parse()
+            scores.append(float(ZeroCost(method).query(arch, dataloader=images)))
+        assert np.isfinite(scores[0])
+        assert scores[0] == scores[1], method
 
 
-def test_gpwl_takes_graphs_of_different_sizes(naslib: Any) -> None:
-    networkx = pytest.importorskip("networkx")
-    module = naslib_patches.require("naslib.predictors.gp.gpwl")
-    graphs = [networkx.path_graph(2), networkx.path_graph(3)]
-    held = module.np.array(graphs)
-    assert held.shape == (2,)
-    assert held[0] is graphs[0]
-    assert held[1] is graphs[1]
-    assert module.np.array([1.0, 2.0]).dtype == np.float64
+QUICK = ["grad_norm", "jacov", "synflow"]
+
+
+def test_zero_cost_proxies_score_as_on_nasbench101(naslib: Any) -> None:
+    zero_cost_scores(QUICK)
+
+
+@pytest.mark.slow
+def test_the_other_zero_cost_proxies_too(naslib: Any) -> None:
+    others = set(ZERO_COST) - {"flops", "params", *QUICK}
+    zero_cost_scores([*sorted(others), "l2_norm", "plain"])

@@ -1,99 +1,291 @@
-"""NASLib's unchanged runners on EC-NAS tables."""
+"""NASLib's unchanged runners and scripts like them on EC-NAS tables: results, records, sweeps."""
 
 from __future__ import annotations
 
 import json
 import logging
+import pickle
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from naslib_ecnas.adapters import naslib_patches, naslib_run
+from naslib_ecnas.adapters import naslib_patches, naslib_run, naslib_space
+from naslib_ecnas.adapters.naslib_patches import StandInError
+from naslib_ecnas.adapters.naslib_run import NaslibRun, Sweep, sweep
 from naslib_ecnas.benchmark import Benchmark
+from naslib_ecnas.cli import main
+from naslib_ecnas.comparison.results import gather
 from naslib_ecnas.errors import (
     ConfigError,
     EcnasError,
     MissingDependencyError,
+    ProvenanceError,
     UnknownBudgetError,
     UnknownTableError,
 )
+from naslib_ecnas.loading import load
 
-Run = Callable[..., naslib_run.NaslibRun]
+Run = Callable[..., NaslibRun]
+EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "examples" / "naslib"
+#: NASLib's own config of each runner.
+CONFIGS = {
+    "nas": "nas/discrete_config.yaml",
+    "bbo": "bbo/discrete_config.yaml",
+    "nas_predictors": "nas_predictors/discrete_config.yaml",
+    "predictors": "predictors/predictor_config.yaml",
+    "statistics": "statistics/statistics_config.yaml",
+}
+EPOCHS = 14
+#: A short search. NASLib's default predictor_type needs pyro, which may be missing.
+SEARCH = {
+    "search.epochs": EPOCHS,
+    "search.fidelity": -1,
+    "search.predictor_type": "rf",
+    "search.num_init": 6,
+    "search.num_candidates": 6,
+    "search.num_ensemble": 2,
+    "search.k": 3,
+    "search.population_size": 8,
+    "search.sample_size": 4,
+}
+#: Written as NASLib's nas runner is, which takes seconds because it builds all of its spaces.
+SCRIPT = """
+import logging
+from naslib import utils
+from naslib.defaults.trainer import Trainer
+from naslib.optimizers import (
+    Bananas, BasePredictor, LocalSearch, Npenas, RandomSearch, RegularizedEvolution
+)
+from naslib.search_spaces import NasBench101SearchSpace
+from naslib.utils import get_dataset_api, setup_logger
+from naslib_ecnas.adapters.naslib_run import EcnasTrainer
+
+class OneNetwork(RandomSearch):
+    using_step_function = True
+
+config = utils.get_config_from_args(config_type="nas")
+logger = setup_logger(config.save + "/log.log")
+logger.setLevel(logging.INFO)
+supported_optimizers = {
+    "rs": RandomSearch(config),
+    "re": RegularizedEvolution(config),
+    "bananas": Bananas(config),
+    "npenas": Npenas(config),
+    "ls": LocalSearch(config),
+    "bp": BasePredictor(config),
+    "oneshot": OneNetwork(config),
+}
+supported_search_spaces = {"nasbench101": NasBench101SearchSpace()}
+dataset_api = get_dataset_api(config.search_space, config.dataset)
+utils.set_seed(config.seed)
+optimizer = supported_optimizers[config.optimizer]
+optimizer.adapt_search_space(
+    supported_search_spaces[config.search_space], dataset_api=dataset_api
+)
+kind = EcnasTrainer if config.get("seldom", False) else Trainer
+trainer = kind(optimizer, config, lightweight_output=True)
+trainer.search(resume_from="")
+result = trainer.evaluate(resume_from="", dataset_api=dataset_api)
+if config.get("fails", False):
+    raise OSError("late")
+"""
 
 
 @pytest.fixture
-def run(
-    naslib: Any,
-    measured: Benchmark,
-    reference: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Run:
-    """Runs a runner with its shipped config, on the 5V table unless told otherwise."""
-    for module in ("naslib.defaults.trainer", "naslib.optimizers"):
-        naslib_patches.require(module)
-    monkeypatch.setenv("ECNAS_MIRROR", str(reference / "official"))
+def script(tmp_path: Path) -> Path:
+    (tmp_path / "script.py").write_text(SCRIPT)
+    return tmp_path / "script.py"
 
-    def start(runner: Any = "nas", *overrides: str, out: str = "out") -> naslib_run.NaslibRun:
-        home = naslib_patches.ensure() / "naslib" / "runners"
-        files = {
-            "bbo": "bbo/discrete_config.yaml",
-            "statistics": "statistics/statistics_config.yaml",
-        }
-        config = home / files.get(str(runner), "nas/discrete_config.yaml")
-        settings = {"search_space": "ecnas", "dataset": "5v-4epochs"}
-        settings["out_dir"] = str(tmp_path / out)
-        if runner != "statistics":
-            settings |= {"search.epochs": "8", "search.fidelity": "-1"}
-        settings |= dict(zip(overrides[::2], overrides[1::2], strict=True))
-        flat = [word for pair in settings.items() for word in pair]
-        return naslib_run.run(runner, config, flat)
+
+@pytest.fixture
+def run(naslib: Any, modelled: None, script: Path, tmp_path: Path) -> Run:
+    """Runs the script, or a runner with NASLib's own config, on the modelled 5V table."""
+    naslib_patches.require("torch").set_num_threads(1)
+    home = naslib_patches.ensure() / "naslib" / "runners"
+
+    def start(
+        runner: Any = script,
+        *,
+        config: str | None = None,
+        example: str = "re",
+        sections: dict[str, Any] | None = None,
+        **settings: Any,
+    ) -> NaslibRun:
+        file = EXAMPLES / f"{example}.yaml"
+        if config or runner in CONFIGS:
+            file = home / (config or CONFIGS[runner])
+        out = tmp_path / f"out-{len(list(tmp_path.iterdir()))}"
+        out.mkdir()
+        pairs: dict[str, Any] = {"search_space": "ecnas", "dataset": "5v", "out_dir": out}
+        if runner not in ("predictors", "statistics"):
+            pairs |= SEARCH
+        flat = [str(word) for pair in (pairs | settings).items() for word in pair]
+        return naslib_run.run(runner, file, flat, objectives=sections)
 
     return start
 
 
-def trajectory(done: naslib_run.NaslibRun) -> dict[str, Any]:
+@pytest.fixture
+def bench(modelled: None) -> Benchmark:
+    return load("5v")
+
+
+def history(done: NaslibRun) -> list[dict[str, Any]]:
     assert done.folder is not None
-    found: dict[str, Any] = json.loads((done.folder / "errors.json").read_text())[1]
-    found.pop("runtime")  # of the clock
+    return [json.loads(line) for line in (done.folder / "history.jsonl").read_text().splitlines()]
+
+
+def trajectory(done: NaslibRun) -> dict[str, Any]:
+    """NASLib's errors.json without the measured times; NaN as None."""
+    assert done.folder is not None
+    text = (done.folder / "errors.json").read_text().replace("NaN", "null")
+    found: dict[str, Any] = json.loads(text)[1]
+    found.pop("runtime")
     return found
 
 
-@pytest.mark.parametrize("optimizer", ["rs", "re"])
-def test_equal_seeds_are_equal_runs(run: Run, optimizer: str) -> None:
+def check(done: NaslibRun, bench: Benchmark) -> None:
+    """Every number that NASLib wrote is of the table and of a cell that was evaluated."""
+    assert done.result is not None
+    rows = done.result.rows
+    assert len(rows) >= EPOCHS
+    found = trajectory(done)
+    for key, name, factor in (
+        ("valid_acc", "validation_accuracy", 100.0),
+        ("test_acc", "test_accuracy", 100.0),
+        ("train_time", "training_time_s", 1.0),
+    ):
+        assert len(found[key]) == EPOCHS
+        assert set(found[key]) <= set((factor * bench.values(name)[rows]).tolist())
+
+
+# -- runs -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("optimizer", ["rs", "re", "ls", "bananas", "npenas", "bp"])
+def test_every_optimiser_and_example_runs_and_leaves_its_record(
+    run: Run, bench: Benchmark, optimizer: str
+) -> None:
+    example = "re" if optimizer == "bp" else optimizer
     runs = [
-        run("nas", "optimizer", optimizer, "seed", seed, out=out)
-        for out, seed in (("a", "3"), ("b", "3"), ("c", "4"))
+        run(example=example, optimizer=optimizer, seed=seed, seldom=seldom)
+        for seed, seldom in ((3, False), (3, True), (4, False))
     ]
-    assert runs[0].filled == ("evaluation",)
     found = [trajectory(done) for done in runs]
-    assert len(found[0]["valid_acc"]) == 8
     assert found[0] == found[1] != found[2]
+    assert history(runs[0]) == history(runs[1]) != history(runs[2])
+    done, lines = runs[0], history(runs[0])
+    check(done, bench)
+    assert [line["index"] for line in lines] == list(range(len(lines)))
+    assert {line["epochs"] for line in lines} == {108}
+    assert all(line["score"] <= 100 for line in lines)
+    for line in lines:
+        for name in ("validation_accuracy", "energy_kwh"):
+            assert line[name] == bench.values(name)[line["row"]]
+    assert done.folder is not None
+    spent = json.loads((done.folder / "spent.json").read_text())
+    assert spent["energy_kwh"] == pytest.approx(sum(line["energy_kwh"] for line in lines))
+    assert lines[-1]["spent"]["energy_kwh"] == pytest.approx(spent["energy_kwh"])
+    front = json.loads((done.folder / "front.json").read_text())
+    assert 0 < front["hypervolume"] <= 1
+    assert front["objectives"] == ["validation_accuracy", "energy_kwh"]
 
 
-def test_the_default_table(run: Run) -> None:
-    found = trajectory(run("nas", "dataset", "cifar10", "search.epochs", "3", "optimizer", "rs"))
+def test_the_example_script_and_an_error_on_the_way(run: Run, tmp_path: Path) -> None:
+    assert len(history(run(EXAMPLES / "base_predictor.py"))) == EPOCHS
+    with pytest.raises(OSError, match="late"):
+        run(optimizer="rs", fails=True)
+    records = sorted(tmp_path.rglob("history.jsonl"))
+    assert [len(record.read_text().splitlines()) for record in records] == [EPOCHS] * 2
+
+
+def test_the_nas_runner_and_the_default_table(run: Run) -> None:
+    """NASLib's runner evaluates what the script does; its own table lacks the train accuracy."""
+    done = run("nas", optimizer="re", seed=3, dataset="cifar10")
+    assert done.filled == ("evaluation",)
+    assert done.benchmark is not None
+    assert len(done.benchmark.rows) == 423_624
+    check(done, done.benchmark)
+    found = trajectory(done)
     assert found["valid_acc"] == sorted(found["valid_acc"])
-    # 7v has no training accuracy, which is no reason to stop.
-    assert all(value != value for value in found["train_acc"])
+    assert set(found["train_acc"]) == {None}
+    ours = run(config=CONFIGS["nas"], optimizer="re", seed=3, dataset="cifar10")
+    assert trajectory(ours) == found
 
 
-def test_bbo(run: Run) -> None:
-    pytest.importorskip("tensorboard")
-    done = run("bbo", "optimizer", "re")
+def test_the_bbo_runner(run: Run, bench: Benchmark) -> None:
+    pytest.importorskip("tensorboard", reason="tensorboard is not installed")
+    done = run("bbo", optimizer="re")
     assert done.filled == ("search.use_zc_api",)
-    assert len(trajectory(done)["valid_acc"]) == 8
+    check(done, bench)
 
 
-def test_statistics(run: Run) -> None:
-    small = "max_set_size 20 max_nbhd_trials 3 max_autocorr_trials 2 walks 3"
-    assert run("statistics", *small.split()).folder is not None
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("tensorboard") is None, reason="tensorboard is not installed")
+@pytest.mark.parametrize("optimizer", ["rs", "re", "ls", "bananas", "npenas"])
+def test_nas_and_bbo_evaluate_the_same_cells(run: Run, bench: Benchmark, optimizer: str) -> None:
+    evaluated = []
+    for name in ("nas", "nas", "bbo"):
+        # NASLib's configs of the two runners differ in this number.
+        done = run(name, optimizer=optimizer, **{"search.num_arches_to_mutate": 2})
+        check(done, bench)
+        assert done.result is not None
+        evaluated.append(done.result.rows.tolist())
+    assert evaluated[0] == evaluated[1] == evaluated[2]
 
 
-SCRIPT = """
+def test_the_nas_predictors_runner(run: Run, bench: Benchmark) -> None:
+    check(run("nas_predictors", optimizer="npenas"), bench)
+    with pytest.raises(ConfigError, match="bananas, npenas, got 'oneshot'"):
+        run("nas_predictors", config="nas_predictors/nas_predictor_config.yaml")
+
+
+def test_the_statistics_runner(run: Run, bench: Benchmark) -> None:
+    """The statistics of all cells are those of the table."""
+    trials = {"max_nbhd_trials": 5, "max_autocorr_trials": 2, "walks": 5}
+    done = run("statistics", max_set_size=3000, **trials)
+    assert done.folder is not None
+    assert done.result is None
+    found = json.loads((done.folder / "statistics.json").read_text())[1]
+    accuracies = 100 * bench.values("validation_accuracy")
+    assert found["size"] == len(accuracies) == 2532
+    assert found["mean"] == pytest.approx(accuracies.mean())
+    assert found["minimum"] == pytest.approx(accuracies.min())
+    assert found["maximum"] == pytest.approx(accuracies.max())
+    assert found["mean_time"] == pytest.approx(bench.values("training_time_s").mean())
+    assert found["nbhd_size_mean"] > 1
+    assert len(found["autocorr_mean"]) == 36
+    with pytest.raises(ConfigError, match="nas and bbo"):
+        run("statistics", sections={"metrics": ["energy_kwh"]})
+
+
+def test_the_predictors_runner(run: Run, bench: Benchmark) -> None:
+    sizes = {"test_size": 12, "train_size_single": 12}
+    done = run("predictors", predictor="rf", uniform_random=0, **sizes)
+    assert done.folder is not None
+    scores = json.loads((done.folder / "errors.json").read_text())[1]
+    assert set(scores["full_ytest"]) <= set((100 * bench.values("validation_accuracy")).tolist())
+    assert len(scores["full_ytest"]) == len(scores["full_testpred"]) == 12
+    errors = np.subtract(scores["full_ytest"], scores["full_testpred"])
+    assert scores["rmse"] == pytest.approx(float(np.sqrt(np.mean(errors**2))), rel=1e-5)
+    assert scores["mae"] == pytest.approx(float(np.mean(abs(errors))), rel=1e-5)
+
+
+def test_the_default_predictor_works_or_names_its_package(run: Run, bench: Benchmark) -> None:
+    settings = {"optimizer": "bananas", "search.predictor_type": "var_sparse_gp"}
+    if find_spec("pyro") is None:
+        with pytest.raises(StandInError, match="pip install pyro-ppl"):
+            run(**settings)
+    else:
+        check(run(**settings), bench)
+
+
+OWN_SCRIPT = """
 import helper_of_the_script, os, sys
 from naslib import utils
 from naslib.optimizers import RandomSearch
@@ -106,71 +298,231 @@ def main():
     api = utils.get_dataset_api(config.search_space, config.dataset)
     space = supported_search_spaces[config.search_space]()
     space.sample_random_architecture(dataset_api=api)
-    print("cell", space.row, config.of_mine, config.BAD)
+    print("cell", space.row, config.of_mine, config.search.BAD)
 main()
 """
 
 
-@pytest.mark.parametrize("fails", [False, True])
-def test_a_script_of_ones_own(
-    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], fails: bool
-) -> None:
-    script = tmp_path / "own.py"
+def test_a_script_of_ones_own(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own, late = tmp_path / "own.py", tmp_path / "late.py"
     (tmp_path / "helper_of_the_script.py").write_text("")
-    script.write_text(SCRIPT if fails else SCRIPT.replace(", config.BAD", ""))
-    before = sys.argv, list(sys.path), Path.cwd(), list(logging.getLogger("naslib").handlers)
-    if fails:
-        with pytest.raises(ConfigError, match="lacks the key BAD"):
-            run(script, "of_mine", "7")
-    else:
-        assert run(script, "of_mine", "7").config["of_mine"] == 7
-        assert "cell" in capsys.readouterr().out
-    after = sys.argv, list(sys.path), Path.cwd(), list(logging.getLogger("naslib").handlers)
-    assert before == after
+    own.write_text(OWN_SCRIPT)
+    late.write_text(OWN_SCRIPT.replace("    supported_search_spaces = {", "    global s; s = {"))
+
+    def state() -> Any:
+        return sys.argv, list(sys.path), Path.cwd(), list(logging.getLogger("naslib").handlers)
+
+    before = state()
+    with pytest.raises(ConfigError, match=r"lacks the key search\.BAD"):
+        run(own, of_mine=7)
+    assert state() == before
+    assert run(own, of_mine=7, **{"search.BAD": 1}).config["of_mine"] == 7
+    assert "cell" in capsys.readouterr().out
+    assert state() == before
+    late.write_text(late.read_text().replace("supported_search_spaces[", "s["))
+    with pytest.raises(ConfigError, match="must make a dictionary supported_search_spaces"):
+        run(late, of_mine=7)
+    own.write_text("import not_there_at_all")
+    with pytest.raises(MissingDependencyError, match="not_there_at_all"):
+        run(own)
 
 
-@pytest.mark.parametrize(
-    ("overrides", "error", "says"),
-    [
+def test_impossible_settings_are_refused(run: Run) -> None:
+    wrong: list[tuple[str, type[EcnasError], str]] = [
         ("optimizer rre", ConfigError, "bananas"),
-        ("optimizer darts", ConfigError, "network of all cells"),
+        ("optimizer oneshot", ConfigError, "network of all cells"),
         ("search_space ecnass", ConfigError, "did you mean ecnas"),
         ("dataset 6v", UnknownTableError, "4v-4epochs"),
-        ("search.fidelity 5", UnknownBudgetError, "4 epochs"),
-        ("search.epochs 0", ConfigError, "1 or more"),
-        ("search.epochs many", ConfigError, "search.epochs"),
+        ("search.fidelity 5", UnknownBudgetError, "4, 12, 36, 108 epochs"),
+        ("search.epochs 0", ConfigError, "search.epochs must be a whole number of at least 1"),
+        ("search.epochs many", ConfigError, "search.epochs must be a value like 200"),
         ("search 3", ConfigError, "section"),
+        ("search.epochs.more 3", ConfigError, "epochs is a value"),
         ("search.use_zc_api True", ConfigError, "zero-cost"),
+        ("search.zc True", ConfigError, "zero-cost"),
         ("--speed 3", ConfigError, "no such option"),
-    ],
-)
-def test_what_is_not_possible(run: Run, overrides: str, error: type[EcnasError], says: str) -> None:
-    with pytest.raises(error, match=says):
-        run("nas", *overrides.split())
+        ("objectives.metrics [energy]", EcnasError, "objectives"),
+        ("objectives.weights [0.5,0.6]", EcnasError, "sum to 1"),
+        ("objectives.weights 1", EcnasError, "objectives.weights"),
+        ("objectives.chebyshev True", EcnasError, "need one of"),
+        ("objectives.epochs 5", EcnasError, "4, 12, 36, 108"),
+        ("objectives.goal 3", EcnasError, "keys of objectives"),
+        ("search_space nasbench201 dataset cifar10", EcnasError, "search_space"),
+        ("seed -1", EcnasError, "seed"),
+    ]
+    for words, error, says in wrong:
+        flat = words.split()
+        with pytest.raises(error, match=says) as caught:
+            run(**dict(zip(flat[::2], flat[1::2], strict=True)))
+        assert "\n" not in str(caught.value)
 
 
-def test_a_config_without_a_key(run: Run, tmp_path: Path) -> None:
+def test_impossible_configs_are_refused(run: Run, tmp_path: Path) -> None:
     config = tmp_path / "c.yaml"
-    config.write_text("search_space: ecnas\ndataset: 5v-4epochs\noptimizer: rs\nseed: 0\n")
-    with pytest.raises(ConfigError, match="lacks the key search"):
-        naslib_run.run("nas", config)
-    config.write_text("dataset: 5v-4epochs\n")
-    with pytest.raises(ConfigError, match="lacks the key search_space"):
-        naslib_run.run("nas", config)
-    config.write_text("a: [")
-    with pytest.raises(ConfigError, match="cannot be read"):
-        naslib_run.run("nas", config)
-    with pytest.raises(ConfigError, match="no such config"):
-        naslib_run.run("nas", tmp_path / "d.yaml")
-    with pytest.raises(ConfigError, match="nas_predictors"):
-        naslib_run.run("nass", config)
+    for text, says in (
+        ("search_space: ecnas\ndataset: 5v\noptimizer: rs\nseed: 0\n", "lacks the key search"),
+        ("dataset: 5v\n", "lacks the key search_space"),
+        ("search_space: ecnas\ndataset: 5v\n", "lacks the key optimizer, one of rs"),
+        ("search_space: ecnas\ndataset: [5v]\noptimizer: rs\n", "dataset must be"),
+        ("search: 3\n", "search must be a section"),
+        ("a: [", "cannot be read"),
+    ):
+        config.write_text(text)
+        with pytest.raises(ConfigError, match=says):
+            naslib_run.run(tmp_path / "script.py", config)
     config.write_text("a: 1")
     with pytest.raises(ConfigError, match="in turn"):
         naslib_run.run("nas", config, ["seed"])
+    with pytest.raises(ConfigError, match="nas_predictors"):
+        naslib_run.run("nass", config)
+    for name in ("d.yaml", "script.py"):
+        with pytest.raises(ConfigError, match=r"no config file|ends in \.yaml"):
+            naslib_run.run("nas", tmp_path / name)
 
 
-def test_a_package_that_is_missing(run: Run, tmp_path: Path) -> None:
-    script = tmp_path / "own.py"
-    script.write_text("import not_there_at_all")
-    with pytest.raises(MissingDependencyError, match="not_there_at_all"):
-        run(script)
+# -- objectives of a config -----------------------------------------------------------------
+
+
+def best(done: NaslibRun) -> dict[str, Any]:
+    return max(history(done), key=lambda line: float(line["score"]))
+
+
+def test_the_optimiser_gets_our_number(run: Run) -> None:
+    many = {"search.epochs": 100, "search.population_size": 30, "search.sample_size": 10}
+    accuracy = run(sections={"metrics": ["validation_accuracy"]}, **many)
+    energy = run(sections={"metrics": ["energy_kwh"]}, **many)
+    both = run(**many)
+    costs = [best(done)["energy_kwh"] for done in (energy, both, accuracy)]
+    assert costs == sorted(costs)
+    assert costs[2] > 2 * costs[1] > 4 * costs[0]
+    gains = [best(done)["validation_accuracy"] for done in (energy, both, accuracy)]
+    assert gains == sorted(gains)
+    # NASLib reports the incumbent by that number.
+    assert best(energy)["energy_kwh"] == min(line["energy_kwh"] for line in history(energy))
+    reported = trajectory(energy)["valid_acc"][-1]
+    assert reported == pytest.approx(100 * best(energy)["validation_accuracy"])
+
+
+def test_chebyshev_a_budget_a_limit_and_power(
+    run: Run, measured_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = ["validation_accuracy", "energy_kwh"]
+    section = {"metrics": both, "chebyshev": True}
+    first, second, third = (history(run(seed=n, sections=section)) for n in (4, 4, 5))
+    assert first == second != third
+    assert len({tuple(line["weights"]) for line in first}) == EPOCHS
+    for optimizer in ("rs", "re"):
+        one_budget = {"metrics": ["validation_accuracy"], "epochs": 12}
+        done = run(optimizer=optimizer, sections=one_budget, **{"search.fidelity": 36})
+        assert {line["epochs"] for line in history(done)} == {12}
+    limit = {"search.epochs": 60, "objectives.limits.energy_kwh": 0.2}
+    done = run(example="budget", **limit)
+    kept = [line["validation_accuracy"] for line in history(done) if line["energy_kwh"] <= 0.2]
+    assert best(done)["energy_kwh"] <= 0.2
+    assert best(done)["validation_accuracy"] == max(kept)
+    # Modelled energy and modelled time are not of one training; measured ones are.
+    section = {"metrics": ["TRAIN_POWER", "VAL_ACCURACY"], "weights": [0.5, 0.5]}
+    with pytest.raises(ProvenanceError, match="same trainings"):
+        run(optimizer="rs", sections=section)
+    monkeypatch.setenv("ECNAS_CACHE", str(measured_cache))
+    done = run(optimizer="rs", sections=section, dataset="5v-4epochs")
+    assert all(line["average_power_w"] > 0 for line in history(done))
+
+
+def test_without_objectives_a_run_is_naslibs_own(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain: dict[str, Any] = {"config": CONFIGS["nas"], "optimizer": "re"}
+    recorded = run(**plain)
+    lines = history(recorded)
+    accuracies = [100 * line["validation_accuracy"] for line in lines]
+    assert [line["score"] for line in lines] == pytest.approx(accuracies)
+    assert recorded.result is not None
+    assert recorded.result.config.objectives == ("energy_kwh", "validation_accuracy")
+    # The same run without a recorder.
+    original = naslib_space.dataset_api
+
+    def bare(*arguments: Any, **settings: Any) -> dict[str, Any]:
+        return original(*arguments, **settings) | {"recorder": None}
+
+    monkeypatch.setattr(naslib_space, "dataset_api", bare)
+    assert trajectory(recorded) == trajectory(run(**plain))
+
+
+# -- sweeps ---------------------------------------------------------------------------------
+
+SWEEP = EXAMPLES / "sweep.yaml"
+SHORT = ("search.epochs", "12", "search.population_size", "5", "search.sample_size", "3")
+
+
+@pytest.fixture
+def make(run: Run, script: Path) -> Callable[..., Sweep]:
+    def of(*overrides: str, **settings: Any) -> Sweep:
+        return Sweep.of(SWEEP, [*SHORT, *overrides], **{"runner": str(script), **settings})
+
+    return of
+
+
+def test_a_sweep_makes_every_combination_and_nothing_twice(
+    make: Callable[..., Sweep], tmp_path: Path
+) -> None:
+    out = tmp_path / "sweep"
+    chosen = make(optimizers=["rs", "re"], seeds=2)
+    assert pickle.loads(pickle.dumps(chosen.runs())) == chosen.runs()  # noqa: S301
+    units = sweep(chosen, out)
+    assert len(units) == len(set(units)) == 8
+    methods = [
+        f"naslib:{name}/{variant}" for name in ("rs", "re") for variant in ("accuracy", "both")
+    ]
+    assert {unit.method for unit in units} == set(methods)
+    runs = gather(out, units, {}).runs
+    for unit in units:
+        result = runs[unit]
+        assert len(result.rows) == 12
+        optimizer, variant = unit.method.removeprefix("naslib:").split("/")
+        folder = out / "naslib" / variant / "ecnas" / "5v" / optimizer / str(unit.seed)
+        lines = (folder / "history.jsonl").read_text().splitlines()
+        assert [json.loads(line)["row"] for line in lines] == result.rows.tolist()
+        assert (folder / "errors.json").is_file()
+        if optimizer == "rs":  # random search does not depend on the objectives
+            twin = next(u for u in units if u.seed == unit.seed and u.method == "naslib:rs/both")
+            assert runs[twin].rows.tolist() == result.rows.tolist()
+    progress: list[int] = []
+    first = {unit: (out / unit.file).stat().st_mtime_ns for unit in units}
+    sweep(chosen, out, on_progress=lambda done, total, last: progress.append(done))
+    assert progress == [8]
+    assert first == {unit: (out / unit.file).stat().st_mtime_ns for unit in units}
+    # One optimizer more is one optimizer more; other rules are another sweep.
+    more = make(optimizers=["rs", "re", "ls"], seeds=1)
+    sweep(more, out, on_progress=lambda done, total, last: progress.append(total - done))
+    assert progress[1] == 2
+    with pytest.raises(ConfigError, match="config"):
+        sweep(make("search.epochs", "13", optimizers=["rs"], seeds=1), out)
+
+
+def test_the_command_sweep(
+    make: Callable[..., Sweep], script: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    line = ["naslib", "sweep", "--config-file", str(SWEEP), "--out", str(out), "--optimizers", "rs"]
+    line += ["--runner", str(script), "--seeds", "2", "--no-plot", *SHORT]
+    assert main([*line, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    names = {line["method"] for line in document["methods"]}
+    assert names == {"naslib:rs/accuracy", "naslib:rs/both"}
+    assert (out / "results.csv").read_text().startswith("table,method,seed")
+    assert main(line) == 0
+    assert "hypervolume" in capsys.readouterr().out
+
+
+def test_impossible_sweeps_are_refused(make: Callable[..., Sweep], tmp_path: Path) -> None:
+    for words, settings, says in (
+        ("search_space nasbench201", {}, "search_space: ecnas"),
+        ("sweep.speed 3", {}, "optimizers, seeds, objectives"),
+        ("sweep.objectives.both.weights [0.5,0.6]", {}, "sum to 1"),
+        ("", {"optimizers": ["rs", "rs"]}, "each once"),
+        ("sweep.seeds 0", {}, "seeds"),
+        ("", {"seeds": [0, -1]}, "seeds"),
+    ):
+        with pytest.raises(EcnasError, match=says):
+            make(*words.split(), **settings)
+    with pytest.raises(ConfigError, match="bananas"):
+        sweep(make(optimizers=["rr"], seeds=1), tmp_path / "sweep")

@@ -1,10 +1,12 @@
-"""NASLib is found, mended and nothing else is touched."""
+"""NASLib is found and patched, with stand-ins for what is missing, and nothing else changes."""
 
 from __future__ import annotations
 
+import copy
 import os
 import subprocess
 import sys
+from abc import ABC, abstractmethod
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,8 @@ import numpy as np
 import pytest
 
 from naslib_ecnas.adapters import naslib_patches
+from naslib_ecnas.adapters.naslib_patches import StandInError, stand_in
+from naslib_ecnas.errors import MissingDependencyError
 
 # What a clone of NASLib is known by, and modules that do what NASLib's do.
 CLONE = {
@@ -45,12 +49,14 @@ except ImportError:
 }
 
 
-def run(code: str, **environment: str) -> str:
+def run(code: str, folder: Path, home: Path) -> str:
+    """Output of a program in its own process, with NASLib looked for in `home`."""
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
         text=True,
-        env={**os.environ, **environment},
+        env={**os.environ, "NASLIB_HOME": str(home)},
+        cwd=folder,
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -77,32 +83,25 @@ without_naslib = pytest.mark.skipif(
 )
 
 
-def test_importing_the_adapter_does_nothing() -> None:
+@without_naslib
+def test_importing_the_adapters_does_nothing_and_their_use_says_how_to_get_naslib(
+    tmp_path: Path,
+) -> None:
     code = """
 import sys
 meta, path = list(sys.meta_path), list(sys.path)
-from naslib_ecnas.adapters import naslib_objectives, naslib_patches
-from naslib_ecnas.adapters import naslib_space
-naslib_patches.report()
+from naslib_ecnas.adapters import naslib_objectives, naslib_patches, naslib_run, naslib_space
+from naslib_ecnas.errors import MissingDependencyError
+print(naslib_patches.report()["remedy"])
 assert sys.meta_path == meta and sys.path == path
 assert not {"torch", "naslib", "networkx", "sklearn", "matplotlib"} & set(sys.modules)
-"""
-    run(code)
-
-
-@without_naslib
-def test_without_naslib_the_remedy_is_told(tmp_path: Path) -> None:
-    code = """
-from naslib_ecnas.adapters import naslib_patches, naslib_space
-from naslib_ecnas.errors import MissingDependencyError
 assert naslib_patches.naslib_home() is None
 try:
     naslib_space.EcnasSearchSpace
 except MissingDependencyError as error:
     print(error)
-print(naslib_patches.report()["remedy"])
 """
-    out = run(code, NASLIB_HOME=str(tmp_path))
+    out = run(code, tmp_path, tmp_path)
     assert out.count("git clone https://github.com/automl/NASLib") == 2
     assert "NASLIB_HOME" in out
     assert str(tmp_path) in out
@@ -125,10 +124,10 @@ for name in {missing}:
     assert name not in sys.modules
     try:
         __import__(name)
-        raise SystemExit(name + " is stood in for others too")
+        raise SystemExit(name + " has a stand-in for other code too")
     except ModuleNotFoundError:
         pass
-assert sorted(naslib_patches.report()["standing_in"]) == sorted({missing})
+assert sorted(naslib_patches.report()["stand_ins"]) == sorted({missing})
 if {missing}:
     try:
         graphs.late()
@@ -140,69 +139,127 @@ import naslib.optional
 assert naslib.optional.graphviz is None
 try:
     import naslib.tables
-    raise SystemExit("an unknown package is stood in for")
+    raise SystemExit("an unknown package has a stand-in")
 except ModuleNotFoundError as error:
     assert error.name == "pandas_that_is_missing"
 assert sys.path[0] == head and sys.path[-1] == {str(clone)!r}
 """
-    run(code, NASLIB_HOME=str(clone))
+    run(code, clone.parent, clone)
 
 
 @without_naslib
-def test_missing_requirements_are_told_all_at_once(
+def test_missing_requirements_are_named_all_at_once(
     clone: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NASLIB_HOME", str(clone))
     monkeypatch.setattr(naslib_patches, "_ready", [])
     monkeypatch.setattr(naslib_patches, "_installed", lambda name: name == "numpy")
-    with pytest.raises(naslib_patches.MissingDependencyError, match=r"naslib-ecnas\[naslib\]") as e:
+    with pytest.raises(MissingDependencyError, match=r"naslib-ecnas\[naslib\]") as e:
         naslib_patches.ensure()
     assert "torch" in str(e.value)
     assert "scikit-learn" in str(e.value)
 
 
-def test_report_of_the_real_one(naslib: Any) -> None:
+def test_the_report_of_the_real_one(naslib: Any) -> None:
+    naslib_patches.require("naslib.predictors")
     report = naslib_patches.report()
     assert report["found"]
     assert report["remedy"] is None
     assert all(report["required"].values())
-    assert {m["where"] for m in report["mends"]} >= {"naslib.utils: parse_args"}
+    patches = {patch["where"]: patch["applied"] for patch in report["patches"]}
+    assert patches["naslib.utils: parse_args"]
+    # Nothing that is installed has a stand-in, and no stand-in is in sys.modules.
+    found = report["stand_ins"]
+    assert [name for name in found if name in sys.modules or find_spec(name) is not None] == []
+    # The package's own folder stays off the path.
+    naslib_patches.require("naslib.search_spaces")
+    inside = [Path(p) for p in naslib.__path__]
+    assert [p for p in sys.path if any(Path(p).is_relative_to(i) for i in inside)] == []
 
 
-def test_standing_in_never_covers_what_is_installed(naslib: Any) -> None:
-    naslib_patches.require("naslib.predictors")
-    standing_in = naslib_patches.report()["standing_in"]
-    assert [name for name in standing_in if find_spec(name) is not None] == []
-    assert [name for name in standing_in if name in sys.modules] == []
-
-
-def test_parameters_are_counted(naslib: Any) -> None:
-    torch = pytest.importorskip("torch")
+def test_patched_functions_work(naslib: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = naslib_patches.require("torch")
     count = naslib_patches.require("naslib.optimizers.discrete.re.optimizer").count_parameters_in_MB
     assert count(torch.nn.Linear(3, 4)) == pytest.approx(16e-6)
     assert count(torch.nn.ModuleList()) == 0
-
-
-def test_the_command_line_is_read_when_it_is_parsed(
-    naslib: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    # The command line is read when it is parsed.
     parse_args = naslib_patches.require("naslib.utils").parse_args
     monkeypatch.setattr(sys, "argv", ["prog", "--seed", "7"])
     assert parse_args().seed == "7"
     monkeypatch.setattr(sys, "argv", ["prog", "-f", "kernel.json", "--seed", "8"])
     assert parse_args().seed == "8"
     assert parse_args(args=["--seed", "9"]).seed == "9"
-
-
-def test_predictor_scores_are_numbers(naslib: Any) -> None:
+    # Scores are numbers.
     compute_scores = naslib_patches.require("naslib.utils.zerocost").compute_scores
     truth = np.arange(40.0)
     scores = compute_scores(truth, truth + np.sin(truth))
     assert scores["rmse"] == pytest.approx(np.sqrt(np.mean(np.sin(truth) ** 2)))
     assert 0.8 < scores["kendalltau"] <= 1
+    # An array may hold graphs of different sizes.
+    networkx, gpwl = map(naslib_patches.require, ("networkx", "naslib.predictors.gp.gpwl"))
+    graphs = [networkx.path_graph(2), networkx.path_graph(3)]
+    held = gpwl.np.array(graphs)
+    assert held.shape == (2,)
+    assert held[0] is graphs[0]
+    assert held[1] is graphs[1]
+    assert gpwl.np.array([1.0, 2.0]).dtype == np.float64
 
 
-def test_the_folder_of_the_package_stays_off_the_path(naslib: Any) -> None:
-    naslib_patches.require("naslib.search_spaces")
-    inside = [Path(p) for p in naslib.__path__]
-    assert [p for p in sys.path if any(Path(p).is_relative_to(i) for i in inside)] == []
+# -- stand-ins: importable, constructible, and an error when used -----------------------------
+
+
+def test_attributes_are_stand_ins_and_stay_the_same() -> None:
+    pyro = stand_in("pyro")
+    assert pyro.contrib.gp.kernels.RBF is pyro.contrib.gp.kernels.RBF
+    assert repr(pyro.contrib.gp) == "<stand-in for pyro.contrib.gp>"
+
+
+def test_objects_can_be_made_and_copied_but_not_used() -> None:
+    model = stand_in("ngboost.NGBRegressor")(505, learning_rate=0.1)
+    copy.deepcopy(model)
+    with pytest.raises(StandInError, match=r"ngboost\.NGBRegressor.*pip install ngboost") as raised:
+        model.fit([1], [2])
+    assert isinstance(raised.value, MissingDependencyError)
+    assert isinstance(raised.value, ImportError)
+    assert raised.value.package == "ngboost"
+
+
+def test_every_use_raises() -> None:
+    uses: list[Any] = [lambda o: o(), lambda o: o[0], lambda o: o + 1, lambda o: 1 * o]
+    for use in (*uses, list, float, lambda o: o.anything, lambda o: 1 in o):
+        with pytest.raises(StandInError):
+            use(stand_in("xgboost.Booster")())
+    for call, says in (
+        # What is named like a function is used when it is called.
+        (lambda: stand_in("xgboost").train({}, None), r"xgboost\.train"),
+        # Packages of another name are named by it.
+        (lambda: stand_in("skimage.io").imread("a"), "pip install scikit-image"),
+        (lambda: stand_in("turtle").position(), "tkinter"),
+    ):
+        with pytest.raises(StandInError, match=says):
+            call()
+
+
+def test_a_class_can_be_derived_from_one() -> None:
+    base = stand_in("grakel.kernels").Kernel
+
+    class Mixed(base, ABC):  # type: ignore[misc, valid-type]
+        def __init__(self) -> None:
+            super().__init__(n_jobs=1)
+            self.own = 3
+
+        @abstractmethod
+        def todo(self) -> int: ...
+
+    class Kernel(Mixed):
+        def todo(self) -> int:
+            return self.own
+
+    assert issubclass(Kernel, base)
+    assert isinstance(Kernel(), base)
+    assert Kernel().todo() == 3
+    assert not hasattr(Kernel, "anything")
+    with pytest.raises(StandInError, match="grakel"):
+        Kernel().fit_transform()
+    with pytest.raises(TypeError, match="abstract"):
+        Mixed()

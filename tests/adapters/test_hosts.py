@@ -1,0 +1,371 @@
+"""Optuna, pymoo and BoTorch: their search methods, and a benchmark as their objective."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import importlib.util
+import inspect
+import logging
+import random
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from naslib_ecnas.adapters.choices import Evaluation
+from naslib_ecnas.benchmark import Benchmark
+from naslib_ecnas.data.table import Columns, Table, write_table
+from naslib_ecnas.errors import (
+    ConfigError,
+    UnknownBudgetError,
+    UnknownCellError,
+    UnknownMetricError,
+)
+from naslib_ecnas.loading import load
+from naslib_ecnas.metrics import OBJECTIVES
+from naslib_ecnas.provenance import Provenance
+from naslib_ecnas.search import Optimiser, run
+from naslib_ecnas.space import Space
+
+# -- search methods of other libraries ------------------------------------------------------
+
+#: (library, module, class, settings for a quick test)
+METHODS = [
+    ("optuna", "optuna_host", "Motpe", {}),
+    ("optuna", "optuna_host", "OptunaNsga2", {}),
+    ("optuna", "optuna_host", "OptunaNsga3", {}),
+    ("pymoo", "pymoo_host", "PymooNsga2", {}),
+    ("pymoo", "pymoo_host", "SmsEmoa", {}),
+    ("botorch", "botorch_qnehvi", "Qnehvi", {"initial": 15, "pool": 20, "batch": 10}),
+]
+
+
+def adapter(library: str, module: str) -> Any:
+    pytest.importorskip(library, reason=f"{library} is not installed", exc_type=ImportError)
+    return importlib.import_module(f"naslib_ecnas.adapters.{module}")
+
+
+@pytest.fixture(params=METHODS, ids=lambda m: m[2])
+def method(request: pytest.FixtureRequest) -> type[Optimiser]:
+    """The class, with the quick settings as its defaults."""
+    library, module, name, quick = request.param
+    kind: type[Optimiser] = getattr(adapter(library, module), name)
+    if not quick:
+        return kind
+
+    class Quick(kind):  # type: ignore[misc, valid-type]
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**{**quick, **options})
+
+    return Quick
+
+
+def costs(rows: np.ndarray, m: int = 2) -> np.ndarray:
+    return np.random.default_rng(0).random((2532, m))[rows]
+
+
+def made(kind: type[Optimiser], *, seed: int = 0, **options: object) -> Optimiser:
+    return kind(**{"space": Space(5), "rng": np.random.default_rng(seed), **options})
+
+
+def asked(optimiser: Optimiser, evaluations: int, m: int = 2) -> list[int]:
+    out: list[int] = []
+    while len(out) < evaluations:
+        rows = optimiser.ask()
+        assert isinstance(rows, np.ndarray)
+        assert rows.dtype == np.int32
+        assert rows.ndim == 1
+        assert len(rows)
+        optimiser.tell(rows, costs(rows, m))
+        out += rows.tolist()
+    return out
+
+
+def test_answers_are_allowed_rows(method: type[Optimiser]) -> None:
+    allowed = np.random.default_rng(1).permutation(2532)[:300]
+    rows = asked(made(method, rows=allowed), 45)
+    assert np.isin(rows, allowed).all()
+    assert len(set(rows)) > 20
+
+
+def test_a_seed_decides_everything_and_no_global_generator_does(method: type[Optimiser]) -> None:
+    first = asked(made(method, seed=3), 40)
+    np.random.seed(1)  # noqa: NPY002
+    random.seed(1)
+    before = np.random.get_state()[1].copy(), random.getstate()  # noqa: NPY002
+    assert asked(made(method, seed=3), 40) == first
+    assert asked(made(method, seed=4), 40) != first
+    assert (np.random.get_state()[1] == before[0]).all()  # noqa: NPY002
+    assert random.getstate() == before[1]
+
+
+def test_small_spaces_and_few_cells_come_to_an_end(method: type[Optimiser]) -> None:
+    for vertices in (2, 3, 4):
+        space = Space(vertices)
+        for rows in (None, [0], [len(space) - 1], range(min(3, len(space)))):
+            optimiser = made(method, space=space, rows=rows)
+            found = np.array(asked(optimiser, 22))
+            assert optimiser.allowed(found).all()
+
+
+def test_three_objectives_and_costs_that_are_all_alike(method: type[Optimiser]) -> None:
+    assert len(asked(made(method), 21, m=3)) >= 21
+    optimiser = made(method)
+    for _ in range(4):
+        rows = optimiser.ask()
+        optimiser.tell(rows, np.ones((len(rows), 2)))
+    for _ in range(3):
+        rows = optimiser.ask()
+        optimiser.tell(rows, np.column_stack([costs(rows)[:, 0], np.ones(len(rows))]))
+
+
+def test_failed_evaluations_are_no_costs(method: type[Optimiser]) -> None:
+    optimiser = made(method)
+    for share in (1, 1, 2):
+        rows = optimiser.ask()
+        told = costs(rows)
+        told[::share, 1] = np.nan
+        optimiser.tell(rows, told)
+    assert optimiser.allowed(optimiser.ask()).all()
+
+
+def test_more_and_less_may_be_told_than_was_asked(method: type[Optimiser]) -> None:
+    optimiser = made(method)
+    optimiser.tell([5, 700, 12], costs(np.array([5, 700, 12])))
+    for _ in range(3):
+        rows = optimiser.ask()[:1]
+        told = np.append(rows, [9, 2000])
+        optimiser.tell(told, costs(told))
+        assert len(optimiser.ask())
+    optimiser.tell([], np.empty((0, 2)))
+
+
+def test_told_arrays_are_not_kept(method: type[Optimiser]) -> None:
+    plain, spoilt = made(method), made(method)
+    for _ in range(4):
+        rows, again = plain.ask(), spoilt.ask()
+        assert rows.tolist() == again.tolist()
+        told = costs(rows)
+        plain.tell(rows, told.copy())
+        spoilt.tell(again, told)
+        told[:] = again[:] = 0
+
+
+def test_wrong_settings_shapes_and_rows_are_refused(method: type[Optimiser]) -> None:
+    optimiser = made(method)
+    for rows, told in (([1, 2], [[0.0, 1.0]]), ([[1]], [[0.0, 1.0]]), ([1], [0.0])):
+        with pytest.raises(ConfigError, match="costs"):
+            optimiser.tell(rows, told)
+    with pytest.raises(UnknownCellError):
+        optimiser.tell([-1], [[0.0, 1.0]])
+    with pytest.raises(ConfigError, match="at least one row"):
+        made(method, rows=[])
+    with pytest.raises(ConfigError, match="no paper setting"):
+        made(method, paper=True)
+    plain = next(kind for kind in method.__mro__ if kind.__name__ != "Quick")
+    numbers = set(inspect.signature(plain).parameters)
+    numbers -= {"space", "rng", "rows", "paper", "budgets"}
+    assert numbers
+    for name in numbers:
+        with pytest.raises(ConfigError, match=f"(population|{name}) of {plain.name} must be"):
+            made(method, **{name: 0})
+
+
+def test_it_searches_a_benchmark_quietly(
+    method: type[Optimiser], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Much better than random search, which reaches .95 with 80 evaluations of this table."""
+    bench = load("5v")
+    with warnings.catch_warnings(), caplog.at_level(logging.INFO):
+        warnings.simplefilter("error")
+        result = run(bench, method, evaluations=80, seed=0)
+    assert not caplog.records
+    assert len(result.rows) == 80
+    accuracy, energy = (
+        result.values[:, result.config.objectives.index(name)]
+        for name in ("validation_accuracy", "energy_kwh")
+    )
+    assert accuracy.max() > np.quantile(bench.values("validation_accuracy"), 0.95)
+    assert energy.min() < np.quantile(bench.values("energy_kwh"), 0.01)
+    assert result.scale.hypervolume(result.values) > 0.965
+
+
+def test_examples_and_names() -> None:
+    names = []
+    for library, module in sorted({(m[0], m[1]) for m in METHODS}):
+        if importlib.util.find_spec(library) is None:
+            continue
+        loaded = adapter(library, module)
+        result = doctest.testmod(loaded)
+        assert result.attempted
+        assert not result.failed
+        names += [getattr(loaded, name).name for _, at, name, _ in METHODS if at == module]
+    assert len(set(names)) == len(names)
+
+
+# -- a benchmark as their objective ---------------------------------------------------------
+
+#: Rows of the four-vertex space that the synthetic table holds, and the one without an energy.
+HELD = np.arange(1, 91, 2)
+UNKNOWN = 9
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Benchmark:
+    """A synthetic table of half of the four-vertex space."""
+    rng = np.random.default_rng(5)
+    energy, accuracy = rng.random((2, len(HELD), 2, 1))
+    energy[HELD == UNKNOWN] = np.nan
+    values = {"energy_kwh": energy, "validation_accuracy": accuracy}
+    made_up = Provenance("synthetic", device="no device", pue=1.59, repeats=1)
+    path = tmp_path / "half.ecnas"
+    write_table(
+        path,
+        Columns(
+            name="half",
+            vertices=4,
+            rows=HELD.astype(np.int32),
+            budgets=(4, 12),
+            repeats=1,
+            values=values,
+            provenance=dict.fromkeys(values, made_up),
+        ),
+    )
+    return Benchmark(Table.open(path))
+
+
+@pytest.fixture
+def optuna() -> Any:
+    optuna = pytest.importorskip("optuna", reason="optuna is not installed")
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    yield optuna
+    optuna.logging.set_verbosity(level)
+
+
+@pytest.fixture
+def hosted() -> Any:
+    """The adapter of pymoo."""
+    return adapter("pymoo", "pymoo_host")
+
+
+def test_an_evaluation_offers_what_has_every_objective(bench: Benchmark) -> None:
+    evaluation = Evaluation(bench)
+    assert evaluation.epochs == 12
+    assert evaluation.rows.tolist() == [r for r in HELD if r != UNKNOWN]
+    assert Evaluation(bench, "validation_accuracy").rows.tolist() == HELD.tolist()
+    assert Evaluation(bench, ("parameters", "depth"), 4).rows.tolist() == HELD.tolist()
+    found = evaluation.values([3, 5, 3])
+    for column, name in zip(found.T, OBJECTIVES, strict=True):
+        assert column.tolist() == bench.values(name, 12)[[3, 5, 3]].tolist()
+    assert bench.spent.evaluations == 3
+    for names in ((), ("energy_kwh", "energy_kwh")):
+        with pytest.raises(ConfigError, match="one or more different metrics"):
+            Evaluation(bench, names)
+    with pytest.raises(UnknownMetricError):
+        Evaluation(bench, ("energy",))
+    with pytest.raises(UnknownBudgetError):
+        Evaluation(bench, epochs=108)
+
+
+@pytest.mark.parametrize("sampler", ["RandomSampler", "TPESampler", "NSGAIISampler"])
+def test_any_sampler_of_optuna(optuna: Any, bench: Benchmark, sampler: str) -> None:
+    objective = adapter("optuna", "optuna_host").EcnasObjective(
+        bench, ("validation_accuracy", "energy_kwh"), 4
+    )
+    assert objective.directions == ["maximize", "minimize"]
+    study = optuna.create_study(
+        directions=objective.directions, sampler=getattr(optuna.samplers, sampler)(seed=0)
+    )
+    study.optimize(objective, n_trials=40)
+    assert bench.spent.evaluations == 40
+    for trial in study.trials:
+        row = trial.user_attrs["row"]
+        assert trial.state.name == "COMPLETE"
+        assert row in objective.evaluation.rows
+        assert trial.user_attrs["cell"] == str(Space(4).cell(row))
+        assert objective.row(trial.params) == row
+        assert trial.values[0] == bench.values("validation_accuracy", 4)[row]
+        assert trial.values[1] == bench.values("energy_kwh", 4)[row]
+    best = max(t.values[0] for t in study.best_trials)
+    assert best == max(t.values[0] for t in study.trials)
+
+
+def test_every_cell_of_the_table_can_be_enqueued(optuna: Any, bench: Benchmark) -> None:
+    objective = adapter("optuna", "optuna_host").EcnasObjective(bench)
+    study = optuna.create_study(directions=objective.directions)
+    rows = objective.evaluation.rows.tolist()
+    for row in rows:
+        study.enqueue_trial(objective.params(row))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        study.optimize(objective, n_trials=len(rows))
+    assert [t.user_attrs["row"] for t in study.trials] == rows
+    front = {t.user_attrs["row"] for t in study.best_trials}
+    assert front == set(bench.front(OBJECTIVES, 12).rows.tolist())
+
+
+def test_one_objective_by_ask_and_tell(optuna: Any, bench: Benchmark) -> None:
+    objective = adapter("optuna", "optuna_host").EcnasObjective(bench, "validation_accuracy")
+    study = optuna.create_study(directions=objective.directions)
+    for _ in range(30):
+        trial = study.ask(objective.distributions)
+        study.tell(trial, objective(trial))
+    values = bench.values("validation_accuracy")
+    assert study.best_value >= np.nanquantile(values, 0.8)
+    assert len(objective.distributions) == 8
+
+
+def test_pymoo_minimises_costs_and_answers_values(hosted: Any, bench: Benchmark) -> None:
+    problem = hosted.EcnasProblem(bench, ("validation_accuracy", "energy_kwh"))
+    rows = problem.evaluation.rows[:7]
+    costs = problem.evaluate(rows[:, None])
+    assert bench.spent.evaluations == 7
+    accuracy, energy = bench.values("validation_accuracy")[rows], bench.values("energy_kwh")[rows]
+    assert int(costs[:, 0].argmin()) == int(accuracy.argmax())
+    assert costs[:, 1].tolist() == energy.tolist()
+    assert problem.values_of(costs).tolist() == np.column_stack([accuracy, energy]).tolist()
+
+
+def test_genetic_algorithms_of_pymoo_find_the_front(hosted: Any, bench: Benchmark) -> None:
+    from pymoo.optimize import minimize
+
+    front = bench.front(OBJECTIVES, 12)
+    every = {tuple(v) for v in np.column_stack([bench.values(n, 12) for n in OBJECTIVES])}
+    for module, name in (("nsga2", "NSGA2"), ("sms", "SMSEMOA"), ("spea2", "SPEA2")):
+        kind = getattr(importlib.import_module(f"pymoo.algorithms.moo.{module}"), name)
+        results = []
+        for _ in range(2):
+            problem = hosted.EcnasProblem(bench)
+            algorithm = kind(pop_size=20, **hosted.operators())
+            found = minimize(problem, algorithm, ("n_eval", 200), seed=1)
+            results.append(np.unique(found.X))
+            assert np.isin(found.X, problem.evaluation.rows).all()
+            assert {tuple(v) for v in problem.values_of(found.F)} <= every
+        assert results[0].tolist() == results[1].tolist()
+        assert np.isin(results[0], front.rows).mean() > 0.8
+
+
+def test_operators_keep_to_allowed_cells_and_change_them(hosted: Any) -> None:
+    from pymoo.core.population import Population
+
+    for vertices in (4, 5, 7):
+        space, rng = Space(vertices), np.random.default_rng(0)
+        allowed = np.unique(rng.integers(0, len(space), 60))
+        problem = hosted.CellProblem(space, allowed, 2)
+        operators = hosted.operators()
+        pop = operators["sampling"].do(problem, 200, random_state=rng)
+        assert len(np.unique(pop.get("X"))) > 0.9 * len(allowed)
+        cross, mutate = operators["crossover"].do, operators["mutation"].do
+        children = cross(problem, pop, rng.integers(0, 200, (50, 2)), random_state=rng)
+        mutants = mutate(problem, Population.new("X", pop.get("X").copy()), random_state=rng)
+        for group in (pop, children, mutants):
+            assert np.isin(group.get("X"), allowed).all()
+        assert (mutants.get("X") != pop.get("X")).mean() > 0.9
+        # Equal parents have no other children.
+        same = np.repeat(np.arange(50)[:, None], 2, axis=1)
+        found = np.sort(cross(problem, pop, same, random_state=rng).get("X")[:, 0])
+        assert (found == np.sort(pop[same.ravel()].get("X")[:, 0])).all()

@@ -1,0 +1,339 @@
+"""Metrics in NASLib's units, objectives of a config as one number, and searches for them."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from naslib_ecnas.adapters import naslib_objectives
+from naslib_ecnas.adapters.naslib_objectives import Objectives, Scalarisation
+from naslib_ecnas.benchmark import Benchmark
+from naslib_ecnas.errors import (
+    ConfigError,
+    EcnasError,
+    ProvenanceError,
+    UnknownBudgetError,
+    UnknownMetricError,
+)
+from naslib_ecnas.loading import load
+from naslib_ecnas.metrics import metric as metric_of
+from naslib_ecnas.provenance import Provenance
+from naslib_ecnas.search.operators import RHO
+
+Search = Callable[..., Any]
+BOTH = ["validation_accuracy", "energy_kwh"]
+
+# -- metrics --------------------------------------------------------------------------------
+
+
+def test_members_are_members(metric: Any) -> None:
+    from naslib.search_spaces.core.query_metrics import Metric
+
+    assert metric is Metric
+    before = list(Metric)
+    assert naslib_objectives.extend() is Metric
+    assert list(Metric) == before
+    assert len({m.value for m in before}) == len(before)
+    for name in naslib_objectives.ADDED:
+        member = getattr(Metric, name)
+        assert isinstance(member, Metric)
+        assert Metric[name] is Metric(member.value) is member
+        assert member in before
+        assert member.name == name
+        assert str(member) == f"Metric.{name}"
+        assert pickle.loads(pickle.dumps(member)) is member  # noqa: S301
+        assert copy.deepcopy(member) is member
+        assert {member: 1}[member] == 1
+
+
+def test_units(metric: Any, measured: Benchmark) -> None:
+    record = measured.query(1234)
+    read = naslib_objectives.read
+    assert read(record, "validation_accuracy", measured) == 100 * record.validation_accuracy
+    assert read(record, "training_time_s", measured) == record.training_time_s
+    assert read(record, "energy_kwh", measured) == record.energy_kwh
+    assert read(record, "parameters", measured) == record.parameters
+    power = read(record, "average_power_w", measured)
+    assert power == pytest.approx(record.total_energy_kwh * 3.6e6 / record.total_time_s)
+
+
+def test_power_of_different_trainings_is_refused() -> None:
+    energy = Provenance("scaled", device="Quadro RTX 6000")
+    bench: Any = SimpleNamespace(
+        metrics=("energy_kwh", "training_time_s"),
+        provenance={"energy_kwh": energy, "training_time_s": Provenance("measured", device="TPU")},
+    )
+    record: Any = {"energy_kwh": 1.0, "training_time_s": 1.0}
+    assert not naslib_objectives.holds(bench, "average_power_w")
+    with pytest.raises(ProvenanceError, match="same trainings"):
+        naslib_objectives.read(record, "average_power_w", bench)
+
+
+def test_metrics_that_no_table_has_are_refused(metric: Any) -> None:
+    for name in ("TRAIN_LOSS", "LATENCY", "HP"):
+        with pytest.raises(UnknownMetricError, match="TRAIN_ENERGY"):
+            naslib_objectives.column(metric[name])
+    with pytest.raises(UnknownMetricError):
+        naslib_objectives.column("VAL_ACCURACY")
+
+
+def test_objectives_of_names_and_members(metric: Any) -> None:
+    objective = naslib_objectives.objective
+    assert objective("VAL_ACCURACY") is objective("validation_accuracy") is metric.VAL_ACCURACY
+    assert objective("TRAIN_ENERGY") == objective("energy_kwh") == objective(metric.TRAIN_ENERGY)
+    assert objective("energy_kwh").score(0.25) == -0.25
+    with pytest.raises(ConfigError, match="energy_kwh"):
+        objective("energy")
+    with pytest.raises(UnknownMetricError):
+        objective(metric.TRAIN_LOSS)
+    with pytest.raises(UnknownMetricError, match="no energy_kwh"):
+        objective("energy_kwh").score(math.nan)
+
+
+# -- the section of a config ----------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Benchmark:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ECNAS_CACHE", str(tmp_path_factory.mktemp("scalar")))
+        return load("4v")
+
+
+def scalar(bench: Benchmark, **section: Any) -> Scalarisation:
+    return Scalarisation(Objectives.of(section), bench, np.random.default_rng(0))
+
+
+def table(bench: Benchmark, names: list[str] = BOTH) -> np.ndarray[Any, np.dtype[np.float64]]:
+    values = np.column_stack([bench.values(name) for name in names])
+    return values[~np.isnan(values).any(axis=1)]
+
+
+def test_a_weighted_sum_by_hand(bench: Benchmark) -> None:
+    front = bench.front(tuple(BOTH)).values
+    (worst_a, best_a), (best_e, worst_e) = (
+        (front[:, 0].min(), front[:, 0].max()),
+        (front[:, 1].min(), front[:, 1].max()),
+    )
+    score = scalar(bench, metrics=BOTH, weights=[0.25, 0.75])
+    assert score([best_a, best_e]) == (pytest.approx(100.0), None)
+    assert score([worst_a, worst_e])[0] == pytest.approx(0.0)
+    assert score([best_a, worst_e])[0] == pytest.approx(25.0)
+    halfway = (best_a + worst_a) / 2, (best_e + worst_e) / 2
+    assert score(halfway)[0] == pytest.approx(50.0)
+
+
+def test_one_objective_orders_as_the_metric_does(bench: Benchmark) -> None:
+    for name in BOTH:
+        values = table(bench, [name])[:, 0]
+        score = scalar(bench, metrics=name)
+        scores = np.array([score([value])[0] for value in values])
+        assert (np.argsort(scores) == np.argsort(-metric_of(name).cost(values))).all()
+        assert scores.max() == pytest.approx(100)
+        assert scores.min() == pytest.approx(0)
+
+
+def test_what_keeps_the_limit_is_always_better(bench: Benchmark) -> None:
+    values = table(bench)
+    limit = float(np.median(values[:, 1]))
+    score = scalar(bench, metrics=BOTH, limits={"energy_kwh": limit})
+    scores = np.array([score(v)[0] for v in values])
+    kept = values[:, 1] <= limit
+    assert 0 < kept.sum() < len(values)
+    assert scores[kept].min() >= 0 > scores[~kept].max()
+    assert scores.argmax() == np.flatnonzero(kept)[values[kept, 0].argmax()]
+    # Among those that break it, the less the better.
+    broken = np.flatnonzero(~kept)
+    assert (np.argsort(-scores[broken]) == np.argsort(values[broken, 1])).all()
+    # A limit on a metric of which more is better.
+    limit = float(np.median(values[:, 0]))
+    score = scalar(bench, metrics=BOTH, limits={"VAL_ACCURACY": limit})
+    kept = values[:, 0] >= limit
+    best = np.array([score(v)[0] for v in values]).argmax()
+    assert best == np.flatnonzero(kept)[values[kept, 1].argmin()]
+
+
+def test_chebyshev_draws_weights_and_reports_them(bench: Benchmark) -> None:
+    front = bench.front(tuple(BOTH)).values
+    score = scalar(bench, metrics=BOTH, chebyshev=True)
+    low, high = front.min(axis=0), front.max(axis=0)
+    drawn = []
+    for a, e in front[:5]:
+        value, weights = score([a, e])
+        assert weights is not None
+        assert sum(weights) == pytest.approx(1)
+        scaled = np.array([(high[0] - a) / (high[0] - low[0]), (e - low[1]) / (high[1] - low[1])])
+        parts = np.array(weights) * scaled
+        assert value == pytest.approx(100 * (1 - parts.max() - RHO * parts.sum()))
+        drawn.append(weights)
+    assert len(set(drawn)) == len(drawn)
+    again = scalar(bench, metrics=BOTH, chebyshev=True)
+    assert [again(v)[1] for v in front[:5]] == drawn
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    weight=st.floats(0.01, 0.99),
+    accuracy=st.floats(0.1, 0.95),
+    energy=st.floats(0.01, 1.0),
+    gain=st.floats(1e-6, 0.04),
+)
+def test_better_in_both_is_better(
+    bench: Benchmark, weight: float, accuracy: float, energy: float, gain: float
+) -> None:
+    for section in ({"weights": [weight, 1 - weight]}, {"limits": {"energy_kwh": 0.2}}):
+        score = scalar(bench, metrics=BOTH, **section)
+        assert score([accuracy + gain, energy * (1 - gain)]) >= score([accuracy, energy])
+
+
+def test_impossible_sections_are_refused() -> None:
+    over: dict[str, Any] = {"energy_kwh": 3, "validation_accuracy": 0.9}
+    wrong: list[tuple[Any, str]] = [
+        ("energy_kwh", "section"),
+        ({}, r"\[validation_accuracy, energy_kwh\]"),
+        ({"metrics": []}, "must be a list"),
+        ({"metrics": ["energy"]}, "did you mean"),
+        ({"metrics": ["energy_kwh", 3]}, "naslib_ecnas.METRICS, got 3"),
+        ({"metrics": ["energy_kwh", "TRAIN_ENERGY"]}, "must be different"),
+        ({"metrics": BOTH}, "one of objectives.weights"),
+        ({"metrics": BOTH, "weights": [1, 0], "chebyshev": True}, "one of objectives.weights"),
+        ({"metrics": BOTH, "weights": [0.5, 0.6]}, "sum to 1"),
+        ({"metrics": BOTH, "weights": [1.5, -0.5]}, "from 0 on"),
+        ({"metrics": BOTH, "weights": [1.0]}, "2 numbers"),
+        ({"metrics": BOTH, "weights": 1}, "2 numbers"),
+        ({"metrics": BOTH, "weights": ["a", True]}, "2 numbers"),
+        ({"metrics": BOTH, "limits": 0.3}, "energy_kwh: 0.5"),
+        ({"metrics": BOTH, "limits": {"co2_g": 3}}, "except the one to optimise"),
+        ({"metrics": BOTH, "limits": over}, "except the one to optimise"),
+        ({"metrics": BOTH, "limits": {"energy_kwh": "little"}}, "energy_kwh of objectives.limits"),
+        ({"metrics": BOTH, "chebyshev": 2}, "rho"),
+        ({"metrics": BOTH, "chebyshev": "yes"}, "rho"),
+        ({"metrics": BOTH, "weights": [0.5, 0.5], "epochs": "all"}, "must be a budget"),
+        ({"metrics": BOTH, "weigths": [0.5, 0.5]}, "keys of objectives"),
+    ]
+    for section, says in wrong:
+        with pytest.raises(ConfigError, match=says) as caught:
+            Objectives.of(section)
+        assert "\n" not in str(caught.value)
+
+
+def test_what_the_table_lacks_is_an_error(bench: Benchmark) -> None:
+    wrong: list[tuple[Any, type[EcnasError], str]] = [
+        ({"metrics": BOTH, "limits": {"energy_kwh": 1e-6}}, ConfigError, "best value there"),
+        ({"metrics": "energy_kwh", "epochs": 5}, UnknownBudgetError, "4, 12, 36, 108"),
+        ({"metrics": "co2_g"}, UnknownMetricError, "co2_g"),
+        ({"metrics": "cpu_power_w"}, UnknownMetricError, "cpu_power_w"),
+    ]
+    for section, error, says in wrong:
+        with pytest.raises(error, match=says):
+            scalar(bench, **section)
+    score = scalar(bench, metrics=BOTH, weights=[0.5, 0.5])
+    with pytest.raises(UnknownMetricError, match="energy_kwh"):
+        score([0.9, float("nan")])
+
+
+def test_rounded_weights_and_the_metrics_of_the_record() -> None:
+    found = Objectives.of({"metrics": [*BOTH, "parameters"], "weights": [0.333, 0.333, 0.334]})
+    assert sum(found.weights or ()) == pytest.approx(1)
+    assert Objectives.of({"metrics": BOTH, "weights": [1, 0]}).weights == (1.0, 0.0)
+    assert Objectives.of({"metrics": "energy_kwh"}).recorded() == tuple(reversed(BOTH))
+    assert Objectives.of({"metrics": "parameters"}).recorded() == ("parameters", "energy_kwh")
+
+
+# -- searches by NASLib's own optimisers and Trainer ----------------------------------------
+
+
+def evaluated(optimizer: Any) -> list[tuple[int, float]]:
+    """Rows and scores in the optimiser's history."""
+    return [(m.arch.row, m.accuracy) for m in optimizer.history]
+
+
+@pytest.mark.parametrize("name", ["RandomSearch", "RegularizedEvolution"])
+def test_searches_for_accuracy_and_for_energy(
+    name: str, search: Search, api: dict[str, Any], metric: Any
+) -> None:
+    bench: Benchmark = api["ecnas"]
+    optimizer, trainer = search(name, epochs=100)
+    assert optimizer.performance_metric == metric.VAL_ACCURACY
+    scores = dict(evaluated(optimizer))
+    accuracy, kwh = bench.values("validation_accuracy"), bench.values("energy_kwh")
+    assert all(score == 100 * accuracy[row] for row, score in scores.items())
+    accurate = optimizer.get_final_architecture()
+    assert 100 * accuracy[accurate.row] == max(scores.values())
+    # The Trainer's queries of the incumbent are not trainings.
+    assert bench.spent.evaluations == 100
+    assert bench.spent.epochs == 400
+    found = api["recorder"].result()
+    assert len(api["recorder"]) == 100
+    assert found.spent.energy_kwh == pytest.approx(float(kwh[found.rows].sum()))
+    trajectory = trainer.search_trajectory.valid_acc
+    assert trajectory[-1] == max(scores.values())
+    assert trajectory == sorted(trajectory)
+    saved = json.loads((Path(trainer.config.save) / "errors.json").read_text())
+    assert saved[1]["valid_acc"] == trajectory
+    assert trainer.evaluate(dataset_api=api) == 100 * bench.values("test_accuracy")[accurate.row]
+    # A search for energy finds less, and the same with the same seed.
+    energy = metric.TRAIN_ENERGY
+    runs = [search(name, metric=energy, seed=seed, epochs=100) for seed in (0, 0, 1)]
+    rows = [evaluated(optimizer) for optimizer, _ in runs]
+    assert rows[0] == rows[1] != rows[2]
+    optimizer, trainer = runs[0]
+    least = min(kwh[row] for row, _ in rows[0])
+    assert kwh[optimizer.get_final_architecture().row] == least < kwh[accurate.row]
+    # What is written stays in the metric's own unit.
+    assert trainer.evaluate(dataset_api=api, metric=energy) == least
+    if name == "RegularizedEvolution":
+        assert least < np.quantile(kwh, 0.01)
+
+
+@pytest.mark.parametrize("name", ["LocalSearch", "Bananas", "Npenas", "BasePredictor"])
+def test_the_other_optimisers_search_for_energy(
+    name: str, search: Search, api: dict[str, Any], metric: Any
+) -> None:
+    optimizer, trainer = search(name, metric=metric.TRAIN_ENERGY, epochs=20)
+    scores = [score for _, score in evaluated(optimizer)]
+    assert len(scores) == len(trainer.search_trajectory.train_time) == 20
+    best = optimizer.get_final_architecture()
+    assert best.query(optimizer.performance_metric, dataset_api=api) == max(scores)
+    assert api["ecnas"].spent.evaluations <= 20
+
+
+def test_a_space_with_an_objective_and_a_fidelity(search: Search, api: dict[str, Any]) -> None:
+    optimizer, trainer = search("RegularizedEvolution", objective="multiply_adds", epochs=30)
+    counts = api["ecnas"].values("multiply_adds")
+    best = optimizer.get_final_architecture()
+    assert counts[best.row] == min(counts[row] for row, _ in evaluated(optimizer))
+    # NASLib's report still is of accuracies.
+    accuracy = 100 * api["ecnas"].values("validation_accuracy")[best.row]
+    assert trainer.search_trajectory.valid_acc[-1] == accuracy
+    before = api["ecnas"].spent.epochs
+    optimizer, _ = search("RandomSearch", epochs=5, fidelity=4)
+    assert len(optimizer.sampled_archs) == 5
+    assert api["ecnas"].spent.epochs - before == 20
+
+
+def test_performance_metric_answers_as_it_was_set(metric: Any, search: Search) -> None:
+    optimizer, _ = search("RandomSearch", metric=metric.TRAIN_ENERGY, epochs=1)
+    assert optimizer.performance_metric == metric.TRAIN_ENERGY
+    assert optimizer.performance_metric != metric.VAL_ACCURACY
+    assert hash(optimizer.performance_metric) == hash(metric.TRAIN_ENERGY)
+    assert repr(optimizer.performance_metric) == "<lowest energy_kwh (kWh)>"
+    optimizer.performance_metric = optimizer.performance_metric
+    assert vars(optimizer)["performance_metric"] is metric.TRAIN_ENERGY
+    optimizer.performance_metric = metric.TEST_ACCURACY
+    assert optimizer.performance_metric == metric.TEST_ACCURACY
+    # On another space it is what NASLib makes it.
+    optimizer.search_space = None
+    optimizer.performance_metric = metric.TRAIN_TIME
+    assert optimizer.performance_metric is metric.TRAIN_TIME
