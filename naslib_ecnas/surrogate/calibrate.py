@@ -1,4 +1,8 @@
-"""An energy model of another GPU from the measurements of few cells, and how good it is."""
+"""Calibrating another GPU: which cells to measure, the fit to few measurements, its quality.
+
+`choose` names cells worth measuring, `calibrate` fits a `DeviceModel` to their measurements by
+ridge regression that disturbed runs do not bend, and `calibrated` does so for a file.
+"""
 
 from __future__ import annotations
 
@@ -23,15 +27,9 @@ from naslib_ecnas.errors import (
 )
 from naslib_ecnas.quality import Z90, Scores, scores
 from naslib_ecnas.space import Space
-from naslib_ecnas.surrogate.features import FEATURES, features
-from naslib_ecnas.surrogate.models import (
-    SPANS,
-    Descriptors,
-    DeviceModel,
-    Weights,
-    shipped_descriptors,
-)
-from naslib_ecnas.surrogate.robust import RobustFit, robust_ridge, trimmed_start
+from naslib_ecnas.surrogate.devices import SPANS, Descriptors, DeviceModel, shipped_descriptors
+from naslib_ecnas.surrogate.features import features, vertices_of
+from naslib_ecnas.surrogate.models import Weights
 
 __all__ = [
     "Calibration",
@@ -44,14 +42,17 @@ __all__ = [
     "measurements_of",
 ]
 
+Vector = NDArray[np.float64]
 
-# Which cells to measure on a new GPU: those that fix the calibration, not a random draw.
+#: Fewest cells of a calibration.
+_FEWEST = 8
 
+# -- which cells to measure -----------------------------------------------------------------------
 
-#: More candidates than this tell nothing new.
+#: Further candidates would add nothing.
 _CANDIDATES = 20_000
 
-#: Candidates' spread in units of which a slope is known beforehand.
+#: Prior variance of a slope is 1 / _RIDGE, in units of the candidates' spread.
 _RIDGE = 0.3
 
 
@@ -65,11 +66,11 @@ def choose(
     spread: float = 0.5,
     descriptors: Descriptors | None = None,
 ) -> NDArray[np.int64]:
-    """(cells,) rows to measure, in the order of their worth; equal arguments, equal rows.
+    """(cells,) rows to measure, the most informative first; equal arguments, equal rows.
 
-    A part is D-optimal: each next cell is the one that the cells before say least about, under
-    the linear model of calibration; these lie at the extremes. The others are k-centres: each
-    next cell is the one farthest from those chosen, so that none is far from all of them.
+    A part is D-optimal: each next cell is the one whose prediction by a linear model of the cells
+    before is least certain; these lie at the extremes. The others are k-centres: each next cell is
+    the one farthest from those chosen, so that none is far from all of them.
 
     Args:
         cells: how many.
@@ -77,17 +78,18 @@ def choose(
         rows: (n,) candidates instead.
         seed: of the draw of candidates.
         cost: 0 ignores what a measurement costs; at 1 a cell that takes twice the time has to
-            tell twice as much.
-        spread: share of k-centres.
-        descriptors: those of the package where left out.
+            give twice the information.
+        spread: share of k-centres, 0 to 1.
+        descriptors: those of the package by default.
 
     Raises:
         ConfigError: fewer candidates than cells, or fewer than 8 cells.
-        UnknownCellError: a row is none of the seven-vertex space.
+        UnknownCellError: a row is not one of the seven-vertex space.
     """
-    check_counts(cells=cells)
+    check_counts(least=_FEWEST, cells=cells)
     check_counts(least=0, seed=seed)
-    check_numbers(cost=cost, spread=spread)
+    check_numbers(least=0, cost=cost)
+    check_numbers(least=0, most=1, spread=spread)
     if rows is None:
         space = Space(vertices)
         # Row 0 has no vertices: its time is no sum over kinds of layers.
@@ -97,24 +99,12 @@ def choose(
             pool = np.sort(drawn)
     else:
         pool = np.unique(whole_numbers(rows).astype(np.int64))
-    if not 8 <= cells <= len(pool):
-        raise ConfigError(
-            "cannot choose so many cells",
-            value=cells,
-            expected=f"8 to {len(pool)} (of the candidates)",
-            remedy="ask for another number or give more candidates",
-        )
-    if not (0 <= spread <= 1 and cost >= 0):
-        raise ConfigError(
-            "no such design",
-            value=f"spread {spread}, cost {cost}",
-            expected="spread of 0 to 1, cost of 0 or more",
-            remedy="leave them out",
-        )
+    if cells > len(pool):
+        raise ConfigError(f"cannot choose {cells} of {len(pool)} candidates")
     base = descriptors or shipped_descriptors()
     x = features(pool)
     z = base(x)
-    # Candidates' own scale: over seven vertices the descriptors spread otherwise than over four.
+    # Scaled to the candidates: descriptors of seven-vertex cells spread more than of four-vertex.
     z = (z - z.mean(axis=0)) / np.maximum(z.std(axis=0), 1e-9)
     price = base.time_s(x) ** cost
     first = cells - round(spread * cells)
@@ -156,23 +146,114 @@ def _centres(
     return chosen
 
 
-Vector = NDArray[np.float64]
+# -- ridge regression that single wrong measurements do not bend ----------------------------------
 
-#: Chosen by what is best over the four GPUs of the four-vertex files together, on random draws
-#: of 20 cells: see `fit.devices`.
-TIME_PENALTY = 0.3
+#: Residuals over this many spreads count less: 95 % as efficient as least squares on a normal.
+_HUBER = 1.345
+_STEPS = 30
+#: Random fits of `trimmed_start`, and the share of measurements that each is improved on.
+_STARTS, _SOUND = 100, 0.7
 
-POWER_PENALTY = 2.0
 
-ENERGY_PENALTY = 1.0
+@dataclass(frozen=True)
+class RobustFit:
+    """Coefficients and the weight of each measurement."""
 
-#: Least spreads that are taken for noise (log), so that few cells with a lucky fit do not make
-#: outliers of the rest; six of them are suspicious.
+    coefficients: Vector
+    """(1 + k,) intercept first."""
+    weight: Vector
+    """(n,) from 1 to 0, which is for outliers."""
+
+    def __call__(self, x: NDArray[Any]) -> Vector:
+        """(n,) fitted values of (n, k)."""
+        return np.asarray(self.coefficients[0] + x @ self.coefficients[1:], dtype=np.float64)
+
+
+def robust_ridge(
+    x: NDArray[Any],
+    y: NDArray[Any],
+    *,
+    penalty: float,
+    start: NDArray[Any] | None = None,
+    floor: float = 1e-3,
+    cut: float = 6.0,
+    one_sided: bool = False,
+) -> RobustFit:
+    """Iteratively reweighted least squares with Huber's weights; the intercept is not shrunk.
+
+    Args:
+        x: (n, k) standardised descriptors.
+        y: (n,) values.
+        penalty: of the squared coefficients.
+        start: (n,) weights of the first step, all 1 by default.
+        floor: least spread, so that an exact fit does not turn all else into outliers.
+        cut: residuals over so many spreads get weight 0. Where this would leave less than half of
+            the measurements, the starting weights are used.
+        one_sided: whether only positive residuals can get weight 0: another job on the machine
+            makes a run longer, none makes it shorter.
+    """
+    design = np.column_stack([np.ones(len(y)), np.asarray(x, dtype=np.float64)])
+    shrink = np.diag([1e-9, *[penalty] * (design.shape[1] - 1)])
+    begin = np.ones(len(y)) if start is None else np.asarray(start, dtype=np.float64)
+    weight = begin
+    b = np.zeros(design.shape[1])
+    for _ in range(_STEPS):
+        weighted = design * weight[:, None]
+        b = np.linalg.solve(design.T @ weighted + shrink, weighted.T @ y)
+        residual = y - design @ b
+        error = np.abs(residual)
+        spread = max(1.4826 * float(np.median(error[weight > 0])), floor)
+        weight = np.minimum(1, _HUBER * spread / np.maximum(error, 1e-300))
+        weight = np.where((residual if one_sided else error) > cut * spread, 0.0, weight)
+        if np.count_nonzero(weight) < len(y) / 2:
+            weight = begin
+    return RobustFit(b, weight)
+
+
+def trimmed_start(
+    x: NDArray[Any], y: NDArray[Any], *, penalty: float, within: float, seed: int = 0
+) -> NDArray[np.bool_]:
+    """(n,) mask of sound measurements, where up to 30 % may be wrong to one side.
+
+    Least trimmed squares (Rousseeuw and Van Driessen, Data Mining and Knowledge Discovery 12,
+    2006, section 3): many fits to few measurements drawn at random, each improved twice by a fit
+    to the measurements nearest to it; the one with the least sum of squares over these wins.
+
+    Args:
+        x: (n, k) standardised descriptors.
+        y: (n,) values.
+        penalty: of the squared coefficients.
+        within: residuals up to this, or up to four spreads, are sound.
+        seed: of the draws.
+    """
+    design = np.column_stack([np.ones(len(y)), np.asarray(x, dtype=np.float64)])
+    n, k = design.shape
+    shrink = np.diag([1e-9, *[penalty] * (k - 1)])
+    nearest = min(n, max(int(np.ceil(_SOUND * n)), k + 1))
+    rng = np.random.default_rng(seed)
+    chosen = rng.permuted(np.tile(np.arange(n), (_STARTS, 1)), axis=1)[:, : min(k + 1, n)]
+    error = np.zeros((0, n))
+    for _ in range(3):
+        part, value = design[chosen], y[chosen]
+        left = np.swapaxes(part, 1, 2) @ part + shrink
+        right = np.swapaxes(part, 1, 2) @ value[:, :, None]
+        fits = np.linalg.solve(left, right)[:, :, 0]
+        error = np.abs(y - fits @ design.T)
+        chosen = np.argpartition(error, nearest - 1, axis=1)[:, :nearest]
+    best = int(np.argmin((np.take_along_axis(error, chosen, axis=1) ** 2).sum(axis=1)))
+    # The median of the nearest 70 % is the 35 % quantile of all: 0.454 standard deviations.
+    spread = float(np.median(error[best][chosen[best]])) / 0.454
+    return np.asarray(error[best] <= max(within, 4 * spread))
+
+
+# -- the calibration of a device ------------------------------------------------------------------
+
+#: The best for the four GPUs of `fit.devices` together, on random draws of 20 cells.
+_TIME_PENALTY, _POWER_PENALTY, _ENERGY_PENALTY = 0.3, 2.0, 1.0
+
+#: Least spreads of the noise (log), so that a lucky fit to few cells does not make outliers of the
+#: rest; a measurement more than six of them off is suspicious.
 _TIME_FLOOR, _ENERGY_FLOOR = 0.01, 0.04
-
-_FEWEST = 8
-
-_VERTICES = [f.name for f in FEATURES].index("vertices")
 
 
 @dataclass(frozen=True)
@@ -184,17 +265,16 @@ class Measurements:
     energy_kwh: Vector
     """(n,) from the start of the run to the end of training."""
     training_time_s: Vector | None = None
-    """(n,) s of training. They cost nothing to note, tell disturbed runs from sound ones and
-    make the calibration better."""
+    """(n,) s of training. They tell disturbed runs from sound ones and improve the calibration."""
 
     @classmethod
     def of(
         cls, rows: ArrayLike, energy_kwh: ArrayLike, training_time_s: ArrayLike | None = None
     ) -> Measurements:
-        """Checked.
+        """Measurements of arrays of equal length, checked to be positive numbers.
 
         Raises:
-            ConfigError: lengths differ, or values are not positive numbers.
+            ConfigError: lengths differ, or a value is not positive.
         """
         r = np.asarray(rows)
         columns = {"energy_kwh": np.asarray(energy_kwh, dtype=np.float64)}
@@ -203,23 +283,19 @@ class Measurements:
         for name, values in columns.items():
             if r.ndim != 1 or values.shape != r.shape:
                 raise ConfigError(
-                    f"{name} does not go with the rows",
-                    value=values.shape,
-                    expected=f"shape {r.shape}, one number for each row",
-                    remedy="give one value for each measured cell",
+                    f"{name} must have the shape of the rows, {r.shape}", value=values.shape
                 )
             wrong = ~(np.isfinite(values) & (values > 0))
             if wrong.any():
                 raise ConfigError(
-                    f"{name} of row {r[wrong][0]} is no measurement",
+                    f"{name} of row {r[wrong][0]} must be positive",
                     value=float(values[wrong][0]),
-                    expected="a number over 0",
                     remedy="leave failed runs out",
                 )
         return cls(r.astype(np.int64), columns["energy_kwh"], columns.get("training_time_s"))
 
     def take(self, chosen: NDArray[Any]) -> Measurements:
-        """Those of a mask or of indices."""
+        """The measurements of a mask or of indices."""
         time = self.training_time_s
         return Measurements(
             self.rows[chosen], self.energy_kwh[chosen], None if time is None else time[chosen]
@@ -228,7 +304,7 @@ class Measurements:
 
 @dataclass(frozen=True)
 class Suspicious:
-    """A measurement far off what the others say, such as a run beside another one."""
+    """A measurement far off the fit to the others, such as a run beside another job."""
 
     row: int
     quantity: str
@@ -238,28 +314,28 @@ class Suspicious:
     factor: float
     """value / expected."""
     weight: float
-    """What it counted in the fit: 0 not at all."""
+    """Its weight in the fit."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """How good a calibration is."""
+    """Quality of a calibration."""
 
     device: str
     cells: int
     """Measurements that were fitted."""
     cross_validated: Scores
-    """Of each measurement under the fit to the others, energies in kWh; suspicious ones
+    """Of the energies in kWh, each measurement predicted by a fit without it; suspicious ones
     included."""
     sound: Scores
     """The same without the suspicious ones."""
     worst: float
-    """Largest error of a sound one, in per cent."""
+    """Largest error of a measurement that is not suspicious, in per cent."""
     suspicious: tuple[Suspicious, ...]
     held_out: Scores | None = None
     """On measurements that were not chosen for the fit, where `cells` left some."""
     held_out_sound: Scores | None = None
-    """The same without those whose time or energy is far off the fit."""
+    """The same without those whose time is over 5 % or whose energy is over 30 % off the fit."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers for a header."""
@@ -293,6 +369,7 @@ class _Fit:
     weight: Vector
 
     def log_energy(self, z: NDArray[Any]) -> Vector:
+        """(n,) log(kWh / s of one epoch on the first GPU) of (n, 5) descriptors."""
         both = self.time + self.power
         return np.asarray(both[0] + z @ both[1:])
 
@@ -306,20 +383,20 @@ def calibrate(
     folds: int | None = None,
     seed: int = 0,
 ) -> Calibration:
-    """Fit a device's model.
+    """Fit the model of a device and cross-validate it.
 
     Args:
-        measurements: of at least 8 cells; about 20 are enough. Which ones, says `choose`.
+        measurements: of at least 8 cells; 20 that `choose` names are enough.
         cells: fit only so many, chosen among the measured by `choose`, and test on the others.
         device: its name.
-        descriptors: those of the package where left out.
-        folds: of the cross-validation; each measurement is left out once by itself where left
-            out (up to 120 measurements, then 10 folds).
+        descriptors: those of the package by default.
+        folds: of the cross-validation; by default each cell is left out by itself, or there are
+            10 folds for more than 120 measurements.
         seed: of the folds and of the choice.
 
     Raises:
         ConfigError: too few cells.
-        UnknownCellError: a row is none of the seven-vertex space.
+        UnknownCellError: a row is not one of the seven-vertex space.
     """
     base = descriptors or shipped_descriptors()
     total = len(measurements.rows)
@@ -327,12 +404,7 @@ def calibrate(
     if cells is not None:
         check_counts(cells=cells)
     if cells is not None and cells > total:
-        raise ConfigError(
-            "fewer runs were measured than are to be fitted",
-            value=cells,
-            expected=f"{_FEWEST} to {total}",
-            remedy="leave it out to fit all",
-        )
+        raise ConfigError(f"cannot fit {cells} of {total} measurements")
     fitted, rest = measurements, None
     if cells is not None and cells < total:
         rows = choose(cells, rows=measurements.rows, seed=seed, descriptors=base)
@@ -341,10 +413,9 @@ def calibrate(
     n = len(fitted.rows)
     if len(np.unique(fitted.rows)) < _FEWEST:
         raise ConfigError(
-            "too few cells to calibrate a device",
+            f"a calibration needs {_FEWEST} or more cells, better 20",
             value=len(np.unique(fitted.rows)),
-            expected=f"{_FEWEST} or more, better 20",
-            remedy="measure those that `ecnas surrogate choose` names",
+            remedy="measure those that this names: ecnas surrogate choose",
         )
     x = features(fitted.rows)
     z, first = base(x), base.time_s(x)
@@ -354,7 +425,7 @@ def calibrate(
 
     number = folds or (n if n <= 120 else 10)
     _, cell = np.unique(fitted.rows, return_inverse=True)
-    # Repeats of a cell stay together; else the fit would have seen it.
+    # Repeats of a cell stay together: a fold's fit must not see its cells.
     fold = np.random.default_rng(seed).permutation(int(cell.max()) + 1)[cell] % number
     log = np.empty(n)
     for f in np.unique(fold):
@@ -363,7 +434,7 @@ def calibrate(
     predicted = first * np.exp(log)
     error = np.abs(np.log(fitted.energy_kwh / predicted))
     sound = ~doubted
-    sd = _quantile(error[sound]) / Z90
+    sd = conformal_sd(error[sound])
     model = DeviceModel(
         device,
         base,
@@ -372,7 +443,7 @@ def calibrate(
         sd,
         low=z[sound].min(axis=0),
         high=z[sound].max(axis=0),
-        vertices=int(x[sound, _VERTICES].max()),
+        vertices=int(vertices_of(fitted.rows)[sound].max()) - 2,
     )
     report = Report(
         device=device,
@@ -389,17 +460,17 @@ def calibrate(
 def _fit(z: Vector, first: Vector, m: Measurements) -> _Fit:
     energy = np.log(m.energy_kwh / first)
     if m.training_time_s is None:
-        whole = _robust(z, energy, ENERGY_PENALTY, _ENERGY_FLOOR)
+        whole = _robust(z, energy, _ENERGY_PENALTY, _ENERGY_FLOOR)
         none = np.zeros_like(whole.coefficients)
         return _Fit(none, whole.coefficients, None, energy - whole(z), whole.weight)
     ratio = np.log(m.training_time_s / first)
-    time = _robust(z, ratio, TIME_PENALTY, _TIME_FLOOR, one_sided=True)
-    # A disturbed run's power is no better than its time.
+    time = _robust(z, ratio, _TIME_PENALTY, _TIME_FLOOR, one_sided=True)
+    # A run with a disturbed time has a disturbed power.
     sound = time.weight > 0
     power = robust_ridge(
         z[sound],
         np.log(m.energy_kwh / m.training_time_s)[sound],
-        penalty=POWER_PENALTY,
+        penalty=_POWER_PENALTY,
         floor=_ENERGY_FLOOR,
     )
     weight = np.zeros(len(z))
@@ -418,7 +489,7 @@ def _robust(
 def _suspicious(
     fit: _Fit, first: Vector, z: Vector, m: Measurements
 ) -> list[tuple[int, Suspicious]]:
-    """Index and description of each, the worst first."""
+    """Index and description of each measurement of weight 0, the worst first."""
     found = []
     by_energy = np.exp(fit.log_energy(z)) * first
     by_time = first * np.exp(fit.time[0] + z @ fit.time[1:])
@@ -453,42 +524,40 @@ def _scores(true: Vector, predicted: Vector, sd: float | Vector) -> Scores:
     return scores(true, predicted, predicted / factor, predicted * factor)
 
 
-def _quantile(error: Vector) -> float:
-    """The 90 % quantile of split conformal: of n errors the one of rank ceil(0.9 (n + 1))."""
+def conformal_sd(error: NDArray[Any]) -> float:
+    """Standard deviation of which 1.645 times hold nine tenths of (n,) absolute errors.
+
+    Split conformal: of n errors the one of rank ceil(0.9 (n + 1)).
+    """
     ordered = np.sort(error)
-    return float(ordered[min(int(np.ceil(0.9 * (len(ordered) + 1))), len(ordered)) - 1])
+    rank = min(int(np.ceil(0.9 * (len(ordered) + 1))), len(ordered))
+    return float(ordered[rank - 1]) / Z90
 
 
-# From a file of measurements on a GPU to its calibration and the weights to keep.
-
+# -- from a file of measurements to the weights to keep -------------------------------------------
 
 #: Epochs of the trainings that devices are calibrated on.
-EPOCHS = 4
+_EPOCHS = 4
 
 
 def measurements_of(table: Table) -> Measurements:
     """The runs of 4 epochs in a table, one for each repeat.
 
     Raises:
-        ConfigError: it has none, or no energies.
+        ConfigError: the table has no energies at 4 epochs.
         ProvenanceError: its energies are modelled.
     """
-    if EPOCHS not in table.budgets or "energy_kwh" not in table.metrics:
+    if _EPOCHS not in table.budgets or "energy_kwh" not in table.metrics:
         raise ConfigError(
-            "holds no energies of 4 epochs",
-            value=f"{table.name}: budgets {table.budgets}, {', '.join(table.metrics)}",
-            expected="energy_kwh at 4 epochs",
-            remedy="measure that budget: it is what calibrations are made of",
+            f"a calibration needs energy_kwh at {_EPOCHS} epochs; table {table.name} has "
+            f"{', '.join(table.metrics)} at {table.budgets}"
         )
-    # Scaled ones are as measured at 4 epochs.
+    # Energies scaled from 4 epochs are measured ones there.
     if table.provenance["energy_kwh"].kind == "modelled":
         raise ProvenanceError(
-            "a model's energies tell nothing of a GPU",
-            value=f"{table.name}: {table.provenance['energy_kwh']}",
-            expected="measured ones",
-            remedy="measure the cells that `ecnas surrogate choose` names",
+            f"a calibration needs measured energies; those of table {table.name} are modelled"
         )
-    budget = table.budgets.index(EPOCHS)
+    budget = table.budgets.index(_EPOCHS)
     energy = table.at_budget("energy_kwh", budget)
     there = np.isfinite(energy)
     rows = np.repeat(table.rows.astype(np.int64), energy.shape[1])[there.ravel()]
@@ -513,20 +582,20 @@ def calibrated(
     Args:
         source: any file that `ecnas data convert` reads, or a table's name.
         cells: fit only so many and test on the others.
-        device: name of the GPU; that of the file's provenance where left out.
-        pue: PUE within the energies; that of the file's provenance where left out.
-        span: `run` where the energies are from the start of the run to the end of training,
-            `steps` where they are of the steps of training alone; what the file says where left
-            out, else `run`, which EC-NAS's are. The file of a campaign says the start-up's share
-            too, so that longer budgets follow from the device's own.
+        device: name of the GPU; by default from the file's provenance.
+        pue: PUE within the energies; by default from the file's provenance.
+        span: `run` if the energies cover the run from its start to the end of training, `steps`
+            if they cover the steps of training alone; by default what the file says, or else
+            `run`, as in EC-NAS. The file of a campaign gives the share of the start-up too, which
+            then scales the energies to longer budgets.
         seed: of the choice and the folds.
 
     Raises:
-        ConfigError: too few cells, no energies of 4 epochs, no PUE known, or a span that is none
-            or not the file's.
-        ProvenanceError: its energies are modelled.
+        ConfigError: too few cells, no energies at 4 epochs, an unknown PUE, or a span that is not
+            the file's.
+        ProvenanceError: the energies are modelled.
         UnknownTableError: there is no such file.
-        FormatError: it cannot be read.
+        FormatError: the file cannot be read.
     """
     if pue is not None:
         check_pue(pue)
@@ -537,10 +606,8 @@ def calibrated(
     pue = origin.pue if pue is None else pue
     if pue is None:
         raise ConfigError(
-            "the PUE within the energies is not known",
-            value=str(source),
-            expected="a file that says it, or --pue",
-            remedy="--pue 1 where the energies are those of the machine itself",
+            f"{source} does not say the PUE within its energies",
+            remedy="add --pue 1 if they are those of the machine itself",
         )
     name = device or origin.device or Path(str(source)).stem
     span, share = _span(table, span), _start_share(table)
@@ -571,21 +638,17 @@ def calibrated(
 
 
 def _span(table: Table, asked: str | None) -> str:
-    """What the energies are of."""
+    """What the energies cover, one of `SPANS`."""
     said = table.attributes.get("energy_span")
     span = asked or said or "run"
     if span not in SPANS or (said is not None and span != said):
-        raise ConfigError(
-            "the energies are of something else",
-            value=span,
-            expected=said if said in SPANS else " or ".join(SPANS),
-            remedy="leave --span out where the file says it",
-        )
+        wanted = said if said in SPANS else " or ".join(SPANS)
+        raise ConfigError(f"the span of the energies must be {wanted}", value=span)
     return span
 
 
 def _start_share(table: Table) -> float | None:
-    """Share of the start-up in the energy of a run of 4 epochs, where the file says it."""
+    """Share of the start-up in the energy of a run of 4 epochs, None if the file has none."""
     text = table.attributes.get("start_up_share")
     if text is None:
         return None
@@ -594,7 +657,5 @@ def _start_share(table: Table) -> float | None:
     except ValueError:
         share = -1.0
     if not 0 <= share < 1:
-        raise FormatError(
-            "no share of the start-up", path=table.path, value=text, expected="0 to below 1"
-        )
+        raise FormatError("start_up_share must be from 0 to below 1", path=table.path, value=text)
     return share

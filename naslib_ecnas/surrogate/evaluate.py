@@ -1,4 +1,4 @@
-"""The shipped models against measurements that they were not fitted on."""
+"""Errors of the shipped models on measurements that they were not fitted on."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from naslib_ecnas.errors import UnknownTableError
 from naslib_ecnas.files import is_file
-from naslib_ecnas.quality import Quality, Scores, bounds, scores
-from naslib_ecnas.surrogate.features import labels, shapes
+from naslib_ecnas.quality import Quality, bounds, scores
+from naslib_ecnas.surrogate.features import vertices_of
+from naslib_ecnas.surrogate.fit.accuracy import mean_of_largest
 from naslib_ecnas.surrogate.fit.reference import Measured, read_measured
 from naslib_ecnas.surrogate.modelled import Models
 from naslib_ecnas.surrogate.models import BUDGETS, Weights, shipped
@@ -24,77 +25,54 @@ __all__ = ["evaluate"]
 Array = NDArray[np.float64]
 
 
+#: A column of measurements, or a function of their file and the header of the weights.
+Truth = str | Callable[[Measured, Mapping[str, Any]], Array]
+
+
 @dataclass(frozen=True)
 class _Comparison:
-    """A column of a file, and what it is compared with."""
+    """A column of a file and the prediction that it is compared with."""
 
     target: str
     file: str
     metric: str
     epochs: int
-    column: str
-    fitted: tuple[str, str]
-    """Weights and their array of rows that were fitted."""
+    truth: Truth
+    fitted: tuple[str, str] = ("accuracy", "fitted_rows")
+    """Target of the weights, and their array of the rows that were fitted."""
     unit: str = ""
     factor: float = 1.0
-    """From our unit to that of the report."""
-    adjusted: Callable[[Array, Mapping[str, Any]], Array] | None = None
-    """What the column has to be turned into, by the header of the weights."""
+    """Converts our unit to the one of the report."""
 
 
-def _mean_of_largest(values: Array, header: Mapping[str, Any]) -> Array:
-    k = float(header["shrinkage"])
-    return values - k * (1 - values)
+def _mean_accuracy(data: Measured, header: Mapping[str, Any]) -> Array:
+    """Estimated mean of three trainings, of which the file has the largest accuracy."""
+    return mean_of_largest(data["val_acc_108_max_of_repeats"], float(header["shrinkage"]))
 
 
+_ENERGY = "measured_7v_energy_4epochs.parquet"
 _VALIDATION = "nasbench101_validation_30001cells.parquet"
+_TEST = "nasbench101_test108_12959cells.parquet"
 _COMPARISONS = (
     _Comparison(
-        "energy at 4 epochs",
-        "measured_7v_energy_4epochs.parquet",
-        "energy_kwh",
-        4,
-        "energy_kwh",
-        ("energy", "fitted_rows"),
-        "Wh",
-        1000.0,
+        *("energy at 4 epochs", _ENERGY, "energy_kwh", 4, "energy_kwh"),
+        *(("energy", "fitted_rows"), "Wh", 1000.0),
     ),
     *(
         _Comparison(
             f"validation accuracy at {epochs} epochs",
-            _VALIDATION,
-            "validation_accuracy",
-            epochs,
-            f"val_acc_{epochs}_one_repeat",
-            ("accuracy", "fitted_rows"),
+            *(_VALIDATION, "validation_accuracy", epochs),
+            _mean_accuracy if epochs == 108 else f"val_acc_{epochs}_one_repeat",
         )
-        for epochs in (4, 12, 36)
+        for epochs in BUDGETS
     ),
     _Comparison(
-        "validation accuracy at 108 epochs",
-        _VALIDATION,
-        "validation_accuracy",
-        108,
-        "val_acc_108_max_of_repeats",
-        ("accuracy", "fitted_rows"),
-        adjusted=_mean_of_largest,
-    ),
-    _Comparison(
-        "test accuracy at 108 epochs",
-        "nasbench101_test108_12959cells.parquet",
-        "test_accuracy",
-        108,
-        "test_accuracy_108_mean",
+        *("test accuracy at 108 epochs", _TEST, "test_accuracy", 108, "test_accuracy_108_mean"),
         ("accuracy", "fitted_rows_test"),
     ),
     _Comparison(
-        "training time at 108 epochs",
-        _VALIDATION,
-        "training_time_s",
-        108,
-        "training_time_108_s",
-        ("time", "fitted_rows"),
-        "s",
+        *("training time at 108 epochs", _VALIDATION, "training_time_s", 108),
+        *("training_time_108_s", ("time", "fitted_rows"), "s"),
     ),
 )
 
@@ -102,25 +80,23 @@ _COMPARISONS = (
 def evaluate(folder: str | PathLike[str]) -> Quality:
     """Compare the shipped models with the measurements of a folder.
 
-    Cells that a model was fitted on are left out of its comparison, whichever file they are in;
-    a target of which nothing is left has no line.
+    Cells that a model was fitted on are left out of its comparison; a target without other cells
+    has no line.
 
     Args:
         folder: with files named and laid out as the reference measurements, complete or in part.
 
     Raises:
-        UnknownTableError: the folder has none of the files, or nothing that was not fitted.
+        UnknownTableError: the folder has none of the files, or no cells that were not fitted.
         MissingDependencyError: pyarrow is not installed.
         FormatError: a file is damaged.
     """
     headers = list(_headers(Path(folder)))
     if not headers:
+        files = ", ".join(sorted({comparison.file for comparison in _COMPARISONS}))
         raise UnknownTableError(
-            "nothing to compare with: no file, or all of its cells were fitted",
-            value=str(folder),
-            expected="measurements of other cells in "
-            + ", ".join(sorted({c.file for c in _COMPARISONS})),
-            remedy="leave --data out for what was found when the models were fitted",
+            f"{folder} has no measurements of cells that were not fitted in {files}",
+            remedy="leave --data out to see the errors found when the models were fitted",
         )
     return Quality.of_headers(headers)
 
@@ -147,26 +123,20 @@ def _compared(
     fresh = ~np.isin(data.rows, weights.arrays[comparison.fitted[1]])
     if not fresh.any():
         return None
-    true = data[comparison.column][fresh]
-    if comparison.adjusted is not None:
-        true = comparison.adjusted(true, weights.header)
+    truth = comparison.truth
+    true = (data[truth] if isinstance(truth, str) else truth(data, weights.header))[fresh]
     budget = BUDGETS.index(comparison.epochs)
     mean = predicted[comparison.metric][fresh, budget]
     std = predicted[f"{comparison.metric}_std"][fresh, budget]
     ends = comparison.factor * bounds(comparison.metric, mean, std)
     arrays = (comparison.factor * true, comparison.factor * mean, ends[:, 0], ends[:, 1])
-    vertices = shapes().slots[labels(data.rows[fresh])[0]] + 2
+    vertices = vertices_of(data.rows[fresh])
     return {
         **scores(*arrays).to_json(),
         "unit": comparison.unit,
         "about": f"{int(fresh.sum()):,} of {len(fresh):,} in {data.name} that were not fitted",
         "by_vertices": {
-            str(int(count)): _of(arrays, vertices == count).to_json()
-            for count in np.unique(vertices)
+            str(count): scores(*(array[vertices == count] for array in arrays)).to_json()
+            for count in np.unique(vertices).tolist()
         },
     }
-
-
-def _of(arrays: tuple[Array, ...], mine: NDArray[np.bool_]) -> Scores:
-    true, predicted, lower, upper = (a[mine] for a in arrays)
-    return scores(true, predicted, lower, upper)

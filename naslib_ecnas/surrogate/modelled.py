@@ -1,4 +1,9 @@
-"""A modelled table in memory: the predictions, and what has to be known of each column."""
+"""The modelled tables `7v`, `5v` and `4v`: predictions of every cell, their origin, their file.
+
+`Models` predicts all metrics of cells, `modelled_columns` makes a table of a whole space, and
+`embedded` keeps it in the cache. `energy_model` gives energies alone, at any budgets, to
+`ecnas data build`. `reported` says how good the models are.
+"""
 
 from __future__ import annotations
 
@@ -9,38 +14,39 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.data.convert import Receipt, tables_folder
-from naslib_ecnas.data.table import Columns
+from naslib_ecnas.data.table import Columns, write_table
 from naslib_ecnas.errors import ConfigError, EcnasError, FormatError, UnknownTableError
 from naslib_ecnas.files import is_file
 from naslib_ecnas.progress import Progress, Silent
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
+from naslib_ecnas.surrogate.devices import (
+    SHARES,
+    DeviceModel,
+    OverEpochs,
+    ShareModel,
+    device_name,
+)
 from naslib_ecnas.surrogate.features import features
 from naslib_ecnas.surrogate.models import (
     BUDGETS,
     DEVICE,
+    DEVICE_TITLE,
     PUE,
-    TITLE,
     AccuracyModel,
-    DeviceModel,
     EnergyModel,
-    OverEpochs,
     TimeModel,
     Weights,
     is_synthetic,
     shipped,
 )
 from naslib_ecnas.surrogate.paper import PaperModel
-from naslib_ecnas.surrogate.share import SHARES, ShareModel
-
-if TYPE_CHECKING:
-    from naslib_ecnas.data.table import Columns
 
 __all__ = [
     "EMBEDDED",
@@ -48,7 +54,6 @@ __all__ = [
     "Models",
     "calibration_of",
     "embedded",
-    "energy_columns",
     "energy_model",
     "energy_provenance",
     "modelled_columns",
@@ -56,198 +61,36 @@ __all__ = [
     "reported",
 ]
 
+Array = NDArray[np.float64]
+Device = str | PathLike[str] | None
 
-# The tables that come with the package: predicted once, kept in the cache, mapped from then on.
-
-
-#: Names of the tables and the vertices of their spaces.
-EMBEDDED = {"7v": 7, "5v": 5, "4v": 4}
-
-#: Raised when the same weights would give another table.
-_MAKER = 2
-
-_SCALINGS = ("affine", "linear")
-
-_MODELS = ("ours", "paper")
-
-#: Weights behind each table; all decide whether a table is up to date.
-_WEIGHTS = ("energy", "epochs", "accuracy", "time", "devices", "paper")
-
-
-def embedded(
-    name: str,
-    *,
-    device: str | PathLike[str] | None = None,
-    scaling: str | None = None,
-    model: str | None = None,
-    progress: Progress | None = None,
-    afresh: bool = False,
-) -> Path:
-    """The file of a modelled table; it is predicted where that was not yet done.
-
-    Args:
-        name: one of `EMBEDDED`.
-        device: a calibrated device or a file of one; the native scale where left out.
-        scaling: `"affine"` or `"linear"`; affine where left out.
-        model: `"ours"` or `"paper"`; ours where left out.
-        progress: hears how far it is.
-        afresh: predict even where that was done, such as when the table was damaged.
-
-    Raises:
-        ConfigError: a setting is not possible.
-        UnknownTableError: the device is a file that is not there.
-        FormatError: the device's file holds no calibration.
-        StorageError: the cache cannot be written.
-    """
-    progress = Silent() if progress is None else progress
-    scaling, model = _checked(scaling, model, device)
-    label, calibration = _device(device)
-    if not label:
-        device = None
-    setting = [name, "" if calibration else label, scaling, model]
-    parts = (name, label, *(part for part in (scaling, model) if part not in ("affine", "ours")))
-    table = tables_folder() / f"{'-'.join(part for part in parts if part)}.ecnas"
-    maker = _maker(calibration)
-    if not afresh and _ready(table, maker):
-        return table
-    from naslib_ecnas.data.fetch import locked
-    from naslib_ecnas.data.table import write_table
-
-    with locked(table, progress):
-        # Another process may have made it meanwhile.
-        if afresh or not _ready(table, maker):
-            columns = _columns(name, table.stem, device, calibration, scaling, model, progress)
-            receipt = Receipt(maker, 0, 0, maker)
-            receipt.withdraw(table)
-            write_table(table, columns, predicted_from=_identity(setting, calibration))
-            receipt.write(table)
-    return table
-
-
-def _checked(scaling: Any, model: Any, device: Any) -> tuple[str, str]:
-    model = "ours" if model is None else model
-    if model not in _MODELS:
-        raise ConfigError(
-            "no such model",
-            value=model,
-            expected=" or ".join(_MODELS),
-            remedy="leave it out for ours",
-        )
-    if model == "paper" and (device is not None or scaling not in (None, "linear")):
-        raise ConfigError(
-            "the paper's model knows one device and scales linearly",
-            value=f"device={device}, scaling={scaling}",
-            expected="neither device= nor another scaling=",
-            remedy="use model='ours' for these",
-        )
-    scaling = ("linear" if model == "paper" else "affine") if scaling is None else scaling
-    if scaling not in _SCALINGS:
-        raise ConfigError(
-            "no such scaling of energy over epochs",
-            value=scaling,
-            expected=" or ".join(_SCALINGS),
-            remedy="leave it out for the measured one",
-        )
-    return scaling, model
-
-
-def _device(device: str | PathLike[str] | None) -> tuple[str, Path | None]:
-    """A label for the file name, and the file of a user's own calibration."""
-    if device is None:
-        return "", None
-    if not isinstance(device, (str, PathLike)):
-        raise ConfigError(
-            "no device",
-            value=device,
-            expected="the name of a GPU, or a file of `ecnas surrogate calibrate`",
-        )
-    path = Path(device).expanduser()
-    if path.suffix == ".npz":
-        if not is_file(path):
-            raise UnknownTableError(
-                "no such calibration",
-                value=str(path),
-                expected="a file that `ecnas surrogate calibrate` wrote",
-                remedy="check its name",
-            )
-        where = zlib.crc32(str(path.resolve()).encode())
-        return f"{path.stem}-{where:08x}", path
-    from naslib_ecnas.surrogate.models import device_name
-
-    name = device_name(str(device))
-    # The models' own scale is that of this device, from forty times as many cells.
-    return ("" if name == DEVICE else name), None
-
-
-def _weights(calibration: Path | None) -> list[Path]:
-    """Files of weights behind a table."""
-    files = [path for path in map(shipped, _WEIGHTS) if path.is_file()]
-    return files if calibration is None else [*files, calibration]
-
-
-def _maker(calibration: Path | None) -> str:
-    """What decides the table's content: this code's version and the weights, as text."""
-    files = _weights(calibration)
-    sums = [[path.name, path.stat().st_size, zlib.crc32(path.read_bytes())] for path in files]
-    return json.dumps([_MAKER, *sums], separators=(",", ":"))
-
-
-def _identity(setting: list[str], calibration: Path | None) -> str:
-    """SHA-256 of what decides the predictions, but for the machine that makes them."""
-    from hashlib import sha256
-
-    sums = [sha256(path.read_bytes()).hexdigest() for path in _weights(calibration)]
-    return sha256(json.dumps([_MAKER, setting, sums]).encode()).hexdigest()
-
-
-def _ready(table: Path, maker: str) -> bool:
-    receipt = Receipt.read(table)
-    return receipt is not None and receipt.maker == maker
-
-
-def _columns(
-    name: str,
-    label: str,
-    device: str | PathLike[str] | None,
-    calibration: Path | None,
-    scaling: str,
-    model: str,
-    progress: Progress,
-) -> Columns:
-
-    return modelled_columns(
-        label,
-        EMBEDDED[name],
-        device=device if calibration is None else calibration,
-        scaling=scaling,
-        model=model,
-        progress=progress,
-    )
-
-
-# Everything that the models say of cells, metric by metric, over the budgets.
-
+#: Energies (n, b) of rows (n,) at budgets (b,), by metric.
+Energies = Callable[[NDArray[np.int32], Sequence[int]], dict[str, Array]]
 
 #: The device on which trainings of many epochs were measured.
-GROWTH_DEVICE = "quadro-rtx-6000"
+_GROWTH_DEVICE = "quadro-rtx-6000"
+
+_SCALINGS = ("affine", "linear")
+_MODELS = ("ours", "paper")
 
 #: Rows at a time: their features stay in the processor's cache.
 _CHUNK = 8192
 
-Array = NDArray[np.float64]
+
+# -- predictions of all metrics -------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Models:
-    """The fitted models of all targets together."""
+    """The fitted models of all targets."""
 
     energy: EnergyModel | DeviceModel
-    """Energy at 4 epochs on the native scale, or that of a device."""
+    """Energy at 4 epochs, on the native scale (the RTX 3090's) or of a calibrated device."""
     over_epochs: OverEpochs
     accuracy: AccuracyModel
     time: TimeModel
     share: ShareModel | None = None
-    """Of the GPU in the energy, where it was measured."""
+    """Share of the GPU in the energy, where it was measured."""
     scaling: str = "affine"
 
     @classmethod
@@ -272,18 +115,15 @@ class Models:
     def predict(
         self, rows: ArrayLike, advanced: Callable[[int], None] | None = None, *, threads: int = 2
     ) -> dict[str, Array]:
-        """Predict cells.
+        """(n, 4) values of each metric at 4, 12, 36 and 108 epochs.
 
         Args:
             rows: (n,) rows of the seven-vertex space.
-            advanced: hears how many rows are done.
-            threads: chunks that are computed at a time; numpy's work runs beside each other.
-
-        Returns:
-            (n, 4) values of each metric at 4, 12, 36 and 108 epochs.
+            advanced: called with the number of rows done.
+            threads: chunks that are computed in parallel.
 
         Raises:
-            UnknownCellError: a row is none of the space.
+            UnknownCellError: a row is not one of the space.
         """
         wanted = np.atleast_1d(np.asarray(rows))
         parts = [slice(i, i + _CHUNK) for i in range(0, len(wanted), _CHUNK)]
@@ -316,7 +156,7 @@ class Models:
         device = self.energy if isinstance(self.energy, DeviceModel) else None
         share = None if device is None else device.start_share
         if device is not None and device.span == "steps":
-            # All tables are of runs: what the steps leave out is added.
+            # Tables hold the energy of whole runs: start-up and evaluations are added.
             steps = 1 - (self.over_epochs.shares(x) if share is None else share)
             mean, std = mean / steps, std / steps
         return self.over_epochs.predict(
@@ -326,7 +166,7 @@ class Models:
             budgets,
             scaling=self.scaling,
             # Growth over epochs was measured on one device; on others it is less certain.
-            fitted_device=device is not None and device.name == GROWTH_DEVICE,
+            fitted_device=device is not None and device.name == _GROWTH_DEVICE,
             start_share=share,
         )
 
@@ -351,13 +191,12 @@ class Models:
         }
 
 
-# Headers of the shipped weights as lines of one report, each with its unit and its anchor.
-
+# -- how good the models are ----------------------------------------------------------------------
 
 #: Weights that come with the package, in the order of a report.
 TARGETS = ("energy", "epochs", "accuracy", "time", "devices", "paper")
 
-_ENERGY = (
+_ENERGY_ANCHOR = (
     "paper's test fifth: the authors' perceptron MAE .330 Wh, MAPE 2.39 %, tau .950; a strong "
     "ensemble .211 Wh, 1.51 %, .965"
 )
@@ -369,11 +208,7 @@ _LINEAR = "what scaling by epochs / 4 gives from the same model"
 
 
 def reported(target: str) -> dict[str, Any]:
-    """What is known of a target's quality: `quality` and `anchors`, as `Quality.of_headers` wants.
-
-    Raises:
-        UnknownTableError: the package lacks the weights.
-    """
+    """Errors of a shipped model on cells not fitted, for `Quality.of_headers`."""
     header = Weights.load(shipped(target)).header
     known = dict(header.get("quality") or {})
     if target == "energy":
@@ -389,7 +224,7 @@ def reported(target: str) -> dict[str, Any]:
         lines = {name: known[name] for name in sorted(known, key=_by_budget)}
     anchors = header.get("anchors") or {}
     if target == "energy":
-        anchors = {next(iter(lines)): _ENERGY}
+        anchors = {next(iter(lines)): _ENERGY_ANCHOR}
     elif target == "epochs":
         anchors = {name: _LINEAR for name in lines if "linear" in name}
     return {"target": header.get("target"), "quality": lines, "anchors": anchors}
@@ -404,10 +239,10 @@ def _by_budget(name: str) -> tuple[bool, int]:
 def _energy(known: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     about = "5-fold cross-validation over the measured cells of the 7-vertex space"
     yield "energy at 4 epochs", {**known, "unit": "Wh", "about": about}
-    split = "fitted on the paper's train part, judged on its valid part"
+    about = "fitted on the paper's train part, judged on its valid part"
     yield (
         "energy at 4 epochs, paper's split",
-        {**known["paper_split"], "unit": "Wh", "about": split},
+        {**known["paper_split"], "unit": "Wh", "about": about},
     )
 
 
@@ -420,7 +255,7 @@ def _epochs(known: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         "four_vertices_108": "energy at 108 epochs, 4-vertex cells",
     }
     left_out = "cells left out in turn, in ten folds, on the RTX 6000"
-    # They enter by their measured energy at 4 epochs, so these lines judge the growth alone.
+    # Starting from the measured energy at 4 epochs, these lines show the errors of growth alone.
     grown = (
         "these trainings, though others of a fifth of the cells; from the energy measured at 4 "
         "epochs, on the RTX 6000"
@@ -445,6 +280,8 @@ def _devices(known: Mapping[str, Any], header: Mapping[str, Any]) -> Iterator[tu
         yield f"energy at 4 epochs, {device}", entry
 
 
+# -- a table of a whole space and the origin of its columns ---------------------------------------
+
 _NATIVE_NOTE = (
     "the source names an RTX 6000 and no PUE; the measurements agree with the four-vertex table "
     "of the RTX 3090, whose PUE of 1.59 is in (median ratio 1.00), and so are labelled as such"
@@ -459,25 +296,24 @@ def modelled_columns(
     name: str,
     vertices: int,
     *,
-    device: str | PathLike[str] | None = None,
+    device: Device = None,
     scaling: str = "affine",
     model: str = "ours",
     progress: Progress | None = None,
 ) -> Columns:
-    """Predict every cell of a space.
+    """A table of the predictions of every cell of a space.
 
     Args:
         name: short name of the table.
         vertices: largest number of vertices.
-        device: a calibrated device, or the file of a calibration; the native scale where left
-            out.
+        device: a calibrated device, or the file of a calibration; the native scale by default.
         scaling: `"affine"` or `"linear"` in epochs.
         model: `"ours"` or `"paper"`.
-        progress: hears how far it is.
+        progress: shows how many cells are done.
 
     Raises:
-        ConfigError: there is no calibration of the device.
-        FormatError: a file of weights is damaged.
+        ConfigError: the device is not calibrated.
+        UnknownTableError, FormatError: a file of weights is missing or damaged.
     """
     calibration, header = calibration_of(device)
     models = Models.shipped(calibration, scaling)
@@ -501,14 +337,12 @@ def modelled_columns(
     )
 
 
-def calibration_of(
-    device: str | PathLike[str] | None,
-) -> tuple[DeviceModel | None, Mapping[str, Any]]:
-    """The model of a device and the header of its weights; none for the native scale.
+def calibration_of(device: Device) -> tuple[DeviceModel | None, Mapping[str, Any]]:
+    """The model of a device and the header of its weights; None and {} for the native scale.
 
     Raises:
-        ConfigError: there is no calibration of the device.
-        UnknownTableError: it is a file that is not there.
+        ConfigError: the device is not calibrated.
+        UnknownTableError: there is no such file.
         FormatError: the file holds no calibration.
     """
     if device is None:
@@ -518,7 +352,7 @@ def calibration_of(
     own = isinstance(device, Path)
     weights = Weights.load(device if own else shipped("devices"))
     if own:
-        return _modelled_checked(weights, device), weights.header
+        return _user_model(weights, device), weights.header
     model = DeviceModel.from_weights(weights, str(device))
     lines = reported("devices")
     name = f"energy at 4 epochs, {model.name}"
@@ -526,11 +360,11 @@ def calibration_of(
     return model, {"target": lines["target"], "quality": quality, "pue": weights.header["pue"]}
 
 
-def _modelled_checked(weights: Weights, path: str | PathLike[str]) -> DeviceModel:
-    """The model in a user's own file, once it was seen to predict."""
+def _user_model(weights: Weights, path: str | PathLike[str]) -> DeviceModel:
+    """The model in a user's own file, checked by predicting three cells."""
     try:
         model = DeviceModel.from_weights(weights, str(weights.header["device"]))
-        with np.errstate(all="ignore"):  # what overflows is refused just below
+        with np.errstate(all="ignore"):  # infinite values are refused just below
             found = np.array(model.predict(features(np.arange(1, 4))))
         if found.shape != (2, 3) or not (np.isfinite(found) & (found > 0)).all():
             raise ValueError("it predicts no energies")
@@ -540,16 +374,13 @@ def _modelled_checked(weights: Weights, path: str | PathLike[str]) -> DeviceMode
         raise FormatError(
             f"holds no calibration of a device ({type(error).__name__}: {error})",
             path=path,
-            expected="a file that `ecnas surrogate calibrate` wrote",
-            remedy="calibrate again: ecnas surrogate calibrate --out FILE",
+            remedy="write it again by: ecnas surrogate calibrate --out FILE",
         ) from error
     return model
 
 
-def _with_paper(
-    values: dict[str, NDArray[np.float64]], rows: NDArray[np.int32]
-) -> dict[str, NDArray[np.float64]]:
-    """Our predictions with the paper's energies, whose errors nobody knows cell by cell."""
+def _with_paper(values: dict[str, Array], rows: NDArray[np.int32]) -> dict[str, Array]:
+    """Our predictions with the paper's energies, which have no standard deviation."""
     paper = PaperModel.from_weights(Weights.load(shipped("paper")))
     kept = {name: v for name, v in values.items() if not name.startswith("energy_kwh")}
     return {"energy_kwh": paper.energy_kwh(rows, BUDGETS), **kept}
@@ -561,7 +392,7 @@ def energy_provenance(
     scaling: str = "affine",
     model: str = "ours",
 ) -> Provenance:
-    """Origin of modelled energies: of which device, on which scale, by which model."""
+    """Origin of modelled energies: the device, the scale and the model."""
     header = header or {}
     if model == "paper-weights":
         how = "the weights that the paper's authors published"
@@ -590,7 +421,7 @@ def energy_provenance(
     if header.get("energy_span") == "steps":
         grows += "; start-up and evaluations added to the measured steps of training"
     scale = _NATIVE_NOTE if calibration is None else ""
-    device = TITLE if calibration is None else calibration.name
+    device = DEVICE_TITLE if calibration is None else calibration.name
     pue = PUE if calibration is None else float(header.get("pue", PUE))
     return Provenance(
         "synthetic" if is_synthetic(header) else "modelled",
@@ -610,29 +441,21 @@ def provenance_of(
     """Origin of each modelled column."""
     energy = energy_provenance(calibration, header, scaling, model)
     trained = "fitted on trainings that NAS-Bench-101 published"
+    notes = {
+        "gpu": "GPU over GPU and processor packages, as metered in runs of one epoch on the RTX "
+        "3090 and of 4 and 108 on the RTX 6000",
+        "training": f"{trained} at 108 epochs, other budgets in proportion",
+        "validation": f"{trained}; mean over trainings (at 108 epochs the source has the largest "
+        "of three, from which the mean is estimated, and the deviation is that of the mean)",
+        "test": f"{trained} at 108 epochs; at 4, 12 and 36 epochs from the validation accuracy "
+        "by what EC-NAS's own trainings show of the two",
+    }
     of = {
         "energy": energy,
-        "gpu": replace(
-            energy,
-            pue=None,
-            note="GPU over GPU and processor packages, as metered in runs of one epoch on the RTX "
-            "3090 and of 4 and 108 on the RTX 6000",
-        ),
-        "training": Provenance(
-            "modelled",
-            device="TPU v2",
-            note=f"{trained} at 108 epochs, other budgets in proportion",
-        ),
-        "validation": Provenance(
-            "modelled",
-            note=f"{trained}; mean over trainings (at 108 epochs the source has the largest of "
-            "three, from which the mean is estimated, and the deviation is that of the mean)",
-        ),
-        "test": Provenance(
-            "modelled",
-            note=f"{trained} at 108 epochs; at 4, 12 and 36 epochs from the validation accuracy "
-            "by what EC-NAS's own trainings show of the two",
-        ),
+        "gpu": replace(energy, pue=None, note=notes["gpu"]),
+        "training": Provenance("modelled", device="TPU v2", note=notes["training"]),
+        "validation": Provenance("modelled", note=notes["validation"]),
+        "test": Provenance("modelled", note=notes["test"]),
     }
     return {name: of[name.partition("_")[0]] for name in metrics}
 
@@ -650,33 +473,145 @@ def _attributes(header: Mapping[str, Any], model: str) -> dict[str, str]:
     }
 
 
-def energy_columns(
-    model: Models | PaperModel,
-) -> Callable[[NDArray[np.int32], Sequence[int]], dict[str, NDArray[np.float64]]]:
-    """A model's energies as a function of rows (n,) and budgets (b,), for `data.build`.
+# -- the embedded tables in the cache -------------------------------------------------------------
 
-    Budgets need not be those of NAS-Bench-101: the energy is known for any number of epochs.
+#: Names of the tables and the vertices of their spaces.
+EMBEDDED = {"7v": 7, "5v": 5, "4v": 4}
+
+#: To be raised when the code makes another table of the same weights.
+_VERSION = 2
+
+#: Targets whose weights decide whether a table is up to date.
+
+
+def embedded(
+    name: str,
+    *,
+    device: str | PathLike[str] | None = None,
+    scaling: str | None = None,
+    model: str | None = None,
+    progress: Progress | None = None,
+    afresh: bool = False,
+) -> Path:
+    """Path of a modelled table; it is predicted unless an up-to-date one is in the cache.
+
+    Args:
+        name: one of `EMBEDDED`.
+        device: a calibrated device or a file of one; the native scale by default.
+        scaling: `"affine"` (default) or `"linear"`.
+        model: `"ours"` (default) or `"paper"`.
+        progress: shows how many cells are predicted.
+        afresh: predict anew in any case, such as when the table was damaged.
+
+    Raises:
+        ConfigError: a setting is not possible.
+        UnknownTableError: the device is a file that does not exist.
+        FormatError: the device's file holds no calibration.
+        StorageError: the cache cannot be written.
     """
+    progress = Silent() if progress is None else progress
+    scaling, model = _settings(model, scaling, device)
+    label, calibration = _device(device)
+    parts = (name, label, "" if scaling == "affine" else scaling, "" if model == "ours" else model)
+    table = tables_folder() / f"{'-'.join(part for part in parts if part)}.ecnas"
+    maker = _maker(calibration)
+    if not afresh and _ready(table, maker):
+        return table
+    from naslib_ecnas.data.fetch import locked  # pulls in the network's modules
 
-    def energies(rows: NDArray[np.int32], budgets: Sequence[int]) -> dict[str, NDArray[np.float64]]:
-        if isinstance(model, PaperModel):
-            return {"energy_kwh": model.energy_kwh(rows, budgets)}
-        mean, std = model.energies(rows, budgets)
-        return {"energy_kwh": mean, "energy_kwh_std": std}
+    with locked(table, progress):
+        # Another process may have made it meanwhile.
+        if afresh or not _ready(table, maker):
+            columns = modelled_columns(
+                table.stem,
+                EMBEDDED[name],
+                device=calibration or label or None,
+                scaling=scaling,
+                model=model,
+                progress=progress,
+            )
+            receipt = Receipt(maker, 0, 0, maker)
+            receipt.withdraw(table)
+            setting = [name, "" if calibration else label, scaling, model]
+            write_table(table, columns, predicted_from=_identity(setting, calibration))
+            receipt.write(table)
+    return table
 
-    return energies
+
+def _settings(model: Any, scaling: Any, device: Any) -> tuple[str, str]:
+    """Scaling and model with their defaults, checked."""
+    model = "ours" if model is None else model
+    if model not in _MODELS:
+        raise ConfigError(f"model must be {' or '.join(_MODELS)}", value=model)
+    return _scaling(model, scaling, device), model
 
 
-# Energy models by the names that a command line gives them.
+def _scaling(model: str, scaling: Any, device: Any) -> str:
+    if model != "ours" and (device is not None or scaling not in (None, "linear")):
+        raise ConfigError(
+            "the paper's model is of one device and scales linearly",
+            value=f"device={device}, scaling={scaling}",
+        )
+    scaling = ("affine" if model == "ours" else "linear") if scaling is None else scaling
+    if scaling not in _SCALINGS:
+        raise ConfigError(f"scaling must be {' or '.join(_SCALINGS)}", value=scaling)
+    return str(scaling)
 
 
-Energy = Callable[[NDArray[np.int32], Sequence[int]], dict[str, NDArray[np.float64]]]
+def _device(device: Device) -> tuple[str, Path | None]:
+    """A label for the file name, and the file of a user's own calibration."""
+    if device is None:
+        return "", None
+    if not isinstance(device, (str, PathLike)):
+        raise ConfigError("device must be the name of a GPU or a calibration's file", value=device)
+    path = Path(device).expanduser()
+    if path.suffix == ".npz":
+        if not is_file(path):
+            raise UnknownTableError(
+                f"no calibration at {path}", remedy="write it by: ecnas surrogate calibrate"
+            )
+        where = zlib.crc32(str(path.resolve()).encode())
+        return f"{path.stem}-{where:08x}", path
+    name = device_name(str(device))
+    # The native scale is that of this device, fitted on forty times as many cells.
+    return ("" if name == DEVICE else name), None
+
+
+def _weights(calibration: Path | None) -> list[Path]:
+    """Files of weights behind a table."""
+    files = [path for path in map(shipped, TARGETS) if path.is_file()]
+    return files if calibration is None else [*files, calibration]
+
+
+def _maker(calibration: Path | None) -> str:
+    """What decides the table's content, as text: the code's version and the weights."""
+    files = _weights(calibration)
+    sums = [[path.name, path.stat().st_size, zlib.crc32(path.read_bytes())] for path in files]
+    return json.dumps([_VERSION, *sums], separators=(",", ":"))
+
+
+def _identity(setting: list[str], calibration: Path | None) -> str:
+    """SHA-256 of what decides the predictions, apart from the machine that makes them."""
+    from hashlib import sha256
+
+    sums = [sha256(path.read_bytes()).hexdigest() for path in _weights(calibration)]
+    return sha256(json.dumps([_VERSION, setting, sums]).encode()).hexdigest()
+
+
+def _ready(table: Path, maker: str) -> bool:
+    receipt = Receipt.read(table)
+    return receipt is not None and receipt.maker == maker
+
+
+# -- energies alone, for a command line -----------------------------------------------------------
 
 
 def energy_model(
     choice: Sequence[str], *, scaling: str | None = None, device: Any = None
-) -> tuple[Energy, Provenance]:
-    """Energies of rows at budgets, and where they come from.
+) -> tuple[Energies, Provenance]:
+    """Energies as a function of rows (n,) and budgets (b,), and their origin.
+
+    Budgets need not be those of NAS-Bench-101.
 
     Args:
         choice: `["ours"]`, `["paper"]` or `["paper-weights", FILE]`.
@@ -685,39 +620,30 @@ def energy_model(
 
     Raises:
         ConfigError: there is no such model, or a setting does not go with it.
-        UnknownTableError: the file is not there.
-        FormatError: it does not hold the paper's perceptron.
+        UnknownTableError: there is no such file.
+        FormatError: the file does not hold the paper's perceptron.
     """
     kind, files = next(iter(choice), ""), list(choice[1:])
     if kind not in ("ours", "paper", "paper-weights") or len(files) != (kind == "paper-weights"):
         raise ConfigError(
-            "no such energy model",
-            value=" ".join(choice),
-            expected="ours, paper, or paper-weights FILE",
-            remedy="leave it out for ours",
+            "energy model must be ours, paper or paper-weights FILE", value=" ".join(choice)
         )
+    scaling = _scaling(kind, scaling, device)
     if kind == "ours":
-        if scaling not in (None, "affine", "linear"):
-            raise ConfigError(
-                "no such scaling of energy over epochs",
-                value=scaling,
-                expected="affine or linear",
-                remedy="leave it out for the measured one",
-            )
         calibration, header = calibration_of(device)
-        models = Models.shipped(calibration, scaling or "affine")
-        origin = energy_provenance(calibration, header, scaling or "affine")
-        return energy_columns(models), origin
-    if device is not None or scaling not in (None, "linear"):
-        raise ConfigError(
-            "the paper's model knows one device and scales linearly",
-            value=f"device={device}, scaling={scaling}",
-            expected="neither --device nor another --scaling",
-            remedy="use --energy-model ours for these",
-        )
+        models = Models.shipped(calibration, scaling)
+
+        def ours(rows: NDArray[np.int32], budgets: Sequence[int]) -> dict[str, Array]:
+            mean, std = models.energies(rows, budgets)
+            return {"energy_kwh": mean, "energy_kwh_std": std}
+
+        return ours, energy_provenance(calibration, header, scaling)
     if kind == "paper":
         model = PaperModel.from_weights(Weights.load(shipped("paper")))
     else:
         model = PaperModel.from_torch_file(files[0])
-    origin = energy_provenance(scaling="linear", model=kind)
-    return energy_columns(model), origin
+
+    def paper(rows: NDArray[np.int32], budgets: Sequence[int]) -> dict[str, Array]:
+        return {"energy_kwh": model.energy_kwh(rows, budgets)}
+
+    return paper, energy_provenance(scaling=scaling, model=kind)

@@ -2,12 +2,12 @@
 
 Bakhtiarifard, Igel and Selvan (ICASSP 2024), section 3: 36-128-64-32-32-1, GELU, Wh at 4 epochs,
 scaled by epochs / 4. Its inputs are the 28 entries of the upper triangle of the 7x7 matrix, the
-diagonal among them, 7 codes of operations, and the parameters in millions. Cells are drawn as in
-NAS-Bench-101's files, which is how our rows draw them.
+diagonal among them, 7 codes of operations, and the parameters in millions. Vertices are ordered as
+in NAS-Bench-101's files and in the matrices of our rows.
 
-What it says of cells unlike those that it was fitted on is not bounded. The smallest are such: the
-published table has 0.784 Wh for the cell of one edge, which takes 5.3 to 5.7 Wh, and a model that
-the same recipe makes from another start may be as far off on the other side.
+Predictions for cells unlike the fitted ones are not bounded. The smallest cells are such: the
+published table has 0.784 Wh for the cell of one edge, which takes 5.3 to 5.7 Wh, and a model fitted
+by the same recipe from another start may be as far off on the other side.
 """
 
 from __future__ import annotations
@@ -34,22 +34,15 @@ SIZES = (36, 128, 64, 32, 32, 1)
 _VERTICES = 7
 #: Rows at a time, so that memory does not grow with the hidden layers' units.
 _CHUNK = 1 << 14
-#: Codes of the vertices; 0 where there is none.
+#: Codes of the vertices, 0 past the last one.
 _INPUT, _OUTPUT = 1, 5
 #: In the order of `topologies.OPERATIONS`: 3x3, 1x1, pool.
 _CODES = np.array([3, 2, 4], dtype=np.float32)
 
 #: What torch raises for files that it did not write, or that hold more than tensors.
 _UNREADABLE = (
-    RuntimeError,
-    UnpicklingError,
-    EOFError,
-    ValueError,
-    LookupError,
-    AttributeError,
-    TypeError,
-    AssertionError,
-    OSError,
+    *(RuntimeError, UnpicklingError, EOFError, ValueError, LookupError),
+    *(AttributeError, TypeError, AssertionError, OSError),
 )
 
 Matrix = NDArray[np.float32]
@@ -58,7 +51,7 @@ Matrix = NDArray[np.float32]
 def inputs(rows: ArrayLike) -> Matrix:
     """(n, 36) inputs of the model for (n,) rows.
 
-    A cell of fewer vertices has its output right behind its operations; what follows is zero.
+    A cell of fewer vertices has its output right after its operations; the rest is zero.
     """
     space = Space()
     wanted = np.atleast_1d(np.asarray(rows))
@@ -83,7 +76,7 @@ def inputs(rows: ArrayLike) -> Matrix:
 
 @dataclass(frozen=True)
 class PaperModel:
-    """The perceptron."""
+    """The paper's perceptron of the energy at 4 epochs."""
 
     layers: tuple[tuple[Matrix, Matrix], ...]
     """Weights (inputs, outputs) and biases (outputs,) of the five layers."""
@@ -128,37 +121,29 @@ class PaperModel:
 
     @classmethod
     def from_torch_file(cls, path: str | PathLike[str]) -> PaperModel:
-        """The authors' model from the file that they saved: a state dict of torch's.
+        """The model from a state dict that torch saved, such as the authors' file.
 
-        Names do not matter, only that the tensors are those of the perceptron, in order. The
-        authors' class also has a batch normalisation behind each hidden layer that it never
-        applies; tensors of such are passed over where they are as they were made. Nothing but
-        tensors and plain containers is unpickled.
+        The names of the tensors do not matter, only their order. The authors' class has a batch
+        normalisation behind each hidden layer that it never applies; its tensors are skipped if
+        they have their initial values. Only tensors and plain containers are unpickled.
 
         Raises:
             MissingDependencyError: torch is not installed.
             UnknownTableError: there is no such file.
-            FormatError: it is no state dict of such a perceptron.
+            FormatError: the file is not a state dict of such a perceptron.
         """
         try:
             import torch
         except ImportError as error:
             raise MissingDependencyError("torch", feature="reading torch's files") from error
         if not is_file(path):
-            raise UnknownTableError(
-                "no such file",
-                value=str(path),
-                expected="weights that torch saved",
-                remedy="check its name",
-            )
+            raise UnknownTableError(f"no file of weights at {path}")
         try:
             content = torch.load(path, map_location="cpu", weights_only=True)
         except _UNREADABLE as error:
             raise FormatError(
-                "holds no plain tensors",
+                f"holds no state dict of torch's ({str(error).partition(chr(10))[0]:.200})",
                 path=path,
-                value=str(error).partition("\n")[0],
-                expected="a state dict of torch's",
                 remedy="save model.state_dict() instead of the model",
             ) from error
         for key in ("state_dict", "model_state_dict"):
@@ -167,7 +152,7 @@ class PaperModel:
         values = list(content.values()) if isinstance(content, dict) else []
         try:
             whole = [v.detach().to(torch.float32).numpy() for v in values if torch.is_tensor(v)]
-        except (RuntimeError, TypeError):  # sparse or quantised ones
+        except (RuntimeError, TypeError):  # sparse or quantised tensors
             whole = []
         found = [array.T for array in _without_idle(whole)]
         return cls(_checked(found if len(whole) == len(values) else [], str(path)))
@@ -176,8 +161,8 @@ class PaperModel:
 def _without_idle(arrays: Sequence[Matrix]) -> list[Matrix]:
     """Weights and biases without batch normalisations that were never used.
 
-    Such a one holds only numbers that it began with: scales and variances of 1, shifts and means
-    of 0, and a count of 0. One that was applied is kept, so that the model is refused.
+    An unused one has its initial values: scales and variances of 1, shifts and means of 0, and a
+    count of 0. One that was used is kept, so that the model is refused.
     """
     kept: list[Matrix] = []
     for array in arrays:
@@ -193,21 +178,11 @@ def _checked(
     wanted = [s for i in range(5) for s in ((SIZES[i], SIZES[i + 1]), (SIZES[i + 1],))]
     shapes = [None if a is None else a.shape for a in arrays]
     if shapes != wanted:
-        raise FormatError(
-            "is not the paper's perceptron",
-            path=where,
-            value=shapes,
-            expected="weights and biases of " + "-".join(map(str, SIZES)),
-            remedy="use the file of that model",
-        )
+        sizes = "-".join(map(str, SIZES))
+        raise FormatError(f"must hold the paper's perceptron {sizes}", path=where, value=shapes)
     whole = [np.ascontiguousarray(a, dtype=np.float32) for a in arrays if a is not None]
     if not all(np.isfinite(a).all() for a in whole):
-        raise FormatError(
-            "has weights that are no numbers",
-            path=where,
-            expected="finite weights",
-            remedy="fit the model again",
-        )
+        raise FormatError("has weights that are not finite", path=where)
     return tuple(zip(whole[::2], whole[1::2], strict=True))
 
 

@@ -1,18 +1,142 @@
-"""Calibrating another GPU: a synthetic device that is known, and the four measured ones."""
+"""Calibrating another GPU: the choice of cells, made-up devices, and the four measured ones."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.data.table import Columns, Table, write_table
+from naslib_ecnas.errors import ConfigError, FormatError, ProvenanceError, UnknownCellError
+from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
-from naslib_ecnas.surrogate.calibrate import Measurements, calibrate, choose
+from naslib_ecnas.surrogate.calibrate import (
+    Measurements,
+    calibrate,
+    calibrated,
+    choose,
+    conformal_sd,
+    measurements_of,
+    robust_ridge,
+    trimmed_start,
+)
+from naslib_ecnas.surrogate.devices import shipped_descriptors
 from naslib_ecnas.surrogate.features import features
-from naslib_ecnas.surrogate.models import Weights, shipped, shipped_descriptors
-from naslib_ecnas.surrogate.robust import robust_ridge, trimmed_start
+from naslib_ecnas.surrogate.fit.devices import device_measurements
+
+# -- which cells to measure ----------------------------------------------------------------------
+
+
+def test_choices_are_distinct_cells_of_the_space_and_repeatable() -> None:
+    for vertices in (4, 5, 7):
+        rows = choose(20, vertices=vertices)
+        assert len(np.unique(rows)) == 20
+        assert rows.min() > 0
+        assert rows.max() < len(Space(vertices))
+        np.testing.assert_array_equal(rows, choose(20, vertices=vertices))
+    given = [5, 5, 9, 11, 12, 20, 33, 40, 41, 60, 80]
+    chosen = choose(8, rows=given)
+    assert set(chosen) <= set(given)
+    assert len(set(chosen)) == 8
+
+
+def test_the_design_has_more_information_than_random_draws() -> None:
+    pool = np.arange(1, 91)
+    z = shipped_descriptors()(features(pool))
+    design = np.column_stack([np.ones(len(z)), (z - z.mean(axis=0)) / z.std(axis=0)])
+
+    def information(rows: np.ndarray) -> float:
+        part = design[rows - 1]
+        return float(np.linalg.slogdet(part.T @ part)[1])
+
+    rng = np.random.default_rng(0)
+    drawn = max(information(rng.choice(pool, 20, replace=False)) for _ in range(200))
+    assert information(choose(20, rows=pool)) > drawn
+    assert information(choose(20, rows=pool, spread=0)) > drawn
+
+
+def test_cells_are_cheaper_where_cost_counts() -> None:
+    time = shipped_descriptors().time_s
+    free, thrifty = (choose(20, cost=cost) for cost in (0, 1))
+    assert time(features(thrifty)).sum() < 0.8 * time(features(free)).sum()
+
+
+def test_centres_alone_begin_in_the_middle() -> None:
+    """k-centres: the cell nearest to the mean, then always the farthest from those chosen."""
+    pool = np.arange(1, 91)
+    z = shipped_descriptors()(features(pool))
+    z = (z - z.mean(axis=0)) / z.std(axis=0)
+    wanted = [int(np.argmin((z**2).sum(axis=1)))]
+    while len(wanted) < 10:
+        wanted.append(int(np.linalg.norm(z[:, None] - z[wanted], axis=2).min(axis=1).argmax()))
+    assert choose(10, rows=pool, spread=1).tolist() == pool[wanted].tolist()
+
+
+def test_impossible_designs_are_refused() -> None:
+    options: dict[str, Any]
+    for cells, options in (
+        (7, {}),
+        (92, {"vertices": 4}),
+        (20, {"rows": range(19)}),
+        (20, {"spread": 1.5}),
+        (20, {"cost": -1}),
+    ):
+        with pytest.raises(ConfigError):
+            choose(cells, **options)
+    with pytest.raises(UnknownCellError):
+        choose(8, rows=np.arange(423_620, 423_640))
+
+
+# -- robust ridge regression ---------------------------------------------------------------------
+
+
+def test_ridge_is_least_squares_in_spite_of_outliers() -> None:
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((50, 3))
+    y = 2 + x @ [1.0, -2.0, 0.5]
+    fit = robust_ridge(x, y, penalty=1e-9)
+    np.testing.assert_allclose(fit.coefficients, [2, 1, -2, 0.5], atol=1e-6)
+    y[:10] += 50
+    fit = robust_ridge(x, y, penalty=1e-9)
+    np.testing.assert_allclose(fit.coefficients, [2, 1, -2, 0.5], atol=1e-3)
+    assert (fit.weight[:10] == 0).all()
+
+
+def test_ridge_keeps_its_start_where_it_would_keep_less_than_half() -> None:
+    """Three groups of different values: no fit is within the cut of half of them."""
+    y = np.concatenate([np.zeros(3), np.full(3, 1.0), np.full(3, 2.0)])
+    fit = robust_ridge(np.zeros((9, 1)), y, penalty=1.0, cut=0.1)
+    assert fit.coefficients[0] == pytest.approx(1.0)
+    assert (fit.weight == 1).all()
+    begin = np.repeat([1.0, 0.0, 0.0], 3)
+    assert robust_ridge(np.zeros((9, 1)), y, penalty=1.0, start=begin).coefficients[0] < 1e-6
+
+
+def test_the_start_leaves_out_a_one_sided_quarter() -> None:
+    rng = np.random.default_rng(4)
+    x = rng.standard_normal((24, 3))
+    y = x @ [0.5, -0.3, 0.2] + 0.01 * rng.standard_normal(24)
+    y[:6] += rng.uniform(0.3, 2, 6)
+    start = trimmed_start(x, y, penalty=1e-3, within=0.05)
+    assert not start[:6].any()
+    assert start[6:].sum() >= 16
+
+
+def test_the_conformal_deviation_holds_nine_of_ten_new_errors() -> None:
+    ranks = {1: 1, 5: 5, 8: 8, 9: 9, 10: 10, 19: 18, 99: 90, 999: 900}
+    for n, rank in ranks.items():
+        error = np.random.default_rng(0).permutation(np.arange(1.0, n + 1))
+        assert conformal_sd(error) == pytest.approx(rank / 1.645)
+    rng = np.random.default_rng(3)
+    drawn = np.abs(rng.standard_t(4, (400, 100)))
+    inside = [np.abs(rng.standard_t(4, 100)) <= 1.645 * conformal_sd(e) for e in drawn]
+    assert np.mean(inside) == pytest.approx(0.9, abs=0.01)
+
+
+# -- calibrations --------------------------------------------------------------------------------
 
 
 def synthetic(
@@ -48,18 +172,18 @@ def test_disturbed_runs_are_listed_and_bend_nothing(with_time: bool) -> None:
         energy[i] *= factor
         time[i] *= factor
     result = calibrate(Measurements.of(rows, energy, time if with_time else None))
-    found = {s.row: s for s in result.report.suspicious}
+    report = result.report
+    found = {s.row: s for s in report.suspicious}
     assert set(found) == {rows[3], rows[11]}
     assert found[rows[11]].factor == pytest.approx(5, rel=0.15)
     assert found[rows[11]].quantity == ("training_time_s" if with_time else "energy_kwh")
     assert found[rows[11]].value / found[rows[11]].expected == pytest.approx(5, rel=0.15)
-    assert result.report.suspicious[0].row == rows[11]
-    assert result.report.cells == result.report.cross_validated.cells == 24
-    assert result.report.sound.cells == 22
+    assert report.suspicious[0].row == rows[11]
+    assert report.cells == report.cross_validated.cells == report.sound.cells + 2 == 24
     x = features(Space(7).sample(np.random.default_rng(2), 300))
     change = result.model.predict(x)[0] / clean.model.predict(x)[0]
     assert np.abs(np.log(change)).max() < 0.08
-    assert len(result.report.to_json()["suspicious"]) == 2
+    assert len(report.to_json()["suspicious"]) == 2
 
 
 def test_repeats_of_a_cell_stay_together_in_cross_validation() -> None:
@@ -71,63 +195,27 @@ def test_repeats_of_a_cell_stay_together_in_cross_validation() -> None:
     assert report.worst > 10
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
+def test_impossible_measurements_are_refused() -> None:
+    wrong: tuple[Any, ...]
+    for wrong in (
         ([1, 2], [0.01], None),
         ([1, 2], [0.01, 0.0], None),
         ([1, 2], [0.01, np.nan], None),
         ([1, 2], [0.01, 0.02], [3.0, -1.0]),
         ([1, 2], [0.01, 0.02], [3.0]),
-    ],
-)
-def test_what_is_no_measurement_is_refused(wrong: tuple[list[int], list[float], None]) -> None:
-    with pytest.raises(ConfigError):
-        Measurements.of(*wrong)
-
-
-def test_too_few_cells_are_refused() -> None:
+    ):
+        with pytest.raises(ConfigError, match="must"):
+            Measurements.of(*wrong)
     rows = np.repeat(np.arange(20, 27), 3)
-    with pytest.raises(ConfigError, match="8 or more"):
-        calibrate(Measurements.of(rows, *synthetic(rows)))
-
-
-def test_ridge_without_outliers_is_least_squares() -> None:
-    rng = np.random.default_rng(1)
-    x = rng.standard_normal((50, 3))
-    y = 2 + x @ [1.0, -2.0, 0.5]
-    fit = robust_ridge(x, y, penalty=1e-9)
-    np.testing.assert_allclose(fit.coefficients, [2, 1, -2, 0.5], atol=1e-6)
-    y[:10] += 50
-    fit = robust_ridge(x, y, penalty=1e-9)
-    np.testing.assert_allclose(fit.coefficients, [2, 1, -2, 0.5], atol=1e-3)
-    assert (fit.weight[:10] == 0).all()
-
-
-def test_ridge_believes_all_where_it_would_believe_less_than_half() -> None:
-    """Each third says something else: no fit is within the cut of half of them."""
-    y = np.concatenate([np.zeros(3), np.full(3, 1.0), np.full(3, 2.0)])
-    fit = robust_ridge(np.zeros((9, 1)), y, penalty=1.0, cut=0.1)
-    assert fit.coefficients[0] == pytest.approx(1.0)
-    assert (fit.weight == 1).all()
-    begin = np.repeat([1.0, 0.0, 0.0], 3)
-    assert robust_ridge(np.zeros((9, 1)), y, penalty=1.0, start=begin).coefficients[0] < 1e-6
-
-
-def test_the_start_leaves_out_a_one_sided_quarter() -> None:
-    rng = np.random.default_rng(4)
-    x = rng.standard_normal((24, 3))
-    y = x @ [0.5, -0.3, 0.2] + 0.01 * rng.standard_normal(24)
-    y[:6] += rng.uniform(0.3, 2, 6)
-    start = trimmed_start(x, y, penalty=1e-3, within=0.05)
-    assert not start[:6].any()
-    assert start[6:].sum() >= 16
+    few = Measurements.of(rows, *synthetic(rows))
+    with pytest.raises(ConfigError, match="8 or more cells"):
+        calibrate(few)
+    with pytest.raises(ConfigError, match="cannot fit 22 of 21"):
+        calibrate(few, cells=22)
 
 
 def test_four_measured_devices_from_twenty_cells(reference: Path) -> None:
-    """On the cells that were not chosen; goals where the runs' own noise lets them be met."""
-    from naslib_ecnas.surrogate.fit.devices import device_measurements
-
+    """On the cells that were not chosen; limits where the runs' own noise lets them be met."""
     most = {"quadro-rtx-6000": 3.0, "rtx-3060": 3.0, "rtx-3090": 3.3, "titan-xp": 4.2}
     for device, bound in most.items():
         report = calibrate(device_measurements(reference, device), cells=20).report
@@ -141,7 +229,59 @@ def test_four_measured_devices_from_twenty_cells(reference: Path) -> None:
             assert report.held_out.mape < bound
 
 
-def test_the_disturbed_runs_of_the_rtx_3090_are_in_the_header() -> None:
-    listed = Weights.load(shipped("devices")).header["report"]["rtx-3090"]
-    assert len(listed) > 15
-    assert all(s["factor"] > 1.02 for s in listed)
+# -- measurements of a table ---------------------------------------------------------------------
+
+
+def columns(**more: object) -> Columns:
+    """Synthetic runs of three cells at 4 and 12 epochs; the second has one of two repeats."""
+    energy = np.arange(1.0, 13.0).reshape(3, 2, 2)
+    energy[1, 0, 0] = np.nan
+    values = {"energy_kwh": energy, "training_time_s": 100 * energy}
+    origin = Provenance("synthetic", device="Made-up GPU", pue=1.0)
+    rows = np.array([2, 7, 40], dtype=np.int32)
+    made = Columns("runs", 4, rows, (4, 12), 2, values, dict.fromkeys(values, origin))
+    return replace(made, **more)
+
+
+def only(metric: str) -> Columns:
+    origin = {metric: Provenance("synthetic")}
+    return columns(values={metric: columns().values[metric]}, provenance=origin)
+
+
+def opened(path: Path, made: Columns) -> Table:
+    write_table(path, made)
+    return Table.open(path)
+
+
+def test_every_repeat_at_4_epochs_is_a_measurement(tmp_path: Path) -> None:
+    found = measurements_of(opened(tmp_path / "t.ecnas", columns()))
+    assert found.rows.tolist() == [2, 2, 7, 40, 40]
+    assert found.energy_kwh.tolist() == [1, 2, 6, 9, 10]
+    assert found.training_time_s is not None
+    assert found.training_time_s.tolist() == [100, 200, 600, 900, 1000]
+    # Times are used only where every run has one.
+    made = columns()
+    times = made.values["training_time_s"].copy()
+    times[2, 0, 1] = np.nan
+    some = replace(made, values={**made.values, "training_time_s": times})
+    assert measurements_of(opened(tmp_path / "some.ecnas", some)).training_time_s is None
+    found = measurements_of(opened(tmp_path / "none.ecnas", only("energy_kwh")))
+    assert found.training_time_s is None
+    assert len(found.rows) == 5
+
+
+def test_tables_without_such_measurements_are_refused(tmp_path: Path) -> None:
+    for made in (columns(budgets=(12, 36)), only("training_time_s")):
+        with pytest.raises(ConfigError, match="needs energy_kwh at 4 epochs; table runs has"):
+            measurements_of(opened(tmp_path / "t.ecnas", made))
+    modelled = columns(provenance=dict.fromkeys(columns().values, Provenance("modelled", pue=1.0)))
+    with pytest.raises(ProvenanceError, match="those of table runs are modelled"):
+        measurements_of(opened(tmp_path / "t.ecnas", modelled))
+    for share in ("a fifth", "nan", "1", "-0.1", ""):
+        write_table(tmp_path / "t.ecnas", columns(attributes={"start_up_share": share}))
+        with pytest.raises(FormatError, match="start_up_share must be from 0") as caught:
+            calibrated(tmp_path / "t.ecnas")
+        assert caught.value.value == share
+    write_table(tmp_path / "t.ecnas", columns(attributes={"energy_span": "day"}))
+    with pytest.raises(ConfigError, match="span of the energies must be run or steps"):
+        calibrated(tmp_path / "t.ecnas")

@@ -1,19 +1,18 @@
 """Fitting accuracies: graph networks rank the cells at all budgets at once.
 
 Targets are normal scores of the validation accuracies at four budgets and of the test accuracy at
-the last; a cell that has some of them teaches these. The networks' mean, with a share of plain
-perceptrons, is distilled into one perceptron. A first run leaves a fifth of the cells out: from
-these come the curves from score to accuracy, the intervals and the quality in the header. The
-second run, which ships, sees all.
+the last; missing ones are left out of the loss. The mean of the networks and of plain perceptrons
+is distilled into one perceptron. A first run holds a fifth of the cells out: they give the curves
+from score to accuracy, the intervals and the quality in the header. The second run, which ships,
+is fitted on all.
 
-The validation accuracies at 108 epochs of the source are the largest of three trainings. The
-larger the error, the more trainings differ: the mean is taken as max - k (1 - max), with k fitted
-on the published records that have all three.
+The validation accuracies at 108 epochs of the source are the largest of three trainings, which
+exceeds the mean the more, the larger the error. The mean is estimated as max - k (1 - max), with k
+fitted on the published records that have all three.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -24,13 +23,19 @@ from numpy.typing import NDArray
 
 from naslib_ecnas.errors import MissingDependencyError
 from naslib_ecnas.quality import Z90
-from naslib_ecnas.surrogate.features import features, labels, shapes
+from naslib_ecnas.surrogate.calibrate import conformal_sd
+from naslib_ecnas.surrogate.features import (
+    features,
+    topology_and_operations,
+    topology_arrays,
+)
 from naslib_ecnas.surrogate.fit.reference import Measured, read_measured
 from naslib_ecnas.surrogate.fit.student import (
+    Steps,
     distil,
-    error_quantile,
     held_out,
     labelled,
+    no_progress,
     quality,
     torch_module,
 )
@@ -49,33 +54,33 @@ __all__ = [
 ]
 
 
-# A graph network over cells: messages along the edges and against them.
+Array = NDArray[np.float64]
 
+# -- a graph network: messages along the edges and against them -----------------------------------
 
 _OPERATIONS = 3
-
 _ROUNDS = 4
 
 
 def graphs(rows: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """What the network sees of (n,) cells.
+    """Inputs of the network for (n,) rows.
 
     Returns:
-        (n, 7, 7) adjacency, and (n, 7, 9) of each vertex: which operation (3), whether it is
-        there, input, output, channels in widths of the first stack, whether the input projects
-        to it, whether the output takes it.
+        (n, 7, 7) adjacency, and (n, 7, 9) of each vertex: one-hot operation (3), whether it
+        exists, is the input, is the output, channels over 128 in the first stack, whether an edge
+        leads to it from the input, and from it to the output.
     """
-    topology, label = labels(rows)
-    shape = shapes()
-    edge = shape.edge[topology].astype(np.float32)
+    topology, op = topology_and_operations(rows)
+    arrays = topology_arrays()
+    edge = arrays.edge[topology].astype(np.float32)
     vertex = np.zeros((len(topology), MAX_VERTICES, 9), dtype=np.float32)
     inner = slice(1, MAX_VERTICES - 1)
     for k in range(_OPERATIONS):
-        vertex[:, inner, k] = label == k
-    vertex[:, inner, 3] = label < _OPERATIONS
+        vertex[:, inner, k] = op == k
+    vertex[:, inner, 3] = op < _OPERATIONS
     vertex[:, 0, 3] = vertex[:, -1, 3] = 1
     vertex[:, 0, 4] = vertex[:, -1, 5] = 1
-    vertex[:, inner, 6] = shape.channels[0][topology] / 128
+    vertex[:, inner, 6] = arrays.channels[0][topology] / 128
     vertex[:, -1, 6] = 1
     vertex[:, :, 7] = edge[:, 0, :]
     vertex[:, :, 8] = edge[:, :, -1]
@@ -84,7 +89,7 @@ def graphs(rows: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]
 
 @dataclass
 class GraphNetwork:
-    """A fitted network."""
+    """A fitted network and the standardisation of its features."""
 
     module: Any
     shift: NDArray[np.float32]
@@ -106,7 +111,7 @@ class GraphNetwork:
 
 
 def _module(inputs: int, outputs: int, width: int, generator: Any) -> Any:
-    """The network; built within a function because torch is not always installed."""
+    """The network; a class inside a function because torch is optional."""
     torch = torch_module()
     nn: Any = torch.nn
     base: Any = nn.Module
@@ -135,8 +140,8 @@ def _module(inputs: int, outputs: int, width: int, generator: Any) -> Any:
             pooled = torch.cat([h[:, -1], h.sum(dim=1), torch.relu(self.features(features))], 1)
             return self.last(torch.relu(self.hidden(pooled)))
 
-    # Layers start from torch's global generator, which is left as it was; the numbers that count
-    # come from ours.
+    # torch initialises the layers from its global generator, which is left as it was; then our
+    # generator sets them.
     with torch.random.fork_rng(devices=[]):
         module = Network()
     linear = [layer for layer in module.modules() if isinstance(layer, nn.Linear)]
@@ -163,7 +168,7 @@ def fit_graph_network(
     decay: float = 0.1,
     seed: int = 0,
 ) -> GraphNetwork:
-    """Fit a network by squared error.
+    """Fit a network by the mean squared error.
 
     Args:
         rows: (n,) cells.
@@ -171,7 +176,7 @@ def fit_graph_network(
         y: (n, m) standardised targets; NaN where one is missing.
         width: of the vertices' states.
         epochs, batch, rate, decay: of AdamW, its rate rising and falling in one cycle.
-        seed: of the start and the order.
+        seed: of the initial weights and the order of the cells.
     """
     torch = torch_module()
     generator = torch.Generator().manual_seed(seed)
@@ -202,16 +207,13 @@ def fit_graph_network(
     return GraphNetwork(module.eval(), shift, scale)
 
 
-# From accuracies to normal scores, and from predicted scores back to accuracies.
-
-
-Array = NDArray[np.float64]
+# -- from accuracies to normal scores and back ----------------------------------------------------
 
 
 def normal_scores(values: NDArray[Any]) -> Array:
-    """(n,) normal quantiles of the ranks of (n,) values; NaN where a value is.
+    """(n,) normal quantiles of the ranks of (n,) values; NaN stays NaN.
 
-    Accuracies crowd near the top, where their order matters most: scores spread them evenly.
+    Accuracies crowd near the top, where their order matters most; scores spread them out.
 
     Raises:
         MissingDependencyError: scipy is not installed.
@@ -231,17 +233,17 @@ def normal_scores(values: NDArray[Any]) -> Array:
 def curves(
     score: NDArray[Any], accuracy: NDArray[Any], *, knots: int = 101, bins: int = 20
 ) -> tuple[Array, Array, Array]:
-    """What cells of a predicted score have: on average, and how far off.
+    """Mean and standard deviation of the accuracy as functions of a predicted score.
 
     Args:
-        score: (n,) predicted for cells that the fit has not seen.
-        accuracy: (n,) theirs.
-        knots: of the curves, at the most.
-        bins: cells are divided into so many by their score, to tell the errors of each.
+        score: (n,) predictions for cells that the fit has not seen.
+        accuracy: (n,) of these cells.
+        knots: of the curves.
+        bins: by score, for the standard deviations.
 
     Returns:
-        (knots,) ascending scores; the accuracy at each, rising; and the standard deviation whose
-        1.645-fold holds nine tenths of the errors there.
+        (knots,) ascending scores; the mean accuracy at each, never falling; and the standard
+        deviation of which 1.645 times hold nine tenths of the errors there.
 
     Raises:
         MissingDependencyError: scikit-learn is not installed.
@@ -256,31 +258,31 @@ def curves(
     steps = IsotonicRegression().fit_transform(score[order], accuracy[order])
     least = max(8, len(score) // (2 * knots))
     at, mean = _through_blocks(score[order], steps, least)
-    while len(at) > knots:  # an order with hardly an error has very many steps
+    while len(at) > knots:  # a nearly perfect order has very many steps
         least *= 2
         at, mean = _through_blocks(score[order], steps, least)
-    # All curves have as many knots: the last one is repeated.
+    # All curves have equally many knots: the last one is repeated.
     at, mean = (np.append(v, np.full(max(knots - len(v), 0), v[-1]))[:knots] for v in (at, mean))
     off = np.abs(accuracy - np.interp(score, at, mean))
     centres, deviations = [], []
     parts = np.array_split(score[order], min(bins, max(1, len(order) // 40)))
-    # Cells of equal scores stay together: which of them come first says nothing.
+    # Cells of equal scores stay together: their order is arbitrary.
     starts = np.unique(np.searchsorted(score[order], [part[0] for part in parts]))
     for mine in np.split(order, starts[1:]):
         centres.append(float(np.median(score[mine])))
-        deviations.append(error_quantile(off[mine]))
+        deviations.append(conformal_sd(off[mine]))
     return at, mean, np.interp(at, centres, deviations)
 
 
 def _through_blocks(score: Array, steps: Array, least: int) -> tuple[Array, Array]:
-    """A rising line through the middles of the blocks of an isotonic regression.
+    """Knots of a line through the middles of the blocks of an isotonic regression.
 
-    The regression itself is a staircase, on whose steps cells of different scores would tie.
+    The regression itself is a step function, on which cells of different scores would tie.
 
     Args:
         score: (n,) ascending.
         steps: (n,) never falling.
-        least: cells in a block; smaller neighbours are taken together.
+        least: cells in a block; smaller neighbours are merged.
     """
     starts = np.flatnonzero(np.diff(steps, prepend=-np.inf))
     bounds = [0]
@@ -292,7 +294,7 @@ def _through_blocks(score: Array, steps: Array, least: int) -> tuple[Array, Arra
     y = np.array([steps[block].mean() for block in blocks])
     if len(blocks) < 2:
         return x, y
-    # Beyond the middles of the outermost blocks the line goes on, within what was met.
+    # Beyond the middles of the outermost blocks the line is extended within the range of `steps`.
     first, last = ((y[i + 1] - y[i]) / (x[i + 1] - x[i]) for i in (0, len(x) - 2))
     low = max(y[0] - first * (x[0] - score[0]), steps[0])
     high = min(y[-1] + last * (score[-1] - x[-1]), steps[-1])
@@ -303,34 +305,27 @@ def _through_blocks(score: Array, steps: Array, least: int) -> tuple[Array, Arra
     )
 
 
+# -- the whole fit --------------------------------------------------------------------------------
+
 VALIDATION = "nasbench101_validation_30001cells.parquet"
 
 TEST = "nasbench101_test108_12959cells.parquet"
 
 RECORDS = "nasbench101_full_records_52cells.parquet"
 
-#: Trainings of EC-NAS's own that have both accuracies, for the budgets without published ones.
+#: EC-NAS's own trainings, which have both accuracies, for the budgets without published ones.
 BOTH = ("measured_4v_rtx6000_3repeats.parquet", "measured_5v_4epochs_rtx6000.parquet")
 
 NAMES = (*(f"validation accuracy at {b} epochs" for b in BUDGETS), "test accuracy at 108 epochs")
 
-#: Share of the graph networks in the ensemble; the others are perceptrons.
-GRAPHS = 0.7
+#: Weight of the graph networks in the ensemble; the rest is perceptrons'.
+_GRAPHS = 0.7
 
 _ANCHORS = (".666", ".731", ".805", ".862")
 
-Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class _Data:
-    rows: NDArray[np.int64]
-    accuracy: Array
-    """(n, 5), NaN where missing."""
-
 
 def shrinkage(records: Measured) -> float:
-    """k of `mean_of_largest`, by least squares over cells with three trainings."""
+    """k of `mean_of_largest` by least squares over cells with three trainings."""
     rows, inverse = np.unique(records.rows, return_inverse=True)
     accuracy = records["final_validation_accuracy"]
     mean = np.bincount(inverse, accuracy) / np.bincount(inverse)
@@ -341,7 +336,7 @@ def shrinkage(records: Measured) -> float:
 
 
 def mean_of_largest(largest: NDArray[Any], k: float) -> Array:
-    """(n,) mean accuracies of three trainings whose largest are given."""
+    """(n,) estimated mean accuracies of three trainings, from the largest of each."""
     return np.asarray(largest - k * (1 - largest))
 
 
@@ -354,7 +349,7 @@ def fit_accuracy(
     epochs: int = 25,
     cells: int = 300_000,
     student_epochs: int = 30,
-    progress: Say | None = None,
+    progress: Steps = no_progress,
     limit: int | None = None,
 ) -> Weights:
     """Fit the accuracies.
@@ -362,41 +357,41 @@ def fit_accuracy(
     Args:
         folder: of the reference measurements.
         seed: of the parts, the networks and the cells that are distilled on.
-        share: of the cells that the first run does not see.
+        share: of the cells that the first run holds out.
         members: graph networks in the ensemble, and as many perceptrons.
         epochs: of each of them.
-        cells: drawn from the space to distil on.
-        student_epochs: of the perceptron.
-        progress: hears what begins.
-        limit: use only so many of the measurements of each file.
+        cells: drawn from the space for the distilling.
+        student_epochs: of the distilling.
+        progress: called with each step.
+        limit: use only the first measurements of each file.
 
     Raises:
         UnknownTableError: the folder lacks a file.
         MissingDependencyError: torch, scipy, scikit-learn or pyarrow is not installed.
     """
-    say = progress or (lambda _: None)
     place = Path(folder)
     validation, test, records = (read_measured(place / n) for n in (VALIDATION, TEST, RECORDS))
     both = [read_measured(place / name) for name in BOTH]
     k = shrinkage(records)
-    data = _joined(validation.where(_first(validation, limit)), test.where(_first(test, limit)), k)
-    apart = held_out(data.rows, share, seed)
+    few = slice(limit)
+    rows, accuracy = _joined(validation.where(few), test.where(few), k)
+    apart = held_out(rows, share, seed)
 
     def fitted(mask: NDArray[np.bool_]) -> Perceptron:
         return _fit(
-            data.rows[mask], data.accuracy[mask], seed, members, epochs, cells, student_epochs, say
+            rows[mask], accuracy[mask], seed, members, epochs, cells, student_epochs, progress
         )
 
-    say("accuracy: without a fifth of the cells")
+    progress("accuracy: without a fifth of the cells")
     ranks = fitted(~apart)
-    score = ranks(features(data.rows[apart])).astype(np.float64)
-    found = [_curves(score[:, i], data.accuracy[apart, i]) for i in range(len(NAMES))]
+    score = ranks(features(rows[apart])).astype(np.float64)
+    found = [_curves(score[:, i], accuracy[apart, i]) for i in range(len(NAMES))]
     known = {
-        name: _quality(data.rows[apart], score[:, i], data.accuracy[apart, i], seed)
+        name: _quality(rows[apart], score[:, i], accuracy[apart, i], seed)
         for i, name in enumerate(NAMES)
     }
-    say("accuracy: all cells")
-    final = fitted(np.ones(len(data.rows), dtype=bool))
+    progress("accuracy: all cells")
+    final = fitted(np.ones(len(rows), dtype=bool))
     header = {
         "target": "accuracy",
         "seed": seed,
@@ -416,18 +411,14 @@ def fit_accuracy(
         "accuracy": np.stack([c[1] for c in found]).astype(np.float32),
         "deviation": np.stack([c[2] for c in found]).astype(np.float32),
         "test_less_validation": _test_less_validation(both),
-        "fitted_rows": np.unique(data.rows[~np.isnan(data.accuracy[:, 0])]).astype(np.int32),
-        "fitted_rows_test": np.unique(data.rows[~np.isnan(data.accuracy[:, 4])]).astype(np.int32),
+        "fitted_rows": np.unique(rows[~np.isnan(accuracy[:, 0])]).astype(np.int32),
+        "fitted_rows_test": np.unique(rows[~np.isnan(accuracy[:, 4])]).astype(np.int32),
     }
     return Weights(header, arrays)
 
 
-def _first(data: Measured, limit: int | None) -> NDArray[np.int64]:
-    return np.arange(len(data.rows))[:limit]
-
-
-def _joined(validation: Measured, test: Measured, k: float) -> _Data:
-    """One line for each cell of either file."""
+def _joined(validation: Measured, test: Measured, k: float) -> tuple[NDArray[np.int64], Array]:
+    """(n,) rows of the cells of either file, and their (n, 5) accuracies, NaN where missing."""
     rows = np.union1d(validation.rows, test.rows)
     accuracy = np.full((len(rows), len(NAMES)), np.nan)
     at = np.searchsorted(rows, validation.rows)
@@ -435,7 +426,7 @@ def _joined(validation: Measured, test: Measured, k: float) -> _Data:
         accuracy[at, i] = validation[f"val_acc_{budget}_one_repeat"]
     accuracy[at, 3] = mean_of_largest(validation["val_acc_108_max_of_repeats"], k)
     accuracy[np.searchsorted(rows, test.rows), 4] = test["test_accuracy_108_mean"]
-    return _Data(rows, accuracy)
+    return rows, accuracy
 
 
 def _fit(
@@ -446,18 +437,18 @@ def _fit(
     epochs: int,
     cells: int,
     student_epochs: int,
-    say: Say,
+    progress: Steps,
 ) -> Perceptron:
     x = features(rows)
     target = np.stack([normal_scores(column) for column in accuracy.T], axis=1)
     wanted = labelled(rows, cells, seed)
     z = features(wanted)
-    told = np.zeros((len(wanted), target.shape[1]))
+    labels = np.zeros((len(wanted), target.shape[1]))
     for member in range(members):
-        say(f"accuracy: graph network {member + 1} of {members}")
+        progress(f"accuracy: graph network {member + 1} of {members}")
         network = fit_graph_network(rows, x, target, epochs=epochs, seed=seed + 1000 * member)
-        told += GRAPHS * network.predict(wanted, z) / members
-        # A perceptron on the features alone errs otherwise than the graph network.
+        labels += _GRAPHS * network.predict(wanted, z) / members
+        # A perceptron on the features alone makes other errors than the graph network.
         plain = distil(
             x,
             target,
@@ -467,9 +458,9 @@ def _fit(
             decay=0.1,
             seed=seed + 1000 * member,
         )
-        told += (1 - GRAPHS) * plain(z) / members
-    say("accuracy: distilling")
-    return distil(z, told, hidden=(256, 128), epochs=student_epochs, batch=512, seed=seed)
+        labels += (1 - _GRAPHS) * plain(z) / members
+    progress("accuracy: distilling")
+    return distil(z, labels, hidden=(256, 128), epochs=student_epochs, batch=512, seed=seed)
 
 
 def _curves(score: Array, accuracy: Array) -> tuple[Array, Array, Array]:
@@ -478,7 +469,7 @@ def _curves(score: Array, accuracy: Array) -> tuple[Array, Array, Array]:
 
 
 def _quality(rows: NDArray[np.int64], score: Array, accuracy: Array, seed: int) -> dict[str, Any]:
-    """Quality on held-out cells, each half by the curves of the other half."""
+    """Quality on held-out cells, each half with the curves of the other half."""
     there = ~np.isnan(accuracy)
     rows, score, accuracy = rows[there], score[there], accuracy[there]
     half = np.random.default_rng(seed + 1).random(len(rows)) < 0.5

@@ -1,45 +1,41 @@
-"""Calibrations of the four GPUs that the published four-vertex tables hold.
+"""Fitting the descriptors and the calibrations of the four GPUs of the published tables.
 
-Settings (penalties, the share of k-centres) are what is best for the four devices together, over
-random draws of 20 cells; a single device would like others.
+The settings of `calibrate` (penalties, share of k-centres) are the best for the four devices
+together, over random draws of 20 cells; for a single device others are best.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from naslib_ecnas.data.convert import converted
 from naslib_ecnas.data.fetch import sha256_of
 from naslib_ecnas.data.table import Table
 from naslib_ecnas.quality import Z90, Scores, scores
-from naslib_ecnas.surrogate.calibrate import Measurements, calibrate
+from naslib_ecnas.surrogate.calibrate import Measurements, calibrate, robust_ridge
+from naslib_ecnas.surrogate.devices import DEVICES, KINDS, Descriptors, DeviceModel, kind_of_column
 from naslib_ecnas.surrogate.features import features
 from naslib_ecnas.surrogate.fit.reference import Measured, read_measured
-from naslib_ecnas.surrogate.models import (
-    DEVICES,
-    KINDS,
-    Descriptors,
-    DeviceModel,
-    Weights,
-    kind_of_column,
-)
-from naslib_ecnas.surrogate.robust import robust_ridge
+from naslib_ecnas.surrogate.fit.student import Steps, no_progress
+from naslib_ecnas.surrogate.models import Weights
 
 __all__ = [
-    "FOUR_VERTEX_FILES",
+    "FIVE_108_FILE",
+    "FIVE_FILE",
+    "ONE_EPOCH_FILE",
+    "SEVEN_FILE",
     "device_measurements",
     "fit_descriptors",
     "fit_devices",
     "fit_shares",
 ]
 
-FOUR_VERTEX_FILES = {
+_FOUR_VERTEX_FILES = {
     "quadro-rtx-6000": "energy_4V9E_quadrortx6000.tfrecord",
     "rtx-3060": "energy_4V9E_rtx3060.tfrecord",
     "rtx-3090": "energy_4V9E_rtx3090.tfrecord",
@@ -67,23 +63,22 @@ def fit_devices(
     folder: str | PathLike[str],
     *,
     seed: int = 0,
-    progress: Callable[[str], None] | None = None,
+    progress: Steps = no_progress,
 ) -> Weights:
     """Fit the descriptors and all four devices.
 
     Args:
         folder: the reference data.
         seed: of the folds.
-        progress: hears what begins.
+        progress: called with each step.
 
     Raises:
         UnknownTableError: a file is missing.
     """
     folder = Path(folder)
-    say = progress or (lambda _: None)
-    say("time of one epoch on the first GPU")
+    progress("time of one epoch on the first GPU")
     once, seven = read_measured(folder / ONE_EPOCH_FILE), read_measured(folder / SEVEN_FILE)
-    # The others have no published energy: they may be somebody's test data.
+    # The other cells have no published energy: they may be a test set.
     once = once.where(np.isin(once.rows, seven.rows))
     five = read_measured(folder / FIVE_FILE)
     descriptors, epoch_time = fit_descriptors(once, seven, seed=seed)
@@ -92,9 +87,11 @@ def fit_devices(
     quality: dict[str, Any] = {"epoch_time_s": epoch_time.to_json()}
     reports, checks = {}, {}
     for device in DEVICES:
-        say(f"calibration of {device}")
+        progress(f"calibration of {device}")
         own = device_measurements(folder, device)
-        data[FOUR_VERTEX_FILES[device]] = sha256_of(folder / "official" / FOUR_VERTEX_FILES[device])
+        data[_FOUR_VERTEX_FILES[device]] = sha256_of(
+            folder / "official" / _FOUR_VERTEX_FILES[device]
+        )
         tried = calibrate(own, cells=20, device=device, descriptors=descriptors, seed=seed)
         checks[device] = tried.report.to_json()
         if device == "quadro-rtx-6000":
@@ -116,7 +113,7 @@ def fit_devices(
         quality[device] = whole.report.sound.to_json()
         quality[f"{device}_with_suspicious"] = whole.report.cross_validated.to_json()
         reports[device] = whole.report.to_json()["suspicious"][:40]
-    say("share of the GPU in the energy")
+    progress("share of the GPU in the energy")
     long = read_measured(folder / FIVE_108_FILE)
     data[long.name] = long.sha256
     for name, (array, score) in fit_shares(descriptors, once, five, long).items():
@@ -146,8 +143,15 @@ def fit_devices(
 def fit_descriptors(
     once: Measured, seven: Measured, *, seed: int = 0
 ) -> tuple[Descriptors, Scores]:
-    """The additive time of one epoch, by relative ridge with Huber's weights, and its quality in
-    ten folds. The seven-vertex measurements give the descriptors their scale."""
+    """The time of one epoch as a sum over layers, and its quality in ten folds.
+
+    The fit is a ridge regression of relative errors with Huber's weights.
+
+    Args:
+        once: runs of one epoch on the RTX 3090.
+        seven: measurements of seven-vertex cells, which standardise the descriptors.
+        seed: of the folds.
+    """
     x, time = features(once.rows), once["final_training_time_s"]
     fold = np.random.default_rng(seed).permutation(len(time)) % 10
     predicted = np.empty(len(time))
@@ -165,7 +169,7 @@ def fit_descriptors(
 
 
 def _additive(x: NDArray[Any], time: NDArray[Any]) -> tuple[float, NDArray[np.float64]]:
-    """Intercept, and (f,) coefficients that are 0 outside of `kind_of_column`."""
+    """Intercept and (f,) coefficients, 0 for features that are no sums over layers of one kind."""
     used = kind_of_column() >= 0
     part = np.asarray(x[:, used], dtype=np.float64)
     spread = part.std(axis=0)
@@ -187,7 +191,7 @@ def _additive(x: NDArray[Any], time: NDArray[Any]) -> tuple[float, NDArray[np.fl
 
 def device_measurements(folder: str | PathLike[str], device: str) -> Measurements:
     """The runs of 4 epochs that a four-vertex table holds."""
-    table = Table.open(converted(Path(folder) / "official" / FOUR_VERTEX_FILES[device]))
+    table = Table.open(converted(Path(folder) / "official" / _FOUR_VERTEX_FILES[device]))
     energy, time = (table.at_budget(n, 0)[:, 0] for n in ("energy_kwh", "training_time_s"))
     return Measurements.of(np.asarray(table.rows), energy, time)
 
@@ -213,7 +217,7 @@ def _elsewhere(
 def fit_shares(
     descriptors: Descriptors, once: Measured, five: Measured, long: Measured
 ) -> dict[str, tuple[NDArray[np.float64], Scores]]:
-    """Points of `ShareModel` by device, and the quality in ten folds (at the last budget).
+    """Points of `ShareModel` by device, and their quality in ten folds (at the last budget).
 
     Args:
         descriptors: fitted.
@@ -238,17 +242,13 @@ def _fit_share(descriptors: Descriptors, m: Measured) -> tuple[NDArray[np.float6
     share = m["gpu_energy_j"] / (m["gpu_energy_j"] + m["cpu_energy_j"])
     logit = np.log(share / (1 - share))
     _, cell = np.unique(m.rows, return_inverse=True)
-    fold = cell % 10  # rows are in no order of cost
+    fold = cell % 10  # rows are not ordered by cost
     predicted = np.empty(len(share))
     for f in range(10):
         out = fold == f
         fit = robust_ridge(z[~out], logit[~out], penalty=_SHARE_PENALTY, floor=0.01)
         predicted[out] = 1 / (1 + np.exp(-fit(z[out])))
     whole = robust_ridge(z, logit, penalty=_SHARE_PENALTY, floor=0.01)
-    sd = _quantile(np.abs(share - predicted)) / Z90
+    sd = float(np.quantile(np.abs(share - predicted), 0.9)) / Z90
     score = scores(share, predicted, predicted - Z90 * sd, predicted + Z90 * sd)
     return np.concatenate([whole.coefficients, [sd]]), score
-
-
-def _quantile(error: ArrayLike) -> float:
-    return float(np.quantile(np.asarray(error), 0.9))

@@ -1,14 +1,14 @@
 """Fitting the energy of four epochs: an ensemble, distilled into the model that ships.
 
-The ensemble (`energy_teacher`) labels cells of the whole space, measured or not, and a perceptron
-learns the labels and how far the members lie apart. How wrong the outcome is, is told by folds:
-each fold's student is fitted anew, time model included, without the fold's cells. From those
-errors come the quality in the header and the widths of the intervals.
+The ensemble, `Teacher`, predicts the logarithm of energy over time from a linear model of time,
+Gaussian processes and boosted trees. It labels cells of the whole space, measured or not; a
+perceptron learns the labels and the spread of the members. Errors come from cross-validation: each
+fold's student is fitted anew, time model included, without the fold's cells. They give the quality
+in the header and the widths of the intervals.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -17,21 +17,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.errors import ConfigError, check_counts
 from naslib_ecnas.quality import Z90, Scores, scores
 from naslib_ecnas.space import Space
-from naslib_ecnas.surrogate.features import COSTS, FEATURES, features, shapes
-from naslib_ecnas.surrogate.features import labels as cell_labels
+from naslib_ecnas.surrogate.features import COSTS, FEATURES, features, vertices_of
 from naslib_ecnas.surrogate.fit.reference import Measured, read_measured
-from naslib_ecnas.surrogate.fit.student import Boosting, distil, fit_boosting, torch_module
-from naslib_ecnas.surrogate.models import EnergyModel, Perceptron, Weights
+from naslib_ecnas.surrogate.fit.student import (
+    Boosting,
+    Steps,
+    distil,
+    fit_boosting,
+    no_progress,
+    torch_module,
+)
+from naslib_ecnas.surrogate.models import JOULES_PER_KWH, EnergyModel, Perceptron, Weights
 
 __all__ = [
-    "COSTS",
-    "ENERGY_FILE",
-    "EPOCH_TIME_FILE",
-    "JOULES_PER_KWH",
-    "LINEAR",
+    "LAYER_SUMS",
     "EnergyData",
     "EpochTime",
     "EpochTimeData",
@@ -49,19 +51,14 @@ __all__ = [
     "relative_error",
 ]
 
-
-# How wrong a prediction of energy may be: widths learned from errors that were not fitted.
-
-
 Vector = NDArray[np.float64]
 
-#: The normal distribution's 95 % point: `mean * exp(+-QUANTILE * std / mean)` is the 90 % interval.
-QUANTILE = Z90
+# -- widths of the intervals, from errors on cells that were not fitted ---------------------------
 
 _COVERED = 0.9
 
-#: A larger error, in the logarithm, is a disturbed run; it shapes no width, though it counts in
-#: the coverage.
+#: A larger error, in the logarithm, is a disturbed run: it is cut to this for the law of the
+#: widths, but counts in the coverage.
 _DISTURBED = 0.15
 
 _ITERATIONS = 50
@@ -71,7 +68,7 @@ _RIDGE = 5.0
 
 
 def relative_error(error: Vector, energy_wh: NDArray[Any], spread: NDArray[Any]) -> Vector:
-    """(n,) relative standard deviations from the three numbers of `EnergyModel.error`."""
+    """(n,) relative standard deviations by the three numbers of `EnergyModel.error`."""
     constant, by_energy, by_spread = error
     return np.asarray(np.exp(constant + by_energy * np.log(energy_wh) + by_spread * spread))
 
@@ -79,14 +76,14 @@ def relative_error(error: Vector, energy_wh: NDArray[Any], spread: NDArray[Any])
 def fit_error(energy_wh: NDArray[Any], spread: NDArray[Any], off: NDArray[Any]) -> Vector:
     """The three numbers of `EnergyModel.error` from cells that the fit did not see.
 
-    The logarithm of the scale is linear in that of the energy and in `spread`, by maximum
+    The log scale of the errors is linear in log(energy) and `spread`, fitted by maximum
     likelihood of Laplace's distribution (convex; Newton's method). The constant is then set so
     that intervals hold nine of ten of these cells, with the finite-sample correction of split
     conformal prediction (Lei et al., JASA 113, 2018, section 2.2).
 
     Args:
         energy_wh: (n,) predictions.
-        spread: (n,) logarithms of the ensemble's spread, as predicted.
+        spread: (n,) predicted logarithms of the ensemble's spread.
         off: (n,) logarithms of measured over predicted.
     """
     size = np.abs(off)
@@ -104,7 +101,7 @@ def fit_error(energy_wh: NDArray[Any], spread: NDArray[Any], off: NDArray[Any]) 
     n = len(size)
     level = min(np.ceil((n + 1) * _COVERED) / n, 1.0)
     reach = float(np.quantile(size / np.exp(z @ theta), level, method="inverted_cdf"))
-    theta[0] += np.log(max(reach, 1e-9) / QUANTILE)
+    theta[0] += np.log(max(reach, 1e-9) / Z90)
     theta[0] -= middle @ theta
     return np.asarray(theta, dtype=np.float64)
 
@@ -121,54 +118,52 @@ def cross_conformal(
     return out
 
 
-# The time of one training epoch from counts of layers, by weighted ridge regression.
+# -- time of one training epoch, by weighted ridge regression -------------------------------------
 #
-# Energy is mean power times time, and power varies far less from cell to cell than time does; so a
-# model of energy that is handed a time need only learn the power. The published one-epoch runs on
-# the RTX 3090 give that time almost without noise: a network's time is very nearly a sum over its
-# layers, which is what the linear features are.
+# Energy is mean power times time, and power varies far less between cells than time does, so a
+# model of energy that is given a time need only learn the power. The published one-epoch runs on
+# the RTX 3090 give this time almost without noise: it is very nearly a sum over layers.
 
-
-EPOCH_TIME_FILE = "measured_7v_1epoch_rtx3090.parquet"
+_EPOCH_TIME_FILE = "measured_7v_1epoch_rtx3090.parquet"
 
 #: Leading columns of `FEATURES` that are sums over layers; the logarithms come after them.
-LINEAR = next(i for i, f in enumerate(FEATURES) if f.name.startswith("log_"))
+LAYER_SUMS = next(i for i, f in enumerate(FEATURES) if f.name.startswith("log_"))
 
 _PENALTIES = np.logspace(-4, 2, 13)
 
-#: Predictions stay above this share of the least time that was fitted.
+#: Least prediction, as a share of the least fitted time.
 _FLOOR = 0.5
 
-#: Fewer runs tell nothing about this many features.
+#: Fewest runs of a fit.
 _LEAST = 10
 
 
 @dataclass(frozen=True)
 class EpochTime:
-    """A linear model: seconds of one epoch."""
+    """Linear model of the seconds of one epoch."""
 
     coefficients: NDArray[np.float64]
-    """(LINEAR,) seconds for a unit of each feature."""
+    """(LAYER_SUMS,) seconds for a unit of each feature."""
     intercept: float
     floor: float
-    """Least time that is ever predicted, in s."""
+    """Least predicted time, in s."""
 
     def predict(self, x: NDArray[Any]) -> NDArray[np.float64]:
         """(n,) seconds of (n, k) features."""
-        time = np.asarray(x[:, :LINEAR], dtype=np.float64) @ self.coefficients + self.intercept
+        time = np.asarray(x[:, :LAYER_SUMS], dtype=np.float64) @ self.coefficients + self.intercept
         return np.asarray(np.maximum(time, self.floor))
 
 
 @dataclass(frozen=True)
 class EpochTimeData:
-    """The runs that a fit may use."""
+    """The one-epoch runs, of which a fit uses some."""
 
     measured: Measured
     x: NDArray[np.float64]
-    """(n, LINEAR) features."""
+    """(n, LAYER_SUMS) features."""
 
     def fit(self, rows: NDArray[np.int64]) -> EpochTime:
-        """Fit to the runs of those cells that are among `rows`, and of no other.
+        """Fit to the runs of the cells among `rows` and of no others.
 
         Relative errors count (weights 1 / time^2); the penalty minimises the generalised
         cross-validation score (Golub, Heath and Wahba, Technometrics 21, 1979, eq. 1.4).
@@ -179,10 +174,8 @@ class EpochTimeData:
         chosen = np.isin(self.measured.rows, rows)
         if chosen.sum() < _LEAST:
             raise ConfigError(
-                "too few cells have a measured time of one epoch",
+                f"{_LEAST} or more cells must have a measured time of one epoch",
                 value=int(chosen.sum()),
-                expected=f"at least {_LEAST}",
-                remedy="fit on more cells",
             )
         x, time = self.x[chosen], self.measured["final_training_time_s"][chosen]
         weight = 1 / time**2
@@ -209,18 +202,17 @@ class EpochTimeData:
 
 def read_epoch_times(folder: str | PathLike[str]) -> EpochTimeData:
     """Read the one-epoch runs of the reference data."""
-    measured = read_measured(Path(folder) / EPOCH_TIME_FILE)
-    return EpochTimeData(measured, features(measured.rows)[:, :LINEAR].astype(np.float64))
+    measured = read_measured(Path(folder) / _EPOCH_TIME_FILE)
+    return EpochTimeData(measured, features(measured.rows)[:, :LAYER_SUMS].astype(np.float64))
 
 
-# A Gaussian process with one length scale for each input, robust and with uneven noise.
+# -- a robust Gaussian process with heteroscedastic noise -----------------------------------------
 #
 # Rational-quadratic kernel plus a linear one (Rasmussen and Williams, Gaussian Processes for
-# Machine Learning, 2006, eq. 4.19 and 4.22). A run of a short training is measured less exactly, in
-# per cent, than a long one, so the logarithm of the noise variance falls linearly with a covariate.
-# Outliers count as draws from Student's t: the noise of a cell is inflated by what its own
-# leave-one-out residual says (ibid., eq. 5.10-5.12), the usual reweighting of a t likelihood.
-
+# Machine Learning, 2006, eq. 4.19 and 4.22), with one length scale for each input. Short trainings
+# are measured less exactly, in per cent, than long ones, so the log noise variance is linear in a
+# covariate. Outliers count as draws from Student's t: the noise of a cell is inflated according to
+# its leave-one-out residual (ibid., eq. 5.10-5.12), the usual reweighting of a t likelihood.
 
 #: Standardised inputs are clipped here, as the distilled perceptron clips its own.
 _CLIP = 6.0
@@ -237,7 +229,7 @@ _CHUNK = 500
 
 @dataclass(frozen=True)
 class GaussianProcess:
-    """A fitted process; `parameters` are logarithms, arrays of torch in float64."""
+    """A fitted process; `parameters` are logarithms, tensors of float64."""
 
     shift: Vector
     scale: Vector
@@ -252,7 +244,7 @@ class GaussianProcess:
         """(m,) posterior means of (m, k) inputs."""
         torch = torch_module()
         with torch.no_grad():
-            # Half the time in float32, whose rounding is a thousandth of the noise.
+            # float32 takes half the time; its rounding is a thousandth of the noise.
             z = torch.from_numpy(_standardised(x, self.shift, self.scale)).float()
             inputs, coefficients = self.inputs.float(), self.coefficients.float()
             parameters = {name: value.float() for name, value in self.parameters.items()}
@@ -273,15 +265,15 @@ def fit_gaussian_process(
     rate: float = 0.1,
     seed: int = 0,
 ) -> GaussianProcess:
-    """Fit the length scales and the rest on a subset, then condition on all cells.
+    """Fit the kernel's parameters on a subset, then condition on all cells.
 
     Args:
         x: (n, k) inputs.
         y: (n,) targets.
-        covariate: (n,) what the logarithm of the noise is linear in.
+        covariate: (n,) in which the log noise is linear.
         subset: cells, drawn by `seed`, on which the marginal likelihood is maximised.
         steps, rate: of Adam, the rate falling along a cosine.
-        seed: of the draw; nothing else is random.
+        seed: of the draw of the subset.
     """
     torch = torch_module()
     shift, spread = x.mean(axis=0), x.std(axis=0)
@@ -361,8 +353,8 @@ def _maximise(
             factor = torch.linalg.cholesky(covariance)
             solved = torch.cholesky_solve(y[:, None], factor)[:, 0]
             inverse = torch.cholesky_inverse(factor)
-            # Gradient of the negative logarithm of the marginal likelihood with respect to the
-            # covariance (ibid., eq. 5.9): cheaper than backwards through the factorisation.
+            # Gradient of the negative log marginal likelihood with respect to the covariance
+            # (ibid., eq. 5.9): cheaper than backpropagation through the factorisation.
             gradient = 0.5 * (inverse - solved[:, None] * solved[None])
         optimiser.zero_grad()
         covariance.backward(gradient)
@@ -374,24 +366,21 @@ def _maximise(
         value.requires_grad_(False)
 
 
-# The ensemble that is distilled into the energy model, and what it is fitted on.
+# -- the ensemble ---------------------------------------------------------------------------------
 #
-# Its members predict the logarithm of energy over time: Gaussian processes, each with length scales
-# from another draw of the cells, and boosted trees. All of it, the time model too, is fitted on the
-# chosen cells and on no other, so that the rest can judge it.
+# Gaussian processes, each with length scales from another draw of the cells, and boosted trees. All
+# of it, the time model too, is fitted on the chosen cells and on no others, so that the rest can be
+# used for testing.
 
+_ENERGY_FILE = "measured_7v_energy_4epochs.parquet"
 
-ENERGY_FILE = "measured_7v_energy_4epochs.parquet"
-
-JOULES_PER_KWH = 3.6e6
-
-#: The least spread of members that counts, in the logarithm.
+#: Added to the spread of the members before its logarithm.
 _LEAST_SPREAD = 1e-4
 
 
 @dataclass(frozen=True)
 class EnergyData:
-    """All that the fit reads."""
+    """The measurements that the fit reads."""
 
     measured: Measured
     x: NDArray[np.float32]
@@ -406,7 +395,7 @@ class EnergyData:
 
 @dataclass(frozen=True)
 class Teacher:
-    """The ensemble, of logarithms of energy over time."""
+    """The ensemble, which predicts log(energy / time)."""
 
     time: EpochTime
     processes: tuple[GaussianProcess, ...]
@@ -415,7 +404,7 @@ class Teacher:
     """Weight of the trees."""
 
     def predict(self, x: NDArray[Any]) -> tuple[Vector, Vector]:
-        """Logarithm of the mean power in W, and of the members' spread, (n,) each."""
+        """Logarithms of the mean power in W and of the members' spread, (n,) each."""
         z = inputs(self.time, x)
         trees = self.trees.predict(z)
         processes = np.stack([process.predict(z) for process in self.processes])
@@ -432,7 +421,7 @@ def inputs(time: EpochTime, x: NDArray[Any]) -> Vector:
 
 def read_energy(folder: str | PathLike[str]) -> EnergyData:
     """Read the reference data of the energy at 4 epochs."""
-    measured = read_measured(Path(folder) / ENERGY_FILE)
+    measured = read_measured(Path(folder) / _ENERGY_FILE)
     return EnergyData(measured, features(measured.rows), read_epoch_times(folder))
 
 
@@ -445,15 +434,16 @@ def fit_teacher(
     subset: int = 900,
     steps: int = 160,
     seeds: int = 1,
+    trees: int = 1500,
     share: float = 0.1,
 ) -> Teacher:
-    """Fit the ensemble on the chosen cells (a mask or indices), seeing no other.
+    """Fit the ensemble on the chosen cells (a mask or indices) and no others.
 
     Args:
-        data: what was measured.
-        chosen: the cells; times are taken of these only.
+        data: the measurements.
+        chosen: the cells; the time model is fitted on these only, too.
         processes, subset, steps: of the Gaussian processes.
-        seeds: of the trees.
+        seeds, trees: of the boosting.
         share: weight of the trees in the mean.
     """
     time = data.times.fit(data.measured.rows[chosen])
@@ -467,29 +457,30 @@ def fit_teacher(
         )
         for member in range(processes)
     )
-    return Teacher(time, members, fit_boosting(z, target, seeds=seeds, seed=seed), share)
+    boosted = fit_boosting(z, target, seeds=seeds, trees=trees, seed=seed)
+    return Teacher(time, members, boosted, share)
 
 
+# -- the student, and the whole fit ---------------------------------------------------------------
+
+#: All cells of up to five vertices are distilled on.
 _SMALL = len(Space(5))
 
-_POWER = (192, 96)
+#: Hidden layers of the perceptrons of power and of spread.
+_POWER, _SPREAD = (192, 96), (48, 24)
 
-_SPREAD = (48, 24)
-
-#: Outputs are believed this far beyond the least and the greatest label.
+#: Outputs are clipped this far beyond the least and the greatest label.
 _MARGIN = 0.05
-
-Progress = Callable[[str], None] | None
 
 
 def fit_student(teacher: Teacher, *, cells: int, epochs: int, seed: int) -> EnergyModel:
-    """Distil the ensemble over `cells` cells of the space; its errors are not yet known."""
+    """Distil the ensemble over `cells` cells of the space; `error` is a placeholder."""
     rng = np.random.default_rng(seed)
     rest = rng.choice(np.arange(_SMALL, len(Space(7))), size=cells, replace=False)
     x = features(np.concatenate([np.arange(_SMALL), np.sort(rest)]))
     labels = np.column_stack(teacher.predict(x))
     z = inputs(teacher.time, x)
-    # Small batches: the labels have no noise, and the closer they are met the better.
+    # Small batches: the labels have no noise, so an exact fit is wanted.
     power = distil(z, labels[:, 0], hidden=_POWER, epochs=epochs, batch=256, rate=2e-3, seed=seed)
     spread = distil(z, labels[:, 1], hidden=_SPREAD, epochs=max(epochs // 4, 1), seed=seed)
     low, high = labels.min(axis=0), labels.max(axis=0)
@@ -504,7 +495,7 @@ def fit_student(teacher: Teacher, *, cells: int, epochs: int, seed: int) -> Ener
 
 
 def _side_by_side(a: Perceptron, b: Perceptron) -> Perceptron:
-    """One perceptron with the outputs of both, which share their inputs and nothing else."""
+    """One perceptron with the outputs of both, which have the same inputs."""
     layers: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
     for (left, left_bias), (right, right_bias) in zip(a.layers, b.layers, strict=True):
         if not layers:
@@ -526,48 +517,44 @@ def fit_energy(
     epochs: int = 25,
     fold_cells: int = 100_000,
     fold_epochs: int = 20,
-    progress: Progress = None,
+    progress: Steps = no_progress,
 ) -> Weights:
-    """Fit the energy at 4 epochs on all measured cells; takes a quarter of an hour on one core.
+    """Fit the energy at 4 epochs on all measured cells, in a quarter of an hour on one core.
 
     Args:
         folder: the reference data.
-        seed: of everything that is drawn.
-        folds: of the cross-validation that the quality and the intervals come from.
-        cells, epochs: of the distilling that ships.
-        fold_cells, fold_epochs: of the folds' cheaper distilling, which is no better.
-        progress: hears of each step as it begins.
+        seed: of all draws.
+        folds: of the cross-validation that gives the quality and the intervals.
+        cells, epochs: of the distilling of the model that ships.
+        fold_cells, fold_epochs: of the cheaper distilling of the folds, which is no better.
+        progress: called with each step.
 
     Raises:
         ConfigError: fewer than two folds.
         UnknownTableError: the folder lacks a file.
     """
-    if folds < 2:
-        raise ConfigError(
-            "too few folds", value=folds, expected="2 or more", remedy="choose folds=5"
-        )
-    say = progress or (lambda text: None)
+    check_counts(least=2, folds=folds)
     data = read_energy(folder)
     count = len(data.x)
     fold = np.random.default_rng(seed).permutation(count) % folds
     plan = {"cells": fold_cells, "epochs": fold_epochs, "seed": seed}
     teacher_off, found = np.empty(count), np.empty((count, 3))
     for number in range(folds):
-        say(f"fold {number + 1} of {folds}")
+        progress(f"fold {number + 1} of {folds}")
         there = fold == number
         teacher = fit_teacher(data, ~there, seed=seed)
-        teacher_off[there] = _off(data, there, _teacher_wh(teacher, data.x[there]))
-        found[there] = _judged(data, there, fit_student(teacher, **plan))
+        teacher_off[there] = _log_errors(data, there, _teacher_wh(teacher, data.x[there]))
+        found[there] = _evaluated(data, there, fit_student(teacher, **plan))
     wh, spread, off = found.T
     relative = cross_conformal(wh, spread, off, fold)
     truth = wh * np.exp(off)
     quality = _quality(data.measured.rows, truth, wh, relative)
     quality["teacher"] = scores(truth, truth / np.exp(teacher_off)).to_json()
 
-    say("the paper's split")
+    progress("the paper's split")
     train, valid = (data.measured["paper_split"] == part for part in ("train", "valid"))
     teacher = fit_teacher(data, train, seed=seed)
-    wh_valid, spread_valid, off_valid = _judged(data, valid, fit_student(teacher, **plan)).T
+    wh_valid, spread_valid, off_valid = _evaluated(data, valid, fit_student(teacher, **plan)).T
     # Widths from the training cells' errors out of their folds.
     widths = fit_error(wh[train], spread[train], off[train])
     quality["paper_split"] = _scores(
@@ -577,7 +564,7 @@ def fit_energy(
         wh_valid * np.exp(off_valid), _teacher_wh(teacher, data.x[valid])
     ).to_json()
 
-    say("all cells")
+    progress("all cells")
     teacher = fit_teacher(data, np.ones(count, dtype=bool), seed=seed)
     model = replace(
         fit_student(teacher, cells=cells, epochs=epochs, seed=seed),
@@ -622,29 +609,28 @@ def _teacher_wh(teacher: Teacher, x: NDArray[Any]) -> Vector:
     return np.asarray(1000 * teacher.time.predict(x) * np.exp(power) / JOULES_PER_KWH)
 
 
-def _off(data: EnergyData, there: NDArray[Any], wh: Vector) -> Vector:
+def _log_errors(data: EnergyData, there: NDArray[Any], wh: Vector) -> Vector:
     return np.asarray(np.log(1000 * data.energy_kwh[there] / wh))
 
 
-def _judged(data: EnergyData, there: NDArray[Any], model: EnergyModel) -> Vector:
-    """(n, 3): predicted Wh, predicted spread, logarithm of measured over predicted."""
-    # With these numbers in place of the errors, the relative deviation is the spread itself.
+def _evaluated(data: EnergyData, there: NDArray[Any], model: EnergyModel) -> Vector:
+    """(n, 3): predicted Wh, predicted log spread, log(measured / predicted)."""
+    # With this `error` the relative standard deviation is the spread itself.
     bare = replace(model, error=np.array([0.0, 0.0, 1.0]))
     mean, std = bare.predict(data.x[there])
     wh = 1000 * mean
-    return np.column_stack([wh, np.log(std / mean), _off(data, there, wh)])
+    return np.column_stack([wh, np.log(std / mean), _log_errors(data, there, wh)])
 
 
 def _scores(truth: Vector, wh: Vector, relative: Vector) -> Scores:
-    reach = np.exp(QUANTILE * relative)
+    reach = np.exp(Z90 * relative)
     return scores(truth, wh, wh / reach, wh * reach)
 
 
 def _quality(
     rows: NDArray[np.int64], truth: Vector, wh: Vector, relative: Vector
 ) -> dict[str, Any]:
-    topology, _ = cell_labels(rows)
-    vertices = shapes().slots[topology] + 2
+    vertices = vertices_of(rows)
     by = {
         str(v): _scores(*(a[vertices == v] for a in (truth, wh, relative))).to_json()
         for v in np.unique(vertices)

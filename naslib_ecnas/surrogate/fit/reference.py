@@ -1,6 +1,6 @@
-"""The reference measurements that the models are fitted on, read by columns.
+"""Reading the reference measurements that the models are fitted on.
 
-The files are Parquet tables of published measurements. Every one has the cell as `adjacency`
+They are Parquet files of published measurements. Each has the cells in two columns: `adjacency`
 (the row-major matrix as 0 and 1) and `operations` (comma-separated NAS-Bench-101 names).
 """
 
@@ -29,7 +29,7 @@ __all__ = ["Measured", "read_measured"]
 
 @dataclass(frozen=True)
 class Measured:
-    """One file of measurements: the rows of the cells, and columns beside them."""
+    """One file of measurements: the rows of the cells and further columns."""
 
     name: str
     """File name."""
@@ -41,17 +41,12 @@ class Measured:
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         if name not in self.columns:
-            raise FormatError(
-                "has no such column",
-                path=self.name,
-                value=name,
-                expected=", ".join(self.columns),
-                remedy="use the reference file of this name",
-            )
+            known = ", ".join(self.columns)
+            raise FormatError(f"has no column {name}, only {known}", path=self.name)
         return self.columns[name]
 
-    def where(self, chosen: NDArray[Any]) -> Measured:
-        """The measurements of a mask or of indices."""
+    def where(self, chosen: NDArray[Any] | slice) -> Measured:
+        """The measurements of a mask, of indices or of a slice."""
         return Measured(
             self.name,
             self.sha256,
@@ -66,7 +61,7 @@ def read_measured(path: str | PathLike[str]) -> Measured:
     Raises:
         UnknownTableError: there is no such file.
         MissingDependencyError: pyarrow is not installed.
-        FormatError: it has no cells, or no valid ones.
+        FormatError: it has no columns of cells, or an invalid cell.
     """
     try:
         import pyarrow.parquet as parquet
@@ -75,10 +70,7 @@ def read_measured(path: str | PathLike[str]) -> Measured:
     path = Path(path)
     if not is_file(path):
         raise UnknownTableError(
-            "no such file of reference measurements",
-            value=str(path),
-            expected="the folder of the reference data",
-            remedy="name it by --data",
+            f"no reference measurements at {path}", remedy="name their folder by --data"
         )
     try:
         table = parquet.read_table(path)
@@ -91,26 +83,16 @@ def read_measured(path: str | PathLike[str]) -> Measured:
         columns[name] = values.astype(np.float64) if values.dtype.kind in "iuf" else values
     if not {"adjacency", "operations"} <= set(columns):
         raise FormatError(
-            "has no cells",
-            path=path,
-            value=", ".join(columns),
-            expected="columns adjacency and operations",
-            remedy="use a file of the reference data",
+            "must have the columns adjacency and operations", path=path, value=list(columns)
         )
-    met: dict[tuple[str, str], int] = {}
+    known: dict[tuple[str, str], int] = {}
     rows = np.empty(len(columns["adjacency"]), dtype=np.int64)
     for i, key in enumerate(zip(columns["adjacency"], columns["operations"], strict=True)):
-        row = met.get(key)
+        row = known.get(key)
         if row is None:
             try:
-                row = met[key] = Cell(":".join(key)).row
+                row = known[key] = Cell(":".join(key)).row
             except (InvalidCellError, TypeError) as error:  # TypeError: a missing text
-                raise FormatError(
-                    f"row {i} is no cell ({error})",
-                    path=path,
-                    value=key,
-                    expected="a matrix as 0 and 1 and names of operations",
-                    remedy="use a file of the reference data",
-                ) from error
+                raise FormatError(f"line {i} holds no cell ({error})", path=path) from error
         rows[i] = row
     return Measured(path.name, sha256_of(path), rows, columns)

@@ -1,7 +1,11 @@
-"""Distilling: a small perceptron that says what a large ensemble says, in numpy alone."""
+"""What the fits share: distilling, boosted trees, and parts and quality of the data.
+
+Distilling fits a small perceptron, which numpy alone can evaluate, to the output of an ensemble.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -10,23 +14,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naslib_ecnas.errors import MissingDependencyError
-from naslib_ecnas.quality import Z90, Scores
-from naslib_ecnas.quality import scores as compare
+from naslib_ecnas.quality import scores
 from naslib_ecnas.space import Space
-from naslib_ecnas.surrogate.features import labels, shapes
+from naslib_ecnas.surrogate.features import vertices_of
 from naslib_ecnas.surrogate.models import Perceptron
 
 __all__ = [
     "Boosting",
+    "Steps",
     "distil",
-    "error_quantile",
     "fit_boosting",
     "held_out",
     "labelled",
+    "no_progress",
     "quality",
     "torch_module",
-    "vertices_of",
 ]
+
+#: The `progress` of the fits: called with the name of each step as it begins.
+Steps = Callable[[str], None]
+
+
+def no_progress(step: str) -> None:
+    """Shows no steps."""
 
 
 def torch_module() -> Any:
@@ -58,11 +68,11 @@ def distil(
 
     Args:
         x: (n, k) inputs.
-        y: (n, m) outputs to be learned, NaN where one is missing; fitted standardised.
+        y: (n, m) outputs, NaN where one is missing; they are standardised for the fit.
         hidden: widths of the hidden layers.
         epochs, batch, rate, decay: of AdamW, the rate falling to 0 along a cosine.
         weight: (n,) weights of the cells.
-        seed: of the start and the order.
+        seed: of the initial weights and the order of the cells.
     """
     torch = torch_module()
     generator = torch.Generator().manual_seed(seed)
@@ -109,35 +119,20 @@ def distil(
     return Perceptron(shift, scale, layers)
 
 
-# What the fits on NAS-Bench-101's records share: parts, quality by vertices, labelled cells.
+# -- parts and quality of the data ----------------------------------------------------------------
 
 
 def held_out(rows: NDArray[Any], share: float, seed: int) -> NDArray[np.bool_]:
-    """(n,) whether the cell of a row is held out: by cell, so that it is in one part only."""
-    unlucky = np.random.default_rng(seed).random(len(Space(7))) < share
-    return np.asarray(unlucky[rows])
+    """(n,) whether the cell of a row is held out; all rows of a cell are in the same part."""
+    drawn = np.random.default_rng(seed).random(len(Space(7))) < share
+    return np.asarray(drawn[rows])
 
 
 def labelled(rows: NDArray[Any], cells: int, seed: int) -> NDArray[np.int64]:
-    """Rows to distil on: all cells of five vertices, the fitted ones, others drawn at random."""
+    """Rows to distil on: all cells of up to five vertices, `rows`, and `cells` drawn ones."""
     total = len(Space(7))
     drawn = np.random.default_rng(seed).choice(total, min(cells, total), replace=False)
     return np.unique(np.concatenate([np.arange(len(Space(5))), rows, drawn]))
-
-
-def vertices_of(rows: NDArray[Any]) -> NDArray[np.int64]:
-    """(n,) vertices of the cells, input and output among them."""
-    return np.asarray(shapes().slots[labels(rows)[0]] + 2)
-
-
-def error_quantile(error: NDArray[Any]) -> float:
-    """Standard deviation whose 1.645-fold holds nine tenths of (n,) absolute errors.
-
-    Split conformal: of n errors the one of rank ceil(0.9 (n + 1)).
-    """
-    ordered = np.sort(error)
-    rank = min(int(np.ceil(0.9 * (len(ordered) + 1))), len(ordered))
-    return float(ordered[rank - 1]) / Z90
 
 
 def quality(
@@ -150,31 +145,27 @@ def quality(
     unit: str,
     about: str,
 ) -> dict[str, Any]:
-    """An entry of a header's quality: scores over all cells and by their vertices."""
-    each: dict[str, Any] = {}
+    """An entry for the quality in a header: scores over all cells and by their vertices."""
     vertices = vertices_of(rows)
-    for count in np.unique(vertices):
-        mine = vertices == count
-        if mine.sum() >= 10:
-            each[str(int(count))] = _scores(true, predicted, lower, upper, mine).to_json()
-    whole = _scores(true, predicted, lower, upper, np.ones(len(rows), dtype=bool))
-    return {**whole.to_json(), "unit": unit, "about": about, "by_vertices": each}
+    arrays = (true, predicted, lower, upper)
+    by_vertices = {
+        str(count): scores(*(array[vertices == count] for array in arrays)).to_json()
+        for count in np.unique(vertices).tolist()
+        if np.count_nonzero(vertices == count) >= 10  # fewer are no statistic
+    }
+    whole = scores(*arrays).to_json()
+    return {**whole, "unit": unit, "about": about, "by_vertices": by_vertices}
 
 
-def _scores(true: Any, predicted: Any, lower: Any, upper: Any, mine: NDArray[Any]) -> Scores:
-    return compare(true[mine], predicted[mine], lower[mine], upper[mine])
+# -- boosted trees --------------------------------------------------------------------------------
 
-
-# Boosted trees on a robust loss: several seeds of LightGBM, averaged.
-
-
-#: Huber's loss turns linear at this error, in the logarithm: beyond it a run counts as disturbed.
+#: Huber's loss turns linear at this error of the logarithm: larger ones are disturbed runs.
 _HUBER = 0.05
 
 
 @dataclass(frozen=True)
 class Boosting:
-    """The fitted trees of each seed."""
+    """Trees of LightGBM, fitted with several seeds and averaged."""
 
     members: tuple[Any, ...]
 
@@ -194,7 +185,7 @@ def fit_boosting(
     leaves: int = 16,
     seed: int = 0,
 ) -> Boosting:
-    """Fit to (n, k) inputs and (n,) targets, `seeds` times.
+    """Fit trees to (n, k) inputs and (n,) targets with Huber's loss, `seeds` times.
 
     Raises:
         MissingDependencyError: LightGBM is not installed.
@@ -218,7 +209,7 @@ def fit_boosting(
             "feature_fraction": 0.3,
             "lambda_l2": 1.0,
             "seed": seed * 1000 + member,
-            # One thread and rows first, so that equal seeds give equal trees.
+            # One thread and row-wise histograms, so that equal seeds give equal trees.
             "num_threads": 1,
             "deterministic": True,
             "force_row_wise": True,

@@ -1,65 +1,235 @@
-"""Fitting the energy: widths on synthetic errors, and a small fit on the reference data."""
+"""Fitting the energy: widths, times, Gaussian processes and the ensemble, on synthetic cells."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-pytest.importorskip("torch")
-pytest.importorskip("lightgbm")
-
 from naslib_ecnas.errors import ConfigError, UnknownTableError
+from naslib_ecnas.quality import Z90
+from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate.features import features
 from naslib_ecnas.surrogate.fit import energy as module
 from naslib_ecnas.surrogate.fit.energy import (
+    LAYER_SUMS,
+    EnergyData,
+    EpochTime,
+    EpochTimeData,
+    cross_conformal,
     fit_energy,
+    fit_error,
+    fit_gaussian_process,
     fit_student,
     fit_teacher,
     inputs,
-    read_energy,
+    read_epoch_times,
+    relative_error,
 )
+from naslib_ecnas.surrogate.fit.reference import Measured
 from naslib_ecnas.surrogate.fit.student import distil
 from naslib_ecnas.surrogate.models import Weights
 
-QUICK = {"processes": 1, "subset": 150, "steps": 15, "seeds": 1}
+
+@pytest.fixture
+def torch() -> Any:
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    torch.set_num_threads(1)
+    return torch
 
 
-def test_fewer_than_two_folds_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="folds"):
-        fit_energy(tmp_path, folds=1)
+# -- widths of the intervals ---------------------------------------------------------------------
 
 
-def test_a_folder_without_the_files_is_told(tmp_path: Path) -> None:
-    with pytest.raises(UnknownTableError):
-        fit_energy(tmp_path)
+def errors(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Energies, log spreads, and errors whose scale is 0.3 energy^-0.4 spread^0.5."""
+    rng = np.random.default_rng(seed)
+    energy, spread = np.exp(rng.normal(2.5, 0.5, n)), rng.normal(-5, 0.6, n)
+    scale = 0.3 * energy**-0.4 * np.exp(0.5 * spread)
+    return energy, spread, rng.laplace(size=n) * scale
 
 
-def test_the_teacher_sees_the_chosen_cells_only(reference: Path) -> None:
-    data = read_energy(reference)
-    chosen, unseen = np.arange(0, 3448, 10), np.arange(5, 3448, 100)
-    before = fit_teacher(data, chosen, **QUICK).predict(data.x[unseen])
-    data.measured.columns["energy_kwh"][np.arange(3448) % 10 > 0] *= 7
-    unchosen = ~np.isin(data.times.measured.rows, data.measured.rows[chosen])
-    data.times.measured.columns["final_training_time_s"][unchosen] *= 7
-    after = fit_teacher(data, chosen, **QUICK).predict(data.x[unseen])
-    assert np.array_equal(before[0], after[0])
-    assert np.array_equal(before[1], after[1])
+def test_the_law_of_the_errors_is_found_and_intervals_hold_nine_of_ten() -> None:
+    constant, by_energy, by_spread = fit_error(*errors(20_000))
+    assert by_energy == pytest.approx(-0.4, abs=0.05)
+    assert by_spread == pytest.approx(0.5, abs=0.05)
+    # The 90 % point of |Laplace| is log 10.
+    assert constant == pytest.approx(np.log(0.3 * np.log(10) / Z90), abs=0.25)
+    for seed in range(3):
+        error = fit_error(*errors(3000, seed))
+        energy, spread, off = errors(3000, seed + 100)
+        held = np.abs(off) <= Z90 * relative_error(error, energy, spread)
+        assert 0.88 < held.mean() < 0.92
 
 
-def test_the_student_says_what_the_teacher_says(reference: Path) -> None:
-    data = read_energy(reference)
-    teacher = fit_teacher(data, np.arange(0, 3448, 10), **QUICK)
-    x = features(np.arange(1000, 1200))
-    power, _ = teacher.predict(x)
-    wanted = np.exp(inputs(teacher.time, x)[:, -2] + power) / 3.6e6
-    mean, std = fit_student(teacher, cells=3000, epochs=10, seed=1).predict(x)
+def test_outliers_do_not_widen_the_rest() -> None:
+    energy, spread, off = errors(3000)
+    wild = off.copy()
+    wild[:60] = 2.0
+    plain, robust = fit_error(energy, spread, off), fit_error(energy, spread, wild)
+    ratio = relative_error(robust, energy, spread) / relative_error(plain, energy, spread)
+    assert 1 < np.median(ratio) < 1.3
+
+
+def test_the_widths_of_a_fold_come_from_the_other_folds() -> None:
+    energy, spread, off = errors(1000)
+    fold = np.arange(1000) % 5
+    before = cross_conformal(energy, spread, off, fold)
+    off[fold == 2] *= 10
+    after = cross_conformal(energy, spread, off, fold)
+    assert np.array_equal(before[fold == 2], after[fold == 2])
+    assert np.all(after[fold != 2] > before[fold != 2])
+
+
+# -- time of an epoch ----------------------------------------------------------------------------
+
+
+def synthetic_times(rows: np.ndarray) -> tuple[EpochTimeData, np.ndarray]:
+    """Times that are a sum over layers with 0.5 % of noise, and the exact ones."""
+    rng = np.random.default_rng(0)
+    x = features(rows)[:, :LAYER_SUMS].astype(np.float64)
+    exact = 5 + x @ np.abs(rng.normal(size=LAYER_SUMS)) / x.std(axis=0).clip(1e-9).sum()
+    noisy = exact * (1 + 0.005 * rng.normal(size=len(rows)))
+    return EpochTimeData(Measured("times", "", rows, {"final_training_time_s": noisy}), x), exact
+
+
+@pytest.fixture(scope="module")
+def times() -> tuple[EpochTimeData, np.ndarray]:
+    return synthetic_times(np.unique(Space(7).sample(np.random.default_rng(0), 800)).astype(int))
+
+
+def test_a_sum_over_layers_is_found(times: tuple[EpochTimeData, np.ndarray]) -> None:
+    data, exact = times
+    fitted = data.fit(data.measured.rows[:600])
+    assert np.abs(fitted.predict(data.x[600:]) / exact[600:] - 1).mean() < 0.004
+    few = data.fit(data.measured.rows[:40])  # fewer than features
+    assert np.mean(np.abs(few.predict(data.x) / exact - 1)) < 0.15
+    with pytest.raises(ConfigError, match="10 or more cells must have a measured time"):
+        data.fit(data.measured.rows[:9])
+    floor = EpochTime(np.zeros(LAYER_SUMS), -1.0, 2.5)
+    assert floor.predict(np.zeros((2, LAYER_SUMS))) == pytest.approx([2.5, 2.5])
+
+
+def test_times_of_other_cells_are_not_used(times: tuple[EpochTimeData, np.ndarray]) -> None:
+    data, _ = times
+    chosen = data.measured.rows[::2]
+    other = data.measured["final_training_time_s"].copy()
+    other[1::2] *= 100
+    changed = Measured("times", "", data.measured.rows, {"final_training_time_s": other})
+    before, after = data.fit(chosen), EpochTimeData(changed, data.x).fit(chosen)
+    assert np.array_equal(before.coefficients, after.coefficients)
+    assert before.intercept == after.intercept
+
+
+def test_half_the_measured_times_predict_the_other_half(reference: Path) -> None:
+    data = read_epoch_times(reference)
+    fitted = data.fit(data.measured.rows[::2])
+    wrong = fitted.predict(data.x[1::2]) / data.measured["final_training_time_s"][1::2] - 1
+    assert np.mean(np.abs(wrong)) < 0.01
+
+
+# -- Gaussian process ----------------------------------------------------------------------------
+
+
+def smooth(n: int, seed: int, noise: float = 0.02) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Three inputs of which the third does nothing, noisy and exact values."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, 3))
+    exact = 0.3 * x[:, 0] + 0.5 * np.sin(1.5 * x[:, 1]) + 4
+    return x, exact + noise * rng.normal(size=n), exact
+
+
+@pytest.mark.usefixtures("torch")
+def test_a_smooth_function_is_found_in_spite_of_outliers() -> None:
+    x, y, exact = smooth(250, 0)
+    process = fit_gaussian_process(x, y, np.zeros(250), subset=150, steps=60)
+    unseen, _, wanted = smooth(200, 1)
+    assert np.mean(np.abs(process.predict(unseen) - wanted)) < 0.02
+    scale = np.exp(process.parameters["inverse_scale"].numpy())
+    assert scale[2] < 0.5 * scale[1]
+    y[::25] += 0.3  # fifteen standard deviations of the noise
+    process = fit_gaussian_process(x, y, np.zeros(250), subset=150, steps=60)
+    assert np.mean(np.abs(process.predict(x) - exact)) < 0.01
+
+
+@pytest.mark.usefixtures("torch")
+def test_noise_follows_the_covariate() -> None:
+    x, _, exact = smooth(300, 3)
+    covariate = np.linspace(-1, 1, 300)
+    y = exact + 0.05 * np.exp(-0.7 * covariate) * np.random.default_rng(4).normal(size=300)
+    process = fit_gaussian_process(x, y, covariate, subset=300, steps=60, seed=1)
+    assert float(process.parameters["slope"]) == pytest.approx(-1.4, abs=0.5)
+
+
+@pytest.mark.usefixtures("torch")
+def test_the_seed_decides_and_inputs_are_left_alone() -> None:
+    x, y, _ = smooth(120, 5)
+    before = x.copy(), y.copy()
+    one, same, other = (
+        fit_gaussian_process(x, y, np.zeros(120), subset=60, steps=10, seed=s).predict(x)
+        for s in (3, 3, 4)
+    )
+    assert np.array_equal(one, same)
+    assert not np.array_equal(one, other)
+    assert np.array_equal(x, before[0])
+    assert np.array_equal(y, before[1])
+
+
+def test_the_kernel_is_its_formula(torch: Any) -> None:
+    rng = np.random.default_rng(6)
+    a, b = rng.normal(size=(4, 2)), rng.normal(size=(3, 2))
+    values = {"inverse_scale": [0.2, -0.4], "mixture": 0.3, "curved": -0.1, "linear": -0.7}
+    p = {name: torch.tensor(value, dtype=torch.float64) for name, value in values.items()}
+    found = module._kernel(torch.from_numpy(a), torch.from_numpy(b), p).numpy()
+    alpha = np.exp(0.3)
+    squared = (((a[:, None] - b[None]) * np.exp([0.2, -0.4])) ** 2).sum(axis=-1)
+    wanted = np.exp(-0.1) * (1 + squared / (2 * alpha)) ** -alpha + np.exp(-0.7) / 2 * a @ b.T
+    assert found == pytest.approx(wanted)
+
+
+# -- the ensemble, the student, and the whole fit ------------------------------------------------
+
+QUICK: dict[str, Any] = {"processes": 1, "subset": 60, "steps": 8, "trees": 30}
+
+
+def synthetic_energies(n: int = 120) -> EnergyData:
+    """Cells whose mean power is 250 W, a little more for convolutions, with 2 % of noise."""
+    rng = np.random.default_rng(1)
+    rows = np.unique(Space(7).sample(rng, n)).astype(np.int64)
+    times, seconds = synthetic_times(rows)
+    x = features(rows)
+    power = 250 * (1 + 0.02 * x[:, 0]) * np.exp(0.02 * rng.normal(size=len(rows)))
+    split = np.where(np.arange(len(rows)) % 4 == 0, "valid", "train").astype(object)
+    columns = {"energy_kwh": power * seconds / 3.6e6, "paper_split": split}
+    return EnergyData(Measured("energies", "", rows, columns), x, times)
+
+
+@pytest.fixture
+def lightgbm(torch: Any) -> None:
+    pytest.importorskip("lightgbm", reason="lightgbm is not installed")
+
+
+@pytest.mark.usefixtures("lightgbm")
+def test_the_ensemble_sees_the_chosen_cells_only_and_the_student_imitates_it() -> None:
+    data = synthetic_energies()
+    chosen, unseen = np.arange(len(data.x)) % 2 == 0, features(np.arange(1000, 1200))
+    teacher = fit_teacher(data, chosen, **QUICK)
+    power, spread = teacher.predict(unseen)
+    data.measured.columns["energy_kwh"][~chosen] *= 7
+    data.times.measured.columns["final_training_time_s"][~chosen] *= 7
+    again = fit_teacher(data, chosen, **QUICK).predict(unseen)
+    assert np.array_equal(power, again[0])
+    assert np.array_equal(spread, again[1])
+    wanted = np.exp(inputs(teacher.time, unseen)[:, -2] + power) / 3.6e6
+    mean, std = fit_student(teacher, cells=500, epochs=15, seed=1).predict(unseen)
     assert np.mean(np.abs(mean / wanted - 1)) < 0.02
     assert np.all(std > 0)
 
 
-def test_perceptrons_side_by_side_say_what_each_says() -> None:
+@pytest.mark.usefixtures("torch")
+def test_perceptrons_side_by_side_predict_what_each_predicts() -> None:
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(300, 5)), rng.normal(size=(300, 2))
     a = distil(x, y[:, 0], hidden=(6, 4), epochs=1)
@@ -68,36 +238,31 @@ def test_perceptrons_side_by_side_say_what_each_says() -> None:
     assert both == pytest.approx(np.column_stack([a(x), b(x)]), abs=1e-5)
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("lightgbm")
 def test_a_whole_fit_is_complete_and_repeatable(
-    reference: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    read = module.read_energy
-
-    def few(folder: Path) -> object:
-        data = read(folder)
-        chosen = np.arange(0, 3448, 20)
-        return type(data)(data.measured.where(chosen), data.x[chosen], data.times)
-
-    monkeypatch.setattr(module, "read_energy", few)
+    monkeypatch.setattr(module, "read_energy", lambda folder: synthetic_energies())
     monkeypatch.setattr(
         module, "fit_teacher", lambda data, chosen, seed: fit_teacher(data, chosen, **QUICK)
     )
     steps: list[str] = []
-    found = [
-        fit_energy(
-            reference, folds=2, cells=500, epochs=1, fold_cells=500, fold_epochs=1, progress=say
-        )
-        for say in (steps.append, None)
-    ]
-    assert steps == ["fold 1 of 2", "fold 2 of 2", "the paper's split", "all cells"]
-    assert found[0].header == found[1].header
-    for name, array in found[0].arrays.items():
-        assert np.array_equal(array, found[1].arrays[name]), name
-    found[0].save(tmp_path / "weights.npz")
+    plan = {"folds": 2, "cells": 100, "epochs": 1, "fold_cells": 100, "fold_epochs": 1}
+    found, same = (fit_energy(tmp_path, progress=steps.append, **plan) for _ in range(2))
+    assert steps == 2 * ["fold 1 of 2", "fold 2 of 2", "the paper's split", "all cells"]
+    assert found.header == same.header
+    for name, array in found.arrays.items():
+        assert np.array_equal(array, same.arrays[name]), name
+    found.save(tmp_path / "weights.npz")
     header = Weights.load(tmp_path / "weights.npz").header
     assert {"target", "seed", "data", "split", "quality", "anchors"} <= set(header)
-    assert set(map(len, header["data"].values())) == {64}
-    assert header["quality"]["cells"] == sum(
-        part["cells"] for part in header["quality"]["by_vertices"].values()
-    )
+    assert set(header["data"]) == {"energies", "times"}
+    parts = header["quality"]["by_vertices"].values()
+    assert header["quality"]["cells"] == sum(part["cells"] for part in parts)
+
+
+def test_folds_and_files_are_checked_first(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="folds"):
+        fit_energy(tmp_path, folds=1)
+    with pytest.raises(UnknownTableError, match="no reference measurements"):
+        fit_energy(tmp_path)

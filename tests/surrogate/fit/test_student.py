@@ -1,30 +1,48 @@
-"""Distilling into a perceptron: what it can learn, its seed, and its scale."""
+"""What the fits share: distilling, boosted trees, parts of the data and their quality."""
 
 from __future__ import annotations
+
+import sys
+from typing import Any
 
 import numpy as np
 import pytest
 
-from naslib_ecnas.surrogate.fit.student import distil
+from naslib_ecnas.cell import Cell
+from naslib_ecnas.errors import MissingDependencyError
+from naslib_ecnas.space import Space
+from naslib_ecnas.surrogate.features import vertices_of
+from naslib_ecnas.surrogate.fit.student import (
+    distil,
+    fit_boosting,
+    held_out,
+    labelled,
+    quality,
+)
 
-torch = pytest.importorskip("torch")
+TOTAL = len(Space(7))
+
+# -- distilling ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def torch() -> Any:
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    torch.set_num_threads(1)
+    return torch
 
 
 def synthetic(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     x = np.random.default_rng(seed).normal(5, [1, 100, 0.01], (n, 3))
     z = (x - 5) / [1, 100, 0.01]
-    return x, np.stack([1000 + 30 * z[:, 0] * z[:, 1], 0.01 * np.abs(z[:, 2])], axis=1)
+    return x, np.stack([1000 + 30 * np.tanh(z[:, 0] - z[:, 1]), 0.01 * np.abs(z[:, 2])], axis=1)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
-
-
-def test_it_learns_both_outputs_in_their_units() -> None:
-    x, y = synthetic(3000)
+@pytest.mark.usefixtures("torch")
+def test_both_outputs_are_learnt_in_their_units() -> None:
+    x, y = synthetic(2000)
     before = x.copy(), y.copy()
-    student = distil(x, y, hidden=(32, 16), epochs=40, batch=64)
+    student = distil(x, y, hidden=(32, 16), epochs=20, batch=128, rate=1e-2)
     assert (x == before[0]).all()
     assert (y == before[1]).all()
     fresh, true = synthetic(1000, 1)
@@ -34,35 +52,29 @@ def test_it_learns_both_outputs_in_their_units() -> None:
     assert all(w.dtype == b.dtype == np.float32 for w, b in student.layers)
 
 
-def test_seeds_decide_and_the_global_generator_does_not() -> None:
+def test_the_seed_decides_and_the_global_generator_does_not(torch: Any) -> None:
     x, y = synthetic(200)
     torch.manual_seed(1)
     state = torch.get_rng_state()
     one = distil(x, y[:, 0], hidden=(8,), epochs=2, seed=3)
     assert torch.equal(torch.get_rng_state(), state)
     torch.manual_seed(2)
-    same = distil(x, y[:, 0], hidden=(8,), epochs=2, seed=3)
-    other = distil(x, y[:, 0], hidden=(8,), epochs=2, seed=4)
+    same, other = (distil(x, y[:, 0], hidden=(8,), epochs=2, seed=seed) for seed in (3, 4))
     np.testing.assert_array_equal(one(x), same(x))
     assert (one(x) != other(x)).any()
 
 
-def test_weights_of_cells_count() -> None:
+@pytest.mark.usefixtures("torch")
+def test_weights_constant_inputs_and_missing_outputs() -> None:
     x = np.zeros((400, 2))
     y = np.r_[np.zeros(200), np.ones(200)]
     weight = np.r_[np.full(200, 1.0), np.full(200, 3.0)]
     found = distil(x, y, hidden=(4,), epochs=60, batch=400, rate=3e-2, weight=weight)(x[:1])
     assert found.item() == pytest.approx(0.75, abs=0.05)
-
-
-def test_constant_inputs_and_outputs_are_no_division_by_zero() -> None:
     x = np.c_[np.full(100, 7.0), np.arange(100.0)]
     found = distil(x, np.full(100, 3.0), hidden=(4,), epochs=2)(x)
     np.testing.assert_allclose(found, 3, atol=1e-5)
-
-
-def test_missing_outputs_teach_nothing() -> None:
-    """One output is known for a tenth of the cells, where it is what the other one is."""
+    # One output is known for a tenth of the cells, where it equals the other one.
     x = np.random.default_rng(0).normal(size=(2000, 2))
     y = np.stack([np.abs(x[:, 0]), np.abs(x[:, 0])], axis=1)
     y[np.arange(2000) % 10 > 0, 1] = np.nan
@@ -71,3 +83,84 @@ def test_missing_outputs_teach_nothing() -> None:
     assert np.isfinite(off).all()
     assert (off.std(axis=0) < 0.2).all()
     assert (np.abs(off.mean(axis=0)) < 0.1).all()
+
+
+# -- boosted trees -------------------------------------------------------------------------------
+
+
+def steps(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    x = np.random.default_rng(seed).normal(size=(n, 4))
+    return x, 0.2 * np.sign(x[:, 0]) + 0.1 * x[:, 1]
+
+
+def test_trees_find_a_step_in_spite_of_outliers() -> None:
+    pytest.importorskip("lightgbm", reason="lightgbm is not installed")
+    x, y = steps(600, 0)
+    wild = y.copy()
+    wild[::40] += 3
+    unseen, exact = steps(300, 1)
+    found = fit_boosting(x, wild, seeds=2, trees=500, rate=0.06).predict(unseen)
+    assert np.mean(np.abs(found - exact)) < 0.05
+    one, same, other = (fit_boosting(x, y, seeds=1, trees=20, seed=s).predict(x) for s in (0, 0, 1))
+    assert np.array_equal(one, same)
+    assert not np.array_equal(one, other)
+
+
+def test_without_lightgbm_or_torch_the_error_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for package in ("lightgbm", "torch"):
+        monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingDependencyError, match=r"lightgbm.*\[fit\]"):
+        fit_boosting(*steps(20, 3))
+    with pytest.raises(MissingDependencyError, match=r"torch.*\[fit\]"):
+        distil(*synthetic(20))
+
+
+# -- parts and quality of the data ---------------------------------------------------------------
+
+
+def test_held_out_cells() -> None:
+    for share in (0.0, 0.1, 0.5, 1.0):
+        found = held_out(np.arange(TOTAL), share, 0)
+        assert found.dtype == bool
+        assert found.mean() == pytest.approx(share, abs=0.005)
+    rows = np.random.default_rng(0).integers(0, 400, 3000)
+    out = held_out(rows, 0.3, 5)
+    assert not np.intersect1d(rows[out], rows[~out]).size
+    # The part of a cell does not depend on what else is measured.
+    np.testing.assert_array_equal(held_out(rows[::-1][:100], 0.3, 5), out[::-1][:100])
+    assert (held_out(rows, 0.3, 6) != out).any()
+
+
+def test_cells_to_distil_on() -> None:
+    rows = np.array([5, 400_000, 3000, 5])
+    found = labelled(rows, 1000, 0)
+    assert (np.diff(found) > 0).all()
+    assert np.isin(rows, found).all()
+    assert np.isin(np.arange(len(Space(5))), found).all()
+    assert 950 < len(found) - len(Space(5)) - 2 <= 1000
+    assert found.max() < TOTAL
+    np.testing.assert_array_equal(labelled(rows, 1000, 0), found)
+    assert labelled(rows, 1000, 1).tolist() != found.tolist()
+    assert len(labelled(np.array([7]), 10 * TOTAL, 0)) == TOTAL
+    assert len(labelled(np.array([7]), 0, 0)) == len(Space(5))
+
+
+def test_quality_by_vertices() -> None:
+    rows = np.concatenate([np.arange(3, 15), np.arange(2532, 2552), [0]])
+    count = vertices_of(rows)
+    assert count.tolist() == [Cell.from_row(int(row)).vertices for row in rows]
+    true = np.linspace(1, 2, len(rows))
+    predicted = np.where(count == 6, 1.1, 0.9) * true
+    found = quality(
+        rows, true, predicted, 0.95 * true, 1.2 * true, unit="s", about="synthetic cells"
+    )
+    assert (found["unit"], found["about"], found["cells"]) == ("s", "synthetic cells", len(rows))
+    assert found["mape"] == pytest.approx(10, abs=1e-4)
+    assert found["mae"] == pytest.approx(0.1 * true.mean(), abs=1e-5)
+    assert found["coverage"] == pytest.approx(1.0)
+    # Fewer than ten cells are no statistic.
+    assert set(found["by_vertices"]) == {"6"}
+    assert found["by_vertices"]["6"]["bias"] == pytest.approx(1.1)
+    assert found["by_vertices"]["6"]["cells"] == 20

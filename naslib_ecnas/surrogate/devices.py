@@ -1,0 +1,477 @@
+"""Energy on other GPUs, at other budgets, and the part of it that the GPU takes.
+
+A GPU runs a network layer by layer, so the time of one epoch is nearly a sum over layers. Fitted
+on one GPU, the RTX 3090, that sum tells how long a cell takes there and which part of it is spent
+in which kind of layer. On another GPU convolutions, pools and additions speed up by different
+factors: time and power there follow from five descriptors, the time on the first GPU and these
+shares. Growth over epochs and the GPU's part of the energy are functions of them too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from naslib_ecnas.errors import ConfigError, FormatError
+from naslib_ecnas.surrogate.features import FEATURES
+from naslib_ecnas.surrogate.models import Weights, shipped
+
+__all__ = [
+    "DESCRIPTORS",
+    "DEVICES",
+    "FIRST",
+    "KINDS",
+    "LAST",
+    "SHARES",
+    "SPANS",
+    "Descriptors",
+    "DeviceModel",
+    "OverEpochs",
+    "ShareModel",
+    "device_name",
+    "kind_of_column",
+    "shipped_descriptors",
+]
+
+Array = NDArray[np.float64]
+
+# -- descriptors of a cell ------------------------------------------------------------------------
+
+#: Kinds of layers that time is divided into.
+KINDS = ("conv3x3", "conv1x1", "maxpool3x3", "projection", "addition")
+
+#: Columns of `Descriptors.__call__`. The share of projections is 1 less the others.
+DESCRIPTORS = (
+    "log_time",
+    "conv3x3_share",
+    "conv1x1_share",
+    "maxpool3x3_share",
+    "addition_share",
+)
+_SHARES = (0, 1, 2, 4)
+
+#: Guards the logarithm, in s on the first GPU; the least cell takes 5.
+_LEAST_TIME_S = 1.0
+
+
+def kind_of_column() -> NDArray[np.int64]:
+    """(f,) index in `KINDS` of each of the `FEATURES`, -1 unless it sums layers of one kind."""
+    names = [f.name for f in FEATURES]
+    # Chains of operations begin with an operation's name too; sums over layers end here.
+    sums = names.index("log_multiply_adds")
+    out = np.full(len(names), -1, dtype=np.int64)
+    for i, name in enumerate(names[:sums]):
+        if name.startswith("reuses"):  # gradients added up: additions of the backward pass
+            out[i] = KINDS.index("addition")
+        for kind, stem in enumerate(KINDS):
+            if name.startswith(stem):
+                out[i] = kind
+    return out
+
+
+@dataclass(frozen=True)
+class Descriptors:
+    """Time of an epoch on the first GPU as a sum over layers, and the descriptors made of it."""
+
+    intercept: float
+    """s of an epoch that do not depend on the cell."""
+    coefficients: NDArray[np.float32]
+    """(5, f) s for a unit of each feature, in the row of the feature's kind, 0 in the others."""
+    shift: Array
+    """(5,) mean of each descriptor over measured seven-vertex cells."""
+    scale: Array
+    """(5,) one over its standard deviation."""
+
+    def parts(self, x: NDArray[Any]) -> Array:
+        """(n, 5) s of one epoch on the first GPU by `KINDS`, of (n, f) features."""
+        coefficients = self.coefficients.astype(np.float64)
+        return np.asarray(np.maximum(np.asarray(x, dtype=np.float64) @ coefficients.T, 0))
+
+    def time_s(self, x: NDArray[Any]) -> Array:
+        """(n,) s of one epoch on the first GPU."""
+        total = self.intercept + self.parts(x).sum(axis=1)
+        return np.asarray(np.maximum(total, _LEAST_TIME_S))
+
+    def raw(self, x: NDArray[Any]) -> Array:
+        """(n, 5) `DESCRIPTORS`, not standardised."""
+        parts = self.parts(x)
+        total = parts.sum(axis=1)
+        share = parts / np.maximum(total, 1e-9)[:, None]
+        time = np.log(np.maximum(self.intercept + total, _LEAST_TIME_S))
+        return np.column_stack([time, share[:, _SHARES]])
+
+    def __call__(self, x: NDArray[Any]) -> Array:
+        """(n, 5) `DESCRIPTORS`, standardised."""
+        return (self.raw(x) - self.shift) * self.scale
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Arrays for `Weights`."""
+        return {
+            "base_intercept": np.float64(self.intercept).reshape(()),
+            "base_coefficients": self.coefficients,
+            "base_shift": self.shift,
+            "base_scale": self.scale,
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Descriptors:
+        """The inverse of `to_arrays`."""
+        return cls(
+            float(arrays["base_intercept"]),
+            arrays["base_coefficients"],
+            arrays["base_shift"],
+            arrays["base_scale"],
+        )
+
+
+@cache
+def shipped_descriptors() -> Descriptors:
+    """The descriptors that come with the package."""
+    return Descriptors.from_arrays(Weights.load(shipped("devices")).arrays)
+
+
+# -- energy over epochs --------------------------------------------------------------------------
+
+#: Budgets between which growth was measured.
+FIRST, LAST = 4, 108
+
+#: Limits of E(108) / E(4). Without any start-up it is 27; a start-up of a third of the energy at 4
+#: epochs, far over any that was measured, gives 18.3.
+LEAST_RATIO, MOST_RATIO = 18.0, 26.9
+
+
+@dataclass(frozen=True)
+class OverEpochs:
+    """Energy at any budget from the energy at 4 epochs: E(n) = a + b n with a start-up a.
+
+    The ratio r = E(108) / E(4) of a cell is the exponential of a linear function of its
+    descriptors, clipped to 18..26.9, so that b = E4 (r - 1) / 104 and a = E4 - 4 b are positive.
+    It was fitted on the Quadro RTX 6000, where 700 five-vertex cells were trained for 108 epochs
+    three times each, and all for 4 epochs. On the RTX 3090, whose scale is the default, nothing
+    over 4 epochs was measured. The runs of one epoch there, against the energies at 4 epochs of
+    the same 1,577 cells, give a start-up of about 13 % of the energy at 4 epochs instead of the
+    10 % of this model, so 4 % less at 108 epochs, provided that the evaluation half-way through
+    the longer run costs the same multiple of the first evaluation as on the RTX 6000; with half
+    or one and a half times this multiple it is 2 or 6 % less. This is too uncertain for a
+    correction: the RTX 6000's ratio serves for every device, and the difference is part of the
+    standard deviation (`transfer`).
+    """
+
+    descriptors: Descriptors
+    ratio: Array
+    """(6,) intercept and slopes of log(E108 / E4)."""
+    sd: float
+    """Standard deviation of log(measured / predicted) at 108 epochs for cells not seen, the mean
+    of three runs predicted from the model of 4 epochs."""
+    noise: float
+    """The same at 4 epochs: mostly of the single measurement, which does not grow with the
+    budget."""
+    transfer: float
+    """Additional standard deviation at 108 epochs on devices other than the fitted one."""
+
+    def ratios(self, x: NDArray[Any]) -> Array:
+        """(n,) E(108) / E(4) of (n, f) features."""
+        log = self.ratio[0] + self.descriptors(x) @ self.ratio[1:]
+        return np.asarray(np.clip(np.exp(log), LEAST_RATIO, MOST_RATIO))
+
+    def shares(self, x: NDArray[Any]) -> Array:
+        """(n,) share of the start-up in the energy at 4 epochs."""
+        return np.asarray(1 - FIRST * (self.ratios(x) - 1) / (LAST - FIRST))
+
+    def growth(
+        self, x: NDArray[Any], energy4_kwh: NDArray[Any], start_share: float | None = None
+    ) -> tuple[Array, Array]:
+        """(n,) kWh of the start-up and of one epoch, from the (n,) energy at 4 epochs.
+
+        Args:
+            start_share: share of the start-up in the energy at 4 epochs, where it was measured.
+        """
+        energy = np.asarray(energy4_kwh, dtype=np.float64)
+        if start_share is None:
+            each = energy * (self.ratios(x) - 1) / (LAST - FIRST)
+        else:
+            each = energy * (1 - start_share) / FIRST
+        return energy - FIRST * each, each
+
+    def predict(
+        self,
+        x: NDArray[Any],
+        energy4_kwh: NDArray[Any],
+        std4_kwh: NDArray[Any],
+        budgets: Sequence[int] = (4, 12, 36, 108),
+        *,
+        scaling: Literal["affine", "linear"] | str = "affine",
+        fitted_device: bool = False,
+        start_share: float | None = None,
+    ) -> tuple[Array, Array]:
+        """Energy in kWh at budgets of epochs and its standard deviation: (n, b) each.
+
+        Args:
+            x: (n, f) features.
+            energy4_kwh, std4_kwh: (n,) at 4 epochs, on any device.
+            budgets: epochs, positive.
+            scaling: `affine`, or `linear` as in the published tables (times epochs / 4, which
+                scales the start-up too and is about 12 % too much at 108).
+            fitted_device: whether the energies are of the Quadro RTX 6000: without `transfer`.
+            start_share: share of the start-up in the energy at 4 epochs, where it was measured
+                on the device itself: without `transfer` too.
+
+        The variance moves from the one given at 4 epochs to the one at 108, linearly in the
+        logarithm of the epochs. What the given one exceeds `noise` by counts as an error of the
+        model, which stays. Linear scaling scales the deviation alike.
+
+        Raises:
+            ConfigError: another scaling, or a budget that is not positive.
+        """
+        epochs = np.asarray(list(budgets), dtype=np.float64)
+        if scaling not in ("affine", "linear"):
+            raise ConfigError("scaling over epochs must be affine or linear", value=scaling)
+        if epochs.size and not (np.isfinite(epochs).all() and epochs.min() > 0):
+            raise ConfigError("budgets must be positive numbers of epochs", value=list(budgets))
+        energy = np.asarray(energy4_kwh, dtype=np.float64)
+        std = np.asarray(std4_kwh, dtype=np.float64)
+        if scaling == "linear":
+            return np.outer(energy, epochs / FIRST), np.outer(std, epochs / FIRST)
+        start, epoch = self.growth(x, energy, start_share)
+        mean = start[:, None] + np.outer(epoch, epochs)
+        relative = (std / energy) ** 2
+        excess = np.maximum(relative - self.noise**2, 0)
+        known = fitted_device or start_share is not None
+        last = self.sd**2 + excess + (0 if known else self.transfer**2)
+        part = np.clip(np.log(epochs / FIRST) / np.log(LAST / FIRST), 0, 1)
+        return mean, mean * np.sqrt(np.outer(relative, 1 - part) + np.outer(last, part))
+
+    @classmethod
+    def from_weights(cls, weights: Weights) -> OverEpochs:
+        """The model that `fit_epochs` made; KeyError for weights of another target."""
+        arrays = weights.arrays
+        sd, noise, transfer = (float(v) for v in arrays["epochs_sd"])
+        return cls(Descriptors.from_arrays(arrays), arrays["epochs_ratio"], sd, noise, transfer)
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Arrays for `Weights`."""
+        return {
+            **self.descriptors.to_arrays(),
+            "epochs_ratio": self.ratio,
+            "epochs_sd": np.array([self.sd, self.noise, self.transfer]),
+        }
+
+
+# -- energy on a calibrated device ----------------------------------------------------------------
+
+#: Names of the calibrated devices that come with the package.
+DEVICES = ("quadro-rtx-6000", "rtx-3060", "rtx-3090", "titan-xp")
+
+#: What the energies of a calibration cover: whole runs up to the end of training, start-up
+#: included, as EC-NAS's do; or the steps of training alone.
+SPANS = ("run", "steps")
+
+_VERTICES = [f.name for f in FEATURES].index("vertices")
+
+_TITLES = ("nvidia", "geforce", "quadro")
+
+
+def device_name(text: object) -> str:
+    """The one of `DEVICES` for "RTX 3090", "titanxp", "NVIDIA Quadro RTX 6000" and the like.
+
+    Raises:
+        ConfigError: no device of this name is calibrated.
+    """
+    known = {_letters(name): name for name in DEVICES}
+    found = known.get(_letters(text)) if isinstance(text, str) else None
+    if found is None:
+        raise ConfigError(
+            f"device must be one of {', '.join(DEVICES)}",
+            value=text,
+            remedy="measure some cells and run: ecnas surrogate calibrate",
+        )
+    return found
+
+
+def _letters(text: str) -> str:
+    letters = re.sub(r"[^a-z0-9]", "", text.lower())
+    for title in _TITLES:
+        letters = letters.replace(title, "")
+    return letters
+
+
+@dataclass(frozen=True)
+class DeviceModel:
+    """Energy at 4 epochs on one device as its time times its mean power.
+
+    Both are the exponential of a linear function of the descriptors; time is relative to the time
+    on the first GPU. Time varies by less than one per cent from run to run, power read every few
+    seconds by several, so each is fitted with a penalty of its own.
+    """
+
+    name: str
+    descriptors: Descriptors
+    time: Array
+    """(6,) intercept and slopes of log(s here at 4 epochs / s of one epoch on the first GPU);
+    zeros where times were not measured."""
+    power: Array
+    """(6,) intercept and slopes of log(kWh / s here), or of log(kWh / s on the first GPU) where
+    times were not measured."""
+    sd: float
+    """Standard deviation of log(measured / predicted) within the calibrated range: the 90 %
+    interval of cross-validation over 1.645."""
+    low: Array
+    high: Array
+    """(5,) range of the descriptors over the calibrated cells."""
+    vertices: int
+    """Most vertices with an operation of a calibrated cell."""
+    drift: float = 0.03
+    """Additional standard deviation for each unit that a descriptor lies outside of the range."""
+    beyond: float = 0.035
+    """Additional standard deviation for cells of more vertices than any calibrated one: the error
+    of calibrations on four-vertex cells for five-vertex cells (RTX 6000) and seven-vertex ones
+    (RTX 3090)."""
+    span: str = "run"
+    """What the energies cover, one of `SPANS`."""
+    start_share: float | None = None
+    """Share of the start-up in the energy of a run of 4 epochs, where it was measured here."""
+
+    def predict(self, x: NDArray[Any]) -> tuple[Array, Array]:
+        """Energy in kWh at 4 epochs of (n, f) features, and its standard deviation: (n,) each.
+
+        It is the energy of `span`. The deviation is that of one new measurement: nine of ten lie
+        within `mean * exp(+-1.645 * std / mean)`.
+        """
+        z = self.descriptors(x)
+        outside = np.maximum(np.maximum(self.low - z, z - self.high), 0)
+        linear = self.time + self.power
+        # Outside the calibrated range time is extrapolated, but power has a limit.
+        inside = np.clip(z, self.low, self.high)
+        if self.time.any():
+            log = linear[0] + z @ self.time[1:] + inside @ self.power[1:]
+        else:
+            log = linear[0] + z @ linear[1:]
+        mean = self.descriptors.time_s(x) * np.exp(log)
+        larger = np.asarray(x[:, _VERTICES]) > self.vertices
+        further = self.drift**2 * (outside**2).sum(axis=1) + self.beyond**2 * larger
+        sd = np.sqrt(self.sd**2 + further)
+        return mean, mean * sd
+
+    def training_time_s(self, x: NDArray[Any]) -> Array:
+        """(n,) s of training for 4 epochs.
+
+        Raises:
+            ConfigError: the device was calibrated without times.
+        """
+        if not self.time.any():
+            raise ConfigError(f"the calibration of {self.name} has no training_time_s")
+        log = self.time[0] + self.descriptors(x) @ self.time[1:]
+        return np.asarray(self.descriptors.time_s(x) * np.exp(log))
+
+    def to_arrays(self, prefix: str) -> dict[str, NDArray[Any]]:
+        """Arrays for `Weights`, their names beginning with `prefix`, without the descriptors."""
+        return {
+            f"{prefix}_time": self.time,
+            f"{prefix}_power": self.power,
+            f"{prefix}_sd": np.array([self.sd, self.vertices, self.drift, self.beyond]),
+            f"{prefix}_range": np.stack([self.low, self.high]),
+        }
+
+    @classmethod
+    def from_arrays(
+        cls, arrays: Mapping[str, NDArray[Any]], prefix: str, name: str | None = None
+    ) -> DeviceModel:
+        """The inverse of `to_arrays`; `arrays` hold the descriptors too."""
+        sd, vertices, drift, beyond = (float(v) for v in arrays[f"{prefix}_sd"])
+        low, high = arrays[f"{prefix}_range"]
+        return cls(
+            name or prefix,
+            Descriptors.from_arrays(arrays),
+            arrays[f"{prefix}_time"],
+            arrays[f"{prefix}_power"],
+            sd,
+            low,
+            high,
+            int(vertices),
+            drift,
+            beyond,
+        )
+
+    @classmethod
+    def from_weights(cls, weights: Weights, device: str) -> DeviceModel:
+        """The calibration of one device.
+
+        Raises:
+            ConfigError: the weights have no calibration of this device.
+            FormatError: the header's span or share of the start-up is not a possible one.
+        """
+        name = device if f"{device}_power" in weights.arrays else device_name(device)
+        span = weights.header.get("energy_span", "run")
+        share = weights.header.get("start_up_share")
+        good = share is None or (isinstance(share, float) and 0 <= share < 1)
+        if span not in SPANS or not good:
+            raise FormatError(
+                f"energy_span must be {' or '.join(SPANS)} and start_up_share from 0 to below 1",
+                value=(span, share),
+            )
+        return replace(cls.from_arrays(weights.arrays, name), span=span, start_share=share)
+
+
+# -- the part that the GPU takes ------------------------------------------------------------------
+
+#: Devices whose runs hold the energy of the GPU and of all the host's processors.
+SHARES = ("quadro-rtx-6000", "rtx-3090")
+
+
+@dataclass(frozen=True)
+class ShareModel:
+    """Energy of the GPU over the energy of the GPU and all processor packages, in a whole run.
+
+    The RTX 3090 was measured in runs of one epoch beside a host with one processor package; its
+    share serves for all budgets. The Quadro RTX 6000 was measured at 4 and 108 epochs beside two.
+    """
+
+    descriptors: Descriptors
+    points: Array
+    """(m, 8) epochs (ascending), six coefficients of the logit, standard deviation of the share
+    of one run."""
+
+    def predict(self, x: NDArray[Any], epochs: float = 4) -> tuple[Array, Array]:
+        """Share (0..1) of (n, f) features and its standard deviation: (n,) each.
+
+        Between the measured budgets the logit is linear in the logarithm of the epochs; beyond
+        them it is the one of the nearest budget.
+        """
+        return self._at(self.descriptors(x), epochs)
+
+    def shares(self, x: NDArray[Any], budgets: Sequence[int]) -> Array:
+        """(n, b) share of (n, f) features at budgets of epochs."""
+        z = self.descriptors(x)
+        if len(self.points) == 1:  # measured at one budget, the same at all
+            return np.repeat(self._at(z, 1)[0][:, None], len(budgets), axis=1)
+        return np.stack([self._at(z, epochs)[0] for epochs in budgets], axis=1)
+
+    def _at(self, z: Array, epochs: float) -> tuple[Array, Array]:
+        budgets = np.log(self.points[:, 0])
+        at = np.clip(np.interp(np.log(epochs), budgets, np.arange(len(budgets))), 0, None)
+        low = int(at)
+        high = min(low + 1, len(budgets) - 1)
+        part = at - low
+        point = (1 - part) * self.points[low] + part * self.points[high]
+        share = 1 / (1 + np.exp(-(point[1] + z @ point[2:7])))
+        return share, np.full(len(share), point[7])
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], device: str) -> ShareModel:
+        """The share of a device from the arrays that `fit_devices` made.
+
+        Raises:
+            ConfigError: shares of this device were not measured.
+        """
+        name = device_name(device)
+        if f"share_{name}" not in arrays:
+            raise ConfigError(
+                f"the GPU's share was measured on {' and '.join(SHARES)} only", value=device
+            )
+        return cls(Descriptors.from_arrays(arrays), arrays[f"share_{name}"])

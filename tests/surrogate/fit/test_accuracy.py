@@ -1,0 +1,383 @@
+"""Fitting accuracies: the graph network, scores and curves, and a tiny fit of published records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as parquet
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from naslib_ecnas.cell import Cell
+from naslib_ecnas.errors import UnknownTableError
+from naslib_ecnas.quality import Z90, kendall_tau
+from naslib_ecnas.space import Space
+from naslib_ecnas.surrogate.features import features, topology_and_operations
+from naslib_ecnas.surrogate.fit.accuracy import (
+    BOTH,
+    NAMES,
+    RECORDS,
+    TEST,
+    VALIDATION,
+    GraphNetwork,
+    _joined,
+    _test_less_validation,
+    curves,
+    fit_accuracy,
+    fit_graph_network,
+    graphs,
+    mean_of_largest,
+    normal_scores,
+    shrinkage,
+)
+from naslib_ecnas.surrogate.fit.reference import Measured, read_measured
+from naslib_ecnas.surrogate.fit.student import held_out
+from naslib_ecnas.surrogate.models import AccuracyModel
+
+
+@pytest.fixture
+def torch() -> Any:
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    torch.set_num_threads(1)
+    return torch
+
+
+# -- graph network -------------------------------------------------------------------------------
+
+
+def drawn(n: int, seed: int = 0) -> np.ndarray:
+    return Space(7).sample(np.random.default_rng(seed), n)
+
+
+def tiny(seed: int = 0) -> tuple[GraphNetwork, np.ndarray, np.ndarray]:
+    rows = drawn(200)
+    x = features(rows)[:, :4]
+    y = np.random.default_rng(1).normal(size=(200, 2))
+    return fit_graph_network(rows, x, y, width=8, epochs=2, seed=seed), rows, x
+
+
+def test_inputs_of_cells_written_out() -> None:
+    edge, vertex = graphs(np.array([Cell([[0, 1], [0, 0]], ["input", "output"]).row]))
+    assert edge.dtype == vertex.dtype == np.float32
+    assert np.argwhere(edge[0]).tolist() == [[0, 6]]
+    wanted = np.zeros((7, 9))
+    wanted[0] = [0, 0, 0, 1, 1, 0, 0, 0, 1]  # exists, input, edge to the output
+    wanted[6] = [0, 0, 0, 1, 0, 1, 1, 1, 0]  # exists, output, full width, edge from the input
+    np.testing.assert_array_equal(vertex[0], wanted)
+    matrix = [[0, 1, 1, 0], [0, 0, 0, 1], [0, 0, 0, 1], [0, 0, 0, 0]]
+    cell = Cell(matrix, ["input", "conv3x3-bn-relu", "conv3x3-bn-relu", "output"])
+    edge, vertex = graphs(np.array([cell.row]))
+    assert np.argwhere(edge[0]).tolist() == [[0, 1], [0, 2], [1, 6], [2, 6]]
+    assert vertex[0, 1].tolist() == vertex[0, 2].tolist()
+    assert vertex[0, 1].tolist() == [1, 0, 0, 1, 0, 0, 0.5, 1, 1]  # half of the channels each
+    assert not vertex[0, 3:6, [3, 4, 5, 6]].any()
+    assert [part.shape for part in graphs(np.empty(0, dtype=int))] == [(0, 7, 7), (0, 7, 9)]
+
+
+def test_inputs_of_every_cell_are_its_matrix_and_operations() -> None:
+    short = {"conv3x3-bn-relu": 0, "conv1x1-bn-relu": 1, "maxpool3x3": 2}
+    for row in drawn(20, 2).tolist():
+        cell = Cell.from_row(row)
+        edge, vertex = (a[0] for a in graphs(np.array([row])))
+        inner = cell.vertices - 2
+        at = [*range(inner + 1), 6]
+        np.testing.assert_array_equal(edge[np.ix_(at, at)], cell.matrix)
+        assert edge.sum() == np.sum(cell.matrix)
+        for k in range(5):
+            ops = [float(k < inner and short[cell.ops[k + 1]] == op) for op in range(3)]
+            assert vertex[k + 1, :4].tolist() == [*ops, k < inner]
+        # Vertices that the output concatenates share its channels.
+        taken = vertex[1:6, 8] == 1
+        assert not taken.any() or 128 * vertex[1:6, 6][taken].sum() == 128
+
+
+def test_the_order_of_vertices_and_batches_does_not_matter(torch: Any) -> None:
+    network, rows, x = tiny()
+    edge, vertex = graphs(rows)
+    given_x = np.clip((x - network.shift) * network.scale, -6, 6).astype(np.float32)
+    turned = [0, 4, 2, 5, 1, 3, 6]
+
+    def outputs(edge: np.ndarray, vertex: np.ndarray) -> Any:
+        with torch.no_grad():
+            parts = (torch.from_numpy(np.ascontiguousarray(a)) for a in (edge, vertex, given_x))
+            return network.module(*parts).numpy()
+
+    one = outputs(edge, vertex)
+    other = outputs(edge[:, turned][:, :, turned], vertex[:, turned])
+    np.testing.assert_allclose(one, other, atol=1e-5)
+    # It is not constant, and edges matter.
+    assert one.std() > 1e-3
+    assert np.abs(outputs(edge.transpose(0, 2, 1), vertex) - one).max() > 1e-3
+    whole = network.predict(rows, x)
+    np.testing.assert_allclose(one, whole, atol=1e-6)
+    assert (whole.shape, whole.dtype) == ((200, 2), np.float64)
+    np.testing.assert_allclose(network.predict(rows, x, batch=7), whole, atol=1e-5)
+    bound = network.shift + 6 / network.scale
+    far, near = np.tile(bound + 1e6, (200, 1)), np.tile(bound, (200, 1))
+    np.testing.assert_allclose(network.predict(rows, far), network.predict(rows, near), atol=1e-4)
+
+
+@pytest.mark.usefixtures("torch")
+def test_it_learns_what_only_the_graph_has() -> None:
+    """The number of 3x3 convolutions and the skip edge, with features that are all 0."""
+    rows = drawn(1500)
+    op, edge = topology_and_operations(rows)[1], graphs(rows)[0]
+    y = np.stack([(op == 0).sum(axis=1), edge[:, 0, 6]], axis=1).astype(float)
+    y = (y - y.mean(axis=0)) / y.std(axis=0)
+    x, some = np.zeros((1500, 2)), slice(1200)
+    network = fit_graph_network(
+        rows[some], x[some], y[some], width=16, epochs=12, batch=64, rate=5e-3
+    )
+    off = network.predict(rows[1200:], x[1200:]) - y[1200:]
+    assert ((off**2).mean(axis=0) < 0.1 * y[1200:].var(axis=0)).all()
+
+
+def test_missing_targets_are_left_out_and_the_seed_alone_decides(torch: Any) -> None:
+    rows = drawn(200)
+    x = features(rows)[:, :3]
+    y = np.ones((200, 2))
+    y[:100, 1] = np.nan
+    network = fit_graph_network(rows, x, y, width=8, epochs=30, batch=64, rate=1e-2)
+    np.testing.assert_allclose(network.predict(rows, x), 1, atol=0.2)
+    y[:] = np.nan
+    assert np.isfinite(fit_graph_network(rows, x, y, width=8, epochs=1).predict(rows, x)).all()
+    torch.manual_seed(1)
+    state = torch.get_rng_state()
+    one, rows, x = tiny(seed=3)
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.manual_seed(2)
+    same, other = (tiny(seed=seed)[0] for seed in (3, 4))
+    np.testing.assert_array_equal(one.predict(rows, x), same.predict(rows, x))
+    assert (one.predict(rows, x) != other.predict(rows, x)).any()
+
+
+# -- normal scores and curves --------------------------------------------------------------------
+
+
+@pytest.fixture
+def sklearn() -> None:
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+
+
+def test_scores_written_out() -> None:
+    found = normal_scores(np.array([0.3, 0.9, 0.1, 0.5]))
+    wanted = [NormalDist().inv_cdf(q) for q in (0.375, 0.875, 0.125, 0.625)]
+    np.testing.assert_allclose(found, wanted, atol=1e-12)
+    # Equal values share the mean of their ranks.
+    np.testing.assert_allclose(normal_scores(np.array([1.0, 1.0, 1.0])), 0, atol=1e-12)
+    found = normal_scores(np.random.default_rng(0).beta(20, 2, 5000))
+    assert abs(found.mean()) < 1e-9
+    assert found.std() == pytest.approx(1, abs=0.005)
+
+
+@given(st.lists(st.integers(-20, 20) | st.none(), max_size=40))
+@settings(deadline=None)
+def test_scores_keep_order_and_gaps(values: list[int | None]) -> None:
+    array = np.array([np.nan if v is None else v for v in values], dtype=float)
+    found = normal_scores(array)
+    assert (np.isnan(found) == np.isnan(array)).all()
+    there = ~np.isnan(array)
+    order = np.argsort(array[there], kind="stable")
+    rises = np.diff(array[there][order]) > 0
+    assert ((np.diff(found[there][order]) > 0) == rises).all()
+    # Missing values change nothing, nor does another scale.
+    np.testing.assert_array_equal(normal_scores(array[there]), found[there])
+    np.testing.assert_array_equal(normal_scores(array[there] ** 3), found[there])
+    np.testing.assert_allclose(normal_scores(-array[there]), -found[there], atol=1e-9)
+
+
+def synthetic(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Scores, and accuracies that rise along them with four times the noise in the lower half."""
+    rng = np.random.default_rng(seed)
+    score = rng.normal(size=n)
+    rising = 0.6 + 0.3 * np.tanh(score)
+    return score, rising + rng.normal(size=n) * np.where(score < 0, 0.04, 0.01)
+
+
+@pytest.mark.usefixtures("sklearn")
+def test_curves_rise_from_the_least_score_to_the_largest() -> None:
+    score, accuracy = synthetic(2000)
+    for knots in (5, 33, 101):
+        at, mean, deviation = curves(score, accuracy, knots=knots)
+        assert at.shape == mean.shape == deviation.shape == (knots,)
+        assert (np.diff(at) >= 0).all()
+        assert (np.diff(mean) >= 0).all()
+        assert (deviation > 0).all()
+        assert (at[0], at[-1]) == (score.min(), score.max())
+        assert (mean[at == at[-1]] == mean[-1]).all()  # repeats at the end are one knot
+    found = np.interp(score, *curves(score, accuracy)[:2])
+    assert len(np.unique(found)) > 0.97 * len(score)  # different scores do not tie
+    turned = np.random.default_rng(0).permutation(2000)
+    both = curves(score, accuracy), curves(score[turned], accuracy[turned])
+    for one, other in zip(*both, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-12)
+    # An order without error has as many steps as cells, more than there are knots.
+    score = np.linspace(-2, 2, 4001)
+    for knots in (12, 101):
+        at, mean, deviation = curves(score, 0.5 + 0.1 * score, knots=knots)
+        assert at[-1] == 2
+        np.testing.assert_allclose(np.interp(score, at, mean), 0.5 + 0.1 * score, atol=1e-6)
+        assert deviation.max() < 1e-6
+
+
+@pytest.mark.usefixtures("sklearn")
+def test_the_curve_is_the_mean_and_nine_of_ten_new_ones_lie_inside() -> None:
+    score, accuracy = synthetic(6000)
+    at, mean, deviation = curves(score, accuracy)
+    assert np.interp(score, at, mean).mean() == pytest.approx(accuracy.mean(), abs=0.002)
+    fresh, true = synthetic(8000, seed=5)
+    predicted = np.interp(fresh, at, mean)
+    off = (predicted - (0.6 + 0.3 * np.tanh(fresh)))[np.abs(fresh) < 2]
+    assert np.abs(off).max() < 0.04
+    assert np.sqrt((off**2).mean()) < 0.008
+    inside = np.abs(true - predicted) <= Z90 * np.interp(fresh, at, deviation)
+    assert inside.mean() == pytest.approx(0.9, abs=0.02)
+    for part in (fresh < -0.3, fresh > 0.3):
+        assert inside[part].mean() == pytest.approx(0.9, abs=0.03)
+    # The deviation is that of the noise on either side.
+    assert np.interp(-1.0, at, deviation) == pytest.approx(0.04, rel=0.2)
+    assert np.interp(1.0, at, deviation) == pytest.approx(0.01, rel=0.2)
+
+
+@pytest.mark.usefixtures("sklearn")
+def test_curves_of_few_equal_or_useless_scores() -> None:
+    for n in (1, 2, 5, 9, 50):
+        score, accuracy = synthetic(n)
+        at, mean, deviation = curves(score, accuracy)
+        assert at.shape == mean.shape == deviation.shape == (101,)
+        assert np.isfinite([*at, *deviation]).all()
+        assert (np.diff(mean) >= 0).all()
+        assert accuracy.min() - 1e-12 <= mean.min() <= mean.max() <= accuracy.max() + 1e-12
+    at, mean, deviation = curves(np.zeros(200), np.linspace(0.4, 0.6, 200))
+    assert (at == 0).all()
+    np.testing.assert_allclose(mean, 0.5)
+    # Nine tenths of |uniform(-.1, .1)| lie below .09.
+    np.testing.assert_allclose(deviation, 0.09 / 1.645, rtol=0.02)
+    rng = np.random.default_rng(3)
+    score, accuracy = rng.integers(0, 6, 900) / 6, rng.normal(size=900)
+    shuffled = rng.permutation(900)
+    both = curves(score, accuracy), curves(score[shuffled], accuracy[shuffled])
+    for one, other in zip(*both, strict=True):
+        np.testing.assert_allclose(one, other)
+    accuracy = rng.uniform(0.4, 0.6, 4000)
+    _, mean, _ = curves(-accuracy, accuracy)  # in descending order
+    np.testing.assert_allclose(mean, accuracy.mean(), atol=1e-6)
+
+
+# -- parts of the fit ----------------------------------------------------------------------------
+
+
+def measured(rows: list[int], **columns: list[float]) -> Measured:
+    arrays = {name: np.array(values) for name, values in columns.items()}
+    return Measured("synthetic", "none", np.array(rows), arrays)
+
+
+def test_shrinkage_of_two_cells() -> None:
+    """Largest .9 and .8, means .85 and .7: (.05 x .1 + .1 x .2) / (.1^2 + .2^2) = .5."""
+    records = measured(
+        [7, 7, 7, 3, 3, 3], final_validation_accuracy=[0.9, 0.8, 0.85, 0.6, 0.7, 0.8]
+    )
+    assert shrinkage(records) == pytest.approx(0.5)
+    assert shrinkage(records.where(np.array([5, 0, 3, 2, 4, 1]))) == pytest.approx(0.5)
+    assert shrinkage(measured([1, 1, 2], final_validation_accuracy=[0.9, 0.9, 0.5])) == 0
+    largest = np.array([0.9, 0.5, 1.0])
+    np.testing.assert_allclose(mean_of_largest(largest, 0.1), [0.89, 0.45, 1])
+    np.testing.assert_array_equal(mean_of_largest(largest, 0), largest)
+
+
+def test_accuracies_of_both_files_are_joined_by_cell() -> None:
+    validation = measured(
+        [9, 4],
+        val_acc_4_one_repeat=[0.1, 0.2],
+        val_acc_12_one_repeat=[0.3, 0.4],
+        val_acc_36_one_repeat=[0.5, 0.6],
+        val_acc_108_max_of_repeats=[0.8, 0.9],
+    )
+    rows, accuracy = _joined(
+        validation, measured([4, 1], test_accuracy_108_mean=[0.88, 0.77]), k=0.5
+    )
+    assert rows.tolist() == [1, 4, 9]
+    missing = [np.nan] * 4
+    wanted = [[*missing, 0.77], [0.2, 0.4, 0.6, 0.85, 0.88], [0.1, 0.3, 0.5, 0.7, np.nan]]
+    np.testing.assert_allclose(accuracy, wanted)
+    several = measured(
+        [1, 2, 3, 4, 5],
+        budget_epochs=[4, 4, 12, 36, 108],
+        final_test_accuracy=[0.5, 0.6, 0.7, 0.8, 0.9],
+        final_validation_accuracy=[0.52, 0.61, 0.7, 0.85, 0.91],
+    )
+    four = measured([1], final_test_accuracy=[0.4], final_validation_accuracy=[0.43])
+    off = [-0.02, -0.01, -0.03]
+    np.testing.assert_allclose(
+        _test_less_validation([several, four]),
+        [[np.mean(off), np.std(off)], [0, 0], [-0.05, 0], [-0.01, 0]],
+        atol=1e-12,
+    )
+
+
+# -- a tiny fit ----------------------------------------------------------------------------------
+
+LIMIT = 400
+TINY: dict[str, Any] = {"members": 1, "epochs": 2, "cells": 100, "student_epochs": 3}
+TINY["limit"] = LIMIT
+
+
+@pytest.mark.usefixtures("sklearn")
+def test_a_tiny_fit_of_published_records(torch: Any, reference: Path, tmp_path: Path) -> None:
+    for name in (VALIDATION, TEST, RECORDS, *BOTH):
+        # The budgets of the repeats are in blocks of cells; every one has to be there.
+        few = None if name in (RECORDS, BOTH[0]) else 1000
+        parquet.write_table(parquet.read_table(reference / name).slice(0, few), tmp_path / name)
+    steps: list[str] = []
+    weights = fit_accuracy(tmp_path, progress=steps.append, **TINY)
+    assert steps[0] == "accuracy: without a fifth of the cells"
+    assert steps.count("accuracy: distilling") == 2
+    assert "accuracy: all cells" in steps
+    validation, test = (read_measured(tmp_path / name) for name in (VALIDATION, TEST))
+
+    fresh = validation.where(slice(LIMIT, None))
+    predicted = AccuracyModel.from_weights(weights).predict(features(fresh.rows))
+    assert kendall_tau(fresh["val_acc_12_one_repeat"], predicted[0][:, 1]) > 0.3
+    last = fresh["val_acc_108_max_of_repeats"]
+    assert kendall_tau(last, predicted[0][:, 3]) > 0.3
+    for values in predicted:
+        assert values.shape == (600, 4)
+        assert ((values >= 0) & (values <= 1)).all()
+    assert abs(np.median(predicted[0][:, 3]) - np.median(last)) < 0.02
+    score, accuracy, deviation = (weights.arrays[n] for n in ("score", "accuracy", "deviation"))
+    assert score.shape == accuracy.shape == deviation.shape == (5, 101)
+    assert (np.diff(score, axis=1) >= 0).all()
+    assert (np.diff(accuracy, axis=1) >= 0).all()
+    assert (deviation > 0).all()
+
+    header = weights.header
+    assert (header["target"], header["seed"]) == ("accuracy", 0)
+    assert set(header["data"]) == {VALIDATION, TEST, RECORDS, *BOTH}
+    assert header["data"][VALIDATION] == validation.sha256
+    assert "20%" in header["split"]
+    assert header["shrinkage"] == shrinkage(read_measured(tmp_path / RECORDS))
+    assert tuple(header["quality"]) == NAMES
+    apart = held_out(validation.rows[:LIMIT], 0.2, 0)
+    for name in NAMES[:4]:
+        assert header["quality"][name]["cells"] == apart.sum()
+        assert 0.7 <= header["quality"][name]["coverage"] <= 1
+        assert name in header["anchors"]
+    fitted = weights.arrays["fitted_rows"], weights.arrays["fitted_rows_test"]
+    for rows, data in zip(fitted, (validation, test), strict=True):
+        assert rows.dtype == np.int32
+        assert rows.tolist() == np.unique(data.rows[:LIMIT]).tolist()
+
+    # The seed alone decides, and torch's generator is left alone.
+    torch.manual_seed(9)
+    state = torch.get_rng_state()
+    again = fit_accuracy(tmp_path, **TINY)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert again.header == header
+    for name, array in weights.arrays.items():
+        np.testing.assert_array_equal(again.arrays[name], array, err_msg=name)
+    with pytest.raises(UnknownTableError):
+        fit_accuracy(tmp_path / "elsewhere")

@@ -1,0 +1,85 @@
+"""The paper's recipe and the learning curve, on the reference measurements."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as parquet
+import pytest
+
+from naslib_ecnas.errors import ConfigError, UnknownTableError
+from naslib_ecnas.surrogate.fit.paper import PAPER_FILE, fit_paper, learning_curve
+from naslib_ecnas.surrogate.fit.reference import read_measured
+from naslib_ecnas.surrogate.paper import PaperModel
+
+
+@pytest.fixture(scope="module")
+def folder(reference: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every third of the measured energies, and the one-epoch times of these cells."""
+    made = tmp_path_factory.mktemp("measured")
+    energies = parquet.read_table(reference / PAPER_FILE)
+    energies = energies.take(list(range(0, len(energies), 3)))
+    name = "measured_7v_1epoch_rtx3090.parquet"
+    times = parquet.read_table(reference / name)
+    cells = set(zip(*(energies[c].to_pylist() for c in ("adjacency", "operations")), strict=True))
+    pairs = zip(*(times[c].to_pylist() for c in ("adjacency", "operations")), strict=True)
+    parquet.write_table(energies, made / PAPER_FILE)
+    parquet.write_table(times.filter([pair in cells for pair in pairs]), made / name)
+    return made
+
+
+@pytest.fixture
+def torch() -> Any:
+    return pytest.importorskip("torch", reason="torch is not installed")
+
+
+def test_the_recipe_learns_from_the_train_part_only(torch: Any, folder: Path) -> None:
+    state = torch.get_rng_state()
+    steps: list[str] = []
+    weights = fit_paper(folder, epochs=12, batch=16, limit=400, progress=steps.append)
+    assert steps == ["paper: epoch 0 of 12"]
+    data = read_measured(folder / PAPER_FILE).where(slice(400))
+    valid = data.where(data["paper_split"] == "valid")
+    train = data.where(data["paper_split"] == "train")
+    assert weights.arrays["fitted_rows"].tolist() == sorted(train.rows.tolist())
+    true = 1000 * valid["energy_kwh"]
+    error = np.abs(PaperModel.from_weights(weights).wh(valid.rows) - true).mean()
+    assert error < 0.5 * np.abs(true - np.median(true)).mean()
+    (quality,) = weights.header["quality"].values()
+    assert quality["mae"] == pytest.approx(error, abs=1e-3)
+    assert quality["cells"] == len(valid.rows)
+    assert weights.header["data"] == {PAPER_FILE: data.sha256}
+    assert weights.header["anchors"].keys() == weights.header["quality"].keys()
+    one, same, other = (fit_paper(folder, epochs=1, limit=100, seed=s) for s in (42, 42, 7))
+    for name, array in one.arrays.items():
+        np.testing.assert_array_equal(array, same.arrays[name])
+    assert (one.arrays["weight0"] != other.arrays["weight0"]).any()
+    assert one.header["quality"] == same.header["quality"]
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.usefixtures("torch")
+def test_without_the_file(tmp_path: Path) -> None:
+    with pytest.raises(UnknownTableError):
+        fit_paper(tmp_path)
+
+
+def test_more_cells_are_better(folder: Path) -> None:
+    pytest.importorskip("lightgbm", reason="lightgbm is not installed")
+    found = learning_curve(folder, sizes=(100, 600), draws=2, model="boosting")
+    drawn = [(point["size"], point["draw"]) for point in found]
+    assert drawn == [(100, 0), (600, 0), (100, 1), (600, 1)]
+    assert set(found[0]) == {"size", "draw", "mae_wh", "mape", "tau"}
+    few, many = found[::2], found[1::2]
+    assert np.mean([p["mae_wh"] for p in many]) < 0.75 * np.mean([p["mae_wh"] for p in few])
+    assert all(b["tau"] > a["tau"] for a, b in zip(few, many, strict=True))
+    assert few[0]["mae_wh"] != few[1]["mae_wh"]
+
+
+def test_impossible_curves_are_refused(folder: Path) -> None:
+    settings: dict[str, Any]
+    for settings in ({"model": "oracle"}, {"draws": 0}, {"sizes": (100, 1100)}, {"sizes": ()}):
+        with pytest.raises(ConfigError):
+            learning_curve(folder, **settings)

@@ -1,0 +1,83 @@
+"""Fitting training times: the sum on synthetic cells, and a tiny fit of published records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as parquet
+import pytest
+
+from naslib_ecnas.errors import UnknownTableError
+from naslib_ecnas.surrogate.features import features
+from naslib_ecnas.surrogate.fit.reference import read_measured
+from naslib_ecnas.surrogate.fit.student import held_out
+from naslib_ecnas.surrogate.fit.time import NASBENCH_FILE, _robust_relative_ridge, fit_time
+from naslib_ecnas.surrogate.models import TimeModel
+
+LIMIT = 400
+TINY: dict[str, Any] = {"members": 1, "epochs": 2, "cells": 100, "student_epochs": 3}
+TINY["limit"] = LIMIT
+
+
+def test_the_ridge_minimises_relative_errors_in_spite_of_outliers() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.uniform(1, 10, (500, 3))
+    seconds = 50 + x @ [3.0, 0.0, 20.0]
+    disturbed = seconds.copy()
+    disturbed[::25] *= 4  # delayed runs
+    slopes, intercept = _robust_relative_ridge(x, disturbed)
+    np.testing.assert_allclose(x @ slopes + intercept, seconds, rtol=0.002)
+    # Of two groups with one answer each, the error is the same share of both.
+    _, intercept = _robust_relative_ridge(np.zeros((40, 1)), np.repeat([100.0, 110.0], 20))
+    assert 100 < intercept < 105  # the mean by 1 / t^2 is 104.5, that by t is 105
+    # Equal columns share the slope, and constant ones do no harm.
+    x = rng.uniform(1, 2, (100, 1)) @ np.ones((1, 2))
+    slopes, intercept = _robust_relative_ridge(np.c_[x, np.full(100, 7.0)], 10 + 4 * x[:, 0])
+    np.testing.assert_allclose(slopes[:2], 2, rtol=0.01)
+    assert np.isfinite([*slopes, intercept]).all()
+
+
+def test_a_tiny_fit_of_published_records(reference: Path, tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    torch.set_num_threads(1)
+    records = parquet.read_table(reference / NASBENCH_FILE).slice(0, 1000)
+    parquet.write_table(records, tmp_path / NASBENCH_FILE)
+    steps: list[str] = []
+    weights = fit_time(tmp_path, progress=steps.append, **TINY)
+    assert steps[0] == "time: without a fifth of the cells"
+    assert steps.count("time: graph network 1 of 1") == 2
+    assert "time: all cells" in steps
+
+    data = read_measured(tmp_path / NASBENCH_FILE)
+    fresh = data.where(slice(LIMIT, None))
+    model = TimeModel.from_weights(weights)
+    mean, std = model.predict(features(fresh.rows))
+    assert np.median(np.abs(np.log(fresh["training_time_108_s"] / mean))) < 0.1
+    assert (std > 0).all()
+    assert 0.01 < model.error < 0.5
+    assert model.floor == 0.5 * data["training_time_108_s"][:LIMIT].min()
+
+    header = weights.header
+    assert (header["target"], header["seed"]) == ("training time", 0)
+    assert header["data"] == {NASBENCH_FILE: data.sha256}
+    assert "20%" in header["split"]
+    (quality,) = header["quality"].values()
+    assert quality["cells"] == held_out(data.rows[:LIMIT], 0.2, 0).sum()
+    assert quality["unit"] == "s"
+    assert 0.7 <= quality["coverage"] <= 1
+    assert quality["tau"] > 0.7
+    assert header["anchors"].keys() == header["quality"].keys()
+    assert weights.arrays["fitted_rows"].tolist() == sorted(data.rows[:LIMIT].tolist())
+
+    # The seed alone decides, and torch's generator is left alone.
+    torch.manual_seed(9)
+    state = torch.get_rng_state()
+    again = fit_time(tmp_path, **TINY)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert again.header == header
+    for name, array in weights.arrays.items():
+        np.testing.assert_array_equal(again.arrays[name], array, err_msg=name)
+    with pytest.raises(UnknownTableError):
+        fit_time(tmp_path / "elsewhere")

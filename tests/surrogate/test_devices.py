@@ -1,0 +1,236 @@
+"""Other GPUs and other budgets: closed forms on made-up models, and the shipped ones."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from naslib_ecnas.errors import ConfigError, FormatError
+from naslib_ecnas.space import Space
+from naslib_ecnas.surrogate.devices import (
+    DESCRIPTORS,
+    DEVICES,
+    FIRST,
+    KINDS,
+    LAST,
+    DeviceModel,
+    OverEpochs,
+    ShareModel,
+    device_name,
+    kind_of_column,
+    shipped_descriptors,
+)
+from naslib_ecnas.surrogate.features import FEATURES, features
+from naslib_ecnas.surrogate.modelled import Models, energy_provenance
+from naslib_ecnas.surrogate.models import BUDGETS, Weights, shipped
+
+ROWS = np.concatenate([np.arange(91), Space(7).sample(np.random.default_rng(5), 3000)])
+
+
+@pytest.fixture(scope="module")
+def x() -> np.ndarray:
+    return features(ROWS)
+
+
+# -- devices -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def weights() -> Weights:
+    return Weights.load(shipped("devices"))
+
+
+def test_device_names() -> None:
+    for name, texts in {
+        "titan-xp": ("titan-xp", "TitanXp", "NVIDIA Titan Xp"),
+        "rtx-3090": ("rtx3090", "NVIDIA GeForce RTX 3090"),
+        "rtx-3060": ("geforce rtx_3060",),
+        "quadro-rtx-6000": ("rtx-6000", "Quadro RTX 6000"),
+    }.items():
+        assert {device_name(text) for text in texts} == {name}
+    for other in ("", "rtx", "rtx-309", "RTX 6000 Ada", "a100", None, 3090):
+        with pytest.raises(ConfigError, match=r"one of .*titan-xp"):
+            device_name(other)
+
+
+def test_kinds_are_of_sums_over_layers_only() -> None:
+    kind = kind_of_column()
+    named = {f.name: KINDS[k] for f, k in zip(FEATURES, kind, strict=True) if k >= 0}
+    assert named["conv3x3_multiply_adds_32"] == "conv3x3"
+    assert named["projection_multiply_adds_8"] == "projection"
+    assert named["reuses_width"] == "addition"
+    assert not {"multiply_adds", "log_parameters", "conv3x3_conv3x3", "edges"} & set(named)
+
+
+def test_energies_of_devices_are_sensible_over_the_whole_space(
+    weights: Weights, x: np.ndarray
+) -> None:
+    for device in DEVICES:
+        model = DeviceModel.from_weights(weights, device)
+        mean, std = model.predict(x)
+        assert mean.shape == std.shape == (len(x),)
+        assert mean.min() > 0.002
+        assert mean.max() < 0.2
+        assert (std / mean >= model.sd - 1e-12).all()
+        assert (std / mean).max() < 0.3
+        power = mean * 3.6e6 / 1.59 / model.training_time_s(x)
+        assert power.min() > 60
+        assert power.max() < 700
+        # Cells unlike the calibrated ones are less certain.
+        assert len(model.low) == len(DESCRIPTORS)
+        assert np.median((std / mean)[91:]) >= np.median((std / mean)[7:91])
+    model = DeviceModel.from_weights(weights, "RTX 3060")
+    arrays = {**model.descriptors.to_arrays(), **model.to_arrays("mine")}
+    again = DeviceModel.from_weights(Weights({}, arrays), "mine")
+    np.testing.assert_array_equal(again.predict(x), model.predict(x))
+    with pytest.raises(ConfigError, match="has no training_time_s"):
+        replace(model, time=np.zeros(6)).training_time_s(x)
+
+
+def test_headers_without_a_possible_span_or_share_are_refused(weights: Weights) -> None:
+    shares: list[Any] = [1.0, -0.1, "0.1", float("nan")]
+    for header in (
+        *({"energy_span": span} for span in ("day", 3)),
+        *({"start_up_share": share} for share in shares),
+    ):
+        with pytest.raises(FormatError, match="energy_span must be run or steps"):
+            DeviceModel.from_weights(replace(weights, header=header), DEVICES[0])
+
+
+def test_energies_of_steps_are_scaled_to_runs(weights: Weights, x: np.ndarray) -> None:
+    """E(run) = E(steps) / (1 - share of the start-up), as measured or else as modelled."""
+    run = DeviceModel.from_weights(weights, DEVICES[0])
+    assert (run.span, run.start_share) == ("run", None)
+    of_runs = Models.shipped(run)
+    shares = of_runs.over_epochs.shares(x)
+    wanted, std = of_runs.energies(ROWS, [4, 108])
+    found, wider = Models.shipped(replace(run, span="steps")).energies(ROWS, [4, 108])
+    np.testing.assert_allclose(found, wanted / (1 - shares)[:, None], rtol=1e-12)
+    np.testing.assert_allclose(wider / found, std / wanted, rtol=1e-12)
+    known = replace(run, span="steps", start_share=0.2)
+    found = Models.shipped(known).energies(ROWS, [4, 108])[0]
+    np.testing.assert_allclose(found[:, 0], run.predict(x)[0] / 0.8, rtol=1e-12)
+    # Start-up is a fifth of the run of 4 epochs, and 104 more epochs are 26 times the rest.
+    np.testing.assert_allclose(found[:, 1] / found[:, 0], 0.2 + 0.8 * 27, rtol=1e-12)
+
+
+def test_the_provenance_says_what_was_measured_here(weights: Weights) -> None:
+    model = DeviceModel.from_weights(weights, DEVICES[0])
+    plain = energy_provenance(model, {"pue": 1.1})
+    assert (plain.kind, plain.device, plain.pue) == ("modelled", DEVICES[0], 1.1)
+    assert "on the RTX 6000" in str(plain.note)
+    header = {"start_up_share": 0.125, "energy_span": "steps"}
+    note = str(energy_provenance(model, header).note)
+    assert "12.5% at 4 epochs, as measured on this device" in note
+    assert "added to the measured steps" in note
+    assert "epochs / 4" in str(energy_provenance(model, header, scaling="linear").note)
+
+
+# -- energy over epochs --------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def growth() -> OverEpochs:
+    return OverEpochs.from_weights(Weights.load(shipped("epochs")))
+
+
+def test_energy_is_affine_in_the_epochs(growth: OverEpochs, x: np.ndarray) -> None:
+    energy = np.linspace(0.003, 0.05, len(x))
+    mean, std = growth.predict(x, energy, 0.02 * energy, BUDGETS)
+    assert mean.shape == std.shape == (len(x), 4)
+    np.testing.assert_allclose(mean[:, 0], energy)
+    np.testing.assert_allclose(std[:, 0], 0.02 * energy)
+    slope = np.diff(mean, axis=1) / np.diff(BUDGETS)
+    np.testing.assert_allclose(slope, np.repeat(slope[:, :1], 3, axis=1))
+    np.testing.assert_allclose(mean[:, 3] / mean[:, 0], growth.ratios(x))
+    again = OverEpochs.from_weights(Weights({}, growth.to_arrays()))
+    for one, other in zip(
+        again.predict(x, energy, energy, BUDGETS), growth.predict(x, energy, energy), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_start_up_and_epoch_are_positive_whatever_the_ratio(
+    growth: OverEpochs, x: np.ndarray
+) -> None:
+    for intercept in (-5.0, 3.0, 9.0):
+        odd = replace(growth, ratio=np.array([intercept, 2.0, -2.0, 1.0, 0.0, 3.0]))
+        start, epoch = odd.growth(x, np.full(len(x), 0.01))
+        assert start.min() >= 0
+        assert epoch.min() > 0
+        np.testing.assert_allclose(start + FIRST * epoch, 0.01)
+    energy = np.linspace(0.003, 0.05, len(x))
+    np.testing.assert_allclose(growth.growth(x, energy)[0] / energy, growth.shares(x), atol=1e-12)
+    start, epoch = growth.growth(x, energy, 0.25)
+    np.testing.assert_allclose(start, 0.25 * energy)
+    np.testing.assert_allclose(FIRST * epoch, 0.75 * energy)
+
+
+def test_linear_scaling_multiplies(growth: OverEpochs, x: np.ndarray) -> None:
+    energy = np.full(len(x), 0.01)
+    mean, std = growth.predict(x, energy, energy / 50, [8, LAST], scaling="linear")
+    np.testing.assert_allclose(mean, [[0.02, 0.27]] * len(x))
+    np.testing.assert_allclose(std, mean / 50)
+    affine = growth.predict(x, energy, energy / 50, [LAST])[0][:, 0]
+    assert (affine < mean[:, 1]).all()
+
+
+def test_errors_of_the_model_stay_but_noise_does_not(growth: OverEpochs, x: np.ndarray) -> None:
+    energy = np.full(len(x), 0.01)
+    quiet, loud = (growth.predict(x, energy, s * energy, [LAST])[1] for s in (0.01, 0.3))
+    assert (loud > 3 * quiet).all()
+    own = growth.predict(x, energy, 0.01 * energy, [LAST], fitted_device=True)[1]
+    assert (own < quiet).all()
+    for budgets, scaling in (([0], "affine"), ([4, -1], "affine"), ([4], "quadratic")):
+        with pytest.raises(ConfigError, match="must be"):
+            growth.predict(x[:1], energy[:1], energy[:1], budgets, scaling=scaling)
+
+
+# -- share of the GPU ----------------------------------------------------------------------------
+
+SLOPES = np.array([0.3, -0.2, 0.1, 0.05, -0.1])
+
+
+def share_model(*points: tuple[float, float, float]) -> ShareModel:
+    """Shares with these (epochs, intercept, sd) and the same slopes."""
+    array = [[epochs, intercept, *SLOPES, sd] for epochs, intercept, sd in points]
+    return ShareModel(shipped_descriptors(), np.array(array))
+
+
+def test_the_logit_of_a_share_is_linear_in_the_logarithm_of_the_epochs(x: np.ndarray) -> None:
+    both = share_model((4, 0.5, 0.02), (108, 1.5, 0.04))
+    slope = shipped_descriptors()(x) @ SLOPES
+    for epochs, intercept, sd in [
+        (4, 0.5, 0.02),
+        (4 * 27**0.5, 1.0, 0.03),
+        (12, 0.5 + 1 / 3, 0.02 + 0.02 / 3),
+        (108, 1.5, 0.04),
+        (1, 0.5, 0.02),
+        (1000, 1.5, 0.04),
+    ]:
+        share, std = both.predict(x, epochs)
+        np.testing.assert_allclose(
+            np.log(share / (1 - share)), intercept + slope, rtol=1e-9, atol=1e-12
+        )
+        np.testing.assert_allclose(std, sd, rtol=1e-12)
+    for one in (both, share_model((1, 0.7, 0.02))):
+        found = one.shares(x, (4, 12, 108))
+        assert found.shape == (len(x), 3)
+        for column, epochs in zip(found.T, (4, 12, 108), strict=True):
+            np.testing.assert_allclose(column, one.predict(x, epochs)[0], rtol=1e-12)
+
+
+def test_the_shipped_shares(weights: Weights, x: np.ndarray) -> None:
+    native, native_std = ShareModel.from_arrays(weights.arrays, "RTX 3090").predict(x)
+    assert 0.8 < np.median(native) < 0.95
+    assert ((native > 0.3) & (native < 1)).all()
+    assert ((native_std > 0) & (native_std < 0.06)).all()
+    model = ShareModel.from_arrays(weights.arrays, "rtx-6000")
+    short, between, long = (np.median(model.predict(x, e)[0]) for e in (4, 20, 108))
+    assert 0.55 < short < between < long < 0.72
+    assert weights.header["quality"]["gpu_share_rtx-3090"]["mae"] < 0.02
+    with pytest.raises(ConfigError, match="was measured on quadro-rtx-6000 and rtx-3090 only"):
+        ShareModel.from_arrays(weights.arrays, "titan-xp")

@@ -1,0 +1,441 @@
+"""The models in numpy: closed forms on made-up weights, their files, and the shipped weights."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import zipfile
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import naslib_ecnas as ecnas
+from naslib_ecnas.errors import ConfigError, EcnasError, FormatError, UnknownTableError
+from naslib_ecnas.quality import bounds, scores
+from naslib_ecnas.space import Space
+from naslib_ecnas.surrogate import models as module
+from naslib_ecnas.surrogate.features import COSTS, FEATURES, features
+from naslib_ecnas.surrogate.fit.reference import read_measured
+from naslib_ecnas.surrogate.models import (
+    BUDGETS,
+    TIME_EPOCHS,
+    AccuracyModel,
+    EnergyModel,
+    Perceptron,
+    TimeModel,
+    Weights,
+    shipped,
+)
+
+ROWS = np.concatenate([np.arange(2532), Space(7).sample(np.random.default_rng(4), 9000)])
+
+
+@pytest.fixture(scope="module")
+def x() -> np.ndarray:
+    return features(ROWS)
+
+
+# -- perceptron ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def perceptron() -> Perceptron:
+    rng = np.random.default_rng(4)
+    layers = tuple(
+        (rng.normal(size=(a, b)).astype(np.float32), rng.normal(size=b).astype(np.float32))
+        for a, b in itertools.pairwise((5, 7, 3, 2))
+    )
+    shift, scale = rng.normal(size=5), rng.uniform(0.5, 2, 5)
+    return Perceptron(shift.astype(np.float32), scale.astype(np.float32), layers, clip=1.5)
+
+
+def written_out(p: Perceptron, x: np.ndarray) -> list[float]:
+    """Outputs of one cell, number by number."""
+    h = [
+        min(max((v - s) * k, -p.clip), p.clip)
+        for v, s, k in zip(x.tolist(), p.shift.tolist(), p.scale.tolist(), strict=True)
+    ]
+    for i, (weight, bias) in enumerate(p.layers):
+        h = [
+            sum(a * w for a, w in zip(h, column, strict=True)) + b
+            for column, b in zip(weight.T.tolist(), bias.tolist(), strict=True)
+        ]
+        if i < len(p.layers) - 1:
+            h = [max(v, 0.0) for v in h]
+    return h
+
+
+def test_perceptron_equals_sums_written_out(perceptron: Perceptron) -> None:
+    for dtype in (np.float32, np.float64):
+        x = np.random.default_rng(0).normal(0, 2, (50, 5)).astype(dtype)
+        before = x.copy()
+        x.flags.writeable = False
+        found = perceptron(x)
+        assert (x == before).all()
+        assert (found.shape, found.dtype) == ((50, 2), np.float32)
+        wanted = [written_out(perceptron, row) for row in x]
+        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
+        assert (found < 0).any()  # the last layer has no rectifier
+    bound = perceptron.shift + perceptron.clip / perceptron.scale
+    np.testing.assert_allclose(perceptron(bound[None] + 1e6), perceptron(bound[None]), rtol=1e-4)
+    assert perceptron(np.empty((0, 5))).shape == (0, 2)
+
+
+def test_perceptron_through_arrays(perceptron: Perceptron) -> None:
+    arrays = {**perceptron.to_arrays("a"), **Perceptron(*[np.zeros(1)] * 2, ()).to_arrays("b")}
+    again = Perceptron.from_arrays(arrays, "a")
+    x = np.random.default_rng(1).normal(size=(9, 5))
+    np.testing.assert_array_equal(again(x), perceptron(x))
+    assert (again.clip, len(again.layers)) == (perceptron.clip, 3)
+    with pytest.raises(KeyError):
+        Perceptron.from_arrays(arrays, "c")
+
+
+# -- files of weights ----------------------------------------------------------------------------
+
+HEADER = {"target": "synthetic", "seed": 0, "quality": {"a": {"mae": 0.5}}}
+ARRAYS = {
+    "b": np.random.default_rng(0).normal(size=(30, 20)).astype(np.float32),
+    "a": np.arange(5),
+    "scalar": np.float32(6).reshape(()),
+}
+
+
+def test_equal_weights_give_equal_bytes_and_come_back(tmp_path: Path) -> None:
+    paths = [tmp_path / "folder" / f"{i}.npz" for i in range(3)]
+    Weights(HEADER, ARRAYS).save(paths[0])
+    Weights(dict(reversed(HEADER.items())), dict(reversed(ARRAYS.items()))).save(paths[1])
+    found = Weights.load(paths[0])
+    found.save(paths[2])
+    one, *others = [path.read_bytes() for path in paths]
+    assert others == [one, one]
+    assert {k: v for k, v in found.header.items() if k != "version"} == HEADER
+    assert found.arrays.keys() == ARRAYS.keys()
+    for name, array in ARRAYS.items():
+        assert found.arrays[name].dtype == array.dtype
+        np.testing.assert_array_equal(found.arrays[name], array)
+
+
+def test_numbers_that_json_lacks_leave_no_file(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        Weights({"mae": float("nan")}, ARRAYS).save(tmp_path / "w.npz")
+    assert not list(tmp_path.iterdir())
+
+
+def test_files_that_hold_no_weights_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "w.npz"
+    with pytest.raises(UnknownTableError, match="no file of weights"):
+        Weights.load(path)
+    with pytest.raises(FormatError, match="holds no weights"):
+        Weights.load(tmp_path)
+    for header in ({"version": 99}, {}, [1], 3):
+        np.savez(path, header=np.frombuffer(json.dumps(header).encode(), dtype=np.uint8))
+        with pytest.raises(FormatError, match="must hold weights of version 1"):
+            Weights.load(path)
+    with path.open("wb") as file:
+        np.save(file, np.zeros(3))
+    plain = path.read_bytes()
+    for content in (plain, b"", b"synthetic", b"PK\x03\x04"):
+        path.write_bytes(content)
+        with pytest.raises(FormatError, match="holds no weights"):
+            Weights.load(path)
+    for arrays in ({"a": np.zeros(3)}, {"header": np.array([{"version": 1}], dtype=object)}):
+        np.savez(path, allow_pickle=True, **arrays)
+        with pytest.raises(FormatError, match="holds no weights"):
+            Weights.load(path)
+    # Numpy writes another version for names of fields outside of Latin-1, which are none of ours.
+    other = BytesIO()
+    np.lib.format.write_array(other, np.zeros(3), version=(2, 0))
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("header.npy", other.getvalue())
+    with pytest.raises(FormatError, match="array of version"):
+        Weights.load(path)
+    # An archive that unpacks to far more than it is long.
+    monkeypatch.setattr(module, "_MOST_BYTES", 1 << 20)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("header.npy", "a.npy"):
+            archive.writestr(name, bytes((1 << 19) + 1))
+    assert path.stat().st_size < 1 << 12
+    with pytest.raises(FormatError, match="unpacks to more than"):
+        Weights.load(path)
+
+
+def test_damage_is_an_error_of_ours_or_harmless(tmp_path: Path) -> None:
+    path = tmp_path / "w.npz"
+    Weights(HEADER, ARRAYS).save(path)
+    whole, rng, refused = path.read_bytes(), np.random.default_rng(1), 0
+    for i in range(200):
+        data = bytearray(whole)
+        data[rng.integers(len(data))] ^= 1 << rng.integers(8)
+        path.write_bytes(data[: rng.integers(len(data))] if i % 5 == 0 else data)
+        try:
+            found = Weights.load(path)
+        except EcnasError:
+            refused += 1
+            continue
+        for name, array in found.arrays.items():
+            np.testing.assert_array_equal(array, ARRAYS[name])
+    assert refused > 120
+
+
+def test_shipped_files_are_small_and_sound() -> None:
+    files = sorted(shipped("energy").parent.glob("surrogate_*.npz"))
+    sizes = {file: file.stat().st_size for file in files}
+    assert sum(sizes.values()) < 2_000_000
+    assert sizes[shipped("energy")] < 400_000
+    assert sizes[shipped("paper")] < 100_000
+    for file in files:
+        weights = Weights.load(file)
+        assert weights.header["target"]
+        assert all(array.dtype.kind in "iufb" for array in weights.arrays.values())
+
+
+# -- training time -------------------------------------------------------------------------------
+
+LIMIT, ERROR = 0.5, 0.02
+
+
+def time_weights() -> Weights:
+    """Seconds of 100 + 2 a + 3 b but 50 at least, times exp(c), of inputs a, b and c."""
+    layer = (np.array([[0], [0], [1]], dtype=np.float32), np.zeros(1, dtype=np.float32))
+    zero = np.zeros(3, dtype=np.float32)
+    arrays = {
+        "coefficients": np.array([2.0, 3.0]),
+        "scalars": np.array([100.0, 50.0, LIMIT, ERROR]),
+        **Perceptron(zero, zero + 1, (layer,), clip=1000.0).to_arrays("correction"),
+    }
+    return Weights({"target": "training time"}, arrays)
+
+
+def test_time_is_a_sum_above_a_floor_times_a_bounded_correction() -> None:
+    model = TimeModel.from_weights(time_weights())
+    x = np.array([[1.0, 2, 9], [0, 0, 9], [-10, -10, 9], [-1000, 0, 9]])
+    np.testing.assert_allclose(model.linear_s(x), [108, 100, 50, 50])
+    c = np.array([0, 0.3, -0.3, 0.5, 0.7, -8.0])
+    mean, std = model.predict(np.column_stack([np.ones(6), np.full(6, 2.0), c]))
+    np.testing.assert_allclose(mean, 108 * np.exp(np.clip(c, -LIMIT, LIMIT)), rtol=1e-6)
+    np.testing.assert_allclose(std, ERROR * mean, rtol=1e-12)
+    assert mean.dtype == std.dtype == np.float64
+    wanted = [[108 * np.exp(-1.645 * ERROR), 108 * np.exp(1.645 * ERROR)]]
+    np.testing.assert_allclose(bounds("training_time_s", mean[:1], std[:1]), wanted)
+    assert [part.shape for part in model.predict(np.empty((0, 3)))] == [(0,)] * 2
+
+
+def test_time_at_other_budgets_is_in_proportion() -> None:
+    assert TIME_EPOCHS == 108
+    found = TimeModel.at(np.array([108.0, 54.0]), (4, 12, 36, 108, 216))
+    np.testing.assert_allclose(found, [[4, 12, 36, 108, 216], [2, 6, 18, 54, 108]])
+    assert TimeModel.at(np.empty(0), (4,)).shape == (0, 1)
+
+
+def test_the_shipped_times_are_within_what_was_published(x: np.ndarray) -> None:
+    """NAS-Bench-101's trainings of 108 epochs took some 300 to 6,000 s."""
+    model = TimeModel.from_weights(Weights.load(shipped("time")))
+    mean, std = model.predict(x[2532:])
+    assert ((mean > 200) & (mean < 8000)).all()
+    assert ((std / mean > 0.001) & (std / mean < 0.2)).all()
+    off = np.abs(np.log(mean / model.linear_s(x[2532:])))
+    assert off.max() <= model.limit + 1e-12
+    assert np.median(off) < 0.2
+
+
+def test_the_shipped_times_are_near_published_records(reference: Path) -> None:
+    data = read_measured(reference / "nasbench101_full_records_52cells.parquet")
+    mean, _ = TimeModel.from_weights(Weights.load(shipped("time"))).predict(features(data.rows))
+    assert np.median(np.abs(np.log(data["final_training_time"] / mean))) < 0.02
+
+
+# -- accuracy ------------------------------------------------------------------------------------
+
+#: Curves of the five outputs over the scores -1, 0 and 2.
+ACCURACY = np.array(
+    [[0.1, 0.5, 0.7], [0.2, 0.6, 0.8], [0.3, 0.7, 0.9], [0.5, 0.9, 0.95], [0.4, 0.8, 0.9]]
+)
+DEVIATION = np.array([[0.3, 0.1, 0.05]] * 4 + [[0.03, 0.02, 0.01]])
+LESS = np.array([[-0.01, 0.02], [0.0, 0.0], [0.2, 0.04], [9.0, 9.0]])
+
+
+def accuracy_weights(step: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0, 1.0)) -> Weights:
+    """Output k is `step[k]` times the single input."""
+    layer = (np.array([step], dtype=np.float32), np.zeros(5, dtype=np.float32))
+    ranks = Perceptron(np.zeros(1, dtype=np.float32), np.ones(1, dtype=np.float32), (layer,))
+    arrays = {
+        **ranks.to_arrays("ranks"),
+        "score": np.tile([-1.0, 0.0, 2.0], (5, 1)),
+        "accuracy": ACCURACY,
+        "deviation": DEVIATION,
+        "test_less_validation": LESS,
+    }
+    return Weights({"target": "accuracy"}, arrays)
+
+
+def at(*inputs: float) -> np.ndarray:
+    return np.array(inputs)[:, None]
+
+
+def test_accuracies_follow_the_curves_of_each_budget() -> None:
+    model = AccuracyModel.from_weights(accuracy_weights())
+    validation, std, _, _ = model.predict(at(-1, -0.5, 0, 0.5, 2))
+    assert validation.shape == std.shape == (5, 4)
+    assert validation.dtype == std.dtype == np.float64
+    np.testing.assert_allclose(validation[:, 0], [0.1, 0.3, 0.5, 0.55, 0.7])
+    np.testing.assert_allclose(validation[:, 3], [0.5, 0.7, 0.9, 0.9125, 0.95])
+    np.testing.assert_allclose(std[:, 1], [0.3, 0.2, 0.1, 0.0875, 0.05])
+    for beyond, end in zip(model.predict(at(-5, 5)), model.predict(at(-1, 2)), strict=True):
+        np.testing.assert_array_equal(beyond, end)
+    model = AccuracyModel.from_weights(accuracy_weights((0.0, 1.0, -0.5, 2.0, 0.25)))
+    validation, _, test, _ = model.predict(at(1))
+    np.testing.assert_allclose(validation[0], [0.5, 0.7, 0.5, 0.95])
+    assert test[0, 3] == pytest.approx(0.8 + 0.1 * 0.25 / 2)
+    assert [part.shape for part in model.predict(np.empty((0, 1)))] == [(0, 4)] * 4
+
+
+def test_test_accuracy_is_the_shifted_validation_accuracy_except_at_the_last_budget() -> None:
+    weights = accuracy_weights()
+    validation, std, test, test_std = AccuracyModel.from_weights(weights).predict(at(-1, 0, 1, 2))
+    np.testing.assert_allclose(test[:, 0], validation[:, 0] - 0.01)
+    np.testing.assert_allclose(test_std[:, 0], np.hypot(std[:, 0], 0.02))
+    np.testing.assert_allclose(test[:, 1], validation[:, 1])
+    np.testing.assert_allclose(test_std[:, 1], std[:, 1])
+    # Fractions are clipped: 0.9 + 0.2 is over 1.
+    np.testing.assert_allclose(test[:, 2], [0.5, 0.9, 1, 1])
+    # At 108 epochs the fifth output, whatever the shift.
+    np.testing.assert_allclose(test[:, 3], [0.4, 0.8, 0.85, 0.9])
+    np.testing.assert_allclose(test_std[:, 3], [0.03, 0.02, 0.015, 0.01])
+    less = LESS.copy()
+    less[:3, 0] = -0.4
+    low = Weights({}, {**weights.arrays, "test_less_validation": less})
+    np.testing.assert_allclose(AccuracyModel.from_weights(low).predict(at(-1))[2][0, :3], 0)
+
+
+def test_the_shipped_accuracies_are_fractions(x: np.ndarray) -> None:
+    assert BUDGETS == (4, 12, 36, 108)
+    weights = Weights.load(shipped("accuracy"))
+    for name in ("score", "accuracy"):
+        assert (np.diff(weights.arrays[name], axis=1) >= 0).all()
+    validation, std, test, test_std = AccuracyModel.from_weights(weights).predict(x[2532:])
+    for mean in (validation, test):
+        assert ((mean > 0.05) & (mean < 0.97)).all()
+    for deviation in (std, test_std):
+        assert ((deviation > 0) & (deviation < 0.5)).all()
+    # Longer training is better for nearly every cell.
+    assert (np.diff(validation, axis=1) > 0).mean() > 0.97
+
+
+def test_weights_of_other_targets_are_refused() -> None:
+    for model, weights in ((TimeModel, time_weights()), (AccuracyModel, accuracy_weights())):
+        for missing in weights.arrays:
+            if "_weight" not in missing:  # fewer layers are another perceptron
+                arrays = {k: v for k, v in weights.arrays.items() if k != missing}
+                with pytest.raises(KeyError):
+                    model.from_weights(Weights({}, arrays))
+
+
+def test_accuracies_are_near_means_that_were_not_fitted(reference: Path) -> None:
+    """EC-NAS's four-vertex files have NAS-Bench-101's own means over three trainings.
+
+    The fit saw one training at 4, 12 and 36 epochs, and the largest of three at 108, of others.
+    """
+    own = ecnas.load(reference / "official" / "energy_4V9E_linscale.tfrecord")
+    bench = ecnas.load("4v")
+    fitted = Weights.load(shipped("accuracy")).arrays["fitted_rows"]
+    rows = np.setdiff1d(own.rows, fitted)
+    assert len(rows) > 70
+    for epochs, error, bias, tau in (
+        (4, 0.06, 0.02, 0.65),
+        (12, 0.06, 0.02, 0.7),
+        (36, 0.012, 0.004, 0.8),
+        (108, 0.005, 0.002, 0.85),
+    ):
+        true, mean = (b.values("validation_accuracy", epochs)[rows] for b in (own, bench))
+        found = scores(true, mean, *bench.interval("validation_accuracy", epochs)[rows].T)
+        assert found.mae < error
+        assert abs(float(np.mean(mean - true))) < bias
+        assert found.tau > tau
+        # Means over three trainings vary less than the single ones that the intervals are for.
+        assert found.coverage is not None
+        assert found.coverage > 0.85
+    true, mean = (b.values("test_accuracy", 108)[own.rows] for b in (own, bench))
+    assert np.mean(np.abs(mean - true)) < 0.005
+    assert abs(np.mean(mean - true)) < 0.002
+
+
+# -- energy --------------------------------------------------------------------------------------
+
+EDGES = [f.name for f in FEATURES].index("edges")
+
+
+def energy_model(
+    power_w: float = 300.0,
+    error: tuple[float, float, float] = (-4, 0, 0),
+    intercept: float = 10.0,
+) -> EnergyModel:
+    """Time is the intercept + 1 s for each edge; one power for all; the log spread is -5."""
+    coefficients = np.zeros(81)
+    coefficients[EDGES] = 1.0
+    inputs = COSTS + 2
+    layer = (np.zeros((inputs, 2), np.float32), np.array([math.log(power_w), -5.0], np.float32))
+    power = Perceptron(np.zeros(inputs, np.float32), np.ones(inputs, np.float32), (layer,))
+    limits = np.array([[0.0, -9.0], [9.0, 0.0]])
+    return EnergyModel(coefficients, intercept, 2.0, power, limits, np.array(error))
+
+
+def test_energy_is_time_times_power_and_its_error_a_law_of_energy_and_spread() -> None:
+    few = features([0, 7, 100_000])
+    mean, std = energy_model().predict(few)
+    assert mean == pytest.approx(300 * (10 + few[:, EDGES]) / 3.6e6, rel=1e-6)
+    assert std == pytest.approx(mean * math.exp(-4), rel=1e-6)
+    mean, std = energy_model(error=(0.5, -0.3, 0.8)).predict(few)
+    assert std / mean == pytest.approx(np.exp(0.5 - 0.3 * np.log(1000 * mean) - 4), rel=1e-5)
+    at_bound, _ = energy_model(power_w=math.exp(9.0)).predict(few)
+    beyond, _ = energy_model(power_w=math.exp(12.0)).predict(few)
+    assert beyond == pytest.approx(at_bound, rel=1e-6)
+    assert energy_model(intercept=-1e3).epoch_time_s(few) == pytest.approx([2.0] * 3)
+    for shape in ((3, 5), (len(FEATURES),), (2, len(FEATURES) + 1)):
+        with pytest.raises(ConfigError, match=r"shape \(n, 197\), got"):
+            energy_model().predict(np.zeros(shape, np.float32))
+
+
+def test_every_cell_has_a_sensible_energy_whatever_the_chunk(x: np.ndarray) -> None:
+    model = EnergyModel.from_weights(Weights.load(shipped("energy")))
+    before = x.copy()
+    mean, std = model.predict(x)
+    assert np.array_equal(x, before)
+    assert mean.shape == std.shape == (len(x),)
+    # The measurements span 3.15 to 46.4 Wh; the space goes little beyond.
+    assert 1e-3 < mean.min() < mean.max() < 0.07
+    assert 0.002 < (std / mean).min() < (std / mean).max() < 0.6
+    some = slice(8190, 8200)  # across the border of two chunks
+    again = model.predict(x[some])
+    assert mean[some] == pytest.approx(again[0], rel=1e-5)
+    assert std[some] == pytest.approx(again[1], rel=1e-4)
+    assert [part.shape for part in model.predict(x[:0])] == [(0,)] * 2
+
+
+def test_the_shipped_energy_model_is_better_than_the_authors() -> None:
+    weights = Weights.load(shipped("energy"))
+    quality = weights.header["quality"]
+    ours, anchor = quality["paper_split"], weights.header["anchors"]["authors_mlp"]
+    assert ours["mae"] < anchor["mae"]
+    assert ours["tau"] > anchor["tau"]
+    assert (ours["cells"], quality["cells"]) == (431, 3448)
+    rows = weights.arrays["fitted_rows"]
+    assert len(rows) == 3448
+    assert np.all(np.diff(rows) > 0)
+
+
+def test_the_shipped_energy_model_fits_what_it_was_fitted_on(reference: Path) -> None:
+    measured = read_measured(reference / "measured_7v_energy_4epochs.parquet")
+    model = EnergyModel.from_weights(Weights.load(shipped("energy")))
+    mean, std = model.predict(features(measured.rows))
+    reach = np.exp(1.645 * std / mean)
+    found = scores(measured["energy_kwh"], mean, mean / reach, mean * reach)
+    assert found.mape < 1.6
+    assert found.bias == pytest.approx(1, abs=0.005)
+    assert found.coverage is not None
+    assert found.coverage > 0.88
