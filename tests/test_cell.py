@@ -28,6 +28,7 @@ LONG = ["input", *[C3] * 6, "output"]
 #: Matrix, operations, broken rule, text of the message, value of the error.
 BROKEN: list[tuple[Any, Any, str, str, object]] = [
     ([[0, 1]], ["input", "output"], "not-square", "square, of shape", (1, 2)),
+    ([[0, 1, 0], [0, 0, 1]], ["input", "output"], "not-square", "square, of shape", (2, 3)),
     ([[0], [0]], ["input", "output"], "not-square", "square, of shape", (2, 1)),
     ([[0, 1], [0]], ["input", "output"], "not-square", "square, of shape", [[0, 1], [0]]),
     ([[1]], ["input"], "not-square", "square, of shape", (1, 1)),
@@ -44,11 +45,13 @@ BROKEN: list[tuple[Any, Any, str, str, object]] = [
     (CHAIN, [C3, C1, "output"], "wrong-operation", "the first operation .* 'input'", C3),
     (CHAIN, ["input", C1, POOL], "wrong-operation", "the last operation .* 'output'", POOL),
     ([[0, 0], [0, 0]], ["input", "output"], "output-unreachable", "a path", [[0, 0], [0, 0]]),
+    ([[0, 1, 0], *CHAIN[2:] * 2], OPS, "output-unreachable", "path", [[0, 1, 0], *CHAIN[2:] * 2]),
     (np.eye(8, k=1, dtype=int), LONG, "too-many-vertices", "at most 7 vertices", 8),
     (np.triu(np.ones((6, 6), int), 1), LONG[:4], "operation-count", "6 vertices", 4),
     (np.triu(np.ones((6, 6), int), 1), LONG[:1] + LONG[3:], "too-many-edges", "at most 9 ed", 15),
     ("", None, "syntax", "text", ""),
     ("01", None, "syntax", "text", "01"),
+    (":input,output", None, "syntax", "text", ":input,output"),
     ("012:input,output", None, "syntax", "text", "012:input,output"),
     ("0100:input", None, "operation-count", "2 vertices needs 2 operations", 1),
     ("abc:input,output", None, "syntax", "text", "abc:input,output"),
@@ -84,6 +87,9 @@ def test_pruning_drops_dead_vertices_and_their_operations() -> None:
     cell = Cell(matrix, ["input", POOL, "nonsense", "nonsense", "output"])
     assert cell == Cell(CHAIN, ["input", POOL, "output"])
     assert (cell.vertices, cell.edges) == (3, 2)
+    # Chains of two vertices from nowhere, and to nowhere.
+    for text in ("0001001000010000", "0101001000000000"):
+        assert str(Cell(f"{text}:input,{C3},{C3},output")) == "0100:input,output"
     # The limit of seven vertices counts after pruning.
     matrix = np.zeros((12, 12), dtype=int)
     matrix[0, 5] = matrix[5, 11] = 1
@@ -97,7 +103,10 @@ def test_isomorphic_cells_are_one() -> None:
     assert one == other
     assert hash(one) == hash(other)
     assert str(one) == str(other)
-    assert one != Cell(diamond, ["input", C3, C1, "output"])
+    third = Cell(diamond, ["input", C3, C1, "output"])
+    assert one != third != one
+    skip = Cell([[0, 1, 1], [0, 0, 1], [0, 0, 0]], OPS)
+    assert Cell(CHAIN, OPS) != skip != Cell(CHAIN, OPS)
     assert one != str(one)
 
 
