@@ -54,20 +54,9 @@ class EcnasError(Exception):
         value, remedy: as above, None if not given.
     """
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        value: Any = None,
-        expected: str | None = None,
-        remedy: str | None = None,
-    ) -> None:
-        self.what = message
+    def __init__(self, message: str, *, value: Any = None, remedy: str | None = None) -> None:
         self.value = value
         self.remedy = remedy
-        self.expected = expected
-        if expected is not None:
-            message += f", expected {expected}"
         if value is not None:
             message += f", got {_short(value)}"
         super().__init__(message if remedy is None else f"{message}; {remedy}")
