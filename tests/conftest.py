@@ -11,10 +11,18 @@ from typing import IO
 
 import pytest
 from filelock import FileLock
+from hypothesis import settings
 
 import naslib_ecnas as ecnas
 
 ROOT = Path(__file__).resolve().parent.parent
+# Child processes import the installed package, not the checkout they may be started in. Python
+# 3.10 does not know this setting; there the two have the same content after an installation.
+os.environ["PYTHONSAFEPATH"] = "1"
+
+# No deadline: how long an example takes depends on the machine.
+settings.register_profile("ecnas", deadline=None, max_examples=50)
+settings.load_profile("ecnas")
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:

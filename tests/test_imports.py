@@ -10,6 +10,10 @@ from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
+import pytest
+
+import naslib_ecnas
+
 ROOT = Path(__file__).resolve().parent.parent
 HEAVY = {
     *("torch", "naslib", "pynvml", "tensorflow", "pandas", "matplotlib", "plotly", "pyarrow"),
@@ -75,6 +79,13 @@ def _loaded(statement: str) -> set[str]:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd="/"
     )
     return set(out.stdout.split())
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="PYTHONSAFEPATH is of Python 3.11")
+def test_child_processes_import_the_installed_package() -> None:
+    code = "import naslib_ecnas; print(naslib_ecnas.__file__)"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert out.stdout.strip() == naslib_ecnas.__file__
 
 
 def test_imports_go_down_only() -> None:
