@@ -66,8 +66,7 @@ def _trainings(columns: Columns, kind: type[M], path: str | PathLike[str]) -> It
     excess = sorted(set(columns.values) - metrics_of(kind))
     if excess:
         remedy = "leave them out, or write Parquet, CSV or a table instead"
-        message = f"{kind.__name__} cannot hold {', '.join(excess)}"
-        raise source.fault(message, remedy=remedy)
+        raise source.fault(f"{kind.__name__} cannot hold {', '.join(excess)}", remedy=remedy)
     names = list(columns.values)
     values = np.stack([columns.values[name] for name in names], axis=-1)
     parameters = network.parameters(columns.rows)

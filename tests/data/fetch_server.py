@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import http.server
-import re
 import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from email.message import Message
 from typing import Any
 
 from naslib_ecnas.data.fetch import Limits
@@ -15,24 +17,23 @@ CONTENT = bytes(range(256)) * 4096  # 1 MiB
 FAST = Limits(timeout=60.0, tries=3, all_tries=12, pause=0.0)
 
 
-class Server:
-    """Serves `content` under every path and counts what it sends."""
+def answer(status: str, body: bytes = b"", **headers: object) -> bytes:
+    """A whole answer of a server."""
+    lines = [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    return "\r\n".join([f"HTTP/1.0 {status}", *lines, "", ""]).encode() + body
 
-    def __init__(self, content: bytes = CONTENT) -> None:
-        self.content = content
+
+class Server:
+    """Serves `content` under every path, resumed if asked, and counts what it sends."""
+
+    def __init__(self) -> None:
+        self.content = CONTENT
         self.etag: str | None = '"one"'
         self.ranges = True
+        self.raw: list[bytes] = []
+        """Whole answers to the next requests, in place of the usual one."""
         self.cuts: list[int] = []
         """Bytes after which each of the next answers is cut off."""
-        self.statuses: list[int] = []
-        """Codes that the next requests are refused with."""
-        self.raw: list[bytes] = []
-        """Whole answers to the next requests, sent as they are."""
-        self.claimed: int | None = None
-        """A Content-Length that is not the real one."""
-        self.unsized = False
-        self.kind = "application/octet-stream"
-        self.location: str | None = None
         self.hold_at: int | None = None
         """Bytes after which an answer sets `held` and waits for `go`."""
         self.held, self.go = threading.Event(), threading.Event()
@@ -43,7 +44,9 @@ class Server:
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                outer.answer(self)
+                with suppress(OSError):  # of a client that does not want the rest
+                    for block in outer.blocks(self.headers):
+                        self.wfile.write(block)
 
             def log_message(self, *args: Any) -> None:
                 pass
@@ -58,59 +61,32 @@ class Server:
         self._server.shutdown()
         self._server.server_close()
 
-    def answer(self, to: http.server.BaseHTTPRequestHandler) -> None:
-        to.close_connection = True
-        wanted = to.headers.get("Range")
+    def blocks(self, asked: Message) -> Iterator[bytes]:
+        """The answer to a request with these headers."""
+        wanted, condition = asked.get("Range"), asked.get("If-Range")
         self.asked.append(wanted)
         if self.raw:
-            to.wfile.write(self.raw.pop(0))
+            yield self.raw.pop(0)
             return
-        if self.statuses:
-            to.send_error(self.statuses.pop(0))
+        size, start, status = len(self.content), 0, "200 OK"
+        headers: dict[str, object] = {"ETag": self.etag} if self.etag else {}
+        if self.ranges and wanted and condition in (None, self.etag):
+            start, status = int(wanted.removeprefix("bytes=").removesuffix("-")), "206 Partial"
+            headers["Content_Range"] = f"bytes {start}-{size - 1}/{size}"
+        if start >= size:
+            yield answer("416 Too far")
             return
-        if self.location is not None:
-            to.send_response(302)
-            to.send_header("Location", self.location)
-            to.send_header("Content-Length", "0")
-            to.end_headers()
-            return
-        start = 0
-        condition = to.headers.get("If-Range")
-        match = re.fullmatch(r"bytes=(\d+)-", wanted or "")
-        if self.ranges and match and (condition is None or condition == self.etag):
-            start = int(match[1])
-            if start >= len(self.content):
-                to.send_error(416)
-                return
-            to.send_response(206)
-            last = len(self.content) - 1
-            to.send_header("Content-Range", f"bytes {start}-{last}/{len(self.content)}")
-        else:
-            to.send_response(200)
-        if not self.unsized:
-            length = len(self.content) - start if self.claimed is None else self.claimed
-            to.send_header("Content-Length", str(length))
-        if self.etag:
-            to.send_header("ETag", self.etag)
-        to.send_header("Content-Type", self.kind)
-        to.end_headers()
+        yield answer(status, Content_Length=size - start, **headers)
         body = self.content[start:]
         if self.cuts:
             body = body[: self.cuts.pop(0)]
-        for block in self._held_blocks(body):
-            try:
-                to.wfile.write(block)
-            except OSError:
-                return
-            self.sent += len(block)
-
-    def _held_blocks(self, body: bytes) -> Any:
         at = len(body) if self.hold_at is None else self.hold_at
         yield body[:at]
+        self.sent += len(body[:at])
         if self.hold_at is not None:
             self.held.set()
             self.go.wait()
-        yield body[at:]
+            yield body[at:]
 
 
 class Heard(Silent):

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from naslib_ecnas import errors
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.data import catalog, convert
 from naslib_ecnas.data.catalog import TableEntry, table_entry
@@ -30,23 +31,11 @@ from naslib_ecnas.data.convert import (
 from naslib_ecnas.data.fetch import downloads_folder, sha256_of
 from naslib_ecnas.data.long_form import write_csv, write_parquet
 from naslib_ecnas.data.nasbench_tfrecord import write_ecnas, write_nasbench
-from naslib_ecnas.data.protobuf import (
-    Evaluation,
-    EvaluationEnergy,
-    Message,
-    ModelMetrics,
-    ModelMetricsEnergy,
-    encode,
-)
+from naslib_ecnas.data.protobuf import Evaluation, EvaluationEnergy, ModelMetrics, encode
+from naslib_ecnas.data.protobuf import ModelMetricsEnergy as Energy
 from naslib_ecnas.data.table import Columns, Table, write_table
 from naslib_ecnas.data.tfrecord import Row, encode_row, write_frames
-from naslib_ecnas.errors import (
-    ConfigError,
-    FetchError,
-    FormatError,
-    StorageError,
-    UnknownTableError,
-)
+from naslib_ecnas.errors import FetchError, FormatError
 from naslib_ecnas.progress import Silent
 from naslib_ecnas.provenance import Provenance
 
@@ -117,16 +106,15 @@ def test_every_format_is_recognised_and_read(
 
 def test_the_first_message_decides_the_kind_of_tfrecord(tmp_path: Path) -> None:
     nasbench, ecnas = "nasbench-tfrecord", "ecnas-tfrecord"
-    other = ModelMetricsEnergy((EvaluationEnergy(energy=0.25),))
-    first: list[tuple[Message, str]] = [
+    other = Energy((EvaluationEnergy(energy=0.25),))
+    for message, name in (
         (ModelMetrics((Evaluation(validation_accuracy=0.5),), 3), nasbench),
         (ModelMetrics((Evaluation(checkpoint_path="here"),), 3), nasbench),
         (ModelMetrics((), 3), nasbench),
-        (ModelMetricsEnergy((EvaluationEnergy(energy=0.5),), 3), ecnas),
-        (ModelMetricsEnergy((EvaluationEnergy(), EvaluationEnergy(energy=0.5))), ecnas),
-        (ModelMetricsEnergy((), 3, total_energy=0.5), ecnas),
-    ]
-    for message, name in first:
+        (Energy((EvaluationEnergy(energy=0.5),), 3), ecnas),
+        (Energy((EvaluationEnergy(), EvaluationEnergy(energy=0.5))), ecnas),
+        (Energy((), 3, total_energy=0.5), ecnas),
+    ):
         rows = [Row("0" * 32, 4, "0100", "input,output", encode(m)) for m in (message, other)]
         write_frames(tmp_path / "x", map(encode_row, rows))
         assert sniff(tmp_path / "x") == name
@@ -134,7 +122,7 @@ def test_the_first_message_decides_the_kind_of_tfrecord(tmp_path: Path) -> None:
 
 def test_unknown_formats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "folder" / "x"
-    with pytest.raises(UnknownTableError):
+    with pytest.raises(errors.UnknownTableError):
         read(path)
     path.parent.mkdir()
     for raw in (b"", b"\x00" * 100, b"hello\n", b"\x80\x09", b"PAR"):
@@ -155,7 +143,7 @@ def test_unknown_formats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="no such file on this system")
 def test_a_file_that_opens_but_cannot_be_read() -> None:
     for reader in (sniff, sha256_of):
-        with pytest.raises(UnknownTableError, match="cannot be read") as caught:
+        with pytest.raises(errors.UnknownTableError, match="cannot be read") as caught:
             reader(Path("/proc/self/mem"))
         assert caught.value.value == "/proc/self/mem"
 
@@ -196,27 +184,24 @@ def test_what_is_converted_again(source: Path, monkeypatch: pytest.MonkeyPatch) 
     assert [*tables_folder().glob("*.ecnas")] == [path]
 
 
-def test_two_files_of_one_name_have_two_tables(source: Path, tmp_path: Path) -> None:
+def test_a_table_is_used_in_place_and_each_file_has_its_own(source: Path, tmp_path: Path) -> None:
+    path = tmp_path / "own.ecnas"
+    write_table(path, made_up())
+    assert converted(path) == path
+    assert not tables_folder().exists()
     other = tmp_path / "other" / source.name
     other.parent.mkdir()
     write_ecnas(other, made_up(0.5))
     assert converted(source) != converted(other)
 
 
-def test_a_table_is_used_in_place(tmp_path: Path) -> None:
-    path = tmp_path / "own.ecnas"
-    write_table(path, made_up())
-    assert converted(path) == path
-    assert not tables_folder().exists()
-
-
 def test_what_cannot_be_converted(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("nothing.tfrecord", "./4v-4epochs", "no/such/file"):
-        with pytest.raises(UnknownTableError, match="no such file"):
+        with pytest.raises(errors.UnknownTableError, match="no such file"):
             converted(name)
-    with pytest.raises(UnknownTableError, match="did you mean 4v-4epochs"):
+    with pytest.raises(errors.UnknownTableError, match="did you mean 4v-4epochs"):
         converted("4v-4epoch")
     with pytest.raises(FetchError, match="not on this machine"):
         converted("4v-rtx3060", fetch=False)
@@ -229,7 +214,7 @@ def test_what_cannot_be_converted(
     assert [p for p in tables_folder().iterdir() if not p.name.endswith(".lock")] == []
     (tmp_path / "cache").write_text("not a folder")
     monkeypatch.setenv("ECNAS_CACHE", str(tmp_path / "cache"))
-    with pytest.raises(StorageError):
+    with pytest.raises(errors.StorageError):
         converted(source)
 
 
@@ -310,7 +295,7 @@ def test_a_receipt_counts_only_with_its_table(tmp_path: Path) -> None:
     receipt.withdraw(table)
     # A table must not be replaced under a receipt that is not its own.
     Receipt.path(table).mkdir()
-    with pytest.raises(StorageError):
+    with pytest.raises(errors.StorageError):
         receipt.withdraw(table)
 
 
@@ -326,7 +311,7 @@ def test_export_and_back(source: Path, tmp_path: Path) -> None:
         np.testing.assert_array_equal(found.rows, made_up().rows)
         for metric, values in made_up().values.items():
             np.testing.assert_array_equal(found.values[metric], values)
-    with pytest.raises(ConfigError, match=r"\.parquet"):
+    with pytest.raises(errors.ConfigError, match=r"\.parquet"):
         export(table, tmp_path / "out.xls")
     only = {"validation_accuracy": made_up().values["validation_accuracy"]}
     write_table(tmp_path / "own.ecnas", replace(made_up(), values=only))
@@ -376,7 +361,7 @@ def test_verify_files_without_a_checksum(source: Path, tmp_path: Path) -> None:
 def test_verify_what_is_not_there() -> None:
     with pytest.raises(FetchError, match="nothing of 7v-4epochs"):
         verify("7v-4epochs", Silent())
-    with pytest.raises(UnknownTableError):
+    with pytest.raises(errors.UnknownTableError):
         verify("no/such/file.tfrecord", Silent())
     assert downloads_folder().exists() is False
 
@@ -438,7 +423,7 @@ def test_building_from_other_formats(tmp_path: Path, nasbench: tuple[Columns, Pa
         made = built(tmp_path / name, energy, ORIGIN)
         assert made.rows.tolist() == columns.rows.tolist()
         assert made.provenance["validation_accuracy"].kind == "synthetic"
-    with pytest.raises(UnknownTableError):
+    with pytest.raises(errors.UnknownTableError):
         built(tmp_path / "none.tfrecord", energy, ORIGIN)
     time = {"training_time_s": columns.values["training_time_s"]}
     write_csv(tmp_path / "x.csv", replace(columns, values=time))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import os
 import sys
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
+from naslib_ecnas import errors
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.data import long_form
 from naslib_ecnas.data.assemble import Source
@@ -33,12 +33,7 @@ from naslib_ecnas.data.long_form import (
 )
 from naslib_ecnas.data.protobuf import ModelMetrics
 from naslib_ecnas.data.table import Columns
-from naslib_ecnas.errors import (
-    FormatError,
-    MissingDependencyError,
-    StorageError,
-    UnknownTableError,
-)
+from naslib_ecnas.errors import FormatError
 from naslib_ecnas.progress import listening
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
@@ -144,7 +139,7 @@ def test_a_csv_from_a_pipe() -> None:
 @pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="no such file on this system")
 def test_files_that_open_but_cannot_be_read() -> None:
     for reader in (read_csv, read_parquet):
-        with pytest.raises(UnknownTableError, match="cannot be read"):
+        with pytest.raises(errors.UnknownTableError, match="cannot be read"):
             reader("/proc/self/mem")
 
 
@@ -192,53 +187,37 @@ def test_lines_of_any_order_without_header_or_hashes(tmp_path: Path) -> None:
     columns = read(path)
     np.testing.assert_array_equal(columns.values["energy_kwh"], [[[0.25, np.nan]], [[np.nan, 0.5]]])
     origin = columns.provenance["energy_kwh"]
-    assert (columns.name, columns.vertices, origin.kind, origin.source) == (
-        "hand",
-        4,
-        "unknown",
-        "hand.csv",
-    )
+    assert (columns.name, columns.vertices) == ("hand", 4)
+    assert (origin.kind, origin.source) == ("unknown", "hand.csv")
 
 
 GOOD = f'cell,nasbench_hash,epochs,repeat,energy_kwh\n"{Space(4).cell(0)}",,4,0,0.5\n'
-BAD = {
-    "empty": "",
-    "header only": GOOD.splitlines()[0],
-    "no cell": GOOD.replace("input", "inptu"),
-    "wrong hash": GOOD.replace(",,", f",{'0' * 32},"),
-    "no epochs": GOOD.replace("epochs", "epoch"),
-    "unknown column": GOOD.replace("energy_kwh", "energy_mwh"),
-    "column twice": GOOD.replace("energy_kwh", "cell"),
-    "epochs 0": GOOD.replace(",4,", ",0,"),
-    "epochs 4.5": GOOD.replace(",4,", ",4.5,"),
-    "epochs huge": GOOD.replace(",4,", ",9999999999999999999999,"),
-    "epochs of many digits": GOOD.replace(",4,", f",{'9' * 5000},"),
-    "repeat -1": GOOD.replace(",4,0", ",4,-1"),
-    "repeat huge": GOOD.replace(",4,0", ",4,999999") + GOOD.splitlines()[1] + "\n",
-    "repeat twice": GOOD + GOOD.splitlines()[1] + "\n",
-    "no number": GOOD.replace("0.5", "half"),
-    "negative energy": GOOD.replace("0.5", "-0.5"),
-    "endless energy": GOOD.replace("0.5", "inf"),
-    "a field too few": GOOD.replace(",0.5", ""),
-    "a field too many": GOOD.replace("0.5", "0.5,1"),
-    "an open quote": GOOD.replace('output"', "output"),
-    "a header of no JSON": "# provenance: {\n" + GOOD,
-    "a header of a list": "# provenance: []\n" + GOOD,
-    "a header of 9 vertices": '# provenance: {"vertices": 9}\n' + GOOD,
-    "a header of another kind": '# provenance: {"provenance": {"x": {"kind": "rumour"}}}\n' + GOOD,
-    "an attribute of a number": '# provenance: {"attributes": {"a": 1}}\n' + GOOD,
-    "only comments": "# a\n# b",
-}
+LINE = GOOD.splitlines()[1] + "\n"
+CHANGES = [
+    *(("input", "inptu"), (",,", f",{'0' * 32},"), ('output"', "output"), (",0.5", "")),
+    *(("epochs", "epoch"), ("energy_kwh", "energy_mwh"), ("energy_kwh", "cell")),
+    *((",4,", f",{epochs},") for epochs in ("0", "4.5", "9" * 22, "9" * 5000)),
+    *((",4,0,", f",4,{repeat},") for repeat in ("-1", "half")),
+    *(("0.5", number) for number in ("half", "-0.5", "inf", "0.5,1")),
+]
+HEADERS = ["{", "[]", '{"vertices": 9}', '{"provenance": {"x": {"kind": "rumour"}}}']
+HEADERS += ['{"attributes": {"a": 1}}']
 
 
-@pytest.mark.parametrize("text", BAD.values(), ids=BAD)
-def test_a_bad_csv_is_refused(tmp_path: Path, text: str) -> None:
+def test_a_bad_csv_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
-    path.write_text(text)
-    with pytest.raises(FormatError) as caught:
-        read_csv(path)
-    assert caught.value.path == str(path)
-    assert len(str(caught.value)) < 2000
+    for text in (
+        *(GOOD.replace(*change) for change in CHANGES),
+        *(f"# provenance: {header}\n{GOOD}" for header in HEADERS),
+        *("", GOOD.splitlines()[0], "# a\n# b"),
+        GOOD + LINE,  # a repeat twice
+        GOOD.replace(",4,0", ",4,999999") + LINE,
+    ):
+        path.write_text(text)
+        with pytest.raises(FormatError) as caught:
+            read_csv(path)
+        assert caught.value.path == str(path), text
+        assert len(str(caught.value)) < 2000
 
 
 def test_lines_without_repeats_are_repeats_in_their_order(tmp_path: Path) -> None:
@@ -282,14 +261,9 @@ def test_parquet_of_other_tables_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match="no training"):
         read_parquet(path)
     for change in (
-        {"energy_kwh": ["half"]},
-        {"energy_kwh": [[1.0]]},
-        {"epochs": ["4"]},
-        {"epochs": [4.5]},
-        {"epochs": [None]},
-        {"cell": [None]},
-        {"cell": [5]},
-        {"other": [1]},
+        *({"energy_kwh": [energy]} for energy in ("half", [1.0])),
+        *({"epochs": [epochs]} for epochs in ("4", 4.5, None)),
+        *({"cell": [None]}, {"cell": [5]}, {"other": [1]}),
     ):
         parquet.write_table(pyarrow.table({**good, **change}), path)
         with pytest.raises(FormatError) as caught:
@@ -297,37 +271,21 @@ def test_parquet_of_other_tables_is_refused(tmp_path: Path) -> None:
         assert caught.value.path == str(path)
 
 
-def test_the_published_measurements_are_no_tables_of_ours(reference: Path) -> None:
-    path = reference / "measured_4v_rtx6000_3repeats.parquet"
-    assert sniff(path) == "parquet"
-    with pytest.raises(FormatError, match="columns are not those of a table"):
-        read_parquet(path)
-
-
 def test_without_pyarrow_the_error_names_the_extra(
     tmp_path: Path, synthetic: Maker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = builtins.__import__
-
-    def importer(name: str, *args: Any, **kwargs: Any) -> Any:
-        if name.split(".")[0] == "pyarrow":
-            raise ImportError(name)
-        return real(name, *args, **kwargs)
-
-    for name in [name for name in sys.modules if name.split(".")[0] == "pyarrow"]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setattr(builtins, "__import__", importer)
-    with pytest.raises(MissingDependencyError, match=r"naslib-ecnas\[parquet\]"):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)  # what makes an import fail
+    with pytest.raises(errors.MissingDependencyError, match=r"naslib-ecnas\[parquet\]"):
         write_parquet(tmp_path / "x.parquet", synthetic())
-    with pytest.raises(MissingDependencyError, match="pyarrow"):
+    with pytest.raises(errors.MissingDependencyError, match="pyarrow"):
         read_parquet(tmp_path / "x.parquet")
 
 
 def test_nothing_half_written(tmp_path: Path, path: Path, synthetic: Maker) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StorageError):
+    with pytest.raises(errors.StorageError):
         write(tmp_path / "file" / path.name, synthetic())
-    with pytest.raises(UnknownTableError):
+    with pytest.raises(errors.UnknownTableError):
         read(path)
 
 

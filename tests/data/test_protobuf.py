@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import struct
 from contextlib import suppress
 from datetime import datetime, timezone
@@ -46,7 +45,7 @@ WHOLE = [ModelMetrics, ModelMetricsEnergy]
     st.integers(0, (1 << 64) - 1),
     st.integers(-(1 << 31), (1 << 31) - 1),
     st.integers(1, (1 << 29) - 1),
-    st.floats(allow_nan=False),
+    st.floats(),
     st.binary(max_size=300),
 )
 def test_fields_come_back(large: int, value: int, number: int, real: float, raw: bytes) -> None:
@@ -57,14 +56,9 @@ def test_fields_come_back(large: int, value: int, number: int, real: float, raw:
     data += b"\x0d\x01\x02\x03\x04" + protobuf.pack_bytes(70, raw)  # the first: four bytes
     first, second, third, fourth = protobuf.fields(data)
     assert (first.number, first.wire_type, protobuf.int32(first)) == (number, 0, value)
-    assert protobuf.double(data, second) == real
+    assert struct.pack("<d", protobuf.double(data, second)) == struct.pack("<d", real)
     assert third.number == 1
     assert (fourth.number, data[fourth.start : fourth.stop]) == (70, raw)
-
-
-def test_negative_zero_and_nan_keep_their_bits() -> None:
-    for value in (-0.0, math.nan):
-        assert protobuf.pack_double(1, value) == b"\x09" + struct.pack("<d", value)
 
 
 FAULTS: dict[str, tuple[bytes, type[FormatError], int]] = {
@@ -143,6 +137,7 @@ def test_absent_is_none_and_zero_is_zero() -> None:
     kinds = {EvaluationEnergy: 15, ModelMetricsEnergy: 9, Evaluation: 6, ModelMetrics: 3}
     for kind, fields in kinds.items():
         assert list(specs(kind)) == list(range(1, fields + 1))
+    assert [spec.name for spec in specs(EvaluationEnergy).values()] == ENERGY_EVALUATION
     assert decode(Evaluation, b"") == Evaluation()
     assert Evaluation().current_epoch is None
     assert decode(Evaluation, encode(Evaluation(current_epoch=0.0))).current_epoch == 0.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,21 +26,21 @@ FIRST, SECOND = (Space(4).cell(row) for row in (40, 2))
 
 def evaluation(epochs: float, energy: float, **more: Any) -> dict[str, Any]:
     """One evaluation with made-up numbers, in the form of the released runs."""
-    return {
-        "epochs": epochs,
-        "training_time": 10.0 * epochs,
-        "training_steps": int(156 * epochs),
-        "train_accuracy": 0.5,
-        "validation_accuracy": 0.25,
-        "test_accuracy": 0.125,
-        "predict_time": 1.5,
-        "energy (kWh)": energy,
-        "co2eq (g)": 100 * energy,
-        "avg_intensity (gCO2/kWh)": 100.0,
-        "start_emission": "1970-01-01 00:00:10",
-        "stop_emission": "1970-01-01 00:01:10",
-        **more,
-    }
+    times = {"training_time": 10.0 * epochs, "training_steps": 156, "predict_time": 1.5}
+    times |= {"start_emission": "1970-01-01 00:00:10", "stop_emission": "1970-01-01 00:01:10"}
+    accuracies = {"train_accuracy": 0.5, "validation_accuracy": 0.25, "test_accuracy": 0.125}
+    energies = {"energy (kWh)": energy, "co2eq (g)": 100 * energy}
+    energies["avg_intensity (gCO2/kWh)"] = 100.0
+    return {"epochs": epochs, **times, **accuracies, **energies, **more}
+
+
+def usage(watts: list[float], joules: list[float], *devices: str) -> dict[str, Any]:
+    lists = {"avg_power_usages (W)": [watts], "avg_energy_usages (J)": [joules]}
+    return {**lists, "devices": [*devices]}
+
+
+PREDICTED = {"predicted_energy (kWh)": 0.3, "predicted_co2eq (g)": 0.4}
+PREDICTED |= {"predicted_training_time": 5.0, "predicted_avg_intensity (gCO2/kWh)": 6.0}
 
 
 def results(cell: Cell, epochs: int, energy: float) -> dict[str, Any]:
@@ -54,30 +54,13 @@ def results(cell: Cell, epochs: int, energy: float) -> dict[str, Any]:
         "stop_emission": "1970-01-01 01:00:00",
         "avg_intensity (gCO2/kWh)": 100.0,
         "avg_power_usages:": {
-            "gpu": {
-                "avg_power_usages (W)": [[150.5]],
-                "avg_energy_usages (J)": [[2000.25]],
-                "devices": ["A GPU"],
-            },
-            "cpu": {
-                "avg_power_usages (W)": [[50.0, 60.0]],
-                "avg_energy_usages (J)": [[500.0, 600.0]],
-                "devices": ["cpu:0", " cpu:1"],
-            },
+            "gpu": usage([150.5], [2000.25], "A GPU"),
+            "cpu": usage([50.0, 60.0], [500.0, 600.0], "cpu:0", " cpu:1"),
         },
         "evaluation_results": [
             evaluation(0.0, 0.001),
             evaluation(epochs / 2, 0.002),
-            evaluation(
-                float(epochs),
-                energy,
-                **{
-                    "predicted_energy (kWh)": 0.3,
-                    "predicted_co2eq (g)": 0.4,
-                    "predicted_training_time": 5.0,
-                    "predicted_avg_intensity (gCO2/kWh)": 6.0,
-                },
-            ),
+            evaluation(float(epochs), energy, **PREDICTED),
         ],
     }
 
@@ -144,54 +127,38 @@ def test_the_checksum_follows_the_content(tree: Path) -> None:
     assert read_results_tree(tree).provenance["energy_kwh"].sha256 != before
 
 
-def _without(key: str) -> Callable[[dict[str, Any]], Any]:
-    return lambda data: {k: v for k, v in data.items() if k != key}
+POWER = "avg_power_usages:"
+CHANGES = [
+    *({"evaluation_results": value} for value in (None, [], [1, 2, 3])),
+    *({POWER: value} for value in ("none", {"gpu": []})),
+    *({POWER: {"gpu": {"avg_power_usages (W)": value}}} for value in (1, [[None]])),
+    {"trainable_params": 1},
+]
+LAST = [
+    *(("epochs", 36.0), ("test_accuracy", 94.0)),  # another budget, a percentage
+    *(("energy (kWh)", value) for value in ("1", True, -1.0, float("inf"), 10**400)),
+    *(("start_emission", value) for value in (5, "2022-02-30 00:00:00")),
+]
 
 
-def _last(key: str, value: Any) -> Callable[[dict[str, Any]], Any]:
-    def edit(data: dict[str, Any]) -> Any:
-        data["evaluation_results"][-1][key] = value
-        return data
-
-    return edit
-
-
-BAD: dict[str, Callable[[dict[str, Any]], Any]] = {
-    "empty": lambda _: "",
-    "broken JSON": lambda data: json.dumps(data)[:-9],
-    "deep JSON": lambda _: "[" * 100_000,
-    "a list": lambda _: [],
-    "no evaluations": _without("evaluation_results"),
-    "two evaluations": lambda data: data | {"evaluation_results": data["evaluation_results"][1:]},
-    "evaluations of numbers": lambda data: data | {"evaluation_results": [1, 2, 3]},
-    "wrong parameters": lambda data: data | {"trainable_params": 1},
-    "another budget": _last("epochs", 36.0),
-    "a text for a number": _last("energy (kWh)", "1"),
-    "a number for a time": _last("start_emission", 5),
-    "no time": _last("start_emission", "2022-02-30 00:00:00"),
-    "true for a number": _last("energy (kWh)", True),
-    "negative energy": _last("energy (kWh)", -1.0),
-    "not finite": _last("energy (kWh)", float("inf")),
-    "too large a number": _last("energy (kWh)", 10**400),
-    "accuracy in per cent": _last("test_accuracy", 94.0),
-    "power of texts": lambda data: data | {"avg_power_usages:": "none"},
-    "power of a list": lambda data: data | {"avg_power_usages:": {"gpu": []}},
-    **{
-        f"power of {power}": lambda data, power=power: (  # type: ignore[misc]
-            data | {"avg_power_usages:": {"gpu": {"avg_power_usages (W)": power}}}
-        )
-        for power in (1, [[None]])
-    },
-}
+def bad_files() -> Iterator[str]:
+    """Contents that are no training of the first cell with 4 epochs."""
+    good = results(FIRST, 4, 0.5)
+    yield from ("", json.dumps(good)[:-9], "[" * 100_000, "[]")
+    yield from (json.dumps(good | change) for change in CHANGES)
+    for key, value in LAST:
+        first, halfway, last = good["evaluation_results"]
+        yield json.dumps(good | {"evaluation_results": [first, halfway, last | {key: value}]})
 
 
-@pytest.mark.parametrize("edit", BAD.values(), ids=BAD)
-def test_a_bad_file_is_named(tmp_path: Path, edit: Callable[[dict[str, Any]], Any]) -> None:
-    path = put(tmp_path, FIRST, 4, 1, edit(results(FIRST, 4, 0.5)))
-    with pytest.raises(FormatError) as caught:
-        read_results_tree(tmp_path)
-    assert caught.value.path in (str(path), str(tmp_path))
-    assert len(str(caught.value)) < 1000
+def test_a_bad_file_is_named(tmp_path: Path) -> None:
+    path = put(tmp_path, FIRST, 4, 1, "")
+    for content in bad_files():
+        path.write_text(content)
+        with pytest.raises(FormatError) as caught:
+            read_results_tree(tmp_path)
+        assert caught.value.path in (str(path), str(tmp_path)), content[:300]
+        assert len(str(caught.value)) < 1000
 
 
 @settings(

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import google_crc32c
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from naslib_ecnas import errors
 from naslib_ecnas.data import tfrecord
 from naslib_ecnas.data.assemble import Source
 from naslib_ecnas.data.tfrecord import (
@@ -27,13 +27,7 @@ from naslib_ecnas.data.tfrecord import (
     read_frames,
     write_frames,
 )
-from naslib_ecnas.errors import (
-    ChecksumError,
-    FormatError,
-    StorageError,
-    TruncatedError,
-    UnknownTableError,
-)
+from naslib_ecnas.errors import FormatError
 
 
 def masked(data: bytes) -> int:
@@ -72,9 +66,12 @@ def test_records_come_back_whatever_the_batches(
     assert raw == b"".join(map(framed, records))
     digest = sha256()
     found, offsets = [], []
-    for batch in read_batches(path, chunk=chunk, digest=digest):
-        found += batch.data
-        offsets += batch.offsets
+    with pytest.MonkeyPatch.context() as patch:
+        # Checking frame by frame is right but slow: intact ones pass the check of many at once.
+        patch.setattr(tfrecord, "_check", lambda *_: pytest.fail("checked one by one"))
+        for batch in read_batches(path, chunk=chunk, digest=digest):
+            found += batch.data
+            offsets += batch.offsets
     assert found == read_all(path) == records
     assert [raw[o + 12 : o + 12 + len(d)] for o, d in zip(offsets, found, strict=True)] == records
     assert digest.hexdigest() == sha256(raw).hexdigest()
@@ -85,7 +82,7 @@ def test_huge_frames_are_refused_before_they_are_allocated(tmp_path: Path) -> No
     length = struct.pack("<Q", 1 << 60)
     path.write_bytes(framed(b"good") + length + struct.pack("<I", masked(length)) + b"x" * 50)
     tracemalloc.start()
-    with pytest.raises(TruncatedError, match="beyond the end") as caught:
+    with pytest.raises(errors.TruncatedError, match="beyond the end") as caught:
         read_all(path)
     assert tracemalloc.get_traced_memory()[1] < 1 << 20
     tracemalloc.stop()
@@ -102,14 +99,14 @@ def test_every_cut_and_every_flipped_bit_is_found(tmp_path: Path) -> None:
     path, good = tmp_path / "x.tfrecord", framed(b"first") + framed(b"data")
     for cut in (1, 4, 5, 8, 15, 16, 19):
         path.write_bytes(good[:-cut])
-        with pytest.raises(TruncatedError) as caught:
+        with pytest.raises(errors.TruncatedError) as caught:
             read_all(path)
         assert caught.value.offset == 21
     for bit in range(8 * 20):
         raw = bytearray(good)
         raw[21 + bit // 8] ^= 1 << bit % 8
         path.write_bytes(raw)
-        with pytest.raises((ChecksumError, TruncatedError)) as flipped:
+        with pytest.raises((errors.ChecksumError, errors.TruncatedError)) as flipped:
             read_all(path)
         assert flipped.value.offset == 21
 
@@ -142,19 +139,9 @@ def test_the_first_wrong_checksum_is_named(
         if not wrong:
             assert read_all(path) == records
             return
-        with pytest.raises(ChecksumError, match=f"{stated[wrong[0]]:08x}") as caught:
+        with pytest.raises(errors.ChecksumError, match=f"{stated[wrong[0]]:08x}") as caught:
             read_all(path)
     assert caught.value.offset == wrong[0]
-
-
-@settings(max_examples=60, deadline=None)
-@given(records=st.lists(st.binary(max_size=40), min_size=1, max_size=20))
-def test_intact_frames_pass_the_common_check(records: list[bytes]) -> None:
-    """Otherwise every batch would be checked frame by frame, which is right but slow."""
-    before = b"?" * 5
-    stops = len(before) + np.cumsum([len(framed(data)) for data in records]) - 4
-    starts = stops - [len(data) for data in records]
-    assert tfrecord._sound(before + b"".join(map(framed, records)) + before, starts, stops)
 
 
 def test_equal_damage_to_two_frames_does_not_cancel_out(tmp_path: Path) -> None:
@@ -162,7 +149,7 @@ def test_equal_damage_to_two_frames_does_not_cancel_out(tmp_path: Path) -> None:
     for number in (1, 3):
         raw[number * 29 + 15] ^= 1
     (tmp_path / "x.tfrecord").write_bytes(raw)
-    with pytest.raises(ChecksumError) as caught:
+    with pytest.raises(errors.ChecksumError) as caught:
         read_all(tmp_path / "x.tfrecord")
     assert caught.value.offset == 29
 
@@ -173,9 +160,9 @@ def test_files_that_cannot_be_read_or_written(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match="gunzip"):
         read_all(path)
     for nothing in (tmp_path / "none", tmp_path):
-        with pytest.raises(UnknownTableError, match="cannot be read"):
+        with pytest.raises(errors.UnknownTableError, match="cannot be read"):
             read_all(nothing)
-    with pytest.raises(StorageError):
+    with pytest.raises(errors.StorageError):
         write_frames(path / "x.tfrecord", [b"a"])
 
     def records() -> Any:
