@@ -1,9 +1,9 @@
-"""Claims: which worker is at which unit, and when another may take it over.
+"""Claims: which worker measures which unit, when another may take over, and the logs of attempts.
 
-The attempts of a unit are numbered, and each begins with a claim: a file that is created
-exclusively and never moved or removed. Whoever sees that attempt n has ended or died creates the
-claim of n + 1; of several only one can. A claim that were renamed away to free it could be the
-one that a third worker has just made; a number that only grows cannot be mistaken so.
+The attempts at a unit are numbered, and each begins with a claim: a file that is created
+exclusively and never moved or removed. When attempt n has ended or its worker has died, another
+worker creates the claim of n + 1; only one of several can. If claims were removed to free a unit, a
+worker could remove the one that a third worker has just made; numbers that only grow prevent that.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from naslib_ecnas.energy.meter import Meter, OpenWindow
@@ -27,22 +26,26 @@ from naslib_ecnas.errors import EcnasError, FormatError, StorageError
 from naslib_ecnas.files import from_json, from_plain, storage_error, to_json, to_plain
 
 __all__ = [
-    "ENDINGS",
     "Attempt",
     "AttemptLog",
     "Claim",
-    "Heart",
+    "Heartbeat",
     "LoggedMeter",
     "Owner",
+    "StaleClaims",
     "Superseded",
-    "Watch",
     "attempts",
+    "claim_path",
     "log_windows",
     "numbers",
     "read_owner",
     "take",
 ]
 
+#: How an attempt can end. `invalid`: a window could not be measured; `failed`: the training raised;
+#: `stopped`: the worker was interrupted, or an error occurred that no unit causes; `superseded` and
+#: `not-needed`: another worker had the unit.
+ENDINGS = ("recorded", "invalid", "failed", "stopped", "superseded", "not-needed")
 
 _CLAIM = re.compile(r"([0-9]{4})\.claim", re.ASCII)
 
@@ -50,22 +53,25 @@ _MOST = 9999
 
 
 class Superseded(EcnasError):
-    """Another worker took the unit over, since this one had given no sign of life for long."""
+    """Another worker took over the unit, because this one's heartbeat had stopped."""
+
+
+# -- owners --------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True)
 class Owner:
-    """A process, so that no other can be taken for it."""
+    """A process, identified across machines, reboots and reused process numbers."""
 
     host: str
     system: str
     """Boot and process namespace: process numbers mean the same only within both."""
     pid: int
     process_start: str
-    """When the process began, in the kernel's ticks; numbers of processes are used again."""
+    """When the process began, in the kernel's ticks; process numbers are reused."""
     claimed_unix: float
     job: str = ""
-    """Job of a cluster, where it is one."""
+    """Job of a cluster, if it is one."""
 
     @classmethod
     def here(cls) -> Owner:
@@ -83,7 +89,7 @@ class Owner:
 
     @property
     def dead(self) -> bool:
-        """Whether it certainly lives no more: it is of this system, and not there."""
+        """Whether the process is certainly gone: it belongs to this system and does not exist."""
         if not self.system or self.host != socket.gethostname() or self.system != _system():
             return False
         return _process_start(self.pid) != self.process_start
@@ -93,7 +99,7 @@ class Owner:
 
 
 def _system() -> str:
-    """Empty where the kernel does not tell."""
+    """Boot and process namespace of this process; empty if the kernel does not give them."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         return f"{boot} {os.readlink('/proc/self/ns/pid')}"
@@ -102,14 +108,17 @@ def _system() -> str:
 
 
 def _process_start(pid: int) -> str:
-    """Empty where there is no such process; a zombie is none any more."""
+    """Start time from /proc, or "" if the process is gone or a zombie."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
     except OSError:
         return ""
-    # The second field is the program's name, which can hold spaces and brackets.
+    # The second field is the program's name, which can contain spaces and brackets.
     rest = text.rpartition(")")[2].split()
     return "" if rest[0] in "ZX" else rest[19]
+
+
+# -- claims --------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -117,25 +126,31 @@ class Claim:
     """An attempt that this process has claimed."""
 
     folder: Path
-    """The unit's attempts."""
+    """Folder of the unit's attempts."""
     number: int
 
     @property
     def path(self) -> Path:
-        return _path(self.folder, self.number)
+        """The claim's file."""
+        return claim_path(self.folder, self.number)
 
     @property
     def mine(self) -> bool:
-        """Whether no other worker has taken the unit over."""
-        return not _path(self.folder, self.number + 1).exists()
+        """Whether no other worker has taken over the unit."""
+        return not claim_path(self.folder, self.number + 1).exists()
 
 
-def _path(folder: Path, number: int) -> Path:
+def claim_path(folder: Path, number: int) -> Path:
+    """File of a claim, in the folder of the unit's attempts."""
     return folder / f"{number:04d}.claim"
 
 
 def numbers(folder: Path) -> list[int]:
-    """Numbers of a unit's attempts, ascending."""
+    """Numbers of a unit's attempts, ascending.
+
+    Raises:
+        StorageError: the folder cannot be read.
+    """
     try:
         names = os.listdir(folder)
     except FileNotFoundError:
@@ -146,26 +161,26 @@ def numbers(folder: Path) -> list[int]:
 
 
 def read_owner(folder: Path, number: int) -> Owner | None:
-    """Whose claim it is; None where that cannot be read, as just after its creation."""
+    """The owner of a claim; None if it cannot be read, as just after the claim's creation."""
     try:
-        return from_plain(Owner, from_json(_path(folder, number).read_bytes()))
+        return from_plain(Owner, from_json(claim_path(folder, number).read_bytes()))
     except (OSError, ValueError, FormatError):
         return None
 
 
 def take(folder: Path, number: int) -> Claim | None:
-    """Claim an attempt; None where another worker was faster.
+    """Claim an attempt; None if another worker was faster.
 
     Args:
-        folder: the unit's attempts.
-        number: one more than the last attempt, which has to be over.
+        folder: folder of the unit's attempts.
+        number: one more than the last attempt, which must have ended.
 
     Raises:
         StorageError: the folder cannot be written.
     """
     if number > _MOST:
-        raise EcnasError("too many attempts", value=str(folder), expected=f"{_MOST} at most")
-    path = _path(folder, number)
+        raise EcnasError(f"a unit can have {_MOST} attempts at most; see {folder}")
+    path = claim_path(folder, number)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
@@ -183,8 +198,8 @@ def take(folder: Path, number: int) -> Claim | None:
     return Claim(folder, number)
 
 
-class Heart:
-    """Gives signs of life for a claim, by the time of its file, from a thread."""
+class Heartbeat:
+    """A thread that sets the modification time of a claim's file every `beat_s` seconds."""
 
     def __init__(self, claim: Claim, *, beat_s: float) -> None:
         self._claim = claim
@@ -193,58 +208,61 @@ class Heart:
         self._lost = False
         self._thread = threading.Thread(target=self._run, name="ecnas-claim", daemon=True)
 
-    def __enter__(self) -> Heart:
+    def __enter__(self) -> Heartbeat:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._thread.join()
 
     def check(self) -> None:
-        """Stop the work where the claim was lost; costs next to nothing.
+        """Raise if the claim was lost; fast enough to be called after each step.
 
         Raises:
-            Superseded: another worker took over.
+            Superseded: another worker has taken over.
         """
         if self._lost:
             raise Superseded(
-                "another worker took this unit over",
-                value=str(self._claim.folder),
-                remedy="a machine that sleeps or a file system that hangs looks dead to others",
+                f"another worker took over this unit ({self._claim.folder}): a machine that "
+                "sleeps or a file system that hangs looks dead to others"
             )
+
+    def beat(self) -> None:
+        """Set the time once, and look whether the claim was lost."""
+        with suppress(OSError):  # a disk that fails for a while may work again later
+            os.utime(self._claim.path)
+            self._lost = not self._claim.mine
 
     def _run(self) -> None:
         while not self._ended.wait(self._beat_s):
-            # What does not reach the disk for a while may do so later.
-            with suppress(OSError):
-                os.utime(self._claim.path)
-                self._lost = not self._claim.mine
+            self.beat()
 
 
 @dataclass
-class Watch:
-    """Watches others' claims by this process's own clock, since machines' clocks differ."""
+class StaleClaims:
+    """Finds claims whose heartbeat has stopped, by this process's clock: machines' clocks differ.
+
+    Args:
+        stale_s: seconds without a heartbeat after which a claim is stale.
+        clock: time in s.
+    """
 
     stale_s: float
+    clock: Callable[[], float] = time.monotonic
     _seen: dict[Path, tuple[int, float]] = field(default_factory=dict)
 
     def over(self, folder: Path, number: int) -> bool:
-        """Whether the owner of a claim is dead, or gave no sign of life for `stale_s`."""
+        """Whether the owner of a claim is dead, or without a heartbeat for `stale_s`."""
         owner = read_owner(folder, number)
         if owner is not None and owner.dead:
             return True
-        path = _path(folder, number)
+        path = claim_path(folder, number)
         try:
             changed = path.stat().st_mtime_ns
         except OSError:
             return False
-        now = time.monotonic()
+        now = self.clock()
         last, since = self._seen.get(path, (changed, now))
         if last != changed:
             since = now
@@ -252,17 +270,11 @@ class Watch:
         return now - since >= self.stale_s
 
 
-# The log of each attempt: what its meter said, window by window, and how it ended.
-
-
-#: `recorded`; `invalid`: a window could not be measured; `failed`: the training raised;
-#: `stopped`: the worker was told to stop, or met what no unit is to blame for; `superseded` and
-#: `not-needed`: another worker had the unit.
-ENDINGS = ("recorded", "invalid", "failed", "stopped", "superseded", "not-needed")
+# -- logs of attempts ----------------------------------------------------------------------------
 
 
 class AttemptLog:
-    """Appends marks, one JSON object a line; what was written survives the process."""
+    """Appends events to the log of an attempt, one JSON object a line."""
 
     def __init__(self, folder: Path, number: int) -> None:
         self.path: Path = folder / f"{number:04d}.log"
@@ -270,13 +282,17 @@ class AttemptLog:
         self._torn = False
 
     def add(self, mark: str, **content: Any) -> None:
-        """Append a mark.
+        """Append an event; once written it survives the process.
+
+        Args:
+            mark: kind of the event.
+            content: its other fields.
 
         Raises:
             StorageError: the disk is full or gone.
         """
         line = to_json({"mark": mark, "unix": time.time(), **content}) + "\n"
-        if self._torn:  # a full disk took a part of the last line, which must not spoil this one
+        if self._torn:  # only a part of the last line was written; it must not spoil this one
             line = "\n" + line
         self._torn = True
         try:
@@ -290,7 +306,7 @@ class AttemptLog:
             raise storage_error(error, self.path) from error
 
     def end(self, how: str, detail: str = "") -> None:
-        """Say how the attempt ended, once."""
+        """Log how the attempt ended; only the first call counts."""
         if not self._ended:
             self._ended = True
             self.add("end", how=how, detail=detail)
@@ -299,9 +315,9 @@ class AttemptLog:
 class LoggedMeter:
     """A meter whose windows are logged as they open and end.
 
-    Writing a mark takes well under a millisecond and falls between windows, or into the one
-    around them. A mark that cannot be written, as on a full disk, is left out: the record has
-    every window too, and a training of hours is worth more than its log.
+    Writing an event takes well under a millisecond, between windows or in the enclosing one. An
+    event that cannot be written, as on a full disk, is left out: the record contains every window
+    too, and a training of hours is worth more than its log.
     """
 
     def __init__(self, meter: Meter, log: AttemptLog) -> None:
@@ -311,49 +327,49 @@ class LoggedMeter:
     @contextmanager
     def window(self, name: str) -> Iterator[OpenWindow]:
         """Measure a block."""
-        self._mark("open", name=name)
+        self._add("open", name=name)
         handle: OpenWindow | None = None
         try:
             with self._meter.window(name) as handle:
                 yield handle
-        finally:  # what a training used that failed is lost, and still was used
+        finally:  # the energy of a training that failed is lost, but was used
             if handle is not None:
-                self._mark("window", window=handle.window.to_dict())
+                self._add("window", window=handle.window.to_dict())
 
-    def _mark(self, mark: str, **content: Any) -> None:
+    def _add(self, mark: str, **content: Any) -> None:
         with suppress(StorageError):
             self._log.add(mark, **content)
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """What became of one attempt."""
+    """The result of one attempt."""
 
     number: int
     owner: Owner | None
-    """None where the claim is unreadable."""
+    """None if the claim cannot be read."""
     ended: str
-    """One of `ENDINGS`; empty where it runs or was lost."""
+    """One of `ENDINGS`; empty if the attempt is running or its worker died."""
     detail: str
     seconds: float
-    """From the claim to the last sign of life; NaN where that is unknown."""
+    """From the claim to the last event or heartbeat; NaN if unknown."""
     energy_j: float
-    """GPUs and CPU packages in the windows that ended; what followed the last one is not in it.
-    NaN where nothing was measured."""
+    """GPUs and CPU packages in the finished windows, without what came after the last one. NaN if
+    nothing was measured."""
 
 
 def attempts(folder: Path) -> list[Attempt]:
-    """The attempts of a unit, in their order."""
+    """The attempts at a unit, in their order."""
     return [_attempt(folder, number) for number in numbers(folder)]
 
 
 def _attempt(folder: Path, number: int) -> Attempt:
     owner = read_owner(folder, number)
-    marks = _marks(folder / f"{number:04d}.log")
-    ends = [mark for mark in marks if mark["mark"] == "end" and mark.get("how") in ENDINGS]
-    times = [float(mark["unix"]) for mark in marks]
+    events = _events(folder / f"{number:04d}.log")
+    ends = [event for event in events if event["mark"] == "end" and event.get("how") in ENDINGS]
+    times = [float(event["unix"]) for event in events]
     with suppress(OSError):
-        times.append((folder / f"{number:04d}.claim").stat().st_mtime)
+        times.append(claim_path(folder, number).stat().st_mtime)
     last = float(ends[-1]["unix"]) if ends else max(times, default=math.nan)
     return Attempt(
         number=number,
@@ -361,36 +377,36 @@ def _attempt(folder: Path, number: int) -> Attempt:
         ended=str(ends[-1]["how"]) if ends else "",
         detail=str(ends[-1].get("detail", "")) if ends else "",
         seconds=math.nan if owner is None else max(last - owner.claimed_unix, 0.0),
-        energy_j=_energy_j(_windows(marks)),
+        energy_j=_energy_j(_windows(events)),
     )
 
 
 def log_windows(path: Path) -> list[Window]:
     """The windows of a log, in the order of ending."""
-    return _windows(_marks(path))
+    return _windows(_events(path))
 
 
-def _windows(marks: list[dict[str, Any]]) -> list[Window]:
+def _windows(events: list[dict[str, Any]]) -> list[Window]:
     found = []
-    for mark in marks:
-        if mark["mark"] == "window":
+    for event in events:
+        if event["mark"] == "window":
             try:
-                found.append(Window.from_dict(mark["window"]))
+                found.append(Window.from_dict(event["window"]))
             except (FormatError, KeyError):
-                continue  # a damaged line loses its window only
+                continue  # a damaged line loses only its window
     return found
 
 
 def _energy_j(windows: list[Window]) -> float:
-    """Over the windows that lie in no other that ended."""
+    """Sum over finished top-level windows."""
     ended = {window.index for window in windows}
     outer = [w for w in windows if w.parent is None or w.parent not in ended]
     sums = [s for w in outer for s in (w.gpu_total_j, w.cpu_total_j) if math.isfinite(s)]
     return math.fsum(sums) if sums else math.nan
 
 
-def _marks(path: Path) -> list[dict[str, Any]]:
-    """The whole lines of a log; a process that was killed may leave half a line."""
+def _events(path: Path) -> list[dict[str, Any]]:
+    """The complete lines of a log; a process that was killed may leave half a line."""
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
@@ -400,10 +416,10 @@ def _marks(path: Path) -> list[dict[str, Any]]:
     found = []
     for line in raw.split(b"\n"):
         try:
-            mark = from_json(line)
+            event = from_json(line)
         except ValueError:
             continue
-        good = isinstance(mark, dict) and isinstance(mark.get("mark"), str)
-        if good and isinstance(mark.get("unix"), (int, float)):
-            found.append(mark)
+        good = isinstance(event, dict) and isinstance(event.get("mark"), str)
+        if good and isinstance(event.get("unix"), (int, float)):
+            found.append(event)
     return found

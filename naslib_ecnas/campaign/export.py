@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from naslib_ecnas.campaign.plan import Plan
-from naslib_ecnas.campaign.record import (
+from naslib_ecnas.campaign.measurement import (
     RECORDS,
     Measurement,
     has_cpu,
@@ -28,25 +27,29 @@ from naslib_ecnas.campaign.record import (
     training_j,
     unresolved,
 )
+from naslib_ecnas.campaign.plan import Plan
 from naslib_ecnas.data.carbon import CarbonIntensity, carbon_intensity
 from naslib_ecnas.data.convert import check_suffix
 from naslib_ecnas.data.convert import export as export_table
 from naslib_ecnas.data.table import Columns, Table, write_table
-from naslib_ecnas.errors import ConfigError, EcnasError, ProvenanceError
+from naslib_ecnas.errors import ConfigError, EcnasError, ProvenanceError, check_numbers
 from naslib_ecnas.provenance import Kind, Provenance
 from naslib_ecnas.space import Space
 
-__all__ = ["SPANS", "SyntheticError", "columns_of", "export"]
+__all__ = ["SyntheticError", "columns_of", "export"]
 
-#: What `energy_kwh` is of: the run up to the evaluation, as in EC-NAS's files, or the steps alone.
-SPANS = ("run", "steps")
+#: Parts of a run that `energy_kwh` covers: the run up to the evaluation, as in EC-NAS's files, or
+#: the steps of training alone.
+_SPANS = ("run", "steps")
+
 _J_PER_KWH = 3.6e6
-#: Prefixes of metrics and the evaluations that they stand for.
+
+#: Prefixes of metrics and their evaluations.
 _POINTS = (("initial_", "start"), ("halfway_", "half"), ("", "end"))
 
 
 class SyntheticError(EcnasError):
-    """Records of made-up images, shortened trainings or replayed energies are no measurements."""
+    """Synthetic images, shortened trainings or replayed energies are not measurements."""
 
 
 def export(
@@ -62,16 +65,16 @@ def export(
     """Write the records of a campaign as .ecnas, .tfrecord, .parquet or .csv.
 
     Args:
-        folder: of the campaign.
-        out: the file; its suffix is the format. A TFRecord file is of EC-NAS's format.
-        pue, carbon, cpu, span, allow_synthetic: as of `columns_of`.
+        folder: folder of the campaign.
+        out: the file; its suffix gives the format. A TFRecord file has EC-NAS's format.
+        pue, carbon, cpu, span, allow_synthetic: see `columns_of`.
 
     Returns:
-        What was written.
+        The columns that were written.
 
     Raises:
-        SyntheticError: the records are no measurements, or the format cannot say so.
-        ConfigError, ProvenanceError: as of `columns_of`, or the suffix names no format.
+        SyntheticError: the records are not measurements, or the format cannot say so.
+        ConfigError, ProvenanceError: see `columns_of`; or the suffix is of no format.
         MissingDependencyError: Parquet without pyarrow.
         StorageError: the file cannot be written.
     """
@@ -79,9 +82,8 @@ def export(
     official = out.suffix.lower() == ".tfrecord"
     if official and span != "run":
         raise ConfigError(
-            "the energies of a TFRecord file are those of runs, and it cannot say otherwise",
+            "energies in a TFRecord file are of runs, and the file cannot state another span",
             value=span,
-            expected="run",
             remedy="leave --span out, or choose another format",
         )
     columns = columns_of(
@@ -90,14 +92,13 @@ def export(
     synthetic = any(origin.kind == "synthetic" for origin in columns.provenance.values())
     if synthetic and official:
         raise SyntheticError(
-            "a TFRecord file cannot say that its numbers are synthetic",
-            value=str(out),
-            expected="a format that keeps the provenance: .ecnas, .parquet or .csv",
+            "a TFRecord file cannot state that its numbers are synthetic",
+            remedy="choose .ecnas, .parquet or .csv",
         )
     if out.suffix.lower() == ".ecnas":
         write_table(out, columns)
         return columns
-    # By way of a table, which is what the other writers take.
+    # The other writers take a table.
     import tempfile
 
     with tempfile.TemporaryDirectory() as place:
@@ -118,31 +119,30 @@ def columns_of(
 ) -> Columns:
     """The records of a campaign as columns.
 
-    `energy_kwh` is that of the run up to the evaluation, start-up and earlier evaluations
-    included, as in all other tables; `training_time_s` is that of the steps alone, as in
-    NAS-Bench-101. `total_energy_kwh` and `total_time_s` are of the whole run. An energy that was
-    not measured is NaN. Joules are as measured; PUE and carbon intensity are in kWh and grams
-    only. The attributes `energy_span` and `start_up_share` (of a run of 4 epochs, median) are
-    what `ecnas surrogate calibrate` reads.
+    `energy_kwh` covers the run up to the evaluation, start-up and earlier evaluations included, as
+    in all other tables; `training_time_s` covers the steps alone, as in NAS-Bench-101.
+    `total_energy_kwh` and `total_time_s` cover the whole run. An energy that was not measured is
+    NaN. Joules are as measured; PUE and carbon intensity enter kWh and grams only. The attributes
+    `energy_span` and `start_up_share` (of a run of 4 epochs, median) are read by
+    `ecnas surrogate calibrate`.
 
     Args:
-        folder: of the campaign.
-        pue: power usage effectiveness that energies in kWh are multiplied by.
-        carbon: gCO2eq/kWh or a country's code; no emissions where left out.
-        cpu: whether the CPU packages' energy counts; where left out, if all records have it.
+        folder: folder of the campaign.
+        pue: power usage effectiveness, a factor of energies in kWh.
+        carbon: gCO2eq/kWh or a country's code; without it there are no emissions.
+        cpu: whether the CPU packages' energy counts; by default if all records have it.
         span: `run`, or `steps` for energies of the steps of training alone.
-        allow_synthetic: accept records that are no measurements; their columns say `synthetic`.
+        allow_synthetic: accept records that are not measurements; their provenance is `synthetic`.
 
     Raises:
-        ConfigError: no records, or a number out of range.
-        SyntheticError: records are no measurements.
-        ProvenanceError: records of several devices, recipes or data, which one column cannot hold.
+        ConfigError: there are no records, or a number is out of range.
+        SyntheticError: records are not measurements.
+        ProvenanceError: records of several devices, recipes or data, which one column cannot mix.
         FormatError: a record is damaged.
     """
-    if not (1.0 <= pue < math.inf):
-        raise ConfigError("no PUE", value=pue, expected="1 or more; 1 leaves it out")
-    if span not in SPANS:
-        raise ConfigError("no such span", value=span, expected=" or ".join(SPANS))
+    check_numbers(least=1, pue=pue)
+    if span not in _SPANS:
+        raise ConfigError(f"span must be {' or '.join(_SPANS)}", value=span)
     intensity = None if carbon is None else carbon_intensity(carbon)
     plan = Plan.read(folder)
     there = recorded(folder)
@@ -151,10 +151,7 @@ def columns_of(
     ]
     if not records:
         raise ConfigError(
-            "the campaign has no records yet",
-            value=str(folder),
-            expected="one or more",
-            remedy=f"measure them: ecnas measure run {folder}",
+            "the campaign has no records yet", remedy=f"measure them: ecnas measure run {folder}"
         )
     why = _made_up(records, allow_synthetic)
     _of_one_kind(records)
@@ -186,7 +183,7 @@ def columns_of(
                 origin = provenance[name]
                 provenance[name] = _noted(origin, f"carbon intensity {intensity.about}")
     attributes = {
-        "description": ("SYNTHETIC, no measurements: " if why else "measured: ")
+        "description": ("SYNTHETIC, not measurements: " if why else "measured: ")
         + f"campaign {plan.name}, {len(records)} of {len(plan.units)} units, recipe {plan.recipe}",
         "plan": plan.checksum,
         "energy_span": span,
@@ -213,40 +210,38 @@ def columns_of(
 
 
 def _made_up(records: list[Measurement], allowed: bool) -> str:
-    """Why records are no measurements; empty where they are."""
+    """Why records are not measurements; empty if they are."""
     reasons = Counter(why for record in records for why in record.made_up)
     if reasons and not allowed:
+        common = "; ".join(f"{count} x {why}" for why, count in reasons.most_common(3))
         raise SyntheticError(
-            "these records are no measurements of whole trainings on CIFAR-10",
-            value="; ".join(f"{count} x {why}" for why, count in reasons.most_common(3)),
-            expected="real images, all steps, a meter or none",
-            remedy="write them, marked as synthetic, with --allow-synthetic",
+            f"the records are not measurements of whole trainings on CIFAR-10: {common}",
+            remedy="export them, marked as synthetic, with --allow-synthetic",
         )
     return "; ".join(sorted(reasons))
 
 
 def _of_one_kind(records: list[Measurement]) -> None:
-    """Values of different provenance do not go into one column."""
+    """Raise if values of different provenance would be mixed in one column."""
     aspects: dict[str, Callable[[Measurement], Any]] = {
         "device": lambda r: r.training.device_name,
         "recipe": lambda r: r.training.recipe,
         "data": lambda r: r.training.data.sha256,
         "evaluated images": lambda r: r.settings.evaluate_images,
-        "way of making up": lambda r: bool(r.made_up),
+        "origin": lambda r: bool(r.made_up),
     }
     for name, of in aspects.items():
         found = Counter(of(record) for record in records)
         if len(found) > 1:
             raise ProvenanceError(
-                f"the records are of more than one {name}",
+                f"the records have more than one {name}",
                 value=[str(key) for key in found],
-                expected="one for all values of a column",
                 remedy="make a campaign for each; see: ecnas measure validate",
             )
 
 
 class _Places:
-    """Where each record's values go: (cell, budget, repeat)."""
+    """Index of each record's values in columns of shape (cells, budgets, repeats)."""
 
     def __init__(self, records: list[Measurement]) -> None:
         units = [record.unit for record in records]
@@ -256,7 +251,7 @@ class _Places:
         self._row = {row: i for i, row in enumerate(self.rows.tolist())}
 
     def put(self, values: dict[str, Any], name: str, record: Measurement, value: float) -> None:
-        """Set a value of one record; all others are NaN until they are set."""
+        """Set a value of one record; all other values are NaN until they are set."""
         shape = len(self.rows), len(self.budgets), self.repeats
         column = values.setdefault(name, np.full(shape, np.nan))
         unit = record.unit
@@ -286,7 +281,7 @@ def _values(
             found[f"{prefix}{split}_accuracy"] = training.accuracy(split, when)
         found[f"{prefix}epoch"] = at.steps / per_epoch
         last = record.window(done[-1].window.name)
-        # The TFRecord format keeps moments in whole seconds.
+        # The TFRecord format stores times in whole seconds.
         found[f"{prefix}started_unix_s"] = _whole(began)
         found[f"{prefix}stopped_unix_s"] = _whole(math.nan if last is None else last.stopped_unix)
     _add_energy(found, "total_", total_j(record, cpu=cpu), pue, carbon)
@@ -309,7 +304,7 @@ def _add_energy(
 
 
 def _add_devices(found: dict[str, float], total: Any) -> None:
-    """Joules and watts of GPU and CPU packages over the whole run, where they are known."""
+    """Joules and watts of GPU and CPU packages over the whole run, as far as they are known."""
     parts = [("gpu", total.gpu_total_j)]
     readings = list(total.cpu_energy_j.values())[:2]
     parts += [(name, r.energy_j) for name, r in zip(("cpu", "cpu1"), readings, strict=False)]
@@ -334,7 +329,7 @@ def _digest(folder: Path, records: list[Measurement]) -> str:
 
 def _note(records: list[Measurement], plan: Plan, why: str) -> str:
     departures = sorted({d for r in records for d in r.training.departures if d not in why})
-    parts = [f"SYNTHETIC, no measurement: {why}"] if why else []
+    parts = [f"SYNTHETIC, not a measurement: {why}"] if why else []
     parts.append(f"recipe {plan.recipe}")
     if departures:
         parts.append("departures: " + "; ".join(departures))
@@ -366,7 +361,7 @@ def _noted(origin: Provenance, text: str) -> Provenance:
 
 
 def _vertices(plan: Plan) -> int:
-    """Of the smallest of EC-NAS's spaces that has all rows of the plan."""
+    """Number of vertices (4, 5 or 7) of the smallest space that contains every row of the plan."""
     rows = max(unit.row for unit in plan.units)
     sizes = ((v, len(Space(v))) for v in (4, 5, 7) if v >= plan.vertices)
     return next(v for v, size in sizes if rows < size)

@@ -1,4 +1,4 @@
-"""What a campaign measures: its units, in an order that does not follow the cells."""
+"""The plan of a campaign: its units in random order, and the settings of its workers."""
 
 from __future__ import annotations
 
@@ -38,10 +38,6 @@ from naslib_ecnas.space import Space
 from naslib_ecnas.training.recipe import IMAGES
 
 __all__ = [
-    "DATA",
-    "METERS",
-    "PLAN",
-    "RECIPE_NAMES",
     "DataChoice",
     "Pace",
     "Plan",
@@ -55,12 +51,19 @@ __all__ = [
 ]
 
 
-#: File of a campaign's folder that holds its plan.
-PLAN = "plan.json"
+#: Name of the plan's file in the folder of a campaign.
+_PLAN = "plan.json"
 
-DATA = ("cifar10", "tfrecord", "synthetic")
+_DATA = ("cifar10", "tfrecord", "synthetic")
 
-RECIPE_NAMES = ("nasbench101", "ecnas")
+_RECIPES = ("nasbench101", "ecnas")
+
+_METERS = ("auto", "none", "replay")
+
+#: Seconds after which a GPU's clocks and most of its temperature have settled under load.
+_WARM_UP_S = 60.0
+
+_SPACES = {"4v": 4, "5v": 5, "7v": 7}
 
 _FORMAT = "ecnas-plan/1"
 
@@ -75,13 +78,13 @@ class Unit:
     """Text of the cell."""
     epochs: int
     repeat: int
-    """From 0."""
+    """Counted from 0."""
     seed: int
-    """Of this training; no two of a plan are drawn from the same numbers."""
+    """Seed of this training; it depends on the plan's seed, row, epochs and repeat alone."""
 
     @property
     def name(self) -> str:
-        """Names its files, such as `17-4-0`: row, epochs, repeat."""
+        """Name of its files: row, epochs and repeat, such as `17-4-0`."""
         return f"{self.row}-{self.epochs}-{self.repeat}"
 
     def __str__(self) -> str:
@@ -90,7 +93,7 @@ class Unit:
 
 @dataclass(frozen=True, kw_only=True)
 class DataChoice:
-    """Which images the trainings get."""
+    """The images of the trainings."""
 
     kind: str
     """`cifar10` (Python or binary version), `tfrecord`, or `synthetic`."""
@@ -100,54 +103,47 @@ class DataChoice:
     """Images in each of the six files; less than 10,000 is not CIFAR-10."""
 
     def __post_init__(self) -> None:
-        if self.kind not in DATA or (self.path is None) != (self.kind == "synthetic"):
+        if self.kind not in _DATA or (self.path is None) != (self.kind == "synthetic"):
             raise ConfigError(
-                "no such data",
+                "data must be cifar10 FOLDER, tfrecord FOLDER or synthetic",
                 value=(self.kind, self.path),
-                expected="cifar10 FOLDER, tfrecord FOLDER, or synthetic",
             )
         check_counts(images_per_file=self.images_per_file)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A campaign's units and what is the same for all of them.
+    """The units of a campaign and what they have in common.
 
     Raises:
-        ConfigError: no units, one twice, or a setting that is not possible.
+        ConfigError: there is no unit, one unit twice, or a setting is not possible.
     """
 
     name: str
     vertices: int
-    """Of the space whose rows the units name."""
+    """Vertices of the space that the units' rows belong to."""
     recipe: str
-    """One of `RECIPE_NAMES`."""
+    """`nasbench101` or `ecnas`."""
     data: DataChoice
     seed: int
-    """Of the order and of the units' seeds."""
+    """Seed of the order and of the units' seeds."""
     units: tuple[Unit, ...]
-    """In the order in which they are taken."""
+    """In the order in which workers take them."""
 
     def __post_init__(self) -> None:
-        if self.recipe not in RECIPE_NAMES:
-            raise ConfigError(
-                "no such recipe", value=self.recipe, expected=" or ".join(RECIPE_NAMES)
-            )
+        if self.recipe not in _RECIPES:
+            raise ConfigError(f"recipe must be {' or '.join(_RECIPES)}", value=self.recipe)
         if not self.units or len(self.by_name) < len(self.units):
-            raise ConfigError(
-                "a plan needs units, each once",
-                value=f"{len(self.units)} units",
-                expected="one or more different ones",
-            )
+            raise ConfigError("a plan needs one unit or more, each once", value=len(self.units))
         if not 2 <= self.vertices <= 7:
-            raise ConfigError("no such space", value=self.vertices, expected="2 to 7 vertices")
+            raise ConfigError("vertices must be from 2 to 7", value=self.vertices)
         size = len(Space(self.vertices))
         for unit in self.units:
             if not 0 <= unit.row < size or min(unit.epochs, unit.repeat + 1, unit.seed + 1) < 1:
                 raise ConfigError(
-                    "no unit of this space",
-                    value=str(unit),
-                    expected=f"a row below {size}, 1 epoch or more, no negative number",
+                    f"a unit needs a row from 0 to {size - 1}, 1 epoch or more, and a repeat and "
+                    "a seed of 0 or more",
+                    value=unit,
                 )
 
     @cached_property
@@ -157,28 +153,27 @@ class Plan:
 
     @cached_property
     def checksum(self) -> str:
-        """SHA-256 that names the plan."""
+        """SHA-256 of the plan's content."""
         return sha256(to_json(to_plain(self)).encode("utf-8")).hexdigest()
 
     def write(self, folder: Path) -> None:
-        """Write it into the folder of a campaign, which must be new or have the same plan.
+        """Write the plan into a new folder, or one that contains the same plan already.
 
         Raises:
-            ConfigError: the folder holds something else.
-            StorageError: it cannot be written.
+            ConfigError: the folder contains something else.
+            StorageError: the folder cannot be written.
         """
-        there = is_file(folder / PLAN)
+        there = is_file(folder / _PLAN)
         if there and Plan.read(folder) == self:
             return
         if there or (exists(folder) and (not is_folder(folder) or any(folder.iterdir()))):
+            what = "another plan" if there else "something else"
             raise ConfigError(
-                "the folder holds another plan" if there else "the folder holds something else",
-                value=str(folder),
-                expected="a new folder, or that of the same plan",
+                f"the campaign needs a new folder; {folder} contains {what}",
                 remedy="choose another --out",
             )
         text = to_json({"format": _FORMAT, **to_plain(self)}, indent=1)
-        with atomic_write(folder / PLAN) as file:
+        with atomic_write(folder / _PLAN) as file:
             file.write(text.encode("utf-8") + b"\n")
 
     @classmethod
@@ -186,31 +181,24 @@ class Plan:
         """The plan of a campaign.
 
         Raises:
-            UnknownTableError: the folder is no campaign's.
-            FormatError: its plan is damaged.
-            StorageError: it cannot be read.
+            UnknownTableError: the folder has no plan.
+            FormatError: the plan is damaged.
+            StorageError: the plan cannot be read.
         """
-        path = folder / PLAN
+        path = folder / _PLAN
         try:
             data = from_json(path.read_bytes())
         except (FileNotFoundError, NotADirectoryError) as error:
             raise UnknownTableError(
-                "no campaign in this folder",
-                value=str(folder),
-                expected=f"a folder with {PLAN}",
+                f"no campaign in {folder}",
                 remedy="make one: ecnas measure plan --space 4v --out CAMPAIGN",
             ) from error
         except OSError as error:
             raise storage_error(error, path) from error
         except ValueError as error:
-            raise FormatError(
-                "the plan is damaged",
-                path=path,
-                value=str(error),
-                expected="a plan that `ecnas measure plan` wrote",
-            ) from error
+            raise FormatError(f"the plan is damaged: {error}", path=path) from error
         if not isinstance(data, dict) or data.pop("format", None) != _FORMAT:
-            raise FormatError("no plan", path=path, expected=f"a file of the format {_FORMAT}")
+            raise FormatError(f"a plan has the format {_FORMAT}", path=path)
         return from_plain(cls, data, path=str(path))
 
 
@@ -226,20 +214,20 @@ def make_plan(
     seed: int = 0,
     limit: int | None = None,
 ) -> Plan:
-    """All cells at all budgets, each so many times, in a drawn order.
+    """A plan of all cells at all budgets, in random order.
 
-    Drawn, since a machine that drifts, warms up or fails would otherwise bend the picture of the
-    cells that were measured meanwhile.
+    The order is random because a machine that drifts, warms up or fails would otherwise bias the
+    cells that are measured at that time.
 
     Args:
-        rows: of the cells.
-        name: of the campaign.
-        vertices: of the space.
+        rows: rows of the cells.
+        name: name of the campaign.
+        vertices: vertices of the space.
         epochs: budgets.
         repeats: trainings of each cell at each budget.
         data: the images.
-        recipe: one of `RECIPE_NAMES`.
-        seed: of the order and of the units' seeds.
+        recipe: `nasbench101` or `ecnas`.
+        seed: seed of the order and of the units' seeds.
         limit: keep only so many units, the first of the order.
 
     Raises:
@@ -274,28 +262,25 @@ def make_plan(
     )
 
 
-# Which cells a campaign measures: a whole space, those of a file, or a design.
-
-
-_SPACES = {"4v": 4, "5v": 5, "7v": 7}
+# -- which cells a campaign measures -------------------------------------------------------------
 
 
 def vertices_of(space: str) -> int:
-    """Vertices of a space by its name: `4v`, `5v` or `7v`.
+    """Number of vertices of a space by its name: `4v`, `5v` or `7v`.
 
     Raises:
-        ConfigError: there is none of this name.
+        ConfigError: there is no space of this name.
     """
     if space not in _SPACES:
-        raise ConfigError("no such space", value=space, expected="one of " + ", ".join(_SPACES))
+        raise ConfigError(f"space must be one of {', '.join(_SPACES)}", value=space)
     return _SPACES[space]
 
 
 def designed_rows(cells: int, *, vertices: int, seed: int) -> list[int]:
-    """Rows of the cells that fix a calibration; see `surrogate.design.choose`.
+    """Rows of the cells that determine a calibration best; see `surrogate.calibrate.choose`.
 
     Raises:
-        ConfigError: the space has not so many.
+        ConfigError: the space has fewer cells.
     """
     from naslib_ecnas.surrogate.calibrate import choose
 
@@ -303,13 +288,13 @@ def designed_rows(cells: int, *, vertices: int, seed: int) -> list[int]:
 
 
 def file_rows(path: Path, *, vertices: int) -> list[int]:
-    """Rows of the cells in a file: one a line, as a row or a cell's text.
+    """Rows of the cells in a file, in its order; each line has a row or the text of a cell.
 
-    Empty lines and lines after `#` are left out. What `ecnas surrogate design --json` prints is
-    read as well. The order is kept, and a cell that comes twice counts once.
+    Text after `#` and empty lines are ignored, and so is a cell that was there before. The output
+    of `ecnas surrogate design --json` is accepted too.
 
     Raises:
-        FormatError: a line is no cell of the space, or the file has none.
+        FormatError: a line is not a cell of the space, or the file names no cell.
         StorageError: the file cannot be read.
     """
     try:
@@ -317,12 +302,10 @@ def file_rows(path: Path, *, vertices: int) -> list[int]:
     except OSError as error:
         raise storage_error(error, path) from error
     except UnicodeDecodeError as error:
-        raise FormatError(
-            "the file is no text", path=path, expected="a cell or row a line, in UTF-8"
-        ) from error
+        raise FormatError("a file of cells must be text in UTF-8", path=path) from error
     rows = [_row(item, vertices, path) for item in _items(text, path)]
     if not rows:
-        raise FormatError("the file names no cell", path=path, expected="a cell or row a line")
+        raise FormatError("the file needs a cell or a row on each line", path=path)
     return list(dict.fromkeys(rows))
 
 
@@ -331,7 +314,7 @@ def _items(text: str, path: Path) -> list[Any]:
         try:
             found = from_json(text)
         except ValueError as error:
-            raise FormatError("the file is damaged JSON", path=path, value=str(error)) from error
+            raise FormatError(f"the file is damaged JSON: {error}", path=path) from error
         return [item.get("row") if isinstance(item, dict) else item for item in found]
     lines = (line.partition("#")[0].strip() for line in text.splitlines())
     return [line for line in lines if line]
@@ -343,34 +326,27 @@ def _row(item: Any, vertices: int, path: Path) -> int:
         if isinstance(item, str) and not item.isdecimal():
             row = Cell(item).row
         elif isinstance(item, bool) or not isinstance(item, (int, str)):
-            raise InvalidCellError("no cell", rule="syntax", value=item)
+            raise InvalidCellError("neither a row nor a cell", rule="syntax")
         else:
             row = int(item)
     except (EcnasError, ValueError) as error:  # ValueError: more digits than Python converts
-        raise FormatError("a line is no cell", path=path, value=item) from error
+        raise FormatError("a line must be a row or a cell", path=path, value=item) from error
     if not 0 <= row < size:
         raise FormatError(
-            "a cell is not of the space",
+            f"a row must be from 0 to {size - 1} ({vertices} vertices)",
             path=path,
             value=item,
-            expected=f"a row below {size} ({vertices} vertices)",
-            remedy="name the space that holds it: --space 7v",
+            remedy="name a larger space: --space 7v",
         )
-    return int(np.int64(row))
+    return row
 
 
-# How the units of a campaign are run: what a record depends on, and what it does not.
-
-
-METERS = ("auto", "none", "replay")
-
-#: Seconds in which a GPU's clocks and most of its temperature have settled under load.
-_WARM_UP_S = 60.0
+# -- how units are measured ----------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What decides a measurement beside its unit; every record keeps it.
+    """How a unit is measured; every record contains it.
 
     Raises:
         ConfigError: a setting is not possible.
@@ -379,37 +355,35 @@ class Settings:
     device: str = "cpu"
     """torch's name of the device."""
     meter: str = "auto"
-    """`auto`: the GPU by NVML and the CPU by RAPL, or an error where the GPU cannot be measured;
-    `none`: no energy; `replay`: what a file says, which is no measurement."""
+    """`auto`: the GPU by NVML and the CPU by RAPL, or an error if the GPU cannot be measured;
+    `none`: no energy; `replay`: energies from a file, which are not a measurement."""
     replay: str | None = None
     """The file of a replay."""
     gpu: str | None = None
-    """The GPU to measure, as NVML names it, where it is not to be found by `device`."""
+    """NVML's name of the GPU to measure, if `device` does not determine it."""
     baseline_s: float = 10.0
     """Seconds of rest that are measured before and after each training; 0 for none."""
     warm_up_s: float | None = None
-    """Seconds of a training that is thrown away, before the first unit of a worker and after a
-    pause; 0 for none. Left out it is 60 on a GPU and 0 elsewhere; the attribute is a number."""
+    """Seconds of a training that is discarded, before the first unit of a worker and after a
+    pause; 0 for none. The default is 60 on a GPU and 0 elsewhere; the attribute is a number."""
     images: str = "device"
     """Where the images are kept, as in `Recipe.images`."""
     steps: int | None = None
     """Stop each training after so many steps."""
     batch_size: int | None = None
-    """In place of the recipe's."""
+    """Batch size instead of the recipe's."""
     evaluate_images: int | None = None
-    """Look at no more than so many images of each split."""
+    """Largest number of images of each split that an evaluation uses."""
 
     def __post_init__(self) -> None:
-        if self.meter not in METERS or (self.meter == "replay") != (self.replay is not None):
+        if self.meter not in _METERS or (self.meter == "replay") != (self.replay is not None):
             raise ConfigError(
-                "no such meter",
-                value=(self.meter, self.replay),
-                expected="auto, none, or replay FILE",
+                "meter must be auto, none, or replay FILE", value=(self.meter, self.replay)
             )
         if self.gpu is not None and self.meter != "auto":
-            raise ConfigError("a GPU is measured by the meter auto", value=self.meter)
+            raise ConfigError("a named GPU needs the meter auto", value=self.meter)
         if self.images not in IMAGES:
-            raise ConfigError("no such place", value=self.images, expected=" or ".join(IMAGES))
+            raise ConfigError(f"images must be {' or '.join(IMAGES)}", value=self.images)
         for name in ("steps", "batch_size", "evaluate_images"):
             value = getattr(self, name)
             if value is not None:
@@ -422,48 +396,47 @@ class Settings:
 
 @dataclass(frozen=True, kw_only=True)
 class Pace:
-    """How workers treat claims and failures; no record depends on it.
+    """How workers handle claims and failures; no record depends on it.
 
     Raises:
         ConfigError: a number is out of range.
     """
 
     tries: int = 3
-    """Attempts of a unit that may end invalid or failed."""
+    """Attempts at a unit, invalid or failed, after which it is given up."""
     beat_s: float = 10.0
-    """Seconds between two signs of life of a claim."""
+    """Seconds between two heartbeats of a claim."""
     stale_s: float = 120.0
-    """Seconds without one after which a claim of another machine is taken over."""
+    """Seconds without a heartbeat after which a claim of another machine is taken over."""
     patience_s: float = 600.0
-    """How long the record of a finished training is kept trying to be written, as on a full disk,
-    before the worker ends and the training is lost."""
+    """Seconds during which a worker tries again to write the record of a finished training, for
+    example on a full disk, before it ends and the training is lost."""
     wait: bool = True
-    """Whether to wait for units that others have claimed, in case they die."""
+    """Whether to wait for the units that others have claimed, in case those workers die."""
 
     def __post_init__(self) -> None:
         check_counts(tries=self.tries)
-        check_numbers(least=0, beat_s=self.beat_s, stale_s=self.stale_s, patience_s=self.patience_s)
-        if not self.beat_s > 0:
-            raise ConfigError("no possible pace", value=self, expected="positive numbers")
+        check_numbers(above=0, beat_s=self.beat_s)
+        check_numbers(least=0, stale_s=self.stale_s, patience_s=self.patience_s)
         if self.stale_s < 3 * self.beat_s:
             raise ConfigError(
-                "claims would be taken from workers that live",
-                value=f"{self.stale_s} s",
-                expected=f"at least three signs of life, {3 * self.beat_s:g} s",
+                f"stale_s must be at least three heartbeats, {3 * self.beat_s:g} s, or claims "
+                "would be taken from live workers",
+                value=self.stale_s,
             )
 
 
-# What units will take, by the models that come with the package.
-
-
 def expected(plan: Plan, units: Sequence[Unit]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(n,) kWh and (n,) seconds of units on the models' own GPU, PUE as in their table.
+    """Energy and time of units as the package's models predict them, for planning.
 
-    Budgets between those of the models are interpolated, others scaled from the nearest.
+    Budgets between the models' are interpolated linearly, others scaled from the nearest.
+
+    Returns:
+        (n,) kWh with the PUE of the modelled table, and (n,) seconds, on the models' own GPU.
     """
     from naslib_ecnas.loading import load
 
-    # The smaller tables hold the same models' values and are made sooner.
+    # A smaller table contains the same predictions and is made sooner.
     name = next(n for v, n in ((4, "4v"), (5, "5v"), (7, "7v")) if plan.vertices <= v)
     bench = load(name)
     rows = np.array([unit.row for unit in units], dtype=np.int64)

@@ -1,4 +1,8 @@
-"""Whether a campaign's records are whole and consistent, and which units to measure again."""
+"""Status of a campaign, and validation of its records: which units must be measured again.
+
+After the power checker of MLPerf, which refuses a result whose log does not cover its run. A fault
+means that a record is incomplete or contradicts itself, a doubt that its values may be poor.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +20,8 @@ from typing import Any
 import numpy as np
 
 from naslib_ecnas import network
-from naslib_ecnas.campaign.claims import Attempt, Owner, attempts, numbers
-from naslib_ecnas.campaign.plan import Pace, Plan, Unit, expected
-from naslib_ecnas.campaign.record import (
+from naslib_ecnas.campaign.claims import Attempt, Owner, attempts, claim_path, numbers
+from naslib_ecnas.campaign.measurement import (
     RECORDS,
     Measurement,
     NewerRecord,
@@ -31,6 +34,7 @@ from naslib_ecnas.campaign.record import (
     total_j,
     unresolved,
 )
+from naslib_ecnas.campaign.plan import Pace, Plan, Unit, expected
 from naslib_ecnas.campaign.worker import ATTEMPTS, PAUSE_S, WARM_UP, attempts_folder, exhausted
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.energy.readings import Baseline, GpuState, Reading, check_parts
@@ -38,55 +42,54 @@ from naslib_ecnas.errors import EcnasError, StorageError
 from naslib_ecnas.files import storage_error, to_plain
 from naslib_ecnas.training.record import SPLITS, WHEN
 
-__all__ = [
-    "CHECKS",
-    "Finding",
-    "GivenUp",
-    "Lost",
-    "Running",
-    "Status",
-    "Validation",
-    "requeue",
-    "status",
-    "validate",
-]
+__all__ = ["Finding", "Status", "Validation", "requeue", "status", "validate"]
 
-
-# What is looked at in every single record. Each check is a function; `CHECKS` lists them.
-#
-# After the power checker of MLPerf, which refuses a result whose log does not cover its run: faults
-# say that a record is not whole or contradicts itself, doubts that its figures may be poor.
-
-
-#: What two clocks of one window may differ by: a second for edges that waited, and a share.
+#: Largest difference of the training's and the meter's duration of a window: a second for edges
+#: that waited, and a share of the duration.
 _CLOCK_S, _CLOCK_SHARE = 1.0, 0.02
 
 #: Share of its energy up to which a run's uncertainty does not matter.
 _UNCERTAIN = 0.01
 
-#: What rest before and after may differ by beyond their uncertainty, as a share of the run's
+#: Largest difference of rest before and after beyond their uncertainty, as a share of the run's
 #: mean power.
 _REST = 0.05
 
-#: Not a limit that was hit: what an idle GPU or a setting of the user gives.
+#: Throttle reasons that an idle GPU or a setting of the user causes, not a limit.
 _HARMLESS = ("gpu-idle", "application-clocks", "display-clock")
+
+#: Largest distance of repeats from their median, as a share. EC-NAS's repeats at 4 epochs vary by
+#: 1.3 % (median coefficient of variation) and at most 10.4 %.
+_SPREAD = 0.1
+
+#: Share of the campaign's median clock that a run may be below it.
+_CLOCK = 0.05
+
+#: Number of records, the last ones, that the rate is computed from, since workers come and go.
+_RECENT = 50
+
+_J_PER_KWH = 3.6e6
+
+
+# -- checks of a single record -------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something about one record."""
+    """A fault or a doubt of one record."""
 
     unit: str
     """Name of the unit."""
     code: str
-    """One or two words for what it is."""
+    """Kind of the finding, one word or two."""
     text: str
     fault: bool
-    """Whether the record is not whole or contradicts itself; else a doubt about quality."""
+    """Whether the record is incomplete or contradicts itself; else its quality is in doubt."""
     redo: bool = False
-    """Whether measuring anew can mend it."""
+    """Whether measuring the unit again can help."""
 
 
+#: What a check yields: code, text, fault and redo of findings.
 Found = Iterator[tuple[str, str, bool, bool]]
 
 
@@ -99,12 +102,12 @@ def _doubt(code: str, text: str, *, redo: bool = False) -> tuple[str, str, bool,
 
 
 def identity(record: Measurement, plan: Plan) -> Found:
-    """It is of the plan, and its cell is what it says."""
+    """The record belongs to the plan, and trained the planned cell."""
     training, unit = record.training, record.unit
     cell = Cell.from_row(unit.row)
     planned = plan.by_name.get(unit.name)
     if planned != unit or record.plan != plan.checksum:
-        yield _fault("plan", "it is of another plan")
+        yield _fault("plan", "it belongs to another plan")
     asked = (str(cell), cell.nasbench_hash, unit.epochs, unit.seed, plan.recipe)
     got = (
         training.cell,
@@ -114,14 +117,14 @@ def identity(record: Measurement, plan: Plan) -> Found:
         training.recipe.name,
     )
     if got != asked:
-        yield _fault("identity", f"it trained {got}, planned was {asked}")
+        yield _fault("identity", f"it trained {got}, the plan has {asked}")
     parameters = int(network.parameters([unit.row])[0])
     if training.parameters != parameters:
         yield _fault("parameters", f"{training.parameters:,} parameters, not {parameters:,}")
 
 
 def steps(record: Measurement, plan: Plan) -> Found:
-    """All steps were made, one after the other."""
+    """All steps were made, in order."""
     training, at = record.training, 0
     for segment in training.segments:
         if segment.first_step != at:
@@ -131,7 +134,7 @@ def steps(record: Measurement, plan: Plan) -> Found:
     short = record.settings.steps
     due = budget if short is None else min(short, budget)
     if training.budget_steps != budget or not at == training.steps == due:
-        yield _fault("steps", f"{at} steps of segments, {training.steps} in all, {due} were due")
+        yield _fault("steps", f"{at} steps in segments, {training.steps} in all, {due} expected")
 
 
 def losses(record: Measurement, plan: Plan) -> Found:
@@ -143,7 +146,7 @@ def losses(record: Measurement, plan: Plan) -> Found:
             f"the loss is not finite in {training.bad_steps} steps from {training.first_bad_step}",
         )
     elif any(not math.isfinite(s.mean_loss) or s.mean_loss < 0 for s in training.segments):
-        yield _fault("loss", "a segment has no mean loss")
+        yield _fault("loss", "a segment has no finite mean loss")
 
 
 def evaluations(record: Measurement, plan: Plan) -> Found:
@@ -163,24 +166,26 @@ def evaluations(record: Measurement, plan: Plan) -> Found:
         looked -= looked % training.recipe.batch_size
         name = found.window.name
         if found.images != looked:
-            yield _fault("evaluations", f"{name} saw {found.images} images, {looked} were due")
+            yield _fault("evaluations", f"{name} used {found.images} images, not {looked}")
         right = found.accuracy * found.images
         if not 0 <= right <= found.images or abs(right - round(right)) > 1e-6 * found.images:
-            yield _fault("accuracy", f"{name}: {found.accuracy} is no share of {found.images}")
+            yield _fault(
+                "accuracy", f"{name}: {found.accuracy} is not a fraction of {found.images}"
+            )
 
 
 def durations(record: Measurement, plan: Plan) -> Found:
-    """The windows fit into one another, and the meter's clock agrees with the training's."""
+    """Durations of windows add up, and the meter's agree with the training's."""
     training = record.training
     total = training.windows[0] if training.windows else None
     if total is None or total.name != "total":
-        yield _fault("duration", "there is no window around the training")
+        yield _fault("duration", "there is no window total")
         return
     inner = math.fsum(window.seconds for window in training.windows[1:])
     if any(w.seconds < 0 for w in training.windows) or inner > total.seconds + 1e-3:
         yield _fault("duration", f"parts of {inner:.3f} s in a run of {total.seconds:.3f} s")
     if record.meter.kind == "replay":
-        return  # its windows have the times of the recording
+        return  # its windows have the recording's times
     for named in training.windows:
         window = record.window(named.name)
         if window is None:
@@ -193,9 +198,9 @@ def durations(record: Measurement, plan: Plan) -> Found:
 
 
 def energies(record: Measurement, plan: Plan) -> Found:
-    """Every window has an energy, and the parts add up to the whole."""
+    """Every window has an energy, and the parts of the run add up."""
     if not is_measured(record):
-        yield _doubt("unmeasured", "there was no meter: its energy is not known")
+        yield _doubt("unmeasured", "there was no meter: its energy is unknown")
         return
     for text in essential_faults(record):
         yield _fault("energy", text)
@@ -205,24 +210,24 @@ def energies(record: Measurement, plan: Plan) -> Found:
             if check.verdict == "off":
                 yield _fault(
                     "parts",
-                    f"the parts of {check.device} use {check.parts_j:.1f} J, the whole "
-                    f"{check.total_j:.1f} J: {check.rest_j:.1f} J apart, {check.tolerance_j:.1f} J "
-                    f"are uncertain",
+                    f"the parts of {check.device} use {check.parts_j:.1f} J, the whole run "
+                    f"{check.total_j:.1f} J: a difference of {check.rest_j:.1f} J, of which "
+                    f"{check.tolerance_j:.1f} J are uncertain",
                 )
     for name in unresolved(record):
-        yield _doubt("too-short", f"{name} was over before the sensor refreshed; it is estimated")
+        yield _doubt("too-short", f"{name} ended before the sensor refreshed; it is estimated")
     if record.meter.kind == "nvml" and record.meter.cpu != "measured":
         yield _doubt("cpu", f"the CPU is not measured: {record.meter.cpu_detail}")
 
 
 def sensors(record: Measurement, plan: Plan) -> Found:
-    """What the readings of the whole run flag."""
+    """Agreement, flags and uncertainty of the readings of the whole run."""
     total = record.window("total")
     for device, reading in ({} if total is None else essential(total)).items():
         if reading.agreement == "apart":
             yield _doubt(
                 "counter",
-                f"{device}: the counter says {reading.energy_j:.1f} J, the integral of power "
+                f"{device}: the counter gives {reading.energy_j:.1f} J, integrated power "
                 f"{reading.integral_j:.1f} J",
                 redo=True,
             )
@@ -239,7 +244,7 @@ def sensors(record: Measurement, plan: Plan) -> Found:
 
 
 def states(record: Measurement, plan: Plan) -> Found:
-    """Other processes on the GPU, and clocks that were held back, at any window's edge."""
+    """Other processes on the GPU, and throttling, at the edges of all windows."""
     pids: set[int] = set()
     reasons: set[str] = set()
     for window in record.windows:
@@ -251,11 +256,11 @@ def states(record: Measurement, plan: Plan) -> Found:
         yield _doubt("foreign", f"other processes used the GPU: {sorted(pids)}", redo=True)
     if reasons:
         hot = any("thermal" in r or "hardware" in r for r in reasons)
-        yield _doubt("clocks", f"clocks were held back: {', '.join(sorted(reasons))}", redo=hot)
+        yield _doubt("clocks", f"the clocks were throttled: {', '.join(sorted(reasons))}", redo=hot)
 
 
 def rests(record: Measurement, plan: Plan) -> Found:
-    """Rest was measured on both sides, and differs by no more than its uncertainty explains."""
+    """Power at rest was measured before and after, and changed little beyond its uncertainty."""
     if not is_measured(record):
         return
     before, after = (record.window(f"rest-{side}") for side in ("before", "after"))
@@ -270,14 +275,14 @@ def rests(record: Measurement, plan: Plan) -> Found:
             yield _doubt("rest", f"{device}: the rest could not be measured")
             continue
         mean = reading.energy_j / total.seconds
-        # A rest of half a second is known to some watts only: they are no change.
-        known_to = sum(end.uncertainty_w[device] for end in ends)
-        if abs(last - first) > _REST * mean + known_to:
+        # After half a second the power at rest is known to some watts only.
+        uncertainty_w = sum(end.uncertainty_w[device] for end in ends)
+        if abs(last - first) > _REST * mean + uncertainty_w:
             yield _doubt("rest", f"{device} rests at {first:.1f} W before and {last:.1f} W after")
 
 
 def made_up(record: Measurement, plan: Plan) -> Found:
-    """Whether it is a measurement at all."""
+    """Whether the record is a measurement of the published recipe."""
     for why in record.made_up:
         yield _doubt("synthetic", why)
     for departure in record.training.departures:
@@ -285,7 +290,7 @@ def made_up(record: Measurement, plan: Plan) -> Found:
             yield _doubt("departure", departure)
     joules = total_j(record, cpu=False)
     if is_measured(record) and math.isfinite(joules) and joules <= 0:
-        yield _fault("energy", f"a training that used {joules} J")
+        yield _fault("energy", f"the training used {joules} J")
 
 
 def _states(readings: Iterable[Reading]) -> Iterator[GpuState]:
@@ -293,8 +298,8 @@ def _states(readings: Iterable[Reading]) -> Iterator[GpuState]:
         yield from (state for state in (reading.start, reading.stop) if state is not None)
 
 
-#: Every check, in the order of the report.
-CHECKS: tuple[Callable[[Measurement, Plan], Found], ...] = (
+#: Every check of a single record, in the order of the report.
+_CHECKS: tuple[Callable[[Measurement, Plan], Found], ...] = (
     identity,
     steps,
     losses,
@@ -308,29 +313,23 @@ CHECKS: tuple[Callable[[Measurement, Plan], Found], ...] = (
 )
 
 
-# How far a campaign is, what it used and lost, and what it has still to use.
-
-
-#: The rate is that of the last records, since workers come and go.
-_RECENT = 50
-
-_J_PER_KWH = 3.6e6
+# -- status --------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Running:
-    """A unit that a worker is at."""
+    """A unit that a worker is measuring."""
 
     unit: str
     worker: str
     since_s: float
     stale: bool
-    """Whether it has given no sign of life for long; the next worker takes the unit over."""
+    """Whether its heartbeat has stopped, so that the next worker takes over the unit."""
 
 
 @dataclass(frozen=True)
 class GivenUp:
-    """A unit that was tried in vain."""
+    """A unit whose attempts all failed."""
 
     unit: str
     attempts: int
@@ -339,17 +338,17 @@ class GivenUp:
 
 @dataclass(frozen=True)
 class Lost:
-    """What attempts without a record took."""
+    """Time and energy of attempts without a record."""
 
     attempts: int
     seconds: float
     energy_kwh: float
-    """Of the windows that ended; NaN where nothing was measured."""
+    """Of finished windows; NaN if nothing was measured."""
 
 
 @dataclass(frozen=True)
 class Status:
-    """The state of a campaign. Energies are those of the meters, PUE not in."""
+    """The state of a campaign. Energies are as measured, without PUE."""
 
     name: str
     planned: int
@@ -362,18 +361,17 @@ class Status:
     units_per_hour: float
     """NaN with fewer than two records."""
     remaining_s: float
-    """Until the end, with the workers of this moment, or one where there is none; NaN where there
-    is nothing to tell it from."""
+    """Expected time until the end, with the present number of workers, or one if there is none."""
     energy_kwh: float
-    """Of the records, 0 without any; NaN where none of them has one."""
+    """Of the records: 0 without records, NaN if none of them has an energy."""
     energy_to_come_kwh: float
-    """Of the units without a record; NaN where the records have no energies."""
+    """Expected for the units without a record; NaN if there are records but none has an energy."""
     foretold_by: str
-    """`records` where they scale the models, else `models`."""
+    """Basis of both expectations: `models`, or `records` if these scale the models."""
 
     @property
     def remaining(self) -> int:
-        """Units without a record that are not given up."""
+        """Number of units without a record that are not given up."""
         return self.planned - self.recorded - len(self.given_up)
 
     def to_json(self) -> dict[str, Any]:
@@ -383,14 +381,14 @@ class Status:
 
 
 def status(folder: Path, *, pace: Pace | None = None) -> Status:
-    """Look at a campaign.
+    """The state of a campaign.
 
     Args:
-        folder: of the campaign.
-        pace: tells how often a unit is tried, and when a claim is stale.
+        folder: folder of the campaign.
+        pace: the workers', which says how often a unit is tried and when a claim is stale.
 
     Raises:
-        UnknownTableError, FormatError, StorageError: no campaign, or it cannot be read.
+        UnknownTableError, FormatError, StorageError: there is no campaign, or it cannot be read.
     """
     pace = pace or Pace()
     plan = Plan.read(folder)
@@ -406,7 +404,7 @@ def status(folder: Path, *, pace: Pace | None = None) -> Status:
                 counted = records[unit.name].attempt
             except EcnasError:
                 unreadable.append(str(unit))
-            # Most records were made at the first attempt, whose log then tells nothing more.
+            # Most records come from a first attempt, whose log need not be read.
             if counted and numbers(place) == [counted]:
                 continue
         made = attempts(place)
@@ -423,7 +421,7 @@ def status(folder: Path, *, pace: Pace | None = None) -> Status:
             made = made[:-1] if at_work else made
         lost += [attempt for attempt in made if attempt.number != counted]
     workers = max(sum(not unit.stale for unit in running), 1)
-    energy, to_come, seconds, by = _foretold(plan, list(records.values()), todo)
+    energy, to_come, seconds, by = _forecast(plan, list(records.values()), todo)
     return Status(
         name=plan.name,
         planned=len(plan.units),
@@ -445,13 +443,13 @@ def _is_dead(owner: Owner | None) -> bool:
 
 
 def _running(folder: Path, unit: Unit, attempt: Attempt, pace: Pace) -> Running:
-    path = attempts_folder(folder, unit) / f"{attempt.number:04d}.claim"
+    path = claim_path(attempts_folder(folder, unit), attempt.number)
     silent = time.time() - path.stat().st_mtime
     owner = attempt.owner
     return Running(
         unit=str(unit),
         worker="unknown" if owner is None else str(owner),
-        # Another machine's clock, or one that was set back, may say a time to come.
+        # By another machine's clock, or one that was set back, it may lie in the future.
         since_s=math.nan if owner is None else max(time.time() - owner.claimed_unix, 0.0),
         stale=silent >= pace.stale_s,
     )
@@ -467,17 +465,17 @@ def _lost(made: list[Attempt]) -> Lost:
 
 
 def _rate(records: list[Measurement]) -> float:
-    """Records an hour over the last ones."""
+    """Records an hour, of the last `_RECENT`."""
     ends = sorted(max(w.stopped_unix for w in r.windows) for r in records if r.windows)
     ends = ends[-_RECENT:]
     span = ends[-1] - ends[0] if len(ends) > 1 else 0.0
     return 3600 * (len(ends) - 1) / span if span > 0 else math.nan
 
 
-def _foretold(
+def _forecast(
     plan: Plan, records: list[Measurement], todo: list[Unit]
 ) -> tuple[float, float, float, str]:
-    """kWh so far, kWh and worker-seconds to come, and what tells them."""
+    """kWh so far, expected kWh and worker-seconds of the rest, and the basis of both."""
     joules = np.array([total_j(record, cpu=has_cpu(record)) for record in records])
     known = np.isfinite(joules)
     used = float(joules[known].sum()) / _J_PER_KWH if known.any() or not records else math.nan
@@ -488,23 +486,23 @@ def _foretold(
         return used, float(np.nansum(kwh)), float(np.nansum(seconds)), "models"
     done_kwh, done_s = expected(plan, [record.unit for record in records])
     took = sum(record.training.total_time_s + 2 * record.settings.baseline_s for record in records)
-    slower = took / float(np.nansum(done_s))
-    # Scaled by the records that have an energy; where none has, none is to come either.
-    hungrier = used / float(np.nansum(done_kwh[known])) if known.any() else math.nan
-    return used, float(np.nansum(kwh)) * hungrier, float(np.nansum(seconds)) * slower, "records"
+    time_scale = took / float(np.nansum(done_s))
+    # Scaled by the records that have an energy; without any the energy to come is unknown.
+    energy_scale = used / float(np.nansum(done_kwh[known])) if known.any() else math.nan
+    return (
+        used,
+        float(np.nansum(kwh)) * energy_scale,
+        float(np.nansum(seconds)) * time_scale,
+        "records",
+    )
 
 
-#: Share of their median that repeats may be apart from it. EC-NAS's repeats at 4 epochs vary by
-#: 1.3 % (median coefficient of variation) and at most 10.4 %.
-_SPREAD = 0.1
-
-#: Share of the campaign's median clock that a run may be below it.
-_CLOCK = 0.05
+# -- validation ----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Validation:
-    """What was found in all records of a campaign."""
+    """The findings in all records of a campaign."""
 
     planned: int
     records: int
@@ -514,22 +512,22 @@ class Validation:
 
     @property
     def faults(self) -> tuple[Finding, ...]:
-        """Records that are not whole or contradict themselves or the plan."""
+        """Findings of records that are incomplete or contradict themselves or the plan."""
         return tuple(f for f in self.findings if f.fault)
 
     @property
     def doubts(self) -> tuple[Finding, ...]:
-        """What a reader of the figures should know."""
+        """Findings about the quality of records."""
         return tuple(f for f in self.findings if not f.fault)
 
     @property
     def redo(self) -> tuple[str, ...]:
-        """Names of the units that measuring anew can mend."""
+        """Names of the units that should be measured again."""
         return tuple(dict.fromkeys(f.unit for f in self.findings if f.redo))
 
     @property
     def why(self) -> dict[str, tuple[str, ...]]:
-        """Codes of what measuring these units anew can mend, by name."""
+        """Codes of the findings for which units should be measured again, by the units' names."""
         codes: dict[str, dict[str, None]] = {}
         for finding in self.findings:
             if finding.redo:
@@ -538,12 +536,12 @@ class Validation:
 
     @property
     def good(self) -> bool:
-        """Whether every record that is there is whole and consistent."""
+        """Whether no record has a fault."""
         return not self.faults
 
     @property
     def spotless(self) -> bool:
-        """Whether, beyond that, no unit is missing and nothing is in doubt."""
+        """Whether there is no finding and no unit is missing."""
         return not self.findings and not self.missing
 
     def to_json(self) -> dict[str, Any]:
@@ -560,10 +558,10 @@ class Validation:
 
 
 def validate(folder: Path) -> Validation:
-    """Check every record of a campaign by itself and beside the others.
+    """Check every record of a campaign, by itself and compared with the others.
 
     Raises:
-        UnknownTableError, FormatError, StorageError: no campaign, or it cannot be read.
+        UnknownTableError, FormatError, StorageError: there is no campaign, or it cannot be read.
     """
     plan = Plan.read(folder)
     there = recorded(folder)
@@ -575,20 +573,20 @@ def validate(folder: Path) -> Validation:
         try:
             record = Measurement.read(record_path(folder, unit))
         except EcnasError as error:
-            # Neither a disk that does not answer nor another version is a reason to train again.
+            # A disk that does not answer, or another version, is no reason to train again.
             again = not isinstance(error, (StorageError, NewerRecord))
             findings.append(Finding(unit.name, "unreadable", str(error), True, again))
             continue
         if record.unit.name != unit.name:
-            text = f"the file of {unit.name} holds {record.unit.name}"
+            text = f"the file of {unit.name} contains {record.unit.name}"
             findings.append(Finding(unit.name, "identity", text, True, True))
             continue
         records.append(record)
-        for check in CHECKS:
+        for check in _CHECKS:
             findings += [Finding(unit.name, *found) for found in check(record, plan)]
     names = set(plan.by_name)
     for stray in sorted(there - names):
-        findings.append(Finding(stray, "stray", f"{RECORDS}/{stray}.json is of no unit", True))
+        findings.append(Finding(stray, "stray", f"{RECORDS}/{stray}.json belongs to no unit", True))
     findings += _together(records)
     findings = [_once(folder, finding) for finding in findings]
     return Validation(
@@ -600,8 +598,10 @@ def validate(folder: Path) -> Validation:
 
 
 def _once(folder: Path, finding: Finding) -> Finding:
-    """A doubt asks for one more training of a unit and no further ones: what comes again, as from
-    a GPU that is hot in every run, is how this machine measures."""
+    """The finding without `redo` if it is a doubt for which the unit was measured again before.
+
+    A doubt that recurs, such as a GPU that is hot in every run, is how this machine measures.
+    """
     if finding.redo and not finding.fault and finding.code in _requeued(folder, finding.unit):
         return replace(finding, text=f"{finding.text} (measured again already)", redo=False)
     return finding
@@ -614,7 +614,7 @@ def _requeued(folder: Path, unit: str) -> set[str]:
         try:
             found |= set(path.read_text(encoding="utf-8").split("\n"))
         except (OSError, UnicodeDecodeError):
-            continue  # then it is asked for once more
+            continue  # then the unit is measured once more
     return found
 
 
@@ -641,18 +641,18 @@ def _odd_ones(
     *,
     fault: bool = False,
 ) -> Iterator[Finding]:
-    """Records that differ from most."""
+    """Records that differ from most of the campaign's."""
     counts = Counter(of(record) for record in records)
     if len(counts) > 1:
         usual = counts.most_common(1)[0][0]
         for record in records:
             if of(record) != usual:
-                text = f"its {what} is {of(record)}, that of most is {usual}"
+                text = f"its {what} is {of(record)}, most records have {usual}"
                 yield Finding(record.unit.name, what, text, fault, fault)
 
 
 def _spread(records: list[Measurement]) -> Iterator[Finding]:
-    """Repeats that are far from the others of their cell and budget."""
+    """Repeats that are far from the median of their cell and budget."""
     groups: defaultdict[tuple[Any, ...], list[Measurement]] = defaultdict(list)
     for record in records:
         device = record.training.device_name
@@ -681,7 +681,7 @@ def _spread(records: list[Measurement]) -> Iterator[Finding]:
 
 
 def _clocks(records: list[Measurement]) -> Iterator[Finding]:
-    """Runs whose GPU was clocked lower than in the others, on one kind of device."""
+    """Runs whose GPU had a lower clock than in most runs on the same kind of device."""
     found: defaultdict[str, list[tuple[Measurement, float]]] = defaultdict(list)
     for record in records:
         clocks = list(_training_clocks(record))
@@ -696,7 +696,7 @@ def _clocks(records: list[Measurement]) -> Iterator[Finding]:
 
 
 def _training_clocks(record: Measurement) -> Iterator[float]:
-    """At the ends of the segments of training, where the GPU is under load."""
+    """Clocks in MHz at the ends of the segments of training, when the GPU is under load."""
     names = {segment.window.name for segment in record.training.segments}
     for window in record.windows:
         if window.name in names:
@@ -706,7 +706,7 @@ def _training_clocks(record: Measurement) -> Iterator[float]:
 
 
 def _cold(records: list[Measurement]) -> Iterator[Finding]:
-    """Trainings on a GPU that was not warmed up: a worker's first, and those after a pause."""
+    """Trainings on a cold GPU: a worker's first and those after a pause, without a warm-up."""
     workers: defaultdict[tuple[Any, ...], list[Measurement]] = defaultdict(list)
     for record in records:
         if record.training.device.startswith("cuda") and not record.settings.warm_up_s:
@@ -718,7 +718,7 @@ def _cold(records: list[Measurement]) -> Iterator[Finding]:
         for record in sorted(made, key=lambda r: r.owner.claimed_unix):
             began = record.owner.claimed_unix
             if began - ended > PAUSE_S:
-                text = "the GPU was cold and not warmed up: it pays for the start of a worker"
+                text = "the GPU was cold and not warmed up: the start of a worker is in its energy"
                 yield Finding(record.unit.name, "cold", text, False, True)
             ended = began + record.training.total_time_s + 2 * record.settings.baseline_s
 
@@ -726,13 +726,13 @@ def _cold(records: list[Measurement]) -> Iterator[Finding]:
 def requeue(
     folder: Path, names: Iterable[str], *, why: Mapping[str, Iterable[str]] | None = None
 ) -> list[str]:
-    """Move records among the attempts, so that their units are measured anew.
+    """Move records among the attempts, so that their units are measured again.
 
     Args:
-        folder: of the campaign.
-        names: of the units.
-        why: codes of what was found, by name: `Validation.why`. They are kept beside the records,
-            and a doubt of one of these is no reason to measure the unit a third time.
+        folder: folder of the campaign.
+        names: names of the units.
+        why: codes of the findings by the units' names, see `Validation.why`. They are stored beside
+            the records: the same doubt does not ask for a third measurement.
 
     Returns:
         Names of the units whose records were moved.

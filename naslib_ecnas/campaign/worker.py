@@ -1,4 +1,7 @@
-"""A worker: takes units one after the other until none is left that it could do."""
+"""A worker of a campaign: claims units, trains and measures them, and writes their records.
+
+Any number of workers can share a campaign's folder; `launch` starts them as jobs of a cluster.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,23 +18,23 @@ from naslib_ecnas.campaign.claims import (
     Attempt,
     AttemptLog,
     Claim,
-    Heart,
+    Heartbeat,
     LoggedMeter,
     Owner,
+    StaleClaims,
     Superseded,
-    Watch,
     attempts,
     log_windows,
     take,
 )
-from naslib_ecnas.campaign.plan import DataChoice, Pace, Plan, Settings, Unit
-from naslib_ecnas.campaign.record import (
+from naslib_ecnas.campaign.measurement import (
     Measurement,
     MeterLabel,
     essential_faults,
     record_path,
     recorded,
 )
+from naslib_ecnas.campaign.plan import DataChoice, Pace, Plan, Settings, Unit
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.energy.meter import EnergyMeter, Meter, NullMeter
 from naslib_ecnas.energy.readings import Window
@@ -52,14 +55,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ATTEMPTS",
-    "CLUSTERS",
-    "JOBS",
     "PAUSE_S",
     "WARM_UP",
     "Cluster",
     "Done",
-    "Job",
-    "Opened",
     "Warmth",
     "attempts_folder",
     "exhausted",
@@ -71,65 +70,80 @@ __all__ = [
     "work",
 ]
 
+#: Folder of a campaign that contains every attempt: claim, log, and records that do not count.
+ATTEMPTS = "attempts"
 
-# Whether a worker's device is warm, so that its next unit can be measured like the others.
+#: Folder of a campaign that contains the cluster's scripts and outputs.
+_JOBS = "jobs"
 
-
-#: Name of the meter's window of a warm-up; like those of rest it is in no energy of a record.
+#: Name of the window of a warm-up; it is in no energy of a record.
 WARM_UP = "warm-up"
 
-#: Pause in s after which a GPU has cooled down so far that it has to be warmed up again.
+#: Pause in s after which a GPU has cooled down so far that it must be warmed up again.
 PAUSE_S = 180.0
+
+#: Attempts that a unit may lose to dying workers, lest one that kills its worker do so forever.
+_LOSSES = 20
+
+#: Failed trainings in succession after which a worker takes itself to be the reason.
+_FAILURES = 3
+
+#: Seconds between two looks at other workers' units, or at a cluster's jobs.
+_POLL_S = 1.0
+
+#: The longest pause between two tries to write a record, in s.
+_LONGEST_WAIT_S = 30.0
+
+_CLUSTERS = ("slurm", "local")
+
+#: Synthetic images are the same for every campaign, so that its units differ in their seeds only.
+_SYNTHETIC_SEED = 0
+
+Clock = Callable[[], float]
+Sleep = Callable[[float], object]
+
+
+# -- what a training needs -----------------------------------------------------------------------
 
 
 class Warmth:
-    """When a worker's device last trained.
+    """Whether a worker's device is warm from its last training.
 
     Args:
-        clock: time in s; a test gives its own.
+        clock: time in s; for tests.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Clock = time.monotonic) -> None:
         self._clock = clock
         self._last: float | None = None
 
     @property
     def cold(self) -> bool:
-        """Whether no unit was measured by this process, or none lately."""
+        """Whether this process has not measured a unit yet, or not for `PAUSE_S`."""
         return self._last is None or self._clock() - self._last > PAUSE_S
 
-    def keep(self) -> None:
-        """Take note that a unit was measured just now."""
+    def trained(self) -> None:
+        """Note that a unit was measured just now."""
         self._last = self._clock()
-
-
-# The images that a plan names.
-
-
-#: Synthetic images are the same for every campaign, so that its units differ in their seeds only.
-_SEED = 0
 
 
 @lru_cache(maxsize=1)
 def images(choice: DataChoice) -> Cifar10:
-    """The images, read once in a process.
+    """The images that a plan names, read once in a process.
 
     Raises:
         MissingDependencyError: torch is not installed.
-        UnknownTableError, FormatError: the files are not there, or damaged.
+        UnknownTableError, FormatError: the files are missing or damaged.
     """
     from naslib_ecnas.training import read_cifar10, synthetic
 
-    if choice.path is None:
-        return synthetic(seed=_SEED, images_per_file=choice.images_per_file)
-    folder = Path(choice.path).expanduser()
     count = choice.images_per_file
+    if choice.path is None:
+        return synthetic(seed=_SYNTHETIC_SEED, images_per_file=count)
+    folder = Path(choice.path).expanduser()
     if choice.kind == "tfrecord":
         return read_cifar10(folder, form="tfrecord", images_per_file=count)
     return read_cifar10(folder, images_per_file=count)
-
-
-# Opens the meter that a campaign's settings name.
 
 
 @dataclass(frozen=True)
@@ -142,11 +156,11 @@ class Opened:
 
 @contextmanager
 def opened(settings: Settings) -> Iterator[Opened]:
-    """The meter of a training, closed afterwards.
+    """The meter that a campaign's settings name, closed afterwards.
 
-    Of `auto`: on a GPU, or where one is named, its sensors, and the CPU's where they can be read;
-    on a CPU the latter, or none. A GPU that cannot be measured is an error: a campaign whose
-    energies turn out to be missing in the end is worse than one that does not begin.
+    `auto` measures a GPU if the device is one or if one is named, and the CPU if its counters can
+    be read; without a GPU it measures the CPU or nothing. A GPU that cannot be measured is an
+    error, lest a long campaign turn out to lack its energies.
 
     Raises:
         MeterError: the GPU cannot be measured, or others use it.
@@ -167,13 +181,12 @@ def _open(settings: Settings) -> Opened:
         return Opened(NullMeter(), _label("none"))
     if settings.device.startswith("cuda") or settings.gpu is not None:
         real = EnergyMeter(devices=[settings.gpu or settings.device], sync=_sync(settings.device))
-        return Opened(real, _real_label("nvml", real))
+        return Opened(real, _label("nvml", real))
     real = EnergyMeter(devices=())
     if real.cpu_state.kind == "measured":
-        return Opened(real, _real_label("rapl", real))
+        return Opened(real, _label("rapl", real))
     real.close()
-    state = real.cpu_state
-    return Opened(NullMeter(), _label("none", cpu=state.kind, detail=state.detail))
+    return Opened(NullMeter(), _label("none", real))
 
 
 def _sync(device: str) -> Callable[[], object] | None:
@@ -184,7 +197,11 @@ def _sync(device: str) -> Callable[[], object] | None:
     return lambda: torch.cuda.synchronize(device)
 
 
-def _real_label(kind: str, meter: EnergyMeter) -> MeterLabel:
+def _label(kind: str, meter: EnergyMeter | None = None) -> MeterLabel:
+    if meter is None:
+        return MeterLabel(
+            kind=kind, methods={}, periods_s={}, notes={}, cpu="off", cpu_detail="not asked for"
+        )
     return MeterLabel(
         kind=kind,
         methods=dict(meter.methods),
@@ -195,20 +212,16 @@ def _real_label(kind: str, meter: EnergyMeter) -> MeterLabel:
     )
 
 
-def _label(kind: str, *, cpu: str = "off", detail: str = "not asked for") -> MeterLabel:
-    return MeterLabel(kind=kind, methods={}, periods_s={}, notes={}, cpu=cpu, cpu_detail=detail)
-
-
 def read_replay(path: Path) -> ReplayMeter:
     """A meter from a file: a trace of power, or windows.
 
-    A trace is a JSON object with `times_s`, rising from the moment of opening, and `powers_w`.
+    A trace is a JSON object with `times_s`, which begin when the meter is opened, and `powers_w`.
     Windows are the lines of an attempt's log, or a JSON array of `Window.to_dict`.
 
     Raises:
         StorageError: the file cannot be read.
-        FormatError: it holds neither.
-        ConfigError: the trace is none.
+        FormatError: it contains neither.
+        ConfigError: times or powers are not possible.
     """
     try:
         raw = path.read_bytes()
@@ -225,17 +238,16 @@ def read_replay(path: Path) -> ReplayMeter:
         try:
             return ReplayMeter.of_trace(data["times_s"], data["powers_w"])
         except (TypeError, ValueError) as error:
-            raise FormatError(f"no trace of power: {error}", path=path) from error
+            raise FormatError(f"not a trace of power: {error}", path=path) from error
     if isinstance(data, list) and data:
         return ReplayMeter([Window.from_dict(item) for item in data])
     raise FormatError(
-        "nothing to replay",
+        "a replay needs times_s and powers_w, an array of windows, or the log of an attempt",
         path=path,
-        expected="times_s and powers_w, an array of windows, or the log of an attempt",
     )
 
 
-# The measurement of one unit: all that a campaign does, for one training.
+# -- the measurement of one unit -----------------------------------------------------------------
 
 
 def measure_unit(
@@ -248,29 +260,30 @@ def measure_unit(
     attempt: int = 1,
     check: Callable[[], object] = lambda: None,
     warmth: Warmth | None = None,
-    stepped: Callable[[int, int], None] = lambda made, due: None,
+    on_step: Callable[[int, int], object] = lambda steps_done, steps_total: None,
+    sleep: Sleep = time.sleep,
 ) -> Measurement:
     """Train a unit's cell and measure it.
 
-    Around the training, while its network and images hold their memory on a GPU or not yet, a
-    rest is measured, since what the machine uses without the training is part of every figure.
-    Where the device is cold it is warmed up first, in a window of its own.
+    Rest is measured before and after the training, since what the machine uses without it is part
+    of every energy. A cold device is warmed up first, in a window of its own.
 
     Args:
         unit: what to train.
-        plan: the campaign's.
-        settings: how.
+        plan: the unit's plan.
+        settings: how to measure.
         data: images of the plan.
-        log: gets the meter's windows as they end.
+        log: receives the meter's windows as they end.
         attempt: number of the attempt.
-        check: called after every step; what it raises ends the training.
-        warmth: of the worker that has measured units before; a device is cold without.
-        stepped: hears of the steps that were submitted and those to make; 0 of 0 before the first.
+        check: called after every step; an exception that it raises ends the training.
+        warmth: state of a worker that has measured units before; without it a device is cold.
+        on_step: callback(steps_done, steps_total); 0 of 0 before the first step.
+        sleep: used for rests.
 
     Raises:
         ConfigError: a setting is not possible.
         MeterError: the GPU cannot be measured.
-        RuntimeError: torch failed, as where the GPU's memory is too small.
+        RuntimeError: torch failed, for example because the GPU's memory is too small.
     """
     from naslib_ecnas.training import RECIPES, train
     from naslib_ecnas.training.run import warm_up
@@ -285,17 +298,22 @@ def measure_unit(
         steps = None
     cell = Cell.from_row(unit.row)
     if str(cell) != unit.cell:
-        raise EcnasError(
-            "the plan's cell is not that of its row", value=unit.cell, expected=str(cell)
-        )
+        raise EcnasError(f"the plan's cell of row {unit.row} must be {cell}", value=unit.cell)
 
-    def on_step(made: int, due: int) -> None:
+    def progress(done: int, total: int) -> None:
         check()
-        stepped(made, due)
+        on_step(done, total)
 
-    stepped(0, 0)
+    on_step(0, 0)
     with opened(settings) as found:
         meter = LoggedMeter(found.meter, log)
+        rests = found.label.kind != "none" and settings.baseline_s > 0
+
+        def rest(name: str) -> None:
+            if rests:
+                with meter.window(name):
+                    sleep(settings.baseline_s)
+
         if settings.warm_up_s and warmth.cold:
             with meter.window(WARM_UP):
                 warm_up(
@@ -307,10 +325,7 @@ def measure_unit(
                     device=settings.device,
                     check=check,
                 )
-        rests = found.label.kind != "none" and settings.baseline_s > 0
-        if rests:
-            with meter.window("rest-before"):
-                time.sleep(settings.baseline_s)
+        rest("rest-before")
         training = train(
             cell,
             epochs=unit.epochs,
@@ -321,13 +336,11 @@ def measure_unit(
             device=settings.device,
             steps=steps,
             evaluate_images=settings.evaluate_images,
-            progress=on_step,
+            progress=progress,
         )
-        if rests:
-            with meter.window("rest-after"):
-                time.sleep(settings.baseline_s)
+        rest("rest-after")
         windows = found.meter.windows
-    warmth.keep()
+    warmth.trained()
     return Measurement(
         unit=unit,
         attempt=attempt,
@@ -340,21 +353,7 @@ def measure_unit(
     )
 
 
-#: Folder of a campaign that holds every attempt: claim, log, and records that do not count.
-ATTEMPTS = "attempts"
-
-#: Attempts that a unit may lose to dying workers; one that kills its worker must not do so forever.
-_LOSSES = 20
-
-#: Trainings that may fail in succession before a worker takes itself to be the reason.
-_ROW = 3
-
-_POLL_S = 1.0
-
-Told = Callable[["Done"], None]
-
-#: Hears of a unit, the steps that were submitted and those to make; 0 of 0 before the first.
-Stepped = Callable[[Unit, int, int], None]
+# -- the worker ----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -364,18 +363,18 @@ class Done:
     unit: Unit
     attempt: int
     how: str
-    """One of `attempts.ENDINGS`."""
+    """One of `claims.ENDINGS`."""
     detail: str
     seconds: float
 
 
 def attempts_folder(folder: Path, unit: Unit) -> Path:
-    """The attempts of a unit, below the folder of the campaign."""
+    """Folder of a unit's attempts in the folder of a campaign."""
     return folder / ATTEMPTS / unit.name
 
 
 def exhausted(made: list[Attempt], tries: int) -> bool:
-    """Whether a unit without a record, at which nobody is at work, is given up."""
+    """Whether a unit is given up, if it has no record and no worker is measuring it."""
     bad = sum(attempt.ended in ("invalid", "failed") for attempt in made)
     lost = sum(attempt.ended == "" for attempt in made)
     return bad >= tries or lost >= _LOSSES
@@ -387,224 +386,219 @@ def work(
     *,
     pace: Pace | None = None,
     limit: int | None = None,
-    told: Told = lambda done: None,
-    stepped: Stepped = lambda unit, made, due: None,
+    on_attempt: Callable[[Done], object] = lambda done: None,
+    on_step: Callable[[Unit, int, int], object] = lambda unit, steps_done, steps_total: None,
+    clock: Clock = time.monotonic,
+    sleep: Sleep = time.sleep,
 ) -> list[Done]:
     """Measure units of a campaign until none is left.
 
-    Any number of workers, on any machines that share the folder, may do so at once. A worker that
-    is killed leaves its unit to the others; everything that was recorded is kept.
+    Any number of workers, on any machines that share the folder, can do so at the same time. If a
+    worker is killed another measures its unit; everything that was recorded is kept.
 
     Args:
-        folder: of the campaign.
+        folder: folder of the campaign.
         settings: how to measure.
-        pace: how to treat claims and failures.
-        limit: end after so many units of one's own.
-        told: hears of each attempt as it ends.
-        stepped: hears of each step, from within what is measured: it has to be quick.
+        pace: how to handle claims and failures.
+        limit: end after recording so many units.
+        on_attempt: callback(done) after each attempt.
+        on_step: callback(unit, steps_done, steps_total) after each step, within what is measured,
+            so it must be quick; 0 of 0 before the first step.
+        clock, sleep: time in s, of claims, waits and rests; for tests.
 
     Returns:
         The attempts of this worker.
 
     Raises:
-        UnknownTableError, FormatError: no campaign, or images that cannot be had.
+        UnknownTableError, FormatError: there is no campaign, or its images cannot be read.
         ConfigError: a setting is not possible.
         MeterError: the GPU cannot be measured.
-        EcnasError: trainings fail one after the other.
+        EcnasError: several trainings in succession failed.
     """
-    pace = pace or Pace()
-    if limit is not None and limit < 1:
-        raise ConfigError(
-            "no units would be measured", value=limit, expected="1 or more", remedy="leave it out"
-        )
+    if limit is not None:
+        check_counts(limit=limit)
     from naslib_ecnas.training import check_device
 
+    pace = pace or Pace()
     plan = Plan.read(folder)
-    check_device(settings.device)  # before a unit is claimed for a device that is not there
-    data = images(plan.data)
-    watch = Watch(pace.stale_s)
-    warmth = Warmth()
+    check_device(settings.device)  # before a unit is claimed for a device that does not exist
+    worker = _Worker(folder, plan, settings, pace, images(plan.data), on_step, clock, sleep)
     done: list[Done] = []
     while limit is None or sum(d.how == "recorded" for d in done) < limit:
-        claimed, busy = _claim(folder, plan, watch, pace)
+        claimed, busy = worker.claim()
         if claimed is None:
             if not (busy and pace.wait):
                 break
-            time.sleep(min(_POLL_S, pace.stale_s / 4))
+            sleep(min(_POLL_S, pace.stale_s / 4))
             continue
-        unit, claim = claimed
-        done.append(_attempt(folder, plan, unit, claim, settings, pace, data, warmth, stepped))
-        told(done[-1])
-        last = done[-_ROW:]
-        if len(last) == _ROW and all(d.how == "failed" for d in last):
+        done.append(worker.attempt(*claimed))
+        on_attempt(done[-1])
+        last = done[-_FAILURES:]
+        if len(last) == _FAILURES and all(d.how == "failed" for d in last):
             raise EcnasError(
-                f"{_ROW} trainings failed one after the other",
-                value=last[-1].detail,
-                remedy="mend what fails and run the same command again",
+                f"{_FAILURES} trainings failed one after the other; the last: {last[-1].detail}",
+                remedy="correct the cause and run the same command again",
             )
     return done
 
 
-def _claim(
-    folder: Path, plan: Plan, watch: Watch, pace: Pace
-) -> tuple[tuple[Unit, Claim] | None, bool]:
-    """The first unit that is free, claimed; and whether others are at work."""
-    there = recorded(folder)
-    busy = False
-    for unit in plan.units:
-        if unit.name in there:
-            continue
-        place = attempts_folder(folder, unit)
-        made = attempts(place)
-        last = made[-1] if made else None
-        if last is not None and last.ended == "" and not watch.over(place, last.number):
-            busy = True
-            continue
-        if exhausted(made, pace.tries):
-            continue
-        claim = take(place, last.number + 1 if last else 1)
-        if claim is not None:
-            return (unit, claim), busy
-        busy = True  # another worker was faster
-    return None, busy
+@dataclass
+class _Worker:
+    """The state of `work`; see there."""
 
+    folder: Path
+    plan: Plan
+    settings: Settings
+    pace: Pace
+    data: Cifar10
+    on_step: Callable[[Unit, int, int], object]
+    clock: Clock
+    sleep: Sleep
+    stale: StaleClaims = field(init=False)
+    warmth: Warmth = field(init=False)
 
-def _attempt(
-    folder: Path,
-    plan: Plan,
-    unit: Unit,
-    claim: Claim,
-    settings: Settings,
-    pace: Pace,
-    data: Cifar10,
-    warmth: Warmth,
-    stepped: Stepped,
-) -> Done:
-    log = AttemptLog(claim.folder, claim.number)
-    began = time.monotonic()
+    def __post_init__(self) -> None:
+        self.stale = StaleClaims(self.pace.stale_s, self.clock)
+        self.warmth = Warmth(self.clock)
 
-    def ended(how: str, detail: str = "") -> Done:
-        with suppress(StorageError):  # what was recorded is, whether or not the log says so
-            log.end(how, detail)
-        return Done(unit, claim.number, how, detail, time.monotonic() - began)
+    def claim(self) -> tuple[tuple[Unit, Claim] | None, bool]:
+        """The first free unit, claimed; and whether other workers are measuring units."""
+        there = recorded(self.folder)
+        busy = False
+        for unit in self.plan.units:
+            if unit.name in there:
+                continue
+            place = attempts_folder(self.folder, unit)
+            made = attempts(place)
+            last = made[-1] if made else None
+            if last is not None and last.ended == "" and not self.stale.over(place, last.number):
+                busy = True
+                continue
+            if exhausted(made, self.pace.tries):
+                continue
+            claim = take(place, last.number + 1 if last else 1)
+            if claim is not None:
+                return (unit, claim), busy
+            busy = True  # another worker was faster
+        return None, busy
 
-    target = record_path(folder, unit)
-    try:
-        with Heart(claim, beat_s=pace.beat_s) as heart:
-            if target.exists():  # its worker finished between our look and our claim
-                return ended("not-needed")
-            record = measure_unit(
-                unit,
-                plan,
-                settings,
-                data=data,
-                log=log,
-                attempt=claim.number,
-                check=heart.check,
-                warmth=warmth,
-                stepped=lambda made, due: stepped(unit, made, due),
-            )
-            apart = claim.folder / f"{claim.number:04d}.json"
-            faults = essential_faults(record)
-            if faults:
-                _write(record, apart, pace, heart)
-                return ended("invalid", "; ".join(faults))
-            if not claim.mine or target.exists():
-                _write(record, apart, pace, heart)
-                return ended("superseded")
-            _write(record, target, pace, heart)
-            return ended("recorded")
-    except Superseded as error:
-        return ended("superseded", str(error))
-    except (RuntimeError, MemoryError) as error:  # what torch raises, for one cell or for all
-        return ended("failed", f"{type(error).__name__}: {str(error)[:500]}")
-    except BaseException as error:
-        # Told to stop, or something that no unit is to blame for: free the claim at once.
-        with suppress(EcnasError):
-            log.end("stopped", f"{type(error).__name__}: {str(error)[:500]}")
-        raise
+    def attempt(self, unit: Unit, claim: Claim) -> Done:
+        """Measure a unit and write its record."""
+        log = AttemptLog(claim.folder, claim.number)
+        began = self.clock()
 
+        def ended(how: str, detail: str = "") -> Done:
+            with suppress(StorageError):  # the record counts, whether or not the log has an end
+                log.end(how, detail)
+            return Done(unit, claim.number, how, detail, self.clock() - began)
 
-def _write(record: Measurement, path: Path, pace: Pace, heart: Heart) -> None:
-    """Write a record, again and again for a while: a training of hours hangs on it.
-
-    Raises:
-        StorageError: it still cannot be written.
-        Superseded: another worker took the unit over meanwhile.
-    """
-    until, wait = time.monotonic() + pace.patience_s, _POLL_S
-    while True:
+        target = record_path(self.folder, unit)
         try:
-            record.write(path)
-        except StorageError as error:
-            if time.monotonic() + wait > until:
-                raise
-            warnings.warn(f"the record of {record.unit} waits: {error}", stacklevel=2)
-            time.sleep(wait)
-            wait = min(2 * wait, 30.0)
-            heart.check()
-        else:
-            return
+            with Heartbeat(claim, beat_s=self.pace.beat_s) as heartbeat:
+                if target.exists():  # its worker finished between our look and our claim
+                    return ended("not-needed")
+                record = measure_unit(
+                    unit,
+                    self.plan,
+                    self.settings,
+                    data=self.data,
+                    log=log,
+                    attempt=claim.number,
+                    check=heartbeat.check,
+                    warmth=self.warmth,
+                    on_step=lambda done, total: self.on_step(unit, done, total),
+                    sleep=self.sleep,
+                )
+                apart = claim.folder / f"{claim.number:04d}.json"
+                faults = essential_faults(record)
+                if faults:
+                    self._write(record, apart, heartbeat)
+                    return ended("invalid", "; ".join(faults))
+                if not claim.mine or target.exists():
+                    self._write(record, apart, heartbeat)
+                    return ended("superseded")
+                self._write(record, target, heartbeat)
+                return ended("recorded")
+        except Superseded as error:
+            return ended("superseded", str(error))
+        except (RuntimeError, MemoryError) as error:  # torch's, for one cell or for all
+            return ended("failed", f"{type(error).__name__}: {str(error)[:500]}")
+        except BaseException as error:
+            # An interrupt, or an error that no unit causes: free the claim at once.
+            with suppress(EcnasError):
+                log.end("stopped", f"{type(error).__name__}: {str(error)[:500]}")
+            raise
+
+    def _write(self, record: Measurement, path: Path, heartbeat: Heartbeat) -> None:
+        """Write a record, and try again for `pace.patience_s`: it may have taken hours to train.
+
+        Raises:
+            StorageError: it still cannot be written.
+            Superseded: another worker has taken over the unit meanwhile.
+        """
+        until, wait = self.clock() + self.pace.patience_s, _POLL_S
+        while True:
+            try:
+                record.write(path)
+            except StorageError as error:
+                if self.clock() + wait > until:
+                    raise
+                warnings.warn(f"the record of {record.unit} waits: {error}", stacklevel=2)
+                self.sleep(wait)
+                wait = min(2 * wait, _LONGEST_WAIT_S)
+                heartbeat.check()
+            else:
+                return
 
 
-# Workers as an array of a cluster's jobs, one GPU each, by submitit.
-
-
-CLUSTERS = ("slurm", "local")
-
-#: Folder of a campaign that holds the cluster's scripts and outputs.
-JOBS = "jobs"
-
-_PATIENCE_S = 1.0
+# -- workers as an array of a cluster's jobs, one GPU each, by submitit --------------------------
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cluster:
-    """Where workers run.
+    """A cluster and the resources of its jobs.
 
     Raises:
         ConfigError: a setting is not possible.
     """
 
     kind: str
-    """`slurm`, or `local` for processes of this machine that are treated alike."""
+    """`slurm`, or `local` for processes of this machine."""
     workers: int = 1
-    """Jobs of the array; the units are not divided beforehand."""
+    """Jobs of the array; they share the units as they go."""
     gres: str | None = "gpu:1"
-    """What SLURM gives each job alone; None for none."""
+    """Resources that SLURM gives to each job alone; None for none."""
     partition: str | None = None
     cpus: int = 4
-    """For each job."""
+    """CPUs of each job."""
     hours: float = 24.0
-    """Time limit of a job; where it ends, SLURM queues the job again."""
+    """Time limit of a job, after which SLURM queues it again."""
 
     def __post_init__(self) -> None:
-        if self.kind not in CLUSTERS:
-            raise ConfigError("no such cluster", value=self.kind, expected=" or ".join(CLUSTERS))
+        if self.kind not in _CLUSTERS:
+            raise ConfigError(f"a cluster must be {' or '.join(_CLUSTERS)}", value=self.kind)
         check_counts(workers=self.workers, cpus=self.cpus)
         check_numbers(hours=self.hours)
         if self.hours * 60 < 1:
-            raise ConfigError(
-                "no possible jobs", value=self, expected="1 or more workers, CPUs and minutes"
-            )
+            raise ConfigError("hours must be at least a minute", value=self.hours)
 
 
-class Job:
-    """One worker, as submitit takes it to a node."""
+class _Job:
+    """One worker, as submitit sends it to a node."""
 
     def __init__(self, folder: Path, settings: Settings, pace: Pace, limit: int | None) -> None:
         self._arguments = folder, settings, pace, limit
 
     def __call__(self, number: int) -> int:
-        """Work; returns how many units were recorded."""
+        """Run the worker; returns how many units it recorded."""
         folder, settings, pace, limit = self._arguments
         done = work(folder, settings, pace=pace, limit=limit)
         return sum(one.how == "recorded" for one in done)
 
     def checkpoint(self, number: int) -> Any:
-        """The same again: what submitit queues where a job is preempted or runs out of time.
+        """The same job again, which submitit queues if it is preempted or out of time.
 
-        The unit that it was at is freed by the worker's end and trained anew.
+        The end of the worker frees its unit, which is then trained again.
         """
         from submitit.helpers import DelayedSubmission
 
@@ -624,34 +618,32 @@ def launch(
     """Submit workers of a campaign.
 
     Args:
-        folder: of the campaign, which every node has to reach.
-        settings, pace, limit: of each worker.
-        cluster: where.
-        wait: until all have ended; always so with `local`, whose jobs end with this process.
-        progress: called with the jobs that have ended and all, while waiting.
+        folder: folder of the campaign, which every node must be able to reach.
+        settings, pace, limit: see `work`.
+        cluster: where to run them.
+        wait: whether to wait for their end; `local` always does, since its jobs end with this
+            process.
+        progress: callback(jobs_ended, jobs_total) while waiting.
 
     Returns:
         Numbers of the jobs.
 
     Raises:
         MissingDependencyError: submitit is not installed.
-        UnknownTableError, FormatError: no campaign.
+        UnknownTableError, FormatError: there is no campaign.
         ConfigError: there is no such cluster here.
-        EcnasError: a job failed; says where its output is.
+        EcnasError: a job failed, or none could be submitted.
     """
     Plan.read(folder)
     place = folder.resolve()
-    executor = _executor(place / JOBS, cluster)
-    job = Job(place, settings, pace or Pace(), limit)
+    executor = _executor(place / _JOBS, cluster)
+    job = _Job(place, settings, pace or Pace(), limit)
     try:
         jobs = executor.map_array(job, range(cluster.workers))
     except (RuntimeError, OSError) as error:  # FailedJobError of sbatch is one
-        raise EcnasError(
-            f"the jobs could not be submitted: {str(error).strip()[-500:]}",
-            remedy="see what sbatch says of --gres and --partition",
-        ) from error
+        raise EcnasError(f"the jobs could not be submitted: {str(error).strip()[-500:]}") from error
     if wait or cluster.kind == "local":
-        _wait(jobs, place / JOBS, progress)
+        _wait(jobs, place / _JOBS, progress)
     return [str(job.job_id) for job in jobs]
 
 
@@ -666,10 +658,8 @@ def _executor(folder: Path, cluster: Cluster) -> Any:
         executor = submitit.AutoExecutor(folder=folder, cluster=cluster.kind)
     except RuntimeError as error:
         raise ConfigError(
-            f"there is no such cluster here ({error})",
-            value=cluster.kind,
-            expected="sbatch on the PATH",
-            remedy="run this on a login node of the cluster, or take --cluster local",
+            f"{cluster.kind} needs sbatch on the PATH ({error})",
+            remedy="run this on a login node of the cluster, or with --cluster local",
         ) from error
     executor.update_parameters(
         name="ecnas-measure",
@@ -680,7 +670,7 @@ def _executor(folder: Path, cluster: Cluster) -> Any:
         extra = {} if cluster.gres is None else {"gres": cluster.gres}
         executor.update_parameters(
             slurm_array_parallelism=cluster.workers,
-            # A node that fails has its job queued again too, which not every cluster does unasked.
+            # Queue the job again if its node fails, which is not the default of every cluster.
             slurm_additional_parameters={"requeue": True, **extra},
             **({} if cluster.partition is None else {"slurm_partition": cluster.partition}),
         )
@@ -695,18 +685,17 @@ def _wait(jobs: list[Any], folder: Path, progress: Callable[[int, int], None]) -
             for job in ended:
                 running.remove(job)
                 failed = job.exception()
-                if failed is not None:  # the others go on: they take over its unit
+                if failed is not None:  # the other workers take over its unit
                     failures.append(f"{job.job_id}: {str(failed).strip()[-500:]}")
             progress(len(jobs) - len(running), len(jobs))
             if running and not ended:
-                time.sleep(_PATIENCE_S)
+                time.sleep(_POLL_S)
     except BaseException:
-        for job in running:  # what they have recorded is kept
+        for job in running:  # their records are kept
             job.cancel(check=False)
         raise
     if failures:
         raise EcnasError(
-            f"{len(failures)} of {len(jobs)} jobs failed",
-            value=failures[0],
+            f"{len(failures)} of {len(jobs)} jobs failed; the first: {failures[0]}",
             remedy=f"see their output in {folder}, then run the same command to go on",
         )

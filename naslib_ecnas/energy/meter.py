@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import threading
 import time
@@ -26,7 +25,7 @@ from naslib_ecnas.energy.readings import (
     invalid,
 )
 from naslib_ecnas.energy.sensors import Edge, Sensors, SensorThread
-from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.errors import ConfigError, check_numbers
 
 __all__ = ["EnergyMeter", "Meter", "NullMeter", "OpenWindow", "Span", "WindowMeter"]
 
@@ -315,8 +314,12 @@ class EnergyMeter(WindowMeter):
         sources = self._sensors.sources
         self.cpu_state: CpuState = self._sensors.cpu_state
         self.methods: dict[str, str] = {uuid: source.method for uuid, source in sources.items()}
-        self.periods_s: dict[str, float] = {uuid: source.period_s for uuid, source in sources.items()}
-        self.notes: dict[str, tuple[str, ...]] = {uuid: source.notes for uuid, source in sources.items()}
+        self.periods_s: dict[str, float] = {
+            uuid: source.period_s for uuid, source in sources.items()
+        }
+        self.notes: dict[str, tuple[str, ...]] = {
+            uuid: source.notes for uuid, source in sources.items()
+        }
 
     def __enter__(self) -> EnergyMeter:
         return self
@@ -344,8 +347,7 @@ class EnergyMeter(WindowMeter):
         Raises:
             ConfigError: the duration is not above 0.
         """
-        if not (isinstance(seconds, (int, float)) and 0 < seconds < math.inf):
-            raise ConfigError("a baseline must last a number of seconds above 0", value=seconds)
+        check_numbers("a baseline", above=0, seconds=seconds)
         with self.window("baseline") as span:
             self._sleep(seconds)
         return Baseline.of(span.window)
@@ -421,11 +423,6 @@ def _check_arguments(
         raise ConfigError("devices must be a list such as [0] or ['cuda:0']", value=devices)
     if shared not in _SHARED:
         raise ConfigError(f"shared must be {' or '.join(_SHARED)}", value=shared)
-    for name, value, most in (
-        ("sample_hz", sample_hz, 1000.0),
-        ("poll_seconds", poll_seconds, 60.0),
-        ("patience_s", patience_s, 3600.0),
-    ):
-        good = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not good or not 0 < value <= most:
-            raise ConfigError(f"{name} must be above 0 and at most {most:g}", value=value)
+    check_numbers(above=0, most=1000, sample_hz=sample_hz)
+    check_numbers(above=0, most=60, poll_seconds=poll_seconds)
+    check_numbers(above=0, most=3600, patience_s=patience_s)

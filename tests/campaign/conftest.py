@@ -1,4 +1,4 @@
-"""Tiny campaigns: small cells, two images a batch, two steps, made-up images, no meter."""
+"""Tiny campaigns: small cells, two images a batch, two steps, synthetic images, no meter."""
 
 from __future__ import annotations
 
@@ -15,33 +15,71 @@ from typing import Any
 import pytest
 
 from naslib_ecnas.campaign import DataChoice, Measurement, Pace, Plan, Settings, make_plan, work
-from naslib_ecnas.campaign.record import MeterLabel, record_path
+from naslib_ecnas.campaign.measurement import MeterLabel, record_path
 from naslib_ecnas.energy.readings import CpuState, GpuState, Reading, Window
-from naslib_ecnas.training import RECIPES
+from naslib_ecnas.training.recipe import RECIPES
 from naslib_ecnas.training.record import DataLabel, WindowId
-
-torch = pytest.importorskip("torch")
 
 SETTINGS = Settings(meter="none", steps=2, batch_size=2, evaluate_images=2)
 #: Four images a file, so that a budget of four epochs has 32 steps of two images.
 DATA = DataChoice(kind="synthetic", images_per_file=4)
 
+#: Prints a line for each attempt. It stops at one of its callbacks on_step, counted from 1, or when
+#: a record is to take its name; then it prints "held" and waits for a line.
 _WORKER = """
-import json, sys
+import json, os, sys
 from pathlib import Path
 from naslib_ecnas.campaign import Pace, Settings, work
-folder, settings, pace = sys.argv[1:]
-print("ready", flush=True)
-work(Path(folder), Settings(**json.loads(settings)), pace=Pace(**json.loads(pace)),
-     told=lambda done: print(done.unit.name, done.attempt, done.how, flush=True))
+folder, settings, pace, hold = sys.argv[1:]
+steps = [0]
+
+def held(name):
+    print("held", name, flush=True)
+    sys.stdin.readline()
+
+def on_step(unit, done, total):
+    steps[0] += 1
+    if str(steps[0]) == hold:
+        held(unit.name)
+
+def replacing(source, target, *, replace=os.replace):
+    if hold == "record" and Path(target).parent.name == "records":
+        held(Path(target).stem)
+    replace(source, target)
+
+os.replace = replacing
+work(Path(folder), Settings(**json.loads(settings)), pace=Pace(**json.loads(pace)), on_step=on_step,
+     on_attempt=lambda done: print(done.unit.name, done.attempt, done.how, flush=True))
 """
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _one_thread() -> Iterator[None]:
+class Clock:
+    """A time that passes only in `sleep`."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.slept: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(scope="session")
+def torch() -> Iterator[Any]:
+    """torch with one thread."""
+    torch = pytest.importorskip("torch", reason="torch is not installed")
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield
+    yield torch
     torch.set_num_threads(before)
 
 
@@ -56,37 +94,85 @@ def plan() -> Callable[..., Plan]:
 
 
 @pytest.fixture
-def settings() -> Settings:
+def settings(torch: Any) -> Settings:
     """Those of a tiny training."""
     return SETTINGS
 
 
+@pytest.fixture
+def one(tmp_path: Path) -> Path:
+    """A campaign of one unit."""
+    small_plan(rows=(0,), repeats=1).write(tmp_path / "one")
+    return tmp_path / "one"
+
+
+@pytest.fixture
+def traced(tmp_path: Path, settings: Settings) -> Settings:
+    """Those of a tiny training with 100 W throughout, from a file."""
+    trace = tmp_path / "trace.json"
+    trace.write_text(json.dumps({"times_s": [0, 1e6], "powers_w": [100, 100]}))
+    return replace(settings, meter="replay", replay=str(trace), baseline_s=0.0)
+
+
 @pytest.fixture(scope="session")
-def _measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("measured") / "tiny"
-    small_plan().write(folder)
-    done = work(folder, SETTINGS)
-    assert [one.how for one in done] == ["recorded"] * 4
-    return folder
+def _measured(shared: Any, torch: Any) -> Path:
+    def measure(folder: Path) -> None:
+        small_plan().write(folder)
+        assert [one.how for one in work(folder, SETTINGS)] == ["recorded"] * 4
+
+    return Path(shared.folder("measured-campaign", measure))
+
+
+@pytest.fixture(scope="session")
+def _sound(shared: Any, _measured: Path) -> Path:
+    def make(folder: Path) -> None:
+        shutil.copytree(_measured, folder, dirs_exist_ok=True)
+        for unit in Plan.read(folder).units:
+            path = record_path(folder, unit)
+            as_measured(Measurement.read(path)).write(path)
+
+    return Path(shared.folder("sound-campaign", make))
 
 
 @pytest.fixture
 def measured(_measured: Path, tmp_path: Path) -> Path:
-    """A campaign of four units that were measured, to be spoilt."""
-    return Path(shutil.copytree(_measured, tmp_path / "tiny"))
+    """A campaign of four units that were measured, to be changed."""
+    return Path(shutil.copytree(_measured, tmp_path / "measured"))
 
 
 @pytest.fixture
-def worker(settings: Settings) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+def sound(_sound: Path, tmp_path: Path) -> Path:
+    """A campaign whose records look as if real trainings had been measured on a GPU."""
+    return Path(shutil.copytree(_sound, tmp_path / "sound"))
+
+
+@pytest.fixture
+def spoil(sound: Path) -> Callable[[Callable[[Measurement], Measurement]], Path]:
+    """Changes the first record of a sound campaign."""
+
+    def change(how: Callable[[Measurement], Measurement]) -> Path:
+        path = record_path(sound, Plan.read(sound).units[0])
+        how(Measurement.read(path)).write(path)
+        return sound
+
+    return change
+
+
+@pytest.fixture
+def worker(torch: Any, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Starts a worker as a process of its own; none outlives the test."""
     running: list[subprocess.Popen[str]] = []
 
-    def start(folder: Path, **pace: Any) -> subprocess.Popen[str]:
+    def start(
+        folder: Path, settings: Settings, *, hold: object = "", before: str = "", **pace: Any
+    ) -> subprocess.Popen[str]:
         arguments = [str(folder), json.dumps(asdict(settings)), json.dumps(asdict(Pace(**pace)))]
         process = subprocess.Popen(
-            [sys.executable, "-c", _WORKER, *arguments],
+            [sys.executable, "-c", before + _WORKER, *arguments, str(hold)],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            cwd=tmp_path,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
         )
         running.append(process)
@@ -94,17 +180,14 @@ def worker(settings: Settings) -> Iterator[Callable[..., subprocess.Popen[str]]]
 
     yield start
     for process in running:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
-        assert process.stdout is not None
-        process.stdout.close()
+        process.kill()
+        process.communicate()
 
 
 GPU = "GPU-0"
 WATTS = {"gpu": 200.0, "cpu": 50.0}
-#: What the made-up trainings' windows take, in s, by the first word of their names. Those of the
-#: tiny trainings are the machine's noise.
+#: Durations of the windows in s, by the first word of their names. Those of the tiny trainings
+#: depend on the machine.
 SECONDS = {"init": 8.0, "train": 20.0, "evaluate": 1.0}
 
 
@@ -140,11 +223,11 @@ def _window(window: Window) -> Window:
 
 
 def _spans(record: Measurement) -> dict[str, tuple[float, float]]:
-    """Start and end of every window, in s: a larger row takes longer, a repeat a per cent."""
-    pace = 1 + record.unit.row / 10 + record.unit.repeat / 100
+    """Start and end of every window in s: a larger row takes longer, a repeat 1 % more."""
+    factor = 1 + record.unit.row / 10 + record.unit.repeat / 100
     spans, now = {}, 0.0
     for named in record.training.windows[1:]:
-        began, now = now, now + pace * SECONDS[named.name.split("-")[0]]
+        began, now = now, now + factor * SECONDS[named.name.split("-")[0]]
         spans[named.name] = began, now
     return {"total": (0.0, now + 0.5), **spans}
 
@@ -190,12 +273,11 @@ def as_measured(record: Measurement) -> Measurement:
         )
         for i, found in enumerate(training.evaluations)
     )
+    sizes = {"train": 40_000, "validation": 10_000, "test": 10_000}
     training = replace(
         training,
         recipe=RECIPES["ecnas"],
-        data=DataLabel(
-            name="CIFAR-10", sha256="0" * 64, train=40_000, validation=10_000, test=10_000
-        ),
+        data=DataLabel(name="CIFAR-10", sha256="0" * 64, **sizes),
         device="cuda:0",
         device_name="Made-up GPU",
         budget_steps=budget,
@@ -207,40 +289,12 @@ def as_measured(record: Measurement) -> Measurement:
     windows = [_window(window) for window in record.windows]
     top = len(windows)
     for i, name in enumerate(("rest-before", "rest-after")):
-        rest = Window(name, name, top + i, None, 0.0, 10.0, 0.0, 10.0)
-        windows.append(_window(rest))
+        windows.append(_window(Window(name, name, top + i, None, 0.0, 10.0, 0.0, 10.0)))
+    label = {"methods": {GPU: "counter"}, "periods_s": {GPU: 0.1}, "notes": {GPU: ()}}
     return replace(
         record,
         settings=Settings(device="cuda:0"),
-        meter=MeterLabel(
-            kind="nvml",
-            methods={GPU: "counter"},
-            periods_s={GPU: 0.1},
-            notes={GPU: ()},
-            cpu="measured",
-            cpu_detail="",
-        ),
+        meter=MeterLabel(kind="nvml", cpu="measured", cpu_detail="", **label),
         training=training,
         windows=tuple(windows),
     )
-
-
-@pytest.fixture
-def sound(measured: Path) -> Path:
-    """A campaign whose records look as if real trainings had been measured on a GPU."""
-    for unit in Plan.read(measured).units:
-        path = record_path(measured, unit)
-        as_measured(Measurement.read(path)).write(path)
-    return measured
-
-
-@pytest.fixture
-def spoil(sound: Path) -> Callable[[Callable[[Measurement], Measurement]], Path]:
-    """Changes one record of a sound campaign."""
-
-    def change(how: Callable[[Measurement], Measurement]) -> Path:
-        path = record_path(sound, Plan.read(sound).units[0])
-        how(Measurement.read(path)).write(path)
-        return sound
-
-    return change

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import shutil
@@ -19,11 +18,12 @@ import pytest
 
 from naslib_ecnas.campaign import Cluster, Pace, Plan, Settings, launch, status, validate
 from naslib_ecnas.campaign.claims import attempts
-from naslib_ecnas.campaign.record import recorded
+from naslib_ecnas.campaign.measurement import recorded
 from naslib_ecnas.campaign.worker import attempts_folder
 from naslib_ecnas.comparison.compare import Grid, compare
 from naslib_ecnas.errors import EcnasError
 
+SAFETY_S = 600.0
 PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch", "srun", "sinfo", "scancel")
 
 _CONFIG = """\
@@ -81,19 +81,19 @@ def _running(command: list[str], log: Path) -> Iterator[None]:
     finally:
         process.terminate()
         try:
-            process.wait(timeout=15)
+            process.wait(timeout=60)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
 
 
 @pytest.fixture(scope="module")
-def slurm() -> Iterator[Path]:
-    """The folder of a SLURM whose commands work in this process; its node is idle."""
+def slurm() -> Iterator[None]:
+    """A SLURM whose commands work in this process; its node is idle."""
     missing = [program for program in PROGRAMS if shutil.which(program) is None]
     if missing or os.geteuid() != 0:
         pytest.skip(f"no SLURM can be started here: {', '.join(missing) or 'not root'}")
-    pytest.importorskip("submitit")
+    pytest.importorskip("submitit", reason="submitit is not installed")
     # Not pytest's folder: the path of a socket must be short, and munged wants it private.
     with tempfile.TemporaryDirectory(prefix="slurm-") as name, ExitStack() as stack:
         folder = Path(name)
@@ -114,96 +114,61 @@ def slurm() -> Iterator[Path]:
         ]
         munged = ["munged", "--foreground", "--force", "--num-threads=2", *flags]
         stack.enter_context(_running(munged, folder / "munged.out"))
-        _until(lambda: (folder / "munge" / "socket").exists(), 10, "munged does not start")
+        _started((folder / "munge" / "socket").exists, "munged")
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         patch.setenv("SLURM_CONF", str(config))
         patch.setenv("OMP_NUM_THREADS", "1")
         for daemon in ("slurmctld", "slurmd"):
             command = [daemon, "-D", "-f", str(config)]
             stack.enter_context(_running(command, folder / f"{daemon}.out"))
-        _until(_idle, 30, "the node does not become idle")
-        yield folder
-        subprocess.run(["scancel", "--user=root"], check=False, timeout=20)
-        _until(_idle, 30, "", skip=False)
+        _started(_idle, "the node")
+        yield
+        subprocess.run(["scancel", "--user=root"], check=False, timeout=SAFETY_S)
+        _happened(_idle)
 
 
-def _until(good: Callable[[], bool], seconds: float, why: str, *, skip: bool = True) -> None:
-    end = time.monotonic() + seconds
-    while not good():
+def _happened(event: Callable[[], bool]) -> bool:
+    """Wait for an event; the bound is there only to end a test that would never end."""
+    end = time.monotonic() + SAFETY_S
+    while not event():
         if time.monotonic() > end:
-            if skip:
-                pytest.skip(f"no SLURM can be started here: {why}")
-            return
-        time.sleep(0.25)
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def _started(event: Callable[[], bool], what: str) -> None:
+    if not _happened(event):
+        pytest.skip(f"no SLURM can be started here: {what} does not come up")
 
 
 def _idle() -> bool:
-    try:
-        shown = subprocess.run(
-            ["sinfo", "-h", "-o", "%T"], capture_output=True, text=True, check=False, timeout=10
-        )
-    except subprocess.TimeoutExpired:
-        return False
+    command = ["sinfo", "-h", "-o", "%T"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SAFETY_S)
     return shown.stdout.strip() == "idle"
 
 
 CLUSTER = Cluster(kind="slurm", workers=2, gres="gpu:1", cpus=1, hours=0.2)
 
 
-def test_a_campaign_runs_as_an_array_with_one_gpu_each(
-    slurm: Path, tmp_path: Path, plan: Callable[..., Plan], settings: Settings
+def test_campaigns_and_comparisons_run_as_arrays(
+    slurm: None, tmp_path: Path, plan: Callable[..., Plan], settings: Settings
 ) -> None:
+    """One test, so that one process starts SLURM once. Each job of the campaign has a GPU."""
     folder = tmp_path / "c"
     plan().write(folder)
+    with pytest.raises(EcnasError, match="could not be submitted"):
+        launch(folder, settings, replace(CLUSTER, gres="gpu:9"))  # no node has as many
     jobs = launch(folder, settings, CLUSTER, wait=True)
     assert len(jobs) == 2
     assert recorded(folder) == set(Plan.read(folder).by_name)
     assert validate(folder).good
     made = [a for u in Plan.read(folder).units for a in attempts(attempts_folder(folder, u))]
     assert {a.owner.job for a in made if a.owner is not None} <= set(jobs)
-    script = next((folder / "jobs").glob("*submission*.sh")).read_text()
-    assert "#SBATCH --gres=gpu:1" in script
-    assert "#SBATCH --requeue" in script
-
-
-@pytest.mark.slow
-def test_a_job_that_is_requeued_in_a_unit_does_it_again(
-    slurm: Path, tmp_path: Path, plan: Callable[..., Plan], settings: Settings
-) -> None:
-    """As where a node is taken away: SLURM kills the job, queues it again, and it goes on."""
-    folder = tmp_path / "c"
-    plan(rows=(2,), repeats=2).write(folder)
-    # Long enough to be met in the middle.
-    slow = replace(settings, steps=120)
-    jobs = launch(folder, slow, replace(CLUSTER, workers=1), pace=Pace(beat_s=1, stale_s=10))
-
-    def in_training() -> bool:
-        logs = (folder / "attempts").glob("*/*.log")
-        return any(b'"init"' in log.read_bytes() for log in logs)
-
-    _until(in_training, 60, "the job does not start", skip=False)
-    assert in_training()
-    subprocess.run(["scontrol", "requeue", jobs[0]], check=True, timeout=20)
-    # SLURM holds it back until its old credential has expired, which _CONFIG makes soon.
-    _until(lambda: len(recorded(folder)) == 2, 200, "", skip=False)
-    assert recorded(folder) == set(Plan.read(folder).by_name)
-    found = status(folder)
-    assert (found.recorded, found.lost.attempts) == (2, 1)
-    assert validate(folder).good
-
-
-def test_a_request_that_no_node_has_is_one_clear_error(
-    slurm: Path, tmp_path: Path, plan: Callable[..., Plan], settings: Settings
-) -> None:
-    folder = tmp_path / "c"
-    plan().write(folder)
-    with pytest.raises(EcnasError, match="could not be submitted"):
-        launch(folder, settings, replace(CLUSTER, gres="gpu:9"))
-    assert json.loads((folder / "plan.json").read_text())["name"] == "tiny"
-
-
-def test_a_comparison_runs_as_an_array(slurm: Path, tmp_path: Path) -> None:
-    """The same files as without a cluster."""
+    scripts = [path.read_text() for path in (folder / "jobs").glob("*submission*.sh")]
+    assert any("#SBATCH --gres=gpu:1" in text for text in scripts)
+    assert all("#SBATCH --requeue" in text for text in scripts)
+    # A comparison leaves the same files as without a cluster.
     grid = Grid(("semoa", "random"), ("4v",), (0, 1), 40)
     units = compare(grid, tmp_path / "alone")
     compare(grid, tmp_path / "array", jobs=2, cluster="slurm")
@@ -211,3 +176,27 @@ def test_a_comparison_runs_as_an_array(slurm: Path, tmp_path: Path) -> None:
         alone, array = (tmp_path / name / unit.file for name in ("alone", "array"))
         assert alone.read_bytes() == array.read_bytes()
     assert list((tmp_path / "array" / "jobs").glob("*_submission.sh"))
+
+
+@pytest.mark.slow
+def test_a_job_that_is_requeued_in_a_unit_does_it_again(
+    slurm: None, tmp_path: Path, plan: Callable[..., Plan], settings: Settings
+) -> None:
+    """As where a node is taken away: SLURM kills the job, queues it again, and it goes on."""
+    folder = tmp_path / "c"
+    plan(rows=(2,), repeats=2).write(folder)
+    # Many steps, so that it is met in the middle.
+    slow = replace(settings, steps=120)
+    jobs = launch(folder, slow, replace(CLUSTER, workers=1), pace=Pace(beat_s=1, stale_s=10))
+
+    def in_training() -> bool:
+        logs = (folder / "attempts").glob("*/*.log")
+        return any(b'"init"' in log.read_bytes() for log in logs)
+
+    assert _happened(in_training)
+    subprocess.run(["scontrol", "requeue", jobs[0]], check=True, timeout=SAFETY_S)
+    # SLURM holds it back until its old credential has expired, which _CONFIG makes soon.
+    assert _happened(lambda: recorded(folder) == set(Plan.read(folder).by_name))
+    found = status(folder)
+    assert (found.recorded, found.lost.attempts) == (2, 1)
+    assert validate(folder).good

@@ -1,4 +1,4 @@
-"""A campaign as a user starts it, on the CPU, measured by the real pynvml on the stand-in NVML.
+"""Campaigns on the CPU, measured by the real pynvml on the stand-in NVML.
 
 The synthetic GPU draws 250 W throughout, whatever the training on the CPU does, so that every
 energy is known: 250 W times the length of its window.
@@ -7,77 +7,73 @@ energy is known: 250 W times the length of its window.
 from __future__ import annotations
 
 import json
-import os
+import pickle
+import re
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 import naslib_ecnas as ecnas
-from naslib_ecnas.campaign import Measurement, Plan, make_plan
+from naslib_ecnas import cli
+from naslib_ecnas.campaign import (
+    DataChoice,
+    Measurement,
+    Pace,
+    Plan,
+    Settings,
+    make_plan,
+    status,
+    validate,
+    work,
+)
 from naslib_ecnas.campaign.claims import attempts
-from naslib_ecnas.campaign.plan import DataChoice
-from naslib_ecnas.campaign.record import record_path
+from naslib_ecnas.campaign.measurement import record_path
 from naslib_ecnas.campaign.worker import attempts_folder
 
-pytest.importorskip("torch")
+pytest.importorskip("torch", reason="torch is not installed")
 
 WATTS = 250.0
-SMALL = ("--device", "cpu", "--gpu", "GPU-a05f", "--baseline", "0.4", "--batch-size", "2")
+SMALL = ("--device", "cpu", "--gpu", "GPU-a05f", "--baseline", "0.2", "--batch-size", "2")
 SMALL = (*SMALL, "--evaluate-images", "2")
 
-Command = Callable[..., "subprocess.Popen[str]"]
+
+@pytest.fixture(autouse=True)
+def _real_time(standin: Any) -> None:
+    standin.set(clock=-1)
+    standin.set(power=WATTS, period=0.02)
 
 
 @pytest.fixture
-def command(standin_folder: Path, tmp_path: Path) -> Command:
-    """Starts `ecnas measure` in a process that finds the stand-in as it would a driver's."""
-
-    def start(*arguments: object) -> subprocess.Popen[str]:
-        unset = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "LOCAL_RANK", "SLURM_LOCALID")
-        return subprocess.Popen(
-            [sys.executable, "-m", "naslib_ecnas", "measure", *map(str, arguments)],
-            env={
-                **{name: value for name, value in os.environ.items() if name not in unset},
-                "LD_LIBRARY_PATH": str(standin_folder),
-                "STANDIN_NVML": f"power={WATTS},period=0.02",
-                "STANDIN_NVML_FILE": str(tmp_path / "orders"),
-                "OMP_NUM_THREADS": "1",
-            },
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    return start
-
-
-def _plan(folder: Path, repeats: int) -> Plan:
+def folder(tmp_path: Path) -> Path:
+    """A campaign of two units."""
     data = DataChoice(kind="synthetic", images_per_file=4)
-    plan = make_plan((0, 2), name="standin", vertices=4, repeats=repeats, data=data)
-    plan.write(folder)
-    return plan
+    make_plan((0, 2), name="standin", vertices=4, data=data).write(tmp_path / "c")
+    return tmp_path / "c"
 
 
-def _said(process: subprocess.Popen[str], code: int = 0) -> str:
-    try:
-        out, err = process.communicate(timeout=120)
-    finally:
-        process.kill()
-    assert process.returncode == code, err
-    return out
+@pytest.fixture
+def ecnas_measure(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Runs `ecnas measure` in this process; returns its stdout, or stderr where it fails."""
+
+    def run(*arguments: object, code: int = 0) -> str:
+        assert cli.main(["measure", *map(str, arguments)]) == code
+        said = capsys.readouterr()
+        return said.err if code else said.out
+
+    return run
 
 
 def test_from_a_run_to_a_table_every_energy_is_power_times_time(
-    tmp_path: Path, command: Command
+    tmp_path: Path, folder: Path, ecnas_measure: Callable[..., str]
 ) -> None:
-    folder, table = tmp_path / "c", tmp_path / "c.ecnas"
-    plan = _plan(folder, 2)
-    assert "4 units recorded" in _said(command("run", folder, *SMALL, "--steps", 2))
-    records = [Measurement.read(record_path(folder, unit)) for unit in plan.units]
+    table = tmp_path / "c.ecnas"
+    assert "2 units recorded" in ecnas_measure("run", folder, *SMALL, "--steps", 2)
+    records = [Measurement.read(record_path(folder, unit)) for unit in Plan.read(folder).units]
     for record in records:
         assert record.meter.kind == "nvml"
         assert list(record.meter.methods.values()) == ["counter"]
@@ -89,94 +85,113 @@ def test_from_a_run_to_a_table_every_energy_is_power_times_time(
             if reading.valid:
                 off = abs(reading.energy_j - WATTS * window.seconds)
                 assert off <= reading.uncertainty_j
-            else:  # over before the counter stepped
-                assert (reading.reason, window.seconds < 0.1) == ("too-short", True)
-    found = json.loads(_said(command("validate", folder, "--json")))
-    assert (found["good"], found["records"]) == (True, 4)
+            else:
+                assert reading.reason == "too-short"
+    found = json.loads(ecnas_measure("validate", folder, "--json"))
+    assert (found["good"], found["records"]) == (True, 2)
     doubts = {finding["code"] for finding in found["findings"]}
-    # The stand-in reports a power cap and a thermal slowdown; short runs are uncertain.
+    # The stand-in reports a power cap and a thermal slowdown.
     assert doubts >= {"synthetic", "departure", "clocks"}
-    # 250 W before, in and after by both sensors, and nobody else.
+    # 250 W before, in and after by both sensors, and no other process.
     assert not doubts & {"rest", "counter", "foreign", "unmeasured", "above-power-limit"}
-    _said(command("export", folder, "--out", table), 1)
-    _said(command("export", folder, "--out", table, "--allow-synthetic", "--pue", "1.5"))
+    ecnas_measure("export", folder, "--out", table, code=1)
+    ecnas_measure("export", folder, "--out", table, "--allow-synthetic", "--pue", "1.5")
     bench = ecnas.load(table)
     assert bench.provenance["energy_kwh"].kind == "synthetic"
     for record in records:
-        total, training = record.window("total"), record.training
+        total = record.window("total")
         assert total is not None
         cell = bench.query(record.unit.row, epochs=4, repeat=record.unit.repeat)
         doubt = sum(r.uncertainty_j for r in total.energy_j.values()) / (WATTS * total.seconds)
         kwh = 1.5 * WATTS * total.seconds / 3.6e6
         assert cell["total_energy_kwh"] == pytest.approx(kwh, rel=doubt)
         # The run up to the last evaluation, window by window.
-        seconds = sum(w.seconds for w in training.windows[1:] if "end" not in w.name)
-        assert cell.energy_kwh == pytest.approx(1.5 * WATTS * seconds / 3.6e6, rel=8 * doubt)
+        seconds = sum(w.seconds for w in record.training.windows[1:] if "end" not in w.name)
+        assert cell.energy_kwh == pytest.approx(1.5 * WATTS * seconds / 3.6e6, rel=9 * doubt)
 
 
-def _wait_for_start(folder: Path, process: subprocess.Popen[str]) -> None:
-    """Until the first unit is within its training."""
-    for _ in range(6000):
-        for log in folder.glob("attempts/*/0001.log"):
-            if b'"name": "init"' in log.read_bytes() or b'"name":"init"' in log.read_bytes():
-                return
-        assert process.poll() is None, process.communicate()[1]
-        time.sleep(0.01)
-    raise AssertionError("no training began within 60 s")
+def test_a_fault_in_the_middle_makes_the_unit_be_measured_again(folder: Path, standin: Any) -> None:
+    faults = [({"reset": 0}, "reset"), ({"lost": 1}, "gpu-lost"), ({"nan": 1}, "not-a-number")]
+    left = iter(faults)
 
+    def on_step(unit: object, steps_done: int, steps_total: int) -> None:
+        if steps_done == 2 and (fault := next(left, None)) is not None:
+            standin.set(**fault[0])
+        elif steps_done == 5:  # a driver that comes back, after the edges of windows at step 3
+            standin.set(lost=0, nan=0)
 
-@pytest.mark.parametrize(
-    ("order", "reason"),
-    [
-        ("reset=0", "reset"),
-        pytest.param("lost=1", "gpu-lost", marks=pytest.mark.slow),
-        pytest.param("nan=1", "not-a-number", marks=pytest.mark.slow),
-    ],
-)
-def test_a_fault_in_the_middle_makes_the_unit_be_measured_again(
-    tmp_path: Path, command: Command, order: str, reason: str
-) -> None:
-    folder = tmp_path / "c"
-    plan = _plan(folder, 1)
-    process = command("run", folder, *SMALL, "--steps", 24, "--tries", 4)
-    _wait_for_start(folder, process)
-    _order(tmp_path, order)
-    if reason != "reset":  # a driver that comes back
-        time.sleep(0.5)
-        _order(tmp_path, f"{order.partition('=')[0]}=0")
-    said = _said(process)
-    made = {unit.name: attempts(attempts_folder(folder, unit)) for unit in plan.units}
-    (spoilt,) = [each for each in made.values() if len(each) > 1]
-    assert [one.ended for one in spoilt] == ["invalid", "recorded"]
-    assert f"total: {reason}" in spoilt[0].detail
-    assert "invalid after" in said
-    for unit in plan.units:
-        record = Measurement.read(record_path(folder, unit))
-        total = record.window("total")
+    settings = Settings(gpu="GPU-a05f", baseline_s=0, steps=6, batch_size=2, evaluate_images=2)
+    work(folder, settings, pace=Pace(tries=4), on_step=on_step)
+    first, second = Plan.read(folder).units
+    made = attempts(attempts_folder(folder, first))
+    assert [one.ended for one in made] == ["invalid"] * 3 + ["recorded"]
+    for one, (_, reason) in zip(made, faults, strict=False):
+        assert f"total: {reason}" in one.detail
+    assert [one.ended for one in attempts(attempts_folder(folder, second))] == ["recorded"]
+    for unit in (first, second):
+        total = Measurement.read(record_path(folder, unit)).window("total")
         assert total is not None
         (reading,) = total.energy_j.values()
         assert abs(reading.energy_j - WATTS * total.seconds) <= reading.uncertainty_j
-    lost = json.loads(_said(command("status", folder, "--json")))["lost"]
-    assert lost["attempts"] == 1
-    assert lost["seconds"] > 0
-    assert json.loads(_said(command("validate", folder, "--json")))["good"]
+    lost = status(folder).lost
+    assert (lost.attempts, lost.seconds > 0) == (3, True)
+    assert validate(folder).good
 
 
-def _order(folder: Path, text: str) -> None:
-    fresh = folder / "orders.new"
-    fresh.write_text(text)
-    fresh.replace(folder / "orders")
-
-
-def test_settings_of_a_named_gpu(tmp_path: Path, command: Command) -> None:
-    folder = tmp_path / "c"
-    _plan(folder, 1)
-    process = command("run", folder, "--device", "cpu", "--gpu", "GPU-0", "--meter", "none")
-    _, err = process.communicate(timeout=60)
-    assert (process.returncode, "meter auto" in err) == (2, True)
-    process = command("run", folder, *SMALL, "--gpu", "GPU-ffff", "--steps", "1")
-    _, err = process.communicate(timeout=60)
-    assert process.returncode != 0
-    assert "no GPU has this UUID" in err
-    assert err.count("\n") == 1
+def test_a_named_gpu_needs_its_meter_and_must_exist(
+    folder: Path, ecnas_measure: Callable[..., str]
+) -> None:
+    said = ecnas_measure("run", folder, *SMALL, "--meter", "none", code=2)
+    assert "meter auto" in said
+    said = ecnas_measure("run", folder, *SMALL, "--gpu", "GPU-ffff", code=1)
+    assert "no GPU has this UUID" in said
+    assert said.count("\n") == 1
     assert list(folder.glob("records/*.json")) == []
+
+
+# -- the walk "put your GPU into the table" from its plan to its table, by the page's own commands -
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "walk-measure.md"
+IMAGES = 64
+#: What is changed in the page's commands, since neither a GPU nor CIFAR-10 is here.
+HERE = {
+    "~/cifar-10-batches-py": f"cifar-10-batches-py --images-per-file {IMAGES}",
+    "--device cuda:0": "--device cpu --gpu GPU-a05f --baseline 0.1 --steps 2 --batch-size 2 "
+    "--evaluate-images 2",
+    "--out my-gpu.csv": "--out my-gpu.csv --allow-synthetic",
+}
+
+
+@pytest.mark.slow
+def test_the_walk_to_its_end(environment: dict[str, str], tmp_path: Path) -> None:
+    data, rng = tmp_path / "cifar-10-batches-py", np.random.default_rng(0)
+    data.mkdir()
+    for name in (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"):
+        pixels = rng.integers(0, 256, (IMAGES, 3072), dtype=np.uint8)
+        content = {b"data": pixels, b"labels": rng.integers(0, 10, IMAGES).tolist()}
+        (data / name).write_bytes(pickle.dumps(content, protocol=2))
+    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+    environment["STANDIN_NVML"] = "power=250,period=0.02,states=0"
+
+    def run(command: str) -> str:
+        done = subprocess.run(
+            ["bash", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, f"{command}\n{done.stderr}"
+        return done.stdout
+
+    blocks = re.findall(r"^```sh\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.M | re.S)
+    lines = [line for block in blocks for line in block.splitlines()]
+    commands = [line for line in lines if line.startswith("ecnas measure") and "my-gpu" in line]
+    for text, here in HERE.items():
+        assert sum(text in line for line in commands) == 1, text
+        commands = [line.replace(text, here) for line in commands]
+    assert re.search(r"energy of Stand-in GPU.* good ", run("ecnas doctor"))
+    said = [run(command) for command in commands]
+    for text, out in zip(("20 units planned", "20 units recorded", "0 faults"), said, strict=False):
+        assert text in out
+    out = run("ecnas surrogate calibrate --measurements my-gpu.csv --out my-gpu.npz")
+    assert "20 runs fitted" in out
+    mine = ecnas.load("5v", device=str(tmp_path / "my-gpu.npz"))
+    assert mine.provenance["energy_kwh"].kind == "synthetic"
+    assert (mine.values("energy_kwh", 108) > 0).all()

@@ -196,7 +196,7 @@ def test_other_values_in_a_record_with_its_digest(
     good: Callable[[str], tuple[Path, Path]], data: st.DataObject
 ) -> None:
     """What a record says, spoilt beneath a digest that is right."""
-    from naslib_ecnas.campaign.record import _digest
+    from naslib_ecnas.campaign.measurement import _digest
 
     folder, path = good("record")
     whole = json.loads(path.read_bytes())

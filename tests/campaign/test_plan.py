@@ -1,4 +1,4 @@
-"""Plans: which units, in which order, and their file."""
+"""Plans: which units, in which order, and their file; settings of workers."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from naslib_ecnas import Cell
-from naslib_ecnas.campaign import DataChoice, Plan, make_plan
-from naslib_ecnas.campaign.plan import designed_rows, file_rows
+from naslib_ecnas.campaign import DataChoice, Pace, Plan, Settings, make_plan
+from naslib_ecnas.campaign.plan import designed_rows, file_rows, vertices_of
 from naslib_ecnas.errors import ConfigError, EcnasError, FormatError, UnknownTableError
 
 DATA = DataChoice(kind="synthetic", images_per_file=4)
@@ -29,6 +29,10 @@ def test_every_cell_budget_and_repeat_is_there_once() -> None:
     assert triples == {(r, e, n) for r in range(91) for e in (4, 12) for n in range(3)}
     assert len(plan.units) == len(triples) == len({u.seed for u in plan.units})
     assert all(u.cell == str(Cell.from_row(u.row)) for u in plan.units)
+    # A unit's seed does not depend on the others.
+    few = make_plan([7], name="q", vertices=4, data=DATA, repeats=2).by_name
+    assert all(plan.by_name[name].seed == unit.seed for name, unit in few.items())
+    assert _plan(limit=5).units == _plan().units[:5]
 
 
 def test_the_order_follows_the_seed_and_not_the_cells() -> None:
@@ -36,7 +40,7 @@ def test_the_order_follows_the_seed_and_not_the_cells() -> None:
     assert rows != sorted(rows)
     assert rows == [u.row for u in _plan(repeats=3, seed=1).units]
     assert rows != [u.row for u in _plan(repeats=3, seed=2).units]
-    # No run of one cell's repeats, and the order says next to nothing about the row.
+    # Repeats of a cell are not neighbours, and the order hardly correlates with the row.
     assert sum(a == b for a, b in pairwise(rows)) < 15
     n = len(rows)
     centred = sum((i - (n - 1) / 2) * (row - 45) for i, row in enumerate(rows))
@@ -44,29 +48,32 @@ def test_the_order_follows_the_seed_and_not_the_cells() -> None:
     assert abs(centred / spread) < 0.2
 
 
-def test_a_units_seed_does_not_depend_on_the_others() -> None:
-    all_of_them = _plan(epochs=(4, 12), repeats=3).by_name
-    few = make_plan([7], name="q", vertices=4, data=DATA, repeats=2).by_name
-    assert all(all_of_them[name].seed == unit.seed for name, unit in few.items())
-
-
-def test_a_limit_keeps_the_first_of_the_order() -> None:
-    assert _plan(limit=5).units == _plan().units[:5]
-
-
-@pytest.mark.parametrize(
-    "wrong", [{"epochs": ()}, {"epochs": (0,)}, {"repeats": 0}, {"limit": -1}, {"seed": -1},
-              {"recipe": "mine"}, {"vertices": 3}, {"vertices": 8}]
-)  # fmt: skip
-def test_what_is_not_possible_is_refused(wrong: dict[str, object]) -> None:
-    with pytest.raises(ConfigError):
-        _plan(**wrong)
-
-
-def test_data_needs_its_folder() -> None:
+def test_what_is_not_possible_is_refused() -> None:
+    for wrong in ({"epochs": ()}, {"epochs": (0,)}, {"repeats": 0}, {"limit": -1}, {"seed": -1},
+                  {"recipe": "mine"}, {"vertices": 3}, {"vertices": 8}):  # fmt: skip
+        with pytest.raises(ConfigError):
+            _plan(**wrong)
     for kind, path in (("cifar10", None), ("synthetic", "/x"), ("imagenet", "/x")):
         with pytest.raises(ConfigError):
             DataChoice(kind=kind, path=path)
+    for settings in ({"images": "disk"}, {"steps": 0}, {"meter": "best"}, {"meter": "replay"},
+                     {"gpu": "GPU-0", "meter": "none"}, {"baseline_s": -1.0}):  # fmt: skip
+        with pytest.raises(ConfigError):
+            Settings(**settings)
+    for seconds in (-1.0, float("inf"), float("nan"), "2"):
+        with pytest.raises(ConfigError, match="warm_up_s"):
+            Settings(warm_up_s=seconds)  # type: ignore[arg-type]
+    for pace in ({"patience_s": -1}, {"patience_s": float("nan")}, {"beat_s": 0}):
+        with pytest.raises(ConfigError):
+            Pace(**pace)
+    with pytest.raises(ConfigError, match="live workers"):
+        Pace(beat_s=10, stale_s=20)
+
+
+def test_a_gpu_is_warmed_up_for_a_minute_by_default() -> None:
+    assert Settings().warm_up_s == 0.0
+    assert Settings(device="cuda:1").warm_up_s == 60.0
+    assert Settings(device="cuda:1", warm_up_s=0).warm_up_s == 0
 
 
 def test_the_file_gives_the_plan_back(tmp_path: Path, plan: Callable[..., Plan]) -> None:
@@ -95,26 +102,30 @@ def test_a_damaged_plan_is_an_error_at_every_length(
             Plan.read(tmp_path)
     data = json.loads(whole)
     data["units"][0]["row"] = 400
-    file.write_text(json.dumps(data))
-    with pytest.raises(FormatError):
-        Plan.read(tmp_path)
+    for wrong in (data, [], {**data, "format": "ecnas-plan/0"}):
+        file.write_text(json.dumps(wrong))
+        with pytest.raises(FormatError):
+            Plan.read(tmp_path)
     with pytest.raises(UnknownTableError, match="no campaign"):
         Plan.read(tmp_path / "elsewhere")
 
 
-def test_cells_come_from_a_file(tmp_path: Path) -> None:
+def test_cells_come_from_a_file_or_a_design(tmp_path: Path) -> None:
     file = tmp_path / "cells"
     file.write_text(f"# two\n5\n\n{Cell.from_row(17)}  # the other\n5\n")
     assert file_rows(file, vertices=4) == [5, 17]
     file.write_text(json.dumps([{"row": 3, "cell": "x"}, {"row": 1}]))
     assert file_rows(file, vertices=4) == [3, 1]
-    for wrong in ("91\n", "hello\n", "", "[1, null]", "[1"):
+    for wrong in ("91\n", "hello\n", "", "[1, null]", "[1", "9" * 5000):
         file.write_text(wrong)
         with pytest.raises(FormatError):
             file_rows(file, vertices=4)
-
-
-def test_a_design_is_of_the_space() -> None:
+    file.write_bytes(b"\xff\xfe")
+    with pytest.raises(FormatError, match="UTF-8"):
+        file_rows(file, vertices=4)
     rows = designed_rows(12, vertices=4, seed=0)
     assert len(set(rows)) == 12
     assert max(rows) < 91
+    assert vertices_of("5v") == 5
+    with pytest.raises(ConfigError, match="4v, 5v, 7v"):
+        vertices_of("6v")

@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 
 from naslib_ecnas.campaign import Measurement, Plan
-from naslib_ecnas.campaign.record import record_path
+from naslib_ecnas.campaign.measurement import NewerRecord, record_path
 from naslib_ecnas.errors import ChecksumError, EcnasError, FormatError, StorageError
 from naslib_ecnas.files import to_json
 
 
-def _first(folder: Path) -> Path:
-    return record_path(folder, Plan.read(folder).units[0])
+@pytest.fixture
+def path(measured: Path) -> Path:
+    """The first record of a campaign."""
+    return record_path(measured, Plan.read(measured).units[0])
 
 
 def test_a_record_comes_back_byte_for_byte(sound: Path, tmp_path: Path) -> None:
@@ -30,22 +32,17 @@ def test_a_record_comes_back_byte_for_byte(sound: Path, tmp_path: Path) -> None:
         assert again.training == record.training
 
 
-def test_a_truncated_record_is_an_error(measured: Path) -> None:
-    path = _first(measured)
+def test_a_damaged_record_is_an_error_or_the_same_record(path: Path) -> None:
     whole = path.read_bytes()
     for length in range(0, len(whole) - 1, 97):
         path.write_bytes(whole[:length])
         with pytest.raises(FormatError):
             Measurement.read(path)
-
-
-def test_a_changed_byte_is_an_error_or_changes_nothing(measured: Path) -> None:
-    path = _first(measured)
-    whole = path.read_bytes()
+    path.write_bytes(whole)
     before = Measurement.read(path)
     rng = np.random.default_rng(0)
     errors = 0
-    for _ in range(300):
+    for _ in range(200):
         at, value = int(rng.integers(len(whole))), int(rng.integers(1, 256))
         path.write_bytes(whole[:at] + bytes([whole[at] ^ value]) + whole[at + 1 :])
         try:
@@ -54,11 +51,10 @@ def test_a_changed_byte_is_an_error_or_changes_nothing(measured: Path) -> None:
             errors += 1
         else:  # such as a capital letter for a small one in an escape, or another space
             assert repr(after) == repr(before)
-    assert errors > 250
+    assert errors > 160
 
 
-def test_a_content_that_fits_its_digest_is_still_checked(measured: Path) -> None:
-    path = _first(measured)
+def test_a_content_that_fits_its_digest_is_still_checked(path: Path) -> None:
     data = json.loads(path.read_bytes())
     for key, value in (
         ("unit", {}),
@@ -73,8 +69,13 @@ def test_a_content_that_fits_its_digest_is_still_checked(measured: Path) -> None
         path.write_text(json.dumps({**data, "content": content, "sha256": digest}))
         with pytest.raises(FormatError):
             Measurement.read(path)
-    path.write_text(json.dumps({**data, "sha256": "0" * 64}))
-    with pytest.raises(ChecksumError, match="not what was written"):
-        Measurement.read(path)
+    for changes, error, text in (
+        ({"sha256": "0" * 64}, ChecksumError, "not what was written"),
+        ({"format": "ecnas-measurement/2"}, NewerRecord, "another version"),
+        ({"format": "something/1"}, FormatError, "has the format"),
+    ):
+        path.write_text(json.dumps({**data, **changes}))
+        with pytest.raises(error, match=text):
+            Measurement.read(path)
     with pytest.raises(StorageError):
         Measurement.read(path.with_name("none.json"))

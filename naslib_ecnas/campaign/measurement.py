@@ -1,4 +1,7 @@
-"""The record of one unit: its training, the windows of its meter, and all that they depend on."""
+"""The record of one unit, and the energies that follow from its windows.
+
+Energies are in joules, gross, without PUE, of the windows that `training.train` opens.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +25,7 @@ __all__ = [
     "Measurement",
     "MeterLabel",
     "NewerRecord",
+    "essential",
     "essential_faults",
     "has_cpu",
     "is_measured",
@@ -33,20 +37,27 @@ __all__ = [
     "total_j",
     "training_j",
     "unresolved",
-    "window_j",
 ]
 
 
-#: Folder of a campaign that holds the records.
+#: Folder of a campaign that contains the records.
 RECORDS = "records"
 
 _NAME = "ecnas-measurement"
 
 _FORMAT = f"{_NAME}/1"
 
+_REMEDY = "requeue its unit: ecnas measure validate CAMPAIGN --requeue"
+
+#: Reason of a reading that is missing because its window was shorter than a refresh.
+_TOO_SHORT = "too-short"
+
+#: Epochs of the trainings that devices are calibrated on.
+_CALIBRATION_EPOCHS = 4
+
 
 class NewerRecord(FormatError):
-    """A record that this version cannot read, and that is not damaged for that."""
+    """A record that another version of this package wrote; it need not be damaged."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,26 +65,26 @@ class MeterLabel:
     """How the energy was measured."""
 
     kind: str
-    """`nvml` (with RAPL where that is there), `rapl`, `none` or `replay`."""
+    """`nvml` (with RAPL if it is available), `rapl`, `none` or `replay`."""
     methods: Mapping[str, str]
     """GPU UUID -> sensor."""
     periods_s: Mapping[str, float]
-    """GPU UUID -> refresh period of the sensor, s."""
+    """GPU UUID -> refresh period of the sensor in s."""
     notes: Mapping[str, tuple[str, ...]]
     """GPU UUID -> why better sensors are not used."""
     cpu: str
-    """Whether the CPU is measured, a kind of `CpuState`."""
+    """Whether the CPU is measured: a kind of `CpuState`."""
     cpu_detail: str
     """Why not."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """What one unit left. Energies are those of the meter: J, gross, PUE not in."""
+    """The record of one unit: its training, the meter's windows, and how both came about."""
 
     unit: Unit
     attempt: int
-    """Number of the attempt that made it, from 1."""
+    """Number of the attempt that made it, counted from 1."""
     plan: str
     """Checksum of the plan."""
     owner: Owner
@@ -81,16 +92,16 @@ class Measurement:
     meter: MeterLabel
     training: TrainingRecord
     windows: tuple[Window, ...]
-    """Of the meter, in the order of ending; beside the training's there can be `warm-up`,
+    """The meter's windows in the order of ending: the training's, and perhaps `warm-up`,
     `rest-before` and `rest-after`."""
 
     def window(self, name: str) -> Window | None:
-        """The meter's window of a name; None where there is none."""
+        """The meter's window of this name; None if there is none."""
         return next((window for window in self.windows if window.name == name), None)
 
     @property
     def made_up(self) -> tuple[str, ...]:
-        """Why it is no measurement of a whole training on real images; empty where it is one."""
+        """Why it is not a measurement of a whole training on real images; empty if it is one."""
         training, why = self.training, []
         if training.data.name != "CIFAR-10":
             why.append(f"{training.data.name} images")
@@ -103,7 +114,7 @@ class Measurement:
         return tuple(why)
 
     def write(self, path: Path) -> None:
-        """Write it, whole or not at all.
+        """Write the record, whole or not at all.
 
         Raises:
             StorageError: the folder cannot be written or the disk is full.
@@ -124,40 +135,35 @@ class Measurement:
 
     @classmethod
     def read(cls, path: Path) -> Measurement:
-        """Read one.
+        """Read a record.
 
         Raises:
-            StorageError: it cannot be read.
-            ChecksumError: its content is not what was written.
+            StorageError: the file cannot be read.
+            ChecksumError: the content is not what was written.
             NewerRecord: another version wrote it.
-            FormatError: it is no record.
+            FormatError: it is not a record.
         """
-        remedy = "requeue its unit: ecnas measure validate CAMPAIGN --requeue"
         try:
             data = from_json(path.read_bytes())
         except OSError as error:
             raise storage_error(error, path) from error
         except ValueError as error:
             raise FormatError(
-                "the record is damaged", path=path, value=str(error), remedy=remedy
+                f"the record is damaged: {error}", path=path, remedy=_REMEDY
             ) from error
         form = data.get("format") if isinstance(data, dict) else None
-        if form != _FORMAT:
-            if isinstance(form, str) and form.startswith(f"{_NAME}/"):
-                raise NewerRecord(
-                    "another version of this package wrote the record",
-                    path=path,
-                    value=form,
-                    expected=_FORMAT,
-                    remedy="read it with that version: pip install --upgrade naslib-ecnas",
-                )
-            raise FormatError(
-                "no record", path=path, expected=f"a file of the format {_FORMAT}", remedy=remedy
+        if isinstance(form, str) and form.startswith(f"{_NAME}/") and form != _FORMAT:
+            raise NewerRecord(
+                f"another version of this package wrote the record: {form}, not {_FORMAT}",
+                path=path,
+                remedy="read it with that version: pip install --upgrade naslib-ecnas",
             )
+        if form != _FORMAT:
+            raise FormatError(f"a record has the format {_FORMAT}", path=path, remedy=_REMEDY)
         content: Any = data.get("content")
         if _digest_of_text(json.dumps(content, ensure_ascii=False)) != data.get("sha256"):
             raise ChecksumError(
-                "the record's content is not what was written", path=path, remedy=remedy
+                "the record's content is not what was written", path=path, remedy=_REMEDY
             )
         where = str(path)
         try:
@@ -174,7 +180,7 @@ class Measurement:
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             if isinstance(error, FormatError):
                 raise
-            raise FormatError(f"no record: {error}", path=path, remedy=remedy) from error
+            raise FormatError(f"not a record: {error}", path=path, remedy=_REMEDY) from error
 
 
 def _digest(content: Any) -> str:
@@ -186,12 +192,12 @@ def _digest_of_text(text: str) -> str:
 
 
 def record_path(folder: Path, unit: Unit) -> Path:
-    """Where a unit's record is, below the folder of the campaign."""
+    """Path of a unit's record in the folder of a campaign."""
     return folder / RECORDS / f"{unit.name}.json"
 
 
 def recorded(folder: Path) -> set[str]:
-    """Names of the units whose records are there, whatever state they are in.
+    """Names of the units that have a record, which may be damaged.
 
     Raises:
         StorageError: the folder cannot be read.
@@ -205,17 +211,11 @@ def recorded(folder: Path) -> set[str]:
     return {n[:-5] for n in names if n.endswith(".json") and not n.startswith(".")}
 
 
-# The energies of a record: of its windows, its training and the whole, and why one is missing.
-
-
-_TOO_SHORT = "too-short"
-
-#: Epochs of the trainings that devices are calibrated on.
-_FOUR = 4
+# -- energies of a record ------------------------------------------------------------------------
 
 
 def is_measured(record: Measurement) -> bool:
-    """Whether there was a meter with sensors."""
+    """Whether the meter had sensors."""
     return record.meter.kind != "none"
 
 
@@ -226,14 +226,14 @@ def has_cpu(record: Measurement) -> bool:
 
 
 def essential(window: Window) -> Mapping[str, Reading]:
-    """The readings that a unit is measured for: of its GPUs, else of the CPU."""
+    """The readings that a unit needs: of its GPUs, or of the CPU if there is no GPU."""
     return window.energy_j or window.cpu_energy_j
 
 
 def essential_faults(record: Measurement) -> tuple[str, ...]:
-    """Why windows of a record are invalid, so that the unit has to be measured again.
+    """Why windows of a record are invalid, so that its unit must be measured again.
 
-    A single step at the start may be over before a sensor refreshes; that alone spoils nothing.
+    A window inside `total` may be too short for the sensor, such as the one step at rate 0.
     """
     if not is_measured(record):
         return ()
@@ -250,9 +250,9 @@ def essential_faults(record: Measurement) -> tuple[str, ...]:
 
 
 def window_j(window: Window | None, *, cpu: bool) -> float:
-    """Joules of a window: GPUs and, where asked for or where there is no GPU, CPU packages.
+    """Joules of a window: GPUs and, if `cpu` or if there is no GPU, CPU packages.
 
-    NaN where a part is not known.
+    NaN if a part is unknown.
     """
     if window is None:
         return math.nan
@@ -263,12 +263,12 @@ def window_j(window: Window | None, *, cpu: bool) -> float:
 
 
 def total_j(record: Measurement, *, cpu: bool) -> float:
-    """Joules of the whole run, start-up and evaluations included; NaN where unknown."""
+    """Joules of the whole run, start-up and evaluations included; NaN if unknown."""
     return window_j(record.window("total"), cpu=cpu)
 
 
 def unresolved(record: Measurement) -> tuple[str, ...]:
-    """Segments of training that were over before a sensor refreshed."""
+    """Names of the segments of training that ended before a sensor refreshed."""
     return tuple(
         segment.window.name
         for segment in record.training.segments
@@ -278,15 +278,15 @@ def unresolved(record: Measurement) -> tuple[str, ...]:
 
 
 def training_j(record: Measurement, *, cpu: bool, segments: int | None = None) -> float:
-    """Joules of the segments of training; NaN where unknown.
+    """Joules of the segments of training; NaN if unknown.
 
-    A segment that was too short for the sensor, in practice the one step at rate 0, is taken at
-    the mean power of the others.
+    A segment that was too short for the sensor, in practice the one step at rate 0, is estimated
+    at the mean power of the others.
 
     Args:
-        record: the unit's.
+        record: the unit's record.
         cpu: whether CPU packages count.
-        segments: how many of the first segments; all where left out.
+        segments: how many of the first segments; all by default.
     """
     short = unresolved(record)
     known: list[tuple[float, float]] = []
@@ -306,14 +306,14 @@ def training_j(record: Measurement, *, cpu: bool, segments: int | None = None) -
 
 
 def run_j(record: Measurement, *, cpu: bool, when: str = "end") -> float:
-    """Joules from the start of the run to an evaluation; NaN where unknown.
+    """Joules from the start of the run to an evaluation, as in EC-NAS's files; NaN if unknown.
 
-    As EC-NAS's files count: start-up and the evaluations before are in. It is the sum of the
-    windows, so that what falls between two of them, mere milliseconds, is out. A window that was
-    too short for the sensor is taken at the run's mean power.
+    Start-up and earlier evaluations are included. It is the sum of the windows, without the
+    milliseconds between them. A window that was too short for the sensor is estimated at the run's
+    mean power.
 
     Args:
-        record: the unit's.
+        record: the unit's record.
         cpu: whether CPU packages count.
         when: which evaluation, one of `WHEN`.
     """
@@ -331,19 +331,19 @@ def run_j(record: Measurement, *, cpu: bool, when: str = "end") -> float:
 
 
 def segments_before(record: Measurement, when: str) -> int:
-    """How many segments of training lie before an evaluation."""
+    """Number of segments of training before an evaluation."""
     at = next(e.steps for e in record.training.evaluations if e.when == when)
     return sum(s.first_step + s.steps <= at for s in record.training.segments)
 
 
 def start_up_share(record: Measurement, *, cpu: bool) -> float:
-    """Share of start-up and evaluations in the energy of a run of 4 epochs; NaN where unknown.
+    """Share of start-up and evaluations in the energy of a run of 4 epochs; NaN if unknown.
 
-    They cost the same whatever the budget, so that a run of any budget tells it: of `a + b n` for
-    n epochs it is `a / (a + 4 b)`.
+    Their energy `a` does not depend on the budget. A run of n epochs takes `a + b n`, so a run of
+    any budget gives the share `a / (a + 4 b)`.
     """
     training = record.training
     steps = training_j(record, cpu=cpu)
     fixed = run_j(record, cpu=cpu) - steps
-    four = steps / training.steps * training.budget_steps / training.epochs * _FOUR
+    four = steps / training.steps * training.budget_steps / training.epochs * _CALIBRATION_EPOCHS
     return fixed / (fixed + four) if fixed + four > 0 else math.nan

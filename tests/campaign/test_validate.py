@@ -1,0 +1,306 @@
+"""Validation finds planted faults and doubts; status says what is done, lost, stale and to come."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import naslib_ecnas as ecnas
+from naslib_ecnas.campaign import Measurement, Plan, Settings, requeue, status, validate, work
+from naslib_ecnas.campaign.claims import Owner
+from naslib_ecnas.campaign.measurement import record_path
+from naslib_ecnas.campaign.plan import expected
+from naslib_ecnas.campaign.worker import PAUSE_S, attempts_folder
+from naslib_ecnas.energy.readings import GpuProcess, Reading, invalid
+from naslib_ecnas.files import to_json, to_plain
+
+Change = Callable[[Measurement], Measurement]
+Spoil = Callable[[Change], Path]
+
+
+def _training(**changes: Any) -> Change:
+    return lambda r: replace(r, training=replace(r.training, **changes))
+
+
+def _windows(change: Callable[[Any], Any], name: str) -> Change:
+    return lambda r: replace(
+        r, windows=tuple(change(w) if w.name == name else w for w in r.windows)
+    )
+
+
+def _reading(name: str, change: Callable[[Reading], Reading]) -> Change:
+    return _windows(
+        lambda w: replace(w, energy_j={gpu: change(r) for gpu, r in w.energy_j.items()}), name
+    )
+
+
+def _scaled(name: str, factor: float) -> Change:
+    return _reading(name, lambda r: replace(r, energy_j=r.energy_j * factor))
+
+
+def _state(**changes: Any) -> Callable[[Reading], Reading]:
+    def changed(reading: Reading) -> Reading:
+        assert reading.stop is not None
+        return replace(reading, stop=replace(reading.stop, **changes))
+
+    return changed
+
+
+def _evaluation(**changes: Any) -> Change:
+    def changed(record: Measurement) -> Measurement:
+        first, *rest = record.training.evaluations
+        return _training(evaluations=(replace(first, **changes), *rest))(record)
+
+    return changed
+
+
+def _segment(**changes: Any) -> Change:
+    def changed(record: Measurement) -> Measurement:
+        *rest, last = record.training.segments
+        return _training(segments=(*rest, replace(last, **changes)))(record)
+
+    return changed
+
+
+def _without(name: str) -> Change:
+    return lambda r: replace(r, windows=tuple(w for w in r.windows if w.name != name))
+
+
+def _gone(reason: str) -> Callable[[Reading], Reading]:
+    return lambda r: invalid(reason, "gone", method="counter")
+
+
+#: Changes of a record, and the code of the fault or doubt that each must lead to.
+FAULTS: list[tuple[Change, str]] = [
+    (_training(steps=600), "steps"),
+    (_segment(steps=7), "steps"),
+    (_segment(first_step=300), "steps"),
+    (_training(bad_steps=3, first_bad_step=7), "loss"),
+    (_segment(mean_loss=math.nan), "loss"),
+    (_evaluation(images=10_000), "evaluations"),
+    (_evaluation(accuracy=0.12345), "accuracy"),
+    (_evaluation(accuracy=math.nan), "accuracy"),
+    (_evaluation(split="test"), "evaluations"),
+    (_training(parameters=12), "parameters"),
+    (_training(cell="0100:input,output ", seed=5), "identity"),
+    (lambda r: replace(r, plan="0" * 64), "plan"),
+    (_without("train-2"), "window"),
+    (_windows(lambda w: replace(w, stopped=w.stopped + 9.0), "init"), "duration"),
+    (lambda r: _training(data=replace(r.training.data, sha256="1" * 64))(r), "data"),
+    (_reading("total", _gone("frozen")), "energy"),
+    (_scaled("train-2", 9), "parts"),
+    (_scaled("total", 9), "parts"),
+]
+DOUBTS: list[tuple[Change, str]] = [
+    (_reading("train-0", _gone("too-short")), "too-short"),
+    (
+        _reading("total", lambda r: replace(r, agreement="apart", integral_j=r.energy_j / 2)),
+        "counter",
+    ),
+    (
+        _reading("total", lambda r: replace(r, flags=("above-power-limit",))),
+        "above-power-limit",
+    ),
+    (_reading("total", lambda r: replace(r, uncertainty_j=r.energy_j / 10)), "uncertain"),
+    (_reading("train-2", _state(others=(GpuProcess(99, 1e9, True),))), "foreign"),
+    (_reading("train-2", _state(throttle_reasons=("hardware-thermal",))), "clocks"),
+    (_reading("train-2", _state(sm_clock_mhz=900.0)), "clocks"),
+    (_without("rest-after"), "rest"),
+    (_scaled("rest-after", 0.5), "rest"),
+    (_training(versions={"torch": "0.4"}), "torch"),
+    (_training(device_name="Other GPU"), "device"),
+    (lambda r: replace(r, meter=replace(r.meter, kind="none")), "unmeasured"),
+    (lambda r: replace(r, meter=replace(r.meter, cpu="denied")), "cpu"),
+]
+
+
+def test_planted_faults_and_doubts_are_found_in_sound_records(sound: Path) -> None:
+    found = validate(sound)
+    assert (found.good, found.spotless, found.missing, found.findings) == (True, True, (), ())
+    unit = Plan.read(sound).units[0]
+    path = record_path(sound, unit)
+    record = Measurement.read(path)
+    for i, (change, code) in enumerate(FAULTS + DOUBTS):
+        change(record).write(path)
+        found = validate(sound)
+        assert not found.spotless
+        if i < len(FAULTS):
+            assert code in {f.code for f in found.faults}, code
+            assert {f.unit for f in found.faults} == {unit.name}
+            assert (found.good, unit.name in found.redo) == (False, True)
+        else:
+            assert found.good, code
+            assert code in {f.code for f in found.doubts}, code
+
+
+def test_a_rest_differs_only_beyond_its_uncertainty(sound: Path) -> None:
+    path = record_path(sound, Plan.read(sound).units[0])
+    record = Measurement.read(path)
+    for share, in_doubt in ((0.5, True), (1.1, False)):
+
+        def half(reading: Reading, share: float = share) -> Reading:
+            lost = reading.energy_j / 2
+            return replace(reading, energy_j=reading.energy_j - lost, uncertainty_j=share * lost)
+
+        _reading("rest-after", half)(record).write(path)
+        assert ("rest" in {f.code for f in validate(sound).doubts}) is in_doubt
+
+
+def test_a_doubt_asks_for_one_more_training_and_a_fault_for_any_number(spoil: Spoil) -> None:
+    folder = spoil(_reading("total", _state(throttle_reasons=("software-thermal",))))
+    first = Plan.read(folder).units[0]
+    path = record_path(folder, first)
+    before = path.read_bytes()
+    path.write_bytes(before[:100])
+    found = validate(folder)
+    assert requeue(folder, found.redo, why=found.why) == [first.name]
+    path.write_bytes(before)  # a fault did not use up the one training for a doubt
+    found = validate(folder)
+    assert first.name in found.redo
+    assert "clocks" in found.why[first.name]
+    requeue(folder, [first.name], why=found.why)
+    path.write_bytes(before)  # the GPU is as hot the second time
+    found = validate(folder)
+    assert first.name not in found.redo
+    assert any("software-thermal (measured again already)" in f.text for f in found.doubts)
+    path.write_bytes(before[:100])
+    assert first.name in validate(folder).redo
+
+
+def test_repeats_far_apart_are_in_doubt(sound: Path) -> None:
+    plan = Plan.read(sound)
+    row = plan.units[0].row
+    for unit in plan.units:
+        path = record_path(sound, unit)
+        joules = 1000.0 * (1 + unit.repeat if unit.row == row else 1)
+        change = _reading("total", lambda r, j=joules: replace(r, energy_j=j))
+        change(Measurement.read(path)).write(path)
+    spread = [f for f in validate(sound).doubts if f.code == "spread" and "energy" in f.text]
+    assert {f.unit for f in spread} == {u.name for u in plan.units if u.row == row}
+    assert all(f.redo and "33%" in f.text for f in spread)
+
+
+def test_files_that_are_not_records_are_found(sound: Path) -> None:
+    first, second, third, fourth = Plan.read(sound).units
+    record_path(sound, first).write_bytes(b"{")
+    record_path(sound, second).unlink()
+    (sound / "records" / "90-4-7.json").write_bytes(record_path(sound, third).read_bytes())
+    record_path(sound, second).write_bytes(record_path(sound, third).read_bytes())
+    newer = record_path(sound, fourth)
+    data = json.loads(newer.read_text())
+    newer.write_text(json.dumps({**data, "format": "ecnas-measurement/2"}))
+    found = validate(sound)
+    assert {(f.unit, f.code) for f in found.faults} == {
+        (first.name, "unreadable"),
+        (second.name, "identity"),
+        ("90-4-7", "stray"),
+        (fourth.name, "unreadable"),
+    }
+    # Neither another version nor a file system that does not answer asks for a new training.
+    assert set(found.redo) == {first.name, second.name}
+    newer.unlink()
+    newer.symlink_to(newer.name)  # a link in a circle cannot be read
+    found = validate(sound)
+    assert (fourth.name, "unreadable") in {(f.unit, f.code) for f in found.faults}
+    assert fourth.name not in found.redo
+    assert set(status(sound).unreadable) == {str(first), str(fourth)}
+
+
+def test_records_that_were_made_cold_are_in_doubt(sound: Path, measured: Path) -> None:
+    units = Plan.read(sound).units
+    names = [unit.name for unit in units]
+    for pause_s, cold in ((PAUSE_S - 1, names[:1]), (PAUSE_S + 1, names)):
+        began = 1000.0
+        for unit in units:  # one worker made all of them, cold, with a pause after each
+            path = record_path(sound, unit)
+            record = Measurement.read(path)
+            owner = replace(record.owner, claimed_unix=began, pid=7)
+            settings = replace(record.settings, warm_up_s=0, baseline_s=1.0)
+            replace(record, owner=owner, settings=settings).write(path)
+            began += record.training.total_time_s + 2.0 + pause_s
+        found = validate(sound)
+        assert [f.unit for f in found.doubts if f.code == "cold"] == cold
+        assert set(cold) <= set(found.redo)
+    assert "cold" not in {f.code for f in validate(measured).findings}  # on a CPU
+
+
+def test_a_requeued_unit_is_measured_again(measured: Path, settings: Settings) -> None:
+    first = Plan.read(measured).units[0]
+    path = record_path(measured, first)
+    before = path.read_bytes()
+    path.write_bytes(before[:100])
+    faults = {f.unit for f in validate(measured).faults}  # doubts depend on the machine
+    assert requeue(measured, [*faults, "no-such-unit"]) == [first.name]
+    assert validate(measured).missing == (first.name,)
+    (done,) = work(measured, settings)
+    assert (done.unit, done.attempt, done.how) == (first, 2, "recorded")
+    assert validate(measured).good
+    kept = measured / "attempts" / first.name / "requeued-1.json"
+    assert kept.read_bytes() == before[:100]
+
+
+# -- status ---------------------------------------------------------------------------------------
+
+
+def test_before_any_record_the_models_say_what_is_to_come(
+    tmp_path: Path, plan: Callable[..., Plan], modelled: None
+) -> None:
+    folder = tmp_path / "c"
+    plan().write(folder)
+    found = status(folder)
+    bench = ecnas.load("4v")
+    kwh = 2 * float(bench.values("energy_kwh", 4)[[0, 2]].sum())
+    seconds = 2 * float(bench.values("training_time_s", 4)[[0, 2]].sum())
+    assert found.energy_to_come_kwh == pytest.approx(kwh)
+    assert found.remaining_s == pytest.approx(seconds)
+    assert (found.recorded, found.remaining, found.foretold_by) == (0, 4, "models")
+    assert (found.energy_kwh, math.isnan(found.units_per_hour)) == (0.0, True)
+    # Budgets between the models' are interpolated, others scaled.
+    made = plan(rows=(5,), repeats=1)
+    units = [replace(made.units[0], epochs=e) for e in (2, 4, 8, 12, 108, 216)]
+    kwhs, _ = expected(made, units)
+    assert kwhs[2] == pytest.approx((kwhs[1] + kwhs[3]) / 2)
+    assert kwhs[0] == pytest.approx(kwhs[1] / 2)
+    assert kwhs[5] == pytest.approx(2 * kwhs[4])
+
+
+def test_records_scale_what_is_to_come(sound: Path, modelled: None) -> None:
+    plan = Plan.read(sound)
+    gone, *rest = plan.units
+    records = [Measurement.read(record_path(sound, unit)) for unit in rest]
+    record_path(sound, gone).unlink()
+    found = status(sound)
+    kwh, seconds = expected(plan, plan.units)
+    totals = [window for r in records if (window := r.window("total")) is not None]
+    joules = [window.gpu_total_j + window.cpu_total_j for window in totals]
+    assert found.energy_kwh == pytest.approx(sum(joules) / 3.6e6)
+    assert found.energy_to_come_kwh == pytest.approx(found.energy_kwh / kwh[1:].sum() * kwh[0])
+    took = sum(r.training.total_time_s + 20 for r in records)
+    assert found.remaining_s == pytest.approx(took / seconds[1:].sum() * seconds[0])
+    assert (found.recorded, found.remaining, found.foretold_by) == (3, 1, "records")
+    assert found.units_per_hour > 0
+    assert found.lost.attempts == 1  # of the unit whose record is gone
+    assert np.isnan(found.lost.energy_kwh)
+
+
+def test_workers_elsewhere_are_at_work_or_stale(tmp_path: Path, plan: Callable[..., Plan]) -> None:
+    folder = tmp_path / "c"
+    plan().write(folder)
+    place = attempts_folder(folder, Plan.read(folder).units[0])
+    place.mkdir(parents=True)
+    claim = place / "0001.claim"
+    claim.write_text(to_json(to_plain(replace(Owner.here(), host="elsewhere"))))
+    made = claim.stat().st_mtime
+    for moment, stale in ((made + 1e6, False), (made - 1e6, True)):
+        os.utime(claim, (moment, moment))
+        found = status(folder)
+        assert [(r.worker.split(",")[0], r.stale) for r in found.running] == [("elsewhere", stale)]
+        assert found.remaining == 4

@@ -1,0 +1,449 @@
+"""Workers: meters, warm-ups, full disks, kills and takeovers; the records are always the same."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import naslib_ecnas as ecnas
+from naslib_ecnas import cli
+from naslib_ecnas.campaign import (
+    Measurement,
+    Pace,
+    Plan,
+    Settings,
+    export,
+    measure_unit,
+    status,
+    validate,
+    work,
+)
+from naslib_ecnas.campaign import worker as worker_module
+from naslib_ecnas.campaign.claims import AttemptLog, Owner, attempts, log_windows, take
+from naslib_ecnas.campaign.measurement import record_path, recorded, run_j, total_j
+from naslib_ecnas.campaign.worker import (
+    PAUSE_S,
+    WARM_UP,
+    Warmth,
+    attempts_folder,
+    images,
+    opened,
+    read_replay,
+)
+from naslib_ecnas.energy import EnergyMeter, NullMeter, ReplayMeter
+from naslib_ecnas.errors import ConfigError, EcnasError, MissingDependencyError, StorageError
+from naslib_ecnas.files import to_json, to_plain
+
+MakePlan = Callable[..., Plan]
+Start = Callable[..., "subprocess.Popen[str]"]
+SAFETY_S = 600.0
+
+
+def records(folder: Path) -> list[Measurement]:
+    return [Measurement.read(record_path(folder, unit)) for unit in Plan.read(folder).units]
+
+
+def outcomes(folder: Path) -> dict[str, list[float]]:
+    """Everything that the seeds determine, by unit."""
+    found = {}
+    for record in records(folder):
+        losses = [x for s in record.training.segments for x in (s.mean_loss, s.last_loss)]
+        found[record.unit.name] = losses + [e.accuracy for e in record.training.evaluations]
+    return found
+
+
+def place_of(folder: Path, index: int = 0) -> Path:
+    """Folder of a unit's attempts."""
+    return attempts_folder(folder, Plan.read(folder).units[index])
+
+
+def claimed_elsewhere(place: Path, **changes: Any) -> Path:
+    """A claim of a live process on another machine."""
+    place.mkdir(parents=True, exist_ok=True)
+    path = place / "0001.claim"
+    path.write_text(json.dumps(to_plain(replace(Owner.here(), host="elsewhere", **changes))))
+    return path
+
+
+# -- meters ---------------------------------------------------------------------------------------
+
+
+def test_on_a_cpu_its_counters_are_used_if_they_can_be_read() -> None:
+    with EnergyMeter(devices=()) as meter:
+        state = meter.cpu_state
+    with opened(Settings()) as found:
+        if state.kind == "measured":
+            assert found.label.kind == "rapl"
+            assert isinstance(found.meter, EnergyMeter)
+        else:
+            assert isinstance(found.meter, NullMeter)
+            assert (found.label.kind, found.label.cpu_detail) == ("none", state.detail)
+    with opened(Settings(meter="none")) as found:
+        assert isinstance(found.meter, NullMeter)
+
+
+def test_a_gpu_that_cannot_be_measured_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", None)  # as if nvidia-ml-py were not installed
+    with pytest.raises(MissingDependencyError), opened(Settings(gpu="GPU-0")):
+        pass
+
+
+def test_windows_and_traces_are_replayed(sound: Path, tmp_path: Path) -> None:
+    record = records(sound)[0]
+    file = tmp_path / "windows.json"
+    file.write_text(to_json([window.to_dict() for window in record.windows]))
+    with opened(Settings(meter="replay", replay=str(file))) as found:
+        with found.meter.window("total") as span:
+            pass
+        total = record.window("total")
+        assert total is not None
+        assert span.window.gpu_total_j == total.gpu_total_j
+        assert found.label.kind == "replay"
+    assert isinstance(read_replay(place_of(sound) / "0001.log"), ReplayMeter)
+    file.write_text(json.dumps({"times_s": [0, 1e6], "powers_w": [50, 50]}))
+    meter = read_replay(file)
+    with meter.window("a") as span:
+        pass
+    assert span.window.gpu_total_j == pytest.approx(50 * span.window.seconds, rel=1e-6)
+    for wrong in ("", "{}", "[]", "[1]", '{"times_s": [1, 0], "powers_w": [1, 1]}', "\x00"):
+        file.write_text(wrong)
+        with pytest.raises(EcnasError):
+            read_replay(file)
+    with pytest.raises(EcnasError):
+        read_replay(tmp_path / "none")
+
+
+# -- warm-ups -------------------------------------------------------------------------------------
+
+
+def test_only_the_first_unit_is_warmed_up_and_in_no_energy(
+    tmp_path: Path, plan: MakePlan, traced: Settings, measured: Path
+) -> None:
+    folder = tmp_path / "c"
+    plan().write(folder)
+    work(folder, replace(traced, baseline_s=0.05, warm_up_s=0.05))
+    first, *others = records(folder)
+    assert [window.name for window in first.windows][:2] == [WARM_UP, "rest-before"]
+    assert all(record.window(WARM_UP) is None for record in others)
+    # Equal to the last bit to a campaign without warm-up.
+    assert outcomes(folder) == outcomes(measured)
+    for record in (first, *others):
+        total = record.window("total")
+        assert total is not None
+        assert total_j(record, cpu=False) == pytest.approx(100 * total.seconds, rel=1e-6)
+        assert run_j(record, cpu=False) < total_j(record, cpu=False)
+    window = first.window(WARM_UP)
+    assert window is not None
+    assert (window.parent, window.seconds >= 0.05) == (None, True)
+    place = place_of(folder)
+    assert log_windows(place / "0001.log")[0] == window
+    # The energy of an attempt covers everything.
+    known = sum(100 * w.seconds for w in first.windows if w.parent is None)
+    assert attempts(place)[0].energy_j == pytest.approx(known, rel=1e-6)
+    assert validate(folder).good
+
+
+def test_a_pause_makes_a_device_cold(
+    tmp_path: Path, plan: MakePlan, settings: Settings, clock: Any
+) -> None:
+    warmth = Warmth(clock)
+    made = plan(rows=(0,), repeats=1)
+    data, warm = images(made.data), replace(settings, warm_up_s=1e-6)
+
+    def warmed_up(number: int, known: Warmth | None) -> bool:
+        log = AttemptLog(tmp_path, number)
+        record = measure_unit(made.units[0], made, warm, data=data, log=log, warmth=known)
+        return record.window(WARM_UP) is not None
+
+    assert warmth.cold
+    clock.now += 1
+    assert warmth.cold  # time alone does not warm
+    assert [warmed_up(1, None), warmed_up(2, warmth), warmed_up(3, warmth)] == [True, True, False]
+    clock.now += PAUSE_S
+    assert not warmth.cold
+    clock.now += 1
+    assert warmth.cold
+
+
+def test_rests_are_slept_before_and_after(one: Path, traced: Settings, clock: Any) -> None:
+    work(one, replace(traced, baseline_s=7.0), clock=clock, sleep=clock.sleep)
+    assert clock.slept == [7.0, 7.0]
+    names = [window.name for window in records(one)[0].windows]
+    assert (names[0], names[-1]) == ("rest-before", "rest-after")
+
+
+# -- attempts -------------------------------------------------------------------------------------
+
+
+def test_records_are_whole_and_name_everything(measured: Path, settings: Settings) -> None:
+    plan = Plan.read(measured)
+    assert recorded(measured) == set(plan.by_name)
+    for unit, record in zip(plan.units, records(measured), strict=True):
+        assert (record.unit, record.attempt, record.settings) == (unit, 1, settings)
+        assert (record.plan, record.meter.kind) == (plan.checksum, "none")
+        assert (record.training.seed, record.training.steps) == (unit.seed, 2)
+        assert record.made_up == ("synthetic images", "stopped after 2 of 32 steps")
+        # The log has every window of the record, in the order of ending.
+        log = attempts_folder(measured, unit) / "0001.log"
+        assert [w.name for w in log_windows(log)] == [w.name for w in record.windows]
+        assert all(np.isnan(w.gpu_total_j) for w in record.windows)
+    assert work(measured, settings) == []
+    with pytest.raises(ConfigError, match="limit"):
+        work(measured, settings, limit=0)
+
+
+def test_invalid_windows_put_a_unit_back_until_it_is_given_up(one: Path, traced: Settings) -> None:
+    """A trace of power that ends before the training does."""
+    trace = Path(traced.replay or "")
+    good = trace.read_text()
+    trace.write_text(json.dumps({"times_s": [0, 1e-6], "powers_w": [100, 100]}))
+    done = work(one, traced, pace=Pace(tries=2))
+    assert [end.how for end in done] == ["invalid", "invalid"]
+    assert "outside-trace" in done[0].detail
+    found = status(one, pace=Pace(tries=2))
+    assert found.recorded == 0
+    assert [(u.attempts, "outside-trace" in u.reason) for u in found.given_up] == [(2, True)]
+    assert Measurement.read(place_of(one) / "0001.json").unit == Plan.read(one).units[0]
+    # With a trace that is long enough, and one more try, it is recorded.
+    trace.write_text(good)
+    assert [end.how for end in work(one, traced, pace=Pace(tries=3))] == ["recorded"]
+    assert "energies replayed from a file" in records(one)[0].made_up
+    assert status(one, pace=Pace(tries=3)).lost.attempts == 2
+
+
+def test_a_training_that_fails_is_tried_again_and_several_stop_the_worker(
+    tmp_path: Path, plan: MakePlan, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("CUDA out of memory")
+
+    folder = tmp_path / "c"
+    plan(rows=(0,), repeats=2).write(folder)
+    monkeypatch.setattr(worker_module, "measure_unit", broken)
+    with pytest.raises(EcnasError, match="3 trainings failed"):
+        work(folder, settings)
+    made = [a.ended for i in range(2) for a in attempts(place_of(folder, i))]
+    assert made == ["failed"] * 3
+    monkeypatch.undo()
+    assert [end.how for end in work(folder, settings)] == ["recorded"]  # the other unit
+    assert len(work(folder, settings, pace=Pace(tries=4))) == 1
+
+
+def test_a_setting_that_is_not_possible_ends_the_worker_and_blames_no_unit(
+    one: Path, settings: Settings
+) -> None:
+    with pytest.raises(ConfigError, match="device"):
+        work(one, replace(settings, device="cuda:7"))
+    assert not attempts(place_of(one))
+    with pytest.raises(ConfigError, match="batch"):
+        work(one, replace(settings, evaluate_images=1, batch_size=2))
+    (made,) = attempts(place_of(one))
+    assert made.ended == "stopped"
+    assert len(work(one, settings, limit=1)) == 1
+
+
+def test_an_interrupted_worker_frees_its_unit_at_once(one: Path, settings: Settings) -> None:
+    def interrupt(unit: object, steps_done: int, steps_total: int) -> None:
+        if steps_done == 1:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        work(one, settings, on_step=interrupt)
+    (first,) = attempts(place_of(one))
+    assert (first.ended, first.detail.split(":")[0]) == ("stopped", "KeyboardInterrupt")
+    assert [end.attempt for end in work(one, settings)] == [2]
+
+
+def test_a_worker_that_was_superseded_stops_and_its_record_does_not_count(
+    one: Path, settings: Settings
+) -> None:
+    place = place_of(one)
+
+    def supersede(unit: object, steps_done: int, steps_total: int) -> None:
+        if steps_done == 2 and take(place, 2) is not None:
+            AttemptLog(place, 2).end("failed", "so that the unit is free")
+
+    done = work(one, settings, on_step=supersede)
+    assert [(end.attempt, end.how) for end in done] == [(1, "superseded"), (3, "recorded")]
+    assert Measurement.read(place / "0001.json").attempt == 1
+    assert records(one)[0].attempt == 3
+
+
+def test_a_silent_worker_elsewhere_is_waited_for_and_then_replaced(
+    one: Path, settings: Settings, clock: Any
+) -> None:
+    claimed_elsewhere(place_of(one))
+    assert work(one, settings, pace=Pace(wait=False)) == []
+    done = work(one, settings, pace=Pace(stale_s=30.0), clock=clock, sleep=clock.sleep)
+    assert [(end.attempt, end.how) for end in done] == [(2, "recorded")]
+    assert clock.slept == [1.0] * 30
+    assert status(one).lost.attempts == 1
+
+
+def test_a_clock_that_was_set_back_gives_no_negative_times(one: Path) -> None:
+    """A claim from the future: of a machine whose clock is a day ahead."""
+    tomorrow = time.time() + 86_400.0
+    path = claimed_elsewhere(place_of(one), claimed_unix=tomorrow)
+    os.utime(path, (tomorrow, tomorrow))
+    (running,) = status(one).running
+    assert (running.since_s, running.stale) == (0.0, False)
+    (attempt,) = attempts(place_of(one))
+    assert attempt.seconds >= 0
+
+
+# -- a full disk ----------------------------------------------------------------------------------
+
+
+class SmallDisk:
+    """Within it a file of this process cannot grow beyond 2,000 bytes, as on a full disk."""
+
+    def __enter__(self) -> SmallDisk:
+        self._limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, self._limits[1]))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, self._limits)
+
+
+@pytest.fixture
+def small_disk(measured: Path, monkeypatch: pytest.MonkeyPatch) -> SmallDisk:
+    # After a training of this process, and without bytecode: Python before 3.12.8 keeps half a
+    # file of it where the disk is full.
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    return SmallDisk()
+
+
+def test_a_record_waits_for_room_on_the_disk(
+    one: Path, settings: Settings, small_disk: SmallDisk, clock: Any
+) -> None:
+    """Neither its log nor its record can be written at first; the training is not lost."""
+
+    def sleep(seconds: float) -> None:
+        clock.sleep(seconds)
+        assert recorded(one) == set()
+        if len(clock.slept) == 7:
+            small_disk.__exit__()
+
+    (unit,) = Plan.read(one).units
+    with pytest.warns(UserWarning, match=f"the record of {unit} waits"), small_disk:
+        (done,) = work(one, settings, clock=clock, sleep=sleep)
+    assert clock.slept == [1, 2, 4, 8, 16, 30, 30]
+    assert (done.attempt, done.how, records(one)[0].training.steps) == (1, "recorded", 2)
+    assert [a.ended for a in attempts(place_of(one))] == ["recorded"]
+    assert list((one / "records").glob(".*")) == []  # no half a file is left
+    assert validate(one).good
+
+
+def test_a_disk_that_stays_full_ends_the_worker_and_frees_the_unit(
+    one: Path, settings: Settings, small_disk: SmallDisk, clock: Any
+) -> None:
+    pace = Pace(patience_s=10)
+    full = pytest.raises(StorageError)
+    with pytest.warns(UserWarning, match="waits"), small_disk, full:
+        work(one, settings, pace=pace, clock=clock, sleep=clock.sleep)
+    assert clock.slept == [1, 2, 4]
+    assert list((one / "records").glob("*")) == []
+    # The end of the attempt may not fit either. The worker's process is gone as a rule.
+    claim = place_of(one) / "0001.claim"
+    claim.write_text(json.dumps({**json.loads(claim.read_text()), "process_start": "1"}))
+    (done,) = work(one, settings, pace=Pace(wait=False))
+    assert (done.attempt, done.how) == (2, "recorded")
+
+
+# -- several processes ----------------------------------------------------------------------------
+
+
+def test_nothing_is_lost_and_nothing_counted_twice(
+    tmp_path: Path,
+    plan: MakePlan,
+    traced: Settings,
+    measured: Path,
+    worker: Start,
+    clock: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Three workers are killed: before a training, in it, and as its record takes its name. A
+    claim of another machine is left behind. All energies are of a trace of 100 W."""
+    folder = tmp_path / "c"
+    planned = plan()
+    planned.write(folder)
+    claimed_elsewhere(attempts_folder(folder, planned.units[3]))
+    killed = [worker(folder, traced, hold=hold) for hold in (1, 2, "record")]
+    for process in killed:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("held ")
+    assert [r.stale for r in status(folder).running] == [False] * 4
+    for process in killed:
+        process.kill()
+        process.communicate()
+    assert recorded(folder) == set()
+    done = work(folder, traced, clock=clock, sleep=clock.sleep)
+    assert sorted((end.attempt, end.how) for end in done) == [(2, "recorded")] * 4
+    assert outcomes(folder) == outcomes(measured)
+    logs = [log_windows(path) for path in folder.glob("attempts/*/0001.log")]
+    top = [w for log in logs for w in log if w.parent not in {other.index for other in log}]
+    found = status(folder)
+    assert (found.recorded, found.lost.attempts, found.running) == (4, 4, ())
+    assert found.lost.seconds > 0
+    lost_j = sum(100 * window.seconds for window in top)
+    assert found.lost.energy_kwh == pytest.approx(lost_j / 3.6e6)
+    checked = validate(folder)
+    assert (checked.good, checked.records, checked.missing) == (True, 4, ())
+    table = tmp_path / "c.ecnas"
+    columns = export(folder, table, allow_synthetic=True)
+    assert columns.values["energy_kwh"].shape == (2, 1, 2)
+    assert np.isfinite(columns.values["energy_kwh"]).all()
+    bench = ecnas.load(table)
+    assert bench.rows.tolist() == [0, 2]
+    for row, energy in zip((0, 2), bench.values("total_energy_kwh", 4)[[0, 2]], strict=True):
+        totals = [r.window("total") for r in records(folder) if r.unit.row == row]
+        kwh = [100 * total.seconds / 3.6e6 for total in totals if total is not None]
+        assert energy == pytest.approx(np.mean(kwh), rel=1e-5)
+    monkeypatch.chdir(tmp_path)
+    search = ["search", "--table", str(table), "--evaluations", "20", "--epochs", "4"]
+    assert cli.main([*search, "--method", "random", "--out", "run", "--no-plot"]) == 0
+    assert list((tmp_path / "run").iterdir()) != []
+
+
+_SLOWED = """
+import os, random, sys, time
+folder = sys.argv[1]
+def slowed(call):
+    def slow(*arguments, **options):
+        if isinstance(arguments[0], int) or str(arguments[0]).startswith(folder):
+            time.sleep(random.uniform(0, 0.3))
+        return call(*arguments, **options)
+    return slow
+for name in ("open", "replace", "fsync", "utime", "listdir", "stat"):
+    setattr(os, name, slowed(getattr(os, name)))
+"""
+
+
+@pytest.mark.slow
+def test_two_workers_on_a_slow_file_system_record_every_unit_once(
+    tmp_path: Path, plan: MakePlan, settings: Settings, worker: Start
+) -> None:
+    """Every call to the file system takes up to 0.3 s more, so that what was seen is outdated."""
+    folder = tmp_path / "c"
+    plan(rows=(0,), repeats=5).write(folder)
+    running = [worker(folder, settings, before=_SLOWED, stale_s=SAFETY_S) for _ in range(2)]
+    said = [process.communicate(timeout=SAFETY_S)[0] for process in running]
+    assert [process.returncode for process in running] == [0, 0]
+    done = [line.split() for out in said for line in out.splitlines()]
+    units = [name for name, _, how in done if how == "recorded"]
+    assert sorted(units) == sorted(Plan.read(folder).by_name)
+    assert {how for *_, how in done} <= {"recorded", "not-needed"}
+    assert validate(folder).good
