@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock, call
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from naslib_ecnas import nasbench_hash
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.errors import UnknownCellError
 from naslib_ecnas.nasbench_hash import _unique_rows
-from naslib_ecnas.progress import BYTES, Silent, listening
+from naslib_ecnas.progress import listening
 from naslib_ecnas.space import Space
 
 
@@ -99,23 +100,12 @@ def test_hashes_of_some_rows_are_those_of_all(
 
 @pytest.mark.usefixtures("small")
 def test_progress_is_reported() -> None:
-    events: list[object] = []
-
-    class Recorder(Silent):
-        def started(
-            self, name: str, doing: str, total: int | None, done: int, unit: str = BYTES
-        ) -> None:
-            events.append((doing, total, unit))
-
-        def advanced(self, name: str, done: int) -> None:
-            events.append(done)
-
-        def finished(self, name: str) -> None:
-            events.append("finished")
-
-    with listening(Recorder()):
+    recorder, name = Mock(), "NAS-Bench-101's hashes, once"
+    with listening(recorder):
         nasbench_hash.digests(91)
-    assert events == [("computing", 91, "cells"), 1, 7, 91, "finished"]
+    started = call.started(name, "computing", 91, 0, "cells")
+    advanced = [call.advanced(name, done) for done in (1, 7, 91)]
+    assert recorder.mock_calls == [started, *advanced, call.finished(name)]
 
 
 @pytest.mark.usefixtures("small")
