@@ -72,13 +72,11 @@ def test_energies_of_devices_are_sensible_over_the_whole_space(
         model = DeviceModel.from_weights(weights, device)
         mean, std = model.predict(x)
         assert mean.shape == std.shape == (len(x),)
-        assert mean.min() > 0.002
-        assert mean.max() < 0.2
+        assert 0.002 < mean.min() < mean.max() < 0.2
         assert (std / mean >= model.sd - 1e-12).all()
         assert (std / mean).max() < 0.3
         power = mean * 3.6e6 / 1.59 / model.training_time_s(x)
-        assert power.min() > 60
-        assert power.max() < 700
+        assert 60 < power.min() < power.max() < 700
         # Cells unlike the calibrated ones are less certain.
         assert len(model.low) == len(DESCRIPTORS)
         assert np.median((std / mean)[91:]) >= np.median((std / mean)[7:91])

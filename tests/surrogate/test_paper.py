@@ -26,11 +26,6 @@ ROWS = np.concatenate([np.arange(100), Space().sample(np.random.default_rng(3), 
 
 
 @pytest.fixture(scope="module")
-def torch() -> Any:
-    return pytest.importorskip("torch", reason="torch is not installed")
-
-
-@pytest.fixture(scope="module")
 def net(torch: Any) -> Any:
     """The perceptron in torch, initialised at random."""
     torch.manual_seed(5)
@@ -92,15 +87,9 @@ def test_inputs_of_a_cell_written_out() -> None:
     wanted[28:31] = 1, 4, 5
     wanted[35] = network.parameters(cell.row)[0] / 1e6
     np.testing.assert_allclose(inputs([cell.row])[0], wanted, rtol=1e-6)
-
-
-def test_inputs_of_the_smallest_cell() -> None:
     found = inputs([Cell([[0, 1], [0, 0]], ["input", "output"]).row])[0]
     assert np.flatnonzero(found[:28]).tolist() == [1]  # the edge 0-1, after the diagonal's 0-0
     assert found[28:35].tolist() == [1, 5, 0, 0, 0, 0, 0]
-
-
-def test_inputs_of_no_cells() -> None:
     assert inputs(np.empty(0, dtype=int)).shape == (0, 36)
     with pytest.raises(UnknownCellError):
         inputs([-1])

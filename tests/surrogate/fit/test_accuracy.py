@@ -17,15 +17,9 @@ from naslib_ecnas.errors import UnknownTableError
 from naslib_ecnas.quality import Z90, kendall_tau
 from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate.features import features, topology_and_operations
+from naslib_ecnas.surrogate.fit import accuracy as module
 from naslib_ecnas.surrogate.fit.accuracy import (
-    BOTH,
-    NAMES,
-    RECORDS,
-    TEST,
-    VALIDATION,
     GraphNetwork,
-    _joined,
-    _test_less_validation,
     curves,
     fit_accuracy,
     fit_graph_network,
@@ -37,14 +31,6 @@ from naslib_ecnas.surrogate.fit.accuracy import (
 from naslib_ecnas.surrogate.fit.reference import Measured, read_measured
 from naslib_ecnas.surrogate.fit.student import held_out
 from naslib_ecnas.surrogate.models import AccuracyModel
-
-
-@pytest.fixture
-def torch() -> Any:
-    torch = pytest.importorskip("torch", reason="torch is not installed")
-    torch.set_num_threads(1)
-    return torch
-
 
 # -- graph network -------------------------------------------------------------------------------
 
@@ -156,11 +142,6 @@ def test_missing_targets_are_left_out_and_the_seed_alone_decides(torch: Any) -> 
 
 
 # -- normal scores and curves --------------------------------------------------------------------
-
-
-@pytest.fixture
-def sklearn() -> None:
-    pytest.importorskip("sklearn", reason="scikit-learn is not installed")
 
 
 def test_scores_written_out() -> None:
@@ -297,7 +278,7 @@ def test_accuracies_of_both_files_are_joined_by_cell() -> None:
         val_acc_36_one_repeat=[0.5, 0.6],
         val_acc_108_max_of_repeats=[0.8, 0.9],
     )
-    rows, accuracy = _joined(
+    rows, accuracy = module._joined(
         validation, measured([4, 1], test_accuracy_108_mean=[0.88, 0.77]), k=0.5
     )
     assert rows.tolist() == [1, 4, 9]
@@ -313,7 +294,7 @@ def test_accuracies_of_both_files_are_joined_by_cell() -> None:
     four = measured([1], final_test_accuracy=[0.4], final_validation_accuracy=[0.43])
     off = [-0.02, -0.01, -0.03]
     np.testing.assert_allclose(
-        _test_less_validation([several, four]),
+        module._test_less_validation([several, four]),
         [[np.mean(off), np.std(off)], [0, 0], [-0.05, 0], [-0.01, 0]],
         atol=1e-12,
     )
@@ -328,16 +309,16 @@ TINY["limit"] = LIMIT
 
 @pytest.mark.usefixtures("sklearn")
 def test_a_tiny_fit_of_published_records(torch: Any, reference: Path, tmp_path: Path) -> None:
-    for name in (VALIDATION, TEST, RECORDS, *BOTH):
+    for name in (module.VALIDATION, module.TEST, module.RECORDS, *module.BOTH):
         # The budgets of the repeats are in blocks of cells; every one has to be there.
-        few = None if name in (RECORDS, BOTH[0]) else 1000
+        few = None if name in (module.RECORDS, module.BOTH[0]) else 1000
         parquet.write_table(parquet.read_table(reference / name).slice(0, few), tmp_path / name)
     steps: list[str] = []
     weights = fit_accuracy(tmp_path, progress=steps.append, **TINY)
     assert steps[0] == "accuracy: without a fifth of the cells"
     assert steps.count("accuracy: distilling") == 2
     assert "accuracy: all cells" in steps
-    validation, test = (read_measured(tmp_path / name) for name in (VALIDATION, TEST))
+    validation, test = (read_measured(tmp_path / name) for name in (module.VALIDATION, module.TEST))
 
     fresh = validation.where(slice(LIMIT, None))
     predicted = AccuracyModel.from_weights(weights).predict(features(fresh.rows))
@@ -356,13 +337,13 @@ def test_a_tiny_fit_of_published_records(torch: Any, reference: Path, tmp_path: 
 
     header = weights.header
     assert (header["target"], header["seed"]) == ("accuracy", 0)
-    assert set(header["data"]) == {VALIDATION, TEST, RECORDS, *BOTH}
-    assert header["data"][VALIDATION] == validation.sha256
+    assert set(header["data"]) == {module.VALIDATION, module.TEST, module.RECORDS, *module.BOTH}
+    assert header["data"][module.VALIDATION] == validation.sha256
     assert "20%" in header["split"]
-    assert header["shrinkage"] == shrinkage(read_measured(tmp_path / RECORDS))
-    assert tuple(header["quality"]) == NAMES
+    assert header["shrinkage"] == shrinkage(read_measured(tmp_path / module.RECORDS))
+    assert tuple(header["quality"]) == module.NAMES
     apart = held_out(validation.rows[:LIMIT], 0.2, 0)
-    for name in NAMES[:4]:
+    for name in module.NAMES[:4]:
         assert header["quality"][name]["cells"] == apart.sum()
         assert 0.7 <= header["quality"][name]["coverage"] <= 1
         assert name in header["anchors"]

@@ -1,6 +1,8 @@
-"""Fitting the GPU's share of the energy, from synthetic runs of a known law."""
+"""Fitting devices: the published GPUs again, and shares of the GPU from synthetic runs."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,8 +10,9 @@ import pytest
 from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate.devices import shipped_descriptors
 from naslib_ecnas.surrogate.features import features
-from naslib_ecnas.surrogate.fit.devices import fit_shares
+from naslib_ecnas.surrogate.fit.devices import fit_devices, fit_shares
 from naslib_ecnas.surrogate.fit.reference import Measured
+from naslib_ecnas.surrogate.models import Weights, shipped
 
 ROWS = Space(7).sample(np.random.default_rng(1), 400).astype(np.int64)
 SLOPES = np.array([0.3, -0.2, 0.1, 0.05, -0.1])
@@ -43,3 +46,17 @@ def test_a_synthetic_share_is_found() -> None:
         assert score.coverage == pytest.approx(0.9, abs=0.01)
         assert abs(score.bias - 1) < 0.002
         assert score.mae == pytest.approx(noise * (2 / np.pi) ** 0.5, rel=0.15)
+
+
+def test_fitting_again_gives_the_shipped_numbers(reference: Path) -> None:
+    steps: list[str] = []
+    weights = Weights.load(shipped("devices"))
+    again = fit_devices(reference, progress=steps.append)
+    assert again.arrays.keys() == weights.arrays.keys()
+    for name, array in weights.arrays.items():
+        np.testing.assert_allclose(again.arrays[name], array, rtol=1e-4, atol=1e-7, err_msg=name)
+    assert again.header["data"] == weights.header["data"]
+    listed = again.header["report"]["rtx-3090"]
+    assert len(listed) == len(weights.header["report"]["rtx-3090"]) > 15
+    assert all(disturbed["factor"] > 1.02 for disturbed in listed)
+    assert "calibration of titan-xp" in steps

@@ -16,29 +16,17 @@ from naslib_ecnas.surrogate.fit import energy as module
 from naslib_ecnas.surrogate.fit.energy import (
     LAYER_SUMS,
     EnergyData,
-    EpochTime,
     EpochTimeData,
-    cross_conformal,
     fit_energy,
     fit_error,
     fit_gaussian_process,
     fit_student,
     fit_teacher,
-    inputs,
-    read_epoch_times,
     relative_error,
 )
 from naslib_ecnas.surrogate.fit.reference import Measured
 from naslib_ecnas.surrogate.fit.student import distil
 from naslib_ecnas.surrogate.models import Weights
-
-
-@pytest.fixture
-def torch() -> Any:
-    torch = pytest.importorskip("torch", reason="torch is not installed")
-    torch.set_num_threads(1)
-    return torch
-
 
 # -- widths of the intervals ---------------------------------------------------------------------
 
@@ -76,9 +64,9 @@ def test_outliers_do_not_widen_the_rest() -> None:
 def test_the_widths_of_a_fold_come_from_the_other_folds() -> None:
     energy, spread, off = errors(1000)
     fold = np.arange(1000) % 5
-    before = cross_conformal(energy, spread, off, fold)
+    before = module.cross_conformal(energy, spread, off, fold)
     off[fold == 2] *= 10
-    after = cross_conformal(energy, spread, off, fold)
+    after = module.cross_conformal(energy, spread, off, fold)
     assert np.array_equal(before[fold == 2], after[fold == 2])
     assert np.all(after[fold != 2] > before[fold != 2])
 
@@ -108,7 +96,7 @@ def test_a_sum_over_layers_is_found(times: tuple[EpochTimeData, np.ndarray]) -> 
     assert np.mean(np.abs(few.predict(data.x) / exact - 1)) < 0.15
     with pytest.raises(ConfigError, match="10 or more cells must have a measured time"):
         data.fit(data.measured.rows[:9])
-    floor = EpochTime(np.zeros(LAYER_SUMS), -1.0, 2.5)
+    floor = module.EpochTime(np.zeros(LAYER_SUMS), -1.0, 2.5)
     assert floor.predict(np.zeros((2, LAYER_SUMS))) == pytest.approx([2.5, 2.5])
 
 
@@ -124,7 +112,7 @@ def test_times_of_other_cells_are_not_used(times: tuple[EpochTimeData, np.ndarra
 
 
 def test_half_the_measured_times_predict_the_other_half(reference: Path) -> None:
-    data = read_epoch_times(reference)
+    data = module.read_epoch_times(reference)
     fitted = data.fit(data.measured.rows[::2])
     wrong = fitted.predict(data.x[1::2]) / data.measured["final_training_time_s"][1::2] - 1
     assert np.mean(np.abs(wrong)) < 0.01
@@ -134,7 +122,7 @@ def test_half_the_measured_times_predict_the_other_half(reference: Path) -> None
 
 
 def smooth(n: int, seed: int, noise: float = 0.02) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Three inputs of which the third does nothing, noisy and exact values."""
+    """Three module.inputs of which the third does nothing, noisy and exact values."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(n, 3))
     exact = 0.3 * x[:, 0] + 0.5 * np.sin(1.5 * x[:, 1]) + 4
@@ -206,12 +194,7 @@ def synthetic_energies(n: int = 120) -> EnergyData:
     return EnergyData(Measured("energies", "", rows, columns), x, times)
 
 
-@pytest.fixture
-def lightgbm(torch: Any) -> None:
-    pytest.importorskip("lightgbm", reason="lightgbm is not installed")
-
-
-@pytest.mark.usefixtures("lightgbm")
+@pytest.mark.usefixtures("torch", "lightgbm")
 def test_the_ensemble_sees_the_chosen_cells_only_and_the_student_imitates_it() -> None:
     data = synthetic_energies()
     chosen, unseen = np.arange(len(data.x)) % 2 == 0, features(np.arange(1000, 1200))
@@ -222,7 +205,7 @@ def test_the_ensemble_sees_the_chosen_cells_only_and_the_student_imitates_it() -
     again = fit_teacher(data, chosen, **QUICK).predict(unseen)
     assert np.array_equal(power, again[0])
     assert np.array_equal(spread, again[1])
-    wanted = np.exp(inputs(teacher.time, unseen)[:, -2] + power) / 3.6e6
+    wanted = np.exp(module.inputs(teacher.time, unseen)[:, -2] + power) / 3.6e6
     mean, std = fit_student(teacher, cells=500, epochs=15, seed=1).predict(unseen)
     assert np.mean(np.abs(mean / wanted - 1)) < 0.02
     assert np.all(std > 0)
@@ -238,7 +221,7 @@ def test_perceptrons_side_by_side_predict_what_each_predicts() -> None:
     assert both == pytest.approx(np.column_stack([a(x), b(x)]), abs=1e-5)
 
 
-@pytest.mark.usefixtures("lightgbm")
+@pytest.mark.usefixtures("torch", "lightgbm")
 def test_a_whole_fit_is_complete_and_repeatable(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -1,12 +1,14 @@
-"""Fitting the growth over epochs again gives the shipped numbers."""
+"""Fitting the growth over epochs again gives the shipped numbers; each target has a fit."""
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 
 from naslib_ecnas.surrogate.fit.epochs import fit_epochs
+from naslib_ecnas.surrogate.modelled import TARGETS
 from naslib_ecnas.surrogate.models import Weights, shipped
 
 
@@ -20,3 +22,9 @@ def test_fitting_again_gives_the_shipped_numbers(reference: Path) -> None:
     assert again.header["data"] == header["data"]
     assert again.header["quality"]["energy_108"]["mape"] <= 3
     assert steps[:3] == ["fold 1 of 2", "fold 2 of 2", "all cells"]
+
+
+def test_every_target_has_a_fit_of_its_name() -> None:
+    for target in TARGETS:
+        module = import_module(f"naslib_ecnas.surrogate.fit.{target}")
+        assert callable(getattr(module, f"fit_{target}"))

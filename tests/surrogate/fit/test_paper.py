@@ -30,11 +30,6 @@ def folder(reference: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-@pytest.fixture
-def torch() -> Any:
-    return pytest.importorskip("torch", reason="torch is not installed")
-
-
 def test_the_recipe_learns_from_the_train_part_only(torch: Any, folder: Path) -> None:
     state = torch.get_rng_state()
     steps: list[str] = []
@@ -58,16 +53,12 @@ def test_the_recipe_learns_from_the_train_part_only(torch: Any, folder: Path) ->
     assert (one.arrays["weight0"] != other.arrays["weight0"]).any()
     assert one.header["quality"] == same.header["quality"]
     assert torch.equal(torch.get_rng_state(), state)
-
-
-@pytest.mark.usefixtures("torch")
-def test_without_the_file(tmp_path: Path) -> None:
     with pytest.raises(UnknownTableError):
-        fit_paper(tmp_path)
+        fit_paper(folder / "elsewhere")
 
 
+@pytest.mark.usefixtures("lightgbm")
 def test_more_cells_are_better(folder: Path) -> None:
-    pytest.importorskip("lightgbm", reason="lightgbm is not installed")
     found = learning_curve(folder, sizes=(100, 600), draws=2, model="boosting")
     drawn = [(point["size"], point["draw"]) for point in found]
     assert drawn == [(100, 0), (600, 0), (100, 1), (600, 1)]

@@ -25,13 +25,6 @@ TOTAL = len(Space(7))
 # -- distilling ----------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def torch() -> Any:
-    torch = pytest.importorskip("torch", reason="torch is not installed")
-    torch.set_num_threads(1)
-    return torch
-
-
 def synthetic(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     x = np.random.default_rng(seed).normal(5, [1, 100, 0.01], (n, 3))
     z = (x - 5) / [1, 100, 0.01]
@@ -93,8 +86,8 @@ def steps(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return x, 0.2 * np.sign(x[:, 0]) + 0.1 * x[:, 1]
 
 
+@pytest.mark.usefixtures("lightgbm")
 def test_trees_find_a_step_in_spite_of_outliers() -> None:
-    pytest.importorskip("lightgbm", reason="lightgbm is not installed")
     x, y = steps(600, 0)
     wild = y.copy()
     wild[::40] += 3

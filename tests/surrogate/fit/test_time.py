@@ -39,9 +39,7 @@ def test_the_ridge_minimises_relative_errors_in_spite_of_outliers() -> None:
     assert np.isfinite([*slopes, intercept]).all()
 
 
-def test_a_tiny_fit_of_published_records(reference: Path, tmp_path: Path) -> None:
-    torch = pytest.importorskip("torch", reason="torch is not installed")
-    torch.set_num_threads(1)
+def test_a_tiny_fit_of_published_records(torch: Any, reference: Path, tmp_path: Path) -> None:
     records = parquet.read_table(reference / NASBENCH_FILE).slice(0, 1000)
     parquet.write_table(records, tmp_path / NASBENCH_FILE)
     steps: list[str] = []

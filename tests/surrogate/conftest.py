@@ -1,0 +1,24 @@
+"""Optional packages of the fits; a test that needs one is skipped where it is missing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def torch() -> Any:
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    torch.set_num_threads(1)
+    return torch
+
+
+@pytest.fixture(scope="session")
+def lightgbm() -> Any:
+    return pytest.importorskip("lightgbm", reason="lightgbm is not installed")
+
+
+@pytest.fixture(scope="session")
+def sklearn() -> Any:
+    return pytest.importorskip("sklearn", reason="scikit-learn is not installed")
