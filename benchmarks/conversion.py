@@ -1,8 +1,8 @@
-"""Reading TFRecords beside the official loaders' way, in one process.
+"""Speed of reading TFRecords, against the method of the official loaders, in one process.
 
-That way, read row by row: TensorFlow's iterator (plain reads where it is not installed), `json`,
-`base64`, a protobuf message decoded by protobuf itself, nested dicts of its fields. For EC-NAS the
-official loader also turns the power message into a dict, so that is done here too.
+The official loaders read one line after the other: TensorFlow's iterator (plain reads if it is not
+installed), `json`, `base64`, protobuf's own decoder, and nested dicts of the message's fields. The
+loader of EC-NAS also turns the power message into a dict, so this is done here, too.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def compare(
     energy: bool,
     part: float = 1.0,
 ) -> tuple[str, float | None, str]:
-    """What was measured, the ratio (None without protobuf), and both times.
+    """The file, the ratio of the times (None without protobuf), and both times.
 
     `part` is the share of the rows that are read: of fewer, ours are read at a lower rate.
     """
@@ -109,7 +109,7 @@ def _official(frames: Iterator[bytes], message: Any, energy: bool) -> None:
 
 
 def _frames(file: Path) -> tuple[Callable[[], Iterator[bytes]], str]:
-    """What yields the frames as the official loader does, and its name."""
+    """A function that yields frames like the official loader, and its name."""
     try:
         import tensorflow
     except ImportError:
@@ -128,7 +128,7 @@ def _frames(file: Path) -> tuple[Callable[[], Iterator[bytes]], str]:
 
 
 def _message(energy: bool) -> Any:
-    """The message class of a file, built for protobuf's own decoder."""
+    """The message class of a file, for protobuf's own decoder."""
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
     file = descriptor_pb2.FileDescriptorProto(name="metrics.proto", package="bench")

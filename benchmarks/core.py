@@ -1,10 +1,9 @@
-"""Speed of the core beside its peers, measured in one process: `python benchmarks/core.py`.
+"""Speed of the core against other implementations: `python benchmarks/core.py`.
 
-Every line is a ratio or a rate against a stated goal. The peer is NASLib's copy of the
-NAS-Bench-101 API where NASLib is found (`NASLIB_HOME`, else ~/NASLib), and a straightforward
-implementation of the same (networks of dicts, MD5 of the graph for every look-up) otherwise.
-Times alone mean little on a shared machine, so peer and candidate take turns and each counts
-its best round.
+Every line is a ratio or a rate with its goal. The peer is NASLib's copy of the NAS-Bench-101 API if
+NASLib is found (`NASLIB_HOME`, else ~/NASLib), otherwise a straightforward implementation of the
+same (networks of dicts, an MD5 of the graph for every look-up). Since times vary on a shared
+machine, both run alternately in one process, and the best round of each counts.
 """
 
 from __future__ import annotations
@@ -56,7 +55,7 @@ def best(run: Callable[[], object], rounds: int | None = None) -> float:
 def turns(
     theirs: Callable[[], object], ours: Callable[[], object], rounds: int | None = None
 ) -> tuple[float, float]:
-    """Seconds of processor time of the fastest rounds of two that take turns.
+    """Processor seconds of the fastest rounds of two functions that run alternately.
 
     Unlike the time of the clock it does not count what else the machine does.
     """
@@ -70,7 +69,7 @@ def turns(
 
 
 def peer() -> tuple[str, ModuleType | None]:
-    """NASLib's NAS-Bench-101 API as a module of its own, so that nothing else is imported."""
+    """NASLib's NAS-Bench-101 API as a single module, without importing the rest of NASLib."""
     home = Path(os.environ.get("NASLIB_HOME", Path.home() / "NASLib"))
     file = home / "naslib" / "utils" / "nb101_api.py"
     if not file.exists():
@@ -82,7 +81,7 @@ def peer() -> tuple[str, ModuleType | None]:
 
 
 class PlainSpec:
-    """The reference where NASLib is not: prune by hand, hash by MD5."""
+    """The reference if NASLib is not found: prunes in plain Python, hashes by MD5."""
 
     def __init__(self, matrix: np.ndarray, ops: list[str]) -> None:
         last = len(matrix) - 1
@@ -101,7 +100,7 @@ class PlainSpec:
 
 
 def specs_of(rows: np.ndarray) -> list[tuple[np.ndarray, list[str]]]:
-    """Matrices and operation names of cells, as a search holds them."""
+    """Matrices and operation names of cells, in the form that a search has them."""
     cells = [Cell.from_row(int(row)) for row in rows]
     return [(np.array(c.matrix, dtype=int), list(c.ops)) for c in cells]
 
@@ -113,7 +112,7 @@ def synthetic(
     names: Sequence[str] = NAMES,
     seed: int = 0,
 ) -> Columns:
-    """A synthetic table: random numbers, made for timing only."""
+    """A synthetic table of random numbers, for timing only."""
     rng = np.random.default_rng(seed)
     values = {}
     for name in names:
@@ -129,8 +128,8 @@ def key_of_a_cell(api: ModuleType | None, lines: list[Any]) -> None:
     specs = specs_of(space.sample(np.random.default_rng(0), 2_000))
     make = api.ModelSpec if api else PlainSpec
 
-    # Both take the same matrices: 2,000 of them do not fit a core's own cache, and what ours then
-    # takes is the memory's time and its neighbours', from .6 to 2 us on one machine in an hour.
+    # Few matrices for both: 2,000 do not fit into a core's cache, and the time of ours then depends
+    # on the memory and other programs (.6 to 2 us within an hour on one machine).
     few, times = specs[:300], 7
 
     def theirs() -> None:
@@ -222,7 +221,7 @@ def full_record(api: ModuleType | None, folder: Path, lines: list[Any]) -> None:
 
 
 def _naslib_table(api: ModuleType, columns: Columns, rows: np.ndarray, folder: Path) -> Any:
-    """NASLib's table object over the same synthetic numbers, through the pickle it reads."""
+    """NASLib's table object of the same synthetic numbers, read from a pickle."""
     content = {}
     for row in rows.tolist():
         cell = Cell.from_row(row)
@@ -279,7 +278,7 @@ def enumeration(lines: list[Any]) -> None:
     lines.append(("enumerate 423,624 cells", f"{seconds:.3f} s", 0.1, seconds, "in a warm process"))
 
 
-# The peak is that of the new process alone: ru_maxrss would start from its parent's.
+# VmHWM, since ru_maxrss of a new process starts at its parent's peak.
 FIRST_ANSWER = """
 import sys
 import naslib_ecnas as ecnas
@@ -318,7 +317,7 @@ AT_MOST = ("enumerate", "process", "peak")
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="print one JSON document")
-    parser.add_argument("--quick", action="store_true", help="the ratios alone, in few rounds")
+    parser.add_argument("--quick", action="store_true", help="only the ratios, in few rounds")
     args = parser.parse_args()
     if args.quick:
         global ROUNDS
@@ -373,7 +372,7 @@ def main() -> int:
 
 
 def _peer_of(what: str, figure: str, api: str) -> str | None:
-    """What a ratio is against; None for what is not one."""
+    """The peer of a ratio; None for other figures."""
     if not figure.endswith(" x"):
         return None
     return "the official loaders' way" if "TFRecord" in what else api

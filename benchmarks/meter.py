@@ -1,9 +1,9 @@
-"""What the meter costs a training: `python benchmarks/meter.py`.
+"""Overhead of the meter in a training: `python benchmarks/meter.py`.
 
-The time to import it, and CPU seconds of a step of the smallest cell's training on this machine's
-CPU, of the meter's thread at 10 Hz and of its windows. The GPU is the tests' stand-in for NVML,
-compiled here, so that the calls go through the real pynvml and no GPU is needed; what a driver
-takes for a query is not in it. Run it with OMP_NUM_THREADS=1.
+Measured are the time of its import, and the CPU seconds of a training step of the smallest cell on
+this machine's CPU, of the meter's thread at 10 Hz, and of its windows. NVML is replaced by the
+tests' fake library, which is compiled here and called through the real pynvml, so that no GPU is
+needed; the time that a driver takes for a query is not included. Run it with OMP_NUM_THREADS=1.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from pathlib import Path
 
 SOURCE = Path(__file__).parents[1] / "tests" / "energy" / "standin_nvml.c"
 LIBRARY = "libnvidia-ml.so.1"
-#: Share of a CPU step of the smallest cell, and seconds.
+#: Goals: share of a training step, and seconds of the import.
 GOALS = {"share": 0.01, "import_s": 0.3}
 _IMPORT = "import time; t = time.perf_counter(); import naslib_ecnas.energy; "
 _IMPORT += "print(time.perf_counter() - t)"
 
 
 def import_s(rounds: int) -> float:
-    """Seconds of a first import of the meter, median over fresh processes."""
+    """Seconds to import the meter, median over new processes."""
     times = [
         float(
             subprocess.run([sys.executable, "-c", _IMPORT], capture_output=True, check=True).stdout
@@ -59,7 +59,7 @@ def step_s(steps: int, batch: int) -> float:
         evaluate_images=batch,
         progress=lambda done, of: marks.append(time.process_time()),
     )
-    # Evaluations lie between the segments; the median step has none.
+    # Evaluations are between some steps; the median step has none.
     return statistics.median(b - a for a, b in pairwise(marks))
 
 
@@ -86,19 +86,21 @@ def measured(args: argparse.Namespace) -> dict[str, float]:
     return {
         "import_s": import_s(5),
         "step_s": step,
-        # The thread runs beside the steps: of each second of a step it takes so much.
+        # The thread runs at the same time: this is its share of each second of a step.
         "thread_share": thread,
         "window_s": window,
-        # A training has 14 windows, whatever its steps: 625 at 4 epochs.
+        # A training has 14 windows, and 625 steps at 4 epochs.
         "windows_share": 14 * window / (625 * step),
     }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=6, help="of the training (%(default)s)")
-    parser.add_argument("--batch", type=int, default=32, help="images of a step (%(default)s)")
-    parser.add_argument("--seconds", type=float, default=5.0, help="of sampling (%(default)s)")
+    parser.add_argument("--steps", type=int, default=6, help="steps of the training (%(default)s)")
+    parser.add_argument("--batch", type=int, default=32, help="batch size (%(default)s)")
+    parser.add_argument(
+        "--seconds", type=float, default=5.0, help="seconds to sample (%(default)s)"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     args = parser.parse_args()
     if "STANDIN_NVML" not in os.environ:  # the library is looked for when a process begins

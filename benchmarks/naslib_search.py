@@ -1,13 +1,14 @@
-"""NASLib on EC-NAS beside NASLib on nasbench101: `python benchmarks/naslib_search.py`.
+"""Speed of NASLib on EC-NAS against NASLib on nasbench101: `python benchmarks/naslib_search.py`.
 
-The same optimiser, Trainer and number of epochs in one process, once with NASLib's own
-`NasBench101SearchSpace` and once with `EcnasSearchSpace`. NASLib's data file is not needed: its
-`dataset_api` is made here, with NASLib's own `ModelSpec`, and with our NAS-Bench-101 calls for the
-answers, which are faster than NASLib's and so favour the peer. What the peer spends is NASLib's: it
-builds a network for every candidate. Peer and candidate take turns, and the medians of their
+The same optimiser, Trainer and number of epochs run in one process, once with NASLib's own
+`NasBench101SearchSpace` (the peer) and once with `EcnasSearchSpace`. NASLib's data file is not
+needed: its `dataset_api` is made here from NASLib's `ModelSpec` and this package's NAS-Bench-101
+calls, which are faster than NASLib's and so favour the peer. The peer's time is mostly spent in
+NASLib, which builds a network for every candidate. Both run alternately, and the medians of their
 processor time count.
 
-(Not `naslib.py`: a script's folder comes first on the path, and that name would hide NASLib.)
+(The file is not called `naslib.py`, since a script's folder is first on the path and that name
+would hide NASLib.)
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-# NASLib's predictors are many times slower where several threads share few cores.
+# NASLib's predictors are many times slower if several threads share few cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
@@ -37,7 +38,7 @@ from naslib_ecnas.adapters import naslib_patches, naslib_space
 from naslib_ecnas.nasbench101 import NASBench
 
 ROUNDS = 3
-#: Optimiser -> epochs, and how many times the evaluations per second of the peer it has to make.
+#: Optimiser -> epochs, and the goal for its evaluations per second relative to the peer.
 SEARCHES = {
     "RegularizedEvolution": (40, 10.0),
     "RandomSearch": (30, 1.0),
@@ -58,18 +59,18 @@ def seconds(run: Callable[[], object]) -> float:
 
 
 def interleaved(first: Callable[[], object], second: Callable[[], object]) -> tuple[float, float]:
-    """Medians of the processor time of two calls that take turns."""
+    """Medians of the processor time of two calls that run alternately."""
     rounds = []
     for _ in range(ROUNDS):
         rounds.append((seconds(first), seconds(second)))
-        # The peer's networks, gigabytes of them, hang in cycles.
+        # The peer's networks, gigabytes of them, are in reference cycles.
         gc.collect()
     one, two = zip(*rounds, strict=True)
     return statistics.median(one), statistics.median(two)
 
 
 class Lines:
-    """Results, shown as they come: the peer takes its time."""
+    """Results, printed one by one, since the peer is slow."""
 
     def __init__(self, *, quiet: bool) -> None:
         self.quiet = quiet
@@ -147,7 +148,7 @@ def searches(theirs: Any, ours: Any, lines: Lines, *, quick: bool) -> None:
 
 
 def neighbourhood(theirs: Any, ours: Any, lines: Lines) -> None:
-    """One `get_nbhd` of cells that both hold alike."""
+    """One `get_nbhd` of the same cells in both."""
     peer = naslib_patches.require("naslib.search_spaces").NasBench101SearchSpace
     bench = ours["ecnas"]
     rows = bench.space.sample(np.random.default_rng(0), 1)
@@ -176,13 +177,13 @@ def neighbourhood(theirs: Any, ours: Any, lines: Lines) -> None:
 
 
 def profiled(ours: Any, trainer: Any) -> dict[str, float]:
-    """Shares of a long search by regularised evolution on ecnas."""
+    """Shares of the time of a long search by regularised evolution on ecnas."""
     run = search_of("RegularizedEvolution", LONG, naslib_space.EcnasSearchSpace, ours, trainer)
     profile = cProfile.Profile()
     profile.runcall(run)
     stats: Any = pstats.Stats(profile)
     shares = dict.fromkeys(("errors.json", "optimiser", "statistics", "query", "mutate"), 0.0)
-    # A class may pass through super's _log_to_json: NASLib's own counts.
+    # A subclass may call _log_to_json of its base class: only NASLib's own is counted.
     places = {
         ("trainer.py", "_log_to_json"): "errors.json",
         ("optimizer.py", "new_epoch"): "optimiser",
@@ -203,7 +204,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.add_argument("--table", default="7v", help="name of the table (7v)")
     parser.add_argument(
-        "--quick", action="store_true", help="a neighbourhood and one optimiser, in one round"
+        "--quick", action="store_true", help="one neighbourhood and one optimiser, in one round"
     )
     args = parser.parse_args()
     if args.quick:
@@ -239,7 +240,7 @@ def main() -> int:
 
 
 def finished(lines: Lines, args: argparse.Namespace, shares: dict[str, dict[str, float]]) -> int:
-    """Print what is left to print; the exit code."""
+    """Print the remaining results; returns the exit code."""
     missed = sum(not line["met"] for line in lines.report)
     if args.json:
         print(

@@ -1,10 +1,10 @@
 """All benchmarks, as one table of ratios: `python benchmarks/run_all.py`.
 
-Each suite runs in a process of its own. A ratio says how many times better ours is than what it is
-measured against: a peer that took turns with ours in the same process or, where there is none, the
-goal that was set (seconds, megabytes), on which the machine has its say. With `--quick` only ratios
-to peers are taken, in few rounds and of less data; a third of each goal then counts as met, since
-such runs are for machines that are shared.
+Each suite runs in its own process. A ratio says how many times better this package is than a peer
+that ran alternately in the same process or, if there is no peer, than a goal (seconds, megabytes),
+which depends on the machine. With `--quick` only ratios to peers are measured, in few rounds and
+with less data; a third of each goal then counts as reached, since such runs are meant for shared
+machines.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ import naslib_ecnas
 from naslib_ecnas.adapters import naslib_patches
 from naslib_ecnas.console import print_table
 
-#: What a ratio taken in a hurry may fall short of its goal by.
+#: Factor by which a ratio of a quick run may miss its goal.
 SLACK = 3.0
 
 
 @dataclass(frozen=True)
 class Line:
-    """One figure beside what it is measured against."""
+    """One figure with its comparison."""
 
     suite: str
     what: str
     ratio: float
     """How many times better than `against`."""
     goal: float | None
-    """Ratio that has to be reached; None where it is only reported."""
+    """Ratio to reach; None if the ratio is only reported."""
     against: str
     about: str
-    """Both figures."""
+    """Both figures as text."""
 
     def met(self, slack: float) -> bool | None:
         """Whether the goal was reached; None without one."""
@@ -52,7 +52,7 @@ class Line:
 def core(found: Any) -> Iterator[Line]:
     for one in found["figures"]:
         value, goal = one["value"], one["goal"]
-        if value is None:  # its peer is not here
+        if value is None:  # the peer is not installed
             continue
         what, about = one["what"], one["about"]
         if one["peer"] is not None:
@@ -67,7 +67,7 @@ def surrogate(found: Any) -> Iterator[Line]:
     for one in found:
         sign, limit = one["goal"].split()[:2]
         if sign == ">=":
-            against = "the released code's way, cell by cell"
+            against = "the released code, cell by cell"
             yield Line("surrogate", one["what"], one["figure"], float(limit), against, one["about"])
         else:
             ratio = float(limit) / one["figure"]
@@ -99,7 +99,7 @@ def _goal(limit: float, unit: str) -> str:
     return f"the goal, {limit:g} {unit}"
 
 
-#: Script -> what makes lines of its JSON, and whether it has ratios to a peer.
+#: Script -> function from its JSON to lines, and whether it has ratios to a peer.
 SUITES: dict[str, tuple[Callable[[Any], Iterator[Line]], bool]] = {
     "core": (core, True),
     "surrogate": (surrogate, True),
@@ -109,7 +109,7 @@ SUITES: dict[str, tuple[Callable[[Any], Iterator[Line]], bool]] = {
 
 
 def missing(suite: str) -> str:
-    """Why a suite cannot run here; empty where it can."""
+    """The reason why a suite cannot run; empty if it can."""
     if suite != "naslib_search":
         return ""
     if naslib_patches.naslib_home() is None:
@@ -140,7 +140,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="only ratios to peers, in few rounds")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.add_argument(
-        "--suite", action="append", choices=tuple(SUITES), help="only this one; may be repeated"
+        "--suite", action="append", choices=tuple(SUITES), help="only this suite; may be repeated"
     )
     args = parser.parse_args()
     chosen = args.suite or [name for name, (_, peers) in SUITES.items() if peers or not args.quick]

@@ -1,8 +1,8 @@
-"""What searches cost the machine that runs them: `python benchmarks/search.py`.
+"""CPU time of searches: `python benchmarks/search.py`.
 
-CPU seconds of each method for a number of evaluations, with the table loaded, the best of some
-rounds, and the time of a table's true front with its hypervolume. Run it with OMP_NUM_THREADS=1:
-the linear algebra is small, and CPU seconds of several threads add up.
+Measured are the CPU seconds of each method for a number of evaluations on a loaded table (the best
+of several rounds), and those of a table's true front with its hypervolume. Run it with
+OMP_NUM_THREADS=1: the linear algebra is small, and the CPU seconds of several threads add up.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--table", default="7v", help="table to search (%(default)s)")
     parser.add_argument("--evaluations", type=int, default=1000, help="of each run (%(default)s)")
-    parser.add_argument("--rounds", type=int, default=3, help="runs of each, the best counts")
+    parser.add_argument("--rounds", type=int, default=3, help="runs of each; the best counts")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     args = parser.parse_args()
 

@@ -1,9 +1,9 @@
 """Speed of the modelled tables: `python benchmarks/surrogate.py`.
 
-The peer is what the released code does for one cell: the 36 inputs of the paper's perceptron in
-plain Python and torch's forward pass, cell by cell; it gives one energy at one budget. Ours gives
-eight numbers at four budgets of each cell, features included. Where torch is missing the forward
-pass is numpy's. Peer and candidate take turns in one process.
+The peer does what the released code does for one cell: it computes the 36 inputs of the paper's
+perceptron in plain Python and torch's forward pass, cell by cell, and gives one energy at one
+budget. This package computes eight numbers at four budgets for each cell, including the features.
+Without torch, the forward pass uses numpy. Both run alternately in one process.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ print(next(line.split()[1] for line in open("/proc/self/status") if line.startsw
 
 
 def plain_inputs(cell: Cell, count: int) -> list[float]:
-    """The 36 inputs of one cell, by loops."""
+    """The 36 inputs of one cell, computed with loops."""
     n = len(cell.ops)
     matrix = [[0] * 7 for _ in range(7)]
     for i in range(n):
@@ -49,7 +49,7 @@ def plain_inputs(cell: Cell, count: int) -> list[float]:
 
 
 def forward(model: PaperModel) -> Any:
-    """The forward pass for one cell, in torch where it is installed."""
+    """The forward pass for one cell, in torch if it is installed."""
     try:
         import torch
     except ImportError:
@@ -80,7 +80,7 @@ def forward(model: PaperModel) -> Any:
 
 def whole_space(lines: list[Any], *, quick: bool) -> None:
     rows = np.random.default_rng(0).choice(SPACE, 500 if quick else 2_000, replace=False)
-    # A part of the space, and so less than all of its speed, where little time is to be spent.
+    # A quick run predicts a part of the space only, which is slower for each cell.
     predicted = np.arange(0, SPACE, 10 if quick else 1)
     cells = [Cell.from_row(int(row)) for row in rows]
     counts = parameters(rows)
@@ -131,7 +131,7 @@ def first_and_later_use(lines: list[Any]) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true", help="print one JSON document")
-    parser.add_argument("--quick", action="store_true", help="the ratio alone, of fewer cells")
+    parser.add_argument("--quick", action="store_true", help="only the ratio, with fewer cells")
     args = parser.parse_args()
     lines: list[Any] = []
     whole_space(lines, quick=args.quick)
