@@ -105,8 +105,8 @@ def opened(path: str | PathLike[str], *, buffered: bool = True, report: bool = T
     Args:
         path: the file.
         buffered: whether reads go through a buffer.
-        report: whether the progress listener is told how far the file is read. Such a file is
-            read once, from start to end.
+        report: whether reading reports to the progress listener. Such a file is read once, from
+            start to end.
 
     Raises:
         UnknownTableError: there is no such file, or it cannot be read.

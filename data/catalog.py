@@ -366,7 +366,7 @@ def source_of(entry: FileEntry) -> Path | str:
         return address
     if parts.netloc not in ("", "localhost"):
         raise ConfigError("a file: address must name a folder of this machine", value=address)
-    from urllib.request import url2pathname  # brings in http.client, which opening a table must not
+    from urllib.request import url2pathname  # imports http.client, which is slow
 
     path = Path(url2pathname(parts.path))
     return _in_folder(path.parent, entry, address) if mirror else path

@@ -358,7 +358,7 @@ def converted(
         name_or_path: name of a table or file of the catalog, else a path.
         fetch: whether a published file may be downloaded.
         afresh: convert again even if the table is up to date, for example if it was damaged.
-        progress: is told how far the work is.
+        progress: progress listener.
 
     Raises:
         UnknownTableError: there is neither such a table nor such a file.
@@ -379,7 +379,7 @@ def converted(
             raise _no_such_file(name, path)
         from naslib_ecnas.data import fetch as downloads
 
-        path = downloads.fetch(published, bring=fetch, progress=progress)
+        path = downloads.fetch(published, download=fetch, progress=progress)
     return _of_path(path, afresh, progress)
 
 
@@ -400,13 +400,13 @@ def cached_table(entry: TableEntry) -> Path | None:
     return table if receipt.sha256 == (entry.file.sha256 or receipt.sha256) else None
 
 
-def _of_catalog(entry: TableEntry, bring: bool, afresh: bool, progress: Progress) -> Path:
+def _of_catalog(entry: TableEntry, download: bool, afresh: bool, progress: Progress) -> Path:
     ready = None if afresh else cached_table(entry)
     if ready is not None:
         return ready
     from naslib_ecnas.data.fetch import fetch, locked, sha256_of
 
-    source = fetch(entry.file, progress=progress, bring=bring)
+    source = fetch(entry.file, progress=progress, download=download)
     table = tables_folder() / f"{entry.name}.ecnas"
     with locked(table, progress):
         # Another process may have converted it meanwhile.
@@ -463,7 +463,7 @@ def _columns_of(
         source: the file.
         sha256: its checksum; None for a folder.
         entry: the catalog's table that the file is the published file of, if any.
-        progress: is told how far the work is.
+        progress: progress listener.
 
     Raises:
         FormatError: the file is damaged or of no known format.

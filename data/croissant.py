@@ -90,7 +90,7 @@ class DescribedFile:
         Args:
             path: the file.
             address: where readers of the card find it; beside the card by default.
-            progress: is told how far the checksum is computed.
+            progress: listener for the progress of the checksum.
 
         Raises:
             UnknownTableError: the file cannot be read.

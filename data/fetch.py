@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
@@ -57,7 +57,7 @@ _UNKNOWN_LIMIT = 8 << 30  # most bytes of a file whose size is not published
 #: Status codes of a server that a later try may not meet again.
 _TEMPORARY = frozenset({408, 425, 429, 500, 502, 503, 504})
 
-_BY_HAND = "bring the file by hand and name its folder in ECNAS_MIRROR"
+_BY_HAND = "download it yourself and name its folder in ECNAS_MIRROR"
 
 
 # -- one download ---------------------------------------------------------------------------------
@@ -79,6 +79,15 @@ class Limits:
 
 class _TryAgain(Exception):
     """This try failed, but another one may succeed."""
+
+
+@contextmanager
+def _storing(path: Path) -> Iterator[None]:
+    """Turn errors of the disk into StorageError, so that none counts as a lost connection."""
+    try:
+        yield
+    except OSError as error:
+        raise storage_error(error, path) from error
 
 
 class _SafeRedirects(urllib.request.HTTPRedirectHandler):
@@ -107,7 +116,7 @@ class Transfer:
         limit: most bytes to accept.
         careful: resume only if the server proves that its file is unchanged. Needed for a file
             without a published checksum.
-        progress: is told how far the download is.
+        progress: listener for the progress of the download.
         limits: timeouts and numbers of tries.
         sleep: waits so many seconds between tries.
     """
@@ -174,10 +183,8 @@ class Transfer:
             StorageError: one of them cannot be removed.
         """
         for path in (self.part, self._state):
-            try:
+            with _storing(path):
                 path.unlink(missing_ok=True)
-            except OSError as error:
-                raise storage_error(error, path) from error
 
     def _have(self) -> int:
         try:
@@ -243,7 +250,9 @@ class Transfer:
             self._other("a web page")
         self._remember(response)
         # Unbuffered, so that every byte received is kept whatever happens next.
-        with self._open("ab" if resumes else "wb") as file:
+        with _storing(self.part):
+            file = self.part.open("ab" if resumes else "wb", buffering=0)
+        with file:
             self._progress.started(self.name, "fetching", total or self._size, done)
             while True:
                 # One byte more than allowed is enough to know that there are too many.
@@ -278,21 +287,11 @@ class Transfer:
         message = f"{self.address} is another file than {self.name}, which has {size}"
         raise FetchError(message, value=value, remedy=_BY_HAND)
 
-    # An OSError of the disk must not count as a lost connection, so each write handles its own.
-
-    def _open(self, mode: Literal["ab", "wb"]) -> FileIO:
-        try:
-            return self.part.open(mode, buffering=0)
-        except OSError as error:
-            raise storage_error(error, self.part) from error
-
     def _append(self, file: FileIO, block: bytes) -> None:
         rest = memoryview(block)
-        try:
+        with _storing(self.part):
             while rest:
                 rest = rest[file.write(rest) :]
-        except OSError as error:
-            raise storage_error(error, self.part) from error
 
     def _remember(self, response: Any) -> None:
         """Record the version of the server's file that the partial file belongs to."""
@@ -301,10 +300,8 @@ class Transfer:
         version = response.headers.get("Last-Modified", "") if tag.startswith("W/") else tag
         version = version or response.headers.get("Last-Modified", "")
         data = json.dumps({"address": self.address, "version": version})
-        try:
+        with _storing(self._state):
             self._state.write_text(data, "utf-8")
-        except OSError as error:
-            raise storage_error(error, self._state) from error
 
     def _version(self) -> str | None:
         """Recorded version of the partial file: "" if the server named none, None if there is no
@@ -381,7 +378,7 @@ def locked(path: Path, progress: Progress, *, patience: float = _LOCK_PATIENCE) 
 
     Args:
         path: the file.
-        progress: is told that another process holds the lock.
+        progress: gets a note if another process holds the lock.
         patience: longest wait for that process, in seconds.
 
     Raises:
@@ -420,7 +417,7 @@ def fetch(
     *,
     progress: Progress | None = None,
     unverified: bool = False,
-    bring: bool = True,
+    download: bool = True,
     limits: Limits | None = None,
 ) -> Path:
     """Path of a published file on this machine, fetched if needed and checked.
@@ -430,10 +427,10 @@ def fetch(
 
     Args:
         entry: the file.
-        progress: is told how far the work is.
+        progress: progress listener.
         unverified: accept a file without a published checksum. Its SHA-256 is recorded beside
             it, and from then on no other file is accepted.
-        bring: whether the file may be downloaded.
+        download: whether the file may be downloaded.
         limits: timeouts and numbers of tries.
 
     Raises:
@@ -452,7 +449,7 @@ def fetch(
     source = source_of(entry)
     if isinstance(source, Path):
         return _accepted(source, entry, progress)
-    if not bring:
+    if not download:
         state = "damaged" if final.is_file() else "not on this machine"
         remedy = f"fetch it with: ecnas data fetch {entry.name}"
         raise FetchError(f"{entry.name} is {state}", remedy=remedy)
@@ -513,13 +510,11 @@ def _download(
                 message = f"{address} sent another file: {error}"
                 raise ChecksumError(message, remedy="try later, or set ECNAS_MIRROR") from error
             raise
-    try:
+    with _storing(final):
         # On disk before it takes its name: a crash must not leave an empty file under it.
         with part.open("rb+") as file:
             os.fsync(file.fileno())
         os.replace(part, final)
-    except OSError as error:
-        raise storage_error(error, final) from error
     transfer.forget()
     progress.finished(entry.name)
 

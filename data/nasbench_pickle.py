@@ -33,7 +33,7 @@ from naslib_ecnas import network
 from naslib_ecnas.data.assemble import Assembler, Source, opened
 from naslib_ecnas.data.nasbench_tfrecord import NASBENCH_PROVENANCE
 from naslib_ecnas.data.table import Columns
-from naslib_ecnas.data.tfrecord_columns import DrawnCells
+from naslib_ecnas.data.tfrecord_columns import LabelledGraphs
 from naslib_ecnas.errors import TruncatedError
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
@@ -632,7 +632,7 @@ class _Reader:
 
     def __init__(self, source: Source) -> None:
         self._source = Source(source.path, None)
-        self._cells = DrawnCells()
+        self._cells = LabelledGraphs()
         self._hashes: list[str] = []
         self._bits: list[int] = []
         self._ops: list[int] = []

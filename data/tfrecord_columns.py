@@ -1,8 +1,8 @@
 """Fast reading of NAS-Bench-101's and EC-NAS's TFRecord files into columns.
 
 Whatever has the official form is decoded for a whole batch of frames at once, in numpy: rows
-(`RowSplitter`), base64 (`decode_base64`), messages (`Layout`) and cells (`DrawnCells`). Everything
-else is read one by one by the exact readers of `tfrecord.py` and `protobuf.py`.
+(`RowSplitter`), base64 (`decode_base64`), messages (`Layout`) and cells (`LabelledGraphs`).
+Everything else is read one by one by the exact readers of `tfrecord.py` and `protobuf.py`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
 from naslib_ecnas.topologies import MAX_VERTICES, OPERATIONS
 
-__all__ = ["DrawnCells", "Layout", "RowBatch", "RowSplitter", "decode_base64", "read_columns"]
+__all__ = ["LabelledGraphs", "Layout", "RowBatch", "RowSplitter", "decode_base64", "read_columns"]
 
 
 # -- messages of one layout -----------------------------------------------------------------------
@@ -280,7 +280,7 @@ _UNKNOWN = -1
 _EMPTY = b"0" * MAX_VERTICES**2
 
 
-class DrawnCells:
+class LabelledGraphs:
     """Numbers the distinct matrices and the distinct texts of operations in a file.
 
     A file of millions of rows has some thousand matrices and hundreds of texts of operations. Each
@@ -352,7 +352,7 @@ class DrawnCells:
         return rows
 
     @staticmethod
-    def why_not(bits: str, ops: str) -> str:
+    def reason(bits: str, ops: str) -> str:
         """The reason why two texts do not make a valid cell."""
         try:
             cell = Cell(f"{bits}:{ops}")
@@ -531,9 +531,9 @@ class RowBatch:
     epochs: NDArray[np.int32]
     """(n,) training budgets."""
     bits: Places
-    """(n,) numbers of the matrices among `DrawnCells`."""
+    """(n,) numbers of the matrices among `LabelledGraphs`."""
     ops: Places
-    """(n,) numbers of the operations among `DrawnCells`."""
+    """(n,) numbers of the operations among `LabelledGraphs`."""
     text_starts: Places
     """(n,) places of the messages in the frames' buffer: base64, line feeds escaped."""
     text_lengths: Places
@@ -558,7 +558,7 @@ class RowSplitter:
     Matrices and operations repeat from row to row; each is parsed at its first occurrence.
     """
 
-    def __init__(self, cells: DrawnCells) -> None:
+    def __init__(self, cells: LabelledGraphs) -> None:
         self._bits = _Numbers(cells.number_of_bits)
         self._ops = _Numbers(cells.number_of_ops)
 
@@ -714,7 +714,7 @@ class _Reader:
         self.source = Source(path, None)
         self.assembler = Assembler(self.source)
         self.messages = MessageReader(kind)
-        self._cells = DrawnCells()
+        self._cells = LabelledGraphs()
         self._rows = RowSplitter(self._cells)
         self._check_hashes = check_hashes
         self._small_space = Space(_CHEAP)
@@ -751,7 +751,7 @@ class _Reader:
         if len(wrong):
             source = self._source(frames, int(wrong[0]))
             row = decode_row(frames.content(int(wrong[0])), source)
-            reason = self._cells.why_not(row.bits, row.ops)
+            reason = self._cells.reason(row.bits, row.ops)
             raise source.fault(f"a row must have a cell of NAS-Bench-101's space: {reason}")
 
     def _check(

@@ -240,14 +240,14 @@ def test_a_mirror_address_replaces_the_published_one(
 
 def test_a_damaged_file_in_the_cache_is_fetched_again(server: Server, entry: FileEntry) -> None:
     with pytest.raises(FetchError, match="not on this machine") as caught:
-        fetch(entry, bring=False)
+        fetch(entry, download=False)
     assert "ecnas data fetch" in str(caught.value.remedy)
     assert server.asked == []
     assert not downloads_folder().exists()
     path = fetch(entry, limits=FAST)
     path.write_bytes(CONTENT[:1000])
     with pytest.raises(FetchError, match="damaged"):
-        fetch(entry, bring=False)
+        fetch(entry, download=False)
     heard = Heard()
     assert fetch(entry, limits=FAST, progress=heard).read_bytes() == CONTENT
     assert any("fetching it again" in note for note in heard.notes)

@@ -26,7 +26,7 @@ from naslib_ecnas.data.protobuf import (
 )
 from naslib_ecnas.data.tfrecord import Frames, Row, decode_row, encode_row, frame
 from naslib_ecnas.data.tfrecord_columns import (
-    DrawnCells,
+    LabelledGraphs,
     Layout,
     RowBatch,
     RowSplitter,
@@ -157,7 +157,7 @@ OPS += ["input,output", "input,outpu2", "input,output2", "input,maxpool3x3,outpu
 OPS += ["input," + "x" * 200 + c + ",output" for c in "xy"]
 
 
-def split(rows: list[bytes], cells: DrawnCells, splitter: RowSplitter | None = None) -> RowBatch:
+def split(rows: list[bytes], cells: LabelledGraphs, splitter: Any = None) -> RowBatch:
     """The rows in frames taken apart, all that are not odd compared with the exact reader's."""
     buffer = b"".join(map(frame, rows))
     stops = np.cumsum([len(row) + 16 for row in rows]) - 4
@@ -193,7 +193,7 @@ ROWS = st.builds(
 @given(st.lists(ROWS, min_size=1, max_size=20), st.integers(1, 3))
 def test_official_rows_are_taken_apart(rows: list[Row], times: int) -> None:
     raw = [encode_row(row) for row in rows for _ in range(times)]
-    assert not split(raw, DrawnCells()).odd.any()
+    assert not split(raw, LabelledGraphs()).odd.any()
 
 
 @settings(max_examples=150, deadline=None)
@@ -205,7 +205,7 @@ def test_changed_rows_are_odd_or_right(rows: list[Row], data: st.DataObject) -> 
     new = data.draw(st.sampled_from([b"", b'"', b"\\", b" ", b"0", b", ", b"\\u0030", b'\\"']))
     changed[place : place + data.draw(st.integers(0, 3))] = new
     whole = [bytes(row) for row in raw]
-    found = split(whole, DrawnCells())
+    found = split(whole, LabelledGraphs())
     for i, (row, before) in enumerate(zip(whole, rows, strict=True)):
         assert not found.odd[i] or row != encode_row(before)
 
@@ -242,7 +242,7 @@ def test_other_forms_are_odd_beside_good_rows() -> None:
     for old, new in ODD:
         row = GOOD.replace(old, new)
         assert row != GOOD
-        cells = DrawnCells()
+        cells = LabelledGraphs()
         splitter = RowSplitter(cells)
         for _ in range(2):  # the second time with known parts
             found = split([GOOD, row, GOOD], cells, splitter)
@@ -259,7 +259,7 @@ def test_quotes_between_the_rows_do_not_count() -> None:
         if len(made := encode_row(replace(ROW, ops=ops, message=bytes(size)))) % 256 == ord('"')
     )
     assert b'"' in struct.pack("<Q", len(row))
-    assert not split([row, GOOD, row], DrawnCells()).odd.any()
+    assert not split([row, GOOD, row], LabelledGraphs()).odd.any()
 
 
 @pytest.mark.parametrize("together", [1, 2, 1024])
@@ -274,6 +274,6 @@ def test_rows_that_differ_in_one_place_of_the_matrix_or_the_operations(
         flipped = long[:place] + "10"[int(long[place])] + long[place + 1 :]
         drawn += [(flipped, OPS[0]), (flipped, OPS[1])]
     picked = [drawn[i] for i in rng.integers(0, len(drawn), 400).tolist()]
-    found = split([encode_row(replace(ROW, bits=b, ops=o)) for b, o in picked], DrawnCells())
+    found = split([encode_row(replace(ROW, bits=b, ops=o)) for b, o in picked], LabelledGraphs())
     assert not found.odd.any()
     assert len(set(zip(found.bits.tolist(), found.ops.tolist(), strict=True))) == len(drawn)
