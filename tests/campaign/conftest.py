@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from naslib_ecnas.campaign import DataChoice, Measurement, Pace, Plan, Settings, make_plan, work
+from naslib_ecnas.campaign import DataChoice, Measurement, Plan, Settings, make_plan, work
 from naslib_ecnas.campaign.measurement import MeterLabel, record_path
 from naslib_ecnas.energy.readings import CpuState, GpuState, Reading, Window
 from naslib_ecnas.training.recipe import RECIPES
@@ -29,8 +29,8 @@ DATA = DataChoice(kind="synthetic", images_per_file=4)
 _WORKER = """
 import json, os, sys
 from pathlib import Path
-from naslib_ecnas.campaign import Pace, Settings, work
-folder, settings, pace, hold = sys.argv[1:]
+from naslib_ecnas.campaign import Settings, work
+folder, settings, hold = sys.argv[1:]
 steps = [0]
 
 def held(name):
@@ -48,7 +48,7 @@ def replacing(source, target, *, replace=os.replace):
     replace(source, target)
 
 os.replace = replacing
-work(Path(folder), Settings(**json.loads(settings)), pace=Pace(**json.loads(pace)), on_step=on_step,
+work(Path(folder), Settings(**json.loads(settings)), on_step=on_step,
      on_attempt=lambda done: print(done.unit.name, done.attempt, done.how, flush=True))
 """
 
@@ -163,12 +163,10 @@ def worker(torch: Any, tmp_path: Path) -> Iterator[Callable[..., subprocess.Pope
     """Starts a worker as a process of its own; none outlives the test."""
     running: list[subprocess.Popen[str]] = []
 
-    def start(
-        folder: Path, settings: Settings, *, hold: object = "", before: str = "", **pace: Any
-    ) -> subprocess.Popen[str]:
-        arguments = [str(folder), json.dumps(asdict(settings)), json.dumps(asdict(Pace(**pace)))]
+    def start(folder: Path, settings: Settings, *, hold: object = "") -> subprocess.Popen[str]:
+        arguments = [str(folder), json.dumps(asdict(settings)), str(hold)]
         process = subprocess.Popen(
-            [sys.executable, "-c", before + _WORKER, *arguments, str(hold)],
+            [sys.executable, "-c", _WORKER, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -192,24 +190,9 @@ SECONDS = {"init": 8.0, "train": 20.0, "evaluate": 1.0}
 
 
 def _reading(joules: float) -> Reading:
-    state = GpuState(
-        power_w=200.0,
-        temperature_c=60.0,
-        sm_clock_mhz=1500.0,
-        power_limit_w=300.0,
-        throttle_reasons=(),
-        others=(),
-    )
-    return Reading(
-        energy_j=joules,
-        method="counter",
-        uncertainty_j=1e-6,
-        update_period_s=0.1,
-        integral_j=joules,
-        agreement="agree",
-        start=state,
-        stop=state,
-    )
+    state = GpuState(200.0, 60.0, 1500.0, 1500.0, 300.0, throttle_reasons=(), others=())
+    known = {"uncertainty_j": 1e-6, "update_period_s": 0.1, "agreement": "agree"}
+    return Reading(joules, "counter", integral_j=joules, start=state, stop=state, **known)
 
 
 def _window(window: Window) -> Window:
@@ -264,15 +247,11 @@ def as_measured(record: Measurement) -> Measurement:
     budget = RECIPES["ecnas"].steps(4)
     last = training.segments[-1]
     segments = (*training.segments[:-1], replace(last, steps=budget - last.first_step))
-    evaluations = tuple(
-        replace(
-            found,
-            images=9984,
-            accuracy=(1000 + 10 * i + record.unit.row) / 9984,
-            steps=budget if found.when == "end" else found.steps,
-        )
-        for i, found in enumerate(training.evaluations)
-    )
+    evaluations = []
+    for i, found in enumerate(training.evaluations):
+        right, steps = 1000 + 10 * i + record.unit.row, budget if found.when == "end" else None
+        changes = {"images": 9984, "accuracy": right / 9984, "steps": steps or found.steps}
+        evaluations.append(replace(found, **changes))
     sizes = {"train": 40_000, "validation": 10_000, "test": 10_000}
     training = replace(
         training,
@@ -284,7 +263,7 @@ def as_measured(record: Measurement) -> Measurement:
         steps=budget,
         departures=(),
         segments=segments,
-        evaluations=evaluations,
+        evaluations=tuple(evaluations),
     )
     windows = [_window(window) for window in record.windows]
     top = len(windows)

@@ -26,12 +26,11 @@ from naslib_ecnas.campaign.measurement import record_path
 from naslib_ecnas.data.long_form import write_csv
 from naslib_ecnas.data.nasbench_tfrecord import read_ecnas_records
 from naslib_ecnas.energy.readings import Window, invalid
-from naslib_ecnas.errors import ConfigError, FormatError, ProvenanceError
+from naslib_ecnas.errors import ConfigError, ProvenanceError
 from naslib_ecnas.surrogate.calibrate import calibrated
-from naslib_ecnas.surrogate.devices import DeviceModel, OverEpochs, shipped_descriptors
+from naslib_ecnas.surrogate.devices import DeviceModel, shipped_descriptors
 from naslib_ecnas.surrogate.features import features
 from naslib_ecnas.surrogate.modelled import modelled_columns
-from naslib_ecnas.surrogate.models import Weights, shipped
 
 Spoil = Callable[[Callable[[Measurement], Measurement]], Path]
 J_PER_KWH = 3.6e6
@@ -293,25 +292,19 @@ def test_all_budgets_are_unbiased_whatever_the_span(device: Path, tmp_path: Path
         assert "20.0% at 4 epochs, as measured on this device" in note
 
 
-def test_without_a_measured_share_the_steps_get_the_models_start_up(
-    device: Path, tmp_path: Path
-) -> None:
-    """A user's own file: a CSV without a header. Its slope is kept, whatever the start-up."""
+def test_a_users_own_file_of_steps_gets_the_models_start_up(device: Path, tmp_path: Path) -> None:
+    """A CSV without a header. Its slope is kept; taken for runs it would come out too low."""
     out = tmp_path / "runs.csv"
     export(device, out, span="steps")
     lines = out.read_text().splitlines()
     out.write_text("\n".join(line for line in lines if not line.startswith("#")) + "\n")
-    model = {}
+    off = {}
     for span in ("run", "steps"):
-        _, weights = calibrated(out, pue=1.0, span=span)
-        weights.save(tmp_path / f"{span}.npz")
-        model[span] = ecnas.load("4v", device=str(tmp_path / f"{span}.npz"))
-    shares = OverEpochs.from_weights(Weights.load(shipped("epochs"))).shares(features(ALL))
-    ratio = model["steps"].values("energy_kwh", 4) / model["run"].values("energy_kwh", 4)
-    np.testing.assert_allclose(ratio, 1 / (1 - shares), rtol=1e-6)
-    long = {s: model[s].values("energy_kwh", 108) / runs_kwh(ALL)[:, 3] for s in model}
-    assert abs(np.median(long["steps"]) - 1) < 0.01
-    assert np.median(long["run"]) < 0.95  # taken for runs, the numbers come out too low
+        calibrated(out, pue=1.0, span=span)[1].save(tmp_path / f"{span}.npz")
+        energies = ecnas.load("4v", device=str(tmp_path / f"{span}.npz")).values("energy_kwh", 108)
+        off[span] = np.median(energies / runs_kwh(ALL)[:, 3]) - 1
+    assert abs(off["steps"]) < 0.01
+    assert off["run"] < -0.05
 
 
 def test_a_file_that_states_its_span_or_origin_is_believed(device: Path, tmp_path: Path) -> None:
@@ -324,11 +317,6 @@ def test_a_file_that_states_its_span_or_origin_is_believed(device: Path, tmp_pat
     assert weights.header["energy_span"] == "steps"
     assert weights.header["start_up_share"] == pytest.approx(SHARE, abs=1e-6)
     assert DeviceModel.from_weights(weights, "Made-up GPU").start_share == pytest.approx(SHARE)
-    for wrong in ({"energy_span": "whole"}, {"start_up_share": 1.5}):
-        with pytest.raises(FormatError):
-            DeviceModel.from_weights(
-                replace(weights, header={**weights.header, **wrong}), "Made-up GPU"
-            )
     marked = {name: replace(p, kind="synthetic") for name, p in columns.provenance.items()}
     write_csv(tmp_path / "runs.csv", replace(columns, provenance=marked))
     calibrated(tmp_path / "runs.csv")[1].save(tmp_path / "model.npz")

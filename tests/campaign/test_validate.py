@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,20 +55,17 @@ def _state(**changes: Any) -> Callable[[Reading], Reading]:
     return changed
 
 
-def _evaluation(**changes: Any) -> Change:
+def _part(parts: str, index: int, **changes: Any) -> Change:
     def changed(record: Measurement) -> Measurement:
-        first, *rest = record.training.evaluations
-        return _training(evaluations=(replace(first, **changes), *rest))(record)
+        found = list(getattr(record.training, parts))
+        found[index] = replace(found[index], **changes)
+        return _training(**{parts: tuple(found)})(record)
 
     return changed
 
 
-def _segment(**changes: Any) -> Change:
-    def changed(record: Measurement) -> Measurement:
-        *rest, last = record.training.segments
-        return _training(segments=(*rest, replace(last, **changes)))(record)
-
-    return changed
+_evaluation = partial(_part, "evaluations", 0)
+_segment = partial(_part, "segments", -1)
 
 
 def _without(name: str) -> Change:

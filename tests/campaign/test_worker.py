@@ -48,7 +48,6 @@ from naslib_ecnas.files import to_json, to_plain
 
 MakePlan = Callable[..., Plan]
 Start = Callable[..., "subprocess.Popen[str]"]
-SAFETY_S = 600.0
 
 
 def records(folder: Path) -> list[Measurement]:
@@ -254,6 +253,25 @@ def test_a_setting_that_is_not_possible_ends_the_worker_and_blames_no_unit(
     assert len(work(one, settings, limit=1)) == 1
 
 
+def test_a_unit_that_was_recorded_between_look_and_claim_is_not_measured_again(
+    one: Path, settings: Settings, measured: Path
+) -> None:
+    (unit,) = Plan.read(one).units
+    look = worker_module._Worker.claim
+
+    def claim(worker: Any) -> Any:
+        claimed = look(worker)
+        if claimed[0] is not None:  # another worker writes the record just now
+            record_path(one, unit).parent.mkdir()
+            record_path(one, unit).touch()
+        return claimed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(worker_module._Worker, "claim", claim)
+        (done,) = work(one, settings)
+    assert (done.how, record_path(one, unit).read_bytes()) == ("not-needed", b"")
+
+
 def test_an_interrupted_worker_frees_its_unit_at_once(one: Path, settings: Settings) -> None:
     def interrupt(unit: object, steps_done: int, steps_total: int) -> None:
         if steps_done == 1:
@@ -416,34 +434,3 @@ def test_nothing_is_lost_and_nothing_counted_twice(
     search = ["search", "--table", str(table), "--evaluations", "20", "--epochs", "4"]
     assert cli.main([*search, "--method", "random", "--out", "run", "--no-plot"]) == 0
     assert list((tmp_path / "run").iterdir()) != []
-
-
-_SLOWED = """
-import os, random, sys, time
-folder = sys.argv[1]
-def slowed(call):
-    def slow(*arguments, **options):
-        if isinstance(arguments[0], int) or str(arguments[0]).startswith(folder):
-            time.sleep(random.uniform(0, 0.3))
-        return call(*arguments, **options)
-    return slow
-for name in ("open", "replace", "fsync", "utime", "listdir", "stat"):
-    setattr(os, name, slowed(getattr(os, name)))
-"""
-
-
-@pytest.mark.slow
-def test_two_workers_on_a_slow_file_system_record_every_unit_once(
-    tmp_path: Path, plan: MakePlan, settings: Settings, worker: Start
-) -> None:
-    """Every call to the file system takes up to 0.3 s more, so that what was seen is outdated."""
-    folder = tmp_path / "c"
-    plan(rows=(0,), repeats=5).write(folder)
-    running = [worker(folder, settings, before=_SLOWED, stale_s=SAFETY_S) for _ in range(2)]
-    said = [process.communicate(timeout=SAFETY_S)[0] for process in running]
-    assert [process.returncode for process in running] == [0, 0]
-    done = [line.split() for out in said for line in out.splitlines()]
-    units = [name for name, _, how in done if how == "recorded"]
-    assert sorted(units) == sorted(Plan.read(folder).by_name)
-    assert {how for *_, how in done} <= {"recorded", "not-needed"}
-    assert validate(folder).good

@@ -9,13 +9,13 @@ import ctypes
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from naslib_ecnas.energy import EnergyMeter, Reading, Window
+from naslib_ecnas.energy import EnergyMeter
 
 SOURCE = Path(__file__).with_name("standin_nvml.c")
 
@@ -116,15 +116,19 @@ def environment(standin_folder: Path) -> dict[str, str]:
     return {**kept, "LD_LIBRARY_PATH": str(standin_folder), "OMP_NUM_THREADS": "1"}
 
 
+class Clock:
+    """A time that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 @pytest.fixture
-def only() -> Callable[[Window], Reading]:
-    """The one GPU reading of a window."""
-
-    def reading(window: Window) -> Reading:
-        (found,) = window.energy_j.values()
-        return found
-
-    return reading
+def clock() -> Clock:
+    return Clock()
 
 
 class Powercap:

@@ -64,6 +64,8 @@ static double counter_mj(const Gpu *g, double t) {
     return floor(1000 * g->scale * joules(g, seen));
 }
 
+#define KEY(name) else if (!strcmp(key, #name)) g->name = x;
+
 int standin_set(int i, const char *key, double x) {
     Gpu *g = &gpu[i];
     double t = now();
@@ -76,20 +78,9 @@ int standin_set(int i, const char *key, double x) {
         *(key[0] == 'p' ? &g->power : key[0] == 's' ? &g->swing : &g->hertz) = x;
     }
     else if (!strcmp(key, "reset")) { g->base = x; g->origin = t; }
-    else if (!strcmp(key, "period")) g->period = x;
-    else if (!strcmp(key, "scale")) g->scale = x;
-    else if (!strcmp(key, "counter")) g->counter = (int)x;
-    else if (!strcmp(key, "instant")) g->instant = (int)x;
-    else if (!strcmp(key, "average")) g->average = (int)x;
-    else if (!strcmp(key, "states")) g->states = (int)x;
     else if (!strcmp(key, "frozen")) { g->shown = counter_mj(g, t); g->frozen = (int)x; }
-    else if (!strcmp(key, "lost")) g->lost = (int)x;
-    else if (!strcmp(key, "nan")) g->nan = (int)x;
-    else if (!strcmp(key, "mig")) g->mig = (int)x;
-    else if (!strcmp(key, "denied")) g->denied = (int)x;
-    else if (!strcmp(key, "flaky")) g->flaky = (int)x;
-    else if (!strcmp(key, "model")) g->model = (int)x;
-    else if (!strcmp(key, "hang")) g->hang = (int)x;
+    KEY(period) KEY(scale) KEY(counter) KEY(instant) KEY(average) KEY(states) KEY(lost) KEY(nan)
+    KEY(mig) KEY(denied) KEY(flaky) KEY(model) KEY(hang)
     else if (!strcmp(key, "other")) {
         if (x <= 0) g->others = 0;
         else if (g->others < MAX_OTHERS) g->pids[g->others++] = (unsigned)x;
@@ -104,10 +95,8 @@ long standin_queries(void) { return queries; }
 int standin_running(void) { return running; }
 
 void standin_clear(void) {
-    count = 1;
-    running = 0;
-    driver = 1;
-    queries = 0;
+    count = driver = 1;
+    running = queries = 0;
     set_clock = -1;
     for (int i = 0; i < MAX_GPUS; i++)
         gpu[i] = (Gpu){.power = 100, .origin = now(), .base = 5000, .period = 0.01, .scale = 1,

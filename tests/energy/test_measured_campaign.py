@@ -38,8 +38,8 @@ from naslib_ecnas.campaign.worker import attempts_folder
 pytest.importorskip("torch", reason="torch is not installed")
 
 WATTS = 250.0
-SMALL = ("--device", "cpu", "--gpu", "GPU-a05f", "--baseline", "0.2", "--batch-size", "2")
-SMALL = (*SMALL, "--evaluate-images", "2")
+OPTIONS = "--device cpu --gpu GPU-a05f --baseline 0.2 --batch-size 2 --evaluate-images 2"
+SMALL = OPTIONS.split()
 
 
 @pytest.fixture(autouse=True)
@@ -156,8 +156,7 @@ IMAGES = 64
 #: What is changed in the page's commands, since neither a GPU nor CIFAR-10 is here.
 HERE = {
     "~/cifar-10-batches-py": f"cifar-10-batches-py --images-per-file {IMAGES}",
-    "--device cuda:0": "--device cpu --gpu GPU-a05f --baseline 0.1 --steps 2 --batch-size 2 "
-    "--evaluate-images 2",
+    "--device cuda:0": f"{OPTIONS} --steps 2",
     "--out my-gpu.csv": "--out my-gpu.csv --allow-synthetic",
 }
 

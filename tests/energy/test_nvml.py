@@ -58,64 +58,30 @@ def setting(value: str | None) -> dict[str, str]:
     return {} if value is None else {"CUDA_VISIBLE_DEVICES": value}
 
 
-@pytest.mark.parametrize(
-    ("value", "shown"),
-    [
-        (None, [0, 1, 2]),
-        ("", []),
-        ("2,0", [2, 0]),
-        (" 1 , 2 ", [1, 2]),
-        ("0,-1,2", [0]),
-        ("-1", []),
-        ("NoDevFiles", []),
-        ("1,7,0", [1]),
-        ("1,3,0", [1]),
-        ("1,1,0", [1]),
-        ("GPU-bbbb,GPU-aaaa1", ["GPU-bbbb", "GPU-aaaa1"]),
-        ("GPU-bbbb,0", ["GPU-bbbb"]),
-        ("0,GPU-bbbb", [0]),
-        ("MIG-1234", ["MIG-1234"]),
-    ],
-)
-def test_what_cuda_shows(value: str | None, shown: list[int | str]) -> None:
-    assert visible(setting(value), 3) == shown
+def test_what_cuda_shows() -> None:
+    for value, shown in (
+        (None, [0, 1, 2]), ("", []), ("2,0", [2, 0]), (" 1 , 2 ", [1, 2]), ("0,-1,2", [0]),
+        ("-1", []), ("NoDevFiles", []), ("1,7,0", [1]), ("1,3,0", [1]), ("1,1,0", [1]),
+        ("GPU-bbbb,GPU-aaaa1", ["GPU-bbbb", "GPU-aaaa1"]), ("GPU-bbbb,0", ["GPU-bbbb"]),
+        ("0,GPU-bbbb", [0]), ("MIG-1234", ["MIG-1234"]),
+    ):  # fmt: skip
+        assert visible(setting(value), 3) == shown
 
 
-@pytest.mark.parametrize(
-    ("device", "value", "gpu"),
-    [
-        (0, None, 0),
-        (2, None, 2),
-        ("cuda", None, 0),
-        ("cuda:1", "2,0", 0),
-        ("1", "2,0", 0),
-        (0, "2", 2),
-        (0, UUIDS[1], 1),
-        (1, "GPU-bbbb,GPU-aaaa1", 0),
-        (UUIDS[0], "2", 0),
-        ("GPU-b", None, 2),
-        ("GPU-BBBB3333-Z", None, 2),
-        ("MIG-GPU-bbbb3333-z/7/0", None, 2),
+def test_a_device_is_one_gpu() -> None:
+    for device, value, gpu in (
+        (0, None, 0), (2, None, 2), ("cuda", None, 0), ("cuda:1", "2,0", 0), ("1", "2,0", 0),
+        (0, "2", 2), (0, UUIDS[1], 1), (1, "GPU-bbbb,GPU-aaaa1", 0), (UUIDS[0], "2", 0),
+        ("GPU-b", None, 2), ("GPU-BBBB3333-Z", None, 2), ("MIG-GPU-bbbb3333-z/7/0", None, 2),
         (0, "MIG-GPU-aaaa2222-y/1/0", 1),
-        # No GPU matches, or more than one:
-        (3, None, None),
-        (1, "2", None),
-        (0, "", None),
-        (-1, None, None),
-        ("cpu", None, None),
-        ("cuda:x", None, None),
-        ("GPU-aaaa", None, None),
-        ("GPU-cccc", None, None),
-        (0, "GPU-aaaa", None),
-        ("MIG-1234", None, None),  # cannot be looked up
-    ],
-)
-def test_a_device_is_one_gpu(device: int | str, value: str | None, gpu: int | None) -> None:
-    if gpu is None:
+    ):  # fmt: skip
+        assert resolve(device, GPUS, environ=setting(value)).gpu.uuid == UUIDS[gpu]
+    for device, value in (  # no GPU matches, several do, or a MIG instance cannot be looked up
+        (3, None), (1, "2"), (0, ""), (-1, None), ("cpu", None), ("cuda:x", None),
+        ("GPU-aaaa", None), ("GPU-cccc", None), (0, "GPU-aaaa"), ("MIG-1234", None),
+    ):  # fmt: skip
         with pytest.raises(UnknownDevice):
             resolve(device, GPUS, environ=setting(value))
-    else:
-        assert resolve(device, GPUS, environ=setting(value)).gpu.uuid == UUIDS[gpu]
 
 
 def test_an_index_among_different_models_needs_an_order() -> None:
@@ -153,12 +119,8 @@ def test_torch_is_asked_where_it_is_loaded(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_the_meter_follows_the_environment(standin: Any) -> None:
     standin.set(gpus=3)
-    for value, device, gpu in (
-        ("1,0", 0, 1),
-        (standin.uuid(2), 0, 2),
-        ("GPU-c0", "cuda:0", 2),
-        (None, 1, 1),
-    ):
+    last = standin.uuid(2)
+    for value, device, gpu in (("1,0", 0, 1), (last, 0, 2), ("GPU-c0", "cuda:0", 2), (None, 1, 1)):
         with standin.meter(devices=[device], environ=setting(value)) as meter:
             assert list(meter.methods) == [standin.uuid(gpu)]
 

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,40 +16,47 @@ import pytest
 from naslib_ecnas.energy import EnergyMeter, Window
 from naslib_ecnas.energy.rapl import Rapl
 
-
-class Clock:
-    """A time that a test moves."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+SAFETY_S = 600.0
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def meter(powercap: Any, tmp_path: Path, clock: Clock) -> Iterator[EnergyMeter]:
-    options = {"devices": (), "patience_s": 600, "clock": clock}
+def meter(powercap: Any, tmp_path: Path, clock: Any) -> Iterator[EnergyMeter]:
+    options = {"devices": (), "patience_s": SAFETY_S, "clock": clock, "sample_hz": 100}
     with EnergyMeter(rapl_root=powercap.root, lock_folder=tmp_path, **options) as opened:
         yield opened
 
 
+@pytest.fixture
+def rapl(powercap: Any, tmp_path: Path) -> Iterator[Callable[..., Rapl]]:
+    """Opens the counters; all are closed at the end."""
+    made: list[Rapl] = []
+
+    def open_(**options: Any) -> Rapl:
+        made.append(Rapl(**{"root": powercap.root, "lock_folder": tmp_path, **options}))
+        return made[-1]
+
+    yield open_
+    for each in made:
+        each.close()
+
+
+# -- energies -------------------------------------------------------------------------------------
+
+
 def test_packages_and_memory_are_counted_and_nothing_twice(
-    powercap: Any, meter: EnergyMeter, clock: Clock
+    powercap: Any, meter: EnergyMeter, clock: Any
 ) -> None:
     assert meter.cpu_state.kind == "measured"
     with meter.window("train") as w:
+        for zone, energy_uj in (
+            ("intel-rapl:0", 1_000_000 + 3_500_000),
+            ("intel-rapl:1", 2_000_000 + 1_250_000),
+            ("intel-rapl:0:1", 250_000 + 750_000),
+            ("intel-rapl:1:1", 250_000 + 500_000),
+            ("intel-rapl:2", 99_000_000),  # the platform, which contains the packages
+        ):
+            powercap.put(zone, energy_uj)
         clock.now += 1
-        powercap.put("intel-rapl:0", 1_000_000 + 3_500_000)
-        powercap.put("intel-rapl:1", 2_000_000 + 1_250_000)
-        powercap.put("intel-rapl:0:1", 250_000 + 750_000)
-        powercap.put("intel-rapl:1:1", 250_000 + 500_000)
-        powercap.put("intel-rapl:2", 99_000_000)  # the platform holds the packages
     window = w.window
     assert {n: r.energy_j for n, r in window.cpu_energy_j.items()} == pytest.approx(
         {"package-0": 3.5, "package-1": 1.25}
@@ -57,25 +64,22 @@ def test_packages_and_memory_are_counted_and_nothing_twice(
     assert {n: r.energy_j for n, r in window.dram_energy_j.items()} == pytest.approx(
         {"package-0/dram": 0.75, "package-1/dram": 0.5}
     )
-    assert window.cpu_total_j == pytest.approx(4.75)
-    assert window.dram_total_j == pytest.approx(1.25)
-    for reading in (*window.cpu_energy_j.values(), *window.dram_energy_j.values()):
+    assert (window.cpu_total_j, window.dram_total_j) == pytest.approx((4.75, 1.25))
+    for reading in window.readings().values():
         assert (reading.method, reading.update_period_s) == ("rapl", 1e-3)
-    assert window.energy_j == {}
-    assert not window.valid  # no GPU was measured
-    again = Window.from_json(window.to_json())
-    assert again.cpu_total_j == window.cpu_total_j
+    assert (window.energy_j, window.valid) == ({}, False)  # no GPU was measured
+    assert Window.from_json(window.to_json()).cpu_total_j == window.cpu_total_j
 
 
 def test_wraps_within_a_window_are_seen_by_the_thread(
-    powercap: Any, tmp_path: Path, clock: Clock
+    powercap: Any, tmp_path: Path, clock: Any
 ) -> None:
     """Three turns of the counter: more than the edges alone could tell."""
     # max_power_w bounds the wraps that can be trusted: 2 kW turn 200 J in 0.1 s.
     wrap = 200_000_000
     for package in range(2):
         powercap.zone(f"intel-rapl:{package}", f"package-{package}", 0, wrap)
-    options = {"devices": (), "patience_s": 600, "clock": clock, "sample_hz": 100}
+    options = {"devices": (), "patience_s": SAFETY_S, "clock": clock, "sample_hz": 100}
     with (
         EnergyMeter(rapl_root=powercap.root, lock_folder=tmp_path, **options) as meter,
         meter.window("train") as w,
@@ -85,13 +89,13 @@ def test_wraps_within_a_window_are_seen_by_the_thread(
             powercap.put("intel-rapl:1", step * 1_000_000)
             clock.now += 0.03  # a sample of the thread's own is due
             for _ in range(2):
-                meter._thread.ask(lambda: None, timeout_s=600)
-    assert w.window.cpu_energy_j["package-0"].energy_j == pytest.approx(12 * 60)
-    assert w.window.cpu_energy_j["package-1"].energy_j == pytest.approx(12)
+                meter._thread.ask(lambda: None, timeout_s=SAFETY_S)
+    energies = {name: reading.energy_j for name, reading in w.window.cpu_energy_j.items()}
+    assert energies == pytest.approx({"package-0": 12 * 60, "package-1": 12})
 
 
 def test_a_fall_that_no_wrap_explains_is_a_reset(
-    powercap: Any, meter: EnergyMeter, clock: Clock
+    powercap: Any, meter: EnergyMeter, clock: Any
 ) -> None:
     """In a second, and the one by which samples and refreshes may differ, 2 kW are 4 kJ."""
     for joules, reason in ((3_999, ""), (4_001, "reset")):
@@ -104,26 +108,34 @@ def test_a_fall_that_no_wrap_explains_is_a_reset(
         assert reason or reading.energy_j == pytest.approx(joules)
 
 
-def test_another_user_may_take_the_lock(powercap: Any, tmp_path: Path) -> None:
-    umask = os.umask(0)
-    try:
-        Rapl(root=powercap.root, lock_folder=tmp_path).close()
-    finally:
-        os.umask(umask)
-    (lock,) = tmp_path.glob("ecnas-rapl-*.lock")
-    assert lock.stat().st_mode & 0o777 == 0o666
-
-
-def test_a_counter_that_vanishes(powercap: Any, meter: EnergyMeter) -> None:
+def test_a_counter_that_vanishes(powercap: Any, meter: EnergyMeter, clock: Any) -> None:
     with meter.window("train") as w:
         shutil.rmtree(powercap.root / "intel-rapl:1")
+        clock.now += 1
     assert w.window.cpu_energy_j["package-1"].reason == "query-failed"
     assert w.window.cpu_total_j != w.window.cpu_total_j  # NaN: half of a node is not the node
 
 
-def test_absent_is_absent(tmp_path: Path) -> None:
-    rapl = Rapl(root=tmp_path / "nowhere", lock_folder=tmp_path)
-    assert (rapl.state.kind, rapl.domains) == ("absent", ())
+# -- which counters -------------------------------------------------------------------------------
+
+
+def test_a_domain_says_what_it_is(rapl: Callable[..., Rapl]) -> None:
+    opened = rapl()
+    found = [(d.name, d.folder.name, d.dram, d.wrap_j, d.read_j()) for d in opened.domains]
+    assert found == [
+        ("package-0", "intel-rapl:0", False, 262_143.328850, 1.0),
+        ("package-0/dram", "intel-rapl:0:1", True, 65_712.999613, 0.25),
+        ("package-1", "intel-rapl:1", False, 262_143.328850, 2.0),
+        ("package-1/dram", "intel-rapl:1:1", True, 65_712.999613, 0.25),
+    ]
+    assert opened.state.detail == "package-0, package-0/dram, package-1, package-1/dram"
+
+
+def test_absent_and_damaged_counters_are_absent(
+    powercap: Any, rapl: Callable[..., Rapl], tmp_path: Path
+) -> None:
+    nowhere = rapl(root=tmp_path / "nowhere")
+    assert (nowhere.state.kind, nowhere.domains) == ("absent", ())
     with (
         EnergyMeter(devices=(), rapl_root=tmp_path, lock_folder=tmp_path) as meter,
         meter.window("train") as w,
@@ -131,13 +143,14 @@ def test_absent_is_absent(tmp_path: Path) -> None:
         pass
     assert w.window.cpu_energy_j == {}
     assert w.window.cpu_total_j != w.window.cpu_total_j
-
-
-def test_garbage_is_not_a_measurement(powercap: Any, tmp_path: Path) -> None:
     (powercap.root / "intel-rapl:0" / "energy_uj").write_text("-5\n")
-    state = Rapl(root=powercap.root, lock_folder=tmp_path).state
-    assert state.kind == "absent"
-    assert "must contain a number" in state.detail
+    state = rapl().state
+    assert (state.kind, "must contain a number" in state.detail) == ("absent", True)
+    for package in range(2):
+        powercap.zone(f"intel-rapl:{package}", "psys", 1)
+    state = rapl().state
+    assert (state.kind, "no RAPL package" in state.detail) == ("absent", True)
+    assert list(tmp_path.glob("*.lock")) == []
 
 
 def test_a_denied_counter_comes_with_the_remedy() -> None:
@@ -168,119 +181,95 @@ def test_a_denied_counter_comes_with_the_remedy() -> None:
     assert all(word in remedy for word in ("setcap", "group"))
 
 
-def test_of_a_distributed_training_rank_0_measures(powercap: Any, tmp_path: Path) -> None:
+def test_of_a_distributed_training_rank_0_measures(rapl: Callable[..., Rapl]) -> None:
     for name in ("LOCAL_RANK", "SLURM_LOCALID", "OMPI_COMM_WORLD_LOCAL_RANK"):
         for rank, kind in (("3", "elsewhere"), ("", "measured"), ("0", "measured")):
-            rapl = Rapl(root=powercap.root, lock_folder=tmp_path, environ={name: rank})
-            assert (rapl.state.kind, len(rapl.domains)) == (kind, 4 * (kind == "measured"))
-            assert (f"{name}=3" in rapl.state.detail) == (kind == "elsewhere")
-            rapl.close()
+            opened = rapl(environ={name: rank})
+            assert (opened.state.kind, len(opened.domains)) == (kind, 4 * (kind == "measured"))
+            assert (f"{name}=3" in opened.state.detail) == (kind == "elsewhere")
+            opened.close()
 
 
-def test_a_domain_says_what_it_is(powercap: Any, tmp_path: Path) -> None:
-    rapl = Rapl(root=powercap.root, lock_folder=tmp_path)
-    found = [(d.name, d.folder.name, d.dram, d.wrap_j, d.read_j()) for d in rapl.domains]
-    rapl.close()
-    rapl.close()
-    assert found == [
-        ("package-0", "intel-rapl:0", False, 262_143.328850, 1.0),
-        ("package-0/dram", "intel-rapl:0:1", True, 65_712.999613, 0.25),
-        ("package-1", "intel-rapl:1", False, 262_143.328850, 2.0),
-        ("package-1/dram", "intel-rapl:1:1", True, 65_712.999613, 0.25),
-    ]
-    assert rapl.state.detail == "package-0, package-0/dram, package-1, package-1/dram"
+# -- the lock -------------------------------------------------------------------------------------
 
 
-def test_without_a_package_there_is_nothing_to_count(powercap: Any, tmp_path: Path) -> None:
-    for package in range(2):
-        powercap.zone(f"intel-rapl:{package}", "psys", 1)
-    state = Rapl(root=powercap.root, lock_folder=tmp_path).state
-    assert state.kind == "absent"
-    assert "no RAPL package" in state.detail
-    assert list(tmp_path.glob("*.lock")) == []
-
-
-def test_the_lock_names_its_holder(powercap: Any, tmp_path: Path) -> None:
-    first = Rapl(root=powercap.root, lock_folder=tmp_path)
+def test_of_several_processes_one_measures_and_the_lock_names_it(
+    powercap: Any, rapl: Callable[..., Rapl], tmp_path: Path
+) -> None:
+    umask = os.umask(0)
+    try:
+        first = rapl()
+    finally:
+        os.umask(umask)
     (lock,) = tmp_path.glob("ecnas-rapl-*.lock")
+    assert lock.stat().st_mode & 0o777 == 0o666  # so that another user may take it
     assert lock.read_text() == f"{os.getpid()}\n"
-    # By another name it is the same tree of counters.
-    (tmp_path / "link").symlink_to(powercap.root)
-    second = Rapl(root=tmp_path / "link", lock_folder=tmp_path)
-    assert second.state.kind == "elsewhere"
+    (tmp_path / "link").symlink_to(powercap.root)  # by another name the same counters
+    second = rapl(root=tmp_path / "link")
+    assert (second.state.kind, second.domains) == ("elsewhere", ())
     assert second.state.detail == f"process {os.getpid()} of this node measures the CPU"
     lock.write_bytes(b"\xff\xfe\n")
-    assert Rapl(root=powercap.root, lock_folder=tmp_path).state.kind == "elsewhere"
+    assert rapl().state.kind == "elsewhere"
     lock.write_text("")
-    third = Rapl(root=powercap.root, lock_folder=tmp_path)
-    assert third.state.kind == "elsewhere"
-    assert "(unknown)" in third.state.detail
+    assert "(unknown)" in rapl().state.detail
+    first.close()
     first.close()
     # A longer number that is left from before does not show behind the new one.
     lock.write_text("123456789012345\n")
-    fourth = Rapl(root=powercap.root, lock_folder=tmp_path)
+    assert rapl().state.kind == "measured"
     assert lock.read_text() == f"{os.getpid()}\n"
-    fourth.close()
 
 
-def test_without_a_lock_it_counts_all_the_same(powercap: Any, tmp_path: Path) -> None:
-    """Better counted twice than not at all; and what a link points to is not written to."""
-    nowhere = Rapl(root=powercap.root, lock_folder=tmp_path / "nowhere")
-    assert nowhere.state.kind == "measured"
-    nowhere.close()
-    first = Rapl(root=powercap.root, lock_folder=tmp_path)
-    first.close()
+def test_without_a_lock_it_measures_all_the_same(rapl: Callable[..., Rapl], tmp_path: Path) -> None:
+    """Better measured twice than not at all; and the target of a link is not written to."""
+    assert rapl(lock_folder=tmp_path / "nowhere").state.kind == "measured"
+    rapl().close()
     (lock,) = tmp_path.glob("ecnas-rapl-*.lock")
     lock.unlink()
     (tmp_path / "precious").write_text("keep me")
     lock.symlink_to(tmp_path / "precious")
-    linked = Rapl(root=powercap.root, lock_folder=tmp_path)
-    assert linked.state.kind == "measured"
-    linked.close()
+    assert rapl().state.kind == "measured"
     assert (tmp_path / "precious").read_text() == "keep me"
 
 
-def test_a_forked_child_does_not_let_its_parents_lock_go(powercap: Any, tmp_path: Path) -> None:
-    rapl = Rapl(root=powercap.root, lock_folder=tmp_path)
+def test_a_forked_child_neither_releases_nor_keeps_its_parents_lock(
+    rapl: Callable[..., Rapl],
+) -> None:
+    opened = rapl()
     child = os.fork()
     if child == 0:
-        rapl.close()
+        opened.close()
         os._exit(0)
     assert os.waitpid(child, 0)[1] == 0
-    assert Rapl(root=powercap.root, lock_folder=tmp_path).state.kind == "elsewhere"
-    # And a child that lives on does not hold what its parent has let go.
+    assert rapl().state.kind == "elsewhere"
     ends = os.pipe()
     child = os.fork()
-    if child == 0:
+    if child == 0:  # it lives on until its parent has looked
         os.close(ends[1])
         os.read(ends[0], 1)
         os._exit(0)
-    rapl.close()
-    after = Rapl(root=powercap.root, lock_folder=tmp_path)
+    opened.close()
+    kind = rapl().state.kind
     for end in ends:
         os.close(end)
     os.waitpid(child, 0)
-    assert after.state.kind == "measured"
-    after.close()
+    assert kind == "measured"
 
 
-def test_a_killed_process_does_not_keep_the_lock(powercap: Any, tmp_path: Path) -> None:
+def test_a_killed_process_does_not_keep_the_lock(
+    powercap: Any, rapl: Callable[..., Rapl], tmp_path: Path
+) -> None:
     code = (
         "import sys; from naslib_ecnas.energy.rapl import Rapl\n"
         "r = Rapl(root=sys.argv[1], lock_folder=sys.argv[2])\n"
         "print(r.state.kind, flush=True); sys.stdin.read()"
     )
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, str(powercap.root), str(tmp_path)],
-        cwd=tmp_path,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
+    command = [sys.executable, "-c", code, str(powercap.root), str(tmp_path)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    process = subprocess.Popen(command, cwd=tmp_path, **pipes)
     assert process.stdout is not None
     assert process.stdout.readline() == b"measured\n"
-    assert Rapl(root=powercap.root, lock_folder=tmp_path).state.kind == "elsewhere"
+    assert rapl().state.kind == "elsewhere"
     process.kill()
     process.communicate()
-    rapl = Rapl(root=powercap.root, lock_folder=tmp_path)
-    assert rapl.state.kind == "measured"
-    rapl.close()
+    assert rapl().state.kind == "measured"

@@ -332,14 +332,10 @@ def test_agreement_has_four_outcomes() -> None:
 
 def test_a_reading_cannot_contradict_itself() -> None:
     for fields in (
-        {"energy_j": math.nan},
-        {"energy_j": math.inf},
-        {"energy_j": 0.0, "valid": False, "reason": "reset"},
-        {"energy_j": 1.0, "reason": "reset"},
-        {"energy_j": math.nan, "valid": False},
-        {"energy_j": 1.0, "method": "guess"},
-        {"energy_j": 1.0, "agreement": "maybe"},
-    ):
+        {"energy_j": math.nan}, {"energy_j": math.inf}, {"energy_j": 1.0, "reason": "reset"},
+        {"energy_j": 0.0, "valid": False, "reason": "reset"}, {"energy_j": 1.0, "method": "guess"},
+        {"energy_j": math.nan, "valid": False}, {"energy_j": 1.0, "agreement": "maybe"},
+    ):  # fmt: skip
         with pytest.raises(ConfigError):
             Reading(**{"method": "counter", **fields})  # type: ignore[arg-type]
 
@@ -349,28 +345,17 @@ def test_a_reading_cannot_contradict_itself() -> None:
 
 def full_window() -> Window:
     """Every field differs from its default and from every other."""
-    state = GpuState(
-        power_w=101.0,
-        temperature_c=61.0,
-        sm_clock_mhz=1410.0,
-        memory_clock_mhz=1593.0,
-        power_limit_w=400.0,
-        throttle_reasons=("software-thermal",),
-        others=(GpuProcess(17, 2.0**30, False), GpuProcess(18, 2.0**20, True)),
-        unsupported=("fan",),
-    )
-    reading = Reading(
-        energy_j=300.0,
-        method="counter",
-        detail="words",
-        uncertainty_j=2.0,
-        update_period_s=0.02,
-        integral_j=301.0,
-        agreement="agree",
-        flags=("shared", "failed-samples"),
-        start=state,
-        stop=GpuState(*[1.0] * 5, throttle_reasons=(), others=()),
-    )
+    processes = GpuProcess(17, 2.0**30, False), GpuProcess(18, 2.0**20, True)
+    known = {"throttle_reasons": ("software-thermal",), "unsupported": ("fan",)}
+    state = GpuState(101.0, 61.0, 1410.0, 1593.0, 400.0, others=processes, **known)
+    idle = GpuState(*[1.0] * 5, throttle_reasons=(), others=())
+    figures = {"uncertainty_j": 2.0, "update_period_s": 0.02, "integral_j": 301.0}
+    words = {"detail": "words", "agreement": "agree", "flags": ("shared", "failed-samples")}
+    reading = Reading(300.0, "counter", start=state, stop=idle, **figures, **words)
+
+    def plain(joules: float, method: str) -> Reading:
+        return Reading(joules, method, True, "", "", 1, 1, 1)
+
     return Window(
         name="train",
         path="total/train",
@@ -380,9 +365,9 @@ def full_window() -> Window:
         stopped=12.5,
         started_unix=1.7e9,
         stopped_unix=1.7e9 + 2.25,
-        energy_j={"GPU-a": reading, "GPU-b": Reading(5.0, "counter", True, "", "", 1, 1, 1)},
-        cpu_energy_j={"package-0": Reading(40.0, "rapl", True, "", "", 1, 1, 1)},
-        dram_energy_j={"package-0/dram": Reading(7.0, "rapl", True, "", "", 1, 1, 1)},
+        energy_j={"GPU-a": reading, "GPU-b": plain(5.0, "counter")},
+        cpu_energy_j={"package-0": plain(40.0, "rapl")},
+        dram_energy_j={"package-0/dram": plain(7.0, "rapl")},
         cpu_state=CpuState("measured", "package-0", "none needed"),
         error="ZeroDivisionError",
     )

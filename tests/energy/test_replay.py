@@ -27,16 +27,6 @@ from naslib_ecnas.energy.replay import ZeusCheck, check_with_zeus
 from naslib_ecnas.errors import ConfigError, MissingDependencyError
 
 
-class Clock:
-    """A time that the test sets."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 def window(name: str, seconds: float, energy: float, **fields: Any) -> Window:
     reading = Reading(energy_j=energy, method="counter", uncertainty_j=1.0)
     values = {"path": name, "index": 0, "parent": None, "energy_j": {"GPU-a": reading}, **fields}
@@ -50,23 +40,33 @@ def window(name: str, seconds: float, energy: float, **fields: Any) -> Window:
     )
 
 
-def test_every_meter_has_one_interface() -> None:
+def test_every_meter_has_one_interface_and_knows_enclosing_windows_at_any_depth() -> None:
     for meter in (NullMeter(), ReplayMeter()):
         assert isinstance(meter, Meter)
-        with meter, meter.window("total") as total, meter.window("train") as train:
-            pass
+        with meter:
+            with meter.window("first"):
+                pass
+            with meter.window("total"), meter.window("evaluation"):
+                for split in ("train", "test"):
+                    with meter.window(split):
+                        pass
         meter.close()
-        assert [w.path for w in meter.windows] == ["total/train", "total"]
-        assert train.window.parent == total.index == 0
-        assert total.window.seconds >= train.window.seconds >= 0
-        assert not total.window.valid
-        assert math.isnan(total.window.gpu_total_j)
-        assert Window.from_json(total.window.to_json()).path == "total"
+        assert [(w.path, w.index, w.parent) for w in meter.windows] == [
+            ("first", 0, None),
+            ("total/evaluation/train", 3, 2),
+            ("total/evaluation/test", 4, 2),
+            ("total/evaluation", 2, 1),
+            ("total", 1, None),
+        ]
+        for w in meter.windows:
+            reason = "unmeasured" if isinstance(meter, NullMeter) else "not-recorded"
+            assert (w.reasons, w.cpu_state.kind, w.valid) == ((reason,), "off", False)
+            assert math.isnan(w.gpu_total_j)
+            assert w.seconds >= 0
 
 
-def test_a_trace_integrates_in_closed_form() -> None:
+def test_a_trace_integrates_in_closed_form(clock: Any) -> None:
     """100 W rising by 10 W a second: from 2 s to 5 s it is 300 + 5 (25 - 4) J."""
-    clock = Clock()
     meter = ReplayMeter.of_trace([0, 10], [100, 200], clock=clock)
     clock.now += 2
     with meter.window("train") as w:
@@ -79,14 +79,14 @@ def test_a_trace_integrates_in_closed_form() -> None:
 @given(st.lists(st.floats(0, 500), min_size=2, max_size=8), st.data())
 @settings(max_examples=50, deadline=None)
 def test_windows_of_a_trace_add_up(powers: list[float], data: st.DataObject) -> None:
-    clock = Clock()
+    now = [0.0]
     times = np.arange(len(powers), dtype=float)
-    meter = ReplayMeter.of_trace(times, powers, clock=clock)
+    meter = ReplayMeter.of_trace(times, powers, clock=lambda: now[0])
     cuts = sorted(data.draw(st.lists(st.floats(0, times[-1]), min_size=1, max_size=5)))
     with meter.window("total") as total:
         for cut in [*cuts, float(times[-1])]:
             with meter.window("part"):
-                clock.now = 1000.0 + cut
+                now[0] = cut
     parts = [w.gpu_total_j for w in meter.windows if w.name == "part"]
     assert total.window.gpu_total_j == pytest.approx(sum(parts), abs=1e-6)
     grid = np.linspace(0, times[-1], 2001)
@@ -97,8 +97,7 @@ def test_windows_of_a_trace_add_up(powers: list[float], data: st.DataObject) -> 
     assert check.verdict == "ok"
 
 
-def test_outside_its_trace_a_window_is_invalid() -> None:
-    clock = Clock()
+def test_outside_its_trace_a_window_is_invalid(clock: Any) -> None:
     meter = ReplayMeter.of_trace([0, 1], [100, 100], clock=clock)
     with meter.window("train") as w:
         clock.now += 1.5

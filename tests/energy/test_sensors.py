@@ -40,19 +40,6 @@ def test_it_samples_when_due_and_answers_in_between() -> None:
         thread.ask(lambda: 42, timeout_s=1)
 
 
-def test_it_samples_by_itself() -> None:
-    third, count = threading.Event(), [0]
-
-    def sample() -> None:
-        count[0] += 1
-        if count[0] == 3:
-            third.set()
-
-    thread = SensorThread(sample, period_s=0.01)
-    assert third.wait(SAFETY_S)
-    assert thread.close(timeout_s=SAFETY_S)
-
-
 def test_errors_of_jobs_and_samples_do_not_end_it() -> None:
     third, samples = threading.Event(), [0]
 
@@ -76,32 +63,23 @@ def test_errors_of_jobs_and_samples_do_not_end_it() -> None:
     assert thread.close(timeout_s=SAFETY_S)
 
 
-def test_a_hang_is_waited_for_once() -> None:
-    release = threading.Event()
-    thread = SensorThread(lambda: None, period_s=1)
-    with pytest.raises(MeterFailed, match=r"within 0\.1 s"):
-        thread.ask(release.wait, timeout_s=0.1)
-    with pytest.raises(MeterFailed, match="earlier query"):  # at once: nothing would end this
-        thread.ask(lambda: 1, timeout_s=threading.TIMEOUT_MAX)
-    assert not thread.close(timeout_s=0.05)
-    release.set()
-    assert thread.close(timeout_s=SAFETY_S)
-
-
 def test_a_driver_that_hangs_is_waited_for_once(standin: Any) -> None:
-    """Were it waited for again, these windows would last for the rest of this test's patience."""
+    """Were it waited for again, each of these windows would last for the meter's patience."""
     meter = standin.meter()
+    thread = meter._thread
     standin.set(hang=1)
-    meter._patience_s = 0.1
+    with pytest.raises(MeterFailed, match=r"within 0\.1 s"):
+        thread.ask(meter._sensors.sample, timeout_s=0.1)
     with meter.window("outer") as outer:
-        meter._patience_s = SAFETY_S * 1000
         for _ in range(5):
             with meter.window("train") as w:
                 pass
-    standin.set(hang=0)
     for window in (outer.window, w.window):
         assert window.reasons == ("meter-failed",)
         assert "earlier query" in window.energy_j[standin.uuid()].detail
+    assert not thread.close(timeout_s=0.05)
+    standin.set(hang=0)
+    assert thread.close(timeout_s=SAFETY_S)
     meter.close()
 
 
