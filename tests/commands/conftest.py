@@ -84,3 +84,20 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> str:
     origin = dict.fromkeys(values, Provenance("synthetic", device="no device", pue=1.0))
     write_table(path, Columns("made-up", 4, rows, (4, 12), 1, values, origin))
     return str(path)
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """File of a table of three cells with two repeats, notes and missing values."""
+    columns = {
+        "energy_kwh": np.arange(1.0, 13.0).reshape(3, 2, 2),
+        "test_accuracy": np.full((3, 2, 2), np.nan),
+        "started_unix_s": np.full((3, 2, 2), 1653746313.0),
+    }
+    origin = Provenance("synthetic", source="made-up.bin", sha256="0" * 64, note="made up")
+    attributes = {"notes": "first; second", "citation": "Nobody: Nothing."}
+    rows = np.array([0, 5, 17], dtype=np.int32)
+    origins = dict.fromkeys(columns, origin)
+    path = tmp_path / "own.ecnas"
+    write_table(path, Columns("own", 4, rows, (4, 12), 2, columns, origins, attributes))
+    return path

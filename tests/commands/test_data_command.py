@@ -17,34 +17,13 @@ import numpy as np
 import pytest
 
 from naslib_ecnas.data.convert import tables_folder
-from naslib_ecnas.data.table import Columns, Table, write_table
-from naslib_ecnas.provenance import Provenance
+from naslib_ecnas.data.table import Table
 
 
 @pytest.fixture
 def mirror(reference: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("ECNAS_MIRROR", str(reference / "official"))
     return reference / "official"
-
-
-@pytest.fixture
-def own(tmp_path: Path) -> Path:
-    path = tmp_path / "own.ecnas"
-    values = np.arange(12.0).reshape(3, 2, 2)
-    values[2, 1, 1] = np.nan
-    write_table(
-        path,
-        Columns(
-            name="own",
-            vertices=4,
-            rows=np.array([0, 5, 17], dtype=np.int32),
-            budgets=(4, 12),
-            repeats=2,
-            values={"energy_kwh": values},
-            provenance={"energy_kwh": Provenance("synthetic", note="made up")},
-        ),
-    )
-    return path
 
 
 def _damage(path: Path) -> None:

@@ -5,41 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from naslib_ecnas._version import __version__
-from naslib_ecnas.data.table import Columns, write_table
 from naslib_ecnas.metrics import METRICS
-from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
 
-ROW = 5
-
-
-@pytest.fixture
-def own(tmp_path: Path) -> Path:
-    path = tmp_path / "own.ecnas"
-    origin = Provenance("synthetic", source="made-up.bin", sha256="0" * 64, note="made up")
-    columns = {
-        "energy_kwh": np.arange(1.0, 13.0).reshape(3, 2, 2),
-        "test_accuracy": np.full((3, 2, 2), np.nan),
-        "started_unix_s": np.full((3, 2, 2), 1653746313.0),
-    }
-    write_table(
-        path,
-        Columns(
-            name="own",
-            vertices=4,
-            rows=np.array([0, ROW, 17], dtype=np.int32),
-            budgets=(4, 12),
-            repeats=2,
-            values=columns,
-            provenance=dict.fromkeys(columns, origin),
-            attributes={"notes": "first; second", "citation": "Nobody: Nothing."},
-        ),
-    )
-    return path
+ROW = 5  # of the table `own`
 
 
 def test_query(own: Path, ecnas_: Any) -> None:
