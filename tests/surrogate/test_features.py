@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from naslib_ecnas import network
@@ -35,16 +35,11 @@ ROWS = np.concatenate(
         Space(7).sample(np.random.default_rng(11), 5000),
     ]
 )
-C3, C1, MP = "conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3"
-SHORT = dict(zip((C3, C1, MP), OPERATORS, strict=True))
+SHORT = {"conv3x3-bn-relu": "conv3x3", "conv1x1-bn-relu": "conv1x1", "maxpool3x3": "maxpool3x3"}
 
 
 def columns(rows: object) -> dict[str, np.ndarray]:
     return dict(zip(NAMES, features(rows).T.astype(float), strict=True))
-
-
-def one_cell(matrix: object, ops: list[str]) -> dict[str, float]:
-    return {k: v[0] for k, v in columns([Cell(matrix, ["input", *ops, "output"]).row]).items()}
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +74,15 @@ def test_no_column_is_constant_or_another_rescaled() -> None:
 def test_channels_lists_all_that_occur() -> None:
     found = np.stack([network.channels(width) for width, _ in network.STACKS], axis=-1)
     assert {tuple(t) for t in found.reshape(-1, 3).tolist()} == {(0, 0, 0), *CHANNELS}
+
+
+def test_truncations_are_of_one_kind() -> None:
+    """Why how much is cut off is no feature of its own."""
+    arrays = topology_arrays()
+    source, target = arrays.channels[0][:, :, None], arrays.channels[0][:, None, :]
+    cut = arrays.inner & (source > target)
+    kinds = np.stack(np.broadcast_arrays(source, target), axis=-1)[cut]
+    assert np.unique(kinds, axis=0).tolist() == [[43, 42]]
 
 
 # -- rows ----------------------------------------------------------------------------------------
@@ -186,38 +190,6 @@ def test_counts_agree_with_each_other(many: dict[str, np.ndarray]) -> None:
     np.testing.assert_allclose(over("{}_output_width"), many["vertices"] > 0, atol=1e-6)
 
 
-# -- closed forms --------------------------------------------------------------------------------
-
-
-def test_the_cell_of_one_edge() -> None:
-    x = one_cell([[0, 1], [0, 0]], [])
-    ones = {"skip", "no_vertices", "edges", "paths"}
-    assert all(x[name] == 1 for name in ones)
-    projections = {f"projection_multiply_adds_{side}" for side in SIDES}
-    totals = {"multiply_adds", "multiply_adds_tile_32"}
-    logs = {name for name in NAMES if name.startswith("log_")}
-    # Its one path has no operation of any kind, so it is without each of them.
-    without = {f"path_{op}_without" for op in (*OPERATORS, "convolution", "reach")}
-    assert all(x[name] == 1 for name in without)
-    others = set(NAMES) - ones - projections - totals - logs - without
-    assert {name for name in others if x[name]} == set()
-    adds = [
-        side**2 * (below * width + 2 * width * width) * 1e-9
-        for below, width, side in ((128, 128, 32), (128, 256, 16), (256, 512, 8))
-    ]
-    assert [x[f"projection_multiply_adds_{side}"] for side in SIDES] == pytest.approx(adds)
-    assert x["log_traffic"] == pytest.approx(np.log(1.3))
-
-
-def test_truncations_are_of_one_kind() -> None:
-    """Why how much is cut off is no feature of its own."""
-    arrays = topology_arrays()
-    source, target = arrays.channels[0][:, :, None], arrays.channels[0][:, None, :]
-    cut = arrays.inner & (source > target)
-    kinds = np.stack(np.broadcast_arrays(source, target), axis=-1)[cut]
-    assert np.unique(kinds, axis=0).tolist() == [[43, 42]]
-
-
 # -- against enumeration of paths ----------------------------------------------------------------
 
 
@@ -235,6 +207,7 @@ def _paths(matrix: np.ndarray, start: int = 0) -> list[list[int]]:
 
 @settings(max_examples=40, deadline=None)
 @given(row=st.integers(0, len(Space(7)) - 1))
+@example(row=0)  # one edge
 def test_paths_equal_enumeration(row: int) -> None:
     cell = Cell.from_row(row)
     x = {k: v[0] for k, v in columns([row]).items()}
@@ -297,6 +270,7 @@ def test_paths_equal_enumeration(row: int) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(row=st.integers(0, len(Space(7)) - 1))
+@example(row=0)
 def test_counts_and_widths_equal_sums_over_vertices(row: int) -> None:
     cell = Cell.from_row(row)
     x = {k: v[0] for k, v in columns([row]).items()}
@@ -323,6 +297,7 @@ def test_counts_and_widths_equal_sums_over_vertices(row: int) -> None:
     assert x["maxpool3x3_width_squared"] == pytest.approx(pools, rel=1e-6)
     inner = [(u, v) for u in vertices for v in vertices if matrix[u, v]]
     assert x["edges_width"] == pytest.approx(sum(width[v] for _, v in inner), rel=1e-6)
+    assert (x["skip"], x["no_vertices"]) == (matrix[0, -1], not len(vertices))
     assert x["truncations"] == sum(wide[0][u] > wide[0][v] for u, v in inner)
     traffic = sum((1 + matrix[0, v] + into[v]) * width[v] for v in vertices) + matrix[0, -1]
     assert x["log_traffic"] == pytest.approx(np.log(0.3 + traffic), abs=1e-5)

@@ -63,12 +63,8 @@ def test_chunks_and_threads_change_nothing(models: Models) -> None:
 
 # -- the embedded tables in the cache ------------------------------------------------------------
 
-SETTINGS: list[dict[str, Any]] = [
-    {},
-    {"device": "titan-xp"},
-    {"scaling": "linear"},
-    {"model": "paper"},
-]
+SETTINGS: list[dict[str, Any]]
+SETTINGS = [{}, {"device": "titan-xp"}, {"scaling": "linear"}, {"model": "paper"}]
 
 
 def test_made_once_and_anew_for_other_weights() -> None:

@@ -303,8 +303,7 @@ def test_accuracies_of_both_files_are_joined_by_cell() -> None:
 # -- a tiny fit ----------------------------------------------------------------------------------
 
 LIMIT = 400
-TINY: dict[str, Any] = {"members": 1, "epochs": 2, "cells": 100, "student_epochs": 3}
-TINY["limit"] = LIMIT
+TINY = {"members": 1, "epochs": 2, "cells": 100, "student_epochs": 3, "limit": LIMIT}
 
 
 @pytest.mark.usefixtures("sklearn")
@@ -314,7 +313,7 @@ def test_a_tiny_fit_of_published_records(torch: Any, reference: Path, tmp_path: 
         few = None if name in (module.RECORDS, module.BOTH[0]) else 1000
         parquet.write_table(parquet.read_table(reference / name).slice(0, few), tmp_path / name)
     steps: list[str] = []
-    weights = fit_accuracy(tmp_path, progress=steps.append, **TINY)
+    weights = fit_accuracy(tmp_path, progress=steps.append, **TINY)  # type: ignore[arg-type]
     assert steps[0] == "accuracy: without a fifth of the cells"
     assert steps.count("accuracy: distilling") == 2
     assert "accuracy: all cells" in steps
@@ -355,7 +354,7 @@ def test_a_tiny_fit_of_published_records(torch: Any, reference: Path, tmp_path: 
     # The seed alone decides, and torch's generator is left alone.
     torch.manual_seed(9)
     state = torch.get_rng_state()
-    again = fit_accuracy(tmp_path, **TINY)
+    again = fit_accuracy(tmp_path, **TINY)  # type: ignore[arg-type]
     assert torch.equal(torch.get_rng_state(), state)
     assert again.header == header
     for name, array in weights.arrays.items():

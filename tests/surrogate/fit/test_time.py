@@ -17,8 +17,7 @@ from naslib_ecnas.surrogate.fit.time import NASBENCH_FILE, _robust_relative_ridg
 from naslib_ecnas.surrogate.models import TimeModel
 
 LIMIT = 400
-TINY: dict[str, Any] = {"members": 1, "epochs": 2, "cells": 100, "student_epochs": 3}
-TINY["limit"] = LIMIT
+TINY = {"members": 1, "epochs": 2, "cells": 100, "student_epochs": 3, "limit": LIMIT}
 
 
 def test_the_ridge_minimises_relative_errors_in_spite_of_outliers() -> None:
@@ -43,7 +42,7 @@ def test_a_tiny_fit_of_published_records(torch: Any, reference: Path, tmp_path: 
     records = parquet.read_table(reference / NASBENCH_FILE).slice(0, 1000)
     parquet.write_table(records, tmp_path / NASBENCH_FILE)
     steps: list[str] = []
-    weights = fit_time(tmp_path, progress=steps.append, **TINY)
+    weights = fit_time(tmp_path, progress=steps.append, **TINY)  # type: ignore[arg-type]
     assert steps[0] == "time: without a fifth of the cells"
     assert steps.count("time: graph network 1 of 1") == 2
     assert "time: all cells" in steps
@@ -72,7 +71,7 @@ def test_a_tiny_fit_of_published_records(torch: Any, reference: Path, tmp_path: 
     # The seed alone decides, and torch's generator is left alone.
     torch.manual_seed(9)
     state = torch.get_rng_state()
-    again = fit_time(tmp_path, **TINY)
+    again = fit_time(tmp_path, **TINY)  # type: ignore[arg-type]
     assert torch.equal(torch.get_rng_state(), state)
     assert again.header == header
     for name, array in weights.arrays.items():
