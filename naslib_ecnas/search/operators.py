@@ -17,8 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas import network
 from naslib_ecnas.analysis import contributions
-from naslib_ecnas.errors import ConfigError, check_numbers
-from naslib_ecnas.space import Space, packed_labels, rows_of_codes
+from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.space import Space, rows_of_codes
 from naslib_ecnas.topologies import (
     EDGES,
     MAX_VERTICES,
@@ -44,6 +44,7 @@ __all__ = [
 
 _OUTPUT = MAX_VERTICES - 1
 _SLOTS = MAX_VERTICES - 2
+_LABEL_WEIGHTS = 3 ** np.arange(_SLOTS - 1, -1, -1, dtype=np.int16)
 
 # Tries at once for each child. Two perturbations in three give another cell of seven vertices,
 # but few do from the smallest cells: hence the rounds.
@@ -95,9 +96,9 @@ def perturb(
     Raises:
         ConfigError: rates that are negative or change nothing.
     """
-    check_numbers("a perturbation", least=0, edge_changes=edge_changes, op_changes=op_changes)
-    if not edge_changes + op_changes:
-        raise ConfigError("a perturbation needs edge_changes or op_changes above 0")
+    rates = (edge_changes, op_changes)
+    if not (all(0 <= rate < np.inf for rate in rates) and any(rates)):
+        raise ConfigError("edge_changes and op_changes must be at least 0, not both 0", value=rates)
     children = np.full(len(parents), -1, dtype=np.int32)
     left = np.arange(len(parents))
     for _ in range(_PERTURB_ROUNDS):
@@ -156,7 +157,9 @@ def _tries(
     # Adding 1 or 2 modulo 3 gives one of the other two operations.
     changed = rng.random((n, slots)) < min(1.0, op_changes / slots)
     labels = (labels + changed * rng.integers(1, 3, (n, slots))) % 3
-    return rows_of_codes(codes, packed_labels(labels), len(space))
+    # As `space.packed_labels`, which takes longer for few rows.
+    packed: NDArray[np.int16] = labels @ _LABEL_WEIGHTS[:slots]
+    return rows_of_codes(codes, packed, len(space))
 
 
 class _Places:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
@@ -37,10 +37,7 @@ TABLES = st.integers(2, 5).flatmap(
 
 def paired(table: object, *, maximise: bool = True) -> PairedScores:
     columns = np.asarray(table, dtype=float).T
-    scores = {
-        name: dict(enumerate(column.tolist()))
-        for name, column in zip("abcdef", columns, strict=False)
-    }
+    scores = {name: dict(enumerate(c.tolist())) for name, c in zip("abcdef", columns, strict=False)}
     return PairedScores.of(scores, maximise=maximise)
 
 
@@ -55,7 +52,6 @@ def compare(scores: PairedScores, **options: Any) -> tuple[PairComparison, ...]:
 
 
 @given(TABLES, st.booleans())
-@settings(max_examples=40, deadline=None)
 def test_ranks_equal_positions_in_a_sorted_list(table: np.ndarray, maximise: bool) -> None:
     scores = paired(table, maximise=maximise)
     for row, ranks in zip(table.tolist(), scores.ranks, strict=True):
@@ -82,10 +78,8 @@ def test_ranks_by_hand() -> None:
 
 
 def test_blocks_are_paired_by_name_and_not_by_order() -> None:
-    scores = PairedScores.of(
-        {"a": {("4v", 0): 1.0, ("5v", 0): 2.0}, "b": {("5v", 0): 3.0, ("4v", 0): 4.0}},
-        maximise=True,
-    )
+    given = {"a": {("4v", 0): 1.0, ("5v", 0): 2.0}, "b": {("5v", 0): 3.0, ("4v", 0): 4.0}}
+    scores = PairedScores.of(given, maximise=True)
     assert scores.blocks == (("4v", 0), ("5v", 0))
     assert scores.scores.tolist() == [[1.0, 4.0], [2.0, 3.0]]
     assert scores.column("b").tolist() == [4.0, 3.0]
@@ -98,11 +92,8 @@ def test_what_is_missing_is_named() -> None:
     }
     with pytest.raises(ConfigError, match="3 of 6 scores are missing") as caught:
         PairedScores.of(scores, maximise=True)
-    assert caught.value.value == [
-        "semoa in ('7v', 1)",
-        "random in ('7v', 1)",
-        "semoa in ('5v', 3)",
-    ]
+    missing = ["semoa in ('7v', 1)", "random in ('7v', 1)", "semoa in ('5v', 3)"]
+    assert caught.value.value == missing
     assert "semoa in ('7v', 1)" in str(caught.value)
     # The infinite distance of a run that found nothing cannot be ranked by how much.
     with pytest.raises(ConfigError, match="1 of 2 scores are missing"):
@@ -145,9 +136,8 @@ def test_friedman_of_special_scores() -> None:
         friedman(paired(draw(0, methods=2)))
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_wilcoxon_is_scipys(seed: int) -> None:
-    table = draw(seed, blocks=15)
+def test_wilcoxon_is_scipys() -> None:
+    table = draw(0, blocks=15)
     found = compare(paired(table))
     assert [(c.a, c.b) for c in found] == list(itertools.combinations("abcd", 2))
     for c in found:
@@ -157,20 +147,6 @@ def test_wilcoxon_is_scipys(seed: int) -> None:
         assert c.median_difference == pytest.approx(np.median(a - b))
         assert c.blocks == 15
     np.testing.assert_allclose([c.p_holm for c in found], holm([c.p_value for c in found]))
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_wilcoxon_equals_every_change_of_signs(seed: int) -> None:
-    table = draw(seed, blocks=8, methods=2)
-    difference = table[:, 0] - table[:, 1]
-    ranks = np.abs(difference).argsort().argsort() + 1
-    signs = np.array(list(itertools.product([0, 1], repeat=8)))
-    up = signs @ ranks
-    sums = np.minimum(up, ranks.sum() - up)
-    mine = min(ranks[difference > 0].sum(), ranks[difference < 0].sum())
-    (found,) = compare(paired(table))
-    assert found.statistic == mine
-    assert found.p_value == pytest.approx(np.mean(sums <= mine))
 
 
 def test_a_method_that_always_wins() -> None:
@@ -220,35 +196,11 @@ def test_holm_by_hand() -> None:
             holm(p_values)
 
 
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
-@settings(max_examples=40, deadline=None)
-def test_holm_lies_between_no_correction_and_bonferronis(p_values: list[float]) -> None:
-    given = np.array(p_values)
-    found = holm(given)
-    assert (given == p_values).all()
-    assert (found >= given).all()
-    assert (found <= np.minimum(1, len(given) * given)).all()
-    assert found[given.argmin()] == min(1.0, len(given) * given.min())
-    order = np.argsort(given)
-    assert (np.diff(found[order]) >= 0).all()
-
-
-def test_bootstrap_is_its_generators_and_leaves_the_global_one_alone() -> None:
-    values = np.random.default_rng(1).normal(size=25)
-    state = np.random.get_state()[1].tolist()  # noqa: NPY002
-    one, other, third = (
-        # Few resamples: a median takes few values, so that with many all bounds are the same.
-        median_interval(values, rng=np.random.default_rng(seed), resamples=20)
-        for seed in (3, 3, 4)
-    )
-    assert one == other != third
-    assert np.random.get_state()[1].tolist() == state  # noqa: NPY002
-    assert one[0] <= np.median(values) <= one[1]
-
-
 def test_bootstrap_in_parts_draws_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.random.default_rng(1).normal(size=25)
     whole = median_interval(values, rng=np.random.default_rng(3), resamples=101)
+    assert whole[0] <= np.median(values) <= whole[1]
+    assert whole != median_interval(values, rng=np.random.default_rng(4), resamples=101)
     module = importlib.import_module("naslib_ecnas.analysis.significance")
     monkeypatch.setattr(module, "_CHUNK", 1000)
     assert median_interval(values, rng=np.random.default_rng(3), resamples=101) == whole
@@ -263,16 +215,6 @@ def test_bootstrap_equals_every_resample_of_three() -> None:
     # With 40 % in the middle neither bound leaves the 13; with 60 % both do.
     assert median_interval(values, rng=rng, confidence=0.4, resamples=20_000) == (1.0, 1.0)
     assert median_interval(values, rng=rng, confidence=0.6, resamples=20_000) == (0.0, 5.0)
-
-
-def test_intervals_hold_the_median_as_often_as_they_say() -> None:
-    rng = np.random.default_rng(5)
-    hits = 0
-    for _ in range(400):
-        lower, upper = median_interval(rng.normal(size=31), rng=rng, confidence=0.9, resamples=200)
-        hits += lower <= 0 <= upper
-    # Percentile intervals of a median: within a few hundredths, of which 0.015 is chance.
-    assert hits / 400 == pytest.approx(0.9, abs=0.05)
 
 
 def test_impossible_bootstraps_are_refused() -> None:

@@ -69,18 +69,15 @@ def test_files_stay_in_their_folder() -> None:
     assert Unit("5v", "naslib:re/both", 3).file == Path("runs/5v/naslib-re-both/seed-3.json")
 
 
-@pytest.mark.parametrize(
-    ("name", "values"),
-    [
-        ("methods", [(), ("a", "a"), ("x:y", "x/y")]),
-        ("tables", [()]),
-        ("seeds", [(), (0, 0), (-1,), (True,)]),
-        ("evaluations", [0, 1.5]),
-        ("objectives", [("energy_kwh",), ("energy_kwh", "energy_kwh")]),
-    ],
-)
-def test_impossible_grids_are_refused(name: str, values: list[Any]) -> None:
-    for value in values:
+def test_impossible_grids_are_refused() -> None:
+    wrong: dict[str, list[Any]] = {
+        "methods": [(), ("a", "a"), ("x:y", "x/y")],
+        "tables": [()],
+        "seeds": [(), (0, 0), (-1,), (True,)],
+        "evaluations": [0, 1.5],
+        "objectives": [("energy_kwh",), ("energy_kwh", "energy_kwh")],
+    }
+    for name, value in ((name, value) for name, values in wrong.items() for value in values):
         with pytest.raises(ConfigError):
             small_grid(**{name: value})
     with pytest.raises(UnknownMetricError):

@@ -38,18 +38,8 @@ def toy_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     made_up = Provenance("synthetic", device="no device", pue=1.59, repeats=3)
     path = tmp_path_factory.mktemp("toy") / "toy.ecnas"
-    write_table(
-        path,
-        Columns(
-            name="toy",
-            vertices=4,
-            rows=rows,
-            budgets=(4, 12),
-            repeats=3,
-            values=values,
-            provenance=dict.fromkeys(values, made_up),
-        ),
-    )
+    origin = dict.fromkeys(values, made_up)
+    write_table(path, Columns("toy", 4, rows, (4, 12), 3, values, origin))
     return path
 
 

@@ -45,9 +45,7 @@ def test_answers_are_allowed_rows(name: str, paper: bool) -> None:
     optimiser = made(name, paper, rows=allowed)
     for _ in range(15):
         rows = optimiser.ask()
-        assert rows.dtype == np.int32
-        assert rows.ndim == 1
-        assert len(rows)
+        assert (rows.dtype, rows.ndim, bool(len(rows))) == (np.int32, 1, True)
         assert np.isin(rows, allowed).all()
         optimiser.tell(rows, COSTS[rows])
 
@@ -58,13 +56,6 @@ def test_empty_costs_change_nothing(name: str, paper: bool) -> None:
     for _ in range(5):
         one.tell([], np.empty((0, 2)))
         assert asked(one, 1) == asked(other, 1)
-
-
-@each_setting
-def test_a_seed_decides_everything(name: str, paper: bool) -> None:
-    first, second, other = (asked(made(name, paper, seed=s), 8) for s in (3, 3, 4))
-    assert first == second
-    assert first != other
 
 
 @each_setting

@@ -17,7 +17,7 @@ from naslib_ecnas.data.table import Columns, Table, write_table
 from naslib_ecnas.errors import ConfigError, UnknownBudgetError, UnknownMetricError
 from naslib_ecnas.loading import load
 from naslib_ecnas.provenance import Provenance
-from naslib_ecnas.search import METHODS, Batch, RandomSearch, SearchResult, result_of, run
+from naslib_ecnas.search import METHODS, Batch, RandomSearch, SearchResult, check, result_of, run
 
 SETTINGS = [(name, False) for name in METHODS] + [
     (name, True) for name, kind in METHODS.items() if kind.has_paper_setting
@@ -27,14 +27,9 @@ NAMES = ("energy_kwh", "validation_accuracy")
 
 
 def same(a: SearchResult, b: SearchResult) -> bool:
-    return (
-        a.config == b.config
-        and a.rows.tobytes() == b.rows.tobytes()
-        and a.values.tobytes() == b.values.tobytes()
-        and a.spent == b.spent
-        and (a.front.tolist(), a.knee, a.extremes) == (b.front.tolist(), b.knee, b.extremes)
-        and a.hypervolume == b.hypervolume
-    )
+    arrays = ((r.rows.tobytes(), r.values.tobytes(), r.front.tolist()) for r in (a, b))
+    plain = ((r.config, r.spent, r.knee, r.extremes, r.hypervolume) for r in (a, b))
+    return next(arrays) == next(arrays) and next(plain) == next(plain)
 
 
 def at_own_budget(bench: Benchmark, name: str, result: SearchResult) -> np.ndarray:
@@ -43,19 +38,6 @@ def at_own_budget(bench: Benchmark, name: str, result: SearchResult) -> np.ndarr
     columns = {budget: bench.values(name, budget) for budget in budgets}
     each = zip(result.rows.tolist(), result.epochs.tolist(), strict=True)
     return np.array([columns[budget][row] for row, budget in each])
-
-
-@pytest.fixture(scope="module")
-def long_run(toy_path: Path) -> Callable[[str, bool], SearchResult]:
-    """The run of 200 evaluations with seed 3 of each method; more than there are cells."""
-    bench, made = Benchmark(Table.open(toy_path)), {}
-
-    def result(method: str, paper: bool) -> SearchResult:
-        if (method, paper) not in made:
-            made[method, paper] = run(bench, method, evaluations=200, seed=3, paper=paper)
-        return made[method, paper]
-
-    return result
 
 
 @each_setting
@@ -72,10 +54,10 @@ def test_exactly_so_many_evaluations_are_charged(toy: Benchmark, method: str, pa
 
 
 @each_setting
-def test_values_and_costs_are_the_tables_repeats_included(
-    toy: Benchmark, method: str, paper: bool, long_run: Callable[[str, bool], SearchResult]
+def test_values_costs_and_front_are_the_tables_repeats_included(
+    toy: Benchmark, method: str, paper: bool
 ) -> None:
-    result = long_run(method, paper)
+    result = run(toy, method, evaluations=200, seed=3, paper=paper)  # more than there are cells
     assert np.isin(result.rows, toy.rows).all()
     assert len(set(result.rows.tolist())) < 200
     wanted = np.column_stack([at_own_budget(toy, name, result) for name in NAMES])
@@ -88,24 +70,6 @@ def test_values_and_costs_are_the_tables_repeats_included(
     assert spent.epochs == result.epochs.sum()
     np.testing.assert_allclose(result.cumulative["energy_kwh"], np.cumsum(wanted[:, 0]))
     assert result.cumulative["evaluations"].tolist() == list(range(1, 201))
-
-
-@each_setting
-def test_a_seed_is_a_run_bit_for_bit(
-    toy: Benchmark, method: str, paper: bool, long_run: Callable[[str, bool], SearchResult]
-) -> None:
-    first = long_run(method, paper)
-    np.random.seed(0)  # noqa: NPY002 (nobody's global generator may matter)
-    assert same(first, run(toy, method, evaluations=200, seed=3, paper=paper))
-    other, short = (run(toy, method, evaluations=77, seed=s, paper=paper) for s in (8, 3))
-    assert short.rows.tolist() == first.rows[:77].tolist() != other.rows.tolist()
-
-
-@each_setting
-def test_front_knee_and_extremes_come_from_the_history(
-    toy: Benchmark, method: str, paper: bool, long_run: Callable[[str, bool], SearchResult]
-) -> None:
-    result = long_run(method, paper)
     own = result.values.copy()
     own[result.epochs != 12] = np.nan
     mask = nondominated(costs_of(own, NAMES))
@@ -121,6 +85,15 @@ def test_front_knee_and_extremes_come_from_the_history(
     assert result.anytime_counts[-1] == 200
     assert result.anytime_hypervolume[-1] == result.hypervolume
     assert 0 < result.hypervolume <= 1
+
+
+@each_setting
+def test_a_seed_is_a_run_bit_for_bit(toy: Benchmark, method: str, paper: bool) -> None:
+    first = run(toy, method, evaluations=150, seed=3, paper=paper)
+    np.random.seed(0)  # noqa: NPY002 (nobody's global generator may matter)
+    assert same(first, run(toy, method, evaluations=150, seed=3, paper=paper))
+    other, short = (run(toy, method, evaluations=77, seed=s, paper=paper) for s in (8, 3))
+    assert short.rows.tolist() == first.rows[:77].tolist() != other.rows.tolist()
 
 
 def test_searching_a_small_table_to_its_end_finds_its_true_front(toy: Benchmark) -> None:
@@ -221,6 +194,7 @@ def test_a_class_of_ones_own_can_be_run(toy: Benchmark) -> None:
     class Mine(RandomSearch):
         name = "mine"
 
+    assert check(Mine, evaluations=20, seed=0) is Mine
     mine, known = (run(toy, m, evaluations=20, seed=0) for m in (Mine, "random"))
     assert mine.rows.tolist() == known.rows.tolist()
     assert mine.config == replace(known.config, method="mine")
@@ -268,13 +242,11 @@ def test_only_the_runs_own_budget_makes_the_front(toy: Benchmark) -> None:
     assert result.values[~full, 0].min() < result.values[full, 0].min()
 
 
-def test_a_run_at_a_smaller_budget_has_no_larger_ones(toy: Benchmark) -> None:
+def test_a_run_has_its_own_and_smaller_budgets(toy: Benchmark) -> None:
     result = run(toy, Alternating, evaluations=20, seed=0, epochs=4)
     assert set(result.epochs.tolist()) == {4}
     assert len(result.front)
-
-
-def test_cells_have_to_be_there_at_every_budget(toy: Benchmark) -> None:
+    # Cells must have values at all of them.
     result = run(toy, Alternating, evaluations=1500, seed=0)
     assert 5 not in result.rows  # its energy at 4 epochs is unknown
     assert 5 in run(toy, "random", evaluations=1500, seed=0).rows
@@ -287,8 +259,7 @@ def test_history_and_results_state_budgets_and_rules(toy: Benchmark, tmp_path: P
     assert [line["spent"]["epochs"] for line in lines] == [4, 8, 20, 32, 44, 48, 52]
     found = json.loads((tmp_path / "front.json").read_text())
     assert "own budget" in found["counted"]["front"]
-    assert found["ended_by"] == "evaluations"
-    assert (found["skipped"], found["answered"]) == (0, 0)
+    assert (found["ended_by"], found["skipped"], found["answered"]) == ("evaluations", 0, 0)
     assert len(found["front"]) == len(result.front)
 
 
@@ -303,33 +274,14 @@ def test_a_run_that_ends_too_early_has_no_front_and_no_hypervolume(toy: Benchmar
 
 def test_the_result_of_a_history_is_that_of_the_run(toy: Benchmark) -> None:
     result = run(toy, Alternating, evaluations=40, seed=0)
-    again = result_of(
-        toy,
-        rows=result.rows,
-        epochs=result.epochs,
-        objectives=NAMES,
-        method=Alternating.name,
-        seed=0,
-    )
-    assert again.config == result.config
-    assert again.front.tolist() == result.front.tolist()
-    assert again.spent == result.spent
-    assert again.hypervolume == result.hypervolume
+    about: dict[str, Any] = {"objectives": NAMES, "method": Alternating.name, "seed": 0}
+    again = result_of(toy, rows=result.rows, epochs=result.epochs, **about)
+    assert same(again, result)
     with pytest.raises(ConfigError, match="n >= 1"):
-        result_of(toy, rows=[], epochs=[], objectives=NAMES, method="none", seed=0)
+        result_of(toy, rows=[], epochs=[], **about)
 
 
 # -- official tables ----
-
-
-def test_a_table_that_lacks_cells(reference: Path) -> None:
-    """The official table of the RTX 3060 has 88 of the 91 cells."""
-    bench = load(reference / "official" / "energy_4V9E_rtx3060.tfrecord")
-    assert len(bench.rows) == 88
-    for method, paper in SETTINGS:
-        result = run(bench, method, evaluations=120, seed=0, paper=paper)
-        assert np.isin(result.rows, bench.rows).all()
-        assert len(result.rows) == 120
 
 
 def test_semoa_beats_random_search_on_the_official_5v_table(reference: Path) -> None:

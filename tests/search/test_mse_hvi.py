@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from naslib_ecnas import network
@@ -14,7 +14,6 @@ from naslib_ecnas.analysis import hypervolume, nondominated
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.search import MseHvi
 from naslib_ecnas.search.mse_hvi import FourierFeatures, Regression, expected_improvement
-from naslib_ecnas.search.operators import Encoding
 from naslib_ecnas.space import Space
 
 SPACE = Space(5)
@@ -38,10 +37,8 @@ def driven(search: MseHvi, steps: int) -> list[int]:
 def test_the_choice_is_the_largest_expected_improvement_of_the_pool() -> None:
     search = search_of(batch=6)
     driven(search, 3)
-    pool = np.setdiff1d(
-        np.random.default_rng(3).integers(0, 2532, 90), driven(search_of(batch=6), 3)
-    )
-    pool = pool.astype(np.int32)
+    drawn = np.random.default_rng(3).integers(0, 2532, 90)
+    pool = np.setdiff1d(drawn, driven(search_of(batch=6), 3)).astype(np.int32)
     mean, std = search.predict(pool)
     worst, front, wanted = search._worst, search.front_costs, []
     for _ in range(6):
@@ -56,13 +53,7 @@ def test_the_choice_is_the_largest_expected_improvement_of_the_pool() -> None:
 def test_the_front_is_that_of_all_that_was_told() -> None:
     search = search_of()
     seen = driven(search, 12)
-    every = COSTS[seen]
-    front = [
-        row
-        for row in dict.fromkeys(seen)
-        if not ((every <= COSTS[row]).all(axis=1) & (every < COSTS[row]).any(axis=1)).any()
-    ]
-    assert sorted(search.front_rows.tolist()) == sorted(front)
+    assert set(search.front_rows) == set(np.array(seen)[nondominated(COSTS[seen])])
 
 
 def test_no_cell_twice_until_all_are_known() -> None:
@@ -107,15 +98,6 @@ def test_known_costs_are_taken_as_they_are() -> None:
     assert (std[:, 1] > 0).all()
 
 
-def test_three_objectives_are_searched() -> None:
-    search = search_of()
-    for _ in range(4):
-        rows = search.ask()
-        search.tell(rows, np.column_stack([COSTS[rows], rows]))
-    assert search.front_costs.shape[1] == 3
-    assert len(search.ask()) == 10
-
-
 def test_the_paper_setting_draws_as_the_released_code_and_counts_what_it_drops() -> None:
     search = search_of(paper=True)
     seen = driven(search, 8)
@@ -135,12 +117,10 @@ def test_failed_evaluations_are_not_learnt_from() -> None:
     assert np.isfinite(search.predict([1])[0]).all()
 
 
-@pytest.mark.parametrize(
-    "options", [{"initial": 0}, {"batch": 0}, {"pool": 5}, {"known": {0: [1.0, 2.0]}}]
-)
-def test_impossible_settings_of_mse_hvi_are_refused(options: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match="MSE-HVI"):
-        search_of(**options)
+def test_impossible_settings_of_mse_hvi_are_refused() -> None:
+    for name, value in (("initial", 0), ("batch", 0), ("pool", 5), ("known", {0: [1.0, 2.0]})):
+        with pytest.raises(ConfigError, match=f"{name}.*MSE-HVI"):
+            search_of(**{name: value})
 
 
 # -- expected improvement ----
@@ -154,7 +134,6 @@ def made_up(m: int, k: int, n: int, seed: int) -> tuple[np.ndarray, np.ndarray, 
 
 
 @given(st.integers(2, 4), st.integers(0, 12), st.integers(0, 10**6))
-@settings(max_examples=30, deadline=None)
 def test_a_certain_point_gains_what_the_hypervolume_does(m: int, k: int, seed: int) -> None:
     front, mean, reference = made_up(m, k, 5, seed)
     gain = expected_improvement(mean, np.zeros_like(mean), front, reference)
@@ -184,18 +163,6 @@ def test_one_objective_at_a_time_by_hand() -> None:
         np.array([[1.0, 0.5]]), np.array([[0.3, 0.0]]), np.empty((0, 2)), np.array([1.0, 1.0])
     )
     assert gain[0] == pytest.approx(0.3 / np.sqrt(2 * np.pi) * 0.5, abs=1e-6)
-
-
-@given(st.integers(2, 3), st.integers(0, 8), st.integers(0, 10**6))
-@settings(max_examples=25, deadline=None)
-def test_a_larger_front_never_makes_it_larger(m: int, k: int, seed: int) -> None:
-    front, mean, reference = made_up(m, k, 6, seed)
-    std = np.full_like(mean, 0.1)
-    small = expected_improvement(mean, std, front, reference)
-    larger = np.vstack([front, np.random.default_rng(seed).random((1, m))])
-    larger = larger[nondominated(larger)]
-    assert (expected_improvement(mean, std, larger, reference) <= small + 1e-9).all()
-    assert (small >= 0).all()
 
 
 # -- regression ----
@@ -241,17 +208,3 @@ def test_constant_targets_are_no_trouble() -> None:
     mean, std = model.fit()(np.array([[1.0, 5.0]]))
     assert mean[0, 0] == pytest.approx(7.0)
     assert np.isfinite(std).all()
-
-
-def test_it_learns_a_function_of_the_cell() -> None:
-    space, rng = Space(5), np.random.default_rng(0)
-    encode = Encoding(space, rng)
-    features = FourierFeatures(len(encode), rng)
-    rows = rng.permutation(len(space)).astype(np.int32)
-    target = np.array([space.cell(int(r)).edges + 2.0 * space.cell(int(r)).vertices for r in rows])
-    model = Regression(len(features), 1)
-    model.add(features(encode(rows[:200])), target[:200, None])
-    mean, std = model.fit()(features(encode(rows[200:700])))
-    error = np.abs(mean[:, 0] - target[200:700])
-    assert error.mean() < 0.25 * np.abs(target - target.mean()).mean()
-    assert 0.5 < np.mean(error < 1.645 * std[:, 0]) <= 1

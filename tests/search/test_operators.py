@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from naslib_ecnas.analysis import hypervolume
@@ -16,7 +16,6 @@ from naslib_ecnas.search.operators import (
     Encoding,
     Normaliser,
     Visited,
-    _tries,
     chebyshev,
     crossover,
     front_ranks,
@@ -52,18 +51,6 @@ def test_the_same_distribution_as_of_the_space(
     assert statistic < often.sum() + 5 * np.sqrt(2 * often.sum())
 
 
-def test_one_try_flips_and_changes_as_often_as_expected() -> None:
-    space, n = Space(7), 20_000
-    parent = len(space) - 1
-    assert space.cell(parent).vertices == 7
-    parents = np.full(n, parent, dtype=np.int32)
-    rng = np.random.default_rng(0)
-    none = _tries(space, parents, rng, edge_changes=2.0, op_changes=0.0)
-    assert np.mean(none == parent) == pytest.approx((1 - 2 / 21) ** 21, abs=0.012)
-    none = _tries(space, parents, rng, edge_changes=0.0, op_changes=0.5)
-    assert np.mean(none == parent) == pytest.approx(0.9**5, abs=0.012)
-
-
 def test_only_allowed_cells_come_out_and_what_is_vain_is_said() -> None:
     space = Space(5)
     near = space.neighbours(2000)
@@ -78,11 +65,11 @@ def test_only_allowed_cells_come_out_and_what_is_vain_is_said() -> None:
     assert perturb(Space(2), np.array([0], np.int32), rng, allowed=only).tolist() == [-1]
 
 
-@pytest.mark.parametrize("rates", [(0.0, 0.0), (-1.0, 1.0), (float("nan"), 1.0)])
-def test_rates_that_change_nothing_are_refused(rates: tuple[float, float]) -> None:
-    changes = {"edge_changes": rates[0], "op_changes": rates[1]}
-    with pytest.raises(ConfigError, match="edge_changes"):
-        perturb(Space(4), np.int32([1]), np.random.default_rng(0), allowed=EVERY_4V, **changes)
+def test_rates_that_change_nothing_are_refused() -> None:
+    for edges, ops in ((0.0, 0.0), (-1.0, 1.0), (float("nan"), 1.0)):
+        changes = {"edge_changes": edges, "op_changes": ops}
+        with pytest.raises(ConfigError, match="edge_changes"):
+            perturb(Space(4), np.int32([1]), np.random.default_rng(0), allowed=EVERY_4V, **changes)
 
 
 def test_a_child_has_each_edge_and_operation_of_one_of_both() -> None:
@@ -99,20 +86,12 @@ def test_a_child_has_each_edge_and_operation_of_one_of_both() -> None:
                 possible.add(int(space.rows(upper[None], np.array([[a, b]]))[0]))
     possible -= {-1, one, other}
     assert space.cell(one).vertices == space.cell(other).vertices == 4
-    found = crossover(
-        space,
-        np.full(3000, one, np.int32),
-        np.full(3000, other, np.int32),
-        np.random.default_rng(0),
-        allowed=EVERY_4V,
-    )
+    parents, partners = np.full(3000, one, np.int32), np.full(3000, other, np.int32)
+    rng = np.random.default_rng(0)
+    found = crossover(space, parents, partners, rng, allowed=EVERY_4V)
     assert set(found.tolist()) - {-1} == possible
-
-
-def test_equal_parents_have_no_other_child() -> None:
-    rows = np.full(5, 90, np.int32)
-    found = crossover(Space(4), rows, rows, np.random.default_rng(0), allowed=EVERY_4V)
-    assert found.tolist() == [-1] * 5
+    # Equal parents have no other child.
+    assert set(crossover(space, parents[:5], parents[:5], rng, allowed=EVERY_4V)) == {-1}
 
 
 # -- selection ----
@@ -127,7 +106,6 @@ def dominates(a: np.ndarray, b: np.ndarray) -> bool:
 
 
 @given(points)
-@settings(max_examples=50, deadline=None)
 def test_fronts_are_peeled_one_by_one(costs: np.ndarray) -> None:
     wanted = np.full(len(costs), -1)
     left, number = set(range(len(costs))), 0
@@ -139,7 +117,6 @@ def test_fronts_are_peeled_one_by_one(costs: np.ndarray) -> None:
 
 
 @given(points, st.integers(1, 12))
-@settings(max_examples=50, deadline=None)
 def test_survivors_keep_the_first_fronts_and_every_extreme(costs: np.ndarray, n: int) -> None:
     kept = survivors(costs, n)
     assert len(kept) == min(n, len(costs))
@@ -183,30 +160,18 @@ def test_nothing_and_one() -> None:
 
 
 def test_semoa_without_repeats_evaluates_new_cells_while_there_are_any() -> None:
-    space = Space(5)
-    costs = np.random.default_rng(0).random((len(space), 2))
-    counts = []
-    for avoid in (False, True):
-        search = Semoa(space=space, rng=np.random.default_rng(1), avoid_repeats=avoid)
-        seen: list[int] = []
+    def distinct(vertices: int, avoid: bool) -> int:
+        space, rng = Space(vertices), np.random.default_rng(1)
+        search = Semoa(space=space, rng=rng, avoid_repeats=avoid)
+        costs, seen = np.random.default_rng(0).random((len(space), 2)), set()
         for _ in range(60):
             rows = search.ask()
             search.tell(rows, costs[rows])
-            seen += rows.tolist()
-        counts.append(len(set(seen)))
-    assert counts[0] < 600
-    assert counts[1] == 600
+            seen |= set(rows.tolist())
+        return len(seen)
 
-
-def test_a_small_space_is_seen_whole_and_then_anew() -> None:
-    space = Space(3)
-    search = Semoa(space=space, rng=np.random.default_rng(0), avoid_repeats=True)
-    seen: set[int] = set()
-    for _ in range(10):
-        rows = search.ask()
-        search.tell(rows, np.random.default_rng(0).random((7, 2))[rows])
-        seen |= set(rows.tolist())
-    assert seen == set(range(len(space)))
+    assert distinct(5, avoid=False) < distinct(5, avoid=True) == 60 * 10
+    assert distinct(3, avoid=True) == 7
 
 
 def test_visited_cells_come_back_only_when_all_are_visited() -> None:
@@ -252,18 +217,6 @@ def test_weights_are_uniform_over_the_lattice(m: int, vectors: int) -> None:
     assert len(counts) == vectors
     statistic = sum((c - 200) ** 2 / 200 for c in counts.values())
     assert statistic < vectors + 5 * np.sqrt(2 * vectors)
-
-
-@given(st.integers(0, 10**6))
-@settings(max_examples=40, deadline=None)
-def test_every_point_of_a_front_is_the_best_for_some_weights(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    x = np.sort(rng.random(8)) + 0.01 * np.arange(1, 9)
-    front = np.column_stack([x, 1.2 / (1 + 5 * x) ** 2 + 0.01 * np.arange(8)[::-1]])
-    for i, point in enumerate(front):
-        weights = (1 / point) / (1 / point).sum()
-        plain = (front * weights).max(axis=1)  # without the augmentation it is exact
-        assert plain[i] == plain.min()
 
 
 def test_the_scale_is_what_was_seen() -> None:

@@ -39,13 +39,11 @@ def test_every_evaluation_is_in_the_history(folder: Path, toy: Benchmark) -> Non
     assert names == {"history.jsonl", "front.json", "spent.json", "config.json"}
     lines = [parsed(line) for line in (folder / "history.jsonl").read_text().splitlines()]
     assert [line["index"] for line in lines] == list(range(120))
-    energy = toy.values("energy_kwh", 12)
-    accuracy = toy.values("validation_accuracy", 12)
+    energy, accuracy = (toy.values(name, 12) for name in NAMES)
     total = 0.0
     for line in lines:
         cell = Cell(line["cell"])
-        assert cell.row == line["row"]
-        assert cell.nasbench_hash == line["nasbench_hash"]
+        assert (cell.row, cell.nasbench_hash) == (line["row"], line["nasbench_hash"])
         assert line["epochs"] == 12
         assert line["energy_kwh"] == energy[cell.row]
         assert line["validation_accuracy"] == accuracy[cell.row]
@@ -93,19 +91,22 @@ def test_the_same_run_writes_the_same_bytes(folder: Path, toy: Benchmark, tmp_pa
 
 
 def test_energy_is_there_whatever_the_objectives(toy: Benchmark) -> None:
-    result = run(
-        toy, "random", objectives=("parameters", "validation_accuracy"), evaluations=40, seed=0
-    )
+    names = ("parameters", "validation_accuracy")
+    result = run(toy, "random", objectives=names, evaluations=40, seed=0)
     whole = parsed(to_json(document(result)))
     for place in whole["front"]:
         assert place["energy_kwh"] == toy.values("energy_kwh")[place["row"]]
         assert isinstance(place["parameters"], int)
 
 
-def test_a_folder_with_something_in_it_is_left_alone(toy: Benchmark, folder: Path) -> None:
+def test_other_places_than_new_or_empty_folders_are_refused(toy: Benchmark, folder: Path) -> None:
     before = (folder / "history.jsonl").read_bytes()
     with pytest.raises(ConfigError, match="--overwrite"):
         run(toy, "random", evaluations=5, seed=0, out=folder)
+    with pytest.raises(ConfigError, match="must be a folder"):
+        run(toy, "random", evaluations=5, seed=0, out=folder / "front.json", overwrite=True)
+    with pytest.raises(StorageError):
+        run(toy, "random", evaluations=5, seed=0, out=folder / "front.json" / "below")
     assert (folder / "history.jsonl").read_bytes() == before
     assert toy.spent.evaluations == 120
 
@@ -117,9 +118,6 @@ def test_overwriting_replaces_our_files_and_no_others(toy: Benchmark, folder: Pa
     assert len((folder / "history.jsonl").read_text().splitlines()) == 5
     assert (folder / "notes.txt").read_text() == "mine"
     assert not (folder / "front.png").exists()
-
-
-def test_what_cannot_be_removed_is_an_error(toy: Benchmark, folder: Path) -> None:
     (folder / "front.png").mkdir()
     with pytest.raises(StorageError, match=str(folder)):
         run(toy, "random", evaluations=5, seed=0, out=folder, overwrite=True)
@@ -132,11 +130,3 @@ def test_notes_are_of_every_evaluation(toy: Benchmark, tmp_path: Path) -> None:
     assert [line["generation"] for line in lines] == [0, 0, 1]
     with pytest.raises(ConfigError, match="notes need 3 values"):
         write(result, tmp_path, notes={"generation": [0, 0]})
-
-
-def test_a_file_is_no_folder(toy: Benchmark, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match="must be a folder"):
-        run(toy, "random", evaluations=5, seed=0, out=tmp_path / "file", overwrite=True)
-    with pytest.raises(StorageError):
-        run(toy, "random", evaluations=5, seed=0, out=tmp_path / "file" / "below")
