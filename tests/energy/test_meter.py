@@ -83,6 +83,8 @@ def test_power_is_integrated_where_there_is_no_counter(standin: Any) -> None:
         assert (reading.method, reading.agreement) == (method, "unchecked")
         assert math.isnan(reading.integral_j)
         assert reading.energy_j == pytest.approx(150 * 0.05, abs=1e-3)
+    standin.set(instant=1, power=0)
+    assert one(measured(standin)).energy_j == 0.0  # no power is a value like others
 
 
 def test_a_sine_of_power_integrates_to_its_closed_form(standin: Any) -> None:

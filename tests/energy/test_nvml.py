@@ -15,7 +15,15 @@ import pytest
 
 import naslib_ecnas.energy
 from naslib_ecnas.energy import EnergyMeter, GpuProcess, GpuState, UnknownDevice
-from naslib_ecnas.energy.nvml import Gpu, GpuPoint, GpuSource, resolve, torch_uuid, visible
+from naslib_ecnas.energy.nvml import (
+    Gpu,
+    GpuPoint,
+    GpuSource,
+    _throttle_names,
+    resolve,
+    torch_uuid,
+    visible,
+)
 from naslib_ecnas.energy.readings import CounterTrack, PowerTrack
 from naslib_ecnas.errors import MissingDependencyError
 
@@ -45,6 +53,13 @@ def test_without_the_package_the_error_says_how_to_get_it(monkeypatch: pytest.Mo
     with EnergyMeter(devices=(), cpu=False) as meter, meter.window("train") as w:
         pass
     assert (w.window.energy_j, w.window.cpu_state.kind) == ({}, "off")
+
+
+def test_the_bits_of_throttling_have_names() -> None:
+    assert _throttle_names(0) == ()
+    assert _throttle_names(0x101) == ("gpu-idle", "display-clock")
+    assert _throttle_names(0x200) == ("other-0x200",)
+    assert _throttle_names(0x602) == ("application-clocks", "other-0x600")
 
 
 # -- the device -----------------------------------------------------------------------------------

@@ -72,18 +72,15 @@ def test_packages_and_memory_are_counted_and_nothing_twice(
 
 
 def test_wraps_within_a_window_are_seen_by_the_thread(
-    powercap: Any, tmp_path: Path, clock: Any
+    powercap: Any, clock: Any, request: pytest.FixtureRequest
 ) -> None:
     """Three turns of the counter: more than the edges alone could tell."""
     # max_power_w bounds the wraps that can be trusted: 2 kW turn 200 J in 0.1 s.
     wrap = 200_000_000
     for package in range(2):
         powercap.zone(f"intel-rapl:{package}", f"package-{package}", 0, wrap)
-    options = {"devices": (), "patience_s": SAFETY_S, "clock": clock, "sample_hz": 100}
-    with (
-        EnergyMeter(rapl_root=powercap.root, lock_folder=tmp_path, **options) as meter,
-        meter.window("train") as w,
-    ):
+    meter: EnergyMeter = request.getfixturevalue("meter")
+    with meter.window("train") as w:
         for step in range(1, 13):
             powercap.put("intel-rapl:0", step * 60_000_000 % wrap)
             powercap.put("intel-rapl:1", step * 1_000_000)

@@ -324,9 +324,13 @@ def test_agreement_has_four_outcomes() -> None:
     def reading(energy: float, doubt: float) -> Reading:
         return Reading(energy_j=energy, method="counter", uncertainty_j=doubt)
 
-    assert agreement(reading(100, 0), reading(104.9, 0)) == "agree"
-    assert agreement(reading(100, 1), reading(106, 1)) == "apart"
-    assert agreement(reading(100, 4), reading(106, 3)) == "undecided"
+    for energy, doubts, outcome in (
+        (105.0, (0.0, 0.0), "agree"),
+        (95.0, (0.0, 0.0), "agree"),
+        (105.5, (1.0, 4.0), "apart"),
+        (106.0, (3.5, 2.5), "undecided"),
+    ):
+        assert agreement(reading(100.0, doubts[0]), reading(energy, doubts[1])) == outcome
     assert agreement(reading(100, 1), counter((0.0, 1.0), (0.1, 1.0))) == "unchecked"
 
 
@@ -512,14 +516,14 @@ def test_parts_are_unknown_where_a_reading_is_missing_or_invalid() -> None:
 
 def test_net_is_gross_minus_rest() -> None:
     before = Baseline.of(window("baseline", 10, 500))
-    after = Baseline.of(window("baseline", 10, 600))
+    after = Baseline.of(window("baseline", 10, 1300))
     work = window("train", 100, 20_000)
     one = net(work, before)["GPU-a"]
     assert (one.gross_j, one.idle_w, one.energy_j) == (20_000, 50, 15_000)
     assert one.uncertainty_j == pytest.approx(1 + 100 * 1 / 10)
     both = net(work, before, after)["GPU-a"]
-    assert (both.idle_w, both.energy_j) == (55, 14_500)
-    assert both.uncertainty_j == pytest.approx(1 + 100 * (1 / 10 + 5))
+    assert (both.idle_w, both.energy_j) == (90, 11_000)
+    assert both.uncertainty_j == pytest.approx(1 + 100 * (1 / 10 + 40))
     bad = window("baseline", 10, 0, energy_j=BAD)
     assert math.isnan(net(window("train", 1, 5), Baseline.of(bad))["GPU-a"].energy_j)
     assert math.isnan(net(bad, before)["GPU-a"].energy_j)
