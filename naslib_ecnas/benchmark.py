@@ -290,12 +290,10 @@ class Benchmark:
 
     def __init__(self, table: Table) -> None:
         self.table = table
-        self._counter = Counter(f"benchmark {table.name}")
         self._budget = {epochs: i for i, epochs in enumerate(table.budgets)}
-        # Columns that `spent` adds up; -1 where the table has none.
-        self._costs = [
-            table.metrics.index(name) if name in table.metrics else -1 for name in COSTS.values()
-        ]
+        held = table.metrics
+        columns = [held.index(name) if name in held else -1 for name in COSTS.values()]
+        self._counter = Counter(f"benchmark {table.name}", columns)
 
     def __repr__(self) -> str:
         return f"Benchmark({self.table!r})"
@@ -402,9 +400,7 @@ class Benchmark:
 
     def absorb(self, spent: Spent) -> None:
         """Add what a copy spent, such as one in another process."""
-        self._counter.add(
-            spent.evaluations, spent.epochs, spent.known.values(), spent.unknown.values()
-        )
+        self._counter.add(spent)
 
     def query(
         self,
@@ -428,22 +424,24 @@ class Benchmark:
             UnknownBudgetError: the table does not hold it at this budget.
             UnknownRepeatError: there is no such repeat.
         """
-        row = cell.row if type(cell) is Cell else _row_of(self.space, cell)
         table = self.table
+        # A query takes microseconds: what is usual is looked at first.
+        if type(cell) is Cell:
+            row = cell.row
+        else:
+            row = cell if type(cell) is int else _row_of(table.space, cell)
         budget = self._budget_index(epochs)
         epochs = table.budgets[budget]
         position = table.position(row)
         if rng is None and (repeat is not None or table.repeats == 1):
-            if repeat is not None:
+            if repeat is not None and not (type(repeat) is int and 0 <= repeat < table.repeats):
                 repeat = _checked_repeat(table, repeat, rng)
             values = table.record(position, budget, repeat or 0)
         else:
             repeat, values = self._chosen(position, budget, repeat, rng)
         if values[0] != values[0] and all(map(math.isnan, values)):
             _refuse_missing(table, row, epochs, position, repeat)
-        costs = [values[i] if i >= 0 else math.nan for i in self._costs]
-        missing = [c != c for c in costs]
-        self._counter.add(1, epochs, [0.0 if c != c else c for c in costs], missing)
+        self._counter.count(epochs, values)
         return Record(row, epochs, repeat, table.metrics, values)
 
     def query_many(
@@ -494,13 +492,8 @@ class Benchmark:
             first = int(np.flatnonzero(~known)[0])
             _refuse_missing(table, int(rows[first]), epochs, int(at[first]), repeat)
         unknown = np.full(len(rows), np.nan)
-        costs = [answer[self.metrics[i]] if i >= 0 else unknown for i in self._costs]
-        self._counter.add(
-            len(rows),
-            len(rows) * epochs,
-            [float(np.nansum(values)) for values in costs],
-            [int(np.isnan(values).sum()) for values in costs],
-        )
+        costs = {name: answer.get(column, unknown) for name, column in COSTS.items()}
+        self._counter.add(Spent.of(np.full(len(rows), epochs), costs))
         return Records(rows, epochs, repeat, answer, None if rng is None else chosen)
 
     # -- the whole table, which does not count ----------------------------------------------
@@ -630,7 +623,7 @@ def _row_of(space: Space, cell: Any) -> int:
 
 def _rows_of(table: Table, cells: Any) -> NDArray[np.int32]:
     """(n,) rows of a vector of rows or a sequence of cells."""
-    rows = cells
+    rows: NDArray[Any] = cells
     if not isinstance(cells, np.ndarray):
         try:
             rows = np.array([_row_of(table.space, cell) for cell in cells], dtype=np.int64)

@@ -6,9 +6,8 @@ import math
 import os
 import threading
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import add
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -130,51 +129,66 @@ class Counter:
 
     Args:
         of: what it counts for, for the warning.
+        columns: where a query's values have each of `COSTS`; -1 for none.
     """
 
-    def __init__(self, of: str) -> None:
+    def __init__(self, of: str, columns: Sequence[int]) -> None:
         self._of = of
+        self._columns = tuple(columns)
+        # Place among COSTS and column of each cost that the queries have.
+        self._held = tuple((place, column) for place, column in enumerate(columns) if column >= 0)
         self.reset()
 
     def reset(self) -> None:
         """Start anew, in this process."""
         with _lock:
-            self._process = _process
-            self._evaluations = self._epochs = 0
-            self._known: tuple[float, ...] = (0.0,) * len(COSTS)
-            self._unknown: tuple[int, ...] = (0,) * len(COSTS)
+            self._home = _process
+            self._queries = self._epochs = 0
+            self._known = [0.0] * len(COSTS)
+            self._missing = [0] * len(COSTS)
+            self._added = Spent()
 
     @property
     def spent(self) -> Spent:
         """The sums so far."""
         with _lock:
             known = dict(zip(COSTS, self._known, strict=True))
-            unknown = dict(zip(COSTS, self._unknown, strict=True))
-            return Spent(self._evaluations, self._epochs, known, unknown)
+            unknown = {
+                name: self._missing[place] if column >= 0 else self._queries
+                for place, (name, column) in enumerate(zip(COSTS, self._columns, strict=True))
+            }
+            return Spent(self._queries, self._epochs, known, unknown) + self._added
 
-    def add(
-        self, evaluations: int, epochs: int, known: Iterable[float], unknown: Iterable[int]
-    ) -> None:
-        """Add trainings.
-
-        Args:
-            evaluations: number of trainings.
-            epochs: sum of their epochs.
-            known: sum of each of `COSTS` over the trainings of which it is known.
-            unknown: number of the others, for each of `COSTS`.
-        """
-        if self._process != _process:
-            self._warn()
-        with _lock:
-            self._evaluations += evaluations
+    def count(self, epochs: int, values: Sequence[float]) -> None:
+        """Count one query, whose values are NaN where not known."""
+        if self._home is not _process:
+            self._move()
+        _lock.acquire()  # takes half the time of `with`
+        try:
+            self._queries += 1
             self._epochs += epochs
-            self._known = tuple(map(add, self._known, known))
-            self._unknown = tuple(map(add, self._unknown, unknown))
+            known = self._known
+            for place, column in self._held:
+                cost = values[column]
+                if cost == cost:
+                    known[place] += cost
+                else:
+                    self._missing[place] += 1
+        finally:
+            _lock.release()
 
-    def _warn(self) -> None:
+    def add(self, spent: Spent) -> None:
+        """Count trainings that were added up elsewhere."""
+        if self._home is not _process:
+            self._move()
+        with _lock:
+            self._added += spent
+
+    def _move(self) -> None:
+        """Belong to this process from now on; warn once if this was another's."""
         global _warned
-        self._process = _process
-        if not _warned:
+        separate, self._home = self._home != _process, _process
+        if separate and not _warned:
             _warned = True
             warnings.warn(
                 f"this copy of the {self._of} counts for itself in this process, and the original "
