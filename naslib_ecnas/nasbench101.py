@@ -8,8 +8,8 @@ A program that has `from nasbench import api` changes only this import:
     data = nasbench.query(api.ModelSpec(matrix, ops), epochs=4)
 
 Names, keys and errors are those of google-research/nasbench, `api.py`; tables with energy add
-`energy_kwh` and the like. Unlike in the original, `is_valid` is false for a cell that the table does
-not contain, so that a query of a valid cell raises no KeyError.
+`energy_kwh` and the like. Unlike in the original, `is_valid` is false for a cell that the table
+does not contain, so that a query of a valid cell raises no KeyError.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from os import PathLike
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from numpy.typing import NDArray
 
 from naslib_ecnas.benchmark import Benchmark
