@@ -35,6 +35,7 @@ from naslib_ecnas.energy.readings import (
 from naslib_ecnas.errors import EcnasError, MissingDependencyError
 
 __all__ = [
+    "Chosen",
     "Denied",
     "Gpu",
     "GpuLost",
@@ -42,7 +43,6 @@ __all__ = [
     "GpuSource",
     "MeterError",
     "MeterFailed",
-    "NotANumber",
     "Nvml",
     "NvmlUnavailable",
     "QueryFailed",
@@ -609,7 +609,8 @@ class GpuSource:
         self._power: PowerTrack | None = None
         self._power_method, self._read_power = self._find_power()
         self._power_period_s = math.nan
-        self.method, self.period_s = "counter", self._find_counter(poll_seconds)
+        self.method: str = "counter"
+        self.period_s: float = self._find_counter(poll_seconds)
         if math.isfinite(self.period_s):
             self._counter = CounterTrack()
         elif self._power_method != "none":
