@@ -46,7 +46,7 @@ class EcnasError(Exception):
     """Base of every error that this package raises on purpose.
 
     Args:
-        message: one sentence that says what was expected.
+        message: one sentence that says what was expected, cut after 1,000 characters.
         value: the value that was met; the sentence ends with ", got <value>", shortened.
         remedy: a command to type or a package to install, if one helps.
 
@@ -57,14 +57,18 @@ class EcnasError(Exception):
     def __init__(self, message: str, *, value: Any = None, remedy: str | None = None) -> None:
         self.value = value
         self.remedy = remedy
+        message = _cut(message, 1000)
         if value is not None:
             message += f", got {_short(value)}"
         super().__init__(message if remedy is None else f"{message}; {remedy}")
 
 
-def _short(value: Any, limit: int = 200) -> str:
-    """`repr` on one line, cut after `limit` characters."""
-    text = " ".join(repr(value).split())
+def _short(value: Any) -> str:
+    """`repr` on one line, cut after 200 characters."""
+    return _cut(" ".join(repr(value).split()), 200)
+
+
+def _cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 

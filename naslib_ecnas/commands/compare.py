@@ -25,7 +25,7 @@ __all__ = ["add_parser", "finish", "run", "runs_progress", "seed_list"]
 
 
 def add_parser(subparsers: Any) -> None:
-    """Add the command to those of `ecnas`."""
+    """Add the command to the parser of `ecnas`."""
     parser = subparsers.add_parser(
         "compare",
         help="compare search methods over tables and seeds",

@@ -19,7 +19,7 @@ __all__ = ["SCRIPTS", "add_parser", "command_tree", "run"]
 
 
 def add_parser(subparsers: Any) -> None:
-    """Add the command to those of `ecnas`."""
+    """Add the command to the parser of `ecnas`."""
     parser = subparsers.add_parser(
         "completion",
         help="print a script that completes ecnas in bash, zsh or fish",

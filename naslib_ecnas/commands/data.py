@@ -28,7 +28,7 @@ __all__ = ["add_parser"]
 
 
 def add_parser(subparsers: Any) -> None:
-    """Add the command to those of `ecnas`."""
+    """Add the command to the parser of `ecnas`."""
     parser = subparsers.add_parser(
         "data",
         help="list, fetch, verify, convert, export and describe published tables",

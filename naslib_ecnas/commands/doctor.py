@@ -40,7 +40,7 @@ class Check:
 
 
 def add_parser(subparsers: Any) -> None:
-    """Add the command to those of `ecnas`."""
+    """Add the command to the parser of `ecnas`."""
     parser = subparsers.add_parser(
         "doctor",
         help="what this machine can measure, and how to fix what is missing",

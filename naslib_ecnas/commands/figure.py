@@ -53,7 +53,7 @@ class _Prepared:
 
 
 def add_parser(subparsers: Any) -> None:
-    """Add the command to those of `ecnas`."""
+    """Add the command to the parser of `ecnas`."""
     listed = "; ".join(f"{number}: {about}" for number, about in _FIGURES.items())
     parser = subparsers.add_parser(
         "figure",

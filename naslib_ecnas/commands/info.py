@@ -32,7 +32,7 @@ _OPTIONAL = {
 
 
 def add_parser(subparsers: Any) -> None:
-    """Add the command to those of `ecnas`."""
+    """Add the command to the parser of `ecnas`."""
     parser = subparsers.add_parser(
         "info",
         help="what is installed, and where files are kept",

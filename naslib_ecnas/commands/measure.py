@@ -61,12 +61,12 @@ _EXAMPLES = {
 _MOST_LINES = 30
 #: Least seconds between two updates of the bars: drawing takes CPU energy that may be measured.
 _REDRAW_S = 1.0
-#: A unit may take an hour and the estimate needs several, so the bars forget none.
+#: A unit may take an hour and the estimate needs several, so the bars keep all of them.
 _RATE_PERIOD_S = 7 * 24 * 3600.0
 
 
 def add_parser(subparsers: Any) -> None:
-    """Add the command to those of `ecnas`."""
+    """Add the command to the parser of `ecnas`."""
     parser = subparsers.add_parser(
         "measure",
         help="measure trainings: plan, run, status, validate, export",
@@ -283,11 +283,11 @@ def _run(args: argparse.Namespace) -> int:
             settings,
             pace=pace,
             limit=args.limit,
-            on_attempt=shown.told,
-            on_step=shown.stepped,
+            on_attempt=shown.attempt_ended,
+            on_step=shown.step_submitted,
         )
-    bad = [one for one in done if one.how != "recorded"]
-    print(f"{len(done) - len(bad)} units recorded; see: ecnas measure status {folder}")
+    recorded = sum(attempt.how == "recorded" for attempt in done)
+    print(f"{recorded} units recorded; see: ecnas measure status {folder}")
     return 0
 
 
@@ -361,14 +361,14 @@ class MeasureProgress:
         self._clock, self._began, self._first = clock, clock(), 0
         self._first = self._recorded()
         self._bars: Progress | None = None
-        self._all: TaskID | None = None
-        self._one: TaskID | None = None
+        self._campaign: TaskID | None = None
+        self._training: TaskID | None = None
         self._drawn = -math.inf
 
     def __enter__(self) -> MeasureProgress:
         if sys.stderr.isatty():
             self._bars = _bars()
-            self._all = self._bars.add_task(
+            self._campaign = self._bars.add_task(
                 "units", total=self._planned, completed=self._first, left="left"
             )
             self._bars.start()
@@ -383,42 +383,46 @@ class MeasureProgress:
         if self._bars is not None:
             self._bars.stop()
 
-    def stepped(self, unit: Unit, made: int, due: int) -> None:
+    def step_submitted(self, unit: Unit, steps_done: int, steps_total: int) -> None:
         """Show the progress of a training; called inside a measured window, so it does little.
 
         Args:
             unit: the unit that is trained.
-            made: steps submitted so far.
-            due: steps of the training; 0 before the first one, during rest and warm-up.
+            steps_done: steps submitted so far.
+            steps_total: steps of the training; 0 before the first one, during rest and warm-up.
         """
         now = self._clock()
-        if self._bars is None or (due and now < self._drawn + _REDRAW_S):
+        if self._bars is None or (steps_total and now < self._drawn + _REDRAW_S):
             return
         self._drawn = now
-        if not due or self._one is None:
+        if not steps_total or self._training is None:
             self._remove_training_bar()
-            self._one = self._bars.add_task("", total=None, left="")
-        if due:
+            self._training = self._bars.add_task("", total=None, left="")
+        if steps_total:
             self._bars.update(
-                self._one, description=str(unit), total=due, completed=made, left="left"
+                self._training,
+                description=str(unit),
+                total=steps_total,
+                completed=steps_done,
+                left="left",
             )
         else:
-            self._bars.update(self._one, description=f"{unit}: before training")
+            self._bars.update(self._training, description=f"{unit}: before training")
 
-    def told(self, done: Done) -> None:
+    def attempt_ended(self, done: Done) -> None:
         """Print the outcome of an attempt."""
         recorded = self._recorded()
         detail = f": {done.detail}" if done.detail else ""
         line = f"{done.unit}: {done.how} after {duration_text(done.seconds)}{detail}"
         print(f"{line} ({recorded:,} of {self._planned:,}{self._remaining(recorded)})", flush=True)
-        if self._bars is not None and self._all is not None:
+        if self._bars is not None and self._campaign is not None:
             self._remove_training_bar()
-            self._bars.update(self._all, completed=recorded)
+            self._bars.update(self._campaign, completed=recorded)
 
     def _remove_training_bar(self) -> None:
-        if self._bars is not None and self._one is not None:
-            self._bars.remove_task(self._one)
-        self._one = None
+        if self._bars is not None and self._training is not None:
+            self._bars.remove_task(self._training)
+        self._training = None
 
     def _remaining(self, recorded: int) -> str:
         left, made = self._planned - recorded, recorded - self._first
@@ -470,11 +474,11 @@ def _status(args: argparse.Namespace) -> int:
     if args.json:
         print_json(found.to_json())
         return 0
-    _show(found)
+    _print_status(found)
     return 0
 
 
-def _show(found: Status) -> None:
+def _print_status(found: Status) -> None:
     live = sum(not one.stale for one in found.running)
     print(
         f"{found.name}: {found.recorded:,} of {found.planned:,} units recorded, {live} running, "

@@ -15,7 +15,7 @@ _SWEEP = "sweep"
 
 
 def add_parser(subparsers: Any) -> None:
-    """Add the command to those of `ecnas`."""
+    """Add the command to the parser of `ecnas`."""
     parser = subparsers.add_parser(
         "naslib",
         help="run a NASLib experiment on a table",

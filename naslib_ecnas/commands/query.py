@@ -25,7 +25,7 @@ __all__ = ["add_parser", "run"]
 
 
 def add_parser(subparsers: Any) -> None:
-    """Add the command to those of `ecnas`."""
+    """Add the command to the parser of `ecnas`."""
     parser = subparsers.add_parser(
         "query",
         help="accuracy, energy and time of training one cell",

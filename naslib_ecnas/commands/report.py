@@ -26,7 +26,7 @@ __all__ = ["add_parser", "run"]
 
 
 def add_parser(subparsers: Any) -> None:
-    """Add the command to those of `ecnas`."""
+    """Add the command to the parser of `ecnas`."""
     parser = subparsers.add_parser(
         "report",
         help="one HTML page of a table and of searches over it",

@@ -34,7 +34,7 @@ _OBJECTIVES = "energy_kwh,validation_accuracy"
 
 
 def add_parser(subparsers: Any) -> None:
-    """Add the command to those of `ecnas`."""
+    """Add the command to the parser of `ecnas`."""
     parser = subparsers.add_parser(
         "search",
         help="search a table for the best trade-offs of energy and accuracy",

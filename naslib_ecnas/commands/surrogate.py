@@ -29,7 +29,7 @@ _TARGETS = ("energy", "epochs", "accuracy", "time", "devices", "paper")
 
 
 def add_parser(subparsers: Any) -> None:
-    """Add the command to those of `ecnas`."""
+    """Add the command to the parser of `ecnas`."""
     parser = subparsers.add_parser(
         "surrogate",
         help="the models behind the tables 7v, 5v, 4v: evaluate, fit, calibrate to a GPU",

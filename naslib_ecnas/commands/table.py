@@ -37,7 +37,7 @@ _ALL = "4v,5v,7v"
 
 
 def add_parser(subparsers: Any) -> None:
-    """Add the command to those of `ecnas`."""
+    """Add the command to the parser of `ecnas`."""
     listed = "; ".join(f"{number}: {about}" for number, about in _TABLES.items())
     parser = subparsers.add_parser(
         "table",

@@ -181,12 +181,12 @@ function fillLegend(frontSize) {
     return span;
   };
   const entries = [
-    entry(swatch("square", getComputedStyle(document.documentElement).getPropertyValue("--cloud-deep")), "cells, stronger where there are more"),
+    entry(swatch("square", getComputedStyle(document.documentElement).getPropertyValue("--cloud-deep")), "cells, darker where there are more"),
     entry(swatch("circle", plot.ink.front), `true front (${frontSize})`),
   ];
   for (const group of groups) {
     const n = group.runs.length;
-    const box = checkbox(`${group.name}${n > 1 ? `, ${n} runs` : ""}: front, knee large`, group.shown, (on) => {
+    const box = checkbox(`${group.name}${n > 1 ? `, ${n} runs` : ""}: front, knee marked larger`, group.shown, (on) => {
       group.shown = on;
       changeMarks();
       drawCurves(byId("curves"), groups, table);

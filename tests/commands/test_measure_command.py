@@ -149,11 +149,11 @@ folder = Path(sys.argv[1])
 (folder / "records").mkdir()
 with MeasureProgress(folder, clock=itertools.count(0.0, 2.0).__next__) as shown:
     for unit in Plan.read(folder).units:
-        shown.stepped(unit, 0, 0)
-        shown.stepped(unit, 5, 16)
+        shown.step_submitted(unit, 0, 0)
+        shown.step_submitted(unit, 5, 16)
         shown._bars.refresh()
         (folder / "records" / f"{unit.name}.json").touch()
-        shown.told(Done(unit, 1, "recorded", "", 1.5))
+        shown.attempt_ended(Done(unit, 1, "recorded", "", 1.5))
 print("end")
 """
 
@@ -188,11 +188,11 @@ def test_a_repeated_attempt_has_one_bar(
             return [task.description for task in shown._bars.tasks]
 
         for attempt in range(3):
-            shown.stepped(unit, 0, 0)
+            shown.step_submitted(unit, 0, 0)
             assert tasks() == ["units", f"{unit}: before training"]
-            shown.stepped(unit, 5, 16)
+            shown.step_submitted(unit, 5, 16)
             assert tasks() == ["units", str(unit)]
-            shown.told(Done(unit, attempt + 1, "invalid", "frozen", 1.0))
+            shown.attempt_ended(Done(unit, attempt + 1, "invalid", "frozen", 1.0))
             assert tasks() == ["units"]
     assert capsys.readouterr().out.count("invalid after 1.0 s: frozen (0 of 2)") == 3
 
