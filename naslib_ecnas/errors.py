@@ -62,6 +62,19 @@ class EcnasError(Exception):
             message += f", got {_short(value)}"
         super().__init__(message if remedy is None else f"{message}; {remedy}")
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Not by calling the class, since subclasses have further arguments.
+        return _unpickled, (type(self), self.args, vars(self))
+
+
+def _unpickled(
+    kind: type[EcnasError], args: tuple[Any, ...], attributes: dict[str, Any]
+) -> EcnasError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    vars(error).update(attributes)
+    return error
+
 
 def _short(value: Any) -> str:
     """`repr` on one line, cut after 200 characters."""
