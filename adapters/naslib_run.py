@@ -487,7 +487,7 @@ def _clear_errors(script: Path) -> Iterator[None]:
 def _missing_key(error: BaseException) -> ConfigError | None:
     """The error for a key that the config lacks, or None for any other cause."""
     frames = [frame for frame, _ in walk_tb(error.__traceback__)]
-    node = frames[-1].f_locals.get("self")
+    node: Any = frames[-1].f_locals.get("self")
     if not (isinstance(error, AttributeError) and type(node).__name__ == "CfgNode"):
         return None
     config = next((f.f_globals["config"] for f in frames if "config" in f.f_globals), node)

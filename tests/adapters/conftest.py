@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 
@@ -12,12 +12,6 @@ from naslib_ecnas.adapters import naslib_objectives, naslib_patches, naslib_spac
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.errors import MissingDependencyError
 from naslib_ecnas.loading import load
-
-
-class Shared(Protocol):
-    """See tests/conftest.py."""
-
-    def folder(self, name: str, make: Callable[[Path], object]) -> Path: ...
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +24,7 @@ def naslib() -> Any:
 
 
 @pytest.fixture(scope="session")
-def measured_cache(reference: Path, shared: Shared) -> Path:
+def measured_cache(reference: Path, shared: Any) -> Path:
     """A cache folder with the official 5V table at four epochs. Tests do not write there."""
 
     def convert(folder: Path) -> None:
@@ -39,7 +33,8 @@ def measured_cache(reference: Path, shared: Shared) -> Path:
             patch.setenv("ECNAS_MIRROR", str(reference / "official"))
             load("5v-4epochs")
 
-    return shared.folder("measured-cache", convert)
+    folder: Path = shared.folder("measured-cache", convert)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -111,7 +111,7 @@ def test_small_spaces_and_few_cells_come_to_an_end(method: type[Optimiser]) -> N
             assert optimiser.allowed(found).all()
 
 
-def test_three_objectives_and_costs_that_are_all_alike(method: type[Optimiser]) -> None:
+def test_three_objectives_equal_costs_and_failed_evaluations(method: type[Optimiser]) -> None:
     assert len(asked(made(method), 21, m=3)) >= 21
     optimiser = made(method)
     for _ in range(4):
@@ -120,11 +120,8 @@ def test_three_objectives_and_costs_that_are_all_alike(method: type[Optimiser]) 
     for _ in range(3):
         rows = optimiser.ask()
         optimiser.tell(rows, np.column_stack([costs(rows)[:, 0], np.ones(len(rows))]))
-
-
-def test_failed_evaluations_are_no_costs(method: type[Optimiser]) -> None:
     optimiser = made(method)
-    for share in (1, 1, 2):
+    for share in (1, 1, 2):  # all costs are missing, then every second one
         rows = optimiser.ask()
         told = costs(rows)
         told[::share, 1] = np.nan
@@ -221,20 +218,17 @@ def bench(tmp_path: Path) -> Benchmark:
     energy[HELD == UNKNOWN] = np.nan
     values = {"energy_kwh": energy, "validation_accuracy": accuracy}
     made_up = Provenance("synthetic", device="no device", pue=1.59, repeats=1)
-    path = tmp_path / "half.ecnas"
-    write_table(
-        path,
-        Columns(
-            name="half",
-            vertices=4,
-            rows=HELD.astype(np.int32),
-            budgets=(4, 12),
-            repeats=1,
-            values=values,
-            provenance=dict.fromkeys(values, made_up),
-        ),
+    columns = Columns(
+        name="half",
+        vertices=4,
+        rows=HELD.astype(np.int32),
+        budgets=(4, 12),
+        repeats=1,
+        values=values,
+        provenance=dict.fromkeys(values, made_up),
     )
-    return Benchmark(Table.open(path))
+    write_table(tmp_path / "half.ecnas", columns)
+    return Benchmark(Table.open(tmp_path / "half.ecnas"))
 
 
 @pytest.fixture
@@ -244,12 +238,6 @@ def optuna() -> Any:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     yield optuna
     optuna.logging.set_verbosity(level)
-
-
-@pytest.fixture
-def hosted() -> Any:
-    """The adapter of pymoo."""
-    return adapter("pymoo", "pymoo_host")
 
 
 def test_an_evaluation_offers_what_has_every_objective(bench: Benchmark) -> None:
@@ -271,31 +259,31 @@ def test_an_evaluation_offers_what_has_every_objective(bench: Benchmark) -> None
         Evaluation(bench, epochs=108)
 
 
-@pytest.mark.parametrize("sampler", ["RandomSampler", "TPESampler", "NSGAIISampler"])
-def test_any_sampler_of_optuna(optuna: Any, bench: Benchmark, sampler: str) -> None:
-    objective = adapter("optuna", "optuna_host").EcnasObjective(
-        bench, ("validation_accuracy", "energy_kwh"), 4
-    )
+def test_any_sampler_of_optuna(optuna: Any, bench: Benchmark) -> None:
+    host = adapter("optuna", "optuna_host")
+    objective = host.EcnasObjective(bench, ("validation_accuracy", "energy_kwh"), 4)
     assert objective.directions == ["maximize", "minimize"]
-    study = optuna.create_study(
-        directions=objective.directions, sampler=getattr(optuna.samplers, sampler)(seed=0)
-    )
-    study.optimize(objective, n_trials=40)
-    assert bench.spent.evaluations == 40
-    for trial in study.trials:
-        row = trial.user_attrs["row"]
-        assert trial.state.name == "COMPLETE"
-        assert row in objective.evaluation.rows
-        assert trial.user_attrs["cell"] == str(Space(4).cell(row))
-        assert objective.row(trial.params) == row
-        assert trial.values[0] == bench.values("validation_accuracy", 4)[row]
-        assert trial.values[1] == bench.values("energy_kwh", 4)[row]
-    best = max(t.values[0] for t in study.best_trials)
-    assert best == max(t.values[0] for t in study.trials)
+    values = [bench.values(name, 4) for name in objective.evaluation.objectives]
+    for name in ("RandomSampler", "TPESampler", "NSGAIISampler"):
+        bench.reset_spent()
+        sampler = getattr(optuna.samplers, name)(seed=0)
+        study = optuna.create_study(directions=objective.directions, sampler=sampler)
+        study.optimize(objective, n_trials=40)
+        assert bench.spent.evaluations == 40
+        for trial in study.trials:
+            row = trial.user_attrs["row"]
+            assert trial.state.name == "COMPLETE"
+            assert row in objective.evaluation.rows
+            assert trial.user_attrs["cell"] == str(Space(4).cell(row))
+            assert objective.row(trial.params) == row
+            assert trial.values == [column[row] for column in values]
+        best = max(t.values[0] for t in study.best_trials)
+        assert best == max(t.values[0] for t in study.trials)
 
 
-def test_every_cell_of_the_table_can_be_enqueued(optuna: Any, bench: Benchmark) -> None:
-    objective = adapter("optuna", "optuna_host").EcnasObjective(bench)
+def test_every_cell_can_be_enqueued_and_asked_for(optuna: Any, bench: Benchmark) -> None:
+    host = adapter("optuna", "optuna_host")
+    objective = host.EcnasObjective(bench)
     study = optuna.create_study(directions=objective.directions)
     rows = objective.evaluation.rows.tolist()
     for row in rows:
@@ -306,20 +294,18 @@ def test_every_cell_of_the_table_can_be_enqueued(optuna: Any, bench: Benchmark) 
     assert [t.user_attrs["row"] for t in study.trials] == rows
     front = {t.user_attrs["row"] for t in study.best_trials}
     assert front == set(bench.front(OBJECTIVES, 12).rows.tolist())
-
-
-def test_one_objective_by_ask_and_tell(optuna: Any, bench: Benchmark) -> None:
-    objective = adapter("optuna", "optuna_host").EcnasObjective(bench, "validation_accuracy")
+    # One objective by ask and tell.
+    objective = host.EcnasObjective(bench, "validation_accuracy")
+    assert len(objective.distributions) == 8
     study = optuna.create_study(directions=objective.directions)
     for _ in range(30):
         trial = study.ask(objective.distributions)
         study.tell(trial, objective(trial))
-    values = bench.values("validation_accuracy")
-    assert study.best_value >= np.nanquantile(values, 0.8)
-    assert len(objective.distributions) == 8
+    assert study.best_value >= np.nanquantile(bench.values("validation_accuracy"), 0.8)
 
 
-def test_pymoo_minimises_costs_and_answers_values(hosted: Any, bench: Benchmark) -> None:
+def test_pymoo_minimises_costs_and_answers_values(bench: Benchmark) -> None:
+    hosted = adapter("pymoo", "pymoo_host")
     problem = hosted.EcnasProblem(bench, ("validation_accuracy", "energy_kwh"))
     rows = problem.evaluation.rows[:7]
     costs = problem.evaluate(rows[:, None])
@@ -330,7 +316,8 @@ def test_pymoo_minimises_costs_and_answers_values(hosted: Any, bench: Benchmark)
     assert problem.values_of(costs).tolist() == np.column_stack([accuracy, energy]).tolist()
 
 
-def test_genetic_algorithms_of_pymoo_find_the_front(hosted: Any, bench: Benchmark) -> None:
+def test_genetic_algorithms_of_pymoo_find_the_front(bench: Benchmark) -> None:
+    hosted = adapter("pymoo", "pymoo_host")
     from pymoo.optimize import minimize
 
     front = bench.front(OBJECTIVES, 12)
@@ -349,7 +336,8 @@ def test_genetic_algorithms_of_pymoo_find_the_front(hosted: Any, bench: Benchmar
         assert np.isin(results[0], front.rows).mean() > 0.8
 
 
-def test_operators_keep_to_allowed_cells_and_change_them(hosted: Any) -> None:
+def test_operators_keep_to_allowed_cells_and_change_them() -> None:
+    hosted = adapter("pymoo", "pymoo_host")
     from pymoo.core.population import Population
 
     for vertices in (4, 5, 7):

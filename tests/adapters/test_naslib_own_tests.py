@@ -21,9 +21,8 @@ import numpy as np
 import pytest
 
 from naslib_ecnas.adapters import naslib_patches, naslib_space
-from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.cell import Cell
-from naslib_ecnas.data.table import Columns, Table, write_table
+from naslib_ecnas.data.table import Columns, write_table
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
 
@@ -85,25 +84,19 @@ def test_a_hash_is_a_spec(theirs: Any, modelled: None) -> None:
 @pytest.mark.slow  # it hashes every cell of the space
 def test_the_iterator_is_of_the_table(theirs: Any, tmp_path: Path) -> None:
     """A synthetic table of thirty cells, with the three that the test names."""
-    hashes = (
-        "ff97db031fa41552d437b079b2befd80",
-        "ff968f800464555f97c776c71481826d",
-        "ff940d27cbe9ed0a639a68a9c3f87283",
-    )
-    named = [Space(7).row_of_hash(text) for text in hashes]
-    rows = np.union1d(named, np.arange(27)).astype(np.int32)
-    assert len(rows) == 30
+    hashes = ("ff97db031fa41552d437b079b2befd80", "ff968f800464555f97c776c71481826d")
+    named = [Space(7).row_of_hash(text) for text in (*hashes, "ff940d27cbe9ed0a639a68a9c3f87283")]
     columns = Columns(
         name="thirty",
         vertices=7,
-        rows=rows,
+        rows=np.union1d(named, np.arange(27)).astype(np.int32),
         budgets=(108,),
         repeats=1,
         values={"validation_accuracy": np.full((30, 1, 1), 0.5)},
         provenance={"validation_accuracy": Provenance("synthetic")},
     )
     write_table(tmp_path / "thirty.ecnas", columns)
-    api = naslib_space.dataset_api(Benchmark(Table.open(tmp_path / "thirty.ecnas")))
+    api = naslib_space.dataset_api(tmp_path / "thirty.ecnas")
     theirs.create_dummy_api = lambda: api
     passes(theirs, "test_get_arch_iterator")
 

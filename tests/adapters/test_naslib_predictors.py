@@ -217,36 +217,6 @@ def test_predictors_on_ecnas_and_on_nasbench101(
         assert outcome.verdict == ("NASLIB" if here == "refused" else here), outcome
 
 
-def test_equal_architectures_are_predicted_alike(
-    quick: None, api: dict[str, Any], tmp_path: Path
-) -> None:
-    """A predictor makes the same of our cells as of NASLib's objects with the same specs."""
-    from naslib.search_spaces import NasBench101SearchSpace
-
-    bench = api["ecnas"]
-    rows = np.random.default_rng(0).choice(bench.rows, 2 * N, replace=False)
-    scores = (100 * bench.values("validation_accuracy")[rows[:N]]).tolist()
-    kinds: dict[Any, list[Any]] = {naslib_space.EcnasSearchSpace: [], NasBench101SearchSpace: []}
-    for row in rows:
-        ours = naslib_space.EcnasSearchSpace()
-        ours.set_spec(int(row))
-        for kind, archs in kinds.items():
-            archs.append(kind())
-            archs[-1].instantiate_model = False
-            archs[-1].set_spec(ours.get_spec())
-    for predictor in ("rf", "lgb", "mlp", "gcn", "bonas", "nao"):
-        if expected(predictor) != "works":
-            continue
-        found = []
-        for archs in kinds.values():
-            made = supported_predictors(config_of(predictor, tmp_path))[predictor]
-            made.set_ss_type(archs[0].get_type())
-            naslib_patches.require("naslib.utils").set_seed(0)
-            made.fit(archs[:N], scores)
-            found.append(np.asarray(made.query(archs[N:])))
-        assert np.array_equal(found[0], found[1]), predictor
-
-
 def zero_cost_scores(methods: list[str]) -> None:
     """Check that proxies score our networks as NASLib's, called as its searches call them."""
     import torch

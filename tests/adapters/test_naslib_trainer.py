@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import math
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from typing import Any
 import pytest
 
 from naslib_ecnas.adapters import naslib_patches, naslib_run
+from naslib_ecnas.benchmark import Record
 from naslib_ecnas.errors import ConfigError
 
 Make = Callable[..., Any]
@@ -159,50 +158,12 @@ def test_it_is_a_trainer_made_once_and_checks_its_interval(make: Make) -> None:
             make(interval_s=interval)
 
 
-LONG_RUN = """
-import gc, sys
-from fvcore.common.config import CfgNode
-from naslib_ecnas.adapters import naslib_patches, naslib_space
-naslib_patches.ensure()
-from naslib.optimizers import RegularizedEvolution
-from naslib_ecnas.adapters.naslib_run import EcnasTrainer
-folder, epochs = sys.argv[1], int(sys.argv[2])
-search = {"seed": 0, "epochs": epochs, "fidelity": -1, "checkpoint_freq": 1000}
-search |= {"sample_size": 5, "population_size": 30}
-config = CfgNode({"dataset": "cifar10", "save": folder, "search": search})
-optimizer = RegularizedEvolution(config)
-optimizer.adapt_search_space(
-    naslib_space.EcnasSearchSpace(), dataset_api=naslib_space.dataset_api("7v")
-)
-def resident(epoch):
-    if epoch + 1 in (epochs // 5, epochs):
+def test_a_long_run_keeps_no_record_of_an_epoch(make: Make) -> None:
+    """Only the architectures of NASLib's population and history have one."""
+    trainer, counts = make(epochs=400), []
+    for search in (lambda: None, trainer.search):
+        search()
         gc.collect()
-        status = open("/proc/self/status").read()
-        print("RESIDENT", status.split("VmRSS:")[1].split()[0])
-EcnasTrainer(optimizer, config, lightweight_output=True).search(after_epoch=resident)
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads Linux's /proc")
-def test_ten_thousand_evaluations_do_not_grow(naslib: Any, modelled: None, tmp_path: Path) -> None:
-    (tmp_path / "search").mkdir()
-    epochs = 10_000
-    done = subprocess.run(
-        [sys.executable, "-c", LONG_RUN, str(tmp_path), str(epochs)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        cwd=tmp_path,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    words = [line.split() for line in done.stdout.splitlines()]
-    before, after = (int(line[1]) for line in words if line[:1] == ["RESIDENT"])
-    bytes_per_epoch = 1024 * (after - before) / (0.8 * epochs)
-    print(f"{before} kB at {epochs // 5}, {after} kB at {epochs}: {bytes_per_epoch:.0f} B an epoch")
-    # An epoch of NASLib's trajectory is up to five floats and eight references, 184 B, and one of
-    # our recorder a row, a budget and a score, 16 B. A record kept for each would be over 1 kB.
-    assert bytes_per_epoch < 600
-    with open(tmp_path / "errors.json") as file:
-        assert len(json.load(file)[1]["valid_acc"]) == epochs
+        counts.append(sum(isinstance(thing, Record) for thing in gc.get_objects()))
+    assert epochs_in(trainer) == 400
+    assert counts[1] - counts[0] < 200
