@@ -282,16 +282,11 @@ class Measurements:
             columns["training_time_s"] = np.asarray(training_time_s, dtype=np.float64)
         for name, values in columns.items():
             if r.ndim != 1 or values.shape != r.shape:
-                raise ConfigError(
-                    f"{name} must have the shape of the rows, {r.shape}", value=values.shape
-                )
+                raise ConfigError(f"{name} must have the shape {r.shape}", value=values.shape)
             wrong = ~(np.isfinite(values) & (values > 0))
             if wrong.any():
-                raise ConfigError(
-                    f"{name} of row {r[wrong][0]} must be positive",
-                    value=float(values[wrong][0]),
-                    remedy="leave failed runs out",
-                )
+                value = float(values[wrong][0])
+                raise ConfigError(f"{name} of row {r[wrong][0]} must be positive", value=value)
         return cls(r.astype(np.int64), columns["energy_kwh"], columns.get("training_time_s"))
 
     def take(self, chosen: NDArray[Any]) -> Measurements:
@@ -555,7 +550,7 @@ def measurements_of(table: Table) -> Measurements:
     # Energies scaled from 4 epochs are measured ones there.
     if table.provenance["energy_kwh"].kind == "modelled":
         raise ProvenanceError(
-            f"a calibration needs measured energies; those of table {table.name} are modelled"
+            f"a calibration needs measured energies; table {table.name} has modelled ones"
         )
     budget = table.budgets.index(_EPOCHS)
     energy = table.at_budget("energy_kwh", budget)
@@ -585,7 +580,7 @@ def calibrated(
         device: name of the GPU; by default from the file's provenance.
         pue: PUE within the energies; by default from the file's provenance.
         span: `run` if the energies cover the run from its start to the end of training, `steps`
-            if they cover the steps of training alone; by default what the file says, or else
+            if they cover the steps of training alone; by default the file's attribute, or else
             `run`, as in EC-NAS. The file of a campaign gives the share of the start-up too, which
             then scales the energies to longer budgets.
         seed: of the choice and the folds.
@@ -606,8 +601,8 @@ def calibrated(
     pue = origin.pue if pue is None else pue
     if pue is None:
         raise ConfigError(
-            f"{source} does not say the PUE within its energies",
-            remedy="add --pue 1 if they are those of the machine itself",
+            f"{source} does not give the PUE within its energies",
+            remedy="add --pue 1 if no overhead is included",
         )
     name = device or origin.device or Path(str(source)).stem
     span, share = _span(table, span), _start_share(table)

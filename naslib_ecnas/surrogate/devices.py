@@ -340,7 +340,7 @@ class DeviceModel:
     def predict(self, x: NDArray[Any]) -> tuple[Array, Array]:
         """Energy in kWh at 4 epochs of (n, f) features, and its standard deviation: (n,) each.
 
-        It is the energy of `span`. The deviation is that of one new measurement: nine of ten lie
+        It is the energy of `span`. The deviation is for one new measurement: nine of ten lie
         within `mean * exp(+-1.645 * std / mean)`.
         """
         z = self.descriptors(x)

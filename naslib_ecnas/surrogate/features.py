@@ -1,8 +1,8 @@
 """Features of cells for the surrogate models: documented columns, computed for arrays of rows.
 
-There are two families. `cost_features` say what a network costs: layers, memory traffic and
-multiply-adds; the models of energy and time use them. `graph_features` say how the operations are
-composed: chains, distances and paths; the models of accuracy use both. `FEATURES` names every
+There are two families. `cost_features` are costs of a network: layers, memory traffic and
+multiply-adds; the models of energy and time use them. `graph_features` describe how the operations
+are composed: chains, distances and paths; the models of accuracy use both. `FEATURES` names every
 column in order. No column is constant over the space or an affine function of another one; many
 are sums of others, so that a model need not find these.
 
@@ -232,7 +232,7 @@ def _sum_tables() -> tuple[Matrix, Matrix]:
 #
 # The time of a layer depends on its operation and its channels but not smoothly, since libraries
 # choose among kernels. A count for each operation and number of channels lets a linear model learn
-# any time for each. The counts by place say which layers wait for additions, projections or the
+# any time for each. The counts by place tell which layers wait for additions, projections or the
 # concatenation.
 
 #: Channels of a vertex in the three stacks: all that occur, widest first.

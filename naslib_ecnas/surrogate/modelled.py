@@ -2,7 +2,7 @@
 
 `Models` predicts all metrics of cells, `modelled_columns` makes a table of a whole space, and
 `embedded` keeps it in the cache. `energy_model` gives energies alone, at any budgets, to
-`ecnas data build`. `reported` says how good the models are.
+`ecnas data build`. `reported` gives the errors of the models on cells that were not fitted.
 """
 
 from __future__ import annotations
@@ -191,7 +191,7 @@ class Models:
         }
 
 
-# -- how good the models are ----------------------------------------------------------------------
+# -- errors of the models on cells not fitted ------------------------------------------------------
 
 #: Weights that come with the package, in the order of a report.
 TARGETS = ("energy", "epochs", "accuracy", "time", "devices", "paper")
@@ -218,7 +218,7 @@ def reported(target: str) -> dict[str, Any]:
     elif target == "devices":
         lines = dict(_devices(known, header))
     elif target == "paper":
-        about = "the paper's valid part, which the weights saw in the choice of the epoch alone"
+        about = "the paper's valid part, used only to choose the epoch"
         lines = {name: {**entry, "about": about} for name, entry in known.items()}
     else:
         lines = {name: known[name] for name in sorted(known, key=_by_budget)}
@@ -239,7 +239,7 @@ def _by_budget(name: str) -> tuple[bool, int]:
 def _energy(known: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     about = "5-fold cross-validation over the measured cells of the 7-vertex space"
     yield "energy at 4 epochs", {**known, "unit": "Wh", "about": about}
-    about = "fitted on the paper's train part, judged on its valid part"
+    about = "fitted on the paper's train part, tested on its valid part"
     yield (
         "energy at 4 epochs, paper's split",
         {**known["paper_split"], "unit": "Wh", "about": about},
@@ -257,8 +257,8 @@ def _epochs(known: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     left_out = "cells left out in turn, in ten folds, on the RTX 6000"
     # Starting from the measured energy at 4 epochs, these lines show the errors of growth alone.
     grown = (
-        "these trainings, though others of a fifth of the cells; from the energy measured at 4 "
-        "epochs, on the RTX 6000"
+        "these trainings, but other trainings of a fifth of the cells were fitted; from the energy "
+        "measured at 4 epochs, on the RTX 6000"
     )
     for key, name in names.items():
         if key in known:
@@ -330,7 +330,7 @@ def modelled_columns(
         rows=rows,
         budgets=BUDGETS,
         repeats=1,
-        # float32 says all that a prediction knows, in half the room.
+        # The precision of float32 is enough for predictions and takes half the space.
         values={k: v.astype(np.float32).astype(np.float64)[:, :, None] for k, v in values.items()},
         provenance=provenance_of(values, calibration, header, scaling, model),
         attributes=_attributes(header, model),
@@ -404,7 +404,7 @@ def energy_provenance(
     elif calibration is None:
         how = "fitted on the measurements of 7-vertex cells at 4 epochs that EC-NAS published"
     elif is_synthetic(header):
-        how = "SYNTHETIC: calibrated on numbers that are no measurements"
+        how = "SYNTHETIC: calibrated on numbers that are not measurements"
     else:
         how = "calibrated on few cells measured on this device"
     grows = (
@@ -446,7 +446,7 @@ def provenance_of(
         "3090 and of 4 and 108 on the RTX 6000",
         "training": f"{trained} at 108 epochs, other budgets in proportion",
         "validation": f"{trained}; mean over trainings (at 108 epochs the source has the largest "
-        "of three, from which the mean is estimated, and the deviation is that of the mean)",
+        "of three, from which the mean and its deviation are estimated)",
         "test": f"{trained} at 108 epochs; at 4, 12 and 36 epochs from the validation accuracy "
         "by what EC-NAS's own trainings show of the two",
     }
@@ -510,7 +510,10 @@ def embedded(
         StorageError: the cache cannot be written.
     """
     progress = Silent() if progress is None else progress
-    scaling, model = _settings(model, scaling, device)
+    model = "ours" if model is None else model
+    if model not in _MODELS:
+        raise ConfigError(f"model must be {' or '.join(_MODELS)}", value=model)
+    scaling = _scaling(model, scaling, device)
     label, calibration = _device(device)
     parts = (name, label, "" if scaling == "affine" else scaling, "" if model == "ours" else model)
     table = tables_folder() / f"{'-'.join(part for part in parts if part)}.ecnas"
@@ -538,15 +541,8 @@ def embedded(
     return table
 
 
-def _settings(model: Any, scaling: Any, device: Any) -> tuple[str, str]:
-    """Scaling and model with their defaults, checked."""
-    model = "ours" if model is None else model
-    if model not in _MODELS:
-        raise ConfigError(f"model must be {' or '.join(_MODELS)}", value=model)
-    return _scaling(model, scaling, device), model
-
-
 def _scaling(model: str, scaling: Any, device: Any) -> str:
+    """The scaling over epochs with its default, checked to go with the model."""
     if model != "ours" and (device is not None or scaling not in (None, "linear")):
         raise ConfigError(
             "the paper's model is of one device and scales linearly",

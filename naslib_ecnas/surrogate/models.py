@@ -122,7 +122,7 @@ def _float(array: NDArray[Any]) -> Matrix:
 _HEADER = "header"
 
 #: To be raised when the features or the meaning of an array change; other files are refused.
-VERSION = 1
+_VERSION = 1
 
 #: Many times the size of any weights.
 _MOST_BYTES = 1 << 28
@@ -149,7 +149,7 @@ class Weights:
         Raises:
             StorageError: the folder cannot be written or the disk is full.
         """
-        text = json.dumps({"version": VERSION, **self.header}, sort_keys=True, allow_nan=False)
+        text = json.dumps({"version": _VERSION, **self.header}, sort_keys=True, allow_nan=False)
         arrays: dict[str, Any] = {
             _HEADER: np.frombuffer(text.encode(), dtype=np.uint8),
             **{name: self.arrays[name] for name in sorted(self.arrays)},
@@ -181,17 +181,16 @@ class Weights:
             ) from error
         except unreadable as error:
             # zipfile may quote all bytes of a damaged file.
-            raise FormatError(
-                f"holds no weights ({shorten(str(error), 200)})", path=path
-            ) from error
+            why = shorten(str(error), 200)
+            raise FormatError(f"holds no weights ({why})", path=path) from error
         version = header.get("version") if isinstance(header, dict) else header
-        if version != VERSION or not isinstance(header, dict):
-            raise FormatError(f"must hold weights of version {VERSION}", path=path, value=version)
+        if version != _VERSION or not isinstance(header, dict):
+            raise FormatError(f"must hold weights of version {_VERSION}", path=path, value=version)
         return cls(header, arrays)
 
 
 def _unpacked(path: Path) -> dict[str, NDArray[Any]]:
-    """The arrays of an archive, each exactly as long as the archive says.
+    """The arrays of an archive, checked to have the length that the archive gives.
 
     `numpy.load` would allocate what an array's own header claims before reading it.
     """
@@ -352,7 +351,7 @@ _CHUNK = 8192
 class EnergyModel:
     """Energy at 4 epochs as time times power: a linear model of time, a perceptron of power.
 
-    The scale is that of the published seven-vertex measurements: an RTX 3090 with its host's
+    The scale is the one of the published seven-vertex measurements: an RTX 3090 with its host's
     processors, start-up and evaluation included, times a power usage effectiveness of 1.59.
     """
 
@@ -391,7 +390,7 @@ class EnergyModel:
     def predict(self, x: NDArray[Any]) -> tuple[Array, Array]:
         """Energy in kWh at 4 epochs and its standard deviation, (n,) each.
 
-        The standard deviation is that of a new measurement: nine of ten lie within
+        The standard deviation is for one new measurement: nine of ten lie within
         `mean * exp(+-1.645 * std / mean)`.
 
         Args:

@@ -578,7 +578,7 @@ def fit_energy(
         "split": (
             f"fitted on all {count} measured cells; quality by {folds}-fold cross-validation of "
             "the whole pipeline with a smaller distilling, intervals of a fold from the errors "
-            "of the other folds; paper_split: fitted on the paper's train part, judged on its "
+            "of the other folds; paper_split: fitted on the paper's train part, tested on its "
             "valid part"
         ),
         "quality_unit": "Wh",
