@@ -322,9 +322,9 @@ def file_entry(name: str) -> FileEntry:
     Raises:
         CatalogError: the catalog has no such file or table.
     """
-    files = {file.name: file for file in catalog().files}
-    known = {**{table.name: table.file for table in tables()}, **files}
-    if name in known:
+    known = {table.name: table.file for table in tables()}
+    known |= {file.name: file for file in catalog().files}
+    if isinstance(name, str) and name in known:
         return known[name]
     remedy = _nearest(name, list(known)) or "list them with: ecnas data list"
     raise CatalogError("the catalog has no such table or file", value=name, remedy=remedy)

@@ -75,13 +75,13 @@ def _read_table(path: Path) -> Any:
 
 def _written(name: str, energy: bool = True) -> Callable[[Path], Path]:
     def make(folder: Path) -> Path:
-        from naslib_ecnas.data import convert, nasbench_tfrecord
+        from naslib_ecnas.data import long_form, nasbench_tfrecord
 
         writers: dict[str, Any] = {
             "ecnas.tfrecord": nasbench_tfrecord.write_ecnas,
             "nasbench.tfrecord": nasbench_tfrecord.write_nasbench,
-            "x.csv": convert.write_csv,
-            "x.parquet": convert.write_parquet,
+            "x.csv": long_form.write_csv,
+            "x.parquet": long_form.write_parquet,
         }
         writers[name](folder / name, columns(energy))
         return folder / name
