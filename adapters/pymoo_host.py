@@ -28,7 +28,7 @@ from naslib_ecnas.space import Space
 
 try:
     from pymoo.algorithms.moo.nsga2 import NSGA2
-    from pymoo.algorithms.moo.sms import SMSEMOA
+    from pymoo.algorithms.moo.sms import SMSEMOA, cv_and_dom_tournament
     from pymoo.core.algorithm import Algorithm
     from pymoo.core.crossover import Crossover
     from pymoo.core.duplicate import DefaultDuplicateElimination
@@ -37,6 +37,7 @@ try:
     from pymoo.core.problem import Problem
     from pymoo.core.sampling import Sampling
     from pymoo.core.termination import NoTermination
+    from pymoo.operators.selection.tournament import TournamentSelection
 except ImportError as error:
     raise MissingDependencyError("pymoo", feature="this adapter", extra="search") from error
 
@@ -279,6 +280,17 @@ class PymooNsga2(_PymooMethod):
     _kind = NSGA2
 
 
+def _tournament(*args: Any, **kwargs: Any) -> Any:
+    return cv_and_dom_tournament(*args, **kwargs)
+
+
+class _PicklableSmsEmoa(SMSEMOA):
+    """pymoo's own, whose default tournament cannot be pickled."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(selection=TournamentSelection(func_comp=_tournament), **settings)
+
+
 class SmsEmoa(_PymooMethod):
     """SMS-EMOA (Beume et al. 2007) on rows, by pymoo: drops the least hypervolume contribution.
 
@@ -291,5 +303,5 @@ class SmsEmoa(_PymooMethod):
     """
 
     name: ClassVar[str] = "sms-emoa"
-    _kind = SMSEMOA
+    _kind = _PicklableSmsEmoa
     _children = 1
