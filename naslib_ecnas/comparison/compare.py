@@ -329,7 +329,7 @@ class _OfUnit(Protocol):
     def unit(self) -> Unit: ...
 
 
-_W = TypeVar("_W", bound=_OfUnit)
+_Task = TypeVar("_Task", bound=_OfUnit)
 
 
 def compare(
@@ -363,10 +363,10 @@ def compare(
     check_jobs(jobs)
     # First, so that each table is loaded or predicted once, and errors come before any file.
     checksums = {table: _checksum(table, grid) for table in grid.tables}
-    works = [_Search(unit, grid, out) for unit in grid.units()]
+    tasks = [_Search(unit, grid, out) for unit in grid.units()]
     return make_missing(
         _Search.do,
-        works,
+        tasks,
         out,
         rules=grid.rules(),
         checksums=checksums,
@@ -377,8 +377,8 @@ def compare(
 
 
 def make_missing(
-    do: Callable[[_W], None],
-    works: Sequence[_W],
+    do: Callable[[_Task], None],
+    tasks: Sequence[_Task],
     out: Path,
     *,
     rules: dict[str, Any],
@@ -390,15 +390,15 @@ def make_missing(
     """Make the runs that are not there yet, or are damaged or of another version of the table.
 
     Args:
-        do: makes the run of one work and writes its file; other processes must find it by name.
-        works: the work of each unit, which can be pickled.
+        do: makes the run of one task and writes its file; other processes must find it by name.
+        tasks: one object for each unit, with the unit as its `unit`; they must be picklable.
         out: folder of the comparison.
         rules: the settings that must be equal for runs to be comparable.
         checksums: checksum of each table by its name.
         jobs, cluster, on_progress: see `compare`.
 
     Returns:
-        The units of all works.
+        The units of all tasks.
 
     Raises:
         ConfigError: the folder is another comparison's, or another process is at work in it.
@@ -406,18 +406,18 @@ def make_missing(
     """
     prepare(out, rules)
     with only_one(out):
-        units = [work.unit for work in works]
+        units = [task.unit for task in tasks]
         _remove_unfinished(units, out)
-        todo = [work for work in works if not _is_there(work.unit, out, checksums)]
-        total, done = len(works), len(works) - len(todo)
+        todo = [task for task in tasks if not _is_there(task.unit, out, checksums)]
+        total, done = len(tasks), len(tasks) - len(todo)
         if on_progress:
             on_progress(done, total, "")
 
-        def ended(work: _W) -> None:
+        def ended(task: _Task) -> None:
             nonlocal done
             done += 1
             if on_progress:
-                on_progress(done, total, str(work.unit))
+                on_progress(done, total, str(task.unit))
 
         execute(do, todo, jobs=jobs, cluster=cluster, folder=out / "jobs", on_done=ended)
     return units
@@ -479,7 +479,7 @@ def _rules(path: Path) -> dict[str, Any] | None:
 
 @dataclass(frozen=True)
 class _Search:
-    """The work of a unit of a grid."""
+    """The search of one unit of a grid."""
 
     unit: Unit
     grid: Grid

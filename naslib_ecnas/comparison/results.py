@@ -119,17 +119,17 @@ def gather(out: Path, units: Sequence[Unit], setting: dict[str, Any]) -> Results
     benchmarks = {name: load(name, **chosen) for name in sorted({unit.table for unit in units})}
     runs: dict[Unit, SearchResult] = {}
     yardsticks: dict[str, Yardstick] = {}
-    rows: list[tuple[Any, ...]] = []
+    lines: list[tuple[Any, ...]] = []
     for unit in sorted(units):
         run, bench = Run.read(out / unit.file), benchmarks[unit.table]
         runs[unit] = run.result(bench)
         if unit.table not in yardsticks:
             yardsticks[unit.table] = Yardstick.of(bench, run.objectives, run.budget)
-        rows += _rows(unit, runs[unit], yardsticks[unit.table])
-    return Results(runs, benchmarks, yardsticks, Sheet.of(COLUMNS, rows))
+        lines += _lines(unit, runs[unit], yardsticks[unit.table])
+    return Results(runs, benchmarks, yardsticks, Sheet.of(COLUMNS, lines))
 
 
-def _rows(unit: Unit, result: SearchResult, yardstick: Yardstick) -> Iterator[tuple[Any, ...]]:
+def _lines(unit: Unit, result: SearchResult, yardstick: Yardstick) -> Iterator[tuple[Any, ...]]:
     counts = result.anytime_counts
     own, made = _own(result), np.arange(1.0, len(result.rows) + 1)
     scale, front = yardstick.scale, yardstick.front
@@ -137,7 +137,9 @@ def _rows(unit: Unit, result: SearchResult, yardstick: Yardstick) -> Iterator[tu
         anytime(own, made, counts, scale),
         anytime(own, made, counts, yardstick.whole),
         *(
-            anytime(own, made, counts, scale, indicator=partial(_to, indicator, front, scale))
+            anytime(
+                own, made, counts, scale, indicator=partial(indicator, front=front, scale=scale)
+            )
             for indicator in (igd_plus, epsilon)
         ),
     ]
@@ -153,12 +155,6 @@ def _rows(unit: Unit, result: SearchResult, yardstick: Yardstick) -> Iterator[tu
             *(float(column[count - 1]) for column in spent),
             *(float(curve[i]) for curve in curves),
         )
-
-
-def _to(
-    indicator: Any, front: NDArray[np.float64], scale: Scale, found: NDArray[np.float64]
-) -> float:
-    return float(indicator(found, front, scale))
 
 
 # -- summary ----
@@ -257,8 +253,8 @@ class Summary:
 def summarise(results: Results) -> Summary:
     """Summarise the last checkpoint of every run."""
     last: dict[tuple[str, str, int], tuple[Any, ...]] = {}
-    for row in results.sheet.rows:
-        last[row[:3]] = row
+    for line in results.sheet.rows:
+        last[line[:3]] = line
     tables = sorted({table for table, _, _ in last})
     methods = sorted({method for _, method, _ in last})
     notes: list[str] = []
@@ -269,21 +265,21 @@ def summarise(results: Results) -> Summary:
         best = min(ranks, key=lambda method: ranks[method])
         against = _against(scores, best, notes)
         for method in methods:
-            of = [row for key, row in last.items() if key[:2] == (table, method)]
-            if not of:
+            own = [line for key, line in last.items() if key[:2] == (table, method)]
+            if not own:
                 continue
-            volume = np.array([row[_AT["hypervolume"]] for row in of])
+            volume = np.array([line[_AT["hypervolume"]] for line in own])
             lines.append(
                 Line(
                     table=table,
                     method=method,
-                    runs=len(of),
+                    runs=len(own),
                     hypervolume=float(np.median(volume)),
                     hypervolume_lower=float(np.quantile(volume, 0.25)),
                     hypervolume_upper=float(np.quantile(volume, 0.75)),
-                    igd_plus=_median(of, "igd_plus"),
-                    evaluations=_median(of, "evaluations"),
-                    energy_kwh=_median(of, "energy_kwh"),
+                    igd_plus=_median(own, "igd_plus"),
+                    evaluations=_median(own, "evaluations"),
+                    energy_kwh=_median(own, "energy_kwh"),
                     mean_rank=ranks[method],
                     p_against_best=against.get(method, float("nan")),
                 )
@@ -293,23 +289,23 @@ def summarise(results: Results) -> Summary:
     return Summary(tuple(lines), _ranks(scores), tests, tuple(dict.fromkeys(notes)))
 
 
-def _median(rows: Sequence[tuple[Any, ...]], name: str) -> float:
-    return float(np.median([row[_AT[name]] for row in rows]))
+def _median(lines: Sequence[tuple[Any, ...]], name: str) -> float:
+    return float(np.median([line[_AT[name]] for line in lines]))
 
 
 def _scores(
     last: dict[tuple[str, str, int], tuple[Any, ...]], tables: Sequence[str], methods: Sequence[str]
 ) -> _Scores:
-    """Hypervolume of each method in each block (table, seed) that every method has."""
+    """Hypervolume of each method in each of its blocks (table, seed)."""
     found: _Scores = {}
     for method in methods:
-        of: dict[Hashable, float] = {
-            (table, seed): row[_AT["hypervolume"]]
-            for (table, name, seed), row in last.items()
+        own: dict[Hashable, float] = {
+            (table, seed): line[_AT["hypervolume"]]
+            for (table, name, seed), line in last.items()
             if name == method and table in tables
         }
-        if of:
-            found[method] = of
+        if own:
+            found[method] = own
     return found
 
 
@@ -317,12 +313,12 @@ def _ranks(scores: _Scores) -> dict[str, float]:
     if len(scores) < 2:
         return dict.fromkeys(scores, 1.0)
     # Ranks are comparable only where all methods ran.
-    shared = set.intersection(*(set(of) for of in scores.values()))
+    shared = set.intersection(*(set(own) for own in scores.values()))
     if not shared:
         return dict.fromkeys(scores, float("nan"))
     paired = {
-        method: {block: value for block, value in of.items() if block in shared}
-        for method, of in scores.items()
+        method: {block: value for block, value in own.items() if block in shared}
+        for method, own in scores.items()
     }
     return mean_ranks(PairedScores.of(paired, maximise=True))
 
@@ -335,10 +331,10 @@ def _rng() -> np.random.Generator:
 def _against(scores: _Scores, best: str, notes: list[str]) -> dict[str, float]:
     if len(scores) < 2 or len(next(iter(scores.values()))) < 2:
         return {}
-    paired = PairedScores.of(scores, maximise=True)
     try:
+        paired = PairedScores.of(scores, maximise=True)
         return {test.a: test.p_holm for test in pairwise(paired, rng=_rng(), against=best)}
-    except MissingDependencyError as error:
+    except (MissingDependencyError, ConfigError) as error:
         notes.append(f"no tests: {error}")
         return {}
 

@@ -355,7 +355,7 @@ class MseHvi(Optimiser):
         """(n, m) mean and standard deviation of the costs of (n,) cells.
 
         Raises:
-            ConfigError: fewer than two costs were told so far.
+            ConfigError: the costs of fewer than two cells are known.
         """
         if self._model is None or len(self._model) < 2:
             raise ConfigError("a prediction needs the costs of at least two cells")

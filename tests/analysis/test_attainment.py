@@ -32,8 +32,6 @@ POINT = st.tuples(st.integers(0, SIDE - 1), st.integers(0, SIDE - 1)).map(
 )
 RUN = st.lists(POINT, max_size=5)
 RUNS = st.lists(RUN, min_size=1, max_size=7)
-
-
 #: Every place at which something may change, and the middles between them.
 GRID = np.array([*itertools.product(np.arange(-1, SIDE + 0.5, 0.5), repeat=2)])
 

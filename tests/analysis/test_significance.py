@@ -230,6 +230,6 @@ def test_impossible_bootstraps_are_refused() -> None:
 
 def test_scipy_is_asked_for_by_the_name_of_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "scipy", None)
-    for call in (lambda: friedman(paired(draw(0))), lambda: compare(paired(draw(0)))):
+    for test in (friedman, compare):
         with pytest.raises(MissingDependencyError, match=r"naslib-ecnas\[search\]"):
-            call()
+            test(paired(draw(0)))

@@ -89,6 +89,10 @@ def test_methods_that_are_not_on_every_table() -> None:
     assert {table: len(lines) for table, lines in found.by_table().items()} == {"4v": 2, "5v": 1}
     assert any("b in ('5v', 0)" in note for note in found.notes)
     assert found.tests == ()
+    # Nor need methods on one table have the same seeds.
+    found = summarise(results({("4v", "a"): [0.5, 0.7], ("4v", "b"): [0.4]}))
+    assert [line.mean_rank for line in found.lines] == [1.0, 2.0]
+    assert "1 of 4 scores are missing" in found.notes[0]
 
 
 def test_one_method_alone(tmp_path: Path) -> None:

@@ -111,8 +111,7 @@ def test_the_charged_run_is_the_free_one_with_its_repeats_in(toy: Benchmark) -> 
     """The method is told the same either way, so the order of first evaluations is the same."""
     free = run(toy, "semoa", evaluations=40, seed=3, charge_repeats=False)
     charged = run(toy, "semoa", evaluations=2000, seed=3)
-    first = list(dict.fromkeys(charged.rows.tolist()))
-    assert first[: len(free.rows)] == free.rows.tolist()
+    assert list(dict.fromkeys(charged.rows.tolist()))[: len(free.rows)] == free.rows.tolist()
 
 
 def test_progress_is_estimated_where_evaluations_are_not_limited(toy: Benchmark) -> None:

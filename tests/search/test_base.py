@@ -20,8 +20,6 @@ SETTINGS = [(name, False) for name in METHODS] + [
     (name, True) for name, kind in METHODS.items() if kind.has_paper_setting
 ]
 each_setting = pytest.mark.parametrize(("name", "paper"), SETTINGS)
-
-
 COSTS = np.random.default_rng(0).random((len(Space(5)), 2))
 
 

@@ -74,8 +74,7 @@ def test_values_costs_and_front_are_the_tables_repeats_included(
     own[result.epochs != 12] = np.nan
     mask = nondominated(costs_of(own, NAMES))
     assert sorted(result.front.tolist()) == np.flatnonzero(mask).tolist()
-    assert (np.diff(result.front_values[:, 0]) > 0).all()
-    assert (np.diff(result.front_values[:, 1]) > 0).all()
+    assert (np.diff(result.front_values, axis=0) > 0).all()
     assert result.extremes == (result.front[0], result.front[-1])
     assert result.knee in result.front
     assert result.front_rows.tolist() == result.rows[result.front].tolist()
@@ -99,7 +98,7 @@ def test_a_seed_is_a_run_bit_for_bit(toy: Benchmark, method: str, paper: bool) -
 def test_searching_a_small_table_to_its_end_finds_its_true_front(toy: Benchmark) -> None:
     result = run(toy, "random", evaluations=3000, seed=0)
     assert result.hypervolume == 1.0
-    assert sorted(result.front_rows.tolist()) == sorted(toy.front(NAMES).rows.tolist())
+    assert set(result.front_rows) == set(toy.front(NAMES).rows)
 
 
 def test_progress_counts_to_the_end(toy: Benchmark) -> None:
