@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -46,44 +45,27 @@ def command(words: list[str], place: Path, *, cache: Path) -> tuple[int, str]:
     return done.returncode, done.stderr
 
 
-@dataclass(frozen=True)
-class Case:
-    """A command that writes, `OUT` standing for the place that cannot be written."""
-
-    words: str
-
-
+#: Commands that write; `OUT` stands for a place that cannot be written.
 CASES = {
-    "search": Case("search --table TABLE --evaluations 12 --no-plot --out OUT/found"),
-    "search-overwrite": Case(
-        "search --table TABLE --evaluations 30 --no-plot --overwrite --out OUT/earlier"
-    ),
-    "compare": Case(
-        "compare --methods random --tables TABLE --seeds 1 --evaluations 12 --no-plot "
-        "--out OUT/compared"
-    ),
-    "report": Case("report --table TABLE --out OUT/page.html"),
-    "figure": Case("figure 1 --table TABLE --out OUT/figures"),
-    "table": Case(
-        "table 2 --table TABLE --methods random --seeds 1 --evaluations 12 --out OUT/tables"
-    ),
-    "export-csv": Case("data export TABLE OUT/x.csv"),
-    "export-ecnas": Case("data export TABLE OUT/x.ecnas"),
-    "export-tfrecord": Case("data export TABLE OUT/x.tfrecord"),
-    "convert": Case("data convert TABLE --out OUT/x.ecnas"),
-    "calibrate": Case("surrogate calibrate --measurements TABLE --out OUT/gpu.npz"),
-    "plan": Case("measure plan --space 4v --limit 2 --data synthetic --out OUT/planned"),
+    "search": "search --table TABLE --evaluations 12 --no-plot --out OUT/found",
+    "search-overwrite": "search --table TABLE --evaluations 30 --no-plot --overwrite "
+    "--out OUT/earlier",
+    "compare": "compare --methods random --tables TABLE --seeds 1 --evaluations 12 --no-plot "
+    "--out OUT/compared",
+    "report": "report --table TABLE --out OUT/page.html",
+    "figure": "figure 1 --table TABLE --out OUT/figures",
+    "table": "table 2 --table TABLE --methods random --seeds 1 --evaluations 12 --out OUT/tables",
+    "export-csv": "data export TABLE OUT/x.csv",
+    "export-ecnas": "data export TABLE OUT/x.ecnas",
+    "export-tfrecord": "data export TABLE OUT/x.tfrecord",
+    "convert": "data convert TABLE --out OUT/x.ecnas",
+    "calibrate": "surrogate calibrate --measurements TABLE --out OUT/gpu.npz",
+    "plan": "measure plan --space 4v --limit 2 --data synthetic --out OUT/planned",
 }
-NEEDED = {"figure": "matplotlib"}
 
 
 def words_of(name: str, out: Path, table: Path) -> list[str]:
-    if name in NEEDED:
-        pytest.importorskip(NEEDED[name])
-    if name == "calibrate":
-        pytest.importorskip("scipy")
-    text = CASES[name].words.replace("OUT", str(out)).replace("TABLE", str(table))
-    return text.split()
+    return CASES[name].replace("OUT", str(out)).replace("TABLE", str(table)).split()
 
 
 def state(folder: Path) -> dict[str, bytes]:
@@ -164,20 +146,8 @@ def full(tmp_path: Path, earlier: Path) -> Iterator[Path]:
     """A disk of its own with an earlier search and next to no room."""
     place = tmp_path / "disk"
     place.mkdir()
-    mount = shutil.which("mount")
-    mounted = (
-        mount is not None
-        and os.geteuid() == 0
-        and (
-            subprocess.run(
-                [mount, "-t", "tmpfs", "-o", "size=256k", "none", str(place)],
-                capture_output=True,
-                check=False,
-            ).returncode
-            == 0
-        )
-    )
-    if not mounted:
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "none", str(place)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
         pytest.skip("a small disk cannot be mounted here")
     try:
         shutil.copytree(earlier, place / "earlier")
