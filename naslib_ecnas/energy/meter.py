@@ -81,9 +81,9 @@ class Span:
     """An open window of a `WindowMeter`; see `OpenWindow`."""
 
     def __init__(self, meter: WindowMeter, name: str) -> None:
-        self.name = name
-        self.path = name
-        self.index = -1
+        self.name: str = name
+        self.path: str = name
+        self.index: int = -1
         self.parent: int | None = None
         self.begun: Any = None
         self.result: Window | None = None

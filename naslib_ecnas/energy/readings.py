@@ -122,7 +122,7 @@ class Reading:
     update_period_s: float = math.nan
     """Seconds between two refreshes of the sensor, measured when the meter was opened."""
     integral_j: float = math.nan
-    """Integral of sampled power beside a counter; NaN where there is none."""
+    """Integral of sampled power beside a counter; NaN if the GPU has one sensor only."""
     agreement: str = "unchecked"
     """One of `AGREEMENTS`."""
     flags: tuple[str, ...] = ()
@@ -350,7 +350,7 @@ class _Track:
         return good
 
     def _at(self, time: float) -> dict[str, Any]:
-        """Fields that all points have; the time is the last sample's, where it succeeded."""
+        """Fields that all points have; the time is the last sample's if it succeeded."""
         fresh = not self._reason
         faults = Faults(**self._counts, detail=self._detail)
         return {

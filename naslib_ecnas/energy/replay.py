@@ -1,6 +1,6 @@
 """A meter that replays recorded windows or a trace of power, and a comparison with Zeus.
 
-The replay is for tests of programs that measure, where there is no GPU; its readings have the
+The replay is for tests of programs that measure, on machines without a GPU; its readings have the
 method `replay`. Zeus reads the same counter by its own code: a comparison checks the choice of
 GPUs, the edges and the arithmetic.
 """
