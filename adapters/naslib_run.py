@@ -194,7 +194,7 @@ def read(path: Path) -> Any:
     """The config as a `CfgNode`, NASLib's kind of dictionary.
 
     Raises:
-        ConfigError: the file is missing, not YAML, or a section of it is none.
+        ConfigError: the file is missing or not YAML, or `search` is not a section.
     """
     _check_file(path)
     try:

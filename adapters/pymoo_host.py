@@ -238,7 +238,7 @@ class _PymooMethod(Optimiser):
         known = ~np.isnan(values).any(axis=1)
         if not known.any():
             return
-        told = Population.new("X", where[known, None], "F", values[known])
+        new = Population.new("X", where[known, None], "F", values[known])
         if self._algorithm is None:
             # Only the first costs show the number of objectives, which pymoo needs.
             problem = CellProblem(self.space, self.rows, values.shape[1])
@@ -249,7 +249,7 @@ class _PymooMethod(Optimiser):
             self._algorithm.setup(problem, seed=seed, termination=NoTermination())
             self._algorithm.mating.n_max_iterations = _MATINGS
             self._algorithm.infill()  # pymoo's own first cells, which these replace
-        self._algorithm.advance(infills=told)
+        self._algorithm.advance(infills=new)
 
 
 class PymooNsga2(_PymooMethod):

@@ -137,10 +137,10 @@ def _example(data: bytes, source: Source) -> tuple[bytes, int]:
     label = _values(found.get("label", b""), _INTEGERS, source)
     if len(image) != 1 or len(image[0]) != PIXELS or len(label) != 1:
         sizes = {"features": sorted(found), "image bytes": [len(i) for i in image]}
-        raise source.fault(f"a frame holds an image of {PIXELS} bytes and a label", value=sizes)
+        raise source.fault(f"a frame has an image of {PIXELS} bytes and a label", value=sizes)
     value, stop = varint(label[0], 0, source)
     if stop != len(label[0]):
-        raise source.fault("a frame holds one label, and this one more")
+        raise source.fault("a frame has one label, and this one has more")
     return image[0], value
 
 
@@ -268,7 +268,7 @@ def _value(raw: bytes, source: Source) -> Any:
                 break
             _step(opcode.name, argument, stack, memory)
         if len(stack) != 1:
-            raise ValueError("it holds more or less than one object")
+            raise ValueError("it has more or less than one object")
     except (ValueError, IndexError, KeyError, TypeError) as error:
         # genops raises ValueError for other bytes than a pickle's; the other errors come from a
         # stack that does not hold what an opcode needs.

@@ -57,7 +57,7 @@ class Recipe:
     batch_norm_epsilon: float = 1e-5
     """Added to the variance of a batch normalisation."""
     bf16: bool = False
-    """Forward pass in bfloat16 where torch's autocast holds it to be safe."""
+    """Forward pass in bfloat16 where torch's autocast considers it safe."""
     tf32: bool = False
     """Whether convolutions on a GPU may round their factors to TF32."""
     channels_last: bool = False

@@ -72,11 +72,6 @@ def clone(tmp_path: Path) -> Path:
     return tmp_path / "clone"
 
 
-def needs(*modules: str) -> pytest.MarkDecorator:
-    missing = [m for m in modules if find_spec(m) is None]
-    return pytest.mark.skipif(bool(missing), reason=f"pip install {' '.join(missing)}")
-
-
 without_naslib = pytest.mark.skipif(
     find_spec("naslib") is not None and "NASLib" not in str(naslib_patches.naslib_home()),
     reason="a naslib is installed, which comes before any clone",
@@ -108,8 +103,10 @@ except MissingDependencyError as error:
 
 
 @without_naslib
-@needs(*naslib_patches.REQUIRED)
 def test_a_clone_is_used_and_only_its_modules_are_helped(clone: Path) -> None:
+    for module in naslib_patches.REQUIRED:
+        if find_spec(module) is None:
+            pytest.skip(f"{module} is not installed")
     missing = [m for m in ("torchvision", "grakel") if find_spec(m) is None]
     code = f"""
 import sys, collections, numpy

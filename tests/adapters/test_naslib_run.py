@@ -8,7 +8,6 @@ import pickle
 import re
 import sys
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ import numpy as np
 import pytest
 
 from naslib_ecnas.adapters import naslib_patches, naslib_run, naslib_space
-from naslib_ecnas.adapters.naslib_patches import StandInError
 from naslib_ecnas.adapters.naslib_run import NaslibRun, Sweep, sweep
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.cli import main
@@ -231,15 +229,6 @@ def test_the_predictors_runner(run: Run, bench: Benchmark) -> None:
     errors = np.subtract(scores["full_ytest"], scores["full_testpred"])
     assert scores["rmse"] == pytest.approx(float(np.sqrt(np.mean(errors**2))), rel=1e-5)
     assert scores["mae"] == pytest.approx(float(np.mean(abs(errors))), rel=1e-5)
-
-
-def test_the_default_predictor_works_or_names_its_package(run: Run, bench: Benchmark) -> None:
-    settings = {"optimizer": "bananas", "search.predictor_type": "var_sparse_gp"}
-    if find_spec("pyro") is None:
-        with pytest.raises(StandInError, match="pip install pyro-ppl"):
-            run(**settings)
-    else:
-        check(run(**settings), bench)
 
 
 OWN_SCRIPT = """
