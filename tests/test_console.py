@@ -39,15 +39,12 @@ def shown(
     return re.sub(r"\x1b\[[\d;]*m", "", stream.getvalue())
 
 
-def test_a_table_elsewhere_is_aligned_text() -> None:
-    out = io.StringIO()
-    print_table(("name", "cells", "which"), ROWS, right=(1,), file=out)
-    assert out.getvalue() == (
-        "name    cells  which\n7v    423,624  all\n4v         91  few of them\n"
-    )
-    out = io.StringIO()
-    print_table(("name", "cells"), [], file=out)
-    assert out.getvalue() == "name  cells\n"
+def test_a_table_elsewhere_is_aligned_text(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table(("name", "cells", "which"), ROWS, right=(1,))
+    text = "name    cells  which\n7v    423,624  all\n4v         91  few of them\n"
+    assert capsys.readouterr().out == text
+    print_table(("name", "cells"), [])
+    assert capsys.readouterr().out == "name  cells\n"
 
 
 def test_a_table_on_a_terminal_keeps_its_texts_and_its_width(
@@ -171,17 +168,10 @@ with ConsoleProgress() as progress:
 
 
 def test_numbers_and_words_as_text() -> None:
-    for seconds, text in (
-        (0.26, "0.3 s"),
-        (9.94, "9.9 s"),
-        (9.96, "10 s"),
-        (119.4, "119 s"),
-        (120.0, "2 min"),
-        (7199.0, "120 min"),
-        (7200.0, "2.0 h"),
-        (float("nan"), "unknown time"),
-    ):
+    durations = {0.26: "0.3 s", 9.94: "9.9 s", 9.96: "10 s", 119.4: "119 s", 120.0: "2 min"}
+    for seconds, text in {**durations, 7199.0: "120 min", 7200.0: "2.0 h"}.items():
         assert duration_text(seconds) == text
+    assert duration_text(float("nan")) == "unknown time"
     sizes = {0: "0 B", 999: "999 B", 1000: "1 kB", 999_700: "1 MB", 2_136_916: "2.14 MB"}
     for size, text in {**sizes, 613_992_864: "614 MB", 1_950_000_000: "1.95 GB"}.items():
         assert bytes_text(size) == text

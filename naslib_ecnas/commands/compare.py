@@ -155,7 +155,7 @@ def seed_list(text: str) -> tuple[int, ...]:
     except ValueError:
         numbers = []
     if not numbers or (len(numbers) == 1 and "," not in text and numbers[0] < 1):
-        raise ConfigError("seeds must be how many, such as 10, or which: 3,7,9", value=text)
+        raise ConfigError("seeds must be their number, such as 10, or a list: 3,7,9", value=text)
     return seeds_of(numbers[0] if len(numbers) == 1 and "," not in text else numbers)
 
 

@@ -40,7 +40,6 @@ __all__ = [
     "Codes",
     "Column",
     "Page",
-    "TrueFront",
     "coded",
     "gather",
     "html",

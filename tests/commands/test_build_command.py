@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -158,8 +159,8 @@ def test_impossible_settings_are_named(
         ("--out made.csv", ".ecnas"),
         ("--out made", ".ecnas"),
     ):
-        if "none.pt" in words:  # torch is needed to open such a file
-            pytest.importorskip("torch", reason="torch is not installed")
+        if "none.pt" in words and find_spec("torch") is None:
+            continue
         line = ("data", "build", "7v", "--nasbench", nasbench.name, *words.split())
         assert part in ecnas_.refused(*line), words
         assert [p.name for p in nasbench.parent.iterdir()] == [nasbench.name]

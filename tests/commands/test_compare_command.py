@@ -48,7 +48,7 @@ def test_impossible_settings_are_named(tmp_path: Path, table: str, ecnas_: Any) 
     for words, part in (
         ("--methods semoa,sema", "semoa"),
         ("--tables 6v", "ecnas data list"),
-        ("--seeds none", "how many"),
+        ("--seeds none", "such as 10"),
         ("--evaluations 0", "evaluations"),
         ("--objectives energy_kwh", "two or more"),
         ("--epochs 5", "4, 12"),

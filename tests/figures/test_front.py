@@ -93,15 +93,12 @@ def test_files_are_complete_and_the_same_each_time(
         save(front_figure(bench, result), first[0] / "below")
 
 
-def test_no_global_state_is_changed(bench: Benchmark, result: SearchResult) -> None:
+def test_no_global_state_is_changed(bench: Benchmark, result: SearchResult, tmp_path: Path) -> None:
     before = dict(matplotlib.rcParams)
     front_figure(bench, result)
     with style():
         assert matplotlib.rcParams["font.size"] == 8.0
     assert dict(matplotlib.rcParams) == before
-
-
-def test_matplotlib_is_imported_only_to_draw_and_without_pyplot(tmp_path: Path) -> None:
     code = (
         "import sys, naslib_ecnas.figures.front as f\n"
         "assert 'matplotlib' not in sys.modules\n"
