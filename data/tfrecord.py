@@ -224,7 +224,7 @@ def _split(
     starts = stops - lengths
     frames = Frames((base + starts - _HEADER).tolist(), buffer, starts, stops)
     some = [slice(first, first + _TOGETHER) for first in range(0, len(found), _TOGETHER)]
-    if not all(_sound(buffer, starts[part], stops[part]) for part in some):
+    if not all(_intact(buffer, starts[part], stops[part]) for part in some):
         _check(frames, path)
     return frames, position
 
@@ -249,7 +249,7 @@ def _beyond(length: int, offset: int, path: str) -> TruncatedError:
     return TruncatedError(message, path=path, offset=offset)
 
 
-def _sound(buffer: bytes, starts: NDArray[np.int64], stops: NDArray[np.int64]) -> bool:
+def _intact(buffer: bytes, starts: NDArray[np.int64], stops: NDArray[np.int64]) -> bool:
     """Whether all frames have the checksums of their data, found by one CRC over all of them.
 
     As a polynomial, data followed by its CRC is a multiple of the CRC's generator once the initial

@@ -358,7 +358,7 @@ class LabelledGraphs:
             cell = Cell(f"{bits}:{ops}")
         except InvalidCellError as error:
             return str(error)
-        return f"{cell!r} is drawn with more than {MAX_VERTICES} vertices"
+        return f"{cell!r} has more than {MAX_VERTICES} vertices before pruning"
 
 
 # -- metrics of many messages ---------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""A server on the loopback that misbehaves on demand, and a listener that keeps what it is told."""
+"""A server on the loopback that misbehaves on demand, and a log of the progress."""
 
 from __future__ import annotations
 
@@ -89,8 +89,8 @@ class Server:
             yield body[at:]
 
 
-class Heard(Silent):
-    """Keeps what it is told."""
+class ProgressLog(Silent):
+    """Keeps every report of progress."""
 
     def __init__(self) -> None:
         self.starts: list[tuple[str, int | None, int]] = []

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fetch_server import CONTENT, FAST, Heard, Server, answer
+from fetch_server import CONTENT, FAST, ProgressLog, Server, answer
 
 from naslib_ecnas import errors
 from naslib_ecnas.data.catalog import Citation, FileEntry
@@ -69,12 +69,12 @@ def left() -> set[str]:
 
 
 def test_fetches_the_file_and_then_uses_it(server: Server, entry: FileEntry) -> None:
-    heard = Heard()
-    path = fetch(entry, progress=heard, limits=FAST)
+    log = ProgressLog()
+    path = fetch(entry, progress=log, limits=FAST)
     assert path == downloads_folder() / entry.name
     assert path.read_bytes() == CONTENT
-    assert ("fetching", len(CONTENT), 0) in heard.starts
-    assert heard.last == len(CONTENT)
+    assert ("fetching", len(CONTENT), 0) in log.starts
+    assert log.last == len(CONTENT)
     assert fetch(entry, limits=FAST) == path == local_copy(entry)
     assert len(server.asked) == 1
     assert left() == {entry.name}
@@ -97,10 +97,10 @@ def test_resumes_in_a_later_call(server: Server, entry: FileEntry) -> None:
         fetch(entry, limits=ONCE)
     assert "ECNAS_MIRROR" in str(caught.value.remedy)
     assert left() == {"made-up.bin.part", "made-up.bin.part.json"}
-    heard = Heard()
-    assert fetch(entry, limits=FAST, progress=heard).read_bytes() == CONTENT
+    log = ProgressLog()
+    assert fetch(entry, limits=FAST, progress=log).read_bytes() == CONTENT
     assert server.asked == [None, "bytes=400000-"]
-    assert ("fetching", len(CONTENT), 400_000) in heard.starts
+    assert ("fetching", len(CONTENT), 400_000) in log.starts
     assert left() == {entry.name}
 
 
@@ -119,11 +119,11 @@ def test_starts_again_if_the_file_was_replaced(
     with pytest.raises(FetchError):
         fetch(entry, limits=ONCE)
     server.content, server.etag = CONTENT, tags[1]
-    heard = Heard()
-    assert fetch(entry, limits=FAST, progress=heard).read_bytes() == CONTENT
+    log = ProgressLog()
+    assert fetch(entry, limits=FAST, progress=log).read_bytes() == CONTENT
     again = [] if tags[0] else [None]
     assert server.asked == [None, "bytes=400000-", *again]
-    assert any("do not fit" in note for note in heard.notes) is bool(again)
+    assert any("do not fit" in note for note in log.notes) is bool(again)
 
 
 @pytest.mark.parametrize("rest", [b"", b"more than there should be"])
@@ -167,10 +167,10 @@ def test_another_file_is_refused_by_size_or_kind(server: Server, entry: FileEntr
 
 def test_temporary_refusals_are_tried_again(server: Server, entry: FileEntry) -> None:
     server.raw = [answer("503 Busy"), answer("429 Slow down"), b"nonsense\r\n\r\n"]
-    heard = Heard()
-    assert fetch(entry, limits=replace(FAST, tries=4), progress=heard).read_bytes() == CONTENT
-    assert all("trying again" in note for note in heard.notes)
-    for note, fault in zip(heard.notes, ("503", "429", "BadStatusLine"), strict=True):
+    log = ProgressLog()
+    assert fetch(entry, limits=replace(FAST, tries=4), progress=log).read_bytes() == CONTENT
+    assert all("trying again" in note for note in log.notes)
+    for note, fault in zip(log.notes, ("503", "429", "BadStatusLine"), strict=True):
         assert fault in note
     server.raw = [answer("404 Not found")] * 9
     with pytest.raises(FetchError, match="404"):
@@ -248,9 +248,9 @@ def test_a_damaged_file_in_the_cache_is_fetched_again(server: Server, entry: Fil
     path.write_bytes(CONTENT[:1000])
     with pytest.raises(FetchError, match="damaged"):
         fetch(entry, download=False)
-    heard = Heard()
-    assert fetch(entry, limits=FAST, progress=heard).read_bytes() == CONTENT
-    assert any("fetching it again" in note for note in heard.notes)
+    log = ProgressLog()
+    assert fetch(entry, limits=FAST, progress=log).read_bytes() == CONTENT
+    assert any("fetching it again" in note for note in log.notes)
 
 
 def test_without_a_published_checksum(server: Server, entry: FileEntry) -> None:
@@ -258,14 +258,14 @@ def test_without_a_published_checksum(server: Server, entry: FileEntry) -> None:
     with pytest.raises(FetchError, match="--unverified"):
         fetch(unknown, limits=FAST)
     assert server.asked == []
-    heard = Heard()
+    log = ProgressLog()
     # Without a tag there is no proof that the parts belong together, so nothing is resumed.
     server.etag, server.cuts = None, [400_000]
-    path = fetch(unknown, unverified=True, limits=FAST, progress=heard)
+    path = fetch(unknown, unverified=True, limits=FAST, progress=log)
     assert server.asked == [None, None]
     record = downloads_folder() / "made-up.bin.sha256"
     assert record.read_text() == f"{entry.sha256}  made-up.bin\n"
-    assert any(str(entry.sha256) in note for note in heard.notes)
+    assert any(str(entry.sha256) in note for note in log.notes)
     assert fetch(unknown, unverified=True, limits=FAST) == path
     # From then on, another file of that name is refused.
     path.unlink()
@@ -278,10 +278,10 @@ def test_without_a_published_checksum(server: Server, entry: FileEntry) -> None:
 # -- one transfer ---------------------------------------------------------------------------------
 
 
-def one(server: Server, part: Path, heard: Silent | None = None, **more: Any) -> Transfer:
+def one(server: Server, part: Path, log: Silent | None = None, **more: Any) -> Transfer:
     size, address = len(CONTENT), f"{server.address}/made-up.bin"
     settings = {"size": size, "limit": size, "careful": False, "limits": FAST, **more}
-    return Transfer("made-up.bin", address, part, progress=heard or Silent(), **settings)
+    return Transfer("made-up.bin", address, part, progress=log or Silent(), **settings)
 
 
 def half_there(server: Server, part: Path) -> None:
@@ -315,25 +315,25 @@ def test_only_an_answer_from_the_right_place_is_appended(server: Server, tmp_pat
         half_there(server, tmp_path / "part")
         server.asked = []
         server.raw = [answer("206 Partial", CONTENT[start:], Content_Range=place)]
-        heard = Heard()
-        transfer = one(server, tmp_path / "part", heard)
+        log = ProgressLog()
+        transfer = one(server, tmp_path / "part", log)
         transfer.run()
         assert (tmp_path / "part").read_bytes() == CONTENT
         right = start == HALF
         assert transfer.resumed is right
         assert server.asked == [f"bytes={HALF}-", *([] if right else [None])]
-        assert right or "another place" in heard.notes[0]
+        assert right or "another place" in log.notes[0]
 
 
 def test_a_file_that_became_shorter(server: Server, tmp_path: Path) -> None:
     """The server answers 416; the file that it then offers has not the published size."""
     half_there(server, tmp_path / "part")
     server.content = CONTENT[: HALF // 2]
-    heard = Heard()
+    log = ProgressLog()
     with pytest.raises(FetchError, match="another file"):
-        one(server, tmp_path / "part", heard).run()
+        one(server, tmp_path / "part", log).run()
     assert server.asked == [f"bytes={HALF}-", None]
-    assert "has changed" in heard.notes[0]
+    assert "has changed" in log.notes[0]
     assert not (tmp_path / "part").exists()
 
 
@@ -350,15 +350,15 @@ def test_a_part_without_a_valid_record_is_not_resumed(server: Server, tmp_path: 
 
 
 def test_an_interruption_keeps_what_came(server: Server, entry: FileEntry) -> None:
-    class Interrupting(Heard):
+    class Interrupting(ProgressLog):
         def advanced(self, name: str, done: int) -> None:
             if done > 200_000:
                 raise KeyboardInterrupt
 
-    heard = Interrupting()
+    log = Interrupting()
     with pytest.raises(KeyboardInterrupt):
-        fetch(entry, limits=FAST, progress=heard)
-    assert any("goes on from there" in note for note in heard.notes)
+        fetch(entry, limits=FAST, progress=log)
+    assert any("goes on from there" in note for note in log.notes)
     kept = (downloads_folder() / "made-up.bin.part").stat().st_size
     assert kept > 200_000
     assert fetch(entry, limits=FAST).read_bytes() == CONTENT
@@ -369,10 +369,10 @@ SCRIPT = """
 import pickle, sys
 from naslib_ecnas.data.fetch import fetch
 from naslib_ecnas.progress import Silent
-class Told(Silent):
+class Printed(Silent):
     def advanced(self, name, done):
         print(done, flush=True)
-fetch(pickle.loads(bytes.fromhex(sys.argv[1])), progress=Told())
+fetch(pickle.loads(bytes.fromhex(sys.argv[1])), progress=Printed())
 """
 
 
@@ -394,7 +394,7 @@ def test_a_killed_process_leaves_a_part_to_resume(
 
 
 def test_two_at_once_fetch_once(server: Server, entry: FileEntry) -> None:
-    class Waiting(Heard):
+    class Waiting(ProgressLog):
         waits = threading.Event()
 
         def noted(self, name: str, message: str) -> None:
@@ -402,17 +402,17 @@ def test_two_at_once_fetch_once(server: Server, entry: FileEntry) -> None:
             self.waits.set()
 
     server.hold_at = HALF
-    heard = Waiting()
+    log = Waiting()
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(fetch, entry, limits=FAST)
         assert server.held.wait(60)
         with pytest.raises(FetchError, match="over 0 s"):  # waiting has an end
             locked(downloads_folder() / entry.name, Silent(), patience=0).__enter__()
-        second = pool.submit(fetch, entry, limits=FAST, progress=heard)
-        assert heard.waits.wait(60)
+        second = pool.submit(fetch, entry, limits=FAST, progress=log)
+        assert log.waits.wait(60)
         server.go.set()
     assert first.result() == second.result() == downloads_folder() / entry.name
-    assert heard.notes == ["waiting for another process that makes the file"]
+    assert log.notes == ["waiting for another process that makes the file"]
     assert server.asked == [None]
     assert left() == {entry.name}
 

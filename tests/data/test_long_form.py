@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow
 import pytest
-from fetch_server import Heard
+from fetch_server import ProgressLog
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
@@ -101,27 +101,27 @@ def test_lines_name_their_cells(synthetic: Maker) -> None:
     assert lines["nasbench_hash"][::6] == [cell.nasbench_hash for cell in cells]
 
 
-def test_parts_are_the_lines_and_are_heard(
+def test_parts_are_the_lines_and_report_progress(
     path: Path, synthetic: Maker, same_values: Same, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     columns = synthetic(vertices=5, cells=40)
     write(path, columns)
-    whole, heard = path.read_bytes(), Heard()
+    whole, log = path.read_bytes(), ProgressLog()
     monkeypatch.setattr(long_form, "_LINES", 13)
     monkeypatch.setattr(long_form, "_PIECE", 5)
-    with listening(heard):
+    with listening(log):
         write(path, columns)
         assert path.suffix == ".parquet" or path.read_bytes() == whole
-        assert (heard.starts, heard.last) == ([("writing", 40, 0)], 40)
-        heard.steps.clear()
+        assert (log.starts, log.last) == ([("writing", 40, 0)], 40)
+        log.steps.clear()
         same_values(read(path), columns)
     # From 0 to the size once, as an estimate of the time left needs.
-    assert heard.steps == sorted(heard.steps)
-    assert heard.last == path.stat().st_size
-    assert len(set(heard.steps)) > 5
-    heard.last = -1
+    assert log.steps == sorted(log.steps)
+    assert log.last == path.stat().st_size
+    assert len(set(log.steps)) > 5
+    log.last = -1
     read(path)
-    assert heard.last == -1  # it no longer listens
+    assert log.last == -1  # it no longer listens
 
 
 def test_a_csv_from_a_pipe() -> None:
