@@ -76,6 +76,10 @@ def test_energies_of_devices_are_sensible_over_the_whole_space(
         assert (std / mean >= model.sd - 1e-12).all()
         assert (std / mean).max() < 0.3
         power = mean * 3.6e6 / 1.59 / model.training_time_s(x)
+        z = model.descriptors(x)  # time is extrapolated, power is not
+        power_log = np.clip(z, model.low, model.high) @ model.power[1:]
+        log = model.time[0] + model.power[0] + z @ model.time[1:] + power_log
+        np.testing.assert_allclose(mean, model.descriptors.time_s(x) * np.exp(log), rtol=1e-12)
         assert 60 < power.min() < power.max() < 700
         # Cells unlike the calibrated ones are less certain.
         assert len(model.low) == len(DESCRIPTORS)
@@ -105,6 +109,8 @@ def test_energies_of_steps_are_scaled_to_runs(weights: Weights, x: np.ndarray) -
     of_runs = Models.shipped(run)
     shares = of_runs.over_epochs.shares(x)
     wanted, std = of_runs.energies(ROWS, [4, 108])
+    grown = of_runs.over_epochs.predict(x, *run.predict(x), [4, 108], fitted_device=True)
+    np.testing.assert_array_equal(std, grown[1])
     found, wider = Models.shipped(replace(run, span="steps")).energies(ROWS, [4, 108])
     np.testing.assert_allclose(found, wanted / (1 - shares)[:, None], rtol=1e-12)
     np.testing.assert_allclose(wider / found, std / wanted, rtol=1e-12)
@@ -176,8 +182,12 @@ def test_start_up_and_epoch_are_positive_whatever_the_ratio(
 
 def test_errors_of_the_model_stay_but_noise_does_not(growth: OverEpochs, x: np.ndarray) -> None:
     energy = np.full(len(x), 0.01)
-    quiet, loud = (growth.predict(x, energy, s * energy, [LAST])[1] for s in (0.01, 0.3))
-    assert (loud > 3 * quiet).all()
+    for given in (0.01, 0.3):
+        mean, std = growth.predict(x, energy, given * energy, [LAST])
+        excess = max(given**2 - growth.noise**2, 0)
+        variance = growth.sd**2 + growth.transfer**2 + excess
+        np.testing.assert_allclose((std / mean) ** 2, variance, rtol=1e-9)
+    quiet = growth.predict(x, energy, 0.01 * energy, [LAST])[1]
     own = growth.predict(x, energy, 0.01 * energy, [LAST], fitted_device=True)[1]
     assert (own < quiet).all()
     for budgets, scaling in (([0], "affine"), ([4, -1], "affine"), ([4], "quadratic")):

@@ -271,6 +271,7 @@ def test_paths_equal_enumeration(row: int) -> None:
 @settings(max_examples=60, deadline=None)
 @given(row=st.integers(0, len(Space(7)) - 1))
 @example(row=0)
+@example(row=1)
 def test_counts_and_widths_equal_sums_over_vertices(row: int) -> None:
     cell = Cell.from_row(row)
     x = {k: v[0] for k, v in columns([row]).items()}

@@ -109,20 +109,16 @@ def test_the_table_holds_the_predictions_of_the_models(models: Models) -> None:
     table.verify()
 
 
-def _child(cache: Path, cwd: Path, **environment: str) -> subprocess.Popen[str]:
-    code = "from naslib_ecnas.surrogate.modelled import embedded; print(embedded('5v'))"
-    env = {**os.environ, "ECNAS_CACHE": str(cache), **environment}
-    return subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=env, cwd=cwd
-    )
-
-
 def test_processes_that_start_together_make_the_table_that_another_machine_makes(
     tmp_path: Path,
 ) -> None:
     here = Table.open(embedded("5v"))
-    threads = {"OMP_NUM_THREADS": "3", "OPENBLAS_NUM_THREADS": "3"}
-    running = [_child(tmp_path / "cache", tmp_path, **threads) for _ in range(2)]
+    env = {**os.environ, "ECNAS_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "3"}
+    code = "from naslib_ecnas.surrogate.modelled import embedded; print(embedded('5v'))"
+    command, pipe = [sys.executable, "-c", code], subprocess.PIPE
+    running = [
+        subprocess.Popen(command, stdout=pipe, text=True, cwd=tmp_path, env=env) for _ in range(2)
+    ]
     printed = {process.communicate()[0].strip() for process in running}
     assert [process.returncode for process in running] == [0, 0]
     (path,) = printed

@@ -49,14 +49,12 @@ def test_a_synthetic_share_is_found() -> None:
 
 
 def test_fitting_again_gives_the_shipped_numbers(reference: Path) -> None:
-    steps: list[str] = []
     weights = Weights.load(shipped("devices"))
-    again = fit_devices(reference, progress=steps.append)
+    again = fit_devices(reference)
     assert again.arrays.keys() == weights.arrays.keys()
     for name, array in weights.arrays.items():
         np.testing.assert_allclose(again.arrays[name], array, rtol=1e-4, atol=1e-7, err_msg=name)
     assert again.header["data"] == weights.header["data"]
-    listed = again.header["report"]["rtx-3090"]
-    assert len(listed) == len(weights.header["report"]["rtx-3090"]) > 15
-    assert all(disturbed["factor"] > 1.02 for disturbed in listed)
-    assert "calibration of titan-xp" in steps
+    factors = [run["factor"] for run in again.header["report"]["rtx-3090"]]
+    assert len(factors) > 15
+    assert min(factors) > 1.02

@@ -13,15 +13,13 @@ from naslib_ecnas.surrogate.models import Weights, shipped
 
 
 def test_fitting_again_gives_the_shipped_numbers(reference: Path) -> None:
-    steps: list[str] = []
-    again, weights = fit_epochs(reference, folds=2, progress=steps.append), shipped("epochs")
+    again, weights = fit_epochs(reference, folds=2), shipped("epochs")
     header, arrays = Weights.load(weights).header, Weights.load(weights).arrays
     np.testing.assert_allclose(
         again.arrays["epochs_ratio"], arrays["epochs_ratio"], rtol=1e-6, atol=1e-9
     )
     assert again.header["data"] == header["data"]
     assert again.header["quality"]["energy_108"]["mape"] <= 3
-    assert steps[:3] == ["fold 1 of 2", "fold 2 of 2", "all cells"]
 
 
 def test_every_target_has_a_fit_of_its_name() -> None:

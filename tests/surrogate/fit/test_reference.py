@@ -37,7 +37,6 @@ def test_rows_and_columns(tmp_path: Path) -> None:
     assert some["note"].tolist() == ["a", "d"]
     assert some.rows.tolist() == [7, 7]
     assert data.where(np.array([2, 0]))["count"].tolist() == [3, 1]
-    assert len(data.rows) == 4
 
 
 def test_files_without_valid_cells_are_refused(tmp_path: Path) -> None:
