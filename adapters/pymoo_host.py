@@ -284,7 +284,7 @@ def _tournament(*args: Any, **kwargs: Any) -> Any:
     return cv_and_dom_tournament(*args, **kwargs)
 
 
-class _PicklableSmsEmoa(SMSEMOA):
+class _PicklableSmsEmoa(SMSEMOA):  # type: ignore[misc]
     """pymoo's own, whose default tournament cannot be pickled."""
 
     def __init__(self, **settings: Any) -> None:

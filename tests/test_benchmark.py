@@ -25,7 +25,7 @@ from naslib_ecnas.errors import (
     UnknownRepeatError,
 )
 from naslib_ecnas.loading import load
-from naslib_ecnas.metrics import METRICS, metric
+from naslib_ecnas.metrics import metric
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.spent import Spent
 
@@ -285,19 +285,3 @@ def test_the_front_agrees_with_brute_force(bench: Benchmark) -> None:
         assert (np.diff(front.values[:, 0]) >= 0).all()
         assert [c.row for c in front.cells] == front.rows.tolist()
     assert len(Front(("energy_kwh", "depth"), 12, np.array([5, 80]), np.zeros((2, 2)))) == 2
-
-
-def test_directions_and_units_are_the_metrics_own() -> None:
-    assert metric("validation_accuracy").maximise
-    assert not metric("energy_kwh").maximise
-    assert metric("validation_accuracy").cost([0.9]).tolist() == [-0.9]
-    assert metric("energy_kwh").cost([0.9]).tolist() == [0.9]
-    for m in METRICS.values():
-        assert m.from_cost(m.cost([0.25, 3.0])).tolist() == [0.25, 3.0]
-        assert m.best([0.2, np.nan, 0.7]) == (0.7 if m.maximise else 0.2)
-        assert m.worst([0.2, np.nan, 0.7]) == (0.2 if m.maximise else 0.7)
-        suffix = {"kWh": "_kwh", "s": "_s", "J": "_j", "W": "_w", "gCO2eq": "_g"}.get(m.unit)
-        assert suffix is None or m.name.removesuffix("_std").endswith(suffix)
-    assert math.isnan(metric("energy_kwh").best([np.nan]))
-    with pytest.raises(UnknownMetricError, match="energy_kwh"):
-        metric("energy")
