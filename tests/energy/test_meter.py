@@ -84,7 +84,12 @@ def test_power_is_integrated_where_there_is_no_counter(standin: Any) -> None:
         assert math.isnan(reading.integral_j)
         assert reading.energy_j == pytest.approx(150 * 0.05, abs=1e-3)
     standin.set(instant=1, power=0)
-    assert one(measured(standin)).energy_j == 0.0  # no power is a value like others
+    with standin.meter() as meter:
+        for nan, reason in ((0, ""), (1, "not-a-number")):  # 0 W is a value like others
+            standin.set(nan=nan)
+            with meter.window("train") as w:
+                standin.sleep(0.1)
+            assert one(w.window).reason == reason
 
 
 def test_a_sine_of_power_integrates_to_its_closed_form(standin: Any) -> None:

@@ -92,7 +92,7 @@ def test_a_device_is_one_gpu() -> None:
     ):  # fmt: skip
         assert resolve(device, GPUS, environ=setting(value)).gpu.uuid == UUIDS[gpu]
     for device, value in (  # no GPU matches, several do, or a MIG instance cannot be looked up
-        (3, None), (1, "2"), (0, ""), (-1, None), ("cpu", None), ("cuda:x", None),
+        (3, None), (9, None), (1, "2"), (0, ""), (-1, None), ("cpu", None), ("cuda:x", None),
         ("GPU-aaaa", None), ("GPU-cccc", None), (0, "GPU-aaaa"), ("MIG-1234", None),
     ):  # fmt: skip
         with pytest.raises(UnknownDevice):
@@ -125,7 +125,7 @@ def test_torch_is_asked_where_it_is_loaded(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
     for device, uuid in ((0, UUIDS[0]), ("cuda", UUIDS[1]), ("cuda:1", UUIDS[1])):
         assert torch_uuid(device) == uuid
-    assert torch_uuid(2) is torch_uuid("GPU-b") is None
+    assert torch_uuid(2) is torch_uuid(9) is torch_uuid("GPU-b") is None
     cuda.get_device_properties = lambda i: SimpleNamespace()
     assert torch_uuid(0) is None  # before torch 2.4
     monkeypatch.delitem(sys.modules, "torch")
