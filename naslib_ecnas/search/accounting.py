@@ -31,7 +31,6 @@ from naslib_ecnas.search.result import SearchConfig, SearchResult
 from naslib_ecnas.spent import COSTS, Spent
 
 __all__ = [
-    "CHARGED",
     "QUANTITIES",
     "Ledger",
     "Limits",
@@ -41,10 +40,7 @@ __all__ = [
 ]
 
 #: The costs of a search that are added up, by the names of `Spent`.
-QUANTITIES = ("evaluations", "epochs", "seconds", "energy_kwh", "co2_g")
-
-#: The metric that says what one training costs, for each quantity that depends on the cell.
-CHARGED = {"seconds": "training_time_s", "energy_kwh": "energy_kwh", "co2_g": "co2_g"}
+QUANTITIES = ("evaluations", "epochs", *COSTS)
 
 #: What is kept of every evaluation besides the objectives, where the table holds it.
 _DETAILS = (
@@ -197,7 +193,7 @@ class Ledger:
         """(n, 5) cost of each training, in the order of `QUANTITIES`; NaN where not known."""
         out = np.empty((len(rows), len(QUANTITIES)))
         for i, quantity in enumerate(QUANTITIES):
-            if quantity in CHARGED:
+            if quantity in COSTS:
                 out[:, i] = self.charge(quantity, epochs)[rows]
             else:
                 out[:, i] = epochs if quantity == "epochs" else 1.0
@@ -207,7 +203,7 @@ class Ledger:
         """(n_cells,) cost of a training of each cell; NaN where the table does not say."""
         if (quantity, epochs) not in self._charges:
             try:
-                column = self._column(CHARGED[quantity], epochs)
+                column = self._column(COSTS[quantity], epochs)
             except UnknownMetricError:
                 column = np.broadcast_to(np.nan, len(self.bench.space))
             self._charges[quantity, epochs] = column

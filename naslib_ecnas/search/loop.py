@@ -15,7 +15,6 @@ from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.errors import ConfigError, check_counts
 from naslib_ecnas.metrics import OBJECTIVES
 from naslib_ecnas.search.accounting import (
-    CHARGED,
     Ledger,
     Limits,
     Trainings,
@@ -25,6 +24,7 @@ from naslib_ecnas.search.accounting import (
 from naslib_ecnas.search.base import Batch, Optimiser
 from naslib_ecnas.search.methods import method_of
 from naslib_ecnas.search.result import SearchResult, prepare, write
+from naslib_ecnas.spent import COSTS
 
 __all__ = ["check", "run"]
 
@@ -194,7 +194,7 @@ def _rows(ledger: Ledger, limits: Limits, budgets: Sequence[int]) -> np.ndarray[
     for budget in budgets:
         known &= ~np.isnan(ledger.objectives(budget)).any(axis=1)
         for quantity in limits.set:
-            if quantity in CHARGED:
+            if quantity in COSTS:
                 known &= ~np.isnan(ledger.charge(quantity, budget))
     return np.flatnonzero(known)
 
