@@ -556,6 +556,11 @@ class Recorder:
         # NASLib copies its arguments at times; all evaluations belong in one recorder.
         return self
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Made again when asked for: where NASLib is not extended yet, its added members cannot
+        # be unpickled.
+        return {**vars(self), "_recording": {}}
+
     def recording(self, objective: Any) -> _Recording:
         """The objective, or member of `Metric`, as an objective that records evaluations."""
         if isinstance(objective, _Recording):
