@@ -95,13 +95,13 @@ class Spent:
         return {"evaluations": self.evaluations, "epochs": self.epochs, **costs}
 
     def __repr__(self) -> str:
-        costs = [
-            f"{n}={self.known[n]:.6g}"
-            + (f" ({self.unknown[n]} unknown)" if self.unknown[n] else "")
-            for n in COSTS
-        ]
-        counts = f"evaluations={self.evaluations}, epochs={self.epochs}"
-        return f"Spent({', '.join([counts, *costs])})"
+        costs = []
+        for name in COSTS:
+            missing = self.unknown[name]
+            known = "unknown" if 0 < missing == self.evaluations else f"{self.known[name]:.6g}"
+            note = f" without {missing} unknown" if 0 < missing < self.evaluations else ""
+            costs.append(f"{name}={known}{note}")
+        return f"Spent(evaluations={self.evaluations}, epochs={self.epochs}, {', '.join(costs)})"
 
 
 # A counter belongs to the process whose mark it has. `os.fork`, and unpickling in another process,
