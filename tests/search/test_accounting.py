@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -47,18 +49,16 @@ def test_the_quantity_that_stops_first_is_named() -> None:
     assert Limits(evaluations=3, energy_kwh=1.0).set == {"evaluations": 3, "energy_kwh": 1.0}
 
 
-@pytest.mark.parametrize("quantity", ["energy_kwh", "epochs", "seconds"])
-def test_the_evaluation_that_would_exceed_a_limit_is_not_made(
-    toy: Benchmark, quantity: str
-) -> None:
+def test_the_evaluation_that_would_exceed_a_limit_is_not_made(toy: Benchmark) -> None:
     whole = run(toy, "random", evaluations=300, seed=1)
-    sums = whole.cumulative[quantity]
-    option = {"energy_kwh": "max_energy_kwh", "epochs": "max_epochs", "seconds": "max_time_s"}
-    kind = int if quantity == "epochs" else float
+    options = {"energy_kwh": "max_energy_kwh", "epochs": "max_epochs", "seconds": "max_time_s"}
     # Exactly the sum of the first 120 is allowed; a hair less is not.
-    for share, wanted in ((1.0, 120), (1 - 1e-6, 119)):
-        limit = kind(sums[119] * share)
-        part = run(toy, "random", seed=1, **{option[quantity]: limit})
+    for (quantity, option), (share, wanted) in itertools.product(
+        options.items(), ((1.0, 120), (1 - 1e-6, 119))
+    ):
+        sums = whole.cumulative[quantity]
+        limit = (int if quantity == "epochs" else float)(sums[119] * share)
+        part = run(toy, "random", seed=1, **{option: limit})
         assert part.rows.tolist() == whole.rows[:wanted].tolist()
         assert part.ended_by == quantity
         assert part.config.evaluations == wanted
@@ -98,9 +98,7 @@ def test_repeats_without_a_charge(toy: Benchmark, method: str) -> None:
         largest[row] = epochs
     assert result.answered > 0
     assert result.spent.evaluations == len(result.rows) == toy.spent.evaluations
-
-
-def test_a_method_that_stagnates_comes_to_an_end(toy: Benchmark) -> None:
+    # A method that stagnates comes to an end.
     result = run(toy, "random", evaluations=5000, seed=0, charge_repeats=False)
     assert len(result.rows) == len(set(result.rows.tolist())) == len(toy.rows)
     assert result.ended_by == "repeats"
@@ -114,8 +112,11 @@ def test_the_charged_run_is_the_free_one_with_its_repeats_in(toy: Benchmark) -> 
     assert list(dict.fromkeys(charged.rows.tolist()))[: len(free.rows)] == free.rows.tolist()
 
 
-def test_progress_is_estimated_where_evaluations_are_not_limited(toy: Benchmark) -> None:
+def test_progress_is_counted_or_estimated_where_evaluations_are_not_limited(toy: Benchmark) -> None:
     seen: list[tuple[int, int]] = []
+    run(toy, "semoa", evaluations=35, seed=0, on_progress=lambda *told: seen.append(told))
+    assert seen == [(10, 35), (20, 35), (30, 35), (35, 35)]
+    seen.clear()
     result = run(toy, "semoa", max_epochs=1200, seed=0, on_progress=lambda *told: seen.append(told))
     assert seen[-1] == (100, 100) == (len(result.rows), 100)
     assert all(made <= total for made, total in seen)

@@ -101,12 +101,6 @@ def test_searching_a_small_table_to_its_end_finds_its_true_front(toy: Benchmark)
     assert set(result.front_rows) == set(toy.front(NAMES).rows)
 
 
-def test_progress_counts_to_the_end(toy: Benchmark) -> None:
-    seen: list[tuple[int, int]] = []
-    run(toy, "semoa", evaluations=35, seed=0, on_progress=lambda *told: seen.append(told))
-    assert seen == [(10, 35), (20, 35), (30, 35), (35, 35)]
-
-
 def test_three_objectives_and_derived_ones(toy: Benchmark) -> None:
     names = ("energy_kwh", "validation_accuracy", "parameters")
     result = run(toy, "semoa", objectives=names, evaluations=60, seed=0)
@@ -136,57 +130,42 @@ def test_what_a_table_does_not_say_is_nan_and_not_0(tmp_path: Path) -> None:
     assert (derived.rows >= 10).all()
 
 
-@pytest.mark.parametrize(
-    ("options", "error", "says"),
-    [
+def test_what_is_not_possible_is_refused(toy: Benchmark) -> None:
+    for options, error, says in (
         ({"method": "simulated-annealing"}, ConfigError, "random, semoa"),
-        ({"evaluations": 0}, ConfigError, "at least 1"),
-        ({"evaluations": 2.5}, ConfigError, "at least 1"),
-        ({"seed": -1}, ConfigError, "at least 0"),
-        ({"epochs": 5}, UnknownBudgetError, "4, 12"),
+        ({"method": None}, ConfigError, "subclass of Optimiser"),
+        ({"method": "re", "paper": True}, ConfigError, "no paper setting"),
         ({"epochs": 36}, UnknownBudgetError, "4, 12"),
         ({"objectives": ("energy_kwh",)}, ConfigError, "two or more"),
         ({"objectives": "energy_kwh"}, ConfigError, "two or more"),
-        ({"objectives": ("energy_kwh", "energy_kwh")}, ConfigError, "two or more"),
-        ({"objectives": ("energy_kwh", "joy")}, UnknownMetricError, "joy"),
         ({"objectives": ("energy_kwh", "gpu_power_w")}, UnknownMetricError, "training_time_s"),
-        ({"method": None}, ConfigError, "subclass of Optimiser"),
-        ({"method": "re", "paper": True}, ConfigError, "no paper setting"),
         ({"evaluations": None}, ConfigError, "needs a limit"),
-        ({"max_energy_kwh": 0.0}, ConfigError, "max_energy_kwh"),
-        ({"max_energy_kwh": float("nan")}, ConfigError, "max_energy_kwh"),
-        ({"max_time_s": float("inf")}, ConfigError, "max_time_s"),
-        ({"max_epochs": 1.5}, ConfigError, "max_epochs"),
         ({"max_epochs": 11}, ConfigError, "does not pay"),
         ({"max_energy_kwh": 1e-9}, ConfigError, "does not pay"),
         ({"options": {"sparkle": 3}}, ConfigError, "sparkle"),
-    ],
-)
-def test_what_is_not_possible_is_refused(
-    toy: Benchmark, options: dict[str, Any], error: type[Exception], says: str
-) -> None:
-    whole: dict[str, Any] = {"method": "semoa", "evaluations": 5, "seed": 0, **options}
-    with pytest.raises(error, match=says):
-        run(toy, **whole)
+    ):
+        whole: dict[str, Any] = {"method": "semoa", "evaluations": 5, "seed": 0, **options}
+        with pytest.raises(error, match=says):
+            run(toy, **whole)
     assert toy.spent.evaluations == 0
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [lambda r: r[:0], lambda r: r * 0, lambda r: Batch(r, 5), lambda r: Batch(r, 36)],
-)
-def test_a_method_that_proposes_what_it_must_not_is_stopped(
-    toy: Benchmark, answer: Callable[[np.ndarray], Any]
-) -> None:
+def test_a_method_that_proposes_what_it_must_not_is_stopped(toy: Benchmark) -> None:
     class Wrong(RandomSearch):
         name = "wrong"
         uses_budgets = True
+        answer: Callable[[Any, np.ndarray], Any]
 
         def ask(self) -> Any:
-            return answer(super().ask())
+            return self.answer(super().ask())
 
-    with pytest.raises(ConfigError, match="wrong proposed"):
-        run(toy, Wrong, evaluations=5, seed=0)
+    for answer in (
+        *(lambda _, r: r[:0], lambda _, r: r * 0),
+        *(lambda _, r: Batch(r, 5), lambda _, r: Batch(r, 36)),
+    ):
+        Wrong.answer = answer
+        with pytest.raises(ConfigError, match="wrong proposed"):
+            run(toy, Wrong, evaluations=5, seed=0)
 
 
 def test_a_class_of_ones_own_can_be_run(toy: Benchmark) -> None:
@@ -260,9 +239,7 @@ def test_history_and_results_state_budgets_and_rules(toy: Benchmark, tmp_path: P
     assert "own budget" in found["counted"]["front"]
     assert (found["ended_by"], found["skipped"], found["answered"]) == ("evaluations", 0, 0)
     assert len(found["front"]) == len(result.front)
-
-
-def test_a_run_that_ends_too_early_has_no_front_and_no_hypervolume(toy: Benchmark) -> None:
+    # A run that ends too early has no front and no hypervolume.
     result = run(toy, Alternating, evaluations=2, seed=0)
     assert len(result.front) == 0
     assert result.hypervolume == 0.0
@@ -274,8 +251,7 @@ def test_a_run_that_ends_too_early_has_no_front_and_no_hypervolume(toy: Benchmar
 def test_the_result_of_a_history_is_that_of_the_run(toy: Benchmark) -> None:
     result = run(toy, Alternating, evaluations=40, seed=0)
     about: dict[str, Any] = {"objectives": NAMES, "method": Alternating.name, "seed": 0}
-    again = result_of(toy, rows=result.rows, epochs=result.epochs, **about)
-    assert same(again, result)
+    assert same(result_of(toy, rows=result.rows, epochs=result.epochs, **about), result)
     with pytest.raises(ConfigError, match="n >= 1"):
         result_of(toy, rows=[], epochs=[], **about)
 
@@ -284,7 +260,6 @@ def test_the_result_of_a_history_is_that_of_the_run(toy: Benchmark) -> None:
 
 
 def test_semoa_beats_random_search_on_the_official_5v_table(reference: Path) -> None:
-    """Medians over ten seeds of 500 evaluations."""
     bench = load(reference / "official" / "energy_5V9E_4epochs.tfrecord")
     assert bench.name == "5v-4epochs"
 

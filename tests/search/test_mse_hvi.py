@@ -50,18 +50,14 @@ def test_the_choice_is_the_largest_expected_improvement_of_the_pool() -> None:
     assert search._chosen(pool).tolist() == wanted
 
 
-def test_the_front_is_that_of_all_that_was_told() -> None:
+def test_no_cell_twice_until_all_are_known_and_the_front_is_theirs() -> None:
     search = search_of()
-    seen = driven(search, 12)
+    seen = driven(search, 30)
+    assert len(set(seen)) == 10 + 29 * 10
     assert set(search.front_rows) == set(np.array(seen)[nondominated(COSTS[seen])])
-
-
-def test_no_cell_twice_until_all_are_known() -> None:
-    assert len(set(driven(search_of(), 30))) == 10 + 29 * 10
     small = Space(4)
     search = search_of(space=small)
-    costs = np.random.default_rng(0).random((91, 2))
-    seen: list[int] = []
+    costs, seen = np.random.default_rng(0).random((91, 2)), []
     while len(seen) < 91:
         rows = search.ask()
         search.tell(rows, costs[rows])
@@ -192,7 +188,7 @@ def test_predictions_are_those_of_the_closed_form() -> None:
         np.testing.assert_allclose(std[:, t], np.sqrt(spread) * y[:, t].std(), rtol=1e-6)
 
 
-def test_cosines_approach_the_gaussian_kernel() -> None:
+def test_cosines_approach_the_gaussian_kernel_and_constants_are_no_trouble() -> None:
     rng = np.random.default_rng(1)
     features = FourierFeatures(4, rng, cosines=20_000, length=1.0)
     x = rng.normal(size=(6, 4))
@@ -200,9 +196,7 @@ def test_cosines_approach_the_gaussian_kernel() -> None:
     distance = ((x[:, None] - x[None]) ** 2).sum(axis=2)
     np.testing.assert_allclose(cosines @ cosines.T, np.exp(-distance / (2 * 8)), atol=0.03)
     assert features(x).shape == (6, len(features))
-
-
-def test_constant_targets_are_no_trouble() -> None:
+    # Constant targets are no trouble.
     model = Regression(2, 1)
     model.add(np.array([[1.0, 0.0], [1.0, 1.0], [1.0, 2.0]]), np.full((3, 1), 7.0))
     mean, std = model.fit()(np.array([[1.0, 5.0]]))

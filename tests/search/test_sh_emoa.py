@@ -26,7 +26,7 @@ def cost(rows: np.ndarray, epochs: int) -> np.ndarray:
 
 
 def test_rungs_of_the_published_setting() -> None:
-    """eta 2 and five budgets, as the released code has them: 143 trainings (FACTS of EC-NAS)."""
+    """eta 2 and five budgets, as the released code has them: 143 trainings."""
     published = rungs(100, 10, 5, 2)
     assert published == (48, 24, 12, 6, 3)
     assert 10 + sum(published) + 4 * 10 == 143
@@ -43,9 +43,8 @@ def test_a_bracket_by_hand() -> None:
         seen.append((batch.epochs, len(batch.rows)))
         search.tell(batch.rows, cost(batch.rows, batch.epochs))
     wanted = []
-    for budget, children in zip(BUDGETS, (81, 27, 9, 3), strict=True):
-        wanted += [(budget, 10)] + [(budget, 1)] * children
-    wanted += [(4, 10)]  # the next bracket
+    for budget, children in zip((*BUDGETS, 4), (81, 27, 9, 3, 0), strict=True):
+        wanted += [(budget, 10)] + [(budget, 1)] * children  # the last is the next bracket's
     assert seen[: len(wanted)] == wanted
 
 
