@@ -5,7 +5,6 @@ from __future__ import annotations
 import doctest
 import importlib
 import itertools
-from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +21,7 @@ from naslib_ecnas.analysis import (
     nondominated,
     normalised,
 )
-from naslib_ecnas.errors import ConfigError, UnknownMetricError
+from naslib_ecnas.errors import ConfigError
 
 NAMES = ("energy_kwh", "validation_accuracy")
 SIDE = 5
@@ -46,10 +45,6 @@ def test_costs_are_new_and_less_is_better() -> None:
     assert costs[0].tolist() == [1.0, -0.9]
     assert np.isnan(costs[1, 1])
     np.testing.assert_array_equal(values, before)
-    with pytest.raises(ConfigError, match="one column each"):
-        costs_of([[1.0, 2.0, 3.0]], NAMES)
-    with pytest.raises(UnknownMetricError):
-        costs_of([[1.0, 2.0]], ("energy_kwh", "joy"))
 
 
 def test_normalised_costs_run_from_the_ideal_to_the_reference() -> None:
@@ -60,8 +55,6 @@ def test_normalised_costs_run_from_the_ideal_to_the_reference() -> None:
     out = normalised([[2.0, 0.5], [np.nan, 0.7]], NAMES, [2.0, 0.7], [2.0, 0.5])
     assert out[0].tolist() == [0.0, 1.0]
     assert np.isnan(out[1, 0])
-    with pytest.raises(ConfigError, match="better than the ideal"):
-        normalised(values, NAMES, [3.0, 0.1], [1.0, 0.9])
 
 
 # -- hypervolume ----
@@ -97,13 +90,8 @@ def test_points_that_add_nothing() -> None:
     assert contributions([[0, 0], [0, 0]], [1, 1]).tolist() == [0.0, 0.0]
     assert hypervolume(np.empty((0, 2)), [1, 1]) == 0.0
     assert contributions(np.empty((0, 3)), [1, 1, 1]).shape == (0,)
-
-
-def test_reference_points_that_do_not_fit_are_refused() -> None:
-    wrong: tuple[Any, ...] = ([1.0], [1.0, 1.0, 1.0], [1.0, np.nan], 1.0)
-    for reference in wrong:
-        with pytest.raises(ConfigError, match="reference point"):
-            hypervolume([[0.0, 0.0]], reference)
+    with pytest.raises(ConfigError, match="reference point"):
+        hypervolume([[0.0, 0.0]], [1.0, 1.0, 1.0])
 
 
 # -- knee and extremes ----
@@ -134,7 +122,3 @@ def test_knee_and_extremes_of_special_fronts() -> None:
     # Of cells equal in one objective the one better in the others is the extreme.
     names = ("energy_kwh", "training_time_s", "validation_accuracy")
     assert extremes([[1.0, 9.0, 0.3], [1.0, 5.0, 0.2], [2.0, 5.0, 0.9]], names) == (1, 1, 2)
-    nothing: tuple[Any, ...] = (np.empty((0, 2)), [[np.nan, 1.0]])
-    for function, values in itertools.product((knee, extremes), nothing):
-        with pytest.raises(ConfigError, match="a front needs"):
-            function(values, NAMES)

@@ -196,18 +196,9 @@ def test_a_run_without_evaluations() -> None:
     assert np.isnan(anytime(nothing, [], [1.0], scale)).all()
     assert anytime(nothing, [], [1.0, 2.0], scale, end=2.0).tolist() == [0.0, 0.0]
     assert anytime(nothing, [], [], scale).shape == (0,)
-
-
-def test_costs_and_budgets_that_are_impossible_are_refused() -> None:
-    scale, values = run(2)[2], [[1.0, 0.5], [2.0, 0.9]]
-    wrong: list[Any] = [[1.0], [2.0, 1.0], [1.0, np.nan], [1.0, np.inf], [[1.0, 2.0]], 1.0]
-    for spent in wrong:
+    for spent in ([1.0, np.inf], [[1.0, 2.0]]):
         with pytest.raises(ConfigError, match="never fall"):
-            anytime(values, spent, [1.0], scale)
-    wrong = [1.0, [np.nan], [[1.0]]]
-    for budgets in wrong:
-        with pytest.raises(ConfigError, match="budgets must be"):
-            anytime(values, [1.0, 2.0], budgets, scale)
+            anytime([[1.0, 0.5], [2.0, 0.9]], spent, [1.0], scale)
 
 
 @given(st.lists(SEEDS, min_size=1, max_size=6), st.integers(2, 60))
@@ -236,8 +227,7 @@ def test_rounding_puts_no_budget_beyond_the_end(first: float, apart: int, steps:
 def test_common_budgets_by_hand() -> None:
     np.testing.assert_allclose(common_budgets([[1.0, 30.0], [0.5, 16.0]], 5), [1, 2, 4, 8, 16])
     assert common_budgets([[3.0]], 5).tolist() == [3.0]
-    wrong: list[Any] = [[], [[1.0, 2.0], []], [[1.0, 2.0], [3.0, 4.0]]]
-    for spent in (*wrong, [[0.0, 2.0]], [[1.0, np.nan]]):
+    for spent in ([[1.0, 2.0], []], [[1.0, 2.0], [3.0, 4.0]], [[0.0, 2.0]]):
         with pytest.raises(ConfigError, match=r"common|never fall"):
             common_budgets(spent, 5)
     with pytest.raises(ConfigError, match="steps"):
@@ -266,7 +256,3 @@ def test_band_of_infinite_and_unknown_values() -> None:
     assert found.upper[:3].tolist() == [inf, inf, inf]
     assert found.lower[:3].tolist() == [inf, 1.5, 1.5]
     assert all(math.isnan(edge[3]) for edge in (found.lower, found.median, found.upper))
-    wrong: list[Any] = [[[1.0]], [1.0, 2.0], np.empty((0, 2))]
-    for shape in wrong:
-        with pytest.raises(ConfigError, match="curves must have shape"):
-            band(shape, [1.0, 2.0])

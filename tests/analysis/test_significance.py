@@ -98,12 +98,6 @@ def test_what_is_missing_is_named() -> None:
     # The infinite distance of a run that found nothing cannot be ranked by how much.
     with pytest.raises(ConfigError, match="1 of 2 scores are missing"):
         PairedScores.of({"a": {0: math.inf}, "b": {0: 1.0}}, maximise=False)
-
-
-def test_too_little_to_compare_is_refused() -> None:
-    for scores in ({}, {"a": {0: 1.0}}, {"a": {}, "b": {}}):
-        with pytest.raises(ConfigError, match="two methods and one block"):
-            PairedScores.of(scores, maximise=True)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="the method must be one of a, b"):
         paired(np.ones((2, 2))).column("z")
 
@@ -174,8 +168,6 @@ def test_against_one_method_costs_fewer_corrections() -> None:
     assert found[1].p_value == everyone["b", "c"].p_value
     assert found[1].p_holm <= everyone["b", "c"].p_holm
     assert found[1].superiority == pytest.approx(1 - everyone["b", "c"].superiority)
-    with pytest.raises(ConfigError, match="the method must be one of"):
-        compare(scores, against="z")
 
 
 def test_superiority_by_hand() -> None:
@@ -190,10 +182,6 @@ def test_holm_by_hand() -> None:
     np.testing.assert_allclose(holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
     assert holm([0.6, 0.7]).tolist() == [1.0, 1.0]
     assert holm([]).tolist() == []
-    wrong: list[Any] = [[0.1, np.nan], [-0.1], [1.1], 0.5, [[0.1]]]
-    for p_values in wrong:
-        with pytest.raises(ConfigError, match="p-values"):
-            holm(p_values)
 
 
 def test_bootstrap_in_parts_draws_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,17 +203,8 @@ def test_bootstrap_equals_every_resample_of_three() -> None:
     # With 40 % in the middle neither bound leaves the 13; with 60 % both do.
     assert median_interval(values, rng=rng, confidence=0.4, resamples=20_000) == (1.0, 1.0)
     assert median_interval(values, rng=rng, confidence=0.6, resamples=20_000) == (0.0, 5.0)
-
-
-def test_impossible_bootstraps_are_refused() -> None:
-    rng = np.random.default_rng(0)
-    wrong: list[Any] = [[], [np.nan], [np.inf], 1.0, [[1.0]]]
-    for values in wrong:
-        with pytest.raises(ConfigError, match="a median needs"):
-            median_interval(values, rng=rng)
-    for name, value in (*(("confidence", c) for c in (0, 1, np.nan)), ("resamples", 0)):
-        with pytest.raises(ConfigError, match=name):
-            median_interval([1.0, 2.0], rng=rng, **{name: value})
+    with pytest.raises(ConfigError, match="a median needs"):
+        median_interval([np.inf], rng=rng)
 
 
 def test_scipy_is_asked_for_by_the_name_of_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,13 +29,7 @@ from naslib_ecnas.comparison.compare import (
     method_names,
     seeds_of,
 )
-from naslib_ecnas.errors import (
-    ConfigError,
-    EcnasError,
-    FormatError,
-    MissingDependencyError,
-    UnknownMetricError,
-)
+from naslib_ecnas.errors import ConfigError, EcnasError, FormatError, MissingDependencyError
 from naslib_ecnas.loading import load
 from naslib_ecnas.search import METHODS, run
 
@@ -67,21 +61,8 @@ def test_files_stay_in_their_folder() -> None:
         assert ".." not in path.parts
         assert len(path.parts) == 4
     assert Unit("5v", "naslib:re/both", 3).file == Path("runs/5v/naslib-re-both/seed-3.json")
-
-
-def test_impossible_grids_are_refused() -> None:
-    wrong: dict[str, list[Any]] = {
-        "methods": [(), ("a", "a"), ("x:y", "x/y")],
-        "tables": [()],
-        "seeds": [(), (0, 0), (-1,), (True,)],
-        "evaluations": [0, 1.5],
-        "objectives": [("energy_kwh",), ("energy_kwh", "energy_kwh")],
-    }
-    for name, value in ((name, value) for name, values in wrong.items() for value in values):
-        with pytest.raises(ConfigError):
-            small_grid(**{name: value})
-    with pytest.raises(UnknownMetricError):
-        small_grid(objectives=("energy_kwh", "energy"))
+    with pytest.raises(ConfigError):
+        small_grid(methods=("x:y", "x/y"))  # the same folder
 
 
 def test_rules_are_what_makes_runs_comparable() -> None:
@@ -106,12 +87,11 @@ def test_a_run_file_round_trip(
     path = tmp_path_factory.getbasetemp() / "run.json"
     before = run_of([row for row, _ in pairs], [epochs for _, epochs in pairs])
     before.write(path)
-    after = Run.read(path)
+    after, content = Run.read(path), path.read_bytes()
     for field in dataclasses.fields(Run):
         assert np.array_equal(getattr(before, field.name), getattr(after, field.name)), field.name
-    again = path.read_bytes()
     after.write(path)
-    assert path.read_bytes() == again
+    assert path.read_bytes() == content
 
 
 def test_a_damaged_run_file_is_an_error(tmp_path: Path) -> None:
