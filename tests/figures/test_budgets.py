@@ -12,7 +12,7 @@ from naslib_ecnas.errors import UnknownMetricError
 from naslib_ecnas.figures.budgets import clouds, clouds_figure
 
 
-def test_every_cell_is_in_its_bin(bench4: Benchmark) -> None:
+def test_every_cell_is_in_its_bin_and_fronts_are_the_tables(bench4: Benchmark) -> None:
     data = clouds(bench4, bins=(20, 10))
     assert data.cells == (91, 91, 91, 91)
     for budget, count in zip(data.budgets, data.count, strict=True):
@@ -24,18 +24,13 @@ def test_every_cell_is_in_its_bin(bench4: Benchmark) -> None:
     lines = list(data.sheet().records())
     assert sum(line["cells"] for line in lines) == 4 * 91
     assert all(line["energy_kwh_from"] < line["energy_kwh_to"] for line in lines)
-
-
-def test_fronts_are_those_of_the_table(bench4: Benchmark) -> None:
-    data = clouds(bench4)
     for budget, front in zip(data.budgets, data.fronts, strict=True):
         np.testing.assert_array_equal(front, bench4.front(epochs=budget).values)
     assert len(data.front_sheet()) == sum(map(len, data.fronts))
 
 
 def test_missing_and_single_values(make_bench: Callable[..., Benchmark]) -> None:
-    one = clouds(make_bench(without=tuple(range(1, 91)), budgets=(4,)))
-    assert one.cells == (1,)
+    assert clouds(make_bench(without=tuple(range(1, 91)), budgets=(4,))).cells == (1,)
     with pytest.raises(UnknownMetricError):
         clouds(make_bench(leave_out=("energy_kwh",)))
 

@@ -13,7 +13,7 @@ from scipy.stats import kendalltau
 
 import naslib_ecnas as ecnas
 from naslib_ecnas.benchmark import Benchmark
-from naslib_ecnas.errors import ConfigError, FormatError, UnknownBudgetError, UnknownTableError
+from naslib_ecnas.errors import ConfigError, FormatError, UnknownBudgetError
 from naslib_ecnas.figures.predictions import (
     fitted_rows,
     predictions,
@@ -87,7 +87,9 @@ def test_scores_and_units_are_shown(make_bench: Maker) -> None:
     np.testing.assert_allclose(points[0], first)
 
 
-def test_a_learning_curve_is_averaged_over_the_draws(tmp_path: Path) -> None:
+def test_a_learning_curve_is_averaged_over_the_draws_and_other_files_are_none(
+    tmp_path: Path,
+) -> None:
     points = [
         {"size": 400, "draw": 0, "mae_wh": 1.0, "mape": 3.0, "tau": 0.9},
         {"size": 100, "draw": 0, "mae_wh": 3.0, "mape": 9.0, "tau": 0.8},
@@ -102,15 +104,9 @@ def test_a_learning_curve_is_averaged_over_the_draws(tmp_path: Path) -> None:
     assert math.isnan(curve.sd_wh[1])
     assert curve.draws.tolist() == [2, 1]
     assert curve.sheet().text().splitlines()[2] == "400,1.0,,1"
-
-
-def test_other_files_are_no_learning_curves(tmp_path: Path) -> None:
-    file = tmp_path / "curve.json"
     texts = ["", "{}", "[]", "[1]", '[{"size": 0, "mae_wh": 1}]', '[{"size": 9, "mae_wh": null}]']
     texts += ['[{"size": 9, "mae_wh": NaN}]', '[{"size": true, "mae_wh": 1}]', '[{"size": 9}]']
     for content in (*(text.encode() for text in texts), b"\xff\xfe\x00"):
         file.write_bytes(content)
         with pytest.raises(FormatError, match="a learning curve must be"):
             read_learning_curve(file)
-    with pytest.raises(UnknownTableError, match="learning-curve"):
-        read_learning_curve(tmp_path / "nowhere.json")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -98,20 +97,6 @@ def test_all_methods_by_default_and_progress(bench4: Benchmark) -> None:
     assert set(found.runs) == set(METHODS)
     assert next(iter(found.runs)) == "semoa"
     assert calls == [(i + 1, len(METHODS)) for i in range(len(METHODS))]
-
-
-def test_impossible_settings(bench4: Benchmark) -> None:
-    for wrong in (
-        {"methods": ()},
-        {"methods": ("semoa", "semoa")},
-        {"methods": ("nothing",)},
-        {"seeds": 0},
-        {"seeds": True},
-        {"evaluations": 0},
-    ):
-        setting: dict[str, Any] = {"methods": ("random",), "seeds": 1, "evaluations": 5, **wrong}
-        with pytest.raises(ConfigError):
-            study(bench4, **setting)
 
 
 def _attained(points: np.ndarray, energy: float, accuracy: float) -> bool:

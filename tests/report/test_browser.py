@@ -16,13 +16,8 @@ from naslib_ecnas.cell import Cell
 from naslib_ecnas.report.page import Page, coded, write_page
 from naslib_ecnas.space import Space
 
-LABELS = {
-    "input": "input",
-    "output": "output",
-    "conv3x3-bn-relu": "conv 3\u00d73",
-    "conv1x1-bn-relu": "conv 1\u00d71",
-    "maxpool3x3": "max-pool 3\u00d73",
-}
+LABELS = {"input": "input", "output": "output", "maxpool3x3": "max-pool 3\u00d73"}
+LABELS |= {f"conv{n}x{n}-bn-relu": f"conv {n}\u00d7{n}" for n in (1, 3)}
 
 
 class Browser:
@@ -216,7 +211,7 @@ def test_filters_change_what_is_shown(shown: Browser, page: Page) -> None:
     assert shown.text("#shown").startswith(whole)
 
 
-def test_axes_and_budget_change_the_front(shown: Browser, page: Page) -> None:
+def test_axes_and_budget_change_the_front_and_the_place(shown: Browser, page: Page) -> None:
     shown.choose("#axis-x", "parameters")
     shown.choose("#epochs", "4")
     rows = front_rows(page, ("validation_accuracy", "parameters"), 4)
@@ -225,9 +220,7 @@ def test_axes_and_budget_change_the_front(shown: Browser, page: Page) -> None:
     shown.choose("#axis-x", "validation_accuracy")
     chosen = shown.js("return [report.chosen.x, report.chosen.y]")
     assert chosen == ["validation_accuracy", "parameters"]
-
-
-def test_stretching_moves_no_cell_past_another(shown: Browser) -> None:
+    # Stretching moves no cell past another.
     order = "const p = report.plot.y.place; return [p[10] < p[2000], p[40] < p[9000]]"
     before, first = shown.js(order), shown.place(2000)
     shown.one("#stretch").click()
@@ -235,7 +228,7 @@ def test_stretching_moves_no_cell_past_another(shown: Browser) -> None:
     assert shown.place(2000) != first
 
 
-def test_keys_move_select_and_zoom(shown: Browser) -> None:
+def test_keys_move_select_and_zoom_and_a_row_can_be_typed(shown: Browser) -> None:
     from selenium.webdriver import Keys
 
     shown.js("report.pick(0)")
@@ -255,6 +248,12 @@ def test_keys_move_select_and_zoom(shown: Browser) -> None:
     assert shown.js(width) == pytest.approx(whole / 1.4)
     canvas.send_keys("0")
     assert shown.js(width) == pytest.approx(whole)
+    field = shown.one("#go-row")
+    for typed, said in (("1,234", ""), ("99999999", "rows go from 0 to")):
+        field.clear()
+        field.send_keys(f"{typed}\n")
+        assert said in shown.text("#go-says")
+        assert shown.text("#picked-title") == "Cell 1,234"
 
 
 def test_zoom_is_limited_and_panning_draws_a_frame_at_a_time(shown: Browser) -> None:
@@ -271,15 +270,6 @@ def test_zoom_is_limited_and_panning_draws_a_frame_at_a_time(shown: Browser) -> 
         "requestAnimationFrame(() => requestAnimationFrame(() => done(plot.frames.length))); })"
     )
     assert 1 <= drawn <= 2
-
-
-def test_a_row_can_be_typed(shown: Browser) -> None:
-    field = shown.one("#go-row")
-    for typed, said in (("1,234", ""), ("99999999", "rows go from 0 to")):
-        field.clear()
-        field.send_keys(f"{typed}\n")
-        assert said in shown.text("#go-says")
-        assert shown.text("#picked-title") == "Cell 1,234"
 
 
 def test_runs_are_shown(shown: Browser, page: Page) -> None:
@@ -344,7 +334,9 @@ def test_contrast(browser: Browser, address: str, dark: bool) -> None:
     assert all(contrast("ink", name) >= 4.5 for name in operators)
 
 
-def test_names_do_no_harm(browser: Browser, page: Page, harm: str, tmp_path: Path) -> None:
+def test_names_do_no_harm_and_damage_is_said(
+    browser: Browser, address: str, page: Page, harm: str, tmp_path: Path
+) -> None:
     origin = replace(page.provenance["energy_kwh"], device=harm, source=harm, note=harm)
     runs = (replace(page.runs[0], label=harm, method=harm), *page.runs[1:])
     origins = {**page.provenance, "energy_kwh": origin}
@@ -355,9 +347,7 @@ def test_names_do_no_harm(browser: Browser, page: Page, harm: str, tmp_path: Pat
     assert harm in browser.text("#run-table")
     assert harm in browser.text("header")
     assert browser.log() == []
-
-
-def test_a_damaged_page_says_so(browser: Browser, address: str, tmp_path: Path) -> None:
+    # A damaged page says so.
     whole = Path(address.removeprefix("file://")).read_text(encoding="utf-8")
     start = whole.index('base64">') + 8
     (tmp_path / "cut.html").write_text(whole[: start + 400] + whole[start + 4400 :])

@@ -19,12 +19,7 @@ from hypothesis import strategies as st
 
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.data.table import Columns, Table, write_table
-from naslib_ecnas.errors import (
-    ProvenanceError,
-    StorageError,
-    UnknownBudgetError,
-    UnknownMetricError,
-)
+from naslib_ecnas.errors import ProvenanceError, StorageError, UnknownMetricError
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.report.page import (
     MISSING,
@@ -64,32 +59,26 @@ def test_columns_and_fronts_are_the_tables(six: Benchmark) -> None:
     assert six.spent.evaluations == counted
 
 
-def test_runs_add_their_objectives_and_exact_rows(six: Benchmark, page: Page) -> None:
+def test_runs_add_their_objectives_exact_rows_and_budget(six: Benchmark, page: Page) -> None:
     run = page.runs[0]
     more = gather(six, [replace(run, objectives=("depth", "energy_kwh"))])
     assert "depth" in more.metrics
     assert np.isin(run.rows, more.exact_rows).all()
-
-
-def test_the_budget_shown_first(six: Benchmark, page: Page) -> None:
+    # The budget that is shown first.
     at_4 = [replace(run, epochs=4) for run in page.runs]
     assert gather(six, at_4).epochs == 4
     assert gather(six, [page.runs[0], *at_4]).epochs == 12  # they differ: the largest
     assert gather(six, page.runs, epochs=4).epochs == 4
-    with pytest.raises(UnknownBudgetError, match="4, 12"):
-        gather(six, epochs=5)
 
 
-def test_runs_of_another_table_are_refused(six: Benchmark, page: Page) -> None:
+def test_runs_of_another_table_are_refused(six: Benchmark, page: Page, tmp_path: Path) -> None:
     run = page.runs[0]
     with pytest.raises(ProvenanceError, match="--table"):
         gather(six, [replace(run, checksum="0" * 64)])
     for row in (70000, -1):
         with pytest.raises(ProvenanceError, match=str(row)):
             gather(six, [replace(run, rows=np.array([row], dtype=np.int32))])
-
-
-def test_a_table_with_too_little_is_refused(tmp_path: Path) -> None:
+    # A table has too little.
     values = {"energy_kwh": np.full((1, 1, 1), 0.1)}
     origin = {"energy_kwh": Provenance("synthetic")}
     rows = np.zeros(1, dtype=np.int32)
@@ -103,13 +92,7 @@ def test_a_table_with_too_little_is_refused(tmp_path: Path) -> None:
 N = MOST_LEVELS + 500
 
 
-@given(
-    seed=st.integers(0, 2**32 - 1),
-    low=st.floats(-8, 8),
-    span=st.floats(0.01, 40),
-    log=st.booleans(),
-    missing=st.booleans(),
-)
+@given(st.integers(0, 2**32 - 1), st.floats(-8, 8), st.floats(0.01, 40), *[st.booleans()] * 2)
 @settings(max_examples=60, deadline=None)
 def test_a_column_comes_back_within_the_stated_error(
     seed: int, low: float, span: float, log: bool, missing: bool
@@ -146,9 +129,7 @@ def test_error_bounds() -> None:
     assert packed.error > 1
     assert packed.codes.max() == MISSING - 1
     assert np.abs(packed.values() - wide).max() <= packed.error
-
-
-def test_zero_and_infinity() -> None:
+    # Zero and infinity.
     values = np.linspace(0, 1, N)
     assert not quantise(values, log=True).log
     assert quantise(values + 1e-9, log=True).log
@@ -156,11 +137,7 @@ def test_zero_and_infinity() -> None:
     assert quantise(values, log=True).codes[-2:].tolist() == [MISSING, MISSING]
 
 
-@given(
-    st.lists(st.integers(0, MISSING), min_size=1, max_size=60),
-    st.integers(0, 2**32 - 1),
-    st.booleans(),
-)
+@given(st.lists(st.integers(0, MISSING), min_size=1), st.integers(0, 2**32 - 1), st.booleans())
 def test_bytes_come_back(codes: list[int], seed: int, differs: bool) -> None:
     column = np.array(codes, dtype=np.uint16)
     other = np.random.default_rng(seed).integers(0, MISSING + 1, len(codes)).astype(np.uint16)
@@ -229,8 +206,7 @@ def test_nothing_is_loaded_from_anywhere(text: str) -> None:
         assert not outside & set(attributes), (tag, attributes)
         assert (attributes.get("href") or "#").startswith("#")
     # The one address is the namespace of SVG, which is never opened.
-    addresses = re.findall(r"[a-z]+://[^\s\"'`<]*", text)
-    assert set(addresses) == {"http://www.w3.org/2000/svg"}
+    assert set(re.findall(r"[a-z]+://[^\s\"'`<]*", text)) == {"http://www.w3.org/2000/svg"}
     assert not re.search(r"@import|\bimport\s*\(|fetch\(|XMLHttpRequest|WebSocket|Worker\(", text)
     assert all(part == "#arrow" for part in re.findall(r"url\(([^)]*)\)", text))
 
@@ -249,9 +225,7 @@ def test_the_policy_allows_only_this_script_and_this_style(text: str) -> None:
     assert "unsafe" not in policy
     assert "http" not in policy
     assert not any("style" in a or any(k.startswith("on") for k in a) for _, a in found.elements)
-
-
-def test_the_template_is_filled_and_the_origins_are_in_it(text: str) -> None:
+    # The template is filled, and the origins are in it.
     assert not re.search(r"\{\{\w+\}\}", text)
     assert text.count("<script") == 2
     plain = markup.unescape(text)

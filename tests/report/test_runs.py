@@ -34,16 +34,13 @@ def test_a_run_is_read_as_it_was(six: Benchmark, tmp_path: Path) -> None:
     assert run.spent["energy_kwh"] == found.spent.energy_kwh
 
 
-def test_runs_are_found_at_any_depth_and_once(run_folder: Path) -> None:
+def test_runs_are_found_at_any_depth_and_once(run_folder: Path, tmp_path: Path) -> None:
     runs = find_runs([run_folder, run_folder / "a", run_folder / "deeper"])
     labels = [run.label for run in runs]
     top = run_folder.name
     assert labels == [f"{top}/a", f"{top}/b", f"{top}/deeper/c"]
     assert [run.label for run in find_runs([run_folder / "a"])] == ["a"]
     assert find_runs([]) == ()
-
-
-def test_a_folder_without_runs_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for name in ("nothing-there", "empty"):
         with pytest.raises(ConfigError, match="ecnas search --out"):
