@@ -25,6 +25,10 @@ def test_a_message_is_a_sentence_with_the_value_and_a_remedy() -> None:
         assert (error.value, error.remedy) == (3, "add one")
         assert isinstance(error, errors.EcnasError)
         assert str(kind("it must be four")) == "it must be four"
+    # A huge value is cut.
+    assert str(ConfigError("no", value="x" * 198)) == f"no, got '{'x' * 198}'"
+    assert str(ConfigError("no", value="x" * 199)) == f"no, got '{'x' * 196}..."
+    assert str(ConfigError("no", value=np.zeros((2, 1)))) == "no, got array([[0.], [0.]])"
 
 
 def test_errors_are_subclasses_of_the_built_in_ones() -> None:
@@ -38,12 +42,6 @@ def test_errors_are_subclasses_of_the_built_in_ones() -> None:
         (errors.MissingDependencyError, ImportError),
     ):
         assert issubclass(kind, parent)
-
-
-def test_a_huge_value_is_cut() -> None:
-    assert str(ConfigError("no", value="x" * 198)) == f"no, got '{'x' * 198}'"
-    assert str(ConfigError("no", value="x" * 199)) == f"no, got '{'x' * 196}..."
-    assert str(ConfigError("no", value=np.zeros((2, 1)))) == "no, got array([[0.], [0.]])"
 
 
 def test_attributes_of_single_errors() -> None:

@@ -38,8 +38,8 @@ LEVELS = (
     ("figures", "report", "adapters", "comparison"),
     ("console", "commands", "cli", "__main__"),
 )
-FOLDERS = {"naslib_ecnas": "naslib_ecnas", "data": "naslib_ecnas.data"}
-FOLDERS["adapters"] = "naslib_ecnas.adapters"
+FOLDERS = {"naslib_ecnas": "naslib_ecnas"}
+FOLDERS |= {name: f"naslib_ecnas.{name}" for name in ("data", "adapters")}
 
 
 def _sources() -> Iterator[tuple[str, ast.Module]]:
@@ -108,12 +108,8 @@ def test_no_import_circle() -> None:
     except CycleError as error:
         raise AssertionError(error.args[1]) from None
     assert set(order) == set(graph)
-
-
-def test_the_circle_test_would_notice() -> None:
-    assert imported(ast.parse("def f():\n    from naslib_ecnas import network")) == {
-        "naslib_ecnas.network"
-    }
+    lazy = ast.parse("def f():\n    from naslib_ecnas import network")
+    assert imported(lazy) == {"naslib_ecnas.network"}  # the test would notice
 
 
 def test_nothing_heavy_is_imported() -> None:
@@ -126,10 +122,7 @@ def test_nothing_heavy_is_imported() -> None:
         assert "naslib_ecnas" in loaded
         assert not loaded & HEAVY, statement
     assert "pyarrow" in _loaded("import naslib_ecnas, pyarrow") & HEAVY  # the test would notice
-
-
-def test_the_package_imports_few_modules() -> None:
-    """A bare import brings no numpy and, beyond what Python starts with, at most 60 modules."""
+    # A bare import brings no numpy and, beyond what Python starts with, at most 60 modules.
     loaded = _loaded("import naslib_ecnas") - _loaded("pass")
     assert "numpy" not in loaded
     assert len(loaded) <= 60
@@ -138,17 +131,14 @@ def test_the_package_imports_few_modules() -> None:
 def test_heavy_packages_have_one_home_each() -> None:
     """Only the feature that needs a heavy package imports it, never at a shared module's top."""
     for module, tree in SOURCES.items():
-        names = {
-            name.split(".")[0]
-            for node in tree.body
-            if isinstance(node, (ast.Import, ast.ImportFrom))
-            for name in (
-                [node.module or ""]
-                if isinstance(node, ast.ImportFrom)
-                else [alias.name for alias in node.names]
-            )
+        names = {n.module or "" for n in tree.body if isinstance(n, ast.ImportFrom)}
+        for node in tree.body:
+            names |= {a.name for a in node.names} if isinstance(node, ast.Import) else set()
+        heavy = {name.split(".")[0] for name in names} & {h.split(".")[0] for h in HEAVY} - {
+            "moocore",
+            "rich",
+            "google",
         }
-        heavy = names & {h.split(".")[0] for h in HEAVY} - {"moocore", "rich", "google"}
         home = module.split(".")[1] if "." in module else ""
         assert heavy <= HOMES.get(home, set()), module
 
@@ -156,10 +146,10 @@ def test_heavy_packages_have_one_home_each() -> None:
 def test_the_distribution_lists_every_folder() -> None:
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg")
-    listed = set(config["options"]["packages"].split())
-    there = set()
-    for folder, package in FOLDERS.items():
-        for init in (ROOT / folder).rglob("__init__.py"):
-            there.add(".".join([package, *init.parent.relative_to(ROOT / folder).parts]))
-    assert listed == there
+    there = {
+        ".".join([package, *init.parent.relative_to(ROOT / folder).parts])
+        for folder, package in FOLDERS.items()
+        for init in (ROOT / folder).rglob("__init__.py")
+    }
+    assert set(config["options"]["packages"].split()) == there
     assert (ROOT / "naslib_ecnas" / "py.typed").exists()

@@ -17,13 +17,8 @@ def test_directions_and_bounds_follow_from_the_names() -> None:
         assert found.name == name
         assert found.maximise == (found.upper == 1.0)
         assert found.maximise == (name.endswith("accuracy") or name == "gpu_share")
-        for suffix, unit in (
-            ("_kwh", "kWh"),
-            ("_s", "s"),
-            ("_w", "W"),
-            ("_j", "J"),
-            ("_g", "gCO2eq"),
-        ):
+        units = {"_kwh": "kWh", "_s": "s", "_w": "W", "_j": "J", "_g": "gCO2eq"}
+        for suffix, unit in units.items():
             if name.endswith(suffix) and not name.endswith("per_kwh"):
                 assert found.unit == unit
     assert [metric(name).maximise for name in OBJECTIVES] == [False, True]
@@ -58,20 +53,11 @@ def test_provenance_has_a_text_and_comes_back_from_json() -> None:
     assert str(one) == "measured, on Quadro RTX 6000, PUE 1.59 in, 1 repeat, f"
     assert str(other) == "modelled, on Quadro RTX 6000, PUE out, 3 repeats (so)"
     assert Provenance("unknown").to_json() == {"kind": str(Provenance("unknown"))}
-    for wrong in (
-        {},
-        [],
-        {"kind": "guess"},
-        {"kind": "measured", "x": 1},
-        {"kind": "measured", "pue": "a"},
-        {"kind": "measured", "repeats": 1.0},
-        {"kind": "measured", "device": 3},
-    ):
+    fields: list[dict[str, object]] = [{"x": 1}, {"pue": "a"}, {"repeats": 1.0}, {"device": 3}]
+    for wrong in ({}, [], {"kind": "guess"}, *({"kind": "measured", **more} for more in fields)):
         with pytest.raises(FormatError, match=r"^t: a provenance must have a kind \(measured"):
             Provenance.from_json(wrong, path="t")
-
-
-def test_provenance_says_what_is_comparable() -> None:
+    # What is comparable.
     one = Provenance("measured", device="a", pue=1.59, repeats=1, source="f")
     assert one.differs_in(Provenance("modelled", device="a", pue=1.0)) == ["kind", "pue", "repeats"]
     assert one.differs_in(Provenance("measured", "a", 1.59, 1, source="g")) == []

@@ -25,9 +25,8 @@ NAMES = ("training_time_s", "train_accuracy", "validation_accuracy", "test_accur
 @pytest.fixture
 def nasbench(tmp_path: Path) -> api.NASBench:
     rng = np.random.default_rng(0)
-    values = {
-        prefix + name: rng.random((80, 2, 3)) for prefix in ("", "halfway_") for name in NAMES
-    }
+    names = [prefix + name for prefix in ("", "halfway_") for name in NAMES]
+    values = {name: rng.random((80, 2, 3)) for name in names}
     for array in values.values():
         array[7, 1] = np.nan
     rows = np.arange(80, dtype=np.int32)
@@ -54,19 +53,13 @@ def test_a_query_is_one_of_the_repeats(nasbench: api.NASBench) -> None:
     assert data["module_operations"] == list(Cell.from_row(5).ops)
     half = nasbench.query(spec(5), epochs=108, stop_halfway=True)
     assert half["validation_accuracy"] in [c["halfway_validation_accuracy"] for c in computed[108]]
-    assert nasbench.get_budget_counters() == (
-        pytest.approx(data["training_time"] + half["training_time"]),
-        162,
-    )
+    spent = pytest.approx(data["training_time"] + half["training_time"])
+    assert nasbench.get_budget_counters() == (spent, 162)
     nasbench.reset_budget_counters()
     assert nasbench.get_budget_counters() == (0.0, 0)
-    assert (
-        computed[108][0]["final_training_time"]
-        == nasbench.benchmark.query(5, 108, repeat=0).training_time_s
-    )
-
-
-def test_every_repeat_comes_up_and_the_seed_decides(nasbench: api.NASBench) -> None:
+    first = nasbench.benchmark.query(5, 108, repeat=0).training_time_s
+    assert computed[108][0]["final_training_time"] == first
+    # Every repeat comes up, and the seed decides.
     seen = {nasbench.query(spec(3), epochs=4)["training_time"] for _ in range(60)}
     assert len(seen) == 3
     again = api.NASBench(nasbench.benchmark, seed=0)
@@ -92,12 +85,13 @@ def test_validity_is_that_of_the_table(nasbench: api.NASBench) -> None:
         nasbench.query(spec(5), 36)
     with pytest.raises(api.OutOfDomainError):
         nasbench.query(spec(7), 108)
-    with pytest.raises(ValueError, match="square"):
-        api.ModelSpec([[0, 1]], ["input", "output"])
-    with pytest.raises(ValueError, match="upper"):
-        api.ModelSpec([[0, 1], [1, 0]], ["input", "output"])
-    with pytest.raises(ValueError, match="operations"):
-        api.ModelSpec([[0, 1], [0, 0]], ["input"])
+    both = ["input", "output"]
+    for matrix, ops, message in (
+        *(([[0, 1]], both, "square"), ([[0, 1], [1, 0]], both, "upper")),
+        ([[0, 1], [0, 0]], ["input"], "operations"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            api.ModelSpec(matrix, ops)
 
 
 def test_pruning_keeps_the_order_given() -> None:
@@ -128,11 +122,8 @@ def test_half_a_space_with_a_single_metric(tmp_path: Path) -> None:
     """From a thousand cells on, hashes are taken from those of the whole space."""
     rows = np.arange(0, 2532, 2, dtype=np.int32)
     values = {"validation_accuracy": np.full((len(rows), 1, 1), 0.5)}
-    made = Provenance("synthetic")
-    write_table(
-        tmp_path / "t.ecnas",
-        Columns("half", 5, rows, (4,), 1, values, {"validation_accuracy": made}),
-    )
+    made = dict.fromkeys(values, Provenance("synthetic"))
+    write_table(tmp_path / "t.ecnas", Columns("half", 5, rows, (4,), 1, values, made))
     nasbench = api.NASBench(Table.open(tmp_path / "t.ecnas"))
     hashes = list(nasbench.hash_iterator())
     assert len(hashes) == len(rows) == len(set(hashes))

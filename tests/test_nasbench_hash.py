@@ -19,16 +19,14 @@ from naslib_ecnas.progress import listening
 from naslib_ecnas.space import Space
 
 
-def _forget() -> None:
-    nasbench_hash._digests.clear()
-    nasbench_hash._sorted_heads.cache_clear()
-
-
 @pytest.fixture(autouse=True)
-def _fresh() -> Iterator[None]:
-    _forget()
-    yield
-    _forget()
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty cache folder, in memory too."""
+    monkeypatch.setenv("ECNAS_CACHE", str(tmp_path))
+    monkeypatch.setattr(nasbench_hash, "_digests", {})
+    nasbench_hash._sorted_heads.cache_clear()
+    yield tmp_path
+    nasbench_hash._sorted_heads.cache_clear()
 
 
 @pytest.fixture
@@ -60,11 +58,10 @@ def test_rows_are_found_by_hash() -> None:
 
 @pytest.mark.usefixtures("small")
 def test_hashes_are_kept_and_a_damaged_file_is_replaced(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("ECNAS_CACHE", str(tmp_path))
     first = nasbench_hash.digests(91)
-    (file,) = tmp_path.iterdir()
+    (file,) = cache.iterdir()
     zeros = np.zeros((91, 16), np.uint8)
     monkeypatch.setattr(nasbench_hash, "hash_rows", lambda rows, on_done: zeros)
     nasbench_hash._digests.clear()
@@ -76,45 +73,37 @@ def test_hashes_are_kept_and_a_damaged_file_is_replaced(
     assert not nasbench_hash.digests(91).any()  # computed again
 
 
-def test_hashes_of_some_rows_are_those_of_all(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ECNAS_CACHE", str(tmp_path))
+def test_hashes_of_some_rows_are_those_of_all(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = np.array([423_623, 5, 90, 5])
     some = nasbench_hash.as_text(nasbench_hash.digests_of(rows)).tolist()
     assert some == [Cell.from_row(row).nasbench_hash for row in rows.tolist()]
-    assert not list(tmp_path.iterdir())  # only these were computed
+    assert not list(cache.iterdir())  # only these were computed
     nasbench_hash._path(423_624).write_bytes(b"torn")
     assert nasbench_hash.as_text(nasbench_hash.digests_of(rows)).tolist() == some
     nasbench_hash._path(423_624).unlink()
     synthetic = np.arange(16, dtype=np.uint8) + np.zeros((423_624, 1), np.uint8)
     monkeypatch.setattr(nasbench_hash, "hash_rows", lambda rows, on_done: synthetic)
     nasbench_hash.prepare(1_000)
-    assert not list(tmp_path.iterdir())
+    assert not list(cache.iterdir())
     nasbench_hash.prepare(200_000)
-    assert [path.stat().st_size for path in tmp_path.iterdir()] == [16 * 423_624 + 32]
+    assert [path.stat().st_size for path in cache.iterdir()] == [16 * 423_624 + 32]
     assert nasbench_hash.digests_of(rows).tolist() == [list(range(16))] * 4
     nasbench_hash._digests.clear()
     assert nasbench_hash.digests_of(rows).tolist() == [list(range(16))] * 4  # from the file
 
 
 @pytest.mark.usefixtures("small")
-def test_progress_is_reported() -> None:
+def test_progress_is_reported(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recorder, name = Mock(), "NAS-Bench-101's hashes, once"
     with listening(recorder):
         nasbench_hash.digests(91)
     started = call.started(name, "computing", 91, 0, "cells")
     advanced = [call.advanced(name, done) for done in (1, 7, 91)]
     assert recorder.mock_calls == [started, *advanced, call.finished(name)]
-
-
-@pytest.mark.usefixtures("small")
-def test_a_cache_that_cannot_be_written_is_no_obstacle(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    blocked = tmp_path / "file"
-    blocked.write_text("in the way")
-    monkeypatch.setenv("ECNAS_CACHE", str(blocked))
+    # A cache that cannot be written is no obstacle.
+    nasbench_hash._digests.clear()
+    (cache / "file").write_text("in the way")
+    monkeypatch.setenv("ECNAS_CACHE", str(cache / "file"))
     with pytest.warns(UserWarning, match="not kept"):
         assert len(nasbench_hash.digests(91)) == 91
 

