@@ -8,18 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from naslib_ecnas.data.catalog import (
-    TableEntry,
-    catalog,
-    file_entry,
-    read_catalog,
-    table_entry,
-    tables,
-)
+from naslib_ecnas.data.catalog import catalog, file_entry, read_catalog, table_entry, tables
 from naslib_ecnas.data.convert import FORMATS, read, sniff
 from naslib_ecnas.data.table import Columns
 from naslib_ecnas.errors import CatalogError, UnknownTableError
 from naslib_ecnas.metrics import METRICS
+from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
 
 OFFICIAL = {table.name: table for table in tables() if table.file.licence == "MIT"}
@@ -90,9 +84,7 @@ def test_scaled_tables_come_from_4_epochs(columns: dict[str, Columns], name: str
         assert OFFICIAL[name].provenance("initial_" + which).kind == "unknown"
 
 
-def test_the_scaled_tables_are_made_from_the_first_repeat(
-    columns: dict[str, Columns],
-) -> None:
+def test_the_scaled_tables_are_made_from_the_first_repeat(columns: dict[str, Columns]) -> None:
     runs = columns["4v-4epochs"].values
     for name, doubled in (("4v-linscale", 1), ("4v-rtx6000", 2)):
         made = columns[name].values
@@ -185,23 +177,21 @@ description = "d"
 """.format(sha="0" * 64)
 
 
-def read_text(tmp_path: Path, text: str) -> TableEntry:
+def read_text(tmp_path: Path, text: str) -> Provenance:
     path = tmp_path / "catalog.toml"
     path.write_text(text)
-    return read_catalog(path).tables[0]
+    return read_catalog(path).tables[0].provenance("energy_kwh")
 
 
 def test_a_good_catalog(tmp_path: Path) -> None:
-    origin = read_text(tmp_path, GOOD).provenance("energy_kwh")
+    origin = read_text(tmp_path, GOOD)
     assert (origin.kind, origin.device, origin.repeats) == ("measured", "a GPU", 2)
     assert origin.sha256 == "0" * 64
-    with pytest.raises(CatalogError, match="cannot be read"):
-        read_catalog(tmp_path / "none.toml")
 
 
+#: Text of the good catalog, what stands there instead, and the error.
 BAD = [
-    ("size = 10", "size = 'ten'", "size must be"),
-    ("size = 10", "size = 0", "size must be"),
+    *(("size = 10", f"size = {size}", "size must be") for size in ("'ten'", "0")),
     ("size = 10", "size = 10\nspeed = 3", "unknown fields"),
     ('licence = "MIT"', "", "licence must be"),
     ("0" * 64, "0" * 63, "sha256 must be"),
@@ -218,16 +208,15 @@ BAD = [
     ("cells = 91", "cells = true", "cells must be"),
     ('name = "t"', 'name = "f.tfrecord"', "twice"),
     ('description = "d"', 'description = " "', "not empty"),
-    ("[[citation]]", "[[citation", "cannot be read"),
-    ("[[citation]]", "[citation]", "list of"),
+    *(("[[citation]]", "[[citation", "cannot be read"), ("[[citation]]", "[citation]", "list of")),
     ("[[columns.all]]", "[columns.all]", "list of"),
     ("[[columns.all]]", "[[columns]]", "columns must be"),
     ("[[citation]]", "speed = 3\n[[citation]]", "unknown fields"),
 ]
 
 
-@pytest.mark.parametrize(("old", "new", "message"), BAD)
-def test_malformed_catalogs(tmp_path: Path, old: str, new: str, message: str) -> None:
-    assert old in GOOD
-    with pytest.raises(CatalogError, match=message):
-        read_text(tmp_path, GOOD.replace(old, new, 1))
+def test_malformed_catalogs(tmp_path: Path) -> None:
+    for old, new, message in BAD:
+        assert old in GOOD
+        with pytest.raises(CatalogError, match=message):
+            read_text(tmp_path, GOOD.replace(old, new, 1))

@@ -20,17 +20,9 @@ import pytest
 from fetch_server import CONTENT, FAST, ProgressLog, Server, answer
 
 from naslib_ecnas import errors
+from naslib_ecnas.data import fetch as fetching
 from naslib_ecnas.data.catalog import Citation, FileEntry
-from naslib_ecnas.data.fetch import (
-    Limits,
-    Transfer,
-    check,
-    downloads_folder,
-    fetch,
-    local_copy,
-    locked,
-    sha256_of,
-)
+from naslib_ecnas.data.fetch import Limits, Transfer, downloads_folder, fetch, local_copy
 from naslib_ecnas.errors import ChecksumError, FetchError, StorageError
 from naslib_ecnas.progress import Silent
 
@@ -407,7 +399,7 @@ def test_two_at_once_fetch_once(server: Server, entry: FileEntry) -> None:
         first = pool.submit(fetch, entry, limits=FAST)
         assert server.held.wait(60)
         with pytest.raises(FetchError, match="over 0 s"):  # waiting has an end
-            locked(downloads_folder() / entry.name, Silent(), patience=0).__enter__()
+            fetching.locked(downloads_folder() / entry.name, Silent(), patience=0).__enter__()
         second = pool.submit(fetch, entry, limits=FAST, progress=log)
         assert log.waits.wait(60)
         server.go.set()
@@ -483,11 +475,11 @@ def test_a_name_that_cannot_be_written_to(
 def test_a_file_is_checked_by_size_and_checksum(entry: FileEntry, tmp_path: Path) -> None:
     path = tmp_path / "made-up.bin"
     path.write_bytes(CONTENT)
-    assert sha256_of(path) == entry.sha256
+    assert fetching.sha256_of(path) == entry.sha256
     (tmp_path / "empty").touch()
-    assert sha256_of(tmp_path / "empty") == hashlib.sha256().hexdigest()
+    assert fetching.sha256_of(tmp_path / "empty") == hashlib.sha256().hexdigest()
     for known in (entry, replace(entry, sha256=None), replace(entry, size=None)):
-        assert check(path, known) == entry.sha256
+        assert fetching.check(path, known) == entry.sha256
     for content, kind in (
         (CONTENT + b"!", ChecksumError),
         (CONTENT[:-1], errors.TruncatedError),
@@ -495,8 +487,8 @@ def test_a_file_is_checked_by_size_and_checksum(entry: FileEntry, tmp_path: Path
     ):
         path.write_bytes(content)
         with pytest.raises(kind) as caught:
-            check(path, entry)
+            fetching.check(path, entry)
         assert type(caught.value) is kind
     for known in (entry, replace(entry, size=None)):
         with pytest.raises(errors.UnknownTableError, match="cannot be read"):
-            check(tmp_path / "none", known)
+            fetching.check(tmp_path / "none", known)

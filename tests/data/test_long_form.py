@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow
@@ -23,14 +22,7 @@ from naslib_ecnas.cell import Cell
 from naslib_ecnas.data import long_form
 from naslib_ecnas.data.assemble import Source
 from naslib_ecnas.data.convert import read, sniff
-from naslib_ecnas.data.long_form import (
-    CellTexts,
-    read_csv,
-    read_parquet,
-    texts_of,
-    write_csv,
-    write_parquet,
-)
+from naslib_ecnas.data.long_form import CellTexts, read_csv, read_parquet, write_csv, write_parquet
 from naslib_ecnas.data.protobuf import ModelMetrics
 from naslib_ecnas.data.table import Columns
 from naslib_ecnas.errors import FormatError
@@ -229,28 +221,6 @@ def test_lines_without_repeats_are_repeats_in_their_order(tmp_path: Path) -> Non
     np.testing.assert_array_equal(columns.values["energy_kwh"], [[[3, 2], [5, np.nan]]])
 
 
-@settings(often, max_examples=80)
-@given(data=st.data())
-def test_damaged_files(path: Path, synthetic: Maker, data: st.DataObject) -> None:
-    good = path.with_name("good" + path.suffix)
-    if not good.exists():
-        write(good, synthetic(ModelMetrics, cells=3, budgets=(4,), repeats=2))
-    raw = bytearray(good.read_bytes())
-    for _ in range(data.draw(st.integers(1, 3))):
-        place = data.draw(st.integers(0, len(raw) - 1))
-        if data.draw(st.booleans()):
-            raw[place] ^= 1 << data.draw(st.integers(0, 7))
-        else:
-            raw = raw[:place] or bytearray(b"x")
-    path.write_bytes(raw)
-    reader: Any = read_parquet if path.suffix == ".parquet" else read_csv
-    try:
-        reader(path)
-    except FormatError as error:
-        if error.path != str(path):
-            raise
-
-
 def test_parquet_of_other_tables_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "x.parquet"
     cell = str(Space(4).cell(0))
@@ -281,14 +251,6 @@ def test_without_pyarrow_the_error_names_the_extra(
         read_parquet(tmp_path / "x.parquet")
 
 
-def test_nothing_half_written(tmp_path: Path, path: Path, synthetic: Maker) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(errors.StorageError):
-        write(tmp_path / "file" / path.name, synthetic())
-    with pytest.raises(errors.UnknownTableError):
-        read(path)
-
-
 # -- cells as texts -------------------------------------------------------------------------------
 
 SOURCE = Source("x.csv", None)
@@ -297,10 +259,10 @@ SOURCE = Source("x.csv", None)
 def test_texts_of_all_small_cells_and_some_large_ones() -> None:
     five = np.arange(len(Space(5)), dtype=np.int32)
     rows = np.concatenate([five, Space(7).sample(np.random.default_rng(0), 500)])
-    texts = texts_of(rows.astype(np.int32))
+    texts = long_form.texts_of(rows.astype(np.int32))
     assert texts == [str(Cell.from_row(row)) for row in rows.tolist()]
     np.testing.assert_array_equal(CellTexts(SOURCE).rows(texts), rows)
-    assert texts_of(five[:0]) == []
+    assert long_form.texts_of(five[:0]) == []
     assert CellTexts(SOURCE).rows([]).shape == (0,)
 
 
@@ -340,8 +302,7 @@ def test_hashes_are_compared() -> None:
 @given(
     st.lists(
         st.tuples(
-            st.text("01", min_size=9, max_size=9),
-            st.sampled_from(("input", *OPERATIONS, "output")),
+            st.text("01", min_size=9, max_size=9), st.sampled_from(("input", *OPERATIONS, "output"))
         ),
         max_size=20,
     )

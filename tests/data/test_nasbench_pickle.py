@@ -13,22 +13,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from naslib_ecnas import network
 from naslib_ecnas.data.assemble import Source
 from naslib_ecnas.data.convert import read, sniff
-from naslib_ecnas.data.nasbench_pickle import (
-    ALLOWED,
-    Array,
-    DType,
-    load,
-    read_nasbench_pickle,
-)
+from naslib_ecnas.data.nasbench_pickle import ALLOWED, Array, DType, load, read_nasbench_pickle
 from naslib_ecnas.data.table import Columns
-from naslib_ecnas.errors import FormatError, TruncatedError, UnknownTableError
+from naslib_ecnas.errors import FormatError, TruncatedError
 from naslib_ecnas.space import Space
 
 FIELDS = [
@@ -236,31 +230,7 @@ def test_plain_values_come_back(value: Any, protocol: int) -> None:
     assert load(pickle.dumps(value, protocol), HERE) == value
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(data=st.data())
-def test_damaged_pickles(tmp_path: Path, data: st.DataObject) -> None:
-    raw = bytearray(pickle.dumps(content(n=2, repeats=1), data.draw(st.sampled_from([2, 4, 5]))))
-    for _ in range(data.draw(st.integers(1, 4))):
-        place = data.draw(st.integers(0, len(raw) - 1))
-        if data.draw(st.booleans()):
-            raw[place] = data.draw(st.integers(0, 255))
-        else:
-            del raw[place : place + data.draw(st.integers(1, 9))]
-            raw = raw or bytearray(b"\x80")
-    path = tmp_path / "x.pkl"
-    path.write_bytes(raw)
-    try:
-        read_nasbench_pickle(path)
-    except FormatError as error:
-        if error.path != str(path):
-            raise
-
-
-def test_cut_and_missing_pickles(tmp_path: Path) -> None:
-    with pytest.raises(UnknownTableError):
-        read_nasbench_pickle(tmp_path / "x.pkl")
+def test_cut_pickles(tmp_path: Path) -> None:
     for cut in (1, 2, 50, 1000):
         (tmp_path / "x.pkl").write_bytes(pickle.dumps(content())[:-cut])
         with pytest.raises(TruncatedError):

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from naslib_ecnas import network
 from naslib_ecnas.cell import Cell
-from naslib_ecnas.data import protobuf, tfrecord, tfrecord_columns
+from naslib_ecnas.data import protobuf as pb
+from naslib_ecnas.data import tfrecord, tfrecord_columns
 from naslib_ecnas.data.convert import read, sniff
 from naslib_ecnas.data.nasbench_tfrecord import (
     read_ecnas,
@@ -30,21 +31,9 @@ from naslib_ecnas.data.nasbench_tfrecord import (
     write_nasbench,
     write_nasbench_records,
 )
-from naslib_ecnas.data.protobuf import (
-    Device,
-    DeviceUsage,
-    Evaluation,
-    EvaluationEnergy,
-    ModelMetrics,
-    ModelMetricsEnergy,
-    PowerUsage,
-    Usage,
-    decode,
-    encode,
-)
 from naslib_ecnas.data.table import Columns, Table, write_table
 from naslib_ecnas.data.tfrecord import Row, Training, encode_row, read_frames, write_frames
-from naslib_ecnas.errors import EcnasError, FormatError, UnknownTableError
+from naslib_ecnas.errors import EcnasError, FormatError
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
 
@@ -57,8 +46,12 @@ CHAIN = Cell("0100001000010000:input,conv3x3-bn-relu,maxpool3x3,output")
 
 def training(cell: Cell, epochs: int = 4, energy: float = 0.5, **more: Any) -> Training[Any]:
     bits, _, ops = str(cell).partition(":")
-    message = ModelMetricsEnergy(
-        evaluations=(EvaluationEnergy(0.0), EvaluationEnergy(2.0), EvaluationEnergy(energy=energy)),
+    message = pb.ModelMetricsEnergy(
+        evaluations=(
+            pb.EvaluationEnergy(0.0),
+            pb.EvaluationEnergy(2.0),
+            pb.EvaluationEnergy(energy=energy),
+        ),
         trainable_parameters=int(network.parameters(cell.row)[0]),
     )
     return replace(Training(cell.nasbench_hash, epochs, bits, ops, message), **more)
@@ -95,7 +88,7 @@ def test_ecnas_columns_come_back(
 def test_nasbench_columns_come_back(
     path: Path, synthetic: Maker, same_values: Same, budgets: tuple[int, ...]
 ) -> None:
-    columns = synthetic(ModelMetrics, vertices=7, cells=40, budgets=budgets)
+    columns = synthetic(pb.ModelMetrics, vertices=7, cells=40, budgets=budgets)
     write_nasbench(path, columns)
     found = read_nasbench(path, name="other")
     same_values(found, columns)
@@ -107,14 +100,14 @@ def test_nasbench_columns_come_back(
 
 
 def test_records_come_back(path: Path) -> None:
-    message = ModelMetrics((Evaluation(1.0, checkpoint_path="/a"),) * 3, None, 5.0)
-    one: Training[ModelMetrics] = training(CHAIN, message=message)
+    message = pb.ModelMetrics((pb.Evaluation(1.0, checkpoint_path="/a"),) * 3, None, 5.0)
+    one: Training[pb.ModelMetrics] = training(CHAIN, message=message)
     write_nasbench_records(path, [one])
     assert list(read_nasbench_records(path)) == [one]
     metrics = {"epoch", "initial_epoch", "halfway_epoch", "total_time_s"}
     assert set(read_nasbench(path).values) == metrics
     energy = training(CHAIN)
-    extra = protobuf.pack_bytes(50, b"\xff") + encode(energy.message) + protobuf.pack_int32(51, 7)
+    extra = pb.pack_bytes(50, b"\xff") + pb.encode(energy.message) + pb.pack_int32(51, 7)
     row = Row(energy.hash, energy.epochs, energy.bits, energy.ops, extra)
     write_frames(path, [encode_row(row)])  # with unknown fields
     assert read_ecnas(path).values["energy_kwh"].item() == 0.5
@@ -156,27 +149,27 @@ def test_every_presence_is_kept(path: Path) -> None:
         there: dict[str, Any] = {name: 0.25 for bit, name in enumerate(fields) if i >> bit & 1}
         if "start_emission" in there:
             there["start_emission"] = "1970-01-01 00:01:00"
-        points = (EvaluationEnergy(), EvaluationEnergy(), EvaluationEnergy(**there))
-        rows.append(training(cell, message=ModelMetricsEnergy(points)))
+        points = (pb.EvaluationEnergy(), pb.EvaluationEnergy(), pb.EvaluationEnergy(**there))
+        rows.append(training(cell, message=pb.ModelMetricsEnergy(points)))
         wanted.append([i >> bit & 1 for bit in range(4)])
     write_ecnas_records(path, rows)
     columns = read_ecnas(path)
     found = [~np.isnan(columns.values[name][:, 0, 0]) for name in fields.values()]
     assert np.stack(found, axis=1).astype(int).tolist() == wanted
     # A single evaluation is the final one.
-    message = ModelMetricsEnergy((EvaluationEnergy(energy=0.5, pred_energy=0.25),))
+    message = pb.ModelMetricsEnergy((pb.EvaluationEnergy(energy=0.5, pred_energy=0.25),))
     write_ecnas_records(path, [training(CHAIN, message=message)])
     single = {name: array.item() for name, array in read_ecnas(path).values.items()}
     assert single == {"energy_kwh": 0.5, "predicted_energy_kwh": 0.25}
 
 
 def test_devices_and_second_packages(path: Path) -> None:
-    two = (Usage(1.0), Usage(2.0))
+    two = (pb.Usage(1.0), pb.Usage(2.0))
     rows = []
     for cell, name in zip(cells(4, 2), "xy", strict=True):
-        gpu = DeviceUsage(two, two, (Device(name), Device("b")))
-        power = PowerUsage(gpu=gpu, cpu=DeviceUsage(two, two))
-        message = ModelMetricsEnergy((EvaluationEnergy(1.0),), power=power)
+        gpu = pb.DeviceUsage(two, two, (pb.Device(name), pb.Device("b")))
+        power = pb.PowerUsage(gpu=gpu, cpu=pb.DeviceUsage(two, two))
+        message = pb.ModelMetricsEnergy((pb.EvaluationEnergy(1.0),), power=power)
         rows.append(training(cell, message=message))
     write_ecnas_records(path, rows)
     columns = read_ecnas(path)
@@ -189,9 +182,13 @@ def test_devices_and_second_packages(path: Path) -> None:
 def test_emissions_of_zero_throughout_are_missing(path: Path) -> None:
     rows = []
     for i, cell in enumerate(cells(4, 3)):
-        halfway = EvaluationEnergy(co2eq=0.0 if i else 0.5)
-        points = (EvaluationEnergy(co2eq=0.0), halfway, EvaluationEnergy(energy=0.0, co2eq=0.0))
-        rows.append(training(cell, message=ModelMetricsEnergy(points)))
+        halfway = pb.EvaluationEnergy(co2eq=0.0 if i else 0.5)
+        points = (
+            pb.EvaluationEnergy(co2eq=0.0),
+            halfway,
+            pb.EvaluationEnergy(energy=0.0, co2eq=0.0),
+        )
+        rows.append(training(cell, message=pb.ModelMetricsEnergy(points)))
     write_ecnas_records(path, rows)
     columns = read_ecnas(path)
     assert set(columns.values) == {"energy_kwh", "halfway_co2_g"}
@@ -202,7 +199,7 @@ def test_emissions_of_zero_throughout_are_missing(path: Path) -> None:
 
 
 def final(**values: Any) -> dict[str, Any]:
-    return {"message": ModelMetricsEnergy((EvaluationEnergy(**values),))}
+    return {"message": pb.ModelMetricsEnergy((pb.EvaluationEnergy(**values),))}
 
 
 BAD: dict[str, dict[str, Any]] = {
@@ -213,10 +210,10 @@ BAD: dict[str, dict[str, Any]] = {
     "eight vertices": {"bits": "0" * 64, "ops": ",".join("abcdefgh")},
     "wrong hash": {"hash": "0" * 32},
     "no hash": {"hash": "x"},
-    "wrong parameters": {"message": ModelMetricsEnergy((EvaluationEnergy(),), 7)},
-    "negative parameters": {"message": ModelMetricsEnergy((EvaluationEnergy(),), -1)},
-    "two evaluations": {"message": ModelMetricsEnergy((EvaluationEnergy(),) * 2)},
-    "no evaluation": {"message": ModelMetricsEnergy()},
+    "wrong parameters": {"message": pb.ModelMetricsEnergy((pb.EvaluationEnergy(),), 7)},
+    "negative parameters": {"message": pb.ModelMetricsEnergy((pb.EvaluationEnergy(),), -1)},
+    "two evaluations": {"message": pb.ModelMetricsEnergy((pb.EvaluationEnergy(),) * 2)},
+    "no evaluation": {"message": pb.ModelMetricsEnergy()},
     "no time": final(start_emission="soon"),
     **{f"energy of {energy}": final(energy=energy) for energy in (-0.1, np.inf)},
     "accuracy in per cent": final(test_accuracy=94.2),
@@ -254,12 +251,10 @@ def test_hashes_of_large_cells_are_checked_on_request(
     read_ecnas(path, check_hashes=True)
 
 
-def test_empty_missing_and_uneven_files(path: Path) -> None:
+def test_empty_and_uneven_files(path: Path) -> None:
     write_ecnas_records(path, [])
     with pytest.raises(FormatError, match="no training"):
         read_ecnas(path)
-    with pytest.raises(UnknownTableError):
-        read_nasbench(path.with_name("none"))
     some = [training(cell, i + 1) for i, cell in enumerate(cells(5, 1000))]
     write_ecnas_records(path, some + [training(CHAIN)] * 20)
     with pytest.raises(FormatError, match="hardly any"):  # a grid of gigabytes
@@ -296,7 +291,7 @@ def made(request: pytest.FixtureRequest, tmp_path: Path, synthetic: Maker) -> tu
     if request.param == "ecnas":
         write_ecnas(path, synthetic(cells=4, budgets=(4,), repeats=2))
         return path, read_ecnas
-    write_nasbench(path, synthetic(ModelMetrics, cells=4, budgets=(4,), repeats=2))
+    write_nasbench(path, synthetic(pb.ModelMetrics, cells=4, budgets=(4,), repeats=2))
     return path, read_nasbench
 
 
@@ -410,7 +405,7 @@ def plain_rows(path: Path) -> Iterator[list[Any]]:
         at += 16 + length
 
 
-def plain_values(message: ModelMetricsEnergy) -> dict[str, float]:
+def plain_values(message: pb.ModelMetricsEnergy) -> dict[str, float]:
     """The metrics of a message, with the names written out once more."""
 
     def moment(text: str | None) -> float:
@@ -469,7 +464,7 @@ def test_official_files(
         seen[cell.row, epochs] = repeat + 1
         at = place[cell.row], columns.budgets.index(epochs), repeat
         found = {metric: array[at] for metric, array in columns.values.items()}
-        assert found == plain_values(decode(ModelMetricsEnergy, base64.b64decode(text)))
+        assert found == plain_values(pb.decode(pb.ModelMetricsEnergy, base64.b64decode(text)))
     assert sum(seen.values()) == rows == int((~np.isnan(columns.values["energy_kwh"])).sum())
     # The columns survive in other files.
     assert sniff(path) == "ecnas-tfrecord"

@@ -12,31 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from naslib_ecnas.data import protobuf
+from naslib_ecnas.data import protobuf as pb
 from naslib_ecnas.data.assemble import Source
-from naslib_ecnas.data.protobuf import (
-    Device,
-    DeviceUsage,
-    Evaluation,
-    EvaluationEnergy,
-    Message,
-    ModelMetrics,
-    ModelMetricsEnergy,
-    PowerUsage,
-    Usage,
-    decode,
-    encode,
-    from_seconds,
-    many_to_seconds,
-    specs,
-    to_metrics,
-    to_seconds,
-)
 from naslib_ecnas.errors import FormatError, TruncatedError
 
 HERE = Source("file.bin", 1000)
-PARTS = [Usage, Device, DeviceUsage, PowerUsage, Evaluation, EvaluationEnergy]
-WHOLE = [ModelMetrics, ModelMetricsEnergy]
+PARTS = [pb.Usage, pb.Device, pb.DeviceUsage, pb.PowerUsage, pb.Evaluation, pb.EvaluationEnergy]
+WHOLE = [pb.ModelMetrics, pb.ModelMetricsEnergy]
 
 # -- wire format ----------------------------------------------------------------------------------
 
@@ -49,14 +31,14 @@ WHOLE = [ModelMetrics, ModelMetricsEnergy]
     st.binary(max_size=300),
 )
 def test_fields_come_back(large: int, value: int, number: int, real: float, raw: bytes) -> None:
-    packed = protobuf.pack_varint(large)
-    assert protobuf.varint(packed, 0) == (large, len(packed))
+    packed = pb.pack_varint(large)
+    assert pb.varint(packed, 0) == (large, len(packed))
     assert len(packed) == max(1, -(-large.bit_length() // 7))
-    data = protobuf.pack_int32(number, value) + protobuf.pack_double(3, real)
-    data += b"\x0d\x01\x02\x03\x04" + protobuf.pack_bytes(70, raw)  # the first: four bytes
-    first, second, third, fourth = protobuf.fields(data)
-    assert (first.number, first.wire_type, protobuf.int32(first)) == (number, 0, value)
-    assert struct.pack("<d", protobuf.double(data, second)) == struct.pack("<d", real)
+    data = pb.pack_int32(number, value) + pb.pack_double(3, real)
+    data += b"\x0d\x01\x02\x03\x04" + pb.pack_bytes(70, raw)  # the first: four bytes
+    first, second, third, fourth = pb.fields(data)
+    assert (first.number, first.wire_type, pb.int32(first)) == (number, 0, value)
+    assert struct.pack("<d", pb.double(data, second)) == struct.pack("<d", real)
     assert third.number == 1
     assert (fourth.number, data[fourth.start : fourth.stop]) == (70, raw)
 
@@ -80,34 +62,34 @@ FAULTS: dict[str, tuple[bytes, type[FormatError], int]] = {
 def test_faults_are_located() -> None:
     for name, (data, kind, at) in FAULTS.items():
         with pytest.raises(kind, match=r"file\.bin at byte") as caught:
-            list(protobuf.fields(data, HERE))
+            list(pb.fields(data, HERE))
         assert (caught.value.path, caught.value.offset) == ("file.bin", 1000 + at), name
-    (field,) = protobuf.fields(b"\x08" + protobuf.pack_varint(1 << 31))
+    (field,) = pb.fields(b"\x08" + pb.pack_varint(1 << 31))
     with pytest.raises(FormatError, match="32 bits"):
-        protobuf.int32(field)
+        pb.int32(field)
 
 
 @given(st.binary(max_size=60))
 def test_garbage_is_read_or_refused(data: bytes) -> None:
     offsets = []
     try:
-        offsets = [1000 + field.stop for field in protobuf.fields(data, HERE)]
+        offsets = [1000 + field.stop for field in pb.fields(data, HERE)]
         assert not data or offsets[-1] == 1000 + len(data)
     except FormatError as error:
         offsets.append(error.offset if error.offset is not None else -1)
     assert all(1000 <= offset <= 1000 + len(data) for offset in offsets)
     for kind in WHOLE:
         with suppress(FormatError):
-            decode(kind, data)  # type: ignore[type-var]
+            pb.decode(kind, data)  # type: ignore[type-var]
 
 
 # -- messages -------------------------------------------------------------------------------------
 
 
-def messages(kind: type[Message]) -> st.SearchStrategy[Any]:
+def messages(kind: type[pb.Message]) -> st.SearchStrategy[Any]:
     """Any message of a kind, each field there or not."""
     values: dict[str, st.SearchStrategy[Any]] = {}
-    for spec in specs(kind).values():
+    for spec in pb.specs(kind).values():
         if spec.message is not None:
             inner = messages(spec.message)
             many = st.lists(inner, max_size=3).map(tuple)
@@ -122,58 +104,70 @@ def messages(kind: type[Message]) -> st.SearchStrategy[Any]:
 
 
 @pytest.mark.parametrize("kind", PARTS + WHOLE)
-def test_messages_come_back_with_their_presence(kind: type[Message]) -> None:
+def test_messages_come_back_with_their_presence(kind: type[pb.Message]) -> None:
     @settings(max_examples=30, deadline=None)
     @given(messages(kind))
     def check(message: Any) -> None:
-        data = encode(message)
-        assert decode(kind, data) == message
-        assert encode(decode(kind, data)) == data
+        data = pb.encode(message)
+        assert pb.decode(kind, data) == message
+        assert pb.encode(pb.decode(kind, data)) == data
 
     check()
 
 
 def test_absent_is_none_and_zero_is_zero() -> None:
-    kinds = {EvaluationEnergy: 15, ModelMetricsEnergy: 9, Evaluation: 6, ModelMetrics: 3}
+    kinds = {
+        pb.EvaluationEnergy: 15,
+        pb.ModelMetricsEnergy: 9,
+        pb.Evaluation: 6,
+        pb.ModelMetrics: 3,
+    }
     for kind, fields in kinds.items():
-        assert list(specs(kind)) == list(range(1, fields + 1))
-    assert [spec.name for spec in specs(EvaluationEnergy).values()] == ENERGY_EVALUATION
-    assert decode(Evaluation, b"") == Evaluation()
-    assert Evaluation().current_epoch is None
-    assert decode(Evaluation, encode(Evaluation(current_epoch=0.0))).current_epoch == 0.0
+        assert list(pb.specs(kind)) == list(range(1, fields + 1))
+    assert [spec.name for spec in pb.specs(pb.EvaluationEnergy).values()] == ENERGY_EVALUATION
+    assert pb.decode(pb.Evaluation, b"") == pb.Evaluation()
+    assert pb.Evaluation().current_epoch is None
+    assert (
+        pb.decode(pb.Evaluation, pb.encode(pb.Evaluation(current_epoch=0.0))).current_epoch == 0.0
+    )
 
 
 def test_unknown_fields_are_left_out() -> None:
-    known = encode(ModelMetrics(trainable_parameters=5, total_time=1.5))
-    unknown = protobuf.pack_bytes(40, b"\xff\x00") + protobuf.pack_int32(41, -1)
-    unknown += protobuf.pack_double(9, 2.0)
-    found = decode(ModelMetrics, unknown + known + unknown)
-    assert found == ModelMetrics(trainable_parameters=5, total_time=1.5)
-    assert encode(found) == known
+    known = pb.encode(pb.ModelMetrics(trainable_parameters=5, total_time=1.5))
+    unknown = pb.pack_bytes(40, b"\xff\x00") + pb.pack_int32(41, -1)
+    unknown += pb.pack_double(9, 2.0)
+    found = pb.decode(pb.ModelMetrics, unknown + known + unknown)
+    assert found == pb.ModelMetrics(trainable_parameters=5, total_time=1.5)
+    assert pb.encode(found) == known
 
 
 def test_the_last_value_counts_and_messages_merge() -> None:
-    assert decode(Usage, protobuf.pack_double(1, 1.0) + protobuf.pack_double(1, 2.0)) == Usage(2.0)
-    gpu = PowerUsage(gpu=DeviceUsage(watts=(Usage(1.0),)))
-    both = PowerUsage(gpu=DeviceUsage(watts=(Usage(2.0),)), cpu=DeviceUsage())
-    merged = decode(PowerUsage, encode(gpu) + encode(both))
-    assert merged == PowerUsage(gpu=DeviceUsage(watts=(Usage(1.0), Usage(2.0))), cpu=DeviceUsage())
+    assert pb.decode(pb.Usage, pb.pack_double(1, 1.0) + pb.pack_double(1, 2.0)) == pb.Usage(2.0)
+    gpu = pb.PowerUsage(gpu=pb.DeviceUsage(watts=(pb.Usage(1.0),)))
+    both = pb.PowerUsage(gpu=pb.DeviceUsage(watts=(pb.Usage(2.0),)), cpu=pb.DeviceUsage())
+    merged = pb.decode(pb.PowerUsage, pb.encode(gpu) + pb.encode(both))
+    assert merged == pb.PowerUsage(
+        gpu=pb.DeviceUsage(watts=(pb.Usage(1.0), pb.Usage(2.0))), cpu=pb.DeviceUsage()
+    )
 
 
 def test_malformed_messages_are_refused() -> None:
-    energy = ModelMetricsEnergy(evaluations=(EvaluationEnergy(energy=0.1),))
+    energy = pb.ModelMetricsEnergy(evaluations=(pb.EvaluationEnergy(energy=0.1),))
     with pytest.raises(FormatError, match="checkpoint_path of Evaluation") as caught:
-        decode(ModelMetrics, encode(energy), Source("x", 7))
+        pb.decode(pb.ModelMetrics, pb.encode(energy), Source("x", 7))
     assert caught.value.offset == 7 + 3
     with pytest.raises(FormatError, match="UTF-8"):
-        decode(Device, protobuf.pack_bytes(1, b"\xff"))
+        pb.decode(pb.Device, pb.pack_bytes(1, b"\xff"))
     with pytest.raises(FormatError, match="1 evaluation"):
-        to_metrics(ModelMetrics((Evaluation(), Evaluation())))
-    for points, kind in (((Evaluation(1.0), Evaluation()), ModelMetrics), ((), ModelMetricsEnergy)):
-        data = encode(kind(evaluations=points, total_time=3.0))  # type: ignore[arg-type]
+        pb.to_metrics(pb.ModelMetrics((pb.Evaluation(), pb.Evaluation())))
+    for points, kind in (
+        ((pb.Evaluation(1.0), pb.Evaluation()), pb.ModelMetrics),
+        ((), pb.ModelMetricsEnergy),
+    ):
+        data = pb.encode(kind(evaluations=points, total_time=3.0))  # type: ignore[arg-type]
         for cut in range(len(data)):
             with suppress(TruncatedError):
-                decode(kind, data[:cut], Source("x", 0))  # type: ignore[type-var]
+                pb.decode(kind, data[:cut], Source("x", 0))  # type: ignore[type-var]
 
 
 # -- times ----------------------------------------------------------------------------------------
@@ -183,7 +177,7 @@ MOMENTS = st.datetimes().map(lambda moment: moment.replace(microsecond=0))
 
 def many(texts: list[str]) -> tuple[list[float], list[bool]]:
     characters = np.frombuffer("".join(texts).encode("latin-1"), dtype=np.uint8).reshape(-1, 19)
-    seconds, good = many_to_seconds(characters)
+    seconds, good = pb.many_to_seconds(characters)
     return seconds.tolist(), good.tolist()
 
 
@@ -191,9 +185,9 @@ def many(texts: list[str]) -> tuple[list[float], list[bool]]:
 def test_times_agree_with_the_library(moments: list[datetime]) -> None:
     texts = [moment.isoformat(sep=" ") for moment in moments]
     wanted = [moment.replace(tzinfo=timezone.utc).timestamp() for moment in moments]
-    assert [to_seconds(text) for text in texts] == wanted
+    assert [pb.to_seconds(text) for text in texts] == wanted
     assert many(texts) == (wanted, [True] * len(texts))
-    assert [from_seconds(second) for second in wanted] == texts
+    assert [pb.from_seconds(second) for second in wanted] == texts
 
 
 @given(MOMENTS, st.integers(0, 18), st.characters(max_codepoint=255))
@@ -202,10 +196,10 @@ def test_both_readers_agree_on_a_changed_time(moment: datetime, at: int, charact
     text = text[:at] + character + text[at + 1 :]
     (seconds,), (good,) = many([text])
     if good:
-        assert to_seconds(text) == seconds
+        assert pb.to_seconds(text) == seconds
     else:
         with pytest.raises(FormatError, match="a time must"):
-            to_seconds(text)
+            pb.to_seconds(text)
 
 
 def test_malformed_times_are_refused() -> None:
@@ -215,11 +209,11 @@ def test_malformed_times_are_refused() -> None:
         *("2022-01-01 00:60:00", "1900-02-29 00:00:00"),
     ):
         with pytest.raises(FormatError, match="a time must"):
-            to_seconds(text)
+            pb.to_seconds(text)
         assert len(text) != 19 or many([text])[1] == [False]
     for seconds in (0.5, float("nan"), float("inf"), 1e15, -1e12):
         with pytest.raises(FormatError, match="a time must"):
-            from_seconds(seconds)
+            pb.from_seconds(seconds)
 
 
 # -- against protobuf -----------------------------------------------------------------------------
@@ -285,11 +279,11 @@ def classes() -> dict[str, Any]:
     }
 
 
-def assert_agrees(ours: Message, theirs: Any) -> None:
+def assert_agrees(ours: pb.Message, theirs: Any) -> None:
     """Presence and value of every field."""
     numbers = {d.number: d for d in theirs.DESCRIPTOR.fields}
-    assert set(numbers) == set(specs(type(ours)))
-    for spec in specs(type(ours)).values():
+    assert set(numbers) == set(pb.specs(type(ours)))
+    for spec in pb.specs(type(ours)).values():
         name = numbers[spec.number].name
         value = getattr(ours, spec.name)
         if spec.repeated:
@@ -308,7 +302,7 @@ def test_protobuf_reads_and_writes_the_same(kind: Any, classes: dict[str, Any]) 
     @settings(max_examples=60, deadline=None)
     @given(messages(kind))
     def check(message: Any) -> None:
-        data = encode(message)
+        data = pb.encode(message)
         theirs = classes[kind.__name__].FromString(data)
         assert_agrees(message, theirs)
         assert theirs.SerializeToString(deterministic=True) == data

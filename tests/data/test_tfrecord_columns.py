@@ -13,25 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from naslib_ecnas.data import protobuf, tfrecord_columns
-from naslib_ecnas.data.protobuf import (
-    Evaluation,
-    ModelMetrics,
-    ModelMetricsEnergy,
-    decode,
-    encode,
-    from_metrics,
-    metrics_of,
-    to_metrics,
-)
+from naslib_ecnas.data import protobuf as pb
+from naslib_ecnas.data import tfrecord_columns
 from naslib_ecnas.data.tfrecord import Frames, Row, decode_row, encode_row, frame
-from naslib_ecnas.data.tfrecord_columns import (
-    LabelledGraphs,
-    Layout,
-    RowBatch,
-    RowSplitter,
-    decode_base64,
-)
+from naslib_ecnas.data.tfrecord_columns import LabelledGraphs, Layout, RowBatch, RowSplitter
 from naslib_ecnas.errors import FormatError
 
 # -- messages -------------------------------------------------------------------------------------
@@ -44,15 +29,17 @@ def message(kind: Any, rng: np.random.Generator, names: list[str]) -> bytes:
         values[name] = float(rng.integers(1 << 31)) if time else float(rng.normal())
     parameters = int(rng.integers(1 << 14, 1 << 21))
     devices = {"gpu": "one", "cpu": "cpu:0"}
-    return encode(from_metrics(values, kind, trainable_parameters=parameters, devices=devices))
+    return pb.encode(
+        pb.from_metrics(values, kind, trainable_parameters=parameters, devices=devices)
+    )
 
 
-@pytest.mark.parametrize("kind", [ModelMetrics, ModelMetricsEnergy])
+@pytest.mark.parametrize("kind", [pb.ModelMetrics, pb.ModelMetricsEnergy])
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 1000), keep=st.floats(0.1, 1))
 def test_a_layout_reads_what_the_exact_reader_reads(kind: Any, seed: int, keep: float) -> None:
     rng = np.random.default_rng(seed)
-    names = [name for name in sorted(metrics_of(kind)) if rng.random() < keep]
+    names = [name for name in sorted(pb.metrics_of(kind)) if rng.random() < keep]
     data = [message(kind, rng, names) for _ in range(20)]
     layout = Layout.learn(kind, data[0])
     assert layout is not None
@@ -62,8 +49,8 @@ def test_a_layout_reads_what_the_exact_reader_reads(kind: Any, seed: int, keep: 
     assert found.good.all()
     assert found.parameters is not None
     for i, raw in enumerate(data):
-        exact = decode(kind, raw)
-        values, devices = to_metrics(exact)
+        exact = pb.decode(kind, raw)
+        values, devices = pb.to_metrics(exact)
         assert {name: array[i] for name, array in found.values.items()} == values
         assert found.parameters[i] == exact.trainable_parameters
         assert dict(layout.devices) == devices
@@ -73,28 +60,30 @@ def test_a_layout_reads_what_the_exact_reader_reads(kind: Any, seed: int, keep: 
 @given(place=st.integers(0, 10_000), change=st.integers(1, 255))
 def test_a_changed_byte_never_gives_another_answer(place: int, change: int) -> None:
     names = ["energy_kwh", "started_unix_s", "halfway_epoch", "gpu_power_w"]
-    data = message(ModelMetricsEnergy, np.random.default_rng(1), names)
-    layout = Layout.learn(ModelMetricsEnergy, data)
+    data = message(pb.ModelMetricsEnergy, np.random.default_rng(1), names)
+    layout = Layout.learn(pb.ModelMetricsEnergy, data)
     assert layout is not None
     changed = np.frombuffer(data, dtype=np.uint8).copy()
     changed[place % len(changed)] ^= change
     found = layout.decode(changed[None])
     if not (layout.fits(changed[None]) & found.good).all():
         return
-    exact = decode(ModelMetricsEnergy, changed.tobytes())
+    exact = pb.decode(pb.ModelMetricsEnergy, changed.tobytes())
     got = {name: float(array[0]) for name, array in found.values.items()}
-    np.testing.assert_equal(got, to_metrics(exact)[0])
+    np.testing.assert_equal(got, pb.to_metrics(exact)[0])
     assert found.parameters is not None
     assert found.parameters[0] == exact.trainable_parameters
 
 
 def test_unusual_messages_have_no_layout() -> None:
-    usual = encode(ModelMetrics((Evaluation(1.0), Evaluation(2.0), Evaluation(3.0)), 5, 1.0))
-    assert Layout.learn(ModelMetrics, usual) is not None
+    usual = pb.encode(
+        pb.ModelMetrics((pb.Evaluation(1.0), pb.Evaluation(2.0), pb.Evaluation(3.0)), 5, 1.0)
+    )
+    assert Layout.learn(pb.ModelMetrics, usual) is not None
     for number in (3, 77):  # a field twice, an unknown one
-        assert Layout.learn(ModelMetrics, usual + protobuf.pack_double(number, 2.0)) is None
-    path = encode(ModelMetrics((Evaluation(checkpoint_path="x"),), 5))
-    assert Layout.learn(ModelMetrics, path) is None
+        assert Layout.learn(pb.ModelMetrics, usual + pb.pack_double(number, 2.0)) is None
+    path = pb.encode(pb.ModelMetrics((pb.Evaluation(checkpoint_path="x"),), 5))
+    assert Layout.learn(pb.ModelMetrics, path) is None
 
 
 # -- base64 ---------------------------------------------------------------------------------------
@@ -102,7 +91,9 @@ def test_unusual_messages_have_no_layout() -> None:
 
 def decoded(texts: list[bytes]) -> list[bytes | None]:
     """The bytes of texts of one length; None for each that is refused."""
-    found = decode_base64(np.frombuffer(b"".join(texts), dtype=np.uint8).reshape(len(texts), -1))
+    found = tfrecord_columns.decode_base64(
+        np.frombuffer(b"".join(texts), dtype=np.uint8).reshape(len(texts), -1)
+    )
     if found is None:
         return [None] * len(texts)
     pairs = zip(*found, strict=True)

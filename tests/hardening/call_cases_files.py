@@ -6,19 +6,9 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 
+import call_kinds as no
 import numpy as np
-from call_kinds import (
-    NO_CARBON,
-    NO_COUNT,
-    NO_EPOCHS,
-    NO_NAME,
-    NO_OBJECTIVES,
-    NO_PATH,
-    NO_PUE,
-    NO_ROWS,
-    NO_SEED,
-    Call,
-)
+from call_kinds import Call, each
 
 from naslib_ecnas.provenance import Provenance
 
@@ -30,82 +20,61 @@ FILES: dict[str, Call] = {
             "rows": ((), (91,), (-1,), ("x",), (None,), (10**30,)),
             "vertices": (None, "4", 1, 8, -1),
             "epochs": ((), (0,), (-4,), ("4",)),
-            "repeats": (None, "2", 0, -1),
-            "recipe": NO_NAME,
+            "repeats": no.WHOLE,
+            "recipe": no.NAME,
             "seed": (None, "2", -1),
             "limit": ("2", 0, -1),
         },
     ),
     "campaign.DataChoice": Call(
         lambda t: {"kind": "synthetic"},
-        {"kind": (*NO_NAME, "cifar10"), "path": ("x",), "images_per_file": (None, "2", 0, -1)},
+        {"kind": (*no.NAME, "cifar10"), "path": ("x",), "images_per_file": no.WHOLE},
     ),
     "campaign.Settings": Call(
         lambda t: {},
         {
-            "meter": (*NO_NAME, "replay"),
+            "meter": (*no.NAME, "replay"),
+            "images": no.NAME,
             "baseline_s": (None, "2", -1, float("nan"), float("inf")),
             "warm_up_s": ("2", -1, float("nan"), float("inf")),
-            "images": NO_NAME,
-            "steps": ("2", 0, -1),
-            "batch_size": ("2", 0, -1),
-            "evaluate_images": ("2", 0, -1),
+            **each(("2", 0, -1), "steps", "batch_size", "evaluate_images"),
         },
     ),
     "campaign.Pace": Call(
-        lambda t: {},
-        {
-            "tries": (None, "2", 0, -1),
-            "beat_s": (None, "2", 0, -1, float("nan"), float("inf")),
-            "stale_s": (None, "2", 0, -1, float("nan"), float("inf")),
-        },
+        lambda t: {}, {"tries": no.WHOLE, **each((None, *no.SIZE), "beat_s", "stale_s")}
     ),
     "campaign.Cluster": Call(
         lambda t: {"kind": "local"},
-        {
-            "kind": NO_NAME,
-            "workers": (None, "2", 0, -1),
-            "cpus": (None, "2", 0, -1),
-            "hours": (None, "2", 0, -1, float("nan"), float("inf")),
-        },
+        {"kind": no.NAME, **each(no.WHOLE, "workers", "cpus"), "hours": (None, *no.SIZE)},
     ),
     "campaign.Plan": Call(
         lambda t: {"folder": t.campaign},
-        {"folder": tuple(map(Path, NO_PATH))},
+        no.FOLDER,
         lambda t: import_module("naslib_ecnas.campaign").Plan.read,
     ),
     "campaign.work": Call(
         lambda t: {"folder": t.campaign, "settings": t.settings, "limit": 1},
-        {"folder": tuple(map(Path, NO_PATH)), "limit": (0, -1)},
+        {**no.FOLDER, "limit": (0, -1)},
     ),
     "campaign.launch": Call(
-        lambda t: {"folder": t.campaign, "settings": t.settings, "cluster": t.cluster},
-        {"folder": tuple(map(Path, NO_PATH))},
+        lambda t: {"folder": t.campaign, "settings": t.settings, "cluster": t.cluster}, no.FOLDER
     ),
-    "campaign.status": Call(
-        lambda t: {"folder": t.campaign}, {"folder": tuple(map(Path, NO_PATH))}
-    ),
-    "campaign.validate": Call(
-        lambda t: {"folder": t.campaign}, {"folder": tuple(map(Path, NO_PATH))}
-    ),
-    "campaign.requeue": Call(
-        lambda t: {"folder": t.campaign, "names": []},
-        {"folder": tuple(map(Path, NO_PATH))},
-    ),
+    "campaign.status": Call(lambda t: {"folder": t.campaign}, no.FOLDER),
+    "campaign.validate": Call(lambda t: {"folder": t.campaign}, no.FOLDER),
+    "campaign.requeue": Call(lambda t: {"folder": t.campaign, "names": []}, no.FOLDER),
     "campaign.columns_of": Call(
-        lambda t: {"folder": t.campaign},
-        {"folder": tuple(map(Path, NO_PATH)), "pue": NO_PUE[1:6], "carbon": NO_CARBON},
+        lambda t: {"folder": t.campaign}, {**no.FOLDER, "pue": no.PUE[1:6], "carbon": no.CARBON}
     ),
     "campaign.export": Call(
         lambda t: {"folder": t.campaign, "out": t.tmp / "x.csv"},
-        {"folder": tuple(map(Path, NO_PATH)), "out": (Path("x.txt"), Path("x"))},
+        {**no.FOLDER, "out": (Path("x.txt"), Path("x"))},
     ),
     # -- energy --------------------------------------------------------------------------------
     "energy.EnergyMeter": Call(
         lambda t: {"devices": (), "cpu": False},
         {
-            "sample_hz": (None, "2", 0, -1, float("nan"), float("inf")),
-            "shared": NO_NAME,
+            "sample_hz": (None, *no.SIZE),
+            "shared": no.NAME,
             "devices": (7, ("no-such-gpu",), (-1,), (None,)),
         },
     ),
@@ -129,35 +98,33 @@ FILES: dict[str, Call] = {
     ),
     # -- report and figures --------------------------------------------------------------------
     "report.find_runs": Call(
-        lambda t: {"folders": []}, {"folders": tuple([path] for path in NO_PATH)}
+        lambda t: {"folders": []}, {"folders": tuple([path] for path in no.PATH)}
     ),
-    "report.read_run": Call(lambda t: {"folder": t.run}, {"folder": tuple(map(Path, NO_PATH))}),
-    "report.gather": Call(lambda t: {"bench": t.bench}, {"epochs": NO_EPOCHS}),
+    "report.read_run": Call(lambda t: {"folder": t.run}, no.FOLDER),
+    "report.gather": Call(lambda t: {"bench": t.bench}, {"epochs": no.EPOCHS}),
     "figures.clouds": Call(
         lambda t: {"bench": t.bench},
-        {"x": NO_NAME, "y": NO_NAME, "bins": ((0, 1), (-1, 5), ("a", "b"))},
+        {"x": no.NAME, "y": no.NAME, "bins": ((0, 1), (-1, 5), ("a", "b"))},
     ),
     "figures.device_energies": Call(
-        lambda t: {"benches": [t.bench]}, {"benches": ([],), "epochs": NO_EPOCHS}
+        lambda t: {"benches": [t.bench]}, {"benches": ([],), "epochs": no.EPOCHS}
     ),
-    "figures.predictions.read_learning_curve": Call(lambda t: {"path": t.curve}, {"path": NO_PATH}),
+    "figures.predictions.read_learning_curve": Call(lambda t: {"path": t.curve}, {"path": no.PATH}),
     "figures.predictions.fitted_rows": Call(lambda t: {}, {"device": ("no-such-gpu", "")}),
     "figures.predictions.predictions": Call(
-        lambda t: {"modelled": t.bench, "measured": t.bench}, {"epochs": NO_EPOCHS}
+        lambda t: {"modelled": t.bench, "measured": t.bench}, {"epochs": no.EPOCHS}
     ),
     "figures.saved_sheet": Call(lambda t: {"benches": [t.bench]}, {}),
     "figures.study": Call(
         lambda t: {"bench": t.bench, "methods": ["random"], "seeds": 1, "evaluations": 4},
         {
             "methods": ([], ["annealing"], ["random", "random"], [None]),
-            "seeds": NO_COUNT,
-            "evaluations": NO_COUNT,
-            "epochs": NO_EPOCHS,
+            **each(no.COUNT, "seeds", "evaluations"),
+            "epochs": no.EPOCHS,
         },
     ),
     "figures.swap_effects": Call(
-        lambda t: {"bench": t.bench},
-        {"epochs": NO_EPOCHS, "occurrences": NO_NAME},
+        lambda t: {"bench": t.bench}, {"epochs": no.EPOCHS, "occurrences": no.NAME}
     ),
     # -- comparisons ---------------------------------------------------------------------------
     "comparison.Grid": Call(
@@ -166,32 +133,32 @@ FILES: dict[str, Call] = {
             "methods": ((), ("a", "a")),
             "tables": ((), ("4v", "4v"), ("4v", "4v/")),
             "seeds": ((), (-1,), (1, 1), ("1",), (True,), (1.5,)),
-            "evaluations": NO_COUNT,
-            "objectives": (*NO_OBJECTIVES, ("energy_kwh",)),
+            "evaluations": no.COUNT,
+            "objectives": (*no.OBJECTIVES, ("energy_kwh",)),
         },
     ),
     "comparison.compare": Call(
-        lambda t: {"grid": t.grid, "out": t.tmp / "compared"}, {"jobs": NO_COUNT}
+        lambda t: {"grid": t.grid, "out": t.tmp / "compared"}, {"jobs": no.COUNT}
     ),
     "comparison.execute.execute": Call(
         lambda t: {"work": print, "units": []},
-        {"jobs": NO_COUNT, "cluster": ("no-such-cluster", "")},
+        {"jobs": no.COUNT, "cluster": ("no-such-cluster", "")},
     ),
-    "comparison.execute.check_jobs": Call(lambda t: {"jobs": 1}, {"jobs": NO_COUNT}),
-    "comparison.method_class": Call(lambda t: {"name": "random"}, {"name": NO_NAME}),
+    "comparison.execute.check_jobs": Call(lambda t: {"jobs": 1}, {"jobs": no.COUNT}),
+    "comparison.method_class": Call(lambda t: {"name": "random"}, {"name": no.NAME}),
     "comparison.Run": Call(
         lambda t: {"path": t.run_file},
-        {"path": tuple(map(Path, NO_PATH))},
+        {"path": tuple(map(Path, no.PATH))},
         lambda t: import_module("naslib_ecnas.comparison").Run.read,
     ),
     # -- data ----------------------------------------------------------------------------------
-    "data.carbon.carbon_intensity": Call(lambda t: {"choice": 100}, {"choice": NO_CARBON}),
-    "data.catalog.file_entry": Call(lambda t: {"name": "4v-4epochs"}, {"name": NO_NAME}),
-    "data.catalog.table_entry": Call(lambda t: {"name": "4v-4epochs"}, {"name": NO_NAME}),
-    "data.catalog.read_catalog": Call(lambda t: {"path": t.catalog}, {"path": NO_PATH}),
+    "data.carbon.carbon_intensity": Call(lambda t: {"choice": 100}, {"choice": (None, *no.CARBON)}),
+    "data.catalog.file_entry": Call(lambda t: {"name": "4v-4epochs"}, {"name": no.NAME}),
+    "data.catalog.table_entry": Call(lambda t: {"name": "4v-4epochs"}, {"name": no.NAME}),
+    "data.catalog.read_catalog": Call(lambda t: {"path": t.catalog}, {"path": no.PATH}),
     "data.convert.converted": Call(
         lambda t: {"name_or_path": t.csv, "fetch": False},
-        {"name_or_path": (*NO_PATH, "no-such-name", "4v-4epochs")},
+        {"name_or_path": (*no.PATH, "no-such-name", "4v-4epochs")},
     ),
     "data.convert.check_suffix": Call(
         lambda t: {"path": "x.csv"}, {"path": ("x", "x.txt", "", "x.csv.gz")}
@@ -201,21 +168,18 @@ FILES: dict[str, Call] = {
         {"path": ("x", "x.txt", "", "/proc/x.csv")},
     ),
     **{
-        f"data.{name}": Call(
-            lambda t: {"path": t.csv},
-            {"path": (*NO_PATH, ".")},
-        )
+        f"data.{name}": Call(lambda t: {"path": t.csv}, {"path": (*no.PATH, ".")})
         for name in (
             *("convert.read", "convert.sniff", "nasbench_tfrecord.read_ecnas"),
             *("nasbench_tfrecord.read_nasbench", "nasbench_pickle.read_nasbench_pickle"),
         )
     },
     "data.results_tree.read_results_tree": Call(
-        lambda t: {"folder": t.tmp}, {"folder": (*NO_PATH, ".")}
+        lambda t: {"folder": t.tmp}, {"folder": (*no.PATH, ".")}
     ),
     "data.table.Table": Call(
         lambda t: {"path": t.table},
-        {"path": (*NO_PATH, ".")},
+        {"path": (*no.PATH, ".")},
         lambda t: import_module("naslib_ecnas.data.table").Table.open,
     ),
     "data.table.Columns": Call(
@@ -233,16 +197,19 @@ FILES: dict[str, Call] = {
                 map(np.array, ([], [1, 0], [0, 0], [0.5, 1], [-1, 0], [0, 91], [[0, 1]]))
             ),
             "budgets": ((), (4, 4), (0,), (12, 4)),
-            "values": ({"joy": np.ones((2, 1, 1))}, {"energy_kwh": np.ones((2, 1, 2))}),
+            "values": (
+                *({"joy": np.ones((2, 1, 1))}, {"energy_kwh": np.ones((2, 1, 2))}),
+                {"energy_kwh": np.ones((2, 1, 1), dtype=np.float32)},
+            ),
             "provenance": ({},),
         },
     ),
     "data.convert.verify": Call(
-        lambda t: {"name": str(t.table), "progress": t.silent}, {"name": NO_PATH}
+        lambda t: {"name": str(t.table), "progress": t.silent}, {"name": no.PATH}
     ),
     "data.table.at_place": Call(
         lambda t: {"table": t.bench.table, "pue": None, "carbon_intensity": None},
-        {"pue": NO_PUE, "carbon_intensity": NO_CARBON},
+        {"pue": no.PUE, "carbon_intensity": no.CARBON},
     ),
     # -- models --------------------------------------------------------------------------------
     "surrogate.calibrate.choose": Call(
@@ -250,44 +217,38 @@ FILES: dict[str, Call] = {
         {
             "cells": (None, "8", 8.5, 0, -1, 7, 92, True),
             "vertices": (None, "4", 1, 8, -1),
-            "rows": ([], *NO_ROWS),
-            "seed": NO_SEED,
+            "rows": ([], *no.ROWS),
+            "seed": no.SEED,
             "cost": (None, "1", -1, float("nan"), float("inf")),
             "spread": (None, "1", -1, 2, float("nan")),
         },
     ),
-    "surrogate.devices.device_name": Call(lambda t: {"text": "titan-xp"}, {"text": NO_NAME}),
+    "surrogate.devices.device_name": Call(lambda t: {"text": "titan-xp"}, {"text": no.NAME}),
     "surrogate.calibrate.calibrated": Call(
         lambda t: {"source": t.table},
-        {
-            "source": NO_PATH,
-            "cells": (0, -1, 7, 92),
-            "pue": NO_PUE,
-            "seed": NO_SEED,
-        },
+        {"source": no.PATH, "cells": (0, -1, 7, 92), "pue": no.PUE, "seed": no.SEED},
     ),
     "surrogate.models.Weights": Call(
         lambda t: {"path": t.weights},
-        {"path": (*NO_PATH, ".", "GARBAGE")},
+        {"path": (*no.PATH, ".", "GARBAGE")},
         lambda t: import_module("naslib_ecnas.surrogate.models").Weights.load,
     ),
-    "surrogate.evaluate.evaluate": Call(lambda t: {"folder": t.tmp}, {"folder": NO_PATH}),
+    "surrogate.evaluate.evaluate": Call(lambda t: {"folder": t.tmp}, {"folder": no.PATH}),
     "surrogate.modelled.energy_model": Call(
         lambda t: {"choice": ["ours"]},
         {"choice": ([], [""], ["theirs"], ["paper-weights"], ["paper-weights", "missing"])},
     ),
     "surrogate.calibrate.calibrate": Call(
-        lambda t: {"measurements": t.measurements},
-        {"cells": (0, -1, 7, 92, "8"), "seed": NO_SEED},
+        lambda t: {"measurements": t.measurements}, {"cells": (0, -1, 7, 92, "8"), "seed": no.SEED}
     ),
     "surrogate.paper.PaperModel": Call(
         lambda t: {"path": t.weights},
-        {"path": (*NO_PATH, ".", "GARBAGE")},
+        {"path": (*no.PATH, ".", "GARBAGE")},
         lambda t: import_module("naslib_ecnas.surrogate.paper").PaperModel.from_torch_file,
     ),
-    "surrogate.paper.inputs": Call(lambda t: {"rows": [1]}, {"rows": NO_ROWS}),
+    "surrogate.paper.inputs": Call(lambda t: {"rows": [1]}, {"rows": no.ROWS}),
     "nasbench101.NASBench": Call(
-        lambda t: {"dataset_file": str(t.table)}, {"dataset_file": (*NO_PATH, "GARBAGE")}
+        lambda t: {"dataset_file": str(t.table)}, {"dataset_file": (*no.PATH, "GARBAGE")}
     ),
     # -- training ------------------------------------------------------------------------------
     "training.check_device": Call(
@@ -295,7 +256,7 @@ FILES: dict[str, Call] = {
     ),
     "training.read_cifar10": Call(
         lambda t: {"folder": t.tmp},
-        {"folder": (*NO_PATH, "."), "form": ("no-such-form", ""), "images_per_file": (0, -1)},
+        {"folder": (*no.PATH, "."), "form": ("no-such-form", ""), "images_per_file": (0, -1)},
     ),
     "training.synthetic": Call(
         lambda t: {"seed": 0, "images_per_file": 4}, {"images_per_file": (0, -1), "seed": (-1,)}
@@ -305,9 +266,8 @@ FILES: dict[str, Call] = {
         {
             "base_rate": (0, -1, float("nan"), float("inf")),
             "batch_size": (0, -1),
-            "decay": (-1, 2, float("nan")),
-            "momentum": (-1, 2, float("nan")),
-            "images": NO_NAME,
+            "images": no.NAME,
+            **each((-1, 2, float("nan")), "decay", "momentum"),
         },
     ),
     # -- what writes ---------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from call_kinds import each
+
 HUGE = "9" * 40
 LONG = "x" * 5000
 #: What no option of a kind can be, whatever the command.
@@ -64,9 +66,7 @@ CASES: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
         {
             "source": (*NO_NAME, "GARBAGE", "EMPTY"),
             "--out": ("TABLE/x.json", "EMPTY", "/proc/x.json"),
-            "--licence": (),
-            "--citation": (),
-            "--url": (),
+            **each((), "--licence", "--citation", "--url"),
             "--published": ("2024-13-01", "today"),
         },
     ),
@@ -116,8 +116,7 @@ CASES: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
     "surrogate fit": (
         "--target energy --data EMPTY --out fitted.npz",
         {
-            "--target": (),
-            "--model": (),
+            **each((), "--target", "--model"),
             "--data": (*NO_FILE, "EMPTY", "TABLE"),
             "--out": (""),
             "--seed": ("-1",),
@@ -137,8 +136,7 @@ CASES: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
         {
             "--measurements": (*NO_NAME, "GARBAGE", "EMPTY"),
             "--cells": (*NO_COUNT, "92", HUGE),
-            "--device": (),
-            "--span": (),
+            **each((), "--device", "--span"),
             "--pue": NO_PUE,
             "--out": ("TABLE/x.npz", "EMPTY", "/proc/x.npz"),
             "--seed": ("-1",),
@@ -169,13 +167,8 @@ CASES: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
             "--table": NO_TABLES,
             "--out": ("TABLE/x",),
             "--epochs": ("4", "0"),
-            "--measurements": (),
-            "--learning-curve": (),
-            "--occurrences": (),
-            "--devices": (),
-            "--methods": (),
-            "--seeds": (),
-            "--evaluations": (),
+            **each((), "--measurements", "--learning-curve", "--occurrences", "--devices"),
+            **each((), "--methods", "--seeds", "--evaluations"),
             **TABLE_OPTIONS,
         },
     ),
@@ -195,8 +188,7 @@ CASES: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
         "--table 4v --methods random --seeds 1 --evaluations 12 --out figures",
         {
             "--methods": NO_METHODS,
-            "--seeds": NO_COUNT,
-            "--evaluations": NO_COUNT,
+            **each(NO_COUNT, "--seeds", "--evaluations"),
             "--epochs": NO_EPOCHS,
         },
     ),
@@ -208,8 +200,7 @@ CASES: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
             "--out": ("TABLE/x", "TABLE", "/proc/x"),
             "--epochs": NO_EPOCHS,
             "--methods": NO_METHODS,
-            "--seeds": NO_COUNT,
-            "--evaluations": NO_COUNT,
+            **each(NO_COUNT, "--seeds", "--evaluations"),
             **TABLE_OPTIONS,
         },
     ),
@@ -249,18 +240,10 @@ CASES: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
             "--baseline": ("-1", "nan", "inf"),
             "--warm-up": ("-1", "nan", "inf"),
             "--images": (),
-            "--limit": NO_COUNT,
-            "--tries": NO_COUNT,
+            **each(NO_COUNT, "--limit", "--tries"),
             "--stale": ("0", "-1", "nan", "inf"),
-            "--steps": NO_COUNT,
-            "--batch-size": NO_COUNT,
-            "--evaluate-images": NO_COUNT,
-            "--cluster": (),
-            "--workers": (),
-            "--gres": (),
-            "--partition": (),
-            "--cpus": (),
-            "--hours": (),
+            **each(NO_COUNT, "--steps", "--batch-size", "--evaluate-images"),
+            **each((), "--cluster", "--workers", "--gres", "--partition", "--cpus", "--hours"),
         },
     ),
     "measure run --cluster local": (
@@ -276,8 +259,7 @@ CASES: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
             "--out": ("", "x.txt", "TABLE/x.csv", "EMPTY", "/proc/x.csv"),
             "--pue": NO_PUE,
             "--carbon-intensity": NO_CARBON,
-            "--energy": (),
-            "--span": (),
+            **each((), "--energy", "--span"),
         },
     ),
 }

@@ -7,19 +7,17 @@ import json
 import pickle
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
-import made_campaigns
 import numpy as np
 
 from naslib_ecnas import network
 from naslib_ecnas.data.table import Columns
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
-
-__all__ = ["JSON_KINDS", "KINDS", "Kind", "columns"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +28,30 @@ class Kind:
     """Writes into a folder; returns the file that is spoilt."""
     read: Callable[[Path], Any]
     """Reads what the spoilt file is part of."""
+
+
+def _by(name: str, up: int = 0) -> Callable[[Path], Any]:
+    """A function of the package, imported at the first call, on a file or a folder above it."""
+    return lambda path: resolve_name(f"naslib_ecnas.{name}")([path, *path.parents][up])
+
+
+_read_any, _read_run = _by("data.convert:read"), _by("report:read_run", 1)
+
+
+def _text(name: str, content: Any) -> Callable[[Path], Path]:
+    """What writes a file of a text, or of JSON."""
+
+    def make(folder: Path) -> Path:
+        (folder / name).write_text(content if isinstance(content, str) else json.dumps(content))
+        return folder / name
+
+    return make
+
+
+CURVE = [{"size": 100, "mae_wh": 0.5, "seed": 1}, {"size": 200, "mae_wh": 0.25, "seed": 1}]
+TRACE = {"times_s": [0.0, 1.0, 2.0], "powers_w": [50.0, 60.0, 70.0]}
+CELLS = [{"row": 3}, {"row": 5}, 7]
+CONFIG = "dataset: cifar10\nseed: 1\noptimizer: rs\nsearch:\n  epochs: 3\n  seed: 2\n"
 
 
 def columns(energy: bool = True) -> Columns:
@@ -43,26 +65,13 @@ def columns(energy: bool = True) -> Columns:
         values[name] = rng.random((3, 1, 1))
         if name.endswith("_unix_s"):
             values[name] = np.floor(1.6e9 + 1e7 * values[name])
-    return Columns(
-        name="made-up",
-        vertices=4,
-        rows=np.array([2, 40, 77], dtype=np.int32),
-        budgets=(4,),
-        repeats=1,
-        values=values,
-        provenance=dict.fromkeys(values, Provenance("synthetic", note="made up")),
-        attributes={"gpu": "none", "cpu": "none"} if energy else {},
-    )
+    rows = np.array([2, 40, 77], dtype=np.int32)
+    origins = dict.fromkeys(values, Provenance("synthetic", note="made up"))
+    attributes = {"gpu": "none", "cpu": "none"} if energy else {}
+    return Columns("made-up", 4, rows, (4,), 1, values, origins, attributes)
 
 
 # -- tables ----------------------------------------------------------------------------------
-
-
-def _table(folder: Path) -> Path:
-    from naslib_ecnas.data.table import write_table
-
-    write_table(folder / "x.ecnas", columns())
-    return folder / "x.ecnas"
 
 
 def _read_table(path: Path) -> Any:
@@ -73,26 +82,12 @@ def _read_table(path: Path) -> Any:
     return table.to_columns()
 
 
-def _written(name: str, energy: bool = True) -> Callable[[Path], Path]:
+def _written(name: str, writer: str, energy: bool = True) -> Callable[[Path], Path]:
     def make(folder: Path) -> Path:
-        from naslib_ecnas.data import long_form, nasbench_tfrecord
-
-        writers: dict[str, Any] = {
-            "ecnas.tfrecord": nasbench_tfrecord.write_ecnas,
-            "nasbench.tfrecord": nasbench_tfrecord.write_nasbench,
-            "x.csv": long_form.write_csv,
-            "x.parquet": long_form.write_parquet,
-        }
-        writers[name](folder / name, columns(energy))
+        resolve_name(f"naslib_ecnas.data.{writer}")(folder / name, columns(energy))
         return folder / name
 
     return make
-
-
-def _any(path: Path) -> Any:
-    from naslib_ecnas.data.convert import read
-
-    return read(path)
 
 
 def _pickle(folder: Path) -> Path:
@@ -114,49 +109,25 @@ def _pickle(folder: Path) -> Path:
     return folder / "x.pkl"
 
 
-def _read_pickle(path: Path) -> Any:
-    from naslib_ecnas.data.nasbench_pickle import read_nasbench_pickle
-
-    return read_nasbench_pickle(path)
-
-
 def _results(folder: Path) -> Path:
-    def evaluation(epochs: float) -> dict[str, Any]:
-        return {
-            "epochs": epochs,
-            "training_time": 10.0 * epochs,
-            "train_accuracy": 0.5,
-            "validation_accuracy": 0.25,
-            "test_accuracy": 0.125,
-            "energy (kWh)": 0.001 * epochs,
-            "co2eq (g)": 0.1,
-            "avg_intensity (gCO2/kWh)": 100.0,
-            "start_emission": "1970-01-01 00:00:10",
-            "stop_emission": "1970-01-01 00:01:10",
-        }
-
+    accuracies = {"train_accuracy": 0.5, "validation_accuracy": 0.25, "test_accuracy": 0.125}
+    points = [
+        {"epochs": epochs, "training_time": 10.0 * epochs, **accuracies}
+        | {"energy (kWh)": 0.001 * epochs, "co2eq (g)": 0.1, "avg_intensity (gCO2/kWh)": 100.0}
+        | {"start_emission": "1970-01-01 00:00:10", "stop_emission": "1970-01-01 00:01:10"}
+        for epochs in (0.0, 2.0, 4.0)
+    ]
     cell = Space(4).cell(40)
-    content = {
-        "trainable_params": int(network.parameters(40)[0]),
-        "total_time": 99.0,
-        "total_energy (kWh)": 0.02,
-        "total_co2eq (g)": 2.0,
-        "start_emission": "1970-01-01 00:00:00",
-        "stop_emission": "1970-01-01 01:00:00",
-        "avg_intensity (gCO2/kWh)": 100.0,
-        "evaluation_results": [evaluation(epochs) for epochs in (0.0, 2.0, 4.0)],
-    }
+    content: dict[str, Any] = {"total_time": 99.0}
+    content |= {"trainable_params": int(network.parameters(40)[0])}
+    content |= {"total_energy (kWh)": 0.02, "total_co2eq (g)": 2.0}
+    content |= {"start_emission": "1970-01-01 00:00:00", "stop_emission": "1970-01-01 01:00:00"}
+    content |= {"avg_intensity (gCO2/kWh)": 100.0, "evaluation_results": points}
     name = cell.nasbench_hash
     place = folder / "tree" / "4_epochs" / name[:2] / name / "repeat_1"
     place.mkdir(parents=True)
     (place / "results.json").write_text(json.dumps(content))
     return place / "results.json"
-
-
-def _read_results(path: Path) -> Any:
-    from naslib_ecnas.data.results_tree import read_results_tree
-
-    return read_results_tree(path.parents[4])
 
 
 # -- searches and comparisons ------------------------------------------------------------------
@@ -176,18 +147,11 @@ def _toy(folder: Path) -> Any:
 
 def _search(name: str) -> Callable[[Path], Path]:
     def make(folder: Path) -> Path:
-        from naslib_ecnas import search
-
-        search.run(_toy(folder), "random", evaluations=6, seed=1, out=folder / "found")
+        run = resolve_name("naslib_ecnas.search:run")
+        run(_toy(folder), "random", evaluations=6, seed=1, out=folder / "found")
         return folder / "found" / name
 
     return make
-
-
-def _read_search(path: Path) -> Any:
-    from naslib_ecnas.report import read_run
-
-    return read_run(path.parent)
 
 
 def _run_file(folder: Path) -> Path:
@@ -197,12 +161,6 @@ def _run_file(folder: Path) -> Path:
     result = search.run(_toy(folder), "random", evaluations=6, seed=1)
     Run.of(result, table="toy").write(folder / "seed-1.json")
     return folder / "seed-1.json"
-
-
-def _read_run_file(path: Path) -> Any:
-    from naslib_ecnas.comparison.compare import Run
-
-    return Run.read(path)
 
 
 def _rules(folder: Path) -> Path:
@@ -220,34 +178,15 @@ def _read_rules(path: Path) -> Any:
     prepare(path.parent, {"evaluations": 3, "epochs": None, "objectives": ["a", "b"]})
 
 
-def _curve(folder: Path) -> Path:
-    points = [{"size": 100, "mae_wh": 0.5, "seed": 1}, {"size": 200, "mae_wh": 0.25, "seed": 1}]
-    (folder / "curve.json").write_text(json.dumps(points))
-    return folder / "curve.json"
-
-
-def _read_curve(path: Path) -> Any:
-    from naslib_ecnas.figures.predictions import read_learning_curve
-
-    return read_learning_curve(path)
-
-
 # -- models ------------------------------------------------------------------------------------
 
 
 def _weights(folder: Path) -> Path:
     from naslib_ecnas.surrogate.models import Weights
 
-    Weights({"target": "x", "seed": 0}, {"a": np.arange(6.0), "b": np.eye(2)}).save(
-        folder / "x.npz"
-    )
+    arrays = {"a": np.arange(6.0), "b": np.eye(2)}
+    Weights({"target": "x", "seed": 0}, arrays).save(folder / "x.npz")
     return folder / "x.npz"
-
-
-def _read_weights(path: Path) -> Any:
-    from naslib_ecnas.surrogate.models import Weights
-
-    return Weights.load(path)
 
 
 def _calibration(folder: Path) -> Path:
@@ -258,10 +197,95 @@ def _calibration(folder: Path) -> Path:
     return folder / "gpu.npz"
 
 
-def _read_calibration(path: Path) -> Any:
-    from naslib_ecnas.surrogate.modelled import calibration_of
+# -- campaigns, meters and images ---------------------------------------------------------------
 
-    return calibration_of(path)
+
+def _plan(folder: Path) -> Path:
+    from naslib_ecnas.campaign import DataChoice, make_plan
+
+    data = DataChoice(kind="synthetic", images_per_file=4)
+    make_plan((0, 2), name="made-up", vertices=4, data=data).write(folder / "campaign")
+    return next((folder / "campaign").glob("*plan*"))
+
+
+def _read_plan(path: Path) -> Any:
+    from naslib_ecnas.campaign import Plan, status
+
+    Plan.read(path.parent)
+    return status(path.parent)
+
+
+def _claim(folder: Path) -> Path:
+    from naslib_ecnas.campaign import Plan
+    from naslib_ecnas.campaign.claims import take
+    from naslib_ecnas.campaign.worker import attempts_folder
+
+    read = Plan.read(_plan(folder).parent)
+    made = take(attempts_folder(folder / "campaign", read.units[0]), 1)
+    assert made is not None
+    return made.path
+
+
+def _log(folder: Path) -> Path:
+    from naslib_ecnas.campaign.claims import AttemptLog
+
+    claimed = _claim(folder)
+    log = AttemptLog(claimed.parent, 1)
+    log.add("open", name="x")
+    log.add("window", window={"name": "x"})
+    log.end("failed", "made up")
+    return claimed.with_suffix(".log")
+
+
+def _window(folder: Path) -> Path:
+    from naslib_ecnas.energy.readings import Reading, Window
+
+    window = Window("x", "x", 0, None, 0.0, 1.0, 0.0, 1.0)
+    whole = replace(window, energy_j={"GPU-0": Reading(5.0, "counter")})
+    (folder / "windows.json").write_text(f"[{whole.to_json()}]")
+    return folder / "windows.json"
+
+
+def _record(folder: Path) -> Path:
+    """A training of one step, on made-up images and without a meter."""
+    from naslib_ecnas.campaign import Plan, Settings, work
+
+    campaign = _plan(folder).parent
+    small = Settings(meter="none", baseline_s=0, steps=1, batch_size=2, evaluate_images=2)
+    work(campaign, small, limit=1)
+    assert len(Plan.read(campaign).units) == 2
+    return next((campaign / "records").glob("*.json"))
+
+
+def _read_record(path: Path) -> Any:
+    from naslib_ecnas.campaign import status, validate
+
+    validate(path.parents[1])
+    return status(path.parents[1])
+
+
+def _cifar(name: str) -> Callable[[Path], Path]:
+    def make(folder: Path) -> Path:
+        rng = np.random.default_rng(3)
+        pixels = rng.integers(0, 256, (2, 3072), dtype=np.uint8)
+        path = folder / name
+        if name == "cifar.bin":
+            path.write_bytes(b"".join(b"\x03" + row.tobytes() for row in pixels))
+        else:
+            path.write_bytes(pickle.dumps({b"data": pixels, b"labels": [3, 4]}, protocol=2))
+        return path
+
+    return make
+
+
+def _read_cells(path: Path) -> Any:
+    return resolve_name("naslib_ecnas.campaign.plan:file_rows")(path, vertices=4)
+
+
+def _read_config(path: Path) -> Any:
+    from naslib_ecnas.adapters import naslib_run
+
+    return naslib_run.plain(naslib_run.read(path))
 
 
 # -- all else ----------------------------------------------------------------------------------
@@ -274,12 +298,6 @@ def _catalog(folder: Path) -> Path:
     return folder / "catalog.toml"
 
 
-def _read_catalog(path: Path) -> Any:
-    from naslib_ecnas.data.catalog import read_catalog
-
-    return read_catalog(path)
-
-
 def _receipt(folder: Path) -> Path:
     from naslib_ecnas.data.convert import Receipt
 
@@ -289,9 +307,7 @@ def _receipt(folder: Path) -> Path:
 
 
 def _read_receipt(path: Path) -> Any:
-    from naslib_ecnas.data.convert import Receipt
-
-    return Receipt.read(path.with_suffix(".ecnas"))
+    return resolve_name("naslib_ecnas.data.convert:Receipt.read")(path.with_suffix(".ecnas"))
 
 
 def _array(folder: Path) -> Path:
@@ -302,51 +318,43 @@ def _array(folder: Path) -> Path:
 
 
 KINDS: dict[str, Kind] = {
-    "table": Kind(_table, _read_table),
-    "ecnas-tfrecord": Kind(_written("ecnas.tfrecord"), _any),
-    "nasbench-tfrecord": Kind(_written("nasbench.tfrecord", energy=False), _any),
-    "csv": Kind(_written("x.csv"), _any),
-    "parquet": Kind(_written("x.parquet"), _any),
-    "naslib-pickle": Kind(_pickle, _read_pickle),
-    "results-tree": Kind(_results, _read_results),
-    "search-config": Kind(_search("config.json"), _read_search),
-    "search-front": Kind(_search("front.json"), _read_search),
-    "search-spent": Kind(_search("spent.json"), _read_search),
-    "search-history": Kind(_search("history.jsonl"), _read_search),
-    "run-file": Kind(_run_file, _read_run_file),
+    "table": Kind(_written("x.ecnas", "table:write_table"), _read_table),
+    "ecnas-tfrecord": Kind(_written("x.tfrecord", "nasbench_tfrecord:write_ecnas"), _read_any),
+    "nasbench-tfrecord": Kind(
+        _written("x.tfrecord", "nasbench_tfrecord:write_nasbench", energy=False), _read_any
+    ),
+    "csv": Kind(_written("x.csv", "long_form:write_csv"), _read_any),
+    "parquet": Kind(_written("x.parquet", "long_form:write_parquet"), _read_any),
+    "naslib-pickle": Kind(_pickle, _by("data.nasbench_pickle:read_nasbench_pickle")),
+    "results-tree": Kind(_results, _by("data.results_tree:read_results_tree", 5)),
+    "search-config": Kind(_search("config.json"), _read_run),
+    "search-front": Kind(_search("front.json"), _read_run),
+    "search-spent": Kind(_search("spent.json"), _read_run),
+    "search-history": Kind(_search("history.jsonl"), _read_run),
+    "run-file": Kind(_run_file, _by("comparison.compare:Run.read")),
     "comparison-rules": Kind(_rules, _read_rules),
-    "learning-curve": Kind(_curve, _read_curve),
-    "weights": Kind(_weights, _read_weights),
-    "plain-array": Kind(_array, _read_weights),
-    "calibration": Kind(_calibration, _read_calibration),
-    "plan": Kind(made_campaigns.plan, made_campaigns.read_plan),
-    "claim": Kind(made_campaigns.claim, made_campaigns.read_attempts),
-    "attempt-log": Kind(made_campaigns.log, made_campaigns.read_attempts),
-    "replayed-windows": Kind(made_campaigns.window, made_campaigns.read_replay),
-    "replayed-trace": Kind(made_campaigns.trace, made_campaigns.read_replay),
-    "record": Kind(made_campaigns.record, made_campaigns.read_record),
-    "cifar10-binary": Kind(made_campaigns.cifar("cifar.bin"), made_campaigns.read_binary),
-    "cifar10-pickle": Kind(made_campaigns.cifar("data_batch_1"), made_campaigns.read_python),
-    "naslib-config": Kind(made_campaigns.config, made_campaigns.read_config),
-    "cells": Kind(made_campaigns.cells, made_campaigns.read_cells),
-    "catalog": Kind(_catalog, _read_catalog),
+    "learning-curve": Kind(
+        _text("curve.json", CURVE), _by("figures.predictions:read_learning_curve")
+    ),
+    "weights": Kind(_weights, _by("surrogate.models:Weights.load")),
+    "plain-array": Kind(_array, _by("surrogate.models:Weights.load")),
+    "calibration": Kind(_calibration, _by("surrogate.modelled:calibration_of")),
+    "plan": Kind(_plan, _read_plan),
+    "claim": Kind(_claim, _by("campaign:status", 3)),
+    "attempt-log": Kind(_log, _by("campaign:status", 3)),
+    "replayed-windows": Kind(_window, _by("campaign.worker:read_replay")),
+    "replayed-trace": Kind(_text("trace.json", TRACE), _by("campaign.worker:read_replay")),
+    "record": Kind(_record, _read_record),
+    "cifar10-binary": Kind(_cifar("cifar.bin"), _by("training.cifar10:read_binary")),
+    "cifar10-pickle": Kind(_cifar("data_batch_1"), _by("training.cifar10:read_python")),
+    "naslib-config": Kind(_text("config.yaml", CONFIG), _read_config),
+    "cells": Kind(_text("cells.json", CELLS), _read_cells),
+    "catalog": Kind(_catalog, _by("data.catalog:read_catalog")),
     "receipt": Kind(_receipt, _read_receipt),
 }
 #: Those whose files are JSON, or lines of it, without a checksum.
 JSON_KINDS = (
-    "results-tree",
-    "search-config",
-    "search-front",
-    "search-spent",
-    "search-history",
-    "run-file",
-    "comparison-rules",
-    "learning-curve",
-    "plan",
-    "claim",
-    "attempt-log",
-    "replayed-windows",
-    "replayed-trace",
-    "cells",
-    "receipt",
+    *("results-tree", "search-config", "search-front", "search-spent", "search-history"),
+    *("run-file", "comparison-rules", "learning-curve", "plan", "claim", "attempt-log"),
+    *("replayed-windows", "replayed-trace", "cells", "receipt"),
 )

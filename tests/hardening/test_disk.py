@@ -64,10 +64,6 @@ CASES = {
 }
 
 
-def words_of(name: str, out: Path, table: Path) -> list[str]:
-    return CASES[name].replace("OUT", str(out)).replace("TABLE", str(table)).split()
-
-
 def state(folder: Path) -> dict[str, bytes]:
     """Every file below a folder and its content; a lock says nothing."""
     return {
@@ -110,27 +106,6 @@ def read_only(earlier: Path, tmp_path: Path) -> Iterator[Path]:
         path.chmod(0o755)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", CASES)
-def test_a_folder_that_may_only_be_read(
-    name: str, read_only: Path, small_file: Path, tmp_path: Path
-) -> None:
-    before = state(read_only)
-    words = words_of(name, read_only, small_file)
-    code, errors = command(words, tmp_path, cache=tmp_path / "cache")
-    refused(code, errors)
-    assert "the folder cannot be written" in errors
-    assert state(read_only) == before
-
-
-def test_a_cache_that_may_only_be_read(read_only: Path, tmp_path: Path) -> None:
-    before = state(read_only)
-    code, errors = command(["query", "4v", "0"], tmp_path, cache=read_only / "cache")
-    refused(code, errors)
-    assert "the folder cannot be written" in errors
-    assert state(read_only) == before
-
-
 def fill(path: Path) -> None:
     """Take all the room there is."""
     descriptor = os.open(path, os.O_CREAT | os.O_WRONLY)
@@ -157,23 +132,27 @@ def full(tmp_path: Path, earlier: Path) -> Iterator[Path]:
         subprocess.run(["umount", str(place)], check=True)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", CASES)
-def test_a_full_disk(name: str, full: Path, small_file: Path, tmp_path: Path) -> None:
-    before = state(full)
-    words = words_of(name, full, small_file)
-    code, errors = command(words, tmp_path, cache=tmp_path / "cache")
-    refused(code, errors)
-    assert "full" in errors
-    assert state(full) == before
+#: The fixtures of folders that take nothing more, and what the error says of them.
+CLOSED = {"read_only": "the folder cannot be written", "full": "the disk is full"}
 
 
-def test_a_full_cache(full: Path, tmp_path: Path) -> None:
-    before = state(full)
-    code, errors = command(["query", "4v", "0"], tmp_path, cache=full / "cache")
+@pytest.mark.parametrize("kind", CLOSED)
+@pytest.mark.parametrize(
+    "name", [*(pytest.param(n, marks=pytest.mark.slow) for n in CASES), "cache"]
+)
+def test_a_folder_that_takes_nothing_more(
+    name: str, kind: str, request: pytest.FixtureRequest, small_file: Path, tmp_path: Path
+) -> None:
+    folder = request.getfixturevalue(kind)
+    before = state(folder)
+    if name == "cache":
+        code, errors = command(["query", "4v", "0"], tmp_path, cache=folder / "cache")
+    else:
+        words = CASES[name].replace("OUT", str(folder)).replace("TABLE", str(small_file)).split()
+        code, errors = command(words, tmp_path, cache=tmp_path / "cache")
     refused(code, errors)
-    assert "the disk is full" in errors
-    assert state(full) == before
+    assert CLOSED[kind] in errors
+    assert state(folder) == before
 
 
 @pytest.mark.slow

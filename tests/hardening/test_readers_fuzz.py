@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from made_files import JSON_KINDS, KINDS
 
 from naslib_ecnas.adapters import naslib_patches
-from naslib_ecnas.errors import EcnasError
+from naslib_ecnas.errors import EcnasError, FormatError
 
 _HERE = Path(__file__).parent
 
@@ -59,6 +59,10 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Path
     return give
 
 
+#: Kinds whose errors are of the format, and name the file or the folder that is read.
+LOCATED = ("csv", "parquet", "naslib-pickle", "results-tree")
+
+
 def attempt(kind: str, folder: Path, path: Path, raw: bytes) -> str:
     """Read the file with other bytes; whatever is not typed comes through."""
     before = path.read_bytes()
@@ -69,6 +73,10 @@ def attempt(kind: str, folder: Path, path: Path, raw: bytes) -> str:
         message = str(error)
         assert len(message) < 3000, message[:200]
         assert "\n" not in message.strip(), message[:500]
+        if kind in LOCATED:
+            at = error.path if isinstance(error, FormatError) else None
+            located = at in (str(path), str(folder / "tree"))
+            assert located, message
         return "refused"
     finally:
         path.write_bytes(before)
@@ -115,7 +123,8 @@ def test_damaged_bytes(
     kind: str, good: Callable[[str], tuple[Path, Path]], data: st.DataObject
 ) -> None:
     folder, path = good(kind)
-    attempt(kind, folder, path, mutated(path.read_bytes(), data))
+    for _ in range(4 if kind in LOCATED else 1):
+        attempt(kind, folder, path, mutated(path.read_bytes(), data))
 
 
 def test_a_long_name_in_an_archive_does_not_flood_the_message(

@@ -29,30 +29,18 @@ MAY_SEED = {"adapters/naslib_space.py"}
 
 BAD = [
     "try:\n    pass\nexcept:\n    pass",
-    "import pickle",
-    "from pickle import loads",
+    *("import pickle", "from pickle import loads", "import cloudpickle as c"),
     "import pickle\nx = pickle.UnpicklingError, pickle.loads",
-    "import cloudpickle as c",
-    "eval('1')",
-    "exec(text)",
-    "import numpy as np\nnp.load(path)",
-    "np.load(path, allow_pickle=True)",
-    "torch.load(path)",
-    "yaml.load(text)",
-    "subprocess.run(text, shell=True)",
-    "np.random.seed(0)",
-    "import random\nrandom.shuffle(x)",
-    "os.system('true')",
+    *("eval('1')", "exec(text)", "os.system('true')", "subprocess.run(text, shell=True)"),
+    *("import numpy as np\nnp.load(path)", "np.load(path, allow_pickle=True)"),
+    *("torch.load(path)", "yaml.load(text)"),
+    *("np.random.seed(0)", "import random\nrandom.shuffle(x)"),
 ]
 GOOD = [
-    "try:\n    pass\nexcept ValueError:\n    pass",
-    "np.random.default_rng(0).random()",
-    "np.load(path, allow_pickle=False)",
-    "yaml.safe_load(text)",
-    "subprocess.run(['true'])",
-    "re.compile('x')",
-    "import pickle\nx = pickle.UnpicklingError",
-    "torch.load(path, weights_only=True)",
+    *("try:\n    pass\nexcept ValueError:\n    pass", "re.compile('x')"),
+    *("np.random.default_rng(0).random()", "np.load(path, allow_pickle=False)"),
+    *("yaml.safe_load(text)", "subprocess.run(['true'])"),
+    *("import pickle\nx = pickle.UnpicklingError", "torch.load(path, weights_only=True)"),
 ]
 
 
@@ -133,13 +121,8 @@ def test_nothing_is_run_that_was_read() -> None:
 
 
 def test_these_tests_would_notice() -> None:
-    for source in BAD:
-        assert len(faults(source)) == 1, source
-
-
-def test_these_tests_accept_what_is_harmless() -> None:
-    for source in GOOD:
-        assert faults(source) == [], source
+    for source in (*BAD, *GOOD):
+        assert len(faults(source)) == (source in BAD), source
 
 
 def test_the_bounds_are_those_of_the_text() -> None:
