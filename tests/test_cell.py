@@ -59,7 +59,7 @@ BROKEN: list[tuple[Any, Any, str, str, object]] = [
 ]
 
 
-def test_a_broken_rule_names_its_place_and_the_value() -> None:
+def test_a_broken_rule_names_its_place_and_the_value_and_rows_their_range() -> None:
     for matrix, ops, rule, text, value in BROKEN:
         with pytest.raises(InvalidCellError, match=text) as raised:
             Cell(matrix, ops)
@@ -69,9 +69,6 @@ def test_a_broken_rule_names_its_place_and_the_value() -> None:
             Cell(source)
         assert raised.value.rule == "syntax"
         assert raised.value.value is source
-
-
-def test_rows_out_of_range_are_refused() -> None:
     for row in (-1, 423_624, 1.5, "a"):
         with pytest.raises(InvalidCellError, match="0 to 423623") as raised:
             Cell.from_row(row)  # type: ignore[arg-type]
@@ -98,11 +95,9 @@ def test_pruning_drops_dead_vertices_and_their_operations() -> None:
 
 def test_isomorphic_cells_are_one() -> None:
     diamond = [[0, 1, 1, 0], [0, 0, 0, 1], [0, 0, 0, 1], [0, 0, 0, 0]]
-    one = Cell(diamond, ["input", C3, POOL, "output"])
-    other = Cell(diamond, ["input", POOL, C3, "output"])
+    one, other = (Cell(diamond, ["input", *ops, "output"]) for ops in ((C3, POOL), (POOL, C3)))
     assert one == other
-    assert hash(one) == hash(other)
-    assert str(one) == str(other)
+    assert (hash(one), str(one)) == (hash(other), str(other))
     third = Cell(diamond, ["input", C3, C1, "output"])
     assert one != third != one
     skip = Cell([[0, 1, 1], [0, 0, 1], [0, 0, 0]], OPS)
@@ -132,9 +127,7 @@ def test_every_form_of_input_gives_the_same_cell() -> None:
         assert other == cell
     with pytest.raises(UnknownCellError):
         Space(4).cell_of_hash("0" * 32)
-
-
-def test_a_cell_is_immutable() -> None:
+    # A cell is immutable.
     cell = Cell(CHAIN, OPS)
     with pytest.raises(AttributeError, match="row cannot be set"):
         cell.row = 3  # type: ignore[misc]

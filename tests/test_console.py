@@ -61,17 +61,15 @@ def test_a_table_on_a_terminal_keeps_its_texts_and_its_width(
     text = shown(("target", "cells", "tau", "note"), [row, ("time", "1", "0.5", "[2]")], (1, 2))
     assert max(map(len, text.splitlines())) <= 50
     assert re.search(r"123,456 +0\.98765", text)
-    assert [line.split("  ")[0] for line in text.splitlines()[3:5]] == [
-        " energy at 108 epochs, on",
-        " a GPU of that name",
-    ]
+    firsts = [line.split("  ")[0] for line in text.splitlines()[3:5]]
+    assert firsts == [" energy at 108 epochs, on", " a GPU of that name"]
 
 
 WIDE = ("", "training energy", "validation accuracy", "why")
 CHOSEN = [("r0", "73.72 Wh", "0.8341", "least"), ("rk", "180.5 Wh", "0.9331", "knee")]
 
 
-def test_blocks_on_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_cut_at_any_width(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "30")
     assert shown(WIDE, CHOSEN, (1, 2)) == (
         "r0\n"
@@ -83,9 +81,6 @@ def test_blocks_on_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
         "  validation accuracy  0.9331\n"
         "  why                  knee\n"
     )
-
-
-def test_nothing_is_cut_at_any_width(monkeypatch: pytest.MonkeyPatch) -> None:
     compared = ("method", "hypervolume", "IGD+", "evaluations", "kWh", "rank", "p against the best")
     runs = [
         ("mse-hvi", "0.9819 (0.9784-0.9854)", "0.0087", "1,000", "123.456", "1.25", "0.0312"),

@@ -41,13 +41,8 @@ def test_the_cache_is_where_the_user_says(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert cache_folder() == Path.home() / "x"
     monkeypatch.delenv("ECNAS_CACHE")
     assert cache_folder().name == "naslib-ecnas"
-
-
-def test_a_name_that_is_too_long_does_not_exist(tmp_path: Path) -> None:
-    path = tmp_path / ("x" * 10_000)
-    assert not exists(path)
-    assert not is_file(path)
-    assert not is_folder(path)
+    for is_there in (exists, is_file, is_folder):
+        assert not is_there(tmp_path / ("x" * 10_000))  # the name is too long
 
 
 # -- writing ----
@@ -69,9 +64,7 @@ def test_an_atomic_write_is_whole_or_nothing(tmp_path: Path) -> None:
     assert [p.name for p in target.parent.iterdir()] == ["file"]
     (tmp_path / "plain").touch()
     assert target.stat().st_mode == (tmp_path / "plain").stat().st_mode
-
-
-def test_files_that_belong_together_are_written_together(tmp_path: Path) -> None:
+    # Files that belong together are written together.
     write_together({tmp_path / "a": b"1", tmp_path / "b": b"2"})
     assert [(tmp_path / name).read_bytes() for name in "ab"] == [b"1", b"2"]
     with pytest.raises(StorageError):
@@ -98,12 +91,9 @@ def test_a_failed_write_is_a_typed_error(tmp_path: Path) -> None:
 
 # -- JSON ----
 
+NUMBERS = st.integers(-(1 << 60), 1 << 60) | st.floats(allow_nan=False, allow_infinity=False)
 PLAIN = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(1 << 60), 1 << 60)
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(),
+    st.none() | st.booleans() | NUMBERS | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=20,
 )
@@ -120,9 +110,7 @@ def test_numbers_that_are_not_finite_become_null() -> None:
     made = {"a": (1.5, math.nan, [math.inf]), "b": {"c": -math.inf}}
     assert json.loads(to_json(made)) == {"a": [1.5, None, [None]], "b": {"c": None}}
     assert math.isnan(made["a"][1])  # type: ignore[arg-type]
-
-
-def test_hostile_json_is_a_value_error() -> None:
+    # Hostile JSON is a ValueError.
     for text in ("", "{", "[1,]", "nothing", b"\xff", b"\x00["):
         with pytest.raises(ValueError, match=r"."):
             from_json(text)
@@ -157,13 +145,8 @@ class Whole:
 
 
 WHOLE = Whole(3, True, None, (Part("a", 1.5), Part("b", math.nan)), {"x": 2.0})
-DATA: dict[str, Any] = {
-    "count": 3,
-    "good": True,
-    "note": None,
-    "parts": [{"name": "a", "seconds": 1.5}, {"name": "b", "seconds": None}],
-    "extra": {"x": 2.0},
-}
+PARTS = [{"name": "a", "seconds": 1.5}, {"name": "b", "seconds": None}]
+DATA: dict[str, Any] = {"count": 3, "good": True, "note": None, "parts": PARTS, "extra": {"x": 2.0}}
 
 
 def test_dataclasses_become_plain_values_and_come_back() -> None:
@@ -209,7 +192,7 @@ def test_csv_keeps_every_value_exactly(rows: list[tuple[str, float, int]]) -> No
     assert [(a, float(b), int(c)) for a, b, c in body] == rows
 
 
-def test_a_sheet_has_plain_values_and_writes_unknown_ones_as_empty_fields() -> None:
+def test_a_sheet_has_plain_values_and_empty_fields_for_unknown_ones(tmp_path: Path) -> None:
     sheet = Sheet.of(("x", "y", "z"), [(np.float64(0.1), math.nan, None), (np.int32(3), 1.0, "")])
     assert sheet.text() == "x,y,z\n0.1,,\n3,1.0,\n"
     assert type(sheet.rows[1][0]) is int
@@ -218,9 +201,7 @@ def test_a_sheet_has_plain_values_and_writes_unknown_ones_as_empty_fields() -> N
     for headings, rows in ((("a", "b"), [(1,)]), (("a", "a"), [])):
         with pytest.raises(ConfigError):
             Sheet.of(headings, rows)
-
-
-def test_a_sheet_is_written_whole_or_not(tmp_path: Path) -> None:
+    # A sheet is written whole or not.
     path = Sheet.of(("a",), [(1,)]).write(tmp_path / "new" / "x.csv")
     assert path.read_text() == "a\n1\n"
     with pytest.raises(StorageError):
