@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import json
 import os
@@ -342,7 +343,8 @@ def hostile_files(good: Callable[[str], tuple[Path, Path]], to: Path) -> dict[st
     }
     for name, code in opcodes.items():
         add(f"pickled-{name}", "naslib-pickle", b"\x80\x04" + code + b".")
-        add(f"cifar-{name}", "cifar10-pickle", b"\x80\x04" + code + b".", "-batch")
+        if importlib.util.find_spec("torch"):
+            add(f"cifar-{name}", "cifar10-pickle", b"\x80\x04" + code + b".", "-batch")
 
     add("array-in-an-archive", "weights", claiming_archive())
     add("zip-bomb", "weights", zip_bomb())
