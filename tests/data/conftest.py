@@ -35,16 +35,9 @@ def _synthetic(
         values[name] = rng.random((cells, len(budgets), repeats))
         if name.endswith("_unix_s"):
             values[name] = np.floor(1.65e9 + 1e7 * values[name])
-    return Columns(
-        name="synthetic",
-        vertices=vertices,
-        rows=rows,
-        budgets=budgets,
-        repeats=repeats,
-        values=values,
-        provenance={name: Provenance("synthetic", note="made up") for name in values},
-        attributes={"gpu": "none", "cpu": "none"} if kind is ModelMetricsEnergy else {},
-    )
+    origins = {name: Provenance("synthetic", note="made up") for name in values}
+    attributes = {"gpu": "none", "cpu": "none"} if kind is ModelMetricsEnergy else {}
+    return Columns("synthetic", vertices, rows, budgets, repeats, values, origins, attributes)
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from naslib_ecnas.data import catalog, convert
 from naslib_ecnas.data.catalog import TableEntry, table_entry
 from naslib_ecnas.data.convert import converted, export, read, sniff, tables_folder, verify
 from naslib_ecnas.data.fetch import downloads_folder, sha256_of
-from naslib_ecnas.data.long_form import write_csv, write_parquet
+from naslib_ecnas.data.long_form import read_csv, read_parquet, write_csv, write_parquet
 from naslib_ecnas.data.nasbench_tfrecord import write_ecnas, write_nasbench
 from naslib_ecnas.data.protobuf import Evaluation, EvaluationEnergy, ModelMetrics, encode
 from naslib_ecnas.data.protobuf import ModelMetricsEnergy as Energy
@@ -129,7 +129,7 @@ def test_unknown_formats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 # The memory of this process: a file that can be opened, but whose first byte cannot be read.
 @pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="no such file on this system")
 def test_a_file_that_opens_but_cannot_be_read() -> None:
-    for reader in (sniff, sha256_of):
+    for reader in (sniff, sha256_of, read_csv, read_parquet):
         with pytest.raises(errors.UnknownTableError, match="cannot be read") as caught:
             reader(Path("/proc/self/mem"))
         assert caught.value.value == "/proc/self/mem"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.metrics import METRICS
 from naslib_ecnas.provenance import Provenance
 
+Reader = Callable[[Path], Any]
 ORIGINS = {
     "energy_kwh": Provenance("synthetic", device="no GPU", pue=1.5, repeats=2, note="made up"),
     "validation_accuracy": Provenance("unknown", source="a.csv", sha256="0" * 64),
@@ -39,17 +41,22 @@ def own(tmp_path: Path) -> Table:
     return Table.open(path)
 
 
-def read(path: Path, caplog: pytest.LogCaptureFixture) -> Any:
-    """The card as mlcroissant sees it, which raises where it breaks a rule of the standard."""
+@pytest.fixture
+def read(caplog: pytest.LogCaptureFixture) -> Reader:
+    """A card as mlcroissant sees it, which raises where it breaks a rule of the standard."""
     croissant = pytest.importorskip("mlcroissant", reason="mlcroissant is not installed")
-    caplog.clear()
-    with caplog.at_level(logging.WARNING):
-        found = croissant.Dataset(jsonld=path)
-    # It warns of a context that lacks words, and of what is not said: nothing else may be wrong.
-    issues = [line for line in caplog.text.splitlines() if "  -  " in line]
-    assert all("is recommended, but does not exist" in line for line in issues), issues
-    assert "not standard" not in caplog.text
-    return found
+
+    def check(path: Path) -> Any:
+        caplog.clear()
+        with caplog.at_level(logging.WARNING):
+            found = croissant.Dataset(jsonld=path)
+        # It warns of a context that lacks words, and of what is not said; of nothing else.
+        issues = [line for line in caplog.text.splitlines() if "  -  " in line]
+        assert all("is recommended, but does not exist" in line for line in issues), issues
+        assert "not standard" not in caplog.text
+        return found
+
+    return check
 
 
 def plain(record: dict[str, Any]) -> dict[str, Any]:
@@ -69,22 +76,17 @@ def test_that_reader_refuses_a_wrong_card(tmp_path: Path, own: Table) -> None:
         croissant.Dataset(jsonld=tmp_path / "card.json")
 
 
-def test_parquet_is_read_by_its_card(
-    tmp_path: Path, own: Table, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_parquet_is_read_by_its_card(tmp_path: Path, own: Table, read: Reader) -> None:
     file = tmp_path / "own.parquet"
     export(own, file)
     (tmp_path / "card.json").write_text(json.dumps(card(own, DescribedFile.of(file))))
-    found = list(map(plain, read(tmp_path / "card.json", caplog).records("trainings")))
+    found = list(map(plain, read(tmp_path / "card.json").records("trainings")))
     assert len(found) == 12
     columns = own.to_columns()
     for line in found:
         cell = Cell(line["cell"])
-        at = (
-            columns.rows.tolist().index(cell.row),
-            columns.budgets.index(line["epochs"]),
-            line["repeat"],
-        )
+        place = columns.rows.tolist().index(cell.row)
+        at = place, columns.budgets.index(line["epochs"]), line["repeat"]
         assert line["nasbench_hash"] == cell.nasbench_hash
         for name, values in columns.values.items():
             # That reader has None where a number is missing.
@@ -93,14 +95,12 @@ def test_parquet_is_read_by_its_card(
 
 
 @pytest.mark.parametrize("suffix", [".ecnas", ".csv", ".tfrecord", ".parquet"])
-def test_every_format_has_a_card(
-    tmp_path: Path, own: Table, suffix: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_every_format_has_a_card(tmp_path: Path, own: Table, suffix: str, read: Reader) -> None:
     file = tmp_path / f"copy{suffix}"
     export(own, file)
     text = card(own, DescribedFile.of(file), licence="CC-BY-4.0", citation="nobody", name="mine")
     (tmp_path / "card.json").write_text(json.dumps(text))
-    found = read(tmp_path / "card.json", caplog)
+    found = read(tmp_path / "card.json")
     assert found.metadata.name == "mine"
     assert found.metadata.license == ["https://spdx.org/licenses/CC-BY-4.0"]
     (one,) = found.metadata.distribution
@@ -119,11 +119,11 @@ def test_every_format_has_a_card(
 
 
 def test_the_table_that_comes_with_the_package(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], read: Reader
 ) -> None:
     assert main(["data", "card", "4v", "--out", str(tmp_path / "4v.json")]) == 0
     assert capsys.readouterr().out == f"{tmp_path / '4v.json'}\n"
-    found = read(tmp_path / "4v.json", caplog)
+    found = read(tmp_path / "4v.json")
     assert "91 cells" in found.metadata.description
     assert "4, 12, 36, 108 epochs" in found.metadata.description
     assert "nothing in this table was measured" in found.metadata.description
@@ -154,15 +154,12 @@ def test_card_of_a_file_elsewhere(
 
 
 def test_published_file(
-    tmp_path: Path,
-    reference: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path, reference: Path, monkeypatch: pytest.MonkeyPatch, read: Reader
 ) -> None:
     monkeypatch.setenv("ECNAS_MIRROR", str(reference / "official"))
     out = tmp_path / "card.json"
     assert main(["data", "card", "4v-rtx3090", "--out", str(out)]) == 0
-    (one,) = read(out, caplog).metadata.distribution
+    (one,) = read(out).metadata.distribution
     entry = next(f for f in catalog().files if f.name == "energy_4V9E_rtx3090.tfrecord")
     assert (one.content_url, one.sha256) == (entry.address, entry.sha256)
     lines = json.loads(out.read_text())["recordSet"][0]["data"]
@@ -177,9 +174,7 @@ def test_a_file_without_a_checksum_has_no_card() -> None:
 
 def test_versions_become_semantic(own: Table) -> None:
     for version, semantic in (
-        ("0.1.0.dev0", "0.1.0-dev0"),
-        ("1.2.3", "1.2.3"),
-        ("1.0.0rc1", "1.0.0-rc1"),
-        ("2.10.0b12", "2.10.0-b12"),
+        *(("0.1.0.dev0", "0.1.0-dev0"), ("1.2.3", "1.2.3")),
+        *(("1.0.0rc1", "1.0.0-rc1"), ("2.10.0b12", "2.10.0-b12")),
     ):
         assert card(own, DescribedFile.of(own.path), version=version)["version"] == semantic

@@ -51,20 +51,13 @@ def test_everything_comes_back(path: Path, synthetic: Maker, same_values: Same) 
     energy[0, 1, 2], energy[3] = np.nan, np.nan
     energy[1, 0, 0], energy[2, 0, 0] = 5e-324, 0.1 + 0.2
     provenance = {**columns.provenance, "energy_kwh": Provenance("scaled", pue=1.59, note="für")}
-    columns = replace(
-        columns,
-        values={**columns.values, "energy_kwh": energy},
-        provenance=provenance,
-        attributes={"licence": 'a "quoted"\nline, ü'},
-    )
+    values, attributes = {**columns.values, "energy_kwh": energy}, {"licence": 'a "b"\nline, ü'}
+    columns = replace(columns, values=values, provenance=provenance, attributes=attributes)
     write(path, columns)
     found = read(path)
     same_values(found, columns)
-    assert (found.name, found.provenance, found.attributes) == (
-        "synthetic",
-        columns.provenance,
-        columns.attributes,
-    )
+    assert (found.name, found.provenance) == ("synthetic", columns.provenance)
+    assert found.attributes == columns.attributes
 
 
 @settings(often, max_examples=25)
@@ -126,13 +119,6 @@ def test_a_csv_from_a_pipe() -> None:
         os.close(out)
     assert columns.values["energy_kwh"].item() == 0.5
     assert columns.provenance["energy_kwh"].sha256 == sha256(GOOD.encode()).hexdigest()
-
-
-@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="no such file on this system")
-def test_files_that_open_but_cannot_be_read() -> None:
-    for reader in (read_csv, read_parquet):
-        with pytest.raises(errors.UnknownTableError, match="cannot be read"):
-            reader("/proc/self/mem")
 
 
 def test_a_line_break_of_any_system_and_a_mark_at_the_start(tmp_path: Path) -> None:
@@ -298,15 +284,12 @@ def test_hashes_are_compared() -> None:
         texts.check(rows, [right[0], right[2], right[2]])
 
 
+BITS = st.text("01", min_size=9, max_size=9)
+NAMES = st.sampled_from(("input", *OPERATIONS, "output"))
+
+
 @settings(deadline=None)
-@given(
-    st.lists(
-        st.tuples(
-            st.text("01", min_size=9, max_size=9), st.sampled_from(("input", *OPERATIONS, "output"))
-        ),
-        max_size=20,
-    )
-)
+@given(st.lists(st.tuples(BITS, NAMES), max_size=20))
 def test_any_texts_are_read_as_cell_reads_them(drawn: list[tuple[str, str]]) -> None:
     for bits, name in drawn:
         text = f"{bits}:input,{name},output"

@@ -304,14 +304,9 @@ def test_values_that_contain_themselves_or_come_again(protocol: int) -> None:
 
 def test_opcodes_by_hand() -> None:
     for raw, value in (
-        (b"K\x01K\x020.", 1),
-        (b"K\x01(0.", 1),
-        (b"K\x01(K\x02K\x031.", 1),
+        *((code, 1) for code in (b"K\x01K\x020.", b"K\x01(0.", b"K\x01(K\x02K\x031.")),
         (b"\x8e" + (3).to_bytes(8, "little") + b"abc.", b"abc"),
-        (b"Va\\u00fcb\n.", "aüb"),
-        (b"F0.5\n.", 0.5),
-        (b"L7L\n.", 7),
-        (b"I01\n.", True),
+        *((b"Va\\u00fcb\n.", "aüb"), (b"F0.5\n.", 0.5), (b"L7L\n.", 7), (b"I01\n.", True)),
         (b"]p0\n0(h\x00j\x00\x00\x00\x00g0\nt.", ([], [], [])),
     ):
         assert pickle.loads(raw) == value  # noqa: S301
@@ -327,15 +322,11 @@ def test_opcodes_by_hand() -> None:
 
 def test_broken_opcodes_have_an_error_each() -> None:
     for raw, message in (
-        (b"Vabc", "line without an end"),
-        (b"V\\u12\n.", "text that cannot be read"),
-        (b"c\xff\nx\n.", "not ASCII"),
-        (b"F1.5.2\n.", "malformed number"),
+        *((b"Vabc", "line without an end"), (b"V\\u12\n.", "text that cannot be read")),
+        *((b"c\xff\nx\n.", "not ASCII"), (b"F1.5.2\n.", "malformed number")),
+        *((code, "empty stack or memory") for code in (b"K\x01h\x01.", b"K\x01j\x01\0\0\0.")),
+        *((b"K\x01q\x02.", "without gaps"), (b"K\x01g-1\n.", "with digits")),
         (b"1.", "empty stack"),
-        (b"K\x01h\x01.", "empty stack or memory"),
-        (b"K\x01j\x01\x00\x00\x00.", "empty stack or memory"),
-        (b"K\x01q\x02.", "without gaps"),
-        (b"K\x01g-1\n.", "with digits"),
         (b"cposix\nsystem\n(S'echo > ran'\ntR.", r"posix\.system"),
         (b"c_codecs\nencode\n(X\x02\x00\x00\x00\xc4\x81X\x06\x00\x00\x00latin1tR.", "Latin-1"),
     ):
@@ -370,14 +361,8 @@ def test_states_that_numpy_never_writes_are_refused() -> None:
     form = (1, (2,), DType("u1"), False, b"ab")
     array = Array()
     for at, value, message in (
-        (0, 2, "five items"),
-        (1, [2], "shape"),
-        (1, (1 << 40,), "shape"),
-        (2, "u1", "type"),
-        (3, None, "order"),
-        (3, "F", "order"),
-        (4, b"abc", "fill"),
-        (4, "ab", "fill"),
+        *((0, 2, "five items"), (1, [2], "shape"), (1, (1 << 40,), "shape"), (2, "u1", "type")),
+        *((3, None, "order"), (3, "F", "order"), (4, b"abc", "fill"), (4, "ab", "fill")),
     ):
         with pytest.raises(ValueError, match=message):
             array.set_state((*form[:at], value, *form[at + 1 :]))

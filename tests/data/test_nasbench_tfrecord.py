@@ -285,14 +285,15 @@ often = settings(
 )
 
 
-@pytest.fixture(params=["ecnas", "nasbench"])
+ECNAS = pb.ModelMetricsEnergy, write_ecnas, read_ecnas
+NASBENCH = pb.ModelMetrics, write_nasbench, read_nasbench
+
+
+@pytest.fixture(params=[ECNAS, NASBENCH], ids=["ecnas", "nasbench"])
 def made(request: pytest.FixtureRequest, tmp_path: Path, synthetic: Maker) -> tuple[Path, Reader]:
-    path = tmp_path / "good.tfrecord"
-    if request.param == "ecnas":
-        write_ecnas(path, synthetic(cells=4, budgets=(4,), repeats=2))
-        return path, read_ecnas
-    write_nasbench(path, synthetic(pb.ModelMetrics, cells=4, budgets=(4,), repeats=2))
-    return path, read_nasbench
+    kind, write, reader = request.param
+    write(tmp_path / "good.tfrecord", synthetic(kind, cells=4, budgets=(4,), repeats=2))
+    return tmp_path / "good.tfrecord", reader
 
 
 def attempt(path: Path, reader: Reader) -> None:

@@ -224,11 +224,8 @@ ENERGY_EVALUATION = [
     *("energy", "co2eq", "avg_intensity", "start_emission", "stop_emission", "pred_energy"),
     *("pred_co2eq", "pred_training_time", "pred_avg_intensity", "checkpoint_path"),
 ]
-POWER = [
-    ("avg_power_usages_w", "*UsageW"),
-    ("avg_power_usages_j", "*UsageJ"),
-    ("devices", "*Device"),
-]
+POWER = [("avg_power_usages_w", "*UsageW"), ("avg_power_usages_j", "*UsageJ")]
+POWER += [("devices", "*Device")]
 TOTAL = [("trainable_parameters", "int32"), ("total_time", "double"), ("total_energy", "double")]
 TOTAL += [("total_co2eq", "double"), ("start_emission", "string"), ("stop_emission", "string")]
 TOTAL += [("overall_avg_intensity", "double"), ("avg_power_usages", "PowerUsageData")]
@@ -237,8 +234,7 @@ PROTOS: dict[str, list[tuple[str, str]]] = {
     "Device": [("name", "string")],
     "UsageW": [("avg_power_usage", "double")],
     "UsageJ": [("avg_power_usage", "double")],
-    "GPU": POWER,
-    "CPU": POWER,
+    **dict.fromkeys(("GPU", "CPU"), POWER),
     "PowerUsageData": [("gpu", "GPU"), ("cpu", "CPU")],
     "EvaluationDataEnergy": [
         (name, "string" if name.endswith(("emission", "path")) else "double")
