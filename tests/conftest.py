@@ -92,33 +92,24 @@ class Terminal:
     def shown(
         self, command: Sequence[str], *, columns: int = 80, stdout: IO[bytes] | None = None
     ) -> str:
-        """What a program that ends well shows there.
-
-        Args:
-            command: the program and its arguments.
-            columns: width of the terminal.
-            stdout: a file that its stdout goes to instead.
-        """
+        """What a program that ends well shows there, its stdout unless that goes to a file."""
         environment = {**os.environ, "COLUMNS": str(columns), "TERM": "xterm-256color"}
         environment.pop("NO_COLOR", None)
         controller, end = os.openpty()
+        out = end if stdout is None else stdout
         process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=end if stdout is None else stdout,
-            stderr=end,
-            env=environment,
+            command, stdin=subprocess.DEVNULL, stdout=out, stderr=end, env=environment
         )
         os.close(end)
-        out = b""
+        text = b""
         try:
             while block := os.read(controller, 1 << 16):
-                out += block
+                text += block
         except OSError:
             pass  # how a closed terminal ends on Linux
         os.close(controller)
         assert process.wait(timeout=60) == 0
-        return out.decode()
+        return text.decode()
 
     @staticmethod
     def plain(text: str) -> str:

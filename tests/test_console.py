@@ -31,9 +31,7 @@ class Screen(io.StringIO):
         return True
 
 
-def shown(
-    headings: tuple[str, ...], rows: list[tuple[str, ...]], right: tuple[int, ...] = ()
-) -> str:
+def shown(headings: tuple[str, ...], rows: list[tuple[str, ...]], right: Any = ()) -> str:
     stream = Screen()
     print_table(headings, rows, right=right, file=stream)
     return re.sub(r"\x1b\[[\d;]*m", "", stream.getvalue())
@@ -96,9 +94,7 @@ def test_nothing_is_cut_at_any_width(monkeypatch: pytest.MonkeyPatch) -> None:
             for word in " ".join(headings).split():
                 assert word in text
     assert any("r0" in line and "least" in line for line in shown(WIDE, CHOSEN).splitlines())
-
-
-def test_lines_are_wrapped_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Lines are wrapped on a terminal only.
     line = "word " * 30 + "end"
     monkeypatch.setenv("COLUMNS", "50")
     for stream in (io.StringIO(), Screen()):

@@ -55,8 +55,7 @@ def test_costs_equal_those_of_a_built_network() -> None:
     """nasbench_pytorch builds the same network; hooks count what its layers do."""
     torch = pytest.importorskip("torch", reason="torch is not installed")
     model = pytest.importorskip("nasbench_pytorch.model", reason="nasbench_pytorch is missing")
-    rows = np.concatenate([[0, 3, 50], Space(7).sample(np.random.default_rng(5), 9)])
-    for row in rows.tolist():
+    for row in (0, 3, 50, *Space(7).sample(np.random.default_rng(5), 9).tolist()):
         cell = Cell.from_row(row)
         spec = model.ModelSpec(cell.matrix.astype(int), list(cell.ops))
         built = model.Network(spec, 10, 3, 128, 3, 3).eval()
@@ -84,17 +83,14 @@ def test_costs_equal_those_of_a_built_network() -> None:
         assert counted["elements"] + 512 + 10 == network.activation_elements(row)[0]
 
 
-def test_depth_of_a_chain_and_of_a_diamond() -> None:
+def test_depth_and_channels_by_hand() -> None:
     chain = Cell(np.eye(7, k=1, dtype=int), ["input", *["maxpool3x3"] * 5, "output"])
     assert network.cell_depth(chain.row).tolist() == [5]
     diamond = Cell("0110000100010000:input,maxpool3x3,maxpool3x3,output")
     assert network.cell_depth(diamond.row).tolist() == [1]
     rows = np.arange(len(Space(5)))
     assert (network.depth(rows) == 4 + 9 * (network.cell_depth(rows) + 1)).all()
-
-
-def test_channels_share_the_output_and_widen_backwards() -> None:
-    # Three parallel vertices: 128 = 43 + 43 + 42.
+    # Channels share the output and widen backwards: three parallel vertices: 128 = 43 + 43 + 42.
     matrix = np.zeros((5, 5), dtype=int)
     matrix[0, 1:4] = matrix[1:4, 4] = 1
     cell = Cell(matrix, ["input", *["maxpool3x3"] * 3, "output"])

@@ -24,14 +24,10 @@ from naslib_ecnas.surrogate.modelled import TARGETS, reported
 # -- reports ----
 
 SCORES = {"cells": 3448, "mae": 0.2119, "mape": 1.495, "r2": 0.99, "tau": 0.966, "coverage": 0.9}
+ENERGY = {**SCORES, "unit": "Wh", "by_vertices": {"6": SCORES, "5": {"cells": 2}}}
+ANCHORS = {"energy": "others .330"}
 HEADERS: list[dict[str, Any]] = [
-    {
-        "split": "synthetic folds",
-        "quality": {
-            "energy": {**SCORES, "unit": "Wh", "by_vertices": {"6": SCORES, "5": {"cells": 2}}}
-        },
-        "anchors": {"energy": "others .330"},
-    },
+    {"split": "synthetic folds", "quality": {"energy": ENERGY}, "anchors": ANCHORS},
     {"quality": {"accuracy": {"cells": 10, "about": "synthetic"}}},
     {"quality": None, "anchors": None},
     {},
@@ -98,13 +94,9 @@ def test_reports_come_from_tables(table: Callable[..., Table]) -> None:
     with pytest.raises(UnknownMetricError, match="table synthetic has no report"):
         Quality.of_table(table(licence="none"))
     parts = ("3", '{"by_vertices": 3}', '{"by_vertices": {"5": 3}}', '{"by_vertices": {"5": [1]}}')
-    for text in (
-        *("", "{", "3", "null", "[3]", '["a"]', '[{"quality": [1]}]'),
-        *(
-            '[{"quality": {"a": {}}, "anchors": 3}]',
-            *(f'[{{"quality": {{"a": {p}}}}}]' for p in parts),
-        ),
-    ):
+    texts = ["", "{", "3", "null", "[3]", '["a"]', '[{"quality": [1]}]']
+    texts += [f'[{{"quality": {{"a": {part}}}}}]' for part in parts]
+    for text in (*texts, '[{"quality": {"a": {}}, "anchors": 3}]'):
         with pytest.raises(FormatError, match=r"synthetic\.ecnas: the report"):
             Quality.of_table(table(quality=text))
 

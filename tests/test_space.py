@@ -44,8 +44,8 @@ def test_the_space_has_the_published_counts() -> None:
 
 def test_rows_and_cells_are_inverse() -> None:
     space = Space(5)
-    cells = [space.cell(row) for row in range(len(space))]
-    assert [space.row(cell) for cell in cells] == list(range(len(space)))
+    cells = [*map(space.cell, range(len(space)))]
+    assert [*map(space.row, cells)] == list(range(len(space)))
     assert [space.row(str(cell)) for cell in cells[:99]] == list(range(99))
     assert len(set(cells)) == len(space)
     assert [c.vertices for c in cells] == sorted(c.vertices for c in cells)
