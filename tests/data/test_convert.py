@@ -19,7 +19,8 @@ from naslib_ecnas.data.catalog import TableEntry, table_entry
 from naslib_ecnas.data.convert import converted, export, read, sniff, tables_folder, verify
 from naslib_ecnas.data.fetch import downloads_folder, sha256_of
 from naslib_ecnas.data.long_form import read_csv, read_parquet, write_csv, write_parquet
-from naslib_ecnas.data.nasbench_tfrecord import write_ecnas, write_nasbench
+from naslib_ecnas.data.nasbench_pickle import read_nasbench_pickle
+from naslib_ecnas.data.nasbench_tfrecord import read_ecnas, write_ecnas, write_nasbench
 from naslib_ecnas.data.protobuf import Evaluation, EvaluationEnergy, ModelMetrics, encode
 from naslib_ecnas.data.protobuf import ModelMetricsEnergy as Energy
 from naslib_ecnas.data.table import Columns, Table, write_table
@@ -126,13 +127,15 @@ def test_unknown_formats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert caught.value.offset is None
 
 
-# The memory of this process: a file that can be opened, but whose first byte cannot be read.
-@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="no such file on this system")
-def test_a_file_that_opens_but_cannot_be_read() -> None:
-    for reader in (sniff, sha256_of, read_csv, read_parquet):
-        with pytest.raises(errors.UnknownTableError, match="cannot be read") as caught:
-            reader(Path("/proc/self/mem"))
-        assert caught.value.value == "/proc/self/mem"
+def test_a_file_that_is_not_there_or_cannot_be_read() -> None:
+    # The memory of this process: a file that can be opened, but whose first byte cannot be read.
+    readers: list[Callable[[Path], object]] = [sniff, sha256_of, read_csv, read_parquet]
+    cases = [("/proc/self/mem", readers)] if Path("/proc/self/mem").exists() else []
+    for path, some in (*cases, ("no/file", [*readers, read_ecnas, read_nasbench_pickle])):
+        for reader in some:
+            with pytest.raises(errors.UnknownTableError, match="cannot be read") as caught:
+                reader(Path(path))
+            assert caught.value.value == path
 
 
 # -- conversion -----------------------------------------------------------------------------------
