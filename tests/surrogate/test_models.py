@@ -81,9 +81,7 @@ def test_perceptron_equals_sums_written_out(perceptron: Perceptron) -> None:
     bound = perceptron.shift + perceptron.clip / perceptron.scale
     np.testing.assert_allclose(perceptron(bound[None] + 1e6), perceptron(bound[None]), rtol=1e-4)
     assert perceptron(np.empty((0, 5))).shape == (0, 2)
-
-
-def test_perceptron_through_arrays(perceptron: Perceptron) -> None:
+    # Through arrays and back.
     arrays = {**perceptron.to_arrays("a"), **Perceptron(*[np.zeros(1)] * 2, ()).to_arrays("b")}
     again = Perceptron.from_arrays(arrays, "a")
     x = np.random.default_rng(1).normal(size=(9, 5))
@@ -133,10 +131,8 @@ def test_files_that_hold_no_weights_are_refused(
         np.savez(path, header=np.frombuffer(json.dumps(header).encode(), dtype=np.uint8))
         with pytest.raises(FormatError, match="must hold weights of version 1"):
             Weights.load(path)
-    with path.open("wb") as file:
-        np.save(file, np.zeros(3))
-    plain = path.read_bytes()
-    for content in (plain, b"", b"synthetic", b"PK\x03\x04"):
+    np.save(tmp_path / "plain.npy", np.zeros(3))
+    for content in ((tmp_path / "plain.npy").read_bytes(), b"", b"synthetic", b"PK\x03\x04"):
         path.write_bytes(content)
         with pytest.raises(FormatError, match="holds no weights"):
             Weights.load(path)

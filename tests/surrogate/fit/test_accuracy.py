@@ -58,8 +58,8 @@ def test_inputs_of_cells_written_out() -> None:
     cell = Cell(matrix, ["input", "conv3x3-bn-relu", "conv3x3-bn-relu", "output"])
     edge, vertex = graphs(np.array([cell.row]))
     assert np.argwhere(edge[0]).tolist() == [[0, 1], [0, 2], [1, 6], [2, 6]]
-    assert vertex[0, 1].tolist() == vertex[0, 2].tolist()
-    assert vertex[0, 1].tolist() == [1, 0, 0, 1, 0, 0, 0.5, 1, 1]  # half of the channels each
+    half = [1, 0, 0, 1, 0, 0, 0.5, 1, 1]  # of the channels each
+    assert vertex[0, 1].tolist() == vertex[0, 2].tolist() == half
     assert not vertex[0, 3:6, [3, 4, 5, 6]].any()
     assert [part.shape for part in graphs(np.empty(0, dtype=int))] == [(0, 7, 7), (0, 7, 9)]
 
@@ -115,9 +115,8 @@ def test_it_learns_what_only_the_graph_has() -> None:
     y = np.stack([(op == 0).sum(axis=1), edge[:, 0, 6]], axis=1).astype(float)
     y = (y - y.mean(axis=0)) / y.std(axis=0)
     x, some = np.zeros((1500, 2)), slice(1200)
-    network = fit_graph_network(
-        rows[some], x[some], y[some], width=16, epochs=12, batch=64, rate=5e-3
-    )
+    options = {"width": 16, "epochs": 12, "batch": 64}
+    network = fit_graph_network(rows[some], x[some], y[some], rate=5e-3, **options)
     off = network.predict(rows[1200:], x[1200:]) - y[1200:]
     assert ((off**2).mean(axis=0) < 0.1 * y[1200:].var(axis=0)).all()
 
@@ -185,17 +184,15 @@ def test_curves_rise_from_the_least_score_to_the_largest() -> None:
     for knots in (5, 33, 101):
         at, mean, deviation = curves(score, accuracy, knots=knots)
         assert at.shape == mean.shape == deviation.shape == (knots,)
-        assert (np.diff(at) >= 0).all()
-        assert (np.diff(mean) >= 0).all()
+        assert (np.diff([at, mean]) >= 0).all()
         assert (deviation > 0).all()
         assert (at[0], at[-1]) == (score.min(), score.max())
         assert (mean[at == at[-1]] == mean[-1]).all()  # repeats at the end are one knot
     found = np.interp(score, *curves(score, accuracy)[:2])
     assert len(np.unique(found)) > 0.97 * len(score)  # different scores do not tie
     turned = np.random.default_rng(0).permutation(2000)
-    both = curves(score, accuracy), curves(score[turned], accuracy[turned])
-    for one, other in zip(*both, strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-12)
+    again = curves(score[turned], accuracy[turned])
+    np.testing.assert_allclose(curves(score, accuracy), again, atol=1e-12)
     # An order without error has as many steps as cells, more than there are knots.
     score = np.linspace(-2, 2, 4001)
     for knots in (12, 101):
@@ -241,9 +238,8 @@ def test_curves_of_few_equal_or_useless_scores() -> None:
     rng = np.random.default_rng(3)
     score, accuracy = rng.integers(0, 6, 900) / 6, rng.normal(size=900)
     shuffled = rng.permutation(900)
-    both = curves(score, accuracy), curves(score[shuffled], accuracy[shuffled])
-    for one, other in zip(*both, strict=True):
-        np.testing.assert_allclose(one, other)
+    again = curves(score[shuffled], accuracy[shuffled])
+    np.testing.assert_allclose(curves(score, accuracy), again)
     accuracy = rng.uniform(0.4, 0.6, 4000)
     _, mean, _ = curves(-accuracy, accuracy)  # in descending order
     np.testing.assert_allclose(mean, accuracy.mean(), atol=1e-6)
@@ -259,9 +255,8 @@ def measured(rows: list[int], **columns: list[float]) -> Measured:
 
 def test_shrinkage_of_two_cells() -> None:
     """Largest .9 and .8, means .85 and .7: (.05 x .1 + .1 x .2) / (.1^2 + .2^2) = .5."""
-    records = measured(
-        [7, 7, 7, 3, 3, 3], final_validation_accuracy=[0.9, 0.8, 0.85, 0.6, 0.7, 0.8]
-    )
+    accuracies = [0.9, 0.8, 0.85, 0.6, 0.7, 0.8]
+    records = measured([7, 7, 7, 3, 3, 3], final_validation_accuracy=accuracies)
     assert shrinkage(records) == pytest.approx(0.5)
     assert shrinkage(records.where(np.array([5, 0, 3, 2, 4, 1]))) == pytest.approx(0.5)
     assert shrinkage(measured([1, 1, 2], final_validation_accuracy=[0.9, 0.9, 0.5])) == 0
@@ -271,21 +266,16 @@ def test_shrinkage_of_two_cells() -> None:
 
 
 def test_accuracies_of_both_files_are_joined_by_cell() -> None:
-    validation = measured(
-        [9, 4],
-        val_acc_4_one_repeat=[0.1, 0.2],
-        val_acc_12_one_repeat=[0.3, 0.4],
-        val_acc_36_one_repeat=[0.5, 0.6],
-        val_acc_108_max_of_repeats=[0.8, 0.9],
-    )
-    rows, accuracy = module._joined(
-        validation, measured([4, 1], test_accuracy_108_mean=[0.88, 0.77]), k=0.5
-    )
+    several = {4: [0.1, 0.2], 12: [0.3, 0.4], 36: [0.5, 0.6]}
+    columns = {f"val_acc_{epochs}_one_repeat": values for epochs, values in several.items()}
+    validation = measured([9, 4], **columns, val_acc_108_max_of_repeats=[0.8, 0.9])
+    test = measured([4, 1], test_accuracy_108_mean=[0.88, 0.77])
+    rows, accuracy = module._joined(validation, test, k=0.5)
     assert rows.tolist() == [1, 4, 9]
     missing = [np.nan] * 4
     wanted = [[*missing, 0.77], [0.2, 0.4, 0.6, 0.85, 0.88], [0.1, 0.3, 0.5, 0.7, np.nan]]
     np.testing.assert_allclose(accuracy, wanted)
-    several = measured(
+    trained = measured(
         [1, 2, 3, 4, 5],
         budget_epochs=[4, 4, 12, 36, 108],
         final_test_accuracy=[0.5, 0.6, 0.7, 0.8, 0.9],
@@ -293,11 +283,9 @@ def test_accuracies_of_both_files_are_joined_by_cell() -> None:
     )
     four = measured([1], final_test_accuracy=[0.4], final_validation_accuracy=[0.43])
     off = [-0.02, -0.01, -0.03]
-    np.testing.assert_allclose(
-        module._test_less_validation([several, four]),
-        [[np.mean(off), np.std(off)], [0, 0], [-0.05, 0], [-0.01, 0]],
-        atol=1e-12,
-    )
+    wanted = [[np.mean(off), np.std(off)], [0, 0], [-0.05, 0], [-0.01, 0]]
+    found = module._test_less_validation([trained, four])
+    np.testing.assert_allclose(found, wanted, atol=1e-12)
 
 
 # -- a tiny fit ----------------------------------------------------------------------------------
@@ -318,22 +306,19 @@ def test_a_tiny_fit_of_published_records(torch: Any, reference: Path, tmp_path: 
     assert steps.count("accuracy: distilling") == 2
     assert "accuracy: all cells" in steps
     validation, test = (read_measured(tmp_path / name) for name in (module.VALIDATION, module.TEST))
-
     fresh = validation.where(slice(LIMIT, None))
     predicted = AccuracyModel.from_weights(weights).predict(features(fresh.rows))
     assert kendall_tau(fresh["val_acc_12_one_repeat"], predicted[0][:, 1]) > 0.3
     last = fresh["val_acc_108_max_of_repeats"]
     assert kendall_tau(last, predicted[0][:, 3]) > 0.3
-    for values in predicted:
-        assert values.shape == (600, 4)
-        assert ((values >= 0) & (values <= 1)).all()
+    assert np.shape(predicted) == (4, 600, 4)
+    assert np.min(predicted) >= 0
+    assert np.max(predicted) <= 1
     assert abs(np.median(predicted[0][:, 3]) - np.median(last)) < 0.02
     score, accuracy, deviation = (weights.arrays[n] for n in ("score", "accuracy", "deviation"))
     assert score.shape == accuracy.shape == deviation.shape == (5, 101)
-    assert (np.diff(score, axis=1) >= 0).all()
-    assert (np.diff(accuracy, axis=1) >= 0).all()
+    assert (np.diff([score, accuracy]) >= 0).all()
     assert (deviation > 0).all()
-
     header = weights.header
     assert (header["target"], header["seed"]) == ("accuracy", 0)
     assert set(header["data"]) == {module.VALIDATION, module.TEST, module.RECORDS, *module.BOTH}
@@ -350,7 +335,6 @@ def test_a_tiny_fit_of_published_records(torch: Any, reference: Path, tmp_path: 
     for rows, data in zip(fitted, (validation, test), strict=True):
         assert rows.dtype == np.int32
         assert rows.tolist() == np.unique(data.rows[:LIMIT]).tolist()
-
     # The seed alone decides, and torch's generator is left alone.
     torch.manual_seed(9)
     state = torch.get_rng_state()

@@ -50,9 +50,7 @@ def test_the_law_of_the_errors_is_found_and_intervals_hold_nine_of_ten() -> None
         energy, spread, off = errors(3000, seed + 100)
         held = np.abs(off) <= Z90 * relative_error(error, energy, spread)
         assert 0.88 < held.mean() < 0.92
-
-
-def test_outliers_do_not_widen_the_rest() -> None:
+    # Outliers do not widen the rest.
     energy, spread, off = errors(3000)
     wild = off.copy()
     wild[:60] = 2.0
@@ -132,21 +130,17 @@ def test_a_smooth_function_is_found_in_spite_of_outliers() -> None:
 
 
 @pytest.mark.usefixtures("torch")
-def test_noise_follows_the_covariate() -> None:
+def test_noise_follows_the_covariate_and_the_seed_decides() -> None:
     x, _, exact = smooth(300, 3)
     covariate = np.linspace(-1, 1, 300)
     y = exact + 0.05 * np.exp(-0.7 * covariate) * np.random.default_rng(4).normal(size=300)
     process = fit_gaussian_process(x, y, covariate, subset=300, steps=60, seed=1)
     assert float(process.parameters["slope"]) == pytest.approx(-1.4, abs=0.5)
-
-
-@pytest.mark.usefixtures("torch")
-def test_the_seed_decides_and_inputs_are_left_alone() -> None:
+    # The seed decides, and inputs are left alone.
     x, y, _ = smooth(120, 5)
-    before = np.c_[x, y]
+    before, quick = np.c_[x, y], {"subset": 60, "steps": 10}
     one, same, other = (
-        fit_gaussian_process(x, y, np.zeros(120), subset=60, steps=10, seed=s).predict(x)
-        for s in (3, 3, 4)
+        fit_gaussian_process(x, y, np.zeros(120), seed=s, **quick).predict(x) for s in (3, 3, 4)
     )
     assert np.array_equal(one, same)
     assert not np.array_equal(one, other)
@@ -213,6 +207,11 @@ def test_perceptrons_side_by_side_predict_what_each_predicts() -> None:
 def test_a_whole_fit_is_complete_and_repeatable(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    # Folds and files are checked first.
+    with pytest.raises(ConfigError, match="folds"):
+        fit_energy(tmp_path, folds=1)
+    with pytest.raises(UnknownTableError, match="no reference measurements"):
+        fit_energy(tmp_path)
     monkeypatch.setattr(module, "read_energy", lambda folder: synthetic_energies())
     monkeypatch.setattr(
         module, "fit_teacher", lambda data, chosen, seed: fit_teacher(data, chosen, **QUICK)
@@ -230,10 +229,3 @@ def test_a_whole_fit_is_complete_and_repeatable(
     assert set(header["data"]) == {"energies", "times"}
     parts = header["quality"]["by_vertices"].values()
     assert header["quality"]["cells"] == sum(part["cells"] for part in parts)
-
-
-def test_folds_and_files_are_checked_first(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="folds"):
-        fit_energy(tmp_path, folds=1)
-    with pytest.raises(UnknownTableError, match="no reference measurements"):
-        fit_energy(tmp_path)

@@ -45,15 +45,12 @@ def test_files_without_valid_cells_are_refused(tmp_path: Path) -> None:
         read_measured(written(path))["power"]
     with pytest.raises(UnknownTableError, match="no reference measurements at"):
         read_measured(tmp_path / "none.parquet")
-    columns: dict[str, Any]
+    good, columns = "input,output", {}
     for columns in (
-        {"adjacency": None},
-        {"operations": None},
-        {"adjacency": ["0100", "01x0", "0100", "0100"]},
-        {"adjacency": ["0100", "010", "0100", "0100"]},
-        {"operations": ["input,output", "input,output", "input,conv,output", "output"]},
-        {"operations": ["input,output", None, "input,output", "input,output"]},
-        {"adjacency": [1, 2, 3, 4]},
+        *({"adjacency": None}, {"operations": None}, {"adjacency": [1, 2, 3, 4]}),
+        *({"adjacency": ["0100", wrong, "0100", "0100"]} for wrong in ("01x0", "010")),
+        {"operations": [good, good, "input,conv,output", "output"]},
+        {"operations": [good, None, good, good]},
     ):
         with pytest.raises(FormatError, match=r"synthetic\.parquet: (must have|line \d)"):
             read_measured(written(path, **columns))

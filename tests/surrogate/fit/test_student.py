@@ -12,13 +12,7 @@ from naslib_ecnas.cell import Cell
 from naslib_ecnas.errors import MissingDependencyError
 from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate.features import vertices_of
-from naslib_ecnas.surrogate.fit.student import (
-    distil,
-    fit_boosting,
-    held_out,
-    labelled,
-    quality,
-)
+from naslib_ecnas.surrogate.fit.student import distil, fit_boosting, held_out, labelled, quality
 
 TOTAL = len(Space(7))
 
@@ -98,9 +92,7 @@ def test_trees_find_a_step_in_spite_of_outliers() -> None:
     assert not np.array_equal(one, other)
 
 
-def test_without_lightgbm_or_torch_the_error_says_what_to_install(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_errors_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     for package in ("lightgbm", "torch"):
         monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(MissingDependencyError, match=r"lightgbm.*\[fit\]"):
@@ -145,10 +137,8 @@ def test_quality_by_vertices() -> None:
     assert count.tolist() == [Cell.from_row(int(row)).vertices for row in rows]
     true = np.linspace(1, 2, len(rows))
     predicted = np.where(count == 6, 1.1, 0.9) * true
-    found = quality(
-        rows, true, predicted, 0.95 * true, 1.2 * true, unit="s", about="synthetic cells"
-    )
-    assert (found["unit"], found["about"], found["cells"]) == ("s", "synthetic cells", len(rows))
+    found = quality(rows, true, predicted, 0.95 * true, 1.2 * true, unit="s", about="made up")
+    assert (found["unit"], found["about"], found["cells"]) == ("s", "made up", len(rows))
     assert found["mape"] == pytest.approx(10, abs=1e-4)
     assert found["mae"] == pytest.approx(0.1 * true.mean(), abs=1e-5)
     assert found["coverage"] == pytest.approx(1.0)

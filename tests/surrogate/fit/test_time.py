@@ -46,7 +46,6 @@ def test_a_tiny_fit_of_published_records(torch: Any, reference: Path, tmp_path: 
     assert steps[0] == "time: without a fifth of the cells"
     assert steps.count("time: graph network 1 of 1") == 2
     assert "time: all cells" in steps
-
     data = read_measured(tmp_path / NASBENCH_FILE)
     fresh = data.where(slice(LIMIT, None))
     model = TimeModel.from_weights(weights)
@@ -55,7 +54,6 @@ def test_a_tiny_fit_of_published_records(torch: Any, reference: Path, tmp_path: 
     assert (std > 0).all()
     assert 0.01 < model.error < 0.5
     assert model.floor == 0.5 * data["training_time_108_s"][:LIMIT].min()
-
     header = weights.header
     assert (header["target"], header["seed"]) == ("training time", 0)
     assert header["data"] == {NASBENCH_FILE: data.sha256}
@@ -67,7 +65,6 @@ def test_a_tiny_fit_of_published_records(torch: Any, reference: Path, tmp_path: 
     assert quality["tau"] > 0.7
     assert header["anchors"].keys() == header["quality"].keys()
     assert weights.arrays["fitted_rows"].tolist() == sorted(data.rows[:LIMIT].tolist())
-
     # The seed alone decides, and torch's generator is left alone.
     torch.manual_seed(9)
     state = torch.get_rng_state()
