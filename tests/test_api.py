@@ -21,10 +21,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
 NAMES = re.findall(r"^\| `([\w.]+)` \|", PAGE, re.MULTILINE)
 #: Packages and modules all of whose `__all__` is public.
-WHOLE = (
-    *("", "analysis", "campaign", "comparison", "energy", "figures", "nasbench101"),
-    *("report", "search", "training"),
-)
+WHOLE = ("", *["analysis", "campaign", "comparison", "energy", "figures", "nasbench101"])
+WHOLE += ("report", "search", "training")
 #: Their base classes are of packages that have no types.
 UNTYPED = {
     "naslib_ecnas.adapters.naslib_space.EcnasSearchSpace",
@@ -82,9 +80,8 @@ def test_all_public_names_are_typed(tmp_path: Path) -> None:
     site = tmp_path / "site"
     for folder in ("naslib_ecnas", "data", "adapters"):  # as the package installs
         target = site / "naslib_ecnas" / ("" if folder == "naslib_ecnas" else folder)
-        shutil.copytree(
-            ROOT / folder, target, ignore=shutil.ignore_patterns("*.npz", "__pycache__")
-        )
+        ignored = shutil.ignore_patterns("*.npz", "__pycache__")
+        shutil.copytree(ROOT / folder, target, ignore=ignored)
     ran = subprocess.run(
         [pyright, "--verifytypes", "naslib_ecnas", "--ignoreexternal", "--outputjson"],
         env={**os.environ, "PYTHONPATH": str(site)},
@@ -95,10 +92,8 @@ def test_all_public_names_are_typed(tmp_path: Path) -> None:
     symbols = json.loads(ran.stdout)["typeCompleteness"]["symbols"]
     assert {full("Benchmark"), full("search.run")} <= {symbol["name"] for symbol in symbols}
     whole = {full(name) for name in NAMES}
-    for name in NAMES:
-        value = named(name)
-        if hasattr(value, "__qualname__"):
-            whole.add(f"{value.__module__}.{value.__qualname__}")
+    values = [value for value in map(named, NAMES) if hasattr(value, "__qualname__")]
+    whole |= {f"{value.__module__}.{value.__qualname__}" for value in values}
     lacking = {
         symbol["name"]
         for symbol in symbols

@@ -63,10 +63,7 @@ def test_a_query_is_the_mean_over_the_repeats_that_are_there(bench: Benchmark) -
     assert type(bench.query(5, asked).epochs) is int
     # A mean of points in time would be no point in time of any training.
     assert "total_started_unix_s" not in record
-
-
-def test_one_repeat_and_a_random_one(bench: Benchmark) -> None:
-    energy = bench.table.column("energy_kwh")
+    # One repeat, and a random one.
     for repeat in range(3):
         assert bench.query(5, 4, repeat=repeat).energy_kwh == energy[5, 0, repeat]
     rng = RNG()
@@ -83,8 +80,7 @@ def test_many_agree_with_one(bench: Benchmark) -> None:
     for i, row in enumerate(rows.tolist()):
         one = bench.query(row, 4)
         assert records["energy_kwh"][i] == pytest.approx(one.energy_kwh, rel=1e-15)
-        assert records[i].row == row
-        assert records["parameters"][i] == one.parameters
+        assert (records[i].row, records["parameters"][i]) == (row, one.parameters)
     with pytest.raises(IndexError):
         records[4]
     chosen = bench.query_many(rows, 4, repeat=1)
@@ -99,6 +95,7 @@ def test_many_agree_with_one(bench: Benchmark) -> None:
 
 def test_what_is_missing_or_wrong_is_a_typed_error(bench: Benchmark) -> None:
     query, many, values = bench.query, bench.query_many, bench.values
+    started = "total_started_unix_s"
     calls: list[tuple[type[Exception], str, Callable[[], Any]]] = [
         (UnknownBudgetError, "at 4, 12 epochs, got 108", lambda: query(5, 108)),
         (UnknownBudgetError, "only at 4", lambda: query(0, 12)),
@@ -112,11 +109,7 @@ def test_what_is_missing_or_wrong_is_a_typed_error(bench: Benchmark) -> None:
         (UnknownMetricError, "nonsense", lambda: values("nonsense")),
         (UnknownMetricError, "energy", lambda: values(["energy_kwh"])),  # type: ignore[arg-type]
         (UnknownMetricError, "two or more", lambda: bench.front(("energy_kwh",))),
-        (
-            UnknownMetricError,
-            "all objectives",
-            lambda: bench.front(("depth", "total_started_unix_s")),
-        ),
+        (UnknownMetricError, "all objectives", lambda: bench.front(("depth", started))),
         (UnknownMetricError, "only energy_kwh, ", lambda: many([5], 4)[0:1]),  # type: ignore[index]
         (UnknownMetricError, "no energy_kwh of row 2 at 4", lambda: query(2, 4).energy_kwh),
         (UnknownMetricError, "carbon_intensity", lambda: query(5, 4).co2_g),
@@ -129,10 +122,8 @@ def test_what_is_missing_or_wrong_is_a_typed_error(bench: Benchmark) -> None:
             (UnknownRepeatError, "0 to 2", lambda w=wrong: many([5], 4, repeat=w)),
         ]
     rng: Any = 3
-    calls += [
-        (ConfigError, "default_rng", lambda: query(5, 4, rng=rng)),
-        (ConfigError, "default_rng", lambda: many([5], 4, rng=rng)),
-    ]
+    for asked in (lambda: query(5, 4, rng=rng), lambda: many([5], 4, rng=rng)):
+        calls.append((ConfigError, "default_rng", asked))
     for wrong in (5, None, [[5]], np.array([[5]]), np.array([2**32 + 5]), [10**30], [-1], [0.5]):
         errors: Any = (UnknownCellError, InvalidCellError)
         calls.append((errors, ".", lambda w=wrong: many(w, 4)))
@@ -165,15 +156,8 @@ def test_a_record_has_the_metrics_that_have_a_value(bench: Benchmark) -> None:
     with pytest.raises(UnknownMetricError, match="only energy_kwh, test_accuracy, parameters"):
         record["energy"]
     listed = record.to_dict()
-    assert set(listed) == {
-        "row",
-        "cell",
-        "epochs",
-        "repeat",
-        "energy_kwh",
-        "test_accuracy",
-        *DERIVED,
-    }
+    keys = {"row", "cell", "epochs", "repeat", "energy_kwh", "test_accuracy"}
+    assert set(listed) == keys | {*DERIVED}
     assert math.isnan(listed["test_accuracy"])
     assert "synthetic" in str(bench.provenance["average_power_w"])
     assert bench.provenance["parameters"].kind == "derived"
@@ -211,9 +195,8 @@ def test_spending_is_counted_and_unknown_costs_are_counted_apart(bench: Benchmar
     bench.absorb(spent)
     assert bench.spent == spent + spent
     bench.reset_spent()
-    assert (
-        bench.spent == Spent() == Spent.of([], {n: [] for n in ("seconds", "energy_kwh", "co2_g")})
-    )
+    nothing = {name: [] for name in ("seconds", "energy_kwh", "co2_g")}
+    assert bench.spent == Spent() == Spent.of([], nothing)
 
 
 def test_a_closed_benchmark_says_so(bench: Benchmark) -> None:

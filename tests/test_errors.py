@@ -33,13 +33,12 @@ def test_a_message_is_a_sentence_with_the_value_and_a_remedy() -> None:
 
 def test_errors_are_subclasses_of_the_built_in_ones() -> None:
     for kind, parent in (
-        (errors.InvalidCellError, ValueError),
-        (errors.ConfigError, ValueError),
-        (errors.FormatError, ValueError),
-        (errors.UnknownCellError, LookupError),
-        (errors.UnknownMetricError, AttributeError),
-        (errors.StorageError, OSError),
-        (errors.MissingDependencyError, ImportError),
+        *(
+            (kind, ValueError)
+            for kind in (errors.InvalidCellError, ConfigError, errors.FormatError)
+        ),
+        *((errors.UnknownCellError, LookupError), (errors.UnknownMetricError, AttributeError)),
+        *((errors.StorageError, OSError), (errors.MissingDependencyError, ImportError)),
     ):
         assert issubclass(kind, parent)
 

@@ -12,12 +12,7 @@ import pytest
 
 import naslib_ecnas as ecnas
 from naslib_ecnas.data.table import Columns, write_table
-from naslib_ecnas.errors import (
-    ConfigError,
-    ProvenanceError,
-    UnknownMetricError,
-    UnknownTableError,
-)
+from naslib_ecnas.errors import ConfigError, ProvenanceError, UnknownMetricError, UnknownTableError
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.quality import Z90
 
@@ -52,15 +47,12 @@ def test_the_default_is_the_whole_modelled_space() -> None:
     assert 0 < record.validation_accuracy_std < 0.5
     with pytest.raises(UnknownMetricError, match="energy_kwh"):
         record.train_accuracy  # noqa: B018
-
-
-def test_the_small_tables_say_what_the_large_one_says() -> None:
-    large = ecnas.load("7v")
+    # The small tables say what the large one says.
     for name, cells in (("4v", 91), ("5v", 2_532)):
         small = ecnas.load(name)
         assert len(small.rows) == cells
         for metric in small.metrics:
-            here, there = small.values(metric, 12), large.values(metric, 12)[:cells]
+            here, there = small.values(metric, 12), bench.values(metric, 12)[:cells]
             np.testing.assert_allclose(here, there, rtol=2e-5)
 
 
@@ -74,13 +66,10 @@ def test_quality_and_intervals_that_widen_with_the_coverage(reference: Path) -> 
         assert (mean < narrow[:, 1]).all()
         assert (narrow[:, 1] <= wide[:, 1]).all()
     energy, std = (bench.values(n, 4)[0] for n in ("energy_kwh", "energy_kwh_std"))
-    assert bench.interval("energy_kwh", 4)[0, 1] == pytest.approx(
-        energy * np.exp(Z90 * std / energy), rel=1e-6
-    )
-    coverage: Any
-    for coverage in (0, 1, -0.5, True, "wide"):
-        with pytest.raises(ConfigError, match="coverage"):
-            bench.interval("energy_kwh", coverage=coverage)
+    upper = pytest.approx(energy * np.exp(Z90 * std / energy), rel=1e-6)
+    assert bench.interval("energy_kwh", 4)[0, 1] == upper
+    with pytest.raises(ConfigError, match="coverage"):
+        bench.interval("energy_kwh", coverage=1)
     quality = ecnas.load("7v").quality
     assert len(quality) >= 6
     for word in ("energy", "validation accuracy at 108 epochs", "training time", "tau"):
@@ -112,26 +101,19 @@ def test_scalings_models_and_devices() -> None:
 
 
 def test_impossible_settings_and_names(tmp_path: Path) -> None:
-    settings: list[dict[str, Any]] = [
-        *({"device": "abacus"}, {"scaling": "square"}, {"model": "yours"}),
-        *({"model": "paper", "scaling": "affine"}, {"model": "paper", "device": "titan-xp"}),
-        *({"pue": 0.5}, {"pue": "much"}),
-        *({"carbon_intensity": "Atlantis"}, {"carbon_intensity": -1}),
-    ]
+    settings: list[dict[str, Any]] = [{"scaling": "affine"}, {"device": "titan-xp"}]
     for setting in settings:
-        with pytest.raises(ConfigError):
-            ecnas.load("4v", **setting)
-    with pytest.raises(UnknownTableError):
+        with pytest.raises(ConfigError, match="one device and scales linearly"):
+            ecnas.load("4v", model="paper", **setting)
+    with pytest.raises(UnknownTableError, match="no calibration at"):
         ecnas.load("4v", device="nowhere.npz")
     # What is there is not taken for a misspelt name.
     (tmp_path / "4_epochs").mkdir()
     with pytest.raises(UnknownTableError, match="no training") as caught:
         ecnas.load(str(tmp_path))
     assert "7v" not in str(caught.value)
-    wrong: Any
-    for wrong, text in (("6v", "7v, 5v, 4v, 4v-4epochs"), (None, "name or path")):
-        with pytest.raises(UnknownTableError, match=text):
-            ecnas.load(wrong)
+    with pytest.raises(UnknownTableError, match="7v, 5v, 4v, 4v-4epochs"):
+        ecnas.load("6v")
 
 
 def test_pue_and_carbon_intensity_are_the_users() -> None:

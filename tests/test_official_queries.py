@@ -1,7 +1,4 @@
-"""The official EC-NAS files, loaded by name and queried.
-
-tests/data/test_official_files.py compares the columns of the files with a parse of its own.
-"""
+"""Queries of the official EC-NAS files by name (their columns: data/test_official_files.py)."""
 
 from __future__ import annotations
 

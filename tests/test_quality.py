@@ -251,9 +251,7 @@ def test_scores_in_closed_form() -> None:
             scores(wrong, wrong)
     again = Scores.from_json(found.to_json())
     assert (again.mae, again.coverage) == pytest.approx((found.mae, found.coverage), abs=1e-6)
-
-
-def test_json_of_scores_has_numbers_only() -> None:
+    # Their JSON has numbers only.
     odd = scores([0, 0], [1, 1])
     assert math.isinf(odd.mape)
     assert math.isnan(odd.r2)

@@ -226,8 +226,8 @@ def test_permuting_ten_thousand_cells_changes_no_row() -> None:
 
 def test_sampling_is_uniform_and_seeded() -> None:
     space = Space(4)
-    draws = space.sample(np.random.default_rng(0), 91 * 500)
-    assert (draws == space.sample(np.random.default_rng(0), 91 * 500)).all()
+    draws, again = (space.sample(np.random.default_rng(0), 91 * 500) for _ in range(2))
+    assert (draws == again).all()
     counts = np.bincount(draws, minlength=91)
     # Chi-squared with 90 degrees of freedom: 148 is its 99.99th percentile.
     assert ((counts - 500) ** 2 / 500).sum() < 148
@@ -379,8 +379,7 @@ def test_neighbours_of_large_cells_are_near(row: int) -> None:
     assert row not in near
     # Every single flip and every single operation of the canonical matrix is among them.
     matrices, labels = space.matrices([row])
-    labels = np.maximum(labels, 0)
-    flipped = np.repeat(matrices, 21, axis=0)
+    labels, flipped = np.maximum(labels, 0), np.repeat(matrices, 21, axis=0)
     flipped[(np.arange(21), *np.triu_indices(7, 1))] ^= 1
     found = [space.rows(flipped, np.repeat(labels, 21, axis=0))]
     for slot, op in itertools.product(range(vertices_of(row) - 2), range(3)):

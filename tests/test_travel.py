@@ -13,6 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
+from importlib import import_module
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -106,17 +107,15 @@ def objects(folder: Path) -> dict[str, Any]:
     }
     names = bench.front().objectives
     runs = [result.front_values, bench.front().values]
-    paired = analysis.PairedScores.of(
-        {m: {seed: k + seed * 0.3 for seed in range(8)} for k, m in enumerate("abc")}, maximise=True
-    )
+    scores = {m: {seed: k + seed * 0.3 for seed in range(8)} for k, m in enumerate("abc")}
+    paired = analysis.PairedScores.of(scores, maximise=True)
     units = comparison.compare(whole["grid"], folder / "compared")
     results = comparison.gather(folder / "compared", units, {})
     with ReplayMeter.of_trace([0, 60], [100, 100]) as meter, meter.window("work"):
         pass
     found = search.run(bench, "random", evaluations=4, seed=0, out=folder / "found")
-    plan = campaign.make_plan(
-        (0, 2), name="x", vertices=4, data=campaign.DataChoice(kind="synthetic")
-    )
+    data = campaign.DataChoice(kind="synthetic")
+    plan = campaign.make_plan((0, 2), name="x", vertices=4, data=data)
     whole |= {
         "columns": own.table.to_columns(),
         "carbon": carbon_intensity("dk"),
@@ -135,12 +134,8 @@ def objects(folder: Path) -> dict[str, Any]:
         "study": figures.study(bench, ["random"], seeds=1, evaluations=4),
         "page": [report.gather(bench), report.read_run(folder / "found")],
         "replayed": meter.windows,
-        "campaign": [
-            plan,
-            campaign.Settings(meter="none"),
-            campaign.Pace(),
-            campaign.Cluster(kind="local"),
-        ],
+        "campaign": [plan, campaign.Pace(), campaign.Cluster(kind="local")],
+        "settings": campaign.Settings(meter="none"),
         "recipe": training.RECIPES["ecnas"],
         "measurements": measurements_of(own.table),
     }
@@ -150,14 +145,10 @@ def objects(folder: Path) -> dict[str, Any]:
             method = kind(space=own.space, rng=rng, rows=own.rows, budgets=(4, 12))
             method.tell([3, 7], [[0.2, 0.5], [0.4, 0.1]])
             whole[f"method {name}"] = method
-    with suppress(ImportError):
-        from naslib_ecnas.adapters.optuna_host import EcnasObjective
-
-        whole["optuna objective"] = EcnasObjective(own, epochs=4)
-    with suppress(ImportError):
-        from naslib_ecnas.adapters.pymoo_host import EcnasProblem
-
-        whole["pymoo problem"] = EcnasProblem(own, epochs=4)
+    for library, kind_of in (("optuna", "EcnasObjective"), ("pymoo", "EcnasProblem")):
+        with suppress(ImportError):
+            host = import_module(f"naslib_ecnas.adapters.{library}_host")
+            whole[library] = getattr(host, kind_of)(own, epochs=4)
     with suppress(ImportError):
         from naslib_ecnas.adapters.naslib_space import dataset_api
 
@@ -184,10 +175,6 @@ def _of_benchmark(bench: Benchmark) -> Any:
     return [bench.name, bench.table.checksum, *asked, bench.provenance, bench.spent]
 
 
-def _of_nasbench(nasbench: nasbench101.NASBench) -> Any:
-    return [dict(nasbench.query(SPEC, 4)), nasbench.get_budget_counters()]
-
-
 def _of_api(api: dict[str, Any]) -> Any:
     assert api["nb101_data"].benchmark is api["ecnas"]
     spec = api["api"].ModelSpec(SPEC.original_matrix, SPEC.original_ops)
@@ -200,13 +187,13 @@ ASKED: dict[Any, Callable[[Any], Any]] = {
     Benchmark: _of_benchmark,
     Table: lambda table: [table.record(3, 0, 0), table.checksum],
     search.Optimiser: lambda method: vars(method.ask()) if method.uses_budgets else method.ask(),
-    nasbench101.NASBench: _of_nasbench,
+    nasbench101.NASBench: lambda api: [dict(api.query(SPEC, 4)), api.get_budget_counters()],
     nasbench101.ModelSpec: lambda spec: spec.hash_spec(),
     Evaluation: lambda evaluation: evaluation.values(ROWS),
     Choices: lambda choices: choices.decode(choices.encode(ROWS)),
     quality.Quality: str,
-    "optuna objective": lambda one: [one.params(3), one.evaluation.values(ROWS)],
-    "pymoo problem": lambda one: one.evaluate(np.array(ROWS)[:, None]),
+    "optuna": lambda one: [one.params(3), one.evaluation.values(ROWS)],
+    "pymoo": lambda one: one.evaluate(np.array(ROWS)[:, None]),
     "dataset_api": _of_api,
 }
 
