@@ -149,7 +149,7 @@ def table_file(
         if exists(path):
             raise
         raise UnknownTableError(
-            f"no such file, and the tables are {', '.join(_names())}",
+            f"a table must be a file or one of {', '.join(_names())}",
             value=str(name_or_path),
-            remedy="describe them by: ecnas data list",
+            remedy="see: ecnas data list",
         ) from error

@@ -152,7 +152,10 @@ def metric(name: str) -> Metric:
     """
     found = METRICS.get(name) if isinstance(name, str) else None
     if found is None:
-        raise UnknownMetricError(f"a metric must be one of {', '.join(METRICS)}", value=name)
+        from difflib import get_close_matches
+
+        names = get_close_matches(str(name), METRICS, n=3) or list(METRICS)
+        raise UnknownMetricError(f"a metric must be a name such as {', '.join(names)}", value=name)
     return found
 
 

@@ -25,6 +25,10 @@ settings.register_profile("ecnas", deadline=None, max_examples=50)
 settings.load_profile("ecnas")
 
 
+# Minutes of installing, or a quiet machine: run where they are asked for.
+collect_ignore = [] if "ECNAS_TEST_LONG" in os.environ else ["benchmarks", "packaging"]
+
+
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Worker processes for `-n auto`: all cores, none where single files are named."""
     named = [Path(argument.partition("::")[0]) for argument in config.args]

@@ -203,7 +203,7 @@ def _optimiser(kind: type[Optimiser], *, options: Mapping[str, Any], **settings:
     try:
         inspect.signature(kind).bind(**settings, **options)
     except TypeError as error:
-        raise ConfigError(f"{kind.name}: {error}", value=dict(options)) from error
+        raise ConfigError(f"options of {kind.name} do not fit: {error}") from error
     return kind(**settings, **options)
 
 

@@ -11,12 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from naslib_ecnas.analysis import (
-    attainment_difference,
-    attainment_surface,
-    costs_of,
-    nondominated,
-)
+from naslib_ecnas.analysis import attainment_difference, attainment_surface, costs_of, nondominated
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.metrics import metric
 

@@ -14,14 +14,7 @@ from numpy.typing import NDArray
 
 import naslib_ecnas as ecnas
 from naslib_ecnas import cli
-from naslib_ecnas.campaign import (
-    Measurement,
-    Plan,
-    SyntheticError,
-    columns_of,
-    export,
-    make_plan,
-)
+from naslib_ecnas.campaign import Measurement, Plan, SyntheticError, columns_of, export, make_plan
 from naslib_ecnas.campaign.measurement import record_path
 from naslib_ecnas.data.long_form import write_csv
 from naslib_ecnas.data.nasbench_tfrecord import read_ecnas_records

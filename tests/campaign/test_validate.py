@@ -103,10 +103,7 @@ DOUBTS: list[tuple[Change, str]] = [
         _reading("total", lambda r: replace(r, agreement="apart", integral_j=r.energy_j / 2)),
         "counter",
     ),
-    (
-        _reading("total", lambda r: replace(r, flags=("above-power-limit",))),
-        "above-power-limit",
-    ),
+    (_reading("total", lambda r: replace(r, flags=("above-power-limit",))), "above-power-limit"),
     (_reading("total", lambda r: replace(r, uncertainty_j=r.energy_j / 10)), "uncertain"),
     (_reading("train-2", _state(others=(GpuProcess(99, 1e9, True),))), "foreign"),
     (_reading("train-2", _state(throttle_reasons=("hardware-thermal",))), "clocks"),

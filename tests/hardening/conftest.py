@@ -44,23 +44,13 @@ def small_file(small_columns: Columns, tmp_path_factory: pytest.TempPathFactory)
     return path
 
 
-@pytest.fixture(scope="session")
-def warm_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache in which the table 4v was made already."""
-    folder = tmp_path_factory.mktemp("warm")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ECNAS_CACHE", str(folder))
-        from naslib_ecnas.loading import table_file
-
-        table_file("4v")
-    return folder
-
-
 @pytest.fixture
-def warm(warm_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def warm(modelled_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the warm cache that is the package's, and a mirror that holds nothing."""
     cache = tmp_path / "own-cache"
-    shutil.copytree(warm_cache, cache)
+    (cache / "tables").mkdir(parents=True)
+    for file in (modelled_cache / "tables").glob("4v*"):
+        shutil.copy(file, cache / "tables")
     (tmp_path / "empty-mirror").mkdir()
     monkeypatch.setenv("ECNAS_CACHE", str(cache))
     monkeypatch.setenv("ECNAS_MIRROR", str(tmp_path / "empty-mirror"))

@@ -18,9 +18,6 @@ from zipfile import ZipFile
 
 import pytest
 
-# Minutes of installing: run where they are asked for.
-collect_ignore_glob = [] if "ECNAS_TEST_LONG" in os.environ else ["test_*.py"]
-
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -41,26 +41,16 @@ def of_the_package() -> dict[str, Path]:
     }
 
 
-def test_small(distributions) -> None:  # type: ignore[no-untyped-def]
-    assert distributions.wheel.stat().st_size < LIMIT
-    assert distributions.sdist.stat().st_size < LIMIT
-
-
 def test_wheel_has_the_package_and_nothing_else(distributions) -> None:  # type: ignore[no-untyped-def]
+    assert max(p.stat().st_size for p in (distributions.wheel, distributions.sdist)) < LIMIT
     names = names_in_wheel(distributions.wheel)
     package = {name for name in names if ".dist-info/" not in name}
     assert package == set(of_the_package())
     assert {Path(name).suffix for name in package} >= NO_CODE
     assert "naslib_ecnas/py.typed" in package
     info = {name.partition(".dist-info/")[2] for name in names - package}
-    assert info == {
-        "METADATA",
-        "RECORD",
-        "WHEEL",
-        "entry_points.txt",
-        "top_level.txt",
-        "licenses/LICENSE",
-    }
+    metadata = {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "top_level.txt"}
+    assert info == {*metadata, "licenses/LICENSE"}
 
 
 def test_bytes_are_those_of_the_repository(distributions) -> None:  # type: ignore[no-untyped-def]
@@ -76,14 +66,8 @@ def test_sdist_has_what_the_wheel_is_built_of(distributions) -> None:  # type: i
     assert package <= names
     rest = {name for name in names - package if ".egg-info/" not in name}
     assert rest == {
-        "CHANGELOG.md",
-        "CITATION.cff",
-        "LICENSE",
-        "MANIFEST.in",
-        "PKG-INFO",
-        "README.md",
-        "pyproject.toml",
-        "setup.cfg",
+        *("CHANGELOG.md", "CITATION.cff", "LICENSE", "MANIFEST.in", "PKG-INFO", "README.md"),
+        *("pyproject.toml", "setup.cfg"),
     }
 
 

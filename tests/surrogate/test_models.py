@@ -359,9 +359,7 @@ EDGES = [f.name for f in FEATURES].index("edges")
 
 
 def energy_model(
-    power_w: float = 300.0,
-    error: tuple[float, float, float] = (-4, 0, 0),
-    intercept: float = 10.0,
+    power_w: float = 300.0, error: tuple[float, float, float] = (-4, 0, 0), intercept: float = 10.0
 ) -> EnergyModel:
     """Time is the intercept + 1 s for each edge; one power for all; the log spread is -5."""
     coefficients = np.zeros(81)

@@ -16,13 +16,7 @@ from naslib_ecnas import Cell, training
 from naslib_ecnas.errors import ConfigError, FormatError
 from naslib_ecnas.files import to_json
 from naslib_ecnas.training.recipe import RECIPES
-from naslib_ecnas.training.record import (
-    DataLabel,
-    Evaluation,
-    Segment,
-    TrainingRecord,
-    WindowId,
-)
+from naslib_ecnas.training.record import DataLabel, Evaluation, Segment, TrainingRecord, WindowId
 
 
 def _window(name: str, seconds: float, index: int | None = None) -> WindowId:
