@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from naslib_ecnas import figures as figures
     from naslib_ecnas import nasbench101 as nasbench101
     from naslib_ecnas import network as network
+    from naslib_ecnas import progress as progress
+    from naslib_ecnas import quality as quality
     from naslib_ecnas import report as report
     from naslib_ecnas import search as search
     from naslib_ecnas import surrogate as surrogate
@@ -76,7 +78,8 @@ _HOME = {
 #: Packages and modules that need no import of their own.
 _MODULES = (
     *("adapters", "analysis", "campaign", "comparison", "data", "energy", "errors", "figures"),
-    *("nasbench101", "network", "report", "search", "surrogate", "training"),
+    *("nasbench101", "network", "progress", "quality", "report", "search", "surrogate"),
+    "training",
 )
 
 # In a checkout that is on the path without being installed, data/ and adapters/ lie beside this

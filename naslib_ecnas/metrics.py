@@ -154,7 +154,7 @@ def metric(name: str) -> Metric:
     if found is None:
         from difflib import get_close_matches
 
-        names = get_close_matches(str(name), METRICS, n=3) or list(METRICS)
+        names = get_close_matches(name if isinstance(name, str) else "", METRICS) or list(METRICS)
         raise UnknownMetricError(f"a metric must be a name such as {', '.join(names)}", value=name)
     return found
 

@@ -17,31 +17,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from naslib_ecnas import files
 from naslib_ecnas.errors import ConfigError, FormatError, StorageError, check_counts
-from naslib_ecnas.files import (
-    Sheet,
-    atomic_write,
-    cache_folder,
-    exists,
-    from_json,
-    from_plain,
-    is_file,
-    is_folder,
-    storage_error,
-    to_json,
-    to_plain,
-    write_together,
-)
 
 
 def test_the_cache_is_where_the_user_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("ECNAS_CACHE", str(tmp_path))
-    assert cache_folder() == tmp_path
+    assert files.cache_folder() == tmp_path
     monkeypatch.setenv("ECNAS_CACHE", "~/x")
-    assert cache_folder() == Path.home() / "x"
+    assert files.cache_folder() == Path.home() / "x"
     monkeypatch.delenv("ECNAS_CACHE")
-    assert cache_folder().name == "naslib-ecnas"
-    for is_there in (exists, is_file, is_folder):
+    assert files.cache_folder().name == "naslib-ecnas"
+    for is_there in (files.exists, files.is_file, files.is_folder):
         assert not is_there(tmp_path / ("x" * 10_000))  # the name is too long
 
 
@@ -50,11 +37,11 @@ def test_the_cache_is_where_the_user_says(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 def test_an_atomic_write_is_whole_or_nothing(tmp_path: Path) -> None:
     target = tmp_path / "sub" / "file"
-    with atomic_write(target) as file:
+    with files.atomic_write(target) as file:
         file.write(b"one")
 
     def interrupted() -> None:
-        with atomic_write(target) as file:
+        with files.atomic_write(target) as file:
             file.write(b"two")
             raise KeyboardInterrupt
 
@@ -65,10 +52,10 @@ def test_an_atomic_write_is_whole_or_nothing(tmp_path: Path) -> None:
     (tmp_path / "plain").touch()
     assert target.stat().st_mode == (tmp_path / "plain").stat().st_mode
     # Files that belong together are written together.
-    write_together({tmp_path / "a": b"1", tmp_path / "b": b"2"})
+    files.write_together({tmp_path / "a": b"1", tmp_path / "b": b"2"})
     assert [(tmp_path / name).read_bytes() for name in "ab"] == [b"1", b"2"]
     with pytest.raises(StorageError):
-        write_together({tmp_path / "a": b"3", tmp_path / "b" / "below": b"4"})
+        files.write_together({tmp_path / "a": b"3", tmp_path / "b" / "below": b"4"})
     assert [(tmp_path / name).read_bytes() for name in "ab"] == [b"1", b"2"]
 
 
@@ -76,14 +63,14 @@ def test_a_failed_write_is_a_typed_error(tmp_path: Path) -> None:
     cannot = "the folder cannot be written"
     expected = {errno.ENOSPC: "the disk is full", errno.EROFS: cannot, errno.EACCES: cannot}
     for number in (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EIO):
-        text = str(storage_error(OSError(number, "x"), Path("/there")))
+        text = str(files.storage_error(OSError(number, "x"), Path("/there")))
         assert text.startswith(f"{expected.get(number, 'cannot write (x)')}: /there; ")
         assert "ECNAS_CACHE" in text
-    with pytest.raises(StorageError, match="full"), atomic_write(tmp_path / "file"):
+    with pytest.raises(StorageError, match="full"), files.atomic_write(tmp_path / "file"):
         raise OSError(errno.ENOSPC, "No space left on device")
     # The error of an inner write is not taken for one of the file around it.
     first = StorageError("the disk is full")
-    with pytest.raises(StorageError) as caught, atomic_write(tmp_path / "around"):
+    with pytest.raises(StorageError) as caught, files.atomic_write(tmp_path / "around"):
         raise first
     assert caught.value is first
     assert not list(tmp_path.iterdir())
@@ -102,25 +89,25 @@ PLAIN = st.recursive(
 @settings(max_examples=100, deadline=None)
 @given(PLAIN)
 def test_plain_values_come_back(value: Any) -> None:
-    assert from_json(to_json(value)) == value
-    assert from_json(to_json(value, indent=2).encode()) == value
+    assert files.from_json(files.to_json(value)) == value
+    assert files.from_json(files.to_json(value, indent=2).encode()) == value
 
 
 def test_numbers_that_are_not_finite_become_null() -> None:
     made = {"a": (1.5, math.nan, [math.inf]), "b": {"c": -math.inf}}
-    assert json.loads(to_json(made)) == {"a": [1.5, None, [None]], "b": {"c": None}}
+    assert json.loads(files.to_json(made)) == {"a": [1.5, None, [None]], "b": {"c": None}}
     assert math.isnan(made["a"][1])  # type: ignore[arg-type]
     # Hostile JSON is a ValueError.
     for text in ("", "{", "[1,]", "nothing", b"\xff", b"\x00["):
         with pytest.raises(ValueError, match=r"."):
-            from_json(text)
+            files.from_json(text)
     for text in ("[" * 100_000, '{"a":' * 100_000):
         with pytest.raises(ValueError, match="nested too deeply"):
-            from_json(text)
-    assert float(from_json("9" * 300)) == pytest.approx(1e300)
+            files.from_json(text)
+    assert float(files.from_json("9" * 300)) == pytest.approx(1e300)
     for digits in (301, 5_000):
         with pytest.raises(ValueError, match=f"{digits} digits"):
-            from_json(f"[1, {'9' * digits}]")
+            files.from_json(f"[1, {'9' * digits}]")
 
 
 # -- dataclasses ----
@@ -150,12 +137,12 @@ DATA: dict[str, Any] = {"count": 3, "good": True, "note": None, "parts": PARTS, 
 
 
 def test_dataclasses_become_plain_values_and_come_back() -> None:
-    assert to_plain(WHOLE) == DATA
-    again = from_plain(Whole, from_json(to_json(WHOLE)))
-    assert to_plain(again) == DATA
+    assert files.to_plain(WHOLE) == DATA
+    again = files.from_plain(Whole, files.from_json(files.to_json(WHOLE)))
+    assert files.to_plain(again) == DATA
     assert again.parts[0] == WHOLE.parts[0]
     assert math.isnan(again.parts[1].seconds)
-    assert from_plain(Whole, {**DATA, "note": "x", "extra": {"x": 2}}).note == "x"
+    assert files.from_plain(Whole, {**DATA, "note": "x", "extra": {"x": 2}}).note == "x"
 
 
 def test_wrong_fields_are_named() -> None:
@@ -174,7 +161,7 @@ def test_wrong_fields_are_named() -> None:
         ({"other": 1}, "Whole must be an object of count, good, note, parts, extra"),
     ):
         with pytest.raises(FormatError, match=f"^there: .*{message}") as raised:
-            from_plain(Whole, {**DATA, **wrong}, path="there")
+            files.from_plain(Whole, {**DATA, **wrong}, path="there")
         assert raised.value.path == "there"
 
 
@@ -186,24 +173,26 @@ TEXTS = st.text(st.characters(exclude_characters="\0"))
 
 @given(st.lists(st.tuples(TEXTS, st.floats(allow_nan=False), st.integers())))
 def test_csv_keeps_every_value_exactly(rows: list[tuple[str, float, int]]) -> None:
-    sheet = Sheet.of(("a", "b (s)", "c"), rows)
+    sheet = files.Sheet.of(("a", "b (s)", "c"), rows)
     head, *body = csv.reader(io.StringIO(sheet.text(), newline=""))
     assert head == ["a", "b (s)", "c"]
     assert [(a, float(b), int(c)) for a, b, c in body] == rows
 
 
 def test_a_sheet_has_plain_values_and_empty_fields_for_unknown_ones(tmp_path: Path) -> None:
-    sheet = Sheet.of(("x", "y", "z"), [(np.float64(0.1), math.nan, None), (np.int32(3), 1.0, "")])
+    sheet = files.Sheet.of(
+        ("x", "y", "z"), [(np.float64(0.1), math.nan, None), (np.int32(3), 1.0, "")]
+    )
     assert sheet.text() == "x,y,z\n0.1,,\n3,1.0,\n"
     assert type(sheet.rows[1][0]) is int
     assert next(sheet.records())["x"] == 0.1
     assert len(sheet) == 2
     for headings, rows in ((("a", "b"), [(1,)]), (("a", "a"), [])):
         with pytest.raises(ConfigError):
-            Sheet.of(headings, rows)
+            files.Sheet.of(headings, rows)
     # A sheet is written whole or not.
-    path = Sheet.of(("a",), [(1,)]).write(tmp_path / "new" / "x.csv")
+    path = files.Sheet.of(("a",), [(1,)]).write(tmp_path / "new" / "x.csv")
     assert path.read_text() == "a\n1\n"
     with pytest.raises(StorageError):
-        Sheet.of(("a",), [(1,)]).write(path / "below.csv")
+        files.Sheet.of(("a",), [(1,)]).write(path / "below.csv")
     assert [p.name for p in path.parent.iterdir()] == ["x.csv"]

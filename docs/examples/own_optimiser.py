@@ -13,7 +13,7 @@ from naslib_ecnas.search import METHODS, Optimiser
 
 
 class Climber(Optimiser):
-    """Changes cells that nothing known dominates."""
+    """Mutates nondominated cells."""
 
     name = "climber"
 
@@ -26,7 +26,7 @@ class Climber(Optimiser):
     def ask(self):
         """(n,) rows to train next."""
         if not len(self.front):
-            return self.sample(self.parents)  # uniform over what may be proposed
+            return self.sample(self.parents)  # uniform over the allowed rows
         chosen = self.rng.choice(self.front, self.parents)
         children = self.space.mutate(chosen, self.rng)
         children = children[self.allowed(children)]

@@ -106,7 +106,7 @@ class DataChoice:
         if self.kind not in _DATA or (self.path is None) != (self.kind == "synthetic"):
             raise ConfigError(
                 "data must be cifar10 FOLDER, tfrecord FOLDER or synthetic",
-                value=(self.kind, self.path),
+                value=" ".join(str(part) for part in (self.kind, self.path) if part is not None),
             )
         check_counts(images_per_file=self.images_per_file)
 

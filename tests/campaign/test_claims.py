@@ -12,31 +12,20 @@ from typing import Any
 
 import pytest
 
-from naslib_ecnas.campaign.claims import (
-    AttemptLog,
-    Claim,
-    Heartbeat,
-    Owner,
-    StaleClaims,
-    Superseded,
-    attempts,
-    numbers,
-    read_owner,
-    take,
-)
+from naslib_ecnas.campaign import claims
 from naslib_ecnas.files import to_plain
 
 SAFETY_S = 600.0
 
 
 def _racer(root: Path, number: int, barrier: Any, won: Any) -> None:
-    stale = StaleClaims(SAFETY_S)
+    stale = claims.StaleClaims(SAFETY_S)
     barrier.wait(SAFETY_S)
     found = []
     for i in range(200):
         place = root / str(i)
         free = number == 1 or stale.over(place, number - 1)
-        if free and take(place, number) is not None:
+        if free and claims.take(place, number) is not None:
             found.append(i)
     won.put(found)
 
@@ -54,33 +43,33 @@ def test_of_several_processes_exactly_one_gets_each_claim(tmp_path: Path) -> Non
         for racer in racers:
             racer.join(SAFETY_S)
         assert sorted(i for each in found for i in each) == list(range(200))
-    assert all(numbers(tmp_path / str(i)) == [1, 2] for i in range(200))
+    assert all(claims.numbers(tmp_path / str(i)) == [1, 2] for i in range(200))
 
 
 def test_a_live_owner_keeps_its_claim_and_knows_itself(tmp_path: Path) -> None:
-    claim = take(tmp_path, 1)
-    assert claim == Claim(tmp_path, 1)
-    assert take(tmp_path, 1) is None
+    claim = claims.take(tmp_path, 1)
+    assert claim == claims.Claim(tmp_path, 1)
+    assert claims.take(tmp_path, 1) is None
     assert claim.mine
-    owner = read_owner(tmp_path, 1)
+    owner = claims.read_owner(tmp_path, 1)
     assert owner is not None
     assert (owner.pid, owner.dead) == (os.getpid(), False)
-    assert not StaleClaims(SAFETY_S).over(tmp_path, 1)
+    assert not claims.StaleClaims(SAFETY_S).over(tmp_path, 1)
 
 
 def test_a_reused_process_number_is_not_the_owner() -> None:
-    assert replace(Owner.here(), process_start="1").dead
+    assert replace(claims.Owner.here(), process_start="1").dead
     # On another machine or after another boot the number means nothing.
-    assert not replace(Owner.here(), process_start="1", host="elsewhere").dead
-    assert not replace(Owner.here(), process_start="1", system="another boot").dead
+    assert not replace(claims.Owner.here(), process_start="1", host="elsewhere").dead
+    assert not replace(claims.Owner.here(), process_start="1", system="another boot").dead
 
 
 def test_a_claim_is_stale_by_the_clock_of_who_looks(tmp_path: Path, clock: Any) -> None:
     path = tmp_path / "0001.claim"
-    stale = StaleClaims(10.0, clock)
-    for owner in (json.dumps(to_plain(replace(Owner.here(), host="elsewhere", pid=1))), ""):
+    stale = claims.StaleClaims(10.0, clock)
+    for owner in (json.dumps(to_plain(replace(claims.Owner.here(), host="elsewhere", pid=1))), ""):
         path.write_text(owner)  # an empty one: its owner died between creating and signing it
-        assert (read_owner(tmp_path, 1) is None) == (not owner)
+        assert (claims.read_owner(tmp_path, 1) is None) == (not owner)
         os.utime(path, (1, 1))  # its machine's clock is decades late
         looks = []
         for _ in range(3):
@@ -98,40 +87,40 @@ def test_a_claim_is_stale_by_the_clock_of_who_looks(tmp_path: Path, clock: Any) 
 
 
 def test_an_owner_that_was_superseded_stops(tmp_path: Path) -> None:
-    claim = take(tmp_path, 1)
+    claim = claims.take(tmp_path, 1)
     assert claim is not None
     os.utime(claim.path, (1, 1))
-    heartbeat = Heartbeat(claim, beat_s=0.01)
+    heartbeat = claims.Heartbeat(claim, beat_s=0.01)
     with heartbeat:
         deadline = time.monotonic() + SAFETY_S
         while claim.path.stat().st_mtime < 2 and time.monotonic() < deadline:
             time.sleep(0.005)  # until its thread beats
     assert claim.path.stat().st_mtime > 2
     heartbeat.check()
-    assert take(tmp_path, 2) is not None
+    assert claims.take(tmp_path, 2) is not None
     assert not claim.mine
     heartbeat.beat()
-    with pytest.raises(Superseded):
+    with pytest.raises(claims.Superseded):
         heartbeat.check()
     claim.path.unlink()
     heartbeat.beat()  # a file system that fails is not an error
 
 
 def test_a_log_says_how_an_attempt_ended_and_survives_half_a_line(tmp_path: Path) -> None:
-    claim = take(tmp_path, 1)
+    claim = claims.take(tmp_path, 1)
     assert claim is not None
-    log = AttemptLog(tmp_path, 1)
+    log = claims.AttemptLog(tmp_path, 1)
     log.add("open", name="total")
-    assert [a.ended for a in attempts(tmp_path)] == [""]
+    assert [a.ended for a in claims.attempts(tmp_path)] == [""]
     log.end("invalid", "too short")
     log.end("recorded")  # only the first counts
     whole = log.path.read_bytes()
-    (found,) = attempts(tmp_path)
+    (found,) = claims.attempts(tmp_path)
     assert (found.number, found.ended, found.detail) == (1, "invalid", "too short")
     assert 0 <= found.seconds < SAFETY_S
     for length in range(len(whole)):
         log.path.write_bytes(whole[:length])
-        ended = attempts(tmp_path)[0].ended
+        ended = claims.attempts(tmp_path)[0].ended
         assert ended == ("invalid" if length >= len(whole) - 1 else "")
     log.path.write_bytes(b"\xff\n[1]\n{}\n" + whole)
-    assert attempts(tmp_path)[0].ended == "invalid"
+    assert claims.attempts(tmp_path)[0].ended == "invalid"

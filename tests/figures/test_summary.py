@@ -13,22 +13,8 @@ from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.comparison.compare import Grid, compare
 from naslib_ecnas.comparison.results import gather
 from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.figures import summary
 from naslib_ecnas.figures.drawing import save
-from naslib_ecnas.figures.summary import (
-    Study,
-    anytime_bands,
-    attainment_sheet,
-    attainment_surfaces,
-    chosen_sheet,
-    comparison_figure,
-    fronts_sheet,
-    mean_quantities,
-    methods_figure,
-    radar,
-    radar_limits,
-    study,
-    summary_figure,
-)
 from naslib_ecnas.network import parameters
 from naslib_ecnas.search import METHODS, run
 
@@ -37,23 +23,23 @@ Texts = Callable[[object], str]
 
 
 @pytest.fixture(scope="module")
-def data(bench4: Benchmark) -> Study:
-    return study(bench4, ("semoa", "random"), seeds=3, evaluations=30)
+def data(bench4: Benchmark) -> summary.Study:
+    return summary.study(bench4, ("semoa", "random"), seeds=3, evaluations=30)
 
 
 # -- searches and their chosen cells ----------------------------------------------------------
 
 
-def test_runs_are_those_of_the_seeds(bench4: Benchmark, data: Study) -> None:
+def test_runs_are_those_of_the_seeds(bench4: Benchmark, data: summary.Study) -> None:
     assert list(data.runs) == ["semoa", "random"]
     assert (data.seeds, data.epochs) == ((0, 1, 2), 108)
     again = run(bench4, "semoa", evaluations=30, seed=2)
     np.testing.assert_array_equal(data.runs["semoa"][2].rows, again.rows)
 
 
-def test_chosen_cells_by_brute_force(bench4: Benchmark, data: Study) -> None:
+def test_chosen_cells_by_brute_force(bench4: Benchmark, data: summary.Study) -> None:
     """r0 least energy, r1 highest accuracy, rk the least sum of min-max scaled objectives."""
-    lines = {(r["method"], r["cell"]): r for r in chosen_sheet(data).records()}
+    lines = {(r["method"], r["cell"]): r for r in summary.chosen_sheet(data).records()}
     assert set(lines) == {(m, c) for m in data.runs for c in ("r0", "rk", "r1")}
     for method, results in data.runs.items():
         rows: dict[str, list[int]] = {"r0": [], "rk": [], "r1": []}
@@ -66,7 +52,7 @@ def test_chosen_cells_by_brute_force(bench4: Benchmark, data: Study) -> None:
             rows["r0"].append(front[energy.argmin()])
             rows["r1"].append(front[accuracy.argmax()])
             rows["rk"].append(front[(e + a).argmin()])
-        means = mean_quantities(results)
+        means = summary.mean_quantities(results)
         for which, chosen in rows.items():
             line = lines[method, which]
             for name in ("energy_kwh", "validation_accuracy", "training_time_s"):
@@ -81,19 +67,21 @@ def test_chosen_cells_by_brute_force(bench4: Benchmark, data: Study) -> None:
 
 def test_unknown_quantities_and_single_seeds_are_nan(make_bench: Maker, texts: Texts) -> None:
     bench = make_bench(leave_out=("training_time_s",))
-    one = study(bench, ("semoa",), seeds=1, evaluations=9)
-    line = next(chosen_sheet(one).records())
+    one = summary.study(bench, ("semoa",), seeds=1, evaluations=9)
+    line = next(summary.chosen_sheet(one).records())
     assert np.isnan(line["training_time_s"])
     assert np.isnan(line["energy_kwh_sd"])
     assert line["energy_kwh"] > 0
-    shown = texts(summary_figure(bench, one))
+    shown = texts(summary.summary_figure(bench, one))
     assert "T unknown" in shown
     assert "1 seed." in shown
 
 
 def test_all_methods_by_default_and_progress(bench4: Benchmark) -> None:
     calls: list[tuple[int, int]] = []
-    found = study(bench4, seeds=1, evaluations=60, on_progress=lambda *call: calls.append(call))
+    found = summary.study(
+        bench4, seeds=1, evaluations=60, on_progress=lambda *call: calls.append(call)
+    )
     assert set(found.runs) == set(METHODS)
     assert next(iter(found.runs)) == "semoa"
     assert calls == [(i + 1, len(METHODS)) for i in range(len(METHODS))]
@@ -103,8 +91,8 @@ def _attained(points: np.ndarray, energy: float, accuracy: float) -> bool:
     return bool(((points[:, 0] <= energy) & (points[:, 1] >= accuracy)).any())
 
 
-def test_at_least_half_of_the_runs_reach_the_surface(data: Study) -> None:
-    for method, surface in attainment_surfaces(data).items():
+def test_at_least_half_of_the_runs_reach_the_surface(data: summary.Study) -> None:
+    for method, surface in summary.attainment_surfaces(data).items():
         runs = [result.front_values for result in data.runs[method]]
         every = np.concatenate(runs)
         for energy in every[:, 0]:
@@ -116,10 +104,10 @@ def test_at_least_half_of_the_runs_reach_the_surface(data: Study) -> None:
 # -- figures 5 and 6 --------------------------------------------------------------------------
 
 
-def test_sheets_hold_what_is_drawn(bench4: Benchmark, data: Study) -> None:
-    surfaces = attainment_surfaces(data)
-    assert len(attainment_sheet(data)) == sum(map(len, surfaces.values()))
-    lines = [line for line in fronts_sheet(data).records() if line["method"] == "semoa"]
+def test_sheets_hold_what_is_drawn(bench4: Benchmark, data: summary.Study) -> None:
+    surfaces = summary.attainment_surfaces(data)
+    assert len(summary.attainment_sheet(data)) == sum(map(len, surfaces.values()))
+    lines = [line for line in summary.fronts_sheet(data).records() if line["method"] == "semoa"]
     assert [line["row"] for line in lines] == data.runs["semoa"][0].front_rows.tolist()
     for line in lines:
         assert line["energy_kwh"] == bench4.values("energy_kwh")[line["row"]]
@@ -127,41 +115,43 @@ def test_sheets_hold_what_is_drawn(bench4: Benchmark, data: Study) -> None:
     assert sorted(marks) == ["r0", "r1", "rk"]
 
 
-def test_figure_5_and_6(bench4: Benchmark, data: Study, texts: Texts, tmp_path: Path) -> None:
+def test_figure_5_and_6(
+    bench4: Benchmark, data: summary.Study, texts: Texts, tmp_path: Path
+) -> None:
     from matplotlib.text import Text
 
-    five, six = summary_figure(bench4, data), methods_figure(bench4, data)
+    five, six = summary.summary_figure(bench4, data), summary.methods_figure(bench4, data)
     shown = texts(five)
     parts = ("Training energy (Wh)", "Validation accuracy", "kWh", " s ", "semoa", "random")
     for part in (*parts, "true front", "synthetic", "3 seeds", "30 evaluations", "at least half"):
         assert part in shown, part
     left, _, right = five.axes
     line = next(item for item in left.lines if item.get_label() == "semoa")
-    surface = attainment_surfaces(data)["semoa"]
+    surface = summary.attainment_surfaces(data)["semoa"]
     np.testing.assert_allclose(np.asarray(line.get_xydata())[:-1], surface * [1000, 1])
     assert right.name == "polar"
     with pytest.raises(ConfigError, match="one of semoa, random"):
-        summary_figure(bench4, data, method="nothing")
+        summary.summary_figure(bench4, data, method="nothing")
     # Figure 6 has two panels for each method, on common axes.
     assert [axes.name for axes in six.axes] == ["rectilinear", "polar"] * 2
     assert six.axes[0].get_xlim() == six.axes[2].get_xlim()
     assert six.axes[0].get_title(loc="left") == "semoa"
     for figure in (five, six):
         assert min(t.get_fontsize() for t in figure.findobj(Text) if t.get_text()) >= 6
-    figures = (five, summary_figure(bench4, data))
+    figures = (five, summary.summary_figure(bench4, data))
     first, again = (save(f, tmp_path / n, ("svg",))[0] for f, n in zip(figures, "ab", strict=True))
     assert first.read_bytes() == again.read_bytes()
 
 
-def test_radar_shares(data: Study) -> None:
+def test_radar_shares(data: summary.Study) -> None:
     pytest.importorskip("matplotlib")
     from matplotlib.figure import Figure
 
-    means = mean_quantities(data.runs["semoa"])
-    limits = radar_limits([means])
+    means = summary.mean_quantities(data.runs["semoa"])
+    limits = summary.radar_limits([means])
     assert limits["E"] == max(cell["E"] for cell in means.values())
     axes = Figure().add_subplot(projection="polar")
-    radar(axes, means, limits)  # type: ignore[arg-type]
+    summary.radar(axes, means, limits)  # type: ignore[arg-type]
     corners = np.asarray(axes.lines[2].get_ydata())  # r1
     expected = [means["r1"][key] / limits[key] for key in ("E", "Pv", "T", "|theta|")]
     np.testing.assert_allclose(corners, [*expected, expected[0]])
@@ -176,7 +166,7 @@ def test_comparison(bench4: Benchmark, tmp_path: Path) -> None:
     results = gather(tmp_path, compare(grid, tmp_path), {})
     (name,) = results.benchmarks
     for cost in ("evaluations", "energy_kwh"):
-        bands = anytime_bands(results, name, cost)
+        bands = summary.anytime_bands(results, name, cost)
         assert set(bands) == {"semoa", "random"}
         for method, band in bands.items():
             scale = results.yardsticks[name].scale
@@ -189,7 +179,7 @@ def test_comparison(bench4: Benchmark, tmp_path: Path) -> None:
             assert np.allclose(band.median, np.median(curves, axis=0))
             assert np.allclose(band.lower, np.quantile(curves, 0.25, axis=0))
     pytest.importorskip("matplotlib")
-    figure = comparison_figure(results, name)
+    figure = summary.comparison_figure(results, name)
     for axes, label in zip(figure.axes, ("evaluations", "kWh", "Wh"), strict=True):
         assert label in axes.get_xlabel()
     (legend,) = figure.legends

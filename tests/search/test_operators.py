@@ -11,20 +11,7 @@ from hypothesis import strategies as st
 
 from naslib_ecnas.analysis import hypervolume
 from naslib_ecnas.errors import ConfigError
-from naslib_ecnas.search import Semoa
-from naslib_ecnas.search.operators import (
-    Encoding,
-    Normaliser,
-    Visited,
-    chebyshev,
-    crossover,
-    front_ranks,
-    order,
-    perturb,
-    random_weights,
-    survivors,
-    weighted_sum,
-)
+from naslib_ecnas.search import Semoa, operators
 from naslib_ecnas.space import Space
 
 EVERY_4V = np.ones(91, dtype=bool)
@@ -40,7 +27,7 @@ def test_the_same_distribution_as_of_the_space(
     space, options = Space(vertices), {"edge_changes": edges, "op_changes": ops}
     parents = np.full(12_000, parent, dtype=np.int32)
     every = np.ones(len(space), dtype=bool)
-    ours = perturb(space, parents, np.random.default_rng(0), allowed=every, **options)
+    ours = operators.perturb(space, parents, np.random.default_rng(0), allowed=every, **options)
     theirs = space.mutate(parents, np.random.default_rng(1), **options)
     a, b = (np.bincount(rows, minlength=len(space)) for rows in (ours, theirs))
     often = a + b >= 40
@@ -55,16 +42,21 @@ def test_only_allowed_cells_come_out_and_what_is_vain_is_said() -> None:
     allowed = np.zeros(len(space), dtype=bool)
     allowed[near] = True
     rng = np.random.default_rng(0)
-    found = perturb(space, np.full(50, 2000, dtype=np.int32), rng, allowed=allowed)
+    found = operators.perturb(space, np.full(50, 2000, dtype=np.int32), rng, allowed=allowed)
     assert np.isin(found, near).all()
     nothing = np.zeros(len(space), dtype=bool)
-    assert perturb(space, np.array([3, 4], np.int32), rng, allowed=nothing).tolist() == [-1, -1]
+    assert operators.perturb(space, np.array([3, 4], np.int32), rng, allowed=nothing).tolist() == [
+        -1,
+        -1,
+    ]
     only = np.ones(1, bool)
-    assert perturb(Space(2), np.array([0], np.int32), rng, allowed=only).tolist() == [-1]
+    assert operators.perturb(Space(2), np.array([0], np.int32), rng, allowed=only).tolist() == [-1]
     for edges, ops in ((0.0, 0.0), (-1.0, 1.0), (float("nan"), 1.0)):
         changes = {"edge_changes": edges, "op_changes": ops}
         with pytest.raises(ConfigError, match="edge_changes"):
-            perturb(Space(4), np.int32([1]), np.random.default_rng(0), allowed=EVERY_4V, **changes)
+            operators.perturb(
+                Space(4), np.int32([1]), np.random.default_rng(0), allowed=EVERY_4V, **changes
+            )
 
 
 def test_a_child_has_each_edge_and_operation_of_one_of_both() -> None:
@@ -83,10 +75,10 @@ def test_a_child_has_each_edge_and_operation_of_one_of_both() -> None:
     assert space.cell(one).vertices == space.cell(other).vertices == 4
     parents, partners = np.full(3000, one, np.int32), np.full(3000, other, np.int32)
     rng = np.random.default_rng(0)
-    found = crossover(space, parents, partners, rng, allowed=EVERY_4V)
+    found = operators.crossover(space, parents, partners, rng, allowed=EVERY_4V)
     assert set(found.tolist()) - {-1} == possible
     # Equal parents have no other child.
-    assert set(crossover(space, parents[:5], parents[:5], rng, allowed=EVERY_4V)) == {-1}
+    assert set(operators.crossover(space, parents[:5], parents[:5], rng, allowed=EVERY_4V)) == {-1}
 
 
 # -- selection ----
@@ -108,15 +100,15 @@ def test_fronts_are_peeled_one_by_one(costs: np.ndarray) -> None:
         front = {i for i in left if not any(dominates(costs[j], costs[i]) for j in left)}
         wanted[list(front)] = number
         left, number = left - front, number + 1
-    assert front_ranks(costs).tolist() == wanted.tolist()
+    assert operators.front_ranks(costs).tolist() == wanted.tolist()
 
 
 @given(points, st.integers(1, 12))
 def test_survivors_keep_the_first_fronts_and_every_extreme(costs: np.ndarray, n: int) -> None:
-    kept = survivors(costs, n)
+    kept = operators.survivors(costs, n)
     assert len(kept) == min(n, len(costs))
     assert (np.diff(kept) > 0).all()
-    rank = front_ranks(costs)
+    rank = operators.front_ranks(costs)
     gone = np.setdiff1d(np.arange(len(costs)), kept)
     if len(gone):
         assert rank[kept].max() <= rank[gone].min()
@@ -127,24 +119,24 @@ def test_survivors_keep_the_first_fronts_and_every_extreme(costs: np.ndarray, n:
 def test_the_least_contribution_goes_first_and_comes_last() -> None:
     costs = np.array([[0.0, 10.0], [1.0, 5.0], [2.0, 4.5], [6.0, 1.0], [10.0, 0.0], [9.0, 9.0]])
     reference = [11.0, 11.0]  # a tenth of the range beyond the worst
-    assert survivors(costs, 5).tolist() == [0, 1, 2, 3, 4]  # the dominated one
+    assert operators.survivors(costs, 5).tolist() == [0, 1, 2, 3, 4]  # the dominated one
     inner = costs[:5]
     whole = hypervolume(inner, reference)
     losses = [whole - hypervolume(np.delete(inner, i, axis=0), reference) for i in range(5)]
     least = min((1, 2, 3), key=lambda i: losses[i])
-    assert survivors(costs, 4).tolist() == [i for i in range(5) if i != least]
+    assert operators.survivors(costs, 4).tolist() == [i for i in range(5) if i != least]
     # The order is by front, then by contribution.
     costs = np.array([[9.0, 9.0], [2.0, 4.5], [0.0, 10.0], [1.0, 5.0], [6.0, 1.0], [10.0, 0.0]])
-    found = order(costs).tolist()
+    found = operators.order(costs).tolist()
     assert found[-1] == 0
     assert set(found[:2]) == {2, 5}  # the extremes of the first front
     # Lost with each: (10 - 6) (4.5 - 1) = 14, (2 - 1) (10 - 5) = 5, (6 - 2) (5 - 4.5) = 2.
     assert found[2:5] == [4, 3, 1]
     # Nothing and one.
-    assert order(np.empty((0, 2))).tolist() == []
-    assert survivors(np.empty((0, 2)), 3).tolist() == []
-    assert order(np.array([[1.0, 1.0]])).tolist() == [0]
-    assert survivors(np.array([[1.0, 1.0]] * 4), 2).tolist() == [0, 1]
+    assert operators.order(np.empty((0, 2))).tolist() == []
+    assert operators.survivors(np.empty((0, 2)), 3).tolist() == []
+    assert operators.order(np.array([[1.0, 1.0]])).tolist() == [0]
+    assert operators.survivors(np.array([[1.0, 1.0]] * 4), 2).tolist() == [0, 1]
 
 
 # -- visited cells ----
@@ -166,7 +158,7 @@ def test_semoa_without_repeats_evaluates_new_cells_while_there_are_any() -> None
 
 
 def test_visited_cells_come_back_only_when_all_are_visited() -> None:
-    visited = Visited(np.array([True, True, False, True]), avoid=True)
+    visited = operators.Visited(np.array([True, True, False, True]), avoid=True)
     visited.add(np.array([0, 0, 2]))
     assert visited.proposable.tolist() == [False, True, False, True]
     visited.add(np.array([1]))
@@ -181,7 +173,7 @@ def test_visited_cells_come_back_only_when_all_are_visited() -> None:
 @pytest.mark.parametrize("vertices", [2, 3, 4, 5, 7])
 def test_encodings_tell_cells_apart(vertices: int) -> None:
     space = Space(vertices)
-    encode = Encoding(space, np.random.default_rng(0))
+    encode = operators.Encoding(space, np.random.default_rng(0))
     rows = np.arange(min(len(space), 2532), dtype=np.int32)
     columns = encode(rows)
     assert columns.shape == (len(rows), len(encode))
@@ -192,16 +184,18 @@ def test_encodings_tell_cells_apart(vertices: int) -> None:
 
 def test_scalarised_costs_by_hand() -> None:
     costs = [[0.0, 1.0], [0.5, 0.5], [1.0, 0.0]]
-    assert weighted_sum(costs, [0.25, 0.75]).tolist() == [0.75, 0.5, 0.25]
+    assert operators.weighted_sum(costs, [0.25, 0.75]).tolist() == [0.75, 0.5, 0.25]
     # max of the weighted costs + 0.05 times their sum (Knowles 2006)
-    np.testing.assert_allclose(chebyshev(costs, [0.25, 0.75]), [0.7875, 0.4, 0.2625])
-    np.testing.assert_allclose(chebyshev(costs, [[1, 0], [0, 1], [1, 0]]), [0, 0.525, 1.05])
+    np.testing.assert_allclose(operators.chebyshev(costs, [0.25, 0.75]), [0.7875, 0.4, 0.2625])
+    np.testing.assert_allclose(
+        operators.chebyshev(costs, [[1, 0], [0, 1], [1, 0]]), [0, 0.525, 1.05]
+    )
 
 
 @pytest.mark.parametrize(("m", "vectors"), [(2, 11), (3, 66)])
 def test_weights_are_uniform_over_the_lattice(m: int, vectors: int) -> None:
     n = 200 * vectors
-    weights = random_weights(np.random.default_rng(0), m, n)
+    weights = operators.random_weights(np.random.default_rng(0), m, n)
     assert weights.shape == (n, m)
     np.testing.assert_allclose(weights.sum(axis=1), 1)
     counts = Counter(map(tuple, np.rint(weights * 10).astype(int).tolist()))
@@ -211,7 +205,7 @@ def test_weights_are_uniform_over_the_lattice(m: int, vectors: int) -> None:
 
 
 def test_the_scale_is_what_was_seen() -> None:
-    scale = Normaliser()
+    scale = operators.Normaliser()
     with pytest.raises(ConfigError, match="must be seen"):
         scale(np.zeros((1, 2)))
     scale.see(np.array([[1.0, 5.0], [3.0, 5.0], [np.nan, 99.0]]))

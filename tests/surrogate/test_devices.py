@@ -10,19 +10,7 @@ import pytest
 
 from naslib_ecnas.errors import ConfigError, FormatError
 from naslib_ecnas.space import Space
-from naslib_ecnas.surrogate.devices import (
-    DESCRIPTORS,
-    DEVICES,
-    FIRST,
-    KINDS,
-    LAST,
-    DeviceModel,
-    OverEpochs,
-    ShareModel,
-    device_name,
-    kind_of_column,
-    shipped_descriptors,
-)
+from naslib_ecnas.surrogate import devices
 from naslib_ecnas.surrogate.features import FEATURES, features
 from naslib_ecnas.surrogate.modelled import Models, energy_provenance
 from naslib_ecnas.surrogate.models import BUDGETS, Weights, shipped
@@ -50,13 +38,13 @@ def test_names_of_devices_and_kinds_of_layers() -> None:
         "rtx-3060": ("geforce rtx_3060",),
         "quadro-rtx-6000": ("rtx-6000", "Quadro RTX 6000"),
     }.items():
-        assert {device_name(text) for text in texts} == {name}
+        assert {devices.device_name(text) for text in texts} == {name}
     for other in ("rtx", "rtx-309", "RTX 6000 Ada", "a100"):
         with pytest.raises(ConfigError, match=r"one of .*titan-xp"):
-            device_name(other)
+            devices.device_name(other)
     # Kinds are of sums over layers only.
-    kind = kind_of_column()
-    named = {f.name: KINDS[k] for f, k in zip(FEATURES, kind, strict=True) if k >= 0}
+    kind = devices.kind_of_column()
+    named = {f.name: devices.KINDS[k] for f, k in zip(FEATURES, kind, strict=True) if k >= 0}
     assert named["conv3x3_multiply_adds_32"] == "conv3x3"
     assert named["projection_multiply_adds_8"] == "projection"
     assert named["reuses_width"] == "addition"
@@ -66,8 +54,8 @@ def test_names_of_devices_and_kinds_of_layers() -> None:
 def test_energies_of_devices_are_sensible_over_the_whole_space(
     weights: Weights, x: np.ndarray
 ) -> None:
-    for device in DEVICES:
-        model = DeviceModel.from_weights(weights, device)
+    for device in devices.DEVICES:
+        model = devices.DeviceModel.from_weights(weights, device)
         mean, std = model.predict(x)
         assert mean.shape == std.shape == (len(x),)
         assert 0.002 < mean.min() < mean.max() < 0.2
@@ -80,11 +68,11 @@ def test_energies_of_devices_are_sensible_over_the_whole_space(
         np.testing.assert_allclose(mean, model.descriptors.time_s(x) * np.exp(log), rtol=1e-12)
         assert 60 < power.min() < power.max() < 700
         # Cells unlike the calibrated ones are less certain.
-        assert len(model.low) == len(DESCRIPTORS)
+        assert len(model.low) == len(devices.DESCRIPTORS)
         assert np.median((std / mean)[91:]) >= np.median((std / mean)[7:91])
-    model = DeviceModel.from_weights(weights, "RTX 3060")
+    model = devices.DeviceModel.from_weights(weights, "RTX 3060")
     arrays = {**model.descriptors.to_arrays(), **model.to_arrays("mine")}
-    again = DeviceModel.from_weights(Weights({}, arrays), "mine")
+    again = devices.DeviceModel.from_weights(Weights({}, arrays), "mine")
     np.testing.assert_array_equal(again.predict(x), model.predict(x))
     with pytest.raises(ConfigError, match="has no training_time_s"):
         replace(model, time=np.zeros(6)).training_time_s(x)
@@ -95,12 +83,12 @@ def test_headers_without_a_possible_span_or_share_are_refused(weights: Weights) 
     spans = [{"energy_span": span} for span in ("day", 3)]
     for header in (*spans, *({"start_up_share": share} for share in shares)):
         with pytest.raises(FormatError, match="energy_span must be run or steps"):
-            DeviceModel.from_weights(replace(weights, header=header), DEVICES[0])
+            devices.DeviceModel.from_weights(replace(weights, header=header), devices.DEVICES[0])
 
 
 def test_energies_of_steps_are_scaled_to_runs(weights: Weights, x: np.ndarray) -> None:
     """E(run) = E(steps) / (1 - share of the start-up), as measured or else as modelled."""
-    run = DeviceModel.from_weights(weights, DEVICES[0])
+    run = devices.DeviceModel.from_weights(weights, devices.DEVICES[0])
     assert (run.span, run.start_share) == ("run", None)
     of_runs = Models.shipped(run)
     shares = of_runs.over_epochs.shares(x)
@@ -118,9 +106,9 @@ def test_energies_of_steps_are_scaled_to_runs(weights: Weights, x: np.ndarray) -
 
 
 def test_the_provenance_says_what_was_measured_here(weights: Weights) -> None:
-    model = DeviceModel.from_weights(weights, DEVICES[0])
+    model = devices.DeviceModel.from_weights(weights, devices.DEVICES[0])
     plain = energy_provenance(model, {"pue": 1.1})
-    assert (plain.kind, plain.device, plain.pue) == ("modelled", DEVICES[0], 1.1)
+    assert (plain.kind, plain.device, plain.pue) == ("modelled", devices.DEVICES[0], 1.1)
     assert "on the RTX 6000" in str(plain.note)
     header = {"start_up_share": 0.125, "energy_span": "steps"}
     note = str(energy_provenance(model, header).note)
@@ -133,11 +121,11 @@ def test_the_provenance_says_what_was_measured_here(weights: Weights) -> None:
 
 
 @pytest.fixture(scope="module")
-def growth() -> OverEpochs:
-    return OverEpochs.from_weights(Weights.load(shipped("epochs")))
+def growth() -> devices.OverEpochs:
+    return devices.OverEpochs.from_weights(Weights.load(shipped("epochs")))
 
 
-def test_energy_is_affine_in_the_epochs(growth: OverEpochs, x: np.ndarray) -> None:
+def test_energy_is_affine_in_the_epochs(growth: devices.OverEpochs, x: np.ndarray) -> None:
     energy = np.linspace(0.003, 0.05, len(x))
     mean, std = growth.predict(x, energy, 0.02 * energy, BUDGETS)
     assert mean.shape == std.shape == (len(x), 4)
@@ -146,40 +134,44 @@ def test_energy_is_affine_in_the_epochs(growth: OverEpochs, x: np.ndarray) -> No
     slope = np.diff(mean, axis=1) / np.diff(BUDGETS)
     np.testing.assert_allclose(slope, np.repeat(slope[:, :1], 3, axis=1))
     np.testing.assert_allclose(mean[:, 3] / mean[:, 0], growth.ratios(x))
-    again = OverEpochs.from_weights(Weights({}, growth.to_arrays()))
+    again = devices.OverEpochs.from_weights(Weights({}, growth.to_arrays()))
     found = again.predict(x, energy, energy, BUDGETS)
     np.testing.assert_array_equal(found, growth.predict(x, energy, energy))
 
 
-def test_start_up_and_epoch_are_positive_at_any_ratio(growth: OverEpochs, x: np.ndarray) -> None:
+def test_start_up_and_epoch_are_positive_at_any_ratio(
+    growth: devices.OverEpochs, x: np.ndarray
+) -> None:
     for intercept in (-5.0, 3.0, 9.0):
         odd = replace(growth, ratio=np.array([intercept, 2.0, -2.0, 1.0, 0.0, 3.0]))
         start, epoch = odd.growth(x, np.full(len(x), 0.01))
         assert start.min() >= 0
         assert epoch.min() > 0
-        np.testing.assert_allclose(start + FIRST * epoch, 0.01)
+        np.testing.assert_allclose(start + devices.FIRST * epoch, 0.01)
     energy = np.linspace(0.003, 0.05, len(x))
     np.testing.assert_allclose(growth.growth(x, energy)[0] / energy, growth.shares(x), atol=1e-12)
     start, epoch = growth.growth(x, energy, 0.25)
     np.testing.assert_allclose(start, 0.25 * energy)
-    np.testing.assert_allclose(FIRST * epoch, 0.75 * energy)
+    np.testing.assert_allclose(devices.FIRST * epoch, 0.75 * energy)
     energy = np.full(len(x), 0.01)  # linear scaling multiplies
-    mean, std = growth.predict(x, energy, energy / 50, [8, LAST], scaling="linear")
+    mean, std = growth.predict(x, energy, energy / 50, [8, devices.LAST], scaling="linear")
     np.testing.assert_allclose(mean, [[0.02, 0.27]] * len(x))
     np.testing.assert_allclose(std, mean / 50)
-    affine = growth.predict(x, energy, energy / 50, [LAST])[0][:, 0]
+    affine = growth.predict(x, energy, energy / 50, [devices.LAST])[0][:, 0]
     assert (affine < mean[:, 1]).all()
 
 
-def test_errors_of_the_model_stay_but_noise_does_not(growth: OverEpochs, x: np.ndarray) -> None:
+def test_errors_of_the_model_stay_but_noise_does_not(
+    growth: devices.OverEpochs, x: np.ndarray
+) -> None:
     energy = np.full(len(x), 0.01)
     for given in (0.01, 0.3):
-        mean, std = growth.predict(x, energy, given * energy, [LAST])
+        mean, std = growth.predict(x, energy, given * energy, [devices.LAST])
         excess = max(given**2 - growth.noise**2, 0)
         variance = growth.sd**2 + growth.transfer**2 + excess
         np.testing.assert_allclose((std / mean) ** 2, variance, rtol=1e-9)
-    quiet = growth.predict(x, energy, 0.01 * energy, [LAST])[1]
-    own = growth.predict(x, energy, 0.01 * energy, [LAST], fitted_device=True)[1]
+    quiet = growth.predict(x, energy, 0.01 * energy, [devices.LAST])[1]
+    own = growth.predict(x, energy, 0.01 * energy, [devices.LAST], fitted_device=True)[1]
     assert (own < quiet).all()
     for budgets, scaling in (([0], "affine"), ([4, -1], "affine"), ([4], "quadratic")):
         with pytest.raises(ConfigError, match="must be"):
@@ -191,15 +183,15 @@ def test_errors_of_the_model_stay_but_noise_does_not(growth: OverEpochs, x: np.n
 SLOPES = np.array([0.3, -0.2, 0.1, 0.05, -0.1])
 
 
-def share_model(*points: tuple[float, float, float]) -> ShareModel:
+def share_model(*points: tuple[float, float, float]) -> devices.ShareModel:
     """Shares with these (epochs, intercept, sd) and the same slopes."""
     array = [[epochs, intercept, *SLOPES, sd] for epochs, intercept, sd in points]
-    return ShareModel(shipped_descriptors(), np.array(array))
+    return devices.ShareModel(devices.shipped_descriptors(), np.array(array))
 
 
 def test_the_logit_of_a_share_is_linear_in_the_logarithm_of_the_epochs(x: np.ndarray) -> None:
     both = share_model((4, 0.5, 0.02), (108, 1.5, 0.04))
-    slope = shipped_descriptors()(x) @ SLOPES
+    slope = devices.shipped_descriptors()(x) @ SLOPES
     for epochs, intercept, sd in (
         *((4, 0.5, 0.02), (4 * 27**0.5, 1.0, 0.03), (12, 0.5 + 1 / 3, 0.02 + 0.02 / 3)),
         *((108, 1.5, 0.04), (1, 0.5, 0.02), (1000, 1.5, 0.04)),
@@ -216,13 +208,13 @@ def test_the_logit_of_a_share_is_linear_in_the_logarithm_of_the_epochs(x: np.nda
 
 
 def test_the_shipped_shares(weights: Weights, x: np.ndarray) -> None:
-    native, native_std = ShareModel.from_arrays(weights.arrays, "RTX 3090").predict(x)
+    native, native_std = devices.ShareModel.from_arrays(weights.arrays, "RTX 3090").predict(x)
     assert 0.8 < np.median(native) < 0.95
     assert ((native > 0.3) & (native < 1)).all()
     assert ((native_std > 0) & (native_std < 0.06)).all()
-    model = ShareModel.from_arrays(weights.arrays, "rtx-6000")
+    model = devices.ShareModel.from_arrays(weights.arrays, "rtx-6000")
     short, between, long = (np.median(model.predict(x, e)[0]) for e in (4, 20, 108))
     assert 0.55 < short < between < long < 0.72
     assert weights.header["quality"]["gpu_share_rtx-3090"]["mae"] < 0.02
     with pytest.raises(ConfigError, match="was measured on quadro-rtx-6000 and rtx-3090 only"):
-        ShareModel.from_arrays(weights.arrays, "titan-xp")
+        devices.ShareModel.from_arrays(weights.arrays, "titan-xp")
