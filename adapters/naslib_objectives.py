@@ -198,7 +198,7 @@ class Objectives:
         Raises:
             UnknownMetricError: it lacks a metric.
             UnknownBudgetError: it lacks the budget.
-            ConfigError: no cell of it keeps the limits.
+            ConfigError: none of its cells is within the limits.
         """
         if self.epochs is not None and self.epochs not in bench.budgets:
             known = ", ".join(map(str, bench.budgets))
@@ -243,8 +243,8 @@ class Scalarisation:
 
     n_i is 0 at the best and 1 at the worst value of the objective on the table's true front (on the
     whole table for `limits`, for a single objective, and where the front has one value only). A
-    benchmark knows its front, a real search does not; it makes a weight mean the same for every
-    table and seed.
+    real search does not know the true front; a benchmark does, and with it a weight means the same
+    for every table and seed.
 
     Args:
         objectives: the objectives.
@@ -394,13 +394,13 @@ class Objective:
     """A metric as a score to maximise; equal to NASLib's member of `Metric` for it.
 
     A space that is queried for it returns a score that grows as the metric improves, in the
-    direction of `naslib_ecnas.metrics`. Queried for the member itself, the space returns the value,
-    such as kWh; so does everything that NASLib writes.
+    direction of `naslib_ecnas.metrics`. Queried for the member itself, the space returns the value
+    in its unit, such as kWh; NASLib's files hold these values.
 
     Attributes:
         name: our name of the metric.
         metric: NASLib's member for it, or None.
-        epochs: training budget of every evaluation; None for the budget that the optimiser asks.
+        epochs: training budget of every evaluation; by default the optimiser's.
     """
 
     epochs: int | None = None
@@ -598,7 +598,7 @@ class Recorder:
         return completed([str(self._wanted)])
 
     def set_metric(self, name: str) -> None:
-        """Set the metric that the optimiser looks for."""
+        """Set the metric that the optimiser improves."""
         self._wanted = name
 
     def result(self) -> SearchResult:

@@ -211,7 +211,7 @@ class _OptunaMethod(Optimiser):
         return study.ask(self._distributions)
 
     def _close(self) -> None:
-        """Fail a proposal whose costs were never told."""
+        """Fail a proposal that never received its costs."""
         if self._study is not None and self._open is not None:
             self._study.tell(self._open[0], state=TrialState.FAIL)
             self._open = None

@@ -520,7 +520,7 @@ def _entry_of(sha256: str) -> TableEntry | None:
 def _maker(entry: TableEntry | None) -> str:
     """The converter's version and what the catalog says of a table, as text.
 
-    The text itself and not a digest: hashlib would take a tenth of the memory of an open table.
+    The text itself and not a digest: hashlib takes a tenth of the memory of an open table.
     """
     said: list[object] = [CONVERTER]
     if entry is not None:

@@ -1,6 +1,6 @@
 """Fetching published files into the cache: resumed, checked against SHA-256, locked.
 
-A file is downloaded into `NAME.part`, which later calls go on with, and takes its name only when
+A file is downloaded into `NAME.part`, which later calls continue, and takes its name only when
 its checksum is right.
 """
 

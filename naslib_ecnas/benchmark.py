@@ -270,13 +270,13 @@ class Front:
 
 
 class Benchmark:
-    """Answers what training a cell gives and costs, from a table.
+    """Accuracy and cost of training any cell, looked up in a table.
 
     A benchmark can be pickled, copied and used after a fork: the pickle has the table's name and
-    checksum and what was spent, not its values. Copies and the results of `at` count for
-    themselves and read the same file. In another process a copy warns once
-    (`SeparateCounterWarning`) that the original does not see what it spends; `reset_spent()`
-    there says that this is known, and `absorb` adds the copy's `spent` to the original.
+    checksum and what was spent, not its values. Copies and the results of `at` read the same file
+    and have counters of their own. In another process a copy warns once
+    (`SeparateCounterWarning`) that the original does not see what it spends. Call
+    `reset_spent()` there to silence the warning, and `absorb` to add its `spent` to the original.
 
     Args:
         table: an open table.
@@ -314,7 +314,7 @@ class Benchmark:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    # -- what there is ----------------------------------------------------------------------
+    # -- what the table holds ---------------------------------------------------------------
 
     @property
     def name(self) -> str:
@@ -361,7 +361,7 @@ class Benchmark:
 
     @property
     def quality(self) -> Quality:
-        """How good a modelled table is on trainings that its models have not seen.
+        """Errors of a modelled table on trainings that its models have not seen.
 
         Raises:
             UnknownMetricError: the table is not modelled, or its quality was not measured.
@@ -376,10 +376,10 @@ class Benchmark:
         """The same table with energies and emissions for another place, and its own counter.
 
         Args:
-            pue: power usage effectiveness, 1 for the machines alone; the table's own where left
-                out.
+            pue: power usage effectiveness, 1 for the machines alone; by default the
+                table's own.
             carbon_intensity: gCO2eq/kWh, or the code of a country or `"world"` for a published
-                figure (`naslib_ecnas.data.carbon`); the table's own emissions where left out.
+                figure (`naslib_ecnas.data.carbon`); by default the table's own emissions.
 
         Raises:
             ConfigError: the PUE or the carbon intensity is not possible.
@@ -414,8 +414,8 @@ class Benchmark:
 
         Args:
             cell: a cell, its row, its NAS-Bench-101 hash, or anything that `Cell` accepts alone.
-            epochs: training budget; the largest where left out.
-            repeat: which training, from 0; the mean over all of them where left out.
+            epochs: training budget; by default the largest.
+            repeat: which training, from 0; by default the mean over all.
             rng: draws the repeat at random; not together with `repeat`.
 
         Raises:
@@ -425,7 +425,7 @@ class Benchmark:
             UnknownRepeatError: there is no such repeat.
         """
         table = self.table
-        # A query takes microseconds: what is usual is looked at first.
+        # A query takes microseconds, so the usual types are tried first.
         if type(cell) is Cell:
             row = cell.row
         else:
@@ -456,8 +456,8 @@ class Benchmark:
 
         Args:
             cells: (n,) rows, or cells.
-            epochs: training budget; the largest where left out.
-            repeat: which training, from 0; the mean over all of them where left out.
+            epochs: training budget; by default the largest.
+            repeat: which training, from 0; by default the mean over all.
             rng: draws each repeat at random; not together with `repeat`.
 
         Raises:
@@ -481,7 +481,7 @@ class Benchmark:
             known = present.any(axis=1)
         else:
             if repeat is None and rng is not None:
-                # A random one of those that are there: the largest of random keys.
+                # A random one of the repeats that exist: the one with the largest random key.
                 chosen = np.where(present, rng.random(present.shape), -1.0).argmax(axis=1)
             else:
                 chosen = np.full(len(rows), repeat)
@@ -505,8 +505,8 @@ class Benchmark:
 
         Args:
             name: a metric of the table or one that follows from the cell.
-            epochs: training budget; the largest where left out.
-            repeat: which training; the mean over all of them where left out.
+            epochs: training budget; by default the largest.
+            repeat: which training; by default the mean over all.
 
         Returns:
             (n_cells,) float64 over the space's rows, NaN where the table holds no value.
@@ -534,18 +534,18 @@ class Benchmark:
     def interval(
         self, name: str, epochs: int | None = None, *, coverage: float = 0.9
     ) -> NDArray[np.float64]:
-        """Bounds between which a single training of each cell would lie, of a modelled metric.
+        """Bounds of a modelled metric between which a single training of each cell would lie.
 
-        For accuracies at 108 epochs it is the mean over three trainings, as published: single ones
-        scatter by some .005 more.
+        For accuracies at 108 epochs they are bounds of the mean over three trainings, as published:
+        single ones scatter by some .005 more.
 
-        Calibrated for a coverage of 0.9 (`quality` says what was reached); other coverages are
-        taken from the normal distribution.
+        They are calibrated for a coverage of 0.9 (`quality` says what was reached); other coverages
+        follow from the normal distribution.
 
         Args:
             name: a modelled metric, whose `<name>_std` the table has.
-            epochs: training budget; the largest where left out.
-            coverage: share of trainings that shall lie inside, between 0 and 1.
+            epochs: training budget; by default the largest.
+            coverage: share of trainings within the bounds, between 0 and 1.
 
         Returns:
             (n_cells, 2) lower and upper bounds, NaN where the table holds no value.
@@ -565,7 +565,7 @@ class Benchmark:
 
         Args:
             objectives: two or more metrics; each knows its own direction.
-            epochs: training budget; the largest where left out.
+            epochs: training budget; by default the largest.
         """
         names = tuple(objectives)
         if len(names) < 2 or len(set(names)) < len(names):
@@ -603,7 +603,7 @@ class Benchmark:
         each = [self.table.record(position, budget, r) for r in range(self.repeats)]
         there = [r for r, values in enumerate(each) if not all(map(math.isnan, values))]
         if rng is not None:
-            # With no repeat there at all, the NaNs of the first one say so.
+            # If there is no repeat at all, the NaNs of the first one are returned.
             repeat = there[int(rng.integers(len(there)))] if there else 0
             return repeat, each[repeat]
         columns = zip(*each, strict=True)

@@ -47,9 +47,9 @@ def load(
             grow; the default) or `"linear"` (as published: epochs / 4).
         model: energy model of a modelled table, `"ours"` (the default) or `"paper"`, the recipe of
             Bakhtiarifard et al. (2024), scaled linearly.
-        pue: power usage effectiveness for all energies; the table's own where left out.
-        carbon_intensity: gCO2eq/kWh, a country's code or `"world"`; the table's own emissions,
-            if it has any, where left out.
+        pue: power usage effectiveness for all energies; by default the table's own.
+        carbon_intensity: gCO2eq/kWh, a country's code or `"world"`; by default the table's own
+            emissions, if it has any.
         fetch: whether a published file that is not here yet may be downloaded.
         progress: called with the progress of a fetch or a conversion.
 

@@ -1,6 +1,6 @@
-"""A search method of one's own, compared with two of the package's under the same rules.
+"""A new search method, compared with two methods of the package under the same rules.
 
-Run it with: python own_optimiser.py, and options of `ecnas compare` where they shall differ.
+Run it with: python own_optimiser.py, followed by options of `ecnas compare` to change its settings.
 """
 
 import sys

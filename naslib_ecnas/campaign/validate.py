@@ -600,7 +600,7 @@ def validate(folder: Path) -> Validation:
 def _once(folder: Path, finding: Finding) -> Finding:
     """The finding without `redo` if it is a doubt for which the unit was measured again before.
 
-    A doubt that recurs, such as a GPU that is hot in every run, is how this machine measures.
+    A doubt that recurs, such as a GPU that is hot in every run, comes from the machine.
     """
     if finding.redo and not finding.fault and finding.code in _requeued(folder, finding.unit):
         return replace(finding, text=f"{finding.text} (measured again already)", redo=False)

@@ -82,10 +82,10 @@ WARM_UP = "warm-up"
 #: Pause in s after which a GPU has cooled down so far that it must be warmed up again.
 PAUSE_S = 180.0
 
-#: Attempts that a unit may lose to dying workers, lest one that kills its worker do so forever.
+#: Attempts that a unit may lose to dying workers: one that kills its worker must not do so forever.
 _LOSSES = 20
 
-#: Failed trainings in succession after which a worker takes itself to be the reason.
+#: Failed trainings in succession after which a worker takes the fault to be its own, and ends.
 _FAILURES = 3
 
 #: Seconds between two looks at other workers' units, or at a cluster's jobs.
@@ -160,7 +160,7 @@ def opened(settings: Settings) -> Iterator[Opened]:
 
     `auto` measures a GPU if the device is one or if one is named, and the CPU if its counters can
     be read; without a GPU it measures the CPU or nothing. A GPU that cannot be measured is an
-    error, lest a long campaign turn out to lack its energies.
+    error, so that no long campaign ends without energies.
 
     Raises:
         MeterError: the GPU cannot be measured, or others use it.

@@ -77,7 +77,7 @@ class Unsupported(MeterError):
 
 
 class GpuLost(MeterError):
-    """The GPU is not on the bus any more, or has to be reset."""
+    """The GPU is no longer on the bus, or has to be reset."""
 
     reason = "gpu-lost"
 

@@ -2,8 +2,8 @@
 
 A `Reading` is the energy of one device over one `Window`. It follows from two points of a running
 sum: a `CounterTrack` sums the rise of an energy counter, a `PowerTrack` integrates sampled power.
-A window of any length so needs no memory, and a fault lies in a window exactly when the two points
-count it differently. Energies are in joules, powers in watts, times in seconds.
+A window of any length therefore needs no memory, and a fault lies in a window exactly when the two
+points count it differently. Energies are in joules, powers in watts, times in seconds.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ __all__ = [
 #: How an energy was measured.
 METHODS = ("counter", "instant-power", "average-power", "rapl", "replay", "unmeasured", "none")
 
-#: Counter against integrated power: within 5 %; further apart; further apart, but by no more than
-#: the timing of the two sensors explains; not comparable.
+#: A counter and integrated power lie within 5 % of each other; further apart; further apart, but no
+#: more than the timing of the two sensors explains; or cannot be compared.
 AGREEMENTS = ("agree", "apart", "undecided", "unchecked")
 
 #: Counter and integral that differ by more than this share of the counter are flagged.
@@ -285,7 +285,7 @@ class Faults:
     gaps: int
     """Two samples lie too far apart to represent the time between them."""
     lost: int
-    """The device did not exist any more."""
+    """The device no longer existed."""
     not_a_number: int
     failed: int
     """A query failed for another reason; the next one may succeed."""

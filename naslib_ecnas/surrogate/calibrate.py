@@ -162,7 +162,7 @@ class RobustFit:
     coefficients: Vector
     """(1 + k,) intercept first."""
     weight: Vector
-    """(n,) from 1 to 0, which is for outliers."""
+    """(n,) weights from 1 to 0; outliers have 0."""
 
     def __call__(self, x: NDArray[Any]) -> Vector:
         """(n,) fitted values of (n, k)."""
@@ -520,7 +520,7 @@ def _scores(true: Vector, predicted: Vector, sd: float | Vector) -> Scores:
 
 
 def conformal_sd(error: NDArray[Any]) -> float:
-    """Standard deviation of which 1.645 times hold nine tenths of (n,) absolute errors.
+    """Standard deviation such that 1.645 times it bounds nine tenths of (n,) absolute errors.
 
     Split conformal: of n errors the one of rank ceil(0.9 (n + 1)).
     """

@@ -98,7 +98,7 @@ class Models:
         """The models that come with the package.
 
         Args:
-            energy: the model of another device; the native scale where left out.
+            energy: the model of another device; by default the native scale.
             scaling: `"affine"` or `"linear"` in epochs.
         """
         device = DEVICE if energy is None else energy.name
@@ -478,7 +478,7 @@ def _attributes(header: Mapping[str, Any], model: str) -> dict[str, str]:
 #: Names of the tables and the vertices of their spaces.
 EMBEDDED = {"7v": 7, "5v": 5, "4v": 4}
 
-#: To be raised when the code makes another table of the same weights.
+#: Raise this when the code makes a different table from the same weights.
 _VERSION = 2
 
 #: Targets whose weights decide whether a table is up to date.
