@@ -30,11 +30,15 @@ collect_ignore = [] if "ECNAS_TEST_LONG" in os.environ else ["benchmarks", "pack
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Worker processes for `-n auto`: all cores, none where single files are named."""
+    """Worker processes for `-n auto`: none where single files are named, else one for each core
+    and one more, since some tests wait for processes that they started."""
     named = [Path(argument.partition("::")[0]) for argument in config.args]
     if all(path.suffix == ".py" for path in named):
         return 0
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = (
+        os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+    )
+    return len(cores) + 1
 
 
 @pytest.fixture(scope="session")
