@@ -76,7 +76,7 @@ class _LazyNetwork(_Base):  # type: ignore[misc]
             self._built = False
 
     def _own_graph(self) -> None:
-        """Replace a graph that clones share by an own one."""
+        """Replace a graph that clones share by a copy."""
         if self._shared:
             attributes = dict(self.graph)
             _networkx.DiGraph.__init__(self)

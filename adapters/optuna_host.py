@@ -1,6 +1,6 @@
 """Optuna: a benchmark as an objective for its samplers, and its samplers as search methods.
 
-The methods stand, at one budget, for released baselines of EC-NAS that have an own framework each:
+At one budget, the methods stand for released baselines of EC-NAS that need other frameworks:
 
 - `Motpe` for MO-BOHB, a multi-objective TPE inside of Hyperband: without lower budgets, the TPE is
   left.

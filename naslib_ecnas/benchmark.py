@@ -646,7 +646,7 @@ def _checked_repeat(table: Table, repeat: Any, rng: Any) -> int | None:
     if repeat is None:
         return None
     if rng is not None:
-        raise UnknownRepeatError("repeat= and rng= exclude each other", value=repeat)
+        raise UnknownRepeatError("repeat= and rng= exclude each other")
     whole = isinstance(repeat, (int, np.integer)) and not isinstance(repeat, bool)
     if not whole or not 0 <= repeat < table.repeats:
         raise UnknownRepeatError(

@@ -149,7 +149,7 @@ def table_file(
         if exists(path):
             raise
         raise UnknownTableError(
-            f"a table must be a file or one of {', '.join(_names())}",
+            "no such file or table",
             value=str(name_or_path),
-            remedy="see: ecnas data list",
+            remedy=f"the tables are {', '.join(_names())} (see: ecnas data list)",
         ) from error

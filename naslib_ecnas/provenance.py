@@ -40,7 +40,7 @@ class Provenance:
         if self.device:
             parts.append(f"on {self.device}")
         if self.pue is not None:
-            parts.append("PUE out" if self.pue == 1.0 else f"PUE {self.pue:g} in")
+            parts.append("without PUE" if self.pue == 1.0 else f"PUE {self.pue:g} included")
         if self.repeats:
             parts.append(f"{self.repeats} repeat{'s' if self.repeats > 1 else ''}")
         if self.source:

@@ -50,8 +50,8 @@ def test_provenance_has_a_text_and_comes_back_from_json() -> None:
     one = Provenance("measured", device="Quadro RTX 6000", pue=1.59, repeats=1, source="f")
     other = Provenance("modelled", device="Quadro RTX 6000", pue=1.0, repeats=3, note="so")
     assert Provenance.from_json(one.to_json()) == one
-    assert str(one) == "measured, on Quadro RTX 6000, PUE 1.59 in, 1 repeat, f"
-    assert str(other) == "modelled, on Quadro RTX 6000, PUE out, 3 repeats (so)"
+    assert str(one) == "measured, on Quadro RTX 6000, PUE 1.59 included, 1 repeat, f"
+    assert str(other) == "modelled, on Quadro RTX 6000, without PUE, 3 repeats (so)"
     assert Provenance("unknown").to_json() == {"kind": str(Provenance("unknown"))}
     fields: list[dict[str, object]] = [{"x": 1}, {"pue": "a"}, {"repeats": 1.0}, {"device": 3}]
     for wrong in ({}, [], {"kind": "guess"}, *({"kind": "measured", **more} for more in fields)):

@@ -291,7 +291,7 @@ def file_rows(path: Path, *, vertices: int) -> list[int]:
     """Rows of the cells in a file, in its order; each line has a row or the text of a cell.
 
     Text after `#` and empty lines are ignored, and so is a cell that was there before. The output
-    of `ecnas surrogate design --json` is accepted too.
+    of `ecnas surrogate choose --json` is accepted too.
 
     Raises:
         FormatError: a line is not a cell of the space, or the file names no cell.

@@ -41,7 +41,8 @@ function axisLabel(metric, unit) {
 function originShort(metric) {
   const parts = [metric.kind];
   if (metric.device) parts.push(metric.device);
-  if (metric.pue !== null) parts.push(metric.pue === 1 ? "PUE out" : `PUE ${metric.pue} in`);
+  if (metric.pue === 1) parts.push("without PUE");
+  else if (metric.pue !== null) parts.push(`PUE ${metric.pue} included`);
   return parts.join(", ");
 }
 

@@ -127,8 +127,9 @@ class SearchResult:
 
     def _need_a_front(self) -> None:
         if not len(self.front):
-            epochs = self.config.epochs
-            raise ConfigError(f"the search ended before its first evaluation at {epochs} epochs")
+            name, epochs = self.config.method, self.config.epochs
+            message = f"the search {name} ended before its first evaluation at {epochs} epochs"
+            raise ConfigError(message, remedy="raise its limits, such as the evaluations")
 
     @property
     def front_rows(self) -> NDArray[np.int32]:

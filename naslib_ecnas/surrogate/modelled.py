@@ -284,7 +284,7 @@ def _devices(known: Mapping[str, Any], header: Mapping[str, Any]) -> Iterator[tu
 
 _NATIVE_NOTE = (
     "the source names an RTX 6000 and no PUE; the measurements agree with the four-vertex table "
-    "of the RTX 3090, whose PUE of 1.59 is in (median ratio 1.00), and so are labelled as such"
+    "of the RTX 3090, which includes a PUE of 1.59 (median ratio 1.00), and are labelled like it"
 )
 
 _ECNAS = "P. Bakhtiarifard, C. Igel and R. Selvan, ICASSP 2024, arXiv 2210.06015"
@@ -399,7 +399,7 @@ def energy_provenance(
     elif model == "paper":
         how = (
             "recipe of the paper's perceptron, fitted anew on the published measurements; far off "
-            "for the few cells of two or three vertices, which these hold none of"
+            "for the few cells of two or three vertices, of which they contain none"
         )
     elif calibration is None:
         how = "fitted on the measurements of 7-vertex cells at 4 epochs that EC-NAS published"
@@ -410,12 +410,12 @@ def energy_provenance(
     grows = (
         "other budgets scaled by epochs / 4"
         if scaling == "linear"
-        else "over epochs affine, start-up apart, as measured on the RTX 6000"
+        else "affine in the epochs, with a constant start-up, as measured on the RTX 6000"
     )
     if header.get("start_up_share") is not None and scaling != "linear":
         seen = "in these runs" if is_synthetic(header) else "measured on this device"
         grows = (
-            "over epochs affine, start-up and evaluations being "
+            "affine in the epochs, start-up and evaluations being "
             f"{header['start_up_share']:.1%} at 4 epochs, as {seen}"
         )
     if header.get("energy_span") == "steps":

@@ -40,7 +40,7 @@ def test_report_shows_knee_extremes_and_costs(table: str, ecnas_: Any) -> None:
         "trainable parameters",
         "training time",
         "Wh",
-        "synthetic, on no device, PUE out",
+        "synthetic, on no device, without PUE",
         "60 evaluations of",
         "720 epochs",
         "hours of training",

@@ -58,7 +58,7 @@ def test_unknown_values_are_named(ecnas_: Any) -> None:
     out = ecnas_.out("table", 3, "--table", "4v")
     assert "unknown" in out
     # Energy and time are of different hardware, which "gpu_days" alone would not tell.
-    assert "Training energy: modelled, on NVIDIA GeForce RTX 3090, PUE 1.59 in." in out
+    assert "Training energy: modelled, on NVIDIA GeForce RTX 3090, PUE 1.59 included." in out
     assert "Training time: modelled, on TPU v2." in out
 
 

@@ -43,7 +43,7 @@ def test_axes_have_units_and_panels_their_budget(
     shown = texts(figure)
     for part in ("4 epochs", "108 epochs", "Energy (Wh)", "Validation accuracy"):
         assert part in shown, part
-    assert "synthetic, on no device, PUE out" in shown
+    assert "synthetic, on no device, without PUE" in shown
     panels = [axes for axes in figure.axes if "epochs" in axes.get_title()]
     assert len(panels) == 4
     assert set(np.asarray(panels[0].lines[0].get_xdata())) == set(1000 * data.fronts[0][:, 0])

@@ -46,7 +46,7 @@ def test_points_are_those_of_the_search_and_named_with_unit_and_origin(
     for part in (
         *("Training energy (Wh)", "Validation accuracy", "lowest training energy", "knee"),
         *("all 91 cells", "true front", "found by semoa", "highest validation accuracy"),
-        "Training energy: measured, on Quadro RTX 6000, PUE 1.59 in, 1 repeat.",
+        "Training energy: measured, on Quadro RTX 6000, PUE 1.59 included, 1 repeat.",
         *("Validation accuracy: synthetic", "60 evaluations"),
     ):
         assert part in shown, part

@@ -229,7 +229,7 @@ def test_the_policy_allows_only_this_script_and_this_style(text: str) -> None:
     assert not re.search(r"\{\{\w+\}\}", text)
     assert text.count("<script") == 2
     plain = markup.unescape(text)
-    for part in ("synthetic", "on no device, PUE out", "derived", "counted from the cell, exact"):
+    for part in ("synthetic", "no device, without PUE", "derived", "counted from the cell, exact"):
         assert part in plain, part
     assert "within\u00a00.025\u00a0%" in plain  # energy, in steps of its logarithm
     assert "within\u00a00.000025" in plain  # accuracy
