@@ -6,7 +6,7 @@ import math
 import sys
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module, resources
+from importlib import import_module
 from typing import Any
 
 from naslib_ecnas.errors import ConfigError
@@ -57,6 +57,8 @@ def carbon_intensity(choice: float | str) -> CarbonIntensity:
 @cache
 def countries() -> dict[str, CarbonIntensity]:
     """Published figures by ISO 3166 code (two letters), and `"world"`."""
+    from importlib import resources  # most uses of a table need no countries
+
     tomllib = import_module(_TOML)
     text = resources.files("naslib_ecnas.data").joinpath("carbon.toml").read_text("utf-8")
     found: dict[str, CarbonIntensity] = {}

@@ -11,6 +11,7 @@ from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.data.table import SUFFIX, Table, at_place
 from naslib_ecnas.errors import ConfigError, UnknownTableError
 from naslib_ecnas.files import exists, is_file
+from naslib_ecnas.surrogate import EMBEDDED
 
 if TYPE_CHECKING:
     from naslib_ecnas.progress import Progress
@@ -84,7 +85,8 @@ def _open(
 def _absolute(name_or_path: str | PathLike[str]) -> str:
     """A name as it is, the path of a file as an absolute one."""
     path = Path(name_or_path).expanduser()
-    if not exists(path) or (isinstance(name_or_path, str) and name_or_path in _names()):
+    bare = isinstance(name_or_path, str) and len(path.parts) == 1
+    if not exists(path) or (bare and name_or_path in _names()):
         return str(name_or_path)
     return str(path.absolute())
 
@@ -92,7 +94,6 @@ def _absolute(name_or_path: str | PathLike[str]) -> str:
 def _names() -> list[str]:
     """Names of all tables: those that come with the package and those of the catalog."""
     from naslib_ecnas.data.catalog import tables
-    from naslib_ecnas.surrogate.modelled import EMBEDDED
 
     return [*EMBEDDED, *(table.name for table in tables())]
 
@@ -120,18 +121,17 @@ def table_file(
     """
     if not isinstance(name_or_path, (str, PathLike)):
         raise UnknownTableError("a table is given by its name or path", value=name_or_path)
-    if isinstance(name_or_path, str):
-        from naslib_ecnas.surrogate.modelled import EMBEDDED, embedded
+    if isinstance(name_or_path, str) and name_or_path in EMBEDDED:
+        from naslib_ecnas.surrogate.modelled import embedded
 
-        if name_or_path in EMBEDDED:
-            return embedded(
-                name_or_path,
-                device=device,
-                scaling=scaling,
-                model=model,
-                afresh=afresh,
-                progress=progress,
-            )
+        return embedded(
+            name_or_path,
+            device=device,
+            scaling=scaling,
+            model=model,
+            afresh=afresh,
+            progress=progress,
+        )
     for setting, value in (("device", device), ("scaling", scaling), ("model", model)):
         if value is not None:
             raise ConfigError(

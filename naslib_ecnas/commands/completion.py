@@ -136,7 +136,7 @@ def _argument(action: argparse.Action) -> Argument:
 
 def _tables() -> tuple[str, ...]:
     from naslib_ecnas.data.catalog import tables
-    from naslib_ecnas.surrogate.modelled import EMBEDDED
+    from naslib_ecnas.surrogate import EMBEDDED
 
     return (*EMBEDDED, *(entry.name for entry in tables()))
 

@@ -212,7 +212,7 @@ def _embedded() -> list[dict[str, Any]]:
     """The tables that come with the package, with their files if they were made already."""
     from naslib_ecnas.data.convert import tables_folder
     from naslib_ecnas.space import Space
-    from naslib_ecnas.surrogate.modelled import EMBEDDED
+    from naslib_ecnas.surrogate import EMBEDDED
     from naslib_ecnas.surrogate.models import BUDGETS
 
     files = {name: tables_folder() / f"{name}.ecnas" for name in EMBEDDED}
@@ -299,7 +299,7 @@ def _fetch(args: argparse.Namespace) -> int:
 def _verify(args: argparse.Namespace) -> int:
     from naslib_ecnas.data.convert import verify
     from naslib_ecnas.loading import table_file
-    from naslib_ecnas.surrogate.modelled import EMBEDDED
+    from naslib_ecnas.surrogate import EMBEDDED
 
     with ConsoleProgress() as progress:
         names = [
@@ -378,7 +378,7 @@ def _card(args: argparse.Namespace) -> int:
     from naslib_ecnas.data.table import Table
     from naslib_ecnas.files import atomic_write, to_json
     from naslib_ecnas.loading import table_file
-    from naslib_ecnas.surrogate.modelled import EMBEDDED
+    from naslib_ecnas.surrogate import EMBEDDED
 
     out = None if args.out is None else Path(args.out).expanduser()
     with ConsoleProgress() as progress:
@@ -412,7 +412,7 @@ def _described_file(
     """The file that a card describes: published, made by the package, or the user's own."""
     from naslib_ecnas.data.catalog import file_entry, tables
     from naslib_ecnas.data.croissant import DescribedFile
-    from naslib_ecnas.surrogate.modelled import EMBEDDED
+    from naslib_ecnas.surrogate import EMBEDDED
 
     if source in EMBEDDED:
         return DescribedFile.of(table, progress=progress)

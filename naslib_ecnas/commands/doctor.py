@@ -211,7 +211,7 @@ def _mirror() -> Iterator[Check]:
 def _tables() -> Iterator[Check]:
     from naslib_ecnas.data.catalog import catalog
     from naslib_ecnas.data.convert import cached_table, tables_folder
-    from naslib_ecnas.surrogate.modelled import EMBEDDED
+    from naslib_ecnas.surrogate import EMBEDDED
 
     made = [name for name in EMBEDDED if (tables_folder() / f"{name}.ecnas").is_file()]
     text = f"{', '.join(EMBEDDED)} come with the package; made so far: {', '.join(made) or 'none'}"

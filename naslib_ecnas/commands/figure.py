@@ -156,7 +156,7 @@ def _predictions(args: argparse.Namespace) -> _Prepared:
         read_learning_curve,
     )
     from naslib_ecnas.loading import DEFAULT_TABLE
-    from naslib_ecnas.surrogate.modelled import EMBEDDED
+    from naslib_ecnas.surrogate import EMBEDDED
 
     curve = read_learning_curve(args.learning_curve) if args.learning_curve else None
     measured = _measurements(args.measurements, args.pue)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -26,6 +25,7 @@ from naslib_ecnas.files import is_file
 from naslib_ecnas.progress import Progress, Silent
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
+from naslib_ecnas.surrogate import EMBEDDED
 from naslib_ecnas.surrogate.devices import (
     SHARES,
     DeviceModel,
@@ -49,7 +49,6 @@ from naslib_ecnas.surrogate.models import (
 from naslib_ecnas.surrogate.paper import PaperModel
 
 __all__ = [
-    "EMBEDDED",
     "TARGETS",
     "Models",
     "calibration_of",
@@ -126,6 +125,8 @@ class Models:
             UnknownCellError: a row is not one of the space.
         """
         wanted = np.atleast_1d(np.asarray(rows))
+        from concurrent.futures import ThreadPoolExecutor  # a cached table needs none of it
+
         parts = [slice(i, i + _CHUNK) for i in range(0, len(wanted), _CHUNK)]
         out: dict[str, Array] = {}
         done = 0
@@ -474,9 +475,6 @@ def _attributes(header: Mapping[str, Any], model: str) -> dict[str, str]:
 
 
 # -- the embedded tables in the cache -------------------------------------------------------------
-
-#: Names of the tables and the vertices of their spaces.
-EMBEDDED = {"7v": 7, "5v": 5, "4v": 4}
 
 #: Raise this when the code makes a different table from the same weights.
 _VERSION = 2
