@@ -366,7 +366,7 @@ class Status:
     """Of the records: 0 without records, NaN if none of them has an energy."""
     energy_to_come_kwh: float
     """Expected for the units without a record; NaN if there are records but none has an energy."""
-    foretold_by: str
+    estimated_from: str
     """Basis of both expectations: `models`, or `records` if these scale the models."""
 
     @property
@@ -434,7 +434,7 @@ def status(folder: Path, *, pace: Pace | None = None) -> Status:
         remaining_s=seconds / workers,
         energy_kwh=energy,
         energy_to_come_kwh=to_come,
-        foretold_by=by,
+        estimated_from=by,
     )
 
 

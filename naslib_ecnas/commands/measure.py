@@ -490,7 +490,7 @@ def _print_status(found: Status) -> None:
     print(
         f"energy so far {quantity_text(found.energy_kwh, '.4g', 'kWh')}, remaining "
         f"{quantity_text(found.energy_to_come_kwh, '.4g', 'kWh')} (estimated from the "
-        f"{found.foretold_by}; without PUE)"
+        f"{found.estimated_from}; without PUE)"
     )
     if found.lost.attempts:
         print(

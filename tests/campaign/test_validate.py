@@ -256,7 +256,7 @@ def test_before_any_record_the_models_say_what_is_to_come(
     seconds = 2 * float(bench.values("training_time_s", 4)[[0, 2]].sum())
     assert found.energy_to_come_kwh == pytest.approx(kwh)
     assert found.remaining_s == pytest.approx(seconds)
-    assert (found.recorded, found.remaining, found.foretold_by) == (0, 4, "models")
+    assert (found.recorded, found.remaining, found.estimated_from) == (0, 4, "models")
     assert (found.energy_kwh, math.isnan(found.units_per_hour)) == (0.0, True)
     # Budgets between the models' are interpolated, others scaled.
     made = plan(rows=(5,), repeats=1)
@@ -280,7 +280,7 @@ def test_records_scale_what_is_to_come(sound: Path, modelled: None) -> None:
     assert found.energy_to_come_kwh == pytest.approx(found.energy_kwh / kwh[1:].sum() * kwh[0])
     took = sum(r.training.total_time_s + 20 for r in records)
     assert found.remaining_s == pytest.approx(took / seconds[1:].sum() * seconds[0])
-    assert (found.recorded, found.remaining, found.foretold_by) == (3, 1, "records")
+    assert (found.recorded, found.remaining, found.estimated_from) == (3, 1, "records")
     assert found.units_per_hour > 0
     assert found.lost.attempts == 1  # of the unit whose record is gone
     assert np.isnan(found.lost.energy_kwh)
