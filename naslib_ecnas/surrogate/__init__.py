@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-__all__ = ["EMBEDDED"]
+from pathlib import Path
+
+__all__ = ["EMBEDDED", "TARGETS", "shipped"]
 
 #: Names of the modelled tables that come with the package, and the vertices of their spaces.
 EMBEDDED = {"7v": 7, "5v": 5, "4v": 4}
+
+#: Weights that come with the package, in the order of a report.
+TARGETS = ("energy", "epochs", "accuracy", "time", "devices", "paper")
+
+
+def shipped(name: str) -> Path:
+    """Path of the weights that come with the package for a target, such as `energy`."""
+    import naslib_ecnas.data
+
+    return Path(naslib_ecnas.data.__path__[0]) / f"surrogate_{name}.npz"

@@ -1,14 +1,13 @@
 """The modelled tables `7v`, `5v` and `4v`: predictions of every cell, their origin, their file.
 
 `Models` predicts all metrics of cells, `modelled_columns` makes a table of a whole space, and
-`embedded` keeps it in the cache. `energy_model` gives energies alone, at any budgets, to
+`embedded` keeps it in the cache (`cached` says where). `energy_model` gives energies alone, at any budgets, to
 `ecnas data build`. `reported` gives the errors of the models on cells that were not fitted.
 """
 
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
@@ -18,20 +17,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from naslib_ecnas.data.convert import Receipt, tables_folder
+from naslib_ecnas.data.convert import Receipt
 from naslib_ecnas.data.table import Columns, write_table
-from naslib_ecnas.errors import ConfigError, EcnasError, FormatError, UnknownTableError
-from naslib_ecnas.files import is_file
+from naslib_ecnas.errors import ConfigError, EcnasError, FormatError
 from naslib_ecnas.progress import Progress, Silent
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
-from naslib_ecnas.surrogate import EMBEDDED
+from naslib_ecnas.surrogate import EMBEDDED, TARGETS
+from naslib_ecnas.surrogate.cached import cache_place, checked_scaling
 from naslib_ecnas.surrogate.devices import (
     SHARES,
     DeviceModel,
     OverEpochs,
     ShareModel,
-    device_name,
 )
 from naslib_ecnas.surrogate.features import features
 from naslib_ecnas.surrogate.models import (
@@ -68,9 +66,6 @@ Energies = Callable[[NDArray[np.int32], Sequence[int]], dict[str, Array]]
 
 #: The device on which trainings of many epochs were measured.
 _GROWTH_DEVICE = "quadro-rtx-6000"
-
-_SCALINGS = ("affine", "linear")
-_MODELS = ("ours", "paper")
 
 #: Rows at a time: their features stay in the processor's cache.
 _CHUNK = 8192
@@ -193,9 +188,6 @@ class Models:
 
 
 # -- errors of the models on cells not fitted ------------------------------------------------------
-
-#: Weights that come with the package, in the order of a report.
-TARGETS = ("energy", "epochs", "accuracy", "time", "devices", "paper")
 
 _ENERGY_ANCHOR = (
     "paper's test fifth: the authors' perceptron MAE .330 Wh, MAPE 2.39 %, tau .950; a strong "
@@ -476,11 +468,6 @@ def _attributes(header: Mapping[str, Any], model: str) -> dict[str, str]:
 
 # -- the embedded tables in the cache -------------------------------------------------------------
 
-#: Raise this when the code makes a different table from the same weights.
-_VERSION = 2
-
-#: Targets whose weights decide whether a table is up to date.
-
 
 def embedded(
     name: str,
@@ -508,93 +495,27 @@ def embedded(
         StorageError: the cache cannot be written.
     """
     progress = Silent() if progress is None else progress
-    model = "ours" if model is None else model
-    if model not in _MODELS:
-        raise ConfigError(f"model must be {' or '.join(_MODELS)}", value=model)
-    scaling = _scaling(model, scaling, device)
-    label, calibration = _device(device)
-    parts = (name, label, "" if scaling == "affine" else scaling, "" if model == "ours" else model)
-    table = tables_folder() / f"{'-'.join(part for part in parts if part)}.ecnas"
-    maker = _maker(calibration)
-    if not afresh and _ready(table, maker):
-        return table
+    place = cache_place(name, device=device, scaling=scaling, model=model)
+    if not afresh and place.ready:
+        return place.table
     from naslib_ecnas.data.fetch import locked  # pulls in the network's modules
 
-    with locked(table, progress):
+    with locked(place.table, progress):
         # Another process may have made it meanwhile.
-        if afresh or not _ready(table, maker):
+        if afresh or not place.ready:
             columns = modelled_columns(
-                table.stem,
+                place.table.stem,
                 EMBEDDED[name],
-                device=calibration or label or None,
-                scaling=scaling,
-                model=model,
+                device=place.calibration or place.label or None,
+                scaling=place.scaling,
+                model=place.model,
                 progress=progress,
             )
-            receipt = Receipt(maker, 0, 0, maker)
-            receipt.withdraw(table)
-            setting = [name, "" if calibration else label, scaling, model]
-            write_table(table, columns, predicted_from=_identity(setting, calibration))
-            receipt.write(table)
-    return table
-
-
-def _scaling(model: str, scaling: Any, device: Any) -> str:
-    """The scaling over epochs with its default, checked to go with the model."""
-    if model != "ours" and (device is not None or scaling not in (None, "linear")):
-        raise ConfigError(
-            "the paper's model is of one device and scales linearly",
-            value=f"device={device}, scaling={scaling}",
-        )
-    scaling = ("affine" if model == "ours" else "linear") if scaling is None else scaling
-    if scaling not in _SCALINGS:
-        raise ConfigError(f"scaling must be {' or '.join(_SCALINGS)}", value=scaling)
-    return str(scaling)
-
-
-def _device(device: Device) -> tuple[str, Path | None]:
-    """A label for the file name, and the file of a user's own calibration."""
-    if device is None:
-        return "", None
-    if not isinstance(device, (str, PathLike)):
-        raise ConfigError("device must be the name of a GPU or a calibration's file", value=device)
-    path = Path(device).expanduser()
-    if path.suffix == ".npz":
-        if not is_file(path):
-            raise UnknownTableError(
-                f"no calibration at {path}", remedy="write it by: ecnas surrogate calibrate"
-            )
-        where = zlib.crc32(str(path.resolve()).encode())
-        return f"{path.stem}-{where:08x}", path
-    name = device_name(str(device))
-    # The native scale is that of this device, fitted on forty times as many cells.
-    return ("" if name == DEVICE else name), None
-
-
-def _weights(calibration: Path | None) -> list[Path]:
-    """Files of weights behind a table."""
-    files = [path for path in map(shipped, TARGETS) if path.is_file()]
-    return files if calibration is None else [*files, calibration]
-
-
-def _maker(calibration: Path | None) -> str:
-    """What decides the table's content, as text: the code's version and the weights."""
-    files = _weights(calibration)
-    sums = [[path.name, path.stat().st_size, zlib.crc32(path.read_bytes())] for path in files]
-    return json.dumps([_VERSION, *sums], separators=(",", ":"))
-
-
-def _identity(setting: list[str], calibration: Path | None) -> str:
-    """SHA-256 of what decides the predictions, apart from the machine that makes them."""
-    from hashlib import sha256
-
-    sums = [sha256(path.read_bytes()).hexdigest() for path in _weights(calibration)]
-    return sha256(json.dumps([_VERSION, setting, sums]).encode()).hexdigest()
-
-
-def _ready(table: Path, maker: str) -> bool:
-    receipt = Receipt.read(table)
-    return receipt is not None and receipt.maker == maker
+            receipt = Receipt(place.maker, 0, 0, place.maker)
+            receipt.withdraw(place.table)
+            write_table(place.table, columns, predicted_from=place.identity(name))
+            receipt.write(place.table)
+    return place.table
 
 
 # -- energies alone, for a command line -----------------------------------------------------------
@@ -622,7 +543,7 @@ def energy_model(
         raise ConfigError(
             "energy model must be ours, paper or paper-weights FILE", value=" ".join(choice)
         )
-    scaling = _scaling(kind, scaling, device)
+    scaling = checked_scaling(kind, scaling, device)
     if kind == "ours":
         calibration, header = calibration_of(device)
         models = Models.shipped(calibration, scaling)

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from naslib_ecnas.errors import ConfigError, FormatError, UnknownTableError
 from naslib_ecnas.files import atomic_write, from_json
+from naslib_ecnas.surrogate import shipped
 from naslib_ecnas.surrogate.features import FEATURES
 
 __all__ = [
@@ -213,13 +214,6 @@ def _unpacked(path: Path) -> dict[str, NDArray[Any]]:
             order: Any = "F" if fortran else "C"
             arrays[member.filename.removesuffix(".npy")] = held.reshape(shape, order=order).copy()
     return arrays
-
-
-def shipped(name: str) -> Path:
-    """Path of the weights that come with the package for a target, such as `energy`."""
-    import naslib_ecnas.data
-
-    return Path(naslib_ecnas.data.__path__[0]) / f"surrogate_{name}.npz"
 
 
 # -- training time, accuracy, energy --------------------------------------------------------------
