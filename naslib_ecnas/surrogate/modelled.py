@@ -1,8 +1,9 @@
 """The modelled tables `7v`, `5v` and `4v`: predictions of every cell, their origin, their file.
 
 `Models` predicts all metrics of cells, `modelled_columns` makes a table of a whole space, and
-`embedded` keeps it in the cache (`cached` says where). `energy_model` gives energies alone, at any budgets, to
-`ecnas data build`. `reported` gives the errors of the models on cells that were not fitted.
+`embedded` keeps it in the cache (`cached` says where). `energy_model` gives energies alone, at any
+budgets, to `ecnas data build`. `reported` gives the errors of the models on cells that were not
+fitted.
 """
 
 from __future__ import annotations
