@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from naslib_ecnas.data.table import Columns
 from naslib_ecnas.errors import FormatError, UnknownTableError
 from naslib_ecnas.metrics import METRICS
-from naslib_ecnas.progress import listener
+from naslib_ecnas.progress import BYTES, listener
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
 
@@ -77,11 +77,12 @@ class _ReportingFile(io.FileIO):
 
     def __init__(self, path: Path) -> None:
         super().__init__(os.fspath(path))
-        self._listener, self._name, self._done = listener(), path.name, 0
+        self._progress, self._task, self._done = listener(), f"reading {path.name}", 0
+        self._size = os.fstat(self.fileno()).st_size
 
     def _report(self, size: int) -> None:
         self._done += size
-        self._listener.advanced(self._name, self._done)
+        self._progress(self._task, self._done, self._size, unit=BYTES)
 
     def read(self, size: int | None = -1, /) -> bytes:
         found = super().read(size)

@@ -32,7 +32,7 @@ from naslib_ecnas.files import (
     is_folder,
     storage_error,
 )
-from naslib_ecnas.progress import Progress, Silent, listening
+from naslib_ecnas.progress import Progress, listening, silent
 from naslib_ecnas.provenance import Provenance
 
 __all__ = [
@@ -366,7 +366,7 @@ def converted(
         FormatError: the file is damaged or of no known format.
         StorageError: the cache cannot be written.
     """
-    progress = Silent() if progress is None else progress
+    progress = progress or silent
     name = str(name_or_path)
     if name.endswith(".ecnas") and is_file(Path(name).expanduser()):
         return Path(name).expanduser()
@@ -470,14 +470,11 @@ def _columns_of(
     """
     if entry is None:
         sniff(source)  # so that no conversion is announced for a file that cannot be read
-    size = None if source.is_dir() else _state(source)[0]
-    progress.started(source.name, "converting", size, 0)
     with listening(progress):
         if entry is None:
             columns = read(source)
         else:
             columns = read(source, name=entry.name, vertices=entry.vertices)
-    progress.finished(source.name)
     notes: dict[str, str] = {}
     if entry is None:
         provenance = _completed(columns.provenance, source.name, sha256)

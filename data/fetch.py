@@ -36,7 +36,7 @@ from naslib_ecnas.errors import (
     TruncatedError,
 )
 from naslib_ecnas.files import atomic_write, cache_folder, from_json, storage_error
-from naslib_ecnas.progress import Progress, Silent
+from naslib_ecnas.progress import BYTES, Progress, silent
 
 __all__ = [
     "Limits",
@@ -167,7 +167,7 @@ class Transfer:
             without_bytes = 0 if self._have() > before else without_bytes + 1
             if without_bytes >= self._limits.tries or attempt + 1 == self._limits.all_tries:
                 break
-            self._progress.noted(self.name, f"{fault}: trying again")
+            self._progress(self.name, note=f"{fault}: trying again")
             self._sleep(self._limits.pause * 2.0 ** (without_bytes - 1))
         kept = self._have()
         remedy = "run the same again to go on, or name a folder with the file in ECNAS_MIRROR"
@@ -253,7 +253,8 @@ class Transfer:
         with _storing(self.part):
             file = self.part.open("ab" if resumes else "wb", buffering=0)
         with file:
-            self._progress.started(self.name, "fetching", total or self._size, done)
+            task, size = f"fetching {self.name}", total or self._size
+            self._progress(task, done, size, unit=BYTES)
             while True:
                 # One byte more than allowed is enough to know that there are too many.
                 block = response.read1(min(_CHUNK, self._limit + 1 - done))
@@ -261,7 +262,7 @@ class Transfer:
                     break
                 self._append(file, block)
                 done += len(block)
-                self._progress.advanced(self.name, done)
+                self._progress(task, done, size, unit=BYTES)
                 if done > self._limit:
                     self.forget()
                     self._other(f"more than {self._limit:,} bytes")
@@ -325,19 +326,18 @@ def sha256_of(path: Path, progress: Progress | None = None) -> str:
     Raises:
         UnknownTableError: the file cannot be read.
     """
-    progress = Silent() if progress is None else progress
+    progress = progress or silent
     digest, done = hashlib.sha256(), 0
-    name = path.name.removesuffix(".part")
+    task = f"checking {path.name.removesuffix('.part')}"
     try:
         with path.open("rb") as file:
-            progress.started(name, "checking", path.stat().st_size, 0)
+            size = path.stat().st_size
             while block := file.read(_HASHED):
                 digest.update(block)
                 done += len(block)
-                progress.advanced(name, done)
+                progress(task, done, size, unit=BYTES)
     except OSError as error:
         raise unreadable(error, path) from error
-    progress.finished(name)
     return digest.hexdigest()
 
 
@@ -391,7 +391,7 @@ def locked(path: Path, progress: Progress, *, patience: float = _LOCK_PATIENCE) 
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            progress.noted(path.name, "waiting for another process that makes the file")
+            progress(path.name, note="waiting for another process that makes the file")
             lock.acquire(timeout=patience, poll_interval=0.1)
     except Timeout as error:
         message = f"another process has been making {path.name} for over {patience:g} s"
@@ -438,7 +438,7 @@ def fetch(
         ChecksumError: the downloaded file, or the one in the mirror, is not the published one.
         StorageError: the cache cannot be written or the disk is full.
     """
-    progress = Silent() if progress is None else progress
+    progress = progress or silent
     if entry.sha256 is None and not unverified:
         message = f"no checksum of {entry.name} is published, so it cannot be verified"
         raise FetchError(message, remedy="accept and record its SHA-256 with --unverified")
@@ -458,7 +458,7 @@ def fetch(
             try:
                 return _accepted(final, entry, progress)
             except FormatError as error:
-                progress.noted(entry.name, f"{error}: fetching it again")
+                progress(entry.name, note=f"{error}: fetching it again")
         _download(source, entry, final, progress, limits or Limits())
     return final
 
@@ -495,7 +495,7 @@ def _download(
             transfer.run()
         except KeyboardInterrupt:
             note = f"stopped; {part} is kept, and the same command goes on from there"
-            progress.noted(entry.name, note)
+            progress(entry.name, note=note)
             raise
         try:
             _accepted(part, entry, progress)
@@ -504,7 +504,7 @@ def _download(
             transfer.forget()
             # The earlier bytes may belong to another version of the file: once from the start.
             if again and transfer.resumed:
-                progress.noted(entry.name, "the parts do not fit together: from the start")
+                progress(entry.name, note="the parts do not fit together: from the start")
                 continue
             if isinstance(error, ChecksumError):
                 message = f"{address} sent another file: {error}"
@@ -516,7 +516,6 @@ def _download(
             os.fsync(file.fileno())
         os.replace(part, final)
     transfer.forget()
-    progress.finished(entry.name)
 
 
 def _limit(entry: FileEntry) -> int:
@@ -540,11 +539,11 @@ def _accepted(path: Path, entry: FileEntry, progress: Progress) -> Path:
         # In the form that sha256sum --check reads.
         with atomic_write(record) as file:
             file.write(f"{found}  {entry.name}\n".encode())
-        progress.noted(entry.name, f"not verified; SHA-256 {found}, recorded in {record}")
+        progress(entry.name, note=f"not verified; SHA-256 {found}, recorded in {record}")
         return path
     if recorded != found:
         message = f"the {entry.name} accepted before has SHA-256 {recorded}"
         remedy = f"if this file is right, remove {record}"
         raise ChecksumError(message, path=path, value=found, remedy=remedy)
-    progress.noted(entry.name, f"not verified; SHA-256 {found}, as recorded")
+    progress(entry.name, note=f"not verified; SHA-256 {found}, as recorded")
     return path

@@ -32,7 +32,7 @@ from naslib_ecnas.data.table import Columns
 from naslib_ecnas.errors import FormatError, InvalidCellError, MissingDependencyError
 from naslib_ecnas.files import atomic_write
 from naslib_ecnas.metrics import METRICS
-from naslib_ecnas.progress import listener
+from naslib_ecnas.progress import BYTES, listener
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
 from naslib_ecnas.topologies import MAX_VERTICES, OPERATIONS, topologies
@@ -185,11 +185,11 @@ def _parts(columns: Columns) -> Iterator[dict[str, list[Any] | NDArray[Any]]]:
     nasbench_hash.prepare(n_cells)
     step = max(1, _LINES // (n_budgets * n_repeats))
     progress = listener()
-    progress.started(columns.name, "writing", n_cells, 0, "cells")
+    task = f"writing {columns.name}"
+    progress(task, 0, n_cells, unit="cells")
     for start in range(0, max(n_cells, 1), step):
         yield _to_lines(columns, start, start + step)
-        progress.advanced(columns.name, min(start + step, n_cells))
-    progress.finished(columns.name)
+        progress(task, min(start + step, n_cells), n_cells, unit="cells")
 
 
 def _check_names(names: Iterable[str], source: Source) -> None:
@@ -534,7 +534,8 @@ def read_parquet(
                 break
             collected.add(columns)
             done += batch.num_rows
-            listener().advanced(Path(path).name, size * done // max(lines, done, 1))
+            task = f"reading {Path(path).name}"
+            listener()(task, size * done // max(lines, done, 1), size, unit=BYTES)
     about = _parse_header(metadata, source, path) if metadata is not None else {}
     return collected.finish(
         about, name=name, vertices=vertices, provenance=provenance, sha256=digest.hexdigest()

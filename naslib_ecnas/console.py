@@ -10,7 +10,7 @@ import math
 import sys
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from importlib import metadata
 from shutil import get_terminal_size
 from types import TracebackType
@@ -217,6 +217,7 @@ class ConsoleProgress:
     def __init__(self) -> None:
         self._bars: Bars | None = None
         self._tasks: dict[str, TaskID] = {}
+        self._begun: set[str] = set()
         self._listening: AbstractContextManager[None] | None = None
 
     def __enter__(self) -> ConsoleProgress:
@@ -236,34 +237,30 @@ class ConsoleProgress:
         if self._listening is not None:
             self._listening.__exit__(kind, error, trace)
 
-    def started(
-        self, name: str, doing: str, total: int | None, done: int, unit: str = BYTES
+    def __call__(
+        self, task: str, done: int = 0, total: int | None = None, *, unit: str = "", note: str = ""
     ) -> None:
-        if not sys.stderr.isatty():
-            if doing != "checking":
-                amount = bytes_text(total) if unit == BYTES else f"{total:,} {unit}"
-                size = f" ({amount})" if total is not None else ""
-                rest = f", from byte {done:,} on" if done else ""
-                self._line(f"{doing} {name}{size}{rest}")
+        """Take one report, see `naslib_ecnas.progress.Progress`."""
+        if note:
+            self._line(f"{task}: {note}")
+        elif not sys.stderr.isatty():
+            if task not in self._begun and not task.startswith("checking"):
+                amount = f"{total:,} {unit}" if total is not None and unit != BYTES else ""
+                if total is not None and unit == BYTES:
+                    amount = bytes_text(total)
+                rest = f", from byte {done:,} on" if done and unit == BYTES else ""
+                self._line(f"{task}{amount and f' ({amount})'}{rest}")
+            self._begun.add(task)
+        elif task.startswith("checking") and (total is None or total < _SLOW_CHECK):
             return
-        if doing == "checking" and (total is None or total < _SLOW_CHECK):
-            return
-        bars = self._started_bars()
-        label = f"{doing} {name}"
-        with suppress(KeyError):
-            bars.remove_task(self._tasks.pop(name))
-        self._tasks[name] = bars.add_task(label, total=total, completed=done, unit=unit)
-
-    def advanced(self, name: str, done: int) -> None:
-        if self._bars is not None and name in self._tasks:
-            self._bars.update(self._tasks[name], completed=done)
-
-    def finished(self, name: str) -> None:
-        if self._bars is not None and name in self._tasks:
-            self._bars.remove_task(self._tasks.pop(name))
-
-    def noted(self, name: str, message: str) -> None:
-        self._line(f"{name}: {message}")
+        elif done == total:
+            if task in self._tasks:
+                self._started_bars().remove_task(self._tasks.pop(task))
+        elif task in self._tasks:
+            self._started_bars().update(self._tasks[task], completed=done, total=total)
+        else:
+            bars = self._started_bars()
+            self._tasks[task] = bars.add_task(task, total=total, completed=done, unit=unit)
 
     def _line(self, text: str) -> None:
         if self._bars is not None:

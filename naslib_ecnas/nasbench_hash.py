@@ -186,10 +186,8 @@ def digests(size: int) -> NDArray[np.uint8]:
         path = _path(size)
         kept = _read(path, size)
         if kept is None:
-            progress, name = listener(), "NAS-Bench-101's hashes, once"
-            progress.started(name, "computing", size, 0, "cells")
-            out = hash_rows(np.arange(size), lambda done: progress.advanced(name, done))
-            progress.finished(name)
+            progress, task = listener(), "computing NAS-Bench-101's hashes, once"
+            out = hash_rows(np.arange(size), lambda done: progress(task, done, size, unit="cells"))
             _keep(path, out)
         else:
             out = kept

@@ -1,7 +1,7 @@
-"""Progress of long operations, reported to a listener; the core itself prints nothing.
+"""Progress of long operations, reported to a callback; the core itself prints nothing.
 
 A function reports to its argument `progress`. Deep below what a user calls, such as in reading a
-file or hashing a space, it reports to `listener()`.
+file, it reports to `listener()`.
 """
 
 from __future__ import annotations
@@ -11,56 +11,43 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Protocol
 
-__all__ = ["BYTES", "Progress", "Silent", "listener", "listening"]
+__all__ = ["BYTES", "Progress", "listener", "listening", "silent"]
 
 #: The unit of progress that is counted in bytes.
 BYTES = "B"
 
 
 class Progress(Protocol):
-    """Receives the progress of named tasks; a task is usually a file."""
+    """Callback of long work; every call tells how far one task is."""
 
-    def started(
-        self, name: str, doing: str, total: int | None, done: int, unit: str = BYTES
+    def __call__(
+        self, task: str, done: int = 0, total: int | None = None, *, unit: str = "", note: str = ""
     ) -> None:
-        """A task begins, or begins again.
+        """Take one report.
 
         Args:
-            name: the task, usually a file name.
-            doing: one verb, such as `"fetching"`.
+            task: what is done to what, such as `"fetching 4V9E_linscale.tfrecord"`. The same text
+                belongs to the same task.
+            done: units that are finished; the task ends when it reaches `total`.
             total: units in all, None if unknown.
-            done: units that were finished before.
-            unit: bytes, or what else is counted, such as `"cells"`.
+            unit: what is counted: `BYTES`, or a plural such as `"cells"`.
+            note: a message for the user, such as that a lost connection is tried again; `done` and
+                `total` then mean nothing.
         """
 
-    def advanced(self, name: str, done: int) -> None:
-        """`done` units are finished, including those from before."""
 
-    def finished(self, name: str) -> None:
-        """The task is complete."""
-
-    def noted(self, name: str, message: str) -> None:
-        """A message for the user, such as that a lost connection is tried again."""
-
-
-class Silent:
-    """Ignores all progress."""
-
-    def started(
-        self, name: str, doing: str, total: int | None, done: int, unit: str = BYTES
-    ) -> None: ...
-    def advanced(self, name: str, done: int) -> None: ...
-    def finished(self, name: str) -> None: ...
-    def noted(self, name: str, message: str) -> None: ...
+def silent(
+    task: str, done: int = 0, total: int | None = None, *, unit: str = "", note: str = ""
+) -> None:
+    """A progress callback that ignores all reports."""
 
 
 _LISTENER: ContextVar[Progress | None] = ContextVar("listener", default=None)
-_SILENT = Silent()
 
 
 def listener() -> Progress:
-    """The listener of this context: the one given to `listening`, else a silent one."""
-    return _LISTENER.get() or _SILENT
+    """The callback of this context: the one given to `listening`, else `silent`."""
+    return _LISTENER.get() or silent
 
 
 @contextmanager

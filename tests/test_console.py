@@ -111,22 +111,22 @@ def test_nothing_is_cut_at_any_width(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_progress_elsewhere_is_single_lines(capsys: pytest.CaptureFixture[str]) -> None:
     with ConsoleProgress() as progress:
-        progress.started("a.bin", "checking", 5_000_000_000, 0)
-        progress.started("a.bin", "fetching", 2_100_000, 0)
-        progress.advanced("a.bin", 1_000_000)
-        progress.noted("a.bin", "lost: trying again")
-        progress.started("a.bin", "fetching", 2_100_000, 1_000_000)
-        progress.started("b.bin", "fetching", None, 0)
-        progress.finished("a.bin")
-        listener().started("x.csv", "writing", None, 0)  # by code that has no argument for it
-    listener().started("y.csv", "writing", None, 0)
+        progress("checking a.bin", 0, 5_000_000_000, unit="B")
+        progress("fetching a.bin", 0, 2_100_000, unit="B")
+        progress("fetching a.bin", 1_000_000, 2_100_000, unit="B")
+        progress("a.bin", note="lost: trying again")
+        progress("fetching b.bin", 1_000_000, 2_100_000, unit="B")
+        progress("fetching b.bin", 2_100_000, 2_100_000, unit="B")
+        progress("predicting 7v", 0, 423_624, unit="cells")
+        listener()("writing x.csv")  # by code that has no argument for it
+    listener()("writing y.csv")
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.splitlines() == [
         "fetching a.bin (2.1 MB)",
         "a.bin: lost: trying again",
-        "fetching a.bin (2.1 MB), from byte 1,000,000 on",
-        "fetching b.bin",
+        "fetching b.bin (2.1 MB), from byte 1,000,000 on",
+        "predicting 7v (423,624 cells)",
         "writing x.csv",
     ]
 
@@ -135,24 +135,22 @@ def test_bars_on_a_terminal_are_erased_at_the_end(terminal: Any) -> None:
     code = """
 from naslib_ecnas.console import ConsoleProgress
 with ConsoleProgress() as progress:
-    progress.noted("a.bin", "before any bar")
-    progress.started("quick", "checking", 1000, 0)
-    progress.started("a.bin", "fetching", 2_100_000, 0)
-    progress.noted("a.bin", "lost [again]")
-    progress.started("a.bin", "fetching", 2_100_000, 1_000_000)
-    progress.advanced("a.bin", 2_100_000)
-    progress.started("slow.bin", "checking", 200_000_000, 0)
+    progress("a.bin", note="before any bar")
+    progress("checking quick", 0, 1000, unit="B")
+    progress("fetching a.bin", 0, 2_100_000, unit="B")
+    progress("a.bin", note="lost [again]")
+    progress("fetching a.bin", 2_000_000, 2_100_000, unit="B")
+    progress("checking slow.bin", 0, 200_000_000, unit="B")
     progress._bars.refresh()
-    progress.finished("a.bin")
-    progress.finished("a.bin")
-    progress.advanced("a.bin", 5)
+    progress("fetching a.bin", 2_100_000, 2_100_000, unit="B")
+    progress("fetching a.bin", 2_100_000, 2_100_000, unit="B")
 """
     text = terminal.shown([sys.executable, "-c", code], columns=100)
     plain = terminal.plain(text)
     assert "a.bin: before any bar" in plain
     assert "a.bin: lost [again]" in plain
     assert "quick" not in plain
-    assert re.search(r"fetching a\.bin .*2\.1/2\.1 MB", plain)
+    assert re.search(r"fetching a\.bin .*2\.0/2\.1 MB", plain)
     assert re.search(r"checking slow\.bin .*0\.0/200\.0 MB", plain)
     assert text.count("\x1b[?25l") == text.count("\x1b[?25h") == 1  # the cursor comes back
     assert text.rstrip().endswith(("\x1b[2K", "\x1b[?25h"))  # the last drawing is erased

@@ -362,7 +362,7 @@ def _build(args: argparse.Namespace) -> int:
         raise ConfigError("--out must have the suffix .ecnas", value=args.out)
     energy, provenance = energy_model(args.energy_model, scaling=args.scaling, device=args.device)
     with ConsoleProgress() as progress:
-        progress.noted(Path(args.nasbench).name, "reading")
+        progress(f"reading {Path(args.nasbench).name}")
         columns = built(args.nasbench, energy, provenance, name=out.stem)
     write_table(out, columns)
     print(out)

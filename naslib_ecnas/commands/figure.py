@@ -119,7 +119,7 @@ def run(args: argparse.Namespace) -> int:
         made = _FIGURE_FUNCTIONS[args.number](args)
         stem = Path(args.out).expanduser() / f"figure-{args.number}"
         with ConsoleProgress() as shown:
-            shown.started(f"figure {args.number}", "drawing", None, 0)
+            shown(f"drawing figure {args.number}")
             files = save(made.draw(), stem, _FORMATS)
     for part, sheet in made.sheets.items():
         files.append(sheet.write(stem.with_name(f"{stem.name}{part}.csv")))

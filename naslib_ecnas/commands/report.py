@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
     if len({each.table for each in found}) > 1:
         found = tuple(each for each in found if each.table == bench.name)
     with ConsoleProgress() as shown:
-        shown.started(out.name, "writing", None, 0)
+        shown(f"writing {out.name}")
         page = gather(bench, found, epochs=args.epochs)
         size = write_page(page, out)
     if args.json:

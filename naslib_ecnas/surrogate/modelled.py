@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from naslib_ecnas.data.convert import Receipt
 from naslib_ecnas.data.table import Columns, write_table
 from naslib_ecnas.errors import ConfigError, EcnasError, FormatError
-from naslib_ecnas.progress import Progress, Silent
+from naslib_ecnas.progress import Progress, silent
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate import EMBEDDED, TARGETS
@@ -312,10 +312,8 @@ def modelled_columns(
     calibration, header = calibration_of(device)
     models = Models.shipped(calibration, scaling)
     rows = np.arange(len(Space(vertices)), dtype=np.int32)
-    progress = Silent() if progress is None else progress
-    progress.started(f"{name}, once", "predicting", len(rows), 0, "cells")
-    values = models.predict(rows, lambda done: progress.advanced(f"{name}, once", done))
-    progress.finished(f"{name}, once")
+    report, task = progress or silent, f"predicting {name}, once"
+    values = models.predict(rows, lambda done: report(task, done, len(rows), unit="cells"))
     if model == "paper":
         values = _with_paper(values, rows)
     return Columns(
@@ -495,7 +493,7 @@ def embedded(
         FormatError: the device's file holds no calibration.
         StorageError: the cache cannot be written.
     """
-    progress = Silent() if progress is None else progress
+    progress = progress or silent
     place = cache_place(name, device=device, scaling=scaling, model=model)
     if not afresh and place.ready:
         return place.table

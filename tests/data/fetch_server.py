@@ -10,7 +10,6 @@ from email.message import Message
 from typing import Any
 
 from naslib_ecnas.data.fetch import Limits
-from naslib_ecnas.progress import BYTES, Silent
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB
 #: Timeouts that no slow machine reaches, and no pauses.
@@ -89,23 +88,26 @@ class Server:
             yield body[at:]
 
 
-class ProgressLog(Silent):
+class ProgressLog:
     """Keeps every report of progress."""
 
     def __init__(self) -> None:
         self.starts: list[tuple[str, int | None, int]] = []
+        """(task, total, done) of the first report of every row of reports on one task."""
         self.last = 0
         self.steps: list[int] = []
         self.notes: list[str] = []
+        self._task = ""
 
-    def started(
-        self, name: str, doing: str, total: int | None, done: int, unit: str = BYTES
+    def __call__(
+        self, task: str, done: int = 0, total: int | None = None, *, unit: str = "", note: str = ""
     ) -> None:
-        self.starts.append((doing, total, done))
-
-    def advanced(self, name: str, done: int) -> None:
+        if note:
+            self.notes.append(note)
+            self._task = ""
+            return
+        if task != self._task:
+            self.starts.append((task, total, done))
+            self._task = task
         self.steps.append(done)
         self.last = done
-
-    def noted(self, name: str, message: str) -> None:
-        self.notes.append(message)

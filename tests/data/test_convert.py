@@ -26,7 +26,7 @@ from naslib_ecnas.data.protobuf import ModelMetricsEnergy as Energy
 from naslib_ecnas.data.table import Columns, Table, write_table
 from naslib_ecnas.data.tfrecord import Row, encode_row, write_frames
 from naslib_ecnas.errors import FetchError, FormatError
-from naslib_ecnas.progress import Silent
+from naslib_ecnas.progress import silent
 from naslib_ecnas.provenance import Provenance
 
 Maker = Callable[..., Columns]
@@ -313,22 +313,22 @@ def test_export_and_back(source: Path, tmp_path: Path) -> None:
 def test_verify(published: tuple[TableEntry, Path], tmp_path: Path) -> None:
     entry, path = published
     made = converted(entry.name)
-    table, file = verify(entry.name, Silent())
+    table, file = verify(entry.name, silent)
     assert (table.path, table.good) == (str(made), True)
     assert (file.path, file.good) == (str(path), True)
     assert str(entry.file.sha256) in file.what
     copy = tmp_path / "copy.bin"
     copy.write_bytes(path.read_bytes())
-    assert "as published" in verify(str(copy), Silent())[0].what
+    assert "as published" in verify(str(copy), silent)[0].what
     path.write_bytes(path.read_bytes()[:-1])
-    bad = verify(entry.file.name, Silent())[0]
+    bad = verify(entry.file.name, silent)[0]
     assert not bad.good
     assert "published" in bad.what
-    assert not verify(str(path), Silent())[0].good
+    assert not verify(str(path), silent)[0].good
     damaged = bytearray(made.read_bytes())
     damaged[len(damaged) // 2] ^= 1
     made.write_bytes(bytes(damaged))
-    assert not verify(str(made), Silent())[0].good
+    assert not verify(str(made), silent)[0].good
 
 
 def test_verify_files_without_a_checksum(source: Path, tmp_path: Path) -> None:
@@ -336,19 +336,19 @@ def test_verify_files_without_a_checksum(source: Path, tmp_path: Path) -> None:
     run = folder / "4_epochs" / name[:2] / name / "repeat_1"
     run.mkdir(parents=True)
     (run / "results.json").write_text("{}")
-    found = verify(str(folder), Silent())[0]
+    found = verify(str(folder), silent)[0]
     assert (found.path, found.good) == (str(folder), False)
     assert "results.json" in found.what
     export(Table.open(converted(source)), tmp_path / "out.csv")
     for path in (tmp_path / "out.csv", source):
-        found = verify(str(path), Silent())[0]
+        found = verify(str(path), silent)[0]
         assert found.good
         assert "3 cells, but is not in the catalog" in found.what
 
 
 def test_verify_what_is_not_there() -> None:
     with pytest.raises(FetchError, match="nothing of 7v-4epochs"):
-        verify("7v-4epochs", Silent())
+        verify("7v-4epochs", silent)
     assert downloads_folder().exists() is False
 
 

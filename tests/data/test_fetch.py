@@ -24,7 +24,7 @@ from naslib_ecnas.data import fetch as fetching
 from naslib_ecnas.data.catalog import Citation, FileEntry
 from naslib_ecnas.data.fetch import Limits, Transfer, downloads_folder, fetch, local_copy
 from naslib_ecnas.errors import ChecksumError, FetchError, StorageError
-from naslib_ecnas.progress import Silent
+from naslib_ecnas.progress import Progress, silent
 
 HALF = len(CONTENT) // 2
 ONCE = replace(FAST, all_tries=1)
@@ -65,7 +65,7 @@ def test_fetches_the_file_and_then_uses_it(server: Server, entry: FileEntry) -> 
     path = fetch(entry, progress=log, limits=FAST)
     assert path == downloads_folder() / entry.name
     assert path.read_bytes() == CONTENT
-    assert ("fetching", len(CONTENT), 0) in log.starts
+    assert ("fetching made-up.bin", len(CONTENT), 0) in log.starts
     assert log.last == len(CONTENT)
     assert fetch(entry, limits=FAST) == path == local_copy(entry)
     assert len(server.asked) == 1
@@ -91,7 +91,7 @@ def test_resumes_in_a_later_call(server: Server, entry: FileEntry) -> None:
     log = ProgressLog()
     assert fetch(entry, limits=FAST, progress=log).read_bytes() == CONTENT
     assert server.asked == [None, "bytes=400000-"]
-    assert ("fetching", len(CONTENT), 400_000) in log.starts
+    assert ("fetching made-up.bin", len(CONTENT), 400_000) in log.starts
     assert left() == {entry.name}
 
 
@@ -253,10 +253,10 @@ def test_without_a_published_checksum(server: Server, entry: FileEntry) -> None:
 # -- one transfer ---------------------------------------------------------------------------------
 
 
-def one(server: Server, part: Path, log: Silent | None = None, **more: Any) -> Transfer:
+def one(server: Server, part: Path, log: Progress | None = None, **more: Any) -> Transfer:
     size, address = len(CONTENT), f"{server.address}/made-up.bin"
     settings = {"size": size, "limit": size, "careful": False, "limits": FAST, **more}
-    return Transfer("made-up.bin", address, part, progress=log or Silent(), **settings)
+    return Transfer("made-up.bin", address, part, progress=log or silent, **settings)
 
 
 def half_there(server: Server, part: Path) -> None:
@@ -326,7 +326,8 @@ def test_a_part_without_a_valid_record_is_not_resumed(server: Server, tmp_path: 
 
 def test_an_interruption_keeps_what_came(server: Server, entry: FileEntry) -> None:
     class Interrupting(ProgressLog):
-        def advanced(self, name: str, done: int) -> None:
+        def __call__(self, task: str, done: int = 0, *args: Any, **more: Any) -> None:
+            super().__call__(task, done, *args, **more)
             if done > 200_000:
                 raise KeyboardInterrupt
 
@@ -342,11 +343,10 @@ def test_an_interruption_keeps_what_came(server: Server, entry: FileEntry) -> No
 SCRIPT = """
 import pickle, sys
 from naslib_ecnas.data.fetch import fetch
-from naslib_ecnas.progress import Silent
-class Printed(Silent):
-    def advanced(self, name, done):
+def printed(task, done=0, total=None, *, unit="", note=""):
+    if done:
         print(done, flush=True)
-fetch(pickle.loads(bytes.fromhex(sys.argv[1])), progress=Printed())
+fetch(pickle.loads(bytes.fromhex(sys.argv[1])), progress=printed)
 """
 
 
@@ -371,9 +371,10 @@ def test_two_at_once_fetch_once(server: Server, entry: FileEntry) -> None:
     class Waiting(ProgressLog):
         waits = threading.Event()
 
-        def noted(self, name: str, message: str) -> None:
-            super().noted(name, message)
-            self.waits.set()
+        def __call__(self, *args: Any, **more: Any) -> None:
+            super().__call__(*args, **more)
+            if self.notes:
+                self.waits.set()
 
     server.hold_at = HALF
     log = Waiting()
@@ -381,7 +382,7 @@ def test_two_at_once_fetch_once(server: Server, entry: FileEntry) -> None:
         first = pool.submit(fetch, entry, limits=FAST)
         assert server.held.wait(60)
         with pytest.raises(FetchError, match="over 0 s"):  # waiting has an end
-            fetching.locked(downloads_folder() / entry.name, Silent(), patience=0).__enter__()
+            fetching.locked(downloads_folder() / entry.name, silent, patience=0).__enter__()
         second = pool.submit(fetch, entry, limits=FAST, progress=log)
         assert log.waits.wait(60)
         server.go.set()

@@ -97,7 +97,7 @@ def test_parts_are_the_lines_and_report_progress(
     with listening(log):
         write(path, columns)
         assert path.suffix == ".parquet" or path.read_bytes() == whole
-        assert (log.starts, log.last) == ([("writing", 40, 0)], 40)
+        assert (log.starts, log.last) == ([(f"writing {columns.name}", 40, 0)], 40)
         log.steps.clear()
         same_values(read(path), columns)
     # From 0 to the size once, as an estimate of the time left needs.

@@ -117,7 +117,7 @@ def things(
     from naslib_ecnas.data import catalog, long_form
     from naslib_ecnas.data.table import Table
     from naslib_ecnas.energy import NullMeter, Window
-    from naslib_ecnas.progress import Silent
+    from naslib_ecnas.progress import silent
     from naslib_ecnas.report import gather
     from naslib_ecnas.space import Space
     from naslib_ecnas.surrogate.calibrate import measurements_of
@@ -161,7 +161,7 @@ def things(
         weights=shipped("devices"),
         measurements=measurements_of(bench.table),
         page=gather(bench),
-        silent=Silent(),
+        silent=silent,
         tmp=tmp_path,
     )
 

@@ -199,14 +199,13 @@ def learning_curve(
     rng = np.random.default_rng(seed)
     found: list[dict[str, Any]] = []
     progress = listener()
-    progress.started("learning curve", "fitting", draws * len(sizes), 0, "fits")
+    total = draws * len(sizes)
     for draw in range(draws):
         order = rng.permutation(train)
         for size in sizes:
             errors = _evaluated(data, order[:size], valid, MODELS[model], seed * 1000 + draw)
             found.append({"size": int(size), "draw": draw, **errors})
-            progress.advanced("learning curve", len(found))
-    progress.finished("learning curve")
+            progress("fitting the learning curve", len(found), total, unit="fits")
     return found
 
 
