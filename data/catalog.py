@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,17 +17,14 @@ from functools import cache
 from importlib import import_module
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal, TypeVar
 from urllib.parse import quote, urlsplit
 
-from naslib_ecnas.errors import (
-    CatalogError,
-    ConfigError,
-    FetchError,
-    FormatError,
-    UnknownTableError,
-)
-from naslib_ecnas.provenance import Provenance
+from msgspec import Meta, Struct, convert
+from msgspec.structs import asdict
+
+from naslib_ecnas.errors import CatalogError, ConfigError, FetchError, UnknownTableError
+from naslib_ecnas.provenance import Kind, Provenance
 
 __all__ = [
     "Citation",
@@ -44,7 +40,6 @@ __all__ = [
 
 _PATH = Path(__file__).with_name("catalog.toml")
 _SCHEMES = ("http", "https", "file")
-_FORMATS = ("ecnas-tfrecord", "nasbench-tfrecord", "nasbench-pickle")
 
 # tomllib came with Python 3.11; before it the package tomli is the same thing.
 _TOML = "tomllib" if sys.version_info >= (3, 11) else "tomli"
@@ -139,17 +134,59 @@ class Catalog:
 
 # -- reading the catalog --------------------------------------------------------------------------
 
-# Fields of each kind of entry: required and optional, with their types. [int] is a list of int.
-_CITATION = {"key": str, "text": str}
-_FILE = dict.fromkeys(("name", "address", "licence", "citation", "format"), str)
-_FILE_OPTIONAL = {"size": int, "approximate_size": int, "sha256": str, "note": str}
-_TABLE = {
-    **dict.fromkeys(("name", "file", "description"), str),
-    **dict.fromkeys(("vertices", "cells", "repeats"), int),
-    "budgets": [int],
-    "columns": [str],
-}
-_TABLE_OPTIONAL = {"device": str, "notes": [str]}
+Text = Annotated[str, Meta(pattern=r"\S")]
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$")]
+Count = Annotated[int, Meta(ge=1)]
+
+
+class _Entry(Struct, forbid_unknown_fields=True):
+    """One kind of entry of the catalog file; an optional field has a default."""
+
+
+class _Citation(_Entry):
+    key: Text
+    text: Text
+
+
+class _File(_Entry):
+    name: Name
+    address: Annotated[str, Meta(pattern=r"^(https?|file):")]
+    licence: Text
+    citation: Text
+    format: Literal["ecnas-tfrecord", "nasbench-tfrecord", "nasbench-pickle"]
+    size: Count | None = None
+    approximate_size: Count | None = None
+    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")] | None = None
+    note: Text | None = None
+
+
+class _Table(_Entry):
+    name: Name
+    file: Text
+    description: Text
+    vertices: Count
+    cells: Count
+    repeats: Count
+    budgets: Annotated[tuple[Count, ...], Meta(min_length=1)]
+    columns: tuple[Text, ...]
+    device: Text | None = None
+    notes: tuple[Text, ...] = ()
+
+
+class _Group(_Entry):
+    metrics: tuple[Text, ...]
+    kind: Kind
+    device: str | None = None
+    pue: float | None = None
+    repeats: int | Literal["{repeats}"] | None = None
+    note: str | None = None
+
+
+class _Catalog(_Entry):
+    citation: list[_Citation] = []
+    file: list[_File] = []
+    columns: dict[str, list[_Group]] = {}
+    table: list[_Table] = []
 
 
 def read_catalog(path: str | PathLike[str]) -> Catalog:
@@ -159,126 +196,50 @@ def read_catalog(path: str | PathLike[str]) -> Catalog:
         CatalogError: the file is not TOML, or an entry has a missing, unknown or wrong field.
     """
     try:
-        data: dict[str, Any] = import_module(_TOML).loads(Path(path).read_text("utf-8"))
+        data = import_module(_TOML).loads(Path(path).read_text("utf-8"))
+        raw = convert(data, _Catalog)
     except (OSError, ValueError) as error:
         raise CatalogError(f"the catalog {path} cannot be read: {error}") from error
-    unknown = sorted(set(data) - {"citation", "file", "columns", "table"})
-    if unknown:
-        raise CatalogError("the catalog has unknown fields", value=unknown)
-    citations = {}
-    for item in _entries(data, "citation"):
-        citation = Citation(**_fields(item, "a citation", _CITATION))
-        citations[citation.key] = citation
-    files = {}
-    for item in _entries(data, "file"):
-        file = _file(item, citations)
-        files[file.name] = file
-    recipes = data.get("columns", {})
-    if not isinstance(recipes, dict):
-        raise CatalogError("columns must be [[columns.NAME]] entries", value=recipes)
-    found = tuple(_table(item, files, recipes) for item in _entries(data, "table"))
-    names = [item["name"] for key in ("file", "table") for item in _entries(data, key)]
-    twice = sorted(name for name in set(names) if names.count(name) > 1)
+    names = [entry.name for entry in (*raw.file, *raw.table)]
+    twice = [name for name in names if names.count(name) > 1]
     if twice:
         raise CatalogError("a name stands twice in the catalog", value=twice[0])
-    return Catalog(tuple(files.values()), found)
+    citations = {each.key: Citation(each.key, each.text) for each in raw.citation}
+    files = {}
+    for each in raw.file:
+        citation = _named(citations, each.citation, f"file {each.name}: citation")
+        files[each.name] = FileEntry(**{**asdict(each), "citation": citation})
+    return Catalog(tuple(files.values()), tuple(_table(each, files, raw) for each in raw.table))
 
 
-def _file(item: Mapping[str, Any], citations: Mapping[str, Citation]) -> FileEntry:
-    where = f"file {item.get('name')}"
-    fields = _fields(item, where, _FILE, _FILE_OPTIONAL)
-    for key, good, expected in (
-        ("name", re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", fields["name"]), "a plain name"),
-        ("address", urlsplit(fields["address"]).scheme in _SCHEMES, " or ".join(_SCHEMES)),
-        ("sha256", re.fullmatch(r"[0-9a-f]{64}|None", str(fields["sha256"])), "64 hex digits"),
-        ("citation", fields["citation"] in citations, "the key of a [[citation]]"),
-        ("format", fields["format"] in _FORMATS, "one of " + ", ".join(_FORMATS)),
-    ):
-        if not good:
-            raise CatalogError(f"{where}: {key} must be {expected}", value=fields[key])
-    return FileEntry(**{**fields, "citation": citations[fields["citation"]]})
+def _table(raw: _Table, files: Mapping[str, FileEntry], whole: _Catalog) -> TableEntry:
+    where = f"table {raw.name}"
+    fields = asdict(raw)
+    fields["file"] = _named(files, raw.file, f"{where}: file")
+    groups = [g for name in raw.columns for g in _named(whole.columns, name, f"{where}: columns")]
+    fields["groups"] = tuple(_group(group, raw, where) for group in groups)
+    return TableEntry(**{k: v for k, v in fields.items() if k not in ("columns", "device")})
 
 
-def _table(
-    item: Mapping[str, Any], files: Mapping[str, FileEntry], recipes: Mapping[str, Any]
-) -> TableEntry:
-    where = f"table {item.get('name')}"
-    fields = _fields(item, where, _TABLE, _TABLE_OPTIONAL)
-    if fields["file"] not in files:
-        raise CatalogError(f"{where}: file must be the name of a [[file]]", value=fields["file"])
-    groups: list[ColumnGroup] = []
-    for recipe in fields.pop("columns"):
-        if recipe not in recipes:
-            raise CatalogError(f"{where}: there is no [[columns.{recipe}]]")
-        groups += [
-            _group(group, fields, f"{where}: columns {recipe}")
-            for group in _entries(recipes, recipe)
-        ]
-    del fields["device"]
-    return TableEntry(
-        **{
-            **fields,
-            "file": files[fields["file"]],
-            "budgets": tuple(fields["budgets"]),
-            "notes": tuple(fields["notes"] or ()),
-            "groups": tuple(groups),
-        }
-    )
-
-
-def _group(item: Mapping[str, Any], table: Mapping[str, Any], where: str) -> ColumnGroup:
+def _group(raw: _Group, table: _Table, where: str) -> ColumnGroup:
     """A group of columns, "{device}" and "{repeats}" replaced by those of the table."""
-    metrics = item.get("metrics", [])
-    if not _fits(metrics, [str]):
-        raise CatalogError(f"{where}: metrics must be a list of texts", value=metrics)
-    fields = {
-        key: table[key] if value == f"{{{key}}}" else value
-        for key, value in item.items()
-        if key != "metrics"
-    }
-    if fields.get("device", "") is None:
-        raise CatalogError(f"{where}: the table names no device")
-    try:
-        return ColumnGroup(tuple(metrics), Provenance.from_json(fields))
-    except FormatError as error:
-        raise CatalogError(f"{where}: {error}") from error
+    fields = asdict(raw)
+    metrics = fields.pop("metrics")
+    for key in ("device", "repeats"):
+        if fields[key] == f"{{{key}}}":
+            fields[key] = getattr(table, key)
+            if fields[key] is None:
+                raise CatalogError(f"{where}: the table names no {key}")
+    return ColumnGroup(metrics, Provenance(**fields))
 
 
-def _entries(data: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
-    entries = data.get(key, [])
-    if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
-        raise CatalogError(f"{key} must be a list of [[{key}]] entries", value=entries)
-    return entries
+T = TypeVar("T")
 
 
-def _fields(
-    item: Mapping[str, Any],
-    where: str,
-    required: Mapping[str, Any],
-    optional: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """The fields of an entry, each of its type; None for optional ones that are missing."""
-    optional = optional or {}
-    unknown = sorted(set(item) - set(required) - set(optional))
-    if unknown:
-        raise CatalogError(f"{where} has unknown fields", value=unknown)
-    for key, kind in {**required, **optional}.items():
-        if (key in item or key in required) and not _fits(item.get(key), kind):
-            plural = isinstance(kind, list)
-            name = _TYPES[kind[0] if plural else kind]
-            message = f"{where}: {key} must be a {'list: each ' if plural else ''}{name}"
-            raise CatalogError(message, value=item.get(key))
-    return {key: item.get(key) for key in {**required, **optional}}
-
-
-_TYPES = {str: "text that is not empty", int: "whole number of at least 1"}
-
-
-def _fits(value: Any, kind: Any) -> bool:
-    if isinstance(kind, list):
-        return isinstance(value, list) and all(_fits(one, kind[0]) for one in value)
-    # `type`, not isinstance: True is no whole number.
-    return type(value) is kind and (bool(value.strip()) if kind is str else value >= 1)
+def _named(known: Mapping[str, T], name: str, where: str) -> T:
+    if name not in known:
+        raise CatalogError(f"{where} must be one of {', '.join(known) or 'none'}", value=name)
+    return known[name]
 
 
 # -- entries by name ------------------------------------------------------------------------------
