@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import json
 import os
 import re
 import time
@@ -16,12 +15,12 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from io import FileIO
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
+import msgspec
 from filelock import FileLock, Timeout
 
 from naslib_ecnas._version import __version__
@@ -35,7 +34,7 @@ from naslib_ecnas.errors import (
     StorageError,
     TruncatedError,
 )
-from naslib_ecnas.files import atomic_write, cache_folder, from_json, storage_error
+from naslib_ecnas.files import atomic_write, cache_folder, storage_error
 from naslib_ecnas.progress import BYTES, Progress, silent
 
 __all__ = [
@@ -104,48 +103,32 @@ class _SafeRedirects(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
+@dataclass
 class Transfer:
-    """Download of one file over http or https into a partial file, resumed where possible.
+    """Download of one file over http or https into a partial file, resumed where possible."""
 
-    Args:
-        name: name of the file, for messages.
-        address: its address.
-        part: the partial file. `<part>.json` beside it records the version of the server's file
-            that the bytes belong to.
-        size: exact size in bytes if known.
-        limit: most bytes to accept.
-        careful: resume only if the server proves that its file is unchanged. Needed for a file
-            without a published checksum.
-        progress: listener for the progress of the download.
-        limits: timeouts and numbers of tries.
-        sleep: waits so many seconds between tries.
-    """
+    name: str
+    """Name of the file, for messages."""
+    address: str
+    part: Path
+    """The partial file. `<part>.json` beside it records which version of the server's file its
+    bytes belong to."""
+    size: int | None
+    """Exact size in bytes, None if unknown."""
+    limit: int
+    """Most bytes to accept."""
+    careful: bool
+    """Whether to resume only if the server proves that its file is unchanged, as a file without a
+    published checksum needs."""
+    progress: Progress
+    limits: Limits
+    sleep: Callable[[float], None] = time.sleep
+    """Waits so many seconds between tries."""
+    resumed: bool = field(default=False, init=False)
+    """Whether the partial file contains bytes of an earlier try."""
 
-    def __init__(
-        self,
-        name: str,
-        address: str,
-        part: Path,
-        *,
-        size: int | None,
-        limit: int,
-        careful: bool,
-        progress: Progress,
-        limits: Limits,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        self.name = name
-        self.address = address
-        self.part = part
-        self.resumed = False
-        """Whether the file contains bytes of an earlier try."""
-        self._state = part.with_name(part.name + ".json")
-        self._size = size
-        self._limit = limit
-        self._careful = careful
-        self._progress = progress
-        self._limits = limits
-        self._sleep = sleep
+    def __post_init__(self) -> None:
+        self._state = self.part.with_name(self.part.name + ".json")
         self._opener = urllib.request.build_opener(_SafeRedirects)
 
     def run(self) -> None:
@@ -156,19 +139,18 @@ class Transfer:
                 `limits` allow failed; the bytes received are kept for the next time.
             StorageError: the partial file cannot be written.
         """
-        without_bytes = 0
-        for attempt in range(self._limits.all_tries):
+        in_vain = 0  # tries in a row that brought no byte
+        for attempt in range(1, self.limits.all_tries + 1):
             before = self._have()
             try:
-                self._try()
-                return
+                return self._try()
             except _TryAgain as error:
                 fault = error
-            without_bytes = 0 if self._have() > before else without_bytes + 1
-            if without_bytes >= self._limits.tries or attempt + 1 == self._limits.all_tries:
+            in_vain = 0 if self._have() > before else in_vain + 1
+            if in_vain >= self.limits.tries or attempt == self.limits.all_tries:
                 break
-            self._progress(self.name, note=f"{fault}: trying again")
-            self._sleep(self._limits.pause * 2.0 ** (without_bytes - 1))
+            self.progress(self.name, note=f"{fault}: trying again")
+            self.sleep(self.limits.pause * 2.0 ** (in_vain - 1))
         kept = self._have()
         remedy = "run the same again to go on, or name a folder with the file in ECNAS_MIRROR"
         raise FetchError(
@@ -197,11 +179,11 @@ class Transfer:
         done = self._have()
         version = self._version() if done else None
         # "" is a version that the server did not name, None one that nobody recorded.
-        usable = version is not None and done <= self._limit and (version or not self._careful)
+        usable = version is not None and done <= self.limit and (version or not self.careful)
         if done and not usable:
             self.forget()
             done, version = 0, None
-        if done and done == self._size:
+        if done and done == self.size:
             self.resumed = True
             return
         headers = {"User-Agent": f"naslib-ecnas/{__version__}", "Accept-Encoding": "identity"}
@@ -211,40 +193,30 @@ class Transfer:
                 headers["If-Range"] = version
         request = urllib.request.Request(self.address, headers=headers)
         try:
-            with self._opener.open(request, timeout=self._limits.timeout) as response:
+            with self._opener.open(request, timeout=self.limits.timeout) as response:
                 self._receive(response, done)
         except StorageError:
             raise
         except urllib.error.HTTPError as error:
             error.close()
-            self._refused(error, done)
-        except urllib.error.URLError as error:
-            raise _TryAgain(f"no connection ({error.reason})") from error
-        except OSError as error:
-            raise _TryAgain(f"the connection was lost ({error})") from error
-        except http.client.HTTPException as error:
-            raise _TryAgain(f"the connection was lost ({type(error).__name__})") from error
-
-    def _refused(self, error: urllib.error.HTTPError, done: int) -> NoReturn:
-        """Raise the error for a status code that refuses the file."""
-        if error.code == 416 and done:  # shorter than the bytes that are here: another file
-            self.forget()
-            raise _TryAgain("the server's file has changed") from error
-        answer = f"the server answered {error.code} {error.reason}"
-        if error.code in _TEMPORARY:
-            raise _TryAgain(answer) from error
-        raise FetchError(f"{answer} for {self.address}", remedy=_BY_HAND) from error
+            answer = f"the server answered {error.code} {error.reason}"
+            if error.code == 416 and done:  # shorter than the bytes that are here: another file
+                self.forget()
+                raise _TryAgain("the server's file has changed") from error
+            if error.code in _TEMPORARY:
+                raise _TryAgain(answer) from error
+            raise FetchError(f"{answer} for {self.address}", remedy=_BY_HAND) from error
+        except (OSError, http.client.HTTPException) as error:
+            reason = getattr(error, "reason", f"{type(error).__name__}: {error}")
+            raise _TryAgain(f"the connection failed ({reason})") from error
 
     def _receive(self, response: Any, done: int) -> None:
         """Write the body of an answer to `part`, appended if the server resumes."""
         total = self._total(response, done)
         resumes = response.status == 206
-        if not resumes:
-            done = 0
-        self.resumed = resumes and done > 0
-        if total is not None and (
-            total > self._limit or (self._size is not None and total != self._size)
-        ):
+        done = done if resumes else 0
+        self.resumed = done > 0
+        if total is not None and (total > self.limit or total != (self.size or total)):
             self._other(total)
         if response.headers.get_content_type() == "text/html":
             self._other("a web page")
@@ -253,20 +225,23 @@ class Transfer:
         with _storing(self.part):
             file = self.part.open("ab" if resumes else "wb", buffering=0)
         with file:
-            task, size = f"fetching {self.name}", total or self._size
-            self._progress(task, done, size, unit=BYTES)
+            task, size = f"fetching {self.name}", total or self.size
+            self.progress(task, done, size, unit=BYTES)
             while True:
                 # One byte more than allowed is enough to know that there are too many.
-                block = response.read1(min(_CHUNK, self._limit + 1 - done))
+                block = response.read1(min(_CHUNK, self.limit + 1 - done))
                 if not block:
                     break
-                self._append(file, block)
+                rest = memoryview(block)
+                with _storing(self.part):
+                    while rest:
+                        rest = rest[file.write(rest) :]
                 done += len(block)
-                self._progress(task, done, size, unit=BYTES)
-                if done > self._limit:
+                self.progress(task, done, size, unit=BYTES)
+                if done > self.limit:
                     self.forget()
-                    self._other(f"more than {self._limit:,} bytes")
-        expected = self._size if self._size is not None else total
+                    self._other(f"more than {self.limit:,} bytes")
+        expected = self.size if self.size is not None else total
         if expected is not None and done < expected:
             raise _TryAgain(f"the connection was lost after {done:,} of {expected:,} bytes")
 
@@ -284,37 +259,28 @@ class Transfer:
         return int(length) if length is not None and length.isdigit() else None
 
     def _other(self, value: object) -> NoReturn:
-        size = f"{self._size:,} bytes" if self._size else f"at most {self._limit:,} bytes"
+        size = f"{self.size:,} bytes" if self.size else f"at most {self.limit:,} bytes"
         message = f"{self.address} is another file than {self.name}, which has {size}"
         raise FetchError(message, value=value, remedy=_BY_HAND)
-
-    def _append(self, file: FileIO, block: bytes) -> None:
-        rest = memoryview(block)
-        with _storing(self.part):
-            while rest:
-                rest = rest[file.write(rest) :]
 
     def _remember(self, response: Any) -> None:
         """Record the version of the server's file that the partial file belongs to."""
         tag = response.headers.get("ETag", "")
         # A weak tag does not promise equal bytes, so it does not identify a version.
-        version = response.headers.get("Last-Modified", "") if tag.startswith("W/") else tag
-        version = version or response.headers.get("Last-Modified", "")
-        data = json.dumps({"address": self.address, "version": version})
+        strong = "" if tag.startswith("W/") else tag
+        version = strong or response.headers.get("Last-Modified", "")
+        state = msgspec.json.encode({"address": self.address, "version": version})
         with _storing(self._state):
-            self._state.write_text(data, "utf-8")
+            self._state.write_bytes(state)
 
     def _version(self) -> str | None:
         """Recorded version of the partial file: "" if the server named none, None if there is no
         record or one of another address."""
         try:
-            state = from_json(self._state.read_text("utf-8"))
+            state = msgspec.json.decode(self._state.read_bytes(), type=dict[str, str])
         except (OSError, ValueError):
             return None
-        if not isinstance(state, dict) or state.get("address") != self.address:
-            return None
-        version = state.get("version")
-        return version if isinstance(version, str) else None
+        return state.get("version") if state.get("address") == self.address else None
 
 
 # -- checksums ------------------------------------------------------------------------------------
@@ -386,18 +352,17 @@ def locked(path: Path, progress: Progress, *, patience: float = _LOCK_PATIENCE) 
         FetchError: another process held the lock for longer.
     """
     lock = FileLock(path.with_name(f".{path.name}.lock"))
-    try:
+    with _storing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             lock.acquire(timeout=0)
         except Timeout:
             progress(path.name, note="waiting for another process that makes the file")
-            lock.acquire(timeout=patience, poll_interval=0.1)
-    except Timeout as error:
-        message = f"another process has been making {path.name} for over {patience:g} s"
-        raise FetchError(message, remedy=f"end it; its lock is {lock.lock_file}") from error
-    except OSError as error:
-        raise storage_error(error, path) from error
+            try:
+                lock.acquire(timeout=patience, poll_interval=0.1)
+            except Timeout as error:
+                message = f"another process has been making {path.name} for over {patience:g} s"
+                raise FetchError(message, remedy=f"end it; its lock is {lock.lock_file}") from error
     try:
         yield
     finally:
