@@ -7,22 +7,22 @@ import io
 import json
 import math
 import os
-import types
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, fields, is_dataclass
-from functools import cache
+from dataclasses import dataclass, fields
 
 # Unlike the methods of Path they do not raise if a name is too long or a folder above is private.
 from os.path import exists
 from os.path import isdir as is_folder
 from os.path import isfile as is_file
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar, Union, get_args, get_origin, get_type_hints
+from types import NoneType
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from naslib_ecnas.errors import ConfigError, EcnasError, FormatError, StorageError
 
 __all__ = [
+    "MaybeNaN",
     "Sheet",
     "atomic_write",
     "cache_folder",
@@ -117,10 +117,18 @@ def write_together(contents: Mapping[Path, bytes]) -> None:
 
 # -- JSON, and frozen dataclasses as plain values ----
 
-# Digits of the longest whole number that a float can hold.
-_DIGITS = 300
-
 T = TypeVar("T")
+
+if TYPE_CHECKING:
+    MaybeNaN = float
+else:
+
+    class _Float(type):
+        def __instancecheck__(cls, value: object) -> bool:
+            return isinstance(value, float)
+
+    class MaybeNaN(metaclass=_Float):
+        """Type of a dataclass's field that is a float, NaN if unknown, and null in JSON."""
 
 
 def from_json(text: str | bytes) -> Any:
@@ -129,38 +137,28 @@ def from_json(text: str | bytes) -> Any:
     Raises:
         ValueError: it is not JSON, is nested too deeply, or has a number too large for a float.
     """
+    import msgspec  # here, as it takes 15 ms and most processes read no document
+
     try:
-        return json.loads(text, parse_int=_whole)
+        return msgspec.json.decode(text)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
 
 
-def _whole(digits: str) -> int:
-    if len(digits) > _DIGITS:
-        raise ValueError(f"a number of {len(digits)} digits")
-    return int(digits)
-
-
 def to_json(data: Any, *, indent: int | None = None) -> str:
     """JSON of `to_plain(data)`."""
-    return json.dumps(to_plain(data), indent=indent, ensure_ascii=False, allow_nan=False)
+    return json.dumps(to_plain(data), indent=indent, ensure_ascii=False)
 
 
 def to_plain(value: Any) -> Any:
     """Dictionaries, lists, texts, numbers and None; a float that is not finite becomes None."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: to_plain(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, Mapping):
-        return {key: to_plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [to_plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+    import msgspec
+
+    return msgspec.json.decode(msgspec.json.encode(value, enc_hook=_encoded))
 
 
 def from_plain(kind: type[T], data: Any, *, path: str | None = None) -> T:
-    """The inverse of `to_plain`; None becomes NaN if the field is a float.
+    """The inverse of `to_plain`; None becomes NaN if the field is a `MaybeNaN`.
 
     Args:
         kind: a dataclass of texts, numbers, flags, such dataclasses, tuples and mappings of them.
@@ -170,46 +168,45 @@ def from_plain(kind: type[T], data: Any, *, path: str | None = None) -> T:
     Raises:
         FormatError: a field is missing or unknown, or has another type.
     """
-    made: T = _made(kind, data, kind.__name__, path)
+    import msgspec
+
+    try:
+        made: T = msgspec.convert(data, kind, dec_hook=_decoded)
+        _check_names(made, data, "$")
+    except (ValueError, OverflowError, EcnasError) as error:
+        raise FormatError(f"{kind.__name__}: {error}", path=path) from error
     return made
 
 
-def _made(kind: Any, data: Any, place: str, path: str | None) -> Any:
-    origin, inner = get_origin(kind), get_args(kind)
-    if is_dataclass(kind) and isinstance(kind, type):
-        return _dataclass(kind, data, place, path)
-    if origin in (Union, types.UnionType):  # only `X | None` is used
-        return None if data is None else _made(inner[0], data, place, path)
-    if origin is tuple and isinstance(data, list):
-        return tuple(_made(inner[0], item, f"{place}[{i}]", path) for i, item in enumerate(data))
-    if origin is Mapping and isinstance(data, dict) and all(type(key) is str for key in data):
-        return {key: _made(inner[1], item, f"{place}.{key}", path) for key, item in data.items()}
-    if kind is float and (data is None or type(data) in (int, float)):
-        return math.nan if data is None else float(data)
-    if kind in (str, int, bool) and type(data) is kind:
-        return data
-    name = getattr(kind, "__name__", str(kind))
-    raise FormatError(f"{place} must be of type {name}", path=path, value=data)
+def _encoded(value: Any) -> Any:
+    """A number of numpy, or a mapping, as msgspec can encode it."""
+    return value.item() if hasattr(value, "item") else dict(value)
 
 
-def _dataclass(kind: Any, data: Any, place: str, path: str | None) -> Any:
-    hints = _hints(kind)
-    if not isinstance(data, dict) or set(data) != set(hints):
-        got = sorted(map(str, data)) if isinstance(data, dict) else type(data).__name__
-        message = f"{place} must be an object of {', '.join(hints)}"
-        raise FormatError(message, path=path, value=got)
-    values = {name: _made(hints[name], data[name], f"{place}.{name}", path) for name in hints}
-    try:
-        return kind(**values)
-    except EcnasError as error:
-        raise FormatError(f"{place}: {error}", path=path) from error
+def _decoded(kind: type, data: Any) -> float:
+    """A `MaybeNaN`."""
+    if data is not None and type(data) not in (int, float):
+        raise TypeError(f"Expected `float | null`, got {data!r}")
+    return math.nan if data is None else float(data)
 
 
-@cache  # finding the types is most of the time that reading thousands of records takes
-def _hints(kind: Any) -> dict[str, Any]:
-    """Types of a dataclass's fields."""
-    hints = get_type_hints(kind)
-    return {field.name: hints[field.name] for field in fields(kind)}
+def _check_names(made: Any, data: Any, place: str = "$") -> None:
+    """Raise unless `data` names each field of all dataclasses in `made`, and no other one."""
+    if isinstance(made, (str, int, float, NoneType)):
+        return
+    if isinstance(made, dict):
+        for key, item in made.items():
+            _check_names(item, data[key], f"{place}.{key}")
+    elif isinstance(made, tuple):
+        for i, item in enumerate(made):
+            _check_names(item, data[i], f"{place}[{i}]")
+    else:
+        names = [field.name for field in fields(made)]
+        if data.keys() != set(names):
+            message = f"an object must have the fields {', '.join(names)} - at `{place}`"
+            raise FormatError(message, value=sorted(data))
+        for name in names:
+            _check_names(getattr(made, name), data[name], f"{place}.{name}")
 
 
 # -- tables of named columns, as CSV ----

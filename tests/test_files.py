@@ -104,10 +104,9 @@ def test_numbers_that_are_not_finite_become_null() -> None:
     for text in ("[" * 100_000, '{"a":' * 100_000):
         with pytest.raises(ValueError, match="nested too deeply"):
             files.from_json(text)
-    assert float(files.from_json("9" * 300)) == pytest.approx(1e300)
-    for digits in (301, 5_000):
-        with pytest.raises(ValueError, match=f"{digits} digits"):
-            files.from_json(f"[1, {'9' * digits}]")
+    for number in ("9" * 5_000, "1e999", "NaN"):
+        with pytest.raises(ValueError, match=r"."):
+            files.from_json(f"[1, {number}]")
 
 
 # -- dataclasses ----
@@ -116,7 +115,8 @@ def test_numbers_that_are_not_finite_become_null() -> None:
 @dataclass(frozen=True)
 class Part:
     name: str
-    seconds: float
+    seconds: files.MaybeNaN
+    tries: int = 1
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,10 @@ class Whole:
 
 
 WHOLE = Whole(3, True, None, (Part("a", 1.5), Part("b", math.nan)), {"x": 2.0})
-PARTS = [{"name": "a", "seconds": 1.5}, {"name": "b", "seconds": None}]
+PARTS = [
+    {"name": "a", "seconds": 1.5, "tries": 1},
+    {"name": "b", "seconds": None, "tries": 1},
+]
 DATA: dict[str, Any] = {"count": 3, "good": True, "note": None, "parts": PARTS, "extra": {"x": 2.0}}
 
 
@@ -147,20 +150,30 @@ def test_dataclasses_become_plain_values_and_come_back() -> None:
 
 def test_wrong_fields_are_named() -> None:
     for wrong, message in (
-        ({"count": 3.0}, "Whole.count must be of type int"),
-        ({"count": True}, "Whole.count must be of type int"),
-        ({"count": 0}, "Whole: count must be a whole number of at least 1, got 0"),
-        ({"good": 1}, "Whole.good must be of type bool"),
-        ({"note": 3}, "Whole.note must be of type str"),
-        ({"parts": {}}, "Whole.parts must be of type tuple"),
-        ({"parts": [3]}, r"Whole.parts\[0\] must be an object of name, seconds, got 'int'"),
-        ({"parts": [{"name": "a"}]}, r"Whole.parts\[0\] must be .* got \['name'\]"),
-        ({"parts": [{"name": "a", "seconds": "1"}]}, "seconds must be of type float, got '1'"),
-        ({"extra": {3: 1.0}}, "Whole.extra must be of type Mapping"),
-        ({"extra": {"x": []}}, "Whole.extra.x must be of type float"),
-        ({"other": 1}, "Whole must be an object of count, good, note, parts, extra"),
+        ({"count": 3.0}, r"Expected `int`, got `float` - at `\$.count`"),
+        ({"count": True}, r"Expected `int`, got `bool` - at `\$.count`"),
+        ({"count": 0}, "count must be a whole number of at least 1, got 0"),
+        ({"good": 1}, r"Expected `bool`, got `int` - at `\$.good`"),
+        ({"note": 3}, r"Expected `str \| null`, got `int` - at `\$.note`"),
+        ({"parts": {}}, r"Expected `array`, got `object` - at `\$.parts`"),
+        ({"parts": [3]}, r"Expected `object`, got `int` - at `\$.parts\[0\]`"),
+        ({"parts": [{"name": "a"}]}, r"missing required field `seconds` - at `\$.parts\[0\]`"),
+        (
+            {"parts": [{"name": "a", "seconds": "1"}]},
+            r"Expected `float \| null`, got '1' - at `\$.parts\[0\].seconds`",
+        ),
+        (
+            {"parts": [{"name": "a", "seconds": 10**400}]},
+            "int too large",
+        ),
+        ({"parts": [{**PARTS[0], "more": 1}]}, r"fields name, seconds, tries - at `\$.parts\[0\]`"),
+        ({"parts": [{"name": "a", "seconds": 1}]}, r"fields name, seconds, tries - at"),
+        ({"extra": {3: 1.0}}, r"Expected `str`, got `int` - at `key` in `\$.extra`"),
+        ({"extra": {"x": []}}, r"Expected `float`, got `array` - at `\$.extra"),
+        ({"extra": {"x": 10**400}}, r"Number out of range - at `\$.extra"),
+        ({"other": 1}, r"fields count, good, note, parts, extra - at `\$`"),
     ):
-        with pytest.raises(FormatError, match=f"^there: .*{message}") as raised:
+        with pytest.raises(FormatError, match=f"^there: Whole: .*{message}") as raised:
             files.from_plain(Whole, {**DATA, **wrong}, path="there")
         assert raised.value.path == "there"
 

@@ -17,7 +17,15 @@ from naslib_ecnas.campaign.claims import Owner
 from naslib_ecnas.campaign.plan import Settings, Unit
 from naslib_ecnas.energy.readings import Reading, Window
 from naslib_ecnas.errors import ChecksumError, FormatError
-from naslib_ecnas.files import atomic_write, from_json, from_plain, storage_error, to_json, to_plain
+from naslib_ecnas.files import (
+    MaybeNaN,
+    atomic_write,
+    from_json,
+    from_plain,
+    storage_error,
+    to_json,
+    to_plain,
+)
 from naslib_ecnas.training.record import WHEN, TrainingRecord
 
 __all__ = [
@@ -68,7 +76,7 @@ class MeterLabel:
     """`nvml` (with RAPL if it is available), `rapl`, `none` or `replay`."""
     methods: Mapping[str, str]
     """GPU UUID -> sensor."""
-    periods_s: Mapping[str, float]
+    periods_s: Mapping[str, MaybeNaN]
     """GPU UUID -> refresh period of the sensor in s."""
     notes: Mapping[str, tuple[str, ...]]
     """GPU UUID -> why better sensors are not used."""

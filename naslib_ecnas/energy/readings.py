@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from naslib_ecnas.errors import ConfigError, FormatError
-from naslib_ecnas.files import from_json, from_plain, to_json, to_plain
+from naslib_ecnas.files import MaybeNaN, from_json, from_plain, to_json, to_plain
 
 __all__ = [
     "MAX_DISAGREEMENT",
@@ -79,7 +79,7 @@ class GpuProcess:
     """A process on the GPU that does not belong to the training."""
 
     pid: int
-    memory_bytes: float
+    memory_bytes: MaybeNaN
     """NaN where the driver does not say."""
     visible: bool
     """Whether /proc lists it; a container does not see the host's processes."""
@@ -89,11 +89,11 @@ class GpuProcess:
 class GpuState:
     """A GPU at the edge of a window. NaN and None where `unsupported` names the quantity."""
 
-    power_w: float = math.nan
-    temperature_c: float = math.nan
-    sm_clock_mhz: float = math.nan
-    memory_clock_mhz: float = math.nan
-    power_limit_w: float = math.nan
+    power_w: MaybeNaN = math.nan
+    temperature_c: MaybeNaN = math.nan
+    sm_clock_mhz: MaybeNaN = math.nan
+    memory_clock_mhz: MaybeNaN = math.nan
+    power_limit_w: MaybeNaN = math.nan
     throttle_reasons: tuple[str, ...] | None = None
     others: tuple[GpuProcess, ...] | None = None
     """Other processes on this GPU."""
@@ -105,7 +105,7 @@ class GpuState:
 class Reading:
     """Energy of one device over one window. An invalid reading has the energy NaN, never 0."""
 
-    energy_j: float
+    energy_j: MaybeNaN
     """Joules, gross. NaN where the reading is invalid."""
     method: str
     """One of `METHODS`."""
@@ -116,12 +116,12 @@ class Reading:
     `meter-failed`, `sync-failed`, `unfinished`, `not-recorded`, `outside-trace`."""
     detail: str = ""
     """The same as a sentence, with the numbers."""
-    uncertainty_j: float = math.nan
+    uncertainty_j: MaybeNaN = math.nan
     """Bound on the error that the sensor's refresh period makes at the two edges, and, for
     integrated power, that the sampling makes. The sensor's own accuracy is not included."""
-    update_period_s: float = math.nan
+    update_period_s: MaybeNaN = math.nan
     """Seconds between two refreshes of the sensor, measured when the meter was opened."""
-    integral_j: float = math.nan
+    integral_j: MaybeNaN = math.nan
     """Integral of sampled power beside a counter; NaN if the GPU has one sensor only."""
     agreement: str = "unchecked"
     """One of `AGREEMENTS`."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from naslib_ecnas.errors import ConfigError
-from naslib_ecnas.files import from_plain, to_plain
+from naslib_ecnas.files import MaybeNaN, from_plain, to_plain
 from naslib_ecnas.training.recipe import Recipe
 
 __all__ = ["SPLITS", "WHEN", "DataLabel", "Evaluation", "Segment", "TrainingRecord"]
@@ -38,9 +38,9 @@ class Segment:
     """The first step, counted from 0."""
     steps: int
     """Number of steps; the first segment of a training is one step at rate 0."""
-    mean_loss: float
+    mean_loss: MaybeNaN
     """Mean cross-entropy over the segment's batches, without the L2 term; NaN where one is NaN."""
-    last_loss: float
+    last_loss: MaybeNaN
     """Cross-entropy of the last batch; NaN where it is not finite."""
 
 
@@ -56,7 +56,7 @@ class Evaluation:
     """Steps of training before it."""
     images: int
     """Images that were evaluated: whole batches only."""
-    accuracy: float
+    accuracy: MaybeNaN
     """Fraction of the images classified correctly; NaN where a logit is not finite."""
     window: WindowId
 
