@@ -1,0 +1,335 @@
+"""Named arrays in one safetensors file, in which every bit is under a checksum.
+
+Tables and the surrogate's weights are such files. Any reader of safetensors opens them, in any
+language; this one also checks them, reads single blocks, and starts fast. The layout:
+
+    length    u64, bytes of the header
+    header    JSON, padded with spaces so that the arrays start at a multiple of 64:
+              {"__metadata__": {"ecnas": TEXT}, NAME: {"dtype", "shape", "data_offsets"}, ...}
+    arrays    little-endian, in C order, one after the other; those of wide numbers come first
+
+TEXT is JSON too: `{"crc32": HEX, "blocks": {NAME: BASE64}, "metadata": {...}}`. HEX is the CRC-32
+of the header with eight zeros in its place. BASE64 are the CRC-32 of each 2,048 values of an array,
+as u32. The header is written here and not by the safetensors library because the same content must
+have the same bytes with every version of that library, and because it takes all arrays at once.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import stat
+import weakref
+from binascii import a2b_base64, b2a_base64
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from math import prod
+from operator import index
+from os import PathLike
+from pathlib import Path
+from typing import Any, BinaryIO
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from naslib_ecnas.errors import (
+    ChecksumError,
+    ClosedTableError,
+    FormatError,
+    TruncatedError,
+    UnknownTableError,
+)
+from naslib_ecnas.files import atomic_write
+
+__all__ = ["BLOCK", "PREFIX", "ArrayFile", "StoredArray", "write_arrays"]
+
+#: Values under one checksum: few enough that a single query reads little.
+BLOCK = 1 << 11
+
+#: How the header of every such file begins, after the eight bytes of its length.
+PREFIX = b'{"__metadata__":{"ecnas":"{\\"crc32\\":\\"'
+
+_ALIGN = 64
+_LARGEST_HEADER = 1 << 24
+_DTYPES = {"F64": "<f8", "F32": "<f4", "I64": "<i8", "I32": "<i4", "U8": "|u1"}
+_CODES = {dtype: code for code, dtype in _DTYPES.items()}
+_FEW = 8  # blocks of an array that are read on their own before the file's mapping is used
+
+
+def write_arrays(
+    path: str | PathLike[str],
+    arrays: Mapping[str, NDArray[Any]],
+    metadata: Mapping[str, Any] | None = None,
+) -> None:
+    """Write arrays and metadata to a file, whole or not at all.
+
+    The same arrays and metadata, in the same order, have the same bytes on every machine.
+
+    Args:
+        path: the file.
+        arrays: arrays of any shape and of type float64, float32, int64, int32 or uint8.
+        metadata: plain values of JSON.
+
+    Raises:
+        StorageError: the folder cannot be written or the disk is full.
+        KeyError: an array has another type.
+        ValueError: a number of the metadata is not finite.
+    """
+    specs: dict[str, Any] = {}
+    end = 0
+    for name, array in sorted(arrays.items(), key=lambda item: -item[1].itemsize):
+        code = _CODES[array.dtype.newbyteorder("<").str]
+        start, end = end, end + array.nbytes
+        specs[name] = {"dtype": code, "shape": array.shape, "data_offsets": (start, end)}
+    sums = {name: bytes(4 * -(-arrays[name].size // BLOCK)) for name in specs}
+    with atomic_write(Path(path)) as file:
+        file.seek(len(_header(specs, sums, metadata)))  # the sums do not change its length
+        for name, spec in specs.items():
+            data = memoryview(arrays[name].astype(_DTYPES[spec["dtype"]], copy=False).tobytes())
+            step = BLOCK * arrays[name].itemsize
+            found = [crc32(data[at : at + step]) for at in range(0, len(data), step)]
+            sums[name] = np.array(found, dtype="<u4").tobytes()
+            file.write(data)
+        file.seek(0)
+        file.write(_header(specs, sums, metadata))
+
+
+def _header(
+    specs: Mapping[str, Any], sums: Mapping[str, bytes], metadata: Mapping[str, Any] | None
+) -> bytes:
+    """Length and JSON of a file's header."""
+    blocks = {name: b2a_base64(each, newline=False).decode() for name, each in sums.items()}
+    text = _json({"crc32": "0" * 8, "blocks": blocks, "metadata": metadata or {}})
+    body = _json({"__metadata__": {"ecnas": text}, **specs}).encode()
+    body = body.ljust(-(-(8 + len(body)) // _ALIGN) * _ALIGN - 8)
+    check = f"{crc32(body):08x}".encode()
+    return len(body).to_bytes(8, "little") + PREFIX + check + body[len(PREFIX) + 8 :]
+
+
+def _json(data: Any) -> str:
+    return json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+class ArrayFile:
+    """A file of named arrays, open for reading.
+
+    Opening reads and checks the header. Each block of an array is checked when it is first read.
+
+    Args:
+        path: the file.
+        remedy: what to do about a damaged or foreign file, for errors.
+
+    Attributes:
+        path: the file.
+        metadata: plain values of JSON, as they were written.
+        arrays: the arrays by name, in the order of the file, to read parts of them.
+        header: its bytes; files with equal headers have equal arrays.
+
+    Raises:
+        UnknownTableError: there is no such file, or it cannot be read.
+        FormatError: the file is not one that `write_arrays` wrote, or it is damaged (mostly a
+            `ChecksumError` or a `TruncatedError`); `offset` says where.
+    """
+
+    def __init__(self, path: str | PathLike[str], *, remedy: str | None = None) -> None:
+        self.path = Path(path)
+        self._fault = partial(_fault, self.path, remedy)
+        self.metadata: dict[str, Any] = {}
+        self.arrays: dict[str, StoredArray] = {}
+        try:
+            if not stat.S_ISREG(os.stat(self.path).st_mode):  # opening a pipe would wait
+                raise OSError("it is not a regular file")
+            file = self.path.open("rb")
+            self._close = weakref.finalize(self, file.close)
+            try:
+                size = os.fstat(file.fileno()).st_size
+                self.header = self._checked_header(file, size)
+                self._mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+                self._find_arrays(file, size)
+            except BaseException:
+                self._close()
+                raise
+        except (OSError, ValueError) as error:  # ValueError: the name contains a NUL
+            if isinstance(error, FormatError):
+                raise
+            message = f"the file cannot be read ({getattr(error, 'strerror', None) or error})"
+            raise UnknownTableError(message, value=str(path)) from error
+
+    def _checked_header(self, file: BinaryIO, size: int) -> bytes:
+        """The bytes of the header, compared with its checksum."""
+        length = int.from_bytes(file.read(8), "little")
+        front = file.read(len(PREFIX))
+        if front != PREFIX[: len(front)]:
+            raise self._fault("the file is not a safetensors file of this package", 0)
+        most = min(_LARGEST_HEADER, size - 8)
+        if length > most or len(front) < len(PREFIX):
+            message = f"the file ends within its header, which may have at most {most} bytes"
+            raise self._fault(message, min(size, 8), TruncatedError, value=length)
+        check = file.read(8)
+        rest = file.read(max(0, length - len(PREFIX) - 8))
+        if check != f"{crc32(PREFIX + b'0' * 8 + rest):08x}".encode():
+            raise self._fault("the header does not have its checksum", 8, ChecksumError)
+        return PREFIX + check + rest
+
+    def _find_arrays(self, file: BinaryIO, size: int) -> None:
+        """Set `metadata` and `arrays` from the header of a file of some size."""
+        whole = memoryview(self._mapped)
+        first = end = 8 + len(self.header)
+        try:
+            specs = json.loads(self.header)
+            about = json.loads(specs.pop("__metadata__")["ecnas"])
+            self.metadata.update(about["metadata"])
+            for name, spec in specs.items():
+                dtype, shape = np.dtype(_DTYPES[spec["dtype"]]), tuple(map(index, spec["shape"]))
+                start, end = end, end + prod(shape) * dtype.itemsize
+                sums = memoryview(a2b_base64(about["blocks"][name])).cast("I")
+                expected = [start - first, end - first], -(-prod(shape) // BLOCK)
+                if min(shape, default=0) < 0 or (spec["data_offsets"], len(sums)) != expected:
+                    raise ValueError(f"array {name} of {shape}")
+                if end <= size:
+                    view = whole[start:end]
+                    self.arrays[name] = StoredArray(
+                        name, dtype, shape, start, view, sums, file, self._fault
+                    )
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            reason = f"{type(error).__name__}: {error}"[:200]
+            raise self._fault(f"the header contradicts itself ({reason})", 8) from error
+        if end != size:
+            message = f"the file must have {end} bytes, as its header says"
+            raise self._fault(message, min(end, size), TruncatedError, value=size)
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        """A whole array, checked and read-only; it stays valid when the file is closed."""
+        array = self.arrays[name]
+        return array.part(0, prod(array.shape)).reshape(array.shape)
+
+    def __enter__(self) -> ArrayFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; reading more of it raises `ClosedTableError` from then on."""
+        if self.closed:
+            return
+        for array in self.arrays.values():
+            array.close(self.path)
+        self._close()
+        with suppress(BufferError):  # closes with the last array that was handed out
+            self._mapped.close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return not self._close.alive
+
+
+@dataclass(slots=True, eq=False, repr=False)
+class StoredArray:
+    """One array of an `ArrayFile`, to be read while that is open.
+
+    Each block of 2,048 values is checked when it is first read. Touching the mapping loads
+    megabytes around each touch. To keep the memory of a process with few queries small, the first
+    few blocks are read on their own.
+    """
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    offset: int
+    """Where it starts in the file, in bytes."""
+    _view: Any
+    _sums: memoryview
+    _file: BinaryIO
+    _fault: Callable[..., FormatError]
+    items: Any = field(init=False)
+    """Its values in C order, to read one at a time where the block is `checked`."""
+    checked: bytearray = field(init=False)
+    """1 for each block that was checked in the mapping, else 0."""
+    _few: dict[int, Any] | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.items = self._view.cast(self.dtype.char)
+        self.checked = bytearray(len(self._sums))
+        self._few = {} if hasattr(os, "pread") else None
+
+    def at(self, index: int) -> Any:
+        """The value at an index in C order."""
+        block = index // BLOCK
+        if not self.checked[block]:
+            if self._few is not None:
+                return self._alone(block, self._few)[index - block * BLOCK]
+            self._check_mapped(block)
+        return self.items[index]
+
+    def part(self, start: int, stop: int) -> NDArray[Any]:
+        """The values from `start` to `stop` in C order, as a read-only view of the file."""
+        for block in range(start // BLOCK, -(-stop // BLOCK)):
+            if not self.checked[block]:
+                self._check_mapped(block)
+        return np.frombuffer(self._view, self.dtype)[start:stop]
+
+    def _alone(self, block: int, few: dict[int, Any]) -> Any:
+        """The values of a block, read without the mapping."""
+        found = few.get(block)
+        if found is None:
+            start, stop = self._limits(block)
+            data = os.pread(self._file.fileno(), stop - start, self.offset + start)
+            self._check(block, data)
+            code: Any = self.dtype.char
+            found = few[block] = memoryview(data).cast(code)
+            if len(few) >= _FEW:
+                self._few = None
+        return found
+
+    def _limits(self, block: int) -> tuple[int, int]:
+        step = BLOCK * self.dtype.itemsize
+        return block * step, min((block + 1) * step, len(self._view))
+
+    def _check_mapped(self, block: int) -> None:
+        self._check(block, self._view[slice(*self._limits(block))])
+        self.checked[block] = 1
+
+    def _check(self, block: int, data: bytes | memoryview) -> None:
+        if crc32(data) != self._sums[block]:
+            message = f"block {block} of {self.name} does not have its checksum"
+            raise self._fault(message, self.offset + self._limits(block)[0], ChecksumError)
+
+    def close(self, path: Path) -> None:
+        """Let go of the mapping; reading raises `ClosedTableError` from then on."""
+        views = self.items, self._view
+        self._few, self.checked = None, bytearray(len(self._sums))
+        self.items = self._view = _Closed(path)
+        for view in views:
+            with suppress(BufferError):  # arrays that were handed out keep theirs
+                view.release()
+
+
+@dataclass
+class _Closed:
+    """Stands in for the values of an array of a closed file."""
+
+    path: Path
+
+    def __getitem__(self, key: Any) -> Any:
+        raise ClosedTableError(f"the file {self.path} is closed")
+
+    def __len__(self) -> int:
+        return int(self[0])
+
+
+def _fault(
+    path: Path,
+    remedy: str | None,
+    message: str,
+    offset: int,
+    kind: type[FormatError] = FormatError,
+    **details: Any,
+) -> FormatError:
+    """An error about a file, to be raised."""
+    return kind(message, path=path, offset=offset, remedy=remedy, **details)
