@@ -10,9 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.analysis import nondominated
 from naslib_ecnas.errors import MissingDependencyError, check_counts
-from naslib_ecnas.search.base import Optimiser
+from naslib_ecnas.search.base import Optimiser, Problem
 from naslib_ecnas.search.operators import Encoding, perturb
-from naslib_ecnas.space import Space
 
 try:
     import torch
@@ -55,7 +54,7 @@ class Qnehvi(Optimiser):
     filters them by successive halving over lower budgets, which a table at one budget lacks.
 
     Args:
-        space, rng, rows, paper, budgets: see `Optimiser`; there is no paper setting.
+        problem: what is searched.
         initial: cells drawn to start with.
         batch: cells of a proposal.
         pool: candidates of each batch.
@@ -67,12 +66,12 @@ class Qnehvi(Optimiser):
 
     Example:
         >>> import numpy as np
+        >>> from naslib_ecnas.search import Problem
         >>> from naslib_ecnas.space import Space
-        >>> space = Space(4)
-        >>> search = Qnehvi(space=space, rng=np.random.default_rng(0), initial=8, batch=2)
+        >>> search = Qnehvi(Problem(Space(4), np.random.default_rng(0)), initial=8, batch=2)
         >>> for _ in range(3):
         ...     rows = search.ask()
-        ...     cells = [space.cell(row) for row in rows]
+        ...     cells = [search.space.cell(row) for row in rows]
         ...     search.tell(rows, [(cell.edges, 4 - cell.vertices) for cell in cells])
         >>> rows.shape
         (2,)
@@ -82,18 +81,14 @@ class Qnehvi(Optimiser):
 
     def __init__(
         self,
+        problem: Problem,
         *,
-        space: Space,
-        rng: np.random.Generator,
-        rows: ArrayLike | None = None,
-        paper: bool = False,
         initial: int = 20,
         batch: int = 5,
         pool: int = 128,
         most: int = 200,
-        budgets: tuple[int, ...] = (),
     ) -> None:
-        super().__init__(space=space, rng=rng, rows=rows, paper=paper, budgets=budgets)
+        super().__init__(problem)
         check_counts(self.name, initial=initial, batch=batch)
         check_counts(self.name, least=2, most=most)
         check_counts(self.name, least=batch, pool=pool)
@@ -101,7 +96,7 @@ class Qnehvi(Optimiser):
         self.batch: int = batch
         self.pool: int = pool
         self.most: int = most
-        self._encoding = Encoding(space, rng)
+        self._encoding = Encoding(self.space, self.rng)
         self._new = self._allowed.copy()
         self._told_rows: NDArray[np.int32] = np.empty(0, dtype=np.int32)
         self._told_costs: NDArray[np.float64] = np.empty((0, 2))

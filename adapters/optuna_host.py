@@ -26,8 +26,7 @@ from naslib_ecnas.adapters.choices import Choices, Evaluation
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.errors import MissingDependencyError, check_counts
 from naslib_ecnas.metrics import OBJECTIVES
-from naslib_ecnas.search.base import Optimiser
-from naslib_ecnas.space import Space
+from naslib_ecnas.search.base import Optimiser, Problem
 from naslib_ecnas.topologies import OPERATIONS
 
 try:
@@ -143,24 +142,15 @@ class _OptunaMethod(Optimiser):
     a time. A cell that it proposes again is evaluated again.
 
     Args:
-        space, rng, rows, paper, budgets: see `Optimiser`; there is no paper setting.
+        problem: what is searched.
         initial: cells drawn to start with.
     """
 
-    def __init__(
-        self,
-        *,
-        space: Space,
-        rng: np.random.Generator,
-        rows: ArrayLike | None = None,
-        paper: bool = False,
-        initial: int,
-        budgets: tuple[int, ...] = (),
-    ) -> None:
-        super().__init__(space=space, rng=rng, rows=rows, paper=paper, budgets=budgets)
+    def __init__(self, problem: Problem, *, initial: int) -> None:
+        super().__init__(problem)
         check_counts(self.name, initial=initial)
         self.initial = initial
-        self._choices = Choices(space, self.rows)
+        self._choices = Choices(self.space, self.rows)
         # Copied, because dict is invariant in the type of its values.
         self._distributions: dict[str, BaseDistribution] = {**_distributions(self._choices)}
         self._study: optuna.Study | None = None
@@ -226,18 +216,18 @@ class Motpe(_OptunaMethod):
     of one core. It often repeats good cells: about 300 of those 1,000 cells are different ones.
 
     Args:
-        space, rng, rows, paper, budgets: see `Optimiser`; there is no paper setting.
+        problem: what is searched.
         initial: cells drawn to start with.
         candidates: points drawn from the estimator of good points; the best is proposed.
 
     Example:
         >>> import numpy as np
+        >>> from naslib_ecnas.search import Problem
         >>> from naslib_ecnas.space import Space
-        >>> space = Space(4)
-        >>> search = Motpe(space=space, rng=np.random.default_rng(0))
+        >>> search = Motpe(Problem(Space(4), np.random.default_rng(0)))
         >>> for _ in range(30):
         ...     rows = search.ask()
-        ...     cells = [space.cell(row) for row in rows]
+        ...     cells = [search.space.cell(row) for row in rows]
         ...     search.tell(rows, [(cell.edges, 4 - cell.vertices) for cell in cells])
         >>> rows.shape
         (1,)
@@ -245,20 +235,8 @@ class Motpe(_OptunaMethod):
 
     name: ClassVar[str] = "motpe"
 
-    def __init__(
-        self,
-        *,
-        space: Space,
-        rng: np.random.Generator,
-        rows: ArrayLike | None = None,
-        paper: bool = False,
-        initial: int = 10,
-        candidates: int = 24,
-        budgets: tuple[int, ...] = (),
-    ) -> None:
-        super().__init__(
-            space=space, rng=rng, rows=rows, paper=paper, budgets=budgets, initial=initial
-        )
+    def __init__(self, problem: Problem, *, initial: int = 10, candidates: int = 24) -> None:
+        super().__init__(problem, initial=initial)
         check_counts(self.name, candidates=candidates)
         self.candidates = candidates
 
@@ -276,26 +254,15 @@ class _OptunaGenetic(_OptunaMethod):
     """A genetic sampler of Optuna's.
 
     Args:
-        space, rng, rows, paper, budgets: see `Optimiser`; there is no paper setting.
+        problem: what is searched.
         population: cells drawn to start with, and size of each generation; at least 2.
     """
 
     _kind: ClassVar[Callable[..., BaseSampler]]
 
-    def __init__(
-        self,
-        *,
-        space: Space,
-        rng: np.random.Generator,
-        rows: ArrayLike | None = None,
-        paper: bool = False,
-        population: int = 20,
-        budgets: tuple[int, ...] = (),
-    ) -> None:
+    def __init__(self, problem: Problem, *, population: int = 20) -> None:
         check_counts(self.name, least=2, population=population)  # a crossover has two parents
-        super().__init__(
-            space=space, rng=rng, rows=rows, paper=paper, budgets=budgets, initial=population
-        )
+        super().__init__(problem, initial=population)
 
     def _sampler(self, seed: int) -> BaseSampler:
         return type(self)._kind(seed=seed, population_size=self.initial)
@@ -307,13 +274,14 @@ class OptunaNsga2(_OptunaGenetic):
     Uniform crossover, then each of the n choices is drawn anew with probability 1 / n.
 
     Args:
-        space, rng, rows, paper, budgets: see `Optimiser`; there is no paper setting.
+        problem: what is searched.
         population: cells drawn to start with, and size of each generation; at least 2.
 
     Example:
         >>> import numpy as np
+        >>> from naslib_ecnas.search import Problem
         >>> from naslib_ecnas.space import Space
-        >>> search = OptunaNsga2(space=Space(4), rng=np.random.default_rng(0), population=5)
+        >>> search = OptunaNsga2(Problem(Space(4), np.random.default_rng(0)), population=5)
         >>> search.ask().shape
         (5,)
     """
@@ -326,7 +294,7 @@ class OptunaNsga3(_OptunaGenetic):
     """NSGA-III (Deb and Jain 2014) on the choices, by Optuna, for more than two objectives.
 
     Args:
-        space, rng, rows, paper, budgets: see `Optimiser`; there is no paper setting.
+        problem: what is searched.
         population: cells drawn to start with, and size of each generation; at least 2.
     """
 

@@ -22,7 +22,7 @@ from naslib_ecnas.adapters.choices import Choices, Evaluation
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.errors import MissingDependencyError, check_counts
 from naslib_ecnas.metrics import OBJECTIVES
-from naslib_ecnas.search.base import Optimiser
+from naslib_ecnas.search import base
 from naslib_ecnas.search.operators import perturb
 from naslib_ecnas.space import Space
 
@@ -186,14 +186,14 @@ def _rows(x: NDArray[Any]) -> NDArray[np.int32]:
     return np.asarray(x)[:, 0].astype(np.int32)
 
 
-class _PymooMethod(Optimiser):
+class _PymooMethod(base.Optimiser):
     """A genetic algorithm of pymoo's as a search method.
 
     The first cells are drawn uniformly, as by other methods. Children are made by `operators`. No
     child is in the population already, but a cell that has left it may come again.
 
     Args:
-        space, rng, rows, paper, budgets: see `Optimiser`; there is no paper setting.
+        problem: what is searched.
         population: cells drawn to start with, and size of each generation; at least 2.
         offspring: children in each generation; see the methods for the default.
 
@@ -206,17 +206,9 @@ class _PymooMethod(Optimiser):
     """Default of `offspring`; None for `population`."""
 
     def __init__(
-        self,
-        *,
-        space: Space,
-        rng: np.random.Generator,
-        rows: ArrayLike | None = None,
-        paper: bool = False,
-        population: int = 20,
-        offspring: int | None = None,
-        budgets: tuple[int, ...] = (),
+        self, problem: base.Problem, *, population: int = 20, offspring: int | None = None
     ) -> None:
-        super().__init__(space=space, rng=rng, rows=rows, paper=paper, budgets=budgets)
+        super().__init__(problem)
         check_counts(self.name, least=2, population=population)
         self.population = population
         self.offspring: int = (self._children or population) if offspring is None else offspring
@@ -259,18 +251,18 @@ class PymooNsga2(_PymooMethod):
     so that neither the order of a graph's vertices nor its unused ones matter.
 
     Args:
-        space, rng, rows, paper, budgets: see `Optimiser`; there is no paper setting.
+        problem: what is searched.
         population: cells drawn to start with, and size of each generation; at least 2.
         offspring: children in each generation, as many as `population` by default.
 
     Example:
         >>> import numpy as np
+        >>> from naslib_ecnas.search import Problem
         >>> from naslib_ecnas.space import Space
-        >>> space = Space(4)
-        >>> search = PymooNsga2(space=space, rng=np.random.default_rng(0), population=6)
+        >>> search = PymooNsga2(Problem(Space(4), np.random.default_rng(0)), population=6)
         >>> for _ in range(10):
         ...     rows = search.ask()
-        ...     cells = [space.cell(row) for row in rows]
+        ...     cells = [search.space.cell(row) for row in rows]
         ...     search.tell(rows, [(cell.edges, 4 - cell.vertices) for cell in cells])
         >>> rows.shape
         (6,)
@@ -297,7 +289,7 @@ class SmsEmoa(_PymooMethod):
     SH-EMOA (`naslib_ecnas.search`) is of the same kind and also raises the budgets.
 
     Args:
-        space, rng, rows, paper, budgets: see `Optimiser`; there is no paper setting.
+        problem: what is searched.
         population: cells drawn to start with, and size of each generation; at least 2.
         offspring: children in each generation, 1 by default, as published.
     """

@@ -142,7 +142,8 @@ def objects(folder: Path) -> dict[str, Any]:
     for name in comparison.method_names():
         with suppress(ImportError):
             kind, rng = comparison.method_class(name), np.random.default_rng(0)
-            method = kind(space=own.space, rng=rng, rows=own.rows, budgets=(4, 12))
+            problem = search.Problem(own.space, rng, rows=own.rows, budgets=(4, 12))
+            method = kind(problem)
             method.tell([3, 7], [[0.2, 0.5], [0.4, 0.1]])
             whole[f"method {name}"] = method
     for library, kind_of in (("optuna", "EcnasObjective"), ("pymoo", "EcnasProblem")):

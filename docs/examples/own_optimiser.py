@@ -17,8 +17,8 @@ class Climber(Optimiser):
 
     name = "climber"
 
-    def __init__(self, *, parents: int = 10, **settings) -> None:
-        super().__init__(**settings)  # space, rng, rows, paper, budgets
+    def __init__(self, problem, *, parents: int = 10) -> None:
+        super().__init__(problem)  # sets self.space, self.rng, self.rows and self.budgets
         self.parents = parents
         self.front = np.empty(0, dtype=np.int32)
         self.costs = np.empty((0, 0))

@@ -33,7 +33,7 @@ from naslib_ecnas.files import atomic_write, exists, from_json, is_folder, stora
 from naslib_ecnas.metrics import OBJECTIVES
 from naslib_ecnas.search.accounting import check_objectives, result_of
 from naslib_ecnas.search.base import Optimiser
-from naslib_ecnas.search.methods import METHODS
+from naslib_ecnas.search.loop import METHODS
 from naslib_ecnas.search.result import SearchResult
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ attainment of its `Results`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -34,6 +34,7 @@ from naslib_ecnas.figures.drawing import (
 from naslib_ecnas.figures.front import axis_unit, front_panel, scale_axes
 from naslib_ecnas.files import Sheet
 from naslib_ecnas.metrics import OBJECTIVES, metric
+from naslib_ecnas.progress import Progress
 from naslib_ecnas.search import METHODS, SearchResult, run
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def study(
     seeds: int = 10,
     evaluations: int = 500,
     epochs: int | None = None,
-    on_progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Study:
     """Run every method with every seed on energy and validation accuracy.
 
@@ -124,7 +125,7 @@ def study(
         seeds: number of seeds, starting at 0.
         evaluations: evaluations of each run.
         epochs: training budget; by default the largest.
-        on_progress: callback(runs_done, runs_total).
+        progress: receives the number of runs made.
 
     Raises:
         ConfigError: a method is unknown or named twice, or there is no method, seed or evaluation.
@@ -142,8 +143,8 @@ def study(
         found = []
         for seed in range(seeds):
             found.append(run(bench, name, epochs=epochs, evaluations=evaluations, seed=seed))
-            if on_progress is not None:
-                on_progress(len(runs) * seeds + seed + 1, total)
+            if progress is not None:
+                progress("searching", len(runs) * seeds + seed + 1, total, unit="runs")
         runs[name] = tuple(found)
     budget = bench.budgets[-1] if epochs is None else epochs
     return Study(bench.name, budget, evaluations, tuple(range(seeds)), runs)

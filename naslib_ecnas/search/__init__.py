@@ -1,10 +1,9 @@
 """Search methods (ask/tell, one file each) and the loop that runs them over a benchmark."""
 
 from naslib_ecnas.search.accounting import Limits, result_of
-from naslib_ecnas.search.base import Batch, Optimiser
+from naslib_ecnas.search.base import Batch, Optimiser, Problem
 from naslib_ecnas.search.local_search import LocalSearch
-from naslib_ecnas.search.loop import check, run
-from naslib_ecnas.search.methods import METHODS
+from naslib_ecnas.search.loop import METHODS, check, run
 from naslib_ecnas.search.mse_hvi import MseHvi
 from naslib_ecnas.search.random_search import RandomSearch
 from naslib_ecnas.search.regularised_evolution import RegularisedEvolution
@@ -19,6 +18,7 @@ __all__ = [
     "LocalSearch",
     "MseHvi",
     "Optimiser",
+    "Problem",
     "RandomSearch",
     "RegularisedEvolution",
     "SearchConfig",

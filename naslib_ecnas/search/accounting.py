@@ -1,7 +1,7 @@
 """What the evaluations of a search cost, when a search ends, and how its result is made.
 
-`Limits` says what a search may spend, a `Ledger` looks up what each training costs, `Trainings`
-keeps the account of one run, and `result_of` turns a list of evaluations into a `SearchResult`.
+`Limits` says what a search may spend, a `Ledger` looks up what trainings cost, `Trainings` keeps
+the account of one run, and `result_of` turns a list of evaluations into a `SearchResult`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import version
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -18,31 +19,18 @@ from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.analysis import Scale
 from naslib_ecnas.benchmark import DERIVED, Benchmark
-from naslib_ecnas.errors import (
-    ConfigError,
-    UnknownMetricError,
-    check_counts,
-    check_numbers,
-    whole_numbers,
-)
+from naslib_ecnas.errors import ConfigError, check_counts, check_numbers, whole_numbers
 from naslib_ecnas.metrics import metric
 from naslib_ecnas.search.base import Batch
 from naslib_ecnas.search.result import SearchConfig, SearchResult
 from naslib_ecnas.spent import COSTS, Spent
 
-__all__ = [
-    "QUANTITIES",
-    "Ledger",
-    "Limits",
-    "Trainings",
-    "check_objectives",
-    "result_of",
-]
+__all__ = ["QUANTITIES", "Ledger", "Limits", "Trainings", "check_objectives", "result_of"]
 
 #: The costs of a search that are added up, by the names of `Spent`.
 QUANTITIES = ("evaluations", "epochs", *COSTS)
 
-#: What is kept of every evaluation besides the objectives, where the table holds it.
+# What is kept of every evaluation besides the objectives, where the table holds it.
 _DETAILS = (
     "energy_kwh",
     "validation_accuracy",
@@ -52,7 +40,7 @@ _DETAILS = (
     "parameters",
 )
 
-#: Evaluations in a row that were answered without a charge, after which a run ends.
+# Evaluations in a row that were answered without a charge, after which a run ends.
 _MOST_REPEATS = 1000
 
 
@@ -80,19 +68,16 @@ class Limits:
             raise ConfigError(
                 "a search needs a limit: evaluations, max_energy_kwh, max_epochs or max_time_s"
             )
-        options = {"epochs": "max_epochs", "seconds": "max_time_s", "energy_kwh": "max_energy_kwh"}
-        for name, limit in self.set.items():
-            option: dict[str, Any] = {options.get(name, name): limit}
-            if name in ("evaluations", "epochs"):
-                check_counts(**option)
-            else:
-                check_numbers(above=0, **option)
+        counts = {"evaluations": self.evaluations, "max_epochs": self.epochs}
+        check_counts(**{name: limit for name, limit in counts.items() if limit is not None})
+        amounts = {"max_time_s": self.seconds, "max_energy_kwh": self.energy_kwh}
+        sums: dict[str, Any] = {name: x for name, x in amounts.items() if x is not None}
+        check_numbers(above=0, **sums)
 
     @property
     def set(self) -> dict[str, float]:
         """The limits that are set, by quantity."""
-        named = {name: getattr(self, name, None) for name in QUANTITIES}
-        return {name: value for name, value in named.items() if value is not None}
+        return {name: limit for name, limit in vars(self).items() if limit is not None}
 
     def fitting(self, spent: NDArray[np.float64], charges: NDArray[np.float64]) -> tuple[int, str]:
         """How many of the next evaluations can be made.
@@ -104,11 +89,10 @@ class Limits:
         Returns:
             Their number, and the quantity whose limit stops the next one ("" where none does).
         """
-        # One running sum, so that rounding does not depend on the sizes of the batches.
-        sums = np.cumsum(np.concatenate([spent[None], charges]), axis=0)[1:]
+        sums = _running(spent, charges)
         fits, stopper = len(charges), ""
         for name, limit in self.set.items():
-            over = sums[:, QUANTITIES.index(name)] > limit
+            over = sums[1:, QUANTITIES.index(name)] > limit
             first = int(over.argmax()) if over.any() else len(charges)
             if first < fits:
                 fits, stopper = first, name
@@ -119,117 +103,97 @@ class Limits:
         return max(float(spent[QUANTITIES.index(name)]) / limit for name, limit in self.set.items())
 
 
-class Ledger:
-    """Columns of a table over its whole space, each read once.
+def _running(spent: NDArray[np.float64], charges: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n + 1, 5) sums before and after each of n evaluations.
 
-    Looking up a batch in them takes microseconds, and a search makes hundreds of batches.
+    Always one running sum, so that rounding does not depend on the sizes of the batches.
+    """
+    return np.cumsum(np.concatenate([spent[None], charges]), axis=0)
+
+
+class Ledger:
+    """What the trainings of a table at one budget yield and cost; each column is read once.
+
+    Looking up a batch in it takes microseconds, and a search makes hundreds of batches.
 
     Args:
         bench: the benchmark; its own counter is not changed.
         names: the objectives.
+        epochs: the budget.
     """
 
-    def __init__(self, bench: Benchmark, names: Sequence[str]) -> None:
+    def __init__(self, bench: Benchmark, names: Sequence[str], epochs: int) -> None:
         self.bench = bench
         self.names = tuple(names)
-        self._objectives: dict[int, NDArray[np.float64]] = {}
-        self._columns: dict[tuple[str, int], NDArray[np.float64]] = {}
-        self._charges: dict[tuple[str, int], NDArray[np.float64]] = {}
-        self._scales: dict[int, Scale] = {}
+        self.epochs = epochs
+        self._columns: dict[str, NDArray[np.float64]] = {}
 
     @classmethod
-    def of(cls, bench: Benchmark, names: Sequence[str]) -> Ledger:
+    def of(cls, bench: Benchmark, names: Sequence[str], epochs: int) -> Ledger:
         """The ledger of a benchmark, shared by all searches with the same objectives."""
-        key = tuple(names)
-        kept = _ledgers.setdefault(bench, {})
-        if key not in kept:
+        kept, key = _ledgers.setdefault(bench, {}), tuple(names)
+        if any(ledger.names != key for ledger in kept.values()):
             # Only one set of objectives is kept: the columns of a large table are megabytes.
             kept.clear()
-            kept[key] = cls(_Unowned(bench), key)
-        return kept[key]
+        if epochs not in kept:
+            # A benchmark of its own: one that refers to the key would keep it for ever.
+            kept[epochs] = cls(Benchmark(bench.table), key, epochs)
+        return kept[epochs]
 
-    def objectives(self, epochs: int) -> NDArray[np.float64]:
+    @cached_property
+    def objectives(self) -> NDArray[np.float64]:
         """(n_cells, m) objectives, NaN where the table has no training at this budget.
 
         Raises:
             UnknownMetricError: an objective is no metric of the table.
             UnknownBudgetError: the table does not have this budget.
         """
-        if epochs not in self._objectives:
-            bench = self.bench
-            values = np.column_stack([bench.values(name, epochs) for name in self.names])
-            if all(name in DERIVED for name in self.names):
-                # Derived metrics exist for every cell, but only a trained cell can be evaluated.
-                trained = np.zeros(len(values), dtype=np.bool_)
-                for name in bench.metrics:
-                    trained |= ~np.isnan(bench.values(name, epochs))
-                values[~trained] = np.nan
-            self._objectives[epochs] = values
-        return self._objectives[epochs]
+        values = np.column_stack([self.bench.values(name, self.epochs) for name in self.names])
+        if all(name in DERIVED for name in self.names):
+            # Derived metrics exist for every cell, but only a trained cell can be evaluated.
+            held = [self.bench.values(name, self.epochs) for name in self.bench.metrics]
+            values[np.isnan(held).all(axis=0)] = np.nan
+        return values
 
-    def scale(self, epochs: int) -> Scale:
-        """The scale of the table at a budget."""
-        if epochs not in self._scales:
-            self._scales[epochs] = Scale.of(self.objectives(epochs), self.names)
-        return self._scales[epochs]
-
-    def detail(
-        self, name: str, rows: NDArray[np.int32], epochs: NDArray[np.int64]
-    ) -> NDArray[np.float64]:
-        """(n,) values of a metric, one for each evaluation.
+    @cached_property
+    def scale(self) -> Scale:
+        """The scale of the table at this budget.
 
         Raises:
-            UnknownMetricError: the table does not hold it.
+            ConfigError: no cell has all objectives.
         """
-        if name in DERIVED:
-            return DERIVED[name](rows).astype(np.float64)
-        out = np.empty(len(rows))
-        for budget in np.unique(epochs).tolist():
-            at = epochs == budget
-            out[at] = self._column(name, budget)[rows[at]]
-        return out
+        return Scale.of(self.objectives, self.names)
 
-    def charges(self, rows: NDArray[np.int32], epochs: int) -> NDArray[np.float64]:
+    @cached_property
+    def complete(self) -> NDArray[np.bool_]:
+        """(n_cells,) mask of the cells with all objectives."""
+        return ~np.isnan(self.objectives).any(axis=1)
+
+    def column(self, name: str) -> NDArray[np.float64]:
+        """(n_cells,) values of a metric of the table; NaN if it has no such metric."""
+        if name not in self._columns:
+            held = name in self.bench.metrics
+            unknown = np.broadcast_to(np.nan, len(self.bench.space))
+            self._columns[name] = self.bench.values(name, self.epochs) if held else unknown
+        return self._columns[name]
+
+    def charges(self, rows: NDArray[np.int32]) -> NDArray[np.float64]:
         """(n, 5) cost of each training, in the order of `QUANTITIES`; NaN where not known."""
         out = np.empty((len(rows), len(QUANTITIES)))
-        for i, quantity in enumerate(QUANTITIES):
-            if quantity in COSTS:
-                out[:, i] = self.charge(quantity, epochs)[rows]
-            else:
-                out[:, i] = epochs if quantity == "epochs" else 1.0
+        out[:, :2] = 1.0, self.epochs
+        for i, name in enumerate(COSTS.values(), 2):
+            out[:, i] = self.column(name)[rows]
         return out
 
-    def charge(self, quantity: str, epochs: int) -> NDArray[np.float64]:
-        """(n_cells,) cost of a training of each cell; NaN where the table does not say."""
-        if (quantity, epochs) not in self._charges:
-            try:
-                column = self._column(COSTS[quantity], epochs)
-            except UnknownMetricError:
-                column = np.broadcast_to(np.nan, len(self.bench.space))
-            self._charges[quantity, epochs] = column
-        return self._charges[quantity, epochs]
 
-    def _column(self, name: str, epochs: int) -> NDArray[np.float64]:
-        if (name, epochs) not in self._columns:
-            self._columns[name, epochs] = self.bench.values(name, epochs)
-        return self._columns[name, epochs]
-
-
-class _Unowned(Benchmark):
-    """A copy with its own counter; the cached ledgers must not keep the original alive."""
-
-    def __init__(self, bench: Benchmark) -> None:
-        super().__init__(bench.table)
-
-
-_ledgers: WeakKeyDictionary[Benchmark, dict[tuple[str, ...], Ledger]] = WeakKeyDictionary()
+_ledgers: WeakKeyDictionary[Benchmark, dict[int, Ledger]] = WeakKeyDictionary()
 
 
 class Trainings:
     """The account of one run: trainings made, their costs, and why the run ended.
 
     Args:
-        ledger: what trainings cost.
+        ledgers: what trainings cost, by budget.
         limits: what may be spent.
         charge_repeats: whether a cell trained before at this budget or a larger one is charged
             again; if not, it is answered without a charge.
@@ -239,11 +203,14 @@ class Trainings:
         ended_by: the limit that ended the run, or `repeats`; empty while the run goes on.
     """
 
-    def __init__(self, ledger: Ledger, limits: Limits, *, charge_repeats: bool) -> None:
-        self._ledger = ledger
+    def __init__(
+        self, ledgers: Mapping[int, Ledger], limits: Limits, *, charge_repeats: bool
+    ) -> None:
+        self._ledgers = ledgers
         self._limits = limits
         self._charge_repeats = charge_repeats
-        self._largest = np.zeros(len(ledger.bench.space), dtype=np.int64)
+        cells = len(next(iter(ledgers.values())).bench.space)
+        self._largest = np.zeros(cells, dtype=np.int64)  # budget at which each cell was trained
         self._parts: list[tuple[NDArray[np.int32], int]] = []
         self._spent = np.zeros(len(QUANTITIES))
         self._made = self._in_a_row = 0
@@ -266,6 +233,8 @@ class Trainings:
 
     def expected(self) -> int:
         """Number of trainings at the end: their limit, or an estimate from the share spent."""
+        if self.ended_by:
+            return self._made
         if self._limits.evaluations is not None:
             return self._limits.evaluations
         return max(self._made, round(self._made / self._limits.share(self._spent)))
@@ -280,7 +249,7 @@ class Trainings:
             ConfigError: the limits do not pay for a single training.
         """
         rows = np.array(batch.rows, dtype=np.int32)
-        charges = self._ledger.charges(rows, batch.epochs)
+        charges = self._ledgers[batch.epochs].charges(rows)
         new = np.ones(len(rows), dtype=np.bool_)
         if not self._charge_repeats:
             first = np.unique(rows, return_index=True)[1]
@@ -288,8 +257,8 @@ class Trainings:
             new[first] = self._largest[rows[first]] < batch.epochs
             charges[~new] = 0.0
         fits, stopper = self._limits.fitting(self._spent, charges)
-        rows, new, charges = rows[:fits], new[:fits], charges[:fits]
-        self._spent = np.cumsum(np.concatenate([self._spent[None], charges]), axis=0)[-1]
+        rows, new = rows[:fits], new[:fits]
+        self._spent = _running(self._spent, charges[:fits])[-1]
         trained = rows[new]
         self._largest[trained] = np.maximum(self._largest[trained], batch.epochs)
         self._made += len(trained)
@@ -300,10 +269,8 @@ class Trainings:
         else:
             self._in_a_row += len(rows)
         if not self._made:
-            limit = self._limits.set[stopper]
-            raise ConfigError(
-                f"the limit of {stopper} does not pay for one evaluation", value=limit
-            )
+            message = f"the limit of {stopper} does not pay for one evaluation"
+            raise ConfigError(message, value=self._limits.set[stopper])
         self.ended_by = stopper or self._exhausted()
         return rows
 
@@ -379,18 +346,20 @@ def result_of(
     bench.table.positions(where)
     where = where.astype(np.int32)
     names = check_objectives(objectives)
-    if budget is not None:
-        bench.values(names[0], budget)  # raises UnknownBudgetError
-    ledger = Ledger.of(bench, names)
     own = int(each.max()) if budget is None else budget
-    budgets = np.unique(each).tolist()
+    bench.values(names[0], own)  # raises UnknownBudgetError
+
     values = np.empty((len(where), len(names)))
     charges = np.empty((len(where), len(QUANTITIES)))
-    for at_budget in budgets:
-        at = each == at_budget
-        values[at] = ledger.objectives(at_budget)[where[at]]
-        charges[at] = ledger.charges(where[at], at_budget)
-    cumulative = dict(zip(QUANTITIES, np.cumsum(charges, axis=0).T, strict=True))
+    held = [name for name in _DETAILS if name in bench.metrics]
+    details = {name: np.empty(len(where)) for name in held}
+    for at_budget in np.unique(each).tolist():
+        at, ledger = each == at_budget, Ledger.of(bench, names, at_budget)
+        values[at] = ledger.objectives[where[at]]
+        charges[at] = ledger.charges(where[at])
+        for name in held:
+            details[name][at] = ledger.column(name)[where[at]]
+    details |= {n: DERIVED[n](where).astype(np.float64) for n in _DETAILS if n in DERIVED}
     origin = bench.provenance
     config = SearchConfig(
         method=method,
@@ -404,37 +373,23 @@ def result_of(
         seed=seed,
         provenance={name: origin[name] for name in names},
         versions={
-            "naslib-ecnas": version("naslib-ecnas"),
-            "moocore": version("moocore"),
-            "numpy": version("numpy"),
+            **{name: version(name) for name in ("naslib-ecnas", "moocore", "numpy")},
             "python": platform.python_version(),
         },
         limits=dict(limits or {"evaluations": len(where)}),
         charge_repeats=charge_repeats,
         options=dict(options or {}),
     )
-    return SearchResult.of(
-        config,
+    return SearchResult(
+        config=config,
         rows=where,
         epochs=each,
         values=values,
-        details=_details(ledger, where, each),
-        cumulative=cumulative,
-        spent=Spent.of(each, {name: charges[:, QUANTITIES.index(name)] for name in COSTS}),
-        scale=ledger.scale(own),
+        details=details,
+        cumulative=dict(zip(QUANTITIES, np.cumsum(charges, axis=0).T, strict=True)),
+        spent=Spent.of(each, dict(zip(COSTS, charges.T[2:], strict=True))),
+        scale=Ledger.of(bench, names, own).scale,
         skipped=skipped,
         answered=answered,
         ended_by=ended_by,
     )
-
-
-def _details(
-    ledger: Ledger, rows: NDArray[np.int32], epochs: NDArray[np.int64]
-) -> dict[str, NDArray[np.float64]]:
-    out = {}
-    for name in _DETAILS:
-        try:
-            out[name] = ledger.detail(name, rows, epochs)
-        except UnknownMetricError:  # a table need not hold them all
-            continue
-    return out

@@ -1,9 +1,9 @@
-"""The base class of search methods (ask/tell), and cells drawn as by the released code."""
+"""What a search works on, the base class of search methods, and the draws of the released code."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -13,10 +13,54 @@ from naslib_ecnas.errors import ConfigError, check_counts, whole_numbers
 from naslib_ecnas.space import Space
 from naslib_ecnas.topologies import MAX_EDGES
 
-__all__ = ["Batch", "Optimiser", "released_draws"]
+__all__ = ["Batch", "Evaluated", "Optimiser", "Problem", "released_draws"]
 
 # Rounds of draws without a single allowed cell after which one is drawn uniformly instead.
 _RELEASED_ROUNDS = 100
+
+
+class Problem:
+    """The cells among which a method searches, its training budgets and its randomness.
+
+    Args:
+        space: the space to search.
+        rng: source of all randomness.
+        rows: the rows that may be proposed, such as the rows that a table holds; None for the
+            whole space.
+        budgets: ascending training budgets in epochs, the last one the run's own.
+
+    Attributes:
+        rows: (k,) int32 rows that may be proposed, ascending.
+        allowed: (n_cells,) mask of these rows.
+
+    Raises:
+        ConfigError: no row may be proposed, or the budgets do not ascend.
+        UnknownCellError: a row lies outside the space.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        rng: np.random.Generator,
+        *,
+        rows: ArrayLike | None = None,
+        budgets: tuple[int, ...] = (),
+    ) -> None:
+        self.space = space
+        self.rng = rng
+        self.budgets: tuple[int, ...] = tuple(budgets)
+        for last, budget in zip((0, *self.budgets), self.budgets, strict=False):
+            check_counts("ascending budgets", least=last + 1, budget=budget)
+        chosen = np.arange(len(space)) if rows is None else whole_numbers(rows)
+        if (np.diff(chosen) <= 0).any():  # the rows of a table are sorted already
+            chosen = np.unique(chosen)
+        if not chosen.size:
+            raise ConfigError("a search needs at least one row that may be proposed")
+        for end in (chosen[0], chosen[-1]):
+            space.cell(int(end))
+        self.rows: NDArray[np.int32] = chosen.astype(np.int32)
+        self.allowed: NDArray[np.bool_] = np.zeros(len(space), dtype=np.bool_)
+        self.allowed[self.rows] = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +70,36 @@ class Batch:
     rows: NDArray[np.int32]
     """(n,) rows, n >= 1."""
     epochs: int
-    """One of the budgets that the method was given."""
+    """One of the problem's budgets."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluated:
+    """Cells and their costs, such as the population of a method."""
+
+    rows: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, dtype=np.int32))
+    """(n,) rows."""
+    costs: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 2)))
+    """(n, m) costs, less is better."""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, which: NDArray[np.integer] | NDArray[np.bool_] | slice) -> Evaluated:
+        """Some of the cells, by positions, a mask or a slice."""
+        return Evaluated(self.rows[which], self.costs[which])
+
+    def __add__(self, other: Evaluated) -> Evaluated:
+        """These cells, followed by others."""
+        if not len(self):  # the number of objectives may not be known yet
+            return other
+        return Evaluated(
+            np.concatenate([self.rows, other.rows]), np.concatenate([self.costs, other.costs])
+        )
+
+    def known(self) -> Evaluated:
+        """The cells without a NaN among their costs."""
+        return self[~np.isnan(self.costs).any(axis=1)]
 
 
 class Optimiser(ABC):
@@ -37,68 +110,27 @@ class Optimiser(ABC):
     units and no tables.
 
     Args:
-        space: the space to search.
-        rng: source of all randomness.
-        rows: the rows that may be proposed, such as the rows that a table holds; None for the
-            whole space.
-        paper: behave like the published code where it departs from its paper.
-        budgets: ascending training budgets in epochs, the last one the run's own. A method that
-            `uses_budgets` returns `Batch`es; the others ignore them.
-
-    Attributes:
-        rows: (k,) int32 rows that may be proposed, ascending.
-
-    Raises:
-        ConfigError: no row may be proposed, or an impossible setting.
-        UnknownCellError: a row lies outside the space.
+        problem: what is searched. Its `space`, `rng`, `rows` and `budgets` are attributes of the
+            method too. A method that `uses_budgets` returns `Batch`es; the others ignore them.
     """
 
     name: ClassVar[str]
     """The name that users type."""
     has_paper_setting: ClassVar[bool] = False
-    """Whether `paper=True` is possible."""
+    """Whether it takes `paper=True`, to behave like the published code where that departs from its
+    paper."""
     uses_budgets: ClassVar[bool] = False
     """Whether the method evaluates at smaller budgets too."""
     skipped: int = 0
     """Proposals dropped so far because they were invalid or not allowed: never evaluated, never
     charged. Only paper settings make such proposals."""
 
-    def __init__(
-        self,
-        *,
-        space: Space,
-        rng: np.random.Generator,
-        rows: ArrayLike | None = None,
-        paper: bool = False,
-        budgets: tuple[int, ...] = (),
-    ) -> None:
-        self.check_paper(paper)
-        self.space = space
-        self.rng = rng
-        self.paper = paper
-        self.budgets: tuple[int, ...] = tuple(budgets)
-        for last, budget in zip((0, *self.budgets), self.budgets, strict=False):
-            check_counts("ascending budgets", least=last + 1, budget=budget)
-        allowed = np.arange(len(space)) if rows is None else whole_numbers(rows)
-        if (np.diff(allowed) <= 0).any():  # the rows of a table are sorted already
-            allowed = np.unique(allowed)
-        if not allowed.size:
-            raise ConfigError("a search needs at least one row that may be proposed")
-        for end in (allowed[0], allowed[-1]):
-            space.cell(int(end))
-        self.rows: NDArray[np.int32] = allowed.astype(np.int32)
-        self._allowed = np.zeros(len(space), dtype=np.bool_)
-        self._allowed[self.rows] = True
-
-    @classmethod
-    def check_paper(cls, paper: bool) -> None:
-        """Refuse a paper setting that the method does not have.
-
-        Raises:
-            ConfigError: `paper` is set and the method has no paper setting.
-        """
-        if paper and not cls.has_paper_setting:
-            raise ConfigError(f"the method {cls.name} has no paper setting")
+    def __init__(self, problem: Problem) -> None:
+        self.space = problem.space
+        self.rng = problem.rng
+        self.rows: NDArray[np.int32] = problem.rows
+        self.budgets: tuple[int, ...] = problem.budgets
+        self._allowed = problem.allowed
 
     @abstractmethod
     def ask(self) -> NDArray[np.int32] | Batch:
@@ -132,6 +164,12 @@ class Optimiser(ABC):
         """(n,) rows drawn uniformly from the allowed ones, with replacement."""
         return self.rows[self.rng.integers(0, len(self.rows), n)]
 
+    def _filled(self, rows: NDArray[np.int32]) -> NDArray[np.int32]:
+        """The rows with each -1, a child that could not be made, replaced by a uniform draw."""
+        failed = np.flatnonzero(rows < 0)
+        rows[failed] = self.sample(len(failed))
+        return rows
+
     def _sample_released(self, n: int) -> NDArray[np.int32]:
         """(k,) the allowed cells among n draws as by the released code, 1 <= k <= n.
 
@@ -160,15 +198,13 @@ class Optimiser(ABC):
         return where.astype(np.int32), values
 
 
-# -- cells drawn as by the released code of EC-NAS ----
-#
-# Its search space is a list of choices for its optimiser, in which the ranges of the number of
-# vertices (2 to V) and of edges (1 to V (V - 1) / 2) became choices between their two ends. A
-# matrix of so many vertices is filled row by row with coin tosses until it has so many edges.
-
-
 def released_draws(space: Space, rng: np.random.Generator, n: int) -> NDArray[np.int32]:
-    """(n,) int32 rows of draws as in the released code, -1 for invalid cells."""
+    """(n,) int32 rows of draws as in the released code, -1 for invalid cells.
+
+    Its search space is a list of choices for its optimiser, in which the ranges of the number of
+    vertices (2 to V) and of edges (1 to V (V - 1) / 2) became choices between their two ends. A
+    matrix of so many vertices is filled row by row with coin tosses until it has so many edges.
+    """
     v = space.vertices
     upper = np.triu(np.ones((v, v), dtype=np.bool_), 1)
     whole = rng.random(n) < 0.5  # all V vertices, or two

@@ -6,9 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.errors import check_counts
-from naslib_ecnas.search.base import Optimiser
+from naslib_ecnas.search.base import Optimiser, Problem
 from naslib_ecnas.search.operators import Normaliser, random_weights, scalarise
-from naslib_ecnas.space import Space
 
 __all__ = ["LocalSearch"]
 
@@ -28,7 +27,7 @@ class LocalSearch(Optimiser):
     start.
 
     Args:
-        space, rng, rows, paper, budgets: see `Optimiser`; there is no paper setting.
+        problem: what is searched.
         initial: random cells of each start.
         scalarisation: `chebyshev` or `sum`.
 
@@ -40,12 +39,12 @@ class LocalSearch(Optimiser):
 
     Example:
         >>> import numpy as np
+        >>> from naslib_ecnas.search import Problem
         >>> from naslib_ecnas.space import Space
-        >>> space = Space(4)
-        >>> search = LocalSearch(space=space, rng=np.random.default_rng(0), initial=1)
+        >>> search = LocalSearch(Problem(Space(4), np.random.default_rng(0)), initial=1)
         >>> while search.climbs < 2:
         ...     rows = search.ask()
-        ...     cells = [space.cell(row) for row in rows]
+        ...     cells = [search.space.cell(row) for row in rows]
         ...     search.tell(rows, [(cell.edges, cell.vertices) for cell in cells])
         >>> search.optima[0]  # the smallest cell has the least of both
         0
@@ -54,17 +53,9 @@ class LocalSearch(Optimiser):
     name = "ls"
 
     def __init__(
-        self,
-        *,
-        space: Space,
-        rng: np.random.Generator,
-        rows: ArrayLike | None = None,
-        paper: bool = False,
-        initial: int = 10,
-        scalarisation: str = "chebyshev",
-        budgets: tuple[int, ...] = (),
+        self, problem: Problem, *, initial: int = 10, scalarisation: str = "chebyshev"
     ) -> None:
-        super().__init__(space=space, rng=rng, rows=rows, paper=paper, budgets=budgets)
+        super().__init__(problem)
         check_counts("local search", initial=initial)
         self.initial = initial
         self._scalar = scalarise(scalarisation)
@@ -101,31 +92,24 @@ class LocalSearch(Optimiser):
 
     def _step(self) -> None:
         """Move to the best of the rows around, or end the climb if none is better."""
-        around = self._around.tolist()
-        best, best_score = self._best(around)
-        current = self._current
-        if current is not None:
-            here = self._best([current])[1]
-            if not best_score < here:
-                self.optima.append(current)
-                self._current, self._around = None, np.empty(0, dtype=np.int32)
-                return
-        if best is None:  # every start failed
-            self._around = np.empty(0, dtype=np.int32)
-            return
-        self._current = best
-        near = self.space.neighbours(best)
-        self._around = near[self.allowed(near)]
+        best, best_score = self._best(self._around.tolist())
+        current, self._around = self._current, np.empty(0, dtype=np.int32)
+        if current is not None and not best_score < self._best([current])[1]:
+            self.optima.append(current)
+            self._current = None
+        elif best is not None:  # else every start failed
+            self._current = best
+            near = self.space.neighbours(best)
+            self._around = near[self.allowed(near)]
 
     def _best(self, rows: list[int]) -> tuple[int | None, float]:
         """The row with the least scalarised cost, the first of equal ones, and its cost."""
-        evaluated = [(row, self._costs[row]) for row in rows]
-        known = [(row, costs) for row, costs in evaluated if not np.isnan(costs).any()]
+        known = [row for row in rows if not np.isnan(self._costs[row]).any()]
         if not known:
             return None, np.inf
-        costs = np.array([costs for _, costs in known])
+        costs = np.array([self._costs[row] for row in known])
         if self._weights is None:
             self._weights = random_weights(self.rng, costs.shape[1])[0]
         scores = self._scalar(self._normalise(costs), self._weights)
         at = int(scores.argmin())
-        return known[at][0], float(scores[at])
+        return known[at], float(scores[at])

@@ -1,9 +1,9 @@
-"""The loop that runs a search method over a benchmark and counts what the search costs."""
+"""The methods by name, and the loop that runs one over a benchmark and counts what it costs."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -14,19 +14,25 @@ from naslib_ecnas.analysis import costs_of
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.errors import ConfigError, check_counts
 from naslib_ecnas.metrics import OBJECTIVES
-from naslib_ecnas.search.accounting import (
-    Ledger,
-    Limits,
-    Trainings,
-    check_objectives,
-    result_of,
-)
-from naslib_ecnas.search.base import Batch, Optimiser
-from naslib_ecnas.search.methods import method_of
+from naslib_ecnas.progress import Progress, silent
+from naslib_ecnas.search.accounting import Ledger, Limits, Trainings, check_objectives, result_of
+from naslib_ecnas.search.base import Batch, Optimiser, Problem
+from naslib_ecnas.search.local_search import LocalSearch
+from naslib_ecnas.search.mse_hvi import MseHvi
+from naslib_ecnas.search.random_search import RandomSearch
+from naslib_ecnas.search.regularised_evolution import RegularisedEvolution
 from naslib_ecnas.search.result import SearchResult, prepare, write
+from naslib_ecnas.search.semoa import Semoa
+from naslib_ecnas.search.sh_emoa import ShEmoa
 from naslib_ecnas.spent import COSTS
 
-__all__ = ["check", "run"]
+__all__ = ["METHODS", "check", "run"]
+
+#: The methods by name. A new one is a file and an entry here.
+METHODS: dict[str, type[Optimiser]] = {
+    kind.name: kind
+    for kind in (RandomSearch, Semoa, ShEmoa, MseHvi, RegularisedEvolution, LocalSearch)
+}
 
 
 def run(
@@ -45,7 +51,7 @@ def run(
     out: str | PathLike[str] | None = None,
     overwrite: bool = False,
     paper: bool = False,
-    on_progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> SearchResult:
     """Search a benchmark for the best trade-offs between objectives.
 
@@ -81,8 +87,8 @@ def run(
             `config.json`; None writes nothing.
         overwrite: replace the files of an earlier search in `out`.
         paper: behave like the published code where it departs from its paper.
-        on_progress: called with the number of evaluations made and their number at the end, which
-            is estimated from the share spent where it is not limited.
+        progress: receives the number of evaluations made; their number at the end is estimated
+            from the share spent where it is not limited.
 
     Raises:
         ConfigError: an impossible setting, a folder that is not empty, or a limit that does not
@@ -92,33 +98,36 @@ def run(
         StorageError: the folder cannot be written.
     """
     limits = Limits(evaluations, max_epochs, max_time_s, max_energy_kwh)
-    kind = _checked(method, seed, paper)
+    kind = _kind(method, seed, paper)
     names = check_objectives(objectives)
     budget = bench.budgets[-1] if epochs is None else epochs
     bench.values(names[0], budget)  # raises UnknownBudgetError
-    ledger = Ledger.of(bench, names)
-    ledger.scale(budget)  # raises where no cell has all objectives at this budget
-    budgets = _budgets(bench, kind, ledger, budget)
-    optimiser = _optimiser(
-        kind,
-        space=bench.space,
-        rng=np.random.default_rng(seed),
-        rows=_rows(ledger, limits, budgets),
-        paper=paper,
-        options={**(options or {}), **({"budgets": budgets} if kind.uses_budgets else {})},
+    smaller = [b for b in bench.budgets if b < budget] if kind.uses_budgets else []
+    ledgers = {b: Ledger.of(bench, names, b) for b in (*smaller, budget)}
+    # A smaller budget at which no cell has all objectives would leave no cell to propose.
+    ledgers = {b: ledger for b, ledger in ledgers.items() if ledger.complete.any()}
+    if budget not in ledgers:
+        raise ConfigError(f"no cell of {bench.name} has {', '.join(names)} at {budget} epochs")
+    problem = Problem(
+        bench.space,
+        np.random.default_rng(seed),
+        rows=_rows(ledgers, limits),
+        budgets=tuple(ledgers),
     )
+    optimiser = _optimiser(kind, problem, paper, options or {})
     folder = None if out is None else prepare(Path(out), overwrite=overwrite)
 
-    made = Trainings(ledger, limits, charge_repeats=charge_repeats)
+    progress, task = progress or silent, f"searching {bench.name} with {kind.name}"
+    made = Trainings(ledgers, limits, charge_repeats=charge_repeats)
     try:
         while not made.ended_by:
-            batch = _batch(optimiser, budgets)
+            batch = _batch(optimiser)
             rows = made.make(batch)
             if len(rows):
-                values = ledger.objectives(batch.epochs)[rows]
+                values = ledgers[batch.epochs].objectives[rows]
                 optimiser.tell(rows, costs_of(values, names))
-            if on_progress is not None and len(made):
-                on_progress(len(made), made.expected())
+            if len(made):
+                progress(task, len(made), made.expected(), unit="evaluations")
     finally:
         made.charge(bench)
 
@@ -162,57 +171,48 @@ def check(
         ConfigError: an unknown method or setting, or a number out of range.
     """
     Limits(evaluations, max_epochs, max_time_s, max_energy_kwh)
-    return _checked(method, seed, paper)
+    return _kind(method, seed, paper)
 
 
-def _checked(method: str | type[Optimiser], seed: int, paper: bool) -> type[Optimiser]:
-    kind = method_of(method) if isinstance(method, str) else method
+def _kind(method: str | type[Optimiser], seed: int, paper: bool) -> type[Optimiser]:
+    """The class of a method that can be run with this seed and setting."""
+    if isinstance(method, str) and method not in METHODS:
+        raise ConfigError(f"the method must be one of {', '.join(METHODS)}", value=method)
+    kind = METHODS[method] if isinstance(method, str) else method
     if not isinstance(kind, type) or not issubclass(kind, Optimiser):
         raise ConfigError("the method must be a name or a subclass of Optimiser", value=method)
     check_counts(least=0, seed=seed)
-    kind.check_paper(paper)
+    if paper and not kind.has_paper_setting:
+        raise ConfigError(f"the method {kind.name} has no paper setting")
     return kind
 
 
-def _budgets(
-    bench: Benchmark, kind: type[Optimiser], ledger: Ledger, budget: int
-) -> tuple[int, ...]:
-    """The budgets of the run: its own, and the smaller ones for a method that uses them."""
-    if not kind.uses_budgets:
-        return (budget,)
-    return tuple(
-        b
-        for b in bench.budgets
-        # A budget at which no cell has all objectives would leave no cell to propose.
-        if b == budget or (b < budget and not np.isnan(ledger.objectives(b)).any(axis=1).all())
-    )
-
-
-def _rows(ledger: Ledger, limits: Limits, budgets: Sequence[int]) -> np.ndarray[Any, Any]:
+def _rows(ledgers: Mapping[int, Ledger], limits: Limits) -> np.ndarray[Any, Any]:
     """Rows with all objectives, and all limited costs, at each of the budgets."""
-    known = np.ones(len(ledger.bench.space), dtype=np.bool_)
-    for budget in budgets:
-        known &= ~np.isnan(ledger.objectives(budget)).any(axis=1)
-        for quantity in limits.set:
-            if quantity in COSTS:
-                known &= ~np.isnan(ledger.charge(quantity, budget))
+    known = np.logical_and.reduce([ledger.complete for ledger in ledgers.values()])
+    for quantity in limits.set.keys() & COSTS:
+        for ledger in ledgers.values():
+            known &= ~np.isnan(ledger.column(COSTS[quantity]))
     return np.flatnonzero(known)
 
 
-def _optimiser(kind: type[Optimiser], *, options: Mapping[str, Any], **settings: Any) -> Optimiser:
+def _optimiser(
+    kind: type[Optimiser], problem: Problem, paper: bool, options: Mapping[str, Any]
+) -> Optimiser:
+    setting = {"paper": paper} if kind.has_paper_setting else {}
     try:
-        inspect.signature(kind).bind(**settings, **options)
+        inspect.signature(kind).bind(problem, **setting, **options)
     except TypeError as error:
         raise ConfigError(f"options of {kind.name} do not fit: {error}") from error
-    return kind(**settings, **options)
+    return kind(problem, **setting, **options)
 
 
-def _batch(optimiser: Optimiser, budgets: Sequence[int]) -> Batch:
+def _batch(optimiser: Optimiser) -> Batch:
     """The method's next batch, checked."""
     answer = optimiser.ask()
-    batch = answer if isinstance(answer, Batch) else Batch(answer, budgets[-1])
+    batch = answer if isinstance(answer, Batch) else Batch(answer, optimiser.budgets[-1])
     if (
-        batch.epochs not in budgets
+        batch.epochs not in optimiser.budgets
         or not len(batch.rows)
         or not optimiser.allowed(batch.rows).all()
     ):

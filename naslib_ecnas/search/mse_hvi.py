@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.analysis import nondominated
 from naslib_ecnas.errors import ConfigError, check_counts
-from naslib_ecnas.search.base import Optimiser
+from naslib_ecnas.search.base import Evaluated, Optimiser, Problem
 from naslib_ecnas.search.operators import Encoding, Visited, perturb
-from naslib_ecnas.space import Space
 
 __all__ = ["FourierFeatures", "MseHvi", "Regression", "expected_improvement"]
 
@@ -124,28 +124,29 @@ class Regression:
         return Posterior(mean, scale, vectors, rotated * inverse, inverse, noise[targets, best])
 
 
+@dataclass(frozen=True, eq=False)
 class Posterior:
-    """Predictions of a fitted `Regression`."""
+    """Predictions of a fitted `Regression` of m targets on d features."""
 
-    def __init__(
-        self,
-        mean: NDArray[np.float64],
-        scale: NDArray[np.float64],
-        vectors: NDArray[np.float64],
-        weights: NDArray[np.float64],
-        inverse: NDArray[np.float64],
-        noise: NDArray[np.float64],
-    ) -> None:
-        self._mean, self._scale = mean, scale
-        self._vectors, self._weights = vectors, weights
-        self._inverse, self._noise = inverse, noise
+    mean: NDArray[np.float64]
+    """(m,) mean of each target."""
+    scale: NDArray[np.float64]
+    """(m,) its standard deviation."""
+    vectors: NDArray[np.float64]
+    """(d, d) eigenvectors V of the features' Gram matrix, as columns."""
+    weights: NDArray[np.float64]
+    """(d, m) mean of V' w."""
+    inverse: NDArray[np.float64]
+    """(d, m) variance of each component of V' w, as a multiple of the noise."""
+    noise: NDArray[np.float64]
+    """(m,) variance of the noise, s^2."""
 
     def __call__(self, z: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """(n, m) mean and standard deviation of a new observation at (n, d) features."""
-        rotated = z @ self._vectors
-        mean = rotated @ self._weights * self._scale + self._mean
-        variance = self._noise * (1.0 + rotated**2 @ self._inverse)
-        return mean, np.sqrt(variance) * self._scale
+        rotated = z @ self.vectors
+        mean = rotated @ self.weights * self.scale + self.mean
+        variance = self.noise * (1.0 + rotated**2 @ self.inverse)
+        return mean, np.sqrt(variance) * self.scale
 
 
 # -- expected improvement of the hypervolume ----
@@ -221,7 +222,7 @@ def _normal_cdf(u: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.interp(u, at, values)
 
 
-@lru_cache(maxsize=1)
+@cache
 def _cdf_table() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     at = np.linspace(-_CDF_REACH, _CDF_REACH, _CDF_STEPS + 1)
     return at, np.array([0.5 * (1 + math.erf(v / math.sqrt(2))) for v in at])
@@ -253,31 +254,31 @@ class MseHvi(Optimiser):
     the free look at the energies, and the energy of 0 of invalid cells.
 
     Args:
-        space, rng, rows, paper, budgets: see `Optimiser`.
+        problem: what is searched.
         initial: random cells to start with.
         batch: cells chosen at a time; 1 as published.
         pool: candidates, half of them perturbed cells of the front.
         known: for the number of each objective that needs no training, its (n_cells,) costs over
             the whole space.
         cosines: random features of the surrogate.
+        paper: draw like the released code.
 
     Attributes:
-        front_rows: (k,) rows of the front found so far, sorted by the first cost.
-        front_costs: (k, m) their costs.
+        front: the cells of the front found so far with their costs, sorted by the first cost.
 
     Raises:
         ConfigError: an impossible setting.
 
     Example:
         >>> import numpy as np
+        >>> from naslib_ecnas.search import Problem
         >>> from naslib_ecnas.space import Space
-        >>> space = Space(4)
-        >>> search = MseHvi(space=space, rng=np.random.default_rng(0), batch=2)
+        >>> search = MseHvi(Problem(Space(4), np.random.default_rng(0)), batch=2)
         >>> for _ in range(20):
         ...     rows = search.ask()
-        ...     cells = [space.cell(row) for row in rows]
+        ...     cells = [search.space.cell(row) for row in rows]
         ...     search.tell(rows, [(cell.edges, 4 - cell.vertices) for cell in cells])
-        >>> search.front_costs.tolist()  # the fewest edges for 2, 3 and 4 vertices
+        >>> search.front.costs.tolist()  # the fewest edges for 2, 3 and 4 vertices
         [[1.0, 2.0], [2.0, 1.0], [3.0, 0.0]]
     """
 
@@ -286,70 +287,61 @@ class MseHvi(Optimiser):
 
     def __init__(
         self,
+        problem: Problem,
         *,
-        space: Space,
-        rng: np.random.Generator,
-        rows: ArrayLike | None = None,
-        paper: bool = False,
         initial: int = 10,
         batch: int = 10,
         pool: int = 128,
         known: Mapping[int, ArrayLike] | None = None,
         cosines: int = 64,
-        budgets: tuple[int, ...] = (),
+        paper: bool = False,
     ) -> None:
-        super().__init__(space=space, rng=rng, rows=rows, paper=paper, budgets=budgets)
+        super().__init__(problem)
         check_counts("MSE-HVI", initial=initial, batch=batch, cosines=cosines)
         check_counts("MSE-HVI", least=batch, pool=pool)
         exact = {i: np.asarray(costs, dtype=np.float64) for i, costs in (known or {}).items()}
-        if any(costs.shape != (len(space),) for costs in exact.values()):
-            shapes = [costs.shape for costs in exact.values()]
-            raise ConfigError(f"known costs of MSE-HVI must be of {len(space)} cells", value=shapes)
+        shapes = [costs.shape for costs in exact.values()]
+        if any(shape != self._allowed.shape for shape in shapes):
+            cells = len(self.space)
+            raise ConfigError(f"known costs of MSE-HVI must be of {cells} cells", value=shapes)
         self.initial = initial
         self.batch = batch
         self.pool = pool
+        self.paper = paper
+        self.front = Evaluated()
         self._exact = exact
         self._visited = Visited(self._allowed, avoid=True)
-        self._encode = Encoding(space, rng)
-        self._features = FourierFeatures(len(self._encode), rng, cosines=cosines)
+        self._encode = Encoding(self.space, self.rng)
+        self._features = FourierFeatures(len(self._encode), self.rng, cosines=cosines)
         self._model: Regression | None = None
-        self._worst: NDArray[np.float64] = np.empty(0)  # set with the model
-        self.front_rows: NDArray[np.int32] = np.empty(0, dtype=np.int32)
-        self.front_costs: NDArray[np.float64] = np.empty((0, 2))
+        self._worst: NDArray[np.float64] = np.array(-np.inf)
         self._evaluated = 0
 
     def ask(self) -> NDArray[np.int32]:
         """The first cells at random, then the cells of the largest expected improvement."""
         if self._evaluated < self.initial or self._model is None or len(self._model) < 2:
             missing = max(1, self.initial - self._evaluated)
-            return (
-                self._sample_released(missing)
-                if self.paper
-                else self._visited.sample(self.rng, missing)
-            )
+            if self.paper:
+                return self._sample_released(missing)
+            return self._visited.sample(self.rng, missing)
         pool = np.unique(self._candidates())
         return pool[self._chosen(pool)]
 
     def tell(self, rows: ArrayLike, costs: ArrayLike) -> None:
         """Learn the costs; cells with a NaN are not learnt from and not asked for again."""
-        new_rows, new_costs = self._checked(rows, costs)
-        self._evaluated += len(new_rows)
-        self._visited.add(new_rows)
-        known = ~np.isnan(new_costs).any(axis=1)
-        new_rows, new_costs = new_rows[known], new_costs[known]
-        if not len(new_rows):
+        new = Evaluated(*self._checked(rows, costs))
+        self._evaluated += len(new)
+        self._visited.add(new.rows)
+        new = new.known()
+        if not len(new):
             return
         if self._model is None:
-            self._model = Regression(len(self._features), new_costs.shape[1])
-            self._worst = new_costs.max(axis=0)
-            self.front_costs = new_costs[:0]
-        self._model.add(self._features(self._encode(new_rows)), new_costs)
-        self._worst = np.maximum(self._worst, new_costs.max(axis=0))
-        every = np.concatenate([self.front_rows, new_rows])
-        every_costs = np.concatenate([self.front_costs, new_costs])
-        kept = np.flatnonzero(nondominated(every_costs))
-        kept = kept[np.lexsort(every_costs[kept].T[::-1])]
-        self.front_rows, self.front_costs = every[kept], every_costs[kept]
+            self._model = Regression(len(self._features), new.costs.shape[1])
+        self._model.add(self._features(self._encode(new.rows)), new.costs)
+        self._worst = np.maximum(self._worst, new.costs.max(axis=0))
+        both = self.front + new
+        both = both[nondominated(both.costs)]
+        self.front = both[np.lexsort(both.costs.T[::-1])]
 
     def predict(self, rows: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """(n, m) mean and standard deviation of the costs of (n,) cells.
@@ -371,7 +363,7 @@ class MseHvi(Optimiser):
         if self.paper:
             drawn = self._sample_released(self.pool)
             return drawn[new[drawn]] if new[drawn].any() else drawn
-        parents = self.front_rows[self.rng.integers(0, len(self.front_rows), self.pool // 2)]
+        parents = self.front.rows[self.rng.integers(0, len(self.front), self.pool // 2)]
         near = perturb(self.space, parents, self.rng, allowed=new)
         far = self.sample(self.pool - len(near))
         both = np.concatenate([near[near >= 0], far[new[far]]])
@@ -380,7 +372,7 @@ class MseHvi(Optimiser):
     def _chosen(self, pool: NDArray[np.int32]) -> NDArray[np.int64]:
         """(at most batch,) positions in the pool, chosen one after the other."""
         mean, std = self.predict(pool)
-        front, worst = self.front_costs, self._worst
+        front, worst = self.front.costs, self._worst
         bound = expected_improvement(mean, std, front, worst)
         chosen = [int(bound.argmax())]
         while len(chosen) < min(self.batch, len(pool)):

@@ -189,8 +189,7 @@ class _Places:
             kept = [s for s in range(slots) if subset >> s & 1]
             self.ranks[subset, kept] = np.arange(size)
             fits = used == size
-            target = {a + 1: b + 1 for a, b in enumerate(kept)}
-            self.codes[fits, subset] = moved(table.code[fits], target)
+            self.codes[fits, subset] = moved(table.code[fits], kept)
         self.digits = np.full((_SLOTS + 1, 3**_SLOTS, _SLOTS + 1), -1, dtype=np.int8)
         for size in range(_SLOTS + 1):
             for a in range(size):

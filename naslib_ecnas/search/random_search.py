@@ -6,9 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.errors import ConfigError, check_counts
-from naslib_ecnas.search.base import Optimiser
+from naslib_ecnas.search.base import Optimiser, Problem
 from naslib_ecnas.search.operators import Visited
-from naslib_ecnas.space import Space
 
 __all__ = ["RandomSearch"]
 
@@ -23,17 +22,19 @@ class RandomSearch(Optimiser):
     with the cell, and its scrambled Sobol points, which are plain random numbers here.
 
     Args:
-        space, rng, rows, paper, budgets: see `Optimiser`.
+        problem: what is searched.
         batch: cells asked for at a time.
         avoid_repeats: draw without replacement, and start over when all allowed cells were drawn.
+        paper: draw like the released code.
 
     Raises:
         ConfigError: an empty batch, or both `paper` and `avoid_repeats`.
 
     Example:
         >>> import numpy as np
+        >>> from naslib_ecnas.search import Problem
         >>> from naslib_ecnas.space import Space
-        >>> search = RandomSearch(space=Space(4), rng=np.random.default_rng(0), batch=5)
+        >>> search = RandomSearch(Problem(Space(4), np.random.default_rng(0)), batch=5)
         >>> rows = search.ask()
         >>> search.tell(rows, np.zeros((5, 2)))
         >>> rows.shape, bool((rows < 91).all())
@@ -45,20 +46,18 @@ class RandomSearch(Optimiser):
 
     def __init__(
         self,
+        problem: Problem,
         *,
-        space: Space,
-        rng: np.random.Generator,
-        rows: ArrayLike | None = None,
-        paper: bool = False,
         batch: int = 100,
         avoid_repeats: bool = False,
-        budgets: tuple[int, ...] = (),
+        paper: bool = False,
     ) -> None:
-        super().__init__(space=space, rng=rng, rows=rows, paper=paper, budgets=budgets)
+        super().__init__(problem)
         check_counts("random search", batch=batch)
         if paper and avoid_repeats:
             raise ConfigError("the released code draws with replacement: no avoid_repeats")
         self.batch = batch
+        self.paper = paper
         self._visited = Visited(self._allowed, avoid=avoid_repeats)
 
     def ask(self) -> NDArray[np.int32]:

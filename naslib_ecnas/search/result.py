@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -87,15 +88,6 @@ class SearchResult:
     """Total cost of the trainings of all evaluations."""
     scale: Scale
     """The scale of the table at this budget."""
-    front: NDArray[np.int64]
-    """(k,) evaluations on the front found, from the best to the worst in the first objective; of
-    equal points only the first evaluation."""
-    hypervolume: float
-    """Hypervolume of the front as a share of the true front's, 0 to 1."""
-    anytime_counts: NDArray[np.int64]
-    """(c,) numbers of evaluations."""
-    anytime_hypervolume: NDArray[np.float64]
-    """(c,) hypervolume after so many evaluations."""
     skipped: int = 0
     """Proposals of a paper setting that were invalid or not in the table: neither evaluated nor
     charged."""
@@ -104,32 +96,19 @@ class SearchResult:
     ended_by: str = "evaluations"
     """The quantity whose limit ended the run, by the names of `Spent`, or `repeats`."""
 
-    @property
-    def knee(self) -> int:
-        """Evaluation of the front's knee (r_k).
+    @cached_property
+    def own_values(self) -> NDArray[np.float64]:
+        """(n, m) objectives of the evaluations at the run's own budget, NaN for the others."""
+        at_budget = (self.epochs == self.config.epochs)[:, None]
+        return np.asarray(np.where(at_budget, self.values, np.nan))
 
-        Raises:
-            ConfigError: the front is empty.
-        """
-        self._need_a_front()
-        return int(self.front[knee(self.front_values, self.config.objectives)])
-
-    @property
-    def extremes(self) -> tuple[int, ...]:
-        """Evaluations of the best cell in each objective (r_0, r_1, ...).
-
-        Raises:
-            ConfigError: the front is empty.
-        """
-        self._need_a_front()
-        found = extremes(self.front_values, self.config.objectives)
-        return tuple(int(self.front[i]) for i in found)
-
-    def _need_a_front(self) -> None:
-        if not len(self.front):
-            name, epochs = self.config.method, self.config.epochs
-            message = f"the search {name} ended before its first evaluation at {epochs} epochs"
-            raise ConfigError(message, remedy="raise its limits, such as the evaluations")
+    @cached_property
+    def front(self) -> NDArray[np.int64]:
+        """(k,) evaluations on the front found, from the best to the worst in the first objective;
+        of equal points only the first evaluation."""
+        costs = costs_of(self.own_values, self.config.objectives)
+        front = np.flatnonzero(nondominated(costs))
+        return front[np.lexsort(costs[front].T[::-1])]
 
     @property
     def front_rows(self) -> NDArray[np.int32]:
@@ -141,51 +120,47 @@ class SearchResult:
         """(k, m) objectives on the front found, in the metrics' units."""
         return self.values[self.front]
 
-    @classmethod
-    def of(
-        cls,
-        config: SearchConfig,
-        *,
-        rows: NDArray[np.int32],
-        values: NDArray[np.float64],
-        details: Mapping[str, NDArray[np.float64]],
-        cumulative: Mapping[str, NDArray[np.float64]],
-        spent: Spent,
-        scale: Scale,
-        epochs: NDArray[np.int64] | None = None,
-        skipped: int = 0,
-        answered: int = 0,
-        ended_by: str = "evaluations",
-    ) -> SearchResult:
-        """The result of a history, from which front and hypervolume are computed.
+    @cached_property
+    def hypervolume(self) -> float:
+        """Hypervolume of the front as a share of the true front's, 0 to 1."""
+        return self.scale.hypervolume(self.front_values)
 
-        Args:
-            epochs: (n,) budget of each evaluation; the run's own by default.
+    @cached_property
+    def anytime_counts(self) -> NDArray[np.int64]:
+        """(c,) numbers of evaluations."""
+        return checkpoints(len(self.rows))
+
+    @cached_property
+    def anytime_hypervolume(self) -> NDArray[np.float64]:
+        """(c,) hypervolume after so many evaluations."""
+        return self.scale.anytime(self.own_values, self.anytime_counts)
+
+    @property
+    def knee(self) -> int:
+        """Evaluation of the front's knee (r_k).
+
+        Raises:
+            ConfigError: the front is empty.
         """
-        each = np.full(len(rows), config.epochs) if epochs is None else np.asarray(epochs)
-        # Values at other budgets become NaN, which is on no front.
-        own = np.where((each == config.epochs)[:, None], values, np.nan)
-        costs = costs_of(own, config.objectives)
-        front = np.flatnonzero(nondominated(costs))
-        front = front[np.lexsort(costs[front].T[::-1])]
-        counts = checkpoints(len(rows))
-        return cls(
-            config=config,
-            rows=rows,
-            epochs=each.astype(np.int64),
-            values=values,
-            details=details,
-            cumulative=cumulative,
-            spent=spent,
-            scale=scale,
-            front=front,
-            hypervolume=scale.hypervolume(own[front]),
-            anytime_counts=counts,
-            anytime_hypervolume=scale.anytime(own, counts),
-            skipped=skipped,
-            answered=answered,
-            ended_by=ended_by,
-        )
+        return int(self.front[knee(self._some_front(), self.config.objectives)])
+
+    @property
+    def extremes(self) -> tuple[int, ...]:
+        """Evaluations of the best cell in each objective (r_0, r_1, ...).
+
+        Raises:
+            ConfigError: the front is empty.
+        """
+        found = extremes(self._some_front(), self.config.objectives)
+        return tuple(int(self.front[i]) for i in found)
+
+    def _some_front(self) -> NDArray[np.float64]:
+        """The front's values, which must not be empty."""
+        if not len(self.front):
+            name, epochs = self.config.method, self.config.epochs
+            message = f"the search {name} ended before its first evaluation at {epochs} epochs"
+            raise ConfigError(message, remedy="raise its limits, such as the evaluations")
+        return self.front_values
 
 
 # -- files and JSON ----
@@ -198,24 +173,19 @@ def prepare(folder: Path, *, overwrite: bool) -> Path:
         ConfigError: it is no folder, or it is not empty and `overwrite` is not set.
         StorageError: it cannot be made or read.
     """
+    where = str(folder)
+    if exists(folder) and not is_folder(folder):
+        raise ConfigError("the output must be a folder", value=where)
     try:
-        if exists(folder) and not is_folder(folder):
-            raise ConfigError("the output must be a folder", value=str(folder))
         folder.mkdir(parents=True, exist_ok=True)
-        if not overwrite and any(folder.iterdir()):
-            raise ConfigError(
-                "the output folder is not empty",
-                value=str(folder),
-                remedy="choose another --out, or replace its search by --overwrite",
-            )
+        empty = not any(folder.iterdir())
     except OSError as error:
         raise storage_error(error, folder) from error
-    except ConfigError:
-        raise
     except ValueError as error:  # a NUL in the name
-        raise ConfigError(
-            f"the output has no possible name ({error})", value=str(folder)
-        ) from error
+        raise ConfigError(f"the output has no possible name ({error})", value=where) from error
+    if not empty and not overwrite:
+        remedy = "choose another --out, or replace its search by --overwrite"
+        raise ConfigError("the output folder is not empty", value=where, remedy=remedy)
     return folder
 
 
@@ -254,25 +224,24 @@ def write(
 
 def document(result: SearchResult) -> dict[str, Any]:
     """The result as one JSON object: hypervolume, front, knee, extremes, spent, config."""
-    config = result.config
+    names, scale = result.config.objectives, result.scale
+    settings = dict(vars(result.config))
+    origins = settings.pop("provenance")
+    places = {index: _point(result, index) for index in result.front.tolist()}
+    # The front is empty if the run ended before its first evaluation at its own budget.
+    chosen = result.extremes if places else ()
     return {
         "hypervolume": result.hypervolume,
-        "objectives": list(config.objectives),
-        "epochs": config.epochs,
+        "objectives": list(names),
+        "epochs": result.config.epochs,
         "counted": _COUNTED,
-        "front": [_point(result, index) for index in result.front.tolist()],
-        # The front is empty if the run ended before its first evaluation at its own budget.
-        "knee": _point(result, result.knee) if len(result.front) else None,
-        "extremes": {
-            name: _point(result, index)
-            for name, index in zip(
-                config.objectives, result.extremes if len(result.front) else (), strict=False
-            )
-        },
+        "front": list(places.values()),
+        "knee": places[result.knee] if places else None,
+        "extremes": {name: places[index] for name, index in zip(names, chosen, strict=False)},
         "scale": {
-            "ideal": dict(zip(config.objectives, result.scale.ideal, strict=True)),
-            "reference": dict(zip(config.objectives, result.scale.reference, strict=True)),
-            "volume": result.scale.volume,
+            "ideal": dict(zip(names, scale.ideal, strict=True)),
+            "reference": dict(zip(names, scale.reference, strict=True)),
+            "volume": scale.volume,
         },
         "anytime": {
             "evaluations": result.anytime_counts.tolist(),
@@ -283,7 +252,10 @@ def document(result: SearchResult) -> dict[str, Any]:
         "answered": result.answered,
         "ended_by": result.ended_by,
         "spent": result.spent.to_dict(),
-        "config": _config(config),
+        "config": {
+            **settings,
+            "provenance": {n: {"text": str(p), **p.to_json()} for n, p in origins.items()},
+        },
     }
 
 
@@ -312,43 +284,25 @@ def _number(name: str, value: float) -> float:
     return int(value) if name in _COUNTS and math.isfinite(value) else value
 
 
-def _config(config: SearchConfig) -> dict[str, Any]:
-    origin = {name: {"text": str(p), **p.to_json()} for name, p in config.provenance.items()}
-    return {
-        **{key: value for key, value in vars(config).items() if key != "provenance"},
-        "provenance": origin,
-        "versions": dict(config.versions),
-        "limits": dict(config.limits),
-        "options": dict(config.options),
-    }
-
-
-def _history(result: SearchResult, notes: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+def _history(result: SearchResult, notes: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
+    """The evaluations in order, each with what had been spent by then."""
     short = [name for name, values in notes.items() if len(values) != len(result.rows)]
     if short:
         raise ConfigError(f"notes need {len(result.rows)} values, one each evaluation", value=short)
-    cells: dict[int, tuple[str, str]] = {}
+    cells = {row: Cell.from_row(row) for row in set(result.rows.tolist())}
+    known = {row: (str(cell), cell.nasbench_hash) for row, cell in cells.items()}
     spent = {name: column.tolist() for name, column in result.cumulative.items()}
+    spent |= {name: list(map(int, spent[name])) for name in ("evaluations", "epochs")}
     epochs = result.epochs.tolist()
-    lines = []
     for index, row in enumerate(result.rows.tolist()):
-        if row not in cells:
-            cell = Cell.from_row(row)
-            cells[row] = (str(cell), cell.nasbench_hash)
-        text, key = cells[row]
-        lines.append(
-            {
-                "index": index,
-                "row": row,
-                "cell": text,
-                "nasbench_hash": key,
-                "epochs": epochs[index],
-                **_objectives(result, index),
-                **{name: values[index] for name, values in notes.items()},
-                "spent": {
-                    name: int(column[index]) if name in ("evaluations", "epochs") else column[index]
-                    for name, column in spent.items()
-                },
-            }
-        )
-    return lines
+        text, key = known[row]
+        yield {
+            "index": index,
+            "row": row,
+            "cell": text,
+            "nasbench_hash": key,
+            "epochs": epochs[index],
+            **_objectives(result, index),
+            **{name: values[index] for name, values in notes.items()},
+            "spent": {name: column[index] for name, column in spent.items()},
+        }

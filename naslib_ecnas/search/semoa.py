@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.analysis import contributions, nondominated
 from naslib_ecnas.errors import ConfigError, check_counts, check_numbers
-from naslib_ecnas.search.base import Optimiser
+from naslib_ecnas.search.base import Evaluated, Optimiser, Problem
 from naslib_ecnas.search.operators import Visited, perturb
 from naslib_ecnas.space import Space
 
@@ -116,33 +116,33 @@ class Semoa(Optimiser):
     archive that holds the population already, which at one budget ranks nothing.
 
     Args:
-        space, rng, rows, paper, budgets: see `Optimiser`.
+        problem: what is searched.
         population: cells drawn uniformly to start with.
         offspring: cells in each generation (lambda), as many as `population` by default.
         edge_changes: expected number of flipped edges in a perturbation.
         op_changes: expected number of changed operations in a perturbation.
         reference: (m,) costs of the reference point, or None.
+        paper: behave like the released code (`RELEASED`).
         settings: single departures, instead of `paper`.
         avoid_repeats: draw offspring again that were evaluated before. The paper does not: on a
             small front it evaluates some cells over and over.
 
     Attributes:
-        population_rows: (p,) rows of the population, in no particular order.
-        population_costs: (p, m) their costs.
+        population: the cells of the population with their costs, in no particular order.
 
     Raises:
         ConfigError: an impossible number, or `paper` together with `settings` or `avoid_repeats`.
 
     Example:
         >>> import numpy as np
+        >>> from naslib_ecnas.search import Problem
         >>> from naslib_ecnas.space import Space
-        >>> space = Space(4)
-        >>> search = Semoa(space=space, rng=np.random.default_rng(0))
+        >>> search = Semoa(Problem(Space(4), np.random.default_rng(0)))
         >>> for _ in range(20):
         ...     rows = search.ask()
-        ...     cells = [space.cell(row) for row in rows]
+        ...     cells = [search.space.cell(row) for row in rows]
         ...     search.tell(rows, [(cell.edges, 4 - cell.vertices) for cell in cells])
-        >>> sorted(search.population_costs.tolist())  # the fewest edges for 4, 3 and 2 vertices
+        >>> sorted(search.population.costs.tolist())  # the fewest edges for 4, 3 and 2 vertices
         [[1.0, 2.0], [2.0, 1.0], [3.0, 0.0]]
     """
 
@@ -151,21 +151,18 @@ class Semoa(Optimiser):
 
     def __init__(
         self,
+        problem: Problem,
         *,
-        space: Space,
-        rng: np.random.Generator,
-        rows: ArrayLike | None = None,
-        paper: bool = False,
         population: int = 10,
         offspring: int | None = None,
         edge_changes: float = 2.0,
         op_changes: float = 0.5,
         reference: ArrayLike | None = None,
+        paper: bool = False,
         settings: SemoaSettings | None = None,
         avoid_repeats: bool = False,
-        budgets: tuple[int, ...] = (),
     ) -> None:
-        super().__init__(space=space, rng=rng, rows=rows, paper=paper, budgets=budgets)
+        super().__init__(problem)
         count = population if offspring is None else offspring
         check_counts("SEMOA", population=population, offspring=count)
         check_numbers("a perturbation", least=0, edge_changes=edge_changes, op_changes=op_changes)
@@ -175,57 +172,48 @@ class Semoa(Optimiser):
         rank_probabilities(1, self.settings.pressure)  # checks the pressure
         self.initial = population
         self.offspring = count
+        self.population = Evaluated()
         self._changes = {"edge_changes": edge_changes, "op_changes": op_changes}
         self._reference = None if reference is None else np.array(reference, dtype=np.float64)
         self._visited = Visited(self._allowed, avoid=avoid_repeats)
-        self._worst: NDArray[np.float64] | None = None
-        self.population_rows: NDArray[np.int32] = np.empty(0, dtype=np.int32)
-        self.population_costs: NDArray[np.float64] = np.empty((0, 2))
+        self._worst: NDArray[np.float64] = np.array(-np.inf)
 
     def ask(self) -> NDArray[np.int32]:
         """The first cells at random, then the perturbed parents of a generation."""
-        if not len(self.population_rows):
+        if not len(self.population):
             return self._visited.draw(lambda at: self.sample(len(at)), self.initial)
         if len(self.rows) == 1:  # no other cell to perturb it into
             return self.sample(self.offspring)
         if self.settings.until_changed:
-            return self._perturbed(self.population_rows[self.parents()])
+            return self._perturbed(self.population.rows[self.parents()])
         for _ in range(_GENERATION_ROUNDS):
-            children = mutate_once(
-                self.space, self.population_rows[self.parents()], self.rng, **self._changes
-            )
+            parents = self.population.rows[self.parents()]
+            children = mutate_once(self.space, parents, self.rng, **self._changes)
             valid = self.allowed(children)
-            self.skipped: int = self.skipped + len(children) - int(valid.sum())
-            children = children[valid]
-            if len(children):
-                return children
+            self.skipped += len(children) - int(valid.sum())
+            if valid.any():
+                return children[valid]
         return self.sample(self.offspring)
 
     def tell(self, rows: ArrayLike, costs: ArrayLike) -> None:
         """P <- nondominated(P u O); cells with a NaN are left out."""
-        new_rows, new_costs = self._checked(rows, costs)
-        self._visited.add(new_rows)
-        known = ~np.isnan(new_costs).any(axis=1)
-        new_rows, new_costs = new_rows[known], new_costs[known]
-        if not len(new_rows):
+        new = Evaluated(*self._checked(rows, costs))
+        self._visited.add(new.rows)
+        everyone = self.population + new.known()
+        if not len(everyone):
             return
-        if len(self.population_rows):
-            new_rows = np.concatenate([self.population_rows, new_rows])
-            new_costs = np.concatenate([self.population_costs, new_costs])
-        worst = new_costs.max(axis=0)
-        self._worst = worst if self._worst is None else np.maximum(self._worst, worst)
+        self._worst = np.maximum(self._worst, everyone.costs.max(axis=0))
         if self.settings.keep_dominated:
             # Only points equal to an earlier one are removed.
-            kept = np.sort(np.unique(new_costs, axis=0, return_index=True)[1])
+            kept = np.sort(np.unique(everyone.costs, axis=0, return_index=True)[1])
         else:
-            kept = np.flatnonzero(nondominated(new_costs))
-        self.population_rows, self.population_costs = new_rows[kept], new_costs[kept]
+            kept = np.flatnonzero(nondominated(everyone.costs))
+        self.population = everyone[kept]
 
     def parents(self) -> NDArray[np.int64]:
         """(lambda,) positions in the population, drawn by LinearRankSample(P, lambda)."""
-        costs = self.population_costs
-        reference = self._worst if self._reference is None else self._reference
-        delta = contributions(costs, costs.max(axis=0) if reference is None else reference)
+        costs = self.population.costs
+        delta = contributions(costs, self._worst if self._reference is None else self._reference)
         ranked = np.argsort(-delta, kind="stable")  # Delta_r(P, a) descending
         forced = np.empty(0, dtype=np.int64)
         if self.settings.extremes:
@@ -247,6 +235,4 @@ class Semoa(Optimiser):
         if len(failed) and self._visited.avoid:
             new = self._visited.sample(self.rng, len(failed))
             children[failed[: len(new)]] = new
-            failed = failed[len(new) :]
-        children[failed] = self.sample(len(failed))
-        return children
+        return self._filled(children)

@@ -6,9 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.errors import check_counts, check_numbers
-from naslib_ecnas.search.base import Batch, Optimiser
+from naslib_ecnas.search.base import Batch, Evaluated, Optimiser, Problem
 from naslib_ecnas.search.operators import crossover, order, perturb, survivors
-from naslib_ecnas.space import Space
 
 __all__ = ["ShEmoa", "rungs"]
 
@@ -50,8 +49,7 @@ class ShEmoa(Optimiser):
     the last rung a new bracket begins with the old population at the smallest budget.
 
     Args:
-        space, rng, rows, paper, budgets: see `Optimiser`; there is no paper setting. With at most
-            one budget there is one rung.
+        problem: what is searched; with at most one budget there is one rung.
         population: cells in the population.
         bracket: evaluations in a bracket, the first population included.
         eta: ratio of the children of a rung to those of the next one.
@@ -62,17 +60,16 @@ class ShEmoa(Optimiser):
 
     Attributes:
         rung: index of the budget at which the population was, or will be, evaluated.
-        population_rows: (p,) rows of the population, the best first.
-        population_costs: (p, m) their costs at the rung's budget.
+        population: the cells with their costs at the rung's budget, the best first.
 
     Raises:
         ConfigError: an impossible setting.
 
     Example:
         >>> import numpy as np
+        >>> from naslib_ecnas.search import Problem
         >>> from naslib_ecnas.space import Space
-        >>> space, rng = Space(4), np.random.default_rng(0)
-        >>> search = ShEmoa(space=space, rng=rng, budgets=(4, 12))
+        >>> search = ShEmoa(Problem(Space(4), np.random.default_rng(0), budgets=(4, 12)))
         >>> batch = search.ask()
         >>> len(batch.rows), batch.epochs
         (10, 4)
@@ -83,12 +80,8 @@ class ShEmoa(Optimiser):
 
     def __init__(
         self,
+        problem: Problem,
         *,
-        space: Space,
-        rng: np.random.Generator,
-        rows: ArrayLike | None = None,
-        paper: bool = False,
-        budgets: tuple[int, ...] = (),
         population: int = 10,
         bracket: int = 100,
         eta: float = 3,
@@ -98,7 +91,7 @@ class ShEmoa(Optimiser):
         edge_changes: float = 2.0,
         op_changes: float = 0.5,
     ) -> None:
-        super().__init__(space=space, rng=rng, rows=rows, paper=paper, budgets=budgets)
+        super().__init__(problem)
         check_counts("SH-EMOA", population=population, offspring=offspring, tournament=tournament)
         check_counts("SH-EMOA", least=population + 1, bracket=bracket)
         check_numbers("a mutation", least=0, edge_changes=edge_changes, op_changes=op_changes)
@@ -108,21 +101,20 @@ class ShEmoa(Optimiser):
         self.offspring = offspring
         self.tournament = tournament
         self.mutation = mutation
-        self.rungs: tuple[int, ...] = rungs(bracket, population, max(1, len(budgets)), eta)
-        self._changes = {"edge_changes": edge_changes, "op_changes": op_changes}
+        self.rungs: tuple[int, ...] = rungs(bracket, population, max(1, len(self.budgets)), eta)
         self.rung: int = 0
+        self.population = Evaluated()
+        self._changes = {"edge_changes": edge_changes, "op_changes": op_changes}
         self._left = self.rungs[0]
         self._entering = True  # the population is to be evaluated at this rung
-        self.population_rows: NDArray[np.int32] = np.empty(0, dtype=np.int32)
-        self.population_costs: NDArray[np.float64] = np.empty((0, 2))
 
     def ask(self) -> NDArray[np.int32] | Batch:
         """The population at a new budget, or the next children."""
-        if not len(self.population_rows):
+        if not len(self.population):
             self._entering = True
             rows = self.sample(self.capacity)
         elif self._entering:
-            rows = self.population_rows.copy()
+            rows = self.population.rows.copy()
         else:
             rows = self._children(min(self.offspring, self._left))
         return Batch(rows, self.budgets[self.rung]) if self.budgets else rows
@@ -130,19 +122,15 @@ class ShEmoa(Optimiser):
     def tell(self, rows: ArrayLike, costs: ArrayLike) -> None:
         """Keep the best cells, and go to the next rung after this one's last child; cells with a
         NaN are left out."""
-        new_rows, new_costs = self._checked(rows, costs)
-        known = ~np.isnan(new_costs).any(axis=1)
+        new = Evaluated(*self._checked(rows, costs))
         if self._entering:
-            self.population_rows, self.population_costs = new_rows[known], new_costs[known]
+            everyone = new.known()
             self._entering = False
         else:
-            self._left -= len(new_rows)
-            self.population_rows = np.concatenate([self.population_rows, new_rows[known]])
-            self.population_costs = np.concatenate([self.population_costs, new_costs[known]])
-        kept = survivors(self.population_costs, self.capacity)
-        kept = kept[order(self.population_costs[kept])]
-        self.population_rows = self.population_rows[kept]
-        self.population_costs = self.population_costs[kept]
+            everyone = self.population + new.known()
+            self._left -= len(new)
+        kept = survivors(everyone.costs, self.capacity)
+        self.population = everyone[kept[order(everyone.costs[kept])]]
         if self._left <= 0:
             self.rung = (self.rung + 1) % len(self.rungs)
             self._left = self.rungs[self.rung]
@@ -151,14 +139,14 @@ class ShEmoa(Optimiser):
 
     def parents(self, n: int) -> NDArray[np.int64]:
         """(n,) positions in the population: the best of each tournament."""
-        p = len(self.population_rows)
+        p = len(self.population)
         keys = self.rng.random((n, p))
         drawn = np.argsort(keys, axis=1)[:, : min(self.tournament, p)]
         best: NDArray[np.int64] = drawn.min(axis=1)  # the population is sorted, the best first
         return best
 
     def _children(self, n: int) -> NDArray[np.int32]:
-        rows = self.population_rows
+        rows = self.population.rows
         parents = rows[self.parents(n)]
         partners = rows[self.rng.integers(0, len(rows), n)]
         children = np.full(n, -1, dtype=np.int32)
@@ -172,6 +160,4 @@ class ShEmoa(Optimiser):
             children[left] = perturb(
                 self.space, parents[left], self.rng, allowed=self._allowed, **self._changes
             )
-        failed = np.flatnonzero(children < 0)
-        children[failed] = self.sample(len(failed))
-        return children
+        return self._filled(children)

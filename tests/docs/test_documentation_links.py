@@ -95,7 +95,7 @@ def test_the_lines_that_contributors_change_are_there() -> None:
         ("DERIVED", "naslib_ecnas/benchmark.py"),
         ("FORMATS", "data/convert.py"),
         ("_WRITERS", "data/convert.py"),
-        ("METHODS", "naslib_ecnas/search/methods.py"),
+        ("METHODS", "naslib_ecnas/search/loop.py"),
         ("ADAPTED", "naslib_ecnas/comparison/compare.py"),
         ("COMMANDS", "naslib_ecnas/cli.py"),
         ("LEVELS", "tests/test_imports.py"),

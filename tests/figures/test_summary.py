@@ -79,9 +79,11 @@ def test_unknown_quantities_and_single_seeds_are_nan(make_bench: Maker, texts: T
 
 def test_all_methods_by_default_and_progress(bench4: Benchmark) -> None:
     calls: list[tuple[int, int]] = []
-    found = summary.study(
-        bench4, seeds=1, evaluations=60, on_progress=lambda *call: calls.append(call)
-    )
+
+    def progress(task: str, done: int, total: int, *, unit: str) -> None:
+        calls.append((done, total))
+
+    found = summary.study(bench4, seeds=1, evaluations=60, progress=progress)
     assert set(found.runs) == set(METHODS)
     assert next(iter(found.runs)) == "semoa"
     assert calls == [(i + 1, len(METHODS)) for i in range(len(METHODS))]

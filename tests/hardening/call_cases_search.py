@@ -9,6 +9,8 @@ import call_kinds as no
 import numpy as np
 from call_kinds import Call, each
 
+from naslib_ecnas import search
+
 LIMITS: dict[str, tuple[Any, ...]] = {
     "evaluations": ("5", 1.5, 0, -1, float("nan"), True),
     "max_energy_kwh": ("5", 0, -1, float("nan"), float("inf"), True),
@@ -16,7 +18,6 @@ LIMITS: dict[str, tuple[Any, ...]] = {
     "max_time_s": ("5", 0, -1, float("nan"), float("inf"), True),
     "seed": no.SEED,
 }
-OPTIMISER: dict[str, tuple[Any, ...]] = {"rows": ([], *no.ROWS)}
 
 SEARCHES: dict[str, Call] = {
     "load": Call(
@@ -94,8 +95,12 @@ SEARCHES: dict[str, Call] = {
             "budget": no.EPOCHS,
         },
     ),
+    "search.Problem": Call(
+        lambda t: {"space": t.space, "rng": t.rng},
+        {"rows": ([], *no.ROWS), "budgets": ((0,), (4, 4), ("4",))},
+    ),
     **{
-        f"search.{name}": Call(lambda t: {"space": t.space, "rng": t.rng}, {**OPTIMISER, **bad})
+        f"search.{name}": Call(lambda t: {"problem": search.Problem(t.space, t.rng)}, bad)
         for name, bad in {
             "RandomSearch": {"batch": no.COUNT},
             "Semoa": {
@@ -105,8 +110,7 @@ SEARCHES: dict[str, Call] = {
             "RegularisedEvolution": each(no.COUNT, "population", "sample"),
             "LocalSearch": {"initial": no.COUNT},
             "MseHvi": each(no.COUNT, "initial", "batch", "pool"),
-            "ShEmoa": each(((0,), (4, 4), ("4",)), "budgets")
-            | each(no.COUNT, "population", "bracket"),
+            "ShEmoa": each(no.COUNT, "population", "bracket"),
         }.items()
     },
     **{

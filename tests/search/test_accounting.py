@@ -72,7 +72,9 @@ def test_a_batch_of_which_nothing_fits_ends_the_run(toy: Benchmark, method: str)
     whole = run(toy, method, evaluations=60, seed=1)
     limit = float(whole.cumulative["energy_kwh"][40]) * (1 - 1e-6)
     made: list[int] = []
-    part = run(toy, method, max_energy_kwh=limit, seed=1, on_progress=lambda n, _: made.append(n))
+    part = run(
+        toy, method, max_energy_kwh=limit, seed=1, progress=lambda _, n, *__, **___: made.append(n)
+    )
     assert part.rows.tolist() == whole.rows[:40].tolist()
     assert made[-1] == 40
     assert part.ended_by == "energy_kwh"
@@ -114,12 +116,18 @@ def test_the_charged_run_is_the_free_one_with_its_repeats_in(toy: Benchmark) -> 
 
 def test_progress_is_counted_or_estimated_where_evaluations_are_not_limited(toy: Benchmark) -> None:
     seen: list[tuple[int, int]] = []
-    run(toy, "semoa", evaluations=35, seed=0, on_progress=lambda *told: seen.append(told))
+
+    def progress(task: str, done: int, total: int, *, unit: str) -> None:
+        assert (task, unit) == ("searching toy with semoa", "evaluations")
+        seen.append((done, total))
+
+    run(toy, "semoa", evaluations=35, seed=0, progress=progress)
     assert seen == [(10, 35), (20, 35), (30, 35), (35, 35)]
-    seen.clear()
-    result = run(toy, "semoa", max_epochs=1200, seed=0, on_progress=lambda *told: seen.append(told))
-    assert seen[-1] == (100, 100) == (len(result.rows), 100)
-    assert all(made <= total for made, total in seen)
+    for limits in ({"max_epochs": 1200}, {"max_energy_kwh": 1.0}):
+        seen.clear()
+        result = run(toy, "semoa", **limits, seed=0, progress=progress)
+        assert seen[-1] == (len(result.rows), len(result.rows))
+        assert all(made < total for made, total in seen[:-1])
 
 
 def test_the_benchmark_counts_what_was_made_before_an_error(toy: Benchmark) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.errors import ConfigError, UnknownCellError
-from naslib_ecnas.search import METHODS, Optimiser, RandomSearch, Semoa, run
+from naslib_ecnas.search import METHODS, Optimiser, Problem, RandomSearch, Semoa, check, run
 from naslib_ecnas.search.base import released_draws
 from naslib_ecnas.space import Space
 
@@ -23,9 +23,17 @@ each_setting = pytest.mark.parametrize(("name", "paper"), SETTINGS)
 COSTS = np.random.default_rng(0).random((len(Space(5)), 2))
 
 
-def made(name: str, paper: bool = False, *, seed: int = 0, **options: Any) -> Optimiser:
-    rng = np.random.default_rng(seed)
-    return METHODS[name](**{"space": Space(5), "rng": rng, "paper": paper, **options})
+def made(
+    name: str,
+    paper: bool = False,
+    *,
+    seed: int = 0,
+    space: Space | None = None,
+    rows: Any = None,
+    **options: Any,
+) -> Optimiser:
+    problem = Problem(space or Space(5), np.random.default_rng(seed), rows=rows)
+    return METHODS[name](problem, **({"paper": True} if paper else {}), **options)
 
 
 def asked(optimiser: Optimiser, batches: int) -> list[int]:
@@ -97,10 +105,18 @@ def test_wrong_shapes_and_rows_are_refused(name: str, paper: bool) -> None:
             optimiser.tell(rows, told)
     with pytest.raises(UnknownCellError):
         optimiser.tell([-1], [[0.0, 1.0]])
-    with pytest.raises(UnknownCellError):
-        made(name, paper, rows=[0, 2532])
-    with pytest.raises(ConfigError, match="budget"):
-        made(name, paper, budgets=(12, 4))
+
+
+def test_impossible_problems_are_refused() -> None:
+    space, rng = Space(5), np.random.default_rng(0)
+    for options, error, says in (
+        ({"rows": [0, 2532]}, UnknownCellError, "2532"),
+        ({"rows": []}, ConfigError, "at least one row"),
+        ({"budgets": (12, 4)}, ConfigError, "budget"),
+    ):
+        with pytest.raises(error, match=says):
+            Problem(space, rng, **options)
+    assert Problem(space, rng, rows=[9, 3, 9]).rows.tolist() == [3, 9]
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -109,8 +125,8 @@ def test_registry_and_documentation(name: str) -> None:
     assert kind.name == name
     if not kind.has_paper_setting:
         with pytest.raises(ConfigError, match="no paper setting"):
-            made(name, True)
-    parameters = list(inspect.signature(kind.__init__).parameters.values())[1:]
+            check(name, evaluations=1, seed=0, paper=True)
+    parameters = list(inspect.signature(kind.__init__).parameters.values())[2:]
     assert all(p.kind is p.KEYWORD_ONLY for p in parameters)
     result = doctest.testmod(importlib.import_module(kind.__module__))
     assert result.attempted
@@ -131,7 +147,7 @@ def test_random_search_without_replacement(toy: Benchmark) -> None:
     assert result.config.options == {"avoid_repeats": True}
     for kind in (RandomSearch, Semoa):
         with pytest.raises(ConfigError, match="avoid_repeats"):
-            kind(space=Space(4), rng=np.random.default_rng(0), paper=True, avoid_repeats=True)
+            kind(Problem(Space(4), np.random.default_rng(0)), paper=True, avoid_repeats=True)
 
 
 def test_draws_of_the_released_code() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from naslib_ecnas.errors import ConfigError
-from naslib_ecnas.search import LocalSearch
+from naslib_ecnas.search import LocalSearch, Problem
 from naslib_ecnas.space import Space
 
 SPACE = Space(5)
@@ -16,7 +16,7 @@ COSTS = np.random.default_rng(5).random((len(SPACE), 2))
 
 
 def climbing(**options: Any) -> LocalSearch:
-    return LocalSearch(**{"space": SPACE, "rng": np.random.default_rng(0), **options})
+    return LocalSearch(Problem(SPACE, np.random.default_rng(0)), **options)
 
 
 def test_a_climb_by_hand() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from naslib_ecnas import network
 from naslib_ecnas.analysis import hypervolume, nondominated
 from naslib_ecnas.errors import ConfigError
-from naslib_ecnas.search import MseHvi
+from naslib_ecnas.search import MseHvi, Problem
 from naslib_ecnas.search.mse_hvi import FourierFeatures, Regression, expected_improvement
 from naslib_ecnas.space import Space
 
@@ -21,8 +21,8 @@ SIZE = network.multiply_adds(np.arange(len(SPACE))).astype(float) / 1e9
 COSTS = np.column_stack([SIZE, 1 / (1 + SIZE) + 0.02 * np.random.default_rng(9).random(len(SPACE))])
 
 
-def search_of(**options: Any) -> MseHvi:
-    return MseHvi(**{"space": SPACE, "rng": np.random.default_rng(0), **options})
+def search_of(*, space: Space = SPACE, seed: int = 0, **options: Any) -> MseHvi:
+    return MseHvi(Problem(space, np.random.default_rng(seed)), **options)
 
 
 def driven(search: MseHvi, steps: int) -> list[int]:
@@ -40,7 +40,7 @@ def test_the_choice_is_the_largest_expected_improvement_of_the_pool() -> None:
     drawn = np.random.default_rng(3).integers(0, 2532, 90)
     pool = np.setdiff1d(drawn, driven(search_of(batch=6), 3)).astype(np.int32)
     mean, std = search.predict(pool)
-    worst, front, wanted = search._worst, search.front_costs, []
+    worst, front, wanted = search._worst, search.front.costs, []
     for _ in range(6):
         # Brute force: all of the pool anew for each choice, as if those before were found.
         gain = expected_improvement(mean, std, front, worst)
@@ -54,7 +54,7 @@ def test_no_cell_twice_until_all_are_known_and_the_front_is_theirs() -> None:
     search = search_of()
     seen = driven(search, 30)
     assert len(set(seen)) == 10 + 29 * 10
-    assert set(search.front_rows) == set(np.array(seen)[nondominated(COSTS[seen])])
+    assert set(search.front.rows) == set(np.array(seen)[nondominated(COSTS[seen])])
     small = Space(4)
     search = search_of(space=small)
     costs, seen = np.random.default_rng(0).random((91, 2)), []
@@ -72,11 +72,11 @@ def test_it_does_better_than_chance_on_what_can_be_learnt() -> None:
     worst = costs.max(axis=0)
     ours, chance = [], []
     for seed in range(6):
-        search = search_of(rng=np.random.default_rng(seed))
+        search = search_of(seed=seed)
         for _ in range(10):
             rows = search.ask()
             search.tell(rows, costs[rows])
-        ours.append(hypervolume(search.front_costs, worst))
+        ours.append(hypervolume(search.front.costs, worst))
         drawn = np.random.default_rng(seed).integers(0, len(SPACE), 100)
         chance.append(hypervolume(costs[drawn], worst))
     # Paired by seed, 100 evaluations each; chance comes out ahead in a pair now and then.

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from naslib_ecnas.analysis import hypervolume
 from naslib_ecnas.errors import ConfigError
-from naslib_ecnas.search import Semoa, operators
+from naslib_ecnas.search import Problem, Semoa, operators
 from naslib_ecnas.space import Space
 
 EVERY_4V = np.ones(91, dtype=bool)
@@ -144,8 +144,8 @@ def test_the_least_contribution_goes_first_and_comes_last() -> None:
 
 def test_semoa_without_repeats_evaluates_new_cells_while_there_are_any() -> None:
     def distinct(vertices: int, avoid: bool) -> int:
-        space, rng = Space(vertices), np.random.default_rng(1)
-        search = Semoa(space=space, rng=rng, avoid_repeats=avoid)
+        space = Space(vertices)
+        search = Semoa(Problem(space, np.random.default_rng(1)), avoid_repeats=avoid)
         costs, seen = np.random.default_rng(0).random((len(space), 2)), set()
         for _ in range(60):
             rows = search.ask()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from naslib_ecnas.errors import ConfigError
-from naslib_ecnas.search import RegularisedEvolution
+from naslib_ecnas.search import Problem, RegularisedEvolution
 from naslib_ecnas.space import Space
 
 SPACE = Space(5)
@@ -16,7 +16,7 @@ COSTS = np.random.default_rng(5).random((len(SPACE), 2))
 
 
 def evolution(**options: Any) -> RegularisedEvolution:
-    return RegularisedEvolution(**{"space": SPACE, "rng": np.random.default_rng(0), **options})
+    return RegularisedEvolution(Problem(SPACE, np.random.default_rng(0)), **options)
 
 
 def test_the_queue_holds_the_last_evaluations_however_good_the_oldest() -> None:
@@ -27,8 +27,8 @@ def test_the_queue_holds_the_last_evaluations_however_good_the_oldest() -> None:
         assert len(rows) == (20 if not seen else 3)
         search.tell(rows, COSTS[rows])
         seen += rows.tolist()
-        assert search.queue_rows.tolist() == seen[-20:]
-        np.testing.assert_array_equal(search.queue_costs, COSTS[seen[-20:]])
+        assert search.queue.rows.tolist() == seen[-20:]
+        np.testing.assert_array_equal(search.queue.costs, COSTS[seen[-20:]])
 
 
 def test_a_tournament_takes_the_best_of_a_sample_with_replacement() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from naslib_ecnas.analysis import nondominated
 from naslib_ecnas.errors import ConfigError
-from naslib_ecnas.search import Semoa
+from naslib_ecnas.search import Problem, Semoa
 from naslib_ecnas.search.semoa import (
     PAPER,
     RELEASED,
@@ -26,8 +26,8 @@ FRONT = [[1.0, 8.0], [3.0, 6.0], [4.0, 5.0], [7.0, 1.0]]
 REFERENCE = [9.0, 10.0]
 
 
-def semoa(**options: Any) -> Semoa:
-    return Semoa(**{"space": Space(5), "rng": np.random.default_rng(0), **options})
+def semoa(rows: Any = None, **options: Any) -> Semoa:
+    return Semoa(Problem(Space(5), np.random.default_rng(0), rows=rows), **options)
 
 
 @given(st.integers(2, 60), st.floats(1, 2))
@@ -54,7 +54,7 @@ def test_a_generation_by_hand() -> None:
     """Contributions within (9, 10) are 4, 2, 3 and 8, so the ranks are 3, 0, 2, 1."""
     optimiser = semoa(reference=REFERENCE, offspring=4000)
     optimiser.tell([10, 11, 12, 13, 14], [*FRONT, [4.0, 9.0]])
-    assert optimiser.population_rows.tolist() == [10, 11, 12, 13]
+    assert optimiser.population.rows.tolist() == [10, 11, 12, 13]
     parents = optimiser.parents()
     # Both extremes come first and are certain.
     assert parents[:2].tolist() == [0, 3]
@@ -68,7 +68,7 @@ def test_without_a_reference_the_worst_costs_seen_serve() -> None:
     told, given_one = semoa(), semoa(reference=REFERENCE)
     for optimiser in (told, given_one):
         optimiser.tell([10, 11, 12, 13, 14], [*FRONT, REFERENCE])
-        assert optimiser.population_rows.tolist() == [10, 11, 12, 13]
+        assert optimiser.population.rows.tolist() == [10, 11, 12, 13]
     for _ in range(5):
         assert told.parents().tolist() == given_one.parents().tolist()
 
@@ -82,8 +82,8 @@ def test_the_population_is_the_front_of_all_that_was_told() -> None:
         rows = optimiser.ask()
         optimiser.tell(rows, costs[rows])
         seen += rows.tolist()
-    assert set(optimiser.population_rows) == set(np.array(seen)[nondominated(costs[seen])])
-    np.testing.assert_array_equal(optimiser.population_costs, costs[optimiser.population_rows])
+    assert set(optimiser.population.rows) == set(np.array(seen)[nondominated(costs[seen])])
+    np.testing.assert_array_equal(optimiser.population.costs, costs[optimiser.population.rows])
 
 
 def test_a_lone_best_cell_is_every_parent_and_three_objectives_have_three_certain_ones() -> None:
@@ -123,9 +123,9 @@ def test_the_paper_setting_has_the_departures_of_the_released_code() -> None:
     # Dominated cells are kept and equal ones dropped.
     optimiser = semoa(paper=True)
     optimiser.tell([1, 2, 3, 4], [[1, 1], [2, 2], [1, 1], [np.nan, 0]])
-    assert optimiser.population_rows.tolist() == [1, 2]
+    assert optimiser.population.rows.tolist() == [1, 2]
     optimiser.tell([5, 6], [[2, 2], [0, 0]])
-    assert optimiser.population_rows.tolist() == [1, 2, 6]
+    assert optimiser.population.rows.tolist() == [1, 2, 6]
     # No extreme is forced.
     optimiser = semoa(paper=True, reference=REFERENCE, offspring=5000)
     optimiser.tell([10, 11, 12, 13], FRONT)

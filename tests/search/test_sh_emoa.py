@@ -9,7 +9,7 @@ import pytest
 
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.errors import ConfigError
-from naslib_ecnas.search import Batch, ShEmoa, run
+from naslib_ecnas.search import Batch, Problem, ShEmoa, run
 from naslib_ecnas.search.operators import survivors
 from naslib_ecnas.search.sh_emoa import rungs
 from naslib_ecnas.space import Space
@@ -17,8 +17,8 @@ from naslib_ecnas.space import Space
 BUDGETS = (4, 12, 36, 108)
 
 
-def made(**options: Any) -> ShEmoa:
-    return ShEmoa(**{"space": Space(5), "rng": np.random.default_rng(0), **options})
+def made(budgets: tuple[int, ...] = (), **options: Any) -> ShEmoa:
+    return ShEmoa(Problem(Space(5), np.random.default_rng(0), budgets=budgets), **options)
 
 
 def cost(rows: np.ndarray, epochs: int) -> np.ndarray:
@@ -65,9 +65,9 @@ def test_the_population_is_that_of_the_selection_step_by_step() -> None:
         rows, costs = rows[kept], costs[kept]
         search.tell(batch.rows, told)
         # Of equal points any may stay; they are the same cell here.
-        ours, brute = np.argsort(search.population_rows), np.argsort(rows)
-        np.testing.assert_array_equal(search.population_rows[ours], rows[brute])
-        np.testing.assert_array_equal(search.population_costs[ours], costs[brute])
+        ours, brute = np.argsort(search.population.rows), np.argsort(rows)
+        np.testing.assert_array_equal(search.population.rows[ours], rows[brute])
+        np.testing.assert_array_equal(search.population.costs[ours], costs[brute])
 
 
 def test_a_tournament_of_three_without_replacement() -> None:
@@ -75,7 +75,7 @@ def test_a_tournament_of_three_without_replacement() -> None:
     search = made()
     rows = np.arange(10)
     search.tell(rows, np.column_stack([rows, rows]))  # each dominates the next
-    assert search.population_rows.tolist() == list(range(10))
+    assert search.population.rows.tolist() == list(range(10))
     wins = np.bincount(search.parents(20_000), minlength=10) / 20_000
     # P(best is i) = C(9 - i, 2) / C(10, 3)
     wanted = [(9 - i) * (8 - i) / 2 / 120 for i in range(10)]
@@ -88,7 +88,7 @@ def test_failed_evaluations_leave_the_population() -> None:
     told = cost(batch.rows, 4)
     told[:3] = np.nan
     search.tell(batch.rows, told)
-    assert len(search.population_rows) == 1
+    assert len(search.population.rows) == 1
     for _ in range(30):
         batch = search.ask()
         search.tell(batch.rows, np.full((len(batch.rows), 2), np.nan))
