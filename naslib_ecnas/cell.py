@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cache, cached_property
+from itertools import compress, product
 from math import isqrt
 from typing import Any, NoReturn
 
@@ -18,15 +19,18 @@ from naslib_ecnas.topologies import (
     MAX_VERTICES,
     OPERATIONS,
     adjacency,
-    canonical,
+    edges_inside,
+    pruned_graphs,
+    slot_maps,
     topologies,
 )
 
-__all__ = ["INPUT", "OUTPUT", "Cell"]
+__all__ = ["INPUT", "OUTPUT", "Cell", "on_a_path"]
 
 INPUT = "input"
 OUTPUT = "output"
 _LABEL = {name: label for label, name in enumerate(OPERATIONS)}
+_SLOTS = MAX_VERTICES - 2
 
 
 class Cell:
@@ -55,19 +59,16 @@ class Cell:
         False
     """
 
-    __slots__ = ("__dict__", "_labels", "_topology")
+    __slots__ = ("__dict__", "row")
 
-    _topology: int
-    _labels: tuple[int, ...]
+    row: int
+    """Row of this cell, the same in every space that contains it."""
 
     def __init__(self, matrix: Any, ops: Sequence[str] | None = None) -> None:
         if ops is None:
             matrix, ops = _parts(matrix)
-        self._set(*_canonicalised(matrix, ops))
-
-    def _set(self, topology: int, labels: tuple[int, ...]) -> None:
-        object.__setattr__(self, "_topology", topology)
-        object.__setattr__(self, "_labels", labels)
+        row = _row(matrix, ops)
+        object.__setattr__(self, "row", _row(*_pruned(matrix, ops)) if row is None else row)
 
     @classmethod
     def from_row(cls, row: int) -> Cell:
@@ -76,56 +77,50 @@ class Cell:
         Raises:
             InvalidCellError: no cell has this row.
         """
-        table = topologies()
-        size = len(table.row_topology)
+        size = len(topologies().row_topology)
         if not isinstance(row, (int, np.integer)) or not 0 <= row < size:
             raise InvalidCellError(f"a row must be 0 to {size - 1}", rule="syntax", value=row)
-        topology = int(table.row_topology[row])
-        slots = int(table.vertices[topology]) - 2
         cell = cls.__new__(cls)
-        cell._set(topology, _unpacked(int(table.row_ops[row]), slots))
+        object.__setattr__(cell, "row", int(row))
         return cell
-
-    @cached_property
-    def row(self) -> int:
-        """Row of this cell, the same in every space that contains it."""
-        table = topologies()
-        return int(table.row_of[int(table.first[self._topology]) + _packed(self._labels)])
 
     @property
     def vertices(self) -> int:
         """Number of vertices after pruning, input and output included: 2 to 7."""
-        return len(self._labels) + 2
+        table = topologies()
+        return int(table.vertices[table.row_topology[self.row]])
 
     @property
     def edges(self) -> int:
         """Number of edges after pruning: 1 to 9."""
-        return int(topologies().code[self._topology]).bit_count()
+        table = topologies()
+        return int(table.code[table.row_topology[self.row]]).bit_count()
 
-    @property
+    @cached_property
     def ops(self) -> tuple[str, ...]:
         """Operation names in canonical order, `"input"` first and `"output"` last."""
-        return (INPUT, *(OPERATIONS[label] for label in self._labels), OUTPUT)
+        number = int(topologies().row_ops[self.row])
+        powers = (3**slot for slot in reversed(range(self.vertices - 2)))
+        return (INPUT, *(OPERATIONS[number // power % 3] for power in powers), OUTPUT)
 
     @cached_property
     def matrix(self) -> NDArray[np.int8]:
         """(v, v) int8 adjacency matrix in canonical order, read-only."""
-        out: NDArray[np.int8] = adjacency(self.vertices)[self._topology].astype(np.int8)
+        topology = topologies().row_topology[self.row]
+        out: NDArray[np.int8] = adjacency(self.vertices)[topology].astype(np.int8)
         out.flags.writeable = False
         return out
 
     @cached_property
     def nasbench_hash(self) -> str:
         """NAS-Bench-101's MD5 of this cell, 32 hexadecimal digits."""
-        return cell_hash(self.matrix.tolist(), self._labels)
+        return cell_hash(self.matrix.tolist(), [_LABEL[name] for name in self.ops[1:-1]])
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Cell):
-            return NotImplemented
-        return self._topology == other._topology and self._labels == other._labels
+        return self.row == other.row if isinstance(other, Cell) else NotImplemented
 
     def __hash__(self) -> int:
-        return hash((self._topology, self._labels))
+        return hash(self.row)
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"a Cell is immutable: {name} cannot be set")
@@ -141,45 +136,71 @@ class Cell:
         return (Cell, (str(self),))
 
 
-# -- from any input to topology and labels ----
+# -- from a matrix with operations to its row ----
 
 
-def _canonicalised(matrix: Any, ops: Sequence[str]) -> tuple[int, tuple[int, ...]]:
-    """Topology and smallest labelling of a raw matrix; checks every rule."""
-    rows = _successors(matrix)
-    names = _operations(ops, len(rows))
-    kept = _on_a_path(rows)
-    edges = sum(rows[i] >> j & 1 for i in kept for j in kept)
-    for found, most, what in ((len(kept), MAX_VERTICES, "vertices"), (edges, MAX_EDGES, "edges")):
-        if found > most:
-            message = f"a cell has at most {most} {what} after pruning"
-            raise InvalidCellError(message, rule=f"too-many-{what}", value=found)
-    labels = [_label(names[v], v) for v in kept[1:-1]]
-    place = [*range(len(kept) - 1), MAX_VERTICES - 1]
-    code = 0
-    for a, i in enumerate(kept):
-        for b in range(a + 1, len(kept)):
-            if rows[i] >> kept[b] & 1:
-                code |= 1 << EDGE_BIT[place[a], place[b]]
-    topology, order = canonical(code)
-    ordered = [0] * len(labels)
-    for a, b in enumerate(order):
-        ordered[b] = labels[a]
+def _row(matrix: Any, ops: Any) -> int | None:
+    """Row of a matrix of up to seven vertices, None where `_pruned` has to look at it.
+
+    A search asks for each new cell, so this takes a few lookups: of the code of each row of the
+    matrix, of the graph's topology, and of each operation.
+    """
     table = topologies()
-    number = int(table.first[topology]) + _packed(ordered)
-    # `row_ops` holds the smallest of all equivalent labellings.
-    return topology, _unpacked(int(table.row_ops[table.row_of[number]]), len(labels))
+    try:
+        rows = matrix.tolist() if isinstance(matrix, np.ndarray) else matrix
+        if len(ops) != len(rows) or ops[0] != INPUT or ops[-1] != OUTPUT:
+            return None
+        code = 0
+        for row, codes in zip(rows, _codes_of_rows()[len(rows)], strict=True):
+            code |= codes[tuple(row)]
+        graphs = _graphs()
+        number, weights = graphs.get(code) or graphs[_without_dead_ends(code)]
+        for name, weight in zip(ops[1:-1], weights, strict=False):
+            number += weight * _LABEL[name]
+        return int(table.row_of[number])
+    except (KeyError, IndexError, TypeError, ValueError):
+        return None
 
 
-def _packed(labels: Sequence[int]) -> int:
-    number = 0
-    for label in labels:
-        number = number * 3 + label
-    return number
+@cache
+def _codes_of_rows() -> list[list[dict[tuple[int, ...], int]]]:
+    """For v vertices, the codes of the edges of each valid row of a (v, v) matrix."""
+    valid: list[list[dict[tuple[int, ...], int]]] = []
+    for v in range(MAX_VERTICES + 1):
+        place = [*range(v - 1), MAX_VERTICES - 1]
+        valid.append([{} for _ in range(v)])
+        for i, codes in enumerate(valid[v]):
+            bits = [1 << EDGE_BIT[i, j] for j in place[i + 1 :]]
+            for row in product((0, 1), repeat=v - 1 - i):
+                codes[(*(0,) * (i + 1), *row)] = sum(compress(bits, row))
+    return valid
 
 
-def _unpacked(number: int, slots: int) -> tuple[int, ...]:
-    return tuple(number // 3 ** (slots - 1 - s) % 3 for s in range(slots))
+@cache
+def _graphs() -> dict[int, tuple[int, tuple[int, ...]]]:
+    """Where `row_of` has a pruned graph's labellings, and what each vertex's label adds to that."""
+    codes, graphs = pruned_graphs()
+    weights = [
+        tuple(3 ** (len(m) - 1 - m.index(v)) if v in m else 0 for v in range(_SLOTS))
+        for m in slot_maps()
+    ]
+    first = topologies().first[graphs.topology].tolist()
+    which = zip(codes.tolist(), first, graphs.slot_map.tolist(), strict=True)
+    return {code: (start, weights[number]) for code, start, number in which}
+
+
+def _without_dead_ends(code: int) -> int:
+    """The code without the edges of vertices that lie on no path."""
+    sources = [code >> j * (j - 1) // 2 & (1 << j) - 1 for j in range(MAX_VERTICES)]
+    forward, backward = 1, 1 << MAX_VERTICES - 1
+    for j in range(1, MAX_VERTICES):  # edges lead forwards, so one pass reaches everything
+        forward |= (sources[j] & forward > 0) << j
+    for j in range(MAX_VERTICES - 1, 0, -1):
+        backward |= sources[j] * (backward >> j & 1)
+    return int(code & edges_inside()[forward & backward])
+
+
+# -- other forms of input, and what is wrong with them ----
 
 
 def _parts(source: Any) -> tuple[Any, Sequence[str]]:
@@ -205,70 +226,62 @@ def _parse(text: str) -> tuple[list[list[int]], list[str]]:
     return rows, [name.strip() for name in names.split(",")]
 
 
-def _successors(matrix: Any) -> list[int]:
-    """Bit mask of the successors of each vertex."""
+def on_a_path(edge: NDArray[np.bool_]) -> list[int]:
+    """Vertices on a path from the first to the last, from a (v, v) upper-triangular matrix."""
+    forward, backward = np.zeros((2, len(edge)), dtype=bool)
+    forward[0] = backward[-1] = True
+    for i in range(len(edge)):
+        forward |= edge[i] & forward[i]
+    for i in reversed(range(len(edge))):
+        backward |= edge[:, i] & backward[i]
+    live: list[int] = np.flatnonzero(forward & backward).tolist()
+    return live
+
+
+def _pruned(matrix: Any, ops: Any) -> tuple[list[list[int]], list[str]]:
+    """A matrix and operations without the vertices on no path; checks every rule."""
+
+    def refuse(rule: str, message: str, value: Any = None) -> NoReturn:
+        raise InvalidCellError(message, rule=rule, value=value)
+
     try:
-        array = np.asarray(matrix)
-    except ValueError:  # rows of different lengths
+        array = np.asarray(matrix, dtype=object)
+    except ValueError:  # arrays of different lengths
         array = np.empty(0)
-    if array.ndim != 2 or array.shape[0] != array.shape[1] or array.shape[0] < 2:
-        value = array.shape if array.size else matrix
-        message = "the matrix must be square, of shape (v, v) with v >= 2"
-        raise InvalidCellError(message, rule="not-square", value=value)
-    masks = []
-    for i, row in enumerate(array.tolist()):
-        mask = 0
-        for j, entry in enumerate(row):
-            if entry == 0:
-                continue
-            if entry != 1:
-                message = f"entry ({i}, {j}) of the matrix must be 0 or 1"
-                raise InvalidCellError(message, rule="not-binary", value=entry)
-            if j <= i:
-                message = f"the matrix must be upper triangular, but entry ({i}, {j}) is not 0"
-                raise InvalidCellError(message, rule="not-upper-triangular")
-            mask |= 1 << j
-        masks.append(mask)
-    return masks
-
-
-def _operations(ops: Any, vertices: int) -> list[str]:
-    """The names as a list, of the right number, from input to output."""
+    v = len(array) if array.ndim == 2 else 0
+    if v < 2 or array.shape != (v, v):
+        value = array.shape if array.ndim == 2 else matrix
+        refuse("not-square", "the matrix must be square, of shape (v, v) with v >= 2", value)
+    edge = array == 1
+    for i, j in np.argwhere(~edge & (array != 0)):
+        refuse("not-binary", f"entry ({i}, {j}) of the matrix must be 0 or 1", array[i, j])
+    for i, j in np.argwhere(np.tril(edge)):
+        message = f"the matrix must be upper triangular, but entry ({i}, {j}) is not 0"
+        refuse("not-upper-triangular", message)
     try:
         names = list(ops)
     except TypeError:
         names = []
-    if len(names) != vertices:
-        message = f"a matrix of {vertices} vertices needs {vertices} operations"
-        raise InvalidCellError(message, rule="operation-count", value=len(names) or ops)
-    for vertex, wanted in ((0, INPUT), (-1, OUTPUT)):
+    if len(names) != v:
+        message = f"a matrix of {v} vertices needs {v} operations"
+        refuse("operation-count", message, len(names) or ops)
+    for place, vertex, wanted in (("first", 0, INPUT), ("last", -1, OUTPUT)):
         if names[vertex] != wanted:
-            place = "first" if vertex == 0 else "last"
-            message = f"the {place} operation must be {wanted!r}"
-            raise InvalidCellError(message, rule="wrong-operation", value=names[vertex])
-    return names
-
-
-def _label(name: Any, vertex: int) -> int:
-    if not isinstance(name, str) or name not in _LABEL:
-        message = f"the operation of vertex {vertex} must be one of {', '.join(OPERATIONS)}"
-        raise InvalidCellError(message, rule="wrong-operation", value=name)
-    return _LABEL[name]
-
-
-def _on_a_path(rows: list[int]) -> list[int]:
-    """Vertices on a path from the first vertex to the last, ascending."""
-    last = len(rows) - 1
-    forward, backward = 1, 1 << last
-    for i, mask in enumerate(rows):  # edges lead forwards, so one pass reaches everything
-        if forward >> i & 1:
-            forward |= mask
-    for i in range(last, -1, -1):
-        if rows[i] & backward:
-            backward |= 1 << i
-    live = forward & backward
-    if not live:
+            refuse("wrong-operation", f"the {place} operation must be {wanted!r}", names[vertex])
+    kept = on_a_path(edge)
+    edge = edge[np.ix_(kept, kept)]
+    if not kept:
         message = "the matrix must have a path from the first vertex to the last"
-        value = [[mask >> j & 1 for j in range(last + 1)] for mask in rows]
-        raise InvalidCellError(message, rule="output-unreachable", value=value)
-    return [v for v in range(last + 1) if live >> v & 1]
+        refuse("output-unreachable", message, array.tolist())
+    for found, most, what in (
+        (len(kept), MAX_VERTICES, "vertices"),
+        (int(edge.sum()), MAX_EDGES, "edges"),
+    ):
+        if found > most:
+            refuse(f"too-many-{what}", f"a cell has at most {most} {what} after pruning", found)
+    for vertex in kept[1:-1]:
+        if not isinstance(names[vertex], str) or names[vertex] not in _LABEL:
+            known = ", ".join(OPERATIONS)
+            message = f"the operation of vertex {vertex} must be one of {known}"
+            refuse("wrong-operation", message, names[vertex])
+    return edge.astype(int).tolist(), [names[vertex] for vertex in kept]

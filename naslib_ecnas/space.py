@@ -89,25 +89,15 @@ class Space:
     def row(self, cell: Any, ops: Sequence[str] | None = None) -> int:
         """The row of a cell, or of anything that `Cell` accepts.
 
-        The rows of arrays are remembered, so asking again takes about a microsecond.
-
         Raises:
             InvalidCellError: it is not a cell.
             UnknownCellError: it has more vertices than this space.
         """
-        if ops is None:
-            if not isinstance(cell, Cell):
-                cell = Cell(cell)
-            row = int(cell.row)
-        else:
-            try:
-                row = _seen[cell.tobytes(), cell.shape, cell.dtype, tuple(ops)]
-            except (KeyError, AttributeError, TypeError):  # new, not an array, unhashable
-                row = _row_of_matrix(cell, ops)
-        if row >= self._size:
-            vertices = Cell.from_row(row).vertices
-            raise UnknownCellError(f"{self!r} has no cell of {vertices} vertices", value=vertices)
-        return row
+        found = cell if isinstance(cell, Cell) else Cell(cell, ops)
+        if found.row >= self._size:
+            message = f"{self!r} has no cell of {found.vertices} vertices"
+            raise UnknownCellError(message, value=found.vertices)
+        return found.row
 
     def row_of_hash(self, nasbench_hash: str) -> int:
         """The row of a NAS-Bench-101 MD5 hash.
@@ -264,7 +254,7 @@ class Space:
         for value in np.unique(subset):
             at = np.flatnonzero(subset == value)
             places = [s for s in range(slots) if value >> s & 1]
-            codes[at] = moved(codes[at], {a + 1: b + 1 for a, b in enumerate(places)})
+            codes[at] = moved(codes[at], places)
             for a, b in enumerate(places):
                 labels[at, b] = own[at, a]
         return codes, labels
@@ -283,24 +273,6 @@ class Space:
         """
         self.cell(row)
         return _neighbours(int(row), self.vertices)
-
-
-# -- rows of matrices that were asked for before ----
-
-_SEEN_LIMIT = 1 << 18
-
-# By bytes, shape and type of the matrix, and the operations.
-_seen: dict[tuple[bytes, tuple[int, ...], np.dtype[Any], tuple[str, ...]], int] = {}
-
-
-def _row_of_matrix(matrix: Any, ops: Sequence[str]) -> int:
-    """Row of a matrix with operations; remembered for arrays of plain numbers."""
-    row = Cell(matrix, ops).row
-    if isinstance(matrix, np.ndarray) and matrix.dtype.kind in "iub":
-        if len(_seen) >= _SEEN_LIMIT:
-            _seen.clear()
-        _seen[matrix.tobytes(), matrix.shape, matrix.dtype, tuple(ops)] = row
-    return row
 
 
 # -- from arrays of matrices and operations to codes and labels, and to rows ----

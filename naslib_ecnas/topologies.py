@@ -7,8 +7,9 @@ that lies on no path from input to output and renumbers the others 1, 2, ....
 
 A *labelled graph* is one of the 2**21 graphs with numbered vertices; 1,538,083 of them prune to a
 cell. A *topology* is a class of pruned graphs that differ only in the order of their interior
-vertices, which are called *slots*; there are 2,494 topologies of 6,472 pruned graphs. The canonical
-code of a topology is the smallest code over all orders that keep the matrix upper triangular.
+vertices, which are called *slots*; there are 2,494 topologies of 6,472 pruned graphs, or of 13,839
+that may lie anywhere among the seven vertices. The canonical code of a topology is the smallest
+code over all orders that keep the matrix upper triangular.
 
 Operations are numbered as in NAS-Bench-101 (`OPERATIONS`). The labels of k slots are packed into a
 base-3 number whose most significant digit is the first slot. Isomorphism is decided by enumeration,
@@ -17,10 +18,10 @@ not by hashing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from itertools import permutations
+from itertools import permutations, product
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -36,11 +37,12 @@ __all__ = [
     "LabelledGraphs",
     "TopologyTable",
     "adjacency",
-    "canonical",
     "checked_rows",
+    "edges_inside",
     "labelled_graphs",
     "labels_of_rows",
     "moved",
+    "pruned_graphs",
     "slot_map_labels",
     "slot_maps",
     "topologies",
@@ -88,28 +90,16 @@ class TopologyTable:
     """(n_rows,) topology of each cell."""
     row_ops: NDArray[np.uint8]
     """(n_rows,) packed labels of each cell: the smallest of all equivalent labellings."""
-    pruned_code: IntArray
-    """(6472,) sorted codes of all pruned graphs."""
-    pruned_topology: NDArray[np.int16]
-    """(6472,) topology of each pruned graph."""
-    pruned_order: NDArray[np.uint8]
-    """(6472,) index into `orders(slots)` of the order that makes the code canonical."""
 
 
 @dataclass(frozen=True)
 class LabelledGraphs:
-    """Topology of each of the 2**21 labelled graphs."""
+    """Topologies of n graphs with numbered vertices."""
 
     topology: NDArray[np.int16]
-    """(2**21,) topology, -1 if the graph does not prune to a cell."""
+    """(n,) topology, -1 if the graph does not prune to a cell."""
     slot_map: NDArray[np.uint16]
-    """(2**21,) index into `slot_maps()`: the vertex of the graph that became each slot."""
-
-
-@cache
-def orders(slots: int) -> tuple[tuple[int, ...], ...]:
-    """Permutations of the interior vertices; `order[a] = b` moves slot a to slot b."""
-    return tuple(permutations(range(slots)))
+    """(n,) index into `slot_maps()`: the vertex of the graph that became each slot."""
 
 
 @cache
@@ -121,39 +111,52 @@ def slot_maps() -> tuple[tuple[int, ...], ...]:
 @cache
 def slot_map_labels() -> NDArray[np.uint8]:
     """(n_maps, 243) packed labels of the mapped slots, from packed labels of all five vertices."""
-    raw = np.arange(3**_SLOTS)
-    digits = [raw // 3 ** (_SLOTS - 1 - s) % 3 for s in range(_SLOTS)]
-    out = np.zeros((len(slot_maps()), len(raw)), dtype=np.uint8)
-    for i, mapping in enumerate(slot_maps()):
-        value = np.zeros_like(raw)
-        for source in mapping:
-            value = value * 3 + digits[source]
-        out[i] = value
-    return out
+    digits = np.arange(3**_SLOTS) // 3 ** np.arange(_SLOTS - 1, -1, -1)[:, None] % 3
+    return np.array([_packed(digits[list(m)]) for m in slot_maps()], dtype=np.uint8)
 
 
-def moved(codes: NDArray[np.integer], target: Mapping[int, int]) -> IntArray:
-    """Codes after vertex v becomes `target[v]`; `_BACKWARD` is set if an edge points back.
+def _packed(digits: NDArray[np.integer]) -> NDArray[np.integer]:
+    """(n,) packed labels of (slots, n) labels."""
+    return 3 ** np.arange(len(digits) - 1, -1, -1) @ digits
 
-    Args:
-        codes: array of codes, of any shape.
-        target: new number of a vertex; a vertex that is not in it keeps its number.
+
+def moved(codes: NDArray[np.integer], slot_map: Iterable[int]) -> IntArray:
+    """Codes after each slot moves to the interior vertex that a slot map names for it.
+
+    `_BACKWARD` is set in a code if an edge then points back.
     """
-    lut = _moving_lut(tuple(target.get(v, v) for v in range(MAX_VERTICES)))
-    codes = codes.astype(np.int32, copy=False)
-    return np.asarray(lut[0][codes & 127] | lut[1][codes >> 7 & 127] | lut[2][codes >> 14])
+    return _moved(codes, _slot_map_numbers()[tuple(slot_map)])
+
+
+def _moved(codes: NDArray[np.integer], which: int | slice) -> IntArray:
+    """`moved` by the numbers of slot maps: (n,), or (maps, n) for a slice of them."""
+    low, middle, high = _moving_tables()[:, which]
+    return np.asarray(
+        low[..., codes & 127] | middle[..., codes >> 7 & 127] | high[..., codes >> 14]
+    )
 
 
 @cache
-def _moving_lut(target: tuple[int, ...]) -> IntArray:
-    """(3, 128) new code of each value of each seven bits of a code."""
-    lut = np.zeros((3, 128), dtype=np.int32)
+def _slot_map_numbers() -> dict[tuple[int, ...], int]:
+    return {mapping: number for number, mapping in enumerate(slot_maps())}
+
+
+@cache
+def _moving_tables() -> IntArray:
+    """(3, n_maps, 128) new codes of all values of each seven bits of a code, by slot map."""
+    maps = slot_maps()
+    target = np.tile(np.arange(MAX_VERTICES), (len(maps), 1))
+    for number, mapping in enumerate(maps):
+        target[number, 1 : len(mapping) + 1] = np.array(mapping, dtype=int) + 1
+    image = np.full((MAX_VERTICES, MAX_VERTICES), _BACKWARD, dtype=np.int32)
+    for edge, bit in EDGE_BIT.items():
+        image[edge] = 1 << bit
+    tables = np.zeros((3, len(maps), 128), dtype=np.int32)
     for bit, (i, j) in enumerate(EDGES):
-        a, b = target[i], target[j]
-        image = 1 << EDGE_BIT[a, b] if a < b else _BACKWARD
         chunk, place = divmod(bit, 7)
-        lut[chunk].reshape(-1, 2, 1 << place)[:, 1] |= image
-    return lut
+        with_edge = tables[chunk].reshape(len(maps), -1, 2, 1 << place)[:, :, 1]
+        with_edge |= image[target[:, i], target[:, j]][:, None, None]
+    return tables
 
 
 def _pruned_codes(vertices: int) -> IntArray:
@@ -175,89 +178,100 @@ def _pruned_codes(vertices: int) -> IntArray:
         edges = (edges[:, None] + count).ravel()
         codes, edges = codes[edges <= room], edges[edges <= room]
     for source in names[:-1]:  # every vertex but the output needs a successor
-        mask = sum(1 << EDGE_BIT[source, t] for t in names if t > source)
-        codes = codes[(codes & mask) != 0]
+        codes = codes[(codes & _edges_among([source], names)) != 0]
     return np.sort(codes)
+
+
+def _edges_among(sources: Iterable[int], targets: Iterable[int]) -> int:
+    """Code of all edges from one of some vertices to one of others."""
+    return sum(1 << EDGE_BIT[e] for e in product(sources, targets) if e in EDGE_BIT)
 
 
 @cache
 def topologies() -> TopologyTable:
     """Enumerate all topologies and cells; once in a process."""
-    code, vertices, row_of, row_topology, row_ops = [], [], [], [], []
-    pruned, pruned_topology, pruned_order = [], [], []
+    code, row_of, row_topology, row_ops = [], [], [], []
     n_topologies = n_rows = 0
     for v in range(2, MAX_VERTICES + 1):
         slots, labels = v - 2, 3 ** (v - 2)
+        orders = tuple(permutations(range(slots)))
         codes = _pruned_codes(v)
-        best = np.zeros(len(codes), dtype=np.uint8)
-        least = codes.copy()  # the identity is the first order
-        for number, order in enumerate(orders(slots)):
-            image = moved(codes, {a + 1: b + 1 for a, b in enumerate(order)})
-            better = image < least
-            best[better] = number
-            least[better] = image[better]
-        canonical, topology = np.unique(least, return_inverse=True)
+        least = codes.copy()
+        for order in orders:
+            np.minimum(least, moved(codes, order), out=least)
+        canonical = np.unique(least)
 
         # Labellings are equivalent if an automorphism maps one to the other; the smallest stands
         # for its class.
+        digits = np.arange(labels) // 3 ** np.arange(slots - 1, -1, -1)[:, None] % 3
         smallest = np.empty((len(canonical), labels), dtype=np.uint8)
         smallest[:] = np.arange(labels, dtype=np.uint8)
-        for order in orders(slots):
-            image = moved(canonical, {a + 1: b + 1 for a, b in enumerate(order)})
-            holds = np.flatnonzero(image == canonical)
-            smallest[holds] = np.minimum(smallest[holds], _relabelled(order))
+        for order in orders:
+            holds = np.flatnonzero(moved(canonical, order) == canonical)
+            image = _packed(digits[list(order)]).astype(np.uint8)
+            smallest[holds] = np.minimum(smallest[holds], image)
         representative = smallest == np.arange(labels, dtype=np.uint8)
         rank = np.cumsum(representative, dtype=np.int32).reshape(smallest.shape)
         rank += n_rows - 1
         for part in range(0, len(rank), 128):  # indices are wide, so take them in parts
             some = slice(part, part + 128)
             rank[some] = np.take_along_axis(rank[some], smallest[some].astype(np.intp), axis=1)
-        per_topology = representative.sum(axis=1)
-        owner = np.repeat(np.arange(len(canonical), dtype=np.int16), per_topology)
-        ops = np.broadcast_to(np.arange(labels, dtype=np.uint8), smallest.shape)[representative]
+        topology, ops = np.nonzero(representative)
         del smallest, representative
 
         code.append(canonical)
-        vertices.append(np.full(len(canonical), v, dtype=np.int8))
         row_of.append(rank.ravel())
-        row_topology.append(owner + np.int16(n_topologies))
-        row_ops.append(ops)
-        pruned.append(codes)
-        pruned_topology.append((topology + n_topologies).astype(np.int16))
-        pruned_order.append(best)
+        row_topology.append((topology + n_topologies).astype(np.int16))
+        row_ops.append(ops.astype(np.uint8))
         n_topologies += len(canonical)
-        n_rows += len(owner)
+        n_rows += len(ops)
 
-    all_vertices = np.concatenate(vertices)
-    sizes = 3 ** (all_vertices.astype(np.int32) - 2)
-    all_pruned = np.concatenate(pruned)
-    by_code = np.argsort(all_pruned)
+    vertices = np.repeat(np.arange(2, MAX_VERTICES + 1, dtype=np.int8), [len(c) for c in code])
+    sizes = 3 ** (vertices.astype(np.int32) - 2)
     return TopologyTable(
         code=np.concatenate(code),
-        vertices=all_vertices,
+        vertices=vertices,
         first=(np.cumsum(sizes) - sizes).astype(np.int32),
         row_of=np.concatenate(row_of),
         row_topology=np.concatenate(row_topology),
         row_ops=np.concatenate(row_ops),
-        pruned_code=all_pruned[by_code],
-        pruned_topology=np.concatenate(pruned_topology)[by_code],
-        pruned_order=np.concatenate(pruned_order)[by_code],
     )
 
 
-def _relabelled(order: tuple[int, ...]) -> NDArray[np.uint8]:
-    """(3**slots,) packed labels after slot a becomes slot `order[a]`."""
-    slots = len(order)
-    labels = np.arange(3**slots)
-    image = np.zeros_like(labels)
-    for a, b in enumerate(order):
-        image += labels // 3 ** (slots - 1 - a) % 3 * 3 ** (slots - 1 - b)
-    return image.astype(np.uint8)
+@cache
+def pruned_graphs() -> tuple[IntArray, LabelledGraphs]:
+    """The 13,839 graphs whose used vertices all lie on a path from input to output.
+
+    Returns:
+        Their sorted codes, and their topologies.
+    """
+    table = topologies()
+    sizes = [len(mapping) for mapping in slot_maps()]
+    code, topology, slot_map = [], [], []
+    for slots in range(_SLOTS + 1):
+        maps = slice(*np.searchsorted(sizes, (slots, slots + 1)))
+        own = np.flatnonzero(table.vertices == slots + 2)
+        image = _moved(table.code[own], maps)
+        mapping, place = np.nonzero(image < _BACKWARD)
+        code.append(image[mapping, place])
+        topology.append(own[place].astype(np.int16))
+        slot_map.append((mapping + maps.start).astype(np.uint16))
+    # Automorphisms map the slots to the same graph in several ways, of which any will do.
+    codes, first = np.unique(np.concatenate(code), return_index=True)
+    graphs = LabelledGraphs(np.concatenate(topology)[first], np.concatenate(slot_map)[first])
+    return codes, graphs
+
+
+@cache
+def edges_inside() -> IntArray:
+    """(128,) code of all edges among the vertices of each bit mask."""
+    masks = [[v for v in range(MAX_VERTICES) if mask >> v & 1] for mask in range(128)]
+    return np.array([_edges_among(kept, kept) for kept in masks], dtype=np.int32)
 
 
 @cache
 def labelled_graphs() -> LabelledGraphs:
-    """Classify all 2**21 labelled graphs; once in a process (about 10 MB)."""
+    """All 2**21 labelled graphs, by code; once in a process (about 10 MB)."""
     codes = np.arange(_N_CODES, dtype=np.int32)
     forward = np.ones(_N_CODES, dtype=np.uint8)
     backward = np.full(_N_CODES, 1 << _OUTPUT, dtype=np.uint8)
@@ -267,57 +281,14 @@ def labelled_graphs() -> LabelledGraphs:
     for bit, (i, j) in reversed(list(enumerate(EDGES))):
         edge = (codes >> bit & 1).astype(np.uint8)
         backward |= (edge & (backward >> j)) << i
-    live = forward & backward
-    reachable = (live & 1 != 0) & (live >> _OUTPUT & 1 != 0)
-
-    table = topologies()
-    topology = np.full(_N_CODES, -1, dtype=np.int16)
-    slot_map = np.zeros(_N_CODES, dtype=np.uint16)
-    index = {mapping: i for i, mapping in enumerate(slot_maps())}
-    for subset in range(1 << _SLOTS):
-        kept = [s for s in range(_SLOTS) if subset >> s & 1]
-        alive = {0, _OUTPUT, *(s + 1 for s in kept)}
-        mask = sum(1 << b for b, (i, j) in enumerate(EDGES) if i in alive and j in alive)
-        where = np.flatnonzero(reachable & (live == sum(1 << v for v in alive)))
-        target = {s + 1: slot + 1 for slot, s in enumerate(kept)}
-        pruned = moved((codes[where] & mask), target)
-        at = np.minimum(np.searchsorted(table.pruned_code, pruned), len(table.pruned_code) - 1)
-        known = table.pruned_code[at] == pruned  # the rest has more than nine edges
-        where, at = where[known], at[known]
-        topology[where] = table.pruned_topology[at]
-        maps = np.array(
-            [index[_composed(order, kept)] for order in orders(len(kept))], dtype=np.uint16
-        )
-        slot_map[where] = maps[table.pruned_order[at]]
-    return LabelledGraphs(topology=topology, slot_map=slot_map)
-
-
-def _composed(order: tuple[int, ...], kept: list[int]) -> tuple[int, ...]:
-    """Slot map of a graph whose kept interior vertices are put into the given order."""
-    out = [0] * len(order)
-    for a, b in enumerate(order):
-        out[b] = kept[a]
-    return tuple(out)
-
-
-def canonical(pruned_code: int) -> tuple[int, tuple[int, ...]]:
-    """Topology of one pruned graph, and the order that makes its code canonical.
-
-    It does not need the table of `labelled_graphs`.
-
-    Returns:
-        `(topology, order)`; `order[a] = b` moves slot a to slot b.
-
-    Raises:
-        KeyError: no pruned graph of at most nine edges has this code.
-    """
-    table = topologies()
-    at = int(np.searchsorted(table.pruned_code, pruned_code))
-    if at == len(table.pruned_code) or int(table.pruned_code[at]) != pruned_code:
-        raise KeyError(pruned_code)
-    topology = int(table.pruned_topology[at])
-    slots = int(table.vertices[topology]) - 2
-    return topology, orders(slots)[int(table.pruned_order[at])]
+    pruned, graphs = pruned_graphs()
+    index = np.full(_N_CODES, -1, dtype=np.int16)  # -1: no path, or more than nine edges
+    index[pruned] = np.arange(len(pruned))
+    at = index[codes & edges_inside()[forward & backward]]
+    return LabelledGraphs(
+        topology=np.append(graphs.topology, np.int16(-1))[at],
+        slot_map=np.append(graphs.slot_map, np.uint16(0))[at],
+    )
 
 
 # -- cells by row ----

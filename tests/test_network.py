@@ -11,6 +11,7 @@ from naslib_ecnas import network
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.errors import UnknownCellError
 from naslib_ecnas.space import Space
+from naslib_ecnas.topologies import topologies
 
 PARQUET = [
     *("measured_4v_rtx6000_3repeats", "measured_5v_108epochs_rtx6000_700cells"),
@@ -93,7 +94,8 @@ def test_depth_and_channels_by_hand() -> None:
     # Channels share the output and widen backwards: three parallel vertices: 128 = 43 + 43 + 42.
     matrix = np.zeros((5, 5), dtype=int)
     matrix[0, 1:4] = matrix[1:4, 4] = 1
+    of_row = topologies().row_topology
     cell = Cell(matrix, ["input", *["maxpool3x3"] * 3, "output"])
-    assert network.channels(128)[cell._topology].tolist() == [43, 43, 42, 0, 0]
+    assert network.channels(128)[of_row[cell.row]].tolist() == [43, 43, 42, 0, 0]
     chain = Cell(np.eye(4, k=1, dtype=int), ["input", "maxpool3x3", "maxpool3x3", "output"])
-    assert network.channels(256)[chain._topology].tolist() == [256, 256, 0, 0, 0]
+    assert network.channels(256)[of_row[chain.row]].tolist() == [256, 256, 0, 0, 0]

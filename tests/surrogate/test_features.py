@@ -24,6 +24,7 @@ from naslib_ecnas.surrogate.features import (
     topology_arrays,
     vertices_of,
 )
+from naslib_ecnas.topologies import topologies
 
 NAMES = [feature.name for feature in FEATURES]
 SIDES = (32, 16, 8)
@@ -195,7 +196,7 @@ def test_paths_equal_enumeration(row: int) -> None:
     ops = [SHORT.get(op, op) for op in cell.ops]
     matrix = np.asarray(cell.matrix)
     paths = _paths(matrix)
-    wide = network.channels(128)[cell._topology] / 128
+    wide = network.channels(128)[topologies().row_topology[cell.row]] / 128
     assert x["paths"] == len(paths)
     assert x["log_paths"] == pytest.approx(np.log(len(paths)), rel=1e-6)
     kinds = {op: {op: 1} for op in OPERATORS} | {"vertex": dict.fromkeys(OPERATORS, 1)}
@@ -250,7 +251,8 @@ def test_counts_and_widths_equal_sums_over_vertices(row: int) -> None:
     x = {k: v[0] for k, v in columns([row]).items()}
     matrix = np.asarray(cell.matrix).astype(int)
     vertices = range(1, len(matrix) - 1)
-    wide = [[0, *network.channels(w)[cell._topology]] for w, _ in network.STACKS]
+    topology = topologies().row_topology[row]
+    wide = [[0, *network.channels(w)[topology]] for w, _ in network.STACKS]
     width = [c / 128 for c in wide[0]]
     into, out_of = matrix.sum(axis=0) - 1, matrix.sum(axis=1) - 1
     for op in OPERATORS:
