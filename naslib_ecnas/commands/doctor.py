@@ -7,15 +7,15 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-from naslib_ecnas.console import examples, installed_version, print_json, print_table
+from naslib_ecnas.commands.options import JSON, command
+from naslib_ecnas.console import installed_version, print_json, print_table
 from naslib_ecnas.errors import EcnasError
 
-__all__ = ["add_parser", "run"]
+__all__ = ["add_options", "run"]
 
 #: Extra -> distributions that it installs.
 _EXTRAS = {
@@ -39,47 +39,42 @@ class Check:
     """Command or step that fixes it; empty if there is nothing to do."""
 
 
-def add_parser(subparsers: Any) -> None:
-    """Add the command to the parser of `ecnas`."""
-    parser = subparsers.add_parser(
-        "doctor",
-        help="what this machine can measure, and how to fix what is missing",
-        description="Check the GPUs and how their energy can be measured, the CPU's energy "
-        "counters, torch, NASLib, SLURM, the cache and the optional packages. Changes nothing.",
-        **examples("ecnas doctor", "ecnas doctor --json"),
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    add = command(
+        parser,
+        run,
+        "Check the GPUs and how their energy can be measured, the CPU's energy counters, torch, "
+        "NASLib, SLURM, the cache and the optional packages. Changes nothing.",
+        "ecnas doctor",
+        "ecnas doctor --json",
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.set_defaults(run=run)
+    add(*JSON)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Run the command; returns 0 whatever it finds."""
+def run(args: argparse.Namespace) -> None:
+    """Print what was found."""
     found = checks()
     if args.json:
         print_json({"checks": [asdict(check) for check in found]})
-        return 0
+        return
     print_table(("", "", "found"), [(check.name, check.state, check.found) for check in found])
     fixes = [(check.name, check.fix) for check in found if check.fix]
     if fixes:
         print("\nto fix:\n")
         print_table(("", "how"), fixes)
-    return 0
 
 
 def checks() -> list[Check]:
     """All checks; one that raises is reported as missing, with its error."""
     found: list[Check] = []
     for look in (_torch, _gpus, _rapl, _naslib, _slurm, _cache, _mirror, _tables, _packages):
-        found += _safely(look)
+        try:
+            found += list(look())
+        except Exception as error:  # noqa: BLE001 - a broken package must not hide other findings
+            text = f"{type(error).__name__}: {error}"
+            found.append(Check(look.__name__.lstrip("_"), "missing", text))
     return found
-
-
-def _safely(look: Callable[[], Iterator[Check]]) -> list[Check]:
-    name = look.__name__.lstrip("_")
-    try:
-        return list(look())
-    except Exception as error:  # noqa: BLE001 - one broken package must not hide the other findings
-        return [Check(name, "missing", f"{type(error).__name__}: {error}")]
 
 
 def _torch() -> Iterator[Check]:
@@ -100,8 +95,8 @@ def _torch() -> Iterator[Check]:
 
 
 def _gpus() -> Iterator[Check]:
-    from naslib_ecnas.energy import EnergyMeter
-    from naslib_ecnas.energy.nvml import MeterError, Nvml
+    from naslib_ecnas.energy import EnergyMeter, MeterError
+    from naslib_ecnas.energy.nvml import Nvml
 
     try:
         nvml = Nvml()
@@ -209,8 +204,9 @@ def _mirror() -> Iterator[Check]:
 
 
 def _tables() -> Iterator[Check]:
+    from naslib_ecnas.data.cache import tables_folder
     from naslib_ecnas.data.catalog import catalog
-    from naslib_ecnas.data.convert import cached_table, tables_folder
+    from naslib_ecnas.data.convert import cached_table
     from naslib_ecnas.surrogate import EMBEDDED
 
     made = [name for name in EMBEDDED if (tables_folder() / f"{name}.ecnas").is_file()]
@@ -229,8 +225,8 @@ def _packages() -> Iterator[Check]:
         versions = {package: installed_version(package) for package in packages}
         missing = [package for package, version in versions.items() if version is None]
         here = ", ".join(f"{p} {v}" for p, v in versions.items() if v is not None)
-        if not missing:
-            yield Check(f"extra {extra}", "good", here)
-        else:
+        if missing:
             fix = f"pip install 'naslib-ecnas[{extra}]'"
             yield Check(f"extra {extra}", "missing", f"without {', '.join(missing)}", fix)
+        else:
+            yield Check(f"extra {extra}", "good", here)

@@ -1,15 +1,6 @@
 """Energy of a block of code on this machine: GPUs by NVML, CPU packages and memory by RAPL."""
 
 from naslib_ecnas.energy.meter import EnergyMeter, Meter, NullMeter, OpenWindow
-from naslib_ecnas.energy.nvml import (
-    Denied,
-    GpuLost,
-    MeterError,
-    NvmlUnavailable,
-    SharedGpu,
-    UnknownDevice,
-    Unsupported,
-)
 from naslib_ecnas.energy.readings import (
     Baseline,
     CpuState,
@@ -23,6 +14,15 @@ from naslib_ecnas.energy.readings import (
     net,
 )
 from naslib_ecnas.energy.replay import ReplayMeter
+from naslib_ecnas.energy.sensors import (
+    Denied,
+    GpuLost,
+    MeterError,
+    NvmlUnavailable,
+    SharedGpu,
+    UnknownDevice,
+    Unsupported,
+)
 
 __all__ = [
     "Baseline",

@@ -3,31 +3,44 @@
 from __future__ import annotations
 
 import os
+import queue
 import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Protocol, runtime_checkable
+from concurrent.futures import Future, wait
+from contextlib import AbstractContextManager, ExitStack, closing, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from naslib_ecnas.energy.nvml import MeterError, MeterFailed
-from naslib_ecnas.energy.rapl import POWERCAP
+from naslib_ecnas.energy.nvml import Nvml, gpu_source, resolve
+from naslib_ecnas.energy.rapl import POWERCAP, Rapl
 from naslib_ecnas.energy.readings import (
     Baseline,
     CpuState,
     GpuState,
     PartsCheck,
     Window,
-    check_name,
     check_parts,
     invalid,
 )
-from naslib_ecnas.energy.sensors import Edge, Sensors, SensorThread
+from naslib_ecnas.energy.sensors import MeterError, MeterFailed, Point, Source
 from naslib_ecnas.errors import ConfigError, check_numbers
 
-__all__ = ["EnergyMeter", "Meter", "NullMeter", "OpenWindow", "Span", "WindowMeter"]
+__all__ = [
+    "Edge",
+    "EnergyMeter",
+    "Meter",
+    "NullMeter",
+    "OpenWindow",
+    "SensorThread",
+    "Span",
+    "WindowMeter",
+]
+
+_T = TypeVar("_T")
+_Meter = TypeVar("_Meter", bound="WindowMeter")
 
 #: What to do with a GPU that is divided or used by others.
 _SHARED = ("refuse", "flag")
@@ -77,34 +90,37 @@ class Meter(Protocol):
         ...
 
 
-class Span:
-    """An open window of a `WindowMeter`; see `OpenWindow`."""
+@dataclass(frozen=True)
+class Edge:
+    """One edge of a window, with what the sensors counted until then, by device."""
 
-    def __init__(self, meter: WindowMeter, name: str) -> None:
-        self.name: str = name
-        self.path: str = name
-        self.index: int = -1
-        self.parent: int | None = None
-        self.begun: Any = None
-        self.result: Window | None = None
-        self._meter = meter
+    time: float
+    unix: float
+    points: Mapping[str, Sequence[Point]] = field(default_factory=dict)
+    states: Mapping[str, GpuState | None] = field(default_factory=dict)
+    reason: str = ""
+    """Why there are no points."""
+    detail: str = ""
+
+
+@dataclass(eq=False)
+class Span:
+    """A window of a `WindowMeter`; see `OpenWindow`."""
+
+    meter: WindowMeter = field(repr=False)
+    name: str
+    path: str = ""
+    index: int = -1
+    parent: int | None = None
+    start: Edge | None = None
+    result: Window | None = None
 
     def __enter__(self) -> Span:
-        self._meter._enter(self)
+        self.meter._enter(self)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._meter._exit(self, "" if kind is None else kind.__name__)
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """The fields of its `Window` that say which one it is."""
-        return {"name": self.name, "path": self.path, "index": self.index, "parent": self.parent}
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.meter._exit(self, "" if kind is None else kind.__name__)
 
     @property
     def window(self) -> Window:
@@ -119,21 +135,37 @@ class Span:
 
 
 class WindowMeter:
-    """Base of the meters: numbers the windows and knows which one encloses which."""
+    """Base of the meters: numbers the windows, knows which one encloses which, and times them.
 
-    def __init__(self) -> None:
+    Args:
+        clock: time, in s.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._lock = threading.RLock()
         self._open: list[Span] = []
         self._done: list[Window] = []
         self._count = 0
 
+    def __enter__(self: _Meter) -> _Meter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop measuring; a second call does nothing."""
+
     def window(self, name: str) -> Span:
         """A context manager that measures its block; windows nest.
 
         Raises:
-            ConfigError: the name is empty or contains a slash.
+            ConfigError: the name is not a text, is empty, or contains a slash.
         """
-        return Span(self, check_name(name))
+        if not isinstance(name, str) or not name or "/" in name:  # a slash separates paths
+            raise ConfigError("the name of a window must be a text without a slash", value=name)
+        return Span(self, name)
 
     @property
     def windows(self) -> tuple[Window, ...]:
@@ -142,48 +174,51 @@ class WindowMeter:
             return tuple(self._done)
 
     def _enter(self, span: Span) -> None:
-        if span.index >= 0:
+        if span.path:
             raise ConfigError("a window measures one block only", value=span.path)
         with self._lock:
-            span.index = self._count
+            above = self._open[-1] if self._open else None
+            span.path, span.index = span.name, self._count
+            if above is not None:
+                span.path, span.parent = f"{above.path}/{span.name}", above.index
             self._count += 1
-            if self._open:
-                above = self._open[-1]
-                span.parent, span.path = above.index, f"{above.path}/{span.name}"
             self._open.append(span)
         try:
-            span.begun = self._begin(span)
+            span.start = self._edge(span)
         except BaseException:  # an interrupt: a window that never began encloses nothing
             self._forget(span)
             raise
 
     def _exit(self, span: Span, error: str) -> None:
-        if span.result is not None:  # the meter was closed before its window
-            return
         try:
-            window = self._end(span, error)
-            with self._lock:
-                if span.result is None:
-                    self._keep(span, window)
+            if span.result is None:  # else the meter was closed before its window
+                self._finish(span, self._edge(span), error)
         finally:
             self._forget(span)
 
-    def _keep(self, span: Span, window: Window) -> None:
-        span.result = window
-        self._done.append(window)
-        self._forget(span)
+    def _finish(self, span: Span, stop: Edge, error: str = "") -> None:
+        start = span.start or stop
+        times = {"started": start.time, "stopped": stop.time}
+        times |= {"started_unix": start.unix, "stopped_unix": stop.unix}
+        fields = {**times, "error": error, **self._fields(span, start, stop)}
+        for name in ("name", "path", "index", "parent"):
+            fields[name] = getattr(span, name)
+        window = Window(**fields)
+        with self._lock:
+            if span.result is None:
+                span.result = window
+                self._done.append(window)
 
     def _forget(self, span: Span) -> None:
-        with self._lock:
-            if span in self._open:
-                self._open.remove(span)
+        with self._lock, suppress(ValueError):
+            self._open.remove(span)
 
-    def _begin(self, span: Span) -> Any:
-        """What to remember of a window's start."""
-        raise NotImplementedError
+    def _edge(self, span: Span) -> Edge:
+        """The start of the window if it has none yet, else its end."""
+        return Edge(self._clock(), time.time())
 
-    def _end(self, span: Span, error: str) -> Window:
-        """The measurement, from what `_begin` returned."""
+    def _fields(self, span: Span, start: Edge, stop: Edge) -> dict[str, Any]:
+        """The fields of a `Window` with its readings; they may replace its times."""
         raise NotImplementedError
 
 
@@ -193,44 +228,13 @@ class NullMeter(WindowMeter):
     The one reading of each window has the device `unmeasured` and the energy NaN, not 0.
     """
 
-    def __enter__(self) -> NullMeter:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Do nothing."""
-
-    def _begin(self, span: Span) -> tuple[float, float]:
-        return time.monotonic(), time.time()
-
-    def _end(self, span: Span, error: str) -> Window:
-        started, started_unix = span.begun
+    def _fields(self, span: Span, start: Edge, stop: Edge) -> dict[str, Any]:
         why = "this meter has no sensors"
-        return Window(
-            **span.identity,
-            started=started,
-            stopped=time.monotonic(),
-            started_unix=started_unix,
-            stopped_unix=time.time(),
-            energy_j={"unmeasured": invalid("unmeasured", why, method="unmeasured")},
-            cpu_state=CpuState("off", why),
-            error=error,
-        )
+        reading = invalid("unmeasured", why, method="unmeasured")
+        return {"energy_j": {"unmeasured": reading}, "cpu_state": CpuState("off", why)}
 
 
 # -- the meter with sensors ----------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Begun:
-    """A window's start."""
-
-    edge: Edge
-    states: Mapping[str, GpuState]
-    failures: int
-    """How often sampling had failed by then."""
 
 
 class EnergyMeter(WindowMeter):
@@ -290,42 +294,46 @@ class EnergyMeter(WindowMeter):
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
-        super().__init__()
-        _check_arguments(devices, sample_hz, shared, poll_seconds, patience_s)
-        self._sync = sync
-        self._patience_s = patience_s
-        self._clock, self._sleep = clock, sleep
+        super().__init__(clock)
+        if isinstance(devices, (str, int)):
+            raise ConfigError("devices must be a list such as [0] or ['cuda:0']", value=devices)
+        if shared not in _SHARED:
+            raise ConfigError(f"shared must be {' or '.join(_SHARED)}", value=shared)
+        check_numbers(above=0, most=1000, sample_hz=sample_hz)
+        check_numbers(above=0, most=60, poll_seconds=poll_seconds)
+        check_numbers(above=0, most=3600, patience_s=patience_s)
+        self._sync, self._patience_s, self._sleep = sync, patience_s, sleep
         self._pid = os.getpid()
-        self._sensors = Sensors(
-            devices=devices,
-            cpu=cpu,
-            environ=environ,
-            sample_period_s=1 / sample_hz,
-            poll_seconds=poll_seconds,
-            shared=shared,
-            rapl_root=rapl_root,
-            lock_folder=lock_folder,
-            clock=clock,
-            sleep=sleep,
-        )
-        # The thread references the sensors, not the meter, so that a dropped meter is finalized.
-        self._thread = SensorThread(self._sensors.sample, period_s=1 / sample_hz, clock=clock)
-        self._shut = weakref.finalize(self, _shut, self._thread, self._sensors)
-        sources = self._sensors.sources
-        self.cpu_state: CpuState = self._sensors.cpu_state
-        self.methods: dict[str, str] = {uuid: source.method for uuid, source in sources.items()}
-        self.periods_s: dict[str, float] = {
-            uuid: source.period_s for uuid, source in sources.items()
-        }
-        self.notes: dict[str, tuple[str, ...]] = {
-            uuid: source.notes for uuid, source in sources.items()
-        }
-
-    def __enter__(self) -> EnergyMeter:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+        self.cpu_state: CpuState = CpuState("off", "not asked for")
+        gpus: dict[str, Source] = {}
+        cpus: dict[str, Source] = {}
+        with ExitStack() as opened:  # releases what is open if the rest fails
+            if devices:
+                nvml = opened.enter_context(closing(Nvml()))
+                known, parent = nvml.gpus(), nvml.parent_of_mig
+                found = [resolve(d, known, parent_of_mig=parent, environ=environ) for d in devices]
+                for gpu in {gpu.uuid: gpu for gpu in found}.values():  # each once
+                    gpus[gpu.uuid] = gpu_source(
+                        nvml,
+                        gpu,
+                        poll_seconds=poll_seconds,
+                        sample_period_s=1 / sample_hz,
+                        refuse_shared=shared == "refuse",
+                        clock=clock,
+                        sleep=sleep,
+                    )
+            if cpu:
+                rapl = Rapl(root=rapl_root, environ=environ, lock_folder=lock_folder)
+                opened.callback(rapl.close)
+                self.cpu_state, cpus = rapl.state, rapl.sources(clock)
+            self._sources = {**gpus, **cpus}
+            # The thread references the sensors, not the meter: a dropped meter is finalized.
+            sample = partial(_sample, self._sources)
+            self._thread = SensorThread(sample, period_s=1 / sample_hz, clock=clock)
+            self._shut = weakref.finalize(self, _shut, self._thread, opened.pop_all())
+        self.methods: dict[str, str] = {uuid: gpu.method for uuid, gpu in gpus.items()}
+        self.periods_s: dict[str, float] = {uuid: gpu.period_s for uuid, gpu in gpus.items()}
+        self.notes: dict[str, tuple[str, ...]] = {uuid: gpu.notes for uuid, gpu in gpus.items()}
 
     def close(self) -> None:
         """Stop the thread and release the sensors; a second call does nothing.
@@ -335,10 +343,9 @@ class EnergyMeter(WindowMeter):
         if os.getpid() != self._pid:  # a forked child has neither the thread nor the windows
             return
         with self._lock:
-            begun = [span for span in self._open if span.begun is not None]
-            for span in reversed(begun):
-                edge = self._fault("unfinished", "the meter was closed in this window")
-                self._keep(span, self._measured(span, edge, {}, ""))
+            for span in reversed([span for span in self._open if span.start is not None]):
+                self._finish(span, self._fault("unfinished", "the meter was closed in this window"))
+                self._forget(span)
         self._shut()
 
     def baseline(self, seconds: float) -> Baseline:
@@ -356,73 +363,138 @@ class EnergyMeter(WindowMeter):
         """Whether the windows inside this one add up to it; see `readings.check_parts`."""
         return check_parts(window, self.windows)
 
-    def _begin(self, span: Span) -> _Begun:
-        # The states first: querying them takes milliseconds, which would fall into the window.
-        states = self._states()
-        return _Begun(self._edge(), states, self._thread.failures)
-
-    def _end(self, span: Span, error: str) -> Window:
-        edge = self._edge()
-        return self._measured(span, edge, self._states(), error)
-
-    def _states(self) -> dict[str, GpuState]:
-        try:
-            return self._thread.ask(self._sensors.states, timeout_s=self._patience_s)
-        except MeterFailed:  # the edge beside it fails alike and says so
-            return {}
-
-    def _edge(self) -> Edge:
+    def _edge(self, span: Span) -> Edge:
         if self._sync is not None:
             try:
                 self._sync()
             except Exception as error:  # noqa: BLE001 - the training itself meets the device's error
                 return self._fault("sync-failed", f"{type(error).__name__}: {error}")
+        query = partial(_edge, self._sources, self._clock, span.start is None)
         try:
-            return self._thread.ask(self._sensors.edge, timeout_s=self._patience_s)
+            return self._thread.ask(query, timeout_s=self._patience_s)
         except MeterError as error:
             return self._fault(error.reason, str(error))
 
     def _fault(self, reason: str, detail: str) -> Edge:
         return Edge(self._clock(), time.time(), reason=reason, detail=detail)
 
-    def _measured(
-        self, span: Span, stop: Edge, stop_states: Mapping[str, GpuState], error: str
-    ) -> Window:
-        begun: _Begun = span.begun
-        start = begun.edge
-        fault = next(
-            ((edge.reason, edge.detail) for edge in (start, stop) if edge.reason), ("", "")
-        )
-        if not fault[0] and begun.failures != self._thread.failures:
-            fault = "meter-failed", f"sampling failed in between: {self._thread.failure}"
-        gpus, cpus, drams = self._sensors.readings(start, stop, (begun.states, stop_states), fault)
-        return Window(
-            **span.identity,
-            started=start.time,
-            stopped=stop.time,
-            started_unix=start.unix,
-            stopped_unix=stop.unix,
-            energy_j=gpus,
-            cpu_energy_j=cpus,
-            dram_energy_j=drams,
-            cpu_state=self.cpu_state,
-            error=error,
-        )
+    def _fields(self, span: Span, start: Edge, stop: Edge) -> dict[str, Any]:
+        found: dict[str, Any] = {"energy_j": {}, "cpu_energy_j": {}, "dram_energy_j": {}}
+        faults = [(edge.reason, edge.detail) for edge in (start, stop) if edge.reason]
+        for name, source in self._sources.items():
+            states = start.states.get(name), stop.states.get(name)
+            if faults:
+                known = {"update_period_s": source.period_s, "start": states[0], "stop": states[1]}
+                reading = invalid(*faults[0], method=source.method, **known)
+            else:
+                edges = start.time, stop.time
+                reading = source.reading(start.points[name], stop.points[name], edges, states)
+            found[source.kind][name] = reading
+        return {**found, "cpu_state": self.cpu_state}
 
 
-def _shut(thread: SensorThread, sensors: Sensors) -> None:
+def _sample(sources: Mapping[str, Source]) -> dict[str, tuple[Point, ...]]:
+    return {name: source.sample() for name, source in sources.items()}
+
+
+def _edge(sources: Mapping[str, Source], clock: Callable[[], float], first: bool) -> Edge:
+    """All sensors at one edge of a window."""
+    # Querying the states takes milliseconds, which must not lie in the window.
+    before = {name: source.state() for name, source in sources.items()} if first else {}
+    now, unix = clock(), time.time()
+    points = _sample(sources)
+    after = {} if first else {name: source.state() for name, source in sources.items()}
+    return Edge(now, unix, points, before or after)
+
+
+def _shut(thread: SensorThread, opened: ExitStack) -> None:
     """Called at closing, at the end of the process, or when the meter is garbage-collected."""
     if thread.close():  # a driver that hangs must not hang the end of the process as well
-        sensors.close()
+        opened.close()
 
 
-def _check_arguments(
-    devices: object, sample_hz: float, shared: str, poll_seconds: float, patience_s: float
-) -> None:
-    if isinstance(devices, (str, int)):
-        raise ConfigError("devices must be a list such as [0] or ['cuda:0']", value=devices)
-    if shared not in _SHARED:
-        raise ConfigError(f"shared must be {' or '.join(_SHARED)}", value=shared)
-    check_numbers(above=0, most=1000, sample_hz=sample_hz)
-    check_numbers(above=0, most=60, poll_seconds=poll_seconds)
-    check_numbers(above=0, most=3600, patience_s=patience_s)
+# -- the thread ----------------------------------------------------------------------------------
+
+
+class SensorThread:
+    """A thread that calls `sample` every `period_s` seconds and runs jobs in between.
+
+    All sensors are queried in it. A driver that hangs then blocks the thread and not the training,
+    which waits for an answer for a limited time; and no sensor is queried by two threads at once.
+    It is a daemon, so that it ends with its process, however that ends.
+    """
+
+    def __init__(
+        self,
+        sample: Callable[[], object],
+        *,
+        period_s: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.sample, self._period_s, self._clock = sample, period_s, clock
+        self._jobs: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None]
+        self._jobs = queue.SimpleQueue()
+        self._closed = False
+        self._stuck: Future[Any] | None = None
+        self._pid = os.getpid()
+        self._thread = threading.Thread(target=self._run, name="ecnas-meter", daemon=True)
+        self._thread.start()
+
+    def ask(self, work: Callable[[], _T], *, timeout_s: float) -> _T:
+        """The result of `work`, run in the thread.
+
+        Raises:
+            MeterFailed: it raised or took longer than `timeout_s`; or the thread has ended, or
+                belongs to another process: a fork does not copy it.
+        """
+        if self._closed:
+            raise MeterFailed("the meter was closed")
+        if os.getpid() != self._pid:
+            raise MeterFailed("the meter belongs to the process that this one was forked from")
+        if self._stuck is not None and not self._stuck.done():
+            # The training has waited for this thread once; it does not wait again.
+            raise MeterFailed("the sensors still have not answered an earlier query")
+        job: Future[_T] = Future()
+        self._jobs.put((job, work))
+        if not wait([job], timeout_s).done:
+            self._stuck = job
+            raise MeterFailed(f"the sensors did not answer within {timeout_s:g} s")
+        error = job.exception()
+        if error is not None:
+            text = f"{type(error).__name__}: {error}"
+            raise MeterFailed(f"reading the sensors failed: {text}") from error
+        return job.result()
+
+    def close(self, *, timeout_s: float = 2.0) -> bool:
+        """Stop the thread; returns whether it has stopped within `timeout_s`."""
+        if os.getpid() != self._pid:
+            return False
+        if not self._closed:
+            self._closed = True
+            self._jobs.put(None)
+        if threading.current_thread() is self._thread:  # the last reference was dropped in it
+            return False
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        due = self._clock()
+        while True:
+            pause = due - self._clock()
+            if pause <= 0:
+                with suppress(Exception):  # sensors count their own faults
+                    self.sample()
+                # After a pause of the machine the missed samples are not made up for.
+                due = max(due + self._period_s, self._clock())
+                pause = due - self._clock()
+            try:
+                job = self._jobs.get(timeout=max(pause, 0.0))
+            except queue.Empty:
+                continue
+            if job is None:
+                return
+            future, work = job
+            try:
+                future.set_result(work())
+            except Exception as error:  # noqa: BLE001 - whatever a binding raises
+                future.set_exception(error)

@@ -10,25 +10,39 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from naslib_ecnas.energy.nvml import Denied, MeterError, QueryFailed, Unsupported
 from naslib_ecnas.energy.readings import CpuState
+from naslib_ecnas.energy.sensors import (
+    Denied,
+    MeterError,
+    QueryFailed,
+    Sensor,
+    Source,
+    Unsupported,
+    counted,
+)
 
-__all__ = ["MAX_POWER_W", "POWERCAP", "UPDATE_PERIOD_S", "Domain", "Rapl"]
+__all__ = ["POWERCAP", "Domain", "Rapl"]
 
 POWERCAP = Path("/sys/class/powercap")
+
 #: More than any CPU package draws, in W; a counter that would have risen faster was reset.
-MAX_POWER_W = 2000.0
+_MAX_POWER_W = 2000.0
+
 #: RAPL refreshes about every ms (Intel's Software Developer's Manual, volume 3B, 15.10).
-UPDATE_PERIOD_S = 1e-3
+_UPDATE_PERIOD_S = 1e-3
+
 #: How to let users read the counters, which Linux gives to root alone.
 _PERMIT = (
     "let users read it until the next boot: sudo chmod a+r {root}/intel-rapl*/energy_uj; or for "
     "good by a udev rule or a group; or for Python alone: sudo setcap cap_dac_read_search+ep PYTHON"
 )
+
 _RANKS = ("LOCAL_RANK", "SLURM_LOCALID", "OMPI_COMM_WORLD_LOCAL_RANK")
 
 
@@ -77,37 +91,41 @@ class Rapl:
         self.domains: tuple[Domain, ...] = ()
         self._lock: int | None = None
         self._pid = os.getpid()
-        environment = os.environ if environ is None else environ
-        rank = next(
-            (f"{n}={environment[n]}" for n in _RANKS if environment.get(n) not in (None, "", "0")),
-            "",
-        )
-        if rank:
-            self.state = CpuState("elsewhere", f"local rank 0 measures the CPU; this is {rank}")
-            return
+        self.state = self._open(Path(root), os.environ if environ is None else environ, lock_folder)
+
+    def _open(
+        self, root: Path, environ: Mapping[str, str], lock_folder: str | os.PathLike[str] | None
+    ) -> CpuState:
+        for name in _RANKS:
+            if environ.get(name) not in (None, "", "0"):
+                text = f"local rank 0 measures the CPU; this is {name}={environ[name]}"
+                return CpuState("elsewhere", text)
         try:
-            found = _domains(Path(root))
+            found = _domains(root)
             for domain in found:
                 domain.read_j()
-        except Unsupported as error:
-            self.state = CpuState("absent", str(error))
-            return
         except Denied as error:
-            self.state = CpuState("denied", str(error), _PERMIT.format(root=root))
-            return
+            return CpuState("denied", str(error), _PERMIT.format(root=root))
         except MeterError as error:
-            self.state = CpuState("absent", f"the counters cannot be read: {error}")
-            return
-        holder = self._claim(Path(root), lock_folder)
+            return CpuState("absent", str(error))
+        holder = self._claim(root, Path(lock_folder or tempfile.gettempdir()))
         if holder is not None:
-            self.state = CpuState(
-                "elsewhere",
-                f"process {holder} of this node measures the CPU",
-                "nothing to do: the CPU's energy is in that process's windows",
-            )
-            return
+            text = f"process {holder} of this node measures the CPU"
+            remedy = "nothing to do: the CPU's energy is in that process's windows"
+            return CpuState("elsewhere", text, remedy)
         self.domains = found
-        self.state = CpuState("measured", ", ".join(domain.name for domain in found))
+        return CpuState("measured", ", ".join(domain.name for domain in found))
+
+    def sources(self, clock: Callable[[], float]) -> dict[str, Source]:
+        """The counters as sources of energy, by name."""
+        found = {}
+        for domain in self.domains:
+            add = partial(counted, wrap_j=domain.wrap_j, max_power_w=_MAX_POWER_W)
+            period = _UPDATE_PERIOD_S
+            sensor = Sensor("rapl", domain.read_j, add, period_s=period, clock=clock)
+            kind = "dram_energy_j" if domain.dram else "cpu_energy_j"
+            found[domain.name] = Source(kind, (sensor,))
+        return found
 
     def close(self) -> None:
         """Release the lock; a second call does nothing."""
@@ -121,22 +139,19 @@ class Rapl:
             os.close(self._lock)
             self._lock = None
 
-    def _claim(self, root: Path, folder: str | os.PathLike[str] | None) -> str | None:
+    def _claim(self, root: Path, folder: Path) -> str | None:
         """Take the node's lock; returns the number of the process that has it already, or None."""
         import fcntl  # missing on Windows, which has no such counters
 
         # One lock for each folder of counters, so that tests can use folders of their own.
         key = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:12]
-        path = Path(tempfile.gettempdir() if folder is None else folder) / f"ecnas-rapl-{key}.lock"
-        flags = os.O_CLOEXEC | os.O_NOFOLLOW
-        try:
-            try:
-                lock = os.open(path, os.O_RDWR | flags)
-            except FileNotFoundError:
-                lock = os.open(path, os.O_RDWR | os.O_CREAT | flags, 0o666)
-            except PermissionError:  # another user's file; a lock needs no right to write
-                lock = os.open(path, os.O_RDONLY | flags)
-        except OSError:
+        # The last way is for another user's file: a lock needs no right to write.
+        for flags in (os.O_RDWR, os.O_RDWR | os.O_CREAT, os.O_RDONLY):
+            with suppress(OSError):
+                flags |= os.O_CLOEXEC | os.O_NOFOLLOW
+                lock = os.open(folder / f"ecnas-rapl-{key}.lock", flags, 0o666)
+                break
+        else:
             return None  # without a lock: better measured twice than not at all
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -145,11 +160,9 @@ class Rapl:
             os.close(lock)
             return holder or "(unknown)"
         self._lock = lock
-        try:
+        with suppress(OSError):  # the number is only for the message above
             os.ftruncate(lock, 0)
             os.write(lock, f"{os.getpid()}\n".encode())
-        except OSError:
-            return None  # the number is only for the message above
         return None
 
 
@@ -165,20 +178,17 @@ def _domains(root: Path) -> tuple[Domain, ...]:
     found: list[Domain] = []
     for zone in sorted(root.glob("intel-rapl:*")):
         package = _text(zone / "name")
-        if not package.startswith("package"):
-            continue
-        found.append(_domain(zone, package, dram=False))
-        found += [
-            _domain(part, f"{package}/dram", dram=True)
-            for part in sorted(root.glob(f"{zone.name}:*"))
-            if _text(part / "name") == "dram"
-        ]
+        if package.startswith("package"):
+            parts = sorted(root.glob(f"{zone.name}:*"))
+            memory = [part for part in parts if _text(part / "name") == "dram"]
+            found += [_domain(package, zone)]
+            found += [_domain(f"{package}/dram", part, dram=True) for part in memory]
     if not found:
         raise Unsupported(f"no RAPL package under {root}")
     return tuple(found)
 
 
-def _domain(folder: Path, name: str, *, dram: bool) -> Domain:
+def _domain(name: str, folder: Path, *, dram: bool = False) -> Domain:
     return Domain(name, dram, folder, _micro(folder / "max_energy_range_uj"))
 
 

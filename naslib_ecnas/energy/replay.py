@@ -11,20 +11,18 @@ import importlib
 import math
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
-from naslib_ecnas.energy.meter import EnergyMeter, Span, WindowMeter
+from naslib_ecnas.energy.meter import Edge, EnergyMeter, Span, WindowMeter
 from naslib_ecnas.energy.readings import MAX_DISAGREEMENT, CpuState, Reading, Window, invalid
 from naslib_ecnas.errors import ConfigError, MissingDependencyError, floats
 
 __all__ = ["ReplayMeter", "ZeusCheck", "check_with_zeus"]
-
-
-_Times = tuple[float, float]
 
 
 class ReplayMeter(WindowMeter):
@@ -47,14 +45,15 @@ class ReplayMeter(WindowMeter):
         self._recorded: defaultdict[str, deque[Window]] = defaultdict(deque)
         for window in sorted(windows, key=lambda w: w.index):
             self._recorded[window.name].append(window)
-        self._trace: _Trace | None = None
-        self._clock: Callable[[], float] = time.monotonic
+        self._replayed: dict[int, Window] = {}
+        self._device = "replayed"
+        self._reading: Callable[[float, float], Reading] | None = None
 
     @classmethod
     def of_trace(
         cls,
-        times_s: Sequence[float] | NDArray[np.float64],
-        powers_w: Sequence[float] | NDArray[np.float64],
+        times_s: ArrayLike,
+        powers_w: ArrayLike,
         *,
         device: str = "replayed",
         clock: Callable[[], float] = time.monotonic,
@@ -70,73 +69,7 @@ class ReplayMeter(WindowMeter):
         Raises:
             ConfigError: times or powers are not as above.
         """
-        meter = cls()
-        meter._clock = clock
-        meter._trace = _Trace(times_s, powers_w, device=device, began=clock())
-        return meter
-
-    def __enter__(self) -> ReplayMeter:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Do nothing."""
-
-    def _begin(self, span: Span) -> tuple[Window | None, _Times]:
-        # Taken at the start, so that windows of one name nest in the order of recording.
-        recorded = self._recorded.get(span.name)
-        return (recorded.popleft() if recorded else None), (self._clock(), time.time())
-
-    def _end(self, span: Span, error: str) -> Window:
-        recorded: Window | None
-        recorded, (started, started_unix) = span.begun
-        if recorded is not None:
-            return replace(
-                recorded,
-                **span.identity,
-                energy_j=_replayed(recorded.energy_j),
-                cpu_energy_j=_replayed(recorded.cpu_energy_j),
-                dram_energy_j=_replayed(recorded.dram_energy_j),
-            )
-        stopped = self._clock()
-        if self._trace is None:
-            device = "replayed"
-            reading = invalid("not-recorded", f"no more windows named {span.name}", method="replay")
-        else:
-            device = self._trace.device
-            reading = self._trace.reading(started, stopped)
-        return Window(
-            **span.identity,
-            started=started,
-            stopped=stopped,
-            started_unix=started_unix,
-            stopped_unix=time.time(),
-            energy_j={device: reading},
-            cpu_state=CpuState("off", "a replay"),
-            error=error,
-        )
-
-
-def _replayed(readings: Mapping[str, Reading]) -> dict[str, Reading]:
-    """The same readings with the method `replay`, so that they do not look like measurements."""
-    return {name: replace(reading, method="replay") for name, reading in readings.items()}
-
-
-class _Trace:
-    """Power over time, interpolated linearly."""
-
-    def __init__(
-        self,
-        times_s: Sequence[float] | NDArray[np.float64],
-        powers_w: Sequence[float] | NDArray[np.float64],
-        *,
-        device: str,
-        began: float,
-    ) -> None:
-        times = floats(times_s)
-        powers = floats(powers_w)
+        times, powers = floats(times_s), floats(powers_w)
         good = times.ndim == 1 and times.shape == powers.shape and times.size >= 2
         if not good or not (np.diff(times) > 0).all() or not (powers >= 0).all():
             raise ConfigError(
@@ -144,31 +77,52 @@ class _Trace:
                 "at each",
                 value=(times.shape, powers.shape),
             )
-        steps = 0.5 * (powers[1:] + powers[:-1]) * np.diff(times)
-        self.device = device
-        self._times, self._powers = times + began, powers
-        self._sums = np.concatenate([[0.0], np.cumsum(steps)])
+        meter = cls()
+        meter._clock, meter._device = clock, device
+        times = times + clock()
+        sums = np.concatenate([[0.0], np.cumsum(0.5 * (powers[1:] + powers[:-1]) * np.diff(times))])
 
-    def reading(self, started: float, stopped: float) -> Reading:
-        """Energy between two times; the uncertainty is 0, since the trace is taken as exact."""
-        if started < self._times[0] or stopped > self._times[-1]:
-            return invalid(
-                "outside-trace",
-                f"the trace has a length of {self._times[-1] - self._times[0]:.3f} s",
-                method="replay",
-            )
-        energy = self._until(stopped) - self._until(started)
-        if not math.isfinite(energy):
-            return invalid("not-a-number", "the trace contains an infinite power", method="replay")
-        return Reading(energy_j=energy, method="replay", uncertainty_j=0.0)
+        def until(now: float) -> float:
+            i = int(np.clip(np.searchsorted(times, now, side="right") - 1, 0, len(sums) - 2))
+            power = float(np.interp(now, times, powers))
+            return float(sums[i] + 0.5 * (powers[i] + power) * (now - times[i]))
 
-    def _until(self, now: float) -> float:
-        i = int(
-            np.clip(np.searchsorted(self._times, now, side="right") - 1, 0, len(self._sums) - 2)
-        )
-        power = float(np.interp(now, self._times, self._powers))
-        step = now - float(self._times[i])
-        return float(self._sums[i] + 0.5 * (self._powers[i] + power) * step)
+        def reading(started: float, stopped: float) -> Reading:
+            """The uncertainty is 0, since the trace is taken as exact."""
+            if started < times[0] or stopped > times[-1]:
+                text = f"the trace has a length of {times[-1] - times[0]:.3f} s"
+                return invalid("outside-trace", text, method="replay")
+            energy = until(stopped) - until(started)
+            if not math.isfinite(energy):
+                text = "the trace contains an infinite power"
+                return invalid("not-a-number", text, method="replay")
+            return Reading(energy_j=energy, method="replay", uncertainty_j=0.0)
+
+        meter._reading = reading
+        return meter
+
+    def _edge(self, span: Span) -> Edge:
+        # Taken at the start, so that windows of one name nest in the order of recording.
+        recorded = self._recorded.get(span.name)
+        if span.start is None and recorded:
+            self._replayed[span.index] = recorded.popleft()
+        return super()._edge(span)
+
+    def _fields(self, span: Span, start: Edge, stop: Edge) -> dict[str, Any]:
+        recorded = self._replayed.pop(span.index, None)
+        if recorded is not None:
+            fields = dict(vars(recorded))
+            # They must not look like measurements.
+            for kind in ("energy_j", "cpu_energy_j", "dram_energy_j"):
+                readings: Mapping[str, Reading] = fields[kind]
+                fields[kind] = {k: replace(r, method="replay") for k, r in readings.items()}
+            return fields
+        if self._reading is not None:
+            reading = self._reading(start.time, stop.time)
+        else:
+            text = f"no more windows named {span.name}"
+            reading = invalid("not-recorded", text, method="replay")
+        return {"energy_j": {self._device: reading}, "cpu_state": CpuState("off", "a replay")}
 
 
 # -- comparison with Zeus ------------------------------------------------------------------------

@@ -1,307 +1,434 @@
-"""All sensors of one meter, and the thread that queries them.
+"""Sensors of one device: their errors, running sums, and the readings that follow from these.
 
-Every sensor is queried in that one thread. A driver that hangs then blocks the thread and not the
-training, which waits for an answer for a limited time; and no sensor is queried by two threads at
-once. The thread is a daemon: it ends with its process, however that ends.
+A window's reading follows from two points of a sensor's running sums: the rise of a counter, or the
+integral of sampled power. A window of any length therefore needs no memory, and a fault lies in a
+window exactly when its two points count it differently.
 """
 
 from __future__ import annotations
 
-import os
-import queue
-import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+import math
+import statistics
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
-from naslib_ecnas.energy.nvml import (
-    Chosen,
-    GpuPoint,
-    GpuSource,
-    MeterFailed,
-    Nvml,
-    resolve,
-    sample,
-    torch_uuid,
-)
-from naslib_ecnas.energy.rapl import MAX_POWER_W, UPDATE_PERIOD_S, Domain, Rapl
-from naslib_ecnas.energy.readings import (
-    CounterPoint,
-    CounterTrack,
-    CpuState,
-    GpuState,
-    Reading,
-    counter_reading,
-    invalid,
-    skew_s,
-)
+from naslib_ecnas.energy.readings import MAX_DISAGREEMENT, GpuState, Reading, invalid
+from naslib_ecnas.errors import EcnasError
 
-__all__ = ["Edge", "SensorThread", "Sensors"]
+__all__ = [
+    "Denied",
+    "GpuLost",
+    "MeterError",
+    "MeterFailed",
+    "NotANumber",
+    "NvmlUnavailable",
+    "Point",
+    "QueryFailed",
+    "Sensor",
+    "SharedGpu",
+    "Source",
+    "UnknownDevice",
+    "Unsupported",
+    "agreement",
+    "counted",
+    "failed",
+    "integrated",
+    "reading_between",
+    "update_period_s",
+]
 
-_T = TypeVar("_T")
+#: Refresh period taken for a sensor whose own could not be measured, in s; counters and power
+#: sensors refresh every 20 to 100 ms (Yang et al., arXiv 2312.02741, Table 1).
+_ASSUMED_PERIOD_S = 0.1
+
+#: Power sensor -> seconds over which it averages: `nvmlDeviceGetPowerUsage` does so on Ampere and
+#: newer (NVML's reference).
+_LAG_S = {"instant-power": 0.0, "average-power": 1.0}
+
+_RESOLUTION_J = 1e-3  # NVML's counter counts in mJ
+
+_POLL_S = 1e-3  # pause between two queries while a refresh period is measured
+
+_STEPS = 8  # refresh periods whose median is taken
+
+_ABOVE_LIMIT = 1.2  # a mean power above the limit by more than the board's own error
 
 
-class _Job:
-    def __init__(self, work: Callable[[], Any]) -> None:
-        self.work = work
-        self.done = threading.Event()
-        self.result: Any = None
-        self.error = ""
-
-    def run(self) -> None:
-        try:
-            self.result = self.work()
-        except Exception as error:  # noqa: BLE001 - whatever a binding raises, the thread goes on
-            self.error = f"{type(error).__name__}: {error}"
-        self.done.set()
+# -- errors --------------------------------------------------------------------------------------
+# Opening a meter raises them; a window never does, its reading is invalid with the error's reason.
 
 
-class SensorThread:
-    """A thread that calls `sample` every `period_s` seconds and runs jobs in between.
+class MeterError(EcnasError):
+    """Base of all errors of the energy meter.
 
     Attributes:
-        failures: how often `sample` raised.
-        failure: message of the last of these errors.
+        reason: one word for the error, which an invalid `Reading` gives as its reason.
     """
 
-    def __init__(
-        self,
-        sample: Callable[[], None],
-        *,
-        period_s: float,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.failures = 0
-        self.failure = ""
-        self._sample = sample
-        self._period_s = period_s
-        self._clock = clock
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._closed = False
-        self._stuck: _Job | None = None
-        self._pid = os.getpid()
-        self._thread = threading.Thread(target=self._run, name="ecnas-meter", daemon=True)
-        self._thread.start()
+    reason: ClassVar[str] = "failed"
 
-    def ask(self, work: Callable[[], _T], *, timeout_s: float) -> _T:
-        """The result of `work`, run in the thread.
 
-        Raises:
-            MeterFailed: it raised or took longer than `timeout_s`; or the thread has ended, or
-                belongs to another process: a fork does not copy it.
-        """
-        if self._closed:
-            raise MeterFailed("the meter was closed")
-        if os.getpid() != self._pid:
-            raise MeterFailed("the meter belongs to the process that this one was forked from")
-        if self._stuck is not None and not self._stuck.done.is_set():
-            # The training has waited for this thread once; it does not wait again.
-            raise MeterFailed("the sensors still have not answered an earlier query")
-        job = _Job(work)
-        self._jobs.put(job)
-        if not job.done.wait(timeout_s):
-            self._stuck = job
-            raise MeterFailed(f"the sensors did not answer within {timeout_s:g} s")
-        if job.error:
-            raise MeterFailed(f"reading the sensors failed: {job.error}")
-        result: _T = job.result
-        return result
+class Unsupported(MeterError):
+    """The device has no such sensor, or its driver does not answer for it."""
 
-    def close(self, *, timeout_s: float = 2.0) -> bool:
-        """Stop the thread; returns whether it has stopped within `timeout_s`."""
-        if os.getpid() != self._pid:
-            return False
-        if not self._closed:
-            self._closed = True
-            self._jobs.put(None)
-        if threading.current_thread() is self._thread:  # the last reference was dropped in it
-            return False
-        self._thread.join(timeout_s)
-        return not self._thread.is_alive()
+    reason = "unsupported"
 
-    def _run(self) -> None:
-        due = self._clock()
-        while True:
-            wait = due - self._clock()
-            if wait <= 0:
-                self._try_sample()
-                # After a pause of the machine the missed samples are not made up for.
-                due = max(due + self._period_s, self._clock())
-                wait = due - self._clock()
-            try:
-                job = self._jobs.get(timeout=max(wait, 0.0))
-            except queue.Empty:
-                continue
-            if job is None:
-                return
-            job.run()
 
-    def _try_sample(self) -> None:
-        try:
-            self._sample()
-        except Exception as error:  # noqa: BLE001 - see _Job.run
-            self.failure = f"{type(error).__name__}: {error}"
-            self.failures += 1
+class GpuLost(MeterError):
+    """The GPU is no longer on the bus, or has to be reset."""
+
+    reason = "gpu-lost"
+
+
+class Denied(MeterError):
+    """This user may not read the sensor."""
+
+    reason = "denied"
+
+
+class NotANumber(MeterError):
+    """The sensor returned the bit pattern that stands for "not available"."""
+
+    reason = "not-a-number"
+
+
+class QueryFailed(MeterError):
+    """The sensor's library returned another error."""
+
+    reason = "query-failed"
+
+
+class MeterFailed(MeterError):
+    """The meter's own thread does not answer, was closed, or belongs to another process."""
+
+    reason = "meter-failed"
+
+
+class NvmlUnavailable(MeterError):
+    """NVIDIA's library or driver is not installed."""
+
+    reason = "unsupported"
+
+
+class UnknownDevice(MeterError, LookupError):
+    """No GPU, or more than one, has this index, UUID or entry of `CUDA_VISIBLE_DEVICES`."""
+
+
+class SharedGpu(MeterError):
+    """The GPU is divided or used by others: its energy is not of this training alone."""
+
+    reason = "shared"
+
+
+# -- running sums --------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Edge:
-    """All devices at one edge of a window; without points if the meter failed."""
+class Point:
+    """The running sums of one sensor from its first sample to its last good one."""
 
-    time: float
-    unix: float
-    gpus: Mapping[str, GpuPoint] = field(default_factory=dict)
-    domains: Mapping[str, CounterPoint] = field(default_factory=dict)
-    reason: str = ""
+    time: float = math.nan
+    """Of the last good sample, in s."""
+    value: float = math.nan
+    """The last good sample: J of a counter, W of a power sensor."""
+    energy_j: float = 0.0
+    """Energy since the first sample."""
+    spread_j: float = 0.0
+    """Sum of half of each change of power times its step: bounds the error of the trapezoids for a
+    power that rises or falls steadily between samples."""
+    moved: float = math.nan
+    """Time of a counter's last sample that was higher than the one before it."""
+    reason: str = "unsupported"
+    """Why the last query failed; empty if it succeeded."""
     detail: str = ""
+    """Description of the last fault."""
+    faults: Counter[str] = field(default_factory=Counter)
+    """Reason -> how often it occurred so far."""
+
+    def noted(self, fault: str, detail: str) -> Point:
+        """The point with one fault more."""
+        return replace(self, detail=detail, faults=self.faults + Counter({fault: 1}))
 
 
-class Sensors:
-    """GPUs by NVML and the CPU by RAPL.
+def failed(point: Point, reason: str, detail: str) -> Point:
+    """The point after a query that failed."""
+    return replace(point.noted(reason, detail), reason=reason)
+
+
+def counted(
+    point: Point,
+    time: float,
+    value_j: float,
+    *,
+    wrap_j: float = math.inf,
+    max_power_w: float = math.inf,
+) -> Point:
+    """The point after a sample of an energy counter, at a time not before the last one's.
 
     Args:
-        devices: the training's GPUs, see `nvml.resolve`.
-        cpu: whether to read RAPL.
-        environ: environment of the training, None for this process's own.
-        sample_period_s, poll_seconds, shared: see `nvml.GpuSource`.
-        rapl_root, lock_folder: see `rapl.Rapl`.
-        clock, sleep: time, in s.
+        wrap_j: value after which the counter starts at 0 again; infinite if it never does.
+        max_power_w: a power that the device cannot exceed. A fall that would need more is a reset,
+            and a gap in which the counter could have wrapped twice is a fault.
+    """
+    if not 0 <= value_j < math.inf:
+        return failed(point, "not-a-number", f"the counter returned {value_j}")
+    if math.isnan(point.value):
+        return replace(point, time=time, value=value_j, moved=time, reason="")
+    wraps = math.isfinite(wrap_j)
+    rise, step = value_j - point.value, time - point.time
+    if wraps and step * max_power_w >= wrap_j:
+        point = point.noted("gap", f"{step:.0f} s between samples, long enough for a second wrap")
+    if rise < 0:
+        fall = f"the counter fell from {point.value:.3f} J to {value_j:.3f} J"
+        rise += wrap_j
+        # A second beside the step: samples and the counter's own refreshes do not coincide.
+        if not wraps or not 0 <= rise <= (step + 1.0) * max_power_w:
+            point = point.noted("reset", fall + ", and no wrap explains it" * wraps)
+            rise = 0.0  # every window over it is invalid, so the sum is not used
+    moved = time if rise > 0 else point.moved
+    energy = point.energy_j + rise
+    return replace(point, time=time, value=value_j, energy_j=energy, moved=moved, reason="")
 
-    Raises:
-        MeterError, MissingDependencyError: the GPUs asked for cannot be measured.
+
+def integrated(point: Point, time: float, power_w: float, *, max_gap_s: float) -> Point:
+    """The point after a sample of power, integrated by trapezoids.
+
+    Args:
+        max_gap_s: samples further apart than this do not represent the time between them.
+    """
+    if not 0 <= power_w < math.inf:
+        return failed(point, "not-a-number", f"the power sensor returned {power_w}")
+    if math.isnan(point.value):
+        return replace(point, time=time, value=power_w, reason="")
+    step = time - point.time
+    if step > max_gap_s:
+        point = point.noted("gap", f"{step:.2f} s between two samples of power")
+    energy = point.energy_j + 0.5 * (power_w + point.value) * step
+    spread = point.spread_j + 0.5 * abs(power_w - point.value) * step
+    return replace(point, time=time, value=power_w, energy_j=energy, spread_j=spread, reason="")
+
+
+# -- from two points to a reading ----------------------------------------------------------------
+
+
+def reading_between(
+    start: Point,
+    stop: Point,
+    edges: tuple[float, float],
+    *,
+    method: str,
+    period_s: float,
+    edge_power_w: Sequence[float] = (),
+) -> Reading:
+    """Energy of one sensor between two points, with its validity and uncertainty.
+
+    A counter may lag its device by up to a refresh period at either edge. The two lags act in
+    opposite directions, so the error is at most one period at the higher of the edges' powers.
+
+    The uncertainty of integrated power is a sum: half of each change of power times its step, which
+    bounds the trapezoids' error where power rises or falls steadily between samples; and the
+    sensor's delay (refresh period, and the averaging of average power) times the change of power
+    between the edges, since a delay moves the window.
+
+    To both is added the power times the skew, the time from the window's edges to the points. A
+    point's time is the middle of its query. The sensor answered somewhere within the query, which
+    began no sooner than the edge, so it lies at most twice that far from the edge.
+
+    Args:
+        edges: times of the window's edges in s.
+        method: the sensor, one of `readings.METHODS`.
+        period_s: its refresh period; NaN if unknown.
+        edge_power_w: for a counter, powers known at the edges; without any, the mean power is used.
+    """
+    period = _ASSUMED_PERIOD_S if math.isnan(period_s) else period_s
+    seconds, energy = stop.time - start.time, stop.energy_j - start.energy_j
+    fault = _fault(start, stop, frozen_s=max(1.0, 10 * period))
+    if fault is None and energy <= 0 and method not in _LAG_S:
+        text = f"the counter did not step in {seconds:.3f} s; it refreshes every {period_s:.3f} s"
+        fault = "too-short", text
+    if fault is not None:
+        return invalid(*fault, method=method, update_period_s=period_s)
+    skew = 2 * (abs(start.time - edges[0]) + abs(stop.time - edges[1]))
+    if method in _LAG_S:
+        doubt = stop.spread_j - start.spread_j + skew * max(start.value, stop.value)
+        doubt += (period + _LAG_S[method]) * abs(stop.value - start.value)
+    else:
+        powers = edge_power_w or [energy / seconds]
+        doubt = max(*powers, energy / (seconds + period)) * (period + skew)
+    return Reading(
+        energy_j=energy,
+        method=method,
+        uncertainty_j=doubt + _RESOLUTION_J,
+        update_period_s=period_s,
+        flags=("failed-samples",) if start.faults != stop.faults else (),
+    )
+
+
+#: Faults that make a window invalid wherever they lie in it, the gravest first.
+_GRAVE = ("gpu-lost", "reset", "not-a-number", "meter-failed", "gap")
+
+
+def _fault(start: Point, stop: Point, *, frozen_s: float) -> tuple[str, str] | None:
+    """Reason and detail of the gravest fault at the edges or between them."""
+    for reason in _GRAVE:
+        if start.faults[reason] != stop.faults[reason]:
+            return reason, stop.detail
+    edges = ("start", start), ("end", stop)
+    for edge, point in edges:
+        if point.reason:
+            return point.reason, f"at the {edge}: {point.detail or point.reason}"
+    for edge, point in edges:
+        still = point.time - point.moved  # NaN, and so not above, for a power sensor
+        if still > frozen_s:
+            return "frozen", f"at the {edge} the counter had not moved for {still:.1f} s"
+    return None
+
+
+def agreement(counter: Reading, integral: Reading) -> str:
+    """How a counter and integrated power agree; one of `readings.AGREEMENTS`."""
+    if not (counter.valid and integral.valid):
+        return "unchecked"
+    apart = abs(counter.energy_j - integral.energy_j)
+    if apart <= MAX_DISAGREEMENT * counter.energy_j:
+        return "agree"
+    timing = counter.uncertainty_j + integral.uncertainty_j
+    return "undecided" if apart <= timing else "apart"
+
+
+# -- sensors -------------------------------------------------------------------------------------
+
+
+class Sensor:
+    """One sensor: how to query it, and the running sums of its samples.
+
+    Args:
+        method: one of `readings.METHODS`.
+        read: queries it, in J or W.
+        add: `counted` or `integrated`, with the sensor's limits.
+        period_s: its refresh period; NaN if unknown.
     """
 
     def __init__(
         self,
+        method: str,
+        read: Callable[[], float],
+        add: Callable[[Point, float, float], Point],
         *,
-        devices: Sequence[int | str],
-        cpu: bool,
-        environ: Mapping[str, str] | None,
-        sample_period_s: float,
-        poll_seconds: float,
-        shared: str,
-        rapl_root: str | os.PathLike[str],
-        lock_folder: str | os.PathLike[str] | None,
+        period_s: float,
         clock: Callable[[], float],
-        sleep: Callable[[float], object],
     ) -> None:
-        self.sources: dict[str, GpuSource] = {}
-        self.cpu_state = CpuState("off", "not asked for")
-        self._clock = clock
-        self._nvml: Nvml | None = None
-        self._rapl: Rapl | None = None
-        self._domains: dict[str, tuple[Domain, CounterTrack]] = {}
-        try:
-            if devices:
-                self._nvml = Nvml()
-                for chosen in _choose(devices, self._nvml, environ):
-                    self.sources[chosen.gpu.uuid] = GpuSource(
-                        self._nvml,
-                        chosen,
-                        poll_seconds=poll_seconds,
-                        sample_period_s=sample_period_s,
-                        shared=shared,
-                        clock=clock,
-                        sleep=sleep,
-                    )
-            if cpu:
-                self._rapl = Rapl(root=rapl_root, environ=environ, lock_folder=lock_folder)
-                self.cpu_state = self._rapl.state
-                for domain in self._rapl.domains:
-                    track = CounterTrack(wrap_j=domain.wrap_j, max_power_w=MAX_POWER_W)
-                    self._domains[domain.name] = (domain, track)
-        except BaseException:
-            self.close()
-            raise
-
-    def close(self) -> None:
-        """Release NVML and RAPL; a second call does nothing."""
-        if self._nvml is not None:
-            self._nvml.close()
-        if self._rapl is not None:
-            self._rapl.close()
+        self.method, self.period_s = method, period_s
+        self.point = Point()
+        self._read, self._add, self._clock = read, add, clock
 
     def sample(self) -> None:
-        """Query every sensor once; faults are counted, not raised."""
-        for source in self.sources.values():
-            source.sample()
-        for domain, track in self._domains.values():
-            sample(track, domain.read_j, self._clock)
+        """Query the sensor once; faults are counted, not raised."""
+        before = self._clock()
+        try:
+            value = self._read()
+        except MeterError as error:
+            self.point = failed(self.point, error.reason, str(error))
+        except Exception as error:  # noqa: BLE001 - whatever a binding raises, the training goes on
+            self.point = failed(self.point, "meter-failed", f"{type(error).__name__}: {error}")
+        else:
+            self.point = self._add(self.point, 0.5 * (before + self._clock()), value)
 
-    def edge(self) -> Edge:
-        """Query every sensor at the edge of a window."""
-        now, unix = self._clock(), time.time()
-        gpus = {uuid: source.point() for uuid, source in self.sources.items()}
-        domains = {}
-        for name, (domain, track) in self._domains.items():
-            sample(track, domain.read_j, self._clock)
-            domains[name] = track.point(self._clock())
-        return Edge(now, unix, gpus, domains)
 
-    def states(self) -> dict[str, GpuState]:
-        """Clocks, temperatures and the like of the GPUs."""
-        return {uuid: source.state() for uuid, source in self.sources.items()}
+@dataclass(frozen=True)
+class Source:
+    """The sensors of one device: the first measures it, a second one checks the first."""
 
-    def readings(
+    kind: str
+    """Field of a `Window` that its readings belong to."""
+    sensors: Sequence[Sensor]
+    notes: tuple[str, ...] = ()
+    """Why better sensors are not used."""
+    state: Callable[[], GpuState | None] = lambda: None
+    """Queries clocks, temperature and the like."""
+    divided: bool = False
+    """Whether it is a GPU that is divided into MIG instances."""
+    refuse_shared: bool = False
+    """Whether other processes on the GPU make a reading invalid."""
+
+    @property
+    def method(self) -> str:
+        """How the energy is measured."""
+        return self.sensors[0].method
+
+    @property
+    def period_s(self) -> float:
+        """Refresh period of that sensor; NaN if it could not be seen."""
+        return self.sensors[0].period_s
+
+    def sample(self) -> tuple[Point, ...]:
+        """Query every sensor once, and return their running sums."""
+        for sensor in self.sensors:
+            sensor.sample()
+        return tuple(sensor.point for sensor in self.sensors)
+
+    def reading(
         self,
-        start: Edge,
-        stop: Edge,
-        states: tuple[Mapping[str, GpuState], Mapping[str, GpuState]],
-        fault: tuple[str, str],
-    ) -> tuple[dict[str, Reading], dict[str, Reading], dict[str, Reading]]:
-        """Readings of GPUs, CPU packages and memory domains between two edges.
+        start: Sequence[Point],
+        stop: Sequence[Point],
+        edges: tuple[float, float],
+        states: tuple[GpuState | None, GpuState | None] = (None, None),
+    ) -> Reading:
+        """The energy between the points at two edges, with validity, uncertainty and flags.
 
         Args:
-            states: of the GPUs at the edges, as far as known.
-            fault: reason and detail of what makes all of them invalid; two empty texts if nothing.
+            edges: the window's times in s, which the points lie close to.
+            states: of a GPU at the edges, if known.
         """
-        edges = start.time, stop.time
-        gpus: dict[str, Reading] = {}
-        for uuid, source in self.sources.items():
-            pair = states[0].get(uuid), states[1].get(uuid)
-            gpus[uuid] = (
-                invalid(
-                    *fault,
-                    method=source.method,
-                    update_period_s=source.period_s,
-                    start=pair[0],
-                    stop=pair[1],
-                )
-                if fault[0]
-                else source.reading(start.gpus[uuid], stop.gpus[uuid], edges=edges, states=pair)
+        powers = [point.value for point in (*start[1:], *stop[1:]) if not point.reason]
+        reading, *checks = (
+            reading_between(
+                *pair, edges, method=sensor.method, period_s=sensor.period_s, edge_power_w=powers
             )
-        cpus: dict[str, Reading] = {}
-        drams: dict[str, Reading] = {}
-        for name, (domain, _) in self._domains.items():
-            (drams if domain.dram else cpus)[name] = (
-                invalid(*fault, method="rapl", update_period_s=UPDATE_PERIOD_S)
-                if fault[0]
-                else counter_reading(
-                    start.domains[name],
-                    stop.domains[name],
-                    period_s=UPDATE_PERIOD_S,
-                    method="rapl",
-                    skew_s=skew_s(start.domains[name], stop.domains[name], edges),
-                )
-            )
-        return gpus, cpus, drams
-
-
-def _choose(
-    devices: Sequence[int | str], nvml: Nvml, environ: Mapping[str, str] | None
-) -> list[Chosen]:
-    """The GPUs asked for, each once."""
-    gpus = nvml.gpus()
-    chosen: dict[str, Chosen] = {}
-    for device in devices:
-        found = resolve(
-            device,
-            gpus,
-            environ=environ,
-            parent_of_mig=nvml.parent_of_mig,
-            # torch knows the devices of this process alone
-            runtime_uuid=torch_uuid(device) if environ is None else None,
+            for sensor, *pair in zip(self.sensors, start, stop, strict=True)
         )
-        chosen.setdefault(found.gpu.uuid, found)
-    return list(chosen.values())
+        reading = replace(reading, start=states[0], stop=states[1])
+        pids = sorted({p.pid for state in reading.states for p in state.others or ()})
+        if pids and self.refuse_shared:
+            kept = {name: getattr(reading, name) for name in ("update_period_s", "start", "stop")}
+            text = f"other processes used the GPU: {pids}"
+            return invalid("shared", text, method=reading.method, **kept)
+        flags = reading.flags
+        for check in checks:
+            verdict = agreement(reading, check)
+            flags += ("counter-against-power",) * (verdict == "apart")
+            reading = replace(reading, integral_j=check.energy_j, agreement=verdict)
+        if pids or self.divided:
+            flags += ("shared",)
+        limit_j = max(reading.power_limits_w, default=math.inf) * (stop[0].time - start[0].time)
+        if reading.energy_j - reading.uncertainty_j > _ABOVE_LIMIT * limit_j:
+            flags += ("above-power-limit",)
+        return replace(reading, flags=flags)
+
+
+def update_period_s(
+    read: Callable[[], float],
+    *,
+    seconds: float,
+    clock: Callable[[], float],
+    sleep: Callable[[float], object],
+) -> float:
+    """Median seconds between two changes of a sensor's value; NaN if it changes less than twice.
+
+    Args:
+        read: queries the sensor; its errors pass through.
+        seconds: how long to query at most; it ends sooner, after nine changes.
+        clock, sleep: time, in s.
+    """
+    began = clock()
+    last, changed = read(), math.nan
+    steps: list[float] = []
+    while clock() - began < seconds and len(steps) < _STEPS:
+        sleep(_POLL_S)
+        value, now = read(), clock()
+        if value != last:
+            if not math.isnan(changed):
+                steps.append(now - changed)
+            last, changed = value, now
+    return statistics.median(steps) if steps else math.nan

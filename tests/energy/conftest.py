@@ -71,7 +71,7 @@ class Standin:
         """Move the clock in steps, with a sample of the meter's thread after each."""
         for _ in range(samples):
             self.sleep(seconds / samples)
-            meter._thread.ask(meter._sensors.sample, timeout_s=SAFETY_S)
+            meter._thread.ask(meter._thread.sample, timeout_s=SAFETY_S)
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,11 @@
-"""Which GPU a training runs on, a GPU's reading from two of its points, and what is imported."""
+"""Which GPU a training runs on, NVML's errors, and what is imported."""
 
 from __future__ import annotations
 
-import math
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,17 +13,17 @@ from typing import Any
 import pytest
 
 import naslib_ecnas.energy
-from naslib_ecnas.energy import EnergyMeter, GpuProcess, GpuState, UnknownDevice
-from naslib_ecnas.energy.nvml import (
-    Gpu,
-    GpuPoint,
-    GpuSource,
-    _throttle_names,
-    resolve,
-    torch_uuid,
-    visible,
+from naslib_ecnas.energy import (
+    Denied,
+    EnergyMeter,
+    GpuLost,
+    MeterError,
+    NvmlUnavailable,
+    UnknownDevice,
+    Unsupported,
 )
-from naslib_ecnas.energy.readings import CounterTrack, PowerTrack
+from naslib_ecnas.energy.nvml import Gpu, Nvml, _throttle_names, resolve, torch_uuid, visible
+from naslib_ecnas.energy.sensors import QueryFailed
 from naslib_ecnas.errors import MissingDependencyError
 
 # -- imports --------------------------------------------------------------------------------------
@@ -62,6 +61,28 @@ def test_the_bits_of_throttling_have_names() -> None:
     assert _throttle_names(0x602) == ("application-clocks", "other-0x600")
 
 
+def test_every_error_of_the_library_is_typed(standin: Any) -> None:
+    import pynvml
+
+    def fail() -> None:
+        raise pynvml.NVMLError(getattr(pynvml, f"NVML_ERROR_{code}"))
+
+    nvml = Nvml()
+    for code, kind in (
+        ("NOT_SUPPORTED", Unsupported), ("FUNCTION_NOT_FOUND", Unsupported),
+        ("INVALID_ARGUMENT", Unsupported), ("GPU_IS_LOST", GpuLost), ("RESET_REQUIRED", GpuLost),
+        ("NO_PERMISSION", Denied), ("UNINITIALIZED", NvmlUnavailable),
+        ("DRIVER_NOT_LOADED", NvmlUnavailable), ("LIB_RM_VERSION_MISMATCH", NvmlUnavailable),
+        ("TIMEOUT", QueryFailed), ("UNKNOWN", QueryFailed),
+    ):  # fmt: skip
+        with pytest.raises(MeterError, match=f"the power: .*NVML_ERROR_{code}") as caught:
+            nvml._call("the power", fail)
+        assert type(caught.value) is kind
+    nvml.close()
+    nvml.close()
+    assert standin.running() == 0
+
+
 # -- the device -----------------------------------------------------------------------------------
 
 UUIDS = ("GPU-aaaa1111-x", "GPU-aaaa2222-y", "GPU-bbbb3333-z")
@@ -75,12 +96,24 @@ def setting(value: str | None) -> dict[str, str]:
 
 def test_what_cuda_shows() -> None:
     for value, shown in (
-        (None, [0, 1, 2]), ("", []), ("2,0", [2, 0]), (" 1 , 2 ", [1, 2]), ("0,-1,2", [0]),
-        ("-1", []), ("NoDevFiles", []), ("1,7,0", [1]), ("1,3,0", [1]), ("1,1,0", [1]),
-        ("GPU-bbbb,GPU-aaaa1", ["GPU-bbbb", "GPU-aaaa1"]), ("GPU-bbbb,0", ["GPU-bbbb"]),
-        ("0,GPU-bbbb", [0]), ("MIG-1234", ["MIG-1234"]),
+        (None, "0,1,2"), ("", ""), ("2,0", "2,0"), (" 1 , 2 ", "1,2"), ("0,-1,2", "0"), ("-1", ""),
+        ("NoDevFiles", ""), ("1,7,0", "1"), ("1,3,0", "1"), ("1,1,0", "1"), ("1,01,0", "1"),
+        ("GPU-bbbb,GPU-aaaa1", "GPU-bbbb,GPU-aaaa1"), ("GPU-bbbb,0", "GPU-bbbb"),
+        ("0,GPU-bbbb", "0"), ("MIG-1234", "MIG-1234"),
     ):  # fmt: skip
-        assert visible(setting(value), 3) == shown
+        assert ",".join(visible(setting(value), 3)) == shown
+
+
+def chosen(device: int | str, value: str | None = None, **options: Any) -> Gpu:
+    """The GPU of a device, where one MIG instance is known."""
+
+    def parent(uuid: str) -> str:
+        if uuid != "MIG-5678":
+            raise UnknownDevice("no such MIG instance", value=uuid)
+        return UUIDS[1]
+
+    known = {"gpus": GPUS, "environ": setting(value), "parent_of_mig": parent, **options}
+    return resolve(device, **known)
 
 
 def test_a_device_is_one_gpu() -> None:
@@ -90,28 +123,22 @@ def test_a_device_is_one_gpu() -> None:
         ("GPU-b", None, 2), ("GPU-BBBB3333-Z", None, 2), ("MIG-GPU-bbbb3333-z/7/0", None, 2),
         (0, "MIG-GPU-aaaa2222-y/1/0", 1),
     ):  # fmt: skip
-        assert resolve(device, GPUS, environ=setting(value)).gpu.uuid == UUIDS[gpu]
-    for device, value in (  # no GPU matches, several do, or a MIG instance cannot be looked up
+        assert chosen(device, value).uuid == UUIDS[gpu]
+    for device, value in (  # no GPU matches, several do, or there is no such MIG instance
         (3, None), (9, None), (1, "2"), (0, ""), (-1, None), ("cpu", None), ("cuda:x", None),
         ("GPU-aaaa", None), ("GPU-cccc", None), (0, "GPU-aaaa"), ("MIG-1234", None),
     ):  # fmt: skip
         with pytest.raises(UnknownDevice):
-            resolve(device, GPUS, environ=setting(value))
+            chosen(device, value)
+    for device, value, mig in ((1, None, False), ("MIG-5678", None, True), (0, "MIG-5678", True)):
+        assert chosen(device, value) == replace(GPUS[1], mig=mig)
 
 
 def test_an_index_among_different_models_needs_an_order() -> None:
     with pytest.raises(UnknownDevice, match="CUDA_DEVICE_ORDER=PCI_BUS_ID"):
-        resolve(0, MIXED, environ={})
-    assert resolve(2, MIXED, environ={"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}).gpu == MIXED[2]
-    assert resolve(0, MIXED, environ={}, runtime_uuid=UUIDS[2]).gpu == MIXED[2]
-    assert resolve(0, MIXED, environ=setting(UUIDS[1])).gpu == MIXED[1]
-
-
-def test_a_mig_instance_is_named_beside_its_gpu() -> None:
-    parents = {"MIG-1234": UUIDS[1]}.__getitem__
-    for device, runtime in (("MIG-1234", None), (0, "GPU-1234")):
-        chosen = resolve(device, GPUS, environ={}, parent_of_mig=parents, runtime_uuid=runtime)
-        assert (chosen.gpu, chosen.mig) == (GPUS[1], "MIG-1234")
+        chosen(0, gpus=MIXED)
+    assert chosen(2, gpus=MIXED, environ={"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}) == MIXED[2]
+    assert chosen(0, UUIDS[1], gpus=MIXED) == MIXED[1]
 
 
 def test_torch_is_asked_where_it_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,7 +152,12 @@ def test_torch_is_asked_where_it_is_loaded(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
     for device, uuid in ((0, UUIDS[0]), ("cuda", UUIDS[1]), ("cuda:1", UUIDS[1])):
         assert torch_uuid(device) == uuid
+        assert chosen(device, gpus=MIXED[::-1], environ=None).uuid == uuid  # whatever the order
     assert torch_uuid(2) is torch_uuid(9) is torch_uuid("GPU-b") is None
+    # CUDA gives a MIG instance's UUID without saying that it is one.
+    for given in ("5678", "GPU-5678", "MIG-5678"):
+        cuda.get_device_properties = lambda i, uuid=given: SimpleNamespace(uuid=uuid)
+        assert chosen(0, environ=None) == replace(GPUS[1], mig=True)
     cuda.get_device_properties = lambda i: SimpleNamespace()
     assert torch_uuid(0) is None  # before torch 2.4
     monkeypatch.delitem(sys.modules, "torch")
@@ -154,100 +186,9 @@ def test_a_mig_instance_by_nvml(standin: Any) -> None:
         standin.meter(environ=setting("MIG-00000000-abcd"))
 
 
-# -- the reading of a GPU -------------------------------------------------------------------------
-
-EDGES = (9.99, 19.98)
-
-
-@pytest.fixture
-def source(standin: Any) -> Iterator[GpuSource]:
-    """A source on the stand-in that refuses shared GPUs; its points are made up below."""
-    with standin.meter() as meter:
-        yield meter._sensors.sources[standin.uuid()]
-
-
-def points(joules: float, watts: tuple[float, float]) -> tuple[GpuPoint, GpuPoint]:
-    """Ten seconds apart, from 10 s to 20 s."""
-    counter, power = CounterTrack(), PowerTrack(max_gap_s=60.0)
-    found = []
-    for time, value, power_w in ((10.0, 5.0, watts[0]), (20.0, 5.0 + joules, watts[1])):
-        counter.push(time, value)
-        power.push(time, power_w)
-        found.append(GpuPoint(counter.point(time), power.point(time)))
-    return found[0], found[1]
-
-
-def test_the_powers_and_the_skew_of_the_edges_are_in_the_uncertainty(source: GpuSource) -> None:
-    start, stop = points(2_000, (100.0, 300.0))
-    states = GpuState(temperature_c=40.0), GpuState(temperature_c=60.0)
-    found = source.reading(start, stop, edges=EDGES, states=states)
-    skew = 2 * (0.01 + 0.02)
-    assert (found.energy_j, found.method) == (2_000, "counter")
-    assert found.uncertainty_j == pytest.approx(300 * (source.period_s + skew) + 1e-3)
-    assert (found.start, found.stop) == states
-    assert (found.integral_j, found.agreement, found.flags) == (2_000, "agree", ())
-    assert source.reading(start, stop, edges=(10.0, 20.0), states=states).uncertainty_j < (
-        found.uncertainty_j
-    )
-
-
-def test_the_timing_of_both_sensors_excuses_a_difference(source: GpuSource) -> None:
-    """The trapezoid of a change of 200 W in 10 s is 1 kJ wide: 10 % are within it."""
-    start, stop = points(2_200, (100.0, 300.0))
-    assert source.reading(start, stop, edges=EDGES, states=(None, None)).agreement == "undecided"
-    start, stop = points(2_200, (200.0, 200.0))
-    apart = source.reading(start, stop, edges=EDGES, states=(None, None))
-    assert (apart.agreement, apart.flags) == ("apart", ("counter-against-power",))
-    # Half a second off at both edges explains it again.
-    late = source.reading(start, stop, edges=(9.5, 19.5), states=(None, None))
-    assert late.agreement == "undecided"
-
-
-def test_power_alone_has_its_skew_in_the_uncertainty(standin: Any) -> None:
-    standin.set(counter=0)
-    start, stop = points(0, (100.0, 300.0))
-    start, stop = GpuPoint(None, start.power), GpuPoint(None, stop.power)
-    with standin.meter() as meter:
-        source = meter._sensors.sources[standin.uuid()]
-        found = source.reading(start, stop, edges=EDGES, states=(None, None))
-        assert math.isnan(source.period_s)  # a steady power shows none
-    assert (found.energy_j, found.method) == (2_000, "instant-power")
-    assert found.uncertainty_j == pytest.approx(1_000 + 0.1 * 200 + 0.06 * 300 + 1e-3)
-
-
-def test_above_the_limit_is_beyond_the_higher_limit_and_the_uncertainty(source: GpuSource) -> None:
-    """Of two limits the higher counts, 1.2 of it: 300 W allow 3,600 J in 10 s."""
-
-    def flags(joules: float, *limits: float) -> tuple[str, ...]:
-        start, stop = points(joules, (joules / 10, joules / 10))
-        states = [GpuState(power_limit_w=limit) for limit in limits]
-        reading = source.reading(start, stop, edges=(10.0, 20.0), states=(states[0], states[1]))
-        assert reading.valid
-        return reading.flags
-
-    doubt = 360 * source.period_s
-    for limits in ((300.0, 200.0), (200.0, 300.0), (math.nan, 300.0), (300.0, math.nan)):
-        assert flags(3_600 + 0.5 * doubt, *limits) == ()
-        assert flags(3_600 + 1.5 * doubt, *limits) == ("above-power-limit",)
-    assert flags(99_999, math.nan, math.nan) == ()
-
-
-def test_others_at_either_edge_are_named_once_and_in_order(source: GpuSource) -> None:
-    def state(*pids: int) -> GpuState:
-        return GpuState(others=tuple(GpuProcess(pid, 1.0, True) for pid in pids))
-
-    start, stop = points(1_000, (100.0, 100.0))
-    for pair in ((state(9, 4), state(9)), (state(9), state(4, 9)), (state(4, 9), None)):
-        found = source.reading(start, stop, edges=EDGES, states=pair)
-        assert (found.reason, found.detail) == ("shared", "other processes used the GPU: [4, 9]")
-        assert (found.method, found.update_period_s) == ("counter", source.period_s)
-        assert (found.start, found.stop) == pair
-    assert source.reading(start, stop, edges=EDGES, states=(state(), GpuState())).valid
-
-
 def test_power_may_be_missing_for_five_samples_and_a_second_at_least(standin: Any) -> None:
     for sample_hz, gap_s in ((0.5, 10.0), (10.0, 1.0)):
+        standin.set(counter=0, period=0.001)
         with standin.meter(sample_hz=sample_hz) as meter:
-            source = meter._sensors.sources[standin.uuid()]
-        assert source._power is not None
-        assert source._power._max_gap_s == gap_s
+            (source,) = meter._sources.values()
+        assert source.sensors[0]._add.keywords == {"max_gap_s": gap_s}

@@ -1,207 +1,410 @@
-"""The meter's thread: it hangs, fails, is forked or killed, and the training goes on."""
+"""Running sums of a sensor and the readings that follow: closed forms and properties."""
 
 from __future__ import annotations
 
-import gc
-import os
-import subprocess
-import sys
-import textwrap
-import threading
-from pathlib import Path
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from itertools import accumulate, pairwise
 from typing import Any
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from naslib_ecnas.energy import Window
-from naslib_ecnas.energy.nvml import MeterFailed
-from naslib_ecnas.energy.sensors import SensorThread
+from naslib_ecnas.energy import GpuProcess, GpuState, MeterError, Reading
+from naslib_ecnas.energy.sensors import (
+    Denied,
+    Point,
+    Sensor,
+    Source,
+    agreement,
+    counted,
+    failed,
+    integrated,
+    reading_between,
+    update_period_s,
+)
 
-SAFETY_S = 600.0
-
-
-def meter_threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "ecnas-meter"]
-
-
-def test_it_samples_when_due_and_answers_in_between() -> None:
-    now, times = [0.0], []
-    thread = SensorThread(lambda: times.append(now[0]), period_s=10.0, clock=lambda: now[0])
-    for moment in (0.0, 4.0, 9.5, 10.0, 12.0, 45.0, 46.0, 56.0):
-        now[0] = moment
-        for _ in range(2):  # at the second answer the thread has seen the new time
-            assert thread.ask(lambda: 42, timeout_s=SAFETY_S) == 42
-    # At 45 s those of 20, 30 and 40 s are not made up for.
-    assert list(dict.fromkeys(times)) == [0.0, 10.0, 45.0, 56.0]
-    assert thread.close()
-    assert thread.close()
-    assert meter_threads() == []
-    with pytest.raises(MeterFailed, match="closed"):
-        thread.ask(lambda: 42, timeout_s=1)
+finite = st.floats(0, 1e4, allow_nan=False)
+Sample = tuple[float, float]
 
 
-def test_errors_of_jobs_and_samples_do_not_end_it() -> None:
-    third, samples = threading.Event(), [0]
-
-    def fail() -> None:
-        raise OSError("a binding broke")
-
-    def sample() -> None:
-        samples[0] += 1
-        if samples[0] == 3:
-            third.set()
-        fail()
-
-    thread = SensorThread(sample, period_s=0.01)
-    for _ in range(2):
-        with pytest.raises(MeterFailed, match="a binding broke"):
-            thread.ask(fail, timeout_s=SAFETY_S)
-    assert third.wait(SAFETY_S)
-    assert thread.ask(lambda: "alive", timeout_s=SAFETY_S) == "alive"
-    assert thread.failures >= 2
-    assert thread.failure == "OSError: a binding broke"
-    assert thread.close(timeout_s=SAFETY_S)
+def counter_points(*samples: Sample, **options: Any) -> list[Point]:
+    """The running sums after each sample of a counter: seconds and joules."""
+    return list(accumulate(samples, lambda p, s: counted(p, *s, **options), initial=Point()))[1:]
 
 
-def test_a_driver_that_hangs_is_waited_for_once(standin: Any) -> None:
-    """Were it waited for again, each of these windows would last for the meter's patience."""
-    meter = standin.meter()
-    thread = meter._thread
-    standin.set(hang=1)
-    with pytest.raises(MeterFailed, match=r"within 0\.1 s"):
-        thread.ask(meter._sensors.sample, timeout_s=0.1)
-    with meter.window("outer") as outer:
-        for _ in range(5):
-            with meter.window("train") as w:
-                pass
-    for window in (outer.window, w.window):
-        assert window.reasons == ("meter-failed",)
-        assert "earlier query" in window.energy_j[standin.uuid()].detail
-    assert not thread.close(timeout_s=0.05)
-    standin.set(hang=0)
-    assert thread.close(timeout_s=SAFETY_S)
-    meter.close()
+def power_points(*samples: Sample, max_gap_s: float = 1.0) -> list[Point]:
+    """The running sums after each sample of a power sensor: seconds and watts."""
+    add = partial(integrated, max_gap_s=max_gap_s)
+    return list(accumulate(samples, lambda p, s: add(p, *s), initial=Point()))[1:]
 
 
-def test_a_binding_that_raises_anything_in_the_thread(
-    standin: Any, monkeypatch: pytest.MonkeyPatch
+def reading(start: Point, stop: Point, **known: Any) -> Reading:
+    options = {"edges": (start.time, stop.time), "method": "counter", "period_s": 0.1, **known}
+    return reading_between(start, stop, **options)
+
+
+def counter(*samples: Sample, **known: Any) -> Reading:
+    """The reading between the first and the last of some samples."""
+    points = counter_points(*samples)
+    return reading(points[0], points[-1], **known)
+
+
+def instant(start: Point, stop: Point, **known: Any) -> Reading:
+    return reading(start, stop, **{"method": "instant-power", **known})
+
+
+# -- running sums ---------------------------------------------------------------------------------
+
+
+@given(st.lists(st.tuples(st.floats(0.01, 0.5), finite), min_size=2, max_size=15), st.data())
+@settings(max_examples=100, deadline=None)
+def test_two_points_of_power_are_the_trapezoids_between_them(
+    samples: list[Sample], data: st.DataObject
 ) -> None:
-    import pynvml
-
-    def broken(handle: object) -> int:
-        raise ValueError("changed between versions")
-
-    with standin.meter(sample_hz=50) as meter:
-        with meter.window("between") as between:
-            with monkeypatch.context() as patch:
-                patch.setattr(pynvml, "nvmlDeviceGetTotalEnergyConsumption", broken)
-                standin.sleep(0.1)  # a sample of the thread's own is due
-                for _ in range(2):
-                    meter._thread.ask(lambda: None, timeout_s=SAFETY_S)
-            standin.elapse(meter, 0.1)
-        monkeypatch.setattr(pynvml, "nvmlDeviceGetTotalEnergyConsumption", broken)
-        with meter.window("edge") as edge:
-            pass
-    for window in (between.window, edge.window):
-        (reading,) = window.energy_j.values()
-        assert reading.reason == "meter-failed"
-        assert "changed between versions" in reading.detail
+    times = np.cumsum([dt for dt, _ in samples])
+    powers = np.array([power for _, power in samples])
+    i = data.draw(st.integers(0, len(samples) - 2))
+    j = data.draw(st.integers(i + 1, len(samples) - 1))
+    points = power_points(*zip(times.tolist(), powers.tolist(), strict=True))
+    found = instant(points[i], points[j], period_s=0.02)
+    part = slice(i, j + 1)
+    expected = sum(np.diff(times[part]) * (powers[part][1:] + powers[part][:-1]) / 2)
+    assert found.energy_j == pytest.approx(float(expected), rel=1e-9, abs=1e-6)
+    assert found.uncertainty_j > 0
 
 
-def test_a_closed_and_a_forgotten_meter_leave_no_thread_and_release_nvml(standin: Any) -> None:
-    meter = standin.meter()
-    assert (len(meter_threads()), standin.running()) == (1, 1)
-    meter.close()
-    assert (meter_threads(), standin.running()) == ([], 0)
-    meter = standin.meter()
-    with meter.window("train"):
-        pass
-    (thread,) = meter_threads()
-    del meter
-    gc.collect()
-    thread.join(SAFETY_S)
-    assert (meter_threads(), standin.running()) == ([], 0)
+@given(
+    power=st.floats(1, 1000),
+    period=st.floats(0.005, 0.1),
+    start=st.floats(0.2, 1.0),
+    seconds=st.floats(0.2, 5.0),
+    ramp=st.floats(0, 100),
+)
+@settings(max_examples=200, deadline=None)
+def test_the_uncertainty_of_a_counter_covers_its_lag(
+    power: float, period: float, start: float, seconds: float, ramp: float
+) -> None:
+    """A counter that shows the energy used until its last refresh, of a power that rises."""
+
+    def used(t: float) -> float:
+        return power * t + 0.5 * ramp * t * t
+
+    def shown(t: float) -> float:
+        return round(used(math.floor(t / period) * period), 3)
+
+    times = (start - period, start, start + seconds)
+    points = counter_points(*((t, shown(t)) for t in times))
+    edges = (power + ramp * start, power + ramp * (start + seconds))
+    found = reading(*points[1:], period_s=period, edge_power_w=edges)
+    assert found.valid
+    exact = used(start + seconds) - used(start)
+    assert abs(found.energy_j - exact) <= found.uncertainty_j + 1e-6
 
 
-# -- in processes of their own, which find the library by its name, as they find a driver's --------
+@given(st.lists(st.floats(0, 50), min_size=1, max_size=60), st.floats(100, 300))
+@settings(max_examples=100, deadline=None)
+def test_a_wrapping_counter_gives_the_sum_of_its_steps(steps: list[float], wrap: float) -> None:
+    sums = [0.0, *np.cumsum(steps).tolist()]
+    samples = [(float(i), math.fmod(total, wrap)) for i, total in enumerate(sums)]
+    point = counter_points(*samples, wrap_j=wrap, max_power_w=99.0)[-1]
+    assert point.energy_j == pytest.approx(sums[-1], abs=1e-6)
+    assert not point.faults
 
-OPEN = """
-import os, sys, time
-from naslib_ecnas.energy import EnergyMeter
-meter = EnergyMeter(cpu=False, poll_seconds=60, patience_s=600)
-"""
+
+@given(st.lists(st.floats(0, 1e6), min_size=2, max_size=30))
+@settings(max_examples=100, deadline=None)
+def test_any_fall_of_a_counter_without_wraps_is_a_reset(values: list[float]) -> None:
+    point = counter_points(*((0.1 * i, value) for i, value in enumerate(values)))[-1]
+    assert point.faults["reset"] == sum(b < a for a, b in pairwise(values))
 
 
-def start(code: str, folder: Path, environ: dict[str, str]) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", OPEN + textwrap.dedent(code)],
-        cwd=folder,
-        # From 3.12 on, Python warns of every fork beside a thread.
-        env={**environ, "PYTHONWARNINGS": "ignore::DeprecationWarning"},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
+def test_a_fall_is_a_wrap_up_to_the_power_of_the_device() -> None:
+    """From 90 J of 100 J down to 10 J are 20 J: of 10 W in 1 s, and 1 s for the refreshes."""
+    for first, value, resets, rise in (
+        (90.0, 10.0, 0, 20.0),
+        (90.0, 10.5, 1, 0.0),
+        (90.0, 20.0, 1, 0.0),
+        (100.25, 0.0, 1, 0.0),  # above the wrap: not a value of this counter
+        (100.0, 0.0, 0, 0.0),  # from the wrap itself to 0 nothing was used
+    ):
+        point = counter_points((0.0, first), (1.0, value), wrap_j=100.0, max_power_w=10.0)[-1]
+        assert (point.faults["reset"], point.energy_j) == (resets, rise)
+        assert ("no wrap explains it" in point.detail) == bool(resets)
+
+
+def test_a_gap_that_could_hide_a_wrap_is_a_fault() -> None:
+    samples = (0.0, 5.0), (9.0, 50.0), (19.5, 60.0)
+    points = counter_points(*samples, wrap_j=100.0, max_power_w=10.0)
+    assert [point.faults["gap"] for point in points] == [0, 0, 1]
+
+
+def test_a_sensor_samples_in_the_middle_of_its_query_and_counts_its_faults() -> None:
+    now, answers = [10.0], iter([5.0, Denied("no"), ValueError("changed"), 7.0])
+
+    def read() -> float:
+        now[0] += 2
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    sensor = Sensor("counter", read, counted, period_s=0.1, clock=lambda: now[0])
+    sensor.sample()
+    assert (sensor.point.time, sensor.point.value) == (11.0, 5.0)
+    for reason, detail in (("denied", "no"), ("meter-failed", "ValueError: changed")):
+        sensor.sample()
+        assert (sensor.point.reason, sensor.point.detail) == (reason, detail)
+        assert sensor.point.faults[reason] == 1
+    sensor.sample()
+    assert (sensor.point.time, sensor.point.energy_j, sensor.point.reason) == (17.0, 2.0, "")
+    assert MeterError.reason == "failed"
+
+
+# -- the refresh period ---------------------------------------------------------------------------
+
+
+def watched(read: Callable[[float], float], seconds: float) -> Sample:
+    """The period found in a sensor that is a function of time, and how long it took."""
+    now = [100.0]
+    found = update_period_s(
+        lambda: read(now[0] - 100.0),
+        seconds=seconds,
+        clock=lambda: now[0],
+        sleep=lambda s: now.__setitem__(0, now[0] + s),
+    )
+    return found, now[0] - 100.0
+
+
+def test_the_refresh_period_is_the_median_of_eight() -> None:
+    for period in (0.02, 0.1):
+        found, took = watched(lambda t, p=period: math.floor(t / p), 5)
+        assert found == pytest.approx(period, abs=2e-3)
+        assert took == pytest.approx(9 * period, abs=5e-3)
+    late = [0.03, 0.05, 0.07, 0.09, 0.39, 0.41]
+    for changes, period in ((late, 0.02), ((0.2, 0.35), 0.15), ((), None), ((0.2,), None)):
+        found, took = watched(lambda t, at=changes: 7.0 - sum(t >= c for c in at), 0.5)
+        assert math.isnan(found) if period is None else found == pytest.approx(period, abs=2e-3)
+        assert took == pytest.approx(0.5, abs=2e-3)
+    asked: list[float] = []
+    watched(lambda t: asked.append(t) or 7.0, 0.1)
+    assert len(asked) == pytest.approx(101, abs=1)  # once a millisecond
+
+
+# -- from two points to a reading -----------------------------------------------------------------
+
+
+def test_a_counter_reading_in_figures() -> None:
+    samples = (5.0, 10.0), (7.0, 110.0)
+    found = counter(*samples)
+    assert (found.energy_j, found.method, found.update_period_s) == (100.0, "counter", 0.1)
+    # The mean power over the window is 50 W; one refresh of 0.1 s of it, and 1 mJ.
+    assert found.uncertainty_j == pytest.approx(50 * 0.1 + 1e-3)
+    unknown = counter(*samples, period_s=math.nan)
+    assert math.isnan(unknown.update_period_s)
+    assert unknown.uncertainty_j == found.uncertainty_j
+    # The highest known power of the edges counts. The skew, twice the way from both edges, delays.
+    found = counter(*samples, edge_power_w=(80.0, 60.0), edges=(5.01, 6.97))
+    assert found.uncertainty_j == pytest.approx(80 * (0.1 + 2 * (0.01 + 0.03)) + 1e-3)
+    # Idle edges do not hide that the counter's rise took this power at least.
+    found = counter(*samples, edge_power_w=(1.0, 2.0))
+    assert found.uncertainty_j == pytest.approx(100 / (2 + 0.1) * 0.1 + 1e-3)
+
+
+def test_a_power_reading_in_figures() -> None:
+    points = power_points((4.5, 10.0), (5.0, 50.0), (6.0, 250.0), (6.5, 150.0))
+    skewed = {"edges": (4.995, 6.505)}  # by 0.02 s
+    found = reading(points[1], points[3], method="average-power", **skewed)
+    assert found.energy_j == 150 * 1.0 + 200 * 0.5
+    trapezoids = 0.5 * 200 * 1.0 + 0.5 * 100 * 0.5
+    assert found.uncertainty_j == pytest.approx(trapezoids + 1.1 * 100 + 0.02 * 150 + 1e-3)
+    down = instant(points[2], points[3], period_s=math.nan)
+    assert down.uncertainty_j == pytest.approx(0.5 * 100 * 0.5 + 0.1 * 100 + 1e-3)
+    late = instant(points[2], points[3], period_s=math.nan, edges=(5.99, 6.5))
+    assert late.uncertainty_j - down.uncertainty_j == pytest.approx(0.02 * 250)
+    # Average power is less certain by the second over which it averages.
+    moment = instant(points[1], points[3], **skewed)
+    assert found.uncertainty_j - moment.uncertainty_j == pytest.approx(100 * 1.0)
+
+
+def test_nothing_is_clamped_and_the_edge_that_failed_is_named() -> None:
+    for samples, reason, detail in (
+        (((0.0, 9000.0), (1.0, 5.0)), "reset", "the counter fell from 9000.000 J to 5.000 J"),
+        (((0.0, 5.0), (0.05, 5.0)), "too-short", "the counter did not step in 0.050 s; it "),
+        (((0.0, 5.0), (0.5, 5.0), (1.5, 5.0)), "frozen",
+         "at the end the counter had not moved for 1.5 s"),
+    ):  # fmt: skip
+        found = counter(*samples)
+        assert (found.valid, found.reason) == (False, reason)
+        assert math.isnan(found.energy_j)
+        assert found.detail.startswith(detail)
+    assert counter((3.0, 5.0), (3.5, 5.0), (7.0, 5.0), (8.0, 6.0)).valid  # moved at the end
+    for method in ("counter", "instant-power"):
+        found = reading(Point(), Point(), method=method)
+        assert (found.reason, found.detail) == ("unsupported", "at the start: unsupported")
+    start, moved = counter_points((1.0, 5.0), (1.5, 50.0))
+    found = reading(start, failed(moved, "query-failed", "a timeout"))
+    assert (found.reason, found.detail) == ("query-failed", "at the end: a timeout")
+    still, after = counter_points((1.0, 50.0), (9.0, 50.0), (9.5, 60.0))[1:]
+    assert reading(still, after).detail == "at the start the counter had not moved for 8.0 s"
+
+
+@pytest.mark.parametrize(("period_s", "limit_s"), [(math.nan, 1.0), (0.02, 1.0), (0.5, 5.0)])
+def test_a_counter_is_frozen_after_ten_periods_and_a_second_at_least(
+    period_s: float, limit_s: float
+) -> None:
+    for still_s, reason in ((0.99 * limit_s, ""), (1.01 * limit_s, "frozen")):
+        start, _, stop = counter_points((0.0, 1.0), (0.1, 2.0), (0.1 + still_s, 2.0))
+        assert reading(start, stop, period_s=period_s).reason == reason
+
+
+def test_values_that_are_not_numbers_of_at_least_0() -> None:
+    for bad in (math.nan, math.inf, -1.0):
+        assert counter((0.0, 1.0), (1.0, bad)).reason == "not-a-number"
+        assert counter((0.0, 1.0), (1.0, bad), (1.1, 5.0)).reason == "not-a-number"
+        points = power_points((0.0, 100.0), (0.5, bad), (1.0, 100.0))
+        assert instant(points[0], points[2]).reason == "not-a-number"
+    assert counter((0.0, 0.0), (1.0, 3.0)).energy_j == 3.0
+    assert instant(*power_points((0.0, 0.0), (1.0, 3.0))).energy_j == 1.5
+
+
+def test_samples_of_power_too_far_apart_do_not_represent_the_time_between() -> None:
+    points = power_points((0.0, 100.0), (0.5, 100.0), (3.0, 100.0), (3.5, 100.0), (4.5, 100.0))
+    found = instant(points[0], points[3])
+    assert (found.reason, found.detail) == ("gap", "2.50 s between two samples of power")
+    assert instant(points[2], points[4]).valid
+
+
+def test_a_failed_sample_between_good_edges_is_flagged() -> None:
+    for times, flags in ((0, ()), (2, ("failed-samples",))):
+        for add, method in ((counted, "counter"), (integrated, "instant-power")):
+            options = {"max_gap_s": 1.0} if add is integrated else {}
+            start = add(Point(), 0.0, 100.0, **options)
+            stop = start
+            for _ in range(times):
+                stop = failed(stop, "query-failed", "a timeout")
+            stop = add(stop, 0.5, 150.0, **options)
+            assert reading(start, stop, method=method).flags == flags
+            assert stop.faults["query-failed"] == times
+
+
+def test_the_gravest_fault_is_the_reason() -> None:
+    (first,) = counter_points((0.0, 5.0))
+    point = first
+    for reason in ("query-failed", "gap", "meter-failed", "not-a-number", "reset", "gpu-lost"):
+        point = counted(point, 0.1, 1.0) if reason == "reset" else failed(point, reason, reason)
+        assert reading(first, point).reason == reason
+    # What happened before a window is not its fault.
+    before = counted(point, 0.2, 2.0)
+    assert reading(before, counted(before, 0.3, 3.0)).energy_j == 1.0
+
+
+def test_agreement_has_four_outcomes() -> None:
+    def known(energy: float, doubt: float) -> Reading:
+        return Reading(energy_j=energy, method="counter", uncertainty_j=doubt)
+
+    for energy, doubts, outcome in (
+        (105.0, (0.0, 0.0), "agree"),
+        (95.0, (0.0, 0.0), "agree"),
+        (105.5, (1.0, 4.0), "apart"),
+        (106.0, (3.5, 2.5), "undecided"),
+    ):
+        assert agreement(known(100.0, doubts[0]), known(energy, doubts[1])) == outcome
+    assert agreement(known(100, 1), counter((0.0, 1.0), (0.1, 1.0))) == "unchecked"
+
+
+# -- the reading of a device ----------------------------------------------------------------------
+
+EDGES = (9.99, 19.98)
+
+
+def a_sensor(method: str, period_s: float = math.nan) -> Sensor:
+    return Sensor(method, lambda: 0.0, counted, period_s=period_s, clock=lambda: 0.0)
+
+
+#: A GPU with a counter and instantaneous power, which must not be shared.
+GPU = Source("energy_j", (a_sensor("counter", 0.01), a_sensor("instant-power")), refuse_shared=True)
+
+
+def points(joules: float, watts: tuple[float, float]) -> tuple[tuple[Point, Point], ...]:
+    """Ten seconds apart, from 10 s to 20 s: of the counter and of the power."""
+    counts = counter_points((10.0, 5.0), (20.0, 5.0 + joules))
+    powers = power_points((10.0, watts[0]), (20.0, watts[1]), max_gap_s=60.0)
+    return tuple(zip(counts, powers, strict=True))
+
+
+def test_the_powers_and_the_skew_of_the_edges_are_in_the_uncertainty() -> None:
+    states = GpuState(temperature_c=40.0), GpuState(temperature_c=60.0)
+    found = GPU.reading(*points(2_000, (100.0, 300.0)), EDGES, states)
+    skew = 2 * (0.01 + 0.02)
+    assert (found.energy_j, found.method) == (2_000, "counter")
+    assert found.uncertainty_j == pytest.approx(300 * (0.01 + skew) + 1e-3)
+    assert (found.start, found.stop, found.update_period_s) == (*states, 0.01)
+    assert (found.integral_j, found.agreement, found.flags) == (2_000, "agree", ())
+    # A power that failed at an edge is not known there.
+    start, (count, power) = points(2_000, (100.0, 300.0))
+    found = GPU.reading(start, (count, failed(power, "query-failed", "")), (10.0, 20.0))
+    assert found.uncertainty_j == pytest.approx(2_000 / 10.01 * 0.01 + 1e-3)
+    assert (found.agreement, math.isnan(found.integral_j)) == ("unchecked", True)
+    # An invalid reading keeps the states too.
+    found = GPU.reading(*points(-2, (1.0, 1.0)), EDGES, states)
+    assert (found.reason, found.start, found.stop, found.update_period_s) == (
+        "reset",
+        *states,
+        0.01,
     )
 
 
-def test_a_forked_child_neither_waits_nor_closes_its_parents_meter(
-    environment: dict[str, str], tmp_path: Path
-) -> None:
-    """A child that waited would do so for ten minutes. The end of the process waits for nothing."""
-    code = """
-        with meter.window("parent") as outer:
-            pid = os.fork()
-            if pid == 0:
-                with meter.window("child") as w:
-                    pass
-                meter.close()
-                (reading,) = w.window.energy_j.values()
-                os._exit(0 if reading.reason == "meter-failed" else 1)
-            _, status = os.waitpid(pid, 0)
-            time.sleep(0.1)
-        print(status)
-        print(outer.window.to_json())
-        """
-    process = start(code, tmp_path, {**environment, "STANDIN_NVML": "gpus=2,power=300"})
-    out, err = process.communicate(timeout=SAFETY_S)
-    assert (process.returncode, err) == (0, "")
-    status, window = out.splitlines()
-    assert status == "0"
-    found = Window.from_json(window)
-    (reading,) = found.energy_j.values()
-    assert reading.valid
-    assert abs(reading.energy_j - 300 * found.seconds) <= reading.uncertainty_j
+def test_the_timing_of_both_sensors_excuses_a_difference() -> None:
+    """The trapezoid of a change of 200 W in 10 s is 1 kJ wide: 10 % are within it."""
+    assert GPU.reading(*points(2_200, (100.0, 300.0)), EDGES).agreement == "undecided"
+    both = points(2_200, (200.0, 200.0))
+    apart = GPU.reading(*both, EDGES)
+    assert (apart.agreement, apart.flags) == ("apart", ("counter-against-power",))
+    # Half a second off at both edges explains it again.
+    assert GPU.reading(*both, (9.5, 19.5)).agreement == "undecided"
 
 
-def test_a_killed_training_leaves_no_process(environment: dict[str, str], tmp_path: Path) -> None:
-    code = """
-        with meter.window("train"):
-            print("within", flush=True)
-            sys.stdin.read()
-        """
-    process = start(code, tmp_path, environment)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "within\n"
-    process.kill()
-    process.communicate(timeout=SAFETY_S)
-    with pytest.raises(ProcessLookupError):  # its whole session is gone
-        os.killpg(process.pid, 0)
+def test_power_alone_has_its_skew_in_the_uncertainty() -> None:
+    source = Source("energy_j", (a_sensor("instant-power"),))
+    start, stop = points(0, (100.0, 300.0))
+    found = source.reading(start[1:], stop[1:], EDGES)
+    assert (found.energy_j, found.method) == (2_000, "instant-power")
+    assert found.uncertainty_j == pytest.approx(1_000 + 0.1 * 200 + 0.06 * 300 + 1e-3)
 
 
-def test_an_exit_in_a_window_while_the_driver_hangs(
-    environment: dict[str, str], tmp_path: Path
-) -> None:
-    """It hangs for ever, so that an exit that waited for it would never end."""
-    code = """
-        import ctypes, pynvml
-        pynvml.nvmlLib.standin_set.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_double]
-        meter._patience_s = 0.3
-        with meter.window("train"):
-            pynvml.nvmlLib.standin_set(0, b"hang", 1.0)
-            sys.exit(7)
-        """
-    process = start(code, tmp_path, environment)
-    _, err = process.communicate(timeout=SAFETY_S)
-    assert (process.returncode, err) == (7, "")
+def test_above_the_limit_is_beyond_the_higher_limit_and_the_uncertainty() -> None:
+    """Of two limits the higher counts, 1.2 of it: 300 W allow 3,600 J in 10 s."""
+
+    def flags(joules: float, *limits: float) -> tuple[str, ...]:
+        states = [GpuState(power_limit_w=limit) for limit in limits]
+        both = points(joules, (joules / 10, joules / 10))
+        found = GPU.reading(*both, (10.0, 20.0), (states[0], states[1]))
+        assert found.valid
+        return found.flags
+
+    doubt = 360 * 0.01
+    for limits in ((300.0, 200.0), (200.0, 300.0), (math.nan, 300.0), (300.0, math.nan)):
+        assert flags(3_600 + 0.5 * doubt, *limits) == ()
+        assert flags(3_600 + 1.5 * doubt, *limits) == ("above-power-limit",)
+    assert flags(99_999, math.nan, math.nan) == ()
+
+
+def test_others_at_either_edge_are_named_once_and_in_order() -> None:
+    def state(*pids: int) -> GpuState:
+        return GpuState(others=tuple(GpuProcess(pid, 1.0, True) for pid in pids))
+
+    both = points(1_000, (100.0, 100.0))
+    for pair in ((state(9, 4), state(9)), (state(9), state(4, 9)), (state(4, 9), None)):
+        found = GPU.reading(*both, EDGES, pair)
+        assert (found.reason, found.detail) == ("shared", "other processes used the GPU: [4, 9]")
+        assert (found.method, found.update_period_s) == ("counter", 0.01)
+        assert (found.start, found.stop) == pair
+    assert GPU.reading(*both, EDGES, (state(), GpuState())).valid
+    flagging = replace(GPU, refuse_shared=False)
+    assert flagging.reading(*both, EDGES, (state(9), None)).flags == ("shared",)
+    assert replace(GPU, divided=True).reading(*both, EDGES).flags == ("shared",)
