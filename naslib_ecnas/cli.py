@@ -6,52 +6,41 @@ import argparse
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from importlib import import_module
 
+from naslib_ecnas import errors
 from naslib_ecnas._version import __version__
-from naslib_ecnas.errors import (
-    CatalogError,
-    ConfigError,
-    EcnasError,
-    InvalidCellError,
-    UnknownBudgetError,
-    UnknownCellError,
-    UnknownMetricError,
-    UnknownRepeatError,
-    UnknownTableError,
-)
 
 __all__ = ["COMMANDS", "command_parser", "main"]
 
-#: Modules of `naslib_ecnas.commands`, in the order of the help. Each imports what it needs when
-#: its command runs, so that the help is fast.
-COMMANDS = (
-    "info",
-    "data",
-    "query",
-    "search",
-    "compare",
-    "surrogate",
-    "naslib",
-    "figure",
-    "table",
-    "report",
-    "measure",
-    "doctor",
-    "completion",
-)
+#: Command, a module of `naslib_ecnas.commands` -> its line in the help.
+COMMANDS = {
+    "info": "what is installed, and where files are kept",
+    "data": "list, fetch, verify, convert, export and describe published tables",
+    "query": "accuracy, energy and time of training one cell",
+    "search": "search a table for the best trade-offs of energy and accuracy",
+    "compare": "compare search methods over tables and seeds",
+    "surrogate": "the models behind the tables 7v, 5v, 4v: evaluate, fit, calibrate to a GPU",
+    "naslib": "run a NASLib experiment on a table",
+    "figure": "figures 1 to 6 of the paper from any table, as PDF, SVG, PNG and CSV",
+    "table": "tables 1 to 3 of the paper from any table",
+    "report": "one HTML page of a table and of searches over it",
+    "measure": "measure trainings: plan, run, status, validate, export",
+    "doctor": "what this machine can measure, and how to fix what is missing",
+    "completion": "print a script that completes ecnas in bash, zsh, fish and others",
+}
 
 #: Errors in what the user typed (exit code 2); all others are failures (exit code 1).
 _USAGE_ERRORS = (
-    CatalogError,
-    ConfigError,
-    InvalidCellError,
-    UnknownBudgetError,
-    UnknownCellError,
-    UnknownMetricError,
-    UnknownRepeatError,
-    UnknownTableError,
+    errors.CatalogError,
+    errors.ConfigError,
+    errors.InvalidCellError,
+    errors.UnknownBudgetError,
+    errors.UnknownCellError,
+    errors.UnknownMetricError,
+    errors.UnknownRepeatError,
+    errors.UnknownTableError,
 )
 
 
@@ -65,30 +54,36 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 on success, 1 if the command failed, 2 if what was typed is not possible, 130 if it was
         interrupted, 141 if the reader of its output went away.
     """
-    typed = list(sys.argv[1:] if argv is None else argv)
+    completing = "_ARGCOMPLETE" in os.environ
+    line = os.environ["COMP_LINE"].split() if completing else sys.argv
+    typed = list(line[1:] if argv is None else argv)
     # Accepted before and after the command's name, which argparse alone cannot do.
     debug = "--debug" in typed
     arguments = [word for word in typed if word != "--debug"]
     first = next((word for word in arguments if not word.startswith("-")), None)
-    parser = command_parser(first if first in COMMANDS else None)
+    parser = command_parser([first] if first in COMMANDS else [])
+    if completing:
+        from naslib_ecnas.commands.completion import offer
+
+        offer(parser)
     for word in arguments:
         # Before 3.13 argparse takes this `--` for the end of the options and leaves an empty list.
         if word.startswith("--") and word.endswith("=--"):
             parser.error(f"argument {word[:-3]}: expected a value, got --")
     args = parser.parse_args(arguments)
     try:
-        code = _run(parser, args)
+        code = args.run(args)
         sys.stdout.flush()
-        return code
+        return code or 0
     except BrokenPipeError:
         # The interpreter flushes stdout again when it exits: let that write go to /dev/null.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
-    except (EcnasError, OSError) as error:
+    except (errors.EcnasError, OSError) as error:
         if debug:
             traceback.print_exc()
         # An OSError is one that no command expected, such as a file deleted while it was read.
-        hint = "" if isinstance(error, EcnasError) else "; --debug shows where"
+        hint = "" if isinstance(error, errors.EcnasError) else "; --debug shows where"
         print(f"ecnas: error: {error}{hint}", file=sys.stderr)
         return 2 if isinstance(error, _USAGE_ERRORS) else 1
     except KeyboardInterrupt:
@@ -99,11 +94,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def command_parser(command: str | None = None) -> argparse.ArgumentParser:
+def command_parser(whole: Collection[str] = tuple(COMMANDS)) -> argparse.ArgumentParser:
     """The parser of the command line.
 
     Args:
-        command: build the parser of this command alone, which starts faster; all if None.
+        whole: the commands whose options are added, all by default. Those of the others are left
+            out, with the imports that they need, so that a command starts faster.
     """
     parser = argparse.ArgumentParser(
         prog="ecnas",
@@ -115,16 +111,10 @@ def command_parser(command: str | None = None) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"ecnas {__version__}")
     parser.add_argument("--debug", action="store_true", help="show where an error was raised")
+    parser.set_defaults(run=lambda args: parser.print_help())
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for name in COMMANDS if command is None else (command,):
-        import_module(f"naslib_ecnas.commands.{name}").add_parser(subparsers)
+    for name, about in COMMANDS.items():
+        added = subparsers.add_parser(name, help=about)
+        if name in whole:
+            import_module(f"naslib_ecnas.commands.{name}").add_options(added)
     return parser
-
-
-def _run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
-    run = getattr(args, "run", None)
-    if run is None:
-        parser.print_help()
-        return 0
-    code: int = run(args)
-    return code

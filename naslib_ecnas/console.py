@@ -150,8 +150,12 @@ def print_table(
 
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
     for i, heading in enumerate(headings):
-        justify, style = "right" if i in right else "left", "bold cyan" if i == 0 else None
-        table.add_column(heading, justify=justify, width=widths[i], style=style)
+        table.add_column(
+            heading,
+            justify="right" if i in right else "left",
+            width=widths[i],
+            style="bold cyan" if i == 0 else None,
+        )
     for row in rows:
         table.add_row(*map(Text, row))
     Console(file=file).print(table)

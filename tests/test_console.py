@@ -5,17 +5,19 @@ from __future__ import annotations
 import io
 import re
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from naslib_ecnas.console import (
-    ConsoleProgress,
     bytes_text,
+    counted,
     duration_text,
     installed_version,
     print_lines,
     print_table,
+    progress,
     quantity_text,
     split_words,
 )
@@ -110,14 +112,15 @@ def test_nothing_is_cut_at_any_width(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_progress_elsewhere_is_single_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    with ConsoleProgress() as progress:
-        progress("checking a.bin", 0, 5_000_000_000, unit="B")
-        progress("fetching a.bin", 0, 2_100_000, unit="B")
-        progress("fetching a.bin", 1_000_000, 2_100_000, unit="B")
-        progress("a.bin", note="lost: trying again")
-        progress("fetching b.bin", 1_000_000, 2_100_000, unit="B")
-        progress("fetching b.bin", 2_100_000, 2_100_000, unit="B")
-        progress("predicting 7v", 0, 423_624, unit="cells")
+    with progress() as shown:
+        shown("checking a.bin", 0, 5_000_000_000, unit="B")
+        shown("fetching a.bin", 0, 2_100_000, unit="B")
+        shown("fetching a.bin", 1_000_000, 2_100_000, unit="B")
+        shown("a.bin", note="lost: trying again")
+        shown("fetching b.bin", 1_000_000, 2_100_000, unit="B")
+        shown("fetching b.bin", 2_100_000, 2_100_000, unit="B")
+        shown("predicting 7v", 0, 423_624, unit="cells")
+        shown("comparing", 3, 4, unit="runs")
         listener()("writing x.csv")  # by code that has no argument for it
     listener()("writing y.csv")
     captured = capsys.readouterr()
@@ -125,35 +128,58 @@ def test_progress_elsewhere_is_single_lines(capsys: pytest.CaptureFixture[str]) 
     assert captured.err.splitlines() == [
         "fetching a.bin (2.1 MB)",
         "a.bin: lost: trying again",
-        "fetching b.bin (2.1 MB), from byte 1,000,000 on",
+        "fetching b.bin (2.1 MB), 1 MB done",
         "predicting 7v (423,624 cells)",
+        "comparing (4 runs), 3 done",
         "writing x.csv",
     ]
 
 
-def test_bars_on_a_terminal_are_erased_at_the_end(terminal: Any) -> None:
+def test_long_work_prints_a_line_a_minute(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter(range(0, 10_000, 25))
+    monkeypatch.setattr("naslib_ecnas.console.time.monotonic", lambda: next(clock))
+    with progress() as shown:
+        for done in range(8):
+            shown("comparing", done, 1000, unit="runs")
+    assert capsys.readouterr().err.splitlines() == [
+        "comparing (1,000 runs)",
+        "comparing (1,000 runs), 3 done",
+        "comparing (1,000 runs), 6 done",
+    ]
+
+
+def test_bars_on_a_terminal_are_erased_at_the_end(terminal: Any, tmp_path: Path) -> None:
     code = """
-from naslib_ecnas.console import ConsoleProgress
-with ConsoleProgress() as progress:
-    progress("a.bin", note="before any bar")
-    progress("checking quick", 0, 1000, unit="B")
-    progress("fetching a.bin", 0, 2_100_000, unit="B")
-    progress("a.bin", note="lost [again]")
-    progress("fetching a.bin", 2_000_000, 2_100_000, unit="B")
-    progress("checking slow.bin", 0, 200_000_000, unit="B")
-    progress._bars.refresh()
-    progress("fetching a.bin", 2_100_000, 2_100_000, unit="B")
-    progress("fetching a.bin", 2_100_000, 2_100_000, unit="B")
+from naslib_ecnas.console import progress
+with progress() as shown:
+    shown("a.bin", note="before any bar")
+    shown("checking quick", 0, 1000, unit="B")
+    shown("writing", 0)
+    shown("fetching a.bin", 0, 2_100_000, unit="B")
+    shown("a.bin", note="lost [again]")
+    shown("fetching a.bin", 2_000_000, 2_100_000, unit="B")
+    shown("checking slow.bin", 0, 200_000_000, unit="B")
+    shown("searching", 1_000, 2_000, unit="runs")
+    shown.bars.refresh()
+    shown("fetching a.bin", 2_100_000, 2_100_000, unit="B")
+    shown("fetching a.bin", 2_100_000, 2_100_000, unit="B")
+    print("a result")
 """
     text = terminal.shown([sys.executable, "-c", code], columns=100)
     plain = terminal.plain(text)
     assert "a.bin: before any bar" in plain
     assert "a.bin: lost [again]" in plain
     assert "quick" not in plain
-    assert re.search(r"fetching a\.bin .*2\.0/2\.1 MB", plain)
-    assert re.search(r"checking slow\.bin .*0\.0/200\.0 MB", plain)
+    assert re.search(r"fetching a\.bin .*2 MB of 2\.1 MB", plain)
+    assert re.search(r"checking slow\.bin .*0 B of 200 MB", plain)
+    assert re.search(r"searching .*1,000 of 2,000 runs", plain)
     assert text.count("\x1b[?25l") == text.count("\x1b[?25h") == 1  # the cursor comes back
     assert text.rstrip().endswith(("\x1b[2K", "\x1b[?25h"))  # the last drawing is erased
+    with (tmp_path / "out").open("wb") as file:
+        assert "a result" not in terminal.shown([sys.executable, "-c", code], stdout=file)
+    assert (tmp_path / "out").read_text() == "a result\n"
 
 
 def test_numbers_and_words_as_text() -> None:
@@ -168,6 +194,7 @@ def test_numbers_and_words_as_text() -> None:
     assert quantity_text(7.5, ".2f", "kWh") == "7.50 kWh"
     assert quantity_text(float("nan"), ".2f", "kWh") == "unknown kWh"
     assert quantity_text(0.5, ".1f") == "0.5"
+    assert [counted(n, "run") for n in (0, 1, 2000)] == ["0 runs", "1 run", "2,000 runs"]
     assert split_words(" a, b,,c ") == ("a", "b", "c")
     assert installed_version("no-such-package-of-anyone") is None
     assert installed_version("numpy") == sys.modules["numpy"].__version__

@@ -79,7 +79,7 @@ def _names(metavar: str | None) -> Iterable[str]:
 
             return METHODS
         case "METHODS":
-            from naslib_ecnas.comparison.compare import method_names
+            from naslib_ecnas.comparison.experiment import method_names
 
             return method_names()
         case "METRICS":

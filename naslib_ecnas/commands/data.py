@@ -10,185 +10,149 @@ from pathlib import Path
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
 
-from naslib_ecnas.console import (
-    ConsoleProgress,
-    bytes_text,
-    examples,
-    print_json,
-    print_table,
-    show_help,
-)
+from naslib_ecnas.commands.options import JSON, actions
+from naslib_ecnas.console import bytes_text, print_json, print_table, progress
 from naslib_ecnas.errors import ConfigError
 
 if TYPE_CHECKING:
-    from naslib_ecnas.data.catalog import FileEntry, TableEntry
+    from naslib_ecnas.data.catalog import Catalog, FileEntry
     from naslib_ecnas.data.croissant import DescribedFile
+    from naslib_ecnas.progress import Progress
 
-__all__ = ["add_parser"]
+__all__ = ["add_options"]
 
 
-def add_parser(subparsers: Any) -> None:
-    """Add the command to the parser of `ecnas`."""
-    parser = subparsers.add_parser(
-        "data",
-        help="list, fetch, verify, convert, export and describe published tables",
-        description="The published files and the tables made from them. The tables 7v, 5v and 4v "
-        "come with the package and need neither files nor a network.",
-        **examples(
-            "ecnas data list",
-            "ecnas data fetch 4v-4epochs",
-            "ecnas query 4v-4epochs 0 --epochs 4",
-        ),
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the actions of the command."""
+    action = actions(
+        parser,
+        "The published files and the tables made from them. The tables 7v, 5v and 4v come with the "
+        "package and need neither files nor a network.",
+        "ecnas data list",
+        "ecnas data fetch 4v-4epochs",
+        "ecnas query 4v-4epochs 0 --epochs 4",
     )
-    parser.set_defaults(run=show_help(parser))
-    actions = parser.add_subparsers(title="actions", metavar="ACTION")
-
-    one = actions.add_parser(
+    add = action(
         "list",
-        help="list every table and file, and whether it is on this machine",
-        description="List every table and every published file, and whether it is on this machine. "
-        "The first column is the name that other commands take.",
-        **examples("ecnas data list", "ecnas data list --json"),
+        "list every table and file, and whether it is on this machine",
+        _list,
+        "List every table and every published file, and whether it is on this machine. The first "
+        "column is the name that other commands take.",
+        "ecnas data list",
+        "ecnas data list --json",
     )
-    one.add_argument("--json", action="store_true", help="print one JSON object")
-    one.set_defaults(run=_list)
+    add(*JSON)
 
-    one = actions.add_parser(
+    add = action(
         "fetch",
-        help="download and check published files; prints their paths",
-        description="Download published files into the cache folder, or take them from "
-        "ECNAS_MIRROR if that is set, and compare them with their published checksums. An "
-        "interrupted download continues where it stopped. Prints the paths.",
-        **examples("ecnas data fetch 4v-4epochs 5v-4epochs"),
+        "download and check published files; prints their paths",
+        _fetch,
+        "Download published files into the cache folder, or take them from ECNAS_MIRROR if that is "
+        "set, and compare them with their published checksums. An interrupted download continues "
+        "where it stopped. Prints the paths.",
+        "ecnas data fetch 4v-4epochs 5v-4epochs",
     )
-    one.add_argument(
-        "names", nargs="+", metavar="NAME", help="name of a table or file, see: ecnas data list"
-    )
-    one.add_argument(
-        "--unverified",
-        action="store_true",
-        help="accept a file for which no checksum is published; its SHA-256 is recorded",
-    )
-    one.set_defaults(run=_fetch)
+    add("names", "PUBLISHED", "name of a table or file, see: ecnas data list", nargs="+")
+    about = "accept a file for which no checksum is published; its SHA-256 is recorded"
+    add("--unverified", help=about)
 
-    one = actions.add_parser(
+    add = action(
         "verify",
-        help="check files against published checksums, and every byte of tables",
-        description="Check files against their published checksums, and every byte of tables.",
-        **examples("ecnas data verify 5v-4epochs", "ecnas data verify my-table.ecnas"),
+        "check files against published checksums, and every byte of tables",
+        _verify,
+        "Check files against their published checksums, and every byte of tables.",
+        "ecnas data verify 5v-4epochs",
+        "ecnas data verify my-table.ecnas",
     )
-    one.add_argument(
-        "names", nargs="+", metavar="NAME_OR_FILE", help="name of a table or file, or a path"
-    )
-    one.add_argument("--json", action="store_true", help="print one JSON object")
-    one.set_defaults(run=_verify)
+    add("names", "PUBLISHED_OR_FILE", "name of a table or file, or a path", nargs="+")
+    add(*JSON)
 
-    one = actions.add_parser(
+    add = action(
         "convert",
-        help="make a table from a file; prints its path",
-        description="Make a table from a TFRecord, Parquet or CSV file, from NASLib's pickle or "
-        "a folder of results. The format is recognised by the content. Prints the table's path.",
-        **examples("ecnas data convert cells.csv --out cells.ecnas", "ecnas query cells.ecnas 0"),
+        "make a table from a file; prints its path",
+        _convert,
+        "Make a table from a TFRecord, Parquet or CSV file, from NASLib's pickle or a folder of "
+        "results. The format is recognised by the content. Prints the table's path.",
+        "ecnas data convert cells.csv --out cells.ecnas",
+        "ecnas query cells.ecnas 0",
     )
-    one.add_argument("source", metavar="SRC", help="name of a table, or a file or folder")
-    one.add_argument(
-        "--out", metavar="FILE", help="also write the table to this file (suffix .ecnas)"
-    )
-    one.add_argument(
-        "--afresh", action="store_true", help="convert again even if that was done before"
-    )
-    one.set_defaults(run=_convert)
+    add("source", "TABLE", "name of a table, or a file or folder")
+    add("--out", "FILE", "also write the table to this file (suffix .ecnas)")
+    add("--afresh", help="convert again even if that was done before")
 
-    one = actions.add_parser(
+    add = action(
         "export",
-        help="write a table as .ecnas, .tfrecord, .parquet or .csv",
-        description="Write a table in the format that the suffix of the file names: .ecnas, "
-        ".tfrecord, .parquet (extra `parquet`) or .csv.",
-        **examples("ecnas data export 4v cells.csv"),
+        "write a table as .ecnas, .tfrecord, .parquet or .csv",
+        _export,
+        "Write a table in the format that the suffix of the file names: .ecnas, .tfrecord, "
+        ".parquet (extra `parquet`) or .csv.",
+        "ecnas data export 4v cells.csv",
     )
-    one.add_argument("source", metavar="NAME_OR_FILE", help="name of a table, or a path")
-    one.add_argument("out", metavar="OUT", help="file to write; its suffix is the format")
-    one.set_defaults(run=_export)
+    add("source", "TABLE", "name of a table, or a path")
+    add("out", "FILE", "file to write; its suffix is the format")
 
-    one = actions.add_parser(
+    add = action(
         "card",
-        help="a table's dataset card, as Croissant JSON-LD",
-        description="Describe a table and its origin for programs (Croissant JSON-LD). It may "
-        "be one that comes with the package, a published one, or your own file.",
-        **examples(
-            "ecnas data card 5v",
-            "ecnas data export 4v 4v.csv",
-            "ecnas data card 4v.csv --out 4v.json",
-        ),
+        "a table's dataset card, as Croissant JSON-LD",
+        _card,
+        "Describe a table and its origin for programs (Croissant JSON-LD). It may be one that "
+        "comes with the package, a published one, or your own file.",
+        "ecnas data card 5v",
+        "ecnas data export 4v 4v.csv",
+        "ecnas data card 4v.csv --out 4v.json",
     )
-    one.add_argument("source", metavar="NAME_OR_FILE", help="name of a table, or a path")
-    one.add_argument("--out", metavar="FILE", help="file to write (default: print)")
-    one.add_argument("--licence", metavar="ID", help="SPDX identifier (default: the table's)")
-    one.add_argument("--citation", metavar="TEXT", help="what users cite (default: the table's)")
-    one.add_argument("--url", metavar="ADDRESS", help="page of the data set")
-    one.add_argument("--published", metavar="DAY", help="date of publication, such as 2024-04-14")
-    one.set_defaults(run=_card)
+    add("source", "TABLE", "name of a table, or a path")
+    add("--out", "FILE", "file to write (default: print)")
+    add("--licence", "ID", "SPDX identifier (default: the table's)")
+    add("--citation", "TEXT", "what users cite (default: the table's)")
+    add("--url", "ADDRESS", "page of the data set")
+    add("--published", "DAY", "date of publication, such as 2024-04-14")
 
-    one = actions.add_parser(
+    add = action(
         "build",
-        help="build the 7-vertex table from NAS-Bench-101's file and an energy model",
-        description="Write a table with the accuracies and times of a NAS-Bench-101 file and the "
-        "energies of a model. Prints its path.",
-        **examples(
-            "ecnas data build 7v --nasbench nasbench_full.tfrecord --energy-model ours \\\n"
-            "    --out 7v-full.ecnas"
-        ),
+        "build the 7-vertex table from NAS-Bench-101's file and an energy model",
+        _build,
+        "Write a table with the accuracies and times of a NAS-Bench-101 file and the energies of a "
+        "model. Prints its path.",
+        "ecnas data build 7v --nasbench nasbench_full.tfrecord --energy-model ours \\\n"
+        "    --out 7v-full.ecnas",
     )
-    one.add_argument("name", choices=("7v",), metavar="7v", help="the table to build")
-    one.add_argument("--nasbench", required=True, metavar="FILE", help="NAS-Bench-101's file")
-    one.add_argument(
-        "--energy-model",
-        nargs="+",
-        default=["ours"],
-        metavar="MODEL",
-        help="ours; paper (the paper's recipe, fitted again); or paper-weights FILE (the weights "
-        "that its authors published) (ours)",
-    )
-    one.add_argument("--scaling", metavar="HOW", help="for ours: affine (the default) or linear")
-    one.add_argument("--device", metavar="GPU", help="for ours: another GPU, such as titan-xp")
-    one.add_argument("--out", metavar="FILE", help="table to write (7v-built.ecnas)")
-    one.set_defaults(run=_build)
+    add("name", "7v", "the table to build", choices=("7v",))
+    add("--nasbench", "FILE", "NAS-Bench-101's file", required=True)
+    about = "ours; paper (the paper's recipe, fitted again); or paper-weights FILE (the weights "
+    about += "that its authors published) (ours)"
+    add("--energy-model", "MODEL", about, nargs="+", default=["ours"])
+    add("--scaling", "SCALING", "for ours: affine (the default) or linear")
+    add("--device", "GPU", "for ours: another GPU, such as titan-xp")
+    add("--out", "FILE", "table to write (7v-built.ecnas)")
 
 
 # -- list -------------------------------------------------------------------------------------
 
 
-def _list(args: argparse.Namespace) -> int:
+def _list(args: argparse.Namespace) -> None:
     from naslib_ecnas.data.catalog import catalog
 
-    entries = catalog()
+    found = _listing(catalog())
     if args.json:
-        print_json(_listing(entries.tables, entries.files))
-        return 0
-    rows = [
-        (
-            table["name"],
-            f"{table['cells']:,}",
-            " ".join(map(str, table["budgets"])),
-            "modelled",
-            "-",
-            "-" if table["table"] is None else "table",
-            table["description"],
+        print_json(found)
+        return
+    sizes = {file.name: _size(file) for file in catalog().files}
+    paths = {file["name"]: file["path"] for file in found["files"]}
+    rows = []
+    for table in (*found["embedded"], *found["tables"]):
+        kinds = [c["kind"] for c in table.get("columns", ()) if "energy_kwh" in c["metrics"]]
+        rows.append(
+            (
+                table["name"],
+                f"{table['cells']:,}",
+                " ".join(map(str, table["budgets"])),
+                "modelled" if "columns" not in table else "".join(kinds) or "none",
+                sizes.get(table.get("file"), "-"),
+                "table" if table["table"] else "file" if paths.get(table.get("file")) else "-",
+                table["description"],
+            )
         )
-        for table in _embedded()
-    ]
-    rows += [
-        (
-            table.name,
-            f"{table.cells:,}",
-            " ".join(map(str, table.budgets)),
-            table.provenance("energy_kwh").kind if table.describes("energy_kwh") else "none",
-            _size(table.file),
-            _here(table),
-            table.description,
-        )
-        for table in entries.tables
-    ]
     headings = ("table", "cells", "epochs", "energy", "size", "here", "description")
     # The last column is prose; it would break every line of a narrower terminal.
     wide = not sys.stdout.isatty() or get_terminal_size().columns > 110
@@ -196,37 +160,15 @@ def _list(args: argparse.Namespace) -> int:
     print_table(headings[:shown], [row[:shown] for row in rows], right=[1, 4])
     if not wide:
         print("descriptions: a wider terminal, or --json")
-    used = {table.file.name for table in entries.tables}
+    used = {table["file"] for table in found["tables"]}
     other = [
-        (file.name, _size(file), file.licence, file.note or "")
-        for file in entries.files
+        (file.name, sizes[file.name], file.licence, file.note or "")
+        for file in catalog().files
         if file.name not in used
     ]
     if other:
         print()
         print_table(("other file", "size", "licence", "description"), other, right=[1])
-    return 0
-
-
-def _embedded() -> list[dict[str, Any]]:
-    """The tables that come with the package, with their files if they were made already."""
-    from naslib_ecnas.data.convert import tables_folder
-    from naslib_ecnas.space import Space
-    from naslib_ecnas.surrogate import EMBEDDED
-    from naslib_ecnas.surrogate.models import BUDGETS
-
-    files = {name: tables_folder() / f"{name}.ecnas" for name in EMBEDDED}
-    return [
-        {
-            "name": name,
-            "vertices": vertices,
-            "cells": len(Space(vertices)),
-            "budgets": BUDGETS,
-            "description": "comes with the package: modelled energy, accuracy and time",
-            "table": str(files[name]) if files[name].is_file() else None,
-        }
-        for name, vertices in EMBEDDED.items()
-    ]
 
 
 def _size(file: FileEntry) -> str:
@@ -235,27 +177,34 @@ def _size(file: FileEntry) -> str:
     return bytes_text(file.size)
 
 
-def _here(table: TableEntry) -> str:
-    from naslib_ecnas.data.convert import cached_table
-    from naslib_ecnas.data.fetch import local_copy
-
-    if cached_table(table) is not None:
-        return "table"
-    return "file" if local_copy(table.file) is not None else "-"
-
-
-def _listing(tables: tuple[TableEntry, ...], files: tuple[FileEntry, ...]) -> dict[str, Any]:
+def _listing(entries: Catalog) -> dict[str, Any]:
+    """All tables and files, with the paths of those that are on this machine."""
+    from naslib_ecnas.data.cache import tables_folder
     from naslib_ecnas.data.convert import cached_table
     from naslib_ecnas.data.fetch import local_copy
     from naslib_ecnas.files import cache_folder
+    from naslib_ecnas.space import Space
+    from naslib_ecnas.surrogate import EMBEDDED
+    from naslib_ecnas.surrogate.models import BUDGETS
 
     def text(path: Path | None) -> str | None:
         return None if path is None else str(path)
 
+    made = {name: tables_folder() / f"{name}.ecnas" for name in EMBEDDED}
     return {
         "cache": str(cache_folder()),
         "mirror": os.environ.get("ECNAS_MIRROR") or None,
-        "embedded": _embedded(),
+        "embedded": [
+            {
+                "name": name,
+                "vertices": vertices,
+                "cells": len(Space(vertices)),
+                "budgets": BUDGETS,
+                "description": "comes with the package: modelled energy, accuracy and time",
+                "table": text(made[name] if made[name].is_file() else None),
+            }
+            for name, vertices in EMBEDDED.items()
+        ],
         "tables": [
             {
                 "name": table.name,
@@ -272,28 +221,24 @@ def _listing(tables: tuple[TableEntry, ...], files: tuple[FileEntry, ...]) -> di
                 ],
                 "table": text(cached_table(table)),
             }
-            for table in tables
+            for table in entries.tables
         ],
-        "files": [{**asdict(file), "path": text(local_copy(file))} for file in files],
+        "files": [{**asdict(file), "path": text(local_copy(file))} for file in entries.files],
     }
 
 
-# -- fetch ------------------------------------------------------------------------------------
+# -- fetch and verify -------------------------------------------------------------------------
 
 
-def _fetch(args: argparse.Namespace) -> int:
+def _fetch(args: argparse.Namespace) -> None:
     from naslib_ecnas.data.catalog import file_entry
     from naslib_ecnas.data.fetch import fetch
 
     # All names are looked up first: a misspelt last one must not be found after an hour.
     entries = [file_entry(name) for name in args.names]
-    with ConsoleProgress() as progress:
+    with progress() as shown:
         for entry in dict.fromkeys(entries):
-            print(fetch(entry, progress=progress, unverified=args.unverified), flush=True)
-    return 0
-
-
-# -- verify -----------------------------------------------------------------------------------
+            print(fetch(entry, progress=shown, unverified=args.unverified), flush=True)
 
 
 def _verify(args: argparse.Namespace) -> int:
@@ -301,78 +246,75 @@ def _verify(args: argparse.Namespace) -> int:
     from naslib_ecnas.loading import table_file
     from naslib_ecnas.surrogate import EMBEDDED
 
-    with ConsoleProgress() as progress:
+    with progress() as shown:
         names = [
-            str(table_file(name, progress=progress)) if name in EMBEDDED else name
+            str(table_file(name, progress=shown)) if name in EMBEDDED else name
             for name in args.names
         ]
-        found = [verdict for name in names for verdict in verify(name, progress)]
+        found = [verdict for name in names for verdict in verify(name, shown)]
+    good = all(verdict.good for verdict in found)
     if args.json:
-        print_json({"good": all(v.good for v in found), "files": [asdict(v) for v in found]})
+        print_json({"good": good, "files": [asdict(verdict) for verdict in found]})
     else:
         for verdict in found:
             stream = sys.stdout if verdict.good else sys.stderr
             print(f"{'good' if verdict.good else 'BAD '}  {verdict.what}", file=stream, flush=True)
-    return 0 if all(verdict.good for verdict in found) else 1
+    return 0 if good else 1
 
 
-# -- convert and export -----------------------------------------------------------------------
+# -- convert, export and build ----------------------------------------------------------------
 
 
-def _convert(args: argparse.Namespace) -> int:
+def _convert(args: argparse.Namespace) -> None:
     from naslib_ecnas.data.table import Table, write_table
     from naslib_ecnas.loading import table_file
 
-    out = None if args.out is None else Path(args.out).expanduser()
-    if out is not None and out.suffix != ".ecnas":
-        remedy = f"for other formats: ecnas data export {args.source} OUT"
-        raise ConfigError("--out must have the suffix .ecnas", value=args.out, remedy=remedy)
-    with ConsoleProgress() as progress:
-        path = table_file(args.source, afresh=args.afresh, progress=progress)
+    remedy = f"for other formats: ecnas data export {args.source} OUT"
+    out = None if args.out is None else _table_path(args.out, remedy)
+    with progress() as shown:
+        path = table_file(args.source, afresh=args.afresh, progress=shown)
     if out is not None:
         write_table(out, Table.open(path).to_columns())
     print(path if out is None else out)
-    return 0
 
 
-def _export(args: argparse.Namespace) -> int:
+def _table_path(text: str, remedy: str | None = None) -> Path:
+    out = Path(text).expanduser()
+    if out.suffix != ".ecnas":
+        raise ConfigError("--out must have the suffix .ecnas", value=text, remedy=remedy)
+    return out
+
+
+def _export(args: argparse.Namespace) -> None:
     from naslib_ecnas.data.convert import check_suffix, export
     from naslib_ecnas.data.table import Table
     from naslib_ecnas.loading import table_file
 
     out = Path(args.out).expanduser()
     check_suffix(out)
-    with ConsoleProgress() as progress:
-        path = table_file(args.source, progress=progress)
-        export(Table.open(path), out)
+    with progress() as shown:
+        export(Table.open(table_file(args.source, progress=shown)), out)
     print(out)
-    return 0
 
 
-# -- build ------------------------------------------------------------------------------------
-
-
-def _build(args: argparse.Namespace) -> int:
+def _build(args: argparse.Namespace) -> None:
     from naslib_ecnas.data.convert import built
     from naslib_ecnas.data.table import write_table
     from naslib_ecnas.surrogate.modelled import energy_model
 
-    out = Path(args.out or "7v-built.ecnas").expanduser()
-    if out.suffix != ".ecnas":
-        raise ConfigError("--out must have the suffix .ecnas", value=args.out)
+    out = _table_path(args.out or "7v-built.ecnas")
     energy, provenance = energy_model(args.energy_model, scaling=args.scaling, device=args.device)
-    with ConsoleProgress() as progress:
-        progress(f"reading {Path(args.nasbench).name}")
+    with progress() as shown:
+        shown(f"reading {Path(args.nasbench).name}")
         columns = built(args.nasbench, energy, provenance, name=out.stem)
     write_table(out, columns)
     print(out)
-    return 0
 
 
 # -- card -------------------------------------------------------------------------------------
 
 
-def _card(args: argparse.Namespace) -> int:
+def _card(args: argparse.Namespace) -> None:
     from naslib_ecnas._version import __version__
     from naslib_ecnas.data.croissant import card
     from naslib_ecnas.data.table import Table
@@ -381,33 +323,30 @@ def _card(args: argparse.Namespace) -> int:
     from naslib_ecnas.surrogate import EMBEDDED
 
     out = None if args.out is None else Path(args.out).expanduser()
-    with ConsoleProgress() as progress:
-        table = Table.open(table_file(args.source, progress=progress))
-        file = _described_file(args.source, table.path, out, progress)
-    text = to_json(
-        card(
-            table,
-            file,
-            # Only the tables that come with the package change with its version.
-            version=__version__ if args.source in EMBEDDED else None,
-            licence=args.licence,
-            citation=args.citation,
-            url=args.url,
-            published=args.published,
-        ),
-        indent=2,
+    with progress() as shown:
+        table = Table.open(table_file(args.source, progress=shown))
+        file = _described_file(args.source, table.path, out, shown)
+    document = card(
+        table,
+        file,
+        # Only the tables that come with the package change with its version.
+        version=__version__ if args.source in EMBEDDED else None,
+        licence=args.licence,
+        citation=args.citation,
+        url=args.url,
+        published=args.published,
     )
+    text = to_json(document, indent=2)
     if out is None:
         print(text)
-        return 0
+        return
     with atomic_write(out) as stream:
         stream.write(f"{text}\n".encode())
     print(out)
-    return 0
 
 
 def _described_file(
-    source: str, table: Path, out: Path | None, progress: ConsoleProgress
+    source: str, table: Path, out: Path | None, progress: Progress
 ) -> DescribedFile:
     """The file that a card describes: published, made by the package, or the user's own."""
     from naslib_ecnas.data.catalog import file_entry, tables
@@ -420,11 +359,8 @@ def _described_file(
     if source in {entry.name for entry in tables()} or not path.exists():
         return DescribedFile.published(file_entry(source))
     if path.is_dir():
-        raise ConfigError(
-            "a card describes one file",
-            value=source,
-            remedy=f"make one first: ecnas data export {source} OUT.parquet",
-        )
+        remedy = f"make one first: ecnas data export {source} OUT.parquet"
+        raise ConfigError("a card describes one file", value=source, remedy=remedy)
     address = None
     if out is not None:
         address = Path(os.path.relpath(path.resolve(), out.resolve().parent)).as_posix()

@@ -5,64 +5,55 @@ from __future__ import annotations
 import argparse
 import os
 import platform
-from pathlib import Path
 from typing import Any
 
 from naslib_ecnas._version import __version__
-from naslib_ecnas.console import (
-    bytes_text,
-    examples,
-    installed_version,
-    print_json,
-    print_table,
-)
+from naslib_ecnas.commands.options import JSON, command
+from naslib_ecnas.console import bytes_text, installed_version, print_json, print_table
 
-__all__ = ["add_parser", "run"]
+__all__ = ["add_options", "run"]
 
-#: Optional package -> the feature that needs it, and the extra that installs it.
+#: Optional package -> the feature that needs it, and how to install it.
 _OPTIONAL = {
-    "matplotlib": ("plots", "plots"),
-    "pyarrow": ("Parquet files", "parquet"),
-    "torch": ("NASLib", "naslib"),
-    "scikit-learn": ("NASLib", "naslib"),
-    "networkx": ("NASLib", "naslib"),
-    "lightgbm": ("fitting surrogates", "fit"),
-    "orjson": ("faster conversion", None),
+    "matplotlib": ("plots", "pip install 'naslib-ecnas[plots]'"),
+    "pyarrow": ("Parquet files", "pip install 'naslib-ecnas[parquet]'"),
+    "torch": ("NASLib", "pip install 'naslib-ecnas[naslib]'"),
+    "scikit-learn": ("NASLib", "pip install 'naslib-ecnas[naslib]'"),
+    "networkx": ("NASLib", "pip install 'naslib-ecnas[naslib]'"),
+    "lightgbm": ("fitting surrogates", "pip install 'naslib-ecnas[fit]'"),
+    "orjson": ("faster conversion", "pip install orjson"),
 }
 
 
-def add_parser(subparsers: Any) -> None:
-    """Add the command to the parser of `ecnas`."""
-    parser = subparsers.add_parser(
-        "info",
-        help="what is installed, and where files are kept",
-        description="Show the version, the cache folder and the tables in it, whether NASLib is "
-        "found, and which optional packages are installed.",
-        **examples("ecnas info", "ecnas info --json"),
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    add = command(
+        parser,
+        run,
+        "Show the version, the cache folder and the tables in it, whether NASLib is found, and "
+        "which optional packages are installed.",
+        "ecnas info",
+        "ecnas info --json",
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.set_defaults(run=run)
+    add(*JSON)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Run the command; returns 0."""
+def run(args: argparse.Namespace) -> None:
+    """Print what was found."""
     found = _facts()
     if args.json:
         print_json(found)
-        return 0
+        return
     naslib = found["naslib"]
-    print_table(
-        ("ecnas", found["version"]),
-        [
-            ("python", found["python"]),
-            ("cache", found["cache"]["folder"]),
-            ("mirror", found["mirror"] or "none (ECNAS_MIRROR is not set)"),
-            ("naslib", naslib["home"] or f"not found: {naslib['remedy']}"),
-        ],
-    )
+    lines = [
+        ("python", found["python"]),
+        ("cache", found["cache"]["folder"]),
+        ("mirror", found["mirror"] or "none (ECNAS_MIRROR is not set)"),
+        ("naslib", naslib["home"] or f"not found: {naslib['remedy']}"),
+    ]
+    print_table(("ecnas", found["version"]), lines)
     print()
-    tables = found["cache"]["tables"]
-    if tables:
+    if tables := found["cache"]["tables"]:
         rows = [(t["name"], bytes_text(t["size"]), t["path"]) for t in tables]
         print_table(("table", "size", "file"), rows, right=[1])
     else:
@@ -73,12 +64,11 @@ def run(args: argparse.Namespace) -> int:
         for name, o in found["optional"].items()
     ]
     print_table(("optional package", "version", "for"), rows)
-    return 0
 
 
 def _facts() -> dict[str, Any]:
     from naslib_ecnas.adapters import naslib_patches
-    from naslib_ecnas.data.convert import tables_folder
+    from naslib_ecnas.data.cache import tables_folder
     from naslib_ecnas.files import cache_folder
 
     home = naslib_patches.naslib_home()
@@ -89,7 +79,7 @@ def _facts() -> dict[str, Any]:
             "folder": str(cache_folder()),
             "tables": [
                 {"name": path.stem, "path": str(path), "size": path.stat().st_size}
-                for path in sorted(_tables(tables_folder()))
+                for path in sorted(tables_folder().glob("[!.]*.ecnas"))
             ],
         },
         "mirror": os.environ.get("ECNAS_MIRROR") or None,
@@ -98,17 +88,7 @@ def _facts() -> dict[str, Any]:
             "remedy": naslib_patches.REMEDY if home is None else None,
         },
         "optional": {
-            name: {
-                "version": installed_version(name),
-                "feature": feature,
-                "install": f"pip install 'naslib-ecnas[{extra}]'"
-                if extra
-                else f"pip install {name}",
-            }
-            for name, (feature, extra) in _OPTIONAL.items()
+            name: {"version": installed_version(name), "feature": feature, "install": install}
+            for name, (feature, install) in _OPTIONAL.items()
         },
     }
-
-
-def _tables(folder: Path) -> list[Path]:
-    return [path for path in folder.glob("*.ecnas") if not path.name.startswith(".")]

@@ -13,13 +13,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from naslib_ecnas.commands.options import JSON, Options, actions
 from naslib_ecnas.console import (
     duration_text,
-    examples,
     print_json,
     print_table,
     quantity_text,
-    show_help,
     split_words,
 )
 from naslib_ecnas.errors import ConfigError, StorageError, check_numbers
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from naslib_ecnas.campaign.plan import Unit
     from naslib_ecnas.campaign.validate import Finding
 
-__all__ = ["MeasureProgress", "add_parser"]
+__all__ = ["MeasureProgress", "add_options"]
 
 _REHEARSAL = (
     "ecnas measure plan --space 4v --design 8 --data synthetic \\\n"
@@ -65,95 +64,63 @@ _REDRAW_S = 1.0
 _RATE_PERIOD_S = 7 * 24 * 3600.0
 
 
-def add_parser(subparsers: Any) -> None:
-    """Add the command to the parser of `ecnas`."""
-    parser = subparsers.add_parser(
-        "measure",
-        help="measure trainings: plan, run, status, validate, export",
-        description="A campaign is a folder with a plan of trainings and a record of each finished "
-        "one. Any number of workers may share it; one that dies loses only its current unit.",
-        **examples(*(_EXAMPLES[action][0] for action in _EXAMPLES)),
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the actions of the command."""
+    action = actions(
+        parser,
+        "A campaign is a folder with a plan of trainings and a record of each finished one. Any "
+        "number of workers may share it; one that dies loses only its current unit.",
+        *(examples[0] for examples in _EXAMPLES.values()),
     )
-    parser.set_defaults(run=show_help(parser))
-    actions = parser.add_subparsers(title="actions", metavar="ACTION")
-    _add_plan(actions)
-    _add_run(actions)
-    one = _action(
-        actions, "status", "progress, rate, remaining time, energy, failed units", _status
-    )
-    one.add_argument("--json", action="store_true", help="print one JSON object")
+
+    def of_campaign(name: str, what: str, function: Any) -> Options:
+        add = described(name, what, function)
+        add("campaign", "CAMPAIGN", "folder of the campaign")
+        return add
+
+    def described(name: str, what: str, function: Any) -> Options:
+        return action(name, what, function, f"{what[0].upper()}{what[1:]}.", *_EXAMPLES[name])
+
+    what = "write a plan, one unit for each cell, budget and repeat, into a new folder"
+    _add_plan(described("plan", what, _plan))
+    what = "measure until no unit is left; start one worker for each GPU"
+    _add_run(of_campaign("run", what, _run))
+    add = of_campaign("status", "progress, rate, remaining time, energy, failed units", _status)
+    add(*JSON)
     what = "check every record and list the units to measure again"
-    add = _action(actions, "validate", what, _validate).add_argument
-    add("--json", action="store_true", help="print one JSON object")
-    add("--strict", action="store_true", help="exit with 1 for doubts and missing units too")
-    add("--requeue", action="store_true", help="put the units to measure again in the queue")
-    one = _action(
-        actions,
-        "export",
-        "write the records as a table (.ecnas, .tfrecord, .parquet, .csv)",
-        _export,
-    )
-    add = one.add_argument
-    add("--out", required=True, metavar="FILE", help="its suffix is the format")
-    add(
-        "--pue",
-        type=float,
-        default=1.0,
-        metavar="X",
-        help="PUE to multiply all kWh by (%(default)s)",
-    )
-    add("--carbon-intensity", metavar="G", help="gCO2eq/kWh, a country's code, or world")
+    add = of_campaign("validate", what, _validate)
+    add(*JSON)
+    add("--strict", help="exit with 1 for doubts and missing units too")
+    add("--requeue", help="put the units to measure again in the queue")
+    what = "write the records as a table (.ecnas, .tfrecord, .parquet, .csv)"
+    add = of_campaign("export", what, _export)
+    add("--out", "FILE", "its suffix is the format", required=True)
+    add("--pue", "X", "PUE to multiply all kWh by (%(default)s)", default=1.0)
+    add("--carbon-intensity", "G", "gCO2eq/kWh, a country's code, or world")
     about = "energy that counts (auto: with the CPU if every record has its energy)"
-    add("--energy", choices=("auto", "gpu", "gpu+cpu"), default="auto", help=about)
+    add("--energy", help=about, choices=("auto", "gpu", "gpu+cpu"), default="auto")
     about = "energy_kwh of the run up to the evaluation, as in all other tables, or of the "
     about += "training steps alone, without start-up and evaluations (%(default)s)"
-    add("--span", choices=("run", "steps"), default="run", help=about)
-    add("--allow-synthetic", action="store_true", help="export unmeasured values, marked so")
-
-
-def _action(actions: Any, name: str, what: str, function: Any) -> argparse.ArgumentParser:
-    one: argparse.ArgumentParser = actions.add_parser(name, **_texts(name, what))
-    one.add_argument("campaign", metavar="CAMPAIGN", help="folder of the campaign")
-    one.set_defaults(run=function)
-    return one
-
-
-def _texts(action: str, what: str) -> dict[str, Any]:
-    """Keyword arguments of `add_parser`: help, description and examples of an action."""
-    description = f"{what[0].upper()}{what[1:]}."
-    return {"help": what, "description": description, **examples(*_EXAMPLES[action])}
+    add("--span", help=about, choices=("run", "steps"), default="run")
+    add("--allow-synthetic", help="export unmeasured values, marked so")
 
 
 # -- plan -----------------------------------------------------------------------------------------
 
 
-def _add_plan(actions: Any) -> None:
-    what = "write a plan, one unit for each cell, budget and repeat, into a new folder"
-    one = actions.add_parser("plan", **_texts("plan", what))
-    one.set_defaults(run=_plan)
-    add = one.add_argument
-    add("--space", default="4v", choices=("4v", "5v", "7v"), help="space (%(default)s)")
-    add("--cells", metavar="FILE", help="cells to train, a row or a cell's text on each line")
-    add("--design", type=int, metavar="N", help="the N cells that are best for a calibration")
-    add("--epochs", default="4", metavar="A,B", help="epochs of each cell (%(default)s)")
-    add("--repeats", type=int, default=1, metavar="N", help="trainings of each (%(default)s)")
-    add("--limit", type=int, metavar="N", help="at most N units, drawn at random")
-    add(
-        "--data",
-        nargs="+",
-        required=True,
-        metavar=("KIND", "DIR"),
-        help="cifar10 [DIR] (default: cifar10 in the cache), tfrecord DIR, or synthetic",
-    )
-    add(
-        "--images-per-file",
-        type=int,
-        metavar="N",
-        help="images in a file (10,000; synthetic 256)",
-    )
-    add("--recipe", default="ecnas", choices=("nasbench101", "ecnas"), help="recipe (%(default)s)")
-    add("--seed", type=int, default=0, metavar="N", help="seed of the campaign (%(default)s)")
-    add("--out", required=True, metavar="CAMPAIGN", help="new folder of the campaign")
+def _add_plan(add: Options) -> None:
+    add("--space", help="space (%(default)s)", default="4v", choices=("4v", "5v", "7v"))
+    add("--cells", "FILE", "cells to train, a row or a cell's text on each line")
+    add("--design", "N", "the N cells that are best for a calibration", type=int)
+    add("--epochs", "A,B", "epochs of each cell (%(default)s)", default="4")
+    add("--repeats", "N", "trainings of each (%(default)s)", default=1)
+    add("--limit", "N", "at most N units, drawn at random", type=int)
+    about = "cifar10 [DIR] (default: cifar10 in the cache), tfrecord DIR, or synthetic"
+    add("--data", ("KIND", "DIR"), about, nargs="+", required=True)
+    add("--images-per-file", "N", "images in a file (10,000; synthetic 256)", type=int)
+    add("--recipe", help="recipe (%(default)s)", default="ecnas", choices=("nasbench101", "ecnas"))
+    add("--seed", "N", "seed of the campaign (%(default)s)", default=0)
+    add("--out", "CAMPAIGN", "new folder of the campaign", required=True)
 
 
 def _plan(args: argparse.Namespace) -> int:
@@ -209,43 +176,33 @@ def _budgets(text: str) -> list[int]:
 # -- run ------------------------------------------------------------------------------------------
 
 
-def _add_run(actions: Any) -> None:
-    one = _action(
-        actions, "run", "measure until no unit is left; start one worker for each GPU", _run
-    )
-    add = one.add_argument
-    add("--device", metavar="NAME", help="torch device (cuda:0 if there is one, else cpu)")
+def _add_run(add: Options) -> None:
+    add("--device", "DEVICE", "torch device (cuda:0 if there is one, else cpu)")
     about = "auto, none, or replay FILE (auto)"
-    add("--meter", nargs="+", default=["auto"], metavar=("HOW", "FILE"), help=about)
-    add("--gpu", metavar="NAME", help="GPU to measure, as in nvidia-smi -L (that of --device)")
-    add("--baseline", type=float, default=10.0, metavar="S", help="rest before and after (10)")
+    add("--meter", ("HOW", "FILE"), about, nargs="+", default=["auto"])
+    add("--gpu", "NAME", "GPU to measure, as in nvidia-smi -L (that of --device)")
+    add("--baseline", "S", "rest before and after (10)", default=10.0)
     about = "seconds of training before the first unit, not counted (60 on a GPU, else 0)"
-    add("--warm-up", type=float, metavar="S", help=about)
+    add("--warm-up", "S", about, type=float)
     about = "memory that holds the images, the GPU's or the host's (device)"
-    add("--images", choices=("device", "host"), default="device", help=about)
-    add("--limit", type=int, metavar="N", help="stop after N units")
-    add("--no-wait", action="store_true", help="do not wait for other workers' units")
-    add("--tries", type=int, default=3, metavar="N", help="attempts of a unit (%(default)s)")
+    add("--images", help=about, choices=("device", "host"), default="device")
+    add("--limit", "N", "stop after N units", type=int)
+    add("--no-wait", help="do not wait for other workers' units")
+    add("--tries", "N", "attempts of a unit (%(default)s)", default=3)
     about = "seconds without a sign of life until a unit is taken over (%(default)s)"
-    add("--stale", type=float, default=120.0, metavar="S", help=about)
-    small = one.add_argument_group("for small machines (recorded as departures from the recipe)")
-    small.add_argument("--steps", type=int, metavar="N", help="stop each training after N steps")
-    small.add_argument("--batch-size", type=int, metavar="N", help="batch size (256)")
-    small.add_argument(
-        "--evaluate-images",
-        type=int,
-        metavar="N",
-        help="images of each split, at most",
-    )
-    jobs = one.add_argument_group("on a cluster, through submitit")
-    add = jobs.add_argument
-    add("--cluster", choices=("slurm", "local"), help="submit workers as an array of jobs")
-    add("--workers", type=int, default=1, metavar="N", help="jobs of the array (%(default)s)")
-    add("--gres", metavar="WHAT", help="resources of a job (gpu:1 if --device is a GPU) or none")
-    add("--partition", metavar="NAME", help="SLURM partition")
-    add("--cpus", type=int, default=4, metavar="N", help="CPUs of each job (%(default)s)")
-    add("--hours", type=float, default=24.0, metavar="H", help="time limit of a job (%(default)s)")
-    add("--wait", action="store_true", help="wait until the jobs have ended")
+    add("--stale", "S", about, default=120.0)
+    small = add.group("for small machines (recorded as departures from the recipe)")
+    small("--steps", "N", "stop each training after N steps", type=int)
+    small("--batch-size", "N", "batch size (256)", type=int)
+    small("--evaluate-images", "N", "images of each split, at most", type=int)
+    jobs = add.group("on a cluster, through submitit")
+    jobs("--cluster", help="submit workers as an array of jobs", choices=("slurm", "local"))
+    jobs("--workers", "N", "jobs of the array (%(default)s)", default=1)
+    jobs("--gres", "WHAT", "resources of a job (gpu:1 if --device is a GPU) or none")
+    jobs("--partition", "NAME", "SLURM partition")
+    jobs("--cpus", "N", "CPUs of each job (%(default)s)", default=4)
+    jobs("--hours", "H", "time limit of a job (%(default)s)", default=24.0)
+    jobs("--wait", help="wait until the jobs have ended")
 
 
 def _run(args: argparse.Namespace) -> int:

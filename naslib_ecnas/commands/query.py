@@ -6,72 +6,51 @@ import argparse
 import math
 import re
 from dataclasses import replace
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from naslib_ecnas.console import (
-    ConsoleProgress,
-    add_table_options,
-    examples,
-    print_json,
-    print_lines,
-    print_table,
-    table_options,
-)
+from naslib_ecnas.commands.options import JSON, add_table_options, command, open_table
+from naslib_ecnas.console import print_json, print_lines, print_table, progress
 
 if TYPE_CHECKING:
     from naslib_ecnas.benchmark import Benchmark, Record
 
-__all__ = ["add_parser", "run"]
+__all__ = ["add_options", "run"]
 
 
-def add_parser(subparsers: Any) -> None:
-    """Add the command to the parser of `ecnas`."""
-    parser = subparsers.add_parser(
-        "query",
-        help="accuracy, energy and time of training one cell",
-        description="Show every metric of one cell at one training budget, with its unit and "
-        "origin.",
-        **examples(
-            "ecnas query 7v 1000",
-            "ecnas query 4v 011001000:input,conv3x3-bn-relu,output --epochs 4",
-            "ecnas query 7v 1000 --device titan-xp --pue 1.2 --carbon-intensity DK",
-        ),
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    add = command(
+        parser,
+        run,
+        "Show every metric of one cell at one training budget, with its unit and origin.",
+        "ecnas query 7v 1000",
+        "ecnas query 4v 011001000:input,conv3x3-bn-relu,output --epochs 4",
+        "ecnas query 7v 1000 --device titan-xp --pue 1.2 --carbon-intensity DK",
     )
-    parser.add_argument("table", metavar="TABLE", help="name (see: ecnas data list) or file")
-    parser.add_argument(
-        "cell",
-        metavar="CELL",
-        help="row number, NAS-Bench-101 hash, or the matrix as row-major bits with the "
-        "operations: 011001000:input,maxpool3x3,output",
-    )
-    parser.add_argument(
-        "--epochs", type=int, metavar="E", help="training budget (the table's largest)"
-    )
-    parser.add_argument(
-        "--repeat", type=int, metavar="R", help="number of the repeat, from 0 (the mean over all)"
-    )
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    add_table_options(parser)
-    parser.set_defaults(run=run)
+    add("table", "TABLE", "name (see: ecnas data list) or file")
+    about = "row number, NAS-Bench-101 hash, or the matrix as row-major bits with the operations: "
+    add("cell", "CELL", about + "011001000:input,maxpool3x3,output")
+    add("--epochs", "E", "training budget (the table's largest)", type=int)
+    add("--repeat", "R", "number of the repeat, from 0 (the mean over all)", type=int)
+    add(*JSON)
+    add_table_options(add)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Run the command; returns 0.
+def run(args: argparse.Namespace) -> None:
+    """Print the record of a cell.
 
     Raises:
         EcnasError: the table, the cell, the budget or the repeat does not exist.
     """
-    from naslib_ecnas.loading import load
-
-    with ConsoleProgress() as progress:
-        bench = load(args.table, progress=progress, **table_options(args))
-        cell = _cell(bench, args.cell)  # here, since the first look-up by hash hashes all cells
+    bench = open_table(args)
+    with progress():  # the first look-up by hash hashes all cells
+        cell = _cell(bench, args.cell)
     record = bench.query(cell, args.epochs, repeat=args.repeat)
     if args.json:
         print_json(_document(bench, record))
     else:
         _report(bench, record)
-    return 0
 
 
 def _cell(bench: Benchmark, text: str) -> int | str:
@@ -128,11 +107,10 @@ def _report(bench: Benchmark, record: Record) -> None:
     notes: dict[str, int] = {}
     rows = []
     for name, value in _values(bench, record).items():
-        note = provenance[name].note
-        mark = "" if note is None else f" [{notes.setdefault(note, len(notes) + 1)}]"
+        origin = provenance[name]
+        mark = f" [{notes.setdefault(origin.note, len(notes) + 1)}]" if origin.note else ""
         unit = "" if name.endswith("_unix_s") else metric(name).unit
-        origin = str(replace(provenance[name], note=None))
-        rows.append((name, _number(name, value), unit, origin + mark))
+        rows.append((name, _number(name, value), unit, f"{replace(origin, note=None)}{mark}"))
     print_table(("metric", "value", "unit", "origin"), rows, right=[1])
     print()
     attributes = bench.table.attributes
@@ -149,8 +127,6 @@ def _number(name: str, value: float) -> str:
     if math.isnan(value):
         return "missing"
     if name.endswith("_unix_s"):
-        from datetime import datetime, timezone
-
         # The files give times without a zone; they are read as UTC.
         return datetime.fromtimestamp(value, timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
     return f"{value:.6g}" if abs(value) < 1e6 else f"{value:,.0f}"

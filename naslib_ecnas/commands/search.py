@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 import time
 from collections import Counter
@@ -195,9 +194,9 @@ def _report_costs(result: SearchResult, seconds: float | None) -> None:
     spent = result.spent.to_dict()
     took = "" if seconds is None else f", in {seconds:.2f} s"
     print(
-        f"this search: {counted(spent['evaluations'], 'evaluation')} of "
+        f"this search: {counted(result.spent.evaluations, 'evaluation')} of "
         f"{counted(len(set(result.rows.tolist())), 'cell')}{took}\n"
-        f"training them would have cost: {counted(spent['epochs'], 'epoch')}, "
+        f"training them would have cost: {counted(result.spent.epochs, 'epoch')}, "
         f"{quantity_text(spent['seconds'] / 3600, '.4g', 'hours of training')}, "
         f"{_shown('energy_kwh', spent['energy_kwh'])}, "
         f"{quantity_text(spent['co2_g'], ',.4g', 'gCO2eq')}"

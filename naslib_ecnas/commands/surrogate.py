@@ -4,169 +4,129 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from naslib_ecnas.commands.options import JSON, Options, actions
 from naslib_ecnas.console import (
-    ConsoleProgress,
-    examples,
+    counted,
     print_json,
     print_lines,
     print_table,
-    show_help,
+    progress,
     split_words,
 )
 
 if TYPE_CHECKING:
     from naslib_ecnas.quality import Scores
     from naslib_ecnas.surrogate.calibrate import Report
-    from naslib_ecnas.surrogate.models import Weights
 
-__all__ = ["add_parser"]
+__all__ = ["add_options"]
 
 _TARGETS = ("energy", "epochs", "accuracy", "time", "devices", "paper")
 
 
-def add_parser(subparsers: Any) -> None:
-    """Add the command to the parser of `ecnas`."""
-    parser = subparsers.add_parser(
-        "surrogate",
-        help="the models behind the tables 7v, 5v, 4v: evaluate, fit, calibrate to a GPU",
-        description="The models behind the embedded tables. Predicting and calibrating need only "
-        "the package; fitting needs the extra `fit` and the reference measurements.",
-        **examples(
-            "ecnas surrogate evaluate",
-            "ecnas surrogate choose --cells 20",
-            "ecnas surrogate calibrate --measurements my-gpu.csv --out my-gpu.npz",
-        ),
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the actions of the command."""
+    action = actions(
+        parser,
+        "The models behind the embedded tables. Predicting and calibrating need only the package; "
+        "fitting needs the extra `fit` and the reference measurements.",
+        "ecnas surrogate evaluate",
+        "ecnas surrogate choose --cells 20",
+        "ecnas surrogate calibrate --measurements my-gpu.csv --out my-gpu.safetensors",
     )
-    parser.set_defaults(run=show_help(parser))
-    actions = parser.add_subparsers(title="actions", metavar="ACTION")
-
-    one = actions.add_parser(
+    add = action(
         "evaluate",
-        help="errors of the models on trainings that the fit has not seen",
-        description="Print errors, rank correlation and coverage of the 90 % intervals on "
-        "trainings that the fit has not seen, as determined when the models were fitted. With "
-        "--data, compare the models with the measurements of a folder, without those that they "
-        "were fitted on.",
-        **examples("ecnas surrogate evaluate", "ecnas surrogate evaluate --by-vertices"),
+        "errors of the models on trainings that the fit has not seen",
+        _evaluate,
+        "Print errors, rank correlation and coverage of the 90 % intervals on trainings that the "
+        "fit has not seen, as determined when the models were fitted. With --data, compare the "
+        "models with the measurements of a folder, without those that they were fitted on.",
+        "ecnas surrogate evaluate",
+        "ecnas surrogate evaluate --by-vertices",
     )
-    one.add_argument("--data", metavar="DIR", help="folder of reference measurements")
-    one.add_argument("--by-vertices", action="store_true", help="also for each number of vertices")
-    one.add_argument("--json", action="store_true", help="print one JSON object")
-    one.set_defaults(run=_evaluate)
+    add("--data", "DIR", "folder of reference measurements")
+    add("--by-vertices", help="also for each number of vertices")
+    add(*JSON)
 
-    one = actions.add_parser(
+    add = action(
         "fit",
-        help="fit a model to the reference measurements",
-        description="Fit a model to a folder of reference measurements, evaluate it like the "
-        "shipped one, and write its weights.",
-        **examples("ecnas surrogate fit --target energy --data DIR --out energy.npz"),
+        "fit a model to the reference measurements",
+        _fit,
+        "Fit a model to a folder of reference measurements, evaluate it like the shipped one, and "
+        "write its weights.",
+        "ecnas surrogate fit --target energy --data DIR --out energy.safetensors",
     )
-    one.add_argument("--target", required=True, choices=_TARGETS, help="model to fit")
-    one.add_argument(
-        "--model",
-        default="ours",
-        choices=("ours", "paper"),
-        help="energy model: ours, or the paper's recipe (%(default)s)",
-    )
-    one.add_argument("--data", required=True, metavar="DIR", help="folder of the measurements")
-    one.add_argument("--out", required=True, metavar="FILE", help="weights file (.npz) to write")
-    one.add_argument("--seed", type=int, default=0, metavar="N", help="seed (%(default)s)")
-    one.add_argument("--json", action="store_true", help="print one JSON object")
-    one.set_defaults(run=_fit)
+    add("--target", help="model to fit", required=True, choices=_TARGETS)
+    about = "energy model: ours, or the paper's recipe (%(default)s)"
+    add("--model", help=about, default="ours", choices=("ours", "paper"))
+    add("--data", "DIR", "folder of the measurements", required=True)
+    add("--out", "FILE", "weights file (.safetensors) to write", required=True)
+    _add_seed_and_json(add)
 
-    one = actions.add_parser(
+    add = action(
         "choose",
-        help="which cells to measure on another GPU",
-        description="List the cells whose measurements are most informative about a GPU: an "
-        "experimental design, not a random sample.",
-        **examples("ecnas surrogate choose --cells 20 --vertices 5"),
+        "which cells to measure on another GPU",
+        _choose,
+        "List the cells whose measurements are most informative about a GPU: an experimental "
+        "design, not a random sample.",
+        "ecnas surrogate choose --cells 20 --vertices 5",
     )
-    one.add_argument("--cells", type=int, default=20, metavar="N", help="how many (%(default)s)")
-    one.add_argument(
-        "--vertices",
-        type=int,
-        default=7,
-        metavar="V",
-        help="largest number of vertices (%(default)s)",
-    )
-    one.add_argument(
-        "--cost",
-        type=float,
-        default=0.0,
-        metavar="C",
-        help="preference for cells that train quickly: 0 none, 1 proportional (%(default)s)",
-    )
-    one.add_argument("--seed", type=int, default=0, metavar="N", help="seed (%(default)s)")
-    one.add_argument("--json", action="store_true", help="print one JSON object")
-    one.set_defaults(run=_choose)
+    add("--cells", "N", "how many (%(default)s)", default=20)
+    add("--vertices", "V", "largest number of vertices (%(default)s)", default=7)
+    about = "preference for cells that train quickly: 0 none, 1 proportional (%(default)s)"
+    add("--cost", "C", about, default=0.0)
+    _add_seed_and_json(add)
 
-    one = actions.add_parser(
+    add = action(
         "calibrate",
-        help="energy model of another GPU from few measured cells",
-        description="Fit an energy model of a GPU to measurements at 4 epochs and estimate its "
-        "error by cross-validation. The file is any that `ecnas data convert` reads, such as a "
-        "CSV with the columns cell, epochs, energy_kwh and, better, training_time_s.",
-        **examples(
-            'ecnas surrogate calibrate --measurements my-gpu.csv --device "my GPU" \\\n'
-            "    --pue 1 --out my-gpu.npz",
-            "ecnas query 7v 1000 --device my-gpu.npz",
-        ),
+        "energy model of another GPU from few measured cells",
+        _calibrate,
+        "Fit an energy model of a GPU to measurements at 4 epochs and estimate its error by "
+        "cross-validation. The file is any that `ecnas data convert` reads, such as a CSV with the "
+        "columns cell, epochs, energy_kwh and, better, training_time_s.",
+        'ecnas surrogate calibrate --measurements my-gpu.csv --device "my GPU" \\\n'
+        "    --pue 1 --out my-gpu.safetensors",
+        "ecnas query 7v 1000 --device my-gpu.safetensors",
     )
-    one.add_argument("--measurements", required=True, metavar="FILE", help="table or file")
-    one.add_argument(
-        "--cells",
-        type=int,
-        metavar="N",
-        help="fit N cells and test on the others (default: fit all)",
-    )
-    one.add_argument("--device", metavar="NAME", help="name of the GPU (default: from the file)")
-    one.add_argument(
-        "--pue",
-        type=float,
-        metavar="P",
-        help="PUE (power usage effectiveness) that the measured energies contain: 1 for the "
-        "energy of the machine itself",
-    )
-    one.add_argument(
-        "--span",
-        choices=("run", "steps"),
-        help="what energy_kwh covers: the run from its start to the end of training, or the "
-        "training steps alone (default: from the file, else run)",
-    )
-    one.add_argument("--out", metavar="FILE", help="calibration file (.npz) to write")
-    one.add_argument("--seed", type=int, default=0, metavar="N", help="seed (%(default)s)")
-    one.add_argument("--json", action="store_true", help="print one JSON object")
-    one.set_defaults(run=_calibrate)
+    add("--measurements", "TABLE", "table or file", required=True)
+    add("--cells", "N", "fit N cells and test on the others (default: fit all)", type=int)
+    add("--device", "NAME", "name of the GPU (default: from the file)")
+    about = "PUE (power usage effectiveness) that the measured energies contain: 1 for the energy "
+    add("--pue", "P", about + "of the machine itself", type=float)
+    about = "what energy_kwh covers: the run from its start to the end of training, or the "
+    about += "training steps alone (default: from the file, else run)"
+    add("--span", help=about, choices=("run", "steps"))
+    add("--out", "FILE", "calibration file (.safetensors) to write")
+    _add_seed_and_json(add)
 
-    one = actions.add_parser(
+    add = action(
         "learning-curve",
-        help="error of the energy model over the number of measured cells",
-        description="Fit to growing numbers of measured cells, ten draws each, and evaluate on "
-        "the validation part of the paper's split, as in the paper's figure 2.",
-        **examples(
-            "ecnas surrogate learning-curve --data DIR --json > curve.json",
-            "ecnas figure 2 --learning-curve curve.json",
-        ),
+        "error of the energy model over the number of measured cells",
+        _learning_curve,
+        "Fit to growing numbers of measured cells, ten draws each, and evaluate on the validation "
+        "part of the paper's split, as in the paper's figure 2.",
+        "ecnas surrogate learning-curve --data DIR --json > curve.json",
+        "ecnas figure 2 --learning-curve curve.json",
     )
-    one.add_argument("--data", required=True, metavar="DIR", help="folder of the measurements")
-    one.add_argument("--model", default="ours", metavar="NAME", help="ours or paper (%(default)s)")
-    one.add_argument(
-        "--draws", type=int, default=10, metavar="N", help="fits at each size (%(default)s)"
-    )
-    one.add_argument("--sizes", metavar="N,N", help="training-set sizes, comma-separated")
-    one.add_argument("--seed", type=int, default=0, metavar="N", help="seed (%(default)s)")
-    one.add_argument("--json", action="store_true", help="print one JSON object")
-    one.set_defaults(run=_learning_curve)
+    add("--data", "DIR", "folder of the measurements", required=True)
+    add("--model", "MODEL", "ours or paper (%(default)s)", default="ours")
+    add("--draws", "N", "fits at each size (%(default)s)", default=10)
+    add("--sizes", "N,N", "training-set sizes, comma-separated")
+    _add_seed_and_json(add)
+
+
+def _add_seed_and_json(add: Options) -> None:
+    add("--seed", "N", "seed (%(default)s)", default=0)
+    add(*JSON)
 
 
 # -- evaluate and fit ---------------------------------------------------------------------------
 
 
-def _evaluate(args: argparse.Namespace) -> int:
+def _evaluate(args: argparse.Namespace) -> None:
     from naslib_ecnas.quality import HEADINGS, Quality
     from naslib_ecnas.surrogate.modelled import reported
 
@@ -178,14 +138,13 @@ def _evaluate(args: argparse.Namespace) -> int:
         quality = evaluate(args.data)
     if args.json:
         print_json({"targets": quality.to_json()})
-        return 0
+        return
     # How the test data were kept apart is a sentence: it is printed once, below the table.
+    abouts = {line.target: line.about for line in quality}
     marks: dict[str, int] = {}
-    rows = quality.rows(by_vertices=args.by_vertices)
-    named = {line.target: line for line in quality}
     shown = []
-    for row in rows:
-        about = named[row[0]].about if row[0] in named else ""
+    for row in quality.rows(by_vertices=args.by_vertices):
+        about = abouts.get(row[0])
         mark = f"[{marks.setdefault(about, len(marks) + 1)}]" if about else ""
         shown.append((*row, mark))
     print_table((*HEADINGS, "note"), shown, right=range(1, 7))
@@ -195,40 +154,27 @@ def _evaluate(args: argparse.Namespace) -> int:
     if anchors:
         print("\nfor comparison")
         print_lines(anchors)
-    return 0
 
 
-def _fit(args: argparse.Namespace) -> int:
+def _fit(args: argparse.Namespace) -> None:
     from naslib_ecnas.quality import HEADINGS, Quality
 
     target = "paper" if args.model == "paper" and args.target == "energy" else args.target
-    weights = _fitter(target)(args.data, seed=args.seed, progress=_print_step)
+    fit = getattr(import_module(f"naslib_ecnas.surrogate.fit.{target}"), f"fit_{target}")
+    with progress() as shown:
+        weights = fit(args.data, seed=args.seed, progress=shown)
     weights.save(Path(args.out).expanduser())
-    quality = Quality.of_headers([weights.header])
     if args.json:
         print_json({"out": args.out, "header": dict(weights.header)})
     else:
-        print_table(HEADINGS, quality.rows(), right=range(1, 7))
+        print_table(HEADINGS, Quality.of_headers([weights.header]).rows(), right=range(1, 7))
         print(f"written to: {args.out}")
-    return 0
-
-
-def _print_step(step: str) -> None:
-    print(step, file=sys.stderr, flush=True)
-
-
-def _fitter(target: str) -> Callable[..., Weights]:
-    from importlib import import_module
-
-    found = import_module(f"naslib_ecnas.surrogate.fit.{target}")
-    fitter: Callable[..., Weights] = getattr(found, f"fit_{target}")
-    return fitter
 
 
 # -- another GPU ----------------------------------------------------------------------------------
 
 
-def _choose(args: argparse.Namespace) -> int:
+def _choose(args: argparse.Namespace) -> None:
     from naslib_ecnas.cell import Cell
     from naslib_ecnas.surrogate.calibrate import choose
 
@@ -241,12 +187,11 @@ def _choose(args: argparse.Namespace) -> int:
                 for cell in cells
             ]
         )
-        return 0
-    print_table(("row", "cell"), [(str(cell.row), str(cell)) for cell in cells], right=[0])
-    return 0
+    else:
+        print_table(("row", "cell"), [(str(cell.row), str(cell)) for cell in cells], right=[0])
 
 
-def _calibrate(args: argparse.Namespace) -> int:
+def _calibrate(args: argparse.Namespace) -> None:
     from naslib_ecnas.surrogate.calibrate import calibrated
     from naslib_ecnas.surrogate.models import is_synthetic
 
@@ -264,24 +209,23 @@ def _calibrate(args: argparse.Namespace) -> int:
         print("SYNTHETIC: calibrated on numbers that are not measurements", file=sys.stderr)
     if args.json:
         print_json({"report": calibration.report.to_json(), "header": dict(weights.header)})
-        return 0
+        return
     _report(calibration.report)
     if args.out:
         print(f"\nwritten to: {args.out}\nuse it: ecnas query 7v 1000 --device {args.out}")
-    return 0
 
 
 def _report(report: Report) -> None:
-    print(f"{report.device}: {report.cells} runs fitted\n")
-    named = {
-        "left out in turn": report.cross_validated,
-        "the same, sound runs": report.sound,
-        "not fitted": report.held_out,
-        "the same, sound runs ": report.held_out_sound,
-    }
+    print(f"{report.device}: {counted(report.cells, 'run')} fitted\n")
+    scored = (
+        ("left out in turn", report.cross_validated),
+        ("the same, sound runs", report.sound),
+        ("not fitted", report.held_out),
+        ("the same, sound runs", report.held_out_sound),
+    )
     print_table(
         ("runs", "number", "MAE", "MAPE %", "tau", "in 90 %"),
-        [(name.strip(), *_line(scores)) for name, scores in named.items() if scores],
+        [(name, *_line(scores)) for name, scores in scored if scores],
         right=range(1, 6),
     )
     if report.suspicious:
@@ -309,7 +253,7 @@ def _line(scores: Scores) -> tuple[str, ...]:
 # -- learning curve -------------------------------------------------------------------------------
 
 
-def _learning_curve(args: argparse.Namespace) -> int:
+def _learning_curve(args: argparse.Namespace) -> None:
     import numpy as np
 
     from naslib_ecnas.errors import ConfigError
@@ -322,13 +266,13 @@ def _learning_curve(args: argparse.Namespace) -> int:
         except ValueError as error:
             message = "--sizes must be whole numbers such as 100,400,1600"
             raise ConfigError(message, value=args.sizes) from error
-    with ConsoleProgress():
+    with progress():
         found = learning_curve(
             args.data, sizes=sizes, draws=args.draws, model=args.model, seed=args.seed
         )
     if args.json:
         print_json(found)
-        return 0
+        return
     rows = []
     for size in sizes:
         drawn = [point for point in found if point["size"] == size]
@@ -339,4 +283,3 @@ def _learning_curve(args: argparse.Namespace) -> int:
         ]
         rows.append((f"{size:,}", str(len(drawn)), *means))
     print_table(("cells", "draws", "MAE Wh", "MAPE %", "tau"), rows, right=range(5))
-    return 0

@@ -16,7 +16,8 @@ import pytest
 
 from naslib_ecnas import cli
 from naslib_ecnas._version import __version__
-from naslib_ecnas.console import HelpFormatter, examples
+from naslib_ecnas.commands import info
+from naslib_ecnas.commands.options import HelpFormatter, command
 from naslib_ecnas.errors import FetchError
 
 
@@ -82,7 +83,7 @@ def test_exit_codes_of_failures(ecnas_: Any, monkeypatch: pytest.MonkeyPatch) ->
         def fail(*_: object, error: BaseException = error) -> int:
             raise error
 
-        monkeypatch.setattr(cli, "_run", fail)
+        monkeypatch.setattr(info, "run", fail)
         for words in (("info",), ("info", "--debug")):
             ran = ecnas_(*words)
             assert (ran.code, ran.out) == (code, "")
@@ -123,11 +124,11 @@ def _parsers(
 
 def test_examples_keep_their_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     long = ("ecnas search " + "--evaluations 500 " * 5).strip()
+    parser = argparse.ArgumentParser(prog="ecnas")
+    command(parser, print, "What it does.", long, "ecnas a \\\n    b", title="once")
     for width in ("40", "80", "200"):
         monkeypatch.setenv("COLUMNS", width)
-        parser = argparse.ArgumentParser(prog="ecnas", **examples(long, "ecnas a \\\n    b"))
-        assert parser.format_help().endswith(f"examples:\n  {long}\n  ecnas a \\\n      b\n")
-    assert examples("a", title="once")["epilog"] == "once:\n  a"
+        assert parser.format_help().endswith(f"once:\n  {long}\n  ecnas a \\\n      b\n")
 
 
 def test_prose_is_wrapped_as_by_argparse(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,6 +143,7 @@ def test_every_command_has_examples_that_fit_and_parse() -> None:
     whole = cli.command_parser()
     parsers = dict(_parsers(whole))
     del parsers["ecnas completion"]  # its examples are lines of shell start-up files
+    assert set(parsers) >= {f"ecnas {name}" for name in cli.COMMANDS if name != "completion"}
     for name, parser in parsers.items():
         _, _, text = parser.format_help().partition("examples:\n")
         assert text, name
@@ -151,4 +153,4 @@ def test_every_command_has_examples_that_fit_and_parse() -> None:
             assert program == "ecnas"
             if "--help" not in words:
                 assert callable(whole.parse_args(words).run), line
-                assert callable(cli.command_parser(words[0]).parse_args(words).run), line
+                assert callable(cli.command_parser(words[:1]).parse_args(words).run), line

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from naslib_ecnas.data.convert import tables_folder
+from naslib_ecnas.data.cache import tables_folder
 from naslib_ecnas.data.table import Table
 
 

@@ -1,0 +1,183 @@
+"""What commands share: how a parser is made, the options of tables and studies, and their use."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from naslib_ecnas.console import progress, split_words
+
+if TYPE_CHECKING:
+    from naslib_ecnas.benchmark import Benchmark
+    from naslib_ecnas.figures.summary import Study
+
+__all__ = [
+    "JSON",
+    "HelpFormatter",
+    "Options",
+    "actions",
+    "add_study_options",
+    "add_table_options",
+    "command",
+    "open_table",
+    "run_study",
+    "table_options",
+]
+
+#: The option of commands that can print JSON, for `add(*JSON)`.
+JSON = ("--json", None, "print one JSON object")
+
+
+class Options:
+    """Adds options and arguments to a parser, one by each call.
+
+    Args:
+        parser: a parser, or a group of one.
+    """
+
+    def __init__(self, parser: argparse._ActionsContainer) -> None:
+        self._parser = parser
+
+    def __call__(
+        self,
+        name: str,
+        metavar: str | tuple[str, ...] | None = None,
+        help: str = "",
+        **settings: Any,
+    ) -> None:
+        """Add an option or argument; without metavar and choices it is a flag.
+
+        The type of a number follows from its default. Completion offers what the metavar stands
+        for, see `naslib_ecnas.commands.completion`.
+        """
+        if metavar is None and "choices" not in settings:
+            settings["action"] = "store_true"
+        elif metavar is not None:
+            settings["metavar"] = metavar
+        if isinstance(settings.get("default"), (int, float)):
+            settings["type"] = type(settings["default"])
+        self._parser.add_argument(name, help=help, **settings)
+
+    def group(self, title: str) -> Options:
+        """Adds options under a heading of their own."""
+        return Options(self._parser.add_argument_group(title))
+
+
+class HelpFormatter(argparse.HelpFormatter):
+    """Wraps prose as argparse does, but keeps the line breaks of a text of several lines.
+
+    argparse would join the example commands and break them at the edge of the terminal.
+    """
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if "\n" not in text:
+            return super()._fill_text(text, width, indent)
+        return "\n".join(indent + line for line in text.splitlines())
+
+
+def command(
+    parser: argparse.ArgumentParser,
+    run: Callable[[argparse.Namespace], int | None],
+    about: str,
+    *examples: str,
+    title: str = "examples",
+) -> Options:
+    """Give a parser its help and what it runs; returns what adds its options.
+
+    Args:
+        parser: the parser of the command.
+        run: takes what was typed; returns the exit code, None for 0.
+        about: description, prose.
+        examples: commands to copy, below the options; a long one may contain line breaks.
+        title: heading of the examples.
+    """
+    parser.description, parser.formatter_class = about, HelpFormatter
+    lines = [f"  {line}" for example in examples for line in example.splitlines()]
+    parser.epilog = "\n".join([f"{title}:", *lines])
+    parser.set_defaults(run=run)
+    return Options(parser)
+
+
+def actions(parser: argparse.ArgumentParser, about: str, *examples: str) -> Callable[..., Options]:
+    """Make a command that only groups actions; alone it prints its help.
+
+    Returns a function of an action's name, its help, and the arguments of `command` from `run` on.
+    """
+    command(parser, lambda args: parser.print_help(), about, *examples)
+    below = parser.add_subparsers(title="actions", metavar="ACTION")
+
+    def action(name: str, help: str, *rest: Any) -> Options:
+        return command(below.add_parser(name, help=help), *rest)
+
+    return action
+
+
+# -- options of several commands --------------------------------------------------------------
+
+
+def add_table_options(add: Options) -> None:
+    """Add the options of every command that opens a table: device, PUE, carbon intensity."""
+    add = add.group("energy and emissions of the table")
+    about = "GPU of a modelled table (7v, 5v, 4v): a name such as titan-xp, or a file that "
+    add("--device", "GPU", about + "`ecnas surrogate calibrate` wrote")
+    about = "energy over epochs of a modelled table: affine (the default) or linear"
+    add("--scaling", "SCALING", about)
+    add("--model", "MODEL", "energy model of a modelled table: ours (default) or paper")
+    about = "power usage effectiveness: energy that the data centre draws for each kWh of its "
+    add("--pue", "P", about + "machines (default: the table's)", type=float)
+    about = "gCO2eq/kWh, a country such as DK, or world (default: the table's emissions)"
+    add("--carbon-intensity", "G", about)
+
+
+def table_options(args: argparse.Namespace) -> dict[str, Any]:
+    """The values of the options of `add_table_options`, as keyword arguments of `load`."""
+    names = ("device", "scaling", "model", "pue", "carbon_intensity")
+    return {name: getattr(args, name) for name in names}
+
+
+def open_table(args: argparse.Namespace, name: str | None = None, **changed: Any) -> Benchmark:
+    """The table that the options ask for, while progress is shown.
+
+    Args:
+        args: what was typed.
+        name: its name or file, by default `--table`, or the default table.
+        changed: arguments of `load` that replace those typed.
+
+    Raises:
+        EcnasError: there is no such table, or a setting is not possible.
+    """
+    from naslib_ecnas.loading import DEFAULT_TABLE, load
+
+    name = args.table if name is None else name
+    with progress() as shown:
+        options = {**table_options(args), **changed}
+        return load(DEFAULT_TABLE if name is None else name, progress=shown, **options)
+
+
+def add_study_options(add: Options, of: str) -> None:
+    """Add the options of figures and tables that run searches; `of` says which those are."""
+    add = add.group(f"searches for {of}")
+    add("--methods", "METHODS", "comma-separated (default: all methods)")
+    add("--seeds", "N", "runs of each method (%(default)s)", default=10)
+    about = "trainings that each run is charged for (%(default)s)"
+    add("--evaluations", "N", about, default=500)
+
+
+def run_study(bench: Benchmark, args: argparse.Namespace) -> Study:
+    """Run the searches that the options of `add_study_options` ask for.
+
+    Raises:
+        EcnasError: a setting is not possible.
+    """
+    from naslib_ecnas.figures.summary import study
+
+    with progress() as shown:
+        return study(
+            bench,
+            None if args.methods is None else split_words(args.methods),
+            seeds=args.seeds,
+            evaluations=args.evaluations,
+            epochs=args.epochs,
+            progress=shown,
+        )
