@@ -137,7 +137,7 @@ def print_table(
             print("  ".join(cells).rstrip(), file=file)
         return
     least = [_least(*column, whole=i in right) for i, column in enumerate(columns)]
-    while sum(widths) + 2 * len(widths) > get_terminal_size().columns:
+    while sum(widths) + 2 * len(widths) - 2 > get_terminal_size().columns:
         wide = [i for i, width in enumerate(widths) if width > least[i]]
         if not wide:
             _print_blocks(headings, rows, file)
@@ -148,7 +148,9 @@ def print_table(
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
+    table = Table(
+        box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="bold"
+    )
     for i, heading in enumerate(headings):
         table.add_column(
             heading,
