@@ -23,7 +23,7 @@ import runpy
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -36,7 +36,8 @@ from naslib_ecnas.adapters import naslib_patches, naslib_space
 from naslib_ecnas.adapters.naslib_objectives import Objectives, completed
 from naslib_ecnas.adapters.naslib_patches import replace_code
 from naslib_ecnas.benchmark import Benchmark
-from naslib_ecnas.comparison.compare import Run, Unit, make_missing, seeds_of
+from naslib_ecnas.comparison.experiment import make_missing, seeds_of
+from naslib_ecnas.comparison.runs import Run, Unit
 from naslib_ecnas.errors import (
     ConfigError,
     EcnasError,
@@ -46,6 +47,7 @@ from naslib_ecnas.errors import (
 )
 from naslib_ecnas.files import is_file
 from naslib_ecnas.metrics import METRICS
+from naslib_ecnas.progress import Progress
 from naslib_ecnas.search.result import SearchResult
 
 if TYPE_CHECKING:
@@ -707,7 +709,7 @@ def sweep(
     out: Path,
     *,
     jobs: int = 1,
-    on_progress: Callable[[int, int, str], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[Unit]:
     """Make the runs of a sweep that a folder does not have yet; resumable as `compare` is.
 
@@ -715,7 +717,7 @@ def sweep(
         chosen: the sweep.
         out: folder of the sweep.
         jobs: runs at a time.
-        on_progress: callback(runs_done, runs_total, last run).
+        progress: receives the number of runs that are done.
 
     Raises:
         ConfigError: the folder belongs to another sweep, or another process works in it.
@@ -727,13 +729,13 @@ def sweep(
         if section is not None:
             Objectives.of(section).check(api["ecnas"])
     return make_missing(
-        partial(_write_run, out.resolve()),
-        runs,
+        partial(_write_run, out.resolve(), {one.unit: one for one in runs}),
+        [one.unit for one in runs],
         out,
         rules=chosen.rules(),
         checksums={chosen.table: api["ecnas"].table.checksum},
         jobs=jobs,
-        on_progress=on_progress,
+        progress=progress,
     )
 
 
@@ -747,14 +749,15 @@ class _SweepRun:
     variant: str
 
 
-def _write_run(out: Path, one: _SweepRun) -> None:
+def _write_run(out: Path, runs: dict[Unit, _SweepRun], unit: Unit) -> None:
     """Run NASLib's runner without its output to the terminal, and write the evaluations.
 
     Raises:
         ConfigError: the runner made no search.
     """
+    one = runs[unit]
     chosen = one.sweep
-    overrides = [*chosen.overrides, "optimizer", one.optimizer, "seed", str(one.unit.seed)]
+    overrides = [*chosen.overrides, "optimizer", one.optimizer, "seed", str(unit.seed)]
     overrides += ["out_dir", str(out / "naslib" / (one.variant or "runs"))]
     section = chosen.variants[one.variant]
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
@@ -764,14 +767,14 @@ def _write_run(out: Path, one: _SweepRun) -> None:
     made = Run(
         table=chosen.table,
         checksum=result.config.checksum,
-        method=one.unit.method,
-        seed=one.unit.seed,
+        method=unit.method,
+        seed=unit.seed,
         objectives=chosen.objectives,
         budget=result.config.epochs,
         rows=result.rows,
         epochs=result.epochs,
     )
-    made.write(out / one.unit.file)
+    made.write(out / unit.file)
 
 
 def _optimizers(chosen: Any) -> tuple[str, ...]:

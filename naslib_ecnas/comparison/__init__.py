@@ -8,15 +8,9 @@ results = gather(Path("comparison"), units, {})
 print(summarise(results).by_table())
 """
 
-from naslib_ecnas.comparison.compare import (
-    Grid,
-    Run,
-    Unit,
-    compare,
-    method_class,
-    method_names,
-)
+from naslib_ecnas.comparison.experiment import Grid, compare, method_class, method_names
 from naslib_ecnas.comparison.results import Line, Results, Summary, Yardstick, gather, summarise
+from naslib_ecnas.comparison.runs import Run, Unit
 
 __all__ = [
     "Grid",

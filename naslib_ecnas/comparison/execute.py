@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from naslib_ecnas.errors import ConfigError, EcnasError, MissingDependencyError, check_counts
+from naslib_ecnas.errors import ConfigError, EcnasError, MissingDependencyError
 
-__all__ = ["CLUSTERS", "check_jobs", "execute", "only_one"]
+__all__ = ["CLUSTERS", "execute", "only_one"]
 
 #: Values of `--cluster`: SLURM, or processes of this machine that are treated like its jobs.
 CLUSTERS = ("slurm", "local")
@@ -28,58 +29,46 @@ def execute(
     jobs: int = 1,
     cluster: str | None = None,
     folder: Path | None = None,
-    on_done: Callable[[T], None] | None = None,
-) -> None:
-    """Do the work of every unit.
+) -> Iterator[T]:
+    """Do the work of every unit; yields each unit that is finished, in no certain order.
 
     Args:
-        work: does one unit; a function of a module, so that other processes find it.
+        work: does one unit; it must be picklable.
         units: what to do.
-        jobs: how many at a time.
+        jobs: how many at a time; on a cluster each job does its share one after the other.
         cluster: `"slurm"` for jobs of a SLURM cluster, `"local"` for the same on this machine;
             None for processes of this machine (joblib) or, with one job, this process itself.
-        folder: for the files of a cluster's jobs.
-        on_done: called with each finished unit, in no certain order.
+        folder: for the files of a cluster's jobs; every node must reach it.
 
     Raises:
         MissingDependencyError: several jobs need joblib, a cluster needs submitit.
-        ConfigError: a setting is not possible.
+        ConfigError: an unknown cluster, or no folder for its jobs.
+        EcnasError: a job of a cluster failed; the message names the folder of its output.
         Exception: any error of a unit; units that are finished by then are kept.
     """
-    check_jobs(jobs)
-    done = on_done or (lambda unit: None)
+    do = partial(_done, work)
     if cluster is not None:
-        _submit(work, units, jobs=jobs, cluster=cluster, folder=folder, on_done=done)
+        yield from _submitted(do, units, jobs=jobs, cluster=cluster, folder=folder)
     elif jobs == 1 or len(units) < 2:
-        for unit in units:
-            work(unit)
-            done(unit)
+        yield from map(do, units)
     else:
         try:
             from joblib import Parallel, delayed
         except ModuleNotFoundError as error:
-            raise MissingDependencyError(
-                "joblib", feature="work by several processes", extra="search"
-            ) from error
-        ended = Parallel(n_jobs=jobs, return_as="generator_unordered")(
-            delayed(_worked)(work, unit) for unit in units
+            feature = "work by several processes"
+            raise MissingDependencyError("joblib", feature=feature, extra="search") from error
+        yield from Parallel(n_jobs=jobs, return_as="generator_unordered")(
+            delayed(do)(unit) for unit in units
         )
-        for unit in ended:
-            done(unit)
 
 
-def check_jobs(jobs: int) -> None:
-    """Check a number of jobs.
-
-    Raises:
-        ConfigError: it is no whole number of at least 1.
-    """
-    check_counts(jobs=jobs)
-
-
-def _worked(work: Callable[[T], None], unit: T) -> T:
+def _done(work: Callable[[T], None], unit: T) -> T:
     work(unit)
     return unit
+
+
+def _all_done(do: Callable[[T], T], units: Sequence[T]) -> list[T]:
+    return [do(unit) for unit in units]
 
 
 @contextmanager
@@ -96,59 +85,44 @@ def only_one(folder: Path) -> Iterator[Any]:
         with lock.acquire(timeout=0):
             yield
     except Timeout:
-        raise ConfigError(
-            f"another process is at work in {folder}", remedy="wait for it, or choose another --out"
-        ) from None
+        remedy = "wait for it, or choose another --out"
+        raise ConfigError(f"another process is at work in {folder}", remedy=remedy) from None
 
 
-# -- jobs of a cluster, by submitit ----
-
-
-def _submit(
-    work: Callable[[T], None],
-    units: Sequence[T],
-    *,
-    jobs: int,
-    cluster: str,
-    folder: Path | None,
-    on_done: Callable[[T], None],
-) -> None:
-    """Submit the units as an array of jobs, each with a share of them, and wait for the end.
-
-    Args:
-        work, units, on_done: see `execute`.
-        jobs: how many jobs; each does its share one unit after the other.
-        cluster: one of `CLUSTERS`.
-        folder: for the files of the jobs; every node must reach it.
-
-    Raises:
-        ConfigError: an unknown cluster, or no folder.
-        MissingDependencyError: submitit is not installed.
-        EcnasError: a job failed; the message names the folder of its output.
-    """
+def _submitted(
+    do: Callable[[T], T], units: Sequence[T], *, jobs: int, cluster: str, folder: Path | None
+) -> Iterator[T]:
+    """Submit the units as an array of jobs, each with a share of them, by submitit."""
     if cluster not in CLUSTERS or folder is None:
         names = ", ".join(CLUSTERS)
         raise ConfigError(f"the cluster must be one of {names}, with a folder", value=cluster)
     if not units:
         return
-    executor = _executor(folder, cluster)
-    shares = [list(units[i::jobs]) for i in range(min(jobs, len(units)))]
+    try:
+        import submitit
+    except ModuleNotFoundError as error:
+        feature = "work on a cluster"
+        raise MissingDependencyError("submitit", feature=feature, extra="slurm") from error
+    folder.mkdir(parents=True, exist_ok=True)
+    executor = submitit.AutoExecutor(folder=folder, cluster=cluster)
+    # The partition and the like come from the user's SBATCH_ variables.
+    executor.update_parameters(name="ecnas", cpus_per_task=1, timeout_min=24 * 60)
     if cluster == "slurm":
         executor.update_parameters(slurm_array_parallelism=jobs)
-    running = dict(zip(executor.map_array(_Share(work), shares), shares, strict=True))
+    shares = [list(units[i::jobs]) for i in range(min(jobs, len(units)))]
+    running = executor.map_array(partial(_all_done, do), shares)
     try:
         while running:
             ended = [job for job in running if job.done()]
             for job in ended:
-                share = running.pop(job)
+                running.remove(job)
                 failed = job.exception()
                 if failed is not None:
                     raise EcnasError(
                         f"job {job.job_id} of the cluster failed: {str(failed).strip()[-500:]}",
                         remedy=f"see its output in {folder}, then run the same command to go on",
                     )
-                for unit in share:
-                    on_done(unit)
+                yield from job.result()
             if running and not ended:
                 time.sleep(_POLL_S)
     except BaseException:
@@ -156,29 +130,3 @@ def _submit(
         for job in running:
             job.cancel(check=False)
         raise
-
-
-class _Share:
-    """The work of one job: its units, one after the other."""
-
-    def __init__(self, work: Callable[[Any], None]) -> None:
-        self._work = work
-
-    def __call__(self, units: Sequence[Any]) -> int:
-        for unit in units:
-            self._work(unit)
-        return len(units)
-
-
-def _executor(folder: Path, cluster: str) -> Any:
-    try:
-        import submitit
-    except ModuleNotFoundError as error:
-        raise MissingDependencyError(
-            "submitit", feature="work on a cluster", extra="slurm"
-        ) from error
-    folder.mkdir(parents=True, exist_ok=True)
-    executor = submitit.AutoExecutor(folder=folder, cluster=cluster)
-    # The partition and the like come from the user's SBATCH_ variables.
-    executor.update_parameters(name="ecnas", cpus_per_task=1, timeout_min=24 * 60)
-    return executor

@@ -7,7 +7,7 @@ which order the runs were made, so an interrupted comparison ends in the same by
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naslib_ecnas.analysis import (
+    PairComparison,
     PairedScores,
     Scale,
     anytime,
@@ -27,7 +28,7 @@ from naslib_ecnas.analysis import (
     pairwise,
 )
 from naslib_ecnas.benchmark import Benchmark
-from naslib_ecnas.comparison.compare import Run, Unit
+from naslib_ecnas.comparison.runs import Run, Unit
 from naslib_ecnas.errors import ConfigError, MissingDependencyError
 from naslib_ecnas.files import Sheet
 from naslib_ecnas.search.result import SearchResult
@@ -91,15 +92,6 @@ class Results:
     found by then the hypervolume (as a share of the true front's, 0 to 1, with the reference
     `nadir`), the same with the reference `worst`, IGD+ and the additive epsilon (0 is best)."""
 
-    def own(self, unit: Unit) -> NDArray[np.float64]:
-        """(n, m) objectives of a run's evaluations, NaN for those at another budget."""
-        return _own(self.runs[unit])
-
-
-def _own(result: SearchResult) -> NDArray[np.float64]:
-    at_budget = (result.epochs == result.config.epochs)[:, None]
-    return np.asarray(np.where(at_budget, result.values, np.nan), dtype=np.float64)
-
 
 def gather(out: Path, units: Sequence[Unit], setting: dict[str, Any]) -> Results:
     """Read the runs of a comparison.
@@ -131,17 +123,13 @@ def gather(out: Path, units: Sequence[Unit], setting: dict[str, Any]) -> Results
 
 def _lines(unit: Unit, result: SearchResult, yardstick: Yardstick) -> Iterator[tuple[Any, ...]]:
     counts = result.anytime_counts
-    own, made = _own(result), np.arange(1.0, len(result.rows) + 1)
     scale, front = yardstick.scale, yardstick.front
+    reached = partial(anytime, result.own_values, np.arange(1.0, len(result.rows) + 1), counts)
     curves = [
-        anytime(own, made, counts, scale),
-        anytime(own, made, counts, yardstick.whole),
-        *(
-            anytime(
-                own, made, counts, scale, indicator=partial(indicator, front=front, scale=scale)
-            )
-            for indicator in (igd_plus, epsilon)
-        ),
+        reached(scale),
+        reached(yardstick.whole),
+        reached(scale, indicator=partial(igd_plus, front=front, scale=scale)),
+        reached(scale, indicator=partial(epsilon, front=front, scale=scale)),
     ]
     spent = [result.cumulative[name] for name in ("seconds", "energy_kwh", "co2_g")]
     for i, count in enumerate(counts.tolist()):
@@ -159,9 +147,7 @@ def _lines(unit: Unit, result: SearchResult, yardstick: Yardstick) -> Iterator[t
 
 # -- summary ----
 
-_AT = {name: place for place, name in enumerate(COLUMNS)}
-
-#: Hypervolume of each method in each block, (table, seed).
+# Hypervolume of each method in each block, (table, seed).
 _Scores = dict[str, dict[Hashable, float]]
 
 
@@ -215,13 +201,10 @@ class Summary:
 
     def by_table(self) -> dict[str, list[Line]]:
         """The lines of each table, the best method first."""
-        tables: dict[str, list[Line]] = {}
-        for line in self.lines:
-            tables.setdefault(line.table, []).append(line)
-        return {
-            table: sorted(lines, key=lambda line: (line.mean_rank, line.method))
-            for table, lines in tables.items()
-        }
+        tables: dict[str, list[Line]] = {line.table: [] for line in self.lines}
+        for line in sorted(self.lines, key=lambda line: (line.mean_rank, line.method)):
+            tables[line.table].append(line)
+        return tables
 
     def document(self) -> dict[str, Any]:
         """The summary for JSON."""
@@ -232,43 +215,32 @@ class Summary:
             "notes": list(self.notes),
         }
 
-    def sheets(self) -> dict[str, Sheet]:
-        """The summary as sheets, by name."""
-        lines = [asdict(line) for line in self.lines]
-        sheets = {
-            "summary": Sheet.of(list(lines[0]), [list(line.values()) for line in lines]),
-            "ranks": Sheet.of(("method", "mean_rank"), list(self.ranks.items())),
-        }
-        if self.tests:
-            names = list(self.tests[0])
-            sheets["tests"] = Sheet.of(names, [[t[n] for n in names] for t in self.tests])
-        return sheets
-
     def write(self, out: Path) -> None:
         """Write `summary.csv`, `ranks.csv` and, for two methods or more, `tests.csv`."""
-        for name, sheet in self.sheets().items():
-            sheet.write(out / f"{name}.csv")
+        sheets = {
+            "summary": [asdict(line) for line in self.lines],
+            "ranks": [{"method": name, "mean_rank": rank} for name, rank in self.ranks.items()],
+            "tests": self.tests,
+        }
+        for name, records in sheets.items():
+            if records:
+                rows = [list(record.values()) for record in records]
+                Sheet.of(list(records[0]), rows).write(out / f"{name}.csv")
 
 
 def summarise(results: Results) -> Summary:
     """Summarise the last checkpoint of every run."""
-    last: dict[tuple[str, str, int], tuple[Any, ...]] = {}
-    for line in results.sheet.rows:
-        last[line[:3]] = line
-    tables = sorted({table for table, _, _ in last})
-    methods = sorted({method for _, method, _ in last})
+    last = {(r["table"], r["method"], r["seed"]): r for r in results.sheet.records()}
     notes: list[str] = []
     lines = []
-    for table in tables:
-        scores = _scores(last, [table], methods)
+    for table in sorted({table for table, _, _ in last}):
+        here = [record for record in last.values() if record["table"] == table]
+        scores = _scores(here)
         ranks = _ranks(scores)
-        best = min(ranks, key=lambda method: ranks[method])
-        against = _against(scores, best, notes)
-        for method in methods:
-            own = [line for key, line in last.items() if key[:2] == (table, method)]
-            if not own:
-                continue
-            volume = np.array([line[_AT["hypervolume"]] for line in own])
+        against = _against(scores, min(ranks, key=lambda method: ranks[method]), notes)
+        for method in scores:
+            own = [record for record in here if record["method"] == method]
+            volume = [record["hypervolume"] for record in own]
             lines.append(
                 Line(
                     table=table,
@@ -277,35 +249,23 @@ def summarise(results: Results) -> Summary:
                     hypervolume=float(np.median(volume)),
                     hypervolume_lower=float(np.quantile(volume, 0.25)),
                     hypervolume_upper=float(np.quantile(volume, 0.75)),
-                    igd_plus=_median(own, "igd_plus"),
-                    evaluations=_median(own, "evaluations"),
-                    energy_kwh=_median(own, "energy_kwh"),
+                    igd_plus=float(np.median([record["igd_plus"] for record in own])),
+                    evaluations=float(np.median([record["evaluations"] for record in own])),
+                    energy_kwh=float(np.median([record["energy_kwh"] for record in own])),
                     mean_rank=ranks[method],
                     p_against_best=against.get(method, float("nan")),
                 )
             )
-    scores = _scores(last, tables, methods)
+    scores = _scores(last.values())
     tests = _tests(scores, notes)
     return Summary(tuple(lines), _ranks(scores), tests, tuple(dict.fromkeys(notes)))
 
 
-def _median(lines: Sequence[tuple[Any, ...]], name: str) -> float:
-    return float(np.median([line[_AT[name]] for line in lines]))
-
-
-def _scores(
-    last: dict[tuple[str, str, int], tuple[Any, ...]], tables: Sequence[str], methods: Sequence[str]
-) -> _Scores:
-    """Hypervolume of each method in each of its blocks (table, seed)."""
+def _scores(records: Iterable[dict[str, Any]]) -> _Scores:
     found: _Scores = {}
-    for method in methods:
-        own: dict[Hashable, float] = {
-            (table, seed): line[_AT["hypervolume"]]
-            for (table, name, seed), line in last.items()
-            if name == method and table in tables
-        }
-        if own:
-            found[method] = own
+    for record in sorted(records, key=lambda record: record["method"]):
+        own = found.setdefault(record["method"], {})
+        own[record["table"], record["seed"]] = record["hypervolume"]
     return found
 
 
@@ -313,7 +273,7 @@ def _ranks(scores: _Scores) -> dict[str, float]:
     if len(scores) < 2:
         return dict.fromkeys(scores, 1.0)
     # Ranks are comparable only where all methods ran.
-    shared = set.intersection(*(set(own) for own in scores.values()))
+    shared = set.intersection(*map(set, scores.values()))
     if not shared:
         return dict.fromkeys(scores, float("nan"))
     paired = {
@@ -323,17 +283,17 @@ def _ranks(scores: _Scores) -> dict[str, float]:
     return mean_ranks(PairedScores.of(paired, maximise=True))
 
 
-def _rng() -> np.random.Generator:
-    """The generator of bootstrap intervals: equal runs have equal summaries."""
-    return np.random.default_rng(0)
+def _pairs(scores: _Scores, against: str | None = None) -> tuple[PairComparison, ...]:
+    """Tests of all pairs of methods; their bootstrap is seeded, so equal runs have equal ones."""
+    paired = PairedScores.of(scores, maximise=True)
+    return pairwise(paired, rng=np.random.default_rng(0), against=against)
 
 
 def _against(scores: _Scores, best: str, notes: list[str]) -> dict[str, float]:
     if len(scores) < 2 or len(next(iter(scores.values()))) < 2:
         return {}
     try:
-        paired = PairedScores.of(scores, maximise=True)
-        return {test.a: test.p_holm for test in pairwise(paired, rng=_rng(), against=best)}
+        return {test.a: test.p_holm for test in _pairs(scores, against=best)}
     except (MissingDependencyError, ConfigError) as error:
         notes.append(f"no tests: {error}")
         return {}
@@ -343,18 +303,16 @@ def _tests(scores: _Scores, notes: list[str]) -> tuple[dict[str, Any], ...]:
     if len(scores) < 2:
         return ()
     try:
-        paired = PairedScores.of(scores, maximise=True)
-        tests = tuple(asdict(test) for test in pairwise(paired, rng=_rng()))
+        tests = tuple(asdict(test) for test in _pairs(scores))
         if len(scores) > 2:
-            found = friedman(paired)
+            found = friedman(PairedScores.of(scores, maximise=True))
             notes.append(
                 f"Friedman over {found.blocks} blocks (table, seed) and {found.methods} methods: "
                 f"chi-squared {found.statistic:.3g}, p = {found.p_value:.3g}"
             )
+        return tests
     except MissingDependencyError as error:
         notes.append(f"no tests: {error}")
-        return ()
     except ConfigError as error:
         notes.append(f"no tests over all tables: {error}")
-        return ()
-    return tests
+    return ()

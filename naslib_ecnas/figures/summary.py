@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from naslib_ecnas.analysis import AnytimeBand, anytime, band, common_budgets
 from naslib_ecnas.analysis.attainment import attainment_surface
 from naslib_ecnas.benchmark import Benchmark
-from naslib_ecnas.comparison.compare import Unit
 from naslib_ecnas.comparison.results import Results
+from naslib_ecnas.comparison.runs import Unit
 from naslib_ecnas.errors import ConfigError, check_counts
 from naslib_ecnas.figures.drawing import (
     INK,
@@ -447,7 +447,7 @@ def anytime_bands(results: Results, table: str, cost: str) -> dict[str, AnytimeB
     scale = results.yardsticks[table].scale
     curves: dict[str, list[NDArray[np.float64]]] = {}
     for unit in units:
-        curve = anytime(results.own(unit), spent[unit], budgets, scale)
+        curve = anytime(results.runs[unit].own_values, spent[unit], budgets, scale)
         curves.setdefault(unit.method, []).append(curve)
     return {method: band(found, budgets) for method, found in curves.items()}
 
@@ -503,7 +503,7 @@ def _attained(axes: Axes, results: Results, table: str, methods: list[str]) -> N
     drawn: list[tuple[str, NDArray[np.float64]]] = [("true front", yardstick.front)]
     for method in methods:
         units = [u for u in results.runs if (u.table, u.method) == (table, method)]
-        found = [results.own(unit) for unit in units]
+        found = [results.runs[unit].own_values for unit in units]
         drawn.append((method, attainment_surface(found, names).points))
     for place, (name, points) in enumerate(drawn):
         near = (x_metric.cost(points[:, 0]) <= x_metric.cost(worst[0])) & (

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
+from msgspec import Meta, Struct, json
+from msgspec.structs import asdict
 from numpy.typing import NDArray
 
-from naslib_ecnas.comparison.compare import RULES
-from naslib_ecnas.comparison.compare import Run as ComparedRun
+from naslib_ecnas.comparison.experiment import RULES
+from naslib_ecnas.comparison.runs import Run as ComparedRun
 from naslib_ecnas.errors import ConfigError, FormatError
 from naslib_ecnas.files import from_json, is_file, is_folder
 from naslib_ecnas.search.accounting import result_of
@@ -118,78 +120,85 @@ def _run_of_result(label: str, result: SearchResult) -> Run:
     )
 
 
+class _Config(Struct):
+    """What a page needs of `config.json`."""
+
+    method: str
+    paper: bool
+    table: str
+    checksum: str
+    objectives: tuple[str, ...]
+    epochs: int
+    evaluations: int
+    seed: int
+
+
+class _Place(Struct):
+    """A cell on a front, or a line of the history."""
+
+    row: Annotated[int, Meta(ge=0, lt=1 << 31)]
+
+
+class _Anytime(Struct):
+    evaluations: list[int]
+    hypervolume: list[float | None]
+
+
+class _Front(Struct):
+    """What a page needs of `front.json`."""
+
+    front: Annotated[list[_Place], Meta(min_length=1)]
+    knee: _Place
+    extremes: dict[str, _Place]
+    hypervolume: float | None
+    anytime: _Anytime
+
+
 def read_run(folder: Path, *, label: str | None = None) -> Run:
     """Read the run of a folder that `ecnas search --out` wrote.
 
     Raises:
         FormatError: a file of the run is missing or damaged.
     """
-    path = folder
+    config = _decoded(folder / "config.json", json.Decoder(_Config).decode)
+    whole = _decoded(folder / "front.json", json.Decoder(_Front).decode)
+    costs = _decoded(folder / "spent.json", json.Decoder(dict[str, float | None]).decode)
+    history = _decoded(folder / "history.jsonl", json.Decoder(_Place).decode_lines)
+    curve = whole.anytime
+    if len(curve.evaluations) != len(curve.hypervolume):
+        raise _damaged(folder / "front.json", "the curve is incomplete")
+    return Run(
+        label=folder.name if label is None else label,
+        **asdict(config),
+        rows=_rows(history),
+        front_rows=_rows(whole.front),
+        knee_row=whole.knee.row,
+        extreme_rows={name: place.row for name, place in whole.extremes.items()},
+        hypervolume=_number(whole.hypervolume),
+        anytime_counts=np.array(curve.evaluations, dtype=np.int64),
+        anytime_hypervolume=np.array([_number(value) for value in curve.hypervolume]),
+        spent={name: _number(value) for name, value in costs.items()},
+    )
+
+
+def _decoded(path: Path, decode: Callable[[bytes], Any]) -> Any:
     try:
-        config, whole, spent = (
-            _json(path := folder / name) for name in ("config.json", "front.json", "spent.json")
-        )
-        history = _rows(path := folder / "history.jsonl")
-        path = folder / "config.json"
-        settings: dict[str, Any] = {
-            "method": str(config["method"]),
-            "paper": bool(config["paper"]),
-            "table": str(config["table"]),
-            "checksum": str(config["checksum"]),
-            "objectives": tuple(str(name) for name in config["objectives"]),
-            "epochs": int(config["epochs"]),
-            "evaluations": int(config["evaluations"]),
-            "seed": int(config["seed"]),
-        }
-        path = folder / "spent.json"
-        costs = {str(name): _number(value) for name, value in spent.items()}
-        path = folder / "front.json"
-        anytime = whole["anytime"]
-        run = Run(
-            label=folder.name if label is None else label,
-            rows=history,
-            front_rows=_int32([point["row"] for point in whole["front"]]),
-            knee_row=int(whole["knee"]["row"]),
-            extreme_rows={str(n): int(point["row"]) for n, point in whole["extremes"].items()},
-            hypervolume=_number(whole["hypervolume"]),
-            anytime_counts=np.array(anytime["evaluations"], dtype=np.int64),
-            anytime_hypervolume=np.array([_number(v) for v in anytime["hypervolume"]]),
-            spent=costs,
-            **settings,
-        )
-        if run.anytime_counts.shape != run.anytime_hypervolume.shape or not len(run.front_rows):
-            raise ValueError("the curve or the front is incomplete")
-    except OSError as error:
-        remedy = "run the search again with --out"
-        message = f"the file of a run cannot be read: {error.strerror}"
-        raise FormatError(message, path=path, remedy=remedy) from error
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        remedy = "run the search again with --out"
-        message = f"not a file that `ecnas search --out` writes: {error}"
-        raise FormatError(message, path=path, remedy=remedy) from error
-    return run
+        return decode(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise _damaged(path, getattr(error, "strerror", None) or error) from error
 
 
-def _json(path: Path) -> Any:
-    return from_json(path.read_text(encoding="utf-8"))
+def _damaged(path: Path, reason: object) -> FormatError:
+    message = f"not a file that `ecnas search --out` writes: {reason}"
+    return FormatError(message, path=path, remedy="run the search again with --out")
 
 
-def _rows(path: Path) -> NDArray[np.int32]:
-    with path.open(encoding="utf-8") as file:
-        return _int32([from_json(line)["row"] for line in file if line.strip()])
+def _rows(places: Sequence[_Place]) -> NDArray[np.int32]:
+    return np.array([place.row for place in places], dtype=np.int32)
 
 
-def _int32(rows: list[Any]) -> NDArray[np.int32]:
-    found = np.array(rows, dtype=np.int64)
-    # Checked, since numpy before version 2 wraps larger numbers silently.
-    if (found != found.astype(np.int32)).any():
-        raise ValueError("a row is larger than any space")
-    return found.astype(np.int32)
-
-
-def _number(value: Any) -> float:
-    """A number of a JSON file; null, which means unknown, becomes NaN."""
-    return float("nan") if value is None else float(value)
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value
 
 
 def compared_runs(folder: Path) -> Iterator[tuple[str, SearchResult]]:

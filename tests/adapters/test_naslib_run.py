@@ -431,15 +431,19 @@ def test_a_sweep_makes_every_combination_and_nothing_twice(
         if optimizer == "rs":  # random search does not depend on the objectives
             twin = next(u for u in units if u.seed == unit.seed and u.method == "naslib:rs/both")
             assert runs[twin].rows.tolist() == result.rows.tolist()
-    progress: list[int] = []
+    calls: list[tuple[int, int]] = []
+
+    def progress(task: str, done: int, total: int, *, unit: str) -> None:
+        calls.append((done, total))
+
     first = {unit: (out / unit.file).stat().st_mtime_ns for unit in units}
-    sweep(chosen, out, on_progress=lambda done, total, last: progress.append(done))
-    assert progress == [8]
+    sweep(chosen, out, progress=progress)
+    assert calls == [(8, 8)]
     assert first == {unit: (out / unit.file).stat().st_mtime_ns for unit in units}
     # One optimizer more is one optimizer more; other rules are another sweep.
     more = make(optimizers=["rs", "re", "ls"], seeds=1)
-    sweep(more, out, on_progress=lambda done, total, last: progress.append(total - done))
-    assert progress[1] == 2
+    sweep(more, out, progress=progress)
+    assert calls[1] == (4, 6)
     with pytest.raises(ConfigError, match="config"):
         sweep(make("search.epochs", "13", optimizers=["rs"], seeds=1), out)
 

@@ -20,7 +20,7 @@ from naslib_ecnas.campaign import Cluster, Pace, Plan, Settings, launch, status,
 from naslib_ecnas.campaign.claims import attempts
 from naslib_ecnas.campaign.measurement import recorded
 from naslib_ecnas.campaign.worker import attempts_folder
-from naslib_ecnas.comparison.compare import Grid, compare
+from naslib_ecnas.comparison.experiment import Grid, compare
 from naslib_ecnas.errors import EcnasError
 
 SAFETY_S = 600.0

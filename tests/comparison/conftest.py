@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from naslib_ecnas.comparison.compare import Grid, compare
+from naslib_ecnas.comparison.experiment import Grid, compare
 
 
 @pytest.fixture

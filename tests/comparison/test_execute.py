@@ -34,38 +34,36 @@ leave_a_file, fail_on_three = _works()
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_every_unit_is_done_and_errors_leave_the_others(tmp_path: Path, jobs: int) -> None:
     units = [tmp_path / f"unit{i}" for i in range(6)]
-    done: list[Path] = []
-    execute(leave_a_file, units, jobs=jobs, on_done=done.append)
-    assert sorted(done) == units
+    assert sorted(execute(leave_a_file, units, jobs=jobs)) == units
     here = {unit.read_text() for unit in units} == {str(os.getpid())}
     assert here == (jobs == 1)
     with pytest.raises(ValueError, match="one too many"):
-        execute(fail_on_three, [tmp_path / str(i) for i in range(5)], jobs=jobs)
+        list(execute(fail_on_three, [tmp_path / str(i) for i in range(5)], jobs=jobs))
     assert (tmp_path / "0").exists()
 
 
 def test_jobs_of_a_cluster_on_this_machine(tmp_path: Path) -> None:
     pytest.importorskip("submitit", reason="submitit is not installed")
     units = [tmp_path / f"unit{i}" for i in range(5)]
-    done: list[Path] = []
     options: dict[str, Any] = {"cluster": "local", "folder": tmp_path / "jobs"}
-    execute(leave_a_file, units, jobs=2, on_done=done.append, **options)
-    assert sorted(done) == units
+    assert sorted(execute(leave_a_file, units, jobs=2, **options)) == units
     # Two jobs, each with its share, and neither of them this process.
     assert len({unit.read_text() for unit in units} | {str(os.getpid())}) == 3
     with pytest.raises(EcnasError, match="one too many") as caught:
-        execute(fail_on_three, [tmp_path / "2", tmp_path / "3"], **options)
+        list(execute(fail_on_three, [tmp_path / "2", tmp_path / "3"], **options))
     assert str(tmp_path / "jobs") in str(caught.value)
     assert (tmp_path / "2").exists()
 
 
 def test_missing_libraries_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    execute(leave_a_file, [], cluster="local", folder=tmp_path / "jobs")  # needs none
+    assert not list(execute(leave_a_file, [], cluster="local", folder=tmp_path / "jobs"))
     assert not (tmp_path / "jobs").exists()
-    for name, options in (("joblib", {"jobs": 2}), ("submitit", {"cluster": "local"})):
+    units = [tmp_path / "0", tmp_path / "1"]
+    settings: dict[str, dict[str, Any]] = {"joblib": {"jobs": 2}, "submitit": {"cluster": "local"}}
+    for name, options in settings.items():
         monkeypatch.setitem(sys.modules, name, None)
         with pytest.raises(MissingDependencyError, match=name):
-            execute(leave_a_file, [tmp_path / "0", tmp_path / "1"], folder=tmp_path, **options)  # type: ignore[arg-type]
+            list(execute(leave_a_file, units, folder=tmp_path, **options))
 
 
 def test_a_folder_is_for_one(tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from naslib_ecnas.comparison.compare import Grid, Run, Unit
+from naslib_ecnas.comparison.experiment import Grid
 from naslib_ecnas.comparison.results import COLUMNS, Results, gather, summarise
+from naslib_ecnas.comparison.runs import Run, Unit
 from naslib_ecnas.errors import ProvenanceError
 from naslib_ecnas.files import Sheet
 from naslib_ecnas.loading import load

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from naslib_ecnas import cli
-from naslib_ecnas.comparison.compare import ADAPTED
+from naslib_ecnas.comparison.experiment import ADAPTED
 from naslib_ecnas.search import METHODS
 from naslib_ecnas.training.recipe import BUDGETS
 
@@ -96,7 +96,7 @@ def test_the_lines_that_contributors_change_are_there() -> None:
         ("FORMATS", "data/convert.py"),
         ("_WRITERS", "data/convert.py"),
         ("METHODS", "naslib_ecnas/search/loop.py"),
-        ("ADAPTED", "naslib_ecnas/comparison/compare.py"),
+        ("ADAPTED", "naslib_ecnas/comparison/experiment.py"),
         ("COMMANDS", "naslib_ecnas/cli.py"),
         ("LEVELS", "tests/test_imports.py"),
     ):

@@ -10,7 +10,7 @@ import pytest
 
 from naslib_ecnas.analysis import anytime
 from naslib_ecnas.benchmark import Benchmark
-from naslib_ecnas.comparison.compare import Grid, compare
+from naslib_ecnas.comparison.experiment import Grid, compare
 from naslib_ecnas.comparison.results import gather
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.figures import summary
@@ -173,7 +173,7 @@ def test_comparison(bench4: Benchmark, tmp_path: Path) -> None:
         for method, band in bands.items():
             scale = results.yardsticks[name].scale
             curves = [
-                anytime(results.own(unit), done.cumulative[cost], band.budgets, scale)
+                anytime(done.own_values, done.cumulative[cost], band.budgets, scale)
                 for unit, done in results.runs.items()
                 if unit.method == method
             ]

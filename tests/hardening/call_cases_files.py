@@ -130,7 +130,7 @@ FILES: dict[str, Call] = {
     "comparison.Grid": Call(
         lambda t: {"methods": ("random",), "tables": ("4v",), "seeds": (0,), "evaluations": 4},
         {
-            "methods": ((), ("a", "a")),
+            "methods": ((), ("random", "random"), ("annealing",), (7,)),
             "tables": ((), ("4v", "4v"), ("4v", "4v/")),
             "seeds": ((), (-1,), (1, 1), ("1",), (True,), (1.5,)),
             "evaluations": no.COUNT,
@@ -138,13 +138,9 @@ FILES: dict[str, Call] = {
         },
     ),
     "comparison.compare": Call(
-        lambda t: {"grid": t.grid, "out": t.tmp / "compared"}, {"jobs": no.COUNT}
-    ),
-    "comparison.execute.execute": Call(
-        lambda t: {"work": print, "units": []},
+        lambda t: {"grid": t.grid, "out": t.tmp / "compared"},
         {"jobs": no.COUNT, "cluster": ("no-such-cluster", "")},
     ),
-    "comparison.execute.check_jobs": Call(lambda t: {"jobs": 1}, {"jobs": no.COUNT}),
     "comparison.method_class": Call(lambda t: {"name": "random"}, {"name": no.NAME}),
     "comparison.Run": Call(
         lambda t: {"path": t.run_file},
@@ -280,7 +276,7 @@ FILES: dict[str, Call] = {
             "nasbench_tfrecord.write_ecnas",
         )
     },
-    "comparison.compare.prepare": Call(
+    "comparison.experiment.prepare": Call(
         lambda t: {"out": t.tmp / "compared", "rules": {}}, {"out": (Path("/proc/x"),)}
     ),
     "report.write_page": Call(

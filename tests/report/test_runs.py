@@ -11,7 +11,7 @@ import pytest
 
 from naslib_ecnas import search
 from naslib_ecnas.benchmark import Benchmark
-from naslib_ecnas.comparison.compare import Grid, compare
+from naslib_ecnas.comparison.experiment import Grid, compare
 from naslib_ecnas.errors import ConfigError, FormatError
 from naslib_ecnas.loading import load
 from naslib_ecnas.report.runs import find_runs, read_run

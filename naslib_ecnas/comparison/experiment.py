@@ -1,0 +1,317 @@
+"""Experiments: every method on every table with every seed, under equal rules.
+
+A `Grid` says what runs; each combination is a `Unit` of work, and each finished run one file
+(`Run`) in the folder of the comparison. `compare` makes the runs that are not there yet. A run's
+file appears only when the run has ended, so a comparison that was killed at any moment continues
+where it was, and ends in the same files as one that was not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from importlib import import_module
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from naslib_ecnas.comparison.execute import execute, only_one
+from naslib_ecnas.comparison.runs import Run, Unit
+from naslib_ecnas.errors import ConfigError, FormatError, MissingDependencyError, check_counts
+from naslib_ecnas.files import atomic_write, exists, from_json, is_folder, storage_error, to_json
+from naslib_ecnas.metrics import OBJECTIVES
+from naslib_ecnas.progress import Progress, silent
+from naslib_ecnas.search import METHODS, Optimiser, run
+from naslib_ecnas.search.accounting import check_objectives
+
+if TYPE_CHECKING:
+    from naslib_ecnas.benchmark import Benchmark
+
+__all__ = [
+    "ADAPTED",
+    "RULES",
+    "Grid",
+    "compare",
+    "make_missing",
+    "method_class",
+    "method_names",
+    "prepare",
+    "seeds_of",
+]
+
+#: File in a comparison's folder with the rules under which its runs were made.
+RULES = "comparison.json"
+
+# -- methods by name ----
+
+_HERE = "naslib_ecnas.adapters"
+
+#: Methods of other libraries: name -> (module, class, package). A new one is a line here.
+ADAPTED: dict[str, tuple[str, str, str]] = {
+    "nsga2": (f"{_HERE}.pymoo_host", "PymooNsga2", "pymoo"),
+    "sms-emoa": (f"{_HERE}.pymoo_host", "SmsEmoa", "pymoo"),
+    "motpe": (f"{_HERE}.optuna_host", "Motpe", "optuna"),
+    "optuna-nsga2": (f"{_HERE}.optuna_host", "OptunaNsga2", "optuna"),
+    "nsga3": (f"{_HERE}.optuna_host", "OptunaNsga3", "optuna"),
+    "qnehvi": (f"{_HERE}.botorch_qnehvi", "Qnehvi", "botorch"),
+}
+
+
+def method_names() -> tuple[str, ...]:
+    """All methods that can be compared, those of `naslib_ecnas.search` first."""
+    return (*METHODS, *ADAPTED)
+
+
+def _check_method(name: str) -> None:
+    if not isinstance(name, str) or name not in method_names():
+        raise ConfigError(f"the method must be one of {', '.join(method_names())}", value=name)
+
+
+def method_class(name: str) -> type[Optimiser]:
+    """The class of a method.
+
+    Raises:
+        ConfigError: an unknown name.
+        MissingDependencyError: the method's library is not installed.
+    """
+    _check_method(name)
+    if name in METHODS:
+        return METHODS[name]
+    module, kind, package = ADAPTED[name]
+    try:
+        found: type[Optimiser] = getattr(import_module(module), kind)
+    except ImportError as error:
+        extra = "botorch" if package == "botorch" else "search"
+        raise MissingDependencyError(package, feature=f"the method {name}", extra=extra) from error
+    return found
+
+
+# -- what is compared ----
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The runs of a comparison and the rules that all of them share.
+
+    Raises:
+        ConfigError: nothing to run, an unknown method, a repeated name, or a number out of range.
+        UnknownMetricError: an objective is no metric.
+    """
+
+    methods: tuple[str, ...]
+    tables: tuple[str, ...]
+    seeds: tuple[int, ...]
+    evaluations: int
+    objectives: tuple[str, ...] = OBJECTIVES
+    epochs: int | None = None
+    """Training budget that is compared; None for the largest of each table."""
+    setting: Mapping[str, Any] = field(default_factory=dict)
+    """Further arguments of `load`, such as the device of modelled tables."""
+
+    def __post_init__(self) -> None:
+        for what in ("methods", "tables", "seeds"):
+            chosen = getattr(self, what)
+            if not chosen or len(set(chosen)) < len(chosen):
+                raise ConfigError(f"a comparison needs {what}, each once", value=list(chosen))
+        for method in self.methods:
+            _check_method(method)
+        check_objectives(self.objectives)
+        check_counts(evaluations=self.evaluations)
+        for seed in self.seeds:
+            check_counts(least=0, seed=seed)
+        files = [unit.file for unit in self.units()]
+        if len(set(files)) < len(files):
+            names = [*self.methods, *self.tables]
+            raise ConfigError("methods and tables must differ in letters or digits", value=names)
+
+    def units(self) -> list[Unit]:
+        """All units, in the order in which they are started."""
+        return [
+            Unit(table, method, seed)
+            for table, seed, method in product(self.tables, self.seeds, self.methods)
+        ]
+
+    def rules(self) -> dict[str, Any]:
+        """The settings that must be equal for runs to be comparable."""
+        return {
+            "evaluations": int(self.evaluations),
+            "epochs": self.epochs,
+            "objectives": list(self.objectives),
+            "setting": {k: v for k, v in self.setting.items() if v is not None},
+        }
+
+
+def seeds_of(chosen: int | Sequence[int]) -> tuple[int, ...]:
+    """Seeds 0 to n - 1 for a number n, or the given seeds."""
+    return tuple(range(chosen)) if isinstance(chosen, int) else tuple(chosen)
+
+
+# -- making the runs ----
+
+
+def compare(
+    grid: Grid,
+    out: Path,
+    *,
+    jobs: int = 1,
+    cluster: str | None = None,
+    progress: Progress | None = None,
+) -> list[Unit]:
+    """Make the runs of a grid that are not there yet.
+
+    Args:
+        grid: what to run.
+        out: folder of the comparison: a new folder, or the folder of a comparison under the same
+            rules, whose runs are kept.
+        jobs: how many runs at a time.
+        cluster: `"slurm"`, `"local"`, or None for processes of this machine.
+        progress: receives the number of runs that are done.
+
+    Returns:
+        All units of the grid.
+
+    Raises:
+        ConfigError: a setting is not possible, the folder is another comparison's, or another
+            process is at work in it.
+        MissingDependencyError: the library of a method is not installed.
+        EcnasError: any error of a run.
+    """
+    for method in grid.methods:
+        method_class(method)
+    # First, so that each table is loaded or predicted once, and errors come before any file.
+    checksums = {table: _checksum(table, grid) for table in grid.tables}
+    return make_missing(
+        partial(_search, grid, out),
+        grid.units(),
+        out,
+        rules=grid.rules(),
+        checksums=checksums,
+        jobs=jobs,
+        cluster=cluster,
+        progress=progress,
+    )
+
+
+def make_missing(
+    do: Callable[[Unit], None],
+    units: Sequence[Unit],
+    out: Path,
+    *,
+    rules: dict[str, Any],
+    checksums: Mapping[str, str],
+    jobs: int = 1,
+    cluster: str | None = None,
+    progress: Progress | None = None,
+) -> list[Unit]:
+    """Make the runs that are not there yet, or are damaged or of another version of the table.
+
+    Args:
+        do: makes the run of one unit and writes its file; it must be picklable.
+        units: the runs that must be there in the end.
+        out: folder of the comparison.
+        rules: the settings that must be equal for runs to be comparable.
+        checksums: checksum of each table by its name.
+        jobs, cluster, progress: see `compare`.
+
+    Returns:
+        The units.
+
+    Raises:
+        ConfigError: the folder is another comparison's, or another process is at work in it.
+        Exception: any error of a run.
+    """
+    check_counts(jobs=jobs)
+    prepare(out, rules)
+    report, total = progress or silent, len(units)
+    with only_one(out):
+        for folder in {(out / unit.file).parent for unit in units}:
+            for unfinished in folder.glob(".*.json.*"):  # of runs killed while they were written
+                with suppress(OSError):  # its own process may have removed it meanwhile
+                    unfinished.unlink()
+        missing = [unit for unit in units if not _is_there(unit, out, checksums)]
+        done = total - len(missing)
+        report("making runs", done, total, unit="runs")
+        for _ in execute(do, missing, jobs=jobs, cluster=cluster, folder=out / "jobs"):
+            done += 1
+            report("making runs", done, total, unit="runs")
+    return list(units)
+
+
+def _is_there(unit: Unit, out: Path, checksums: Mapping[str, str]) -> bool:
+    try:
+        return Run.read(out / unit.file).checksum == checksums[unit.table]
+    except FormatError:
+        return False
+
+
+def prepare(out: Path, rules: dict[str, Any]) -> None:
+    """Make the folder of a comparison, or check that it is one under the same rules.
+
+    Raises:
+        ConfigError: the folder holds something else, or a comparison under other rules.
+        StorageError: it cannot be written.
+    """
+    path = out / RULES
+    there = _rules(path)
+    if there is None:
+        if exists(out) and (not is_folder(out) or any(out.iterdir())):
+            raise ConfigError("the folder holds something else", value=str(out))
+        with atomic_write(path) as file:
+            file.write((to_json(rules, indent=2) + "\n").encode("utf-8"))
+        return
+    for name in rules:
+        if there.get(name) != rules[name]:
+            raise ConfigError(
+                f"the folder holds a comparison with another {name}, {there.get(name)!r}",
+                value=rules[name],
+                remedy="choose another --out, or the same rules",
+            )
+
+
+def _rules(path: Path) -> dict[str, Any] | None:
+    """The rules in a file, None if there is no such file."""
+    try:
+        there = from_json(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise storage_error(error, path) from error
+    except ValueError as error:
+        raise FormatError("the rules of the comparison are damaged", path=path) from error
+    if not isinstance(there, dict):
+        raise FormatError("the rules of the comparison must be a JSON object", path=path)
+    return there
+
+
+def _search(grid: Grid, out: Path, unit: Unit) -> None:
+    """Make the search of a unit, and write its run."""
+    result = run(
+        _table(unit.table, grid),
+        method_class(unit.method),
+        objectives=grid.objectives,
+        epochs=grid.epochs,
+        evaluations=grid.evaluations,
+        seed=unit.seed,
+    )
+    Run.of(result, table=unit.table, method=unit.method).write(out / unit.file)
+
+
+def _checksum(table: str, grid: Grid) -> str:
+    """Checksum of a table, after a check that it has the objectives at the budget."""
+    bench = _table(table, grid)
+    for objective in grid.objectives:
+        bench.values(objective, grid.epochs)
+    return bench.table.checksum
+
+
+def _table(name: str, grid: Grid) -> Benchmark:
+    return _loaded(name, tuple(sorted(grid.rules()["setting"].items())))
+
+
+@lru_cache(maxsize=8)
+def _loaded(name: str, setting: tuple[tuple[str, Any], ...]) -> Benchmark:
+    from naslib_ecnas.loading import load
+
+    return load(name, **dict(setting))
