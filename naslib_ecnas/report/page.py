@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -43,23 +42,17 @@ __all__ = [
     "coded",
     "gather",
     "html",
-    "joined",
     "pack",
     "quantise",
     "references",
     "split",
-    "unpack_columns",
     "write_page",
 ]
 
 #: Metrics that a page offers if the table holds them, beside the objectives of the runs.
 _SHOWN = (
-    "energy_kwh",
-    "training_time_s",
-    "validation_accuracy",
-    "test_accuracy",
-    "parameters",
-    "co2_g",
+    *("energy_kwh", "training_time_s", "validation_accuracy", "test_accuracy"),
+    *("parameters", "co2_g"),
 )
 #: Code of a missing value.
 MISSING = 0xFFFF
@@ -71,15 +64,18 @@ STEP_LOG = 5e-4
 #: Rows that the entropy of a column is estimated from.
 _SAMPLE = 20_000
 #: The page's scripts, in the order in which the browser reads them.
-_SCRIPTS = (
-    "decode.js",
-    "cell.js",
-    "axes.js",
-    "marks.js",
-    "plot.js",
-    "gestures.js",
-    "runs.js",
-    "page.js",
+_SCRIPTS = ("decode", "cell", "axes", "marks", "plot", "gestures", "runs", "page")
+#: Fields of a run that the page's data hold as they are.
+_RUN = (
+    "label",
+    "method",
+    "paper",
+    "objectives",
+    "epochs",
+    "evaluations",
+    "seed",
+    "hypervolume",
+    "spent",
 )
 #: A placeholder of the template.
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
@@ -277,17 +273,6 @@ class Codes:
         half = self.step / 2 + 1e-12
         return float(np.expm1(half)) if self.log else half
 
-    def values(self) -> NDArray[np.float64]:
-        """(n,) float64 values as the page shows them."""
-        known = self.codes != MISSING
-        out = np.full(len(self.codes), np.nan)
-        if self.levels is not None:
-            out[known] = self.levels[self.codes[known]]
-        else:
-            place = self.low + self.step * self.codes[known]
-            out[known] = np.exp(place) if self.log else place
-        return out
-
 
 def quantise(values: NDArray[np.float64], *, log: bool) -> Codes:
     """Encode a column, exactly if it has few different values.
@@ -337,13 +322,6 @@ def split(column: Code, reference: Code | None) -> bytes:
     return (codes >> 8).astype(np.uint8).tobytes() + (codes & 0xFF).astype(np.uint8).tobytes()
 
 
-def joined(data: bytes, reference: Code | None) -> Code:
-    """The inverse of `split`."""
-    planes = np.frombuffer(data, dtype=np.uint8).reshape(2, -1).astype(np.uint16)
-    codes: Code = planes[0] << 8 | planes[1]
-    return codes if reference is None else codes + reference
-
-
 def _bits(codes: Code) -> float:
     """Entropy of the codes, in bits per code."""
     _, count = np.unique(codes, return_counts=True)
@@ -361,15 +339,12 @@ class _Blocks:
     """Binary blocks, appended one after the other."""
 
     def __init__(self) -> None:
-        self.parts: list[bytes] = []
-        self._end = 0
+        self.data = bytearray()
 
     def add(self, data: bytes) -> list[int]:
         """Append a block; returns its [offset, length]."""
-        place = [self._end, len(data)]
-        self.parts.append(data)
-        self._end += len(data)
-        return place
+        self.data += data
+        return [len(self.data) - len(data), len(data)]
 
     def array(self, values: NDArray[Any], kind: str) -> list[int]:
         return self.add(np.ascontiguousarray(values, dtype=kind).tobytes())
@@ -428,31 +403,8 @@ def pack(page: Page, columns: Sequence[Codes]) -> bytes:
         },
     }
     text = to_json(header).encode("utf-8")
-    data = b"".join([len(text).to_bytes(4, "little"), text, *blocks.parts])
+    data = len(text).to_bytes(4, "little") + text + blocks.data
     return gzip.compress(data, compresslevel=9, mtime=0)
-
-
-def unpack_columns(data: bytes) -> dict[tuple[str, int | None], NDArray[np.float64]]:
-    """The (n_cells,) columns of a packed page as the page shows them, by metric and budget."""
-    raw = gzip.decompress(data)
-    size = int.from_bytes(raw[:4], "little")
-    header = json.loads(raw[4 : 4 + size])
-
-    def block(place: Sequence[int]) -> bytes:
-        return raw[4 + size + place[0] : 4 + size + sum(place)]
-
-    codes: list[NDArray[np.uint16]] = []
-    out = {}
-    for column in header["columns"]:
-        reference = column["reference"]
-        codes.append(
-            joined(block(column["codes"]), None if reference is None else codes[reference])
-        )
-        levels = column["levels"]
-        levels = None if levels is None else np.frombuffer(block(levels), dtype="<f8")
-        whole = Codes(codes[-1], column["log"], column["low"], column["step"], levels)
-        out[column["metric"], column["epochs"]] = whole.values()
-    return out
 
 
 def _metric(page: Page, name: str) -> dict[str, Any]:
@@ -494,15 +446,7 @@ def _payload_columns(page: Page, columns: Sequence[Codes], blocks: _Blocks) -> l
 
 def _run(run: Run, blocks: _Blocks) -> dict[str, Any]:
     return {
-        "label": run.label,
-        "method": run.method,
-        "paper": run.paper,
-        "objectives": list(run.objectives),
-        "epochs": run.epochs,
-        "evaluations": run.evaluations,
-        "seed": run.seed,
-        "hypervolume": run.hypervolume,
-        "spent": dict(run.spent),
+        **{name: getattr(run, name) for name in _RUN},
         "knee": run.knee_row,
         "extremes": dict(run.extreme_rows),
         "front": blocks.array(run.front_rows, "<i4"),
@@ -530,7 +474,7 @@ def write_page(page: Page, path: Path) -> int:
 def html(page: Page) -> str:
     """The page as text. Names from outside are escaped, or inside the encoded data."""
     columns = coded(page)
-    style, script = _asset("page.css"), "\n".join(map(_asset, _SCRIPTS))
+    style, script = _asset("page.css"), "\n".join(_asset(f"{name}.js") for name in _SCRIPTS)
     # By hash, so that a script injected into the page does not run.
     policy = (
         f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
