@@ -22,9 +22,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add = command(
         parser,
         run,
-        "Run every method on every table with every seed under the same rules, and write one tidy "
-        "file, figures and tables. A stopped comparison continues where it stopped: finished runs "
-        "are not repeated.",
         "ecnas compare --methods semoa,random,re --tables 4v,5v --seeds 5 \\\n"
         "    --evaluations 500 --out comparison",
         "ecnas report comparison --out comparison.html",
@@ -49,11 +46,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Compare, and print the report.
-
-    Raises:
-        EcnasError: a setting is not possible, a table cannot be loaded, or a run failed.
-    """
+    """Run every method on every table with every seed under the same rules, and write one tidy
+    file, figures and tables. A stopped comparison continues where it stopped: finished runs are not
+    repeated."""
     from naslib_ecnas.comparison.experiment import Grid, compare
 
     grid = Grid(

@@ -25,8 +25,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add = command(
         parser,
         run,
-        "Print a script that completes commands, options, names of tables, methods and devices, "
-        "and files.",
         "bash, in ~/.bashrc:               source <(ecnas completion bash)",
         "zsh, in ~/.zshrc after compinit:  source <(ecnas completion zsh)",
         "fish:  ecnas completion fish > ~/.config/fish/completions/ecnas.fish",
@@ -36,7 +34,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Print the script."""
+    """Print a script that completes commands, options, names of tables, methods and devices, and
+    files."""
     from argcomplete import shellcode
 
     print(shellcode(["ecnas"], shell=args.shell))

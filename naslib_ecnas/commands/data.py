@@ -32,47 +32,19 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "ecnas data fetch 4v-4epochs",
         "ecnas query 4v-4epochs 0 --epochs 4",
     )
-    add = action(
-        "list",
-        "list every table and file, and whether it is on this machine",
-        _list,
-        "List every table and every published file, and whether it is on this machine. The first "
-        "column is the name that other commands take.",
-        "ecnas data list",
-        "ecnas data list --json",
-    )
-    add(*JSON)
+    action(_list, "ecnas data list", "ecnas data list --json")(*JSON)
 
-    add = action(
-        "fetch",
-        "download and check published files; prints their paths",
-        _fetch,
-        "Download published files into the cache folder, or take them from ECNAS_MIRROR if that is "
-        "set, and compare them with their published checksums. An interrupted download continues "
-        "where it stopped. Prints the paths.",
-        "ecnas data fetch 4v-4epochs 5v-4epochs",
-    )
+    add = action(_fetch, "ecnas data fetch 4v-4epochs 5v-4epochs")
     add("names", "PUBLISHED", "name of a table or file, see: ecnas data list", nargs="+")
     about = "accept a file for which no checksum is published; its SHA-256 is recorded"
     add("--unverified", help=about)
 
-    add = action(
-        "verify",
-        "check files against published checksums, and every byte of tables",
-        _verify,
-        "Check files against their published checksums, and every byte of tables.",
-        "ecnas data verify 5v-4epochs",
-        "ecnas data verify my-table.ecnas",
-    )
+    add = action(_verify, "ecnas data verify 5v-4epochs", "ecnas data verify my-table.ecnas")
     add("names", "PUBLISHED_OR_FILE", "name of a table or file, or a path", nargs="+")
     add(*JSON)
 
     add = action(
-        "convert",
-        "make a table from a file; prints its path",
         _convert,
-        "Make a table from a TFRecord, Parquet or CSV file, from NASLib's pickle or a folder of "
-        "results. The format is recognised by the content. Prints the table's path.",
         "ecnas data convert cells.csv --out cells.ecnas",
         "ecnas query cells.ecnas 0",
     )
@@ -80,23 +52,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--out", "FILE", "also write the table to this file (suffix .ecnas)")
     add("--afresh", help="convert again even if that was done before")
 
-    add = action(
-        "export",
-        "write a table as .ecnas, .tfrecord, .parquet or .csv",
-        _export,
-        "Write a table in the format that the suffix of the file names: .ecnas, .tfrecord, "
-        ".parquet (extra `parquet`) or .csv.",
-        "ecnas data export 4v cells.csv",
-    )
+    add = action(_export, "ecnas data export 4v cells.csv")
     add("source", "TABLE", "name of a table, or a path")
     add("out", "FILE", "file to write; its suffix is the format")
 
     add = action(
-        "card",
-        "a table's dataset card, as Croissant JSON-LD",
         _card,
-        "Describe a table and its origin for programs (Croissant JSON-LD). It may be one that "
-        "comes with the package, a published one, or your own file.",
         "ecnas data card 5v",
         "ecnas data export 4v 4v.csv",
         "ecnas data card 4v.csv --out 4v.json",
@@ -109,11 +70,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--published", "DAY", "date of publication, such as 2024-04-14")
 
     add = action(
-        "build",
-        "build the 7-vertex table from NAS-Bench-101's file and an energy model",
         _build,
-        "Write a table with the accuracies and times of a NAS-Bench-101 file and the energies of a "
-        "model. Prints its path.",
         "ecnas data build 7v --nasbench nasbench_full.tfrecord --energy-model ours \\\n"
         "    --out 7v-full.ecnas",
     )
@@ -131,6 +88,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _list(args: argparse.Namespace) -> None:
+    """List every table and published file, and whether it is on this machine. The first column is
+    the name that other commands take."""
     from naslib_ecnas.data.catalog import catalog
 
     found = _listing(catalog())
@@ -231,6 +190,9 @@ def _listing(entries: Catalog) -> dict[str, Any]:
 
 
 def _fetch(args: argparse.Namespace) -> None:
+    """Download published files and check them. They go into the cache folder, or are taken from
+    ECNAS_MIRROR if that is set, and are compared with their published checksums. An interrupted
+    download continues where it stopped. Prints the paths."""
     from naslib_ecnas.data.catalog import file_entry
     from naslib_ecnas.data.fetch import fetch
 
@@ -242,6 +204,7 @@ def _fetch(args: argparse.Namespace) -> None:
 
 
 def _verify(args: argparse.Namespace) -> int:
+    """Check files against their published checksums, and every byte of tables."""
     from naslib_ecnas.data.convert import verify
     from naslib_ecnas.loading import table_file
     from naslib_ecnas.surrogate import EMBEDDED
@@ -266,6 +229,8 @@ def _verify(args: argparse.Namespace) -> int:
 
 
 def _convert(args: argparse.Namespace) -> None:
+    """Make a table from a file. It may be a TFRecord, Parquet or CSV file, NASLib's pickle or a
+    folder of results; the format is recognised by the content. Prints the table's path."""
     from naslib_ecnas.data.table import Table, write_table
     from naslib_ecnas.loading import table_file
 
@@ -286,6 +251,8 @@ def _table_path(text: str, remedy: str | None = None) -> Path:
 
 
 def _export(args: argparse.Namespace) -> None:
+    """Write a table as .ecnas, .tfrecord, .parquet (extra `parquet`) or .csv, by the suffix of the
+    file."""
     from naslib_ecnas.data.convert import check_suffix, export
     from naslib_ecnas.data.table import Table
     from naslib_ecnas.loading import table_file
@@ -298,6 +265,8 @@ def _export(args: argparse.Namespace) -> None:
 
 
 def _build(args: argparse.Namespace) -> None:
+    """Build the 7-vertex table from NAS-Bench-101's file and an energy model. The accuracies and
+    times are the file's. Prints the path of the table."""
     from naslib_ecnas.data.convert import built
     from naslib_ecnas.data.table import write_table
     from naslib_ecnas.surrogate.modelled import energy_model
@@ -315,6 +284,8 @@ def _build(args: argparse.Namespace) -> None:
 
 
 def _card(args: argparse.Namespace) -> None:
+    """Describe a table and its origin for programs, as Croissant JSON-LD. It may be one that comes
+    with the package, a published one, or your own file."""
     from naslib_ecnas._version import __version__
     from naslib_ecnas.data.croissant import card
     from naslib_ecnas.data.table import Table

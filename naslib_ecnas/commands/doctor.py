@@ -41,19 +41,12 @@ class Check:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    add = command(
-        parser,
-        run,
-        "Check the GPUs and how their energy can be measured, the CPU's energy counters, torch, "
-        "NASLib, SLURM, the cache and the optional packages. Changes nothing.",
-        "ecnas doctor",
-        "ecnas doctor --json",
-    )
-    add(*JSON)
+    command(parser, run, "ecnas doctor", "ecnas doctor --json")(*JSON)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Print what was found."""
+    """Check the GPUs and how their energy can be measured, the CPU's energy counters, torch,
+    NASLib, SLURM, the cache and the optional packages. Changes nothing."""
     found = checks()
     if args.json:
         print_json({"checks": [asdict(check) for check in found]})

@@ -51,16 +51,14 @@ class _Prepared(NamedTuple):
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    listed = "; ".join(f"{number}: {about}" for number, about in _FIGURES.items())
     add = command(
         parser,
         run,
-        f"Draw a figure of the EC-NAS paper from a table. {listed}. Writes figure-N.pdf, .svg and "
-        ".png, and the numbers of the figure as .csv.",
         "ecnas figure 1 --table 5v --out figures",
         "ecnas figure 5 --table 5v --seeds 10 --evaluations 500 --out figures",
     )
-    add("number", "N", "1 to 6", type=int, choices=tuple(_FIGURES))
+    listed = "; ".join(f"{number}: {about}" for number, about in _FIGURES.items())
+    add("number", "N", listed, type=int, choices=tuple(_FIGURES))
     add("--table", "TABLE", "table or file (7v; figure 4: 4v)")
     add("--out", "DIR", "folder to write to (the current one)", default=".")
     add("--epochs", "N", "training budget (the largest; figure 4: the least)", type=int)
@@ -79,12 +77,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Draw a figure.
-
-    Raises:
-        EcnasError: a setting is not possible, matplotlib is missing, or a table or a file cannot
-            be read or written.
-    """
+    """Draw a figure of the EC-NAS paper from a table. Writes figure-N.pdf, .svg and .png, and the
+    numbers of the figure as .csv."""
     from naslib_ecnas.errors import ConfigError
     from naslib_ecnas.figures.drawing import save, style
 

@@ -27,19 +27,12 @@ _OPTIONAL = {
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
-    add = command(
-        parser,
-        run,
-        "Show the version, the cache folder and the tables in it, whether NASLib is found, and "
-        "which optional packages are installed.",
-        "ecnas info",
-        "ecnas info --json",
-    )
-    add(*JSON)
+    command(parser, run, "ecnas info", "ecnas info --json")(*JSON)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Print what was found."""
+    """Show the version, the cache folder and the tables in it, whether NASLib is found, and which
+    optional packages are installed."""
     found = _facts()
     if args.json:
         print_json(found)

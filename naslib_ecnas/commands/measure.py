@@ -37,25 +37,6 @@ _REHEARSAL = (
     "    --images-per-file 4 --out rehearsal"
 )
 
-#: Action -> examples of its help.
-_EXAMPLES = {
-    "plan": (
-        "ecnas measure plan --space 7v --design 20 --data cifar10 DIR --out my-gpu",
-        _REHEARSAL,
-    ),
-    "run": (
-        "ecnas measure run my-gpu --device cuda:0",
-        "ecnas measure run my-gpu --cluster slurm --workers 4 --partition gpu",
-        "ecnas measure run rehearsal --device cpu --meter none --steps 2 \\\n"
-        "    --batch-size 2 --evaluate-images 2 --limit 1",
-    ),
-    "status": ("ecnas measure status my-gpu",),
-    "validate": ("ecnas measure validate my-gpu --requeue",),
-    "export": (
-        "ecnas measure export my-gpu --out my-gpu.csv",
-        "ecnas measure export rehearsal --out rehearsal.csv --allow-synthetic",
-    ),
-}
 #: Lines that the reports of `status` and `validate` show at most.
 _MOST_LINES = 30
 #: Least seconds between two updates of the bars: drawing takes CPU energy that may be measured.
@@ -70,30 +51,42 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         parser,
         "A campaign is a folder with a plan of trainings and a record of each finished one. Any "
         "number of workers may share it; one that dies loses only its current unit.",
-        *(examples[0] for examples in _EXAMPLES.values()),
+        "ecnas measure plan --space 7v --design 20 --data cifar10 DIR --out my-gpu",
+        "ecnas measure run my-gpu --device cuda:0",
+        "ecnas measure status my-gpu",
+        "ecnas measure validate my-gpu --requeue",
+        "ecnas measure export my-gpu --out my-gpu.csv",
     )
-
-    def of_campaign(name: str, what: str, function: Any) -> Options:
-        add = described(name, what, function)
-        add("campaign", "CAMPAIGN", "folder of the campaign")
-        return add
-
-    def described(name: str, what: str, function: Any) -> Options:
-        return action(name, what, function, f"{what[0].upper()}{what[1:]}.", *_EXAMPLES[name])
-
-    what = "write a plan, one unit for each cell, budget and repeat, into a new folder"
-    _add_plan(described("plan", what, _plan))
-    what = "measure until no unit is left; start one worker for each GPU"
-    _add_run(of_campaign("run", what, _run))
-    add = of_campaign("status", "progress, rate, remaining time, energy, failed units", _status)
+    campaign = ("campaign", "CAMPAIGN", "folder of the campaign")
+    add = action(
+        _plan,
+        "ecnas measure plan --space 7v --design 20 --data cifar10 DIR --out my-gpu",
+        _REHEARSAL,
+    )
+    _add_plan(add)
+    add = action(
+        _run,
+        "ecnas measure run my-gpu --device cuda:0",
+        "ecnas measure run my-gpu --cluster slurm --workers 4 --partition gpu",
+        "ecnas measure run rehearsal --device cpu --meter none --steps 2 \\\n"
+        "    --batch-size 2 --evaluate-images 2 --limit 1",
+    )
+    add(*campaign)
+    _add_run(add)
+    add = action(_status, "ecnas measure status my-gpu")
+    add(*campaign)
     add(*JSON)
-    what = "check every record and list the units to measure again"
-    add = of_campaign("validate", what, _validate)
+    add = action(_validate, "ecnas measure validate my-gpu --requeue")
+    add(*campaign)
     add(*JSON)
     add("--strict", help="exit with 1 for doubts and missing units too")
     add("--requeue", help="put the units to measure again in the queue")
-    what = "write the records as a table (.ecnas, .tfrecord, .parquet, .csv)"
-    add = of_campaign("export", what, _export)
+    add = action(
+        _export,
+        "ecnas measure export my-gpu --out my-gpu.csv",
+        "ecnas measure export rehearsal --out rehearsal.csv --allow-synthetic",
+    )
+    add(*campaign)
     add("--out", "FILE", "its suffix is the format", required=True)
     add("--pue", "X", "PUE to multiply all kWh by (%(default)s)", default=1.0)
     add("--carbon-intensity", "G", "gCO2eq/kWh, a country's code, or world")
@@ -124,6 +117,7 @@ def _add_plan(add: Options) -> None:
 
 
 def _plan(args: argparse.Namespace) -> int:
+    """Write a plan, one unit for each cell, budget and repeat, into a new folder."""
     from naslib_ecnas.campaign import DataChoice, make_plan
     from naslib_ecnas.campaign.plan import designed_rows, file_rows, vertices_of
     from naslib_ecnas.files import cache_folder
@@ -206,6 +200,7 @@ def _add_run(add: Options) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
+    """Measure until no unit is left; start one worker for each GPU."""
     from naslib_ecnas.campaign import Pace, Settings, work
 
     how, *file = args.meter
@@ -425,6 +420,7 @@ def _bars() -> Progress:
 
 
 def _status(args: argparse.Namespace) -> int:
+    """Show progress, rate, remaining time, energy and failed units."""
     from naslib_ecnas.campaign import status
 
     found = status(Path(args.campaign).expanduser())
@@ -470,6 +466,7 @@ def _print_status(found: Status) -> None:
 
 
 def _validate(args: argparse.Namespace) -> int:
+    """Check every record and list the units to measure again."""
     from naslib_ecnas.campaign import requeue, validate
 
     folder = Path(args.campaign).expanduser()
@@ -515,6 +512,7 @@ def _grouped(doubts: Sequence[Finding]) -> list[tuple[str, str, str, str]]:
 
 
 def _export(args: argparse.Namespace) -> int:
+    """Write the records as a table (.ecnas, .tfrecord, .parquet, .csv)."""
     from naslib_ecnas.campaign import export
 
     out = Path(args.out).expanduser()

@@ -18,10 +18,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add = command(
         parser,
         run,
-        "Run one of NASLib's runner scripts, unchanged, with search_space: ecnas in its config. "
-        "There, dataset: cifar10 is the table 7v; it may also be the name or the file of another "
-        "table. A section objectives makes the search optimise energy as well. With sweep, run "
-        "several optimizers, seeds and objectives from one config.",
         "ecnas naslib nas --config-file re.yaml seed 3 search.epochs 200",
         "ecnas naslib sweep --config-file sweep.yaml --out sweep --jobs 2",
         "ecnas naslib sweep --help",
@@ -39,11 +35,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Run a runner or a sweep, and print the report of its search.
-
-    Raises:
-        EcnasError: the runner, the config or the table is not possible, or NASLib is missing.
-    """
+    """Run one of NASLib's runner scripts, unchanged, with search_space: ecnas in its config. There,
+    dataset: cifar10 is the table 7v; it may also be the name or the file of another table. A
+    section objectives makes the search optimise energy as well. With sweep, run several optimizers,
+    seeds and objectives from one config."""
     from naslib_ecnas.adapters import naslib_run
     from naslib_ecnas.commands.search import plot, report
 

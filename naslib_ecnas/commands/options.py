@@ -16,6 +16,7 @@ __all__ = [
     "JSON",
     "HelpFormatter",
     "Options",
+    "Run",
     "actions",
     "add_study_options",
     "add_table_options",
@@ -76,25 +77,24 @@ class HelpFormatter(argparse.HelpFormatter):
         return "\n".join(indent + line for line in text.splitlines())
 
 
+Run = Callable[[argparse.Namespace], "int | None"]
+
+
 def command(
-    parser: argparse.ArgumentParser,
-    run: Callable[[argparse.Namespace], int | None],
-    about: str,
-    *examples: str,
-    title: str = "examples",
+    parser: argparse.ArgumentParser, run: Run, *examples: str, title: str = "examples"
 ) -> Options:
     """Give a parser its help and what it runs; returns what adds its options.
 
     Args:
         parser: the parser of the command.
-        run: takes what was typed; returns the exit code, None for 0.
-        about: description, prose.
+        run: takes what was typed and returns the exit code, None for 0. Its docstring is the
+            description of the command.
         examples: commands to copy, below the options; a long one may contain line breaks.
         title: heading of the examples.
     """
-    parser.description, parser.formatter_class = about, HelpFormatter
     lines = [f"  {line}" for example in examples for line in example.splitlines()]
-    parser.epilog = "\n".join([f"{title}:", *lines])
+    parser.description, parser.epilog = _text(run), "\n".join([f"{title}:", *lines])
+    parser.formatter_class = HelpFormatter
     parser.set_defaults(run=run)
     return Options(parser)
 
@@ -102,15 +102,26 @@ def command(
 def actions(parser: argparse.ArgumentParser, about: str, *examples: str) -> Callable[..., Options]:
     """Make a command that only groups actions; alone it prints its help.
 
-    Returns a function of an action's name, its help, and the arguments of `command` from `run` on.
+    Returns:
+        A function that adds an action. It takes the arguments of `command` from `run` on, whose
+        name is the action's, and the first sentence of whose docstring is the action's line in the
+        help.
     """
-    command(parser, lambda args: parser.print_help(), about, *examples)
+    command(parser, lambda args: parser.print_help(), *examples)
+    parser.description = about
     below = parser.add_subparsers(title="actions", metavar="ACTION")
 
-    def action(name: str, help: str, *rest: Any) -> Options:
-        return command(below.add_parser(name, help=help), *rest)
+    def action(run: Run, *examples: str) -> Options:
+        name = run.__name__.strip("_").replace("_", "-")
+        first = _text(run).partition(". ")[0].rstrip(".").replace("%", "%%")
+        added = below.add_parser(name, help=first[:1].lower() + first[1:])
+        return command(added, run, *examples)
 
     return action
+
+
+def _text(run: Run) -> str:
+    return " ".join((run.__doc__ or "").split())
 
 
 # -- options of several commands --------------------------------------------------------------

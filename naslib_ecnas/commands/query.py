@@ -23,7 +23,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add = command(
         parser,
         run,
-        "Show every metric of one cell at one training budget, with its unit and origin.",
         "ecnas query 7v 1000",
         "ecnas query 4v 011001000:input,conv3x3-bn-relu,output --epochs 4",
         "ecnas query 7v 1000 --device titan-xp --pue 1.2 --carbon-intensity DK",
@@ -38,11 +37,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Print the record of a cell.
-
-    Raises:
-        EcnasError: the table, the cell, the budget or the repeat does not exist.
-    """
+    """Show every metric of one cell at one training budget, with its unit and origin."""
     bench = open_table(args)
     with progress():  # the first look-up by hash hashes all cells
         cell = _cell(bench, args.cell)

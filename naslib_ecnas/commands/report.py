@@ -24,9 +24,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add = command(
         parser,
         run,
-        "Write one self-contained HTML file: a scatter plot of every cell of a table, its true "
-        "front, the fronts and curves of searches, and a drawing of each cell with its metrics. "
-        "The page loads nothing from the network.",
         "ecnas report runs --out report.html",
         "ecnas report runs/first runs/second --out report.html --overwrite",
         "ecnas report --table 7v --out all.html",
@@ -42,12 +39,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write the page.
-
-    Raises:
-        EcnasError: a setting is not possible, a run or the table cannot be read, or the file
-            cannot be written.
-    """
+    """Write one self-contained HTML file: a scatter plot of every cell of a table, its true front,
+    the fronts and curves of searches, and a drawing of each cell with its metrics. The page loads
+    nothing from the network."""
     from naslib_ecnas.report import find_runs, gather, write_page
 
     out = Path(args.out)

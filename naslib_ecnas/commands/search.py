@@ -35,9 +35,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add = command(
         parser,
         run,
-        "Search a table for the best trade-offs between objectives. Every evaluation is charged as "
-        "the training it stands for. Reported are the front (the cells that no other found cell "
-        "dominates), its knee (the best compromise) and its extremes.",
         "ecnas search --method semoa --evaluations 500 --seed 0 --out runs/first",
         "ecnas search --method re --max-energy 20 --out runs/budget",
         "ecnas report runs",
@@ -64,11 +61,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Search, and print the report.
-
-    Raises:
-        EcnasError: a setting is not possible, or the table or a file cannot be read or written.
-    """
+    """Search a table for the best trade-offs between objectives. Every evaluation is charged as the
+    training it stands for. Reported are the front (the cells that no other found cell dominates),
+    its knee (the best compromise) and its extremes."""
     from naslib_ecnas import search
     from naslib_ecnas.search.result import document
 

@@ -37,28 +37,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "ecnas surrogate choose --cells 20",
         "ecnas surrogate calibrate --measurements my-gpu.csv --out my-gpu.safetensors",
     )
-    add = action(
-        "evaluate",
-        "errors of the models on trainings that the fit has not seen",
-        _evaluate,
-        "Print errors, rank correlation and coverage of the 90 % intervals on trainings that the "
-        "fit has not seen, as determined when the models were fitted. With --data, compare the "
-        "models with the measurements of a folder, without those that they were fitted on.",
-        "ecnas surrogate evaluate",
-        "ecnas surrogate evaluate --by-vertices",
-    )
+    add = action(_evaluate, "ecnas surrogate evaluate", "ecnas surrogate evaluate --by-vertices")
     add("--data", "DIR", "folder of reference measurements")
     add("--by-vertices", help="also for each number of vertices")
     add(*JSON)
 
-    add = action(
-        "fit",
-        "fit a model to the reference measurements",
-        _fit,
-        "Fit a model to a folder of reference measurements, evaluate it like the shipped one, and "
-        "write its weights.",
-        "ecnas surrogate fit --target energy --data DIR --out energy.safetensors",
-    )
+    add = action(_fit, "ecnas surrogate fit --target energy --data DIR --out energy.safetensors")
     add("--target", help="model to fit", required=True, choices=_TARGETS)
     about = "energy model: ours, or the paper's recipe (%(default)s)"
     add("--model", help=about, default="ours", choices=("ours", "paper"))
@@ -66,14 +50,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--out", "FILE", "weights file (.safetensors) to write", required=True)
     _add_seed_and_json(add)
 
-    add = action(
-        "choose",
-        "which cells to measure on another GPU",
-        _choose,
-        "List the cells whose measurements are most informative about a GPU: an experimental "
-        "design, not a random sample.",
-        "ecnas surrogate choose --cells 20 --vertices 5",
-    )
+    add = action(_choose, "ecnas surrogate choose --cells 20 --vertices 5")
     add("--cells", "N", "how many (%(default)s)", default=20)
     add("--vertices", "V", "largest number of vertices (%(default)s)", default=7)
     about = "preference for cells that train quickly: 0 none, 1 proportional (%(default)s)"
@@ -81,12 +58,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     _add_seed_and_json(add)
 
     add = action(
-        "calibrate",
-        "energy model of another GPU from few measured cells",
         _calibrate,
-        "Fit an energy model of a GPU to measurements at 4 epochs and estimate its error by "
-        "cross-validation. The file is any that `ecnas data convert` reads, such as a CSV with the "
-        "columns cell, epochs, energy_kwh and, better, training_time_s.",
         'ecnas surrogate calibrate --measurements my-gpu.csv --device "my GPU" \\\n'
         "    --pue 1 --out my-gpu.safetensors",
         "ecnas query 7v 1000 --device my-gpu.safetensors",
@@ -103,11 +75,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     _add_seed_and_json(add)
 
     add = action(
-        "learning-curve",
-        "error of the energy model over the number of measured cells",
         _learning_curve,
-        "Fit to growing numbers of measured cells, ten draws each, and evaluate on the validation "
-        "part of the paper's split, as in the paper's figure 2.",
         "ecnas surrogate learning-curve --data DIR --json > curve.json",
         "ecnas figure 2 --learning-curve curve.json",
     )
@@ -127,6 +95,10 @@ def _add_seed_and_json(add: Options) -> None:
 
 
 def _evaluate(args: argparse.Namespace) -> None:
+    """Print errors of the models on trainings that the fit has not seen. Shown are errors, rank
+    correlation and coverage of the 90 % intervals, as determined when the models were fitted. With
+    --data, compare the models with the measurements of a folder, without those that they were
+    fitted on."""
     from naslib_ecnas.quality import HEADINGS, Quality
     from naslib_ecnas.surrogate.modelled import reported
 
@@ -157,6 +129,8 @@ def _evaluate(args: argparse.Namespace) -> None:
 
 
 def _fit(args: argparse.Namespace) -> None:
+    """Fit a model to the reference measurements, evaluate it like the shipped one, and write its
+    weights."""
     from naslib_ecnas.quality import HEADINGS, Quality
 
     target = "paper" if args.model == "paper" and args.target == "energy" else args.target
@@ -175,6 +149,8 @@ def _fit(args: argparse.Namespace) -> None:
 
 
 def _choose(args: argparse.Namespace) -> None:
+    """List the cells to measure on another GPU. Their measurements are most informative about it:
+    an experimental design, not a random sample."""
     from naslib_ecnas.cell import Cell
     from naslib_ecnas.surrogate.calibrate import choose
 
@@ -192,6 +168,10 @@ def _choose(args: argparse.Namespace) -> None:
 
 
 def _calibrate(args: argparse.Namespace) -> None:
+    """Make an energy model of another GPU from few measured cells. It is fitted to measurements at
+    4 epochs, and its error is estimated by cross-validation. The file is any that `ecnas data
+    convert` reads, such as a CSV with the columns cell, epochs, energy_kwh and, better,
+    training_time_s."""
     from naslib_ecnas.surrogate.calibrate import calibrated
     from naslib_ecnas.surrogate.models import is_synthetic
 
@@ -254,6 +234,9 @@ def _line(scores: Scores) -> tuple[str, ...]:
 
 
 def _learning_curve(args: argparse.Namespace) -> None:
+    """Print the error of the energy model over the number of measured cells. It is fitted to
+    growing numbers of cells, ten draws each, and evaluated on the validation part of the paper's
+    split, as in the paper's figure 2."""
     import numpy as np
 
     from naslib_ecnas.errors import ConfigError

@@ -34,16 +34,15 @@ _ALL = "4v,5v,7v"
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    listed = "; ".join(f"{number}: {about}" for number, about in _TABLES.items())
     add = command(
         parser,
         run,
-        f"Print a table of the EC-NAS paper. {listed}.",
         "ecnas table 1",
         "ecnas table 2 --table 5v --methods semoa,random --seeds 3",
         "ecnas table 3 --json",
     )
-    add("number", "N", "1 to 3", type=int, choices=tuple(_TABLES))
+    listed = "; ".join(f"{number}: {about}" for number, about in _TABLES.items())
+    add("number", "N", listed, type=int, choices=tuple(_TABLES))
     about = f"table or file; tables 1 and 3 take several, comma-separated ({_ALL}; table 2: 7v)"
     add("--table", "TABLES", about)
     add("--out", "DIR", "folder to write table-N.csv to")
@@ -54,11 +53,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Print a table.
-
-    Raises:
-        EcnasError: a setting is not possible, or a table or a file cannot be read or written.
-    """
+    """Print a table of the EC-NAS paper."""
     sheet, about = (_spaces, _chosen, _saved)[args.number - 1](args)
     written = None
     if args.out:

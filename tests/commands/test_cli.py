@@ -125,7 +125,7 @@ def _parsers(
 def test_examples_keep_their_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     long = ("ecnas search " + "--evaluations 500 " * 5).strip()
     parser = argparse.ArgumentParser(prog="ecnas")
-    command(parser, print, "What it does.", long, "ecnas a \\\n    b", title="once")
+    command(parser, lambda args: None, long, "ecnas a \\\n    b", title="once")
     for width in ("40", "80", "200"):
         monkeypatch.setenv("COLUMNS", width)
         assert parser.format_help().endswith(f"once:\n  {long}\n  ecnas a \\\n      b\n")
