@@ -87,7 +87,6 @@ class CellTexts:
         self._source = source
         self._space = Space(MAX_VERTICES)
         self._rows: dict[str, int] = {}
-        self._hashes: dict[int, str] = {}
 
     def rows(self, texts: Sequence[Any]) -> NDArray[np.int32]:
         """(n,) int32 rows of (n,) texts.
@@ -106,17 +105,12 @@ class CellTexts:
         Raises:
             FormatError: a hash belongs to another cell.
         """
-        places = rows.tolist()
-        stated = [row for row, text in zip(places, hashes, strict=True) if text not in (None, "")]
-        new = [row for row in dict.fromkeys(stated) if row not in self._hashes]
-        if new:
-            nasbench_hash.prepare(len(self._hashes) + len(new))
-            found = nasbench_hash.as_text(nasbench_hash.digests_of(np.array(new)))
-            self._hashes.update(zip(new, found.tolist(), strict=True))
-        for row, text in zip(places, hashes, strict=True):
-            if text not in (None, "") and text != self._hashes[row]:
-                message = f"the hash of a line must be its cell's, {self._hashes[row]}"
-                raise self._source.fault(message, value=text)
+        stated = np.flatnonzero([text not in (None, "") for text in hashes])
+        texts = [str(hashes[i]) for i in stated.tolist()]
+        for i in nasbench_hash.wrong_hashes(rows[stated], texts):
+            true = Cell.from_row(int(rows[stated[i]])).nasbench_hash
+            message = f"the hash of a line must be its cell's, {true}"
+            raise self._source.fault(message, value=texts[i])
 
     def _parsed(self, texts: list[str]) -> list[int]:
         """Rows of texts; texts of the usual form are looked up together."""
@@ -167,7 +161,7 @@ def _to_lines(
     """
     _, n_budgets, n_repeats = columns.shape
     rows = columns.rows[start:stop]
-    hashes = nasbench_hash.as_text(nasbench_hash.digests_of(rows)).tolist()
+    hashes = nasbench_hash.hashes_of(rows).tolist()
     each = n_budgets * n_repeats
     lines: dict[str, list[Any] | NDArray[Any]] = {
         "cell": [text for text in texts_of(rows) for _ in range(each)],
@@ -182,7 +176,6 @@ def _to_lines(
 def _parts(columns: Columns) -> Iterator[dict[str, list[Any] | NDArray[Any]]]:
     """The lines of `_to_lines`, some thousand at a time and at least once, with progress."""
     n_cells, n_budgets, n_repeats = columns.shape
-    nasbench_hash.prepare(n_cells)
     step = max(1, _LINES // (n_budgets * n_repeats))
     progress = listener()
     task = f"writing {columns.name}"

@@ -30,13 +30,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naslib_ecnas import network
+from naslib_ecnas.cell import Cell
 from naslib_ecnas.data.assemble import Assembler, Source, opened
-from naslib_ecnas.data.nasbench_tfrecord import NASBENCH_PROVENANCE
+from naslib_ecnas.data.nasbench_tfrecord import NASBENCH_PROVENANCE, cell_rows
 from naslib_ecnas.data.table import Columns
-from naslib_ecnas.data.tfrecord_columns import LabelledGraphs
 from naslib_ecnas.errors import TruncatedError
+from naslib_ecnas.nasbench_hash import wrong_hashes
 from naslib_ecnas.provenance import Provenance
-from naslib_ecnas.space import Space
 
 __all__ = ["ALLOWED", "Array", "DType", "load", "read_nasbench_pickle"]
 
@@ -570,7 +570,6 @@ _METRICS = {
 }
 
 _MAX_EPOCHS = 999_999
-_CHECKED_VERTICES = 5  # hashes of cells of up to so many vertices are always checked
 
 
 def read_nasbench_pickle(
@@ -632,10 +631,8 @@ class _Reader:
 
     def __init__(self, source: Source) -> None:
         self._source = Source(source.path, None)
-        self._cells = LabelledGraphs()
         self._hashes: list[str] = []
-        self._bits: list[int] = []
-        self._ops: list[int] = []
+        self._cells: list[tuple[str, str]] = []
         self._parameters: list[int] = []
         self._entry: list[int] = []
         self._epochs: list[int] = []
@@ -665,8 +662,7 @@ class _Reader:
         if bits.ndim != 2 or bits.dtype.kind not in "iub" or not ((bits == 0) | (bits == 1)).all():
             self.fail(f"the matrix of entry {key} must be of 0 and 1")
         text = (bits.astype(np.uint8) + ord("0")).astype(np.uint8).tobytes()
-        self._bits.append(self._cells.number_of_bits(text))
-        self._ops.append(self._cells.number_of_ops(",".join(ops).encode("utf-8", "replace")))
+        self._cells.append((text.decode(), ",".join(ops)))
         self._hashes.append(key)
         self._parameters.append(parameters)
         for epochs, training in self._trainings(key, computed):
@@ -704,7 +700,7 @@ class _Reader:
         """The columns of all entries, after their cells are checked."""
         if not self._hashes:
             self.fail("the pickle holds no cell")
-        rows = self._cells.rows(np.array(self._bits), np.array(self._ops))
+        rows = cell_rows(self._cells)
         for i in np.flatnonzero(rows < 0).tolist():
             self.fail(f"entry {self._hashes[i]} must have a valid cell")
         computed = network.parameters(rows)
@@ -712,9 +708,9 @@ class _Reader:
             if stated != computed[i]:
                 message = f"the cell {self._hashes[i]} has {computed[i]} trainable parameters"
                 self.fail(message, _shown(stated))
-        small = Space(_CHECKED_VERTICES)
-        every = check_hashes and bool((rows >= len(small)).any())
-        self._check_hashes(rows, Space() if every else small)
+        for i in wrong_hashes(rows, self._hashes, whole=check_hashes):
+            true = Cell.from_row(int(rows[i])).nasbench_hash
+            self.fail(f"the hash of an entry must be its cell's, {true}", self._hashes[i])
         assembler = Assembler(self._source)
         # No whole number overflows: the interpreter reads none above 10**256.
         values = {k: np.array(v, dtype=np.float64) for k, v in self._values.items()}
@@ -726,15 +722,6 @@ class _Reader:
         return assembler.finish(
             name, vertices=vertices, provenance=provenance, default=default, attributes={}
         )
-
-    def _check_hashes(self, rows: np.ndarray[Any, Any], space: Space) -> None:
-        checked = np.flatnonzero(rows < len(space))
-        true = space.hashes() if len(checked) else np.array([], dtype=np.str_)
-        for i in checked.tolist():
-            if self._hashes[i] != true[rows[i]]:
-                self.fail(
-                    f"the hash of an entry must be its cell's, {true[rows[i]]}", self._hashes[i]
-                )
 
 
 def _shown(value: Any) -> str:

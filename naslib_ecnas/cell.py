@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_left
 from collections.abc import Sequence
 from functools import cache, cached_property
 from itertools import compress, product
 from math import isqrt
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -154,7 +156,13 @@ def _row(matrix: Any, ops: Any) -> int | None:
         for row, codes in zip(rows, _codes_of_rows()[len(rows)], strict=True):
             code |= codes[tuple(row)]
         graphs = _graphs()
-        number, weights = graphs.get(code) or graphs[_without_dead_ends(code)]
+        at = bisect_left(graphs.codes, code)
+        if graphs.codes[at] != code:
+            code = _without_dead_ends(code)
+            at = bisect_left(graphs.codes, code)
+            if graphs.codes[at] != code:
+                return None
+        number, weights = graphs.starts[at], graphs.weights[graphs.slot_maps[at]]
         for name, weight in zip(ops[1:-1], weights, strict=False):
             number += weight * _LABEL[name]
         return int(table.row_of[number])
@@ -176,17 +184,33 @@ def _codes_of_rows() -> list[list[dict[tuple[int, ...], int]]]:
     return valid
 
 
+class _Graphs(NamedTuple):
+    """The pruned graphs for fast look-ups of single ones, in little memory."""
+
+    codes: array[int]
+    """Ascending, and a last one that is larger than any code."""
+    starts: array[int]
+    """Where `row_of` has the labellings of each graph's topology."""
+    slot_maps: array[int]
+    weights: list[tuple[int, ...]]
+    """For each slot map, what the label of each of the five interior vertices counts."""
+
+
 @cache
-def _graphs() -> dict[int, tuple[int, tuple[int, ...]]]:
-    """Where `row_of` has a pruned graph's labellings, and what each vertex's label adds to that."""
+def _graphs() -> _Graphs:
     codes, graphs = pruned_graphs()
     weights = [
         tuple(3 ** (len(m) - 1 - m.index(v)) if v in m else 0 for v in range(_SLOTS))
         for m in slot_maps()
     ]
-    first = topologies().first[graphs.topology].tolist()
-    which = zip(codes.tolist(), first, graphs.slot_map.tolist(), strict=True)
-    return {code: (start, weights[number]) for code, start, number in which}
+    starts = topologies().first[graphs.topology]
+    end = np.append(codes, np.int32(1 << len(EDGE_BIT)))
+    return _Graphs(
+        array("i", end.tobytes()),
+        array("i", starts.tobytes()),
+        array("H", graphs.slot_map.tobytes()),
+        weights,
+    )
 
 
 def _without_dead_ends(code: int) -> int:

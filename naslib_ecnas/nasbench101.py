@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naslib_ecnas.benchmark import Benchmark
-from naslib_ecnas.cell import Cell
+from naslib_ecnas.cell import Cell, on_a_path
 from naslib_ecnas.data.table import Table
 from naslib_ecnas.errors import (
     EcnasError,
@@ -33,7 +33,7 @@ from naslib_ecnas.errors import (
     UnknownMetricError,
 )
 from naslib_ecnas.loading import load
-from naslib_ecnas.nasbench_hash import as_text, digests
+from naslib_ecnas.nasbench_hash import hashes_of
 from naslib_ecnas.network import parameters
 from naslib_ecnas.spent import Counter
 from naslib_ecnas.topologies import MAX_EDGES, MAX_VERTICES, OPERATIONS
@@ -110,7 +110,7 @@ class ModelSpec:
         self.ops: Any = None
         self.valid_spec: bool = self.fault is None or self.fault.rule != "output-unreachable"
         if self.valid_spec:
-            kept = _kept(self.original_matrix)
+            kept = on_a_path(self.original_matrix != 0)
             self.matrix = self.original_matrix[np.ix_(kept, kept)]
             self.ops = [self.original_ops[v] for v in kept]
 
@@ -257,13 +257,7 @@ class NASBench:
 
     def hash_iterator(self) -> Iterator[str]:
         """The hashes of all cells of the table."""
-        space = self.benchmark.space
-        rows = self.benchmark.rows
-        if len(rows) == len(space):
-            return iter(space.hashes().tolist())
-        if len(rows) < 1_000:  # faster than hashing the whole space
-            return (Cell.from_row(int(row)).nasbench_hash for row in rows)
-        return iter(as_text(digests(len(space))[rows]).tolist())
+        return iter(hashes_of(self.benchmark.rows).tolist())
 
     def get_budget_counters(self) -> tuple[float, int]:
         """Training time in seconds and epochs that the queries so far would have taken."""
@@ -316,17 +310,3 @@ def _with_original_keys(metrics: Mapping[str, float]) -> dict[str, float]:
             if column in out:
                 out[original] = out.pop(column)
     return out
-
-
-def _kept(matrix: Any) -> list[int]:
-    """Vertices on a path from input to output, ascending."""
-    edge = np.asarray(matrix) != 0
-    last = len(edge) - 1
-    forward, backward = {0}, {last}
-    for j in range(1, last + 1):
-        if any(edge[i, j] for i in forward):
-            forward.add(j)
-    for i in range(last - 1, -1, -1):
-        if any(edge[i, j] for j in backward):
-            backward.add(i)
-    return sorted(forward & backward)

@@ -1,4 +1,4 @@
-"""NAS-Bench-101's graph hash, the key of its files: of one cell, and of all cells of a space.
+"""NAS-Bench-101's graph hash, the key of its files: from cells to hashes and back.
 
 The hash is an iterated neighbourhood hash (Ying et al. 2019, section 3 of the supplement; the
 reference is `hash_module` in google-research/nasbench). Each vertex starts with the MD5 of its
@@ -6,30 +6,34 @@ out-degree, in-degree and label (input -1, output -2); for as many rounds as the
 becomes the MD5 of its predecessors' sorted digests, its successors' sorted digests and its own;
 the hash is the MD5 of the sorted list of digests as Python prints it.
 
-It serves to exchange keys with other software; equality of cells never depends on it.
+It serves to exchange keys with other software; equality of cells never depends on it. A hash takes
+some 60 us to compute, so the first 32 bits of all of them come with the package:
+`python -m naslib_ecnas.nasbench_hash` makes the file again.
 """
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections.abc import Sequence
+from functools import cache, lru_cache
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from naslib_ecnas.errors import StorageError
-from naslib_ecnas.files import atomic_write, cache_folder
 from naslib_ecnas.progress import listener
 from naslib_ecnas.topologies import adjacency, labels_of_rows, topologies
 
-__all__ = ["as_text", "cell_hash", "digests", "digests_of", "prepare", "row_of"]
+__all__ = ["cell_hash", "hashes_of", "prefixes", "row_of", "wrong_hashes"]
 
 _INPUT_LABEL, _OUTPUT_LABEL = -1, -2
-# Rows hashed together: enough to share most digests, few enough to stay in the processor's cache.
-_CHUNK = 1 << 12
+_DIGITS = 32
+_PREFIX = 8
+# Cells whose hashing takes so long that its progress is reported.
+_MANY = 10_000
+# Cells of up to five vertices, which are few: their hashes are always compared as a whole.
+_SMALL = 2_532
 
 
 @cache
@@ -62,9 +66,9 @@ def cell_hash(matrix: Sequence[Sequence[int]], labels: Sequence[int]) -> str:
     for _ in range(v):
         digests = [
             _digest(
-                "".join(sorted(digests[u] for u in before[w]))
+                "".join(sorted([digests[u] for u in before[w]]))
                 + "|"
-                + "".join(sorted(digests[u] for u in after[w]))
+                + "".join(sorted([digests[u] for u in after[w]]))
                 + "|"
                 + digests[w]
             )
@@ -73,206 +77,73 @@ def cell_hash(matrix: Sequence[Sequence[int]], labels: Sequence[int]) -> str:
     return _digest(str(sorted(digests)))
 
 
-def hash_rows(
-    rows: NDArray[np.integer[Any]], on_done: Callable[[int], None] = lambda done: None
-) -> NDArray[np.uint8]:
-    """Compute the hashes of rows of the 7-vertex space.
-
-    Vertices with equal neighbourhoods have equal digests, so each round hashes only the distinct
-    ones. A digest is held as its rank among the sorted distinct digests, and sorting ranks sorts
-    digests.
-
-    Args:
-        rows: (n,) rows.
-        on_done: called with the number of finished rows.
-
-    Returns:
-        (n, 16) uint8, the raw MD5 digests.
-    """
-    table = topologies()
-    out = np.zeros((len(rows), 16), dtype=np.uint8)
-    vertices = table.vertices[table.row_topology[rows]]
-    done = 0
-    for v in np.unique(vertices):
-        where = np.flatnonzero(vertices == v)
-        for start in range(0, len(where), _CHUNK):
-            part = where[start : start + _CHUNK]
-            out[part] = _hash_rows_of_size(int(v), rows[part])
-            done += len(part)
-            on_done(done)
-    return out
-
-
-def _hash_rows_of_size(v: int, rows: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
-    """`hash_rows` of cells that all have v vertices."""
-    edge = adjacency(v)[topologies().row_topology[rows]]
-    label = np.empty((len(rows), v), dtype=np.int64)
-    label[:, 0], label[:, -1] = _INPUT_LABEL, _OUTPUT_LABEL
-    label[:, 1:-1] = labels_of_rows(rows)[:, : v - 2]
-
-    start = np.stack([edge.sum(2), edge.sum(1), label], axis=2).reshape(-1, 3)
-    distinct, which = np.unique(start, axis=0, return_inverse=True)
-    texts = [_digest(f"({o}, {i}, {name})") for o, i, name in distinct.tolist()]
-    digests, rank = _ranked(texts, which.reshape(-1))
-    rank = rank.reshape(len(rows), v)
-    for _ in range(v):
-        none = len(digests)  # sorts behind every digest and stands for the empty string
-        before = np.sort(np.where(edge.transpose(0, 2, 1), rank[:, None, :], none), axis=2)
-        after = np.sort(np.where(edge, rank[:, None, :], none), axis=2)
-        joined = np.concatenate([before, after, rank[:, :, None]], axis=2).reshape(-1, 2 * v + 1)
-        first, which = _unique_rows(joined.astype(np.int32))
-        padded = [*digests, ""]
-        texts = [
-            _digest(
-                "".join([padded[r] for r in row[:v]])
-                + "|"
-                + "".join([padded[r] for r in row[v : 2 * v]])
-                + "|"
-                + padded[row[-1]]
-            )
-            for row in joined[first].tolist()
-        ]
-        digests, rank = _ranked(texts, which)
-        rank = rank.reshape(len(rows), v)
-    md5 = _md5()
-    final = [
-        md5(str([digests[r] for r in row]).encode(), usedforsecurity=False).digest()
-        for row in np.sort(rank, axis=1).tolist()
-    ]
-    return np.frombuffer(b"".join(final), dtype=np.uint8).reshape(-1, 16)
-
-
-def _ranked(texts: list[str], which: NDArray[np.intp]) -> tuple[list[str], NDArray[np.intp]]:
-    """Sorted distinct digests, and the rank of each vertex's digest among them."""
-    order = sorted(range(len(texts)), key=texts.__getitem__)
-    rank = np.empty(len(texts), dtype=np.intp)
-    rank[order] = np.arange(len(texts))
-    return [texts[i] for i in order], rank[which]
-
-
-def _unique_rows(rows: NDArray[np.int32]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """First occurrence of each distinct row, and the number of each row among them.
-
-    Rows are compared by a 64-bit mix of their entries, and the answer is checked entry by entry.
-    """
-    weights = np.random.default_rng(0).integers(1, 1 << 63, rows.shape[1], dtype=np.uint64) | 1
-    key = np.zeros(len(rows), dtype=np.uint64)
-    for column, weight in zip(rows.T, weights, strict=True):
-        key = (key ^ (key >> np.uint64(29))) + column.astype(np.uint64) * weight
-    _, first, which = np.unique(key, return_index=True, return_inverse=True)
-    if not np.array_equal(rows[first][which], rows):  # two rows with one key
-        _, first, which = np.unique(rows, axis=0, return_index=True, return_inverse=True)
-    return first, which.reshape(-1)
-
-
-# -- hashes of a whole space, kept in the cache folder, and their inverse ----
-
-# A space of up to this number of cells (five vertices) takes a tenth of a second: no file is kept.
-_WORTH_KEEPING = 10_000
-# Hashing this part of the largest space takes as long as reading the file with all hashes.
-_FEW = 4
-_DIGITS = set("0123456789abcdef")
-
-_digests: dict[int, NDArray[np.uint8]] = {}
-
-
-def digests(size: int) -> NDArray[np.uint8]:
-    """(size, 16) raw MD5 digests of the first rows, read-only."""
-    if size in _digests:
-        return _digests[size]
-    if size <= _WORTH_KEEPING:
-        out = hash_rows(np.arange(size))
-    else:
-        path = _path(size)
-        kept = _read(path, size)
-        if kept is None:
-            progress, task = listener(), "computing NAS-Bench-101's hashes, once"
-            out = hash_rows(np.arange(size), lambda done: progress(task, done, size, unit="cells"))
-            _keep(path, out)
-        else:
-            out = kept
-    out.flags.writeable = False
-    return _digests.setdefault(size, out)
-
-
-def digests_of(rows: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
-    """(n, 16) raw MD5 digests of (n,) rows, from the kept file or computed for these rows only."""
-    size = len(topologies().row_topology)
-    if size not in _digests and len(rows) < size // _FEW:
-        kept = _read(_path(size), size)
-        if kept is None:
-            return hash_rows(rows)
-        _digests[size] = kept
-    found: NDArray[np.uint8] = digests(size)[rows]
+def hashes_of(rows: ArrayLike) -> NDArray[np.str_]:
+    """(n,) hashes of (n,) valid rows; those of the largest space take about a minute."""
+    rows = np.asarray(rows, dtype=np.int32)
+    progress, task = listener(), "computing NAS-Bench-101's hashes"
+    found = np.empty(len(rows), dtype=f"U{_DIGITS}")
+    which = zip(
+        topologies().row_topology[rows].tolist(), labels_of_rows(rows).tolist(), strict=True
+    )
+    for i, (topology, labels) in enumerate(which):
+        matrix = _matrix(topology)
+        found[i] = cell_hash(matrix, labels[: len(matrix) - 2])
+        if len(rows) > _MANY and ((i + 1) % _MANY == 0 or i + 1 == len(rows)):
+            progress(task, i + 1, len(rows), unit="cells")
     return found
 
 
-def prepare(n_rows: int) -> None:
-    """Compute all hashes at once if `n_rows` is so large that `digests_of` in parts costs more."""
-    size = len(topologies().row_topology)
-    if n_rows >= size // _FEW:
-        digests(size)
+@lru_cache(maxsize=64)
+def _matrix(topology: int) -> list[list[int]]:
+    matrix: list[list[int]] = adjacency(int(topologies().vertices[topology]))[topology].tolist()
+    return matrix
+
+
+@cache
+def prefixes() -> NDArray[np.uint32]:
+    """(423624,) first 32 bits of the hashes of all cells, by row."""
+    return np.frombuffer(_path().read_bytes(), dtype="<u4")
+
+
+def _path() -> Path:
+    return Path(str(resources.files("naslib_ecnas.data") / "nasbench101_hash_prefixes.bin"))
 
 
 def row_of(nasbench_hash: str, size: int) -> int | None:
     """Row of a hash among the first `size` rows, None if none of them has it."""
-    if not isinstance(nasbench_hash, str) or len(nasbench_hash) != 32:
+    if not isinstance(nasbench_hash, str) or len(nasbench_hash) != _DIGITS:
         return None
-    nasbench_hash = nasbench_hash.lower()
-    if set(nasbench_hash) - _DIGITS:
-        return None
-    wanted = bytes.fromhex(nasbench_hash)
-    # The first rows are the 5-vertex space, whose hashes are computed at once.
-    for prefix in (min(size, 2_532), size):
-        heads, order = _sorted_heads(prefix)
-        head = np.frombuffer(wanted[:8], dtype=">u8").astype(np.uint64)[0]
-        start, stop = np.searchsorted(heads, head, "left"), np.searchsorted(heads, head, "right")
-        for row in order[start:stop].tolist():
-            if digests(prefix)[row].tobytes() == wanted:
-                return int(row)
-    return None
-
-
-def as_text(raw: NDArray[np.uint8]) -> NDArray[np.str_]:
-    """(n,) hexadecimal text of (n, 16) digests."""
-    text = np.frombuffer(raw.tobytes().hex().encode(), dtype="S32")
-    return text.astype("U32")
-
-
-@cache
-def _sorted_heads(size: int) -> tuple[NDArray[np.uint64], NDArray[np.intp]]:
-    """Sorted first eight bytes of the digests, and the row of each."""
-    heads = np.ascontiguousarray(digests(size)[:, :8]).view(">u8").ravel().astype(np.uint64)
-    order = np.argsort(heads)
-    return heads[order], order
-
-
-def _path(size: int) -> Path:
-    return cache_folder() / f"nasbench101-hashes-{size}.bin"
-
-
-def _read(path: Path, size: int) -> NDArray[np.uint8] | None:
-    """The digests in the cache, None if the file is missing or damaged."""
     try:
-        content = path.read_bytes()
-    except OSError:
+        prefix = int(nasbench_hash[:_PREFIX], 16)
+    except ValueError:
         return None
-    body, check = content[:-32], content[-32:]
-    if len(body) != 16 * size or _sha256(body) != check:
-        return None
-    return np.frombuffer(body, dtype=np.uint8).reshape(size, 16)
+    rows = np.flatnonzero(prefixes()[:size] == prefix)
+    found = rows[hashes_of(rows) == nasbench_hash.lower()]
+    return int(found[0]) if len(found) else None
 
 
-def _keep(path: Path, raw: NDArray[np.uint8]) -> None:
-    body = raw.tobytes()
-    try:
-        with atomic_write(path) as file:
-            file.write(body + _sha256(body))
-    except StorageError as error:
-        warnings.warn(f"the hashes are not kept for the next process: {error}", stacklevel=3)
+def wrong_hashes(rows: ArrayLike, hashes: Sequence[str], *, whole: bool = False) -> list[int]:
+    """Places of the stated hashes that are not those of their cells.
+
+    Of cells of more than five vertices the first 32 bits are compared, unless `whole` is true.
+
+    Args:
+        rows: (n,) valid rows.
+        hashes: n stated hashes.
+        whole: compare all bits of all cells, which takes about a minute for the largest space.
+    """
+    rows = np.asarray(rows, dtype=np.int32)
+    stated = np.array(hashes, dtype=np.str_).reshape(len(rows))
+    known = prefixes()[rows].astype(">u4").tobytes().hex()
+    known_texts = np.array([known[i : i + _PREFIX] for i in range(0, len(known), _PREFIX)], "U8")
+    wrong = (stated.astype("U8") != known_texts) | (np.char.str_len(stated) != _DIGITS)
+    whole_at = np.flatnonzero(whole | (rows < _SMALL))
+    wrong[whole_at] |= hashes_of(rows[whole_at]) != stated[whole_at]
+    places: list[int] = np.flatnonzero(wrong).tolist()
+    return places
 
 
-def _sha256(body: bytes) -> bytes:
-    from hashlib import sha256  # takes 4 MB, as `_md5` does
-
-    return sha256(body).digest()
+if __name__ == "__main__":
+    every = hashes_of(np.arange(len(topologies().row_topology))).tolist()
+    made = np.array([int(text[:_PREFIX], 16) for text in every], dtype="<u4")
+    _path().write_bytes(made.tobytes())

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.errors import ConfigError, InvalidCellError, UnknownCellError, check_counts
-from naslib_ecnas.nasbench_hash import as_text, digests, row_of
+from naslib_ecnas.nasbench_hash import hashes_of, row_of
 from naslib_ecnas.topologies import (
     EDGE_BIT,
     EDGES,
@@ -102,9 +102,6 @@ class Space:
     def row_of_hash(self, nasbench_hash: str) -> int:
         """The row of a NAS-Bench-101 MD5 hash.
 
-        The first call on a space of seven vertices computes all hashes (about a minute) and
-        keeps them in the cache folder.
-
         Raises:
             UnknownCellError: no cell of this space has the hash.
         """
@@ -125,9 +122,9 @@ class Space:
     def hashes(self) -> NDArray[np.str_]:
         """(n_cells,) NAS-Bench-101 MD5 hashes as text, in row order.
 
-        For seven vertices they are computed once for each cache folder, in about a minute.
+        They are computed, which takes about a minute for seven vertices.
         """
-        return as_text(digests(self._size))
+        return hashes_of(np.arange(self._size))
 
     # -- many cells ----
 

@@ -131,9 +131,10 @@ def moved(codes: NDArray[np.integer], slot_map: Iterable[int]) -> IntArray:
 def _moved(codes: NDArray[np.integer], which: int | slice) -> IntArray:
     """`moved` by the numbers of slot maps: (n,), or (maps, n) for a slice of them."""
     low, middle, high = _moving_tables()[:, which]
-    return np.asarray(
-        low[..., codes & 127] | middle[..., codes >> 7 & 127] | high[..., codes >> 14]
-    )
+    image: IntArray = low[..., codes & 127]
+    image |= middle[..., codes >> 7 & 127]
+    image |= high[..., codes >> 14]
+    return image
 
 
 @cache
@@ -193,7 +194,7 @@ def topologies() -> TopologyTable:
     code, row_of, row_topology, row_ops = [], [], [], []
     n_topologies = n_rows = 0
     for v in range(2, MAX_VERTICES + 1):
-        slots, labels = v - 2, 3 ** (v - 2)
+        slots = v - 2
         orders = tuple(permutations(range(slots)))
         codes = _pruned_codes(v)
         least = codes.copy()
@@ -203,28 +204,29 @@ def topologies() -> TopologyTable:
 
         # Labellings are equivalent if an automorphism maps one to the other; the smallest stands
         # for its class.
-        digits = np.arange(labels) // 3 ** np.arange(slots - 1, -1, -1)[:, None] % 3
-        smallest = np.empty((len(canonical), labels), dtype=np.uint8)
-        smallest[:] = np.arange(labels, dtype=np.uint8)
+        every = np.arange(3**slots, dtype=np.uint8)
+        digits = every // 3 ** np.arange(slots - 1, -1, -1)[:, None] % 3
+        smallest = np.tile(every, (len(canonical), 1))
         for order in orders:
             holds = np.flatnonzero(moved(canonical, order) == canonical)
             image = _packed(digits[list(order)]).astype(np.uint8)
             smallest[holds] = np.minimum(smallest[holds], image)
-        representative = smallest == np.arange(labels, dtype=np.uint8)
+        representative = smallest == every
         rank = np.cumsum(representative, dtype=np.int32).reshape(smallest.shape)
         rank += n_rows - 1
         for part in range(0, len(rank), 128):  # indices are wide, so take them in parts
             some = slice(part, part + 128)
             rank[some] = np.take_along_axis(rank[some], smallest[some].astype(np.intp), axis=1)
-        topology, ops = np.nonzero(representative)
+        # Not by numpy.nonzero, whose wide indices would be the peak of a process's memory.
+        number = np.arange(n_topologies, n_topologies + len(canonical), dtype=np.int16)
+        row_topology.append(np.repeat(number, representative.sum(axis=1)))
+        row_ops.append(np.broadcast_to(every, smallest.shape)[representative])
         del smallest, representative
 
         code.append(canonical)
         row_of.append(rank.ravel())
-        row_topology.append((topology + n_topologies).astype(np.int16))
-        row_ops.append(ops.astype(np.uint8))
         n_topologies += len(canonical)
-        n_rows += len(ops)
+        n_rows += len(row_ops[-1])
 
     vertices = np.repeat(np.arange(2, MAX_VERTICES + 1, dtype=np.int8), [len(c) for c in code])
     sizes = 3 ** (vertices.astype(np.int32) - 2)
