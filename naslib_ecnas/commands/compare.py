@@ -62,13 +62,7 @@ def run(args: argparse.Namespace) -> None:
     )
     out = Path(args.out)
     with progress() as shown:
-        units = compare(
-            grid,
-            out,
-            jobs=args.jobs,
-            cluster=args.cluster,
-            on_progress=lambda done, total, _: shown("comparing", done, total, unit="runs"),
-        )
+        units = compare(grid, out, jobs=args.jobs, cluster=args.cluster, progress=shown)
     finish(out, units, grid.setting, json=args.json, plot=not args.no_plot)
 
 

@@ -95,10 +95,5 @@ def _sweep(args: argparse.Namespace) -> None:
     )
     out = Path(chosen.out)
     with progress() as shown:
-        units = sweep(
-            wanted,
-            out,
-            jobs=chosen.jobs,
-            on_progress=lambda done, total, _: shown("running", done, total, unit="runs"),
-        )
+        units = sweep(wanted, out, jobs=chosen.jobs, progress=shown)
     finish(out, units, {}, json=chosen.json, plot=not chosen.no_plot)

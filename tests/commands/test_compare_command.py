@@ -19,7 +19,7 @@ def test_files_and_report(tmp_path: Path, table: str, ecnas_: Any) -> None:
     line = (*LINE, "--tables", table, "--seeds", 2, "--out", out)
     ran = ecnas_(*line)
     assert ran.code == 0
-    assert "comparing (4 runs)" in ran.err
+    assert "making runs (4 runs)" in ran.err
     assert "semoa" in ran.out
     assert f"written to: {out}" in ran.out
     names = {"comparison.json", "results.csv", "summary.csv", "ranks.csv", "runs", "tests.csv"}
