@@ -127,7 +127,6 @@ class ArrayFile:
         path: the file.
         metadata: plain values of JSON, as they were written.
         arrays: the arrays by name, in the order of the file, to read parts of them.
-        header: its bytes; files with equal headers have equal arrays.
 
     Raises:
         UnknownTableError: there is no such file, or it cannot be read.
@@ -147,7 +146,7 @@ class ArrayFile:
             self._close = weakref.finalize(self, file.close)
             try:
                 size = os.fstat(file.fileno()).st_size
-                self.header = self._checked_header(file, size)
+                self._header = self._checked_header(file, size)
                 self._mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
                 self._find_arrays(file, size)
             except BaseException:
@@ -178,9 +177,9 @@ class ArrayFile:
     def _find_arrays(self, file: BinaryIO, size: int) -> None:
         """Set `metadata` and `arrays` from the header of a file of some size."""
         whole = memoryview(self._mapped)
-        first = end = 8 + len(self.header)
+        first = end = 8 + len(self._header)
         try:
-            specs = json.loads(self.header)
+            specs = json.loads(self._header)
             about = json.loads(specs.pop("__metadata__")["ecnas"])
             self.metadata.update(about["metadata"])
             for name, spec in specs.items():
@@ -206,6 +205,15 @@ class ArrayFile:
         """A whole array, checked and read-only; it stays valid when the file is closed."""
         array = self.arrays[name]
         return array.part(0, prod(array.shape)).reshape(array.shape)
+
+    def digest(self, *, without: str = "") -> str:
+        """SHA-256 of arrays (by their block checksums) and metadata, apart from one key of it."""
+        from hashlib import sha256  # takes 4 MB, which plain queries do not need
+
+        specs = json.loads(self._header)
+        about = json.loads(specs.pop("__metadata__")["ecnas"])
+        about["metadata"].pop(without, None)
+        return sha256(_json([specs, about["blocks"], about["metadata"]]).encode()).hexdigest()
 
     def __enter__(self) -> ArrayFile:
         return self

@@ -1,8 +1,7 @@
-"""Converting files of any readable format into tables, once, in the cache.
+"""Files of any readable format: recognised, converted into tables in the cache, verified, exported.
 
-`FORMATS` lists the readable formats, recognised by content; `export` writes tables in other
-formats, chosen by suffix. A converted table has a `Receipt` beside it, which says what it was made
-from, so that it is made again only when the source or the converter changed.
+`FORMATS` lists the formats that are read, recognised by content; `export` writes tables in other
+formats, chosen by suffix.
 """
 
 from __future__ import annotations
@@ -10,34 +9,30 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from importlib import import_module
 from os import PathLike
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
+from naslib_ecnas.data.arrays import PREFIX
 from naslib_ecnas.data.assemble import Source, opened, unreadable
+from naslib_ecnas.data.cache import cached, up_to_date
 from naslib_ecnas.data.catalog import TableEntry, catalog, file_entry, table_entry, tables
-from naslib_ecnas.data.table import MAGIC, Columns, Table, write_table
+from naslib_ecnas.data.table import SUFFIX, Columns, Table
 from naslib_ecnas.errors import ConfigError, FetchError, FormatError, UnknownTableError
-from naslib_ecnas.files import (
-    atomic_write,
-    cache_folder,
-    exists,
-    from_json,
-    is_file,
-    is_folder,
-    storage_error,
-)
+from naslib_ecnas.files import exists, is_file, is_folder
 from naslib_ecnas.progress import Progress, listening, silent
 from naslib_ecnas.provenance import Provenance
 
 __all__ = [
     "FORMATS",
-    "Receipt",
+    "Format",
+    "Verdict",
     "built",
     "cached_table",
     "check_suffix",
@@ -45,7 +40,6 @@ __all__ = [
     "export",
     "read",
     "sniff",
-    "tables_folder",
     "verify",
 ]
 
@@ -53,124 +47,93 @@ __all__ = [
 # table needs none of them, and they take longer to import than the table takes to open.
 
 #: Version of the conversion; a higher one makes every table anew.
-CONVERTER = 1
+CONVERTER = 2
 
 _HEAD = 1 << 12  # bytes by which a format is recognised
 
 
+def _of_data(name: str) -> Any:
+    """The function `module:function` of `naslib_ecnas.data`, imported when it is asked for."""
+    module, _, function = name.partition(":")
+    return getattr(import_module(f"naslib_ecnas.data.{module}"), function)
+
+
 # -- readable formats -----------------------------------------------------------------------------
-
-
-class Reader(Protocol):
-    """Signature of every format's reader."""
-
-    def __call__(
-        self,
-        path: str | PathLike[str],
-        /,
-        *,
-        name: str | None = None,
-        vertices: int | None = None,
-        provenance: Mapping[str, Provenance] | None = None,
-    ) -> Columns: ...
 
 
 @dataclass(frozen=True)
 class Format:
     """How files of one format are recognised and read."""
 
-    read: Reader
+    reader: str
+    """Module and name of a function with the arguments of `read`."""
     fits: Callable[[Path, bytes], bool]
     """Whether a path with these first bytes (none for a folder) is of this format."""
 
 
-def _reader(module: str, function: str) -> Reader:
-    """The reader of this name in `naslib_ecnas.data`, imported when it is first called."""
-
-    def read(path: str | PathLike[str], /, **details: Any) -> Columns:
-        found: Reader = getattr(import_module(f"naslib_ecnas.data.{module}"), function)
-        return found(path, **details)
-
-    return read
-
-
 def _read_table(
     path: str | PathLike[str],
-    /,
     *,
-    name: str | None = None,
-    vertices: int | None = None,
-    provenance: Mapping[str, Provenance] | None = None,
+    name: str | None,
+    vertices: int | None,
+    provenance: Mapping[str, Provenance] | None,
 ) -> Columns:
     columns = Table.open(path).to_columns()
-    known = {k: p for k, p in (provenance or {}).items() if k in columns.values}
     return replace(
         columns,
         name=name or columns.name,
         vertices=columns.vertices if vertices is None else vertices,
-        provenance={**columns.provenance, **known},
+        provenance={**columns.provenance, **(provenance or {})},
     )
 
 
 def _is_framed(head: bytes) -> bool:
-    from naslib_ecnas.data.tfrecord import is_framed
-
-    return is_framed(head)
+    framed: bool = _of_data("tfrecord:is_framed")(head)
+    return framed
 
 
 def _has_energy(path: Path) -> bool:
-    """Whether the first message of a TFRecord file has EC-NAS's fields of energy."""
-    from naslib_ecnas.data.protobuf import LENGTH, fields
-    from naslib_ecnas.data.tfrecord import decode_row, read_frames
-
-    for offset, data in read_frames(path):
-        source = Source(str(path), offset, exact=False)
-        message = decode_row(data, source).message
-        for field in fields(message, source):
-            if field.number >= 4:
-                return True
-            if field.number == 1 and field.wire_type == LENGTH:
-                evaluation = message[field.start : field.stop]
-                for inner in fields(evaluation, source):
-                    # NAS-Bench-101's field 6 is a text, the path of a checkpoint.
-                    if inner.number > 6 or (inner.number == 6 and inner.wire_type != LENGTH):
-                        return True
-        return False
-    return False
+    energy: bool = _of_data("nasbench_tfrecord:has_energy")(path)
+    return energy
 
 
 def _is_results_tree(path: Path) -> bool:
-    from naslib_ecnas.data.results_tree import is_results_tree
+    found: bool = _of_data("results_tree:is_results_tree")(path)
+    return found
 
-    return is_results_tree(path)
 
-
-def _is_csv(_: Path, head: bytes) -> bool:
+def _is_csv(head: bytes) -> bool:
     first = head.removeprefix(b"\xef\xbb\xbf").partition(b"\n")[0]
     return head.startswith(b"#") or b"cell" in first.replace(b'"', b"").rstrip().split(b",")
 
 
 #: Every format by name, in the order in which they are tried.
 FORMATS: dict[str, Format] = {
-    "table": Format(_read_table, lambda _, head: head.startswith(MAGIC)),
+    "table": Format("convert:_read_table", lambda _, head: head[8:].startswith(PREFIX)),
     "ecnas-tfrecord": Format(
-        _reader("nasbench_tfrecord", "read_ecnas"),
-        lambda path, head: _is_framed(head) and _has_energy(path),
+        "nasbench_tfrecord:read_ecnas", lambda path, head: _is_framed(head) and _has_energy(path)
     ),
     "nasbench-tfrecord": Format(
-        _reader("nasbench_tfrecord", "read_nasbench"), lambda _, head: _is_framed(head)
+        "nasbench_tfrecord:read_nasbench", lambda _, head: _is_framed(head)
     ),
     "nasbench-pickle": Format(
-        _reader("nasbench_pickle", "read_nasbench_pickle"),
+        "nasbench_pickle:read_nasbench_pickle",
         lambda _, head: head[:1] == b"\x80" and head[1:2] <= b"\x05",
     ),
-    "parquet": Format(
-        _reader("long_form", "read_parquet"), lambda _, head: head.startswith(b"PAR1")
-    ),
+    "parquet": Format("long_form:read_parquet", lambda _, head: head.startswith(b"PAR1")),
     "results-tree": Format(
-        _reader("results_tree", "read_results_tree"), lambda path, _: _is_results_tree(path)
+        "results_tree:read_results_tree", lambda path, _: _is_results_tree(path)
     ),
-    "csv": Format(_reader("long_form", "read_csv"), _is_csv),
+    "csv": Format("long_form:read_csv", lambda _, head: _is_csv(head)),
+}
+
+#: First bytes of files that are not read: what they are, and what to do.
+_UNREAD = {
+    b"\x1f\x8b": ("is packed with gzip", "unpack it first: gunzip FILE"),
+    b"\x89ECNAS": (
+        "is a table of an earlier version",
+        "convert its source again: ecnas data convert SOURCE --out FILE",
+    ),
 }
 
 
@@ -182,20 +145,19 @@ def sniff(path: str | PathLike[str]) -> str:
         FormatError: the format is unknown.
     """
     place = Path(path)
-    head = b""
+    head, offset = b"", None
     if not is_folder(place):
         with opened(place, report=False) as file:
             try:
-                head = file.read(_HEAD)
+                head, offset = file.read(_HEAD), 0
             except OSError as error:
                 raise unreadable(error, place) from error
     for name, known in FORMATS.items():
         if known.fits(place, head):
             return name
-    offset = None if is_folder(place) else 0
-    if head[:2] == b"\x1f\x8b":
-        remedy = "unpack it first: gunzip FILE"
-        raise FormatError("the file is packed with gzip", path=path, offset=offset, remedy=remedy)
+    for start, (what, remedy) in _UNREAD.items():
+        if head.startswith(start):
+            raise FormatError(f"the file {what}", path=path, offset=offset, remedy=remedy)
     message = "the file is of no known format: " + ", ".join(FORMATS)
     raise FormatError(message, path=path, offset=offset, value=head[:16] or None)
 
@@ -221,7 +183,8 @@ def read(
         FormatError: the format is unknown, or the file is damaged.
         MissingDependencyError: the format needs a package that is not installed.
     """
-    return FORMATS[sniff(path)].read(path, name=name, vertices=vertices, provenance=provenance)
+    reader: Callable[..., Columns] = _of_data(FORMATS[sniff(path)].reader)
+    return reader(path, name=name, vertices=vertices, provenance=provenance)
 
 
 # -- writable formats -----------------------------------------------------------------------------
@@ -229,29 +192,16 @@ def read(
 
 def _write_tfrecord(path: Path, columns: Columns) -> None:
     """Write an EC-NAS file if there are energies, else a NAS-Bench-101 file."""
-    from naslib_ecnas.data.nasbench_tfrecord import write_ecnas, write_nasbench
-
     energy = any(name.endswith("energy_kwh") for name in columns.values)
-    (write_ecnas if energy else write_nasbench)(path, columns)
+    _of_data(f"nasbench_tfrecord:{'write_ecnas' if energy else 'write_nasbench'}")(path, columns)
 
 
-def _write_parquet(path: Path, columns: Columns) -> None:
-    from naslib_ecnas.data.long_form import write_parquet
-
-    write_parquet(path, columns)
-
-
-def _write_csv(path: Path, columns: Columns) -> None:
-    from naslib_ecnas.data.long_form import write_csv
-
-    write_csv(path, columns)
-
-
-_WRITERS: dict[str, Callable[[Path, Columns], None]] = {
-    ".ecnas": write_table,
-    ".tfrecord": _write_tfrecord,
-    ".parquet": _write_parquet,
-    ".csv": _write_csv,
+#: A function of a path and columns for each suffix.
+_WRITERS = {
+    SUFFIX: "table:write_table",
+    ".tfrecord": "convert:_write_tfrecord",
+    ".parquet": "long_form:write_parquet",
+    ".csv": "long_form:write_csv",
 }
 
 
@@ -273,71 +223,10 @@ def export(table: Table, path: str | PathLike[str]) -> None:
     """
     check_suffix(path)
     target = Path(path)
-    _WRITERS[target.suffix.lower()](target, table.to_columns())
-
-
-# -- receipts -------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Receipt:
-    """What a table in the cache was made from; stored beside it as JSON."""
-
-    sha256: str
-    """Checksum of the source."""
-    size: int
-    """Size of the source in bytes."""
-    mtime_ns: int
-    """Modification time of the source. While size and time are unchanged, the source is not read
-    again to compare its checksum."""
-    maker: str
-    """Everything else that decides the table's content: the version of the converter and what
-    the catalog says of the columns."""
-
-    @staticmethod
-    def path(table: Path) -> Path:
-        """Path of the receipt of a table."""
-        return table.with_suffix(".json")
-
-    @classmethod
-    def read(cls, table: Path) -> Receipt | None:
-        """The receipt of a table; None if the table or an intact receipt is missing."""
-        try:
-            data: Any = from_json(cls.path(table).read_text("utf-8"))
-            receipt = cls(**data)
-        except (OSError, ValueError, TypeError):
-            return None
-        types = {"sha256": str, "size": int, "mtime_ns": int, "maker": str}
-        good = all(type(getattr(receipt, name)) is kind for name, kind in types.items())
-        return receipt if good and table.is_file() else None
-
-    def write(self, table: Path) -> None:
-        """Write the receipt beside its table.
-
-        Raises:
-            StorageError: the folder cannot be written.
-        """
-        with atomic_write(self.path(table)) as file:
-            file.write(json.dumps(asdict(self), indent=1).encode() + b"\n")
-
-    def withdraw(self, table: Path) -> None:
-        """Remove the receipt, before its table is replaced.
-
-        Raises:
-            StorageError: the folder cannot be written.
-        """
-        try:
-            self.path(table).unlink(missing_ok=True)
-        except OSError as error:
-            raise storage_error(error, table) from error
+    _of_data(_WRITERS[target.suffix.lower()])(target, table.to_columns())
 
 
 # -- conversion into the cache --------------------------------------------------------------------
-
-
-def tables_folder() -> Path:
-    """The folder of converted tables in the cache."""
-    return cache_folder() / "tables"
 
 
 def converted(
@@ -351,8 +240,8 @@ def converted(
 
     A table of the catalog is made from its published file, which is fetched if needed. A file
     that is a table is used in place. Any other file is converted into the cache, and again when
-    its content has changed. A file whose SHA-256 is in the catalog gets the catalog's provenance,
-    wherever it lies.
+    its size or time has changed. A file whose SHA-256 is in the catalog gets the catalog's
+    provenance, wherever it lies.
 
     Args:
         name_or_path: name of a table or file of the catalog, else a path.
@@ -366,21 +255,31 @@ def converted(
         FormatError: the file is damaged or of no known format.
         StorageError: the cache cannot be written.
     """
-    progress = progress or silent
-    name = str(name_or_path)
-    if name.endswith(".ecnas") and is_file(Path(name).expanduser()):
-        return Path(name).expanduser()
-    if any(entry.name == name for entry in tables()):
-        return _of_catalog(table_entry(name), fetch, afresh, progress)
-    path = Path(name_or_path).expanduser()
-    if not exists(path):
-        published = next((entry for entry in catalog().files if entry.name == name), None)
-        if published is None:
+    report = progress or silent
+    name, path = str(name_or_path), Path(name_or_path).expanduser()
+    if name.endswith(SUFFIX) and is_file(path):
+        return path
+    entry = next((table for table in tables() if table.name == name), None)
+    ready = None if entry is None or afresh else cached_table(entry)
+    if ready is not None:
+        return ready
+    if entry is not None or not exists(path):
+        published = [entry.file] if entry else [f for f in catalog().files if f.name == name]
+        if not published:
             raise _no_such_file(name, path)
         from naslib_ecnas.data import fetch as downloads
 
-        path = downloads.fetch(published, download=fetch, progress=progress)
-    return _of_path(path, afresh, progress)
+        path = downloads.fetch(published[0], download=fetch, progress=report)
+    if path.is_dir():
+        sniff(path)  # the format is checked before the state of all files is taken
+    file_name, key = (entry.name, _entry_key(entry)) if entry else _path_key(path)
+    return cached(
+        file_name,
+        key,
+        lambda: _columns_of(path, entry, report),
+        afresh=afresh,
+        progress=report,
+    )
 
 
 def _no_such_file(name: str, path: Path) -> UnknownTableError:
@@ -393,103 +292,70 @@ def _no_such_file(name: str, path: Path) -> UnknownTableError:
 
 def cached_table(entry: TableEntry) -> Path | None:
     """The converted table of a table of the catalog, if it exists and is up to date."""
-    table = tables_folder() / f"{entry.name}.ecnas"
-    receipt = Receipt.read(table)
-    if receipt is None or receipt.maker != _maker(entry):
-        return None
-    return table if receipt.sha256 == (entry.file.sha256 or receipt.sha256) else None
+    return up_to_date(entry.name, _entry_key(entry))
 
 
-def _of_catalog(entry: TableEntry, download: bool, afresh: bool, progress: Progress) -> Path:
-    ready = None if afresh else cached_table(entry)
-    if ready is not None:
-        return ready
-    from naslib_ecnas.data.fetch import fetch, locked, sha256_of
-
-    source = fetch(entry.file, progress=progress, download=download)
-    table = tables_folder() / f"{entry.name}.ecnas"
-    with locked(table, progress):
-        # Another process may have converted it meanwhile.
-        if afresh or cached_table(entry) is None:
-            size, mtime = _state(source)
-            sha256 = entry.file.sha256 or sha256_of(source, progress)
-            columns = _columns_of(source, sha256, entry, progress)
-            _write(table, columns, Receipt(sha256, size, mtime, _maker(entry)))
-    return table
+def _entry_key(entry: TableEntry) -> dict[str, Any]:
+    """What decides the content of a table of the catalog: the checksum of its file is in it."""
+    return {"converter": CONVERTER, "entry": repr(entry)}
 
 
-def _of_path(source: Path, afresh: bool, progress: Progress) -> Path:
-    import hashlib
-
-    if source.is_dir():  # check the format before the state of all its files is taken
-        sniff(source)
-    where = hashlib.sha256(str(source.resolve()).encode()).hexdigest()[:12]
+def _path_key(source: Path) -> tuple[str, dict[str, Any]]:
+    """The name in the cache of the table of a file or folder, and what decides its content."""
+    place = str(source.resolve())
     stem = re.sub(r"[^A-Za-z0-9_-]+", "-", source.stem)[:40].strip("-") or "table"
-    table = tables_folder() / f"{stem}-{where}.ecnas"
-    # Taken before the content is read, so that a later change shows at the next call.
-    size, mtime = _state(source)
-
-    def ready() -> bool:
-        receipt = Receipt.read(table)
-        if receipt is None or (receipt.size, receipt.mtime_ns) != (size, mtime):
-            return False
-        return receipt.maker == _maker(_entry_of(receipt.sha256))
-
-    if not afresh and ready():
-        return table
-    from naslib_ecnas.data.fetch import locked, sha256_of
-
-    with locked(table, progress):
-        if not afresh and ready():
-            return table
-        sha256 = f"{size}-{mtime}" if source.is_dir() else sha256_of(source, progress)
-        entry = _entry_of(sha256)
-        receipt = Receipt(sha256, size, mtime, _maker(entry))
-        before = None if afresh else Receipt.read(table)
-        if before is not None and (before.sha256, before.maker) == (sha256, receipt.maker):
-            receipt.write(table)  # a new modification time, the same content
-        else:
-            columns = _columns_of(source, None if source.is_dir() else sha256, entry, progress)
-            _write(table, columns, receipt)
-    return table
+    try:
+        files = sorted(p for p in source.rglob("*") if p.is_file()) if source.is_dir() else [source]
+        states = [[str(p), p.stat().st_size, p.stat().st_mtime_ns] for p in files]
+    except OSError as error:
+        raise unreadable(error, source) from error
+    key = {
+        "converter": CONVERTER,
+        "catalog": crc32(repr(catalog()).encode()),
+        "source": place,
+        "state": states[0][1:] if source.is_file() else crc32(json.dumps(states).encode()),
+    }
+    return f"{stem}-{crc32(place.encode()):08x}", key
 
 
-def _columns_of(
-    source: Path, sha256: str | None, entry: TableEntry | None, progress: Progress
-) -> Columns:
+def _columns_of(source: Path, entry: TableEntry | None, progress: Progress) -> Columns:
     """Read a file and give every column its provenance.
 
     Args:
-        source: the file.
-        sha256: its checksum; None for a folder.
-        entry: the catalog's table that the file is the published file of, if any.
+        source: the file or folder.
+        entry: the catalog's table that is made from it; looked up by checksum if None.
         progress: progress listener.
 
     Raises:
         FormatError: the file is damaged or of no known format.
     """
-    if entry is None:
-        sniff(source)  # so that no conversion is announced for a file that cannot be read
+    sniff(source)  # before all of it is read for its checksum
+    sha256 = entry.file.sha256 if entry else None
+    if sha256 is None and not source.is_dir():
+        sha256 = _sha256(source, progress)
+    if entry is None and sha256 is not None:
+        entry = next((table for table in catalog().tables if table.file.sha256 == sha256), None)
     with listening(progress):
         if entry is None:
             columns = read(source)
-        else:
-            columns = read(source, name=entry.name, vertices=entry.vertices)
-    notes: dict[str, str] = {}
-    if entry is None:
-        provenance = _completed(columns.provenance, source.name, sha256)
-    else:
-        provenance = {metric: entry.provenance(metric, sha256) for metric in columns.values}
-        notes = {
-            "description": entry.description,
-            "citation": entry.file.citation.text,
-            "citation_key": entry.file.citation.key,
-            "licence": entry.file.licence,
-            "address": entry.file.address,
-            **({"notes": "; ".join(entry.notes)} if entry.notes else {}),
-        }
-    attributes = {**columns.attributes, **notes, "converter": str(CONVERTER)}
-    return replace(columns, provenance=provenance, attributes=attributes)
+            provenance = _completed(columns.provenance, source.name, sha256)
+            return replace(columns, provenance=provenance)
+        columns = read(source, name=entry.name, vertices=entry.vertices)
+    notes = {
+        "description": entry.description,
+        "citation": entry.file.citation.text,
+        "citation_key": entry.file.citation.key,
+        "licence": entry.file.licence,
+        "address": entry.file.address,
+        **({"notes": "; ".join(entry.notes)} if entry.notes else {}),
+    }
+    provenance = {metric: entry.provenance(metric, sha256) for metric in columns.values}
+    return replace(columns, provenance=provenance, attributes={**columns.attributes, **notes})
+
+
+def _sha256(path: Path, progress: Progress | None = None) -> str:
+    found: str = _of_data("fetch:sha256_of")(path, progress)
+    return found
 
 
 def _completed(
@@ -500,49 +366,6 @@ def _completed(
         metric: replace(known, source=known.source or source, sha256=known.sha256 or sha256)
         for metric, known in provenance.items()
     }
-
-
-def _write(table: Path, columns: Columns, receipt: Receipt) -> None:
-    """Replace a table; at no time does a receipt of another table lie beside it."""
-    receipt.withdraw(table)
-    write_table(table, columns)
-    receipt.write(table)
-
-
-def _entry_of(sha256: str) -> TableEntry | None:
-    """The table of the catalog whose file has this checksum."""
-    return next((entry for entry in catalog().tables if entry.file.sha256 == sha256), None)
-
-
-def _maker(entry: TableEntry | None) -> str:
-    """The converter's version and what the catalog says of a table, as text.
-
-    The text itself and not a digest: hashlib takes a tenth of the memory of an open table.
-    """
-    said: list[object] = [CONVERTER]
-    if entry is not None:
-        groups = [[g.metrics, g.provenance.to_json()] for g in entry.groups]
-        said += [entry.name, entry.vertices, entry.description, entry.notes, groups]
-        said += [entry.file.name, entry.file.address, entry.file.licence, entry.file.citation.text]
-    return json.dumps(said, separators=(",", ":"))
-
-
-def _state(source: Path) -> tuple[int, int]:
-    """Size and modification time of a file; for a folder, of all its files together."""
-    try:
-        files = sorted(p for p in source.rglob("*") if p.is_file()) if source.is_dir() else [source]
-        states = [(path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-    except OSError as error:
-        raise unreadable(error, source) from error
-    if not source.is_dir():
-        return states[0]
-    import hashlib
-
-    named = [
-        [str(path.relative_to(source)), *state] for path, state in zip(files, states, strict=True)
-    ]
-    digest = hashlib.sha256(json.dumps(named).encode()).digest()
-    return sum(size for size, _ in states), int.from_bytes(digest[:7], "big")
 
 
 # -- the official seven-vertex table from its parts -----------------------------------------------
@@ -577,23 +400,22 @@ def built(
         message = "the file must have validation_accuracy among its columns"
         raise FormatError(message, path=nasbench, value=list(records.values))
     there = np.isfinite(kept["validation_accuracy"])
-    columns = energy(records.rows, records.budgets)
     modelled = {
-        metric: np.where(there, values[:, :, None], np.nan) for metric, values in columns.items()
+        metric: np.where(there, values[:, :, None], np.nan)
+        for metric, values in energy(records.rows, records.budgets).items()
     }
-    from naslib_ecnas.data.fetch import sha256_of
-
     file = Path(nasbench)
-    origin = _completed(records.provenance, file.name, sha256_of(file) if is_file(file) else None)
+    known = _completed(records.provenance, file.name, _sha256(file) if is_file(file) else None)
     ours = "trained by NAS-Bench-101, as its file says; not the trainings of the energy"
-    notes = {m: f"{p.note}; {ours}" if p.note else ours for m, p in origin.items()}
-    measured = {metric: replace(origin[metric], note=notes[metric]) for metric in kept}
+    origins = {
+        m: replace(known[m], note="; ".join(filter(None, (known[m].note, ours)))) for m in kept
+    }
     description = f"trainings of {file.name} with modelled energies"
     return replace(
         records,
         name=name,
         values={**modelled, **kept},
-        provenance={**dict.fromkeys(modelled, provenance), **measured},
+        provenance={**dict.fromkeys(modelled, provenance), **origins},
         attributes={**records.attributes, "description": description},
     )
 
@@ -654,23 +476,24 @@ def verify(name: str, progress: Progress) -> list[Verdict]:
 
 
 def _verify_path(path: Path, progress: Progress) -> Verdict:
-    from naslib_ecnas.data.fetch import check, sha256_of
+    from naslib_ecnas.data.fetch import check
 
     try:
-        if path.suffix == ".ecnas":
+        if path.suffix == SUFFIX:
             table = Table.open(path)
             table.verify()
-            what = f"{path} is whole, {len(table):,} cells, {len(table.metrics)} columns"
-            return Verdict(str(path), True, what)
+            what = f"is whole, {len(table):,} cells, {len(table.metrics)} columns"
+            return Verdict(str(path), True, f"{path} {what}")
         if path.is_file():
-            sha256 = sha256_of(path, progress)
-            known = next((f for f in catalog().files if f.sha256 == sha256), None)
-            if known is not None:
-                what = f"{path} is {known.name} as published, SHA-256 {sha256}"
-                return Verdict(str(path), True, what)
-            claimed = next((f for f in catalog().files if f.name == path.name and f.sha256), None)
-            if claimed is not None:
-                check(path, claimed, progress)
+            sha256 = _sha256(path, progress)
+            published = [file for file in catalog().files if file.sha256]
+            for file in published:
+                if file.sha256 == sha256:
+                    what = f"{path} is {file.name} as published, SHA-256 {sha256}"
+                    return Verdict(str(path), True, what)
+            for file in published:
+                if file.name == path.name:
+                    check(path, file, progress)
         columns = read(path)
     except FormatError as error:
         return Verdict(str(path), False, str(error))

@@ -3,7 +3,8 @@
 Lines have the columns `cell` (the text of a `Cell`), `nasbench_hash`, `epochs`, `repeat` (from 0)
 and the metrics; in a file that is read, `nasbench_hash` and `repeat` may be missing. Name, space,
 provenance and attributes are JSON, in Parquet's metadata or in a first CSV line
-`# provenance: {...}`. Numbers come back exactly.
+`# provenance: {...}`, which also has the SHA-256 of all lines below the comments. Numbers come back
+exactly.
 """
 
 from __future__ import annotations
@@ -11,17 +12,17 @@ from __future__ import annotations
 import csv
 import io
 import json
-from codecs import getincrementaldecoder
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from hashlib import sha256
 from itertools import chain, islice
 from os import PathLike
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import Annotated, Any, BinaryIO
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,36 +30,75 @@ from naslib_ecnas import nasbench_hash
 from naslib_ecnas.cell import INPUT, OUTPUT, Cell
 from naslib_ecnas.data.assemble import Assembler, Source, opened, unreadable
 from naslib_ecnas.data.table import Columns
-from naslib_ecnas.errors import FormatError, InvalidCellError, MissingDependencyError
+from naslib_ecnas.errors import (
+    ChecksumError,
+    EcnasError,
+    InvalidCellError,
+    MissingDependencyError,
+)
 from naslib_ecnas.files import atomic_write
 from naslib_ecnas.metrics import METRICS
-from naslib_ecnas.progress import BYTES, listener
+from naslib_ecnas.progress import listener
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
 from naslib_ecnas.topologies import MAX_VERTICES, OPERATIONS, topologies
 
-__all__ = ["CellTexts", "read_csv", "read_parquet", "texts_of", "write_csv", "write_parquet"]
+__all__ = ["read_csv", "read_parquet", "write_csv", "write_parquet"]
 
-#: The columns that identify a training.
+#: The columns that identify a training; the first two are texts.
 _KEYS = ("cell", "nasbench_hash", "epochs", "repeat")
 _MAX = 999_999  # largest number of epochs or of a repeat
 _COMMENT = "# provenance: "  # start of the first line of a CSV file
 _METADATA = b"naslib_ecnas"  # key in the metadata of a Parquet file
 _LINES = 1 << 16  # lines written or read at a time; as texts, they take some fifty megabytes
-_PIECE = 1 << 20  # bytes read at a time for a checksum
+_PIECE = 1 << 20  # bytes read at a time
+_MARK = b"\xef\xbb\xbf"  # of UTF-8, at the start of files from some spreadsheets
+
+#: Columns of lines by name.
+Lines = Mapping[str, Any]
+
+
+class _About(msgspec.Struct):
+    """The JSON of a file's header."""
+
+    name: str | None = None
+    vertices: Annotated[int, msgspec.Meta(ge=2, le=MAX_VERTICES)] | None = None
+    provenance: dict[str, Provenance] = {}
+    attributes: dict[str, str] = {}
+    sha256: str | None = None
+
+
+def _header(columns: Columns, digest: str | None = None) -> str:
+    """Name, space, provenance and attributes as one line of JSON."""
+    about = {
+        "name": columns.name,
+        "vertices": columns.vertices,
+        "provenance": {name: p.to_json() for name, p in columns.provenance.items()},
+        "attributes": dict(columns.attributes),
+        **({} if digest is None else {"sha256": digest}),
+    }
+    return json.dumps(about, sort_keys=True)
+
+
+def _parsed(header: bytes | str, source: Source) -> _About:
+    """The inverse of `_header`."""
+    try:
+        return msgspec.json.decode(header, type=_About)
+    except (ValueError, RecursionError) as error:
+        raise source.fault(f"the header is not as this package writes it: {error}") from error
 
 
 # -- cells as texts -------------------------------------------------------------------------------
 
 
-def texts_of(rows: NDArray[np.int32]) -> list[str]:
+def _texts_of(rows: NDArray[np.int32]) -> list[str]:
     """(n,) texts of the cells of (n,) rows, equal to `str` of each cell."""
     table = topologies()
     topology = table.row_topology[rows].tolist()
-    number = table.row_ops[rows].tolist()
+    labelling = table.row_ops[rows].tolist()
     return [
-        f"{_bits(s)}:{_names(int(table.vertices[s]) - 2, n)}"
-        for s, n in zip(topology, number, strict=True)
+        f"{_bits(t)}:{_operations(int(table.vertices[t]) - 2, number)}"
+        for t, number in zip(topology, labelling, strict=True)
     ]
 
 
@@ -70,242 +110,150 @@ def _bits(topology: int) -> str:
 
 
 @cache
-def _names(slots: int, number: int) -> str:
+def _operations(slots: int, number: int) -> str:
     """The operations of a labelling, comma-separated."""
-    inner = [OPERATIONS[number // 3 ** (slots - 1 - slot) % 3] for slot in range(slots)]
-    return ",".join((INPUT, *inner, OUTPUT))
+    return ",".join((INPUT, *(OPERATIONS[label] for label in _labels(slots, number)), OUTPUT))
 
 
-class CellTexts:
-    """Rows of cells given as texts, with a check of their hashes; each text is parsed once.
-
-    Args:
-        source: the file, for errors.
-    """
-
-    def __init__(self, source: Source) -> None:
-        self._source = source
-        self._space = Space(MAX_VERTICES)
-        self._rows: dict[str, int] = {}
-
-    def rows(self, texts: Sequence[Any]) -> NDArray[np.int32]:
-        """(n,) int32 rows of (n,) texts.
-
-        Raises:
-            FormatError: a text does not describe a cell.
-        """
-        cells = [text if isinstance(text, str) else str(text) for text in texts]
-        new = [text for text in dict.fromkeys(cells) if text not in self._rows]
-        self._rows.update(zip(new, self._parsed(new), strict=True))
-        return np.fromiter((self._rows[text] for text in cells), np.int32, len(cells))
-
-    def check(self, rows: NDArray[np.int32], hashes: Sequence[Any]) -> None:
-        """Compare (n,) hashes with those of (n,) rows; None and "" are not compared.
-
-        Raises:
-            FormatError: a hash belongs to another cell.
-        """
-        stated = np.flatnonzero([text not in (None, "") for text in hashes])
-        texts = [str(hashes[i]) for i in stated.tolist()]
-        for i in nasbench_hash.wrong_hashes(rows[stated], texts):
-            true = Cell.from_row(int(rows[stated[i]])).nasbench_hash
-            message = f"the hash of a line must be its cell's, {true}"
-            raise self._source.fault(message, value=texts[i])
-
-    def _parsed(self, texts: list[str]) -> list[int]:
-        """Rows of texts; texts of the usual form are looked up together."""
-        rows = [-1] * len(texts)
-        alike: defaultdict[int, list[tuple[int, bytes, tuple[int, ...]]]] = defaultdict(list)
-        for place, text in enumerate(texts):
-            bits, _, names = text.partition(":")
-            labels = _labels().get(names)
-            if labels is not None and len(bits) == (len(labels) + 2) ** 2 and bits.isascii():
-                alike[len(labels) + 2].append((place, bits.encode(), labels))
-        for v, found in alike.items():
-            places, matrix, labelled = zip(*found, strict=True)
-            matrices = np.frombuffer(b"".join(matrix), np.uint8).reshape(-1, v, v) - ord("0")
-            known = self._space.rows(
-                matrices, np.array(labelled, np.int8).reshape(len(found), v - 2)
-            )
-            for place, row in zip(places, known.tolist(), strict=True):
-                rows[place] = row
-        return [self._one(text) if row < 0 else row for text, row in zip(texts, rows, strict=True)]
-
-    def _one(self, text: str) -> int:
-        """The row of a text of any form that `Cell` accepts."""
-        try:
-            return Cell(text).row
-        except InvalidCellError as error:
-            raise self._source.fault(f"a line has no valid cell: {error}") from error
+def _labels(slots: int, number: int) -> tuple[int, ...]:
+    """The labels of a numbered labelling: its digits in base 3."""
+    return tuple(number // 3 ** (slots - 1 - slot) % 3 for slot in range(slots))
 
 
 @cache
-def _labels() -> dict[str, tuple[int, ...]]:
+def _labels_of_operations() -> dict[str, tuple[int, ...]]:
     """The labels of every possible text of operations."""
-    return {
-        _names(slots, number): tuple(number // 3 ** (slots - 1 - s) % 3 for s in range(slots))
-        for slots in range(MAX_VERTICES - 1)
-        for number in range(3**slots)
-    }
+    numbers = [(slots, number) for slots in range(MAX_VERTICES - 1) for number in range(3**slots)]
+    return {_operations(*each): _labels(*each) for each in numbers}
 
 
-# -- columns as lines -----------------------------------------------------------------------------
+def _rows_of(texts: Sequence[str], source: Source) -> NDArray[np.int32]:
+    """(n,) rows of (n,) texts; those of the usual form are looked up together.
+
+    Raises:
+        FormatError: a text does not describe a cell.
+    """
+    rows = np.full(len(texts), -1, dtype=np.int32)
+    alike: defaultdict[int, list[tuple[int, bytes, tuple[int, ...]]]] = defaultdict(list)
+    for place, text in enumerate(texts):
+        bits, _, operations = text.partition(":")
+        labels = _labels_of_operations().get(operations)
+        if labels is not None and len(bits) == (len(labels) + 2) ** 2 and bits.isascii():
+            alike[len(labels) + 2].append((place, bits.encode(), labels))
+    for v, found in alike.items():
+        places, matrices, labelled = zip(*found, strict=True)
+        entries = np.frombuffer(b"".join(matrices), np.uint8).reshape(-1, v, v) - ord("0")
+        slots = np.array(labelled, np.int8).reshape(len(found), v - 2)
+        rows[list(places)] = Space(MAX_VERTICES).rows(entries, slots)
+    for place in np.flatnonzero(rows < 0).tolist():  # any other form that `Cell` accepts
+        try:
+            rows[place] = Cell(texts[place]).row
+        except InvalidCellError as error:
+            raise source.fault(f"a line has no valid cell: {error}") from error
+    return rows
 
 
-def _to_lines(
-    columns: Columns, start: int = 0, stop: int | None = None
-) -> dict[str, list[Any] | NDArray[Any]]:
-    """Keys and metrics of the cells from `start` to `stop`, as columns of lines.
+def _check_hashes(rows: NDArray[np.int32], hashes: Sequence[Any], source: Source) -> None:
+    """Raise FormatError unless (n,) hashes are those of (n,) rows; None and "" are not compared."""
+    stated = [i for i, text in enumerate(hashes) if text not in (None, "")]
+    texts = [str(hashes[i]) for i in stated]
+    for i in nasbench_hash.wrong_hashes(rows[stated], texts):
+        true = Cell.from_row(int(rows[stated[i]])).nasbench_hash
+        raise source.fault(f"the hash of a line must be its cell's, {true}", value=texts[i])
+
+
+# -- between columns of a table and lines ---------------------------------------------------------
+
+
+def _to_lines(columns: Columns) -> Iterator[dict[str, Any]]:
+    """Keys and metrics, some thousand lines at a time and at least once, with progress.
 
     Each cell has budgets x repeats lines. Missing values are NaN.
     """
-    _, n_budgets, n_repeats = columns.shape
-    rows = columns.rows[start:stop]
-    hashes = nasbench_hash.hashes_of(rows).tolist()
-    each = n_budgets * n_repeats
-    lines: dict[str, list[Any] | NDArray[Any]] = {
-        "cell": [text for text in texts_of(rows) for _ in range(each)],
-        "nasbench_hash": [text for text in hashes for _ in range(each)],
-        "epochs": np.tile(np.repeat(np.array(columns.budgets), n_repeats), len(rows)),
-        "repeat": np.tile(np.arange(n_repeats), len(rows) * n_budgets),
-    }
-    lines.update({name: array[start:stop].ravel() for name, array in columns.values.items()})
-    return lines
-
-
-def _parts(columns: Columns) -> Iterator[dict[str, list[Any] | NDArray[Any]]]:
-    """The lines of `_to_lines`, some thousand at a time and at least once, with progress."""
     n_cells, n_budgets, n_repeats = columns.shape
-    step = max(1, _LINES // (n_budgets * n_repeats))
-    progress = listener()
-    task = f"writing {columns.name}"
+    each = n_budgets * n_repeats
+    step = max(1, _LINES // each)
+    progress, task = listener(), f"writing {columns.name}"
     progress(task, 0, n_cells, unit="cells")
-    for start in range(0, max(n_cells, 1), step):
-        yield _to_lines(columns, start, start + step)
-        progress(task, min(start + step, n_cells), n_cells, unit="cells")
+    for start in range(0, n_cells, step):
+        rows = columns.rows[start : start + step]
+        hashes = nasbench_hash.hashes_of(rows).tolist()
+        yield {
+            "cell": [text for text in _texts_of(rows) for _ in range(each)],
+            "nasbench_hash": [text for text in hashes for _ in range(each)],
+            "epochs": np.tile(np.repeat(np.array(columns.budgets), n_repeats), len(rows)),
+            "repeat": np.tile(np.arange(n_repeats), len(rows) * n_budgets),
+            **{
+                name: values[start : start + step].ravel()
+                for name, values in columns.values.items()
+            },
+        }
+        progress(task, start + len(rows), n_cells, unit="cells")
 
 
-def _check_names(names: Iterable[str], source: Source) -> None:
-    """Raise FormatError unless the columns are those of a table, each once."""
-    found = list(names)
-    missing = [key for key in ("cell", "epochs") if key not in found]
-    unknown = [name for name in found if name not in _KEYS and name not in METRICS]
-    if missing or unknown or len(set(found)) != len(found):
-        message = f"missing {missing}, unknown {unknown}, all {found}"
-        raise source.fault(f"the columns are not those of a table, each once: {message}")
-
-
-class _Lines:
-    """Collects lines in any order into columns: the inverse of `_to_lines`.
+def _from_lines(
+    parts: Iterable[Lines],
+    about: _About,
+    source: Source,
+    digest: Callable[[], str],
+    *,
+    name: str | None,
+    vertices: int | None,
+    provenance: Mapping[str, Provenance] | None,
+) -> Columns:
+    """The inverse of `_to_lines`, for lines in any order.
 
     Args:
+        parts: columns of lines by their checked names. Without repeats, lines of one cell and
+            budget are repeats in their order.
+        about: the header of the file.
         source: the file.
+        digest: SHA-256 of the file when all parts are read, for metrics of unknown origin.
+        name, vertices, provenance: see `read_csv`.
+
+    Raises:
+        FormatError: a wrong cell, hash, budget, repeat or value; no lines, or a line twice.
     """
-
-    def __init__(self, source: Source) -> None:
-        self._source = source
-        self._texts = CellTexts(source)
-        self._assembler = Assembler(source)
-
-    def add(self, lines: Mapping[str, Any]) -> None:
-        """Add columns of n lines.
-
-        Args:
-            lines: columns by their checked names: texts of cells, epochs and repeats as whole
-                numbers, metrics as float64, and, if there are any, hashes to compare with the
-                cells. Without repeats, lines of one cell and budget are repeats in their order.
-
-        Raises:
-            FormatError: a wrong cell, hash, budget, repeat or value.
-        """
-        numbers = [key for key in ("epochs", "repeat") if key in lines]
-        keys = {key: _whole(np.asarray(lines[key]), key, self._source) for key in numbers}
+    assembler, known = Assembler(source), dict[str, int]()
+    for lines in parts:
+        keys = {key: _whole(lines[key], key, source) for key in _KEYS[2:] if key in lines}
         if np.any(keys["epochs"] < 1):
-            raise self._source.fault("a training budget must be at least 1 epoch")
-        rows = self._texts.rows(lines["cell"])
+            raise source.fault("a training budget must be at least 1 epoch")
+        texts = [text if isinstance(text, str) else str(text) for text in lines["cell"]]
+        new = [text for text in dict.fromkeys(texts) if text not in known]
+        known.update(zip(new, _rows_of(new, source).tolist(), strict=True))
+        rows = np.fromiter((known[text] for text in texts), np.int32, len(texts))
         if "nasbench_hash" in lines:
-            self._texts.check(rows, lines["nasbench_hash"])
-        metrics = {m: np.asarray(lines[m], dtype=np.float64) for m in lines if m not in _KEYS}
-        self._assembler.add(rows, keys["epochs"], metrics, repeats=keys.get("repeat"))
-
-    def finish(
-        self,
-        about: Mapping[str, Any],
-        *,
-        name: str | None,
-        vertices: int | None,
-        provenance: Mapping[str, Provenance] | None,
-        sha256: str,
-    ) -> Columns:
-        """The columns of all lines.
-
-        Args:
-            about: the file's header, as `_parse_header` returns it.
-            name: name of the table, by default the header's, else the file's.
-            vertices: vertices of the space, by default the header's, else the smallest.
-            provenance: origins that are known better than the header says.
-            sha256: checksum of the file, for metrics of unknown origin.
-
-        Raises:
-            FormatError: there were no lines, or a line twice.
-        """
-        path = Path(str(self._source.path))
-        return self._assembler.finish(
-            about.get("name", path.stem) if name is None else name,
-            vertices=vertices if vertices is not None else about.get("vertices"),
-            provenance={**about.get("provenance", {}), **(provenance or {})},
-            default=Provenance("unknown", source=path.name, sha256=sha256),
-            attributes=about.get("attributes", {}),
-        )
+            _check_hashes(rows, lines["nasbench_hash"], source)
+        metrics = {metric: lines[metric] for metric in lines if metric not in _KEYS}
+        assembler.add(rows, keys["epochs"], metrics, repeats=keys.get("repeat"))
+    path = Path(str(source.path))
+    return assembler.finish(
+        name if name is not None else about.name if about.name is not None else path.stem,
+        vertices=about.vertices if vertices is None else vertices,
+        provenance={**about.provenance, **(provenance or {})},
+        default=Provenance("unknown", source=path.name, sha256=digest()),
+        attributes=about.attributes,
+    )
 
 
-def _whole(array: NDArray[Any], key: str, source: Source) -> NDArray[np.int32]:
+def _whole(column: Any, key: str, source: Source) -> NDArray[np.int32]:
+    array = np.asarray(column)
     if array.dtype.kind not in "iu" or (array.size and (array.min() < 0 or array.max() > _MAX)):
         raise source.fault(f"the column {key} must hold whole numbers from 0 to {_MAX}")
     return array.astype(np.int32)
 
 
-def _header(columns: Columns) -> str:
-    """Name, space, provenance and attributes as one line of JSON."""
-    return json.dumps(
-        {
-            "name": columns.name,
-            "vertices": columns.vertices,
-            "provenance": {name: p.to_json() for name, p in columns.provenance.items()},
-            "attributes": dict(columns.attributes),
-        },
-        sort_keys=True,
-    )
+def _check_names(names: Sequence[str], source: Source) -> None:
+    """Raise FormatError unless the columns are those of a table, each once."""
+    missing = [key for key in ("cell", "epochs") if key not in names]
+    unknown = [name for name in names if name not in _KEYS and name not in METRICS]
+    if missing or unknown or len(set(names)) != len(names):
+        message = f"missing {missing}, unknown {unknown}, all {list(names)}"
+        raise source.fault(f"the columns are not those of a table, each once: {message}")
 
 
-def _parse_header(text: str | bytes, source: Source, path: str | PathLike[str]) -> dict[str, Any]:
-    """The inverse of `_header`.
-
-    Raises:
-        FormatError: the text is not such a header.
-    """
-    try:
-        data = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise source.fault("the header is not JSON") from error
-    types = {"name": str, "vertices": int, "provenance": dict, "attributes": dict}
-    if not isinstance(data, dict) or not all(
-        type(data.get(key, kind())) is kind for key, kind in types.items()
-    ):
-        raise source.fault("the header must be an object of " + ", ".join(types))
-    if data.get("vertices") is not None and not 2 <= data["vertices"] <= 7:
-        raise source.fault("the space must have 2 to 7 vertices", value=data["vertices"])
-    attributes = data.get("attributes", {})
-    if not all(isinstance(value, str) for value in attributes.values()):
-        raise source.fault("the attributes of the header must be texts")
-    found = {
-        name: Provenance.from_json(value, path=str(path))
-        for name, value in data.get("provenance", {}).items()
-    }
-    return {**{k: v for k, v in data.items() if k in types}, "provenance": found}
-
-
-# -- CSV -------------------------------------------------------------------------------------------
+# -- CSV ------------------------------------------------------------------------------------------
 
 
 def write_csv(path: str | PathLike[str], columns: Columns) -> None:
@@ -314,23 +262,24 @@ def write_csv(path: str | PathLike[str], columns: Columns) -> None:
     Raises:
         StorageError: the folder cannot be written or the disk is full.
     """
+    body = sha256()
     with atomic_write(Path(path)) as file:
-        text = io.TextIOWrapper(file, encoding="utf-8", newline="")
-        text.write(f"{_COMMENT}{_header(columns)}\n")
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow((*_KEYS, *columns.values))
-        for lines in _parts(columns):
-            # A float's text is the shortest that gives it back.
-            writer.writerows(zip(*map(_blanked, lines.values()), strict=True))
-        text.flush()
-        text.detach()
+        file.write(f"{_COMMENT}{_header(columns, body.hexdigest())}\n".encode())
+        parts = chain([{name: [name] for name in (*_KEYS, *columns.values)}], _to_lines(columns))
+        for lines in parts:
+            text = io.StringIO(newline="")
+            rows = zip(*map(_blanked, lines.values()), strict=True)
+            csv.writer(text, lineterminator="\n").writerows(rows)
+            content = text.getvalue().encode()
+            body.update(content)
+            file.write(content)
+        file.seek(0)  # the digest does not change the length of the first line
+        file.write(f"{_COMMENT}{_header(columns, body.hexdigest())}\n".encode())
 
 
 def _blanked(column: Any) -> list[Any]:
-    """The values of a column, "" for missing ones."""
+    """The values of a column, "" for missing ones; a float's text gives it back exactly."""
     values: list[Any] = column if isinstance(column, list) else column.tolist()
-    if isinstance(column, list) or column.dtype.kind != "f" or not np.isnan(column).any():
-        return values
     return ["" if value != value else value for value in values]
 
 
@@ -351,98 +300,85 @@ def read_csv(
 
     Raises:
         UnknownTableError: the file cannot be read.
+        ChecksumError: the lines have not the SHA-256 that the header says.
         FormatError: it is not such a table.
     """
-    source = Source(str(path), None)
-    with opened(path, buffered=False) as file, io.BufferedReader(_Watched(file, source)) as watched:
-        text = io.TextIOWrapper(watched, encoding="utf-8-sig", newline="")
-        collected = _Lines(source)
+    source, front, body = Source(str(path), None), b"", sha256()
+    about = _About()
+    with opened(path) as opened_file, _readable(path):
+        file: Any = opened_file  # a buffered one
+        if file.peek(3).startswith(_MARK):
+            front = file.read(len(_MARK))
+        while file.peek(1).startswith(b"#"):
+            line = file.readline()
+            front += line
+            if line.startswith(_COMMENT.encode()):
+                about = _parsed(line.removeprefix(_COMMENT.encode()), source)
+        whole = sha256(front)
+        lines = _decoded(file, len(front), (whole, body), source)
+        columns = _from_lines(
+            _csv_parts(csv.reader(lines, strict=True), source),
+            about,
+            source,
+            whole.hexdigest,
+            name=name,
+            vertices=vertices,
+            provenance=provenance,
+        )
+    if about.sha256 not in (None, body.hexdigest()):
+        remedy = "if the change is meant, delete the sha256 from the first line"
+        message = "the lines have not the SHA-256 that the first line says"
+        raise source.fault(message, kind=ChecksumError, value=body.hexdigest(), remedy=remedy)
+    return columns
+
+
+@contextmanager
+def _readable(path: str | PathLike[str]) -> Iterator[None]:
+    """Turn an error of the system while reading a file into an UnknownTableError."""
+    try:
+        yield
+    except EcnasError:
+        raise
+    except OSError as error:
+        raise unreadable(error, path) from error
+
+
+def _decoded(file: BinaryIO, start: int, digests: Iterable[Any], source: Source) -> Iterator[str]:
+    """The lines of a file from a byte on, as texts; their bytes are added to digests."""
+    while piece := b"".join(file.readlines(_PIECE)):
+        for digest in digests:
+            digest.update(piece)
         try:
-            about, first = _comments(text, source, path)
-            for part in _Parser(csv.reader(chain([first], text), strict=True), source):
-                collected.add(part)
-        except OSError as error:
-            raise unreadable(error, path) from error
-        text.detach()
-        digest = watched.raw.sha256
-    return collected.finish(
-        about, name=name, vertices=vertices, provenance=provenance, sha256=digest.hexdigest()
-    )
-
-
-class _Watched(io.RawIOBase):
-    """A file that computes its SHA-256 and checks its UTF-8 while it is read.
-
-    Args:
-        file: the file, open for reading at its start.
-        source: the same file, for errors.
-    """
-
-    def __init__(self, file: BinaryIO, source: Source) -> None:
-        self._file, self._source = file, source
-        self._decoder, self._done = getincrementaldecoder("utf-8")(), 0
-        self.sha256 = sha256()
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any, /) -> int:
-        piece = self._file.read(len(buffer))
-        begun = len(self._decoder.getstate()[0])  # bytes of a cut character
-        try:
-            self._decoder.decode(piece, final=not piece)
+            text = piece.decode()
         except UnicodeDecodeError as error:
-            place = Source(self._source.path).at(self._done - begun + error.start)
+            place = Source(source.path, start + error.start)
             raise place.fault("the file is not UTF-8") from error
-        self.sha256.update(piece)
-        self._done += len(piece)
-        buffer[: len(piece)] = piece
-        return len(piece)
+        yield from io.StringIO(text, newline="")
+        start += len(piece)
 
 
-def _comments(
-    text: TextIO, source: Source, path: str | PathLike[str]
-) -> tuple[dict[str, Any], str]:
-    """The header in the comments before the table, and the first line after them."""
-    about: dict[str, Any] = {}
-    line = text.readline()
-    while line.startswith("#"):
-        if line.startswith(_COMMENT):
-            about = _parse_header(line.removeprefix(_COMMENT), source, path)
-        line = text.readline()
-    return about, line
-
-
-class _Parser:
-    """Parses CSV into columns, some thousand lines at a time."""
-
-    def __init__(self, reader: Iterator[list[str]], source: Source) -> None:
-        self._reader, self._source = reader, source
-        self._names = next(iter(self._some(1)), [])
-        _check_names(self._names, source)
-
-    def __iter__(self) -> Iterator[dict[str, Any]]:
-        at = 2  # line 1 has the names
-        while lines := self._some(_LINES):
-            for number, line in enumerate(lines, at):
-                if len(line) != len(self._names):
-                    message = f"line {number} of the table must have {len(self._names)} fields"
-                    raise self._source.fault(message, value=len(line))
-            at += len(lines)
-            columns = zip(self._names, zip(*lines, strict=True), strict=True)
+def _csv_parts(reader: Iterator[list[str]], source: Source) -> Iterator[Lines]:
+    """Columns of CSV, some thousand lines at a time."""
+    try:
+        names = next(reader, [])
+        _check_names(names, source)
+        done = 1
+        while lines := list(islice(reader, _LINES)):
+            for number, line in enumerate(lines, done + 1):
+                if len(line) != len(names):
+                    message = f"line {number} of the table must have {len(names)} fields"
+                    raise source.fault(message, value=len(line))
+            done += len(lines)
+            columns = zip(names, zip(*lines, strict=True), strict=True)
             yield {
-                name: texts if name in _KEYS[:2] else _numbers(texts, name, self._source)
+                name: texts if name in _KEYS[:2] else _numbers(texts, name, source)
                 for name, texts in columns
             }
-
-    def _some(self, number: int) -> list[list[str]]:
-        try:
-            return list(islice(self._reader, number))
-        except csv.Error as error:
-            raise self._source.fault(f"the file is not CSV ({error})") from error
+    except csv.Error as error:
+        raise source.fault(f"the file is not CSV ({error})") from error
 
 
-def _numbers(texts: Sequence[str], name: str, source: Source) -> Any:
+def _numbers(texts: Sequence[str], name: str, source: Source) -> NDArray[Any]:
     try:
         if name in _KEYS:
             return np.array([int(text) for text in texts], dtype=np.int64)
@@ -451,7 +387,7 @@ def _numbers(texts: Sequence[str], name: str, source: Source) -> Any:
         raise source.fault(f"the column {name} must hold numbers: {error}") from error
 
 
-# -- Parquet ---------------------------------------------------------------------------------------
+# -- Parquet --------------------------------------------------------------------------------------
 
 
 def _pyarrow(feature: str) -> tuple[Any, Any]:
@@ -459,7 +395,7 @@ def _pyarrow(feature: str) -> tuple[Any, Any]:
         import pyarrow
         import pyarrow.parquet
     except ImportError as error:
-        raise MissingDependencyError("pyarrow", feature=feature, extra="parquet") from error
+        raise MissingDependencyError("pyarrow", feature=feature, extra="tables") from error
     return pyarrow, pyarrow.parquet
 
 
@@ -479,7 +415,7 @@ def write_parquet(path: str | PathLike[str], columns: Columns) -> None:
         atomic_write(Path(path)) as file,
         parquet.ParquetWriter(file, schema, write_page_checksum=True) as writer,
     ):
-        for lines in _parts(columns):
+        for lines in _to_lines(columns):
             arrays = [  # from_pandas makes NaN a missing value
                 pyarrow.array(column, type=types[name], from_pandas=True)
                 for name, column in lines.items()
@@ -502,37 +438,22 @@ def read_parquet(
         FormatError: it is not such a table.
     """
     pyarrow, parquet = _pyarrow("reading Parquet")
-    source = Source(str(path), None)
-    with opened(path, report=False) as file:
-        digest, size = sha256(), 0
-        try:
-            while piece := file.read(_PIECE):
-                digest.update(piece)
-                size += len(piece)
-            file.seek(0)
-        except OSError as error:
-            raise unreadable(error, path) from error
-        collected, done = _Lines(source), 0
-        with _parquet_errors(pyarrow, source):
-            table = parquet.ParquetFile(file, page_checksum_verification=True)
-            _check_names(table.schema_arrow.names, source)
-            lines = table.metadata.num_rows
-            batches = table.iter_batches(batch_size=_LINES, use_threads=False)
-            metadata = (table.schema_arrow.metadata or {}).get(_METADATA)
-        while True:
-            with _parquet_errors(pyarrow, source):
-                batch = next(batches, None)
-                columns = None if batch is None else _columns(batch, pyarrow)
-            if batch is None or columns is None:
-                break
-            collected.add(columns)
-            done += batch.num_rows
-            task = f"reading {Path(path).name}"
-            listener()(task, size * done // max(lines, done, 1), size, unit=BYTES)
-    about = _parse_header(metadata, source, path) if metadata is not None else {}
-    return collected.finish(
-        about, name=name, vertices=vertices, provenance=provenance, sha256=digest.hexdigest()
-    )
+    from naslib_ecnas.data.fetch import sha256_of  # pulls in the network's modules
+
+    source, digest = Source(str(path), None), sha256_of(Path(path))
+    with opened(path, report=False) as file, _parquet_errors(pyarrow, source):
+        table = parquet.ParquetFile(file, page_checksum_verification=True)
+        _check_names(table.schema_arrow.names, source)
+        header = (table.schema_arrow.metadata or {}).get(_METADATA)
+        return _from_lines(
+            _parquet_parts(table, pyarrow, source),
+            _About() if header is None else _parsed(header, source),
+            source,
+            lambda: digest,
+            name=name,
+            vertices=vertices,
+            provenance=provenance,
+        )
 
 
 @contextmanager
@@ -540,21 +461,24 @@ def _parquet_errors(pyarrow: Any, source: Source) -> Iterator[None]:
     """Turn pyarrow's errors about a file into a FormatError."""
     try:
         yield
-    except FormatError:
+    except EcnasError:
         raise
     except (pyarrow.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
         first = next(iter(str(error).splitlines()), type(error).__name__)
         raise source.fault(f"the file is not a Parquet table: {first}") from error
 
 
-def _columns(batch: Any, pyarrow: Any) -> dict[str, Any]:
-    """The columns of a batch of lines; null becomes NaN."""
-    columns = {}
-    for name, column in zip(batch.schema.names, batch.columns, strict=True):
-        if name in _KEYS[:2]:
-            columns[name] = column.to_pylist()
-        elif name in _KEYS:
-            columns[name] = column.to_numpy(zero_copy_only=False)
-        else:
-            columns[name] = column.cast(pyarrow.float64()).to_numpy(zero_copy_only=False)
-    return columns
+def _parquet_parts(table: Any, pyarrow: Any, source: Source) -> Iterator[Lines]:
+    """Columns of a Parquet file, some thousand lines at a time; null becomes NaN."""
+    progress, task, done = listener(), f"reading {Path(str(source.path)).name}", 0
+    for batch in table.iter_batches(batch_size=_LINES, use_threads=False):
+        columns: dict[str, Any] = {}
+        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+            if name in _KEYS[:2]:
+                columns[name] = column.to_pylist()
+            else:
+                typed = column if name in _KEYS else column.cast(pyarrow.float64())
+                columns[name] = typed.to_numpy(zero_copy_only=False)
+        yield columns
+        done += batch.num_rows
+        progress(task, done, table.metadata.num_rows, unit="lines")

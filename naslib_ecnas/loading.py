@@ -122,12 +122,7 @@ def table_file(
     if not isinstance(name_or_path, (str, PathLike)):
         raise UnknownTableError("a table is given by its name or path", value=name_or_path)
     if isinstance(name_or_path, str) and name_or_path in EMBEDDED:
-        from naslib_ecnas.surrogate.cached import cache_place
-
-        place = cache_place(name_or_path, device=device, scaling=scaling, model=model)
-        if place.ready and not afresh:
-            return place.table
-        from naslib_ecnas.surrogate.modelled import embedded
+        from naslib_ecnas.surrogate.cached import embedded
 
         return embedded(
             name_or_path,

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-__all__ = ["EMBEDDED", "TARGETS", "shipped"]
+from naslib_ecnas.errors import ConfigError
+
+__all__ = ["EMBEDDED", "TARGETS", "checked_scaling", "shipped"]
 
 #: Names of the modelled tables that come with the package, and the vertices of their spaces.
 EMBEDDED = {"7v": 7, "5v": 5, "4v": 4}
@@ -12,9 +15,24 @@ EMBEDDED = {"7v": 7, "5v": 5, "4v": 4}
 #: Weights that come with the package, in the order of a report.
 TARGETS = ("energy", "epochs", "accuracy", "time", "devices", "paper")
 
+SCALINGS = ("affine", "linear")
+
 
 def shipped(name: str) -> Path:
     """Path of the weights that come with the package for a target, such as `energy`."""
     import naslib_ecnas.data
 
     return Path(naslib_ecnas.data.__path__[0]) / f"surrogate_{name}.npz"
+
+
+def checked_scaling(model: str, scaling: Any, device: Any) -> str:
+    """The scaling over epochs with its default, checked to go with the model."""
+    if model != "ours" and (device is not None or scaling not in (None, "linear")):
+        raise ConfigError(
+            "the paper's model is of one device and scales linearly",
+            value=f"device={device}, scaling={scaling}",
+        )
+    scaling = ("affine" if model == "ours" else "linear") if scaling is None else scaling
+    if scaling not in SCALINGS:
+        raise ConfigError(f"scaling must be {' or '.join(SCALINGS)}", value=scaling)
+    return str(scaling)

@@ -1,8 +1,8 @@
-"""The modelled tables `7v`, `5v` and `4v`: predictions of every cell, their origin, their file.
+"""The modelled tables `7v`, `5v` and `4v`: predictions of every cell and their origin.
 
-`Models` predicts all metrics of cells, `modelled_columns` makes a table of a whole space, and
-`embedded` keeps it in the cache (`cached` says where). `energy_model` gives energies alone, at any
-budgets, to `ecnas data build`. `reported` gives the errors of the models on cells that were not
+`Models` predicts all metrics of cells, and `modelled_columns` makes a table of a whole space, which
+`cached` keeps in the cache. `energy_model` gives energies alone, at any budgets, to `ecnas data
+build`. `reported` gives the errors of the models on cells that were not
 fitted.
 """
 
@@ -18,14 +18,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from naslib_ecnas.data.convert import Receipt
-from naslib_ecnas.data.table import Columns, write_table
+from naslib_ecnas.data.table import Columns
 from naslib_ecnas.errors import ConfigError, EcnasError, FormatError
 from naslib_ecnas.progress import Progress, silent
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
-from naslib_ecnas.surrogate import EMBEDDED, TARGETS
-from naslib_ecnas.surrogate.cached import cache_place, checked_scaling
+from naslib_ecnas.surrogate import TARGETS, checked_scaling
 from naslib_ecnas.surrogate.devices import (
     SHARES,
     DeviceModel,
@@ -51,7 +49,6 @@ __all__ = [
     "TARGETS",
     "Models",
     "calibration_of",
-    "embedded",
     "energy_model",
     "energy_provenance",
     "modelled_columns",
@@ -463,58 +460,6 @@ def _attributes(header: Mapping[str, Any], model: str) -> dict[str, str]:
         "licence": "Apache-2.0",
         "quality": json.dumps(known),
     }
-
-
-# -- the embedded tables in the cache -------------------------------------------------------------
-
-
-def embedded(
-    name: str,
-    *,
-    device: str | PathLike[str] | None = None,
-    scaling: str | None = None,
-    model: str | None = None,
-    progress: Progress | None = None,
-    afresh: bool = False,
-) -> Path:
-    """Path of a modelled table; it is predicted unless an up-to-date one is in the cache.
-
-    Args:
-        name: one of `EMBEDDED`.
-        device: a calibrated device or a file of one; the native scale by default.
-        scaling: `"affine"` (default) or `"linear"`.
-        model: `"ours"` (default) or `"paper"`.
-        progress: shows how many cells are predicted.
-        afresh: predict anew in any case, such as when the table was damaged.
-
-    Raises:
-        ConfigError: a setting is not possible.
-        UnknownTableError: the device is a file that does not exist.
-        FormatError: the device's file holds no calibration.
-        StorageError: the cache cannot be written.
-    """
-    progress = progress or silent
-    place = cache_place(name, device=device, scaling=scaling, model=model)
-    if not afresh and place.ready:
-        return place.table
-    from naslib_ecnas.data.fetch import locked  # pulls in the network's modules
-
-    with locked(place.table, progress):
-        # Another process may have made it meanwhile.
-        if afresh or not place.ready:
-            columns = modelled_columns(
-                place.table.stem,
-                EMBEDDED[name],
-                device=place.calibration or place.label or None,
-                scaling=place.scaling,
-                model=place.model,
-                progress=progress,
-            )
-            receipt = Receipt(place.maker, 0, 0, place.maker)
-            receipt.withdraw(place.table)
-            write_table(place.table, columns, predicted_from=place.identity(name))
-            receipt.write(place.table)
-    return place.table
 
 
 # -- energies alone, for a command line -----------------------------------------------------------

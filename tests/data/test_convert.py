@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -15,16 +16,15 @@ import pytest
 from naslib_ecnas import errors
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.data import catalog, convert
+from naslib_ecnas.data.cache import tables_folder
 from naslib_ecnas.data.catalog import TableEntry, table_entry
-from naslib_ecnas.data.convert import converted, export, read, sniff, tables_folder, verify
+from naslib_ecnas.data.convert import converted, export, read, sniff, verify
 from naslib_ecnas.data.fetch import downloads_folder, sha256_of
 from naslib_ecnas.data.long_form import read_csv, read_parquet, write_csv, write_parquet
 from naslib_ecnas.data.nasbench_pickle import read_nasbench_pickle
-from naslib_ecnas.data.nasbench_tfrecord import read_ecnas, write_ecnas, write_nasbench
-from naslib_ecnas.data.protobuf import Evaluation, EvaluationEnergy, ModelMetrics, encode
-from naslib_ecnas.data.protobuf import ModelMetricsEnergy as Energy
+from naslib_ecnas.data.nasbench_tfrecord import NASBENCH, read_ecnas, write_ecnas, write_nasbench
 from naslib_ecnas.data.table import Columns, Table, write_table
-from naslib_ecnas.data.tfrecord import Row, encode_row, write_frames
+from naslib_ecnas.data.tfrecord import pack, write_frames
 from naslib_ecnas.errors import FetchError, FormatError
 from naslib_ecnas.progress import silent
 from naslib_ecnas.provenance import Provenance
@@ -74,7 +74,7 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[TableEnt
 def test_every_format_is_recognised_and_read(
     tmp_path: Path, synthetic: Maker, same_values: Same
 ) -> None:
-    energy, plain = synthetic(), synthetic(ModelMetrics)
+    energy, plain = synthetic(), synthetic(NASBENCH)
     made: dict[str, tuple[Callable[[Path, Columns], None], Columns]] = {
         "table": (write_table, energy),
         "ecnas-tfrecord": (write_ecnas, energy),
@@ -95,18 +95,20 @@ def test_every_format_is_recognised_and_read(
 
 
 def test_the_first_message_decides_the_kind_of_tfrecord(tmp_path: Path) -> None:
+    """Energies are fields that NAS-Bench-101's messages do not have: 6 of an evaluation, 4."""
     nasbench, ecnas = "nasbench-tfrecord", "ecnas-tfrecord"
-    other = Energy((EvaluationEnergy(energy=0.25),))
+    other, parameters = pack(1, pack(6, 0.25)), pack(2, 3)
     for message, name in (
-        (ModelMetrics((Evaluation(validation_accuracy=0.5),), 3), nasbench),
-        (ModelMetrics((Evaluation(checkpoint_path="here"),), 3), nasbench),
-        (ModelMetrics((), 3), nasbench),
-        (Energy((EvaluationEnergy(energy=0.5),), 3), ecnas),
-        (Energy((EvaluationEnergy(), EvaluationEnergy(energy=0.5))), ecnas),
-        (Energy((), 3, total_energy=0.5), ecnas),
+        (pack(1, pack(4, 0.5)) + parameters, nasbench),
+        (pack(1, pack(6, b"a checkpoint's path")) + parameters, nasbench),
+        (parameters, nasbench),
+        (pack(1, pack(6, 0.5)) + parameters, ecnas),
+        (pack(1, b"") + pack(1, pack(6, 0.5)), ecnas),
+        (parameters + pack(4, 0.5), ecnas),
     ):
-        rows = [Row("0" * 32, 4, "0100", "input,output", encode(m)) for m in (message, other)]
-        write_frames(tmp_path / "x", map(encode_row, rows))
+        coded = [base64.encodebytes(each).decode() for each in (message, other)]
+        rows = [json.dumps(["0" * 32, 4, "0100", "input,output", each]) for each in coded]
+        write_frames(tmp_path / "x", map(str.encode, rows))
         assert sniff(tmp_path / "x") == name
 
 
@@ -121,7 +123,10 @@ def test_unknown_formats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     path.write_bytes(b"\x1f\x8b\x08" + b"\x00" * 30)
     with pytest.raises(FormatError, match="gunzip"):
         read(path)
-    monkeypatch.setattr(convert, "_state", lambda _: pytest.fail("the folder was walked"))
+    path.write_bytes(b"\x89ECNAS\r\n" + b"\x00" * 30)
+    with pytest.raises(FormatError, match="table of an earlier version; convert its source again"):
+        read(path)
+    monkeypatch.setattr(convert, "_path_key", lambda _: pytest.fail("the folder was walked"))
     with pytest.raises(FormatError, match="no known format") as caught:
         converted(path.parent)
     assert caught.value.offset is None
@@ -151,8 +156,6 @@ def test_a_file_is_converted_once(source: Path, monkeypatch: pytest.MonkeyPatch)
     assert (origin.source, origin.sha256) == ("my run.tfrecord", sha256_of(source))
     monkeypatch.setattr(convert, "_columns_of", lambda *_: pytest.fail("converted again"))
     assert converted(str(source)) == path
-    os.utime(source, (1, 1))  # a new time, the same content
-    assert converted(source) == path
 
 
 def test_what_is_converted_again(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,18 +163,30 @@ def test_what_is_converted_again(source: Path, monkeypatch: pytest.MonkeyPatch) 
     write_ecnas(source, made_up(0.5))  # a changed file
     assert converted(source) == path
     assert Table.open(path).value("energy_kwh", 0, 0, 0) == 0.5
-    path.write_bytes(path.read_bytes()[:-9])  # a damaged table, where that is asked for
-    with pytest.raises(FormatError):
-        Table.open(converted(source))
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1  # damage in a block, where that is asked for
+    path.write_bytes(content)
+    with pytest.raises(FormatError, match="--afresh"):
+        Table.open(converted(source)).verify()
     Table.open(converted(source, afresh=True)).verify()
-    for damage in ("", "{", "[]", '{"sha256": 3}', "{}"):  # a damaged receipt
-        path.with_suffix(".json").write_text(damage)
-        assert converted(source) == path
-        receipt = json.loads(path.with_suffix(".json").read_text())
-        assert receipt["size"] == source.stat().st_size
-    monkeypatch.setattr(convert, "CONVERTER", 99)  # another converter
-    assert Table.open(converted(source)).attributes["converter"] == "99"
+    for change in (lambda: monkeypatch.setattr(convert, "CONVERTER", 99), lambda: os.utime(source)):
+        change()
+        stamp = path.stat().st_mtime_ns
+        assert converted(source).stat().st_mtime_ns > stamp
     assert [*tables_folder().glob("*.ecnas")] == [path]
+
+
+def test_tables_that_were_exchanged_are_made_again(source: Path, tmp_path: Path) -> None:
+    """No file is answered for by the table of another one."""
+    other = tmp_path / "other.tfrecord"
+    write_ecnas(other, made_up(0.5))
+    os.utime(other, ns=(0, source.stat().st_mtime_ns))  # the same size and time too
+    paths = converted(source), converted(other)
+    contents = [path.read_bytes() for path in paths]
+    for path, content in zip(paths, reversed(contents), strict=True):
+        path.write_bytes(content)
+    for file, energy in ((source, 0.25), (other, 0.5)):
+        assert Table.open(converted(file)).value("energy_kwh", 0, 0, 0) == energy
 
 
 def test_a_table_is_used_in_place_and_each_file_has_its_own(source: Path, tmp_path: Path) -> None:
@@ -232,12 +247,10 @@ def test_a_published_table_gets_what_the_catalog_says(
 def test_another_published_file_makes_another_table(published: tuple[TableEntry, Path]) -> None:
     entry, _ = published
     made = converted(entry.name)
-    receipt = json.loads(made.with_suffix(".json").read_text())
-    made.with_suffix(".json").write_text(json.dumps({**receipt, "sha256": "0" * 64}))
-    assert convert.cached_table(entry) is None
-    assert convert.cached_table(replace(entry, description="another")) is None
-    converted(entry.name)
     assert convert.cached_table(entry) == made
+    other = replace(entry.file, sha256="0" * 64)
+    for changed in (replace(entry, file=other), replace(entry, description="another")):
+        assert convert.cached_table(changed) is None
 
 
 def test_two_at_once_convert_once(
@@ -258,35 +271,18 @@ def test_a_folder_is_converted_as_a_whole(tmp_path: Path, monkeypatch: pytest.Mo
     folder = tmp_path / "runs"
     (folder / "4_epochs").mkdir(parents=True)
     (folder / "4_epochs" / "results.json").write_text("{}")
-    calls: list[str | None] = []
+    calls: list[Path] = []
 
-    def columns_of(source: Path, sha256: str | None, *_: object) -> Columns:
-        calls.append(sha256)
+    def columns_of(source: Path, *_: object) -> Columns:
+        calls.append(source)
         return made_up()
 
     monkeypatch.setattr(convert, "_columns_of", columns_of)
     assert converted(folder) == converted(folder)
-    assert calls == [None]
+    assert calls == [folder]
     (folder / "b.json").write_text("{}")
     converted(folder)
-    assert calls == [None, None]
-
-
-def test_a_receipt_counts_only_with_its_table(tmp_path: Path) -> None:
-    receipt = convert.Receipt("0" * 64, 12, 1_700_000_000_123_456_789, "1")
-    table = tmp_path / "t.ecnas"
-    receipt.write(table)
-    assert convert.Receipt.read(table) is None
-    table.touch()
-    assert convert.Receipt.read(table) == receipt
-    receipt.withdraw(table)
-    assert convert.Receipt.read(table) is None
-    assert [path.name for path in tmp_path.iterdir()] == ["t.ecnas"]
-    receipt.withdraw(table)
-    # A table must not be replaced under a receipt that is not its own.
-    convert.Receipt.path(table).mkdir()
-    with pytest.raises(errors.StorageError):
-        receipt.withdraw(table)
+    assert calls == [folder, folder]
 
 
 # -- export ---------------------------------------------------------------------------------------
@@ -367,7 +363,7 @@ def energy(rows: np.ndarray, budgets: Sequence[int]) -> dict[str, np.ndarray]:
 @pytest.fixture(scope="module")
 def nasbench(synthetic: Maker, tmp_path_factory: pytest.TempPathFactory) -> tuple[Columns, Path]:
     """Synthetic trainings of NAS-Bench-101, some of them missing, and their file."""
-    columns = synthetic(ModelMetrics, vertices=7, cells=60, budgets=BUDGETS)
+    columns = synthetic(NASBENCH, vertices=7, cells=60, budgets=BUDGETS)
     for v in columns.values.values():
         v[5, 1, 2] = v[6, :, 1:] = v[7, 3] = np.nan
     path = tmp_path_factory.mktemp("nasbench") / "synthetic.tfrecord"

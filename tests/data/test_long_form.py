@@ -22,8 +22,8 @@ from naslib_ecnas.cell import Cell
 from naslib_ecnas.data import long_form
 from naslib_ecnas.data.assemble import Source
 from naslib_ecnas.data.convert import read, sniff
-from naslib_ecnas.data.long_form import CellTexts, read_csv, read_parquet, write_csv, write_parquet
-from naslib_ecnas.data.protobuf import ModelMetrics
+from naslib_ecnas.data.long_form import read_csv, read_parquet, write_csv, write_parquet
+from naslib_ecnas.data.nasbench_tfrecord import NASBENCH
 from naslib_ecnas.data.table import Columns
 from naslib_ecnas.errors import FormatError
 from naslib_ecnas.progress import listening
@@ -66,7 +66,7 @@ def test_numbers_come_back_exactly(path: Path, synthetic: Maker, values: list[fl
     array = np.array(values).reshape(2, 2, 3)
     if np.isnan(array).all():
         array[0, 0, 0] = 1.0
-    made = replace(synthetic(ModelMetrics, cells=2), values={"training_time_s": array})
+    made = replace(synthetic(NASBENCH, cells=2), values={"training_time_s": array})
     write(path, made)
     np.testing.assert_array_equal(read(path).values["training_time_s"], array)
 
@@ -80,7 +80,7 @@ def test_the_caller_overrules_the_file(path: Path, synthetic: Maker) -> None:
 
 def test_lines_name_their_cells(synthetic: Maker) -> None:
     columns = synthetic(vertices=5, cells=40)
-    lines = long_form._to_lines(columns)
+    (lines,) = long_form._to_lines(columns)
     cells = [Space(5).cell(int(row)) for row in columns.rows]
     assert lines["cell"][::6] == [str(cell) for cell in cells]
     assert lines["nasbench_hash"][::6] == [cell.nasbench_hash for cell in cells]
@@ -93,17 +93,16 @@ def test_parts_are_the_lines_and_report_progress(
     write(path, columns)
     whole, log = path.read_bytes(), ProgressLog()
     monkeypatch.setattr(long_form, "_LINES", 13)
-    monkeypatch.setattr(long_form, "_PIECE", 5)
     with listening(log):
         write(path, columns)
         assert path.suffix == ".parquet" or path.read_bytes() == whole
         assert (log.starts, log.last) == ([(f"writing {columns.name}", 40, 0)], 40)
         log.steps.clear()
         same_values(read(path), columns)
-    # From 0 to the size once, as an estimate of the time left needs.
+    # From 0 to the end once, as an estimate of the time left needs.
     assert log.steps == sorted(log.steps)
-    assert log.last == path.stat().st_size
-    assert len(set(log.steps)) > 5
+    assert log.last == (40 * 6 if path.suffix == ".parquet" else path.stat().st_size)
+    assert len(set(log.steps)) > 4
     log.last = -1
     read(path)
     assert log.last == -1  # it no longer listens
@@ -149,6 +148,26 @@ def test_bytes_of_no_text_are_located_across_pieces(
         read_csv(tmp_path / "x.csv")
     # A cut character is wrong from its first byte.
     assert caught.value.offset == {8: 7, 9: 7}.get(place, place)
+
+
+def test_a_csv_whose_lines_were_changed_is_refused(tmp_path: Path, synthetic: Maker) -> None:
+    """The first line may be changed, and has no digest where the change below is meant."""
+    path = tmp_path / "x.csv"
+    write_csv(path, synthetic())
+    first, rest = path.read_bytes().split(b"\n", 1)
+    digest = f', "sha256": "{sha256(rest).hexdigest()}"'.encode()
+    assert digest in first
+    other = first.replace(b"made up", b"changed")
+    path.write_bytes(b"# a comment\n" + other + b"\n" + rest)
+    assert read(path).provenance["energy_kwh"].note == "changed"
+    for changed in (rest[:-20] + b"9" + rest[-19:], rest + rest.split(b"\n")[1] + b"\n", rest[:-1]):
+        path.write_bytes(first + b"\n" + changed)
+        with pytest.raises(FormatError):
+            read(path)
+    with pytest.raises(errors.ChecksumError, match="delete the sha256 from the first line"):
+        read(path)
+    path.write_bytes(first.replace(digest, b"") + b"\n" + changed)
+    read(path)
 
 
 def test_lines_of_any_order_without_header_or_hashes(tmp_path: Path) -> None:
@@ -231,7 +250,7 @@ def test_without_pyarrow_the_error_names_the_extra(
     tmp_path: Path, synthetic: Maker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)  # what makes an import fail
-    with pytest.raises(errors.MissingDependencyError, match=r"naslib-ecnas\[parquet\]"):
+    with pytest.raises(errors.MissingDependencyError, match=r"naslib-ecnas\[tables\]"):
         write_parquet(tmp_path / "x.parquet", synthetic())
     with pytest.raises(errors.MissingDependencyError, match="pyarrow"):
         read_parquet(tmp_path / "x.parquet")
@@ -242,14 +261,17 @@ def test_without_pyarrow_the_error_names_the_extra(
 SOURCE = Source("x.csv", None)
 
 
+def rows_of(*texts: str) -> list[int]:
+    return long_form._rows_of(texts, SOURCE).tolist()
+
+
 def test_texts_of_all_small_cells_and_some_large_ones() -> None:
     five = np.arange(len(Space(5)), dtype=np.int32)
     rows = np.concatenate([five, Space(7).sample(np.random.default_rng(0), 500)])
-    texts = long_form.texts_of(rows.astype(np.int32))
+    texts = long_form._texts_of(rows.astype(np.int32))
     assert texts == [str(Cell.from_row(row)) for row in rows.tolist()]
-    np.testing.assert_array_equal(CellTexts(SOURCE).rows(texts), rows)
-    assert long_form.texts_of(five[:0]) == []
-    assert CellTexts(SOURCE).rows([]).shape == (0,)
+    assert rows_of(*texts) == rows.tolist()
+    assert rows_of() == []
 
 
 def test_other_forms_of_a_cell() -> None:
@@ -260,28 +282,27 @@ def test_other_forms_of_a_cell() -> None:
         " 0100:input, output ",
         "0" * 7 + "1" + "0" * 56 + ":input," + "maxpool3x3," * 6 + "output",  # pruned from 8
     ):
-        assert CellTexts(SOURCE).rows([usual, text, usual]).tolist() == [7, Cell(text).row, 7]
+        assert rows_of(usual, text, usual) == [7, Cell(text).row, 7]
 
 
 def test_texts_that_are_not_a_cell_are_an_error_of_the_file() -> None:
     for text in (
-        *("", ":", "0100", None, 7),
+        *("", ":", "0100", "None", "7"),
         *("0100:input,maxpool3x3,output", "0100:output,input"),
         *(f"{bits}:input,output" for bits in ("0200", "0000", "0010", "01a0", "01\u06610")),
         "0" * 49 + ":input," + "maxpool3x3," * 5 + "output",
     ):
         with pytest.raises(FormatError, match=r"x\.csv: a line has no valid cell"):
-            CellTexts(SOURCE).rows([str(Cell.from_row(3)), text])
+            rows_of(str(Cell.from_row(3)), text)
 
 
 def test_hashes_are_compared() -> None:
-    texts = CellTexts(SOURCE)
     rows = np.array([3, 3, 90], dtype=np.int32)
     right = [Cell.from_row(row).nasbench_hash for row in rows.tolist()]
-    texts.check(rows, right)
-    texts.check(rows, [right[0], None, ""])
+    for hashes in (right, [right[0], None, ""]):
+        long_form._check_hashes(rows, hashes, SOURCE)
     with pytest.raises(FormatError, match="hash of a line"):
-        texts.check(rows, [right[0], right[2], right[2]])
+        long_form._check_hashes(rows, [right[0], right[2], right[2]], SOURCE)
 
 
 BITS = st.text("01", min_size=9, max_size=9)
@@ -297,6 +318,6 @@ def test_any_texts_are_read_as_cell_reads_them(drawn: list[tuple[str, str]]) -> 
             row = Cell(text).row
         except ValueError:
             with pytest.raises(FormatError):
-                CellTexts(SOURCE).rows([text])
+                rows_of(text)
         else:
-            assert CellTexts(SOURCE).rows([text]).tolist() == [row]
+            assert rows_of(text) == [row]

@@ -56,12 +56,11 @@ CONFIG = "dataset: cifar10\nseed: 1\noptimizer: rs\nsearch:\n  epochs: 3\n  seed
 
 def columns(energy: bool = True) -> Columns:
     """Made-up columns of three cells."""
-    from naslib_ecnas.data.protobuf import ModelMetrics, ModelMetricsEnergy, metrics_of
+    from naslib_ecnas.data.nasbench_tfrecord import ECNAS, NASBENCH
 
     rng = np.random.default_rng(5)
-    kind: Any = ModelMetricsEnergy if energy else ModelMetrics
     values = {}
-    for name in sorted(metrics_of(kind)):
+    for name in sorted((ECNAS if energy else NASBENCH).metrics):
         values[name] = rng.random((3, 1, 1))
         if name.endswith("_unix_s"):
             values[name] = np.floor(1.6e9 + 1e7 * values[name])
@@ -156,7 +155,7 @@ def _search(name: str) -> Callable[[Path], Path]:
 
 def _run_file(folder: Path) -> Path:
     from naslib_ecnas import search
-    from naslib_ecnas.comparison.compare import Run
+    from naslib_ecnas.comparison.runs import Run
 
     result = search.run(_toy(folder), "random", evaluations=6, seed=1)
     Run.of(result, table="toy").write(folder / "seed-1.json")
@@ -164,14 +163,14 @@ def _run_file(folder: Path) -> Path:
 
 
 def _rules(folder: Path) -> Path:
-    from naslib_ecnas.comparison.compare import prepare
+    from naslib_ecnas.comparison.experiment import prepare
 
     prepare(folder / "compared", {"evaluations": 3, "epochs": None, "objectives": ["a", "b"]})
     return folder / "compared" / "comparison.json"
 
 
 def _read_rules(path: Path) -> Any:
-    from naslib_ecnas.comparison.compare import prepare
+    from naslib_ecnas.comparison.experiment import prepare
     from naslib_ecnas.report.runs import compared_runs
 
     list(compared_runs(path.parent))
@@ -298,18 +297,6 @@ def _catalog(folder: Path) -> Path:
     return folder / "catalog.toml"
 
 
-def _receipt(folder: Path) -> Path:
-    from naslib_ecnas.data.convert import Receipt
-
-    (folder / "x.ecnas").write_bytes(b"")
-    Receipt("0" * 64, 1, 2, "maker").write(folder / "x.ecnas")
-    return folder / "x.json"
-
-
-def _read_receipt(path: Path) -> Any:
-    return resolve_name("naslib_ecnas.data.convert:Receipt.read")(path.with_suffix(".ecnas"))
-
-
 def _array(folder: Path) -> Path:
     packed = io.BytesIO()
     np.save(packed, np.arange(3))
@@ -331,7 +318,7 @@ KINDS: dict[str, Kind] = {
     "search-front": Kind(_search("front.json"), _read_run),
     "search-spent": Kind(_search("spent.json"), _read_run),
     "search-history": Kind(_search("history.jsonl"), _read_run),
-    "run-file": Kind(_run_file, _by("comparison.compare:Run.read")),
+    "run-file": Kind(_run_file, _by("comparison.runs:Run.read")),
     "comparison-rules": Kind(_rules, _read_rules),
     "learning-curve": Kind(
         _text("curve.json", CURVE), _by("figures.predictions:read_learning_curve")
@@ -350,11 +337,10 @@ KINDS: dict[str, Kind] = {
     "naslib-config": Kind(_text("config.yaml", CONFIG), _read_config),
     "cells": Kind(_text("cells.json", CELLS), _read_cells),
     "catalog": Kind(_catalog, _by("data.catalog:read_catalog")),
-    "receipt": Kind(_receipt, _read_receipt),
 }
 #: Those whose files are JSON, or lines of it, without a checksum.
 JSON_KINDS = (
     *("results-tree", "search-config", "search-front", "search-spent", "search-history"),
     *("run-file", "comparison-rules", "learning-curve", "plan", "claim", "attempt-log"),
-    *("replayed-windows", "replayed-trace", "cells", "receipt"),
+    *("replayed-windows", "replayed-trace", "cells"),
 )
