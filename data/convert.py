@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naslib_ecnas.data.arrays import PREFIX
-from naslib_ecnas.data.assemble import Source, opened, unreadable
+from naslib_ecnas.data.assemble import opened, unreadable
 from naslib_ecnas.data.cache import cached, up_to_date
 from naslib_ecnas.data.catalog import TableEntry, catalog, file_entry, table_entry, tables
 from naslib_ecnas.data.table import SUFFIX, Columns, Table

@@ -251,7 +251,7 @@ def _table_path(text: str, remedy: str | None = None) -> Path:
 
 
 def _export(args: argparse.Namespace) -> None:
-    """Write a table as .ecnas, .tfrecord, .parquet (extra `parquet`) or .csv, by the suffix of the
+    """Write a table as .ecnas, .tfrecord, .parquet (extra `tables`) or .csv, by the suffix of the
     file."""
     from naslib_ecnas.data.convert import check_suffix, export
     from naslib_ecnas.data.table import Table

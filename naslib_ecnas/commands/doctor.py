@@ -20,7 +20,7 @@ __all__ = ["add_options", "run"]
 #: Extra -> distributions that it installs.
 _EXTRAS = {
     "plots": ("matplotlib",),
-    "parquet": ("pyarrow",),
+    "tables": ("pyarrow",),
     "fit": ("torch", "scipy", "scikit-learn", "lightgbm", "pyarrow"),
     "naslib": ("torch", "scipy", "scikit-learn", "networkx", "fvcore", "nasbench-pytorch"),
     "measure": ("torch", "nvidia-ml-py", "submitit"),

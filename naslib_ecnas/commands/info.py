@@ -16,7 +16,7 @@ __all__ = ["add_options", "run"]
 #: Optional package -> the feature that needs it, and how to install it.
 _OPTIONAL = {
     "matplotlib": ("plots", "pip install 'naslib-ecnas[plots]'"),
-    "pyarrow": ("Parquet files", "pip install 'naslib-ecnas[parquet]'"),
+    "pyarrow": ("Parquet files", "pip install 'naslib-ecnas[tables]'"),
     "torch": ("NASLib", "pip install 'naslib-ecnas[naslib]'"),
     "scikit-learn": ("NASLib", "pip install 'naslib-ecnas[naslib]'"),
     "networkx": ("NASLib", "pip install 'naslib-ecnas[naslib]'"),

@@ -18,7 +18,7 @@ def test_everything_is_checked(ecnas_: Any) -> None:
     found = _found(ecnas_)
     assert {"torch", "energy of the CPU", "NASLib", "SLURM", "cache", "tables"} <= set(found)
     assert any("GPU" in name or name.startswith("energy of") for name in found)
-    assert {f"extra {e}" for e in ("plots", "parquet", "fit", "naslib", "measure")} <= set(found)
+    assert {f"extra {e}" for e in ("plots", "tables", "fit", "naslib", "measure")} <= set(found)
     assert {check["state"] for check in found.values()} <= {"good", "note", "missing"}
 
 

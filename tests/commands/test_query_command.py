@@ -82,7 +82,7 @@ def test_info(own: Path, ecnas_: Any) -> None:
     assert found["cache"]["tables"] == []
     assert found["mirror"] is None
     assert (found["naslib"]["home"] is None) != (found["naslib"]["remedy"] is None)
-    assert "naslib-ecnas[parquet]" in found["optional"]["pyarrow"]["install"]
+    assert "naslib-ecnas[tables]" in found["optional"]["pyarrow"]["install"]
     ecnas_.out("data", "export", own, own.with_suffix(".csv"))
     path = ecnas_.out("data", "convert", own.with_suffix(".csv")).strip()
     assert path in ecnas_.out("info")

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from naslib_ecnas.campaign import DataChoice, make_plan, requeue
 from naslib_ecnas.comparison.runs import Unit
 from naslib_ecnas.data import catalog
-from naslib_ecnas.data.catalog import read_catalog
 from naslib_ecnas.data.cache import tables_folder
+from naslib_ecnas.data.catalog import read_catalog
 from naslib_ecnas.data.convert import converted
 from naslib_ecnas.data.long_form import write_csv
 from naslib_ecnas.data.table import Table, write_table

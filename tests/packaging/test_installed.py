@@ -28,7 +28,7 @@ HEAVY = ("torch", "scipy", "matplotlib", "pyarrow", "optuna", "pymoo", "joblib",
 COMPARE = "compare --tables 4v --seeds 2 --evaluations 20 --no-plot --out found"
 USES = {
     "plots": ("search --table 4v --evaluations 20 --out found", "front.png"),
-    "parquet": ("data export 4v found/4v.parquet", "4v.parquet"),
+    "tables": ("data export 4v found/4v.parquet", "4v.parquet"),
     "search": (f"{COMPARE} --methods random,nsga2,motpe --jobs 2", "results.csv"),
     "slurm": (f"{COMPARE} --methods random --cluster local --jobs 2", "results.csv"),
 }
