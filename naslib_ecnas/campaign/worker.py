@@ -300,9 +300,11 @@ def measure_unit(
     if str(cell) != unit.cell:
         raise EcnasError(f"the plan's cell of row {unit.row} must be {cell}", value=unit.cell)
 
-    def progress(done: int, total: int) -> None:
+    def progress(
+        task: str, done: int = 0, total: int | None = None, *, unit: str = "", note: str = ""
+    ) -> None:
         check()
-        on_step(done, total)
+        on_step(done, total or 0)
 
     on_step(0, 0)
     with opened(settings) as found:
@@ -323,7 +325,7 @@ def measure_unit(
                     data=data,
                     seconds=settings.warm_up_s,
                     device=settings.device,
-                    check=check,
+                    progress=lambda *args, **options: check(),
                 )
         rest("rest-before")
         training = train(

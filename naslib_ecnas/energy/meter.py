@@ -323,9 +323,9 @@ class EnergyMeter(WindowMeter):
                         sleep=sleep,
                     )
             if cpu:
-                rapl = Rapl(root=rapl_root, environ=environ, lock_folder=lock_folder)
+                rapl = Rapl(root=rapl_root, environ=environ, lock_folder=lock_folder, clock=clock)
                 opened.callback(rapl.close)
-                self.cpu_state, cpus = rapl.state, rapl.sources(clock)
+                self.cpu_state, cpus = rapl.state, rapl.sources
             self._sources = {**gpus, **cpus}
             # The thread references the sensors, not the meter: a dropped meter is finalized.
             sample = partial(_sample, self._sources)

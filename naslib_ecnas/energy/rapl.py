@@ -10,9 +10,9 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from naslib_ecnas.energy.sensors import (
     counted,
 )
 
-__all__ = ["POWERCAP", "Domain", "Rapl"]
+__all__ = ["POWERCAP", "Rapl"]
 
 POWERCAP = Path("/sys/class/powercap")
 
@@ -46,27 +46,6 @@ _PERMIT = (
 _RANKS = ("LOCAL_RANK", "SLURM_LOCALID", "OMPI_COMM_WORLD_LOCAL_RANK")
 
 
-@dataclass(frozen=True)
-class Domain:
-    """One energy counter."""
-
-    name: str
-    """`package-0`, or `package-0/dram`."""
-    dram: bool
-    folder: Path
-    wrap_j: float
-    """Value after which the counter starts at 0 again."""
-
-    def read_j(self) -> float:
-        """The counter in J.
-
-        Raises:
-            Denied: this user may not read it.
-            QueryFailed: the file is gone or does not contain a number.
-        """
-        return _micro(self.folder / "energy_uj")
-
-
 class Rapl:
     """The counters of this node that this process measures, or why there are none.
 
@@ -75,10 +54,12 @@ class Rapl:
         environ: gives a distributed training's local rank; this process's environment by default.
         lock_folder: of the lock that the node's processes share; by default the system's
             temporary folder.
+        clock: time, in s.
 
     Attributes:
         state: whether the counters are measured.
-        domains: the counters; empty unless the state is `measured`.
+        sources: the counters by name, `package-0` or `package-0/dram`; empty unless the state is
+            `measured`.
     """
 
     def __init__(
@@ -87,45 +68,35 @@ class Rapl:
         root: str | os.PathLike[str] = POWERCAP,
         environ: Mapping[str, str] | None = None,
         lock_folder: str | os.PathLike[str] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.domains: tuple[Domain, ...] = ()
+        self.sources: dict[str, Source] = {}
         self._lock: int | None = None
         self._pid = os.getpid()
-        self.state = self._open(Path(root), os.environ if environ is None else environ, lock_folder)
+        environ = os.environ if environ is None else environ
+        folder = Path(tempfile.gettempdir() if lock_folder is None else lock_folder)
+        self.state = self._opened(Path(root), environ, folder, clock)
 
-    def _open(
-        self, root: Path, environ: Mapping[str, str], lock_folder: str | os.PathLike[str] | None
+    def _opened(
+        self, root: Path, environ: Mapping[str, str], folder: Path, clock: Callable[[], float]
     ) -> CpuState:
         for name in _RANKS:
             if environ.get(name) not in (None, "", "0"):
                 text = f"local rank 0 measures the CPU; this is {name}={environ[name]}"
                 return CpuState("elsewhere", text)
         try:
-            found = _domains(root)
-            for domain in found:
-                domain.read_j()
+            found = {name: _source(name, zone, clock) for name, zone in _zones(root).items()}
         except Denied as error:
             return CpuState("denied", str(error), _PERMIT.format(root=root))
         except MeterError as error:
             return CpuState("absent", str(error))
-        holder = self._claim(root, Path(lock_folder or tempfile.gettempdir()))
+        holder = self._claim(root, folder)
         if holder is not None:
             text = f"process {holder} of this node measures the CPU"
             remedy = "nothing to do: the CPU's energy is in that process's windows"
             return CpuState("elsewhere", text, remedy)
-        self.domains = found
-        return CpuState("measured", ", ".join(domain.name for domain in found))
-
-    def sources(self, clock: Callable[[], float]) -> dict[str, Source]:
-        """The counters as sources of energy, by name."""
-        found = {}
-        for domain in self.domains:
-            add = partial(counted, wrap_j=domain.wrap_j, max_power_w=_MAX_POWER_W)
-            period = _UPDATE_PERIOD_S
-            sensor = Sensor("rapl", domain.read_j, add, period_s=period, clock=clock)
-            kind = "dram_energy_j" if domain.dram else "cpu_energy_j"
-            found[domain.name] = Source(kind, (sensor,))
-        return found
+        self.sources = found
+        return CpuState("measured", ", ".join(found))
 
     def close(self) -> None:
         """Release the lock; a second call does nothing."""
@@ -166,8 +137,8 @@ class Rapl:
         return None
 
 
-def _domains(root: Path) -> tuple[Domain, ...]:
-    """CPU packages and their memory.
+def _zones(root: Path) -> dict[str, Path]:
+    """Folders of the CPU packages and their memory by name.
 
     The whole platform (`psys`), cores and graphics are left out: packages are part of the platform
     and contain the others. So is the second interface to the same counters (`intel-rapl-mmio`).
@@ -175,24 +146,29 @@ def _domains(root: Path) -> tuple[Domain, ...]:
     Raises:
         Unsupported: there is no CPU package.
     """
-    found: list[Domain] = []
+    found = {}
     for zone in sorted(root.glob("intel-rapl:*")):
         package = _text(zone / "name")
         if package.startswith("package"):
-            parts = sorted(root.glob(f"{zone.name}:*"))
-            memory = [part for part in parts if _text(part / "name") == "dram"]
-            found += [_domain(package, zone)]
-            found += [_domain(f"{package}/dram", part, dram=True) for part in memory]
+            found[package] = zone
+            for part in sorted(root.glob(f"{zone.name}:*")):
+                if _text(part / "name") == "dram":
+                    found[f"{package}/dram"] = part
     if not found:
         raise Unsupported(f"no RAPL package under {root}")
-    return tuple(found)
+    return found
 
 
-def _domain(name: str, folder: Path, *, dram: bool = False) -> Domain:
-    return Domain(name, dram, folder, _micro(folder / "max_energy_range_uj"))
+def _source(name: str, zone: Path, clock: Callable[[], float]) -> Source:
+    read = partial(_micro, zone / "energy_uj")
+    read()  # a counter that cannot be read is found here
+    add = partial(counted, wrap_j=_micro(zone / "max_energy_range_uj"), max_power_w=_MAX_POWER_W)
+    sensor = Sensor("rapl", read, add, period_s=_UPDATE_PERIOD_S, clock=clock)
+    return Source("dram_energy_j" if name.endswith("/dram") else "cpu_energy_j", (sensor,))
 
 
 def _micro(path: Path) -> float:
+    """The millionth part of a file's number."""
     text = _text(path)
     if not text.isdecimal():
         raise QueryFailed(f"{path} must contain a number", value=text)

@@ -1,28 +1,26 @@
-"""A meter that replays recorded windows or a trace of power, and a comparison with Zeus.
+"""A meter that replays recorded windows or a trace of power.
 
-The replay is for tests of programs that measure, on machines without a GPU; its readings have the
-method `replay`. Zeus reads the same counter by its own code: a comparison checks the choice of
-GPUs, the edges and the arithmetic.
+It is for tests of programs that measure, on machines without a GPU; its readings have the method
+`replay`.
 """
 
 from __future__ import annotations
 
-import importlib
 import math
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from naslib_ecnas.energy.meter import Edge, EnergyMeter, Span, WindowMeter
-from naslib_ecnas.energy.readings import MAX_DISAGREEMENT, CpuState, Reading, Window, invalid
-from naslib_ecnas.errors import ConfigError, MissingDependencyError, floats
+from naslib_ecnas.energy.meter import Edge, Span, WindowMeter
+from naslib_ecnas.energy.readings import CpuState, Reading, Window, invalid
+from naslib_ecnas.errors import ConfigError, floats
 
-__all__ = ["ReplayMeter", "ZeusCheck", "check_with_zeus"]
+__all__ = ["ReplayMeter"]
 
 
 class ReplayMeter(WindowMeter):
@@ -123,63 +121,3 @@ class ReplayMeter(WindowMeter):
             text = f"no more windows named {span.name}"
             reading = invalid("not-recorded", text, method="replay")
         return {"energy_j": {self._device: reading}, "cpu_state": CpuState("off", "a replay")}
-
-
-# -- comparison with Zeus ------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class ZeusCheck:
-    """One block, measured by this package and by Zeus."""
-
-    window: Window
-    """Of this package."""
-    zeus_j: float
-    """Zeus's sum over the GPUs, in J."""
-    zeus_by_gpu_j: Mapping[int, float]
-    """Zeus's index of the GPU -> J."""
-
-    @property
-    def verdict(self) -> str:
-        """`agree` (within 5 % or the window's uncertainty), `apart`, or `unchecked` if invalid."""
-        if not self.window.valid:
-            return "unchecked"
-        doubt = sum(reading.uncertainty_j for reading in self.window.energy_j.values())
-        apart = abs(self.window.gpu_total_j - self.zeus_j)
-        limit = max(MAX_DISAGREEMENT * self.window.gpu_total_j, doubt)
-        return "agree" if apart <= limit else "apart"
-
-
-def check_with_zeus(
-    meter: EnergyMeter, work: Callable[[], object], *, gpu_indices: list[int] | None = None
-) -> ZeusCheck:
-    """Run a function within a window of Zeus and, inside it, a window of a meter.
-
-    Args:
-        meter: gets one more window, named `zeus-check`.
-        work: the function.
-        gpu_indices: Zeus's indices of the GPUs, which are CUDA's; by default all GPUs.
-
-    Raises:
-        MissingDependencyError: Zeus is not installed.
-        ConfigError: Zeus measures another number of GPUs than the meter.
-    """
-    try:
-        zeus = importlib.import_module("zeus.monitor")
-    except ImportError as error:
-        raise MissingDependencyError("zeus", feature="the check against Zeus") from error
-    monitor = zeus.ZeusMonitor(gpu_indices=gpu_indices, cpu_indices=[])
-    if len(monitor.gpu_indices) != len(meter.methods):
-        names = ", ".join(meter.methods)
-        raise ConfigError(
-            f"Zeus must measure the meter's GPUs ({names})",
-            value=monitor.gpu_indices,
-            remedy="give gpu_indices",
-        )
-    # Zeus would synchronise through torch; the meter has its own `sync`.
-    monitor.begin_window("zeus-check", sync_execution=False)
-    with meter.window("zeus-check") as span:
-        work()
-    result = monitor.end_window("zeus-check", sync_execution=False)
-    by_gpu = {int(index): float(joules) for index, joules in result.gpu_energy.items()}
-    return ZeusCheck(span.window, sum(by_gpu.values()), by_gpu)

@@ -13,10 +13,9 @@ from naslib_ecnas.errors import MissingDependencyError
 if TYPE_CHECKING:
     from naslib_ecnas.training.cifar10 import read_cifar10
     from naslib_ecnas.training.data import Cifar10, synthetic
-    from naslib_ecnas.training.model import Network, build
+    from naslib_ecnas.training.model import Network, RMSProp, build
     from naslib_ecnas.training.recipe import BUDGETS, RECIPES, Recipe
     from naslib_ecnas.training.record import TrainingRecord
-    from naslib_ecnas.training.rmsprop import RMSProp
     from naslib_ecnas.training.run import check_device, train
 
 __all__ = [
@@ -34,32 +33,20 @@ __all__ = [
     "train",
 ]
 
-_HOMES = {
-    "BUDGETS": "recipe",
-    "RECIPES": "recipe",
-    "Recipe": "recipe",
-    "TrainingRecord": "record",
-    "Cifar10": "data",
-    "synthetic": "data",
-    "read_cifar10": "cifar10",
-    "Network": "model",
-    "build": "model",
-    "RMSProp": "rmsprop",
-    "check_device": "run",
-    "train": "run",
-}
+#: Modules that the names are in; the first two do not import torch.
+_HOMES = ("recipe", "record", "data", "cifar10", "model", "run")
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        module = import_module(f"{__name__}.{_HOMES[name]}")
+        modules = (import_module(f"{__name__}.{home}") for home in _HOMES)
+        return next(getattr(module, name) for module in modules if name in module.__all__)
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
         raise MissingDependencyError("torch", feature="training", extra="measure") from error
-    return getattr(module, name)
 
 
 def __dir__() -> list[str]:

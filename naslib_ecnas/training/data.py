@@ -8,7 +8,7 @@ the end. `naslib_ecnas.training.cifar10` reads the published files.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -66,36 +66,24 @@ class Split:
     """(n,) int64, 0 to 9."""
 
     def __post_init__(self) -> None:
-        n = len(self.labels)
-        good = (
-            self.images.dtype == torch.uint8
-            and self.labels.dtype == torch.int64
-            and tuple(self.images.shape) == (n, _CHANNELS, SIDE, SIDE)
-            and n > 0
-        )
-        if not good:
-            found = tuple(self.images.shape), self.images.dtype, self.labels.dtype
-            raise ConfigError(
-                "a split takes (n, 3, 32, 32) uint8 images and n int64 labels, n > 0", value=found
-            )
+        found = tuple(self.images.shape), self.images.dtype, self.labels.dtype
+        shape = len(self.labels), _CHANNELS, SIDE, SIDE
+        if found != (shape, torch.uint8, torch.int64) or not len(self.labels):
+            text = "a split takes (n, 3, 32, 32) uint8 images and n int64 labels, n > 0"
+            raise ConfigError(text, value=found)
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def to(self, device: torch.device | str) -> Split:
-        """The same images and labels on a device."""
-        return Split(self.images.to(device), self.labels.to(device))
+    def to(self, device: torch.device | str, *, host: bool = False) -> Split:
+        """The same on a device; with `host` the images stay in host memory.
 
-    def labels_to(self, device: torch.device | str) -> Split:
-        """Labels on a device, images in host memory that a GPU can fetch from without waiting."""
-        images = self.images.cpu()
-        if torch.device(device).type == "cuda":
+        A GPU can fetch them from there without waiting.
+        """
+        images = self.images.cpu() if host else self.images.to(device)
+        if host and torch.device(device).type == "cuda":
             images = images.pin_memory()
         return Split(images, self.labels.to(device))
-
-    def first(self, n: int) -> Split:
-        """The first n images, as a view."""
-        return Split(self.images[:n], self.labels[:n])
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,19 +101,13 @@ class Cifar10:
     @property
     def train_first(self) -> Split:
         """The first of the four training files, on which the train accuracy is measured."""
-        return self.train.first(len(self.train) // 4)
+        n = len(self.train) // 4
+        return Split(self.train.images[:n], self.train.labels[:n])
 
-    def to(self, device: torch.device | str) -> Cifar10:
-        """The same data on a device."""
-        return self._each(lambda split: split.to(device))
-
-    def labels_to(self, device: torch.device | str) -> Cifar10:
-        """The same data with the images in host memory; see `Split.labels_to`."""
-        return self._each(lambda split: split.labels_to(device))
-
-    def _each(self, change: Callable[[Split], Split]) -> Cifar10:
-        train, validation, test = map(change, (self.train, self.validation, self.test))
-        return Cifar10(train, validation, test, name=self.name, sha256=self.sha256)
+    def to(self, device: torch.device | str, *, host: bool = False) -> Cifar10:
+        """The same data on a device; with `host` the images stay in host memory."""
+        splits = (s.to(device, host=host) for s in (self.train, self.validation, self.test))
+        return Cifar10(*splits, name=self.name, sha256=self.sha256)
 
     @classmethod
     def of(cls, files: list[Images], *, name: str) -> Cifar10:
@@ -144,16 +126,14 @@ class Cifar10:
         digest = sha256()
         splits = []
         for part in (files[:4], files[4:5], files[5:]):
-            images = np.concatenate([images for images, _ in part])
-            labels = np.concatenate([labels for _, labels in part])
-            if labels.min() < 0 or labels.max() >= _CLASSES:
-                ends = [int(labels.min()), int(labels.max())]
+            images, labels = (np.concatenate(arrays) for arrays in zip(*part, strict=True))
+            ends = int(labels.min()), int(labels.max())
+            if ends[0] < 0 or ends[1] >= _CLASSES:
                 raise FormatError("labels of CIFAR-10 are 0 to 9", value=ends)
             digest.update(labels.astype(np.uint8).tobytes())
             digest.update(images.tobytes())
             splits.append(Split(torch.from_numpy(images), torch.from_numpy(labels)))
-        train, validation, test = splits
-        return cls(train, validation, test, name=name, sha256=digest.hexdigest())
+        return cls(*splits, name=name, sha256=digest.hexdigest())
 
 
 def synthetic(*, seed: int, images_per_file: int = 256) -> Cifar10:
@@ -209,12 +189,10 @@ def augment(images: Tensor, down: Tensor, right: Tensor, mirror: Tensor) -> Tens
         (n, 3, 32, 32) uint8.
     """
     padded = torch.nn.functional.pad(images, (_PAD, _PAD, _PAD, _PAD))
-    device = images.device
-    line = torch.arange(SIDE, device=device)
+    line = torch.arange(SIDE, device=images.device)
     rows = down[:, None] + line
     columns = right[:, None] + torch.where(mirror[:, None] > 0, SIDE - 1 - line, line)
-    places = torch.arange(len(images), device=device)
-    colours = torch.arange(images.shape[1], device=device)
+    places, colours = (torch.arange(n, device=images.device) for n in images.shape[:2])
     return padded[
         places[:, None, None, None],
         colours[None, :, None, None],
@@ -233,7 +211,7 @@ def training_batches(
     once.
 
     Args:
-        split: the images, on the device of the training or, for `host`, as of `Split.labels_to`.
+        split: the images, as from `Split.to` with the same `host`.
         batch_size: images of a batch.
         rng: decides order, squares and mirroring.
         host: gather on the host, one batch ahead of the training; the batches are the same.
@@ -242,7 +220,10 @@ def training_batches(
         (batch, 3, 32, 32) float32 standardised images and (batch,) labels.
     """
     drawn = _drawn(split, batch_size, rng, host)
-    for images, labels, down, right, mirror in _one_ahead(drawn) if host else drawn:
+    ahead = [next(drawn)] if host else []
+    for batch in drawn:
+        ahead.append(batch)
+        images, labels, down, right, mirror = ahead.pop(0)
         yield standardise(augment(images, down, right, mirror)), labels
 
 
@@ -250,19 +231,14 @@ def _drawn(
     split: Split, batch_size: int, rng: np.random.Generator, host: bool
 ) -> Iterator[tuple[Tensor, ...]]:
     """Images, labels and the arguments of `augment`, batch by batch, on the device."""
-    device = split.labels.device
-    n = len(split)
+    device, n = split.labels.device, len(split)
     order = torch.empty(0, dtype=torch.int64)
     plan = torch.empty((4, 0), dtype=torch.int64, device=device)
     while True:
         while plan.shape[1] < batch_size:
-            draws = (
-                rng.permutation(n),
-                rng.integers(0, 2 * _PAD + 1, n),
-                rng.integers(0, 2 * _PAD + 1, n),
-                rng.integers(0, 2, n),
-            )
-            fresh = torch.from_numpy(np.stack(draws).astype(np.int64))
+            squares = (rng.integers(0, top, n) for top in (2 * _PAD + 1, 2 * _PAD + 1, 2))
+            draws = np.stack([rng.permutation(n), *squares])
+            fresh = torch.from_numpy(draws.astype(np.int64))
             plan = torch.cat([plan, fresh.to(device)], dim=1)
             order = torch.cat([order, fresh[0]])
         chosen, down, right, mirror = plan[:, :batch_size]
@@ -278,14 +254,6 @@ def _sent(images: Tensor, chosen: Tensor, device: torch.device) -> Tensor:
     batch = torch.empty(shape, dtype=images.dtype, pin_memory=device.type == "cuda")
     torch.index_select(images, 0, chosen, out=batch)
     return batch.to(device, non_blocking=True)
-
-
-def _one_ahead(batches: Iterator[tuple[Tensor, ...]]) -> Iterator[tuple[Tensor, ...]]:
-    """The same batches, each made before the one in front of it is used."""
-    ahead = next(batches)
-    for following in batches:
-        yield ahead
-        ahead = following
 
 
 def evaluation_batches(
@@ -307,5 +275,5 @@ def evaluation_batches(
     n = len(split) if images is None else min(images, len(split))
     if n < batch_size:
         raise ConfigError(f"an evaluation takes at least one batch of {batch_size} images", value=n)
-    places = [slice(i * batch_size, (i + 1) * batch_size) for i in range(n // batch_size)]
+    places = [slice(i, i + batch_size) for i in range(0, n - batch_size + 1, batch_size)]
     return [(split.images[place], split.labels[place]) for place in places]

@@ -1,4 +1,4 @@
-"""NAS-Bench-101's CIFAR-10 network of a cell as a torch module.
+"""NAS-Bench-101's CIFAR-10 network of a cell as a torch module, and its optimiser.
 
 Ying et al. 2019, figure 1; `model_builder.py` and `base_ops.py` of google-research/nasbench. The
 channel rules are those of `naslib_ecnas.network`, which counts what is built here.
@@ -7,29 +7,27 @@ channel rules are those of `naslib_ecnas.network`, which counts what is built he
 from __future__ import annotations
 
 import math
-from functools import cache
+from collections.abc import Callable, Iterable
+from functools import cache, partial, reduce
+from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from naslib_ecnas.cell import Cell
+from naslib_ecnas.errors import ConfigError, check_numbers
 from naslib_ecnas.network import STACKS, channels
 from naslib_ecnas.topologies import topologies
 from naslib_ecnas.training.recipe import Recipe
 
-__all__ = ["CellModule", "ConvBnRelu", "Network", "build", "initialise"]
-
+__all__ = ["CellModule", "ConvBnRelu", "Network", "RMSProp", "build", "initialise"]
 
 _STEM_CHANNELS, _CLASSES, _CELLS = 128, 10, 3
 
 _KERNELS = {"conv3x3-bn-relu": 3, "conv1x1-bn-relu": 1}
 
 
-@cache
-def _channels(output: int) -> NDArray[np.int64]:
-    return channels(output)
+_channels = cache(channels)
 
 
 class ConvBnRelu(nn.Sequential):
@@ -41,11 +39,9 @@ class ConvBnRelu(nn.Sequential):
     def __init__(
         self, inputs: int, outputs: int, kernel: int, *, momentum: float, epsilon: float
     ) -> None:
-        super().__init__(
-            nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False),
-            nn.BatchNorm2d(outputs, eps=epsilon, momentum=momentum),
-            nn.ReLU(inplace=True),
-        )
+        convolution = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False)
+        norm = nn.BatchNorm2d(outputs, eps=epsilon, momentum=momentum)
+        super().__init__(convolution, norm, nn.ReLU(inplace=True))
 
 
 class CellModule(nn.Module):
@@ -66,19 +62,14 @@ class CellModule(nn.Module):
         self._widths = [inputs, *_channels(outputs)[topology].tolist()[: last - 1]]
         self._sources = [[s for s in range(1, t) if matrix[s][t]] for t in range(last + 1)]
 
-        def conv(before: int, after: int, kernel: int) -> ConvBnRelu:
-            return ConvBnRelu(before, after, kernel, momentum=momentum, epsilon=epsilon)
-
+        conv = partial(ConvBnRelu, momentum=momentum, epsilon=epsilon)
         self.operations = nn.ModuleList()
         self.projections = nn.ModuleDict()
         for vertex in range(1, last):
             width = self._widths[vertex]
             kernel = _KERNELS.get(cell.ops[vertex])
-            self.operations.append(
-                nn.MaxPool2d(3, stride=1, padding=1)
-                if kernel is None
-                else conv(width, width, kernel)
-            )
+            pool = nn.MaxPool2d(3, stride=1, padding=1)
+            self.operations.append(conv(width, width, kernel) if kernel else pool)
             if matrix[0][vertex]:
                 self.projections[str(vertex)] = conv(inputs, width, 1)
         if matrix[0][last]:
@@ -98,13 +89,9 @@ class CellModule(nn.Module):
 
     def _sum(self, parts: list[Tensor], vertex: int, x: Tensor) -> Tensor:
         """Sum of the parts and, with an edge from the input, its projection to the vertex."""
-        key = str(vertex)
-        if key in self.projections:
-            parts = [*parts, self.projections[key](x)]
-        total = parts[0]
-        for part in parts[1:]:
-            total = total + part
-        return total
+        if str(vertex) in self.projections:
+            parts = [*parts, self.projections[str(vertex)](x)]
+        return reduce(torch.add, parts)
 
 
 class Network(nn.Module):
@@ -132,11 +119,9 @@ class Network(nn.Module):
         self.stacks: nn.ModuleList = nn.ModuleList()
         before = _STEM_CHANNELS
         for width, _ in STACKS:
-            cells = []
-            for _ in range(_CELLS):
-                cells.append(CellModule(cell, before, width, **norm))
-                before = width
-            self.stacks.append(nn.Sequential(*cells))
+            inputs = [before] + [width] * (_CELLS - 1)
+            self.stacks.append(nn.Sequential(*(CellModule(cell, n, width, **norm) for n in inputs)))
+            before = width
         # TensorFlow's "same" pads behind the last pixel of odd sides, which ceil_mode does too.
         self.downsample: nn.MaxPool2d = nn.MaxPool2d(2, stride=2, ceil_mode=True)
         self.dense: nn.Linear = nn.Linear(before, _CLASSES)
@@ -204,3 +189,84 @@ def build(cell: Cell, recipe: Recipe, *, seed: int) -> Network:
         )
     initialise(network, torch.Generator().manual_seed(seed))
     return network
+
+
+# -- the optimiser --------------------------------------------------------------------------
+
+
+class RMSProp(torch.optim.Optimizer):
+    """RMSProp of `tf.train.RMSPropOptimizer` (`ApplyRMSProp` in `training_ops.cc`).
+
+    For a parameter w with gradient g, where the L2 term of the loss adds its own gradient::
+
+        g += l2 * w
+        s  = decay * s + (1 - decay) * g * g          s starts at 1
+        m  = momentum * m + rate * g / sqrt(s + epsilon)
+        w -= m
+
+    `torch.optim.RMSprop` starts s at 0, adds epsilon outside the root and multiplies by the
+    rate after the momentum; with epsilon 1 and a falling rate that is another method.
+
+    No step waits for the device. The rate is read from the groups at every step.
+
+    Args:
+        params: parameters, or groups of them.
+        lr: learning rate.
+        decay, momentum, epsilon: as above.
+        l2: weight of half the sum of squares of the parameters in the loss (`tf.nn.l2_loss`).
+
+    Raises:
+        ConfigError: a value is not possible, or a gradient is sparse.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        *,
+        lr: float,
+        decay: float = 0.9,
+        momentum: float = 0.9,
+        epsilon: float = 1.0,
+        l2: float = 0.0,
+    ) -> None:
+        check_numbers("RMSProp", least=0, lr=lr, l2=l2)
+        check_numbers("RMSProp", least=0, below=1, decay=decay, momentum=momentum)
+        check_numbers("RMSProp", above=0, epsilon=epsilon)
+        settings = {"lr": lr, "decay": decay, "momentum": momentum, "epsilon": epsilon, "l2": l2}
+        super().__init__(params, settings)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Update every parameter that has a gradient; gradients stay as they are.
+
+        Returns:
+            The value of `closure`, or None without one.
+        """
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            params = [p for p in group["params"] if p.grad is not None]
+            if params:
+                self._update(params, group)
+        return loss
+
+    def _update(self, params: list[Tensor], group: dict[str, Any]) -> None:
+        grads: list[Any] = [p.grad for p in params]
+        if any(grad.is_sparse for grad in grads):
+            raise ConfigError("RMSProp takes dense gradients only")
+        for p in params:
+            if not self.state[p]:
+                self.state[p] = {"mean_square": torch.ones_like(p), "moment": torch.zeros_like(p)}
+        squares, moments = ([self.state[p][k] for p in params] for k in ("mean_square", "moment"))
+        # One launch for each kind of operation, not for each parameter.
+        if group["l2"]:
+            grads = list(torch._foreach_add(grads, params, alpha=group["l2"]))
+        torch._foreach_mul_(squares, group["decay"])
+        torch._foreach_addcmul_(squares, grads, grads, value=1 - group["decay"])
+        roots = torch._foreach_add(squares, group["epsilon"])
+        torch._foreach_sqrt_(roots)
+        torch._foreach_mul_(moments, group["momentum"])
+        torch._foreach_addcdiv_(moments, grads, roots, value=group["lr"])
+        torch._foreach_sub_(params, moments)

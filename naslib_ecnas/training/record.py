@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.errors import ConfigError, check_counts
 from naslib_ecnas.files import MaybeNaN, from_plain, to_plain
 from naslib_ecnas.training.recipe import Recipe
 
@@ -15,6 +15,7 @@ __all__ = ["SPLITS", "WHEN", "DataLabel", "Evaluation", "Segment", "TrainingReco
 #: Times and splits of the evaluations, in their order.
 WHEN = ("start", "half", "end")
 SPLITS = ("train", "validation", "test")
+_EVALUATED = f"an evaluation is on one of {', '.join(SPLITS)} at one of {', '.join(WHEN)}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,11 +62,10 @@ class Evaluation:
     window: WindowId
 
     def __post_init__(self) -> None:
-        if self.when not in WHEN or self.split not in SPLITS or self.images < 1 or self.steps < 0:
-            raise ConfigError(
-                f"evaluations are at {', '.join(WHEN)} on {', '.join(SPLITS)}, of 1 image or more",
-                value=(self.when, self.split, self.images, self.steps),
-            )
+        if self.when not in WHEN or self.split not in SPLITS:
+            raise ConfigError(_EVALUATED, value=(self.split, self.when))
+        check_counts("an evaluation", images=self.images)
+        check_counts("an evaluation", least=0, steps=self.steps)
 
     @property
     def latency_s(self) -> float:
@@ -151,23 +151,12 @@ class TrainingRecord:
         for found in self.evaluations:
             if (found.split, found.when) == (split, when):
                 return found.accuracy
-        text = f"an evaluation is on one of {', '.join(SPLITS)} at one of {', '.join(WHEN)}"
-        raise ConfigError(text, value=(split, when))
+        raise ConfigError(_EVALUATED, value=(split, when))
 
     def inference_energy_j(self, energy_j: Mapping[str, float]) -> dict[str, float]:
-        """Joules for one image of each evaluation, from joules of the meter's windows.
-
-        Args:
-            energy_j: joules of windows by name; windows of other kinds are ignored.
-
-        Returns:
-            Joules for one image by the name of the evaluation's window.
-        """
-        return {
-            found.window.name: energy_j[found.window.name] / found.images
-            for found in self.evaluations
-            if found.window.name in energy_j
-        }
+        """Joules for one image of each evaluation, from joules of the meter's windows by name."""
+        images = {found.window.name: found.images for found in self.evaluations}
+        return {name: energy_j[name] / n for name, n in images.items() if name in energy_j}
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for JSON; a number that is not finite is null there."""

@@ -7,7 +7,8 @@ import math
 import platform
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,23 +22,19 @@ from naslib_ecnas._version import __version__
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.errors import ConfigError, check_counts, check_numbers
 from naslib_ecnas.files import atomic_write
-from naslib_ecnas.training.data import (
-    Cifar10,
-    evaluation_batches,
-    standardise,
-    training_batches,
-)
-from naslib_ecnas.training.model import Network, build
+from naslib_ecnas.progress import Progress, silent
+from naslib_ecnas.training.data import Cifar10, evaluation_batches, standardise, training_batches
+from naslib_ecnas.training.model import RMSProp, build
 from naslib_ecnas.training.recipe import BUDGETS, Recipe
 from naslib_ecnas.training.record import (
     SPLITS,
+    WHEN,
     DataLabel,
     Evaluation,
     Segment,
     TrainingRecord,
     WindowId,
 )
-from naslib_ecnas.training.rmsprop import RMSProp
 
 __all__ = ["MeterLike", "Trainer", "check_device", "train", "warm_up"]
 
@@ -46,43 +43,20 @@ __all__ = ["MeterLike", "Trainer", "check_device", "train", "warm_up"]
 
 
 def check_device(device: torch.device | str) -> None:
-    """Check that torch has a device, without using it.
-
-    The context of a GPU costs energy, which belongs to the first training.
+    """Check that torch has a device. A GPU is not used: its context costs energy of the training.
 
     Raises:
         ConfigError: torch does not know the device, or does not see it.
     """
     try:
         found = torch.device(device)
-    except (RuntimeError, TypeError) as error:  # TypeError: not a text
-        raise _no_device(device, error) from error
-    if found.type != "cuda":
-        _resolved(found)
-    elif not torch.cuda.is_available():
-        raise _no_device(device, "torch sees no GPU")
-    elif (found.index or 0) >= torch.cuda.device_count():
-        raise _no_device(device, f"torch sees {torch.cuda.device_count()} of them")
-
-
-def _no_device(device: torch.device | str, why: object) -> ConfigError:
-    return ConfigError(f"no such device {str(device)!r} ({str(why).splitlines()[0]})")
-
-
-def _resolved(device: torch.device | str) -> torch.device:
-    """The device, with its number if it is a GPU.
-
-    Raises:
-        ConfigError: torch does not know the device, or does not see it.
-    """
-    try:
-        found = torch.device(device)
-        torch.empty(1, device=found)
-    except (RuntimeError, TypeError, AssertionError) as error:  # torch without CUDA asserts
-        raise _no_device(device, error) from error
-    if found.type == "cuda" and found.index is None:
-        return torch.device("cuda", torch.cuda.current_device())
-    return found
+        if found.type != "cuda":
+            torch.empty(1, device=found)
+        elif (found.index or 0) >= torch.cuda.device_count():
+            raise RuntimeError(f"torch sees {torch.cuda.device_count()} GPUs")
+    except (RuntimeError, TypeError, AssertionError) as error:  # TypeError: not a text
+        why = str(error).splitlines()[0]
+        raise ConfigError(f"no such device {str(device)!r} ({why})") from error
 
 
 def _synchronise(device: torch.device) -> None:
@@ -91,46 +65,31 @@ def _synchronise(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def _convolutions(*, tf32: bool) -> AbstractContextManager[None]:
-    """Set torch's flags for convolutions while a training runs, and restore them after it."""
-    flags: AbstractContextManager[None] = torch.backends.cudnn.flags(
-        enabled=True,
-        benchmark=torch.backends.cudnn.benchmark,
-        deterministic=torch.backends.cudnn.deterministic,
-        allow_tf32=tf32,
-    )
-    return flags
-
-
 def _device_name(device: torch.device) -> str:
-    """Model of the GPU or processor."""
+    """Model of the GPU, or of the processor by /proc/cpuinfo or Python's `platform`."""
     if device.type == "cuda":
         return str(torch.cuda.get_device_name(device))
-    return _processor() if device.type == "cpu" else device.type
-
-
-def _processor() -> str:
-    """Name of the processor from /proc/cpuinfo, else from Python's `platform`."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+    if device.type != "cpu":
+        return device.type
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def _versions(device: torch.device) -> dict[str, str]:
     """Versions of this package, Python, numpy, torch and, on a GPU, CUDA and cuDNN."""
-    found = {
+    found: dict[str, Any] = {
         "naslib_ecnas": __version__,
         "python": platform.python_version(),
         "numpy": np.__version__,
-        "torch": str(torch.__version__),
+        "torch": torch.__version__,
     }
     if device.type == "cuda":
-        found["cuda"] = str(torch.version.cuda)
-        found["cudnn"] = str(torch.backends.cudnn.version())  # type: ignore[no-untyped-call]
-    return found
+        found["cuda"] = torch.version.cuda
+        found["cudnn"] = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
+    return {name: str(version) for name, version in found.items()}
 
 
 # -- one training ---------------------------------------------------------------------------
@@ -144,67 +103,66 @@ class MeterLike(Protocol):
         ...
 
 
-class Trainer:
-    """The state of one training: network, optimiser, batches and closed windows.
+class Windows:
+    """The windows of one training, timed here and measured by a meter if there is one.
 
-    Args:
-        cell: the cell.
-        recipe: recipe of the training.
-        device: where to train.
-        meter: meter of energy, or None.
-        budget: steps of the schedule.
-        evaluate_images: largest number of images of an evaluation.
+    Attributes:
+        closed: the closed windows by name, in the order of closing.
     """
 
-    network: Network
+    def __init__(self, device: torch.device, meter: MeterLike | None = None) -> None:
+        self.device, self._meter = device, meter
+        self._opened: list[str] = []
+        self.closed: dict[str, WindowId] = {}
+
+    @contextmanager
+    def open(self, name: str) -> Iterator[None]:
+        """A window; the device is idle at both edges."""
+        self._opened.append(name)
+        _synchronise(self.device)
+        with nullcontext() if self._meter is None else self._meter.window(name) as handle:
+            start = time.monotonic()
+            yield
+            _synchronise(self.device)
+            seconds = time.monotonic() - start
+        index = getattr(handle, "index", None)
+        index = index if type(index) is int else None
+        self.closed[name] = WindowId(name=name, index=index, seconds=seconds)
+
+    def in_order(self) -> tuple[WindowId, ...]:
+        """The closed windows, in the order of opening."""
+        return tuple(self.closed[name] for name in self._opened if name in self.closed)
+
+
+class Trainer:
+    """The state of one training: network, optimiser and images, all on a device.
+
+    Args:
+        budget: steps of the schedule.
+        seed: decides initial weights, order and augmentation.
+        evaluate_images: largest number of images of an evaluation.
+
+    Attributes:
+        losses: cross-entropy of every step so far.
+    """
 
     def __init__(
         self,
         cell: Cell,
         recipe: Recipe,
-        *,
-        device: torch.device,
-        meter: MeterLike | None,
+        data: Cifar10,
+        windows: Windows,
         budget: int,
-        evaluate_images: int | None,
+        seed: int,
+        evaluate_images: int | None = None,
     ) -> None:
-        self._cell = cell
-        self._recipe = recipe
-        self._device = device
-        self._meter = meter
-        self._budget = budget
-        self._evaluate_images = evaluate_images
-        self._opened: list[str] = []
-        self._closed: dict[str, WindowId] = {}
+        self._recipe, self._windows, self._budget = recipe, windows, budget
+        self._device = device = windows.device
         self.losses: list[float] = []
-        """Cross-entropy of every step so far."""
-
-    @property
-    def windows(self) -> tuple[WindowId, ...]:
-        """The closed windows, in the order of opening."""
-        return tuple(self._closed[name] for name in self._opened if name in self._closed)
-
-    @contextmanager
-    def window(self, name: str) -> Iterator[None]:
-        """A window of the meter, also timed here; the device is idle at both edges."""
-        self._opened.append(name)
-        _synchronise(self._device)
-        with nullcontext() if self._meter is None else self._meter.window(name) as handle:
-            start = time.monotonic()
-            yield
-            _synchronise(self._device)
-            seconds = time.monotonic() - start
-        index = getattr(handle, "index", None)
-        index = index if type(index) is int else None
-        self._closed[name] = WindowId(name=name, index=index, seconds=seconds)
-
-    def start(self, data: Cifar10, seed: int) -> None:
-        """Build the network and copy it and the images to the device."""
-        recipe = self._recipe
         weights, order = np.random.SeedSequence(seed).spawn(2)
-        network = build(self._cell, recipe, seed=int(weights.generate_state(1)[0]))
+        network = build(cell, recipe, seed=int(weights.generate_state(1)[0]))
         self._layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
-        self.network = network.to(self._device)
+        self.network = network.to(device)
         # torch's own types leave out this keyword.
         self.network.to(memory_format=self._layout)  # type: ignore[call-overload]
         self._forward: Callable[[Tensor], Tensor] = self.network
@@ -212,47 +170,41 @@ class Trainer:
             self._forward = torch.compile(self.network)
         self._optimiser = RMSProp(
             self.network.parameters(),
-            lr=recipe.rate(0, self._budget),
+            lr=recipe.rate(0, budget),
             decay=recipe.decay,
             momentum=recipe.momentum,
             epsilon=recipe.epsilon,
             l2=recipe.l2,
         )
-        host = recipe.images == "host"
-        data = data.labels_to(self._device) if host else data.to(self._device)
-        rng, size = np.random.default_rng(order), recipe.batch_size
+        host, size = recipe.images == "host", recipe.batch_size
+        data = data.to(device, host=host)
+        rng = np.random.default_rng(order)
         self._batches = training_batches(data.train, batch_size=size, rng=rng, host=host)
-        splits = {"train": data.train_first, "validation": data.validation, "test": data.test}
-        self._evaluated = {
-            name: evaluation_batches(split, batch_size=size, images=self._evaluate_images)
-            for name, split in splits.items()
-        }
+        self._evaluated = _evaluated(data, size, evaluate_images)
 
     def segment(
-        self, name: str, first: int, stop: int, on_step: Callable[[int], None] | None
+        self, name: str, first: int, stop: int, on_step: Callable[[int], object]
     ) -> Segment:
-        """Train the steps from `first` to before `stop`."""
-        recipe = self._recipe
+        """Train the steps from `first` to before `stop`; `on_step` gets the steps made so far."""
         self.network.train()
-        with self.window(name):
+        with self._windows.open(name):
             losses = torch.empty(stop - first, device=self._device)
             for step in range(first, stop):
                 images, labels = next(self._batches)
                 for group in self._optimiser.param_groups:
-                    group["lr"] = recipe.rate(step, self._budget)
+                    group["lr"] = self._recipe.rate(step, self._budget)
                 loss = cross_entropy(self._logits(images), labels)
                 self._optimiser.zero_grad(set_to_none=True)
                 loss.backward()  # type: ignore[no-untyped-call]
                 self._optimiser.step()
                 # Kept on the device: reading a loss would make every step wait for it.
                 losses[step - first] = loss.detach()
-                if on_step is not None:
-                    on_step(step + 1)
+                on_step(step + 1)
         values = losses.tolist()
         self.losses.extend(values)
         finite = all(map(math.isfinite, values))
         return Segment(
-            window=self._closed[name],
+            window=self._windows.closed[name],
             first_step=first,
             steps=stop - first,
             mean_loss=math.fsum(values) / len(values) if finite else math.nan,
@@ -262,10 +214,10 @@ class Trainer:
     @torch.inference_mode()
     def evaluate(self, when: str, split: str, steps: int) -> Evaluation:
         """Accuracy on a split after `steps` steps."""
-        name = f"evaluate-{when}-{split}"
-        batches = self._evaluated[split]
+        name, batches = f"evaluate-{when}-{split}", self._evaluated[split]
+        count = sum(len(labels) for _, labels in batches)
         self.network.eval()
-        with self.window(name):
+        with self._windows.open(name):
             right = torch.zeros((), dtype=torch.int64, device=self._device)
             finite = torch.ones((), dtype=torch.bool, device=self._device)
             for images, labels in batches:
@@ -273,16 +225,10 @@ class Trainer:
                 logits = self._logits(standardise(images))
                 right += (logits.argmax(dim=1) == labels).sum()
                 finite &= logits.isfinite().all()
-            count = sum(len(labels) for _, labels in batches)
             accuracy = int(right) / count if bool(finite) else math.nan
-        return Evaluation(
-            when=when,
-            split=split,
-            steps=steps,
-            images=count,
-            accuracy=accuracy,
-            window=self._closed[name],
-        )
+        window = self._windows.closed[name]
+        found = {"when": when, "split": split, "steps": steps, "images": count}
+        return Evaluation(**found, accuracy=accuracy, window=window)
 
     def _logits(self, images: Tensor) -> Tensor:
         """(n, 10) float32 logits of standardised images."""
@@ -293,10 +239,29 @@ class Trainer:
 
     def save(self, path: Path) -> None:
         """Write weights and running statistics as numpy's `.npz`, completely or not at all."""
-        with self.window("checkpoint"):
-            state = {name: value.cpu().numpy() for name, value in self.network.state_dict().items()}
-            with atomic_write(path) as file:
-                np.savez(file, **state)
+        with self._windows.open("checkpoint"), atomic_write(path) as file:
+            state = self.network.state_dict()
+            np.savez(file, **{name: value.cpu().numpy() for name, value in state.items()})
+
+
+def _evaluated(
+    data: Cifar10, size: int, images: int | None
+) -> dict[str, list[tuple[Tensor, Tensor]]]:
+    """The batches of each evaluation by split."""
+    splits = (data.train_first, data.validation, data.test)
+    batches = (evaluation_batches(split, batch_size=size, images=images) for split in splits)
+    return dict(zip(SPLITS, batches, strict=True))
+
+
+def _convolutions(*, tf32: bool) -> AbstractContextManager[None]:
+    """Set torch's flags for convolutions while a training runs, and restore them after it."""
+    flags: AbstractContextManager[None] = torch.backends.cudnn.flags(
+        enabled=True,
+        benchmark=torch.backends.cudnn.benchmark,
+        deterministic=torch.backends.cudnn.deterministic,
+        allow_tf32=tf32,
+    )
+    return flags
 
 
 def train(
@@ -311,7 +276,7 @@ def train(
     steps: int | None = None,
     evaluate_images: int | None = None,
     checkpoint: str | PathLike[str] | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> TrainingRecord:
     """Train a cell's network and evaluate it at the start, halfway and at the end.
 
@@ -335,7 +300,7 @@ def train(
             budget's schedule all the same. All steps of the budget by default.
         evaluate_images: largest number of images of an evaluation.
         checkpoint: file for the weights, numpy's `.npz`.
-        progress: callback(steps_submitted, steps_total), called after each step.
+        progress: gets the number of submitted steps after each step.
 
     Raises:
         ConfigError: an argument is not possible.
@@ -343,30 +308,34 @@ def train(
     """
     budget = recipe.steps(epochs, len(data.train))
     made = budget if steps is None else steps
-    _check(recipe, data, seed, made, budget, evaluate_images)
-    where = _resolved(device)
-    trainer = Trainer(
-        cell,
-        recipe,
-        device=where,
-        meter=meter,
-        budget=budget,
-        evaluate_images=evaluate_images,
-    )
-    on_step = None if progress is None else lambda done: progress(done, made)
+    # Impossible arguments are refused before anything is measured.
+    if type(made) is not int or not 1 <= made <= budget:
+        raise ConfigError(f"steps must be a whole number from 1 to {budget}", value=made)
+    check_counts("a training", least=0, seed=seed)
+    _evaluated(data, recipe.batch_size, evaluate_images)
+    check_device(device)
+    windows = Windows(torch.device(device), meter)
+    report = partial(progress or silent, f"training row {cell.row}", total=made, unit="steps")
     half = max(1, made // 2)
-    parts = (("start", 0, 1), ("half", 1, half), ("end", half, made))
     segments, evaluations = [], []
-    with _convolutions(tf32=recipe.tf32), trainer.window("total"):
-        with trainer.window("init"):
-            trainer.start(data, seed)
-        for number, (when, first, stop) in enumerate(parts):
+    with _convolutions(tf32=recipe.tf32), windows.open("total"):
+        with windows.open("init"):
+            trainer = Trainer(cell, recipe, data, windows, budget, seed, evaluate_images)
+        ends = (0, 1, half, made)
+        for number, (when, first, stop) in enumerate(zip(WHEN, ends, ends[1:], strict=False)):
             if first < stop:
-                segments.append(trainer.segment(f"train-{number}", first, stop, on_step))
+                segments.append(trainer.segment(f"train-{number}", first, stop, report))
             evaluations += [trainer.evaluate(when, split, stop) for split in SPLITS]
         if checkpoint is not None:
             trainer.save(Path(checkpoint))
+    where = trainer.network.dense.weight.device
     bad = [step for step, loss in enumerate(trainer.losses) if not math.isfinite(loss)]
+    departures = {
+        f"a budget of {epochs} epochs": epochs not in BUDGETS,
+        f"stopped after {made} of {budget} steps": made < budget,
+        f"evaluations on at most {evaluate_images} images": evaluate_images is not None,
+        f"{data.name} data": data.name != "CIFAR-10",
+    }
     return TrainingRecord(
         cell=str(cell),
         nasbench_hash=cell.nasbench_hash,
@@ -376,7 +345,7 @@ def train(
         steps=made,
         seed=seed,
         recipe=recipe,
-        departures=_departures(recipe, data, epochs, made, budget, evaluate_images),
+        departures=(*recipe.departures(), *(text for text, is_one in departures.items() if is_one)),
         data=DataLabel(
             name=data.name,
             sha256=data.sha256,
@@ -386,7 +355,7 @@ def train(
         ),
         device=str(where),
         device_name=_device_name(where),
-        windows=trainer.windows,
+        windows=windows.in_order(),
         segments=tuple(segments),
         evaluations=tuple(evaluations),
         first_bad_step=bad[0] if bad else None,
@@ -395,46 +364,7 @@ def train(
     )
 
 
-def _check(
-    recipe: Recipe,
-    data: Cifar10,
-    seed: int,
-    steps: int,
-    budget: int,
-    evaluate_images: int | None,
-) -> None:
-    """Refuse impossible arguments before anything is measured."""
-    if type(steps) is not int or not 1 <= steps <= budget:
-        raise ConfigError(f"steps must be a whole number from 1 to {budget}", value=steps)
-    check_counts("a training", least=0, seed=seed)
-    for split in (data.train_first, data.validation, data.test):
-        evaluation_batches(split, batch_size=recipe.batch_size, images=evaluate_images)
-
-
-def _departures(
-    recipe: Recipe,
-    data: Cifar10,
-    epochs: int,
-    steps: int,
-    budget: int,
-    evaluate_images: int | None,
-) -> tuple[str, ...]:
-    found = list(recipe.departures())
-    if epochs not in BUDGETS:
-        found.append(f"a budget of {epochs} epochs")
-    if steps < budget:
-        found.append(f"stopped after {steps} of {budget} steps")
-    if evaluate_images is not None:
-        found.append(f"evaluations on at most {evaluate_images} images")
-    if data.name != "CIFAR-10":
-        found.append(f"{data.name} data")
-    return tuple(found)
-
-
 # -- warm-up --------------------------------------------------------------------------------
-
-#: Seed of the network that is thrown away.
-_SEED = 0
 
 #: Steps are submitted in groups of about this duration, since each group's end waits for the
 #: device.
@@ -449,7 +379,7 @@ def warm_up(
     data: Cifar10,
     seconds: float,
     device: torch.device | str = "cpu",
-    check: Callable[[], object] = lambda: None,
+    progress: Progress | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> int:
     """Train a cell's network for some time and discard it, so that the next training runs warm.
@@ -462,7 +392,7 @@ def warm_up(
     Args:
         cell, epochs, recipe, data, device: those of the training that follows.
         seconds: how long to train; a group of steps that has begun is finished.
-        check: called after each step; an exception that it raises ends the warm-up.
+        progress: called after each step; an exception that it raises ends the warm-up.
         clock: seconds that only grow, which `seconds` is measured on.
 
     Returns:
@@ -473,26 +403,17 @@ def warm_up(
     """
     check_numbers(least=0, seconds=seconds)
     budget = recipe.steps(epochs, len(data.train))
-    trainer = Trainer(
-        cell,
-        recipe,
-        device=_resolved(device),
-        meter=None,
-        budget=budget,
-        evaluate_images=recipe.batch_size,
-    )
-
-    def on_step(done: int) -> None:
-        check()
-
+    check_device(device)
+    report = partial(progress or silent, "warm-up", unit="steps")
     until = clock() + seconds
     steps, group = 0, 1
     with _convolutions(tf32=recipe.tf32):
-        trainer.start(data, _SEED)
+        windows = Windows(torch.device(device))
+        trainer = Trainer(cell, recipe, data, windows, budget, 0, recipe.batch_size)
         while steps == 0 or clock() < until:
             first, began = steps % budget, clock()
             stop = min(first + group, budget)
-            trainer.segment("warm-up", first, stop, on_step)
+            trainer.segment("warm-up", first, stop, report)
             if steps == 0:
                 trainer.evaluate("start", "validation", stop)
             steps += stop - first

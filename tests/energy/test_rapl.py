@@ -116,23 +116,28 @@ def test_a_counter_that_vanishes(powercap: Any, meter: EnergyMeter, clock: Any) 
 # -- which counters -------------------------------------------------------------------------------
 
 
-def test_a_domain_says_what_it_is(rapl: Callable[..., Rapl]) -> None:
+def test_which_zones_are_counted(rapl: Callable[..., Rapl]) -> None:
     opened = rapl()
-    found = [(d.name, d.folder.name, d.dram, d.wrap_j, d.read_j()) for d in opened.domains]
+    found = []
+    for name, source in opened.sources.items():
+        (sensor,) = source.sensors
+        sensor.sample()
+        assert (source.method, source.period_s) == ("rapl", 1e-3)
+        found.append((name, source.kind, sensor.point.value, sensor._add.keywords["wrap_j"]))
     assert found == [
-        ("package-0", "intel-rapl:0", False, 262_143.328850, 1.0),
-        ("package-0/dram", "intel-rapl:0:1", True, 65_712.999613, 0.25),
-        ("package-1", "intel-rapl:1", False, 262_143.328850, 2.0),
-        ("package-1/dram", "intel-rapl:1:1", True, 65_712.999613, 0.25),
+        ("package-0", "cpu_energy_j", 1.0, 262_143.328850),
+        ("package-0/dram", "dram_energy_j", 0.25, 65_712.999613),
+        ("package-1", "cpu_energy_j", 2.0, 262_143.328850),
+        ("package-1/dram", "dram_energy_j", 0.25, 65_712.999613),
     ]
-    assert opened.state.detail == "package-0, package-0/dram, package-1, package-1/dram"
+    assert opened.state.detail == ", ".join(opened.sources)
 
 
 def test_absent_and_damaged_counters_are_absent(
     powercap: Any, rapl: Callable[..., Rapl], tmp_path: Path
 ) -> None:
     nowhere = rapl(root=tmp_path / "nowhere")
-    assert (nowhere.state.kind, nowhere.domains) == ("absent", ())
+    assert (nowhere.state.kind, nowhere.sources) == ("absent", {})
     with (
         EnergyMeter(devices=(), rapl_root=tmp_path, lock_folder=tmp_path) as meter,
         meter.window("train") as w,
@@ -182,7 +187,7 @@ def test_of_a_distributed_training_rank_0_measures(rapl: Callable[..., Rapl]) ->
     for name in ("LOCAL_RANK", "SLURM_LOCALID", "OMPI_COMM_WORLD_LOCAL_RANK"):
         for rank, kind in (("3", "elsewhere"), ("", "measured"), ("0", "measured")):
             opened = rapl(environ={name: rank})
-            assert (opened.state.kind, len(opened.domains)) == (kind, 4 * (kind == "measured"))
+            assert (opened.state.kind, len(opened.sources)) == (kind, 4 * (kind == "measured"))
             assert (f"{name}=3" in opened.state.detail) == (kind == "elsewhere")
             opened.close()
 
@@ -203,7 +208,7 @@ def test_of_several_processes_one_measures_and_the_lock_names_it(
     assert lock.read_text() == f"{os.getpid()}\n"
     (tmp_path / "link").symlink_to(powercap.root)  # by another name the same counters
     second = rapl(root=tmp_path / "link")
-    assert (second.state.kind, second.domains) == ("elsewhere", ())
+    assert (second.state.kind, second.sources) == ("elsewhere", {})
     assert second.state.detail == f"process {os.getpid()} of this node measures the CPU"
     lock.write_bytes(b"\xff\xfe\n")
     assert rapl().state.kind == "elsewhere"

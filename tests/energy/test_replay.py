@@ -1,12 +1,8 @@
-"""Meters without hardware: replayed windows, a trace of power; and the comparison with Zeus."""
+"""Meters without hardware: replayed windows and a trace of power."""
 
 from __future__ import annotations
 
-import importlib.util
 import math
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from naslib_ecnas.energy import (
-    EnergyMeter,
     Meter,
     NullMeter,
     Reading,
@@ -23,8 +18,7 @@ from naslib_ecnas.energy import (
     Window,
     check_parts,
 )
-from naslib_ecnas.energy.replay import ZeusCheck, check_with_zeus
-from naslib_ecnas.errors import ConfigError, MissingDependencyError
+from naslib_ecnas.errors import ConfigError
 
 
 def window(name: str, seconds: float, energy: float, **fields: Any) -> Window:
@@ -135,52 +129,3 @@ def test_windows_are_replayed_by_name_in_their_order_and_marked() -> None:
     first = meter.windows[0]
     assert (first.path, first.parent, first.seconds) == ("total/train", 0, 2)
     assert first.energy_j["GPU-a"].method == "replay"
-
-
-# -- Zeus -----------------------------------------------------------------------------------------
-
-CODE = """
-import time
-from naslib_ecnas.energy import EnergyMeter
-from naslib_ecnas.energy.replay import check_with_zeus
-with EnergyMeter(devices=[0, 1], cpu=False, poll_seconds=60, patience_s=600) as meter:
-    check = check_with_zeus(meter, lambda: time.sleep(1.0))
-watts = [joules / check.window.seconds for joules in (check.zeus_j, check.window.gpu_total_j)]
-print(check.verdict, *watts, len(check.zeus_by_gpu_j))
-"""
-
-
-def test_without_zeus_the_error_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "zeus.monitor", None)
-    with (
-        EnergyMeter(devices=(), cpu=False) as meter,
-        pytest.raises(MissingDependencyError, match="zeus"),
-    ):
-        check_with_zeus(meter, lambda: None)
-
-
-def test_the_verdict_of_a_comparison() -> None:
-    meter = NullMeter()
-    with meter.window("zeus-check") as w:
-        pass
-    assert ZeusCheck(w.window, 5.0, {0: 5.0}).verdict == "unchecked"
-    for zeus_j, verdict in ((104.9, "agree"), (94.0, "agree"), (93.0, "apart")):
-        ours = {"GPU-a": Reading(energy_j=100.0, method="counter", uncertainty_j=6.5)}
-        assert ZeusCheck(window("w", 1, 0, energy_j=ours), zeus_j, {0: zeus_j}).verdict == verdict
-
-
-@pytest.mark.skipif(importlib.util.find_spec("zeus") is None, reason="zeus is not installed")
-def test_both_see_the_same_energy(environment: dict[str, str], tmp_path: Path) -> None:
-    out = subprocess.run(
-        [sys.executable, "-c", CODE],
-        env={**environment, "STANDIN_NVML": "gpus=2,power=150"},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=600,
-    )
-    verdict, zeus_w, ours_w, gpus = out.stdout.split()[-4:]
-    assert (verdict, gpus) == ("agree", "2")
-    assert float(zeus_w) == pytest.approx(300, rel=0.1)
-    assert float(ours_w) == pytest.approx(300, rel=0.05)

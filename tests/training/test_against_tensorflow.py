@@ -18,9 +18,8 @@ pytest.importorskip("torch", reason="torch is not installed")
 
 import torch
 
-from naslib_ecnas.training.model import CellModule, ConvBnRelu, Network, build
+from naslib_ecnas.training.model import CellModule, ConvBnRelu, Network, RMSProp, build
 from naslib_ecnas.training.recipe import RECIPES
-from naslib_ecnas.training.rmsprop import RMSProp
 
 pytestmark = pytest.mark.slow
 # 0.875 is exact in float32, through which TensorFlow takes these two.

@@ -196,8 +196,9 @@ def test_batches_gathered_on_the_host_are_the_same_and_one_ahead() -> None:
         pairs = []
         for host in (False, True):
             rng = CountsEpochs(np.random.PCG64(4))
-            images = split.labels_to("cpu") if host else split
-            batches = training_batches(images, batch_size=batch, rng=rng, host=host)
+            batches = training_batches(
+                split.to("cpu", host=host), batch_size=batch, rng=rng, host=host
+            )
             first = next(batches)
             if n == batch:
                 assert rng.epochs == 1 + host

@@ -14,7 +14,7 @@ pytest.importorskip("torch", reason="torch is not installed")
 
 import torch
 
-from naslib_ecnas.training.rmsprop import RMSProp
+from naslib_ecnas.training.model import RMSProp
 
 RATES = [0.0, 0.2, 0.19, 0.15, 0.02]
 SHAPES = [(3, 4), (5,), (2, 3, 2, 2)]

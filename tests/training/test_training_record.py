@@ -82,7 +82,7 @@ def test_what_is_derived(record: TrainingRecord) -> None:
     energy = record.inference_energy_j({"evaluate-end-test": 499.2, "train-1": 1e5})
     assert energy == {"evaluate-end-test": pytest.approx(0.05)}
     for change in ({"when": "late"}, {"split": "all"}, {"images": 0}, {"steps": -1}):
-        with pytest.raises(ConfigError, match="evaluations are at start"):
+        with pytest.raises(ConfigError, match="an evaluation"):
             replace(record.evaluations[0], **change)
 
 

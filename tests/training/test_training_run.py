@@ -26,7 +26,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from naslib_ecnas.training import RECIPES, Cifar10, TrainingRecord, build, synthetic, train
 from naslib_ecnas.training.data import Split
-from naslib_ecnas.training.run import Trainer, check_device, warm_up
+from naslib_ecnas.training.run import Trainer, Windows, check_device, warm_up
 
 CELL = Cell([[0, 1], [0, 0]], ["input", "output"])
 TINY = replace(RECIPES["ecnas"], batch_size=4)
@@ -60,7 +60,7 @@ def test_four_steps_from_end_to_end(data: Cifar10, tmp_path: Path) -> None:
         evaluate_images=None,
         meter=meter,
         checkpoint=file,
-        progress=lambda done, steps: seen.append((done, steps)),
+        progress=lambda task, done, total, unit: seen.append((task, done, total, unit)),
     )
     assert (record.steps, record.budget_steps) == (4, 4)
     inner = ["init"]
@@ -77,7 +77,7 @@ def test_four_steps_from_end_to_end(data: Cifar10, tmp_path: Path) -> None:
         for split in SPLITS
     ]
     assert {e.images for e in record.evaluations} == {8}
-    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert seen == [(f"training row {CELL.row}", done, 4, "steps") for done in (1, 2, 3, 4)]
     assert record.parameters == parameters([CELL.row])[0]
     assert Cell(record.cell) == CELL
     assert record.nasbench_hash == CELL.nasbench_hash
@@ -168,7 +168,7 @@ def test_the_seed_alone_decides_and_no_step_reads_from_the_device(data: Cifar10)
     )
     torch.manual_seed(99)
     with _Reads() as reads:  # a callback that reads shows in the count
-        again = _train(data, progress=lambda _done, _steps: torch.ones(1).item())
+        again = _train(data, progress=lambda *args, **options: torch.ones(1).item())
     assert reads.count == 3
     assert _outcome(again) == _outcome(first)
     measured = {"windows": (), "segments": (), "evaluations": ()}
@@ -187,10 +187,9 @@ def test_departures_of_the_arithmetic_change_little(data: Cifar10) -> None:
     for option in ("none", "bf16", "channels_last"):
         changes = {} if option == "none" else {option: True}
         recipe = replace(TINY, batch_size=2, **changes)
-        cpu = torch.device("cpu")
-        trainer = Trainer(CELL, recipe, device=cpu, meter=None, budget=10, evaluate_images=None)
-        trainer.start(data, seed=1)
-        losses[option] = trainer.segment("train-0", 0, 1, None).last_loss
+        windows = Windows(torch.device("cpu"))
+        trainer = Trainer(CELL, recipe, data, windows, budget=10, seed=1)
+        losses[option] = trainer.segment("train-0", 0, 1, lambda done: None).last_loss
     assert losses["channels_last"] == pytest.approx(losses["none"], rel=1e-3)
     assert losses["bf16"] == pytest.approx(losses["none"], rel=0.05)
     assert losses["bf16"] != losses["none"]
@@ -268,17 +267,17 @@ def test_a_warm_up_lasts_as_long_as_it_should_and_ends_where_the_claim_was_lost(
     """Each step takes 0.3 s of the test's clock; the budget has four steps and begins again."""
     data, now = synthetic(seed=0, images_per_file=4), 0.0
 
-    def check() -> None:
+    def check(task: str, done: int, unit: str) -> None:
         nonlocal now
         now += 0.3
         if now > 60:
             raise InterruptedError
 
     # Groups of 1, 2, 1 (the budget's end) and 4 steps: a group that has begun is finished.
-    assert _warm_up(data, epochs=1, seconds=2.0, check=check, clock=lambda: now) == 8
+    assert _warm_up(data, epochs=1, seconds=2.0, progress=check, clock=lambda: now) == 8
     now = 59.0
     with pytest.raises(InterruptedError):
-        _warm_up(data, seconds=60.0, check=check, clock=lambda: now)
+        _warm_up(data, seconds=60.0, progress=check, clock=lambda: now)
     assert 60 < now < 60.3
 
 
