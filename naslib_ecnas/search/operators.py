@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,12 +19,7 @@ from naslib_ecnas import network
 from naslib_ecnas.analysis import contributions
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.space import Space, rows_of_codes
-from naslib_ecnas.topologies import (
-    EDGES,
-    MAX_VERTICES,
-    moved,
-    topologies,
-)
+from naslib_ecnas.topologies import EDGES, MAX_VERTICES, labels_of_rows, moved, topologies
 
 __all__ = [
     "RHO",
@@ -64,7 +59,7 @@ RHO = 0.05
 _DIVISIONS = 10
 
 
-# -- perturbation ----
+# -- new cells from old ones ----
 #
 # `Space.mutate` draws from the same distribution, but goes on until the last of its rows is a
 # cell, which for the few parents of one generation costs more than the rest of a search. Here
@@ -80,7 +75,7 @@ def perturb(
     edge_changes: float = 2.0,
     op_changes: float = 0.5,
 ) -> NDArray[np.int32]:
-    """One changed, allowed cell for each parent (algorithm 1 of the EC-NAS paper).
+    """One changed, allowed cell for each of (n,) parents (algorithm 1 of the EC-NAS paper).
 
     Args:
         space: the space.
@@ -105,7 +100,7 @@ def perturb(
         if not len(left):
             break
         repeated = np.repeat(parents[left], _TRIES)
-        found = _tries(space, repeated, rng, edge_changes=edge_changes, op_changes=op_changes)
+        found = _perturbed(space, repeated, rng, edge_changes, op_changes)
         good = (found >= 0) & (found != repeated) & allowed[found]
         children[left] = _first_good(found, good)
         left = left[children[left] < 0]
@@ -113,46 +108,36 @@ def perturb(
 
 
 def _first_good(rows: NDArray[np.int32], good: NDArray[np.bool_]) -> NDArray[np.int32]:
-    """(n,) first good row of each block of tries, -1 where a block has none.
-
-    Args:
-        rows: (n * tries,) rows, block after block.
-        good: (n * tries,) mask.
-    """
+    """(n,) first good row of each of n blocks of tries, -1 where a block has none."""
     blocks = np.where(good, rows, -1).reshape(-1, _TRIES)
     first: NDArray[np.int32] = blocks[np.arange(len(blocks)), (blocks >= 0).argmax(axis=1)]
     return first
 
 
-def _tries(
+def _perturbed(
     space: Space,
     parents: NDArray[np.int32],
     rng: np.random.Generator,
-    *,
     edge_changes: float,
     op_changes: float,
 ) -> NDArray[np.int32]:
-    """One perturbation of each parent.
+    """(n,) one perturbation of each parent, -1 if it is no cell, the parent if nothing changed.
 
     A parent is laid out at random among the V vertices, its unused vertices with random
     operations; then each possible edge is flipped and each interior vertex given another operation
     with the probabilities that give the expected numbers of changes.
-
-    Returns:
-        (n,) int32 rows, -1 for an invalid cell, the parent where nothing changed.
     """
     table, places = topologies(), _places(space.vertices)
     n, slots = len(parents), space.vertices - 2
     topology = table.row_topology[parents]
     used = table.vertices[topology].astype(np.intp) - 2
-    pick = (rng.random(n) * places.count[used]).astype(np.intp)
-    subset = places.subsets[used, pick]
+    subset = places.subsets[used, (rng.random(n) * places.count[used]).astype(np.intp)]
     codes = places.codes[topology, subset]
     rate = min(1.0, edge_changes / len(places.bits))
     codes = codes ^ ((rng.random((n, len(places.bits))) < rate) @ places.bits)
     if not slots:
         return rows_of_codes(codes, np.zeros(n, dtype=np.int16), len(space))
-    own = places.digits[used[:, None], table.row_ops[parents][:, None], places.ranks[subset]]
+    own = labels_of_rows(parents)[np.arange(n)[:, None], places.ranks[subset]]
     labels = np.where(own < 0, rng.integers(0, 3, (n, slots)), own)
     # Adding 1 or 2 modulo 3 gives one of the other two operations.
     changed = rng.random((n, slots)) < min(1.0, op_changes / slots)
@@ -169,40 +154,31 @@ class _Places:
         codes: (n_topologies, 2**slots) code of each topology with its interior vertices in a
             subset of the slots.
         subsets: (slots + 1, ...) the subsets of each size, padded; `count` has their numbers.
-        ranks: (2**slots, slots) position of each slot within the subset, -1 outside.
-        digits: (slots + 1, 243, slots + 1) the operations of a labelling; -1 in the last column,
-            which rank -1 reads.
+        ranks: (2**slots, slots) position of each slot within the subset. Outside it is -1, the
+            last of a cell's five slots, which only a cell that fills all of them uses.
         bits: (edges,) the bit of each possible edge.
     """
 
     def __init__(self, vertices: int) -> None:
         table, slots = topologies(), vertices - 2
-        used = table.vertices.astype(np.intp) - 2
-        sizes = [bin(s).count("1") for s in range(1 << slots)]
+        sizes = np.array([bin(subset).count("1") for subset in range(1 << slots)])
         self.count = np.bincount(sizes, minlength=_SLOTS + 1)
         self.subsets = np.zeros((_SLOTS + 1, max(self.count)), dtype=np.intp)
+        for size in range(slots + 1):
+            self.subsets[size, : self.count[size]] = np.flatnonzero(sizes == size)
         self.codes = np.zeros((len(table.code), 1 << slots), dtype=np.int32)
         self.ranks = np.full((1 << slots, slots), -1, dtype=np.intp)
-        for size in range(slots + 1):
-            self.subsets[size, : self.count[size]] = [s for s, k in enumerate(sizes) if k == size]
         for subset, size in enumerate(sizes):
-            kept = [s for s in range(slots) if subset >> s & 1]
+            kept = [slot for slot in range(slots) if subset >> slot & 1]
             self.ranks[subset, kept] = np.arange(size)
-            fits = used == size
+            fits = table.vertices - 2 == size
             self.codes[fits, subset] = moved(table.code[fits], kept)
-        self.digits = np.full((_SLOTS + 1, 3**_SLOTS, _SLOTS + 1), -1, dtype=np.int8)
-        for size in range(_SLOTS + 1):
-            for a in range(size):
-                number = np.arange(3**_SLOTS)
-                self.digits[size, :, a] = number // 3 ** (size - 1 - a) % 3
         inside = {*range(vertices - 1), _OUTPUT}
-        edges = [b for b, (i, j) in enumerate(EDGES) if i in inside and j in inside]
+        edges = [bit for bit, edge in enumerate(EDGES) if inside.issuperset(edge)]
         self.bits = 1 << np.array(edges, dtype=np.int32)
 
 
-@lru_cache(maxsize=MAX_VERTICES)
-def _places(vertices: int) -> _Places:
-    return _Places(vertices)
+_places = cache(_Places)
 
 
 def crossover(
@@ -213,7 +189,7 @@ def crossover(
     *,
     allowed: NDArray[np.bool_],
 ) -> NDArray[np.int32]:
-    """A child of each pair: every edge and every operation is taken from one or the other.
+    """A child of each of (n,) pairs: every edge and every operation comes from one or the other.
 
     Both cells are taken in their canonical V x V matrices; a vertex that a cell does not use has
     a random operation there.
@@ -229,10 +205,7 @@ def crossover(
         allowed cell.
     """
     one, other = np.repeat(parents, _TRIES), np.repeat(partners, _TRIES)
-    (matrix, labels), (matrix2, labels2) = (
-        tuple(np.repeat(part, _TRIES, axis=0) for part in space.matrices(rows))
-        for rows in (parents, partners)
-    )
+    (matrix, labels), (matrix2, labels2) = space.matrices(one), space.matrices(other)
     edges = np.where(rng.random(matrix.shape) < 0.5, matrix, matrix2)
     mixed = np.where(rng.random(labels.shape) < 0.5, labels, labels2)
     mixed = np.where(mixed < 0, rng.integers(0, 3, mixed.shape), mixed)
@@ -246,32 +219,22 @@ def crossover(
 def front_ranks(costs: NDArray[np.float64]) -> NDArray[np.int64]:
     """(n,) rank of each point: 0 where no other point dominates it, then again without these.
 
-    Equal points have the same rank. Takes O(m n^2) for each front, so it is for populations.
+    Equal points have the same rank.
     """
-    less = (costs[:, None] <= costs[None]).all(axis=2)
-    beats = less & ~less.T
-    rank = np.full(len(costs), -1, dtype=np.int64)
-    left = np.ones(len(costs), dtype=np.bool_)
-    number = 0
-    while left.any():
-        front = left & ~beats[left].any(axis=0)
-        rank[front] = number
-        left &= ~front
-        number += 1
-    return rank
+    import moocore
+
+    return moocore.pareto_rank(costs).astype(np.int64) if len(costs) else np.empty(0, np.int64)
 
 
-def _reference(costs: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(m,) a tenth of the range beyond the worst costs, so that the worst points contribute too."""
-    worst = costs.max(axis=0)
-    corner: NDArray[np.float64] = worst + 0.1 * (worst - costs.min(axis=0))
-    return corner
+def _delta(costs: NDArray[np.float64], population: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n,) contributing hypervolume of the points of one front of a population.
 
-
-def _delta(costs: NDArray[np.float64], reference: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n,) contributing hypervolume of the points of one front; infinite for the best point of
-    each objective, so that the extremes survive wherever the reference lies."""
-    delta = contributions(costs, reference)
+    The reference point lies a tenth of the population's range beyond its worst costs, so that the
+    worst points contribute too. It is infinite for the best point of each objective, so that the
+    extremes survive wherever the reference lies.
+    """
+    worst = population.max(axis=0)
+    delta = contributions(costs, worst + 0.1 * (worst - population.min(axis=0)))
     if len(costs) > 2:
         # argmin takes the first of equal points, so the others can still be removed.
         delta[costs.argmin(axis=0)] = np.inf
@@ -279,20 +242,12 @@ def _delta(costs: NDArray[np.float64], reference: NDArray[np.float64]) -> NDArra
 
 
 def order(costs: NDArray[np.float64]) -> NDArray[np.int64]:
-    """(n,) positions from the best to the worst: by rank, then by contributing hypervolume.
-
-    The reference point lies a tenth of the population's range beyond its worst costs.
-
-    Args:
-        costs: (n, m) costs, less is better, without NaN.
-    """
-    if not len(costs):
-        return np.empty(0, dtype=np.int64)
-    rank, corner = front_ranks(costs), _reference(costs)
-    delta = np.empty(len(costs))
-    for number in range(int(rank.max()) + 1):
-        at = rank == number
-        delta[at] = _delta(costs[at], corner)
+    """(n,) positions of (n, m) costs from the best to the worst: by rank, then by contributing
+    hypervolume. The costs must have no NaN."""
+    rank, delta = front_ranks(costs), np.empty(len(costs))
+    for number in range(rank.max(initial=-1) + 1):
+        front = rank == number
+        delta[front] = _delta(costs[front], costs)
     best_first: NDArray[np.int64] = np.lexsort((-delta, rank))
     return best_first
 
@@ -301,19 +256,14 @@ def survivors(costs: NDArray[np.float64], n: int) -> NDArray[np.int64]:
     """(at most n,) ascending positions of the points left when the worst are removed one by one.
 
     Each time the point of the last front with the least contributing hypervolume is removed (the
-    selection of SMS-EMOA), the last one of equal points.
-
-    Args:
-        costs: (k, m) costs, less is better, without NaN.
-        n: how many may stay.
+    selection of SMS-EMOA), the last one of equal points. The costs must have no NaN.
     """
     left = np.arange(len(costs))
     while len(left) > n:
         rank = front_ranks(costs[left])
         last = np.flatnonzero(rank == rank.max())
-        delta = _delta(costs[left][last], _reference(costs[left]))
-        worst = last[len(last) - 1 - int(np.argmin(delta[::-1]))]
-        left = np.delete(left, worst)
+        delta = _delta(costs[left[last]], costs[left])
+        left = np.delete(left, last[len(last) - 1 - int(np.argmin(delta[::-1]))])
     return left
 
 
@@ -327,12 +277,15 @@ class Visited:
         allowed: (n_cells,) mask of the cells that may be proposed at all.
         avoid: whether to keep away from visited cells; otherwise every allowed cell may be
             proposed again.
+
+    Attributes:
+        proposable: (n_cells,) mask of the cells that may be proposed; must not be written to.
     """
 
     def __init__(self, allowed: NDArray[np.bool_], *, avoid: bool) -> None:
         self.avoid = avoid
         self._allowed = allowed
-        self._new = allowed.copy() if avoid else allowed
+        self.proposable: NDArray[np.bool_] = allowed.copy() if avoid else allowed
         self._left = int(allowed.sum())
 
     def add(self, rows: NDArray[np.int32]) -> None:
@@ -340,28 +293,18 @@ class Visited:
         if not self.avoid:
             return
         distinct = np.unique(rows)
-        self._left -= int(self._new[distinct].sum())
-        self._new[distinct] = False
+        self._left -= int(self.proposable[distinct].sum())
+        self.proposable[distinct] = False
         if not self._left:
-            self._new[:] = self._allowed
+            self.proposable[:] = self._allowed
             self._left = int(self._allowed.sum())
-
-    @property
-    def proposable(self) -> NDArray[np.bool_]:
-        """(n_cells,) mask of the cells that may be proposed; must not be written to."""
-        return self._new
 
     def draw(
         self, make: Callable[[NDArray[np.intp]], NDArray[np.int32]], n: int
     ) -> NDArray[np.int32]:
-        """(n,) rows, in which visited and repeated cells are drawn again a few times.
+        """(n,) int32 rows, in which visited and repeated cells are drawn again up to ten times.
 
-        Args:
-            make: returns a row for each of some positions of 0 .. n - 1, -1 where it finds none.
-            n: how many.
-
-        Returns:
-            (n,) int32 rows; -1, visited or repeated cells remain where ten rounds gave no new one.
+        `make` returns a row for each of some positions of 0 .. n - 1, -1 where it finds none.
         """
         rows = make(np.arange(n))
         if not self.avoid:
@@ -369,7 +312,7 @@ class Visited:
         for _ in range(_AVOID_ROUNDS):
             first = np.zeros(n, dtype=np.bool_)
             first[np.unique(rows, return_index=True)[1]] = True
-            stale = np.flatnonzero(~(first & (rows >= 0) & self._new[rows]))
+            stale = np.flatnonzero(~(first & (rows >= 0) & self.proposable[rows]))
             if not len(stale):
                 break
             again = make(stale)
@@ -378,7 +321,7 @@ class Visited:
 
     def sample(self, rng: np.random.Generator, n: int) -> NDArray[np.int32]:
         """(at most n,) rows drawn uniformly, without replacement, from the proposable ones."""
-        new = np.flatnonzero(self._new)
+        new = np.flatnonzero(self.proposable)
         return rng.choice(new, min(n, len(new)), replace=False).astype(np.int32)
 
 
@@ -437,17 +380,15 @@ class Normaliser:
     """
 
     def __init__(self) -> None:
-        self._low: NDArray[np.float64] | None = None
-        self._high: NDArray[np.float64] | None = None
+        self._low: NDArray[np.float64] = np.array(np.inf)
+        self._high: NDArray[np.float64] = np.array(-np.inf)
 
     def see(self, costs: NDArray[np.float64]) -> None:
         """Widen the scale to (n, m) costs; rows with a NaN are ignored."""
         known = costs[~np.isnan(costs).any(axis=1)]
-        if not len(known):
-            return
-        low, high = known.min(axis=0), known.max(axis=0)
-        self._low = low if self._low is None else np.minimum(self._low, low)
-        self._high = high if self._high is None else np.maximum(self._high, high)
+        if len(known):
+            self._low = np.minimum(self._low, known.min(axis=0))
+            self._high = np.maximum(self._high, known.max(axis=0))
 
     def __call__(self, costs: NDArray[np.float64]) -> NDArray[np.float64]:
         """(n, m) costs from 0, the best seen, to 1, the worst; 0 where both are equal.
@@ -455,7 +396,7 @@ class Normaliser:
         Raises:
             ConfigError: no costs were seen.
         """
-        if self._low is None or self._high is None:
+        if not self._low.ndim:
             raise ConfigError("costs must be seen before others can be normalised")
         span = self._high - self._low
         scaled: NDArray[np.float64] = (costs - self._low) / np.where(span > 0, span, 1.0)
@@ -477,12 +418,7 @@ def chebyshev(costs: ArrayLike, weights: ArrayLike, rho: float = RHO) -> NDArray
     """(n,) augmented Chebyshev function of ParEGO (Knowles 2006, equation 2).
 
     The largest weighted cost plus rho times their sum. Every point of a front is its minimum for
-    some weights.
-
-    Args:
-        costs: (n, m) normalised costs, less is better.
-        weights: (m,) weights, or (n, m) with one set for each point.
-        rho: slope of the augmentation.
+    some weights. Costs and weights are those of `weighted_sum`.
 
     Example:
         >>> chebyshev([[0.2, 0.6]], [0.5, 0.5]).round(3).tolist()
@@ -514,8 +450,8 @@ def random_weights(rng: np.random.Generator, m: int, n: int = 1) -> NDArray[np.f
     for three.
     """
     # A composition of 10 into m parts is a choice of m - 1 bars among 10 + m - 1 places.
-    keys = rng.random((n, _DIVISIONS + m - 1))
-    bars = np.sort(np.argsort(keys, axis=1)[:, : m - 1], axis=1)
-    ends = np.column_stack([np.full(n, -1), bars, np.full(n, _DIVISIONS + m - 1)])
+    places = _DIVISIONS + m - 1
+    bars = np.sort(np.argsort(rng.random((n, places)), axis=1)[:, : m - 1], axis=1)
+    ends = np.column_stack([np.full(n, -1), bars, np.full(n, places)])
     weights: NDArray[np.float64] = (np.diff(ends, axis=1) - 1) / _DIVISIONS
     return weights
