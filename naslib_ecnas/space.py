@@ -294,13 +294,13 @@ def _packed(
         part = slice(start, start + _CHUNK)
         codes[part] = _codes(matrices[part])
     labels = _labels(ops)
-    unknown = (labels < 0) | (labels > 2)
-    wrong = unknown.any(axis=1)
-    if wrong.any():
+    unknown = (labels < 0) | (labels >= len(OPERATIONS))
+    wrong = np.flatnonzero(unknown.any(axis=1))
+    if len(wrong):
         # As in NAS-Bench-101, an unknown operation is an error only at a vertex that is kept.
         maps = labelled_graphs().slot_map[np.maximum(codes[wrong], 0)]
-        kept = _kept_vertices()[maps][:, None] >> np.arange(v - 2) & 1 != 0
-        codes[np.flatnonzero(wrong)[(unknown[wrong] & kept).any(axis=1)]] = -1
+        kept = _vertices_and_slots()[1][maps, : v - 2] != _FREE
+        codes[wrong[(unknown[wrong] & kept).any(axis=1)]] = -1
         labels = np.where(unknown, 0, labels)
     return codes, packed_labels(labels)
 
@@ -308,22 +308,21 @@ def _packed(
 def _codes(matrices: NDArray[Any]) -> NDArray[np.int32]:
     """Codes of (n, v, v) matrices, -1 where not 0/1 or not upper triangular."""
     n, v = matrices.shape[:2]
+    entries = matrices.reshape(n, v * v)
     if matrices.dtype.kind in "iu" and matrices.dtype.itemsize == 1:
-        flat = matrices.reshape(n, v * v).view(np.uint8)
-        binary = None if n == 0 or flat.max() <= 1 else (flat <= 1).all(axis=1)
+        bits = entries.view(np.uint8)
+        binary = bits.max(initial=0) <= 1
     else:
-        entries = matrices.reshape(n, v * v)
-        flat = (entries != 0).view(np.uint8)
-        clean = matrices.dtype == bool or bool(((entries == 0) | (entries == 1)).all())
-        binary = None if clean else ((entries == 0) | (entries == 1)).all(axis=1)
-    packed = np.packbits(flat, axis=1)
+        bits = (entries != 0).view(np.uint8)
+        binary = (entries == bits).all()
+    packed = np.packbits(bits, axis=1)
     tables = _bit_tables(v)
     codes: NDArray[np.int32] = tables[0][packed[:, 0]]
     for byte in range(1, packed.shape[1]):
         codes |= tables[byte][packed[:, byte]]
     codes[codes >> len(EDGES) != 0] = -1
-    if binary is not None:
-        codes[~binary] = -1
+    if not binary:
+        codes[((entries != bits) | (bits > 1)).any(axis=1)] = -1
     return codes
 
 
@@ -331,11 +330,9 @@ def _codes(matrices: NDArray[Any]) -> NDArray[np.int32]:
 def _bit_tables(v: int) -> NDArray[np.int32]:
     """(bytes, 256) code of each value of each byte of a packed matrix; bit 21 marks a bad entry."""
     tables = np.zeros(((v * v + 7) // 8, 256), dtype=np.int32)
-    for entry in range(v * v):
-        i, j = divmod(entry, v)
-        edge = (i, _OUTPUT if j == v - 1 else j)
+    for entry, (i, j) in enumerate(np.ndindex(v, v)):
+        bit = EDGE_BIT.get((i, _OUTPUT if j == v - 1 else j), len(EDGES)) if i < j else len(EDGES)
         byte, place = divmod(entry, 8)
-        bit = EDGE_BIT[edge] if i < j else len(EDGES)
         tables[byte, (np.arange(256) >> (7 - place) & 1).astype(bool)] |= 1 << bit
     return tables
 
@@ -353,10 +350,8 @@ def _labels(ops: NDArray[Any]) -> NDArray[Any]:
 def packed_labels(labels: NDArray[Any]) -> NDArray[np.int16]:
     """(n,) labels of five vertices in base 3, missing vertices as 0, from (n, 0 to 5) labels."""
     number = np.zeros(len(labels), dtype=np.int16)
-    for slot in range(_SLOTS):
-        number *= 3
-        if slot < labels.shape[1]:
-            number += labels[:, slot].astype(np.int16)
+    for slot in range(labels.shape[1]):
+        number += labels[:, slot].astype(np.int16) * np.int16(3 ** (_SLOTS - 1 - slot))
     return number
 
 
@@ -373,12 +368,6 @@ def rows_of_codes(
 
 
 @cache
-def _kept_vertices() -> NDArray[np.int64]:
-    """(n_maps,) bit mask of the interior vertices that each slot map keeps."""
-    return np.array([sum(1 << s for s in m) for m in slot_maps()], dtype=np.int64)
-
-
-@cache
 def _single_edges(vertices: int) -> NDArray[np.int32]:
     """(V (V - 1) / 2,) code of each single edge among V vertices."""
     used = {*range(vertices - 1), _OUTPUT}
@@ -392,7 +381,7 @@ def _single_edges(vertices: int) -> NDArray[np.int32]:
 # neighbours as there are ways to attach unused vertices to it: 52,602 for the smallest. Growth is
 # therefore limited to one vertex.
 
-# In a step, the source of a slot whose vertex was on no path: it can have any operation.
+# Of a slot map, a slot without a vertex and a vertex without a slot: it can have any operation.
 _FREE = _SLOTS
 
 
@@ -400,21 +389,16 @@ def _neighbours(row: int, vertices: int) -> NDArray[np.int32]:
     """(n,) sorted neighbours of a row among the cells of up to `vertices` vertices."""
     table = topologies()
     topology = int(table.row_topology[row])
-    slots = int(table.vertices[topology]) - 2
-    first = int(table.first[topology])
-    row_of = table.row_of[first : first + 3**slots]
+    weights = 3 ** np.arange(int(table.vertices[topology]) - 3, -1, -1)
     # Automorphisms give one cell several labellings; a new edge can suit any of them.
+    row_of = table.row_of[table.first[topology] :][: 3 ** len(weights)]
     labellings = np.flatnonzero(row_of == row)
-    digits = labellings[:, None] // 3 ** np.arange(slots - 1, -1, -1) % 3
-
-    found = []
-    for slot in range(slots):
-        weight = 3 ** (slots - 1 - slot)
-        for change in (1, 2):
-            turned = (digits[0, slot] + change) % 3
-            found.append(row_of[labellings[0] + (turned - digits[0, slot]) * weight])
-    by_edge = [_after(digits, target, sources) for target, sources in _steps(topology, vertices)]
-    every = np.concatenate([np.array(found, dtype=np.int32), *by_edge])
+    digits = labellings[:, None] // weights % 3
+    found = [_after(digits, target, sources) for target, sources in _steps(topology, vertices)]
+    for turn in (1, 2):
+        turned = (digits[0] + turn) % 3
+        found.append(row_of[labellings[0] + (turned - digits[0]) * weights])
+    every = np.concatenate(found)
     distinct: NDArray[np.int32] = np.unique(every[every != row])
     return distinct
 
@@ -422,14 +406,11 @@ def _neighbours(row: int, vertices: int) -> NDArray[np.int32]:
 def _after(digits: NDArray[np.int64], target: int, sources: tuple[int, ...]) -> NDArray[np.int32]:
     """Rows of a target topology whose slots take the operations of `sources`."""
     table = topologies()
-    numbers = np.zeros(len(digits), dtype=np.int64)
+    numbers = np.zeros((len(digits), 1), dtype=np.int64)
     for source in sources:
-        if source == _FREE:
-            numbers = (numbers.reshape(-1, 1) * 3 + np.arange(3)).ravel()
-        else:
-            copies = len(numbers) // len(digits)
-            numbers = numbers * 3 + np.repeat(digits[:, source], copies)
-    rows: NDArray[np.int32] = table.row_of[int(table.first[target]) + numbers]
+        label = np.arange(3) if source == _FREE else digits[:, source, None]
+        numbers = (numbers[:, :, None] * 3 + label[..., None, :]).reshape(len(digits), -1)
+    rows: NDArray[np.int32] = table.row_of[int(table.first[target]) + numbers.ravel()]
     return rows
 
 
@@ -442,17 +423,18 @@ def _steps(topology: int, vertices: int) -> tuple[tuple[int, tuple[int, ...]], .
         vertex was before, or `_FREE`.
     """
     graphs = labelled_graphs()
+    vertex_of, slot_of = _vertices_and_slots()
     order, start = _graphs_by_topology(vertices)
     codes = order[start[topology] : start[topology + 1]]
     codes = codes[_loose_vertices(codes) <= 1]
-    maps = _slot_at_vertex()[graphs.slot_map[codes]]
+    maps = slot_of[graphs.slot_map[codes]]
     size = topologies().vertices
     reached: set[tuple[int, ...]] = set()
     for edge in _single_edges(vertices):
         flipped = codes ^ edge
         target = graphs.topology[flipped]
         ok = (target >= 0) & (size[target] <= size[topology] + 1)
-        after = _vertex_of_slot()[graphs.slot_map[flipped[ok]]]
+        after = vertex_of[graphs.slot_map[flipped[ok]]]
         sources = np.take_along_axis(maps[ok], after, axis=1)
         joined = np.column_stack([target[ok], sources])
         reached.update(map(tuple, np.unique(joined, axis=0).tolist()))
@@ -461,11 +443,11 @@ def _steps(topology: int, vertices: int) -> tuple[tuple[int, tuple[int, ...]], .
 
 def _loose_vertices(codes: NDArray[np.int32]) -> NDArray[np.int64]:
     """(n,) number of interior vertices that have an edge but lie on no path."""
-    kept = _slot_at_vertex()[labelled_graphs().slot_map[codes]][:, :_SLOTS] != _FREE
-    count = np.zeros(len(codes), dtype=np.int64)
-    for slot in range(_SLOTS):
-        edges = sum(1 << b for b, edge in enumerate(EDGES) if slot + 1 in edge)
-        count += ((codes & edges) != 0) & ~kept[:, slot]
+    edges = np.array(
+        [sum(1 << b for b, e in enumerate(EDGES) if v in e) for v in range(1, _OUTPUT)]
+    )
+    free = _vertices_and_slots()[1][labelled_graphs().slot_map[codes], :_SLOTS] == _FREE
+    count: NDArray[np.int64] = (free & (codes[:, None] & edges != 0)).sum(axis=1)
     return count
 
 
@@ -481,16 +463,10 @@ def _graphs_by_topology(vertices: int) -> tuple[NDArray[np.int32], NDArray[np.in
 
 
 @cache
-def _vertex_of_slot() -> NDArray[np.int64]:
-    """(n_maps, 5) interior vertex of each slot; 5, which is never used, past the last slot."""
-    return np.array([[*m, *[_SLOTS] * (_SLOTS - len(m))] for m in slot_maps()], dtype=np.int64)
-
-
-@cache
-def _slot_at_vertex() -> NDArray[np.int64]:
-    """(n_maps, 6) slot of each interior vertex, `_FREE` if it is not kept."""
-    out = np.full((len(slot_maps()), _SLOTS + 1), _FREE, dtype=np.int64)
-    for index, mapping in enumerate(slot_maps()):
-        for slot, vertex in enumerate(mapping):
-            out[index, vertex] = slot
+def _vertices_and_slots() -> NDArray[np.int64]:
+    """(2, n_maps, 6) interior vertex of each slot, and slot of each interior vertex, or `_FREE`."""
+    out = np.full((2, len(slot_maps()), _SLOTS + 1), _FREE, dtype=np.int64)
+    for number, mapping in enumerate(slot_maps()):
+        out[0, number, : len(mapping)] = mapping
+        out[1, number, list(mapping)] = np.arange(len(mapping))
     return out
