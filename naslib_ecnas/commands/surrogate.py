@@ -249,10 +249,9 @@ def _learning_curve(args: argparse.Namespace) -> None:
         except ValueError as error:
             message = "--sizes must be whole numbers such as 100,400,1600"
             raise ConfigError(message, value=args.sizes) from error
-    with progress():
-        found = learning_curve(
-            args.data, sizes=sizes, draws=args.draws, model=args.model, seed=args.seed
-        )
+    with progress() as shown:
+        options = {"draws": args.draws, "model": args.model, "seed": args.seed}
+        found = learning_curve(args.data, sizes=sizes, progress=shown, **options)
     if args.json:
         print_json(found)
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -22,3 +23,16 @@ def lightgbm() -> Any:
 @pytest.fixture(scope="session")
 def sklearn() -> Any:
     return pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+
+
+@pytest.fixture
+def reports() -> Callable[..., None]:
+    """A progress callback; `reports.seen` are the numbers that were done, and the totals."""
+
+    def report(
+        task: str, done: int = 0, total: int | None = None, *, unit: str = "", note: str = ""
+    ) -> None:
+        report.seen.append((done, total))  # type: ignore[attr-defined]
+
+    report.seen = []  # type: ignore[attr-defined]
+    return report

@@ -16,11 +16,10 @@ from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate import features as module
 from naslib_ecnas.surrogate.features import (
     CHANNELS,
+    COSTS,
     FEATURES,
     OPERATORS,
-    cost_features,
     features,
-    graph_features,
     topology_arrays,
     vertices_of,
 )
@@ -50,11 +49,9 @@ def test_the_list_describes_every_column_once() -> None:
     assert len(set(NAMES)) == len(NAMES)
     assert len({feature.description for feature in FEATURES}) == len(FEATURES)
     assert all(f.description and "{" not in f.name + f.description for f in FEATURES)
-    costs, graph, both = cost_features([0]), graph_features([0]), features([0])
-    assert both.shape == (1, len(FEATURES))
-    assert costs.shape[1] + graph.shape[1] == len(FEATURES)
-    assert NAMES[costs.shape[1] - 1] == "longest_conv3x3"
-    assert both.dtype == costs.dtype == graph.dtype == np.float32
+    assert features([0]).shape == (1, len(FEATURES))
+    assert features([0]).dtype == np.float32
+    assert NAMES[COSTS - 1] == "longest_conv3x3"
 
 
 def test_no_column_is_constant_or_another_rescaled() -> None:
@@ -85,16 +82,14 @@ def test_rows_are_independent_of_each_other(monkeypatch: pytest.MonkeyPatch) -> 
     rows = ROWS[::5]
     whole = features(rows)
     assert np.isfinite(whole).all()
-    assert (whole == np.concatenate([cost_features(rows), graph_features(rows)], axis=1)).all()
     order = np.random.default_rng(2).permutation(len(rows))
     assert (features(rows[order]) == whole[order]).all()
     monkeypatch.setattr(module, "_CHUNK", 7)
     assert (features(rows[:100]) == whole[:100]).all()
     assert (features(int(rows[5])) == whole[5]).all()
     assert features([]).shape == (0, len(FEATURES))
-    for function in (cost_features, graph_features, features):
-        with pytest.raises(UnknownCellError):
-            function([0, 423_624])
+    with pytest.raises(UnknownCellError):
+        features([0, 423_624])
 
 
 # -- against the network's exact costs -----------------------------------------------------------

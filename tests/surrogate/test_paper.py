@@ -16,8 +16,7 @@ from naslib_ecnas.errors import FormatError
 from naslib_ecnas.quality import scores
 from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate import paper as module
-from naslib_ecnas.surrogate.fit.paper import PAPER_FILE
-from naslib_ecnas.surrogate.fit.reference import read_measured
+from naslib_ecnas.surrogate.fit.reference import SEVEN_VERTICES, read_measured
 from naslib_ecnas.surrogate.models import Weights, shipped
 from naslib_ecnas.surrogate.paper import SIZES, PaperModel, inputs
 
@@ -178,7 +177,7 @@ def test_other_content_is_refused(torch: Any, net: Any, read: Reader, tmp_path: 
 def test_the_shipped_model_is_near_the_anchor(reference: Path) -> None:
     """Authors' weights on their test fifth: MAE .330 Wh, tau .950; the valid part is alike."""
     weights = Weights.load(shipped("paper"))
-    data = read_measured(reference / PAPER_FILE)
+    data = read_measured(reference / SEVEN_VERTICES)
     valid = data.where(data["paper_split"] == "valid")
     assert not np.isin(valid.rows, weights.arrays["fitted_rows"]).any()
     found = scores(1000 * valid["energy_kwh"], PaperModel.from_weights(weights).wh(valid.rows))
@@ -188,4 +187,4 @@ def test_the_shipped_model_is_near_the_anchor(reference: Path) -> None:
     header = weights.header
     (quality,) = header["quality"].values()
     assert found.to_json()["mae"] == pytest.approx(quality["mae"], abs=1e-4)
-    assert (header["seed"], header["data"]) == (42, {PAPER_FILE: data.sha256})
+    assert (header["seed"], header["data"]) == (42, {SEVEN_VERTICES: data.sha256})

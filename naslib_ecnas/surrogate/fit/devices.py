@@ -6,6 +6,7 @@ together, over random draws of 20 cells; for a single device others are best.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -16,24 +17,25 @@ from numpy.typing import NDArray
 from naslib_ecnas.data.convert import converted
 from naslib_ecnas.data.fetch import sha256_of
 from naslib_ecnas.data.table import Table
+from naslib_ecnas.progress import Progress
 from naslib_ecnas.quality import Z90, Scores, scores
-from naslib_ecnas.surrogate.calibrate import Measurements, calibrate, robust_ridge
+from naslib_ecnas.surrogate.calibrate import Measurements, RobustFit, calibrate, robust_ridge
 from naslib_ecnas.surrogate.devices import DEVICES, KINDS, Descriptors, DeviceModel, kind_of_column
 from naslib_ecnas.surrogate.features import features
-from naslib_ecnas.surrogate.fit.reference import Measured, read_measured
-from naslib_ecnas.surrogate.fit.student import Steps, no_progress
+from naslib_ecnas.surrogate.fit.reference import (
+    FIVE_VERTICES,
+    FIVE_VERTICES_108,
+    ONE_EPOCH,
+    SEVEN_VERTICES,
+    Measured,
+    read_measured,
+)
+from naslib_ecnas.surrogate.fit.student import log_scores, out_of_fold, steps_of
 from naslib_ecnas.surrogate.models import Weights
 
-__all__ = [
-    "FIVE_108_FILE",
-    "FIVE_FILE",
-    "ONE_EPOCH_FILE",
-    "SEVEN_FILE",
-    "device_measurements",
-    "fit_descriptors",
-    "fit_devices",
-    "fit_shares",
-]
+__all__ = ["device_measurements", "fit_descriptors", "fit_devices", "fit_shares", "read_runs"]
+
+Vector = NDArray[np.float64]
 
 _FOUR_VERTEX_FILES = {
     "quadro-rtx-6000": "energy_4V9E_quadrortx6000.tfrecord",
@@ -41,10 +43,6 @@ _FOUR_VERTEX_FILES = {
     "rtx-3090": "energy_4V9E_rtx3090.tfrecord",
     "titan-xp": "energy_4V9E_titanxp.tfrecord",
 }
-ONE_EPOCH_FILE = "measured_7v_1epoch_rtx3090.parquet"
-SEVEN_FILE = "measured_7v_energy_4epochs.parquet"
-FIVE_FILE = "measured_5v_4epochs_rtx6000.parquet"
-FIVE_108_FILE = "measured_5v_108epochs_rtx6000_700cells.parquet"
 
 _CAVEATS = (
     "four-vertex tables: one run of 4 epochs for each cell and device, the larger budgets are "
@@ -59,66 +57,68 @@ _PENALTY = 0.1
 _SHARE_PENALTY = 1.0
 
 
+def read_runs(folder: str | PathLike[str]) -> tuple[Measured, ...]:
+    """Runs of 1 and 4 epochs on seven-vertex cells, and of 4 and 108 on five-vertex cells."""
+    names = (ONE_EPOCH, SEVEN_VERTICES, FIVE_VERTICES, FIVE_VERTICES_108)
+    once, seven, *five = (read_measured(Path(folder) / name) for name in names)
+    # The other cells of one epoch have no published energy: they may be a test set.
+    return once.where(np.isin(once.rows, seven.rows)), seven, *five
+
+
 def fit_devices(
-    folder: str | PathLike[str],
-    *,
-    seed: int = 0,
-    progress: Steps = no_progress,
+    folder: str | PathLike[str], *, seed: int = 0, progress: Progress | None = None
 ) -> Weights:
     """Fit the descriptors and all four devices.
 
     Args:
         folder: the reference data.
         seed: of the folds.
-        progress: called with each step.
+        progress: receives the number of fits.
 
     Raises:
         UnknownTableError: a file is missing.
     """
-    folder = Path(folder)
-    progress("time of one epoch on the first GPU")
-    once, seven = read_measured(folder / ONE_EPOCH_FILE), read_measured(folder / SEVEN_FILE)
-    # The other cells have no published energy: they may be a test set.
-    once = once.where(np.isin(once.rows, seven.rows))
-    five = read_measured(folder / FIVE_FILE)
+    once, seven, five, long = read_runs(folder)
+    step = steps_of(progress, "fitting devices", len(DEVICES) + 2, "fits")
+    step()
     descriptors, epoch_time = fit_descriptors(once, seven, seed=seed)
-    data = {m.name: m.sha256 for m in (once, seven, five)}
+    data = {m.name: m.sha256 for m in (once, seven, five, long)}
     arrays: dict[str, NDArray[Any]] = descriptors.to_arrays()
     quality: dict[str, Any] = {"epoch_time_s": epoch_time.to_json()}
     reports, checks = {}, {}
+    larger = {
+        "quadro-rtx-6000": ("five", five.rows, five["final_energy_kwh"]),
+        "rtx-3090": ("seven", seven.rows, seven["energy_kwh"]),
+    }
     for device in DEVICES:
-        progress(f"calibration of {device}")
+        step()
         own = device_measurements(folder, device)
-        data[_FOUR_VERTEX_FILES[device]] = sha256_of(
-            folder / "official" / _FOUR_VERTEX_FILES[device]
-        )
+        four_rows = own.rows
+        path = Path(folder) / "official" / _FOUR_VERTEX_FILES[device]
+        data[path.name] = sha256_of(path)
         tried = calibrate(own, cells=20, device=device, descriptors=descriptors, seed=seed)
         checks[device] = tried.report.to_json()
         if device == "quadro-rtx-6000":
-            checks["quadro-rtx-6000 from 20 four-vertex cells, on five-vertex cells"] = _elsewhere(
-                tried.model, five.rows, five["final_energy_kwh"], own.rows
-            )
             own = _joined(own, five)
-        if device == "rtx-3090":
-            checks["rtx-3090 from 20 four-vertex cells, on seven-vertex cells"] = _elsewhere(
-                tried.model, seven.rows, seven["energy_kwh"], own.rows
-            )
         whole = calibrate(own, device=device, descriptors=descriptors, seed=seed)
-        if device == "rtx-3090":
-            checks["rtx-3090 from all four-vertex cells, on seven-vertex cells"] = _elsewhere(
-                whole.model, seven.rows, seven["energy_kwh"], own.rows
-            )
+        if device in larger:
+            vertices, rows, energy = larger[device]
+            tests = {"20": tried.model, "all": whole.model}
+            if device == "quadro-rtx-6000":  # which was fitted on these cells
+                del tests["all"]
+            for cells, model in tests.items():
+                name = f"{device} from {cells} four-vertex cells, on {vertices}-vertex cells"
+                checks[name] = _elsewhere(model, rows, energy, four_rows)
         arrays |= whole.model.to_arrays(device)
         arrays[f"{device}_rows"] = np.unique(own.rows).astype(np.int32)
         quality[device] = whole.report.sound.to_json()
         quality[f"{device}_with_suspicious"] = whole.report.cross_validated.to_json()
         reports[device] = whole.report.to_json()["suspicious"][:40]
-    progress("share of the GPU in the energy")
-    long = read_measured(folder / FIVE_108_FILE)
-    data[long.name] = long.sha256
+    step()
     for name, (array, score) in fit_shares(descriptors, once, five, long).items():
         arrays[f"share_{name}"] = array
         quality[f"gpu_share_{name}"] = score.to_json()
+    step()
     every = [arrays[f"{d}_rows"] for d in DEVICES]
     arrays["fitted_rows"] = np.unique(np.concatenate(every)).astype(np.int32)
     header = {
@@ -153,22 +153,22 @@ def fit_descriptors(
         seed: of the folds.
     """
     x, time = features(once.rows), once["final_training_time_s"]
+
+    def predicted(there: NDArray[np.bool_]) -> Vector:
+        intercept, coefficients = _additive(x[~there], time[~there])
+        return np.asarray(intercept + x[there] @ coefficients)
+
     fold = np.random.default_rng(seed).permutation(len(time)) % 10
-    predicted = np.empty(len(time))
-    for f in range(10):
-        out = fold == f
-        intercept, coefficients = _additive(x[~out], time[~out])
-        predicted[out] = intercept + x[out] @ coefficients
+    quality = scores(time, out_of_fold(fold, predicted))
     intercept, coefficients = _additive(x, time)
     kind = kind_of_column()
     by_kind = np.stack([np.where(kind == k, coefficients, 0) for k in range(len(KINDS))])
     plain = Descriptors(intercept, by_kind.astype(np.float32), np.zeros(5), np.ones(5))
     raw = plain.raw(features(seven.rows))
-    shift, scale = raw.mean(axis=0), 1 / raw.std(axis=0)
-    return Descriptors(intercept, plain.coefficients, shift, scale), scores(time, predicted)
+    return replace(plain, shift=raw.mean(axis=0), scale=1 / raw.std(axis=0)), quality
 
 
-def _additive(x: NDArray[Any], time: NDArray[Any]) -> tuple[float, NDArray[np.float64]]:
+def _additive(x: NDArray[Any], time: NDArray[Any]) -> tuple[float, Vector]:
     """Intercept and (f,) coefficients, 0 for features that are no sums over layers of one kind."""
     used = kind_of_column() >= 0
     part = np.asarray(x[:, used], dtype=np.float64)
@@ -210,13 +210,12 @@ def _elsewhere(
 ) -> dict[str, Any]:
     new = ~np.isin(rows, seen)
     mean, std = model.predict(features(rows[new]))
-    factor = np.exp(Z90 * std / mean)
-    return scores(energy[new], mean, mean / factor, mean * factor).to_json()
+    return log_scores(energy[new], mean, std / mean).to_json()
 
 
 def fit_shares(
     descriptors: Descriptors, once: Measured, five: Measured, long: Measured
-) -> dict[str, tuple[NDArray[np.float64], Scores]]:
+) -> dict[str, tuple[Vector, Scores]]:
     """Points of `ShareModel` by device, and their quality in ten folds (at the last budget).
 
     Args:
@@ -224,31 +223,27 @@ def fit_shares(
         once: runs of one epoch on the RTX 3090.
         five, long: runs of 4 and 108 epochs on the Quadro RTX 6000.
     """
-    out = {}
-    for device, parts in (
-        ("quadro-rtx-6000", ((4, five), (108, long))),
-        ("rtx-3090", ((1, once),)),
-    ):
-        points = []
-        for epochs, measured in parts:
-            point, score = _fit_share(descriptors, measured)
-            points.append(np.concatenate([[epochs], point]))
-        out[device] = (np.array(points), score)
-    return out
+    four, last, one = (
+        _fit_share(descriptors, runs, epochs)
+        for runs, epochs in ((five, 4), (long, 108), (once, 1))
+    )
+    return {
+        "quadro-rtx-6000": (np.stack([four[0], last[0]]), last[1]),
+        "rtx-3090": (one[0][None], one[1]),
+    }
 
 
-def _fit_share(descriptors: Descriptors, m: Measured) -> tuple[NDArray[np.float64], Scores]:
+def _fit_share(descriptors: Descriptors, m: Measured, epochs: int) -> tuple[Vector, Scores]:
     z = descriptors(features(m.rows))
     share = m["gpu_energy_j"] / (m["gpu_energy_j"] + m["cpu_energy_j"])
     logit = np.log(share / (1 - share))
-    _, cell = np.unique(m.rows, return_inverse=True)
-    fold = cell % 10  # rows are not ordered by cost
-    predicted = np.empty(len(share))
-    for f in range(10):
-        out = fold == f
-        fit = robust_ridge(z[~out], logit[~out], penalty=_SHARE_PENALTY, floor=0.01)
-        predicted[out] = 1 / (1 + np.exp(-fit(z[out])))
-    whole = robust_ridge(z, logit, penalty=_SHARE_PENALTY, floor=0.01)
+
+    def fit(chosen: NDArray[Any] | slice) -> RobustFit:
+        return robust_ridge(z[chosen], logit[chosen], penalty=_SHARE_PENALTY, floor=0.01)
+
+    fold = np.unique(m.rows, return_inverse=True)[1] % 10  # rows are not ordered by cost
+    predicted = out_of_fold(fold, lambda out: 1 / (1 + np.exp(-fit(~out)(z[out]))))
     sd = float(np.quantile(np.abs(share - predicted), 0.9)) / Z90
     score = scores(share, predicted, predicted - Z90 * sd, predicted + Z90 * sd)
-    return np.concatenate([whole.coefficients, [sd]]), score
+    whole = fit(slice(None))
+    return np.array([epochs, *whole.coefficients, sd]), score

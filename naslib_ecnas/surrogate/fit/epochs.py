@@ -10,92 +10,82 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from naslib_ecnas.quality import Z90, scores
-from naslib_ecnas.surrogate.calibrate import Measurements, calibrate, conformal_sd, robust_ridge
-from naslib_ecnas.surrogate.devices import FIRST, LAST, Descriptors, OverEpochs
-from naslib_ecnas.surrogate.features import features, vertices_of
-from naslib_ecnas.surrogate.fit.devices import (
-    FIVE_108_FILE,
-    FIVE_FILE,
-    ONE_EPOCH_FILE,
-    SEVEN_FILE,
-    fit_descriptors,
+from naslib_ecnas.progress import Progress
+from naslib_ecnas.quality import scores
+from naslib_ecnas.surrogate.calibrate import (
+    Measurements,
+    RobustFit,
+    calibrate,
+    conformal_sd,
+    robust_ridge,
 )
-from naslib_ecnas.surrogate.fit.reference import Measured, read_measured
-from naslib_ecnas.surrogate.fit.student import Steps, no_progress
+from naslib_ecnas.surrogate.devices import FIRST, LAST, DeviceModel, OverEpochs
+from naslib_ecnas.surrogate.features import features
+from naslib_ecnas.surrogate.fit.devices import fit_descriptors, read_runs
+from naslib_ecnas.surrogate.fit.reference import FOUR_VERTICES, Measured, read_measured
+from naslib_ecnas.surrogate.fit.student import by_vertices, log_scores, out_of_fold, steps_of
 from naslib_ecnas.surrogate.models import Weights
 
 __all__ = ["fit_epochs"]
 
-_FOUR_FILE = "measured_4v_rtx6000_3repeats.parquet"
-
 Vector = NDArray[np.float64]
-
-_PENALTY = 1.0
 
 
 def fit_epochs(
     folder: str | PathLike[str],
     *,
     seed: int = 0,
-    progress: Steps = no_progress,
     folds: int = 10,
+    progress: Progress | None = None,
 ) -> Weights:
     """Fit the ratio of the energies at 108 and 4 epochs.
 
     Args:
         folder: the reference data.
         seed: of the folds.
-        progress: called with each step.
         folds: of the cross-validation over the 700 cells.
+        progress: receives the number of fits.
 
     Raises:
         UnknownTableError: a file is missing.
     """
-    folder = Path(folder)
-    files = (ONE_EPOCH_FILE, SEVEN_FILE, FIVE_FILE, FIVE_108_FILE, _FOUR_FILE)
-    once, seven, five, long, four = (read_measured(folder / name) for name in files)
-    once = once.where(np.isin(once.rows, seven.rows))
+    once, seven, five, long = read_runs(folder)
+    four = read_measured(Path(folder) / FOUR_VERTICES)
+    step = steps_of(progress, "fitting the growth over epochs", folds + 1, "fits")
     descriptors, _ = fit_descriptors(once, seven, seed=seed)
     rows, energy = _means(long.rows, long["final_energy_kwh"])
     x = features(rows)
     z = descriptors(x)
 
-    fold = np.random.default_rng(seed).permutation(len(rows)) % folds
-    predicted = np.empty(len(rows))
-    linear = np.empty(len(rows))
-    for f in range(folds):
-        progress(f"fold {f + 1} of {folds}")
-        out = fold == f
-        first = _at_four_epochs(descriptors, five, x, leave_out=rows[out], seed=seed)
-        fit = robust_ridge(z[~out], np.log(energy / first)[~out], penalty=_PENALTY, floor=0.005)
-        predicted[out] = first[out] * np.exp(fit(z[out]))
-        linear[out] = first[out] * LAST / FIRST
-    sd = conformal_sd(np.abs(np.log(energy / predicted)))
+    def at_four_epochs(runs: Measured, **options: Any) -> DeviceModel:
+        step()
+        energies = Measurements.of(
+            runs.rows, runs["final_energy_kwh"], runs["final_training_time_s"]
+        )
+        options |= {"device": "quadro-rtx-6000", "descriptors": descriptors, "seed": seed}
+        return calibrate(energies, **options).model
 
-    progress("all cells")
-    whole = calibrate(
-        _measurements(five), device="quadro-rtx-6000", descriptors=descriptors, seed=seed
-    ).model
-    fit = robust_ridge(z, np.log(energy / whole.predict(x)[0]), penalty=_PENALTY, floor=0.005)
+    def ratio(first: Vector, chosen: NDArray[Any] | slice) -> RobustFit:
+        return robust_ridge(z[chosen], np.log(energy / first)[chosen], penalty=1.0, floor=0.005)
+
+    def predicted(out: NDArray[np.bool_]) -> Vector:
+        """(m, 2) kWh by the ratio, and by linear scaling."""
+        others = five.where(~np.isin(five.rows, rows[out]))
+        first = at_four_epochs(others, folds=2).predict(x)[0]
+        growth = np.exp(ratio(first, ~out)(z[out]))
+        return np.column_stack([first[out] * growth, first[out] * LAST / FIRST])
+
+    fold = np.random.default_rng(seed).permutation(len(rows)) % folds
+    by_ratio, linear = out_of_fold(fold, predicted).T
+    sd = conformal_sd(np.abs(np.log(energy / by_ratio)))
+    whole = at_four_epochs(five)
+    fit = ratio(whole.predict(x)[0], slice(None))
     model = OverEpochs(descriptors, fit.coefficients, sd, whole.sd, transfer=0.0)
-    progress("other budgets and the RTX 3090")
     native = _native_growth(model, five, rows, energy, once, seven)
+    step()
     # On another device the growth may be off by the whole difference on the RTX 3090.
     doubt = abs(np.log(native["growth_over_ratio_as_on_rtx_6000"]))
     model = replace(model, transfer=float(max(doubt, 0.02)))
-    factor = np.exp(Z90 * sd)
-    quality: dict[str, Any] = {
-        "energy_108": scores(energy, predicted, predicted / factor, predicted * factor).to_json(),
-        "energy_108_linear": scores(energy, linear).to_json(),
-    }
-    vertices = vertices_of(rows)
-    quality["by_vertices"] = {
-        str(v): scores(energy[vertices == v], predicted[vertices == v]).to_json()
-        for v in np.unique(vertices)
-        if np.count_nonzero(vertices == v) > 1
-    }
-    quality |= _other_budgets(model, four)
     header = {
         "target": "energy_kwh over epochs",
         "seed": seed,
@@ -103,34 +93,20 @@ def fit_epochs(
         "pue": 1.59,
         "budgets": [FIRST, LAST],
         "data": {m.name: m.sha256 for m in (once, seven, five, long, four)},
-        "split": f"{folds} folds over the 700 cells of {FIVE_108_FILE}; the model of 4 epochs "
+        "split": f"{folds} folds over the 700 cells of {long.name}; the model of 4 epochs "
         "and the ratio are fitted without the fold's cells; mean of the three runs",
-        "quality": quality,
+        "quality": {
+            "energy_108": log_scores(energy, by_ratio, sd).to_json(),
+            "energy_108_linear": scores(energy, linear).to_json(),
+            "by_vertices": by_vertices(
+                rows, lambda part: scores(energy[part], by_ratio[part]), least=2
+            ),
+            **_other_budgets(model, four),
+        },
         "native_scale": native,
         "anchor": {"linear scaling, median predicted over measured": 1.12},
     }
-    arrays = {**model.to_arrays(), "fitted_rows": rows.astype(np.int32)}
-    return Weights(header, arrays)
-
-
-def _measurements(five: Measured) -> Measurements:
-    return Measurements.of(five.rows, five["final_energy_kwh"], five["final_training_time_s"])
-
-
-def _at_four_epochs(
-    descriptors: Descriptors,
-    five: Measured,
-    x: NDArray[Any],
-    *,
-    leave_out: NDArray[Any],
-    seed: int,
-) -> Vector:
-    """(n,) kWh at 4 epochs of (n, f) features, by a calibration without some cells."""
-    kept = five.where(~np.isin(five.rows, leave_out))
-    model = calibrate(
-        _measurements(kept), device="quadro-rtx-6000", descriptors=descriptors, seed=seed, folds=2
-    ).model
-    return model.predict(x)[0]
+    return Weights(header, {**model.to_arrays(), "fitted_rows": rows.astype(np.int32)})
 
 
 def _means(rows: NDArray[Any], values: Vector) -> tuple[NDArray[np.int64], Vector]:
@@ -141,23 +117,33 @@ def _means(rows: NDArray[Any], values: Vector) -> tuple[NDArray[np.int64], Vecto
 
 def _other_budgets(model: OverEpochs, four: Measured) -> dict[str, Any]:
     """Quality for four-vertex cells at 12, 36 and 108 epochs, from their measured energy at 4."""
+
+    def measured(epochs: int) -> tuple[NDArray[np.int64], Vector]:
+        runs = four.where(four["budget_epochs"] == epochs)
+        return _means(runs.rows, runs["final_energy_kwh"])
+
     out = {}
-    cells, first = _means(*_budget(four, FIRST))
+    cells, first = measured(FIRST)
     for epochs in (12, 36, LAST):
-        others, energy = _means(*_budget(four, epochs))
+        others, energy = measured(epochs)
         both = np.isin(cells, others)
-        mean, _ = model.predict(
-            features(cells[both]), first[both], first[both], [epochs], fitted_device=True
-        )
-        out[f"four_vertices_{epochs}"] = scores(
-            energy[np.isin(others, cells)], mean[:, 0]
-        ).to_json()
+        mean = _predicted(model, cells[both], first[both], epochs)
+        out[f"four_vertices_{epochs}"] = scores(energy[np.isin(others, cells)], mean).to_json()
     return out
 
 
-def _budget(m: Measured, epochs: int) -> tuple[NDArray[np.int64], Vector]:
-    at = m["budget_epochs"] == epochs
-    return m.rows[at], m["final_energy_kwh"][at]
+def _predicted(
+    model: OverEpochs, rows: NDArray[np.int64], energy: Vector, epochs: int = LAST
+) -> Vector:
+    """(n,) kWh after some epochs, from the measured energy at 4."""
+    mean, _ = model.predict(features(rows), energy, energy, [epochs], fitted_device=True)
+    return mean[:, 0]
+
+
+def _at(rows: NDArray[np.int64], values: Vector, wanted: NDArray[np.int64]) -> Vector:
+    """Values of the wanted rows, from values of distinct rows in any order."""
+    order = np.argsort(rows)
+    return values[order[np.searchsorted(rows[order], wanted)]]
 
 
 def _native_growth(
@@ -176,25 +162,21 @@ def _native_growth(
     `growth_over_ratio_...` is the median of E(108) by these increments over E(108) by the model's
     ratio, also with half and one and a half times the multiple.
     """
-    order = np.argsort(five.rows)
-    at = order[np.searchsorted(five.rows[order], long_rows)]
-    first = five["final_energy_kwh"][at]
+    first, half, evaluation = (
+        _at(five.rows, five[f"{name}_energy_kwh"], long_rows) for name in ("final", "half", "init")
+    )
     epoch = (long_energy - first) / (LAST - FIRST)
-    extra = first - five["half_energy_kwh"][at] - (FIRST - 2) * epoch
-    multiple = float(np.median(extra) / np.median(five["init_energy_kwh"][at]))
+    extra = first - half - (FIRST - 2) * epoch
+    multiple = float(np.median(extra) / np.median(evaluation))
 
-    order = np.argsort(seven.rows)
-    energy = seven["energy_kwh"][order[np.searchsorted(seven.rows[order], once.rows)]]
-    predicted = model.predict(features(once.rows), energy, energy, [LAST], fitted_device=True)[0][
-        :, 0
-    ]
+    energy = _at(seven.rows, seven["energy_kwh"], once.rows)
+    predicted = _predicted(model, once.rows, energy)
     out = {"cells": float(len(energy)), "evaluation_over_first": multiple}
     # Medians, since some runs of one epoch shared the GPU with others.
     evaluation = once["init_energy_kwh"]
     for name, dearer in (("as_on_rtx_6000", 1.0), ("half", 0.5), ("one_and_a_half", 1.5)):
-        per_epoch = (energy - once["half_energy_kwh"] - dearer * multiple * evaluation) / (
-            FIRST - 1
-        )
+        cost = dearer * multiple * evaluation
+        per_epoch = (energy - once["half_energy_kwh"] - cost) / (FIRST - 1)
         at_last = energy + (LAST - FIRST) * per_epoch
         out[f"growth_over_ratio_{name}"] = float(np.median(at_last / predicted))
         out[f"start_share_{name}"] = float(np.median(1 - FIRST * per_epoch / energy))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from itertools import pairwise
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -11,27 +12,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naslib_ecnas.errors import ConfigError, check_counts
-from naslib_ecnas.progress import listener
+from naslib_ecnas.progress import Progress
 from naslib_ecnas.quality import scores
-from naslib_ecnas.surrogate.fit.energy import (
-    EnergyData,
-    fit_gaussian_process,
-    inputs,
-    read_energy,
-)
-from naslib_ecnas.surrogate.fit.reference import read_measured
-from naslib_ecnas.surrogate.fit.student import Steps, fit_boosting, no_progress, torch_module
-from naslib_ecnas.surrogate.models import JOULES_PER_KWH, Weights
+from naslib_ecnas.surrogate.fit.energy import Problem, energy_wh, inputs, read_energy
+from naslib_ecnas.surrogate.fit.gaussian_process import fit_gaussian_process
+from naslib_ecnas.surrogate.fit.reference import SEVEN_VERTICES, optional, read_measured
+from naslib_ecnas.surrogate.fit.student import Plan, fit_boosting, forward, steps_of, trained
+from naslib_ecnas.surrogate.models import Weights
 from naslib_ecnas.surrogate.paper import SIZES, PaperModel
 from naslib_ecnas.surrogate.paper import inputs as paper_inputs
 
-__all__ = ["LEARNING_SIZES", "MODELS", "PAPER_FILE", "fit_paper", "learning_curve"]
+__all__ = ["LEARNING_SIZES", "MODELS", "fit_paper", "learning_curve"]
 
 Vector = NDArray[np.float64]
 
 # -- the paper's recipe: L1 loss, Adam at 5e-3, the train part of its own split -------------------
 
-PAPER_FILE = "measured_7v_energy_4epochs.parquet"
+_TARGET = "energy at 4 epochs, the paper's recipe"
 
 
 def fit_paper(
@@ -40,8 +37,8 @@ def fit_paper(
     seed: int = 42,
     epochs: int = 200,
     batch: int = 32,
-    progress: Steps = no_progress,
     limit: int | None = None,
+    progress: Progress | None = None,
 ) -> Weights:
     """Fit the paper's perceptron and keep the epoch that is best on the `valid` part.
 
@@ -55,76 +52,57 @@ def fit_paper(
         folder: of the reference measurements.
         seed: of the initial weights and the order of the cells.
         epochs, batch: of Adam.
-        progress: called with each step.
         limit: use only the first measurements.
+        progress: receives the number of epochs.
 
     Raises:
         UnknownTableError: the folder lacks the file.
         MissingDependencyError: torch or pyarrow is not installed.
     """
-    torch = torch_module()
-    data = read_measured(Path(folder) / PAPER_FILE)
-    data = data.where(slice(limit))
+    torch = optional("torch")
+    data = read_measured(Path(folder) / SEVEN_VERTICES).where(slice(limit))
     train = data["paper_split"] == "train"
     x = torch.from_numpy(paper_inputs(data.rows))
     y = torch.from_numpy((1000 * data["energy_kwh"]).astype(np.float32))
     generator = torch.Generator().manual_seed(seed)
     parameters = []
-    for i in range(len(SIZES) - 1):
-        bound = SIZES[i] ** -0.5  # as torch initialises a linear layer
-        for shape in ((SIZES[i], SIZES[i + 1]), (SIZES[i + 1],)):
+    for fan_in, fan_out in pairwise(SIZES):
+        bound = fan_in**-0.5  # as torch initialises a linear layer
+        for shape in ((fan_in, fan_out), (fan_out,)):
             drawn = torch.rand(shape, generator=generator)
             parameters.append(((2 * drawn - 1) * bound).requires_grad_())
-    optimiser = torch.optim.Adam(parameters, lr=5e-3)
+
+    def error(inputs: Any, wh: Any) -> Any:
+        output = forward(inputs, parameters, torch.nn.functional.gelu)
+        return (output[:, 0] - wh).abs().mean()
+
     xs, ys = x[train], y[train]
     best, kept = float("inf"), [p.detach().clone() for p in parameters]
-    for epoch in range(epochs):
-        if epoch % 50 == 0:
-            progress(f"paper: epoch {epoch} of {epochs}")
-        order = torch.randperm(len(xs), generator=generator)
-        for at in range(0, len(xs), batch):
-            some = order[at : at + batch]
-            loss = (_forward(xs[some], parameters) - ys[some]).abs().mean()
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
+    step = steps_of(progress, "fitting the paper's model", epochs, "epochs")
+    step()
+    plan = Plan(epochs, batch, rate=5e-3)
+    for _ in trained(parameters, lambda i: error(xs[i], ys[i]), len(xs), plan, generator):
+        step()
         with torch.no_grad():
-            error = float((_forward(x[~train], parameters) - y[~train]).abs().mean())
-        if error < best:
-            best, kept = error, [p.detach().clone() for p in parameters]
+            valid = float(error(x[~train], y[~train]))
+        if valid < best:
+            best, kept = valid, [p.detach().clone() for p in parameters]
     arrays = [p.numpy() for p in kept]
     model = PaperModel(tuple(zip(arrays[::2], arrays[1::2], strict=True)))
-    true = 1000 * data["energy_kwh"][~train]
-    found = scores(true, model.wh(data.rows[~train]))
-    name = "energy at 4 epochs, the paper's recipe"
+    found = scores(1000 * data["energy_kwh"][~train], model.wh(data.rows[~train])).to_json()
+    about = "the valid part, which chose the epoch"
     header = {
         "target": "energy",
         "seed": seed,
         "data": {data.name: data.sha256},
         "split": "train and valid of the paper's split (seed 42); valid chose the epoch",
-        "quality": {
-            name: {
-                **found.to_json(),
-                "unit": "Wh",
-                "about": "the valid part, which chose the epoch",
-            }
-        },
+        "quality": {_TARGET: {**found, "unit": "Wh", "about": about}},
         "anchors": {
-            name: "the authors' own weights on their test fifth: MAE .330 Wh, MAPE 2.39 %, tau "
+            _TARGET: "the authors' own weights on their test fifth: MAE .330 Wh, MAPE 2.39 %, tau "
             ".950; their recipe at 200 epochs: .312 Wh"
         },
     }
     return Weights(header, {**model.to_arrays(), "fitted_rows": np.sort(data.rows[train])})
-
-
-def _forward(x: Any, parameters: list[Any]) -> Any:
-    torch = torch_module()
-    h = x
-    for i in range(0, len(parameters), 2):
-        h = torch.addmm(parameters[i + 1], h, parameters[i])
-        if i < len(parameters) - 2:
-            h = torch.nn.functional.gelu(h)
-    return h[:, 0]
 
 
 # -- quality against training-set size, as in the paper's figure 2 --------------------------------
@@ -134,27 +112,8 @@ _LEAST = 50
 
 LEARNING_SIZES = (100, 200, 400, 800, 1600, 3017)
 
-Fit = Callable[[Vector, Vector, Vector, Vector, int], Vector]
-
-
-def _process(z: Vector, y: Vector, covariate: Vector, unseen: Vector, seed: int) -> Vector:
-    fitted = fit_gaussian_process(z, y, covariate, subset=450, steps=110, seed=seed)
-    return fitted.predict(unseen)
-
-
-def _boosting(z: Vector, y: Vector, covariate: Vector, unseen: Vector, seed: int) -> Vector:
-    return fit_boosting(z, y, seeds=1, trees=600, rate=0.05, seed=seed).predict(unseen)
-
-
-def _ours(z: Vector, y: Vector, covariate: Vector, unseen: Vector, seed: int) -> Vector:
-    return np.asarray(
-        0.75 * _process(z, y, covariate, unseen, seed)
-        + 0.25 * _boosting(z, y, covariate, unseen, seed)
-    )
-
-
-#: Fits by name: from inputs, log powers, log times, unseen inputs and a seed to predictions.
-MODELS: dict[str, Fit] = {"ours": _ours, "boosting": _boosting, "process": _process}
+#: Weight of a Gaussian process in a fit; the rest is boosted trees'.
+MODELS = {"ours": 0.75, "boosting": 0.0, "process": 1.0}
 
 
 def learning_curve(
@@ -164,6 +123,7 @@ def learning_curve(
     draws: int = 10,
     model: str = "ours",
     seed: int = 0,
+    progress: Progress | None = None,
 ) -> list[dict[str, Any]]:
     """Errors on the valid part of the paper's split against the number of fitted cells.
 
@@ -178,6 +138,7 @@ def learning_curve(
         draws: of the cells, for each size.
         model: one of `MODELS`.
         seed: of the draws and the fits.
+        progress: receives the number of fits.
 
     Returns:
         A dict for each draw and size: `size`, `draw`, `mae_wh`, `mape` in per cent, `tau`.
@@ -187,36 +148,42 @@ def learning_curve(
     """
     if model not in MODELS:
         raise ConfigError(f"model must be one of {', '.join(MODELS)}", value=model)
-    data = read_energy(folder)
-    train = np.flatnonzero(data.measured["paper_split"] == "train")
-    valid = np.flatnonzero(data.measured["paper_split"] == "valid")
     check_counts(draws=draws)
+    data = read_energy(folder)
+    train, valid = (
+        np.flatnonzero(data.measured["paper_split"] == part) for part in ("train", "valid")
+    )
     wrong = [size for size in sizes if not _LEAST <= size <= len(train)]
     if wrong or not sizes:
         raise ConfigError(
             f"training-set sizes must be from {_LEAST} to {len(train)}", value=wrong or list(sizes)
         )
     rng = np.random.default_rng(seed)
+    step = steps_of(progress, "fitting the learning curve", draws * len(sizes), "fits")
+    unseen, truth = data.x[valid], data.energy_wh[valid]
     found: list[dict[str, Any]] = []
-    progress = listener()
-    total = draws * len(sizes)
     for draw in range(draws):
         order = rng.permutation(train)
         for size in sizes:
-            errors = _evaluated(data, order[:size], valid, MODELS[model], seed * 1000 + draw)
+            step()
+            problem = data.problem(order[:size])
+            z = inputs(problem.time, unseen)
+            power = _log_power(problem, z, MODELS[model], seed * 1000 + draw)
+            s = scores(truth, energy_wh(problem.time, unseen, power))
+            errors = {"mae_wh": s.mae, "mape": s.mape, "tau": s.tau}
             found.append({"size": int(size), "draw": draw, **errors})
-            progress("fitting the learning curve", len(found), total, unit="fits")
+    step()
     return found
 
 
-def _evaluated(
-    data: EnergyData, chosen: NDArray[Any], valid: NDArray[Any], fit: Fit, seed: int
-) -> dict[str, float]:
-    time = data.times.fit(data.measured.rows[chosen])
-    seconds = time.predict(data.x[chosen])
-    target = np.log(data.energy_kwh[chosen] * JOULES_PER_KWH / seconds)
-    unseen = data.x[valid]
-    power = fit(inputs(time, data.x[chosen]), target, np.log(seconds), inputs(time, unseen), seed)
-    wh = 1000 * time.predict(unseen) * np.exp(power) / JOULES_PER_KWH
-    quality = scores(1000 * data.energy_kwh[valid], wh)
-    return {"mae_wh": quality.mae, "mape": quality.mape, "tau": quality.tau}
+def _log_power(problem: Problem, unseen: Vector, share: float, seed: int) -> Vector:
+    """(m,) predictions for (m, k) inputs by a process with a weight of `share`, and trees."""
+    _, z, target, log_time = problem
+    power = np.zeros(len(unseen))
+    if share > 0:
+        process = fit_gaussian_process(z, target, log_time, subset=450, steps=110, seed=seed)
+        power += share * process.predict(unseen)
+    if share < 1:
+        trees = fit_boosting(z, target, trees=600, rate=0.05, seed=seed)
+        power += (1 - share) * trees.predict(unseen)
+    return power

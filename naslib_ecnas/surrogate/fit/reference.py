@@ -6,7 +6,8 @@ They are Parquet files of published measurements. Each has the cells in two colu
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib import import_module
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,31 @@ from naslib_ecnas.errors import (
 )
 from naslib_ecnas.files import is_file
 
-__all__ = ["Measured", "read_measured"]
+__all__ = ["Measured", "optional", "read_measured"]
+
+# EC-NAS's trainings; the published seven-vertex energies are of 4 epochs.
+SEVEN_VERTICES = "measured_7v_energy_4epochs.parquet"
+ONE_EPOCH = "measured_7v_1epoch_rtx3090.parquet"
+FIVE_VERTICES = "measured_5v_4epochs_rtx6000.parquet"
+FIVE_VERTICES_108 = "measured_5v_108epochs_rtx6000_700cells.parquet"
+FOUR_VERTICES = "measured_4v_rtx6000_3repeats.parquet"
+# NAS-Bench-101's.
+VALIDATION = "nasbench101_validation_30001cells.parquet"
+TEST = "nasbench101_test108_12959cells.parquet"
+RECORDS = "nasbench101_full_records_52cells.parquet"
+
+
+def optional(module: str, package: str = "", feature: str = "fitting a surrogate") -> Any:
+    """A module of the extra `fit`.
+
+    Raises:
+        MissingDependencyError: the package, by default of the module's name, is not installed.
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        name = package or module.partition(".")[0]
+        raise MissingDependencyError(name, feature=feature, extra="fit") from error
 
 
 @dataclass(frozen=True)
@@ -47,12 +72,8 @@ class Measured:
 
     def where(self, chosen: NDArray[Any] | slice) -> Measured:
         """The measurements of a mask, of indices or of a slice."""
-        return Measured(
-            self.name,
-            self.sha256,
-            self.rows[chosen],
-            {name: values[chosen] for name, values in self.columns.items()},
-        )
+        columns = {name: values[chosen] for name, values in self.columns.items()}
+        return replace(self, rows=self.rows[chosen], columns=columns)
 
 
 def read_measured(path: str | PathLike[str]) -> Measured:
@@ -63,10 +84,7 @@ def read_measured(path: str | PathLike[str]) -> Measured:
         MissingDependencyError: pyarrow is not installed.
         FormatError: it has no columns of cells, or an invalid cell.
     """
-    try:
-        import pyarrow.parquet as parquet
-    except ImportError as error:
-        raise MissingDependencyError("pyarrow", feature="reading Parquet", extra="fit") from error
+    parquet = optional("pyarrow.parquet", feature="reading Parquet")
     path = Path(path)
     if not is_file(path):
         raise UnknownTableError(
@@ -78,21 +96,19 @@ def read_measured(path: str | PathLike[str]) -> Measured:
         raise FormatError(f"is no Parquet file ({error})", path=path) from error
     columns = {}
     for name in table.column_names:
-        column = table[name].combine_chunks()
-        values = column.to_numpy(zero_copy_only=False)
+        values = table[name].combine_chunks().to_numpy(zero_copy_only=False)
         columns[name] = values.astype(np.float64) if values.dtype.kind in "iuf" else values
     if not {"adjacency", "operations"} <= set(columns):
         raise FormatError(
             "must have the columns adjacency and operations", path=path, value=list(columns)
         )
     known: dict[tuple[str, str], int] = {}
-    rows = np.empty(len(columns["adjacency"]), dtype=np.int64)
-    for i, key in enumerate(zip(columns["adjacency"], columns["operations"], strict=True)):
-        row = known.get(key)
-        if row is None:
+    cells = list(zip(columns["adjacency"], columns["operations"], strict=True))
+    for i, cell in enumerate(cells):
+        if cell not in known:
             try:
-                row = known[key] = Cell(":".join(key)).row
+                known[cell] = Cell(":".join(cell)).row
             except (InvalidCellError, TypeError) as error:  # TypeError: a missing text
                 raise FormatError(f"line {i} holds no cell ({error})", path=path) from error
-        rows[i] = row
+    rows = np.array([known[cell] for cell in cells], dtype=np.int64)
     return Measured(path.name, sha256_of(path), rows, columns)

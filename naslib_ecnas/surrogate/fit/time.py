@@ -14,27 +14,21 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from naslib_ecnas.progress import Progress
 from naslib_ecnas.quality import Z90
 from naslib_ecnas.surrogate.calibrate import conformal_sd
 from naslib_ecnas.surrogate.features import COSTS, features
-from naslib_ecnas.surrogate.fit.accuracy import fit_graph_network
-from naslib_ecnas.surrogate.fit.reference import read_measured
-from naslib_ecnas.surrogate.fit.student import (
-    Steps,
-    distil,
-    held_out,
-    labelled,
-    no_progress,
-    quality,
-)
+from naslib_ecnas.surrogate.fit.graph_network import fit_graph_network
+from naslib_ecnas.surrogate.fit.reference import VALIDATION, read_measured
+from naslib_ecnas.surrogate.fit.student import distil, held_out, labelled, quality, steps_of
 from naslib_ecnas.surrogate.models import Perceptron, TimeModel, Weights
 
-__all__ = ["NASBENCH_FILE", "fit_time"]
-
-NASBENCH_FILE = "nasbench101_validation_30001cells.parquet"
+__all__ = ["fit_time"]
 
 #: Residuals are clipped to so many robust deviations: larger ones are delayed runs.
 _CUT = 8.0
+
+_TARGET = "training time at 108 epochs"
 
 Array = NDArray[np.float64]
 
@@ -48,8 +42,8 @@ def fit_time(
     epochs: int = 50,
     cells: int = 300_000,
     student_epochs: int = 50,
-    progress: Steps = no_progress,
     limit: int | None = None,
+    progress: Progress | None = None,
 ) -> Weights:
     """Fit the time at 108 epochs.
 
@@ -61,51 +55,54 @@ def fit_time(
         epochs: of each of them.
         cells: drawn from the space for the distilling.
         student_epochs: of the distilling.
-        progress: called with each step.
         limit: use only the first measurements.
+        progress: receives the number of networks.
 
     Raises:
         UnknownTableError: the folder lacks the file.
         MissingDependencyError: torch or pyarrow is not installed.
     """
-    data = read_measured(Path(folder) / NASBENCH_FILE)
-    rows, seconds = data.rows[:limit], data["training_time_108_s"][:limit]
+    data = read_measured(Path(folder) / VALIDATION).where(slice(limit))
+    rows, seconds = data.rows, data["training_time_108_s"]
+    step = steps_of(progress, "fitting the training time", 2 * members + 2, "networks")
+
+    def fitted(part: NDArray[np.bool_]) -> TimeModel:
+        x = features(rows[part])
+        base, target, deviation = _sum_and_rest(x, seconds[part])
+        wanted = labelled(rows[part], cells, seed)
+        z = features(wanted)
+        labels = np.zeros(len(wanted))
+        for member in range(members):
+            step()
+            network = fit_graph_network(
+                rows[part], x, target, epochs=epochs, decay=0.01, seed=seed + 1000 * member
+            )
+            labels += network.predict(wanted, z)[:, 0] * deviation / members
+        step()
+        student = distil(z, labels, hidden=(256, 96), epochs=student_epochs, seed=seed)
+        return replace(base, correction=student, limit=float(np.abs(labels).max()))
+
     apart = held_out(rows, share, seed)
-
-    def fitted(mask: NDArray[np.bool_]) -> TimeModel:
-        return _fit(
-            rows[mask], seconds[mask], seed, members, epochs, cells, student_epochs, progress
-        )
-
-    progress("time: without a fifth of the cells")
-    first = fitted(~apart)
-    mean, _ = first.predict(features(rows[apart]))
+    mean, _ = fitted(~apart).predict(features(rows[apart]))
     off = np.abs(np.log(seconds[apart] / mean))
-    error = conformal_sd(off)
     # Intervals are tested on cells that did not set their width: each half with the other's.
-    half = np.random.default_rng(seed + 1).random(int(apart.sum())) < 0.5
+    half = np.random.default_rng(seed + 1).random(len(off)) < 0.5
     each = np.where(half, conformal_sd(off[~half]), conformal_sd(off[half]))
-    known = quality(
-        rows[apart],
-        seconds[apart],
-        mean,
-        mean * np.exp(-Z90 * each),
-        mean * np.exp(Z90 * each),
-        unit="s",
-        about=f"{share:.0%} of the cells of {NASBENCH_FILE}, held out from a first run of the fit",
-    )
-    progress("time: all cells")
-    final = replace(fitted(np.ones(len(rows), dtype=bool)), error=error)
+    ends = (mean * np.exp(-Z90 * each), mean * np.exp(Z90 * each))
+    about = f"{share:.0%} of the cells of {VALIDATION}, held out from a first run of the fit"
+    final = replace(fitted(np.ones(len(rows), dtype=bool)), error=conformal_sd(off))
+    step()
     header = {
         "target": "training time",
         "seed": seed,
         "data": {data.name: data.sha256},
         "split": f"{share:.0%} of the cells held out for quality and intervals; "
         "fitted again on all",
-        "quality": {"training time at 108 epochs": known},
+        "quality": {
+            _TARGET: quality(rows[apart], seconds[apart], mean, *ends, unit="s", about=about)
+        },
         "anchors": {
-            "training time at 108 epochs": "boosting on simple graph features, on a fifth of the "
-            "same records: tau .982"
+            _TARGET: "boosting on simple graph features, on a fifth of the same records: tau .982"
         },
     }
     arrays = {
@@ -117,43 +114,14 @@ def fit_time(
     return Weights(header, arrays)
 
 
-def _fit(
-    rows: NDArray[np.int64],
-    seconds: Array,
-    seed: int,
-    members: int,
-    epochs: int,
-    cells: int,
-    student_epochs: int,
-    progress: Steps,
-) -> TimeModel:
-    x = features(rows)
-    coefficients, intercept = _robust_relative_ridge(x[:, :COSTS].astype(np.float64), seconds)
-    base = TimeModel(
-        coefficients, intercept, 0.5 * float(seconds.min()), _zero_perceptron(x.shape[1]), 0.0, 0.0
-    )
+def _sum_and_rest(x: NDArray[np.float32], seconds: Array) -> tuple[TimeModel, Array, float]:
+    """The sum over layers without a correction, (n, 1) scaled residuals, and their deviation."""
+    slopes, intercept = _robust_relative_ridge(x[:, :COSTS].astype(np.float64), seconds)
+    floor = 0.5 * float(seconds.min())
+    base = TimeModel(slopes, intercept, floor, Perceptron(x[0], x[0], ()), limit=0.0, error=0.0)
     rest = np.log(seconds / base.linear_s(x))
     deviation = 1.4826 * float(np.median(np.abs(rest)))
-    target = np.clip(rest / deviation, -_CUT, _CUT)[:, None]
-    wanted = labelled(rows, cells, seed)
-    z = features(wanted)
-    labels = np.zeros(len(wanted))
-    for member in range(members):
-        progress(f"time: graph network {member + 1} of {members}")
-        network = fit_graph_network(
-            rows, x, target, epochs=epochs, decay=0.01, seed=seed + 1000 * member
-        )
-        labels += network.predict(wanted, z)[:, 0] * deviation / members
-    progress("time: distilling")
-    student = distil(z, labels, hidden=(256, 96), epochs=student_epochs, seed=seed)
-    return replace(base, correction=student, limit=float(np.abs(labels).max()))
-
-
-def _zero_perceptron(inputs: int) -> Perceptron:
-    """A perceptron that predicts 0, a placeholder."""
-    zero = np.zeros(inputs, dtype=np.float32)
-    layer = (np.zeros((inputs, 1), dtype=np.float32), np.zeros(1, dtype=np.float32))
-    return Perceptron(zero, zero + 1, (layer,))
+    return base, np.clip(rest / deviation, -_CUT, _CUT)[:, None], deviation
 
 
 def _robust_relative_ridge(x: Array, seconds: Array) -> tuple[Array, float]:

@@ -1,4 +1,4 @@
-"""Fitting accuracies: the graph network, scores and curves, and a tiny fit of published records."""
+"""Fitting accuracies: scores and curves, and a tiny fit of published records."""
 
 from __future__ import annotations
 
@@ -12,133 +12,28 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from naslib_ecnas.cell import Cell
 from naslib_ecnas.errors import UnknownTableError
 from naslib_ecnas.quality import Z90, kendall_tau
-from naslib_ecnas.space import Space
-from naslib_ecnas.surrogate.features import features, topology_and_operations
+from naslib_ecnas.surrogate.features import features
 from naslib_ecnas.surrogate.fit import accuracy as module
 from naslib_ecnas.surrogate.fit.accuracy import (
-    GraphNetwork,
     curves,
     fit_accuracy,
-    fit_graph_network,
-    graphs,
     mean_of_largest,
     normal_scores,
     shrinkage,
 )
-from naslib_ecnas.surrogate.fit.reference import Measured, read_measured
+from naslib_ecnas.surrogate.fit.reference import (
+    FIVE_VERTICES,
+    FOUR_VERTICES,
+    RECORDS,
+    TEST,
+    VALIDATION,
+    Measured,
+    read_measured,
+)
 from naslib_ecnas.surrogate.fit.student import held_out
 from naslib_ecnas.surrogate.models import AccuracyModel
-
-# -- graph network -------------------------------------------------------------------------------
-
-
-def drawn(n: int, seed: int = 0) -> np.ndarray:
-    return Space(7).sample(np.random.default_rng(seed), n)
-
-
-def tiny(seed: int = 0) -> tuple[GraphNetwork, np.ndarray, np.ndarray]:
-    rows = drawn(200)
-    x = features(rows)[:, :4]
-    y = np.random.default_rng(1).normal(size=(200, 2))
-    return fit_graph_network(rows, x, y, width=8, epochs=2, seed=seed), rows, x
-
-
-def test_inputs_of_cells_written_out() -> None:
-    edge, vertex = graphs(np.array([Cell([[0, 1], [0, 0]], ["input", "output"]).row]))
-    assert edge.dtype == vertex.dtype == np.float32
-    assert np.argwhere(edge[0]).tolist() == [[0, 6]]
-    wanted = np.zeros((7, 9))
-    wanted[0] = [0, 0, 0, 1, 1, 0, 0, 0, 1]  # exists, input, edge to the output
-    wanted[6] = [0, 0, 0, 1, 0, 1, 1, 1, 0]  # exists, output, full width, edge from the input
-    np.testing.assert_array_equal(vertex[0], wanted)
-    matrix = [[0, 1, 1, 0], [0, 0, 0, 1], [0, 0, 0, 1], [0, 0, 0, 0]]
-    cell = Cell(matrix, ["input", "conv3x3-bn-relu", "conv3x3-bn-relu", "output"])
-    edge, vertex = graphs(np.array([cell.row]))
-    assert np.argwhere(edge[0]).tolist() == [[0, 1], [0, 2], [1, 6], [2, 6]]
-    half = [1, 0, 0, 1, 0, 0, 0.5, 1, 1]  # of the channels each
-    assert vertex[0, 1].tolist() == vertex[0, 2].tolist() == half
-    assert not vertex[0, 3:6, [3, 4, 5, 6]].any()
-    assert [part.shape for part in graphs(np.empty(0, dtype=int))] == [(0, 7, 7), (0, 7, 9)]
-
-
-def test_inputs_of_every_cell_are_its_matrix_and_operations() -> None:
-    short = {"conv3x3-bn-relu": 0, "conv1x1-bn-relu": 1, "maxpool3x3": 2}
-    for row in drawn(20, 2).tolist():
-        cell = Cell.from_row(row)
-        edge, vertex = (a[0] for a in graphs(np.array([row])))
-        inner = cell.vertices - 2
-        at = [*range(inner + 1), 6]
-        np.testing.assert_array_equal(edge[np.ix_(at, at)], cell.matrix)
-        assert edge.sum() == np.sum(cell.matrix)
-        for k in range(5):
-            ops = [float(k < inner and short[cell.ops[k + 1]] == op) for op in range(3)]
-            assert vertex[k + 1, :4].tolist() == [*ops, k < inner]
-        # Vertices that the output concatenates share its channels.
-        taken = vertex[1:6, 8] == 1
-        assert not taken.any() or 128 * vertex[1:6, 6][taken].sum() == 128
-
-
-def test_the_order_of_vertices_and_batches_does_not_matter(torch: Any) -> None:
-    network, rows, x = tiny()
-    edge, vertex = graphs(rows)
-    given_x = np.clip((x - network.shift) * network.scale, -6, 6).astype(np.float32)
-    turned = [0, 4, 2, 5, 1, 3, 6]
-
-    def outputs(edge: np.ndarray, vertex: np.ndarray) -> Any:
-        with torch.no_grad():
-            parts = (torch.from_numpy(np.ascontiguousarray(a)) for a in (edge, vertex, given_x))
-            return network.module(*parts).numpy()
-
-    one = outputs(edge, vertex)
-    other = outputs(edge[:, turned][:, :, turned], vertex[:, turned])
-    np.testing.assert_allclose(one, other, atol=1e-5)
-    # It is not constant, and edges matter.
-    assert one.std() > 1e-3
-    assert np.abs(outputs(edge.transpose(0, 2, 1), vertex) - one).max() > 1e-3
-    whole = network.predict(rows, x)
-    np.testing.assert_allclose(one, whole, atol=1e-6)
-    assert (whole.shape, whole.dtype) == ((200, 2), np.float64)
-    np.testing.assert_allclose(network.predict(rows, x, batch=7), whole, atol=1e-5)
-    bound = network.shift + 6 / network.scale
-    far, near = np.tile(bound + 1e6, (200, 1)), np.tile(bound, (200, 1))
-    np.testing.assert_allclose(network.predict(rows, far), network.predict(rows, near), atol=1e-4)
-
-
-@pytest.mark.usefixtures("torch")
-def test_it_learns_what_only_the_graph_has() -> None:
-    """The number of 3x3 convolutions and the skip edge, with features that are all 0."""
-    rows = drawn(1500)
-    op, edge = topology_and_operations(rows)[1], graphs(rows)[0]
-    y = np.stack([(op == 0).sum(axis=1), edge[:, 0, 6]], axis=1).astype(float)
-    y = (y - y.mean(axis=0)) / y.std(axis=0)
-    x, some = np.zeros((1500, 2)), slice(1200)
-    options = {"width": 16, "epochs": 12, "batch": 64}
-    network = fit_graph_network(rows[some], x[some], y[some], rate=5e-3, **options)
-    off = network.predict(rows[1200:], x[1200:]) - y[1200:]
-    assert ((off**2).mean(axis=0) < 0.1 * y[1200:].var(axis=0)).all()
-
-
-def test_missing_targets_are_left_out_and_the_seed_alone_decides(torch: Any) -> None:
-    rows = drawn(200)
-    x = features(rows)[:, :3]
-    y = np.ones((200, 2))
-    y[:100, 1] = np.nan
-    network = fit_graph_network(rows, x, y, width=8, epochs=30, batch=64, rate=1e-2)
-    np.testing.assert_allclose(network.predict(rows, x), 1, atol=0.2)
-    y[:] = np.nan
-    assert np.isfinite(fit_graph_network(rows, x, y, width=8, epochs=1).predict(rows, x)).all()
-    torch.manual_seed(1)
-    state = torch.get_rng_state()
-    one, rows, x = tiny(seed=3)
-    assert torch.equal(torch.get_rng_state(), state)
-    torch.manual_seed(2)
-    same, other = (tiny(seed=seed)[0] for seed in (3, 4))
-    np.testing.assert_array_equal(one.predict(rows, x), same.predict(rows, x))
-    assert (one.predict(rows, x) != other.predict(rows, x)).any()
-
 
 # -- normal scores and curves --------------------------------------------------------------------
 
@@ -295,17 +190,17 @@ TINY = {"members": 1, "epochs": 2, "cells": 100, "student_epochs": 3, "limit": L
 
 
 @pytest.mark.usefixtures("sklearn")
-def test_a_tiny_fit_of_published_records(torch: Any, reference: Path, tmp_path: Path) -> None:
-    for name in (module.VALIDATION, module.TEST, module.RECORDS, *module.BOTH):
+def test_a_tiny_fit_of_published_records(
+    torch: Any, reference: Path, tmp_path: Path, reports: Any
+) -> None:
+    files = (VALIDATION, TEST, RECORDS, FOUR_VERTICES, FIVE_VERTICES)
+    for name in files:
         # The budgets of the repeats are in blocks of cells; every one has to be there.
-        few = None if name in (module.RECORDS, module.BOTH[0]) else 1000
+        few = None if name in (RECORDS, FOUR_VERTICES) else 1000
         parquet.write_table(parquet.read_table(reference / name).slice(0, few), tmp_path / name)
-    steps: list[str] = []
-    weights = fit_accuracy(tmp_path, progress=steps.append, **TINY)  # type: ignore[arg-type]
-    assert steps[0] == "accuracy: without a fifth of the cells"
-    assert steps.count("accuracy: distilling") == 2
-    assert "accuracy: all cells" in steps
-    validation, test = (read_measured(tmp_path / name) for name in (module.VALIDATION, module.TEST))
+    weights = fit_accuracy(tmp_path, progress=reports, **TINY)  # type: ignore[arg-type]
+    assert reports.seen == [(done, 4) for done in range(5)]  # twice, a network and a student
+    validation, test = (read_measured(tmp_path / name) for name in (VALIDATION, TEST))
     fresh = validation.where(slice(LIMIT, None))
     predicted = AccuracyModel.from_weights(weights).predict(features(fresh.rows))
     assert kendall_tau(fresh["val_acc_12_one_repeat"], predicted[0][:, 1]) > 0.3
@@ -321,10 +216,10 @@ def test_a_tiny_fit_of_published_records(torch: Any, reference: Path, tmp_path: 
     assert (deviation > 0).all()
     header = weights.header
     assert (header["target"], header["seed"]) == ("accuracy", 0)
-    assert set(header["data"]) == {module.VALIDATION, module.TEST, module.RECORDS, *module.BOTH}
-    assert header["data"][module.VALIDATION] == validation.sha256
+    assert set(header["data"]) == set(files)
+    assert header["data"][VALIDATION] == validation.sha256
     assert "20%" in header["split"]
-    assert header["shrinkage"] == shrinkage(read_measured(tmp_path / module.RECORDS))
+    assert header["shrinkage"] == shrinkage(read_measured(tmp_path / RECORDS))
     assert tuple(header["quality"]) == module.NAMES
     apart = held_out(validation.rows[:LIMIT], 0.2, 0)
     for name in module.NAMES[:4]:

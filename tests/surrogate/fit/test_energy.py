@@ -1,4 +1,4 @@
-"""Fitting the energy: widths, times, Gaussian processes and the ensemble, on synthetic cells."""
+"""Fitting the energy: widths, times and the ensemble, on synthetic cells."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ from naslib_ecnas.surrogate.fit import energy as module
 from naslib_ecnas.surrogate.fit.energy import (
     LAYER_SUMS,
     EnergyData,
-    EpochTimeData,
     fit_energy,
+    fit_epoch_time,
     fit_error,
-    fit_gaussian_process,
     fit_student,
     fit_teacher,
     relative_error,
@@ -72,91 +71,32 @@ def test_the_widths_of_a_fold_come_from_the_other_folds() -> None:
 # -- time of an epoch ----------------------------------------------------------------------------
 
 
-def synthetic_times(rows: np.ndarray) -> tuple[EpochTimeData, np.ndarray]:
-    """Times that are a sum over layers with 0.5 % of noise, and the exact ones."""
+def synthetic_times(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Features, times that are a sum over layers, and the same with 0.5 % of noise."""
     rng = np.random.default_rng(0)
     x = features(rows)[:, :LAYER_SUMS].astype(np.float64)
     exact = 5 + x @ np.abs(rng.normal(size=LAYER_SUMS)) / x.std(axis=0).clip(1e-9).sum()
-    noisy = exact * (1 + 0.005 * rng.normal(size=len(rows)))
-    return EpochTimeData(Measured("times", "", rows, {"final_training_time_s": noisy}), x), exact
+    return x, exact, exact * (1 + 0.005 * rng.normal(size=len(rows)))
 
 
-@pytest.fixture(scope="module")
-def times() -> tuple[EpochTimeData, np.ndarray]:
-    return synthetic_times(np.unique(Space(7).sample(np.random.default_rng(0), 800)).astype(int))
-
-
-def test_a_sum_over_layers_is_found(times: tuple[EpochTimeData, np.ndarray]) -> None:
-    data, exact = times
-    fitted = data.fit(data.measured.rows[:600])
-    assert np.abs(fitted.predict(data.x[600:]) / exact[600:] - 1).mean() < 0.004
-    few = data.fit(data.measured.rows[:40])  # fewer than features
-    assert np.mean(np.abs(few.predict(data.x) / exact - 1)) < 0.15
+def test_a_sum_over_layers_is_found() -> None:
+    rows = np.unique(Space(7).sample(np.random.default_rng(0), 800)).astype(int)
+    x, exact, noisy = synthetic_times(rows)
+    fitted = fit_epoch_time(x[:600], noisy[:600])
+    assert np.abs(fitted.predict(x[600:]) / exact[600:] - 1).mean() < 0.004
+    few = fit_epoch_time(x[:40], noisy[:40])  # fewer than features
+    assert np.mean(np.abs(few.predict(x) / exact - 1)) < 0.15
     with pytest.raises(ConfigError, match="10 or more cells must have a measured time"):
-        data.fit(data.measured.rows[:9])
+        fit_epoch_time(x[:9], noisy[:9])
     floor = module.EpochTime(np.zeros(LAYER_SUMS), -1.0, 2.5)
     assert floor.predict(np.zeros((2, LAYER_SUMS))) == pytest.approx([2.5, 2.5])
 
 
 def test_half_the_measured_times_predict_the_other_half(reference: Path) -> None:
-    data = module.read_epoch_times(reference)
-    fitted = data.fit(data.measured.rows[::2])
-    wrong = fitted.predict(data.x[1::2]) / data.measured["final_training_time_s"][1::2] - 1
+    data = module.read_energy(reference)
+    x, seconds = data.x_once, data.once["final_training_time_s"]
+    wrong = fit_epoch_time(x[::2], seconds[::2]).predict(x[1::2]) / seconds[1::2] - 1
     assert np.mean(np.abs(wrong)) < 0.01
-
-
-# -- Gaussian process ----------------------------------------------------------------------------
-
-
-def smooth(n: int, seed: int, noise: float = 0.02) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Three module.inputs of which the third does nothing, noisy and exact values."""
-    rng = np.random.default_rng(seed)
-    x = rng.normal(size=(n, 3))
-    exact = 0.3 * x[:, 0] + 0.5 * np.sin(1.5 * x[:, 1]) + 4
-    return x, exact + noise * rng.normal(size=n), exact
-
-
-@pytest.mark.usefixtures("torch")
-def test_a_smooth_function_is_found_in_spite_of_outliers() -> None:
-    x, y, exact = smooth(250, 0)
-    process = fit_gaussian_process(x, y, np.zeros(250), subset=150, steps=60)
-    unseen, _, wanted = smooth(200, 1)
-    assert np.mean(np.abs(process.predict(unseen) - wanted)) < 0.02
-    scale = np.exp(process.parameters["inverse_scale"].numpy())
-    assert scale[2] < 0.5 * scale[1]
-    y[::25] += 0.3  # fifteen standard deviations of the noise
-    process = fit_gaussian_process(x, y, np.zeros(250), subset=150, steps=60)
-    assert np.mean(np.abs(process.predict(x) - exact)) < 0.01
-
-
-@pytest.mark.usefixtures("torch")
-def test_noise_follows_the_covariate_and_the_seed_decides() -> None:
-    x, _, exact = smooth(300, 3)
-    covariate = np.linspace(-1, 1, 300)
-    y = exact + 0.05 * np.exp(-0.7 * covariate) * np.random.default_rng(4).normal(size=300)
-    process = fit_gaussian_process(x, y, covariate, subset=300, steps=60, seed=1)
-    assert float(process.parameters["slope"]) == pytest.approx(-1.4, abs=0.5)
-    # The seed decides, and inputs are left alone.
-    x, y, _ = smooth(120, 5)
-    before, quick = np.c_[x, y], {"subset": 60, "steps": 10}
-    one, same, other = (
-        fit_gaussian_process(x, y, np.zeros(120), seed=s, **quick).predict(x) for s in (3, 3, 4)
-    )
-    assert np.array_equal(one, same)
-    assert not np.array_equal(one, other)
-    assert (np.c_[x, y] == before).all()
-
-
-def test_the_kernel_is_its_formula(torch: Any) -> None:
-    rng = np.random.default_rng(6)
-    a, b = rng.normal(size=(4, 2)), rng.normal(size=(3, 2))
-    values = {"inverse_scale": [0.2, -0.4], "mixture": 0.3, "curved": -0.1, "linear": -0.7}
-    p = {name: torch.tensor(value, dtype=torch.float64) for name, value in values.items()}
-    found = module._kernel(torch.from_numpy(a), torch.from_numpy(b), p).numpy()
-    alpha = np.exp(0.3)
-    squared = (((a[:, None] - b[None]) * np.exp([0.2, -0.4])) ** 2).sum(axis=-1)
-    wanted = np.exp(-0.1) * (1 + squared / (2 * alpha)) ** -alpha + np.exp(-0.7) / 2 * a @ b.T
-    assert found == pytest.approx(wanted)
 
 
 # -- the ensemble, the student, and the whole fit ------------------------------------------------
@@ -168,12 +108,13 @@ def synthetic_energies(n: int = 120) -> EnergyData:
     """Cells whose mean power is 250 W, a little more for convolutions, with 2 % of noise."""
     rng = np.random.default_rng(1)
     rows = np.unique(Space(7).sample(rng, n)).astype(np.int64)
-    times, seconds = synthetic_times(rows)
+    x_once, seconds, noisy = synthetic_times(rows)
     x = features(rows)
     power = 250 * (1 + 0.02 * x[:, 0]) * np.exp(0.02 * rng.normal(size=len(rows)))
     split = np.where(np.arange(len(rows)) % 4 == 0, "valid", "train").astype(object)
     columns = {"energy_kwh": power * seconds / 3.6e6, "paper_split": split}
-    return EnergyData(Measured("energies", "", rows, columns), x, times)
+    once = Measured("times", "", rows, {"final_training_time_s": noisy})
+    return EnergyData(Measured("energies", "", rows, columns), x, once, x_once)
 
 
 @pytest.mark.usefixtures("torch", "lightgbm")
@@ -183,7 +124,7 @@ def test_the_ensemble_sees_the_chosen_cells_only_and_the_student_imitates_it() -
     teacher = fit_teacher(data, chosen, **QUICK)
     power, spread = teacher.predict(unseen)
     data.measured.columns["energy_kwh"][~chosen] *= 7
-    data.times.measured.columns["final_training_time_s"][~chosen] *= 7
+    data.once.columns["final_training_time_s"][~chosen] *= 7
     again = fit_teacher(data, chosen, **QUICK).predict(unseen)
     assert np.array_equal(power, again[0])
     assert np.array_equal(spread, again[1])
@@ -205,7 +146,7 @@ def test_perceptrons_side_by_side_predict_what_each_predicts() -> None:
 
 @pytest.mark.usefixtures("torch", "lightgbm")
 def test_a_whole_fit_is_complete_and_repeatable(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, reports: Any
 ) -> None:
     # Folds and files are checked first.
     with pytest.raises(ConfigError, match="folds"):
@@ -216,10 +157,10 @@ def test_a_whole_fit_is_complete_and_repeatable(
     monkeypatch.setattr(
         module, "fit_teacher", lambda data, chosen, seed: fit_teacher(data, chosen, **QUICK)
     )
-    steps: list[str] = []
     plan = {"folds": 2, "cells": 100, "epochs": 1, "fold_cells": 100, "fold_epochs": 1}
-    found, same = (fit_energy(tmp_path, progress=steps.append, **plan) for _ in range(2))
-    assert steps == 2 * ["fold 1 of 2", "fold 2 of 2", "the paper's split", "all cells"]
+    found, same = (fit_energy(tmp_path, progress=reports, **plan) for _ in range(2))
+    # Two folds, the paper's split, and all cells.
+    assert reports.seen == 2 * [(done, 4) for done in range(5)]
     assert found.header == same.header
     for name, array in found.arrays.items():
         assert np.array_equal(array, same.arrays[name]), name

@@ -10,8 +10,8 @@ import pyarrow.parquet as parquet
 import pytest
 
 from naslib_ecnas.errors import ConfigError, UnknownTableError
-from naslib_ecnas.surrogate.fit.paper import PAPER_FILE, fit_paper, learning_curve
-from naslib_ecnas.surrogate.fit.reference import read_measured
+from naslib_ecnas.surrogate.fit.paper import fit_paper, learning_curve
+from naslib_ecnas.surrogate.fit.reference import ONE_EPOCH, SEVEN_VERTICES, read_measured
 from naslib_ecnas.surrogate.paper import PaperModel
 
 
@@ -19,23 +19,21 @@ from naslib_ecnas.surrogate.paper import PaperModel
 def folder(reference: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Every third of the measured energies, and the one-epoch times of these cells."""
     made = tmp_path_factory.mktemp("measured")
-    energies = parquet.read_table(reference / PAPER_FILE)
+    energies = parquet.read_table(reference / SEVEN_VERTICES)
     energies = energies.take(list(range(0, len(energies), 3)))
-    name = "measured_7v_1epoch_rtx3090.parquet"
-    times = parquet.read_table(reference / name)
+    times = parquet.read_table(reference / ONE_EPOCH)
     cells = set(zip(*(energies[c].to_pylist() for c in ("adjacency", "operations")), strict=True))
     pairs = zip(*(times[c].to_pylist() for c in ("adjacency", "operations")), strict=True)
-    parquet.write_table(energies, made / PAPER_FILE)
-    parquet.write_table(times.filter([pair in cells for pair in pairs]), made / name)
+    parquet.write_table(energies, made / SEVEN_VERTICES)
+    parquet.write_table(times.filter([pair in cells for pair in pairs]), made / ONE_EPOCH)
     return made
 
 
-def test_the_recipe_learns_from_the_train_part_only(torch: Any, folder: Path) -> None:
+def test_the_recipe_learns_from_the_train_part_only(torch: Any, folder: Path, reports: Any) -> None:
     state = torch.get_rng_state()
-    steps: list[str] = []
-    weights = fit_paper(folder, epochs=12, batch=16, limit=400, progress=steps.append)
-    assert steps == ["paper: epoch 0 of 12"]
-    data = read_measured(folder / PAPER_FILE).where(slice(400))
+    weights = fit_paper(folder, epochs=12, batch=16, limit=400, progress=reports)
+    assert reports.seen == [(done, 12) for done in range(13)]
+    data = read_measured(folder / SEVEN_VERTICES).where(slice(400))
     valid = data.where(data["paper_split"] == "valid")
     train = data.where(data["paper_split"] == "train")
     assert weights.arrays["fitted_rows"].tolist() == sorted(train.rows.tolist())
@@ -45,7 +43,7 @@ def test_the_recipe_learns_from_the_train_part_only(torch: Any, folder: Path) ->
     (quality,) = weights.header["quality"].values()
     assert quality["mae"] == pytest.approx(error, abs=1e-3)
     assert quality["cells"] == len(valid.rows)
-    assert weights.header["data"] == {PAPER_FILE: data.sha256}
+    assert weights.header["data"] == {SEVEN_VERTICES: data.sha256}
     assert weights.header["anchors"].keys() == weights.header["quality"].keys()
     one, same, other = (fit_paper(folder, epochs=1, limit=100, seed=s) for s in (42, 42, 7))
     for name, array in one.arrays.items():
@@ -58,8 +56,10 @@ def test_the_recipe_learns_from_the_train_part_only(torch: Any, folder: Path) ->
 
 
 @pytest.mark.usefixtures("lightgbm")
-def test_more_cells_are_better(folder: Path) -> None:
-    found = learning_curve(folder, sizes=(100, 600), draws=2, model="boosting")
+def test_more_cells_are_better(folder: Path, reports: Any) -> None:
+    settings = {"sizes": (100, 600), "draws": 2, "model": "boosting"}
+    found = learning_curve(folder, progress=reports, **settings)
+    assert reports.seen == [(done, 4) for done in range(5)]
     drawn = [(point["size"], point["draw"]) for point in found]
     assert drawn == [(100, 0), (600, 0), (100, 1), (600, 1)]
     assert set(found[0]) == {"size", "draw", "mae_wh", "mape", "tau"}

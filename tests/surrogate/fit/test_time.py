@@ -11,9 +11,9 @@ import pytest
 
 from naslib_ecnas.errors import UnknownTableError
 from naslib_ecnas.surrogate.features import features
-from naslib_ecnas.surrogate.fit.reference import read_measured
+from naslib_ecnas.surrogate.fit.reference import VALIDATION, read_measured
 from naslib_ecnas.surrogate.fit.student import held_out
-from naslib_ecnas.surrogate.fit.time import NASBENCH_FILE, _robust_relative_ridge, fit_time
+from naslib_ecnas.surrogate.fit.time import _robust_relative_ridge, fit_time
 from naslib_ecnas.surrogate.models import TimeModel
 
 LIMIT = 400
@@ -38,15 +38,14 @@ def test_the_ridge_minimises_relative_errors_in_spite_of_outliers() -> None:
     assert np.isfinite([*slopes, intercept]).all()
 
 
-def test_a_tiny_fit_of_published_records(torch: Any, reference: Path, tmp_path: Path) -> None:
-    records = parquet.read_table(reference / NASBENCH_FILE).slice(0, 1000)
-    parquet.write_table(records, tmp_path / NASBENCH_FILE)
-    steps: list[str] = []
-    weights = fit_time(tmp_path, progress=steps.append, **TINY)  # type: ignore[arg-type]
-    assert steps[0] == "time: without a fifth of the cells"
-    assert steps.count("time: graph network 1 of 1") == 2
-    assert "time: all cells" in steps
-    data = read_measured(tmp_path / NASBENCH_FILE)
+def test_a_tiny_fit_of_published_records(
+    torch: Any, reference: Path, tmp_path: Path, reports: Any
+) -> None:
+    records = parquet.read_table(reference / VALIDATION).slice(0, 1000)
+    parquet.write_table(records, tmp_path / VALIDATION)
+    weights = fit_time(tmp_path, progress=reports, **TINY)  # type: ignore[arg-type]
+    assert reports.seen == [(done, 4) for done in range(5)]  # twice, a network and a student
+    data = read_measured(tmp_path / VALIDATION)
     fresh = data.where(slice(LIMIT, None))
     model = TimeModel.from_weights(weights)
     mean, std = model.predict(features(fresh.rows))
@@ -56,7 +55,7 @@ def test_a_tiny_fit_of_published_records(torch: Any, reference: Path, tmp_path: 
     assert model.floor == 0.5 * data["training_time_108_s"][:LIMIT].min()
     header = weights.header
     assert (header["target"], header["seed"]) == ("training time", 0)
-    assert header["data"] == {NASBENCH_FILE: data.sha256}
+    assert header["data"] == {VALIDATION: data.sha256}
     assert "20%" in header["split"]
     (quality,) = header["quality"].values()
     assert quality["cells"] == held_out(data.rows[:LIMIT], 0.2, 0).sum()
