@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache, lru_cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +105,8 @@ def prefixes() -> NDArray[np.uint32]:
 
 
 def _path() -> Path:
+    from importlib import resources  # takes 1 MB, which plain queries do not need
+
     return Path(str(resources.files("naslib_ecnas.data") / "nasbench101_hash_prefixes.bin"))
 
 
