@@ -42,17 +42,3 @@ def test_seeds() -> None:
     for text in ("", "a", "0", "-2", "1.5"):
         with pytest.raises(ConfigError, match="seeds"):
             seed_list(text)
-
-
-def test_impossible_settings_are_named(tmp_path: Path, table: str, ecnas_: Any) -> None:
-    for words, part in (
-        ("--methods semoa,sema", "semoa"),
-        ("--tables 6v", "ecnas data list"),
-        ("--seeds none", "such as 10"),
-        ("--evaluations 0", "evaluations"),
-        ("--objectives energy_kwh", "two or more"),
-        ("--epochs 5", "4, 12"),
-        ("--jobs 0", "jobs"),
-    ):
-        line = (*LINE, "--tables", table, "--out", tmp_path / "out", *words.split())
-        assert part in ecnas_.refused(*line), words

@@ -123,25 +123,6 @@ def test_without_matplotlib_only_the_plot_is_missing(
     assert not (tmp_path / "front.png").exists()
 
 
-def test_impossible_settings_are_named(table: str, ecnas_: Any) -> None:
-    for words, part in (
-        ("--method annealing", "random, semoa"),
-        ("--evaluations 0", "at least 1"),
-        ("--seed -1", "at least 0"),
-        ("--epochs 5", "4, 12"),
-        ("--objectives energy_kwh,joy", "joy"),
-        ("--objectives energy_kwh,co2_g", "co2_g"),
-        ("--objectives energy_kwh", "two or more"),
-        ("--objectives ,", "two or more"),
-        ("--method re --paper", "no paper setting"),
-        ("--max-energy 0", "above 0"),
-        ("--max-epochs 3", "does not pay"),
-        ("--table 6v", "4v-4epochs"),
-        ("--table missing/table.ecnas", "no such file"),
-    ):
-        assert part in ecnas_.refused("search", "--table", table, *words.split()), words
-
-
 def test_the_published_five_vertex_table(
     reference: Path, ecnas_: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -167,14 +167,3 @@ def test_what_is_not_possible_is_refused(
         if len(line.partition("error: ")[2].split()) < 3 and not line.startswith("BAD"):
             faults.append(f"{name} {str(value)[:60]}: no sentence: {line}")
     assert not faults, "\n".join(faults)
-
-
-@pytest.mark.parametrize("before", [True, False])
-def test_a_traceback_is_shown_to_who_asks_for_it(
-    before: bool, place: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    words = ["query", "4v", "no-such-cell"]
-    assert cli.main(words) == 2
-    assert "Traceback" not in capsys.readouterr().err
-    assert cli.main(["--debug", *words] if before else [*words, "--debug"]) == 2
-    assert "Traceback" in capsys.readouterr().err
