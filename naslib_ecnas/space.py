@@ -57,7 +57,8 @@ class Space:
             raise InvalidCellError(message, rule="too-many-vertices", value=vertices)
         self.vertices: int = int(vertices)
         table = topologies()
-        self._size = int(np.searchsorted(table.vertices[table.row_topology], vertices, "right"))
+        n_topologies = np.searchsorted(table.vertices, vertices, "right")
+        self._size = int(np.searchsorted(table.row_topology, n_topologies))
 
     def __len__(self) -> int:
         return self._size
