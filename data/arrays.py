@@ -168,11 +168,13 @@ class ArrayFile:
         if length > most or len(front) < len(PREFIX):
             message = f"the file ends within its header, which may have at most {most} bytes"
             raise self._fault(message, min(size, 8), TruncatedError, value=length)
-        check = file.read(8)
-        rest = file.read(max(0, length - len(PREFIX) - 8))
-        if check != f"{crc32(PREFIX + b'0' * 8 + rest):08x}".encode():
+        file.seek(8)
+        header = file.read(length)
+        at = len(PREFIX)
+        found = crc32(memoryview(header)[at + 8 :], crc32(PREFIX + b"0" * 8))
+        if header[at : at + 8] != f"{found:08x}".encode():
             raise self._fault("the header does not have its checksum", 8, ChecksumError)
-        return PREFIX + check + rest
+        return header
 
     def _find_arrays(self, file: BinaryIO, size: int) -> None:
         """Set `metadata` and `arrays` from the header of a file of some size."""
