@@ -58,6 +58,7 @@ class Space:
         self.vertices: int = int(vertices)
         table = topologies()
         n_topologies = np.searchsorted(table.vertices, vertices, "right")
+        n_topologies = n_topologies.astype(table.row_topology.dtype)  # else that is converted
         self._size = int(np.searchsorted(table.row_topology, n_topologies))
 
     def __len__(self) -> int:
