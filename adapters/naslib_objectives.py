@@ -23,11 +23,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.adapters import naslib_patches
-from naslib_ecnas.benchmark import Benchmark, Record, mean_power, power_parts
+from naslib_ecnas.benchmark import Benchmark, mean_power, power_parts
 from naslib_ecnas.errors import ConfigError, UnknownBudgetError, UnknownMetricError, check_numbers
 from naslib_ecnas.metrics import METRICS, OBJECTIVES, metric
-from naslib_ecnas.search.operators import RHO, chebyshev, weighted_sum
+from naslib_ecnas.records import Record
 from naslib_ecnas.search.result import SearchResult
+from naslib_ecnas.search.scalarisation import RHO, chebyshev, weighted_sum
 
 __all__ = [
     "ADDED",

@@ -18,10 +18,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.analysis import Scale
-from naslib_ecnas.benchmark import DERIVED, Benchmark
+from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.errors import ConfigError, check_counts, check_numbers, whole_numbers
 from naslib_ecnas.metrics import metric
-from naslib_ecnas.search.base import Batch
+from naslib_ecnas.network import DERIVED
+from naslib_ecnas.search.base import Batch, Floats, Rows
 from naslib_ecnas.search.result import SearchConfig, SearchResult
 from naslib_ecnas.spent import COSTS, Spent
 
@@ -79,7 +80,7 @@ class Limits:
         """The limits that are set, by quantity."""
         return {name: limit for name, limit in vars(self).items() if limit is not None}
 
-    def fitting(self, spent: NDArray[np.float64], charges: NDArray[np.float64]) -> tuple[int, str]:
+    def fitting(self, spent: Floats, charges: Floats) -> tuple[int, str]:
         """How many of the next evaluations can be made.
 
         Args:
@@ -98,12 +99,12 @@ class Limits:
                 fits, stopper = first, name
         return fits, stopper
 
-    def share(self, spent: NDArray[np.float64]) -> float:
+    def share(self, spent: Floats) -> float:
         """Largest share of any limit that is spent, 0 to 1."""
         return max(float(spent[QUANTITIES.index(name)]) / limit for name, limit in self.set.items())
 
 
-def _running(spent: NDArray[np.float64], charges: NDArray[np.float64]) -> NDArray[np.float64]:
+def _running(spent: Floats, charges: Floats) -> Floats:
     """(n + 1, 5) sums before and after each of n evaluations.
 
     Always one running sum, so that rounding does not depend on the sizes of the batches.
@@ -126,7 +127,7 @@ class Ledger:
         self.bench = bench
         self.names = tuple(names)
         self.epochs = epochs
-        self._columns: dict[str, NDArray[np.float64]] = {}
+        self._columns: dict[str, Floats] = {}
 
     @classmethod
     def of(cls, bench: Benchmark, names: Sequence[str], epochs: int) -> Ledger:
@@ -141,7 +142,7 @@ class Ledger:
         return kept[epochs]
 
     @cached_property
-    def objectives(self) -> NDArray[np.float64]:
+    def objectives(self) -> Floats:
         """(n_cells, m) objectives, NaN where the table has no training at this budget.
 
         Raises:
@@ -169,7 +170,7 @@ class Ledger:
         """(n_cells,) mask of the cells with all objectives."""
         return ~np.isnan(self.objectives).any(axis=1)
 
-    def column(self, name: str) -> NDArray[np.float64]:
+    def column(self, name: str) -> Floats:
         """(n_cells,) values of a metric of the table; NaN if it has no such metric."""
         if name not in self._columns:
             held = name in self.bench.metrics
@@ -177,7 +178,7 @@ class Ledger:
             self._columns[name] = self.bench.values(name, self.epochs) if held else unknown
         return self._columns[name]
 
-    def charges(self, rows: NDArray[np.int32]) -> NDArray[np.float64]:
+    def charges(self, rows: Rows) -> Floats:
         """(n, 5) cost of each training, in the order of `QUANTITIES`; NaN where not known."""
         out = np.empty((len(rows), len(QUANTITIES)))
         out[:, :2] = 1.0, self.epochs
@@ -211,7 +212,7 @@ class Trainings:
         self._charge_repeats = charge_repeats
         cells = len(next(iter(ledgers.values())).bench.space)
         self._largest = np.zeros(cells, dtype=np.int64)  # budget at which each cell was trained
-        self._parts: list[tuple[NDArray[np.int32], int]] = []
+        self._parts: list[tuple[Rows, int]] = []
         self._spent = np.zeros(len(QUANTITIES))
         self._made = self._in_a_row = 0
         self.answered = 0
@@ -222,7 +223,7 @@ class Trainings:
         return self._made
 
     @property
-    def rows(self) -> NDArray[np.int32]:
+    def rows(self) -> Rows:
         """(n,) row of each training."""
         return np.concatenate([rows for rows, _ in self._parts])
 
@@ -239,7 +240,7 @@ class Trainings:
             return self._limits.evaluations
         return max(self._made, round(self._made / self._limits.share(self._spent)))
 
-    def make(self, batch: Batch) -> NDArray[np.int32]:
+    def make(self, batch: Batch) -> Rows:
         """Charge the evaluations of a batch until a limit is reached.
 
         Returns:

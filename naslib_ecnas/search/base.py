@@ -13,7 +13,12 @@ from naslib_ecnas.errors import ConfigError, check_counts, whole_numbers
 from naslib_ecnas.space import Space
 from naslib_ecnas.topologies import MAX_EDGES
 
-__all__ = ["Batch", "Evaluated", "Optimiser", "Problem", "released_draws"]
+__all__ = ["Batch", "Evaluated", "Floats", "Optimiser", "Problem", "Rows", "released_draws"]
+
+#: Costs or values, (n, m) or one for each cell.
+Floats = NDArray[np.float64]
+#: Rows of the space.
+Rows = NDArray[np.int32]
 
 # Rounds of draws without a single allowed cell after which one is drawn uniformly instead.
 _RELEASED_ROUNDS = 100
@@ -58,7 +63,7 @@ class Problem:
             raise ConfigError("a search needs at least one row that may be proposed")
         for end in (chosen[0], chosen[-1]):
             space.cell(int(end))
-        self.rows: NDArray[np.int32] = chosen.astype(np.int32)
+        self.rows: Rows = chosen.astype(np.int32)
         self.allowed: NDArray[np.bool_] = np.zeros(len(space), dtype=np.bool_)
         self.allowed[self.rows] = True
 
@@ -67,7 +72,7 @@ class Problem:
 class Batch:
     """Cells to evaluate at one training budget."""
 
-    rows: NDArray[np.int32]
+    rows: Rows
     """(n,) rows, n >= 1."""
     epochs: int
     """One of the problem's budgets."""
@@ -77,9 +82,9 @@ class Batch:
 class Evaluated:
     """Cells and their costs, such as the population of a method."""
 
-    rows: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, dtype=np.int32))
+    rows: Rows = field(default_factory=lambda: np.empty(0, dtype=np.int32))
     """(n,) rows."""
-    costs: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 2)))
+    costs: Floats = field(default_factory=lambda: np.empty((0, 2)))
     """(n, m) costs, less is better."""
 
     def __len__(self) -> int:
@@ -128,12 +133,12 @@ class Optimiser(ABC):
     def __init__(self, problem: Problem) -> None:
         self.space = problem.space
         self.rng = problem.rng
-        self.rows: NDArray[np.int32] = problem.rows
+        self.rows: Rows = problem.rows
         self.budgets: tuple[int, ...] = problem.budgets
         self._allowed = problem.allowed
 
     @abstractmethod
-    def ask(self) -> NDArray[np.int32] | Batch:
+    def ask(self) -> Rows | Batch:
         """The cells to evaluate next.
 
         Returns:
@@ -160,17 +165,17 @@ class Optimiser(ABC):
         mask: NDArray[np.bool_] = (rows >= 0) & self._allowed[rows]
         return mask
 
-    def sample(self, n: int) -> NDArray[np.int32]:
+    def sample(self, n: int) -> Rows:
         """(n,) rows drawn uniformly from the allowed ones, with replacement."""
         return self.rows[self.rng.integers(0, len(self.rows), n)]
 
-    def _filled(self, rows: NDArray[np.int32]) -> NDArray[np.int32]:
+    def _filled(self, rows: Rows) -> Rows:
         """The rows with each -1, a child that could not be made, replaced by a uniform draw."""
         failed = np.flatnonzero(rows < 0)
         rows[failed] = self.sample(len(failed))
         return rows
 
-    def _sample_released(self, n: int) -> NDArray[np.int32]:
+    def _sample_released(self, n: int) -> Rows:
         """(k,) the allowed cells among n draws as by the released code, 1 <= k <= n.
 
         Draws again if none is allowed, at last one cell uniformly; counts what it dropped.
@@ -183,9 +188,7 @@ class Optimiser(ABC):
                 return good
         return self.sample(1)
 
-    def _checked(
-        self, rows: ArrayLike, costs: ArrayLike
-    ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    def _checked(self, rows: ArrayLike, costs: ArrayLike) -> tuple[Rows, Floats]:
         """Rows and costs of `tell` as fresh arrays."""
         where = np.array(rows)
         values = np.array(costs, dtype=np.float64)
@@ -198,7 +201,7 @@ class Optimiser(ABC):
         return where.astype(np.int32), values
 
 
-def released_draws(space: Space, rng: np.random.Generator, n: int) -> NDArray[np.int32]:
+def released_draws(space: Space, rng: np.random.Generator, n: int) -> Rows:
     """(n,) int32 rows of draws as in the released code, -1 for invalid cells.
 
     Its search space is a list of choices for its optimiser, in which the ranges of the number of

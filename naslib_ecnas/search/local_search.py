@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from naslib_ecnas.errors import check_counts
-from naslib_ecnas.search.base import Optimiser, Problem
-from naslib_ecnas.search.operators import Normaliser, random_weights, scalarise
+from naslib_ecnas.search.base import Floats, Optimiser, Problem, Rows
+from naslib_ecnas.search.scalarisation import Scalarisation, random_weights
 
 __all__ = ["LocalSearch"]
 
@@ -58,11 +58,10 @@ class LocalSearch(Optimiser):
         super().__init__(problem)
         check_counts("local search", initial=initial)
         self.initial = initial
-        self._scalar = scalarise(scalarisation)
-        self._normalise = Normaliser()
-        self._costs: dict[int, NDArray[np.float64]] = {}  # of all evaluated rows
-        self._weights: NDArray[np.float64] | None = None
-        self._around: NDArray[np.int32] = np.empty(0, dtype=np.int32)  # rows of the next step
+        self._score = Scalarisation(scalarisation)
+        self._costs: dict[int, Floats] = {}  # of all evaluated rows
+        self._weights: Floats | None = None
+        self._around: Rows = np.empty(0, dtype=np.int32)  # rows of the next step
         self._current: int | None = None
         self.optima: list[int] = []
 
@@ -71,7 +70,7 @@ class LocalSearch(Optimiser):
         """Number of climbs that have ended."""
         return len(self.optima)
 
-    def ask(self) -> NDArray[np.int32]:
+    def ask(self) -> Rows:
         """The first cells of a climb, or the neighbours that were not evaluated yet."""
         # Ends: each step goes to a better cell or ends the climb, and a start asks for new cells.
         while len(self._around) or self._current is not None:
@@ -87,7 +86,7 @@ class LocalSearch(Optimiser):
     def tell(self, rows: ArrayLike, costs: ArrayLike) -> None:
         """Remember the costs; cells with a NaN are never moved to."""
         new_rows, new_costs = self._checked(rows, costs)
-        self._normalise.see(new_costs)
+        self._score.see(new_costs)
         self._costs.update(zip(new_rows.tolist(), new_costs, strict=True))
 
     def _step(self) -> None:
@@ -110,6 +109,6 @@ class LocalSearch(Optimiser):
         costs = np.array([self._costs[row] for row in known])
         if self._weights is None:
             self._weights = random_weights(self.rng, costs.shape[1])[0]
-        scores = self._scalar(self._normalise(costs), self._weights)
+        scores = self._score(costs, self._weights)
         at = int(scores.argmin())
         return known[at], float(scores[at])

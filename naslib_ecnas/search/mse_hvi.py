@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -16,11 +15,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.analysis import nondominated
 from naslib_ecnas.errors import ConfigError, check_counts
-from naslib_ecnas.search.base import Evaluated, Optimiser, Problem
+from naslib_ecnas.search.base import Evaluated, Floats, Optimiser, Problem, Rows
 from naslib_ecnas.search.operators import Encoding, Visited, perturb
 
 __all__ = ["FourierFeatures", "MseHvi", "Regression", "expected_improvement"]
-
 
 #: Ratios of noise variance to prior variance, among which the evidence chooses.
 _RATIOS = np.logspace(-3, 3, 13)
@@ -46,21 +44,18 @@ class FourierFeatures:
         inputs: number of columns of x.
         rng: draws W and b.
         cosines: D.
-        length: l, as a multiple of the typical distance between inputs.
     """
 
-    def __init__(
-        self, inputs: int, rng: np.random.Generator, *, cosines: int = 64, length: float = 1.0
-    ) -> None:
+    def __init__(self, inputs: int, rng: np.random.Generator, *, cosines: int = 64) -> None:
         self._inputs = inputs
-        # Two random inputs of unit variance are sqrt(2 n) apart.
-        self._weights = rng.normal(0.0, 1.0 / (length * np.sqrt(2.0 * inputs)), (inputs, cosines))
+        # l is the typical distance between two inputs of unit variance, sqrt(2 n).
+        self._weights = rng.normal(0.0, 1.0 / np.sqrt(2.0 * inputs), (inputs, cosines))
         self._phases = rng.uniform(0.0, 2.0 * np.pi, cosines)
 
     def __len__(self) -> int:
         return 1 + self._inputs + len(self._phases)
 
-    def __call__(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+    def __call__(self, x: Floats) -> Floats:
         """(n, len(self)) features of (n, inputs) inputs of about unit variance."""
         cosines = np.cos(x @ self._weights + self._phases) * np.sqrt(2.0 / len(self._phases))
         linear = x / np.sqrt(self._inputs)  # the same total variance as the cosines
@@ -92,7 +87,7 @@ class Regression:
         """Number of points added."""
         return self._n
 
-    def add(self, z: NDArray[np.float64], y: NDArray[np.float64]) -> None:
+    def add(self, z: Floats, y: Floats) -> None:
         """Add (n, d) features with their (n, m) targets."""
         self._gram += z.T @ z
         self._moment += z.T @ y
@@ -101,8 +96,11 @@ class Regression:
         self._squares += (y**2).sum(axis=0)
         self._n += len(z)
 
-    def fit(self) -> Posterior:
-        """The posterior given the points added, of which there must be at least two."""
+    def predict(self, z: Floats) -> tuple[Floats, Floats]:
+        """(n, m) mean and standard deviation of a new observation at (n, d) features.
+
+        At least two points must have been added.
+        """
         n = self._n
         mean = self._sum / n
         variance = np.maximum(self._squares / n - mean**2, 0.0)
@@ -113,51 +111,20 @@ class Regression:
         rotated = vectors.T @ moment
         squares = n * variance / scale**2
         # (targets, ratios): residual y'y - q' (L + r)^-1 q, then -2 log evidence.
-        rest = squares[:, None] - np.einsum(
-            "dt,dr->tr", rotated**2, 1.0 / (values[:, None] + _RATIOS)
-        )
-        noise = np.maximum(rest / n, 1e-9)
+        shrunk = np.einsum("dt,dr->tr", rotated**2, 1.0 / (values[:, None] + _RATIOS))
+        noise = np.maximum((squares[:, None] - shrunk) / n, 1e-9)
         complexity = np.log1p(values[:, None] / _RATIOS).sum(axis=0)
         best = (n * np.log(noise) + complexity).argmin(axis=1)
         inverse = 1.0 / (values[:, None] + _RATIOS[best])
-        targets = np.arange(len(mean))
-        return Posterior(mean, scale, vectors, rotated * inverse, inverse, noise[targets, best])
-
-
-@dataclass(frozen=True, eq=False)
-class Posterior:
-    """Predictions of a fitted `Regression` of m targets on d features."""
-
-    mean: NDArray[np.float64]
-    """(m,) mean of each target."""
-    scale: NDArray[np.float64]
-    """(m,) its standard deviation."""
-    vectors: NDArray[np.float64]
-    """(d, d) eigenvectors V of the features' Gram matrix, as columns."""
-    weights: NDArray[np.float64]
-    """(d, m) mean of V' w."""
-    inverse: NDArray[np.float64]
-    """(d, m) variance of each component of V' w, as a multiple of the noise."""
-    noise: NDArray[np.float64]
-    """(m,) variance of the noise, s^2."""
-
-    def __call__(self, z: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """(n, m) mean and standard deviation of a new observation at (n, d) features."""
-        rotated = z @ self.vectors
-        mean = rotated @ self.weights * self.scale + self.mean
-        variance = self.noise * (1.0 + rotated**2 @ self.inverse)
-        return mean, np.sqrt(variance) * self.scale
+        z = z @ vectors
+        spread = noise[np.arange(len(mean)), best] * (1.0 + z**2 @ inverse)
+        return z @ (rotated * inverse) * scale + mean, np.sqrt(spread) * scale
 
 
 # -- expected improvement of the hypervolume ----
 
 
-def expected_improvement(
-    mean: NDArray[np.float64],
-    std: NDArray[np.float64],
-    front: NDArray[np.float64],
-    reference: NDArray[np.float64],
-) -> NDArray[np.float64]:
+def expected_improvement(mean: Floats, std: Floats, front: Floats, reference: Floats) -> Floats:
     """Expected gain in hypervolume from each of n points, under independent normal predictions.
 
     The costs of the front cut the space below the reference into boxes. A point Y gains, in each
@@ -179,17 +146,15 @@ def expected_improvement(
     front = front[(front < reference).all(axis=1)]
     ends = [np.append(np.unique(front[:, d]), reference[d]) for d in range(m)]
     free = _undominated(ends, front)
-    parts = []  # (n, intervals) of each objective
-    for d in range(m):
-        psi = _partial_expectation(ends[d], mean[:, d, None], std[:, d, None])
-        parts.append(np.diff(psi, axis=1, prepend=0.0))
+    psi = [_partial_expectation(ends[d], mean[:, d, None], std[:, d, None]) for d in range(m)]
+    parts = [np.diff(p, axis=1, prepend=0.0) for p in psi]  # (n, intervals) of each objective
     gain = np.tensordot(parts[0], free.astype(np.float64), axes=(1, 0))
     for part in parts[1:]:
         gain = np.einsum("ni,ni...->n...", part, gain)
     return np.maximum(gain, 0.0)
 
 
-def _undominated(ends: list[NDArray[np.float64]], front: NDArray[np.float64]) -> NDArray[np.bool_]:
+def _undominated(ends: list[Floats], front: Floats) -> NDArray[np.bool_]:
     """Mask of the boxes that no point of the front dominates.
 
     In each objective a box reaches from the previous end (minus infinity for the first) to its own
@@ -204,9 +169,7 @@ def _undominated(ends: list[NDArray[np.float64]], front: NDArray[np.float64]) ->
     return free
 
 
-def _partial_expectation(
-    t: NDArray[np.float64], mean: NDArray[np.float64], std: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _partial_expectation(t: Floats, mean: Floats, std: Floats) -> Floats:
     """psi(t) = E[max(0, t - Y)] for normal Y; max(0, t - mean) where std is 0."""
     gap = t - mean
     certain = std <= 0
@@ -216,14 +179,14 @@ def _partial_expectation(
     return np.where(certain, np.maximum(gap, 0.0), np.maximum(psi, 0.0))
 
 
-def _normal_cdf(u: NDArray[np.float64]) -> NDArray[np.float64]:
+def _normal_cdf(u: Floats) -> Floats:
     """Phi(u) from a table, to 5e-7: numpy has no error function, and a loop over math's is slow."""
     at, values = _cdf_table()
     return np.interp(u, at, values)
 
 
 @cache
-def _cdf_table() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _cdf_table() -> tuple[Floats, Floats]:
     at = np.linspace(-_CDF_REACH, _CDF_REACH, _CDF_STEPS + 1)
     return at, np.array([0.5 * (1 + math.erf(v / math.sqrt(2))) for v in at])
 
@@ -314,10 +277,10 @@ class MseHvi(Optimiser):
         self._encode = Encoding(self.space, self.rng)
         self._features = FourierFeatures(len(self._encode), self.rng, cosines=cosines)
         self._model: Regression | None = None
-        self._worst: NDArray[np.float64] = np.array(-np.inf)
+        self._worst: Floats = np.array(-np.inf)
         self._evaluated = 0
 
-    def ask(self) -> NDArray[np.int32]:
+    def ask(self) -> Rows:
         """The first cells at random, then the cells of the largest expected improvement."""
         if self._evaluated < self.initial or self._model is None or len(self._model) < 2:
             missing = max(1, self.initial - self._evaluated)
@@ -343,7 +306,7 @@ class MseHvi(Optimiser):
         both = both[nondominated(both.costs)]
         self.front = both[np.lexsort(both.costs.T[::-1])]
 
-    def predict(self, rows: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def predict(self, rows: ArrayLike) -> tuple[Floats, Floats]:
         """(n, m) mean and standard deviation of the costs of (n,) cells.
 
         Raises:
@@ -352,12 +315,12 @@ class MseHvi(Optimiser):
         if self._model is None or len(self._model) < 2:
             raise ConfigError("a prediction needs the costs of at least two cells")
         where = np.asarray(rows, dtype=np.int32)
-        mean, std = self._model.fit()(self._features(self._encode(where)))
+        mean, std = self._model.predict(self._features(self._encode(where)))
         for objective, costs in self._exact.items():
             mean[:, objective], std[:, objective] = costs[where], 0.0
         return mean, std
 
-    def _candidates(self) -> NDArray[np.int32]:
+    def _candidates(self) -> Rows:
         """Cells to choose from, not yet evaluated as long as there are such cells."""
         new = self._visited.proposable
         if self.paper:
@@ -369,7 +332,7 @@ class MseHvi(Optimiser):
         both = np.concatenate([near[near >= 0], far[new[far]]])
         return both if len(both) else self._visited.sample(self.rng, self.batch)
 
-    def _chosen(self, pool: NDArray[np.int32]) -> NDArray[np.int64]:
+    def _chosen(self, pool: Rows) -> NDArray[np.int64]:
         """(at most batch,) positions in the pool, chosen one after the other."""
         mean, std = self.predict(pool)
         front, worst = self.front.costs, self._worst

@@ -4,7 +4,6 @@
 - `front_ranks`, `order`, `survivors`: selection by nondominated rank and hypervolume.
 - `Visited`: keeps a search away from cells that it has evaluated.
 - `Encoding`: cells as numbers for a regression.
-- `Normaliser`, `scalarise`, `random_weights`: several objectives as one number.
 """
 
 from __future__ import annotations
@@ -13,28 +12,23 @@ from collections.abc import Callable
 from functools import cache
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from naslib_ecnas import network
 from naslib_ecnas.analysis import contributions
 from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.search.base import Floats, Rows
 from naslib_ecnas.space import Space, rows_of_codes
 from naslib_ecnas.topologies import EDGES, MAX_VERTICES, labels_of_rows, moved, topologies
 
 __all__ = [
-    "RHO",
     "Encoding",
-    "Normaliser",
     "Visited",
-    "chebyshev",
     "crossover",
     "front_ranks",
     "order",
     "perturb",
-    "random_weights",
-    "scalarise",
     "survivors",
-    "weighted_sum",
 ]
 
 _OUTPUT = MAX_VERTICES - 1
@@ -52,12 +46,6 @@ _AVOID_ROUNDS = 10
 # Cells from which an encoding takes mean and variance.
 _ENCODING_SAMPLE = 1000
 
-#: Slope of the augmentation of the Chebyshev function in Knowles (2006).
-RHO = 0.05
-
-# Divisions of the weight lattice in Knowles (2006).
-_DIVISIONS = 10
-
 
 # -- new cells from old ones ----
 #
@@ -68,13 +56,13 @@ _DIVISIONS = 10
 
 def perturb(
     space: Space,
-    parents: NDArray[np.int32],
+    parents: Rows,
     rng: np.random.Generator,
     *,
     allowed: NDArray[np.bool_],
     edge_changes: float = 2.0,
     op_changes: float = 0.5,
-) -> NDArray[np.int32]:
+) -> Rows:
     """One changed, allowed cell for each of (n,) parents (algorithm 1 of the EC-NAS paper).
 
     Args:
@@ -107,20 +95,20 @@ def perturb(
     return children
 
 
-def _first_good(rows: NDArray[np.int32], good: NDArray[np.bool_]) -> NDArray[np.int32]:
+def _first_good(rows: Rows, good: NDArray[np.bool_]) -> Rows:
     """(n,) first good row of each of n blocks of tries, -1 where a block has none."""
     blocks = np.where(good, rows, -1).reshape(-1, _TRIES)
-    first: NDArray[np.int32] = blocks[np.arange(len(blocks)), (blocks >= 0).argmax(axis=1)]
+    first: Rows = blocks[np.arange(len(blocks)), (blocks >= 0).argmax(axis=1)]
     return first
 
 
 def _perturbed(
     space: Space,
-    parents: NDArray[np.int32],
+    parents: Rows,
     rng: np.random.Generator,
     edge_changes: float,
     op_changes: float,
-) -> NDArray[np.int32]:
+) -> Rows:
     """(n,) one perturbation of each parent, -1 if it is no cell, the parent if nothing changed.
 
     A parent is laid out at random among the V vertices, its unused vertices with random
@@ -183,12 +171,12 @@ _places = cache(_Places)
 
 def crossover(
     space: Space,
-    parents: NDArray[np.int32],
-    partners: NDArray[np.int32],
+    parents: Rows,
+    partners: Rows,
     rng: np.random.Generator,
     *,
     allowed: NDArray[np.bool_],
-) -> NDArray[np.int32]:
+) -> Rows:
     """A child of each of (n,) pairs: every edge and every operation comes from one or the other.
 
     Both cells are taken in their canonical V x V matrices; a vertex that a cell does not use has
@@ -216,7 +204,7 @@ def crossover(
 # -- selection by nondominated rank and hypervolume ----
 
 
-def front_ranks(costs: NDArray[np.float64]) -> NDArray[np.int64]:
+def front_ranks(costs: Floats) -> NDArray[np.int64]:
     """(n,) rank of each point: 0 where no other point dominates it, then again without these.
 
     Equal points have the same rank.
@@ -226,7 +214,7 @@ def front_ranks(costs: NDArray[np.float64]) -> NDArray[np.int64]:
     return moocore.pareto_rank(costs).astype(np.int64) if len(costs) else np.empty(0, np.int64)
 
 
-def _delta(costs: NDArray[np.float64], population: NDArray[np.float64]) -> NDArray[np.float64]:
+def _delta(costs: Floats, population: Floats) -> Floats:
     """(n,) contributing hypervolume of the points of one front of a population.
 
     The reference point lies a tenth of the population's range beyond its worst costs, so that the
@@ -241,7 +229,7 @@ def _delta(costs: NDArray[np.float64], population: NDArray[np.float64]) -> NDArr
     return delta
 
 
-def order(costs: NDArray[np.float64]) -> NDArray[np.int64]:
+def order(costs: Floats) -> NDArray[np.int64]:
     """(n,) positions of (n, m) costs from the best to the worst: by rank, then by contributing
     hypervolume. The costs must have no NaN."""
     rank, delta = front_ranks(costs), np.empty(len(costs))
@@ -252,7 +240,7 @@ def order(costs: NDArray[np.float64]) -> NDArray[np.int64]:
     return best_first
 
 
-def survivors(costs: NDArray[np.float64], n: int) -> NDArray[np.int64]:
+def survivors(costs: Floats, n: int) -> NDArray[np.int64]:
     """(at most n,) ascending positions of the points left when the worst are removed one by one.
 
     Each time the point of the last front with the least contributing hypervolume is removed (the
@@ -288,7 +276,7 @@ class Visited:
         self.proposable: NDArray[np.bool_] = allowed.copy() if avoid else allowed
         self._left = int(allowed.sum())
 
-    def add(self, rows: NDArray[np.int32]) -> None:
+    def add(self, rows: Rows) -> None:
         """Mark cells as visited. When all allowed cells are, all may be proposed again."""
         if not self.avoid:
             return
@@ -299,9 +287,7 @@ class Visited:
             self.proposable[:] = self._allowed
             self._left = int(self._allowed.sum())
 
-    def draw(
-        self, make: Callable[[NDArray[np.intp]], NDArray[np.int32]], n: int
-    ) -> NDArray[np.int32]:
+    def draw(self, make: Callable[[NDArray[np.intp]], Rows], n: int) -> Rows:
         """(n,) int32 rows, in which visited and repeated cells are drawn again up to ten times.
 
         `make` returns a row for each of some positions of 0 .. n - 1, -1 where it finds none.
@@ -319,7 +305,7 @@ class Visited:
             rows[stale] = np.where(again >= 0, again, rows[stale])
         return rows
 
-    def sample(self, rng: np.random.Generator, n: int) -> NDArray[np.int32]:
+    def sample(self, rng: np.random.Generator, n: int) -> Rows:
         """(at most n,) rows drawn uniformly, without replacement, from the proposable ones."""
         new = np.flatnonzero(self.proposable)
         return rng.choice(new, min(n, len(new)), replace=False).astype(np.int32)
@@ -351,12 +337,12 @@ class Encoding:
     def __len__(self) -> int:
         return len(self._mean)
 
-    def __call__(self, rows: NDArray[np.int32]) -> NDArray[np.float64]:
+    def __call__(self, rows: Rows) -> Floats:
         """(n, len(self)) columns of (n,) rows."""
-        out: NDArray[np.float64] = (self._raw(rows)[:, self._used] - self._mean) / self._spread
+        out: Floats = (self._raw(rows)[:, self._used] - self._mean) / self._spread
         return out
 
-    def _raw(self, rows: NDArray[np.int32]) -> NDArray[np.float64]:
+    def _raw(self, rows: Rows) -> Floats:
         matrices, labels = self.space.matrices(rows)
         one_hot = labels[:, :, None] == np.arange(3)
         columns = [
@@ -368,90 +354,3 @@ class Encoding:
             network.depth(rows)[:, None],
         ]
         return np.column_stack([column.astype(np.float64) for column in columns])
-
-
-# -- several objectives as one number ----
-
-
-class Normaliser:
-    """Costs on a scale from 0 to 1, the best and the worst cost of each objective seen so far.
-
-    The scale changes with what is seen, so old costs must be normalised again.
-    """
-
-    def __init__(self) -> None:
-        self._low: NDArray[np.float64] = np.array(np.inf)
-        self._high: NDArray[np.float64] = np.array(-np.inf)
-
-    def see(self, costs: NDArray[np.float64]) -> None:
-        """Widen the scale to (n, m) costs; rows with a NaN are ignored."""
-        known = costs[~np.isnan(costs).any(axis=1)]
-        if len(known):
-            self._low = np.minimum(self._low, known.min(axis=0))
-            self._high = np.maximum(self._high, known.max(axis=0))
-
-    def __call__(self, costs: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(n, m) costs from 0, the best seen, to 1, the worst; 0 where both are equal.
-
-        Raises:
-            ConfigError: no costs were seen.
-        """
-        if not self._low.ndim:
-            raise ConfigError("costs must be seen before others can be normalised")
-        span = self._high - self._low
-        scaled: NDArray[np.float64] = (costs - self._low) / np.where(span > 0, span, 1.0)
-        return scaled
-
-
-def weighted_sum(costs: ArrayLike, weights: ArrayLike) -> NDArray[np.float64]:
-    """(n,) sum of weighted costs; finds only the convex part of a front.
-
-    Args:
-        costs: (n, m) normalised costs, less is better.
-        weights: (m,) weights, or (n, m) with one set for each point.
-    """
-    out: NDArray[np.float64] = (np.asarray(costs) * np.asarray(weights)).sum(axis=-1)
-    return out
-
-
-def chebyshev(costs: ArrayLike, weights: ArrayLike, rho: float = RHO) -> NDArray[np.float64]:
-    """(n,) augmented Chebyshev function of ParEGO (Knowles 2006, equation 2).
-
-    The largest weighted cost plus rho times their sum. Every point of a front is its minimum for
-    some weights. Costs and weights are those of `weighted_sum`.
-
-    Example:
-        >>> chebyshev([[0.2, 0.6]], [0.5, 0.5]).round(3).tolist()
-        [0.32]
-    """
-    weighted = np.asarray(costs, dtype=np.float64) * np.asarray(weights)
-    out: NDArray[np.float64] = weighted.max(axis=-1) + rho * weighted.sum(axis=-1)
-    return out
-
-
-_SCALARISATIONS = {"chebyshev": chebyshev, "sum": weighted_sum}
-
-
-def scalarise(name: str) -> Callable[[ArrayLike, ArrayLike], NDArray[np.float64]]:
-    """The function `chebyshev` or, for "sum", `weighted_sum`.
-
-    Raises:
-        ConfigError: another name.
-    """
-    if name not in _SCALARISATIONS:
-        raise ConfigError("scalarisation must be chebyshev or sum", value=name)
-    return _SCALARISATIONS[name]
-
-
-def random_weights(rng: np.random.Generator, m: int, n: int = 1) -> NDArray[np.float64]:
-    """(n, m) weights drawn uniformly from ParEGO's lattice (Knowles 2006, equation 1).
-
-    The lattice holds all vectors of multiples of 1/10 that sum to 1: 11 for two objectives, 66
-    for three.
-    """
-    # A composition of 10 into m parts is a choice of m - 1 bars among 10 + m - 1 places.
-    places = _DIVISIONS + m - 1
-    bars = np.sort(np.argsort(rng.random((n, places)), axis=1)[:, : m - 1], axis=1)
-    ends = np.column_stack([np.full(n, -1), bars, np.full(n, places)])
-    weights: NDArray[np.float64] = (np.diff(ends, axis=1) - 1) / _DIVISIONS
-    return weights

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from naslib_ecnas.errors import ConfigError, check_counts
-from naslib_ecnas.search.base import Optimiser, Problem
+from naslib_ecnas.search.base import Optimiser, Problem, Rows
 from naslib_ecnas.search.operators import Visited
 
 __all__ = ["RandomSearch"]
@@ -60,7 +59,7 @@ class RandomSearch(Optimiser):
         self.paper = paper
         self._visited = Visited(self._allowed, avoid=avoid_repeats)
 
-    def ask(self) -> NDArray[np.int32]:
+    def ask(self) -> Rows:
         """(batch,) rows drawn at random; fewer with `paper`, which drops invalid cells, and where
         `avoid_repeats` has fewer left."""
         if self.paper:

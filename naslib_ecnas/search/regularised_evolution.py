@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.errors import check_counts, check_numbers
-from naslib_ecnas.search.base import Evaluated, Optimiser, Problem
-from naslib_ecnas.search.operators import Normaliser, perturb, random_weights, scalarise
+from naslib_ecnas.search.base import Evaluated, Optimiser, Problem, Rows
+from naslib_ecnas.search.operators import perturb
+from naslib_ecnas.search.scalarisation import Scalarisation, random_weights
 
 __all__ = ["RegularisedEvolution"]
 
@@ -76,11 +77,10 @@ class RegularisedEvolution(Optimiser):
         self.offspring = offspring
         self.queue = Evaluated()
         self._changes = {"edge_changes": edge_changes, "op_changes": op_changes}
-        self._scalar = scalarise(scalarisation)
-        self._normalise = Normaliser()
+        self._score = Scalarisation(scalarisation)
         self._evaluated = 0
 
-    def ask(self) -> NDArray[np.int32]:
+    def ask(self) -> Rows:
         """Random cells until the queue is full, then the children of the next cycles."""
         missing = self.capacity - self._evaluated
         if missing > 0 or not len(self.queue):
@@ -94,7 +94,7 @@ class RegularisedEvolution(Optimiser):
         """Put the cells without a NaN at the end of the queue, and remove the oldest."""
         new = Evaluated(*self._checked(rows, costs))
         self._evaluated += len(new)
-        self._normalise.see(new.costs)
+        self._score.see(new.costs)
         self.queue = (self.queue + new.known())[-self.capacity :]
 
     def parents(self) -> NDArray[np.int64]:
@@ -102,6 +102,6 @@ class RegularisedEvolution(Optimiser):
         n, m = self.queue.costs.shape
         drawn = self.rng.integers(0, n, (self.offspring, self.tournament))
         weights = random_weights(self.rng, m, self.offspring)
-        scores = self._scalar(self._normalise(self.queue.costs)[drawn], weights[:, None])
+        scores = self._score(self.queue.costs[drawn], weights[:, None])
         chosen: NDArray[np.int64] = drawn[np.arange(self.offspring), scores.argmin(axis=1)]
         return chosen

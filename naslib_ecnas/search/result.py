@@ -17,6 +17,7 @@ from naslib_ecnas.cell import Cell
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.files import exists, is_folder, storage_error, to_json, write_together
 from naslib_ecnas.provenance import Provenance
+from naslib_ecnas.search.base import Floats, Rows
 from naslib_ecnas.spent import Spent
 
 __all__ = ["SearchConfig", "SearchResult", "document", "prepare", "write"]
@@ -74,15 +75,15 @@ class SearchResult:
     """
 
     config: SearchConfig
-    rows: NDArray[np.int32]
+    rows: Rows
     """(n,) row of each evaluation, repeated for repeated cells."""
     epochs: NDArray[np.int64]
     """(n,) budget of each evaluation."""
-    values: NDArray[np.float64]
+    values: Floats
     """(n, m) objectives of each evaluation, in the metrics' units."""
-    details: Mapping[str, NDArray[np.float64]]
+    details: Mapping[str, Floats]
     """(n,) further metrics of each evaluation, as far as the table holds them."""
-    cumulative: Mapping[str, NDArray[np.float64]]
+    cumulative: Mapping[str, Floats]
     """(n,) what was spent up to and with each evaluation, by the names of `Spent`."""
     spent: Spent
     """Total cost of the trainings of all evaluations."""
@@ -97,7 +98,7 @@ class SearchResult:
     """The quantity whose limit ended the run, by the names of `Spent`, or `repeats`."""
 
     @cached_property
-    def own_values(self) -> NDArray[np.float64]:
+    def own_values(self) -> Floats:
         """(n, m) objectives of the evaluations at the run's own budget, NaN for the others."""
         at_budget = (self.epochs == self.config.epochs)[:, None]
         return np.asarray(np.where(at_budget, self.values, np.nan))
@@ -111,12 +112,12 @@ class SearchResult:
         return front[np.lexsort(costs[front].T[::-1])]
 
     @property
-    def front_rows(self) -> NDArray[np.int32]:
+    def front_rows(self) -> Rows:
         """(k,) rows on the front found."""
         return self.rows[self.front]
 
     @property
-    def front_values(self) -> NDArray[np.float64]:
+    def front_values(self) -> Floats:
         """(k, m) objectives on the front found, in the metrics' units."""
         return self.values[self.front]
 
@@ -131,7 +132,7 @@ class SearchResult:
         return checkpoints(len(self.rows))
 
     @cached_property
-    def anytime_hypervolume(self) -> NDArray[np.float64]:
+    def anytime_hypervolume(self) -> Floats:
         """(c,) hypervolume after so many evaluations."""
         return self.scale.anytime(self.own_values, self.anytime_counts)
 
@@ -154,7 +155,7 @@ class SearchResult:
         found = extremes(self._some_front(), self.config.objectives)
         return tuple(int(self.front[i]) for i in found)
 
-    def _some_front(self) -> NDArray[np.float64]:
+    def _some_front(self) -> Floats:
         """The front's values, which must not be empty."""
         if not len(self.front):
             name, epochs = self.config.method, self.config.epochs

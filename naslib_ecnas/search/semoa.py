@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.analysis import contributions, nondominated
 from naslib_ecnas.errors import ConfigError, check_counts, check_numbers
-from naslib_ecnas.search.base import Evaluated, Optimiser, Problem
+from naslib_ecnas.search.base import Evaluated, Floats, Optimiser, Problem, Rows
 from naslib_ecnas.search.operators import Visited, perturb
 from naslib_ecnas.space import Space
 
@@ -41,7 +41,7 @@ PAPER = SemoaSettings()
 RELEASED = SemoaSettings(pressure=1.9, extremes=False, keep_dominated=True, until_changed=False)
 
 
-def rank_probabilities(n: int, pressure: float) -> NDArray[np.float64]:
+def rank_probabilities(n: int, pressure: float) -> Floats:
     """Probability of each of n ranked individuals in linear rank sampling.
 
     Args:
@@ -74,7 +74,7 @@ def mutate_once(
     *,
     edge_changes: float = 2.0,
     op_changes: float = 0.5,
-) -> NDArray[np.int32]:
+) -> Rows:
     """One perturbation of each row as in the released code: not repeated, first vertex unchanged.
 
     Each possible edge of the canonical matrix is flipped, and each interior vertex but the first
@@ -176,9 +176,9 @@ class Semoa(Optimiser):
         self._changes = {"edge_changes": edge_changes, "op_changes": op_changes}
         self._reference = None if reference is None else np.array(reference, dtype=np.float64)
         self._visited = Visited(self._allowed, avoid=avoid_repeats)
-        self._worst: NDArray[np.float64] = np.array(-np.inf)
+        self._worst: Floats = np.array(-np.inf)
 
-    def ask(self) -> NDArray[np.int32]:
+    def ask(self) -> Rows:
         """The first cells at random, then the perturbed parents of a generation."""
         if not len(self.population):
             return self._visited.draw(lambda at: self.sample(len(at)), self.initial)
@@ -223,10 +223,10 @@ class Semoa(Optimiser):
         drawn = self.rng.choice(len(costs), self.offspring - len(forced), p=p)
         return np.concatenate([forced, ranked[drawn]])
 
-    def _perturbed(self, parents: NDArray[np.int32]) -> NDArray[np.int32]:
+    def _perturbed(self, parents: Rows) -> Rows:
         """(n,) one other allowed cell for each of (n,) parents."""
 
-        def make(at: NDArray[np.intp]) -> NDArray[np.int32]:
+        def make(at: NDArray[np.intp]) -> Rows:
             allowed = self._visited.proposable
             return perturb(self.space, parents[at], self.rng, allowed=allowed, **self._changes)
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.errors import check_counts, check_numbers
-from naslib_ecnas.search.base import Batch, Evaluated, Optimiser, Problem
+from naslib_ecnas.search.base import Batch, Evaluated, Optimiser, Problem, Rows
 from naslib_ecnas.search.operators import crossover, order, perturb, survivors
 
 __all__ = ["ShEmoa", "rungs"]
@@ -108,7 +108,7 @@ class ShEmoa(Optimiser):
         self._left = self.rungs[0]
         self._entering = True  # the population is to be evaluated at this rung
 
-    def ask(self) -> NDArray[np.int32] | Batch:
+    def ask(self) -> Rows | Batch:
         """The population at a new budget, or the next children."""
         if not len(self.population):
             self._entering = True
@@ -145,7 +145,7 @@ class ShEmoa(Optimiser):
         best: NDArray[np.int64] = drawn.min(axis=1)  # the population is sorted, the best first
         return best
 
-    def _children(self, n: int) -> NDArray[np.int32]:
+    def _children(self, n: int) -> Rows:
         rows = self.population.rows
         parents = rows[self.parents(n)]
         partners = rows[self.rng.integers(0, len(rows), n)]

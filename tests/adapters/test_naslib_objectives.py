@@ -29,7 +29,7 @@ from naslib_ecnas.errors import (
 from naslib_ecnas.loading import load
 from naslib_ecnas.metrics import metric as metric_of
 from naslib_ecnas.provenance import Provenance
-from naslib_ecnas.search.operators import RHO
+from naslib_ecnas.search.scalarisation import RHO
 
 Search = Callable[..., Any]
 BOTH = ["validation_accuracy", "energy_kwh"]

@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pytest
 
-from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.search import LocalSearch, Problem
 from naslib_ecnas.space import Space
 
@@ -76,8 +74,3 @@ def test_failed_neighbours_are_not_gone_to() -> None:
     search.tell(rows, np.full((len(rows), 2), np.nan))
     search.ask()
     assert search.climbs == 1
-
-
-def test_impossible_settings_of_local_search_are_refused() -> None:
-    with pytest.raises(ConfigError, match="scalarisation"):
-        climbing(scalarisation="product")

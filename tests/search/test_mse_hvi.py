@@ -171,7 +171,7 @@ def test_predictions_are_those_of_the_closed_form() -> None:
     model.add(z[:25], y[:25])
     model.add(z[25:], y[25:])
     new = rng.normal(size=(7, 6))
-    mean, std = model.fit()(new)
+    mean, std = model.predict(new)
     for t in range(2):
         target = (y[:, t] - y[:, t].mean()) / y[:, t].std()
         evidence = []
@@ -190,7 +190,7 @@ def test_predictions_are_those_of_the_closed_form() -> None:
 
 def test_cosines_approach_the_gaussian_kernel_and_constants_are_no_trouble() -> None:
     rng = np.random.default_rng(1)
-    features = FourierFeatures(4, rng, cosines=20_000, length=1.0)
+    features = FourierFeatures(4, rng, cosines=20_000)
     x = rng.normal(size=(6, 4))
     cosines = features(x)[:, 5:]
     distance = ((x[:, None] - x[None]) ** 2).sum(axis=2)
@@ -199,6 +199,6 @@ def test_cosines_approach_the_gaussian_kernel_and_constants_are_no_trouble() -> 
     # Constant targets are no trouble.
     model = Regression(2, 1)
     model.add(np.array([[1.0, 0.0], [1.0, 1.0], [1.0, 2.0]]), np.full((3, 1), 7.0))
-    mean, std = model.fit()(np.array([[1.0, 5.0]]))
+    mean, std = model.predict(np.array([[1.0, 5.0]]))
     assert mean[0, 0] == pytest.approx(7.0)
     assert np.isfinite(std).all()

@@ -1,8 +1,6 @@
-"""Perturbation, crossover, selection, visited cells, encodings and scalarised costs."""
+"""Perturbation, crossover, selection, visited cells and encodings."""
 
 from __future__ import annotations
-
-from collections import Counter
 
 import numpy as np
 import pytest
@@ -167,7 +165,7 @@ def test_visited_cells_come_back_only_when_all_are_visited() -> None:
     assert visited.proposable.tolist() == [True, True, False, True]
 
 
-# -- cells and costs as numbers ----
+# -- cells as numbers ----
 
 
 @pytest.mark.parametrize("vertices", [2, 3, 4, 5, 7])
@@ -180,37 +178,3 @@ def test_encodings_tell_cells_apart(vertices: int) -> None:
     assert np.isfinite(columns).all()
     if 2 < vertices < 7:  # every cell is in the sample that sets the scale, nearly
         assert len(np.unique(columns.round(9), axis=0)) == len(rows)
-
-
-def test_scalarised_costs_by_hand() -> None:
-    costs = [[0.0, 1.0], [0.5, 0.5], [1.0, 0.0]]
-    assert operators.weighted_sum(costs, [0.25, 0.75]).tolist() == [0.75, 0.5, 0.25]
-    # max of the weighted costs + 0.05 times their sum (Knowles 2006)
-    np.testing.assert_allclose(operators.chebyshev(costs, [0.25, 0.75]), [0.7875, 0.4, 0.2625])
-    np.testing.assert_allclose(
-        operators.chebyshev(costs, [[1, 0], [0, 1], [1, 0]]), [0, 0.525, 1.05]
-    )
-
-
-@pytest.mark.parametrize(("m", "vectors"), [(2, 11), (3, 66)])
-def test_weights_are_uniform_over_the_lattice(m: int, vectors: int) -> None:
-    n = 200 * vectors
-    weights = operators.random_weights(np.random.default_rng(0), m, n)
-    assert weights.shape == (n, m)
-    np.testing.assert_allclose(weights.sum(axis=1), 1)
-    counts = Counter(map(tuple, np.rint(weights * 10).astype(int).tolist()))
-    assert len(counts) == vectors
-    statistic = sum((c - 200) ** 2 / 200 for c in counts.values())
-    assert statistic < vectors + 5 * np.sqrt(2 * vectors)
-
-
-def test_the_scale_is_what_was_seen() -> None:
-    scale = operators.Normaliser()
-    with pytest.raises(ConfigError, match="must be seen"):
-        scale(np.zeros((1, 2)))
-    scale.see(np.array([[1.0, 5.0], [3.0, 5.0], [np.nan, 99.0]]))
-    assert scale(np.array([[2.0, 5.0], [3.0, 6.0]])).tolist() == [[0.5, 0.0], [1.0, 1.0]]
-    scale.see(np.array([[5.0, 7.0]]))
-    assert scale(np.array([[2.0, 6.0]])).tolist() == [[0.25, 0.5]]
-    scale.see(np.full((2, 2), np.nan))
-    assert scale(np.array([[1.0, 5.0]])).tolist() == [[0.0, 0.0]]

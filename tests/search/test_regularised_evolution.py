@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.search import Problem, RegularisedEvolution
 from naslib_ecnas.space import Space
 
@@ -54,8 +53,3 @@ def test_children_are_mutants_of_the_queue() -> None:
     search = evolution(population=1, sample=1, offspring=300, edge_changes=1e-9, op_changes=0.4)
     search.tell([2400], [[0.0, 0.0]])
     assert np.mean(np.isin(search.ask(), SPACE.neighbours(2400))) > 0.8
-
-
-def test_impossible_settings_of_evolution_are_refused() -> None:
-    with pytest.raises(ConfigError, match="scalarisation"):
-        evolution(scalarisation="product")
