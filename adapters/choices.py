@@ -27,9 +27,10 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from naslib_ecnas.benchmark import DERIVED, Benchmark
+from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.metrics import OBJECTIVES, Metric, metric
+from naslib_ecnas.network import DERIVED
 from naslib_ecnas.space import Space
 from naslib_ecnas.topologies import EDGE_BIT, MAX_VERTICES, OPERATIONS, labelled_graphs
 

@@ -34,13 +34,14 @@ if TYPE_CHECKING:
     from naslib_ecnas import search as search
     from naslib_ecnas import surrogate as surrogate
     from naslib_ecnas import training as training
-    from naslib_ecnas.benchmark import Benchmark, Front, Record, Records
+    from naslib_ecnas.benchmark import Benchmark
     from naslib_ecnas.cell import Cell
     from naslib_ecnas.energy import EnergyMeter
     from naslib_ecnas.errors import EcnasError
     from naslib_ecnas.loading import load
     from naslib_ecnas.metrics import METRICS, Metric, metric
     from naslib_ecnas.provenance import Provenance
+    from naslib_ecnas.records import Front, Record, Records
     from naslib_ecnas.space import Space
     from naslib_ecnas.spent import Spent
 
@@ -64,7 +65,8 @@ __all__ = [
 
 #: The module of each name.
 _HOME = {
-    **dict.fromkeys(("Benchmark", "Front", "Record", "Records"), "benchmark"),
+    **dict.fromkeys(("Front", "Record", "Records"), "records"),
+    "Benchmark": "benchmark",
     **dict.fromkeys(("METRICS", "Metric", "metric"), "metrics"),
     "Cell": "cell",
     "EcnasError": "errors",

@@ -1,21 +1,20 @@
 """The benchmark: a table behind one query interface that counts what a search costs.
 
-`Benchmark` answers queries with `Record` (one training of one cell) and `Records` (many cells as
-columns), gives the true `Front`, and counts in `spent` what the trainings would have cost.
+`Benchmark` answers queries with `Record` and `Records`, gives the true `Front`, and counts in
+`spent` what the trainings would have cost.
 """
 
 from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from naslib_ecnas import network
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.data.table import Table, at_place
 from naslib_ecnas.errors import (
@@ -26,43 +25,24 @@ from naslib_ecnas.errors import (
     UnknownMetricError,
     UnknownRepeatError,
 )
-from naslib_ecnas.metrics import OBJECTIVES, metric, missing_metric_remedy
+from naslib_ecnas.metrics import OBJECTIVES, metric
+from naslib_ecnas.network import DERIVED
 from naslib_ecnas.nondominated import nondominated
 from naslib_ecnas.provenance import Provenance
+from naslib_ecnas.records import Front, Record, Records
 from naslib_ecnas.space import Space
 from naslib_ecnas.spent import COSTS, Counter, Spent
 
 if TYPE_CHECKING:
     from naslib_ecnas.quality import Quality
 
-__all__ = [
-    "DERIVED",
-    "Benchmark",
-    "Front",
-    "Record",
-    "Records",
-    "mean_power",
-    "power_parts",
-]
-
-#: Metrics that follow from the cell alone, with the function that counts them.
-DERIVED = {
-    "parameters": network.parameters,
-    "multiply_adds": network.multiply_adds,
-    "activation_elements": network.activation_elements,
-    "depth": network.depth,
-}
+__all__ = ["Benchmark", "mean_power", "power_parts"]
 
 _DERIVED_ORIGIN = Provenance("derived", note="counted from the cell, exact")
 
-
-# -- mean power -----------------------------------------------------------------------------------
-
-_JOULES_PER_KWH = 3.6e6
-
 _RUN = ("total_energy_kwh", "total_time_s")
-
 _TRAINING = ("energy_kwh", "training_time_s")
+_JOULES_PER_KWH = 3.6e6
 
 
 def power_parts(metrics: Collection[str], provenance: Mapping[str, Provenance]) -> tuple[str, str]:
@@ -82,191 +62,22 @@ def power_parts(metrics: Collection[str], provenance: Mapping[str, Provenance]) 
 def mean_power(
     energy_kwh: ArrayLike, seconds: ArrayLike, energy: Provenance, time: Provenance
 ) -> NDArray[np.float64]:
-    """Energy over time in W; NaN where the time is 0.
-
-    It includes all that the energy includes, such as PUE and CPU packages. Energy and time must
-    cover the same span of the run: take the two that `power_parts` names.
+    """Energy over time in W, with all that the energy includes; NaN where the time is 0.
 
     Args:
-        energy_kwh, seconds: values of one shape.
+        energy_kwh, seconds: values of one shape, of the columns that `power_parts` names.
         energy, time: their provenance.
 
     Raises:
         ProvenanceError: the two differ in kind or device, so belong to different trainings.
     """
     if not energy.same_trainings(time):
-        raise ProvenanceError(
-            "power needs energy and time of the same trainings", value=f"{energy}; {time}"
-        )
+        message = "power needs energy and time of the same trainings"
+        raise ProvenanceError(message, value=f"{energy}; {time}")
     time_s = np.asarray(seconds, dtype=np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
         power = np.asarray(energy_kwh, dtype=np.float64) * _JOULES_PER_KWH / time_s
     return np.where(time_s > 0, power, np.nan)
-
-
-# -- what queries return --------------------------------------------------------------------------
-
-
-def _no_metric(of: str, name: Any, metrics: Collection[str]) -> UnknownMetricError:
-    known = ", ".join((*metrics, *DERIVED))
-    remedy = missing_metric_remedy(name)
-    return UnknownMetricError(f"{of} has only {known}", value=name, remedy=remedy)
-
-
-class Record(Mapping[str, float]):
-    """The metrics of one cell at one budget: a mapping whose names are attributes too.
-
-    `record.energy_kwh` and `record["energy_kwh"]` are the same. Besides the table's columns it
-    answers what follows from the cell (`parameters`, `multiply_adds`, `activation_elements`,
-    `depth`). A metric without a value in this table is not in the mapping; asking for it raises
-    `UnknownMetricError`.
-
-    Attributes:
-        row: row of the cell in its space.
-        epochs: training budget.
-        repeat: which training, or None where the values are means over all of them.
-    """
-
-    __slots__ = ("_metrics", "_values", "epochs", "repeat", "row")
-
-    if TYPE_CHECKING:
-        energy_kwh: float
-        co2_g: float
-        training_time_s: float
-        train_accuracy: float
-        validation_accuracy: float
-        test_accuracy: float
-        total_energy_kwh: float
-        total_time_s: float
-        parameters: int
-        multiply_adds: int
-        activation_elements: int
-        depth: int
-
-    def __init__(
-        self,
-        row: int,
-        epochs: int,
-        repeat: int | None,
-        metrics: tuple[str, ...],
-        values: list[float],
-    ) -> None:
-        self.row: int = row
-        self.epochs: int = epochs
-        self.repeat: int | None = repeat
-        self._metrics = metrics
-        self._values = values
-
-    @property
-    def cell(self) -> Cell:
-        """The cell."""
-        return Cell.from_row(self.row)
-
-    def __getattr__(self, name: str) -> float:
-        if name.startswith("_"):  # not a metric; copying and inspection ask for such names
-            raise AttributeError(name)
-        return self[name]
-
-    def __getitem__(self, name: str) -> float:
-        try:
-            value = self._values[self._metrics.index(name)]
-        except ValueError:
-            if isinstance(name, str) and name in DERIVED:
-                return int(DERIVED[name](self.row)[0])
-            raise _no_metric("the record", name, self._metrics) from None
-        if math.isnan(value):
-            which = "" if self.repeat is None else f" in repeat {self.repeat}"
-            raise UnknownMetricError(
-                f"the table has no {name} of row {self.row} at {self.epochs} epochs{which}"
-            )
-        return value
-
-    # The mixins of Mapping catch KeyError, which UnknownMetricError is not.
-
-    def __contains__(self, name: object) -> bool:
-        return self.get(name) is not None
-
-    def get(self, name: Any, /, default: Any = None) -> Any:
-        """The metric, or `default` where it has no value."""
-        try:
-            return self[name]
-        except UnknownMetricError:
-            return default
-
-    def __iter__(self) -> Iterator[str]:
-        named = zip(self._metrics, self._values, strict=True)
-        return (name for name, value in named if not math.isnan(value))
-
-    def __len__(self) -> int:
-        return sum(not math.isnan(value) for value in self._values)
-
-    def __repr__(self) -> str:
-        shown = ", ".join(f"{n}={v:.6g}" for n, v in self.items())
-        return f"Record(row={self.row}, epochs={self.epochs}, repeat={self.repeat}, {shown})"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Cell, budget, all columns of the table (NaN where missing) and the derived metrics."""
-        return {
-            "row": self.row,
-            "cell": str(self.cell),
-            "epochs": self.epochs,
-            "repeat": self.repeat,
-            **dict(zip(self._metrics, self._values, strict=True)),
-            **{name: int(count(self.row)[0]) for name, count in DERIVED.items()},
-        }
-
-
-@dataclass(frozen=True, eq=False)
-class Records:
-    """The metrics of many cells at one budget, as columns."""
-
-    rows: NDArray[np.int32]
-    """(n,) rows."""
-    epochs: int
-    repeat: int | None
-    """Which training; None for means, and where each was drawn at random."""
-    columns: Mapping[str, NDArray[np.float64]]
-    """(n,) values of each metric of the table, NaN where missing."""
-    drawn: NDArray[np.int64] | None = None
-    """(n,) repeat of each, where they were drawn at random."""
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, key: str | int) -> Any:
-        """`records["energy_kwh"]` is an (n,) array, `records[3]` a `Record`."""
-        if isinstance(key, (int, np.integer)):
-            values = [float(column[key]) for column in self.columns.values()]
-            repeat = self.repeat if self.drawn is None else int(self.drawn[key])
-            return Record(int(self.rows[key]), self.epochs, repeat, tuple(self.columns), values)
-        if isinstance(key, str) and key in self.columns:
-            return self.columns[key]
-        if isinstance(key, str) and key in DERIVED:
-            return DERIVED[key](self.rows).astype(np.float64)
-        raise _no_metric("the list of records", key, self.columns)
-
-    def __iter__(self) -> Iterator[Record]:
-        return (self[i] for i in range(len(self)))
-
-
-@dataclass(frozen=True, eq=False)
-class Front:
-    """Nondominated cells of a table, sorted by the first objective."""
-
-    objectives: tuple[str, ...]
-    epochs: int
-    rows: NDArray[np.int32]
-    """(n,) rows."""
-    values: NDArray[np.float64]
-    """(n, m) objectives in their own units."""
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    @property
-    def cells(self) -> list[Cell]:
-        """The cells of the rows."""
-        return [Cell.from_row(int(row)) for row in self.rows]
 
 
 class Benchmark:
@@ -314,7 +125,7 @@ class Benchmark:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    # -- what the table holds ---------------------------------------------------------------
+    # -- what the table holds ----
 
     @property
     def name(self) -> str:
@@ -350,7 +161,7 @@ class Benchmark:
     def provenance(self) -> dict[str, Provenance]:
         """Origin of every metric, the derived ones included."""
         origins = {**self.table.provenance, **dict.fromkeys(DERIVED, _DERIVED_ORIGIN)}
-        parts = power_parts(self.metrics, self.table.provenance)
+        parts = power_parts(self.metrics, origins)
         if set(parts) <= set(self.metrics):
             energy, time = (origins[name] for name in parts)
             if energy.same_trainings(time):
@@ -387,7 +198,7 @@ class Benchmark:
         """
         return Benchmark(at_place(self.table, pue, carbon_intensity))
 
-    # -- queries, which count ---------------------------------------------------------------
+    # -- queries, which count ----
 
     @property
     def spent(self) -> Spent:
@@ -472,31 +283,28 @@ class Benchmark:
         at = table.positions(rows)
         repeat = _checked_repeat(table, repeat, rng)
         columns = {n: table.at_budget(n, budget)[at] for n in self.metrics}  # (n, repeats) each
-        present = np.zeros((len(rows), self.repeats), dtype=bool)
-        for values in columns.values():
-            present |= ~np.isnan(values)
+        present = np.any([~np.isnan(values) for values in columns.values()], axis=0)
         if repeat is None and rng is None:
             chosen = None
             answer = {name: _means(name, values) for name, values in columns.items()}
             known = present.any(axis=1)
         else:
-            if repeat is None and rng is not None:
-                # A random one of the repeats that exist: the one with the largest random key.
-                chosen = np.where(present, rng.random(present.shape), -1.0).argmax(axis=1)
-            else:
-                chosen = np.full(len(rows), repeat)
-            every = np.arange(len(rows))
-            answer = {name: values[every, chosen] for name, values in columns.items()}
-            known = present[every, chosen]
+            # A random one of the repeats that exist is the one with the largest random key.
+            keys = np.eye(self.repeats)[repeat] if rng is None else rng.random(present.shape)
+            chosen = np.where(present | (rng is None), keys, -1.0).argmax(axis=1)
+            answer = {
+                n: np.take_along_axis(v, chosen[:, None], 1)[:, 0] for n, v in columns.items()
+            }
+            known = np.take_along_axis(present, chosen[:, None], 1)[:, 0]
         if not known.all():
-            first = int(np.flatnonzero(~known)[0])
+            first = int(known.argmin())
             _refuse_missing(table, int(rows[first]), epochs, int(at[first]), repeat)
         unknown = np.full(len(rows), np.nan)
         costs = {name: answer.get(column, unknown) for name, column in COSTS.items()}
         self._counter.add(Spent.of(np.full(len(rows), epochs), costs))
         return Records(rows, epochs, repeat, answer, None if rng is None else chosen)
 
-    # -- the whole table, which does not count ----------------------------------------------
+    # -- the whole table, which does not count ----
 
     def values(
         self, name: str, epochs: int | None = None, *, repeat: int | None = None
@@ -511,24 +319,19 @@ class Benchmark:
         Returns:
             (n_cells,) float64 over the space's rows, NaN where the table holds no value.
         """
+        metric(name)  # raises where there is none of this name
         budget = self._budget_index(epochs)
         repeat = _checked_repeat(self.table, repeat, None)
-        rows = self.rows
-        held: NDArray[np.float64]
-        metric(name)  # raises where there is none of this name
         if name == "average_power_w" and name not in self.metrics:
             parts = power_parts(self.metrics, self.table.provenance)
             energy, seconds = (self.values(n, epochs, repeat=repeat) for n in parts)
             return mean_power(energy, seconds, *(self.table.provenance[n] for n in parts))
-        if name in DERIVED:
-            held = DERIVED[name](rows).astype(np.float64)
-        else:
-            by_repeat = self.table.at_budget(name, budget)
-            held = _means(name, by_repeat) if repeat is None else by_repeat[:, repeat]
-        if len(rows) == len(self.space):
-            return np.array(held)
         out = np.full(len(self.space), np.nan)
-        out[rows] = held
+        if name in DERIVED:
+            out[self.rows] = DERIVED[name](self.rows)
+        else:
+            each = self.table.at_budget(name, budget)
+            out[self.rows] = _means(name, each) if repeat is None else each[:, repeat]
         return out
 
     def interval(
@@ -575,13 +378,12 @@ class Benchmark:
         costs = np.column_stack([metric(n).cost(v) for n, v in zip(names, values.T, strict=True)])
         kept = np.flatnonzero(nondominated(costs))
         if not len(kept):
-            raise UnknownMetricError(
-                f"no cell of table {self.name} has all objectives at {epochs} epochs", value=names
-            )
+            message = f"no cell of table {self.name} has all objectives at {epochs} epochs"
+            raise UnknownMetricError(message, value=names)
         kept = kept[np.lexsort(costs[kept].T[::-1])]
         return Front(names, epochs, kept.astype(np.int32), values[kept])
 
-    # -- parts of queries -------------------------------------------------------------------
+    # -- parts of queries ----
 
     def _budget_index(self, epochs: int | None) -> int:
         """Position of a budget; of the largest for None."""
@@ -590,10 +392,8 @@ class Benchmark:
         try:
             return self._budget[epochs]
         except (KeyError, TypeError):
-            have = ", ".join(map(str, self.budgets))
-            raise UnknownBudgetError(
-                f"table {self.name} has values at {have} epochs", value=epochs
-            ) from None
+            message = f"table {self.name} has values at {', '.join(map(str, self.budgets))} epochs"
+            raise UnknownBudgetError(message, value=epochs) from None
 
     def _chosen(
         self, position: int, budget: int, repeat: int | None, rng: np.random.Generator | None
@@ -612,13 +412,11 @@ class Benchmark:
 
 def _row_of(space: Space, cell: Any) -> int:
     """The row of a cell, a row, a NAS-Bench-101 hash or anything that `Cell` accepts."""
-    if isinstance(cell, Cell):
-        return cell.row
     if isinstance(cell, (int, np.integer)) and not isinstance(cell, bool):
         return int(cell)
     if isinstance(cell, str) and len(cell) == 32 and ":" not in cell:
         return space.row_of_hash(cell)
-    return Cell(cell).row
+    return (cell if isinstance(cell, Cell) else Cell(cell)).row
 
 
 def _rows_of(table: Table, cells: Any) -> NDArray[np.int32]:
@@ -630,12 +428,10 @@ def _rows_of(table: Table, cells: Any) -> NDArray[np.int32]:
         except (TypeError, OverflowError):
             rows = np.empty((0, 0))
     if rows.ndim != 1 or (rows.size and rows.dtype.kind not in "iu"):
-        raise UnknownCellError(
-            "cells must be an (n,) array of rows or a sequence of cells", value=cells
-        )
-    outside = rows[(rows < 0) | (rows >= len(table.space))]
-    if outside.size:
-        table.position(int(outside[0]))  # raises
+        message = "cells must be an (n,) array of rows or a sequence of cells"
+        raise UnknownCellError(message, value=cells)
+    for row in rows[(rows < 0) | (rows >= len(table.space))][:1].tolist():
+        table.position(row)  # raises
     return rows.astype(np.int32)
 
 
@@ -649,9 +445,8 @@ def _checked_repeat(table: Table, repeat: Any, rng: Any) -> int | None:
         raise UnknownRepeatError("repeat= and rng= exclude each other")
     whole = isinstance(repeat, (int, np.integer)) and not isinstance(repeat, bool)
     if not whole or not 0 <= repeat < table.repeats:
-        raise UnknownRepeatError(
-            f"table {table.name} has the repeats 0 to {table.repeats - 1}", value=repeat
-        )
+        message = f"table {table.name} has the repeats 0 to {table.repeats - 1}"
+        raise UnknownRepeatError(message, value=repeat)
     return int(repeat)
 
 
@@ -659,21 +454,18 @@ def _refuse_missing(
     table: Table, row: int, epochs: int, position: int, repeat: int | None
 ) -> NoReturn:
     """Raise the error for a cell that is missing at a budget, or only in one repeat."""
-    there = [
-        b
-        for i, b in enumerate(table.budgets)
-        if any(
-            not math.isnan(v) for r in range(table.repeats) for v in table.record(position, i, r)
-        )
-    ]
+    there = {
+        budget
+        for i, budget in enumerate(table.budgets)
+        for r in range(table.repeats)
+        if not all(map(math.isnan, table.record(position, i, r)))
+    }
     if epochs in there:
-        raise UnknownRepeatError(
-            f"table {table.name} has fewer repeats of row {row} at {epochs} epochs", value=repeat
-        )
-    have = ", ".join(map(str, there)) or "no budget"
-    raise UnknownBudgetError(
-        f"table {table.name} has no values of row {row} at {epochs} epochs, only at {have}"
-    )
+        message = f"table {table.name} has fewer repeats of row {row} at {epochs} epochs"
+        raise UnknownRepeatError(message, value=repeat)
+    have = ", ".join(map(str, sorted(there))) or "no budget"
+    message = f"table {table.name} has no values of row {row} at {epochs} epochs, only at {have}"
+    raise UnknownBudgetError(message)
 
 
 def _means(name: str, values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -62,6 +62,9 @@ class EcnasError(Exception):
             message += f", got {_short(value)}"
         super().__init__(message if remedy is None else f"{message}; {remedy}")
 
+    def __str__(self) -> str:
+        return Exception.__str__(self)  # a KeyError would show it in quotes
+
     def __reduce__(self) -> tuple[Any, ...]:
         # Not by calling the class, since subclasses have further arguments.
         return _unpickled, (type(self), self.args, vars(self))
@@ -99,7 +102,7 @@ class InvalidCellError(EcnasError, ValueError):
         super().__init__(message, **details)
 
 
-class _LookupError(EcnasError, LookupError):
+class _LookupError(EcnasError, KeyError):
     """A name or key that does not exist."""
 
 

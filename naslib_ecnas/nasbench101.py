@@ -53,18 +53,12 @@ class OutOfDomainError(EcnasError):
     """The table does not contain the cell or budget; the original's name."""
 
 
-class UnknownHashError(UnknownCellError, KeyError):
+class UnknownHashError(UnknownCellError):
     """The table does not contain the hash; a KeyError as in the original."""
 
-    def __str__(self) -> str:
-        return Exception.__str__(self)  # KeyError shows the message in quotes
 
-
-class NoValueError(UnknownMetricError, KeyError):
+class NoValueError(UnknownMetricError):
     """The table has no value for this key of the original; a KeyError too."""
-
-    def __str__(self) -> str:
-        return Exception.__str__(self)
 
 
 class _Answer(dict[str, Any]):

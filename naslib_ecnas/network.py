@@ -16,6 +16,7 @@ nothing.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -32,6 +33,7 @@ from naslib_ecnas.topologies import (
 )
 
 __all__ = [
+    "DERIVED",
     "STACKS",
     "activation_elements",
     "cell_depth",
@@ -189,3 +191,12 @@ def _depths() -> Counts:
         steps = np.where(edge[:, :v, v], reach[:, :v], -_OUTPUT).max(axis=1)
         reach[:, v] = steps + (v != _OUTPUT)
     return reach[:, _OUTPUT]
+
+
+#: The metrics that follow from the cell alone, with the functions that count them.
+DERIVED: dict[str, Callable[[ArrayLike], Counts]] = {
+    "parameters": parameters,
+    "multiply_adds": multiply_adds,
+    "activation_elements": activation_elements,
+    "depth": depth,
+}

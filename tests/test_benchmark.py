@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from naslib_ecnas import network
-from naslib_ecnas.benchmark import DERIVED, Benchmark, Front, Record, mean_power, power_parts
+from naslib_ecnas.benchmark import Benchmark, mean_power, power_parts
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.data.table import Columns, Table, write_table
 from naslib_ecnas.errors import (
@@ -26,7 +26,9 @@ from naslib_ecnas.errors import (
 )
 from naslib_ecnas.loading import load
 from naslib_ecnas.metrics import metric
+from naslib_ecnas.network import DERIVED
 from naslib_ecnas.provenance import Provenance
+from naslib_ecnas.records import Front, Record
 from naslib_ecnas.spent import Spent
 
 MISSING_ROW = 90

@@ -31,7 +31,7 @@ LEVELS = (
     ("errors", "files", "progress", "metrics", "provenance", "spent", "_version"),
     ("topologies", "nasbench_hash", "nondominated", "cell", "space", "network"),
     ("data",),
-    ("quality", "benchmark"),
+    ("quality", "records", "benchmark"),
     ("surrogate",),
     ("loading", "nasbench101"),
     ("search", "analysis", "energy", "training", "campaign"),

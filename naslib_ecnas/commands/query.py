@@ -13,7 +13,8 @@ from naslib_ecnas.commands.options import JSON, add_table_options, command, open
 from naslib_ecnas.console import print_json, print_lines, print_table, progress
 
 if TYPE_CHECKING:
-    from naslib_ecnas.benchmark import Benchmark, Record
+    from naslib_ecnas.benchmark import Benchmark
+    from naslib_ecnas.records import Record
 
 __all__ = ["add_options", "run"]
 
@@ -76,7 +77,7 @@ def _document(bench: Benchmark, record: Record) -> dict[str, Any]:
 
 def _values(bench: Benchmark, record: Record) -> dict[str, float]:
     """All metrics of the record, derived ones included."""
-    from naslib_ecnas.benchmark import DERIVED
+    from naslib_ecnas.network import DERIVED
 
     values = record.to_dict()
     return {name: values[name] for name in (*bench.metrics, *DERIVED)}

@@ -23,10 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naslib_ecnas._version import __version__
-from naslib_ecnas.benchmark import DERIVED, Benchmark
+from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.errors import FormatError, ProvenanceError, UnknownBudgetError, UnknownMetricError
 from naslib_ecnas.files import atomic_write, to_json
 from naslib_ecnas.metrics import metric
+from naslib_ecnas.network import DERIVED
 from naslib_ecnas.nondominated import nondominated
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.report.runs import Run

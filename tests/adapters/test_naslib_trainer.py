@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from naslib_ecnas.adapters import naslib_patches, naslib_run
-from naslib_ecnas.benchmark import Record
 from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.records import Record
 
 Make = Callable[..., Any]
 EPOCHS = 20
