@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from naslib_ecnas.commands.options import JSON, Options, actions
 from naslib_ecnas.console import (
+    counted,
     duration_text,
     print_json,
     print_table,
@@ -156,7 +157,8 @@ def _plan(args: argparse.Namespace) -> int:
     plan.write(out)
     if folder is not None and not Path(folder).is_dir():
         print(f"note: there is no folder {folder}; the workers need it", file=sys.stderr)
-    print(f"{len(plan.units):,} units planned in {out}\nmeasure them: ecnas measure run {out}")
+    print(f"{counted(len(plan.units), 'unit')} planned in {out}")
+    print(f"measure them: ecnas measure run {out}")
     return 0
 
 
@@ -239,7 +241,7 @@ def _run(args: argparse.Namespace) -> int:
             on_step=shown.step_submitted,
         )
     recorded = sum(attempt.how == "recorded" for attempt in done)
-    print(f"{recorded} units recorded; see: ecnas measure status {folder}")
+    print(f"{counted(recorded, 'unit')} recorded; see: ecnas measure status {folder}")
     return 0
 
 
@@ -287,7 +289,7 @@ def _launch(args: argparse.Namespace, folder: Path, settings: Settings, pace: Pa
         hours=args.hours,
     )
     jobs = launch(folder, settings, cluster, pace=pace, limit=args.limit, wait=args.wait)
-    print(f"{len(jobs)} jobs: {', '.join(jobs)}; see: ecnas measure status {folder}")
+    print(f"{counted(len(jobs), 'job')}: {', '.join(jobs)}; see: ecnas measure status {folder}")
     return 0
 
 
@@ -438,7 +440,7 @@ def _print_status(found: Status) -> None:
         f"{len(found.given_up)} given up"
     )
     rate = quantity_text(found.units_per_hour, ".3g", "units an hour")
-    workers = f"{max(live, 1)} worker{'s' if live > 1 else ''}"
+    workers = counted(max(live, 1), "worker")
     print(f"rate {rate}; remaining time {duration_text(found.remaining_s)} with {workers}")
     print(
         f"energy so far {quantity_text(found.energy_kwh, '.4g', 'kWh')}, remaining "
@@ -447,8 +449,8 @@ def _print_status(found: Status) -> None:
     )
     if found.lost.attempts:
         print(
-            f"lost: {found.lost.attempts} attempts, {duration_text(found.lost.seconds)}, at least "
-            f"{quantity_text(found.lost.energy_kwh, '.4g', 'kWh')}"
+            f"lost: {counted(found.lost.attempts, 'attempt')}, {duration_text(found.lost.seconds)}, "
+            f"at least {quantity_text(found.lost.energy_kwh, '.4g', 'kWh')}"
         )
     rows = [
         (
@@ -477,7 +479,7 @@ def _validate(args: argparse.Namespace) -> int:
     else:
         _print_validation(found)
         if args.requeue:
-            print(f"requeued: {len(moved)} units")
+            print(f"requeued: {counted(len(moved), 'unit')}")
         if moved:
             print(f"measure them: ecnas measure run {folder}")
     return 0 if found.good and (found.spotless or not args.strict) else 1
@@ -485,8 +487,9 @@ def _validate(args: argparse.Namespace) -> int:
 
 def _print_validation(found: Validation) -> None:
     print(
-        f"{found.records:,} records of {found.planned:,} units: {len(found.faults)} faults, "
-        f"{len(found.doubts)} doubts, {len(found.missing):,} missing"
+        f"{counted(found.records, 'record')} of {counted(found.planned, 'unit')}: "
+        f"{counted(len(found.faults), 'fault')}, {counted(len(found.doubts), 'doubt')}, "
+        f"{len(found.missing):,} missing"
     )
     rows = [(one.unit, "FAULT", one.code, one.text) for one in found.faults]
     rows += _grouped(found.doubts)

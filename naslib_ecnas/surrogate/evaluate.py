@@ -93,11 +93,13 @@ def evaluate(folder: str | PathLike[str]) -> Quality:
     """
     headers = list(_headers(Path(folder)))
     if not headers:
-        files = ", ".join(sorted({comparison.file for comparison in _COMPARISONS}))
-        raise UnknownTableError(
-            f"{folder} has no measurements of cells that were not fitted in {files}",
-            remedy="leave --data out to see the errors found when the models were fitted",
-        )
+        names = sorted({comparison.file for comparison in _COMPARISONS})
+        if any(is_file(Path(folder) / name) for name in names):
+            message = f"the models were fitted on all cells that were measured in {folder}"
+        else:
+            message = f"{folder} has none of the files {', '.join(names)}"
+        remedy = "leave --data out to see the errors found when the models were fitted"
+        raise UnknownTableError(message, remedy=remedy)
     return Quality.of_headers(headers)
 
 
