@@ -449,7 +449,8 @@ def _print_status(found: Status) -> None:
     )
     if found.lost.attempts:
         print(
-            f"lost: {counted(found.lost.attempts, 'attempt')}, {duration_text(found.lost.seconds)}, "
+            f"lost: {counted(found.lost.attempts, 'attempt')}, "
+            f"{duration_text(found.lost.seconds)}, "
             f"at least {quantity_text(found.lost.energy_kwh, '.4g', 'kWh')}"
         )
     rows = [

@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from naslib_ecnas.commands.options import JSON, add_table_options, command, open_table
-from naslib_ecnas.console import print_json, print_lines, print_table, progress
+from naslib_ecnas.console import print_json, print_lines, print_table
 
 if TYPE_CHECKING:
     from naslib_ecnas.benchmark import Benchmark
@@ -40,9 +40,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Show every metric of one cell at one training budget, with its unit and origin."""
     bench = open_table(args)
-    with progress():  # the first look-up by hash hashes all cells
-        cell = _cell(bench, args.cell)
-    record = bench.query(cell, args.epochs, repeat=args.repeat)
+    record = bench.query(_cell(bench, args.cell), args.epochs, repeat=args.repeat)
     if args.json:
         print_json(_document(bench, record))
     else:
