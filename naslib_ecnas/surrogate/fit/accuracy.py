@@ -36,6 +36,8 @@ from naslib_ecnas.surrogate.fit.reference import (
     read_measured,
 )
 from naslib_ecnas.surrogate.fit.student import (
+    HELD_OUT,
+    Plan,
     distil,
     held_out,
     labelled,
@@ -168,7 +170,6 @@ def fit_accuracy(
     folder: str | PathLike[str],
     *,
     seed: int = 0,
-    share: float = 0.2,
     members: int = 4,
     epochs: int = 25,
     cells: int = 300_000,
@@ -180,14 +181,9 @@ def fit_accuracy(
 
     Args:
         folder: of the reference measurements.
-        seed: of the parts, the networks and the cells that are distilled on.
-        share: of the cells that the first run holds out.
-        members: graph networks in the ensemble, and as many perceptrons.
-        epochs: of each of them.
-        cells: drawn from the space for the distilling.
-        student_epochs: of the distilling.
+        members, epochs: graph networks in the ensemble and as many perceptrons, and their epochs.
+        cells, student_epochs: cells drawn for the distilling, and its epochs.
         limit: use only the first measurements of each file.
-        progress: receives the number of networks.
 
     Raises:
         UnknownTableError: the folder lacks a file.
@@ -208,16 +204,17 @@ def fit_accuracy(
         labels = np.zeros((len(wanted), len(NAMES)))
         for member in range(members):
             step()
-            own: dict[str, Any] = {"epochs": epochs, "seed": seed + 1000 * member}
-            network = fit_graph_network(rows[part], x, target, **own)
+            own = seed + 1000 * member
+            plan = Plan(epochs, batch=256, rate=2e-3, decay=0.1, rising=0.2)
+            network = fit_graph_network(rows[part], x, target, plan, seed=own)
             labels += _GRAPHS * network.predict(wanted, z) / members
             # A perceptron on the features alone makes other errors than the graph network.
-            plain = distil(x, target, hidden=(128, 64), batch=256, decay=0.1, **own)
+            plain = distil(x, target, (128, 64), Plan(epochs, batch=256, decay=0.1), seed=own)
             labels += (1 - _GRAPHS) * plain(z) / members
         step()
-        return distil(z, labels, hidden=(256, 128), epochs=student_epochs, batch=512, seed=seed)
+        return distil(z, labels, (256, 128), Plan(student_epochs, batch=512), seed=seed)
 
-    apart = held_out(rows, share, seed)
+    apart = held_out(rows, HELD_OUT, seed)
     score = fitted(~apart)(features(rows[apart])).astype(np.float64)
     pairs = list(zip(score.T, accuracy[apart].T, strict=True))
     found = zip(*(curves(*pair) for pair in pairs), strict=True)
@@ -227,7 +224,7 @@ def fit_accuracy(
         "target": "accuracy",
         "seed": seed,
         "data": {m.name: m.sha256 for m in files},
-        "split": f"{share:.0%} of the cells held out for quality, curves and intervals; fitted "
+        "split": f"{HELD_OUT:.0%} of the cells held out for quality, curves and intervals; fitted "
         "again on all",
         "shrinkage": k,
         "quality": {

@@ -19,8 +19,9 @@ from naslib_ecnas.data.fetch import sha256_of
 from naslib_ecnas.data.table import Table
 from naslib_ecnas.progress import Progress
 from naslib_ecnas.quality import Z90, Scores, scores
+from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate.calibrate import Measurements, RobustFit, calibrate, robust_ridge
-from naslib_ecnas.surrogate.devices import DEVICES, KINDS, Descriptors, DeviceModel, kind_of_column
+from naslib_ecnas.surrogate.devices import DEVICES, KINDS, Descriptors, kind_of_column
 from naslib_ecnas.surrogate.features import features
 from naslib_ecnas.surrogate.fit.reference import (
     FIVE_VERTICES,
@@ -70,13 +71,8 @@ def fit_devices(
 ) -> Weights:
     """Fit the descriptors and all four devices.
 
-    Args:
-        folder: the reference data.
-        seed: of the folds.
-        progress: receives the number of fits.
-
     Raises:
-        UnknownTableError: a file is missing.
+        UnknownTableError: the folder of the reference measurements lacks a file.
     """
     once, seven, five, long = read_runs(folder)
     step = steps_of(progress, "fitting devices", len(DEVICES) + 2, "fits")
@@ -85,35 +81,32 @@ def fit_devices(
     data = {m.name: m.sha256 for m in (once, seven, five, long)}
     arrays: dict[str, NDArray[Any]] = descriptors.to_arrays()
     quality: dict[str, Any] = {"epoch_time_s": epoch_time.to_json()}
-    reports, checks = {}, {}
-    larger = {
-        "quadro-rtx-6000": ("five", five.rows, five["final_energy_kwh"]),
-        "rtx-3090": ("seven", seven.rows, seven["energy_kwh"]),
-    }
+    reports, checks, models = {}, {}, {}
     for device in DEVICES:
         step()
-        own = device_measurements(folder, device)
-        four_rows = own.rows
         path = Path(folder) / "official" / _FOUR_VERTEX_FILES[device]
         data[path.name] = sha256_of(path)
+        own = device_measurements(folder, device)
         tried = calibrate(own, cells=20, device=device, descriptors=descriptors, seed=seed)
         checks[device] = tried.report.to_json()
         if device == "quadro-rtx-6000":
             own = _joined(own, five)
         whole = calibrate(own, device=device, descriptors=descriptors, seed=seed)
-        if device in larger:
-            vertices, rows, energy = larger[device]
-            tests = {"20": tried.model, "all": whole.model}
-            if device == "quadro-rtx-6000":  # which was fitted on these cells
-                del tests["all"]
-            for cells, model in tests.items():
-                name = f"{device} from {cells} four-vertex cells, on {vertices}-vertex cells"
-                checks[name] = _elsewhere(model, rows, energy, four_rows)
+        models[device, "20"], models[device, "all"] = tried.model, whole.model
         arrays |= whole.model.to_arrays(device)
         arrays[f"{device}_rows"] = np.unique(own.rows).astype(np.int32)
         quality[device] = whole.report.sound.to_json()
         quality[f"{device}_with_suspicious"] = whole.report.cross_validated.to_json()
         reports[device] = whole.report.to_json()["suspicious"][:40]
+    for device, cells, vertices, larger, energy in (
+        ("quadro-rtx-6000", "20", "five", five, "final_energy_kwh"),
+        ("rtx-3090", "20", "seven", seven, "energy_kwh"),
+        ("rtx-3090", "all", "seven", seven, "energy_kwh"),
+    ):
+        name = f"{device} from {cells} four-vertex cells, on {vertices}-vertex cells"
+        new = larger.where(larger.rows >= len(Space(4)))
+        mean, std = models[device, cells].predict(features(new.rows))
+        checks[name] = log_scores(new[energy], mean, std / mean).to_json()
     step()
     for name, (array, score) in fit_shares(descriptors, once, five, long).items():
         arrays[f"share_{name}"] = array
@@ -145,12 +138,8 @@ def fit_descriptors(
 ) -> tuple[Descriptors, Scores]:
     """The time of one epoch as a sum over layers, and its quality in ten folds.
 
-    The fit is a ridge regression of relative errors with Huber's weights.
-
-    Args:
-        once: runs of one epoch on the RTX 3090.
-        seven: measurements of seven-vertex cells, which standardise the descriptors.
-        seed: of the folds.
+    The fit to runs of one epoch on the RTX 3090 is a ridge regression of relative errors with
+    Huber's weights. Measured seven-vertex cells standardise the descriptors.
     """
     x, time = features(once.rows), once["final_training_time_s"]
 
@@ -205,23 +194,13 @@ def _joined(own: Measurements, five: Measured) -> Measurements:
     )
 
 
-def _elsewhere(
-    model: DeviceModel, rows: NDArray[Any], energy: NDArray[Any], seen: NDArray[Any]
-) -> dict[str, Any]:
-    new = ~np.isin(rows, seen)
-    mean, std = model.predict(features(rows[new]))
-    return log_scores(energy[new], mean, std / mean).to_json()
-
-
 def fit_shares(
     descriptors: Descriptors, once: Measured, five: Measured, long: Measured
 ) -> dict[str, tuple[Vector, Scores]]:
     """Points of `ShareModel` by device, and their quality in ten folds (at the last budget).
 
-    Args:
-        descriptors: fitted.
-        once: runs of one epoch on the RTX 3090.
-        five, long: runs of 4 and 108 epochs on the Quadro RTX 6000.
+    `once` are runs of one epoch on the RTX 3090; `five` and `long` are runs of 4 and 108 epochs on
+    the Quadro RTX 6000.
     """
     four, last, one = (
         _fit_share(descriptors, runs, epochs)

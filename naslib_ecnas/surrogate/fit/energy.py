@@ -30,6 +30,7 @@ from naslib_ecnas.surrogate.fit.reference import (
     read_measured,
 )
 from naslib_ecnas.surrogate.fit.student import (
+    Plan,
     by_vertices,
     distil,
     fit_boosting,
@@ -308,8 +309,8 @@ def fit_student(teacher: Teacher, *, cells: int, epochs: int, seed: int) -> Ener
     labels = np.column_stack(teacher.predict(x))
     z = inputs(teacher.time, x)
     # Small batches: the labels have no noise, so an exact fit is wanted.
-    power = distil(z, labels[:, 0], hidden=_POWER, epochs=epochs, batch=256, rate=2e-3, seed=seed)
-    spread = distil(z, labels[:, 1], hidden=_SPREAD, epochs=max(epochs // 4, 1), seed=seed)
+    power = distil(z, labels[:, 0], _POWER, Plan(epochs, batch=256, rate=2e-3), seed=seed)
+    spread = distil(z, labels[:, 1], _SPREAD, Plan(max(epochs // 4, 1)), seed=seed)
     low, high = labels.min(axis=0), labels.max(axis=0)
     return EnergyModel(
         time_coefficients=teacher.time.coefficients,
@@ -349,12 +350,10 @@ def fit_energy(
     """Fit the energy at 4 epochs on all measured cells, in a quarter of an hour on one core.
 
     Args:
-        folder: the reference data.
-        seed: of all draws.
+        folder: of the reference measurements.
         folds: of the cross-validation that gives the quality and the intervals.
         cells, epochs: of the distilling of the model that ships.
         fold_cells, fold_epochs: of the cheaper distilling of the folds, which is no better.
-        progress: receives the number of fits.
 
     Raises:
         ConfigError: fewer than two folds.

@@ -40,14 +40,8 @@ def fit_epochs(
 ) -> Weights:
     """Fit the ratio of the energies at 108 and 4 epochs.
 
-    Args:
-        folder: the reference data.
-        seed: of the folds.
-        folds: of the cross-validation over the 700 cells.
-        progress: receives the number of fits.
-
     Raises:
-        UnknownTableError: a file is missing.
+        UnknownTableError: the folder of the reference measurements lacks a file.
     """
     once, seven, five, long = read_runs(folder)
     four = read_measured(Path(folder) / FOUR_VERTICES)

@@ -116,23 +116,17 @@ def fit_graph_network(
     rows: NDArray[Any],
     x: NDArray[Any],
     y: NDArray[Any],
+    plan: Plan,
     *,
-    epochs: int,
     width: int = 80,
-    batch: int = 256,
-    rate: float = 2e-3,
-    decay: float = 0.1,
     seed: int = 0,
 ) -> GraphNetwork:
-    """Fit a network by the mean squared error.
+    """Fit a network to (n,) rows by the mean squared error.
 
     Args:
-        rows: (n,) cells.
         x: (n, k) features beside the graph.
         y: (n, m) standardised targets; NaN where one is missing.
         width: of the vertices' states.
-        epochs, batch, rate, decay: of AdamW.
-        seed: of the initial weights and the order of the cells.
     """
     torch = optional("torch")
     generator = torch.Generator().manual_seed(seed)
@@ -146,6 +140,5 @@ def fit_graph_network(
         error = module(edge[some], vertex[some], given[some]) - target[some]
         return (error**2 * mask[some]).sum() / mask[some].sum().clamp(min=1)
 
-    plan = Plan(epochs, batch, rate, decay, rising=0.2)
-    list(trained(list(module.parameters()), loss, len(x), plan, generator))
+    list(trained(list(module.parameters()), loss, len(x), plan, generator))  # all epochs
     return GraphNetwork(module.eval(), standard)

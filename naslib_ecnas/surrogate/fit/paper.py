@@ -50,10 +50,8 @@ def fit_paper(
 
     Args:
         folder: of the reference measurements.
-        seed: of the initial weights and the order of the cells.
         epochs, batch: of Adam.
         limit: use only the first measurements.
-        progress: receives the number of epochs.
 
     Raises:
         UnknownTableError: the folder lacks the file.
@@ -80,7 +78,7 @@ def fit_paper(
     best, kept = float("inf"), [p.detach().clone() for p in parameters]
     step = steps_of(progress, "fitting the paper's model", epochs, "epochs")
     step()
-    plan = Plan(epochs, batch, rate=5e-3)
+    plan = Plan(epochs, batch, rate=5e-3, decay=0, rising=0)
     for _ in trained(parameters, lambda i: error(xs[i], ys[i]), len(xs), plan, generator):
         step()
         with torch.no_grad():
@@ -137,8 +135,6 @@ def learning_curve(
         sizes: numbers of cells to fit on; within a draw the smaller sets lie in the larger.
         draws: of the cells, for each size.
         model: one of `MODELS`.
-        seed: of the draws and the fits.
-        progress: receives the number of fits.
 
     Returns:
         A dict for each draw and size: `size`, `draw`, `mae_wh`, `mape` in per cent, `tau`.

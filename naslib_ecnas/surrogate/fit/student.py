@@ -22,6 +22,9 @@ from naslib_ecnas.surrogate.models import Perceptron
 Mask = NDArray[np.bool_]
 Vector = NDArray[np.float64]
 
+#: Share of the cells that the first of two runs holds out.
+HELD_OUT = 0.2
+
 
 def steps_of(progress: Progress | None, task: str, total: int, unit: str) -> Callable[[], None]:
     """A function to call when each of `total` units begins, and once when the last has ended."""
@@ -111,11 +114,11 @@ class Plan(NamedTuple):
     """Settings of AdamW."""
 
     epochs: int
-    batch: int
-    rate: float
-    decay: float = 0.0
-    rising: float | None = None
-    """Share of the steps in which the rate rises before it falls to 0; None: it is constant."""
+    batch: int = 1024
+    rate: float = 3e-3
+    decay: float = 1e-5
+    rising: float = 0.1
+    """Share of the steps in which the rate rises before it falls to 0; 0 for a constant rate."""
 
 
 def trained(
@@ -128,7 +131,7 @@ def trained(
     torch = optional("torch")
     optimiser = torch.optim.AdamW(parameters, lr=plan.rate, weight_decay=plan.decay)
     schedule = None
-    if plan.rising is not None:
+    if plan.rising:
         steps = plan.epochs * -(-cells // plan.batch)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimiser, plan.rate, total_steps=steps, pct_start=plan.rising
@@ -154,24 +157,13 @@ def forward(x: Any, parameters: Sequence[Any], activation: Callable[[Any], Any])
 
 
 def distil(
-    x: NDArray[Any],
-    y: NDArray[Any],
-    *,
-    hidden: tuple[int, ...],
-    epochs: int,
-    batch: int = 1024,
-    rate: float = 3e-3,
-    decay: float = 1e-5,
-    seed: int = 0,
+    x: NDArray[Any], y: NDArray[Any], hidden: tuple[int, ...], plan: Plan, *, seed: int = 0
 ) -> Perceptron:
-    """Fit a perceptron to an ensemble's output on many cells.
+    """Fit a perceptron with `hidden` layers to an ensemble's output on many cells.
 
     Args:
         x: (n, k) inputs.
         y: (n, m) outputs, NaN where one is missing; they are standardised for the fit.
-        hidden: widths of the hidden layers.
-        epochs, batch, rate, decay: of AdamW.
-        seed: of the initial weights and the order of the cells.
     """
     torch = optional("torch")
     generator = torch.Generator().manual_seed(seed)
@@ -192,8 +184,7 @@ def distil(
         off = forward(inputs[some], parameters, torch.relu) - targets[some]
         return (off**2 * mask[some]).mean(dim=1).mean()
 
-    plan = Plan(epochs, batch, rate, decay, rising=0.1)
-    list(trained(parameters, loss, len(x), plan, generator))
+    list(trained(parameters, loss, len(x), plan, generator))  # all epochs
     arrays = [p.detach().numpy().copy() for p in parameters]
     arrays[-2] = (arrays[-2] * width).astype(np.float32)
     arrays[-1] = (arrays[-1] * width + middle).astype(np.float32)

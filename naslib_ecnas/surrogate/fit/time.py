@@ -20,7 +20,15 @@ from naslib_ecnas.surrogate.calibrate import conformal_sd
 from naslib_ecnas.surrogate.features import COSTS, features
 from naslib_ecnas.surrogate.fit.graph_network import fit_graph_network
 from naslib_ecnas.surrogate.fit.reference import VALIDATION, read_measured
-from naslib_ecnas.surrogate.fit.student import distil, held_out, labelled, quality, steps_of
+from naslib_ecnas.surrogate.fit.student import (
+    HELD_OUT,
+    Plan,
+    distil,
+    held_out,
+    labelled,
+    quality,
+    steps_of,
+)
 from naslib_ecnas.surrogate.models import Perceptron, TimeModel, Weights
 
 __all__ = ["fit_time"]
@@ -37,7 +45,6 @@ def fit_time(
     folder: str | PathLike[str],
     *,
     seed: int = 0,
-    share: float = 0.2,
     members: int = 2,
     epochs: int = 50,
     cells: int = 300_000,
@@ -49,14 +56,9 @@ def fit_time(
 
     Args:
         folder: of the reference measurements.
-        seed: of the parts, the networks and the cells that are distilled on.
-        share: of the cells that the first run holds out.
-        members: graph networks in the ensemble.
-        epochs: of each of them.
-        cells: drawn from the space for the distilling.
-        student_epochs: of the distilling.
+        members, epochs: graph networks in the ensemble, and epochs of each.
+        cells, student_epochs: cells drawn for the distilling, and its epochs.
         limit: use only the first measurements.
-        progress: receives the number of networks.
 
     Raises:
         UnknownTableError: the folder lacks the file.
@@ -74,30 +76,29 @@ def fit_time(
         labels = np.zeros(len(wanted))
         for member in range(members):
             step()
-            network = fit_graph_network(
-                rows[part], x, target, epochs=epochs, decay=0.01, seed=seed + 1000 * member
-            )
+            plan = Plan(epochs, batch=256, rate=2e-3, decay=0.01, rising=0.2)
+            network = fit_graph_network(rows[part], x, target, plan, seed=seed + 1000 * member)
             labels += network.predict(wanted, z)[:, 0] * deviation / members
         step()
-        student = distil(z, labels, hidden=(256, 96), epochs=student_epochs, seed=seed)
+        student = distil(z, labels, (256, 96), Plan(student_epochs), seed=seed)
         return replace(base, correction=student, limit=float(np.abs(labels).max()))
 
-    apart = held_out(rows, share, seed)
+    apart = held_out(rows, HELD_OUT, seed)
     mean, _ = fitted(~apart).predict(features(rows[apart]))
     off = np.abs(np.log(seconds[apart] / mean))
     # Intervals are tested on cells that did not set their width: each half with the other's.
     half = np.random.default_rng(seed + 1).random(len(off)) < 0.5
     each = np.where(half, conformal_sd(off[~half]), conformal_sd(off[half]))
     ends = (mean * np.exp(-Z90 * each), mean * np.exp(Z90 * each))
-    about = f"{share:.0%} of the cells of {VALIDATION}, held out from a first run of the fit"
+    about = f"{HELD_OUT:.0%} of the cells of {VALIDATION}, held out from a first run of the fit"
     final = replace(fitted(np.ones(len(rows), dtype=bool)), error=conformal_sd(off))
     step()
     header = {
         "target": "training time",
         "seed": seed,
         "data": {data.name: data.sha256},
-        "split": f"{share:.0%} of the cells held out for quality and intervals; "
-        "fitted again on all",
+        "split": f"{HELD_OUT:.0%} of the cells held out for quality and intervals; fitted again on "
+        "all",
         "quality": {
             _TARGET: quality(rows[apart], seconds[apart], mean, *ends, unit="s", about=about)
         },

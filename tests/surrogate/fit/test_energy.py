@@ -24,7 +24,7 @@ from naslib_ecnas.surrogate.fit.energy import (
     relative_error,
 )
 from naslib_ecnas.surrogate.fit.reference import Measured
-from naslib_ecnas.surrogate.fit.student import distil
+from naslib_ecnas.surrogate.fit.student import Plan, distil
 from naslib_ecnas.surrogate.models import Weights
 
 # -- widths of the intervals ---------------------------------------------------------------------
@@ -138,8 +138,8 @@ def test_the_ensemble_sees_the_chosen_cells_only_and_the_student_imitates_it() -
 def test_perceptrons_side_by_side_predict_what_each_predicts() -> None:
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(300, 5)), rng.normal(size=(300, 2))
-    a = distil(x, y[:, 0], hidden=(6, 4), epochs=1)
-    b = distil(x, y[:, 1], hidden=(3, 2), epochs=1)
+    a = distil(x, y[:, 0], (6, 4), Plan(1))
+    b = distil(x, y[:, 1], (3, 2), Plan(1))
     both = module._side_by_side(a, b)(x)
     assert both == pytest.approx(np.column_stack([a(x), b(x)]), abs=1e-5)
 

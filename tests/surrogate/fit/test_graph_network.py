@@ -11,7 +11,12 @@ from naslib_ecnas.cell import Cell
 from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate.features import features
 from naslib_ecnas.surrogate.fit.graph_network import GraphNetwork, fit_graph_network, graphs
+from naslib_ecnas.surrogate.fit.student import Plan
 from naslib_ecnas.topologies import labels_of_rows
+
+
+def plan(epochs: int, batch: int = 256, rate: float = 2e-3) -> Plan:
+    return Plan(epochs, batch, rate, decay=0.1, rising=0.2)
 
 
 def drawn(n: int, seed: int = 0) -> np.ndarray:
@@ -22,7 +27,7 @@ def tiny(seed: int = 0) -> tuple[GraphNetwork, np.ndarray, np.ndarray]:
     rows = drawn(200)
     x = features(rows)[:, :4]
     y = np.random.default_rng(1).normal(size=(200, 2))
-    return fit_graph_network(rows, x, y, width=8, epochs=2, seed=seed), rows, x
+    return fit_graph_network(rows, x, y, plan(2), width=8, seed=seed), rows, x
 
 
 def test_inputs_of_cells_written_out() -> None:
@@ -94,8 +99,7 @@ def test_it_learns_what_only_the_graph_has() -> None:
     y = np.stack([(op == 0).sum(axis=1), edge[:, 0, 6]], axis=1).astype(float)
     y = (y - y.mean(axis=0)) / y.std(axis=0)
     x, some = np.zeros((1500, 2)), slice(1200)
-    options = {"width": 16, "epochs": 12, "batch": 64}
-    network = fit_graph_network(rows[some], x[some], y[some], rate=5e-3, **options)
+    network = fit_graph_network(rows[some], x[some], y[some], plan(12, 64, 5e-3), width=16)
     off = network.predict(rows[1200:], x[1200:]) - y[1200:]
     assert ((off**2).mean(axis=0) < 0.1 * y[1200:].var(axis=0)).all()
 
@@ -105,10 +109,10 @@ def test_missing_targets_are_left_out_and_the_seed_alone_decides(torch: Any) -> 
     x = features(rows)[:, :3]
     y = np.ones((200, 2))
     y[:100, 1] = np.nan
-    network = fit_graph_network(rows, x, y, width=8, epochs=30, batch=64, rate=1e-2)
+    network = fit_graph_network(rows, x, y, plan(30, 64, 1e-2), width=8)
     np.testing.assert_allclose(network.predict(rows, x), 1, atol=0.2)
     y[:] = np.nan
-    assert np.isfinite(fit_graph_network(rows, x, y, width=8, epochs=1).predict(rows, x)).all()
+    assert np.isfinite(fit_graph_network(rows, x, y, plan(1), width=8).predict(rows, x)).all()
     torch.manual_seed(1)
     state = torch.get_rng_state()
     one, rows, x = tiny(seed=3)

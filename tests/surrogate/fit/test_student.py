@@ -13,6 +13,7 @@ from naslib_ecnas.errors import MissingDependencyError
 from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate.features import vertices_of
 from naslib_ecnas.surrogate.fit.student import (
+    Plan,
     distil,
     fit_boosting,
     held_out,
@@ -36,7 +37,7 @@ def synthetic(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 def test_both_outputs_are_learnt_in_their_units() -> None:
     x, y = synthetic(2000)
     before = np.c_[x, y]
-    student = distil(x, y, hidden=(32, 16), epochs=20, batch=128, rate=1e-2)
+    student = distil(x, y, (32, 16), Plan(20, batch=128, rate=1e-2))
     assert (np.c_[x, y] == before).all()
     fresh, true = synthetic(1000, 1)
     off = student(fresh) - true
@@ -49,10 +50,10 @@ def test_the_seed_decides_and_the_global_generator_does_not(torch: Any) -> None:
     x, y = synthetic(200)
     torch.manual_seed(1)
     state = torch.get_rng_state()
-    one = distil(x, y[:, 0], hidden=(8,), epochs=2, seed=3)
+    one = distil(x, y[:, 0], (8,), Plan(2), seed=3)
     assert torch.equal(torch.get_rng_state(), state)
     torch.manual_seed(2)
-    same, other = (distil(x, y[:, 0], hidden=(8,), epochs=2, seed=seed) for seed in (3, 4))
+    same, other = (distil(x, y[:, 0], (8,), Plan(2), seed=seed) for seed in (3, 4))
     np.testing.assert_array_equal(one(x), same(x))
     assert (one(x) != other(x)).any()
 
@@ -60,13 +61,13 @@ def test_the_seed_decides_and_the_global_generator_does_not(torch: Any) -> None:
 @pytest.mark.usefixtures("torch")
 def test_constant_inputs_and_missing_outputs() -> None:
     x = np.c_[np.full(100, 7.0), np.arange(100.0)]
-    found = distil(x, np.full(100, 3.0), hidden=(4,), epochs=2)(x)
+    found = distil(x, np.full(100, 3.0), (4,), Plan(2))(x)
     np.testing.assert_allclose(found, 3, atol=1e-5)
     # One output is known for a tenth of the cells, where it equals the other one.
     x = np.random.default_rng(0).normal(size=(2000, 2))
     y = np.stack([np.abs(x[:, 0]), np.abs(x[:, 0])], axis=1)
     y[np.arange(2000) % 10 > 0, 1] = np.nan
-    student = distil(x, y, hidden=(16,), epochs=20, batch=100, rate=1e-2)
+    student = distil(x, y, (16,), Plan(20, batch=100, rate=1e-2))
     off = student(x) - np.abs(x[:, :1])
     assert np.isfinite(off).all()
     assert (off.std(axis=0) < 0.2).all()
@@ -100,7 +101,7 @@ def test_errors_say_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(MissingDependencyError, match=r"lightgbm.*\[fit\]"):
         fit_boosting(*steps(20, 3), trees=1)
     with pytest.raises(MissingDependencyError, match=r"torch.*\[fit\]"):
-        distil(*synthetic(20), hidden=(4,), epochs=1)
+        distil(*synthetic(20), (4,), Plan(1))
 
 
 # -- parts and quality of the data ---------------------------------------------------------------
