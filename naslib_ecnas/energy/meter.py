@@ -28,22 +28,10 @@ from naslib_ecnas.energy.readings import (
 from naslib_ecnas.energy.sensors import MeterError, MeterFailed, Point, Source
 from naslib_ecnas.errors import ConfigError, check_numbers
 
-__all__ = [
-    "Edge",
-    "EnergyMeter",
-    "Meter",
-    "NullMeter",
-    "OpenWindow",
-    "SensorThread",
-    "Span",
-    "WindowMeter",
-]
+__all__ = ["Edge", "EnergyMeter", "Meter", "NullMeter", "OpenWindow", "Span", "WindowMeter"]
 
 _T = TypeVar("_T")
 _Meter = TypeVar("_Meter", bound="WindowMeter")
-
-#: What to do with a GPU that is divided or used by others.
-_SHARED = ("refuse", "flag")
 
 
 # -- what every meter offers ---------------------------------------------------------------------
@@ -55,21 +43,14 @@ class OpenWindow(Protocol):
     @property
     def name(self) -> str:
         """The window's name."""
-        ...
 
     @property
     def index(self) -> int:
         """The window's number in the order of opening; known at once."""
-        ...
 
     @property
     def window(self) -> Window:
-        """The measurement, once the block has ended.
-
-        Raises:
-            ConfigError: the window is still open.
-        """
-        ...
+        """The measurement, once the block has ended; before that, a ConfigError."""
 
 
 @runtime_checkable
@@ -78,16 +59,13 @@ class Meter(Protocol):
 
     def window(self, name: str) -> AbstractContextManager[OpenWindow]:
         """A context manager that measures its block; windows nest."""
-        ...
 
     @property
     def windows(self) -> tuple[Window, ...]:
         """The finished windows, in the order of ending."""
-        ...
 
     def close(self) -> None:
         """Stop measuring; a second call does nothing."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -124,22 +102,14 @@ class Span:
 
     @property
     def window(self) -> Window:
-        """The measurement, once the block has ended.
-
-        Raises:
-            ConfigError: the window is still open.
-        """
+        """The measurement, once the block has ended; before that, a ConfigError."""
         if self.result is None:
             raise ConfigError("the window is still open: its block must end first", value=self.path)
         return self.result
 
 
 class WindowMeter:
-    """Base of the meters: numbers the windows, knows which one encloses which, and times them.
-
-    Args:
-        clock: time, in s.
-    """
+    """Base of the meters: numbers the windows, knows which one encloses which, and times them."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -198,11 +168,15 @@ class WindowMeter:
 
     def _finish(self, span: Span, stop: Edge, error: str = "") -> None:
         start = span.start or stop
-        times = {"started": start.time, "stopped": stop.time}
-        times |= {"started_unix": start.unix, "stopped_unix": stop.unix}
-        fields = {**times, "error": error, **self._fields(span, start, stop)}
-        for name in ("name", "path", "index", "parent"):
-            fields[name] = getattr(span, name)
+        fields = {
+            "started": start.time,
+            "stopped": stop.time,
+            "started_unix": start.unix,
+            "stopped_unix": stop.unix,
+            "error": error,
+            **self._fields(span, start, stop),
+        }
+        fields |= {name: getattr(span, name) for name in ("name", "path", "index", "parent")}
         window = Window(**fields)
         with self._lock:
             if span.result is None:
@@ -297,8 +271,8 @@ class EnergyMeter(WindowMeter):
         super().__init__(clock)
         if isinstance(devices, (str, int)):
             raise ConfigError("devices must be a list such as [0] or ['cuda:0']", value=devices)
-        if shared not in _SHARED:
-            raise ConfigError(f"shared must be {' or '.join(_SHARED)}", value=shared)
+        if shared not in ("refuse", "flag"):
+            raise ConfigError("shared must be refuse or flag", value=shared)
         check_numbers(above=0, most=1000, sample_hz=sample_hz)
         check_numbers(above=0, most=60, poll_seconds=poll_seconds)
         check_numbers(above=0, most=3600, patience_s=patience_s)
@@ -384,8 +358,7 @@ class EnergyMeter(WindowMeter):
         for name, source in self._sources.items():
             states = start.states.get(name), stop.states.get(name)
             if faults:
-                known = {"update_period_s": source.period_s, "start": states[0], "stop": states[1]}
-                reading = invalid(*faults[0], method=source.method, **known)
+                reading = source.unread(*faults[0], states)
             else:
                 edges = start.time, stop.time
                 reading = source.reading(start.points[name], stop.points[name], edges, states)
@@ -397,14 +370,16 @@ def _sample(sources: Mapping[str, Source]) -> dict[str, tuple[Point, ...]]:
     return {name: source.sample() for name, source in sources.items()}
 
 
+def _states(sources: Mapping[str, Source]) -> dict[str, GpuState | None]:
+    return {name: source.state() for name, source in sources.items()}
+
+
 def _edge(sources: Mapping[str, Source], clock: Callable[[], float], first: bool) -> Edge:
     """All sensors at one edge of a window."""
     # Querying the states takes milliseconds, which must not lie in the window.
-    before = {name: source.state() for name, source in sources.items()} if first else {}
-    now, unix = clock(), time.time()
-    points = _sample(sources)
-    after = {} if first else {name: source.state() for name, source in sources.items()}
-    return Edge(now, unix, points, before or after)
+    before = _states(sources) if first else {}
+    now, unix, points = clock(), time.time(), _sample(sources)
+    return Edge(now, unix, points, before if first else _states(sources))
 
 
 def _shut(thread: SensorThread, opened: ExitStack) -> None:

@@ -95,16 +95,9 @@ _NO_VALUE = {"total_energy_j": 2**64 - 1}
 
 #: Bits of nvml.h's nvmlClocksThrottleReason*, from the lowest.
 _THROTTLE_REASONS = (
-    "gpu-idle",
-    "application-clocks",
-    "software-power-cap",
-    "hardware-slowdown",
-    "sync-boost",
-    "software-thermal",
-    "hardware-thermal",
-    "hardware-power-brake",
-    "display-clock",
-)
+    "gpu-idle", "application-clocks", "software-power-cap", "hardware-slowdown", "sync-boost",
+    "software-thermal", "hardware-thermal", "hardware-power-brake", "display-clock",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -113,8 +106,6 @@ class Gpu:
 
     uuid: str
     name: str
-    index: int
-    """NVML's number, in the order of the PCI bus."""
     mig: bool
     """Whether it is divided into MIG instances."""
     handle: Any = field(repr=False, compare=False, default=None)
@@ -146,7 +137,7 @@ class Nvml:
                 self._lib.nvmlShutdown()
 
     def gpus(self) -> tuple[Gpu, ...]:
-        """All GPUs that this process can see, in NVML's order; lost ones are left out."""
+        """All GPUs that this process can see, in the order of the PCI bus; no lost ones."""
         lib, call, found = self._lib, self._call, []
         for index in range(int(call("the number of GPUs", lib.nvmlDeviceGetCount))):
             with suppress(GpuLost):
@@ -156,7 +147,7 @@ class Nvml:
                 mig = False
                 with suppress(Unsupported):  # most GPUs cannot be divided
                     mig = bool(call("the MIG mode", lib.nvmlDeviceGetMigMode, handle)[0])
-                found.append(Gpu(uuid, name, index, mig, handle))
+                found.append(Gpu(uuid, name, mig, handle))
         return tuple(found)
 
     def parent_of_mig(self, uuid: str) -> str:
@@ -175,10 +166,7 @@ class Nvml:
             raise UnknownDevice(text, value=uuid, remedy=remedy) from error
 
     def number(self, gpu: Gpu, quantity: str) -> float:
-        """A quantity of a GPU, such as `total_energy_j`, which runs since the driver was loaded.
-
-        Args:
-            quantity: one of `_QUERIES`.
+        """A quantity of a GPU, one of `_QUERIES`; its energy is since the driver was loaded.
 
         Raises:
             MeterError: NVML returned an error, or that it has no value.
@@ -204,7 +192,7 @@ class Nvml:
         queries: dict[str, Callable[[], Any]] = {
             "power_w": power,
             "throttle_reasons": partial(self._throttling, gpu),
-            "others": partial(self.others, gpu),
+            "others": partial(self._others, gpu),
         }
         for name in ("temperature_c", "sm_clock_mhz", "memory_clock_mhz", "power_limit_w"):
             queries[name] = partial(self.number, gpu, name)
@@ -220,14 +208,11 @@ class Nvml:
         old, new = (f"nvmlDeviceGetCurrentClocks{word}Reasons" for word in ("Throttle", "Event"))
         return _throttle_names(self._call("throttling", _either(self._lib, old, new), gpu.handle))
 
-    def others(self, gpu: Gpu) -> tuple[GpuProcess, ...]:
+    def _others(self, gpu: Gpu) -> tuple[GpuProcess, ...]:
         """Processes on the GPU that are neither this one nor its descendants.
 
         In a container the driver may give the host's process numbers, where this process has
         another one: if it is not listed, one process that /proc does not list is taken for it.
-
-        Raises:
-            MeterError: the driver does not list processes.
         """
         listed = {}
         for kind in ("Compute", "Graphics"):
@@ -296,8 +281,8 @@ def resolve(
     Args:
         device: torch's index (`1`, `"1"`, `"cuda:1"`, `"cuda"`); or a UUID, the beginning of one,
             or the name of a MIG instance, for which `CUDA_VISIBLE_DEVICES` does not matter.
-        gpus: the GPUs of this machine, in NVML's order.
-        parent_of_mig: function from a MIG instance's UUID to its GPU's UUID.
+        gpus: as from `Nvml.gpus`.
+        parent_of_mig: see `Nvml`.
         environ: gives `CUDA_VISIBLE_DEVICES` and `CUDA_DEVICE_ORDER`. By default this process's
             environment, where torch, if it is loaded, knows the UUID of an index.
 
@@ -345,9 +330,8 @@ def resolve(
 def visible(environ: Mapping[str, str], count: int) -> list[str]:
     """The devices that CUDA shows a process: indices, or names of GPUs and MIG instances.
 
-    If the variable is unset all are shown. The list ends at the first entry that is not of the
-    first entry's kind, does not exist, or was there before (CUDA programming guide, environment
-    variables).
+    The list ends at the first entry that is not of the first one's kind, does not exist, or was
+    there before (CUDA programming guide, environment variables).
     """
     if _VISIBLE not in environ:
         return [str(index) for index in range(count)]
@@ -377,12 +361,9 @@ def _index(device: int | str) -> int:
 
 
 def torch_uuid(device: int | str) -> str | None:
-    """UUID that torch's CUDA gives an index; None if torch is not loaded or does not give it.
+    """UUID that torch's CUDA gives an index; None if torch does not give it.
 
     Torch is not imported here: a process that trains with it has done so.
-
-    Raises:
-        UnknownDevice: it is neither an index nor a name.
     """
     torch: Any = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_available() or _is_name(device):
@@ -420,7 +401,6 @@ def gpu_source(
         poll_seconds: how long to watch the counter for its refresh period.
         sample_period_s: how often the sensors will be sampled.
         refuse_shared: whether to raise if the GPU is divided or used by others.
-        clock, sleep: time, in s.
 
     Raises:
         Unsupported: the GPU has none of these sensors.
@@ -428,19 +408,15 @@ def gpu_source(
         SharedGpu: the GPU is shared.
     """
     state = partial(nvml.state, gpu)
+    measure_all = "or measure all of it with shared='flag'"
     if refuse_shared and gpu.mig:
-        raise SharedGpu(
-            "the GPU is divided into MIG instances, and its sensors count all of them",
-            value=gpu.uuid,
-            remedy="train on an undivided GPU, or measure all of it with shared='flag'",
-        )
+        text = "the GPU is divided into MIG instances, and its sensors count all of them"
+        raise SharedGpu(text, value=gpu.uuid, remedy=f"train on an undivided GPU, {measure_all}")
     others = state().others if refuse_shared else None
     if others:
-        raise SharedGpu(
-            "other processes use this GPU, and its sensors count them too",
-            value=[process.pid for process in others],
-            remedy="wait for a free GPU, or measure all of it with shared='flag'",
-        )
+        text = "other processes use this GPU, and its sensors count them too"
+        pids = [process.pid for process in others]
+        raise SharedGpu(text, value=pids, remedy=f"wait for a free GPU, {measure_all}")
     sensors: list[Sensor] = []
     notes: list[str] = []
     integrate = partial(integrated, max_gap_s=max(1.0, 5 * sample_period_s))
@@ -450,20 +426,21 @@ def gpu_source(
         ("average-power", "average_power_w", integrate),
     ):
         read = partial(nvml.number, gpu, quantity)
-        seconds = poll_seconds if method == "counter" else min(_POWER_POLL_S, poll_seconds)
+        # The period of a power sensor beside a counter is not needed.
+        seconds = 0.0 if sensors else poll_seconds
+        if method != "counter":
+            seconds = min(seconds, _POWER_POLL_S)
         try:
-            # The period of a power sensor beside a counter is not needed.
-            watched = 0.0 if sensors else seconds
-            period = update_period_s(read, seconds=watched, clock=clock, sleep=sleep)
+            period = update_period_s(read, seconds=seconds, clock=clock, sleep=sleep)
         except GpuLost:
             raise
         except MeterError as error:
             notes.append(f"{method}: {error}")
             continue
         if method == "counter" and math.isnan(period):
-            notes.append(f"counter: it did not move twice in {poll_seconds:g} s")
+            notes.append(f"counter: it did not move twice in {seconds:g} s")
             continue
-        sensors.append(Sensor(method, read, add, period_s=period, clock=clock))
+        sensors.append(Sensor(method, read, add, period, clock))
         if method != "counter":
             break
     if not sensors:

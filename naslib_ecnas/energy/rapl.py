@@ -163,7 +163,7 @@ def _source(name: str, zone: Path, clock: Callable[[], float]) -> Source:
     read = partial(_micro, zone / "energy_uj")
     read()  # a counter that cannot be read is found here
     add = partial(counted, wrap_j=_micro(zone / "max_energy_range_uj"), max_power_w=_MAX_POWER_W)
-    sensor = Sensor("rapl", read, add, period_s=_UPDATE_PERIOD_S, clock=clock)
+    sensor = Sensor("rapl", read, add, _UPDATE_PERIOD_S, clock)
     return Source("dram_energy_j" if name.endswith("/dram") else "cpu_energy_j", (sensor,))
 
 

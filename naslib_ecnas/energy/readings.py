@@ -352,8 +352,8 @@ def net(window: Window, before: Baseline, after: Baseline | None = None) -> dict
     for name, reading in window.readings().items():
         powers = [end.power_w.get(name, math.nan) for end in ends]
         idle = sum(powers) / len(powers)
-        doubts = [end.uncertainty_w[name] for end in ends if name in end.uncertainty_w]
-        doubt = max(doubts, default=math.nan) + (max(powers) - min(powers)) / 2
+        doubt = max(end.uncertainty_w.get(name, math.nan) for end in ends)
+        doubt += (max(powers) - min(powers)) / 2
         out[name] = Net(
             energy_j=reading.energy_j - idle * window.seconds,
             gross_j=reading.energy_j,

@@ -12,7 +12,7 @@ import statistics
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from naslib_ecnas.energy.readings import MAX_DISAGREEMENT, GpuState, Reading, invalid
 from naslib_ecnas.errors import EcnasError
@@ -31,11 +31,8 @@ __all__ = [
     "Source",
     "UnknownDevice",
     "Unsupported",
-    "agreement",
     "counted",
-    "failed",
     "integrated",
-    "reading_between",
     "update_period_s",
 ]
 
@@ -48,11 +45,8 @@ _ASSUMED_PERIOD_S = 0.1
 _LAG_S = {"instant-power": 0.0, "average-power": 1.0}
 
 _RESOLUTION_J = 1e-3  # NVML's counter counts in mJ
-
 _POLL_S = 1e-3  # pause between two queries while a refresh period is measured
-
 _STEPS = 8  # refresh periods whose median is taken
-
 _ABOVE_LIMIT = 1.2  # a mean power above the limit by more than the board's own error
 
 
@@ -238,8 +232,7 @@ def reading_between(
 
     Args:
         edges: times of the window's edges in s.
-        method: the sensor, one of `readings.METHODS`.
-        period_s: its refresh period; NaN if unknown.
+        method, period_s: see `Sensor`.
         edge_power_w: for a counter, powers known at the edges; without any, the mean power is used.
     """
     period = _ASSUMED_PERIOD_S if math.isnan(period_s) else period_s
@@ -300,40 +293,32 @@ def agreement(counter: Reading, integral: Reading) -> str:
 # -- sensors -------------------------------------------------------------------------------------
 
 
+@dataclass
 class Sensor:
-    """One sensor: how to query it, and the running sums of its samples.
+    """One sensor: how to query it, and the running sums of its samples."""
 
-    Args:
-        method: one of `readings.METHODS`.
-        read: queries it, in J or W.
-        add: `counted` or `integrated`, with the sensor's limits.
-        period_s: its refresh period; NaN if unknown.
-    """
-
-    def __init__(
-        self,
-        method: str,
-        read: Callable[[], float],
-        add: Callable[[Point, float, float], Point],
-        *,
-        period_s: float,
-        clock: Callable[[], float],
-    ) -> None:
-        self.method, self.period_s = method, period_s
-        self.point = Point()
-        self._read, self._add, self._clock = read, add, clock
+    method: str
+    """One of `readings.METHODS`."""
+    read: Callable[[], float]
+    """Queries it, in J or W."""
+    add: Callable[[Point, float, float], Point]
+    """`counted` or `integrated`, with the sensor's limits."""
+    period_s: float
+    """Seconds between two refreshes; NaN if it could not be seen."""
+    clock: Callable[[], float]
+    point: Point = Point()
 
     def sample(self) -> None:
         """Query the sensor once; faults are counted, not raised."""
-        before = self._clock()
+        before = self.clock()
         try:
-            value = self._read()
+            value = self.read()
         except MeterError as error:
             self.point = failed(self.point, error.reason, str(error))
         except Exception as error:  # noqa: BLE001 - whatever a binding raises, the training goes on
             self.point = failed(self.point, "meter-failed", f"{type(error).__name__}: {error}")
         else:
-            self.point = self._add(self.point, 0.5 * (before + self._clock()), value)
+            self.point = self.add(self.point, 0.5 * (before + self.clock()), value)
 
 
 @dataclass(frozen=True)
@@ -362,6 +347,13 @@ class Source:
         """Refresh period of that sensor; NaN if it could not be seen."""
         return self.sensors[0].period_s
 
+    def unread(
+        self, reason: str, detail: str, states: tuple[GpuState | None, GpuState | None]
+    ) -> Reading:
+        """An invalid reading of the device."""
+        known: dict[str, Any] = {"method": self.method, "update_period_s": self.period_s}
+        return invalid(reason, detail, start=states[0], stop=states[1], **known)
+
     def sample(self) -> tuple[Point, ...]:
         """Query every sensor once, and return their running sums."""
         for sensor in self.sensors:
@@ -384,16 +376,15 @@ class Source:
         powers = [point.value for point in (*start[1:], *stop[1:]) if not point.reason]
         reading, *checks = (
             reading_between(
-                *pair, edges, method=sensor.method, period_s=sensor.period_s, edge_power_w=powers
+                first, last, edges, method=s.method, period_s=s.period_s, edge_power_w=powers
             )
-            for sensor, *pair in zip(self.sensors, start, stop, strict=True)
+            for s, first, last in zip(self.sensors, start, stop, strict=True)
         )
         reading = replace(reading, start=states[0], stop=states[1])
         pids = sorted({p.pid for state in reading.states for p in state.others or ()})
         if pids and self.refuse_shared:
-            kept = {name: getattr(reading, name) for name in ("update_period_s", "start", "stop")}
             text = f"other processes used the GPU: {pids}"
-            return invalid("shared", text, method=reading.method, **kept)
+            return self.unread("shared", text, states)
         flags = reading.flags
         for check in checks:
             verdict = agreement(reading, check)

@@ -1,9 +1,8 @@
 """CIFAR-10 in NAS-Bench-101's splits, held as bytes, and the batches that a training takes of it.
 
 Batches are made as in `cifar.py` of google-research/nasbench: four black pixels are added on every
-side, a square of the old size is cut out at random and mirrored at random; then the published means
-are subtracted and the result is divided by the published deviations, so that the border is not 0 in
-the end. `naslib_ecnas.training.cifar10` reads the published files.
+side, a square of the old size is cut out and mirrored at random; then the published means are
+subtracted and the result is divided by the published deviations, so the border does not end as 0.
 """
 
 from __future__ import annotations
@@ -40,20 +39,13 @@ __all__ = [
 Images = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 SIDE, _CHANNELS, _CLASSES = 32, 3, 10
-
-#: Bytes of one image.
 PIXELS = _CHANNELS * SIDE * SIDE
-
-#: Images of each of the six published files.
-IMAGES_PER_FILE = 10_000
-_FILES = 6
-
+#: Of the published files.
+IMAGES_PER_FILE, _FILES = 10_000, 6
 #: Of red, green and blue over the training images, in 0 to 255 (`cifar.py`).
 MEAN = (125.31, 122.95, 113.87)
 DEVIATION = (62.99, 62.09, 66.70)
-
-#: Pixels added on each side.
-_PAD = 4
+_PAD = 4  # pixels added on each side
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,10 +105,6 @@ class Cifar10:
     def of(cls, files: list[Images], *, name: str) -> Cifar10:
         """The splits of six files: training batches 1 to 5, test batch.
 
-        Args:
-            files: images and labels of each file, as many in all files.
-            name: name of the data.
-
         Raises:
             FormatError: not six files of one size, or a label outside 0 to 9.
         """
@@ -140,10 +128,6 @@ def synthetic(*, seed: int, images_per_file: int = 256) -> Cifar10:
     """Made-up images of ten learnable classes; nothing of CIFAR-10 is in them.
 
     Every class has a coarse random pattern; an image is its class's pattern plus noise.
-
-    Args:
-        seed: decides all images.
-        images_per_file: images of each of the six files.
 
     Raises:
         ConfigError: a file would be empty, or the seed is negative.
@@ -207,8 +191,7 @@ def training_batches(
     """Endless training batches: one epoch after the other, each in a new random order.
 
     A batch may reach across the end of an epoch, as in NAS-Bench-101, where the shuffled epochs
-    are joined before they are cut. The random numbers of an epoch are copied to the device at
-    once.
+    are joined before they are cut.
 
     Args:
         split: the images, as from `Split.to` with the same `host`.
@@ -230,7 +213,10 @@ def training_batches(
 def _drawn(
     split: Split, batch_size: int, rng: np.random.Generator, host: bool
 ) -> Iterator[tuple[Tensor, ...]]:
-    """Images, labels and the arguments of `augment`, batch by batch, on the device."""
+    """Images, labels and the arguments of `augment`, batch by batch, on the device.
+
+    The random numbers of an epoch are copied there at once.
+    """
     device, n = split.labels.device, len(split)
     order = torch.empty(0, dtype=torch.int64)
     plan = torch.empty((4, 0), dtype=torch.int64, device=device)
@@ -262,8 +248,6 @@ def evaluation_batches(
     """Whole batches in the files' order, as views: 39 x 256 = 9,984 of 10,000 images.
 
     Args:
-        split: the images.
-        batch_size: images of a batch.
         images: largest number of images to take; all by default.
 
     Returns:

@@ -48,8 +48,8 @@ class CellModule(nn.Module):
     """One cell between `inputs` and `outputs` channels.
 
     An interior vertex adds up its predecessors: other interior vertices, cut to its channels, and
-    a projection of the input. The output concatenates its interior predecessors and, with an edge
-    from the input, adds a projection of the input.
+    a projection of the input. The output concatenates its interior predecessors and adds a
+    projection of the input if there is an edge from it.
     """
 
     def __init__(
@@ -98,12 +98,8 @@ class Network(nn.Module):
     """The network of a cell: stem, three stacks of three cells, global average pool, dense.
 
     Built on torch's default device with torch's own initial values; `initialise` gives it
-    NAS-Bench-101's. Trainable parameters equal `naslib_ecnas.network.parameters(cell.row)`.
-
-    Args:
-        cell: the cell.
-        batch_norm_momentum: share of a new batch in the running statistics.
-        batch_norm_epsilon: added to the variance.
+    NAS-Bench-101's. Trainable parameters equal `naslib_ecnas.network.parameters(cell.row)`. The
+    settings of the normalisation are those of `Recipe`.
     """
 
     def __init__(
@@ -153,9 +149,7 @@ def initialise(network: nn.Module, generator: torch.Generator) -> None:
     cut at two deviations (TensorFlow 1.11 and later; earlier ones did not correct for the cut).
     Dense: `tf.layers.dense`'s Glorot uniform, bias 0. Batch normalisation: scale 1, shift 0.
 
-    Args:
-        network: a network on the CPU.
-        generator: a generator of the CPU; torch's global one is not used.
+    Network and generator are of the CPU; torch's global generator is not used.
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
@@ -207,16 +201,8 @@ class RMSProp(torch.optim.Optimizer):
     `torch.optim.RMSprop` starts s at 0, adds epsilon outside the root and multiplies by the
     rate after the momentum; with epsilon 1 and a falling rate that is another method.
 
-    No step waits for the device. The rate is read from the groups at every step.
-
-    Args:
-        params: parameters, or groups of them.
-        lr: learning rate.
-        decay, momentum, epsilon: as above.
-        l2: weight of half the sum of squares of the parameters in the loss (`tf.nn.l2_loss`).
-
-    Raises:
-        ConfigError: a value is not possible, or a gradient is sparse.
+    No step waits for the device. The rate `lr` is read from the groups at every step. An impossible
+    value or a sparse gradient raises a ConfigError.
     """
 
     def __init__(
@@ -237,11 +223,7 @@ class RMSProp(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Update every parameter that has a gradient; gradients stay as they are.
-
-        Returns:
-            The value of `closure`, or None without one.
-        """
+        """Update every parameter that has a gradient, which stays; returns the closure's value."""
         loss = None
         if closure is not None:
             with torch.enable_grad():

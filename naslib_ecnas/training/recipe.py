@@ -13,7 +13,7 @@ EC-NAS trained on one GPU and did not. Four things depend on that code's hardwar
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from naslib_ecnas.errors import ConfigError, check_counts, check_numbers
 
@@ -26,6 +26,13 @@ TRAIN_IMAGES = 40_000
 #: Where the images of a training are kept.
 IMAGES = ("device", "host")
 _BASE_RATES = {"nasbench101": 0.2, "ecnas": 0.1}
+#: Settings of a recipe -> limits of their values, as in `check_numbers`.
+_LIMITS = {
+    "base_rate epsilon batch_norm_epsilon": {"above": 0.0},
+    "l2": {"least": 0.0},
+    "decay momentum": {"least": 0.0, "below": 1.0},
+    "batch_norm_momentum": {"above": 0.0, "most": 1.0},
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,9 +40,7 @@ class Recipe:
     """Everything that decides a training except cell, budget, data and seed.
 
     Take one of `RECIPES` and change it with `dataclasses.replace`; `departures` lists the changes.
-
-    Raises:
-        ConfigError: a value is not possible.
+    An impossible value raises a ConfigError.
     """
 
     name: str
@@ -70,21 +75,12 @@ class Recipe:
 
     def __post_init__(self) -> None:
         for name, known in (("name", tuple(_BASE_RATES)), ("images", IMAGES)):
-            if getattr(self, name) not in known:
-                text = f"{name} of a recipe must be {' or '.join(known)}"
-                raise ConfigError(text, value=getattr(self, name))
-        # One image has no variance.
-        check_counts("a recipe", least=2, batch_size=self.batch_size)
-        check_numbers(
-            "a recipe",
-            above=0,
-            base_rate=self.base_rate,
-            epsilon=self.epsilon,
-            batch_norm_epsilon=self.batch_norm_epsilon,
-        )
-        check_numbers("a recipe", least=0, l2=self.l2)
-        check_numbers("a recipe", least=0, below=1, decay=self.decay, momentum=self.momentum)
-        check_numbers("a recipe", above=0, most=1, batch_norm_momentum=self.batch_norm_momentum)
+            value = getattr(self, name)
+            if value not in known:
+                raise ConfigError(f"{name} of a recipe must be {' or '.join(known)}", value=value)
+        check_counts("a recipe", least=2, batch_size=self.batch_size)  # one image has no variance
+        for names, limits in _LIMITS.items():
+            check_numbers("a recipe", **limits, **{n: getattr(self, n) for n in names.split()})
 
     def steps(self, epochs: int, images: int = TRAIN_IMAGES) -> int:
         """Steps of a budget: 625, 1,875, 5,625 and 16,875 for 4, 12, 36 and 108 epochs.
@@ -97,8 +93,8 @@ class Recipe:
         check_counts("a training", epochs=epochs)
         steps = epochs * images // self.batch_size
         if not steps:
-            text = f"batch_size must be at most epochs x images, {epochs * images}"
-            raise ConfigError(text, value=self.batch_size)
+            most = epochs * images
+            raise ConfigError(f"batch_size must be at most {most}", value=self.batch_size)
         return steps
 
     def rate(self, step: int, steps: int) -> float:
@@ -113,11 +109,9 @@ class Recipe:
 
     def departures(self) -> tuple[str, ...]:
         """What differs from the published recipe of this name, one text for each value."""
-        published = RECIPES[self.name]
+        published = vars(RECIPES[self.name])
         return tuple(
-            f"{field.name} {getattr(self, field.name)} for {getattr(published, field.name)}"
-            for field in fields(self)
-            if getattr(self, field.name) != getattr(published, field.name)
+            f"{k} {v} for {published[k]}" for k, v in vars(self).items() if v != published[k]
         )
 
 

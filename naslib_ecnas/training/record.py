@@ -36,9 +36,9 @@ class Segment:
 
     window: WindowId
     first_step: int
-    """The first step, counted from 0."""
+    """Counted from 0."""
     steps: int
-    """Number of steps; the first segment of a training is one step at rate 0."""
+    """The first segment of a training is one step at rate 0."""
     mean_loss: MaybeNaN
     """Mean cross-entropy over the segment's batches, without the L2 term; NaN where one is NaN."""
     last_loss: MaybeNaN
@@ -50,9 +50,9 @@ class Evaluation:
     """Accuracy on one split at one time."""
 
     when: str
-    """`"start"`, `"half"` or `"end"`."""
+    """One of `WHEN`."""
     split: str
-    """`"train"` (the first of the four files), `"validation"` or `"test"`."""
+    """One of `SPLITS`; the train accuracy is of the first of the four files."""
     steps: int
     """Steps of training before it."""
     images: int
@@ -75,18 +75,15 @@ class Evaluation:
 
 @dataclass(frozen=True, kw_only=True)
 class DataLabel:
-    """Which images a training used."""
+    """Which images a training used, and how many of them each split has."""
 
     name: str
     """`"CIFAR-10"`, `"CIFAR-10 shortened"` or `"synthetic"`."""
     sha256: str
     """Checksum of all labels and pixels."""
     train: int
-    """Images of the training split."""
     validation: int
-    """Images of the validation split."""
     test: int
-    """Images of the test split."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,15 +91,12 @@ class TrainingRecord:
     """One training of one cell. Energies are in the meter's windows, which are named here."""
 
     cell: str
-    """The cell as text."""
     nasbench_hash: str
-    """MD5 hash of the cell in NAS-Bench-101."""
     parameters: int
     """Trainable parameters of the network that was trained."""
     epochs: int
     """Training budget; the learning rate reaches 0 at its end."""
     budget_steps: int
-    """Steps of the budget."""
     steps: int
     """Steps made; fewer than `budget_steps` only where the caller asked for it."""
     seed: int
@@ -114,7 +108,7 @@ class TrainingRecord:
     device: str
     """torch's name of the device, such as `"cpu"` or `"cuda:0"`."""
     device_name: str
-    """Name of the device's model."""
+    """The device's model."""
     windows: tuple[WindowId, ...]
     """All windows in the order of opening: total, init, segments and evaluations, checkpoint."""
     segments: tuple[Segment, ...]

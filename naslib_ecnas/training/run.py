@@ -80,15 +80,10 @@ def _device_name(device: torch.device) -> str:
 
 def _versions(device: torch.device) -> dict[str, str]:
     """Versions of this package, Python, numpy, torch and, on a GPU, CUDA and cuDNN."""
-    found: dict[str, Any] = {
-        "naslib_ecnas": __version__,
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "torch": torch.__version__,
-    }
+    found: dict[str, Any] = {"naslib_ecnas": __version__, "python": platform.python_version()}
+    found |= {"numpy": np.__version__, "torch": torch.__version__}
     if device.type == "cuda":
-        found["cuda"] = torch.version.cuda
-        found["cudnn"] = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
+        found |= {"cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version()}
     return {name: str(version) for name, version in found.items()}
 
 
@@ -104,11 +99,7 @@ class MeterLike(Protocol):
 
 
 class Windows:
-    """The windows of one training, timed here and measured by a meter if there is one.
-
-    Attributes:
-        closed: the closed windows by name, in the order of closing.
-    """
+    """The windows of one training, timed here and measured by a meter if there is one."""
 
     def __init__(self, device: torch.device, meter: MeterLike | None = None) -> None:
         self.device, self._meter = device, meter
@@ -135,12 +126,7 @@ class Windows:
 
 
 class Trainer:
-    """The state of one training: network, optimiser and images, all on a device.
-
-    Args:
-        budget: steps of the schedule.
-        seed: decides initial weights, order and augmentation.
-        evaluate_images: largest number of images of an evaluation.
+    """The state of one training, on the device of its windows; see `train` for the arguments.
 
     Attributes:
         losses: cross-entropy of every step so far.
@@ -168,14 +154,8 @@ class Trainer:
         self._forward: Callable[[Tensor], Tensor] = self.network
         if recipe.compile:
             self._forward = torch.compile(self.network)
-        self._optimiser = RMSProp(
-            self.network.parameters(),
-            lr=recipe.rate(0, budget),
-            decay=recipe.decay,
-            momentum=recipe.momentum,
-            epsilon=recipe.epsilon,
-            l2=recipe.l2,
-        )
+        settings = {name: getattr(recipe, name) for name in ("decay", "momentum", "epsilon", "l2")}
+        self._optimiser = RMSProp(self.network.parameters(), lr=recipe.rate(0, budget), **settings)
         host, size = recipe.images == "host", recipe.batch_size
         data = data.to(device, host=host)
         rng = np.random.default_rng(order)
@@ -227,8 +207,8 @@ class Trainer:
                 finite &= logits.isfinite().all()
             accuracy = int(right) / count if bool(finite) else math.nan
         window = self._windows.closed[name]
-        found = {"when": when, "split": split, "steps": steps, "images": count}
-        return Evaluation(**found, accuracy=accuracy, window=window)
+        where = {"when": when, "split": split, "window": window}
+        return Evaluation(**where, steps=steps, images=count, accuracy=accuracy)
 
     def _logits(self, images: Tensor) -> Tensor:
         """(n, 10) float32 logits of standardised images."""
@@ -255,12 +235,9 @@ def _evaluated(
 
 def _convolutions(*, tf32: bool) -> AbstractContextManager[None]:
     """Set torch's flags for convolutions while a training runs, and restore them after it."""
-    flags: AbstractContextManager[None] = torch.backends.cudnn.flags(
-        enabled=True,
-        benchmark=torch.backends.cudnn.benchmark,
-        deterministic=torch.backends.cudnn.deterministic,
-        allow_tf32=tf32,
-    )
+    cudnn = torch.backends.cudnn
+    kept = {name: getattr(cudnn, name) for name in ("benchmark", "deterministic")}
+    flags: AbstractContextManager[None] = cudnn.flags(enabled=True, allow_tf32=tf32, **kept)
     return flags
 
 
@@ -328,6 +305,7 @@ def train(
             evaluations += [trainer.evaluate(when, split, stop) for split in SPLITS]
         if checkpoint is not None:
             trainer.save(Path(checkpoint))
+    sizes = {split: len(getattr(data, split)) for split in SPLITS}
     where = trainer.network.dense.weight.device
     bad = [step for step, loss in enumerate(trainer.losses) if not math.isfinite(loss)]
     departures = {
@@ -346,13 +324,7 @@ def train(
         seed=seed,
         recipe=recipe,
         departures=(*recipe.departures(), *(text for text, is_one in departures.items() if is_one)),
-        data=DataLabel(
-            name=data.name,
-            sha256=data.sha256,
-            train=len(data.train),
-            validation=len(data.validation),
-            test=len(data.test),
-        ),
+        data=DataLabel(name=data.name, sha256=data.sha256, **sizes),
         device=str(where),
         device_name=_device_name(where),
         windows=windows.in_order(),

@@ -86,8 +86,8 @@ def test_every_error_of_the_library_is_typed(standin: Any) -> None:
 # -- the device -----------------------------------------------------------------------------------
 
 UUIDS = ("GPU-aaaa1111-x", "GPU-aaaa2222-y", "GPU-bbbb3333-z")
-GPUS = tuple(Gpu(uuid, "A100", i, False) for i, uuid in enumerate(UUIDS))
-MIXED = (*GPUS[:2], Gpu(UUIDS[2], "T4", 2, False))
+GPUS = tuple(Gpu(uuid, "A100", False) for uuid in UUIDS)
+MIXED = (*GPUS[:2], Gpu(UUIDS[2], "T4", False))
 
 
 def setting(value: str | None) -> dict[str, str]:
@@ -191,4 +191,4 @@ def test_power_may_be_missing_for_five_samples_and_a_second_at_least(standin: An
         standin.set(counter=0, period=0.001)
         with standin.meter(sample_hz=sample_hz) as meter:
             (source,) = meter._sources.values()
-        assert source.sensors[0]._add.keywords == {"max_gap_s": gap_s}
+        assert source.sensors[0].add.keywords == {"max_gap_s": gap_s}

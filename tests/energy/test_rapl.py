@@ -123,7 +123,7 @@ def test_which_zones_are_counted(rapl: Callable[..., Rapl]) -> None:
         (sensor,) = source.sensors
         sensor.sample()
         assert (source.method, source.period_s) == ("rapl", 1e-3)
-        found.append((name, source.kind, sensor.point.value, sensor._add.keywords["wrap_j"]))
+        found.append((name, source.kind, sensor.point.value, sensor.add.keywords["wrap_j"]))
     assert found == [
         ("package-0", "cpu_energy_j", 1.0, 262_143.328850),
         ("package-0/dram", "dram_energy_j", 0.25, 65_712.999613),

@@ -153,7 +153,7 @@ def test_a_sensor_samples_in_the_middle_of_its_query_and_counts_its_faults() -> 
             raise answer
         return answer
 
-    sensor = Sensor("counter", read, counted, period_s=0.1, clock=lambda: now[0])
+    sensor = Sensor("counter", read, counted, 0.1, lambda: now[0])
     sensor.sample()
     assert (sensor.point.time, sensor.point.value) == (11.0, 5.0)
     for reason, detail in (("denied", "no"), ("meter-failed", "ValueError: changed")):
@@ -323,7 +323,7 @@ EDGES = (9.99, 19.98)
 
 
 def a_sensor(method: str, period_s: float = math.nan) -> Sensor:
-    return Sensor(method, lambda: 0.0, counted, period_s=period_s, clock=lambda: 0.0)
+    return Sensor(method, lambda: 0.0, counted, period_s, lambda: 0.0)
 
 
 #: A GPU with a counter and instantaneous power, which must not be shared.
