@@ -28,8 +28,17 @@ __all__ = ["HEADINGS", "Z90", "Quality", "QualityLine", "Scores", "bounds", "ken
 
 # -- reports ----
 
+# The scores that are shown, by headings, with their formats.
+_SHOWN = {
+    "cells": ("cells", ",.0f"),
+    "MAE": ("mae", ".3g"),
+    "MAPE %": ("mape", ".2f"),
+    "R2": ("r2", ".3f"),
+    "tau": ("tau", ".3f"),
+    "in 90 %": ("coverage", ".3f"),
+}
 #: Headings of `Quality.rows`.
-HEADINGS = ("target", "cells", "MAE", "MAPE %", "R2", "tau", "in 90 %")
+HEADINGS = ("target", *_SHOWN)
 
 
 @dataclass(frozen=True)
@@ -123,13 +132,12 @@ class Quality:
 
     def __str__(self) -> str:
         table = [HEADINGS, *self.rows()]
-        widths = [max(len(row[i]) for row in table) for i in range(len(HEADINGS))]
+        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
         text = [
-            row[0].ljust(widths[0])
-            + "".join(f"  {cell:>{w}}" for cell, w in zip(row[1:], widths[1:], strict=True))
+            "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])])
             for row in table
         ]
-        return "\n".join(line.rstrip() for line in text)
+        return "\n".join(text)
 
     def to_json(self) -> list[dict[str, Any]]:
         """Plain values."""
@@ -140,19 +148,11 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _cells(scores: Mapping[str, Any], unit: str) -> tuple[str, ...]:
-    def shown(name: str, form: str, after: str = "") -> str:
-        value = scores.get(name)
-        return f"{value:{form}}{after}" if _is_number(value) else "-"
-
-    return (
-        shown("cells", ",.0f"),
-        shown("mae", ".3g", f" {unit}" if unit else ""),
-        shown("mape", ".2f"),
-        shown("r2", ".3f"),
-        shown("tau", ".3f"),
-        shown("coverage", ".3f"),
-    )
+def _cells(scores: Mapping[str, Any], unit: str) -> Iterator[str]:
+    for name, form in _SHOWN.values():
+        known = _is_number(scores.get(name))
+        text = f"{scores[name]:{form}}" if known else "-"
+        yield f"{text} {unit}" if known and name == "mae" and unit else text
 
 
 # -- intervals ----
@@ -182,8 +182,7 @@ def bounds(
     """
     check_numbers(above=0, below=1, coverage=coverage)
     z = Z90 if coverage == 0.9 else NormalDist().inv_cdf(0.5 + coverage / 2)
-    m = floats(mean)
-    s = floats(std)
+    m, s = floats(mean), floats(std)
     if metric(name).upper == 1.0:
         return np.clip(np.stack([m - z * s, m + z * s], axis=-1), 0.0, 1.0)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -220,7 +219,7 @@ class Scores:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Scores:
         """The inverse of `to_json`."""
-        return cls(**{**dict.fromkeys(("mae", "mape", "r2", "tau", "bias"), float("nan")), **data})
+        return cls(**{**dict.fromkeys(("mae", "mape", "r2", "tau", "bias"), math.nan), **data})
 
 
 def scores(
@@ -251,7 +250,7 @@ def scores(
             cells=len(t),
             mae=float(error.mean()),
             mape=float(100 * np.mean(error / np.abs(t))),
-            r2=1 - float(((p - t) ** 2).sum()) / spread if spread else float("nan"),
+            r2=1 - float(((p - t) ** 2).sum()) / spread if spread else math.nan,
             tau=kendall_tau(t, p),
             bias=float(np.median(p / t)),
             coverage=covered,
@@ -264,17 +263,16 @@ def kendall_tau(a: ArrayLike, b: ArrayLike) -> float:
     Raises:
         ConfigError: they are not vectors of one length.
     """
-    x, y = (np.unique(v, return_inverse=True)[1] for v in _paired(a, b))
+    x, y = (np.unique(v, return_inverse=True)[1].astype(np.int64) for v in _paired(a, b))
     n = len(x)
     order = np.lexsort((y, x))
     x, y = x[order], y[order]
     tied_x, tied_y, tied_both = _ties(x), _ties(y), _ties(x * (n + 1) + y)
     pairs = n * (n - 1) // 2
     if tied_x == pairs or tied_y == pairs:
-        return float("nan")
-    discordant = _inversions(y)
-    concordant_less_discordant = pairs - tied_x - tied_y + tied_both - 2 * discordant
-    return float(concordant_less_discordant / np.sqrt(float(pairs - tied_x) * (pairs - tied_y)))
+        return math.nan
+    surplus = pairs - tied_x - tied_y + tied_both - 2 * _inversions(y)
+    return float(surplus / np.sqrt(float(pairs - tied_x) * (pairs - tied_y)))
 
 
 def _paired(a: ArrayLike, b: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -285,29 +283,18 @@ def _paired(a: ArrayLike, b: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np
     return one, other
 
 
-def _ties(values: NDArray[Any]) -> int:
-    count = np.unique(values, return_counts=True)[1].astype(np.int64)
+def _ties(values: NDArray[np.int64]) -> int:
+    count = np.unique(values, return_counts=True)[1]
     return int((count * (count - 1) // 2).sum())
 
 
-def _inversions(values: NDArray[Any]) -> int:
-    """Number of pairs in the wrong order, by merging blocks of doubling length."""
-    y = np.asarray(values, dtype=np.int64)
-    n, total, size = len(y), 0, 1
-    top = int(y.max(initial=0)) + 1
-    position = np.arange(n)
-    while size < n:
-        # Sort each pair of blocks; an element of the right block passes the larger ones of the
-        # left block.
-        pair, right = position // (2 * size), (position // size) % 2
-        order = np.argsort((pair * top + y) * 2 + right, kind="stable")
-        moved_right = right[order]
-        left_so_far = np.cumsum(1 - moved_right)
-        start = np.concatenate([[0], left_so_far])[np.minimum(pair * 2 * size, n)]
-        left_in_pair = np.minimum((pair + 1) * 2 * size, n) - pair * 2 * size
-        left_total = np.minimum(left_in_pair, size)
-        passed = left_total - (left_so_far - start)
-        total += int(passed[moved_right == 1].sum())
-        y = y[order]
-        size *= 2
+def _inversions(values: NDArray[np.int64]) -> int:
+    """Number of pairs in the wrong order, by the highest bit in which their values differ."""
+    y, total = values, 0
+    for bit in reversed(range(int(y.max(initial=0)).bit_length())):
+        y = y[np.argsort(y >> bit + 1, kind="stable")]
+        group, one = y >> bit + 1, y >> bit & 1
+        ones_before = np.cumsum(one) - one
+        in_group = ones_before - ones_before[np.searchsorted(group, group)]
+        total += int(in_group[one == 0].sum())
     return total
