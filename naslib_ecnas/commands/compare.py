@@ -35,7 +35,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--evaluations", "N", about, default=1000)
     objectives = "energy_kwh,validation_accuracy"
     add("--objectives", "METRICS", "two or more metrics (%(default)s)", default=objectives)
-    add("--epochs", "N", "training budget that is compared (the largest)", type=int)
+    add("--epochs", "E", "training budget that is compared (the largest)", type=int)
     add("--jobs", "N", "runs in parallel (%(default)s)", default=1)
     about = "run as jobs of a cluster, through submitit"
     add("--cluster", help=about, choices=("slurm", "local"))

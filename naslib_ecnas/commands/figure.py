@@ -61,7 +61,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("number", "N", listed, type=int, choices=tuple(_FIGURES))
     add("--table", "TABLE", "table or file (7v; figure 4: 4v)")
     add("--out", "DIR", "folder to write to (the current one)", default=".")
-    add("--epochs", "N", "training budget (the largest; figure 4: the least)", type=int)
+    add("--epochs", "E", "training budget (the largest; figure 4: the least)", type=int)
     add("--json", help="print one JSON object: files, caption, settings")
     single = add.group("options of single figures")
     about = "figure 2: table or file of energies measured at 4 epochs (5v-4epochs if fetched)"

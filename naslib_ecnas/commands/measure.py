@@ -89,7 +89,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     add(*campaign)
     add("--out", "FILE", "its suffix is the format", required=True)
-    add("--pue", "X", "PUE to multiply all kWh by (%(default)s)", default=1.0)
+    add("--pue", "P", "PUE to multiply all kWh by (%(default)s)", default=1.0)
     add("--carbon-intensity", "G", "gCO2eq/kWh, a country's code, or world")
     about = "energy that counts (auto: with the CPU if every record has its energy)"
     add("--energy", help=about, choices=("auto", "gpu", "gpu+cpu"), default="auto")
@@ -113,7 +113,7 @@ def _add_plan(add: Options) -> None:
     add("--data", ("KIND", "DIR"), about, nargs="+", required=True)
     add("--images-per-file", "N", "images in a file (10,000; synthetic 256)", type=int)
     add("--recipe", help="recipe (%(default)s)", default="ecnas", choices=("nasbench101", "ecnas"))
-    add("--seed", "N", "seed of the campaign (%(default)s)", default=0)
+    add("--seed", "SEED", "seed of the campaign (%(default)s)", default=0)
     add("--out", "CAMPAIGN", "new folder of the campaign", required=True)
 
 

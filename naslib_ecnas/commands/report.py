@@ -32,7 +32,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("runs", "DIR", about, nargs="*")
     add("--table", "TABLE", "table or file (the table of the runs; 7v without runs)")
     add("--out", "FILE", "page to write (%(default)s)", default="report.html")
-    add("--epochs", "N", "training budget that the page shows first", type=int)
+    add("--epochs", "E", "training budget that the page shows first", type=int)
     add("--overwrite", help="replace an earlier file")
     add(*JSON)
     add_table_options(add)

@@ -48,8 +48,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--max-epochs", "N", "limit on the epochs of all trainings", type=int)
     add("--max-time", "S", "limit on the time of all trainings, in seconds", type=float)
     add("--free-repeats", help="do not charge cells that were evaluated before")
-    add("--seed", "N", "seed of the run (%(default)s)", default=0)
-    add("--epochs", "N", "training budget (the table's largest)", type=int)
+    add("--seed", "SEED", "seed of the run (%(default)s)", default=0)
+    add("--epochs", "E", "training budget (the table's largest)", type=int)
     about = "two or more metrics, comma-separated (%(default)s)"
     add("--objectives", "METRICS", about, default=_OBJECTIVES)
     add("--paper", help="the method as in the published code")

@@ -87,7 +87,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_seed_and_json(add: Options) -> None:
-    add("--seed", "N", "seed (%(default)s)", default=0)
+    add("--seed", "SEED", "seed (%(default)s)", default=0)
     add(*JSON)
 
 

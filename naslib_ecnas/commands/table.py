@@ -46,7 +46,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     about = f"table or file; tables 1 and 3 take several, comma-separated ({_ALL}; table 2: 7v)"
     add("--table", "TABLES", about)
     add("--out", "DIR", "folder to write table-N.csv to")
-    add("--epochs", "N", "table 2: training budget (the largest)", type=int)
+    add("--epochs", "E", "table 2: training budget (the largest)", type=int)
     add(*JSON)
     add_study_options(add, "table 2")
     add_table_options(add)

@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from command_cases import CASES as ALL_CASES
-from command_cases import NO_CHOICE, NO_INTEGER, NO_NUMBER
+from command_cases import BY_METAVAR, BY_TYPE, CASES, MORE
 
 from naslib_ecnas import cli
 
@@ -31,7 +30,7 @@ def leaves() -> dict[str, argparse.ArgumentParser]:
 
 
 LEAVES = leaves()
-CASES = {name: case for name, case in ALL_CASES.items() if name.split()[0] in cli.COMMANDS}
+LINES = {**CASES, **MORE}
 
 
 def taking_values(parser: argparse.ArgumentParser) -> dict[str, argparse.Action]:
@@ -50,7 +49,7 @@ def parser_of(command: str) -> argparse.ArgumentParser:
 
 def changed(command: str, name: str, value: list[str]) -> list[str]:
     """The good command line with another value of one option or argument."""
-    words, parser = CASES[command][0].split(), parser_of(command)
+    words, parser = LINES[command][0].split(), parser_of(command)
     positional = [n for n in taking_values(parser) if not n.startswith("--")]
     if name.startswith("--"):
         if name in words:
@@ -74,12 +73,13 @@ def changed(command: str, name: str, value: list[str]) -> list[str]:
 
 def test_every_command_and_option_has_its_bad_values() -> None:
     """A new command, or a new option of an old one, must be added to the list."""
-    covered: dict[str, set[str]] = {}
-    for command, (_, bad) in CASES.items():
-        name = next(n for n in LEAVES if LEAVES[n] is parser_of(command))
-        covered.setdefault(name, set()).update(bad)
-    assert covered == {name: set(taking_values(parser)) for name, parser in LEAVES.items()}
-    assert {name.split()[0] for name in LEAVES} == set(cli.COMMANDS)
+    assert set(CASES) == set(LEAVES)
+    for command, (_, special) in CASES.items():
+        actions = taking_values(LEAVES[command])
+        assert set(special) <= set(actions), command
+        for name, action in actions.items():
+            known = action.choices or name in special or action.metavar in BY_METAVAR
+            assert known, (command, name)
 
 
 @pytest.fixture
@@ -124,31 +124,26 @@ def refused(words: list[str], place: Path, capsys: pytest.CaptureFixture[str]) -
     return lines[0]
 
 
-def bad_values() -> Iterator[tuple[str, str, list[str]]]:
-    for command, (_, options) in CASES.items():
-        actions = taking_values(parser_of(command))
-        for name, values in options.items():
-            action = actions[name]
-            if action.type is int:
-                values = (*values, *NO_INTEGER)
-            elif action.type is float:
-                values = (*values, *NO_NUMBER)
-            elif action.choices:
-                values = (*values, *NO_CHOICE)
-            for value in values:
-                many = action.nargs in ("+", argparse.REMAINDER) and " " in value
-                yield command, name, value.split() if many else [value]
+def bad_values(command: str) -> Iterator[tuple[str, list[str]]]:
+    """Options and arguments of a command, each with a value that is not possible."""
+    special = LINES[command][1]
+    for name, action in taking_values(parser_of(command)).items():
+        if command in MORE and name not in special:
+            continue
+        values = () if action.choices else BY_METAVAR.get(str(action.metavar), ())
+        kind = action.type if action.type in (int, float) else "choices" if action.choices else None
+        for value in (*special.get(name, values), *BY_TYPE.get(kind, ())):
+            many = action.nargs in ("+", argparse.REMAINDER) and " " in value
+            yield name, value.split() if many else [value]
 
 
-@pytest.mark.parametrize("command", CASES)
+@pytest.mark.parametrize("command", LINES)
 def test_what_is_not_possible_is_refused(
     command: str, place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """All bad values of all options of a command, together so that a fault shows them all."""
     faults = []
-    for of, name, value in bad_values():
-        if of != command:
-            continue
+    for name, value in bad_values(command):
         words = changed(command, name, value)
         before = tree(place)
         try:
