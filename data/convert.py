@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from naslib_ecnas.data.arrays import PREFIX
 from naslib_ecnas.data.assemble import opened, unreadable
 from naslib_ecnas.data.cache import cached, up_to_date
-from naslib_ecnas.data.catalog import TableEntry, catalog, file_entry, table_entry, tables
+from naslib_ecnas.data.catalog import FileEntry, TableEntry, catalog, table_entry, tables
 from naslib_ecnas.data.table import SUFFIX, Columns, Table
 from naslib_ecnas.errors import ConfigError, FetchError, FormatError, UnknownTableError
 from naslib_ecnas.files import exists, is_file, is_folder
@@ -31,7 +31,6 @@ from naslib_ecnas.provenance import Provenance
 
 __all__ = [
     "FORMATS",
-    "Format",
     "Verdict",
     "built",
     "cached_table",
@@ -60,85 +59,46 @@ def _of_data(name: str) -> Any:
 
 # -- readable formats -----------------------------------------------------------------------------
 
-
-@dataclass(frozen=True)
-class Format:
-    """How files of one format are recognised and read."""
-
-    reader: str
-    """Module and name of a function with the arguments of `read`."""
-    fits: Callable[[Path, bytes], bool]
-    """Whether a path with these first bytes (none for a folder) is of this format."""
-
-
-def _read_table(
-    path: str | PathLike[str],
-    *,
-    name: str | None,
-    vertices: int | None,
-    provenance: Mapping[str, Provenance] | None,
-) -> Columns:
-    columns = Table.open(path).to_columns()
-    return replace(
-        columns,
-        name=name or columns.name,
-        vertices=columns.vertices if vertices is None else vertices,
-        provenance={**columns.provenance, **(provenance or {})},
-    )
-
-
-def _is_framed(head: bytes) -> bool:
-    framed: bool = _of_data("tfrecord:is_framed")(head)
-    return framed
-
-
-def _has_energy(path: Path) -> bool:
-    energy: bool = _of_data("nasbench_tfrecord:has_energy")(path)
-    return energy
-
-
-def _is_results_tree(path: Path) -> bool:
-    found: bool = _of_data("results_tree:is_results_tree")(path)
-    return found
-
-
-def _is_csv(head: bytes) -> bool:
-    first = head.removeprefix(b"\xef\xbb\xbf").partition(b"\n")[0]
-    return head.startswith(b"#") or b"cell" in first.replace(b'"', b"").rstrip().split(b",")
-
-
-#: Every format by name, in the order in which they are tried.
-FORMATS: dict[str, Format] = {
-    "table": Format("convert:_read_table", lambda _, head: head[8:].startswith(PREFIX)),
-    "ecnas-tfrecord": Format(
-        "nasbench_tfrecord:read_ecnas", lambda path, head: _is_framed(head) and _has_energy(path)
-    ),
-    "nasbench-tfrecord": Format(
-        "nasbench_tfrecord:read_nasbench", lambda _, head: _is_framed(head)
-    ),
-    "nasbench-pickle": Format(
-        "nasbench_pickle:read_nasbench_pickle",
-        lambda _, head: head[:1] == b"\x80" and head[1:2] <= b"\x05",
-    ),
-    "parquet": Format("long_form:read_parquet", lambda _, head: head.startswith(b"PAR1")),
-    "results-tree": Format(
-        "results_tree:read_results_tree", lambda path, _: _is_results_tree(path)
-    ),
-    "csv": Format("long_form:read_csv", lambda _, head: _is_csv(head)),
+#: The function that reads each format, with the arguments of `read`.
+FORMATS = {
+    "table": "convert:_read_table",
+    "ecnas-tfrecord": "nasbench_tfrecord:read_ecnas",
+    "nasbench-tfrecord": "nasbench_tfrecord:read_nasbench",
+    "nasbench-pickle": "nasbench_pickle:read_nasbench_pickle",
+    "parquet": "long_form:read_parquet",
+    "results-tree": "results_tree:read_results_tree",
+    "csv": "long_form:read_csv",
 }
 
 #: First bytes of files that are not read: what they are, and what to do.
 _UNREAD = {
-    b"\x1f\x8b": ("is packed with gzip", "unpack it first: gunzip FILE"),
+    b"\x1f\x8b": ("packed with gzip", "unpack it first: gunzip FILE"),
     b"\x89ECNAS": (
-        "is a table of an earlier version",
+        "a table of an earlier version",
         "convert its source again: ecnas data convert SOURCE --out FILE",
     ),
 }
 
 
+def _format_of(path: Path, head: bytes) -> str | None:
+    """The format of a file with these first bytes; a folder has none."""
+    if head[8:].startswith(PREFIX):
+        return "table"
+    if head.startswith(b"PAR1"):
+        return "parquet"
+    if head[:1] == b"\x80" and head[1:2] <= b"\x05":
+        return "nasbench-pickle"
+    names = head.removeprefix(b"\xef\xbb\xbf").partition(b"\n")[0].replace(b'"', b"").rstrip()
+    if head.startswith(b"#") or b"cell" in names.split(b","):
+        return "csv"
+    if _of_data("tfrecord:is_framed")(head):
+        energy = _of_data("nasbench_tfrecord:has_energy")(path)
+        return "ecnas-tfrecord" if energy else "nasbench-tfrecord"
+    return "results-tree" if _of_data("results_tree:is_results_tree")(path) else None
+
+
 def sniff(path: str | PathLike[str]) -> str:
-    """The format of a file or folder, as a key of `FORMATS`.
+    """The format of a file or folder by its content, as a key of `FORMATS`.
 
     Raises:
         UnknownTableError: there is nothing at this path, or it cannot be read.
@@ -152,12 +112,12 @@ def sniff(path: str | PathLike[str]) -> str:
                 head, offset = file.read(_HEAD), 0
             except OSError as error:
                 raise unreadable(error, place) from error
-    for name, known in FORMATS.items():
-        if known.fits(place, head):
-            return name
+    name = _format_of(place, head)
+    if name is not None:
+        return name
     for start, (what, remedy) in _UNREAD.items():
         if head.startswith(start):
-            raise FormatError(f"the file {what}", path=path, offset=offset, remedy=remedy)
+            raise FormatError(f"the file is {what}", path=path, offset=offset, remedy=remedy)
     message = "the file is of no known format: " + ", ".join(FORMATS)
     raise FormatError(message, path=path, offset=offset, value=head[:16] or None)
 
@@ -183,8 +143,24 @@ def read(
         FormatError: the format is unknown, or the file is damaged.
         MissingDependencyError: the format needs a package that is not installed.
     """
-    reader: Callable[..., Columns] = _of_data(FORMATS[sniff(path)].reader)
+    reader: Callable[..., Columns] = _of_data(FORMATS[sniff(path)])
     return reader(path, name=name, vertices=vertices, provenance=provenance)
+
+
+def _read_table(
+    path: str | PathLike[str],
+    *,
+    name: str | None,
+    vertices: int | None,
+    provenance: Mapping[str, Provenance] | None,
+) -> Columns:
+    columns = Table.open(path).to_columns()
+    return replace(
+        columns,
+        name=name or columns.name,
+        vertices=vertices or columns.vertices,
+        provenance={**columns.provenance, **(provenance or {})},
+    )
 
 
 # -- writable formats -----------------------------------------------------------------------------
@@ -319,7 +295,7 @@ def _path_key(source: Path) -> tuple[str, dict[str, Any]]:
 
 
 def _columns_of(source: Path, entry: TableEntry | None, progress: Progress) -> Columns:
-    """Read a file and give every column its provenance.
+    """The columns of a file or folder, each with its provenance.
 
     Args:
         source: the file or folder.
@@ -330,16 +306,12 @@ def _columns_of(source: Path, entry: TableEntry | None, progress: Progress) -> C
         FormatError: the file is damaged or of no known format.
     """
     sniff(source)  # before all of it is read for its checksum
-    sha256 = entry.file.sha256 if entry else None
-    if sha256 is None and not source.is_dir():
-        sha256 = _sha256(source, progress)
+    sha256 = _sha256(source, progress) if entry is None else entry.file.sha256
     if entry is None and sha256 is not None:
-        entry = next((table for table in catalog().tables if table.file.sha256 == sha256), None)
+        entry = next((table for table in tables() if table.file.sha256 == sha256), None)
     with listening(progress):
         if entry is None:
-            columns = read(source)
-            provenance = _completed(columns.provenance, source.name, sha256)
-            return replace(columns, provenance=provenance)
+            return _sourced(read(source), source, sha256)
         columns = read(source, name=entry.name, vertices=entry.vertices)
     notes = {
         "description": entry.description,
@@ -353,19 +325,20 @@ def _columns_of(source: Path, entry: TableEntry | None, progress: Progress) -> C
     return replace(columns, provenance=provenance, attributes={**columns.attributes, **notes})
 
 
-def _sha256(path: Path, progress: Progress | None = None) -> str:
-    found: str = _of_data("fetch:sha256_of")(path, progress)
-    return found
-
-
-def _completed(
-    provenance: Mapping[str, Provenance], source: str, sha256: str | None
-) -> dict[str, Provenance]:
-    """The origins, with the source and its checksum added where they are missing."""
-    return {
-        metric: replace(known, source=known.source or source, sha256=known.sha256 or sha256)
-        for metric, known in provenance.items()
+def _sourced(columns: Columns, source: Path, sha256: str | None) -> Columns:
+    """The columns with their file and its checksum in all origins that name none."""
+    provenance = {
+        metric: replace(known, source=known.source or source.name, sha256=known.sha256 or sha256)
+        for metric, known in columns.provenance.items()
     }
+    return replace(columns, provenance=provenance)
+
+
+def _sha256(source: Path, progress: Progress = silent) -> str | None:
+    """SHA-256 of a file; None for a folder."""
+    from naslib_ecnas.data.fetch import sha256_of
+
+    return None if source.is_dir() else sha256_of(source, progress)
 
 
 # -- the official seven-vertex table from its parts -----------------------------------------------
@@ -394,7 +367,8 @@ def built(
         UnknownTableError: there is no such file.
         FormatError: it is damaged, of no known format, or has no accuracies.
     """
-    records = read(nasbench, name=name, vertices=7)
+    file = Path(nasbench)
+    records = _sourced(read(file, name=name, vertices=7), file, _sha256(file))
     kept = {m: v for m, v in records.values.items() if m.removeprefix("halfway_") in _KEPT}
     if "validation_accuracy" not in kept:
         message = "the file must have validation_accuracy among its columns"
@@ -404,19 +378,21 @@ def built(
         metric: np.where(there, values[:, :, None], np.nan)
         for metric, values in energy(records.rows, records.budgets).items()
     }
-    file = Path(nasbench)
-    known = _completed(records.provenance, file.name, _sha256(file) if is_file(file) else None)
-    ours = "trained by NAS-Bench-101, as its file says; not the trainings of the energy"
-    origins = {
-        m: replace(known[m], note="; ".join(filter(None, (known[m].note, ours)))) for m in kept
-    }
-    description = f"trainings of {file.name} with modelled energies"
+    origins = dict.fromkeys(modelled, provenance)
+    for metric in kept:
+        known = records.provenance[metric]
+        note = "trained by NAS-Bench-101, as its file says; not the trainings of the energy"
+        note = f"{known.note}; {note}" if known.note else note
+        origins[metric] = replace(known, note=note)
     return replace(
         records,
         name=name,
         values={**modelled, **kept},
-        provenance={**dict.fromkeys(modelled, provenance), **origins},
-        attributes={**records.attributes, "description": description},
+        provenance=origins,
+        attributes={
+            **records.attributes,
+            "description": f"trainings of {file.name} with modelled energies",
+        },
     )
 
 
@@ -446,56 +422,48 @@ def verify(name: str, progress: Progress) -> list[Verdict]:
         UnknownTableError: there is neither such a name nor such a file.
         FetchError: nothing of that name is on this machine.
     """
-    from naslib_ecnas.data.fetch import check, local_copy
+    from naslib_ecnas.data.fetch import local_copy
 
-    entries = {table.name: table for table in tables()}
-    if name not in entries and name not in {file.name for file in catalog().files}:
+    table = next((table for table in tables() if table.name == name), None)
+    file = table.file if table else next((f for f in catalog().files if f.name == name), None)
+    if file is None:
         path = Path(name).expanduser()
-        if exists(path):
-            return [_verify_path(path, progress)]
-        if "/" not in name and path.name == name:
-            file_entry(name)  # raises the error that suggests the nearest name
-        raise _no_such_file(name, path)
-    file = file_entry(name)
-    copy = local_copy(file)
-    table = cached_table(entries[name]) if name in entries else None
-    found = [] if table is None else [_verify_path(table, progress)]
-    if copy is not None:
-        try:
-            sha256 = check(copy, file, progress)
-        except FormatError as error:
-            found.append(Verdict(str(copy), False, str(error)))
-        else:
-            published = file.sha256 is not None
-            what = "is as published" if published else "has no published checksum"
-            found.append(Verdict(str(copy), published, f"{copy} {what}, SHA-256 {sha256}"))
+        if not exists(path):
+            raise _no_such_file(name, path)
+        return [_verdict(path, None, progress)]
+    made, copy = cached_table(table) if table else None, local_copy(file)
+    found = [_verdict(path, of, progress) for path, of in ((made, None), (copy, file)) if path]
     if not found:
         remedy = f"fetch it with: ecnas data fetch {name}"
         raise FetchError(f"nothing of {name} is on this machine", remedy=remedy)
     return found
 
 
-def _verify_path(path: Path, progress: Progress) -> Verdict:
+def _verdict(path: Path, file: FileEntry | None, progress: Progress) -> Verdict:
+    """The result of checking a path, which may be known to be of a published file."""
     from naslib_ecnas.data.fetch import check
 
+    good = True
     try:
         if path.suffix == SUFFIX:
             table = Table.open(path)
             table.verify()
             what = f"is whole, {len(table):,} cells, {len(table.metrics)} columns"
-            return Verdict(str(path), True, f"{path} {what}")
-        if path.is_file():
+        elif file is not None:
+            sha256: str | None = check(path, file, progress)
+            good = file.sha256 is not None
+            what = f"{'is as published' if good else 'has no published checksum'}, SHA-256 {sha256}"
+        else:
             sha256 = _sha256(path, progress)
             published = [file for file in catalog().files if file.sha256]
-            for file in published:
-                if file.sha256 == sha256:
-                    what = f"{path} is {file.name} as published, SHA-256 {sha256}"
+            for known in published:
+                if known.sha256 == sha256:
+                    what = f"{path} is {known.name} as published, SHA-256 {sha256}"
                     return Verdict(str(path), True, what)
-            for file in published:
-                if file.name == path.name:
-                    check(path, file, progress)
-        columns = read(path)
+            for known in published:
+                if known.name == path.name:
+                    check(path, known, progress)  # raises an error that says how it differs
+            what = f"can be read, {len(read(path).rows):,} cells, but is not in the catalog"
     except FormatError as error:
         return Verdict(str(path), False, str(error))
-    what = f"{path} can be read, {len(columns.rows):,} cells, but is not in the catalog"
-    return Verdict(str(path), True, what)
+    return Verdict(str(path), good, f"{path} {what}")

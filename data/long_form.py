@@ -13,7 +13,7 @@ import csv
 import io
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from hashlib import sha256
@@ -166,10 +166,7 @@ def _check_hashes(rows: NDArray[np.int32], hashes: Sequence[Any], source: Source
 
 
 def _to_lines(columns: Columns) -> Iterator[dict[str, Any]]:
-    """Keys and metrics, some thousand lines at a time and at least once, with progress.
-
-    Each cell has budgets x repeats lines. Missing values are NaN.
-    """
+    """Columns of lines, budgets x repeats for each cell, some thousand lines at a time."""
     n_cells, n_budgets, n_repeats = columns.shape
     each = n_budgets * n_repeats
     step = max(1, _LINES // each)
@@ -183,10 +180,7 @@ def _to_lines(columns: Columns) -> Iterator[dict[str, Any]]:
             "nasbench_hash": [text for text in hashes for _ in range(each)],
             "epochs": np.tile(np.repeat(np.array(columns.budgets), n_repeats), len(rows)),
             "repeat": np.tile(np.arange(n_repeats), len(rows) * n_budgets),
-            **{
-                name: values[start : start + step].ravel()
-                for name, values in columns.values.items()
-            },
+            **{name: v[start : start + step].ravel() for name, v in columns.values.items()},
         }
         progress(task, start + len(rows), n_cells, unit="cells")
 
@@ -195,11 +189,10 @@ def _from_lines(
     parts: Iterable[Lines],
     about: _About,
     source: Source,
-    digest: Callable[[], str],
     *,
-    name: str | None,
-    vertices: int | None,
-    provenance: Mapping[str, Provenance] | None,
+    name: str | None = None,
+    vertices: int | None = None,
+    provenance: Mapping[str, Provenance] | None = None,
 ) -> Columns:
     """The inverse of `_to_lines`, for lines in any order.
 
@@ -208,8 +201,7 @@ def _from_lines(
             budget are repeats in their order.
         about: the header of the file.
         source: the file.
-        digest: SHA-256 of the file when all parts are read, for metrics of unknown origin.
-        name, vertices, provenance: see `read_csv`.
+        name, vertices, provenance: what the caller of `convert.read` knows better.
 
     Raises:
         FormatError: a wrong cell, hash, budget, repeat or value; no lines, or a line twice.
@@ -229,10 +221,10 @@ def _from_lines(
         assembler.add(rows, keys["epochs"], metrics, repeats=keys.get("repeat"))
     path = Path(str(source.path))
     return assembler.finish(
-        name if name is not None else about.name if about.name is not None else path.stem,
+        name or about.name or path.stem,
         vertices=about.vertices if vertices is None else vertices,
         provenance={**about.provenance, **(provenance or {})},
-        default=Provenance("unknown", source=path.name, sha256=digest()),
+        default=Provenance("unknown", source=path.name),
         attributes=about.attributes,
     )
 
@@ -251,6 +243,20 @@ def _check_names(names: Sequence[str], source: Source) -> None:
     if missing or unknown or len(set(names)) != len(names):
         message = f"missing {missing}, unknown {unknown}, all {list(names)}"
         raise source.fault(f"the columns are not those of a table, each once: {message}")
+
+
+@contextmanager
+def _errors(source: Source, what: str, *kinds: type[Exception]) -> Iterator[None]:
+    """Turn errors of the system or of a parser, while it reads a file, into typed ones."""
+    try:
+        yield
+    except EcnasError:
+        raise
+    except (OSError, *kinds) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise unreadable(error, str(source.path)) from error
+        first = next(iter(str(error).splitlines()), type(error).__name__)
+        raise source.fault(f"the file is not {what}: {first}") from error
 
 
 # -- CSV ------------------------------------------------------------------------------------------
@@ -283,30 +289,21 @@ def _blanked(column: Any) -> list[Any]:
     return ["" if value != value else value for value in values]
 
 
-def read_csv(
-    path: str | PathLike[str],
-    *,
-    name: str | None = None,
-    vertices: int | None = None,
-    provenance: Mapping[str, Provenance] | None = None,
-) -> Columns:
+def read_csv(path: str | PathLike[str], **details: Any) -> Columns:
     """Read a table from CSV.
 
     Args:
         path: the file; the line with the provenance, hashes and repeats may be missing.
-        name: short name of the table, by default the header's, else the file's.
-        vertices: vertices of the space, by default the header's, else the smallest.
-        provenance: origins that are known better than the header says.
+        details: name, vertices and provenance, see `convert.read`.
 
     Raises:
         UnknownTableError: the file cannot be read.
         ChecksumError: the lines have not the SHA-256 that the header says.
         FormatError: it is not such a table.
     """
-    source, front, body = Source(str(path), None), b"", sha256()
-    about = _About()
-    with opened(path) as opened_file, _readable(path):
-        file: Any = opened_file  # a buffered one
+    source, about, body, front = Source(str(path), None), _About(), sha256(), b""
+    with opened(path) as buffered, _errors(source, "CSV", csv.Error):
+        file: Any = buffered  # with `peek`
         if file.peek(3).startswith(_MARK):
             front = file.read(len(_MARK))
         while file.peek(1).startswith(b"#"):
@@ -314,17 +311,8 @@ def read_csv(
             front += line
             if line.startswith(_COMMENT.encode()):
                 about = _parsed(line.removeprefix(_COMMENT.encode()), source)
-        whole = sha256(front)
-        lines = _decoded(file, len(front), (whole, body), source)
-        columns = _from_lines(
-            _csv_parts(csv.reader(lines, strict=True), source),
-            about,
-            source,
-            whole.hexdigest,
-            name=name,
-            vertices=vertices,
-            provenance=provenance,
-        )
+        lines = csv.reader(_decoded(file, len(front), body, source), strict=True)
+        columns = _from_lines(_csv_parts(lines, source), about, source, **details)
     if about.sha256 not in (None, body.hexdigest()):
         remedy = "if the change is meant, delete the sha256 from the first line"
         message = "the lines have not the SHA-256 that the first line says"
@@ -332,22 +320,10 @@ def read_csv(
     return columns
 
 
-@contextmanager
-def _readable(path: str | PathLike[str]) -> Iterator[None]:
-    """Turn an error of the system while reading a file into an UnknownTableError."""
-    try:
-        yield
-    except EcnasError:
-        raise
-    except OSError as error:
-        raise unreadable(error, path) from error
-
-
-def _decoded(file: BinaryIO, start: int, digests: Iterable[Any], source: Source) -> Iterator[str]:
-    """The lines of a file from a byte on, as texts; their bytes are added to digests."""
+def _decoded(file: BinaryIO, start: int, digest: Any, source: Source) -> Iterator[str]:
+    """The lines of a file from byte `start` on, as texts; their bytes are added to a digest."""
     while piece := b"".join(file.readlines(_PIECE)):
-        for digest in digests:
-            digest.update(piece)
+        digest.update(piece)
         try:
             text = piece.decode()
         except UnicodeDecodeError as error:
@@ -359,23 +335,20 @@ def _decoded(file: BinaryIO, start: int, digests: Iterable[Any], source: Source)
 
 def _csv_parts(reader: Iterator[list[str]], source: Source) -> Iterator[Lines]:
     """Columns of CSV, some thousand lines at a time."""
-    try:
-        names = next(reader, [])
-        _check_names(names, source)
-        done = 1
-        while lines := list(islice(reader, _LINES)):
-            for number, line in enumerate(lines, done + 1):
-                if len(line) != len(names):
-                    message = f"line {number} of the table must have {len(names)} fields"
-                    raise source.fault(message, value=len(line))
-            done += len(lines)
-            columns = zip(names, zip(*lines, strict=True), strict=True)
-            yield {
-                name: texts if name in _KEYS[:2] else _numbers(texts, name, source)
-                for name, texts in columns
-            }
-    except csv.Error as error:
-        raise source.fault(f"the file is not CSV ({error})") from error
+    names = next(reader, [])
+    _check_names(names, source)
+    done = 1
+    while lines := list(islice(reader, _LINES)):
+        for number, line in enumerate(lines, done + 1):
+            if len(line) != len(names):
+                message = f"line {number} of the table must have {len(names)} fields"
+                raise source.fault(message, value=len(line))
+        done += len(lines)
+        columns = zip(names, zip(*lines, strict=True), strict=True)
+        yield {
+            name: texts if name in _KEYS[:2] else _numbers(texts, name, source)
+            for name, texts in columns
+        }
 
 
 def _numbers(texts: Sequence[str], name: str, source: Source) -> NDArray[Any]:
@@ -423,13 +396,7 @@ def write_parquet(path: str | PathLike[str], columns: Columns) -> None:
             writer.write_table(pyarrow.table(arrays, schema=schema))
 
 
-def read_parquet(
-    path: str | PathLike[str],
-    *,
-    name: str | None = None,
-    vertices: int | None = None,
-    provenance: Mapping[str, Provenance] | None = None,
-) -> Columns:
+def read_parquet(path: str | PathLike[str], **details: Any) -> Columns:
     """Read a table from Parquet, as `read_csv` does from CSV.
 
     Raises:
@@ -438,34 +405,13 @@ def read_parquet(
         FormatError: it is not such a table.
     """
     pyarrow, parquet = _pyarrow("reading Parquet")
-    from naslib_ecnas.data.fetch import sha256_of  # pulls in the network's modules
-
-    source, digest = Source(str(path), None), sha256_of(Path(path))
-    with opened(path, report=False) as file, _parquet_errors(pyarrow, source):
+    source = Source(str(path), None)
+    errors = (pyarrow.ArrowException, ValueError, TypeError, KeyError)
+    with opened(path, report=False) as file, _errors(source, "a Parquet table", *errors):
         table = parquet.ParquetFile(file, page_checksum_verification=True)
         _check_names(table.schema_arrow.names, source)
-        header = (table.schema_arrow.metadata or {}).get(_METADATA)
-        return _from_lines(
-            _parquet_parts(table, pyarrow, source),
-            _About() if header is None else _parsed(header, source),
-            source,
-            lambda: digest,
-            name=name,
-            vertices=vertices,
-            provenance=provenance,
-        )
-
-
-@contextmanager
-def _parquet_errors(pyarrow: Any, source: Source) -> Iterator[None]:
-    """Turn pyarrow's errors about a file into a FormatError."""
-    try:
-        yield
-    except EcnasError:
-        raise
-    except (pyarrow.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
-        first = next(iter(str(error).splitlines()), type(error).__name__)
-        raise source.fault(f"the file is not a Parquet table: {first}") from error
+        about = _parsed((table.schema_arrow.metadata or {}).get(_METADATA, b"{}"), source)
+        return _from_lines(_parquet_parts(table, pyarrow, source), about, source, **details)
 
 
 def _parquet_parts(table: Any, pyarrow: Any, source: Source) -> Iterator[Lines]:
