@@ -32,7 +32,7 @@ from numpy.typing import ArrayLike, NDArray
 from naslib_ecnas.network import STACKS, cell_depth, channels, parameters
 from naslib_ecnas.topologies import MAX_VERTICES, adjacency, labels_of_rows, topologies
 
-__all__ = ["COSTS", "FEATURES", "Feature", "features", "topology_arrays", "vertices_of"]
+__all__ = ["COSTS", "FEATURES", "LAYER_SUMS", "features", "topology_arrays", "vertices_of"]
 
 Matrix = NDArray[np.float32]
 Bools = NDArray[np.bool_]
@@ -580,8 +580,8 @@ def _path_costs(one: Matrix, graphs: _Graphs) -> list[Matrix]:
 
 # -- all of them ----------------------------------------------------------------------------------
 
-#: Leading columns that are costs of the network.
-COSTS = len(_SUMS) + len(_CURVES)
+#: Leading columns that are sums over layers, and all that are costs of the network.
+LAYER_SUMS, COSTS = len(_SUMS), len(_SUMS) + len(_CURVES)
 
 #: Name, unit and description of every column of `features`, in order.
 FEATURES: tuple[Feature, ...] = (
@@ -624,5 +624,5 @@ def _write(rows: Ints, out: Matrix) -> None:
         each_slot = one * distance[:, None]
         blocks += [each_slot.sum(axis=0), each_slot.max(axis=0)]
     blocks += _path_costs(one, graphs)
-    out[:, : len(_SUMS)] = sums
-    out[:, len(_SUMS) :] = np.concatenate([b.reshape(-1, len(rows)) for b in blocks]).T
+    out[:, :LAYER_SUMS] = sums
+    out[:, LAYER_SUMS:] = np.concatenate([b.reshape(-1, len(rows)) for b in blocks]).T

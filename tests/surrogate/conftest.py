@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -25,14 +24,13 @@ def sklearn() -> Any:
     return pytest.importorskip("sklearn", reason="scikit-learn is not installed")
 
 
+class Reports(list[tuple[int, int | None]]):
+    """A progress callback that keeps the numbers that were done, and the totals."""
+
+    def __call__(self, task: str, done: int, total: int | None = None, *, unit: str = "") -> None:
+        self.append((done, total))
+
+
 @pytest.fixture
-def reports() -> Callable[..., None]:
-    """A progress callback; `reports.seen` are the numbers that were done, and the totals."""
-
-    def report(
-        task: str, done: int = 0, total: int | None = None, *, unit: str = "", note: str = ""
-    ) -> None:
-        report.seen.append((done, total))  # type: ignore[attr-defined]
-
-    report.seen = []  # type: ignore[attr-defined]
-    return report
+def reports() -> Reports:
+    return Reports()

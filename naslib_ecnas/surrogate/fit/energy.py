@@ -21,7 +21,7 @@ from naslib_ecnas.errors import ConfigError, check_counts
 from naslib_ecnas.progress import Progress
 from naslib_ecnas.quality import Z90, scores
 from naslib_ecnas.space import Space
-from naslib_ecnas.surrogate.features import COSTS, FEATURES, features
+from naslib_ecnas.surrogate.features import COSTS, LAYER_SUMS, features
 from naslib_ecnas.surrogate.fit.gaussian_process import GaussianProcess, fit_gaussian_process
 from naslib_ecnas.surrogate.fit.reference import (
     ONE_EPOCH,
@@ -113,9 +113,6 @@ def cross_conformal(energy_wh: Vector, spread: Vector, off: Vector, fold: NDArra
 # model of energy that is given a time need only learn the power. The published one-epoch runs on
 # the RTX 3090 give this time almost without noise: it is very nearly a sum over layers.
 
-#: Leading columns of `FEATURES` that are sums over layers; the logarithms come after them.
-LAYER_SUMS = next(i for i, f in enumerate(FEATURES) if f.name.startswith("log_"))
-
 _PENALTIES = np.logspace(-4, 2, 13)
 
 #: Least prediction, as a share of the least fitted time.
@@ -139,6 +136,15 @@ class EpochTime:
         """(n,) seconds of (n, k) features."""
         time = np.asarray(x[:, :LAYER_SUMS], dtype=np.float64) @ self.coefficients + self.intercept
         return np.asarray(np.maximum(time, self.floor))
+
+    def inputs(self, x: NDArray[Any]) -> Vector:
+        """(n, COSTS + 2) inputs of the models of power, from (n, len(FEATURES)) features."""
+        seconds = self.predict(x)
+        return np.column_stack([x[:, :COSTS].astype(np.float64), np.log(seconds), seconds])
+
+    def energy_wh(self, x: NDArray[Any], log_power: Vector) -> Vector:
+        """(n,) energies at 4 epochs of (n, k) features, from log(energy over this time in W)."""
+        return np.asarray(1000 * self.predict(x) * np.exp(log_power) / JOULES_PER_KWH)
 
 
 def fit_epoch_time(x: Vector, time: Vector) -> EpochTime:
@@ -182,6 +188,9 @@ def fit_epoch_time(x: Vector, time: Vector) -> EpochTime:
 # of it, the time model too, is fitted on the chosen cells and on no others, so that the rest can be
 # used for testing.
 
+#: Weight of the trees in the mean.
+_TREES = 0.1
+
 #: Added to the spread of the members before its logarithm.
 _LEAST_SPREAD = 1e-4
 
@@ -191,7 +200,7 @@ class Problem(NamedTuple):
 
     time: EpochTime
     z: Vector
-    """(n, COSTS + 2) inputs."""
+    """(n, COSTS + 2) inputs of `EpochTime.inputs`."""
     target: Vector
     """(n,) logarithms of mean power in W."""
     log_time: Vector
@@ -222,7 +231,7 @@ class EnergyData:
         time = fit_epoch_time(self.x_once[runs], self.once["final_training_time_s"][runs])
         seconds = time.predict(x)
         target = np.log(cells["energy_kwh"] * JOULES_PER_KWH / seconds)
-        return Problem(time, inputs(time, x), target, np.log(seconds))
+        return Problem(time, time.inputs(x), target, np.log(seconds))
 
 
 def read_energy(folder: str | PathLike[str]) -> EnergyData:
@@ -232,17 +241,6 @@ def read_energy(folder: str | PathLike[str]) -> EnergyData:
     return EnergyData(measured, features(measured.rows), once, x_once)
 
 
-def inputs(time: EpochTime, x: NDArray[Any]) -> Vector:
-    """(n, COSTS + 2) inputs of every member, from (n, len(FEATURES)) features."""
-    seconds = time.predict(x)
-    return np.column_stack([x[:, :COSTS].astype(np.float64), np.log(seconds), seconds])
-
-
-def energy_wh(time: EpochTime, x: NDArray[Any], log_power: Vector) -> Vector:
-    """(n,) energies of (n, len(FEATURES)) features, from log(mean power in W)."""
-    return np.asarray(1000 * time.predict(x) * np.exp(log_power) / JOULES_PER_KWH)
-
-
 @dataclass(frozen=True)
 class Teacher:
     """The ensemble, which predicts log(energy / time)."""
@@ -250,15 +248,13 @@ class Teacher:
     time: EpochTime
     processes: tuple[GaussianProcess, ...]
     trees: Any
-    share: float
-    """Weight of the trees."""
 
     def predict(self, x: NDArray[Any]) -> tuple[Vector, Vector]:
         """Logarithms of the mean power in W and of the members' spread, (n,) each."""
-        z = inputs(self.time, x)
+        z = self.time.inputs(x)
         trees = self.trees.predict(z)
         processes = np.stack([process.predict(z) for process in self.processes])
-        mean = (1 - self.share) * processes.mean(axis=0) + self.share * trees
+        mean = (1 - _TREES) * processes.mean(axis=0) + _TREES * trees
         spread = np.sqrt(processes.var(axis=0) + (trees - processes.mean(axis=0)) ** 2)
         return mean, np.log(spread + _LEAST_SPREAD)
 
@@ -272,18 +268,17 @@ def fit_teacher(
     subset: int = 900,
     steps: int = 160,
     trees: int = 1500,
-    share: float = 0.1,
 ) -> Teacher:
     """Fit the ensemble on the chosen cells (a mask or indices) and no others.
 
-    `subset` and `steps` are of each Gaussian process, `share` is the weight of the trees.
+    `subset` and `steps` are of each Gaussian process.
     """
     time, *problem = data.problem(chosen)
     members = tuple(
         fit_gaussian_process(*problem, subset=subset, steps=steps, seed=seed * 100 + member)
         for member in range(processes)
     )
-    return Teacher(time, members, fit_boosting(*problem[:2], trees=trees, seed=seed), share)
+    return Teacher(time, members, fit_boosting(*problem[:2], trees=trees, seed=seed))
 
 
 # -- the student, and the whole fit ---------------------------------------------------------------
@@ -307,7 +302,7 @@ def fit_student(teacher: Teacher, *, cells: int, epochs: int, seed: int) -> Ener
     rest = rng.choice(np.arange(_SMALL, len(Space(7))), size=cells, replace=False)
     x = features(np.concatenate([np.arange(_SMALL), np.sort(rest)]))
     labels = np.column_stack(teacher.predict(x))
-    z = inputs(teacher.time, x)
+    z = teacher.time.inputs(x)
     # Small batches: the labels have no noise, so an exact fit is wanted.
     power = distil(z, labels[:, 0], _POWER, Plan(epochs, batch=256, rate=2e-3), seed=seed)
     spread = distil(z, labels[:, 1], _SPREAD, Plan(max(epochs // 4, 1)), seed=seed)
@@ -371,7 +366,7 @@ def fit_energy(
         student = fit_student(teacher, cells=fold_cells, epochs=fold_epochs, seed=seed)
         x = data.x[there]
         mean, std = student.predict(x)
-        by_teacher = energy_wh(teacher.time, x, teacher.predict(x)[0])
+        by_teacher = teacher.time.energy_wh(x, teacher.predict(x)[0])
         return np.column_stack([1000 * mean, np.log(std / mean), by_teacher])
 
     fold = np.random.default_rng(seed).permutation(len(rows)) % folds

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from naslib_ecnas.errors import ConfigError, check_counts
 from naslib_ecnas.progress import Progress
 from naslib_ecnas.quality import scores
-from naslib_ecnas.surrogate.fit.energy import Problem, energy_wh, inputs, read_energy
+from naslib_ecnas.surrogate.fit.energy import Problem, read_energy
 from naslib_ecnas.surrogate.fit.gaussian_process import fit_gaussian_process
 from naslib_ecnas.surrogate.fit.reference import SEVEN_VERTICES, optional, read_measured
 from naslib_ecnas.surrogate.fit.student import Plan, fit_boosting, forward, steps_of, trained
@@ -163,9 +163,9 @@ def learning_curve(
         for size in sizes:
             step()
             problem = data.problem(order[:size])
-            z = inputs(problem.time, unseen)
+            z = problem.time.inputs(unseen)
             power = _log_power(problem, z, MODELS[model], seed * 1000 + draw)
-            s = scores(truth, energy_wh(problem.time, unseen, power))
+            s = scores(truth, problem.time.energy_wh(unseen, power))
             errors = {"mae_wh": s.mae, "mape": s.mape, "tau": s.tau}
             found.append({"size": int(size), "draw": draw, **errors})
     step()

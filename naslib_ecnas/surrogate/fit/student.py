@@ -28,8 +28,8 @@ HELD_OUT = 0.2
 
 def steps_of(progress: Progress | None, task: str, total: int, unit: str) -> Callable[[], None]:
     """A function to call when each of `total` units begins, and once when the last has ended."""
-    done = count()
-    return lambda: (progress or silent)(task, next(done), total, unit=unit)
+    done, report = count(), silent if progress is None else progress
+    return lambda: report(task, next(done), total, unit=unit)
 
 
 # -- parts and quality of the data ----------------------------------------------------------------

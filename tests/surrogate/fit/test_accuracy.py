@@ -199,7 +199,7 @@ def test_a_tiny_fit_of_published_records(
         few = None if name in (RECORDS, FOUR_VERTICES) else 1000
         parquet.write_table(parquet.read_table(reference / name).slice(0, few), tmp_path / name)
     weights = fit_accuracy(tmp_path, progress=reports, **TINY)  # type: ignore[arg-type]
-    assert reports.seen == [(done, 4) for done in range(5)]  # twice, a network and a student
+    assert reports == [(done, 4) for done in range(5)]  # twice, a network and a student
     validation, test = (read_measured(tmp_path / name) for name in (VALIDATION, TEST))
     fresh = validation.where(slice(LIMIT, None))
     predicted = AccuracyModel.from_weights(weights).predict(features(fresh.rows))

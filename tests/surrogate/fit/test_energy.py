@@ -11,10 +11,9 @@ import pytest
 from naslib_ecnas.errors import ConfigError, UnknownTableError
 from naslib_ecnas.quality import Z90
 from naslib_ecnas.space import Space
-from naslib_ecnas.surrogate.features import features
+from naslib_ecnas.surrogate.features import LAYER_SUMS, features
 from naslib_ecnas.surrogate.fit import energy as module
 from naslib_ecnas.surrogate.fit.energy import (
-    LAYER_SUMS,
     EnergyData,
     fit_energy,
     fit_epoch_time,
@@ -128,7 +127,7 @@ def test_the_ensemble_sees_the_chosen_cells_only_and_the_student_imitates_it() -
     again = fit_teacher(data, chosen, **QUICK).predict(unseen)
     assert np.array_equal(power, again[0])
     assert np.array_equal(spread, again[1])
-    wanted = np.exp(module.inputs(teacher.time, unseen)[:, -2] + power) / 3.6e6
+    wanted = np.exp(teacher.time.inputs(unseen)[:, -2] + power) / 3.6e6
     mean, std = fit_student(teacher, cells=500, epochs=15, seed=1).predict(unseen)
     assert np.mean(np.abs(mean / wanted - 1)) < 0.02
     assert np.all(std > 0)
@@ -160,7 +159,7 @@ def test_a_whole_fit_is_complete_and_repeatable(
     plan = {"folds": 2, "cells": 100, "epochs": 1, "fold_cells": 100, "fold_epochs": 1}
     found, same = (fit_energy(tmp_path, progress=reports, **plan) for _ in range(2))
     # Two folds, the paper's split, and all cells.
-    assert reports.seen == 2 * [(done, 4) for done in range(5)]
+    assert reports == 2 * [(done, 4) for done in range(5)]
     assert found.header == same.header
     for name, array in found.arrays.items():
         assert np.array_equal(array, same.arrays[name]), name

@@ -32,7 +32,7 @@ def folder(reference: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_recipe_learns_from_the_train_part_only(torch: Any, folder: Path, reports: Any) -> None:
     state = torch.get_rng_state()
     weights = fit_paper(folder, epochs=12, batch=16, limit=400, progress=reports)
-    assert reports.seen == [(done, 12) for done in range(13)]
+    assert reports == [(done, 12) for done in range(13)]
     data = read_measured(folder / SEVEN_VERTICES).where(slice(400))
     valid = data.where(data["paper_split"] == "valid")
     train = data.where(data["paper_split"] == "train")
@@ -59,7 +59,7 @@ def test_the_recipe_learns_from_the_train_part_only(torch: Any, folder: Path, re
 def test_more_cells_are_better(folder: Path, reports: Any) -> None:
     settings = {"sizes": (100, 600), "draws": 2, "model": "boosting"}
     found = learning_curve(folder, progress=reports, **settings)
-    assert reports.seen == [(done, 4) for done in range(5)]
+    assert reports == [(done, 4) for done in range(5)]
     drawn = [(point["size"], point["draw"]) for point in found]
     assert drawn == [(100, 0), (600, 0), (100, 1), (600, 1)]
     assert set(found[0]) == {"size", "draw", "mae_wh", "mape", "tau"}
