@@ -254,13 +254,20 @@ def prepare(out: Path, rules: dict[str, Any]) -> None:
         StorageError: it cannot be written.
     """
     path = out / RULES
-    there = _rules(path)
-    if there is None:
+    try:
+        there = from_json(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
         if exists(out) and (not is_folder(out) or any(out.iterdir())):
-            raise ConfigError("the folder holds something else", value=str(out))
+            raise ConfigError("the folder holds something else", value=str(out)) from None
         with atomic_write(path) as file:
             file.write((to_json(rules, indent=2) + "\n").encode("utf-8"))
         return
+    except OSError as error:
+        raise storage_error(error, path) from error
+    except ValueError as error:
+        raise FormatError("the rules of the comparison are damaged", path=path) from error
+    if not isinstance(there, dict):
+        raise FormatError("the rules of the comparison must be a JSON object", path=path)
     for name in rules:
         if there.get(name) != rules[name]:
             raise ConfigError(
@@ -268,21 +275,6 @@ def prepare(out: Path, rules: dict[str, Any]) -> None:
                 value=rules[name],
                 remedy="choose another --out, or the same rules",
             )
-
-
-def _rules(path: Path) -> dict[str, Any] | None:
-    """The rules in a file, None if there is no such file."""
-    try:
-        there = from_json(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        raise storage_error(error, path) from error
-    except ValueError as error:
-        raise FormatError("the rules of the comparison are damaged", path=path) from error
-    if not isinstance(there, dict):
-        raise FormatError("the rules of the comparison must be a JSON object", path=path)
-    return there
 
 
 def _search(grid: Grid, out: Path, unit: Unit) -> None:

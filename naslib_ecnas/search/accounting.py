@@ -168,7 +168,8 @@ class Ledger:
     @cached_property
     def complete(self) -> NDArray[np.bool_]:
         """(n_cells,) mask of the cells with all objectives."""
-        return ~np.isnan(self.objectives).any(axis=1)
+        mask: NDArray[np.bool_] = ~np.isnan(self.objectives).any(axis=1)
+        return mask
 
     def column(self, name: str) -> Floats:
         """(n_cells,) values of a metric of the table; NaN if it has no such metric."""
@@ -212,7 +213,7 @@ class Trainings:
         self._charge_repeats = charge_repeats
         cells = len(next(iter(ledgers.values())).bench.space)
         self._largest = np.zeros(cells, dtype=np.int64)  # budget at which each cell was trained
-        self._parts: list[tuple[Rows, int]] = []
+        self._parts: list[tuple[Rows, NDArray[np.int64]]] = []  # rows and budgets of each batch
         self._spent = np.zeros(len(QUANTITIES))
         self._made = self._in_a_row = 0
         self.answered = 0
@@ -230,7 +231,7 @@ class Trainings:
     @property
     def epochs(self) -> NDArray[np.int64]:
         """(n,) budget of each training."""
-        return np.concatenate([np.full(len(rows), epochs) for rows, epochs in self._parts])
+        return np.concatenate([epochs for _, epochs in self._parts])
 
     def expected(self) -> int:
         """Number of trainings at the end: their limit, or an estimate from the share spent."""
@@ -265,7 +266,7 @@ class Trainings:
         self._made += len(trained)
         self.answered += len(rows) - len(trained)
         if len(trained):
-            self._parts.append((trained, batch.epochs))
+            self._parts.append((trained, np.full(len(trained), batch.epochs)))
             self._in_a_row = len(rows) - 1 - int(np.flatnonzero(new)[-1])
         else:
             self._in_a_row += len(rows)
@@ -284,9 +285,8 @@ class Trainings:
 
     def charge(self, bench: Benchmark) -> None:
         """Add the trainings made to the benchmark's own counter."""
-        for epochs in sorted({epochs for _, epochs in self._parts}):
-            rows = [rows for rows, at in self._parts if at == epochs]
-            bench.query_many(np.concatenate(rows), epochs)
+        for epochs in np.unique(self.epochs).tolist() if self._made else ():
+            bench.query_many(self.rows[self.epochs == epochs], epochs)
 
 
 def check_objectives(names: Sequence[str]) -> tuple[str, ...]:

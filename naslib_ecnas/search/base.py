@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -90,8 +90,8 @@ class Evaluated:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, which: NDArray[np.integer] | NDArray[np.bool_] | slice) -> Evaluated:
-        """Some of the cells, by positions, a mask or a slice."""
+    def __getitem__(self, which: Any) -> Evaluated:
+        """Some of the cells, by an array of positions, a mask or a slice."""
         return Evaluated(self.rows[which], self.costs[which])
 
     def __add__(self, other: Evaluated) -> Evaluated:

@@ -11,12 +11,22 @@ from naslib_ecnas import network
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.data.table import Columns, Table, write_table
 from naslib_ecnas.provenance import Provenance
+from naslib_ecnas.search import METHODS
 from naslib_ecnas.space import Space
 
 #: Cells of the four-vertex space that the table lacks.
 LACKING = (0, 17, 60)
 #: The cell without an energy at 4 epochs.
 UNKNOWN = 5
+#: Every method, and again with its paper setting if it has one.
+SETTINGS = [(name, False) for name in METHODS]
+SETTINGS += [(name, True) for name, kind in METHODS.items() if kind.has_paper_setting]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test with the arguments `method` and `paper` runs over all `SETTINGS`."""
+    if {"method", "paper"} <= {*metafunc.fixturenames}:
+        metafunc.parametrize(("method", "paper"), SETTINGS)
 
 
 @pytest.fixture(scope="session")

@@ -17,12 +17,8 @@ from naslib_ecnas.data.table import Columns, Table, write_table
 from naslib_ecnas.errors import ConfigError, UnknownBudgetError, UnknownMetricError
 from naslib_ecnas.loading import load
 from naslib_ecnas.provenance import Provenance
-from naslib_ecnas.search import METHODS, Batch, RandomSearch, SearchResult, check, result_of, run
+from naslib_ecnas.search import Batch, RandomSearch, SearchResult, check, result_of, run
 
-SETTINGS = [(name, False) for name in METHODS] + [
-    (name, True) for name, kind in METHODS.items() if kind.has_paper_setting
-]
-each_setting = pytest.mark.parametrize(("method", "paper"), SETTINGS)
 NAMES = ("energy_kwh", "validation_accuracy")
 
 
@@ -40,7 +36,6 @@ def at_own_budget(bench: Benchmark, name: str, result: SearchResult) -> np.ndarr
     return np.array([columns[budget][row] for row, budget in each])
 
 
-@each_setting
 def test_exactly_so_many_evaluations_are_charged(toy: Benchmark, method: str, paper: bool) -> None:
     toy.query(1)
     for evaluations in (1, 7, 123):
@@ -53,7 +48,6 @@ def test_exactly_so_many_evaluations_are_charged(toy: Benchmark, method: str, pa
         assert toy.spent.energy_kwh == pytest.approx(before.energy_kwh + result.spent.energy_kwh)
 
 
-@each_setting
 def test_values_costs_and_front_are_the_tables_repeats_included(
     toy: Benchmark, method: str, paper: bool
 ) -> None:
@@ -67,7 +61,9 @@ def test_values_costs_and_front_are_the_tables_repeats_included(
     assert spent.energy_kwh == pytest.approx(wanted[:, 0].sum())
     assert spent.seconds == pytest.approx(at_own_budget(toy, "training_time_s", result).sum())
     assert spent.co2_g == pytest.approx(at_own_budget(toy, "co2_g", result).sum())
-    assert spent.epochs == result.epochs.sum()
+    assert spent.epochs == result.epochs.sum() == toy.spent.epochs
+    np.testing.assert_array_equal(result.details["energy_kwh"], wanted[:, 0])
+    np.testing.assert_array_equal(result.cumulative["epochs"], np.cumsum(result.epochs))
     np.testing.assert_allclose(result.cumulative["energy_kwh"], np.cumsum(wanted[:, 0]))
     assert result.cumulative["evaluations"].tolist() == list(range(1, 201))
     own = result.values.copy()
@@ -86,7 +82,6 @@ def test_values_costs_and_front_are_the_tables_repeats_included(
     assert 0 < result.hypervolume <= 1
 
 
-@each_setting
 def test_a_seed_is_a_run_bit_for_bit(toy: Benchmark, method: str, paper: bool) -> None:
     first = run(toy, method, evaluations=150, seed=3, paper=paper)
     np.random.seed(0)  # noqa: NPY002 (nobody's global generator may matter)
@@ -194,21 +189,9 @@ class Alternating(RandomSearch):
         return Batch(self.sample(2 if small else 3), self.budgets[0 if small else -1])
 
 
-def test_each_evaluation_is_charged_at_its_own_budget(toy: Benchmark) -> None:
-    result = run(toy, Alternating, evaluations=50, seed=0)
-    assert result.epochs.tolist() == ([4, 4, 12, 12, 12] * 10)
-    energy = {b: toy.values("energy_kwh", b) for b in (4, 12)}
-    each = [energy[e][r] for r, e in zip(result.rows, result.epochs, strict=True)]
-    assert result.spent.energy_kwh == pytest.approx(sum(each))
-    np.testing.assert_allclose(result.cumulative["epochs"], np.cumsum(result.epochs))
-    np.testing.assert_array_equal(result.details["energy_kwh"], each)
-    assert toy.spent.evaluations == 50
-    assert toy.spent.epochs == result.spent.epochs == 20 * 4 + 30 * 12
-    assert toy.spent.energy_kwh == pytest.approx(sum(each))
-
-
 def test_only_the_runs_own_budget_makes_the_front(toy: Benchmark) -> None:
     result = run(toy, Alternating, evaluations=50, seed=0)
+    assert result.epochs.tolist() == [4, 4, 12, 12, 12] * 10
     assert (result.epochs[result.front] == 12).all()
     full = result.epochs == 12
     alone = result.scale.hypervolume(result.values[full])
