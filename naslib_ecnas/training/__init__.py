@@ -33,8 +33,8 @@ __all__ = [
     "train",
 ]
 
-#: Modules that the names are in; the first two do not import torch.
-_HOMES = ("recipe", "record", "data", "cifar10", "model", "run")
+#: Modules that the names are in, each after those that it imports; the first two need no torch.
+_HOMES = ("recipe", "record", "data", "model", "run", "cifar10")
 
 
 def __getattr__(name: str) -> Any:
