@@ -22,7 +22,7 @@ import os
 import stat
 import weakref
 from binascii import a2b_base64, b2a_base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -64,6 +64,8 @@ def write_arrays(
     path: str | PathLike[str],
     arrays: Mapping[str, NDArray[Any]],
     metadata: Mapping[str, Any] | None = None,
+    *,
+    narrow: Collection[str] = (),
 ) -> None:
     """Write arrays and metadata to a file, whole or not at all.
 
@@ -73,24 +75,27 @@ def write_arrays(
         path: the file.
         arrays: arrays of any shape and of type float64, float32, int64, int32 or uint8.
         metadata: plain values of JSON.
+        narrow: names of arrays that are stored as float32.
 
     Raises:
         StorageError: the folder cannot be written or the disk is full.
         KeyError: an array has another type.
         ValueError: a number of the metadata is not finite.
     """
+    types = {name: array.dtype.newbyteorder("<") for name, array in arrays.items()}
+    types |= dict.fromkeys(narrow, np.dtype("<f4"))
     specs: dict[str, Any] = {}
     end = 0
-    for name, array in sorted(arrays.items(), key=lambda item: -item[1].itemsize):
-        code = _CODES[array.dtype.newbyteorder("<").str]
-        start, end = end, end + array.nbytes
-        specs[name] = {"dtype": code, "shape": array.shape, "data_offsets": (start, end)}
+    for name in sorted(arrays, key=lambda name: -types[name].itemsize):
+        start, end = end, end + arrays[name].size * types[name].itemsize
+        code, shape = _CODES[types[name].str], arrays[name].shape
+        specs[name] = {"dtype": code, "shape": shape, "data_offsets": (start, end)}
     sums = {name: bytes(4 * -(-arrays[name].size // BLOCK)) for name in specs}
     with atomic_write(Path(path)) as file:
         file.seek(len(_header(specs, sums, metadata)))  # the sums do not change its length
-        for name, spec in specs.items():
-            data = memoryview(arrays[name].astype(_DTYPES[spec["dtype"]], copy=False).tobytes())
-            step = BLOCK * arrays[name].itemsize
+        for name in specs:
+            data = memoryview(arrays[name].astype(types[name], copy=False).tobytes())
+            step = BLOCK * types[name].itemsize
             found = [crc32(data[at : at + step]) for at in range(0, len(data), step)]
             sums[name] = np.array(found, dtype="<u4").tobytes()
             file.write(data)

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import weakref
 from bisect import bisect_left
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from os import PathLike
@@ -90,27 +90,10 @@ class Columns:
     """Texts for the header, such as citation and licence."""
 
     def __post_init__(self) -> None:
-        rows = np.asarray(self.rows)
-        size = len(Space(self.vertices))
-        if rows.ndim != 1 or rows.dtype.kind not in "iu" or not len(rows):
-            raise self._fault("rows must be a vector of whole numbers", rows)
-        if not _ascending(rows, size):
-            raise self._fault(f"rows must be ascending and from 0 to {size - 1}", rows)
-        budgets = self.budgets
-        if not budgets or list(budgets) != sorted(set(budgets)) or budgets[0] < 1:
-            raise self._fault("budgets must be positive and ascending", budgets)
-        shape = (len(rows), len(budgets), self.repeats)
-        for name, array in self.values.items():
-            if name not in METRICS:
-                raise self._fault("a column must be a known metric", name)
-            if array.shape != shape or array.dtype != np.float64:
-                found = f"{array.dtype} of {array.shape}"
-                raise self._fault(f"column {name} must be float64 of {shape}", found)
-            if name not in self.provenance:
-                raise self._fault("a column must have a provenance", name)
-
-    def _fault(self, message: str, value: object) -> FormatError:
-        return FormatError(message, path=self.name, value=value)
+        size, rows = len(Space(self.vertices)), np.asarray(self.rows)
+        about = (self.budgets, (len(rows), len(self.budgets), self.repeats), self.provenance)
+        for message, value in _faults(size, rows, *about, self.values, (np.float64,)):
+            raise FormatError(message, path=self.name, value=value)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -118,9 +101,31 @@ class Columns:
         return len(self.rows), len(self.budgets), self.repeats
 
 
-def _ascending(rows: NDArray[Any], size: int) -> bool:
-    """Whether rows are ascending rows of a space of some size."""
-    return bool((np.diff(rows) > 0).all() and rows[0] >= 0 and rows[-1] < size)
+def _faults(
+    size: int,
+    rows: NDArray[Any] | None,
+    budgets: tuple[int, ...],
+    shape: tuple[int, ...],
+    provenance: Mapping[str, Provenance],
+    columns: Mapping[str, Any],
+    dtypes: tuple[type, ...],
+) -> Iterator[tuple[str, object]]:
+    """What contradicts itself in a table of a space of some size: messages and values."""
+    if rows is not None:
+        whole = rows.ndim == 1 and rows.dtype.kind in "iu" and len(rows) > 0
+        if not whole or (rows[1:] <= rows[:-1]).any() or rows[0] < 0 or rows[-1] >= size:
+            yield f"rows must be ascending whole numbers from 0 to {size - 1}", rows
+    if not budgets or list(budgets) != sorted(set(budgets)) or budgets[0] < 1:
+        yield "budgets must be positive and ascending", budgets
+    for name, array in columns.items():
+        if name not in METRICS:
+            yield "a column must be a known metric", name
+        if name not in provenance:
+            yield "a column must have a provenance", name
+        if array.shape != shape or array.dtype not in dtypes or not min(shape):
+            types = " or ".join(dtype.__name__ for dtype in dtypes)
+            found = f"{array.dtype} of {array.shape}"
+            yield f"column {name} must be {types} of {shape}", found
 
 
 # -- table files ----------------------------------------------------------------------------------
@@ -151,21 +156,33 @@ class Table:
         self.opener: Callable[[], Table] = partial(Table.open, file.path.absolute())
         self._file = file
         try:
-            about = file.metadata
-            self.name = str(about["name"])
-            self.space = Space(about["vertices"])
-            self.budgets: tuple[int, ...] = tuple(map(int, about["budgets"]))
-            self.repeats = int(about["repeats"])
-            self.attributes: Mapping[str, str] = {k: str(v) for k, v in about["attributes"].items()}
-            origins = about["provenance"].items()
-            provenance = {name: Provenance.from_json(origin) for name, origin in origins}
-            self._show({name: (name, 1.0) for name in provenance}, provenance)
-            self._check()
+            self._read(file.metadata)
         except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
             if isinstance(error, ChecksumError):  # of the rows
                 raise
             reason = error if isinstance(error, EcnasError) else f"{type(error).__name__}: {error}"
             raise FormatError(f"the file holds no table: {reason}", path=self.path) from error
+
+    def _read(self, about: Mapping[str, Any]) -> None:
+        """Set all attributes from the file's metadata, checked against its arrays."""
+        self.name = str(about["name"])
+        self.space = Space(about["vertices"])
+        self.budgets: tuple[int, ...] = tuple(map(int, about["budgets"]))
+        self.repeats = int(about["repeats"])
+        self.attributes: Mapping[str, str] = {k: str(v) for k, v in about["attributes"].items()}
+        origins = about["provenance"].items()
+        provenance = {name: Provenance.from_json(origin) for name, origin in origins}
+        self._show({name: (name, 1.0) for name in provenance}, provenance)
+        columns = dict(self._file.arrays)
+        self._rows = columns.pop(ROWS, None)
+        rows = None if self._rows is None else self._file[ROWS]
+        self._cells = len(self.space) if rows is None else len(rows)
+        shape = (len(self.budgets), self.repeats, self._cells)
+        parts = (len(self.space), rows, self.budgets, shape, provenance, columns)
+        for message, value in _faults(*parts, (np.float32, np.float64)):
+            raise FormatError(message, value=value)
+        if not self.metrics or (rows is not None and rows.dtype != np.int32):
+            raise FormatError("it has no columns, or its rows are not int32")
 
     @classmethod
     def open(cls, path: str | PathLike[str]) -> Table:
@@ -193,27 +210,6 @@ class Table:
         self._each = [array for array, _ in self._columns.values()]
         factors = [factor for _, factor in sources.values()]
         self._factors = factors if set(factors) != {1.0} else None
-
-    def _check(self) -> None:
-        """Raise FormatError unless arrays and metadata belong together."""
-        budgets, size = self.budgets, len(self.space)
-        if not budgets or list(budgets) != sorted(set(budgets)) or self.repeats < 1:
-            raise FormatError("it has no budgets or repeats", value=budgets)
-        if not self.metrics or not set(self.metrics) <= METRICS.keys():
-            raise FormatError("the columns must be known metrics", value=self.metrics)
-        if set(self._file.arrays) - {ROWS} != set(self.metrics):
-            raise FormatError("each column must have a provenance", value=[*self._file.arrays])
-        self._rows = self._file.arrays.get(ROWS)
-        self._cells = size if self._rows is None else self._rows.shape[0]
-        shape = (len(budgets), self.repeats, self._cells)
-        wrong = [a.shape for a in self._each if a.shape != shape or a.dtype.kind != "f"]
-        if wrong or not self._cells:
-            raise FormatError(f"each column must be (budgets, repeats, cells) {shape}", value=wrong)
-        if self._rows is not None and not (
-            (self._rows.shape, self._rows.dtype) == ((self._cells,), np.int32)
-            and _ascending(self.rows, size)
-        ):
-            raise FormatError(f"the rows must be ascending and from 0 to {size - 1}")
 
     def __repr__(self) -> str:
         return (
@@ -422,8 +418,9 @@ def write_table(
         StorageError: the folder cannot be written or the disk is full.
     """
     arrays: dict[str, NDArray[Any]] = {
-        name: np.moveaxis(_narrowed(values), 0, 2) for name, values in columns.values.items()
+        name: np.moveaxis(values, 0, 2) for name, values in columns.values.items()
     }
+    narrow = [name for name, values in arrays.items() if _fits_float32(values)]
     if len(columns.rows) != len(Space(columns.vertices)):
         arrays[ROWS] = np.asarray(columns.rows, dtype=np.int32)
     metadata = {
@@ -436,14 +433,12 @@ def write_table(
         "predicted_from": predicted_from,
         "made_from": made_from,
     }
-    write_arrays(path, arrays, metadata)
+    write_arrays(path, arrays, metadata, narrow=narrow)
 
 
-def _narrowed(values: NDArray[np.float64]) -> NDArray[Any]:
-    """The values as float32, if they all fit."""
+def _fits_float32(values: NDArray[np.float64]) -> bool:
     with np.errstate(over="ignore"):
-        narrow = values.astype(np.float32)
-    return narrow if np.array_equal(narrow, values, equal_nan=True) else values
+        return bool(np.array_equal(values.astype(np.float32), values, equal_nan=True))
 
 
 # -- tables at another PUE or carbon intensity ----------------------------------------------------

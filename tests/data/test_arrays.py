@@ -167,7 +167,7 @@ def test_what_is_no_such_file_is_refused(tmp_path: Path) -> None:
         warnings.simplefilter("always")
         for content in foreign:
             path.write_bytes(content)
-            with pytest.raises(FormatError, match="not a safetensors file of this package; do that"):
+            with pytest.raises(FormatError, match="not a safetensors file of this package; do"):
                 ArrayFile(path, remedy="do that")
         path.write_bytes((1 << 40).to_bytes(8, "little") + PREFIX + bytes(100))
         with pytest.raises(TruncatedError, match="may have at most"):
@@ -178,6 +178,14 @@ def test_what_is_no_such_file_is_refused(tmp_path: Path) -> None:
     for nothing in (tmp_path, tmp_path / "none", tmp_path / "pipe", "a\0b"):
         with pytest.raises(UnknownTableError, match="cannot be read"):
             ArrayFile(nothing)
+
+
+def test_arrays_are_narrowed_where_that_is_asked_for(tmp_path: Path) -> None:
+    values = rng.random((3, 4))
+    write_arrays(tmp_path / "x", {"a": values, "b": values}, narrow=["b"])
+    with ArrayFile(tmp_path / "x") as file:
+        np.testing.assert_array_equal(file["a"], values)
+        np.testing.assert_array_equal(file["b"], values.astype(np.float32), strict=True)
 
 
 @pytest.mark.parametrize("array", [np.arange(9, dtype="i2"), np.array(["a"]), np.array([1j])])
