@@ -86,14 +86,14 @@ def _format_of(path: Path, head: bytes) -> str | None:
         return "table"
     if head.startswith(b"PAR1"):
         return "parquet"
-    if head[:1] == b"\x80" and head[1:2] <= b"\x05":
-        return "nasbench-pickle"
     names = head.removeprefix(b"\xef\xbb\xbf").partition(b"\n")[0].replace(b'"', b"").rstrip()
     if head.startswith(b"#") or b"cell" in names.split(b","):
         return "csv"
     if _of_data("tfrecord:is_framed")(head):
         energy = _of_data("nasbench_tfrecord:has_energy")(path)
         return "ecnas-tfrecord" if energy else "nasbench-tfrecord"
+    if head[:1] == b"\x80" and head[1:2] <= b"\x05":  # a length in a frame may begin like this
+        return "nasbench-pickle"
     return "results-tree" if _of_data("results_tree:is_results_tree")(path) else None
 
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from naslib_ecnas import network
 from naslib_ecnas.data.assemble import ECNAS_SPACES, Assembler, Source, opened
-from naslib_ecnas.data.protobuf import to_seconds
+from naslib_ecnas.data.nasbench_tfrecord import to_seconds
 from naslib_ecnas.data.table import Columns
 from naslib_ecnas.errors import EcnasError, StorageError, UnknownCellError, UnknownTableError
 from naslib_ecnas.files import is_folder

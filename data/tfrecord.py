@@ -1,98 +1,54 @@
-"""TFRecord files of NAS-Bench-101 and EC-NAS: frames, rows and single records.
+"""TFRecord files, and the wire format of the protocol buffers in their records.
 
-A frame is the length of its data (u64, little endian), the masked CRC-32C of these eight bytes, the
-data, and the masked CRC-32C of the data. See `tensorflow/core/lib/io/record_writer.h`, and
-`tensorflow/core/lib/hash/crc32c.h` for the mask.
+A TFRecord file is a sequence of frames: the length of the data (u64, little endian), the masked
+CRC-32C of these eight bytes, the data, and the masked CRC-32C of the data. See
+`tensorflow/core/lib/io/record_writer.h`, and `tensorflow/core/lib/hash/crc32c.h` for the mask.
 
-The data of a frame are a row, written by Python's `json.dumps`:
-`["<hash>", <epochs>, "<adjacency bits>", "<op,op,...>", "<base64>"]`. The base64 is a message (see
-`protobuf.py`), written by `base64.encodebytes`: it has a line feed, escaped in JSON, after every 76
-characters and at the end.
+A protocol buffer is a sequence of fields: a varint (field number << 3 | wire type) and a value,
+which is a varint (wire type 0), eight bytes (1), a length and so many bytes (2) or four bytes (5).
+See https://protobuf.dev/programming-guides/encoding/.
 """
 
 from __future__ import annotations
 
-import binascii
-import json
 import os
-import re
 import struct
-from base64 import encodebytes
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from math import isqrt
+from functools import lru_cache
 from os import PathLike
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, NamedTuple
 
 import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
 
 from naslib_ecnas.data.assemble import NOWHERE, Source, opened
-from naslib_ecnas.data.protobuf import ModelMetrics, ModelMetricsEnergy, decode, encode
-from naslib_ecnas.errors import ChecksumError, FormatError, TruncatedError
+from naslib_ecnas.errors import ChecksumError, TruncatedError
 from naslib_ecnas.files import atomic_write
 
 __all__ = [
-    "HASH_LENGTH",
-    "Frames",
-    "Row",
-    "Training",
-    "decode_row",
-    "encode_row",
+    "FIXED64",
+    "LENGTH",
+    "VARINT",
+    "Field",
+    "fields",
     "frame",
     "is_framed",
+    "pack",
     "read_batches",
     "read_frames",
-    "read_trainings",
+    "varint",
     "write_frames",
-    "write_trainings",
 ]
 
+# -- frames ----
+
 _HEADER, _FOOTER = 12, 4  # bytes before and after the data of a frame
-_CHUNK = 1 << 22  # bytes read at a time
+_CHUNK = 1 << 21  # bytes read at a time
 _MAX_DATA = 1 << 26  # most bytes of a frame's data; a row of a published file has under 1,024
-_TOGETHER = 2048  # frames checked together: few enough to stay in the processor's cache
 _MASK_DELTA = 0xA282EAD8
-_ONES = np.uint32(0xFFFFFFFF)  # initial and final value of the CRC
 _GZIP = b"\x1f\x8b"
-
-#: Hexadecimal digits of NAS-Bench-101's hash of a cell.
-HASH_LENGTH = 32
-_HASH = re.compile(r"[0-9a-f]{32}", re.ASCII)
-_BITS = re.compile(r"[01]+", re.ASCII)
-_BASE64 = re.compile(rb"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
-_EPOCHS = re.compile(rb", ([1-9][0-9]{0,5}), ")
-_MAX_EPOCHS = 999_999
-
-
-# -- frames ---------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Frames:
-    """Consecutive frames of a file."""
-
-    offsets: list[int]
-    """(n,) byte offset of each frame in the file."""
-    buffer: bytes
-    """The bytes that the frames were taken from."""
-    starts: NDArray[np.int64]
-    """(n,) start of each frame's data in the buffer."""
-    stops: NDArray[np.int64]
-    """(n,) end of each frame's data in the buffer."""
-
-    @property
-    def data(self) -> list[bytes]:
-        """(n,) data of each frame."""
-        places = zip(self.starts.tolist(), self.stops.tolist(), strict=True)
-        return [self.buffer[start:stop] for start, stop in places]
-
-    def content(self, i: int) -> bytes:
-        """Data of one frame."""
-        return self.buffer[int(self.starts[i]) : int(self.stops[i])]
 
 
 def _masked(crc: int) -> int:
@@ -101,23 +57,24 @@ def _masked(crc: int) -> int:
 
 def frame(data: bytes) -> bytes:
     """The frame around some data."""
-    header = struct.pack("<Q", len(data))
-    return b"".join(
-        (
-            header,
-            struct.pack("<I", _masked(google_crc32c.value(header))),
-            data,
-            struct.pack("<I", _masked(google_crc32c.value(data))),
-        )
-    )
+    length = struct.pack("<Q", len(data))
+    sums = [struct.pack("<I", _masked(google_crc32c.value(part))) for part in (length, data)]
+    return length + sums[0] + data + sums[1]
+
+
+@lru_cache(1 << 12)  # a file has few different lengths
+def _length(header: bytes) -> int:
+    """The length in the header of a frame; beyond any file if it is too large or damaged."""
+    length, stated = struct.unpack("<QI", header)
+    good = _masked(google_crc32c.value(header[:8])) == stated and length <= _MAX_DATA
+    return int(length) if good else 1 << 62
 
 
 def is_framed(head: bytes) -> bool:
     """Whether the first bytes of a file are the header of a frame."""
-    if len(head) < _HEADER:
-        return False
-    length, stated = struct.unpack("<8sI", head[:_HEADER])
-    return bool(_masked(google_crc32c.value(length)) == stated)
+    return len(head) >= _HEADER and _masked(google_crc32c.value(head[:8])) == int.from_bytes(
+        head[8:_HEADER], "little"
+    )
 
 
 def write_frames(path: str | PathLike[str], records: Iterable[bytes]) -> None:
@@ -132,10 +89,7 @@ def write_frames(path: str | PathLike[str], records: Iterable[bytes]) -> None:
 
 
 def read_frames(path: str | PathLike[str]) -> Iterator[tuple[int, bytes]]:
-    """The frames of a TFRecord file, both checksums checked.
-
-    Yields:
-        `(offset, data)`: byte offset of the frame in the file, and its data.
+    """Byte offset and data of every frame of a file, both checksums checked.
 
     Raises:
         UnknownTableError: the file cannot be read.
@@ -143,270 +97,164 @@ def read_frames(path: str | PathLike[str]) -> Iterator[tuple[int, bytes]]:
         ChecksumError: bytes do not have their checksum.
         FormatError: it is a gzip file, or a frame is larger than any row can be.
     """
-    for frames in read_batches(path, chunk=1 << 16):
-        yield from zip(frames.offsets, frames.data, strict=True)
+    for offsets, records in read_batches(path, chunk=1 << 16):
+        yield from zip(offsets, records, strict=True)
 
 
 def read_batches(
     path: str | PathLike[str], *, digest: Any = None, chunk: int = _CHUNK
-) -> Iterator[Frames]:
-    """The frames of a TFRecord file, as by `read_frames`, in batches of about `chunk` bytes.
+) -> Iterator[tuple[list[int], list[bytes]]]:
+    """Offsets and data of a file's frames, as by `read_frames`, about `chunk` bytes at a time.
 
-    Takes a few times the memory of a batch, whatever lengths the frames claim.
-
-    Args:
-        path: the file.
-        digest: an object of `hashlib` to update with all bytes of the file.
-        chunk: bytes to read at a time.
+    Takes a few times the memory of a batch, whatever lengths the frames claim. If `digest`, an
+    object of `hashlib`, is given, it is updated with all bytes of the file.
     """
-    name = str(path)
-    # hashlib releases the interpreter lock for large pieces, so hashing runs beside the decoding.
-    with opened(path, buffered=False) as file, ThreadPoolExecutor(1) as beside:
+    source = Source(str(path))
+    with opened(path, buffered=False) as file:
         size = os.fstat(file.fileno()).st_size
-        known: dict[bytes, int] = {}
-        rest, offset = b"", 0
-        hashing: Future[None] | None = None
-        while True:
-            piece = file.read(chunk)
-            if not piece:
-                break
-            if offset == 0 and not rest and piece[:2] == _GZIP:
-                remedy = "unpack it first: gunzip < FILE > FILE.tfrecord"
-                message = "the file is packed with gzip"
-                raise FormatError(message, path=name, offset=0, remedy=remedy)
+        rest, begin, missing = b"", 0, 0
+        # The rest of a large frame is read at once and not copied again and again.
+        while piece := file.read(max(chunk, missing)):
             if digest is not None:
-                if hashing is not None:
-                    hashing.result()  # in the file's order
-                hashing = beside.submit(digest.update, piece)
-            buffer = rest + piece if rest else piece
-            frames, used = _split(buffer, offset, size, known, name)
-            if frames.offsets:
-                yield frames
-            rest = buffer[used:]
-            offset += used
-            # The rest of a large frame is read at once and not copied again and again.
-            chunk = max(chunk, known.get(rest[:_HEADER], 0))
+                digest.update(piece)
+            buffer = rest + piece
+            if begin == 0 and buffer.startswith(_GZIP):
+                remedy = "unpack it first: gunzip < FILE > FILE.tfrecord"
+                raise source.fault("the file is packed with gzip", remedy=remedy)
+            starts, stops, at = [], [], 0
+            while at + _HEADER <= len(buffer):
+                start = at + _HEADER
+                stop = start + _length(buffer[at:start])
+                if stop + _FOOTER > len(buffer):
+                    break
+                starts.append(start)
+                stops.append(stop)
+                at = stop + _FOOTER
+            if starts:
+                records = [buffer[i:j] for i, j in zip(starts, stops, strict=True)]
+                offsets = [begin + start - _HEADER for start in starts]
+                places = np.array(stops)[:, None] + np.arange(_FOOTER)
+                stated = np.frombuffer(buffer, dtype=np.uint8)[places].view("<u4")[:, 0]
+                _check(records, stated, offsets, source)
+                yield offsets, records
+            rest, begin = buffer[at:], begin + at
+            missing = _missing(rest, source.at(begin), size - begin)
         if rest:
-            raise TruncatedError("the file ends within a frame", path=name, offset=offset)
+            raise source.fault("the file ends within a frame", at=begin, kind=TruncatedError)
 
 
-def _split(
-    buffer: bytes, base: int, size: int, known: dict[bytes, int], path: str
-) -> tuple[Frames, int]:
-    """The complete frames in a buffer, and their number of bytes.
-
-    Args:
-        buffer: bytes of the file.
-        base: their byte offset in the file.
-        size: size of the file.
-        known: lengths by checked header, of which a file has few; new ones are added.
-        path: the file.
-    """
-    found: list[int] = []
-    position, end = 0, len(buffer)
-    while end - position >= _HEADER:
-        start = position + _HEADER
-        header = buffer[position:start]
-        length = known.get(header)
-        if length is None:
-            length = _length(header, base + position, size, path)
-            if len(known) < 1 << 16:
-                known[header] = length
-        stop = start + length
-        if stop + _FOOTER > end:
-            if base + stop + _FOOTER > size:
-                raise _beyond(length, base + position, path)
-            break
-        found.append(length)
-        position = stop + _FOOTER
-    lengths = np.array(found, dtype=np.int64)
-    stops = np.cumsum(lengths + (_HEADER + _FOOTER)) - _FOOTER
-    starts = stops - lengths
-    frames = Frames((base + starts - _HEADER).tolist(), buffer, starts, stops)
-    some = [slice(first, first + _TOGETHER) for first in range(0, len(found), _TOGETHER)]
-    if not all(_intact(buffer, starts[part], stops[part]) for part in some):
-        _check(frames, path)
-    return frames, position
-
-
-def _length(header: bytes, offset: int, size: int, path: str) -> int:
-    """The length of the data that a frame's header states, checked."""
-    length, stated = struct.unpack("<QI", header)
-    masked = _masked(google_crc32c.value(header[:8]))
-    if masked != stated:
-        message = f"the length of a frame must have the checksum {stated:08x}"
-        raise ChecksumError(message, path=path, offset=offset, value=f"{masked:08x}")
-    if offset + _HEADER + length + _FOOTER > size:
-        raise _beyond(length, offset, path)
+def _missing(rest: bytes, source: Source, left: int) -> int:
+    """How many bytes follow the first bytes of a frame, of the `left` bytes to the file's end."""
+    if len(rest) < _HEADER:
+        return 0
+    length = int.from_bytes(rest[:8], "little")
+    if not is_framed(rest):
+        message = "the length of a frame does not have the checksum beside it"
+        raise source.fault(message, kind=ChecksumError)
+    if _HEADER + length + _FOOTER > left:
+        message = f"a frame with {length} bytes of data reaches beyond the end of the file"
+        raise source.fault(message, kind=TruncatedError)
     if length > _MAX_DATA:
-        message = f"a row must have at most {_MAX_DATA} bytes"
-        raise FormatError(message, path=path, offset=offset, value=length)
-    return int(length)
+        raise source.fault(f"a row must have at most {_MAX_DATA} bytes", value=length)
+    return _HEADER + length + _FOOTER - len(rest)
 
 
-def _beyond(length: int, offset: int, path: str) -> TruncatedError:
-    message = f"a frame with {length} bytes of data reaches beyond the end of the file"
-    return TruncatedError(message, path=path, offset=offset)
+def _check(
+    records: list[bytes], stated: NDArray[np.uint32], offsets: list[int], source: Source
+) -> None:
+    """Raise ChecksumError for the first record that does not have its checksum."""
+    crcs = np.array([google_crc32c.value(data) for data in records], dtype=np.uint32)
+    masked = (crcs >> np.uint32(15) | crcs << np.uint32(17)) + np.uint32(_MASK_DELTA)
+    for i in np.flatnonzero(masked != stated).tolist():
+        message = f"the data of a frame must have the checksum {stated[i]:08x}"
+        value = f"{masked[i]:08x}"
+        raise source.fault(message, at=offsets[i], kind=ChecksumError, value=value)
 
 
-def _intact(buffer: bytes, starts: NDArray[np.int64], stops: NDArray[np.int64]) -> bool:
-    """Whether all frames have the checksums of their data, found by one CRC over all of them.
+# -- fields of a protocol buffer ----
 
-    As a polynomial, data followed by its CRC is a multiple of the CRC's generator once the initial
-    value is added to the first four bytes and the final value to the last four. A concatenation of
-    multiples is a multiple, so the remainder over all frames is 0. Damage to one frame is found
-    whenever that frame's own checksum finds it, since the generator divides no power of x; damage
-    to several frames escapes with the chance of any CRC, one in 2**32.
-
-    Args:
-        buffer: bytes that hold the frames.
-        starts: (n,) starts of the data of consecutive frames.
-        stops: (n,) ends of the data.
-    """
-    begin, end = int(starts[0]) - _HEADER, int(stops[-1]) + _FOOTER
-    stream = np.frombuffer(buffer, dtype=np.uint8)[begin:end].copy()
-    starts, stops = starts - begin, stops - begin
-    words: NDArray[np.uint32] = np.ndarray((len(stream) - 3,), "<u4", stream, strides=(1,))
-    for place in range(0, _HEADER, 4):  # headers were checked; zeros are a multiple, too
-        words[starts - _HEADER + place] = 0
-    masked = words[stops] - np.uint32(_MASK_DELTA)
-    words[stops] = ~(masked << np.uint32(15) | masked >> np.uint32(17))
-    words[starts] ^= _ONES
-    words[0] ^= _ONES  # for the initial value that google_crc32c adds itself
-    return bool(google_crc32c.value(stream.tobytes()) == _ONES)
+VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
+_SIZE = {FIXED64: 8, FIXED32: 4}
+_MAX_FIELD = (1 << 29) - 1
+_MAX_VARINT_BYTES = 10
 
 
-def _check(frames: Frames, path: str) -> None:
-    """Raise ChecksumError for the first frame whose data do not have their checksum."""
-    for i, (offset, data) in enumerate(zip(frames.offsets, frames.data, strict=True)):
-        masked = _masked(google_crc32c.value(data))
-        stop = int(frames.stops[i])
-        stated = int.from_bytes(frames.buffer[stop : stop + _FOOTER], "little")
-        if masked != stated:
-            message = f"the data of a frame must have the checksum {stated:08x}"
-            raise ChecksumError(message, path=path, offset=offset, value=f"{masked:08x}")
+class Field(NamedTuple):
+    """One field of a message."""
+
+    number: int
+    wire_type: int
+    start: int
+    """Position of the value's first byte (behind the length, if any)."""
+    stop: int
+    """Position behind the value's last byte."""
 
 
-# -- rows -----------------------------------------------------------------------------------------
-
-_FORM = '["<32 hex digits>", <epochs>, "<v*v bits>", "<v operations>", "<base64>"]'
-
-
-@dataclass(frozen=True)
-class Row:
-    """One row, with its message as bytes."""
-
-    hash: str
-    """NAS-Bench-101's hash of the cell, 32 hexadecimal digits."""
-    epochs: int
-    """Training budget."""
-    bits: str
-    """Adjacency matrix row by row, `0` and `1`."""
-    ops: str
-    """Operations, comma-separated."""
-    message: bytes
-    """The metrics as a protocol buffer."""
-
-
-def encode_row(row: Row) -> bytes:
-    """The bytes of a row, as the official files have them."""
-    text = encodebytes(row.message).decode("ascii")
-    return json.dumps([row.hash, row.epochs, row.bits, row.ops, text]).encode("ascii")
-
-
-def decode_row(data: bytes, source: Source = NOWHERE) -> Row:
-    """Read a row, in the official form or any other JSON of the same content.
+def varint(data: bytes, at: int, stop: int, source: Source = NOWHERE) -> tuple[int, int]:
+    """An unsigned varint of at most 64 bits that begins at `at`, and the position behind it.
 
     Raises:
-        FormatError: the data are not such a row.
+        TruncatedError: `stop` lies within it.
+        FormatError: it has more than ten bytes or more than 64 bits.
     """
-    parts = data.split(b'"')
-    # In the official form only the message has escapes, those of its line feeds.
-    text = parts[7].replace(b"\\n", b"") if len(parts) == 9 else b"\\"
-    if len(parts) == 9 and b"\\" not in parts[1] + parts[3] + parts[5] + text:
-        epochs = _EPOCHS.fullmatch(parts[2])
-        plain = parts[0] == b"[" and parts[4] == parts[6] == b", " and parts[8] == b"]"
-        if epochs and plain:
-            try:
-                texts = [parts[i].decode("ascii") for i in (1, 3, 5)]
-            except UnicodeDecodeError as error:
-                raise source.fault("a row must be ASCII", value=data) from error
-            packed = parts[7].replace(b"\\n", b"")
-            return _checked(texts[0], int(epochs[1]), texts[1], texts[2], packed, source)
-    return _from_json(data, source)
+    value = 0
+    for i, byte in enumerate(data[at : min(at + _MAX_VARINT_BYTES, stop)]):
+        value |= (byte & 0x7F) << 7 * i
+        if byte < 0x80 and not value >> 64:
+            return value, at + i + 1
+    if stop - at < _MAX_VARINT_BYTES:
+        raise source.fault("the bytes end within a varint", at=at, kind=TruncatedError)
+    raise source.fault("a varint must have at most ten bytes and 64 bits", at=at)
 
 
-def _from_json(data: bytes, source: Source) -> Row:
-    try:
-        items = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise source.fault("a row must be JSON", value=data) from error
-    texts = isinstance(items, list) and len(items) == 5 and [items[i] for i in (0, 2, 3, 4)]
-    if not texts or not all(isinstance(text, str) for text in texts) or type(items[1]) is not int:
-        raise source.fault(f"a row must be {_FORM}", value=data)
-    try:
-        packed = items[4].replace("\n", "").encode("ascii")
-    except UnicodeEncodeError as error:
-        raise source.fault("the message of a row must be base64", value=data) from error
-    return _checked(items[0], items[1], items[2], items[3], packed, source)
-
-
-def _checked(name: str, epochs: int, bits: str, ops: str, packed: bytes, source: Source) -> Row:
-    if not _HASH.fullmatch(name):
-        raise source.fault("a hash must be 32 hexadecimal digits in lower case", value=name)
-    if not 1 <= epochs <= _MAX_EPOCHS:
-        # No value for a huge number: Python refuses to print more than 4,300 digits.
-        value = epochs if abs(epochs) < 1 << 64 else None
-        raise source.fault(f"the epochs must be from 1 to {_MAX_EPOCHS}", value=value)
-    if not _BITS.fullmatch(bits) or isqrt(len(bits)) ** 2 != len(bits):
-        raise source.fault("an adjacency matrix must be v * v digits 0 and 1", value=bits)
-    if not _BASE64.fullmatch(packed):
-        raise source.fault("the message of a row must be base64", value=packed[-80:])
-    return Row(name, epochs, bits, ops, binascii.a2b_base64(packed))
-
-
-# -- records --------------------------------------------------------------------------------------
-
-M = TypeVar("M", ModelMetrics, ModelMetricsEnergy)
-
-
-@dataclass(frozen=True)
-class Training(Generic[M]):
-    """One record: a training of one cell."""
-
-    hash: str
-    """NAS-Bench-101's hash of the cell, 32 hexadecimal digits."""
-    epochs: int
-    """Training budget."""
-    bits: str
-    """Adjacency matrix in the file's labelling, row by row, `0` and `1`."""
-    ops: str
-    """Operations, comma-separated, `input` first and `output` last."""
-    message: M
-    """The metrics."""
-
-
-def read_trainings(path: str | PathLike[str], kind: type[M]) -> Iterator[Training[M]]:
-    """The records of a file, in its order. Hashes and cells are not checked.
+def fields(
+    data: bytes, start: int = 0, stop: int | None = None, source: Source = NOWHERE
+) -> Iterator[Field]:
+    """The fields of the message `data[start:stop]`, in the order of its bytes.
 
     Raises:
-        UnknownTableError: the file cannot be read.
-        FormatError: a frame, a row or a message is malformed; the offset is the frame's.
+        TruncatedError: a value lies beyond the end of the message.
+        FormatError: an overlong varint, a group (wire types 3 and 4, long deprecated), field number
+            0 or one over 2**29 - 1.
     """
-    for offset, data in read_frames(path):
-        source = Source(str(path), offset, exact=False)
-        row = decode_row(data, source)
-        message = decode(kind, row.message, source)
-        yield Training(row.hash, row.epochs, row.bits, row.ops, message)
+    at, end = start, len(data) if stop is None else stop
+    while at < end:
+        begin = at
+        tag, at = varint(data, at, end, source)
+        number, wire_type = tag >> 3, tag & 7
+        if not 1 <= number <= _MAX_FIELD:
+            message = f"a field number must be from 1 to {_MAX_FIELD}"
+            raise source.fault(message, at=begin, value=number)
+        if wire_type == VARINT:
+            length = varint(data, at, end, source)[1] - at
+        elif wire_type == LENGTH:
+            length, at = varint(data, at, end, source)
+        elif wire_type in _SIZE:
+            length = _SIZE[wire_type]
+        else:
+            message = f"field {number} must have wire type 0, 1, 2 or 5"
+            raise source.fault(message, at=begin, value=wire_type)
+        if length > end - at:
+            message = f"field {number} of {length} bytes reaches beyond the end of its message"
+            raise source.fault(message, at=begin, kind=TruncatedError)
+        yield Field(number, wire_type, at, at + length)
+        at += length
 
 
-def write_trainings(path: str | PathLike[str], trainings: Iterable[Training[M]]) -> None:
-    """Write records, whole or not at all.
+def _packed_varint(value: int) -> bytes:
+    """The shortest varint of a number from 0 to 2**64 - 1."""
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
 
-    Raises:
-        StorageError: the folder cannot be written or the disk is full.
-    """
-    write_frames(
-        path,
-        (encode_row(Row(t.hash, t.epochs, t.bits, t.ops, encode(t.message))) for t in trainings),
-    )
+
+def pack(number: int, value: int | float | bytes) -> bytes:
+    """A field of a message: a varint for an int, eight bytes for a float, else bytes."""
+    if isinstance(value, bytes):
+        return _packed_varint(number << 3 | LENGTH) + _packed_varint(len(value)) + value
+    if isinstance(value, float):
+        return _packed_varint(number << 3 | FIXED64) + struct.pack("<d", value)
+    return _packed_varint(number << 3 | VARINT) + _packed_varint(value & (1 << 64) - 1)

@@ -85,11 +85,16 @@ def hashes_of(rows: ArrayLike) -> NDArray[np.str_]:
         topologies().row_topology[rows].tolist(), labels_of_rows(rows).tolist(), strict=True
     )
     for i, (topology, labels) in enumerate(which):
-        matrix = _matrix(topology)
-        found[i] = cell_hash(matrix, labels[: len(matrix) - 2])
+        found[i] = _hash(topology, tuple(labels))
         if len(rows) > _MANY and ((i + 1) % _MANY == 0 or i + 1 == len(rows)):
             progress(task, i + 1, len(rows), unit="cells")
     return found
+
+
+@lru_cache(maxsize=_SMALL)  # a file has the small cells again and again
+def _hash(topology: int, labels: tuple[int, ...]) -> str:
+    matrix = _matrix(topology)
+    return cell_hash(matrix, labels[: len(matrix) - 2])
 
 
 @lru_cache(maxsize=64)

@@ -19,8 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naslib_ecnas.data.assemble import Source, opened
-from naslib_ecnas.data.protobuf import LENGTH, VARINT, fields, varint
-from naslib_ecnas.data.tfrecord import read_frames
+from naslib_ecnas.data.tfrecord import LENGTH, VARINT, fields, read_frames, varint
 from naslib_ecnas.errors import FormatError, TruncatedError, UnknownTableError
 from naslib_ecnas.files import is_file
 from naslib_ecnas.training.data import IMAGES_PER_FILE, PIXELS, SIDE, Cifar10, Images
@@ -138,7 +137,7 @@ def _example(data: bytes, source: Source) -> tuple[bytes, int]:
     if len(image) != 1 or len(image[0]) != PIXELS or len(label) != 1:
         sizes = {"features": sorted(found), "image bytes": [len(i) for i in image]}
         raise source.fault(f"a frame has an image of {PIXELS} bytes and a label", value=sizes)
-    value, stop = varint(label[0], 0, source)
+    value, stop = varint(label[0], 0, len(label[0]), source)
     if stop != len(label[0]):
         raise source.fault("a frame has one label, and this one has more")
     return image[0], value
@@ -148,7 +147,7 @@ def _parts(data: bytes, number: int, source: Source) -> list[bytes]:
     """The messages or bytes in a field of a message."""
     return [
         data[field.start : field.stop]
-        for field in fields(data, source)
+        for field in fields(data, source=source)
         if field.number == number and field.wire_type == LENGTH
     ]
 
@@ -166,7 +165,7 @@ def _values(feature: bytes, kind: int, source: Source) -> list[bytes]:
     return [
         part[field.start : field.stop]
         for part in _parts(feature, kind, source)
-        for field in fields(part, source)
+        for field in fields(part, source=source)
         if field.number == 1 and field.wire_type in (LENGTH, VARINT)
     ]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from naslib_ecnas.data.protobuf import ModelMetrics, ModelMetricsEnergy, metrics_of
+from naslib_ecnas.data.nasbench_tfrecord import ECNAS, Kind
 from naslib_ecnas.data.table import Columns
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 
 def _synthetic(
-    kind: type[ModelMetrics] | type[ModelMetricsEnergy] = ModelMetricsEnergy,
+    kind: Kind = ECNAS,
     *,
     vertices: int = 4,
     cells: int = 9,
@@ -31,12 +31,12 @@ def _synthetic(
     rng = np.random.default_rng(seed)
     rows = np.sort(rng.choice(len(Space(vertices)), cells, replace=False)).astype(np.int32)
     values = {}
-    for name in sorted(metrics_of(kind)):
+    for name in sorted(kind.metrics):
         values[name] = rng.random((cells, len(budgets), repeats))
         if name.endswith("_unix_s"):
             values[name] = np.floor(1.65e9 + 1e7 * values[name])
     origins = {name: Provenance("synthetic", note="made up") for name in values}
-    attributes = {"gpu": "none", "cpu": "none"} if kind is ModelMetricsEnergy else {}
+    attributes = {"gpu": "none", "cpu": "none"} if kind is ECNAS else {}
     return Columns("synthetic", vertices, rows, budgets, repeats, values, origins, attributes)
 
 

@@ -94,24 +94,6 @@ def test_every_format_is_recognised_and_read(
     assert set(made) | {"nasbench-pickle", "results-tree"} == set(convert.FORMATS)
 
 
-def test_the_first_message_decides_the_kind_of_tfrecord(tmp_path: Path) -> None:
-    """Energies are fields that NAS-Bench-101's messages do not have: 6 of an evaluation, 4."""
-    nasbench, ecnas = "nasbench-tfrecord", "ecnas-tfrecord"
-    other, parameters = pack(1, pack(6, 0.25)), pack(2, 3)
-    for message, name in (
-        (pack(1, pack(4, 0.5)) + parameters, nasbench),
-        (pack(1, pack(6, b"a checkpoint's path")) + parameters, nasbench),
-        (parameters, nasbench),
-        (pack(1, pack(6, 0.5)) + parameters, ecnas),
-        (pack(1, b"") + pack(1, pack(6, 0.5)), ecnas),
-        (parameters + pack(4, 0.5), ecnas),
-    ):
-        coded = [base64.encodebytes(each).decode() for each in (message, other)]
-        rows = [json.dumps(["0" * 32, 4, "0100", "input,output", each]) for each in coded]
-        write_frames(tmp_path / "x", map(str.encode, rows))
-        assert sniff(tmp_path / "x") == name
-
-
 def test_unknown_formats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "folder" / "x"
     path.parent.mkdir()

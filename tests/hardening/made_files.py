@@ -282,9 +282,9 @@ def _read_cells(path: Path) -> Any:
 
 
 def _read_config(path: Path) -> Any:
-    from naslib_ecnas.adapters import naslib_run
+    from naslib_ecnas.adapters import naslib_config
 
-    return naslib_run.plain(naslib_run.read(path))
+    return naslib_config.read(path)
 
 
 # -- all else ----------------------------------------------------------------------------------
