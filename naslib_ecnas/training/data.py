@@ -8,7 +8,7 @@ subtracted and the result is divided by the published deviations, so the border 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from hashlib import sha256
 
@@ -98,8 +98,8 @@ class Cifar10:
 
     def to(self, device: torch.device | str, *, host: bool = False) -> Cifar10:
         """The same data on a device; with `host` the images stay in host memory."""
-        splits = (s.to(device, host=host) for s in (self.train, self.validation, self.test))
-        return Cifar10(*splits, name=self.name, sha256=self.sha256)
+        splits = ("train", "validation", "test")
+        return replace(self, **{s: getattr(self, s).to(device, host=host) for s in splits})
 
     @classmethod
     def of(cls, files: list[Images], *, name: str) -> Cifar10:
@@ -121,7 +121,8 @@ class Cifar10:
             digest.update(labels.astype(np.uint8).tobytes())
             digest.update(images.tobytes())
             splits.append(Split(torch.from_numpy(images), torch.from_numpy(labels)))
-        return cls(*splits, name=name, sha256=digest.hexdigest())
+        train, validation, test = splits
+        return cls(train, validation, test, name=name, sha256=digest.hexdigest())
 
 
 def synthetic(*, seed: int, images_per_file: int = 256) -> Cifar10:

@@ -83,7 +83,8 @@ def _versions(device: torch.device) -> dict[str, str]:
     found: dict[str, Any] = {"naslib_ecnas": __version__, "python": platform.python_version()}
     found |= {"numpy": np.__version__, "torch": torch.__version__}
     if device.type == "cuda":
-        found |= {"cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version()}
+        cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
+        found |= {"cuda": torch.version.cuda, "cudnn": cudnn}
     return {name: str(version) for name, version in found.items()}
 
 
@@ -207,7 +208,7 @@ class Trainer:
                 finite &= logits.isfinite().all()
             accuracy = int(right) / count if bool(finite) else math.nan
         window = self._windows.closed[name]
-        where = {"when": when, "split": split, "window": window}
+        where: dict[str, Any] = {"when": when, "split": split, "window": window}
         return Evaluation(**where, steps=steps, images=count, accuracy=accuracy)
 
     def _logits(self, images: Tensor) -> Tensor:

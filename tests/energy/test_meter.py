@@ -278,6 +278,21 @@ def test_windows_that_end_early_are_kept(standin: Any) -> None:
     assert one(late.window).reason == "meter-failed"
 
 
+def test_an_interrupt_at_its_start_leaves_no_window(standin: Any) -> None:
+    def sync() -> None:
+        if next(interrupts):
+            raise KeyboardInterrupt
+
+    interrupts = iter((True, False, False))
+    with standin.meter(sync=sync) as meter:
+        with pytest.raises(KeyboardInterrupt), meter.window("interrupted"):
+            pass
+        with meter.window("next") as w:
+            standin.elapse(meter, 0.1)
+    assert [(w.path, w.parent, w.valid) for w in meter.windows] == [("next", None, True)]
+    assert w.index == 1
+
+
 def test_a_window_is_read_after_its_block_and_used_once(standin: Any) -> None:
     with standin.meter(shared="flag") as meter:
         with meter.window("a") as w, pytest.raises(ConfigError, match="still open"):

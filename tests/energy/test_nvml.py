@@ -22,7 +22,15 @@ from naslib_ecnas.energy import (
     UnknownDevice,
     Unsupported,
 )
-from naslib_ecnas.energy.nvml import Gpu, Nvml, _throttle_names, resolve, torch_uuid, visible
+from naslib_ecnas.energy.nvml import (
+    Gpu,
+    Nvml,
+    _either,
+    _throttle_names,
+    resolve,
+    torch_uuid,
+    visible,
+)
 from naslib_ecnas.energy.sensors import QueryFailed
 from naslib_ecnas.errors import MissingDependencyError
 
@@ -59,6 +67,11 @@ def test_the_bits_of_throttling_have_names() -> None:
     assert _throttle_names(0x101) == ("gpu-idle", "display-clock")
     assert _throttle_names(0x200) == ("other-0x200",)
     assert _throttle_names(0x602) == ("application-clocks", "other-0x600")
+
+
+def test_a_renamed_function_is_found_by_either_name() -> None:
+    for names in (("old",), ("new",), ("old", "new")):
+        assert _either(SimpleNamespace(**{name: name for name in names}), "old", "new") == names[0]
 
 
 def test_every_error_of_the_library_is_typed(standin: Any) -> None:

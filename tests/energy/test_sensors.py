@@ -369,14 +369,6 @@ def test_the_timing_of_both_sensors_excuses_a_difference() -> None:
     assert GPU.reading(*both, (9.5, 19.5)).agreement == "undecided"
 
 
-def test_power_alone_has_its_skew_in_the_uncertainty() -> None:
-    source = Source("energy_j", (a_sensor("instant-power"),))
-    start, stop = points(0, (100.0, 300.0))
-    found = source.reading(start[1:], stop[1:], EDGES)
-    assert (found.energy_j, found.method) == (2_000, "instant-power")
-    assert found.uncertainty_j == pytest.approx(1_000 + 0.1 * 200 + 0.06 * 300 + 1e-3)
-
-
 def test_above_the_limit_is_beyond_the_higher_limit_and_the_uncertainty() -> None:
     """Of two limits the higher counts, 1.2 of it: 300 W allow 3,600 J in 10 s."""
 
