@@ -289,13 +289,12 @@ class Benchmark:
             answer = {name: _means(name, values) for name, values in columns.items()}
             known = present.any(axis=1)
         else:
-            # A random one of the repeats that exist is the one with the largest random key.
-            keys = np.eye(self.repeats)[repeat] if rng is None else rng.random(present.shape)
-            chosen = np.where(present | (rng is None), keys, -1.0).argmax(axis=1)
-            answer = {
-                n: np.take_along_axis(v, chosen[:, None], 1)[:, 0] for n, v in columns.items()
-            }
-            known = np.take_along_axis(present, chosen[:, None], 1)[:, 0]
+            every, chosen = np.arange(len(rows)), np.full(len(rows), repeat)
+            if rng is not None:
+                # A random one of the repeats that exist: the one with the largest random key.
+                chosen = np.where(present, rng.random(present.shape), -1.0).argmax(axis=1)
+            answer = {name: values[every, chosen] for name, values in columns.items()}
+            known = present[every, chosen]
         if not known.all():
             first = int(known.argmin())
             _refuse_missing(table, int(rows[first]), epochs, int(at[first]), repeat)

@@ -180,7 +180,7 @@ def _codes_of_rows() -> list[list[dict[tuple[int, ...], int]]]:
         for i, codes in enumerate(valid[v]):
             bits = [1 << EDGE_BIT[i, j] for j in place[i + 1 :]]
             for row in product((0, 1), repeat=v - 1 - i):
-                codes[(*(0,) * (i + 1), *row)] = sum(compress(bits, row))
+                codes[(0,) * (i + 1) + row] = sum(compress(bits, row))
     return valid
 
 

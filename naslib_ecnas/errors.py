@@ -16,32 +16,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 
-__all__ = [
-    "CatalogError",
-    "ChecksumError",
-    "ClosedTableError",
-    "ConfigError",
-    "EcnasError",
-    "FetchError",
-    "FormatError",
-    "InvalidCellError",
-    "MissingDependencyError",
-    "ProvenanceError",
-    "SeparateCounterWarning",
-    "StorageError",
-    "TruncatedError",
-    "UnknownBudgetError",
-    "UnknownCellError",
-    "UnknownMetricError",
-    "UnknownRepeatError",
-    "UnknownTableError",
-    "check_counts",
-    "check_numbers",
-    "floats",
-    "whole_numbers",
-]
-
-
 class EcnasError(Exception):
     """Base of every error that this package raises on purpose.
 

@@ -10,32 +10,14 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, fields
-
-# Unlike the methods of Path they do not raise if a name is too long or a folder above is private.
-from os.path import exists
-from os.path import isdir as is_folder
-from os.path import isfile as is_file
 from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from naslib_ecnas.errors import ConfigError, EcnasError, FormatError, StorageError
 
-__all__ = [
-    "MaybeNaN",
-    "Sheet",
-    "atomic_write",
-    "cache_folder",
-    "exists",
-    "from_json",
-    "from_plain",
-    "is_file",
-    "is_folder",
-    "storage_error",
-    "to_json",
-    "to_plain",
-    "write_together",
-]
+# Unlike the methods of Path they do not raise if a name is too long or a folder above is private.
+exists, is_file, is_folder = os.path.exists, os.path.isfile, os.path.isdir
 
 
 def cache_folder() -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.data.table import SUFFIX, Table, at_place
@@ -60,25 +60,18 @@ def load(
         ConfigError: a setting is not possible, or not with this table.
         ProvenanceError: the PUE cannot be changed, since the table does not say what PUE it has.
     """
-    table = _open(name_or_path, device, scaling, model, fetch, progress)
+    settings = {"device": device, "scaling": scaling, "model": model, "fetch": fetch}
+    table = _open(name_or_path, settings, progress)
     return Benchmark(at_place(table, pue, carbon_intensity))
 
 
 def _open(
-    name_or_path: str | PathLike[str],
-    device: str | PathLike[str] | None,
-    scaling: str | None,
-    model: str | None,
-    fetch: bool,
-    progress: Progress | None = None,
+    name_or_path: str | PathLike[str], settings: dict[str, Any], progress: Progress | None = None
 ) -> Table:
     """The table of `load`, which another process opens by the same settings (`Table.opener`)."""
-    path = table_file(
-        name_or_path, device=device, scaling=scaling, model=model, fetch=fetch, progress=progress
-    )
-    table = Table.open(path)
-    source = _absolute(name_or_path)
-    table.opener = partial(_open, source, device and _absolute(device), scaling, model, fetch)
+    table = Table.open(table_file(name_or_path, **settings, progress=progress))
+    device = settings["device"] and _absolute(settings["device"])
+    table.opener = partial(_open, _absolute(name_or_path), {**settings, "device": device})
     return table
 
 
@@ -121,23 +114,15 @@ def table_file(
     """
     if not isinstance(name_or_path, (str, PathLike)):
         raise UnknownTableError("a table is given by its name or path", value=name_or_path)
+    settings: dict[str, Any] = {"device": device, "scaling": scaling, "model": model}
     if isinstance(name_or_path, str) and name_or_path in EMBEDDED:
         from naslib_ecnas.surrogate.cached import embedded
 
-        return embedded(
-            name_or_path,
-            device=device,
-            scaling=scaling,
-            model=model,
-            afresh=afresh,
-            progress=progress,
-        )
-    for setting, value in (("device", device), ("scaling", scaling), ("model", model)):
+        return embedded(name_or_path, **settings, afresh=afresh, progress=progress)
+    for setting, value in settings.items():
         if value is not None:
-            raise ConfigError(
-                f"{setting}= is for the modelled tables 7v, 5v and 4v, not for {name_or_path}",
-                value=value,
-            )
+            message = f"{setting}= is for the modelled tables 7v, 5v and 4v, not for {name_or_path}"
+            raise ConfigError(message, value=value)
     path = Path(name_or_path)
     if path.suffix == SUFFIX and is_file(path) and not afresh:
         return path
@@ -148,8 +133,7 @@ def table_file(
     except UnknownTableError as error:
         if exists(path):
             raise
+        remedy = f"the tables are {', '.join(_names())} (see: ecnas data list)"
         raise UnknownTableError(
-            "no such file or table",
-            value=str(name_or_path),
-            remedy=f"the tables are {', '.join(_names())} (see: ecnas data list)",
+            "no such file or table", value=str(name_or_path), remedy=remedy
         ) from error

@@ -17,7 +17,6 @@ nothing.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -32,17 +31,6 @@ from naslib_ecnas.topologies import (
     topologies,
 )
 
-__all__ = [
-    "DERIVED",
-    "STACKS",
-    "activation_elements",
-    "cell_depth",
-    "channels",
-    "depth",
-    "multiply_adds",
-    "parameters",
-]
-
 Counts = NDArray[np.int64]
 
 _SLOTS = MAX_VERTICES - 2
@@ -54,19 +42,9 @@ STACKS = ((128, 32), (256, 16), (512, 8))
 _KERNEL = tuple({"conv3x3-bn-relu": 3, "conv1x1-bn-relu": 1}.get(name, 0) for name in OPERATIONS)
 
 
-@dataclass(frozen=True)
-class _Costs:
-    """Totals of each topology: a fixed part and a part for each operation."""
-
-    fixed: Counts
-    """(n_topologies,) independent of the operations."""
-    by_op: Counts
-    """(n_topologies, 5, 3) added by each operation at each slot; 0 past the last slot."""
-
-
 def parameters(rows: ArrayLike) -> Counts:
     """(n,) trainable parameters of the networks of (n,) rows, as published by NAS-Bench-101."""
-    return _total(_costs()["parameters"], rows)
+    return _total("parameters", rows)
 
 
 def multiply_adds(rows: ArrayLike) -> Counts:
@@ -74,7 +52,7 @@ def multiply_adds(rows: ArrayLike) -> Counts:
 
     Pooling, batch normalisation and additions have no multiply-add and are not counted.
     """
-    return _total(_costs()["multiply_adds"], rows)
+    return _total("multiply_adds", rows)
 
 
 def activation_elements(rows: ArrayLike) -> Counts:
@@ -84,7 +62,7 @@ def activation_elements(rows: ArrayLike) -> Counts:
     between stacks, of the global pool and of the dense layer count once each. Batch normalisation
     and ReLU work in place and concatenation is a view, so they count nothing.
     """
-    return _total(_costs()["activation_elements"], rows)
+    return _total("activation_elements", rows)
 
 
 def cell_depth(rows: ArrayLike) -> Counts:
@@ -129,17 +107,22 @@ def _checked(rows: ArrayLike) -> NDArray[np.int32]:
     return checked_rows(rows, len(topologies().row_topology))
 
 
-def _total(costs: _Costs, rows: ArrayLike) -> Counts:
+def _total(name: str, rows: ArrayLike) -> Counts:
     rows = _checked(rows)
     topology, labels = topologies().row_topology[rows], labels_of_rows(rows)
-    out = costs.fixed[topology]
+    out, by_op = _costs()[name]
+    out = out[topology]
     for slot in range(_SLOTS):
-        out = out + costs.by_op[topology, slot, labels[:, slot]]
+        out = out + by_op[topology, slot, labels[:, slot]]
     return out
 
 
 @cache
-def _costs() -> dict[str, _Costs]:
+def _costs() -> dict[str, tuple[Counts, Counts]]:
+    """For each count, (n_topologies,) fixed parts, and (n_topologies, 5, 3) by slot and operation.
+
+    Of a slot that a topology does not have, every operation counts 0.
+    """
     edge = adjacency()
     from_input = edge[:, 0, 1:_OUTPUT]
     skip = edge[:, 0, _OUTPUT].astype(np.int64)
@@ -173,7 +156,7 @@ def _costs() -> dict[str, _Costs]:
     fixed["parameters"] += below * _CLASSES + _CLASSES
     fixed["multiply_adds"] += below * _CLASSES
     fixed["activation_elements"] += below + _CLASSES
-    return {name: _Costs(fixed[name], by_op[name]) for name in fixed}
+    return {name: (fixed[name], by_op[name]) for name in fixed}
 
 
 def _conv(kernel: int, inputs: int, outputs: int) -> int:

@@ -28,26 +28,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.errors import UnknownCellError
 
-__all__ = [
-    "EDGES",
-    "EDGE_BIT",
-    "MAX_EDGES",
-    "MAX_VERTICES",
-    "OPERATIONS",
-    "LabelledGraphs",
-    "TopologyTable",
-    "adjacency",
-    "checked_rows",
-    "edges_inside",
-    "labelled_graphs",
-    "labels_of_rows",
-    "moved",
-    "pruned_graphs",
-    "slot_map_labels",
-    "slot_maps",
-    "topologies",
-]
-
 MAX_VERTICES = 7
 MAX_EDGES = 9
 #: Interior operations in NAS-Bench-101's order of labels 0, 1, 2.
