@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> None:
     out = Path(args.out)
     with progress() as shown:
         units = compare(grid, out, jobs=args.jobs, cluster=args.cluster, progress=shown)
-    finish(out, units, grid.setting, json=args.json, plot=not args.no_plot)
+    finish(out, units, table_options(args), json=args.json, plot=not args.no_plot)
 
 
 def finish(

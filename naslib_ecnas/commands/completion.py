@@ -36,7 +36,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Print a script that completes commands, options, names of tables, methods and devices, and
     files."""
-    from argcomplete import shellcode
+    from argcomplete.shell_integration import shellcode
 
     print(shellcode(["ecnas"], shell=args.shell))
 
@@ -45,7 +45,8 @@ def offer(parser: argparse.ArgumentParser) -> None:
     """Answer a shell that asks what fits the line in its environment, and end the process."""
     from argcomplete import autocomplete
 
-    autocomplete(parser, always_complete_options="long", default_completer=_words)
+    # Any function of these arguments will do.
+    autocomplete(parser, default_completer=_words)  # type: ignore[arg-type]
 
 
 def _words(prefix: str, action: argparse.Action, **_: object) -> Iterator[str]:
@@ -72,7 +73,8 @@ def _names(metavar: str | None) -> Iterable[str]:
         case "PUBLISHED" | "PUBLISHED_OR_FILE":
             from naslib_ecnas.data.catalog import catalog
 
-            return [entry.name for entry in (*catalog().tables, *catalog().files)]
+            tables, files = catalog().tables, catalog().files
+            return [*(table.name for table in tables), *(file.name for file in files)]
         case "METHOD":
             from naslib_ecnas.search import METHODS
 
