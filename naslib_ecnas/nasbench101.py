@@ -26,27 +26,25 @@ from numpy.typing import NDArray
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.cell import Cell, on_a_path
 from naslib_ecnas.data.table import Table
-from naslib_ecnas.errors import (
-    EcnasError,
-    InvalidCellError,
-    UnknownCellError,
-    UnknownMetricError,
-)
+from naslib_ecnas.errors import EcnasError, InvalidCellError, UnknownCellError, UnknownMetricError
 from naslib_ecnas.loading import load
 from naslib_ecnas.nasbench_hash import hashes_of
 from naslib_ecnas.network import parameters
 from naslib_ecnas.spent import Counter
-from naslib_ecnas.topologies import MAX_EDGES, MAX_VERTICES, OPERATIONS
+from naslib_ecnas.topologies import MAX_EDGES, OPERATIONS
 
 __all__ = ["ModelSpec", "NASBench", "NoValueError", "OutOfDomainError", "UnknownHashError"]
 
-# Keys of the original, and the metrics behind them.
-_TIMES_AND_ACCURACIES = {
+# Metrics by their keys in the original, which are prefixed there by `halfway_` or `final_`.
+_KEYS = {
     "training_time": "training_time_s",
     "train_accuracy": "train_accuracy",
     "validation_accuracy": "validation_accuracy",
     "test_accuracy": "test_accuracy",
 }
+
+#: The trainings of a cell by budget.
+Trainings = dict[int, list[dict[str, float]]]
 
 
 class OutOfDomainError(EcnasError):
@@ -118,10 +116,9 @@ class ModelSpec:
             OutOfDomainError: the graph is not a cell, or the order is another.
         """
         if self.cell is None or tuple(canonical_ops) != OPERATIONS:
-            raise OutOfDomainError(
-                f"only a cell with labels in the order {OPERATIONS} has a hash",
-                value=tuple(canonical_ops) if self.fault is None else str(self.fault),
-            )
+            value = tuple(canonical_ops) if self.fault is None else str(self.fault)
+            message = f"only a cell with labels in the order {OPERATIONS} has a hash"
+            raise OutOfDomainError(message, value=value)
         return self.cell.nasbench_hash
 
 
@@ -139,18 +136,15 @@ class NASBench:
     """
 
     def __init__(
-        self,
-        dataset_file: Benchmark | Table | str | PathLike[str],
-        seed: int | None = None,
+        self, dataset_file: Benchmark | Table | str | PathLike[str], seed: int | None = None
     ) -> None:
-        if isinstance(dataset_file, Benchmark):
-            self.benchmark: Benchmark = dataset_file
-        elif isinstance(dataset_file, Table):
-            self.benchmark = Benchmark(dataset_file)
-        else:
-            self.benchmark = load(dataset_file)
+        if isinstance(dataset_file, Table):
+            dataset_file = Benchmark(dataset_file)
+        elif not isinstance(dataset_file, Benchmark):
+            dataset_file = load(dataset_file)
+        self.benchmark: Benchmark = dataset_file
         self.config: dict[str, Any] = {
-            "module_vertices": min(MAX_VERTICES, self.benchmark.space.vertices),
+            "module_vertices": self.benchmark.space.vertices,
             "max_edges": MAX_EDGES,
             "num_repeats": self.benchmark.repeats,
             "available_ops": list(OPERATIONS),
@@ -202,15 +196,14 @@ class NASBench:
             raise OutOfDomainError(f"the table has values at {have} epochs", value=epochs)
         fixed, computed = self._metrics(self._row(model_spec), [epochs])
         if not computed[epochs]:
-            raise OutOfDomainError(
-                f"the table has no training of {Cell(model_spec)} for {epochs} epochs"
-            )
+            message = f"the table has no training of {Cell(model_spec)} for {epochs} epochs"
+            raise OutOfDomainError(message)
         chosen = computed[epochs][self._rng.randrange(len(computed[epochs]))]
         prefix = "halfway_" if stop_halfway else "final_"
-        found = {k: chosen[prefix + k] for k in _TIMES_AND_ACCURACIES if prefix + k in chosen}
+        found = {k: chosen[prefix + k] for k in _KEYS if prefix + k in chosen}
         if not stop_halfway:
-            extra = [k for k in chosen if not k.startswith(("halfway_", "final_", "initial_"))]
-            found.update({key: chosen[key] for key in extra})
+            others = ("halfway_", "final_", "initial_")
+            found |= {k: v for k, v in chosen.items() if not k.startswith(others)}
         elif "halfway_energy_kwh" in chosen:
             found["energy_kwh"] = chosen["halfway_energy_kwh"]
         if not found:
@@ -219,9 +212,7 @@ class NASBench:
         self._counter.count(epochs // 2 if stop_halfway else epochs, (seconds,))
         return _Answer({**fixed, **found})
 
-    def get_metrics_from_spec(
-        self, model_spec: Any
-    ) -> tuple[dict[str, Any], dict[int, list[dict[str, float]]]]:
+    def get_metrics_from_spec(self, model_spec: Any) -> tuple[dict[str, Any], Trainings]:
         """All budgets and repeats of a cell; counts nothing.
 
         Returns:
@@ -234,9 +225,7 @@ class NASBench:
         """
         return self._metrics(self._row(model_spec), self.benchmark.budgets)
 
-    def get_metrics_from_hash(
-        self, module_hash: str
-    ) -> tuple[dict[str, Any], dict[int, list[dict[str, float]]]]:
+    def get_metrics_from_hash(self, module_hash: str) -> tuple[dict[str, Any], Trainings]:
         """`get_metrics_from_spec` of a NAS-Bench-101 hash.
 
         Raises:
@@ -262,21 +251,17 @@ class NASBench:
         self._counter.reset()
 
     def _row(self, model_spec: Any) -> int:
-        cell = model_spec.cell if isinstance(model_spec, ModelSpec) else None
         try:
-            if cell is None:
-                if isinstance(model_spec, ModelSpec) and model_spec.fault is not None:
-                    raise model_spec.fault
-                cell = model_spec if isinstance(model_spec, Cell) else Cell(model_spec)
+            if isinstance(model_spec, ModelSpec) and model_spec.fault is not None:
+                raise model_spec.fault
+            cell = getattr(model_spec, "cell", None) or model_spec
             row = self.benchmark.space.row(cell)
             self.benchmark.table.position(row)
         except (InvalidCellError, UnknownCellError) as error:
             raise OutOfDomainError(str(error)) from error
         return row
 
-    def _metrics(
-        self, row: int, budgets: Sequence[int]
-    ) -> tuple[dict[str, Any], dict[int, list[dict[str, float]]]]:
+    def _metrics(self, row: int, budgets: Sequence[int]) -> tuple[dict[str, Any], Trainings]:
         cell = Cell.from_row(row)
         fixed = {
             "module_adjacency": np.array(cell.matrix),
@@ -285,21 +270,21 @@ class NASBench:
         }
         table = self.benchmark.table
         position = table.position(row)
-        computed: dict[int, list[dict[str, float]]] = {}
+        computed: Trainings = {}
         for epochs in budgets:
-            trainings = [
-                dict(zip(table.metrics, values, strict=True))
-                for repeat in range(table.repeats)
-                for values in [table.record(position, table.budgets.index(epochs), repeat)]
+            at = table.budgets.index(epochs)
+            trainings = [table.record(position, at, repeat) for repeat in range(table.repeats)]
+            computed[epochs] = [
+                _with_original_keys(dict(zip(table.metrics, values, strict=True)))
+                for values in trainings
                 if not np.isnan(values).all()
             ]
-            computed[epochs] = [_with_original_keys(metrics) for metrics in trainings]
         return fixed, computed
 
 
 def _with_original_keys(metrics: Mapping[str, float]) -> dict[str, float]:
     out = _Answer({name: value for name, value in metrics.items() if not math.isnan(value)})
-    for key, name in _TIMES_AND_ACCURACIES.items():
+    for key, name in _KEYS.items():
         for original, column in (("final_" + key, name), ("halfway_" + key, "halfway_" + name)):
             if column in out:
                 out[original] = out.pop(column)
