@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from naslib_ecnas.commands.options import command
 
@@ -45,8 +46,9 @@ def offer(parser: argparse.ArgumentParser) -> None:
     """Answer a shell that asks what fits the line in its environment, and end the process."""
     from argcomplete import autocomplete
 
-    # Any function of these arguments will do.
-    autocomplete(parser, default_completer=_words)  # type: ignore[arg-type]
+    completer: Any = _words  # typed as a class of argcomplete, but a function will do
+    # Options are offered after a dash only.
+    autocomplete(parser, always_complete_options=False, default_completer=completer)
 
 
 def _words(prefix: str, action: argparse.Action, **_: object) -> Iterator[str]:
