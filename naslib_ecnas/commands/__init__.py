@@ -1,1 +1,1 @@
-"""The commands of `ecnas`, one file each, with `add_parser(subparsers)` and `run(args) -> int`."""
+"""The commands of `ecnas`, one file each, with `add_options(parser)` and `run(args)`."""

@@ -60,12 +60,3 @@ def test_unknown_values_are_named(ecnas_: Any) -> None:
     # Energy and time are of different hardware, which "gpu_days" alone would not tell.
     assert "Training energy: modelled, on NVIDIA GeForce RTX 3090, PUE 1.59 included." in out
     assert "Training time: modelled, on TPU v2." in out
-
-
-def test_impossible_settings(tmp_path: Path, ecnas_: Any) -> None:
-    ecnas_.refused("table", 1, "--table", "nothing")
-    with pytest.raises(SystemExit):
-        ecnas_("table", 4)
-    (tmp_path / "file").write_text("")
-    line = ("table", 1, "--table", "4v", "--out", tmp_path / "file")
-    assert "cannot" in ecnas_.refused(*line, code=1)
