@@ -131,8 +131,8 @@ class Optimiser(ABC):
     charged. Only paper settings make such proposals."""
 
     def __init__(self, problem: Problem) -> None:
-        self.space = problem.space
-        self.rng = problem.rng
+        self.space: Space = problem.space
+        self.rng: np.random.Generator = problem.rng
         self.rows: Rows = problem.rows
         self.budgets: tuple[int, ...] = problem.budgets
         self._allowed = problem.allowed

@@ -271,7 +271,7 @@ class MseHvi(Optimiser):
         self.batch = batch
         self.pool = pool
         self.paper = paper
-        self.front = Evaluated()
+        self.front: Evaluated = Evaluated()
         self._exact = exact
         self._visited = Visited(self._allowed, avoid=True)
         self._encode = Encoding(self.space, self.rng)

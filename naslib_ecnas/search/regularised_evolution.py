@@ -75,7 +75,7 @@ class RegularisedEvolution(Optimiser):
         self.capacity = population
         self.tournament = sample
         self.offspring = offspring
-        self.queue = Evaluated()
+        self.queue: Evaluated = Evaluated()
         self._changes = {"edge_changes": edge_changes, "op_changes": op_changes}
         self._score = Scalarisation(scalarisation)
         self._evaluated = 0

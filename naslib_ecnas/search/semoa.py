@@ -172,7 +172,7 @@ class Semoa(Optimiser):
         rank_probabilities(1, self.settings.pressure)  # checks the pressure
         self.initial = population
         self.offspring = count
-        self.population = Evaluated()
+        self.population: Evaluated = Evaluated()
         self._changes = {"edge_changes": edge_changes, "op_changes": op_changes}
         self._reference = None if reference is None else np.array(reference, dtype=np.float64)
         self._visited = Visited(self._allowed, avoid=avoid_repeats)
@@ -190,7 +190,7 @@ class Semoa(Optimiser):
             parents = self.population.rows[self.parents()]
             children = mutate_once(self.space, parents, self.rng, **self._changes)
             valid = self.allowed(children)
-            self.skipped += len(children) - int(valid.sum())
+            self.skipped: int = self.skipped + len(children) - int(valid.sum())
             if valid.any():
                 return children[valid]
         return self.sample(self.offspring)

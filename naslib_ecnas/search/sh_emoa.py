@@ -103,7 +103,7 @@ class ShEmoa(Optimiser):
         self.mutation = mutation
         self.rungs: tuple[int, ...] = rungs(bracket, population, max(1, len(self.budgets)), eta)
         self.rung: int = 0
-        self.population = Evaluated()
+        self.population: Evaluated = Evaluated()
         self._changes = {"edge_changes": edge_changes, "op_changes": op_changes}
         self._left = self.rungs[0]
         self._entering = True  # the population is to be evaluated at this rung
