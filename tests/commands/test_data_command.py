@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
-import http.server
 import re
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -60,34 +55,6 @@ def test_fetch_uses_the_mirror_in_place(ecnas_: Any, mirror: Path) -> None:
     out = ecnas_.out("data", "fetch", "4v-titanxp", "energy_4V9E_rtx3060.tfrecord")
     names = ["energy_4V9E_titanxp.tfrecord", "energy_4V9E_rtx3060.tfrecord"]
     assert out.split() == [str(mirror / name) for name in names]
-
-
-@contextmanager
-def _served(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The address of a server of a folder's files."""
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
-    monkeypatch.setattr(http.server.SimpleHTTPRequestHandler, "log_message", lambda *_: None)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
-def test_fetch_over_http(ecnas_: Any, mirror: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NO_PROXY", "*")
-    with _served(mirror, monkeypatch) as address:
-        monkeypatch.setenv("ECNAS_MIRROR", address)
-        ran = ecnas_("data", "fetch", "4v-titanxp")
-        name = "energy_4V9E_titanxp.tfrecord"
-        assert ran.code == 0
-        assert Path(ran.out.strip()).read_bytes() == (mirror / name).read_bytes()
-        assert f"fetching {name} (293 kB)" in ran.err
-        ran = ecnas_("data", "fetch", "7v-surrogate")
-        assert (ran.code, ran.out) == (1, "")
-        assert "404" in ran.err
 
 
 def test_errors_are_one_line_and_a_code(ecnas_: Any, monkeypatch: pytest.MonkeyPatch) -> None:
