@@ -147,6 +147,8 @@ def _lines(unit: Unit, result: SearchResult, yardstick: Yardstick) -> Iterator[t
 
 # -- summary ----
 
+_MEDIANS = ("hypervolume", "igd_plus", "evaluations", "energy_kwh")
+
 # Hypervolume of each method in each block, (table, seed).
 _Scores = dict[str, dict[Hashable, float]]
 
@@ -240,18 +242,16 @@ def summarise(results: Results) -> Summary:
         against = _against(scores, min(ranks, key=lambda method: ranks[method]), notes)
         for method in scores:
             own = [record for record in here if record["method"] == method]
-            volume = [record["hypervolume"] for record in own]
+            medians = {name: float(np.median([r[name] for r in own])) for name in _MEDIANS}
+            lower, upper = np.quantile([r["hypervolume"] for r in own], (0.25, 0.75)).tolist()
             lines.append(
                 Line(
                     table=table,
                     method=method,
                     runs=len(own),
-                    hypervolume=float(np.median(volume)),
-                    hypervolume_lower=float(np.quantile(volume, 0.25)),
-                    hypervolume_upper=float(np.quantile(volume, 0.75)),
-                    igd_plus=float(np.median([record["igd_plus"] for record in own])),
-                    evaluations=float(np.median([record["evaluations"] for record in own])),
-                    energy_kwh=float(np.median([record["energy_kwh"] for record in own])),
+                    **medians,
+                    hypervolume_lower=lower,
+                    hypervolume_upper=upper,
                     mean_rank=ranks[method],
                     p_against_best=against.get(method, float("nan")),
                 )

@@ -55,18 +55,13 @@ def run(
 ) -> SearchResult:
     """Search a benchmark for the best trade-offs between objectives.
 
-    How evaluations are charged, the same for every method: each evaluation that a method asks for
-    is charged as a whole training at its budget, a repeated cell included. The values are the
-    means over the table's repeats. A method may only propose cells that have a value in every
-    objective, and a cost in every limited quantity, at each of its budgets, so no value is ever
-    made up for a cell that a table lacks.
-
-    What counts: only evaluations at the run's own budget enter the front, the hypervolume, the
-    knee and the anytime curve. Evaluations at smaller budgets are charged what the table says
-    that they cost.
-
-    When it ends: the first evaluation that would take a sum past its limit is not made, and the
-    run ends there (`Limits`).
+    Every evaluation that a method asks for is charged as a whole training at its budget, a
+    repeated cell included. The values are the means over the table's repeats. A method may only
+    propose cells that have a value in every objective, and a cost in every limited quantity, at
+    each of its budgets, so no value is ever made up for a cell that a table lacks. Only
+    evaluations at the run's own budget enter the front, the hypervolume, the knee and the anytime
+    curve. The first evaluation that would take a sum past its limit is not made, and the run ends
+    there (`Limits`).
 
     Args:
         bench: the benchmark; its own counter is increased when the run has ended.
@@ -79,8 +74,8 @@ def run(
         max_epochs: largest total number of epochs.
         max_time_s: largest total training time, in seconds. At least one of these four is needed.
         charge_repeats: False answers a cell that was trained before at this budget or a larger
-            one without a charge; it is then no evaluation and not in the history. A method that
-            asks for nothing new a thousand times in a row has ended.
+            one without a charge; it is then not in the history. A method that asks for nothing
+            new a thousand times in a row has ended.
         seed: seed of the only random generator; the same seed gives the same run, bit for bit.
         options: further settings of the method's class, by name.
         out: new or empty folder for `history.jsonl`, `front.json`, `spent.json` and
