@@ -145,13 +145,17 @@ def report(result: SearchResult, seconds: float | None = None) -> None:
 
 
 def _report_front(result: SearchResult) -> None:
-    """Print the knee and the extremes."""
+    """Print the knee and the extremes, in the order of the front."""
     from naslib_ecnas.cell import Cell
     from naslib_ecnas.metrics import metric
 
-    named = _named(result)
-    wanted = ("energy_kwh", "validation_accuracy", "parameters", "training_time_s")
     objectives = result.config.objectives
+    named = [("rk", "knee", result.knee)]
+    for i, (name, index) in enumerate(zip(objectives, result.extremes, strict=True)):
+        which = "highest" if metric(name).maximise else "lowest"
+        named.append((f"r{i}", f"{which} {metric(name).about}", index))
+    named.sort(key=lambda item: result.front.tolist().index(item[2]))
+    wanted = ("energy_kwh", "validation_accuracy", "parameters", "training_time_s")
     details = [name for name in wanted if name not in objectives and name in result.details]
     values = dict(zip(objectives, result.values.T, strict=True))
     values |= {name: result.details[name] for name in details}
@@ -170,18 +174,6 @@ def _report_front(result: SearchResult) -> None:
     for key, _, index in named:
         print(f"{key}  {Cell.from_row(int(result.rows[index]))}")
     print()
-
-
-def _named(result: SearchResult) -> list[tuple[str, str, int]]:
-    """Knee and extremes in the order of the front: name, reason, number of the evaluation."""
-    from naslib_ecnas.metrics import metric
-
-    named = [("rk", "knee", result.knee)]
-    for i, (name, index) in enumerate(zip(result.config.objectives, result.extremes, strict=True)):
-        found = metric(name)
-        named.append((f"r{i}", f"{'highest' if found.maximise else 'lowest'} {found.about}", index))
-    place = {index: i for i, index in enumerate(result.front.tolist())}
-    return sorted(named, key=lambda item: place[item[2]])
 
 
 def _report_costs(result: SearchResult, seconds: float | None) -> None:
