@@ -64,9 +64,7 @@ def mean_power(
 ) -> NDArray[np.float64]:
     """Energy over time in W, with all that the energy includes; NaN where the time is 0.
 
-    Args:
-        energy_kwh, seconds: values of one shape, of the columns that `power_parts` names.
-        energy, time: their provenance.
+    They are values of one shape, of the columns that `power_parts` names, with their provenance.
 
     Raises:
         ProvenanceError: the two differ in kind or device, so belong to different trainings.
@@ -263,19 +261,7 @@ class Benchmark:
         repeat: int | None = None,
         rng: np.random.Generator | None = None,
     ) -> Records:
-        """One training of each of many cells.
-
-        Args:
-            cells: (n,) rows, or cells.
-            epochs: training budget; by default the largest.
-            repeat: which training, from 0; by default the mean over all.
-            rng: draws each repeat at random; not together with `repeat`.
-
-        Raises:
-            UnknownCellError: the table does not hold one of them.
-            UnknownBudgetError: the table does not hold one of them at this budget.
-            UnknownRepeatError: there is no such repeat.
-        """
+        """One training of each of (n,) rows, or of n cells; arguments and errors as in `query`."""
         table = self.table
         rows = _rows_of(table, cells)
         budget = self._budget_index(epochs)

@@ -173,15 +173,9 @@ class MissingDependencyError(EcnasError, ImportError):
 
 
 def check_counts(of: str = "", /, *, least: int | None = 1, **counts: Any) -> None:
-    """Raise unless every value is a whole number of at least `least`.
+    """Raise ConfigError unless every value is a whole number of at least `least`, if that is given.
 
-    Args:
-        of: the thing that the values are settings of, such as "a search", for the message.
-        least: the smallest allowed value; None allows any whole number.
-        counts: the values by name.
-
-    Raises:
-        ConfigError: naming the first wrong value.
+    The message names the first wrong value and what it is a setting of, such as "a search".
     """
     for name, value in counts.items():
         whole = isinstance(value, Integral) and not isinstance(value, bool)
@@ -200,16 +194,9 @@ def check_numbers(
     below: float = math.inf,
     **numbers: Any,
 ) -> None:
-    """Raise unless every value is a finite number within the limits.
+    """Raise ConfigError unless every value is a finite number within the limits.
 
-    Args:
-        of: the thing that the values are settings of, for the message.
-        least, most: limits that are allowed values themselves.
-        above, below: limits that are not.
-        numbers: the values by name.
-
-    Raises:
-        ConfigError: naming the first wrong value.
+    `least` and `most` are allowed themselves, `above` and `below` are not.
     """
     limits = (("at least", least), ("above", above), ("at most", most), ("below", below))
     texts = [f"{word} {limit:g}" for word, limit in limits if math.isfinite(limit)]

@@ -142,13 +142,10 @@ def to_plain(value: Any) -> Any:
 def from_plain(kind: type[T], data: Any, *, path: str | None = None) -> T:
     """The inverse of `to_plain`; None becomes NaN if the field is a `MaybeNaN`.
 
-    Args:
-        kind: a dataclass of texts, numbers, flags, such dataclasses, tuples and mappings of them.
-        data: plain values.
-        path: the file that they come from, for the error.
+    A kind is a dataclass of texts, numbers, flags, such dataclasses, tuples and mappings of them.
 
     Raises:
-        FormatError: a field is missing or unknown, or has another type.
+        FormatError: a field is missing or unknown, or has another type; it names the path.
     """
     import msgspec
 

@@ -48,14 +48,9 @@ def _digest(text: str) -> str:
 
 
 def cell_hash(matrix: Sequence[Sequence[int]], labels: Sequence[int]) -> str:
-    """Hash of one pruned cell.
+    """Hash of a pruned cell, 32 hexadecimal digits.
 
-    Args:
-        matrix: (v, v) nested 0/1 lists, upper triangular.
-        labels: v - 2 labels of the interior vertices, 0 to 2 in NAS-Bench-101's order.
-
-    Returns:
-        32 hexadecimal digits.
+    The matrix is (v, v) and upper triangular; the v - 2 labels number `OPERATIONS`.
     """
     v = len(matrix)
     before = [[u for u in range(v) if matrix[u][w]] for w in range(v)]
@@ -131,12 +126,8 @@ def row_of(nasbench_hash: str, size: int) -> int | None:
 def wrong_hashes(rows: ArrayLike, hashes: Sequence[str], *, whole: bool = False) -> list[int]:
     """Places of the stated hashes that are not those of their cells.
 
-    Of cells of more than five vertices the first 32 bits are compared, unless `whole` is true.
-
-    Args:
-        rows: (n,) valid rows.
-        hashes: n stated hashes.
-        whole: compare all bits of all cells, which takes about a minute for the largest space.
+    Of cells of more than five vertices the first 32 bits are compared, unless `whole` is true,
+    which takes about a minute for the largest space.
     """
     rows = np.asarray(rows, dtype=np.int32)
     stated = np.array(hashes, dtype=np.str_).reshape(len(rows))

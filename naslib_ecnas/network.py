@@ -81,13 +81,9 @@ def depth(rows: ArrayLike) -> Counts:
 
 
 def channels(output: int) -> Counts:
-    """Channels of every interior vertex of every topology.
+    """(n_topologies, 5) channels of the interior vertices, 0 past the last.
 
-    Args:
-        output: channels of the cell's output.
-
-    Returns:
-        (n_topologies, 5), 0 past the last slot.
+    They follow from the channels of the cell's output.
     """
     edge = adjacency()
     slots = topologies().vertices - 2

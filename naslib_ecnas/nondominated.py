@@ -68,14 +68,11 @@ def complete(points: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def candidates(points: NDArray[np.float64]) -> NDArray[np.int64]:
-    """(k,) ascending positions of points without NaN that include the whole front.
+    """(k,) ascending positions, among (n, m) costs without NaN, that include the whole front.
 
     Only points that are worse than a pivot in every objective are dropped, so neither the front
     nor the first of equal points is lost. It makes the front of a whole space ten times faster,
     as most points are far from the front and need not be sorted.
-
-    Args:
-        points: (n, m) costs, less is better.
     """
     left = np.flatnonzero(complete(points))
     if len(left) <= _FEW:

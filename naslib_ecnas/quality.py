@@ -103,7 +103,7 @@ class Quality:
             raise UnknownMetricError(message)
         try:
             return cls.of_headers(from_json(text))
-        except (ValueError, AttributeError, TypeError) as error:
+        except (ValueError, AttributeError, TypeError, OverflowError) as error:
             message = "the report of quality must be a list of headers as JSON"
             raise FormatError(message, path=table.path) from error
 

@@ -39,12 +39,7 @@ class Spent:
 
     @classmethod
     def of(cls, epochs: ArrayLike, costs: Mapping[str, ArrayLike]) -> Spent:
-        """The sums of n trainings.
-
-        Args:
-            epochs: (n,) budgets.
-            costs: (n,) values of each of `COSTS`, NaN where not known.
-        """
+        """The sums of trainings of (n,) epochs and (n,) costs by name, NaN where not known."""
         budgets = np.asarray(epochs)
         columns = {name: np.asarray(costs[name], dtype=np.float64) for name in COSTS}
         return cls(

@@ -143,21 +143,15 @@ def _moving_tables() -> IntArray:
 def _pruned_codes(vertices: int) -> IntArray:
     """Sorted codes of all pruned graphs with exactly this number of vertices."""
     names = [*range(vertices - 1), _OUTPUT]
-    codes = np.zeros(1, dtype=np.int32)
-    edges = np.zeros(1, dtype=np.int8)
+    edges = np.array([number.bit_count() for number in range(1 << vertices - 1)])
+    codes, count = np.zeros((2, 1), dtype=np.int32)
     for column in range(1, vertices):
         # Every vertex but the input needs a predecessor, so each later column costs an edge.
         room = MAX_EDGES - (vertices - 1 - column)
-        subsets = np.arange(1, 1 << column)
-        bits = np.zeros(len(subsets), dtype=np.int32)
-        count = np.zeros(len(subsets), dtype=np.int8)
-        for source in range(column):
-            chosen = (subsets >> source & 1).astype(np.int32)
-            bits |= chosen << EDGE_BIT[names[source], names[column]]
-            count += chosen.astype(np.int8)
-        codes = (codes[:, None] | bits).ravel()
-        edges = (edges[:, None] + count).ravel()
-        codes, edges = codes[edges <= room], edges[edges <= room]
+        sources = np.arange(1, 1 << column, dtype=np.int32)
+        codes = (codes[:, None] | sources << EDGE_BIT[0, names[column]]).ravel()
+        count = (count[:, None] + edges[sources]).ravel()
+        codes, count = codes[count <= room], count[count <= room]
     for source in names[:-1]:  # every vertex but the output needs a successor
         codes = codes[(codes & _edges_among([source], names)) != 0]
     return np.sort(codes)
@@ -279,10 +273,6 @@ def labelled_graphs() -> LabelledGraphs:
 
 def checked_rows(rows: ArrayLike, size: int) -> NDArray[np.int32]:
     """The rows as an (n,) array; a single row counts as a list of one.
-
-    Args:
-        rows: (n,) rows, or one row.
-        size: number of cells of the space.
 
     Raises:
         UnknownCellError: they are not whole numbers from 0 to `size` - 1.
