@@ -1,12 +1,13 @@
-"""The class `EcnasSearchSpace`, and the cells of a table that it proposes.
+"""The class `EcnasSearchSpace`. Import it from `naslib_space`.
 
-Import the class from `naslib_space`: this module imports NASLib and torch at once.
+This module imports NASLib and torch at once. NASLib's searches draw from numpy's global state,
+which its `set_seed` and `Trainer` seed. The proposals do the same, so that the seed of a NASLib run
+reproduces them. No other module of this package uses global randomness.
 """
 
 from __future__ import annotations
 
 import copy
-import importlib
 import math
 import re
 from collections.abc import Iterator
@@ -18,25 +19,35 @@ import numpy as np
 from numpy.random.mtrand import get_bit_generator
 from numpy.typing import NDArray
 
-from naslib_ecnas.adapters import naslib_objectives, naslib_patches
-from naslib_ecnas.adapters.naslib_objectives import Objective
+from naslib_ecnas.adapters import naslib_metrics
+from naslib_ecnas.adapters.naslib_metrics import Objective
+from naslib_ecnas.adapters.naslib_patches import require
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.cell import Cell
-from naslib_ecnas.errors import ConfigError, UnknownCellError, UnknownMetricError
+from naslib_ecnas.errors import ConfigError, ProvenanceError, UnknownMetricError
+from naslib_ecnas.records import Record
 from naslib_ecnas.space import Space
 from naslib_ecnas.topologies import OPERATIONS
 
-__all__ = ["EcnasSearchSpace", "mutate", "neighbours", "row_of", "sample"]
+__all__ = ["EcnasSearchSpace"]
 
-_torch: Any = importlib.import_module("torch")
-_networkx: Any = importlib.import_module("networkx")
-_views: Any = importlib.import_module("networkx.classes.reportviews")
-_graph: Any = naslib_patches.require("naslib.search_spaces.core.graph")
-_conversions: Any = naslib_patches.require("naslib.search_spaces.nasbench101.conversions")
-_Base: Any = naslib_patches.require("naslib.search_spaces.nasbench101.graph").NasBench101SearchSpace
+_conversions: Any = require("naslib.search_spaces.nasbench101.conversions")
+_Base: Any = require("naslib.search_spaces.nasbench101.graph").NasBench101SearchSpace
+_Graph: Any = require("naslib.search_spaces.core.graph").Graph
+_Module: Any = require("torch").nn.Module
+_networkx: Any = require("networkx")
+_views: Any = require("networkx.classes.reportviews")
+
+_Metric: Any = naslib_metrics.extend()
+_objective = lru_cache(maxsize=64)(naslib_metrics.objective)
 
 #: Attributes of a module that a copy must not share with its original.
-_OWN = [name for name, value in vars(_torch.nn.Module()).items() if isinstance(value, dict | set)]
+_OWN = [name for name, value in vars(_Module()).items() if isinstance(value, dict | set)]
+
+#: Sizes of the batches of mutants that are tried before any cell of the table is drawn instead.
+_BATCHES = (1, 4, 16, 64, 256, 1024, *[4096] * 5)
+
+_HASH = re.compile("[0-9a-f]{32}")
 
 
 class _LazyNetwork(_Base):  # type: ignore[misc]
@@ -52,7 +63,7 @@ class _LazyNetwork(_Base):  # type: ignore[misc]
     SHARED: tuple[str, ...] = ()
 
     def __init__(self) -> None:
-        _graph.Graph.__init__(self)
+        _Graph.__init__(self)
         self._shared = False
         self._built = False
         # A graph without an edge is empty, and therefore false.
@@ -134,121 +145,9 @@ class _LazyNetwork(_Base):  # type: ignore[misc]
             new = memo[id(self)] = self._copy()
             return new
         new = memo[id(self)] = object.__new__(type(self))
-        for name in self.SHARED:
-            value = getattr(self, name)
-            memo[id(value)] = value
+        memo |= {id(value): value for value in map(self.__dict__.get, self.SHARED)}
         new.__dict__.update(copy.deepcopy(self.__dict__, memo))
         return new
-
-
-# -- proposals: the cells of a table -----------------------------------------------------------
-#
-# NASLib's searches draw from numpy's global state, which its `set_seed` and `Trainer` seed. The
-# proposals do the same, so that the seed of a NASLib run reproduces them. No other module of this
-# package uses global randomness.
-
-
-_HASH = re.compile("[0-9a-f]{32}")
-
-#: Mutants tried, in growing batches, before any cell of the table is drawn instead.
-_TRIES = 20_000
-
-
-def _rng() -> np.random.Generator:
-    """A generator on numpy's global state."""
-    return np.random.Generator(get_bit_generator())
-
-
-def _benchmark_of(dataset_api: Any, dataset: str | None = None) -> Benchmark:
-    """The benchmark of a `dataset_api`.
-
-    Raises:
-        ConfigError: it was not made by `naslib_space.dataset_api`, or is of another dataset.
-    """
-    bench = dataset_api.get("ecnas") if isinstance(dataset_api, dict) else None
-    if not isinstance(bench, Benchmark):
-        raise ConfigError(
-            "this search space needs a dataset_api made by naslib_space.dataset_api(table)",
-            value=None if dataset_api is None else type(dataset_api).__name__,
-        )
-    names = {"cifar10", bench.name, dataset_api.get("dataset")}
-    if dataset is not None and dataset not in names:
-        known = " or ".join(sorted(name for name in names if name))
-        raise ConfigError(f"the dataset of this table is {known}", value=dataset)
-    return bench
-
-
-def row_of(spec: Any, bench: Benchmark | None) -> int:
-    """The row of a spec (see `EcnasSearchSpace.set_spec`), which the benchmark must contain.
-
-    Raises:
-        InvalidCellError: the spec is not a valid cell.
-        UnknownCellError: the table does not contain the cell.
-    """
-    space = Space() if bench is None else bench.space
-    if isinstance(spec, int | np.integer) and not isinstance(spec, bool):
-        row = space.cell(int(spec)).row
-    elif isinstance(spec, str) and _HASH.fullmatch(spec):
-        row = space.row_of_hash(spec)
-    elif isinstance(spec, dict) and {"matrix", "ops"} <= set(spec):
-        row = space.row(spec["matrix"], spec["ops"])
-    else:
-        row = space.row(spec)
-    if bench is not None and not _holds(bench, np.array([row]))[0]:
-        cell = str(Cell.from_row(row))
-        text = f"the table {bench.name} does not contain this cell, but {len(bench.rows):,} others"
-        raise UnknownCellError(text, value=cell)
-    return row
-
-
-def sample(bench: Benchmark) -> int:
-    """Row of a cell of the table, all cells equally likely."""
-    return int(bench.rows[_rng().integers(len(bench.rows))])
-
-
-def mutate(bench: Benchmark, row: int) -> int:
-    """Row of another cell of the table, mutated from one of its cells.
-
-    Edges and operations change as often on average as NASLib's mutation changes them: each
-    possible edge with probability 1 / vertices, each operation with 1 / 3. If a table has so few
-    cells that no mutant is among them, any other cell of the table is drawn.
-    """
-    space, generator = bench.space, _rng()
-    v = space.vertices
-    changes = {"edge_changes": (v - 1) / 2, "op_changes": (v - 2) / 3}
-    batch, tried = 1, 0
-    while tried < _TRIES:
-        found = space.mutate(np.full(batch, row), generator, **changes)
-        known = found[_holds(bench, found)]
-        if len(known):
-            return int(known[0])
-        tried += batch
-        batch = min(4 * batch, 4096)
-    others = bench.rows[bench.rows != row]
-    return int(others[generator.integers(len(others))]) if len(others) else row
-
-
-def neighbours(bench: Benchmark, row: int) -> list[int]:
-    """Rows of the table's cells one edge or one operation away, in random order."""
-    found = bench.space.neighbours(row)
-    found = found[_holds(bench, found)]
-    return [int(r) for r in _rng().permutation(found)]
-
-
-def _holds(bench: Benchmark, rows: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """Mask of the rows that the table contains."""
-    if len(bench.rows) == len(bench.space):
-        return np.ones(len(rows), dtype=bool)
-    place = np.minimum(np.searchsorted(bench.rows, rows), len(bench.rows) - 1)
-    held: NDArray[np.bool_] = bench.rows[place] == rows
-    return held
-
-
-# -- the search space -----------------------------------------------------------------------
-
-_Metric: Any = naslib_objectives.extend()
-naslib_objectives.install()
-_objective = lru_cache(maxsize=64)(naslib_objectives.objective)
 
 
 class EcnasSearchSpace(_LazyNetwork):
@@ -281,17 +180,17 @@ class EcnasSearchSpace(_LazyNetwork):
         super().__init__()
         self.num_classes = n_classes
         self.space_name = "nasbench101"
-        self.labeled_archs: Any = None
+        self.labeled_archs: list[Any] | None = None
         self.instantiate_model = False
         self.sample_without_replacement = False
-        self.objective: Any = None
-        if objective is not None:
-            self.objective = naslib_objectives.objective(objective)
+        self.objective: Objective | None = (
+            None if objective is None else naslib_metrics.objective(objective)
+        )
         self._row: int | None = None
-        self._benchmark: Any = None
-        self._records: dict[int | None, Any] = {}
+        self._benchmark: Benchmark | None = None
+        self._records: dict[int | None, Record] = {}
 
-    # -- the architecture -------------------------------------------------------------------
+    # -- the architecture ----
 
     @property
     def row(self) -> int:
@@ -301,10 +200,7 @@ class EcnasSearchSpace(_LazyNetwork):
             ConfigError: no architecture was set, sampled or mutated yet.
         """
         if self._row is None:
-            raise ConfigError(
-                "this search space has no architecture before set_spec, sample_random_architecture "
-                "or mutate"
-            )
+            raise ConfigError("this search space has no architecture before set_spec or a sample")
         return self._row
 
     @property
@@ -347,15 +243,13 @@ class EcnasSearchSpace(_LazyNetwork):
             UnknownCellError: the table does not contain the cell.
         """
         bench = None if dataset_api is None else _benchmark_of(dataset_api)
-        if isinstance(spec, tuple):
-            spec = _conversions.convert_tuple_to_spec(spec)
-        self._set_row(row_of(spec, bench))
+        self._set_row(_row_of(spec, bench))
 
     def get_hash(self) -> tuple[int, ...]:
         """NASLib's tuple of the canonical spec, of Python's integers: equal for equal cells."""
         return _padded(self.row)[2]
 
-    # -- proposals --------------------------------------------------------------------------
+    # -- proposals ----
 
     def sample_random_architecture(
         self, dataset_api: dict[str, Any], load_labeled: bool = False
@@ -364,7 +258,8 @@ class EcnasSearchSpace(_LazyNetwork):
         if load_labeled:
             self.sample_random_labeled_architecture()
         else:
-            self._set_row(sample(_benchmark_of(dataset_api)))
+            rows = _benchmark_of(dataset_api).rows
+            self._set_row(int(rows[_rng().integers(len(rows))]))
 
     def sample_random_labeled_architecture(self) -> None:
         """Set a random one of `labeled_archs`.
@@ -391,20 +286,19 @@ class EcnasSearchSpace(_LazyNetwork):
         repeated until the cell is another one, so that no evaluation is spent on a copy.
         """
         bench = _benchmark_of(dataset_api)
-        row = row_of(parent.row if hasattr(parent, "row") else parent.get_spec(), bench)
+        row = _row_of(parent.row if hasattr(parent, "row") else parent.get_spec(), bench)
         for _ in range(edits):
-            row = mutate(bench, row)
+            row = _mutant(bench, row)
         self._set_row(row)
 
     def get_nbhd(self, dataset_api: dict[str, Any]) -> list[Any]:
         """Modules with, as `arch`, the table's cells one edge or operation away, shuffled."""
         bench = _benchmark_of(dataset_api)
         found = []
-        for row in neighbours(bench, self.row):
-            arch = self._copy()
-            arch._set_row(row)
-            model = _torch.nn.Module()
-            model.arch = arch
+        for row in _rng().permutation(_held(bench, bench.space.neighbours(self.row))):
+            model = _Module()
+            model.arch = self._copy()
+            model.arch._set_row(int(row))
             found.append(model)
         return found
 
@@ -414,16 +308,11 @@ class EcnasSearchSpace(_LazyNetwork):
         hashes: Iterator[str] = dataset_api["nb101_data"].hash_iterator()
         return hashes
 
-    # -- queries ----------------------------------------------------------------------------
+    # -- queries ----
 
-    def performance_objective(self, metric: Any) -> Any:
+    def performance_objective(self, metric: Any) -> Objective:
         """What an optimiser with the performance metric `metric` must ask this space for."""
-        if self.objective is not None:
-            return self.objective
-        found = _objective(metric)
-        # `query` answers NaN where a table lacks it; as an objective that stays an error.
-        is_train = found is _Metric.TRAIN_ACCURACY
-        return Objective(naslib_objectives.column(found), found) if is_train else found
+        return _objective(metric) if self.objective is None else self.objective
 
     def query(
         self,
@@ -460,24 +349,25 @@ class EcnasSearchSpace(_LazyNetwork):
         if full_lc:
             return self._curve(metric, bench, budget)
         record = self._record(bench, budget)
-        if metric is _Metric.TRAIN_ACCURACY and "train_accuracy" not in record:
-            # NASLib's trainers write it for every incumbent and use it for nothing else; they must
-            # not fail on the modelled tables, which lack it because nobody published it.
-            return math.nan
+        if isinstance(metric, Objective):
+            return metric.of(record, bench)
         if metric is _Metric.RAW:
             return self._raw(record)
         if metric is _Metric.ALL:
-            found = {}
-            for name, column in naslib_objectives.COLUMNS.items():
-                if naslib_objectives.holds(bench, column):
-                    with suppress(UnknownMetricError):  # this cell has no value of it
-                        found[name] = naslib_objectives.read(record, column, bench)
-            return found
-        if isinstance(metric, Objective):
-            return metric.of(record, bench)
-        return naslib_objectives.read(record, naslib_objectives.column(metric), bench)
+            every = {}
+            for member, column in naslib_metrics.COLUMNS.items():
+                if column in record or column == "average_power_w":
+                    with suppress(UnknownMetricError, ProvenanceError):
+                        every[member] = naslib_metrics.read(record, column, bench)
+            return every
+        name = naslib_metrics.column(metric)
+        if name == "train_accuracy" and name not in record:
+            # NASLib's trainers write it for every incumbent and use it for nothing else; they must
+            # not fail on the modelled tables, which lack it because nobody published it.
+            return math.nan
+        return naslib_metrics.read(record, name, bench)
 
-    def _record(self, bench: Any, budget: int | None) -> Any:
+    def _record(self, bench: Benchmark, budget: int | None) -> Record:
         if self._benchmark is not bench:
             self._benchmark, self._records = bench, {}
         if budget is None:
@@ -487,17 +377,16 @@ class EcnasSearchSpace(_LazyNetwork):
             record = self._records[budget] = bench.query(self.row, budget)
         return record
 
-    def _curve(self, metric: Any, bench: Any, upto: int | None) -> list[float]:
-        name = metric.name if isinstance(metric, Objective) else naslib_objectives.column(metric)
+    def _curve(self, metric: Any, bench: Benchmark, upto: int | None) -> list[float]:
+        name = metric.name if isinstance(metric, Objective) else naslib_metrics.column(metric)
         curve: list[float] = []
         for budget in bench.budgets:
-            if upto is not None and len(curve) >= upto:
-                break
-            value = naslib_objectives.read(self._record(bench, budget), name, bench)
-            curve += [value] * (budget - len(curve))
-        return curve if upto is None else curve[:upto]
+            if upto is None or len(curve) < upto:
+                value = naslib_metrics.read(self._record(bench, budget), name, bench)
+                curve += [value] * (budget - len(curve))
+        return curve[:upto]
 
-    def _raw(self, record: Any) -> dict[str, Any]:
+    def _raw(self, record: Record) -> dict[str, Any]:
         spec = self.get_spec() or {}
         return {
             "module_adjacency": spec["matrix"],
@@ -522,3 +411,65 @@ def _padded(row: int) -> tuple[tuple[int, ...], tuple[str, ...], tuple[int, ...]
     ops = (*cell.ops[:-1], *[OPERATIONS[0]] * (7 - v), cell.ops[-1])
     bits = tuple(matrix.ravel().tolist())
     return bits, ops, (*bits, *map(_conversions.all_ops.index, ops))
+
+
+def _benchmark_of(dataset_api: Any, dataset: str | None = None) -> Benchmark:
+    """The benchmark of a `dataset_api` of ours, which must be of this dataset."""
+    bench = dataset_api.get("ecnas") if isinstance(dataset_api, dict) else None
+    if not isinstance(bench, Benchmark):
+        kind = None if dataset_api is None else type(dataset_api).__name__
+        text = "this search space needs a dataset_api made by naslib_space.dataset_api(table)"
+        raise ConfigError(text, value=kind)
+    names = {"cifar10", bench.name, dataset_api.get("dataset")}
+    if dataset is not None and dataset not in names:
+        known = " or ".join(sorted(filter(None, names)))
+        raise ConfigError(f"the dataset of this table is {known}", value=dataset)
+    return bench
+
+
+def _row_of(spec: Any, bench: Benchmark | None) -> int:
+    """The row of a spec (see `EcnasSearchSpace.set_spec`), which the benchmark must contain."""
+    space = Space() if bench is None else bench.space
+    if isinstance(spec, tuple):
+        spec = _conversions.convert_tuple_to_spec(spec)
+    if isinstance(spec, int | np.integer) and not isinstance(spec, bool):
+        row = space.cell(int(spec)).row
+    elif isinstance(spec, str) and _HASH.fullmatch(spec):
+        row = space.row_of_hash(spec)
+    elif isinstance(spec, dict) and {"matrix", "ops"} <= set(spec):
+        row = space.row(spec["matrix"], spec["ops"])
+    else:
+        row = space.row(spec)
+    if bench is not None:
+        bench.table.position(row)
+    return row
+
+
+def _mutant(bench: Benchmark, row: int) -> int:
+    """Row of another cell of the table, mutated from one of its cells.
+
+    NASLib changes each possible edge with probability 1 / vertices and each operation with 1 / 3.
+    If a table has so few cells that no mutant is among them, any other cell of it is drawn.
+    """
+    v = bench.space.vertices
+    changes = {"edge_changes": (v - 1) / 2, "op_changes": (v - 2) / 3}
+    for batch in _BATCHES:
+        known = _held(bench, bench.space.mutate(np.full(batch, row), _rng(), **changes))
+        if len(known):
+            return int(known[0])
+    others = bench.rows[bench.rows != row]
+    return int(others[_rng().integers(len(others))]) if len(others) else row
+
+
+def _held(bench: Benchmark, rows: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Those of the rows that the table contains."""
+    if len(bench.table) == len(bench.space):
+        return rows
+    held = bench.rows
+    known: NDArray[np.bool_] = held[np.minimum(np.searchsorted(held, rows), len(held) - 1)] == rows
+    return rows[known]
+
+
+def _rng() -> np.random.Generator:
+    """A generator on numpy's global state."""
+    return np.random.Generator(get_bit_generator())

@@ -14,7 +14,7 @@ Example:
     >>> optimizer.performance_metric = Metric.TRAIN_ENERGY  # doctest: +SKIP
 
 The last line makes the optimiser look for low energy: on this space it improves every metric in the
-metric's own direction (`naslib_objectives`). `api["recorder"].result()` has the evaluations, their
+metric's own direction (`naslib_metrics`). `api["recorder"].result()` has the evaluations, their
 front and their costs afterwards.
 """
 
@@ -22,16 +22,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from types import FunctionType, SimpleNamespace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from naslib_ecnas.adapters import naslib_patches
-from naslib_ecnas.adapters.naslib_patches import replace_code
+from naslib_ecnas.adapters.naslib_patches import require, wrap
 
 if TYPE_CHECKING:
+    from naslib_ecnas.adapters.naslib_architecture import EcnasSearchSpace
     from naslib_ecnas.benchmark import Benchmark
-
-    EcnasSearchSpace: Any
 
 __all__ = ["DEFAULT_TABLE", "NAME", "EcnasSearchSpace", "dataset_api", "register"]
 
@@ -44,10 +42,8 @@ DEFAULT_TABLE = "7v"
 def __getattr__(name: str) -> Any:
     if name != "EcnasSearchSpace":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    naslib_patches.ensure()
     from naslib_ecnas.adapters.naslib_architecture import EcnasSearchSpace
 
-    globals()[name] = EcnasSearchSpace
     return EcnasSearchSpace
 
 
@@ -61,7 +57,8 @@ def dataset_api(
     """NASLib's `dataset_api`, a dict, for one of our tables.
 
     Args:
-        table: name of a table of the catalog, a file, or a loaded benchmark.
+        table: name of a table of the catalog, a file, or a loaded benchmark; `"cifar10"` is the
+            default table.
         objectives: objectives that replace the optimiser's `performance_metric`, as the section
             `objectives:` of a config has them (`naslib_objectives.Objectives.of`).
         seed: draws the weights of `chebyshev`.
@@ -88,6 +85,7 @@ def dataset_api(
     from naslib_ecnas.loading import load
 
     wanted = None if objectives is None else Objectives.of(objectives)
+    table = DEFAULT_TABLE if table == "cifar10" else table
     bench = table if isinstance(table, Benchmark) else load(table)
     return {
         "ecnas": bench,
@@ -104,53 +102,29 @@ def register() -> None:
 
     Afterwards `get_search_space("ecnas", dataset)`, `supported_search_spaces["ecnas"]` and
     `get_dataset_api("ecnas", dataset)` work, where `dataset` is `cifar10` for the default table
-    or the name of a table. The two functions get a new body in place, so modules that imported
-    them before have it too; all other names are passed to NASLib's own code.
+    or the name of a table, also in modules that imported the two functions before. All other names
+    are passed to NASLib's own code.
 
     Raises:
         NaslibNotFoundError: there is no NASLib.
     """
-    spaces = naslib_patches.require("naslib.search_spaces")
-    utils = naslib_patches.require("naslib.utils")
-    spaces.supported_search_spaces[NAME] = __getattr__("EcnasSearchSpace")
-    for function, body in (
-        (spaces.get_search_space, _get_search_space),
-        (utils.get_dataset_api, _get_dataset_api),
-    ):
-        if function.__code__ is not body.__code__:
-            name = function.__name__
-            _originals[name] = FunctionType(
-                function.__code__, function.__globals__, name, function.__defaults__
-            )
-            replace_code(function, body)
+    spaces = require("naslib.search_spaces")
+    if NAME not in spaces.supported_search_spaces:
+        wrap(spaces.get_search_space, _get_search_space)
+        wrap(require("naslib.utils").get_dataset_api, _get_dataset_api)
+        spaces.supported_search_spaces[NAME] = __getattr__("EcnasSearchSpace")
 
 
-#: NASLib's own functions, under their names.
-_originals: dict[str, FunctionType] = {}
+def is_ours(search_space: Any) -> bool:
+    """Whether this is the space's name, in any case."""
+    return isinstance(search_space, str) and search_space.lower() == NAME
 
 
-def _get_search_space(name: Any, dataset: Any) -> Any:
-    # This body runs with NASLib's globals, so it imports what it needs.
-    from naslib_ecnas.adapters import naslib_space
-
-    return naslib_space.search_space_of(name, dataset)
+def _get_search_space(original: Any, name: Any, dataset: Any) -> Any:
+    return __getattr__("EcnasSearchSpace")() if is_ours(name) else original(name, dataset)
 
 
-def _get_dataset_api(search_space: Any = None, dataset: Any = None) -> Any:
-    from naslib_ecnas.adapters import naslib_space
-
-    return naslib_space.dataset_api_of(search_space, dataset)
-
-
-def search_space_of(name: Any, dataset: Any) -> Any:
-    """NASLib's `get_search_space`, extended by ours."""
-    if isinstance(name, str) and name.lower() == NAME:
-        return __getattr__("EcnasSearchSpace")()
-    return _originals["get_search_space"](name, dataset)
-
-
-def dataset_api_of(search_space: Any = None, dataset: Any = None, **settings: Any) -> Any:
-    """NASLib's `get_dataset_api`, extended by ours, with the settings of `dataset_api`."""
-    if isinstance(search_space, str) and search_space.lower() == NAME:
-        return dataset_api(DEFAULT_TABLE if dataset in (None, "cifar10") else dataset, **settings)
-    return _originals["get_dataset_api"](search_space, dataset)
+def _get_dataset_api(original: Any, search_space: Any = None, dataset: Any = None) -> Any:
+    if is_ours(search_space):
+        return dataset_api(DEFAULT_TABLE if dataset is None else dataset)
+    return original(search_space, dataset)

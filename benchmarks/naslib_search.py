@@ -231,7 +231,7 @@ def main() -> int:
     if args.quick:
         return finished(lines, args, {})
     own = naslib_patches.require("naslib.defaults.trainer").Trainer
-    from naslib_ecnas.adapters.naslib_run import EcnasTrainer
+    from naslib_ecnas.adapters.naslib_trainer import EcnasTrainer
 
     candidate = naslib_space.EcnasSearchSpace
     slow, fast = interleaved(

@@ -138,20 +138,19 @@ def _naslib() -> Iterator[Check]:
     from naslib_ecnas.adapters import naslib_patches
 
     found = naslib_patches.report()
-    if not found["found"]:
-        yield Check("NASLib", "missing", "not found", str(found["remedy"]))
+    if found["home"] is None:
+        yield Check("NASLib", "missing", "not found", naslib_patches.REMEDY)
         return
-    missing = [name for name, version in found["required"].items() if version is None]
-    if missing:
-        text = f"{found['home']}, without {', '.join(missing)}"
-        yield Check("NASLib", "missing", text, "; ".join(found["install"]))
+    if found["missing"]:
+        text = f"{found['home']}, without {', '.join(found['missing'])}"
+        yield Check("NASLib", "missing", text, "pip install 'naslib-ecnas[naslib]'")
         return
     try:
         naslib_patches.ensure()
     except (ImportError, AttributeError) as error:
         yield Check("NASLib", "missing", f"{found['home']} cannot be patched: {error}")
         return
-    applied = sum(patch["applied"] for patch in naslib_patches.report()["patches"])
+    applied = sum(naslib_patches.report()["patches"].values())
     text = f"{found['home']}, {len(found['patches'])} incompatibilities are patched on import"
     yield Check("NASLib", "good", text + (f" ({applied} so far)" if applied else ""))
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from naslib_ecnas.adapters import naslib_objectives, naslib_patches, naslib_space
+from naslib_ecnas.adapters import naslib_metrics, naslib_patches, naslib_space
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.errors import MissingDependencyError
 from naslib_ecnas.loading import load
@@ -48,7 +48,7 @@ def measured(measured_cache: Path) -> Iterator[Benchmark]:
 @pytest.fixture
 def metric(naslib: Any) -> Any:
     """NASLib's enumeration of metrics, with ours."""
-    return naslib_objectives.extend()
+    return naslib_metrics.extend()
 
 
 @pytest.fixture

@@ -138,7 +138,7 @@ def test_every_optimiser_and_example_runs_and_leaves_its_record(
         example, optimizer, source = "re", "re", EXAMPLES / "base_predictor.py"
     quick = source.read_text().replace(
         "from naslib.defaults.trainer import Trainer",
-        "from naslib_ecnas.adapters.naslib_run import EcnasTrainer as Trainer",
+        "from naslib_ecnas.adapters.naslib_trainer import EcnasTrainer as Trainer",
     )
     (script.parent / "quick.py").write_text(quick)
     runs = [
@@ -275,9 +275,9 @@ def test_a_script_of_ones_own(run: Run, tmp_path: Path, capsys: pytest.CaptureFi
 
 def test_impossible_settings_are_refused(run: Run) -> None:
     wrong: list[tuple[str, type[EcnasError], str]] = [
-        ("optimizer rre", ConfigError, "bananas"),
+        ("optimizer rre", ConfigError, "bananas.*did you mean re"),
         ("optimizer darts", ConfigError, "network of all cells"),
-        ("search_space ecnass", ConfigError, "did you mean ecnas"),
+        ("search_space ecnass", ConfigError, "need search_space: ecnas"),
         ("dataset 6v", UnknownTableError, "4v-4epochs"),
         ("search.fidelity 5", UnknownBudgetError, "4, 12, 36, 108 epochs"),
         ("search.epochs 0", ConfigError, "search.epochs must be a whole number of at least 1"),
@@ -287,12 +287,12 @@ def test_impossible_settings_are_refused(run: Run) -> None:
         ("search.use_zc_api True", ConfigError, "zero-cost"),
         ("search.zc True", ConfigError, "zero-cost"),
         ("--speed 3", ConfigError, "no such option"),
-        ("objectives.metrics [energy]", EcnasError, "objectives"),
+        ("objectives.metrics [energy]", ConfigError, "objectives.metrics must be"),
         ("objectives.weights [0.5,0.6]", EcnasError, "sum to 1"),
         ("objectives.weights 1", EcnasError, "objectives.weights"),
         ("objectives.chebyshev True", EcnasError, "need one of"),
         ("objectives.epochs 5", EcnasError, "4, 12, 36, 108"),
-        ("objectives.goal 3", EcnasError, "keys of objectives"),
+        ("objectives.goal 3", EcnasError, "keys metrics, weights"),
         ("search_space nasbench201 dataset cifar10", EcnasError, "search_space"),
         ("seed -1", EcnasError, "seed"),
     ]
@@ -308,7 +308,7 @@ def test_impossible_configs_are_refused(run: Run, tmp_path: Path) -> None:
     for text, says in (
         ("search_space: ecnas\ndataset: 5v\noptimizer: rs\nseed: 0\n", "lacks the key search"),
         ("dataset: 5v\n", "lacks the key search_space"),
-        ("search_space: ecnas\ndataset: 5v\n", "lacks the key optimizer, one of rs"),
+        ("search_space: ecnas\ndataset: 5v\nsearch: {}\nseed: 0\n", "lacks the key out_dir"),
         ("search_space: ecnas\ndataset: [5v]\noptimizer: rs\n", "dataset must be"),
         ("search: 3\n", "search must be a section"),
         ("a: [", "cannot be read"),
@@ -412,7 +412,7 @@ def test_a_sweep_makes_every_combination_and_nothing_twice(
 ) -> None:
     out = tmp_path / "sweep"
     chosen = make(optimizers=["rs", "re"], seeds=2)
-    assert pickle.loads(pickle.dumps(chosen.runs())) == chosen.runs()  # noqa: S301
+    assert pickle.loads(pickle.dumps(chosen)) == chosen  # noqa: S301
     units = sweep(chosen, out)
     assert len(units) == len(set(units)) == 8
     methods = [

@@ -6,7 +6,6 @@ import copy
 import importlib.util
 import unittest
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -41,6 +40,21 @@ def drawn(space: Any, row: int) -> Any:
     arch = space.clone()
     arch.set_spec(row)
     return arch
+
+
+def table_of(folder: Path, vertices: int, rows: Any) -> Path:
+    """A table of some cells, all equally accurate."""
+    columns = Columns(
+        name="made",
+        vertices=vertices,
+        rows=np.array(rows, dtype=np.int32),
+        budgets=(108,),
+        repeats=1,
+        values={"validation_accuracy": np.full((len(rows), 1, 1), 0.5)},
+        provenance={"validation_accuracy": Provenance("synthetic")},
+    )
+    write_table(folder / "made.ecnas", columns)
+    return folder / "made.ecnas"
 
 
 # -- names in NASLib ------------------------------------------------------------------------
@@ -188,17 +202,21 @@ def test_samples_are_uniform_and_mutants_differ(space: Any, api: dict[str, Any])
         child.mutate(parent, dataset_api=api, edits=3)
 
 
-def test_a_table_with_gaps_is_respected(naslib: Any, measured: Benchmark) -> None:
-    from naslib_ecnas.adapters.naslib_architecture import mutate, neighbours, row_of, sample
-
+def test_a_table_with_gaps_is_respected(space: Any, tmp_path: Path) -> None:
     rows = [3, 50, 51, 700, 2000]
-    held = np.array(rows, dtype=np.int32)
-    bench: Any = SimpleNamespace(name=measured.name, space=measured.space, rows=held)
-    assert {sample(bench) for _ in range(200)} == set(rows)
-    assert {mutate(bench, 50) for _ in range(20)} <= set(rows) - {50}
-    assert set(neighbours(bench, 50)) <= set(rows)
-    with pytest.raises(UnknownCellError, match="but 5 others"):
-        row_of(4, bench)
+    api = naslib_space.dataset_api(table_of(tmp_path, 5, rows))
+    for row in rows:
+        space.set_spec(row, api)
+        assert {model.arch.row for model in space.get_nbhd(api)} <= set(rows) - {row}
+    found = [space.clone() for _ in range(200)]
+    for arch in found:
+        arch.sample_random_architecture(api)
+    assert {arch.row for arch in found} == set(rows)
+    for arch in found[:20]:
+        arch.mutate(space, api)
+    assert {arch.row for arch in found[:20]} <= set(rows) - {space.row}
+    with pytest.raises(UnknownCellError, match="row 4"):
+        space.set_spec(4, api)
 
 
 def test_the_neighbourhood(space: Any, api: dict[str, Any], measured: Benchmark) -> None:
@@ -404,17 +422,7 @@ def test_naslibs_own_tests_of_hashes_pass(theirs: Any, modelled: None, tmp_path:
 
     hashes = ("ff97db031fa41552d437b079b2befd80", "ff968f800464555f97c776c71481826d")
     named = [Space(7).row_of_hash(text) for text in (*hashes, "ff940d27cbe9ed0a639a68a9c3f87283")]
-    columns = Columns(
-        name="thirty",
-        vertices=7,
-        rows=np.union1d(named, np.arange(27)).astype(np.int32),
-        budgets=(108,),
-        repeats=1,
-        values={"validation_accuracy": np.full((30, 1, 1), 0.5)},
-        provenance={"validation_accuracy": Provenance("synthetic")},
-    )
-    write_table(tmp_path / "thirty.ecnas", columns)
-    api = naslib_space.dataset_api(tmp_path / "thirty.ecnas")
+    api = naslib_space.dataset_api(table_of(tmp_path, 7, np.union1d(named, np.arange(27))))
     theirs.create_dummy_api = lambda: api
     passes(theirs, "test_get_arch_iterator")
 

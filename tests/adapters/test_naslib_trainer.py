@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from naslib_ecnas.adapters import naslib_patches, naslib_run
+from naslib_ecnas.adapters.naslib_patches import require
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.records import Record
 
@@ -28,8 +28,7 @@ def make(search: Callable[..., Any]) -> Make:
     """Makes a trainer of regularised evolution; `kind` is a Trainer class, ours by default."""
 
     def made(kind: Any = None, *, epochs: int = EPOCHS, **more: Any) -> Any:
-        kind = kind or naslib_run.EcnasTrainer
-        options = {"trainer": kind, "epochs": epochs, "only_make": True, **more}
+        options = {"trainer": kind or ours(), "epochs": epochs, "only_make": True, **more}
         return search("RegularizedEvolution", **options)[1]
 
     return made
@@ -57,7 +56,13 @@ def stop_at(trainer: Any, epoch: int, error: type[BaseException]) -> None:
 
 
 def own_trainer() -> Any:
-    return naslib_patches.require("naslib.defaults.trainer").Trainer
+    return require("naslib.defaults.trainer").Trainer
+
+
+def ours() -> Any:
+    from naslib_ecnas.adapters.naslib_trainer import EcnasTrainer
+
+    return EcnasTrainer
 
 
 def test_the_run_and_its_bytes_are_naslibs(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,10 +76,10 @@ def test_the_run_and_its_bytes_are_naslibs(make: Make, monkeypatch: pytest.Monke
         own_trainer()._log_to_json(trainer)
         assert file_of(trainer).read_bytes() == written
     # Two runs, one by each Trainer: every byte is equal once the clock and the folder are.
-    module = naslib_patches.require("naslib.defaults.trainer")
+    module = require("naslib.defaults.trainer")
     monkeypatch.setattr(module.time, "time", lambda: 0.0)
     found = []
-    for kind in (own_trainer(), naslib_run.EcnasTrainer):
+    for kind in (own_trainer(), ours()):
         trainer = make(kind)
         trainer.search()
         folder = trainer.config.save.encode()
@@ -143,16 +148,7 @@ def test_outside_of_a_search_it_writes_at_once(make: Make) -> None:
     assert epochs_in(trainer) == 3
 
 
-def test_it_is_a_trainer_made_once_and_checks_its_interval(make: Make) -> None:
-    from naslib_ecnas.adapters.naslib_run import EcnasTrainer
-
-    assert EcnasTrainer is naslib_run.EcnasTrainer
-    assert issubclass(EcnasTrainer, own_trainer())
-    assert f"{EcnasTrainer.__module__}.{EcnasTrainer.__qualname__}" == (
-        "naslib_ecnas.adapters.naslib_run.EcnasTrainer"
-    )
-    with pytest.raises(AttributeError):
-        _ = naslib_run.Trainer
+def test_it_checks_its_interval(make: Make) -> None:
     for interval in (-1.0, math.nan):
         with pytest.raises(ConfigError, match="0 or more"):
             make(interval_s=interval)
