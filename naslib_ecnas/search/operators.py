@@ -218,8 +218,8 @@ def _delta(costs: Floats, population: Floats) -> Floats:
     """(n,) contributing hypervolume of the points of one front of a population.
 
     The reference point lies a tenth of the population's range beyond its worst costs, so that the
-    worst points contribute too. It is infinite for the best point of each objective, so that the
-    extremes survive wherever the reference lies.
+    worst points contribute too. The best point of each objective has an infinite contribution, so
+    that the extremes survive wherever the reference lies.
     """
     worst = population.max(axis=0)
     delta = contributions(costs, worst + 0.1 * (worst - population.min(axis=0)))

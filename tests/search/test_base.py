@@ -130,6 +130,7 @@ def test_random_search_without_replacement(toy: Benchmark) -> None:
     result = run(toy, "random", evaluations=2 * n, seed=0, options={"avoid_repeats": True})
     assert sorted(result.rows[:n].tolist()) == sorted(result.rows[n:].tolist()) == toy.rows.tolist()
     assert result.hypervolume == 1.0
+    assert set(result.front_rows) == set(toy.front(result.config.objectives).rows)
     assert result.config.options == {"avoid_repeats": True}
     for kind in (RandomSearch, Semoa):
         with pytest.raises(ConfigError, match="avoid_repeats"):

@@ -90,12 +90,6 @@ def test_a_seed_is_a_run_bit_for_bit(toy: Benchmark, method: str, paper: bool) -
     assert short.rows.tolist() == first.rows[:77].tolist() != other.rows.tolist()
 
 
-def test_searching_a_small_table_to_its_end_finds_its_true_front(toy: Benchmark) -> None:
-    result = run(toy, "random", evaluations=3000, seed=0)
-    assert result.hypervolume == 1.0
-    assert set(result.front_rows) == set(toy.front(NAMES).rows)
-
-
 def test_three_objectives_and_derived_ones(toy: Benchmark) -> None:
     names = ("energy_kwh", "validation_accuracy", "parameters")
     result = run(toy, "semoa", objectives=names, evaluations=60, seed=0)

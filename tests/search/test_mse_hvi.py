@@ -114,7 +114,7 @@ def test_failed_evaluations_are_not_learnt_from() -> None:
 
 
 def test_impossible_settings_of_mse_hvi_are_refused() -> None:
-    for name, value in (("initial", 0), ("batch", 0), ("pool", 5), ("known", {0: [1.0, 2.0]})):
+    for name, value in (("pool", 5), ("known", {0: [1.0, 2.0]})):
         with pytest.raises(ConfigError, match=f"{name}.*MSE-HVI"):
             search_of(**{name: value})
 
