@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
-from importlib import metadata
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -86,6 +85,8 @@ def split_words(text: str) -> tuple[str, ...]:
 
 def installed_version(distribution: str) -> str | None:
     """Version of an installed distribution; None if it is not installed."""
+    from importlib import metadata  # takes as long as the rest of a start
+
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
