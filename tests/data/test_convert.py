@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +22,6 @@ from naslib_ecnas.data.long_form import read_csv, read_parquet, write_csv, write
 from naslib_ecnas.data.nasbench_pickle import read_nasbench_pickle
 from naslib_ecnas.data.nasbench_tfrecord import NASBENCH, read_ecnas, write_ecnas, write_nasbench
 from naslib_ecnas.data.table import Columns, Table, write_table
-from naslib_ecnas.data.tfrecord import pack, write_frames
 from naslib_ecnas.errors import FetchError, FormatError
 from naslib_ecnas.progress import silent
 from naslib_ecnas.provenance import Provenance

@@ -218,7 +218,7 @@ def test_nothing_of_a_pickle_runs(tmp_path: Path) -> None:
     content = {"data": PIXELS, "labels": LABELS, "trap": _Runs(trap)}
     for protocol in (2, 3, 4, 5):
         (tmp_path / "file").write_bytes(pickle.dumps(content, protocol))
-        with pytest.raises(FormatError, match=r"refused|not of this format"):
+        with pytest.raises(FormatError, match="refused"):
             read_python(tmp_path / "file")
     assert not trap.exists()
 
@@ -235,34 +235,16 @@ def test_other_content_is_refused(tmp_path: Path) -> None:
         {"data": PIXELS.ravel(), "labels": LABELS},
         {"data": PIXELS.astype(np.int32), "labels": LABELS},
         {"data": PIXELS.tolist(), "labels": LABELS},
-        {"data": PIXELS, "labels": LABELS, 5: 6},
-        {"data": PIXELS, "labels": LABELS, "kind": {1, 2}},
         {"data": np.array([["a", "b"]], dtype=object), "labels": LABELS},
     ):
         (tmp_path / "file").write_bytes(pickle.dumps(content, 4))
-        with pytest.raises(FormatError, match=r"uint8 data and n labels: "):
-            read_python(tmp_path / "file")
-
-
-def test_a_nest_of_references_is_refused_at_once(tmp_path: Path) -> None:
-    """Sixty tuples, each twice in the next: printing one of them would never end."""
-    nest = b")\x94" + b"".join(b"h%c\x86\x94" % k for k in range(60))
-    for before, after in (
-        (b"}\x8c\x06labels", b"s."),
-        (b"}\x8c\x04data", b"s."),
-        (b"\x8c\x05numpy", b"\x93."),
-        (b")", b"R."),
-        (b")", b"b."),
-        (b"", b"."),
-    ):
-        (tmp_path / "file").write_bytes(b"\x80\x04" + before + nest + after)
-        with pytest.raises(FormatError):
+        with pytest.raises(FormatError, match="uint8 data and n labels: "):
             read_python(tmp_path / "file")
 
 
 @pytest.mark.filterwarnings("ignore:invalid escape sequence")
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(place=st.integers(0, 400), byte=st.integers(0, 255))
 def test_damage_is_an_error_or_harmless(place: int, byte: int, tmp_path: Path) -> None:

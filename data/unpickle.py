@@ -1,0 +1,267 @@
+"""Reading pickles of plain values and arrays without running them, in a process of their own.
+
+Python's unpickler imports and calls whatever a pickle names. Here it gets only the few names that
+numpy's arrays need, which stand for the classes of this file; any other name is an error. A small
+pickle can still take all memory, compute for hours or crash the interpreter. So it is read in a
+process with limits (on systems that have them), which checks the content and sends back columns.
+
+This module is imported by that process: it imports no numpy.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+from array import array
+from collections.abc import Callable
+from contextlib import suppress
+from hashlib import sha256
+from math import nan, prod
+from os import PathLike
+from typing import Annotated, Any
+
+import msgspec
+
+from naslib_ecnas.errors import TruncatedError
+
+__all__ = ["FIELDS", "Content", "unpickled"]
+
+#: A process may take this many bytes, and so many more for each byte of the file. NASLib's own file
+#: takes eight times its size.
+_MEMORY, _MEMORY_PER_BYTE = 512 << 20, 16
+_SECONDS = 120  # of computing time; NASLib's own file takes a tenth
+
+
+class Content(msgspec.Struct):
+    """What a pickle holds, or why it is refused."""
+
+    texts: dict[str, list[str]] = {}
+    numbers: dict[str, bytes] = {}
+    """Columns of numbers as bytes: float64 `values`, uint8 `images`, else int64."""
+    refused: str = ""
+    truncated: bool = False
+
+
+# -- in the process: numpy's names, and all that is refused ----
+
+#: Types of plain numbers, as `array` names them; objects, texts, records and dates are refused.
+_CODES = {"i1": "b", "i2": "h", "i4": "i", "i8": "q", "u1": "B", "u2": "H", "u4": "I", "u8": "Q"}
+_CODES |= {"f4": "f", "f8": "d", "b1": "B"}
+_BITS = bytes.maketrans(b"\0\1", b"01")
+
+
+class _DType:
+    """Stands for `numpy.dtype`."""
+
+    def __init__(self, name: str, *_: Any) -> None:
+        self.order, self.name = "<", name.lstrip("<>|=")
+        if self.name not in _CODES:
+            raise ValueError(f"an array of type {name[:20]!r} is refused")
+
+    def __setstate__(self, state: Any) -> None:
+        _, self.order, *structure = state[:5]
+        if any(structure):
+            raise ValueError("an array of records is refused")
+
+    def numbers(self, data: bytes | str) -> array[Any]:
+        """The numbers in some bytes, which Python 2 wrote as text."""
+        found = array(_CODES[self.name], data.encode("latin-1") if isinstance(data, str) else data)
+        if (self.order == ">") == (sys.byteorder == "little"):
+            found.byteswap()
+        return found
+
+
+class _Array:
+    """Stands for `numpy.ndarray`: an array of plain numbers."""
+
+    def __setstate__(self, state: Any) -> None:
+        _, self.shape, dtype, fortran, data = state
+        self.type, self.fortran, self.numbers = dtype.name, bool(fortran), dtype.numbers(data)
+        if len(self.numbers) != prod(self.shape):
+            raise ValueError("the bytes of an array must fill its shape")
+
+    def bits(self) -> str:
+        """The entries of a square matrix of 0 and 1, row by row."""
+        v = self.shape[0] if self.shape else 0
+        if self.shape != (v, v) or self.type[0] == "f":
+            raise ValueError("an adjacency matrix must be square and of whole numbers")
+        entries = bytes(self.numbers.tolist())
+        if self.fortran:
+            entries = b"".join([entries[row::v] for row in range(v)])
+        return entries.translate(_BITS).decode("latin-1")
+
+
+def _reconstruct(kind: type[_Array], *_: Any) -> _Array:
+    return kind()
+
+
+def _from_buffer(data: bytes, dtype: _DType, shape: tuple[int, ...], order: str) -> _Array:
+    made = _Array()
+    made.__setstate__((1, shape, dtype, order == "F", bytes(data)))
+    return made
+
+
+def _scalar(dtype: _DType, data: bytes | str) -> Any:
+    (number,) = dtype.numbers(data)
+    return bool(number) if dtype.name == "b1" else number
+
+
+def _encode(text: str, encoding: str) -> bytes:
+    """How protocols below 3 write bytes."""
+    if encoding != "latin1":
+        raise ValueError("bytes must be written as Latin-1")
+    return text.encode("latin-1")
+
+
+#: Everything that a pickle may name, in the spellings of numpy 1 and 2.
+_NAMES: dict[str, Any] = {"numpy.ndarray": _Array, "numpy.dtype": _DType, "_codecs.encode": _encode}
+for _core in ("numpy.core", "numpy._core"):
+    _NAMES[f"{_core}.multiarray._reconstruct"] = _reconstruct
+    _NAMES[f"{_core}.multiarray.scalar"] = _scalar
+    _NAMES[f"{_core}.numeric._frombuffer"] = _from_buffer
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        found = _NAMES.get(f"{module}.{name}")
+        if found is None:
+            raise pickle.UnpicklingError(f"it names {module[:80]}.{name[:80]}, which is refused")
+        return found
+
+
+# -- in the process: the content of each kind of file ----
+
+#: Fields of a training in NASLib's file, the columns of `values`.
+FIELDS = tuple(
+    f"{when}_{what}"
+    for when in ("halfway", "final")
+    for what in ("training_time", "train_accuracy", "validation_accuracy", "test_accuracy")
+)
+_Training = msgspec.defstruct(
+    "_Training", [(field, float, nan) for field in FIELDS], forbid_unknown_fields=True
+)
+_Epochs = Annotated[int, msgspec.Meta(ge=1, le=999_999)]
+
+
+class _Fixed(msgspec.Struct):
+    module_adjacency: _Array
+    module_operations: list[str]
+    trainable_parameters: int
+
+
+class _Images(msgspec.Struct):
+    data: _Array
+    labels: list[Annotated[int, msgspec.Meta(ge=0, le=255)]]
+
+
+def _nasbench(content: Any) -> Content:
+    """NAS-Bench-101's trainings: an entry for each cell, in `entry` and `epochs` of each training
+    the number of its entry and its budget."""
+    entries = msgspec.convert(
+        content,
+        dict[str, tuple[_Fixed, dict[_Epochs, list[_Training]]]],  # type: ignore[valid-type]
+    )
+    texts: dict[str, list[str]] = {"hash": list(entries), "bits": [], "ops": []}
+    numbers = {name: array("q") for name in ("parameters", "entry", "epochs")}
+    numbers["values"] = array("d")
+    for i, (fixed, computed) in enumerate(entries.values()):
+        texts["bits"].append(fixed.module_adjacency.bits())
+        texts["ops"].append(",".join(fixed.module_operations))
+        numbers["parameters"].append(fixed.trainable_parameters)
+        for epochs, trainings in computed.items():
+            for training in trainings:
+                numbers["entry"].append(i)
+                numbers["epochs"].append(epochs)
+                numbers["values"].extend(msgspec.structs.astuple(training))
+    return Content(texts, {name: column.tobytes() for name, column in numbers.items()})
+
+
+def _cifar10(content: dict[Any, Any]) -> Content:
+    """Images of CIFAR-10, (n, 3072) in the order `fortran` says, and their labels."""
+    named = {k.decode() if isinstance(k, bytes) else k: v for k, v in content.items()}
+    found = msgspec.convert(named, _Images)
+    data = found.data
+    if data.shape != (len(found.labels), 3072) or data.type != "u1" or not found.labels:
+        raise ValueError(f"the data are of shape {data.shape} and type {data.type}")
+    flag = array("q", [data.fortran]).tobytes()
+    labels = array("q", found.labels).tobytes()
+    return Content(numbers={"images": data.numbers.tobytes(), "labels": labels, "fortran": flag})
+
+
+#: Kinds of files: what they hold, in words, and the function that takes it apart.
+_KINDS: dict[str, tuple[str, Callable[[Any], Content]]] = {
+    "nasbench": ("NASLib's dictionary of NAS-Bench-101", _nasbench),
+    "cifar10": ("(n, 3072) uint8 data and n labels", _cifar10),
+}
+
+
+def load(file: Any, kind: str) -> Content:
+    """The content of a pickle; what is refused says why."""
+    try:
+        return _KINDS[kind][1](_Unpickler(file, encoding="latin1").load())
+    except Exception as error:  # noqa: BLE001 - whatever a pickle makes the unpickler raise
+        why = " ".join(f"{type(error).__name__}: {error}".split())
+        cut = isinstance(error, EOFError) or "truncated" in why
+        return Content(refused=why[:300], truncated=cut)
+
+
+def _main(kind: str, memory: str, seconds: str) -> None:
+    """Read the standard input and write a `Content`, within limits."""
+    with suppress(ImportError):  # Windows has no limits
+        import resource
+
+        for limit, most in ((resource.RLIMIT_AS, int(memory)), (resource.RLIMIT_CPU, int(seconds))):
+            hard = resource.getrlimit(limit)[1]
+            most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+            with suppress(ValueError, OSError):  # macOS has no limit of memory
+                resource.setrlimit(limit, (most, most))
+    sys.stdout.buffer.write(msgspec.msgpack.encode(load(sys.stdin.buffer, kind)))
+    sys.stdout.flush()
+    os._exit(0)  # freeing what a pickle made may take long
+
+
+# -- in the caller's process ----
+
+_START = (
+    "import sys; sys.path[:] = sys.argv[4:]; "
+    "from naslib_ecnas.data.unpickle import _main; _main(*sys.argv[1:4])"
+)
+
+
+def unpickled(path: str | PathLike[str], kind: str) -> tuple[Content, str]:
+    """The content of a pickle, `"nasbench"` or `"cifar10"`, and the SHA-256 of the file.
+
+    Raises:
+        UnknownTableError: the file cannot be read.
+        TruncatedError: it ends too early.
+        FormatError: it names anything but numpy's arrays, takes too much memory or time, or has
+            other content.
+    """
+    from naslib_ecnas.data.assemble import Source, opened
+
+    digest = sha256()
+    with opened(path, buffered=False) as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+        memory = _MEMORY + _MEMORY_PER_BYTE * file.tell()
+        file.seek(0)
+        done = subprocess.run(
+            [sys.executable, "-c", _START, kind, str(memory), str(_SECONDS), *sys.path],
+            stdin=file,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            check=False,
+        )
+    if done.returncode == 0:
+        content = msgspec.msgpack.decode(done.stdout, type=Content)
+    else:
+        limits = f"{memory >> 20} MB of memory and {_SECONDS} s of computing time"
+        content = Content(refused=f"it cannot be read within {limits}")
+    if content.refused:
+        remedy = "do not load it with pickle: it may run code"
+        message = f"the pickle must hold {_KINDS[kind][0]}: {content.refused}"
+        error = TruncatedError if content.truncated else None
+        raise Source(str(path), None).fault(message, kind=error, remedy=remedy)
+    return content, digest.hexdigest()
