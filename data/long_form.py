@@ -248,11 +248,12 @@ def _check_names(names: Sequence[str], source: Source) -> None:
 @contextmanager
 def _errors(source: Source, what: str, *kinds: type[Exception]) -> Iterator[None]:
     """Turn errors of the system or of a parser, while it reads a file, into typed ones."""
+    caught = (OSError, *kinds)
     try:
         yield
     except EcnasError:
         raise
-    except (OSError, *kinds) as error:
+    except caught as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise unreadable(error, str(source.path)) from error
         first = next(iter(str(error).splitlines()), type(error).__name__)
