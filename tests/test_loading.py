@@ -106,7 +106,7 @@ def test_impossible_settings_and_names(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="one device and scales linearly"):
             ecnas.load("4v", model="paper", **setting)
     with pytest.raises(UnknownTableError, match="no calibration at"):
-        ecnas.load("4v", device="nowhere.npz")
+        ecnas.load("4v", device="nowhere.safetensors")
     # What is there is not taken for a misspelt name.
     (tmp_path / "4_epochs").mkdir()
     with pytest.raises(UnknownTableError, match="no training") as caught:

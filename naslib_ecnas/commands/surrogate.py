@@ -173,7 +173,6 @@ def _calibrate(args: argparse.Namespace) -> None:
     convert` reads, such as a CSV with the columns cell, epochs, energy_kwh and, better,
     training_time_s."""
     from naslib_ecnas.surrogate.calibrate import calibrated
-    from naslib_ecnas.surrogate.models import is_synthetic
 
     calibration, weights = calibrated(
         args.measurements,
@@ -185,7 +184,7 @@ def _calibrate(args: argparse.Namespace) -> None:
     )
     if args.out:
         weights.save(Path(args.out).expanduser())
-    if is_synthetic(weights.header):
+    if weights.header.get("synthetic"):
         print("SYNTHETIC: calibrated on numbers that are not measurements", file=sys.stderr)
     if args.json:
         print_json({"report": calibration.report.to_json(), "header": dict(weights.header)})

@@ -149,18 +149,18 @@ def fitted_rows(
     Returns:
         (n,) rows; empty for a user's calibration, which does not record them.
     """
+    from naslib_ecnas.surrogate import SUFFIX
     from naslib_ecnas.surrogate.devices import device_name
-    from naslib_ecnas.surrogate.models import DEVICE, Weights, shipped
+    from naslib_ecnas.surrogate.models import DEVICE, Weights
 
-    path, key = shipped("energy"), "fitted_rows"
+    target, key = "energy", "fitted_rows"
     if model == "paper":
-        path = shipped("paper")
-    elif device is not None and str(device).endswith(".npz"):
+        target = "paper"
+    elif device is not None and str(device).endswith(SUFFIX):
         return np.zeros(0, dtype=np.int64)
     elif device is not None and device_name(str(device)) != DEVICE:
-        path, key = shipped("devices"), f"{device_name(str(device))}_rows"
-    arrays = Weights.load(path).arrays
-    return np.asarray(arrays.get(key, np.zeros(0)), dtype=np.int64)
+        target, key = "devices", f"{device_name(str(device))}.rows"
+    return Weights.shipped(target).arrays[key].astype(np.int64)
 
 
 def predictions(

@@ -184,7 +184,7 @@ def read_run(folder: Path, *, label: str | None = None) -> Run:
 def _decoded(path: Path, decode: Callable[[bytes], Any]) -> Any:
     try:
         return decode(path.read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise _damaged(path, getattr(error, "strerror", None) or error) from error
 
 

@@ -7,10 +7,13 @@ from typing import Any
 
 from naslib_ecnas.errors import ConfigError
 
-__all__ = ["EMBEDDED", "TARGETS", "checked_scaling", "shipped"]
+__all__ = ["EMBEDDED", "SUFFIX", "TARGETS", "checked_scaling", "shipped"]
 
 #: Names of the modelled tables that come with the package, and the vertices of their spaces.
 EMBEDDED = {"7v": 7, "5v": 5, "4v": 4}
+
+#: Suffix of files of weights.
+SUFFIX = ".safetensors"
 
 #: Weights that come with the package, in the order of a report.
 TARGETS = ("energy", "epochs", "accuracy", "time", "devices", "paper")
@@ -22,7 +25,7 @@ def shipped(name: str) -> Path:
     """Path of the weights that come with the package for a target, such as `energy`."""
     import naslib_ecnas.data
 
-    return Path(naslib_ecnas.data.__path__[0]) / f"surrogate_{name}.npz"
+    return Path(naslib_ecnas.data.__path__[0]) / f"surrogate_{name}{SUFFIX}"
 
 
 def checked_scaling(model: str, scaling: Any, device: Any) -> str:

@@ -14,7 +14,7 @@ from naslib_ecnas.data.table import Columns
 from naslib_ecnas.errors import ConfigError, UnknownTableError
 from naslib_ecnas.files import is_file
 from naslib_ecnas.progress import Progress, silent
-from naslib_ecnas.surrogate import EMBEDDED, TARGETS, checked_scaling, shipped
+from naslib_ecnas.surrogate import EMBEDDED, SUFFIX, TARGETS, checked_scaling, shipped
 
 __all__ = ["embedded"]
 
@@ -88,7 +88,7 @@ def _device(device: str | PathLike[str] | None) -> tuple[str, Path | None]:
     if not isinstance(device, (str, PathLike)):
         raise ConfigError("device must be the name of a GPU or a calibration's file", value=device)
     path = Path(device).expanduser()
-    if path.suffix == ".npz":
+    if path.suffix == SUFFIX:
         if not is_file(path):
             remedy = "write it by: ecnas surrogate calibrate"
             raise UnknownTableError(f"no calibration at {path}", remedy=remedy)

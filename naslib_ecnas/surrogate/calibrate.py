@@ -628,8 +628,7 @@ def calibrated(
     }
     if origin.kind == "synthetic":
         header["synthetic"] = True
-    arrays = {**model.descriptors.to_arrays(), **model.to_arrays(name)}
-    return replace(calibration, model=model), Weights(header, arrays)
+    return replace(calibration, model=model), Weights(header, model.to_arrays(f"{name}."))
 
 
 def _span(table: Table, asked: str | None) -> str:

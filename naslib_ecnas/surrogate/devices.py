@@ -10,8 +10,8 @@ shares. Growth over epochs and the GPU's part of the energy are functions of the
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from naslib_ecnas.errors import ConfigError, FormatError
 from naslib_ecnas.surrogate.features import FEATURES
-from naslib_ecnas.surrogate.models import Weights, shipped
+from naslib_ecnas.surrogate.models import Model, Weights
 
 __all__ = [
     "DESCRIPTORS",
@@ -76,7 +76,7 @@ def kind_of_column() -> NDArray[np.int64]:
 
 
 @dataclass(frozen=True)
-class Descriptors:
+class Descriptors(Model):
     """Time of an epoch on the first GPU as a sum over layers, and the descriptors made of it."""
 
     intercept: float
@@ -110,30 +110,11 @@ class Descriptors:
         """(n, 5) `DESCRIPTORS`, standardised."""
         return (self.raw(x) - self.shift) * self.scale
 
-    def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Arrays for `Weights`."""
-        return {
-            "base_intercept": np.float64(self.intercept).reshape(()),
-            "base_coefficients": self.coefficients,
-            "base_shift": self.shift,
-            "base_scale": self.scale,
-        }
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Descriptors:
-        """The inverse of `to_arrays`."""
-        return cls(
-            float(arrays["base_intercept"]),
-            arrays["base_coefficients"],
-            arrays["base_shift"],
-            arrays["base_scale"],
-        )
-
 
 @cache
 def shipped_descriptors() -> Descriptors:
     """The descriptors that come with the package."""
-    return Descriptors.from_arrays(Weights.load(shipped("devices")).arrays)
+    return Descriptors.from_arrays(Weights.shipped("devices").arrays, f"{DEVICES[0]}.descriptors.")
 
 
 # -- energy over epochs --------------------------------------------------------------------------
@@ -147,7 +128,7 @@ LEAST_RATIO, MOST_RATIO = 18.0, 26.9
 
 
 @dataclass(frozen=True)
-class OverEpochs:
+class OverEpochs(Model):
     """Energy at any budget from the energy at 4 epochs: E(n) = a + b n with a start-up a.
 
     The ratio r = E(108) / E(4) of a cell is the exponential of a linear function of its
@@ -247,21 +228,6 @@ class OverEpochs:
         part = np.clip(np.log(epochs / FIRST) / np.log(LAST / FIRST), 0, 1)
         return mean, mean * np.sqrt(np.outer(relative, 1 - part) + np.outer(last, part))
 
-    @classmethod
-    def from_weights(cls, weights: Weights) -> OverEpochs:
-        """The model that `fit_epochs` made; KeyError for weights of another target."""
-        arrays = weights.arrays
-        sd, noise, transfer = (float(v) for v in arrays["epochs_sd"])
-        return cls(Descriptors.from_arrays(arrays), arrays["epochs_ratio"], sd, noise, transfer)
-
-    def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Arrays for `Weights`."""
-        return {
-            **self.descriptors.to_arrays(),
-            "epochs_ratio": self.ratio,
-            "epochs_sd": np.array([self.sd, self.noise, self.transfer]),
-        }
-
 
 # -- energy on a calibrated device ----------------------------------------------------------------
 
@@ -302,7 +268,7 @@ def _letters(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class DeviceModel:
+class DeviceModel(Model):
     """Energy at 4 epochs on one device as its time times its mean power.
 
     Both are the exponential of a linear function of the descriptors; time is relative to the time
@@ -369,35 +335,6 @@ class DeviceModel:
         log = self.time[0] + self.descriptors(x) @ self.time[1:]
         return np.asarray(self.descriptors.time_s(x) * np.exp(log))
 
-    def to_arrays(self, prefix: str) -> dict[str, NDArray[Any]]:
-        """Arrays for `Weights`, their names beginning with `prefix`, without the descriptors."""
-        return {
-            f"{prefix}_time": self.time,
-            f"{prefix}_power": self.power,
-            f"{prefix}_sd": np.array([self.sd, self.vertices, self.drift, self.beyond]),
-            f"{prefix}_range": np.stack([self.low, self.high]),
-        }
-
-    @classmethod
-    def from_arrays(
-        cls, arrays: Mapping[str, NDArray[Any]], prefix: str, name: str | None = None
-    ) -> DeviceModel:
-        """The inverse of `to_arrays`; `arrays` hold the descriptors too."""
-        sd, vertices, drift, beyond = (float(v) for v in arrays[f"{prefix}_sd"])
-        low, high = arrays[f"{prefix}_range"]
-        return cls(
-            name or prefix,
-            Descriptors.from_arrays(arrays),
-            arrays[f"{prefix}_time"],
-            arrays[f"{prefix}_power"],
-            sd,
-            low,
-            high,
-            int(vertices),
-            drift,
-            beyond,
-        )
-
     @classmethod
     def from_weights(cls, weights: Weights, device: str) -> DeviceModel:
         """The calibration of one device.
@@ -406,7 +343,7 @@ class DeviceModel:
             ConfigError: the weights have no calibration of this device.
             FormatError: the header's span or share of the start-up is not a possible one.
         """
-        name = device if f"{device}_power" in weights.arrays else device_name(device)
+        name = device if f"{device}.power" in weights.arrays else device_name(device)
         span = weights.header.get("energy_span", "run")
         share = weights.header.get("start_up_share")
         good = share is None or (isinstance(share, float) and 0 <= share < 1)
@@ -415,7 +352,8 @@ class DeviceModel:
                 f"energy_span must be {' or '.join(SPANS)} and start_up_share from 0 to below 1",
                 value=(span, share),
             )
-        return replace(cls.from_arrays(weights.arrays, name), span=span, start_share=share)
+        known = {"name": name, "span": span, "start_share": share}
+        return cls.from_arrays(weights.arrays, f"{name}.", **known)
 
 
 # -- the part that the GPU takes ------------------------------------------------------------------
@@ -425,7 +363,7 @@ SHARES = ("quadro-rtx-6000", "rtx-3090")
 
 
 @dataclass(frozen=True)
-class ShareModel:
+class ShareModel(Model):
     """Energy of the GPU over the energy of the GPU and all processor packages, in a whole run.
 
     The RTX 3090 was measured in runs of one epoch beside a host with one processor package; its
@@ -463,15 +401,14 @@ class ShareModel:
         return share, np.full(len(share), point[7])
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], device: str) -> ShareModel:
-        """The share of a device from the arrays that `fit_devices` made.
+    def from_weights(cls, weights: Weights, device: str) -> ShareModel:
+        """The share of a device from the weights that `fit_devices` made.
 
         Raises:
             ConfigError: shares of this device were not measured.
         """
         name = device_name(device)
-        if f"share_{name}" not in arrays:
-            raise ConfigError(
-                f"the GPU's share was measured on {' and '.join(SHARES)} only", value=device
-            )
-        return cls(Descriptors.from_arrays(arrays), arrays[f"share_{name}"])
+        if name not in SHARES:
+            known = " and ".join(SHARES)
+            raise ConfigError(f"the GPU's share was measured on {known} only", value=device)
+        return cls.from_arrays(weights.arrays, f"share.{name}.")

@@ -18,7 +18,7 @@ from naslib_ecnas.surrogate.features import vertices_of
 from naslib_ecnas.surrogate.fit.accuracy import mean_of_largest
 from naslib_ecnas.surrogate.fit.reference import Measured, read_measured
 from naslib_ecnas.surrogate.modelled import Models
-from naslib_ecnas.surrogate.models import BUDGETS, Weights, shipped
+from naslib_ecnas.surrogate.models import BUDGETS, Weights
 
 __all__ = ["evaluate"]
 
@@ -121,7 +121,7 @@ def _headers(folder: Path) -> Iterator[dict[str, Any]]:
 def _compared(
     comparison: _Comparison, data: Measured, predicted: Mapping[str, Array]
 ) -> dict[str, Any] | None:
-    weights = Weights.load(shipped(comparison.fitted[0]))
+    weights = Weights.shipped(comparison.fitted[0])
     fresh = ~np.isin(data.rows, weights.arrays[comparison.fitted[1]])
     if not fresh.any():
         return None

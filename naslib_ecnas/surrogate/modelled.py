@@ -23,7 +23,7 @@ from naslib_ecnas.errors import ConfigError, EcnasError, FormatError
 from naslib_ecnas.progress import Progress, silent
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
-from naslib_ecnas.surrogate import TARGETS, checked_scaling
+from naslib_ecnas.surrogate import SUFFIX, TARGETS, checked_scaling
 from naslib_ecnas.surrogate.devices import (
     SHARES,
     DeviceModel,
@@ -40,8 +40,6 @@ from naslib_ecnas.surrogate.models import (
     EnergyModel,
     TimeModel,
     Weights,
-    is_synthetic,
-    shipped,
 )
 from naslib_ecnas.surrogate.paper import PaperModel
 
@@ -94,13 +92,17 @@ class Models:
             scaling: `"affine"` or `"linear"` in epochs.
         """
         device = DEVICE if energy is None else energy.name
-        measured = Weights.load(shipped("devices")).arrays if device in SHARES else None
+        arrays = {target: Weights.shipped(target).arrays for target in TARGETS}
         return cls(
-            energy=energy or EnergyModel.from_weights(Weights.load(shipped("energy"))),
-            over_epochs=OverEpochs.from_weights(Weights.load(shipped("epochs"))),
-            accuracy=AccuracyModel.from_weights(Weights.load(shipped("accuracy"))),
-            time=TimeModel.from_weights(Weights.load(shipped("time"))),
-            share=None if measured is None else ShareModel.from_arrays(measured, device),
+            energy=energy or EnergyModel.from_arrays(arrays["energy"]),
+            over_epochs=OverEpochs.from_arrays(arrays["epochs"]),
+            accuracy=AccuracyModel.from_arrays(arrays["accuracy"]),
+            time=TimeModel.from_arrays(arrays["time"]),
+            share=(
+                ShareModel.from_weights(Weights.shipped("devices"), device)
+                if device in SHARES
+                else None
+            ),
             scaling=scaling,
         )
 
@@ -200,7 +202,7 @@ _LINEAR = "what scaling by epochs / 4 gives from the same model"
 
 def reported(target: str) -> dict[str, Any]:
     """Errors of a shipped model on cells not fitted, for `Quality.of_headers`."""
-    header = Weights.load(shipped(target)).header
+    header = Weights.shipped(target).header
     known = dict(header.get("quality") or {})
     if target == "energy":
         lines = dict(_energy(known))
@@ -336,12 +338,10 @@ def calibration_of(device: Device) -> tuple[DeviceModel | None, Mapping[str, Any
     """
     if device is None:
         return None, {}
-    if isinstance(device, str) and device.endswith(".npz"):
-        device = Path(device).expanduser()
-    own = isinstance(device, Path)
-    weights = Weights.load(device if own else shipped("devices"))
-    if own:
+    if str(device).endswith(SUFFIX):
+        weights = Weights.load(Path(device).expanduser())
         return _user_model(weights, device), weights.header
+    weights = Weights.shipped("devices")
     model = DeviceModel.from_weights(weights, str(device))
     lines = reported("devices")
     name = f"energy at 4 epochs, {model.name}"
@@ -370,7 +370,7 @@ def _user_model(weights: Weights, path: str | PathLike[str]) -> DeviceModel:
 
 def _with_paper(values: dict[str, Array], rows: NDArray[np.int32]) -> dict[str, Array]:
     """Our predictions with the paper's energies, which have no standard deviation."""
-    paper = PaperModel.from_weights(Weights.load(shipped("paper")))
+    paper = PaperModel.from_weights(Weights.shipped("paper"))
     kept = {name: v for name, v in values.items() if not name.startswith("energy_kwh")}
     return {"energy_kwh": paper.energy_kwh(rows, BUDGETS), **kept}
 
@@ -392,7 +392,7 @@ def energy_provenance(
         )
     elif calibration is None:
         how = "fitted on the measurements of 7-vertex cells at 4 epochs that EC-NAS published"
-    elif is_synthetic(header):
+    elif header.get("synthetic"):
         how = "SYNTHETIC: calibrated on numbers that are not measurements"
     else:
         how = "calibrated on few cells measured on this device"
@@ -402,7 +402,7 @@ def energy_provenance(
         else "affine in the epochs, with a constant start-up, as measured on the RTX 6000"
     )
     if header.get("start_up_share") is not None and scaling != "linear":
-        seen = "in these runs" if is_synthetic(header) else "measured on this device"
+        seen = "in these runs" if header.get("synthetic") else "measured on this device"
         grows = (
             "affine in the epochs, start-up and evaluations being "
             f"{header['start_up_share']:.1%} at 4 epochs, as {seen}"
@@ -413,7 +413,7 @@ def energy_provenance(
     device = DEVICE_TITLE if calibration is None else calibration.name
     pue = PUE if calibration is None else float(header.get("pue", PUE))
     return Provenance(
-        "synthetic" if is_synthetic(header) else "modelled",
+        "synthetic" if header.get("synthetic") else "modelled",
         device=device,
         pue=pue,
         note="; ".join(part for part in (how, grows, scale) if part),
@@ -498,7 +498,7 @@ def energy_model(
 
         return ours, energy_provenance(calibration, header, scaling)
     if kind == "paper":
-        model = PaperModel.from_weights(Weights.load(shipped("paper")))
+        model = PaperModel.from_weights(Weights.shipped("paper"))
     else:
         model = PaperModel.from_torch_file(files[0])
 

@@ -1,28 +1,22 @@
 """The fitted models in numpy, without the fits: weights files, and energy, time and accuracy.
 
-Each model is a frozen dataclass made from `Weights`, the arrays and the header of one `.npz` file.
+Each `Model` is a frozen dataclass whose arrays are kept in `Weights`, the content of one file.
 `features.features` gives the inputs of all of them.
 """
 
 from __future__ import annotations
 
-import json
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from io import BytesIO
-from math import prod
+from dataclasses import dataclass, fields
+from itertools import chain, count, takewhile
 from os import PathLike
-from pathlib import Path
-from textwrap import shorten
-from typing import Any
+from typing import Any, TypeVar, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
 
-from naslib_ecnas.errors import ConfigError, FormatError, UnknownTableError
-from naslib_ecnas.files import atomic_write, from_json
+from naslib_ecnas.data.arrays import ArrayFile, write_arrays
+from naslib_ecnas.errors import ConfigError, FormatError
 from naslib_ecnas.surrogate import shipped
 from naslib_ecnas.surrogate.features import FEATURES
 
@@ -34,10 +28,10 @@ __all__ = [
     "PUE",
     "AccuracyModel",
     "EnergyModel",
+    "Model",
     "Perceptron",
     "TimeModel",
     "Weights",
-    "is_synthetic",
     "shipped",
 ]
 
@@ -57,8 +51,57 @@ PUE = 1.59
 JOULES_PER_KWH = 3.6e6
 
 
+# -- models and files of their weights ------------------------------------------------------------
+
+
+M = TypeVar("M", bound="Model")
+
+
+class Model:
+    """Base of the fitted models: frozen dataclasses of arrays, numbers, and other models."""
+
+    def to_arrays(self, prefix: str = "") -> dict[str, NDArray[Any]]:
+        """Arrays for `Weights`, named after the fields; texts and None are left out."""
+        out: dict[str, NDArray[Any]] = {}
+        for field in fields(self):  # type: ignore[arg-type]
+            value, name = getattr(self, field.name), prefix + field.name
+            if isinstance(value, Model):
+                out |= value.to_arrays(f"{name}.")
+            elif field.name == "layers":
+                out |= {f"{name}.{i}": array for i, array in enumerate(chain(*value))}
+            elif isinstance(value, (int, float, np.ndarray)):
+                out[name] = np.asarray(value)
+        return out
+
+    @classmethod
+    def from_arrays(
+        cls: type[M], arrays: Mapping[str, NDArray[Any]], prefix: str = "", **known: Any
+    ) -> M:
+        """The inverse of `to_arrays`; KeyError where an array is missing.
+
+        Args:
+            arrays: arrays by name.
+            prefix: beginning of the names of this model's arrays.
+            known: fields that are not among the arrays.
+        """
+        types = get_type_hints(cls)
+        for field in fields(cls):  # type: ignore[arg-type]
+            kind, name = types[field.name], prefix + field.name
+            if field.name in known:
+                continue
+            if isinstance(kind, type) and issubclass(kind, Model):
+                known[field.name] = kind.from_arrays(arrays, f"{name}.")
+            elif field.name == "layers":
+                there = takewhile(lambda key: key in arrays, (f"{name}.{i}" for i in count()))
+                flat = [arrays[key] for key in there]
+                known[field.name] = tuple(zip(flat[::2], flat[1::2], strict=True))
+            else:
+                known[field.name] = kind(arrays[name]) if kind in (int, float) else arrays[name]
+        return cls(**known)
+
+
 @dataclass(frozen=True)
-class Perceptron:
+class Perceptron(Model):
     """A multilayer perceptron: standardised inputs, rectified hidden layers, a linear output.
 
     Inputs are clipped to `clip` standard deviations, so that a cell unlike all fitted ones is not
@@ -85,62 +128,18 @@ class Perceptron:
                 np.maximum(h, 0, out=h)
         return h
 
-    def to_arrays(self, prefix: str) -> dict[str, NDArray[Any]]:
-        """Arrays for `Weights`, their names beginning with `prefix`."""
-        out: dict[str, NDArray[Any]] = {
-            f"{prefix}_shift": self.shift,
-            f"{prefix}_scale": self.scale,
-            f"{prefix}_clip": np.float32(self.clip).reshape(()),
-        }
-        for i, (weight, bias) in enumerate(self.layers):
-            out[f"{prefix}_weight{i}"] = weight
-            out[f"{prefix}_bias{i}"] = bias
-        return out
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], prefix: str) -> Perceptron:
-        """The inverse of `to_arrays`; KeyError where no array has the prefix."""
-        layers: list[tuple[Matrix, Matrix]] = []
-        while f"{prefix}_weight{len(layers)}" in arrays:
-            i = len(layers)
-            layers.append(
-                (_float(arrays[f"{prefix}_weight{i}"]), _float(arrays[f"{prefix}_bias{i}"]))
-            )
-        return cls(
-            _float(arrays[f"{prefix}_shift"]),
-            _float(arrays[f"{prefix}_scale"]),
-            tuple(layers),
-            float(arrays[f"{prefix}_clip"]),
-        )
-
-
-def _float(array: NDArray[Any]) -> Matrix:
-    return np.ascontiguousarray(array, dtype=np.float32)
-
-
-# -- files of weights -----------------------------------------------------------------------------
-
-_HEADER = "header"
 
 #: To be raised when the features or the meaning of an array change; other files are refused.
-_VERSION = 1
-
-#: Many times the size of any weights.
-_MOST_BYTES = 1 << 28
-
-
-def is_synthetic(header: Mapping[str, Any]) -> bool:
-    """Whether a calibration was made on synthetic numbers instead of measurements."""
-    return bool(header.get("synthetic"))
+_VERSION = 2
 
 
 @dataclass(frozen=True)
 class Weights:
-    """Arrays of one model and their origin, stored as a NumPy archive (`.npz`) without pickles."""
+    """Arrays of one model and their origin, kept in a safetensors file."""
 
     header: Mapping[str, Any]
-    """JSON: `target`, `seed`, `data` (SHA-256 of each file), `split`, `quality`, and what the
-    model itself needs."""
+    """Plain values: `target`, `seed`, `data` (SHA-256 of each file), `split`, `quality`, and what
+    the model itself needs."""
     arrays: Mapping[str, NDArray[Any]]
     """Arrays of numbers by name."""
 
@@ -149,14 +148,10 @@ class Weights:
 
         Raises:
             StorageError: the folder cannot be written or the disk is full.
+            ValueError: a number of the header is not finite.
         """
-        text = json.dumps({"version": _VERSION, **self.header}, sort_keys=True, allow_nan=False)
-        arrays: dict[str, Any] = {
-            _HEADER: np.frombuffer(text.encode(), dtype=np.uint8),
-            **{name: self.arrays[name] for name in sorted(self.arrays)},
-        }
-        with atomic_write(Path(path)) as file:
-            np.savez_compressed(file, **arrays)
+        header = {"version": _VERSION, **self.header}
+        write_arrays(path, dict(sorted(self.arrays.items())), dict(sorted(header.items())))
 
     @classmethod
     def load(cls, path: str | PathLike[str]) -> Weights:
@@ -166,54 +161,17 @@ class Weights:
             UnknownTableError: there is no such file.
             FormatError: it is damaged, of another version, or not a file of weights.
         """
-        # A plain array instead of an archive is a TypeError or AttributeError, an unknown
-        # compression a NotImplementedError, which is a RuntimeError.
-        unreadable = (
-            *(OSError, ValueError, KeyError, EOFError, AttributeError, TypeError, RuntimeError),
-            *(zipfile.BadZipFile, zlib.error),
-        )
-        try:
-            arrays = _unpacked(Path(path))
-            header = from_json(arrays.pop(_HEADER).tobytes())
-        except FileNotFoundError as error:
-            raise UnknownTableError(
-                f"no file of weights at {path}",
-                remedy="write one by: ecnas surrogate fit, or ecnas surrogate calibrate",
-            ) from error
-        except unreadable as error:
-            # zipfile may quote all bytes of a damaged file.
-            why = shorten(str(error), 200)
-            raise FormatError(f"holds no weights ({why})", path=path) from error
-        version = header.get("version") if isinstance(header, dict) else header
-        if version != _VERSION or not isinstance(header, dict):
-            raise FormatError(f"must hold weights of version {_VERSION}", path=path, value=version)
-        return cls(header, arrays)
+        with ArrayFile(path, remedy="write one by: ecnas surrogate fit or calibrate") as file:
+            version = file.metadata.get("version")
+            if version != _VERSION:
+                message = f"the file must hold weights of version {_VERSION}"
+                raise FormatError(message, path=path, value=version)
+            return cls(file.metadata, {name: file[name] for name in file.arrays})
 
-
-def _unpacked(path: Path) -> dict[str, NDArray[Any]]:
-    """The arrays of an archive, checked to have the length that the archive gives.
-
-    `numpy.load` would allocate what an array's own header claims before reading it.
-    """
-    arrays = {}
-    with zipfile.ZipFile(path) as archive:
-        members = archive.infolist()
-        if sum(member.file_size for member in members) > _MOST_BYTES:
-            raise ValueError(f"unpacks to more than {_MOST_BYTES:,} bytes")
-        for member in members:
-            with archive.open(member) as file:
-                content = BytesIO(file.read(member.file_size))
-            version = np.lib.format.read_magic(content)
-            if version != (1, 0):
-                raise ValueError(f"an array of version {version}")
-            shape, fortran, dtype = np.lib.format.read_array_header_1_0(content)
-            rest = member.file_size - content.tell()
-            if dtype.hasobject or prod(shape) * dtype.itemsize != rest or min(shape, default=0) < 0:
-                raise ValueError(f"{member.filename} is no array of {shape} {dtype}")
-            held = np.frombuffer(content.getbuffer()[content.tell() :], dtype=dtype)
-            order: Any = "F" if fortran else "C"
-            arrays[member.filename.removesuffix(".npy")] = held.reshape(shape, order=order).copy()
-    return arrays
+    @classmethod
+    def shipped(cls, target: str) -> Weights:
+        """The weights of one of `TARGETS` that come with the package."""
+        return cls.load(shipped(target))
 
 
 # -- training time, accuracy, energy --------------------------------------------------------------
@@ -223,7 +181,7 @@ TIME_EPOCHS = 108
 
 
 @dataclass(frozen=True)
-class TimeModel:
+class TimeModel(Model):
     """Seconds that NAS-Bench-101 took to train a cell for 108 epochs on its TPUs.
 
     A linear sum over layers, times a correction by a perceptron.
@@ -240,20 +198,6 @@ class TimeModel:
     """Corrections are clipped to this, either way."""
     error: float
     """Standard deviation of log(measured / predicted)."""
-
-    @classmethod
-    def from_weights(cls, weights: Weights) -> TimeModel:
-        """The model that `fit_time` made; KeyError for weights of another target."""
-        arrays = weights.arrays
-        intercept, floor, limit, error = (float(v) for v in arrays["scalars"])
-        return cls(
-            arrays["coefficients"].astype(np.float64),
-            intercept,
-            floor,
-            Perceptron.from_arrays(arrays, "correction"),
-            limit,
-            error,
-        )
 
     def linear_s(self, x: NDArray[Any]) -> Array:
         """(n,) seconds by the sum over layers alone."""
@@ -285,7 +229,7 @@ _TEST = len(BUDGETS)
 
 
 @dataclass(frozen=True)
-class AccuracyModel:
+class AccuracyModel(Model):
     """Accuracies in NAS-Bench-101's sense: means over trainings that differ by their seed.
 
     A perceptron ranks the cells: it predicts a normal score for every budget. One curve maps the
@@ -304,14 +248,6 @@ class AccuracyModel:
     test_less_validation: Array
     """(4, 2) at each budget, mean and standard deviation of test less validation accuracy in
     trainings that have both; the last is not used."""
-
-    @classmethod
-    def from_weights(cls, weights: Weights) -> AccuracyModel:
-        """The model that `fit_accuracy` made; KeyError for weights of another target."""
-        arrays = weights.arrays
-        names = ("score", "accuracy", "deviation", "test_less_validation")
-        curves = (arrays[name].astype(np.float64) for name in names)
-        return cls(Perceptron.from_arrays(arrays, "ranks"), *curves)
 
     def predict(self, x: NDArray[Any]) -> tuple[Array, Array, Array, Array]:
         """Accuracies of (n, k) features at 4, 12, 36, 108 epochs, as fractions.
@@ -342,7 +278,7 @@ _CHUNK = 8192
 
 
 @dataclass(frozen=True)
-class EnergyModel:
+class EnergyModel(Model):
     """Energy at 4 epochs as time times power: a linear model of time, a perceptron of power.
 
     The scale is the one of the published seven-vertex measurements: an RTX 3090 with its host's
@@ -361,19 +297,6 @@ class EnergyModel:
     """(2, 2) least and greatest values that the perceptron's outputs are clipped to."""
     error: Array
     """(3,) log relative error: constant, slope in log(energy in Wh), slope in the log spread."""
-
-    @classmethod
-    def from_weights(cls, weights: Weights) -> EnergyModel:
-        """The model that `fit_energy` made; KeyError for weights of another target."""
-        arrays = weights.arrays
-        return cls(
-            time_coefficients=arrays["time_coefficients"].astype(np.float64),
-            time_intercept=float(arrays["time_intercept"]),
-            time_floor=float(arrays["time_floor"]),
-            power=Perceptron.from_arrays(arrays, "power"),
-            bounds=arrays["bounds"].astype(np.float64),
-            error=arrays["error"].astype(np.float64),
-        )
 
     def epoch_time_s(self, x: NDArray[Any]) -> Array:
         """(n,) seconds of one epoch on the RTX 3090, evaluation left out, of (n, k) features."""

@@ -25,7 +25,7 @@ from naslib_ecnas.errors import FormatError, MissingDependencyError, UnknownTabl
 from naslib_ecnas.files import is_file
 from naslib_ecnas.network import parameters
 from naslib_ecnas.space import Space
-from naslib_ecnas.surrogate.models import Weights
+from naslib_ecnas.surrogate.models import Model, Weights
 
 __all__ = ["SIZES", "PaperModel", "inputs"]
 
@@ -75,7 +75,7 @@ def inputs(rows: ArrayLike) -> Matrix:
 
 
 @dataclass(frozen=True)
-class PaperModel:
+class PaperModel(Model):
     """The paper's perceptron of the energy at 4 epochs."""
 
     layers: tuple[tuple[Matrix, Matrix], ...]
@@ -102,13 +102,6 @@ class PaperModel:
         """(n, b) kWh, in proportion to the epochs as in the published table."""
         return self.wh(rows)[:, None] / 1000 * (np.asarray(budgets, dtype=np.float64) / 4)
 
-    def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Arrays for `Weights`."""
-        out: dict[str, NDArray[Any]] = {}
-        for i, (weight, bias) in enumerate(self.layers):
-            out[f"weight{i}"], out[f"bias{i}"] = weight, bias
-        return out
-
     @classmethod
     def from_weights(cls, weights: Weights) -> PaperModel:
         """The model that `fit_paper` made.
@@ -116,7 +109,7 @@ class PaperModel:
         Raises:
             FormatError: the weights are of another model.
         """
-        found = [weights.arrays.get(f"{kind}{i}") for i in range(5) for kind in ("weight", "bias")]
+        found = [weights.arrays.get(f"layers.{i}") for i in range(10)]
         return cls(_checked(found, "weights"))
 
     @classmethod

@@ -269,7 +269,7 @@ def device(sound: Path, tmp_path: Path, modelled: None) -> Path:
 
 def test_all_budgets_are_unbiased_whatever_the_span(device: Path, tmp_path: Path) -> None:
     for span, share in (("run", 0.0), ("steps", SHARE)):
-        out, model = tmp_path / f"{span}.csv", tmp_path / f"{span}.npz"
+        out, model = tmp_path / f"{span}.csv", tmp_path / f"{span}.safetensors"
         columns = export(device, out, span=span)
         truth = runs_kwh(columns.rows.astype(np.int64))[:, 0]
         energies = columns.values["energy_kwh"][:, 0, 0]
@@ -292,8 +292,9 @@ def test_a_users_own_file_of_steps_gets_the_models_start_up(device: Path, tmp_pa
     out.write_text("\n".join(line for line in lines if not line.startswith("#")) + "\n")
     off = {}
     for span in ("run", "steps"):
-        calibrated(out, pue=1.0, span=span)[1].save(tmp_path / f"{span}.npz")
-        energies = ecnas.load("4v", device=str(tmp_path / f"{span}.npz")).values("energy_kwh", 108)
+        file = tmp_path / f"{span}.safetensors"
+        calibrated(out, pue=1.0, span=span)[1].save(file)
+        energies = ecnas.load("4v", device=str(file)).values("energy_kwh", 108)
         off[span] = np.median(energies / runs_kwh(ALL)[:, 3]) - 1
     assert abs(off["steps"]) < 0.01
     assert off["run"] < -0.05
@@ -311,8 +312,8 @@ def test_a_file_that_states_its_span_or_origin_is_believed(device: Path, tmp_pat
     assert DeviceModel.from_weights(weights, "Made-up GPU").start_share == pytest.approx(SHARE)
     marked = {name: replace(p, kind="synthetic") for name, p in columns.provenance.items()}
     write_csv(tmp_path / "runs.csv", replace(columns, provenance=marked))
-    calibrated(tmp_path / "runs.csv")[1].save(tmp_path / "model.npz")
-    origin = ecnas.load("4v", device=str(tmp_path / "model.npz")).provenance["energy_kwh"]
+    calibrated(tmp_path / "runs.csv")[1].save(tmp_path / "model.safetensors")
+    origin = ecnas.load("4v", device=str(tmp_path / "model.safetensors")).provenance["energy_kwh"]
     assert (origin.kind, origin.note[:9]) == ("synthetic", "SYNTHETIC")
     assert "measured on this device" not in origin.note
     write_csv(tmp_path / "modelled.csv", modelled_columns("4v", 4))

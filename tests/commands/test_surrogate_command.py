@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import naslib_ecnas as ecnas
-from naslib_ecnas.surrogate.models import Weights, shipped
+from naslib_ecnas.surrogate.models import Weights
 
 pytestmark = pytest.mark.usefixtures("modelled")
 
@@ -77,7 +77,10 @@ def _measured(path: Path, rows: np.ndarray, factor: float, time: bool = True) ->
 def test_from_a_file_of_measurements_to_a_table(
     tmp_path: Path, ecnas_: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file, out = _measured(tmp_path / "runs.csv", np.arange(0, 91, 3), 1.7), tmp_path / "gpu.npz"
+    file, out = (
+        _measured(tmp_path / "runs.csv", np.arange(0, 91, 3), 1.7),
+        tmp_path / "gpu.safetensors",
+    )
     native = ecnas.load("4v")
     monkeypatch.setenv("ECNAS_CACHE", str(tmp_path / "cache"))
     line = ("surrogate", "calibrate", "--measurements", file)
@@ -127,7 +130,7 @@ def test_evaluate_on_other_cells(tmp_path: Path, ecnas_: Any) -> None:
     import pyarrow as arrow
     from pyarrow import parquet
 
-    fitted = Weights.load(shipped("energy")).arrays["fitted_rows"]
+    fitted = Weights.shipped("energy").arrays["fitted_rows"]
     rows = np.setdiff1d(np.arange(2000, 2400), fitted)
     cells = [ecnas.Cell.from_row(int(row)) for row in rows]
     columns = {
@@ -144,7 +147,7 @@ def test_evaluate_on_other_cells(tmp_path: Path, ecnas_: Any) -> None:
 
 @pytest.mark.slow
 def test_fit_writes_weights(reference: Path, tmp_path: Path, ecnas_: Any) -> None:
-    out = tmp_path / "devices.npz"
+    out = tmp_path / "devices.safetensors"
     line = ("surrogate", "fit", "--target", "devices", "--data", reference, "--out", out)
     assert f"written to: {out}" in ecnas_.out(*line)
     assert Weights.load(out).header["devices"]

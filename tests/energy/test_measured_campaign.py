@@ -193,8 +193,8 @@ def test_the_walk_to_its_end(environment: dict[str, str], tmp_path: Path) -> Non
     said = [run(command) for command in commands]
     for text, out in zip(("20 units planned", "20 units recorded", "0 faults"), said, strict=False):
         assert text in out
-    out = run("ecnas surrogate calibrate --measurements my-gpu.csv --out my-gpu.npz")
+    out = run("ecnas surrogate calibrate --measurements my-gpu.csv --out my-gpu.safetensors")
     assert "20 runs fitted" in out
-    mine = ecnas.load("5v", device=str(tmp_path / "my-gpu.npz"))
+    mine = ecnas.load("5v", device=str(tmp_path / "my-gpu.safetensors"))
     assert mine.provenance["energy_kwh"].kind == "synthetic"
     assert (mine.values("energy_kwh", 108) > 0).all()

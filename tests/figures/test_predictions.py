@@ -61,7 +61,7 @@ def test_rows_of_the_shipped_fits() -> None:
     assert len(fitted_rows()) == 3448  # the training and validation parts of the paper's split
     assert len(np.unique(fitted_rows("titan-xp"))) == 91
     np.testing.assert_array_equal(fitted_rows("NVIDIA GeForce RTX 3090"), fitted_rows())
-    assert len(fitted_rows("mine.npz")) == 0
+    assert len(fitted_rows("mine.safetensors")) == 0
 
 
 @pytest.mark.usefixtures("official")

@@ -24,7 +24,7 @@ SEARCHES: dict[str, Call] = {
         lambda t: {"name_or_path": "4v"},
         {
             "name_or_path": (*no.NAME, "GARBAGE"),
-            "device": (7, "", "no-such-gpu", "missing.npz", ["titan-xp"]),
+            "device": (7, "", "no-such-gpu", "missing.safetensors", ["titan-xp"]),
             "scaling": (7, "", "cubic", True),
             "model": (7, "", "theirs", ["ours"]),
             "pue": no.PUE,

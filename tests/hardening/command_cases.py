@@ -24,7 +24,7 @@ BY_METAVAR: dict[str, tuple[str, ...]] = {
     "TABLES": NO_TABLE,
     "METHODS": ("", ",", "annealing", "random,annealing", "random,random", LONG),
     "METRICS": ("", ",", "energy_kwh", "energy_kwh,joy", "energy_kwh,energy_kwh", LONG),
-    "GPU": ("", "no-such-gpu", "missing.npz", "GARBAGE"),
+    "GPU": ("", "no-such-gpu", "missing.safetensors", "GARBAGE"),
     "SCALING": ("", "cubic"),
     "MODEL": ("", "theirs"),
     "P": ("0", "0.99", "-1", "nan", "inf", "1e9"),
@@ -90,7 +90,7 @@ CASES: dict[str, tuple[str, Options]] = {
     ),
     "surrogate evaluate": ("", {"--data": (*NO_FILE, "EMPTY", "TABLE")}),
     "surrogate fit": (
-        "--target energy --data EMPTY --out fitted.npz",
+        "--target energy --data EMPTY --out fitted.safetensors",
         {"--data": (*NO_FILE, "EMPTY", "TABLE"), "--out": ("",)},
     ),
     "surrogate choose": (
@@ -102,10 +102,10 @@ CASES: dict[str, tuple[str, Options]] = {
         },
     ),
     "surrogate calibrate": (
-        "--measurements TABLE --out gpu.npz",
+        "--measurements TABLE --out gpu.safetensors",
         {
             "--cells": (*BY_METAVAR["N"], "92", HUGE),
-            "--out": ("TABLE/x.npz", "EMPTY", "/proc/x.npz"),
+            "--out": ("TABLE/x.safetensors", "EMPTY", "/proc/x.safetensors"),
         },
     ),
     "surrogate learning-curve": (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import pickle
 import shutil
@@ -184,16 +183,16 @@ def _weights(folder: Path) -> Path:
     from naslib_ecnas.surrogate.models import Weights
 
     arrays = {"a": np.arange(6.0), "b": np.eye(2)}
-    Weights({"target": "x", "seed": 0}, arrays).save(folder / "x.npz")
-    return folder / "x.npz"
+    Weights({"target": "x", "seed": 0}, arrays).save(folder / "x.safetensors")
+    return folder / "x.safetensors"
 
 
 def _calibration(folder: Path) -> Path:
-    from naslib_ecnas.surrogate.models import Weights, shipped
+    from naslib_ecnas.surrogate.models import Weights
 
-    held = Weights.load(shipped("devices"))
-    Weights({**held.header, "device": "titan-xp"}, held.arrays).save(folder / "gpu.npz")
-    return folder / "gpu.npz"
+    held = Weights.shipped("devices")
+    Weights({**held.header, "device": "titan-xp"}, held.arrays).save(folder / "gpu.safetensors")
+    return folder / "gpu.safetensors"
 
 
 # -- campaigns, meters and images ---------------------------------------------------------------
@@ -297,13 +296,6 @@ def _catalog(folder: Path) -> Path:
     return folder / "catalog.toml"
 
 
-def _array(folder: Path) -> Path:
-    packed = io.BytesIO()
-    np.save(packed, np.arange(3))
-    (folder / "x.npz").write_bytes(packed.getvalue())
-    return folder / "x.npz"
-
-
 KINDS: dict[str, Kind] = {
     "table": Kind(_written("x.ecnas", "table:write_table"), _read_table),
     "ecnas-tfrecord": Kind(_written("x.tfrecord", "nasbench_tfrecord:write_ecnas"), _read_any),
@@ -324,7 +316,6 @@ KINDS: dict[str, Kind] = {
         _text("curve.json", CURVE), _by("figures.predictions:read_learning_curve")
     ),
     "weights": Kind(_weights, _by("surrogate.models:Weights.load")),
-    "plain-array": Kind(_array, _by("surrogate.models:Weights.load")),
     "calibration": Kind(_calibration, _by("surrogate.modelled:calibration_of")),
     "plan": Kind(_plan, _read_plan),
     "claim": Kind(_claim, _by("campaign:status", 3)),

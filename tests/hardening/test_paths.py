@@ -20,7 +20,7 @@ from naslib_ecnas.data.long_form import write_csv
 from naslib_ecnas.data.table import Table, write_table
 from naslib_ecnas.errors import CatalogError, EcnasError
 from naslib_ecnas.surrogate.cached import embedded
-from naslib_ecnas.surrogate.models import Weights, shipped
+from naslib_ecnas.surrogate.models import Weights
 
 ESCAPES = ("..", "../x", "../../x", "/etc/passwd", "a/../../x", ".", "-", "", "\\..\\x", "x\ny")
 names = st.sampled_from(ESCAPES) | st.text(alphabet=string.printable + "é\u2028", max_size=30)
@@ -58,8 +58,8 @@ def test_the_table_of_a_file_of_any_name_lies_in_the_cache(
 
 
 def test_the_table_of_a_device_of_any_name_lies_in_the_cache(tmp_path: Path) -> None:
-    held = Weights.load(shipped("devices"))
-    place = tmp_path / "..a" / "..b.npz"
+    held = Weights.shipped("devices")
+    place = tmp_path / "..a" / "..b.safetensors"
     place.parent.mkdir()
     Weights({**held.header, "device": "titan-xp"}, held.arrays).save(place)
     made = embedded("4v", device=place)

@@ -262,21 +262,19 @@ def test_other_arrays_in_a_sound_archive(
     folder, path = good("calibration")
     held = Weights.load(path)
     arrays, header = dict(held.arrays), dict(held.header)
-    name = data.draw(st.sampled_from(sorted(n for n in arrays if n.startswith(("base", "titan")))))
+    name = data.draw(st.sampled_from(sorted(n for n in arrays if n.startswith("titan"))))
     old = arrays[name]
-    how = data.draw(st.sampled_from(["drop", "nan", "shape", "text", "huge", "header"]))
+    how = data.draw(st.sampled_from(["drop", "nan", "shape", "huge", "header"]))
     if how == "drop":
         del arrays[name]
     elif how in ("nan", "huge"):
         arrays[name] = np.full(old.shape, np.nan if how == "nan" else 1e300)
     elif how == "shape":
         arrays[name] = np.concatenate([old.ravel(), old.ravel()])
-    elif how == "text":
-        arrays[name] = np.full(old.shape, "x")
     else:
         key = data.draw(st.sampled_from(sorted(header)))
         header[key] = data.draw(st.sampled_from([None, "", 7, [], {}, "../../x"]))
-    other = folder / "other.npz"
+    other = folder / "other.safetensors"
     Weights(header, arrays).save(other)
     attempt("calibration", folder, path, other.read_bytes())
 

@@ -13,7 +13,7 @@ from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate import devices
 from naslib_ecnas.surrogate.features import FEATURES, features
 from naslib_ecnas.surrogate.modelled import Models, energy_provenance
-from naslib_ecnas.surrogate.models import BUDGETS, Weights, shipped
+from naslib_ecnas.surrogate.models import BUDGETS, Weights
 
 ROWS = np.concatenate([np.arange(91), Space(7).sample(np.random.default_rng(5), 3000)])
 
@@ -28,7 +28,7 @@ def x() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def weights() -> Weights:
-    return Weights.load(shipped("devices"))
+    return Weights.shipped("devices")
 
 
 def test_names_of_devices_and_kinds_of_layers() -> None:
@@ -71,8 +71,7 @@ def test_energies_of_devices_are_sensible_over_the_whole_space(
         assert len(model.low) == len(devices.DESCRIPTORS)
         assert np.median((std / mean)[91:]) >= np.median((std / mean)[7:91])
     model = devices.DeviceModel.from_weights(weights, "RTX 3060")
-    arrays = {**model.descriptors.to_arrays(), **model.to_arrays("mine")}
-    again = devices.DeviceModel.from_weights(Weights({}, arrays), "mine")
+    again = devices.DeviceModel.from_weights(Weights({}, model.to_arrays("mine.")), "mine")
     np.testing.assert_array_equal(again.predict(x), model.predict(x))
     with pytest.raises(ConfigError, match="has no training_time_s"):
         replace(model, time=np.zeros(6)).training_time_s(x)
@@ -122,7 +121,7 @@ def test_the_provenance_says_what_was_measured_here(weights: Weights) -> None:
 
 @pytest.fixture(scope="module")
 def growth() -> devices.OverEpochs:
-    return devices.OverEpochs.from_weights(Weights.load(shipped("epochs")))
+    return devices.OverEpochs.from_arrays(Weights.shipped("epochs").arrays)
 
 
 def test_energy_is_affine_in_the_epochs(growth: devices.OverEpochs, x: np.ndarray) -> None:
@@ -134,7 +133,7 @@ def test_energy_is_affine_in_the_epochs(growth: devices.OverEpochs, x: np.ndarra
     slope = np.diff(mean, axis=1) / np.diff(BUDGETS)
     np.testing.assert_allclose(slope, np.repeat(slope[:, :1], 3, axis=1))
     np.testing.assert_allclose(mean[:, 3] / mean[:, 0], growth.ratios(x))
-    again = devices.OverEpochs.from_weights(Weights({}, growth.to_arrays()))
+    again = devices.OverEpochs.from_arrays(growth.to_arrays())
     found = again.predict(x, energy, energy, BUDGETS)
     np.testing.assert_array_equal(found, growth.predict(x, energy, energy))
 
@@ -208,13 +207,13 @@ def test_the_logit_of_a_share_is_linear_in_the_logarithm_of_the_epochs(x: np.nda
 
 
 def test_the_shipped_shares(weights: Weights, x: np.ndarray) -> None:
-    native, native_std = devices.ShareModel.from_arrays(weights.arrays, "RTX 3090").predict(x)
+    native, native_std = devices.ShareModel.from_weights(weights, "RTX 3090").predict(x)
     assert 0.8 < np.median(native) < 0.95
     assert ((native > 0.3) & (native < 1)).all()
     assert ((native_std > 0) & (native_std < 0.06)).all()
-    model = devices.ShareModel.from_arrays(weights.arrays, "rtx-6000")
+    model = devices.ShareModel.from_weights(weights, "rtx-6000")
     short, between, long = (np.median(model.predict(x, e)[0]) for e in (4, 20, 108))
     assert 0.55 < short < between < long < 0.72
     assert weights.header["quality"]["gpu_share_rtx-3090"]["mae"] < 0.02
     with pytest.raises(ConfigError, match="was measured on quadro-rtx-6000 and rtx-3090 only"):
-        devices.ShareModel.from_arrays(weights.arrays, "titan-xp")
+        devices.ShareModel.from_weights(weights, "titan-xp")

@@ -24,7 +24,7 @@ from naslib_ecnas.surrogate.cached import embedded
 from naslib_ecnas.surrogate.devices import DeviceModel
 from naslib_ecnas.surrogate.features import features
 from naslib_ecnas.surrogate.modelled import Models, energy_model
-from naslib_ecnas.surrogate.models import BUDGETS, EnergyModel, Weights, shipped
+from naslib_ecnas.surrogate.models import BUDGETS, EnergyModel, Weights
 from naslib_ecnas.surrogate.paper import SIZES, PaperModel
 
 # -- predictions of all metrics ------------------------------------------------------------------
@@ -134,7 +134,7 @@ def test_our_energies(models: Models) -> None:
     energy, origin = energy_model(["ours"])
     found = energy(ROWS, BUDGETS)
     assert list(found) == ["energy_kwh", "energy_kwh_std"]
-    mean, std = EnergyModel.from_weights(Weights.load(shipped("energy"))).predict(features(ROWS))
+    mean, std = EnergyModel.from_arrays(Weights.shipped("energy").arrays).predict(features(ROWS))
     np.testing.assert_allclose(found["energy_kwh"][:, 0], mean, rtol=1e-12)
     np.testing.assert_allclose(found["energy_kwh_std"][:, 0], std, rtol=1e-12)
     predicted = models.predict(ROWS)
@@ -158,7 +158,7 @@ def test_our_energies(models: Models) -> None:
 
 
 def test_energies_of_another_device() -> None:
-    weights = Weights.load(shipped("devices"))
+    weights = Weights.shipped("devices")
     mean, std = DeviceModel.from_weights(weights, "titan-xp").predict(features(ROWS))
     for text in ("titan-xp", "NVIDIA TITAN Xp"):
         energy, origin = energy_model(["ours"], device=text)
@@ -173,7 +173,7 @@ def test_energies_of_the_papers_recipe() -> None:
     energy, origin = energy_model(["paper"])
     found = energy(ROWS, BUDGETS)
     assert list(found) == ["energy_kwh"]  # without a standard deviation
-    model = PaperModel.from_weights(Weights.load(shipped("paper")))
+    model = PaperModel.from_weights(Weights.shipped("paper"))
     wanted = np.outer(model.wh(ROWS) / 1000, [1, 3, 9, 27])
     np.testing.assert_allclose(found["energy_kwh"], wanted, rtol=1e-12)
     assert origin.kind == "modelled"
@@ -212,4 +212,4 @@ def test_impossible_energy_models_are_refused(tmp_path: Path) -> None:
         with pytest.raises(ConfigError):
             energy_model(choice, **setting)
     with pytest.raises(UnknownTableError):
-        energy_model(["ours"], device=str(tmp_path / "none.npz"))
+        energy_model(["ours"], device=str(tmp_path / "none.safetensors"))

@@ -17,7 +17,7 @@ from naslib_ecnas.quality import scores
 from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate import paper as module
 from naslib_ecnas.surrogate.fit.reference import SEVEN_VERTICES, read_measured
-from naslib_ecnas.surrogate.models import Weights, shipped
+from naslib_ecnas.surrogate.models import Weights
 from naslib_ecnas.surrogate.paper import SIZES, PaperModel, inputs
 
 Reader = Callable[[Any], PaperModel]
@@ -115,8 +115,8 @@ def test_output_equals_torch_and_is_linear_in_epochs(
     monkeypatch.setattr(module, "_CHUNK", 7)
     np.testing.assert_allclose(model.energy_kwh(ROWS, (4, 12, 36, 108)), energy)
     assert model.energy_kwh([], (4,)).shape == (0, 1)
-    Weights({"target": "energy"}, model.to_arrays()).save(tmp_path / "w.npz")
-    again = PaperModel.from_weights(Weights.load(tmp_path / "w.npz"))
+    Weights({"target": "energy"}, model.to_arrays()).save(tmp_path / "w.safetensors")
+    again = PaperModel.from_weights(Weights.load(tmp_path / "w.safetensors"))
     np.testing.assert_array_equal(again.wh(ROWS), model.wh(ROWS))
 
 
@@ -168,7 +168,7 @@ def test_other_content_is_refused(torch: Any, net: Any, read: Reader, tmp_path: 
         with pytest.raises(FormatError):
             PaperModel.from_torch_file(path)
     with pytest.raises(FormatError, match="must hold the paper's perceptron 36-128-64-32-32-1"):
-        PaperModel.from_weights(Weights({}, {"weight0": np.zeros((36, 128))}))
+        PaperModel.from_weights(Weights({}, {"layers.0": np.zeros((36, 128))}))
 
 
 # -- the shipped weights ------------------------------------------------------------------------
@@ -176,7 +176,7 @@ def test_other_content_is_refused(torch: Any, net: Any, read: Reader, tmp_path: 
 
 def test_the_shipped_model_is_near_the_anchor(reference: Path) -> None:
     """Authors' weights on their test fifth: MAE .330 Wh, tau .950; the valid part is alike."""
-    weights = Weights.load(shipped("paper"))
+    weights = Weights.shipped("paper")
     data = read_measured(reference / SEVEN_VERTICES)
     valid = data.where(data["paper_split"] == "valid")
     assert not np.isin(valid.rows, weights.arrays["fitted_rows"]).any()

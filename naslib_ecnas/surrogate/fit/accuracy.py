@@ -45,7 +45,7 @@ from naslib_ecnas.surrogate.fit.student import (
     quality,
     steps_of,
 )
-from naslib_ecnas.surrogate.models import BUDGETS, Perceptron, Weights
+from naslib_ecnas.surrogate.models import BUDGETS, AccuracyModel, Perceptron, Weights
 
 __all__ = ["NAMES", "curves", "fit_accuracy", "mean_of_largest", "normal_scores", "shrinkage"]
 
@@ -236,11 +236,10 @@ def fit_accuracy(
             for name, tau in zip(NAMES[:4], _ANCHORS, strict=True)
         },
     }
-    of_curves = zip(("score", "accuracy", "deviation"), found, strict=True)
+    # Seven digits are enough.
+    knots = (np.stack(curve).astype(np.float32).astype(np.float64) for curve in found)
     arrays = {
-        **final.to_arrays("ranks"),
-        **{name: np.stack(curve).astype(np.float32) for name, curve in of_curves},
-        "test_less_validation": _test_less_validation(both),
+        **AccuracyModel(final, *knots, _test_less_validation(both)).to_arrays(),
         "fitted_rows": np.unique(rows[~np.isnan(accuracy[:, 0])]).astype(np.int32),
         "fitted_rows_test": np.unique(rows[~np.isnan(accuracy[:, 4])]).astype(np.int32),
     }

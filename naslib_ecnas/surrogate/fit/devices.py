@@ -21,7 +21,7 @@ from naslib_ecnas.progress import Progress
 from naslib_ecnas.quality import Z90, Scores, scores
 from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate.calibrate import Measurements, RobustFit, calibrate, robust_ridge
-from naslib_ecnas.surrogate.devices import DEVICES, KINDS, Descriptors, kind_of_column
+from naslib_ecnas.surrogate.devices import DEVICES, KINDS, Descriptors, ShareModel, kind_of_column
 from naslib_ecnas.surrogate.features import features
 from naslib_ecnas.surrogate.fit.reference import (
     FIVE_VERTICES,
@@ -79,7 +79,7 @@ def fit_devices(
     step()
     descriptors, epoch_time = fit_descriptors(once, seven, seed=seed)
     data = {m.name: m.sha256 for m in (once, seven, five, long)}
-    arrays: dict[str, NDArray[Any]] = descriptors.to_arrays()
+    arrays: dict[str, NDArray[Any]] = {}
     quality: dict[str, Any] = {"epoch_time_s": epoch_time.to_json()}
     reports, checks, models = {}, {}, {}
     for device in DEVICES:
@@ -93,8 +93,8 @@ def fit_devices(
             own = _joined(own, five)
         whole = calibrate(own, device=device, descriptors=descriptors, seed=seed)
         models[device, "20"], models[device, "all"] = tried.model, whole.model
-        arrays |= whole.model.to_arrays(device)
-        arrays[f"{device}_rows"] = np.unique(own.rows).astype(np.int32)
+        arrays |= whole.model.to_arrays(f"{device}.")
+        arrays[f"{device}.rows"] = np.unique(own.rows).astype(np.int32)
         quality[device] = whole.report.sound.to_json()
         quality[f"{device}_with_suspicious"] = whole.report.cross_validated.to_json()
         reports[device] = whole.report.to_json()["suspicious"][:40]
@@ -109,10 +109,10 @@ def fit_devices(
         checks[name] = log_scores(new[energy], mean, std / mean).to_json()
     step()
     for name, (array, score) in fit_shares(descriptors, once, five, long).items():
-        arrays[f"share_{name}"] = array
+        arrays |= ShareModel(descriptors, array).to_arrays(f"share.{name}.")
         quality[f"gpu_share_{name}"] = score.to_json()
     step()
-    every = [arrays[f"{d}_rows"] for d in DEVICES]
+    every = [arrays[f"{d}.rows"] for d in DEVICES]
     arrays["fitted_rows"] = np.unique(np.concatenate(every)).astype(np.int32)
     header = {
         "target": "energy_kwh at 4 epochs on another device",

@@ -9,7 +9,7 @@ in the header and the widths of the intervals.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -408,13 +408,6 @@ def fit_energy(
             "on": "the paper's test part, in Wh and per cent",
         },
     }
-    arrays = {
-        "time_coefficients": student.time_coefficients,
-        "time_intercept": np.array(student.time_intercept),
-        "time_floor": np.array(student.time_floor),
-        **student.power.to_arrays("power"),
-        "bounds": student.bounds,
-        "error": fit_error(wh, spread, off),
-        "fitted_rows": np.sort(rows).astype(np.int32),
-    }
-    return Weights(header, arrays)
+    final = replace(student, error=fit_error(wh, spread, off))
+    fitted_rows = np.sort(rows).astype(np.int32)
+    return Weights(header, {**final.to_arrays(), "fitted_rows": fitted_rows})

@@ -106,13 +106,8 @@ def fit_time(
             _TARGET: "boosting on simple graph features, on a fifth of the same records: tau .982"
         },
     }
-    arrays = {
-        "coefficients": final.coefficients,
-        "scalars": np.array([final.intercept, final.floor, final.limit, final.error]),
-        **final.correction.to_arrays("correction"),
-        "fitted_rows": np.sort(rows).astype(np.int32),
-    }
-    return Weights(header, arrays)
+    fitted_rows = np.sort(rows).astype(np.int32)
+    return Weights(header, {**final.to_arrays(), "fitted_rows": fitted_rows})
 
 
 def _sum_and_rest(x: NDArray[np.float32], seconds: Array) -> tuple[TimeModel, Array, float]:

@@ -202,7 +202,7 @@ def test_a_tiny_fit_of_published_records(
     assert reports == [(done, 4) for done in range(5)]  # twice, a network and a student
     validation, test = (read_measured(tmp_path / name) for name in (VALIDATION, TEST))
     fresh = validation.where(slice(LIMIT, None))
-    predicted = AccuracyModel.from_weights(weights).predict(features(fresh.rows))
+    predicted = AccuracyModel.from_arrays(weights.arrays).predict(features(fresh.rows))
     assert kendall_tau(fresh["val_acc_12_one_repeat"], predicted[0][:, 1]) > 0.3
     last = fresh["val_acc_108_max_of_repeats"]
     assert kendall_tau(last, predicted[0][:, 3]) > 0.3

@@ -12,7 +12,7 @@ from naslib_ecnas.surrogate.devices import shipped_descriptors
 from naslib_ecnas.surrogate.features import features
 from naslib_ecnas.surrogate.fit.devices import fit_devices, fit_shares
 from naslib_ecnas.surrogate.fit.reference import Measured
-from naslib_ecnas.surrogate.models import Weights, shipped
+from naslib_ecnas.surrogate.models import Weights
 
 ROWS = Space(7).sample(np.random.default_rng(1), 400).astype(np.int64)
 SLOPES = np.array([0.3, -0.2, 0.1, 0.05, -0.1])
@@ -49,7 +49,7 @@ def test_a_synthetic_share_is_found() -> None:
 
 
 def test_fitting_again_gives_the_shipped_numbers(reference: Path) -> None:
-    weights = Weights.load(shipped("devices"))
+    weights = Weights.shipped("devices")
     again = fit_devices(reference)
     assert again.arrays.keys() == weights.arrays.keys()
     for name, array in weights.arrays.items():

@@ -163,8 +163,8 @@ def test_a_whole_fit_is_complete_and_repeatable(
     assert found.header == same.header
     for name, array in found.arrays.items():
         assert np.array_equal(array, same.arrays[name]), name
-    found.save(tmp_path / "weights.npz")
-    header = Weights.load(tmp_path / "weights.npz").header
+    found.save(tmp_path / "weights.safetensors")
+    header = Weights.load(tmp_path / "weights.safetensors").header
     assert {"target", "seed", "data", "split", "quality", "anchors"} <= set(header)
     assert set(header["data"]) == {"energies", "times"}
     parts = header["quality"]["by_vertices"].values()

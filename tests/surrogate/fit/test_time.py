@@ -47,7 +47,7 @@ def test_a_tiny_fit_of_published_records(
     assert reports == [(done, 4) for done in range(5)]  # twice, a network and a student
     data = read_measured(tmp_path / VALIDATION)
     fresh = data.where(slice(LIMIT, None))
-    model = TimeModel.from_weights(weights)
+    model = TimeModel.from_arrays(weights.arrays)
     mean, std = model.predict(features(fresh.rows))
     assert np.median(np.abs(np.log(fresh["training_time_108_s"] / mean))) < 0.1
     assert (std > 0).all()
