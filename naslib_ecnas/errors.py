@@ -221,7 +221,7 @@ def floats(values: ArrayLike, what: str = "the values") -> NDArray[np.float64]:
 
     try:
         return np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ConfigError(f"{what} must be an array of numbers", value=values) from error
 
 
