@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.analysis import nondominated
 from naslib_ecnas.errors import MissingDependencyError, check_counts
-from naslib_ecnas.search.base import Optimiser, Problem
+from naslib_ecnas.search.base import Evaluated, Optimiser, Problem, Rows
 from naslib_ecnas.search.operators import Encoding, perturb
 
 try:
@@ -92,19 +92,14 @@ class Qnehvi(Optimiser):
         check_counts(self.name, initial=initial, batch=batch)
         check_counts(self.name, least=2, most=most)
         check_counts(self.name, least=batch, pool=pool)
-        self.initial: int = initial
-        self.batch: int = batch
-        self.pool: int = pool
-        self.most: int = most
+        self.initial, self.batch, self.pool, self.most = initial, batch, pool, most
         self._encoding = Encoding(self.space, self.rng)
         self._new = self._allowed.copy()
-        self._told_rows: NDArray[np.int32] = np.empty(0, dtype=np.int32)
-        self._told_costs: NDArray[np.float64] = np.empty((0, 2))
+        self._told = Evaluated()
 
-    def ask(self) -> NDArray[np.int32]:
+    def ask(self) -> Rows:
         """The first cells at random, then the batch of the largest expected improvement."""
-        distinct = len(np.unique(self._told_costs, axis=0))
-        if distinct < 2:  # there is nothing to fit yet
+        if len(np.unique(self._told.costs, axis=0)) < 2:  # there is nothing to fit yet
             return self.sample(self.initial)
         pool = self._candidates()
         if not len(pool):  # every cell is evaluated
@@ -120,20 +115,14 @@ class Qnehvi(Optimiser):
         """
         where, values = self._checked(rows, costs)
         self._new[where] = False
-        known = ~np.isnan(values).any(axis=1)
-        if not known.any():
-            return
-        if not len(self._told_rows):
-            self._told_costs = np.empty((0, values.shape[1]))
-        self._told_rows = np.concatenate([self._told_rows, where[known]])
-        self._told_costs = np.concatenate([self._told_costs, values[known]])
+        self._told += Evaluated(where, values).known()
 
-    def _candidates(self) -> NDArray[np.int32]:
+    def _candidates(self) -> Rows:
         """(at most `pool`,) distinct rows that are not evaluated yet."""
         new = np.flatnonzero(self._new).astype(np.int32)
         if len(new) <= self.pool:
             return self.rng.permutation(new)
-        front = self._told_rows[nondominated(self._told_costs)]
+        front = self._told.rows[nondominated(self._told.costs)]
         parents = front[self.rng.integers(0, len(front), self.pool // 2)]
         near = perturb(self.space, parents, self.rng, allowed=self._new)
         near = np.unique(near[near >= 0])
@@ -142,30 +131,28 @@ class Qnehvi(Optimiser):
         # In random order, so that none of equal improvements is preferred.
         return self.rng.permutation(np.concatenate([near, far]))
 
-    def _fitted_to(self) -> NDArray[np.intp]:
-        """Evaluations that the models are fitted to: the front, then the latest, at most `most`."""
-        latest = np.arange(len(self._told_rows))[::-1]
-        best = nondominated(self._told_costs)[latest]
-        return np.concatenate([latest[best], latest[~best]])[: self.most]
+    def _fitted_to(self) -> Evaluated:
+        """What the models are fitted to: the front, then the latest, at most `most`."""
+        latest, best = self._told[::-1], nondominated(self._told.costs)[::-1]
+        return (latest[best] + latest[~best])[: self.most]
 
-    def _chosen(self, pool: NDArray[np.int32]) -> NDArray[np.intp]:
+    def _chosen(self, pool: Rows) -> NDArray[np.intp]:
         """(batch,) positions in the pool, chosen one after the other."""
         used = self._fitted_to()
-        inputs = self._encoding(np.concatenate([self._told_rows[used], pool]))
+        inputs = self._encoding(np.concatenate([used.rows, pool]))
         inputs = inputs - inputs.min(axis=0)  # the models' priors are for the unit cube
         inputs /= np.maximum(inputs.max(axis=0), np.finfo(float).tiny)
         known, choices = (torch.from_numpy(x) for x in np.split(inputs, [len(used)]))
         # BoTorch maximises: 0 is the worst cost, 1 the best.
-        costs = self._told_costs[used]
-        span = np.ptp(costs, axis=0)
-        gains = torch.from_numpy((costs.max(axis=0) - costs) / np.where(span > 0, span, 1.0))
+        span = np.ptp(used.costs, axis=0)
+        gains = (used.costs.max(axis=0) - used.costs) / np.where(span > 0, span, 1.0)
 
         seed = int(self.rng.integers(2**31))
         with warnings.catch_warnings(), manual_seed(seed):
             # Such as that an objective is constant, or that a fit was repeated.
             warnings.simplefilter("ignore", BotorchWarning)
             warnings.simplefilter("ignore", NumericalWarning)
-            acquisition = self._acquisition(known, gains, seed)
+            acquisition = self._acquisition(known, torch.from_numpy(gains), seed)
             left = np.arange(len(pool))
             taken: list[int] = []
             for _ in range(self.batch):

@@ -28,9 +28,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.benchmark import Benchmark
-from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.errors import ConfigError, whole_numbers
 from naslib_ecnas.metrics import OBJECTIVES, Metric, metric
-from naslib_ecnas.network import DERIVED
+from naslib_ecnas.search.accounting import Ledger
 from naslib_ecnas.space import Space
 from naslib_ecnas.topologies import EDGE_BIT, MAX_VERTICES, OPERATIONS, labelled_graphs
 
@@ -47,6 +47,14 @@ class Choices:
         space: the space of the cells.
         rows: rows that may be proposed; None for the whole space.
 
+    Attributes:
+        rows: (k,) int32 rows that may be proposed, ascending.
+        mask: (n_cells,) mask of the same rows.
+        edges: (source, target) of each edge choice.
+        interior: vertex of each operation choice.
+        names: names of the choices, edges first.
+        sizes: (n_choices,) number of values of each choice: 2 for an edge, 3 for an operation.
+
     Raises:
         ConfigError: no row may be proposed.
         UnknownCellError: a row is outside of the space.
@@ -62,32 +70,24 @@ class Choices:
     """
 
     def __init__(self, space: Space, rows: ArrayLike | None = None) -> None:
-        self.space = space
-        allowed = np.arange(len(space)) if rows is None else np.asarray(rows)
-        if allowed.ndim != 1 or (np.diff(allowed) <= 0).any():  # rows of a table are sorted already
-            allowed = np.unique(allowed)
+        allowed = np.arange(len(space)) if rows is None else whole_numbers(rows)
         if not allowed.size:
             raise ConfigError("a search needs at least one row that may be proposed")
-        for end in (allowed[0], allowed[-1]):
+        for end in (allowed.min(), allowed.max()):
             space.cell(int(end))
-        #: (k,) int32 rows that may be proposed, ascending.
-        self.rows: NDArray[np.int32] = allowed.astype(np.int32)
-        #: (n_cells,) mask of the same rows.
+        self.space = space
         self.mask: NDArray[np.bool_] = np.zeros(len(space), dtype=np.bool_)
-        self.mask[self.rows] = True
+        self.mask[allowed] = True
+        self.rows: NDArray[np.int32] = np.flatnonzero(self.mask).astype(np.int32)
         output = space.vertices - 1
-        #: (source, target) of each edge choice.
         self.edges: tuple[tuple[int, int], ...] = tuple(
             (i, j) for j in range(1, output + 1) for i in range(j)
         )
-        #: Interior vertex of each operation choice.
         self.interior: tuple[int, ...] = tuple(range(1, output))
-        #: Names of the choices, edges first.
         self.names: tuple[str, ...] = (
             *(f"edge_{i}_{j}" for i, j in self.edges),
             *(f"op_{vertex}" for vertex in self.interior),
         )
-        #: (n_choices,) number of values of each choice: 2 for an edge, 3 for an operation.
         self.sizes: NDArray[np.int8] = np.array(
             [2] * len(self.edges) + [len(OPERATIONS)] * len(self.interior), dtype=np.int8
         )
@@ -113,15 +113,15 @@ class Choices:
         array = self._checked(points)
         chosen = array[:, : len(self.edges)]
         codes = chosen @ np.array(self._bits)
-        flips = _flips(self._bits)
         for at in np.flatnonzero(labelled_graphs().topology[codes] < 0):
-            codes[at] = _nearest(int(codes[at]), flips)
+            codes[at] = _nearest(int(codes[at]), self._bits)
         v = self.space.vertices
         matrices = np.zeros((len(array), v, v), dtype=np.int8)
         matrices[:, self._source, self._target] = codes[:, None] & np.array(self._bits) != 0
         rows = self.space.rows(matrices, array[:, len(self.edges) :])
         for at in np.flatnonzero(~self.mask[rows]):
-            rows[at] = self._nearest_allowed(int(rows[at]))
+            graph = self._graphs(rows[at : at + 1])
+            rows[at] = self.rows[(self._canonical != graph).sum(axis=1).argmin()]
         return rows
 
     def encode(self, rows: ArrayLike, rng: np.random.Generator | None = None) -> NDArray[np.int8]:
@@ -165,10 +165,6 @@ class Choices:
         matrices, labels = self.space.matrices(rows)
         return np.hstack([matrices[:, self._source, self._target], labels])
 
-    def _nearest_allowed(self, row: int) -> int:
-        graph = self._graphs(np.array([row], dtype=np.int32))
-        return int(self.rows[(self._canonical != graph).sum(axis=1).argmin()])
-
 
 @cache
 def _flips(bits: tuple[int, ...]) -> tuple[NDArray[np.int64], ...]:
@@ -179,15 +175,14 @@ def _flips(bits: tuple[int, ...]) -> tuple[NDArray[np.int64], ...]:
     )
 
 
-def _nearest(code: int, flips: tuple[NDArray[np.int64], ...]) -> int:
+def _nearest(code: int, bits: tuple[int, ...]) -> int:
     """The code of the cell that the fewest flipped edges make of a labelled graph."""
-    for ways in flips:
-        codes = code ^ ways
+    for ways in _flips(bits):
         # Topologies are numbered by vertices first, and -1 is no cell.
-        topology = labelled_graphs().topology[codes]
+        topology = labelled_graphs().topology[code ^ ways]
         best = int(topology.argmax())
         if topology[best] >= 0:
-            return int(codes[best])
+            return code ^ int(ways[best])
     raise AssertionError(f"no cell within {_MOST_FLIPS} edges of the graph {code}")
 
 
@@ -201,6 +196,10 @@ class Evaluation:
         objectives: one or more different metrics.
         epochs: training budget; the largest by default.
 
+    Attributes:
+        metrics: each objective's metric.
+        rows: (k,) int32 rows that have every objective, ascending.
+
     Raises:
         ConfigError: no objective or the same one twice, or no cell has them all.
         UnknownMetricError: an objective is not a metric of this benchmark.
@@ -208,30 +207,19 @@ class Evaluation:
     """
 
     def __init__(
-        self,
-        bench: Benchmark,
-        objectives: Sequence[str] = OBJECTIVES,
-        epochs: int | None = None,
+        self, bench: Benchmark, objectives: Sequence[str] = OBJECTIVES, epochs: int | None = None
     ) -> None:
         names = (objectives,) if isinstance(objectives, str) else tuple(objectives)
-        #: Each objective's metric.
         self.metrics: tuple[Metric, ...] = tuple(metric(name) for name in names)
         if not names or len(set(names)) < len(names):
             raise ConfigError("objectives must be one or more different metrics", value=names)
         self.bench = bench
         self.objectives = names
         self.epochs: int = bench.budgets[-1] if epochs is None else epochs
-        known = ~np.isnan([bench.values(name, self.epochs) for name in names]).any(axis=0)
-        if all(name in DERIVED for name in names):
-            # Every cell has these, but only a cell that the table has can be evaluated.
-            held = [bench.values(name, self.epochs) for name in bench.metrics]
-            known &= ~np.isnan(held).all(axis=0)
+        known = Ledger(bench, names, self.epochs).complete
         if not known.any():
-            text = (
-                f"no cell of the table {bench.name} has {', '.join(names)} at {self.epochs} epochs"
-            )
-            raise ConfigError(text)
-        #: (k,) int32 rows that have every objective, ascending.
+            wanted = f"{', '.join(names)} at {self.epochs} epochs"
+            raise ConfigError(f"no cell of the table {bench.name} has {wanted}")
         self.rows: NDArray[np.int32] = np.flatnonzero(known).astype(np.int32)
 
     def values(self, rows: ArrayLike) -> NDArray[np.float64]:

@@ -17,6 +17,7 @@ import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -31,20 +32,34 @@ from naslib_ecnas.topologies import OPERATIONS
 
 try:
     import optuna
-    from optuna.distributions import BaseDistribution, CategoricalDistribution
+    from optuna.distributions import CategoricalDistribution
     from optuna.samplers import BaseSampler, NSGAIIISampler, NSGAIISampler, TPESampler
     from optuna.trial import BaseTrial, Trial, TrialState
 except ImportError as error:
     raise MissingDependencyError("optuna", feature="this adapter", extra="search") from error
 
-__all__ = [
-    "EcnasObjective",
-    "Motpe",
-    "OptunaNsga2",
-    "OptunaNsga3",
-]
+__all__ = ["EcnasObjective", "Motpe", "OptunaNsga2", "OptunaNsga3"]
 
-_EDGE = (False, True)
+
+class Parameters(Choices):
+    """Choices as parameters of Optuna's, a boolean for an edge and a name for an operation."""
+
+    @cached_property
+    def distributions(self) -> dict[str, CategoricalDistribution]:
+        """Optuna's distribution of each parameter."""
+        edge, operation = map(CategoricalDistribution, ((False, True), OPERATIONS))
+        kinds = [edge] * len(self.edges) + [operation] * len(self.interior)
+        return dict(zip(self.names, kinds, strict=True))
+
+    def params(self, row: int, rng: np.random.Generator | None = None) -> dict[str, Any]:
+        """Parameters of a cell; `rng` draws the operations of unused vertices."""
+        point, kinds = self.encode([row], rng)[0].tolist(), self.distributions.items()
+        return {name: kind.choices[n] for n, (name, kind) in zip(point, kinds, strict=True)}
+
+    def row(self, params: dict[str, Any]) -> int:
+        """Row of the cell of some parameters."""
+        kinds = self.distributions.items()
+        return int(self.decode([[kind.choices.index(params[name]) for name, kind in kinds]])[0])
 
 
 class EcnasObjective:
@@ -74,13 +89,10 @@ class EcnasObjective:
     """
 
     def __init__(
-        self,
-        bench: Benchmark,
-        objectives: Sequence[str] = OBJECTIVES,
-        epochs: int | None = None,
+        self, bench: Benchmark, objectives: Sequence[str] = OBJECTIVES, epochs: int | None = None
     ) -> None:
         self.evaluation: Evaluation = Evaluation(bench, objectives, epochs)
-        self.choices: Choices = Choices(bench.space, self.evaluation.rows)
+        self.choices: Parameters = Parameters(bench.space, self.evaluation.rows)
 
     @property
     def directions(self) -> list[str]:
@@ -90,11 +102,11 @@ class EcnasObjective:
     @property
     def distributions(self) -> dict[str, CategoricalDistribution]:
         """The search space by parameter, as `study.ask` takes it."""
-        return _distributions(self.choices)
+        return self.choices.distributions
 
     def params(self, row: int) -> dict[str, Any]:
         """Parameters of a cell, as `study.enqueue_trial` takes them."""
-        return _params(self.choices, row)
+        return self.choices.params(row)
 
     def suggest(self, trial: BaseTrial) -> int:
         """Row of the cell that a trial suggests."""
@@ -104,35 +116,13 @@ class EcnasObjective:
 
     def row(self, params: dict[str, Any]) -> int:
         """Row of the cell of a trial's parameters."""
-        return int(self.choices.decode([_point(self.choices, params)])[0])
+        return self.choices.row(params)
 
     def __call__(self, trial: BaseTrial) -> tuple[float, ...]:
         row = self.suggest(trial)
         trial.set_user_attr("row", row)
         trial.set_user_attr("cell", str(self.choices.space.cell(row)))
         return tuple(self.evaluation.values([row])[0].tolist())
-
-
-def _distributions(choices: Choices) -> dict[str, CategoricalDistribution]:
-    """Optuna's distribution of each choice."""
-    edge, operation = (CategoricalDistribution(values) for values in (_EDGE, OPERATIONS))
-    kinds = [edge] * len(choices.edges) + [operation] * len(choices.interior)
-    return dict(zip(choices.names, kinds, strict=True))
-
-
-def _params(choices: Choices, row: int, rng: np.random.Generator | None = None) -> dict[str, Any]:
-    """Parameters of a cell; `rng` draws the operations of unused vertices."""
-    point = choices.encode([row], rng)[0].tolist()
-    edges = len(choices.edges)
-    values = [_EDGE[n] for n in point[:edges]] + [OPERATIONS[n] for n in point[edges:]]
-    return dict(zip(choices.names, values, strict=True))
-
-
-def _point(choices: Choices, params: dict[str, Any]) -> list[int]:
-    """The point of a trial's parameters."""
-    edges = choices.names[: len(choices.edges)]
-    operations = choices.names[len(edges) :]
-    return [int(params[n]) for n in edges] + [OPERATIONS.index(params[n]) for n in operations]
 
 
 class _OptunaMethod(Optimiser):
@@ -150,9 +140,7 @@ class _OptunaMethod(Optimiser):
         super().__init__(problem)
         check_counts(self.name, initial=initial)
         self.initial = initial
-        self._choices = Choices(self.space, self.rows)
-        # Copied, because dict is invariant in the type of its values.
-        self._distributions: dict[str, BaseDistribution] = {**_distributions(self._choices)}
+        self._choices = Parameters(self.space, self.rows)
         self._study: optuna.Study | None = None
         self._open: tuple[Trial, int] | None = None
 
@@ -164,11 +152,12 @@ class _OptunaMethod(Optimiser):
         """The first cells at random, then one proposal of the sampler."""
         if self._study is None:
             return self.sample(self.initial)
-        self._close()
-        trial = self._study.ask(self._distributions)
-        rows = self._choices.decode([_point(self._choices, trial.params)])
-        self._open = (trial, int(rows[0]))
-        return rows
+        if self._open is not None:  # a proposal that never received its costs
+            self._study.tell(self._open[0], state=TrialState.FAIL)
+        trial = self._study.ask({**self._choices.distributions})
+        row = self._choices.row(trial.params)
+        self._open = (trial, row)
+        return np.array([row], dtype=np.int32)
 
     def tell(self, rows: ArrayLike, costs: ArrayLike) -> None:
         """Finish the open trial, or add a finished one for a cell that was not asked for.
@@ -197,14 +186,8 @@ class _OptunaMethod(Optimiser):
         if self._open is not None and self._open[1] == row:
             trial, self._open = self._open[0], None
             return trial
-        study.enqueue_trial(_params(self._choices, row, self.rng))
-        return study.ask(self._distributions)
-
-    def _close(self) -> None:
-        """Fail a proposal that never received its costs."""
-        if self._study is not None and self._open is not None:
-            self._study.tell(self._open[0], state=TrialState.FAIL)
-            self._open = None
+        study.enqueue_trial(self._choices.params(row, self.rng))
+        return study.ask({**self._choices.distributions})
 
 
 class Motpe(_OptunaMethod):

@@ -79,10 +79,7 @@ class EcnasProblem(CellProblem):
     """
 
     def __init__(
-        self,
-        bench: Benchmark,
-        objectives: Sequence[str] = OBJECTIVES,
-        epochs: int | None = None,
+        self, bench: Benchmark, objectives: Sequence[str] = OBJECTIVES, epochs: int | None = None
     ) -> None:
         self.evaluation: Evaluation = Evaluation(bench, objectives, epochs)
         super().__init__(bench.space, self.evaluation.rows, len(self.evaluation.metrics))
@@ -103,14 +100,9 @@ class _Sampling(Sampling):  # type: ignore[misc]
     """Cells drawn uniformly from those that may be proposed."""
 
     def _do(
-        self,
-        problem: CellProblem,
-        n_samples: int,
-        *args: Any,
-        random_state: np.random.Generator,
-        **kwargs: Any,
+        self, problem: CellProblem, n: int, *args: Any, random_state: np.random.Generator, **_: Any
     ) -> NDArray[np.int32]:
-        return random_state.choice(problem.choices.rows, (n_samples, 1))
+        return random_state.choice(problem.choices.rows, (n, 1))
 
 
 class _Crossover(Crossover):  # type: ignore[misc]
@@ -118,22 +110,14 @@ class _Crossover(Crossover):  # type: ignore[misc]
 
     Canonical graphs order the vertices of both parents by one rule, so an exchanged edge tends to
     have the same place in both. A child that is not a cell, or may not be proposed, becomes the
-    nearest one that may (`adapters.choices`).
-
-    Args:
-        prob: probability that a pair is crossed at all.
+    nearest one that may (`adapters.choices`). A pair is crossed with probability 0.9.
     """
 
-    def __init__(self, prob: float = 0.9) -> None:
-        super().__init__(2, 2, prob=prob)
+    def __init__(self) -> None:
+        super().__init__(2, 2, prob=0.9)
 
     def _do(
-        self,
-        problem: CellProblem,
-        X: NDArray[Any],
-        *args: Any,
-        random_state: np.random.Generator,
-        **kwargs: Any,
+        self, problem: CellProblem, X: Any, *args: Any, random_state: np.random.Generator, **_: Any
     ) -> NDArray[np.int32]:
         choices = problem.choices
         # Random operations for vertices that a parent lacks, so that none is favoured.
@@ -147,26 +131,13 @@ class _Mutation(Mutation):  # type: ignore[misc]
     """The perturbation of EC-NAS's algorithm 1 (`Space.mutate`), repeated until it may be proposed.
 
     After about a hundred failures a cell is drawn uniformly instead.
-
-    Args:
-        edge_changes: expected number of flipped edges.
-        op_changes: expected number of changed operations.
     """
 
-    def __init__(self, edge_changes: float = 2.0, op_changes: float = 0.5) -> None:
-        super().__init__()
-        self.changes = {"edge_changes": edge_changes, "op_changes": op_changes}
-
     def _do(
-        self,
-        problem: CellProblem,
-        X: NDArray[Any],
-        *args: Any,
-        random_state: np.random.Generator,
-        **kwargs: Any,
+        self, problem: CellProblem, X: Any, *args: Any, random_state: np.random.Generator, **_: Any
     ) -> NDArray[np.int32]:
         parents, choices = _rows(X), problem.choices
-        found = perturb(problem.space, parents, random_state, allowed=choices.mask, **self.changes)
+        found = perturb(problem.space, parents, random_state, allowed=choices.mask)
         drawn = random_state.choice(choices.rows, len(parents))
         return np.where(found < 0, drawn, found)[:, None]
 
