@@ -23,7 +23,7 @@ from naslib_ecnas.topologies import (
     adjacency,
     edges_inside,
     pruned_graphs,
-    slot_maps,
+    slot_weights,
     topologies,
 )
 
@@ -32,7 +32,6 @@ __all__ = ["INPUT", "OUTPUT", "Cell", "on_a_path"]
 INPUT = "input"
 OUTPUT = "output"
 _LABEL = {name: label for label, name in enumerate(OPERATIONS)}
-_SLOTS = MAX_VERTICES - 2
 
 
 class Cell:
@@ -192,24 +191,20 @@ class _Graphs(NamedTuple):
     starts: array[int]
     """Where `row_of` has the labellings of each graph's topology."""
     slot_maps: array[int]
-    weights: list[tuple[int, ...]]
-    """For each slot map, what the label of each of the five interior vertices counts."""
+    weights: list[list[int]]
+    """`slot_weights`"""
 
 
 @cache
 def _graphs() -> _Graphs:
     codes, graphs = pruned_graphs()
-    weights = [
-        tuple(3 ** (len(m) - 1 - m.index(v)) if v in m else 0 for v in range(_SLOTS))
-        for m in slot_maps()
-    ]
     starts = topologies().first[graphs.topology]
     end = np.append(codes, np.int32(1 << len(EDGE_BIT)))
     return _Graphs(
         array("i", end.tobytes()),
         array("i", starts.tobytes()),
         array("H", graphs.slot_map.tobytes()),
-        weights,
+        slot_weights().tolist(),
     )
 
 

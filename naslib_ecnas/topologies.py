@@ -89,15 +89,24 @@ def slot_maps() -> tuple[tuple[int, ...], ...]:
 
 
 @cache
+def slot_weights() -> NDArray[np.int64]:
+    """(n_maps, 5) what the label of each interior vertex adds to the packed labels of the slots."""
+    weights = np.zeros((len(slot_maps()), _SLOTS), dtype=np.int64)
+    for number, mapping in enumerate(slot_maps()):
+        weights[number, list(mapping)] = 3 ** np.arange(len(mapping) - 1, -1, -1)
+    return weights
+
+
+@cache
 def slot_map_labels() -> NDArray[np.uint8]:
     """(n_maps, 243) packed labels of the mapped slots, from packed labels of all five vertices."""
-    digits = np.arange(3**_SLOTS) // 3 ** np.arange(_SLOTS - 1, -1, -1)[:, None] % 3
-    return np.array([_packed(digits[list(m)]) for m in slot_maps()], dtype=np.uint8)
+    labels: NDArray[np.uint8] = (slot_weights() @ _digits(_SLOTS)).astype(np.uint8)
+    return labels
 
 
-def _packed(digits: NDArray[np.integer]) -> NDArray[np.integer]:
-    """(n,) packed labels of (slots, n) labels."""
-    return 3 ** np.arange(len(digits) - 1, -1, -1) @ digits
+def _digits(slots: int) -> NDArray[np.int64]:
+    """(slots, 3**slots) labels of all packed labels."""
+    return np.arange(3**slots) // 3 ** np.arange(slots - 1, -1, -1)[:, None] % 3
 
 
 def moved(codes: NDArray[np.integer], slot_map: Iterable[int]) -> IntArray:
@@ -180,11 +189,12 @@ def topologies() -> TopologyTable:
         # Labellings are equivalent if an automorphism maps one to the other; the smallest stands
         # for its class.
         every = np.arange(3**slots, dtype=np.uint8)
-        digits = every // 3 ** np.arange(slots - 1, -1, -1)[:, None] % 3
+        digits = _digits(slots)
         smallest = np.tile(every, (len(canonical), 1))
         for order in orders:
             holds = np.flatnonzero(moved(canonical, order) == canonical)
-            image = _packed(digits[list(order)]).astype(np.uint8)
+            weights = slot_weights()[_slot_map_numbers()[order], :slots]
+            image = (weights @ digits).astype(np.uint8)
             smallest[holds] = np.minimum(smallest[holds], image)
         representative = smallest == every
         rank = np.cumsum(representative, dtype=np.int32).reshape(smallest.shape)
@@ -318,6 +328,5 @@ def _unpacked_labels() -> NDArray[np.int8]:
     """(6, 243, 5) labels of the slots from the number of slots and their packed labels."""
     out = np.full((_SLOTS + 1, 3**_SLOTS, _SLOTS), -1, dtype=np.int8)
     for slots in range(_SLOTS + 1):
-        for slot in range(slots):
-            out[slots, :, slot] = np.arange(3**_SLOTS) // 3 ** (slots - 1 - slot) % 3
+        out[slots, : 3**slots, :slots] = _digits(slots).T
     return out
