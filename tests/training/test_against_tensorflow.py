@@ -172,19 +172,3 @@ def test_losses_and_weights_of_a_training(tf: Any) -> None:
         np.testing.assert_allclose(
             running[f"{place}running_var"], 0.997 + 0.003 * variance * n / (n - 1), rtol=1e-9
         )
-
-
-def test_the_running_variance_is_the_fused_kernel_s(tf: Any) -> None:
-    """`tf.layers.batch_normalization` is fused for images; its variance is over n - 1."""
-    x = np.random.default_rng(0).normal(1, 3, size=(4, 5, 5, 8)).astype(np.float32)
-    ones, zeros = np.ones(8, np.float32), np.zeros(8, np.float32)
-    y, mean, variance = tf.compat.v1.nn.fused_batch_norm(x, ones, zeros, epsilon=1e-5)
-    norm = torch.nn.BatchNorm2d(8, eps=1e-5, momentum=0.003)
-    ours = norm(torch.from_numpy(x.transpose(0, 3, 1, 2)))
-    np.testing.assert_allclose(
-        ours.detach().numpy().transpose(0, 2, 3, 1), np.asarray(y), rtol=1e-4, atol=1e-5
-    )
-    np.testing.assert_allclose(norm.running_mean.numpy(), 0.003 * np.asarray(mean), rtol=1e-4)
-    np.testing.assert_allclose(
-        norm.running_var.numpy(), 0.997 + 0.003 * np.asarray(variance), rtol=1e-5
-    )

@@ -101,39 +101,32 @@ def test_convolutions_pad_with_zeros_on_both_sides() -> None:
     assert out[0, 0].tolist() == [[4, 6, 4], [6, 9, 6], [4, 6, 4]]
 
 
-def test_what_arrives_is_added_and_cut() -> None:
-    """Three vertices share 128 channels as 43, 43, 42: edges to the last cut one channel."""
-    matrix = np.zeros((5, 5), int)
-    matrix[0, 1:4] = 1
-    matrix[1:4, 4] = 1
-    matrix[1:3, 3] = 1
-    cell = Cell(matrix, ["input", *["maxpool3x3"] * 3, "output"])
-    assert cell.matrix[1:3, 3].all()
-    module = CellModule(cell, 128, 128, momentum=0.003, epsilon=1e-5).eval()
-    x = torch.randn(1, 128, 4, 4)
-    with torch.no_grad():
-        out = module(x)
-        pool = nn.MaxPool2d(3, 1, 1)
-        edges = cell.matrix
-        parts: list[torch.Tensor] = []
-        widths = [43, 43, 42]
-        for vertex in (1, 2, 3):
-            total = module.projections[str(vertex)](x)
-            for source in range(1, vertex):
-                if edges[source, vertex]:
-                    total = total + parts[source - 1][:, : widths[vertex - 1]]
-            parts.append(pool(total))
-    assert [part.shape[1] for part in parts] == widths
-    torch.testing.assert_close(out, torch.cat(parts, dim=1))
-
-
-def test_an_edge_to_the_output_adds_a_projection() -> None:
-    cell = Cell([[0, 1, 1], [0, 0, 1], [0, 0, 0]], ["input", "maxpool3x3", "output"])
+@pytest.mark.parametrize(
+    ("text", "widths"),
+    [
+        # Three vertices share 128 channels: edges to the last cut one channel.
+        ("0111000011000110000100000:input,maxpool3x3,maxpool3x3,maxpool3x3,output", [43, 43, 42]),
+        ("011001000:input,maxpool3x3,output", [128]),  # an edge from input to output
+    ],
+)
+def test_what_arrives_is_cut_and_added(text: str, widths: list[int]) -> None:
+    cell = Cell(text)
+    last, edges = cell.vertices - 1, cell.matrix
     module = CellModule(cell, 8, 128, momentum=0.003, epsilon=1e-5).eval()
     x = torch.randn(2, 8, 4, 4)
+
+    def arriving(vertex: int, parts: list[torch.Tensor]) -> torch.Tensor:
+        projected = [module.projections[str(vertex)](x)] if edges[0, vertex] else []
+        return torch.stack(projected + parts).sum(dim=0)
+
+    values: list[torch.Tensor] = []
     with torch.no_grad():
-        pooled = nn.functional.max_pool2d(module.projections["1"](x), 3, 1, 1)
-        torch.testing.assert_close(module(x), pooled + module.projections["2"](x))
+        for vertex, width in enumerate(widths, start=1):
+            before = [v[:, :width] for s, v in enumerate(values, start=1) if edges[s, vertex]]
+            values.append(nn.functional.max_pool2d(arriving(vertex, before), 3, 1, 1))
+            assert values[-1].shape[1] == width
+        joined = [v for s, v in enumerate(values, start=1) if edges[s, last]]
+        torch.testing.assert_close(module(x), arriving(last, [torch.cat(joined, dim=1)]))
 
 
 def test_the_output_equals_nasbench_pytorch_s() -> None:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from naslib_ecnas.errors import ConfigError
 
@@ -20,20 +17,11 @@ RATES = [0.0, 0.2, 0.19, 0.15, 0.02]
 SHAPES = [(3, 4), (5,), (2, 3, 2, 2)]
 
 
-def _gradients(seed: int) -> list[list[NDArray[Any]]]:
-    rng = np.random.default_rng(seed)
-    return [[rng.normal(size=shape) for shape in SHAPES] for _ in RATES]
-
-
-def _start(seed: int) -> list[NDArray[Any]]:
-    rng = np.random.default_rng(seed)
-    return [rng.normal(size=shape) for shape in SHAPES]
-
-
 @pytest.mark.parametrize("l2", [0.0, 1e-2])
 @pytest.mark.parametrize(("decay", "momentum", "epsilon"), [(0.9, 0.9, 1.0), (0.5, 0.0, 1e-3)])
 def test_against_the_equations(l2: float, decay: float, momentum: float, epsilon: float) -> None:
-    start, gradients = _start(0), _gradients(1)
+    rng = np.random.default_rng(0)
+    start, *gradients = ([rng.normal(size=shape) for shape in SHAPES] for _ in range(6))
     params = [torch.nn.Parameter(torch.from_numpy(w.copy())) for w in start]
     optimiser = RMSProp(params, lr=0.0, l2=l2, decay=decay, momentum=momentum, epsilon=epsilon)
     for rate, grads in zip(RATES, gradients, strict=True):

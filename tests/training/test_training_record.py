@@ -99,19 +99,10 @@ def test_other_json_is_refused(record: TrainingRecord) -> None:
     text = to_json(record.to_json())
     wrong: list[tuple[list[Any], Any]] = [
         (["epochs"], "4"),
-        (["epochs"], None),
-        (["epochs"], 4.0),
-        (["steps"], True),
-        (["departures"], "none"),
-        (["departures", 0], 5),
         (["recipe", "batch_size"], 0),
-        (["recipe", "bf16"], 1),
         (["recipe", "unknown"], 1),
-        (["windows", 0, "index"], "0"),
         (["windows", 0], None),
         (["segments", 1, "mean_loss"], "nan"),
-        (["versions"], ["torch"]),
-        (["versions", "torch"], 2.1),
         (["data"], {}),
     ]
     for path, value in wrong:
