@@ -7,76 +7,157 @@ is found by its hash.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from hashlib import sha256
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
 
 from naslib_ecnas import network
-from naslib_ecnas.data.assemble import ECNAS_SPACES, Assembler, Source, opened
+from naslib_ecnas.data.assemble import Assembler, Source, opened
 from naslib_ecnas.data.nasbench_tfrecord import to_seconds
 from naslib_ecnas.data.table import Columns
-from naslib_ecnas.errors import EcnasError, StorageError, UnknownCellError, UnknownTableError
-from naslib_ecnas.files import is_folder
+from naslib_ecnas.errors import FormatError, StorageError, UnknownCellError, UnknownTableError
+from naslib_ecnas.files import from_json, is_folder
+from naslib_ecnas.metrics import METRICS
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
+from naslib_ecnas.topologies import MAX_VERTICES
 
 __all__ = ["is_results_tree", "read_results_tree"]
 
-_EPOCHS = re.compile(r"([1-9][0-9]{0,5})_epochs", re.ASCII)
-_PREFIX = re.compile(r"[0-9a-f]{2}", re.ASCII)
-_HASH = re.compile(r"[0-9a-f]{32}", re.ASCII)
-_REPEAT = re.compile(r"repeat_([1-9][0-9]{0,3})", re.ASCII)
-_FILE = "results.json"
-_MAX_BYTES = 1 << 20
+# -- what a file holds ----
 
-_EVALUATION = {
-    "epochs": "epoch",
-    "training_time": "training_time_s",
-    "train_accuracy": "train_accuracy",
-    "validation_accuracy": "validation_accuracy",
-    "test_accuracy": "test_accuracy",
-    "energy (kWh)": "energy_kwh",
-    "co2eq (g)": "co2_g",
-    "avg_intensity (gCO2/kWh)": "carbon_intensity_g_per_kwh",
-    "start_emission": "started_unix_s",
-    "stop_emission": "stopped_unix_s",
-}
-_PREDICTED = {
-    "predicted_energy (kWh)": "predicted_energy_kwh",
-    "predicted_co2eq (g)": "predicted_co2_g",
-    "predicted_training_time": "predicted_time_s",
-    "predicted_avg_intensity (gCO2/kWh)": "predicted_carbon_intensity_g_per_kwh",
-}
-_TOTAL = {
-    "total_time": "total_time_s",
-    "total_energy (kWh)": "total_energy_kwh",
-    "total_co2eq (g)": "total_co2_g",
-    "avg_intensity (gCO2/kWh)": "total_carbon_intensity_g_per_kwh",
-    "start_emission": "total_started_unix_s",
-    "stop_emission": "total_stopped_unix_s",
-}
-# The key of the devices ends in a colon in the released files.
-_POWER_KEYS = ("avg_power_usages:", "avg_power_usages")
-_POWER = {
-    "avg_power_usages (W)": "power_w",
-    "avg_energy_usages (J)": "energy_j",
-}
-_DEVICES = {"gpu": ("gpu_",), "cpu": ("cpu_", "cpu1_")}
-_POINTS = ("initial_", "halfway_", "")
+
+def _type(keys: Mapping[str, str]) -> type[msgspec.Struct]:
+    """The type of an object with the metrics that stand under these keys; each may be missing."""
+    kinds = {metric: str if metric.endswith("_unix_s") else float for metric in keys.values()}
+    fields = [(metric, kind | msgspec.UnsetType, msgspec.UNSET) for metric, kind in kinds.items()]
+    return msgspec.defstruct("Metrics", fields, rename={m: key for key, m in keys.items()})
+
+
+_EVALUATION = _type(
+    {
+        "epochs": "epoch",
+        "training_time": "training_time_s",
+        "train_accuracy": "train_accuracy",
+        "validation_accuracy": "validation_accuracy",
+        "test_accuracy": "test_accuracy",
+        "energy (kWh)": "energy_kwh",
+        "co2eq (g)": "co2_g",
+        "avg_intensity (gCO2/kWh)": "carbon_intensity_g_per_kwh",
+        "start_emission": "started_unix_s",
+        "stop_emission": "stopped_unix_s",
+        "predicted_energy (kWh)": "predicted_energy_kwh",
+        "predicted_co2eq (g)": "predicted_co2_g",
+        "predicted_training_time": "predicted_time_s",
+        "predicted_avg_intensity (gCO2/kWh)": "predicted_carbon_intensity_g_per_kwh",
+    }
+)
+_TOTAL = _type(
+    {
+        "total_time": "total_time_s",
+        "total_energy (kWh)": "total_energy_kwh",
+        "total_co2eq (g)": "total_co2_g",
+        "avg_intensity (gCO2/kWh)": "total_carbon_intensity_g_per_kwh",
+        "start_emission": "total_started_unix_s",
+        "stop_emission": "total_stopped_unix_s",
+    }
+)
+
+
+class _Usage(msgspec.Struct):
+    """Mean power, energy and names of the devices of one sort; the files nest each list."""
+
+    watts: list[list[float] | float] = msgspec.field(name="avg_power_usages (W)", default=[])
+    joules: list[list[float] | float] = msgspec.field(name="avg_energy_usages (J)", default=[])
+    devices: list[list[str] | str] = []
+
+
+class _Power(msgspec.Struct):
+    gpu: _Usage = msgspec.field(default_factory=_Usage)
+    cpu: _Usage = msgspec.field(default_factory=_Usage)
+
+
+class _Run(msgspec.Struct):
+    """A whole file, apart from the metrics of the run."""
+
+    evaluation_results: Annotated[list[dict[str, Any]], msgspec.Meta(min_length=3, max_length=3)]
+    trainable_params: float | None = None
+    power: _Power | None = msgspec.field(name="avg_power_usages:", default=None)
+    """The released files have this colon."""
+    power_without_colon: _Power | None = msgspec.field(name="avg_power_usages", default=None)
+
+
+def _values(data: Any, kind: type[msgspec.Struct], prefix: str, source: Source) -> dict[str, float]:
+    """The metrics of an object; predictions are kept only of the last evaluation."""
+    return {
+        prefix + metric: to_seconds(value, source) if isinstance(value, str) else value
+        for metric, value in msgspec.structs.asdict(msgspec.convert(data, kind)).items()
+        if value is not msgspec.UNSET and prefix + metric in METRICS
+    }
+
+
+def _training(
+    raw: bytes, row: int, epochs: int, devices: dict[str, dict[str, None]], source: Source
+) -> dict[str, float]:
+    """The metrics in one file, with the names of the devices added to `devices`."""
+    try:
+        data = from_json(raw)
+        run = msgspec.convert(data, _Run)
+        values = _values(data, _TOTAL, "", source)
+        for prefix, found in zip(("initial_", "halfway_", ""), run.evaluation_results, strict=True):
+            values |= _values(found, _EVALUATION, prefix, source)
+    except FormatError:
+        raise
+    except ValueError as error:
+        raise source.fault(f"the file must be EC-NAS's results of a training: {error}") from error
+    parameters = int(network.parameters(row)[0])
+    if run.trainable_params not in (None, parameters):
+        message = f"the cell has {parameters} trainable parameters"
+        raise source.fault(message, value=run.trainable_params)
+    if values.get("epoch", epochs) != epochs:
+        message = f"a training in this folder must end after {epochs} epochs"
+        raise source.fault(message, value=values["epoch"])
+    power = run.power or run.power_without_colon or _Power()
+    for sort, usage in (("gpu", power.gpu), ("cpu", power.cpu)):
+        for what, lists in (("power_w", usage.watts), ("energy_j", usage.joules)):
+            for i, number in enumerate(_flat(lists)):
+                metric = f"{sort}{i or ''}_{what}"
+                if metric in METRICS:
+                    values[metric] = number
+        names = ", ".join(name.strip() for name in _flat(usage.devices))
+        if names:
+            devices.setdefault(sort, {})[names] = None
+    return values
+
+
+def _flat(items: list[Any]) -> list[Any]:
+    return [one for item in items for one in (item if isinstance(item, list) else [item])]
+
+
+# -- the tree ----
+
+#: Names of the folders on the way to a file, and of the file.
+_LEVELS = [
+    re.compile(form, re.ASCII)
+    for form in (
+        *("([1-9][0-9]{0,5})_epochs", "([0-9a-f]{2})", "([0-9a-f]{32})"),
+        *("repeat_([1-9][0-9]{0,3})", "(results).json"),
+    )
+]
+_MAX_BYTES = 1 << 20
 
 
 def is_results_tree(folder: str | PathLike[str]) -> bool:
     """Whether a folder contains the folder of a budget, such as `4_epochs`."""
     try:
         return any(
-            _EPOCHS.fullmatch(item.name) and item.is_dir() for item in Path(folder).iterdir()
+            _LEVELS[0].fullmatch(item.name) and item.is_dir() for item in Path(folder).iterdir()
         )
     except OSError:
         return False
@@ -107,33 +188,38 @@ def read_results_tree(
         FormatError: the tree contains a link, or a file is not such a JSON document.
     """
     root = Path(folder)
-    assembler = Assembler(Source(str(root), None))
     digest = sha256()
-    rows, budgets, repeats = [], [], []
+    places: list[tuple[int, int, int]] = []  # row, epochs, repeat
     trainings: list[dict[str, float]] = []
     devices: dict[str, dict[str, None]] = {}
+    space = Space(MAX_VERTICES if vertices is None else vertices)
     cells: dict[str, int] = {}
-    for path, epochs, key, repeat in _files(root):
+    for path, (budget, prefix, key, repeat, _) in _files(root, 0):
         source = Source(str(path), None)
-        raw = _content(path, source)
+        if not key.startswith(prefix):
+            message = f"the folder of a cell must be in {key[:2]}"
+            raise Source(str(path.parents[1]), None).fault(message, value=prefix)
+        with opened(path) as file:
+            raw = file.read(_MAX_BYTES + 1)
+        if len(raw) > _MAX_BYTES:
+            raise source.fault(f"a file of results must have at most {_MAX_BYTES} bytes")
         digest.update(f"{path.relative_to(root).as_posix()}\0{len(raw)}\0".encode() + raw)
-        row = cells.get(key)
-        if row is None:
-            row = cells[key] = _row(key, vertices, source)
-        rows.append(row)
-        budgets.append(epochs)
-        repeats.append(repeat - 1)
-        trainings.append(_training(raw, row, epochs, devices, source))
-    if not rows:
+        try:
+            row = cells[key] if key in cells else space.row_of_hash(key)
+        except UnknownCellError as error:
+            message = "the folder must be named by the hash of a cell of the space"
+            raise source.fault(message, value=key) from error
+        cells[key] = row
+        places.append((row, int(budget), int(repeat) - 1))
+        trainings.append(_training(raw, row, int(budget), devices, source))
+    if not places:
         form = "<epochs>_epochs/<2 digits>/<hash>/repeat_<n>/results.json"
         raise UnknownTableError(f"{root} contains no training, {form}")
-    names = dict.fromkeys(metric for training in trainings for metric in training)
-    assembler.add(
-        np.array(rows, dtype=np.int32),
-        np.array(budgets, dtype=np.int32),
-        {m: np.array([t.get(m, np.nan) for t in trainings], dtype=np.float64) for m in names},
-        repeats=np.array(repeats, dtype=np.int32),
-    )
+    rows, budgets, repeats = np.array(places, dtype=np.int32).T
+    metrics = dict.fromkeys(metric for training in trainings for metric in training)
+    values = {m: np.array([t.get(m, np.nan) for t in trainings], dtype=float) for m in metrics}
+    assembler = Assembler(Source(str(root), None))
+    assembler.add(rows, budgets, values, repeats=repeats)
     return assembler.finish(
         name or root.resolve().name,
         vertices=vertices,
@@ -144,138 +230,25 @@ def read_results_tree(
     )
 
 
-def _files(root: Path) -> Iterator[tuple[Path, int, str, int]]:
-    """Path, epochs, hash and repeat of every training, in a fixed order."""
-    for budget, epochs in _folders(root, _EPOCHS):
-        for prefix, _ in _folders(budget, _PREFIX):
-            for cell, _ in _folders(prefix, _HASH):
-                if not cell.name.startswith(prefix.name):
-                    message = f"the folder of a cell must be in {cell.name[:2]}"
-                    raise Source(str(cell), None).fault(message, value=prefix.name)
-                for repeat, number in _folders(cell, _REPEAT):
-                    path = repeat / _FILE
-                    if path.is_symlink():
-                        raise _link(path)
-                    if path.is_file():
-                        yield path, epochs, cell.name, number
-
-
-def _folders(folder: Path, form: re.Pattern[str]) -> list[tuple[Path, int]]:
-    """The folders whose names have this form, with their numbers, sorted; links are refused."""
-    found = []
+def _files(folder: Path, level: int) -> Iterator[tuple[Path, tuple[str, ...]]]:
+    """The files of results below a folder of a level, in a fixed order, each with what the names
+    on the way to it say: epochs, first digits, hash, repeat and `results`."""
     try:
-        for item in sorted(folder.iterdir()):
-            match = form.fullmatch(item.name)
-            if match is None:
-                continue
-            if item.is_symlink():
-                raise _link(item)
-            if item.is_dir():
-                found.append((item, int(match[1]) if form.groups else 0))
+        # By length first, so that numbers are in order.
+        items = sorted(folder.iterdir(), key=lambda item: (len(item.name), item.name))
     except (OSError, ValueError) as error:  # ValueError: the name contains a NUL
-        if isinstance(error, EcnasError):
-            raise
         kind = StorageError if is_folder(folder) else UnknownTableError
         reason = getattr(error, "strerror", None) or error
         raise kind(f"the folder cannot be read ({reason})", value=str(folder)) from error
-    return sorted(found, key=lambda pair: (pair[1], pair[0].name))
-
-
-def _link(path: Path) -> Exception:
-    return Source(str(path), None).fault("a link in a tree of results is not followed")
-
-
-def _content(path: Path, source: Source) -> bytes:
-    with opened(path) as file:
-        raw = file.read(_MAX_BYTES + 1)
-    if len(raw) > _MAX_BYTES:
-        raise source.fault(f"a file of results must have at most {_MAX_BYTES} bytes")
-    return raw
-
-
-def _row(key: str, vertices: int | None, source: Source) -> int:
-    # The smaller spaces first: computing the hashes of the largest takes a while.
-    for size in ECNAS_SPACES if vertices is None else (vertices,):
-        with suppress(UnknownCellError):
-            return Space(size).row_of_hash(key)
-    raise source.fault("the folder must be named by the hash of a cell of the space", value=key)
-
-
-def _training(
-    raw: bytes, row: int, epochs: int, devices: dict[str, dict[str, None]], source: Source
-) -> dict[str, float]:
-    """The metrics in one file, with the names of the devices added to `devices`."""
-    try:
-        data = json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        raise source.fault(f"the file is not JSON ({type(error).__name__})") from error
-    evaluations = data.get("evaluation_results") if isinstance(data, dict) else None
-    if not isinstance(evaluations, list) or len(evaluations) != len(_POINTS):
-        raise source.fault(f"the file must be an object with {len(_POINTS)} evaluation_results")
-    values: dict[str, float] = {}
-    _collect(values, data, _TOTAL, "", source)
-    for prefix, evaluation in zip(_POINTS, evaluations, strict=True):
-        _collect(values, evaluation, _EVALUATION, prefix, source)
-    _collect(values, evaluations[-1], _PREDICTED, "", source)
-    _check(data, values, row, epochs, source)
-    power = next((data[key] for key in _POWER_KEYS if key in data), None)
-    if power is not None:
-        _collect_power(values, power, devices, source)
-    return values
-
-
-def _collect(
-    values: dict[str, float], found: Any, vocabulary: Mapping[str, str], prefix: str, source: Source
-) -> None:
-    if not isinstance(found, dict):
-        raise source.fault("an evaluation must be an object", value=found)
-    for key, metric in vocabulary.items():
-        if key in found:
-            values[prefix + metric] = _number(found[key], metric, source)
-
-
-def _number(value: Any, metric: str, source: Source) -> float:
-    if metric.endswith("_unix_s") and isinstance(value, str):
-        return to_seconds(value, source)
-    if metric.endswith("_unix_s") or isinstance(value, bool) or not isinstance(value, (int, float)):
-        expected = "a time" if metric.endswith("_unix_s") else "a number"
-        raise source.fault(f"the value of {metric} must be {expected}", value=value)
-    try:
-        return float(value)
-    except OverflowError as error:
-        raise source.fault(f"the value of {metric} is too large for a float") from error
-
-
-def _check(
-    data: dict[str, Any], values: dict[str, float], row: int, epochs: int, source: Source
-) -> None:
-    parameters = int(network.parameters(row)[0])
-    stated = data.get("trainable_params", parameters)
-    if stated != parameters:
-        raise source.fault(f"the cell has {parameters} trainable parameters", value=stated)
-    if values.get("epoch", epochs) != epochs:
-        message = f"a training in this folder must end after {epochs} epochs"
-        raise source.fault(message, value=values["epoch"])
-
-
-def _collect_power(
-    values: dict[str, float], power: Any, devices: dict[str, dict[str, None]], source: Source
-) -> None:
-    """Add power and energy of the devices; the files nest each list once more."""
-    for sort, prefixes in _DEVICES.items():
-        part = power.get(sort, {}) if isinstance(power, dict) else None
-        if not isinstance(part, dict):
-            raise source.fault(f"the power usages of {sort} must be an object", value=part)
-        for key, suffix in _POWER.items():
-            numbers = _flat(part.get(key, []), source)
-            for prefix, number in zip(prefixes, numbers, strict=False):
-                values[prefix + suffix] = _number(number, prefix + suffix, source)
-        names = [str(name).strip() for name in _flat(part.get("devices", []), source)]
-        if names:
-            devices.setdefault(sort, {})[", ".join(names)] = None
-
-
-def _flat(items: Any, source: Source) -> list[Any]:
-    if not isinstance(items, list):
-        raise source.fault("power usages and devices must be lists", value=items)
-    return [one for item in items for one in (item if isinstance(item, list) else [item])]
+    for path in items:
+        found = _LEVELS[level].fullmatch(path.name)
+        if found is None:
+            continue
+        if path.is_symlink():
+            raise Source(str(path), None).fault("a link in a tree of results is not followed")
+        if level == len(_LEVELS) - 1:
+            if path.is_file():
+                yield path, (found[1],)
+        elif path.is_dir():
+            for file, names in _files(path, level + 1):
+                yield file, (found[1], *names)
