@@ -71,12 +71,7 @@ def finish(
 ) -> None:
     """Write the tidy file, the summaries and the figures of a comparison, and print its report.
 
-    Args:
-        out: folder of the comparison.
-        units: its runs.
-        setting: keyword arguments of `load` that the tables were opened with.
-        json: print one JSON object in place of the report.
-        plot: write the figures.
+    `setting` holds the arguments of `load` that the tables were opened with.
     """
     from naslib_ecnas.comparison.results import FILE, gather, summarise
     from naslib_ecnas.errors import MissingDependencyError

@@ -31,11 +31,7 @@ JSON = ("--json", None, "print one JSON object")
 
 
 class Options:
-    """Adds options and arguments to a parser, one by each call.
-
-    Args:
-        parser: a parser, or a group of one.
-    """
+    """Adds options and arguments to a parser or to a group of one, one by each call."""
 
     def __init__(self, parser: argparse._ActionsContainer) -> None:
         self._parser = parser
@@ -86,11 +82,9 @@ def command(
     """Give a parser its help and what it runs; returns what adds its options.
 
     Args:
-        parser: the parser of the command.
         run: takes what was typed and returns the exit code, None for 0. Its docstring is the
             description of the command.
         examples: commands to copy, below the options; a long one may contain line breaks.
-        title: heading of the examples.
     """
     lines = [f"  {line}" for example in examples for line in example.splitlines()]
     parser.description, parser.epilog = _text(run), "\n".join([f"{title}:", *lines])
@@ -148,15 +142,9 @@ def table_options(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def open_table(args: argparse.Namespace, name: str | None = None, **changed: Any) -> Benchmark:
-    """The table that the options ask for, while progress is shown.
+    """The table `name`, else the one of `--table`, else the default one; shows the progress.
 
-    Args:
-        args: what was typed.
-        name: its name or file, by default `--table`, or the default table.
-        changed: arguments of `load` that replace those typed.
-
-    Raises:
-        EcnasError: there is no such table, or a setting is not possible.
+    `changed` are arguments of `load` that replace those of the options.
     """
     from naslib_ecnas.loading import DEFAULT_TABLE, load
 
@@ -176,11 +164,7 @@ def add_study_options(add: Options, of: str) -> None:
 
 
 def run_study(bench: Benchmark, args: argparse.Namespace) -> Study:
-    """Run the searches that the options of `add_study_options` ask for.
-
-    Raises:
-        EcnasError: a setting is not possible.
-    """
+    """Run the searches that the options of `add_study_options` ask for."""
     from naslib_ecnas.figures.summary import study
 
     with progress() as shown:

@@ -121,12 +121,7 @@ def plot(bench: Benchmark, result: SearchResult, folder: Path) -> None:
 
 
 def report(result: SearchResult, seconds: float | None = None) -> None:
-    """Print the knee and the extremes, the hypervolume and the costs.
-
-    Args:
-        result: the finished search.
-        seconds: duration of the search; not printed if None.
-    """
+    """Print the knee and the extremes, the hypervolume, the costs, and how long the search took."""
     from naslib_ecnas.metrics import metric
 
     config = result.config
