@@ -104,6 +104,13 @@ def prefixes() -> NDArray[np.uint32]:
     return np.frombuffer(_path().read_bytes(), dtype="<u4")
 
 
+@cache
+def _ascending_prefixes() -> tuple[NDArray[np.uint64], NDArray[np.intp]]:
+    """The prefixes in ascending order, and the row of each."""
+    order = np.argsort(prefixes())
+    return prefixes()[order].astype(np.uint64), order
+
+
 def _path() -> Path:
     from importlib import resources  # takes 1 MB, which plain queries do not need
 
@@ -115,10 +122,13 @@ def row_of(nasbench_hash: str, size: int) -> int | None:
     if not isinstance(nasbench_hash, str) or len(nasbench_hash) != _DIGITS:
         return None
     try:
-        prefix = int(nasbench_hash[:_PREFIX], 16)
+        prefix = int.from_bytes(bytes.fromhex(nasbench_hash[:_PREFIX]), "big")
     except ValueError:
         return None
-    rows = np.flatnonzero(prefixes()[:size] == prefix)
+    ascending, order = _ascending_prefixes()
+    start, stop = np.searchsorted(ascending, np.array([prefix, prefix + 1], dtype=np.uint64))
+    rows = order[start:stop]
+    rows = rows[rows < size]
     found = rows[hashes_of(rows) == nasbench_hash.lower()]
     return int(found[0]) if len(found) else None
 

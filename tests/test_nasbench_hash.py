@@ -51,7 +51,7 @@ def test_rows_are_found_by_hash() -> None:
     one, other = np.flatnonzero(prefixes() == prefixes()[alike]).tolist()[:2]
     assert Space(7).row_of_hash(Cell.from_row(one).nasbench_hash) == one
     assert Space(7).row_of_hash(Cell.from_row(other).nasbench_hash) == other
-    for text in (hashes[91], hashes[3][:-1] + "g", "0" * 32, "short", "G" * 32, 3):
+    for text in (hashes[91], hashes[3][:-1] + "g", "0" * 32, "short", "G" * 32, "-" + "0" * 31, 3):
         with pytest.raises(UnknownCellError, match="no cell of"):
             Space(4).row_of_hash(text)  # type: ignore[arg-type]
 
