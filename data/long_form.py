@@ -248,7 +248,7 @@ def _check_names(names: Sequence[str], source: Source) -> None:
 @contextmanager
 def _errors(source: Source, what: str, *kinds: type[Exception]) -> Iterator[None]:
     """Turn errors of the system or of a parser, while it reads a file, into typed ones."""
-    caught = (OSError, *kinds)
+    caught: tuple[type[Exception], ...] = (OSError, *kinds)
     try:
         yield
     except EcnasError:
