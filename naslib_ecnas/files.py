@@ -159,7 +159,8 @@ def from_plain(kind: type[T], data: Any, *, path: str | None = None) -> T:
 
 def _encoded(value: Any) -> Any:
     """A number of numpy, or a mapping, as msgspec can encode it."""
-    return value.item() if hasattr(value, "item") else dict(value)
+    is_number = hasattr(value, "item") and not hasattr(value, "__len__")
+    return value.item() if is_number else dict(value)
 
 
 def _decoded(kind: type, data: Any) -> float:

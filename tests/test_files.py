@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -94,6 +95,11 @@ def test_plain_values_come_back(value: Any) -> None:
 
 
 def test_numbers_that_are_not_finite_become_null() -> None:
+    numbers = MappingProxyType({"d": np.float64(0.5), "e": np.int32(3)})
+    assert json.loads(files.to_json(numbers)) == {"d": 0.5, "e": 3}
+    for odd in (np.zeros(1), object()):
+        with pytest.raises((TypeError, ValueError)):
+            files.to_plain([odd])
     made = {"a": (1.5, math.nan, [math.inf]), "b": {"c": -math.inf}}
     assert json.loads(files.to_json(made)) == {"a": [1.5, None, [None]], "b": {"c": None}}
     assert math.isnan(made["a"][1])  # type: ignore[arg-type]
