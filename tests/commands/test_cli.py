@@ -17,7 +17,7 @@ import pytest
 from naslib_ecnas import cli
 from naslib_ecnas._version import __version__
 from naslib_ecnas.commands import info
-from naslib_ecnas.commands.options import HelpFormatter, command
+from naslib_ecnas.commands.options import command
 from naslib_ecnas.errors import FetchError
 
 
@@ -129,14 +129,6 @@ def test_examples_keep_their_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     for width in ("40", "80", "200"):
         monkeypatch.setenv("COLUMNS", width)
         assert parser.format_help().endswith(f"once:\n  {long}\n  ecnas a \\\n      b\n")
-
-
-def test_prose_is_wrapped_as_by_argparse(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "40")
-    prose = "one word and another " * 10
-    ours = argparse.ArgumentParser(prog="x", description=prose, formatter_class=HelpFormatter)
-    theirs = argparse.ArgumentParser(prog="x", description=prose)
-    assert ours.format_help() == theirs.format_help()
 
 
 def test_every_command_has_examples_that_fit_and_parse() -> None:

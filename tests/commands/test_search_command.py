@@ -121,15 +121,3 @@ def test_without_matplotlib_only_the_plot_is_missing(
     assert "pip install 'naslib-ecnas[plots]'" in ran.err
     assert (tmp_path / "front.json").exists()
     assert not (tmp_path / "front.png").exists()
-
-
-def test_the_published_five_vertex_table(
-    reference: Path, ecnas_: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ECNAS_MIRROR", str(reference / "official"))
-    line = "search --table 5v-4epochs --method semoa --evaluations 500 --seed 0 --no-plot --out"
-    found = ecnas_.json(*line.split(), tmp_path / "out")
-    assert found["hypervolume"] > 0.98
-    assert found["spent"]["evaluations"] == 500
-    assert found["config"]["provenance"]["energy_kwh"]["kind"] == "measured"
-    assert len((tmp_path / "out" / "history.jsonl").read_text().splitlines()) == 500

@@ -106,15 +106,10 @@ def test_cells_are_held_out(tmp_path: Path, ecnas_: Any) -> None:
     assert report["held_out"]["mape"] < 6
 
 
-def test_the_published_gpus_calibrate_from_twenty_cells(reference: Path, ecnas_: Any) -> None:
-    line = ("surrogate", "calibrate", "--measurements")
-    for device in ("titanxp", "rtx3060", "quadrortx6000"):
-        file = reference / "official" / f"energy_4V9E_{device}.tfrecord"
-        held_out = ecnas_.json(*line, file, "--cells", 20)["report"]["held_out"]
-        assert held_out["mape"] < 4.5, device
-        assert held_out["tau"] > 0.9, device
-    # Two runs on the RTX 3090 are far off (179 and 50 Wh).
-    out = ecnas_.out(*line, reference / "official" / "energy_4V9E_rtx3090.tfrecord")
+def test_outliers_are_named(reference: Path, ecnas_: Any) -> None:
+    """Two runs on the RTX 3090 are far off (179 and 50 Wh)."""
+    file = reference / "official" / "energy_4V9E_rtx3090.tfrecord"
+    out = ecnas_.out("surrogate", "calibrate", "--measurements", file)
     assert "measure them again" in out
     assert "0.179" in out or "10." in out
 
