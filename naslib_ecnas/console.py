@@ -228,7 +228,7 @@ class _Bars:
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack
         self._tasks: dict[str, TaskID] = {}
-        self._endless: str | None = None
+        self._endless: set[str] = set()
 
     def __call__(
         self, task: str, done: int = 0, total: int | None = None, *, unit: str = "", note: str = ""
@@ -239,10 +239,13 @@ class _Bars:
         if task.startswith("checking") and (total is None or total < _SLOW_CHECK):
             return
         if task not in self._tasks:
-            if self._endless:  # a task without a total ends where the next one begins
-                self.bars.remove_task(self._tasks.pop(self._endless))
-            self._endless = task if total is None else None
+            while self._endless:  # a task without a total ends where the next one begins
+                self.bars.remove_task(self._tasks.pop(self._endless.pop()))
             self._tasks[task] = self.bars.add_task(task, total=total, unit=unit)
+        if total is None:
+            self._endless.add(task)
+        else:
+            self._endless.discard(task)
         self.bars.update(self._tasks[task], completed=done, total=total)
         if done == total:
             self.bars.remove_task(self._tasks.pop(task))

@@ -157,7 +157,9 @@ from naslib_ecnas.console import progress
 with progress() as shown:
     shown("a.bin", note="before any bar")
     shown("checking quick", 0, 1000, unit="B")
-    shown("writing", 0)
+    shown("writing")
+    shown("reading", 1)
+    shown("reading", 5, 5)  # its total is known only later
     shown("fetching a.bin", 0, 2_100_000, unit="B")
     shown("a.bin", note="lost [again]")
     shown("fetching a.bin", 2_000_000, 2_100_000, unit="B")
