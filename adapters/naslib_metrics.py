@@ -12,12 +12,10 @@ from naslib_ecnas.errors import UnknownMetricError
 from naslib_ecnas.metrics import METRICS, metric
 from naslib_ecnas.records import Record
 
-__all__ = ["ADDED", "COLUMNS", "Objective", "column", "extend", "objective", "read", "value_of"]
+__all__ = ["COLUMNS", "Objective", "column", "extend", "objective", "read", "value_of"]
 
-#: Members that `extend` adds to NASLib's `Metric`.
-ADDED = ("TRAIN_ENERGY", "TRAIN_CO2", "TRAIN_POWER")
-
-#: Our metric for each of NASLib's that a table may have.
+#: Our metric for each of NASLib's that a table may have; `extend` adds those that NASLib lacks:
+#: TRAIN_ENERGY (kWh), TRAIN_CO2 (g) and TRAIN_POWER (W).
 COLUMNS: dict[str, str] = {
     "TRAIN_ACCURACY": "train_accuracy",
     "VAL_ACCURACY": "validation_accuracy",
@@ -44,7 +42,7 @@ def extend() -> Any:
     objective on our spaces.
     """
     metrics = naslib_patches.require("naslib.search_spaces.core.query_metrics").Metric
-    for name in ADDED:
+    for name in COLUMNS:
         if name not in metrics.__members__:
             member = object.__new__(metrics)
             member._name_ = name

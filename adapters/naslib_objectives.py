@@ -276,15 +276,19 @@ class Recorder:
         """The objective as one that records what it evaluates here."""
         if self._objective is None or self._objective.name != objective.name:
             epochs = None if self.objectives is None else self.objectives.epochs
-            answer = partial(self._evaluate, objective)
+            answer = partial(self._evaluated, objective)
             self._objective = Objective(objective.name, answer, epochs)
         return self._objective
 
-    def _evaluate(self, objective: Objective, record: Record) -> float:
-        """Record an evaluation, and return the number that the optimiser maximises."""
-        if self._scalar is None:
-            score = objective.of(record, self.bench)
-        else:
+    def _evaluated(self, objective: Objective, record: Record) -> float:
+        return self.note(record, objective.of(record, self.bench) if self._scalar is None else 0.0)
+
+    def note(self, record: Record, score: float) -> float:
+        """Record an evaluation, and return the number that the optimiser maximises.
+
+        This is the score, or the number of a section `objectives:`.
+        """
+        if self._scalar is not None:
             names = self._scalar.objectives.metrics
             score, weights = self._scalar([value_of(record, name, self.bench) for name in names])
             if weights is not None:

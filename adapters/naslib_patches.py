@@ -46,10 +46,7 @@ __all__ = [
 ]
 
 #: How to get NASLib.
-REMEDY = (
-    "git clone https://github.com/automl/NASLib ~/NASLib, or set NASLIB_HOME to the folder of "
-    "your clone"
-)
+REMEDY = "git clone https://github.com/automl/NASLib ~/NASLib, or set NASLIB_HOME to your clone"
 
 #: Packages that NASLib cannot be imported without: module -> distribution.
 REQUIRED: dict[str, str] = {

@@ -46,23 +46,24 @@ class Parameters(Choices):
 
     @cached_property
     def distributions(self) -> dict[str, CategoricalDistribution]:
-        """Optuna's distribution of each parameter."""
+        """The search space by parameter, as `study.ask` takes it."""
         edge, operation = map(CategoricalDistribution, ((False, True), OPERATIONS))
         kinds = [edge] * len(self.edges) + [operation] * len(self.interior)
         return dict(zip(self.names, kinds, strict=True))
 
     def params(self, row: int, rng: np.random.Generator | None = None) -> dict[str, Any]:
-        """Parameters of a cell; `rng` draws the operations of unused vertices."""
+        """Parameters of a cell, as `study.enqueue_trial` takes them; `rng` draws the operations of
+        unused vertices."""
         point, kinds = self.encode([row], rng)[0].tolist(), self.distributions.items()
         return {name: kind.choices[n] for n, (name, kind) in zip(point, kinds, strict=True)}
 
     def row(self, params: dict[str, Any]) -> int:
-        """Row of the cell of some parameters."""
+        """Row of the cell of a trial's parameters."""
         kinds = self.distributions.items()
         return int(self.decode([[kind.choices.index(params[name]) for name, kind in kinds]])[0])
 
 
-class EcnasObjective:
+class EcnasObjective(Parameters):
     """An objective for `study.optimize`: suggests a cell and returns its objectives.
 
     The parameters are the choices of `adapters.choices`: a boolean for each possible edge and an
@@ -92,21 +93,12 @@ class EcnasObjective:
         self, bench: Benchmark, objectives: Sequence[str] = OBJECTIVES, epochs: int | None = None
     ) -> None:
         self.evaluation: Evaluation = Evaluation(bench, objectives, epochs)
-        self.choices: Parameters = Parameters(bench.space, self.evaluation.rows)
+        super().__init__(bench.space, self.evaluation.rows)
 
     @property
     def directions(self) -> list[str]:
         """`"maximize"` or `"minimize"` for each objective, as `optuna.create_study` takes them."""
         return ["maximize" if m.maximise else "minimize" for m in self.evaluation.metrics]
-
-    @property
-    def distributions(self) -> dict[str, CategoricalDistribution]:
-        """The search space by parameter, as `study.ask` takes it."""
-        return self.choices.distributions
-
-    def params(self, row: int) -> dict[str, Any]:
-        """Parameters of a cell, as `study.enqueue_trial` takes them."""
-        return self.choices.params(row)
 
     def suggest(self, trial: BaseTrial) -> int:
         """Row of the cell that a trial suggests."""
@@ -114,14 +106,10 @@ class EcnasObjective:
             trial.suggest_categorical(name, distribution.choices)
         return self.row(trial.params)
 
-    def row(self, params: dict[str, Any]) -> int:
-        """Row of the cell of a trial's parameters."""
-        return self.choices.row(params)
-
     def __call__(self, trial: BaseTrial) -> tuple[float, ...]:
         row = self.suggest(trial)
         trial.set_user_attr("row", row)
-        trial.set_user_attr("cell", str(self.choices.space.cell(row)))
+        trial.set_user_attr("cell", str(self.space.cell(row)))
         return tuple(self.evaluation.values([row])[0].tolist())
 
 
