@@ -238,24 +238,19 @@ class Space:
         self, rows: NDArray[np.int32], rng: np.random.Generator
     ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
         """Each cell at random on V vertices: (n,) codes and (n, V - 2) labels."""
-        table = topologies()
+        table, slots = topologies(), self.vertices - 2
         topology = table.row_topology[rows]
-        used = table.vertices[topology].astype(np.int64) - 2
-        slots = self.vertices - 2
-        codes = table.code[topology].copy()
         labels = rng.integers(0, 3, (len(rows), slots))
-        # The `used` smallest of random keys are a uniform subset of the vertices.
-        keys = np.argsort(rng.random((len(rows), slots)), axis=1)
-        chosen = np.zeros((len(rows), slots), dtype=bool)
-        np.put_along_axis(chosen, keys, np.arange(slots) < used[:, None], axis=1)
-        subset = chosen @ (1 << np.arange(slots)) if slots else np.zeros(len(rows), dtype=int)
+        # The smallest of random keys are a uniform subset of the vertices.
+        rank = np.argsort(np.argsort(rng.random(labels.shape)))
+        chosen = rank < table.vertices[topology][:, None] - 2
         own = labels_of_rows(rows)
-        for value in np.unique(subset):
+        labels[chosen] = own[own >= 0]
+        codes = table.code[topology]
+        subset = chosen @ (1 << np.arange(slots))
+        for value in np.unique(subset).tolist():
             at = np.flatnonzero(subset == value)
-            places = [s for s in range(slots) if value >> s & 1]
-            codes[at] = moved(codes[at], places)
-            for a, b in enumerate(places):
-                labels[at, b] = own[at, a]
+            codes[at] = moved(codes[at], [slot for slot in range(slots) if value >> slot & 1])
         return codes, labels
 
     def neighbours(self, row: int) -> NDArray[np.int32]:
