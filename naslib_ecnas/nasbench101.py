@@ -28,7 +28,6 @@ from naslib_ecnas.cell import Cell, on_a_path
 from naslib_ecnas.data.table import Table
 from naslib_ecnas.errors import EcnasError, InvalidCellError, UnknownCellError, UnknownMetricError
 from naslib_ecnas.loading import load
-from naslib_ecnas.nasbench_hash import hashes_of
 from naslib_ecnas.network import parameters
 from naslib_ecnas.spent import Counter
 from naslib_ecnas.topologies import MAX_EDGES, OPERATIONS
@@ -240,7 +239,7 @@ class NASBench:
 
     def hash_iterator(self) -> Iterator[str]:
         """The hashes of all cells of the table."""
-        return iter(hashes_of(self.benchmark.rows).tolist())
+        return (Cell.from_row(row).nasbench_hash for row in self.benchmark.rows.tolist())
 
     def get_budget_counters(self) -> tuple[float, int]:
         """Training time in seconds and epochs that the queries so far would have taken."""
