@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -92,14 +93,11 @@ def _gpus() -> Iterator[Check]:
     from naslib_ecnas.energy.nvml import Nvml
 
     try:
-        nvml = Nvml()
+        with closing(Nvml()) as nvml:
+            gpus = list(nvml.gpus())
     except EcnasError as error:
         yield Check("GPUs", "missing", *_found_and_fix(error))
         return
-    try:
-        gpus = list(nvml.gpus())
-    finally:
-        nvml.close()
     if not gpus:
         yield Check("GPUs", "missing", "NVML lists none", "see: nvidia-smi -L")
     for gpu in gpus:
@@ -120,8 +118,7 @@ def _gpus() -> Iterator[Check]:
 
 def _found_and_fix(error: EcnasError) -> tuple[str, str]:
     """The message of an error without its remedy, and the remedy."""
-    remedy = error.remedy or ""
-    return (str(error).removesuffix(f"; {remedy}") if remedy else str(error)), remedy
+    return str(error).removesuffix(f"; {error.remedy}"), error.remedy or ""
 
 
 def _rapl() -> Iterator[Check]:
