@@ -150,7 +150,11 @@ def wrong_hashes(rows: ArrayLike, hashes: Sequence[str], *, whole: bool = False)
     return places
 
 
-if __name__ == "__main__":
+def _write_prefixes() -> None:
+    """Make the file of prefixes again."""
     every = hashes_of(np.arange(len(topologies().row_topology))).tolist()
-    made = np.array([int(text[:_PREFIX], 16) for text in every], dtype="<u4")
-    _path().write_bytes(made.tobytes())
+    _path().write_bytes(np.array([int(text[:_PREFIX], 16) for text in every], "<u4").tobytes())
+
+
+if __name__ == "__main__":
+    _write_prefixes()
