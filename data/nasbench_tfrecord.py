@@ -46,7 +46,6 @@ from naslib_ecnas.data.tfrecord import (
     read_frames,
     write_frames,
 )
-from naslib_ecnas.errors import InvalidCellError
 from naslib_ecnas.metrics import METRICS
 from naslib_ecnas.nasbench_hash import hashes_of, wrong_hashes
 from naslib_ecnas.provenance import Provenance
@@ -57,19 +56,22 @@ __all__ = [
     "ECNAS",
     "NASBENCH",
     "NASBENCH_PROVENANCE",
-    "Kind",
+    "Message",
     "cell_rows",
     "from_seconds",
     "has_energy",
     "read_ecnas",
     "read_nasbench",
+    "read_trainings",
     "to_seconds",
     "write_ecnas",
     "write_nasbench",
+    "write_trainings",
 ]
 
 #: Ying et al. 2019, section 2.3 of the supplement: every model was trained on a TPU v2.
 NASBENCH_PROVENANCE = Provenance("measured", device="TPU v2")
+_UNKNOWN = Provenance("unknown")
 
 Bytes = NDArray[np.uint8]
 Rows = NDArray[np.int32]
@@ -78,109 +80,101 @@ Values = NDArray[np.float64]
 At = Callable[[int], Source]
 
 # -- messages ----
-#
-# A message has one evaluation (at the end of the training) or three (at its start, halfway and at
-# its end). The metrics of the last one have no prefix. A value whose name is no metric is not kept:
-# checkpoint paths, predictions of earlier evaluations, all but the first GPU and the first two CPU
-# packages.
 
-_EVALUATION, _POWER, _DEVICE = 1, 9, 3  # numbers of fields that are messages themselves
-_PREFIXES = {1: ("",), 3: ("initial_", "halfway_", "")}
-_SORTS = {1: "gpu", 2: "cpu"}
-_USAGES = {1: "power_w", 2: "energy_j"}
-_PARAMETERS, _CHECKPOINT = "trainable parameters", "checkpoint path"
-_PLAIN = ("epoch", "training_time_s", "train_accuracy", "validation_accuracy", "test_accuracy")
-_ENERGY = ("energy_kwh", "co2_g", "carbon_intensity_g_per_kwh", "started_unix_s", "stopped_unix_s")
-_PREDICTED = tuple(f"predicted_{name}" for name in (*_ENERGY[:2], "time_s", _ENERGY[2]))
-_TOTAL = tuple(f"total_{name}" for name in ("time_s", *_ENERGY[:2], *_ENERGY[3:], _ENERGY[2]))
+#: Names of the evaluations at the start, halfway and at the end of a training.
+_PREFIXES = ("initial_", "halfway_", "")
+_PARAMETERS = "trainable parameters"
 
 
-@dataclass(frozen=True)
-class Kind:
-    """The names of a message's values by field number; those that are kept are metrics."""
+@dataclass(frozen=True, eq=False)
+class Message:
+    """The fields of a kind of message by number: names of values, or messages themselves.
 
-    benchmark: str
-    evaluation: Mapping[int, str]
-    run: Mapping[int, str]
-    has_power: bool = False
+    A value is kept if its name is a metric's. The names of a repeated message contain `{}`, which
+    stands for one of its labels.
+    """
+
+    fields: Mapping[int, str | Message]
+    labels: tuple[str, ...] = ("",)
+    """For each time that the message may occur."""
+    origin: Provenance = _UNKNOWN
+    """By default, of the values in such messages."""
+
+    def names(self) -> Iterator[str]:
+        """Names of all values."""
+        for known in self.fields.values():
+            names = [known] if isinstance(known, str) else known.names()
+            yield from (name.format(label) for name in names for label in self.labels)
 
     @cached_property
     def metrics(self) -> frozenset[str]:
-        """The metrics that such messages can hold."""
-        names = {prefix + name for prefix in _PREFIXES[3] for name in self.evaluation.values()}
-        for sort in ("gpu", "cpu", "cpu1") if self.has_power else ():
-            names |= {f"{sort}_{usage}" for usage in _USAGES.values()}
-        return frozenset(METRICS) & names.union(self.run.values())
+        """The metrics that such a message can hold."""
+        return frozenset(METRICS).intersection(self.names())
 
 
-NASBENCH = Kind(
-    "NAS-Bench-101",
-    dict(enumerate((*_PLAIN, _CHECKPOINT), 1)),
-    dict(enumerate((_PARAMETERS, "total_time_s"), 2)),
+def _numbered(*known: str | Message, first: int = 1) -> dict[int, str | Message]:
+    return dict(enumerate(known, first))
+
+
+def _evaluation(*names: str) -> Message:
+    every = ("epoch", "training_time_s", "train_accuracy", "validation_accuracy", "test_accuracy")
+    return Message(_numbered(*(f"{{}}{name}" for name in (*every, *names))), _PREFIXES)
+
+
+def _devices(sort: str) -> Message:
+    """Mean power, energy and names of the devices of a sort, in messages of one value each."""
+    names = (f"{sort}{{}}_power_w", f"{sort}{{}}_energy_j", f"{sort}{{}} device")
+    labels = ("", *map(str, range(1, 16)))
+    return Message(_numbered(*(Message({1: name}, labels) for name in names)))
+
+
+NASBENCH = Message(
+    _numbered(_evaluation("checkpoint path"), _PARAMETERS, "total_time_s"),
+    origin=NASBENCH_PROVENANCE,
 )
-ECNAS = Kind(
-    "EC-NAS",
-    dict(enumerate((*_PLAIN, *_ENERGY, *_PREDICTED, _CHECKPOINT), 1)),
-    dict(enumerate((_PARAMETERS, *_TOTAL), 2)),
-    has_power=True,
+_WINDOW = ("energy_kwh", "co2_g", "carbon_intensity_g_per_kwh", "started_unix_s", "stopped_unix_s")
+_PREDICTED = ("energy_kwh", "co2_g", "time_s", "carbon_intensity_g_per_kwh")
+_TOTAL = ("time_s", "energy_kwh", "co2_g", "started_unix_s", "stopped_unix_s")
+ECNAS = Message(
+    _numbered(
+        _evaluation(*_WINDOW, *(f"predicted_{name}" for name in _PREDICTED), "checkpoint path"),
+        _PARAMETERS,
+        *(f"total_{name}" for name in (*_TOTAL, "carbon_intensity_g_per_kwh")),
+        Message(_numbered(_devices("gpu"), _devices("cpu"))),
+    )
 )
 
 
-def _leaves(message: bytes, kind: Kind, source: Source) -> Iterator[tuple[str, Field]]:
-    """The values of a message with their names; unknown fields are named "".
+def _leaves(
+    message: bytes, kind: Message, source: Source, seen: Counter[Message], whole: Field, label: str
+) -> Iterator[tuple[str, Field]]:
+    """The values in a field of a message with their names; unknown ones are named "".
 
-    Messages that occur twice are merged: of a value that comes again the last one counts.
+    Messages that occur twice are merged, as protocol buffers demand: `seen` counts over all.
     """
-
-    def within(outer: Field) -> Iterator[Field]:
-        _check_type(outer, LENGTH, "a message", source)
-        return fields(message, outer.start, outer.stop, source)
-
-    run = list(fields(message, source=source))
-    count = sum(one.number == _EVALUATION for one in run)
-    if count not in _PREFIXES:
-        expected = "a training must have 1 evaluation (at its end) or 3 (start, halfway, end)"
-        raise source.fault(expected, value=count)
-    prefixes = iter(_PREFIXES[count])
-    seen: Counter[tuple[int, int]] = Counter()
-    for one in run:
-        if one.number == _EVALUATION:
-            prefix = next(prefixes)
-            for leaf in within(one):
-                name = kind.evaluation.get(leaf.number, "")
-                yield name and prefix + name, leaf
-        elif one.number == _POWER and kind.has_power:
-            for sort in within(one):
-                if sort.number not in _SORTS:
-                    yield "", sort
-                    continue
-                for usage in within(sort):
-                    place = seen[sort.number, usage.number]
-                    seen[sort.number, usage.number] += 1
-                    name = _SORTS[sort.number]
-                    if usage.number in _USAGES:
-                        name += f"{place or ''}_{_USAGES[usage.number]}"
-                    elif usage.number != _DEVICE:
-                        yield "", usage
-                        continue
-                    for leaf in within(usage):
-                        yield name if leaf.number == 1 else "", leaf
-        else:
-            yield kind.run.get(one.number, ""), one
+    found = list(fields(message, whole.start, whole.stop, source))
+    for one in found:
+        known = kind.fields.get(one.number, "")
+        if isinstance(known, str):
+            yield known.format(label), one
+            continue
+        _check_type(one, "message", source)
+        place = seen[known]
+        seen[known] += 1
+        if known.labels is _PREFIXES:  # a single evaluation is the final one
+            place += len(_PREFIXES) - sum(other.number == one.number for other in found)
+        inner = known.labels[place] if place < len(known.labels) else "?"
+        yield from _leaves(message, known, source, seen, one, inner)
 
 
-def _check_type(value: Field, wire_type: int, what: str, source: Source) -> None:
-    if value.wire_type != wire_type:
-        message = f"{what} must have wire type {wire_type}"
+def _check_type(value: Field, name: str, source: Source) -> None:
+    """Raise FormatError if a value is not written as its name demands."""
+    text = name.endswith(("_unix_s", "path", "device", "message"))
+    wire_type = VARINT if name == _PARAMETERS else LENGTH if text else FIXED64
+    if name and value.wire_type != wire_type:
+        message = f"the field {name!r} must have wire type {wire_type}"
         remedy = "NAS-Bench-101's and EC-NAS's messages differ: read each as what it is"
         raise source.fault(message, value=value.wire_type, remedy=remedy)
-
-
-def _wire_type(name: str) -> int:
-    if name == _PARAMETERS:
-        return VARINT
-    text = name.endswith(("_unix_s", _CHECKPOINT)) or name in _SORTS.values()
-    return LENGTH if text else FIXED64
 
 
 @dataclass
@@ -198,21 +192,25 @@ class _Layout:
     """Names of the devices by sort."""
 
     @classmethod
-    def of(cls, message: bytes, kind: Kind, source: Source) -> _Layout:
+    def of(cls, message: bytes, kind: Message, source: Source) -> _Layout:
         """The layout of one message.
 
         Raises:
             FormatError: it is not a message of this kind.
         """
+        whole = Field(0, LENGTH, 0, len(message))
+        evaluations = sum(one.number == 1 for one in fields(message, source=source))
+        if evaluations not in (1, 3):
+            expected = "a training must have 1 evaluation (at its end) or 3 (start, halfway, end)"
+            raise source.fault(expected, value=evaluations)
         raw = np.frombuffer(message, dtype=np.uint8)
         found = cls(raw, np.full(len(raw), 0xFF, dtype=np.uint8))
-        for name, leaf in _leaves(message, kind, source):
+        for name, leaf in _leaves(message, kind, source, Counter(), whole, ""):
             place = slice(leaf.start, leaf.stop)
-            if name:
-                _check_type(leaf, _wire_type(name), name, source)
-            if name in _SORTS.values():
+            _check_type(leaf, name, source)
+            if name.endswith(" device"):
                 text = message[place].decode("utf-8", "replace")
-                found.devices.setdefault(name, []).append(text)
+                found.devices.setdefault(name[:3], []).append(text)
                 continue
             found.fixed[place] = 0x80 if leaf.wire_type == VARINT else 0
             if name in kind.metrics or name == _PARAMETERS:
@@ -234,7 +232,7 @@ _ABSENT = -1 << 40
 
 
 def _decoded(
-    messages: Sequence[bytes], kind: Kind, at: At, devices: dict[str, dict[str, None]]
+    messages: Sequence[bytes], kind: Message, at: At, devices: dict[str, dict[str, None]]
 ) -> tuple[dict[str, Values], NDArray[np.int64]]:
     """The metrics of n messages, NaN where missing, and their trainable parameters or `_ABSENT`.
 
@@ -276,36 +274,21 @@ def _whole_numbers(raw: Bytes) -> NDArray[np.int64]:
     return bits.sum(axis=1, dtype=np.uint64).view(np.int64)
 
 
-def _message(
-    kind: Kind, values: Mapping[str, float], parameters: int, devices: Mapping[str, str]
-) -> bytes:
-    """A message with three evaluations, as the official readers expect: the fields in ascending
-    order, those without a value left out."""
-    out = [pack(_EVALUATION, _packed(kind.evaluation, values, prefix)) for prefix in _PREFIXES[3]]
-    out.append(_packed(kind.run, {**values, _PARAMETERS: parameters}))
-    power = b""
-    for number, sort in _SORTS.items() if kind.has_power else ():
-        usages = b""
-        for usage, what in _USAGES.items():
-            second = values.get(f"{sort}1_{what}")
-            both = [values.get(f"{sort}_{what}"), *([] if second is None else [second])]
-            if both != [None]:
-                averages = [b"" if value is None else pack(1, float(value)) for value in both]
-                usages += b"".join(pack(usage, average) for average in averages)
-        if usages:
-            names = [pack(1, name.encode()) for name in devices.get(sort, "").split(", ") if name]
-            power += pack(number, usages + b"".join(pack(_DEVICE, name) for name in names))
-    return b"".join(out) + (pack(_POWER, power) if power else b"")
+def _encoded(kind: Message, values: Mapping[str, float | bytes], label: str = "") -> bytes:
+    """A message of those values that are there, in ascending order of the fields.
 
-
-def _packed(names: Mapping[int, str], values: Mapping[str, float], prefix: str = "") -> bytes:
-    """The fields of those values that are there."""
+    It has three evaluations, as the official readers expect, even if they are empty.
+    """
     out = []
-    for number, name in names.items():
-        value = values.get(prefix + name)
-        if value is not None:
-            time = name.endswith("_unix_s")
-            out.append(pack(number, from_seconds(value).encode() if time else value))
+    for number, known in kind.fields.items():
+        if isinstance(known, str):
+            value = values.get(known.format(label))
+            parts = [] if value is None else [value]
+        else:
+            parts = [_encoded(known, values, inner) for inner in known.labels]
+            while parts and not parts[-1] and known.labels is not _PREFIXES:
+                parts.pop()
+        out += [pack(number, part) for part in parts]
     return b"".join(out)
 
 
@@ -361,8 +344,6 @@ def from_seconds(seconds: float, source: Source = NOWHERE) -> str:
 # -- cells ----
 
 _LABEL = {name: label for label, name in enumerate(OPERATIONS)}
-
-
 _space = cache(Space)
 
 
@@ -402,16 +383,6 @@ def cell_rows(cells: Sequence[tuple[str, str]]) -> Rows:
     return rows
 
 
-def why_no_cell(bits: str, ops: str) -> str:
-    """The reason why `cell_rows` does not accept a cell."""
-    try:
-        return (
-            f"{Cell(f'{bits}:{ops}')!r} has over {MAX_VERTICES} vertices before pruning, or spaces"
-        )
-    except InvalidCellError as error:
-        return str(error)
-
-
 # -- files ----
 
 _FORM = '["<hash>", <epochs>, "<v*v bits>", "<v operations>", "<base64>"]'
@@ -435,16 +406,40 @@ def _parsed(
         raise _at(path, offsets, 0).fault(message, value=records[0]) from error
 
 
-def _read(
+def read_trainings(
     path: str | PathLike[str],
-    kind: Kind,
-    default: Provenance,
-    name: str | None,
-    vertices: int | None,
-    provenance: Mapping[str, Provenance] | None,
-    check_hashes: bool,
+    kind: Message,
+    *,
+    name: str | None = None,
+    vertices: int | None = None,
+    provenance: Mapping[str, Provenance] | None = None,
+    check_hashes: bool = False,
 ) -> Columns:
-    """Read a file of messages of a kind."""
+    """Read a file of messages of a kind, `read_nasbench` or `read_ecnas`.
+
+    Rows of the same cell and budget are its repeats, in the order of the file. The checksums,
+    cell, hash and trainable parameters of every row and the bounds of every value are checked.
+    Takes about as much memory as the columns, plus one of them.
+
+    A message may lack any field: a value that no training has gets no column, one that some lack
+    is NaN there. Emissions of 0 in every training were not recorded; such a column is left out,
+    with a note in the attributes. The attributes `gpu` and `cpu` are the names of the devices.
+
+    Args:
+        path: the file.
+        kind: the kind of message.
+        name: short name of the table, by default the file's without its suffix.
+        vertices: vertices of the table's space, by default the smallest of 4, 5 and 7.
+        provenance: origin of each metric that is known; NAS-Bench-101's is by default.
+        check_hashes: compare all digits of the hashes of cells of more than five vertices, not only
+            the first eight.
+
+    Raises:
+        UnknownTableError: the file cannot be read.
+        TruncatedError: it ends too early.
+        ChecksumError: it is damaged.
+        FormatError: anything else is wrong; the offset is the frame's.
+    """
     assembler = Assembler(Source(str(path), None))
     digest = sha256()
     devices: dict[str, dict[str, None]] = {}
@@ -459,8 +454,8 @@ def _read(
         cells = list(numbers)
         rows = cell_rows([(bits, ops) for _, bits, ops in cells])
         for i in np.flatnonzero(rows < 0).tolist():
-            message = "a row must have a cell of NAS-Bench-101's space"
-            raise at(which.index(i)).fault(f"{message}: {why_no_cell(*cells[i][1:])}")
+            message = f"a row must have a cell of at most {MAX_VERTICES} vertices and nine edges"
+            raise at(which.index(i)).fault(message, value=":".join(cells[i][1:]))
         for i in wrong_hashes(rows, [stated for stated, _, _ in cells], whole=check_hashes):
             true = Cell.from_row(int(rows[i])).nasbench_hash
             message = f"the hash of a row must be its cell's, {true}"
@@ -478,7 +473,7 @@ def _read(
         name or Path(path).stem,
         vertices=vertices,
         provenance=provenance,
-        default=replace(default, source=Path(path).name, sha256=digest.hexdigest()),
+        default=replace(kind.origin, source=Path(path).name, sha256=digest.hexdigest()),
         attributes={sort: "; ".join(names) for sort, names in devices.items()},
         drop_zero_co2=True,
     )
@@ -488,33 +483,49 @@ def _at(path: str, offsets: Sequence[int], i: int) -> Source:
     return Source(path, offsets[i], exact=False)
 
 
-def _write(path: str | PathLike[str], columns: Columns, kind: Kind) -> None:
-    """Write columns as messages of a kind."""
+def write_trainings(path: str | PathLike[str], columns: Columns, kind: Message) -> None:
+    """Write columns as a file that the original software reads, `write_nasbench` or `write_ecnas`.
+
+    Rows are ordered by cell, budget and repeat, with the cells in canonical form. A repeat without
+    any value gets no row, so later repeats move up.
+
+    Raises:
+        FormatError: such messages cannot hold some of the metrics, or a time is not in whole
+            seconds.
+        StorageError: the folder cannot be written or the disk is full.
+    """
     source = Source(str(path), None)
     excess = sorted(set(columns.values) - kind.metrics)
     if excess:
         remedy = "leave them out, or write Parquet, CSV or a table instead"
-        message = f"{kind.benchmark}'s files cannot hold {', '.join(excess)}"
-        raise source.fault(message, remedy=remedy)
-    write_frames(path, _records(columns, kind))
+        raise source.fault(f"such a file cannot hold {', '.join(excess)}", remedy=remedy)
+    write_frames(path, _records(columns, kind, source))
 
 
-def _records(columns: Columns, kind: Kind) -> Iterator[bytes]:
-    """The trainings of a table as JSON, by cell, budget and repeat."""
+def _records(columns: Columns, kind: Message, source: Source) -> Iterator[bytes]:
     names = list(columns.values)
     values = np.stack([columns.values[name] for name in names], axis=-1)
     parameters = network.parameters(columns.rows).tolist()
     hashes = hashes_of(columns.rows).tolist()
-    # With more than one set of names it is unknown which training had which.
-    devices = {sort: names for sort, names in columns.attributes.items() if ";" not in names}
+    devices = {
+        f"{sort}{i or ''} device": device.encode()
+        for sort in {name[:3] for name in names} & {"gpu", "cpu"} & set(columns.attributes)
+        # With more than one set of names it is unknown which training had which.
+        if ";" not in columns.attributes[sort]
+        for i, device in enumerate(columns.attributes[sort].split(", "))
+    }
     for i, row in enumerate(columns.rows.tolist()):
         bits, _, ops = str(Cell.from_row(row)).partition(":")
         for j, budget in enumerate(columns.budgets):
             for numbers in values[i, j].tolist():
-                there = {n: v for n, v in zip(names, numbers, strict=True) if v == v}
+                there: dict[str, float | bytes] = {
+                    name: from_seconds(number, source).encode() if "unix" in name else number
+                    for name, number in zip(names, numbers, strict=True)
+                    if number == number
+                }
                 if there:
-                    message = _message(kind, there, parameters[i], devices)
-                    text = encodebytes(message).decode("ascii")
+                    there |= {_PARAMETERS: parameters[i], **devices}
+                    text = encodebytes(_encoded(kind, there)).decode("ascii")
                     yield json.dumps([hashes[i], budget, bits, ops, text]).encode("ascii")
 
 
@@ -528,7 +539,7 @@ def has_energy(path: str | PathLike[str]) -> bool:
         at = partial(_at, str(path), [offset])
         (message,) = _parsed([data], [offset], str(path))[1]
         run = list(fields(message, source=at(0)))
-        evaluations = [one for one in run if (one.number, one.wire_type) == (_EVALUATION, LENGTH)]
+        evaluations = [one for one in run if (one.number, one.wire_type) == (1, LENGTH)]
         inner = [v for e in evaluations for v in fields(message, e.start, e.stop, at(0))]
         # Field 6 of NAS-Bench-101's evaluations is a text, the checkpoint path.
         return any(one.number > 3 for one in run) or any(
@@ -537,80 +548,7 @@ def has_energy(path: str | PathLike[str]) -> bool:
     return False
 
 
-# -- NAS-Bench-101 and EC-NAS ----
-
-
-def read_nasbench(
-    path: str | PathLike[str],
-    *,
-    name: str | None = None,
-    vertices: int | None = None,
-    provenance: Mapping[str, Provenance] | None = None,
-    check_hashes: bool = False,
-) -> Columns:
-    """Read a NAS-Bench-101 file, of all budgets or of 108 epochs only.
-
-    Rows of the same cell and budget are its repeats, in the order of the file. The checksums, cell
-    and trainable parameters of every row and the bounds of every value are checked. Takes about
-    as much memory as the columns, plus one of them.
-
-    Args:
-        path: the file.
-        name: short name of the table, by default the file's without its suffix.
-        vertices: vertices of the table's space, by default the smallest of 4, 5 and 7.
-        provenance: origin of each metric known better than `NASBENCH_PROVENANCE`.
-        check_hashes: compare the hash of every row with its cell's. Otherwise only the hashes of
-            cells of up to five vertices are compared; computing all takes under a minute, once
-            for each cache folder.
-
-    Raises:
-        UnknownTableError: the file cannot be read.
-        TruncatedError: it ends too early.
-        ChecksumError: it is damaged.
-        FormatError: anything else is wrong; the offset is the frame's.
-    """
-    return _read(path, NASBENCH, NASBENCH_PROVENANCE, name, vertices, provenance, check_hashes)
-
-
-def read_ecnas(
-    path: str | PathLike[str],
-    *,
-    name: str | None = None,
-    vertices: int | None = None,
-    provenance: Mapping[str, Provenance] | None = None,
-    check_hashes: bool = False,
-) -> Columns:
-    """Read an EC-NAS file; arguments and errors as of `read_nasbench`.
-
-    A message may lack any field: a value that no training has gets no column, one that some lack
-    is NaN there. Emissions of 0 in every training were not recorded; such a column is left out,
-    with a note in the attributes. The attributes `gpu` and `cpu` are the names of the devices. The
-    file does not say where its values come from, so that by default their provenance is unknown.
-    """
-    return _read(path, ECNAS, Provenance("unknown"), name, vertices, provenance, check_hashes)
-
-
-def write_nasbench(path: str | PathLike[str], columns: Columns) -> None:
-    """Write columns as a NAS-Bench-101 file that the original software reads.
-
-    Rows are ordered by cell, budget and repeat, with the cells in canonical form. A repeat without
-    any value gets no row, so later repeats move up.
-
-    Raises:
-        FormatError: the format cannot hold some of the metrics, such as energies.
-        StorageError: the folder cannot be written or the disk is full.
-    """
-    _write(path, columns, NASBENCH)
-
-
-def write_ecnas(path: str | PathLike[str], columns: Columns) -> None:
-    """Write columns as an EC-NAS file that the original software reads.
-
-    Rows are ordered as by `write_nasbench`. Every message has three evaluations, empty where the
-    columns have no values.
-
-    Raises:
-        FormatError: the format cannot hold some of the metrics, or a time is not in whole seconds.
-        StorageError: the folder cannot be written or the disk is full.
-    """
-    _write(path, columns, ECNAS)
+read_nasbench = partial(read_trainings, kind=NASBENCH)
+read_ecnas = partial(read_trainings, kind=ECNAS)
+write_nasbench = partial(write_trainings, kind=NASBENCH)
+write_ecnas = partial(write_trainings, kind=ECNAS)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from naslib_ecnas.data.nasbench_tfrecord import ECNAS, Kind
+from naslib_ecnas.data.nasbench_tfrecord import ECNAS, Message
 from naslib_ecnas.data.table import Columns
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 
 def _synthetic(
-    kind: Kind = ECNAS,
+    kind: Message = ECNAS,
     *,
     vertices: int = 4,
     cells: int = 9,

@@ -23,7 +23,7 @@ from naslib_ecnas.data.convert import read, sniff
 from naslib_ecnas.data.nasbench_tfrecord import (
     ECNAS,
     NASBENCH,
-    Kind,
+    Message,
     cell_rows,
     from_seconds,
     has_energy,
@@ -330,7 +330,7 @@ def anything(classes: dict[str, Any], name: str) -> st.SearchStrategy[Any]:
 
 
 @pytest.mark.parametrize("kind", [NASBENCH, ECNAS], ids=["nasbench", "ecnas"])
-def test_protobuf_s_messages_are_read_alike(kind: Kind, classes: dict[str, Any]) -> None:
+def test_protobuf_s_messages_are_read_alike(kind: Message, classes: dict[str, Any]) -> None:
     name = "ModelMetricsEnergy" if kind is ECNAS else "ModelMetrics"
 
     @settings(max_examples=60, deadline=None)
@@ -350,7 +350,7 @@ def test_protobuf_s_messages_are_read_alike(kind: Kind, classes: dict[str, Any])
 
 @pytest.mark.parametrize("kind", [NASBENCH, ECNAS], ids=["nasbench", "ecnas"])
 def test_protobuf_reads_and_writes_our_messages(
-    kind: Kind, classes: dict[str, Any], path: Path, synthetic: Maker
+    kind: Message, classes: dict[str, Any], path: Path, synthetic: Maker
 ) -> None:
     columns = synthetic(kind, cells=6, budgets=(4,), repeats=2)
     for drop, values in enumerate(columns.values.values()):
