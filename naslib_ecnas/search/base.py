@@ -36,7 +36,7 @@ class Problem:
 
     Attributes:
         rows: (k,) int32 rows that may be proposed, ascending.
-        allowed: (n_cells,) mask of these rows.
+        mask: (n_cells,) mask of these rows.
 
     Raises:
         ConfigError: no row may be proposed, or the budgets do not ascend.
@@ -64,8 +64,8 @@ class Problem:
         for end in (chosen[0], chosen[-1]):
             space.cell(int(end))
         self.rows: Rows = chosen.astype(np.int32)
-        self.allowed: NDArray[np.bool_] = np.zeros(len(space), dtype=np.bool_)
-        self.allowed[self.rows] = True
+        self.mask: NDArray[np.bool_] = np.zeros(len(space), dtype=np.bool_)
+        self.mask[self.rows] = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +135,7 @@ class Optimiser(ABC):
         self.rng: np.random.Generator = problem.rng
         self.rows: Rows = problem.rows
         self.budgets: tuple[int, ...] = problem.budgets
-        self._allowed = problem.allowed
+        self._allowed = problem.mask
 
     @abstractmethod
     def ask(self) -> Rows | Batch:
