@@ -245,16 +245,17 @@ def _parse(text: str) -> tuple[list[list[int]], list[str]]:
     return rows, [name.strip() for name in names.split(",")]
 
 
-def on_a_path(edge: NDArray[np.bool_]) -> list[int]:
-    """Vertices on a path from the first to the last, from a (v, v) upper-triangular matrix."""
-    forward, backward = np.zeros((2, len(edge)), dtype=bool)
-    forward[0] = backward[-1] = True
-    for i in range(len(edge)):
-        forward |= edge[i] & forward[i]
-    for i in reversed(range(len(edge))):
-        backward |= edge[:, i] & backward[i]
-    live: list[int] = np.flatnonzero(forward & backward).tolist()
-    return live
+def on_a_path(rows: Sequence[Sequence[Any]]) -> list[int]:
+    """Vertices on a path from the first to the last, by the rows of an upper-triangular matrix."""
+    successors = [set(compress(range(len(rows)), row)) for row in rows]
+    forward, backward = {0}, {len(rows) - 1}
+    for vertex, reached in enumerate(successors):  # edges lead forwards, so one pass is enough
+        if vertex in forward:
+            forward |= reached
+    for vertex in reversed(range(len(rows))):
+        if successors[vertex] & backward:
+            backward.add(vertex)
+    return sorted(forward & backward)
 
 
 def _pruned(matrix: Any, ops: Any) -> tuple[list[list[int]], list[str]]:
@@ -271,12 +272,14 @@ def _pruned(matrix: Any, ops: Any) -> tuple[list[list[int]], list[str]]:
     if v < 2 or array.shape != (v, v):
         value = array.shape if array.ndim == 2 else matrix
         refuse("not-square", "the matrix must be square, of shape (v, v) with v >= 2", value)
-    edge = array == 1
-    for i, j in np.argwhere(~edge & (array != 0)):
-        refuse("not-binary", f"entry ({i}, {j}) of the matrix must be 0 or 1", array[i, j])
-    for i, j in np.argwhere(np.tril(edge)):
-        message = f"the matrix must be upper triangular, but entry ({i}, {j}) is not 0"
-        refuse("not-upper-triangular", message)
+    rows = array.tolist()
+    for i, row in enumerate(rows):
+        for j, entry in enumerate(row):
+            if entry not in (0, 1):
+                refuse("not-binary", f"entry ({i}, {j}) of the matrix must be 0 or 1", entry)
+            if entry and j <= i:
+                message = f"the matrix must be upper triangular, but entry ({i}, {j}) is not 0"
+                refuse("not-upper-triangular", message)
     try:
         names = list(ops)
     except TypeError:
@@ -287,15 +290,13 @@ def _pruned(matrix: Any, ops: Any) -> tuple[list[list[int]], list[str]]:
     for place, vertex, wanted in (("first", 0, INPUT), ("last", -1, OUTPUT)):
         if names[vertex] != wanted:
             refuse("wrong-operation", f"the {place} operation must be {wanted!r}", names[vertex])
-    kept = on_a_path(edge)
-    edge = edge[np.ix_(kept, kept)]
+    kept = on_a_path(rows)
     if not kept:
         message = "the matrix must have a path from the first vertex to the last"
-        refuse("output-unreachable", message, array.tolist())
-    for found, most, what in (
-        (len(kept), MAX_VERTICES, "vertices"),
-        (int(edge.sum()), MAX_EDGES, "edges"),
-    ):
+        refuse("output-unreachable", message, rows)
+    pruned = [[int(rows[i][j]) for j in kept] for i in kept]
+    edges = sum(map(sum, pruned))
+    for found, most, what in ((len(kept), MAX_VERTICES, "vertices"), (edges, MAX_EDGES, "edges")):
         if found > most:
             refuse(f"too-many-{what}", f"a cell has at most {most} {what} after pruning", found)
     for vertex in kept[1:-1]:
@@ -303,4 +304,4 @@ def _pruned(matrix: Any, ops: Any) -> tuple[list[list[int]], list[str]]:
             known = ", ".join(OPERATIONS)
             message = f"the operation of vertex {vertex} must be one of {known}"
             refuse("wrong-operation", message, names[vertex])
-    return edge.astype(int).tolist(), [names[vertex] for vertex in kept]
+    return pruned, [names[vertex] for vertex in kept]

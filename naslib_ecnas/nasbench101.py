@@ -101,7 +101,7 @@ class ModelSpec:
         self.ops: Any = None
         self.valid_spec: bool = self.fault is None or self.fault.rule != "output-unreachable"
         if self.valid_spec:
-            kept = on_a_path(self.original_matrix != 0)
+            kept = on_a_path(self.original_matrix.tolist())
             self.matrix = self.original_matrix[np.ix_(kept, kept)]
             self.ops = [self.original_ops[v] for v in kept]
 
