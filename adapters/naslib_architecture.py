@@ -261,7 +261,7 @@ class EcnasSearchSpace(_LazyNetwork):
             rows = _benchmark_of(dataset_api).rows
             self._set_row(int(rows[_rng().integers(len(rows))]))
 
-    def sample_random_labeled_architecture(self) -> None:
+    def sample_random_labeled_architecture(self, dataset_api: dict[str, Any] | None = None) -> None:
         """Set a random one of `labeled_archs`.
 
         Raises:
@@ -275,9 +275,8 @@ class EcnasSearchSpace(_LazyNetwork):
             self.labeled_archs.pop(index)
         self.set_spec(chosen)
 
-    def load_labeled_architecture(self, dataset_api: dict[str, Any] | None = None) -> None:
-        """`sample_random_labeled_architecture`, as NASLib's predictor evaluator calls it."""
-        self.sample_random_labeled_architecture()
+    #: As NASLib's predictor evaluator calls it.
+    load_labeled_architecture = sample_random_labeled_architecture
 
     def mutate(self, parent: Any, dataset_api: dict[str, Any], edits: int = 1) -> None:
         """Set the cell of the table that `edits` mutations make of the parent.

@@ -6,12 +6,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from naslib_ecnas.adapters import naslib_metrics, naslib_patches, naslib_space
 from naslib_ecnas.benchmark import Benchmark
+from naslib_ecnas.data.table import Columns, write_table
 from naslib_ecnas.errors import MissingDependencyError
 from naslib_ecnas.loading import load
+from naslib_ecnas.provenance import Provenance
 
 
 @pytest.fixture(scope="session")
@@ -43,6 +46,28 @@ def measured(measured_cache: Path) -> Iterator[Benchmark]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ECNAS_CACHE", str(measured_cache))
         yield load("5v-4epochs")
+
+
+@pytest.fixture
+def made_table(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a synthetic table of some cells; `values` have shape (cells, budgets)."""
+
+    def make(
+        vertices: int, rows: Any, budgets: tuple[int, ...] = (108,), **values: np.ndarray
+    ) -> Path:
+        columns = Columns(
+            name="made",
+            vertices=vertices,
+            rows=np.array(rows, dtype=np.int32),
+            budgets=budgets,
+            repeats=1,
+            values={name: value[:, :, None] for name, value in values.items()},
+            provenance=dict.fromkeys(values, Provenance("synthetic")),
+        )
+        write_table(tmp_path / "made.ecnas", columns)
+        return tmp_path / "made.ecnas"
+
+    return make
 
 
 @pytest.fixture

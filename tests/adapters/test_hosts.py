@@ -9,7 +9,6 @@ import inspect
 import logging
 import random
 import warnings
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ import pytest
 
 from naslib_ecnas.adapters.choices import Evaluation
 from naslib_ecnas.benchmark import Benchmark
-from naslib_ecnas.data.table import Columns, Table, write_table
+from naslib_ecnas.data.table import Table
 from naslib_ecnas.errors import (
     ConfigError,
     UnknownBudgetError,
@@ -26,7 +25,6 @@ from naslib_ecnas.errors import (
 )
 from naslib_ecnas.loading import load
 from naslib_ecnas.metrics import OBJECTIVES
-from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.search import Optimiser, Problem, check, run
 from naslib_ecnas.space import Space
 
@@ -216,24 +214,12 @@ UNKNOWN = 9
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Benchmark:
+def bench(made_table: Any) -> Benchmark:
     """A synthetic table of half of the four-vertex space."""
-    rng = np.random.default_rng(5)
-    energy, accuracy = rng.random((2, len(HELD), 2, 1))
+    energy, accuracy = np.random.default_rng(5).random((2, len(HELD), 2))
     energy[HELD == UNKNOWN] = np.nan
-    values = {"energy_kwh": energy, "validation_accuracy": accuracy}
-    made_up = Provenance("synthetic", device="no device", pue=1.59, repeats=1)
-    columns = Columns(
-        name="half",
-        vertices=4,
-        rows=HELD.astype(np.int32),
-        budgets=(4, 12),
-        repeats=1,
-        values=values,
-        provenance=dict.fromkeys(values, made_up),
-    )
-    write_table(tmp_path / "half.ecnas", columns)
-    return Benchmark(Table.open(tmp_path / "half.ecnas"))
+    path = made_table(4, HELD, (4, 12), energy_kwh=energy, validation_accuracy=accuracy)
+    return Benchmark(Table.open(path))
 
 
 @pytest.fixture

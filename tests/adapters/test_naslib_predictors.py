@@ -11,7 +11,6 @@ import inspect
 import io
 import traceback
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -59,16 +58,9 @@ N = 20
 
 OURS = Path(naslib_ecnas.__file__).parent, Path(naslib_patches.__file__).parent
 
-
-@dataclass(frozen=True)
-class Outcome:
-    """The result of one predictor on one space."""
-
-    predictor: str
-    verdict: str
-    """`works`, `needs PACKAGE`, `refused` (by us, by name), `NASLIB` or `OURS`."""
-    detail: str
-    predictions: tuple[float, ...] = ()
+#: Name of a predictor; `works`, `needs PACKAGE`, `refused` (by us, by name), `NASLIB` or `OURS`;
+#: details; predictions.
+Outcome = tuple[str, str, str, list[float]]
 
 
 def supported_predictors(config: Any) -> dict[str, Any]:
@@ -95,33 +87,27 @@ def config_of(predictor: str, folder: Path) -> Any:
 def outcomes(names: list[str], space: Any, api: Any, folder: Path) -> Iterator[Outcome]:
     """Train and query predictors, N architectures each, through NASLib's evaluator."""
     evaluator = naslib_patches.require("naslib.defaults.predictor_evaluator").PredictorEvaluator
-    utils = naslib_patches.require("naslib.utils")
     for name in names:
         config = config_of(name, folder)
         predictor = supported_predictors(config)[name]
-        utils.set_seed(0)
+        naslib_patches.require("naslib.utils").set_seed(0)
         run = evaluator(predictor, config=config)
         try:
             with contextlib.redirect_stdout(io.StringIO()):
                 run.adapt_search_space(space, load_labeled=False, dataset_api=api)
                 run.evaluate()
         except StandInError as error:
-            yield Outcome(name, f"needs {error.package}", str(error))
+            yield name, f"needs {error.package}", str(error), []
         except Exception as error:  # noqa: BLE001  any failure is a row of the table
-            yield _failure(name, error)
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            ours = any(Path(frame.filename).is_relative_to(folder) for folder in OURS)
+            refused = isinstance(error, ConfigError) and frame.name == "_check_predictor"
+            verdict = "refused" if refused else "OURS" if ours else "NASLIB"
+            yield name, verdict, f"{type(error).__name__} in {frame.name}: {error}", []
         else:
             scores = run.results[1]
             text = f"rmse {scores['rmse']:.1f}, tau {scores['kendalltau']:.2f}"
-            yield Outcome(name, "works", text, tuple(scores["full_testpred"]))
-
-
-def _failure(name: str, error: Exception) -> Outcome:
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    what = f"{type(error).__name__} in {frame.name}: {error}"
-    if isinstance(error, ConfigError) and frame.name == "_check_predictor":
-        return Outcome(name, "refused", what)
-    ours = any(Path(frame.filename).is_relative_to(folder) for folder in OURS)
-    return Outcome(name, "OURS" if ours else "NASLIB", what)
+            yield name, "works", text, scores["full_testpred"]
 
 
 def expected(name: str) -> str:
@@ -176,24 +162,23 @@ def test_predictors_on_ecnas_and_on_nasbench101(
     # Predictors that learn from encodings do not use its networks.
     theirs.instantiate_model = False
     wrong = []
-    for outcome in outcomes(names, naslib_space.EcnasSearchSpace(), api, tmp_path):
-        print(f"{outcome.predictor:22} {outcome.verdict:18} {outcome.detail[:110]}")
-        if outcome.verdict == "works":
-            assert np.isfinite(outcome.predictions).all()
-            assert len(outcome.predictions) == N
-        if outcome.predictor in NASLIBS_OWN:
-            error, function = NASLIBS_OWN[outcome.predictor]
-            assert outcome.detail.startswith(f"{error} in {function}:")
-        if outcome.predictor in (*CURVES, *ZERO_COST):
-            curve = outcome.predictor in CURVES
-            assert ("a learning curve" if curve else "dataloader=images") in outcome.detail
-        if outcome.verdict != expected(outcome.predictor):
-            wrong.append(outcome)
+    ours = naslib_space.EcnasSearchSpace()
+    for name, verdict, detail, predictions in outcomes(names, ours, api, tmp_path):
+        print(f"{name:22} {verdict:18} {detail[:110]}")
+        if verdict == "works":
+            assert len(predictions) == N
+            assert np.isfinite(predictions).all()
+        if name in NASLIBS_OWN:
+            assert detail.startswith("{} in {}:".format(*NASLIBS_OWN[name]))
+        if name in (*CURVES, *ZERO_COST):
+            assert ("a learning curve" if name in CURVES else "dataloader=images") in detail
+        if verdict != expected(name):
+            wrong.append((name, verdict, detail))
     assert wrong == []
     their_api = {"api": nb101_api, "nb101_data": Table()}
-    for outcome in outcomes(names, theirs, their_api, tmp_path):
-        here = expected(outcome.predictor)
-        assert outcome.verdict == ("NASLIB" if here == "refused" else here), outcome
+    for name, verdict, detail, _ in outcomes(names, theirs, their_api, tmp_path):
+        here = expected(name)
+        assert verdict == ("NASLIB" if here == "refused" else here), (name, detail)
 
 
 def zero_cost_scores(methods: list[str]) -> None:
