@@ -44,7 +44,7 @@ _KERNEL = tuple({"conv3x3-bn-relu": 3, "conv1x1-bn-relu": 1}.get(name, 0) for na
 
 def parameters(rows: ArrayLike) -> Counts:
     """(n,) trainable parameters of the networks of (n,) rows, as published by NAS-Bench-101."""
-    return _total("parameters", rows)
+    return _total(0, rows)
 
 
 def multiply_adds(rows: ArrayLike) -> Counts:
@@ -52,7 +52,7 @@ def multiply_adds(rows: ArrayLike) -> Counts:
 
     Pooling, batch normalisation and additions have no multiply-add and are not counted.
     """
-    return _total("multiply_adds", rows)
+    return _total(1, rows)
 
 
 def activation_elements(rows: ArrayLike) -> Counts:
@@ -62,7 +62,7 @@ def activation_elements(rows: ArrayLike) -> Counts:
     between stacks, of the global pool and of the dense layer count once each. Batch normalisation
     and ReLU work in place and concatenation is a view, so they count nothing.
     """
-    return _total("activation_elements", rows)
+    return _total(2, rows)
 
 
 def cell_depth(rows: ArrayLike) -> Counts:
@@ -103,61 +103,48 @@ def _checked(rows: ArrayLike) -> NDArray[np.int32]:
     return checked_rows(rows, len(topologies().row_topology))
 
 
-def _total(name: str, rows: ArrayLike) -> Counts:
+def _total(count: int, rows: ArrayLike) -> Counts:
     rows = _checked(rows)
     topology, labels = topologies().row_topology[rows], labels_of_rows(rows)
-    out, by_op = _costs()[name]
-    out = out[topology]
+    fixed, by_op = _costs()
+    out = fixed[count, topology]
     for slot in range(_SLOTS):
-        out = out + by_op[topology, slot, labels[:, slot]]
+        out = out + by_op[count, topology, slot, labels[:, slot]]
     return out
 
 
 @cache
-def _costs() -> dict[str, tuple[Counts, Counts]]:
-    """For each count, (n_topologies,) fixed parts, and (n_topologies, 5, 3) by slot and operation.
+def _costs() -> tuple[Counts, Counts]:
+    """Parameters, multiply-adds and activation elements of each topology.
 
-    Of a slot that a topology does not have, every operation counts 0.
+    Returns:
+        (3, n_topologies) without operations, and (3, n_topologies, 5, 3) of each operation at each
+        slot; 0 past the last slot.
     """
     edge = adjacency()
-    from_input = edge[:, 0, 1:_OUTPUT]
-    skip = edge[:, 0, _OUTPUT].astype(np.int64)
-    n = len(edge)
-    pixels = STACKS[0][1] ** 2
-    fixed = {
-        "parameters": np.full(n, _conv(3, _IMAGE_CHANNELS, _STEM), dtype=np.int64),
-        "multiply_adds": np.full(n, 9 * _IMAGE_CHANNELS * _STEM * pixels, dtype=np.int64),
-        "activation_elements": np.full(n, _STEM * pixels, dtype=np.int64),
-    }
-    by_op = {name: np.zeros((n, _SLOTS, len(OPERATIONS)), dtype=np.int64) for name in fixed}
+    fixed = _layer(3, _IMAGE_CHANNELS, np.full(len(edge), _STEM), STACKS[0][1] ** 2)
+    by_op = np.zeros((3, len(edge), _SLOTS, len(OPERATIONS)), dtype=np.int64)
     below = _STEM
     for stack, (width, side) in enumerate(STACKS):
-        pixels = side * side
-        wide = channels(width)
+        pixels, wide = side * side, channels(width)
         if stack:
-            fixed["activation_elements"] += below * pixels
-        for position in range(_CELLS):
-            inputs = below if position == 0 else width
-            projected = np.where(from_input, wide, 0).sum(axis=1) + skip * width
-            fixed["parameters"] += projected * inputs + 2 * projected
-            fixed["multiply_adds"] += projected * inputs * pixels
-            fixed["activation_elements"] += projected * pixels
+            fixed[2] += below * pixels  # the pool between stacks
+        projected = np.where(edge[:, 0, 1:_OUTPUT], wide, 0).sum(axis=1)
+        projected += edge[:, 0, _OUTPUT] * width
+        for inputs in (below, *[width] * (_CELLS - 1)):
+            fixed += _layer(1, inputs, projected, pixels)
         for label, kernel in enumerate(_KERNEL):
-            taps = kernel * kernel
-            weights = taps * wide * wide
-            by_op["parameters"][:, :, label] += _CELLS * (weights + 2 * wide * (kernel > 0))
-            by_op["multiply_adds"][:, :, label] += _CELLS * weights * pixels
-            by_op["activation_elements"][:, :, label] += _CELLS * wide * pixels
+            by_op[..., label] += _CELLS * _layer(kernel, wide, wide, pixels)
         below = width
-    fixed["parameters"] += below * _CLASSES + _CLASSES
-    fixed["multiply_adds"] += below * _CLASSES
-    fixed["activation_elements"] += below + _CLASSES
-    return {name: (fixed[name], by_op[name]) for name in fixed}
+    dense = below * _CLASSES
+    fixed += np.array([[dense + _CLASSES], [dense], [below + _CLASSES]])
+    return fixed, by_op
 
 
-def _conv(kernel: int, inputs: int, outputs: int) -> int:
-    """Parameters of a convolution without bias and its batch normalisation."""
-    return kernel * kernel * inputs * outputs + 2 * outputs
+def _layer(kernel: int, inputs: int | Counts, outputs: Counts, pixels: int) -> Counts:
+    """(3, ...) parameters, multiply-adds and elements of convolutions, or of pools for kernel 0."""
+    weights = kernel * kernel * inputs * outputs
+    return np.stack([weights + 2 * outputs * (kernel > 0), weights * pixels, outputs * pixels])
 
 
 @cache
