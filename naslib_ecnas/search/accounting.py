@@ -168,8 +168,7 @@ class Ledger:
     @cached_property
     def complete(self) -> NDArray[np.bool_]:
         """(n_cells,) mask of the cells with all objectives."""
-        mask: NDArray[np.bool_] = ~np.isnan(self.objectives).any(axis=1)
-        return mask
+        return np.asarray(~np.isnan(self.objectives).any(axis=1))
 
     def column(self, name: str) -> Floats:
         """(n_cells,) values of a metric of the table; NaN if it has no such metric."""
