@@ -6,12 +6,8 @@
 A table file is a file of named arrays, see `arrays`. There is a (budgets, repeats, cells) array for
 each metric, so that all cells at one budget lie together, of float32 if that loses nothing, else of
 float64. The int32 array `rows` has the rows of the cells, unless the table has every cell of its
-space. The metadata are:
-
-    name, vertices, budgets, repeats    as of `Columns`
-    provenance                          by metric, in the order of the columns
-    attributes                          texts
-    predicted_from, made_from           see `write_table`; null for most tables
+space. The metadata are name, vertices, budgets, repeats and attributes as of `Columns`, the
+provenance by metric in the order of the columns, and what `write_table` is told of its origin.
 """
 
 from __future__ import annotations
@@ -90,9 +86,9 @@ class Columns:
     """Texts for the header, such as citation and licence."""
 
     def __post_init__(self) -> None:
-        size, rows = len(Space(self.vertices)), np.asarray(self.rows)
-        about = (self.budgets, (len(rows), len(self.budgets), self.repeats), self.provenance)
-        for message, value in _faults(size, rows, *about, self.values, (np.float64,)):
+        space, rows = Space(self.vertices), np.asarray(self.rows)
+        shape = (rows.size, len(self.budgets), self.repeats)
+        for message, value in _faults(self, space, rows, shape, self.values, (np.float64,)):
             raise FormatError(message, path=self.name, value=value)
 
     @property
@@ -102,15 +98,18 @@ class Columns:
 
 
 def _faults(
-    size: int,
+    table: Columns | Table,
+    space: Space,
     rows: NDArray[Any] | None,
-    budgets: tuple[int, ...],
     shape: tuple[int, ...],
-    provenance: Mapping[str, Provenance],
     columns: Mapping[str, Any],
     dtypes: tuple[type, ...],
 ) -> Iterator[tuple[str, object]]:
-    """What contradicts itself in a table of a space of some size: messages and values."""
+    """What contradicts itself in a table, as messages and values.
+
+    `rows` is None for a whole space; each column must have the shape and one of the types.
+    """
+    size, budgets = len(space), table.budgets
     if rows is not None:
         whole = rows.ndim == 1 and rows.dtype.kind in "iu" and len(rows) > 0
         if not whole or (rows[1:] <= rows[:-1]).any() or rows[0] < 0 or rows[-1] >= size:
@@ -120,7 +119,7 @@ def _faults(
     for name, array in columns.items():
         if name not in METRICS:
             yield "a column must be a known metric", name
-        if name not in provenance:
+        if name not in table.provenance:
             yield "a column must have a provenance", name
         if array.shape != shape or array.dtype not in dtypes or not min(shape):
             types = " or ".join(dtype.__name__ for dtype in dtypes)
@@ -178,10 +177,10 @@ class Table:
         rows = None if self._rows is None else self._file[ROWS]
         self._cells = len(self.space) if rows is None else len(rows)
         shape = (len(self.budgets), self.repeats, self._cells)
-        parts = (len(self.space), rows, self.budgets, shape, provenance, columns)
-        for message, value in _faults(*parts, (np.float32, np.float64)):
+        dtypes = (np.float32, np.float64)
+        for message, value in _faults(self, self.space, rows, shape, columns, dtypes):
             raise FormatError(message, value=value)
-        if not self.metrics or (rows is not None and rows.dtype != np.int32):
+        if not columns or (rows is not None and rows.dtype != np.int32):
             raise FormatError("it has no columns, or its rows are not int32")
 
     @classmethod
@@ -229,11 +228,10 @@ class Table:
         """Whether it was closed."""
         return self._file.closed
 
-    def __copy__(self) -> Table:
+    def __deepcopy__(self, memo: object = None) -> Table:
         return self
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Table:
-        return self
+    __copy__ = __deepcopy__
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _reopened, (self.opener, self._content, self._sources, self.provenance)
@@ -417,17 +415,13 @@ def write_table(
     Raises:
         StorageError: the folder cannot be written or the disk is full.
     """
-    arrays: dict[str, NDArray[Any]] = {
-        name: np.moveaxis(values, 0, 2) for name, values in columns.values.items()
-    }
+    arrays: dict[str, NDArray[Any]] = {n: np.moveaxis(v, 0, 2) for n, v in columns.values.items()}
     narrow = [name for name, values in arrays.items() if _fits_float32(values)]
     if len(columns.rows) != len(Space(columns.vertices)):
         arrays[ROWS] = np.asarray(columns.rows, dtype=np.int32)
+    plain = ("name", "vertices", "budgets", "repeats")
     metadata = {
-        "name": columns.name,
-        "vertices": columns.vertices,
-        "budgets": columns.budgets,
-        "repeats": columns.repeats,
+        **{name: getattr(columns, name) for name in plain},
         "provenance": {name: columns.provenance[name].to_json() for name in columns.values},
         "attributes": dict(columns.attributes),
         "predicted_from": predicted_from,
