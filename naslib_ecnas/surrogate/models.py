@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from naslib_ecnas.data.arrays import ArrayFile, write_arrays
 from naslib_ecnas.errors import ConfigError, FormatError
 from naslib_ecnas.surrogate import shipped
-from naslib_ecnas.surrogate.features import FEATURES
+from naslib_ecnas.surrogate.features import COSTS, FEATURES
 
 __all__ = [
     "BUDGETS",
@@ -28,6 +28,7 @@ __all__ = [
     "PUE",
     "AccuracyModel",
     "EnergyModel",
+    "LayerTime",
     "Model",
     "Perceptron",
     "TimeModel",
@@ -181,28 +182,44 @@ TIME_EPOCHS = 108
 
 
 @dataclass(frozen=True)
+class LayerTime(Model):
+    """Seconds as a linear sum over the layers of a cell."""
+
+    coefficients: Array
+    """(t,) seconds for a unit of each of the first t features."""
+    intercept: float
+    floor: float
+    """Least sum, in s."""
+
+    def __call__(self, x: NDArray[Any]) -> Array:
+        """(n,) seconds of (n, k) features."""
+        first = np.asarray(x[:, : len(self.coefficients)], dtype=np.float64)
+        return np.asarray(np.maximum(first @ self.coefficients + self.intercept, self.floor))
+
+    def power_inputs(self, x: NDArray[Any]) -> Array:
+        """(n, COSTS + 2) inputs of a model of power: features, log of the seconds, seconds."""
+        seconds = self(x)
+        return np.column_stack([x[:, :COSTS].astype(np.float64), np.log(seconds), seconds])
+
+    def energy_kwh(self, x: NDArray[Any], log_power: NDArray[Any]) -> Array:
+        """(n,) energies of (n, k) features, from (n,) log(energy over this time in W)."""
+        return np.asarray(self(x) * np.exp(log_power) / JOULES_PER_KWH)
+
+
+@dataclass(frozen=True)
 class TimeModel(Model):
     """Seconds that NAS-Bench-101 took to train a cell for 108 epochs on its TPUs.
 
     A linear sum over layers, times a correction by a perceptron.
     """
 
-    coefficients: Array
-    """(t,) seconds for a unit of each of the first t features."""
-    intercept: float
-    floor: float
-    """Least value of the sum, in s."""
+    layers_s: LayerTime
     correction: Perceptron
-    """Predicts log(time / linear sum) from the features."""
+    """Predicts log(time / sum over layers) from the features."""
     limit: float
     """Corrections are clipped to this, either way."""
     error: float
     """Standard deviation of log(measured / predicted)."""
-
-    def linear_s(self, x: NDArray[Any]) -> Array:
-        """(n,) seconds by the sum over layers alone."""
-        first = np.asarray(x[:, : len(self.coefficients)], dtype=np.float64)
-        return np.asarray(np.maximum(first @ self.coefficients + self.intercept, self.floor))
 
     def predict(self, x: NDArray[Any]) -> tuple[Array, Array]:
         """(n,) seconds for 108 epochs and their standard deviation, of (n, k) features.
@@ -210,7 +227,7 @@ class TimeModel(Model):
         Nine of ten measured times lie within `mean * exp(+-1.645 * std / mean)`.
         """
         correction = self.correction(x)[:, 0].astype(np.float64)
-        mean = self.linear_s(x) * np.exp(np.clip(correction, -self.limit, self.limit))
+        mean = self.layers_s(x) * np.exp(np.clip(correction, -self.limit, self.limit))
         return mean, mean * self.error
 
     @staticmethod
@@ -285,24 +302,15 @@ class EnergyModel(Model):
     processors, start-up and evaluation included, times a power usage effectiveness of 1.59.
     """
 
-    time_coefficients: Array
-    """(t,) seconds of one epoch for a unit of each of the first t features."""
-    time_intercept: float
-    time_floor: float
-    """Least predicted time, in s."""
+    time: LayerTime
+    """Seconds of one epoch on the RTX 3090, evaluation left out."""
     power: Perceptron
-    """Predicts log(energy / time in W) and the log spread of the fitted ensemble, from the first
-    features, log(time) and time."""
+    """Predicts log(energy / time in W) and the log spread of the fitted ensemble from
+    `LayerTime.power_inputs`."""
     bounds: Array
     """(2, 2) least and greatest values that the perceptron's outputs are clipped to."""
     error: Array
     """(3,) log relative error: constant, slope in log(energy in Wh), slope in the log spread."""
-
-    def epoch_time_s(self, x: NDArray[Any]) -> Array:
-        """(n,) seconds of one epoch on the RTX 3090, evaluation left out, of (n, k) features."""
-        linear = np.asarray(x[:, : len(self.time_coefficients)], dtype=np.float64)
-        time = linear @ self.time_coefficients + self.time_intercept
-        return np.asarray(np.maximum(time, self.time_floor))
 
     def predict(self, x: NDArray[Any]) -> tuple[Array, Array]:
         """Energy in kWh at 4 epochs and its standard deviation, (n,) each.
@@ -325,11 +333,9 @@ class EnergyModel(Model):
         return mean, std
 
     def _predict(self, x: NDArray[Any]) -> tuple[Array, Array]:
-        time = self.epoch_time_s(x)
-        columns = len(self.power.shift) - 2
-        inputs = np.column_stack([x[:, :columns], np.log(time), time])
-        power, spread = np.clip(self.power(inputs).astype(np.float64), *self.bounds).T
-        mean = time * np.exp(power) / JOULES_PER_KWH
+        outputs = self.power(self.time.power_inputs(x)).astype(np.float64)
+        power, spread = np.clip(outputs, *self.bounds).T
+        mean = self.time.energy_kwh(x, power)
         constant, by_energy, by_spread = self.error
         relative = np.exp(constant + by_energy * np.log(1000 * mean) + by_spread * spread)
         return mean, mean * relative

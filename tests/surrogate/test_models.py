@@ -21,6 +21,7 @@ from naslib_ecnas.surrogate.models import (
     BUDGETS,
     AccuracyModel,
     EnergyModel,
+    LayerTime,
     Perceptron,
     TimeModel,
     Weights,
@@ -156,13 +157,13 @@ def time_model() -> TimeModel:
     layer = (np.array([[0], [0], [1]], dtype=np.float32), np.zeros(1, dtype=np.float32))
     zero = np.zeros(3, dtype=np.float32)
     correction = Perceptron(zero, zero + 1, (layer,), clip=1000.0)
-    return TimeModel(np.array([2.0, 3.0]), 100.0, 50.0, correction, LIMIT, ERROR)
+    return TimeModel(LayerTime(np.array([2.0, 3.0]), 100.0, 50.0), correction, LIMIT, ERROR)
 
 
 def test_time_is_a_sum_above_a_floor_times_a_bounded_correction() -> None:
     model = time_model()
     x = np.array([[1.0, 2, 9], [0, 0, 9], [-10, -10, 9], [-1000, 0, 9]])
-    np.testing.assert_allclose(model.linear_s(x), [108, 100, 50, 50])
+    np.testing.assert_allclose(model.layers_s(x), [108, 100, 50, 50])
     c = np.array([0, 0.3, -0.3, 0.5, 0.7, -8.0])
     mean, std = model.predict(np.column_stack([np.ones(6), np.full(6, 2.0), c]))
     np.testing.assert_allclose(mean, 108 * np.exp(np.clip(c, -LIMIT, LIMIT)), rtol=1e-6)
@@ -182,7 +183,7 @@ def test_the_shipped_times_are_within_what_was_published(x: np.ndarray) -> None:
     mean, std = model.predict(x[2532:])
     assert ((mean > 200) & (mean < 8000)).all()
     assert ((std / mean > 0.001) & (std / mean < 0.2)).all()
-    off = np.abs(np.log(mean / model.linear_s(x[2532:])))
+    off = np.abs(np.log(mean / model.layers_s(x[2532:])))
     assert off.max() <= model.limit + 1e-12
     assert np.median(off) < 0.2
 
@@ -315,7 +316,7 @@ def energy_model(
     layer = (np.zeros((inputs, 2), np.float32), np.array([math.log(power_w), -5.0], np.float32))
     power = Perceptron(np.zeros(inputs, np.float32), np.ones(inputs, np.float32), (layer,))
     limits = np.array([[0.0, -9.0], [9.0, 0.0]])
-    return EnergyModel(coefficients, intercept, 2.0, power, limits, np.array(error))
+    return EnergyModel(LayerTime(coefficients, intercept, 2.0), power, limits, np.array(error))
 
 
 def test_energy_is_time_times_power_and_its_error_a_law_of_energy_and_spread() -> None:
@@ -328,7 +329,7 @@ def test_energy_is_time_times_power_and_its_error_a_law_of_energy_and_spread() -
     at_bound, _ = energy_model(power_w=math.exp(9.0)).predict(few)
     beyond, _ = energy_model(power_w=math.exp(12.0)).predict(few)
     assert beyond == pytest.approx(at_bound, rel=1e-6)
-    assert energy_model(intercept=-1e3).epoch_time_s(few) == pytest.approx([2.0] * 3)
+    assert energy_model(intercept=-1e3).time(few) == pytest.approx([2.0] * 3)
     for shape in ((3, 5), (len(FEATURES),), (2, len(FEATURES) + 1)):
         with pytest.raises(ConfigError, match=r"shape \(n, 197\), got"):
             energy_model().predict(np.zeros(shape, np.float32))

@@ -21,7 +21,7 @@ from naslib_ecnas.errors import ConfigError, check_counts
 from naslib_ecnas.progress import Progress
 from naslib_ecnas.quality import Z90, scores
 from naslib_ecnas.space import Space
-from naslib_ecnas.surrogate.features import COSTS, LAYER_SUMS, features
+from naslib_ecnas.surrogate.features import LAYER_SUMS, features
 from naslib_ecnas.surrogate.fit.gaussian_process import GaussianProcess, fit_gaussian_process
 from naslib_ecnas.surrogate.fit.reference import (
     ONE_EPOCH,
@@ -38,7 +38,13 @@ from naslib_ecnas.surrogate.fit.student import (
     out_of_fold,
     steps_of,
 )
-from naslib_ecnas.surrogate.models import JOULES_PER_KWH, EnergyModel, Perceptron, Weights
+from naslib_ecnas.surrogate.models import (
+    JOULES_PER_KWH,
+    EnergyModel,
+    LayerTime,
+    Perceptron,
+    Weights,
+)
 
 __all__ = ["EnergyData", "Problem", "fit_energy", "fit_student", "fit_teacher", "read_energy"]
 
@@ -122,32 +128,7 @@ _FLOOR = 0.5
 _LEAST = 10
 
 
-@dataclass(frozen=True)
-class EpochTime:
-    """Linear model of the seconds of one epoch."""
-
-    coefficients: Vector
-    """(LAYER_SUMS,) seconds for a unit of each feature."""
-    intercept: float
-    floor: float
-    """Least predicted time, in s."""
-
-    def predict(self, x: NDArray[Any]) -> Vector:
-        """(n,) seconds of (n, k) features."""
-        time = np.asarray(x[:, :LAYER_SUMS], dtype=np.float64) @ self.coefficients + self.intercept
-        return np.asarray(np.maximum(time, self.floor))
-
-    def inputs(self, x: NDArray[Any]) -> Vector:
-        """(n, COSTS + 2) inputs of the models of power, from (n, len(FEATURES)) features."""
-        seconds = self.predict(x)
-        return np.column_stack([x[:, :COSTS].astype(np.float64), np.log(seconds), seconds])
-
-    def energy_wh(self, x: NDArray[Any], log_power: Vector) -> Vector:
-        """(n,) energies at 4 epochs of (n, k) features, from log(energy over this time in W)."""
-        return np.asarray(1000 * self.predict(x) * np.exp(log_power) / JOULES_PER_KWH)
-
-
-def fit_epoch_time(x: Vector, time: Vector) -> EpochTime:
+def fit_epoch_time(x: Vector, time: Vector) -> LayerTime:
     """Fit to (n, LAYER_SUMS) features and (n,) seconds.
 
     Relative errors count (weights 1 / time^2); the penalty minimises the generalised
@@ -179,7 +160,7 @@ def fit_epoch_time(x: Vector, time: Vector) -> EpochTime:
 
     penalty = min(_PENALTIES * n, key=score)
     coefficients = (vt.T @ (s / (s**2 + penalty) * along)) * scale
-    return EpochTime(coefficients, mean - float(middle @ coefficients), _FLOOR * time.min())
+    return LayerTime(coefficients, mean - float(middle @ coefficients), _FLOOR * time.min())
 
 
 # -- the ensemble ---------------------------------------------------------------------------------
@@ -198,9 +179,9 @@ _LEAST_SPREAD = 1e-4
 class Problem(NamedTuple):
     """What the members of the ensemble are fitted to."""
 
-    time: EpochTime
+    time: LayerTime
     z: Vector
-    """(n, COSTS + 2) inputs of `EpochTime.inputs`."""
+    """(n, COSTS + 2) inputs of `LayerTime.power_inputs`."""
     target: Vector
     """(n,) logarithms of mean power in W."""
     log_time: Vector
@@ -229,9 +210,9 @@ class EnergyData:
         cells, x = self.measured.where(chosen), self.x[chosen]
         runs = np.isin(self.once.rows, cells.rows)
         time = fit_epoch_time(self.x_once[runs], self.once["final_training_time_s"][runs])
-        seconds = time.predict(x)
+        seconds = time(x)
         target = np.log(cells["energy_kwh"] * JOULES_PER_KWH / seconds)
-        return Problem(time, time.inputs(x), target, np.log(seconds))
+        return Problem(time, time.power_inputs(x), target, np.log(seconds))
 
 
 def read_energy(folder: str | PathLike[str]) -> EnergyData:
@@ -245,13 +226,13 @@ def read_energy(folder: str | PathLike[str]) -> EnergyData:
 class Teacher:
     """The ensemble, which predicts log(energy / time)."""
 
-    time: EpochTime
+    time: LayerTime
     processes: tuple[GaussianProcess, ...]
     trees: Any
 
     def predict(self, x: NDArray[Any]) -> tuple[Vector, Vector]:
         """Logarithms of the mean power in W and of the members' spread, (n,) each."""
-        z = self.time.inputs(x)
+        z = self.time.power_inputs(x)
         trees = self.trees.predict(z)
         processes = np.stack([process.predict(z) for process in self.processes])
         mean = (1 - _TREES) * processes.mean(axis=0) + _TREES * trees
@@ -302,15 +283,13 @@ def fit_student(teacher: Teacher, *, cells: int, epochs: int, seed: int) -> Ener
     rest = rng.choice(np.arange(_SMALL, len(Space(7))), size=cells, replace=False)
     x = features(np.concatenate([np.arange(_SMALL), np.sort(rest)]))
     labels = np.column_stack(teacher.predict(x))
-    z = teacher.time.inputs(x)
+    z = teacher.time.power_inputs(x)
     # Small batches: the labels have no noise, so an exact fit is wanted.
     power = distil(z, labels[:, 0], _POWER, Plan(epochs, batch=256, rate=2e-3), seed=seed)
     spread = distil(z, labels[:, 1], _SPREAD, Plan(max(epochs // 4, 1)), seed=seed)
     low, high = labels.min(axis=0), labels.max(axis=0)
     return EnergyModel(
-        time_coefficients=teacher.time.coefficients,
-        time_intercept=teacher.time.intercept,
-        time_floor=teacher.time.floor,
+        time=teacher.time,
         power=_side_by_side(power, spread),
         bounds=np.stack([low - _MARGIN, high + _MARGIN]),
         error=np.array([0.0, 0.0, 1.0]),
@@ -366,7 +345,7 @@ def fit_energy(
         student = fit_student(teacher, cells=fold_cells, epochs=fold_epochs, seed=seed)
         x = data.x[there]
         mean, std = student.predict(x)
-        by_teacher = teacher.time.energy_wh(x, teacher.predict(x)[0])
+        by_teacher = 1000 * teacher.time.energy_kwh(x, teacher.predict(x)[0])
         return np.column_stack([1000 * mean, np.log(std / mean), by_teacher])
 
     fold = np.random.default_rng(seed).permutation(len(rows)) % folds

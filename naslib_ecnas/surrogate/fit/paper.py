@@ -163,9 +163,9 @@ def learning_curve(
         for size in sizes:
             step()
             problem = data.problem(order[:size])
-            z = problem.time.inputs(unseen)
+            z = problem.time.power_inputs(unseen)
             power = _log_power(problem, z, MODELS[model], seed * 1000 + draw)
-            s = scores(truth, problem.time.energy_wh(unseen, power))
+            s = scores(truth, 1000 * problem.time.energy_kwh(unseen, power))
             errors = {"mae_wh": s.mae, "mape": s.mape, "tau": s.tau}
             found.append({"size": int(size), "draw": draw, **errors})
     step()

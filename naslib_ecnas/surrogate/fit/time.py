@@ -29,7 +29,7 @@ from naslib_ecnas.surrogate.fit.student import (
     quality,
     steps_of,
 )
-from naslib_ecnas.surrogate.models import Perceptron, TimeModel, Weights
+from naslib_ecnas.surrogate.models import LayerTime, TimeModel, Weights
 
 __all__ = ["fit_time"]
 
@@ -81,7 +81,7 @@ def fit_time(
             labels += network.predict(wanted, z)[:, 0] * deviation / members
         step()
         student = distil(z, labels, (256, 96), Plan(student_epochs), seed=seed)
-        return replace(base, correction=student, limit=float(np.abs(labels).max()))
+        return TimeModel(base, student, limit=float(np.abs(labels).max()), error=0.0)
 
     apart = held_out(rows, HELD_OUT, seed)
     mean, _ = fitted(~apart).predict(features(rows[apart]))
@@ -110,12 +110,12 @@ def fit_time(
     return Weights(header, {**final.to_arrays(), "fitted_rows": fitted_rows})
 
 
-def _sum_and_rest(x: NDArray[np.float32], seconds: Array) -> tuple[TimeModel, Array, float]:
+def _sum_and_rest(x: NDArray[np.float32], seconds: Array) -> tuple[LayerTime, Array, float]:
     """The sum over layers without a correction, (n, 1) scaled residuals, and their deviation."""
     slopes, intercept = _robust_relative_ridge(x[:, :COSTS].astype(np.float64), seconds)
     floor = 0.5 * float(seconds.min())
-    base = TimeModel(slopes, intercept, floor, Perceptron(x[0], x[0], ()), limit=0.0, error=0.0)
-    rest = np.log(seconds / base.linear_s(x))
+    base = LayerTime(slopes, intercept, floor)
+    rest = np.log(seconds / base(x))
     deviation = 1.4826 * float(np.median(np.abs(rest)))
     return base, np.clip(rest / deviation, -_CUT, _CUT)[:, None], deviation
 

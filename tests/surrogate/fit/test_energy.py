@@ -82,19 +82,19 @@ def test_a_sum_over_layers_is_found() -> None:
     rows = np.unique(Space(7).sample(np.random.default_rng(0), 800)).astype(int)
     x, exact, noisy = synthetic_times(rows)
     fitted = fit_epoch_time(x[:600], noisy[:600])
-    assert np.abs(fitted.predict(x[600:]) / exact[600:] - 1).mean() < 0.004
+    assert np.abs(fitted(x[600:]) / exact[600:] - 1).mean() < 0.004
     few = fit_epoch_time(x[:40], noisy[:40])  # fewer than features
-    assert np.mean(np.abs(few.predict(x) / exact - 1)) < 0.15
+    assert np.mean(np.abs(few(x) / exact - 1)) < 0.15
     with pytest.raises(ConfigError, match="10 or more cells must have a measured time"):
         fit_epoch_time(x[:9], noisy[:9])
-    floor = module.EpochTime(np.zeros(LAYER_SUMS), -1.0, 2.5)
-    assert floor.predict(np.zeros((2, LAYER_SUMS))) == pytest.approx([2.5, 2.5])
+    floor = module.LayerTime(np.zeros(LAYER_SUMS), -1.0, 2.5)
+    assert floor(np.zeros((2, LAYER_SUMS))) == pytest.approx([2.5, 2.5])
 
 
 def test_half_the_measured_times_predict_the_other_half(reference: Path) -> None:
     data = module.read_energy(reference)
     x, seconds = data.x_once, data.once["final_training_time_s"]
-    wrong = fit_epoch_time(x[::2], seconds[::2]).predict(x[1::2]) / seconds[1::2] - 1
+    wrong = fit_epoch_time(x[::2], seconds[::2])(x[1::2]) / seconds[1::2] - 1
     assert np.mean(np.abs(wrong)) < 0.01
 
 
@@ -127,7 +127,7 @@ def test_the_ensemble_sees_the_chosen_cells_only_and_the_student_imitates_it() -
     again = fit_teacher(data, chosen, **QUICK).predict(unseen)
     assert np.array_equal(power, again[0])
     assert np.array_equal(spread, again[1])
-    wanted = np.exp(teacher.time.inputs(unseen)[:, -2] + power) / 3.6e6
+    wanted = np.exp(teacher.time.power_inputs(unseen)[:, -2] + power) / 3.6e6
     mean, std = fit_student(teacher, cells=500, epochs=15, seed=1).predict(unseen)
     assert np.mean(np.abs(mean / wanted - 1)) < 0.02
     assert np.all(std > 0)

@@ -52,7 +52,7 @@ def test_a_tiny_fit_of_published_records(
     assert np.median(np.abs(np.log(fresh["training_time_108_s"] / mean))) < 0.1
     assert (std > 0).all()
     assert 0.01 < model.error < 0.5
-    assert model.floor == 0.5 * data["training_time_108_s"][:LIMIT].min()
+    assert model.layers_s.floor == 0.5 * data["training_time_108_s"][:LIMIT].min()
     header = weights.header
     assert (header["target"], header["seed"]) == ("training time", 0)
     assert header["data"] == {VALIDATION: data.sha256}
