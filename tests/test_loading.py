@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,18 @@ def cache(modelled_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 @pytest.fixture(autouse=True)
 def _one_cache(cache: Path, _own_cache: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ECNAS_CACHE", str(cache))
+
+
+def test_a_table_that_was_made_before_is_opened_with_few_modules() -> None:
+    """No models, no formats, no network, no catalog: that is what makes the first answer fast."""
+    code = "import sys, naslib_ecnas as e; e.load().query(1000, epochs=108); print(*sys.modules)"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd="/")
+    loaded = set(done.stdout.split())
+    assert {"naslib_ecnas.data.arrays", "naslib_ecnas.surrogate.cached"} <= loaded
+    others = {f"naslib_ecnas.data.{name}" for name in ("convert", "catalog", "fetch", "long_form")}
+    others |= {f"naslib_ecnas.surrogate.{name}" for name in ("modelled", "models", "features")}
+    assert not loaded & (others | {"msgspec", "filelock", "hashlib", "tempfile", "numpy.ma"})
 
 
 def test_the_default_is_the_whole_modelled_space() -> None:
