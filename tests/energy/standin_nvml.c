@@ -132,15 +132,17 @@ __attribute__((constructor)) static void load(void) {
     apply(text);
 }
 
+static void wait_while_hanging(const Gpu *g) {
+    struct timespec t = {0, 1000000};
+    while (g->hang) nanosleep(&t, NULL);
+}
+
 /* What every query of a device meets first. */
 static int answer(const Gpu *g) {
     __atomic_add_fetch(&queries, 1, __ATOMIC_RELAXED);
     obey();
     if (!running) return UNINITIALIZED;
-    while (g->hang) {
-        struct timespec t = {0, 1000000};
-        nanosleep(&t, NULL);
-    }
+    wait_while_hanging(g);
     if (g->lost) return LOST;
     if (g->flaky) return UNKNOWN;
     return g->denied ? NO_PERMISSION : OK;
@@ -152,7 +154,10 @@ int nvmlInitWithFlags(unsigned flags) {
     running++;
     return OK;
 }
-int nvmlShutdown(void) { if (!running) return UNINITIALIZED; running--; return OK; }
+int nvmlShutdown(void) {
+    wait_while_hanging(&gpu[0]);
+    return running ? (running--, OK) : UNINITIALIZED;
+}
 const char *nvmlErrorString(int code) { static char s[32]; sprintf(s, "code %d", code); return s; }
 int nvmlDeviceGetCount_v2(unsigned *n) { *n = (unsigned)count; return running ? OK : UNINITIALIZED; }
 

@@ -118,14 +118,16 @@ def test_a_fault_in_the_middle_makes_the_unit_be_measured_again(folder: Path, st
     faults = [({"reset": 0}, "reset"), ({"lost": 1}, "gpu-lost"), ({"nan": 1}, "not-a-number")]
     left = iter(faults)
 
-    def on_step(unit: object, steps_done: int, steps_total: int) -> None:
-        if steps_done == 2 and (fault := next(left, None)) is not None:
+    def progress(task: str, done: int = 0, *_: object, **__: object) -> None:
+        if not task.startswith("training"):
+            return
+        if done == 2 and (fault := next(left, None)) is not None:
             standin.set(**fault[0])
-        elif steps_done == 5:  # a driver that comes back, after the edges of windows at step 3
+        elif done == 5:  # a driver that comes back, after the edges of windows at step 3
             standin.set(lost=0, nan=0)
 
     settings = Settings(gpu="GPU-a05f", baseline_s=0, steps=6, batch_size=2, evaluate_images=2)
-    work(folder, settings, pace=Pace(tries=4), on_step=on_step)
+    work(folder, settings, pace=Pace(tries=4), progress=progress)
     first, second = Plan.read(folder).units
     made = attempts(attempts_folder(folder, first))
     assert [one.ended for one in made] == ["invalid"] * 3 + ["recorded"]
