@@ -55,6 +55,7 @@ class Objectives:
 
         Raises:
             ConfigError: naming the wrong key.
+            UnknownMetricError: a name is no metric.
         """
         keys = ("metrics", *_WAYS, "epochs")
         if not isinstance(section, Mapping) or not set(section) <= set(keys):
@@ -72,8 +73,8 @@ class Objectives:
         if epochs not in (None, -1):
             check_counts("objectives", epochs=epochs)
         way = ways[0] if ways else "weights"
-        field, read = _WAYS[way]
-        found = read(section[way] if ways else [1.0], names)
+        field, reader = _WAYS[way]
+        found = reader(section[way] if ways else [1.0], names)
         return cls(names, epochs=None if epochs == -1 else epochs, **{field: found})
 
     def values(self, bench: Benchmark) -> NDArray[np.float64]:
@@ -276,7 +277,7 @@ class Recorder:
         """The objective as one that records what it evaluates here."""
         if self._objective is None or self._objective.name != objective.name:
             epochs = None if self.objectives is None else self.objectives.epochs
-            answer = partial(self._evaluated, objective)
+            answer = partial(self._evaluated, Objective(objective.name))
             self._objective = Objective(objective.name, answer, epochs)
         return self._objective
 
