@@ -140,7 +140,7 @@ class ArrayFile:
     """
 
     def __init__(self, path: str | PathLike[str], *, remedy: str | None = None) -> None:
-        self.path = Path(path)
+        self.path: Path = Path(path)
         self._fault = partial(_fault, self.path, remedy)
         self.metadata: dict[str, Any] = {}
         self.arrays: dict[str, StoredArray] = {}

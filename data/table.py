@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -151,7 +152,7 @@ class Table:
     """
 
     def __init__(self, file: ArrayFile) -> None:
-        self.path = file.path
+        self.path: Path = file.path
         self.opener: Callable[[], Table] = partial(Table.open, file.path.absolute())
         self._file = file
         try:
@@ -164,10 +165,10 @@ class Table:
 
     def _read(self, about: Mapping[str, Any]) -> None:
         """Set all attributes from the file's metadata, checked against its arrays."""
-        self.name = str(about["name"])
-        self.space = Space(about["vertices"])
+        self.name: str = str(about["name"])
+        self.space: Space = Space(about["vertices"])
         self.budgets: tuple[int, ...] = tuple(map(int, about["budgets"]))
-        self.repeats = int(about["repeats"])
+        self.repeats: int = int(about["repeats"])
         self.attributes: Mapping[str, str] = {k: str(v) for k, v in about["attributes"].items()}
         origins = about["provenance"].items()
         provenance = {name: Provenance.from_json(origin) for name, origin in origins}
@@ -202,7 +203,8 @@ class Table:
         self, sources: Mapping[str, tuple[str, float]], provenance: Mapping[str, Provenance]
     ) -> None:
         """Set the columns: for each, a metric of the file, a factor, and the origin."""
-        self._sources, self.provenance = dict(sources), dict(provenance)
+        self._sources = dict(sources)
+        self.provenance: dict[str, Provenance] = dict(provenance)
         self.metrics: tuple[str, ...] = tuple(sources)
         arrays = self._file.arrays
         self._columns = {name: (arrays[at], factor) for name, (at, factor) in sources.items()}
@@ -217,10 +219,7 @@ class Table:
         )
 
     def close(self) -> None:
-        """Close the file, for all copies and views of the table; reading it is an error then.
-
-        Arrays that were read before stay valid.
-        """
+        """Close the file for all copies and views; arrays that were read before stay valid."""
         self._file.close()
 
     @property
