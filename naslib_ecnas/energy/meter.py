@@ -40,13 +40,9 @@ _Meter = TypeVar("_Meter", bound="WindowMeter")
 class OpenWindow(Protocol):
     """What `with meter.window(name) as w` binds."""
 
-    @property
-    def name(self) -> str:
-        """The window's name."""
-
-    @property
-    def index(self) -> int:
-        """The window's number in the order of opening; known at once."""
+    name: str
+    index: int
+    """The window's number in the order of opening; known at once."""
 
     @property
     def window(self) -> Window:
@@ -130,8 +126,7 @@ class WindowMeter:
     def window(self, name: str) -> Span:
         """A context manager that measures its block; windows nest.
 
-        Raises:
-            ConfigError: the name is not a text, is empty, or contains a slash.
+        A name that is not a text, is empty, or contains a slash raises a ConfigError.
         """
         if not isinstance(name, str) or not name or "/" in name:  # a slash separates paths
             raise ConfigError("the name of a window must be a text without a slash", value=name)
@@ -197,10 +192,7 @@ class WindowMeter:
 
 
 class NullMeter(WindowMeter):
-    """A meter without sensors: windows with their times only.
-
-    The one reading of each window has the device `unmeasured` and the energy NaN, not 0.
-    """
+    """A meter without sensors: each window has one reading, `unmeasured`, of NaN and not of 0."""
 
     def _fields(self, span: Span, start: Edge, stop: Edge) -> dict[str, Any]:
         why = "this meter has no sensors"
@@ -248,8 +240,7 @@ class EnergyMeter(WindowMeter):
 
     Raises:
         ConfigError: an argument is out of range.
-        MissingDependencyError, NvmlUnavailable, UnknownDevice, SharedGpu, Unsupported, GpuLost: the
-            GPUs asked for cannot be measured.
+        MissingDependencyError, MeterError: the GPUs asked for cannot be measured.
     """
 
     def __init__(
@@ -279,8 +270,7 @@ class EnergyMeter(WindowMeter):
         self._sync, self._patience_s, self._sleep = sync, patience_s, sleep
         self._pid = os.getpid()
         self.cpu_state: CpuState = CpuState("off", "not asked for")
-        gpus: dict[str, Source] = {}
-        cpus: dict[str, Source] = {}
+        gpus, cpus = dict[str, Source](), dict[str, Source]()
         with ExitStack() as opened:  # releases what is open if the rest fails
             if devices:
                 nvml = opened.enter_context(closing(Nvml()))
@@ -323,11 +313,7 @@ class EnergyMeter(WindowMeter):
         self._shut()
 
     def baseline(self, seconds: float) -> Baseline:
-        """Measure the power at rest: a window named `baseline` during which the caller sleeps.
-
-        Raises:
-            ConfigError: the duration is not above 0.
-        """
+        """Measure the power at rest in a window `baseline`, sleeping for `seconds`, above 0."""
         check_numbers("a baseline", above=0, seconds=seconds)
         with self.window("baseline") as span:
             self._sleep(seconds)
@@ -392,11 +378,10 @@ def _shut(thread: SensorThread, opened: ExitStack) -> None:
 
 
 class SensorThread:
-    """A thread that calls `sample` every `period_s` seconds and runs jobs in between.
+    """A daemon thread that calls `sample` every `period_s` seconds and runs jobs in between.
 
     All sensors are queried in it. A driver that hangs then blocks the thread and not the training,
     which waits for an answer for a limited time; and no sensor is queried by two threads at once.
-    It is a daemon, so that it ends with its process, however that ends.
     """
 
     def __init__(
@@ -426,19 +411,18 @@ class SensorThread:
             raise MeterFailed("the meter was closed")
         if os.getpid() != self._pid:
             raise MeterFailed("the meter belongs to the process that this one was forked from")
-        if self._stuck is not None and not self._stuck.done():
-            # The training has waited for this thread once; it does not wait again.
+        if self._stuck is not None and not self._stuck.done():  # the training waits only once
             raise MeterFailed("the sensors still have not answered an earlier query")
         job: Future[_T] = Future()
         self._jobs.put((job, work))
         if not wait([job], timeout_s).done:
             self._stuck = job
             raise MeterFailed(f"the sensors did not answer within {timeout_s:g} s")
-        error = job.exception()
-        if error is not None:
+        try:
+            return job.result()
+        except Exception as error:
             text = f"{type(error).__name__}: {error}"
             raise MeterFailed(f"reading the sensors failed: {text}") from error
-        return job.result()
 
     def close(self, *, timeout_s: float = 2.0) -> bool:
         """Stop the thread; returns whether it has stopped within `timeout_s`."""

@@ -151,11 +151,7 @@ class Nvml:
         return tuple(found)
 
     def parent_of_mig(self, uuid: str) -> str:
-        """UUID of the GPU that contains a MIG instance, which is given by its own UUID.
-
-        Raises:
-            UnknownDevice: there is no such instance.
-        """
+        """UUID of the GPU with a MIG instance, given by its own UUID; else an UnknownDevice."""
         lib = self._lib
         try:
             handle = lib.nvmlDeviceGetHandleByUUID(uuid)
