@@ -1,8 +1,10 @@
 """Speed of reading TFRecords, against the method of the official loaders, in one process.
 
-The official loaders read one line after the other: TensorFlow's iterator (plain reads if it is not
-installed), `json`, `base64`, protobuf's own decoder, and nested dicts of the message's fields. The
-loader of EC-NAS also turns the power message into a dict, so this is done here, too.
+The official loaders read one line after the other: TensorFlow's iterator, which checks both
+checksums of a frame (if it is not installed, reads that check them, too), `json`, `base64`,
+protobuf's own decoder, and nested dicts of the message's fields. The loader of EC-NAS also turns
+the power message into a dict, so this is done here, too. On whole files the original loaders took
+37 to 43 us a row.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import google_crc32c
 import numpy as np
 
 from naslib_ecnas.data.nasbench_tfrecord import (
@@ -118,13 +121,20 @@ def _frames(file: Path) -> tuple[Callable[[], Iterator[bytes]], str]:
         read = tensorflow.compat.v1.python_io.tf_record_iterator
         return lambda: read(str(file)), "TensorFlow's iterator"
 
+    def checked(data: bytes, stated: bytes) -> bytes:
+        crc = google_crc32c.value(data)
+        masked = ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+        if masked != int.from_bytes(stated, "little"):
+            raise ValueError(f"{file} is damaged")
+        return data
+
     def plain() -> Iterator[bytes]:
         with file.open("rb") as stream:
             while head := stream.read(12):
-                yield stream.read(int.from_bytes(head[:8], "little"))
-                stream.read(4)
+                length = int.from_bytes(checked(head[:8], head[8:]), "little")
+                yield checked(stream.read(length), stream.read(4))
 
-    return plain, "plain reads (no checksums)"
+    return plain, "checked reads"
 
 
 def _message(energy: bool) -> Any:

@@ -223,7 +223,7 @@ class _Layout:
         """(n,) whether each of (n, length) messages has this layout."""
         at = np.flatnonzero(self.fixed)
         differ = (messages[:, at] ^ self.message[at]) & self.fixed[at]
-        fits: NDArray[np.bool_] = ~differ.any(axis=1)
+        fits: NDArray[np.bool_] = (differ == 0).all(axis=1)
         return fits
 
 
@@ -243,7 +243,7 @@ def _decoded(
     """
     values: dict[str, Values] = defaultdict(lambda: np.full(len(messages), np.nan))
     parameters = np.full(len(messages), _ABSENT, dtype=np.int64)
-    lengths = np.array([len(message) for message in messages])
+    lengths = np.fromiter(map(len, messages), dtype=np.int64, count=len(messages))
     for length in dict.fromkeys(lengths.tolist()):
         left = np.flatnonzero(lengths == length)
         joined = b"".join([messages[i] for i in left.tolist()])
@@ -252,9 +252,9 @@ def _decoded(
             first = int(left[0])
             layout = _Layout.of(messages[first], kind, at(first))
             same = layout.fits(block)
-            places = left[same]
+            part, places = (block, left) if same.all() else (block[same], left[same])
             for name, place in layout.places.items():
-                raw = np.ascontiguousarray(block[same, place])
+                raw = np.ascontiguousarray(part[:, place])
                 if name == _PARAMETERS:
                     parameters[places] = _whole_numbers(raw)
                 elif name.endswith("_unix_s"):
@@ -271,7 +271,8 @@ def _whole_numbers(raw: Bytes) -> NDArray[np.int64]:
     """(n,) values of (n, width) varints; negative numbers are written as 64 bits."""
     shifts = np.arange(0, 7 * raw.shape[1], 7, dtype=np.uint64)
     bits = (raw & 0x7F).astype(np.uint64) << shifts
-    return bits.sum(axis=1, dtype=np.uint64).view(np.int64)
+    values: NDArray[np.int64] = bits.sum(axis=1, dtype=np.uint64).view(np.int64)
+    return values
 
 
 def _encoded(kind: Message, values: Mapping[str, float | bytes], label: str = "") -> bytes:
@@ -378,8 +379,8 @@ def cell_rows(cells: Sequence[tuple[str, str]]) -> Rows:
         places, texts, labels_of = zip(*some, strict=True)
         entries = np.frombuffer("".join(texts).encode("ascii", "replace"), dtype=np.uint8)
         matrices = (entries - ord("0")).reshape(-1, vertices, vertices)
-        labels = np.array(labels_of, dtype=np.int8).reshape(len(some), vertices - 2)
-        rows[list(places)] = _space().rows(matrices, labels)
+        interior = np.array(labels_of, dtype=np.int8).reshape(len(some), vertices - 2)
+        rows[list(places)] = _space().rows(matrices, interior)
     return rows
 
 
@@ -457,8 +458,8 @@ def read_trainings(
             message = f"a row must have a cell of at most {MAX_VERTICES} vertices and nine edges"
             raise at(which.index(i)).fault(message, value=":".join(cells[i][1:]))
         for i in wrong_hashes(rows, [stated for stated, _, _ in cells], whole=check_hashes):
-            true = Cell.from_row(int(rows[i])).nasbench_hash
-            message = f"the hash of a row must be its cell's, {true}"
+            cell = Cell.from_row(int(rows[i]))
+            message = f"the hash of a row must be its cell's, {cell.nasbench_hash}"
             raise at(which.index(i)).fault(message, value=cells[i][0])
         rows = rows[which]
         values, stated = _decoded(messages, kind, at, devices)

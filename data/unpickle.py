@@ -164,7 +164,7 @@ def _nasbench(content: Any) -> Content:
         dict[str, tuple[_Fixed, dict[_Epochs, list[_Training]]]],  # type: ignore[valid-type]
     )
     texts: dict[str, list[str]] = {"hash": list(entries), "bits": [], "ops": []}
-    numbers = {name: array("q") for name in ("parameters", "entry", "epochs")}
+    numbers: dict[str, array[Any]] = {n: array("q") for n in ("parameters", "entry", "epochs")}
     numbers["values"] = array("d")
     for i, (fixed, computed) in enumerate(entries.values()):
         texts["bits"].append(fixed.module_adjacency.bits())
