@@ -39,6 +39,7 @@ __all__ = [
 _WORD = 24
 #: Checking a file smaller than this many bytes is too quick for a progress bar.
 _SLOW_CHECK = 100_000_000
+_WEEK_S = 7 * 24 * 3600.0
 #: Seconds between two lines of progress about the same task.
 _PAUSE_S = 60.0
 
@@ -183,18 +184,22 @@ def _print_blocks(headings: Sequence[str], rows: Sequence[Sequence[str]], file: 
 
 
 @contextmanager
-def progress() -> Iterator[Progress]:
+def progress(*, slow: bool = False) -> Iterator[Progress]:
     """Progress of long work on stderr: bars on a terminal, single lines elsewhere.
 
     Within the `with` block it also receives the progress of work that takes no such argument (see
     `naslib_ecnas.progress.listening`).
+
+    Args:
+        slow: draw once a second only, since drawing takes energy that may be measured, and estimate
+            the remaining time from all units, each of which may take hours.
 
     Example:
         with progress() as shown:
             fetch(entry, progress=shown)
     """
     with ExitStack() as stack:
-        shown = _Bars(stack) if sys.stderr.isatty() else _Lines()
+        shown = _Bars(stack, slow) if sys.stderr.isatty() else _Lines()
         stack.enter_context(listening(shown))
         yield shown
 
@@ -225,8 +230,9 @@ class _Lines:
 class _Bars:
     """Draws a bar for each task that is not finished, and erases them at the end."""
 
-    def __init__(self, stack: ExitStack) -> None:
+    def __init__(self, stack: ExitStack, slow: bool) -> None:
         self._stack = stack
+        self._slow = slow
         self._tasks: dict[str, TaskID] = {}
         self._endless: set[str] = set()
 
@@ -277,5 +283,12 @@ class _Bars:
         # rich would send what is printed to a file or a pipe to the screen, too.
         redirected = sys.stdout.isatty()
         return self._stack.enter_context(
-            Bars(*columns, console=screen, transient=True, redirect_stdout=redirected)
+            Bars(
+                *columns,
+                console=screen,
+                transient=True,
+                redirect_stdout=redirected,
+                refresh_per_second=1 if self._slow else 10,
+                speed_estimate_period=_WEEK_S if self._slow else 30.0,
+            )
         )

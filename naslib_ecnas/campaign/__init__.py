@@ -1,10 +1,13 @@
 """Campaigns of measurements: the units, claims, records, validation and launch."""
 
+from naslib_ecnas.campaign.cluster import Cluster, launch
 from naslib_ecnas.campaign.export import SyntheticError, columns_of, export
 from naslib_ecnas.campaign.measurement import Measurement
 from naslib_ecnas.campaign.plan import DataChoice, Pace, Plan, Settings, Unit, make_plan
-from naslib_ecnas.campaign.validate import Status, Validation, requeue, status, validate
-from naslib_ecnas.campaign.worker import Cluster, Done, launch, measure_unit, work
+from naslib_ecnas.campaign.status import Status, status
+from naslib_ecnas.campaign.unit import measure_unit
+from naslib_ecnas.campaign.validate import Validation, requeue, validate
+from naslib_ecnas.campaign.worker import Done, work
 
 __all__ = [
     "Cluster",

@@ -22,8 +22,8 @@ from typing import Any
 
 from naslib_ecnas.energy.meter import Meter, OpenWindow
 from naslib_ecnas.energy.readings import Window
-from naslib_ecnas.errors import EcnasError, FormatError, StorageError
-from naslib_ecnas.files import from_json, from_plain, storage_error, to_json, to_plain
+from naslib_ecnas.errors import EcnasError, FormatError
+from naslib_ecnas.files import from_json, from_plain, storage_error, to_json
 
 __all__ = [
     "Attempt",
@@ -56,12 +56,9 @@ class Superseded(EcnasError):
     """Another worker took over the unit, because this one's heartbeat had stopped."""
 
 
-# -- owners --------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True, kw_only=True)
 class Owner:
-    """A process, identified across machines, reboots and reused process numbers."""
+    """A worker's process, identified across machines, reboots and reused process numbers."""
 
     host: str
     system: str
@@ -90,9 +87,9 @@ class Owner:
     @property
     def dead(self) -> bool:
         """Whether the process is certainly gone: it belongs to this system and does not exist."""
-        if not self.system or self.host != socket.gethostname() or self.system != _system():
-            return False
-        return _process_start(self.pid) != self.process_start
+        here = (socket.gethostname(), _system())
+        known = bool(self.system) and (self.host, self.system) == here
+        return known and _process_start(self.pid) != self.process_start
 
     def __str__(self) -> str:
         return f"{self.host}, process {self.pid}" + (f", job {self.job}" if self.job else "")
@@ -164,7 +161,7 @@ def read_owner(folder: Path, number: int) -> Owner | None:
     """The owner of a claim; None if it cannot be read, as just after the claim's creation."""
     try:
         return from_plain(Owner, from_json(claim_path(folder, number).read_bytes()))
-    except (OSError, ValueError, FormatError):
+    except (OSError, ValueError):
         return None
 
 
@@ -180,22 +177,18 @@ def take(folder: Path, number: int) -> Claim | None:
     """
     if number > _MOST:
         raise EcnasError(f"a unit can have {_MOST} attempts at most; see {folder}")
-    path = claim_path(folder, number)
+    claim = Claim(folder, number)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
+        with claim.path.open("xb") as file:
+            file.write(to_json(Owner.here()).encode("utf-8"))
+            file.flush()
+            os.fsync(file.fileno())
     except FileExistsError:
         return None
     except OSError as error:
-        raise storage_error(error, path) from error
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(to_json(to_plain(Owner.here())).encode("utf-8"))
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise storage_error(error, path) from error
-    return Claim(folder, number)
+        raise storage_error(error, claim.path) from error
+    return claim
 
 
 class Heartbeat:
@@ -223,10 +216,8 @@ class Heartbeat:
             Superseded: another worker has taken over.
         """
         if self._lost:
-            raise Superseded(
-                f"another worker took over this unit ({self._claim.folder}): a machine that "
-                "sleeps or a file system that hangs looks dead to others"
-            )
+            why = "a machine that sleeps or a file system that hangs looks dead to others"
+            raise Superseded(f"another worker took over this unit ({self._claim.folder}): {why}")
 
     def beat(self) -> None:
         """Set the time once, and look whether the claim was lost."""
@@ -263,47 +254,39 @@ class StaleClaims:
         except OSError:
             return False
         now = self.clock()
-        last, since = self._seen.get(path, (changed, now))
-        if last != changed:
-            since = now
-        self._seen[path] = changed, since
-        return now - since >= self.stale_s
+        if path not in self._seen or self._seen[path][0] != changed:
+            self._seen[path] = changed, now
+        return now - self._seen[path][1] >= self.stale_s
 
 
 # -- logs of attempts ----------------------------------------------------------------------------
 
 
 class AttemptLog:
-    """Appends events to the log of an attempt, one JSON object a line."""
+    """Appends events to the log of an attempt, one JSON object a line.
+
+    An event that cannot be written, as on a full disk, is left out: the record contains every
+    window too, and a training of hours is worth more than its log.
+    """
 
     def __init__(self, folder: Path, number: int) -> None:
+        self.number = number
         self.path: Path = folder / f"{number:04d}.log"
         self._ended = False
         self._torn = False
 
     def add(self, mark: str, **content: Any) -> None:
-        """Append an event; once written it survives the process.
-
-        Args:
-            mark: kind of the event.
-            content: its other fields.
-
-        Raises:
-            StorageError: the disk is full or gone.
-        """
+        """Append an event of the kind `mark`; once written it survives the process."""
         line = to_json({"mark": mark, "unix": time.time(), **content}) + "\n"
         if self._torn:  # only a part of the last line was written; it must not spoil this one
             line = "\n" + line
         self._torn = True
-        try:
-            with self.path.open("ab") as file:
-                file.write(line.encode("utf-8"))
-                file.flush()
-                if mark == "end":
-                    os.fsync(file.fileno())
+        with suppress(OSError), self.path.open("ab") as file:
+            file.write(line.encode("utf-8"))
+            file.flush()
+            if mark == "end":
+                os.fsync(file.fileno())
             self._torn = False
-        except OSError as error:
-            raise storage_error(error, self.path) from error
 
     def end(self, how: str, detail: str = "") -> None:
         """Log how the attempt ended; only the first call counts."""
@@ -315,9 +298,7 @@ class AttemptLog:
 class LoggedMeter:
     """A meter whose windows are logged as they open and end.
 
-    Writing an event takes well under a millisecond, between windows or in the enclosing one. An
-    event that cannot be written, as on a full disk, is left out: the record contains every window
-    too, and a training of hours is worth more than its log.
+    Writing an event takes well under a millisecond, between windows or in the enclosing one.
     """
 
     def __init__(self, meter: Meter, log: AttemptLog) -> None:
@@ -327,18 +308,14 @@ class LoggedMeter:
     @contextmanager
     def window(self, name: str) -> Iterator[OpenWindow]:
         """Measure a block."""
-        self._add("open", name=name)
+        self._log.add("open", name=name)
         handle: OpenWindow | None = None
         try:
             with self._meter.window(name) as handle:
                 yield handle
         finally:  # the energy of a training that failed is lost, but was used
             if handle is not None:
-                self._add("window", window=handle.window.to_dict())
-
-    def _add(self, mark: str, **content: Any) -> None:
-        with suppress(StorageError):
-            self._log.add(mark, **content)
+                self._log.add("window", window=handle.window.to_dict())
 
 
 @dataclass(frozen=True)
@@ -366,19 +343,15 @@ def attempts(folder: Path) -> list[Attempt]:
 def _attempt(folder: Path, number: int) -> Attempt:
     owner = read_owner(folder, number)
     events = _events(folder / f"{number:04d}.log")
-    ends = [event for event in events if event["mark"] == "end" and event.get("how") in ENDINGS]
     times = [float(event["unix"]) for event in events]
     with suppress(OSError):
         times.append(claim_path(folder, number).stat().st_mtime)
-    last = float(ends[-1]["unix"]) if ends else max(times, default=math.nan)
-    return Attempt(
-        number=number,
-        owner=owner,
-        ended=str(ends[-1]["how"]) if ends else "",
-        detail=str(ends[-1].get("detail", "")) if ends else "",
-        seconds=math.nan if owner is None else max(last - owner.claimed_unix, 0.0),
-        energy_j=_energy_j(_windows(events)),
-    )
+    last, how, detail = max(times, default=math.nan), "", ""
+    for event in events:
+        if event["mark"] == "end" and event.get("how") in ENDINGS:
+            last, how, detail = float(event["unix"]), event["how"], str(event.get("detail", ""))
+    seconds = math.nan if owner is None else max(last - owner.claimed_unix, 0.0)
+    return Attempt(number, owner, how, detail, seconds, _energy_j(_windows(events)))
 
 
 def log_windows(path: Path) -> list[Window]:
@@ -389,11 +362,9 @@ def log_windows(path: Path) -> list[Window]:
 def _windows(events: list[dict[str, Any]]) -> list[Window]:
     found = []
     for event in events:
-        if event["mark"] == "window":
-            try:
+        with suppress(FormatError, KeyError):  # a damaged line loses only its window
+            if event["mark"] == "window":
                 found.append(Window.from_dict(event["window"]))
-            except (FormatError, KeyError):
-                continue  # a damaged line loses only its window
     return found
 
 
@@ -408,13 +379,13 @@ def _energy_j(windows: list[Window]) -> float:
 def _events(path: Path) -> list[dict[str, Any]]:
     """The complete lines of a log; a process that was killed may leave half a line."""
     try:
-        raw = path.read_bytes()
+        lines = path.read_bytes().split(b"\n")
     except FileNotFoundError:
         return []
     except OSError as error:
         raise storage_error(error, path) from error
     found = []
-    for line in raw.split(b"\n"):
+    for line in lines:
         try:
             event = from_json(line)
         except ValueError:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import statistics
+import tempfile
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
+from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,25 +29,40 @@ from naslib_ecnas.campaign.measurement import (
     training_j,
     unresolved,
 )
-from naslib_ecnas.campaign.plan import Plan
-from naslib_ecnas.data.carbon import CarbonIntensity, carbon_intensity
-from naslib_ecnas.data.convert import check_suffix
-from naslib_ecnas.data.convert import export as export_table
-from naslib_ecnas.data.table import Columns, Table, write_table
+from naslib_ecnas.campaign.plan import Plan, check_choice
 from naslib_ecnas.errors import ConfigError, EcnasError, ProvenanceError, check_numbers
-from naslib_ecnas.provenance import Kind, Provenance
+from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
+from naslib_ecnas.training.record import SPLITS
+
+if TYPE_CHECKING:
+    from naslib_ecnas.data.carbon import CarbonIntensity
+    from naslib_ecnas.data.table import Columns
+    from naslib_ecnas.energy.readings import Window
 
 __all__ = ["SyntheticError", "columns_of", "export"]
 
-#: Parts of a run that `energy_kwh` covers: the run up to the evaluation, as in EC-NAS's files, or
-#: the steps of training alone.
-_SPANS = ("run", "steps")
+#: Parts of a run that `energy_kwh` covers -> what the provenance says about it. `run` is the run
+#: up to the evaluation, as in EC-NAS's files, `steps` the steps of training alone.
+_SPANS = {
+    "run": "from the start of the run to the evaluation, start-up and earlier evaluations included",
+    "steps": "of the steps of training alone; start-up and evaluations are in the total",
+}
 
 _J_PER_KWH = 3.6e6
 
 #: Prefixes of metrics and their evaluations.
 _POINTS = (("initial_", "start"), ("halfway_", "half"), ("", "end"))
+
+#: What the records of one column must have in common, since values of different provenance would
+#: be mixed.
+_COMMON: dict[str, Callable[[Measurement], Any]] = {
+    "device": lambda r: r.training.device_name,
+    "recipe": lambda r: r.training.recipe,
+    "data": lambda r: r.training.data.sha256,
+    "evaluated images": lambda r: r.settings.evaluate_images,
+    "origin": lambda r: bool(r.made_up),
+}
 
 
 class SyntheticError(EcnasError):
@@ -53,8 +70,8 @@ class SyntheticError(EcnasError):
 
 
 def export(
-    folder: Path,
-    out: Path,
+    folder: str | PathLike[str],
+    out: str | PathLike[str],
     *,
     pue: float = 1.0,
     carbon: float | str | None = None,
@@ -78,38 +95,34 @@ def export(
         MissingDependencyError: Parquet without pyarrow.
         StorageError: the file cannot be written.
     """
-    check_suffix(out)
+    from naslib_ecnas.data import convert
+    from naslib_ecnas.data.table import Table, write_table
+
+    out = Path(out)
+    convert.check_suffix(out)
     official = out.suffix.lower() == ".tfrecord"
     if official and span != "run":
-        raise ConfigError(
-            "energies in a TFRecord file are of runs, and the file cannot state another span",
-            value=span,
-            remedy="leave --span out, or choose another format",
-        )
+        text = "energies in a TFRecord file are of runs, and the file cannot state another span"
+        remedy = "leave --span out, or choose another format"
+        raise ConfigError(text, value=span, remedy=remedy)
     columns = columns_of(
         folder, pue=pue, carbon=carbon, cpu=cpu, span=span, allow_synthetic=allow_synthetic
     )
-    synthetic = any(origin.kind == "synthetic" for origin in columns.provenance.values())
-    if synthetic and official:
-        raise SyntheticError(
-            "a TFRecord file cannot state that its numbers are synthetic",
-            remedy="choose .ecnas, .parquet or .csv",
-        )
+    if official and any(origin.kind == "synthetic" for origin in columns.provenance.values()):
+        text = "a TFRecord file cannot state that its numbers are synthetic"
+        raise SyntheticError(text, remedy="choose .ecnas, .parquet or .csv")
     if out.suffix.lower() == ".ecnas":
         write_table(out, columns)
         return columns
-    # The other writers take a table.
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as place:
+    with tempfile.TemporaryDirectory() as place:  # the other writers take a table
         path = Path(place) / "table.ecnas"
         write_table(path, columns)
-        export_table(Table.open(path), out)
+        convert.export(Table.open(path), out)
     return columns
 
 
 def columns_of(
-    folder: Path,
+    folder: str | PathLike[str],
     *,
     pue: float = 1.0,
     carbon: float | str | None = None,
@@ -140,72 +153,62 @@ def columns_of(
         ProvenanceError: records of several devices, recipes or data, which one column cannot mix.
         FormatError: a record is damaged.
     """
+    from naslib_ecnas.data.carbon import carbon_intensity
+    from naslib_ecnas.data.table import Columns
+
     check_numbers(least=1, pue=pue)
-    if span not in _SPANS:
-        raise ConfigError(f"span must be {' or '.join(_SPANS)}", value=span)
+    check_choice(tuple(_SPANS), span=span)
     intensity = None if carbon is None else carbon_intensity(carbon)
+    folder = Path(folder)
     plan = Plan.read(folder)
     there = recorded(folder)
-    records = [
-        Measurement.read(record_path(folder, unit)) for unit in plan.units if unit.name in there
-    ]
+    records = [Measurement.read(record_path(folder, u)) for u in plan.units if u.name in there]
     if not records:
-        raise ConfigError(
-            "the campaign has no records yet", remedy=f"measure them: ecnas measure run {folder}"
-        )
+        remedy = f"measure them: ecnas measure run {folder}"
+        raise ConfigError("the campaign has no records yet", remedy=remedy)
     why = _made_up(records, allow_synthetic)
-    _of_one_kind(records)
+    for name, of in _COMMON.items():
+        different = list(dict.fromkeys(map(of, records)))
+        if len(different) > 1:
+            text = f"the records have more than one {name}"
+            remedy = "make a campaign for each; see: ecnas measure validate"
+            raise ProvenanceError(text, value=list(map(str, different)), remedy=remedy)
     if cpu is None:
         cpu = all(map(has_cpu, records))
-    place = _Places(records)
+
+    rows, row = np.unique([r.unit.row for r in records], return_inverse=True)
+    budgets, budget = np.unique([r.unit.epochs for r in records], return_inverse=True)
+    repeat = [r.unit.repeat for r in records]
+    found = [_values(r, pue=pue, cpu=cpu, span=span, carbon=intensity) for r in records]
     values: dict[str, Any] = {}
-    for record in records:
-        found = _values(record, pue=pue, cpu=cpu, span=span, carbon=intensity)
-        for name, value in found.items():
-            place.put(values, name, record, value)
-    device = records[0].training.device_name
-    kind: Kind = "synthetic" if why else "measured"
+    for name in dict.fromkeys(name for of_record in found for name in of_record):
+        values[name] = np.full((len(rows), len(budgets), 1 + max(repeat)), np.nan)
+        values[name][row, budget, repeat] = [of_record.get(name, math.nan) for of_record in found]
+
     base = Provenance(
-        kind,
-        device=device,
-        repeats=place.repeats,
+        "synthetic" if why else "measured",
+        device=records[0].training.device_name,
+        repeats=1 + max(repeat),
         source=f"campaign {plan.name}",
         sha256=_digest(folder, records),
         note=_note(records, plan, why),
     )
-    energy = _energy_provenance(base, records, pue=pue, cpu=cpu, span=span)
-    provenance = {
-        name: energy if name.endswith("energy_kwh") or "co2" in name else base for name in values
-    }
-    if intensity is not None:
-        for name in values:
-            if "co2" in name or "carbon" in name:
-                origin = provenance[name]
-                provenance[name] = _noted(origin, f"carbon intensity {intensity.about}")
-    attributes = {
-        "description": ("SYNTHETIC, not measurements: " if why else "measured: ")
-        + f"campaign {plan.name}, {len(records)} of {len(plan.units)} units, recipe {plan.recipe}",
-        "plan": plan.checksum,
-        "energy_span": span,
-    }
-    shares = [start_up_share(record, cpu=cpu) for record in records]
-    shares = [share for share in shares if math.isfinite(share)]
-    if shares:
-        attributes["start_up_share"] = f"{statistics.median(shares):.6f}"
-    gpu = any(is_measured(r) and r.meter.kind == "nvml" for r in records)
-    if gpu:
-        attributes["gpu"] = device
-    if any(map(has_cpu, records)):
-        attributes["cpu"] = "cpu:0"
+    energy = replace(_noted(base, _energy_note(records, cpu=cpu, span=span)), pue=pue)
+    provenance = {}
+    for name in values:
+        emitted = "co2" in name
+        provenance[name] = energy if emitted or name.endswith("energy_kwh") else base
+        if intensity is not None and (emitted or "carbon" in name):
+            provenance[name] = _noted(provenance[name], f"carbon intensity {intensity.about}")
     return Columns(
         name=plan.name,
         vertices=_vertices(plan),
-        rows=place.rows,
-        budgets=place.budgets,
-        repeats=place.repeats,
+        rows=rows.astype(np.int32),
+        budgets=tuple(budgets.tolist()),
+        repeats=1 + max(repeat),
         values=values,
         provenance=provenance,
-        attributes=attributes,
+        attributes=_attributes(records, plan, cpu=cpu, span=span, synthetic=bool(why)),
     )
 
 
@@ -214,108 +217,92 @@ def _made_up(records: list[Measurement], allowed: bool) -> str:
     reasons = Counter(why for record in records for why in record.made_up)
     if reasons and not allowed:
         common = "; ".join(f"{count} x {why}" for why, count in reasons.most_common(3))
-        raise SyntheticError(
-            f"the records are not measurements of whole trainings on CIFAR-10: {common}",
-            remedy="export them, marked as synthetic, with --allow-synthetic",
-        )
+        text = f"the records are not measurements of whole trainings on CIFAR-10: {common}"
+        remedy = "export them, marked as synthetic, with --allow-synthetic"
+        raise SyntheticError(text, remedy=remedy)
     return "; ".join(sorted(reasons))
 
 
-def _of_one_kind(records: list[Measurement]) -> None:
-    """Raise if values of different provenance would be mixed in one column."""
-    aspects: dict[str, Callable[[Measurement], Any]] = {
-        "device": lambda r: r.training.device_name,
-        "recipe": lambda r: r.training.recipe,
-        "data": lambda r: r.training.data.sha256,
-        "evaluated images": lambda r: r.settings.evaluate_images,
-        "origin": lambda r: bool(r.made_up),
-    }
-    for name, of in aspects.items():
-        found = Counter(of(record) for record in records)
-        if len(found) > 1:
-            raise ProvenanceError(
-                f"the records have more than one {name}",
-                value=[str(key) for key in found],
-                remedy="make a campaign for each; see: ecnas measure validate",
-            )
-
-
-class _Places:
-    """Index of each record's values in columns of shape (cells, budgets, repeats)."""
-
-    def __init__(self, records: list[Measurement]) -> None:
-        units = [record.unit for record in records]
-        self.rows = np.unique([unit.row for unit in units]).astype(np.int32)
-        self.budgets = tuple(sorted({unit.epochs for unit in units}))
-        self.repeats = 1 + max(unit.repeat for unit in units)
-        self._row = {row: i for i, row in enumerate(self.rows.tolist())}
-
-    def put(self, values: dict[str, Any], name: str, record: Measurement, value: float) -> None:
-        """Set a value of one record; all other values are NaN until they are set."""
-        shape = len(self.rows), len(self.budgets), self.repeats
-        column = values.setdefault(name, np.full(shape, np.nan))
-        unit = record.unit
-        column[self._row[unit.row], self.budgets.index(unit.epochs), unit.repeat] = value
+# -- values --------------------------------------------------------------------------------------
 
 
 def _values(
     record: Measurement, *, pue: float, cpu: bool, span: str, carbon: CarbonIntensity | None
 ) -> dict[str, float]:
-    training = record.training
-    total = record.window("total")
-    began = math.nan if total is None else total.started_unix
+    """All metrics of one record."""
+
+    def energy(prefix: str, joules: float) -> dict[str, float]:
+        values = {f"{prefix}energy_kwh": pue * joules / _J_PER_KWH}
+        if carbon is not None:
+            values[f"{prefix}co2_g"] = values[f"{prefix}energy_kwh"] * carbon.g_per_kwh
+            values[f"{prefix}carbon_intensity_g_per_kwh"] = carbon.g_per_kwh
+        return values
+
+    def stopped(window: Window | None) -> float:
+        return _whole(math.nan if window is None else window.stopped_unix)
+
+    training, total = record.training, record.window("total")
+    began = _whole(math.nan if total is None else total.started_unix)
     found: dict[str, float] = {}
-    per_epoch = training.budget_steps / training.epochs
     for prefix, when in _POINTS:
-        at = next(e for e in training.evaluations if e.when == when)
+        made = next(e.steps for e in training.evaluations if e.when == when)
         segments = segments_before(record, when)
-        joules = (
-            run_j(record, cpu=cpu, when=when)
-            if span == "run"
-            else training_j(record, cpu=cpu, segments=segments)
-        )
-        _add_energy(found, prefix, joules, pue, carbon)
+        if span == "run":
+            found |= energy(prefix, run_j(record, cpu=cpu, when=when))
+        else:
+            found |= energy(prefix, training_j(record, cpu=cpu, segments=segments))
         done = training.segments[:segments]
         found[f"{prefix}training_time_s"] = math.fsum(s.window.seconds for s in done)
-        for split in ("train", "validation", "test"):
+        for split in SPLITS:
             found[f"{prefix}{split}_accuracy"] = training.accuracy(split, when)
-        found[f"{prefix}epoch"] = at.steps / per_epoch
-        last = record.window(done[-1].window.name)
-        # The TFRecord format stores times in whole seconds.
-        found[f"{prefix}started_unix_s"] = _whole(began)
-        found[f"{prefix}stopped_unix_s"] = _whole(math.nan if last is None else last.stopped_unix)
-    _add_energy(found, "total_", total_j(record, cpu=cpu), pue, carbon)
+        found[f"{prefix}epoch"] = made / (training.budget_steps / training.epochs)
+        found[f"{prefix}started_unix_s"] = began
+        found[f"{prefix}stopped_unix_s"] = stopped(record.window(done[-1].window.name))
+    found |= energy("total_", total_j(record, cpu=cpu))
     found["total_time_s"] = training.total_time_s
-    found["total_started_unix_s"] = _whole(began)
-    found["total_stopped_unix_s"] = _whole(math.nan if total is None else total.stopped_unix)
-    if total is not None:
-        _add_devices(found, total)
-    return found
+    found["total_started_unix_s"] = began
+    found["total_stopped_unix_s"] = stopped(total)
+    return found if total is None else found | _devices(total)
 
 
-def _add_energy(
-    found: dict[str, float], prefix: str, joules: float, pue: float, carbon: CarbonIntensity | None
-) -> None:
-    kwh = pue * joules / _J_PER_KWH
-    found[f"{prefix}energy_kwh"] = kwh
-    if carbon is not None:
-        found[f"{prefix}co2_g"] = kwh * carbon.g_per_kwh
-        found[f"{prefix}carbon_intensity_g_per_kwh"] = carbon.g_per_kwh
-
-
-def _add_devices(found: dict[str, float], total: Any) -> None:
+def _devices(total: Window) -> dict[str, float]:
     """Joules and watts of GPU and CPU packages over the whole run, as far as they are known."""
-    parts = [("gpu", total.gpu_total_j)]
-    readings = list(total.cpu_energy_j.values())[:2]
-    parts += [(name, r.energy_j) for name, r in zip(("cpu", "cpu1"), readings, strict=False)]
-    for name, joules in parts:
+    packages = (reading.energy_j for reading in total.cpu_energy_j.values())
+    found = {}
+    for name, joules in zip(("gpu", "cpu", "cpu1"), (total.gpu_total_j, *packages), strict=False):
         if math.isfinite(joules):
             found[f"{name}_energy_j"] = joules
             found[f"{name}_power_w"] = joules / total.seconds if total.seconds > 0 else math.nan
+    return found
 
 
 def _whole(moment: float) -> float:
+    """Whole seconds, since the TFRecord format stores no others; NaN stays."""
     return float(round(moment)) if math.isfinite(moment) else moment
+
+
+# -- where they come from ------------------------------------------------------------------------
+
+
+def _attributes(
+    records: list[Measurement], plan: Plan, *, cpu: bool, span: str, synthetic: bool
+) -> dict[str, str]:
+    origin = "SYNTHETIC, not measurements" if synthetic else "measured"
+    units = f"{len(records)} of {len(plan.units)} units"
+    attributes = {
+        "description": f"{origin}: campaign {plan.name}, {units}, recipe {plan.recipe}",
+        "plan": plan.checksum,
+        "energy_span": span,
+    }
+    shares = [start_up_share(record, cpu=cpu) for record in records]
+    shares = [share for share in shares if math.isfinite(share)]
+    if shares:
+        attributes["start_up_share"] = f"{statistics.median(shares):.6f}"
+    if any(record.meter.kind == "nvml" for record in records):
+        attributes["gpu"] = records[0].training.device_name
+    if any(map(has_cpu, records)):
+        attributes["cpu"] = "cpu:0"
+    return attributes
 
 
 def _digest(folder: Path, records: list[Measurement]) -> str:
@@ -336,32 +323,22 @@ def _note(records: list[Measurement], plan: Plan, why: str) -> str:
     return ", ".join(parts)
 
 
-def _energy_provenance(
-    base: Provenance, records: list[Measurement], *, pue: float, cpu: bool, span: str
-) -> Provenance:
+def _energy_note(records: list[Measurement], *, cpu: bool, span: str) -> str:
     unmeasured = sum(not is_measured(record) for record in records)
-    parts = "GPU and CPU packages" if cpu else "GPU alone"
-    of = (
-        "from the start of the run to the evaluation, start-up and earlier evaluations included"
-        if span == "run"
-        else "of the steps of training alone; start-up and evaluations are in the total"
-    )
-    notes = [f"gross, {parts}, {of}"]
+    estimated = sum(bool(unresolved(record)) for record in records)
+    notes = ["gross", "GPU and CPU packages" if cpu else "GPU alone", _SPANS[span]]
     if unmeasured:
         notes.append(f"{unmeasured} of {len(records)} trainings had no meter: missing")
-    estimated = sum(bool(unresolved(record)) for record in records)
     if estimated:
         notes.append(f"the first step of {estimated} trainings at the mean power of the others")
-    return _noted(replace(base, pue=pue), ", ".join(notes))
+    return ", ".join(notes)
 
 
 def _noted(origin: Provenance, text: str) -> Provenance:
-    note = f"{origin.note}, {text}" if origin.note else text
-    return replace(origin, note=note)
+    return replace(origin, note=f"{origin.note}, {text}" if origin.note else text)
 
 
 def _vertices(plan: Plan) -> int:
     """Number of vertices (4, 5 or 7) of the smallest space that contains every row of the plan."""
     rows = max(unit.row for unit in plan.units)
-    sizes = ((v, len(Space(v))) for v in (4, 5, 7) if v >= plan.vertices)
-    return next(v for v, size in sizes if rows < size)
+    return next(v for v in (4, 5, 7) if v >= plan.vertices and rows < len(Space(v)))

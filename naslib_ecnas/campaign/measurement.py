@@ -7,26 +7,26 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from naslib_ecnas.campaign.claims import Owner
-from naslib_ecnas.campaign.plan import Settings, Unit
+from naslib_ecnas.campaign.plan import Settings, Unit, read_json
 from naslib_ecnas.energy.readings import Reading, Window
 from naslib_ecnas.errors import ChecksumError, FormatError
 from naslib_ecnas.files import (
     MaybeNaN,
     atomic_write,
-    from_json,
     from_plain,
     storage_error,
     to_json,
     to_plain,
 )
-from naslib_ecnas.training.record import WHEN, TrainingRecord
+from naslib_ecnas.training.record import WHEN, TrainingRecord, WindowId
 
 __all__ = [
     "RECORDS",
@@ -50,16 +50,11 @@ __all__ = [
 
 #: Folder of a campaign that contains the records.
 RECORDS = "records"
-
 _NAME = "ecnas-measurement"
-
 _FORMAT = f"{_NAME}/1"
-
 _REMEDY = "requeue its unit: ecnas measure validate CAMPAIGN --requeue"
-
 #: Reason of a reading that is missing because its window was shorter than a refresh.
 _TOO_SHORT = "too-short"
-
 #: Epochs of the trainings that devices are calibrated on.
 _CALIBRATION_EPOCHS = 4
 
@@ -74,15 +69,15 @@ class MeterLabel:
 
     kind: str
     """`nvml` (with RAPL if it is available), `rapl`, `none` or `replay`."""
-    methods: Mapping[str, str]
+    methods: Mapping[str, str] = field(default_factory=dict)
     """GPU UUID -> sensor."""
-    periods_s: Mapping[str, MaybeNaN]
+    periods_s: Mapping[str, MaybeNaN] = field(default_factory=dict)
     """GPU UUID -> refresh period of the sensor in s."""
-    notes: Mapping[str, tuple[str, ...]]
+    notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """GPU UUID -> why better sensors are not used."""
-    cpu: str
+    cpu: str = "off"
     """Whether the CPU is measured: a kind of `CpuState`."""
-    cpu_detail: str
+    cpu_detail: str = "not asked for"
     """Why not."""
 
 
@@ -110,39 +105,32 @@ class Measurement:
     @property
     def made_up(self) -> tuple[str, ...]:
         """Why it is not a measurement of a whole training on real images; empty if it is one."""
-        training, why = self.training, []
-        if training.data.name != "CIFAR-10":
-            why.append(f"{training.data.name} images")
-        if training.steps < training.budget_steps:
-            why.append(f"stopped after {training.steps} of {training.budget_steps} steps")
-        if self.meter.kind == "replay":
-            why.append("energies replayed from a file")
-        if self.meter.kind == "nvml" and not training.device.startswith("cuda"):
-            why.append(f"energies of a GPU that a training on {training.device} does not use")
-        return tuple(why)
+        training, meter = self.training, self.meter.kind
+        unused_gpu = meter == "nvml" and not training.device.startswith("cuda")
+        reasons = {
+            f"{training.data.name} images": training.data.name != "CIFAR-10",
+            f"stopped after {training.steps} of {training.budget_steps} steps": (
+                training.steps < training.budget_steps
+            ),
+            "energies replayed from a file": meter == "replay",
+            f"energies of a GPU that a training on {training.device} does not use": unused_gpu,
+        }
+        return tuple(why for why, applies in reasons.items() if applies)
 
-    def write(self, path: Path) -> None:
-        """Write the record, whole or not at all.
+    def write(self, path: str | PathLike[str]) -> None:
+        """Write the record, completely or not at all.
 
         Raises:
             StorageError: the folder cannot be written or the disk is full.
         """
-        content = {
-            "unit": to_plain(self.unit),
-            "attempt": self.attempt,
-            "plan": self.plan,
-            "owner": to_plain(self.owner),
-            "settings": to_plain(self.settings),
-            "meter": to_plain(self.meter),
-            "training": self.training.to_json(),
-            "windows": [window.to_dict() for window in self.windows],
-        }
+        # With the windows' durations and sums, for readers without this package.
+        content = {**to_plain(self), "windows": [window.to_dict() for window in self.windows]}
         whole = {"format": _FORMAT, "sha256": _digest(content), "content": content}
-        with atomic_write(path) as file:
+        with atomic_write(Path(path)) as file:
             file.write(to_json(whole).encode("utf-8") + b"\n")
 
     @classmethod
-    def read(cls, path: Path) -> Measurement:
+    def read(cls, path: str | PathLike[str]) -> Measurement:
         """Read a record.
 
         Raises:
@@ -151,51 +139,28 @@ class Measurement:
             NewerRecord: another version wrote it.
             FormatError: it is not a record.
         """
-        try:
-            data = from_json(path.read_bytes())
-        except OSError as error:
-            raise storage_error(error, path) from error
-        except ValueError as error:
-            raise FormatError(
-                f"the record is damaged: {error}", path=path, remedy=_REMEDY
-            ) from error
+        where: dict[str, Any] = {"path": path, "remedy": _REMEDY}
+        data = read_json(Path(path), "the record", remedy=_REMEDY)
         form = data.get("format") if isinstance(data, dict) else None
-        if isinstance(form, str) and form.startswith(f"{_NAME}/") and form != _FORMAT:
-            raise NewerRecord(
-                f"another version of this package wrote the record: {form}, not {_FORMAT}",
-                path=path,
-                remedy="read it with that version: pip install --upgrade naslib-ecnas",
-            )
+        if form != _FORMAT and str(form).startswith(f"{_NAME}/"):
+            text = f"another version of this package wrote the record: {form}, not {_FORMAT}"
+            remedy = "read it with that version: pip install --upgrade naslib-ecnas"
+            raise NewerRecord(text, path=path, remedy=remedy)
         if form != _FORMAT:
-            raise FormatError(f"a record has the format {_FORMAT}", path=path, remedy=_REMEDY)
-        content: Any = data.get("content")
-        if _digest_of_text(json.dumps(content, ensure_ascii=False)) != data.get("sha256"):
-            raise ChecksumError(
-                "the record's content is not what was written", path=path, remedy=_REMEDY
-            )
-        where = str(path)
-        try:
-            return cls(
-                unit=from_plain(Unit, content["unit"], path=where),
-                attempt=int(content["attempt"]),
-                plan=str(content["plan"]),
-                owner=from_plain(Owner, content["owner"], path=where),
-                settings=from_plain(Settings, content["settings"], path=where),
-                meter=from_plain(MeterLabel, content["meter"], path=where),
-                training=TrainingRecord.from_json(content["training"], path=where),
-                windows=tuple(Window.from_dict(window) for window in content["windows"]),
-            )
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            if isinstance(error, FormatError):
-                raise
-            raise FormatError(f"not a record: {error}", path=path, remedy=_REMEDY) from error
+            raise FormatError(f"a record has the format {_FORMAT}", **where)
+        content = data.get("content")
+        if _digest(content) != data.get("sha256"):
+            raise ChecksumError("the record's content is not what was written", **where)
+        if not isinstance(content, dict) or not isinstance(content.get("windows"), list):
+            raise FormatError("a record contains an object with windows", **where)
+        windows = tuple(Window.from_dict(window) for window in content["windows"])
+        record = from_plain(cls, {**content, "windows": []}, path=str(path))
+        return replace(record, windows=windows)
 
 
 def _digest(content: Any) -> str:
-    return _digest_of_text(to_json(content))
-
-
-def _digest_of_text(text: str) -> str:
+    """SHA-256 of plain values, which may contain numbers that only Python's json writes."""
+    text = json.dumps(content, ensure_ascii=False)
     return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -246,43 +211,56 @@ def essential_faults(record: Measurement) -> tuple[str, ...]:
     if not is_measured(record):
         return ()
     found = []
-    for name in (training.name for training in record.training.windows):
-        window = record.window(name)
+    for named in record.training.windows:
+        window = record.window(named.name)
         readings = {} if window is None else essential(window)
         if not readings:
-            found.append(f"{name}: no reading")
+            found.append(f"{named.name}: no reading")
         for reading in readings.values():
-            if not reading.valid and not (reading.reason == _TOO_SHORT and name != "total"):
-                found.append(f"{name}: {reading.reason} ({reading.detail})")
+            allowed = reading.reason == _TOO_SHORT and named.name != "total"
+            if not reading.valid and not allowed:
+                found.append(f"{named.name}: {reading.reason} ({reading.detail})")
     return tuple(found)
 
 
-def window_j(window: Window | None, *, cpu: bool) -> float:
+def _too_short(window: Window | None) -> bool:
+    """Whether a window ended before a sensor refreshed."""
+    readings = {} if window is None else essential(window)
+    return any(reading.reason == _TOO_SHORT for reading in readings.values())
+
+
+def _window_j(window: Window | None, *, cpu: bool) -> float:
     """Joules of a window: GPUs and, if `cpu` or if there is no GPU, CPU packages.
 
     NaN if a part is unknown.
     """
     if window is None:
         return math.nan
-    parts = [window.gpu_total_j] if window.energy_j else []
-    if cpu or not window.energy_j:
-        parts.append(window.cpu_total_j)
-    return math.fsum(parts) if all(map(math.isfinite, parts)) else math.nan
+    if not window.energy_j:
+        return window.cpu_total_j
+    return window.gpu_total_j + (window.cpu_total_j if cpu else 0.0)
+
+
+def _windows_j(
+    record: Measurement, windows: Iterable[WindowId], *, cpu: bool, power_w: float
+) -> list[float]:
+    """Joules of each window; one that is too short for the sensor is estimated at `power_w`."""
+    found = [(named.seconds, record.window(named.name)) for named in windows]
+    return [
+        power_w * seconds if _too_short(window) else _window_j(window, cpu=cpu)
+        for seconds, window in found
+    ]
 
 
 def total_j(record: Measurement, *, cpu: bool) -> float:
     """Joules of the whole run, start-up and evaluations included; NaN if unknown."""
-    return window_j(record.window("total"), cpu=cpu)
+    return _window_j(record.window("total"), cpu=cpu)
 
 
 def unresolved(record: Measurement) -> tuple[str, ...]:
     """Names of the segments of training that ended before a sensor refreshed."""
-    return tuple(
-        segment.window.name
-        for segment in record.training.segments
-        if (window := record.window(segment.window.name)) is not None
-        and _TOO_SHORT in {reading.reason for reading in essential(window).values()}
-    )
+    names = [segment.window.name for segment in record.training.segments]
+    return tuple(name for name in names if _too_short(record.window(name)))
 
 
 def training_j(record: Measurement, *, cpu: bool, segments: int | None = None) -> float:
@@ -296,21 +274,12 @@ def training_j(record: Measurement, *, cpu: bool, segments: int | None = None) -
         cpu: whether CPU packages count.
         segments: how many of the first segments; all by default.
     """
-    short = unresolved(record)
-    known: list[tuple[float, float]] = []
-    for segment in record.training.segments:
-        if segment.window.name not in short:
-            joules = window_j(record.window(segment.window.name), cpu=cpu)
-            known.append((joules, segment.window.seconds))
-    seconds = sum(time for _, time in known)
-    power = math.fsum(joules for joules, _ in known) / seconds if seconds > 0 else math.nan
-    chosen = record.training.segments[:segments]
-    return math.fsum(
-        power * segment.window.seconds
-        if segment.window.name in short
-        else window_j(record.window(segment.window.name), cpu=cpu)
-        for segment in chosen
-    )
+    windows, short = [s.window for s in record.training.segments], unresolved(record)
+    known = [window for window in windows if window.name not in short]
+    seconds = sum(window.seconds for window in known)
+    joules = math.fsum(_windows_j(record, known, cpu=cpu, power_w=math.nan))
+    power = joules / seconds if seconds > 0 else math.nan
+    return math.fsum(_windows_j(record, windows[:segments], cpu=cpu, power_w=power))
 
 
 def run_j(record: Measurement, *, cpu: bool, when: str = "end") -> float:
@@ -327,15 +296,11 @@ def run_j(record: Measurement, *, cpu: bool, when: str = "end") -> float:
     """
     training, total = record.training, record.window("total")
     earlier = WHEN[: WHEN.index(when)]
-    names = [w.name for w in training.windows if w.name == "init"]
-    names += [e.window.name for e in training.evaluations if e.when in earlier]
-    power = window_j(total, cpu=cpu) / total.seconds if total and total.seconds > 0 else math.nan
-    parts = [training_j(record, cpu=cpu, segments=segments_before(record, when))]
-    for name in names:
-        window = record.window(name)
-        short = window is not None and _TOO_SHORT in {r.reason for r in essential(window).values()}
-        parts.append(power * window.seconds if window and short else window_j(window, cpu=cpu))
-    return math.fsum(parts)
+    besides = [window for window in training.windows if window.name == "init"]
+    besides += [e.window for e in training.evaluations if e.when in earlier]
+    power = total_j(record, cpu=cpu) / total.seconds if total and total.seconds > 0 else math.nan
+    steps = training_j(record, cpu=cpu, segments=segments_before(record, when))
+    return math.fsum([steps, *_windows_j(record, besides, cpu=cpu, power_w=power)])
 
 
 def segments_before(record: Measurement, when: str) -> int:

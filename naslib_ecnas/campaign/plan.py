@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.errors import (
     ConfigError,
     EcnasError,
     FormatError,
-    InvalidCellError,
     UnknownTableError,
     check_counts,
     check_numbers,
@@ -35,7 +34,7 @@ from naslib_ecnas.files import (
     to_plain,
 )
 from naslib_ecnas.space import Space
-from naslib_ecnas.training.recipe import IMAGES
+from naslib_ecnas.training.recipe import IMAGES, RECIPES
 
 __all__ = [
     "DataChoice",
@@ -43,29 +42,49 @@ __all__ = [
     "Plan",
     "Settings",
     "Unit",
-    "designed_rows",
-    "expected",
+    "check_choice",
     "file_rows",
     "make_plan",
-    "vertices_of",
+    "read_json",
 ]
-
 
 #: Name of the plan's file in the folder of a campaign.
 _PLAN = "plan.json"
-
+_FORMAT = "ecnas-plan/1"
 _DATA = ("cifar10", "tfrecord", "synthetic")
-
-_RECIPES = ("nasbench101", "ecnas")
-
 _METERS = ("auto", "none", "replay")
-
 #: Seconds after which a GPU's clocks and most of its temperature have settled under load.
 _WARM_UP_S = 60.0
 
-_SPACES = {"4v": 4, "5v": 5, "7v": 7}
 
-_FORMAT = "ecnas-plan/1"
+def check_choice(known: Sequence[str], **values: Any) -> None:
+    """Raise a ConfigError unless every value is one of the known ones."""
+    for name, value in values.items():
+        if value not in known:
+            raise ConfigError(f"{name} must be one of {', '.join(known)}", value=value)
+
+
+def read_json(path: Path, what: str, **details: Any) -> Any:
+    """The plain values of a JSON file.
+
+    Args:
+        path: the file.
+        what: what it contains, for the error.
+        details: other arguments of the error.
+
+    Raises:
+        StorageError: the file cannot be read.
+        FormatError: it is not JSON.
+    """
+    try:
+        return from_json(path.read_bytes())
+    except OSError as error:
+        raise storage_error(error, path) from error
+    except ValueError as error:
+        raise FormatError(f"{what} is damaged: {error}", path=path, **details) from error
+
+
+# -- the plan ------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,10 +123,8 @@ class DataChoice:
 
     def __post_init__(self) -> None:
         if self.kind not in _DATA or (self.path is None) != (self.kind == "synthetic"):
-            raise ConfigError(
-                "data must be cifar10 FOLDER, tfrecord FOLDER or synthetic",
-                value=" ".join(str(part) for part in (self.kind, self.path) if part is not None),
-            )
+            text = "data must be cifar10 FOLDER, tfrecord FOLDER or synthetic"
+            raise ConfigError(text, value=(self.kind, self.path))
         check_counts(images_per_file=self.images_per_file)
 
 
@@ -131,53 +148,50 @@ class Plan:
     """In the order in which workers take them."""
 
     def __post_init__(self) -> None:
-        if self.recipe not in _RECIPES:
-            raise ConfigError(f"recipe must be {' or '.join(_RECIPES)}", value=self.recipe)
+        check_choice(tuple(RECIPES), recipe=self.recipe)
         if not self.units or len(self.by_name) < len(self.units):
             raise ConfigError("a plan needs one unit or more, each once", value=len(self.units))
         if not 2 <= self.vertices <= 7:
             raise ConfigError("vertices must be from 2 to 7", value=self.vertices)
         size = len(Space(self.vertices))
         for unit in self.units:
-            if not 0 <= unit.row < size or min(unit.epochs, unit.repeat + 1, unit.seed + 1) < 1:
-                raise ConfigError(
+            if not 0 <= unit.row < size or unit.epochs < 1 or min(unit.repeat, unit.seed) < 0:
+                text = (
                     f"a unit needs a row from 0 to {size - 1}, 1 epoch or more, and a repeat and "
-                    "a seed of 0 or more",
-                    value=unit,
                 )
+                raise ConfigError(f"{text}a seed of 0 or more", value=unit)
 
     @cached_property
-    def by_name(self) -> Mapping[str, Unit]:
+    def by_name(self) -> dict[str, Unit]:
         """The units by their names."""
         return {unit.name: unit for unit in self.units}
 
     @cached_property
     def checksum(self) -> str:
         """SHA-256 of the plan's content."""
-        return sha256(to_json(to_plain(self)).encode("utf-8")).hexdigest()
+        return sha256(to_json(self).encode("utf-8")).hexdigest()
 
-    def write(self, folder: Path) -> None:
+    def write(self, folder: str | PathLike[str]) -> None:
         """Write the plan into a new folder, or one that contains the same plan already.
 
         Raises:
             ConfigError: the folder contains something else.
             StorageError: the folder cannot be written.
         """
+        folder = Path(folder)
         there = is_file(folder / _PLAN)
         if there and Plan.read(folder) == self:
             return
         if there or (exists(folder) and (not is_folder(folder) or any(folder.iterdir()))):
             what = "another plan" if there else "something else"
-            raise ConfigError(
-                f"the campaign needs a new folder; {folder} contains {what}",
-                remedy="choose another --out",
-            )
+            text = f"the campaign needs a new folder; {folder} contains {what}"
+            raise ConfigError(text, remedy="choose another --out")
         text = to_json({"format": _FORMAT, **to_plain(self)}, indent=1)
         with atomic_write(folder / _PLAN) as file:
             file.write(text.encode("utf-8") + b"\n")
 
     @classmethod
-    def read(cls, folder: Path) -> Plan:
+    def read(cls, folder: str | PathLike[str]) -> Plan:
         """The plan of a campaign.
 
         Raises:
@@ -185,18 +199,11 @@ class Plan:
             FormatError: the plan is damaged.
             StorageError: the plan cannot be read.
         """
-        path = folder / _PLAN
-        try:
-            data = from_json(path.read_bytes())
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise UnknownTableError(
-                f"no campaign in {folder}",
-                remedy="make one: ecnas measure plan --space 4v --out CAMPAIGN",
-            ) from error
-        except OSError as error:
-            raise storage_error(error, path) from error
-        except ValueError as error:
-            raise FormatError(f"the plan is damaged: {error}", path=path) from error
+        path = Path(folder) / _PLAN
+        if not is_file(path):
+            remedy = "make one: ecnas measure plan --space 4v --out CAMPAIGN"
+            raise UnknownTableError(f"no campaign in {folder}", remedy=remedy)
+        data = read_json(path, "the plan")
         if not isinstance(data, dict) or data.pop("format", None) != _FORMAT:
             raise FormatError(f"a plan has the format {_FORMAT}", path=path)
         return from_plain(cls, data, path=str(path))
@@ -237,54 +244,21 @@ def make_plan(
     check_counts(limit=1 if limit is None else limit)
     check_counts(least=0, seed=seed)
     check_counts(least=None, vertices=vertices)
-    rows = whole_numbers(rows).tolist()
-    cells = {int(row): str(Cell.from_row(int(row))) for row in rows}
     units = [
         Unit(
             row=row,
-            cell=cell,
+            cell=str(Cell.from_row(row)),
             epochs=budget,
             repeat=repeat,
             seed=int(np.random.SeedSequence((seed, row, budget, repeat)).generate_state(1)[0]),
         )
-        for row, cell in cells.items()
+        for row in dict.fromkeys(whole_numbers(rows).tolist())
         for budget in sorted(set(epochs))
         for repeat in range(repeats)
     ]
-    order = np.random.default_rng(seed).permutation(len(units))
-    return Plan(
-        name=name,
-        vertices=vertices,
-        recipe=recipe,
-        data=data,
-        seed=seed,
-        units=tuple(units[i] for i in order.tolist())[:limit],
-    )
-
-
-# -- which cells a campaign measures -------------------------------------------------------------
-
-
-def vertices_of(space: str) -> int:
-    """Number of vertices of a space by its name: `4v`, `5v` or `7v`.
-
-    Raises:
-        ConfigError: there is no space of this name.
-    """
-    if space not in _SPACES:
-        raise ConfigError(f"space must be one of {', '.join(_SPACES)}", value=space)
-    return _SPACES[space]
-
-
-def designed_rows(cells: int, *, vertices: int, seed: int) -> list[int]:
-    """Rows of the cells that determine a calibration best; see `surrogate.calibrate.choose`.
-
-    Raises:
-        ConfigError: the space has fewer cells.
-    """
-    from naslib_ecnas.surrogate.calibrate import choose
-
-    return [int(row) for row in choose(cells, vertices=vertices, seed=seed)]
+    order = np.random.default_rng(seed).permutation(len(units))[:limit]
+    chosen = tuple(units[i] for i in order.tolist())
+    return Plan(name=name, vertices=vertices, recipe=recipe, data=data, seed=seed, units=chosen)
 
 
 def file_rows(path: Path, *, vertices: int) -> list[int]:
@@ -303,42 +277,33 @@ def file_rows(path: Path, *, vertices: int) -> list[int]:
         raise storage_error(error, path) from error
     except UnicodeDecodeError as error:
         raise FormatError("a file of cells must be text in UTF-8", path=path) from error
-    rows = [_row(item, vertices, path) for item in _items(text, path)]
-    if not rows:
+    if text.lstrip().startswith("["):
+        listed = read_json(path, "the list of cells")
+        items = [item.get("row") if isinstance(item, dict) else item for item in listed]
+    else:
+        lines = (line.partition("#")[0].strip() for line in text.splitlines())
+        items = [line for line in lines if line]
+    if not items:
         raise FormatError("the file needs a cell or a row on each line", path=path)
+    rows, size = [], len(Space(vertices))
+    for item in items:
+        try:
+            rows.append(_row(item))
+        except (EcnasError, ValueError) as error:  # ValueError: more digits than Python converts
+            raise FormatError("a line must be a row or a cell", path=path, value=item) from error
+        if not 0 <= rows[-1] < size:
+            text = f"a row must be from 0 to {size - 1} ({vertices} vertices)"
+            remedy = "name a larger space: --space 7v"
+            raise FormatError(text, path=path, value=item, remedy=remedy)
     return list(dict.fromkeys(rows))
 
 
-def _items(text: str, path: Path) -> list[Any]:
-    if text.lstrip().startswith("["):
-        try:
-            found = from_json(text)
-        except ValueError as error:
-            raise FormatError(f"the file is damaged JSON: {error}", path=path) from error
-        return [item.get("row") if isinstance(item, dict) else item for item in found]
-    lines = (line.partition("#")[0].strip() for line in text.splitlines())
-    return [line for line in lines if line]
-
-
-def _row(item: Any, vertices: int, path: Path) -> int:
-    size = len(Space(vertices))
-    try:
-        if isinstance(item, str) and not item.isdecimal():
-            row = Cell(item).row
-        elif isinstance(item, bool) or not isinstance(item, (int, str)):
-            raise InvalidCellError("neither a row nor a cell", rule="syntax")
-        else:
-            row = int(item)
-    except (EcnasError, ValueError) as error:  # ValueError: more digits than Python converts
-        raise FormatError("a line must be a row or a cell", path=path, value=item) from error
-    if not 0 <= row < size:
-        raise FormatError(
-            f"a row must be from 0 to {size - 1} ({vertices} vertices)",
-            path=path,
-            value=item,
-            remedy="name a larger space: --space 7v",
-        )
-    return row
+def _row(item: Any) -> int:
+    """Row of a number, of the text of a number, or of the text of a cell."""
+    if type(item) is int:
+        return item
+    text = str(item)
+    return int(text) if text.isdecimal() else Cell(text).row
 
 
 # -- how units are measured ----------------------------------------------------------------------
@@ -376,18 +341,15 @@ class Settings:
     """Largest number of images of each split that an evaluation uses."""
 
     def __post_init__(self) -> None:
-        if self.meter not in _METERS or (self.meter == "replay") != (self.replay is not None):
-            raise ConfigError(
-                "meter must be auto, none, or replay FILE", value=(self.meter, self.replay)
-            )
+        check_choice(_METERS, meter=self.meter)
+        check_choice(IMAGES, images=self.images)
+        if (self.meter == "replay") != (self.replay is not None):
+            text = "the meter replay needs a file, and no other meter has one"
+            raise ConfigError(text, value=(self.meter, self.replay))
         if self.gpu is not None and self.meter != "auto":
             raise ConfigError("a named GPU needs the meter auto", value=self.meter)
-        if self.images not in IMAGES:
-            raise ConfigError(f"images must be {' or '.join(IMAGES)}", value=self.images)
-        for name in ("steps", "batch_size", "evaluate_images"):
-            value = getattr(self, name)
-            if value is not None:
-                check_counts(**{name: value})
+        counts = {name: getattr(self, name) for name in ("steps", "batch_size", "evaluate_images")}
+        check_counts(**{name: value for name, value in counts.items() if value is not None})
         if self.warm_up_s is None:
             on_gpu = str(self.device).startswith("cuda")
             object.__setattr__(self, "warm_up_s", _WARM_UP_S if on_gpu else 0.0)
@@ -419,33 +381,5 @@ class Pace:
         check_numbers(above=0, beat_s=self.beat_s)
         check_numbers(least=0, stale_s=self.stale_s, patience_s=self.patience_s)
         if self.stale_s < 3 * self.beat_s:
-            raise ConfigError(
-                f"stale_s must be at least three heartbeats, {3 * self.beat_s:g} s, or claims "
-                "would be taken from live workers",
-                value=self.stale_s,
-            )
-
-
-def expected(plan: Plan, units: Sequence[Unit]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Energy and time of units as the package's models predict them, for planning.
-
-    Budgets between the models' are interpolated linearly, others scaled from the nearest.
-
-    Returns:
-        (n,) kWh with the PUE of the modelled table, and (n,) seconds, on the models' own GPU.
-    """
-    from naslib_ecnas.loading import load
-
-    # A smaller table contains the same predictions and is made sooner.
-    name = next(n for v, n in ((4, "4v"), (5, "5v"), (7, "7v")) if plan.vertices <= v)
-    bench = load(name)
-    rows = np.array([unit.row for unit in units], dtype=np.int64)
-    epochs = np.array([unit.epochs for unit in units], dtype=np.float64)
-    budgets = np.array(bench.budgets, dtype=np.float64)
-    near = np.clip(epochs, budgets[0], budgets[-1])
-    out = []
-    for metric in ("energy_kwh", "training_time_s"):
-        values = np.stack([bench.values(metric, b)[rows] for b in bench.budgets], axis=1)
-        at = np.array([np.interp(e, budgets, v) for e, v in zip(near, values, strict=True)])
-        out.append(at * epochs / near)
-    return out[0], out[1]
+            text = f"stale_s must be at least three heartbeats, {3 * self.beat_s:g} s, or claims "
+            raise ConfigError(f"{text}would be taken from live workers", value=self.stale_s)

@@ -3,92 +3,80 @@
 from __future__ import annotations
 
 import argparse
-import math
 import signal
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from naslib_ecnas.commands.options import JSON, Options, actions
+from naslib_ecnas.commands.options import JSON, Options, Run, actions
 from naslib_ecnas.console import (
     counted,
     duration_text,
     print_json,
     print_table,
+    progress,
     quantity_text,
     split_words,
 )
 from naslib_ecnas.errors import ConfigError, StorageError, check_numbers
+from naslib_ecnas.progress import silent
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
-
     from naslib_ecnas.campaign import Done, Pace, Settings, Status, Validation
-    from naslib_ecnas.campaign.plan import Unit
-    from naslib_ecnas.campaign.validate import Finding
 
-__all__ = ["MeasureProgress", "add_options"]
-
-_REHEARSAL = (
-    "ecnas measure plan --space 4v --design 8 --data synthetic \\\n"
-    "    --images-per-file 4 --out rehearsal"
-)
+__all__ = ["Outcomes", "add_options"]
 
 #: Lines that the reports of `status` and `validate` show at most.
 _MOST_LINES = 30
-#: Least seconds between two updates of the bars: drawing takes CPU energy that may be measured.
-_REDRAW_S = 1.0
-#: A unit may take an hour and the estimate needs several, so the bars keep all of them.
-_RATE_PERIOD_S = 7 * 24 * 3600.0
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the actions of the command."""
+    plan = "ecnas measure plan --space 7v --design 20 --data cifar10 DIR --out my-gpu"
     action = actions(
         parser,
         "A campaign is a folder with a plan of trainings and a record of each finished one. Any "
         "number of workers may share it; one that dies loses only its current unit.",
-        "ecnas measure plan --space 7v --design 20 --data cifar10 DIR --out my-gpu",
+        plan,
         "ecnas measure run my-gpu --device cuda:0",
         "ecnas measure status my-gpu",
         "ecnas measure validate my-gpu --requeue",
         "ecnas measure export my-gpu --out my-gpu.csv",
     )
-    campaign = ("campaign", "CAMPAIGN", "folder of the campaign")
-    add = action(
-        _plan,
-        "ecnas measure plan --space 7v --design 20 --data cifar10 DIR --out my-gpu",
-        _REHEARSAL,
-    )
-    _add_plan(add)
-    add = action(
+
+    def action_on_campaign(run: Run, *examples: str) -> Options:
+        add = action(run, *examples)
+        add("campaign", "CAMPAIGN", "folder of the campaign", type=_path)
+        return add
+
+    rehearsal = "ecnas measure plan --space 4v --design 8 --data synthetic \\\n"
+    rehearsal += "    --images-per-file 4 --out rehearsal"
+    _add_plan(action(_plan, plan, rehearsal))
+    rehearsal = "ecnas measure run rehearsal --device cpu --meter none --steps 2 \\\n"
+    rehearsal += "    --batch-size 2 --evaluate-images 2 --limit 1"
+    add = action_on_campaign(
         _run,
         "ecnas measure run my-gpu --device cuda:0",
         "ecnas measure run my-gpu --cluster slurm --workers 4 --partition gpu",
-        "ecnas measure run rehearsal --device cpu --meter none --steps 2 \\\n"
-        "    --batch-size 2 --evaluate-images 2 --limit 1",
+        rehearsal,
     )
-    add(*campaign)
     _add_run(add)
-    add = action(_status, "ecnas measure status my-gpu")
-    add(*campaign)
+    add = action_on_campaign(_status, "ecnas measure status my-gpu")
     add(*JSON)
-    add = action(_validate, "ecnas measure validate my-gpu --requeue")
-    add(*campaign)
+    add = action_on_campaign(_validate, "ecnas measure validate my-gpu --requeue")
     add(*JSON)
     add("--strict", help="exit with 1 for doubts and missing units too")
     add("--requeue", help="put the units to measure again in the queue")
-    add = action(
+    add = action_on_campaign(
         _export,
         "ecnas measure export my-gpu --out my-gpu.csv",
         "ecnas measure export rehearsal --out rehearsal.csv --allow-synthetic",
     )
-    add(*campaign)
-    add("--out", "FILE", "its suffix is the format", required=True)
+    add("--out", "FILE", "its suffix is the format", required=True, type=_path)
     add("--pue", "P", "PUE to multiply all kWh by (%(default)s)", default=1.0)
     add("--carbon-intensity", "G", "gCO2eq/kWh, a country's code, or world")
     about = "energy that counts (auto: with the CPU if every record has its energy)"
@@ -99,12 +87,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--allow-synthetic", help="export unmeasured values, marked so")
 
 
+def _path(text: str) -> Path:
+    return Path(text).expanduser()
+
+
 # -- plan -----------------------------------------------------------------------------------------
 
 
 def _add_plan(add: Options) -> None:
     add("--space", help="space (%(default)s)", default="4v", choices=("4v", "5v", "7v"))
-    add("--cells", "FILE", "cells to train, a row or a cell's text on each line")
+    add("--cells", "FILE", "cells to train, a row or a cell's text on each line", type=_path)
     add("--design", "N", "the N cells that are best for a calibration", type=int)
     add("--epochs", "A,B", "epochs of each cell (%(default)s)", default="4")
     add("--repeats", "N", "trainings of each (%(default)s)", default=1)
@@ -114,59 +106,61 @@ def _add_plan(add: Options) -> None:
     add("--images-per-file", "N", "images in a file (10,000; synthetic 256)", type=int)
     add("--recipe", help="recipe (%(default)s)", default="ecnas", choices=("nasbench101", "ecnas"))
     add("--seed", "SEED", "seed of the campaign (%(default)s)", default=0)
-    add("--out", "CAMPAIGN", "new folder of the campaign", required=True)
+    add("--out", "CAMPAIGN", "new folder of the campaign", required=True, type=_path)
 
 
-def _plan(args: argparse.Namespace) -> int:
+def _plan(args: argparse.Namespace) -> None:
     """Write a plan, one unit for each cell, budget and repeat, into a new folder."""
     from naslib_ecnas.campaign import DataChoice, make_plan
-    from naslib_ecnas.campaign.plan import designed_rows, file_rows, vertices_of
+    from naslib_ecnas.campaign.plan import file_rows
     from naslib_ecnas.files import cache_folder
     from naslib_ecnas.space import Space
 
+    vertices = int(args.space.removesuffix("v"))
     if args.cells is not None and args.design is not None:
         raise ConfigError("choose the cells by --cells or by --design, not by both")
-    vertices = vertices_of(args.space)
     if args.cells is not None:
-        rows = file_rows(Path(args.cells).expanduser(), vertices=vertices)
+        rows = file_rows(args.cells, vertices=vertices)
     elif args.design is not None:
-        rows = designed_rows(args.design, vertices=vertices, seed=args.seed)
+        from naslib_ecnas.surrogate.calibrate import choose
+
+        rows = choose(args.design, vertices=vertices, seed=args.seed).tolist()
     else:
         rows = list(range(len(Space(vertices))))
-    kind, *path = args.data
-    if len(path) > 1:
-        raise ConfigError("--data takes a kind and at most one folder", value=args.data)
+    kind, folder = _kind_and_path("data", args.data)
+    if kind == "cifar10" and folder is None:
+        folder = str((cache_folder() / "cifar10").resolve())
     images = 256 if kind == "synthetic" else 10_000
-    if args.images_per_file is not None:
-        images = args.images_per_file
-    if kind == "cifar10" and not path:
-        path = [str(cache_folder() / "cifar10")]
-    folder = str(Path(path[0]).expanduser().resolve()) if path else None
-    out = Path(args.out).expanduser()
+    images = images if args.images_per_file is None else args.images_per_file
+    try:
+        budgets = [int(word) for word in split_words(args.epochs)]
+    except ValueError as error:
+        text = "--epochs must be budgets such as 4,12,36,108"
+        raise ConfigError(text, value=args.epochs) from error
     plan = make_plan(
         rows,
-        name=out.name,
+        name=args.out.name,
         vertices=vertices,
-        epochs=_budgets(args.epochs),
+        epochs=budgets,
         repeats=args.repeats,
         data=DataChoice(kind=kind, path=folder, images_per_file=images),
         recipe=args.recipe,
         seed=args.seed,
         limit=args.limit,
     )
-    plan.write(out)
+    plan.write(args.out)
     if folder is not None and not Path(folder).is_dir():
         print(f"note: there is no folder {folder}; the workers need it", file=sys.stderr)
-    print(f"{counted(len(plan.units), 'unit')} planned in {out}")
-    print(f"measure them: ecnas measure run {out}")
-    return 0
+    print(f"{counted(len(plan.units), 'unit')} planned in {args.out}")
+    print(f"measure them: ecnas measure run {args.out}")
 
 
-def _budgets(text: str) -> list[int]:
-    try:
-        return [int(word) for word in split_words(text)]
-    except ValueError as error:
-        raise ConfigError("--epochs must be budgets such as 4,12,36,108", value=text) from error
+def _kind_and_path(option: str, words: list[str]) -> tuple[str, str | None]:
+    """The values of an option that takes a kind and perhaps a path, which becomes absolute."""
+    kind, *path = words
+    if len(path) > 1:
+        raise ConfigError(f"--{option} takes a kind and at most one path", value=words)
+    return kind, str(_path(path[0]).resolve()) if path else None
 
 
 # -- run ------------------------------------------------------------------------------------------
@@ -201,18 +195,15 @@ def _add_run(add: Options) -> None:
     jobs("--wait", help="wait until the jobs have ended")
 
 
-def _run(args: argparse.Namespace) -> int:
+def _run(args: argparse.Namespace) -> None:
     """Measure until no unit is left; start one worker for each GPU."""
     from naslib_ecnas.campaign import Pace, Settings, work
 
-    how, *file = args.meter
-    if len(file) > 1:
-        raise ConfigError("--meter takes a kind and at most one file", value=args.meter)
     check_numbers(above=0, stale=args.stale)
-    replay = str(Path(file[0]).expanduser().resolve()) if file else None
+    meter, replay = _kind_and_path("meter", args.meter)
     settings = Settings(
         device=_device(args.cluster) if args.device is None else args.device,
-        meter=how,
+        meter=meter,
         replay=replay,
         gpu=args.gpu,
         baseline_s=args.baseline,
@@ -222,27 +213,24 @@ def _run(args: argparse.Namespace) -> int:
         batch_size=args.batch_size,
         evaluate_images=args.evaluate_images,
     )
-    pace = Pace(
-        tries=args.tries,
-        beat_s=min(10.0, args.stale / 4),
-        stale_s=args.stale,
-        wait=not args.no_wait,
-    )
-    folder = Path(args.campaign).expanduser()
+    beat_s = min(10.0, args.stale / 4)
+    pace = Pace(tries=args.tries, beat_s=beat_s, stale_s=args.stale, wait=not args.no_wait)
     if args.cluster:
-        return _launch(args, folder, settings, pace)
-    with _stoppable(), MeasureProgress(folder) as shown:
+        _launch(args, settings, pace)
+        return
+    bars = progress(slow=True) if sys.stderr.isatty() else nullcontext(silent)
+    outcomes = Outcomes(args.campaign)
+    with _stoppable(), bars as shown:
         done = work(
-            folder,
+            args.campaign,
             settings,
             pace=pace,
             limit=args.limit,
-            on_attempt=shown.attempt_ended,
-            on_step=shown.step_submitted,
+            on_attempt=outcomes,
+            progress=shown,
         )
     recorded = sum(attempt.how == "recorded" for attempt in done)
-    print(f"{counted(recorded, 'unit')} recorded; see: ecnas measure status {folder}")
-    return 0
+    print(f"{counted(recorded, 'unit')} recorded; see: ecnas measure status {args.campaign}")
 
 
 def _device(cluster: str | None) -> str:
@@ -261,22 +249,17 @@ def _device(cluster: str | None) -> str:
 @contextmanager
 def _stoppable() -> Iterator[None]:
     """Treat SIGTERM as an interrupt, so that the current unit is released at once."""
-
-    def stop(number: int, frame: Any) -> None:
-        raise KeyboardInterrupt
-
-    try:
-        before = signal.signal(signal.SIGTERM, stop)
-    except ValueError:  # not the main thread
+    if threading.current_thread() is not threading.main_thread():  # others get no signals
         yield
         return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
-def _launch(args: argparse.Namespace, folder: Path, settings: Settings, pace: Pace) -> int:
+def _launch(args: argparse.Namespace, settings: Settings, pace: Pace) -> None:
     from naslib_ecnas.campaign import Cluster, launch
 
     default = "gpu:1" if settings.device.startswith("cuda") else None
@@ -288,102 +271,40 @@ def _launch(args: argparse.Namespace, folder: Path, settings: Settings, pace: Pa
         cpus=args.cpus,
         hours=args.hours,
     )
-    jobs = launch(folder, settings, cluster, pace=pace, limit=args.limit, wait=args.wait)
-    print(f"{counted(len(jobs), 'job')}: {', '.join(jobs)}; see: ecnas measure status {folder}")
-    return 0
+    jobs = launch(args.campaign, settings, cluster, pace=pace, limit=args.limit, wait=args.wait)
+    shown = f"{counted(len(jobs), 'job')}: {', '.join(jobs)}"
+    print(f"{shown}; see: ecnas measure status {args.campaign}")
 
 
-class MeasureProgress:
-    """A line on stdout for each finished training, and bars on stderr if that is a terminal.
-
-    The bars show the campaign and the current training. Both count the records of all workers.
+class Outcomes:
+    """Prints a line for each attempt that ended, with the number of records of all workers.
 
     Args:
         folder: folder of the campaign.
         clock: seconds since some fixed time.
 
     Raises:
-        UnknownTableError, FormatError: the folder holds no campaign.
+        UnknownTableError, FormatError: there is no campaign.
     """
 
     def __init__(self, folder: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
-        from naslib_ecnas.campaign.plan import Plan
+        from naslib_ecnas.campaign import Plan
 
-        self._folder = folder
-        self._units = frozenset(Plan.read(folder).by_name)
-        self._planned = len(self._units)
-        self._clock, self._began, self._first = clock, clock(), 0
+        self._folder, self._units = folder, Plan.read(folder).by_name.keys()
+        self._clock, self._began = clock, clock()
+        self._first = 0
         self._first = self._recorded()
-        self._bars: Progress | None = None
-        self._campaign: TaskID | None = None
-        self._training: TaskID | None = None
-        self._drawn = -math.inf
 
-    def __enter__(self) -> MeasureProgress:
-        if sys.stderr.isatty():
-            self._bars = _bars()
-            self._campaign = self._bars.add_task(
-                "units", total=self._planned, completed=self._first, left="left"
-            )
-            self._bars.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._bars is not None:
-            self._bars.stop()
-
-    def step_submitted(self, unit: Unit, steps_done: int, steps_total: int) -> None:
-        """Show the progress of a training; called inside a measured window, so it does little.
-
-        Args:
-            unit: the unit that is trained.
-            steps_done: steps submitted so far.
-            steps_total: steps of the training; 0 before the first one, during rest and warm-up.
-        """
-        now = self._clock()
-        if self._bars is None or (steps_total and now < self._drawn + _REDRAW_S):
-            return
-        self._drawn = now
-        if not steps_total or self._training is None:
-            self._remove_training_bar()
-            self._training = self._bars.add_task("", total=None, left="")
-        if steps_total:
-            self._bars.update(
-                self._training,
-                description=str(unit),
-                total=steps_total,
-                completed=steps_done,
-                left="left",
-            )
-        else:
-            self._bars.update(self._training, description=f"{unit}: before training")
-
-    def attempt_ended(self, done: Done) -> None:
+    def __call__(self, done: Done) -> None:
         """Print the outcome of an attempt."""
-        recorded = self._recorded()
+        recorded, planned = self._recorded(), len(self._units)
+        remaining = ""
+        if self._first < recorded < planned:
+            seconds = (self._clock() - self._began) / (recorded - self._first)
+            remaining = f", about {duration_text(seconds * (planned - recorded))} remaining"
         detail = f": {done.detail}" if done.detail else ""
         line = f"{done.unit}: {done.how} after {duration_text(done.seconds)}{detail}"
-        print(f"{line} ({recorded:,} of {self._planned:,}{self._remaining(recorded)})", flush=True)
-        if self._bars is not None and self._campaign is not None:
-            self._remove_training_bar()
-            self._bars.update(self._campaign, completed=recorded)
-
-    def _remove_training_bar(self) -> None:
-        if self._bars is not None and self._training is not None:
-            self._bars.remove_task(self._training)
-        self._training = None
-
-    def _remaining(self, recorded: int) -> str:
-        left, made = self._planned - recorded, recorded - self._first
-        if left <= 0 or made <= 0:
-            return ""
-        seconds = (self._clock() - self._began) / made * left
-        return f", about {duration_text(seconds)} remaining"
+        print(f"{line} ({recorded:,} of {planned:,}{remaining})", flush=True)
 
     def _recorded(self) -> int:
         from naslib_ecnas.campaign.measurement import recorded
@@ -394,43 +315,18 @@ class MeasureProgress:
             return self._first
 
 
-def _bars() -> Progress:
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[left]}"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        redirect_stdout=sys.stdout.isatty(),
-        refresh_per_second=1 / _REDRAW_S,
-        speed_estimate_period=_RATE_PERIOD_S,
-        transient=True,
-    )
-
-
 # -- status, validate, export ---------------------------------------------------------------------
 
 
-def _status(args: argparse.Namespace) -> int:
+def _status(args: argparse.Namespace) -> None:
     """Show progress, rate, remaining time, energy and failed units."""
     from naslib_ecnas.campaign import status
 
-    found = status(Path(args.campaign).expanduser())
+    found = status(args.campaign)
     if args.json:
         print_json(found.to_json())
-        return 0
-    _print_status(found)
-    return 0
+    else:
+        _print_status(found)
 
 
 def _print_status(found: Status) -> None:
@@ -442,25 +338,19 @@ def _print_status(found: Status) -> None:
     rate = quantity_text(found.units_per_hour, ".3g", "units an hour")
     workers = counted(max(live, 1), "worker")
     print(f"rate {rate}; remaining time {duration_text(found.remaining_s)} with {workers}")
-    print(
-        f"energy so far {quantity_text(found.energy_kwh, '.4g', 'kWh')}, remaining "
-        f"{quantity_text(found.energy_to_come_kwh, '.4g', 'kWh')} (estimated from the "
-        f"{found.estimated_from}; without PUE)"
+    used, to_come, lost = (
+        quantity_text(kwh, ".4g", "kWh")
+        for kwh in (found.energy_kwh, found.energy_to_come_kwh, found.lost.energy_kwh)
     )
+    basis = f"estimated from the {found.estimated_from}; without PUE"
+    print(f"energy so far {used}, remaining {to_come} ({basis})")
     if found.lost.attempts:
-        print(
-            f"lost: {counted(found.lost.attempts, 'attempt')}, "
-            f"{duration_text(found.lost.seconds)}, "
-            f"at least {quantity_text(found.lost.energy_kwh, '.4g', 'kWh')}"
-        )
-    rows = [
-        (
-            one.unit,
-            "stale" if one.stale else "running",
-            f"{one.worker}, {duration_text(one.since_s)}",
-        )
-        for one in found.running
-    ]
+        attempts, time_lost = counted(found.lost.attempts, "attempt"), found.lost.seconds
+        print(f"lost: {attempts}, {duration_text(time_lost)}, at least {lost}")
+    rows = []
+    for one in found.running:
+        state = "stale" if one.stale else "running"
+        rows.append((one.unit, state, f"{one.worker}, {duration_text(one.since_s)}"))
     rows += [(one.unit, "given up", f"{one.attempts} x {one.reason}") for one in found.given_up]
     rows += [(unit, "damaged", "ecnas measure validate") for unit in found.unreadable]
     if rows:
@@ -472,9 +362,8 @@ def _validate(args: argparse.Namespace) -> int:
     """Check every record and list the units to measure again."""
     from naslib_ecnas.campaign import requeue, validate
 
-    folder = Path(args.campaign).expanduser()
-    found = validate(folder)
-    moved = requeue(folder, found.redo, why=found.why) if args.requeue else []
+    found = validate(args.campaign)
+    moved = requeue(args.campaign, found.redo, why=found.why) if args.requeue else []
     if args.json:
         print_json({**found.to_json(), "requeued": moved})
     else:
@@ -482,7 +371,7 @@ def _validate(args: argparse.Namespace) -> int:
         if args.requeue:
             print(f"requeued: {counted(len(moved), 'unit')}")
         if moved:
-            print(f"measure them: ecnas measure run {folder}")
+            print(f"measure them: ecnas measure run {args.campaign}")
     return 0 if found.good and (found.spotless or not args.strict) else 1
 
 
@@ -493,7 +382,13 @@ def _print_validation(found: Validation) -> None:
         f"{len(found.missing):,} missing"
     )
     rows = [(one.unit, "FAULT", one.code, one.text) for one in found.faults]
-    rows += _grouped(found.doubts)
+    # One line for each text, since a doubt about the machine concerns every unit.
+    units: dict[tuple[str, str], set[str]] = {}
+    for one in found.doubts:
+        units.setdefault((one.code, one.text), set()).add(one.unit)
+    for (code, text), names in units.items():
+        who = names.pop() if len(names) == 1 else f"{len(names):,} units"
+        rows.append((who, "doubt", code, text))
     if rows:
         print()
         print_table(("unit", "", "code", "found"), rows[:_MOST_LINES])
@@ -504,32 +399,19 @@ def _print_validation(found: Validation) -> None:
         print(f"\nmeasure again: {some} (--requeue)")
 
 
-def _grouped(doubts: Sequence[Finding]) -> list[tuple[str, str, str, str]]:
-    """One line for each text: a doubt about the machine concerns every unit."""
-    units: dict[tuple[str, str], dict[str, None]] = {}
-    for one in doubts:
-        units.setdefault((one.code, one.text), {})[one.unit] = None
-    return [
-        (next(iter(names)) if len(names) == 1 else f"{len(names):,} units", "doubt", code, text)
-        for (code, text), names in units.items()
-    ]
-
-
-def _export(args: argparse.Namespace) -> int:
+def _export(args: argparse.Namespace) -> None:
     """Write the records as a table (.ecnas, .tfrecord, .parquet, .csv)."""
     from naslib_ecnas.campaign import export
 
-    out = Path(args.out).expanduser()
     columns = export(
-        Path(args.campaign).expanduser(),
-        out,
+        args.campaign,
+        args.out,
         pue=args.pue,
         carbon=args.carbon_intensity,
         cpu={"auto": None, "gpu": False, "gpu+cpu": True}[args.energy],
         span=args.span,
         allow_synthetic=args.allow_synthetic,
     )
-    print(out)
+    print(args.out)
     if any(origin.kind == "synthetic" for origin in columns.provenance.values()):
         print("SYNTHETIC: these numbers are not measurements", file=sys.stderr)
-    return 0

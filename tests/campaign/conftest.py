@@ -24,23 +24,21 @@ SETTINGS = Settings(meter="none", steps=2, batch_size=2, evaluate_images=2)
 #: Four images a file, so that a budget of four epochs has 32 steps of two images.
 DATA = DataChoice(kind="synthetic", images_per_file=4)
 
-#: Prints a line for each attempt. It stops at one of its callbacks on_step, counted from 1, or when
-#: a record is to take its name; then it prints "held" and waits for a line.
+#: Prints a line for each attempt. It stops after a step of a training, counted from 1, or when a
+#: record is to take its name; then it prints "held" and waits for a line.
 _WORKER = """
 import json, os, sys
 from pathlib import Path
 from naslib_ecnas.campaign import Settings, work
 folder, settings, hold = sys.argv[1:]
-steps = [0]
 
 def held(name):
     print("held", name, flush=True)
     sys.stdin.readline()
 
-def on_step(unit, done, total):
-    steps[0] += 1
-    if str(steps[0]) == hold:
-        held(unit.name)
+def progress(task, done=0, total=None, **_):
+    if task.startswith("training") and str(done) == hold:
+        held(task)
 
 def replacing(source, target, *, replace=os.replace):
     if hold == "record" and Path(target).parent.name == "records":
@@ -48,7 +46,7 @@ def replacing(source, target, *, replace=os.replace):
     replace(source, target)
 
 os.replace = replacing
-work(Path(folder), Settings(**json.loads(settings)), on_step=on_step,
+work(Path(folder), Settings(**json.loads(settings)), progress=progress,
      on_attempt=lambda done: print(done.unit.name, done.attempt, done.how, flush=True))
 """
 

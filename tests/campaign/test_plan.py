@@ -12,7 +12,7 @@ import pytest
 
 from naslib_ecnas import Cell
 from naslib_ecnas.campaign import DataChoice, Pace, Plan, Settings, make_plan
-from naslib_ecnas.campaign.plan import designed_rows, file_rows, vertices_of
+from naslib_ecnas.campaign.plan import file_rows
 from naslib_ecnas.errors import ConfigError, EcnasError, FormatError, UnknownTableError
 
 DATA = DataChoice(kind="synthetic", images_per_file=4)
@@ -110,7 +110,7 @@ def test_a_damaged_plan_is_an_error_at_every_length(
         Plan.read(tmp_path / "elsewhere")
 
 
-def test_cells_come_from_a_file_or_a_design(tmp_path: Path) -> None:
+def test_cells_come_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "cells"
     file.write_text(f"# two\n5\n\n{Cell.from_row(17)}  # the other\n5\n")
     assert file_rows(file, vertices=4) == [5, 17]
@@ -123,9 +123,3 @@ def test_cells_come_from_a_file_or_a_design(tmp_path: Path) -> None:
     file.write_bytes(b"\xff\xfe")
     with pytest.raises(FormatError, match="UTF-8"):
         file_rows(file, vertices=4)
-    rows = designed_rows(12, vertices=4, seed=0)
-    assert len(set(rows)) == 12
-    assert max(rows) < 91
-    assert vertices_of("5v") == 5
-    with pytest.raises(ConfigError, match="4v, 5v, 7v"):
-        vertices_of("6v")

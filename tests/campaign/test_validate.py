@@ -18,8 +18,9 @@ import naslib_ecnas as ecnas
 from naslib_ecnas.campaign import Measurement, Plan, Settings, requeue, status, validate, work
 from naslib_ecnas.campaign.claims import Owner
 from naslib_ecnas.campaign.measurement import record_path
-from naslib_ecnas.campaign.plan import expected
-from naslib_ecnas.campaign.worker import PAUSE_S, attempts_folder
+from naslib_ecnas.campaign.status import expected
+from naslib_ecnas.campaign.unit import PAUSE_S
+from naslib_ecnas.campaign.worker import attempts_folder
 from naslib_ecnas.energy.readings import GpuProcess, Reading, invalid
 from naslib_ecnas.files import to_json, to_plain
 

@@ -33,15 +33,8 @@ from naslib_ecnas.campaign import (
 from naslib_ecnas.campaign import worker as worker_module
 from naslib_ecnas.campaign.claims import AttemptLog, Owner, attempts, log_windows, take
 from naslib_ecnas.campaign.measurement import record_path, recorded, run_j, total_j
-from naslib_ecnas.campaign.worker import (
-    PAUSE_S,
-    WARM_UP,
-    Warmth,
-    attempts_folder,
-    images,
-    opened,
-    read_replay,
-)
+from naslib_ecnas.campaign.unit import PAUSE_S, WARM_UP, Warmth, images, opened, read_replay
+from naslib_ecnas.campaign.worker import attempts_folder
 from naslib_ecnas.energy import EnergyMeter, NullMeter, ReplayMeter
 from naslib_ecnas.errors import ConfigError, EcnasError, MissingDependencyError, StorageError
 from naslib_ecnas.files import to_json, to_plain
@@ -82,15 +75,16 @@ def claimed_elsewhere(place: Path, **changes: Any) -> Path:
 def test_on_a_cpu_its_counters_are_used_if_they_can_be_read() -> None:
     with EnergyMeter(devices=()) as meter:
         state = meter.cpu_state
-    with opened(Settings()) as found:
+    with opened(Settings()) as (meter, label):
         if state.kind == "measured":
-            assert found.label.kind == "rapl"
-            assert isinstance(found.meter, EnergyMeter)
+            assert label.kind == "rapl"
+            assert isinstance(meter, EnergyMeter)
         else:
-            assert isinstance(found.meter, NullMeter)
-            assert (found.label.kind, found.label.cpu_detail) == ("none", state.detail)
-    with opened(Settings(meter="none")) as found:
-        assert isinstance(found.meter, NullMeter)
+            assert isinstance(meter, NullMeter)
+            assert (label.kind, label.cpu_detail) == ("none", state.detail)
+    with opened(Settings(meter="none")) as (meter, label):
+        assert isinstance(meter, NullMeter)
+        assert (label.kind, label.cpu_detail) == ("none", "not asked for")
 
 
 def test_a_gpu_that_cannot_be_measured_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,13 +97,13 @@ def test_windows_and_traces_are_replayed(sound: Path, tmp_path: Path) -> None:
     record = records(sound)[0]
     file = tmp_path / "windows.json"
     file.write_text(to_json([window.to_dict() for window in record.windows]))
-    with opened(Settings(meter="replay", replay=str(file))) as found:
-        with found.meter.window("total") as span:
+    with opened(Settings(meter="replay", replay=str(file))) as (meter, label):
+        with meter.window("total") as span:
             pass
         total = record.window("total")
         assert total is not None
         assert span.window.gpu_total_j == total.gpu_total_j
-        assert found.label.kind == "replay"
+        assert label.kind == "replay"
     assert isinstance(read_replay(place_of(sound) / "0001.log"), ReplayMeter)
     file.write_text(json.dumps({"times_s": [0, 1e6], "powers_w": [50, 50]}))
     meter = read_replay(file)
@@ -273,12 +267,12 @@ def test_a_unit_that_was_recorded_between_look_and_claim_is_not_measured_again(
 
 
 def test_an_interrupted_worker_frees_its_unit_at_once(one: Path, settings: Settings) -> None:
-    def interrupt(unit: object, steps_done: int, steps_total: int) -> None:
-        if steps_done == 1:
+    def interrupt(task: str, done: int = 0, *_: object, **__: object) -> None:
+        if task.startswith("training") and done == 1:
             signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        work(one, settings, on_step=interrupt)
+        work(one, settings, progress=interrupt)
     (first,) = attempts(place_of(one))
     assert (first.ended, first.detail.split(":")[0]) == ("stopped", "KeyboardInterrupt")
     assert [end.attempt for end in work(one, settings)] == [2]
@@ -289,11 +283,11 @@ def test_a_worker_that_was_superseded_stops_and_its_record_does_not_count(
 ) -> None:
     place = place_of(one)
 
-    def supersede(unit: object, steps_done: int, steps_total: int) -> None:
-        if steps_done == 2 and take(place, 2) is not None:
+    def supersede(task: str, done: int = 0, *_: object, **__: object) -> None:
+        if task.startswith("training") and done == 2 and take(place, 2) is not None:
             AttemptLog(place, 2).end("failed", "so that the unit is free")
 
-    done = work(one, settings, on_step=supersede)
+    done = work(one, settings, progress=supersede)
     assert [(end.attempt, end.how) for end in done] == [(1, "superseded"), (3, "recorded")]
     assert Measurement.read(place / "0001.json").attempt == 1
     assert records(one)[0].attempt == 3
@@ -399,7 +393,7 @@ def test_nothing_is_lost_and_nothing_counted_twice(
     planned = plan()
     planned.write(folder)
     claimed_elsewhere(attempts_folder(folder, planned.units[3]))
-    killed = [worker(folder, traced, hold=hold) for hold in (2, "record")]
+    killed = [worker(folder, traced, hold=hold) for hold in (1, "record")]
     for process in killed:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("held ")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 import sys
@@ -14,7 +13,7 @@ import pytest
 
 import naslib_ecnas as ecnas
 from naslib_ecnas.campaign import Done, Plan
-from naslib_ecnas.commands.measure import MeasureProgress
+from naslib_ecnas.commands.measure import Outcomes
 from naslib_ecnas.errors import UnknownTableError
 from naslib_ecnas.files import cache_folder
 
@@ -139,21 +138,23 @@ def campaign(tmp_path: Path, ecnas_: Any) -> Path:
     return tmp_path / "c"
 
 
-#: Two units that are recorded without any training, by a clock of 2 s a call.
+#: Two units of which each leaves a record without any training, by a clock of 2 s a call.
 PRETEND = """
 import itertools, sys
 from pathlib import Path
 from naslib_ecnas.campaign import Done, Plan
-from naslib_ecnas.commands.measure import MeasureProgress
+from naslib_ecnas.commands.measure import Outcomes
+from naslib_ecnas.console import progress
 folder = Path(sys.argv[1])
 (folder / "records").mkdir()
-with MeasureProgress(folder, clock=itertools.count(0.0, 2.0).__next__) as shown:
-    for unit in Plan.read(folder).units:
-        shown.step_submitted(unit, 0, 0)
-        shown.step_submitted(unit, 5, 16)
-        shown._bars.refresh()
+outcomes = Outcomes(folder, clock=itertools.count(0.0, 2.0).__next__)
+with progress(slow=True) as shown:
+    for i, unit in enumerate(Plan.read(folder).units):
+        shown("campaign c", i, 2, unit="units")
+        shown("training row 0", 5, 16, unit="steps")
+        shown.bars.refresh()
         (folder / "records" / f"{unit.name}.json").touch()
-        shown.attempt_ended(Done(unit, 1, "recorded", "", 1.5))
+        outcomes(Done(unit, 1, "recorded", "", 1.5))
 print("end")
 """
 
@@ -162,10 +163,9 @@ def test_bars_on_a_terminal_are_erased_at_the_end(campaign: Path, terminal: Any)
     raw = terminal.shown([sys.executable, "-c", PRETEND, str(campaign)], columns=100)
     assert raw.count("\x1b[?25l") == raw.count("\x1b[?25h") == 1  # the cursor comes back
     shown = terminal.plain(raw)
-    assert re.search(r"units .* 0/2", shown)
-    assert re.search(r"row 0, 4 epochs, repeat 0 .*\b5/16\b", shown)
-    assert re.search(r"recorded after 1\.5 s \(1 of 2, about [68].0 s remaining\)", shown)
-    assert "\x1b[2K" in raw[raw.rindex("0/2") :]
+    assert re.search(r"campaign c .* 0 of 2 units", shown)
+    assert re.search(r"training row 0 .* 5 of 16 steps", shown)
+    assert re.search(r"recorded after 1\.5 s \(1 of 2, about 2.0 s remaining\)", shown)
     assert shown.splitlines()[-1] == "end"
 
 
@@ -176,30 +176,13 @@ def test_a_file_gets_the_lines_though_bars_are_shown(campaign: Path, terminal: A
     assert (campaign / "out.txt").read_text().count("recorded after") == 2
 
 
-def test_a_repeated_attempt_has_one_bar(
-    campaign: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_only_records_of_the_plan_are_counted(
+    campaign: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    unit = Plan.read(campaign).units[0]
-    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
-    with MeasureProgress(campaign, clock=itertools.count(0.0, 2.0).__next__) as shown:
-
-        def tasks() -> list[str]:
-            assert shown._bars is not None
-            return [task.description for task in shown._bars.tasks]
-
-        for attempt in range(3):
-            shown.step_submitted(unit, 0, 0)
-            assert tasks() == ["units", f"{unit}: before training"]
-            shown.step_submitted(unit, 5, 16)
-            assert tasks() == ["units", str(unit)]
-            shown.attempt_ended(Done(unit, attempt + 1, "invalid", "frozen", 1.0))
-            assert tasks() == ["units"]
-    assert capsys.readouterr().out.count("invalid after 1.0 s: frozen (0 of 2)") == 3
-
-
-def test_only_records_of_the_plan_are_counted(campaign: Path) -> None:
+    outcomes = Outcomes(campaign)
     (campaign / "records").mkdir()
     (campaign / "records" / "99-4-0.json").write_text("{}")
-    assert MeasureProgress(campaign)._recorded() == 0
+    outcomes(Done(Plan.read(campaign).units[0], 1, "invalid", "frozen", 1.0))
+    assert capsys.readouterr().out.endswith(": invalid after 1.0 s: frozen (0 of 2)\n")
     with pytest.raises(UnknownTableError):
-        MeasureProgress(campaign.parent)
+        Outcomes(campaign.parent)

@@ -1,0 +1,228 @@
+"""Status of a campaign: what is recorded, running, given up and lost, and what is to come."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from naslib_ecnas.campaign.claims import Attempt, attempts, claim_path, numbers
+from naslib_ecnas.campaign.measurement import (
+    Measurement,
+    has_cpu,
+    record_path,
+    recorded,
+    total_j,
+)
+from naslib_ecnas.campaign.plan import Pace, Plan, Unit
+from naslib_ecnas.campaign.worker import attempts_folder, exhausted
+from naslib_ecnas.errors import EcnasError
+from naslib_ecnas.files import to_plain
+
+__all__ = ["Status", "expected", "status"]
+
+#: Number of records, the last ones, that the rate is computed from, since workers come and go.
+_RECENT = 50
+
+_J_PER_KWH = 3.6e6
+
+
+@dataclass(frozen=True)
+class Running:
+    """A unit that a worker is measuring."""
+
+    unit: str
+    worker: str
+    since_s: float
+    stale: bool
+    """Whether its heartbeat has stopped, so that the next worker takes over the unit."""
+
+
+@dataclass(frozen=True)
+class GivenUp:
+    """A unit whose attempts all failed."""
+
+    unit: str
+    attempts: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Lost:
+    """Time and energy of attempts without a record."""
+
+    attempts: int
+    seconds: float
+    energy_kwh: float
+    """Of finished windows; NaN if nothing was measured."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """The state of a campaign. Energies are as measured, without PUE."""
+
+    name: str
+    planned: int
+    recorded: int
+    unreadable: tuple[str, ...]
+    """Units whose records are damaged."""
+    running: tuple[Running, ...]
+    given_up: tuple[GivenUp, ...]
+    lost: Lost
+    units_per_hour: float
+    """NaN with fewer than two records."""
+    remaining_s: float
+    """Expected time until the end, with the present number of workers, or one if there is none."""
+    energy_kwh: float
+    """Of the records: 0 without records, NaN if none of them has an energy."""
+    energy_to_come_kwh: float
+    """Expected for the units without a record; NaN if there are records but none has an energy."""
+    estimated_from: str
+    """Basis of both expectations: `models`, or `records` if these scale the models."""
+
+    @property
+    def remaining(self) -> int:
+        """Number of units without a record that are not given up."""
+        return self.planned - self.recorded - len(self.given_up)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        plain: dict[str, Any] = to_plain(self)
+        return {**plain, "remaining": self.remaining}
+
+
+def status(folder: str | PathLike[str], *, pace: Pace | None = None) -> Status:
+    """The state of a campaign.
+
+    Args:
+        folder: folder of the campaign.
+        pace: the workers', which says how often a unit is tried and when a claim is stale.
+
+    Raises:
+        UnknownTableError, FormatError, StorageError: there is no campaign, or it cannot be read.
+    """
+    pace, folder = pace or Pace(), Path(folder)
+    plan = Plan.read(folder)
+    there = recorded(folder)
+    records: list[Measurement] = []
+    unreadable, running, given_up, lost, todo = [], [], [], [], []
+    for unit in plan.units:
+        place = attempts_folder(folder, unit)
+        if unit.name in there:
+            counted = 0
+            try:
+                records.append(Measurement.read(record_path(folder, unit)))
+                counted = records[-1].attempt
+            except EcnasError:
+                unreadable.append(str(unit))
+            # Most records come from a first attempt, whose log need not be read.
+            if not counted or numbers(place) != [counted]:
+                lost += [attempt for attempt in attempts(place) if attempt.number != counted]
+            continue
+        made = attempts(place)
+        last = made[-1] if made else None
+        if last is not None and last.ended == "" and not (last.owner and last.owner.dead):
+            running.append(_running(unit, last, claim_path(place, last.number), pace))
+            made.pop()
+            todo.append(unit)
+        elif last is not None and exhausted(made, pace.tries):
+            given_up.append(GivenUp(str(unit), len(made), last.detail or "its worker died"))
+        else:
+            todo.append(unit)
+        lost += made
+    workers = max(sum(not unit.stale for unit in running), 1)
+    energy, to_come, seconds, basis = _forecast(plan, records, todo)
+    return Status(
+        name=plan.name,
+        planned=len(plan.units),
+        recorded=len(records),
+        unreadable=tuple(unreadable),
+        running=tuple(running),
+        given_up=tuple(given_up),
+        lost=_lost(lost),
+        units_per_hour=_rate(records),
+        remaining_s=seconds / workers,
+        energy_kwh=energy,
+        energy_to_come_kwh=to_come,
+        estimated_from=basis,
+    )
+
+
+def _running(unit: Unit, attempt: Attempt, claim: Path, pace: Pace) -> Running:
+    now, owner = time.time(), attempt.owner
+    return Running(
+        unit=str(unit),
+        worker="unknown" if owner is None else str(owner),
+        # By another machine's clock, or one that was set back, it may lie in the future.
+        since_s=math.nan if owner is None else max(now - owner.claimed_unix, 0.0),
+        stale=now - claim.stat().st_mtime >= pace.stale_s,
+    )
+
+
+def _lost(made: list[Attempt]) -> Lost:
+    joules = [a.energy_j for a in made if math.isfinite(a.energy_j)]
+    return Lost(
+        attempts=len(made),
+        seconds=math.fsum(a.seconds for a in made if math.isfinite(a.seconds)),
+        energy_kwh=math.fsum(joules) / _J_PER_KWH if joules else math.nan,
+    )
+
+
+def _rate(records: list[Measurement]) -> float:
+    """Records an hour, of the last `_RECENT`."""
+    ends = sorted(max(w.stopped_unix for w in r.windows) for r in records if r.windows)
+    ends = ends[-_RECENT:]
+    span = ends[-1] - ends[0] if ends else 0.0
+    return 3600 * (len(ends) - 1) / span if span > 0 else math.nan
+
+
+def _forecast(
+    plan: Plan, records: list[Measurement], todo: list[Unit]
+) -> tuple[float, float, float, str]:
+    """kWh so far, expected kWh and worker-seconds of the rest, and the basis of both."""
+    joules = np.array([total_j(record, cpu=has_cpu(record)) for record in records])
+    known = np.isfinite(joules)
+    used = float(joules[known].sum()) / _J_PER_KWH if known.any() or not records else math.nan
+    if not todo:
+        return used, 0.0, 0.0, "records"
+    kwh, seconds = (float(np.nansum(values)) for values in expected(plan, todo))
+    if not records:
+        return used, kwh, seconds, "models"
+    done_kwh, done_s = expected(plan, [record.unit for record in records])
+    took = sum(record.training.total_time_s + 2 * record.settings.baseline_s for record in records)
+    # Scaled by the records that have an energy; without any the energy to come is unknown.
+    energy_scale = used / float(np.nansum(done_kwh[known])) if known.any() else math.nan
+    time_scale = took / float(np.nansum(done_s))
+    return used, kwh * energy_scale, seconds * time_scale, "records"
+
+
+def expected(plan: Plan, units: Sequence[Unit]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Energy and time of units as the package's models predict them, for planning.
+
+    Budgets between the models' are interpolated linearly, others scaled from the nearest.
+
+    Returns:
+        (n,) kWh with the PUE of the modelled table, and (n,) seconds, on the models' own GPU.
+    """
+    from naslib_ecnas.loading import load
+
+    # A smaller table contains the same predictions and is made sooner.
+    name = next(n for v, n in ((4, "4v"), (5, "5v"), (7, "7v")) if plan.vertices <= v)
+    bench = load(name)
+    rows = np.array([unit.row for unit in units], dtype=np.int64)
+    epochs = np.array([unit.epochs for unit in units], dtype=np.float64)
+    budgets = np.array(bench.budgets, dtype=np.float64)
+    near = np.clip(epochs, budgets[0], budgets[-1])
+    out = []
+    for metric in ("energy_kwh", "training_time_s"):
+        values = np.stack([bench.values(metric, b)[rows] for b in bench.budgets], axis=1)
+        at = np.array([np.interp(e, budgets, v) for e, v in zip(near, values, strict=True)])
+        out.append(at * epochs / near)
+    return out[0], out[1]

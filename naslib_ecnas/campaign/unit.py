@@ -1,0 +1,236 @@
+"""The measurement of one unit: its images, its meter, the warm-up, the rests and the training."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from naslib_ecnas.campaign.claims import AttemptLog, LoggedMeter, Owner, log_windows
+from naslib_ecnas.campaign.measurement import Measurement, MeterLabel
+from naslib_ecnas.campaign.plan import DataChoice, Plan, Settings, Unit, read_json
+from naslib_ecnas.cell import Cell
+from naslib_ecnas.energy.meter import EnergyMeter, Meter, NullMeter
+from naslib_ecnas.energy.readings import Window
+from naslib_ecnas.energy.replay import ReplayMeter
+from naslib_ecnas.errors import EcnasError, FormatError
+from naslib_ecnas.progress import Progress
+
+if TYPE_CHECKING:
+    from naslib_ecnas.training import Cifar10
+
+__all__ = ["PAUSE_S", "WARM_UP", "Warmth", "images", "measure_unit", "opened", "read_replay"]
+
+#: Name of the window of a warm-up; it is in no energy of a record.
+WARM_UP = "warm-up"
+
+#: Pause in s after which a GPU has cooled down so far that it must be warmed up again.
+PAUSE_S = 180.0
+
+#: Synthetic images are the same for every campaign, so that its units differ in their seeds only.
+_SYNTHETIC_SEED = 0
+
+
+# -- images --------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=1)
+def images(choice: DataChoice) -> Cifar10:
+    """The images that a plan names, read once in a process.
+
+    Raises:
+        MissingDependencyError: torch is not installed.
+        UnknownTableError, FormatError: the files are missing or damaged.
+    """
+    from naslib_ecnas import training
+
+    if choice.path is None:
+        return training.synthetic(seed=_SYNTHETIC_SEED, images_per_file=choice.images_per_file)
+    form = "tfrecord" if choice.kind == "tfrecord" else None
+    folder = Path(choice.path).expanduser()
+    return training.read_cifar10(folder, form=form, images_per_file=choice.images_per_file)
+
+
+# -- meters --------------------------------------------------------------------------------------
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[tuple[Meter, MeterLabel]]:
+    """The meter that a campaign's settings name, and how it measures; closed afterwards.
+
+    `auto` measures a GPU if the device is one or if one is named, and the CPU if its counters can
+    be read; without a GPU it measures the CPU or nothing. A GPU that cannot be measured is an
+    error, so that no long campaign ends without energies.
+
+    Raises:
+        MeterError: the GPU cannot be measured, or others use it.
+        MissingDependencyError: nvidia-ml-py is not installed.
+        FormatError, StorageError: the file of a replay cannot be read.
+    """
+    meter, label = _open(settings)
+    with closing(meter):
+        yield meter, label
+
+
+def _open(settings: Settings) -> tuple[Meter, MeterLabel]:
+    if settings.replay is not None:
+        return read_replay(Path(settings.replay)), MeterLabel(kind="replay")
+    if settings.meter == "none":
+        return NullMeter(), MeterLabel(kind="none")
+    on_gpu = settings.device.startswith("cuda")
+    if on_gpu or settings.gpu is not None:
+        sync = None
+        if on_gpu:
+            import torch
+
+            sync = partial(torch.cuda.synchronize, settings.device)
+        meter = EnergyMeter(devices=[settings.gpu or settings.device], sync=sync)
+        return meter, _label("nvml", meter)
+    meter = EnergyMeter(devices=())
+    if meter.cpu_state.kind == "measured":
+        return meter, _label("rapl", meter)
+    meter.close()
+    return NullMeter(), _label("none", meter)
+
+
+def _label(kind: str, meter: EnergyMeter) -> MeterLabel:
+    maps = {name: dict(getattr(meter, name)) for name in ("methods", "periods_s", "notes")}
+    state = meter.cpu_state
+    return MeterLabel(kind=kind, cpu=state.kind, cpu_detail=state.detail, **maps)
+
+
+def read_replay(path: Path) -> ReplayMeter:
+    """A meter from a file: a trace of power, or windows.
+
+    A trace is a JSON object with `times_s`, which begin when the meter is opened, and `powers_w`.
+    Windows are the lines of an attempt's log, or a JSON array of `Window.to_dict`.
+
+    Raises:
+        StorageError: the file cannot be read.
+        FormatError: it contains neither, or times or powers that are not possible.
+    """
+    windows = log_windows(path)
+    if windows:
+        return ReplayMeter(windows)
+    data = read_json(path, "the replay")
+    if isinstance(data, list) and data:
+        return ReplayMeter([Window.from_dict(item) for item in data])
+    if isinstance(data, dict) and {"times_s", "powers_w"} <= data.keys():
+        try:
+            return ReplayMeter.of_trace(data["times_s"], data["powers_w"])
+        except ValueError as error:
+            raise FormatError(f"not a trace of power: {error}", path=path) from error
+    text = "a replay needs times_s and powers_w, an array of windows, or the log of an attempt"
+    raise FormatError(text, path=path)
+
+
+# -- the measurement -----------------------------------------------------------------------------
+
+
+class Warmth:
+    """Whether a worker's device is warm from its last training.
+
+    Args:
+        clock: time in s; for tests.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._last = -math.inf
+
+    @property
+    def cold(self) -> bool:
+        """Whether this process has not measured a unit yet, or not for `PAUSE_S`."""
+        return self._clock() - self._last > PAUSE_S
+
+    def trained(self) -> None:
+        """Note that a unit was measured just now."""
+        self._last = self._clock()
+
+
+def measure_unit(
+    unit: Unit,
+    plan: Plan,
+    settings: Settings,
+    *,
+    data: Cifar10,
+    log: AttemptLog,
+    warmth: Warmth | None = None,
+    progress: Progress | None = None,
+    sleep: Callable[[float], object] = time.sleep,
+) -> Measurement:
+    """Train a unit's cell and measure it.
+
+    Rest is measured before and after the training, since what the machine uses without it is part
+    of every energy. A cold device is warmed up first, in a window of its own.
+
+    Args:
+        unit: what to train.
+        plan: the unit's plan.
+        settings: how to measure.
+        data: images of the plan.
+        log: receives the meter's windows as they end; its number is the attempt's.
+        warmth: state of a worker that has measured units before; without it a device is cold.
+        progress: gets every step of the warm-up and of the training, within what is measured, so
+            it must be quick; an exception that it raises ends the training.
+        sleep: used for rests.
+
+    Raises:
+        ConfigError: a setting is not possible.
+        MeterError: the GPU cannot be measured.
+        RuntimeError: torch failed, for example because the GPU's memory is too small.
+    """
+    from naslib_ecnas.training import RECIPES, train
+    from naslib_ecnas.training.run import warm_up
+
+    warmth = warmth or Warmth()
+    owner = Owner.here()
+    recipe = replace(RECIPES[plan.recipe], images=settings.images)
+    if settings.batch_size is not None:
+        recipe = replace(recipe, batch_size=settings.batch_size)
+    steps = settings.steps
+    if steps is not None:
+        steps = min(steps, recipe.steps(unit.epochs, len(data.train)))
+    cell = Cell.from_row(unit.row)
+    if str(cell) != unit.cell:
+        raise EcnasError(f"the plan's cell of row {unit.row} must be {cell}", value=unit.cell)
+    same: dict[str, Any] = {"epochs": unit.epochs, "recipe": recipe, "data": data}
+    same |= {"device": settings.device, "progress": progress}
+    with opened(settings) as (meter, label):
+        logged = LoggedMeter(meter, log)
+
+        def rest(name: str) -> None:
+            if label.kind != "none" and settings.baseline_s > 0:
+                with logged.window(name):
+                    sleep(settings.baseline_s)
+
+        if settings.warm_up_s and warmth.cold:
+            with logged.window(WARM_UP):
+                warm_up(cell, seconds=settings.warm_up_s, **same)
+        rest("rest-before")
+        training = train(
+            cell,
+            seed=unit.seed,
+            meter=logged,
+            steps=steps,
+            evaluate_images=settings.evaluate_images,
+            **same,
+        )
+        rest("rest-after")
+        windows = meter.windows
+    warmth.trained()
+    return Measurement(
+        unit=unit,
+        attempt=log.number,
+        plan=plan.checksum,
+        owner=owner,
+        settings=settings,
+        meter=label,
+        training=training,
+        windows=windows,
+    )
