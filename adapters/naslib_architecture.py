@@ -24,7 +24,7 @@ from naslib_ecnas.adapters.naslib_metrics import Objective
 from naslib_ecnas.adapters.naslib_patches import require
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.cell import Cell
-from naslib_ecnas.errors import ConfigError, ProvenanceError, UnknownMetricError
+from naslib_ecnas.errors import ConfigError, UnknownMetricError
 from naslib_ecnas.records import Record
 from naslib_ecnas.space import Space
 from naslib_ecnas.topologies import OPERATIONS
@@ -354,9 +354,10 @@ class EcnasSearchSpace(_LazyNetwork):
             return self._raw(record)
         if metric is _Metric.ALL:
             every = {}
+            known = bench.provenance  # with power, if it can be computed
             for member, column in naslib_metrics.COLUMNS.items():
-                if column in record or column == "average_power_w":
-                    with suppress(UnknownMetricError, ProvenanceError):
+                if column in known:
+                    with suppress(UnknownMetricError):  # this cell has no value of it
                         every[member] = naslib_metrics.read(record, column, bench)
             return every
         name = naslib_metrics.column(metric)
