@@ -10,18 +10,24 @@ from numpy.typing import NDArray
 
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.errors import UnknownMetricError, check_counts
-from naslib_ecnas.figures.drawing import COLUMN_WIDTH, INK, add_caption, new_figure, origins, style
+from naslib_ecnas.figures.drawing import (
+    COLUMN_WIDTH,
+    INK,
+    Array,
+    axis_unit,
+    capitalised,
+    captioned,
+    origins,
+    panels,
+)
+from naslib_ecnas.figures.front import steps
 from naslib_ecnas.files import Sheet
 from naslib_ecnas.metrics import metric
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.collections import QuadMesh
     from matplotlib.figure import Figure
 
 __all__ = ["Clouds", "clouds", "clouds_figure"]
-
-Array = NDArray[np.float64]
 
 #: With fewer cells than this in the fullest bin, the colour scale is linear.
 _FEW = 20
@@ -106,10 +112,10 @@ def clouds(
     y_edges = np.linspace(low[1] - room, high[1] + room, bins[1] + 1)
     count = np.stack([np.histogram2d(p[:, 0], p[:, 1], bins=(x_edges, y_edges))[0] for p in pairs])
     fronts = tuple(np.array(bench.front((x, y), b).values, dtype=np.float64) for b in budgets)
-    shown = f"{len(pairs[0]):,} cells"
     caption = (
-        f"Table {bench.name}: {shown} at each of {', '.join(map(str, budgets))} epochs, counted "
-        f"in {bins[0]} x {bins[1]} bins; line: true front. {origins(bench, (x, y))}"
+        f"Table {bench.name}: {len(pairs[0]):,} cells at each of "
+        f"{', '.join(map(str, budgets))} epochs, counted in {bins[0]} x {bins[1]} bins; "
+        f"line: true front. {origins(bench, (x, y))}"
     )
     return Clouds(
         bench.name, budgets, x, y, caption, x_edges, y_edges, count.astype(np.int64), fronts
@@ -122,69 +128,38 @@ def clouds_figure(data: Clouds) -> Figure:
     Raises:
         MissingDependencyError: matplotlib is not installed.
     """
-    columns = min(2, len(data.budgets))
-    lines = -(-len(data.budgets) // columns)
-    with style():
-        from matplotlib.ticker import MaxNLocator
+    height = 1.15 + 1.3 * ((len(data.budgets) + 1) // 2)
+    with captioned(COLUMN_WIDTH, height, data.caption) as figure:
+        from matplotlib.colors import LogNorm, Normalize
+        from matplotlib.ticker import MaxNLocator, NullFormatter
 
-        figure = new_figure(COLUMN_WIDTH, 1.15 + 1.3 * lines)
-        grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
-        image = None
-        for i, axes in enumerate(grid.ravel()):
-            if i < len(data.budgets):
-                image = _panel(axes, data, i)
-            else:
-                axes.set_axis_off()
-        for axes in grid[-1]:
-            axes.set_xlabel(_unit(data)[0])
-        about = metric(data.y).label
-        figure.supylabel(f"{about[0].upper()}{about[1:]}", fontsize=8)
-        if image is not None:
-            bar = figure.colorbar(image, ax=grid, location="top", aspect=45, pad=0.02)
-            bar.set_label("Cells in a bin", fontsize=7)
-            bar.ax.tick_params(labelsize=6)
-            if data.count.max() < _FEW:
-                bar.ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-            bar.outline.set_linewidth(0.4)
-        add_caption(figure, data.caption)
+        factor, label = axis_unit(data.x, data.x_edges)
+        top = max(2, int(data.count.max()))
+        norm = Normalize(0, top) if top < _FEW else LogNorm(1, top)
+        grid = panels(figure, len(data.budgets), sharex=True, sharey=True)
+        for axes, budget, count, front in zip(
+            grid, data.budgets, data.count, data.fronts, strict=True
+        ):
+            image = axes.pcolormesh(
+                factor * data.x_edges,
+                data.y_edges,
+                np.where(count > 0, count, np.nan).T,
+                cmap="cividis_r",
+                norm=norm,
+                rasterized=True,  # thousands of fields would make the PDF large
+                linewidth=0,
+            )
+            steps(axes, front * [factor, 1.0], data.x, color=INK["vermilion"], linewidth=0.9)
+            axes.set_xscale("log")
+            axes.xaxis.set_minor_formatter(NullFormatter())
+            axes.set_title(f"{budget} epochs", fontsize=7, pad=2)
+            axes.set_xlabel(label)
+            axes.label_outer()
+        figure.supylabel(capitalised(metric(data.y).label), fontsize=8)
+        bar = figure.colorbar(image, ax=grid, location="top", aspect=45, pad=0.02)
+        bar.set_label("Cells in a bin", fontsize=7)
+        bar.ax.tick_params(labelsize=6)
+        if top < _FEW:
+            bar.ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        bar.outline.set_linewidth(0.4)
     return figure
-
-
-def _unit(data: Clouds) -> tuple[str, float]:
-    """Label of the x axis, and the factor from the metric's unit to the label's."""
-    found = metric(data.x)
-    if found.unit == "kWh":
-        about = found.about.removeprefix("training ")
-        return f"{about[0].upper()}{about[1:]} (Wh)", 1000.0
-    return found.label, 1.0
-
-
-def _panel(axes: Axes, data: Clouds, i: int) -> QuadMesh:
-    from matplotlib.colors import LogNorm, Normalize
-    from matplotlib.ticker import NullFormatter
-
-    factor = _unit(data)[1]
-    count = np.where(data.count[i] > 0, data.count[i], np.nan).T
-    top = max(2, int(data.count.max()))
-    few = top < _FEW
-    image = axes.pcolormesh(
-        factor * data.x_edges,
-        data.y_edges,
-        count,
-        cmap="cividis_r",
-        norm=Normalize(0, top) if few else LogNorm(1, top),
-        rasterized=True,  # thousands of fields would make the PDF large
-        linewidth=0,
-    )
-    x, y = data.fronts[i].T
-    axes.step(
-        factor * x,
-        y,
-        where="pre" if metric(data.x).maximise else "post",
-        color=INK["vermilion"],
-        linewidth=0.9,
-    )
-    axes.set_xscale("log")
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.set_title(f"{data.budgets[i]} epochs", fontsize=7, pad=2)
-    return image

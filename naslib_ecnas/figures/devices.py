@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,9 +11,15 @@ from numpy.typing import NDArray
 
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.errors import ConfigError
-from naslib_ecnas.figures.drawing import COLUMN_WIDTH, INK, add_caption, new_figure, style
+from naslib_ecnas.figures.drawing import (
+    COLUMN_WIDTH,
+    INK,
+    axis_unit,
+    captioned,
+    log_ticks,
+    origin_of,
+)
 from naslib_ecnas.files import Sheet
-from naslib_ecnas.metrics import metric
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,7 +27,11 @@ if TYPE_CHECKING:
 __all__ = ["DeviceEnergies", "device_energies", "devices_figure", "short_device_name"]
 
 _METRIC = "energy_kwh"
-_MARKS = "osD^vPX"
+#: Marker and colour of each device.
+_LOOKS = (
+    *(("o", "blue"), ("s", "orange"), ("D", "green"), ("^", "purple")),
+    *(("v", "vermilion"), ("P", "sky"), ("X", "black")),
+)
 #: Device of a model -> its full name, as measured tables have it.
 _TITLES = {
     "quadro-rtx-6000": "NVIDIA Quadro RTX 6000",
@@ -85,8 +95,11 @@ def device_energies(benches: Sequence[Benchmark], *, epochs: int | None = None) 
     gaps = [f"{d} lacks {n}" for d, n in zip(titles, lacking, strict=True) if n]
     groups: dict[str, list[str]] = {}
     for bench, title in zip(benches, titles, strict=True):
-        origin = replace(bench.provenance[_METRIC], device=None, source=None, note=None)
-        groups.setdefault(_at_budget(str(origin), bench, budget), []).append(title)
+        origin = origin_of(bench, _METRIC, device=None)
+        if bench.provenance[_METRIC].kind == "scaled" and budget == bench.budgets[0]:
+            # The smallest budget of a scaled table is measured.
+            origin = origin.replace("scaled", "measured", 1)
+        groups.setdefault(origin, []).append(title)
     origin_text = "; ".join(f"{', '.join(names)}: {origin}" for origin, names in groups.items())
     caption = (
         f"{len(rows):,} cells, sorted by their mean energy over the devices, {budget} "
@@ -113,51 +126,33 @@ def short_device_name(name: str) -> str:
         return name
 
 
-def _at_budget(origin: str, bench: Benchmark, budget: int) -> str:
-    """The origin at one budget: the smallest budget of a scaled table is measured."""
-    if bench.provenance[_METRIC].kind == "scaled" and budget == bench.budgets[0]:
-        return origin.replace("scaled", "measured", 1)
-    return origin
-
-
 def devices_figure(data: DeviceEnergies) -> Figure:
     """Energies over the rank of the cell, with a marker for each device.
 
     Raises:
         MissingDependencyError: matplotlib is not installed.
     """
-    inks = [INK[n] for n in ("blue", "orange", "green", "purple", "vermilion", "sky", "black")]
-    n = len(data.rows)
-    with style():
-        from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
-
-        figure = new_figure(COLUMN_WIDTH, 2.9)
+    place = np.arange(1, len(data.rows) + 1)
+    many = len(place) >= 1000
+    factor, label = axis_unit(_METRIC, data.mean_kwh)
+    with captioned(COLUMN_WIDTH, 2.9, data.caption) as figure:
         axes = figure.add_subplot()
-        place = np.arange(1, n + 1)
-        for i, title in enumerate(data.titles):
+        for i, (title, energies) in enumerate(zip(data.titles, data.energy_kwh.T, strict=True)):
+            marker, ink = _LOOKS[i % len(_LOOKS)]
             axes.scatter(
                 place,
-                1000 * data.energy_kwh[:, i],
-                s=9 if n < 1000 else 1,
-                marker=_MARKS[i % len(_MARKS)] if n < 1000 else ".",
-                color=inks[i % len(inks)],
+                factor * energies,
+                s=1 if many else 9,
+                marker="." if many else marker,
+                color=INK[ink],
                 linewidths=0,
-                rasterized=n >= 1000,
+                rasterized=many,
                 label=title,
             )
-        axes.plot(place, 1000 * data.mean_kwh, color=INK["black"], linewidth=0.8, label="mean")
-        axes.set_yscale("log")
-        span = np.nanmax(data.energy_kwh) / np.nanmin(data.energy_kwh)
-        if span < 100:
-            axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-            axes.yaxis.set_major_formatter(ScalarFormatter())
-        axes.yaxis.set_minor_formatter(NullFormatter())
-        about = metric(_METRIC).about
-        axes.set_ylabel(f"{about[0].upper()}{about[1:]} (Wh)")
-        axes.set_xlabel("Cells, sorted by mean energy")
-        legend = figure.legend(loc="outside upper left", ncols=2, borderpad=0, labelspacing=0.3)
-        for handle in legend.legend_handles:
+        axes.plot(place, factor * data.mean_kwh, color=INK["black"], linewidth=0.8, label="mean")
+        axes.set(yscale="log", ylabel=label, xlabel="Cells, sorted by mean energy")
+        log_ticks(axes.yaxis, np.nanmax(data.energy_kwh) / np.nanmin(data.energy_kwh))
+        for handle in figure.legend(loc="outside upper left", ncols=2).legend_handles:
             if handle is not None and hasattr(handle, "set_sizes"):
                 handle.set_sizes([12.0])
-        add_caption(figure, data.caption)
     return figure

@@ -1,20 +1,24 @@
-"""Style, captions and files that all figures share; the only module that needs matplotlib."""
+"""Style, axes, captions and files that all figures share; the first to need matplotlib."""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from naslib_ecnas.errors import MissingDependencyError
 from naslib_ecnas.files import atomic_write
 from naslib_ecnas.metrics import metric
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from naslib_ecnas.benchmark import Benchmark
@@ -23,13 +27,22 @@ __all__ = [
     "COLUMN_WIDTH",
     "INK",
     "PAGE_WIDTH",
-    "add_caption",
+    "Array",
+    "axis_unit",
+    "capitalised",
+    "captioned",
+    "legend_above",
     "line_of",
-    "new_figure",
+    "log_ticks",
+    "origin_of",
     "origins",
+    "panels",
     "save",
+    "scale_axes",
     "style",
 ]
+
+Array = NDArray[np.float64]
 
 #: Width of one column of a two-column paper, in inches.
 COLUMN_WIDTH = 3.5
@@ -68,6 +81,11 @@ _STYLE: dict[Any, Any] = {
     "ytick.minor.width": 0.4,
     "legend.fontsize": 7.0,
     "legend.frameon": False,
+    "legend.borderpad": 0.0,
+    "legend.labelspacing": 0.3,
+    "legend.columnspacing": 1.2,
+    "legend.handlelength": 1.8,
+    "legend.handletextpad": 0.5,
     "svg.hashsalt": "ecnas",  # names within the file, else drawn at random
     "pdf.fonttype": 42,  # editable, and accepted by publishers, unlike Type 3
     "savefig.dpi": 300,
@@ -85,25 +103,30 @@ def style() -> AbstractContextManager[None]:
     Raises:
         MissingDependencyError: matplotlib is not installed.
     """
-    _require()
-    from matplotlib import rc_context
-
+    try:
+        from matplotlib import rc_context
+    except ImportError as error:
+        feature = "drawing a figure"
+        raise MissingDependencyError("matplotlib", feature=feature, extra="plots") from error
     return rc_context(_STYLE)
 
 
-def new_figure(width: float, height: float) -> Figure:
-    """A figure without a window or any state of pyplot.
+@contextmanager
+def captioned(width: float, height: float, caption: str) -> Iterator[Figure]:
+    """A figure to draw into, of a size in inches, with small text below it in our style.
 
-    Args:
-        width, height: in inches.
+    It has no window, and no state of pyplot changes.
 
     Raises:
         MissingDependencyError: matplotlib is not installed.
     """
-    _require()
-    from matplotlib.figure import Figure
+    with style():
+        from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), layout="constrained")
+        figure = Figure(figsize=(width, height), layout="constrained")
+        yield figure
+        wrapped = textwrap.fill(caption, int(width * _LETTERS))
+        figure.supxlabel(wrapped, fontsize=6, color="#444444", x=0.01, ha="left")
 
 
 def save(figure: Figure, stem: Path, kinds: tuple[str, ...] = ("png", "pdf")) -> list[Path]:
@@ -114,50 +137,97 @@ def save(figure: Figure, stem: Path, kinds: tuple[str, ...] = ("png", "pdf")) ->
     Raises:
         StorageError: the folder cannot be written or the disk is full.
     """
-    undated = {
-        "pdf": {"CreationDate": None},
-        "svg": {"Date": None},
-    }
-    paths = []
+    undated = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
+    paths = [stem.with_name(f"{stem.name}.{kind}") for kind in kinds]
     with style():
-        for kind in kinds:
+        for kind, path in zip(kinds, paths, strict=True):
             drawn = BytesIO()
             figure.savefig(drawn, format=kind, metadata=undated.get(kind))
-            path = stem.with_name(f"{stem.name}.{kind}")
             with atomic_write(path) as file:
                 file.write(drawn.getvalue())
-            paths.append(path)
     return paths
 
 
-def add_caption(figure: Figure, text: str) -> None:
-    """Add small text below the figure, wrapped to its width."""
-    width = int(figure.get_size_inches()[0] * _LETTERS)
-    caption = textwrap.fill(text, width)
-    figure.supxlabel(caption, fontsize=6, color="#444444", x=0.01, ha="left")
+# -- panels and axes --------------------------------------------------------------------------
+
+
+def panels(figure: Figure, count: int, **options: Any) -> list[Axes]:
+    """`count` axes in one or two columns; options are those of `Figure.subplots`."""
+    columns = min(2, count)
+    grid = figure.subplots(-(-count // columns), columns, squeeze=False, **options)
+    for axes in grid.flat[count:]:
+        axes.set_axis_off()
+    return list(grid.flat[:count])
+
+
+def legend_above(axes: Axes, **options: Any) -> None:
+    """A small legend of one panel, above its upper left corner."""
+    place = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.04), "borderaxespad": 0}
+    axes.legend(**{**place, "fontsize": 6, **options})
+
+
+def axis_unit(name: str, values: Array) -> tuple[float, str]:
+    """Factor and label of an axis: a metric in its unit, but small energies in Wh."""
+    found = metric(name)
+    if found.unit == "kWh" and values.size and float(np.nanmedian(values)) < 1:
+        return 1000.0, capitalised(f"{found.about} (Wh)")
+    return 1.0, capitalised(found.label)
+
+
+def scale_axes(axes: Axes, names: Sequence[str], points: Array) -> Array:
+    """Label both axes, and make an axis logarithmic if its values span orders of magnitude.
+
+    Args:
+        axes: axes that points will be drawn into.
+        names: metrics of the two axes.
+        points: (n, 2) values in the metrics' units.
+
+    Returns:
+        (2,) factors from the metrics' units to those of the axes.
+    """
+    factors = []
+    for which, name, values in zip("xy", names, points.T, strict=True):
+        factor, label = axis_unit(name, values)
+        factors.append(factor)
+        axes.set(**{f"{which}label": label})
+        low, high = factor * float(values.min()), factor * float(values.max())
+        # Only costs: shares between 0 and 1 stay linear even if they are small.
+        if low > 0 and high / low > 8 and high > 1:
+            axes.set(**{f"{which}scale": "log"})
+            log_ticks(axes.xaxis if which == "x" else axes.yaxis, high / low)
+    return np.array(factors)
+
+
+def log_ticks(axis: Any, span: float) -> None:
+    """Plain numbers 1, 2, 5, 10, ... at a logarithmic axis whose largest value is not far off."""
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    if span < 1000:
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axis.set_major_formatter(StrMethodFormatter("{x:,.9g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+# -- captions ---------------------------------------------------------------------------------
+
+
+def capitalised(text: str) -> str:
+    """The text with a first capital letter; the others stay, as those of units must."""
+    return text[:1].upper() + text[1:]
+
+
+def origin_of(bench: Benchmark, name: str, **changed: None) -> str:
+    """Kind, device, PUE and repeats of a metric; no file names, which would fill a caption."""
+    return str(replace(bench.provenance[name], source=None, note=None, **changed))
 
 
 def origins(bench: Benchmark, names: Sequence[str]) -> str:
-    """A sentence for each origin of the values: the metrics, their kind, device, PUE, repeats.
-
-    File names are left out, since they would fill the caption.
-    """
+    """A sentence for each origin of the values: the metrics and `origin_of` them."""
     named: dict[str, list[str]] = {}
     for name in names:
-        origin = str(replace(bench.provenance[name], source=None, note=None))
-        named.setdefault(origin, []).append(metric(name).about)
-    parts = [f"{_listed(about)}: {origin}." for origin, about in named.items()]
-    return " ".join(f"{part[0].upper()}{part[1:]}" for part in parts)
-
-
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
-
-
-def _require() -> None:
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError as error:
-        raise MissingDependencyError(
-            "matplotlib", feature="drawing a figure", extra="plots"
-        ) from error
+        named.setdefault(origin_of(bench, name), []).append(metric(name).about)
+    parts = []
+    for origin, about in named.items():
+        listed = " and ".join(filter(None, (", ".join(about[:-1]), about[-1])))
+        parts.append(capitalised(f"{listed}: {origin}."))
+    return " ".join(parts)

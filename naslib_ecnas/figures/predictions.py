@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
+from msgspec import Meta, Struct, json
 from numpy.typing import NDArray
 
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.errors import ConfigError, FormatError, UnknownTableError
 from naslib_ecnas.figures.devices import short_device_name
-from naslib_ecnas.figures.drawing import COLUMN_WIDTH, INK, add_caption, new_figure, style
-from naslib_ecnas.files import Sheet, from_json, is_file
+from naslib_ecnas.figures.drawing import (
+    COLUMN_WIDTH,
+    INK,
+    captioned,
+    legend_above,
+    log_ticks,
+    origin_of,
+)
+from naslib_ecnas.files import Sheet, is_file
 from naslib_ecnas.quality import kendall_tau
 
 if TYPE_CHECKING:
@@ -31,7 +38,6 @@ __all__ = [
     "predictions_figure",
     "read_learning_curve",
 ]
-
 
 _METRIC = "energy_kwh"
 #: The budget that energies are measured at.
@@ -61,6 +67,13 @@ class LearningCurve:
         return Sheet.of(("training_cells", "mae_wh", "mae_wh_sd", "draws"), rows)
 
 
+class _Point(Struct):
+    """What a figure needs of a fit to some of the cells."""
+
+    size: Annotated[int, Meta(gt=0)]
+    mae_wh: float
+
+
 def read_learning_curve(path: str | PathLike[str]) -> LearningCurve:
     """Read the output of `ecnas surrogate learning-curve --json`.
 
@@ -73,38 +86,19 @@ def read_learning_curve(path: str | PathLike[str]) -> LearningCurve:
         message = "the learning curve must be a file"
         raise UnknownTableError(message, value=str(path), remedy=_MAKE_CURVE)
     try:
-        points = from_json(file.read_text(encoding="utf-8"))
-    except ValueError as error:  # not JSON, or not text
-        raise _wrong(file, str(error)) from error
-    if not isinstance(points, list) or not points or not all(map(_good, points)):
-        raise _wrong(file, points[0] if isinstance(points, list) and points else type(points))
-    sizes = np.array([point["size"] for point in points])
-    errors = np.array([point["mae_wh"] for point in points], dtype=np.float64)
-    each = [errors[sizes == size] for size in np.unique(sizes)]
+        points = json.decode(file.read_bytes(), type=Annotated[list[_Point], Meta(min_length=1)])
+    except (ValueError, RecursionError) as error:
+        message = f"a learning curve must be a list of objects with size and mae_wh: {error}"
+        raise FormatError(message, path=file, remedy=_MAKE_CURVE) from error
+    sizes, group = np.unique([point.size for point in points], return_inverse=True)
+    errors = np.array([point.mae_wh for point in points])
+    each = [errors[group == i] for i in range(len(sizes))]
     return LearningCurve(
-        np.unique(sizes),
+        sizes,
         np.array([e.mean() for e in each]),
         np.array([e.std(ddof=1) if len(e) > 1 else math.nan for e in each]),
         np.array([len(e) for e in each]),
     )
-
-
-def _good(point: Any) -> bool:
-    if not isinstance(point, Mapping):
-        return False
-    size, error = point.get("size"), point.get("mae_wh")
-    return (
-        type(size) is int
-        and size > 0
-        and isinstance(error, (int, float))
-        and not isinstance(error, bool)
-        and math.isfinite(error)
-    )
-
-
-def _wrong(file: Path, value: Any) -> FormatError:
-    message = "a learning curve must be a list of objects with size and mae_wh"
-    return FormatError(message, path=file, value=value, remedy=_MAKE_CURVE)
 
 
 # -- predictions ------------------------------------------------------------------------------
@@ -202,7 +196,6 @@ def predictions(
     alike = devices[0] == devices[1] and ours.pue == theirs.pue
     mae = 1000 * float(np.abs(a[judged] - b[judged]).mean()) if alike else float("nan")
     tau = kendall_tau(b[judged], a[judged])
-    plain = [str(replace(p, source=None, note=None)) for p in (theirs, ours)]
     if len(judged) < len(rows):
         about = "those that the model was not fitted to"
     elif seen.any():
@@ -211,8 +204,8 @@ def predictions(
         about = "none of which the model is known to be fitted to"
     caption = (
         f"Energy of {len(rows):,} cells at {epochs} epochs. Measured: table {measured.name}, "
-        f"{plain[0]}. Predicted: table {modelled.name}, {plain[1]}. Kendall's tau over "
-        f"{len(judged):,} cells ({about})."
+        f"{origin_of(measured, _METRIC)}. Predicted: table {modelled.name}, "
+        f"{origin_of(modelled, _METRIC)}. Kendall's tau over {len(judged):,} cells ({about})."
     )
     if not alike:
         caption += " Device or PUE differ: only the order can be compared."
@@ -236,18 +229,31 @@ def predictions_figure(data: Predictions, curve: LearningCurve | None = None) ->
     Raises:
         MissingDependencyError: matplotlib is not installed.
     """
-    with style():
-        figure = new_figure(COLUMN_WIDTH, 2.6 if curve is not None else 3.4)
+    caption, height = data.caption, 3.4
+    if curve is not None:
+        height = 2.6
+        caption += (
+            f" Right: mean absolute error on cells not fitted, mean and standard deviation "
+            f"over {int(curve.draws.max())} draws."
+        )
+    with captioned(COLUMN_WIDTH, height, caption) as figure:
         panels = figure.subplots(1, 1 if curve is None else 2, squeeze=False)[0]
         _scatter(panels[0], data)
-        caption = data.caption
         if curve is not None:
-            _curve(panels[1], curve)
-            caption += (
-                f" Right: mean absolute error on cells not fitted, mean and standard deviation "
-                f"over {int(curve.draws.max())} draws."
+            panels[1].errorbar(
+                curve.sizes,
+                curve.mean_wh,
+                yerr=np.nan_to_num(curve.sd_wh),
+                color=INK["blue"],
+                marker="o",
+                markersize=3,
+                linewidth=0.9,
+                capsize=2,
+                elinewidth=0.7,
             )
-        add_caption(figure, caption)
+            panels[1].set(xscale="log", xlabel="Training cells", ylabel="MAE (Wh)")
+            panels[1].set_ylim(bottom=0)
+            log_ticks(panels[1].xaxis, curve.sizes.max() / curve.sizes.min())
     return figure
 
 
@@ -270,39 +276,9 @@ def _scatter(axes: Axes, data: Predictions) -> None:
             )
     ends = [min(measured.min(), predicted.min()), max(measured.max(), predicted.max())]
     axes.plot(ends, ends, color=INK["black"], linewidth=0.7, label="equal")
-    axes.set_xlabel("Measured energy (Wh)")
-    axes.set_ylabel("Predicted energy (Wh)")
+    axes.set(xlabel="Measured energy (Wh)", ylabel="Predicted energy (Wh)")
     scores = f"$\\tau$ = {data.tau:.3f}"
     if np.isfinite(data.mae_wh):
         scores += f", MAE {data.mae_wh:.2f} Wh"
     axes.plot([], [], " ", label=scores)
-    axes.legend(
-        loc="lower left",
-        bbox_to_anchor=(0, 1.04),
-        fontsize=6,
-        borderpad=0,
-        borderaxespad=0,
-        handlelength=1.4,
-        handletextpad=0.5,
-        labelspacing=0.25,
-        markerscale=2 if many else 1,
-    )
-
-
-def _curve(axes: Axes, curve: LearningCurve) -> None:
-    spread = np.nan_to_num(curve.sd_wh)
-    axes.errorbar(
-        curve.sizes,
-        curve.mean_wh,
-        yerr=spread,
-        color=INK["blue"],
-        marker="o",
-        markersize=3,
-        linewidth=0.9,
-        capsize=2,
-        elinewidth=0.7,
-    )
-    axes.set_xscale("log")
-    axes.set_ylim(bottom=0)
-    axes.set_xlabel("Training cells")
-    axes.set_ylabel("MAE (Wh)")
+    legend_above(axes, markerscale=2 if many else 1)

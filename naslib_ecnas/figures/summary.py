@@ -7,16 +7,22 @@ attainment of its `Results`.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
-from naslib_ecnas.analysis import AnytimeBand, anytime, band, common_budgets
-from naslib_ecnas.analysis.attainment import attainment_surface
+from naslib_ecnas.analysis import (
+    AnytimeBand,
+    anytime,
+    attainment_surface,
+    band,
+    common_budgets,
+    costs_of,
+)
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.comparison.results import Results
 from naslib_ecnas.comparison.runs import Unit
@@ -24,17 +30,19 @@ from naslib_ecnas.errors import ConfigError, check_counts
 from naslib_ecnas.figures.drawing import (
     INK,
     PAGE_WIDTH,
-    add_caption,
+    Array,
+    captioned,
+    legend_above,
     line_of,
-    new_figure,
+    log_ticks,
     origins,
     save,
-    style,
+    scale_axes,
 )
-from naslib_ecnas.figures.front import axis_unit, front_panel, scale_axes
+from naslib_ecnas.figures.front import front_panel, steps
 from naslib_ecnas.files import Sheet
-from naslib_ecnas.metrics import OBJECTIVES, metric
-from naslib_ecnas.progress import Progress
+from naslib_ecnas.metrics import OBJECTIVES
+from naslib_ecnas.progress import Progress, silent
 from naslib_ecnas.search import METHODS, SearchResult, run
 
 if TYPE_CHECKING:
@@ -67,10 +75,8 @@ _QUANTITIES = {
     "E": "energy_kwh",
     "|theta|": "parameters_log10",
 }
-#: Cells that represent a front: least energy, knee, highest accuracy.
-_CHOSEN = ("r0", "rk", "r1")
-#: Colour and line style of each chosen cell.
-_CHOSEN_INK = {
+#: Cells that represent a front (least energy, knee, highest accuracy): colour and line style.
+_CHOSEN = {
     "r0": (INK["blue"], "-"),
     "rk": (INK["vermilion"], "--"),
     "r1": (INK["green"], ":"),
@@ -82,8 +88,6 @@ _RADAR_AXES = {
     "T": ("T", "{:.4g} s"),
     "|theta|": (r"log$_{10}|\theta|$", "{:.2f}"),
 }
-#: Colour of the true front.
-_TRUE_FRONT = "#A6A6A6"
 #: Smallest missing share of the hypervolume that is drawn; smaller ones are drawn there.
 _LEAST = 1e-4
 #: Panels of anytime curves: cumulative cost on the x axis, and its label.
@@ -137,15 +141,12 @@ def study(
     if not names or len(set(names)) < len(names):
         raise ConfigError("methods must be one or more different names", value=names)
     check_counts(seeds=seeds)
-    runs: dict[str, tuple[SearchResult, ...]] = {}
-    total = len(names) * seeds
-    for name in names:
-        found = []
-        for seed in range(seeds):
-            found.append(run(bench, name, epochs=epochs, evaluations=evaluations, seed=seed))
-            if progress is not None:
-                progress("searching", len(runs) * seeds + seed + 1, total, unit="runs")
-        runs[name] = tuple(found)
+    runs: dict[str, tuple[SearchResult, ...]] = dict.fromkeys(names, ())
+    report = progress or silent
+    for done, (name, seed) in enumerate(itertools.product(names, range(seeds)), start=1):
+        found = run(bench, name, epochs=epochs, evaluations=evaluations, seed=seed)
+        runs[name] += (found,)
+        report("searching", done, len(names) * seeds, unit="runs")
     budget = bench.budgets[-1] if epochs is None else epochs
     return Study(bench.name, budget, evaluations, tuple(range(seeds)), runs)
 
@@ -158,11 +159,10 @@ def mean_quantities(results: Sequence[SearchResult]) -> dict[str, dict[str, floa
         the base-10 logarithm of the number of parameters (the paper heads it M). NaN if the table
         does not hold a quantity.
     """
-    out = {}
-    for which in _CHOSEN:
-        rows = [_quantities(result, _index(result, which)) for result in results]
-        out[which] = {key: float(np.mean([row[key] for row in rows])) for key in _QUANTITIES}
-    return out
+    return {
+        which: dict(zip(_QUANTITIES, values.mean(axis=1).tolist(), strict=True))
+        for which, values in _quantities(results).items()
+    }
 
 
 def chosen_sheet(data: Study) -> Sheet:
@@ -176,31 +176,32 @@ def chosen_sheet(data: Study) -> Sheet:
     heads += [text for name in _QUANTITIES.values() for text in (name, f"{name}_sd")]
     rows = []
     for method, results in data.runs.items():
-        for which in _CHOSEN:
-            found = [_quantities(result, _index(result, which)) for result in results]
-            row: list[object] = [method, which]
-            for key in _QUANTITIES:
-                values = np.array([f[key] for f in found])
-                spread = values.std(ddof=1) if len(values) > 1 else np.nan
-                row += [float(values.mean()), float(spread)]
-            rows.append(row)
+        for which, values in _quantities(results).items():
+            unknown = np.full(len(values), np.nan)
+            spread = values.std(axis=1, ddof=1) if len(results) > 1 else unknown
+            pairs = np.column_stack([values.mean(axis=1), spread])
+            rows.append((method, which, *pairs.ravel()))
     return Sheet.of(heads, rows)
 
 
-def _index(result: SearchResult, which: str) -> int:
-    """Number of the evaluation of a chosen cell."""
-    if which == "rk":
-        return result.knee
-    name = OBJECTIVES[0] if which == "r0" else OBJECTIVES[1]
-    return result.extremes[result.config.objectives.index(name)]
+def _chosen(result: SearchResult) -> dict[str, int]:
+    """Each chosen cell -> number of its evaluation."""
+    best = dict(zip(result.config.objectives, result.extremes, strict=True))
+    return {"r0": best[OBJECTIVES[0]], "rk": result.knee, "r1": best[OBJECTIVES[1]]}
 
 
-def _quantities(result: SearchResult, index: int) -> dict[str, float]:
-    detail: dict[str, NDArray[np.float64]] = dict(result.details)
-    if "parameters" in detail:
-        detail["parameters_log10"] = np.log10(detail["parameters"])
-    nothing = np.full(len(result.rows), np.nan)
-    return {key: float(detail.get(name, nothing)[index]) for key, name in _QUANTITIES.items()}
+def _quantities(results: Sequence[SearchResult]) -> dict[str, Array]:
+    """Each chosen cell -> (4, n) its quantities in each result, NaN if unknown."""
+    out = {which: np.full((len(_QUANTITIES), len(results)), np.nan) for which in _CHOSEN}
+    for column, result in enumerate(results):
+        known = dict(result.details)
+        if "parameters" in known:
+            known["parameters_log10"] = np.log10(known["parameters"])
+        for which, index in _chosen(result).items():
+            for line, name in enumerate(_QUANTITIES.values()):
+                if name in known:
+                    out[which][line, column] = known[name][index]
+    return out
 
 
 # -- figures 5 and 6 --------------------------------------------------------------------------
@@ -237,7 +238,7 @@ def radar(axes: PolarAxes, means: Means, limits: Mapping[str, float], *, size: f
     for which in _CHOSEN:
         shares = np.array([means[which][key] / limits[key] for key in _RADAR_AXES])
         shares = np.nan_to_num(shares)
-        colour, line = _CHOSEN_INK[which]
+        colour, line = _CHOSEN[which]
         corners = np.append(angles, angles[0]), np.append(shares, shares[0])
         label = f"$r_{which[1]}$"
         axes.plot(*corners, color=colour, linestyle=line, linewidth=1.1, label=label)
@@ -253,7 +254,7 @@ def radar(axes: PolarAxes, means: Means, limits: Mapping[str, float], *, size: f
     axes.spines["polar"].set_linewidth(0.4)
 
 
-def attainment_surfaces(data: Study) -> dict[str, NDArray[np.float64]]:
+def attainment_surfaces(data: Study) -> dict[str, Array]:
     """Median attainment surface of each method: (k, 2) kWh and validation accuracy."""
     return {
         method: attainment_surface([r.front_values for r in results], OBJECTIVES).points
@@ -274,11 +275,11 @@ def fronts_sheet(data: Study) -> Sheet:
     rows = []
     for method, results in data.runs.items():
         first = results[0]
-        marks = {first.extremes[0]: "r0", first.extremes[1]: "r1"}
-        marks[first.knee] = " ".join(filter(None, (marks.get(first.knee), "rk")))
+        chosen = _chosen(first)
         for index in first.front.tolist():
+            marks = " ".join(which for which, at in chosen.items() if at == index) or None
             values = first.values[index]
-            rows.append((method, first.config.seed, first.rows[index], *values, marks.get(index)))
+            rows.append((method, first.config.seed, first.rows[index], *values, marks))
     return Sheet.of(("method", "seed", "row", *OBJECTIVES, "chosen_as"), rows)
 
 
@@ -309,21 +310,25 @@ def summary_figure(bench: Benchmark, data: Study, *, method: str = "semoa") -> F
     if method not in data.runs:
         raise ConfigError(f"method must be one of {', '.join(data.runs)}", value=method)
     means = mean_quantities(data.runs[method])
-    with style():
-        figure = new_figure(PAGE_WIDTH, 2.9)
+    shown = (
+        f"(a) Energy and accuracy that at least half of the runs reach. (b) Front of {method}, "
+        f"seed {data.seeds[0]}. (c) Chosen cells of {method}."
+    )
+    with captioned(PAGE_WIDTH, 2.9, summary_caption(bench, data, shown)) as figure:
         grid = figure.add_gridspec(1, 3, width_ratios=(1, 1, 0.8))
         left, middle = figure.add_subplot(grid[0]), figure.add_subplot(grid[1])
-        _summary_attained(left, bench, data)
+        true = np.array(bench.front(OBJECTIVES, data.epochs).values, dtype=np.float64)
+        surfaces = {"true front": true, **attainment_surfaces(data)}
+        corners = np.concatenate(list(surfaces.values()))
+        _draw_surfaces(left, surfaces, OBJECTIVES, end=corners[:, 0].max(), shown=corners)
         front_panel(middle, bench, data.runs[method][0], cloud=False)
         right = cast("PolarAxes", figure.add_subplot(grid[2], projection="polar"))
         radar(right, means, radar_limits([means]))
-        for axes, letter in ((left, "a"), (middle, "b"), (right, "c")):
-            _legend(axes, f"({letter})")
-        shown = (
-            f"(a) Energy and accuracy that at least half of the runs reach. (b) Front of {method}, "
-            f"seed {data.seeds[0]}. (c) Chosen cells of {method}."
-        )
-        add_caption(figure, summary_caption(bench, data, shown))
+        for axes, letter in ((left, "(a)"), (middle, "(b)")):
+            legend_above(axes, ncols=2)
+            axes.text(-0.25, 1.04, letter, transform=axes.transAxes, fontsize=8)
+        legend_above(right, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.24))
+        right.text(-0.35, 1.2, "(c)", transform=right.transAxes, fontsize=8)
     return figure
 
 
@@ -337,76 +342,43 @@ def methods_figure(bench: Benchmark, data: Study) -> Figure:
     limits = radar_limits(list(means.values()))
     columns = min(2, len(means))
     lines = -(-len(means) // columns)
-    with style():
-        figure = new_figure(PAGE_WIDTH * columns / 2, 1.1 + 1.9 * lines)
+    caption = summary_caption(bench, data, f"Fronts of seed {data.seeds[0]}.")
+    with captioned(PAGE_WIDTH * columns / 2, 1.1 + 1.9 * lines, caption) as figure:
         grid = figure.add_gridspec(lines, 2 * columns, width_ratios=(1, 0.8) * columns)
-        fronts: list[Axes] = []
-        for i, (method, results) in enumerate(data.runs.items()):
-            line, column = divmod(i, columns)
-            axes = figure.add_subplot(
-                grid[line, 2 * column],
-                sharex=fronts[0] if fronts else None,
-                sharey=fronts[0] if fronts else None,
-            )
+        first: Axes | None = None
+        for place, (method, results) in zip(itertools.count(0, 2), data.runs.items()):
+            axes = figure.add_subplot(grid[place], sharex=first, sharey=first)
+            first = first or axes
             front_panel(axes, bench, results[0], cloud=False)
-            if column:
+            if place % (2 * columns):
                 axes.set_ylabel("")
             axes.set_title(method, fontsize=8, loc="left")
-            fronts.append(axes)
-            polar = figure.add_subplot(grid[line, 2 * column + 1], projection="polar")
+            polar = figure.add_subplot(grid[place + 1], projection="polar")
             radar(cast("PolarAxes", polar), means[method], limits)
-            if i == 0:
-                lines_of = [ax.get_legend_handles_labels() for ax in (axes, polar)]
-        handles = [h for found, _ in lines_of for h in found]
-        labels = [label for _, found in lines_of for label in found]
-        name = next(iter(data.runs))
-        labels = ["front found" if label == f"found by {name}" else label for label in labels]
-        figure.legend(handles, labels, loc="outside upper left", ncols=2 * columns, borderpad=0)
-        shown = f"Fronts of seed {data.seeds[0]}."
-        add_caption(figure, summary_caption(bench, data, shown))
+        entries: dict[str, Any] = {}
+        for axes in figure.axes[:2]:
+            entries |= zip(*axes.get_legend_handles_labels()[::-1], strict=True)
+        labels = ["front found" if name.startswith("found by") else name for name in entries]
+        handles = list(entries.values())
+        figure.legend(handles, labels, loc="outside upper left", ncols=2 * columns)
     return figure
 
 
-def _summary_attained(axes: Axes, bench: Benchmark, data: Study) -> None:
-    factor, label = axis_unit(OBJECTIVES[0], bench.values(OBJECTIVES[0], data.epochs))
-    true = np.array(bench.front(OBJECTIVES, data.epochs).values, dtype=np.float64)
-    surfaces = {"true front": true, **attainment_surfaces(data)}
-    furthest = max(points[:, 0].max() for points in surfaces.values())
-    for i, (name, points) in enumerate(surfaces.items()):
-        # What is attained at some energy is attained at any greater one.
-        x = factor * np.append(points[:, 0], furthest)
-        y = np.append(points[:, 1], points[-1, 1])
-        first = i == 0
-        colour, line = (_TRUE_FRONT, "-") if first else line_of(i - 1)
-        axes.step(
-            x,
-            y,
-            where="post",
-            color=colour,
-            linestyle=line,
-            linewidth=2.2 if first else 1.1,
-            label=name,
-        )
-    every = np.concatenate(list(surfaces.values())) * [factor, 1.0]
-    scale_axes(axes, every, [label, metric(OBJECTIVES[1]).label])
+def _draw_surfaces(
+    axes: Axes, surfaces: Mapping[str, Array], names: Sequence[str], *, end: float, shown: Array
+) -> None:
+    """Draw surfaces up to `end` in x, the true front, which is the first, wide and grey.
 
-
-def _legend(axes: Axes, letter: str) -> None:
-    """Add the panel's letter and its own legend; the panels have no entries in common."""
-    polar = axes.name == "polar"
-    axes.legend(
-        loc="upper center" if polar else "lower left",
-        bbox_to_anchor=(0.5, -0.24) if polar else (0.0, 1.04),
-        ncols=3 if polar else 2,
-        fontsize=6,
-        borderpad=0,
-        borderaxespad=0,
-        handlelength=1.8,
-        columnspacing=0.8,
-        labelspacing=0.25,
-    )
-    place = (-0.35, 1.2) if polar else (-0.25, 1.04)
-    axes.text(*place, letter, transform=axes.transAxes, fontsize=8)
+    `shown` are (n, 2) points that decide the scales of the axes.
+    """
+    factors = scale_axes(axes, names, shown)
+    for place, (name, points) in enumerate(surfaces.items()):
+        # What is attained at some x is attained at any worse one.
+        stair = np.concatenate([points, points[-1:]])
+        stair[len(points) :, 0] = end
+        colour, line = ("#A6A6A6", "-") if place == 0 else line_of(place - 1)
+        look = {"color": colour, "linestyle": line, "linewidth": 1.1 if place else 2.2}
+        steps(axes, stair * factors, names[0], label=name, **look)
 
 
 # -- figures of a comparison ------------------------------------------------------------------
@@ -445,7 +417,7 @@ def anytime_bands(results: Results, table: str, cost: str) -> dict[str, AnytimeB
         return {}
     budgets = common_budgets(list(spent.values()))
     scale = results.yardsticks[table].scale
-    curves: dict[str, list[NDArray[np.float64]]] = {}
+    curves: dict[str, list[Array]] = {}
     for unit in units:
         curve = anytime(results.runs[unit].own_values, spent[unit], budgets, scale)
         curves.setdefault(unit.method, []).append(curve)
@@ -459,85 +431,59 @@ def comparison_figure(results: Results, table: str) -> Figure:
         MissingDependencyError: matplotlib is not installed.
     """
     units = [unit for unit in results.runs if unit.table == table]
-    methods = list(dict.fromkeys(unit.method for unit in units))
-    config = results.runs[units[0]].config
+    config, seeds = results.runs[units[0]].config, len({unit.seed for unit in units})
     two = len(config.objectives) == 2
-    with style():
-        figure = new_figure(PAGE_WIDTH, 2.9)
-        panels: list[Axes] = list(figure.subplots(1, 3 if two else 2))
-        for axes, (cost, label) in zip(panels, _AXES, strict=False):
-            _anytime(axes, anytime_bands(results, table, cost), label)
-        panels[0].set_ylabel("missing share of hypervolume")
-        if two:
-            _attained(panels[2], results, table, methods)
-        handles, labels = panels[-1 if two else 0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper left", ncols=4, borderpad=0)
-        add_caption(figure, _caption(results, table, units, two=two))
-    return figure
-
-
-def _anytime(axes: Axes, bands: dict[str, AnytimeBand], label: str) -> None:
-    for place, (method, found) in enumerate(bands.items()):
-        colour, line = line_of(place)
-        median, lower, upper = (_missing(v) for v in (found.median, found.lower, found.upper))
-        axes.plot(found.budgets, median, line, color=colour, linewidth=1.1, label=method)
-        axes.fill_between(found.budgets, lower, upper, color=colour, alpha=0.15, linewidth=0)
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    axes.set_xlabel(label)
-    if not bands:
-        axes.text(0.5, 0.5, "costs unknown", ha="center", transform=axes.transAxes)
-
-
-def _missing(share: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Missing share of the hypervolume, at least the smallest that the axis shows."""
-    return np.maximum(1.0 - share, _LEAST)
-
-
-def _attained(axes: Axes, results: Results, table: str, methods: list[str]) -> None:
-    yardstick = results.yardsticks[table]
-    names = yardstick.scale.objectives
-    x_metric, y_metric = (metric(name) for name in names)
-    factor, x_label = axis_unit(names[0], yardstick.front[:, 0])
-    worst = yardstick.scale.reference
-    drawn: list[tuple[str, NDArray[np.float64]]] = [("true front", yardstick.front)]
-    for method in methods:
-        units = [u for u in results.runs if (u.table, u.method) == (table, method)]
-        found = [results.runs[unit].own_values for unit in units]
-        drawn.append((method, attainment_surface(found, names).points))
-    for place, (name, points) in enumerate(drawn):
-        near = (x_metric.cost(points[:, 0]) <= x_metric.cost(worst[0])) & (
-            y_metric.cost(points[:, 1]) <= y_metric.cost(worst[1])
-        )
-        kept = points[near]
-        colour, line = (_TRUE_FRONT, "-") if place == 0 else line_of(place - 1)
-        axes.step(
-            factor * np.append(kept[:, 0], worst[0]),
-            np.append(kept[:, 1], kept[-1:, 1]),
-            line,
-            where="pre" if x_metric.maximise else "post",
-            color=colour,
-            linewidth=2.2 if place == 0 else 1.1,
-            label=name,
-        )
-    scale_axes(axes, yardstick.front * [factor, 1.0], [x_label, y_metric.label])
-
-
-def _caption(results: Results, table: str, units: list[Unit], *, two: bool) -> str:
-    config = results.runs[units[0]].config
-    bench = results.benchmarks[table]
-    seeds = len({unit.seed for unit in units})
     shown = (
         "Left: missing share of the true front's hypervolume (less is better), drawn down to "
         f"{_LEAST:g}; lines are medians over the seeds, bands quartiles."
     )
     if two:
         shown += " Right: front that at least half of the runs attain."
-    return (
+    caption = (
         f"Table {table}, {config.epochs} epochs, {seeds} seed{'s' if seeds > 1 else ''}. {shown} "
         "Hypervolume with respect to a reference point a tenth of the true front's range beyond "
-        f"its nadir. {origins(bench, config.objectives)}"
+        f"its nadir. {origins(results.benchmarks[table], config.objectives)}"
     )
+    with captioned(PAGE_WIDTH, 2.9, caption) as figure:
+        panels: list[Axes] = list(figure.subplots(1, 3 if two else 2))
+        for axes, (cost, label) in zip(panels, _AXES, strict=False):
+            _anytime(axes, anytime_bands(results, table, cost), label)
+        panels[0].set_ylabel("missing share of hypervolume")
+        if two:
+            _attained(panels[2], results, units)
+        handles, labels = panels[-1 if two else 0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper left", ncols=4)
+    return figure
+
+
+def _anytime(axes: Axes, bands: dict[str, AnytimeBand], label: str) -> None:
+    for place, (method, found) in enumerate(bands.items()):
+        colour, line = line_of(place)
+        median, lower, upper = (
+            np.maximum(1.0 - share, _LEAST) for share in (found.median, found.lower, found.upper)
+        )
+        axes.plot(found.budgets, median, line, color=colour, linewidth=1.1, label=method)
+        axes.fill_between(found.budgets, lower, upper, color=colour, alpha=0.15, linewidth=0)
+        span = found.budgets[-1] / found.budgets[0]
+    axes.set(xscale="log", yscale="log", xlabel=label)
+    if bands:
+        log_ticks(axes.xaxis, span)
+    else:
+        axes.text(0.5, 0.5, "costs unknown", ha="center", transform=axes.transAxes)
+
+
+def _attained(axes: Axes, results: Results, units: Sequence[Unit]) -> None:
+    """Draw the true front and the methods' median surfaces, as far as the reference point."""
+    yardstick = results.yardsticks[units[0].table]
+    names, worst = yardstick.scale.objectives, yardstick.scale.reference
+    surfaces = {"true front": yardstick.front}
+    for method in dict.fromkeys(unit.method for unit in units):
+        found = [results.runs[unit].own_values for unit in units if unit.method == method]
+        surfaces[method] = attainment_surface(found, names).points
+    for name, points in surfaces.items():
+        near = (costs_of(points, names) <= costs_of([worst], names)).all(axis=1)
+        surfaces[name] = points[near]
+    _draw_surfaces(axes, surfaces, names, end=worst[0], shown=yardstick.front)
 
 
 def _curves(results: Results, table: str) -> Sheet:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.errors import ConfigError
-from naslib_ecnas.figures.drawing import COLUMN_WIDTH, add_caption, new_figure, origins, style
+from naslib_ecnas.figures.drawing import COLUMN_WIDTH, capitalised, captioned, origins, panels
 from naslib_ecnas.files import Sheet
 from naslib_ecnas.metrics import metric
 from naslib_ecnas.topologies import OPERATIONS, topologies
@@ -170,45 +170,32 @@ def swaps_figure(swaps: Swaps) -> Figure:
     Raises:
         MissingDependencyError: matplotlib is not installed.
     """
-    with style():
-        figure = new_figure(COLUMN_WIDTH, 0.6 + 1.75 * ((len(swaps.metrics) + 1) // 2))
-        grid = figure.subplots((len(swaps.metrics) + 1) // 2, 2, squeeze=False)
-        for i, axes in enumerate(grid.ravel()):
-            if i < len(swaps.metrics):
-                _map(axes, swaps.metrics[i], swaps.effect[i], left=i % 2 == 0)
-            else:
-                axes.set_axis_off()
-        add_caption(figure, swaps.caption)
+    count = len(swaps.metrics)
+    places = range(len(OPERATIONS))
+    with captioned(COLUMN_WIDTH, 0.6 + 1.75 * ((count + 1) // 2), swaps.caption) as figure:
+        for i, axes in enumerate(panels(figure, count)):
+            name = swaps.metrics[i]
+            share = _is_share(name)
+            _map(axes, swaps.effect[i] * (1 if share else 100), digits=3 if share else 1)
+            axes.set_xticks(places, _SHORT)
+            axes.set_yticks(places, _SHORT)
+            axes.tick_params(length=0)
+            axes.spines[:].set_visible(False)
+            axes.set(xlabel="to", ylabel="" if i % 2 else "from")
+            unit = "difference" if share else "%"
+            axes.set_title(capitalised(f"{metric(name).about} ({unit})"), fontsize=7)
     return figure
 
 
-def _map(axes: Axes, name: str, effect: NDArray[np.float64], *, left: bool) -> None:
+def _map(axes: Axes, effect: NDArray[np.float64], digits: int) -> None:
     shown = np.where(np.eye(len(effect), dtype=bool), np.nan, effect)
-    known = np.abs(shown[np.isfinite(shown)])
-    limit = float(known.max()) if known.size and known.max() > 0 else 1.0
+    limit = float(np.nanmax(np.abs(shown), initial=0)) or 1.0
     # Purple and orange are distinct with any colour vision; white is no change.
     axes.imshow(shown, cmap="PuOr_r", vmin=-limit, vmax=limit)
-    share = _is_share(name)
     for (a, b), value in np.ndenumerate(shown):
-        text = "" if a == b else "?" if np.isnan(value) else _number(value, share)
-        dark = np.isfinite(value) and abs(value) > 0.65 * limit
-        axes.text(
-            b, a, text, ha="center", va="center", fontsize=6.5, color="white" if dark else "black"
-        )
-    axes.set_xticks(range(len(_SHORT)), _SHORT)
-    axes.set_yticks(range(len(_SHORT)), _SHORT)
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
-    axes.set_xlabel("to")
-    if left:
-        axes.set_ylabel("from")
-    about = metric(name).about
-    unit = "difference" if share else "%"
-    axes.set_title(f"{about[0].upper()}{about[1:]} ({unit})", fontsize=7)
-
-
-def _number(value: float, share: bool) -> str:
-    return f"{value:+.3f}" if share else f"{100 * value:+.1f}"
+        text = "" if a == b else "?" if np.isnan(value) else f"{value:+.{digits}f}"
+        colour = "white" if abs(value) > 0.65 * limit else "black"
+        axes.text(b, a, text, ha="center", va="center", fontsize=6.5, color=colour)
 
 
 def _is_share(name: str) -> bool:

@@ -41,7 +41,7 @@ def test_axes_have_units_and_panels_their_budget(
     data = clouds(bench4)
     figure = clouds_figure(data)
     shown = texts(figure)
-    for part in ("4 epochs", "108 epochs", "Energy (Wh)", "Validation accuracy"):
+    for part in ("4 epochs", "108 epochs", "Training energy (Wh)", "Validation accuracy"):
         assert part in shown, part
     assert "synthetic, on no device, without PUE" in shown
     panels = [axes for axes in figure.axes if "epochs" in axes.get_title()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -186,3 +187,9 @@ def test_comparison(bench4: Benchmark, tmp_path: Path) -> None:
         assert label in axes.get_xlabel()
     (legend,) = figure.legends
     assert {text.get_text() for text in legend.get_texts()} == {"true front", "semoa", "random"}
+    # A method may have found nothing within the reference point.
+    yardstick = results.yardsticks[name]
+    scale = replace(yardstick.scale, reference=yardstick.scale.ideal)
+    near = replace(results, yardsticks={name: replace(yardstick, scale=scale)})
+    attained = summary.comparison_figure(near, name).axes[2]
+    assert [len(np.asarray(line.get_xdata())) for line in attained.lines] == [0, 0, 0]
