@@ -30,15 +30,18 @@ class CarbonIntensity:
     """Where the figure comes from."""
 
 
-def carbon_intensity(choice: float | str) -> CarbonIntensity:
+def carbon_intensity(choice: CarbonIntensity | float | str) -> CarbonIntensity:
     """The carbon intensity for a user's choice.
 
     Args:
-        choice: gCO2eq/kWh, or a code of `countries()`, such as `"DK"` or `"world"`.
+        choice: gCO2eq/kWh, a code of `countries()` such as `"DK"` or `"world"`, or the result of
+            an earlier call.
 
     Raises:
         ConfigError: the choice is neither.
     """
+    if isinstance(choice, CarbonIntensity):
+        return choice
     text = choice.strip() if isinstance(choice, str) else ""
     known = countries()
     for code in (text.upper(), text.lower()):

@@ -19,14 +19,12 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from naslib_ecnas.data.arrays import BLOCK, ArrayFile, StoredArray, write_arrays
-from naslib_ecnas.data.carbon import CarbonIntensity
-from naslib_ecnas.data.carbon import carbon_intensity as intensity_of
 from naslib_ecnas.errors import (
     ChecksumError,
     ConfigError,
@@ -39,6 +37,9 @@ from naslib_ecnas.errors import (
 from naslib_ecnas.metrics import METRICS, missing_metric_remedy
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
+
+if TYPE_CHECKING:
+    from naslib_ecnas.data.carbon import CarbonIntensity
 
 __all__ = [
     "SUFFIX",
@@ -458,9 +459,11 @@ def at_place(
         ConfigError: the PUE or the carbon intensity is impossible.
         ProvenanceError: the table does not say what PUE its energies have.
     """
-    place = carbon_intensity
-    if place is not None and not isinstance(place, CarbonIntensity):
-        place = intensity_of(place)
+    place = None
+    if carbon_intensity is not None:
+        from naslib_ecnas.data import carbon  # most uses of a table need none
+
+        place = carbon.carbon_intensity(carbon_intensity)
     sources, provenance = dict(table._sources), dict(table.provenance)
     energies = _named(table, "energy_kwh")
     if pue is not None:

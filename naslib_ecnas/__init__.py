@@ -15,7 +15,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from naslib_ecnas._version import __version__
+from naslib_ecnas._version import __version__ as __version__
+from naslib_ecnas.lazy import lazily
 
 if TYPE_CHECKING:
     from naslib_ecnas import adapters as adapters
@@ -34,48 +35,35 @@ if TYPE_CHECKING:
     from naslib_ecnas import search as search
     from naslib_ecnas import surrogate as surrogate
     from naslib_ecnas import training as training
-    from naslib_ecnas.benchmark import Benchmark
-    from naslib_ecnas.cell import Cell
-    from naslib_ecnas.energy import EnergyMeter
-    from naslib_ecnas.errors import EcnasError
-    from naslib_ecnas.loading import load
-    from naslib_ecnas.metrics import METRICS, Metric, metric
-    from naslib_ecnas.provenance import Provenance
-    from naslib_ecnas.records import Front, Record, Records
-    from naslib_ecnas.space import Space
-    from naslib_ecnas.spent import Spent
+    from naslib_ecnas.benchmark import Benchmark as Benchmark
+    from naslib_ecnas.cell import Cell as Cell
+    from naslib_ecnas.energy import EnergyMeter as EnergyMeter
+    from naslib_ecnas.errors import EcnasError as EcnasError
+    from naslib_ecnas.loading import load as load
+    from naslib_ecnas.metrics import METRICS as METRICS
+    from naslib_ecnas.metrics import Metric as Metric
+    from naslib_ecnas.metrics import metric as metric
+    from naslib_ecnas.provenance import Provenance as Provenance
+    from naslib_ecnas.records import Front as Front
+    from naslib_ecnas.records import Record as Record
+    from naslib_ecnas.records import Records as Records
+    from naslib_ecnas.space import Space as Space
+    from naslib_ecnas.spent import Spent as Spent
 
-__all__ = [
-    "METRICS",
-    "Benchmark",
-    "Cell",
-    "EcnasError",
-    "EnergyMeter",
-    "Front",
-    "Metric",
-    "Provenance",
-    "Record",
-    "Records",
-    "Space",
-    "Spent",
-    "__version__",
-    "load",
-    "metric",
-]
-
-#: The module of each name.
-_HOME = {
-    **dict.fromkeys(("Front", "Record", "Records"), "records"),
-    "Benchmark": "benchmark",
-    **dict.fromkeys(("METRICS", "Metric", "metric"), "metrics"),
-    "Cell": "cell",
-    "EcnasError": "errors",
-    "EnergyMeter": "energy",
-    "Provenance": "provenance",
-    "Space": "space",
-    "Spent": "spent",
-    "load": "loading",
-}
+__all__, _named = lazily(
+    __name__,
+    benchmark="Benchmark",
+    cell="Cell",
+    energy="EnergyMeter",
+    errors="EcnasError",
+    loading="load",
+    metrics="METRICS Metric metric",
+    provenance="Provenance",
+    records="Front Record Records",
+    space="Space",
+    spent="Spent",
+)
+__all__ += ["__version__"]
 
 #: Packages and modules that need no import of their own.
 _MODULES = (
@@ -93,13 +81,7 @@ if not (Path(__file__).parent / "data").exists():
 
 
 def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return import_module(f"{__name__}.{name}")
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
+    return import_module(f"{__name__}.{name}") if name in _MODULES else _named(name)
 
 
 def __dir__() -> list[str]:

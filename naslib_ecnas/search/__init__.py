@@ -1,31 +1,41 @@
 """Search methods (ask/tell, one file each) and the loop that runs them over a benchmark."""
 
-from naslib_ecnas.search.accounting import Limits, result_of
-from naslib_ecnas.search.base import Batch, Optimiser, Problem
-from naslib_ecnas.search.local_search import LocalSearch
-from naslib_ecnas.search.loop import METHODS, check, run
-from naslib_ecnas.search.mse_hvi import MseHvi
-from naslib_ecnas.search.random_search import RandomSearch
-from naslib_ecnas.search.regularised_evolution import RegularisedEvolution
-from naslib_ecnas.search.result import SearchConfig, SearchResult
-from naslib_ecnas.search.semoa import Semoa
-from naslib_ecnas.search.sh_emoa import ShEmoa
+from __future__ import annotations
 
-__all__ = [
-    "METHODS",
-    "Batch",
-    "Limits",
-    "LocalSearch",
-    "MseHvi",
-    "Optimiser",
-    "Problem",
-    "RandomSearch",
-    "RegularisedEvolution",
-    "SearchConfig",
-    "SearchResult",
-    "Semoa",
-    "ShEmoa",
-    "check",
-    "result_of",
-    "run",
-]
+from typing import TYPE_CHECKING
+
+from naslib_ecnas.lazy import lazily
+
+if TYPE_CHECKING:
+    from naslib_ecnas.search.accounting import Limits as Limits
+    from naslib_ecnas.search.accounting import result_of as result_of
+    from naslib_ecnas.search.base import Batch as Batch
+    from naslib_ecnas.search.base import Optimiser as Optimiser
+    from naslib_ecnas.search.base import Problem as Problem
+    from naslib_ecnas.search.local_search import LocalSearch as LocalSearch
+    from naslib_ecnas.search.loop import METHODS as METHODS
+    from naslib_ecnas.search.loop import check as check
+    from naslib_ecnas.search.loop import run as run
+    from naslib_ecnas.search.mse_hvi import MseHvi as MseHvi
+    from naslib_ecnas.search.random_search import RandomSearch as RandomSearch
+    from naslib_ecnas.search.regularised_evolution import (
+        RegularisedEvolution as RegularisedEvolution,
+    )
+    from naslib_ecnas.search.result import SearchConfig as SearchConfig
+    from naslib_ecnas.search.result import SearchResult as SearchResult
+    from naslib_ecnas.search.semoa import Semoa as Semoa
+    from naslib_ecnas.search.sh_emoa import ShEmoa as ShEmoa
+
+__all__, __getattr__ = lazily(
+    __name__,
+    accounting="Limits result_of",
+    base="Batch Optimiser Problem",
+    local_search="LocalSearch",
+    loop="METHODS check run",
+    mse_hvi="MseHvi",
+    random_search="RandomSearch",
+    regularised_evolution="RegularisedEvolution",
+    result="SearchConfig SearchResult",
+    semoa="Semoa",
+    sh_emoa="ShEmoa",
+)

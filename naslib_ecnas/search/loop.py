@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
+from collections import UserDict
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import numpy as np
@@ -17,22 +19,33 @@ from naslib_ecnas.metrics import OBJECTIVES
 from naslib_ecnas.progress import Progress, silent
 from naslib_ecnas.search.accounting import Ledger, Limits, Trainings, check_objectives, result_of
 from naslib_ecnas.search.base import Batch, Optimiser, Problem
-from naslib_ecnas.search.local_search import LocalSearch
-from naslib_ecnas.search.mse_hvi import MseHvi
-from naslib_ecnas.search.random_search import RandomSearch
-from naslib_ecnas.search.regularised_evolution import RegularisedEvolution
 from naslib_ecnas.search.result import SearchResult, prepare, write
-from naslib_ecnas.search.semoa import Semoa
-from naslib_ecnas.search.sh_emoa import ShEmoa
 from naslib_ecnas.spent import COSTS
 
 __all__ = ["METHODS", "check", "run"]
 
+
+class _Methods(UserDict[str, type[Optimiser]]):
+    """Classes by name, each imported from its module when it is first asked for."""
+
+    def __getitem__(self, name: str) -> type[Optimiser]:
+        kind = self.data[name]
+        if isinstance(kind, str):
+            kind = self.data[name] = resolve_name(f"naslib_ecnas.search.{kind}")
+        return kind
+
+
 #: The methods by name. A new one is a file and an entry here.
-METHODS: dict[str, type[Optimiser]] = {
-    kind.name: kind
-    for kind in (RandomSearch, Semoa, ShEmoa, MseHvi, RegularisedEvolution, LocalSearch)
-}
+METHODS = _Methods(
+    {
+        "random": "random_search:RandomSearch",
+        "semoa": "semoa:Semoa",
+        "sh-emoa": "sh_emoa:ShEmoa",
+        "mse-hvi": "mse_hvi:MseHvi",
+        "re": "regularised_evolution:RegularisedEvolution",
+        "ls": "local_search:LocalSearch",
+    }
+)
 
 
 def run(

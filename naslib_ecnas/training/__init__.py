@@ -5,44 +5,39 @@ Names load when they are first used, since most of them import torch.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from naslib_ecnas.errors import MissingDependencyError
+from naslib_ecnas.lazy import lazily
 
 if TYPE_CHECKING:
-    from naslib_ecnas.training.cifar10 import read_cifar10
-    from naslib_ecnas.training.data import Cifar10, synthetic
-    from naslib_ecnas.training.model import Network, RMSProp, build
-    from naslib_ecnas.training.recipe import BUDGETS, RECIPES, Recipe
-    from naslib_ecnas.training.record import TrainingRecord
-    from naslib_ecnas.training.run import check_device, train
+    from naslib_ecnas.training.cifar10 import read_cifar10 as read_cifar10
+    from naslib_ecnas.training.data import Cifar10 as Cifar10
+    from naslib_ecnas.training.data import synthetic as synthetic
+    from naslib_ecnas.training.model import Network as Network
+    from naslib_ecnas.training.model import RMSProp as RMSProp
+    from naslib_ecnas.training.model import build as build
+    from naslib_ecnas.training.recipe import BUDGETS as BUDGETS
+    from naslib_ecnas.training.recipe import RECIPES as RECIPES
+    from naslib_ecnas.training.recipe import Recipe as Recipe
+    from naslib_ecnas.training.record import TrainingRecord as TrainingRecord
+    from naslib_ecnas.training.run import check_device as check_device
+    from naslib_ecnas.training.run import train as train
 
-__all__ = [
-    "BUDGETS",
-    "RECIPES",
-    "Cifar10",
-    "Network",
-    "RMSProp",
-    "Recipe",
-    "TrainingRecord",
-    "build",
-    "check_device",
-    "read_cifar10",
-    "synthetic",
-    "train",
-]
-
-#: Modules that the names are in, each after those that it imports; the first two need no torch.
-_HOMES = ("recipe", "record", "data", "model", "run", "cifar10")
+__all__, _named = lazily(
+    __name__,
+    cifar10="read_cifar10",
+    data="Cifar10 synthetic",
+    model="Network RMSProp build",
+    recipe="BUDGETS RECIPES Recipe",
+    record="TrainingRecord",
+    run="check_device train",
+)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        modules = (import_module(f"{__name__}.{home}") for home in _HOMES)
-        return next(getattr(module, name) for module in modules if name in module.__all__)
+        return _named(name)
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
@@ -50,4 +45,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return __all__
