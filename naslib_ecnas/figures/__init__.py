@@ -1,7 +1,7 @@
 """Figures and tables of the EC-NAS paper from any table, one module each.
 
 Each figure has a function that computes what it shows and one that draws it (`..._figure`).
-matplotlib is imported only when a figure is drawn.
+matplotlib is imported only when a figure is drawn; a MissingDependencyError says that it is needed.
 """
 
 from naslib_ecnas.figures.budgets import Clouds, clouds, clouds_figure

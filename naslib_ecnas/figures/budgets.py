@@ -123,11 +123,7 @@ def clouds(
 
 
 def clouds_figure(data: Clouds) -> Figure:
-    """A panel for each budget, with common axes; darker bins hold more cells.
-
-    Raises:
-        MissingDependencyError: matplotlib is not installed.
-    """
+    """A panel for each budget, with common axes; darker bins hold more cells."""
     height = 1.15 + 1.3 * ((len(data.budgets) + 1) // 2)
     with captioned(COLUMN_WIDTH, height, data.caption) as figure:
         from matplotlib.colors import LogNorm, Normalize

@@ -127,11 +127,7 @@ def short_device_name(name: str) -> str:
 
 
 def devices_figure(data: DeviceEnergies) -> Figure:
-    """Energies over the rank of the cell, with a marker for each device.
-
-    Raises:
-        MissingDependencyError: matplotlib is not installed.
-    """
+    """Energies over the rank of the cell, with a marker for each device."""
     place = np.arange(1, len(data.rows) + 1)
     many = len(place) >= 1000
     factor, label = axis_unit(_METRIC, data.mean_kwh)

@@ -23,25 +23,6 @@ if TYPE_CHECKING:
 
     from naslib_ecnas.benchmark import Benchmark
 
-__all__ = [
-    "COLUMN_WIDTH",
-    "INK",
-    "PAGE_WIDTH",
-    "Array",
-    "axis_unit",
-    "capitalised",
-    "captioned",
-    "legend_above",
-    "line_of",
-    "log_ticks",
-    "origin_of",
-    "origins",
-    "panels",
-    "save",
-    "scale_axes",
-    "style",
-]
-
 Array = NDArray[np.float64]
 
 #: Width of one column of a two-column paper, in inches.
@@ -113,12 +94,9 @@ def style() -> AbstractContextManager[None]:
 
 @contextmanager
 def captioned(width: float, height: float, caption: str) -> Iterator[Figure]:
-    """A figure to draw into, of a size in inches, with small text below it in our style.
+    """A figure of a size in inches to draw into in our style, with small text below it.
 
     It has no window, and no state of pyplot changes.
-
-    Raises:
-        MissingDependencyError: matplotlib is not installed.
     """
     with style():
         from matplotlib.figure import Figure

@@ -28,9 +28,6 @@ def front_figure(bench: Benchmark, result: SearchResult) -> Figure:
     Args:
         bench: the benchmark that was searched.
         result: the search.
-
-    Raises:
-        MissingDependencyError: matplotlib is not installed.
     """
     config = result.config
     caption = (

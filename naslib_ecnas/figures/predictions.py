@@ -224,11 +224,7 @@ def predictions(
 
 
 def predictions_figure(data: Predictions, curve: LearningCurve | None = None) -> Figure:
-    """Predicted over measured energies and, if given, the learning curve.
-
-    Raises:
-        MissingDependencyError: matplotlib is not installed.
-    """
+    """Predicted over measured energies and, if given, the learning curve."""
     caption, height = data.caption, 3.4
     if curve is not None:
         height = 2.6

@@ -50,24 +50,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.projections.polar import PolarAxes
 
-__all__ = [
-    "Study",
-    "anytime_bands",
-    "attainment_sheet",
-    "attainment_surfaces",
-    "chosen_sheet",
-    "comparison_figure",
-    "fronts_sheet",
-    "mean_quantities",
-    "methods_figure",
-    "radar",
-    "radar_limits",
-    "study",
-    "summary_caption",
-    "summary_figure",
-    "write_figures",
-]
-
 #: Quantities of a chosen cell (the columns of the paper's table), by the paper's symbols.
 _QUANTITIES = {
     "T": "training_time_s",
@@ -305,7 +287,6 @@ def summary_figure(bench: Benchmark, data: Study, *, method: str = "semoa") -> F
 
     Raises:
         ConfigError: the study does not contain the method.
-        MissingDependencyError: matplotlib is not installed.
     """
     if method not in data.runs:
         raise ConfigError(f"method must be one of {', '.join(data.runs)}", value=method)
@@ -333,11 +314,7 @@ def summary_figure(bench: Benchmark, data: Study, *, method: str = "semoa") -> F
 
 
 def methods_figure(bench: Benchmark, data: Study) -> Figure:
-    """Figure 6: the front of the first seed and the radar of every method, on common axes.
-
-    Raises:
-        MissingDependencyError: matplotlib is not installed.
-    """
+    """Figure 6: the front of the first seed and the radar of every method, on common axes."""
     means = {method: mean_quantities(results) for method, results in data.runs.items()}
     limits = radar_limits(list(means.values()))
     columns = min(2, len(means))
@@ -425,11 +402,7 @@ def anytime_bands(results: Results, table: str, cost: str) -> dict[str, AnytimeB
 
 
 def comparison_figure(results: Results, table: str) -> Figure:
-    """Hypervolume over evaluations and over energy, and median attainment surface, by method.
-
-    Raises:
-        MissingDependencyError: matplotlib is not installed.
-    """
+    """Hypervolume over evaluations and over energy, and median attainment surface, by method."""
     units = [unit for unit in results.runs if unit.table == table]
     config, seeds = results.runs[units[0]].config, len({unit.seed for unit in units})
     two = len(config.objectives) == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -50,13 +51,12 @@ class Swaps:
     def sheet(self) -> Sheet:
         """A line for each metric and swap; relative changes in per cent."""
         rows = []
-        for m, name in enumerate(self.metrics):
-            factor, unit = (1.0, "difference") if _is_share(name) else (100.0, "per cent")
-            for a, before in enumerate(OPERATIONS):
-                for b, after in enumerate(OPERATIONS):
-                    if a != b:
-                        mean = factor * self.effect[m, a, b]
-                        rows.append((name, before, after, mean, unit, self.cells[m, a, b]))
+        for (m, a, b), count in np.ndenumerate(self.cells):
+            if a != b:
+                name = self.metrics[m]
+                factor, unit = (1.0, "difference") if _is_share(name) else (100.0, "per cent")
+                mean = factor * self.effect[m, a, b]
+                rows.append((name, OPERATIONS[a], OPERATIONS[b], mean, unit, count))
         return Sheet.of(("metric", "from", "to", "mean_change", "unit", "comparisons"), rows)
 
 
@@ -87,24 +87,17 @@ def swapped(vertices: int, before: int, after: int, occurrences: str = "all") ->
     number = table.row_ops[:size].astype(np.int64)
     slots = table.vertices[topology].astype(np.int64) - 2
     first = table.first[topology].astype(np.int64)
-    rows = np.arange(size)
-    added = np.zeros(size, dtype=np.int64)
-    sources, targets = [], []
+    steps = [np.zeros(size, dtype=np.int64)]
     for slot in range(vertices - 2):
         # Labellings are base-3 numbers whose first slot is the most significant digit.
         weight = 3 ** np.maximum(slots - 1 - slot, 0)
         has = (slot < slots) & (number // weight % 3 == before)
-        step = np.where(has, (after - before) * weight, 0)
-        added += step
-        if occurrences == "one":
-            sources.append(rows[has])
-            targets.append(table.row_of[(first + number + step)[has]].astype(np.int64))
+        steps.append(np.where(has, (after - before) * weight, 0))
     if occurrences == "all":
-        has = added != 0
-        sources.append(rows[has])
-        targets.append(table.row_of[(first + number + added)[has]].astype(np.int64))
-    empty = np.zeros(0, dtype=np.int64)
-    return np.concatenate([empty, *sources]), np.concatenate([empty, *targets])
+        steps = [np.sum(steps, axis=0)]
+    sources = [np.flatnonzero(step) for step in steps]
+    targets = [table.row_of[(first + number + step)[step != 0]] for step in steps]
+    return np.concatenate(sources), np.concatenate(targets).astype(np.int64)
 
 
 def swap_effects(
@@ -134,27 +127,23 @@ def swap_effects(
 
     Raises:
         ConfigError: `occurrences` is neither.
-        UnknownMetricError: the table does not hold a metric.
-        UnknownBudgetError: the table does not hold this budget.
+        UnknownMetricError, UnknownBudgetError: the table does not hold a metric or this budget.
     """
     budget = bench.budgets[-1] if epochs is None else epochs
     values = {name: bench.values(name, budget) for name in metrics}
     n = len(OPERATIONS)
     effect = np.zeros((len(values), n, n))
     cells = np.zeros((len(values), n, n), dtype=np.int64)
-    for a in range(n):
-        for b in range(n):
-            if a == b:
-                continue
-            before, after = swapped(bench.space.vertices, a, b, occurrences)
-            for m, (name, column) in enumerate(values.items()):
-                change = column[after] - column[before]
-                if not _is_share(name):
-                    with np.errstate(divide="ignore", invalid="ignore"):
-                        change = change / column[before]
-                change = change[np.isfinite(change)]
-                cells[m, a, b] = len(change)
-                effect[m, a, b] = change.mean() if len(change) else np.nan
+    for a, b in itertools.permutations(range(n), 2):
+        before, after = swapped(bench.space.vertices, a, b, occurrences)
+        for m, (name, column) in enumerate(values.items()):
+            change = column[after] - column[before]
+            if not _is_share(name):
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    change = change / column[before]
+            change = change[np.isfinite(change)]
+            cells[m, a, b] = len(change)
+            effect[m, a, b] = change.mean() if len(change) else np.nan
     about = "every occurrence at once" if occurrences == "all" else "one vertex at a time"
     caption = (
         f"Mean effect of replacing the operator on the left by the operator below, {about}, edges "
@@ -165,11 +154,7 @@ def swap_effects(
 
 
 def swaps_figure(swaps: Swaps) -> Figure:
-    """Heat maps, one for each metric, with the number in each field.
-
-    Raises:
-        MissingDependencyError: matplotlib is not installed.
-    """
+    """Heat maps, one for each metric, with the number in each field."""
     count = len(swaps.metrics)
     places = range(len(OPERATIONS))
     with captioned(COLUMN_WIDTH, 0.6 + 1.75 * ((count + 1) // 2), swaps.caption) as figure:

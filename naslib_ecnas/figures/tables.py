@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, fields
 
 import numpy as np
 
@@ -72,10 +72,8 @@ def saved(bench: Benchmark) -> Saved:
 
 def saved_sheet(benches: Sequence[Benchmark]) -> Sheet:
     """A line for each table."""
-    heads = ("table", "cells", "how", "gpu_days", "energy_kwh", "co2_kg")
-    return Sheet.of(
-        heads, [tuple(getattr(saved(bench), head) for head in heads) for bench in benches]
-    )
+    heads = [field.name for field in fields(Saved)]
+    return Sheet.of(heads, [astuple(saved(bench)) for bench in benches])
 
 
 def _total(bench: Benchmark, name: str, budgets: Sequence[int]) -> float:
@@ -96,28 +94,17 @@ def spaces_sheet(benches: Sequence[Benchmark]) -> Sheet:
     have an energy; and the origin of three metrics: measured, scaled, modelled, ... or absent.
     """
     heads = ("table", "vertices", "edges", "cells", "cells_by_vertices", "cells_in_table")
-    rows = [(*_sizes(bench), *_content(bench)) for bench in benches]
+    rows = [_about(bench) for bench in benches]
     return Sheet.of((*heads, "budgets", "repeats", "trainings", *_COLUMNS), rows)
 
 
-def _sizes(bench: Benchmark) -> tuple[object, ...]:
+def _about(bench: Benchmark) -> tuple[object, ...]:
     table = topologies()
     size = len(bench.space)
     topology = np.unique(table.row_topology[:size])
     edges = max(int(code).bit_count() for code in table.code[topology])
     vertices = table.vertices[table.row_topology[:size]]
     counts = np.bincount(vertices)[2:]
-    return (
-        bench.name,
-        bench.space.vertices,
-        edges,
-        size,
-        " ".join(map(str, counts.tolist())),
-        len(bench.rows),
-    )
-
-
-def _content(bench: Benchmark) -> tuple[object, ...]:
     trainings = 0
     if _COLUMNS[0] in bench.metrics:
         for budget in range(len(bench.budgets)):
@@ -125,5 +112,15 @@ def _content(bench: Benchmark) -> tuple[object, ...]:
     kinds = [
         bench.provenance[name].kind if name in bench.metrics else "absent" for name in _COLUMNS
     ]
-    budgets = " ".join(map(str, bench.budgets))
-    return (budgets, bench.repeats, trainings, *kinds)
+    return (
+        bench.name,
+        bench.space.vertices,
+        edges,
+        size,
+        " ".join(map(str, counts.tolist())),
+        len(bench.rows),
+        " ".join(map(str, bench.budgets)),
+        bench.repeats,
+        trainings,
+        *kinds,
+    )
