@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +35,8 @@ __all__ = [
     "StaleClaims",
     "Superseded",
     "attempts",
-    "claim_path",
+    "claims",
     "log_windows",
-    "numbers",
-    "read_owner",
-    "take",
 ]
 
 #: How an attempt can end. `invalid`: a window could not be measured; `failed`: the training raised;
@@ -120,30 +117,56 @@ def _process_start(pid: int) -> str:
 
 @dataclass(frozen=True)
 class Claim:
-    """An attempt that this process has claimed."""
+    """The claim of one attempt at a unit: a file that names its owner."""
 
     folder: Path
     """Folder of the unit's attempts."""
     number: int
+    """Counted from 1."""
 
     @property
     def path(self) -> Path:
-        """The claim's file."""
-        return claim_path(self.folder, self.number)
+        """The claim's file; beside it is the attempt's log, and a record that does not count."""
+        return self.folder / f"{self.number:04d}.claim"
 
     @property
-    def mine(self) -> bool:
-        """Whether no other worker has taken over the unit."""
-        return not claim_path(self.folder, self.number + 1).exists()
+    def owner(self) -> Owner | None:
+        """The owner; None if it cannot be read, as just after the claim's creation."""
+        try:
+            return from_plain(Owner, from_json(self.path.read_bytes()))
+        except (OSError, ValueError):
+            return None
+
+    @property
+    def overtaken(self) -> bool:
+        """Whether another worker has taken over the unit."""
+        return replace(self, number=self.number + 1).path.exists()
+
+    def take(self) -> bool:
+        """Make this process the owner; False if another worker was faster.
+
+        The attempt before must have ended, or its claim must be stale.
+
+        Raises:
+            StorageError: the folder cannot be written.
+        """
+        if self.number > _MOST:
+            raise EcnasError(f"a unit can have {_MOST} attempts at most; see {self.folder}")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with self.path.open("xb") as file:
+                file.write(to_json(Owner.here()).encode("utf-8"))
+                file.flush()
+                os.fsync(file.fileno())
+        except FileExistsError:
+            return False
+        except OSError as error:
+            raise storage_error(error, self.path) from error
+        return True
 
 
-def claim_path(folder: Path, number: int) -> Path:
-    """File of a claim, in the folder of the unit's attempts."""
-    return folder / f"{number:04d}.claim"
-
-
-def numbers(folder: Path) -> list[int]:
-    """Numbers of a unit's attempts, ascending.
+def claims(folder: Path) -> list[Claim]:
+    """The claims in the folder of a unit's attempts, by ascending number.
 
     Raises:
         StorageError: the folder cannot be read.
@@ -154,41 +177,8 @@ def numbers(folder: Path) -> list[int]:
         return []
     except OSError as error:
         raise storage_error(error, folder) from error
-    return sorted(int(found[1]) for name in names if (found := _CLAIM.fullmatch(name)))
-
-
-def read_owner(folder: Path, number: int) -> Owner | None:
-    """The owner of a claim; None if it cannot be read, as just after the claim's creation."""
-    try:
-        return from_plain(Owner, from_json(claim_path(folder, number).read_bytes()))
-    except (OSError, ValueError):
-        return None
-
-
-def take(folder: Path, number: int) -> Claim | None:
-    """Claim an attempt; None if another worker was faster.
-
-    Args:
-        folder: folder of the unit's attempts.
-        number: one more than the last attempt, which must have ended.
-
-    Raises:
-        StorageError: the folder cannot be written.
-    """
-    if number > _MOST:
-        raise EcnasError(f"a unit can have {_MOST} attempts at most; see {folder}")
-    claim = Claim(folder, number)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with claim.path.open("xb") as file:
-            file.write(to_json(Owner.here()).encode("utf-8"))
-            file.flush()
-            os.fsync(file.fileno())
-    except FileExistsError:
-        return None
-    except OSError as error:
-        raise storage_error(error, claim.path) from error
-    return claim
+    numbers = sorted(int(found[1]) for name in names if (found := _CLAIM.fullmatch(name)))
+    return [Claim(folder, number) for number in numbers]
 
 
 class Heartbeat:
@@ -223,7 +213,7 @@ class Heartbeat:
         """Set the time once, and look whether the claim was lost."""
         with suppress(OSError):  # a disk that fails for a while may work again later
             os.utime(self._claim.path)
-            self._lost = not self._claim.mine
+            self._lost = self._claim.overtaken
 
     def _run(self) -> None:
         while not self._ended.wait(self._beat_s):
@@ -241,22 +231,21 @@ class StaleClaims:
 
     stale_s: float
     clock: Callable[[], float] = time.monotonic
-    _seen: dict[Path, tuple[int, float]] = field(default_factory=dict)
+    _seen: dict[Claim, tuple[int, float]] = field(default_factory=dict)
 
-    def over(self, folder: Path, number: int) -> bool:
+    def over(self, claim: Claim) -> bool:
         """Whether the owner of a claim is dead, or without a heartbeat for `stale_s`."""
-        owner = read_owner(folder, number)
+        owner = claim.owner
         if owner is not None and owner.dead:
             return True
-        path = claim_path(folder, number)
         try:
-            changed = path.stat().st_mtime_ns
+            changed = claim.path.stat().st_mtime_ns
         except OSError:
             return False
         now = self.clock()
-        if path not in self._seen or self._seen[path][0] != changed:
-            self._seen[path] = changed, now
-        return now - self._seen[path][1] >= self.stale_s
+        if claim not in self._seen or self._seen[claim][0] != changed:
+            self._seen[claim] = changed, now
+        return now - self._seen[claim][1] >= self.stale_s
 
 
 # -- logs of attempts ----------------------------------------------------------------------------
@@ -269,9 +258,9 @@ class AttemptLog:
     window too, and a training of hours is worth more than its log.
     """
 
-    def __init__(self, folder: Path, number: int) -> None:
-        self.number = number
-        self.path: Path = folder / f"{number:04d}.log"
+    def __init__(self, claim: Claim) -> None:
+        self.claim = claim
+        self.path: Path = claim.path.with_suffix(".log")
         self._ended = False
         self._torn = False
 
@@ -322,7 +311,7 @@ class LoggedMeter:
 class Attempt:
     """The result of one attempt."""
 
-    number: int
+    claim: Claim
     owner: Owner | None
     """None if the claim cannot be read."""
     ended: str
@@ -337,21 +326,20 @@ class Attempt:
 
 def attempts(folder: Path) -> list[Attempt]:
     """The attempts at a unit, in their order."""
-    return [_attempt(folder, number) for number in numbers(folder)]
+    return [_attempt(claim) for claim in claims(folder)]
 
 
-def _attempt(folder: Path, number: int) -> Attempt:
-    owner = read_owner(folder, number)
-    events = _events(folder / f"{number:04d}.log")
+def _attempt(claim: Claim) -> Attempt:
+    owner, events = claim.owner, _events(claim.path.with_suffix(".log"))
     times = [float(event["unix"]) for event in events]
     with suppress(OSError):
-        times.append(claim_path(folder, number).stat().st_mtime)
+        times.append(claim.path.stat().st_mtime)
     last, how, detail = max(times, default=math.nan), "", ""
     for event in events:
         if event["mark"] == "end" and event.get("how") in ENDINGS:
             last, how, detail = float(event["unix"]), event["how"], str(event.get("detail", ""))
     seconds = math.nan if owner is None else max(last - owner.claimed_unix, 0.0)
-    return Attempt(number, owner, how, detail, seconds, _energy_j(_windows(events)))
+    return Attempt(claim, owner, how, detail, seconds, _energy_j(_windows(events)))
 
 
 def log_windows(path: Path) -> list[Window]:

@@ -31,7 +31,6 @@ from naslib_ecnas.campaign.measurement import (
 )
 from naslib_ecnas.campaign.plan import Plan, check_choice
 from naslib_ecnas.errors import ConfigError, EcnasError, ProvenanceError, check_numbers
-from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
 from naslib_ecnas.training.record import SPLITS
 
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from naslib_ecnas.data.carbon import CarbonIntensity
     from naslib_ecnas.data.table import Columns
     from naslib_ecnas.energy.readings import Window
+    from naslib_ecnas.provenance import Provenance
 
 __all__ = ["SyntheticError", "columns_of", "export"]
 
@@ -155,6 +155,7 @@ def columns_of(
     """
     from naslib_ecnas.data.carbon import carbon_intensity
     from naslib_ecnas.data.table import Columns
+    from naslib_ecnas.provenance import Provenance
 
     check_numbers(least=1, pue=pue)
     check_choice(tuple(_SPANS), span=span)

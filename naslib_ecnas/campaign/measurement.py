@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from naslib_ecnas.campaign.claims import Owner
-from naslib_ecnas.campaign.plan import Settings, Unit, read_json
+from naslib_ecnas.campaign.plan import Settings, Unit, read_file
 from naslib_ecnas.energy.readings import Reading, Window
 from naslib_ecnas.errors import ChecksumError, FormatError
 from naslib_ecnas.files import (
     MaybeNaN,
     atomic_write,
+    from_json,
     from_plain,
     storage_error,
     to_json,
@@ -140,7 +141,7 @@ class Measurement:
             FormatError: it is not a record.
         """
         where: dict[str, Any] = {"path": path, "remedy": _REMEDY}
-        data = read_json(Path(path), "the record", remedy=_REMEDY)
+        data = read_file(Path(path), "the record", from_json, remedy=_REMEDY)
         form = data.get("format") if isinstance(data, dict) else None
         if form != _FORMAT and str(form).startswith(f"{_NAME}/"):
             text = f"another version of this package wrote the record: {form}, not {_FORMAT}"

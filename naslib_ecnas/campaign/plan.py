@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.errors import (
     ConfigError,
-    EcnasError,
     FormatError,
     UnknownTableError,
     check_counts,
@@ -45,7 +44,7 @@ __all__ = [
     "check_choice",
     "file_rows",
     "make_plan",
-    "read_json",
+    "read_file",
 ]
 
 #: Name of the plan's file in the folder of a campaign.
@@ -56,6 +55,8 @@ _METERS = ("auto", "none", "replay")
 #: Seconds after which a GPU's clocks and most of its temperature have settled under load.
 _WARM_UP_S = 60.0
 
+T = TypeVar("T")
+
 
 def check_choice(known: Sequence[str], **values: Any) -> None:
     """Raise a ConfigError unless every value is one of the known ones."""
@@ -64,20 +65,15 @@ def check_choice(known: Sequence[str], **values: Any) -> None:
             raise ConfigError(f"{name} must be one of {', '.join(known)}", value=value)
 
 
-def read_json(path: Path, what: str, **details: Any) -> Any:
-    """The plain values of a JSON file.
-
-    Args:
-        path: the file.
-        what: what it contains, for the error.
-        details: other arguments of the error.
+def read_file(path: Path, what: str, decode: Callable[[bytes], T], **details: Any) -> T:
+    """What `decode` makes of a file that contains `what`; `details` are arguments of the error.
 
     Raises:
         StorageError: the file cannot be read.
-        FormatError: it is not JSON.
+        FormatError: `decode` raises a ValueError.
     """
     try:
-        return from_json(path.read_bytes())
+        return decode(path.read_bytes())
     except OSError as error:
         raise storage_error(error, path) from error
     except ValueError as error:
@@ -155,11 +151,12 @@ class Plan:
             raise ConfigError("vertices must be from 2 to 7", value=self.vertices)
         size = len(Space(self.vertices))
         for unit in self.units:
-            if not 0 <= unit.row < size or unit.epochs < 1 or min(unit.repeat, unit.seed) < 0:
-                text = (
-                    f"a unit needs a row from 0 to {size - 1}, 1 epoch or more, and a repeat and "
-                )
-                raise ConfigError(f"{text}a seed of 0 or more", value=unit)
+            if not 0 <= unit.row < size:
+                text = f"a row must be from 0 to {size - 1} ({self.vertices} vertices)"
+                raise ConfigError(text, value=unit.row, remedy="choose a larger space")
+            if unit.epochs < 1 or min(unit.repeat, unit.seed) < 0:
+                text = "a unit needs 1 epoch or more, and a repeat and a seed of 0 or more"
+                raise ConfigError(text, value=unit)
 
     @cached_property
     def by_name(self) -> dict[str, Unit]:
@@ -203,7 +200,7 @@ class Plan:
         if not is_file(path):
             remedy = "make one: ecnas measure plan --space 4v --out CAMPAIGN"
             raise UnknownTableError(f"no campaign in {folder}", remedy=remedy)
-        data = read_json(path, "the plan")
+        data = read_file(path, "the plan", from_json)
         if not isinstance(data, dict) or data.pop("format", None) != _FORMAT:
             raise FormatError(f"a plan has the format {_FORMAT}", path=path)
         return from_plain(cls, data, path=str(path))
@@ -227,14 +224,10 @@ def make_plan(
     cells that are measured at that time.
 
     Args:
-        rows: rows of the cells.
+        rows: rows of the cells, in the space of this number of `vertices`.
         name: name of the campaign.
-        vertices: vertices of the space.
-        epochs: budgets.
-        repeats: trainings of each cell at each budget.
-        data: the images.
-        recipe: `nasbench101` or `ecnas`.
-        seed: seed of the order and of the units' seeds.
+        epochs, repeats: budgets, and trainings of each cell at each of them.
+        data, recipe, seed: as in `Plan`.
         limit: keep only so many units, the first of the order.
 
     Raises:
@@ -261,49 +254,30 @@ def make_plan(
     return Plan(name=name, vertices=vertices, recipe=recipe, data=data, seed=seed, units=chosen)
 
 
-def file_rows(path: Path, *, vertices: int) -> list[int]:
+def file_rows(path: Path) -> list[int]:
     """Rows of the cells in a file, in its order; each line has a row or the text of a cell.
 
-    Text after `#` and empty lines are ignored, and so is a cell that was there before. The output
-    of `ecnas surrogate choose --json` is accepted too.
+    Text after `#` and empty lines are ignored. The output of `ecnas surrogate choose --json` is
+    accepted too.
 
     Raises:
-        FormatError: a line is not a cell of the space, or the file names no cell.
+        FormatError: a line is not a cell, or the file names no cell.
         StorageError: the file cannot be read.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise storage_error(error, path) from error
-    except UnicodeDecodeError as error:
-        raise FormatError("a file of cells must be text in UTF-8", path=path) from error
-    if text.lstrip().startswith("["):
-        listed = read_json(path, "the list of cells")
-        items = [item.get("row") if isinstance(item, dict) else item for item in listed]
-    else:
-        lines = (line.partition("#")[0].strip() for line in text.splitlines())
-        items = [line for line in lines if line]
-    if not items:
+    rows = read_file(path, "the list of cells", _rows)
+    if not rows:
         raise FormatError("the file needs a cell or a row on each line", path=path)
-    rows, size = [], len(Space(vertices))
-    for item in items:
-        try:
-            rows.append(_row(item))
-        except (EcnasError, ValueError) as error:  # ValueError: more digits than Python converts
-            raise FormatError("a line must be a row or a cell", path=path, value=item) from error
-        if not 0 <= rows[-1] < size:
-            text = f"a row must be from 0 to {size - 1} ({vertices} vertices)"
-            remedy = "name a larger space: --space 7v"
-            raise FormatError(text, path=path, value=item, remedy=remedy)
-    return list(dict.fromkeys(rows))
+    return rows
 
 
-def _row(item: Any) -> int:
-    """Row of a number, of the text of a number, or of the text of a cell."""
-    if type(item) is int:
-        return item
-    text = str(item)
-    return int(text) if text.isdecimal() else Cell(text).row
+def _rows(raw: bytes) -> list[int]:
+    text = raw.decode("utf-8")
+    if text.lstrip().startswith("["):
+        items = [item.get("row") if isinstance(item, dict) else item for item in from_json(text)]
+    else:
+        items = [line.partition("#")[0].strip() for line in text.splitlines()]
+    texts = [str(item) for item in items if item != ""]
+    return [int(text) if text.isdecimal() else Cell(text).row for text in texts]
 
 
 # -- how units are measured ----------------------------------------------------------------------

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from naslib_ecnas.campaign.claims import Attempt, attempts, claim_path, numbers
+from naslib_ecnas.campaign.claims import Attempt, attempts, claims
 from naslib_ecnas.campaign.measurement import (
     Measurement,
     has_cpu,
@@ -123,13 +123,13 @@ def status(folder: str | PathLike[str], *, pace: Pace | None = None) -> Status:
             except EcnasError:
                 unreadable.append(str(unit))
             # Most records come from a first attempt, whose log need not be read.
-            if not counted or numbers(place) != [counted]:
-                lost += [attempt for attempt in attempts(place) if attempt.number != counted]
+            if [claim.number for claim in claims(place)] != [counted]:
+                lost += [made for made in attempts(place) if made.claim.number != counted]
             continue
         made = attempts(place)
         last = made[-1] if made else None
         if last is not None and last.ended == "" and not (last.owner and last.owner.dead):
-            running.append(_running(unit, last, claim_path(place, last.number), pace))
+            running.append(_running(unit, last, pace))
             made.pop()
             todo.append(unit)
         elif last is not None and exhausted(made, pace.tries):
@@ -155,14 +155,14 @@ def status(folder: str | PathLike[str], *, pace: Pace | None = None) -> Status:
     )
 
 
-def _running(unit: Unit, attempt: Attempt, claim: Path, pace: Pace) -> Running:
+def _running(unit: Unit, attempt: Attempt, pace: Pace) -> Running:
     now, owner = time.time(), attempt.owner
     return Running(
         unit=str(unit),
         worker="unknown" if owner is None else str(owner),
         # By another machine's clock, or one that was set back, it may lie in the future.
         since_s=math.nan if owner is None else max(now - owner.claimed_unix, 0.0),
-        stale=now - claim.stat().st_mtime >= pace.stale_s,
+        stale=now - attempt.claim.path.stat().st_mtime >= pace.stale_s,
     )
 
 

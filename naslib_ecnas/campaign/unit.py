@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from naslib_ecnas.campaign.claims import AttemptLog, LoggedMeter, Owner, log_windows
 from naslib_ecnas.campaign.measurement import Measurement, MeterLabel
-from naslib_ecnas.campaign.plan import DataChoice, Plan, Settings, Unit, read_json
+from naslib_ecnas.campaign.plan import DataChoice, Plan, Settings, Unit, read_file
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.energy.meter import EnergyMeter, Meter, NullMeter
 from naslib_ecnas.energy.readings import Window
 from naslib_ecnas.energy.replay import ReplayMeter
 from naslib_ecnas.errors import EcnasError, FormatError
+from naslib_ecnas.files import from_json
 from naslib_ecnas.progress import Progress
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def read_replay(path: Path) -> ReplayMeter:
     windows = log_windows(path)
     if windows:
         return ReplayMeter(windows)
-    data = read_json(path, "the replay")
+    data = read_file(path, "the replay", from_json)
     if isinstance(data, list) and data:
         return ReplayMeter([Window.from_dict(item) for item in data])
     if isinstance(data, dict) and {"times_s", "powers_w"} <= data.keys():
@@ -174,7 +175,7 @@ def measure_unit(
         plan: the unit's plan.
         settings: how to measure.
         data: images of the plan.
-        log: receives the meter's windows as they end; its number is the attempt's.
+        log: receives the meter's windows as they end; its claim has the number of the attempt.
         warmth: state of a worker that has measured units before; without it a device is cold.
         progress: gets every step of the warm-up and of the training, within what is measured, so
             it must be quick; an exception that it raises ends the training.
@@ -226,7 +227,7 @@ def measure_unit(
     warmth.trained()
     return Measurement(
         unit=unit,
-        attempt=log.number,
+        attempt=log.claim.number,
         plan=plan.checksum,
         owner=owner,
         settings=settings,

@@ -21,7 +21,6 @@ from naslib_ecnas.campaign.claims import (
     StaleClaims,
     Superseded,
     attempts,
-    take,
 )
 from naslib_ecnas.campaign.measurement import (
     Measurement,
@@ -171,24 +170,24 @@ class _Worker:
             place = attempts_folder(self.folder, unit)
             made = attempts(place)
             last = made[-1] if made else None
-            if last is not None and last.ended == "" and not self.stale.over(place, last.number):
+            if last is not None and last.ended == "" and not self.stale.over(last.claim):
                 busy = True
                 continue
             if exhausted(made, self.pace.tries):
                 continue
-            claim = take(place, last.number + 1 if last else 1)
-            if claim is not None:
+            claim = Claim(place, last.claim.number + 1 if last else 1)
+            if claim.take():
                 return (unit, claim), busy
             busy = True  # another worker was faster
         return None, busy
 
     def attempt(self, unit: Unit, claim: Claim) -> Done:
         """Measure a unit and write its record."""
-        log = AttemptLog(claim.folder, claim.number)
+        log = AttemptLog(claim)
         began = self.clock()
         try:
             with Heartbeat(claim, beat_s=self.pace.beat_s) as heartbeat:
-                how, detail = self._measure(unit, claim, log, heartbeat)
+                how, detail = self._measure(unit, log, heartbeat)
         except Superseded as error:
             how, detail = "superseded", str(error)
         except (RuntimeError, MemoryError) as error:  # torch's, for one cell or for all
@@ -200,9 +199,7 @@ class _Worker:
         log.end(how, detail)
         return Done(unit, claim.number, how, detail, self.clock() - began)
 
-    def _measure(
-        self, unit: Unit, claim: Claim, log: AttemptLog, heartbeat: Heartbeat
-    ) -> tuple[str, str]:
+    def _measure(self, unit: Unit, log: AttemptLog, heartbeat: Heartbeat) -> tuple[str, str]:
         """Measure a unit under a beating claim; returns the fields `how` and `detail` of `Done`."""
         target = record_path(self.folder, unit)
         if target.exists():  # its worker finished between our look and our claim
@@ -225,7 +222,7 @@ class _Worker:
             sleep=self.sleep,
         )
         faults = essential_faults(record)
-        overtaken = not claim.mine or target.exists()
+        overtaken = log.claim.overtaken or target.exists()
         how = "invalid" if faults else "superseded" if overtaken else "recorded"
         path = target if how == "recorded" else log.path.with_suffix(".json")
         self._write(record, path, heartbeat)

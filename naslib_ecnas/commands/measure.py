@@ -120,7 +120,7 @@ def _plan(args: argparse.Namespace) -> None:
     if args.cells is not None and args.design is not None:
         raise ConfigError("choose the cells by --cells or by --design, not by both")
     if args.cells is not None:
-        rows = file_rows(args.cells, vertices=vertices)
+        rows = file_rows(args.cells)
     elif args.design is not None:
         from naslib_ecnas.surrogate.calibrate import choose
 

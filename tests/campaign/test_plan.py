@@ -113,13 +113,10 @@ def test_a_damaged_plan_is_an_error_at_every_length(
 def test_cells_come_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "cells"
     file.write_text(f"# two\n5\n\n{Cell.from_row(17)}  # the other\n5\n")
-    assert file_rows(file, vertices=4) == [5, 17]
+    assert file_rows(file) == [5, 17, 5]
     file.write_text(json.dumps([{"row": 3, "cell": "x"}, {"row": 1}]))
-    assert file_rows(file, vertices=4) == [3, 1]
-    for wrong in ("91\n", "hello\n", "", "[1, null]", "[1", "9" * 5000):
-        file.write_text(wrong)
+    assert file_rows(file) == [3, 1]
+    for wrong in (b"hello", b"", b"# none", b"[1, null]", b"[1", b"[-1]", b"9" * 5000, b"\xff\xfe"):
+        file.write_bytes(wrong)
         with pytest.raises(FormatError):
-            file_rows(file, vertices=4)
-    file.write_bytes(b"\xff\xfe")
-    with pytest.raises(FormatError, match="UTF-8"):
-        file_rows(file, vertices=4)
+            file_rows(file)

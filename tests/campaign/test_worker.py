@@ -31,7 +31,7 @@ from naslib_ecnas.campaign import (
     work,
 )
 from naslib_ecnas.campaign import worker as worker_module
-from naslib_ecnas.campaign.claims import AttemptLog, Owner, attempts, log_windows, take
+from naslib_ecnas.campaign.claims import AttemptLog, Claim, Owner, attempts, log_windows
 from naslib_ecnas.campaign.measurement import record_path, recorded, run_j, total_j
 from naslib_ecnas.campaign.unit import PAUSE_S, WARM_UP, Warmth, images, opened, read_replay
 from naslib_ecnas.campaign.worker import attempts_folder
@@ -156,7 +156,7 @@ def test_a_pause_makes_a_device_cold(
     data, warm = images(made.data), replace(settings, warm_up_s=1e-6)
 
     def warmed_up(number: int, known: Warmth | None) -> bool:
-        log = AttemptLog(tmp_path, number)
+        log = AttemptLog(Claim(tmp_path, number))
         record = measure_unit(made.units[0], made, warm, data=data, log=log, warmth=known)
         return record.window(WARM_UP) is not None
 
@@ -282,10 +282,11 @@ def test_a_worker_that_was_superseded_stops_and_its_record_does_not_count(
     one: Path, settings: Settings
 ) -> None:
     place = place_of(one)
+    other = Claim(place, 2)
 
     def supersede(task: str, done: int = 0, *_: object, **__: object) -> None:
-        if task.startswith("training") and done == 2 and take(place, 2) is not None:
-            AttemptLog(place, 2).end("failed", "so that the unit is free")
+        if task.startswith("training") and done == 2 and other.take():
+            AttemptLog(other).end("failed", "so that the unit is free")
 
     done = work(one, settings, progress=supersede)
     assert [(end.attempt, end.how) for end in done] == [(1, "superseded"), (3, "recorded")]

@@ -215,20 +215,20 @@ def _read_plan(path: Path) -> Any:
 
 def _claim(folder: Path) -> Path:
     from naslib_ecnas.campaign import Plan
-    from naslib_ecnas.campaign.claims import take
+    from naslib_ecnas.campaign.claims import Claim
     from naslib_ecnas.campaign.worker import attempts_folder
 
     read = Plan.read(_plan(folder).parent)
-    made = take(attempts_folder(folder / "campaign", read.units[0]), 1)
-    assert made is not None
+    made = Claim(attempts_folder(folder / "campaign", read.units[0]), 1)
+    assert made.take()
     return made.path
 
 
 def _log(folder: Path) -> Path:
-    from naslib_ecnas.campaign.claims import AttemptLog
+    from naslib_ecnas.campaign.claims import AttemptLog, Claim
 
     claimed = _claim(folder)
-    log = AttemptLog(claimed.parent, 1)
+    log = AttemptLog(Claim(claimed.parent, 1))
     log.add("open", name="x")
     log.add("window", window={"name": "x"})
     log.end("failed", "made up")
@@ -277,7 +277,7 @@ def _cifar(name: str) -> Callable[[Path], Path]:
 
 
 def _read_cells(path: Path) -> Any:
-    return resolve_name("naslib_ecnas.campaign.plan:file_rows")(path, vertices=4)
+    return resolve_name("naslib_ecnas.campaign.plan:file_rows")(path)
 
 
 def _read_config(path: Path) -> Any:
