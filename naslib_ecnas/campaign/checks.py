@@ -14,14 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from naslib_ecnas import network
-from naslib_ecnas.campaign.measurement import (
-    Measurement,
-    essential,
-    essential_faults,
-    is_measured,
-    total_j,
-    unresolved,
-)
+from naslib_ecnas.campaign.measurement import Measurement, essential
 from naslib_ecnas.campaign.plan import Plan
 from naslib_ecnas.campaign.unit import PAUSE_S, WARM_UP
 from naslib_ecnas.cell import Cell
@@ -33,21 +26,16 @@ __all__ = ["DOUBTS", "FAULTS", "Finding", "together"]
 #: Largest difference of the training's and the meter's duration of a window: a second for edges
 #: that waited, and a share of the duration.
 _CLOCK_S, _CLOCK_SHARE = 1.0, 0.02
-
 #: Share of its energy up to which a run's uncertainty does not matter.
 _UNCERTAIN = 0.01
-
 #: Largest difference of rest before and after beyond their uncertainty, as a share of the run's
 #: mean power.
 _REST = 0.05
-
 #: Throttle reasons that an idle GPU or a setting of the user causes, not a limit.
 _HARMLESS = ("gpu-idle", "application-clocks", "display-clock")
-
 #: Largest distance of repeats from their median, as a share. EC-NAS's repeats at 4 epochs vary by
 #: 1.3 % (median coefficient of variation) and at most 10.4 %.
 _SPREAD = 0.1
-
 #: Share of the campaign's median clock that a run may be below it.
 _CLOCK = 0.05
 
@@ -150,10 +138,10 @@ def _durations(record: Measurement, plan: Plan) -> Faults:
 
 def _energies(record: Measurement, plan: Plan) -> Faults:
     """Every window has an energy, and the parts of the run add up."""
-    for text in essential_faults(record):
+    for text in record.invalid:
         yield "energy", text
     total = record.window("total")
-    checks = check_parts(total, record.windows) if total and is_measured(record) else ()
+    checks = check_parts(total, record.windows) if total and record.measured else ()
     for parts in checks:
         if parts.verdict == "off":
             yield (
@@ -162,8 +150,8 @@ def _energies(record: Measurement, plan: Plan) -> Faults:
                 f"{parts.total_j:.1f} J: a difference of {parts.rest_j:.1f} J, of which "
                 f"{parts.tolerance_j:.1f} J are uncertain",
             )
-    joules = total_j(record, cpu=False)
-    if is_measured(record) and joules <= 0:
+    joules = record.total_j(cpu=False)
+    if record.measured and joules <= 0:
         yield "energy", f"the training used {joules} J"
 
 
@@ -190,7 +178,7 @@ def _origin(record: Measurement) -> Doubts:
     for departure in record.training.departures:
         if not departure.startswith(("stopped after", "synthetic data")):
             yield "departure", departure, False
-    if not is_measured(record):
+    if not record.measured:
         yield "unmeasured", "there was no meter: its energy is unknown", False
     elif record.meter.kind == "nvml" and record.meter.cpu != "measured":
         yield "cpu", f"the CPU is not measured: {record.meter.cpu_detail}", False
@@ -198,11 +186,11 @@ def _origin(record: Measurement) -> Doubts:
 
 def _sensors(record: Measurement) -> Doubts:
     """Agreement, flags and uncertainty of the readings of the whole run."""
-    if is_measured(record):
-        for name in unresolved(record):
+    if record.measured:
+        for name in record.unresolved:
             yield "too-short", f"{name} ended before the sensor refreshed; it is estimated", False
     total = record.window("total")
-    for device, reading in ({} if total is None else essential(total)).items():
+    for device, reading in essential(total).items():
         joules, integral_j, unsure_j = reading.energy_j, reading.integral_j, reading.uncertainty_j
         if reading.agreement == "apart":
             text = f"the counter gives {joules:.1f} J, integrated power {integral_j:.1f} J"
@@ -233,7 +221,7 @@ def _states(record: Measurement) -> Doubts:
 
 def _rests(record: Measurement) -> Doubts:
     """Power at rest was measured before and after, and changed little beyond its uncertainty."""
-    if not is_measured(record):
+    if not record.measured:
         return
     windows = [record.window(name) for name in ("total", "rest-before", "rest-after")]
     known = [window for window in windows if window is not None]
@@ -281,7 +269,7 @@ def together(records: list[Measurement]) -> Iterator[Finding]:
                 text = f"its {what} is {of(record)}, most records have {usual}"
                 fault = what == "data"
                 yield Finding(record.unit.name, what, text, fault, redo=fault)
-    yield from _spread(records, "energy", "J", lambda r: total_j(r, cpu=False))
+    yield from _spread(records, "energy", "J", lambda r: r.total_j(cpu=False))
     yield from _spread(records, "time", "s", lambda r: r.training.training_time_s)
     yield from _clocks(records)
     yield from _cold(records)

@@ -36,6 +36,7 @@ __all__ = [
     "Superseded",
     "attempts",
     "claims",
+    "file_names",
     "log_windows",
 ]
 
@@ -43,9 +44,7 @@ __all__ = [
 #: `stopped`: the worker was interrupted, or an error occurred that no unit causes; `superseded` and
 #: `not-needed`: another worker had the unit.
 ENDINGS = ("recorded", "invalid", "failed", "stopped", "superseded", "not-needed")
-
 _CLAIM = re.compile(r"([0-9]{4})\.claim", re.ASCII)
-
 _MOST = 9999
 
 
@@ -171,14 +170,22 @@ def claims(folder: Path) -> list[Claim]:
     Raises:
         StorageError: the folder cannot be read.
     """
+    found = map(_CLAIM.fullmatch, file_names(folder))
+    return [Claim(folder, number) for number in sorted(int(name[1]) for name in found if name)]
+
+
+def file_names(folder: Path) -> list[str]:
+    """Names of the files in a folder; none if there is no such folder.
+
+    Raises:
+        StorageError: the folder cannot be read.
+    """
     try:
-        names = os.listdir(folder)
+        return os.listdir(folder)
     except FileNotFoundError:
         return []
     except OSError as error:
         raise storage_error(error, folder) from error
-    numbers = sorted(int(found[1]) for name in names if (found := _CLAIM.fullmatch(name)))
-    return [Claim(folder, number) for number in numbers]
 
 
 class Heartbeat:
@@ -367,7 +374,7 @@ def _energy_j(windows: list[Window]) -> float:
 def _events(path: Path) -> list[dict[str, Any]]:
     """The complete lines of a log; a process that was killed may leave half a line."""
     try:
-        lines = path.read_bytes().split(b"\n")
+        lines = path.read_bytes().splitlines()
     except FileNotFoundError:
         return []
     except OSError as error:

@@ -23,7 +23,6 @@ __all__ = ["Cluster", "launch"]
 
 #: Folder of a campaign that contains the cluster's scripts and outputs.
 _JOBS = "jobs"
-
 #: Seconds between two looks at the jobs.
 _POLL_S = 1.0
 

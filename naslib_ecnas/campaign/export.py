@@ -15,20 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from naslib_ecnas.campaign.measurement import (
-    RECORDS,
-    Measurement,
-    has_cpu,
-    is_measured,
-    record_path,
-    recorded,
-    run_j,
-    segments_before,
-    start_up_share,
-    total_j,
-    training_j,
-    unresolved,
-)
+from naslib_ecnas.campaign.measurement import RECORDS, Measurement, record_path, recorded
 from naslib_ecnas.campaign.plan import Plan, check_choice
 from naslib_ecnas.errors import ConfigError, EcnasError, ProvenanceError, check_numbers
 from naslib_ecnas.space import Space
@@ -48,12 +35,9 @@ _SPANS = {
     "run": "from the start of the run to the evaluation, start-up and earlier evaluations included",
     "steps": "of the steps of training alone; start-up and evaluations are in the total",
 }
-
 _J_PER_KWH = 3.6e6
-
 #: Prefixes of metrics and their evaluations.
 _POINTS = (("initial_", "start"), ("halfway_", "half"), ("", "end"))
-
 #: What the records of one column must have in common, since values of different provenance would
 #: be mixed.
 _COMMON: dict[str, Callable[[Measurement], Any]] = {
@@ -175,7 +159,7 @@ def columns_of(
             remedy = "make a campaign for each; see: ecnas measure validate"
             raise ProvenanceError(text, value=list(map(str, different)), remedy=remedy)
     if cpu is None:
-        cpu = all(map(has_cpu, records))
+        cpu = all(record.has_cpu for record in records)
 
     rows, row = np.unique([r.unit.row for r in records], return_inverse=True)
     budgets, budget = np.unique([r.unit.epochs for r in records], return_inverse=True)
@@ -244,22 +228,19 @@ def _values(
 
     training, total = record.training, record.window("total")
     began = _whole(math.nan if total is None else total.started_unix)
+    steps_per_epoch = training.budget_steps / training.epochs
     found: dict[str, float] = {}
     for prefix, when in _POINTS:
-        made = next(e.steps for e in training.evaluations if e.when == when)
-        segments = segments_before(record, when)
-        if span == "run":
-            found |= energy(prefix, run_j(record, cpu=cpu, when=when))
-        else:
-            found |= energy(prefix, training_j(record, cpu=cpu, segments=segments))
-        done = training.segments[:segments]
+        joules = record.run_j if span == "run" else record.training_j
+        found |= energy(prefix, joules(cpu=cpu, when=when))
+        done = record.segments_until(when)
         found[f"{prefix}training_time_s"] = math.fsum(s.window.seconds for s in done)
         for split in SPLITS:
             found[f"{prefix}{split}_accuracy"] = training.accuracy(split, when)
-        found[f"{prefix}epoch"] = made / (training.budget_steps / training.epochs)
+        found[f"{prefix}epoch"] = sum(s.steps for s in done) / steps_per_epoch
         found[f"{prefix}started_unix_s"] = began
         found[f"{prefix}stopped_unix_s"] = stopped(record.window(done[-1].window.name))
-    found |= energy("total_", total_j(record, cpu=cpu))
+    found |= energy("total_", record.total_j(cpu=cpu))
     found["total_time_s"] = training.total_time_s
     found["total_started_unix_s"] = began
     found["total_stopped_unix_s"] = stopped(total)
@@ -295,13 +276,13 @@ def _attributes(
         "plan": plan.checksum,
         "energy_span": span,
     }
-    shares = [start_up_share(record, cpu=cpu) for record in records]
+    shares = [record.start_up_share(cpu=cpu) for record in records]
     shares = [share for share in shares if math.isfinite(share)]
     if shares:
         attributes["start_up_share"] = f"{statistics.median(shares):.6f}"
     if any(record.meter.kind == "nvml" for record in records):
         attributes["gpu"] = records[0].training.device_name
-    if any(map(has_cpu, records)):
+    if any(record.has_cpu for record in records):
         attributes["cpu"] = "cpu:0"
     return attributes
 
@@ -325,8 +306,8 @@ def _note(records: list[Measurement], plan: Plan, why: str) -> str:
 
 
 def _energy_note(records: list[Measurement], *, cpu: bool, span: str) -> str:
-    unmeasured = sum(not is_measured(record) for record in records)
-    estimated = sum(bool(unresolved(record)) for record in records)
+    unmeasured = sum(not record.measured for record in records)
+    estimated = sum(bool(record.unresolved) for record in records)
     notes = ["gross", "GPU and CPU packages" if cpu else "GPU alone", _SPANS[span]]
     if unmeasured:
         notes.append(f"{unmeasured} of {len(records)} trainings had no meter: missing")

@@ -7,27 +7,19 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from naslib_ecnas.campaign.claims import Owner
+from naslib_ecnas.campaign.claims import Owner, file_names
 from naslib_ecnas.campaign.plan import Settings, Unit, read_file
 from naslib_ecnas.energy.readings import Reading, Window
 from naslib_ecnas.errors import ChecksumError, FormatError
-from naslib_ecnas.files import (
-    MaybeNaN,
-    atomic_write,
-    from_json,
-    from_plain,
-    storage_error,
-    to_json,
-    to_plain,
-)
-from naslib_ecnas.training.record import WHEN, TrainingRecord, WindowId
+from naslib_ecnas.files import MaybeNaN, atomic_write, from_json, from_plain, to_json, to_plain
+from naslib_ecnas.training.record import WHEN, Segment, TrainingRecord, WindowId
 
 __all__ = [
     "RECORDS",
@@ -35,19 +27,9 @@ __all__ = [
     "MeterLabel",
     "NewerRecord",
     "essential",
-    "essential_faults",
-    "has_cpu",
-    "is_measured",
     "record_path",
     "recorded",
-    "run_j",
-    "segments_before",
-    "start_up_share",
-    "total_j",
-    "training_j",
-    "unresolved",
 ]
-
 
 #: Folder of a campaign that contains the records.
 RECORDS = "records"
@@ -158,6 +140,124 @@ class Measurement:
         record = from_plain(cls, {**content, "windows": []}, path=str(path))
         return replace(record, windows=windows)
 
+    # -- energies ----
+
+    @property
+    def measured(self) -> bool:
+        """Whether the meter had sensors."""
+        return self.meter.kind != "none"
+
+    @property
+    def has_cpu(self) -> bool:
+        """Whether the CPU packages' energy is known over the whole run."""
+        total = self.window("total")
+        return total is not None and math.isfinite(total.cpu_total_j)
+
+    @property
+    def invalid(self) -> tuple[str, ...]:
+        """Why windows are invalid, so that the unit must be measured again; empty if none is.
+
+        A window inside `total` may be too short for the sensor, such as the one step at rate 0.
+        """
+        found = []
+        for named in self.training.windows if self.measured else ():
+            name, readings = named.name, essential(self.window(named.name))
+            if not readings:
+                found.append(f"{name}: no reading")
+            for reading in readings.values():
+                allowed = reading.reason == _TOO_SHORT and name != "total"
+                if not reading.valid and not allowed:
+                    found.append(f"{name}: {reading.reason} ({reading.detail})")
+        return tuple(found)
+
+    @property
+    def unresolved(self) -> tuple[str, ...]:
+        """Names of the segments of training that ended before a sensor refreshed."""
+        names = [segment.window.name for segment in self.training.segments]
+        return tuple(name for name in names if _too_short(self.window(name)))
+
+    def segments_until(self, when: str) -> tuple[Segment, ...]:
+        """The segments of training before an evaluation, whose time is one of `WHEN`."""
+        training = self.training
+        steps = next(e.steps for e in training.evaluations if e.when == when)
+        return tuple(s for s in training.segments if s.first_step + s.steps <= steps)
+
+    def total_j(self, *, cpu: bool) -> float:
+        """Joules of the whole run, start-up and evaluations included; NaN if unknown.
+
+        `cpu` says here and below whether CPU packages count; without a GPU they always do.
+        """
+        return _window_j(self.window("total"), cpu=cpu)
+
+    def training_j(self, *, cpu: bool, when: str = "end") -> float:
+        """Joules of the segments of training before an evaluation; NaN if unknown.
+
+        A segment that was too short for the sensor, in practice the one step at rate 0, is
+        estimated at the mean power of all others.
+        """
+        short = self.unresolved
+        known = [s.window for s in self.training.segments if s.window.name not in short]
+        seconds = sum(window.seconds for window in known)
+        joules = math.fsum(self._windows_j(known, cpu=cpu, power_w=math.nan))
+        power = joules / seconds if seconds > 0 else math.nan
+        chosen = [segment.window for segment in self.segments_until(when)]
+        return math.fsum(self._windows_j(chosen, cpu=cpu, power_w=power))
+
+    def run_j(self, *, cpu: bool, when: str = "end") -> float:
+        """Joules from the start of the run to an evaluation, as in EC-NAS's files; NaN if unknown.
+
+        Start-up and earlier evaluations are included. It is the sum of the windows, without the
+        milliseconds between them. A window that was too short for the sensor is estimated at the
+        run's mean power.
+        """
+        training, total = self.training, self.window("total")
+        earlier = WHEN[: WHEN.index(when)]
+        besides = [window for window in training.windows if window.name == "init"]
+        besides += [e.window for e in training.evaluations if e.when in earlier]
+        power = self.total_j(cpu=cpu) / total.seconds if total and total.seconds > 0 else math.nan
+        parts = self._windows_j(besides, cpu=cpu, power_w=power)
+        return math.fsum([self.training_j(cpu=cpu, when=when), *parts])
+
+    def start_up_share(self, *, cpu: bool) -> float:
+        """Share of start-up and evaluations in the energy of a run of 4 epochs; NaN if unknown.
+
+        Their energy `a` does not depend on the budget. A run of n epochs takes `a + b n`, so a run
+        of any budget gives the share `a / (a + 4 b)`.
+        """
+        training, steps = self.training, self.training_j(cpu=cpu)
+        fixed = self.run_j(cpu=cpu) - steps
+        whole = steps / training.steps * training.budget_steps
+        four = whole / training.epochs * _CALIBRATION_EPOCHS
+        return fixed / (fixed + four) if fixed + four > 0 else math.nan
+
+    def _windows_j(
+        self, windows: Iterable[WindowId], *, cpu: bool, power_w: float
+    ) -> Iterator[float]:
+        """Joules of each window; one that is too short for the sensor is estimated at `power_w`."""
+        for named in windows:
+            window = self.window(named.name)
+            short = _too_short(window)
+            yield power_w * named.seconds if short else _window_j(window, cpu=cpu)
+
+
+def essential(window: Window | None) -> Mapping[str, Reading]:
+    """The readings that a unit needs: of its GPUs, or of the CPU if there is no GPU."""
+    return {} if window is None else window.energy_j or window.cpu_energy_j
+
+
+def _too_short(window: Window | None) -> bool:
+    """Whether a window ended before a sensor refreshed."""
+    return any(reading.reason == _TOO_SHORT for reading in essential(window).values())
+
+
+def _window_j(window: Window | None, *, cpu: bool) -> float:
+    """Joules of a window; NaN if a part is unknown."""
+    if window is None:
+        return math.nan
+    if not window.energy_j:
+        return window.cpu_total_j
+    return window.gpu_total_j + (window.cpu_total_j if cpu else 0.0)
+
 
 def _digest(content: Any) -> str:
     """SHA-256 of plain values, which may contain numbers that only Python's json writes."""
@@ -176,148 +276,5 @@ def recorded(folder: Path) -> set[str]:
     Raises:
         StorageError: the folder cannot be read.
     """
-    try:
-        names = [path.name for path in (folder / RECORDS).iterdir()]
-    except FileNotFoundError:
-        return set()
-    except OSError as error:
-        raise storage_error(error, folder) from error
+    names = file_names(folder / RECORDS)
     return {n[:-5] for n in names if n.endswith(".json") and not n.startswith(".")}
-
-
-# -- energies of a record ------------------------------------------------------------------------
-
-
-def is_measured(record: Measurement) -> bool:
-    """Whether the meter had sensors."""
-    return record.meter.kind != "none"
-
-
-def has_cpu(record: Measurement) -> bool:
-    """Whether the CPU packages' energy is known over the whole run."""
-    total = record.window("total")
-    return total is not None and math.isfinite(total.cpu_total_j)
-
-
-def essential(window: Window) -> Mapping[str, Reading]:
-    """The readings that a unit needs: of its GPUs, or of the CPU if there is no GPU."""
-    return window.energy_j or window.cpu_energy_j
-
-
-def essential_faults(record: Measurement) -> tuple[str, ...]:
-    """Why windows of a record are invalid, so that its unit must be measured again.
-
-    A window inside `total` may be too short for the sensor, such as the one step at rate 0.
-    """
-    if not is_measured(record):
-        return ()
-    found = []
-    for named in record.training.windows:
-        window = record.window(named.name)
-        readings = {} if window is None else essential(window)
-        if not readings:
-            found.append(f"{named.name}: no reading")
-        for reading in readings.values():
-            allowed = reading.reason == _TOO_SHORT and named.name != "total"
-            if not reading.valid and not allowed:
-                found.append(f"{named.name}: {reading.reason} ({reading.detail})")
-    return tuple(found)
-
-
-def _too_short(window: Window | None) -> bool:
-    """Whether a window ended before a sensor refreshed."""
-    readings = {} if window is None else essential(window)
-    return any(reading.reason == _TOO_SHORT for reading in readings.values())
-
-
-def _window_j(window: Window | None, *, cpu: bool) -> float:
-    """Joules of a window: GPUs and, if `cpu` or if there is no GPU, CPU packages.
-
-    NaN if a part is unknown.
-    """
-    if window is None:
-        return math.nan
-    if not window.energy_j:
-        return window.cpu_total_j
-    return window.gpu_total_j + (window.cpu_total_j if cpu else 0.0)
-
-
-def _windows_j(
-    record: Measurement, windows: Iterable[WindowId], *, cpu: bool, power_w: float
-) -> list[float]:
-    """Joules of each window; one that is too short for the sensor is estimated at `power_w`."""
-    found = [(named.seconds, record.window(named.name)) for named in windows]
-    return [
-        power_w * seconds if _too_short(window) else _window_j(window, cpu=cpu)
-        for seconds, window in found
-    ]
-
-
-def total_j(record: Measurement, *, cpu: bool) -> float:
-    """Joules of the whole run, start-up and evaluations included; NaN if unknown."""
-    return _window_j(record.window("total"), cpu=cpu)
-
-
-def unresolved(record: Measurement) -> tuple[str, ...]:
-    """Names of the segments of training that ended before a sensor refreshed."""
-    names = [segment.window.name for segment in record.training.segments]
-    return tuple(name for name in names if _too_short(record.window(name)))
-
-
-def training_j(record: Measurement, *, cpu: bool, segments: int | None = None) -> float:
-    """Joules of the segments of training; NaN if unknown.
-
-    A segment that was too short for the sensor, in practice the one step at rate 0, is estimated
-    at the mean power of the others.
-
-    Args:
-        record: the unit's record.
-        cpu: whether CPU packages count.
-        segments: how many of the first segments; all by default.
-    """
-    windows, short = [s.window for s in record.training.segments], unresolved(record)
-    known = [window for window in windows if window.name not in short]
-    seconds = sum(window.seconds for window in known)
-    joules = math.fsum(_windows_j(record, known, cpu=cpu, power_w=math.nan))
-    power = joules / seconds if seconds > 0 else math.nan
-    return math.fsum(_windows_j(record, windows[:segments], cpu=cpu, power_w=power))
-
-
-def run_j(record: Measurement, *, cpu: bool, when: str = "end") -> float:
-    """Joules from the start of the run to an evaluation, as in EC-NAS's files; NaN if unknown.
-
-    Start-up and earlier evaluations are included. It is the sum of the windows, without the
-    milliseconds between them. A window that was too short for the sensor is estimated at the run's
-    mean power.
-
-    Args:
-        record: the unit's record.
-        cpu: whether CPU packages count.
-        when: which evaluation, one of `WHEN`.
-    """
-    training, total = record.training, record.window("total")
-    earlier = WHEN[: WHEN.index(when)]
-    besides = [window for window in training.windows if window.name == "init"]
-    besides += [e.window for e in training.evaluations if e.when in earlier]
-    power = total_j(record, cpu=cpu) / total.seconds if total and total.seconds > 0 else math.nan
-    steps = training_j(record, cpu=cpu, segments=segments_before(record, when))
-    return math.fsum([steps, *_windows_j(record, besides, cpu=cpu, power_w=power)])
-
-
-def segments_before(record: Measurement, when: str) -> int:
-    """Number of segments of training before an evaluation."""
-    at = next(e.steps for e in record.training.evaluations if e.when == when)
-    return sum(s.first_step + s.steps <= at for s in record.training.segments)
-
-
-def start_up_share(record: Measurement, *, cpu: bool) -> float:
-    """Share of start-up and evaluations in the energy of a run of 4 epochs; NaN if unknown.
-
-    Their energy `a` does not depend on the budget. A run of n epochs takes `a + b n`, so a run of
-    any budget gives the share `a / (a + 4 b)`.
-    """
-    training = record.training
-    steps = training_j(record, cpu=cpu)
-    fixed = run_j(record, cpu=cpu) - steps
-    four = steps / training.steps * training.budget_steps / training.epochs * _CALIBRATION_EPOCHS
-    return fixed / (fixed + four) if fixed + four > 0 else math.nan

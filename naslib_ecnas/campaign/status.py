@@ -14,13 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naslib_ecnas.campaign.claims import Attempt, attempts, claims
-from naslib_ecnas.campaign.measurement import (
-    Measurement,
-    has_cpu,
-    record_path,
-    recorded,
-    total_j,
-)
+from naslib_ecnas.campaign.measurement import Measurement, record_path, recorded
 from naslib_ecnas.campaign.plan import Pace, Plan, Unit
 from naslib_ecnas.campaign.worker import attempts_folder, exhausted
 from naslib_ecnas.errors import EcnasError
@@ -30,7 +24,6 @@ __all__ = ["Status", "expected", "status"]
 
 #: Number of records, the last ones, that the rate is computed from, since workers come and go.
 _RECENT = 50
-
 _J_PER_KWH = 3.6e6
 
 
@@ -187,7 +180,7 @@ def _forecast(
     plan: Plan, records: list[Measurement], todo: list[Unit]
 ) -> tuple[float, float, float, str]:
     """kWh so far, expected kWh and worker-seconds of the rest, and the basis of both."""
-    joules = np.array([total_j(record, cpu=has_cpu(record)) for record in records])
+    joules = np.array([record.total_j(cpu=record.has_cpu) for record in records])
     known = np.isfinite(joules)
     used = float(joules[known].sum()) / _J_PER_KWH if known.any() or not records else math.nan
     if not todo:

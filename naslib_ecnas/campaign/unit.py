@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -25,14 +24,12 @@ from naslib_ecnas.progress import Progress
 if TYPE_CHECKING:
     from naslib_ecnas.training import Cifar10
 
-__all__ = ["PAUSE_S", "WARM_UP", "Warmth", "images", "measure_unit", "opened", "read_replay"]
+__all__ = ["PAUSE_S", "WARM_UP", "images", "measure_unit", "opened", "read_replay"]
 
 #: Name of the window of a warm-up; it is in no energy of a record.
 WARM_UP = "warm-up"
-
 #: Pause in s after which a GPU has cooled down so far that it must be warmed up again.
 PAUSE_S = 180.0
-
 #: Synthetic images are the same for every campaign, so that its units differ in their seeds only.
 _SYNTHETIC_SEED = 0
 
@@ -133,27 +130,6 @@ def read_replay(path: Path) -> ReplayMeter:
 # -- the measurement -----------------------------------------------------------------------------
 
 
-class Warmth:
-    """Whether a worker's device is warm from its last training.
-
-    Args:
-        clock: time in s; for tests.
-    """
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._last = -math.inf
-
-    @property
-    def cold(self) -> bool:
-        """Whether this process has not measured a unit yet, or not for `PAUSE_S`."""
-        return self._clock() - self._last > PAUSE_S
-
-    def trained(self) -> None:
-        """Note that a unit was measured just now."""
-        self._last = self._clock()
-
-
 def measure_unit(
     unit: Unit,
     plan: Plan,
@@ -161,7 +137,7 @@ def measure_unit(
     *,
     data: Cifar10,
     log: AttemptLog,
-    warmth: Warmth | None = None,
+    warm: bool = False,
     progress: Progress | None = None,
     sleep: Callable[[float], object] = time.sleep,
 ) -> Measurement:
@@ -176,7 +152,7 @@ def measure_unit(
         settings: how to measure.
         data: images of the plan.
         log: receives the meter's windows as they end; its claim has the number of the attempt.
-        warmth: state of a worker that has measured units before; without it a device is cold.
+        warm: whether the device is still warm from a training, so that it needs no warm-up.
         progress: gets every step of the warm-up and of the training, within what is measured, so
             it must be quick; an exception that it raises ends the training.
         sleep: used for rests.
@@ -189,7 +165,6 @@ def measure_unit(
     from naslib_ecnas.training import RECIPES, train
     from naslib_ecnas.training.run import warm_up
 
-    warmth = warmth or Warmth()
     owner = Owner.here()
     recipe = replace(RECIPES[plan.recipe], images=settings.images)
     if settings.batch_size is not None:
@@ -210,7 +185,7 @@ def measure_unit(
                 with logged.window(name):
                     sleep(settings.baseline_s)
 
-        if settings.warm_up_s and warmth.cold:
+        if settings.warm_up_s and not warm:
             with logged.window(WARM_UP):
                 warm_up(cell, seconds=settings.warm_up_s, **same)
         rest("rest-before")
@@ -224,7 +199,6 @@ def measure_unit(
         )
         rest("rest-after")
         windows = meter.windows
-    warmth.trained()
     return Measurement(
         unit=unit,
         attempt=log.claim.number,

@@ -5,6 +5,7 @@ Any number of workers can share a campaign's folder; `cluster.launch` starts the
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from collections.abc import Callable
@@ -22,14 +23,9 @@ from naslib_ecnas.campaign.claims import (
     Superseded,
     attempts,
 )
-from naslib_ecnas.campaign.measurement import (
-    Measurement,
-    essential_faults,
-    record_path,
-    recorded,
-)
+from naslib_ecnas.campaign.measurement import Measurement, record_path, recorded
 from naslib_ecnas.campaign.plan import Pace, Plan, Settings, Unit
-from naslib_ecnas.campaign.unit import Warmth, images, measure_unit
+from naslib_ecnas.campaign.unit import PAUSE_S, images, measure_unit
 from naslib_ecnas.errors import EcnasError, StorageError, check_counts
 from naslib_ecnas.progress import Progress, silent
 
@@ -40,16 +36,12 @@ __all__ = ["ATTEMPTS", "Done", "attempts_folder", "exhausted", "work"]
 
 #: Folder of a campaign that contains every attempt: claim, log, and records that do not count.
 ATTEMPTS = "attempts"
-
 #: Attempts that a unit may lose to dying workers: one that kills its worker must not do so forever.
 _LOSSES = 20
-
 #: Failed trainings in succession after which a worker takes the fault to be its own, and ends.
 _FAILURES = 3
-
 #: Seconds between two looks at other workers' units.
 _POLL_S = 1.0
-
 #: The longest pause between two tries to write a record, in s.
 _LONGEST_WAIT_S = 30.0
 
@@ -152,11 +144,11 @@ class _Worker:
     clock: Callable[[], float]
     sleep: Callable[[float], object]
     stale: StaleClaims = field(init=False)
-    warmth: Warmth = field(init=False)
+    trained: float = -math.inf
+    """When the last training ended, by `clock`."""
 
     def __post_init__(self) -> None:
         self.stale = StaleClaims(self.pace.stale_s, self.clock)
-        self.warmth = Warmth(self.clock)
 
     def claim(self) -> tuple[tuple[Unit, Claim] | None, bool]:
         """The first free unit, claimed; and whether other workers are measuring units."""
@@ -217,12 +209,12 @@ class _Worker:
             self.settings,
             data=self.data,
             log=log,
-            warmth=self.warmth,
+            warm=self.clock() - self.trained <= PAUSE_S,
             progress=report,
             sleep=self.sleep,
         )
-        faults = essential_faults(record)
-        overtaken = log.claim.overtaken or target.exists()
+        self.trained = self.clock()
+        faults, overtaken = record.invalid, log.claim.overtaken or target.exists()
         how = "invalid" if faults else "superseded" if overtaken else "recorded"
         path = target if how == "recorded" else log.path.with_suffix(".json")
         self._write(record, path, heartbeat)

@@ -25,15 +25,14 @@ from naslib_ecnas.campaign import (
     Plan,
     Settings,
     export,
-    measure_unit,
     status,
     validate,
     work,
 )
 from naslib_ecnas.campaign import worker as worker_module
 from naslib_ecnas.campaign.claims import AttemptLog, Claim, Owner, attempts, log_windows
-from naslib_ecnas.campaign.measurement import record_path, recorded, run_j, total_j
-from naslib_ecnas.campaign.unit import PAUSE_S, WARM_UP, Warmth, images, opened, read_replay
+from naslib_ecnas.campaign.measurement import record_path, recorded
+from naslib_ecnas.campaign.unit import PAUSE_S, WARM_UP, opened, read_replay
 from naslib_ecnas.campaign.worker import attempts_folder
 from naslib_ecnas.energy import EnergyMeter, NullMeter, ReplayMeter
 from naslib_ecnas.errors import ConfigError, EcnasError, MissingDependencyError, StorageError
@@ -135,8 +134,8 @@ def test_only_the_first_unit_is_warmed_up_and_in_no_energy(
     for record in (first, *others):
         total = record.window("total")
         assert total is not None
-        assert total_j(record, cpu=False) == pytest.approx(100 * total.seconds, rel=1e-6)
-        assert run_j(record, cpu=False) < total_j(record, cpu=False)
+        assert record.total_j(cpu=False) == pytest.approx(100 * total.seconds, rel=1e-6)
+        assert record.run_j(cpu=False) < record.total_j(cpu=False)
     window = first.window(WARM_UP)
     assert window is not None
     assert (window.parent, window.seconds >= 0.05) == (None, True)
@@ -151,23 +150,13 @@ def test_only_the_first_unit_is_warmed_up_and_in_no_energy(
 def test_a_pause_makes_a_device_cold(
     tmp_path: Path, plan: MakePlan, settings: Settings, clock: Any
 ) -> None:
-    warmth = Warmth(clock)
-    made = plan(rows=(0,), repeats=1)
-    data, warm = images(made.data), replace(settings, warm_up_s=1e-6)
-
-    def warmed_up(number: int, known: Warmth | None) -> bool:
-        log = AttemptLog(Claim(tmp_path, number))
-        record = measure_unit(made.units[0], made, warm, data=data, log=log, warmth=known)
-        return record.window(WARM_UP) is not None
-
-    assert warmth.cold
-    clock.now += 1
-    assert warmth.cold  # time alone does not warm
-    assert [warmed_up(1, None), warmed_up(2, warmth), warmed_up(3, warmth)] == [True, True, False]
-    clock.now += PAUSE_S
-    assert not warmth.cold
-    clock.now += 1
-    assert warmth.cold
+    folder = tmp_path / "c"
+    plan().write(folder)
+    pauses = iter((PAUSE_S, PAUSE_S + 1, 0, 0))
+    warm = replace(settings, warm_up_s=1e-6)
+    work(folder, warm, clock=clock, on_attempt=lambda done: clock.sleep(next(pauses)))
+    warmed_up = [record.window(WARM_UP) is not None for record in records(folder)]
+    assert warmed_up == [True, False, True, False]
 
 
 def test_rests_are_slept_before_and_after(one: Path, traced: Settings, clock: Any) -> None:
