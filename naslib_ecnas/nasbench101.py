@@ -26,7 +26,13 @@ from numpy.typing import NDArray
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.cell import Cell, on_a_path
 from naslib_ecnas.data.table import Table
-from naslib_ecnas.errors import EcnasError, InvalidCellError, UnknownCellError, UnknownMetricError
+from naslib_ecnas.errors import (
+    EcnasError,
+    InvalidCellError,
+    UnknownCellError,
+    UnknownMetricError,
+    check_counts,
+)
 from naslib_ecnas.loading import load
 from naslib_ecnas.network import parameters
 from naslib_ecnas.spent import Counter
@@ -152,6 +158,8 @@ class NASBench:
         self.history: dict[str, Any] = {}
         # Of the costs, the original counts the training time alone.
         self._counter = Counter(f"NASBench of {self.benchmark.name}", (0, -1, -1))
+        if seed is not None:
+            check_counts(least=0, seed=seed)
         self._rng = random.Random(seed)
 
     @property

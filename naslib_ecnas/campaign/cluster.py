@@ -106,8 +106,10 @@ def launch(
         ConfigError: there is no such cluster here.
         EcnasError: a job failed, or none could be submitted.
     """
-    folder = Path(folder).resolve()
     Plan.read(folder)
+    folder = Path(folder).resolve()
+    if limit is not None:
+        check_counts(limit=limit)
     executor = _executor(folder / _JOBS, cluster)
     job = _Job(folder, settings, pace or Pace(), limit)
     try:

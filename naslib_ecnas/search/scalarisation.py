@@ -59,7 +59,7 @@ class Scalarisation:
     """
 
     def __init__(self, name: str) -> None:
-        if name not in _FUNCTIONS:
+        if not isinstance(name, str) or name not in _FUNCTIONS:
             raise ConfigError("scalarisation must be chebyshev or sum", value=name)
         self._combine = _FUNCTIONS[name]
         self._low: Floats = np.array(np.inf)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.analysis import contributions, nondominated
-from naslib_ecnas.errors import ConfigError, check_counts, check_numbers
+from naslib_ecnas.errors import ConfigError, check_counts, check_numbers, floats
 from naslib_ecnas.search.base import Evaluated, Floats, Optimiser, Problem, Rows
 from naslib_ecnas.search.operators import Visited, perturb
 from naslib_ecnas.space import Space
@@ -174,7 +174,7 @@ class Semoa(Optimiser):
         self.offspring = count
         self.population: Evaluated = Evaluated()
         self._changes = {"edge_changes": edge_changes, "op_changes": op_changes}
-        self._reference = None if reference is None else np.array(reference, dtype=np.float64)
+        self._reference = None if reference is None else floats(reference, "the reference").copy()
         self._visited = Visited(self._allowed, avoid=avoid_repeats)
         self._worst: Floats = np.array(-np.inf)
 

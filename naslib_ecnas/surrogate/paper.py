@@ -54,10 +54,9 @@ def inputs(rows: ArrayLike) -> Matrix:
     A cell of fewer vertices has its output right after its operations; the rest is zero.
     """
     space = Space()
-    wanted = np.atleast_1d(np.asarray(rows))
-    matrices, labels = space.matrices(wanted)
+    matrices, labels = space.matrices(rows)
     slots = (labels >= 0).sum(axis=1)
-    out = np.zeros((len(wanted), SIZES[0]), dtype=np.float32)
+    out = np.zeros((len(matrices), SIZES[0]), dtype=np.float32)
     upper = np.triu_indices(_VERTICES)
     for count in np.unique(slots):
         mine = slots == count
@@ -70,7 +69,7 @@ def inputs(rows: ArrayLike) -> Matrix:
         codes[:, 1 : count + 1] = _CODES[labels[mine][:, :count]]
         out[mine, :28] = packed[:, upper[0], upper[1]]
         out[mine, 28:35] = codes
-    out[:, 35] = parameters(wanted) / 1e6
+    out[:, 35] = parameters(rows) / 1e6
     return out
 
 

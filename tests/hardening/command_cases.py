@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from call_kinds import each
-
 HUGE = "9" * 40
 LONG = "x" * 5000
 NO_FILE = ("missing/file", "", ".", LONG)
@@ -35,7 +33,7 @@ BY_METAVAR: dict[str, tuple[str, ...]] = {
     "KWH": ("0", "-1", "nan", "inf", "-inf"),
     "SEED": ("-1", "-" + HUGE),
     "CAMPAIGN": ("missing", "", "EMPTY", "TABLE", LONG),
-    **each((), "ID", "TEXT", "ADDRESS", "NAME", "WHAT"),  # any text is possible
+    **dict.fromkeys(("ID", "TEXT", "ADDRESS", "NAME", "WHAT"), ()),  # any text is possible
 }
 
 Options = dict[str, tuple[str, ...]]
@@ -128,8 +126,10 @@ CASES: dict[str, tuple[str, Options]] = {
         {
             "number": ("0", "7", "-1", HUGE),
             "--out": ("TABLE/x",),
-            **each((), "--measurements", "--learning-curve", "--occurrences", "--devices"),
-            **each((), "--methods", "--seeds", "--evaluations"),
+            **dict.fromkeys(
+                ("--measurements", "--learning-curve", "--occurrences", "--devices"), ()
+            ),
+            **dict.fromkeys(("--methods", "--seeds", "--evaluations"), ()),
         },
     ),
     "table": (
@@ -162,8 +162,8 @@ CASES: dict[str, tuple[str, Options]] = {
         {
             "--device": ("", "cuda:77", "tpu", "cpu:x"),
             "--meter": ("", "watts", "replay", "replay missing", "replay GARBAGE", "none x y"),
-            **each(NO_WAIT, "--baseline", "--warm-up"),
-            **each((), "--workers", "--cpus", "--hours"),
+            **dict.fromkeys(("--baseline", "--warm-up"), NO_WAIT),
+            **dict.fromkeys(("--workers", "--cpus", "--hours"), ()),
         },
     ),
     **{f"measure {action}": ("CAMPAIGN", {}) for action in ("status", "validate")},
@@ -190,12 +190,12 @@ MORE: dict[str, tuple[str, Options]] = {
         "--table 4v --methods random --seeds 1 --evaluations 12 --out figures",
         {
             "--methods": BY_METAVAR["METHODS"],
-            **each(BY_METAVAR["N"], "--seeds", "--evaluations"),
+            **dict.fromkeys(("--seeds", "--evaluations"), BY_METAVAR["N"]),
             "--epochs": BY_METAVAR["E"],
         },
     ),
     "measure run --cluster local": (
         "CAMPAIGN --device cpu --meter none --limit 1 --steps 1 --batch-size 2",
-        {**each(BY_METAVAR["N"], "--workers", "--cpus"), "--hours": BY_METAVAR["S"]},
+        {**dict.fromkeys(("--workers", "--cpus"), BY_METAVAR["N"]), "--hours": BY_METAVAR["S"]},
     ),
 }
