@@ -132,21 +132,19 @@ def attainment_difference(
     beyond one value of the second objective, so the difference is a step function with few steps.
     Takes O(n r log r) for n points and r runs in all; the numbers of runs may differ.
 
-    Args:
-        a: (n_i, 2) values that each run of the first method found, in the metrics' units, as
-            for `attainment_surface`.
-        b: (n_i, 2) values that each run of the second method found.
-        objectives: two names of metrics.
-
-    Raises:
-        ConfigError: no runs, not two objectives, or shapes that do not fit.
-        UnknownMetricError: an objective is no metric.
+    Arguments and errors are those of `attainment_surface`.
     """
     names = _two(objectives)
     first, second = _fronts(a, names), _fronts(b, names)
     everything = [*first, *second]
     edges = np.unique(np.concatenate([front[:, 0] for front in everything]))
-    starts = np.array([_attained_from(front, edges) for front in everything]).T
+    # Least second cost that each run attains at each first cost, infinite if it attains nothing.
+    starts = np.column_stack(
+        [
+            np.append(np.inf, front[:, 1])[np.searchsorted(front[:, 0], edges, side="right")]
+            for front in everything
+        ]
+    )
     # Whole numbers, so that equal shares cancel exactly whatever the numbers of runs.
     weights = np.repeat([len(second), -len(first)], [len(first), len(second)])
     boxes = np.array(_boxes(edges, starts, weights)).reshape(-1, 5)
@@ -162,21 +160,16 @@ def attainment_difference(
 def _two(objectives: Sequence[str]) -> tuple[str, str]:
     if isinstance(objectives, str) or len(objectives) != 2:
         raise ConfigError("attainment needs two objectives", value=objectives)
-    metric(objectives[0])
-    metric(objectives[1])
-    return objectives[0], objectives[1]
+    first, second = (metric(name).name for name in objectives)
+    return first, second
 
 
 def _fronts(runs: Sequence[ArrayLike], names: tuple[str, str]) -> list[NDArray[np.float64]]:
     """(k, 2) costs of each run's front, ascending in the first objective."""
     if not len(runs):
         raise ConfigError("attainment needs at least one run of each method")
-    fronts = []
-    for values in runs:
-        costs = costs_of(values, names)
-        front = costs[nondominated(costs)]
-        fronts.append(front[np.argsort(front[:, 0])])
-    return fronts
+    fronts = [costs[nondominated(costs)] for costs in (costs_of(values, names) for values in runs)]
+    return [front[np.argsort(front[:, 0])] for front in fronts]
 
 
 def _values(costs: NDArray[np.float64], names: tuple[str, str]) -> NDArray[np.float64]:
@@ -185,25 +178,16 @@ def _values(costs: NDArray[np.float64], names: tuple[str, str]) -> NDArray[np.fl
     return np.column_stack(columns)
 
 
-def _attained_from(front: NDArray[np.float64], edges: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(e,) least second cost that a run attains at each first cost; infinite where it attains
-    nothing."""
-    costs = np.append(np.inf, front[:, 1])
-    return costs[np.searchsorted(front[:, 0], edges, side="right")]
-
-
 def _boxes(
     edges: NDArray[np.float64], starts: NDArray[np.float64], weights: NDArray[np.int64]
 ) -> list[tuple[float, float, float, float, int]]:
     """Boxes (left, bottom, right, top, sum of weights) in which the sum is the same and not 0.
 
-    Args:
-        edges: (e,) ascending first costs; slab i runs from edge i to the next one.
-        starts: (e, r) second cost from which each run attains within each slab.
-        weights: (r,) weight of each run.
+    Between one of the (e,) ascending edges and the next, each of r runs attains what is beyond its
+    start, (e, r), and has a weight.
     """
     boxes = []
-    open_boxes: dict[tuple[float, float, int], float] = {}
+    open_boxes: dict[tuple[float, float, int], float] = {}  # (bottom, top, sum) -> left
     for edge, row in zip(edges.tolist(), starts, strict=True):
         order = np.argsort(row)
         levels, total = row[order], np.cumsum(weights[order])
@@ -211,18 +195,16 @@ def _boxes(
         last = np.append(levels[1:] > levels[:-1], True)
         levels, total = levels[last], total[last]
         turns = np.append(True, total[1:] != total[:-1])
-        levels, total = levels[turns], total[turns]
-        tops = np.append(levels[1:], np.inf)
+        bottoms, total = levels[turns].tolist(), total[turns].tolist()
         here = {
-            (bottom, top, weight): edge
-            for bottom, top, weight in zip(
-                levels.tolist(), tops.tolist(), total.tolist(), strict=True
-            )
-            if weight and bottom < np.inf
+            key
+            for key in zip(bottoms, [*bottoms[1:], math.inf], total, strict=True)
+            if key[2] and key[0] < math.inf
         }
         # A box goes on through every slab that has the same one.
-        for key in open_boxes.keys() - here.keys():
-            boxes.append((open_boxes[key], key[0], edge, key[1], key[2]))
-        open_boxes = {key: open_boxes.get(key, left) for key, left in here.items()}
-    boxes.extend((left, bottom, np.inf, top, w) for (bottom, top, w), left in open_boxes.items())
+        for bottom, top, weight in open_boxes.keys() - here:
+            left = open_boxes[bottom, top, weight]
+            boxes.append((left, bottom, edge, top, weight))
+        open_boxes = {key: open_boxes.get(key, edge) for key in here}
+    boxes.extend((left, low, math.inf, top, w) for (low, top, w), left in open_boxes.items())
     return sorted(boxes)

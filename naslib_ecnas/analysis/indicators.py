@@ -1,7 +1,11 @@
 """How far a set of cells is from the true front, and the hypervolume that the paper prints.
 
-All indicators agree with dominance: a set that attains more is never rated worse. Dominated
-cells, equal cells and rows with a NaN change nothing.
+`values` are (n, m) values of the set in the metrics' units, `front` (k, m) values of the true front
+or of the whole table. Less is better, and the true front itself is at the least; an empty set is at
+infinity. All indicators agree with dominance: a set that attains more is never rated worse.
+Dominated cells, equal cells and rows with a NaN change nothing, in the set and in the front.
+
+Each raises ConfigError if the shapes do not fit or the front has no points.
 """
 
 from __future__ import annotations
@@ -26,23 +30,11 @@ _PAPER_REFERENCE = (0.5, 1e6)
 
 
 def igd_plus(values: ArrayLike, front: ArrayLike, scale: Scale) -> float:
-    """Mean distance from the points of the true front to a set of cells, less is better.
+    """Mean distance from the points of the true front to a set of cells; 0 for the front itself.
 
     IGD+ of Ishibuchi, Masuda, Tanigaki and Nojima (EMO 2015), on the scale's costs: for each
     point of the front the Euclidean distance to the nearest cell of the set, where an objective
     in which the cell is better than the point adds no distance.
-
-    Args:
-        values: (n, m) values in the metrics' units.
-        front: (k, m) values of the true front, or of the whole table; dominated points and
-            repetitions are left out, so each point of objective space has the same weight.
-        scale: the scale of the table.
-
-    Returns:
-        0 for the true front itself; infinite for an empty set.
-
-    Raises:
-        ConfigError: the shapes do not fit, or the front has no points.
 
     Example:
         >>> front = [[0.0, 0.5], [2.0, 1.0]]
@@ -52,57 +44,33 @@ def igd_plus(values: ArrayLike, front: ArrayLike, scale: Scale) -> float:
     """
     import moocore
 
-    targets = scale.costs(_targets(front, scale.objectives))
-    costs = scale.costs(values)
-    points = costs[candidates(costs)]
+    points, targets = _scaled(values, front, scale)
     return float(moocore.igd_plus(points, ref=targets)) if len(points) else math.inf
 
 
 def epsilon(values: ArrayLike, front: ArrayLike, scale: Scale) -> float:
-    """Least shift that makes a set attain the whole true front, less is better.
+    """Least shift that makes a set attain the whole true front; negative if it is better.
 
     The additive epsilon of Zitzler, Thiele, Laumanns, Fonseca and Grunert da Fonseca (IEEE TEC
     2003), on the scale's costs. 0.1 means: at the worst place of the front a tenth of the range
     from ideal to reference is missing in one objective.
-
-    Args:
-        values: (n, m) values in the metrics' units.
-        front: (k, m) values of the true front, or of the whole table.
-        scale: the scale of the table.
-
-    Returns:
-        0 for the true front itself, negative for a set that is better everywhere; infinite for
-        an empty set.
-
-    Raises:
-        ConfigError: the shapes do not fit, or the front has no points.
     """
     import moocore
 
-    targets = scale.costs(_targets(front, scale.objectives))
-    costs = scale.costs(values)
-    points = costs[candidates(costs)]
+    points, targets = _scaled(values, front, scale)
     return float(moocore.epsilon_additive(points, ref=targets)) if len(points) else math.inf
 
 
 def epsilon_factor(values: ArrayLike, front: ArrayLike, objectives: Sequence[str]) -> float:
-    """Least factor that makes a set attain the whole true front, less is better.
+    """Least factor that makes a set attain the whole true front; 1 for the front itself.
 
     The multiplicative epsilon of the same source. It needs no scale and does not depend on units.
     1.1 means: for each cell of the front the set has a cell with at most 1.1 times its energy and
     at least 1 / 1.1 of its accuracy.
 
-    Args:
-        values: (n, m) values in the metrics' units.
-        front: (k, m) values of the true front, or of the whole table.
-        objectives: m names of metrics.
-
-    Returns:
-        1 for the true front itself; infinite for an empty set.
-
     Raises:
-        ConfigError: a value is not positive, the shapes do not fit, or the front has no points.
-        UnknownMetricError: an objective is no metric.
+        ConfigError: a value is not positive.
+        UnknownMetricError: one of the m `objectives` is no metric.
     """
     targets = _targets(front, objectives)
     points = floats(values)
@@ -128,12 +96,8 @@ def paper_hypervolume(values: ArrayLike, objectives: Sequence[str] = OBJECTIVES)
     1.3 kWh, a thousandth of the reference, so it is 1e6 times (0.5 + the best validation
     accuracy) to within a part in a thousand and almost blind to energy.
 
-    Args:
-        values: (n, 2) values in the metrics' units; rows with a NaN add nothing.
-        objectives: names of the two columns, `energy_kwh` and `validation_accuracy` in any order.
-
-    Raises:
-        ConfigError: other objectives, or shapes that do not fit.
+    The objectives are `energy_kwh` and `validation_accuracy` in any order; others raise
+    ConfigError.
 
     Example:
         >>> round(paper_hypervolume([[0.62, 0.94]]))
@@ -143,8 +107,17 @@ def paper_hypervolume(values: ArrayLike, objectives: Sequence[str] = OBJECTIVES)
         wanted = " and ".join(OBJECTIVES)
         raise ConfigError(f"the paper's hypervolume is of {wanted}", value=tuple(objectives))
     costs = costs_of(values, objectives)
-    energy, accuracy = (costs[:, list(objectives).index(name)] for name in OBJECTIVES)
+    energy, accuracy = (costs[:, objectives.index(name)] for name in OBJECTIVES)
     return hypervolume(np.column_stack([accuracy, energy * _WH_PER_KWH]), _PAPER_REFERENCE)
+
+
+def _scaled(
+    values: ArrayLike, front: ArrayLike, scale: Scale
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Costs of a set and of the distinct points of the true front."""
+    targets = scale.costs(_targets(front, scale.objectives))
+    costs = scale.costs(values)
+    return costs[candidates(costs)], targets
 
 
 def _targets(front: ArrayLike, objectives: Sequence[str]) -> NDArray[np.float64]:

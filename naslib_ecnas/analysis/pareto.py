@@ -1,4 +1,9 @@
-"""Fronts: values as costs, hypervolume and what each point adds to it, knee and extremes."""
+"""Fronts: values as costs, hypervolume and what each point adds to it, knee and extremes.
+
+`values` are (n, m) in the units of the m metrics that `objectives` names, `costs` (n, m) with less
+being better; n may be 0. Shapes that do not fit raise ConfigError, an unknown name
+UnknownMetricError.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +20,7 @@ __all__ = ["contributions", "costs_of", "extremes", "hypervolume", "knee", "norm
 
 
 def costs_of(values: ArrayLike, objectives: Sequence[str]) -> NDArray[np.float64]:
-    """(n, m) values in the metrics' units, turned so that less is better in each column.
-
-    Raises:
-        ConfigError: not one column for each objective.
-        UnknownMetricError: an objective is no metric.
-    """
+    """(n, m) values in the metrics' units, turned so that less is better in each column."""
     array = checked_points(values, what="the values")
     if array.shape[1] != len(objectives):
         wanted = ", ".join(objectives)
@@ -42,14 +42,10 @@ def normalised(
         values: (n, m) values in the metrics' units.
         objectives: m names of metrics.
         ideal: (m,) values that become 0.
-        reference: (m,) values that become 1.
+        reference: (m,) values that become 1, not better than the ideal.
 
     Returns:
         (n, m) float64, less is better; outside 0 to 1 where a value lies beyond the two ends.
-
-    Raises:
-        ConfigError: the shapes do not fit, or the reference is better than the ideal.
-        UnknownMetricError: an objective is no metric.
 
     Example:
         >>> normalised([[2.0, 0.5]], ("energy_kwh", "validation_accuracy"), [1, 1], [3, 0])
@@ -71,14 +67,7 @@ def hypervolume(costs: ArrayLike, reference: ArrayLike) -> float:
     """Volume that the points dominate within the reference point (S_r of the EC-NAS paper).
 
     O(n log n) for two and three objectives. Points with a NaN, and points that are not better
-    than the reference in every objective, add nothing.
-
-    Args:
-        costs: (n, m) costs, less is better; n may be 0.
-        reference: (m,) costs of the reference point.
-
-    Raises:
-        ConfigError: the shapes do not fit.
+    than the (m,) costs of the reference in every objective, add nothing.
 
     Example:
         >>> hypervolume([[1.0, 2.0], [2.0, 1.0]], [3.0, 3.0])
@@ -98,17 +87,11 @@ def contributions(costs: ArrayLike, reference: ArrayLike) -> NDArray[np.float64]
     """Hypervolume that would be lost with each point (Delta_r of the EC-NAS paper).
 
     Delta_r(A, a) = S_r(A) - S_r(A without a). A dominated point and each of several equal points
-    contribute 0, and a dominated point lessens what the point in front of it contributes.
-
-    Args:
-        costs: (n, m) costs, less is better; n may be 0.
-        reference: (m,) costs of the reference point.
+    contribute 0, and a dominated point lessens what the point in front of it contributes. A point
+    with a NaN contributes NaN and changes nothing for the others.
 
     Returns:
-        (n,) float64; NaN for a point with a NaN, which changes nothing for the others.
-
-    Raises:
-        ConfigError: the shapes do not fit.
+        (n,) float64.
 
     Example:
         >>> contributions([[1.0, 2.0], [2.0, 1.0], [2.5, 2.5]], [3.0, 3.0]).tolist()
@@ -142,14 +125,8 @@ def knee(values: ArrayLike, objectives: Sequence[str]) -> int:
     """Position of a front's knee (r_k of the EC-NAS paper).
 
     The paper's rule: the least sum of the objectives, each scaled to 0 .. 1 by the best and the
-    worst value on the front itself. Of equal sums the first.
-
-    Args:
-        values: (n, m) values of a front in the metrics' units, without NaN.
-        objectives: m names of metrics.
-
-    Raises:
-        ConfigError: an empty front, a NaN, or shapes that do not fit.
+    worst value on the front itself. Of equal sums the first. A front without points or with a
+    NaN raises ConfigError.
 
     Example:
         >>> front = [[1.0, 0.5], [2.0, 0.85], [9.0, 0.9]]
@@ -166,25 +143,17 @@ def extremes(values: ArrayLike, objectives: Sequence[str]) -> tuple[int, ...]:
     """Position of the best point of each objective (r_0, r_1 of the EC-NAS paper).
 
     Of several points that are best in one objective, the one that none of the others dominates;
-    of several such the first.
-
-    Args:
-        values: (n, m) values of a front in the metrics' units, without NaN.
-        objectives: m names of metrics.
+    of several such the first. A front without points or with a NaN raises ConfigError.
 
     Returns:
         m positions: with energy and accuracy as objectives r_0, the least energy, then r_1, the
         highest accuracy.
-
-    Raises:
-        ConfigError: an empty front, a NaN, or shapes that do not fit.
     """
-    costs = _front_costs(values, objectives)
-    found = []
-    for column in range(costs.shape[1]):
-        others = [costs[:, c] for c in range(costs.shape[1]) if c != column]
-        found.append(int(np.lexsort([*others[::-1], costs[:, column]])[0]))
-    return tuple(found)
+    costs = _front_costs(values, objectives).T
+    order = range(len(costs) - 1, -1, -1)
+    # The last key decides first.
+    sorts = ([costs[j] for j in order if j != i] + [costs[i]] for i in range(len(costs)))
+    return tuple(int(np.lexsort(keys)[0]) for keys in sorts)
 
 
 def _front_costs(values: ArrayLike, objectives: Sequence[str]) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ and which is not known beyond the run's end.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -88,8 +89,7 @@ class Scale:
         known = complete(array)
         if not known.any():
             raise ConfigError("no cell has a value in every objective", value=tuple(objectives))
-        if not known.all():
-            array = array[known]
+        array = array if known.all() else array[known]
         front = array[nondominated(costs_of(array, objectives))]
         metrics = [metric(name) for name in objectives]
         ideal = tuple(m.best(c) for m, c in zip(metrics, front.T, strict=True))
@@ -103,29 +103,21 @@ class Scale:
         return normalised(values, self.objectives, self.ideal, self.reference)
 
     def hypervolume(self, values: ArrayLike) -> float:
-        """Hypervolume of some cells as a share of the true front's, which has exactly 1.
+        """Hypervolume of (n, m) values as a share of the true front's, 0 to 1 for a table's cells.
 
-        Args:
-            values: (n, m) values in the metrics' units; rows with a NaN, and rows not better
-                than the reference in every objective, add nothing.
-
-        Returns:
-            0 to 1 for cells of the table; NaN where the true front spans no volume at all, as
-            when every cell on it is the worst in one objective.
+        Rows with a NaN, and rows not better than the reference in every objective, add nothing.
+        NaN where the true front spans no volume at all, as when every cell on it is the worst in
+        one objective.
         """
         if self.volume == 0:
             return float("nan")
         return hypervolume(self.costs(values), np.ones(len(self.objectives))) / self.volume
 
     def anytime(self, values: ArrayLike, counts: ArrayLike) -> NDArray[np.float64]:
-        """Hypervolume of the first evaluations of a run, for several numbers of them.
+        """Hypervolume of a run's first evaluations, for several numbers of them.
 
-        Args:
-            values: (n, m) values in the order of evaluation.
-            counts: (k,) ascending numbers of evaluations, each at most n.
-
-        Returns:
-            (k,) float64, never falling.
+        Takes (n, m) values in the order of evaluation and (k,) ascending numbers of at most n;
+        returns (k,) float64 that never fall.
         """
         numbers = np.asarray(counts)
         if numbers.size and (np.any(np.diff(numbers) < 0) or numbers[0] < 0):
@@ -145,20 +137,18 @@ def _corner(
     if isinstance(reference, str):
         if reference not in ("worst", "nadir"):
             raise ConfigError("the reference must be 'worst', 'nadir' or values", value=reference)
-        worst = tuple(m.worst(c) for m, c in zip(metrics, table.T, strict=True))
-        if reference == "worst":
-            return worst
-        nadir = [m.worst(c) for m, c in zip(metrics, front.T, strict=True)]
-        return tuple(
-            w if n == i else float(m.from_cost(m.cost(n) + NADIR_MARGIN * (m.cost(n) - m.cost(i))))
-            for m, i, n, w in zip(metrics, ideal, nadir, worst, strict=True)
-        )
-    corner = tuple(float(value) for value in reference)
-    if len(corner) != len(metrics) or not all(
-        m.cost(r) > m.cost(i) for m, i, r in zip(metrics, ideal, corner, strict=True)
+        corner = [m.worst(column) for m, column in zip(metrics, table.T, strict=True)]
+        for i, m in enumerate(metrics if reference == "nadir" else ()):
+            nadir, best = m.cost(m.worst(front[:, i])), m.cost(ideal[i])
+            if nadir != best:
+                corner[i] = float(m.from_cost(nadir + NADIR_MARGIN * (nadir - best)))
+        return tuple(corner)
+    given = tuple(float(value) for value in reference)
+    if len(given) != len(metrics) or not all(
+        m.cost(r) > m.cost(i) for m, i, r in zip(metrics, ideal, given, strict=True)
     ):
-        raise ConfigError(f"the reference must be worse than the best values {ideal}", value=corner)
-    return corner
+        raise ConfigError(f"the reference must be worse than the best values {ideal}", value=given)
+    return given
 
 
 # -- curves over what was spent ----
@@ -172,10 +162,9 @@ class AnytimeBand:
     """(k,) in the unit of what was spent."""
     runs: int
     lower: NDArray[np.float64]
-    """(k,) a quarter of the runs lies no higher."""
+    """(k,) quartile of which a quarter of the runs lies no higher."""
     median: NDArray[np.float64]
     upper: NDArray[np.float64]
-    """(k,) three quarters of the runs lie no higher."""
 
 
 def anytime(
@@ -244,13 +233,11 @@ def checkpoints(evaluations: int, steps: int = 50) -> NDArray[np.int64]:
     """Numbers of evaluations at which to look at a run: geometric, from 1 to all of them.
 
     They depend only on the length of the run, so curves of runs of one length can be averaged.
+    Both arguments are whole numbers of at least 1.
 
     Example:
         >>> checkpoints(100, steps=5).tolist()
         [1, 3, 10, 32, 100]
-
-    Raises:
-        ConfigError: one of the two is no whole number of at least 1.
     """
     check_counts(evaluations=evaluations, steps=steps)
     return np.unique(np.rint(np.geomspace(1, evaluations, steps)).astype(np.int64))
@@ -260,22 +247,18 @@ def common_budgets(cumulatives: Sequence[ArrayLike], steps: int = 50) -> NDArray
     """Budgets at which several runs can be compared: geometric, and reached by every run.
 
     They go from the first budget at which every run has made an evaluation to the last one that
-    every run has spent.
-
-    Args:
-        cumulatives: (n_i,) what each run had spent after each evaluation, n_i >= 1 and above 0.
-        steps: how many, at least 2.
+    every run has spent. The argument is what each run had spent after each evaluation, (n_i,) and
+    above 0.
 
     Returns:
         (steps,) ascending float64 with these two as its exact ends; fewer where they are equal.
 
     Raises:
-        ConfigError: no runs, a run without evaluations or with unknown costs, or no budget that
-            all have reached.
+        ConfigError: fewer than 2 steps, or the runs have no budget in common.
     """
     check_counts(least=2, steps=steps)
     spent = [_spent(one) for one in cumulatives]
-    first = max((float(one[0]) if len(one) else np.inf for one in spent), default=np.inf)
+    first = max((float(one[0]) for one in spent if len(one)), default=0.0)
     last = min((float(one[-1]) if len(one) else 0.0 for one in spent), default=0.0)
     if not 0 < first <= last:
         raise ConfigError("the runs have no budget in common", value=(first, last))
@@ -293,29 +276,22 @@ def band(curves: ArrayLike, budgets: ArrayLike) -> AnytimeBand:
             infinite (IGD+ before its first evaluation); where one has a NaN the band is NaN,
             since the others alone would be another selection of runs.
         budgets: (k,) at which the curves were taken.
-
-    Raises:
-        ConfigError: the shapes do not fit.
     """
     array = floats(curves)
     at = _budgets(budgets)
     if array.ndim != 2 or not len(array) or array.shape[1] != len(at):
         raise ConfigError(f"the curves must have shape (runs, {len(at)})", value=array.shape)
     ordered = np.sort(array, axis=0)
-    lower, median, upper = (_quantile(ordered, share) for share in (0.25, 0.5, 0.75))
-    return AnytimeBand(at, len(array), lower, median, upper)
-
-
-def _quantile(ordered: NDArray[np.float64], share: float) -> NDArray[np.float64]:
-    """(k,) quantile of (r, k) sorted columns; numpy's own makes NaN of two infinite values."""
-    place = share * (len(ordered) - 1)
-    below, above = ordered[int(np.floor(place))], ordered[int(np.ceil(place))]
-    part = place - np.floor(place)
-    equal = (below == above) | (part == 0)
-    with np.errstate(invalid="ignore"):
-        out = np.where(equal, below, below + part * (above - below))
-    # Sorting puts NaN last.
-    return np.where(np.isnan(ordered[-1]), np.nan, out)
+    edges = []
+    for place in (share * (len(ordered) - 1) for share in (0.25, 0.5, 0.75)):
+        below, above = ordered[math.floor(place)], ordered[math.ceil(place)]
+        # Not numpy's quantile, which makes NaN of two infinite values.
+        equal = (below == above) | (place == math.floor(place))
+        with np.errstate(invalid="ignore"):
+            edge = np.where(equal, below, below + (place - math.floor(place)) * (above - below))
+        # Sorting puts NaN last.
+        edges.append(np.where(np.isnan(ordered[-1]), np.nan, edge))
+    return AnytimeBand(at, len(array), *edges)
 
 
 def _spent(cumulative: ArrayLike, length: int | None = None) -> NDArray[np.float64]:
@@ -331,7 +307,7 @@ def _spent(cumulative: ArrayLike, length: int | None = None) -> NDArray[np.float
 
 
 def _budgets(budgets: ArrayLike) -> NDArray[np.float64]:
-    wanted = np.array(floats(budgets), dtype=np.float64)
+    wanted = np.array(floats(budgets))
     if wanted.ndim != 1 or np.isnan(wanted).any():
         raise ConfigError("budgets must be a list of numbers", value=wanted.tolist())
     return wanted

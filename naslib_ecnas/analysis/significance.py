@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -95,21 +94,16 @@ class PairedScores:
         return np.asarray(1.0 + better.sum(axis=2) + ties / 2, dtype=np.float64)
 
     def column(self, method: str) -> NDArray[np.float64]:
-        """(b,) scores of one method.
-
-        Raises:
-            ConfigError: there is no such method.
-        """
+        """(b,) scores of one method; ConfigError if there is no such method."""
         if method not in self.methods:
             raise ConfigError(f"the method must be one of {', '.join(self.methods)}", value=method)
         return self.scores[:, self.methods.index(method)]
 
 
 def mean_ranks(scores: PairedScores) -> dict[str, float]:
-    """Mean rank of each method over the blocks, the best method first.
+    """Mean rank of each method over the blocks, the best method first and 1 the best rank.
 
-    1 is the best possible rank, the number of methods the worst; equal means keep the order of
-    the methods.
+    Equal means keep the order of the methods.
 
     Example:
         >>> paired = PairedScores.of(
@@ -172,8 +166,7 @@ def friedman(scores: PairedScores) -> FriedmanTest:
     blocks, methods = scores.scores.shape
     if (scores.scores == scores.scores[:, :1]).all():
         return FriedmanTest(0.0, 1.0, methods, blocks)
-    found = _stats().friedmanchisquare(*scores.scores.T)
-    return FriedmanTest(float(found.statistic), float(found.pvalue), methods, blocks)
+    return FriedmanTest(*_test("friedmanchisquare", *scores.scores.T), methods, blocks)
 
 
 def pairwise(
@@ -210,29 +203,15 @@ def pairwise(
     else:
         scores.column(against)  # refuses a method that is not there
         pairs = [(method, against) for method in scores.methods if method != against]
-    tests = [_wilcoxon(scores.column(a) - scores.column(b)) for a, b in pairs]
-    corrected = holm([p for _, p in tests])
+    gaps = [scores.column(a) - scores.column(b) for a, b in pairs]
+    # Without a difference there is nothing to rank, and scipy's answer depends on its version.
+    tests = [_test("wilcoxon", gap) if gap.any() else (0.0, 1.0) for gap in gaps]
+    corrected = holm([p for _, p in tests]).tolist()
     found = []
-    for (a, b), (statistic, p_value), p_holm in zip(pairs, tests, corrected.tolist(), strict=True):
-        difference = scores.column(a) - scores.column(b)
-        lower, upper = median_interval(
-            difference, rng=rng, confidence=confidence, resamples=resamples
-        )
-        found.append(
-            PairComparison(
-                a=a,
-                b=b,
-                blocks=len(difference),
-                statistic=statistic,
-                p_value=p_value,
-                p_holm=p_holm,
-                superiority=superiority(scores, a, b),
-                median_difference=float(np.median(difference)),
-                lower=lower,
-                upper=upper,
-                confidence=confidence,
-            )
-        )
+    for (a, b), gap, (statistic, p), p_holm in zip(pairs, gaps, tests, corrected, strict=True):
+        lower, upper = median_interval(gap, rng=rng, confidence=confidence, resamples=resamples)
+        effect = superiority(scores, a, b), float(np.median(gap)), lower, upper
+        found.append(PairComparison(a, b, len(gap), statistic, p, p_holm, *effect, confidence))
     return tuple(found)
 
 
@@ -240,9 +219,6 @@ def superiority(scores: PairedScores, a: str, b: str) -> float:
     """Probability that a beats b in a block: the share of blocks, ties as one half.
 
     1 where a is always better, 0.5 where neither is.
-
-    Raises:
-        ConfigError: an unknown method.
     """
     one, other = scores.column(a), scores.column(b)
     better = one > other if scores.maximise else one < other
@@ -254,9 +230,6 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
 
     The least is multiplied by their number n, the next by n - 1, and so on; no product is less
     than the one before it or more than 1.
-
-    Raises:
-        ConfigError: they are not a list of numbers from 0 to 1.
 
     Example:
         >>> holm([0.01, 0.04, 0.03]).tolist()
@@ -309,19 +282,12 @@ def median_interval(
     return float(lower), float(upper)
 
 
-def _wilcoxon(difference: NDArray[np.float64]) -> tuple[float, float]:
-    if not difference.any():
-        # Without a difference there is nothing to rank, and scipy's answer depends on its version.
-        return 0.0, 1.0
-    found = _stats().wilcoxon(difference)
-    return float(found.statistic), float(found.pvalue)
-
-
-def _stats() -> Any:
+def _test(name: str, *samples: NDArray[np.float64]) -> tuple[float, float]:
+    """Statistic and p-value of a test of `scipy.stats`."""
     try:
         from scipy import stats
     except ModuleNotFoundError as error:
-        raise MissingDependencyError(
-            "scipy", feature="a test of significance", extra="search"
-        ) from error
-    return stats
+        feature = "a test of significance"
+        raise MissingDependencyError("scipy", feature=feature, extra="search") from error
+    found = getattr(stats, name)(*samples)
+    return float(found.statistic), float(found.pvalue)

@@ -194,7 +194,7 @@ def capitalised(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def origin_of(bench: Benchmark, name: str, **changed: None) -> str:
+def origin_of(bench: Benchmark, name: str, **changed: Any) -> str:
     """Kind, device, PUE and repeats of a metric; no file names, which would fill a caption."""
     return str(replace(bench.provenance[name], source=None, note=None, **changed))
 

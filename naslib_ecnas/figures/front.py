@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -65,8 +65,10 @@ def front_panel(axes: Axes, bench: Benchmark, result: SearchResult, *, cloud: bo
     factors = scale_axes(axes, names[:2], shown[:, :2])
     if cloud:
         # More cells are drawn smaller and fainter, so that the cloud shows density.
+        x, y = (shown[:, :2] * factors).T
         axes.scatter(
-            *(shown[:, :2] * factors).T,
+            x,
+            y,
             s=max(1.0, 6 - math.log10(len(shown))),
             color="#A6A6A6",
             alpha=min(0.6, max(0.05, 40 / math.sqrt(len(shown)))),
@@ -76,13 +78,15 @@ def front_panel(axes: Axes, bench: Benchmark, result: SearchResult, *, cloud: bo
             zorder=1,
         )
     points = true[np.lexsort(true[:, 1::-1].T)][:, :2] * factors
-    look = {"color": INK["black"], "label": "true front", "zorder": 3}
+    look: dict[str, Any] = {"color": INK["black"], "label": "true front", "zorder": 3}
     if len(names) == 2:
         steps(axes, points, names[0], linewidth=0.9, marker="o", markersize=2, **look)
     else:
-        axes.scatter(*points.T, s=9, marker="x", linewidths=0.7, **look)
+        axes.scatter(points[:, 0], points[:, 1], s=9, marker="x", linewidths=0.7, **look)
+    x, y = (result.front_values[:, :2] * factors).T
     axes.scatter(
-        *(result.front_values[:, :2] * factors).T,
+        x,
+        y,
         s=14,
         color=INK["blue"],
         edgecolors="white",
@@ -95,8 +99,10 @@ def front_panel(axes: Axes, bench: Benchmark, result: SearchResult, *, cloud: bo
         best = f"{'highest' if metric(name).maximise else 'lowest'} {metric(name).about}"
         marks.append((f"$r_{i}$: {best}", index, "<>^vsp"[i % 6], INK["orange"]))
     for label, index, marker, colour in marks:
+        x, y = result.values[index, :2] * factors
         axes.scatter(
-            *(result.values[index, :2] * factors),
+            x,
+            y,
             s=26,
             marker=marker,
             color=colour,
@@ -107,7 +113,9 @@ def front_panel(axes: Axes, bench: Benchmark, result: SearchResult, *, cloud: bo
         )
 
 
-def steps(axes: Axes, points: Array, x_metric: str, **look: object) -> None:
+def steps(axes: Axes, points: Array, x_metric: str, **look: Any) -> None:
     """Draw the edge of what a front attains, from its (n, 2) points sorted by x."""
     # Between two points of a front, the one that is better in x is attained.
-    axes.step(*points.T, where="pre" if metric(x_metric).maximise else "post", **look)
+    axes.step(
+        points[:, 0], points[:, 1], where="pre" if metric(x_metric).maximise else "post", **look
+    )
