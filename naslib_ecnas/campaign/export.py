@@ -146,18 +146,8 @@ def columns_of(
     intensity = None if carbon is None else carbon_intensity(carbon)
     folder = Path(folder)
     plan = Plan.read(folder)
-    there = recorded(folder)
-    records = [Measurement.read(record_path(folder, u)) for u in plan.units if u.name in there]
-    if not records:
-        remedy = f"measure them: ecnas measure run {folder}"
-        raise ConfigError("the campaign has no records yet", remedy=remedy)
-    why = _made_up(records, allow_synthetic)
-    for name, of in _COMMON.items():
-        different = list(dict.fromkeys(map(of, records)))
-        if len(different) > 1:
-            text = f"the records have more than one {name}"
-            remedy = "make a campaign for each; see: ecnas measure validate"
-            raise ProvenanceError(text, value=list(map(str, different)), remedy=remedy)
+    records = _records(folder, plan, allow_synthetic)
+    why = "; ".join(sorted({reason for record in records for reason in record.made_up}))
     if cpu is None:
         cpu = all(record.has_cpu for record in records)
 
@@ -197,15 +187,26 @@ def columns_of(
     )
 
 
-def _made_up(records: list[Measurement], allowed: bool) -> str:
-    """Why records are not measurements; empty if they are."""
+def _records(folder: Path, plan: Plan, allow_synthetic: bool) -> list[Measurement]:
+    """All records of a campaign, which may be in one column."""
+    there = recorded(folder)
+    records = [Measurement.read(record_path(folder, u)) for u in plan.units if u.name in there]
+    if not records:
+        remedy = f"measure them: ecnas measure run {folder}"
+        raise ConfigError("the campaign has no records yet", remedy=remedy)
     reasons = Counter(why for record in records for why in record.made_up)
-    if reasons and not allowed:
+    if reasons and not allow_synthetic:
         common = "; ".join(f"{count} x {why}" for why, count in reasons.most_common(3))
         text = f"the records are not measurements of whole trainings on CIFAR-10: {common}"
         remedy = "export them, marked as synthetic, with --allow-synthetic"
         raise SyntheticError(text, remedy=remedy)
-    return "; ".join(sorted(reasons))
+    for name, of in _COMMON.items():
+        different = [str(value) for value in dict.fromkeys(map(of, records))]
+        if len(different) > 1:
+            text = f"the records have more than one {name}"
+            remedy = "make a campaign for each; see: ecnas measure validate"
+            raise ProvenanceError(text, value=different, remedy=remedy)
+    return records
 
 
 # -- values --------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from naslib_ecnas.campaign import DataChoice, Measurement, Plan, Settings, make_
 from naslib_ecnas.campaign.measurement import MeterLabel, record_path
 from naslib_ecnas.energy.readings import CpuState, GpuState, Reading, Window
 from naslib_ecnas.training.recipe import RECIPES
-from naslib_ecnas.training.record import DataLabel, WindowId
+from naslib_ecnas.training.record import DataLabel
 
 SETTINGS = Settings(meter="none", steps=2, batch_size=2, evaluate_images=2)
 #: Four images a file, so that a budget of four epochs has 32 steps of two images.
@@ -187,86 +187,65 @@ WATTS = {"gpu": 200.0, "cpu": 50.0}
 SECONDS = {"init": 8.0, "train": 20.0, "evaluate": 1.0}
 
 
-def _reading(joules: float) -> Reading:
+def _powered(window: Window, began: float, ended: float) -> Window:
+    """The window at these times by both clocks, at 200 W of the GPU and 50 W of each package."""
+    seconds = ended - began
     state = GpuState(200.0, 60.0, 1500.0, 1500.0, 300.0, throttle_reasons=(), others=())
+    joules = WATTS["gpu"] * seconds
     known = {"uncertainty_j": 1e-6, "update_period_s": 0.1, "agreement": "agree"}
-    return Reading(joules, "counter", integral_j=joules, start=state, stop=state, **known)
-
-
-def _window(window: Window) -> Window:
-    cpu = {f"package-{i}": Reading(WATTS["cpu"] * window.seconds, "rapl") for i in range(2)}
-    return replace(
-        window,
-        energy_j={GPU: _reading(WATTS["gpu"] * window.seconds)},
-        cpu_energy_j=cpu,
-        cpu_state=CpuState("measured"),
-    )
-
-
-def _spans(record: Measurement) -> dict[str, tuple[float, float]]:
-    """Start and end of every window in s: a larger row takes longer, a repeat 1 % more."""
-    factor = 1 + record.unit.row / 10 + record.unit.repeat / 100
-    spans, now = {}, 0.0
-    for named in record.training.windows[1:]:
-        began, now = now, now + factor * SECONDS[named.name.split("-")[0]]
-        spans[named.name] = began, now
-    return {"total": (0.0, now + 0.5), **spans}
-
-
-def _timed(record: Measurement) -> Measurement:
-    """The record with the windows of `_spans`, by both clocks."""
-    spans, training = _spans(record), record.training
-
-    def named(window: WindowId) -> WindowId:
-        began, ended = spans[window.name]
-        return replace(window, seconds=ended - began)
-
-    training = replace(
-        training,
-        windows=tuple(map(named, training.windows)),
-        segments=tuple(replace(s, window=named(s.window)) for s in training.segments),
-        evaluations=tuple(replace(e, window=named(e.window)) for e in training.evaluations),
-    )
-    windows = []
-    for window in record.windows:
-        began, ended = spans[window.name]
-        clock = {"started_unix": began, "stopped_unix": ended}
-        windows.append(replace(window, started=began, stopped=ended, **clock))
-    return replace(record, training=training, windows=tuple(windows))
+    reading = Reading(joules, "counter", integral_j=joules, start=state, stop=state, **known)
+    cpu = {f"package-{i}": Reading(WATTS["cpu"] * seconds, "rapl") for i in range(2)}
+    times = {"started": began, "stopped": ended, "started_unix": began, "stopped_unix": ended}
+    energies = {"energy_j": {GPU: reading}, "cpu_energy_j": cpu}
+    return replace(window, **times, **energies, cpu_state=CpuState("measured"))
 
 
 def as_measured(record: Measurement) -> Measurement:
     """A made-up record such as a whole training on CIFAR-10 with a meter would leave.
 
-    The GPU draws 200 W and each of two CPU packages 50 W throughout.
+    A larger row takes longer, and a repeat 1 % more. The GPU draws 200 W and each of two CPU
+    packages 50 W throughout.
     """
-    record = _timed(record)
-    training = record.training
-    budget = RECIPES["ecnas"].steps(4)
-    last = training.segments[-1]
-    segments = (*training.segments[:-1], replace(last, steps=budget - last.first_step))
-    evaluations = []
-    for i, found in enumerate(training.evaluations):
-        right, steps = 1000 + 10 * i + record.unit.row, budget if found.when == "end" else None
-        changes = {"images": 9984, "accuracy": right / 9984, "steps": steps or found.steps}
-        evaluations.append(replace(found, **changes))
+    training, recipe = record.training, RECIPES["ecnas"]
+    budget, row = recipe.steps(4), record.unit.row
+    factor = 1 + row / 10 + record.unit.repeat / 100
+    spans, now = {}, 0.0
+    for named in training.windows[1:]:
+        began, now = now, now + factor * SECONDS[named.name.split("-")[0]]
+        spans[named.name] = began, now
+    spans["total"] = 0.0, now + 0.5
+    seconds = {name: ended - began for name, (began, ended) in spans.items()}
+    timed = {w.name: replace(w, seconds=seconds[w.name]) for w in training.windows}
+    segments = [replace(s, window=timed[s.window.name]) for s in training.segments]
+    segments[-1] = replace(segments[-1], steps=budget - segments[-1].first_step)
+    evaluations = tuple(
+        replace(
+            found,
+            window=timed[found.window.name],
+            images=9984,
+            accuracy=(1000 + 10 * i + row) / 9984,
+            steps=budget if found.when == "end" else found.steps,
+        )
+        for i, found in enumerate(training.evaluations)
+    )
     sizes = {"train": 40_000, "validation": 10_000, "test": 10_000}
     training = replace(
         training,
-        recipe=RECIPES["ecnas"],
+        recipe=recipe,
         data=DataLabel(name="CIFAR-10", sha256="0" * 64, **sizes),
         device="cuda:0",
         device_name="Made-up GPU",
         budget_steps=budget,
         steps=budget,
         departures=(),
-        segments=segments,
-        evaluations=tuple(evaluations),
+        windows=tuple(timed.values()),
+        segments=tuple(segments),
+        evaluations=evaluations,
     )
-    windows = [_window(window) for window in record.windows]
-    top = len(windows)
-    for i, name in enumerate(("rest-before", "rest-after")):
-        windows.append(_window(Window(name, name, top + i, None, 0.0, 10.0, 0.0, 10.0)))
+    windows = [_powered(window, *spans[window.name]) for window in record.windows]
+    for name in ("rest-before", "rest-after"):
+        rest = Window(name, name, len(windows), None, 0.0, 0.0, 0.0, 0.0)
+        windows.append(_powered(rest, 0.0, 10.0))
     label = {"methods": {GPU: "counter"}, "periods_s": {GPU: 0.1}, "notes": {GPU: ()}}
     return replace(
         record,
