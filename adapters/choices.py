@@ -30,7 +30,7 @@ from numpy.typing import ArrayLike, NDArray
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.errors import ConfigError, whole_numbers
 from naslib_ecnas.metrics import OBJECTIVES, Metric, metric
-from naslib_ecnas.search.accounting import Ledger
+from naslib_ecnas.search.result import Ledger
 from naslib_ecnas.space import Space
 from naslib_ecnas.topologies import EDGE_BIT, MAX_VERTICES, OPERATIONS, labelled_graphs
 

@@ -22,8 +22,8 @@ from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.errors import ConfigError, UnknownMetricError, check_counts, check_numbers
 from naslib_ecnas.metrics import OBJECTIVES, metric
 from naslib_ecnas.records import Record
-from naslib_ecnas.search.accounting import result_of
-from naslib_ecnas.search.result import SearchResult, prepare, write
+from naslib_ecnas.search.output import prepare, write
+from naslib_ecnas.search.result import SearchResult, result_of
 from naslib_ecnas.search.scalarisation import RHO, chebyshev, weighted_sum
 
 __all__ = ["Objectives", "Recorder", "Scalarisation", "completed"]

@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> None:
     training it stands for. Reported are the front (the cells that no other found cell dominates),
     its knee (the best compromise) and its extremes."""
     from naslib_ecnas import search
-    from naslib_ecnas.search.result import document
+    from naslib_ecnas.search.output import document
 
     limits = {
         "evaluations": args.evaluations,

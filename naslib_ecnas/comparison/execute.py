@@ -48,27 +48,25 @@ def execute(
     """
     do = partial(_done, work)
     if cluster is not None:
-        yield from _submitted(do, units, jobs=jobs, cluster=cluster, folder=folder)
+        yield from _submitted(do, units, jobs, cluster, folder)
     elif jobs == 1 or len(units) < 2:
-        yield from map(do, units)
+        for unit in units:
+            yield from do([unit])
     else:
         try:
             from joblib import Parallel, delayed
         except ModuleNotFoundError as error:
             feature = "work by several processes"
             raise MissingDependencyError("joblib", feature=feature, extra="search") from error
-        yield from Parallel(n_jobs=jobs, return_as="generator_unordered")(
-            delayed(do)(unit) for unit in units
-        )
+        parallel = Parallel(n_jobs=jobs, return_as="generator_unordered")
+        for done in parallel(delayed(do)([unit]) for unit in units):
+            yield from done
 
 
-def _done(work: Callable[[T], None], unit: T) -> T:
-    work(unit)
-    return unit
-
-
-def _all_done(do: Callable[[T], T], units: Sequence[T]) -> list[T]:
-    return [do(unit) for unit in units]
+def _done(work: Callable[[T], None], units: Sequence[T]) -> Sequence[T]:
+    for unit in units:
+        work(unit)
+    return units
 
 
 @contextmanager
@@ -90,12 +88,12 @@ def only_one(folder: Path) -> Iterator[Any]:
 
 
 def _submitted(
-    do: Callable[[T], T], units: Sequence[T], *, jobs: int, cluster: str, folder: Path | None
+    do: Callable[[Any], Sequence[T]], units: Sequence[T], jobs: int, cluster: str, folder: Any
 ) -> Iterator[T]:
     """Submit the units as an array of jobs, each with a share of them, by submitit."""
     if cluster not in CLUSTERS or folder is None:
-        names = ", ".join(CLUSTERS)
-        raise ConfigError(f"the cluster must be one of {names}, with a folder", value=cluster)
+        message = f"the cluster must be one of {', '.join(CLUSTERS)}, with a folder"
+        raise ConfigError(message, value=cluster)
     if not units:
         return
     try:
@@ -109,19 +107,17 @@ def _submitted(
     executor.update_parameters(name="ecnas", cpus_per_task=1, timeout_min=24 * 60)
     if cluster == "slurm":
         executor.update_parameters(slurm_array_parallelism=jobs)
-    shares = [list(units[i::jobs]) for i in range(min(jobs, len(units)))]
-    running = executor.map_array(partial(_all_done, do), shares)
+    running = executor.map_array(do, [units[i::jobs] for i in range(min(jobs, len(units)))])
     try:
         while running:
             ended = [job for job in running if job.done()]
             for job in ended:
                 running.remove(job)
-                failed = job.exception()
-                if failed is not None:
-                    raise EcnasError(
-                        f"job {job.job_id} of the cluster failed: {str(failed).strip()[-500:]}",
-                        remedy=f"see its output in {folder}, then run the same command to go on",
-                    )
+                if failed := job.exception():
+                    reason = str(failed).strip()[-500:]
+                    remedy = f"see its output in {folder}, then run the same command to go on"
+                    message = f"job {job.job_id} of the cluster failed: {reason}"
+                    raise EcnasError(message, remedy=remedy)
                 yield from job.result()
             if running and not ended:
                 time.sleep(_POLL_S)

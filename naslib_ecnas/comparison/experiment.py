@@ -1,9 +1,7 @@
 """Experiments: every method on every table with every seed, under equal rules.
 
-A `Grid` says what runs; each combination is a `Unit` of work, and each finished run one file
-(`Run`) in the folder of the comparison. `compare` makes the runs that are not there yet. A run's
-file appears only when the run has ended, so a comparison that was killed at any moment continues
-where it was, and ends in the same files as one that was not.
+Each finished run is one file, which appears only when the run has ended. So a comparison that was
+killed at any moment continues where it was, and ends in the same files as one that was not.
 """
 
 from __future__ import annotations
@@ -11,23 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
-from importlib import import_module
+from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from pkgutil import resolve_name
+from typing import Any
 
 from naslib_ecnas.comparison.execute import execute, only_one
-from naslib_ecnas.comparison.runs import Run, Unit
+from naslib_ecnas.comparison.runs import Run, Unit, opened
 from naslib_ecnas.errors import ConfigError, FormatError, MissingDependencyError, check_counts
 from naslib_ecnas.files import atomic_write, exists, from_json, is_folder, storage_error, to_json
 from naslib_ecnas.metrics import OBJECTIVES
 from naslib_ecnas.progress import Progress, silent
 from naslib_ecnas.search import METHODS, Optimiser, run
-from naslib_ecnas.search.accounting import check_objectives
-
-if TYPE_CHECKING:
-    from naslib_ecnas.benchmark import Benchmark
+from naslib_ecnas.search.result import check_objectives
 
 __all__ = [
     "ADAPTED",
@@ -46,16 +41,15 @@ RULES = "comparison.json"
 
 # -- methods by name ----
 
-_HERE = "naslib_ecnas.adapters"
-
-#: Methods of other libraries: name -> (module, class, package). A new one is a line here.
+#: Methods of other libraries: name -> (module in `naslib_ecnas.adapters`, class, package). A new
+#: one is a line here.
 ADAPTED: dict[str, tuple[str, str, str]] = {
-    "nsga2": (f"{_HERE}.pymoo_host", "PymooNsga2", "pymoo"),
-    "sms-emoa": (f"{_HERE}.pymoo_host", "SmsEmoa", "pymoo"),
-    "motpe": (f"{_HERE}.optuna_host", "Motpe", "optuna"),
-    "optuna-nsga2": (f"{_HERE}.optuna_host", "OptunaNsga2", "optuna"),
-    "nsga3": (f"{_HERE}.optuna_host", "OptunaNsga3", "optuna"),
-    "qnehvi": (f"{_HERE}.botorch_qnehvi", "Qnehvi", "botorch"),
+    "nsga2": ("pymoo_host", "PymooNsga2", "pymoo"),
+    "sms-emoa": ("pymoo_host", "SmsEmoa", "pymoo"),
+    "motpe": ("optuna_host", "Motpe", "optuna"),
+    "optuna-nsga2": ("optuna_host", "OptunaNsga2", "optuna"),
+    "nsga3": ("optuna_host", "OptunaNsga3", "optuna"),
+    "qnehvi": ("botorch_qnehvi", "Qnehvi", "botorch"),
 }
 
 
@@ -81,7 +75,7 @@ def method_class(name: str) -> type[Optimiser]:
         return METHODS[name]
     module, kind, package = ADAPTED[name]
     try:
-        found: type[Optimiser] = getattr(import_module(module), kind)
+        found: type[Optimiser] = resolve_name(f"naslib_ecnas.adapters.{module}:{kind}")
     except ImportError as error:
         extra = "botorch" if package == "botorch" else "search"
         raise MissingDependencyError(package, feature=f"the method {name}", extra=extra) from error
@@ -173,25 +167,40 @@ def compare(
         All units of the grid.
 
     Raises:
-        ConfigError: a setting is not possible, the folder is another comparison's, or another
-            process is at work in it.
+        ConfigError: an impossible setting, the folder is another comparison's, or another process
+            is at work in it.
         MissingDependencyError: the library of a method is not installed.
         EcnasError: any error of a run.
     """
     for method in grid.methods:
         method_class(method)
     # First, so that each table is loaded or predicted once, and errors come before any file.
-    checksums = {table: _checksum(table, grid) for table in grid.tables}
+    benchmarks = {table: opened(table, grid.setting) for table in grid.tables}
+    for bench, objective in product(benchmarks.values(), grid.objectives):
+        bench.values(objective, grid.epochs)
     return make_missing(
         partial(_search, grid, out),
         grid.units(),
         out,
         rules=grid.rules(),
-        checksums=checksums,
+        checksums={table: bench.table.checksum for table, bench in benchmarks.items()},
         jobs=jobs,
         cluster=cluster,
         progress=progress,
     )
+
+
+def _search(grid: Grid, out: Path, unit: Unit) -> None:
+    """Make the search of a unit, and write its run."""
+    result = run(
+        opened(unit.table, grid.setting),
+        method_class(unit.method),
+        objectives=grid.objectives,
+        epochs=grid.epochs,
+        evaluations=grid.evaluations,
+        seed=unit.seed,
+    )
+    Run.of(result, table=unit.table, method=unit.method).write(out / unit.file)
 
 
 def make_missing(
@@ -209,18 +218,10 @@ def make_missing(
 
     Args:
         do: makes the run of one unit and writes its file; it must be picklable.
-        units: the runs that must be there in the end.
-        out: folder of the comparison.
+        units: the runs that must be there in the end; they are returned.
         rules: the settings that must be equal for runs to be comparable.
         checksums: checksum of each table by its name.
-        jobs, cluster, progress: see `compare`.
-
-    Returns:
-        The units.
-
-    Raises:
-        ConfigError: the folder is another comparison's, or another process is at work in it.
-        Exception: any error of a run.
+        out, jobs, cluster, progress: see `compare`, also for the errors.
     """
     check_counts(jobs=jobs)
     prepare(out, rules)
@@ -268,42 +269,8 @@ def prepare(out: Path, rules: dict[str, Any]) -> None:
         raise FormatError("the rules of the comparison are damaged", path=path) from error
     if not isinstance(there, dict):
         raise FormatError("the rules of the comparison must be a JSON object", path=path)
-    for name in rules:
-        if there.get(name) != rules[name]:
-            raise ConfigError(
-                f"the folder holds a comparison with another {name}, {there.get(name)!r}",
-                value=rules[name],
-                remedy="choose another --out, or the same rules",
-            )
-
-
-def _search(grid: Grid, out: Path, unit: Unit) -> None:
-    """Make the search of a unit, and write its run."""
-    result = run(
-        _table(unit.table, grid),
-        method_class(unit.method),
-        objectives=grid.objectives,
-        epochs=grid.epochs,
-        evaluations=grid.evaluations,
-        seed=unit.seed,
-    )
-    Run.of(result, table=unit.table, method=unit.method).write(out / unit.file)
-
-
-def _checksum(table: str, grid: Grid) -> str:
-    """Checksum of a table, after a check that it has the objectives at the budget."""
-    bench = _table(table, grid)
-    for objective in grid.objectives:
-        bench.values(objective, grid.epochs)
-    return bench.table.checksum
-
-
-def _table(name: str, grid: Grid) -> Benchmark:
-    return _loaded(name, tuple(sorted(grid.rules()["setting"].items())))
-
-
-@lru_cache(maxsize=8)
-def _loaded(name: str, setting: tuple[tuple[str, Any], ...]) -> Benchmark:
-    from naslib_ecnas.loading import load
-
-    return load(name, **dict(setting))
+    for name, rule in rules.items():
+        if there.get(name) != rule:
+            message = f"the folder holds a comparison with another {name}, {there.get(name)!r}"
+            remedy = "choose another --out, or the same rules"
+            raise ConfigError(message, value=rule, remedy=remedy)

@@ -1,8 +1,7 @@
 """The results of a comparison: one tidy table of all runs, and a summary with ranks and tests.
 
-`gather` reads the runs into a table with a line for each run at each of its checkpoints, and
-`summarise` computes medians, ranks and paired tests. Nothing in them depends on when, where or in
-which order the runs were made, so an interrupted comparison ends in the same bytes.
+Nothing in them depends on when, where or in which order the runs were made, so an interrupted
+comparison ends in the same bytes.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from naslib_ecnas.analysis import (
     pairwise,
 )
 from naslib_ecnas.benchmark import Benchmark
-from naslib_ecnas.comparison.runs import Run, Unit
+from naslib_ecnas.comparison.runs import Run, Unit, opened
 from naslib_ecnas.errors import ConfigError, MissingDependencyError
 from naslib_ecnas.files import Sheet
 from naslib_ecnas.search.result import SearchResult
@@ -40,19 +40,9 @@ FILE = "results.csv"
 
 #: Columns of the tidy file.
 COLUMNS = (
-    "table",
-    "method",
-    "seed",
-    "budget_epochs",
-    "evaluations",
-    "epochs",
-    "training_time_s",
-    "energy_kwh",
-    "co2_g",
-    "hypervolume",
-    "hypervolume_of_table",
-    "igd_plus",
-    "epsilon",
+    *("table", "method", "seed", "budget_epochs", "evaluations", "epochs"),
+    *("training_time_s", "energy_kwh", "co2_g"),
+    *("hypervolume", "hypervolume_of_table", "igd_plus", "epsilon"),
 )
 
 
@@ -105,10 +95,7 @@ def gather(out: Path, units: Sequence[Unit], setting: dict[str, Any]) -> Results
         FormatError: a run is missing or damaged.
         ProvenanceError: a run searched another version of its table.
     """
-    from naslib_ecnas.loading import load
-
-    chosen = {k: v for k, v in setting.items() if v is not None}
-    benchmarks = {name: load(name, **chosen) for name in sorted({unit.table for unit in units})}
+    benchmarks = {name: opened(name, setting) for name in sorted({unit.table for unit in units})}
     runs: dict[Unit, SearchResult] = {}
     yardsticks: dict[str, Yardstick] = {}
     lines: list[tuple[Any, ...]] = []
@@ -122,27 +109,20 @@ def gather(out: Path, units: Sequence[Unit], setting: dict[str, Any]) -> Results
 
 
 def _lines(unit: Unit, result: SearchResult, yardstick: Yardstick) -> Iterator[tuple[Any, ...]]:
-    counts = result.anytime_counts
+    counts, cumulative = result.anytime_counts, result.cumulative
     scale, front = yardstick.scale, yardstick.front
     reached = partial(anytime, result.own_values, np.arange(1.0, len(result.rows) + 1), counts)
-    curves = [
+    columns = [
+        counts,
+        cumulative["epochs"][counts - 1].astype(np.int64),
+        *(cumulative[name][counts - 1] for name in ("seconds", "energy_kwh", "co2_g")),
         reached(scale),
         reached(yardstick.whole),
         reached(scale, indicator=partial(igd_plus, front=front, scale=scale)),
         reached(scale, indicator=partial(epsilon, front=front, scale=scale)),
     ]
-    spent = [result.cumulative[name] for name in ("seconds", "energy_kwh", "co2_g")]
-    for i, count in enumerate(counts.tolist()):
-        yield (
-            unit.table,
-            unit.method,
-            unit.seed,
-            result.config.epochs,
-            count,
-            int(result.cumulative["epochs"][count - 1]),
-            *(float(column[count - 1]) for column in spent),
-            *(float(curve[i]) for curve in curves),
-        )
+    for values in zip(*columns, strict=True):
+        yield (unit.table, unit.method, unit.seed, result.config.epochs, *values)
 
 
 # -- summary ----
@@ -239,7 +219,9 @@ def summarise(results: Results) -> Summary:
         here = [record for record in last.values() if record["table"] == table]
         scores = _scores(here)
         ranks = _ranks(scores)
-        against = _against(scores, min(ranks, key=lambda method: ranks[method]), notes)
+        several = len(next(iter(scores.values()))) > 1
+        tests = _tests(scores, notes, min(ranks, key=ranks.__getitem__)) if several else ()
+        p_values = {test.a: test.p_holm for test in tests}
         for method in scores:
             own = [record for record in here if record["method"] == method]
             medians = {name: float(np.median([r[name] for r in own])) for name in _MEDIANS}
@@ -253,19 +235,19 @@ def summarise(results: Results) -> Summary:
                     hypervolume_lower=lower,
                     hypervolume_upper=upper,
                     mean_rank=ranks[method],
-                    p_against_best=against.get(method, float("nan")),
+                    p_against_best=p_values.get(method, float("nan")),
                 )
             )
     scores = _scores(last.values())
-    tests = _tests(scores, notes)
-    return Summary(tuple(lines), _ranks(scores), tests, tuple(dict.fromkeys(notes)))
+    pairs = tuple(asdict(test) for test in _tests(scores, notes))
+    return Summary(tuple(lines), _ranks(scores), pairs, tuple(dict.fromkeys(notes)))
 
 
 def _scores(records: Iterable[dict[str, Any]]) -> _Scores:
     found: _Scores = {}
-    for record in sorted(records, key=lambda record: record["method"]):
-        own = found.setdefault(record["method"], {})
-        own[record["table"], record["seed"]] = record["hypervolume"]
+    for record in sorted(records, key=itemgetter("method")):
+        block = record["table"], record["seed"]
+        found.setdefault(record["method"], {})[block] = record["hypervolume"]
     return found
 
 
@@ -276,43 +258,30 @@ def _ranks(scores: _Scores) -> dict[str, float]:
     shared = set.intersection(*map(set, scores.values()))
     if not shared:
         return dict.fromkeys(scores, float("nan"))
-    paired = {
-        method: {block: value for block, value in own.items() if block in shared}
-        for method, own in scores.items()
-    }
+    paired = {name: {b: own[b] for b in own if b in shared} for name, own in scores.items()}
     return mean_ranks(PairedScores.of(paired, maximise=True))
 
 
-def _pairs(scores: _Scores, against: str | None = None) -> tuple[PairComparison, ...]:
-    """Tests of all pairs of methods; their bootstrap is seeded, so equal runs have equal ones."""
-    paired = PairedScores.of(scores, maximise=True)
-    return pairwise(paired, rng=np.random.default_rng(0), against=against)
+def _tests(
+    scores: _Scores, notes: list[str], against: str | None = None
+) -> tuple[PairComparison, ...]:
+    """Tests of all pairs of methods, or against one method; adds to the notes why there are none.
 
-
-def _against(scores: _Scores, best: str, notes: list[str]) -> dict[str, float]:
-    if len(scores) < 2 or len(next(iter(scores.values()))) < 2:
-        return {}
-    try:
-        return {test.a: test.p_holm for test in _pairs(scores, against=best)}
-    except (MissingDependencyError, ConfigError) as error:
-        notes.append(f"no tests: {error}")
-        return {}
-
-
-def _tests(scores: _Scores, notes: list[str]) -> tuple[dict[str, Any], ...]:
+    Their bootstrap is seeded, so equal runs have equal tests.
+    """
     if len(scores) < 2:
         return ()
     try:
-        tests = tuple(asdict(test) for test in _pairs(scores))
-        if len(scores) > 2:
-            found = friedman(PairedScores.of(scores, maximise=True))
+        paired = PairedScores.of(scores, maximise=True)
+        tests = pairwise(paired, rng=np.random.default_rng(0), against=against)
+        if against is None and len(scores) > 2:
+            found = friedman(paired)
             notes.append(
                 f"Friedman over {found.blocks} blocks (table, seed) and {found.methods} methods: "
                 f"chi-squared {found.statistic:.3g}, p = {found.p_value:.3g}"
             )
-        return tests
-    except MissingDependencyError as error:
-        notes.append(f"no tests: {error}")
-    except ConfigError as error:
-        notes.append(f"no tests over all tables: {error}")
-    return ()
+    except (MissingDependencyError, ConfigError) as error:
+        every = against is None and isinstance(error, ConfigError)
+        notes.append(f"no tests{' over all tables' if every else ''}: {error}")
+        return ()
+    return tests

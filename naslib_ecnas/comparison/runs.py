@@ -1,11 +1,13 @@
-"""The runs of a comparison: which there are, and their files."""
+"""The runs of a comparison: which there are, their files, and the tables that they searched."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +19,21 @@ from naslib_ecnas.search import SearchResult, result_of
 if TYPE_CHECKING:
     from naslib_ecnas.benchmark import Benchmark
 
-__all__ = ["Run", "Unit"]
+__all__ = ["Run", "Unit", "opened"]
 
 _RUN_FORMAT = "ecnas-run/1"
+
+
+def opened(table: str, setting: Mapping[str, Any]) -> Benchmark:
+    """The benchmark of a table, loaded once in a process; None in `setting` is `load`'s default."""
+    return _loaded(table, tuple(sorted((k, v) for k, v in setting.items() if v is not None)))
+
+
+@lru_cache(maxsize=8)
+def _loaded(table: str, setting: tuple[tuple[str, Any], ...]) -> Benchmark:
+    from naslib_ecnas.loading import load
+
+    return load(table, **dict(setting))
 
 
 @dataclass(frozen=True, order=True)
@@ -93,17 +107,10 @@ class Run:
     @classmethod
     def of(cls, result: SearchResult, *, table: str, method: str | None = None) -> Run:
         """The run of a search's result, with the names that the comparison uses."""
-        config = result.config
-        return cls(
-            table=table,
-            checksum=config.checksum,
-            method=config.method if method is None else method,
-            seed=config.seed,
-            objectives=config.objectives,
-            budget=config.epochs,
-            rows=result.rows,
-            epochs=result.epochs,
-        )
+        c = result.config
+        name = c.method if method is None else method
+        arrays = result.rows, result.epochs
+        return cls(table, c.checksum, name, c.seed, c.objectives, c.epochs, *arrays)
 
     def result(self, bench: Benchmark) -> SearchResult:
         """The run's values, costs and front, looked up in its table.
@@ -112,10 +119,9 @@ class Run:
             ProvenanceError: the table's content is not the one that the run searched.
         """
         if self.checksum != bench.table.checksum:
-            unit = Unit(self.table, self.method, self.seed)
+            message = f"{Unit(self.table, self.method, self.seed)}, searched another version"
             remedy = "repeat the comparison, which makes such runs again"
-            message = f"{unit}, searched another version of the table"
-            raise ProvenanceError(message, remedy=remedy)
+            raise ProvenanceError(f"{message} of the table", remedy=remedy)
         about = {name: getattr(self, name) for name in ("objectives", "method", "seed", "budget")}
         return result_of(bench, rows=self.rows, epochs=self.epochs, **about)
 
@@ -125,14 +131,11 @@ class Run:
         Raises:
             StorageError: the folder cannot be written or the disk is full.
         """
-        epochs = tuple(self.epochs.tolist())
-        content = {
-            **vars(self),
-            "rows": tuple(self.rows.tolist()),
-            "epochs": epochs[0] if len(set(epochs)) == 1 else epochs,
-        }
+        rows, epochs = self.rows.tolist(), self.epochs.tolist()
+        content = {"format": _RUN_FORMAT, **vars(self), "rows": rows}
+        content["epochs"] = epochs[0] if len(set(epochs)) == 1 else epochs
         with atomic_write(path) as file:
-            file.write(to_json(_RunFile(format=_RUN_FORMAT, **content)).encode("utf-8") + b"\n")
+            file.write(to_json(content).encode("utf-8") + b"\n")
 
     @classmethod
     def read(cls, path: Path) -> Run:
@@ -144,11 +147,9 @@ class Run:
         try:
             content = dict(vars(from_plain(_RunFile, from_json(path.read_bytes()))))
         except (OSError, ValueError) as error:
-            raise FormatError(
-                f"no run in the format {_RUN_FORMAT}: {error}",
-                path=path,
-                remedy="delete it, and the run is made again",
-            ) from error
+            message = f"no run in the format {_RUN_FORMAT}: {error}"
+            remedy = "delete it, and the run is made again"
+            raise FormatError(message, path=path, remedy=remedy) from error
         del content["format"]
         rows = np.array(content.pop("rows"), dtype=np.int32)
         epochs = np.array(np.broadcast_to(content.pop("epochs"), rows.shape), dtype=np.int64)

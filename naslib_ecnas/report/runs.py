@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,12 +15,11 @@ from numpy.typing import NDArray
 
 from naslib_ecnas.comparison.experiment import RULES
 from naslib_ecnas.comparison.runs import Run as ComparedRun
+from naslib_ecnas.comparison.runs import opened
 from naslib_ecnas.errors import ConfigError, FormatError
 from naslib_ecnas.files import from_json, is_file, is_folder
-from naslib_ecnas.search.accounting import result_of
 
 if TYPE_CHECKING:
-    from naslib_ecnas.benchmark import Benchmark
     from naslib_ecnas.search.result import SearchResult
 
 __all__ = ["Run", "compared_runs", "find_runs", "read_run"]
@@ -206,37 +204,13 @@ def compared_runs(folder: Path) -> Iterator[tuple[str, SearchResult]]:
 
     Raises:
         FormatError: a file of the comparison is damaged.
-        ConfigError: the content of a table has changed since a run.
+        ProvenanceError: a run searched another version of its table.
         EcnasError: a table cannot be loaded.
     """
     try:
-        setting = from_json((folder / RULES).read_bytes()).get("setting", {})
+        setting = dict(from_json((folder / RULES).read_bytes()).get("setting", {}))
     except (OSError, ValueError, AttributeError) as error:
         raise FormatError("the rules of the comparison are damaged", path=folder / RULES) from error
     for path in sorted((folder / "runs").rglob("seed-*.json")):
         run = ComparedRun.read(path)
-        bench = _bench(run.table, tuple(sorted(setting.items())))
-        if run.checksum != bench.table.checksum:
-            raise ConfigError(
-                f"table {run.table} has changed since the run {path}",
-                remedy="run the comparison again: it repeats such runs",
-            )
-        yield (
-            f"{run.method}, seed {run.seed}",
-            result_of(
-                bench,
-                rows=run.rows,
-                epochs=run.epochs,
-                objectives=run.objectives,
-                method=run.method,
-                seed=run.seed,
-                budget=run.budget,
-            ),
-        )
-
-
-@lru_cache(maxsize=4)
-def _bench(name: str, setting: tuple[tuple[str, Any], ...]) -> Benchmark:
-    from naslib_ecnas.loading import load
-
-    return load(name, **dict(setting))
+        yield f"{run.method}, seed {run.seed}", run.result(opened(run.table, setting))

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 from naslib_ecnas.lazy import lazily
 
 if TYPE_CHECKING:
-    from naslib_ecnas.search.accounting import Limits as Limits
-    from naslib_ecnas.search.accounting import result_of as result_of
     from naslib_ecnas.search.base import Batch as Batch
     from naslib_ecnas.search.base import Optimiser as Optimiser
     from naslib_ecnas.search.base import Problem as Problem
     from naslib_ecnas.search.local_search import LocalSearch as LocalSearch
     from naslib_ecnas.search.loop import METHODS as METHODS
+    from naslib_ecnas.search.loop import Limits as Limits
     from naslib_ecnas.search.loop import check as check
     from naslib_ecnas.search.loop import run as run
     from naslib_ecnas.search.mse_hvi import MseHvi as MseHvi
@@ -23,19 +22,19 @@ if TYPE_CHECKING:
     )
     from naslib_ecnas.search.result import SearchConfig as SearchConfig
     from naslib_ecnas.search.result import SearchResult as SearchResult
+    from naslib_ecnas.search.result import result_of as result_of
     from naslib_ecnas.search.semoa import Semoa as Semoa
     from naslib_ecnas.search.sh_emoa import ShEmoa as ShEmoa
 
 __all__, __getattr__ = lazily(
     __name__,
-    accounting="Limits result_of",
     base="Batch Optimiser Problem",
     local_search="LocalSearch",
-    loop="METHODS check run",
+    loop="METHODS Limits check run",
     mse_hvi="MseHvi",
     random_search="RandomSearch",
     regularised_evolution="RegularisedEvolution",
-    result="SearchConfig SearchResult",
+    result="SearchConfig SearchResult result_of",
     semoa="Semoa",
     sh_emoa="ShEmoa",
 )

@@ -5,24 +5,37 @@ from __future__ import annotations
 import inspect
 from collections import UserDict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from naslib_ecnas.analysis import costs_of
 from naslib_ecnas.benchmark import Benchmark
-from naslib_ecnas.errors import ConfigError, check_counts
+from naslib_ecnas.errors import ConfigError, check_counts, check_numbers
 from naslib_ecnas.metrics import OBJECTIVES
 from naslib_ecnas.progress import Progress, silent
-from naslib_ecnas.search.accounting import Ledger, Limits, Trainings, check_objectives, result_of
-from naslib_ecnas.search.base import Batch, Optimiser, Problem
-from naslib_ecnas.search.result import SearchResult, prepare, write
+from naslib_ecnas.search.base import Batch, Floats, Optimiser, Problem, Rows
+from naslib_ecnas.search.output import prepare, write
+from naslib_ecnas.search.result import (
+    QUANTITIES,
+    Ledger,
+    SearchResult,
+    check_objectives,
+    result_of,
+)
 from naslib_ecnas.spent import COSTS
 
-__all__ = ["METHODS", "check", "run"]
+__all__ = ["METHODS", "Limits", "check", "run"]
+
+# Evaluations in a row that were answered without a charge, after which a run ends.
+_MOST_REPEATS = 1000
+
+# -- methods by name ----
 
 
 class _Methods(UserDict[str, type[Optimiser]]):
@@ -48,6 +61,157 @@ METHODS = _Methods(
 )
 
 
+# -- what a run may spend, and what it has spent ----
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a search may spend; None for a quantity without a limit.
+
+    The rule: evaluations are made in the order in which they are asked for. The first one that
+    would take the sum of any quantity past its limit is not made, and the run ends there, even if
+    a cheaper one would still have fitted.
+
+    Raises:
+        ConfigError: no limit at all, or an impossible one.
+    """
+
+    evaluations: int | None = None
+    """Trainings charged."""
+    epochs: int | None = None
+    seconds: float | None = None
+    """Training time."""
+    energy_kwh: float | None = None
+
+    def __post_init__(self) -> None:
+        if not self.set:
+            raise ConfigError(
+                "a search needs a limit: evaluations, max_energy_kwh, max_epochs or max_time_s"
+            )
+        check_counts(**_given(evaluations=self.evaluations, max_epochs=self.epochs))
+        check_numbers(above=0, **_given(max_time_s=self.seconds, max_energy_kwh=self.energy_kwh))
+
+    @property
+    def set(self) -> dict[str, float]:
+        """The limits that are set, by quantity."""
+        return _given(**vars(self))
+
+    def fitting(self, sums: Floats) -> tuple[int, str]:
+        """How many of the next evaluations can be made.
+
+        Args:
+            sums: (n, 5) what will have been spent after each, in the order of `QUANTITIES`.
+
+        Returns:
+            Their number, and the quantity whose limit stops the next one ("" where none does).
+        """
+        fits, stopper = len(sums), ""
+        for name, limit in self.set.items():
+            over = sums[:, QUANTITIES.index(name)] > limit
+            if over[:fits].any():
+                fits, stopper = int(over.argmax()), name
+        return fits, stopper
+
+    def share(self, spent: Floats) -> float:
+        """Largest share of any limit that is spent, 0 to 1."""
+        return max(float(spent[QUANTITIES.index(name)]) / limit for name, limit in self.set.items())
+
+
+def _given(**settings: Any) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if value is not None}
+
+
+class Trainings:
+    """The account of one run: trainings made, their costs, and why the run ended.
+
+    Without `charge_repeats` a cell that was trained before, at this budget or a larger one, is
+    answered without a charge.
+    """
+
+    def __init__(
+        self, ledgers: Mapping[int, Ledger], limits: Limits, *, charge_repeats: bool
+    ) -> None:
+        self._ledgers = ledgers
+        self._limits = limits
+        self._charge_repeats = charge_repeats
+        cells = len(next(iter(ledgers.values())).complete)
+        self._largest = np.zeros(cells, dtype=np.int64)  # budget at which each cell was trained
+        self._parts: list[tuple[Rows, NDArray[np.int64]]] = []  # rows and budgets of each batch
+        self._spent = np.zeros(len(QUANTITIES))
+        self._in_a_row = 0  # answers since the last training
+        self.answered = 0
+        """Evaluations answered without a charge."""
+        self.ended_by = ""
+        """The limit that ended the run, or `repeats`; empty while the run goes on."""
+
+    def __len__(self) -> int:
+        """Trainings charged so far."""
+        return int(self._spent[0])
+
+    def all(self) -> tuple[Rows, NDArray[np.int64]]:
+        """(n,) row and (n,) budget of each training charged, after the first batch."""
+        rows, epochs = zip(*self._parts, strict=True)
+        return np.concatenate(rows), np.concatenate(epochs)
+
+    def expected(self) -> int:
+        """Number of trainings at the end: their limit, or an estimate from the share spent."""
+        if self.ended_by:
+            return len(self)
+        if self._limits.evaluations is not None:
+            return self._limits.evaluations
+        return max(len(self), round(len(self) / self._limits.share(self._spent)))
+
+    def make(self, batch: Batch) -> Rows:
+        """Charge the evaluations of a batch until a limit is reached.
+
+        Returns:
+            (k,) the first rows of the batch, which are evaluated.
+
+        Raises:
+            ConfigError: the limits do not pay for a single training.
+        """
+        rows = np.array(batch.rows, dtype=np.int32)
+        charges = self._ledgers[batch.epochs].charges(rows)
+        new = np.ones(len(rows), dtype=np.bool_)
+        if not self._charge_repeats:
+            first = np.unique(rows, return_index=True)[1]
+            new[:] = False
+            new[first] = self._largest[rows[first]] < batch.epochs
+            charges[~new] = 0.0
+        # One running sum over all batches, so that rounding does not depend on their sizes.
+        sums = np.cumsum(np.concatenate([self._spent[None], charges]), axis=0)
+        fits, stopper = self._limits.fitting(sums[1:])
+        self._spent = sums[fits]
+        if not len(self):
+            message = f"the limit of {stopper} does not pay for one evaluation"
+            raise ConfigError(message, value=self._limits.set[stopper])
+        rows, charged = rows[:fits], np.flatnonzero(new[:fits])
+        trained = rows[charged]
+        self._largest[trained] = np.maximum(self._largest[trained], batch.epochs)
+        self._parts.append((trained, np.full(len(trained), batch.epochs)))
+        self.answered += fits - len(trained)
+        self._in_a_row = fits - 1 - int(charged[-1]) if len(trained) else self._in_a_row + fits
+        if stopper:
+            self.ended_by = stopper
+        elif len(self) == self._limits.evaluations:
+            self.ended_by = "evaluations"
+        elif self._limits.epochs is not None and self._spent[1] >= self._limits.epochs:
+            self.ended_by = "epochs"
+        elif self._in_a_row >= _MOST_REPEATS:
+            self.ended_by = "repeats"
+        return rows
+
+    def charge(self, bench: Benchmark) -> None:
+        """Add the trainings made to the benchmark's own counter."""
+        if len(self):
+            rows, epochs = self.all()
+            for budget in np.unique(epochs).tolist():
+                bench.query_many(rows[epochs == budget], budget)
+
+
+# -- the loop ----
+
+
 def run(
     bench: Benchmark,
     method: str | type[Optimiser],
@@ -69,12 +233,10 @@ def run(
     """Search a benchmark for the best trade-offs between objectives.
 
     Every evaluation that a method asks for is charged as a whole training at its budget, a
-    repeated cell included. The values are the means over the table's repeats. A method may only
-    propose cells that have a value in every objective, and a cost in every limited quantity, at
-    each of its budgets, so no value is ever made up for a cell that a table lacks. Only
-    evaluations at the run's own budget enter the front, the hypervolume, the knee and the anytime
-    curve. The first evaluation that would take a sum past its limit is not made, and the run ends
-    there (`Limits`).
+    repeated cell included, until a limit is reached (`Limits`). The values are the means over the
+    table's repeats. A method may only propose cells that have a value in every objective, and a
+    cost in every limited quantity, at each of its budgets, so no value is ever made up for a cell
+    that a table lacks. What enters the front and its measures is stated in `SearchResult`.
 
     Args:
         bench: the benchmark; its own counter is increased when the run has ended.
@@ -122,7 +284,12 @@ def run(
         rows=_rows(ledgers, limits),
         budgets=tuple(ledgers),
     )
-    optimiser = _optimiser(kind, problem, paper, options or {})
+    setting, given = {"paper": paper} if kind.has_paper_setting else {}, options or {}
+    try:
+        inspect.signature(kind).bind(problem, **setting, **given)
+    except TypeError as error:
+        raise ConfigError(f"options of {kind.name} do not fit: {error}") from error
+    optimiser = kind(problem, **setting, **given)
     folder = None if out is None else prepare(Path(out), overwrite=overwrite)
 
     progress, task = progress or silent, f"searching {bench.name} with {kind.name}"
@@ -139,10 +306,11 @@ def run(
     finally:
         made.charge(bench)
 
+    rows, epochs_of = made.all()
     result = result_of(
         bench,
-        rows=made.rows,
-        epochs=made.epochs,
+        rows=rows,
+        epochs=epochs_of,
         objectives=names,
         method=optimiser.name,
         seed=int(seed),
@@ -202,17 +370,6 @@ def _rows(ledgers: Mapping[int, Ledger], limits: Limits) -> np.ndarray[Any, Any]
         for ledger in ledgers.values():
             known &= ~np.isnan(ledger.column(COSTS[quantity]))
     return np.flatnonzero(known)
-
-
-def _optimiser(
-    kind: type[Optimiser], problem: Problem, paper: bool, options: Mapping[str, Any]
-) -> Optimiser:
-    setting = {"paper": paper} if kind.has_paper_setting else {}
-    try:
-        inspect.signature(kind).bind(problem, **setting, **options)
-    except TypeError as error:
-        raise ConfigError(f"options of {kind.name} do not fit: {error}") from error
-    return kind(problem, **setting, **options)
 
 
 def _batch(optimiser: Optimiser) -> Batch:

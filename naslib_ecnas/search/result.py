@@ -1,40 +1,36 @@
-"""The result of a search (`SearchResult`) and the files and JSON that it is written as."""
+"""The result of a search (`SearchResult`), made of evaluations and a table by `result_of`."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+import platform
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
-from typing import Any
+from importlib.metadata import version
+from weakref import WeakKeyDictionary
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.analysis import Scale, checkpoints, costs_of, extremes, knee, nondominated
-from naslib_ecnas.cell import Cell
-from naslib_ecnas.errors import ConfigError
-from naslib_ecnas.files import exists, is_folder, storage_error, to_json, write_together
+from naslib_ecnas.benchmark import Benchmark
+from naslib_ecnas.errors import ConfigError, whole_numbers
+from naslib_ecnas.metrics import metric
+from naslib_ecnas.network import DERIVED
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.search.base import Floats, Rows
-from naslib_ecnas.spent import Spent
+from naslib_ecnas.spent import COSTS, Spent
 
-__all__ = ["SearchConfig", "SearchResult", "document", "prepare", "write"]
+__all__ = ["QUANTITIES", "Ledger", "SearchConfig", "SearchResult", "check_objectives", "result_of"]
 
-# Plots of a search, which `ecnas search` adds to its files.
-_PLOTS = ("front.png", "front.pdf")
+#: The costs of a search that are added up, by the names of `Spent`.
+QUANTITIES = ("evaluations", "epochs", *COSTS)
 
-#: The rules of counting, as stated in the results.
-_COUNTED = {
-    "front": "only evaluations at the run's own budget (epochs) enter front, hypervolume, knee, "
-    "extremes and anytime curve",
-    "spent": "every evaluation in the history is charged as a whole training at its own budget",
-    "end": "the first evaluation that would take a sum past its limit is not made",
-}
-
-# Metrics that are written as integers.
-_COUNTS = frozenset({"parameters", "multiply_adds", "activation_elements", "depth"})
+# What is kept of every evaluation besides the objectives, where the table holds it.
+_DETAILS = (
+    *("energy_kwh", "validation_accuracy", "test_accuracy", "training_time_s", "co2_g"),
+    "parameters",
+)
 
 
 @dataclass(frozen=True)
@@ -100,8 +96,8 @@ class SearchResult:
     @cached_property
     def own_values(self) -> Floats:
         """(n, m) objectives of the evaluations at the run's own budget, NaN for the others."""
-        at_budget = (self.epochs == self.config.epochs)[:, None]
-        return np.asarray(np.where(at_budget, self.values, np.nan))
+        own = (self.epochs == self.config.epochs)[:, None]
+        return np.asarray(np.where(own, self.values, np.nan))
 
     @cached_property
     def front(self) -> NDArray[np.int64]:
@@ -133,7 +129,7 @@ class SearchResult:
 
     @cached_property
     def anytime_hypervolume(self) -> Floats:
-        """(c,) hypervolume after so many evaluations."""
+        """(c,) hypervolume after `anytime_counts` evaluations."""
         return self.scale.anytime(self.own_values, self.anytime_counts)
 
     @property
@@ -153,7 +149,7 @@ class SearchResult:
             ConfigError: the front is empty.
         """
         found = extremes(self._some_front(), self.config.objectives)
-        return tuple(int(self.front[i]) for i in found)
+        return tuple(self.front[[*found]].tolist())
 
     def _some_front(self) -> Floats:
         """The front's values, which must not be empty."""
@@ -164,146 +160,174 @@ class SearchResult:
         return self.front_values
 
 
-# -- files and JSON ----
+# -- from evaluations to a result ----
 
 
-def prepare(folder: Path, *, overwrite: bool) -> Path:
-    """Make the folder of a search; files of an earlier search stay until `write` replaces them.
+class Ledger:
+    """What the trainings of a table at one budget yield and cost; each column is read once.
+
+    Looking up a batch in it takes microseconds, and a search makes hundreds of batches. The
+    benchmark's own counter is not changed.
+    """
+
+    def __init__(self, bench: Benchmark, names: Sequence[str], epochs: int) -> None:
+        self.bench = bench
+        self.names = tuple(names)
+        self.epochs = epochs
+        self._columns: dict[str, Floats] = {}
+
+    @classmethod
+    def of(cls, bench: Benchmark, names: Sequence[str], epochs: int) -> Ledger:
+        """The ledger of a benchmark, shared by all searches with the same objectives."""
+        kept, key = _ledgers.setdefault(bench, {}), tuple(names)
+        if any(ledger.names != key for ledger in kept.values()):
+            # Only one set of objectives is kept: the columns of a large table are megabytes.
+            kept.clear()
+        if epochs not in kept:
+            # A benchmark of its own: one that refers to the key would keep it for ever.
+            kept[epochs] = cls(Benchmark(bench.table), key, epochs)
+        return kept[epochs]
+
+    @cached_property
+    def objectives(self) -> Floats:
+        """(n_cells, m) objectives, NaN where the table has no training at this budget.
+
+        Raises:
+            UnknownMetricError, UnknownBudgetError: the table does not have them.
+        """
+        values = np.column_stack([self.bench.values(name, self.epochs) for name in self.names])
+        if all(name in DERIVED for name in self.names):
+            # Derived metrics exist for every cell, but only a trained cell can be evaluated.
+            held = [self.bench.values(name, self.epochs) for name in self.bench.metrics]
+            values[np.isnan(held).all(axis=0)] = np.nan
+        return values
+
+    @cached_property
+    def scale(self) -> Scale:
+        """The scale of the table at this budget; ConfigError if no cell has all objectives."""
+        return Scale.of(self.objectives, self.names)
+
+    @cached_property
+    def complete(self) -> NDArray[np.bool_]:
+        """(n_cells,) mask of the cells with all objectives."""
+        return np.asarray(~np.isnan(self.objectives).any(axis=1))
+
+    def column(self, name: str) -> Floats:
+        """(n_cells,) values of a metric of the table; NaN if it has no such metric."""
+        if name not in self._columns:
+            held = name in self.bench.metrics
+            unknown = np.broadcast_to(np.nan, len(self.bench.space))
+            self._columns[name] = self.bench.values(name, self.epochs) if held else unknown
+        return self._columns[name]
+
+    def charges(self, rows: Rows) -> Floats:
+        """(n, 5) cost of each training, in the order of `QUANTITIES`; NaN where not known."""
+        out = np.empty((len(rows), len(QUANTITIES)))
+        out[:, :2] = 1.0, self.epochs
+        for i, name in enumerate(COSTS.values(), 2):
+            out[:, i] = self.column(name)[rows]
+        return out
+
+
+_ledgers: WeakKeyDictionary[Benchmark, dict[int, Ledger]] = WeakKeyDictionary()
+
+
+def check_objectives(names: Sequence[str]) -> tuple[str, ...]:
+    """The objectives of a search as a tuple.
 
     Raises:
-        ConfigError: it is no folder, or it is not empty and `overwrite` is not set.
-        StorageError: it cannot be made or read.
+        ConfigError: they are not two or more different names.
+        UnknownMetricError: one of them is no metric.
     """
-    where = str(folder)
-    if exists(folder) and not is_folder(folder):
-        raise ConfigError("the output must be a folder", value=where)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        empty = not any(folder.iterdir())
-    except OSError as error:
-        raise storage_error(error, folder) from error
-    except ValueError as error:  # a NUL in the name
-        raise ConfigError(f"the output has no possible name ({error})", value=where) from error
-    if not empty and not overwrite:
-        remedy = "choose another --out, or replace its search by --overwrite"
-        raise ConfigError("the output folder is not empty", value=where, remedy=remedy)
-    return folder
+    objectives = (names,) if isinstance(names, str) else tuple(names)
+    for name in objectives:
+        metric(name)
+    if len(objectives) < 2 or len(set(objectives)) < len(objectives):
+        raise ConfigError("objectives must be two or more different metrics", value=objectives)
+    return objectives
 
 
-def write(
-    result: SearchResult, folder: Path, *, notes: Mapping[str, Sequence[Any]] | None = None
-) -> None:
-    """Write the history, the front, the costs and the settings of a search, all or none.
-
-    Plots of an earlier search are removed.
+def result_of(
+    bench: Benchmark,
+    *,
+    rows: ArrayLike,
+    epochs: ArrayLike,
+    objectives: Sequence[str],
+    method: str,
+    seed: int,
+    budget: int | None = None,
+    paper: bool = False,
+    limits: Mapping[str, float] | None = None,
+    charge_repeats: bool = True,
+    options: Mapping[str, object] | None = None,
+    skipped: int = 0,
+    answered: int = 0,
+    ended_by: str = "evaluations",
+) -> SearchResult:
+    """The result of evaluations, made by a search of this package or by any other program.
 
     Args:
-        result: the result to write.
-        folder: the folder for its files.
-        notes: further columns of the history, n values for each name.
+        bench: the benchmark; its counter is not changed.
+        rows: (n,) row of each evaluation, in order, n >= 1.
+        epochs: (n,) training budget of each.
+        objectives: two or more metrics.
+        budget: the run's own budget, whose evaluations make the front; by default the largest of
+            `epochs`.
+        method, seed, paper, limits, charge_repeats, options: what `SearchConfig` says of the run.
+        skipped, answered, ended_by: see `SearchResult`.
 
     Raises:
-        ConfigError: a note has not one value for each evaluation.
-        StorageError: the folder cannot be written or the disk is full.
+        ConfigError: nothing was evaluated, or the shapes do not fit.
+        UnknownMetricError, UnknownBudgetError, UnknownCellError: the table does not hold it.
     """
-    whole = document(result)
-    history = _history(result, notes or {})
-    config, spent = whole.pop("config"), whole.pop("spent")
-    texts = {
-        "config.json": to_json(config, indent=2) + "\n",
-        "spent.json": to_json(spent, indent=2) + "\n",
-        "front.json": to_json(whole, indent=2) + "\n",
-        "history.jsonl": "".join(to_json(line) + "\n" for line in history),
-    }
-    write_together({folder / name: text.encode("utf-8") for name, text in texts.items()})
-    try:
-        for name in _PLOTS:
-            (folder / name).unlink(missing_ok=True)
-    except OSError as error:
-        raise storage_error(error, folder) from error
+    where = whole_numbers(rows)
+    each = whole_numbers(epochs, "the epochs").astype(np.int64)
+    if where.shape != each.shape or not len(where):
+        shapes = (where.shape, each.shape)
+        raise ConfigError("rows and epochs must have one shape (n,), n >= 1", value=shapes)
+    bench.table.positions(where)
+    where = where.astype(np.int32)
+    names = check_objectives(objectives)
+    own = int(each.max()) if budget is None else budget
+    bench.values(names[0], own)  # raises UnknownBudgetError
 
-
-def document(result: SearchResult) -> dict[str, Any]:
-    """The result as one JSON object: hypervolume, front, knee, extremes, spent, config."""
-    names, scale = result.config.objectives, result.scale
-    settings = dict(vars(result.config))
-    origins = settings.pop("provenance")
-    places = {index: _point(result, index) for index in result.front.tolist()}
-    # The front is empty if the run ended before its first evaluation at its own budget.
-    chosen = result.extremes if places else ()
-    return {
-        "hypervolume": result.hypervolume,
-        "objectives": list(names),
-        "epochs": result.config.epochs,
-        "counted": _COUNTED,
-        "front": list(places.values()),
-        "knee": places[result.knee] if places else None,
-        "extremes": {name: places[index] for name, index in zip(names, chosen, strict=False)},
-        "scale": {
-            "ideal": dict(zip(names, scale.ideal, strict=True)),
-            "reference": dict(zip(names, scale.reference, strict=True)),
-            "volume": scale.volume,
-        },
-        "anytime": {
-            "evaluations": result.anytime_counts.tolist(),
-            "hypervolume": result.anytime_hypervolume.tolist(),
-        },
-        "distinct_cells": len(set(result.rows.tolist())),
-        "skipped": result.skipped,
-        "answered": result.answered,
-        "ended_by": result.ended_by,
-        "spent": result.spent.to_dict(),
-        "config": {
-            **settings,
-            "provenance": {n: {"text": str(p), **p.to_json()} for n, p in origins.items()},
-        },
-    }
-
-
-def _point(result: SearchResult, index: int) -> dict[str, Any]:
-    """One evaluation: cell, row, objectives, energy in kWh and the other details."""
-    cell = Cell.from_row(int(result.rows[index]))
-    metrics = {name: _number(name, float(values[index])) for name, values in result.details.items()}
-    metrics |= _objectives(result, index)
-    return {
-        "row": cell.row,
-        "cell": str(cell),
-        "nasbench_hash": cell.nasbench_hash,
-        "index": index,
-        "energy_kwh": metrics.pop("energy_kwh", math.nan),
-        **metrics,
-    }
-
-
-def _objectives(result: SearchResult, index: int) -> dict[str, float]:
-    values = zip(result.config.objectives, result.values[index].tolist(), strict=True)
-    return {name: _number(name, value) for name, value in values}
-
-
-def _number(name: str, value: float) -> float:
-    """The value, as an integer if the metric is a count."""
-    return int(value) if name in _COUNTS and math.isfinite(value) else value
-
-
-def _history(result: SearchResult, notes: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
-    """The evaluations in order, each with what had been spent by then."""
-    short = [name for name, values in notes.items() if len(values) != len(result.rows)]
-    if short:
-        raise ConfigError(f"notes need {len(result.rows)} values, one each evaluation", value=short)
-    cells = {row: Cell.from_row(row) for row in set(result.rows.tolist())}
-    known = {row: (str(cell), cell.nasbench_hash) for row, cell in cells.items()}
-    spent = {name: column.tolist() for name, column in result.cumulative.items()}
-    spent |= {name: list(map(int, spent[name])) for name in ("evaluations", "epochs")}
-    epochs = result.epochs.tolist()
-    for index, row in enumerate(result.rows.tolist()):
-        text, key = known[row]
-        yield {
-            "index": index,
-            "row": row,
-            "cell": text,
-            "nasbench_hash": key,
-            "epochs": epochs[index],
-            **_objectives(result, index),
-            **{name: values[index] for name, values in notes.items()},
-            "spent": {name: column[index] for name, column in spent.items()},
-        }
+    values = np.empty((len(where), len(names)))
+    charges = np.empty((len(where), len(QUANTITIES)))
+    details = {name: np.empty(len(where)) for name in _DETAILS if name in bench.metrics}
+    for at_budget in np.unique(each).tolist():
+        at, ledger = each == at_budget, Ledger.of(bench, names, at_budget)
+        values[at] = ledger.objectives[where[at]]
+        charges[at] = ledger.charges(where[at])
+        for name, column in details.items():
+            column[at] = ledger.column(name)[where[at]]
+    details |= {n: DERIVED[n](where).astype(np.float64) for n in _DETAILS if n in DERIVED}
+    versions = {name: version(name) for name in ("naslib-ecnas", "moocore", "numpy")}
+    config = SearchConfig(
+        method=method,
+        paper=paper,
+        table=bench.name,
+        checksum=bench.table.checksum,
+        vertices=bench.space.vertices,
+        objectives=names,
+        epochs=own,
+        evaluations=len(where),
+        seed=seed,
+        provenance={name: bench.provenance[name] for name in names},
+        versions=versions | {"python": platform.python_version()},
+        limits=dict(limits or {"evaluations": len(where)}),
+        charge_repeats=charge_repeats,
+        options=dict(options or {}),
+    )
+    return SearchResult(
+        config=config,
+        rows=where,
+        epochs=each,
+        values=values,
+        details=details,
+        cumulative=dict(zip(QUANTITIES, np.cumsum(charges, axis=0).T, strict=True)),
+        spent=Spent.of(each, dict(zip(COSTS, charges.T[2:], strict=True))),
+        scale=Ledger.of(bench, names, own).scale,
+        skipped=skipped,
+        answered=answered,
+        ended_by=ended_by,
+    )

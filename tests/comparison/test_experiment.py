@@ -131,7 +131,7 @@ def test_a_method_of_another_library(name: str) -> None:
 @pytest.mark.parametrize("name", ["nsga2", "motpe", "qnehvi"])
 def test_a_missing_library_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     module, _, package = ADAPTED[name]
-    monkeypatch.delitem(sys.modules, module, raising=False)
+    monkeypatch.delitem(sys.modules, f"naslib_ecnas.adapters.{module}", raising=False)
     for known in [m for m in sys.modules if m.partition(".")[0] == package]:
         monkeypatch.delitem(sys.modules, known)
     for absent in (package, "torch"):  # torch takes seconds to import

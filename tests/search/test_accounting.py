@@ -17,10 +17,9 @@ from naslib_ecnas.search import Limits, Optimiser, run
     st.lists(st.floats(0.01, 5), min_size=1, max_size=30),
     st.floats(0.1, 40),
     st.integers(1, 40),
-    st.integers(1, 7),
 )
 def test_as_many_fit_as_a_loop_would_make(
-    energies: list[float], most: float, evaluations: int, size: int
+    energies: list[float], most: float, evaluations: int
 ) -> None:
     limits = Limits(evaluations=evaluations, energy_kwh=most)
     wanted, total = 0, 0.0
@@ -28,24 +27,14 @@ def test_as_many_fit_as_a_loop_would_make(
         total += energies[wanted]
         wanted += 1
     charges = np.array([[1.0, 4.0, np.nan, energy, np.nan] for energy in energies])
-    assert limits.fitting(np.zeros(5), charges)[0] == wanted
-    # In batches of any size it is the same.
-    spent, made = np.zeros(5), 0
-    for start in range(0, len(charges), size):
-        part = charges[start : start + size]
-        fits, stopper = limits.fitting(spent, part)
-        spent = np.cumsum(np.vstack([spent, part[:fits]]), axis=0)[-1]
-        made += fits
-        if stopper:
-            break
-    assert made == wanted
+    assert limits.fitting(np.cumsum(charges, axis=0))[0] == wanted
 
 
 def test_the_quantity_that_stops_first_is_named() -> None:
-    charges = np.array([[1.0, 10.0, 5.0, 0.1, 1.0]] * 5)
-    assert Limits(evaluations=4, epochs=35).fitting(np.zeros(5), charges) == (3, "epochs")
-    assert Limits(evaluations=9, seconds=99).fitting(np.zeros(5), charges) == (5, "")
-    assert Limits(seconds=10).share(charges[0]) == 0.5
+    sums = np.cumsum([[1.0, 10.0, 5.0, 0.1, 1.0]] * 5, axis=0)
+    assert Limits(evaluations=4, epochs=35).fitting(sums) == (3, "epochs")
+    assert Limits(evaluations=9, seconds=99).fitting(sums) == (5, "")
+    assert Limits(seconds=10).share(sums[0]) == 0.5
     assert Limits(evaluations=3, energy_kwh=1.0).set == {"evaluations": 3, "energy_kwh": 1.0}
 
 

@@ -15,7 +15,7 @@ from naslib_ecnas.cell import Cell
 from naslib_ecnas.errors import ConfigError, StorageError
 from naslib_ecnas.files import to_json
 from naslib_ecnas.search import run
-from naslib_ecnas.search.result import document, write
+from naslib_ecnas.search.output import document, write
 
 NAMES = ("energy_kwh", "validation_accuracy")
 
