@@ -1,7 +1,8 @@
-"""Reading files into columns: where a fault lies, opening, and laying out single trainings.
+"""Reading files into columns, for the readers of all formats.
 
-`Source` locates a fault in a file, `opened` opens a file and reports how far it is read, and
-`Assembler` lays out trainings, added in any order, as columns over (cell, budget, repeat).
+`opened` opens a file and reports how far it is read, `Source` locates a fault in it, `cell_rows`
+finds the rows of cells that are given as texts, and `Assembler` lays out trainings, added in any
+order, as columns over (cell, budget, repeat).
 """
 
 from __future__ import annotations
@@ -9,26 +10,32 @@ from __future__ import annotations
 import io
 import mmap
 import os
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, lru_cache
 from os import PathLike
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from naslib_ecnas.cell import INPUT, OUTPUT
 from naslib_ecnas.data.table import Columns
-from naslib_ecnas.errors import FormatError, UnknownTableError
+from naslib_ecnas.errors import EcnasError, FormatError, UnknownTableError
 from naslib_ecnas.metrics import METRICS
 from naslib_ecnas.progress import BYTES, listener
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
+from naslib_ecnas.topologies import MAX_VERTICES, OPERATIONS
 
-__all__ = ["ECNAS_SPACES", "NOWHERE", "Assembler", "Source", "opened", "unreadable"]
+__all__ = ["NOWHERE", "Assembler", "Source", "cell_rows", "opened", "reading"]
 
 Values = NDArray[np.float64]
+Rows = NDArray[np.int32]
 Fault = TypeVar("Fault", bound=FormatError)
 
 
@@ -49,10 +56,6 @@ class Source:
         if not self.exact or self.offset is None:
             return self
         return replace(self, offset=self.offset + position)
-
-    def encoded(self) -> Source:
-        """The source of bytes that were decoded from this piece."""
-        return replace(self, exact=False)
 
     def fault(
         self, message: str, *, at: int = 0, kind: type[Fault] | None = None, **details: Any
@@ -100,8 +103,27 @@ class _ReportingFile(io.FileIO):
         return size
 
 
-def opened(path: str | PathLike[str], *, buffered: bool = True, report: bool = True) -> BinaryIO:
-    """Open a file for reading bytes.
+@contextmanager
+def reading(path: str | PathLike[str]) -> Iterator[None]:
+    """Context in which an error of the system means that the file cannot be read.
+
+    Raises:
+        UnknownTableError: in place of that error.
+    """
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, EcnasError):
+            raise
+        message = f"the file cannot be read ({error.strerror or error})"
+        raise UnknownTableError(message, value=str(path)) from error
+
+
+@contextmanager
+def opened(
+    path: str | PathLike[str], *, buffered: bool = True, report: bool = True
+) -> Iterator[BinaryIO]:
+    """A file that is open for reading bytes.
 
     Args:
         path: the file.
@@ -110,25 +132,60 @@ def opened(path: str | PathLike[str], *, buffered: bool = True, report: bool = T
             start to end.
 
     Raises:
-        UnknownTableError: there is no such file, or it cannot be read.
+        UnknownTableError: there is no such file, or it cannot be read, also in the middle.
     """
-    try:
-        file = _ReportingFile(Path(path)) if report else io.FileIO(os.fspath(path))
-        return io.BufferedReader(file) if buffered else file
-    except (OSError, ValueError) as error:  # ValueError: the name contains a NUL
-        raise unreadable(error, path) from error
+    with reading(path):
+        try:
+            file = _ReportingFile(Path(path)) if report else io.FileIO(os.fspath(path))
+        except ValueError as error:  # the name contains a NUL
+            raise OSError(str(error)) from error
+        with io.BufferedReader(file) if buffered else file as readable:
+            yield readable
 
 
-def unreadable(error: Exception, path: str | PathLike[str]) -> UnknownTableError:
-    """The error for a file that cannot be opened or read to its end, to be raised."""
-    reason = getattr(error, "strerror", None) or error
-    return UnknownTableError(f"the file cannot be read ({reason})", value=str(path))
+# -- cells from texts -----------------------------------------------------------------------------
+
+_LABELS = {name: label for label, name in enumerate(OPERATIONS)}
+_space = cache(Space)
+
+
+@lru_cache(1 << 12)  # a file has hundreds of different texts
+def _labels(ops: str, vertices: int) -> tuple[int, ...] | None:
+    """Labels of the operations between input and output, -1 if unknown; None if malformed."""
+    first, *names, last = ops.split(",") if "," in ops else ("", "")
+    if len(names) != vertices - 2 or (first, last) != (INPUT, OUTPUT):
+        return None
+    return tuple(_LABELS.get(name, -1) for name in names)
+
+
+def cell_rows(cells: Sequence[tuple[str, str]]) -> Rows:
+    """Rows of the seven-vertex space of cells as the official files have them.
+
+    Args:
+        cells: n pairs of texts, the bits of the adjacency matrix row by row, and the operations
+            with commas between them.
+
+    Returns:
+        (n,) rows; -1 for what is not a cell. An unknown operation is an error only at a vertex that
+        is kept.
+    """
+    rows = np.full(len(cells), -1, dtype=np.int32)
+    alike: dict[int, list[tuple[int, str, tuple[int, ...]]]] = defaultdict(list)
+    for i, (bits, ops) in enumerate(cells):
+        vertices = round(len(bits) ** 0.5)
+        labels = _labels(ops, vertices)
+        if labels is not None and vertices**2 == len(bits) and vertices <= MAX_VERTICES:
+            alike[vertices].append((i, bits, labels))
+    for vertices, some in alike.items():
+        places, texts, labels_of = zip(*some, strict=True)
+        entries = np.frombuffer("".join(texts).encode("ascii", "replace"), dtype=np.uint8)
+        matrices = (entries - ord("0")).reshape(-1, vertices, vertices)
+        interior = np.array(labels_of, dtype=np.int8).reshape(len(some), vertices - 2)
+        rows[list(places)] = _space(MAX_VERTICES).rows(matrices, interior)
+    return rows
 
 
 # -- columns from trainings ----------------------------------------------------------------------
-
-#: Vertices of EC-NAS's three spaces.
-ECNAS_SPACES = (4, 5, 7)
 
 # Places that a grid may have for each training, so that a file with a thousand repeats of one cell
 # and a thousand other cells is an error and does not take gigabytes.
@@ -233,20 +290,20 @@ class Assembler:
         self,
         name: str,
         *,
-        vertices: int | None,
-        provenance: Mapping[str, Provenance] | None,
         default: Provenance,
-        attributes: Mapping[str, str],
+        provenance: Mapping[str, Provenance] = MappingProxyType({}),
+        vertices: int | None = None,
+        attributes: Mapping[str, str] = MappingProxyType({}),
         drop_zero_co2: bool = False,
     ) -> Columns:
         """The columns of all trainings that were added; the assembler is empty afterwards.
 
         Args:
             name: short name of the table.
-            vertices: vertices of its space, by default the smallest of 4, 5 and 7 that contains
+            default: origin of the columns; its repeats are set to the number found.
+            provenance: origins that the file itself states.
+            vertices: vertices of the space, by default the smallest of 4, 5 and 7 that contains
                 all cells.
-            provenance: origin of the metrics whose origin is known.
-            default: origin of the others; its repeats are set to the number found.
             attributes: texts for the header.
             drop_zero_co2: leave out a column of emissions that are all 0, with a note.
 
@@ -279,16 +336,15 @@ class Assembler:
                 notes[f"missing {metric}"] = "0 for every training of the source: not recorded"
             elif not np.isnan(flat).all():
                 values[metric] = flat.reshape(shape)
-        known = dict(provenance or {})
         default = replace(default, repeats=repeats)
         return Columns(
             name=name,
-            vertices=vertices if vertices is not None else _space_of(int(cells[-1])),
+            vertices=vertices or next(v for v in (4, 5, 7) if cells[-1] < len(_space(v))),
             rows=cells.astype(np.int32),
             budgets=tuple(budgets.tolist()),
             repeats=repeats,
             values=values,
-            provenance={metric: known.get(metric, default) for metric in values},
+            provenance={metric: provenance.get(metric, default) for metric in values},
             attributes=notes,
         )
 
@@ -301,13 +357,3 @@ def _appearances(place: NDArray[np.int64]) -> NDArray[np.int64]:
     rank = np.empty(len(place), dtype=np.int64)
     rank[order] = np.arange(len(place)) - np.repeat(new, np.diff(new, append=len(place)))
     return rank
-
-
-def _space_of(row: int) -> int:
-    """Vertices of the smallest of EC-NAS's spaces that contains a row."""
-    return next(v for v in ECNAS_SPACES if row < _size(v))
-
-
-@cache
-def _size(vertices: int) -> int:
-    return len(Space(vertices))

@@ -10,21 +10,21 @@ from __future__ import annotations
 import difflib
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
 from functools import cache
 from importlib import import_module
 from os import PathLike
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal
 from urllib.parse import quote, urlsplit
 
-from msgspec import Meta, Struct, convert
-from msgspec.structs import asdict
+from msgspec import Meta
 
 from naslib_ecnas.errors import CatalogError, ConfigError, FetchError, UnknownTableError
-from naslib_ecnas.provenance import Kind, Provenance
+from naslib_ecnas.files import from_plain
+from naslib_ecnas.provenance import Provenance
 
 __all__ = [
     "Citation",
@@ -32,9 +32,9 @@ __all__ = [
     "TableEntry",
     "catalog",
     "file_entry",
+    "named",
     "read_catalog",
     "source_of",
-    "table_entry",
     "tables",
 ]
 
@@ -44,14 +44,18 @@ _SCHEMES = ("http", "https", "file")
 # tomllib came with Python 3.11; before it the package tomli is the same thing.
 _TOML = "tomllib" if sys.version_info >= (3, 11) else "tomli"
 
+Text = Annotated[str, Meta(pattern=r"\S")]
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$")]
+Count = Annotated[int, Meta(ge=1)]
+
 
 @dataclass(frozen=True)
 class Citation:
     """A publication that users of a file cite."""
 
-    key: str
+    key: Text
     """BibTeX key."""
-    text: str
+    text: Text
     """Authors, title, place, year."""
 
 
@@ -59,21 +63,20 @@ class Citation:
 class FileEntry:
     """One published file."""
 
-    name: str
+    name: Name
     """Its name, in the cache and in a mirror too."""
-    address: str
+    address: Annotated[str, Meta(pattern=r"^(https?|file):")]
     """Where it is published: http, https or file."""
-    size: int | None
+    size: Count | None
     """Exact size in bytes; None if not published."""
-    approximate_size: int | None
+    approximate_size: Count | None
     """Rounded size in bytes, published in place of the exact one; None if unknown."""
-    sha256: str | None
+    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")] | None
     """Published SHA-256; None if there is none, so that nothing can be verified."""
-    licence: str
+    licence: Text
     citation: Citation
-    format: str
-    """`ecnas-tfrecord`, `nasbench-tfrecord` or `nasbench-pickle`."""
-    note: str | None = None
+    format: Literal["ecnas-tfrecord", "nasbench-tfrecord", "nasbench-pickle"]
+    note: Text | None = None
     """What a user has to know before fetching the file."""
 
 
@@ -81,36 +84,28 @@ class FileEntry:
 class ColumnGroup:
     """Columns of a table that share a provenance."""
 
-    metrics: tuple[str, ...]
+    metrics: tuple[Text, ...]
     """Names of metrics; `*` stands for any text."""
     provenance: Provenance
     """Without source and checksum, which the file adds."""
-
-    def fits(self, metric: str) -> bool:
-        """Whether the group contains a metric."""
-        return any(fnmatchcase(metric, pattern) for pattern in self.metrics)
 
 
 @dataclass(frozen=True)
 class TableEntry:
     """One table made from a published file."""
 
-    name: str
+    name: Name
     file: FileEntry
-    vertices: int
-    cells: int
-    budgets: tuple[int, ...]
-    repeats: int
-    description: str
+    vertices: Count
+    cells: Count
+    budgets: Annotated[tuple[Count, ...], Meta(min_length=1)]
+    repeats: Count
+    description: Text
     """One clause, for lists of tables."""
-    notes: tuple[str, ...]
+    notes: tuple[Text, ...]
     """What a user of the table has to know besides the provenance of its columns."""
     groups: tuple[ColumnGroup, ...]
     """The first group that contains a metric gives its provenance."""
-
-    def describes(self, metric: str) -> bool:
-        """Whether the catalog says where a metric of the table comes from."""
-        return any(group.fits(metric) for group in self.groups)
 
     def provenance(self, metric: str, sha256: str | None = None) -> Provenance:
         """Origin of a column of the table; "unknown" for a metric in no group.
@@ -119,8 +114,11 @@ class TableEntry:
             metric: name of the column.
             sha256: checksum of the file at hand, used if the catalog has none.
         """
-        origins = (group.provenance for group in self.groups if group.fits(metric))
-        known = next(origins, Provenance("unknown"))
+        known = Provenance("unknown")
+        for group in self.groups:
+            if any(fnmatchcase(metric, pattern) for pattern in group.metrics):
+                known = group.provenance
+                break
         return replace(known, source=self.file.name, sha256=self.file.sha256 or sha256)
 
 
@@ -134,60 +132,6 @@ class Catalog:
 
 # -- reading the catalog --------------------------------------------------------------------------
 
-Text = Annotated[str, Meta(pattern=r"\S")]
-Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$")]
-Count = Annotated[int, Meta(ge=1)]
-
-
-class _Entry(Struct, forbid_unknown_fields=True):
-    """One kind of entry of the catalog file; an optional field has a default."""
-
-
-class _Citation(_Entry):
-    key: Text
-    text: Text
-
-
-class _File(_Entry):
-    name: Name
-    address: Annotated[str, Meta(pattern=r"^(https?|file):")]
-    licence: Text
-    citation: Text
-    format: Literal["ecnas-tfrecord", "nasbench-tfrecord", "nasbench-pickle"]
-    size: Count | None = None
-    approximate_size: Count | None = None
-    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")] | None = None
-    note: Text | None = None
-
-
-class _Table(_Entry):
-    name: Name
-    file: Text
-    description: Text
-    vertices: Count
-    cells: Count
-    repeats: Count
-    budgets: Annotated[tuple[Count, ...], Meta(min_length=1)]
-    columns: tuple[Text, ...]
-    device: Text | None = None
-    notes: tuple[Text, ...] = ()
-
-
-class _Group(_Entry):
-    metrics: tuple[Text, ...]
-    kind: Kind
-    device: str | None = None
-    pue: float | None = None
-    repeats: int | Literal["{repeats}"] | None = None
-    note: str | None = None
-
-
-class _Catalog(_Entry):
-    citation: list[_Citation] = []
-    file: list[_File] = []
-    columns: dict[str, list[_Group]] = {}
-    table: list[_Table] = []
-
 
 def read_catalog(path: str | PathLike[str]) -> Catalog:
     """Read and check a catalog file.
@@ -196,50 +140,58 @@ def read_catalog(path: str | PathLike[str]) -> Catalog:
         CatalogError: the file is not TOML, or an entry has a missing, unknown or wrong field.
     """
     try:
-        data = import_module(_TOML).loads(Path(path).read_text("utf-8"))
-        raw = convert(data, _Catalog)
-    except (OSError, ValueError) as error:
-        raise CatalogError(f"the catalog {path} cannot be read: {error}") from error
-    names = [entry.name for entry in (*raw.file, *raw.table)]
+        entries = _resolved(import_module(_TOML).loads(Path(path).read_text("utf-8")))
+        found = from_plain(Catalog, entries)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        message = f"the catalog {path} cannot be read: {type(error).__name__}: {error}"
+        raise CatalogError(message) from error
+    names = [entry.name for entry in (*found.files, *found.tables)]
     twice = [name for name in names if names.count(name) > 1]
     if twice:
         raise CatalogError("a name stands twice in the catalog", value=twice[0])
-    citations = {each.key: Citation(each.key, each.text) for each in raw.citation}
-    files = {}
-    for each in raw.file:
-        citation = _named(citations, each.citation, f"file {each.name}: citation")
-        files[each.name] = FileEntry(**{**asdict(each), "citation": citation})
-    return Catalog(tuple(files.values()), tuple(_table(each, files, raw) for each in raw.table))
+    return found
 
 
-def _table(raw: _Table, files: Mapping[str, FileEntry], whole: _Catalog) -> TableEntry:
-    where = f"table {raw.name}"
-    fields = asdict(raw)
-    fields["file"] = _named(files, raw.file, f"{where}: file")
-    groups = [g for name in raw.columns for g in _named(whole.columns, name, f"{where}: columns")]
-    fields["groups"] = tuple(_group(group, raw, where) for group in groups)
-    return TableEntry(**{k: v for k, v in fields.items() if k not in ("columns", "device")})
+def _resolved(data: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a `Catalog`, each entry in place of its name; their types are not checked."""
+    citations = {each["key"]: each for each in data.pop("citation", [])}
+    groups, files, tables = data.pop("columns", {}), {}, []
+    for file in data.pop("file", []):
+        file["citation"] = _entry(citations, file["citation"], f"file {file['name']}: citation")
+        files[file["name"]] = _filled(FileEntry, file)
+    for table in data.pop("table", []):
+        where = f"table {table['name']}"
+        table["file"] = _entry(files, table["file"], f"{where}: file")
+        known = {"device": table.pop("device", None), "repeats": table.get("repeats")}
+        table["groups"] = [
+            _group(group, known, where)
+            for name in table.pop("columns")
+            for group in _entry(groups, name, f"{where}: columns")
+        ]
+        tables.append({"notes": [], **table})
+    return {"files": list(files.values()), "tables": tables, **data}
 
 
-def _group(raw: _Group, table: _Table, where: str) -> ColumnGroup:
-    """A group of columns, "{device}" and "{repeats}" replaced by those of the table."""
-    fields = asdict(raw)
-    metrics = fields.pop("metrics")
-    for key in ("device", "repeats"):
-        if fields[key] == f"{{{key}}}":
-            fields[key] = getattr(table, key)
-            if fields[key] is None:
-                raise CatalogError(f"{where}: the table names no {key}")
-    return ColumnGroup(metrics, Provenance(**fields))
-
-
-T = TypeVar("T")
-
-
-def _named(known: Mapping[str, T], name: str, where: str) -> T:
+def _entry(known: Mapping[str, Any], name: str, where: str) -> Any:
     if name not in known:
         raise CatalogError(f"{where} must be one of {', '.join(known) or 'none'}", value=name)
     return known[name]
+
+
+def _group(group: Mapping[str, Any], known: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """A group of columns, "{device}" and "{repeats}" replaced by those of the table."""
+    provenance = {name: value for name, value in group.items() if name != "metrics"}
+    for name, value in known.items():
+        if provenance.get(name) == f"{{{name}}}":
+            if value is None:
+                raise CatalogError(f"{where}: the table names no {name}")
+            provenance[name] = value
+    return {"metrics": group["metrics"], "provenance": _filled(Provenance, provenance)}
+
+
+def _filled(kind: Any, data: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a dataclass, None for those that are missing."""
+    return {**dict.fromkeys(field.name for field in fields(kind)), **data}
 
 
 # -- entries by name ------------------------------------------------------------------------------
@@ -260,42 +212,26 @@ def tables() -> tuple[TableEntry, ...]:
     return catalog().tables
 
 
-def table_entry(name: str) -> TableEntry:
-    """The table of a name.
-
-    Raises:
-        UnknownTableError: the catalog has no such table.
-    """
-    for entry in tables():
-        if entry.name == name:
-            return entry
-    names = [entry.name for entry in tables()]
-    raise UnknownTableError(
-        "no such table: the catalog has " + ", ".join(names),
-        value=name,
-        remedy=_nearest(name, names) or "list them with: ecnas data list",
-    )
+def named(name: object) -> tuple[TableEntry | None, FileEntry | None]:
+    """The table of a name, and its file or the published file of that name; else None."""
+    table = next((table for table in tables() if table.name == name), None)
+    file = table.file if table else next((f for f in catalog().files if f.name == name), None)
+    return table, file
 
 
 def file_entry(name: str) -> FileEntry:
     """The published file of a name, or the file that the table of this name is made from.
 
     Raises:
-        CatalogError: the catalog has no such file or table.
+        UnknownTableError: the catalog has no such file or table.
     """
-    known = {table.name: table.file for table in tables()}
-    known |= {file.name: file for file in catalog().files}
-    if isinstance(name, str) and name in known:
-        return known[name]
-    remedy = _nearest(name, list(known)) or "list them with: ecnas data list"
-    raise CatalogError("the catalog has no such table or file", value=name, remedy=remedy)
-
-
-def _nearest(name: object, names: Sequence[str]) -> str | None:
-    if not isinstance(name, str):
-        return None
-    near = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.5)
-    return "did you mean " + " or ".join(near) + "?" if near else None
+    file = named(name)[1]
+    if file is not None:
+        return file
+    names = [entry.name for entry in (*tables(), *catalog().files)]
+    near = difflib.get_close_matches(str(name).lower(), names, n=3, cutoff=0.5)
+    remedy = f"did you mean {' or '.join(near)}?" if near else "list them with: ecnas data list"
+    raise UnknownTableError("the catalog has no such table or file", value=name, remedy=remedy)
 
 
 # -- where a file comes from ----------------------------------------------------------------------
@@ -319,10 +255,8 @@ def source_of(entry: FileEntry) -> Path | str:
         address = mirror.rstrip("/") + "/" + quote(entry.name)
     parts = urlsplit(address)
     if parts.scheme not in _SCHEMES:
-        schemes = " or ".join(_SCHEMES)
-        raise ConfigError(
-            f"ECNAS_MIRROR must be a folder or an address of {schemes}", value=address
-        )
+        message = f"ECNAS_MIRROR must be a folder or an address of {' or '.join(_SCHEMES)}"
+        raise ConfigError(message, value=address)
     if parts.scheme != "file":
         return address
     if parts.netloc not in ("", "localhost"):
@@ -336,9 +270,6 @@ def source_of(entry: FileEntry) -> Path | str:
 def _in_folder(folder: Path, entry: FileEntry, mirror: str) -> Path:
     path = folder / entry.name
     if not path.is_file():
-        raise FetchError(
-            f"the mirror does not hold {entry.name}",
-            value=mirror,
-            remedy="put the file there, or unset ECNAS_MIRROR to fetch the file",
-        )
+        remedy = "put the file there, or unset ECNAS_MIRROR to fetch the file"
+        raise FetchError(f"the mirror does not hold {entry.name}", value=mirror, remedy=remedy)
     return path

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import import_module
 from os import PathLike
 from pathlib import Path
@@ -20,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naslib_ecnas.data.arrays import PREFIX
-from naslib_ecnas.data.assemble import opened, unreadable
+from naslib_ecnas.data.assemble import opened, reading
 from naslib_ecnas.data.cache import cached, up_to_date
-from naslib_ecnas.data.catalog import FileEntry, TableEntry, catalog, table_entry, tables
+from naslib_ecnas.data.catalog import FileEntry, TableEntry, catalog, file_entry, named, tables
 from naslib_ecnas.data.table import SUFFIX, Columns, Table
 from naslib_ecnas.errors import ConfigError, FetchError, FormatError, UnknownTableError
 from naslib_ecnas.files import exists, is_file, is_folder
@@ -59,7 +60,7 @@ def _of_data(name: str) -> Any:
 
 # -- readable formats -----------------------------------------------------------------------------
 
-#: The function that reads each format, with the arguments of `read`.
+#: For each format the function that reads a path as columns.
 FORMATS = {
     "table": "convert:_read_table",
     "ecnas-tfrecord": "nasbench_tfrecord:read_ecnas",
@@ -108,10 +109,7 @@ def sniff(path: str | PathLike[str]) -> str:
     head, offset = b"", None
     if not is_folder(place):
         with opened(place, report=False) as file:
-            try:
-                head, offset = file.read(_HEAD), 0
-            except OSError as error:
-                raise unreadable(error, place) from error
+            head, offset = file.read(_HEAD), 0
     name = _format_of(place, head)
     if name is not None:
         return name
@@ -143,24 +141,18 @@ def read(
         FormatError: the format is unknown, or the file is damaged.
         MissingDependencyError: the format needs a package that is not installed.
     """
-    reader: Callable[..., Columns] = _of_data(FORMATS[sniff(path)])
-    return reader(path, name=name, vertices=vertices, provenance=provenance)
-
-
-def _read_table(
-    path: str | PathLike[str],
-    *,
-    name: str | None,
-    vertices: int | None,
-    provenance: Mapping[str, Provenance] | None,
-) -> Columns:
-    columns = Table.open(path).to_columns()
+    columns: Columns = _of_data(FORMATS[sniff(path)])(path)
+    better = provenance or {}
     return replace(
         columns,
         name=name or columns.name,
         vertices=vertices or columns.vertices,
-        provenance={**columns.provenance, **(provenance or {})},
+        provenance={metric: better.get(metric, p) for metric, p in columns.provenance.items()},
     )
+
+
+def _read_table(path: str | PathLike[str]) -> Columns:
+    return Table.open(path).to_columns()
 
 
 # -- writable formats -----------------------------------------------------------------------------
@@ -235,33 +227,27 @@ def converted(
     name, path = str(name_or_path), Path(name_or_path).expanduser()
     if name.endswith(SUFFIX) and is_file(path):
         return path
-    entry = next((table for table in tables() if table.name == name), None)
+    entry, file = named(name)
     ready = None if entry is None or afresh else cached_table(entry)
     if ready is not None:
         return ready
     if entry is not None or not exists(path):
-        published = [entry.file] if entry else [f for f in catalog().files if f.name == name]
-        if not published:
+        if file is None:
             raise _no_such_file(name, path)
         from naslib_ecnas.data import fetch as downloads
 
-        path = downloads.fetch(published[0], download=fetch, progress=report)
+        path = downloads.fetch(file, download=fetch, progress=report)
     if path.is_dir():
         sniff(path)  # the format is checked before the state of all files is taken
     file_name, key = (entry.name, _entry_key(entry)) if entry else _path_key(path)
-    return cached(
-        file_name,
-        key,
-        lambda: _columns_of(path, entry, report),
-        afresh=afresh,
-        progress=report,
-    )
+    make = partial(_columns_of, path, entry, report)
+    return cached(file_name, key, make, afresh=afresh, progress=report)
 
 
 def _no_such_file(name: str, path: Path) -> UnknownTableError:
     """The error for a name that is neither in the catalog nor a file."""
     if "/" not in name and path.name == name and not path.suffix:
-        table_entry(name)  # raises the error that suggests the nearest table
+        file_entry(name)  # raises the error that suggests the nearest one
     remedy = "list the names of the catalog with: ecnas data list"
     return UnknownTableError("no such file", value=name, remedy=remedy)
 
@@ -280,11 +266,9 @@ def _path_key(source: Path) -> tuple[str, dict[str, Any]]:
     """The name in the cache of the table of a file or folder, and what decides its content."""
     place = str(source.resolve())
     stem = re.sub(r"[^A-Za-z0-9_-]+", "-", source.stem)[:40].strip("-") or "table"
-    try:
+    with reading(source):
         files = sorted(p for p in source.rglob("*") if p.is_file()) if source.is_dir() else [source]
         states = [[str(p), p.stat().st_size, p.stat().st_mtime_ns] for p in files]
-    except OSError as error:
-        raise unreadable(error, source) from error
     key = {
         "converter": CONVERTER,
         "catalog": crc32(repr(catalog()).encode()),
@@ -297,22 +281,16 @@ def _path_key(source: Path) -> tuple[str, dict[str, Any]]:
 def _columns_of(source: Path, entry: TableEntry | None, progress: Progress) -> Columns:
     """The columns of a file or folder, each with its provenance.
 
-    Args:
-        source: the file or folder.
-        entry: the catalog's table that is made from it; looked up by checksum if None.
-        progress: progress listener.
-
-    Raises:
-        FormatError: the file is damaged or of no known format.
+    Without a table of the catalog that is made from it, that is looked up by the checksum.
     """
     sniff(source)  # before all of it is read for its checksum
     sha256 = _sha256(source, progress) if entry is None else entry.file.sha256
     if entry is None and sha256 is not None:
         entry = next((table for table in tables() if table.file.sha256 == sha256), None)
     with listening(progress):
-        if entry is None:
-            return _sourced(read(source), source, sha256)
-        columns = read(source, name=entry.name, vertices=entry.vertices)
+        columns = read(source)
+    if entry is None:
+        return _sourced(columns, source, sha256)
     notes = {
         "description": entry.description,
         "citation": entry.file.citation.text,
@@ -321,8 +299,13 @@ def _columns_of(source: Path, entry: TableEntry | None, progress: Progress) -> C
         "address": entry.file.address,
         **({"notes": "; ".join(entry.notes)} if entry.notes else {}),
     }
-    provenance = {metric: entry.provenance(metric, sha256) for metric in columns.values}
-    return replace(columns, provenance=provenance, attributes={**columns.attributes, **notes})
+    return replace(
+        columns,
+        name=entry.name,
+        vertices=entry.vertices,
+        provenance={metric: entry.provenance(metric, sha256) for metric in columns.values},
+        attributes={**columns.attributes, **notes},
+    )
 
 
 def _sourced(columns: Columns, source: Path, sha256: str | None) -> Columns:
@@ -424,15 +407,14 @@ def verify(name: str, progress: Progress) -> list[Verdict]:
     """
     from naslib_ecnas.data.fetch import local_copy
 
-    table = next((table for table in tables() if table.name == name), None)
-    file = table.file if table else next((f for f in catalog().files if f.name == name), None)
+    table, file = named(name)
     if file is None:
         path = Path(name).expanduser()
         if not exists(path):
             raise _no_such_file(name, path)
         return [_verdict(path, None, progress)]
-    made, copy = cached_table(table) if table else None, local_copy(file)
-    found = [_verdict(path, of, progress) for path, of in ((made, None), (copy, file)) if path]
+    places = [(table and cached_table(table), None), (local_copy(file), file)]
+    found = [_verdict(path, of, progress) for path, of in places if path]
     if not found:
         remedy = f"fetch it with: ecnas data fetch {name}"
         raise FetchError(f"nothing of {name} is on this machine", remedy=remedy)
@@ -440,30 +422,35 @@ def verify(name: str, progress: Progress) -> list[Verdict]:
 
 
 def _verdict(path: Path, file: FileEntry | None, progress: Progress) -> Verdict:
-    """The result of checking a path, which may be known to be of a published file."""
-    from naslib_ecnas.data.fetch import check
-
-    good = True
     try:
-        if path.suffix == SUFFIX:
-            table = Table.open(path)
-            table.verify()
-            what = f"is whole, {len(table):,} cells, {len(table.metrics)} columns"
-        elif file is not None:
-            sha256: str | None = check(path, file, progress)
-            good = file.sha256 is not None
-            what = f"{'is as published' if good else 'has no published checksum'}, SHA-256 {sha256}"
-        else:
-            sha256 = _sha256(path, progress)
-            published = [file for file in catalog().files if file.sha256]
-            for known in published:
-                if known.sha256 == sha256:
-                    what = f"{path} is {known.name} as published, SHA-256 {sha256}"
-                    return Verdict(str(path), True, what)
-            for known in published:
-                if known.name == path.name:
-                    check(path, known, progress)  # raises an error that says how it differs
-            what = f"can be read, {len(read(path).rows):,} cells, but is not in the catalog"
+        good, what = _checked(path, file, progress)
     except FormatError as error:
         return Verdict(str(path), False, str(error))
     return Verdict(str(path), good, f"{path} {what}")
+
+
+def _checked(path: Path, file: FileEntry | None, progress: Progress) -> tuple[bool, str]:
+    """Whether a file is good, which may be known to be a published one, and what was checked.
+
+    Raises:
+        FormatError: it is not good.
+    """
+    from naslib_ecnas.data.fetch import check
+
+    if path.suffix == SUFFIX:
+        table = Table.open(path)
+        table.verify()
+        return True, f"is whole, {len(table):,} cells, {len(table.metrics)} columns"
+    if file is not None:
+        found = f"SHA-256 {check(path, file, progress)}"
+        what = "is as published" if file.sha256 else "has no published checksum"
+        return file.sha256 is not None, f"{what}, {found}"
+    sha256 = _sha256(path, progress)
+    published = [known for known in catalog().files if known.sha256]
+    for known in published:
+        if known.sha256 == sha256:
+            return True, f"is {known.name} as published, SHA-256 {sha256}"
+    for known in published:
+        if known.name == path.name:
+            check(path, known, progress)  # raises an error that says how it differs
+    return True, f"can be read, {len(read(path).rows):,} cells, but is not in the catalog"

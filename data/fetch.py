@@ -24,7 +24,7 @@ import msgspec
 from filelock import FileLock, Timeout
 
 from naslib_ecnas._version import __version__
-from naslib_ecnas.data.assemble import unreadable
+from naslib_ecnas.data.assemble import reading
 from naslib_ecnas.data.catalog import FileEntry, source_of
 from naslib_ecnas.errors import (
     ChecksumError,
@@ -295,15 +295,12 @@ def sha256_of(path: Path, progress: Progress | None = None) -> str:
     progress = progress or silent
     digest, done = hashlib.sha256(), 0
     task = f"checking {path.name.removesuffix('.part')}"
-    try:
-        with path.open("rb") as file:
-            size = path.stat().st_size
-            while block := file.read(_HASHED):
-                digest.update(block)
-                done += len(block)
-                progress(task, done, size, unit=BYTES)
-    except OSError as error:
-        raise unreadable(error, path) from error
+    with reading(path), path.open("rb") as file:
+        size = path.stat().st_size
+        while block := file.read(_HASHED):
+            digest.update(block)
+            done += len(block)
+            progress(task, done, size, unit=BYTES)
     return digest.hexdigest()
 
 

@@ -12,9 +12,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from functools import cache
 from hashlib import sha256
 from itertools import chain, islice
@@ -28,7 +26,7 @@ from numpy.typing import NDArray
 
 from naslib_ecnas import nasbench_hash
 from naslib_ecnas.cell import INPUT, OUTPUT, Cell
-from naslib_ecnas.data.assemble import Assembler, Source, opened, unreadable
+from naslib_ecnas.data.assemble import Assembler, Source, cell_rows, opened
 from naslib_ecnas.data.table import Columns
 from naslib_ecnas.errors import (
     ChecksumError,
@@ -40,7 +38,6 @@ from naslib_ecnas.files import atomic_write
 from naslib_ecnas.metrics import METRICS
 from naslib_ecnas.progress import listener
 from naslib_ecnas.provenance import Provenance
-from naslib_ecnas.space import Space
 from naslib_ecnas.topologies import MAX_VERTICES, OPERATIONS, topologies
 
 __all__ = ["read_csv", "read_parquet", "write_csv", "write_parquet"]
@@ -48,7 +45,7 @@ __all__ = ["read_csv", "read_parquet", "write_csv", "write_parquet"]
 #: The columns that identify a training; the first two are texts.
 _KEYS = ("cell", "nasbench_hash", "epochs", "repeat")
 _MAX = 999_999  # largest number of epochs or of a repeat
-_COMMENT = "# provenance: "  # start of the first line of a CSV file
+_COMMENT = b"# provenance: "  # start of the first line of a CSV file
 _METADATA = b"naslib_ecnas"  # key in the metadata of a Parquet file
 _LINES = 1 << 16  # lines written or read at a time; as texts, they take some fifty megabytes
 _PIECE = 1 << 20  # bytes read at a time
@@ -68,19 +65,19 @@ class _About(msgspec.Struct):
     sha256: str | None = None
 
 
-def _header(columns: Columns, digest: str | None = None) -> str:
+def _header(columns: Columns, **more: str) -> bytes:
     """Name, space, provenance and attributes as one line of JSON."""
     about = {
         "name": columns.name,
         "vertices": columns.vertices,
         "provenance": {name: p.to_json() for name, p in columns.provenance.items()},
         "attributes": dict(columns.attributes),
-        **({} if digest is None else {"sha256": digest}),
+        **more,
     }
-    return json.dumps(about, sort_keys=True)
+    return json.dumps(about, sort_keys=True).encode()
 
 
-def _parsed(header: bytes | str, source: Source) -> _About:
+def _parsed(header: bytes, source: Source) -> _About:
     """The inverse of `_header`."""
     try:
         return msgspec.json.decode(header, type=_About)
@@ -94,12 +91,9 @@ def _parsed(header: bytes | str, source: Source) -> _About:
 def _texts_of(rows: NDArray[np.int32]) -> list[str]:
     """(n,) texts of the cells of (n,) rows, equal to `str` of each cell."""
     table = topologies()
-    topology = table.row_topology[rows].tolist()
-    labelling = table.row_ops[rows].tolist()
-    return [
-        f"{_bits(t)}:{_operations(int(table.vertices[t]) - 2, number)}"
-        for t, number in zip(topology, labelling, strict=True)
-    ]
+    topology = table.row_topology[rows]
+    numbers = topology.tolist(), table.vertices[topology].tolist(), table.row_ops[rows].tolist()
+    return [f"{_bits(t)}:{_operations(v, ops)}" for t, v, ops in zip(*numbers, strict=True)]
 
 
 @cache
@@ -110,21 +104,10 @@ def _bits(topology: int) -> str:
 
 
 @cache
-def _operations(slots: int, number: int) -> str:
-    """The operations of a labelling, comma-separated."""
-    return ",".join((INPUT, *(OPERATIONS[label] for label in _labels(slots, number)), OUTPUT))
-
-
-def _labels(slots: int, number: int) -> tuple[int, ...]:
-    """The labels of a numbered labelling: its digits in base 3."""
-    return tuple(number // 3 ** (slots - 1 - slot) % 3 for slot in range(slots))
-
-
-@cache
-def _labels_of_operations() -> dict[str, tuple[int, ...]]:
-    """The labels of every possible text of operations."""
-    numbers = [(slots, number) for slots in range(MAX_VERTICES - 1) for number in range(3**slots)]
-    return {_operations(*each): _labels(*each) for each in numbers}
+def _operations(vertices: int, number: int) -> str:
+    """The operations of packed labels, whose digits in base 3 are the labels."""
+    labels = (number // 3**slot % 3 for slot in reversed(range(vertices - 2)))
+    return ",".join((INPUT, *(OPERATIONS[label] for label in labels), OUTPUT))
 
 
 def _rows_of(texts: Sequence[str], source: Source) -> NDArray[np.int32]:
@@ -133,18 +116,7 @@ def _rows_of(texts: Sequence[str], source: Source) -> NDArray[np.int32]:
     Raises:
         FormatError: a text does not describe a cell.
     """
-    rows = np.full(len(texts), -1, dtype=np.int32)
-    alike: defaultdict[int, list[tuple[int, bytes, tuple[int, ...]]]] = defaultdict(list)
-    for place, text in enumerate(texts):
-        bits, _, operations = text.partition(":")
-        labels = _labels_of_operations().get(operations)
-        if labels is not None and len(bits) == (len(labels) + 2) ** 2 and bits.isascii():
-            alike[len(labels) + 2].append((place, bits.encode(), labels))
-    for v, found in alike.items():
-        places, matrices, labelled = zip(*found, strict=True)
-        entries = np.frombuffer(b"".join(matrices), np.uint8).reshape(-1, v, v) - ord("0")
-        slots = np.array(labelled, np.int8).reshape(len(found), v - 2)
-        rows[list(places)] = Space(MAX_VERTICES).rows(entries, slots)
+    rows = cell_rows([(bits, ops) for bits, _, ops in (text.partition(":") for text in texts)])
     for place in np.flatnonzero(rows < 0).tolist():  # any other form that `Cell` accepts
         try:
             rows[place] = Cell(texts[place]).row
@@ -185,23 +157,10 @@ def _to_lines(columns: Columns) -> Iterator[dict[str, Any]]:
         progress(task, start + len(rows), n_cells, unit="cells")
 
 
-def _from_lines(
-    parts: Iterable[Lines],
-    about: _About,
-    source: Source,
-    *,
-    name: str | None = None,
-    vertices: int | None = None,
-    provenance: Mapping[str, Provenance] | None = None,
-) -> Columns:
-    """The inverse of `_to_lines`, for lines in any order.
+def _from_lines(parts: Iterable[Lines], about: _About, source: Source) -> Columns:
+    """The inverse of `_to_lines`, for lines in any order, by their checked names.
 
-    Args:
-        parts: columns of lines by their checked names. Without repeats, lines of one cell and
-            budget are repeats in their order.
-        about: the header of the file.
-        source: the file.
-        name, vertices, provenance: what the caller of `convert.read` knows better.
+    Without repeats, lines of one cell and budget are repeats in their order.
 
     Raises:
         FormatError: a wrong cell, hash, budget, repeat or value; no lines, or a line twice.
@@ -221,9 +180,9 @@ def _from_lines(
         assembler.add(rows, keys["epochs"], metrics, repeats=keys.get("repeat"))
     path = Path(str(source.path))
     return assembler.finish(
-        name or about.name or path.stem,
-        vertices=about.vertices if vertices is None else vertices,
-        provenance={**about.provenance, **(provenance or {})},
+        about.name or path.stem,
+        vertices=about.vertices,
+        provenance=about.provenance,
         default=Provenance("unknown", source=path.name),
         attributes=about.attributes,
     )
@@ -245,21 +204,6 @@ def _check_names(names: Sequence[str], source: Source) -> None:
         raise source.fault(f"the columns are not those of a table, each once: {message}")
 
 
-@contextmanager
-def _errors(source: Source, what: str, *kinds: type[Exception]) -> Iterator[None]:
-    """Turn errors of the system or of a parser, while it reads a file, into typed ones."""
-    caught: tuple[type[Exception], ...] = (OSError, *kinds)
-    try:
-        yield
-    except EcnasError:
-        raise
-    except caught as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise unreadable(error, str(source.path)) from error
-        first = next(iter(str(error).splitlines()), type(error).__name__)
-        raise source.fault(f"the file is not {what}: {first}") from error
-
-
 # -- CSV ------------------------------------------------------------------------------------------
 
 
@@ -271,9 +215,9 @@ def write_csv(path: str | PathLike[str], columns: Columns) -> None:
     """
     body = sha256()
     with atomic_write(Path(path)) as file:
-        file.write(f"{_COMMENT}{_header(columns, body.hexdigest())}\n".encode())
-        parts = chain([{name: [name] for name in (*_KEYS, *columns.values)}], _to_lines(columns))
-        for lines in parts:
+        file.write(_COMMENT + _header(columns, sha256=body.hexdigest()) + b"\n")
+        names = {name: [name] for name in (*_KEYS, *columns.values)}
+        for lines in chain([names], _to_lines(columns)):
             text = io.StringIO(newline="")
             rows = zip(*map(_blanked, lines.values()), strict=True)
             csv.writer(text, lineterminator="\n").writerows(rows)
@@ -281,7 +225,7 @@ def write_csv(path: str | PathLike[str], columns: Columns) -> None:
             body.update(content)
             file.write(content)
         file.seek(0)  # the digest does not change the length of the first line
-        file.write(f"{_COMMENT}{_header(columns, body.hexdigest())}\n".encode())
+        file.write(_COMMENT + _header(columns, sha256=body.hexdigest()) + b"\n")
 
 
 def _blanked(column: Any) -> list[Any]:
@@ -290,30 +234,29 @@ def _blanked(column: Any) -> list[Any]:
     return ["" if value != value else value for value in values]
 
 
-def read_csv(path: str | PathLike[str], **details: Any) -> Columns:
-    """Read a table from CSV.
-
-    Args:
-        path: the file; the line with the provenance, hashes and repeats may be missing.
-        details: name, vertices and provenance, see `convert.read`.
+def read_csv(path: str | PathLike[str]) -> Columns:
+    """Read a table from CSV; the line with the provenance, hashes and repeats may be missing.
 
     Raises:
         UnknownTableError: the file cannot be read.
         ChecksumError: the lines have not the SHA-256 that the header says.
         FormatError: it is not such a table.
     """
-    source, about, body, front = Source(str(path), None), _About(), sha256(), b""
-    with opened(path) as buffered, _errors(source, "CSV", csv.Error):
+    source, about, body, start = Source(str(path), None), _About(), sha256(), 0
+    with opened(path) as buffered:
         file: Any = buffered  # with `peek`
         if file.peek(3).startswith(_MARK):
-            front = file.read(len(_MARK))
+            start += len(file.read(len(_MARK)))
         while file.peek(1).startswith(b"#"):
             line = file.readline()
-            front += line
-            if line.startswith(_COMMENT.encode()):
-                about = _parsed(line.removeprefix(_COMMENT.encode()), source)
-        lines = csv.reader(_decoded(file, len(front), body, source), strict=True)
-        columns = _from_lines(_csv_parts(lines, source), about, source, **details)
+            start += len(line)
+            if line.startswith(_COMMENT):
+                about = _parsed(line.removeprefix(_COMMENT), source)
+        lines = csv.reader(_decoded(file, start, body, source), strict=True)
+        try:
+            columns = _from_lines(_csv_parts(lines, source), about, source)
+        except csv.Error as error:
+            raise source.fault(f"the file is not CSV: {error}") from error
     if about.sha256 not in (None, body.hexdigest()):
         remedy = "if the change is meant, delete the sha256 from the first line"
         message = "the lines have not the SHA-256 that the first line says"
@@ -384,20 +327,18 @@ def write_parquet(path: str | PathLike[str], columns: Columns) -> None:
     types = {"cell": pyarrow.string(), "nasbench_hash": pyarrow.string()}
     types |= {"epochs": pyarrow.int64(), "repeat": pyarrow.int64()}
     types |= dict.fromkeys(columns.values, pyarrow.float64())
-    schema = pyarrow.schema(types, metadata={_METADATA: _header(columns).encode()})
+    schema = pyarrow.schema(types, metadata={_METADATA: _header(columns)})
     with (
         atomic_write(Path(path)) as file,
         parquet.ParquetWriter(file, schema, write_page_checksum=True) as writer,
     ):
         for lines in _to_lines(columns):
-            arrays = [  # from_pandas makes NaN a missing value
-                pyarrow.array(column, type=types[name], from_pandas=True)
-                for name, column in lines.items()
-            ]
+            # from_pandas makes NaN a missing value.
+            arrays = [pyarrow.array(v, types[k], from_pandas=True) for k, v in lines.items()]
             writer.write_table(pyarrow.table(arrays, schema=schema))
 
 
-def read_parquet(path: str | PathLike[str], **details: Any) -> Columns:
+def read_parquet(path: str | PathLike[str]) -> Columns:
     """Read a table from Parquet, as `read_csv` does from CSV.
 
     Raises:
@@ -407,12 +348,18 @@ def read_parquet(path: str | PathLike[str], **details: Any) -> Columns:
     """
     pyarrow, parquet = _pyarrow("reading Parquet")
     source = Source(str(path), None)
-    errors = (pyarrow.ArrowException, ValueError, TypeError, KeyError)
-    with opened(path, report=False) as file, _errors(source, "a Parquet table", *errors):
-        table = parquet.ParquetFile(file, page_checksum_verification=True)
-        _check_names(table.schema_arrow.names, source)
-        about = _parsed((table.schema_arrow.metadata or {}).get(_METADATA, b"{}"), source)
-        return _from_lines(_parquet_parts(table, pyarrow, source), about, source, **details)
+    errors = (pyarrow.ArrowException, OSError, ValueError, TypeError, KeyError)
+    with opened(path, report=False) as file:
+        try:
+            table = parquet.ParquetFile(file, page_checksum_verification=True)
+            _check_names(table.schema_arrow.names, source)
+            about = _parsed((table.schema_arrow.metadata or {}).get(_METADATA, b"{}"), source)
+            return _from_lines(_parquet_parts(table, pyarrow, source), about, source)
+        except errors as error:
+            if isinstance(error, EcnasError) or getattr(error, "errno", None) is not None:
+                raise
+            first = next(iter(str(error).splitlines()), type(error).__name__)
+            raise source.fault(f"the file is not a Parquet table: {first}") from error
 
 
 def _parquet_parts(table: Any, pyarrow: Any, source: Source) -> Iterator[Lines]:

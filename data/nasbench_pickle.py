@@ -7,7 +7,6 @@ and at the end (`naslib/utils/nb101_api.py`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -15,24 +14,16 @@ from pathlib import Path
 import numpy as np
 
 from naslib_ecnas import network
-from naslib_ecnas.data.assemble import Assembler, Source
-from naslib_ecnas.data.nasbench_tfrecord import NASBENCH_PROVENANCE, cell_rows
+from naslib_ecnas.data.assemble import Assembler, Source, cell_rows
+from naslib_ecnas.data.nasbench_tfrecord import NASBENCH_PROVENANCE
 from naslib_ecnas.data.table import Columns
 from naslib_ecnas.data.unpickle import FIELDS, unpickled
 from naslib_ecnas.nasbench_hash import wrong_hashes
-from naslib_ecnas.provenance import Provenance
 
 __all__ = ["read_nasbench_pickle"]
 
 
-def read_nasbench_pickle(
-    path: str | PathLike[str],
-    *,
-    name: str | None = None,
-    vertices: int | None = None,
-    provenance: Mapping[str, Provenance] | None = None,
-    check_hashes: bool = False,
-) -> Columns:
+def read_nasbench_pickle(path: str | PathLike[str], *, check_hashes: bool = False) -> Columns:
     """Read NASLib's pickle of NAS-Bench-101. No code of the pickle can run.
 
     The cells, trainable parameters and hashes and the bounds of every value are checked. For the
@@ -40,9 +31,6 @@ def read_nasbench_pickle(
 
     Args:
         path: the file.
-        name: short name of the table, by default the file's without its suffix.
-        vertices: vertices of the table's space, by default the smallest of 4, 5 and 7.
-        provenance: origin of each metric known better than `NASBENCH_PROVENANCE`.
         check_hashes: compare all digits of the hashes of cells of more than five vertices, not only
             the first eight.
 
@@ -73,11 +61,8 @@ def read_nasbench_pickle(
         {_metric(field): values[:, i] for i, field in enumerate(FIELDS)},
     )
     return assembler.finish(
-        name or Path(path).stem,
-        vertices=vertices,
-        provenance=provenance,
+        Path(path).stem,
         default=replace(NASBENCH_PROVENANCE, source=Path(path).name, sha256=sha256),
-        attributes={},
     )
 
 

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import cache, cached_property, lru_cache, partial
+from functools import cached_property, partial
 from hashlib import sha256
 from os import PathLike
 from pathlib import Path
@@ -32,8 +32,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naslib_ecnas import network
-from naslib_ecnas.cell import INPUT, OUTPUT, Cell
-from naslib_ecnas.data.assemble import NOWHERE, Assembler, Source
+from naslib_ecnas.cell import Cell
+from naslib_ecnas.data.assemble import NOWHERE, Assembler, Source, cell_rows
 from naslib_ecnas.data.table import Columns
 from naslib_ecnas.data.tfrecord import (
     FIXED64,
@@ -49,15 +49,13 @@ from naslib_ecnas.data.tfrecord import (
 from naslib_ecnas.metrics import METRICS
 from naslib_ecnas.nasbench_hash import hashes_of, wrong_hashes
 from naslib_ecnas.provenance import Provenance
-from naslib_ecnas.space import Space
-from naslib_ecnas.topologies import MAX_VERTICES, OPERATIONS
+from naslib_ecnas.topologies import MAX_VERTICES
 
 __all__ = [
     "ECNAS",
     "NASBENCH",
     "NASBENCH_PROVENANCE",
     "Message",
-    "cell_rows",
     "from_seconds",
     "has_energy",
     "read_ecnas",
@@ -342,48 +340,6 @@ def from_seconds(seconds: float, source: Source = NOWHERE) -> str:
     raise source.fault(message, value=seconds)
 
 
-# -- cells ----
-
-_LABEL = {name: label for label, name in enumerate(OPERATIONS)}
-_space = cache(Space)
-
-
-@lru_cache(1 << 12)  # a file has hundreds of different texts
-def _labels(ops: str, vertices: int) -> tuple[int, ...] | None:
-    """Labels of the operations between input and output, -1 if unknown; None if malformed."""
-    first, *names, last = ops.split(",") if "," in ops else ("", "")
-    if len(names) != vertices - 2 or (first, last) != (INPUT, OUTPUT):
-        return None
-    return tuple(_LABEL.get(name, -1) for name in names)
-
-
-def cell_rows(cells: Sequence[tuple[str, str]]) -> Rows:
-    """Rows of the seven-vertex space of cells as the official files have them.
-
-    Args:
-        cells: n pairs of texts, the bits of the adjacency matrix row by row, and the operations
-            with commas between them.
-
-    Returns:
-        (n,) rows; -1 for what is not a cell. An unknown operation is an error only at a vertex that
-        is kept.
-    """
-    rows = np.full(len(cells), -1, dtype=np.int32)
-    alike: dict[int, list[tuple[int, str, tuple[int, ...]]]] = defaultdict(list)
-    for i, (bits, ops) in enumerate(cells):
-        vertices = round(len(bits) ** 0.5)
-        labels = _labels(ops, vertices)
-        if labels is not None and vertices**2 == len(bits) and vertices <= MAX_VERTICES:
-            alike[vertices].append((i, bits, labels))
-    for vertices, some in alike.items():
-        places, texts, labels_of = zip(*some, strict=True)
-        entries = np.frombuffer("".join(texts).encode("ascii", "replace"), dtype=np.uint8)
-        matrices = (entries - ord("0")).reshape(-1, vertices, vertices)
-        interior = np.array(labels_of, dtype=np.int8).reshape(len(some), vertices - 2)
-        rows[list(places)] = _space().rows(matrices, interior)
-    return rows
-
-
 # -- files ----
 
 _FORM = '["<hash>", <epochs>, "<v*v bits>", "<v operations>", "<base64>"]'
@@ -411,9 +367,6 @@ def read_trainings(
     path: str | PathLike[str],
     kind: Message,
     *,
-    name: str | None = None,
-    vertices: int | None = None,
-    provenance: Mapping[str, Provenance] | None = None,
     check_hashes: bool = False,
 ) -> Columns:
     """Read a file of messages of a kind, `read_nasbench` or `read_ecnas`.
@@ -429,9 +382,6 @@ def read_trainings(
     Args:
         path: the file.
         kind: the kind of message.
-        name: short name of the table, by default the file's without its suffix.
-        vertices: vertices of the table's space, by default the smallest of 4, 5 and 7.
-        provenance: origin of each metric that is known; NAS-Bench-101's is by default.
         check_hashes: compare all digits of the hashes of cells of more than five vertices, not only
             the first eight.
 
@@ -471,9 +421,7 @@ def read_trainings(
             rows, np.array([row[1] for row in trainings], dtype=np.int32), values, offsets=offsets
         )
     return assembler.finish(
-        name or Path(path).stem,
-        vertices=vertices,
-        provenance=provenance,
+        Path(path).stem,
         default=replace(kind.origin, source=Path(path).name, sha256=digest.hexdigest()),
         attributes={sort: "; ".join(names) for sort, names in devices.items()},
         drop_zero_co2=True,

@@ -163,24 +163,16 @@ def is_results_tree(folder: str | PathLike[str]) -> bool:
         return False
 
 
-def read_results_tree(
-    folder: str | PathLike[str],
-    *,
-    name: str | None = None,
-    vertices: int | None = None,
-    provenance: Mapping[str, Provenance] | None = None,
-) -> Columns:
+def read_results_tree(folder: str | PathLike[str]) -> Columns:
     """Read all trainings of a tree.
 
     `repeat_1` becomes repeat 0. Of several GPUs the first is kept, of several CPU packages the
     first two. The trainable parameters, the budget and the bounds of every value are checked.
 
+    The columns get a checksum over the names and contents of all files.
+
     Args:
         folder: the folder that contains the `<epochs>_epochs` folders.
-        name: short name of the table, by default the folder's.
-        vertices: vertices of the table's space, by default the smallest of 4, 5 and 7.
-        provenance: origin of each metric that is known. The others get a checksum over the
-            names and contents of all files.
 
     Raises:
         UnknownTableError: there is no such folder, or it contains no training.
@@ -192,7 +184,7 @@ def read_results_tree(
     places: list[tuple[int, int, int]] = []  # row, epochs, repeat
     trainings: list[dict[str, float]] = []
     devices: dict[str, dict[str, None]] = {}
-    space = Space(MAX_VERTICES if vertices is None else vertices)
+    space = Space(MAX_VERTICES)
     cells: dict[str, int] = {}
     for path, (budget, prefix, key, repeat, _) in _files(root, 0):
         source = Source(str(path), None)
@@ -221,9 +213,7 @@ def read_results_tree(
     assembler = Assembler(Source(str(root), None))
     assembler.add(rows, budgets, values, repeats=repeats)
     return assembler.finish(
-        name or root.resolve().name,
-        vertices=vertices,
-        provenance=provenance,
+        root.resolve().name,
         default=Provenance("unknown", source=root.resolve().name, sha256=digest.hexdigest()),
         attributes={sort: "; ".join(found) for sort, found in devices.items()},
         drop_zero_co2=True,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from naslib_ecnas.data.catalog import catalog, file_entry, read_catalog, table_entry, tables
+from naslib_ecnas.data.catalog import TableEntry, catalog, file_entry, read_catalog, tables
 from naslib_ecnas.data.convert import FORMATS, read, sniff
 from naslib_ecnas.data.table import Columns
 from naslib_ecnas.errors import CatalogError, UnknownTableError
@@ -16,7 +17,8 @@ from naslib_ecnas.metrics import METRICS
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
 
-OFFICIAL = {table.name: table for table in tables() if table.file.licence == "MIT"}
+TABLES = {table.name: table for table in tables()}
+OFFICIAL = {name: table for name, table in TABLES.items() if table.file.licence == "MIT"}
 SEVEN = sorted(set(OFFICIAL) - {"5v-linscale", "7v-4epochs", "7v-surrogate"})
 SCALED = ["4v-linscale", "4v-rtx6000", "4v-rtx3060", "4v-rtx3090", "4v-titanxp"]
 
@@ -24,7 +26,7 @@ SCALED = ["4v-linscale", "4v-rtx6000", "4v-rtx3060", "4v-rtx3090", "4v-titanxp"]
 def test_everything_published_is_there() -> None:
     assert len(catalog().files) == 13
     assert len(OFFICIAL) == 10
-    assert {t.name for t in tables()} - set(OFFICIAL) == {"nasbench101", "nasbench101-only108"}
+    assert set(TABLES) - set(OFFICIAL) == {"nasbench101", "nasbench101-only108"}
     assert catalog() is catalog()
 
 
@@ -33,6 +35,10 @@ def test_only_the_pickle_cannot_be_verified() -> None:
     assert "--unverified" in str(file_entry("nasbench_only108.pkl").note)
     assert all(f.address.startswith("https://") for f in catalog().files)
     assert {f.format for f in catalog().files} <= set(FORMATS)
+
+
+def described(table: TableEntry, metric: str) -> bool:
+    return any(fnmatchcase(metric, p) for group in table.groups for p in group.metrics)
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +63,7 @@ def test_size_checksum_and_shape_of_the_files(
         counts = found.values["validation_accuracy"] * 9984
         assert np.abs(counts - np.round(counts)).max() < 1e-3
         assert entry.provenance("validation_accuracy").repeats == entry.repeats
-    for metric in found.values:
-        assert entry.describes(metric), metric
+    assert all(described(entry, metric) for metric in found.values)
 
 
 @pytest.mark.parametrize("name", SCALED)
@@ -120,12 +125,12 @@ def test_energies_carry_the_pue(columns: dict[str, Columns]) -> None:
 
 
 def test_what_is_in_doubt_says_so() -> None:
-    energy = table_entry("7v-surrogate").provenance("energy_kwh")
+    energy = TABLES["7v-surrogate"].provenance("energy_kwh")
     assert (energy.kind, energy.device, energy.pue) == ("modelled", None, None)
     assert "doubt" in str(energy.note)
-    assert "missing" in str(table_entry("7v-surrogate").provenance("co2_g").note)
-    assert table_entry("7v-4epochs").provenance("energy_kwh").kind == "unknown"
-    assert not table_entry("nasbench101").describes("energy_kwh")
+    assert "missing" in str(TABLES["7v-surrogate"].provenance("co2_g").note)
+    assert TABLES["7v-4epochs"].provenance("energy_kwh").kind == "unknown"
+    assert not described(TABLES["nasbench101"], "energy_kwh")
     for table in tables():
         for metric in METRICS:
             origin = table.provenance(metric)
@@ -134,14 +139,14 @@ def test_what_is_in_doubt_says_so() -> None:
 
 
 def test_unknown_names_get_the_nearest() -> None:
-    with pytest.raises(UnknownTableError, match="did you mean 7v-surrogate") as caught:
-        table_entry("7v-surogate")
-    assert caught.value.value == "7v-surogate"
-    assert "nasbench101-only108" in str(caught.value)
-    with pytest.raises(UnknownTableError, match="ecnas data list"):
-        table_entry("zzzzzz")
-    with pytest.raises(CatalogError, match=r"energy_5V9E_linscale\.tfrecord"):
-        file_entry("energy_5V9E_linscal.tfrecord")
+    for name, near in (
+        ("7v-surogate", "did you mean 7v-surrogate"),
+        ("energy_5V9E_linscal.tfrecord", r"energy_5V9E_linscale\.tfrecord"),
+        ("zzzzzz", "ecnas data list"),
+    ):
+        with pytest.raises(UnknownTableError, match=near) as caught:
+            file_entry(name)
+        assert caught.value.value == name
     assert file_entry("4v-rtx6000").name == "energy_4V9E_quadrortx6000.tfrecord"
 
 
@@ -191,27 +196,26 @@ def test_a_good_catalog(tmp_path: Path) -> None:
 
 #: Text of the good catalog, what stands there instead, and the error.
 BAD = [
-    *(("size = 10", f"size = {size}", r"file\[0\].size") for size in ("'ten'", "0")),
-    ("size = 10", "size = 10\nspeed = 3", r"unknown field `speed` - at `\$.file\[0\]`"),
-    ('licence = "MIT"', "", "missing required field `licence`"),
-    ("0" * 64, "0" * 63, r"file\[0\].sha256"),
-    ("https://example.org", "ftp://example.org", r"file\[0\].address"),
-    ('name = "f.tfrecord"', 'name = "../f.tfrecord"', r"file\[0\].name"),
+    *(("size = 10", f"size = {size}", r"files\[0\].size") for size in ("'ten'", "0")),
+    ("size = 10", "size = 10\nspeed = 3", r"fields name, .* - at `\$.files\[0\]`, got .*'speed'"),
+    ('licence = "MIT"', "", r"got `null` - at `\$.files\[0\].licence`"),
+    ("0" * 64, "0" * 63, r"files\[0\].sha256"),
+    ("https://example.org", "ftp://example.org", r"files\[0\].address"),
+    ("f.tfrecord", "../f.tfrecord", r"files\[0\].name"),
     ('citation = "k"', 'citation = "j"', "file f.tfrecord: citation must be one of k, got 'j'"),
-    ('format = "ecnas-tfrecord"', 'format = "zip"', r"file\[0\].format"),
+    ('format = "ecnas-tfrecord"', 'format = "zip"', r"files\[0\].format"),
     ('file = "f.tfrecord"', 'file = "g"', "table t: file must be one of f.tfrecord"),
     ('columns = ["all"]', 'columns = ["none"]', "table t: columns must be one of all"),
     ('device = "a GPU"', "", "table t: the table names no device"),
-    ('kind = "measured"', 'kind = "guessed"', r"columns\[...\]\[0\].kind"),
+    ('kind = "measured"', 'kind = "guessed"', r"groups\[0\].provenance.kind"),
     ('metrics = ["energy_*", "*"]', 'metrics = "*"', "Expected `array`, got `str`"),
-    ("budgets = [4]", 'budgets = ["4"]', r"table\[0\].budgets\[0\]"),
-    ("cells = 91", "cells = true", r"table\[0\].cells"),
+    ("budgets = [4]", 'budgets = ["4"]', r"tables\[0\].budgets\[0\]"),
+    ("cells = 91", "cells = true", r"tables\[0\].cells"),
     ('name = "t"', 'name = "f.tfrecord"', "twice"),
-    ('description = "d"', 'description = " "', r"table\[0\].description"),
+    ('description = "d"', 'description = " "', r"tables\[0\].description"),
     *(("[[citation]]", there, "cannot be read") for there in ("[[citation", "[citation]")),
-    ("[[columns.all]]", "[columns.all]", "Expected `array`, got `object`"),
-    ("[[columns.all]]", "[[columns]]", "Expected `object`, got `array`"),
-    ("[[citation]]", "speed = 3\n[[citation]]", "unknown field `speed`"),
+    *(("[[columns.all]]", there, "cannot be read") for there in ("[columns.all]", "[[columns]]")),
+    ("[[citation]]", "speed = 3\n[[citation]]", "fields files, tables .*'speed'"),
 ]
 
 
@@ -219,4 +223,4 @@ def test_malformed_catalogs(tmp_path: Path) -> None:
     for old, new, message in BAD:
         assert old in GOOD
         with pytest.raises(CatalogError, match=message):
-            read_text(tmp_path, GOOD.replace(old, new, 1))
+            read_text(tmp_path, GOOD.replace(old, new))

@@ -15,7 +15,7 @@ from naslib_ecnas import errors
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.data import catalog, convert
 from naslib_ecnas.data.cache import tables_folder
-from naslib_ecnas.data.catalog import TableEntry, table_entry
+from naslib_ecnas.data.catalog import TableEntry, tables
 from naslib_ecnas.data.convert import converted, export, read, sniff, verify
 from naslib_ecnas.data.fetch import downloads_folder, sha256_of
 from naslib_ecnas.data.long_form import read_csv, read_parquet, write_csv, write_parquet
@@ -50,15 +50,17 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[TableEnt
     """A made-up file in the place of a published one, in a mirror's folder."""
     mirror = tmp_path / "mirror"
     mirror.mkdir()
-    entry = table_entry("4v-rtx3060")
+    entry = next(table for table in tables() if table.name == "4v-rtx3060")
     path = mirror / entry.file.name
     write_ecnas(path, made_up())
     file = replace(entry.file, size=path.stat().st_size, sha256=sha256_of(path))
     entry = replace(entry, file=file)
     real = catalog.catalog()
-    tables = tuple(entry if t.name == entry.name else t for t in real.tables)
-    files = tuple(file if f.name == file.name else f for f in real.files)
-    fake = replace(real, tables=tables, files=files)
+    fake = replace(
+        real,
+        tables=tuple(entry if t.name == entry.name else t for t in real.tables),
+        files=tuple(file if f.name == file.name else f for f in real.files),
+    )
     for module in (catalog, convert):
         monkeypatch.setattr(module, "catalog", lambda: fake)
     monkeypatch.setenv("ECNAS_MIRROR", str(mirror))

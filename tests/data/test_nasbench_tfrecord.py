@@ -19,12 +19,12 @@ from messages import energy, packed, row
 
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.data import nasbench_tfrecord
+from naslib_ecnas.data.assemble import cell_rows
 from naslib_ecnas.data.convert import read, sniff
 from naslib_ecnas.data.nasbench_tfrecord import (
     ECNAS,
     NASBENCH,
     Message,
-    cell_rows,
     from_seconds,
     has_energy,
     read_ecnas,
@@ -65,7 +65,7 @@ def test_ecnas_columns_come_back(
 ) -> None:
     columns = synthetic(vertices=vertices, cells=30, budgets=(4, 12, 108))
     write_ecnas(path, columns)
-    found = read_ecnas(path, vertices=vertices, provenance=columns.provenance)
+    found = read(path, vertices=vertices, provenance=columns.provenance)
     same_values(found, columns)
     assert (found.name, found.attributes) == ("x", columns.attributes)
     assert found.provenance == columns.provenance
@@ -77,7 +77,7 @@ def test_nasbench_columns_come_back(
 ) -> None:
     columns = synthetic(NASBENCH, vertices=7, cells=40, budgets=budgets)
     write_nasbench(path, columns)
-    found = read_nasbench(path, name="other")
+    found = read(path, name="other")
     same_values(found, columns)
     origin = found.provenance["test_accuracy"]
     assert (found.name, origin.kind, origin.device) == ("other", "measured", "TPU v2")
@@ -103,7 +103,7 @@ def test_the_smallest_space_is_found_for_any_labelling(path: Path) -> None:
     for cell, vertices in ((cells(4, 91)[-1], 4), (cells(5, 9)[-1], 5)):
         write_frames(path, [energy(cell=cell)])
         assert read_ecnas(path).vertices == vertices
-        assert read_ecnas(path, vertices=7).vertices == 7
+        assert read(path, vertices=7).vertices == 7
     # With a vertex that pruning removes, of an unknown operation.
     ops = "input,conv3x3-bn-relu,maxpool3x3,nothing,output"
     write_frames(path, [row({1: {6: 0.5}}, CHAIN, bits="0100000100000010000000000", ops=ops)])

@@ -173,7 +173,7 @@ def test_unknown_hashes_and_misplaced_cells(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "results.json").write_text(json.dumps(results(FIRST, 4, 1.0)))
     with pytest.raises(FormatError, match="hash of a cell"):
-        read_results_tree(tmp_path / "a", vertices=5)
+        read_results_tree(tmp_path / "a")
     folder = tmp_path / "b" / "4_epochs" / "00" / name / "repeat_1"
     folder.mkdir(parents=True)
     (folder / "results.json").write_text(json.dumps(results(FIRST, 4, 1.0)))
