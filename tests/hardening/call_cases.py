@@ -122,7 +122,6 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "comparison.method_class": {"name": "random"},
     "comparison.Run.read": {"path": T.run_file},
     "data.catalog.file_entry": {"name": "4v-4epochs"},
-    "data.catalog.table_entry": {"name": "4v-4epochs"},
     "data.catalog.read_catalog": {"path": T.catalog},
     "data.convert.converted": {"name_or_path": T.csv, "fetch": False},
     "data.convert.check_suffix": {"path": "x.csv"},
@@ -283,7 +282,6 @@ CALLS: dict[str, dict[str, tuple[Any, ...]]] = {
     # -- data ----------------------------------------------------------------------------------
     "data.carbon.carbon_intensity": {"choice": (None, *CARBON)},
     "data.catalog.file_entry": {"name": NAME},
-    "data.catalog.table_entry": {"name": NAME},
     "data.convert.converted": {"name_or_path": (*PATH[:3], "no-such-name", "4v-4epochs")},
     "data.convert.check_suffix": {"path": ("x", "x.txt", "", "x.csv.gz")},
     "data.convert.export": {"path": ("x", "x.txt", "", "/proc/x.csv")},
