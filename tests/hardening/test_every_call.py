@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from call_cases import BY_NAME, BY_TYPE, CALLS, OTHERS, Thing
+from call_cases import ARGUMENTS, BY_NAME, BY_TYPE, CALLS, GOOD, OTHERS, Thing
 
 from naslib_ecnas.errors import EcnasError
 
@@ -101,7 +101,7 @@ def test_every_public_call_has_its_bad_arguments() -> None:
 
 def bad_values(name: str) -> Iterator[tuple[str, Any]]:
     """The arguments of a call, each with every value that is not possible."""
-    special = CALLS[name][1]
+    special = CALLS[name]
     for argument, about in inspect.signature(named(name)).parameters.items():
         types, own = str(about.annotation).split(" | "), special.get(argument)
         if own == ():
@@ -149,24 +149,22 @@ def things(
     make_plan((0, 2), name="x", vertices=4, data=data).write(tmp_path / "campaign")
     (tmp_path / "curve.json").write_text(json.dumps([{"size": 5, "mae_wh": 0.5}]))
     scores = {"a": dict(enumerate(range(8))), "b": dict(enumerate(range(3, 11)))}
-    return {
-        **{"seed": 0, "rows": [1], "rng": rng, "space": Space(4), "bench": bench},
-        **{"problem": search.Problem(Space(4), rng), "objectives": names, "values": points},
-        **{"costs": points, "front": points, "scale": Scale.of(points, names)},
-        **{"scores": PairedScores.of(scores, maximise=True), "data": data},
-        "settings": Settings(meter="none", steps=1, batch_size=2, evaluate_images=2, baseline_s=0),
-        **{"cluster": Cluster(kind="local"), "folder": tmp_path / "campaign"},
-        **{"grid": Grid(("random",), (str(small_file),), (0,), 4), "run": tmp_path / "found"},
-        **{"table": bench.table, "path": small_file, "columns": small_columns},
-        **{"measurements": measurements_of(bench.table), "page": gather(bench)},
-        **{"progress": silent, "provenance": {"energy_kwh": bench.provenance["energy_kwh"]}},
-        **{"null_meter": NullMeter(), "weights": shipped("devices")},
-        "window": Window("x", "x", 0, None, 0.0, 1.0, 0.0, 1.0).to_json(),
-        "catalog": Path(catalog.__file__).with_name("catalog.toml"),
-        **{"tmp": tmp_path, "new_csv": tmp_path / "x.csv", "out": tmp_path / "compared"},
-        **{"csv": tmp_path / "made.csv", "curve": tmp_path / "curve.json"},
-        "run_file": tmp_path / "run.json",
-    }
+    settings = Settings(meter="none", steps=1, batch_size=2, evaluate_images=2, baseline_s=0)
+    made = {"rng": rng, "space": Space(4), "bench": bench}
+    made |= {"problem": search.Problem(Space(4), rng), "objectives": names, "values": points}
+    made |= {"costs": points, "front": points, "scale": Scale.of(points, names)}
+    made |= {"scores": PairedScores.of(scores, maximise=True), "data": data}
+    made |= {"settings": settings, "cluster": Cluster(kind="local")}
+    made |= {"grid": Grid(("random",), (str(small_file),), (0,), 4), "page": gather(bench)}
+    made |= {"table": bench.table, "path": small_file, "columns": small_columns}
+    made |= {"measurements": measurements_of(bench.table), "weights": shipped("devices")}
+    made |= {"progress": silent, "provenance": {"energy_kwh": bench.provenance["energy_kwh"]}}
+    made |= {"window": Window("x", "x", 0, None, 0.0, 1.0, 0.0, 1.0).to_json()}
+    made |= {"catalog": Path(catalog.__file__).with_name("catalog.toml")}
+    made |= {"null_meter": NullMeter(), "tmp": tmp_path}
+    places = {"folder": "campaign", "run": "found", "run_file": "run.json", "csv": "made.csv"}
+    places |= {"curve": "curve.json", "new_csv": "x.csv", "out": "compared"}
+    return made | {name: tmp_path / file for name, file in places.items()}
 
 
 def fault_of(call: Any, arguments: dict[str, Any]) -> str:
@@ -190,10 +188,10 @@ def test_bad_arguments_are_refused(name: str, things: dict[str, Any]) -> None:
         pytest.importorskip("pyarrow")
     call, faults = named(name), []
     good = {
-        argument: CALLS[name][0].get(argument, Thing(argument))
+        argument: GOOD.get(argument, Thing(argument))
         for argument, about in inspect.signature(call).parameters.items()
-        if about.default is about.empty or argument in CALLS[name][0]
-    }
+        if about.default is about.empty
+    } | ARGUMENTS.get(name, {})
     for argument, value in bad_values(name):
         arguments = {**good, argument: value}
         for each, held in arguments.items():
