@@ -1,50 +1,39 @@
 """Energy of a block of code on this machine: GPUs by NVML, CPU packages and memory by RAPL."""
 
-from naslib_ecnas.energy.meter import EnergyMeter, Meter, NullMeter, OpenWindow
-from naslib_ecnas.energy.readings import (
-    Baseline,
-    CpuState,
-    GpuProcess,
-    GpuState,
-    Net,
-    PartsCheck,
-    Reading,
-    Window,
-    check_parts,
-    net,
-)
-from naslib_ecnas.energy.replay import ReplayMeter
-from naslib_ecnas.energy.sensors import (
-    Denied,
-    GpuLost,
-    MeterError,
-    NvmlUnavailable,
-    SharedGpu,
-    UnknownDevice,
-    Unsupported,
-)
+from __future__ import annotations
 
-__all__ = [
-    "Baseline",
-    "CpuState",
-    "Denied",
-    "EnergyMeter",
-    "GpuLost",
-    "GpuProcess",
-    "GpuState",
-    "Meter",
-    "MeterError",
-    "Net",
-    "NullMeter",
-    "NvmlUnavailable",
-    "OpenWindow",
-    "PartsCheck",
-    "Reading",
-    "ReplayMeter",
-    "SharedGpu",
-    "UnknownDevice",
-    "Unsupported",
-    "Window",
-    "check_parts",
-    "net",
-]
+from typing import TYPE_CHECKING
+
+from naslib_ecnas.lazy import lazily
+
+if TYPE_CHECKING:
+    from naslib_ecnas.energy.meter import EnergyMeter as EnergyMeter
+    from naslib_ecnas.energy.meter import Meter as Meter
+    from naslib_ecnas.energy.meter import NullMeter as NullMeter
+    from naslib_ecnas.energy.meter import OpenWindow as OpenWindow
+    from naslib_ecnas.energy.readings import Baseline as Baseline
+    from naslib_ecnas.energy.readings import CpuState as CpuState
+    from naslib_ecnas.energy.readings import GpuProcess as GpuProcess
+    from naslib_ecnas.energy.readings import GpuState as GpuState
+    from naslib_ecnas.energy.readings import Net as Net
+    from naslib_ecnas.energy.readings import PartsCheck as PartsCheck
+    from naslib_ecnas.energy.readings import Reading as Reading
+    from naslib_ecnas.energy.readings import Window as Window
+    from naslib_ecnas.energy.readings import check_parts as check_parts
+    from naslib_ecnas.energy.readings import net as net
+    from naslib_ecnas.energy.replay import ReplayMeter as ReplayMeter
+    from naslib_ecnas.energy.sensors import Denied as Denied
+    from naslib_ecnas.energy.sensors import GpuLost as GpuLost
+    from naslib_ecnas.energy.sensors import MeterError as MeterError
+    from naslib_ecnas.energy.sensors import NvmlUnavailable as NvmlUnavailable
+    from naslib_ecnas.energy.sensors import SharedGpu as SharedGpu
+    from naslib_ecnas.energy.sensors import UnknownDevice as UnknownDevice
+    from naslib_ecnas.energy.sensors import Unsupported as Unsupported
+
+__all__, __getattr__ = lazily(
+    __name__,
+    meter="EnergyMeter Meter NullMeter OpenWindow",
+    readings="Baseline CpuState GpuProcess GpuState Net PartsCheck Reading Window check_parts net",
+    replay="ReplayMeter",
+    sensors="Denied GpuLost MeterError NvmlUnavailable SharedGpu UnknownDevice Unsupported",
+)

@@ -9,12 +9,12 @@ import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
-from contextlib import AbstractContextManager, ExitStack, closing, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from itertools import count
+from typing import Any, TypeVar
 
-from naslib_ecnas.energy.nvml import Nvml, gpu_source, resolve
 from naslib_ecnas.energy.rapl import POWERCAP, Rapl
 from naslib_ecnas.energy.readings import (
     Baseline,
@@ -25,43 +25,14 @@ from naslib_ecnas.energy.readings import (
     check_parts,
     invalid,
 )
-from naslib_ecnas.energy.sensors import MeterError, MeterFailed, Point, Source
+from naslib_ecnas.energy.sensors import MeterFailed, Point, Source
 from naslib_ecnas.errors import ConfigError, check_numbers
 
-__all__ = ["Edge", "EnergyMeter", "Meter", "NullMeter", "OpenWindow", "Span", "WindowMeter"]
-
 _T = TypeVar("_T")
-_Meter = TypeVar("_Meter", bound="WindowMeter")
+_Meter = TypeVar("_Meter", bound="Meter")
 
 
 # -- what every meter offers ---------------------------------------------------------------------
-
-
-class OpenWindow(Protocol):
-    """What `with meter.window(name) as w` binds."""
-
-    name: str
-    index: int
-    """The window's number in the order of opening; known at once."""
-
-    @property
-    def window(self) -> Window:
-        """The measurement, once the block has ended; before that, a ConfigError."""
-
-
-@runtime_checkable
-class Meter(Protocol):
-    """Windows of energy. A window never raises for a fault of a sensor."""
-
-    def window(self, name: str) -> AbstractContextManager[OpenWindow]:
-        """A context manager that measures its block; windows nest."""
-
-    @property
-    def windows(self) -> tuple[Window, ...]:
-        """The finished windows, in the order of ending."""
-
-    def close(self) -> None:
-        """Stop measuring; a second call does nothing."""
 
 
 @dataclass(frozen=True)
@@ -78,18 +49,19 @@ class Edge:
 
 
 @dataclass(eq=False)
-class Span:
-    """A window of a `WindowMeter`; see `OpenWindow`."""
+class OpenWindow:
+    """What `with meter.window(name) as w` binds."""
 
-    meter: WindowMeter = field(repr=False)
+    meter: Meter = field(repr=False)
     name: str
     path: str = ""
     index: int = -1
+    """The window's number in the order of opening; known at once."""
     parent: int | None = None
     start: Edge | None = None
     result: Window | None = None
 
-    def __enter__(self) -> Span:
+    def __enter__(self) -> OpenWindow:
         self.meter._enter(self)
         return self
 
@@ -104,15 +76,18 @@ class Span:
         return self.result
 
 
-class WindowMeter:
-    """Base of the meters: numbers the windows, knows which one encloses which, and times them."""
+class Meter:
+    """Base of the meters: windows, of which it knows the numbers, the times and what encloses what.
+
+    A window never raises for a fault of a sensor.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.RLock()
-        self._open: list[Span] = []
+        self._open: list[OpenWindow] = []
         self._done: list[Window] = []
-        self._count = 0
+        self._numbers = count()
 
     def __enter__(self: _Meter) -> _Meter:
         return self
@@ -123,14 +98,14 @@ class WindowMeter:
     def close(self) -> None:
         """Stop measuring; a second call does nothing."""
 
-    def window(self, name: str) -> Span:
+    def window(self, name: str) -> OpenWindow:
         """A context manager that measures its block; windows nest.
 
         A name that is not a text, is empty, or contains a slash raises a ConfigError.
         """
         if not isinstance(name, str) or not name or "/" in name:  # a slash separates paths
             raise ConfigError("the name of a window must be a text without a slash", value=name)
-        return Span(self, name)
+        return OpenWindow(self, name)
 
     @property
     def windows(self) -> tuple[Window, ...]:
@@ -138,15 +113,14 @@ class WindowMeter:
         with self._lock:
             return tuple(self._done)
 
-    def _enter(self, span: Span) -> None:
+    def _enter(self, span: OpenWindow) -> None:
         if span.path:
             raise ConfigError("a window measures one block only", value=span.path)
         with self._lock:
-            above = self._open[-1] if self._open else None
-            span.path, span.index = span.name, self._count
-            if above is not None:
+            span.path, span.index = span.name, next(self._numbers)
+            if self._open:
+                above = self._open[-1]
                 span.path, span.parent = f"{above.path}/{span.name}", above.index
-            self._count += 1
             self._open.append(span)
         try:
             span.start = self._edge(span)
@@ -154,14 +128,14 @@ class WindowMeter:
             self._forget(span)
             raise
 
-    def _exit(self, span: Span, error: str) -> None:
+    def _exit(self, span: OpenWindow, error: str) -> None:
         try:
             if span.result is None:  # else the meter was closed before its window
                 self._finish(span, self._edge(span), error)
         finally:
             self._forget(span)
 
-    def _finish(self, span: Span, stop: Edge, error: str = "") -> None:
+    def _finish(self, span: OpenWindow, stop: Edge, error: str = "") -> None:
         start = span.start or stop
         fields = {
             "started": start.time,
@@ -178,23 +152,23 @@ class WindowMeter:
                 span.result = window
                 self._done.append(window)
 
-    def _forget(self, span: Span) -> None:
+    def _forget(self, span: OpenWindow) -> None:
         with self._lock, suppress(ValueError):
             self._open.remove(span)
 
-    def _edge(self, span: Span) -> Edge:
+    def _edge(self, span: OpenWindow) -> Edge:
         """The start of the window if it has none yet, else its end."""
         return Edge(self._clock(), time.time())
 
-    def _fields(self, span: Span, start: Edge, stop: Edge) -> dict[str, Any]:
+    def _fields(self, span: OpenWindow, start: Edge, stop: Edge) -> dict[str, Any]:
         """The fields of a `Window` with its readings; they may replace its times."""
         raise NotImplementedError
 
 
-class NullMeter(WindowMeter):
+class NullMeter(Meter):
     """A meter without sensors: each window has one reading, `unmeasured`, of NaN and not of 0."""
 
-    def _fields(self, span: Span, start: Edge, stop: Edge) -> dict[str, Any]:
+    def _fields(self, span: OpenWindow, start: Edge, stop: Edge) -> dict[str, Any]:
         why = "this meter has no sensors"
         reading = invalid("unmeasured", why, method="unmeasured")
         return {"energy_j": {"unmeasured": reading}, "cpu_state": CpuState("off", why)}
@@ -203,7 +177,7 @@ class NullMeter(WindowMeter):
 # -- the meter with sensors ----------------------------------------------------------------------
 
 
-class EnergyMeter(WindowMeter):
+class EnergyMeter(Meter):
     """Measures named, nested windows.
 
     ```python
@@ -273,6 +247,8 @@ class EnergyMeter(WindowMeter):
         gpus, cpus = dict[str, Source](), dict[str, Source]()
         with ExitStack() as opened:  # releases what is open if the rest fails
             if devices:
+                from naslib_ecnas.energy.nvml import Nvml, gpu_source, resolve
+
                 nvml = opened.enter_context(closing(Nvml()))
                 known, parent = nvml.gpus(), nvml.parent_of_mig
                 found = [resolve(d, known, parent_of_mig=parent, environ=environ) for d in devices]
@@ -300,10 +276,7 @@ class EnergyMeter(WindowMeter):
         self.notes: dict[str, tuple[str, ...]] = {uuid: gpu.notes for uuid, gpu in gpus.items()}
 
     def close(self) -> None:
-        """Stop the thread and release the sensors; a second call does nothing.
-
-        Windows still open become invalid with the reason `unfinished`.
-        """
+        """Release the sensors; windows still open become invalid, with the reason `unfinished`."""
         if os.getpid() != self._pid:  # a forked child has neither the thread nor the windows
             return
         with self._lock:
@@ -323,7 +296,7 @@ class EnergyMeter(WindowMeter):
         """Whether the windows inside this one add up to it; see `readings.check_parts`."""
         return check_parts(window, self.windows)
 
-    def _edge(self, span: Span) -> Edge:
+    def _edge(self, span: OpenWindow) -> Edge:
         if self._sync is not None:
             try:
                 self._sync()
@@ -332,23 +305,22 @@ class EnergyMeter(WindowMeter):
         query = partial(_edge, self._sources, self._clock, span.start is None)
         try:
             return self._thread.ask(query, timeout_s=self._patience_s)
-        except MeterError as error:
+        except MeterFailed as error:
             return self._fault(error.reason, str(error))
 
     def _fault(self, reason: str, detail: str) -> Edge:
         return Edge(self._clock(), time.time(), reason=reason, detail=detail)
 
-    def _fields(self, span: Span, start: Edge, stop: Edge) -> dict[str, Any]:
+    def _fields(self, span: OpenWindow, start: Edge, stop: Edge) -> dict[str, Any]:
         found: dict[str, Any] = {"energy_j": {}, "cpu_energy_j": {}, "dram_energy_j": {}}
         faults = [(edge.reason, edge.detail) for edge in (start, stop) if edge.reason]
         for name, source in self._sources.items():
-            states = start.states.get(name), stop.states.get(name)
-            if faults:
-                reading = source.unread(*faults[0], states)
-            else:
-                edges = start.time, stop.time
-                reading = source.reading(start.points[name], stop.points[name], edges, states)
-            found[source.kind][name] = reading
+            edges, states = (start.time, stop.time), (start.states.get(name), stop.states.get(name))
+            found[source.kind][name] = (
+                source.unread(*faults[0], states)
+                if faults
+                else source.reading(start.points[name], stop.points[name], edges, states)
+            )
         return {**found, "cpu_state": self.cpu_state}
 
 
@@ -356,16 +328,16 @@ def _sample(sources: Mapping[str, Source]) -> dict[str, tuple[Point, ...]]:
     return {name: source.sample() for name, source in sources.items()}
 
 
-def _states(sources: Mapping[str, Source]) -> dict[str, GpuState | None]:
-    return {name: source.state() for name, source in sources.items()}
-
-
 def _edge(sources: Mapping[str, Source], clock: Callable[[], float], first: bool) -> Edge:
     """All sensors at one edge of a window."""
+
+    def states() -> dict[str, GpuState | None]:
+        return {name: source.state() for name, source in sources.items()}
+
     # Querying the states takes milliseconds, which must not lie in the window.
-    before = _states(sources) if first else {}
+    before = states() if first else {}
     now, unix, points = clock(), time.time(), _sample(sources)
-    return Edge(now, unix, points, before if first else _states(sources))
+    return Edge(now, unix, points, before if first else states())
 
 
 def _shut(thread: SensorThread, opened: ExitStack) -> None:
@@ -439,15 +411,13 @@ class SensorThread:
     def _run(self) -> None:
         due = self._clock()
         while True:
-            pause = due - self._clock()
-            if pause <= 0:
+            if self._clock() >= due:
                 with suppress(Exception):  # sensors count their own faults
                     self.sample()
                 # After a pause of the machine the missed samples are not made up for.
                 due = max(due + self._period_s, self._clock())
-                pause = due - self._clock()
             try:
-                job = self._jobs.get(timeout=max(pause, 0.0))
+                job = self._jobs.get(timeout=max(due - self._clock(), 0.0))
             except queue.Empty:
                 continue
             if job is None:

@@ -36,9 +36,6 @@ from naslib_ecnas.energy.sensors import (
 )
 from naslib_ecnas.errors import MissingDependencyError
 
-__all__ = ["Gpu", "Nvml", "gpu_source", "resolve", "torch_uuid", "visible"]
-
-
 # -- NVML ----------------------------------------------------------------------------------------
 
 _POWER_INSTANT = 186  # NVML_FI_DEV_POWER_INSTANT of nvml.h
@@ -127,14 +124,11 @@ class Nvml:
                 "nvidia-ml-py", feature="measuring the energy of a GPU", extra="measure"
             ) from error
         self._call("NVML itself", self._lib.nvmlInitWithFlags, 0)
-        self._closed = False
 
     def close(self) -> None:
-        """Release NVML; a second call does nothing."""
-        if not self._closed:
-            self._closed = True
-            with suppress(self._lib.NVMLError):  # the driver is gone, and NVML with it
-                self._lib.nvmlShutdown()
+        """Release NVML, which counts how often it was initialised."""
+        with suppress(self._lib.NVMLError):  # the driver is gone, and NVML with it
+            self._lib.nvmlShutdown()
 
     def gpus(self) -> tuple[Gpu, ...]:
         """All GPUs that this process can see, in the order of the PCI bus; no lost ones."""
@@ -185,13 +179,11 @@ class Nvml:
             except MeterError:
                 return self.number(gpu, "average_power_w")
 
-        queries: dict[str, Callable[[], Any]] = {
-            "power_w": power,
-            "throttle_reasons": partial(self._throttling, gpu),
-            "others": partial(self._others, gpu),
-        }
-        for name in ("temperature_c", "sm_clock_mhz", "memory_clock_mhz", "power_limit_w"):
-            queries[name] = partial(self.number, gpu, name)
+        names = ("temperature_c", "sm_clock_mhz", "memory_clock_mhz", "power_limit_w")
+        queries: dict[str, Callable[[], Any]] = {n: partial(self.number, gpu, n) for n in names}
+        queries["power_w"] = power
+        queries["throttle_reasons"] = partial(self._throttling, gpu)
+        queries["others"] = partial(self._others, gpu)
         known, missing = {}, []
         for name, query in queries.items():
             try:
@@ -246,7 +238,7 @@ def _throttle_names(mask: int) -> tuple[str, ...]:
 
 
 def _ours(pid: int) -> bool:
-    """Whether a process is this one or descends from it."""
+    """Whether a process is this one or a descendant."""
     for _ in range(64):  # no chain of parents is that long, and a cycle cannot be ruled out
         if pid == os.getpid():
             return True
@@ -357,10 +349,7 @@ def _index(device: int | str) -> int:
 
 
 def torch_uuid(device: int | str) -> str | None:
-    """UUID that torch's CUDA gives an index; None if torch does not give it.
-
-    Torch is not imported here: a process that trains with it has done so.
-    """
+    """UUID that torch's CUDA gives an index; None if torch is not imported or does not give it."""
     torch: Any = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_available() or _is_name(device):
         return None
@@ -416,16 +405,15 @@ def gpu_source(
     sensors: list[Sensor] = []
     notes: list[str] = []
     integrate = partial(integrated, max_gap_s=max(1.0, 5 * sample_period_s))
-    for method, quantity, add in (
-        ("counter", "total_energy_j", counted),
-        ("instant-power", "instant_power_w", integrate),
-        ("average-power", "average_power_w", integrate),
+    power_s = min(poll_seconds, _POWER_POLL_S)
+    for method, quantity, add, seconds in (
+        ("counter", "total_energy_j", counted, poll_seconds),
+        ("instant-power", "instant_power_w", integrate, power_s),
+        ("average-power", "average_power_w", integrate, power_s),
     ):
         read = partial(nvml.number, gpu, quantity)
-        # The period of a power sensor beside a counter is not needed.
-        seconds = 0.0 if sensors else poll_seconds
-        if method != "counter":
-            seconds = min(seconds, _POWER_POLL_S)
+        if sensors:  # the period of a power sensor beside a counter is not needed
+            seconds = 0.0
         try:
             period = update_period_s(read, seconds=seconds, clock=clock, sleep=sleep)
         except GpuLost:

@@ -27,8 +27,6 @@ from naslib_ecnas.energy.sensors import (
     counted,
 )
 
-__all__ = ["POWERCAP", "Rapl"]
-
 POWERCAP = Path("/sys/class/powercap")
 
 #: More than any CPU package draws, in W; a counter that would have risen faster was reset.

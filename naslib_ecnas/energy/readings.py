@@ -13,23 +13,6 @@ from typing import Any
 from naslib_ecnas.errors import ConfigError, FormatError
 from naslib_ecnas.files import MaybeNaN, from_json, from_plain, to_json, to_plain
 
-__all__ = [
-    "AGREEMENTS",
-    "MAX_DISAGREEMENT",
-    "METHODS",
-    "Baseline",
-    "CpuState",
-    "GpuProcess",
-    "GpuState",
-    "Net",
-    "PartsCheck",
-    "Reading",
-    "Window",
-    "check_parts",
-    "invalid",
-    "net",
-]
-
 #: How an energy was measured.
 METHODS = ("counter", "instant-power", "average-power", "rapl", "replay", "unmeasured", "none")
 
@@ -217,10 +200,10 @@ class Window:
         Raises:
             FormatError: the data are not the fields of a window.
         """
-        if not isinstance(data, Mapping):
-            raise FormatError("an energy window must be an object", value=data)
-        names = [known.name for known in fields(cls)]
-        return from_plain(cls, {name: data[name] for name in names if name in data})
+        names = {known.name for known in fields(cls)}
+        if isinstance(data, Mapping):
+            data = {name: value for name, value in data.items() if name in names}
+        return from_plain(cls, data)
 
     @classmethod
     def from_json(cls, text: str) -> Window:

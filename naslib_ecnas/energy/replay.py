@@ -16,14 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from naslib_ecnas.energy.meter import Edge, Span, WindowMeter
+from naslib_ecnas.energy.meter import Edge, Meter, OpenWindow
 from naslib_ecnas.energy.readings import CpuState, Reading, Window, invalid
 from naslib_ecnas.errors import ConfigError, floats
 
-__all__ = ["ReplayMeter"]
 
-
-class ReplayMeter(WindowMeter):
+class ReplayMeter(Meter):
     """A meter without hardware that has the real meter's interface.
 
     ```python
@@ -78,19 +76,16 @@ class ReplayMeter(WindowMeter):
         meter = cls()
         meter._clock, meter._device = clock, device
         times = times + clock()
-        sums = np.concatenate([[0.0], np.cumsum(0.5 * (powers[1:] + powers[:-1]) * np.diff(times))])
-
-        def until(now: float) -> float:
-            i = int(np.clip(np.searchsorted(times, now, side="right") - 1, 0, len(sums) - 2))
-            power = float(np.interp(now, times, powers))
-            return float(sums[i] + 0.5 * (powers[i] + power) * (now - times[i]))
 
         def reading(started: float, stopped: float) -> Reading:
             """The uncertainty is 0, since the trace is taken as exact."""
             if started < times[0] or stopped > times[-1]:
                 text = f"the trace has a length of {times[-1] - times[0]:.3f} s"
                 return invalid("outside-trace", text, method="replay")
-            energy = until(stopped) - until(started)
+            inside = times[(started < times) & (times < stopped)]
+            grid = np.concatenate([[started], inside, [stopped]])
+            along = np.interp(grid, times, powers)
+            energy = float(np.sum(0.5 * (along[1:] + along[:-1]) * np.diff(grid)))
             if not math.isfinite(energy):
                 text = "the trace contains an infinite power"
                 return invalid("not-a-number", text, method="replay")
@@ -99,14 +94,14 @@ class ReplayMeter(WindowMeter):
         meter._reading = reading
         return meter
 
-    def _edge(self, span: Span) -> Edge:
+    def _edge(self, span: OpenWindow) -> Edge:
         # Taken at the start, so that windows of one name nest in the order of recording.
         recorded = self._recorded.get(span.name)
         if span.start is None and recorded:
             self._replayed[span.index] = recorded.popleft()
         return super()._edge(span)
 
-    def _fields(self, span: Span, start: Edge, stop: Edge) -> dict[str, Any]:
+    def _fields(self, span: OpenWindow, start: Edge, stop: Edge) -> dict[str, Any]:
         recorded = self._replayed.pop(span.index, None)
         if recorded is not None:
             fields = dict(vars(recorded))

@@ -17,25 +17,6 @@ from typing import Any, ClassVar
 from naslib_ecnas.energy.readings import MAX_DISAGREEMENT, GpuState, Reading, invalid
 from naslib_ecnas.errors import EcnasError
 
-__all__ = [
-    "Denied",
-    "GpuLost",
-    "MeterError",
-    "MeterFailed",
-    "NotANumber",
-    "NvmlUnavailable",
-    "Point",
-    "QueryFailed",
-    "Sensor",
-    "SharedGpu",
-    "Source",
-    "UnknownDevice",
-    "Unsupported",
-    "counted",
-    "integrated",
-    "update_period_s",
-]
-
 #: Refresh period taken for a sensor whose own could not be measured, in s; counters and power
 #: sensors refresh every 20 to 100 ms (Yang et al., arXiv 2312.02741, Table 1).
 _ASSUMED_PERIOD_S = 0.1
@@ -63,57 +44,45 @@ class MeterError(EcnasError):
 
     reason: ClassVar[str] = "failed"
 
+    def __init_subclass__(cls, *, reason: str = "failed") -> None:
+        super().__init_subclass__()
+        cls.reason = reason
 
-class Unsupported(MeterError):
+
+class Unsupported(MeterError, reason="unsupported"):
     """The device has no such sensor, or its driver does not answer for it."""
 
-    reason = "unsupported"
 
-
-class GpuLost(MeterError):
+class GpuLost(MeterError, reason="gpu-lost"):
     """The GPU is no longer on the bus, or has to be reset."""
 
-    reason = "gpu-lost"
 
-
-class Denied(MeterError):
+class Denied(MeterError, reason="denied"):
     """This user may not read the sensor."""
 
-    reason = "denied"
+
+class NotANumber(MeterError, reason="not-a-number"):
+    """The sensor returned no number of at least 0, or the bits that stand for "not available"."""
 
 
-class NotANumber(MeterError):
-    """The sensor returned the bit pattern that stands for "not available"."""
-
-    reason = "not-a-number"
-
-
-class QueryFailed(MeterError):
+class QueryFailed(MeterError, reason="query-failed"):
     """The sensor's library returned another error."""
 
-    reason = "query-failed"
 
-
-class MeterFailed(MeterError):
+class MeterFailed(MeterError, reason="meter-failed"):
     """The meter's own thread does not answer, was closed, or belongs to another process."""
 
-    reason = "meter-failed"
 
-
-class NvmlUnavailable(MeterError):
+class NvmlUnavailable(MeterError, reason="unsupported"):
     """NVIDIA's library or driver is not installed."""
-
-    reason = "unsupported"
 
 
 class UnknownDevice(MeterError, LookupError):
     """No GPU, or more than one, has this index, UUID or entry of `CUDA_VISIBLE_DEVICES`."""
 
 
-class SharedGpu(MeterError):
+class SharedGpu(MeterError, reason="shared"):
     """The GPU is divided or used by others: its energy is not of this training alone."""
-
-    reason = "shared"
 
 
 # -- running sums --------------------------------------------------------------------------------
@@ -141,14 +110,13 @@ class Point:
     faults: Counter[str] = field(default_factory=Counter)
     """Reason -> how often it occurred so far."""
 
-    def noted(self, fault: str, detail: str) -> Point:
-        """The point with one fault more."""
-        return replace(self, detail=detail, faults=self.faults + Counter({fault: 1}))
+    def noted(self, fault: str, detail: str, **changes: Any) -> Point:
+        """The point with one fault more, and other changes."""
+        return replace(self, detail=detail, faults=self.faults + Counter({fault: 1}), **changes)
 
-
-def failed(point: Point, reason: str, detail: str) -> Point:
-    """The point after a query that failed."""
-    return replace(point.noted(reason, detail), reason=reason)
+    def failed(self, reason: str, detail: str) -> Point:
+        """The point after a query that failed."""
+        return self.noted(reason, detail, reason=reason)
 
 
 def counted(
@@ -166,8 +134,6 @@ def counted(
         max_power_w: a power that the device cannot exceed. A fall that would need more is a reset,
             and a gap in which the counter could have wrapped twice is a fault.
     """
-    if not 0 <= value_j < math.inf:
-        return failed(point, "not-a-number", f"the counter returned {value_j}")
     if math.isnan(point.value):
         return replace(point, time=time, value=value_j, moved=time, reason="")
     wraps = math.isfinite(wrap_j)
@@ -192,8 +158,6 @@ def integrated(point: Point, time: float, power_w: float, *, max_gap_s: float) -
     Args:
         max_gap_s: samples further apart than this do not represent the time between them.
     """
-    if not 0 <= power_w < math.inf:
-        return failed(point, "not-a-number", f"the power sensor returned {power_w}")
     if math.isnan(point.value):
         return replace(point, time=time, value=power_w, reason="")
     step = time - point.time
@@ -205,58 +169,6 @@ def integrated(point: Point, time: float, power_w: float, *, max_gap_s: float) -
 
 
 # -- from two points to a reading ----------------------------------------------------------------
-
-
-def reading_between(
-    start: Point,
-    stop: Point,
-    edges: tuple[float, float],
-    *,
-    method: str,
-    period_s: float,
-    edge_power_w: Sequence[float] = (),
-) -> Reading:
-    """Energy of one sensor between two points, with its validity and uncertainty.
-
-    A counter may lag its device by up to a refresh period at either edge. The two lags act in
-    opposite directions, so the error is at most one period at the higher of the edges' powers.
-
-    The uncertainty of integrated power is a sum: half of each change of power times its step, which
-    bounds the trapezoids' error where power rises or falls steadily between samples; and the
-    sensor's delay (refresh period, and the averaging of average power) times the change of power
-    between the edges, since a delay moves the window.
-
-    To both is added the power times the skew, the time from the window's edges to the points. A
-    point's time is the middle of its query. The sensor answered somewhere within the query, which
-    began no sooner than the edge, so it lies at most twice that far from the edge.
-
-    Args:
-        edges: times of the window's edges in s.
-        method, period_s: see `Sensor`.
-        edge_power_w: for a counter, powers known at the edges; without any, the mean power is used.
-    """
-    period = _ASSUMED_PERIOD_S if math.isnan(period_s) else period_s
-    seconds, energy = stop.time - start.time, stop.energy_j - start.energy_j
-    fault = _fault(start, stop, frozen_s=max(1.0, 10 * period))
-    if fault is None and energy <= 0 and method not in _LAG_S:
-        text = f"the counter did not step in {seconds:.3f} s; it refreshes every {period_s:.3f} s"
-        fault = "too-short", text
-    if fault is not None:
-        return invalid(*fault, method=method, update_period_s=period_s)
-    skew = 2 * (abs(start.time - edges[0]) + abs(stop.time - edges[1]))
-    if method in _LAG_S:
-        doubt = stop.spread_j - start.spread_j + skew * max(start.value, stop.value)
-        doubt += (period + _LAG_S[method]) * abs(stop.value - start.value)
-    else:
-        powers = edge_power_w or [energy / seconds]
-        doubt = max(*powers, energy / (seconds + period)) * (period + skew)
-    return Reading(
-        energy_j=energy,
-        method=method,
-        uncertainty_j=doubt + _RESOLUTION_J,
-        update_period_s=period_s,
-        flags=("failed-samples",) if start.faults != stop.faults else (),
-    )
 
 
 #: Faults that make a window invalid wherever they lie in it, the gravest first.
@@ -313,12 +225,63 @@ class Sensor:
         before = self.clock()
         try:
             value = self.read()
+            if not 0 <= value < math.inf:
+                raise NotANumber("the sensor must return a number of at least 0", value=value)
         except MeterError as error:
-            self.point = failed(self.point, error.reason, str(error))
+            self.point = self.point.failed(error.reason, str(error))
         except Exception as error:  # noqa: BLE001 - whatever a binding raises, the training goes on
-            self.point = failed(self.point, "meter-failed", f"{type(error).__name__}: {error}")
+            self.point = self.point.failed("meter-failed", f"{type(error).__name__}: {error}")
         else:
             self.point = self.add(self.point, 0.5 * (before + self.clock()), value)
+
+    def reading(
+        self,
+        start: Point,
+        stop: Point,
+        edges: tuple[float, float],
+        edge_power_w: Sequence[float] = (),
+    ) -> Reading:
+        """Energy between two points, with its validity and uncertainty.
+
+        A counter may lag its device by up to a refresh period at either edge. The two lags act in
+        opposite directions, so the error is at most one period at the higher of the edges' powers.
+
+        The uncertainty of integrated power is a sum: half of each change of power times its step,
+        which bounds the trapezoids' error where power rises or falls steadily between samples; and
+        the sensor's delay (refresh period, and the averaging of average power) times the change of
+        power between the edges, since a delay moves the window.
+
+        To both is added the power times the skew, the time from the window's edges to the points. A
+        point's time is the middle of its query. The sensor answered somewhere within the query,
+        which began no sooner than the edge, so it lies at most twice that far from the edge.
+
+        Args:
+            edges: times of the window's edges in s.
+            edge_power_w: for a counter, powers known at the edges; without any, the mean power is
+                used.
+        """
+        period = _ASSUMED_PERIOD_S if math.isnan(self.period_s) else self.period_s
+        seconds, energy = stop.time - start.time, stop.energy_j - start.energy_j
+        fault = _fault(start, stop, frozen_s=max(1.0, 10 * period))
+        if fault is None and energy <= 0 and self.method not in _LAG_S:
+            text = f"the counter did not step in {seconds:.3f} s; it refreshes every"
+            fault = "too-short", f"{text} {self.period_s:.3f} s"
+        if fault is not None:
+            return invalid(*fault, method=self.method, update_period_s=self.period_s)
+        skew = 2 * (abs(start.time - edges[0]) + abs(stop.time - edges[1]))
+        if self.method in _LAG_S:
+            doubt = stop.spread_j - start.spread_j + skew * max(start.value, stop.value)
+            doubt += (period + _LAG_S[self.method]) * abs(stop.value - start.value)
+        else:
+            powers = edge_power_w or [energy / seconds]
+            doubt = max(*powers, energy / (seconds + period)) * (period + skew)
+        return Reading(
+            energy_j=energy,
+            method=self.method,
+            uncertainty_j=doubt + _RESOLUTION_J,
+            update_period_s=self.period_s,
+            flags=("failed-samples",) if start.faults != stop.faults else (),
+        )
 
 
 @dataclass(frozen=True)
@@ -375,10 +338,8 @@ class Source:
         """
         powers = [point.value for point in (*start[1:], *stop[1:]) if not point.reason]
         reading, *checks = (
-            reading_between(
-                first, last, edges, method=s.method, period_s=s.period_s, edge_power_w=powers
-            )
-            for s, first, last in zip(self.sensors, start, stop, strict=True)
+            sensor.reading(first, last, edges, powers)
+            for sensor, first, last in zip(self.sensors, start, stop, strict=True)
         )
         reading = replace(reading, start=states[0], stop=states[1])
         pids = sorted({p.pid for state in reading.states for p in state.others or ()})

@@ -22,9 +22,7 @@ from naslib_ecnas.energy.sensors import (
     Source,
     agreement,
     counted,
-    failed,
     integrated,
-    reading_between,
     update_period_s,
 )
 
@@ -43,9 +41,21 @@ def power_points(*samples: Sample, max_gap_s: float = 1.0) -> list[Point]:
     return list(accumulate(samples, lambda p, s: add(p, *s), initial=Point()))[1:]
 
 
-def reading(start: Point, stop: Point, **known: Any) -> Reading:
-    options = {"edges": (start.time, stop.time), "method": "counter", "period_s": 0.1, **known}
-    return reading_between(start, stop, **options)
+def a_sensor(method: str = "counter", period_s: float = math.nan) -> Sensor:
+    return Sensor(method, lambda: 0.0, counted, period_s, lambda: 0.0)
+
+
+def reading(
+    start: Point,
+    stop: Point,
+    method: str = "counter",
+    *,
+    period_s: float = 0.1,
+    edges: Sample | None = None,
+    powers: Sample | tuple[()] = (),
+) -> Reading:
+    edges = edges or (start.time, stop.time)
+    return a_sensor(method, period_s).reading(start, stop, edges, powers)
 
 
 def counter(*samples: Sample, **known: Any) -> Reading:
@@ -54,8 +64,7 @@ def counter(*samples: Sample, **known: Any) -> Reading:
     return reading(points[0], points[-1], **known)
 
 
-def instant(start: Point, stop: Point, **known: Any) -> Reading:
-    return reading(start, stop, **{"method": "instant-power", **known})
+instant = partial(reading, method="instant-power")
 
 
 # -- running sums ---------------------------------------------------------------------------------
@@ -99,8 +108,8 @@ def test_the_uncertainty_of_a_counter_covers_its_lag(
 
     times = (start - period, start, start + seconds)
     points = counter_points(*((t, shown(t)) for t in times))
-    edges = (power + ramp * start, power + ramp * (start + seconds))
-    found = reading(*points[1:], period_s=period, edge_power_w=edges)
+    powers = (power + ramp * start, power + ramp * (start + seconds))
+    found = reading(*points[1:], period_s=period, powers=powers)
     assert found.valid
     exact = used(start + seconds) - used(start)
     assert abs(found.energy_j - exact) <= found.uncertainty_j + 1e-6
@@ -123,8 +132,9 @@ def test_any_fall_of_a_counter_without_wraps_is_a_reset(values: list[float]) -> 
     assert point.faults["reset"] == sum(b < a for a, b in pairwise(values))
 
 
-def test_a_fall_is_a_wrap_up_to_the_power_of_the_device() -> None:
+def test_falls_and_gaps_of_a_counter_that_wraps() -> None:
     """From 90 J of 100 J down to 10 J are 20 J: of 10 W in 1 s, and 1 s for the refreshes."""
+    limits = {"wrap_j": 100.0, "max_power_w": 10.0}
     for first, value, resets, rise in (
         (90.0, 10.0, 0, 20.0),
         (90.0, 10.5, 1, 0.0),
@@ -132,19 +142,22 @@ def test_a_fall_is_a_wrap_up_to_the_power_of_the_device() -> None:
         (100.25, 0.0, 1, 0.0),  # above the wrap: not a value of this counter
         (100.0, 0.0, 0, 0.0),  # from the wrap itself to 0 nothing was used
     ):
-        point = counter_points((0.0, first), (1.0, value), wrap_j=100.0, max_power_w=10.0)[-1]
+        point = counter_points((0.0, first), (1.0, value), **limits)[-1]
         assert (point.faults["reset"], point.energy_j) == (resets, rise)
         assert ("no wrap explains it" in point.detail) == bool(resets)
-
-
-def test_a_gap_that_could_hide_a_wrap_is_a_fault() -> None:
-    samples = (0.0, 5.0), (9.0, 50.0), (19.5, 60.0)
-    points = counter_points(*samples, wrap_j=100.0, max_power_w=10.0)
+    # In 10.5 s it could have wrapped twice.
+    points = counter_points((0.0, 5.0), (9.0, 50.0), (19.5, 60.0), **limits)
     assert [point.faults["gap"] for point in points] == [0, 0, 1]
 
 
 def test_a_sensor_samples_in_the_middle_of_its_query_and_counts_its_faults() -> None:
-    now, answers = [10.0], iter([5.0, Denied("no"), ValueError("changed"), 7.0])
+    now = [10.0]
+    faults: list[tuple[Any, str, str]] = [
+        (Denied("no"), "denied", "no"),
+        (ValueError("changed"), "meter-failed", "ValueError: changed"),
+        *((bad, "not-a-number", f"got {bad}") for bad in (math.nan, math.inf, -1.0)),
+    ]
+    answers = iter([5.0, *(answer for answer, _, _ in faults), 7.0, 0.0])
 
     def read() -> float:
         now[0] += 2
@@ -155,32 +168,33 @@ def test_a_sensor_samples_in_the_middle_of_its_query_and_counts_its_faults() -> 
 
     sensor = Sensor("counter", read, counted, 0.1, lambda: now[0])
     sensor.sample()
-    assert (sensor.point.time, sensor.point.value) == (11.0, 5.0)
-    for reason, detail in (("denied", "no"), ("meter-failed", "ValueError: changed")):
+    first = sensor.point
+    assert (first.time, first.value) == (11.0, 5.0)
+    for number, (_, reason, detail) in enumerate(faults):
         sensor.sample()
-        assert (sensor.point.reason, sensor.point.detail) == (reason, detail)
-        assert sensor.point.faults[reason] == 1
+        assert (sensor.point.reason, sensor.point.detail[-len(detail) :]) == (reason, detail)
+        assert sensor.point.faults[reason] == max(number - 1, 1)
+        assert reading(first, sensor.point).reason in (reason, "meter-failed", "not-a-number")
     sensor.sample()
-    assert (sensor.point.time, sensor.point.energy_j, sensor.point.reason) == (17.0, 2.0, "")
+    assert (sensor.point.time, sensor.point.energy_j, sensor.point.reason) == (23.0, 2.0, "")
+    assert reading(first, sensor.point).reason == "not-a-number"
+    sensor.sample()
+    assert (sensor.point.value, sensor.point.reason) == (0.0, "")
     assert MeterError.reason == "failed"
 
 
-# -- the refresh period ---------------------------------------------------------------------------
-
-
-def watched(read: Callable[[float], float], seconds: float) -> Sample:
-    """The period found in a sensor that is a function of time, and how long it took."""
-    now = [100.0]
-    found = update_period_s(
-        lambda: read(now[0] - 100.0),
-        seconds=seconds,
-        clock=lambda: now[0],
-        sleep=lambda s: now.__setitem__(0, now[0] + s),
-    )
-    return found, now[0] - 100.0
-
-
 def test_the_refresh_period_is_the_median_of_eight() -> None:
+    def watched(read: Callable[[float], float], seconds: float) -> Sample:
+        """The period found in a sensor that is a function of time, and how long it took."""
+        now = [100.0]
+        found = update_period_s(
+            lambda: read(now[0] - 100.0),
+            seconds=seconds,
+            clock=lambda: now[0],
+            sleep=lambda s: now.__setitem__(0, now[0] + s),
+        )
+        return found, now[0] - 100.0
+
     for period in (0.02, 0.1):
         found, took = watched(lambda t, p=period: math.floor(t / p), 5)
         assert found == pytest.approx(period, abs=2e-3)
@@ -200,19 +214,18 @@ def test_the_refresh_period_is_the_median_of_eight() -> None:
 
 def test_a_counter_reading_in_figures() -> None:
     samples = (5.0, 10.0), (7.0, 110.0)
-    found = counter(*samples)
-    assert (found.energy_j, found.method, found.update_period_s) == (100.0, "counter", 0.1)
-    # The mean power over the window is 50 W; one refresh of 0.1 s of it, and 1 mJ.
-    assert found.uncertainty_j == pytest.approx(50 * 0.1 + 1e-3)
-    unknown = counter(*samples, period_s=math.nan)
-    assert math.isnan(unknown.update_period_s)
-    assert unknown.uncertainty_j == found.uncertainty_j
-    # The highest known power of the edges counts. The skew, twice the way from both edges, delays.
-    found = counter(*samples, edge_power_w=(80.0, 60.0), edges=(5.01, 6.97))
-    assert found.uncertainty_j == pytest.approx(80 * (0.1 + 2 * (0.01 + 0.03)) + 1e-3)
-    # Idle edges do not hide that the counter's rise took this power at least.
-    found = counter(*samples, edge_power_w=(1.0, 2.0))
-    assert found.uncertainty_j == pytest.approx(100 / (2 + 0.1) * 0.1 + 1e-3)
+    for known, doubt in (
+        ({}, 50 * 0.1),  # one refresh of 0.1 s at the mean power of 50 W
+        ({"period_s": math.nan}, 50 * 0.1),
+        # The highest known power of the edges counts. The skew, twice the way from both, delays.
+        ({"powers": (80.0, 60.0), "edges": (5.01, 6.97)}, 80 * (0.1 + 2 * (0.01 + 0.03))),
+        # Idle edges do not hide that the counter's rise took this power at least.
+        ({"powers": (1.0, 2.0)}, 100 / (2 + 0.1) * 0.1),
+    ):
+        found = counter(*samples, **known)
+        assert (found.energy_j, found.method) == (100.0, "counter")
+        assert found.uncertainty_j == pytest.approx(doubt + 1e-3)
+        assert found.update_period_s == pytest.approx(known.get("period_s", 0.1), nan_ok=True)
 
 
 def test_a_power_reading_in_figures() -> None:
@@ -244,10 +257,10 @@ def test_nothing_is_clamped_and_the_edge_that_failed_is_named() -> None:
         assert found.detail.startswith(detail)
     assert counter((3.0, 5.0), (3.5, 5.0), (7.0, 5.0), (8.0, 6.0)).valid  # moved at the end
     for method in ("counter", "instant-power"):
-        found = reading(Point(), Point(), method=method)
+        found = reading(Point(), Point(), method)
         assert (found.reason, found.detail) == ("unsupported", "at the start: unsupported")
     start, moved = counter_points((1.0, 5.0), (1.5, 50.0))
-    found = reading(start, failed(moved, "query-failed", "a timeout"))
+    found = reading(start, moved.failed("query-failed", "a timeout"))
     assert (found.reason, found.detail) == ("query-failed", "at the end: a timeout")
     still, after = counter_points((1.0, 50.0), (9.0, 50.0), (9.5, 60.0))[1:]
     assert reading(still, after).detail == "at the start the counter had not moved for 8.0 s"
@@ -262,16 +275,6 @@ def test_a_counter_is_frozen_after_ten_periods_and_a_second_at_least(
         assert reading(start, stop, period_s=period_s).reason == reason
 
 
-def test_values_that_are_not_numbers_of_at_least_0() -> None:
-    for bad in (math.nan, math.inf, -1.0):
-        assert counter((0.0, 1.0), (1.0, bad)).reason == "not-a-number"
-        assert counter((0.0, 1.0), (1.0, bad), (1.1, 5.0)).reason == "not-a-number"
-        points = power_points((0.0, 100.0), (0.5, bad), (1.0, 100.0))
-        assert instant(points[0], points[2]).reason == "not-a-number"
-    assert counter((0.0, 0.0), (1.0, 3.0)).energy_j == 3.0
-    assert instant(*power_points((0.0, 0.0), (1.0, 3.0))).energy_j == 1.5
-
-
 def test_samples_of_power_too_far_apart_do_not_represent_the_time_between() -> None:
     points = power_points((0.0, 100.0), (0.5, 100.0), (3.0, 100.0), (3.5, 100.0), (4.5, 100.0))
     found = instant(points[0], points[3])
@@ -279,24 +282,24 @@ def test_samples_of_power_too_far_apart_do_not_represent_the_time_between() -> N
     assert instant(points[2], points[4]).valid
 
 
-def test_a_failed_sample_between_good_edges_is_flagged() -> None:
-    for times, flags in ((0, ()), (2, ("failed-samples",))):
-        for add, method in ((counted, "counter"), (integrated, "instant-power")):
-            options = {"max_gap_s": 1.0} if add is integrated else {}
-            start = add(Point(), 0.0, 100.0, **options)
-            stop = start
+def test_faults_between_good_edges() -> None:
+    """Failed queries are flagged; of graver faults the gravest is the reason."""
+    for first, method in (
+        (counter_points((0.0, 5.0))[0], "counter"),
+        (power_points((0.0, 5.0))[0], "instant-power"),
+    ):
+        add = counted if method == "counter" else partial(integrated, max_gap_s=1.0)
+        for times, flags in ((0, ()), (2, ("failed-samples",))):
+            stop = first
             for _ in range(times):
-                stop = failed(stop, "query-failed", "a timeout")
-            stop = add(stop, 0.5, 150.0, **options)
-            assert reading(start, stop, method=method).flags == flags
+                stop = stop.failed("query-failed", "a timeout")
+            stop = add(stop, 0.5, 150.0)
+            assert reading(first, stop, method).flags == flags
             assert stop.faults["query-failed"] == times
-
-
-def test_the_gravest_fault_is_the_reason() -> None:
     (first,) = counter_points((0.0, 5.0))
     point = first
     for reason in ("query-failed", "gap", "meter-failed", "not-a-number", "reset", "gpu-lost"):
-        point = counted(point, 0.1, 1.0) if reason == "reset" else failed(point, reason, reason)
+        point = counted(point, 0.1, 1.0) if reason == "reset" else point.failed(reason, reason)
         assert reading(first, point).reason == reason
     # What happened before a window is not its fault.
     before = counted(point, 0.2, 2.0)
@@ -321,11 +324,6 @@ def test_agreement_has_four_outcomes() -> None:
 
 EDGES = (9.99, 19.98)
 
-
-def a_sensor(method: str, period_s: float = math.nan) -> Sensor:
-    return Sensor(method, lambda: 0.0, counted, period_s, lambda: 0.0)
-
-
 #: A GPU with a counter and instantaneous power, which must not be shared.
 GPU = Source("energy_j", (a_sensor("counter", 0.01), a_sensor("instant-power")), refuse_shared=True)
 
@@ -347,16 +345,13 @@ def test_the_powers_and_the_skew_of_the_edges_are_in_the_uncertainty() -> None:
     assert (found.integral_j, found.agreement, found.flags) == (2_000, "agree", ())
     # A power that failed at an edge is not known there.
     start, (count, power) = points(2_000, (100.0, 300.0))
-    found = GPU.reading(start, (count, failed(power, "query-failed", "")), (10.0, 20.0))
+    found = GPU.reading(start, (count, power.failed("query-failed", "")), (10.0, 20.0))
     assert found.uncertainty_j == pytest.approx(2_000 / 10.01 * 0.01 + 1e-3)
     assert (found.agreement, math.isnan(found.integral_j)) == ("unchecked", True)
     # An invalid reading keeps the states too.
     found = GPU.reading(*points(-2, (1.0, 1.0)), EDGES, states)
-    assert (found.reason, found.start, found.stop, found.update_period_s) == (
-        "reset",
-        *states,
-        0.01,
-    )
+    assert (found.reason, found.start, found.stop) == ("reset", *states)
+    assert found.update_period_s == 0.01
 
 
 def test_the_timing_of_both_sensors_excuses_a_difference() -> None:
@@ -373,9 +368,9 @@ def test_above_the_limit_is_beyond_the_higher_limit_and_the_uncertainty() -> Non
     """Of two limits the higher counts, 1.2 of it: 300 W allow 3,600 J in 10 s."""
 
     def flags(joules: float, *limits: float) -> tuple[str, ...]:
-        states = [GpuState(power_limit_w=limit) for limit in limits]
+        first, second = (GpuState(power_limit_w=limit) for limit in limits)
         both = points(joules, (joules / 10, joules / 10))
-        found = GPU.reading(*both, (10.0, 20.0), (states[0], states[1]))
+        found = GPU.reading(*both, (10.0, 20.0), (first, second))
         assert found.valid
         return found.flags
 
