@@ -130,10 +130,8 @@ def _durations(record: Measurement, plan: Plan) -> Faults:
         if window is None:
             yield "window", f"the meter has no window {name}"
         elif abs(window.seconds - seconds) > _CLOCK_S + _CLOCK_SHARE * seconds:
-            yield (
-                "duration",
-                f"{name} took {seconds:.2f} s, the meter measured {window.seconds:.2f}",
-            )
+            text = f"{name} took {seconds:.2f} s, the meter measured {window.seconds:.2f}"
+            yield "duration", text
 
 
 def _energies(record: Measurement, plan: Plan) -> Faults:
@@ -141,28 +139,18 @@ def _energies(record: Measurement, plan: Plan) -> Faults:
     for text in record.invalid:
         yield "energy", text
     total = record.window("total")
-    checks = check_parts(total, record.windows) if total and record.measured else ()
-    for parts in checks:
+    for parts in check_parts(total, record.windows) if total and record.measured else ():
         if parts.verdict == "off":
-            yield (
-                "parts",
-                f"the parts of {parts.device} use {parts.parts_j:.1f} J, the whole run "
-                f"{parts.total_j:.1f} J: a difference of {parts.rest_j:.1f} J, of which "
-                f"{parts.tolerance_j:.1f} J are uncertain",
-            )
+            text = f"the parts of {parts.device} use {parts.parts_j:.1f} J, the whole run "
+            text += f"{parts.total_j:.1f} J: a difference of {parts.rest_j:.1f} J, of which "
+            yield "parts", f"{text}{parts.tolerance_j:.1f} J are uncertain"
     joules = record.total_j(cpu=False)
     if record.measured and joules <= 0:
         yield "energy", f"the training used {joules} J"
 
 
 #: Every check for faults, in the order of the report.
-FAULTS: tuple[Callable[[Measurement, Plan], Faults], ...] = (
-    _identity,
-    _steps,
-    _evaluations,
-    _durations,
-    _energies,
-)
+FAULTS = (_identity, _steps, _evaluations, _durations, _energies)
 
 
 # -- doubts about a single record ----------------------------------------------------------------
@@ -189,8 +177,7 @@ def _sensors(record: Measurement) -> Doubts:
     if record.measured:
         for name in record.unresolved:
             yield "too-short", f"{name} ended before the sensor refreshed; it is estimated", False
-    total = record.window("total")
-    for device, reading in essential(total).items():
+    for device, reading in essential(record.window("total")).items():
         joules, integral_j, unsure_j = reading.energy_j, reading.integral_j, reading.uncertainty_j
         if reading.agreement == "apart":
             text = f"the counter gives {joules:.1f} J, integrated power {integral_j:.1f} J"
@@ -241,7 +228,7 @@ def _rests(record: Measurement) -> Doubts:
 
 
 #: Every check for doubts, in the order of the report.
-DOUBTS: tuple[Callable[[Measurement], Doubts], ...] = (_origin, _sensors, _states, _rests)
+DOUBTS = (_origin, _sensors, _states, _rests)
 
 
 # -- records compared with each other ------------------------------------------------------------
@@ -308,8 +295,7 @@ def _spread(
 
 def _clocks(records: list[Measurement]) -> Iterator[Finding]:
     """Runs whose GPU had a lower clock than in most runs on the same kind of device."""
-    runs = _medians(records, lambda r: r.training.device_name, _clock_mhz)
-    for name, clock, usual, _ in runs:
+    for name, clock, usual, _ in _medians(records, _COMMON["device"], _clock_mhz):
         if clock < (1 - _CLOCK) * usual:
             text = f"the GPU ran at {clock:.0f} MHz, in most runs at {usual:.0f} MHz"
             yield Finding(name, "clocks", text, fault=False, redo=True)

@@ -175,11 +175,7 @@ def claims(folder: Path) -> list[Claim]:
 
 
 def file_names(folder: Path) -> list[str]:
-    """Names of the files in a folder; none if there is no such folder.
-
-    Raises:
-        StorageError: the folder cannot be read.
-    """
+    """Names of the files in a folder; none if there is no such folder."""
     try:
         return os.listdir(folder)
     except FileNotFoundError:

@@ -27,18 +27,10 @@ def test_a_record_comes_back_byte_for_byte(sound: Path, tmp_path: Path) -> None:
         record = Measurement.read(path)
         record.write(tmp_path / "again.json")
         assert (tmp_path / "again.json").read_bytes() == path.read_bytes()
-        again = Measurement.read(tmp_path / "again.json")
-        assert again.window("total") == record.window("total")
-        assert again.training == record.training
 
 
 def test_a_damaged_record_is_an_error_or_the_same_record(path: Path) -> None:
     whole = path.read_bytes()
-    for length in range(0, len(whole) - 1, 97):
-        path.write_bytes(whole[:length])
-        with pytest.raises(FormatError):
-            Measurement.read(path)
-    path.write_bytes(whole)
     before = Measurement.read(path)
     rng = np.random.default_rng(0)
     errors = 0

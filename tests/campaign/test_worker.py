@@ -74,16 +74,11 @@ def claimed_elsewhere(place: Path, **changes: Any) -> Path:
 def test_on_a_cpu_its_counters_are_used_if_they_can_be_read() -> None:
     with EnergyMeter(devices=()) as meter:
         state = meter.cpu_state
-    with opened(Settings()) as (meter, label):
-        if state.kind == "measured":
-            assert label.kind == "rapl"
-            assert isinstance(meter, EnergyMeter)
-        else:
-            assert isinstance(meter, NullMeter)
-            assert (label.kind, label.cpu_detail) == ("none", state.detail)
-    with opened(Settings(meter="none")) as (meter, label):
-        assert isinstance(meter, NullMeter)
-        assert (label.kind, label.cpu_detail) == ("none", "not asked for")
+    expected = ("rapl", EnergyMeter) if state.kind == "measured" else ("none", NullMeter)
+    with opened(Settings()) as (used, label):
+        assert (label.kind, type(used), label.cpu_detail) == (*expected, state.detail)
+    with opened(Settings(meter="none")) as (used, label):
+        assert (label.kind, type(used), label.cpu) == ("none", NullMeter, "off")
 
 
 def test_a_gpu_that_cannot_be_measured_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,9 +154,25 @@ def test_a_pause_makes_a_device_cold(
     assert warmed_up == [True, False, True, False]
 
 
-def test_rests_are_slept_before_and_after(one: Path, traced: Settings, clock: Any) -> None:
-    work(one, replace(traced, baseline_s=7.0), clock=clock, sleep=clock.sleep)
+def test_rests_are_slept_before_and_after_and_steps_are_reported(
+    one: Path, traced: Settings, clock: Any
+) -> None:
+    told = []
+
+    def progress(
+        task: str, done: int = 0, total: int | None = None, *, unit: str = "", note: str = ""
+    ) -> None:
+        told.append(f"{task}: {done} of {total} {unit}")
+
+    resting = replace(traced, baseline_s=7.0)
+    work(str(one), resting, clock=clock, sleep=clock.sleep, progress=progress)
     assert clock.slept == [7.0, 7.0]
+    assert told == [
+        "campaign tiny: 0 of 1 units",
+        "training row 0: 1 of 2 steps",
+        "training row 0: 2 of 2 steps",
+        "campaign tiny: 1 of 1 units",
+    ]
     names = [window.name for window in records(one)[0].windows]
     assert (names[0], names[-1]) == ("rest-before", "rest-after")
 
