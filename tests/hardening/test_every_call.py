@@ -114,13 +114,9 @@ def bad_values(name: str) -> Iterator[tuple[str, Any]]:
         yield from ((argument, value) for value in own or ())
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def things(
-    warm: Path,
-    small_file: Path,
-    small_columns: Any,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    small_file: Path, small_columns: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Any]:
     """Good arguments, by the names of arguments or those that the cases give them."""
     from naslib_ecnas import search
@@ -137,7 +133,7 @@ def things(
     from naslib_ecnas.surrogate.calibrate import measurements_of
     from naslib_ecnas.surrogate.models import shipped
 
-    monkeypatch.chdir(tmp_path)
+    tmp_path = tmp_path_factory.mktemp("things")
     (tmp_path / "GARBAGE").write_bytes(b"nothing that anybody could read\n" * 40)
     bench, rng = Benchmark(Table.open(small_file)), np.random.default_rng(0)
     names = ("energy_kwh", "validation_accuracy")
@@ -181,7 +177,10 @@ def fault_of(call: Any, arguments: dict[str, Any]) -> str:
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_bad_arguments_are_refused(name: str, things: dict[str, Any]) -> None:
+def test_bad_arguments_are_refused(
+    name: str, things: dict[str, Any], warm: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(things["tmp"])
     if name.startswith(("training.", "campaign.work", "surrogate.paper.PaperModel")):
         pytest.importorskip("torch")
     if name == "data.long_form.write_parquet":
