@@ -84,7 +84,7 @@ def whole_space(lines: list[Any], *, quick: bool) -> None:
     predicted = np.arange(0, SPACE, 10 if quick else 1)
     cells = [Cell.from_row(int(row)) for row in rows]
     counts = parameters(rows)
-    one = forward(PaperModel.from_weights(Weights.shipped("paper")))
+    one = forward(PaperModel.from_arrays(Weights.shipped("paper").arrays))
     models = Models.shipped()
     models.predict(rows)  # tables of topologies are made once
     theirs, ours = [], []

@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from naslib_ecnas.errors import (
-    ConfigError,
-    FormatError,
-    UnknownMetricError,
-    check_numbers,
-    floats,
-)
-from naslib_ecnas.files import from_json
+from naslib_ecnas.errors import ConfigError, FormatError, UnknownMetricError, check_numbers, floats
+from naslib_ecnas.files import from_json, from_plain, to_plain
 from naslib_ecnas.metrics import metric
 
 if TYPE_CHECKING:
     from naslib_ecnas.data.table import Table
 
-__all__ = ["HEADINGS", "Z90", "Quality", "QualityLine", "Scores", "bounds", "kendall_tau", "scores"]
+__all__ = [
+    "HEADINGS",
+    "Z90",
+    "Quality",
+    "QualityLine",
+    "Scores",
+    "bounds",
+    "kendall_tau",
+    "log_scores",
+    "scores",
+]
 
 # -- reports ----
 
@@ -53,9 +57,9 @@ class QualityLine:
     """`cells`, `mae` (in the unit), `mape` (per cent), `r2`, `tau`, `bias` (median of predicted
     over true), `coverage` (share of true values within their 90 % intervals), without those that
     are unknown."""
-    by_vertices: Mapping[str, Mapping[str, float]]
-    """The same for the cells of each number of vertices."""
-    anchor: str
+    by_vertices: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """The same scores for the cells of each number of vertices."""
+    anchor: str = ""
     """Published results on the same target, with their source."""
 
 
@@ -71,27 +75,8 @@ class Quality:
     lines: tuple[QualityLine, ...]
 
     @classmethod
-    def of_headers(cls, headers: Iterable[Mapping[str, Any]]) -> Quality:
-        """From `quality` and `anchors` in the headers of weights."""
-        lines = []
-        for header in headers:
-            anchors = header.get("anchors") or {}
-            for name, known in (header.get("quality") or {}).items():
-                by_vertices = known.get("by_vertices") or {}
-                line = QualityLine(
-                    target=name,
-                    about=str(known.get("about") or header.get("split") or ""),
-                    unit=str(known.get("unit") or ""),
-                    scores={k: float(v) for k, v in known.items() if _is_number(v)},
-                    by_vertices={k: dict(v) for k, v in by_vertices.items()},
-                    anchor=str(anchors.get(name) or ""),
-                )
-                lines.append(line)
-        return cls(tuple(lines))
-
-    @classmethod
     def of_table(cls, table: Table) -> Quality:
-        """From the attributes of a modelled table.
+        """The report in the attributes of a modelled table.
 
         Raises:
             UnknownMetricError: the table has no report, such as a measured one.
@@ -102,10 +87,23 @@ class Quality:
             message = f"table {table.name} has no report of quality; the modelled 7v, 5v, 4v have"
             raise UnknownMetricError(message)
         try:
-            return cls.of_headers(from_json(text))
-        except (ValueError, AttributeError, TypeError, OverflowError) as error:
-            message = "the report of quality must be a list of headers as JSON"
+            return cls.from_json(from_json(text))
+        except ValueError as error:
+            message = f"the report of quality cannot be read ({error})"
             raise FormatError(message, path=table.path) from error
+
+    @classmethod
+    def from_json(cls, lines: Any) -> Quality:
+        """The inverse of `to_json`.
+
+        Raises:
+            FormatError: a value is missing or has another type.
+        """
+        return from_plain(cls, {"lines": lines})
+
+    def to_json(self) -> Any:
+        """A list of plain values, as headers of weights and tables keep it."""
+        return to_plain(self.lines)
 
     def __getitem__(self, target: str) -> QualityLine:
         for line in self.lines:
@@ -124,35 +122,24 @@ class Quality:
         """Rows of a table under `HEADINGS`, as text."""
         out = []
         for line in self.lines:
-            out.append((line.target, *_cells(line.scores, line.unit)))
-            if by_vertices:
-                for vertices, scores in sorted(line.by_vertices.items()):
-                    out.append((f"  {vertices} vertices", *_cells(scores, line.unit)))
+            parts = sorted(line.by_vertices.items()) if by_vertices else []
+            named = [(line.target, line.scores), *((f"  {n} vertices", part) for n, part in parts)]
+            out += [(name, *_cells(scores, line.unit)) for name, scores in named]
         return out
 
     def __str__(self) -> str:
         table = [HEADINGS, *self.rows()]
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        text = [
+        return "\n".join(
             "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])])
             for row in table
-        ]
-        return "\n".join(text)
-
-    def to_json(self) -> list[dict[str, Any]]:
-        """Plain values."""
-        return [asdict(line) for line in self.lines]
+        )
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _cells(scores: Mapping[str, Any], unit: str) -> Iterator[str]:
+def _cells(scores: Mapping[str, float], unit: str) -> Iterator[str]:
     for name, form in _SHOWN.values():
-        known = _is_number(scores.get(name))
-        text = f"{scores[name]:{form}}" if known else "-"
-        yield f"{text} {unit}" if known and name == "mae" and unit else text
+        text = f"{scores[name]:{form}}" if name in scores else "-"
+        yield f"{text} {unit}" if unit and name == "mae" and name in scores else text
 
 
 # -- intervals ----
@@ -216,11 +203,6 @@ class Scores:
         known = {k: v for k, v in asdict(self).items() if v is not None and math.isfinite(v)}
         return {k: round(v, 6) for k, v in known.items()}
 
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Scores:
-        """The inverse of `to_json`."""
-        return cls(**{**dict.fromkeys(("mae", "mape", "r2", "tau", "bias"), math.nan), **data})
-
 
 def scores(
     true: ArrayLike,
@@ -255,6 +237,12 @@ def scores(
             bias=float(np.median(p / t)),
             coverage=covered,
         )
+
+
+def log_scores(true: ArrayLike, predicted: ArrayLike, sd: ArrayLike) -> Scores:
+    """Scores whose intervals follow from standard deviations of log(true / predicted)."""
+    mean, factor = floats(predicted), np.exp(Z90 * floats(sd))
+    return scores(true, mean, mean / factor, mean * factor)
 
 
 def kendall_tau(a: ArrayLike, b: ArrayLike) -> float:

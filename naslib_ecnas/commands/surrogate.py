@@ -17,14 +17,13 @@ from naslib_ecnas.console import (
     progress,
     split_words,
 )
+from naslib_ecnas.surrogate import TARGETS
 
 if TYPE_CHECKING:
     from naslib_ecnas.quality import Scores
     from naslib_ecnas.surrogate.calibrate import Report
 
 __all__ = ["add_options"]
-
-_TARGETS = ("energy", "epochs", "accuracy", "time", "devices", "paper")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +42,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add(*JSON)
 
     add = action(_fit, "ecnas surrogate fit --target energy --data DIR --out energy.safetensors")
-    add("--target", help="model to fit", required=True, choices=_TARGETS)
+    add("--target", help="model to fit", required=True, choices=TARGETS)
     about = "energy model: ours, or the paper's recipe (%(default)s)"
     add("--model", help=about, default="ours", choices=("ours", "paper"))
     add("--data", "DIR", "folder of the measurements", required=True)
@@ -100,10 +99,11 @@ def _evaluate(args: argparse.Namespace) -> None:
     --data, compare the models with the measurements of a folder, without those that they were
     fitted on."""
     from naslib_ecnas.quality import HEADINGS, Quality
-    from naslib_ecnas.surrogate.modelled import reported
 
     if args.data is None:
-        quality = Quality.of_headers(reported(name) for name in _TARGETS)
+        from naslib_ecnas.surrogate.modelled import shipped_quality
+
+        quality = Quality.from_json(shipped_quality(*TARGETS))
     else:
         from naslib_ecnas.surrogate.evaluate import evaluate
 
@@ -141,7 +141,8 @@ def _fit(args: argparse.Namespace) -> None:
     if args.json:
         print_json({"out": args.out, "header": dict(weights.header)})
     else:
-        print_table(HEADINGS, Quality.of_headers([weights.header]).rows(), right=range(1, 7))
+        quality = Quality.from_json(weights.header["quality"])
+        print_table(HEADINGS, quality.rows(), right=range(1, 7))
         print(f"written to: {args.out}")
 
 

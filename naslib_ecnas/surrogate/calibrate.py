@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,11 +25,13 @@ from naslib_ecnas.errors import (
     check_numbers,
     whole_numbers,
 )
-from naslib_ecnas.quality import Z90, Scores, scores
+from naslib_ecnas.files import to_plain
+from naslib_ecnas.quality import QualityLine, Scores, log_scores
 from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate.devices import SPANS, Descriptors, DeviceModel, shipped_descriptors
 from naslib_ecnas.surrogate.features import features, vertices_of
 from naslib_ecnas.surrogate.models import Weights
+from naslib_ecnas.surrogate.robust import RobustFit, conformal_sd, robust_ridge, trimmed_start
 
 __all__ = [
     "Calibration",
@@ -91,9 +93,8 @@ def choose(
     check_numbers(least=0, cost=cost)
     check_numbers(least=0, most=1, spread=spread)
     if rows is None:
-        space = Space(vertices)
         # Row 0 has no vertices: its time is no sum over kinds of layers.
-        pool = np.arange(1, len(space), dtype=np.int64)
+        pool = np.arange(1, len(Space(vertices)), dtype=np.int64)
         if len(pool) > _CANDIDATES:
             drawn = np.random.default_rng(seed).choice(pool, _CANDIDATES, replace=False)
             pool = np.sort(drawn)
@@ -107,13 +108,11 @@ def choose(
     # Scaled to the candidates: descriptors of seven-vertex cells spread more than of four-vertex.
     z = (z - z.mean(axis=0)) / np.maximum(z.std(axis=0), 1e-9)
     price = base.time_s(x) ** cost
-    first = cells - round(spread * cells)
-    chosen = _d_optimal(z, price, first)
-    chosen += _centres(z, price, chosen, cells - first)
-    return pool[chosen]
+    extremes = _d_optimal(z, price, cells - round(spread * cells))
+    return pool[_with_centres(z, price, extremes, cells)]
 
 
-def _d_optimal(z: NDArray[np.float64], price: NDArray[np.float64], number: int) -> list[int]:
+def _d_optimal(z: Vector, price: Vector, number: int) -> list[int]:
     design = np.column_stack([np.ones(len(z)), z])
     inverse = np.diag([1e6, *[1 / _RIDGE] * z.shape[1]])
     chosen: list[int] = []
@@ -129,121 +128,16 @@ def _d_optimal(z: NDArray[np.float64], price: NDArray[np.float64], number: int) 
     return chosen
 
 
-def _centres(
-    z: NDArray[np.float64], price: NDArray[np.float64], before: list[int], number: int
-) -> list[int]:
-    near = np.full(len(z), np.inf)
-    for i in before:
-        near = np.minimum(near, ((z - z[i]) ** 2).sum(axis=1))
-    chosen: list[int] = []
-    for _ in range(number):
-        if before or chosen:
-            best = int(np.argmax(np.sqrt(near) / price))
-        else:
-            best = int(np.argmin((z**2).sum(axis=1)))  # begin in the middle
-        chosen.append(best)
-        near = np.minimum(near, ((z - z[best]) ** 2).sum(axis=1))
-    return chosen
-
-
-# -- ridge regression that single wrong measurements do not bend ----------------------------------
-
-#: Residuals over this many spreads count less: 95 % as efficient as least squares on a normal.
-_HUBER = 1.345
-_STEPS = 30
-#: Random fits of `trimmed_start`, and the share of measurements that each is improved on.
-_STARTS, _SOUND = 100, 0.7
-
-
-@dataclass(frozen=True)
-class RobustFit:
-    """Coefficients and the weight of each measurement."""
-
-    coefficients: Vector
-    """(1 + k,) intercept first."""
-    weight: Vector
-    """(n,) weights from 1 to 0; outliers have 0."""
-
-    def __call__(self, x: NDArray[Any]) -> Vector:
-        """(n,) fitted values of (n, k)."""
-        return np.asarray(self.coefficients[0] + x @ self.coefficients[1:], dtype=np.float64)
-
-
-def robust_ridge(
-    x: NDArray[Any],
-    y: NDArray[Any],
-    *,
-    penalty: float,
-    start: NDArray[Any] | None = None,
-    floor: float = 1e-3,
-    cut: float = 6.0,
-    one_sided: bool = False,
-) -> RobustFit:
-    """Iteratively reweighted least squares with Huber's weights; the intercept is not shrunk.
-
-    Args:
-        x: (n, k) standardised descriptors.
-        y: (n,) values.
-        penalty: of the squared coefficients.
-        start: (n,) weights of the first step, all 1 by default.
-        floor: least spread, so that an exact fit does not turn all else into outliers.
-        cut: residuals over so many spreads get weight 0. Where this would leave less than half of
-            the measurements, the starting weights are used.
-        one_sided: whether only positive residuals can get weight 0: another job on the machine
-            makes a run longer, none makes it shorter.
-    """
-    design = np.column_stack([np.ones(len(y)), np.asarray(x, dtype=np.float64)])
-    shrink = np.diag([1e-9, *[penalty] * (design.shape[1] - 1)])
-    begin = np.ones(len(y)) if start is None else np.asarray(start, dtype=np.float64)
-    weight = begin
-    b = np.zeros(design.shape[1])
-    for _ in range(_STEPS):
-        weighted = design * weight[:, None]
-        b = np.linalg.solve(design.T @ weighted + shrink, weighted.T @ y)
-        residual = y - design @ b
-        error = np.abs(residual)
-        spread = max(1.4826 * float(np.median(error[weight > 0])), floor)
-        weight = np.minimum(1, _HUBER * spread / np.maximum(error, 1e-300))
-        weight = np.where((residual if one_sided else error) > cut * spread, 0.0, weight)
-        if np.count_nonzero(weight) < len(y) / 2:
-            weight = begin
-    return RobustFit(b, weight)
-
-
-def trimmed_start(
-    x: NDArray[Any], y: NDArray[Any], *, penalty: float, within: float, seed: int = 0
-) -> NDArray[np.bool_]:
-    """(n,) mask of sound measurements, where up to 30 % may be wrong to one side.
-
-    Least trimmed squares (Rousseeuw and Van Driessen, Data Mining and Knowledge Discovery 12,
-    2006, section 3): many fits to few measurements drawn at random, each improved twice by a fit
-    to the measurements nearest to it; the one with the least sum of squares over these wins.
-
-    Args:
-        x: (n, k) standardised descriptors.
-        y: (n,) values.
-        penalty: of the squared coefficients.
-        within: residuals up to this, or up to four spreads, are sound.
-        seed: of the draws.
-    """
-    design = np.column_stack([np.ones(len(y)), np.asarray(x, dtype=np.float64)])
-    n, k = design.shape
-    shrink = np.diag([1e-9, *[penalty] * (k - 1)])
-    nearest = min(n, max(int(np.ceil(_SOUND * n)), k + 1))
-    rng = np.random.default_rng(seed)
-    chosen = rng.permuted(np.tile(np.arange(n), (_STARTS, 1)), axis=1)[:, : min(k + 1, n)]
-    error = np.zeros((0, n))
-    for _ in range(3):
-        part, value = design[chosen], y[chosen]
-        left = np.swapaxes(part, 1, 2) @ part + shrink
-        right = np.swapaxes(part, 1, 2) @ value[:, :, None]
-        fits = np.linalg.solve(left, right)[:, :, 0]
-        error = np.abs(y - fits @ design.T)
-        chosen = np.argpartition(error, nearest - 1, axis=1)[:, :nearest]
-    best = int(np.argmin((np.take_along_axis(error, chosen, axis=1) ** 2).sum(axis=1)))
-    # The median of the nearest 70 % is the 35 % quantile of all: 0.454 standard deviations.
-    spread = float(np.median(error[best][chosen[best]])) / 0.454
-    return np.asarray(error[best] <= max(within, 4 * spread))
+def _with_centres(z: Vector, price: Vector, chosen: list[int], number: int) -> list[int]:
+    """The chosen ones and k-centres, `number` of them together."""
+    out = list(chosen)
+    near = np.full(len(z), np.inf)  # squared distance to the nearest
+    for i in range(number):
+        if i == len(out):
+            middle = int(np.argmin((z**2).sum(axis=1)))
+            out.append(int(np.argmax(np.sqrt(near) / price)) if out else middle)
+        near = np.minimum(near, ((z - z[out[i]]) ** 2).sum(axis=1))
+    return out
 
 
 # -- the calibration of a device ------------------------------------------------------------------
@@ -308,7 +202,7 @@ class Suspicious:
     expected: float
     factor: float
     """value / expected."""
-    weight: float
+    weight: float = 0.0
     """Its weight in the fit."""
 
 
@@ -334,17 +228,10 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers for a header."""
-        out: dict[str, Any] = {
-            "device": self.device,
-            "cells": self.cells,
-            "worst": round(self.worst, 3),
-            "suspicious": [asdict(s) for s in self.suspicious],
-        }
-        for name in ("cross_validated", "sound", "held_out", "held_out_sound"):
-            value = getattr(self, name)
-            if value is not None:
-                out[name] = value.to_json()
-        return out
+        every = {name: v.to_json() for name, v in vars(self).items() if isinstance(v, Scores)}
+        suspicious = [asdict(each) for each in self.suspicious]
+        rounded = {"worst": round(self.worst, 3), "suspicious": suspicious}
+        return {"device": self.device, "cells": self.cells, **rounded, **every}
 
 
 @dataclass(frozen=True)
@@ -353,20 +240,6 @@ class Calibration:
 
     model: DeviceModel
     report: Report
-
-
-@dataclass(frozen=True)
-class _Fit:
-    time: Vector
-    power: Vector
-    time_residual: Vector | None
-    energy_residual: Vector
-    weight: Vector
-
-    def log_energy(self, z: NDArray[Any]) -> Vector:
-        """(n,) log(kWh / s of one epoch on the first GPU) of (n, 5) descriptors."""
-        both = self.time + self.power
-        return np.asarray(both[0] + z @ both[1:])
 
 
 def calibrate(
@@ -394,42 +267,36 @@ def calibrate(
         UnknownCellError: a row is not one of the seven-vertex space.
     """
     base = descriptors or shipped_descriptors()
-    total = len(measurements.rows)
     check_counts(least=0, seed=seed)
+    chosen = np.ones(len(measurements.rows), dtype=bool)
     if cells is not None:
         check_counts(cells=cells)
-    if cells is not None and cells > total:
-        raise ConfigError(f"cannot fit {cells} of {total} measurements")
-    fitted, rest = measurements, None
-    if cells is not None and cells < total:
-        rows = choose(cells, rows=measurements.rows, seed=seed, descriptors=base)
-        mask = np.isin(measurements.rows, rows)
-        fitted, rest = measurements.take(mask), measurements.take(~mask)
-    n = len(fitted.rows)
-    if len(np.unique(fitted.rows)) < _FEWEST:
+        if cells > len(chosen):
+            raise ConfigError(f"cannot fit {cells} of {len(chosen)} measurements")
+        if cells < len(chosen):
+            rows = choose(cells, rows=measurements.rows, seed=seed, descriptors=base)
+            chosen = np.isin(measurements.rows, rows)
+    fitted = measurements.take(chosen)
+    number, (found, cell) = len(fitted.rows), np.unique(fitted.rows, return_inverse=True)
+    if len(found) < _FEWEST:
         raise ConfigError(
             f"a calibration needs {_FEWEST} or more cells, better 20",
-            value=len(np.unique(fitted.rows)),
+            value=len(found),
             remedy="measure those that this names: ecnas surrogate choose",
         )
     x = features(fitted.rows)
     z, first = base(x), base.time_s(x)
     fit = _fit(z, first, fitted)
-    suspicious = _suspicious(fit, first, z, fitted)
-    doubted = np.isin(np.arange(n), [i for i, _ in suspicious])
 
-    number = folds or (n if n <= 120 else 10)
-    _, cell = np.unique(fitted.rows, return_inverse=True)
     # Repeats of a cell stay together: a fold's fit must not see its cells.
-    fold = np.random.default_rng(seed).permutation(int(cell.max()) + 1)[cell] % number
-    log = np.empty(n)
-    for f in np.unique(fold):
-        out = fold == f
-        log[out] = _fit(z[~out], first[~out], fitted.take(~out)).log_energy(z[out])
-    predicted = first * np.exp(log)
-    error = np.abs(np.log(fitted.energy_kwh / predicted))
-    sound = ~doubted
-    sd = conformal_sd(error[sound])
+    folds = folds or (number if number <= 120 else 10)
+    fold = np.random.default_rng(seed).permutation(len(found))[cell] % folds
+    predicted = np.empty(number)
+    for part in (fold == f for f in np.unique(fold)):
+        others = _fit(z[~part], first[~part], fitted.take(~part))
+        predicted[part] = others.energy(z[part], first[part])
+    sound, energy = fit.weight > 0, fitted.energy_kwh
+    sd = conformal_sd(np.abs(np.log(energy / predicted))[sound])
     model = DeviceModel(
         device,
         base,
@@ -442,24 +309,35 @@ def calibrate(
     )
     report = Report(
         device=device,
-        cells=n,
-        cross_validated=_scores(fitted.energy_kwh, predicted, sd),
-        sound=_scores(fitted.energy_kwh[sound], predicted[sound], sd),
-        worst=float(100 * np.max(np.abs(predicted / fitted.energy_kwh - 1)[sound])),
-        suspicious=tuple(s for _, s in suspicious),
-        **({} if rest is None else _held_out(model, fit, rest)),
+        cells=number,
+        cross_validated=log_scores(energy, predicted, sd),
+        sound=log_scores(energy[sound], predicted[sound], sd),
+        worst=float(100 * np.max(np.abs(predicted / energy - 1)[sound])),
+        suspicious=_suspicious(fit, fitted, z, first),
+        **({} if chosen.all() else _held_out(model, measurements.take(~chosen))),
     )
     return Calibration(model, report)
 
 
+class _Fit(NamedTuple):
+    """Intercepts and slopes as in `DeviceModel`, and the weights of the measurements."""
+
+    time: Vector
+    power: Vector
+    weight: Vector
+
+    def energy(self, z: Vector, first: Vector) -> Vector:
+        """(n,) kWh of (n, 5) descriptors and (n,) s of one epoch on the first GPU."""
+        both = self.time + self.power
+        return np.asarray(first * np.exp(both[0] + z @ both[1:]))
+
+
 def _fit(z: Vector, first: Vector, m: Measurements) -> _Fit:
-    energy = np.log(m.energy_kwh / first)
     if m.training_time_s is None:
-        whole = _robust(z, energy, _ENERGY_PENALTY, _ENERGY_FLOOR)
-        none = np.zeros_like(whole.coefficients)
-        return _Fit(none, whole.coefficients, None, energy - whole(z), whole.weight)
+        whole = _trimmed(z, np.log(m.energy_kwh / first), _ENERGY_PENALTY, _ENERGY_FLOOR)
+        return _Fit(np.zeros_like(whole.coefficients), whole.coefficients, whole.weight)
     ratio = np.log(m.training_time_s / first)
-    time = _robust(z, ratio, _TIME_PENALTY, _TIME_FLOOR, one_sided=True)
+    time = _trimmed(z, ratio, _TIME_PENALTY, _TIME_FLOOR, one_sided=True)
     # A run with a disturbed time has a disturbed power.
     sound = time.weight > 0
     power = robust_ridge(
@@ -470,63 +348,41 @@ def _fit(z: Vector, first: Vector, m: Measurements) -> _Fit:
     )
     weight = np.zeros(len(z))
     weight[sound] = power.weight
-    residual = energy - time(z) - power(z)
-    return _Fit(time.coefficients, power.coefficients, ratio - time(z), residual, weight)
+    return _Fit(time.coefficients, power.coefficients, weight)
 
 
-def _robust(
+def _trimmed(
     z: Vector, y: Vector, penalty: float, floor: float, *, one_sided: bool = False
 ) -> RobustFit:
     start = trimmed_start(z, y, penalty=penalty, within=4 * floor)
     return robust_ridge(z, y, penalty=penalty, start=start, floor=floor, one_sided=one_sided)
 
 
-def _suspicious(
-    fit: _Fit, first: Vector, z: Vector, m: Measurements
-) -> list[tuple[int, Suspicious]]:
-    """Index and description of each measurement of weight 0, the worst first."""
+def _suspicious(fit: _Fit, m: Measurements, z: Vector, first: Vector) -> tuple[Suspicious, ...]:
+    """The measurements of weight 0, the worst first."""
+    energy, time = fit.energy(z, first), first * np.exp(fit.time[0] + z @ fit.time[1:])
     found = []
-    by_energy = np.exp(fit.log_energy(z)) * first
-    by_time = first * np.exp(fit.time[0] + z @ fit.time[1:])
     for i in np.flatnonzero(fit.weight == 0):
-        off_time = fit.time_residual is not None and abs(fit.time_residual[i]) > 0.05
-        name, value, expected = "energy_kwh", m.energy_kwh[i], by_energy[i]
-        if m.training_time_s is not None and off_time:
-            name, value, expected = "training_time_s", m.training_time_s[i], by_time[i]
-        factor = float(value / expected)
-        found.append(
-            (int(i), Suspicious(int(m.rows[i]), name, float(value), float(expected), factor, 0.0))
-        )
-    return sorted(found, key=lambda pair: -abs(np.log(pair[1].factor)))
+        name, value, expected = "energy_kwh", m.energy_kwh[i], energy[i]
+        seconds = None if m.training_time_s is None else m.training_time_s[i]
+        if seconds is not None and abs(np.log(seconds / time[i])) > 0.05:
+            name, value, expected = "training_time_s", seconds, time[i]
+        numbers = float(value), float(expected), float(value / expected)
+        found.append(Suspicious(int(m.rows[i]), name, *numbers))
+    return tuple(sorted(found, key=lambda each: -abs(np.log(each.factor))))
 
 
-def _held_out(model: DeviceModel, fit: _Fit, rest: Measurements) -> dict[str, Scores]:
+def _held_out(model: DeviceModel, rest: Measurements) -> dict[str, Scores]:
     x = features(rest.rows)
     mean, std = model.predict(x)
     sd = std / mean
-    off = np.abs(np.log(rest.energy_kwh / mean)) > np.log(1.3)
+    sound = np.abs(np.log(rest.energy_kwh / mean)) <= np.log(1.3)
     if rest.training_time_s is not None:
-        off |= np.abs(np.log(rest.training_time_s / model.training_time_s(x))) > np.log(1.05)
-    sound = ~off
+        sound &= np.abs(np.log(rest.training_time_s / model.training_time_s(x))) <= np.log(1.05)
     return {
-        "held_out": _scores(rest.energy_kwh, mean, sd),
-        "held_out_sound": _scores(rest.energy_kwh[sound], mean[sound], sd[sound]),
+        "held_out": log_scores(rest.energy_kwh, mean, sd),
+        "held_out_sound": log_scores(rest.energy_kwh[sound], mean[sound], sd[sound]),
     }
-
-
-def _scores(true: Vector, predicted: Vector, sd: float | Vector) -> Scores:
-    factor = np.exp(Z90 * np.asarray(sd))
-    return scores(true, predicted, predicted / factor, predicted * factor)
-
-
-def conformal_sd(error: NDArray[Any]) -> float:
-    """Standard deviation such that 1.645 times it bounds nine tenths of (n,) absolute errors.
-
-    Split conformal: of n errors the one of rank ceil(0.9 (n + 1)).
-    """
-    ordered = np.sort(error)
-    rank = min(int(np.ceil(0.9 * (len(ordered) + 1))), len(ordered))
-    return float(ordered[rank - 1]) / Z90
 
 
 # -- from a file of measurements to the weights to keep -------------------------------------------
@@ -607,7 +463,13 @@ def calibrated(
     name = device or origin.device or Path(str(source)).stem
     span, share = _span(table, span), _start_share(table)
     calibration = calibrate(measurements, cells=cells, device=name, seed=seed)
-    model = replace(calibration.model, name=name, span=span, start_share=share)
+    model = replace(calibration.model, span=span, start_share=share)
+    line = QualityLine(
+        f"energy at 4 epochs, {name}",
+        "each run left out in turn, without runs far off the others",
+        "kWh",
+        calibration.report.sound.to_json(),
+    )
     header: dict[str, Any] = {
         "target": "energy of another GPU",
         "device": name,
@@ -617,13 +479,7 @@ def calibrated(
         "seed": seed,
         "data": {Path(str(source)).name: origin.sha256 or sha256_of(path)},
         "split": f"{len(calibration.model.low)} descriptors; each run left out in turn",
-        "quality": {
-            f"energy at 4 epochs, {name}": {
-                **calibration.report.sound.to_json(),
-                "unit": "kWh",
-                "about": "each run left out in turn, without runs far off the others",
-            }
-        },
+        "quality": to_plain([line]),
         "report": calibration.report.to_json(),
     }
     if origin.kind == "synthetic":
@@ -644,12 +500,10 @@ def _span(table: Table, asked: str | None) -> str:
 def _start_share(table: Table) -> float | None:
     """Share of the start-up in the energy of a run of 4 epochs, None if the file has none."""
     text = table.attributes.get("start_up_share")
-    if text is None:
-        return None
     try:
-        share = float(text)
+        share = None if text is None else float(text)
     except ValueError:
         share = -1.0
-    if not 0 <= share < 1:
+    if share is not None and not 0 <= share < 1:
         raise FormatError("start_up_share must be from 0 to below 1", path=table.path, value=text)
     return share

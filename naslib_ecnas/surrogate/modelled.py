@@ -2,14 +2,12 @@
 
 `Models` predicts all metrics of cells, and `modelled_columns` makes a table of a whole space, which
 `cached` keeps in the cache. `energy_model` gives energies alone, at any budgets, to `ecnas data
-build`. `reported` gives the errors of the models on cells that were not
-fitted.
+build`.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -20,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.data.table import Columns
 from naslib_ecnas.errors import ConfigError, EcnasError, FormatError
+from naslib_ecnas.files import to_json
 from naslib_ecnas.progress import Progress, silent
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
@@ -50,8 +49,7 @@ __all__ = [
     "energy_model",
     "energy_provenance",
     "modelled_columns",
-    "provenance_of",
-    "reported",
+    "shipped_quality",
 ]
 
 Array = NDArray[np.float64]
@@ -99,7 +97,7 @@ class Models:
             accuracy=AccuracyModel.from_arrays(arrays["accuracy"]),
             time=TimeModel.from_arrays(arrays["time"]),
             share=(
-                ShareModel.from_weights(Weights.shipped("devices"), device)
+                ShareModel.from_arrays(arrays["devices"], f"share.{device}.")
                 if device in SHARES
                 else None
             ),
@@ -119,35 +117,13 @@ class Models:
         Raises:
             UnknownCellError: a row is not one of the space.
         """
-        wanted = np.atleast_1d(np.asarray(rows))
-        from concurrent.futures import ThreadPoolExecutor  # a cached table needs none of it
+        return _by_chunks(self._metrics, rows, advanced, threads)
 
-        parts = [slice(i, i + _CHUNK) for i in range(0, len(wanted), _CHUNK)]
-        out: dict[str, Array] = {}
-        done = 0
-        with ThreadPoolExecutor(threads) as pool:
-            results = pool.map(lambda part: self._chunk(wanted[part]), parts)
-            for part, values in zip(parts, results, strict=True):
-                for name, column in values.items():
-                    if name not in out:
-                        out[name] = np.empty((len(wanted), len(BUDGETS)))
-                    out[name][part] = column
-                done += len(wanted[part])
-                if advanced is not None:
-                    advanced(done)
-        return out
+    def energies(self, rows: ArrayLike, budgets: Sequence[int]) -> dict[str, Array]:
+        """(n, b) kWh of (n,) rows at any budgets, and their standard deviations, by metric."""
+        return _by_chunks(lambda x: self._energy(x, budgets), rows)
 
-    def energies(self, rows: ArrayLike, budgets: Sequence[int]) -> tuple[Array, Array]:
-        """(n, b) kWh of (n,) rows at any budgets, and their standard deviations."""
-        wanted = np.atleast_1d(np.asarray(rows))
-        mean = np.empty((len(wanted), len(budgets)))
-        std = np.empty_like(mean)
-        for start in range(0, len(wanted), _CHUNK):
-            part = slice(start, start + _CHUNK)
-            mean[part], std[part] = self._energy(features(wanted[part]), budgets)
-        return mean, std
-
-    def _energy(self, x: NDArray[Any], budgets: Sequence[int]) -> tuple[Array, Array]:
+    def _energy(self, x: NDArray[Any], budgets: Sequence[int]) -> dict[str, Array]:
         mean, std = self.energy.predict(x)
         device = self.energy if isinstance(self.energy, DeviceModel) else None
         share = None if device is None else device.start_share
@@ -155,7 +131,7 @@ class Models:
             # Tables hold the energy of whole runs: start-up and evaluations are added.
             steps = 1 - (self.over_epochs.shares(x) if share is None else share)
             mean, std = mean / steps, std / steps
-        return self.over_epochs.predict(
+        mean, std = self.over_epochs.predict(
             x,
             mean,
             std,
@@ -166,111 +142,50 @@ class Models:
             start_share=share,
         )
 
-    def _chunk(self, rows: NDArray[Any]) -> dict[str, Array]:
-        x = features(rows)
-        energy, energy_std = self._energy(x, BUDGETS)
+        return {"energy_kwh": mean, "energy_kwh_std": std}
+
+    def _metrics(self, x: NDArray[Any]) -> dict[str, Array]:
         seconds, seconds_std = self.time.predict(x)
-        validation, validation_std, test, test_std = self.accuracy.predict(x)
-        shares = {}
-        if self.share is not None:
-            shares["gpu_share"] = self.share.shares(x, BUDGETS)
+        accuracies = zip(_ACCURACIES, self.accuracy.predict(x), strict=True)
+        shares = {} if self.share is None else {"gpu_share": self.share.shares(x, BUDGETS)}
         return {
-            "energy_kwh": energy,
-            "energy_kwh_std": energy_std,
+            **self._energy(x, BUDGETS),
             "training_time_s": self.time.at(seconds, BUDGETS),
             "training_time_s_std": self.time.at(seconds_std, BUDGETS),
-            "validation_accuracy": validation,
-            "validation_accuracy_std": validation_std,
-            "test_accuracy": test,
-            "test_accuracy_std": test_std,
+            **dict(accuracies),
             **shares,
         }
 
 
-# -- errors of the models on cells not fitted ------------------------------------------------------
-
-_ENERGY_ANCHOR = (
-    "paper's test fifth: the authors' perceptron MAE .330 Wh, MAPE 2.39 %, tau .950; a strong "
-    "ensemble .211 Wh, 1.51 %, .965"
+_ACCURACIES = (
+    "validation_accuracy",
+    "validation_accuracy_std",
+    "test_accuracy",
+    "test_accuracy_std",
 )
 
-#: The device that has more than four-vertex cells.
-_DEVICE_CELLS = {"quadro-rtx-6000": "cells of up to 5 vertices left out in turn, in ten folds"}
 
-_LINEAR = "what scaling by epochs / 4 gives from the same model"
+def _by_chunks(
+    predict: Callable[[NDArray[Any]], dict[str, Array]],
+    rows: ArrayLike,
+    advanced: Callable[[int], None] | None = None,
+    threads: int = 1,
+) -> dict[str, Array]:
+    """Arrays that `predict` makes of the features of some rows, put together for all rows."""
+    from concurrent.futures import ThreadPoolExecutor  # a cached table needs none of it
 
-
-def reported(target: str) -> dict[str, Any]:
-    """Errors of a shipped model on cells not fitted, for `Quality.of_headers`."""
-    header = Weights.shipped(target).header
-    known = dict(header.get("quality") or {})
-    if target == "energy":
-        lines = dict(_energy(known))
-    elif target == "epochs":
-        lines = dict(_epochs(known))
-    elif target == "devices":
-        lines = dict(_devices(known, header))
-    elif target == "paper":
-        about = "the paper's valid part, used only to choose the epoch"
-        lines = {name: {**entry, "about": about} for name, entry in known.items()}
-    else:
-        lines = {name: known[name] for name in sorted(known, key=_by_budget)}
-    anchors = header.get("anchors") or {}
-    if target == "energy":
-        anchors = {next(iter(lines)): _ENERGY_ANCHOR}
-    elif target == "epochs":
-        anchors = {name: _LINEAR for name in lines if "linear" in name}
-    return {"target": header.get("target"), "quality": lines, "anchors": anchors}
-
-
-def _by_budget(name: str) -> tuple[bool, int]:
-    """Validation before test, then by epochs; a header is in alphabetical order."""
-    numbers = [int(word) for word in name.split() if word.isdigit()]
-    return "test" in name, numbers[0] if numbers else 0
-
-
-def _energy(known: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    about = "5-fold cross-validation over the measured cells of the 7-vertex space"
-    yield "energy at 4 epochs", {**known, "unit": "Wh", "about": about}
-    about = "fitted on the paper's train part, tested on its valid part"
-    yield (
-        "energy at 4 epochs, paper's split",
-        {**known["paper_split"], "unit": "Wh", "about": about},
-    )
-
-
-def _epochs(known: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    names = {
-        "energy_108": "energy at 108 epochs, 5-vertex cells",
-        "energy_108_linear": "energy at 108 epochs, linear scaling",
-        "four_vertices_12": "energy at 12 epochs, 4-vertex cells",
-        "four_vertices_36": "energy at 36 epochs, 4-vertex cells",
-        "four_vertices_108": "energy at 108 epochs, 4-vertex cells",
-    }
-    left_out = "cells left out in turn, in ten folds, on the RTX 6000"
-    # Starting from the measured energy at 4 epochs, these lines show the errors of growth alone.
-    grown = (
-        "these trainings, but other trainings of a fifth of the cells were fitted; from the energy "
-        "measured at 4 epochs, on the RTX 6000"
-    )
-    for key, name in names.items():
-        if key in known:
-            about = grown if key.startswith("four") else left_out
-            entry = {**known[key], "unit": "Wh", "about": about}
-            if "mae" in entry:
-                entry["mae"] = 1000 * entry["mae"]
-            if key == "energy_108":
-                entry["by_vertices"] = known.get("by_vertices") or {}
-            yield name, entry
-
-
-def _devices(known: Mapping[str, Any], header: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    for device in header["devices"]:
-        entry = {**known[device], "unit": "Wh"}
-        entry["mae"] = 1000 * entry["mae"]
-        entry["about"] = _DEVICE_CELLS.get(device, "each 4-vertex cell left out in turn")
-        entry["about"] += ", without runs far off the others"
-        yield f"energy at 4 epochs, {device}", entry
+    wanted = np.atleast_1d(np.asarray(rows))
+    parts = np.split(wanted, range(_CHUNK, len(wanted), _CHUNK))
+    found: list[dict[str, Array]] = []
+    done = 0
+    with ThreadPoolExecutor(threads) as pool:
+        results = pool.map(lambda part: predict(features(part)), parts)
+        for part, values in zip(parts, results, strict=True):
+            found.append(values)
+            done += len(part)
+            if advanced is not None:
+                advanced(done)
+    return {name: np.concatenate([values[name] for values in found]) for name in found[0]}
 
 
 # -- a table of a whole space and the origin of its columns ---------------------------------------
@@ -323,7 +238,7 @@ def modelled_columns(
         repeats=1,
         # The precision of float32 is enough for predictions and takes half the space.
         values={k: v.astype(np.float32).astype(np.float64)[:, :, None] for k, v in values.items()},
-        provenance=provenance_of(values, calibration, header, scaling, model),
+        provenance=_provenance(values, energy_provenance(calibration, header, scaling, model)),
         attributes=_attributes(header, model),
     )
 
@@ -343,10 +258,8 @@ def calibration_of(device: Device) -> tuple[DeviceModel | None, Mapping[str, Any
         return _user_model(weights, device), weights.header
     weights = Weights.shipped("devices")
     model = DeviceModel.from_weights(weights, str(device))
-    lines = reported("devices")
-    name = f"energy at 4 epochs, {model.name}"
-    quality = {name: lines["quality"][name]}
-    return model, {"target": lines["target"], "quality": quality, "pue": weights.header["pue"]}
+    lines = [q for q in weights.header["quality"] if q["target"].endswith(f", {model.name}")]
+    return model, {"quality": lines, "pue": weights.header["pue"]}
 
 
 def _user_model(weights: Weights, path: str | PathLike[str]) -> DeviceModel:
@@ -370,9 +283,20 @@ def _user_model(weights: Weights, path: str | PathLike[str]) -> DeviceModel:
 
 def _with_paper(values: dict[str, Array], rows: NDArray[np.int32]) -> dict[str, Array]:
     """Our predictions with the paper's energies, which have no standard deviation."""
-    paper = PaperModel.from_weights(Weights.shipped("paper"))
+    paper = PaperModel.from_arrays(Weights.shipped("paper").arrays)
     kept = {name: v for name, v in values.items() if not name.startswith("energy_kwh")}
     return {"energy_kwh": paper.energy_kwh(rows, BUDGETS), **kept}
+
+
+#: How the energies were modelled, by the model or the origin of a device's calibration.
+_HOW = {
+    "paper-weights": "the weights that the paper's authors published",
+    "paper": "recipe of the paper's perceptron, fitted anew on the published measurements; far off "
+    "for the few cells of two or three vertices, of which they contain none",
+    "native": "fitted on the measurements of 7-vertex cells at 4 epochs that EC-NAS published",
+    "synthetic": "SYNTHETIC: calibrated on numbers that are not measurements",
+    "device": "calibrated on few cells measured on this device",
+}
 
 
 def energy_provenance(
@@ -381,84 +305,77 @@ def energy_provenance(
     scaling: str = "affine",
     model: str = "ours",
 ) -> Provenance:
-    """Origin of modelled energies: the device, the scale and the model."""
+    """Origin of modelled energies: the device, the scale and the model.
+
+    `header` is the one of the calibration's weights.
+    """
     header = header or {}
-    if model == "paper-weights":
-        how = "the weights that the paper's authors published"
-    elif model == "paper":
-        how = (
-            "recipe of the paper's perceptron, fitted anew on the published measurements; far off "
-            "for the few cells of two or three vertices, of which they contain none"
-        )
-    elif calibration is None:
-        how = "fitted on the measurements of 7-vertex cells at 4 epochs that EC-NAS published"
-    elif header.get("synthetic"):
-        how = "SYNTHETIC: calibrated on numbers that are not measurements"
+    synthetic, share = bool(header.get("synthetic")), header.get("start_up_share")
+    if model == "ours":
+        model = "native" if calibration is None else "synthetic" if synthetic else "device"
+    if scaling == "linear":
+        grows = "other budgets scaled by epochs / 4"
+    elif share is None:
+        grows = "affine in the epochs, with a constant start-up, as measured on the RTX 6000"
     else:
-        how = "calibrated on few cells measured on this device"
-    grows = (
-        "other budgets scaled by epochs / 4"
-        if scaling == "linear"
-        else "affine in the epochs, with a constant start-up, as measured on the RTX 6000"
-    )
-    if header.get("start_up_share") is not None and scaling != "linear":
-        seen = "in these runs" if header.get("synthetic") else "measured on this device"
-        grows = (
-            "affine in the epochs, start-up and evaluations being "
-            f"{header['start_up_share']:.1%} at 4 epochs, as {seen}"
-        )
+        seen = "in these runs" if synthetic else "measured on this device"
+        grows = f"affine in the epochs, start-up and evaluations being {share:.1%} at 4 epochs, as "
+        grows += seen
+    notes = [_HOW[model], grows]
     if header.get("energy_span") == "steps":
-        grows += "; start-up and evaluations added to the measured steps of training"
-    scale = _NATIVE_NOTE if calibration is None else ""
-    device = DEVICE_TITLE if calibration is None else calibration.name
-    pue = PUE if calibration is None else float(header.get("pue", PUE))
+        notes[1] += "; start-up and evaluations added to the measured steps of training"
+    if calibration is None:
+        notes.append(_NATIVE_NOTE)
     return Provenance(
-        "synthetic" if header.get("synthetic") else "modelled",
-        device=device,
-        pue=pue,
-        note="; ".join(part for part in (how, grows, scale) if part),
+        "synthetic" if synthetic else "modelled",
+        device=DEVICE_TITLE if calibration is None else calibration.name,
+        pue=PUE if calibration is None else float(header.get("pue", PUE)),
+        note="; ".join(notes),
     )
 
 
-def provenance_of(
-    metrics: Mapping[str, Any],
-    calibration: DeviceModel | None,
-    header: Mapping[str, Any],
-    scaling: str,
-    model: str,
-) -> dict[str, Provenance]:
-    """Origin of each modelled column."""
-    energy = energy_provenance(calibration, header, scaling, model)
-    trained = "fitted on trainings that NAS-Bench-101 published"
-    notes = {
-        "gpu": "GPU over GPU and processor packages, as metered in runs of one epoch on the RTX "
-        "3090 and of 4 and 108 on the RTX 6000",
-        "training": f"{trained} at 108 epochs, other budgets in proportion",
-        "validation": f"{trained}; mean over trainings (at 108 epochs the source has the largest "
-        "of three, from which the mean and its deviation are estimated)",
-        "test": f"{trained} at 108 epochs; at 4, 12 and 36 epochs from the validation accuracy "
-        "by what EC-NAS's own trainings show of the two",
-    }
-    of = {
-        "energy": energy,
-        "gpu": replace(energy, pue=None, note=notes["gpu"]),
-        "training": Provenance("modelled", device="TPU v2", note=notes["training"]),
-        "validation": Provenance("modelled", note=notes["validation"]),
-        "test": Provenance("modelled", note=notes["test"]),
-    }
+_TRAINED = "fitted on trainings that NAS-Bench-101 published"
+
+#: Device and note of each column that holds no energies, by the first word of its name.
+_ORIGINS = {
+    "training": ("TPU v2", f"{_TRAINED} at 108 epochs, other budgets in proportion"),
+    "validation": (
+        None,
+        f"{_TRAINED}; mean over trainings (at 108 epochs the source has the largest of three, from "
+        "which the mean and its deviation are estimated)",
+    ),
+    "test": (
+        None,
+        f"{_TRAINED} at 108 epochs; at 4, 12 and 36 epochs from the validation accuracy by what "
+        "EC-NAS's own trainings show of the two",
+    ),
+}
+_GPU_NOTE = (
+    "GPU over GPU and processor packages, as metered in runs of one epoch on the RTX 3090 and of 4 "
+    "and 108 on the RTX 6000"
+)
+
+
+def _provenance(metrics: Iterable[str], energy: Provenance) -> dict[str, Provenance]:
+    """Origin of each modelled column, from the origin of the energies."""
+    of = {name: Provenance("modelled", device=d, note=n) for name, (d, n) in _ORIGINS.items()}
+    of |= {"energy": energy, "gpu": replace(energy, pue=None, note=_GPU_NOTE)}
     return {name: of[name.partition("_")[0]] for name in metrics}
 
 
+def shipped_quality(*targets: str) -> list[Any]:
+    """Lines of `Quality` of shipped models, as `Quality.to_json` gives them."""
+    return [line for target in targets for line in Weights.shipped(target).header["quality"]]
+
+
 def _attributes(header: Mapping[str, Any], model: str) -> dict[str, str]:
-    targets = ("paper" if model == "paper" else "energy", "epochs", "accuracy", "time")
-    known = [reported(target) for target in targets]
-    if header:
-        known[0] = {k: header[k] for k in ("target", "quality", "anchors") if k in header}
+    own = shipped_quality("paper" if model == "paper" else "energy")
+    energy = header.get("quality", []) if header else own
     return {
         "description": "every value is modelled; nothing in this table was measured",
         "citation": f"{_ECNAS}; accuracies and times after {_NASBENCH}",
         "licence": "Apache-2.0",
-        "quality": json.dumps(known),
+        "quality": to_json([*energy, *shipped_quality("epochs", "accuracy", "time")]),
     }
 
 
@@ -491,14 +408,9 @@ def energy_model(
     if kind == "ours":
         calibration, header = calibration_of(device)
         models = Models.shipped(calibration, scaling)
-
-        def ours(rows: NDArray[np.int32], budgets: Sequence[int]) -> dict[str, Array]:
-            mean, std = models.energies(rows, budgets)
-            return {"energy_kwh": mean, "energy_kwh_std": std}
-
-        return ours, energy_provenance(calibration, header, scaling)
+        return models.energies, energy_provenance(calibration, header, scaling)
     if kind == "paper":
-        model = PaperModel.from_weights(Weights.shipped("paper"))
+        model = PaperModel.from_arrays(Weights.shipped("paper").arrays)
     else:
         model = PaperModel.from_torch_file(files[0])
 

@@ -91,14 +91,14 @@ def test_energies_of_steps_are_scaled_to_runs(weights: Weights, x: np.ndarray) -
     assert (run.span, run.start_share) == ("run", None)
     of_runs = Models.shipped(run)
     shares = of_runs.over_epochs.shares(x)
-    wanted, std = of_runs.energies(ROWS, [4, 108])
+    wanted, std = of_runs.energies(ROWS, [4, 108]).values()
     grown = of_runs.over_epochs.predict(x, *run.predict(x), [4, 108], fitted_device=True)
     np.testing.assert_array_equal(std, grown[1])
-    found, wider = Models.shipped(replace(run, span="steps")).energies(ROWS, [4, 108])
+    found, wider = Models.shipped(replace(run, span="steps")).energies(ROWS, [4, 108]).values()
     np.testing.assert_allclose(found, wanted / (1 - shares)[:, None], rtol=1e-12)
     np.testing.assert_allclose(wider / found, std / wanted, rtol=1e-12)
     known = replace(run, span="steps", start_share=0.2)
-    found = Models.shipped(known).energies(ROWS, [4, 108])[0]
+    found = Models.shipped(known).energies(ROWS, [4, 108])["energy_kwh"]
     np.testing.assert_allclose(found[:, 0], run.predict(x)[0] / 0.8, rtol=1e-12)
     # Start-up is a fifth of the run of 4 epochs, and 104 more epochs are 26 times the rest.
     np.testing.assert_allclose(found[:, 1] / found[:, 0], 0.2 + 0.8 * 27, rtol=1e-12)
@@ -214,6 +214,6 @@ def test_the_shipped_shares(weights: Weights, x: np.ndarray) -> None:
     model = devices.ShareModel.from_weights(weights, "rtx-6000")
     short, between, long = (np.median(model.predict(x, e)[0]) for e in (4, 20, 108))
     assert 0.55 < short < between < long < 0.72
-    assert weights.header["quality"]["gpu_share_rtx-3090"]["mae"] < 0.02
+    assert weights.header["further"]["gpu_share_rtx-3090"]["mae"] < 0.02
     with pytest.raises(ConfigError, match="was measured on quadro-rtx-6000 and rtx-3090 only"):
         devices.ShareModel.from_weights(weights, "titan-xp")

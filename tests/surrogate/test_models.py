@@ -353,11 +353,10 @@ def test_every_cell_has_a_sensible_energy_whatever_the_chunk(x: np.ndarray) -> N
 
 def test_the_shipped_energy_model_is_better_than_the_authors() -> None:
     weights = Weights.shipped("energy")
-    quality = weights.header["quality"]
-    ours, anchor = quality["paper_split"], weights.header["anchors"]["authors_mlp"]
-    assert ours["mae"] < anchor["mae"]
-    assert ours["tau"] > anchor["tau"]
-    assert (ours["cells"], quality["cells"]) == (431, 3448)
+    whole, split = (line["scores"] for line in weights.header["quality"])
+    assert split["mae"] < 0.330
+    assert split["tau"] > 0.950
+    assert (split["cells"], whole["cells"]) == (431, 3448)
     rows = weights.arrays["fitted_rows"]
     assert len(rows) == 3448
     assert np.all(np.diff(rows) > 0)

@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from naslib_ecnas.files import to_plain
 from naslib_ecnas.progress import Progress
-from naslib_ecnas.quality import Z90
-from naslib_ecnas.surrogate.calibrate import conformal_sd
+from naslib_ecnas.quality import Z90, QualityLine
 from naslib_ecnas.surrogate.features import features
 from naslib_ecnas.surrogate.fit.graph_network import fit_graph_network
 from naslib_ecnas.surrogate.fit.reference import (
@@ -46,6 +46,7 @@ from naslib_ecnas.surrogate.fit.student import (
     steps_of,
 )
 from naslib_ecnas.surrogate.models import BUDGETS, AccuracyModel, Perceptron, Weights
+from naslib_ecnas.surrogate.robust import conformal_sd
 
 __all__ = ["NAMES", "curves", "fit_accuracy", "mean_of_largest", "normal_scores", "shrinkage"]
 
@@ -147,7 +148,10 @@ NAMES = (*(f"validation accuracy at {b} epochs" for b in BUDGETS), "test accurac
 #: Weight of the graph networks in the ensemble; the rest is perceptrons'.
 _GRAPHS = 0.7
 
-_ANCHORS = (".666", ".731", ".805", ".862")
+_ANCHORS = {
+    name: f"boosting on simple graph features, on a fifth of the same records: tau {tau}"
+    for name, tau in zip(NAMES[:4], (".666", ".731", ".805", ".862"), strict=True)
+}
 
 
 def shrinkage(records: Measured) -> float:
@@ -227,14 +231,12 @@ def fit_accuracy(
         "split": f"{HELD_OUT:.0%} of the cells held out for quality, curves and intervals; fitted "
         "again on all",
         "shrinkage": k,
-        "quality": {
-            name: _quality(rows[apart], *pair, seed)
-            for name, pair in zip(NAMES, pairs, strict=True)
-        },
-        "anchors": {
-            name: f"boosting on simple graph features, on a fifth of the same records: tau {tau}"
-            for name, tau in zip(NAMES[:4], _ANCHORS, strict=True)
-        },
+        "quality": to_plain(
+            [
+                _quality(name, rows[apart], *pair, seed)
+                for name, pair in zip(NAMES, pairs, strict=True)
+            ]
+        ),
     }
     # Seven digits are enough.
     knots = (np.stack(curve).astype(np.float32).astype(np.float64) for curve in found)
@@ -258,7 +260,9 @@ def _joined(validation: Measured, test: Measured, k: float) -> tuple[NDArray[np.
     return rows, accuracy
 
 
-def _quality(rows: NDArray[np.int64], score: Array, accuracy: Array, seed: int) -> dict[str, Any]:
+def _quality(
+    name: str, rows: NDArray[np.int64], score: Array, accuracy: Array, seed: int
+) -> QualityLine:
     """Quality on held-out cells, each half with the curves of the other half."""
     there = ~np.isnan(accuracy)
     rows, score, accuracy = rows[there], score[there], accuracy[there]
@@ -271,7 +275,8 @@ def _quality(rows: NDArray[np.int64], score: Array, accuracy: Array, seed: int) 
     mean, std = out_of_fold(half, predicted).T
     ends = (mean - Z90 * std, mean + Z90 * std)
     about = "held out from a first run of the fit"
-    return quality(rows, accuracy, mean, *ends, unit="", about=about)
+    anchor = _ANCHORS.get(name, "")
+    return quality(name, rows, accuracy, mean, *ends, unit="", about=about, anchor=anchor)
 
 
 def _test_less_validation(both: list[Measured]) -> Array:

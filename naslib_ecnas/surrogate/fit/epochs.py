@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -10,21 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from naslib_ecnas.files import to_plain
 from naslib_ecnas.progress import Progress
-from naslib_ecnas.quality import scores
-from naslib_ecnas.surrogate.calibrate import (
-    Measurements,
-    RobustFit,
-    calibrate,
-    conformal_sd,
-    robust_ridge,
-)
+from naslib_ecnas.quality import QualityLine, log_scores, scores
+from naslib_ecnas.surrogate.calibrate import Measurements, calibrate
 from naslib_ecnas.surrogate.devices import FIRST, LAST, DeviceModel, OverEpochs
 from naslib_ecnas.surrogate.features import features
 from naslib_ecnas.surrogate.fit.devices import fit_descriptors, read_runs
 from naslib_ecnas.surrogate.fit.reference import FOUR_VERTICES, Measured, read_measured
-from naslib_ecnas.surrogate.fit.student import by_vertices, log_scores, out_of_fold, steps_of
+from naslib_ecnas.surrogate.fit.student import by_vertices, out_of_fold, steps_of
 from naslib_ecnas.surrogate.models import Weights
+from naslib_ecnas.surrogate.robust import RobustFit, conformal_sd, robust_ridge
 
 __all__ = ["fit_epochs"]
 
@@ -80,6 +77,24 @@ def fit_epochs(
     # On another device the growth may be off by the whole difference on the RTX 3090.
     doubt = abs(np.log(native["growth_over_ratio_as_on_rtx_6000"]))
     model = replace(model, transfer=float(max(doubt, 0.02)))
+    wh, wh_by_ratio = 1000 * energy, 1000 * by_ratio
+    left_out = f"cells left out in turn, in {folds} folds, on the RTX 6000"
+    lines = (
+        QualityLine(
+            "energy at 108 epochs, 5-vertex cells",
+            left_out,
+            "Wh",
+            log_scores(wh, wh_by_ratio, sd).to_json(),
+            by_vertices(rows, lambda part: scores(wh[part], wh_by_ratio[part]), least=2),
+        ),
+        QualityLine(
+            "energy at 108 epochs, linear scaling",
+            left_out,
+            "Wh",
+            scores(wh, 1000 * linear).to_json(),
+            anchor="what scaling by epochs / 4 gives from the same model",
+        ),
+    )
     header = {
         "target": "energy_kwh over epochs",
         "seed": seed,
@@ -89,14 +104,7 @@ def fit_epochs(
         "data": {m.name: m.sha256 for m in (once, seven, five, long, four)},
         "split": f"{folds} folds over the 700 cells of {long.name}; the model of 4 epochs "
         "and the ratio are fitted without the fold's cells; mean of the three runs",
-        "quality": {
-            "energy_108": log_scores(energy, by_ratio, sd).to_json(),
-            "energy_108_linear": scores(energy, linear).to_json(),
-            "by_vertices": by_vertices(
-                rows, lambda part: scores(energy[part], by_ratio[part]), least=2
-            ),
-            **_other_budgets(model, four),
-        },
+        "quality": to_plain([*lines, *_other_budgets(model, four)]),
         "native_scale": native,
         "anchor": {"linear scaling, median predicted over measured": 1.12},
     }
@@ -109,21 +117,28 @@ def _means(rows: NDArray[Any], values: Vector) -> tuple[NDArray[np.int64], Vecto
     return cells, np.bincount(index, values) / np.bincount(index)
 
 
-def _other_budgets(model: OverEpochs, four: Measured) -> dict[str, Any]:
-    """Quality for four-vertex cells at 12, 36 and 108 epochs, from their measured energy at 4."""
+def _other_budgets(model: OverEpochs, four: Measured) -> Iterator[QualityLine]:
+    """Quality for four-vertex cells at 12, 36 and 108 epochs, from their measured energy at 4.
+
+    They show the errors of the growth alone.
+    """
 
     def measured(epochs: int) -> tuple[NDArray[np.int64], Vector]:
         runs = four.where(four["budget_epochs"] == epochs)
         return _means(runs.rows, runs["final_energy_kwh"])
 
-    out = {}
     cells, first = measured(FIRST)
     for epochs in (12, 36, LAST):
         others, energy = measured(epochs)
         both = np.isin(cells, others)
         mean = _predicted(model, cells[both], first[both], epochs)
-        out[f"four_vertices_{epochs}"] = scores(energy[np.isin(others, cells)], mean).to_json()
-    return out
+        yield QualityLine(
+            f"energy at {epochs} epochs, 4-vertex cells",
+            "these trainings, but other trainings of a fifth of the cells were fitted; from the "
+            "energy measured at 4 epochs, on the RTX 6000",
+            "Wh",
+            scores(1000 * energy[np.isin(others, cells)], 1000 * mean).to_json(),
+        )
 
 
 def _predicted(

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naslib_ecnas.errors import ConfigError, check_counts
+from naslib_ecnas.files import to_plain
 from naslib_ecnas.progress import Progress
-from naslib_ecnas.quality import scores
+from naslib_ecnas.quality import QualityLine, scores
 from naslib_ecnas.surrogate.fit.energy import Problem, read_energy
 from naslib_ecnas.surrogate.fit.gaussian_process import fit_gaussian_process
 from naslib_ecnas.surrogate.fit.reference import SEVEN_VERTICES, optional, read_measured
@@ -27,8 +28,6 @@ __all__ = ["LEARNING_SIZES", "MODELS", "fit_paper", "learning_curve"]
 Vector = NDArray[np.float64]
 
 # -- the paper's recipe: L1 loss, Adam at 5e-3, the train part of its own split -------------------
-
-_TARGET = "energy at 4 epochs, the paper's recipe"
 
 
 def fit_paper(
@@ -87,18 +86,20 @@ def fit_paper(
             best, kept = valid, [p.detach().clone() for p in parameters]
     arrays = [p.numpy() for p in kept]
     model = PaperModel(tuple(zip(arrays[::2], arrays[1::2], strict=True)))
-    found = scores(1000 * data["energy_kwh"][~train], model.wh(data.rows[~train])).to_json()
-    about = "the valid part, which chose the epoch"
+    line = QualityLine(
+        "energy at 4 epochs, the paper's recipe",
+        "the paper's valid part, used only to choose the epoch",
+        "Wh",
+        scores(1000 * data["energy_kwh"][~train], model.wh(data.rows[~train])).to_json(),
+        anchor="the authors' own weights on their test fifth: MAE .330 Wh, MAPE 2.39 %, tau .950; "
+        "their recipe at 200 epochs: .312 Wh",
+    )
     header = {
         "target": "energy",
         "seed": seed,
         "data": {data.name: data.sha256},
         "split": "train and valid of the paper's split (seed 42); valid chose the epoch",
-        "quality": {_TARGET: {**found, "unit": "Wh", "about": about}},
-        "anchors": {
-            _TARGET: "the authors' own weights on their test fifth: MAE .330 Wh, MAPE 2.39 %, tau "
-            ".950; their recipe at 200 epochs: .312 Wh"
-        },
+        "quality": to_plain([line]),
     }
     return Weights(header, {**model.to_arrays(), "fitted_rows": np.sort(data.rows[train])})
 

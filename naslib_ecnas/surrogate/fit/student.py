@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naslib_ecnas.progress import Progress, silent
-from naslib_ecnas.quality import Z90, Scores, scores
+from naslib_ecnas.quality import QualityLine, Scores, scores
 from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate.features import vertices_of
 from naslib_ecnas.surrogate.fit.reference import optional
@@ -62,12 +62,6 @@ def labelled(rows: NDArray[Any], cells: int, seed: int) -> NDArray[np.int64]:
     return np.unique(np.concatenate([np.arange(len(Space(5))), rows, drawn]))
 
 
-def log_scores(true: NDArray[Any], predicted: NDArray[Any], sd: float | NDArray[Any]) -> Scores:
-    """Scores whose intervals follow from standard deviations of log(true / predicted)."""
-    factor = np.exp(Z90 * np.asarray(sd))
-    return scores(true, predicted, predicted / factor, predicted * factor)
-
-
 def by_vertices(
     rows: NDArray[Any], score: Callable[[Mask], Scores], *, least: int = 1
 ) -> dict[str, Any]:
@@ -77,14 +71,16 @@ def by_vertices(
     return {vertices: score(mask).to_json() for vertices, mask in parts.items()}
 
 
-def quality(rows: NDArray[Any], *arrays: Vector, unit: str, about: str) -> dict[str, Any]:
-    """An entry for the quality in a header: scores over all cells and by their vertices.
+def quality(
+    target: str, rows: NDArray[Any], *arrays: Vector, unit: str, about: str, anchor: str = ""
+) -> QualityLine:
+    """A line of the quality in a header: scores over all cells and by their vertices.
 
     `arrays` are (n,) true values, predictions, and lower and upper bounds, as for `scores`.
     """
     # Fewer than ten cells are no statistic.
     parts = by_vertices(rows, lambda part: scores(*(a[part] for a in arrays)), least=10)
-    return {**scores(*arrays).to_json(), "unit": unit, "about": about, "by_vertices": parts}
+    return QualityLine(target, about, unit, scores(*arrays).to_json(), parts, anchor)
 
 
 # -- perceptrons by torch -------------------------------------------------------------------------

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from naslib_ecnas.files import to_plain
 from naslib_ecnas.progress import Progress
 from naslib_ecnas.quality import Z90
-from naslib_ecnas.surrogate.calibrate import conformal_sd
 from naslib_ecnas.surrogate.features import COSTS, features
 from naslib_ecnas.surrogate.fit.graph_network import fit_graph_network
 from naslib_ecnas.surrogate.fit.reference import VALIDATION, read_measured
@@ -30,13 +30,12 @@ from naslib_ecnas.surrogate.fit.student import (
     steps_of,
 )
 from naslib_ecnas.surrogate.models import LayerTime, TimeModel, Weights
+from naslib_ecnas.surrogate.robust import conformal_sd
 
 __all__ = ["fit_time"]
 
 #: Residuals are clipped to so many robust deviations: larger ones are delayed runs.
 _CUT = 8.0
-
-_TARGET = "training time at 108 epochs"
 
 Array = NDArray[np.float64]
 
@@ -90,7 +89,13 @@ def fit_time(
     half = np.random.default_rng(seed + 1).random(len(off)) < 0.5
     each = np.where(half, conformal_sd(off[~half]), conformal_sd(off[half]))
     ends = (mean * np.exp(-Z90 * each), mean * np.exp(Z90 * each))
-    about = f"{HELD_OUT:.0%} of the cells of {VALIDATION}, held out from a first run of the fit"
+    line = quality(
+        "training time at 108 epochs",
+        *(rows[apart], seconds[apart], mean, *ends),
+        unit="s",
+        about=f"{HELD_OUT:.0%} of the cells of {VALIDATION}, held out from a first run of the fit",
+        anchor="boosting on simple graph features, on a fifth of the same records: tau .982",
+    )
     final = replace(fitted(np.ones(len(rows), dtype=bool)), error=conformal_sd(off))
     step()
     header = {
@@ -99,12 +104,7 @@ def fit_time(
         "data": {data.name: data.sha256},
         "split": f"{HELD_OUT:.0%} of the cells held out for quality and intervals; fitted again on "
         "all",
-        "quality": {
-            _TARGET: quality(rows[apart], seconds[apart], mean, *ends, unit="s", about=about)
-        },
-        "anchors": {
-            _TARGET: "boosting on simple graph features, on a fifth of the same records: tau .982"
-        },
+        "quality": to_plain([line]),
     }
     fitted_rows = np.sort(rows).astype(np.int32)
     return Weights(header, {**final.to_arrays(), "fitted_rows": fitted_rows})

@@ -220,12 +220,13 @@ def test_a_tiny_fit_of_published_records(
     assert header["data"][VALIDATION] == validation.sha256
     assert "20%" in header["split"]
     assert header["shrinkage"] == shrinkage(read_measured(tmp_path / RECORDS))
-    assert tuple(header["quality"]) == module.NAMES
+    lines = header["quality"]
+    assert tuple(line["target"] for line in lines) == module.NAMES
     apart = held_out(validation.rows[:LIMIT], 0.2, 0)
-    for name in module.NAMES[:4]:
-        assert header["quality"][name]["cells"] == apart.sum()
-        assert 0.7 <= header["quality"][name]["coverage"] <= 1
-        assert name in header["anchors"]
+    for line in lines[:4]:
+        assert line["scores"]["cells"] == apart.sum()
+        assert 0.7 <= line["scores"]["coverage"] <= 1
+        assert line["anchor"]
     fitted = weights.arrays["fitted_rows"], weights.arrays["fitted_rows_test"]
     for rows, data in zip(fitted, (validation, test), strict=True):
         assert rows.dtype == np.int32

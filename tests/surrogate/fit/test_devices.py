@@ -55,6 +55,9 @@ def test_fitting_again_gives_the_shipped_numbers(reference: Path) -> None:
     for name, array in weights.arrays.items():
         np.testing.assert_allclose(again.arrays[name], array, rtol=1e-4, atol=1e-7, err_msg=name)
     assert again.header["data"] == weights.header["data"]
+    for line, shipped in zip(again.header["quality"], weights.header["quality"], strict=True):
+        assert line["scores"] == pytest.approx(shipped["scores"], rel=0.02)
+        assert {**line, "scores": None} == {**shipped, "scores": None}
     factors = [run["factor"] for run in again.header["report"]["rtx-3090"]]
     assert len(factors) > 15
     assert min(factors) > 1.02

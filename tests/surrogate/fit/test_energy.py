@@ -165,7 +165,8 @@ def test_a_whole_fit_is_complete_and_repeatable(
         assert np.array_equal(array, same.arrays[name]), name
     found.save(tmp_path / "weights.safetensors")
     header = Weights.load(tmp_path / "weights.safetensors").header
-    assert {"target", "seed", "data", "split", "quality", "anchors"} <= set(header)
+    assert {"target", "seed", "data", "split", "quality"} <= set(header)
     assert set(header["data"]) == {"energies", "times"}
-    parts = header["quality"]["by_vertices"].values()
-    assert header["quality"]["cells"] == sum(part["cells"] for part in parts)
+    line = header["quality"][0]
+    parts = line["by_vertices"].values()
+    assert line["scores"]["cells"] == sum(part["cells"] for part in parts)

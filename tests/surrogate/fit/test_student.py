@@ -151,12 +151,14 @@ def test_quality_by_vertices() -> None:
     assert count.tolist() == [Cell.from_row(int(row)).vertices for row in rows]
     true = np.linspace(1, 2, len(rows))
     predicted = np.where(count == 6, 1.1, 0.9) * true
-    found = quality(rows, true, predicted, 0.95 * true, 1.2 * true, unit="s", about="made up")
-    assert (found["unit"], found["about"], found["cells"]) == ("s", "made up", len(rows))
-    assert found["mape"] == pytest.approx(10, abs=1e-4)
-    assert found["mae"] == pytest.approx(0.1 * true.mean(), abs=1e-5)
-    assert found["coverage"] == pytest.approx(1.0)
+    ends = 0.95 * true, 1.2 * true
+    found = quality("time", rows, true, predicted, *ends, unit="s", about="made up")
+    assert (found.target, found.unit, found.about) == ("time", "s", "made up")
+    assert found.scores["cells"] == len(rows)
+    assert found.scores["mape"] == pytest.approx(10, abs=1e-4)
+    assert found.scores["mae"] == pytest.approx(0.1 * true.mean(), abs=1e-5)
+    assert found.scores["coverage"] == pytest.approx(1.0)
     # Fewer than ten cells are no statistic.
-    assert set(found["by_vertices"]) == {"6"}
-    assert found["by_vertices"]["6"]["bias"] == pytest.approx(1.1)
-    assert found["by_vertices"]["6"]["cells"] == 20
+    assert set(found.by_vertices) == {"6"}
+    assert found.by_vertices["6"]["bias"] == pytest.approx(1.1)
+    assert found.by_vertices["6"]["cells"] == 20

@@ -57,12 +57,12 @@ def test_a_tiny_fit_of_published_records(
     assert (header["target"], header["seed"]) == ("training time", 0)
     assert header["data"] == {VALIDATION: data.sha256}
     assert "20%" in header["split"]
-    (quality,) = header["quality"].values()
-    assert quality["cells"] == held_out(data.rows[:LIMIT], 0.2, 0).sum()
-    assert quality["unit"] == "s"
-    assert 0.7 <= quality["coverage"] <= 1
-    assert quality["tau"] > 0.7
-    assert header["anchors"].keys() == header["quality"].keys()
+    (line,) = header["quality"]
+    assert line["scores"]["cells"] == held_out(data.rows[:LIMIT], 0.2, 0).sum()
+    assert line["unit"] == "s"
+    assert 0.7 <= line["scores"]["coverage"] <= 1
+    assert line["scores"]["tau"] > 0.7
+    assert line["anchor"]
     assert weights.arrays["fitted_rows"].tolist() == sorted(data.rows[:LIMIT].tolist())
     # The seed alone decides, and torch's generator is left alone.
     torch.manual_seed(9)
