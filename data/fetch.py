@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -105,23 +105,18 @@ class _SafeRedirects(urllib.request.HTTPRedirectHandler):
 
 @dataclass
 class Transfer:
-    """Download of one file over http or https into a partial file, resumed where possible."""
+    """Download of a published file over http or https into a partial file, resumed if possible.
 
-    name: str
-    """Name of the file, for messages."""
+    `<part>.json` beside the partial file records which version of the server's file its bytes
+    belong to. A file without a published checksum is resumed only if the server proves that its
+    version is the same.
+    """
+
+    entry: FileEntry
     address: str
     part: Path
-    """The partial file. `<part>.json` beside it records which version of the server's file its
-    bytes belong to."""
-    size: int | None
-    """Exact size in bytes, None if unknown."""
-    limit: int
-    """Most bytes to accept."""
-    careful: bool
-    """Whether to resume only if the server proves that its file is unchanged, as a file without a
-    published checksum needs."""
-    progress: Progress
-    limits: Limits
+    progress: Progress = silent
+    limits: Limits = Limits()
     sleep: Callable[[float], None] = time.sleep
     """Waits so many seconds between tries."""
     resumed: bool = field(default=False, init=False)
@@ -130,6 +125,9 @@ class Transfer:
     def __post_init__(self) -> None:
         self._state = self.part.with_name(self.part.name + ".json")
         self._opener = urllib.request.build_opener(_SafeRedirects)
+        rough = self.entry.approximate_size
+        # Published sizes such as "1.95 GB" may mean either kind of gigabyte.
+        self._limit = self.entry.size or (rough * 5 // 4 if rough else _UNKNOWN_LIMIT)
 
     def run(self) -> None:
         """Download the whole file into `part`.
@@ -149,12 +147,12 @@ class Transfer:
             in_vain = 0 if self._have() > before else in_vain + 1
             if in_vain >= self.limits.tries or attempt == self.limits.all_tries:
                 break
-            self.progress(self.name, note=f"{fault}: trying again")
+            self.progress(self.entry.name, note=f"{fault}: trying again")
             self.sleep(self.limits.pause * 2.0 ** (in_vain - 1))
         kept = self._have()
         remedy = "run the same again to go on, or name a folder with the file in ECNAS_MIRROR"
         raise FetchError(
-            f"{self.name} did not arrive from {self.address}: {fault}",
+            f"{self.entry.name} did not arrive from {self.address}: {fault}",
             remedy=f"{kept:,} bytes are kept: {remedy}" if kept else remedy,
         )
 
@@ -179,18 +177,16 @@ class Transfer:
         done = self._have()
         version = self._version() if done else None
         # "" is a version that the server did not name, None one that nobody recorded.
-        usable = version is not None and done <= self.limit and (version or not self.careful)
-        if done and not usable:
+        proven = bool(version) if self.entry.sha256 is None else version is not None
+        if done and (done > self._limit or not proven):
             self.forget()
-            done, version = 0, None
-        if done and done == self.size:
+            done = 0
+        if done and done == self.entry.size:
             self.resumed = True
             return
         headers = {"User-Agent": f"naslib-ecnas/{__version__}", "Accept-Encoding": "identity"}
         if done:
-            headers["Range"] = f"bytes={done}-"
-            if version:
-                headers["If-Range"] = version
+            headers |= {"Range": f"bytes={done}-"} | ({"If-Range": version} if version else {})
         request = urllib.request.Request(self.address, headers=headers)
         try:
             with self._opener.open(request, timeout=self.limits.timeout) as response:
@@ -216,52 +212,49 @@ class Transfer:
         resumes = response.status == 206
         done = done if resumes else 0
         self.resumed = done > 0
-        if total is not None and (total > self.limit or total != (self.size or total)):
-            self._other(total)
+        size = self.entry.size or total
+        if total is not None and (total > self._limit or total != size):
+            raise self._other_file(total)
         if response.headers.get_content_type() == "text/html":
-            self._other("a web page")
+            raise self._other_file("a web page")
         self._remember(response)
         # Unbuffered, so that every byte received is kept whatever happens next.
         with _storing(self.part):
             file = self.part.open("ab" if resumes else "wb", buffering=0)
         with file:
-            task, size = f"fetching {self.name}", total or self.size
+            task = f"fetching {self.entry.name}"
             self.progress(task, done, size, unit=BYTES)
-            while True:
-                # One byte more than allowed is enough to know that there are too many.
-                block = response.read1(min(_CHUNK, self.limit + 1 - done))
-                if not block:
-                    break
+            # One byte more than allowed is enough to know that there are too many.
+            while block := response.read1(min(_CHUNK, self._limit + 1 - done)):
                 rest = memoryview(block)
                 with _storing(self.part):
                     while rest:
                         rest = rest[file.write(rest) :]
                 done += len(block)
                 self.progress(task, done, size, unit=BYTES)
-                if done > self.limit:
+                if done > self._limit:
                     self.forget()
-                    self._other(f"more than {self.limit:,} bytes")
-        expected = self.size if self.size is not None else total
-        if expected is not None and done < expected:
-            raise _TryAgain(f"the connection was lost after {done:,} of {expected:,} bytes")
+                    raise self._other_file(f"more than {self._limit:,} bytes")
+        if size is not None and done < size:
+            raise _TryAgain(f"the connection was lost after {done:,} of {size:,} bytes")
 
     def _total(self, response: Any, done: int) -> int | None:
         """Size of the whole file that the server states; None if it states none."""
-        if response.status == 206:
-            match = re.fullmatch(
-                r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", "")
-            )
-            if match is None or int(match[1]) != done:
-                self.forget()
-                raise _TryAgain("the server resumes at another place than asked")
-            return None if match[2] == "*" else int(match[2])
-        length = response.headers.get("Content-Length")
-        return int(length) if length is not None and length.isdigit() else None
+        if response.status != 206:
+            length = response.headers.get("Content-Length", "")
+            return int(length) if length.isdigit() else None
+        place = response.headers.get("Content-Range", "")
+        match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", place)
+        if match is None or int(match[1]) != done:
+            self.forget()
+            raise _TryAgain("the server resumes at another place than asked")
+        return None if match[2] == "*" else int(match[2])
 
-    def _other(self, value: object) -> NoReturn:
-        size = f"{self.size:,} bytes" if self.size else f"at most {self.limit:,} bytes"
-        message = f"{self.address} is another file than {self.name}, which has {size}"
-        raise FetchError(message, value=value, remedy=_BY_HAND)
+    def _other_file(self, value: object) -> FetchError:
+        """The error for an answer that is not the file, to be raised."""
+        size = f"{'' if self.entry.size else 'at most '}{self._limit:,} bytes"
+        message = f"{self.address} is another file than {self.entry.name}, which has {size}"
+        return FetchError(message, value=value, remedy=_BY_HAND)
 
     def _remember(self, response: Any) -> None:
         """Record the version of the server's file that the partial file belongs to."""
@@ -315,11 +308,9 @@ def check(path: Path, entry: FileEntry, progress: Progress | None = None) -> str
         ChecksumError: it has another size or SHA-256 than published.
         UnknownTableError: it cannot be read.
     """
-    try:
+    with reading(path):
         size = path.stat().st_size
-    except OSError:
-        size = None  # sha256_of raises the error
-    if entry.size is not None and size is not None and size != entry.size:
+    if entry.size is not None and size != entry.size:
         kind = TruncatedError if size < entry.size else ChecksumError
         published = f"the published {entry.name} has {entry.size} bytes"
         raise kind(published, path=path, offset=min(size, entry.size), value=size)
@@ -443,16 +434,7 @@ def _download(
     """Download a file, check it and give it its name; the caller holds the lock."""
     part = final.with_name(final.name + ".part")
     for again in (True, False):
-        transfer = Transfer(
-            entry.name,
-            address,
-            part,
-            size=entry.size,
-            limit=_limit(entry),
-            careful=entry.sha256 is None,
-            progress=progress,
-            limits=limits,
-        )
+        transfer = Transfer(entry, address, part, progress, limits)
         try:
             transfer.run()
         except KeyboardInterrupt:
@@ -478,14 +460,6 @@ def _download(
             os.fsync(file.fileno())
         os.replace(part, final)
     transfer.forget()
-
-
-def _limit(entry: FileEntry) -> int:
-    """Most bytes to accept for a file."""
-    if entry.size is not None:
-        return entry.size
-    # Published sizes such as "1.95 GB" may mean either kind of gigabyte.
-    return _UNKNOWN_LIMIT if entry.approximate_size is None else entry.approximate_size * 5 // 4
 
 
 def _accepted(path: Path, entry: FileEntry, progress: Progress) -> Path:

@@ -38,11 +38,15 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     server.close()
 
 
+def made_up(address: str) -> FileEntry:
+    size, digest = len(CONTENT), hashlib.sha256(CONTENT).hexdigest()
+    citation = Citation("nobody", "Nobody: Nothing.")
+    return FileEntry("made-up.bin", address, size, None, digest, "MIT", citation, "ecnas-tfrecord")
+
+
 @pytest.fixture
 def entry(server: Server) -> FileEntry:
-    name, size, digest = "made-up.bin", len(CONTENT), hashlib.sha256(CONTENT).hexdigest()
-    address, citation = f"{server.address}/somewhere/{name}", Citation("nobody", "Nobody: Nothing.")
-    return FileEntry(name, address, size, None, digest, "MIT", citation, "ecnas-tfrecord")
+    return made_up(f"{server.address}/somewhere/made-up.bin")
 
 
 def refused(entry: FileEntry, match: str | None = None, kind: Any = FetchError, **more: Any) -> Any:
@@ -253,10 +257,9 @@ def test_without_a_published_checksum(server: Server, entry: FileEntry) -> None:
 # -- one transfer ---------------------------------------------------------------------------------
 
 
-def one(server: Server, part: Path, log: Progress | None = None, **more: Any) -> Transfer:
-    size, address = len(CONTENT), f"{server.address}/made-up.bin"
-    settings = {"size": size, "limit": size, "careful": False, "limits": FAST, **more}
-    return Transfer("made-up.bin", address, part, progress=log or silent, **settings)
+def one(server: Server, part: Path, log: Progress = silent, **more: Any) -> Transfer:
+    address = f"{server.address}/made-up.bin"
+    return Transfer(made_up(address), address, part, log, **{"limits": FAST, **more})
 
 
 def half_there(server: Server, part: Path) -> None:
