@@ -27,7 +27,7 @@ from naslib_ecnas.topologies import (
     topologies,
 )
 
-__all__ = ["Space", "packed_labels", "rows_of_codes"]
+__all__ = ["Space", "perturbed"]
 
 _SLOTS = MAX_VERTICES - 2
 _OUTPUT = MAX_VERTICES - 1
@@ -150,7 +150,7 @@ class Space:
             message = f"matrices (n, v, v) and ops (n, v - 2) must be arrays: {error}"
             raise InvalidCellError(message, rule="not-square") from error
         codes, number = _packed(*arrays)
-        return rows_of_codes(codes, number, self._size)
+        return _rows_of_codes(codes, number, self._size)
 
     def matrices(self, rows: ArrayLike) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
         """Canonical matrices and labels of rows, embedded in this space's V x V matrices.
@@ -207,11 +207,8 @@ class Space:
             ConfigError: with these rates no other cell is reached, or hardly ever.
         """
         parents = checked_rows(rows, self._size)
-        slots = self.vertices - 2
-        edges = _single_edges(self.vertices)
-        p_edge = min(1.0, edge_changes / len(edges))
-        p_op = min(1.0, op_changes / slots) if slots else 0.0
         rates = (edge_changes, op_changes)
+        p_edge, p_op = _chances(self.vertices, *rates)
         # Without edge changes the cell of two vertices, which has no operation, stays itself.
         stuck = self._size == 1 or (p_edge < _LEAST_RATE and bool((parents == 0).any()))
         if stuck or not all(0 <= r < np.inf for r in rates) or max(p_edge, p_op) < _LEAST_RATE:
@@ -222,36 +219,12 @@ class Space:
         for _ in range(_MOST_ROUNDS):
             if not len(todo):
                 return children
-            codes, labels = self._placed(parents[todo], rng)
-            flips = rng.random((len(todo), len(edges))) < p_edge
-            codes ^= flips @ edges
-            changed = rng.random(labels.shape) < p_op
-            labels = np.where(changed, (labels + rng.integers(1, 3, labels.shape)) % 3, labels)
-            found = rows_of_codes(codes, packed_labels(labels), self._size)
+            found = perturbed(self, parents[todo], rng, *rates)
             good = (found >= 0) & (found != parents[todo])
             children[todo[good]] = found[good]
             todo = todo[~good]
         message = f"no change was found in {_MOST_ROUNDS} rounds: raise edge_changes or op_changes"
         raise ConfigError(message, value=rates)
-
-    def _placed(
-        self, rows: NDArray[np.int32], rng: np.random.Generator
-    ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-        """Each cell at random on V vertices: (n,) codes and (n, V - 2) labels."""
-        table, slots = topologies(), self.vertices - 2
-        topology = table.row_topology[rows]
-        labels = rng.integers(0, 3, (len(rows), slots))
-        # The smallest of random keys are a uniform subset of the vertices.
-        rank = np.argsort(np.argsort(rng.random(labels.shape)))
-        chosen = rank < table.vertices[topology][:, None] - 2
-        own = labels_of_rows(rows)
-        labels[chosen] = own[own >= 0]
-        codes = table.code[topology]
-        subset = chosen @ (1 << np.arange(slots))
-        for value in np.unique(subset).tolist():
-            at = np.flatnonzero(subset == value)
-            codes[at] = moved(codes[at], [slot for slot in range(slots) if value >> slot & 1])
-        return codes, labels
 
     def neighbours(self, row: int) -> NDArray[np.int32]:
         """Rows one edge or one operation away: sorted, distinct, valid, without `row` itself.
@@ -299,7 +272,7 @@ def _packed(
         kept = _vertices_and_slots()[1][maps, : v - 2] != _FREE
         codes[wrong[(unknown[wrong] & kept).any(axis=1)]] = -1
         labels = np.where(unknown, 0, labels)
-    return codes, packed_labels(labels)
+    return codes, _packed_labels(labels)
 
 
 def _codes(matrices: NDArray[Any]) -> NDArray[np.int32]:
@@ -344,15 +317,14 @@ def _labels(ops: NDArray[Any]) -> NDArray[Any]:
     return out
 
 
-def packed_labels(labels: NDArray[Any]) -> NDArray[np.int16]:
+def _packed_labels(labels: NDArray[Any]) -> NDArray[np.int16]:
     """(n,) labels of five vertices in base 3, missing vertices as 0, from (n, 0 to 5) labels."""
-    number = np.zeros(len(labels), dtype=np.int16)
-    for slot in range(labels.shape[1]):
-        number += labels[:, slot].astype(np.int16) * np.int16(3 ** (_SLOTS - 1 - slot))
+    weights = 3 ** np.arange(_SLOTS - 1, -1, -1, dtype=np.int16)
+    number: NDArray[np.int16] = labels.astype(np.int16) @ weights[: labels.shape[1]]
     return number
 
 
-def rows_of_codes(
+def _rows_of_codes(
     codes: NDArray[np.int32], number: NDArray[np.int16], size: int
 ) -> NDArray[np.int32]:
     """Rows of codes with packed labels, -1 where they are not one of the first `size` cells."""
@@ -370,6 +342,60 @@ def _single_edges(vertices: int) -> NDArray[np.int32]:
     used = {*range(vertices - 1), _OUTPUT}
     inside = [1 << bit for bit, edge in enumerate(EDGES) if used.issuperset(edge)]
     return np.array(inside, dtype=np.int32)
+
+
+# -- perturbation ----
+
+
+def perturbed(
+    space: Space,
+    rows: NDArray[np.int32],
+    rng: np.random.Generator,
+    edge_changes: float,
+    op_changes: float,
+) -> NDArray[np.int32]:
+    """(n,) one try of `Space.mutate` for each row: -1 if it gives no cell, maybe the row itself."""
+    table, edges = topologies(), _single_edges(space.vertices)
+    p_edge, p_op = _chances(space.vertices, edge_changes, op_changes)
+    subsets, first, count, placed, rank = _placements(space.vertices)
+    topology = table.row_topology[rows]
+    used = table.vertices[topology] - 2
+    subset = subsets[first[used] + (rng.random(len(rows)) * count[used]).astype(np.intp)]
+    codes = placed[topology, subset] ^ ((rng.random((len(rows), len(edges))) < p_edge) @ edges)
+    own = labels_of_rows(rows)[np.arange(len(rows))[:, None], rank[subset]]
+    labels = np.where(own < 0, rng.integers(0, 3, own.shape), own)
+    # Adding 1 or 2 modulo 3 gives one of the other two operations.
+    changed = rng.random(labels.shape) < p_op
+    labels = (labels + changed * rng.integers(1, 3, labels.shape)) % 3
+    return _rows_of_codes(codes, _packed_labels(labels), len(space))
+
+
+def _chances(vertices: int, edge_changes: float, op_changes: float) -> tuple[float, float]:
+    """Chance of a change of each edge and of each operation, for expected numbers of changes."""
+    p_edge = min(1.0, edge_changes / len(_single_edges(vertices)))
+    return p_edge, min(1.0, op_changes / (vertices - 2)) if vertices > 2 else 0.0
+
+
+@cache
+def _placements(vertices: int) -> tuple[NDArray[Any], ...]:
+    """All placements of a topology's interior vertices in the V - 2 slots of a space.
+
+    Returns:
+        (2**slots,) subsets of the slots as bits, sorted by size; (6,) where each size starts and
+        how many there are of it; (n_topologies, 2**slots) code of each topology in each subset;
+        (2**slots, slots) rank of each slot in each subset. Outside the subset that is -1, the last
+        of a cell's five slots, which only a cell that fills all of them uses.
+    """
+    table, slots = topologies(), vertices - 2
+    inside = (np.arange(1 << slots)[:, None] >> np.arange(slots) & 1).astype(bool)
+    size = inside.sum(axis=1)
+    count = np.bincount(size, minlength=_SLOTS + 1)
+    placed = np.zeros((len(table.code), 1 << slots), dtype=np.int32)
+    for subset, slot_mask in enumerate(inside):
+        fits = table.vertices - 2 == size[subset]
+        placed[fits, subset] = moved(table.code[fits], np.flatnonzero(slot_mask))
+    rank = np.where(inside, inside.cumsum(axis=1) - 1, -1)
+    return np.argsort(size, kind="stable"), count.cumsum() - count, count, placed, rank
 
 
 # -- neighbours ----

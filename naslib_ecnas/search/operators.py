@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +17,7 @@ from naslib_ecnas import network
 from naslib_ecnas.analysis import contributions
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.search.base import Floats, Rows
-from naslib_ecnas.space import Space, rows_of_codes
-from naslib_ecnas.topologies import EDGES, MAX_VERTICES, labels_of_rows, moved, topologies
+from naslib_ecnas.space import Space, perturbed
 
 __all__ = [
     "Encoding",
@@ -30,10 +28,6 @@ __all__ = [
     "perturb",
     "survivors",
 ]
-
-_OUTPUT = MAX_VERTICES - 1
-_SLOTS = MAX_VERTICES - 2
-_LABEL_WEIGHTS = 3 ** np.arange(_SLOTS - 1, -1, -1, dtype=np.int16)
 
 # Tries at once for each child. Two perturbations in three give another cell of seven vertices,
 # but few do from the smallest cells: hence the rounds.
@@ -48,10 +42,6 @@ _ENCODING_SAMPLE = 1000
 
 
 # -- new cells from old ones ----
-#
-# `Space.mutate` draws from the same distribution, but goes on until the last of its rows is a
-# cell, which for the few parents of one generation costs more than the rest of a search. Here
-# every parent gets a block of tries, and the first good one is taken.
 
 
 def perturb(
@@ -65,13 +55,16 @@ def perturb(
 ) -> Rows:
     """One changed, allowed cell for each of (n,) parents (algorithm 1 of the EC-NAS paper).
 
+    The distribution is that of `Space.mutate`, which goes on until the last of its rows is a cell.
+    For the few parents of one generation that costs more than the rest of a search, so here every
+    parent gets a block of tries, of which the first good one is taken.
+
     Args:
         space: the space.
         parents: (n,) rows.
         rng: source of randomness.
         allowed: (n_cells,) mask of the rows that may be returned.
-        edge_changes: expected number of flipped edges in a try.
-        op_changes: expected number of changed operations in a try.
+        edge_changes, op_changes: expected number of flipped edges and of changed operations.
 
     Returns:
         (n,) int32 rows, none equal to its parent; -1 where 640 tries gave no allowed cell.
@@ -88,7 +81,7 @@ def perturb(
         if not len(left):
             break
         repeated = np.repeat(parents[left], _TRIES)
-        found = _perturbed(space, repeated, rng, edge_changes, op_changes)
+        found = perturbed(space, repeated, rng, edge_changes, op_changes)
         good = (found >= 0) & (found != repeated) & allowed[found]
         children[left] = _first_good(found, good)
         left = left[children[left] < 0]
@@ -100,73 +93,6 @@ def _first_good(rows: Rows, good: NDArray[np.bool_]) -> Rows:
     blocks = np.where(good, rows, -1).reshape(-1, _TRIES)
     first: Rows = blocks[np.arange(len(blocks)), (blocks >= 0).argmax(axis=1)]
     return first
-
-
-def _perturbed(
-    space: Space,
-    parents: Rows,
-    rng: np.random.Generator,
-    edge_changes: float,
-    op_changes: float,
-) -> Rows:
-    """(n,) one perturbation of each parent, -1 if it is no cell, the parent if nothing changed.
-
-    A parent is laid out at random among the V vertices, its unused vertices with random
-    operations; then each possible edge is flipped and each interior vertex given another operation
-    with the probabilities that give the expected numbers of changes.
-    """
-    table, places = topologies(), _places(space.vertices)
-    n, slots = len(parents), space.vertices - 2
-    topology = table.row_topology[parents]
-    used = table.vertices[topology].astype(np.intp) - 2
-    subset = places.subsets[used, (rng.random(n) * places.count[used]).astype(np.intp)]
-    codes = places.codes[topology, subset]
-    rate = min(1.0, edge_changes / len(places.bits))
-    codes = codes ^ ((rng.random((n, len(places.bits))) < rate) @ places.bits)
-    if not slots:
-        return rows_of_codes(codes, np.zeros(n, dtype=np.int16), len(space))
-    own = labels_of_rows(parents)[np.arange(n)[:, None], places.ranks[subset]]
-    labels = np.where(own < 0, rng.integers(0, 3, (n, slots)), own)
-    # Adding 1 or 2 modulo 3 gives one of the other two operations.
-    changed = rng.random((n, slots)) < min(1.0, op_changes / slots)
-    labels = (labels + changed * rng.integers(1, 3, (n, slots))) % 3
-    # As `space.packed_labels`, which takes longer for few rows.
-    packed: NDArray[np.int16] = labels @ _LABEL_WEIGHTS[:slots]
-    return rows_of_codes(codes, packed, len(space))
-
-
-class _Places:
-    """All placements of a topology's interior vertices in the V - 2 slots of a space.
-
-    Attributes:
-        codes: (n_topologies, 2**slots) code of each topology with its interior vertices in a
-            subset of the slots.
-        subsets: (slots + 1, ...) the subsets of each size, padded; `count` has their numbers.
-        ranks: (2**slots, slots) position of each slot within the subset. Outside it is -1, the
-            last of a cell's five slots, which only a cell that fills all of them uses.
-        bits: (edges,) the bit of each possible edge.
-    """
-
-    def __init__(self, vertices: int) -> None:
-        table, slots = topologies(), vertices - 2
-        sizes = np.array([bin(subset).count("1") for subset in range(1 << slots)])
-        self.count = np.bincount(sizes, minlength=_SLOTS + 1)
-        self.subsets = np.zeros((_SLOTS + 1, max(self.count)), dtype=np.intp)
-        for size in range(slots + 1):
-            self.subsets[size, : self.count[size]] = np.flatnonzero(sizes == size)
-        self.codes = np.zeros((len(table.code), 1 << slots), dtype=np.int32)
-        self.ranks = np.full((1 << slots, slots), -1, dtype=np.intp)
-        for subset, size in enumerate(sizes):
-            kept = [slot for slot in range(slots) if subset >> slot & 1]
-            self.ranks[subset, kept] = np.arange(size)
-            fits = table.vertices - 2 == size
-            self.codes[fits, subset] = moved(table.code[fits], kept)
-        inside = {*range(vertices - 1), _OUTPUT}
-        edges = [bit for bit, edge in enumerate(EDGES) if inside.issuperset(edge)]
-        self.bits = 1 << np.array(edges, dtype=np.int32)
-
-
-_places = cache(_Places)
 
 
 def crossover(
