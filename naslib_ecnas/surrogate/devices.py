@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naslib_ecnas.errors import ConfigError, FormatError
-from naslib_ecnas.surrogate.features import FEATURES
+from naslib_ecnas.surrogate.features import FEATURES, LAYER_SUMS
 from naslib_ecnas.surrogate.models import Model, Weights
 
 __all__ = [
@@ -62,16 +62,12 @@ _LEAST_TIME_S = 1.0
 
 def kind_of_column() -> NDArray[np.int64]:
     """(f,) index in `KINDS` of each of the `FEATURES`, -1 unless it sums layers of one kind."""
-    names = [f.name for f in FEATURES]
-    # Chains of operations begin with an operation's name too; sums over layers end here.
-    sums = names.index("log_multiply_adds")
-    out = np.full(len(names), -1, dtype=np.int64)
-    for i, name in enumerate(names[:sums]):
-        if name.startswith("reuses"):  # gradients added up: additions of the backward pass
-            out[i] = KINDS.index("addition")
-        for kind, stem in enumerate(KINDS):
-            if name.startswith(stem):
-                out[i] = kind
+    out = np.full(len(FEATURES), -1, dtype=np.int64)
+    for i, feature in enumerate(FEATURES[:LAYER_SUMS]):
+        # Gradients that are added up are additions of the backward pass.
+        stem = feature.name.partition("_")[0].removesuffix("s").replace("reuse", "addition")
+        if stem in KINDS:
+            out[i] = KINDS.index(stem)
     return out
 
 
@@ -240,8 +236,6 @@ SPANS = ("run", "steps")
 
 _VERTICES = [f.name for f in FEATURES].index("vertices")
 
-_TITLES = ("nvidia", "geforce", "quadro")
-
 
 def device_name(text: object) -> str:
     """The one of `DEVICES` for "RTX 3090", "titanxp", "NVIDIA Quadro RTX 6000" and the like.
@@ -249,22 +243,16 @@ def device_name(text: object) -> str:
     Raises:
         ConfigError: no device of this name is calibrated.
     """
-    known = {_letters(name): name for name in DEVICES}
-    found = known.get(_letters(text)) if isinstance(text, str) else None
-    if found is None:
-        raise ConfigError(
-            f"device must be one of {', '.join(DEVICES)}",
-            value=text,
-            remedy="measure some cells and run: ecnas surrogate calibrate",
-        )
-    return found
+    for name in DEVICES:
+        if isinstance(text, str) and _letters(name) == _letters(text):
+            return name
+    remedy = "measure some cells and run: ecnas surrogate calibrate"
+    raise ConfigError(f"device must be one of {', '.join(DEVICES)}", value=text, remedy=remedy)
 
 
 def _letters(text: str) -> str:
-    letters = re.sub(r"[^a-z0-9]", "", text.lower())
-    for title in _TITLES:
-        letters = letters.replace(title, "")
-    return letters
+    """Letters and digits in lower case, without names of makers and families."""
+    return re.sub("nvidia|geforce|quadro", "", re.sub(r"[^a-z0-9]", "", text.lower()))
 
 
 @dataclass(frozen=True)
@@ -311,13 +299,9 @@ class DeviceModel(Model):
         """
         z = self.descriptors(x)
         outside = np.maximum(np.maximum(self.low - z, z - self.high), 0)
-        linear = self.time + self.power
         # Outside the calibrated range time is extrapolated, but power has a limit.
-        inside = np.clip(z, self.low, self.high)
-        if self.time.any():
-            log = linear[0] + z @ self.time[1:] + inside @ self.power[1:]
-        else:
-            log = linear[0] + z @ linear[1:]
+        inside = np.clip(z, self.low, self.high) if self.time.any() else z
+        log = self.time[0] + self.power[0] + z @ self.time[1:] + inside @ self.power[1:]
         mean = self.descriptors.time_s(x) * np.exp(log)
         larger = np.asarray(x[:, _VERTICES]) > self.vertices
         further = self.drift**2 * (outside**2).sum(axis=1) + self.beyond**2 * larger
@@ -375,40 +359,17 @@ class ShareModel(Model):
     """(m, 8) epochs (ascending), six coefficients of the logit, standard deviation of the share
     of one run."""
 
-    def predict(self, x: NDArray[Any], epochs: float = 4) -> tuple[Array, Array]:
-        """Share (0..1) of (n, f) features and its standard deviation: (n,) each.
+    def shares(self, x: NDArray[Any], budgets: Sequence[float]) -> Array:
+        """(n, b) share (0..1) of (n, f) features at budgets of epochs.
 
         Between the measured budgets the logit is linear in the logarithm of the epochs; beyond
         them it is the one of the nearest budget.
         """
-        return self._at(self.descriptors(x), epochs)
-
-    def shares(self, x: NDArray[Any], budgets: Sequence[int]) -> Array:
-        """(n, b) share of (n, f) features at budgets of epochs."""
         z = self.descriptors(x)
-        if len(self.points) == 1:  # measured at one budget, the same at all
-            return np.repeat(self._at(z, 1)[0][:, None], len(budgets), axis=1)
-        return np.stack([self._at(z, epochs)[0] for epochs in budgets], axis=1)
-
-    def _at(self, z: Array, epochs: float) -> tuple[Array, Array]:
-        budgets = np.log(self.points[:, 0])
-        at = np.clip(np.interp(np.log(epochs), budgets, np.arange(len(budgets))), 0, None)
-        low = int(at)
-        high = min(low + 1, len(budgets) - 1)
-        part = at - low
-        point = (1 - part) * self.points[low] + part * self.points[high]
-        share = 1 / (1 + np.exp(-(point[1] + z @ point[2:7])))
-        return share, np.full(len(share), point[7])
-
-    @classmethod
-    def from_weights(cls, weights: Weights, device: str) -> ShareModel:
-        """The share of a device from the weights that `fit_devices` made.
-
-        Raises:
-            ConfigError: shares of this device were not measured.
-        """
-        name = device_name(device)
-        if name not in SHARES:
-            known = " and ".join(SHARES)
-            raise ConfigError(f"the GPU's share was measured on {known} only", value=device)
-        return cls.from_arrays(weights.arrays, f"share.{name}.")
+        knots = np.log(self.points[:, 0])
+        columns = []
+        for at in np.interp(np.log(budgets), knots, np.arange(len(knots))):
+            low, high = self.points[[int(at), min(int(at) + 1, len(knots) - 1)]]
+            point = (1 - at % 1) * low + at % 1 * high
+            columns.append(1 / (1 + np.exp(-(point[1] + z @ point[2:7]))))
+        return np.stack(columns, axis=1)

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from os import PathLike
 from pickle import UnpicklingError
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,7 +25,7 @@ from naslib_ecnas.errors import FormatError, MissingDependencyError, UnknownTabl
 from naslib_ecnas.files import is_file
 from naslib_ecnas.network import parameters
 from naslib_ecnas.space import Space
-from naslib_ecnas.surrogate.models import Model, Weights
+from naslib_ecnas.surrogate.models import Model
 
 __all__ = ["SIZES", "PaperModel", "inputs"]
 
@@ -36,8 +36,9 @@ _VERTICES = 7
 _CHUNK = 1 << 14
 #: Codes of the vertices, 0 past the last one.
 _INPUT, _OUTPUT = 1, 5
-#: In the order of `topologies.OPERATIONS`: 3x3, 1x1, pool.
-_CODES = np.array([3, 2, 4], dtype=np.float32)
+#: In the order of `topologies.OPERATIONS`: 3x3, 1x1, pool; then of a missing vertex, whose label
+#: is -1.
+_CODES = np.array([3, 2, 4, 0], dtype=np.float32)
 
 #: What torch raises for files that it did not write, or that hold more than tensors.
 _UNREADABLE = (
@@ -53,24 +54,20 @@ def inputs(rows: ArrayLike) -> Matrix:
 
     A cell of fewer vertices has its output right after its operations; the rest is zero.
     """
-    space = Space()
-    matrices, labels = space.matrices(rows)
-    slots = (labels >= 0).sum(axis=1)
-    out = np.zeros((len(matrices), SIZES[0]), dtype=np.float32)
+    wanted = np.atleast_1d(np.asarray(rows))
+    matrices, labels = Space().matrices(wanted)
+    at, output = np.arange(_VERTICES), 1 + (labels >= 0).sum(axis=1)[:, None]
+    # Our matrices keep the output at vertex 6; the paper's follow the operations.
+    source, there = np.where(at < output, at, _VERTICES - 1), at <= output
+    cell = np.arange(len(wanted))[:, None, None]
+    packed = matrices[cell, source[:, :, None], source[:, None]]
+    packed = packed * (there[:, :, None] & there[:, None])
+    codes = np.zeros((len(wanted), _VERTICES), dtype=np.float32)
+    codes[:, 0], codes[:, 1:-1] = _INPUT, _CODES[labels]
+    np.put_along_axis(codes, output, _OUTPUT, axis=1)
     upper = np.triu_indices(_VERTICES)
-    for count in np.unique(slots):
-        mine = slots == count
-        # Our matrices keep the output at vertex 6; the paper's follow the operations.
-        order = [*range(count + 1), _VERTICES - 1]
-        packed = np.zeros((int(mine.sum()), _VERTICES, _VERTICES), dtype=np.float32)
-        packed[:, : count + 2, : count + 2] = matrices[mine][:, order][:, :, order]
-        codes = np.zeros((int(mine.sum()), _VERTICES), dtype=np.float32)
-        codes[:, 0], codes[:, count + 1] = _INPUT, _OUTPUT
-        codes[:, 1 : count + 1] = _CODES[labels[mine][:, :count]]
-        out[mine, :28] = packed[:, upper[0], upper[1]]
-        out[mine, 28:35] = codes
-    out[:, 35] = parameters(rows) / 1e6
-    return out
+    millions = parameters(wanted) / 1e6
+    return np.column_stack([packed[:, upper[0], upper[1]], codes, millions]).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -102,16 +99,6 @@ class PaperModel(Model):
         return self.wh(rows)[:, None] / 1000 * (np.asarray(budgets, dtype=np.float64) / 4)
 
     @classmethod
-    def from_weights(cls, weights: Weights) -> PaperModel:
-        """The model that `fit_paper` made.
-
-        Raises:
-            FormatError: the weights are of another model.
-        """
-        found = [weights.arrays.get(f"layers.{i}") for i in range(10)]
-        return cls(_checked(found, "weights"))
-
-    @classmethod
     def from_torch_file(cls, path: str | PathLike[str]) -> PaperModel:
         """The model from a state dict that torch saved, such as the authors' file.
 
@@ -141,13 +128,19 @@ class PaperModel(Model):
         for key in ("state_dict", "model_state_dict"):
             if isinstance(content, dict) and isinstance(content.get(key), dict):
                 content = content[key]
-        values = list(content.values()) if isinstance(content, dict) else []
+        tensors = list(content.values()) if isinstance(content, dict) else []
         try:
-            whole = [v.detach().to(torch.float32).numpy() for v in values if torch.is_tensor(v)]
-        except (RuntimeError, TypeError):  # sparse or quantised tensors
-            whole = []
-        found = [array.T for array in _without_idle(whole)]
-        return cls(_checked(found if len(whole) == len(values) else [], str(path)))
+            arrays = [tensor.detach().to(torch.float32).numpy() for tensor in tensors]
+        except (AttributeError, RuntimeError, TypeError):  # no tensors, sparse or quantised ones
+            arrays = []
+        found = [np.ascontiguousarray(array.T) for array in _without_idle(arrays)]
+        shapes = [array.shape for array in found]
+        if shapes != [shape for units in pairwise(SIZES) for shape in (units, units[1:])]:
+            sizes = "-".join(map(str, SIZES))
+            raise FormatError(f"must hold the paper's perceptron {sizes}", path=path, value=shapes)
+        if not all(np.isfinite(array).all() for array in found):
+            raise FormatError("has weights that are not finite", path=path)
+        return cls(tuple(zip(found[::2], found[1::2], strict=True)))
 
 
 def _without_idle(arrays: Sequence[Matrix]) -> list[Matrix]:
@@ -162,20 +155,6 @@ def _without_idle(arrays: Sequence[Matrix]) -> list[Matrix]:
         if due or not (np.all(array == 0) or np.all(array == 1)):
             kept.append(array)
     return kept
-
-
-def _checked(
-    arrays: Sequence[NDArray[Any] | None], where: str
-) -> tuple[tuple[Matrix, Matrix], ...]:
-    wanted = [s for i in range(5) for s in ((SIZES[i], SIZES[i + 1]), (SIZES[i + 1],))]
-    shapes = [None if a is None else a.shape for a in arrays]
-    if shapes != wanted:
-        sizes = "-".join(map(str, SIZES))
-        raise FormatError(f"must hold the paper's perceptron {sizes}", path=where, value=shapes)
-    whole = [np.ascontiguousarray(a, dtype=np.float32) for a in arrays if a is not None]
-    if not all(np.isfinite(a).all() for a in whole):
-        raise FormatError("has weights that are not finite", path=where)
-    return tuple(zip(whole[::2], whole[1::2], strict=True))
 
 
 def _erf(x: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -191,29 +191,22 @@ def share_model(*points: tuple[float, float, float]) -> devices.ShareModel:
 def test_the_logit_of_a_share_is_linear_in_the_logarithm_of_the_epochs(x: np.ndarray) -> None:
     both = share_model((4, 0.5, 0.02), (108, 1.5, 0.04))
     slope = devices.shipped_descriptors()(x) @ SLOPES
-    for epochs, intercept, sd in (
-        *((4, 0.5, 0.02), (4 * 27**0.5, 1.0, 0.03), (12, 0.5 + 1 / 3, 0.02 + 0.02 / 3)),
-        *((108, 1.5, 0.04), (1, 0.5, 0.02), (1000, 1.5, 0.04)),
-    ):
-        share, std = both.predict(x, epochs)
-        logit = np.log(share / (1 - share))
-        np.testing.assert_allclose(logit, intercept + slope, rtol=1e-9, atol=1e-12)
-        np.testing.assert_allclose(std, sd, rtol=1e-12)
-    for one in (both, share_model((1, 0.7, 0.02))):
-        found = one.shares(x, (4, 12, 108))
-        assert found.shape == (len(x), 3)
-        for column, epochs in zip(found.T, (4, 12, 108), strict=True):
-            np.testing.assert_allclose(column, one.predict(x, epochs)[0], rtol=1e-12)
+    budgets, intercepts = (4, 4 * 27**0.5, 12, 108, 1, 1000), (0.5, 1, 5 / 6, 1.5, 0.5, 1.5)
+    share = both.shares(x, budgets)
+    logit = np.log(share / (1 - share))
+    np.testing.assert_allclose(logit, slope[:, None] + intercepts, rtol=1e-9, atol=1e-12)
+    share = share_model((1, 0.7, 0.02)).shares(x, (4, 12))
+    np.testing.assert_allclose(np.log(share / (1 - share)), (slope + 0.7)[:, None] * [1, 1])
 
 
 def test_the_shipped_shares(weights: Weights, x: np.ndarray) -> None:
-    native, native_std = devices.ShareModel.from_weights(weights, "RTX 3090").predict(x)
-    assert 0.8 < np.median(native) < 0.95
-    assert ((native > 0.3) & (native < 1)).all()
-    assert ((native_std > 0) & (native_std < 0.06)).all()
-    model = devices.ShareModel.from_weights(weights, "rtx-6000")
-    short, between, long = (np.median(model.predict(x, e)[0]) for e in (4, 20, 108))
+    native, model = (
+        devices.ShareModel.from_arrays(weights.arrays, f"share.{name}.")
+        for name in ("rtx-3090", "quadro-rtx-6000")
+    )
+    share = native.shares(x, [4])
+    assert 0.8 < np.median(share) < 0.95
+    assert ((share > 0.3) & (share < 1)).all()
+    short, between, long = np.median(model.shares(x, [4, 20, 108]), axis=0)
     assert 0.55 < short < between < long < 0.72
     assert weights.header["further"]["gpu_share_rtx-3090"]["mae"] < 0.02
-    with pytest.raises(ConfigError, match="was measured on quadro-rtx-6000 and rtx-3090 only"):
-        devices.ShareModel.from_weights(weights, "titan-xp")
