@@ -141,7 +141,7 @@ class ArrayFile:
 
     def __init__(self, path: str | PathLike[str], *, remedy: str | None = None) -> None:
         self.path: Path = Path(path)
-        self._fault = partial(_fault, self.path, remedy)
+        self._fault = partial(_fault, path=self.path, remedy=remedy)
         self.metadata: dict[str, Any] = {}
         self.arrays: dict[str, StoredArray] = {}
         try:
@@ -279,14 +279,14 @@ class StoredArray:
         if not self.checked[block]:
             if self._few is not None:
                 return self._alone(block, self._few)[index - block * BLOCK]
-            self._check_mapped(block)
+            self._check(block)
         return self.items[index]
 
     def part(self, start: int, stop: int) -> NDArray[Any]:
         """The values from `start` to `stop` in C order, as a read-only view of the file."""
         for block in range(start // BLOCK, -(-stop // BLOCK)):
             if not self.checked[block]:
-                self._check_mapped(block)
+                self._check(block)
         return np.frombuffer(self._view, self.dtype)[start:stop]
 
     def _alone(self, block: int, few: dict[int, Any]) -> Any:
@@ -306,14 +306,13 @@ class StoredArray:
         step = BLOCK * self.dtype.itemsize
         return block * step, min((block + 1) * step, len(self._view))
 
-    def _check_mapped(self, block: int) -> None:
-        self._check(block, self._view[slice(*self._limits(block))])
-        self.checked[block] = 1
-
-    def _check(self, block: int, data: bytes | memoryview) -> None:
-        if crc32(data) != self._sums[block]:
+    def _check(self, block: int, data: bytes | None = None) -> None:
+        """Compare a block with its checksum: its bytes, or what the mapping has there."""
+        start, stop = self._limits(block)
+        if crc32(self._view[start:stop] if data is None else data) != self._sums[block]:
             message = f"block {block} of {self.name} does not have its checksum"
-            raise self._fault(message, self.offset + self._limits(block)[0], ChecksumError)
+            raise self._fault(message, self.offset + start, ChecksumError)
+        self.checked[block] = data is None
 
     def close(self, path: Path) -> None:
         """Let go of the mapping; reading raises `ClosedTableError` from then on."""
@@ -339,12 +338,7 @@ class _Closed:
 
 
 def _fault(
-    path: Path,
-    remedy: str | None,
-    message: str,
-    offset: int,
-    kind: type[FormatError] = FormatError,
-    **details: Any,
+    message: str, offset: int, kind: type[FormatError] = FormatError, **details: Any
 ) -> FormatError:
     """An error about a file, to be raised."""
-    return kind(message, path=path, offset=offset, remedy=remedy, **details)
+    return kind(message, offset=offset, **details)

@@ -145,7 +145,7 @@ def read_catalog(path: str | PathLike[str]) -> Catalog:
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         message = f"the catalog {path} cannot be read: {type(error).__name__}: {error}"
         raise CatalogError(message) from error
-    names = [entry.name for entry in (*found.files, *found.tables)]
+    names = [file.name for file in found.files] + [table.name for table in found.tables]
     twice = [name for name in names if names.count(name) > 1]
     if twice:
         raise CatalogError("a name stands twice in the catalog", value=twice[0])
@@ -228,7 +228,7 @@ def file_entry(name: str) -> FileEntry:
     file = named(name)[1]
     if file is not None:
         return file
-    names = [entry.name for entry in (*tables(), *catalog().files)]
+    names = [table.name for table in tables()] + [file.name for file in catalog().files]
     near = difflib.get_close_matches(str(name).lower(), names, n=3, cutoff=0.5)
     remedy = f"did you mean {' or '.join(near)}?" if near else "list them with: ecnas data list"
     raise UnknownTableError("the catalog has no such table or file", value=name, remedy=remedy)

@@ -85,12 +85,9 @@ class DescribedFile:
     def of(
         cls, path: Path, *, address: str | None = None, progress: Progress | None = None
     ) -> DescribedFile:
-        """Describe a file on this machine.
+        """Describe a file on this machine, which the card's readers find at an address.
 
-        Args:
-            path: the file.
-            address: where readers of the card find it; beside the card by default.
-            progress: listener for the progress of the checksum.
+        By default it lies beside the card.
 
         Raises:
             UnknownTableError: the file cannot be read.
@@ -125,8 +122,7 @@ def card(
     """The card of a table in one file.
 
     Args:
-        table: the content of the file.
-        file: the file, in any format.
+        table, file: the content of the file, and the file, in any format.
         name: name of the data set; the table's by default.
         version: version of the data set, such as `1.0.0`.
         licence: its name, preferably an SPDX identifier; the table's by default.
@@ -145,7 +141,7 @@ def card(
         "license": _licence(licence or table.attributes.get("licence")),
         "citeAs": citation or table.attributes.get("citation"),
         "url": url,
-        "datePublished": None if published is None else _day(published),
+        "datePublished": published and _day(published),
     }
     sets = [_columns(table)]
     if Path(file.name).suffix.lower() == ".parquet":
@@ -195,36 +191,31 @@ def _licence(name: str | None) -> str | None:
 
 
 def _file(file: DescribedFile) -> dict[str, Any]:
-    size = {} if file.size is None else {"contentSize": f"{file.size} B"}
     return {
         "@type": "cr:FileObject",
         "@id": file.name,
         "name": file.name,
         "contentUrl": file.address,
-        **size,
+        **({} if file.size is None else {"contentSize": f"{file.size} B"}),
         "encodingFormat": _MEDIA.get(Path(file.name).suffix.lower(), _BINARY),
         "sha256": file.sha256,
     }
 
 
 def _field(place: str, name: str, kind: str, about: str) -> dict[str, Any]:
-    where = f"{place}/{name}"
-    return {
-        "@type": "cr:Field",
-        "@id": where,
-        "name": name,
-        "description": about,
-        "dataType": kind,
-    }
+    return _thing("Field", name, about, place=f"{place}/") | {"dataType": kind}
+
+
+def _thing(kind: str, name: str, about: str, place: str = "") -> dict[str, Any]:
+    """What every field and every record set has."""
+    return {"@type": f"cr:{kind}", "@id": f"{place}{name}", "name": name, "description": about}
 
 
 def _columns(table: Table) -> dict[str, Any]:
     """The record set in the card itself: meaning and origin of each column."""
+    about = "every metric of the table, with unit, direction and provenance"
     return {
-        "@type": "cr:RecordSet",
-        "@id": "columns",
-        "name": "columns",
-        "description": "every metric of the table, with unit, direction and provenance",
+        **_thing("RecordSet", "columns", about),
         "key": {"@id": "columns/metric"},
         "field": [_field("columns", key, *what) for key, what in _ABOUT_COLUMNS.items()],
         "data": [_about(metric, table.provenance[metric]) for metric in table.metrics],
@@ -245,19 +236,14 @@ def _about(name: str, origin: Provenance) -> dict[str, str]:
 
 def _trainings(table: Table, file: str) -> dict[str, Any]:
     """The record set that says how to read the lines of a file in the long form."""
-    fields = [(name, *what) for name, what in _KEYS.items()]
-    fields += [(name, "sc:Float", METRICS[name].label) for name in table.metrics]
+    fields = _KEYS | {name: ("sc:Float", METRICS[name].label) for name in table.metrics}
+    source = {"fileObject": {"@id": file}}
+    about = "one record for each cell, budget and repeat; NaN if missing"
     return {
-        "@type": "cr:RecordSet",
-        "@id": "trainings",
-        "name": "trainings",
-        "description": "one record for each cell, budget and repeat; NaN if missing",
+        **_thing("RecordSet", "trainings", about),
         "key": [{"@id": f"trainings/{name}"} for name in ("cell", "epochs", "repeat")],
         "field": [
-            {
-                **_field("trainings", name, kind, about),
-                "source": {"fileObject": {"@id": file}, "extract": {"column": name}},
-            }
-            for name, kind, about in fields
+            _field("trainings", name, *what) | {"source": {**source, "extract": {"column": name}}}
+            for name, what in fields.items()
         ],
     }

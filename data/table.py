@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import weakref
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from os import PathLike
@@ -90,8 +90,7 @@ class Columns:
     def __post_init__(self) -> None:
         space, rows = Space(self.vertices), np.asarray(self.rows)
         shape = (rows.size, len(self.budgets), self.repeats)
-        for message, value in _faults(self, space, rows, shape, self.values, (np.float64,)):
-            raise FormatError(message, path=self.name, value=value)
+        _check(self, space, rows, shape, self.values, (np.float64,), path=self.name)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -99,34 +98,34 @@ class Columns:
         return len(self.rows), len(self.budgets), self.repeats
 
 
-def _faults(
+def _check(
     table: Columns | Table,
     space: Space,
     rows: NDArray[Any] | None,
     shape: tuple[int, ...],
     columns: Mapping[str, Any],
     dtypes: tuple[type, ...],
-) -> Iterator[tuple[str, object]]:
-    """What contradicts itself in a table, as messages and values.
+    path: str | None = None,
+) -> None:
+    """Raise FormatError unless rows (None for a whole space), budgets and columns fit together.
 
-    `rows` is None for a whole space; each column must have the shape and one of the types.
+    Each column must have the shape and one of the types.
     """
+    fault = partial(FormatError, path=path)
     size, budgets = len(space), table.budgets
     if rows is not None:
         whole = rows.ndim == 1 and rows.dtype.kind in "iu" and len(rows) > 0
         if not whole or (rows[1:] <= rows[:-1]).any() or rows[0] < 0 or rows[-1] >= size:
-            yield f"rows must be ascending whole numbers from 0 to {size - 1}", rows
+            raise fault(f"rows must be ascending whole numbers from 0 to {size - 1}", value=rows)
     if not budgets or list(budgets) != sorted(set(budgets)) or budgets[0] < 1:
-        yield "budgets must be positive and ascending", budgets
+        raise fault("budgets must be positive and ascending", value=budgets)
     for name, array in columns.items():
-        if name not in METRICS:
-            yield "a column must be a known metric", name
-        if name not in table.provenance:
-            yield "a column must have a provenance", name
+        if name not in METRICS or name not in table.provenance:
+            raise fault("a column must be a known metric with a provenance", value=name)
         if array.shape != shape or array.dtype not in dtypes or not min(shape):
             types = " or ".join(dtype.__name__ for dtype in dtypes)
             found = f"{array.dtype} of {array.shape}"
-            yield f"column {name} must be {types} of {shape}", found
+            raise fault(f"column {name} must be {types} of {shape}", value=found)
 
 
 # -- table files ----------------------------------------------------------------------------------
@@ -180,8 +179,7 @@ class Table:
         self._cells = len(self.space) if rows is None else len(rows)
         shape = (len(self.budgets), self.repeats, self._cells)
         dtypes = (np.float32, np.float64)
-        for message, value in _faults(self, self.space, rows, shape, columns, dtypes):
-            raise FormatError(message, value=value)
+        _check(self, self.space, rows, shape, columns, dtypes)
         if not columns or (rows is not None and rows.dtype != np.int32):
             raise FormatError("it has no columns, or its rows are not int32")
 
