@@ -9,7 +9,7 @@ from typing import Any
 
 
 def lazily(package: str, /, **homes: str) -> tuple[list[str], Callable[[str], Any]]:
-    """The `__all__` and the `__getattr__` of a package.
+    """The `__all__` and the `__getattr__` of a package, whose `dir` then lists these names.
 
     Args:
         package: its `__name__`.
@@ -24,4 +24,6 @@ def lazily(package: str, /, **homes: str) -> tuple[list[str], Callable[[str], An
         setattr(sys.modules[package], name, value)
         return value
 
-    return sorted(home), getattribute
+    names = sorted(home)
+    vars(sys.modules[package])["__dir__"] = lambda: names
+    return names, getattribute

@@ -42,7 +42,3 @@ def __getattr__(name: str) -> Any:
         if error.name != "torch":
             raise
         raise MissingDependencyError("torch", feature="training", extra="measure") from error
-
-
-def __dir__() -> list[str]:
-    return __all__

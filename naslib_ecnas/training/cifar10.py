@@ -9,10 +9,9 @@ files of the same images.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -22,8 +21,6 @@ from naslib_ecnas.data.unpickle import unpickled
 from naslib_ecnas.errors import FormatError, TruncatedError, UnknownTableError
 from naslib_ecnas.files import is_file
 from naslib_ecnas.training.data import IMAGES_PER_FILE, PIXELS, SIDE, Cifar10, Images
-
-__all__ = ["read_binary", "read_cifar10", "read_python", "read_tfrecord"]
 
 
 def read_cifar10(
@@ -126,13 +123,19 @@ def read_tfrecord(path: str | PathLike[str]) -> Images:
 
 def _example(data: bytes, source: Source) -> tuple[bytes, int]:
     """Image and label of one frame."""
-    found = {
-        name: feature
-        for features in _parts(data, 1, source)
-        for name, feature in (_entry(entry, source) for entry in _parts(features, 1, source))
-    }
-    image = _values(found.get("image", b""), _BYTES, source)
-    label = _values(found.get("label", b""), _INTEGERS, source)
+    found = {}
+    for features in _parts(data, 1, source):
+        for entry in _parts(features, 1, source):
+            name, feature = _parts(entry, 1, source), _parts(entry, 2, source)
+            if len(name) != 1 or len(feature) != 1:
+                raise source.fault("a feature needs one name and one value")
+            found[name[0]] = feature[0]
+
+    def values(name: bytes, kind: int) -> list[bytes]:
+        lists = _parts(found.get(name, b""), kind, source)
+        return [value for part in lists for value in _parts(part, 1, source)]
+
+    image, label = values(b"image", _BYTES), values(b"label", _INTEGERS)
     if len(image) != 1 or len(image[0]) != PIXELS or len(label) != 1:
         sizes = {"features": sorted(found), "image bytes": [len(i) for i in image]}
         raise source.fault(f"a frame has an image of {PIXELS} bytes and a label", value=sizes)
@@ -143,29 +146,11 @@ def _example(data: bytes, source: Source) -> tuple[bytes, int]:
 
 
 def _parts(data: bytes, number: int, source: Source) -> list[bytes]:
-    """The messages or bytes in a field of a message."""
+    """The values of a field of a message: bytes, messages, or varints, packed or not."""
     return [
         data[field.start : field.stop]
         for field in fields(data, source=source)
-        if field.number == number and field.wire_type == LENGTH
-    ]
-
-
-def _entry(data: bytes, source: Source) -> tuple[str, bytes]:
-    """Name and value of a feature."""
-    name, feature = _parts(data, 1, source), _parts(data, 2, source)
-    if len(name) != 1 or len(feature) != 1:
-        raise source.fault("a feature needs one name and one value")
-    return name[0].decode("utf-8", "replace"), feature[0]
-
-
-def _values(feature: bytes, kind: int, source: Source) -> list[bytes]:
-    """The values of a feature: bytes, or integers as varints, packed or not."""
-    return [
-        part[field.start : field.stop]
-        for part in _parts(feature, kind, source)
-        for field in fields(part, source=source)
-        if field.number == 1 and field.wire_type in (LENGTH, VARINT)
+        if field.number == number and field.wire_type in (LENGTH, VARINT)
     ]
 
 
@@ -184,8 +169,7 @@ def read_python(path: str | PathLike[str]) -> Images:
     return images.reshape(-1, 3, SIDE, SIDE), labels
 
 
-@dataclass(frozen=True)
-class _Format:
+class _Format(NamedTuple):
     folder: str
     """Folder that the archive unpacks to."""
     names: tuple[str, ...]

@@ -19,22 +19,6 @@ from torch import Tensor
 
 from naslib_ecnas.errors import ConfigError, FormatError, check_counts
 
-__all__ = [
-    "DEVIATION",
-    "IMAGES_PER_FILE",
-    "MEAN",
-    "PIXELS",
-    "SIDE",
-    "Cifar10",
-    "Images",
-    "Split",
-    "augment",
-    "evaluation_batches",
-    "standardise",
-    "synthetic",
-    "training_batches",
-]
-
 #: Images of a file, (n, 3, 32, 32) uint8, and their labels, (n,) int64.
 Images = tuple[NDArray[np.uint8], NDArray[np.int64]]
 

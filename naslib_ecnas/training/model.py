@@ -20,12 +20,8 @@ from naslib_ecnas.network import STACKS, channels
 from naslib_ecnas.topologies import topologies
 from naslib_ecnas.training.recipe import Recipe
 
-__all__ = ["CellModule", "ConvBnRelu", "Network", "RMSProp", "build", "initialise"]
-
 _STEM_CHANNELS, _CLASSES, _CELLS = 128, 10, 3
-
 _KERNELS = {"conv3x3-bn-relu": 3, "conv1x1-bn-relu": 1}
-
 
 _channels = cache(channels)
 

@@ -17,8 +17,6 @@ from dataclasses import dataclass
 
 from naslib_ecnas.errors import ConfigError, check_counts, check_numbers
 
-__all__ = ["BUDGETS", "IMAGES", "RECIPES", "TRAIN_IMAGES", "Recipe"]
-
 #: Epochs of the benchmark's trainings.
 BUDGETS = (4, 12, 36, 108)
 #: Images of batches 1 to 4.

@@ -10,8 +10,6 @@ from naslib_ecnas.errors import ConfigError, check_counts
 from naslib_ecnas.files import MaybeNaN, from_plain, to_plain
 from naslib_ecnas.training.recipe import Recipe
 
-__all__ = ["SPLITS", "WHEN", "DataLabel", "Evaluation", "Segment", "TrainingRecord"]
-
 #: Times and splits of the evaluations, in their order.
 WHEN = ("start", "half", "end")
 SPLITS = ("train", "validation", "test")

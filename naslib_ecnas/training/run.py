@@ -8,6 +8,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -35,9 +36,6 @@ from naslib_ecnas.training.record import (
     TrainingRecord,
     WindowId,
 )
-
-__all__ = ["MeterLike", "Trainer", "check_device", "train", "warm_up"]
-
 
 # -- the device -----------------------------------------------------------------------------
 
@@ -99,31 +97,28 @@ class MeterLike(Protocol):
         ...
 
 
+@dataclass
 class Windows:
     """The windows of one training, timed here and measured by a meter if there is one."""
 
-    def __init__(self, device: torch.device, meter: MeterLike | None = None) -> None:
-        self.device, self._meter = device, meter
-        self._opened: list[str] = []
-        self.closed: dict[str, WindowId] = {}
+    device: torch.device
+    meter: MeterLike | None = None
+    made: dict[str, WindowId] = field(default_factory=dict)
+    """By name, in the order of opening."""
 
     @contextmanager
     def open(self, name: str) -> Iterator[None]:
         """A window; the device is idle at both edges."""
-        self._opened.append(name)
+        self.made[name] = WindowId(name=name, index=None, seconds=math.nan)
         _synchronise(self.device)
-        with nullcontext() if self._meter is None else self._meter.window(name) as handle:
+        with nullcontext() if self.meter is None else self.meter.window(name) as handle:
             start = time.monotonic()
             yield
             _synchronise(self.device)
             seconds = time.monotonic() - start
         index = getattr(handle, "index", None)
         index = index if type(index) is int else None
-        self.closed[name] = WindowId(name=name, index=index, seconds=seconds)
-
-    def in_order(self) -> tuple[WindowId, ...]:
-        """The closed windows, in the order of opening."""
-        return tuple(self.closed[name] for name in self._opened if name in self.closed)
+        self.made[name] = WindowId(name=name, index=index, seconds=seconds)
 
 
 class Trainer:
@@ -185,7 +180,7 @@ class Trainer:
         self.losses.extend(values)
         finite = all(map(math.isfinite, values))
         return Segment(
-            window=self._windows.closed[name],
+            window=self._windows.made[name],
             first_step=first,
             steps=stop - first,
             mean_loss=math.fsum(values) / len(values) if finite else math.nan,
@@ -207,7 +202,7 @@ class Trainer:
                 right += (logits.argmax(dim=1) == labels).sum()
                 finite &= logits.isfinite().all()
             accuracy = int(right) / count if bool(finite) else math.nan
-        window = self._windows.closed[name]
+        window = self._windows.made[name]
         where: dict[str, Any] = {"when": when, "split": split, "window": window}
         return Evaluation(**where, steps=steps, images=count, accuracy=accuracy)
 
@@ -328,7 +323,7 @@ def train(
         data=DataLabel(name=data.name, sha256=data.sha256, **sizes),
         device=str(where),
         device_name=_device_name(where),
-        windows=windows.in_order(),
+        windows=tuple(windows.made.values()),
         segments=tuple(segments),
         evaluations=tuple(evaluations),
         first_bad_step=bad[0] if bad else None,
