@@ -138,7 +138,7 @@ class _Place(Struct):
 
 
 class _Anytime(Struct):
-    evaluations: list[int]
+    evaluations: list[Annotated[int, Meta(ge=0, lt=1 << 31)]]
     hypervolume: list[float | None]
 
 

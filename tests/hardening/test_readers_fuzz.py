@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
-import io
 import json
 import os
 import subprocess
 import sys
-import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import google_crc32c
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -21,10 +20,10 @@ from hypothesis import strategies as st
 from made_files import JSON_KINDS, KINDS
 
 from naslib_ecnas.adapters import naslib_patches
+from naslib_ecnas.data import tfrecord
 from naslib_ecnas.errors import EcnasError, FormatError
 
-_HERE = Path(__file__).parent
-
+Good = Callable[[str], tuple[Path, Path]]
 
 often = settings(
     max_examples=25,
@@ -41,7 +40,7 @@ HOSTILE: tuple[Any, ...] = (
 
 
 @pytest.fixture(scope="session")
-def good(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Path, Path]]:
+def good(tmp_path_factory: pytest.TempPathFactory) -> Good:
     """The folder of a good file of a kind, and the file; each is made once."""
     made: dict[str, tuple[Path, Path]] = {}
 
@@ -85,11 +84,10 @@ def attempt(kind: str, folder: Path, path: Path, raw: bytes) -> str:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_good_file_is_read(kind: str, good: Callable[[str], tuple[Path, Path]]) -> None:
+def test_a_good_file_is_read(kind: str, good: Good) -> None:
     """So that what follows is about the damage."""
     folder, path = good(kind)
-    wanted = "refused" if kind == "plain-array" else "read"
-    assert attempt(kind, folder, path, path.read_bytes()) == wanted
+    assert attempt(kind, folder, path, path.read_bytes()) == "read"
 
 
 def mutated(raw: bytes, data: st.DataObject) -> bytes:
@@ -120,23 +118,11 @@ def mutated(raw: bytes, data: st.DataObject) -> bytes:
 @pytest.mark.parametrize("kind", KINDS)
 @often
 @given(data=st.data())
-def test_damaged_bytes(
-    kind: str, good: Callable[[str], tuple[Path, Path]], data: st.DataObject
-) -> None:
+def test_damaged_bytes(kind: str, good: Good, data: st.DataObject) -> None:
     folder, path = good(kind)
     many = kind in LOCATED and kind != "naslib-pickle"  # which starts a process each time
     for _ in range(4 if many else 1):
         attempt(kind, folder, path, mutated(path.read_bytes(), data))
-
-
-def test_a_long_name_in_an_archive_does_not_flood_the_message(
-    good: Callable[[str], tuple[Path, Path]],
-) -> None:
-    """zipfile's error has the name that an entry's own header gives: 64 kB of the file."""
-    folder, path = good("calibration")
-    raw = bytearray(path.read_bytes())
-    raw[26:28] = b"\xff\xff"  # the length of the first entry's name
-    assert attempt("calibration", folder, path, bytes(raw)) == "refused"
 
 
 OTHER_CONTENT = (
@@ -147,7 +133,7 @@ OTHER_CONTENT = (
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_other_content(kind: str, good: Callable[[str], tuple[Path, Path]]) -> None:
+def test_other_content(kind: str, good: Good) -> None:
     folder, path = good(kind)
     for raw in OTHER_CONTENT:
         attempt(kind, folder, path, raw)
@@ -182,80 +168,71 @@ def put(value: Any, place: tuple[Any, ...], new: Any, how: str) -> Any:
     return value
 
 
+def changed(value: Any, data: st.DataObject, *, whole: bool = False) -> Any:
+    """JSON with one hostile value somewhere, or in place of all."""
+    place = data.draw(st.sampled_from(places(value)[0 if whole else 1 :]))
+    how = data.draw(st.sampled_from(["change", "change", "drop", "add"]))
+    return put(value, place, data.draw(st.sampled_from(HOSTILE)), how)
+
+
 @pytest.mark.parametrize("kind", JSON_KINDS)
 @settings(often, max_examples=50)
 @given(data=st.data())
-def test_other_values_in_sound_json(
-    kind: str, good: Callable[[str], tuple[Path, Path]], data: st.DataObject
-) -> None:
+def test_other_values_in_sound_json(kind: str, good: Good, data: st.DataObject) -> None:
     folder, path = good(kind)
-    lines = (
-        [json.loads(line) for line in path.read_bytes().splitlines()]
-        if (path.suffix in (".jsonl", ".log"))
-        else [json.loads(path.read_bytes())]
-    )
-    at = data.draw(st.integers(0, len(lines) - 1))
-    place = data.draw(st.sampled_from(places(lines[at])))
-    how = data.draw(st.sampled_from(["change", "change", "drop", "add"]))
-    lines[at] = put(lines[at], place, data.draw(st.sampled_from(HOSTILE)), how)
-    attempt(kind, folder, path, "\n".join(map(json.dumps, lines)).encode())
+    raw = path.read_bytes()
+    texts = raw.splitlines() if path.suffix in (".jsonl", ".log") else [raw]
+    at = data.draw(st.integers(0, len(texts) - 1))
+    texts[at] = json.dumps(changed(json.loads(texts[at]), data, whole=True)).encode()
+    attempt(kind, folder, path, b"\n".join(texts))
 
 
 @settings(often, max_examples=100)
 @given(data=st.data())
-def test_other_values_in_a_record_with_its_digest(
-    good: Callable[[str], tuple[Path, Path]], data: st.DataObject
-) -> None:
+def test_other_values_in_a_record_with_its_digest(good: Good, data: st.DataObject) -> None:
     """What a record says, spoilt beneath a digest that is right."""
     from naslib_ecnas.campaign.measurement import _digest
 
     folder, path = good("record")
-    whole = json.loads(path.read_bytes())
-    place = data.draw(st.sampled_from(places(whole["content"])[1:]))
-    how = data.draw(st.sampled_from(["change", "change", "drop", "add"]))
-    whole["content"] = put(whole["content"], place, data.draw(st.sampled_from(HOSTILE)), how)
-    whole["sha256"] = _digest(whole["content"])
+    content = changed(json.loads(path.read_bytes())["content"], data)
+    whole = {"content": content, "sha256": _digest(content)}
     attempt("record", folder, path, json.dumps(whole).encode())
 
 
-@settings(often, max_examples=100)
+@pytest.mark.parametrize("kind", ["table", "weights", "calibration"])
+@settings(often, max_examples=60)
 @given(data=st.data())
-def test_other_values_in_a_table_header_with_its_checksum(
-    good: Callable[[str], tuple[Path, Path]], data: st.DataObject
+def test_other_values_in_a_header_with_its_checksum(
+    kind: str, good: Good, data: st.DataObject
 ) -> None:
-    folder, path = good("table")
+    """What a file of arrays says of them and of itself, spoilt beneath a checksum that is right."""
+    folder, path = good(kind)
     raw = path.read_bytes()
-    header = header_of(raw)
-    place = data.draw(st.sampled_from(places(header)[1:]))
-    how = data.draw(st.sampled_from(["change", "change", "drop", "add"]))
-    header = put(header, place, data.draw(st.sampled_from(HOSTILE)), how)
-    if isinstance(header.get("about"), dict):
-        attempt("table", folder, path, with_header(raw, header))
+    attempt(kind, folder, path, with_header(raw, changed(header_of(raw), data)))
 
 
 def header_of(raw: bytes) -> dict[str, Any]:
-    """The arrays of a table file, and what is said about them."""
+    """The arrays of a file, and as `about` what is said of the whole."""
     arrays = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])
-    about = json.loads(arrays.pop("__metadata__")["ecnas"])
-    return {"about": about, **arrays}
+    return {"about": json.loads(arrays.pop("__metadata__")["ecnas"]), **arrays}
 
 
 def with_header(raw: bytes, header: dict[str, Any]) -> bytes:
-    """A table file with another header, its checksum as it has to be."""
-    about = json.dumps({**header["about"], "crc32": "0" * 8}, separators=(",", ":"))
-    arrays = {name: spec for name, spec in header.items() if name != "about"}
-    body = json.dumps({"__metadata__": {"ecnas": about}, **arrays}, separators=(",", ":")).encode()
-    check = f"{zlib.crc32(body):08x}".encode()
-    body = body.replace(b"0" * 8, check, 1)
+    """A file of arrays with another header, whose checksum is right."""
+    arrays, about = dict(header), header.get("about")
+    arrays.pop("about", None)
+    if isinstance(about, dict):
+        about = {"crc32": "0" * 8, **{key: about[key] for key in about if key != "crc32"}}
+    text = json.dumps(about, separators=(",", ":"))
+    body = json.dumps({"__metadata__": {"ecnas": text}, **arrays}, separators=(",", ":")).encode()
+    body = body.replace(b"0" * 8, f"{zlib.crc32(body):08x}".encode(), 1)
     start = 8 + int.from_bytes(raw[:8], "little")
     return len(body).to_bytes(8, "little") + body + raw[start:]
 
 
 @settings(often, max_examples=40)
 @given(data=st.data())
-def test_other_arrays_in_a_sound_archive(
-    good: Callable[[str], tuple[Path, Path]], data: st.DataObject
-) -> None:
+def test_other_arrays_in_a_sound_archive(good: Good, data: st.DataObject) -> None:
     """A user's calibration whose arrays are missing, of other shapes, or not finite."""
     from naslib_ecnas.surrogate.models import Weights
 
@@ -311,7 +288,7 @@ for name, (kind, path) in json.loads(sys.argv[2]).items():
 """
 
 
-def hostile_files(good: Callable[[str], tuple[Path, Path]], to: Path) -> dict[str, list[str]]:
+def hostile_files(good: Good, to: Path) -> dict[str, list[str]]:
     """Small files that claim to be large, by what they claim."""
     files: dict[str, list[str]] = {}
 
@@ -320,19 +297,23 @@ def hostile_files(good: Callable[[str], tuple[Path, Path]], to: Path) -> dict[st
         path.write_bytes(raw)
         files[name] = [kind, str(path)]
 
-    table = good("table")[1].read_bytes()
-    header = header_of(table)
-    metadata = header["about"]["metadata"]
-    for name, change in {"repeats": 2**60, "budgets": [1] * 100_000}.items():
-        about = {**header["about"], "metadata": {**metadata, name: change}}
-        add(f"{name}-of-a-table", "table", with_header(table, {**header, "about": about}))
-    column = {**header["energy_kwh"], "shape": [1, 1, 2**40], "data_offsets": [0, 2**43]}
-    add("cells-of-a-table", "table", with_header(table, {**header, "energy_kwh": column}))
-    for length in (2**63, 2**24 - 8):
-        add(f"header-of-{length}", "table", length.to_bytes(8, "little") + table[8:])
+    for kind in ("table", "weights"):
+        raw = good(kind)[1].read_bytes()
+        header = header_of(raw)
+        about, name = header["about"], list(header)[-1]
+        many = {**header[name], "shape": [1, 1, 2**40], "data_offsets": [0, 2**43]}
+        add(f"array-of-{kind}", kind, with_header(raw, {**header, name: many}))
+        sums = {**about, "blocks": {**about["blocks"], name: "AAAA" * 1_000_000}}
+        add(f"checksums-of-{kind}", kind, with_header(raw, {**header, "about": sums}))
+        for length in (2**63, 2**24 - 8):
+            add(f"header-{length}-of-{kind}", kind, length.to_bytes(8, "little") + raw[8:])
+        for key, value in {"repeats": 2**60, "budgets": [1] * 100_000}.items():
+            if kind == "table":
+                other = {**about, "metadata": {**about["metadata"], key: value}}
+                add(f"{key}-of-table", kind, with_header(raw, {**header, "about": other}))
 
     frame = (2**62).to_bytes(8, "little")
-    sound = frame + masked_crc(frame).to_bytes(4, "little")
+    sound = frame + tfrecord._masked(google_crc32c.value(frame)).to_bytes(4, "little")
     add("length-of-a-frame", "ecnas-tfrecord", sound + bytes(100))
     add("length-of-a-frame-2", "nasbench-tfrecord", sound + bytes(100))
 
@@ -355,8 +336,6 @@ def hostile_files(good: Callable[[str], tuple[Path, Path]], to: Path) -> dict[st
         if importlib.util.find_spec("torch"):
             add(f"cifar-{name}", "cifar10-pickle", b"\x80\x04" + code + b".", "-batch")
 
-    add("array-in-an-archive", "weights", claiming_archive())
-    add("zip-bomb", "weights", zip_bomb())
     add("digits-of-a-number", "run-file", b'{"rows": [' + b"9" * 5_000_000 + b"]}")
     add("cells-of-a-line", "csv", b"cell,epochs\n" + b"," * 3_000_000)
     add("quoted-field", "csv", b'cell,epochs\n"' + b"x" * 3_000_000)
@@ -366,44 +345,11 @@ def hostile_files(good: Callable[[str], tuple[Path, Path]], to: Path) -> dict[st
     return files
 
 
-def masked_crc(data: bytes) -> int:
-    """The checksum of a TFRecord's length."""
-    import google_crc32c
-
-    crc = google_crc32c.value(data)
-    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
-
-
-def claiming_archive() -> bytes:
-    """An archive with an array whose own header claims eight terabytes."""
-    packed, array = io.BytesIO(), io.BytesIO()
-    header = {"descr": "<f8", "fortran_order": False, "shape": (2**40,)}
-    np.lib.format.write_array_header_1_0(array, header)
-    with zipfile.ZipFile(packed, "w") as archive:
-        archive.writestr("header.npy", array.getvalue() + bytes(64))
-    return packed.getvalue()
-
-
-def zip_bomb() -> bytes:
-    """Three megabytes that unpack to 640 of zeros."""
-    packed = io.BytesIO()
-    with (
-        zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
-        archive.open("header.npy", "w", force_zip64=True) as file,
-    ):
-        zeros = bytes(1 << 24)
-        for _ in range(40):
-            file.write(zeros)
-    return packed.getvalue()
-
-
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits of Linux")
-def test_small_files_that_claim_to_be_large(
-    good: Callable[[str], tuple[Path, Path]], tmp_path: Path
-) -> None:
+def test_small_files_that_claim_to_be_large(good: Good, tmp_path: Path) -> None:
     files = hostile_files(good, tmp_path)
     done = subprocess.run(
-        [sys.executable, "-c", _BOUNDED, str(_HERE), json.dumps(files)],
+        [sys.executable, "-c", _BOUNDED, str(Path(__file__).parent), json.dumps(files)],
         capture_output=True,
         text=True,
         check=False,
