@@ -27,7 +27,6 @@ class LocalSearch(Optimiser):
     start.
 
     Args:
-        problem: what is searched.
         initial: random cells of each start.
         scalarisation: `chebyshev` or `sum`.
 

@@ -6,6 +6,7 @@ import inspect
 from collections import UserDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from os import PathLike
 from pathlib import Path
 from pkgutil import resolve_name
@@ -38,13 +39,13 @@ _MOST_REPEATS = 1000
 # -- methods by name ----
 
 
-class _Methods(UserDict[str, type[Optimiser]]):
+class _Methods(UserDict[str, Any]):
     """Classes by name, each imported from its module when it is first asked for."""
 
     def __getitem__(self, name: str) -> type[Optimiser]:
-        kind = self.data[name]
-        if isinstance(kind, str):
-            kind = self.data[name] = resolve_name(f"naslib_ecnas.search.{kind}")
+        if isinstance(self.data[name], str):
+            self.data[name] = resolve_name(f"naslib_ecnas.search.{self.data[name]}")
+        kind: type[Optimiser] = self.data[name]
         return kind
 
 
@@ -244,10 +245,8 @@ def run(
         objectives: two or more metrics, each better in its own direction.
         epochs: the run's own training budget, the table's largest by default. A multi-fidelity
             method may use all budgets of the table up to it.
-        evaluations: largest number of trainings to charge.
-        max_energy_kwh: largest total energy of the trainings, in kWh.
-        max_epochs: largest total number of epochs.
-        max_time_s: largest total training time, in seconds. At least one of these four is needed.
+        evaluations, max_energy_kwh, max_epochs, max_time_s: limits on the number, the energy, the
+            epochs and the time of all trainings charged. At least one of them is needed.
         charge_repeats: False answers a cell that was trained before at this budget or a larger
             one without a charge; it is then not in the history. A method that asks for nothing
             new a thousand times in a row has ended.
@@ -278,12 +277,12 @@ def run(
     ledgers = {b: ledger for b, ledger in ledgers.items() if ledger.complete.any()}
     if budget not in ledgers:
         raise ConfigError(f"no cell of {bench.name} has {', '.join(names)} at {budget} epochs")
-    problem = Problem(
-        bench.space,
-        np.random.default_rng(seed),
-        rows=_rows(ledgers, limits),
-        budgets=tuple(ledgers),
-    )
+    # Only rows with all objectives, and all limited costs, at each of the budgets.
+    known = np.logical_and.reduce([ledger.complete for ledger in ledgers.values()])
+    for quantity, ledger in product(limits.set.keys() & COSTS, ledgers.values()):
+        known &= ~np.isnan(ledger.column(COSTS[quantity]))
+    rng = np.random.default_rng(seed)
+    problem = Problem(bench.space, rng, rows=np.flatnonzero(known), budgets=tuple(ledgers))
     setting, given = {"paper": paper} if kind.has_paper_setting else {}, options or {}
     try:
         inspect.signature(kind).bind(problem, **setting, **given)
@@ -299,8 +298,7 @@ def run(
             batch = _batch(optimiser)
             rows = made.make(batch)
             if len(rows):
-                values = ledgers[batch.epochs].objectives[rows]
-                optimiser.tell(rows, costs_of(values, names))
+                optimiser.tell(rows, costs_of(ledgers[batch.epochs].objectives[rows], names))
             if len(made):
                 progress(task, len(made), made.expected(), unit="evaluations")
     finally:
@@ -363,26 +361,12 @@ def _kind(method: str | type[Optimiser], seed: int, paper: bool) -> type[Optimis
     return kind
 
 
-def _rows(ledgers: Mapping[int, Ledger], limits: Limits) -> np.ndarray[Any, Any]:
-    """Rows with all objectives, and all limited costs, at each of the budgets."""
-    known = np.logical_and.reduce([ledger.complete for ledger in ledgers.values()])
-    for quantity in limits.set.keys() & COSTS:
-        for ledger in ledgers.values():
-            known &= ~np.isnan(ledger.column(COSTS[quantity]))
-    return np.flatnonzero(known)
-
-
 def _batch(optimiser: Optimiser) -> Batch:
     """The method's next batch, checked."""
     answer = optimiser.ask()
     batch = answer if isinstance(answer, Batch) else Batch(answer, optimiser.budgets[-1])
-    if (
-        batch.epochs not in optimiser.budgets
-        or not len(batch.rows)
-        or not optimiser.allowed(batch.rows).all()
-    ):
-        raise ConfigError(
-            f"the method {optimiser.name} proposed rows or a budget that it was not given",
-            value=f"{batch.rows.tolist()} at {batch.epochs} epochs",
-        )
+    allowed = len(batch.rows) and optimiser.allowed(batch.rows).all()
+    if not allowed or batch.epochs not in optimiser.budgets:
+        message = f"the method {optimiser.name} proposed rows or a budget that it was not given"
+        raise ConfigError(message, value=f"{batch.rows.tolist()} at {batch.epochs} epochs")
     return batch

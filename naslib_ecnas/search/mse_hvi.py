@@ -1,7 +1,6 @@
 """MSE-HVI: Bayesian optimisation by the expected improvement of the hypervolume.
 
-Its parts: `FourierFeatures` and `Regression` (a Gaussian process in random features, cheap to
-extend), `expected_improvement` (exact), and the method `MseHvi`.
+`FourierFeatures` and `Regression` are a Gaussian process in random features, cheap to extend.
 """
 
 from __future__ import annotations
@@ -22,10 +21,6 @@ __all__ = ["FourierFeatures", "MseHvi", "Regression", "expected_improvement"]
 
 #: Ratios of noise variance to prior variance, among which the evidence chooses.
 _RATIOS = np.logspace(-3, 3, 13)
-
-# The table of the normal distribution: its half width and its number of intervals.
-_CDF_REACH = 8.0
-_CDF_STEPS = 4096
 
 # Candidates of the largest improvement that are computed anew after one was chosen.
 _RECOMPUTED = 24
@@ -160,13 +155,11 @@ def _undominated(ends: list[Floats], front: Floats) -> NDArray[np.bool_]:
     In each objective a box reaches from the previous end (minus infinity for the first) to its own
     end; a point of the front dominates it if the point is no worse than the lower corner.
     """
-    corners = np.zeros([len(e) for e in ends], dtype=np.int32)
-    places = [np.searchsorted(e, front[:, d]) + 1 for d, e in enumerate(ends)]
-    np.add.at(corners, tuple(places), 1)
-    for axis in range(len(ends)):  # how many points have their corner at or before a box
-        corners = np.cumsum(corners, axis=axis)
-    free: NDArray[np.bool_] = corners == 0
-    return free
+    dominated = np.zeros([len(e) for e in ends], dtype=np.bool_)
+    dominated[tuple(np.searchsorted(e, front[:, d]) + 1 for d, e in enumerate(ends))] = True
+    for axis in range(len(ends)):  # and so is every box that lies behind a dominated one
+        dominated = np.logical_or.accumulate(dominated, axis=axis)
+    return ~dominated
 
 
 def _partial_expectation(t: Floats, mean: Floats, std: Floats) -> Floats:
@@ -175,19 +168,14 @@ def _partial_expectation(t: Floats, mean: Floats, std: Floats) -> Floats:
     certain = std <= 0
     u = gap / np.where(certain, 1.0, std)
     density = np.exp(-0.5 * u**2) / math.sqrt(2 * math.pi)
-    psi = gap * _normal_cdf(u) + std * density
+    psi = gap * np.interp(u, *_normal_cdf()) + std * density
     return np.where(certain, np.maximum(gap, 0.0), np.maximum(psi, 0.0))
 
 
-def _normal_cdf(u: Floats) -> Floats:
-    """Phi(u) from a table, to 5e-7: numpy has no error function, and a loop over math's is slow."""
-    at, values = _cdf_table()
-    return np.interp(u, at, values)
-
-
 @cache
-def _cdf_table() -> tuple[Floats, Floats]:
-    at = np.linspace(-_CDF_REACH, _CDF_REACH, _CDF_STEPS + 1)
+def _normal_cdf() -> tuple[Floats, Floats]:
+    """A table of Phi, to 5e-7: numpy has no error function, and a loop over math's is slow."""
+    at = np.linspace(-8.0, 8.0, 4097)
     return at, np.array([0.5 * (1 + math.erf(v / math.sqrt(2))) for v in at])
 
 
@@ -217,7 +205,6 @@ class MseHvi(Optimiser):
     the free look at the energies, and the energy of 0 of invalid cells.
 
     Args:
-        problem: what is searched.
         initial: random cells to start with.
         batch: cells chosen at a time; 1 as published.
         pool: candidates, half of them perturbed cells of the front.
@@ -264,9 +251,9 @@ class MseHvi(Optimiser):
         check_counts("MSE-HVI", least=batch, pool=pool)
         exact = {i: np.asarray(costs, dtype=np.float64) for i, costs in (known or {}).items()}
         shapes = [costs.shape for costs in exact.values()]
-        if any(shape != self._allowed.shape for shape in shapes):
-            cells = len(self.space)
-            raise ConfigError(f"known costs of MSE-HVI must be of {cells} cells", value=shapes)
+        if {*shapes} - {self._allowed.shape}:
+            message = f"known costs of MSE-HVI must be of {len(self.space)} cells"
+            raise ConfigError(message, value=shapes)
         self.initial = initial
         self.batch = batch
         self.pool = pool

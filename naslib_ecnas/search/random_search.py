@@ -21,7 +21,6 @@ class RandomSearch(Optimiser):
     with the cell, and its scrambled Sobol points, which are plain random numbers here.
 
     Args:
-        problem: what is searched.
         batch: cells asked for at a time.
         avoid_repeats: draw without replacement, and start over when all allowed cells were drawn.
         paper: draw like the released code.

@@ -27,7 +27,6 @@ class RegularisedEvolution(Optimiser):
     an operation expected, and always gives another, allowed cell.
 
     Args:
-        problem: what is searched.
         population: length of the queue (P).
         sample: size of a tournament (S).
         offspring: cycles made before their children are evaluated together; 1 as published.

@@ -44,9 +44,7 @@ RELEASED = SemoaSettings(pressure=1.9, extremes=False, keep_dominated=True, unti
 def rank_probabilities(n: int, pressure: float) -> Floats:
     """Probability of each of n ranked individuals in linear rank sampling.
 
-    Args:
-        n: size of the population.
-        pressure: eta+, 1 (uniform) to 2 (the last individual is never drawn).
+    The pressure eta+ is 1 (uniform) to 2 (the last individual is never drawn).
 
     Returns:
         (n,) probabilities from the best to the worst, summing to 1.
@@ -85,12 +83,10 @@ def mutate_once(
         (n,) int32 rows, -1 where the result is invalid.
     """
     matrices, labels = space.matrices(rows)
-    n, v = len(matrices), space.vertices
-    slots = v - 2
     labels = np.where(labels < 0, rng.integers(0, 3, labels.shape), labels)
-    upper = np.triu(np.ones((v, v), dtype=np.bool_), 1)
-    flips = rng.random((n, v, v)) < min(1.0, edge_changes / upper.sum())
-    changed = rng.random((n, slots)) < min(1.0, op_changes / max(slots, 1))
+    upper = np.triu(np.ones(matrices.shape[1:], dtype=np.bool_), 1)
+    flips = rng.random(matrices.shape) < min(1.0, edge_changes / upper.sum())
+    changed = rng.random(labels.shape) < min(1.0, op_changes / max(labels.shape[1], 1))
     changed[:, :1] = False
     labels = np.where(changed, (labels + rng.integers(1, 3, labels.shape)) % 3, labels)
     return space.rows(matrices ^ (flips & upper), labels)
@@ -116,7 +112,6 @@ class Semoa(Optimiser):
     archive that holds the population already, which at one budget ranks nothing.
 
     Args:
-        problem: what is searched.
         population: cells drawn uniformly to start with.
         offspring: cells in each generation (lambda), as many as `population` by default.
         edge_changes: expected number of flipped edges in a perturbation.
@@ -189,10 +184,10 @@ class Semoa(Optimiser):
         for _ in range(_GENERATION_ROUNDS):
             parents = self.population.rows[self.parents()]
             children = mutate_once(self.space, parents, self.rng, **self._changes)
-            valid = self.allowed(children)
-            self.skipped: int = self.skipped + len(children) - int(valid.sum())
-            if valid.any():
-                return children[valid]
+            valid = children[self.allowed(children)]
+            self.skipped += len(children) - len(valid)
+            if len(valid):
+                return valid
         return self.sample(self.offspring)
 
     def tell(self, rows: ArrayLike, costs: ArrayLike) -> None:
@@ -215,10 +210,9 @@ class Semoa(Optimiser):
         costs = self.population.costs
         delta = contributions(costs, self._worst if self._reference is None else self._reference)
         ranked = np.argsort(-delta, kind="stable")  # Delta_r(P, a) descending
-        forced = np.empty(0, dtype=np.int64)
-        if self.settings.extremes:
-            # The m extremes are always parents, then lambda - m are drawn.
-            forced = np.argmin(costs, axis=0)[: self.offspring]
+        # The m extremes are always parents, then lambda - m are drawn.
+        m = costs.shape[1] if self.settings.extremes else 0
+        forced = np.argmin(costs, axis=0)[: min(m, self.offspring)]
         p = rank_probabilities(len(costs), self.settings.pressure)
         drawn = self.rng.choice(len(costs), self.offspring - len(forced), p=p)
         return np.concatenate([forced, ranked[drawn]])

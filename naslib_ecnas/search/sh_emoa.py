@@ -34,7 +34,8 @@ class ShEmoa(Optimiser):
     child comes from a mutation or from a uniform crossover with a random partner, and the worst
     cell of the population with the child is removed: of the last nondominated front the cell with
     the least contributing hypervolume. After a number of children (`rungs`) the whole population
-    is evaluated anew at the next larger budget, and evolves there for 1 / eta as many.
+    is evaluated anew at the next larger budget, if there is one, and evolves there for 1 / eta as
+    many.
 
     As published: the population of 10, 100 evaluations in a bracket (not counting those of the
     population at the larger budgets), the tournament of three, one child at a time, half mutation
@@ -49,7 +50,6 @@ class ShEmoa(Optimiser):
     the last rung a new bracket begins with the old population at the smallest budget.
 
     Args:
-        problem: what is searched; with at most one budget there is one rung.
         population: cells in the population.
         bracket: evaluations in a bracket, the first population included.
         eta: ratio of the children of a rung to those of the next one.
@@ -123,12 +123,11 @@ class ShEmoa(Optimiser):
         """Keep the best cells, and go to the next rung after this one's last child; cells with a
         NaN are left out."""
         new = Evaluated(*self._checked(rows, costs))
-        if self._entering:
-            everyone = new.known()
-            self._entering = False
-        else:
-            everyone = self.population + new.known()
+        everyone = new.known()
+        if not self._entering:
+            everyone = self.population + everyone
             self._left -= len(new)
+        self._entering = False
         kept = survivors(everyone.costs, self.capacity)
         self.population = everyone[kept[order(everyone.costs[kept])]]
         if self._left <= 0:
@@ -139,9 +138,8 @@ class ShEmoa(Optimiser):
 
     def parents(self, n: int) -> NDArray[np.int64]:
         """(n,) positions in the population: the best of each tournament."""
-        p = len(self.population)
-        keys = self.rng.random((n, p))
-        drawn = np.argsort(keys, axis=1)[:, : min(self.tournament, p)]
+        keys = self.rng.random((n, len(self.population)))
+        drawn = np.argsort(keys, axis=1)[:, : self.tournament]
         best: NDArray[np.int64] = drawn.min(axis=1)  # the population is sorted, the best first
         return best
 
@@ -150,14 +148,12 @@ class ShEmoa(Optimiser):
         parents = rows[self.parents(n)]
         partners = rows[self.rng.integers(0, len(rows), n)]
         children = np.full(n, -1, dtype=np.int32)
-        crossed = np.flatnonzero(self.rng.random(n) >= self.mutation)
-        if len(crossed):
-            children[crossed] = crossover(
-                self.space, parents[crossed], partners[crossed], self.rng, allowed=self._allowed
-            )
-        left = np.flatnonzero(children < 0)
-        if len(left):
-            children[left] = perturb(
-                self.space, parents[left], self.rng, allowed=self._allowed, **self._changes
-            )
+        space, rng, allowed = self.space, self.rng, self._allowed
+        crossed = rng.random(n) >= self.mutation
+        if crossed.any():
+            pairs = parents[crossed], partners[crossed]
+            children[crossed] = crossover(space, *pairs, rng, allowed=allowed)
+        left = children < 0
+        if left.any():
+            children[left] = perturb(space, parents[left], rng, allowed=allowed, **self._changes)
         return self._filled(children)
