@@ -337,14 +337,9 @@ def built(
 ) -> Columns:
     """NAS-Bench-101's trainings with the energies of a model, as the official 7v table has them.
 
+    The file `nasbench` may have any readable format; `provenance` is the origin of the energies.
     Accuracies and times are the file's, repeat by repeat. A model gives one energy for each cell
     and budget: every repeat in the file gets it.
-
-    Args:
-        nasbench: a file of NAS-Bench-101's trainings, in any readable format.
-        energy: the model.
-        provenance: origin of its energies.
-        name: short name of the table.
 
     Raises:
         UnknownTableError: there is no such file.
@@ -367,15 +362,13 @@ def built(
         note = "trained by NAS-Bench-101, as its file says; not the trainings of the energy"
         note = f"{known.note}; {note}" if known.note else note
         origins[metric] = replace(known, note=note)
+    about = {"description": f"trainings of {file.name} with modelled energies"}
     return replace(
         records,
         name=name,
         values={**modelled, **kept},
         provenance=origins,
-        attributes={
-            **records.attributes,
-            "description": f"trainings of {file.name} with modelled energies",
-        },
+        attributes={**records.attributes, **about},
     )
 
 

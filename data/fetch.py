@@ -298,10 +298,7 @@ def sha256_of(path: Path, progress: Progress | None = None) -> str:
 
 
 def check(path: Path, entry: FileEntry, progress: Progress | None = None) -> str:
-    """Check a file against the size and SHA-256 that the catalog has for it.
-
-    Returns:
-        The SHA-256 of the file.
+    """SHA-256 of a file, compared with the size and SHA-256 that the catalog has for it.
 
     Raises:
         TruncatedError: it is shorter than published.
@@ -326,14 +323,9 @@ def check(path: Path, entry: FileEntry, progress: Progress | None = None) -> str
 
 @contextmanager
 def locked(path: Path, progress: Progress, *, patience: float = _LOCK_PATIENCE) -> Iterator[None]:
-    """Hold the lock of a file while it is made. The folder is created if needed.
+    """Hold the lock of a file while it is made, in a folder that is created if needed.
 
-    A process that ends frees its locks.
-
-    Args:
-        path: the file.
-        progress: gets a note if another process holds the lock.
-        patience: longest wait for that process, in seconds.
+    A process that ends frees its locks. Waits up to `patience` seconds for another process.
 
     Raises:
         StorageError: the folder cannot be written.
@@ -396,24 +388,31 @@ def fetch(
         message = f"no checksum of {entry.name} is published, so it cannot be verified"
         raise FetchError(message, remedy="accept and record its SHA-256 with --unverified")
     final = downloads_folder() / entry.name
-    if final.is_file():
-        with suppress(FormatError):  # damaged: fetched again below
-            return _accepted(final, entry, progress)
+    if _usable(final, entry, progress):
+        return final
     source = source_of(entry)
     if isinstance(source, Path):
-        return _accepted(source, entry, progress)
+        _accept(source, entry, progress)
+        return source
     if not download:
         state = "damaged" if final.is_file() else "not on this machine"
         remedy = f"fetch it with: ecnas data fetch {entry.name}"
         raise FetchError(f"{entry.name} is {state}", remedy=remedy)
     with locked(final, progress):
-        if final.is_file():  # another process fetched it meanwhile, or it is damaged
-            try:
-                return _accepted(final, entry, progress)
-            except FormatError as error:
-                progress(entry.name, note=f"{error}: fetching it again")
-        _download(source, entry, final, progress, limits or Limits())
+        if not _usable(final, entry, progress):  # another process may have fetched it meanwhile
+            if final.is_file():
+                progress(entry.name, note=f"{final} is damaged: fetching it again")
+            _download(source, entry, final, progress, limits or Limits())
     return final
+
+
+def _usable(path: Path, entry: FileEntry, progress: Progress) -> bool:
+    """Whether a file is there and undamaged."""
+    with suppress(FormatError):
+        if path.is_file():
+            _accept(path, entry, progress)
+            return True
+    return False
 
 
 def local_copy(entry: FileEntry) -> Path | None:
@@ -442,18 +441,15 @@ def _download(
             progress(entry.name, note=note)
             raise
         try:
-            _accepted(part, entry, progress)
+            _accept(part, entry, progress)
             break
         except FormatError as error:
             transfer.forget()
             # The earlier bytes may belong to another version of the file: once from the start.
-            if again and transfer.resumed:
-                progress(entry.name, note="the parts do not fit together: from the start")
-                continue
-            if isinstance(error, ChecksumError):
+            if not (again and transfer.resumed):
                 message = f"{address} sent another file: {error}"
                 raise ChecksumError(message, remedy="try later, or set ECNAS_MIRROR") from error
-            raise
+            progress(entry.name, note="the parts do not fit together: from the start")
     with _storing(final):
         # On disk before it takes its name: a crash must not leave an empty file under it.
         with part.open("rb+") as file:
@@ -462,12 +458,15 @@ def _download(
     transfer.forget()
 
 
-def _accepted(path: Path, entry: FileEntry, progress: Progress) -> Path:
-    """The path, checked against the published checksum or, without one, the recorded one."""
+def _accept(path: Path, entry: FileEntry, progress: Progress) -> None:
+    """Compare a file with the published checksum or, without one, the recorded one.
+
+    Raises:
+        FormatError: it differs.
+    """
+    found = check(path, entry, progress)
     if entry.sha256 is not None:
-        check(path, entry, progress)
-        return path
-    found = sha256_of(path, progress)
+        return
     record = downloads_folder() / f"{entry.name}.sha256"
     try:
         recorded = record.read_text("utf-8").split()[0]
@@ -475,11 +474,9 @@ def _accepted(path: Path, entry: FileEntry, progress: Progress) -> Path:
         # In the form that sha256sum --check reads.
         with atomic_write(record) as file:
             file.write(f"{found}  {entry.name}\n".encode())
-        progress(entry.name, note=f"not verified; SHA-256 {found}, recorded in {record}")
-        return path
+        recorded = found
     if recorded != found:
         message = f"the {entry.name} accepted before has SHA-256 {recorded}"
         remedy = f"if this file is right, remove {record}"
         raise ChecksumError(message, path=path, value=found, remedy=remedy)
-    progress(entry.name, note=f"not verified; SHA-256 {found}, as recorded")
-    return path
+    progress(entry.name, note=f"not verified; SHA-256 {found}, recorded in {record}")
