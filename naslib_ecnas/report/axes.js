@@ -62,14 +62,10 @@ function logTicks(low, high, most) {
   for (const steps of [[1, 2, 3, 4, 5, 6, 7, 8, 9], [1, 2, 3, 5, 7], [1, 2, 5], [1, 3], [1]]) {
     const ticks = [];
     for (let e = Math.floor(Math.log10(low)); e <= Math.ceil(Math.log10(high)); e++) {
-      for (const m of steps) {
-        const tick = m * 10 ** e;
-        if (tick >= low && tick <= high) ticks.push(tick);
-      }
+      ticks.push(...steps.map((m) => m * 10 ** e).filter((tick) => tick >= low && tick <= high));
     }
     if (ticks.length <= most || steps.length === 1) return ticks;
   }
-  return [];
 }
 
 /** Ticks of the visible part of an axis, `{ text, place }`, and the unit of their numbers. */

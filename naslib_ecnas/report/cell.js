@@ -8,19 +8,11 @@ const OPERATOR = {
   "conv1x1-bn-relu": { text: "conv 1×1", kind: "conv1" },
   maxpool3x3: { text: "max-pool 3×3", kind: "pool" },
 };
-const SVG = "http://www.w3.org/2000/svg";
 const NODE = { width: 106, height: 30, gapX: 18, gapY: 30, lane: 26 };
-
-function svgElement(name, attributes = {}, text) {
-  const element = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-  if (text !== undefined) element.textContent = text;
-  return element;
-}
 
 /** The text of a cell, as in Python's `str(cell)`. */
 function cellText({ vertices, edges, ops }) {
-  const bits = new Array(vertices * vertices).fill(0);
+  const bits = Array(vertices * vertices).fill(0);
   for (const [i, j] of edges) bits[i * vertices + j] = 1;
   return `${bits.join("")}:${ops.join(",")}`;
 }
@@ -36,28 +28,22 @@ function cellSentence({ edges, ops }) {
  * (`through`). The layer of a vertex is the longest path to it, so that every edge goes down.
  */
 function layersOf({ vertices, edges }) {
-  const level = new Array(vertices).fill(0);
-  for (const [i, j] of [...edges].sort((a, b) => a[0] - b[0])) {
-    level[j] = Math.max(level[j], level[i] + 1);
-  }
+  const level = Array(vertices).fill(0);
+  for (const [i, j] of [...edges].sort((a, b) => a[0] - b[0])) level[j] = Math.max(level[j], level[i] + 1);
   const layers = Array.from({ length: level[vertices - 1] + 1 }, () => []);
-  const place = level.map((at, vertex) => {
-    const item = { vertex, layer: at, up: [], down: [] };
-    layers[at].push(item);
+  const added = (layer, more) => {
+    const item = { layer, up: [], down: [], ...more };
+    layers[layer].push(item);
     return item;
-  });
+  };
+  const place = level.map((at, vertex) => added(at, { vertex }));
   const chains = edges.map(([i, j]) => {
-    const chain = [place[i]];
-    for (let at = level[i] + 1; at < level[j]; at++) {
-      const item = { through: true, layer: at, up: [], down: [] };
-      layers[at].push(item);
-      chain.push(item);
-    }
-    chain.push(place[j]);
-    for (let k = 1; k < chain.length; k++) {
-      chain[k - 1].down.push(chain[k]);
-      chain[k].up.push(chain[k - 1]);
-    }
+    const between = Array.from({ length: level[j] - level[i] - 1 }, (_, k) => added(level[i] + 1 + k, { through: true }));
+    const chain = [place[i], ...between, place[j]];
+    chain.slice(1).forEach((item, k) => {
+      chain[k].down.push(item);
+      item.up.push(chain[k]);
+    });
     return chain;
   });
   return { layers, chains };
@@ -90,8 +76,8 @@ function arrange(layers) {
     if (!best || crossed < best.crossed) best = { crossed, order: layers.map((l) => [...l]) };
   }
   best.order.forEach((order, i) => {
-    layers[i].splice(0, layers[i].length, ...order);
-    spread(layers[i]);
+    layers[i] = order;
+    spread(order);
   });
   settle(layers, width);
 }
@@ -116,11 +102,9 @@ function crossings(layers) {
   let count = 0;
   for (const layer of layers) {
     const lines = layer.flatMap((item) => item.down.map((other) => [item.x, other.x]));
-    for (let a = 0; a < lines.length; a++) {
-      for (let b = a + 1; b < lines.length; b++) {
-        if ((lines[a][0] - lines[b][0]) * (lines[a][1] - lines[b][1]) < 0) count++;
-      }
-    }
+    lines.forEach(([a, b], i) => {
+      for (const [c, d] of lines.slice(i + 1)) if ((a - c) * (b - d) < 0) count++;
+    });
   }
   return count;
 }
@@ -137,40 +121,31 @@ function drawCell(cell) {
   const right = Math.max(...all.map((item) => item.x + reach(item))) + 6;
   const height = (layers.length - 1) * step + NODE.height + 12;
   const width = right - left;
-  const svg = svgElement("svg", {
-    viewBox: `${left} ${-half - 6} ${width} ${height}`,
-    width,
-    height,
-    role: "img",
-    "aria-label": `Graph of the cell: ${cellSentence(cell)}`,
+  const arrow = svg(
+    "marker",
+    { id: "arrow", viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 6.5, markerHeight: 6.5, orient: "auto" },
+    svg("path", { d: "M0 0L8 4L0 8Z", class: "arrow" }),
+  );
+  const nodes = all.filter((item) => !item.through).map(({ vertex, x, layer }) => {
+    const { text, kind } = OPERATOR[cell.ops[vertex]];
+    const y = layer * step;
+    const box = { x: x - NODE.width / 2, y: y - half, width: NODE.width, height: NODE.height, rx: 7 };
+    const name = svg("text", { x, y, dy: "0.35em", "text-anchor": "middle" }, text);
+    return svg("g", { class: `node ${kind}`, "data-vertex": vertex }, svg("rect", box), name);
   });
-  const defs = svgElement("defs");
-  const head = svgElement("marker", {
-    id: "arrow", viewBox: "0 0 8 8", refX: 7, refY: 4, markerWidth: 6.5, markerHeight: 6.5, orient: "auto",
-  });
-  head.append(svgElement("path", { d: "M0 0L8 4L0 8Z", class: "arrow" }));
-  defs.append(head);
-  svg.append(defs);
-  for (const chain of chains) svg.append(svgElement("path", { d: edgePath(chain, step, half), class: "edge" }));
-  for (const item of all) {
-    if (item.through) continue;
-    const { text, kind } = OPERATOR[cell.ops[item.vertex]];
-    const y = item.layer * step;
-    const group = svgElement("g", { class: `node ${kind}`, "data-vertex": item.vertex });
-    group.append(
-      svgElement("rect", {
-        x: item.x - NODE.width / 2, y: y - half, width: NODE.width, height: NODE.height, rx: 7,
-      }),
-      svgElement("text", { x: item.x, y, dy: "0.35em", "text-anchor": "middle" }, text),
-    );
-    svg.append(group);
-  }
-  return svg;
+  const says = `Graph of the cell: ${cellSentence(cell)}`;
+  return svg(
+    "svg",
+    { viewBox: `${left} ${-half - 6} ${width} ${height}`, width, height, role: "img", "aria-label": says },
+    svg("defs", {}, arrow),
+    ...chains.map((chain) => svg("path", { d: edgePath(chain, step, half), class: "edge" })),
+    ...nodes,
+  );
 }
 
 /** SVG path of an edge: down from a vertex, straight through layers, into the other vertex. */
 function edgePath(chain, step, half) {
-  const [from, to] = [chain[0], chain[chain.length - 1]];
+  const [from, to] = [chain[0], chain.at(-1)];
   let x = from.x;
   let y = from.layer * step + half;
   let d = `M${x} ${y}`;
@@ -186,7 +161,7 @@ function edgePath(chain, step, half) {
   }
   // Arrows into one vertex end side by side, in the order of their origins.
   const into = [...to.up].sort((a, b) => a.x - b.x);
-  const offset = (into.indexOf(chain[chain.length - 2]) - (into.length - 1) / 2) * 14;
+  const offset = (into.indexOf(chain.at(-2)) - (into.length - 1) / 2) * 14;
   curve(to.x + offset, to.layer * step - half - 2);
   return d;
 }

@@ -14,11 +14,11 @@ function listen(plot, tip) {
     return { x: event.clientX - box.left, y: event.clientY - box.top };
   };
   const middle = () => {
-    const all = [...held.values()];
-    return { x: all.reduce((s, p) => s + p.x, 0) / all.length, y: all.reduce((s, p) => s + p.y, 0) / all.length };
+    const [a, b = a] = held.values();
+    return { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2 };
   };
   const apart = () => {
-    const [a, b] = [...held.values()];
+    const [a, b] = held.values();
     return Math.hypot(a.x - b.x, a.y - b.y);
   };
 
@@ -95,8 +95,7 @@ function listen(plot, tip) {
   const steps = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
   canvas.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const { inner } = plot;
-    const centre = plot.cross ?? { x: inner.left + inner.width / 2, y: inner.top + inner.height / 2 };
+    const centre = plot.cross ?? plot.centre();
     plot.keyed = true;
     if (steps[event.key]) {
       const [dx, dy] = steps[event.key];

@@ -1,14 +1,19 @@
 "use strict";
 // The page: what the user chose, and everything that depends on it.
 
-const byId = (id) => document.getElementById(id);
-
-/** The current choices. */
-const chosen = { x: null, y: null, epochs: null, vertices: new Set(), operators: new Map(), row: null };
+/** The chosen metrics and budget. */
+const chosen = {};
 let table;
 let plot;
 let groups;
 let traits;
+
+const columnOf = (name) => table.columnOf(name, chosen.epochs);
+const front = () => table.frontOf(chosen.x, chosen.y, chosen.epochs);
+const counted = (n) => n.toLocaleString("en");
+/** The chosen metrics, x and y, and their values of a cell as texts. */
+const metrics = () => [chosen.x, chosen.y].map((name) => table.metric.get(name));
+const valuesOf = (row) => metrics().map((metric) => shown(metric, table.value(row, columnOf(metric.name)).value));
 
 function start() {
   chosen.epochs = table.epochs;
@@ -25,8 +30,8 @@ function start() {
   byId("status").hidden = true;
   plot.resize();
   changeAxes();
-  const front = table.frontOf(chosen.x, chosen.y, chosen.epochs);
-  if (front.length) pick(table.runs.length ? table.runs[0].knee : front[front.length >> 1]);
+  const rows = front();
+  if (rows.length) pick(table.runs.length ? table.runs[0].knee : rows[rows.length >> 1]);
 }
 
 function fillControls(names) {
@@ -47,75 +52,47 @@ function fillControls(names) {
     chosen.epochs = Number(epochs.value);
     changeAxes();
   });
-  for (let v = 2; v <= table.vertices; v++) {
-    chosen.vertices.add(v);
-    const box = checkbox(String(v), true, (on) => {
-      if (on) chosen.vertices.add(v);
-      else chosen.vertices.delete(v);
-      changeCells();
-    });
-    byId("filter-vertices").append(box);
-  }
-  table.cell.operations.forEach((name, label) => {
-    const select = document.createElement("select");
-    select.dataset.operator = name;
+  for (let v = 2; v <= table.vertices; v++) byId("filter-vertices").append(checkbox(v, true, changeCells));
+  for (const name of table.cell.operations) {
+    const select = element("select", { "data-operator": name });
     select.append(new Option("with or without", "any"), new Option("with", "with"), new Option("without", "without"));
-    select.addEventListener("change", () => {
-      chosen.operators.set(label, select.value);
-      changeCells();
-    });
-    const host = document.createElement("label");
-    host.append(`${OPERATOR[name].text} `, select);
-    byId("filter-operators").append(host);
-  });
+    select.addEventListener("change", changeCells);
+    byId("filter-operators").append(element("label", {}, `${OPERATOR[name].text} `, select));
+  }
   byId("filter-reset").addEventListener("click", () => {
-    for (const box of byId("filter-vertices").querySelectorAll("input")) {
-      box.checked = true;
-      chosen.vertices.add(Number(box.value));
-    }
-    for (const select of byId("filter-operators").querySelectorAll("select")) select.value = "any";
-    chosen.operators.clear();
+    for (const box of byId("filters").querySelectorAll("input")) box.checked = true;
+    for (const select of byId("filters").querySelectorAll("select")) select.value = "any";
     changeCells();
   });
   byId("stretch").addEventListener("change", changeAxes);
   byId("controls").addEventListener("submit", (event) => event.preventDefault());
-  const centre = () => [plot.inner.left + plot.inner.width / 2, plot.inner.top + plot.inner.height / 2];
-  byId("zoom-in").addEventListener("click", () => plot.zoom(1.6, ...centre()));
-  byId("zoom-out").addEventListener("click", () => plot.zoom(1 / 1.6, ...centre()));
+  for (const [id, factor] of [["zoom-in", 1.6], ["zoom-out", 1 / 1.6]]) {
+    byId(id).addEventListener("click", () => {
+      const { x, y } = plot.centre();
+      plot.zoom(factor, x, y);
+    });
+  }
   byId("zoom-home").addEventListener("click", () => plot.home());
   byId("go").addEventListener("submit", (event) => {
     event.preventDefault();
     const text = byId("go-row").value.replace(/[,\s]/g, "");
-    const row = Number(text);
-    const good = /^\d+$/.test(text) && row < table.cells;
-    byId("go-says").textContent = good ? "" : `rows go from 0 to ${(table.cells - 1).toLocaleString("en")}`;
-    if (good) pick(row);
+    const good = /^\d+$/.test(text) && Number(text) < table.cells;
+    byId("go-says").textContent = good ? "" : `rows go from 0 to ${counted(table.cells - 1)}`;
+    if (good) pick(Number(text));
   });
 }
 
-function checkbox(text, on, onChange) {
-  const label = document.createElement("label");
-  const box = document.createElement("input");
-  box.type = "checkbox";
-  box.value = text;
-  box.checked = on;
-  box.addEventListener("change", () => onChange(box.checked));
-  label.append(box, ` ${text}`);
-  return label;
-}
-
 function axis(name) {
-  const index = table.columnOf(name, chosen.epochs);
-  const metric = table.metric.get(name);
-  let scale = table.columns[index].log ? SCALES.log : SCALES.linear;
-  if (byId("stretch").checked && stretchable(name)) scale = SCALES.stretched;
-  const step = scale === SCALES.stretched ? 0 : table.columns[index].step;
-  return { metric, scale, step, place: table.places(index, scale) };
+  const index = columnOf(name);
+  const { log, step } = table.columns[index];
+  const stretched = byId("stretch").checked && stretchable(name);
+  const scale = stretched ? SCALES.stretched : log ? SCALES.log : SCALES.linear;
+  return { metric: table.metric.get(name), scale, step: stretched ? 0 : step, place: table.places(index, scale) };
 }
 
 /** Whether an axis can be stretched: it shows a share, and no value is 1. */
 function stretchable(name) {
-  return table.metric.get(name).fraction && table.largest(table.columnOf(name, chosen.epochs)) < 1;
+  return table.metric.get(name).fraction && !table.places(columnOf(name), SCALES.linear).some((v) => v >= 1);
 }
 
 function changeAxes() {
@@ -131,13 +108,12 @@ function changeAxes() {
 /** Draw the cells that pass the filters. */
 function changeCells() {
   const [px, py] = [plot.x.place, plot.y.place];
-  const passes = new Uint8Array(64);
-  for (let t = 0; t < 64; t++) {
-    const operators = [...chosen.operators].every(
-      ([label, want]) => want === "any" || Boolean((t >> (3 + label)) & 1) === (want === "with"),
-    );
-    passes[t] = chosen.vertices.has(t & 7) && operators ? 1 : 0;
-  }
+  const vertices = Array.from(byId("filter-vertices").querySelectorAll(":checked"), (box) => Number(box.value));
+  const wanted = Array.from(byId("filter-operators").querySelectorAll("select"), (select) => select.value);
+  const passes = Uint8Array.from({ length: 64 }, (_, trait) => {
+    const fits = (want, label) => want === "any" || Boolean((trait >> (3 + label)) & 1) === (want === "with");
+    return vertices.includes(trait & 7) && wanted.every(fits);
+  });
   const rows = new Int32Array(table.cells);
   let n = 0;
   let held = 0;
@@ -147,16 +123,16 @@ function changeCells() {
     if (passes[traits[row]]) rows[n++] = row;
   }
   plot.cells(rows.slice(0, n));
-  const text = `${n.toLocaleString("en")} of ${held.toLocaleString("en")} cells`;
-  byId("shown").textContent = `${text} shown${held < table.cells ? `; the table has no values for ${(table.cells - held).toLocaleString("en")} more` : ""}.`;
+  const text = `${counted(n)} of ${counted(held)} cells`;
+  const lacking = table.cells - held;
+  byId("shown").textContent = `${text} shown${lacking ? `; the table has no values for ${counted(lacking)} more` : ""}.`;
   byId("filter-count").textContent = n < held ? `(${text})` : "";
   changeMarks();
 }
 
 /** Draw the true front and the runs over the cells. */
 function changeMarks() {
-  const front = table.frontOf(chosen.x, chosen.y, chosen.epochs);
-  const marked = [{ rows: front, colour: plot.ink.front, shape: "circle", size: 2.6, stepped: true }];
+  const marked = [{ rows: front(), colour: plot.ink.front, shape: "circle", size: 2.6, stepped: true }];
   for (const group of groups.filter((g) => g.shown)) {
     const here =
       group.epochs === chosen.epochs &&
@@ -170,19 +146,14 @@ function changeMarks() {
   }
   plot.marked = marked;
   plot.request();
-  fillLegend(front.length);
+  fillLegend();
 }
 
-function fillLegend(frontSize) {
+function fillLegend() {
   const legend = byId("legend");
-  const entry = (mark, text) => {
-    const span = document.createElement("span");
-    span.append(mark, ` ${text}`);
-    return span;
-  };
   const entries = [
-    entry(swatch("square", getComputedStyle(document.documentElement).getPropertyValue("--cloud-deep")), "cells, darker where there are more"),
-    entry(swatch("circle", plot.ink.front), `true front (${frontSize})`),
+    element("span", {}, swatch("square", plot.ink["cloud-deep"]), " cells, darker where there are more"),
+    element("span", {}, swatch("circle", plot.ink.front), ` true front (${front().length})`),
   ];
   for (const group of groups) {
     const n = group.runs.length;
@@ -201,16 +172,13 @@ function fillLegend(frontSize) {
 }
 
 function fillFront() {
-  const [mx, my] = [chosen.x, chosen.y].map((n) => table.metric.get(n));
-  const front = table.frontOf(chosen.x, chosen.y, chosen.epochs);
+  const [mx, my] = metrics();
   byId("front-says").textContent =
-    `${front.length} cells of the whole table that no other one beats in ${mx.about} and ${my.about} ` +
+    `${front().length} cells of the whole table that no other one beats in ${mx.about} and ${my.about} ` +
     `at ${chosen.epochs} epochs; filters do not change it.`;
-  const [ix, iy] = [chosen.x, chosen.y].map((n) => table.columnOf(n, chosen.epochs));
-  const lines = Array.from(front, (row) => [
+  const lines = Array.from(front(), (row) => [
     rowButton(row, pick),
-    shown(mx, table.value(row, ix).value),
-    shown(my, table.value(row, iy).value),
+    ...valuesOf(row),
     table.cellOf(row).ops.slice(1, -1).map((op) => OPERATOR[op].text).join(", ") || "none",
   ]);
   fillTable(byId("front-table"), ["Row", axisLabel(mx, ""), axisLabel(my, ""), "Operators"], lines, new Set([0, 1, 2]));
@@ -218,18 +186,14 @@ function fillFront() {
 
 /** Select a cell: draw it and show its metrics at every budget. */
 function pick(row) {
-  chosen.row = row;
   plot.picked = row;
   plot.request();
   const cell = table.cellOf(row);
-  byId("picked-title").textContent = `Cell ${row.toLocaleString("en")}`;
+  byId("picked-title").textContent = `Cell ${counted(row)}`;
   byId("go-row").value = String(row);
   byId("drawing").replaceChildren(drawCell(cell));
   fillCosts(row, cell);
-  const says = [chosen.x, chosen.y].map((name) => {
-    const metric = table.metric.get(name);
-    return `${metric.about} ${shown(metric, table.value(row, table.columnOf(name, chosen.epochs)).value)}`;
-  });
+  const says = valuesOf(row).map((value, i) => `${metrics()[i].about} ${value}`);
   byId("picked-says").textContent = `Row ${row}, ${cell.vertices} vertices: ${says.join(", ")}`;
 }
 
@@ -239,49 +203,35 @@ function fillCosts(row, cell) {
     const all = table.budgets.map((epochs) => table.value(row, table.columnOf(metric.name, epochs)));
     // One unit for the line, suited to its largest value.
     const { factor, unit } = readingUnit(metric, Math.max(...all.map(({ value }) => value)));
-    const name = document.createElement("span");
-    const kind = document.createElement("span");
-    kind.className = `kind kind-${metric.kind}`;
-    kind.textContent = metric.kind;
-    kind.title = metric.origin;
-    name.append(axisLabel(metric, metric.fraction || unit === "million" ? "" : unit), " ", kind);
+    const whole = metric.fraction || unit === "million";
+    const kind = element("span", { class: `kind kind-${metric.kind}`, title: metric.origin }, metric.kind);
+    const name = element("span", {}, axisLabel(metric, whole ? "" : unit), " ", kind);
     const values = all.map(({ value, exact }) => {
       rounded ||= !exact;
-      const text = unit === "million" || metric.fraction ? shown(metric, value) : plain(value * factor);
-      return `${exact ? "" : "≈"}${text}`;
+      return `${exact ? "" : "≈"}${whole ? shown(metric, value) : plain(value * factor)}`;
     });
     // Metrics that follow from the cell alone are the same at every budget.
     const fixed = table.column.has(`${metric.name}@`);
     return [name, ...(fixed ? [{ content: values[0], span: values.length }] : values)];
   });
-  const costs = document.createElement("table");
-  fillTable(costs, ["Epochs", ...table.budgets.map(String)], lines, new Set(table.budgets.map((_, i) => i + 1)));
-  const scroll = document.createElement("div");
-  scroll.className = "scroll";
-  scroll.tabIndex = 0;
-  scroll.setAttribute("role", "region");
-  scroll.setAttribute("aria-label", "Metrics of the selected cell");
-  scroll.append(costs);
-  const text = document.createElement("code");
-  text.className = "cell-text";
-  text.textContent = cellText(cell);
-  const note = document.createElement("p");
-  note.className = "quiet";
-  note.textContent = rounded
+  const costs = element("table", {});
+  fillTable(costs, ["Epochs", ...table.budgets], lines, new Set(table.budgets.map((_, i) => i + 1)));
+  const region = { class: "scroll", tabindex: 0, role: "region", "aria-label": "Metrics of the selected cell" };
+  const note = rounded
     ? "≈: rounded on this page; the table below gives the precision."
     : "These values are exact, apart from the digits shown.";
-  byId("costs").replaceChildren(scroll, note, text);
+  byId("costs").replaceChildren(
+    element("div", region, costs),
+    element("p", { class: "quiet" }, note),
+    element("code", { class: "cell-text" }, cellText(cell)),
+  );
 }
 
 function showTip(row, x, y) {
   const tip = byId("tip");
   tip.hidden = row === null;
   if (row === null) return;
-  const says = [chosen.x, chosen.y].map((name) => {
-    const metric = table.metric.get(name);
-    return shown(metric, table.value(row, table.columnOf(name, chosen.epochs)).value);
-  });
-  tip.textContent = `Cell ${row.toLocaleString("en")}: ${says.join(", ")}`;
+  tip.textContent = `Cell ${counted(row)}: ${valuesOf(row).join(", ")}`;
   const right = x > plot.width / 2;
   tip.style.left = right ? "" : `${x + 14}px`;
   tip.style.right = right ? `${plot.width - x + 14}px` : "";
@@ -298,10 +248,9 @@ function fillRuns() {
 window.ecnasReport = {
   ready: (async () => {
     try {
-      const element = byId("data");
-      const buffer = await unpacked(element.textContent.trim());
-      element.remove(); // a second copy of the table, as text
-      table = new Table(buffer);
+      const data = byId("data");
+      table = new Table(await unpacked(data.textContent.trim()));
+      data.remove(); // a second copy of the table, as text
       start();
       fillRuns();
       matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {

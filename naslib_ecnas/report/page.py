@@ -65,7 +65,7 @@ STEP_LOG = 5e-4
 #: Rows that the entropy of a column is estimated from.
 _SAMPLE = 20_000
 #: The page's scripts, in the order in which the browser reads them.
-_SCRIPTS = ("decode", "cell", "axes", "marks", "plot", "gestures", "runs", "page")
+_SCRIPTS = ("elements", "decode", "cell", "axes", "plot", "gestures", "runs", "page")
 #: Fields of a run that the page's data hold as they are.
 _RUN = (
     "label",

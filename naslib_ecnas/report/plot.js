@@ -5,19 +5,10 @@ const MARGIN = { left: 54, right: 12, top: 44, bottom: 62 };
 const SHADES = 256;
 
 class Scatter {
-  /**
-   * @param canvas the canvas to draw on
-   * @param onPick callback(row) when a cell is selected
-   */
+  /** A plot on a canvas; `onPick(row)` is called when a cell is selected. */
   constructor(canvas, onPick) {
-    this.canvas = canvas;
-    this.context = canvas.getContext("2d");
-    this.onPick = onPick;
-    this.marked = [];
-    this.frames = [];
-    this.picked = null;
-    this.cross = null;
-    this.raster = document.createElement("canvas");
+    const [context, raster] = [canvas.getContext("2d"), document.createElement("canvas")];
+    Object.assign(this, { canvas, context, raster, onPick, marked: [], frames: [], picked: null, cross: null });
     this.theme();
     new ResizeObserver(() => this.resize()).observe(canvas);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
@@ -28,13 +19,10 @@ class Scatter {
 
   /** Colours of the current colour scheme. */
   theme() {
-    const style = getComputedStyle(document.documentElement);
-    const get = (name) => style.getPropertyValue(name).trim();
-    this.ink = Object.fromEntries(
-      ["ink", "quiet", "line", "paper", "front", "picked"].map((name) => [name, get(`--${name}`)]),
-    );
+    const names = ["ink", "quiet", "line", "paper", "front", "picked", "cloud-pale", "cloud-deep"];
+    this.ink = Object.fromEntries(names.map((name) => [name, colourOf(name)]));
     this.font = getComputedStyle(document.body).fontFamily;
-    const [pale, deep] = [get("--cloud-pale"), get("--cloud-deep")].map((hex) =>
+    const [pale, deep] = [this.ink["cloud-pale"], this.ink["cloud-deep"]].map((hex) =>
       [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16)),
     );
     this.shades = new Uint32Array(SHADES);
@@ -54,16 +42,12 @@ class Scatter {
   /** Show other cells, by their rows. */
   cells(rows) {
     this.rows = rows;
-    const { place: px } = this.x;
-    const { place: py } = this.y;
-    const xs = new Float32Array(rows.length);
-    const ys = new Float32Array(rows.length);
-    for (let i = 0; i < rows.length; i++) {
-      xs[i] = px[rows[i]];
-      ys[i] = py[rows[i]];
-    }
-    this.xs = xs;
-    this.ys = ys;
+    const at = ({ place }) => {
+      const out = new Float32Array(rows.length);
+      for (let i = 0; i < rows.length; i++) out[i] = place[rows[i]];
+      return out;
+    };
+    [this.xs, this.ys] = [at(this.x), at(this.y)];
     this.request();
   }
 
@@ -86,19 +70,14 @@ class Scatter {
   }
 
   resize() {
-    const ratio = Math.min(3, window.devicePixelRatio || 1);
+    const { left, right, top, bottom } = MARGIN;
     const { clientWidth, clientHeight } = this.canvas;
-    this.ratio = ratio;
-    this.canvas.width = Math.round(clientWidth * ratio);
-    this.canvas.height = Math.round(clientHeight * ratio);
+    this.ratio = Math.min(3, window.devicePixelRatio || 1);
+    this.canvas.width = Math.round(clientWidth * this.ratio);
+    this.canvas.height = Math.round(clientHeight * this.ratio);
     this.width = clientWidth;
-    this.height = clientHeight;
-    this.inner = {
-      left: MARGIN.left,
-      top: MARGIN.top,
-      width: Math.max(20, clientWidth - MARGIN.left - MARGIN.right),
-      height: Math.max(20, clientHeight - MARGIN.top - MARGIN.bottom),
-    };
+    const [width, height] = [Math.max(20, clientWidth - left - right), Math.max(20, clientHeight - top - bottom)];
+    this.inner = { left, top, width, height, right: left + width, bottom: top + height };
     this.request();
   }
 
@@ -199,75 +178,60 @@ class Scatter {
   }
 
   drawAxes() {
-    const { context, inner, view, ink } = this;
-    const bottom = inner.top + inner.height;
-    const right = inner.left + inner.width;
+    const { context, inner, view, whole, ink } = this;
+    const { left, right, top, bottom } = inner;
     context.font = `12px ${this.font}`;
-    context.lineWidth = 1;
-    const { whole } = this;
     const across = axisTicks(this.x, [whole.x0, whole.x1], [view.x0, view.x1], inner.width / 62);
     const up = axisTicks(this.y, [whole.y0, whole.y1], [view.y0, view.y1], inner.height / 44);
-    context.strokeStyle = ink.line;
+    const columns = across.ticks.map(({ place }) => Math.round(this.toX(place)) + 0.5);
+    const lines = up.ticks.map(({ place }) => Math.round(this.toY(place)) + 0.5);
     context.globalAlpha = 0.55;
-    context.beginPath();
-    for (const { place } of across.ticks) {
-      const x = Math.round(this.toX(place)) + 0.5;
-      context.moveTo(x, inner.top);
-      context.lineTo(x, bottom);
-    }
-    for (const { place } of up.ticks) {
-      const y = Math.round(this.toY(place)) + 0.5;
-      context.moveTo(inner.left, y);
-      context.lineTo(right, y);
-    }
-    context.stroke();
+    this.stroke(ink.line, 1, ...columns.map((x) => [[x, top], [x, bottom]]), ...lines.map((y) => [[left, y], [right, y]]));
     context.globalAlpha = 1;
-    context.strokeStyle = ink.quiet;
-    context.beginPath();
-    context.moveTo(inner.left - 0.5, inner.top);
-    context.lineTo(inner.left - 0.5, bottom + 0.5);
-    context.lineTo(right, bottom + 0.5);
-    context.stroke();
-    context.fillStyle = ink.quiet;
-    context.textBaseline = "middle";
-    context.textAlign = "right";
-    for (const { place, text } of up.ticks) context.fillText(text, inner.left - 7, this.toY(place));
-    context.textBaseline = "top";
-    context.textAlign = "center";
+    this.stroke(ink.quiet, 1, [[left - 0.5, top], [left - 0.5, bottom + 0.5], [right, bottom + 0.5]]);
+    for (const { place, text } of up.ticks) this.text(text, left - 7, this.toY(place), "right", "middle", ink.quiet);
     for (const { place, text } of across.ticks) {
-      const half = context.measureText(text).width / 2;
-      const x = Math.min(this.toX(place), this.width - half - 1);
-      context.fillText(text, x, bottom + 6);
+      const x = Math.min(this.toX(place), this.width - context.measureText(text).width / 2 - 1);
+      this.text(text, x, bottom + 6, "center", "top", ink.quiet);
     }
-    this.noteRounding();
-    this.label(up, this.y.metric, 2, "left", 4);
-    this.label(across, this.x.metric, bottom + 25, "right", this.width - MARGIN.right);
+    const rounded = ((this.x.step ?? 0) / (view.x1 - view.x0)) * inner.width;
+    const roundedUp = ((this.y.step ?? 0) / (view.y1 - view.y0)) * inner.height;
+    if (Math.max(rounded, roundedUp) >= 4) {
+      const says = "Cells lie on a grid here: this page rounds values.";
+      this.text(says, left + 6, bottom - 5, "left", "bottom", ink.quiet, inner.width - 12);
+    }
+    // The name of an axis and, below it, the origin of its values.
+    for (const [{ unit }, { metric }, y, align, x] of [
+      [up, this.y, 2, "left", 4],
+      [across, this.x, bottom + 25, "right", this.width - MARGIN.right],
+    ]) {
+      context.font = `600 13px ${this.font}`;
+      this.text(axisLabel(metric, unit), x, y, align, "top", ink.ink, this.width - 16);
+      context.font = `12px ${this.font}`;
+      this.text(originShort(metric), x, y + 18, align, "top", ink.quiet, this.width - 16);
+    }
   }
 
-  /** Add a note if the rounding of the page's values is visible. */
-  noteRounding() {
-    const { context, inner, view, ink } = this;
-    const across = ((this.x.step ?? 0) / (view.x1 - view.x0)) * inner.width;
-    const up = ((this.y.step ?? 0) / (view.y1 - view.y0)) * inner.height;
-    if (Math.max(across, up) < 4) return;
-    context.textAlign = "left";
-    context.textBaseline = "bottom";
-    context.fillStyle = ink.quiet;
-    const says = "Cells lie on a grid here: this page rounds values.";
-    context.fillText(says, inner.left + 6, inner.top + inner.height - 5, inner.width - 12);
+  /** Stroke lines, each through a list of points. */
+  stroke(colour, width, ...lines) {
+    const { context } = this;
+    context.strokeStyle = colour;
+    context.lineWidth = width;
+    context.beginPath();
+    for (const points of lines) points.forEach(([x, y], i) => context[i ? "lineTo" : "moveTo"](x, y));
+    context.stroke();
   }
 
-  /** Name of an axis and, below it, the origin of its values. */
-  label({ unit }, metric, y, align, x) {
-    const { context, ink } = this;
+  text(text, x, y, align, baseline, colour, most) {
+    const { context } = this;
     context.textAlign = align;
-    context.textBaseline = "top";
-    context.fillStyle = ink.ink;
-    context.font = `600 13px ${this.font}`;
-    context.fillText(axisLabel(metric, unit), x, y, this.width - 16);
-    context.fillStyle = ink.quiet;
-    context.font = `12px ${this.font}`;
-    context.fillText(originShort(metric), x, y + 18, this.width - 16);
+    context.textBaseline = baseline;
+    context.fillStyle = colour;
+    context.fillText(text, x, y, most);
+  }
+
+  centre() {
+    return { x: this.inner.left + this.inner.width / 2, y: this.inner.top + this.inner.height / 2 };
   }
 
   toX(place) {
@@ -282,61 +246,41 @@ class Scatter {
     return [this.toX(this.x.place[row]), this.toY(this.y.place[row])];
   }
 
-  /** Draw marked cells, such as a front: `{ rows, colour, shape, size, stepped, quiet }`. */
-  drawLayer({ rows, colour, shape, size = 3, stepped = false, quiet = false }) {
-    const { context } = this;
-    const points = Array.from(rows, (row) => this.point(row)).filter(([x, y]) => x === x && y === y);
-    if (stepped && points.length > 1) {
-      points.sort((a, b) => a[0] - b[0] || a[1] - b[1]);
-      context.strokeStyle = colour;
-      context.lineWidth = 1.5;
-      context.beginPath();
-      context.moveTo(...points[0]);
-      for (let i = 1; i < points.length; i++) {
-        // Between two points of a front, the one that is better in x is attained.
-        const [x, y] = points[i];
-        if (this.x.metric.maximise) context.lineTo(points[i - 1][0], y);
-        else context.lineTo(x, points[i - 1][1]);
-        context.lineTo(x, y);
-      }
-      context.stroke();
-    }
-    context.globalAlpha = quiet ? 0.75 : 1;
-    for (const [x, y] of points) this.mark(x, y, size, shape, colour);
-    context.globalAlpha = 1;
-  }
-
-  mark(x, y, size, shape, colour) {
+  /** Draw marked cells, such as a front: `{ rows, colour, shape, size, stepped }`. */
+  drawLayer({ rows, colour, shape, size, stepped }) {
     const { context, ink } = this;
-    context.beginPath();
-    tracePath(context, x, y, size, shape);
-    context.fillStyle = colour;
-    context.fill();
-    context.lineWidth = 0.8;
-    context.strokeStyle = ink.paper;
-    context.stroke();
+    const points = Array.from(rows, (row) => this.point(row)).filter(([x, y]) => x === x && y === y);
+    if (stepped) {
+      points.sort((a, b) => a[0] - b[0] || a[1] - b[1]);
+      // Between two points of a front, the one that is better in x is attained.
+      const turns = points.flatMap(([x, y], i) => {
+        const [beforeX, beforeY] = points[i - 1] ?? [x, y];
+        return [this.x.metric.maximise ? [beforeX, y] : [x, beforeY], [x, y]];
+      });
+      this.stroke(colour, 1.5, turns);
+    }
+    for (const [x, y] of points) {
+      const mark = markPath(x, y, size, shape);
+      context.fillStyle = colour;
+      context.fill(mark);
+      context.lineWidth = 0.8;
+      context.strokeStyle = ink.paper;
+      context.stroke(mark);
+    }
   }
 
   drawPicked() {
     const { context, ink, cross } = this;
     if (cross && document.activeElement === this.canvas && this.keyed) {
-      context.strokeStyle = ink.picked;
-      context.lineWidth = 1;
-      context.beginPath();
-      context.moveTo(cross.x - 14, cross.y);
-      context.lineTo(cross.x + 14, cross.y);
-      context.moveTo(cross.x, cross.y - 14);
-      context.lineTo(cross.x, cross.y + 14);
-      context.stroke();
+      const { x, y } = cross;
+      this.stroke(ink.picked, 1, [[x - 14, y], [x + 14, y]], [[x, y - 14], [x, y + 14]]);
     }
     if (this.picked === null) return;
-    const [x, y] = this.point(this.picked);
+    const ring = markPath(...this.point(this.picked), 9, "circle");
     for (const [width, colour] of [[5, ink.paper], [2.5, ink.picked]]) {
-      context.beginPath();
-      context.arc(x, y, 9, 0, 2 * Math.PI);
       context.lineWidth = width;
       context.strokeStyle = colour;
-      context.stroke();
+      context.stroke(ring);
     }
   }
 
@@ -362,10 +306,7 @@ class Scatter {
       const dx = (this.xs[i] - x) * sx;
       const dy = (this.ys[i] - y) * sy;
       const distance = dx * dx + dy * dy;
-      if (distance < best) {
-        best = distance;
-        found = this.rows[i];
-      }
+      if (distance < best) [best, found] = [distance, this.rows[i]];
     }
     return found;
   }
@@ -374,10 +315,7 @@ class Scatter {
     const { view, inner } = this;
     const x = (dx / inner.width) * (view.x1 - view.x0);
     const y = (dy / inner.height) * (view.y1 - view.y0);
-    view.x0 -= x;
-    view.x1 -= x;
-    view.y0 += y;
-    view.y1 += y;
+    this.view = { x0: view.x0 - x, x1: view.x1 - x, y0: view.y0 + y, y1: view.y1 + y };
     this.request();
   }
 
