@@ -334,13 +334,13 @@ def attempts(folder: Path) -> list[Attempt]:
 
 def _attempt(claim: Claim) -> Attempt:
     owner, events = claim.owner, _events(claim.path.with_suffix(".log"))
-    times = [float(event["unix"]) for event in events]
+    times = [event["unix"] for event in events]
     with suppress(OSError):
         times.append(claim.path.stat().st_mtime)
     last, how, detail = max(times, default=math.nan), "", ""
     for event in events:
         if event["mark"] == "end" and event.get("how") in ENDINGS:
-            last, how, detail = float(event["unix"]), event["how"], str(event.get("detail", ""))
+            last, how, detail = event["unix"], event["how"], str(event.get("detail", ""))
     seconds = math.nan if owner is None else max(last - owner.claimed_unix, 0.0)
     return Attempt(claim, owner, how, detail, seconds, _energy_j(_windows(events)))
 
@@ -379,9 +379,9 @@ def _events(path: Path) -> list[dict[str, Any]]:
     for line in lines:
         try:
             event = from_json(line)
-        except ValueError:
+            event["unix"] = float(event["unix"])
+        except (KeyError, OverflowError, TypeError, ValueError):
             continue
-        good = isinstance(event, dict) and isinstance(event.get("mark"), str)
-        if good and isinstance(event.get("unix"), (int, float)):
+        if isinstance(event.get("mark"), str):
             found.append(event)
     return found
