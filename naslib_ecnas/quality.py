@@ -219,7 +219,8 @@ def scores(
     Raises:
         ConfigError: they are not vectors of one length, or empty.
     """
-    t, p = _paired(true, predicted)
+    tau = kendall_tau(true, predicted)  # which checks the shapes
+    t, p = floats(true), floats(predicted)
     if not len(t):
         raise ConfigError("scores need at least one pair of values")
     error = np.abs(p - t)
@@ -233,7 +234,7 @@ def scores(
             mae=float(error.mean()),
             mape=float(100 * np.mean(error / np.abs(t))),
             r2=1 - float(((p - t) ** 2).sum()) / spread if spread else math.nan,
-            tau=kendall_tau(t, p),
+            tau=tau,
             bias=float(np.median(p / t)),
             coverage=covered,
         )
@@ -251,7 +252,11 @@ def kendall_tau(a: ArrayLike, b: ArrayLike) -> float:
     Raises:
         ConfigError: they are not vectors of one length.
     """
-    x, y = (np.unique(v, return_inverse=True)[1].astype(np.int64) for v in _paired(a, b))
+    one, other = floats(a), floats(b)
+    if one.ndim != 1 or one.shape != other.shape:
+        shapes = (one.shape, other.shape)
+        raise ConfigError("the values must be two vectors of one length", value=shapes)
+    x, y = (np.unique(v, return_inverse=True)[1].astype(np.int64) for v in (one, other))
     n = len(x)
     order = np.lexsort((y, x))
     x, y = x[order], y[order]
@@ -261,14 +266,6 @@ def kendall_tau(a: ArrayLike, b: ArrayLike) -> float:
         return math.nan
     surplus = pairs - tied_x - tied_y + tied_both - 2 * _inversions(y)
     return float(surplus / np.sqrt(float(pairs - tied_x) * (pairs - tied_y)))
-
-
-def _paired(a: ArrayLike, b: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    one, other = floats(a), floats(b)
-    if one.ndim != 1 or one.shape != other.shape:
-        shapes = (one.shape, other.shape)
-        raise ConfigError("the values must be two vectors of one length", value=shapes)
-    return one, other
 
 
 def _ties(values: NDArray[np.int64]) -> int:

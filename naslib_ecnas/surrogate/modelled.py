@@ -23,12 +23,7 @@ from naslib_ecnas.progress import Progress, silent
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate import SUFFIX, TARGETS, checked_scaling
-from naslib_ecnas.surrogate.devices import (
-    SHARES,
-    DeviceModel,
-    OverEpochs,
-    ShareModel,
-)
+from naslib_ecnas.surrogate.devices import SHARES, DeviceModel, OverEpochs, ShareModel
 from naslib_ecnas.surrogate.features import features
 from naslib_ecnas.surrogate.models import (
     BUDGETS,
@@ -43,7 +38,6 @@ from naslib_ecnas.surrogate.models import (
 from naslib_ecnas.surrogate.paper import PaperModel
 
 __all__ = [
-    "TARGETS",
     "Models",
     "calibration_of",
     "energy_model",
@@ -91,17 +85,16 @@ class Models:
         """
         device = DEVICE if energy is None else energy.name
         arrays = {target: Weights.shipped(target).arrays for target in TARGETS}
+        share = None
+        if device in SHARES:
+            share = ShareModel.from_arrays(arrays["devices"], f"share.{device}.")
         return cls(
-            energy=energy or EnergyModel.from_arrays(arrays["energy"]),
-            over_epochs=OverEpochs.from_arrays(arrays["epochs"]),
-            accuracy=AccuracyModel.from_arrays(arrays["accuracy"]),
-            time=TimeModel.from_arrays(arrays["time"]),
-            share=(
-                ShareModel.from_arrays(arrays["devices"], f"share.{device}.")
-                if device in SHARES
-                else None
-            ),
-            scaling=scaling,
+            energy or EnergyModel.from_arrays(arrays["energy"]),
+            OverEpochs.from_arrays(arrays["epochs"]),
+            AccuracyModel.from_arrays(arrays["accuracy"]),
+            TimeModel.from_arrays(arrays["time"]),
+            share,
+            scaling,
         )
 
     def predict(
@@ -141,28 +134,22 @@ class Models:
             fitted_device=device is not None and device.name == _GROWTH_DEVICE,
             start_share=share,
         )
-
         return {"energy_kwh": mean, "energy_kwh_std": std}
 
     def _metrics(self, x: NDArray[Any]) -> dict[str, Array]:
         seconds, seconds_std = self.time.predict(x)
-        accuracies = zip(_ACCURACIES, self.accuracy.predict(x), strict=True)
+        validation, validation_std, test, test_std = self.accuracy.predict(x)
         shares = {} if self.share is None else {"gpu_share": self.share.shares(x, BUDGETS)}
         return {
             **self._energy(x, BUDGETS),
             "training_time_s": self.time.at(seconds, BUDGETS),
             "training_time_s_std": self.time.at(seconds_std, BUDGETS),
-            **dict(accuracies),
+            "validation_accuracy": validation,
+            "validation_accuracy_std": validation_std,
+            "test_accuracy": test,
+            "test_accuracy_std": test_std,
             **shares,
         }
-
-
-_ACCURACIES = (
-    "validation_accuracy",
-    "validation_accuracy_std",
-    "test_accuracy",
-    "test_accuracy_std",
-)
 
 
 def _by_chunks(
@@ -228,8 +215,9 @@ def modelled_columns(
     rows = np.arange(len(Space(vertices)), dtype=np.int32)
     report, task = progress or silent, f"predicting {name}, once"
     values = models.predict(rows, lambda done: report(task, done, len(rows), unit="cells"))
-    if model == "paper":
-        values = _with_paper(values, rows)
+    if model == "paper":  # it has no standard deviation
+        values["energy_kwh"] = _paper().energy_kwh(rows, BUDGETS)
+        del values["energy_kwh_std"]
     return Columns(
         name=name,
         vertices=vertices,
@@ -281,11 +269,8 @@ def _user_model(weights: Weights, path: str | PathLike[str]) -> DeviceModel:
     return model
 
 
-def _with_paper(values: dict[str, Array], rows: NDArray[np.int32]) -> dict[str, Array]:
-    """Our predictions with the paper's energies, which have no standard deviation."""
-    paper = PaperModel.from_arrays(Weights.shipped("paper").arrays)
-    kept = {name: v for name, v in values.items() if not name.startswith("energy_kwh")}
-    return {"energy_kwh": paper.energy_kwh(rows, BUDGETS), **kept}
+def _paper() -> PaperModel:
+    return PaperModel.from_arrays(Weights.shipped("paper").arrays)
 
 
 #: How the energies were modelled, by the model or the origin of a device's calibration.
@@ -409,10 +394,7 @@ def energy_model(
         calibration, header = calibration_of(device)
         models = Models.shipped(calibration, scaling)
         return models.energies, energy_provenance(calibration, header, scaling)
-    if kind == "paper":
-        model = PaperModel.from_arrays(Weights.shipped("paper").arrays)
-    else:
-        model = PaperModel.from_torch_file(files[0])
+    model = PaperModel.from_torch_file(files[0]) if files else _paper()
 
     def paper(rows: NDArray[np.int32], budgets: Sequence[int]) -> dict[str, Array]:
         return {"energy_kwh": model.energy_kwh(rows, budgets)}

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naslib_ecnas.data.arrays import ArrayFile, write_arrays
-from naslib_ecnas.errors import ConfigError, FormatError
+from naslib_ecnas.errors import FormatError
 from naslib_ecnas.surrogate import shipped
-from naslib_ecnas.surrogate.features import COSTS, FEATURES
+from naslib_ecnas.surrogate.features import COSTS
 
 __all__ = [
     "BUDGETS",
@@ -78,12 +78,10 @@ class Model:
     def from_arrays(
         cls: type[M], arrays: Mapping[str, NDArray[Any]], prefix: str = "", **known: Any
     ) -> M:
-        """The inverse of `to_arrays`; KeyError where an array is missing.
+        """The inverse of `to_arrays`, with `known` fields that are not among the arrays.
 
-        Args:
-            arrays: arrays by name.
-            prefix: beginning of the names of this model's arrays.
-            known: fields that are not among the arrays.
+        Raises:
+            KeyError: an array is missing.
         """
         types = get_type_hints(cls)
         for field in fields(cls):  # type: ignore[arg-type]
@@ -290,10 +288,6 @@ class AccuracyModel(Model):
         return mean[:, :_TEST], std[:, :_TEST], test, test_std
 
 
-#: Rows at a time: their inputs stay in the processor's cache.
-_CHUNK = 8192
-
-
 @dataclass(frozen=True)
 class EnergyModel(Model):
     """Energy at 4 epochs as time times power: a linear model of time, a perceptron of power.
@@ -313,26 +307,11 @@ class EnergyModel(Model):
     """(3,) log relative error: constant, slope in log(energy in Wh), slope in the log spread."""
 
     def predict(self, x: NDArray[Any]) -> tuple[Array, Array]:
-        """Energy in kWh at 4 epochs and its standard deviation, (n,) each.
+        """Energy in kWh at 4 epochs of (n, k) features and its standard deviation, (n,) each.
 
         The standard deviation is for one new measurement: nine of ten lie within
         `mean * exp(+-1.645 * std / mean)`.
-
-        Args:
-            x: (n, len(FEATURES)) from `features`.
-
-        Raises:
-            ConfigError: x has another shape.
         """
-        if x.ndim != 2 or x.shape[1] != len(FEATURES):
-            raise ConfigError(f"features must have the shape (n, {len(FEATURES)})", value=x.shape)
-        mean, std = np.empty(len(x)), np.empty(len(x))
-        for start in range(0, len(x), _CHUNK):
-            some = slice(start, start + _CHUNK)
-            mean[some], std[some] = self._predict(x[some])
-        return mean, std
-
-    def _predict(self, x: NDArray[Any]) -> tuple[Array, Array]:
         outputs = self.power(self.time.power_inputs(x)).astype(np.float64)
         power, spread = np.clip(outputs, *self.bounds).T
         mean = self.time.energy_kwh(x, power)

@@ -80,11 +80,8 @@ class PaperModel(Model):
     def wh(self, rows: ArrayLike) -> NDArray[np.float64]:
         """(n,) Wh at 4 epochs, the absolute value of the output as in the published table."""
         wanted = np.atleast_1d(np.asarray(rows))
-        out = np.empty(len(wanted))
-        for start in range(0, len(wanted), _CHUNK):
-            some = slice(start, start + _CHUNK)
-            out[some] = np.abs(self._outputs(inputs(wanted[some])))
-        return out
+        parts = np.split(wanted, range(_CHUNK, len(wanted), _CHUNK))
+        return np.abs(np.concatenate([self._outputs(inputs(part)) for part in parts]))
 
     def _outputs(self, x: Matrix) -> NDArray[np.float64]:
         h = x.astype(np.float64)

@@ -12,7 +12,7 @@ import pytest
 
 import naslib_ecnas as ecnas
 from naslib_ecnas.data.arrays import write_arrays
-from naslib_ecnas.errors import ConfigError, FormatError, UnknownTableError
+from naslib_ecnas.errors import FormatError, UnknownTableError
 from naslib_ecnas.quality import bounds, scores
 from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate.features import COSTS, FEATURES, features
@@ -330,12 +330,9 @@ def test_energy_is_time_times_power_and_its_error_a_law_of_energy_and_spread() -
     beyond, _ = energy_model(power_w=math.exp(12.0)).predict(few)
     assert beyond == pytest.approx(at_bound, rel=1e-6)
     assert energy_model(intercept=-1e3).time(few) == pytest.approx([2.0] * 3)
-    for shape in ((3, 5), (len(FEATURES),), (2, len(FEATURES) + 1)):
-        with pytest.raises(ConfigError, match=r"shape \(n, 197\), got"):
-            energy_model().predict(np.zeros(shape, np.float32))
 
 
-def test_every_cell_has_a_sensible_energy_whatever_the_chunk(x: np.ndarray) -> None:
+def test_every_cell_has_a_sensible_energy(x: np.ndarray) -> None:
     model = EnergyModel.from_arrays(Weights.shipped("energy").arrays)
     before = x.copy()
     mean, std = model.predict(x)
@@ -344,10 +341,6 @@ def test_every_cell_has_a_sensible_energy_whatever_the_chunk(x: np.ndarray) -> N
     # The measurements span 3.15 to 46.4 Wh; the space goes little beyond.
     assert 1e-3 < mean.min() < mean.max() < 0.07
     assert 0.002 < (std / mean).min() < (std / mean).max() < 0.6
-    some = slice(8190, 8200)  # across the border of two chunks
-    again = model.predict(x[some])
-    assert mean[some] == pytest.approx(again[0], rel=1e-5)
-    assert std[some] == pytest.approx(again[1], rel=1e-4)
     assert [part.shape for part in model.predict(x[:0])] == [(0,)] * 2
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from naslib_ecnas.surrogate import TARGETS
 from naslib_ecnas.surrogate.fit.epochs import fit_epochs
-from naslib_ecnas.surrogate.modelled import TARGETS
 from naslib_ecnas.surrogate.models import Weights, shipped
 
 
