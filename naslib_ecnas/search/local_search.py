@@ -35,18 +35,6 @@ class LocalSearch(Optimiser):
 
     Raises:
         ConfigError: an impossible setting.
-
-    Example:
-        >>> import numpy as np
-        >>> from naslib_ecnas.search import Problem
-        >>> from naslib_ecnas.space import Space
-        >>> search = LocalSearch(Problem(Space(4), np.random.default_rng(0)), initial=1)
-        >>> while search.climbs < 2:
-        ...     rows = search.ask()
-        ...     cells = [search.space.cell(row) for row in rows]
-        ...     search.tell(rows, [(cell.edges, cell.vertices) for cell in cells])
-        >>> search.optima[0]  # the smallest cell has the least of both
-        0
     """
 
     name = "ls"

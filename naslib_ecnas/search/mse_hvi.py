@@ -8,6 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from functools import cache
+from operator import add
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -64,19 +66,12 @@ class Regression:
     mean 0 and variance 1. The ratio r is the value of a grid with the largest marginal likelihood,
     s^2 its most likely value. Data are kept as sums, so adding n points costs O(n d^2) and a fit
     O(d^3), however many points there are.
-
-    Args:
-        features: number of columns of z (d).
-        targets: number of columns of y (m).
     """
 
-    def __init__(self, features: int, targets: int) -> None:
-        self._gram = np.zeros((features, features))
-        self._moment = np.zeros((features, targets))
-        self._total = np.zeros(features)
-        self._sum = np.zeros(targets)
-        self._squares = np.zeros(targets)
+    def __init__(self) -> None:
         self._n = 0
+        # Of z'z, z'y, z, y and y^2.
+        self._sums: tuple[Any, ...] = (0.0, 0.0, 0.0, 0.0, 0.0)
 
     def __len__(self) -> int:
         """Number of points added."""
@@ -84,11 +79,8 @@ class Regression:
 
     def add(self, z: Floats, y: Floats) -> None:
         """Add (n, d) features with their (n, m) targets."""
-        self._gram += z.T @ z
-        self._moment += z.T @ y
-        self._total += z.sum(axis=0)
-        self._sum += y.sum(axis=0)
-        self._squares += (y**2).sum(axis=0)
+        new = (z.T @ z, z.T @ y, z.sum(axis=0), y.sum(axis=0), (y**2).sum(axis=0))
+        self._sums = tuple(map(add, self._sums, new))
         self._n += len(z)
 
     def predict(self, z: Floats) -> tuple[Floats, Floats]:
@@ -97,11 +89,12 @@ class Regression:
         At least two points must have been added.
         """
         n = self._n
-        mean = self._sum / n
-        variance = np.maximum(self._squares / n - mean**2, 0.0)
+        gram, moment, total, mean, squares = self._sums
+        mean = mean / n
+        variance = np.maximum(squares / n - mean**2, 0.0)
         scale = np.sqrt(np.where(variance > 1e-12 * np.maximum(mean**2, 1e-300), variance, 1.0))
-        moment = (self._moment - self._total[:, None] * mean) / scale
-        values, vectors = np.linalg.eigh(self._gram)
+        moment = (moment - total[:, None] * mean) / scale
+        values, vectors = np.linalg.eigh(gram)
         values = np.maximum(values, 0.0)
         rotated = vectors.T @ moment
         squares = n * variance / scale**2
@@ -218,18 +211,6 @@ class MseHvi(Optimiser):
 
     Raises:
         ConfigError: an impossible setting.
-
-    Example:
-        >>> import numpy as np
-        >>> from naslib_ecnas.search import Problem
-        >>> from naslib_ecnas.space import Space
-        >>> search = MseHvi(Problem(Space(4), np.random.default_rng(0)), batch=2)
-        >>> for _ in range(20):
-        ...     rows = search.ask()
-        ...     cells = [search.space.cell(row) for row in rows]
-        ...     search.tell(rows, [(cell.edges, 4 - cell.vertices) for cell in cells])
-        >>> search.front.costs.tolist()  # the fewest edges for 2, 3 and 4 vertices
-        [[1.0, 2.0], [2.0, 1.0], [3.0, 0.0]]
     """
 
     name = "mse-hvi"
@@ -263,13 +244,13 @@ class MseHvi(Optimiser):
         self._visited = Visited(self._allowed, avoid=True)
         self._encode = Encoding(self.space, self.rng)
         self._features = FourierFeatures(len(self._encode), self.rng, cosines=cosines)
-        self._model: Regression | None = None
+        self._model = Regression()
         self._worst: Floats = np.array(-np.inf)
         self._evaluated = 0
 
     def ask(self) -> Rows:
         """The first cells at random, then the cells of the largest expected improvement."""
-        if self._evaluated < self.initial or self._model is None or len(self._model) < 2:
+        if self._evaluated < self.initial or len(self._model) < 2:
             missing = max(1, self.initial - self._evaluated)
             if self.paper:
                 return self._sample_released(missing)
@@ -285,8 +266,6 @@ class MseHvi(Optimiser):
         new = new.known()
         if not len(new):
             return
-        if self._model is None:
-            self._model = Regression(len(self._features), new.costs.shape[1])
         self._model.add(self._features(self._encode(new.rows)), new.costs)
         self._worst = np.maximum(self._worst, new.costs.max(axis=0))
         both = self.front + new
@@ -299,7 +278,7 @@ class MseHvi(Optimiser):
         Raises:
             ConfigError: the costs of fewer than two cells are known.
         """
-        if self._model is None or len(self._model) < 2:
+        if len(self._model) < 2:
             raise ConfigError("a prediction needs the costs of at least two cells")
         where = np.asarray(rows, dtype=np.int32)
         mean, std = self._model.predict(self._features(self._encode(where)))

@@ -200,18 +200,13 @@ class Visited:
         self.avoid = avoid
         self._allowed = allowed
         self.proposable: NDArray[np.bool_] = allowed.copy() if avoid else allowed
-        self._left = int(allowed.sum())
 
     def add(self, rows: Rows) -> None:
         """Mark cells as visited. When all allowed cells are, all may be proposed again."""
-        if not self.avoid:
-            return
-        distinct = np.unique(rows)
-        self._left -= int(self.proposable[distinct].sum())
-        self.proposable[distinct] = False
-        if not self._left:
-            self.proposable[:] = self._allowed
-            self._left = int(self._allowed.sum())
+        if self.avoid:
+            self.proposable[rows] = False
+            if not self.proposable.any():
+                self.proposable[:] = self._allowed
 
     def draw(self, make: Callable[[NDArray[np.intp]], Rows], n: int) -> Rows:
         """(n,) int32 rows, in which visited and repeated cells are drawn again up to ten times.
@@ -271,12 +266,7 @@ class Encoding:
     def _raw(self, rows: Rows) -> Floats:
         matrices, labels = self.space.matrices(rows)
         one_hot = labels[:, :, None] == np.arange(3)
-        columns = [
-            matrices[:, self._upper[0], self._upper[1]],
-            one_hot.reshape(len(rows), -1),
-            one_hot.sum(axis=1),
-            np.log(network.parameters(rows))[:, None],
-            np.log(network.multiply_adds(rows))[:, None],
-            network.depth(rows)[:, None],
-        ]
-        return np.column_stack([column.astype(np.float64) for column in columns])
+        size = [np.log(network.parameters(rows)), np.log(network.multiply_adds(rows))]
+        upper = matrices[:, self._upper[0], self._upper[1]]
+        columns = [upper, one_hot.reshape(len(rows), -1), one_hot.sum(axis=1), *size]
+        return np.column_stack([*columns, network.depth(rows)]).astype(np.float64, copy=False)

@@ -27,16 +27,6 @@ class RandomSearch(Optimiser):
 
     Raises:
         ConfigError: an empty batch, or both `paper` and `avoid_repeats`.
-
-    Example:
-        >>> import numpy as np
-        >>> from naslib_ecnas.search import Problem
-        >>> from naslib_ecnas.space import Space
-        >>> search = RandomSearch(Problem(Space(4), np.random.default_rng(0)), batch=5)
-        >>> rows = search.ask()
-        >>> search.tell(rows, np.zeros((5, 2)))
-        >>> rows.shape, bool((rows < 91).all())
-        ((5,), True)
     """
 
     name = "random"

@@ -38,19 +38,6 @@ class RegularisedEvolution(Optimiser):
 
     Raises:
         ConfigError: an impossible setting.
-
-    Example:
-        >>> import numpy as np
-        >>> from naslib_ecnas.search import Problem
-        >>> from naslib_ecnas.space import Space
-        >>> problem = Problem(Space(4), np.random.default_rng(0))
-        >>> search = RegularisedEvolution(problem, population=10, sample=5)
-        >>> for _ in range(200):
-        ...     rows = search.ask()
-        ...     cells = [search.space.cell(row) for row in rows]
-        ...     search.tell(rows, [(cell.edges, cell.vertices) for cell in cells])
-        >>> search.space.cell(search.queue.rows.min()).edges  # the smallest has the least of both
-        1
     """
 
     name = "re"

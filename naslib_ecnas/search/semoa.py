@@ -127,18 +127,6 @@ class Semoa(Optimiser):
 
     Raises:
         ConfigError: an impossible number, or `paper` together with `settings` or `avoid_repeats`.
-
-    Example:
-        >>> import numpy as np
-        >>> from naslib_ecnas.search import Problem
-        >>> from naslib_ecnas.space import Space
-        >>> search = Semoa(Problem(Space(4), np.random.default_rng(0)))
-        >>> for _ in range(20):
-        ...     rows = search.ask()
-        ...     cells = [search.space.cell(row) for row in rows]
-        ...     search.tell(rows, [(cell.edges, 4 - cell.vertices) for cell in cells])
-        >>> sorted(search.population.costs.tolist())  # the fewest edges for 4, 3 and 2 vertices
-        [[1.0, 2.0], [2.0, 1.0], [3.0, 0.0]]
     """
 
     name = "semoa"

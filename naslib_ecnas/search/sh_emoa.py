@@ -64,15 +64,6 @@ class ShEmoa(Optimiser):
 
     Raises:
         ConfigError: an impossible setting.
-
-    Example:
-        >>> import numpy as np
-        >>> from naslib_ecnas.search import Problem
-        >>> from naslib_ecnas.space import Space
-        >>> search = ShEmoa(Problem(Space(4), np.random.default_rng(0), budgets=(4, 12)))
-        >>> batch = search.ask()
-        >>> len(batch.rows), batch.epochs
-        (10, 4)
     """
 
     name = "sh-emoa"
