@@ -80,7 +80,6 @@ def test_every_error_of_the_library_is_typed(standin: Any) -> None:
             nvml._call("the power", fail)
         assert type(caught.value) is kind
     nvml.close()
-    nvml.close()
     assert standin.running() == 0
 
 

@@ -31,6 +31,13 @@ def test_a_reading_cannot_contradict_itself() -> None:
             Reading(**{"method": "counter", **fields})  # type: ignore[arg-type]
 
 
+def window(name: str, seconds: float, energy: float, **fields: Any) -> Window:
+    reading = Reading(energy_j=energy, method="counter", uncertainty_j=1.0)
+    values = {"path": name, "index": 0, "parent": None, "energy_j": {"GPU-a": reading}, **fields}
+    times = {"started": 10.0, "stopped": 10.0 + seconds, "started_unix": 0, "stopped_unix": seconds}
+    return Window(name=name, **times, **values)
+
+
 # -- windows --------------------------------------------------------------------------------------
 
 
@@ -73,7 +80,7 @@ def test_every_field_of_a_window_survives_json() -> None:
     assert [plain[f"{kind}_total_j"] for kind in ("gpu", "cpu", "dram")] == [305, 40, 7]
     # What is unknown stays unknown.
     bad = invalid("reset", "it fell", method="counter", start=GpuState())
-    empty = Window("a", "a", 0, None, 1.0, 2.0, 1.0, 2.0, energy_j={"GPU-a": bad})
+    empty = window("a", 1, 0, energy_j={"GPU-a": bad})
     assert '"energy_j": null' in empty.to_json()
     assert '"gpu_total_j": null' in empty.to_json()
     again = Window.from_json(empty.to_json())
@@ -101,12 +108,9 @@ def test_what_is_not_a_window() -> None:
 
 
 def test_each_reason_is_given_once() -> None:
-    bad = {
-        name: invalid(reason, "", method="counter")
-        for name, reason in (("GPU-a", "reset"), ("GPU-b", "gap"), ("GPU-c", "reset"))
-    }
-    good = Reading(energy_j=1.0, method="counter")
-    mixed = Window("a", "a", 0, None, 1.0, 2.0, 1.0, 2.0, energy_j={**bad, "GPU-d": good})
+    reasons = {"GPU-a": "reset", "GPU-b": "gap", "GPU-c": "reset"}
+    readings = {name: invalid(why, "", method="counter") for name, why in reasons.items()}
+    mixed = window("a", 1, 0, energy_j={**readings, "GPU-d": Reading(1.0, "counter")})
     assert (mixed.valid, mixed.reasons) == (False, ("reset", "gap"))
     assert math.isnan(mixed.gpu_total_j)
 
@@ -116,18 +120,11 @@ def test_each_reason_is_given_once() -> None:
 BAD = {"GPU-a": invalid("reset", "it fell", method="counter")}
 
 
-def window(name: str, seconds: float, energy: float, **fields: Any) -> Window:
-    reading = Reading(energy_j=energy, method="counter", uncertainty_j=1.0)
-    values = {"path": name, "index": 0, "parent": None, "energy_j": {"GPU-a": reading}, **fields}
-    times = {"started": 10.0, "stopped": 10.0 + seconds, "started_unix": 0, "stopped_unix": seconds}
-    return Window(name=name, **times, **values)
-
-
 def test_the_rest_is_compared_with_the_highest_power_known() -> None:
     """4.5 of 10 s are covered; the others have used what is missing, or not."""
 
     def total(energy: float, **states: GpuState) -> Window:
-        reading = Reading(energy_j=energy, method="counter", uncertainty_j=1.0, **states)
+        reading = Reading(energy, "counter", uncertainty_j=1.0, **states)
         return window("total", 10, 0, index=5, energy_j={"GPU-a": reading})
 
     parts = [

@@ -10,28 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from naslib_ecnas.energy import (
-    Meter,
-    NullMeter,
-    Reading,
-    ReplayMeter,
-    Window,
-    check_parts,
-)
+from naslib_ecnas.energy import Meter, NullMeter, Reading, ReplayMeter, Window, check_parts
 from naslib_ecnas.errors import ConfigError
-
-
-def window(name: str, seconds: float, energy: float, **fields: Any) -> Window:
-    reading = Reading(energy_j=energy, method="counter", uncertainty_j=1.0)
-    values = {"path": name, "index": 0, "parent": None, "energy_j": {"GPU-a": reading}, **fields}
-    return Window(
-        name=name,
-        started=10.0,
-        stopped=10.0 + seconds,
-        started_unix=0,
-        stopped_unix=seconds,
-        **values,
-    )
 
 
 def test_every_meter_has_one_interface_and_knows_enclosing_windows_at_any_depth() -> None:
@@ -68,6 +48,9 @@ def test_a_trace_integrates_in_closed_form(clock: Any) -> None:
     assert w.window.gpu_total_j == pytest.approx(300 + 5 * 21)
     assert w.window.seconds == 3
     assert w.window.energy_j["replayed"].method == "replay"
+    with meter.window("beyond its end") as w:
+        clock.now += 5.5
+    assert w.window.reasons == ("outside-trace",)
 
 
 @given(st.lists(st.floats(0, 500), min_size=2, max_size=8), st.data())
@@ -91,22 +74,10 @@ def test_windows_of_a_trace_add_up(powers: list[float], data: st.DataObject) -> 
     assert check.verdict == "ok"
 
 
-def test_outside_its_trace_a_window_is_invalid(clock: Any) -> None:
-    meter = ReplayMeter.of_trace([0, 1], [100, 100], clock=clock)
-    with meter.window("train") as w:
-        clock.now += 1.5
-    assert w.window.reasons == ("outside-trace",)
-
-
 def test_what_is_not_a_trace() -> None:
-    for times, powers in (
-        ([0], [1]),
-        ([0, 1], [1]),
-        ([0, 0], [1, 1]),
-        ([1, 0], [1, 1]),
-        ([0, 1], [1, -1]),
-        ([0, 1], [1, math.nan]),
-    ):
+    two = [0, 1]
+    wrong = [([0], [1]), (two, [1]), ([0, 0], [1, 1]), ([1, 0], [1, 1])]
+    for times, powers in (*wrong, (two, [1, -1]), (two, [1, math.nan])):
         with pytest.raises(ConfigError, match="ascending times"):
             ReplayMeter.of_trace(times, powers)
     with ReplayMeter.of_trace([0, 1e6], [1, math.inf]) as meter, meter.window("w") as w:
@@ -115,8 +86,12 @@ def test_what_is_not_a_trace() -> None:
 
 
 def test_windows_are_replayed_by_name_in_their_order_and_marked() -> None:
-    recorded = [window("train", 3, 300, index=1), window("train", 2, 100, index=0)]
-    meter = ReplayMeter(recorded)
+    def window(index: int, seconds: float, energy: float) -> Window:
+        reading = Reading(energy, "counter", uncertainty_j=1.0)
+        times = (10.0, 10.0 + seconds, 0.0, seconds)
+        return Window("train", "train", index, None, *times, {"GPU-a": reading})
+
+    meter = ReplayMeter([window(1, 3, 300), window(0, 2, 100)])
     with meter.window("total") as total:
         energies = []
         for _ in range(3):

@@ -266,13 +266,11 @@ def test_nothing_is_clamped_and_the_edge_that_failed_is_named() -> None:
     assert reading(still, after).detail == "at the start the counter had not moved for 8.0 s"
 
 
-@pytest.mark.parametrize(("period_s", "limit_s"), [(math.nan, 1.0), (0.02, 1.0), (0.5, 5.0)])
-def test_a_counter_is_frozen_after_ten_periods_and_a_second_at_least(
-    period_s: float, limit_s: float
-) -> None:
-    for still_s, reason in ((0.99 * limit_s, ""), (1.01 * limit_s, "frozen")):
-        start, _, stop = counter_points((0.0, 1.0), (0.1, 2.0), (0.1 + still_s, 2.0))
-        assert reading(start, stop, period_s=period_s).reason == reason
+def test_a_counter_is_frozen_after_ten_periods_and_a_second_at_least() -> None:
+    for period_s, limit_s in ((math.nan, 1.0), (0.02, 1.0), (0.5, 5.0)):
+        for still_s, reason in ((0.99 * limit_s, ""), (1.01 * limit_s, "frozen")):
+            start, _, stop = counter_points((0.0, 1.0), (0.1, 2.0), (0.1 + still_s, 2.0))
+            assert reading(start, stop, period_s=period_s).reason == reason
 
 
 def test_samples_of_power_too_far_apart_do_not_represent_the_time_between() -> None:
