@@ -92,7 +92,10 @@ class Qnehvi(Optimiser):
         check_counts(self.name, initial=initial, batch=batch)
         check_counts(self.name, least=2, most=most)
         check_counts(self.name, least=batch, pool=pool)
-        self.initial, self.batch, self.pool, self.most = initial, batch, pool, most
+        self.initial: int = initial
+        self.batch: int = batch
+        self.pool: int = pool
+        self.most: int = most
         self._encoding = Encoding(self.space, self.rng)
         self._new = self._allowed.copy()
         self._told = Evaluated()

@@ -5,13 +5,18 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
-from naslib_ecnas.data import results_tree, table, tfrecord
+from naslib_ecnas.data import arrays, results_tree, tfrecord
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("naslib_ecnas", "data", "adapters")
 SOURCES = sorted(p for part in FOLDERS for p in (ROOT / part).rglob("*.py"))
-#: Calls that run what they are given, or that unpack it without a check.
-RUNNING = {"eval", "exec", "compile", "__import__"}
+#: Calls that run what they are given or unpack it, by the option and the value that prevents it.
+CHECKED: dict[str, tuple[str, object]] = {
+    **dict.fromkeys(("np.load", "numpy.load", "read_array", "load_npz"), ("allow_pickle", False)),
+    "torch.load": ("weights_only", True),
+}
+NEVER = {"eval", "exec", "compile", "__import__", "os.system", "os.popen"}
+NEVER |= {f"yaml.{name}" for name in ("load", "load_all", "unsafe_load", "full_load")}
 PICKLES = {"pickle", "cPickle", "dill", "cloudpickle", "shelve", "marshal"}
 PICKLE_ERRORS = {"UnpicklingError", "PickleError"}
 #: Global generators: seeded, or drawn from.
@@ -27,7 +32,6 @@ GLOBAL_RANDOM = {
 MAY_UNPICKLE = {"data/unpickle.py"}
 #: Where NASLib's own code draws from the global generators, so that a seed has to reach them.
 MAY_SEED = {"adapters/naslib_space.py"}
-
 
 BAD = [
     "try:\n    pass\nexcept:\n    pass",
@@ -58,8 +62,7 @@ def dotted(node: ast.AST) -> str:
 
 def faults(source: str, name: str = "") -> list[str]:
     """What a module does that none may, each with its line."""
-    found = []
-    tree = ast.parse(source)
+    found, tree = [], ast.parse(source)
     for node in ast.walk(tree):
         what = ""
         if isinstance(node, ast.ExceptHandler) and node.type is None:
@@ -82,36 +85,22 @@ def _only_errors(tree: ast.AST, node: ast.Import | ast.ImportFrom) -> bool:
     """Whether a module is imported for the class of its errors only."""
     if isinstance(node, ast.ImportFrom):
         return all(alias.name in PICKLE_ERRORS for alias in node.names)
-    if any(alias.asname for alias in node.names):
-        return False
-    used = [
-        other.attr
-        for other in ast.walk(tree)
-        if isinstance(other, ast.Attribute) and dotted(other.value) in PICKLES
-    ]
-    return bool(used) and set(used) <= PICKLE_ERRORS
+    attributes = [other for other in ast.walk(tree) if isinstance(other, ast.Attribute)]
+    used = {other.attr for other in attributes if dotted(other.value) in PICKLES}
+    return bool(used) and used <= PICKLE_ERRORS and not any(alias.asname for alias in node.names)
 
 
 def _call(node: ast.Call, name: str) -> str:
     called = dotted(node.func)
     options = {word.arg: word.value for word in node.keywords if word.arg}
-    if called in RUNNING or called in ("os.system", "os.popen"):
-        return f"calls {called}"
-    if called.endswith(("np.load", "numpy.load", "read_array", "load_npz")):
-        allowed = options.get("allow_pickle")
-        if not (isinstance(allowed, ast.Constant) and allowed.value is False):
-            return f"{called} without allow_pickle=False"
-    if called == "torch.load":
-        plain = options.get("weights_only")
-        if not (isinstance(plain, ast.Constant) and plain.value is True):
-            return f"calls {called}, which unpickles anything"
-    if called in ("yaml.load", "yaml.load_all", "yaml.unsafe_load", "yaml.full_load"):
-        return f"calls {called}"
-    shell = options.get("shell")
-    if shell is not None and not (isinstance(shell, ast.Constant) and shell.value is False):
+    values = {k: v.value for k, v in options.items() if isinstance(v, ast.Constant)}
+    for ending, (option, value) in CHECKED.items():
+        if called.endswith(ending) and values.get(option) is not value:
+            return f"{called} without {option}={value}"
+    if called.startswith("subprocess.") and values.get("shell", "shell" in options) is not False:
         return "starts a shell"
-    if called in GLOBAL_RANDOM and name not in MAY_SEED:
-        return f"touches the global generator by {called}"
+    if called in NEVER or (called in GLOBAL_RANDOM and name not in MAY_SEED):
+        return f"calls {called}"
     return ""
 
 
@@ -131,7 +120,7 @@ def test_the_bounds_are_those_of_the_text() -> None:
     text = " ".join((ROOT / "SECURITY.md").read_text(encoding="utf-8").split())
     for bound, sentence in (
         (tfrecord._MAX_DATA, "frames of a TFRecord ({} MiB)"),
-        (table._LARGEST_HEADER, "the header of a table ({} MiB)"),
+        (arrays._LARGEST_HEADER, "the header of a table ({} MiB)"),
         (results_tree._MAX_BYTES, "files of a result folder ({} MiB each)"),
     ):
         assert sentence.format(bound >> 20) in text
