@@ -15,8 +15,9 @@ from naslib_ecnas.console import bytes_text, print_json, print_table, progress
 from naslib_ecnas.errors import ConfigError
 
 if TYPE_CHECKING:
-    from naslib_ecnas.data.catalog import Catalog, FileEntry
+    from naslib_ecnas.data.catalog import FileEntry
     from naslib_ecnas.data.croissant import DescribedFile
+    from naslib_ecnas.data.table import Table
     from naslib_ecnas.progress import Progress
 
 __all__ = ["add_options"]
@@ -43,11 +44,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("names", "PUBLISHED_OR_FILE", "name of a table or file, or a path", nargs="+")
     add(*JSON)
 
-    add = action(
-        _convert,
-        "ecnas data convert cells.csv --out cells.ecnas",
-        "ecnas query cells.ecnas 0",
-    )
+    example = "ecnas data convert cells.csv --out cells.ecnas", "ecnas query cells.ecnas 0"
+    add = action(_convert, *example)
     add("source", "TABLE", "name of a table, or a file or folder")
     add("--out", "FILE", "also write the table to this file (suffix .ecnas)")
     add("--afresh", help="convert again even if that was done before")
@@ -56,12 +54,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("source", "TABLE", "name of a table, or a path")
     add("out", "FILE", "file to write; its suffix is the format")
 
-    add = action(
-        _card,
-        "ecnas data card 5v",
-        "ecnas data export 4v 4v.csv",
-        "ecnas data card 4v.csv --out 4v.json",
-    )
+    own = "ecnas data export 4v 4v.csv", "ecnas data card 4v.csv --out 4v.json"
+    add = action(_card, "ecnas data card 5v", *own)
     add("source", "TABLE", "name of a table, or a path")
     add("--out", "FILE", "file to write (default: print)")
     add("--licence", "ID", "SPDX identifier (default: the table's)")
@@ -69,11 +63,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--url", "ADDRESS", "page of the data set")
     add("--published", "DAY", "date of publication, such as 2024-04-14")
 
-    add = action(
-        _build,
-        "ecnas data build 7v --nasbench nasbench_full.tfrecord --energy-model ours \\\n"
-        "    --out 7v-full.ecnas",
-    )
+    long = "ecnas data build 7v --nasbench nasbench_full.tfrecord --energy-model ours"
+    add = action(_build, f"{long} \\\n    --out 7v-full.ecnas")
     add("name", "7v", "the table to build", choices=("7v",))
     add("--nasbench", "FILE", "NAS-Bench-101's file", required=True)
     about = "ours; paper (the paper's recipe, fitted again); or paper-weights FILE (the weights "
@@ -92,7 +83,7 @@ def _list(args: argparse.Namespace) -> None:
     the name that other commands take."""
     from naslib_ecnas.data.catalog import catalog
 
-    found = _listing(catalog())
+    found = _listing()
     if args.json:
         print_json(found)
         return
@@ -101,17 +92,11 @@ def _list(args: argparse.Namespace) -> None:
     rows = []
     for table in (*found["embedded"], *found["tables"]):
         kinds = [c["kind"] for c in table.get("columns", ()) if "energy_kwh" in c["metrics"]]
-        rows.append(
-            (
-                table["name"],
-                f"{table['cells']:,}",
-                " ".join(map(str, table["budgets"])),
-                "modelled" if "columns" not in table else "".join(kinds) or "none",
-                sizes.get(table.get("file"), "-"),
-                "table" if table["table"] else "file" if paths.get(table.get("file")) else "-",
-                table["description"],
-            )
-        )
+        energy = "modelled" if "columns" not in table else "".join(kinds) or "none"
+        here = "table" if table["table"] else "file" if paths.get(table.get("file")) else "-"
+        budgets, size = " ".join(map(str, table["budgets"])), sizes.get(table.get("file"), "-")
+        shape = table["name"], f"{table['cells']:,}", budgets
+        rows.append((*shape, energy, size, here, table["description"]))
     headings = ("table", "cells", "epochs", "energy", "size", "here", "description")
     # The last column is prose; it would break every line of a narrower terminal.
     wide = not sys.stdout.isatty() or get_terminal_size().columns > 110
@@ -120,14 +105,11 @@ def _list(args: argparse.Namespace) -> None:
     if not wide:
         print("descriptions: a wider terminal, or --json")
     used = {table["file"] for table in found["tables"]}
-    other = [
-        (file.name, sizes[file.name], file.licence, file.note or "")
-        for file in catalog().files
-        if file.name not in used
-    ]
+    other = [f for f in catalog().files if f.name not in used]
     if other:
         print()
-        print_table(("other file", "size", "licence", "description"), other, right=[1])
+        lines = [(f.name, sizes[f.name], f.licence, f.note or "") for f in other]
+        print_table(("other file", "size", "licence", "description"), lines, right=[1])
 
 
 def _size(file: FileEntry) -> str:
@@ -136,9 +118,10 @@ def _size(file: FileEntry) -> str:
     return bytes_text(file.size)
 
 
-def _listing(entries: Catalog) -> dict[str, Any]:
+def _listing() -> dict[str, Any]:
     """All tables and files, with the paths of those that are on this machine."""
     from naslib_ecnas.data.cache import tables_folder
+    from naslib_ecnas.data.catalog import catalog
     from naslib_ecnas.data.convert import cached_table
     from naslib_ecnas.data.fetch import local_copy
     from naslib_ecnas.files import cache_folder
@@ -147,9 +130,9 @@ def _listing(entries: Catalog) -> dict[str, Any]:
     from naslib_ecnas.surrogate.models import BUDGETS
 
     def text(path: Path | None) -> str | None:
-        return None if path is None else str(path)
+        return str(path) if path and path.is_file() else None
 
-    made = {name: tables_folder() / f"{name}.ecnas" for name in EMBEDDED}
+    stated = ("vertices", "cells", "budgets", "repeats", "description", "notes")
     return {
         "cache": str(cache_folder()),
         "mirror": os.environ.get("ECNAS_MIRROR") or None,
@@ -160,7 +143,7 @@ def _listing(entries: Catalog) -> dict[str, Any]:
                 "cells": len(Space(vertices)),
                 "budgets": BUDGETS,
                 "description": "comes with the package: modelled energy, accuracy and time",
-                "table": text(made[name] if made[name].is_file() else None),
+                "table": text(tables_folder() / f"{name}.ecnas"),
             }
             for name, vertices in EMBEDDED.items()
         ],
@@ -168,21 +151,16 @@ def _listing(entries: Catalog) -> dict[str, Any]:
             {
                 "name": table.name,
                 "file": table.file.name,
-                "vertices": table.vertices,
-                "cells": table.cells,
-                "budgets": table.budgets,
-                "repeats": table.repeats,
-                "description": table.description,
-                "notes": table.notes,
+                **{key: getattr(table, key) for key in stated},
                 "columns": [
                     {"metrics": group.metrics, **group.provenance.to_json()}
                     for group in table.groups
                 ],
                 "table": text(cached_table(table)),
             }
-            for table in entries.tables
+            for table in catalog().tables
         ],
-        "files": [{**asdict(file), "path": text(local_copy(file))} for file in entries.files],
+        "files": [{**asdict(file), "path": text(local_copy(file))} for file in catalog().files],
     }
 
 
@@ -231,16 +209,23 @@ def _verify(args: argparse.Namespace) -> int:
 def _convert(args: argparse.Namespace) -> None:
     """Make a table from a file. It may be a TFRecord, Parquet or CSV file, NASLib's pickle or a
     folder of results; the format is recognised by the content. Prints the table's path."""
-    from naslib_ecnas.data.table import Table, write_table
-    from naslib_ecnas.loading import table_file
+    from naslib_ecnas.data.table import write_table
 
     remedy = f"for other formats: ecnas data export {args.source} OUT"
     out = None if args.out is None else _table_path(args.out, remedy)
     with progress() as shown:
-        path = table_file(args.source, afresh=args.afresh, progress=shown)
+        table = _table(args.source, shown, afresh=args.afresh)
     if out is not None:
-        write_table(out, Table.open(path).to_columns())
-    print(path if out is None else out)
+        write_table(out, table.to_columns())
+    print(out or table.path)
+
+
+def _table(source: str, progress: Progress, *, afresh: bool = False) -> Table:
+    """The table of a name or a file, made if needed."""
+    from naslib_ecnas.data.table import Table
+    from naslib_ecnas.loading import table_file
+
+    return Table.open(table_file(source, afresh=afresh, progress=progress))
 
 
 def _table_path(text: str, remedy: str | None = None) -> Path:
@@ -254,13 +239,11 @@ def _export(args: argparse.Namespace) -> None:
     """Write a table as .ecnas, .tfrecord, .parquet (extra `tables`) or .csv, by the suffix of the
     file."""
     from naslib_ecnas.data.convert import check_suffix, export
-    from naslib_ecnas.data.table import Table
-    from naslib_ecnas.loading import table_file
 
     out = Path(args.out).expanduser()
     check_suffix(out)
     with progress() as shown:
-        export(Table.open(table_file(args.source, progress=shown)), out)
+        export(_table(args.source, shown), out)
     print(out)
 
 
@@ -288,26 +271,17 @@ def _card(args: argparse.Namespace) -> None:
     with the package, a published one, or your own file."""
     from naslib_ecnas._version import __version__
     from naslib_ecnas.data.croissant import card
-    from naslib_ecnas.data.table import Table
     from naslib_ecnas.files import atomic_write, to_json
-    from naslib_ecnas.loading import table_file
     from naslib_ecnas.surrogate import EMBEDDED
 
     out = None if args.out is None else Path(args.out).expanduser()
     with progress() as shown:
-        table = Table.open(table_file(args.source, progress=shown))
+        table = _table(args.source, shown)
         file = _described_file(args.source, table.path, out, shown)
-    document = card(
-        table,
-        file,
-        # Only the tables that come with the package change with its version.
-        version=__version__ if args.source in EMBEDDED else None,
-        licence=args.licence,
-        citation=args.citation,
-        url=args.url,
-        published=args.published,
-    )
-    text = to_json(document, indent=2)
+    given = {name: getattr(args, name) for name in ("licence", "citation", "url", "published")}
+    # Only the tables that come with the package change with its version.
+    version = __version__ if args.source in EMBEDDED else None
+    text = to_json(card(table, file, version=version, **given), indent=2)
     if out is None:
         print(text)
         return
@@ -320,14 +294,14 @@ def _described_file(
     source: str, table: Path, out: Path | None, progress: Progress
 ) -> DescribedFile:
     """The file that a card describes: published, made by the package, or the user's own."""
-    from naslib_ecnas.data.catalog import file_entry, tables
+    from naslib_ecnas.data.catalog import file_entry, named
     from naslib_ecnas.data.croissant import DescribedFile
     from naslib_ecnas.surrogate import EMBEDDED
 
     if source in EMBEDDED:
         return DescribedFile.of(table, progress=progress)
     path = Path(source).expanduser()
-    if source in {entry.name for entry in tables()} or not path.exists():
+    if named(source)[0] or not path.exists():
         return DescribedFile.published(file_entry(source))
     if path.is_dir():
         remedy = f"make one first: ecnas data export {source} OUT.parquet"
