@@ -9,7 +9,7 @@ import ctypes
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,6 @@ import pytest
 from naslib_ecnas.energy import EnergyMeter
 
 SOURCE = Path(__file__).with_name("standin_nvml.c")
-
 #: The longest that a test waits for what must happen anyway.
 SAFETY_S = 600.0
 
@@ -33,7 +32,6 @@ class Standin:
         self._lib = lib
         lib.standin_set.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_double]
         lib.standin_origin.restype = lib.standin_now.restype = ctypes.c_double
-        lib.standin_queries.restype = ctypes.c_long
 
     def set(self, gpu: int = 0, **values: float) -> None:
         for key, value in values.items():
@@ -50,9 +48,6 @@ class Standin:
     def origin(self, gpu: int = 0) -> float:
         """Time at which the sine began."""
         return float(self._lib.standin_origin(gpu))
-
-    def queries(self) -> int:
-        return int(self._lib.standin_queries())
 
     def running(self) -> int:
         """How often NVML is initialised."""
@@ -104,7 +99,7 @@ def standin(standin_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[S
     standin = Standin(lib)
     standin.set(clock=1000.0)
     for gpu in range(4):
-        standin.set(gpu, power=100)
+        standin.set(gpu, power=100)  # from the clock's time on
     yield standin
     lib.standin_clear()
 
@@ -116,19 +111,15 @@ def environment(standin_folder: Path) -> dict[str, str]:
     return {**kept, "LD_LIBRARY_PATH": str(standin_folder), "OMP_NUM_THREADS": "1"}
 
 
-class Clock:
-    """A time that a test moves."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> Callable[[], float]:
+    """A time in s that a test moves."""
+
+    def clock() -> float:
+        return clock.now
+
+    clock.now = 1000.0
+    return clock
 
 
 class Powercap:

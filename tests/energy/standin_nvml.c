@@ -1,10 +1,9 @@
 /* A stand-in for libnvidia-ml.so.1: synthetic GPUs whose energy is known in closed form.
  *
  * Power in W is  power + swing * sin(2 pi hertz (t - origin)),  t by CLOCK_MONOTONIC, as Python's
- * time.monotonic, or a clock that tests set. Tests set values by standin_set; in another process by
- * STANDIN_NVML="gpus=2,power=200" before it is loaded, and by the same text in the file that
- * STANDIN_NVML_FILE names, which the next query reads and removes. Only what the meter calls is
- * here; struct layouts are those of nvml.h.
+ * time.monotonic, or a clock that tests set. Tests set values by standin_set, or in another process
+ * by STANDIN_NVML="gpus=2,power=200" before it is loaded. Only what the meter calls is here; struct
+ * layouts are those of nvml.h.
  */
 #include <math.h>
 #include <stdint.h>
@@ -22,7 +21,7 @@ typedef struct {
     double period, scale;                        /* refresh in s; counter's factor */
     double shown;                                /* mJ shown since `frozen` was set */
     int counter, instant, average, states;       /* sensors: 1 works, 0 not supported */
-    int frozen, lost, nan, mig, denied, flaky, model;
+    int frozen, lost, nan, mig, denied, flaky;
     volatile int hang;                           /* every query waits until it is 0 again */
     int others;
     unsigned pids[MAX_OTHERS];
@@ -39,9 +38,7 @@ typedef struct {
 static Gpu gpu[MAX_GPUS];
 static char instance[MAX_GPUS];                  /* its addresses are the MIG instances' handles */
 static int count, running, driver = 1;
-static long queries;
 static double set_clock = -1;                    /* below 0: the real one */
-static const char *orders;                       /* STANDIN_NVML_FILE */
 
 static double now(void) {
     struct timespec t;
@@ -80,7 +77,7 @@ int standin_set(int i, const char *key, double x) {
     else if (!strcmp(key, "reset")) { g->base = x; g->origin = t; }
     else if (!strcmp(key, "frozen")) { g->shown = counter_mj(g, t); g->frozen = (int)x; }
     KEY(period) KEY(scale) KEY(counter) KEY(instant) KEY(average) KEY(states) KEY(lost) KEY(nan)
-    KEY(mig) KEY(denied) KEY(flaky) KEY(model) KEY(hang)
+    KEY(mig) KEY(denied) KEY(flaky) KEY(hang)
     else if (!strcmp(key, "other")) {
         if (x <= 0) g->others = 0;
         else if (g->others < MAX_OTHERS) g->pids[g->others++] = (unsigned)x;
@@ -91,12 +88,11 @@ int standin_set(int i, const char *key, double x) {
 
 double standin_origin(int i) { return gpu[i].origin; }
 double standin_now(void) { return now(); }
-long standin_queries(void) { return queries; }
 int standin_running(void) { return running; }
 
 void standin_clear(void) {
     count = driver = 1;
-    running = queries = 0;
+    running = 0;
     set_clock = -1;
     for (int i = 0; i < MAX_GPUS; i++)
         gpu[i] = (Gpu){.power = 100, .origin = now(), .base = 5000, .period = 0.01, .scale = 1,
@@ -104,32 +100,16 @@ void standin_clear(void) {
 }
 
 /* Settings for all GPUs. */
-static void apply(char *text) {
-    char key[32];
+__attribute__((constructor)) static void load(void) {
+    standin_clear();
+    const char *env = getenv("STANDIN_NVML");
+    char text[512], key[32];
     double x;
+    if (!env || strlen(env) >= sizeof text) return;
+    strcpy(text, env);
     for (char *part = strtok(text, ","); part; part = strtok(NULL, ","))
         if (sscanf(part, "%31[^=]=%lf", key, &x) == 2)
             for (int i = 0; i < MAX_GPUS; i++) standin_set(i, key, x);
-}
-
-static void obey(void) {
-    char text[512];
-    FILE *file = orders ? fopen(orders, "r") : NULL;
-    if (!file) return;
-    text[fread(text, 1, sizeof text - 1, file)] = 0;
-    fclose(file);
-    remove(orders);
-    apply(text);
-}
-
-__attribute__((constructor)) static void load(void) {
-    standin_clear();
-    orders = getenv("STANDIN_NVML_FILE");
-    const char *env = getenv("STANDIN_NVML");
-    char text[512];
-    if (!env || strlen(env) >= sizeof text) return;
-    strcpy(text, env);
-    apply(text);
 }
 
 static void wait_while_hanging(const Gpu *g) {
@@ -139,8 +119,6 @@ static void wait_while_hanging(const Gpu *g) {
 
 /* What every query of a device meets first. */
 static int answer(const Gpu *g) {
-    __atomic_add_fetch(&queries, 1, __ATOMIC_RELAXED);
-    obey();
     if (!running) return UNINITIALIZED;
     wait_while_hanging(g);
     if (g->lost) return LOST;
@@ -173,7 +151,8 @@ int nvmlDeviceGetUUID(Gpu *g, char *out, unsigned n) {
     return OK;
 }
 int nvmlDeviceGetName(Gpu *g, char *out, unsigned n) {
-    snprintf(out, n, "Stand-in GPU model %d", g->model);
+    (void)g;
+    snprintf(out, n, "Stand-in GPU");
     return OK;
 }
 int nvmlDeviceGetArchitecture(Gpu *g, unsigned *arch) { (void)g; *arch = 7; return OK; }  /* Zeus */

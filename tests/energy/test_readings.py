@@ -173,16 +173,6 @@ def test_parts_are_unknown_where_a_reading_is_missing_or_invalid() -> None:
     assert check_parts(window("total", 10, 0, energy_j=BAD), [good])[0].verdict == "unknown"
 
 
-def test_net_is_gross_minus_rest() -> None:
-    before = Baseline.of(window("baseline", 10, 500))
-    one = net(window("train", 100, 20_000), before)["GPU-a"]
-    assert (one.gross_j, one.idle_w, one.energy_j) == (20_000, 50, 15_000)
-    assert one.uncertainty_j == pytest.approx(1 + 100 * 1 / 10)
-    bad = window("baseline", 10, 0, energy_j=BAD)
-    assert math.isnan(net(window("train", 1, 5), Baseline.of(bad))["GPU-a"].energy_j)
-    assert math.isnan(net(bad, before)["GPU-a"].energy_j)
-
-
 def test_net_covers_every_device_and_its_uncertainty_the_change_at_rest() -> None:
     def all_three(seconds: float, *energies: float, doubt: float = 1.0) -> Window:
         gpu, cpu, dram = (Reading(energy_j=e, method="rapl", uncertainty_j=doubt) for e in energies)
@@ -203,8 +193,13 @@ def test_net_covers_every_device_and_its_uncertainty_the_change_at_rest() -> Non
     # The worse of the two baselines, 0.4 W, and half of the 10 W between them.
     assert found["GPU-a"].uncertainty_j == pytest.approx(7 + 100 * (0.4 + 5))
     assert found["package-0"].uncertainty_j == pytest.approx(7 + 100 * 0.4)
-    # A device without a baseline has no net energy.
-    lone = net(all_three(100, 9_000, 3_000, 400), Baseline.of(window("baseline", 10, 500)))
-    assert (lone["GPU-a"].energy_j, lone["package-0"].gross_j) == (4_000, 3_000)
-    assert math.isnan(lone["package-0"].energy_j)
-    assert math.isnan(lone["package-0"].uncertainty_j)
+    # With one baseline; a device without it, or with an invalid one, has no net energy.
+    lone = Baseline.of(window("baseline", 10, 500))
+    found = net(all_three(100, 9_000, 3_000, 400), lone)
+    gpu, cpu = found["GPU-a"], found["package-0"]
+    assert (gpu.gross_j, gpu.idle_w, gpu.energy_j, cpu.gross_j) == (9_000, 50, 4_000, 3_000)
+    assert gpu.uncertainty_j == pytest.approx(1 + 100 * 1 / 10)
+    assert math.isnan(cpu.energy_j + cpu.uncertainty_j)
+    bad = window("baseline", 10, 0, energy_j=BAD)
+    for work, before in ((window("train", 1, 5), Baseline.of(bad)), (bad, lone)):
+        assert math.isnan(net(work, before)["GPU-a"].energy_j)

@@ -349,17 +349,10 @@ def test_the_powers_and_the_skew_of_the_edges_are_in_the_uncertainty() -> None:
     # An invalid reading keeps the states too.
     found = GPU.reading(*points(-2, (1.0, 1.0)), EDGES, states)
     assert (found.reason, found.start, found.stop) == ("reset", *states)
-    assert found.update_period_s == 0.01
-
-
-def test_the_timing_of_both_sensors_excuses_a_difference() -> None:
-    """The trapezoid of a change of 200 W in 10 s is 1 kJ wide: 10 % are within it."""
+    # A difference is within the timing of both if power changed: a trapezoid of 200 W in 10 s.
     assert GPU.reading(*points(2_200, (100.0, 300.0)), EDGES).agreement == "undecided"
-    both = points(2_200, (200.0, 200.0))
-    apart = GPU.reading(*both, EDGES)
-    assert (apart.agreement, apart.flags) == ("apart", ("counter-against-power",))
-    # Half a second off at both edges explains it again.
-    assert GPU.reading(*both, (9.5, 19.5)).agreement == "undecided"
+    found = GPU.reading(*points(2_200, (200.0, 200.0)), EDGES)
+    assert (found.agreement, found.flags) == ("apart", ("counter-against-power",))
 
 
 def test_above_the_limit_is_beyond_the_higher_limit_and_the_uncertainty() -> None:
