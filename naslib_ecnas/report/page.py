@@ -33,23 +33,6 @@ from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.report.runs import Run
 from naslib_ecnas.topologies import EDGES, OPERATIONS, topologies
 
-__all__ = [
-    "MISSING",
-    "MOST_LEVELS",
-    "STEP_LINEAR",
-    "Codes",
-    "Column",
-    "Page",
-    "coded",
-    "gather",
-    "html",
-    "pack",
-    "quantise",
-    "references",
-    "split",
-    "write_page",
-]
-
 #: Metrics that a page offers if the table holds them, beside the objectives of the runs.
 _SHOWN = (
     *("energy_kwh", "training_time_s", "validation_accuracy", "test_accuracy"),
@@ -68,18 +51,9 @@ _SAMPLE = 20_000
 _SCRIPTS = ("elements", "decode", "cell", "axes", "plot", "gestures", "runs", "page")
 #: Fields of a run that the page's data hold as they are.
 _RUN = (
-    "label",
-    "method",
-    "paper",
-    "objectives",
-    "epochs",
-    "evaluations",
-    "seed",
-    "hypervolume",
-    "spent",
+    *("label", "method", "paper", "objectives", "epochs", "evaluations", "seed"),
+    *("hypervolume", "spent"),
 )
-#: A placeholder of the template.
-_PLACE = re.compile(r"\{\{(\w+)\}\}")
 
 Code = NDArray[np.uint16]
 
@@ -158,10 +132,8 @@ def gather(bench: Benchmark, runs: Sequence[Run] = (), *, epochs: int | None = N
     if epochs not in bench.budgets:
         budgets = ", ".join(map(str, bench.budgets))
         raise UnknownBudgetError(f"table {bench.name} holds {budgets} epochs", value=epochs)
-    asked = (name for run in runs for name in run.objectives)
-    columns: list[Column] = []
-    for name in dict.fromkeys((*_SHOWN, *asked)):
-        columns += _columns(bench, name)
+    asked = dict.fromkeys((*_SHOWN, *(name for run in runs for name in run.objectives)))
+    columns = [column for name in asked for column in _columns(bench, name)]
     names = tuple(dict.fromkeys(column.name for column in columns))
     if len(names) < 2:
         raise UnknownMetricError(
@@ -194,28 +166,24 @@ def _check(bench: Benchmark, run: Run) -> None:
             f"{bench.name}, {bench.table.checksum[:12]}",
             remedy="name the runs' table by --table, with the --device, --pue, ... of the search",
         )
-    last = max(int(run.rows.max(initial=0)), int(run.front_rows.max(initial=0)))
-    first = min(int(run.rows.min(initial=0)), int(run.front_rows.min(initial=0)))
-    if last >= len(bench.space) or first < 0:
-        raise ProvenanceError(
-            f"rows of the run {run.label} must be 0 to {len(bench.space) - 1}",
-            value=last if first >= 0 else first,
-        )
+    rows = np.concatenate([run.rows, run.front_rows])
+    outside = rows[(rows < 0) | (rows >= len(bench.space))]
+    if outside.size:
+        message = f"rows of the run {run.label} must be 0 to {len(bench.space) - 1}"
+        raise ProvenanceError(message, value=int(outside[0]))
 
 
 def _columns(bench: Benchmark, name: str) -> list[Column]:
     """The columns of a metric, one for each budget or one for all; empty if not to be shown."""
     if name not in bench.provenance:
         return []
-    budgets = (None,) if name in DERIVED else bench.budgets
     out = []
-    for epochs in budgets:
-        values = bench.values(name, epochs)
+    for epochs in (None,) if name in DERIVED else bench.budgets:
         spread = f"{name}_std"
         std = bench.values(spread, epochs) if spread in bench.metrics else np.empty(0)
         std = std[np.isfinite(std)]
         typical = float(np.median(std)) if len(std) else float("nan")
-        out.append(Column(name, epochs, values, typical))
+        out.append(Column(name, epochs, bench.values(name, epochs), typical))
     known = np.concatenate([column.values for column in out])
     known = known[np.isfinite(known)]
     # A constant column, such as CO2 of 0 where it was not measured, is not shown.
@@ -336,21 +304,6 @@ def _bits(codes: Code) -> float:
 # that the header refers to by `[offset, length]`, counted from its end.
 
 
-class _Blocks:
-    """Binary blocks, appended one after the other."""
-
-    def __init__(self) -> None:
-        self.data = bytearray()
-
-    def add(self, data: bytes) -> list[int]:
-        """Append a block; returns its [offset, length]."""
-        self.data += data
-        return [len(self.data) - len(data), len(data)]
-
-    def array(self, values: NDArray[Any], kind: str) -> list[int]:
-        return self.add(np.ascontiguousarray(values, dtype=kind).tobytes())
-
-
 def coded(page: Page) -> tuple[Codes, ...]:
     """The page's columns as codes; unbounded metrics (costs) logarithmic, others linear."""
     return tuple(
@@ -366,10 +319,19 @@ def pack(page: Page, columns: Sequence[Codes]) -> bytes:
         page: content of the page.
         columns: its columns, as returned by `coded`.
     """
-    blocks = _Blocks()
+    blocks = bytearray()
+
+    def block(data: bytes) -> list[int]:
+        blocks.extend(data)
+        return [len(blocks) - len(data), len(data)]
+
+    def array(values: NDArray[Any], kind: str = "<i4") -> list[int]:
+        return block(np.ascontiguousarray(values, dtype=kind).tobytes())
+
     table = topologies()
     n_topologies = int(np.searchsorted(table.vertices, page.vertices, "right"))
     first = np.searchsorted(table.row_topology[: page.n_cells], np.arange(n_topologies))
+    codes = [packed.codes for packed in columns]
     header = {
         "version": __version__,
         "table": page.table,
@@ -377,40 +339,60 @@ def pack(page: Page, columns: Sequence[Codes]) -> bytes:
         "vertices": page.vertices,
         "cells": page.n_cells,
         "held": page.n_held,
-        "budgets": list(page.budgets),
+        "budgets": page.budgets,
         "epochs": page.epochs,
-        "metrics": [_metric(page, name) for name in page.metrics],
-        "columns": _payload_columns(page, columns, blocks),
-        "fronts": [
+        "metrics": [_metric(name, page.provenance[name]) for name in page.metrics],
+        "columns": [
             {
-                "objectives": list(front.objectives),
-                "epochs": front.epochs,
-                "rows": blocks.array(front.rows, "<i4"),
+                "metric": column.name,
+                "epochs": column.epochs,
+                "log": packed.log,
+                "low": packed.low,
+                "step": packed.step,
+                "reference": at,
+                "codes": block(split(packed.codes, None if at is None else codes[at])),
+                "levels": None if packed.levels is None else array(packed.levels, "<f8"),
+                "error": packed.error,
+                "std": column.typical_std,
             }
+            for column, packed, at in zip(page.columns, columns, references(codes), strict=True)
+        ],
+        "fronts": [
+            {"objectives": front.objectives, "epochs": front.epochs, "rows": array(front.rows)}
             for front in page.fronts
         ],
-        "runs": [_run(run, blocks) for run in page.runs],
+        "runs": [
+            {
+                **{name: getattr(run, name) for name in _RUN},
+                "knee": run.knee_row,
+                "extremes": run.extreme_rows,
+                "front": array(run.front_rows),
+                "rows": array(run.rows),
+                "counts": run.anytime_counts.tolist(),
+                "curve": run.anytime_hypervolume.tolist(),
+            }
+            for run in page.runs
+        ],
         "exact": {
-            "rows": blocks.array(page.exact_rows, "<i4"),
-            "columns": [blocks.array(c.values[page.exact_rows], "<f8") for c in page.columns],
+            "rows": array(page.exact_rows),
+            "columns": [array(c.values[page.exact_rows], "<f8") for c in page.columns],
         },
         "cell": {
-            "edges": [list(edge) for edge in EDGES],
-            "operations": list(OPERATIONS),
-            "first": blocks.array(first, "<i4"),
-            "code": blocks.array(table.code[:n_topologies], "<i4"),
-            "vertices": blocks.array(table.vertices[:n_topologies], "u1"),
-            "ops": blocks.array(table.row_ops[: page.n_cells], "u1"),
+            "edges": EDGES,
+            "operations": OPERATIONS,
+            "first": array(first),
+            "code": array(table.code[:n_topologies]),
+            "vertices": array(table.vertices[:n_topologies], "u1"),
+            "ops": array(table.row_ops[: page.n_cells], "u1"),
         },
     }
     text = to_json(header).encode("utf-8")
-    data = len(text).to_bytes(4, "little") + text + blocks.data
+    data = len(text).to_bytes(4, "little") + text + blocks
     return gzip.compress(data, compresslevel=9, mtime=0)
 
 
-def _metric(page: Page, name: str) -> dict[str, Any]:
+def _metric(name: str, origin: Provenance) -> dict[str, Any]:
     found = metric(name)
-    origin = page.provenance[name]
     return {
         "name": name,
         "about": found.about,
@@ -421,39 +403,6 @@ def _metric(page: Page, name: str) -> dict[str, Any]:
         "device": origin.device,
         "pue": origin.pue,
         "origin": str(origin),
-    }
-
-
-def _payload_columns(page: Page, columns: Sequence[Codes], blocks: _Blocks) -> list[dict[str, Any]]:
-    codes = [column.codes for column in columns]
-    return [
-        {
-            "metric": column.name,
-            "epochs": column.epochs,
-            "log": packed.log,
-            "low": packed.low,
-            "step": packed.step,
-            "reference": reference,
-            "codes": blocks.add(
-                split(packed.codes, None if reference is None else codes[reference])
-            ),
-            "levels": None if packed.levels is None else blocks.array(packed.levels, "<f8"),
-            "error": packed.error,
-            "std": column.typical_std,
-        }
-        for column, packed, reference in zip(page.columns, columns, references(codes), strict=True)
-    ]
-
-
-def _run(run: Run, blocks: _Blocks) -> dict[str, Any]:
-    return {
-        **{name: getattr(run, name) for name in _RUN},
-        "knee": run.knee_row,
-        "extremes": dict(run.extreme_rows),
-        "front": blocks.array(run.front_rows, "<i4"),
-        "rows": blocks.array(run.rows, "<i4"),
-        "counts": run.anytime_counts.tolist(),
-        "curve": run.anytime_hypervolume.tolist(),
     }
 
 
@@ -481,28 +430,22 @@ def html(page: Page) -> str:
         f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
         "base-uri 'none'; form-action 'none'"
     )
-    return _filled(
-        _asset("page.html"),
-        {
-            "policy": escape(policy),
-            "title": escape(f"{page.table}: energy and accuracy of {page.n_held:,} cells"),
-            "table": escape(page.table),
-            "held": f"{page.n_held:,}",
-            "vertices": str(page.vertices),
-            "budgets": escape(", ".join(map(str, page.budgets))),
-            "kinds": escape(_kinds(page)),
-            "origins": _origins(page, columns),
-            "checksum": escape(page.checksum),
-            "style": style,
-            "script": script,
-            "data": base64.b64encode(pack(page, columns)).decode("ascii"),
-        },
-    )
-
-
-def _filled(template: str, parts: Mapping[str, str]) -> str:
-    """The template with its placeholders replaced, in one pass: replacements are not expanded."""
-    return _PLACE.sub(lambda match: parts[match[1]], template)
+    parts = {
+        "policy": escape(policy),
+        "title": escape(f"{page.table}: energy and accuracy of {page.n_held:,} cells"),
+        "table": escape(page.table),
+        "held": f"{page.n_held:,}",
+        "vertices": str(page.vertices),
+        "budgets": ", ".join(map(str, page.budgets)),
+        "kinds": escape(_kinds(page)),
+        "origins": _origins(page, columns),
+        "checksum": escape(page.checksum),
+        "style": style,
+        "script": script,
+        "data": base64.b64encode(pack(page, columns)).decode("ascii"),
+    }
+    # In one pass, so that what looks like a placeholder in a name stays a name.
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], _asset("page.html"))
 
 
 @cache

@@ -22,8 +22,6 @@ from naslib_ecnas.files import from_json, is_file, is_folder
 if TYPE_CHECKING:
     from naslib_ecnas.search.result import SearchResult
 
-__all__ = ["Run", "compared_runs", "find_runs", "read_run"]
-
 
 @dataclass(frozen=True, eq=False)
 class Run:
@@ -96,14 +94,7 @@ def _run_of_result(label: str, result: SearchResult) -> Run:
     config = result.config
     return Run(
         label=label,
-        method=config.method,
-        paper=config.paper,
-        table=config.table,
-        checksum=config.checksum,
-        objectives=config.objectives,
-        epochs=config.epochs,
-        evaluations=config.evaluations,
-        seed=config.seed,
+        **{name: getattr(config, name) for name in _Config.__struct_fields__},
         rows=result.rows,
         front_rows=result.front_rows,
         knee_row=int(result.rows[result.knee]),
