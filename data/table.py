@@ -55,6 +55,12 @@ SUFFIX = ".ecnas"
 #: The array of rows, present unless the table has every cell of the space.
 ROWS = "rows"
 
+#: For each column a metric of the file, and a factor.
+Sources = Mapping[str, tuple[str, float]]
+
+#: What a header that contradicts itself leads to.
+_CONTRADICTION = (LookupError, TypeError, ValueError, AttributeError, OverflowError)
+
 _AGAIN = "make the table again with: ecnas data convert SOURCE --afresh"
 
 
@@ -152,19 +158,9 @@ class Table:
     """
 
     def __init__(self, file: ArrayFile) -> None:
+        about, self._file = file.metadata, file
         self.path: Path = file.path
         self.opener: Callable[[], Table] = partial(Table.open, file.path.absolute())
-        self._file = file
-        try:
-            self._read(file.metadata)
-        except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            if isinstance(error, ChecksumError):  # of the rows
-                raise
-            reason = error if isinstance(error, EcnasError) else f"{type(error).__name__}: {error}"
-            raise FormatError(f"the file holds no table: {reason}", path=self.path) from error
-
-    def _read(self, about: Mapping[str, Any]) -> None:
-        """Set all attributes from the file's metadata, checked against its arrays."""
         self.name: str = str(about["name"])
         self.space: Space = Space(about["vertices"])
         self.budgets: tuple[int, ...] = tuple(map(int, about["budgets"]))
@@ -173,13 +169,12 @@ class Table:
         origins = about["provenance"].items()
         provenance = {name: Provenance.from_json(origin) for name, origin in origins}
         self._show({name: (name, 1.0) for name in provenance}, provenance)
-        columns = dict(self._file.arrays)
+        columns = dict(file.arrays)
         self._rows = columns.pop(ROWS, None)
-        rows = None if self._rows is None else self._file[ROWS]
+        rows = None if self._rows is None else file[ROWS]
         self._cells = len(self.space) if rows is None else len(rows)
         shape = (len(self.budgets), self.repeats, self._cells)
-        dtypes = (np.float32, np.float64)
-        _check(self, self.space, rows, shape, columns, dtypes)
+        _check(self, self.space, rows, shape, columns, (np.float32, np.float64))
         if not columns or (rows is not None and rows.dtype != np.int32):
             raise FormatError("it has no columns, or its rows are not int32")
 
@@ -194,20 +189,19 @@ class Table:
         file = ArrayFile(path, remedy=_AGAIN)
         try:
             return cls(file)
-        except BaseException:
+        except BaseException as error:
             file.close()
-            raise
+            if isinstance(error, ChecksumError) or not isinstance(error, _CONTRADICTION):
+                raise
+            reason = error if isinstance(error, EcnasError) else f"{type(error).__name__}: {error}"
+            raise FormatError(f"the file holds no table: {reason}", path=file.path) from error
 
-    def _show(
-        self, sources: Mapping[str, tuple[str, float]], provenance: Mapping[str, Provenance]
-    ) -> None:
+    def _show(self, sources: Sources, provenance: Mapping[str, Provenance]) -> None:
         """Set the columns: for each, a metric of the file, a factor, and the origin."""
         self._sources = dict(sources)
         self.provenance: dict[str, Provenance] = dict(provenance)
         self.metrics: tuple[str, ...] = tuple(sources)
-        arrays = self._file.arrays
-        self._columns = {name: (arrays[at], factor) for name, (at, factor) in sources.items()}
-        self._each = [array for array, _ in self._columns.values()]
+        self._each = [self._file.arrays[at] for at, _ in sources.values()]
         factors = [factor for _, factor in sources.values()]
         self._factors = factors if set(factors) != {1.0} else None
 
@@ -328,10 +322,11 @@ class Table:
 
     def _column(self, name: str) -> tuple[StoredArray, float]:
         """The array of the file and the factor of a column."""
-        if name not in self._columns:
+        if name not in self._sources:
             message = f"table {self.name} has no metric {name!r}, only {', '.join(self.metrics)}"
             raise UnknownMetricError(message, remedy=missing_metric_remedy(name))
-        return self._columns[name]
+        at, factor = self._sources[name]
+        return self._file.arrays[at], factor
 
     def verify(self) -> None:
         """Check every block of every column.
@@ -355,9 +350,7 @@ class Table:
             attributes=self.attributes,
         )
 
-    def _view(
-        self, sources: Mapping[str, tuple[str, float]], provenance: Mapping[str, Provenance]
-    ) -> Table:
+    def _view(self, sources: Sources, provenance: Mapping[str, Provenance]) -> Table:
         """The same file with other columns."""
         view = Table.__new__(Table)
         view.__dict__.update(vars(self))
@@ -372,7 +365,7 @@ _unpickled: weakref.WeakValueDictionary[str, Table] = weakref.WeakValueDictionar
 def _reopened(
     opener: Callable[[], Table],
     checksum: str,
-    sources: Mapping[str, tuple[str, float]],
+    sources: Sources,
     provenance: Mapping[str, Provenance],
 ) -> Table:
     """The table that was pickled, open in this process.
