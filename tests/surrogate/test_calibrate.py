@@ -27,13 +27,15 @@ from naslib_ecnas.surrogate.fit.devices import device_measurements
 # -- which cells to measure ----------------------------------------------------------------------
 
 
-def test_choices_are_distinct_cells_of_the_space_and_repeatable() -> None:
-    for vertices in (4, 5, 7):
-        rows = choose(20, vertices=vertices)
-        assert len(np.unique(rows)) == 20
-        assert rows.min() > 0
-        assert rows.max() < len(Space(vertices))
-        np.testing.assert_array_equal(rows, choose(20, vertices=vertices))
+@pytest.mark.parametrize("vertices", [4, 5, 7])
+def test_choices_are_distinct_cells_of_the_space_and_repeatable(vertices: int) -> None:
+    rows = choose(20, vertices=vertices)
+    assert len(np.unique(rows)) == 20
+    assert 0 < rows.min() < rows.max() < len(Space(vertices))
+    np.testing.assert_array_equal(rows, choose(20, vertices=vertices))
+
+
+def test_choices_are_among_the_given_rows() -> None:
     given = [5, 5, 9, 11, 12, 20, 33, 40, 41, 60, 80]
     chosen = choose(8, rows=given)
     assert set(chosen) <= set(given)
@@ -161,20 +163,21 @@ def test_four_measured_devices_from_twenty_cells(reference: Path) -> None:
 # -- measurements of a table ---------------------------------------------------------------------
 
 
+ORIGIN = Provenance("synthetic", device="Made-up GPU", pue=1.0)
+
+
 def columns(**more: object) -> Columns:
     """Synthetic runs of three cells at 4 and 12 epochs; the second has one of two repeats."""
     energy = np.arange(1.0, 13.0).reshape(3, 2, 2)
     energy[1, 0, 0] = np.nan
     values = {"energy_kwh": energy, "training_time_s": 100 * energy}
-    origin = Provenance("synthetic", device="Made-up GPU", pue=1.0)
     rows = np.array([2, 7, 40], dtype=np.int32)
-    made = Columns("runs", 4, rows, (4, 12), 2, values, dict.fromkeys(values, origin))
+    made = Columns("runs", 4, rows, (4, 12), 2, values, dict.fromkeys(values, ORIGIN))
     return replace(made, **more)
 
 
 def only(metric: str) -> Columns:
-    origin = {metric: Provenance("synthetic")}
-    return columns(values={metric: columns().values[metric]}, provenance=origin)
+    return columns(values={metric: columns().values[metric]}, provenance={metric: ORIGIN})
 
 
 def opened(path: Path, made: Columns) -> Table:
