@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from naslib_ecnas.campaign.measurement import RECORDS, Measurement, record_path, recorded
+from naslib_ecnas.campaign.measurement import RECORDS, Measurement, read_record, recorded
 from naslib_ecnas.campaign.plan import Plan, check_choice
 from naslib_ecnas.errors import ConfigError, EcnasError, ProvenanceError, check_numbers
 from naslib_ecnas.space import Space
@@ -190,7 +190,7 @@ def columns_of(
 def _records(folder: Path, plan: Plan, allow_synthetic: bool) -> list[Measurement]:
     """All records of a campaign, which may be in one column."""
     there = recorded(folder)
-    records = [Measurement.read(record_path(folder, u)) for u in plan.units if u.name in there]
+    records = [read_record(folder, unit) for unit in plan.units if unit.name in there]
     if not records:
         remedy = f"measure them: ecnas measure run {folder}"
         raise ConfigError("the campaign has no records yet", remedy=remedy)

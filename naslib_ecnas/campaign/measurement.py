@@ -27,6 +27,7 @@ __all__ = [
     "MeterLabel",
     "NewerRecord",
     "essential",
+    "read_record",
     "record_path",
     "recorded",
 ]
@@ -268,6 +269,20 @@ def _digest(content: Any) -> str:
 def record_path(folder: Path, unit: Unit) -> Path:
     """Path of a unit's record in the folder of a campaign."""
     return folder / RECORDS / f"{unit.name}.json"
+
+
+def read_record(folder: Path, unit: Unit) -> Measurement:
+    """The record of a unit in the folder of a campaign.
+
+    Raises:
+        StorageError, FormatError: see `Measurement.read`; or it is of another unit.
+    """
+    path = record_path(folder, unit)
+    record = Measurement.read(path)
+    if record.unit != unit:
+        text = f"a record of {unit} was expected"
+        raise FormatError(text, path=path, value=str(record.unit), remedy=_REMEDY)
+    return record
 
 
 def recorded(folder: Path) -> set[str]:

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naslib_ecnas.campaign.claims import Attempt, attempts, claims
-from naslib_ecnas.campaign.measurement import Measurement, record_path, recorded
+from naslib_ecnas.campaign.measurement import Measurement, read_record, recorded
 from naslib_ecnas.campaign.plan import Pace, Plan, Unit
 from naslib_ecnas.campaign.worker import attempts_folder, exhausted
-from naslib_ecnas.errors import EcnasError, FormatError
+from naslib_ecnas.errors import EcnasError
 from naslib_ecnas.files import to_plain
 
 __all__ = ["Status", "expected", "status"]
@@ -111,11 +111,8 @@ def status(folder: str | PathLike[str], *, pace: Pace | None = None) -> Status:
         if unit.name in there:
             counted = 0
             try:
-                record = Measurement.read(record_path(folder, unit))
-                if record.unit != unit:
-                    raise FormatError(f"a record of {unit} is of another", value=str(record.unit))
-                records.append(record)
-                counted = record.attempt
+                records.append(read_record(folder, unit))
+                counted = records[-1].attempt
             except EcnasError:
                 unreadable.append(str(unit))
             # Most records come from a first attempt, whose log need not be read.

@@ -36,17 +36,19 @@ _MOST_LINES = 30
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the actions of the command."""
-    plan = "ecnas measure plan --space 7v --design 20 --data cifar10 DIR --out my-gpu"
-    action = actions(
-        parser,
-        "A campaign is a folder with a plan of trainings and a record of each finished one. Any "
-        "number of workers may share it; one that dies loses only its current unit.",
-        plan,
+    examples = (
+        "ecnas measure plan --space 7v --design 20 --data cifar10 DIR --out my-gpu",
         "ecnas measure run my-gpu --device cuda:0",
         "ecnas measure status my-gpu",
         "ecnas measure validate my-gpu --requeue",
         "ecnas measure export my-gpu --out my-gpu.csv",
     )
+    plan, run, status, validate, export = examples
+    about = (
+        "A campaign is a folder with a plan of trainings and a record of each finished one. Any "
+    )
+    about += "number of workers may share it; one that dies loses only its current unit."
+    action = actions(parser, about, *examples)
 
     def action_on_campaign(run: Run, *examples: str) -> Options:
         add = action(run, *examples)
@@ -58,24 +60,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     _add_plan(action(_plan, plan, rehearsal))
     rehearsal = "ecnas measure run rehearsal --device cpu --meter none --steps 2 \\\n"
     rehearsal += "    --batch-size 2 --evaluate-images 2 --limit 1"
-    add = action_on_campaign(
-        _run,
-        "ecnas measure run my-gpu --device cuda:0",
-        "ecnas measure run my-gpu --cluster slurm --workers 4 --partition gpu",
-        rehearsal,
-    )
-    _add_run(add)
-    add = action_on_campaign(_status, "ecnas measure status my-gpu")
+    slurm = "ecnas measure run my-gpu --cluster slurm --workers 4 --partition gpu"
+    _add_run(action_on_campaign(_run, run, slurm, rehearsal))
+    add = action_on_campaign(_status, status)
     add(*JSON)
-    add = action_on_campaign(_validate, "ecnas measure validate my-gpu --requeue")
+    add = action_on_campaign(_validate, validate)
     add(*JSON)
     add("--strict", help="exit with 1 for doubts and missing units too")
     add("--requeue", help="put the units to measure again in the queue")
-    add = action_on_campaign(
-        _export,
-        "ecnas measure export my-gpu --out my-gpu.csv",
-        "ecnas measure export rehearsal --out rehearsal.csv --allow-synthetic",
-    )
+    rehearsal = "ecnas measure export rehearsal --out rehearsal.csv --allow-synthetic"
+    add = action_on_campaign(_export, export, rehearsal)
     add("--out", "FILE", "its suffix is the format", required=True, type=_path)
     add("--pue", "P", "PUE to multiply all kWh by (%(default)s)", default=1.0)
     add("--carbon-intensity", "G", "gCO2eq/kWh, a country's code, or world")

@@ -19,7 +19,7 @@ from naslib_ecnas.campaign.measurement import record_path
 from naslib_ecnas.data.long_form import write_csv
 from naslib_ecnas.data.nasbench_tfrecord import read_ecnas
 from naslib_ecnas.energy.readings import Window, invalid
-from naslib_ecnas.errors import ConfigError, ProvenanceError
+from naslib_ecnas.errors import ConfigError, FormatError, ProvenanceError
 from naslib_ecnas.surrogate.calibrate import calibrated
 from naslib_ecnas.surrogate.devices import DeviceModel, shipped_descriptors
 from naslib_ecnas.surrogate.features import features
@@ -146,7 +146,10 @@ def test_missing_units_are_nan_and_no_records_an_error(sound: Path) -> None:
     for wrong in ({"pue": 0.5}, {"span": "whole"}):
         with pytest.raises(ConfigError, match=next(iter(wrong))):
             columns_of(sound, **wrong)
-    for unit in rest:
+    record_path(sound, gone).write_bytes(record_path(sound, rest[0]).read_bytes())
+    with pytest.raises(FormatError, match="was expected"):  # a copy would count twice
+        columns_of(str(sound))
+    for unit in (gone, *rest):
         record_path(sound, unit).unlink()
     with pytest.raises(ConfigError, match="no records"):
         columns_of(sound)
