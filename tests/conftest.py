@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
+import numpy as np
 import pytest
 from filelock import FileLock
 from hypothesis import settings
@@ -92,6 +93,35 @@ def modelled_cache(shared: Shared) -> Path:
 def modelled(modelled_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`load("7v")` in this test and its child processes predicts nothing anew."""
     monkeypatch.setenv("ECNAS_CACHE", str(modelled_cache))
+
+
+@pytest.fixture(scope="session")
+def table_file() -> Callable[..., Path]:
+    """Writes a synthetic table, of the first cells by default, and returns its path.
+
+    Values are arrays of shape (cells, budgets, repeats).
+    """
+    from naslib_ecnas.data.table import Columns, write_table
+
+    def write(
+        path: Path,
+        values: Mapping[str, Any],
+        *,
+        name: str = "synthetic",
+        vertices: int = 4,
+        rows: Sequence[int] | None = None,
+        budgets: tuple[int, ...] = (4, 12),
+        origin: ecnas.Provenance | None = None,
+        attributes: Mapping[str, str] | None = None,
+    ) -> Path:
+        cells, _, repeats = next(iter(values.values())).shape
+        held = np.array(range(cells) if rows is None else rows, dtype=np.int32)
+        origins = dict.fromkeys(values, origin or ecnas.Provenance("synthetic"))
+        columns = Columns(name, vertices, held, budgets, repeats, values, origins, attributes or {})
+        write_table(path, columns)
+        return path
+
+    return write
 
 
 class Terminal:

@@ -13,7 +13,7 @@ import pytest
 from naslib_ecnas import network
 from naslib_ecnas.benchmark import Benchmark, mean_power, power_parts
 from naslib_ecnas.cell import Cell
-from naslib_ecnas.data.table import Columns, Table, write_table
+from naslib_ecnas.data.table import Table
 from naslib_ecnas.errors import (
     ClosedTableError,
     ConfigError,
@@ -37,19 +37,16 @@ RNG: Callable[[], np.random.Generator] = lambda: np.random.default_rng(0)  # noq
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Benchmark:
+def bench(tmp_path: Path, table_file: Callable[..., Path]) -> Benchmark:
     """A synthetic table: 90 of 91 cells, two budgets, three repeats, some values missing."""
-    rng, shape = RNG(), (90, 2, 3)
+    rng = RNG()
     names = ("energy_kwh", "validation_accuracy", "training_time_s", "total_started_unix_s")
-    values = {name: rng.random(shape) for name in names}
+    values = {name: rng.random((90, 2, 3)) for name in names}
     for array in values.values():
         array[0, 1] = np.nan  # row 0 was not trained at 12 epochs
         array[1, 0, 2] = np.nan  # row 1 has two repeats at 4
     values["energy_kwh"][2, 0] = np.nan  # row 2 was not measured at 4
-    origin = dict.fromkeys(names, Provenance("synthetic"))
-    rows = np.arange(90, dtype=np.int32)
-    write_table(tmp_path / "t.ecnas", Columns("synthetic", 4, rows, (4, 12), 3, values, origin))
-    return Benchmark(Table.open(tmp_path / "t.ecnas"))
+    return Benchmark(Table.open(table_file(tmp_path / "t.ecnas", values)))
 
 
 def test_a_query_is_the_mean_over_the_repeats_that_are_there(bench: Benchmark) -> None:

@@ -13,9 +13,7 @@ import numpy as np
 import pytest
 
 import naslib_ecnas as ecnas
-from naslib_ecnas.data.table import Columns, write_table
 from naslib_ecnas.errors import ConfigError, ProvenanceError, UnknownMetricError, UnknownTableError
-from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.quality import Z90
 
 
@@ -151,11 +149,9 @@ def test_pue_and_carbon_intensity_are_the_users() -> None:
     assert denmark.query(3, 4).co2_g == pytest.approx(152 * denmark.query(3, 4).energy_kwh)
 
 
-def test_a_pue_that_nobody_knows_cannot_be_changed(tmp_path: Path) -> None:
+def test_a_pue_that_nobody_knows_cannot_be_changed(tmp_path: Path, table_file: Any) -> None:
     values = {"energy_kwh": np.ones((1, 1, 1))}
-    origin = {"energy_kwh": Provenance("synthetic")}
-    path = tmp_path / "own.ecnas"
-    write_table(path, Columns("own", 4, np.array([3], dtype=np.int32), (4,), 1, values, origin))
+    path = table_file(tmp_path / "own.ecnas", values, rows=[3], budgets=(4,))
     with pytest.raises(ProvenanceError, match="cannot be changed"):
         ecnas.load(path, pue=1.2)
     with pytest.raises(ConfigError, match="modelled tables"):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
+import runpy
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,9 +15,8 @@ import pytest
 from naslib_ecnas import nasbench101 as api
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.cell import Cell
-from naslib_ecnas.data.table import Columns, Table, write_table
+from naslib_ecnas.data.table import Table
 from naslib_ecnas.errors import UnknownCellError, UnknownMetricError
-from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.topologies import OPERATIONS
 
 C3, C1, POOL = OPERATIONS
@@ -23,16 +24,14 @@ NAMES = ("training_time_s", "train_accuracy", "validation_accuracy", "test_accur
 
 
 @pytest.fixture
-def nasbench(tmp_path: Path) -> api.NASBench:
+def nasbench(tmp_path: Path, table_file: Callable[..., Path]) -> api.NASBench:
     rng = np.random.default_rng(0)
     names = [prefix + name for prefix in ("", "halfway_") for name in NAMES]
     values = {name: rng.random((80, 2, 3)) for name in names}
     for array in values.values():
         array[7, 1] = np.nan
-    rows = np.arange(80, dtype=np.int32)
-    made = dict.fromkeys(values, Provenance("synthetic"))
-    write_table(tmp_path / "t.ecnas", Columns("synthetic", 4, rows, (4, 108), 3, values, made))
-    return api.NASBench(Benchmark(Table.open(tmp_path / "t.ecnas")), seed=0)
+    path = table_file(tmp_path / "t.ecnas", values, budgets=(4, 108))
+    return api.NASBench(Benchmark(Table.open(path)), seed=0)
 
 
 def spec(row: int) -> api.ModelSpec:
@@ -117,13 +116,12 @@ def test_hashes_lead_back_to_the_cells(nasbench: api.NASBench) -> None:
         nasbench.get_metrics_from_hash(Cell.from_row(85).nasbench_hash)
 
 
-def test_half_a_space_with_a_single_metric(tmp_path: Path) -> None:
+def test_half_a_space_with_a_single_metric(tmp_path: Path, table_file: Callable[..., Path]) -> None:
     """From a thousand cells on, hashes are taken from those of the whole space."""
     rows = np.arange(0, 2532, 2, dtype=np.int32)
     values = {"validation_accuracy": np.full((len(rows), 1, 1), 0.5)}
-    made = dict.fromkeys(values, Provenance("synthetic"))
-    write_table(tmp_path / "t.ecnas", Columns("half", 5, rows, (4,), 1, values, made))
-    nasbench = api.NASBench(Table.open(tmp_path / "t.ecnas"))
+    path = table_file(tmp_path / "t.ecnas", values, vertices=5, rows=rows, budgets=(4,))
+    nasbench = api.NASBench(Table.open(path))
     hashes = list(nasbench.hash_iterator())
     assert len(hashes) == len(rows) == len(set(hashes))
     for i in (0, 1, 700, -1):
@@ -167,9 +165,4 @@ def _original() -> Any:
     file = home / "naslib" / "utils" / "nb101_api.py"
     if not file.exists():
         pytest.skip(f"NASLib is not at {home}: clone it there or set NASLIB_HOME")
-    found = importlib.util.spec_from_file_location("nb101_api_of_naslib", file)
-    assert found is not None
-    assert found.loader is not None
-    module = importlib.util.module_from_spec(found)
-    found.loader.exec_module(module)
-    return module
+    return SimpleNamespace(**runpy.run_path(str(file)))
