@@ -27,8 +27,6 @@ from naslib_ecnas.metrics import metric
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Clouds", "clouds", "clouds_figure"]
-
 #: With fewer cells than this in the fullest bin, the colour scale is linear.
 _FEW = 20
 

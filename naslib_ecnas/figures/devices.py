@@ -24,8 +24,6 @@ from naslib_ecnas.files import Sheet
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["DeviceEnergies", "device_energies", "devices_figure", "short_device_name"]
-
 _METRIC = "energy_kwh"
 #: Marker and colour of each device.
 _LOOKS = (
@@ -105,15 +103,8 @@ def device_energies(benches: Sequence[Benchmark], *, epochs: int | None = None) 
         f"{len(rows):,} cells, sorted by their mean energy over the devices, {budget} "
         f"epochs. {origin_text}." + (f" {'; '.join(gaps)} of these cells." if gaps else "")
     )
-    return DeviceEnergies(
-        epochs=budget,
-        devices=tuple(devices),
-        titles=tuple(titles),
-        caption=caption,
-        rows=rows[order].astype(np.int64),
-        mean_kwh=mean[order],
-        energy_kwh=values[rows][order],
-    )
+    columns = rows[order], mean[order], values[rows[order]]
+    return DeviceEnergies(budget, tuple(devices), tuple(titles), caption, *columns)
 
 
 def short_device_name(name: str) -> str:

@@ -16,18 +16,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["front_figure", "front_panel", "steps"]
-
 
 def front_figure(bench: Benchmark, result: SearchResult) -> Figure:
     """Scatter plot of a table's cells with the true front, the front found, its knee and extremes.
 
     The axes are the first two objectives. With more than two, the fronts are those of all
     objectives, and the caption says so. The caption states the origin of the values on both axes.
-
-    Args:
-        bench: the benchmark that was searched.
-        result: the search.
     """
     config = result.config
     caption = (
@@ -49,11 +43,7 @@ def front_figure(bench: Benchmark, result: SearchResult) -> Figure:
 def front_panel(axes: Axes, bench: Benchmark, result: SearchResult, *, cloud: bool = True) -> None:
     """Draw the first two objectives of a search, without legend and caption.
 
-    Args:
-        axes: axes to draw into.
-        bench: the benchmark that was searched.
-        result: the search.
-        cloud: draw every cell of the table behind the fronts.
+    With `cloud`, every cell of the table is drawn behind the fronts.
     """
     names, epochs = result.config.objectives, result.config.epochs
     true = np.asarray(bench.front(names, epochs).values, dtype=np.float64)

@@ -30,15 +30,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = [
-    "LearningCurve",
-    "Predictions",
-    "fitted_rows",
-    "predictions",
-    "predictions_figure",
-    "read_learning_curve",
-]
-
 _METRIC = "energy_kwh"
 #: The budget that energies are measured at.
 _EPOCHS = 4
@@ -135,13 +126,10 @@ class Predictions:
 def fitted_rows(
     device: str | PathLike[str] | None = None, model: str | None = None
 ) -> NDArray[np.int64]:
-    """Rows that the energy model of an embedded table was fitted to.
+    """(n,) rows that the energy model of an embedded table was fitted to.
 
-    Args:
-        device, model: as in `naslib_ecnas.load`.
-
-    Returns:
-        (n,) rows; empty for a user's calibration, which does not record them.
+    Device and model are those of `naslib_ecnas.load`. Empty for a user's calibration, which does
+    not record its rows.
     """
     from naslib_ecnas.surrogate import SUFFIX
     from naslib_ecnas.surrogate.devices import device_name
@@ -164,31 +152,25 @@ def predictions(
     fitted: NDArray[np.int64] | None = None,
     epochs: int = _EPOCHS,
 ) -> Predictions:
-    """Compare a modelled table with a measured one, cell by cell.
+    """Compare a modelled table with one of measurements at this budget, cell by cell.
 
-    Args:
-        modelled: table with predicted energies.
-        measured: table with energies measured at this budget.
-        fitted: rows that the model was fitted to.
-        epochs: training budget.
+    `fitted` are rows that the model was fitted to.
 
     Raises:
         ConfigError: the tables share fewer than two cells, or `measured` is modelled.
-        UnknownBudgetError: a table does not hold this budget.
-        UnknownMetricError: a table holds no energies.
+        UnknownBudgetError, UnknownMetricError: a table holds no energies at this budget.
     """
     origin = measured.provenance.get(_METRIC)
     if origin is not None and origin.kind == "modelled":
-        raise ConfigError(
-            f"the energies of {measured.name} are modelled, not measured",
-            remedy="name a table of measurements, such as 5v-4epochs, by --measurements",
-        )
+        remedy = "name a table of measurements, such as 5v-4epochs, by --measurements"
+        message = f"the energies of {measured.name} are modelled, not measured"
+        raise ConfigError(message, remedy=remedy)
     a, b = (bench.values(_METRIC, epochs) for bench in (modelled, measured))
     size = min(len(a), len(b))  # rows of a smaller space are the first of a larger one
     rows = np.flatnonzero(~np.isnan(a[:size] + b[:size]))
     if len(rows) < 2:
-        names = f"{modelled.name} and {measured.name}"
-        raise ConfigError(f"{names} have fewer than two cells in common at {epochs} epochs")
+        both = f"{modelled.name} and {measured.name}"
+        raise ConfigError(f"{both} have fewer than two cells in common at {epochs} epochs")
     seen = np.isin(rows, np.zeros(0, dtype=np.int64) if fitted is None else fitted)
     judged = rows[~seen] if (~seen).sum() > 1 else rows
     ours, theirs = modelled.provenance[_METRIC], measured.provenance[_METRIC]
@@ -209,18 +191,8 @@ def predictions(
     )
     if not alike:
         caption += " Device or PUE differ: only the order can be compared."
-    return Predictions(
-        predicted_by=modelled.name,
-        measured_by=measured.name,
-        epochs=epochs,
-        caption=caption,
-        rows=rows.astype(np.int64),
-        measured_kwh=b[rows],
-        predicted_kwh=a[rows],
-        fitted=seen,
-        tau=tau,
-        mae_wh=mae,
-    )
+    names = modelled.name, measured.name
+    return Predictions(*names, epochs, caption, rows, b[rows], a[rows], seen, tau, mae)
 
 
 def predictions_figure(data: Predictions, curve: LearningCurve | None = None) -> Figure:

@@ -115,8 +115,7 @@ def study(
 
     Raises:
         ConfigError: a method is unknown or named twice, or there is no method, seed or evaluation.
-        UnknownBudgetError: the table does not hold this budget.
-        UnknownMetricError: the table lacks energies or accuracies.
+        UnknownBudgetError, UnknownMetricError: the table lacks this budget, energies or accuracies.
     """
     names = tuple(sorted(METHODS, key=lambda name: (name != "semoa", name)))
     names = names if methods is None else tuple(methods)
@@ -199,16 +198,11 @@ def radar_limits(every: Sequence[Means]) -> dict[str, float]:
     return out
 
 
-def radar(axes: PolarAxes, means: Means, limits: Mapping[str, float], *, size: float = 6.0) -> None:
+def radar(axes: PolarAxes, means: Means, limits: Mapping[str, float]) -> None:
     """Draw the chosen cells as polygons over four quantities, each axis from 0 to its limit.
 
-    An axis without values is labelled "unknown"; the polygons have a corner at 0 there.
-
-    Args:
-        axes: polar axes to draw into.
-        means: result of `mean_quantities`.
-        limits: end of each axis.
-        size: font size in points.
+    An axis without values is labelled "unknown"; the polygons have a corner at 0 there. Means are
+    those of `mean_quantities`, limits those of `radar_limits`.
     """
     angles = np.linspace(0, 2 * np.pi, len(_RADAR_AXES), endpoint=False)
     axes.set_theta_zero_location("N")
@@ -227,7 +221,7 @@ def radar(axes: PolarAxes, means: Means, limits: Mapping[str, float], *, size: f
         axes.fill(*corners, color=colour, alpha=0.08)
     axes.set_ylim(0, 1)
     axes.set_yticks([0.25, 0.5, 0.75, 1.0], [""] * 4)
-    axes.set_xticks(angles, labels, fontsize=size)
+    axes.set_xticks(angles, labels, fontsize=6)
     for text, angle in zip(axes.get_xticklabels(), angles, strict=True):
         if abs(np.sin(angle)) > 0.5:
             text.set_horizontalalignment("left" if np.sin(angle) > 0 else "right")
@@ -278,15 +272,9 @@ def summary_caption(bench: Benchmark, data: Study, shown: str) -> str:
 
 
 def summary_figure(bench: Benchmark, data: Study, *, method: str = "semoa") -> Figure:
-    """Figure 5: median attainment of the methods, one front, and a radar of its chosen cells.
+    """Figure 5: median attainment of the methods; front and radar of chosen cells of one method.
 
-    Args:
-        bench: the table that was searched.
-        data: the searches.
-        method: method of the front and the radar.
-
-    Raises:
-        ConfigError: the study does not contain the method.
+    A method that the study does not contain raises ConfigError.
     """
     if method not in data.runs:
         raise ConfigError(f"method must be one of {', '.join(data.runs)}", value=method)
@@ -380,13 +368,7 @@ def write_figures(results: Results, out: Path) -> list[Path]:
 def anytime_bands(results: Results, table: str, cost: str) -> dict[str, AnytimeBand]:
     """Median and quartiles of the hypervolume of each method, at costs that all runs reach.
 
-    Args:
-        results: results of a comparison.
-        table: one of its tables.
-        cost: field of `Spent` that the curves run over.
-
-    Returns:
-        Method -> band; empty if the table does not hold this cost.
+    The curves run over a field of `Spent`; there are none if the table does not hold this cost.
     """
     units = [unit for unit in results.runs if unit.table == table]
     spent = {unit: results.runs[unit].cumulative[cost] for unit in units}

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["METRICS", "Swaps", "swap_effects", "swapped", "swaps_figure"]
-
 #: Metrics of the paper's four heat maps, in the paper's order.
 METRICS = ("energy_kwh", "training_time_s", "validation_accuracy", "parameters")
 #: Swap all vertices with the operator at once, or one at a time.
@@ -119,14 +117,10 @@ def swap_effects(
     (-78.0, -95.5, -13.6 per cent): counts are exact, and replacing every occurrence gives
     -59.1, -66.6, -15.4 on five vertices and -65.5, -73.8, -14.7 on seven.
 
-    Args:
-        bench: the table.
-        metrics: names of the metrics.
-        epochs: training budget; by default the largest.
-        occurrences: `"all"` or `"one"`, see `swapped`.
+    The budget is the largest by default; `occurrences` are those of `swapped`.
 
     Raises:
-        ConfigError: `occurrences` is neither.
+        ConfigError: `occurrences` is neither `"all"` nor `"one"`.
         UnknownMetricError, UnknownBudgetError: the table does not hold a metric or this budget.
     """
     budget = bench.budgets[-1] if epochs is None else epochs

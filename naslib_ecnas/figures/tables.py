@@ -13,8 +13,6 @@ from naslib_ecnas.errors import UnknownBudgetError
 from naslib_ecnas.files import Sheet
 from naslib_ecnas.topologies import topologies
 
-__all__ = ["Saved", "saved", "saved_sheet", "spaces_sheet"]
-
 #: Epochs of the paper's four budgets.
 _BUDGETS = (4, 12, 36, 108)
 _SECONDS_PER_DAY = 86_400
