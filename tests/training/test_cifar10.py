@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from naslib_ecnas.data.tfrecord import write_frames
+from naslib_ecnas.data.tfrecord import pack, write_frames
 from naslib_ecnas.errors import ChecksumError, FormatError, UnknownTableError
 
 pytest.importorskip("torch", reason="torch is not installed")
@@ -60,18 +60,11 @@ def python2(path: Path, pixels: NDArray[Any], labels: NDArray[Any]) -> None:
     )
 
 
-def _field(number: int, payload: bytes) -> bytes:
-    size = len(payload)
-    length = bytes([size]) if size < 128 else bytes([size & 127 | 128, size >> 7])
-    return bytes([number << 3 | 2]) + length + payload
-
-
 def example(row: bytes, label: int, *, packed: bool) -> bytes:
     """A `tf.train.Example`; integers as one packed field, or each by itself."""
-    values = _field(1, bytes([label])) if packed else bytes([1 << 3, label])
-    image = _field(1, b"image") + _field(2, _field(1, _field(1, row)))
-    number = _field(1, b"label") + _field(2, _field(3, values))
-    return _field(1, _field(1, image) + _field(1, number))
+    image = pack(1, b"image") + pack(2, pack(1, pack(1, row)))
+    number = pack(1, b"label") + pack(2, pack(3, pack(1, bytes([label]) if packed else label)))
+    return pack(1, pack(1, image) + pack(1, number))
 
 
 def tfrecord(path: Path, pixels: NDArray[Any], labels: NDArray[Any]) -> None:
@@ -98,7 +91,7 @@ def write_all(folder: Path, form: str) -> Path:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_one_file(form: str, tmp_path: Path) -> None:
+def test_one_file_and_parts_of_it(form: str, tmp_path: Path) -> None:
     write, read, _, _ = FORMS[form]
     pixels, labels = _content(7)
     write(tmp_path / "file", pixels, labels)
@@ -110,13 +103,7 @@ def test_one_file(form: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(found, labels)
     # The second plane is green, row after row.
     assert images[0, 1, 2, 3] == pixels[0, 1024 + 2 * 32 + 3]
-
-
-@pytest.mark.parametrize("form", FORMS)
-def test_cut_files_are_refused(form: str, tmp_path: Path) -> None:
-    write, read, _, _ = FORMS[form]
-    write(tmp_path / "whole", *_content(0))
-    raw = (tmp_path / "whole").read_bytes()
+    raw = (tmp_path / "file").read_bytes()
     for stop in (0, 1, 11, 100, len(raw) // 2 + 5, len(raw) - 1):
         (tmp_path / "cut").write_bytes(raw[:stop])
         with pytest.raises(FormatError):
@@ -171,15 +158,15 @@ def test_damaged_frames_and_frames_without_an_image_are_refused(tmp_path: Path) 
     path.write_bytes(raw)
     with pytest.raises(ChecksumError):
         read_tfrecord(path)
-    two = _field(1, b"label") + _field(2, _field(3, _field(1, b"\x01\x01")))
-    image = _field(1, b"image") + _field(2, _field(1, _field(1, b"\x00" * 3072)))
+    two = pack(1, b"label") + pack(2, pack(3, pack(1, b"\x01\x01")))
+    image = pack(1, b"image") + pack(2, pack(1, pack(1, b"\x00" * 3072)))
     for frame in (
         b"",
         example(b"\x00" * 3071, 1, packed=True),
-        _field(1, _field(1, _field(1, b"label") + _field(2, _field(3, _field(1, b"\x01"))))),
+        pack(1, pack(1, pack(1, b"label") + pack(2, pack(3, pack(1, b"\x01"))))),
         example(b"\x00" * 3072, 1, packed=True)[:-9],
-        _field(1, _field(1, _field(1, b"image"))),
-        _field(1, _field(1, image) + _field(1, two)),
+        pack(1, pack(1, pack(1, b"image"))),
+        pack(1, pack(1, image) + pack(1, two)),
     ):
         write_frames(path, [frame])
         with pytest.raises(FormatError):

@@ -1,4 +1,4 @@
-"""The network: parameters, channels, paddings, initial weights, and another implementation."""
+"""The network, another implementation of it, its initial weights, and the optimiser."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from naslib_ecnas import Cell, Space
+from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.network import parameters
 
 pytest.importorskip("torch", reason="torch is not installed")
@@ -18,32 +19,22 @@ pytest.importorskip("torch", reason="torch is not installed")
 import torch
 from torch import nn
 
-from naslib_ecnas.training.model import CellModule, Network, build
+from naslib_ecnas.training.model import CellModule, Network, RMSProp, build
 from naslib_ecnas.training.recipe import RECIPES
 
 SKIP = Cell([[0, 1], [0, 0]], ["input", "output"])
 POOL = Cell("011001000:input,maxpool3x3,output")
 
 
-def _count(network: nn.Module) -> int:
-    return sum(p.numel() for p in network.parameters() if p.requires_grad)
-
-
-def _rows() -> list[int]:
+def test_parameters_agree_with_the_benchmark_and_a_count_by_hand() -> None:
     """Half of the cells of up to 4 vertices, 15 of those of 5, 6 and 7 each."""
-    rng = np.random.default_rng(0)
-    sizes = [len(Space(v)) for v in (4, 5, 6, 7)]
+    rng, sizes = np.random.default_rng(0), [len(Space(v)) for v in (4, 5, 6, 7)]
     rows = list(range(0, sizes[0], 2))
     for low, high in pairwise(sizes):
         rows += rng.integers(low, high, 15).tolist()
-    return rows
-
-
-def test_parameters_agree_with_the_benchmark_and_a_count_by_hand() -> None:
-    rows = _rows()
     with torch.device("meta"):
-        built = [_count(Network(Cell.from_row(row))) for row in rows]
-        smallest = _count(Network(SKIP))
+        networks = [Network(cell) for cell in (SKIP, *map(Cell.from_row, rows))]
+    smallest, *built = (sum(p.numel() for p in network.parameters()) for network in networks)
     assert built == parameters(rows).tolist()
     # By hand for the smallest network: stem, nine projections, dense.
     stem = 27 * 128 + 256
@@ -221,3 +212,73 @@ def test_the_seed_alone_decides() -> None:
     # torch's global generator is as it was.
     torch.manual_seed(5)
     assert torch.equal(after, torch.rand(1))
+
+
+# -- the optimiser --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("l2", [0.0, 1e-2])
+@pytest.mark.parametrize(("decay", "momentum", "epsilon"), [(0.9, 0.9, 1.0), (0.5, 0.0, 1e-3)])
+def test_rmsprop_against_its_equations(
+    l2: float, decay: float, momentum: float, epsilon: float
+) -> None:
+    rng, rates = np.random.default_rng(0), [0.0, 0.2, 0.19, 0.15, 0.02]
+    shapes = [(3, 4), (5,), (2, 3, 2, 2)]
+    start, *gradients = ([rng.normal(size=shape) for shape in shapes] for _ in range(6))
+    params = [nn.Parameter(torch.from_numpy(w.copy())) for w in start]
+    optimiser = RMSProp(params, lr=0.0, l2=l2, decay=decay, momentum=momentum, epsilon=epsilon)
+    for rate, grads in zip(rates, gradients, strict=True):
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        for p, g in zip(params, grads, strict=True):
+            p.grad = torch.from_numpy(g.copy())
+        optimiser.step()
+    for k, w in enumerate(start):
+        square, moment = np.ones_like(w), np.zeros_like(w)
+        for rate, grads in zip(rates, gradients, strict=True):
+            g = grads[k] + l2 * w
+            square = decay * square + (1 - decay) * g**2
+            moment = momentum * moment + rate * g / np.sqrt(square + epsilon)
+            w = w - moment
+        np.testing.assert_allclose(params[k].detach().numpy(), w, rtol=1e-12)
+
+
+def test_gradients_are_left_parameters_without_one_stay_and_a_closure_gives_the_loss() -> None:
+    p, idle = nn.Parameter(torch.ones(3)), nn.Parameter(torch.ones(3))
+
+    def closure() -> torch.Tensor:
+        p.grad = None
+        loss = (p**2).sum()
+        loss.backward()
+        return loss
+
+    assert RMSProp([p, idle], lr=0.1, l2=0.1).step(closure).item() == 3.0
+    assert torch.equal(p.grad, torch.full((3,), 2.0))
+    assert torch.equal(idle.detach(), torch.ones(3))
+    assert (p < 1).all()
+
+
+def test_state_goes_through_a_state_dict() -> None:
+    def moved(twice: bool) -> torch.Tensor:
+        p = nn.Parameter(torch.ones(2))
+        optimiser = RMSProp([p], lr=0.1)
+        p.grad = torch.tensor([1.0, -1.0])
+        optimiser.step()
+        if twice:
+            fresh = RMSProp([p], lr=0.3)
+            fresh.load_state_dict(optimiser.state_dict())
+            optimiser = fresh
+        optimiser.step()
+        return p.detach()
+
+    assert torch.equal(moved(False), moved(True))
+
+
+def test_impossible_settings_and_sparse_gradients_are_refused() -> None:
+    p = nn.Parameter(torch.ones(3))
+    for name, value in (("lr", -1), ("decay", 1), ("epsilon", 0), ("l2", -1), ("momentum", 1)):
+        with pytest.raises(ConfigError, match=f"{name} of RMSProp"):
+            RMSProp([p], **{"lr": 0.1, name: value})
+    p.grad = torch.ones(3).to_sparse()
+    with pytest.raises(ConfigError, match="dense"):
+        RMSProp([p], lr=0.1).step()

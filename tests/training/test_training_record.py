@@ -7,6 +7,8 @@ import math
 import subprocess
 import sys
 from dataclasses import replace
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +21,19 @@ from naslib_ecnas.training.recipe import RECIPES
 from naslib_ecnas.training.record import DataLabel, Evaluation, Segment, TrainingRecord, WindowId
 
 
-def _window(name: str, seconds: float, index: int | None = None) -> WindowId:
-    return WindowId(name=name, index=index, seconds=seconds)
-
-
 @pytest.fixture
 def record() -> TrainingRecord:
+    def window(name: str, seconds: float, index: int | None = None) -> WindowId:
+        return WindowId(name=name, index=index, seconds=seconds)
+
     cell = Cell("010001000:input,conv3x3-bn-relu,output")
-    window = _window("evaluate-end-test", 2.0, 7)
-    evaluation = Evaluation(
-        when="end", split="test", steps=625, images=9984, accuracy=0.75, window=window
-    )
+    tested = window("evaluate-end-test", 2.0, 7)
+    outcome = {"images": 9984, "accuracy": 0.75, "window": tested}
+    evaluation = Evaluation(when="end", split="test", steps=625, **outcome)
     loss = {"mean_loss": 1.5, "last_loss": math.pi}
     segments = (
-        Segment(window=_window("train-0", 1.0), first_step=0, steps=1, **loss),
-        Segment(window=_window("train-1", 9.5), first_step=1, steps=624, **loss),
+        Segment(window=window("train-0", 1.0), first_step=0, steps=1, **loss),
+        Segment(window=window("train-1", 9.5), first_step=1, steps=624, **loss),
     )
     return TrainingRecord(
         cell=str(cell),
@@ -48,7 +48,7 @@ def record() -> TrainingRecord:
         data=DataLabel(name="synthetic", sha256="0" * 64, train=4, validation=1, test=1),
         device="cpu",
         device_name="a processor",
-        windows=(_window("total", 20.0, 0), evaluation.window),
+        windows=(window("total", 20.0, 0), tested),
         segments=segments,
         evaluations=(evaluation,),
         first_bad_step=None,
@@ -86,15 +86,6 @@ def test_what_is_derived(record: TrainingRecord) -> None:
             replace(record.evaluations[0], **change)
 
 
-def _changed(data: Any, path: list[Any], value: Any) -> Any:
-    *before, last = path
-    target = data
-    for key in before:
-        target = target[key]
-    target[last] = value
-    return data
-
-
 def test_other_json_is_refused(record: TrainingRecord) -> None:
     text = to_json(record.to_json())
     wrong: list[tuple[list[Any], Any]] = [
@@ -105,9 +96,11 @@ def test_other_json_is_refused(record: TrainingRecord) -> None:
         (["segments", 1, "mean_loss"], "nan"),
         (["data"], {}),
     ]
-    for path, value in wrong:
-        with pytest.raises(FormatError, match=str(path[0])):
-            TrainingRecord.from_json(_changed(json.loads(text), path, value), path="there.json")
+    for (*path, last), value in wrong:
+        data = json.loads(text)
+        reduce(getitem, path, data)[last] = value
+        with pytest.raises(FormatError, match=str([*path, last][0])):
+            TrainingRecord.from_json(data, path="there.json")
     for data in (None, [], "text", {}):
         with pytest.raises(FormatError, match="TrainingRecord"):
             TrainingRecord.from_json(data)
