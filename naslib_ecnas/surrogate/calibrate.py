@@ -269,13 +269,11 @@ def calibrate(
     base = descriptors or shipped_descriptors()
     check_counts(least=0, seed=seed)
     chosen = np.ones(len(measurements.rows), dtype=bool)
-    if cells is not None:
-        check_counts(cells=cells)
-        if cells > len(chosen):
-            raise ConfigError(f"cannot fit {cells} of {len(chosen)} measurements")
-        if cells < len(chosen):
-            rows = choose(cells, rows=measurements.rows, seed=seed, descriptors=base)
-            chosen = np.isin(measurements.rows, rows)
+    if cells is not None and cells > len(chosen):
+        raise ConfigError(f"cannot fit {cells} of {len(chosen)} measurements")
+    if cells is not None and cells < len(chosen):
+        rows = choose(cells, rows=measurements.rows, seed=seed, descriptors=base)
+        chosen = np.isin(measurements.rows, rows)
     fitted = measurements.take(chosen)
     number, (found, cell) = len(fitted.rows), np.unique(fitted.rows, return_inverse=True)
     if len(found) < _FEWEST:
@@ -297,16 +295,9 @@ def calibrate(
         predicted[part] = others.energy(z[part], first[part])
     sound, energy = fit.weight > 0, fitted.energy_kwh
     sd = conformal_sd(np.abs(np.log(energy / predicted))[sound])
-    model = DeviceModel(
-        device,
-        base,
-        fit.time,
-        fit.power,
-        sd,
-        low=z[sound].min(axis=0),
-        high=z[sound].max(axis=0),
-        vertices=int(vertices_of(fitted.rows)[sound].max()) - 2,
-    )
+    vertices = int(vertices_of(fitted.rows)[sound].max()) - 2
+    limits = z[sound].min(axis=0), z[sound].max(axis=0), vertices
+    model = DeviceModel(device, base, fit.time, fit.power, sd, *limits)
     report = Report(
         device=device,
         cells=number,
@@ -340,12 +331,8 @@ def _fit(z: Vector, first: Vector, m: Measurements) -> _Fit:
     time = _trimmed(z, ratio, _TIME_PENALTY, _TIME_FLOOR, one_sided=True)
     # A run with a disturbed time has a disturbed power.
     sound = time.weight > 0
-    power = robust_ridge(
-        z[sound],
-        np.log(m.energy_kwh / m.training_time_s)[sound],
-        penalty=_POWER_PENALTY,
-        floor=_ENERGY_FLOOR,
-    )
+    watt = np.log(m.energy_kwh / m.training_time_s)[sound]  # up to a constant
+    power = robust_ridge(z[sound], watt, penalty=_POWER_PENALTY, floor=_ENERGY_FLOOR)
     weight = np.zeros(len(z))
     weight[sound] = power.weight
     return _Fit(time.coefficients, power.coefficients, weight)
@@ -481,9 +468,8 @@ def calibrated(
         "split": f"{len(calibration.model.low)} descriptors; each run left out in turn",
         "quality": to_plain([line]),
         "report": calibration.report.to_json(),
+        **({"synthetic": True} if origin.kind == "synthetic" else {}),
     }
-    if origin.kind == "synthetic":
-        header["synthetic"] = True
     return replace(calibration, model=model), Weights(header, model.to_arrays(f"{name}."))
 
 

@@ -13,7 +13,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,15 +46,9 @@ Array = NDArray[np.float64]
 #: Kinds of layers that time is divided into.
 KINDS = ("conv3x3", "conv1x1", "maxpool3x3", "projection", "addition")
 
-#: Columns of `Descriptors.__call__`. The share of projections is 1 less the others.
-DESCRIPTORS = (
-    "log_time",
-    "conv3x3_share",
-    "conv1x1_share",
-    "maxpool3x3_share",
-    "addition_share",
-)
 _SHARES = (0, 1, 2, 4)
+#: Columns of `Descriptors.__call__`. The share of projections is 1 less the others.
+DESCRIPTORS = ("log_time", *(f"{KINDS[kind]}_share" for kind in _SHARES))
 
 #: Guards the logarithm, in s on the first GPU; the least cell takes 5.
 _LEAST_TIME_S = 1.0
@@ -183,7 +177,7 @@ class OverEpochs(Model):
         std4_kwh: NDArray[Any],
         budgets: Sequence[int] = (4, 12, 36, 108),
         *,
-        scaling: Literal["affine", "linear"] | str = "affine",
+        scaling: str = "affine",
         fitted_device: bool = False,
         start_share: float | None = None,
     ) -> tuple[Array, Array]:
@@ -204,11 +198,9 @@ class OverEpochs(Model):
         model, which stays. Linear scaling scales the deviation alike.
 
         Raises:
-            ConfigError: another scaling, or a budget that is not positive.
+            ConfigError: a budget is not positive.
         """
         epochs = np.asarray(list(budgets), dtype=np.float64)
-        if scaling not in ("affine", "linear"):
-            raise ConfigError("scaling over epochs must be affine or linear", value=scaling)
         if epochs.size and not (np.isfinite(epochs).all() and epochs.min() > 0):
             raise ConfigError("budgets must be positive numbers of epochs", value=list(budgets))
         energy = np.asarray(energy4_kwh, dtype=np.float64)

@@ -77,7 +77,7 @@ def robust_ridge(
 
 
 def trimmed_start(
-    x: NDArray[Any], y: NDArray[Any], *, penalty: float, within: float, seed: int = 0
+    x: NDArray[Any], y: NDArray[Any], *, penalty: float, within: float
 ) -> NDArray[np.bool_]:
     """(n,) mask of sound measurements, where up to 30 % may be wrong to one side.
 
@@ -90,13 +90,12 @@ def trimmed_start(
         y: (n,) values.
         penalty: of the squared coefficients.
         within: residuals up to this, or up to four spreads, are sound.
-        seed: of the draws.
     """
     design = np.column_stack([np.ones(len(y)), np.asarray(x, dtype=np.float64)])
     n, k = design.shape
     shrink = np.diag([1e-9, *[penalty] * (k - 1)])
     nearest = min(n, max(int(np.ceil(_SOUND * n)), k + 1))
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     chosen = rng.permuted(np.tile(np.arange(n), (_STARTS, 1)), axis=1)[:, : min(k + 1, n)]
     error = np.zeros((0, n))
     for _ in range(3):

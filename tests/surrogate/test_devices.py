@@ -172,9 +172,9 @@ def test_errors_of_the_model_stay_but_noise_does_not(
     quiet = growth.predict(x, energy, 0.01 * energy, [devices.LAST])[1]
     own = growth.predict(x, energy, 0.01 * energy, [devices.LAST], fitted_device=True)[1]
     assert (own < quiet).all()
-    for budgets, scaling in (([0], "affine"), ([4, -1], "affine"), ([4], "quadratic")):
-        with pytest.raises(ConfigError, match="must be"):
-            growth.predict(x[:1], energy[:1], energy[:1], budgets, scaling=scaling)
+    for budgets in ([0], [4, -1]):
+        with pytest.raises(ConfigError, match="must be positive"):
+            growth.predict(x[:1], energy[:1], energy[:1], budgets)
 
 
 # -- share of the GPU ----------------------------------------------------------------------------
