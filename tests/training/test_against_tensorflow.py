@@ -92,12 +92,11 @@ class Graph:
         return tf.matmul(x, weight) + self._variable(dense.bias, None)
 
 
-def _batches() -> list[tuple[np.ndarray, np.ndarray]]:
-    rng = np.random.default_rng(4)
-    return [
-        (rng.normal(size=(RECIPE.batch_size, 3, SIDE, SIDE)), rng.integers(0, 10, 4))
-        for _ in range(STEPS)
-    ]
+RNG = np.random.default_rng(4)
+BATCHES = [
+    (RNG.normal(size=(RECIPE.batch_size, 3, SIDE, SIDE)), RNG.integers(0, 10, 4))
+    for _ in range(STEPS)
+]
 
 
 def _of_tensorflow(tf: Any, network: Network) -> tuple[list[float], dict[str, Any], dict[str, Any]]:
@@ -116,7 +115,7 @@ def _of_tensorflow(tf: Any, network: Network) -> tuple[list[float], dict[str, An
         ).minimize(loss, var_list=graph.variables)
         session.run(v1.global_variables_initializer())
         losses, first = [], {}
-        for (x, y), number in zip(_batches(), RATES, strict=True):
+        for (x, y), number in zip(BATCHES, RATES, strict=True):
             feed = {images: x.transpose(0, 2, 3, 1), labels: y, rate: number}
             statistics, value, _ = session.run([graph.statistics, entropy, move], feed)
             first = first or statistics
@@ -135,7 +134,7 @@ def _of_torch(network: Network) -> tuple[list[float], dict[str, Any], dict[str, 
     losses: list[float] = []
     first: dict[str, Any] = {}
     network.train()
-    for (x, y), number in zip(_batches(), RATES, strict=True):
+    for (x, y), number in zip(BATCHES, RATES, strict=True):
         optimiser.param_groups[0]["lr"] = number
         logits = network(torch.from_numpy(x))
         loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(y))

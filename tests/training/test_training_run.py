@@ -110,9 +110,8 @@ def test_the_first_step_moves_no_weight(data: Cifar10, tmp_path: Path) -> None:
     weights, _ = np.random.SeedSequence(6).spawn(2)
     start = build(CELL, TINY, seed=int(weights.generate_state(1)[0])).state_dict()
     with np.load(tmp_path / "w.npz", allow_pickle=False) as end:
-        for name, tensor in start.items():
-            moved = not np.array_equal(end[name], tensor.numpy())
-            assert moved == ("running" in name or "tracked" in name), name
+        moved = {name for name, x in start.items() if not np.array_equal(end[name], x.numpy())}
+    assert moved == {name for name in start if "running" in name or "tracked" in name}
 
 
 def test_it_learns() -> None:
@@ -185,10 +184,8 @@ def test_the_seed_alone_decides_and_no_step_reads_from_the_device(data: Cifar10)
 def test_departures_of_the_arithmetic_change_little(data: Cifar10) -> None:
     losses = {}
     for option in ("none", "bf16", "channels_last"):
-        changes = {} if option == "none" else {option: True}
-        recipe = replace(TINY, batch_size=2, **changes)
-        windows = Windows(torch.device("cpu"))
-        trainer = Trainer(CELL, recipe, data, windows, budget=10, seed=1)
+        recipe = replace(TINY, batch_size=2, **({} if option == "none" else {option: True}))
+        trainer = Trainer(CELL, recipe, data, Windows(torch.device("cpu")), budget=10, seed=1)
         losses[option] = trainer.segment("train-0", 0, 1, lambda done: None).last_loss
     assert losses["channels_last"] == pytest.approx(losses["none"], rel=1e-3)
     assert losses["bf16"] == pytest.approx(losses["none"], rel=0.05)
@@ -220,11 +217,8 @@ def test_impossible_arguments_are_refused_before_anything_is_measured(data: Cifa
     ]
     for options, message in (
         *both,
-        ({"steps": 0}, "from 1 to 32"),
-        ({"steps": 33}, "from 1 to 32"),
-        ({"steps": 2.0}, "from 1 to 32"),
-        ({"seed": -1}, "seed"),
-        ({"seed": None}, "seed"),
+        *(({"steps": steps}, "from 1 to 32") for steps in (0, 33, 2.0)),
+        *(({"seed": seed}, "seed") for seed in (-1, None)),
         ({"evaluate_images": 3}, "at least one batch"),
         ({"device": "toaster"}, "no such device"),
     ):
@@ -281,11 +275,6 @@ def test_a_warm_up_lasts_as_long_as_it_should_and_ends_where_the_claim_was_lost(
     assert 60 < now < 60.3
 
 
-def _child(code: str, folder: Path) -> str:
-    run = [sys.executable, "-c", code]
-    return subprocess.run(run, capture_output=True, text=True, check=True, cwd=folder).stdout
-
-
 _DISCARDED = """
 import gc
 from dataclasses import replace
@@ -302,4 +291,6 @@ print(sum(isinstance(thing, Network) for thing in gc.get_objects()))
 
 def test_the_network_of_a_warm_up_is_discarded(tmp_path: Path) -> None:
     """In a process of its own, since torch's first step is what holds it."""
-    assert _child(_DISCARDED, tmp_path) == "1\n"  # the one that is still in use
+    run = [sys.executable, "-c", _DISCARDED]
+    out = subprocess.run(run, capture_output=True, text=True, check=True, cwd=tmp_path).stdout
+    assert out == "1\n"  # the one that is still in use
