@@ -8,8 +8,8 @@ order, as columns over (cell, budget, repeat).
 from __future__ import annotations
 
 import io
-import mmap
 import os
+from array import array
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -191,7 +191,6 @@ def cell_rows(cells: Sequence[tuple[str, str]]) -> Rows:
 # and a thousand other cells is an error and does not take gigabytes.
 _SPARSE = 64
 _ALWAYS = 1 << 16  # a grid of so few places is never refused
-_PAGE = 1 << 18  # values on a page of a growing column: two megabytes
 
 
 def _check_bounds(metric: str, values: Values, source: Source, offsets: list[int] | None) -> None:
@@ -205,46 +204,12 @@ def _check_bounds(metric: str, values: Values, source: Source, offsets: list[int
         raise where.fault(limits, value=float(values[first]))
 
 
-class _Pages:
-    """A growing column in memory-mapped pages, each returned to the system once it is copied.
-
-    A list of small arrays would need twice the memory for a file of five million rows, because
-    the allocator keeps what they free.
-    """
-
-    def __init__(self) -> None:
-        self._pages: list[Values] = []
-        self._size = 0
-
-    def put(self, start: int, values: Values) -> None:
-        """Append values from place `start` on; skipped places are NaN."""
-        self._append(np.broadcast_to(np.nan, start - self._size))
-        self._append(values)
-
-    def _append(self, values: Values) -> None:
-        while len(values):
-            at = self._size % _PAGE
-            if at == 0:
-                self._pages.append(np.frombuffer(mmap.mmap(-1, 8 * _PAGE), dtype=np.float64))
-            part = values[: _PAGE - at]
-            self._pages[-1][at : at + len(part)] = part
-            self._size += len(part)
-            values = values[len(part) :]
-
-    def scatter(self, out: Values, slots: NDArray[np.int64]) -> None:
-        """Set `out[slots[i]]` to value i and drop the pages."""
-        self._pages.reverse()
-        for start in range(0, self._size, _PAGE):
-            page = self._pages.pop()
-            places = slots[start : min(start + _PAGE, self._size)]
-            out[places] = page[: len(places)]
-
-
 @dataclass
 class Assembler:
     """Collects trainings and lays them out as columns.
 
-    Takes as much memory as the values, plus one metric's values while it lays them out.
+    Takes as much memory as the values, plus one metric's values while it lays them out: the
+    columns grow in place, since many small arrays and their concatenation would take twice that.
     """
 
     source: Source
@@ -252,7 +217,7 @@ class Assembler:
     _rows: list[NDArray[np.int32]] = field(default_factory=list)
     _budgets: list[NDArray[np.int32]] = field(default_factory=list)
     _repeats: list[NDArray[np.int32]] = field(default_factory=list)
-    _values: dict[str, _Pages] = field(default_factory=dict)
+    _values: dict[str, array[float]] = field(default_factory=dict)
     _count: int = 0
 
     def add(
@@ -277,9 +242,11 @@ class Assembler:
         Raises:
             FormatError: a value lies outside its metric's bounds.
         """
-        for metric, array in values.items():
-            _check_bounds(metric, array, self.source, offsets)
-            self._values.setdefault(metric, _Pages()).put(self._count, array)
+        for metric, numbers in values.items():
+            _check_bounds(metric, numbers, self.source, offsets)
+            column = self._values.setdefault(metric, array("d"))
+            earlier = np.full(self._count - len(column), np.nan)  # trainings without the metric
+            column.frombytes(np.append(earlier, numbers).tobytes())
         self._rows.append(rows)
         self._budgets.append(budgets)
         if repeats is not None:
@@ -330,8 +297,9 @@ class Assembler:
         values: dict[str, Values] = {}
         notes = dict(attributes)
         for metric in [known for known in METRICS if known in self._values]:
+            column = np.frombuffer(self._values.pop(metric))  # drops the one before
             flat = np.full(size, np.nan)
-            self._values.pop(metric).scatter(flat, slot)
+            flat[slot[: len(column)]] = column
             if drop_zero_co2 and metric.endswith("co2_g") and not np.nan_to_num(flat).any():
                 notes[f"missing {metric}"] = "0 for every training of the source: not recorded"
             elif not np.isnan(flat).all():
