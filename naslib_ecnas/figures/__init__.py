@@ -4,42 +4,44 @@ Each figure has a function that computes what it shows and one that draws it (`.
 matplotlib is imported only when a figure is drawn; a MissingDependencyError says that it is needed.
 """
 
-from naslib_ecnas.figures.budgets import Clouds, clouds, clouds_figure
-from naslib_ecnas.figures.devices import DeviceEnergies, device_energies, devices_figure
-from naslib_ecnas.figures.drawing import save
-from naslib_ecnas.figures.front import front_figure
-from naslib_ecnas.figures.predictions import LearningCurve, Predictions, predictions_figure
-from naslib_ecnas.figures.summary import (
-    Study,
-    comparison_figure,
-    methods_figure,
-    study,
-    summary_figure,
-)
-from naslib_ecnas.figures.swaps import Swaps, swap_effects, swaps_figure
-from naslib_ecnas.figures.tables import Saved, saved_sheet, spaces_sheet
+from __future__ import annotations
 
-__all__ = [
-    "Clouds",
-    "DeviceEnergies",
-    "LearningCurve",
-    "Predictions",
-    "Saved",
-    "Study",
-    "Swaps",
-    "clouds",
-    "clouds_figure",
-    "comparison_figure",
-    "device_energies",
-    "devices_figure",
-    "front_figure",
-    "methods_figure",
-    "predictions_figure",
-    "save",
-    "saved_sheet",
-    "spaces_sheet",
-    "study",
-    "summary_figure",
-    "swap_effects",
-    "swaps_figure",
-]
+from typing import TYPE_CHECKING
+
+from naslib_ecnas.lazy import lazily
+
+if TYPE_CHECKING:
+    from naslib_ecnas.figures.budgets import Clouds as Clouds
+    from naslib_ecnas.figures.budgets import clouds as clouds
+    from naslib_ecnas.figures.budgets import clouds_figure as clouds_figure
+    from naslib_ecnas.figures.devices import DeviceEnergies as DeviceEnergies
+    from naslib_ecnas.figures.devices import device_energies as device_energies
+    from naslib_ecnas.figures.devices import devices_figure as devices_figure
+    from naslib_ecnas.figures.drawing import save as save
+    from naslib_ecnas.figures.front import front_figure as front_figure
+    from naslib_ecnas.figures.predictions import LearningCurve as LearningCurve
+    from naslib_ecnas.figures.predictions import Predictions as Predictions
+    from naslib_ecnas.figures.predictions import predictions_figure as predictions_figure
+    from naslib_ecnas.figures.summary import Study as Study
+    from naslib_ecnas.figures.summary import comparison_figure as comparison_figure
+    from naslib_ecnas.figures.summary import methods_figure as methods_figure
+    from naslib_ecnas.figures.summary import study as study
+    from naslib_ecnas.figures.summary import summary_figure as summary_figure
+    from naslib_ecnas.figures.swaps import Swaps as Swaps
+    from naslib_ecnas.figures.swaps import swap_effects as swap_effects
+    from naslib_ecnas.figures.swaps import swaps_figure as swaps_figure
+    from naslib_ecnas.figures.tables import Saved as Saved
+    from naslib_ecnas.figures.tables import saved_sheet as saved_sheet
+    from naslib_ecnas.figures.tables import spaces_sheet as spaces_sheet
+
+__all__, __getattr__ = lazily(
+    __name__,
+    budgets="Clouds clouds clouds_figure",
+    devices="DeviceEnergies device_energies devices_figure",
+    drawing="save",
+    front="front_figure",
+    predictions="LearningCurve Predictions predictions_figure",
+    summary="Study comparison_figure methods_figure study summary_figure",
+    swaps="Swaps swap_effects swaps_figure",
+    tables="Saved saved_sheet spaces_sheet",
+)
