@@ -144,30 +144,11 @@ def test_what_is_converted_again(source: Path, monkeypatch: pytest.MonkeyPatch) 
     write_ecnas(source, made_up(0.5))  # a changed file
     assert converted(source) == path
     assert Table.open(path).value("energy_kwh", 0, 0, 0) == 0.5
-    content = bytearray(path.read_bytes())
-    content[-1] ^= 1  # damage in a block, where that is asked for
-    path.write_bytes(content)
-    with pytest.raises(FormatError, match="--afresh"):
-        Table.open(converted(source)).verify()
-    Table.open(converted(source, afresh=True)).verify()
     for change in (lambda: monkeypatch.setattr(convert, "CONVERTER", 99), lambda: os.utime(source)):
         change()
         stamp = path.stat().st_mtime_ns
         assert converted(source).stat().st_mtime_ns > stamp
     assert [*tables_folder().glob("*.ecnas")] == [path]
-
-
-def test_tables_that_were_exchanged_are_made_again(source: Path, tmp_path: Path) -> None:
-    """No file is answered for by the table of another one."""
-    other = tmp_path / "other.tfrecord"
-    write_ecnas(other, made_up(0.5))
-    os.utime(other, ns=(0, source.stat().st_mtime_ns))  # the same size and time too
-    paths = converted(source), converted(other)
-    contents = [path.read_bytes() for path in paths]
-    for path, content in zip(paths, reversed(contents), strict=True):
-        path.write_bytes(content)
-    for file, energy in ((source, 0.25), (other, 0.5)):
-        assert Table.open(converted(file)).value("energy_kwh", 0, 0, 0) == energy
 
 
 def test_a_table_is_used_in_place_and_each_file_has_its_own(source: Path, tmp_path: Path) -> None:

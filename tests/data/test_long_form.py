@@ -29,7 +29,6 @@ from naslib_ecnas.errors import FormatError
 from naslib_ecnas.progress import listening
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
-from naslib_ecnas.topologies import OPERATIONS
 
 Maker = Callable[..., Columns]
 Same = Callable[[Columns, Columns], None]
@@ -302,21 +301,3 @@ def test_hashes_are_compared() -> None:
         long_form._check_hashes(rows, hashes, SOURCE)
     with pytest.raises(FormatError, match="hash of a line"):
         long_form._check_hashes(rows, [right[0], right[2], right[2]], SOURCE)
-
-
-BITS = st.text("01", min_size=9, max_size=9)
-NAMES = st.sampled_from(("input", *OPERATIONS, "output"))
-
-
-@settings(deadline=None)
-@given(st.lists(st.tuples(BITS, NAMES), max_size=20))
-def test_any_texts_are_read_as_cell_reads_them(drawn: list[tuple[str, str]]) -> None:
-    for bits, name in drawn:
-        text = f"{bits}:input,{name},output"
-        try:
-            row = Cell(text).row
-        except ValueError:
-            with pytest.raises(FormatError):
-                rows_of(text)
-        else:
-            assert rows_of(text) == [row]
