@@ -54,7 +54,6 @@ class Qnehvi(Optimiser):
     filters them by successive halving over lower budgets, which a table at one budget lacks.
 
     Args:
-        problem: what is searched.
         initial: cells drawn to start with.
         batch: cells of a proposal.
         pool: candidates of each batch.

@@ -21,15 +21,16 @@ Every cell that may be proposed has a point: its canonical graph.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache, cached_property
+from functools import cached_property
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.benchmark import Benchmark
-from naslib_ecnas.errors import ConfigError, whole_numbers
+from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.metrics import OBJECTIVES, Metric, metric
+from naslib_ecnas.search.base import Problem
 from naslib_ecnas.search.result import Ledger
 from naslib_ecnas.space import Space
 from naslib_ecnas.topologies import EDGE_BIT, MAX_VERTICES, OPERATIONS, labelled_graphs
@@ -70,15 +71,10 @@ class Choices:
     """
 
     def __init__(self, space: Space, rows: ArrayLike | None = None) -> None:
-        allowed = np.arange(len(space)) if rows is None else whole_numbers(rows)
-        if not allowed.size:
-            raise ConfigError("a search needs at least one row that may be proposed")
-        for end in (allowed.min(), allowed.max()):
-            space.cell(int(end))
+        problem = Problem(space, np.random.default_rng(0), rows=rows)  # nothing is drawn
         self.space = space
-        self.mask: NDArray[np.bool_] = np.zeros(len(space), dtype=np.bool_)
-        self.mask[allowed] = True
-        self.rows: NDArray[np.int32] = np.flatnonzero(self.mask).astype(np.int32)
+        self.rows: NDArray[np.int32] = problem.rows
+        self.mask: NDArray[np.bool_] = problem.mask
         output = space.vertices - 1
         self.edges: tuple[tuple[int, int], ...] = tuple(
             (i, j) for j in range(1, output + 1) for i in range(j)
@@ -93,8 +89,8 @@ class Choices:
         )
         self._source, self._target = np.array(self.edges).T
         # A smaller space's output is vertex 6 of a code.
-        self._bits = tuple(
-            1 << EDGE_BIT[i, MAX_VERTICES - 1 if j == output else j] for i, j in self.edges
+        self._bits = np.array(
+            [1 << EDGE_BIT[i, MAX_VERTICES - 1 if j == output else j] for i, j in self.edges]
         )
 
     def decode(self, points: ArrayLike) -> NDArray[np.int32]:
@@ -111,13 +107,12 @@ class Choices:
             ConfigError: another shape, or a number out of range.
         """
         array = self._checked(points)
-        chosen = array[:, : len(self.edges)]
-        codes = chosen @ np.array(self._bits)
+        codes = array[:, : len(self.edges)] @ self._bits
         for at in np.flatnonzero(labelled_graphs().topology[codes] < 0):
-            codes[at] = _nearest(int(codes[at]), self._bits)
+            codes[at] = self._nearest(codes[at])
         v = self.space.vertices
         matrices = np.zeros((len(array), v, v), dtype=np.int8)
-        matrices[:, self._source, self._target] = codes[:, None] & np.array(self._bits) != 0
+        matrices[:, self._source, self._target] = codes[:, None] & self._bits != 0
         rows = self.space.rows(matrices, array[:, len(self.edges) :])
         for at in np.flatnonzero(~self.mask[rows]):
             graph = self._graphs(rows[at : at + 1])
@@ -156,6 +151,23 @@ class Choices:
         return array.astype(np.int64)
 
     @cached_property
+    def _flips(self) -> list[NDArray[np.int64]]:
+        """Every way to flip 1, 2 and 3 edges, as codes to combine by exclusive or."""
+        return [
+            np.array([sum(some) for some in combinations(self._bits, n)], dtype=np.int64)
+            for n in range(1, min(_MOST_FLIPS, len(self._bits)) + 1)
+        ]
+
+    def _nearest(self, code: int) -> int:
+        """The code of the cell that the fewest flipped edges make of a labelled graph."""
+        for ways in self._flips:
+            # Topologies are numbered by vertices first, and -1 is no cell.
+            topology = labelled_graphs().topology[code ^ ways]
+            if topology.max() >= 0:
+                return int(code ^ ways[topology.argmax()])
+        raise AssertionError(f"no cell within {_MOST_FLIPS} edges of the graph {code}")
+
+    @cached_property
     def _canonical(self) -> NDArray[np.int8]:
         """(k, n_choices) canonical graphs of the rows that may be proposed."""
         return self._graphs(self.rows)
@@ -164,26 +176,6 @@ class Choices:
         """(n, n_choices) canonical graphs, -1 for the operations of unused vertices."""
         matrices, labels = self.space.matrices(rows)
         return np.hstack([matrices[:, self._source, self._target], labels])
-
-
-@cache
-def _flips(bits: tuple[int, ...]) -> tuple[NDArray[np.int64], ...]:
-    """For 1, 2, 3 flipped edges, every way to flip them, as codes to combine by exclusive or."""
-    return tuple(
-        np.array([sum(some) for some in combinations(bits, n)], dtype=np.int64)
-        for n in range(1, min(_MOST_FLIPS, len(bits)) + 1)
-    )
-
-
-def _nearest(code: int, bits: tuple[int, ...]) -> int:
-    """The code of the cell that the fewest flipped edges make of a labelled graph."""
-    for ways in _flips(bits):
-        # Topologies are numbered by vertices first, and -1 is no cell.
-        topology = labelled_graphs().topology[code ^ ways]
-        best = int(topology.argmax())
-        if topology[best] >= 0:
-            return code ^ int(ways[best])
-    raise AssertionError(f"no cell within {_MOST_FLIPS} edges of the graph {code}")
 
 
 class Evaluation:
@@ -198,6 +190,7 @@ class Evaluation:
 
     Attributes:
         metrics: each objective's metric.
+        signs: (m,) -1 for a metric of which more is better, else 1: turns values into costs.
         rows: (k,) int32 rows that have every objective, ascending.
 
     Raises:
@@ -213,6 +206,7 @@ class Evaluation:
         self.metrics: tuple[Metric, ...] = tuple(metric(name) for name in names)
         if not names or len(set(names)) < len(names):
             raise ConfigError("objectives must be one or more different metrics", value=names)
+        self.signs: NDArray[np.float64] = np.array([float(m.cost(1.0)) for m in self.metrics])
         self.bench = bench
         self.objectives = names
         self.epochs: int = bench.budgets[-1] if epochs is None else epochs

@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 import math
 import re
-from collections.abc import Iterator
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any
@@ -33,13 +32,11 @@ __all__ = ["EcnasSearchSpace"]
 
 _conversions: Any = require("naslib.search_spaces.nasbench101.conversions")
 _Base: Any = require("naslib.search_spaces.nasbench101.graph").NasBench101SearchSpace
-_Graph: Any = require("naslib.search_spaces.core.graph").Graph
 _Module: Any = require("torch").nn.Module
 _networkx: Any = require("networkx")
 _views: Any = require("networkx.classes.reportviews")
 
 _Metric: Any = naslib_metrics.extend()
-_objective = lru_cache(maxsize=64)(naslib_metrics.objective)
 
 #: Attributes of a module that a copy must not share with its original.
 _OWN = [name for name, value in vars(_Module()).items() if isinstance(value, dict | set)]
@@ -50,32 +47,60 @@ _BATCHES = (1, 4, 16, 64, 256, 1024, *[4096] * 5)
 _HASH = re.compile("[0-9a-f]{32}")
 
 
-class _LazyNetwork(_Base):  # type: ignore[misc]
-    """NASLib's `NasBench101SearchSpace` with a network that is built when it is needed.
+class EcnasSearchSpace(_Base):  # type: ignore[misc]
+    """The cells of an EC-NAS table as a search space of NASLib's.
 
-    NASLib builds the network of every candidate and deep-copies a graph for every clone, though a
-    search on a table needs neither. Here clones share one graph, and the network of `get_spec()` is
-    built by `parse`, `forward`, `to` (NASLib's zero-cost proxies move a network before they run it)
-    and `edges`, where NASLib stores it.
+    It serves NASLib's optimisers, predictors and trainers as NASLib's `NasBench101SearchSpace`
+    does and has its encodings, with these differences:
+
+    - An architecture is a row of the table. Sampling is uniform over the table's distinct cells;
+      mutation and neighbours stay within the table; there is no invalid cell.
+    - Specs are canonical: equal cells have equal specs, hashes and encodings, whichever labelled
+      graph they were set from.
+    - A network is built only when it is run, parsed, moved to a device or read from an edge. NASLib
+      builds one for every candidate and deep-copies it for every clone, though a search on a table
+      needs neither.
+    - All randomness is numpy's global state, which NASLib's `set_seed` and `Trainer` seed.
+    - A repeated query of one architecture at one budget is counted once in the benchmark's
+      `spent`: NASLib's trainer queries every incumbent five times.
+
+    Args:
+        n_classes: as in NASLib; its NAS-Bench-101 networks have ten.
+        objective: what optimisers improve instead of their `performance_metric`: a member of
+            `Metric`, its name, or our name of a metric such as `"energy_kwh"`.
     """
 
-    #: Attributes that a deep copy shares with its original.
-    SHARED: tuple[str, ...] = ()
+    #: Attributes that deep copies share. A benchmark, a key of the records, is a file on disk.
+    SHARED: tuple[str, ...] = ("_records", "objective", "labeled_archs")
 
-    def __init__(self) -> None:
-        _Graph.__init__(self)
+    def __init__(self, n_classes: int = 10, objective: Any = None) -> None:
+        self._row: int | None = None
         self._shared = False
+        super().__init__(n_classes)
+        self.instantiate_model = False
+        self.objective: Objective | None = (
+            None if objective is None else naslib_metrics.objective(objective)
+        )
         self._built = False
-        # A graph without an edge is empty, and therefore false.
-        self.add_edge(1, 2)
+        self._records: dict[tuple[Benchmark, int], Record] = {}
+
+    # -- the network, at the graph's one edge ----
 
     def _build(self) -> None:
         """Build the network, if there is an architecture and it is not built yet."""
         spec = None if self._built else self.get_spec()
         if spec is not None:
-            self._own_graph()
             self._built = True
             self.edges[1, 2].set("op", _conversions.convert_spec_to_model(spec))
+
+    def _own_graph(self) -> None:
+        """Replace a graph that clones share, or that holds a network, by a new one."""
+        if self._shared:
+            attributes = dict(self.graph)
+            _networkx.DiGraph.__init__(self)
+            self.graph.update(attributes)
+            self.add_edge(1, 2)
+            self._shared = False
 
     def _unbuild(self) -> None:
         """Drop the network, if it is built."""
@@ -83,17 +108,7 @@ class _LazyNetwork(_Base):  # type: ignore[misc]
             self._shared = True
             self._own_graph()
             self._modules.clear()
-            self.is_parsed = False
-            self._built = False
-
-    def _own_graph(self) -> None:
-        """Replace a graph that clones share by a copy."""
-        if self._shared:
-            attributes = dict(self.graph)
-            _networkx.DiGraph.__init__(self)
-            self.graph.update(attributes)
-            self.add_edge(1, 2)
-            self._shared = False
+            self.is_parsed = self._built = False
 
     @property
     def nodes(self) -> Any:
@@ -108,30 +123,21 @@ class _LazyNetwork(_Base):  # type: ignore[misc]
         self._build()
         return _views.OutEdgeView(self)
 
-    def parse(self) -> None:
-        """Build the network and register it with PyTorch."""
+    def get_edge_data(self, *args: Any, **kwargs: Any) -> Any:
+        """The data of the edge, by which NASLib parses and runs the network."""
         self._build()
-        super().parse()
-
-    def forward(self, x: Any, *args: Any) -> Any:
-        """Logits of the network, (n, 10) for (n, 3, 32, 32) images."""
-        self._build()
-        return super().forward(x, *args)
+        return super().get_edge_data(*args, **kwargs)
 
     def to(self, *args: Any, **kwargs: Any) -> Any:
-        """Build the network and move it."""
-        if not self.is_parsed and self.get_spec() is not None:
+        """Build the network and move it, as before NASLib's zero-cost proxies run it."""
+        if not self.is_parsed and self._row is not None:
             self.parse()
         return super().to(*args, **kwargs)
 
-    def clone(self) -> Any:
-        """A copy, a deep one only if a network is built."""
-        return copy.deepcopy(self) if self._built else self._copy()
-
     def _copy(self) -> Any:
-        """A copy without a network that shares the graph until one of the two changes it."""
+        """A copy without a network, which shares the graph until one of the two changes it."""
         if not self._built:
-            self.__dict__["_shared"] = True
+            self.__dict__["_shared"] = True  # 100 times faster than building another graph
         new = object.__new__(type(self))
         own = new.__dict__
         own.update(self.__dict__)
@@ -148,47 +154,6 @@ class _LazyNetwork(_Base):  # type: ignore[misc]
         memo |= {id(value): value for value in map(self.__dict__.get, self.SHARED)}
         new.__dict__.update(copy.deepcopy(self.__dict__, memo))
         return new
-
-
-class EcnasSearchSpace(_LazyNetwork):
-    """The cells of an EC-NAS table as a search space of NASLib's.
-
-    It serves NASLib's optimisers, predictors and trainers as NASLib's `NasBench101SearchSpace`
-    does and has its encodings, with these differences:
-
-    - An architecture is a row of the table. Sampling is uniform over the table's distinct cells;
-      mutation and neighbours stay within the table; there is no invalid cell.
-    - Specs are canonical: equal cells have equal specs, hashes and encodings, whichever labelled
-      graph they were set from.
-    - A network is built only when it is run, parsed, moved to a device or read from `edges`. Until
-      then clones share everything.
-    - All randomness is numpy's global state, which NASLib's `set_seed` and `Trainer` seed.
-    - A repeated query of one architecture at one budget is counted once in the benchmark's
-      `spent`: NASLib's trainer queries every incumbent five times.
-
-    Args:
-        n_classes: as in NASLib; its NAS-Bench-101 networks have ten.
-        objective: what optimisers improve instead of their `performance_metric`: a member of
-            `Metric`, its name, or our name of a metric such as `"energy_kwh"`.
-    """
-
-    QUERYABLE = True
-    #: All copies share one benchmark, which is a file on disk.
-    SHARED: tuple[str, ...] = ("_benchmark", "objective", "labeled_archs")
-
-    def __init__(self, n_classes: int = 10, objective: Any = None) -> None:
-        super().__init__()
-        self.num_classes = n_classes
-        self.space_name = "nasbench101"
-        self.labeled_archs: list[Any] | None = None
-        self.instantiate_model = False
-        self.sample_without_replacement = False
-        self.objective: Objective | None = (
-            None if objective is None else naslib_metrics.objective(objective)
-        )
-        self._row: int | None = None
-        self._benchmark: Benchmark | None = None
-        self._records: dict[int | None, Record] = {}
 
     # -- the architecture ----
 
@@ -301,17 +266,11 @@ class EcnasSearchSpace(_LazyNetwork):
             found.append(model)
         return found
 
-    def get_arch_iterator(self, dataset_api: dict[str, Any]) -> Iterator[str]:
-        """NAS-Bench-101 hashes of the table's cells, in the order of their rows."""
-        _benchmark_of(dataset_api)
-        hashes: Iterator[str] = dataset_api["nb101_data"].hash_iterator()
-        return hashes
-
     # -- queries ----
 
     def performance_objective(self, metric: Any) -> Objective:
         """What an optimiser with the performance metric `metric` must ask this space for."""
-        return _objective(metric) if self.objective is None else self.objective
+        return naslib_metrics.objective(metric) if self.objective is None else self.objective
 
     def query(
         self,
@@ -342,9 +301,9 @@ class EcnasSearchSpace(_LazyNetwork):
                 `TRAIN_ACCURACY` is NaN then, since every trainer reports it.
         """
         bench = _benchmark_of(dataset_api, dataset)
-        budget = None if epoch in (-1, None) else epoch
         if isinstance(metric, Objective) and metric.epochs is not None:
-            budget = metric.epochs
+            epoch = metric.epochs
+        budget = None if epoch == -1 else epoch
         if full_lc:
             return self._curve(metric, bench, budget)
         record = self._record(bench, budget)
@@ -368,14 +327,10 @@ class EcnasSearchSpace(_LazyNetwork):
         return naslib_metrics.read(record, name, bench)
 
     def _record(self, bench: Benchmark, budget: int | None) -> Record:
-        if self._benchmark is not bench:
-            self._benchmark, self._records = bench, {}
-        if budget is None:
-            budget = bench.budgets[-1]
-        record = self._records.get(budget)
-        if record is None:
-            record = self._records[budget] = bench.query(self.row, budget)
-        return record
+        key = bench, bench.budgets[-1] if budget is None else budget
+        if key not in self._records:
+            self._records[key] = bench.query(self.row, key[1])
+        return self._records[key]
 
     def _curve(self, metric: Any, bench: Benchmark, upto: int | None) -> list[float]:
         name = metric.name if isinstance(metric, Objective) else naslib_metrics.column(metric)

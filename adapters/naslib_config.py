@@ -121,11 +121,7 @@ def complete(config: dict[str, Any], kind: str | None) -> tuple[str, ...]:
 
 
 def check_choice(key: str, value: Any, names: Collection[str]) -> None:
-    """Check that a key of a config is one of some names.
-
-    Raises:
-        ConfigError: it is missing or another one.
-    """
+    """Raise ConfigError unless a key of a config is one of some names."""
     known = ", ".join(map(str, names))
     if value is None:
         raise ConfigError(f"the config lacks the key {key}, one of {known}")
@@ -139,9 +135,7 @@ def data_of(config: Mapping[str, Any], kind: str | None) -> dict[str, Any] | Non
     """The `dataset_api` of a config; None for another search space than ours.
 
     Raises:
-        ConfigError: a key is missing, or has an impossible value.
-        UnknownTableError: there is no such table.
-        UnknownBudgetError: `search.fidelity` is not a budget of the table.
+        ConfigError, UnknownTableError, UnknownBudgetError: the config is not possible.
     """
     for key, example in (("search_space", "ecnas"), ("dataset", "cifar10 for the table 7v")):
         if config.get(key) is None:

@@ -30,9 +30,6 @@ COLUMNS: dict[str, str] = {
 
 _MEMBERS = {ours: theirs for theirs, ours in COLUMNS.items()}
 
-#: NASLib gives accuracies in per cent, we as fractions; all else has the same unit.
-_PER_CENT = {"train_accuracy", "validation_accuracy", "test_accuracy"}
-
 
 def extend() -> Any:
     """NASLib's enumeration `Metric`, with our members added.
@@ -74,18 +71,18 @@ def column(metric: Any) -> str:
 
 
 def read(record: Record, name: str, bench: Benchmark) -> float:
-    """A metric of a record, in NASLib's unit.
+    """A metric of a record, in NASLib's unit: accuracies in per cent."""
+    value = value_of(record, name, bench)
+    return 100.0 * value if name in _MEMBERS and name.endswith("accuracy") else value
+
+
+def value_of(record: Record, name: str, bench: Benchmark) -> float:
+    """A metric of a record, in our unit.
 
     Raises:
         UnknownMetricError: the table lacks the metric, or this cell's value of it.
         ProvenanceError: for power, energy and time are not of the same trainings.
     """
-    value = value_of(record, name, bench)
-    return 100.0 * value if name in _PER_CENT else value
-
-
-def value_of(record: Record, name: str, bench: Benchmark) -> float:
-    """The same as `read`, in the metric's own unit."""
     if name == "average_power_w" and name not in bench.metrics:
         origin = bench.provenance
         energy, time = power_parts(bench.metrics, origin)
@@ -120,11 +117,7 @@ class Objective:
         self._answer = answer
 
     def of(self, record: Record, bench: Benchmark) -> float:
-        """The score of a record, which is thereby evaluated.
-
-        Raises:
-            UnknownMetricError: the table lacks the value.
-        """
+        """The score of a record, which is thereby evaluated."""
         if self._answer is not None:
             return self._answer(record)
         return self.score(read(record, self.name, bench))

@@ -201,13 +201,7 @@ class Scalarisation:
         self._bounds = np.array([limits.get(name, math.nan) for name in names]) * self._signs
 
     def __call__(self, values: Sequence[float]) -> tuple[float, tuple[float, ...] | None]:
-        """The number of one evaluation.
-
-        Args:
-            values: (m,) values in the metrics' units.
-
-        Returns:
-            the number, more is better, and the weights drawn for it, or None.
+        """The number of (m,) values, more is better, and the weights drawn for it, or None.
 
         Raises:
             UnknownMetricError: a value is missing.

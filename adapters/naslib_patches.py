@@ -109,20 +109,11 @@ def ensure() -> Path:
 
 def _missing() -> list[str]:
     """Distributions of required packages that are not installed."""
-    return [name for module, name in REQUIRED.items() if not _installed(module)]
-
-
-def _installed(module: str) -> bool:
-    return module in sys.modules or importlib.util.find_spec(module) is not None
+    return [name for module, name in REQUIRED.items() if importlib.util.find_spec(module) is None]
 
 
 def require(module: str = "naslib") -> Any:
-    """Import a module of NASLib, or one that NASLib needs, after `ensure`.
-
-    Raises:
-        NaslibNotFoundError: there is no NASLib.
-        MissingDependencyError: packages are missing that NASLib cannot do without.
-    """
+    """Import a module of NASLib, or one that NASLib needs, after `ensure`."""
     ensure()
     return importlib.import_module(module)
 
@@ -360,8 +351,7 @@ _applied: set[str] = set()
 
 
 def _count_parameters(original: Any, model: Any) -> float:
-    count = sum(p.numel() for name, p in model.named_parameters() if "auxiliary" not in name)
-    return float(count / 1e6)
+    return sum(p.numel() for name, p in model.named_parameters() if "auxiliary" not in name) / 1e6
 
 
 def _parse_args(original: Any, *parser: Any, args: Any = None) -> Any:
@@ -386,25 +376,21 @@ def _compare(original: Any, self: Any, ytest: Any, test_pred: Any) -> dict[str, 
 
 
 def _evaluate(original: Any, self: Any) -> Any:
-    if isinstance(self.dataset_api, dict) and "ecnas" in self.dataset_api:
-        _check_predictor(self.predictor)
-    return original(self)
-
-
-def _check_predictor(predictor: Any) -> None:
-    """Refuse predictors that the evaluator cannot feed on our space."""
-    name = type(predictor).__name__
-    if name == "ZeroCost":
+    ours = isinstance(self.dataset_api, dict) and "ecnas" in self.dataset_api
+    name = type(self.predictor).__name__
+    if ours and name == "ZeroCost":
+        method = self.predictor.method_type
         raise ConfigError(
-            f"NASLib's evaluator has no images for the zero-cost predictor {predictor.method_type}",
+            f"NASLib's evaluator has no images for the zero-cost predictor {method}",
             remedy="call it yourself: ZeroCost(method).query(architecture, dataloader=images)",
         )
-    if predictor.get_data_reqs().get("requires_partial_lc"):
+    if ours and self.predictor.get_data_reqs().get("requires_partial_lc"):
         raise ConfigError(
             f"the predictor {name} needs a learning curve, which NASLib has for no predictor on "
             "nasbench101 or ecnas",
             remedy="choose another predictor, such as rf, lgb or gcn",
         )
+    return original(self)
 
 
 def _with_graphs(numpy: Any) -> ModuleType:
@@ -414,10 +400,7 @@ def _with_graphs(numpy: Any) -> ModuleType:
         try:
             return numpy.array(data, *args, **kwargs)
         except ValueError:
-            objects = numpy.empty(len(data), dtype=object)
-            for i, item in enumerate(data):
-                objects[i] = item
-            return objects
+            return numpy.fromiter(data, dtype=object)
 
     return _copy_of(numpy, array=array)
 

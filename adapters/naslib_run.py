@@ -93,16 +93,18 @@ def run(
         objectives: replaces the section `objectives:` of the config.
 
     Raises:
-        ConfigError: a key is missing, or has an impossible value.
-        UnknownTableError: there is no such table.
-        UnknownBudgetError: `search.fidelity` is not a budget of the table.
-        NaslibNotFoundError: there is no NASLib.
-        MissingDependencyError: the runner needs a package that is not installed.
+        ConfigError, UnknownTableError, UnknownBudgetError: the config is not possible.
+        MissingDependencyError: there is no NASLib, or the runner needs a missing package.
         Exception: any other error of the script.
     """
     config = read(Path(config_file), overrides)
-    script, kind = _script(str(runner)), RUNNERS.get(str(runner))
+    kind = RUNNERS.get(str(runner))
     naslib_space.register()
+    script = Path(runner).expanduser().resolve()
+    if kind is not None:
+        script = ensure() / "naslib" / "runners" / runner / "runner.py"
+    if not is_file(script):
+        raise ConfigError(f"a runner is one of {', '.join(RUNNERS)}, or a script", value=runner)
     if objectives is not None:
         config["objectives"] = naslib_config.plain(objectives)
     filled = naslib_config.complete(config, kind)
@@ -123,15 +125,6 @@ def run(
     save = getattr(left.get("config"), "save", None)
     where = None if save is None else start / save
     return NaslibRun(where, config, filled, result, None if api is None else api["ecnas"])
-
-
-def _script(runner: str) -> Path:
-    path = Path(runner).expanduser()
-    if runner in RUNNERS:
-        path = ensure() / "naslib" / "runners" / runner / "runner.py"
-    if not is_file(path):
-        raise ConfigError(f"a runner is one of {', '.join(RUNNERS)}, or a script", value=runner)
-    return path.resolve()
 
 
 # -- around the script ----
@@ -206,24 +199,22 @@ def _checked(script: Path, config: Mapping[str, Any]) -> Iterator[str]:
         for key, choices in found.items():
             if isinstance(choices, dict):
                 naslib_config.check_choice(key, config.get(key), choices)
-        optimizers = found["optimizer"]
-        if isinstance(optimizers, dict) and _is_one_shot(optimizers[config["optimizer"]]):
-            able = ", ".join(key for key, value in optimizers.items() if not _is_one_shot(value))
-            text = "trains a network of all cells, which a table does not have"
-            raise ConfigError(f"{config['optimizer']} {text}; optimizer must be one of {able}")
+        optimizers, name = found["optimizer"], config.get("optimizer")
+        if isinstance(optimizers, dict):
+            one_shot = "using_step_function"
+            able = [key for key, made in optimizers.items() if not getattr(made, one_shot, False)]
+            if name not in able:
+                text = "trains a network of all cells, which a table does not have"
+                raise ConfigError(f"{name} {text}; optimizer must be one of {', '.join(able)}")
         save = getattr(names.get("config"), "save", None)
         if isinstance(save, str):
             yield save
 
 
-def _is_one_shot(optimizer: Any) -> bool:
-    return bool(getattr(optimizer, "using_step_function", False))
-
-
 def _executed(script: Path) -> dict[str, Any]:
     """The script's global names after it has run.
 
-    A typed error is raised where the config or a missing package made it fail.
+    A typed error is raised where the config, the script or a missing package made it fail.
     """
     try:
         return runpy.run_path(str(script), run_name="__main__")
@@ -235,26 +226,18 @@ def _executed(script: Path) -> dict[str, Any]:
         package = error.name.partition(".")[0]
         raise MissingDependencyError(package, feature=f"the runner {script}") from error
     except (AttributeError, KeyError) as error:
-        message = _fault(error, script)
-        if message is None:
-            raise
-        raise ConfigError(message) from error
-
-
-def _fault(error: BaseException, script: Path) -> str | None:
-    """What is wrong with the config or the script; None for an error of another cause."""
-    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
-    node: Any = frames[-1].f_locals.get("self")
-    if isinstance(error, AttributeError) and type(node).__name__ == "CfgNode":
-        config = next((f.f_globals["config"] for f in frames if "config" in f.f_globals), node)
-        sections = [key for key, value in config.items() if value is node]
-        return f"the config lacks the key {'.'.join([*sections, str(error.args[0])])}"
-    if error.args == (naslib_space.NAME,) and frames[-1].f_code.co_filename == str(script):
-        return (
-            f"{script} must make a dictionary supported_search_spaces before it calls "
-            f"get_dataset_api, or take the space {naslib_space.NAME} from get_search_space"
-        )
-    return None
+        frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+        node: Any = frames[-1].f_locals.get("self")
+        if isinstance(error, AttributeError) and type(node).__name__ == "CfgNode":
+            config = next((f.f_globals["config"] for f in frames if "config" in f.f_globals), node)
+            keys = [*(key for key, value in config.items() if value is node), error.args[0]]
+            raise ConfigError(f"the config lacks the key {'.'.join(keys)}") from error
+        if error.args == (naslib_space.NAME,) and frames[-1].f_code.co_filename == str(script):
+            raise ConfigError(
+                f"{script} must make a dictionary supported_search_spaces before it calls "
+                f"get_dataset_api, or take the space {naslib_space.NAME} from get_search_space"
+            ) from error
+        raise
 
 
 # -- sweeps ----
@@ -303,8 +286,7 @@ class Sweep:
         """The sweep of a config.
 
         Args:
-            config_file: a config as NASLib's runners take it, with our sections.
-            overrides: keys and values in turn.
+            config_file, overrides: as `run` takes them.
             runner: `nas`, `bbo`, or the path of a script.
             optimizers: NASLib's names; by default those of the config.
             seeds: number of seeds, or a list of them; by default those of the config.
@@ -327,16 +309,23 @@ class Sweep:
         chosen = [Objectives.of(variant) for variant in variants.values() if variant is not None]
         metrics = {name for objectives in chosen for name in objectives.metrics}
         names = optimizers or section.get("optimizers") or config.get("optimizer")
+        names = [names] if isinstance(names, str) else names
+        if not isinstance(names, list | tuple) or not names or len(set(names)) < len(names):
+            raise ConfigError("sweep.optimizers must be a list of names, each once", value=names)
         if seeds is None:
             seeds = section.get("seeds", [config.get("seed", 0)])
+        each = seeds_of(seeds) if isinstance(seeds, int | list | tuple) else ()
+        if not each or any(type(seed) is not int or seed < 0 for seed in each):
+            text = "sweep.seeds must be a number of seeds or a list of them"
+            raise ConfigError(text, value=seeds)
         return cls(
             runner=runner,
             config_file=config_file,
             overrides=tuple(overrides),
             config=config,
             table=naslib_space.DEFAULT_TABLE if dataset in (None, "cifar10") else str(dataset),
-            optimizers=_optimizers(names),
-            seeds=_seeds(seeds),
+            optimizers=tuple(map(str, names)),
+            seeds=each,
             variants=variants,
             # Always in the order of METRICS, whichever variant names them first.
             objectives=completed([name for name in METRICS if name in metrics]),
@@ -364,13 +353,9 @@ class Sweep:
 def sweep(
     chosen: Sweep, out: Path, *, jobs: int = 1, progress: Progress | None = None
 ) -> list[Unit]:
-    """Make the runs of a sweep that a folder does not have yet; resumable as `compare` is.
+    """Make the runs of a sweep that a folder does not have yet, `jobs` at a time.
 
-    Args:
-        chosen: the sweep.
-        out: folder of the sweep.
-        jobs: runs at a time.
-        progress: receives the number of runs that are done.
+    It is resumable as `compare` is; `progress` receives the number of runs that are done.
 
     Raises:
         ConfigError: the folder belongs to another sweep, or another process works in it.
@@ -403,17 +388,3 @@ def _write_run(chosen: Sweep, out: Path, unit: Unit) -> None:
         raise ConfigError("the runner of a sweep must make a search", value=chosen.runner)
     made = Run.of(result, table=chosen.table, method=unit.method)
     replace(made, objectives=chosen.objectives).write(out / unit.file)
-
-
-def _optimizers(chosen: Any) -> tuple[str, ...]:
-    names = [chosen] if isinstance(chosen, str) else chosen
-    if not isinstance(names, list | tuple) or not names or len(set(names)) < len(names):
-        raise ConfigError("sweep.optimizers must be a list of names, each once", value=chosen)
-    return tuple(str(name) for name in names)
-
-
-def _seeds(chosen: Any) -> tuple[int, ...]:
-    seeds = seeds_of(chosen) if isinstance(chosen, int | list | tuple) else ()
-    if not seeds or any(type(seed) is not int or seed < 0 for seed in seeds):
-        raise ConfigError("sweep.seeds must be a number of seeds or a list of them", value=chosen)
-    return seeds

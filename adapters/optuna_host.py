@@ -100,14 +100,10 @@ class EcnasObjective(Parameters):
         """`"maximize"` or `"minimize"` for each objective, as `optuna.create_study` takes them."""
         return ["maximize" if m.maximise else "minimize" for m in self.evaluation.metrics]
 
-    def suggest(self, trial: BaseTrial) -> int:
-        """Row of the cell that a trial suggests."""
+    def __call__(self, trial: BaseTrial) -> tuple[float, ...]:
         for name, distribution in self.distributions.items():
             trial.suggest_categorical(name, distribution.choices)
-        return self.row(trial.params)
-
-    def __call__(self, trial: BaseTrial) -> tuple[float, ...]:
-        row = self.suggest(trial)
+        row = self.row(trial.params)
         trial.set_user_attr("row", row)
         trial.set_user_attr("cell", str(self.space.cell(row)))
         return tuple(self.evaluation.values([row])[0].tolist())
@@ -118,10 +114,6 @@ class _OptunaMethod(Optimiser):
 
     The first cells are drawn uniformly, as by other methods; then the sampler proposes one cell at
     a time. A cell that it proposes again is evaluated again.
-
-    Args:
-        problem: what is searched.
-        initial: cells drawn to start with.
     """
 
     def __init__(self, problem: Problem, *, initial: int) -> None:
@@ -130,22 +122,20 @@ class _OptunaMethod(Optimiser):
         self.initial = initial
         self._choices = Parameters(self.space, self.rows)
         self._study: optuna.Study | None = None
-        self._open: tuple[Trial, int] | None = None
+        self._open: tuple[Trial, int] | None = None  # the proposal without costs, and its row
 
     @abstractmethod
-    def _sampler(self, seed: int) -> BaseSampler:
-        """The sampler with a seed."""
+    def _sampler(self, seed: int) -> BaseSampler: ...
 
     def ask(self) -> NDArray[np.int32]:
         """The first cells at random, then one proposal of the sampler."""
         if self._study is None:
             return self.sample(self.initial)
-        if self._open is not None:  # a proposal that never received its costs
+        if self._open is not None:
             self._study.tell(self._open[0], state=TrialState.FAIL)
         trial = self._study.ask({**self._choices.distributions})
-        row = self._choices.row(trial.params)
-        self._open = (trial, row)
-        return np.array([row], dtype=np.int32)
+        self._open = trial, self._choices.row(trial.params)
+        return np.array([self._open[1]], dtype=np.int32)
 
     def tell(self, rows: ArrayLike, costs: ArrayLike) -> None:
         """Finish the open trial, or add a finished one for a cell that was not asked for.
@@ -163,19 +153,15 @@ class _OptunaMethod(Optimiser):
                     directions=["minimize"] * values.shape[1], sampler=self._sampler(seed)
                 )
         for row, cost in zip(where.tolist(), values, strict=True):
-            trial = self._trial(self._study, row)
+            if self._open is not None and self._open[1] == row:
+                trial, self._open = self._open[0], None
+            else:
+                self._study.enqueue_trial(self._choices.params(row, self.rng))
+                trial = self._study.ask({**self._choices.distributions})
             if np.isnan(cost).any():
                 self._study.tell(trial, state=TrialState.FAIL)
             else:
                 self._study.tell(trial, cost.tolist())
-
-    def _trial(self, study: optuna.Study, row: int) -> Trial:
-        """The open trial if it is for this cell, else a new one."""
-        if self._open is not None and self._open[1] == row:
-            trial, self._open = self._open[0], None
-            return trial
-        study.enqueue_trial(self._choices.params(row, self.rng))
-        return study.ask({**self._choices.distributions})
 
 
 class Motpe(_OptunaMethod):
@@ -187,7 +173,6 @@ class Motpe(_OptunaMethod):
     of one core. It often repeats good cells: about 300 of those 1,000 cells are different ones.
 
     Args:
-        problem: what is searched.
         initial: cells drawn to start with.
         candidates: points drawn from the estimator of good points; the best is proposed.
 
@@ -222,12 +207,7 @@ class Motpe(_OptunaMethod):
 
 
 class _OptunaGenetic(_OptunaMethod):
-    """A genetic sampler of Optuna's.
-
-    Args:
-        problem: what is searched.
-        population: cells drawn to start with, and size of each generation; at least 2.
-    """
+    """A genetic sampler of Optuna's."""
 
     _kind: ClassVar[Callable[..., BaseSampler]]
 
@@ -236,7 +216,7 @@ class _OptunaGenetic(_OptunaMethod):
         super().__init__(problem, initial=population)
 
     def _sampler(self, seed: int) -> BaseSampler:
-        return type(self)._kind(seed=seed, population_size=self.initial)
+        return self._kind(seed=seed, population_size=self.initial)
 
 
 class OptunaNsga2(_OptunaGenetic):
@@ -245,7 +225,6 @@ class OptunaNsga2(_OptunaGenetic):
     Uniform crossover, then each of the n choices is drawn anew with probability 1 / n.
 
     Args:
-        problem: what is searched.
         population: cells drawn to start with, and size of each generation; at least 2.
 
     Example:
@@ -265,7 +244,6 @@ class OptunaNsga3(_OptunaGenetic):
     """NSGA-III (Deb and Jain 2014) on the choices, by Optuna, for more than two objectives.
 
     Args:
-        problem: what is searched.
         population: cells drawn to start with, and size of each generation; at least 2.
     """
 

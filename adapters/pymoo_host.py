@@ -12,7 +12,7 @@ those of `operators`, with any of pymoo's genetic algorithms::
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -48,19 +48,9 @@ _MATINGS = 10
 
 
 class CellProblem(Problem):  # type: ignore[misc]
-    """A problem over cells, with what the operators need: the rows that may be proposed.
+    """A problem over the cells of some rows, with the choices that the operators need."""
 
-    Args:
-        space: the space of the cells.
-        rows: rows that may be proposed; None for the whole space.
-        objectives: number of objectives.
-
-    Raises:
-        ConfigError: no row may be proposed.
-        UnknownCellError: a row is outside of the space.
-    """
-
-    def __init__(self, space: Space, rows: ArrayLike | None, objectives: int) -> None:
+    def __init__(self, space: Space, rows: ArrayLike, objectives: int) -> None:
         super().__init__(n_var=1, n_obj=objectives, xl=0, xu=len(space) - 1, vtype=int)
         self.space = space
         self.choices = Choices(space, rows)
@@ -86,14 +76,10 @@ class EcnasProblem(CellProblem):
 
     def values_of(self, costs: ArrayLike) -> NDArray[np.float64]:
         """(n, m) objectives in the metrics' units, of pymoo's (n, m) costs `F`."""
-        array = np.atleast_2d(np.asarray(costs, dtype=np.float64))
-        metrics = self.evaluation.metrics
-        return np.column_stack([m.from_cost(c) for m, c in zip(metrics, array.T, strict=True)])
+        return np.atleast_2d(np.asarray(costs, dtype=np.float64)) * self.evaluation.signs
 
     def _evaluate(self, x: NDArray[Any], out: dict[str, Any], *args: Any, **kwargs: Any) -> None:
-        values = self.evaluation.values(_rows(x))
-        metrics = self.evaluation.metrics
-        out["F"] = np.column_stack([m.cost(c) for m, c in zip(metrics, values.T, strict=True)])
+        out["F"] = self.evaluation.values(_rows(x)) * self.evaluation.signs
 
 
 class _Sampling(Sampling):  # type: ignore[misc]
@@ -162,17 +148,9 @@ class _PymooMethod(base.Optimiser):
 
     The first cells are drawn uniformly, as by other methods. Children are made by `operators`. No
     child is in the population already, but a cell that has left it may come again.
-
-    Args:
-        problem: what is searched.
-        population: cells drawn to start with, and size of each generation; at least 2.
-        offspring: children in each generation; see the methods for the default.
-
-    Raises:
-        ConfigError: a number is not possible.
     """
 
-    _kind: ClassVar[type[Algorithm]]
+    _kind: ClassVar[Callable[..., Algorithm]]
     _children: ClassVar[int | None] = None
     """Default of `offspring`; None for `population`."""
 
@@ -222,7 +200,6 @@ class PymooNsga2(_PymooMethod):
     so that neither the order of a graph's vertices nor its unused ones matter.
 
     Args:
-        problem: what is searched.
         population: cells drawn to start with, and size of each generation; at least 2.
         offspring: children in each generation, as many as `population` by default.
 
@@ -244,14 +221,12 @@ class PymooNsga2(_PymooMethod):
 
 
 def _tournament(*args: Any, **kwargs: Any) -> Any:
+    """pymoo's own, which cannot be pickled."""
     return cv_and_dom_tournament(*args, **kwargs)
 
 
-class _PicklableSmsEmoa(SMSEMOA):  # type: ignore[misc]
-    """pymoo's own, whose default tournament cannot be pickled."""
-
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(selection=TournamentSelection(func_comp=_tournament), **settings)
+def _sms_emoa(**settings: Any) -> Algorithm:
+    return SMSEMOA(selection=TournamentSelection(func_comp=_tournament), **settings)
 
 
 class SmsEmoa(_PymooMethod):
@@ -260,11 +235,10 @@ class SmsEmoa(_PymooMethod):
     SH-EMOA (`naslib_ecnas.search`) is of the same kind and also raises the budgets.
 
     Args:
-        problem: what is searched.
         population: cells drawn to start with, and size of each generation; at least 2.
         offspring: children in each generation, 1 by default, as published.
     """
 
     name: ClassVar[str] = "sms-emoa"
-    _kind = _PicklableSmsEmoa
+    _kind = staticmethod(_sms_emoa)
     _children = 1
