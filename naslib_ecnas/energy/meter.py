@@ -271,8 +271,8 @@ class EnergyMeter(Meter):
             sample = partial(_sample, self._sources)
             self._thread = SensorThread(sample, period_s=1 / sample_hz, clock=clock)
             self._shut = weakref.finalize(self, _shut, self._thread, opened.pop_all())
-        self.methods: dict[str, str] = {uuid: gpu.method for uuid, gpu in gpus.items()}
-        self.periods_s: dict[str, float] = {uuid: gpu.period_s for uuid, gpu in gpus.items()}
+        self.methods: dict[str, str] = {uuid: gpu.sensors[0].method for uuid, gpu in gpus.items()}
+        self.periods_s: dict[str, float] = {u: gpu.sensors[0].period_s for u, gpu in gpus.items()}
         self.notes: dict[str, tuple[str, ...]] = {uuid: gpu.notes for uuid, gpu in gpus.items()}
 
     def close(self) -> None:

@@ -156,11 +156,7 @@ class Nvml:
             raise UnknownDevice(text, value=uuid, remedy=remedy) from error
 
     def number(self, gpu: Gpu, quantity: str) -> float:
-        """A quantity of a GPU, one of `_QUERIES`; its energy is since the driver was loaded.
-
-        Raises:
-            MeterError: NVML returned an error, or that it has no value.
-        """
+        """A quantity of a GPU, one of `_QUERIES`; a MeterError if NVML has no value for it."""
         query, units = _QUERIES[quantity]
         value = self._call(f"{quantity} of {gpu.uuid}", query, self._lib, gpu.handle)
         if value < 0 or value == _NO_VALUE.get(quantity, 2**32 - 1):
@@ -376,21 +372,14 @@ def gpu_source(
     clock: Callable[[], float],
     sleep: Callable[[float], object],
 ) -> Source:
-    """The best energy sensor of a GPU.
+    """The best energy sensor of a GPU; see `EnergyMeter` for the arguments.
 
     The energy counter comes first, then instantaneous power, then average power, each found by
     querying it: what a model should have and what its driver supports differ. A power sensor beside
     a counter is integrated too, as a check.
 
-    Args:
-        poll_seconds: how long to watch the counter for its refresh period.
-        sample_period_s: how often the sensors will be sampled.
-        refuse_shared: whether to raise if the GPU is divided or used by others.
-
     Raises:
-        Unsupported: the GPU has none of these sensors.
-        GpuLost: the GPU is gone.
-        SharedGpu: the GPU is shared.
+        MeterError: the GPU is gone, is shared, or has none of these sensors.
     """
     state = partial(nvml.state, gpu)
     measure_all = "or measure all of it with shared='flag'"

@@ -300,22 +300,13 @@ class Source:
     refuse_shared: bool = False
     """Whether other processes on the GPU make a reading invalid."""
 
-    @property
-    def method(self) -> str:
-        """How the energy is measured."""
-        return self.sensors[0].method
-
-    @property
-    def period_s(self) -> float:
-        """Refresh period of that sensor; NaN if it could not be seen."""
-        return self.sensors[0].period_s
-
     def unread(
         self, reason: str, detail: str, states: tuple[GpuState | None, GpuState | None]
     ) -> Reading:
         """An invalid reading of the device."""
-        known: dict[str, Any] = {"method": self.method, "update_period_s": self.period_s}
-        return invalid(reason, detail, start=states[0], stop=states[1], **known)
+        sensor, (start, stop) = self.sensors[0], states
+        known: dict[str, Any] = {"method": sensor.method, "update_period_s": sensor.period_s}
+        return invalid(reason, detail, start=start, stop=stop, **known)
 
     def sample(self) -> tuple[Point, ...]:
         """Query every sensor once, and return their running sums."""
@@ -332,9 +323,7 @@ class Source:
     ) -> Reading:
         """The energy between the points at two edges, with validity, uncertainty and flags.
 
-        Args:
-            edges: the window's times in s, which the points lie close to.
-            states: of a GPU at the edges, if known.
+        `edges` are the window's times in s, `states` those of a GPU at the edges, if known.
         """
         powers = [point.value for point in (*start[1:], *stop[1:]) if not point.reason]
         reading, *checks = (
@@ -344,8 +333,7 @@ class Source:
         reading = replace(reading, start=states[0], stop=states[1])
         pids = sorted({p.pid for state in reading.states for p in state.others or ()})
         if pids and self.refuse_shared:
-            text = f"other processes used the GPU: {pids}"
-            return self.unread("shared", text, states)
+            return self.unread("shared", f"other processes used the GPU: {pids}", states)
         flags = reading.flags
         for check in checks:
             verdict = agreement(reading, check)
@@ -368,10 +356,7 @@ def update_period_s(
 ) -> float:
     """Median seconds between two changes of a sensor's value; NaN if it changes less than twice.
 
-    Args:
-        read: queries the sensor; its errors pass through.
-        seconds: how long to query at most; it ends sooner, after nine changes.
-        clock, sleep: time, in s.
+    The sensor is queried for `seconds` at most, or until nine changes; its errors pass through.
     """
     began = clock()
     last, changed = read(), math.nan

@@ -152,8 +152,7 @@ class TrainingRecord:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for JSON; a number that is not finite is null there."""
-        plain: dict[str, Any] = to_plain(self)
-        return plain
+        return dict(to_plain(self))
 
     @classmethod
     def from_json(cls, data: Any, *, path: str | None = None) -> TrainingRecord:

@@ -142,11 +142,10 @@ class Trainer:
         self._device = device = windows.device
         self.losses: list[float] = []
         weights, order = np.random.SeedSequence(seed).spawn(2)
-        network = build(cell, recipe, seed=int(weights.generate_state(1)[0]))
+        self.network = build(cell, recipe, seed=int(weights.generate_state(1)[0]))
         self._layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
-        self.network = network.to(device)
-        # torch's own types leave out this keyword.
-        self.network.to(memory_format=self._layout)  # type: ignore[call-overload]
+        # torch's own types leave out the layout.
+        self.network.to(device, memory_format=self._layout)  # type: ignore[call-overload]
         self._forward: Callable[[Tensor], Tensor] = self.network
         if recipe.compile:
             self._forward = torch.compile(self.network)
