@@ -87,18 +87,6 @@ def test_difference_equals_a_count_over_the_grid(
     assert not len(attainment_difference(arrays(a), arrays(a) * 3, names).difference)
 
 
-def test_surfaces_by_hand() -> None:
-    # Energy and accuracy: the first run is frugal, the second accurate, the third both.
-    runs = [[[1.0, 0.5]], [[3.0, 0.9]], [[1.0, 0.6], [2.0, 0.9]]]
-    best = attainment_surface(runs, MIXED, 1 / 3)
-    assert best.points.tolist() == [[1.0, 0.6], [2.0, 0.9]]
-    median = attainment_surface(runs, MIXED)
-    assert (median.needed, median.runs, median.level) == (2, 3, 0.5)
-    assert median.points.tolist() == [[1.0, 0.5], [3.0, 0.9]]
-    every = attainment_surface(runs, MIXED, 1)
-    assert every.points.tolist() == [[3.0, 0.5]]
-
-
 def test_steps_of_a_stair() -> None:
     surface = attainment_surface([[[1.0, 0.5], [2.0, 0.7], [4.0, 0.9]]], MIXED)
     stair = [[1.0, 0.5], [2.0, 0.5], [2.0, 0.7], [4.0, 0.7], [4.0, 0.9]]

@@ -64,17 +64,10 @@ def test_ranks_equal_positions_in_a_sorted_list(table: np.ndarray, maximise: boo
     means = mean_ranks(scores)
     assert sorted(means) == sorted(scores.methods)
     assert list(means.values()) == sorted(means.values())
+    assert [means[name] for name in scores.methods] == scores.ranks.mean(axis=0).tolist()
     # The other direction turns every rank round.
     other = mean_ranks(paired(table, maximise=not maximise))
     assert all(means[name] + other[name] == pytest.approx(m + 1) for name in means)
-
-
-def test_ranks_by_hand() -> None:
-    table = np.array([[0.9, 0.8, 0.7], [0.6, 0.6, 0.9], [0.5, 0.5, 0.5]])
-    assert paired(table).ranks.tolist() == [[1, 2, 3], [2.5, 2.5, 1], [2, 2, 2]]
-    assert mean_ranks(paired(table)) == pytest.approx({"a": 5.5 / 3, "c": 2, "b": 6.5 / 3})
-    assert list(mean_ranks(paired(table))) == ["a", "c", "b"]
-    assert paired(table, maximise=False).ranks[0].tolist() == [3, 2, 1]
 
 
 def test_blocks_are_paired_by_name_and_not_by_order() -> None:
@@ -108,10 +101,13 @@ def test_what_is_missing_is_named() -> None:
 def test_friedman_by_hand() -> None:
     # Rank sums 3, 6, 9 of 3 blocks: 12 / (3 * 3 * 4) * (9 + 36 + 81) - 3 * 3 * 4 = 6.
     found = friedman(paired([[0.9, 0.8, 0.7]] * 3))
-    assert found.statistic == pytest.approx(6.0)
     # Chi-squared with two degrees of freedom: exp(-6 / 2).
-    assert found.p_value == pytest.approx(np.exp(-3.0))
+    assert (found.statistic, found.p_value) == pytest.approx((6.0, np.exp(-3.0)))
     assert (found.methods, found.blocks) == (3, 3)
+    found = friedman(paired(np.repeat([[0.1], [0.9]], 3, axis=1)))
+    assert (found.statistic, found.p_value) == (0.0, 1.0)
+    with pytest.raises(ConfigError, match="three or more"):
+        friedman(paired(draw(0, methods=2)))
 
 
 @pytest.mark.parametrize("maximise", [True, False])
@@ -121,13 +117,6 @@ def test_friedman_is_scipys_whatever_the_direction(maximise: bool) -> None:
         theirs = stats.friedmanchisquare(*table.T)
         found = friedman(paired(table, maximise=maximise))
         assert (found.statistic, found.p_value) == pytest.approx(tuple(theirs))
-
-
-def test_friedman_of_special_scores() -> None:
-    found = friedman(paired(np.repeat([[0.1], [0.9]], 3, axis=1)))
-    assert (found.statistic, found.p_value) == (0.0, 1.0)
-    with pytest.raises(ConfigError, match="three or more"):
-        friedman(paired(draw(0, methods=2)))
 
 
 def test_wilcoxon_is_scipys() -> None:
@@ -163,7 +152,6 @@ def test_against_one_method_costs_fewer_corrections() -> None:
     scores = paired(draw(1, blocks=20))
     found = compare(scores, against="b")
     assert [(c.a, c.b) for c in found] == [("a", "b"), ("c", "b"), ("d", "b")]
-    np.testing.assert_allclose([c.p_holm for c in found], holm([c.p_value for c in found]))
     everyone = {(c.a, c.b): c for c in compare(scores)}
     assert found[1].p_value == everyone["b", "c"].p_value
     assert found[1].p_holm <= everyone["b", "c"].p_holm

@@ -32,7 +32,7 @@ def test_cells_are_sorted_by_the_means(make_bench: Callable[..., Benchmark]) -> 
     assert np.isnan(data.energy_kwh[at, 0])
     assert data.mean_kwh[at] == two.values("energy_kwh", 4)[7]
     at = data.rows.tolist().index(20)
-    both = [one.values("energy_kwh", 4)[20], two.values("energy_kwh", 4)[20]]
+    both = [bench.values("energy_kwh", 4)[20] for bench in (one, two)]
     assert data.energy_kwh[at].tolist() == both
     assert data.mean_kwh[at] == pytest.approx(np.mean(both), rel=1e-15)
     assert "first lacks 1" in data.caption
