@@ -269,11 +269,15 @@ def calibrate(
     base = descriptors or shipped_descriptors()
     check_counts(least=0, seed=seed)
     chosen = np.ones(len(measurements.rows), dtype=bool)
-    if cells is not None and cells > len(chosen):
-        raise ConfigError(f"cannot fit {cells} of {len(chosen)} measurements")
-    if cells is not None and cells < len(chosen):
-        rows = choose(cells, rows=measurements.rows, seed=seed, descriptors=base)
-        chosen = np.isin(measurements.rows, rows)
+    if folds is not None:
+        check_counts(least=2, folds=folds)
+    if cells is not None:
+        check_counts(cells=cells)
+        if cells > len(chosen):
+            raise ConfigError(f"cannot fit {cells} of {len(chosen)} measurements")
+        if cells < len(chosen):
+            rows = choose(cells, rows=measurements.rows, seed=seed, descriptors=base)
+            chosen = np.isin(measurements.rows, rows)
     fitted = measurements.take(chosen)
     number, (found, cell) = len(fitted.rows), np.unique(fitted.rows, return_inverse=True)
     if len(found) < _FEWEST:

@@ -21,7 +21,12 @@ from pickle import UnpicklingError
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from naslib_ecnas.errors import FormatError, MissingDependencyError, UnknownTableError
+from naslib_ecnas.errors import (
+    FormatError,
+    MissingDependencyError,
+    UnknownTableError,
+    whole_numbers,
+)
 from naslib_ecnas.files import is_file
 from naslib_ecnas.network import parameters
 from naslib_ecnas.space import Space
@@ -54,7 +59,7 @@ def inputs(rows: ArrayLike) -> Matrix:
 
     A cell of fewer vertices has its output right after its operations; the rest is zero.
     """
-    wanted = np.atleast_1d(np.asarray(rows))
+    wanted = whole_numbers(rows)
     matrices, labels = Space().matrices(wanted)
     at, output = np.arange(_VERTICES), 1 + (labels >= 0).sum(axis=1)[:, None]
     # Our matrices keep the output at vertex 6; the paper's follow the operations.
@@ -79,7 +84,7 @@ class PaperModel(Model):
 
     def wh(self, rows: ArrayLike) -> NDArray[np.float64]:
         """(n,) Wh at 4 epochs, the absolute value of the output as in the published table."""
-        wanted = np.atleast_1d(np.asarray(rows))
+        wanted = whole_numbers(rows)
         parts = np.split(wanted, range(_CHUNK, len(wanted), _CHUNK))
         return np.abs(np.concatenate([self._outputs(inputs(part)) for part in parts]))
 

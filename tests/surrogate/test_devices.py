@@ -141,18 +141,21 @@ def test_energy_is_affine_in_the_epochs(growth: devices.OverEpochs, x: np.ndarra
 def test_start_up_and_epoch_are_positive_at_any_ratio(
     growth: devices.OverEpochs, x: np.ndarray
 ) -> None:
+    energy = np.linspace(0.003, 0.05, len(x))
     for intercept in (-5.0, 3.0, 9.0):
         odd = replace(growth, ratio=np.array([intercept, 2.0, -2.0, 1.0, 0.0, 3.0]))
-        start, epoch = odd.growth(x, np.full(len(x), 0.01))
+        start, epoch = odd.growth(x, energy)
         assert start.min() >= 0
         assert epoch.min() > 0
-        np.testing.assert_allclose(start + devices.FIRST * epoch, 0.01)
-    energy = np.linspace(0.003, 0.05, len(x))
+        np.testing.assert_allclose(start + devices.FIRST * epoch, energy)
     np.testing.assert_allclose(growth.growth(x, energy)[0] / energy, growth.shares(x), atol=1e-12)
     start, epoch = growth.growth(x, energy, 0.25)
     np.testing.assert_allclose(start, 0.25 * energy)
     np.testing.assert_allclose(devices.FIRST * epoch, 0.75 * energy)
-    energy = np.full(len(x), 0.01)  # linear scaling multiplies
+
+
+def test_linear_scaling_multiplies(growth: devices.OverEpochs, x: np.ndarray) -> None:
+    energy = np.full(len(x), 0.01)
     mean, std = growth.predict(x, energy, energy / 50, [8, devices.LAST], scaling="linear")
     np.testing.assert_allclose(mean, [[0.02, 0.27]] * len(x))
     np.testing.assert_allclose(std, mean / 50)

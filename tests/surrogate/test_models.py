@@ -18,7 +18,7 @@ from naslib_ecnas.quality import log_scores, scores
 from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate import TARGETS, shipped
 from naslib_ecnas.surrogate.features import COSTS, FEATURES, features
-from naslib_ecnas.surrogate.fit.reference import read_measured
+from naslib_ecnas.surrogate.fit.reference import RECORDS, SEVEN_VERTICES, read_measured
 from naslib_ecnas.surrogate.models import (
     BUDGETS,
     AccuracyModel,
@@ -168,7 +168,7 @@ def test_time_is_a_sum_above_a_floor_times_a_bounded_correction() -> None:
     np.testing.assert_allclose(found, [[4, 12, 36, 108, 216], [2, 6, 18, 54, 108]])
 
 
-def test_the_shipped_times_are_within_what_was_published(x: np.ndarray) -> None:
+def test_the_shipped_times_are_within_what_was_published(x: np.ndarray, reference: Path) -> None:
     """NAS-Bench-101's trainings of 108 epochs took some 300 to 6,000 s."""
     model = TimeModel.from_arrays(Weights.shipped("time").arrays)
     mean, std = model.predict(x[2532:])
@@ -177,11 +177,8 @@ def test_the_shipped_times_are_within_what_was_published(x: np.ndarray) -> None:
     off = np.abs(np.log(mean / model.layers_s(x[2532:])))
     assert off.max() <= model.limit + 1e-12
     assert np.median(off) < 0.2
-
-
-def test_the_shipped_times_are_near_published_records(reference: Path) -> None:
-    data = read_measured(reference / "nasbench101_full_records_52cells.parquet")
-    mean, _ = TimeModel.from_arrays(Weights.shipped("time").arrays).predict(features(data.rows))
+    data = read_measured(reference / RECORDS)
+    mean, _ = model.predict(features(data.rows))
     assert np.median(np.abs(np.log(data["final_training_time"] / mean))) < 0.02
 
 
@@ -274,10 +271,8 @@ def test_accuracies_are_near_means_that_were_not_fitted(reference: Path) -> None
     rows = np.setdiff1d(own.rows, fitted)
     assert len(rows) > 70
     for epochs, error, bias, tau in (
-        (4, 0.06, 0.02, 0.65),
-        (12, 0.06, 0.02, 0.7),
-        (36, 0.012, 0.004, 0.8),
-        (108, 0.005, 0.002, 0.85),
+        *((4, 0.06, 0.02, 0.65), (12, 0.06, 0.02, 0.7)),
+        *((36, 0.012, 0.004, 0.8), (108, 0.005, 0.002, 0.85)),
     ):
         true, mean = (b.values("validation_accuracy", epochs)[rows] for b in (own, bench))
         found = scores(true, mean, *bench.interval("validation_accuracy", epochs)[rows].T)
@@ -347,7 +342,7 @@ def test_the_shipped_energy_model_is_better_than_the_authors() -> None:
 
 
 def test_the_shipped_energy_model_fits_what_it_was_fitted_on(reference: Path) -> None:
-    measured = read_measured(reference / "measured_7v_energy_4epochs.parquet")
+    measured = read_measured(reference / SEVEN_VERTICES)
     model = EnergyModel.from_arrays(Weights.shipped("energy").arrays)
     mean, std = model.predict(features(measured.rows))
     found = log_scores(measured["energy_kwh"], mean, std / mean)
