@@ -16,7 +16,6 @@ from naslib_ecnas.campaign.plan import DataChoice, Plan, Settings, Unit, read_fi
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.energy.meter import EnergyMeter, Meter, NullMeter
 from naslib_ecnas.energy.readings import Window
-from naslib_ecnas.energy.replay import ReplayMeter
 from naslib_ecnas.errors import EcnasError, FormatError
 from naslib_ecnas.files import from_json
 from naslib_ecnas.progress import Progress
@@ -102,7 +101,7 @@ def _label(kind: str, meter: EnergyMeter) -> MeterLabel:
     return MeterLabel(kind=kind, cpu=state.kind, cpu_detail=state.detail, **maps)
 
 
-def read_replay(path: Path) -> ReplayMeter:
+def read_replay(path: Path) -> Meter:
     """A meter from a file: a trace of power, or windows.
 
     A trace is a JSON object with `times_s`, which begin when the meter is opened, and `powers_w`.
@@ -112,6 +111,8 @@ def read_replay(path: Path) -> ReplayMeter:
         StorageError: the file cannot be read.
         FormatError: it contains neither, or times or powers that are not possible.
     """
+    from naslib_ecnas.energy.replay import ReplayMeter
+
     windows = log_windows(path)
     if windows:
         return ReplayMeter(windows)
