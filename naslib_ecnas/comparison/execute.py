@@ -11,8 +11,6 @@ from typing import Any, TypeVar
 
 from naslib_ecnas.errors import ConfigError, EcnasError, MissingDependencyError
 
-__all__ = ["CLUSTERS", "execute", "only_one"]
-
 #: Values of `--cluster`: SLURM, or processes of this machine that are treated like its jobs.
 CLUSTERS = ("slurm", "local")
 

@@ -24,18 +24,6 @@ from naslib_ecnas.progress import Progress, silent
 from naslib_ecnas.search import METHODS, Optimiser, run
 from naslib_ecnas.search.result import check_objectives
 
-__all__ = [
-    "ADAPTED",
-    "RULES",
-    "Grid",
-    "compare",
-    "make_missing",
-    "method_class",
-    "method_names",
-    "prepare",
-    "seeds_of",
-]
-
 #: File in a comparison's folder with the rules under which its runs were made.
 RULES = "comparison.json"
 

@@ -33,8 +33,6 @@ from naslib_ecnas.errors import ConfigError, MissingDependencyError
 from naslib_ecnas.files import Sheet
 from naslib_ecnas.search.result import SearchResult
 
-__all__ = ["COLUMNS", "FILE", "Line", "Results", "Summary", "Yardstick", "gather", "summarise"]
-
 #: The tidy file in the folder of a comparison.
 FILE = "results.csv"
 

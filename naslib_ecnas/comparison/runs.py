@@ -19,8 +19,6 @@ from naslib_ecnas.search import SearchResult, result_of
 if TYPE_CHECKING:
     from naslib_ecnas.benchmark import Benchmark
 
-__all__ = ["Run", "Unit", "opened"]
-
 _RUN_FORMAT = "ecnas-run/1"
 
 

@@ -11,9 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.errors import ConfigError, check_counts, whole_numbers
 from naslib_ecnas.space import Space
-from naslib_ecnas.topologies import MAX_EDGES
-
-__all__ = ["Batch", "Evaluated", "Floats", "Optimiser", "Problem", "Rows", "released_draws"]
+from naslib_ecnas.topologies import MAX_EDGES, checked_rows
 
 #: Costs or values, (n, m) or one for each cell.
 Floats = NDArray[np.float64]
@@ -25,11 +23,9 @@ _RELEASED_ROUNDS = 100
 
 
 class Problem:
-    """The cells among which a method searches, its training budgets and its randomness.
+    """The cells among which a method searches, its training budgets and its source of randomness.
 
     Args:
-        space: the space to search.
-        rng: source of all randomness.
         rows: the rows that may be proposed, such as the rows that a table holds; None for the
             whole space.
         budgets: ascending training budgets in epochs, the last one the run's own.
@@ -61,8 +57,7 @@ class Problem:
             chosen = np.unique(chosen)
         if not chosen.size:
             raise ConfigError("a search needs at least one row that may be proposed")
-        for end in (chosen[0], chosen[-1]):
-            space.cell(int(end))
+        checked_rows(chosen[[0, -1]], len(space))
         self.rows: Rows = chosen.astype(np.int32)
         self.mask: NDArray[np.bool_] = np.zeros(len(space), dtype=np.bool_)
         self.mask[self.rows] = True
@@ -207,10 +202,7 @@ class Optimiser(ABC):
         if where.ndim != 1 or values.ndim != 2 or len(values) != len(where):
             shapes = (where.shape, values.shape)
             raise ConfigError("rows must have shape (n,) and costs (n, m)", value=shapes)
-        if where.size:
-            self.space.cell(int(where.min()))
-            self.space.cell(int(where.max()))
-        return where.astype(np.int32), values
+        return checked_rows(where, len(self.space)), values
 
 
 def released_draws(space: Space, rng: np.random.Generator, n: int) -> Rows:

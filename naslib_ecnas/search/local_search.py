@@ -9,8 +9,6 @@ from naslib_ecnas.errors import check_counts
 from naslib_ecnas.search.base import Floats, Optimiser, Problem, Rows
 from naslib_ecnas.search.scalarisation import Scalarisation, random_weights
 
-__all__ = ["LocalSearch"]
-
 
 class LocalSearch(Optimiser):
     """Hill climbing with restarts (White et al., UAI 2021, algorithm 1) over scalarised objectives.
@@ -66,9 +64,8 @@ class LocalSearch(Optimiser):
                 return np.array(unknown, dtype=np.int32)
             self._step()
         self._weights = None
-        start = self.sample(self.initial)
-        self._around = start.copy()
-        return start
+        self._around = self.sample(self.initial)
+        return np.array(self._around)
 
     def tell(self, rows: ArrayLike, costs: ArrayLike) -> None:
         """Remember the costs; cells with a NaN are never moved to."""
@@ -78,24 +75,18 @@ class LocalSearch(Optimiser):
 
     def _step(self) -> None:
         """Move to the best of the rows around, or end the climb if none is better."""
-        best, best_score = self._best(self._around.tolist())
-        current, self._around = self._current, np.empty(0, dtype=np.int32)
-        if current is not None and not best_score < self._best([current])[1]:
+        current, best = self._current, self._current
+        rows = [*([] if current is None else [current]), *self._around.tolist()]
+        known = [row for row in rows if not np.isnan(self._costs[row]).any()]
+        if known:
+            costs = np.array([self._costs[row] for row in known])
+            if self._weights is None:
+                self._weights = random_weights(self.rng, costs.shape[1])[0]
+            best = known[int(self._score(costs, self._weights).argmin())]  # of equal ones the first
+        self._current, self._around = None, np.empty(0, dtype=np.int32)
+        if best == current and current is not None:
             self.optima.append(current)
-            self._current = None
         elif best is not None:  # else every start failed
             self._current = best
             near = self.space.neighbours(best)
             self._around = near[self.allowed(near)]
-
-    def _best(self, rows: list[int]) -> tuple[int | None, float]:
-        """The row with the least scalarised cost, the first of equal ones, and its cost."""
-        known = [row for row in rows if not np.isnan(self._costs[row]).any()]
-        if not known:
-            return None, np.inf
-        costs = np.array([self._costs[row] for row in known])
-        if self._weights is None:
-            self._weights = random_weights(self.rng, costs.shape[1])[0]
-        scores = self._score(costs, self._weights)
-        at = int(scores.argmin())
-        return known[at], float(scores[at])

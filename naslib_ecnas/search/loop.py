@@ -31,8 +31,6 @@ from naslib_ecnas.search.result import (
 )
 from naslib_ecnas.spent import COSTS
 
-__all__ = ["METHODS", "Limits", "check", "run"]
-
 # Evaluations in a row that were answered without a charge, after which a run ends.
 _MOST_REPEATS = 1000
 

@@ -19,8 +19,6 @@ from naslib_ecnas.errors import ConfigError, check_counts
 from naslib_ecnas.search.base import Evaluated, Floats, Optimiser, Problem, Rows
 from naslib_ecnas.search.operators import Encoding, Visited, perturb
 
-__all__ = ["FourierFeatures", "MseHvi", "Regression", "expected_improvement"]
-
 #: Ratios of noise variance to prior variance, among which the evidence chooses.
 _RATIOS = np.logspace(-3, 3, 13)
 

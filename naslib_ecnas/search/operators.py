@@ -1,10 +1,5 @@
-"""Building blocks of the search methods.
-
-- `perturb`, `crossover`: new cells from old ones.
-- `front_ranks`, `order`, `survivors`: selection by nondominated rank and hypervolume.
-- `Visited`: keeps a search away from cells that it has evaluated.
-- `Encoding`: cells as numbers for a regression.
-"""
+"""Building blocks of the search methods: new cells from old ones, selection, visited cells, and
+cells as numbers for a regression."""
 
 from __future__ import annotations
 
@@ -19,26 +14,10 @@ from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.search.base import Floats, Rows
 from naslib_ecnas.space import Space, perturbed
 
-__all__ = [
-    "Encoding",
-    "Visited",
-    "crossover",
-    "front_ranks",
-    "order",
-    "perturb",
-    "survivors",
-]
-
 # Tries at once for each child. Two perturbations in three give another cell of seven vertices,
 # but few do from the smallest cells: hence the rounds.
 _TRIES = 16
 _PERTURB_ROUNDS = 40
-
-# Rounds in which cells that were visited are drawn again.
-_AVOID_ROUNDS = 10
-
-# Cells from which an encoding takes mean and variance.
-_ENCODING_SAMPLE = 1000
 
 
 # -- new cells from old ones ----
@@ -60,9 +39,7 @@ def perturb(
     parent gets a block of tries, of which the first good one is taken.
 
     Args:
-        space: the space.
         parents: (n,) rows.
-        rng: source of randomness.
         allowed: (n_cells,) mask of the rows that may be returned.
         edge_changes, op_changes: expected number of flipped edges and of changed operations.
 
@@ -109,9 +86,7 @@ def crossover(
     a random operation there.
 
     Args:
-        space: the space.
         parents, partners: (n,) rows.
-        rng: source of randomness.
         allowed: (n_cells,) mask of the rows that may be returned.
 
     Returns:
@@ -216,7 +191,7 @@ class Visited:
         rows = make(np.arange(n))
         if not self.avoid:
             return rows
-        for _ in range(_AVOID_ROUNDS):
+        for _ in range(10):
             first = np.zeros(n, dtype=np.bool_)
             first[np.unique(rows, return_index=True)[1]] = True
             stale = np.flatnonzero(~(first & (rows >= 0) & self.proposable[rows]))
@@ -240,17 +215,14 @@ class Encoding:
 
     The entries of the canonical matrix, the operation of each vertex (one-hot), the number of
     vertices with each operation, and the log parameters, log multiply-adds and depth of the
-    network. All of them follow from the cell without a training.
-
-    Args:
-        space: the space.
-        rng: draws the cells from which mean and variance are computed.
+    network. All of them follow from the cell without a training. Mean and variance are those of
+    1,000 cells that `rng` draws.
     """
 
     def __init__(self, space: Space, rng: np.random.Generator) -> None:
         self.space = space
         self._upper = np.triu_indices(space.vertices, 1)
-        raw = self._raw(space.sample(rng, _ENCODING_SAMPLE))
+        raw = self._raw(space.sample(rng, 1000))
         spread = raw.std(axis=0)
         self._used = spread > 0
         self._mean, self._spread = raw.mean(axis=0)[self._used], spread[self._used]

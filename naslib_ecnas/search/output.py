@@ -12,8 +12,6 @@ from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.files import exists, is_folder, storage_error, to_json, write_together
 from naslib_ecnas.search.result import SearchResult
 
-__all__ = ["document", "prepare", "write"]
-
 # Metrics that are written as integers.
 _COUNTS = frozenset({"parameters", "multiply_adds", "activation_elements", "depth"})
 

@@ -8,8 +8,6 @@ from naslib_ecnas.errors import ConfigError, check_counts
 from naslib_ecnas.search.base import Optimiser, Problem, Rows
 from naslib_ecnas.search.operators import Visited
 
-__all__ = ["RandomSearch"]
-
 
 class RandomSearch(Optimiser):
     """Draws cells uniformly over the distinct ones, with replacement, and learns nothing.

@@ -10,8 +10,6 @@ from naslib_ecnas.search.base import Evaluated, Optimiser, Problem, Rows
 from naslib_ecnas.search.operators import perturb
 from naslib_ecnas.search.scalarisation import Scalarisation, random_weights
 
-__all__ = ["RegularisedEvolution"]
-
 
 class RegularisedEvolution(Optimiser):
     """Aging evolution (Real et al., AAAI 2019, algorithm 1) over scalarised objectives.

@@ -21,16 +21,11 @@ from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.search.base import Floats, Rows
 from naslib_ecnas.spent import COSTS, Spent
 
-__all__ = ["QUANTITIES", "Ledger", "SearchConfig", "SearchResult", "check_objectives", "result_of"]
-
 #: The costs of a search that are added up, by the names of `Spent`.
 QUANTITIES = ("evaluations", "epochs", *COSTS)
 
-# What is kept of every evaluation besides the objectives, where the table holds it.
-_DETAILS = (
-    *("energy_kwh", "validation_accuracy", "test_accuracy", "training_time_s", "co2_g"),
-    "parameters",
-)
+# What is kept of every evaluation besides objectives and parameters, where the table holds it.
+_DETAILS = ("energy_kwh", "validation_accuracy", "test_accuracy", "training_time_s", "co2_g")
 
 
 @dataclass(frozen=True)
@@ -300,7 +295,7 @@ def result_of(
         charges[at] = ledger.charges(where[at])
         for name, column in details.items():
             column[at] = ledger.column(name)[where[at]]
-    details |= {n: DERIVED[n](where).astype(np.float64) for n in _DETAILS if n in DERIVED}
+    details["parameters"] = DERIVED["parameters"](where).astype(np.float64)
     versions = {name: version(name) for name in ("naslib-ecnas", "moocore", "numpy")}
     config = SearchConfig(
         method=method,

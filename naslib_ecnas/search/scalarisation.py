@@ -8,8 +8,6 @@ from numpy.typing import ArrayLike
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.search.base import Floats
 
-__all__ = ["RHO", "Scalarisation", "chebyshev", "random_weights", "weighted_sum"]
-
 #: Slope of the augmentation of the Chebyshev function in Knowles (2006).
 RHO = 0.05
 

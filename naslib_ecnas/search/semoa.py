@@ -13,8 +13,6 @@ from naslib_ecnas.search.base import Evaluated, Floats, Optimiser, Problem, Rows
 from naslib_ecnas.search.operators import Visited, perturb
 from naslib_ecnas.space import Space
 
-__all__ = ["PAPER", "RELEASED", "Semoa", "SemoaSettings", "mutate_once", "rank_probabilities"]
-
 # How often a generation without a single allowed cell is drawn again.
 _GENERATION_ROUNDS = 640
 
@@ -114,8 +112,7 @@ class Semoa(Optimiser):
     Args:
         population: cells drawn uniformly to start with.
         offspring: cells in each generation (lambda), as many as `population` by default.
-        edge_changes: expected number of flipped edges in a perturbation.
-        op_changes: expected number of changed operations in a perturbation.
+        edge_changes, op_changes: expected changes of edges and operations in a perturbation.
         reference: (m,) costs of the reference point, or None.
         paper: behave like the released code (`RELEASED`).
         settings: single departures, instead of `paper`.

@@ -9,8 +9,6 @@ from naslib_ecnas.errors import check_counts, check_numbers
 from naslib_ecnas.search.base import Batch, Evaluated, Optimiser, Problem, Rows
 from naslib_ecnas.search.operators import crossover, order, perturb, survivors
 
-__all__ = ["ShEmoa", "rungs"]
-
 
 def rungs(evaluations: int, population: int, budgets: int, eta: float) -> tuple[int, ...]:
     """Children to evaluate at each budget, the smallest budget first.

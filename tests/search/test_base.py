@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import doctest
-import importlib
 import inspect
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,9 @@ from naslib_ecnas.space import Space
 
 SPACE = Space(5)
 COSTS = np.random.default_rng(0).random((len(SPACE), 2))
+CELLS = [Space(4).cell(row) for row in range(91)]
+#: Few edges and many vertices, of the cells of four vertices.
+SMALL = np.array([(cell.edges, 4.0 - cell.vertices) for cell in CELLS])
 
 
 def made(
@@ -27,13 +30,20 @@ def made(
     return METHODS[method](problem, **({"paper": True} if paper else {}))
 
 
-def asked(optimiser: Optimiser, batches: int) -> list[int]:
+def asked(optimiser: Optimiser, batches: int, costs: np.ndarray = COSTS) -> list[int]:
     out: list[int] = []
     for _ in range(batches):
         rows = optimiser.ask()
-        optimiser.tell(rows, COSTS[rows])
+        optimiser.tell(rows, costs[rows])
         out += rows.tolist()
     return out
+
+
+def test_every_method_finds_a_small_front(method: str, paper: bool) -> None:
+    optimiser, seen = made(method, paper, Space(4)), [0]
+    while len(seen) < 500:
+        seen += asked(optimiser, 1, SMALL)
+    assert {(1.0, 2.0), (2.0, 1.0), (3.0, 0.0)} <= set(map(tuple, SMALL[seen].tolist()))
 
 
 def test_answers_are_allowed_rows(method: str, paper: bool) -> None:
@@ -62,13 +72,10 @@ def test_small_spaces_and_few_cells_come_to_an_end(method: str, paper: bool) -> 
 
 
 def test_failed_evaluations_are_no_costs(method: str, paper: bool) -> None:
-    optimiser = made(method, paper)
-    rows = optimiser.ask()
-    optimiser.tell(rows, np.full((len(rows), 2), np.nan))
-    rows = optimiser.ask()
-    told = COSTS[rows]
-    told[::2, 1] = np.nan
-    optimiser.tell(rows, told)
+    optimiser, half = made(method, paper), COSTS.copy()
+    half[::2, 1] = np.nan
+    asked(optimiser, 1, np.full_like(COSTS, np.nan))
+    asked(optimiser, 1, half)
     assert len(optimiser.ask())
 
 
@@ -105,7 +112,7 @@ def test_impossible_problems_are_refused() -> None:
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_registry_and_documentation(name: str) -> None:
+def test_names_and_settings(name: str) -> None:
     kind = METHODS[name]
     assert kind.name == name
     if not kind.has_paper_setting:
@@ -113,9 +120,12 @@ def test_registry_and_documentation(name: str) -> None:
             check(name, evaluations=1, seed=0, paper=True)
     parameters = list(inspect.signature(kind.__init__).parameters.values())[2:]
     assert all(p.kind is p.KEYWORD_ONLY for p in parameters)
-    result = doctest.testmod(importlib.import_module(kind.__module__))
-    assert result.attempted
-    assert not result.failed
+
+
+@pytest.mark.parametrize("module", ["base", "scalarisation", "semoa", "sh_emoa"])
+def test_examples(module: str) -> None:
+    result = doctest.testmod(import_module(f"naslib_ecnas.search.{module}"))
+    assert (result.failed, bool(result.attempted)) == (0, True)
 
 
 def test_random_search_draws_uniformly() -> None:

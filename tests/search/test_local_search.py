@@ -58,13 +58,12 @@ def test_a_climb_ends_where_no_neighbour_is_better() -> None:
 
 def test_nothing_is_asked_for_twice_but_starts() -> None:
     search = climbing(initial=1)
-    seen: list[int] = []
+    seen: set[int] = set()
     while search.climbs < 15:
         rows = search.ask()
-        if len(rows) > 1:
-            assert not set(rows.tolist()) & set(seen)
+        assert len(rows) == 1 or not seen & {*rows.tolist()}
         search.tell(rows, COSTS[rows])
-        seen += rows.tolist()
+        seen |= {*rows.tolist()}
 
 
 def test_failed_neighbours_are_not_gone_to() -> None:

@@ -1,7 +1,8 @@
-"""The loop: exact counts, one seed one run, several budgets, and a table that lacks cells."""
+"""The loop: exact counts, one seed one run, several budgets, limits, a table that lacks cells."""
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from naslib_ecnas.analysis import Scale, costs_of, nondominated
 from naslib_ecnas.benchmark import Benchmark
@@ -17,7 +20,16 @@ from naslib_ecnas.data.table import Columns, Table, write_table
 from naslib_ecnas.errors import ConfigError, UnknownBudgetError, UnknownMetricError
 from naslib_ecnas.loading import load
 from naslib_ecnas.provenance import Provenance
-from naslib_ecnas.search import Batch, RandomSearch, SearchResult, check, result_of, run
+from naslib_ecnas.search import (
+    Batch,
+    Limits,
+    RandomSearch,
+    SearchResult,
+    check,
+    result_of,
+    run,
+)
+from naslib_ecnas.spent import COSTS
 
 NAMES = ("energy_kwh", "validation_accuracy")
 
@@ -41,11 +53,11 @@ def test_exactly_so_many_evaluations_are_charged(toy: Benchmark, method: str, pa
     for evaluations in (1, 7, 123):
         before = toy.spent
         result = run(toy, method, evaluations=evaluations, seed=1, paper=paper, epochs=4)
-        assert len(result.rows) == len(result.values) == evaluations
-        assert result.spent.evaluations == evaluations
+        assert len(result.rows) == len(result.values) == result.spent.evaluations == evaluations
         assert result.spent.epochs == 4 * evaluations
-        assert toy.spent.evaluations == before.evaluations + evaluations
-        assert toy.spent.energy_kwh == pytest.approx(before.energy_kwh + result.spent.energy_kwh)
+        both = before + result.spent
+        assert toy.spent.evaluations == both.evaluations
+        assert toy.spent.energy_kwh == pytest.approx(both.energy_kwh)
 
 
 def test_values_costs_and_front_are_the_tables_repeats_included(
@@ -57,15 +69,14 @@ def test_values_costs_and_front_are_the_tables_repeats_included(
     wanted = np.column_stack([at_own_budget(toy, name, result) for name in NAMES])
     np.testing.assert_array_equal(result.values, wanted)
     assert not np.isnan(wanted).any()
-    spent = result.spent
-    assert spent.energy_kwh == pytest.approx(wanted[:, 0].sum())
-    assert spent.seconds == pytest.approx(at_own_budget(toy, "training_time_s", result).sum())
-    assert spent.co2_g == pytest.approx(at_own_budget(toy, "co2_g", result).sum())
-    assert spent.epochs == result.epochs.sum() == toy.spent.epochs
     np.testing.assert_array_equal(result.details["energy_kwh"], wanted[:, 0])
     np.testing.assert_array_equal(result.cumulative["epochs"], np.cumsum(result.epochs))
-    np.testing.assert_allclose(result.cumulative["energy_kwh"], np.cumsum(wanted[:, 0]))
     assert result.cumulative["evaluations"].tolist() == list(range(1, 201))
+    for quantity, name in COSTS.items():
+        sums = np.cumsum(at_own_budget(toy, name, result))
+        np.testing.assert_allclose(result.cumulative[quantity], sums)
+        assert getattr(result.spent, quantity) == pytest.approx(sums[-1])
+    assert result.spent.epochs == result.epochs.sum() == toy.spent.epochs
     own = result.values.copy()
     own[result.epochs != 12] = np.nan
     mask = nondominated(costs_of(own, NAMES))
@@ -109,8 +120,7 @@ def test_what_a_table_does_not_say_is_nan_and_not_0(tmp_path: Path) -> None:
     origin = dict.fromkeys(values, Provenance("synthetic"))
     write_table(tmp_path / "t.ecnas", Columns("x", 4, rows, (4, 12), 1, values, origin))
     bench = Benchmark(Table.open(tmp_path / "t.ecnas"))
-    names = ("training_time_s", "test_accuracy")
-    result = run(bench, "semoa", objectives=names, evaluations=30, seed=0)
+    result = run(bench, "semoa", objectives=tuple(values), evaluations=30, seed=0)
     assert result.spent.unknown == {"seconds": 0, "energy_kwh": 30, "co2_g": 30}
     assert result.spent.seconds > 0
     # Cells of the table that were not trained at this budget have parameters but no training.
@@ -233,6 +243,117 @@ def test_the_result_of_a_history_is_that_of_the_run(toy: Benchmark) -> None:
         result_of(toy, rows=[], epochs=[], **about)
 
 
+# -- what a run may spend ----
+
+
+@given(
+    st.lists(st.floats(0.01, 5), min_size=1, max_size=30),
+    st.floats(0.1, 40),
+    st.integers(1, 40),
+)
+def test_as_many_fit_as_a_loop_would_make(
+    energies: list[float], most: float, evaluations: int
+) -> None:
+    limits = Limits(evaluations=evaluations, energy_kwh=most)
+    wanted, total = 0, 0.0
+    while wanted < min(evaluations, len(energies)) and total + energies[wanted] <= most:
+        total += energies[wanted]
+        wanted += 1
+    charges = np.array([[1.0, 4.0, np.nan, energy, np.nan] for energy in energies])
+    assert limits.fitting(np.cumsum(charges, axis=0))[0] == wanted
+
+
+def test_the_quantity_that_stops_first_is_named() -> None:
+    sums = np.cumsum([[1.0, 10.0, 5.0, 0.1, 1.0]] * 5, axis=0)
+    assert Limits(evaluations=4, epochs=35).fitting(sums) == (3, "epochs")
+    assert Limits(evaluations=9, seconds=99).fitting(sums) == (5, "")
+    assert Limits(seconds=10).share(sums[0]) == 0.5
+    assert Limits(evaluations=3, energy_kwh=1.0).set == {"evaluations": 3, "energy_kwh": 1.0}
+
+
+@pytest.mark.parametrize("method", ["random", "re", "semoa"])
+def test_the_evaluation_that_would_exceed_a_limit_is_not_made(toy: Benchmark, method: str) -> None:
+    """Regularised evolution asks for one cell at a time, so what fits of the last is none."""
+    whole = run(toy, method, evaluations=150, seed=1)
+    options = {"energy_kwh": "max_energy_kwh", "epochs": "max_epochs", "seconds": "max_time_s"}
+    # Exactly the sum of the first 120 is allowed; a hair less is not.
+    for (quantity, option), (share, wanted) in itertools.product(
+        options.items(), ((1.0, 120), (1 - 1e-6, 119))
+    ):
+        sums, done = whole.cumulative[quantity], []
+        limit = (int if quantity == "epochs" else float)(sums[119] * share)
+        seen = {"progress": lambda _, n, *__, done=done, **___: done.append(n)}
+        part = run(toy, method, seed=1, **{option: limit}, **seen)
+        assert part.rows.tolist() == whole.rows[:wanted].tolist()
+        assert done[-1] == wanted
+        assert part.ended_by == quantity
+        assert part.config.evaluations == wanted
+        assert part.config.limits == {quantity: limit}
+        assert getattr(part.spent, quantity) == pytest.approx(sums[wanted - 1])
+
+
+def test_cells_of_unknown_cost_are_not_proposed_under_a_limit(toy: Benchmark) -> None:
+    names = ("validation_accuracy", "parameters")
+    free = run(toy, "random", objectives=names, epochs=4, evaluations=900, seed=0)
+    assert free.spent.unknown["energy_kwh"]  # the toy table does not say what cell 5 costs at 4
+    limited = run(toy, "random", objectives=names, epochs=4, max_energy_kwh=1.0, seed=0)
+    assert 5 not in limited.rows
+    assert limited.spent.energy_kwh <= 1.0
+
+
+@pytest.mark.parametrize("method", ["random", "semoa", "re", "sh-emoa"])
+def test_repeats_without_a_charge(toy: Benchmark, method: str) -> None:
+    result = run(toy, method, evaluations=60, seed=0, charge_repeats=False)
+    pairs = list(zip(result.rows.tolist(), result.epochs.tolist(), strict=True))
+    assert len(set(pairs)) == len(pairs)
+    largest: dict[int, int] = {}
+    for row, epochs in pairs:
+        assert epochs > largest.get(row, 0)
+        largest[row] = epochs
+    assert result.answered > 0
+    assert result.spent.evaluations == len(result.rows) == toy.spent.evaluations
+    # A method that stagnates comes to an end.
+    result = run(toy, "random", evaluations=5000, seed=0, charge_repeats=False)
+    assert len(result.rows) == len(set(result.rows.tolist())) == len(toy.rows)
+    assert result.ended_by == "repeats"
+    assert result.answered >= 1000
+
+
+def test_the_charged_run_is_the_free_one_with_its_repeats_in(toy: Benchmark) -> None:
+    """The method is told the same either way, so the order of first evaluations is the same."""
+    free = run(toy, "semoa", evaluations=40, seed=3, charge_repeats=False)
+    charged = run(toy, "semoa", evaluations=2000, seed=3)
+    assert list(dict.fromkeys(charged.rows.tolist()))[: len(free.rows)] == free.rows.tolist()
+
+
+def test_progress_is_counted_or_estimated_where_evaluations_are_not_limited(toy: Benchmark) -> None:
+    seen: list[tuple[int, int]] = []
+
+    def progress(task: str, done: int, total: int, *, unit: str) -> None:
+        assert (task, unit) == ("searching toy with semoa", "evaluations")
+        seen.append((done, total))
+
+    run(toy, "semoa", evaluations=35, seed=0, progress=progress)
+    assert seen == [(10, 35), (20, 35), (30, 35), (35, 35)]
+    for limits in ({"max_epochs": 1200}, {"max_energy_kwh": 1.0}):
+        seen.clear()
+        result = run(toy, "semoa", **limits, seed=0, progress=progress)
+        assert seen[-1] == (len(result.rows), len(result.rows))
+        assert all(made < total for made, total in seen[:-1])
+
+
+def test_the_benchmark_counts_what_was_made_before_an_error(toy: Benchmark) -> None:
+    class Breaks(RandomSearch):
+        name = "breaks"
+
+        def tell(self, rows: object, costs: object) -> None:
+            raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        run(toy, Breaks, evaluations=9, seed=0, options={"batch": 3})
+    assert toy.spent.evaluations == 3
+
+
 # -- official tables ----
 
 
@@ -244,7 +365,6 @@ def test_semoa_beats_random_search_on_the_official_5v_table(reference: Path) -> 
         seeds = range(10)
         return [run(bench, method, evaluations=500, seed=s, paper=paper).hypervolume for s in seeds]
 
-    random = float(np.median(reached("random")))
-    assert float(np.median(reached("semoa"))) > random
+    random = np.median(reached("random"))
     assert min(reached("semoa")) > random
-    assert float(np.median(reached("semoa", paper=True))) > random
+    assert np.median(reached("semoa", paper=True)) > random

@@ -25,11 +25,11 @@ def search_of(*, space: Space = SPACE, seed: int = 0, **options: Any) -> MseHvi:
     return MseHvi(Problem(space, np.random.default_rng(seed)), **options)
 
 
-def driven(search: MseHvi, steps: int) -> list[int]:
+def driven(search: MseHvi, steps: int, costs: np.ndarray = COSTS) -> list[int]:
     seen: list[int] = []
     for _ in range(steps):
         rows = search.ask()
-        search.tell(rows, COSTS[rows])
+        search.tell(rows, costs[rows])
         seen += rows.tolist()
     return seen
 
@@ -55,33 +55,11 @@ def test_no_cell_twice_until_all_are_known_and_the_front_is_theirs() -> None:
     seen = driven(search, 30)
     assert len(set(seen)) == 10 + 29 * 10
     assert set(search.front.rows) == set(np.array(seen)[nondominated(COSTS[seen])])
-    small = Space(4)
-    search = search_of(space=small)
-    costs, seen = np.random.default_rng(0).random((91, 2)), []
+    search, seen = search_of(space=Space(4)), []
     while len(seen) < 91:
-        rows = search.ask()
-        search.tell(rows, costs[rows])
-        seen += rows.tolist()
+        seen += driven(search, 1)
     assert len(set(seen[:91])) == 91
     assert len(search.ask())
-
-
-def test_it_does_better_than_chance_on_what_can_be_learnt() -> None:
-    labels = SPACE.matrices(np.arange(len(SPACE)))[1]
-    costs = np.column_stack([SIZE, 1 / (1 + SIZE) + 0.2 * (labels == 2).sum(axis=1)])
-    worst = costs.max(axis=0)
-    ours, chance = [], []
-    for seed in range(6):
-        search = search_of(seed=seed)
-        for _ in range(10):
-            rows = search.ask()
-            search.tell(rows, costs[rows])
-        ours.append(hypervolume(search.front.costs, worst))
-        drawn = np.random.default_rng(seed).integers(0, len(SPACE), 100)
-        chance.append(hypervolume(costs[drawn], worst))
-    # Paired by seed, 100 evaluations each; chance comes out ahead in a pair now and then.
-    assert np.median(ours) > np.median(chance)
-    assert sum(a > b for a, b in zip(ours, chance, strict=True)) >= 5
 
 
 def test_known_costs_are_taken_as_they_are() -> None:
@@ -104,9 +82,7 @@ def test_the_paper_setting_draws_as_the_released_code_and_counts_what_it_drops()
 
 def test_failed_evaluations_are_not_learnt_from() -> None:
     search = search_of()
-    for _ in range(3):
-        rows = search.ask()
-        search.tell(rows, np.full((len(rows), 2), np.nan))
+    driven(search, 3, np.full_like(COSTS, np.nan))
     with pytest.raises(ConfigError, match="at least two cells"):
         search.predict([1])
     driven(search, 3)
@@ -114,9 +90,9 @@ def test_failed_evaluations_are_not_learnt_from() -> None:
 
 
 def test_impossible_settings_of_mse_hvi_are_refused() -> None:
-    for name, value in (("pool", 5), ("known", {0: [1.0, 2.0]})):
-        with pytest.raises(ConfigError, match=f"{name}.*MSE-HVI"):
-            search_of(**{name: value})
+    for options in ({"pool": 5}, {"known": {0: [1.0, 2.0]}}):
+        with pytest.raises(ConfigError, match=f"{next(iter(options))}.*MSE-HVI"):
+            search_of(**options)
 
 
 # -- expected improvement ----
@@ -167,7 +143,7 @@ def test_one_objective_at_a_time_by_hand() -> None:
 def test_predictions_are_those_of_the_closed_form() -> None:
     rng = np.random.default_rng(0)
     z, y = rng.normal(size=(40, 6)), rng.normal(size=(40, 2)) * [3.0, 0.1] + [5.0, -1.0]
-    model = Regression(6, 2)
+    model = Regression()
     model.add(z[:25], y[:25])
     model.add(z[25:], y[25:])
     new = rng.normal(size=(7, 6))
@@ -197,7 +173,7 @@ def test_cosines_approach_the_gaussian_kernel_and_constants_are_no_trouble() -> 
     np.testing.assert_allclose(cosines @ cosines.T, np.exp(-distance / (2 * 8)), atol=0.03)
     assert features(x).shape == (6, len(features))
     # Constant targets are no trouble.
-    model = Regression(2, 1)
+    model = Regression()
     model.add(np.array([[1.0, 0.0], [1.0, 1.0], [1.0, 2.0]]), np.full((3, 1), 7.0))
     mean, std = model.predict(np.array([[1.0, 5.0]]))
     assert mean[0, 0] == pytest.approx(7.0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -42,18 +44,15 @@ def test_only_allowed_cells_come_out_and_what_is_vain_is_said() -> None:
     rng = np.random.default_rng(0)
     found = operators.perturb(space, np.full(50, 2000, dtype=np.int32), rng, allowed=allowed)
     assert np.isin(found, near).all()
-    nothing = np.zeros(len(space), dtype=bool)
-    assert operators.perturb(space, np.array([3, 4], np.int32), rng, allowed=nothing).tolist() == [
-        -1,
-        -1,
-    ]
-    only = np.ones(1, bool)
-    assert operators.perturb(Space(2), np.array([0], np.int32), rng, allowed=only).tolist() == [-1]
+    for of, mask in ((space, np.zeros(len(space), bool)), (Space(2), np.ones(1, bool))):
+        assert operators.perturb(of, np.int32([0]), rng, allowed=mask).tolist() == [-1]
     for edges, ops in ((0.0, 0.0), (-1.0, 1.0), (float("nan"), 1.0)):
-        changes = {"edge_changes": edges, "op_changes": ops}
         with pytest.raises(ConfigError, match="edge_changes"):
             operators.perturb(
-                Space(4), np.int32([1]), np.random.default_rng(0), allowed=EVERY_4V, **changes
+                *(Space(4), np.int32([1]), rng),
+                allowed=EVERY_4V,
+                edge_changes=edges,
+                op_changes=ops,
             )
 
 
@@ -61,14 +60,10 @@ def test_a_child_has_each_edge_and_operation_of_one_of_both() -> None:
     space = Space(4)
     one, other = 80, 35
     (m1, l1), (m2, l2) = space.matrices([one]), space.matrices([other])
-    possible = set()
-    for edges in range(1 << 6):
-        mask = np.zeros((4, 4), dtype=bool)
-        mask[np.triu_indices(4, 1)] = [edges >> b & 1 for b in range(6)]
-        upper = np.where(mask, m1[0], m2[0])
-        for a in {int(l1[0, 0]), int(l2[0, 0])}:
-            for b in {int(l1[0, 1]), int(l2[0, 1])}:
-                possible.add(int(space.rows(upper[None], np.array([[a, b]]))[0]))
+    either = np.array(list(itertools.product((True, False), repeat=8)))
+    at, mask = np.triu_indices(4, 1), np.zeros((len(either), 4, 4), dtype=bool)
+    mask[:, at[0], at[1]] = either[:, 2:]
+    possible = {*space.rows(np.where(mask, m1, m2), np.where(either[:, :2], l1, l2)).tolist()}
     possible -= {-1, one, other}
     assert space.cell(one).vertices == space.cell(other).vertices == 4
     parents, partners = np.full(3000, one, np.int32), np.full(3000, other, np.int32)

@@ -33,18 +33,12 @@ def semoa(rows: Any = None, **options: Any) -> Semoa:
 @given(st.integers(2, 60), st.floats(1, 2))
 def test_rank_probabilities_are_those_of_the_paper(n: int, pressure: float) -> None:
     p = rank_probabilities(n, pressure)
-    i = np.arange(1, n + 1)
-    wanted = (1 / n) * (pressure - 2 * (pressure - 1) * (i - 1) / (n - 1))
-    np.testing.assert_allclose(p, wanted, atol=1e-15)
-    assert p.sum() == pytest.approx(1)
-    assert (p >= -1e-15).all()
-    assert (np.diff(p) <= 1e-15).all()
+    # Linear from pressure / n to (2 - pressure) / n, which sums to 1.
+    np.testing.assert_allclose(p, np.linspace(pressure, 2 - pressure, n) / n, atol=1e-15)
 
 
 def test_special_and_impossible_rank_probabilities() -> None:
     assert rank_probabilities(1, 2.0).tolist() == [1.0]
-    np.testing.assert_allclose(rank_probabilities(5, 1.0), 0.2)
-    np.testing.assert_allclose(rank_probabilities(3, 2.0), [2 / 3, 1 / 3, 0])
     for n, pressure in ((0, 2.0), (3, 2.1), (3, 0.9), (3, float("nan"))):
         with pytest.raises(ConfigError, match=r"size|pressure"):
             rank_probabilities(n, pressure)
@@ -98,12 +92,11 @@ def test_a_lone_best_cell_is_every_parent_and_three_objectives_have_three_certai
 
 
 def test_offspring_are_mutants_of_the_population() -> None:
-    space = Space(5)
     optimiser = semoa(offspring=200, edge_changes=1e-9, op_changes=0.5)
     optimiser.tell([2000, 2400], [[0.0, 1.0], [1.0, 0.0]])
-    near = {*space.neighbours(2000).tolist(), *space.neighbours(2400).tolist()}
-    share = np.mean([row in near for row in optimiser.ask().tolist()])
-    assert share > 0.7  # most mutants differ in one operation, some in two or three
+    near = np.concatenate([Space(5).neighbours(row) for row in (2000, 2400)])
+    # Most mutants differ in one operation, some in two or three.
+    assert np.mean(np.isin(optimiser.ask(), near)) > 0.7
 
 
 def test_mutants_that_a_table_lacks_are_drawn_again_from_their_parent() -> None:
