@@ -38,20 +38,32 @@ _COMMENT = re.compile(r"^<!--\s*(needs|not run):\s*(.+?)\s*-->$")
 # The tests' environment has the package and all its extras; pytest is what is running here.
 _INSTALL = re.compile(r"^pip install '[^']+' && (pytest$)?", re.MULTILINE)
 
-# Runs blocks in one namespace: a line of JSON in, a line of JSON out.
+# Runs blocks up to the first that fails. Answers with what each printed and its error.
 _WORKER = """
-import contextlib, io, json, os, sys, traceback
+import contextlib, io, json, os, subprocess, sys, traceback
 answers = os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)  # what a block's children print does not get between the answers
-namespace = {"__name__": "__main__"}
-for line in sys.stdin:
-    block, printed, error = json.loads(line), io.StringIO(), ""
+namespace, found = {"__name__": "__main__"}, []
+for block in json.load(sys.stdin):
+    printed, error = io.StringIO(), ""
     try:
-        with contextlib.redirect_stdout(printed):
-            exec(compile("\\n" * block["line"] + block["code"], block["page"], "exec"), namespace)
+        if block["language"] == "python":
+            code = compile("\\n" * block["line"] + block["code"], block["page"], "exec")
+            with contextlib.redirect_stdout(printed):
+                exec(code, namespace)
+        else:
+            command = ["bash", "-euo", "pipefail", "-c", block["code"]]
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+            printed.write(done.stdout)
+            if done.returncode:
+                error = f"exit code {done.returncode}\\n{done.stdout}\\n{done.stderr}"
     except BaseException:
         error = traceback.format_exc()
-    print(json.dumps({"printed": printed.getvalue(), "error": error}), file=answers, flush=True)
+    found.append([printed.getvalue(), error])
+    if error:
+        break
+json.dump(found, answers)
+answers.flush()
 """
 
 
@@ -137,70 +149,32 @@ def blocks(text: str, page: str) -> list[Block]:
     return found
 
 
-class Page:
-    """Runs the blocks of one page."""
-
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
-        self._folder = folder
-        self._environment = environment
-        self._worker: subprocess.Popen[str] | None = None
-
-    def run(self, block: Block) -> str:
-        """What went wrong in a block; empty where nothing did."""
-        run = self._python if block.language == "python" else self._shell
-        printed, error = run(block)
-        if error or block.output is None:
-            return error
-        checker, flags = doctest.OutputChecker(), doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-        if checker.check_output(block.output, printed, flags):
-            return ""
-        return f"the page says:\n{block.output}\nbut it prints:\n{printed}"
-
-    def _python(self, block: Block) -> tuple[str, str]:
-        if self._worker is None:
-            self._worker = subprocess.Popen(
-                [sys.executable, "-c", _WORKER],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                cwd=self._folder,
-                env=self._environment,
-                text=True,
-            )
-        assert self._worker.stdin is not None
-        assert self._worker.stdout is not None
-        self._worker.stdin.write(json.dumps(vars(block)) + "\n")
-        self._worker.stdin.flush()
-        answer = json.loads(self._worker.stdout.readline())
-        return answer["printed"], answer["error"]
-
-    def _shell(self, block: Block) -> tuple[str, str]:
-        code = _INSTALL.sub("", block.code)
-        done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", code],
-            cwd=self._folder,
-            env=self._environment,
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-        error = f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
-        return done.stdout, error if done.returncode else ""
-
-    def close(self) -> None:
-        """End the page's process."""
-        if self._worker is not None:
-            self._worker.communicate()
+def fault_of(run: list[Block], folder: Path, environment: dict[str, str]) -> str:
+    """What went wrong first in the blocks of a page; empty where nothing did."""
+    blocks = [{**vars(block), "code": _INSTALL.sub("", block.code)} for block in run]
+    done = subprocess.run(
+        [sys.executable, "-c", _WORKER],
+        input=json.dumps(blocks),
+        stdout=subprocess.PIPE,
+        cwd=folder,
+        env=environment,
+        text=True,
+        timeout=600,
+    )
+    checker, flags = doctest.OutputChecker(), doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    for block, (printed, error) in zip(run, json.loads(done.stdout), strict=False):
+        if error:
+            return f"{block.place}\n{error}"
+        if block.output is not None and not checker.check_output(block.output, printed, flags):
+            return f"{block.place}\nthe page says:\n{block.output}\nbut it prints:\n{printed}"
+    return ""
 
 
-def _found() -> list[Block]:
-    return [
-        block
-        for path in PAGES
-        for block in blocks(path.read_text(encoding="utf-8"), str(path.relative_to(ROOT)))
-    ]
-
-
-BLOCKS = _found()
+BLOCKS = [
+    block
+    for path in PAGES
+    for block in blocks(path.read_text(encoding="utf-8"), str(path.relative_to(ROOT)))
+]
 
 
 @pytest.fixture
@@ -219,13 +193,8 @@ def test_the_page_runs(name: str, tmp_path: Path, environment: dict[str, str]) -
     # Pages name the examples by where they lie, seen from the page.
     beside = Path("examples" if name.startswith("docs") else "docs/examples")
     shutil.copytree(ROOT / "docs" / "examples", tmp_path / beside)
-    page = Page(tmp_path, environment)
-    try:
-        for block in (b for b in BLOCKS if b.page == name and not b.missing):
-            error = page.run(block)
-            assert not error, f"{name}:{block.line}\n{error}"
-    finally:
-        page.close()
+    run = [block for block in BLOCKS if block.page == name and not block.missing]
+    assert fault_of(run, tmp_path, environment) == ""
 
 
 @pytest.mark.parametrize("block", [b for b in BLOCKS if b.missing], ids=lambda b: b.place)
@@ -276,10 +245,7 @@ def test_this_test_would_notice(tmp_path: Path, environment: dict[str, str]) -> 
     found = blocks(_PAGE, "page")
     assert [b.language for b in found] == ["python", "python", "sh", "sh", "python"]
     assert [bool(b.missing) for b in found] == [False, True, True, False, False]
-    page = Page(tmp_path, environment)
-    assert page.run(found[0]) == page.run(found[3]) == ""
-    assert "the page says:\nthree\n\nbut it prints:\ntwo\n 1\n" in page.run(found[4])
-    broken = blocks("```python\n1 / 0\n```\n```sh\nexit 3\n```\n", "page")
-    assert "ZeroDivisionError" in page.run(broken[0])
-    assert "exit code 3" in page.run(broken[1])
-    page.close()
+    fault = fault_of([found[0], found[3], found[4]], tmp_path, environment)
+    assert fault.startswith("page:29\nthe page says:\nthree\n\nbut it prints:\ntwo\n 1\n")
+    for code, error in (("python\n1 / 0", "ZeroDivisionError"), ("sh\nexit 3", "exit code 3")):
+        assert error in fault_of(blocks(f"```{code}\n```\n", "page"), tmp_path, environment)

@@ -131,33 +131,29 @@ def _results(folder: Path) -> Path:
 # -- searches and comparisons ------------------------------------------------------------------
 
 
-def _toy(folder: Path) -> Any:
+def _found(folder: Path) -> Any:
+    """A search of three cells, written below a folder."""
+    from naslib_ecnas import search
     from naslib_ecnas.benchmark import Benchmark
     from naslib_ecnas.data.table import Table, write_table
 
-    rows = np.arange(91, dtype=np.int32)
-    rng = np.random.default_rng(1)
-    values = {"energy_kwh": rng.random((91, 1, 1)), "validation_accuracy": rng.random((91, 1, 1))}
-    origin = dict.fromkeys(values, Provenance("synthetic", device="none", pue=1.0))
-    write_table(folder / "toy.ecnas", Columns("toy", 4, rows, (4,), 1, values, origin))
-    return Benchmark(Table.open(folder / "toy.ecnas"))
+    write_table(folder / "toy.ecnas", columns())
+    bench = Benchmark(Table.open(folder / "toy.ecnas"))
+    return search.run(bench, "random", evaluations=3, seed=1, out=folder / "found")
 
 
 def _search(name: str) -> Callable[[Path], Path]:
     def make(folder: Path) -> Path:
-        run = resolve_name("naslib_ecnas.search:run")
-        run(_toy(folder), "random", evaluations=6, seed=1, out=folder / "found")
+        _found(folder)
         return folder / "found" / name
 
     return make
 
 
 def _run_file(folder: Path) -> Path:
-    from naslib_ecnas import search
     from naslib_ecnas.comparison.runs import Run
 
-    result = search.run(_toy(folder), "random", evaluations=6, seed=1)
-    Run.of(result, table="toy").write(folder / "seed-1.json")
+    Run.of(_found(folder), table="toy").write(folder / "seed-1.json")
     return folder / "seed-1.json"
 
 
@@ -206,21 +202,14 @@ def _plan(folder: Path) -> Path:
     return next((folder / "campaign").glob("*plan*"))
 
 
-def _read_plan(path: Path) -> Any:
-    from naslib_ecnas.campaign import Plan, status
-
-    Plan.read(path.parent)
-    return status(path.parent)
-
-
 def _claim(folder: Path) -> Path:
     from naslib_ecnas.campaign import Plan
-    from naslib_ecnas.campaign.claims import Claim
+    from naslib_ecnas.campaign.claims import take
     from naslib_ecnas.campaign.worker import attempts_folder
 
-    read = Plan.read(_plan(folder).parent)
-    made = Claim(attempts_folder(folder / "campaign", read.units[0]), 1)
-    assert made.take()
+    unit = Plan.read(_plan(folder).parent).units[0]
+    made = take(attempts_folder(folder / "campaign", unit), 1)
+    assert made is not None
     return made.path
 
 
@@ -246,12 +235,11 @@ def _window(folder: Path) -> Path:
 
 def _record(folder: Path) -> Path:
     """A training of one step, on made-up images and without a meter."""
-    from naslib_ecnas.campaign import Plan, Settings, work
+    from naslib_ecnas.campaign import Settings, work
 
     campaign = _plan(folder).parent
     small = Settings(meter="none", baseline_s=0, steps=1, batch_size=2, evaluate_images=2)
     work(campaign, small, limit=1)
-    assert len(Plan.read(campaign).units) == 2
     return next((campaign / "records").glob("*.json"))
 
 
@@ -274,16 +262,6 @@ def _cifar(name: str) -> Callable[[Path], Path]:
         return path
 
     return make
-
-
-def _read_cells(path: Path) -> Any:
-    return resolve_name("naslib_ecnas.campaign.plan:file_rows")(path)
-
-
-def _read_config(path: Path) -> Any:
-    from naslib_ecnas.adapters import naslib_config
-
-    return naslib_config.read(path)
 
 
 # -- all else ----------------------------------------------------------------------------------
@@ -317,7 +295,7 @@ KINDS: dict[str, Kind] = {
     ),
     "weights": Kind(_weights, _by("surrogate.models:Weights.load")),
     "calibration": Kind(_calibration, _by("surrogate.modelled:calibration_of")),
-    "plan": Kind(_plan, _read_plan),
+    "plan": Kind(_plan, _by("campaign:status", 1)),
     "claim": Kind(_claim, _by("campaign:status", 3)),
     "attempt-log": Kind(_log, _by("campaign:status", 3)),
     "replayed-windows": Kind(_window, _by("campaign.unit:read_replay")),
@@ -325,8 +303,8 @@ KINDS: dict[str, Kind] = {
     "record": Kind(_record, _read_record),
     "cifar10-binary": Kind(_cifar("cifar.bin"), _by("training.cifar10:read_binary")),
     "cifar10-pickle": Kind(_cifar("data_batch_1"), _by("training.cifar10:read_python")),
-    "naslib-config": Kind(_text("config.yaml", CONFIG), _read_config),
-    "cells": Kind(_text("cells.json", CELLS), _read_cells),
+    "naslib-config": Kind(_text("config.yaml", CONFIG), _by("adapters.naslib_config:read")),
+    "cells": Kind(_text("cells.json", CELLS), _by("campaign.plan:file_rows")),
     "catalog": Kind(_catalog, _by("data.catalog:read_catalog")),
 }
 #: Those whose files are JSON, or lines of it, without a checksum.

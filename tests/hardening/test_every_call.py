@@ -130,8 +130,8 @@ def things(
     from naslib_ecnas.progress import silent
     from naslib_ecnas.report import gather
     from naslib_ecnas.space import Space
+    from naslib_ecnas.surrogate import shipped
     from naslib_ecnas.surrogate.calibrate import measurements_of
-    from naslib_ecnas.surrogate.models import shipped
 
     tmp_path = tmp_path_factory.mktemp("things")
     (tmp_path / "GARBAGE").write_bytes(b"nothing that anybody could read\n" * 40)
