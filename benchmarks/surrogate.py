@@ -23,7 +23,7 @@ import numpy as np
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.network import parameters
 from naslib_ecnas.surrogate.modelled import Models
-from naslib_ecnas.surrogate.models import Weights, shipped
+from naslib_ecnas.surrogate.models import Weights
 from naslib_ecnas.surrogate.paper import PaperModel
 
 SPACE = 423_624

@@ -33,7 +33,6 @@ __all__ = [
     "Perceptron",
     "TimeModel",
     "Weights",
-    "shipped",
 ]
 
 Matrix = NDArray[np.float32]
