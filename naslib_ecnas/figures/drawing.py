@@ -152,20 +152,25 @@ def axis_unit(name: str, values: Array) -> tuple[float, str]:
     return 1.0, capitalised(found.label)
 
 
-def scale_axes(axes: Axes, names: Sequence[str], points: Array) -> Array:
+def scale_axes(
+    axes: Axes, names: Sequence[str], points: Array, *, table: Array | None = None
+) -> Array:
     """Label both axes, and make an axis logarithmic if its values span orders of magnitude.
 
     Args:
         axes: axes that points will be drawn into.
         names: metrics of the two axes.
         points: (n, 2) values in the metrics' units.
+        table: (k, 2) values that decide the units instead of the points, so that panels agree.
 
     Returns:
         (2,) factors from the metrics' units to those of the axes.
     """
     factors = []
-    for which, name, values in zip("xy", names, points.T, strict=True):
-        factor, label = axis_unit(name, values)
+    deciding = points if table is None else table
+    for i, (which, name) in enumerate(zip("xy", names, strict=True)):
+        values = points[:, i]
+        factor, label = axis_unit(name, deciding[:, i])
         factors.append(factor)
         axes.set(**{f"{which}label": label})
         low, high = factor * float(values.min()), factor * float(values.max())

@@ -47,12 +47,10 @@ def front_panel(axes: Axes, bench: Benchmark, result: SearchResult, *, cloud: bo
     """
     names, epochs = result.config.objectives, result.config.epochs
     true = np.asarray(bench.front(names, epochs).values, dtype=np.float64)
-    if cloud:
-        shown = np.column_stack([bench.values(name, epochs) for name in names])
-        shown = shown[~np.isnan(shown).any(axis=1)]
-    else:
-        shown = np.concatenate([true, result.front_values])
-    factors = scale_axes(axes, names[:2], shown[:, :2])
+    cells = np.column_stack([bench.values(name, epochs) for name in names])
+    cells = cells[~np.isnan(cells).any(axis=1)]
+    shown = cells if cloud else np.concatenate([true, result.front_values])
+    factors = scale_axes(axes, names[:2], shown[:, :2], table=cells)
     if cloud:
         # More cells are drawn smaller and fainter, so that the cloud shows density.
         x, y = (shown[:, :2] * factors).T
