@@ -239,9 +239,9 @@ def fit_accuracy(
         ),
     }
     # Seven digits are enough.
-    knots = (np.stack(curve).astype(np.float32).astype(np.float64) for curve in found)
+    at, mean, std = (np.stack(curve).astype(np.float32).astype(np.float64) for curve in found)
     arrays = {
-        **AccuracyModel(final, *knots, _test_less_validation(both)).to_arrays(),
+        **AccuracyModel(final, at, mean, std, _test_less_validation(both)).to_arrays(),
         "fitted_rows": np.unique(rows[~np.isnan(accuracy[:, 0])]).astype(np.int32),
         "fitted_rows_test": np.unique(rows[~np.isnan(accuracy[:, 4])]).astype(np.int32),
     }
