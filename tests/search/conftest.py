@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from naslib_ecnas import network
 from naslib_ecnas.benchmark import Benchmark
-from naslib_ecnas.data.table import Columns, Table, write_table
+from naslib_ecnas.data.table import Table
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.search import METHODS
 from naslib_ecnas.space import Space
@@ -30,7 +31,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(scope="session")
-def toy_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def toy_path(tmp_path_factory: pytest.TempPathFactory, table_file: Callable[..., Path]) -> Path:
     """File of a synthetic table: four vertices, three cells missing, one value unknown."""
     rows = np.setdiff1d(np.arange(len(Space(4))), LACKING).astype(np.int32)
     rng = np.random.default_rng(2)
@@ -46,11 +47,9 @@ def toy_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "training_time_s": energy * 2e4,
         "co2_g": energy * 200,
     }
-    made_up = Provenance("synthetic", device="no device", pue=1.59, repeats=3)
+    origin = Provenance("synthetic", device="no device", pue=1.59, repeats=3)
     path = tmp_path_factory.mktemp("toy") / "toy.ecnas"
-    origin = dict.fromkeys(values, made_up)
-    write_table(path, Columns("toy", 4, rows, (4, 12), 3, values, origin))
-    return path
+    return table_file(path, values, name="toy", rows=rows, origin=origin)
 
 
 @pytest.fixture

@@ -131,9 +131,8 @@ def test_an_uncertain_point_gains_the_mean_over_its_draws(m: int) -> None:
 
 def test_one_objective_at_a_time_by_hand() -> None:
     """No front: E[(1 - Y1)+] E[(1 - Y2)+], and E[(t - Y)+] = s phi(0) where the mean is t."""
-    gain = expected_improvement(
-        np.array([[1.0, 0.5]]), np.array([[0.3, 0.0]]), np.empty((0, 2)), np.array([1.0, 1.0])
-    )
+    mean, std = np.array([[1.0, 0.5]]), np.array([[0.3, 0.0]])
+    gain = expected_improvement(mean, std, np.empty((0, 2)), np.ones(2))
     assert gain[0] == pytest.approx(0.3 / np.sqrt(2 * np.pi) * 0.5, abs=1e-6)
 
 

@@ -68,10 +68,8 @@ def test_without_a_reference_the_worst_costs_seen_serve() -> None:
 
 
 def test_the_population_is_the_front_of_all_that_was_told() -> None:
-    rng = np.random.default_rng(4)
-    costs = rng.random((2532, 2))
-    optimiser = semoa()
-    seen: list[int] = []
+    costs = np.random.default_rng(4).random((2532, 2))
+    optimiser, seen = semoa(), []
     for _ in range(30):
         rows = optimiser.ask()
         optimiser.tell(rows, costs[rows])
@@ -133,8 +131,7 @@ def test_the_paper_setting_has_the_departures_of_the_released_code() -> None:
 
 
 def test_mutate_once_spares_the_first_vertex_and_is_not_repeated() -> None:
-    space = Space(5)
-    rng = np.random.default_rng(0)
+    space, rng = Space(5), np.random.default_rng(0)
     parents = np.full(5000, 2400, dtype=np.int32)
     assert space.cell(2400).vertices == 5
     only_ops = mutate_once(space, parents, rng, edge_changes=0, op_changes=1.0)
@@ -145,17 +142,14 @@ def test_mutate_once_spares_the_first_vertex_and_is_not_repeated() -> None:
     assert set(only_ops) == set(space.rows(matrices[:9], others))
     invalid = mutate_once(space, parents, rng) < 0
     assert 0.01 < invalid.mean() < 0.9
-    rng = np.random.default_rng(1)
     none = mutate_once(space, np.full(20_000, 2400), rng, edge_changes=2.0, op_changes=0.0)
     # No flip among ten edges at probability 0.2 leaves the cell as it was.
     assert np.mean(none == 2400) == pytest.approx(0.8**10, abs=0.04)
 
 
 def test_where_no_perturbation_is_allowed_cells_are_drawn_anew() -> None:
-    space = Space(5)
-    rows = [1, 2500]
-    every = {"edge_changes": 10.0, "op_changes": 0.0}  # flips all of the ten
-    found = mutate_once(space, rows, np.random.default_rng(0), **every)
+    rows, every = [1, 2500], {"edge_changes": 10.0, "op_changes": 0.0}  # flips all of the ten
+    found = mutate_once(Space(5), rows, np.random.default_rng(0), **every)
     assert not np.isin(found, rows).any()
     optimiser = semoa(rows=rows, settings=RELEASED, **every)
     optimiser.tell(rows, [[0.0, 1.0], [1.0, 0.0]])
