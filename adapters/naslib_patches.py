@@ -351,7 +351,8 @@ _applied: set[str] = set()
 
 
 def _count_parameters(original: Any, model: Any) -> float:
-    return sum(p.numel() for name, p in model.named_parameters() if "auxiliary" not in name) / 1e6
+    parameters = (p for name, p in model.named_parameters() if "auxiliary" not in name)
+    return float(sum(p.numel() for p in parameters) / 1e6)
 
 
 def _parse_args(original: Any, *parser: Any, args: Any = None) -> Any:

@@ -23,16 +23,13 @@ def every_point(choices: Choices) -> np.ndarray:
 
 
 def test_the_box_is_exactly_the_cells_that_may_be_proposed() -> None:
-    for vertices in (2, 3, 4):
-        space = Space(vertices)
-        choices = Choices(space)
-        found = choices.decode(every_point(choices))
-        assert np.unique(found).tolist() == list(range(len(space)))
     allowed = np.random.default_rng(0).permutation(2532)[:2400]
-    choices = Choices(Space(5), allowed)
-    points = every_point(choices)
-    assert len(points) == 2**10 * 3**3
-    assert np.unique(choices.decode(points)).tolist() == sorted(allowed.tolist())
+    for vertices, rows in ((2, None), (3, None), (4, None), (5, allowed)):
+        choices = Choices(Space(vertices), rows)
+        points = every_point(choices)
+        assert len(points) == 2 ** len(choices.edges) * 3 ** len(choices.interior)
+        assert np.unique(choices.decode(points)).tolist() == choices.rows.tolist()
+        assert choices.rows.tolist() == sorted(range(len(choices.space)) if rows is None else rows)
 
 
 def test_a_cell_has_a_point_that_decodes_to_it() -> None:
@@ -106,15 +103,12 @@ def test_a_graph_that_is_not_a_cell_becomes_the_nearest() -> None:
 
 
 def test_a_missing_cell_becomes_the_one_with_the_nearest_graph() -> None:
-    space = Space(4)
-    choices = Choices(space, [0, 3, 40])
+    space, held = Space(4), np.array([0, 3, 40])
     graphs = Choices(space).encode(np.arange(91))
-    used = space.matrices(np.arange(91))[1]
-    graphs[:, len(choices.edges) :] = used
-    for row in range(91):
-        distance = (graphs[[0, 3, 40]] != graphs[row]).sum(axis=1)
-        expected = [0, 3, 40][int(distance.argmin())]
-        assert choices.decode(Choices(space).encode([row]))[0] == expected
+    found = Choices(space, held).decode(graphs)
+    graphs[:, -2:] = space.matrices(np.arange(91))[1]  # -1 for an unused operation
+    distance = (graphs[:, None] != graphs[held]).sum(axis=2)
+    assert found.tolist() == held[distance.argmin(axis=1)].tolist()
 
 
 def test_other_points_are_refused() -> None:
