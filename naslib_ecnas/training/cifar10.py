@@ -81,11 +81,8 @@ def read_binary(path: str | PathLike[str]) -> Images:
     with opened(path) as file:
         raw = file.read()
     if not raw or len(raw) % (PIXELS + 1):
-        raise TruncatedError(
-            f"the file has {len(raw)} bytes, not a multiple of {PIXELS + 1}",
-            path=path,
-            offset=len(raw),
-        )
+        text = f"the file has {len(raw)} bytes, not a multiple of {PIXELS + 1}"
+        raise TruncatedError(text, path=path, offset=len(raw))
     lines = np.frombuffer(raw, dtype=np.uint8).reshape(-1, PIXELS + 1)
     images = lines[:, 1:].reshape(-1, 3, SIDE, SIDE)
     return np.ascontiguousarray(images), lines[:, 0].astype(np.int64)
@@ -110,15 +107,14 @@ def read_tfrecord(path: str | PathLike[str]) -> Images:
         ChecksumError: a checksum does not match.
         FormatError: a frame does not hold one image and its label.
     """
-    images, labels = [], []
-    for offset, data in read_frames(path):
-        image, label = _example(data, Source(str(path), offset, exact=False))
-        images.append(image)
-        labels.append(label)
-    if not labels:
+    pairs = [
+        _example(data, Source(str(path), offset, exact=False)) for offset, data in read_frames(path)
+    ]
+    if not pairs:
         raise TruncatedError("the file has no image", path=path)
-    pixels = np.frombuffer(bytearray().join(images), dtype=np.uint8)
-    return pixels.reshape(-1, 3, SIDE, SIDE), np.array(labels, dtype=np.int64)
+    pixels = np.frombuffer(bytearray().join(image for image, _ in pairs), dtype=np.uint8)
+    labels = np.array([label for _, label in pairs], dtype=np.int64)
+    return pixels.reshape(-1, 3, SIDE, SIDE), labels
 
 
 def _example(data: bytes, source: Source) -> tuple[bytes, int]:

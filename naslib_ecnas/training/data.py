@@ -52,10 +52,7 @@ class Split:
         return len(self.labels)
 
     def to(self, device: torch.device | str, *, host: bool = False) -> Split:
-        """The same on a device; with `host` the images stay in host memory.
-
-        A GPU can fetch them from there without waiting.
-        """
+        """The same on a device; with `host` the images stay in host memory, pinned for a GPU."""
         images = self.images.cpu() if host else self.images.to(device)
         if host and torch.device(device).type == "cuda":
             images = images.pin_memory()
@@ -147,27 +144,19 @@ def _mean_and_deviation(device: torch.device) -> tuple[Tensor, Tensor]:
 
 
 def augment(images: Tensor, down: Tensor, right: Tensor, mirror: Tensor) -> Tensor:
-    """Pad, cut and mirror a whole batch in one gathering.
+    """Pad, cut and mirror a whole batch of (n, 3, 32, 32) uint8 images in one gathering.
 
     Args:
-        images: (n, 3, 32, 32) uint8.
         down, right: (n,) where each square begins in the padded image, 0 to 8; 4 is the middle.
         mirror: (n,) 1 where the square is mirrored, 0 where not.
-
-    Returns:
-        (n, 3, 32, 32) uint8.
     """
     padded = torch.nn.functional.pad(images, (_PAD, _PAD, _PAD, _PAD))
     line = torch.arange(SIDE, device=images.device)
     rows = down[:, None] + line
     columns = right[:, None] + torch.where(mirror[:, None] > 0, SIDE - 1 - line, line)
     places, colours = (torch.arange(n, device=images.device) for n in images.shape[:2])
-    return padded[
-        places[:, None, None, None],
-        colours[None, :, None, None],
-        rows[:, None, :, None],
-        columns[:, None, None, :],
-    ]
+    each = places[:, None, None, None], colours[None, :, None, None]
+    return padded[(*each, rows[:, None, :, None], columns[:, None, None, :])]
 
 
 def training_batches(
@@ -244,5 +233,6 @@ def evaluation_batches(
     n = len(split) if images is None else min(images, len(split))
     if n < batch_size:
         raise ConfigError(f"an evaluation takes at least one batch of {batch_size} images", value=n)
-    places = [slice(i, i + batch_size) for i in range(0, n - batch_size + 1, batch_size)]
-    return [(split.images[place], split.labels[place]) for place in places]
+    whole = n - n % batch_size
+    parts = (values[:whole].split(batch_size) for values in (split.images, split.labels))
+    return list(zip(*parts, strict=True))

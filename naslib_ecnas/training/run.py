@@ -333,8 +333,7 @@ def train(
 
 # -- warm-up --------------------------------------------------------------------------------
 
-#: Steps are submitted in groups of about this duration, since each group's end waits for the
-#: device.
+#: Steps are submitted in groups of about this duration: each group's end waits for the device.
 _GROUP_S = 0.5
 
 
