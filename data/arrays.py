@@ -71,11 +71,8 @@ def write_arrays(
 
     The same arrays and metadata, in the same order, have the same bytes on every machine.
 
-    Args:
-        path: the file.
-        arrays: arrays of any shape and of type float64, float32, int64, int32 or uint8.
-        metadata: plain values of JSON.
-        narrow: names of arrays that are stored as float32.
+    Arrays have any shape and the type float64, float32, int64, int32 or uint8; those named in
+    `narrow` are stored as float32. Metadata are plain values of JSON.
 
     Raises:
         StorageError: the folder cannot be written or the disk is full.

@@ -60,14 +60,7 @@ class Source:
     def fault(
         self, message: str, *, at: int = 0, kind: type[Fault] | None = None, **details: Any
     ) -> FormatError:
-        """An error located at this place, to be raised.
-
-        Args:
-            message: one sentence that says what is wrong.
-            at: position within the piece.
-            kind: class of the error, `FormatError` by default.
-            details: `value` and `remedy`, as of every `EcnasError`.
-        """
+        """An error, by default a `FormatError`, at a position of the piece; to be raised."""
         return (kind or FormatError)(message, path=self.path, offset=self.at(at).offset, **details)
 
 
@@ -123,13 +116,9 @@ def reading(path: str | PathLike[str]) -> Iterator[None]:
 def opened(
     path: str | PathLike[str], *, buffered: bool = True, report: bool = True
 ) -> Iterator[BinaryIO]:
-    """A file that is open for reading bytes.
+    """A file that is open for reading bytes, through a buffer or not.
 
-    Args:
-        path: the file.
-        buffered: whether reads go through a buffer.
-        report: whether reading reports to the progress listener. Such a file is read once, from
-            start to end.
+    If reading reports to the progress listener, the file is read once, from start to end.
 
     Raises:
         UnknownTableError: there is no such file, or it cannot be read, also in the middle.
@@ -159,15 +148,10 @@ def _labels(ops: str, vertices: int) -> tuple[int, ...] | None:
 
 
 def cell_rows(cells: Sequence[tuple[str, str]]) -> Rows:
-    """Rows of the seven-vertex space of cells as the official files have them.
+    """(n,) rows of n cells as the official files have them; -1 for what is not a cell.
 
-    Args:
-        cells: n pairs of texts, the bits of the adjacency matrix row by row, and the operations
-            with commas between them.
-
-    Returns:
-        (n,) rows; -1 for what is not a cell. An unknown operation is an error only at a vertex that
-        is kept.
+    Each is a pair of texts: the bits of the adjacency matrix row by row, and the operations with
+    commas between them. An unknown operation is wrong only at a vertex that is kept.
     """
     rows = np.full(len(cells), -1, dtype=np.int32)
     alike: dict[int, list[tuple[int, str, tuple[int, ...]]]] = defaultdict(list)
@@ -229,15 +213,11 @@ class Assembler:
         repeats: NDArray[np.int32] | None = None,
         offsets: list[int] | None = None,
     ) -> None:
-        """Add n trainings.
+        """Add n trainings by their (n,) rows, budgets in epochs, and values, NaN where missing.
 
-        Args:
-            rows: (n,) rows of the space.
-            budgets: (n,) epochs.
-            values: (n,) values of each metric, NaN where missing.
-            repeats: (n,) repeats, from 0. By default, trainings of the same cell and budget are
-                numbered in the order in which they are added. Give repeats always or never.
-            offsets: (n,) byte offsets of the trainings' frames, for errors.
+        Repeats count from 0; they are given always or never. By default, trainings of the same
+        cell and budget are numbered in the order in which they are added. `offsets` are those of
+        the trainings' frames in the file, for errors.
 
         Raises:
             FormatError: a value lies outside its metric's bounds.

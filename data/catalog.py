@@ -110,15 +110,11 @@ class TableEntry:
     def provenance(self, metric: str, sha256: str | None = None) -> Provenance:
         """Origin of a column of the table; "unknown" for a metric in no group.
 
-        Args:
-            metric: name of the column.
-            sha256: checksum of the file at hand, used if the catalog has none.
+        The checksum is that of the file at hand if the catalog has none.
         """
-        known = Provenance("unknown")
-        for group in self.groups:
-            if any(fnmatchcase(metric, pattern) for pattern in group.metrics):
-                known = group.provenance
-                break
+        fitting = (g for g in self.groups if any(fnmatchcase(metric, p) for p in g.metrics))
+        group = next(fitting, None)
+        known = group.provenance if group else Provenance("unknown")
         return replace(known, source=self.file.name, sha256=self.file.sha256 or sha256)
 
 

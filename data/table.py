@@ -397,8 +397,7 @@ def write_table(
     A column is stored as float32 if that changes none of its values.
 
     Args:
-        path: the file.
-        columns: its content.
+        path, columns: the file and its content.
         predicted_from: SHA-256 of everything that decides a prediction, for a predicted table; it
             becomes the table's checksum.
         made_from: what the table was made from, for `cache.cached`; does not enter the checksum.

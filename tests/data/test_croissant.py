@@ -67,15 +67,6 @@ def plain(record: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def test_that_reader_refuses_a_wrong_card(tmp_path: Path, own: Table) -> None:
-    croissant = pytest.importorskip("mlcroissant", reason="mlcroissant is not installed")
-    text = card(own, DescribedFile.of(own.path))
-    del text["recordSet"][0]["field"][0]["@type"], text["name"]
-    (tmp_path / "card.json").write_text(json.dumps(text))
-    with pytest.raises(croissant.ValidationError):
-        croissant.Dataset(jsonld=tmp_path / "card.json")
-
-
 def test_parquet_is_read_by_its_card(tmp_path: Path, own: Table, read: Reader) -> None:
     file = tmp_path / "own.parquet"
     export(own, file)
