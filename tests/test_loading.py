@@ -34,7 +34,8 @@ def test_a_table_that_was_made_before_is_opened_with_few_modules() -> None:
     """No models, no formats, no network, no catalog: that is what makes the first answer fast."""
     code = "import sys, naslib_ecnas as e; e.load().query(1000, epochs=108); print(*sys.modules)"
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd="/")
+    plain = {k: v for k, v in os.environ.items() if not k.startswith("COV")}  # imports more
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd="/", env=plain)
     loaded = set(done.stdout.split())
     assert {"naslib_ecnas.data.arrays", "naslib_ecnas.surrogate.cached"} <= loaded
     others = {f"naslib_ecnas.data.{name}" for name in ("convert", "catalog", "fetch", "long_form")}

@@ -15,10 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from naslib_ecnas.data.table import Columns, Table, write_table
+from naslib_ecnas.data.table import Table
 from naslib_ecnas.errors import ConfigError, FormatError, UnknownMetricError
 from naslib_ecnas.metrics import METRICS
-from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.quality import (
     HEADINGS,
     Z90,
@@ -69,15 +68,12 @@ def test_a_report_is_printed_as_a_table_and_kept_as_json() -> None:
 
 
 @pytest.fixture
-def table(tmp_path: Path) -> Callable[..., Table]:
+def table(tmp_path: Path, table_file: Callable[..., Path]) -> Callable[..., Table]:
     """Makes tables of synthetic numbers with any attributes."""
 
     def made(**attributes: str) -> Table:
-        rows, values = np.array([0, 3], dtype=np.int32), {"energy_kwh": np.ones((2, 1, 1))}
-        origin = {"energy_kwh": Provenance("synthetic")}
-        columns = Columns("synthetic", 4, rows, (4,), 1, values, origin, attributes)
-        write_table(tmp_path / "synthetic.ecnas", columns)
-        return Table.open(tmp_path / "synthetic.ecnas")
+        values, path = {"energy_kwh": np.ones((2, 1, 1))}, tmp_path / "synthetic.ecnas"
+        return Table.open(table_file(path, values, budgets=(4,), attributes=attributes))
 
     return made
 

@@ -59,8 +59,7 @@ def table(path: Path, seed: int = 0) -> Path:
     names = ("energy_kwh", "validation_accuracy", "training_time_s")
     values = {name: rng.random((80, 2, 2)) for name in names}
     origin = dict.fromkeys(names, Provenance("measured", device="GPU", pue=1.5))
-    rows = np.arange(80, dtype=np.int32)
-    write_table(path, Columns("own", 4, rows, (4, 12), 2, values, origin))
+    write_table(path, Columns("own", 4, np.arange(80, dtype="i4"), (4, 12), 2, values, origin))
     return path
 
 

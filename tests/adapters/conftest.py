@@ -11,10 +11,8 @@ import pytest
 
 from naslib_ecnas.adapters import naslib_metrics, naslib_patches, naslib_space
 from naslib_ecnas.benchmark import Benchmark
-from naslib_ecnas.data.table import Columns, write_table
 from naslib_ecnas.errors import MissingDependencyError
 from naslib_ecnas.loading import load
-from naslib_ecnas.provenance import Provenance
 
 
 @pytest.fixture(scope="session")
@@ -49,23 +47,15 @@ def measured(measured_cache: Path) -> Iterator[Benchmark]:
 
 
 @pytest.fixture
-def made_table(tmp_path: Path) -> Callable[..., Path]:
+def made_table(tmp_path: Path, table_file: Callable[..., Path]) -> Callable[..., Path]:
     """Writes a synthetic table of some cells; `values` have shape (cells, budgets)."""
 
     def make(
         vertices: int, rows: Any, budgets: tuple[int, ...] = (108,), **values: np.ndarray
     ) -> Path:
-        columns = Columns(
-            name="made",
-            vertices=vertices,
-            rows=np.array(rows, dtype=np.int32),
-            budgets=budgets,
-            repeats=1,
-            values={name: value[:, :, None] for name, value in values.items()},
-            provenance=dict.fromkeys(values, Provenance("synthetic")),
-        )
-        write_table(tmp_path / "made.ecnas", columns)
-        return tmp_path / "made.ecnas"
+        held = {name: value[:, :, None] for name, value in values.items()}
+        about = {"name": "made", "vertices": vertices, "rows": rows, "budgets": budgets}
+        return table_file(tmp_path / "made.ecnas", held, **about)
 
     return make
 
@@ -109,11 +99,6 @@ def search(api: dict[str, Any], tmp_path: Path) -> Callable[..., Any]:
             (folder / part).mkdir(parents=True)
         settings = {"seed": seed, "epochs": epochs, "fidelity": fidelity}
         settings |= {"checkpoint_freq": epochs, "sample_size": 10, "population_size": 20}
-        settings |= {"num_init": 10, "k": 5, "num_ensemble": 2, "num_candidates": 20}
-        settings |= {"predictor": "rf", "predictor_type": "rf", "debug_predictor": False}
-        settings |= {"acq_fn_type": "its", "acq_fn_optimization": "mutation"}
-        settings |= {"encoding_type": "adjacency_one_hot"}
-        settings |= {"num_arches_to_mutate": 2, "max_mutations": 1}
         config = CfgNode({"dataset": "cifar10", "save": str(folder), "search": settings})
         made = getattr(optimizers, name)(config)
         if metric is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -12,7 +13,6 @@ import pytest
 
 from naslib_ecnas import network
 from naslib_ecnas.cli import main
-from naslib_ecnas.data.table import Columns, write_table
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
 
@@ -69,7 +69,7 @@ def ecnas_(capsys: pytest.CaptureFixture[str]) -> Ecnas:
 
 
 @pytest.fixture(scope="session")
-def table(tmp_path_factory: pytest.TempPathFactory) -> str:
+def table(tmp_path_factory: pytest.TempPathFactory, table_file: Callable[..., Path]) -> str:
     """File of a synthetic table of four vertices, without row 3 and without emissions."""
     rng = np.random.default_rng(0)
     rows = np.delete(np.arange(len(Space(4)), dtype=np.int32), 3)
@@ -80,14 +80,13 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> str:
         "training_time_s": energy * 2e4,
         "validation_accuracy": rng.random((90, 2, 1)),
     }
-    path: Path = tmp_path_factory.mktemp("table") / "made-up.ecnas"
-    origin = dict.fromkeys(values, Provenance("synthetic", device="no device", pue=1.0))
-    write_table(path, Columns("made-up", 4, rows, (4, 12), 1, values, origin))
-    return str(path)
+    path = tmp_path_factory.mktemp("table") / "made-up.ecnas"
+    origin = Provenance("synthetic", device="no device", pue=1.0)
+    return str(table_file(path, values, name="made-up", rows=rows, origin=origin))
 
 
 @pytest.fixture
-def own(tmp_path: Path) -> Path:
+def own(tmp_path: Path, table_file: Callable[..., Path]) -> Path:
     """File of a table of three cells with two repeats, notes and missing values."""
     columns = {
         "energy_kwh": np.arange(1.0, 13.0).reshape(3, 2, 2),
@@ -96,8 +95,5 @@ def own(tmp_path: Path) -> Path:
     }
     origin = Provenance("synthetic", source="made-up.bin", sha256="0" * 64, note="made up")
     attributes = {"notes": "first; second", "citation": "Nobody: Nothing."}
-    rows = np.array([0, 5, 17], dtype=np.int32)
-    origins = dict.fromkeys(columns, origin)
-    path = tmp_path / "own.ecnas"
-    write_table(path, Columns("own", 4, rows, (4, 12), 2, columns, origins, attributes))
-    return path
+    about = {"name": "own", "rows": [0, 5, 17], "origin": origin, "attributes": attributes}
+    return table_file(tmp_path / "own.ecnas", columns, **about)

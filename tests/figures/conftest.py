@@ -10,7 +10,7 @@ import pytest
 
 from naslib_ecnas import network
 from naslib_ecnas.benchmark import Benchmark
-from naslib_ecnas.data.table import Columns, Table, write_table
+from naslib_ecnas.data.table import Table
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
 
@@ -18,7 +18,7 @@ Maker = Callable[..., Benchmark]
 
 
 @pytest.fixture(scope="session")
-def make_bench(tmp_path_factory: pytest.TempPathFactory) -> Maker:
+def make_bench(tmp_path_factory: pytest.TempPathFactory, table_file: Callable[..., Path]) -> Maker:
     """Makes synthetic tables: energies grow with the multiply-adds and with the epochs."""
 
     def make(
@@ -46,10 +46,10 @@ def make_bench(tmp_path_factory: pytest.TempPathFactory) -> Maker:
             "co2_g": energy * 300,
         }
         values = {n: v for n, v in values.items() if n not in leave_out}
-        origin = dict.fromkeys(values, Provenance(kind, device=device, pue=1.0))  # type: ignore[arg-type]
+        origin = Provenance(kind, device=device, pue=1.0)  # type: ignore[arg-type]
         path = tmp_path_factory.mktemp("table") / f"{name}.ecnas"
-        write_table(path, Columns(name, vertices, rows, budgets, 1, values, origin))
-        return Benchmark(Table.open(path))
+        about = {"name": name, "vertices": vertices, "rows": rows, "budgets": budgets}
+        return Benchmark(Table.open(table_file(path, values, origin=origin, **about)))
 
     return make
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from naslib_ecnas import network, search
 from naslib_ecnas.benchmark import Benchmark
-from naslib_ecnas.data.table import Columns, Table, write_table
+from naslib_ecnas.data.table import Table
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.report.page import Page, gather
 from naslib_ecnas.report.runs import find_runs
@@ -17,7 +18,7 @@ from naslib_ecnas.space import Space
 
 
 @pytest.fixture(scope="session")
-def six(tmp_path_factory: pytest.TempPathFactory) -> Benchmark:
+def six(tmp_path_factory: pytest.TempPathFactory, table_file: Callable[..., Path]) -> Benchmark:
     """Cells cost more the more they compute; the table lacks the rows 7 and 5000."""
     rows = np.setdiff1d(np.arange(len(Space(6))), (7, 5000)).astype(np.int32)
     rng = np.random.default_rng(4)
@@ -31,10 +32,10 @@ def six(tmp_path_factory: pytest.TempPathFactory) -> Benchmark:
         "validation_accuracy": accuracy,
         "co2_g": energy * 0,
     }
-    origins = dict.fromkeys(values, Provenance("synthetic", device="no device", pue=1.0))
+    origin = Provenance("synthetic", device="no device", pue=1.0)
     path = tmp_path_factory.mktemp("six") / "table.ecnas"
-    write_table(path, Columns("made-up-6", 6, rows, (4, 12), 1, values, origins))
-    return Benchmark(Table.open(path))
+    about = {"name": "made-up-6", "vertices": 6, "rows": rows, "origin": origin}
+    return Benchmark(Table.open(table_file(path, values, **about)))
 
 
 @pytest.fixture(scope="session")
