@@ -211,18 +211,12 @@ def test_nothing_of_a_pickle_runs(tmp_path: Path) -> None:
 
 
 def test_other_content_is_refused(tmp_path: Path) -> None:
+    whole, objects = {"data": PIXELS, "labels": LABELS}, np.array([["a", "b"]], dtype=object)
+    pixels = (PIXELS[:, :3071].copy(), PIXELS.ravel(), PIXELS.astype(np.int32), PIXELS.tolist())
     for content in (
-        [PIXELS, LABELS],
-        {"data": PIXELS},
-        {"labels": LABELS},
-        {"data": PIXELS, "labels": LABELS[:2]},
-        {"data": PIXELS, "labels": [4, 0, -9]},
-        {"data": PIXELS, "labels": [4, 0, "9"]},
-        {"data": PIXELS[:, :3071].copy(), "labels": LABELS},
-        {"data": PIXELS.ravel(), "labels": LABELS},
-        {"data": PIXELS.astype(np.int32), "labels": LABELS},
-        {"data": PIXELS.tolist(), "labels": LABELS},
-        {"data": np.array([["a", "b"]], dtype=object), "labels": LABELS},
+        *([PIXELS, LABELS], {"data": PIXELS}, {"labels": LABELS}),
+        *({**whole, "labels": labels} for labels in (LABELS[:2], [4, 0, -9], [4, 0, "9"])),
+        *({**whole, "data": data} for data in (*pixels, objects)),
     ):
         (tmp_path / "file").write_bytes(pickle.dumps(content, 4))
         with pytest.raises(FormatError, match="uint8 data and n labels: "):
