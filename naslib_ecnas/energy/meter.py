@@ -77,7 +77,7 @@ class OpenWindow:
 
 
 class Meter:
-    """Base of the meters: windows, of which it knows the numbers, the times and what encloses what.
+    """Base of all meters: numbers the windows, times them and knows which one encloses which.
 
     A window never raises for a fault of a sensor.
     """
