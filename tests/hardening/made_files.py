@@ -204,13 +204,13 @@ def _plan(folder: Path) -> Path:
 
 def _claim(folder: Path) -> Path:
     from naslib_ecnas.campaign import Plan
-    from naslib_ecnas.campaign.claims import take
+    from naslib_ecnas.campaign.claims import Claim
     from naslib_ecnas.campaign.worker import attempts_folder
 
     unit = Plan.read(_plan(folder).parent).units[0]
-    made = take(attempts_folder(folder / "campaign", unit), 1)
-    assert made is not None
-    return made.path
+    claim = Claim(attempts_folder(folder / "campaign", unit), 1)
+    assert claim.take()
+    return claim.path
 
 
 def _log(folder: Path) -> Path:
