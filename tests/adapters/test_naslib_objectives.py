@@ -205,18 +205,6 @@ def test_searches_for_accuracy_and_for_energy(
         assert least < np.quantile(kwh, 0.01)
 
 
-@pytest.mark.parametrize("name", ["LocalSearch", "Bananas", "Npenas", "BasePredictor"])
-def test_the_other_optimisers_search_for_energy(
-    name: str, search: Search, api: dict[str, Any], metric: Any
-) -> None:
-    optimizer, trainer = search(name, metric=metric.TRAIN_ENERGY, epochs=20)
-    scores = [score for _, score in evaluated(optimizer)]
-    assert len(scores) == len(trainer.search_trajectory.train_time) == 20
-    best = optimizer.get_final_architecture()
-    assert best.query(optimizer.performance_metric, dataset_api=api) == max(scores)
-    assert api["ecnas"].spent.evaluations <= 20
-
-
 def test_a_space_with_an_objective_and_a_fidelity(search: Search, api: dict[str, Any]) -> None:
     optimizer, trainer = search("RegularizedEvolution", objective="multiply_adds", epochs=30)
     counts = api["ecnas"].values("multiply_adds")

@@ -10,7 +10,6 @@ import contextlib
 import inspect
 import io
 import traceback
-from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -58,10 +57,6 @@ N = 20
 
 OURS = Path(naslib_ecnas.__file__).parent, Path(naslib_patches.__file__).parent
 
-#: Name of a predictor; `works`, `needs PACKAGE`, `refused` (by us, by name), `NASLIB` or `OURS`;
-#: details; predictions.
-Outcome = tuple[str, str, str, list[float]]
-
 
 def supported_predictors(config: Any) -> dict[str, Any]:
     """The dictionary of NASLib's runner, made by the runner's own lines."""
@@ -84,31 +79,34 @@ def config_of(predictor: str, folder: Path) -> Any:
     return config
 
 
-def outcomes(names: list[str], api: Any, folder: Path) -> Iterator[Outcome]:
-    """Train and query predictors, N architectures each, through NASLib's evaluator."""
+def outcome(name: str, api: Any, folder: Path) -> tuple[str, str, list[float]]:
+    """Train and query a predictor, N architectures each, through NASLib's evaluator.
+
+    Returns:
+        `works`, `needs PACKAGE`, `refused` (by us, by name), `NASLIB` or `OURS`; details; and
+        predictions.
+    """
+    config = config_of(name, folder)
+    predictor = supported_predictors(config)[name]
+    naslib_patches.require("naslib.utils").set_seed(0)
     evaluator = naslib_patches.require("naslib.defaults.predictor_evaluator").PredictorEvaluator
-    for name in names:
-        config = config_of(name, folder)
-        predictor = supported_predictors(config)[name]
-        naslib_patches.require("naslib.utils").set_seed(0)
-        run = evaluator(predictor, config=config)
-        try:
-            with contextlib.redirect_stdout(io.StringIO()):
-                space = naslib_space.EcnasSearchSpace()
-                run.adapt_search_space(space, load_labeled=False, dataset_api=api)
-                run.evaluate()
-        except StandInError as error:
-            yield name, f"needs {error.package}", str(error), []
-        except Exception as error:  # noqa: BLE001  any failure is a row of the table
-            frame = traceback.extract_tb(error.__traceback__)[-1]
-            ours = any(Path(frame.filename).is_relative_to(folder) for folder in OURS)
-            refused = isinstance(error, ConfigError) and frame.name == "_evaluate"
-            verdict = "refused" if refused else "OURS" if ours else "NASLIB"
-            yield name, verdict, f"{type(error).__name__} in {frame.name}: {error}", []
-        else:
-            scores = run.results[1]
-            text = f"rmse {scores['rmse']:.1f}, tau {scores['kendalltau']:.2f}"
-            yield name, "works", text, scores["full_testpred"]
+    run = evaluator(predictor, config=config)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            space = naslib_space.EcnasSearchSpace()
+            run.adapt_search_space(space, load_labeled=False, dataset_api=api)
+            run.evaluate()
+    except StandInError as error:
+        return f"needs {error.package}", str(error), []
+    except Exception as error:  # noqa: BLE001  any failure is a row of the table
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        ours = any(Path(frame.filename).is_relative_to(folder) for folder in OURS)
+        refused = isinstance(error, ConfigError) and frame.name == "_evaluate"
+        verdict = "refused" if refused else "OURS" if ours else "NASLIB"
+        return verdict, f"{type(error).__name__} in {frame.name}: {error}", []
+    scores = run.results[1]
+    text = f"rmse {scores['rmse']:.1f}, tau {scores['kendalltau']:.2f}"
+    return "works", text, scores["full_testpred"]
 
 
 def expected(name: str) -> str:
@@ -144,7 +142,8 @@ def test_predictors(quick: None, api: dict[str, Any], tmp_path: Path) -> None:
         names = [name for name in names if name not in NEEDS["torchvision"]]
     names = [name for name in names if name not in SLOW or find_spec(PACKAGE[name]) is None]
     wrong = []
-    for name, verdict, detail, predictions in outcomes(names, api, tmp_path):
+    for name in names:
+        verdict, detail, predictions = outcome(name, api, tmp_path)
         print(f"{name:22} {verdict:18} {detail[:110]}")
         if verdict == "works":
             assert len(predictions) == N
