@@ -31,6 +31,7 @@ __all__ = ["Space", "perturbed"]
 
 _SLOTS = MAX_VERTICES - 2
 _OUTPUT = MAX_VERTICES - 1
+_LABEL_WEIGHTS = 3 ** np.arange(_SLOTS - 1, -1, -1, dtype=np.int16)
 
 # A mutation whose probabilities of a change are all smaller is refused: it would hardly end.
 _LEAST_RATE = 1e-4
@@ -319,8 +320,7 @@ def _labels(ops: NDArray[Any]) -> NDArray[Any]:
 
 def _packed_labels(labels: NDArray[Any]) -> NDArray[np.int16]:
     """(n,) labels of five vertices in base 3, missing vertices as 0, from (n, 0 to 5) labels."""
-    weights = 3 ** np.arange(_SLOTS - 1, -1, -1, dtype=np.int16)
-    number: NDArray[np.int16] = labels.astype(np.int16) @ weights[: labels.shape[1]]
+    number: NDArray[np.int16] = labels.astype(np.int16) @ _LABEL_WEIGHTS[: labels.shape[1]]
     return number
 
 
