@@ -144,7 +144,6 @@ def compare(
     """Make the runs of a grid that are not there yet.
 
     Args:
-        grid: what to run.
         out: folder of the comparison: a new folder, or the folder of a comparison under the same
             rules, whose runs are kept.
         jobs: how many runs at a time.
