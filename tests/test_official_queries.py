@@ -1,4 +1,4 @@
-"""Queries of the official EC-NAS files by name (their columns: data/test_official_files.py)."""
+"""Queries of the official EC-NAS files by name (their columns: data/test_nasbench_tfrecord.py)."""
 
 from __future__ import annotations
 

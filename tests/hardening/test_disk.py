@@ -108,12 +108,8 @@ def read_only(earlier: Path, tmp_path: Path) -> Iterator[Path]:
 
 def fill(path: Path) -> None:
     """Take all the room there is."""
-    descriptor = os.open(path, os.O_CREAT | os.O_WRONLY)
-    try:
-        with pytest.raises(OSError, match="No space"):
-            os.write(descriptor, bytes(1 << 20)) and os.write(descriptor, bytes(1 << 20))
-    finally:
-        os.close(descriptor)
+    with path.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space"):
+        file.writelines([bytes(1 << 20)] * 2)
 
 
 @pytest.fixture

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import string
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -19,7 +21,7 @@ from naslib_ecnas.data.convert import converted
 from naslib_ecnas.data.long_form import write_csv
 from naslib_ecnas.data.table import Table, write_table
 from naslib_ecnas.errors import CatalogError, EcnasError
-from naslib_ecnas.surrogate.cached import embedded
+from naslib_ecnas.surrogate import embedded
 from naslib_ecnas.surrogate.models import Weights
 
 ESCAPES = ("..", "../x", "../../x", "/etc/passwd", "a/../../x", ".", "-", "", "\\..\\x", "x\ny")
@@ -48,10 +50,10 @@ def test_a_catalog_whose_file_leaves_the_cache_is_refused(name: str, tmp_path: P
 
 @pytest.mark.parametrize("name", ["..a", "a b", "é", "x" * 200, "-", "a\nb"])
 def test_the_table_of_a_file_of_any_name_lies_in_the_cache(
-    name: str, tmp_path: Path, small_columns: object
+    name: str, tmp_path: Path, small_columns: Any
 ) -> None:
     source = tmp_path / f"{name}.csv"
-    write_csv(source, small_columns)  # type: ignore[arg-type]
+    write_csv(source, small_columns)
     made = converted(source)
     assert made.parent == tables_folder()
     assert made.is_file()
@@ -71,12 +73,9 @@ def test_the_table_of_a_device_of_any_name_lies_in_the_cache(tmp_path: Path) -> 
 
 
 def test_a_table_that_names_itself_a_path_is_read_and_writes_nothing_elsewhere(
-    tmp_path: Path, small_columns: object
+    tmp_path: Path, small_columns: Any
 ) -> None:
-    from dataclasses import replace
-
-    held = replace(small_columns, name="../../x")  # type: ignore[type-var]
-    write_table(tmp_path / "a.ecnas", held)  # type: ignore[arg-type]
+    write_table(tmp_path / "a.ecnas", replace(small_columns, name="../../x"))
     assert Table.open(tmp_path / "a.ecnas").name == "../../x"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.ecnas"]
 
