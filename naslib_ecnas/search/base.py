@@ -188,12 +188,16 @@ class Optimiser(ABC):
         Draws again if none is allowed, at last one cell uniformly; counts what it dropped.
         """
         for _ in range(_RELEASED_ROUNDS):
-            rows = released_draws(self.space, self.rng, n)
-            good = rows[self.allowed(rows)]
-            self.skipped += n - len(good)
+            good = self._good(released_draws(self.space, self.rng, n))
             if len(good):
                 return good
         return self.sample(1)
+
+    def _good(self, rows: Rows) -> Rows:
+        """The allowed ones of some proposals; counts the others as skipped."""
+        good = rows[self.allowed(rows)]
+        self.skipped += len(rows) - len(good)
+        return good
 
     def _checked(self, rows: ArrayLike, costs: ArrayLike) -> tuple[Rows, Floats]:
         """Rows and costs of `tell` as fresh arrays."""

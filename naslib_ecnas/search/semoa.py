@@ -168,9 +168,7 @@ class Semoa(Optimiser):
             return self._perturbed(self.population.rows[self.parents()])
         for _ in range(_GENERATION_ROUNDS):
             parents = self.population.rows[self.parents()]
-            children = mutate_once(self.space, parents, self.rng, **self._changes)
-            valid = children[self.allowed(children)]
-            self.skipped += len(children) - len(valid)
+            valid = self._good(mutate_once(self.space, parents, self.rng, **self._changes))
             if len(valid):
                 return valid
         return self.sample(self.offspring)
