@@ -137,7 +137,7 @@ class EcnasSearchSpace(_Base):  # type: ignore[misc]
     def _copy(self) -> Any:
         """A copy without a network, which shares the graph until one of the two changes it."""
         if not self._built:
-            self.__dict__["_shared"] = True  # 100 times faster than building another graph
+            self.__dict__["_shared"] = True  # about 30 times faster than building another graph
         new = object.__new__(type(self))
         own = new.__dict__
         own.update(self.__dict__)
