@@ -29,9 +29,8 @@ from naslib_ecnas.metrics import OBJECTIVES, metric
 from naslib_ecnas.network import DERIVED
 from naslib_ecnas.nondominated import nondominated
 from naslib_ecnas.provenance import Provenance
-from naslib_ecnas.records import Front, Record, Records
+from naslib_ecnas.records import COSTS, Counter, Front, Record, Records, Spent
 from naslib_ecnas.space import Space
-from naslib_ecnas.spent import COSTS, Counter, Spent
 
 if TYPE_CHECKING:
     from naslib_ecnas.quality import Quality

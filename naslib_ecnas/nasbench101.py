@@ -35,7 +35,7 @@ from naslib_ecnas.errors import (
 )
 from naslib_ecnas.loading import load
 from naslib_ecnas.network import parameters
-from naslib_ecnas.spent import Counter
+from naslib_ecnas.records import Counter
 from naslib_ecnas.topologies import MAX_EDGES, OPERATIONS
 
 __all__ = ["ModelSpec", "NASBench", "NoValueError", "OutOfDomainError", "UnknownHashError"]

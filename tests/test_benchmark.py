@@ -28,8 +28,7 @@ from naslib_ecnas.loading import load
 from naslib_ecnas.metrics import metric
 from naslib_ecnas.network import DERIVED
 from naslib_ecnas.provenance import Provenance
-from naslib_ecnas.records import Front, Record
-from naslib_ecnas.spent import Spent
+from naslib_ecnas.records import Front, Record, Spent
 
 MISSING_ROW = 90
 #: A random generator whose draws are the same for each call.

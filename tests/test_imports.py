@@ -28,7 +28,7 @@ HOMES = {
 }
 #: Levels of the house, lowest first; a module imports its own level and lower ones.
 LEVELS = (
-    ("errors", "files", "lazy", "progress", "metrics", "provenance", "spent", "_version"),
+    ("errors", "files", "progress", "metrics", "provenance", "_version"),
     ("topologies", "nasbench_hash", "nondominated", "cell", "space", "network"),
     ("data",),
     ("quality", "records", "benchmark"),

@@ -20,6 +20,7 @@ from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.errors import ConfigError, check_counts, check_numbers
 from naslib_ecnas.metrics import OBJECTIVES
 from naslib_ecnas.progress import Progress, silent
+from naslib_ecnas.records import COSTS
 from naslib_ecnas.search.base import Batch, Floats, Optimiser, Problem, Rows
 from naslib_ecnas.search.output import prepare, write
 from naslib_ecnas.search.result import (
@@ -29,7 +30,6 @@ from naslib_ecnas.search.result import (
     check_objectives,
     result_of,
 )
-from naslib_ecnas.spent import COSTS
 
 # Evaluations in a row that were answered without a charge, after which a run ends.
 _MOST_REPEATS = 1000

@@ -18,8 +18,8 @@ from naslib_ecnas.errors import ConfigError, whole_numbers
 from naslib_ecnas.metrics import metric
 from naslib_ecnas.network import DERIVED
 from naslib_ecnas.provenance import Provenance
+from naslib_ecnas.records import COSTS, Spent
 from naslib_ecnas.search.base import Floats, Rows
-from naslib_ecnas.spent import COSTS, Spent
 
 #: The costs of a search that are added up, by the names of `Spent`.
 QUANTITIES = ("evaluations", "epochs", *COSTS)

@@ -20,6 +20,7 @@ from naslib_ecnas.data.table import Columns, Table, write_table
 from naslib_ecnas.errors import ConfigError, UnknownBudgetError, UnknownMetricError
 from naslib_ecnas.loading import load
 from naslib_ecnas.provenance import Provenance
+from naslib_ecnas.records import COSTS
 from naslib_ecnas.search import (
     Batch,
     Limits,
@@ -29,7 +30,6 @@ from naslib_ecnas.search import (
     result_of,
     run,
 )
-from naslib_ecnas.spent import COSTS
 
 NAMES = ("energy_kwh", "validation_accuracy")
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from naslib_ecnas import surrogate
 from naslib_ecnas.data.convert import converted
 from naslib_ecnas.data.long_form import write_csv
 from naslib_ecnas.data.table import Table, write_table
