@@ -29,8 +29,6 @@ try:
 except ImportError as error:
     raise MissingDependencyError("botorch", feature="this method", extra="botorch") from error
 
-__all__ = ["Qnehvi"]
-
 # Quasi-random draws of the models that the improvement is averaged over: half of BoTorch's usual
 # number, for speed.
 _DRAWS = 64

@@ -35,8 +35,6 @@ from naslib_ecnas.search.result import Ledger
 from naslib_ecnas.space import Space
 from naslib_ecnas.topologies import EDGE_BIT, MAX_VERTICES, OPERATIONS, labelled_graphs
 
-__all__ = ["Choices", "Evaluation"]
-
 # No labelled graph of up to seven vertices is further from a cell; the tests try all of them.
 _MOST_FLIPS = 3
 

@@ -28,8 +28,6 @@ from naslib_ecnas.records import Record
 from naslib_ecnas.space import Space
 from naslib_ecnas.topologies import OPERATIONS
 
-__all__ = ["EcnasSearchSpace"]
-
 _conversions: Any = require("naslib.search_spaces.nasbench101.conversions")
 _Base: Any = require("naslib.search_spaces.nasbench101.graph").NasBench101SearchSpace
 _Module: Any = require("torch").nn.Module

@@ -16,8 +16,6 @@ from naslib_ecnas.adapters.naslib_patches import require
 from naslib_ecnas.errors import ConfigError, UnknownBudgetError, check_counts
 from naslib_ecnas.files import is_file
 
-__all__ = ["RUNNERS", "check_choice", "complete", "data_of", "plain", "read"]
-
 #: NASLib's own runners -> NASLib's name for the kind of config that they read.
 RUNNERS: dict[str, str] = {
     "nas": "nas",

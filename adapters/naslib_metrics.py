@@ -12,8 +12,6 @@ from naslib_ecnas.errors import UnknownMetricError
 from naslib_ecnas.metrics import METRICS, metric
 from naslib_ecnas.records import Record
 
-__all__ = ["COLUMNS", "Objective", "column", "extend", "objective", "read", "value_of"]
-
 #: Our metric for each of NASLib's that a table may have; `extend` adds those that NASLib lacks:
 #: TRAIN_ENERGY (kWh), TRAIN_CO2 (g) and TRAIN_POWER (W).
 COLUMNS: dict[str, str] = {

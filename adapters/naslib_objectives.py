@@ -26,8 +26,6 @@ from naslib_ecnas.search.output import prepare, write
 from naslib_ecnas.search.result import SearchResult, result_of
 from naslib_ecnas.search.scalarisation import RHO, chebyshev, weighted_sum
 
-__all__ = ["Objectives", "Recorder", "Scalarisation", "completed"]
-
 
 @dataclass(frozen=True)
 class Objectives:

@@ -31,20 +31,6 @@ from typing import Any, NoReturn
 
 from naslib_ecnas.errors import ConfigError, EcnasError, MissingDependencyError
 
-__all__ = [
-    "REMEDY",
-    "REQUIRED",
-    "NaslibNotFoundError",
-    "StandInError",
-    "ensure",
-    "naslib_home",
-    "report",
-    "require",
-    "stand_in",
-    "wrap",
-    "wrapped",
-]
-
 #: How to get NASLib.
 REMEDY = "git clone https://github.com/automl/NASLib ~/NASLib, or set NASLIB_HOME to your clone"
 

@@ -42,8 +42,6 @@ from naslib_ecnas.metrics import METRICS
 from naslib_ecnas.progress import Progress
 from naslib_ecnas.search.result import SearchResult
 
-__all__ = ["NaslibRun", "Sweep", "run", "sweep"]
-
 #: Keys of a config -> the dictionary of a runner that holds their possible values.
 _CHOICES = {
     "search_space": "supported_search_spaces",

@@ -8,8 +8,6 @@ from typing import Any
 from naslib_ecnas.adapters.naslib_patches import require
 from naslib_ecnas.errors import ConfigError
 
-__all__ = ["EcnasTrainer"]
-
 _Trainer: Any = require("naslib.defaults.trainer").Trainer
 
 

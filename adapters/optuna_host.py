@@ -38,8 +38,6 @@ try:
 except ImportError as error:
     raise MissingDependencyError("optuna", feature="this adapter", extra="search") from error
 
-__all__ = ["EcnasObjective", "Motpe", "OptunaNsga2", "OptunaNsga3"]
-
 
 class Parameters(Choices):
     """Choices as parameters of Optuna's, a boolean for an edge and a name for an operation."""

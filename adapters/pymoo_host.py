@@ -41,8 +41,6 @@ try:
 except ImportError as error:
     raise MissingDependencyError("pymoo", feature="this adapter", extra="search") from error
 
-__all__ = ["CellProblem", "EcnasProblem", "PymooNsga2", "SmsEmoa", "operators"]
-
 # Attempts at a child that the population lacks; pymoo's default of 100 is slow in small spaces.
 _MATINGS = 10
 

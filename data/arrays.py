@@ -45,8 +45,6 @@ from naslib_ecnas.errors import (
 )
 from naslib_ecnas.files import atomic_write
 
-__all__ = ["BLOCK", "PREFIX", "ArrayFile", "StoredArray", "write_arrays"]
-
 #: Values under one checksum: few enough that a single query reads little.
 BLOCK = 1 << 11
 

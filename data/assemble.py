@@ -32,8 +32,6 @@ from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
 from naslib_ecnas.topologies import MAX_VERTICES, OPERATIONS
 
-__all__ = ["NOWHERE", "Assembler", "Source", "cell_rows", "opened", "reading"]
-
 Values = NDArray[np.float64]
 Rows = NDArray[np.int32]
 Fault = TypeVar("Fault", bound=FormatError)

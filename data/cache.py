@@ -13,8 +13,6 @@ from naslib_ecnas.errors import ChecksumError, FormatError, TruncatedError, Unkn
 from naslib_ecnas.files import cache_folder
 from naslib_ecnas.progress import Progress, silent
 
-__all__ = ["cached", "tables_folder", "up_to_date"]
-
 
 def tables_folder() -> Path:
     """The folder of tables in the cache."""

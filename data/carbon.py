@@ -11,8 +11,6 @@ from typing import Any
 
 from naslib_ecnas.errors import ConfigError
 
-__all__ = ["CarbonIntensity", "carbon_intensity", "countries"]
-
 # tomllib came with Python 3.11; before it the package tomli is the same thing.
 _TOML = "tomllib" if sys.version_info >= (3, 11) else "tomli"
 

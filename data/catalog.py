@@ -26,18 +26,6 @@ from naslib_ecnas.errors import CatalogError, ConfigError, FetchError, UnknownTa
 from naslib_ecnas.files import from_plain
 from naslib_ecnas.provenance import Provenance
 
-__all__ = [
-    "Citation",
-    "FileEntry",
-    "TableEntry",
-    "catalog",
-    "file_entry",
-    "named",
-    "read_catalog",
-    "source_of",
-    "tables",
-]
-
 _PATH = Path(__file__).with_name("catalog.toml")
 _SCHEMES = ("http", "https", "file")
 

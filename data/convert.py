@@ -30,19 +30,6 @@ from naslib_ecnas.files import exists, is_file, is_folder
 from naslib_ecnas.progress import Progress, listening, silent
 from naslib_ecnas.provenance import Provenance
 
-__all__ = [
-    "FORMATS",
-    "Verdict",
-    "built",
-    "cached_table",
-    "check_suffix",
-    "converted",
-    "export",
-    "read",
-    "sniff",
-    "verify",
-]
-
 # The readers, writers and the downloader are imported where they are used: opening a converted
 # table needs none of them, and they take longer to import than the table takes to open.
 

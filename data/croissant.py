@@ -22,8 +22,6 @@ from naslib_ecnas.metrics import METRICS
 from naslib_ecnas.progress import Progress
 from naslib_ecnas.provenance import Provenance
 
-__all__ = ["DescribedFile", "card"]
-
 _CONFORMS_TO = "http://mlcommons.org/croissant/1.0"
 # Croissant's own terms; readers expect all of them to be declared, used or not.
 _WORDS = (

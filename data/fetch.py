@@ -37,17 +37,6 @@ from naslib_ecnas.errors import (
 from naslib_ecnas.files import atomic_write, cache_folder, storage_error
 from naslib_ecnas.progress import BYTES, Progress, silent
 
-__all__ = [
-    "Limits",
-    "Transfer",
-    "check",
-    "downloads_folder",
-    "fetch",
-    "local_copy",
-    "locked",
-    "sha256_of",
-]
-
 _CHUNK = 1 << 18  # bytes read from a connection at a time
 _HASHED = 1 << 20  # bytes read from a file at a time for its checksum
 _LOCK_PATIENCE = 2 * 3600.0  # longest wait for another process, in seconds

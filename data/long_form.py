@@ -40,8 +40,6 @@ from naslib_ecnas.progress import listener
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.topologies import MAX_VERTICES, OPERATIONS, topologies
 
-__all__ = ["read_csv", "read_parquet", "write_csv", "write_parquet"]
-
 #: The columns that identify a training; the first two are texts.
 _KEYS = ("cell", "nasbench_hash", "epochs", "repeat")
 _MAX = 999_999  # largest number of epochs or of a repeat

@@ -20,8 +20,6 @@ from naslib_ecnas.data.table import Columns
 from naslib_ecnas.data.unpickle import FIELDS, unpickled
 from naslib_ecnas.nasbench_hash import wrong_hashes
 
-__all__ = ["read_nasbench_pickle"]
-
 
 def read_nasbench_pickle(path: str | PathLike[str], *, check_hashes: bool = False) -> Columns:
     """Read NASLib's pickle of NAS-Bench-101. No code of the pickle can run.

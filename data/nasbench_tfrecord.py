@@ -51,22 +51,6 @@ from naslib_ecnas.nasbench_hash import hashes_of, wrong_hashes
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.topologies import MAX_VERTICES
 
-__all__ = [
-    "ECNAS",
-    "NASBENCH",
-    "NASBENCH_PROVENANCE",
-    "Message",
-    "from_seconds",
-    "has_energy",
-    "read_ecnas",
-    "read_nasbench",
-    "read_trainings",
-    "to_seconds",
-    "write_ecnas",
-    "write_nasbench",
-    "write_trainings",
-]
-
 #: Ying et al. 2019, section 2.3 of the supplement: every model was trained on a TPU v2.
 NASBENCH_PROVENANCE = Provenance("measured", device="TPU v2")
 _UNKNOWN = Provenance("unknown")

@@ -28,8 +28,6 @@ from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
 from naslib_ecnas.topologies import MAX_VERTICES
 
-__all__ = ["is_results_tree", "read_results_tree"]
-
 # -- what a file holds ----
 
 

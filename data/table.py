@@ -41,15 +41,6 @@ from naslib_ecnas.space import Space
 if TYPE_CHECKING:
     from naslib_ecnas.data.carbon import CarbonIntensity
 
-__all__ = [
-    "SUFFIX",
-    "Columns",
-    "Table",
-    "at_place",
-    "check_pue",
-    "write_table",
-]
-
 SUFFIX = ".ecnas"
 
 #: The array of rows, present unless the table has every cell of the space.

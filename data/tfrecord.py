@@ -27,21 +27,6 @@ from naslib_ecnas.data.assemble import NOWHERE, Source, opened
 from naslib_ecnas.errors import ChecksumError, TruncatedError
 from naslib_ecnas.files import atomic_write
 
-__all__ = [
-    "FIXED64",
-    "LENGTH",
-    "VARINT",
-    "Field",
-    "fields",
-    "frame",
-    "is_framed",
-    "pack",
-    "read_batches",
-    "read_frames",
-    "varint",
-    "write_frames",
-]
-
 # -- frames ----
 
 _HEADER, _FOOTER = 12, 4  # bytes before and after the data of a frame

@@ -26,8 +26,6 @@ import msgspec
 
 from naslib_ecnas.errors import TruncatedError
 
-__all__ = ["FIELDS", "Content", "unpickled"]
-
 #: A process may take this many bytes, and so many more for each byte of the file. NASLib's own file
 #: takes eight times its size.
 _MEMORY, _MEMORY_PER_BYTE = 512 << 20, 16

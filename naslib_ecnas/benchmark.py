@@ -35,8 +35,6 @@ from naslib_ecnas.space import Space
 if TYPE_CHECKING:
     from naslib_ecnas.quality import Quality
 
-__all__ = ["Benchmark", "mean_power", "power_parts"]
-
 _DERIVED_ORIGIN = Provenance("derived", note="counted from the cell, exact")
 
 _RUN = ("total_energy_kwh", "total_time_s")

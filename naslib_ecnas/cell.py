@@ -27,8 +27,6 @@ from naslib_ecnas.topologies import (
     topologies,
 )
 
-__all__ = ["INPUT", "OUTPUT", "Cell", "on_a_path"]
-
 INPUT = "input"
 OUTPUT = "output"
 _LABEL = {name: label for label, name in enumerate(OPERATIONS)}

@@ -12,8 +12,6 @@ from importlib import import_module
 from naslib_ecnas import errors
 from naslib_ecnas._version import __version__
 
-__all__ = ["COMMANDS", "command_parser", "main"]
-
 #: Command, a module of `naslib_ecnas.commands` -> its line in the help.
 COMMANDS = {
     "info": "what is installed, and where files are kept",

@@ -22,19 +22,6 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
-__all__ = [
-    "bytes_text",
-    "counted",
-    "duration_text",
-    "installed_version",
-    "print_json",
-    "print_lines",
-    "print_table",
-    "progress",
-    "quantity_text",
-    "split_words",
-]
-
 #: Words longer than this (paths, say) are broken inside a table that lacks the width for them.
 _WORD = 24
 #: Checking a file smaller than this many bytes is too quick for a progress bar.

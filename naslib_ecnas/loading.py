@@ -16,8 +16,6 @@ from naslib_ecnas.surrogate import EMBEDDED
 if TYPE_CHECKING:
     from naslib_ecnas.progress import Progress
 
-__all__ = ["DEFAULT_TABLE", "load", "table_file"]
-
 #: The table of `load()` and of commands without a table.
 DEFAULT_TABLE = "7v"
 

@@ -14,8 +14,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.errors import UnknownMetricError
 
-__all__ = ["METRICS", "OBJECTIVES", "Metric", "metric", "missing_metric_remedy"]
-
 
 @dataclass(frozen=True)
 class Metric:

@@ -24,8 +24,6 @@ from numpy.typing import ArrayLike, NDArray
 from naslib_ecnas.progress import listener
 from naslib_ecnas.topologies import adjacency, labels_of_rows, topologies
 
-__all__ = ["cell_hash", "hashes_of", "prefixes", "row_of", "wrong_hashes"]
-
 _INPUT_LABEL, _OUTPUT_LABEL = -1, -2
 _DIGITS = 32
 _PREFIX = 8

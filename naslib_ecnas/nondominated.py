@@ -7,8 +7,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.errors import ConfigError, floats
 
-__all__ = ["candidates", "checked_points", "complete", "nondominated"]
-
 # Up to this number of points, sorting them all is faster than filtering them first.
 _FEW = 10_000
 # Size of the sample that pivots are chosen from, the share of it that a pivot must dominate, and

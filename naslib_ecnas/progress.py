@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Protocol
 
-__all__ = ["BYTES", "Progress", "listener", "listening", "silent"]
-
 #: The unit of progress that is counted in bytes.
 BYTES = "B"
 

@@ -7,8 +7,6 @@ from typing import Any, Literal, get_args
 
 from naslib_ecnas.errors import FormatError
 
-__all__ = ["Kind", "Provenance"]
-
 Kind = Literal["measured", "scaled", "modelled", "derived", "synthetic", "unknown"]
 _KINDS = get_args(Kind)
 _TYPES = {"pue": (int, float), "repeats": (int,)}  # the other fields are texts

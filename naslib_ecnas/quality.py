@@ -18,18 +18,6 @@ from naslib_ecnas.metrics import metric
 if TYPE_CHECKING:
     from naslib_ecnas.data.table import Table
 
-__all__ = [
-    "HEADINGS",
-    "Z90",
-    "Quality",
-    "QualityLine",
-    "Scores",
-    "bounds",
-    "kendall_tau",
-    "log_scores",
-    "scores",
-]
-
 # -- reports ----
 
 # The scores that are shown, by headings, with their formats.

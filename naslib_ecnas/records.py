@@ -18,8 +18,6 @@ from naslib_ecnas.errors import SeparateCounterWarning, UnknownMetricError
 from naslib_ecnas.metrics import missing_metric_remedy
 from naslib_ecnas.network import DERIVED
 
-__all__ = ["COSTS", "Counter", "Front", "Record", "Records", "Spent"]
-
 
 def _no_metric(of: str, name: Any, metrics: Collection[str]) -> UnknownMetricError:
     message = f"{of} has only {', '.join((*metrics, *DERIVED))}"

@@ -27,8 +27,6 @@ from naslib_ecnas.topologies import (
     topologies,
 )
 
-__all__ = ["Space", "perturbed"]
-
 _SLOTS = MAX_VERTICES - 2
 _OUTPUT = MAX_VERTICES - 1
 _LABEL_WEIGHTS = 3 ** np.arange(_SLOTS - 1, -1, -1, dtype=np.int16)

@@ -19,13 +19,6 @@ from naslib_ecnas.errors import ConfigError, check_numbers
 from naslib_ecnas.metrics import metric
 from naslib_ecnas.nondominated import nondominated
 
-__all__ = [
-    "AttainmentDifference",
-    "AttainmentSurface",
-    "attainment_difference",
-    "attainment_surface",
-]
-
 
 @dataclass(frozen=True, eq=False)
 class AttainmentSurface:

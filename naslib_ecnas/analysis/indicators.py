@@ -22,8 +22,6 @@ from naslib_ecnas.errors import ConfigError, floats
 from naslib_ecnas.metrics import OBJECTIVES, metric
 from naslib_ecnas.nondominated import candidates, complete, nondominated
 
-__all__ = ["epsilon", "epsilon_factor", "igd_plus", "paper_hypervolume"]
-
 _WH_PER_KWH = 1000.0
 # Costs of the reference point: the negative validation accuracy and the energy in Wh.
 _PAPER_REFERENCE = (0.5, 1e6)

@@ -16,8 +16,6 @@ from naslib_ecnas.errors import ConfigError, floats
 from naslib_ecnas.metrics import metric
 from naslib_ecnas.nondominated import candidates, checked_points
 
-__all__ = ["contributions", "costs_of", "extremes", "hypervolume", "knee", "normalised"]
-
 
 def costs_of(values: ArrayLike, objectives: Sequence[str]) -> NDArray[np.float64]:
     """(n, m) values in the metrics' units, turned so that less is better in each column."""

@@ -21,17 +21,6 @@ from naslib_ecnas.errors import ConfigError, check_counts, floats
 from naslib_ecnas.metrics import Metric, metric
 from naslib_ecnas.nondominated import checked_points, complete, nondominated
 
-__all__ = [
-    "NADIR_MARGIN",
-    "AnytimeBand",
-    "Reference",
-    "Scale",
-    "anytime",
-    "band",
-    "checkpoints",
-    "common_budgets",
-]
-
 #: The point with cost 1: "worst" values of the table, the true front's "nadir", or given values.
 Reference = Literal["worst", "nadir"] | Sequence[float]
 

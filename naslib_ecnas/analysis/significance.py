@@ -21,19 +21,6 @@ from naslib_ecnas.errors import (
     floats,
 )
 
-__all__ = [
-    "FriedmanTest",
-    "PairComparison",
-    "PairedScores",
-    "friedman",
-    "holm",
-    "mean_ranks",
-    "median_interval",
-    "pairwise",
-    "superiority",
-]
-
-
 # Resampled values that are held at a time.
 _CHUNK = 1_000_000
 

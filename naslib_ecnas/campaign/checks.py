@@ -21,8 +21,6 @@ from naslib_ecnas.cell import Cell
 from naslib_ecnas.energy.readings import Baseline, check_parts
 from naslib_ecnas.training.record import SPLITS, WHEN
 
-__all__ = ["DOUBTS", "FAULTS", "Finding", "together"]
-
 #: Largest difference of the training's and the meter's duration of a window: a second for edges
 #: that waited, and a share of the duration.
 _CLOCK_S, _CLOCK_SHARE = 1.0, 0.02

@@ -25,21 +25,6 @@ from naslib_ecnas.energy.readings import Window
 from naslib_ecnas.errors import EcnasError, FormatError
 from naslib_ecnas.files import from_json, from_plain, storage_error, to_json
 
-__all__ = [
-    "Attempt",
-    "AttemptLog",
-    "Claim",
-    "Heartbeat",
-    "LoggedMeter",
-    "Owner",
-    "StaleClaims",
-    "Superseded",
-    "attempts",
-    "claims",
-    "file_names",
-    "log_windows",
-]
-
 #: How an attempt can end. `invalid`: a window could not be measured; `failed`: the training raised;
 #: `stopped`: the worker was interrupted, or an error occurred that no unit causes; `superseded` and
 #: `not-needed`: another worker had the unit.

@@ -19,8 +19,6 @@ from naslib_ecnas.errors import (
 )
 from naslib_ecnas.progress import Progress, silent
 
-__all__ = ["Cluster", "launch"]
-
 #: Folder of a campaign that contains the cluster's scripts and outputs.
 _JOBS = "jobs"
 #: Seconds between two looks at the jobs.

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from naslib_ecnas.energy.readings import Window
     from naslib_ecnas.provenance import Provenance
 
-__all__ = ["SyntheticError", "columns_of", "export"]
-
 #: Parts of a run that `energy_kwh` covers -> what the provenance says about it. `run` is the run
 #: up to the evaluation, as in EC-NAS's files, `steps` the steps of training alone.
 _SPANS = {

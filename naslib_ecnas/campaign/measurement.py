@@ -21,17 +21,6 @@ from naslib_ecnas.errors import ChecksumError, FormatError
 from naslib_ecnas.files import MaybeNaN, atomic_write, from_json, from_plain, to_json, to_plain
 from naslib_ecnas.training.record import WHEN, Segment, TrainingRecord, WindowId
 
-__all__ = [
-    "RECORDS",
-    "Measurement",
-    "MeterLabel",
-    "NewerRecord",
-    "essential",
-    "read_record",
-    "record_path",
-    "recorded",
-]
-
 #: Folder of a campaign that contains the records.
 RECORDS = "records"
 _NAME = "ecnas-measurement"

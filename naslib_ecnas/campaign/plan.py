@@ -35,18 +35,6 @@ from naslib_ecnas.files import (
 from naslib_ecnas.space import Space
 from naslib_ecnas.training.recipe import IMAGES, RECIPES
 
-__all__ = [
-    "DataChoice",
-    "Pace",
-    "Plan",
-    "Settings",
-    "Unit",
-    "check_choice",
-    "file_rows",
-    "make_plan",
-    "read_file",
-]
-
 #: Name of the plan's file in the folder of a campaign.
 _PLAN = "plan.json"
 _FORMAT = "ecnas-plan/1"

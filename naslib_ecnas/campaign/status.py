@@ -20,8 +20,6 @@ from naslib_ecnas.campaign.worker import attempts_folder, exhausted
 from naslib_ecnas.errors import EcnasError
 from naslib_ecnas.files import to_plain
 
-__all__ = ["Status", "expected", "status"]
-
 #: Number of records, the last ones, that the rate is computed from, since workers come and go.
 _RECENT = 50
 _J_PER_KWH = 3.6e6

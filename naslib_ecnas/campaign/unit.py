@@ -23,8 +23,6 @@ from naslib_ecnas.progress import Progress
 if TYPE_CHECKING:
     from naslib_ecnas.training import Cifar10
 
-__all__ = ["PAUSE_S", "WARM_UP", "images", "measure_unit", "opened", "read_replay"]
-
 #: Name of the window of a warm-up; it is in no energy of a record.
 WARM_UP = "warm-up"
 #: Pause in s after which a GPU has cooled down so far that it must be warmed up again.

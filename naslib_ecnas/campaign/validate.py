@@ -22,8 +22,6 @@ from naslib_ecnas.campaign.worker import ATTEMPTS
 from naslib_ecnas.errors import EcnasError, StorageError
 from naslib_ecnas.files import storage_error, to_plain
 
-__all__ = ["Validation", "requeue", "validate"]
-
 
 @dataclass(frozen=True)
 class Validation:

@@ -32,8 +32,6 @@ from naslib_ecnas.progress import Progress, silent
 if TYPE_CHECKING:
     from naslib_ecnas.training import Cifar10
 
-__all__ = ["ATTEMPTS", "Done", "attempts_folder", "exhausted", "work"]
-
 #: Folder of a campaign that contains every attempt: claim, log, and records that do not count.
 ATTEMPTS = "attempts"
 #: Attempts that a unit may lose to dying workers: one that kills its worker must not do so forever.

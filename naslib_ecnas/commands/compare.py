@@ -14,8 +14,6 @@ from naslib_ecnas.console import print_json, print_table, progress, split_words
 if TYPE_CHECKING:
     from naslib_ecnas.comparison.results import Summary
 
-__all__ = ["add_options", "finish", "run", "seed_list"]
-
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""

@@ -12,8 +12,6 @@ from typing import Any
 
 from naslib_ecnas.commands.options import command
 
-__all__ = ["add_options", "offer", "run"]
-
 _SHELLS = ("bash", "zsh", "fish", "tcsh", "powershell")
 #: Metavars of comma-separated lists, and those that stand for files and for folders too.
 _LISTS = ("TABLES", "METHODS", "METRICS", "GPUS")

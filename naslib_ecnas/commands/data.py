@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from naslib_ecnas.data.table import Table
     from naslib_ecnas.progress import Progress
 
-__all__ = ["add_options"]
-
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the actions of the command."""

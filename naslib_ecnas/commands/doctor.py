@@ -16,8 +16,6 @@ from naslib_ecnas.commands.options import JSON, command
 from naslib_ecnas.console import installed_version, print_json, print_table
 from naslib_ecnas.errors import EcnasError
 
-__all__ = ["add_options", "run"]
-
 #: Extra -> distributions that it installs.
 _EXTRAS = {
     "plots": ("matplotlib",),

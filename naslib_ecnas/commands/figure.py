@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from naslib_ecnas.benchmark import Benchmark
     from naslib_ecnas.files import Sheet
 
-__all__ = ["add_options", "run"]
-
 _FORMATS = ("pdf", "svg", "png")
 _FIGURES = {
     1: "energy against accuracy of all cells at every budget",

@@ -11,8 +11,6 @@ from naslib_ecnas._version import __version__
 from naslib_ecnas.commands.options import JSON, command
 from naslib_ecnas.console import bytes_text, installed_version, print_json, print_table
 
-__all__ = ["add_options", "run"]
-
 #: Optional package -> the feature that needs it, and how to install it.
 _OPTIONAL = {
     "matplotlib": ("plots", "pip install 'naslib-ecnas[plots]'"),

@@ -28,8 +28,6 @@ from naslib_ecnas.progress import silent
 if TYPE_CHECKING:
     from naslib_ecnas.campaign import Done, Pace, Settings, Status, Validation
 
-__all__ = ["Outcomes", "add_options"]
-
 #: Lines that the reports of `status` and `validate` show at most.
 _MOST_LINES = 30
 

@@ -10,8 +10,6 @@ from naslib_ecnas.commands.options import JSON, Options, command
 from naslib_ecnas.console import progress, split_words
 from naslib_ecnas.errors import ConfigError
 
-__all__ = ["add_options", "run"]
-
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""

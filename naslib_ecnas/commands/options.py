@@ -12,20 +12,6 @@ if TYPE_CHECKING:
     from naslib_ecnas.benchmark import Benchmark
     from naslib_ecnas.figures.summary import Study
 
-__all__ = [
-    "JSON",
-    "HelpFormatter",
-    "Options",
-    "Run",
-    "actions",
-    "add_study_options",
-    "add_table_options",
-    "command",
-    "open_table",
-    "run_study",
-    "table_options",
-]
-
 #: The option of commands that can print JSON, for `add(*JSON)`.
 JSON = ("--json", None, "print one JSON object")
 

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from naslib_ecnas.benchmark import Benchmark
     from naslib_ecnas.records import Record
 
-__all__ = ["add_options", "run"]
-
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""

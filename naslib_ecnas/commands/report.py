@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from naslib_ecnas.report import Run
 
-__all__ = ["add_options", "run"]
-
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from naslib_ecnas.benchmark import Benchmark
     from naslib_ecnas.search.result import SearchResult
 
-__all__ = ["add_options", "plot", "report", "run"]
-
 _EVALUATIONS = 500
 _OBJECTIVES = "energy_kwh,validation_accuracy"
 

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from naslib_ecnas.quality import Scores
     from naslib_ecnas.surrogate.calibrate import Report
 
-__all__ = ["add_options"]
-
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the actions of the command."""

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from naslib_ecnas.benchmark import Benchmark
     from naslib_ecnas.files import Sheet
 
-__all__ = ["add_options", "run"]
-
 _TABLES = {
     1: "sizes of the spaces, and which values are measured or modelled",
     2: "least energy (r0), knee (rk) and highest accuracy (r1) that each method finds",

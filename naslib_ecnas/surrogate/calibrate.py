@@ -33,17 +33,6 @@ from naslib_ecnas.surrogate.features import features, vertices_of
 from naslib_ecnas.surrogate.models import Weights
 from naslib_ecnas.surrogate.robust import RobustFit, conformal_sd, robust_ridge, trimmed_start
 
-__all__ = [
-    "Calibration",
-    "Measurements",
-    "Report",
-    "Suspicious",
-    "calibrate",
-    "calibrated",
-    "choose",
-    "measurements_of",
-]
-
 Vector = NDArray[np.float64]
 
 #: Fewest cells of a calibration.

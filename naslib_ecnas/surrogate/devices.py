@@ -22,23 +22,6 @@ from naslib_ecnas.errors import ConfigError, FormatError
 from naslib_ecnas.surrogate.features import FEATURES, LAYER_SUMS
 from naslib_ecnas.surrogate.models import Model, Weights
 
-__all__ = [
-    "DESCRIPTORS",
-    "DEVICES",
-    "FIRST",
-    "KINDS",
-    "LAST",
-    "SHARES",
-    "SPANS",
-    "Descriptors",
-    "DeviceModel",
-    "OverEpochs",
-    "ShareModel",
-    "device_name",
-    "kind_of_column",
-    "shipped_descriptors",
-]
-
 Array = NDArray[np.float64]
 
 # -- descriptors of a cell ------------------------------------------------------------------------

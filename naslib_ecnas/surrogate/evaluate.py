@@ -26,8 +26,6 @@ from naslib_ecnas.surrogate.fit.student import by_vertices
 from naslib_ecnas.surrogate.modelled import Models
 from naslib_ecnas.surrogate.models import BUDGETS, Weights
 
-__all__ = ["evaluate"]
-
 Array = NDArray[np.float64]
 
 

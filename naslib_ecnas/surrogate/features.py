@@ -32,8 +32,6 @@ from numpy.typing import ArrayLike, NDArray
 from naslib_ecnas.network import STACKS, cell_depth, channels, parameters
 from naslib_ecnas.topologies import MAX_VERTICES, adjacency, labels_of_rows, topologies
 
-__all__ = ["COSTS", "FEATURES", "LAYER_SUMS", "features", "topology_arrays", "vertices_of"]
-
 Matrix = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]

@@ -37,15 +37,6 @@ from naslib_ecnas.surrogate.models import (
 )
 from naslib_ecnas.surrogate.paper import PaperModel
 
-__all__ = [
-    "Models",
-    "calibration_of",
-    "energy_model",
-    "energy_provenance",
-    "modelled_columns",
-    "shipped_quality",
-]
-
 Array = NDArray[np.float64]
 Device = str | PathLike[str] | None
 

@@ -20,21 +20,6 @@ from naslib_ecnas.errors import FormatError
 from naslib_ecnas.surrogate import shipped
 from naslib_ecnas.surrogate.features import COSTS
 
-__all__ = [
-    "BUDGETS",
-    "DEVICE",
-    "DEVICE_TITLE",
-    "JOULES_PER_KWH",
-    "PUE",
-    "AccuracyModel",
-    "EnergyModel",
-    "LayerTime",
-    "Model",
-    "Perceptron",
-    "TimeModel",
-    "Weights",
-]
-
 Matrix = NDArray[np.float32]
 Array = NDArray[np.float64]
 

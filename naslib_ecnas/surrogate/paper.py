@@ -32,8 +32,6 @@ from naslib_ecnas.network import parameters
 from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate.models import Model
 
-__all__ = ["SIZES", "PaperModel", "inputs"]
-
 #: Units of each layer, inputs first.
 SIZES = (36, 128, 64, 32, 32, 1)
 _VERTICES = 7

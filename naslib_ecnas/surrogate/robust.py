@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from naslib_ecnas.quality import Z90
 
-__all__ = ["RobustFit", "conformal_sd", "robust_ridge", "trimmed_start"]
-
 Vector = NDArray[np.float64]
 
 #: Residuals over this many spreads count less: 95 % as efficient as least squares on a normal.

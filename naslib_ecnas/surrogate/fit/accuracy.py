@@ -48,8 +48,6 @@ from naslib_ecnas.surrogate.fit.student import (
 from naslib_ecnas.surrogate.models import BUDGETS, AccuracyModel, Perceptron, Weights
 from naslib_ecnas.surrogate.robust import conformal_sd
 
-__all__ = ["NAMES", "curves", "fit_accuracy", "mean_of_largest", "normal_scores", "shrinkage"]
-
 Array = NDArray[np.float64]
 
 # -- from accuracies to normal scores and back ----------------------------------------------------

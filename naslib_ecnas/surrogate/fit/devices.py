@@ -36,8 +36,6 @@ from naslib_ecnas.surrogate.fit.student import out_of_fold, steps_of
 from naslib_ecnas.surrogate.models import Weights
 from naslib_ecnas.surrogate.robust import RobustFit, robust_ridge
 
-__all__ = ["device_measurements", "fit_descriptors", "fit_devices", "fit_shares", "read_runs"]
-
 Vector = NDArray[np.float64]
 
 _FOUR_VERTEX_FILES = {

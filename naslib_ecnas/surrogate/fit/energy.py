@@ -46,8 +46,6 @@ from naslib_ecnas.surrogate.models import (
     Weights,
 )
 
-__all__ = ["EnergyData", "Problem", "fit_energy", "fit_student", "fit_teacher", "read_energy"]
-
 Vector = NDArray[np.float64]
 
 # -- widths of the intervals, from errors on cells that were not fitted ---------------------------

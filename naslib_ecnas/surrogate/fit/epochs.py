@@ -23,8 +23,6 @@ from naslib_ecnas.surrogate.fit.student import by_vertices, out_of_fold, steps_o
 from naslib_ecnas.surrogate.models import Weights
 from naslib_ecnas.surrogate.robust import RobustFit, conformal_sd, robust_ridge
 
-__all__ = ["fit_epochs"]
-
 Vector = NDArray[np.float64]
 
 

@@ -18,8 +18,6 @@ from numpy.typing import NDArray
 from naslib_ecnas.surrogate.fit.reference import optional
 from naslib_ecnas.surrogate.fit.student import Standard
 
-__all__ = ["GaussianProcess", "fit_gaussian_process"]
-
 Vector = NDArray[np.float64]
 
 _RATE = 0.1

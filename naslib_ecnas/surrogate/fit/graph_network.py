@@ -13,8 +13,6 @@ from naslib_ecnas.surrogate.fit.reference import optional
 from naslib_ecnas.surrogate.fit.student import Plan, Standard, trained
 from naslib_ecnas.topologies import MAX_VERTICES, OPERATIONS, labels_of_rows, topologies
 
-__all__ = ["GraphNetwork", "fit_graph_network", "graphs"]
-
 _ROUNDS = 4
 
 #: Numbers of each vertex in `graphs`.

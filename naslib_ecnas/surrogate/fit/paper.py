@@ -23,8 +23,6 @@ from naslib_ecnas.surrogate.models import Weights
 from naslib_ecnas.surrogate.paper import SIZES, PaperModel
 from naslib_ecnas.surrogate.paper import inputs as paper_inputs
 
-__all__ = ["LEARNING_SIZES", "MODELS", "fit_paper", "learning_curve"]
-
 Vector = NDArray[np.float64]
 
 # -- the paper's recipe: L1 loss, Adam at 5e-3, the train part of its own split -------------------

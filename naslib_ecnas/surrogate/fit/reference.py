@@ -25,8 +25,6 @@ from naslib_ecnas.errors import (
 )
 from naslib_ecnas.files import is_file
 
-__all__ = ["Measured", "optional", "read_measured"]
-
 # EC-NAS's trainings; the published seven-vertex energies are of 4 epochs.
 SEVEN_VERTICES = "measured_7v_energy_4epochs.parquet"
 ONE_EPOCH = "measured_7v_1epoch_rtx3090.parquet"

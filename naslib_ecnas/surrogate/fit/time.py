@@ -32,8 +32,6 @@ from naslib_ecnas.surrogate.fit.student import (
 from naslib_ecnas.surrogate.models import LayerTime, TimeModel, Weights
 from naslib_ecnas.surrogate.robust import conformal_sd
 
-__all__ = ["fit_time"]
-
 #: Residuals are clipped to so many robust deviations: larger ones are delayed runs.
 _CUT = 8.0
 
