@@ -107,7 +107,7 @@ def _total(count: int, rows: ArrayLike) -> Counts:
     rows = _checked(rows)
     topology, labels = topologies().row_topology[rows], labels_of_rows(rows)
     fixed, by_op = _costs()
-    out = fixed[count, topology]
+    out: Counts = fixed[count, topology]
     for slot in range(_SLOTS):
         out = out + by_op[count, topology, slot, labels[:, slot]]
     return out

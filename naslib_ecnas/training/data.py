@@ -155,8 +155,12 @@ def augment(images: Tensor, down: Tensor, right: Tensor, mirror: Tensor) -> Tens
     rows = down[:, None] + line
     columns = right[:, None] + torch.where(mirror[:, None] > 0, SIDE - 1 - line, line)
     places, colours = (torch.arange(n, device=images.device) for n in images.shape[:2])
-    each = places[:, None, None, None], colours[None, :, None, None]
-    return padded[(*each, rows[:, None, :, None], columns[:, None, None, :])]
+    return padded[
+        places[:, None, None, None],
+        colours[None, :, None, None],
+        rows[:, None, :, None],
+        columns[:, None, None, :],
+    ]
 
 
 def training_batches(
@@ -234,5 +238,5 @@ def evaluation_batches(
     if n < batch_size:
         raise ConfigError(f"an evaluation takes at least one batch of {batch_size} images", value=n)
     whole = n - n % batch_size
-    parts = (values[:whole].split(batch_size) for values in (split.images, split.labels))
+    parts = (torch.split(values[:whole], batch_size) for values in (split.images, split.labels))
     return list(zip(*parts, strict=True))
