@@ -11,13 +11,12 @@ Names are imported when they are first used, so that importing the package costs
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from naslib_ecnas._version import __version__ as __version__
+from naslib_ecnas.lazy import lazily
 
 if TYPE_CHECKING:
     from naslib_ecnas import adapters as adapters
@@ -50,28 +49,6 @@ if TYPE_CHECKING:
     from naslib_ecnas.records import Records as Records
     from naslib_ecnas.records import Spent as Spent
     from naslib_ecnas.space import Space as Space
-
-
-def lazily(package: str, /, **homes: str) -> tuple[list[str], Callable[[str], Any]]:
-    """The `__all__` and the `__getattr__` of a package, whose `dir` then lists these names.
-
-    Args:
-        package: its `__name__`.
-        homes: module of the package -> the names that are imported from it, separated by spaces.
-    """
-    home = {name: module for module, names in homes.items() for name in names.split()}
-
-    def getattribute(name: str) -> Any:
-        if name not in home:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        value = getattr(import_module(f"{package}.{home[name]}"), name)
-        setattr(sys.modules[package], name, value)
-        return value
-
-    names = sorted(home)
-    vars(sys.modules[package])["__dir__"] = lambda: names
-    return names, getattribute
-
 
 __all__, _named = lazily(
     __name__,

@@ -114,7 +114,7 @@ def table_file(
         raise UnknownTableError("a table is given by its name or path", value=name_or_path)
     settings: dict[str, Any] = {"device": device, "scaling": scaling, "model": model}
     if isinstance(name_or_path, str) and name_or_path in EMBEDDED:
-        from naslib_ecnas.surrogate import embedded
+        from naslib_ecnas.surrogate.cached import embedded
 
         return embedded(name_or_path, **settings, afresh=afresh, progress=progress)
     for setting, value in settings.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from naslib_ecnas import lazily
+from naslib_ecnas.lazy import lazily
 
 if TYPE_CHECKING:
     from naslib_ecnas.search.base import Batch as Batch

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from naslib_ecnas import lazily
 from naslib_ecnas.errors import MissingDependencyError
+from naslib_ecnas.lazy import lazily
 
 if TYPE_CHECKING:
     from naslib_ecnas.training.cifar10 import read_cifar10 as read_cifar10

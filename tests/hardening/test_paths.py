@@ -21,7 +21,7 @@ from naslib_ecnas.data.convert import converted
 from naslib_ecnas.data.long_form import write_csv
 from naslib_ecnas.data.table import Table, write_table
 from naslib_ecnas.errors import CatalogError, EcnasError
-from naslib_ecnas.surrogate import embedded
+from naslib_ecnas.surrogate.cached import embedded
 from naslib_ecnas.surrogate.models import Weights
 
 ESCAPES = ("..", "../x", "../../x", "/etc/passwd", "a/../../x", ".", "-", "", "\\..\\x", "x\ny")

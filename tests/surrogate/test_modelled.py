@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from naslib_ecnas import surrogate
 from naslib_ecnas.data.convert import converted
 from naslib_ecnas.data.long_form import write_csv
 from naslib_ecnas.data.table import Table, write_table
@@ -21,7 +20,8 @@ from naslib_ecnas.errors import ConfigError, StorageError, UnknownCellError, Unk
 from naslib_ecnas.files import cache_folder
 from naslib_ecnas.metrics import METRICS
 from naslib_ecnas.space import Space
-from naslib_ecnas.surrogate import embedded
+from naslib_ecnas.surrogate import cached
+from naslib_ecnas.surrogate.cached import embedded
 from naslib_ecnas.surrogate.devices import DeviceModel
 from naslib_ecnas.surrogate.features import features
 from naslib_ecnas.surrogate.modelled import Models, energy_model
@@ -73,7 +73,7 @@ def test_made_once_and_anew_for_other_weights(monkeypatch: pytest.MonkeyPatch) -
     assert embedded("4v", afresh=True) == path
     assert path.stat().st_mtime_ns > stamp
     stamp = path.stat().st_mtime_ns
-    monkeypatch.setattr(surrogate, "_VERSION", 99)
+    monkeypatch.setattr(cached, "_VERSION", 99)
     assert embedded("4v").stat().st_mtime_ns > stamp
     monkeypatch.setenv("ECNAS_CACHE", str(path))  # a file is in the way
     with pytest.raises(StorageError, match="ECNAS_CACHE"):
@@ -110,7 +110,7 @@ def test_processes_that_start_together_make_the_table_that_another_machine_makes
 ) -> None:
     here = Table.open(embedded("5v"))
     env = {**os.environ, "ECNAS_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "3"}
-    code = "from naslib_ecnas.surrogate import embedded; print(embedded('5v'))"
+    code = "from naslib_ecnas.surrogate.cached import embedded; print(embedded('5v'))"
     command, pipe = [sys.executable, "-c", code], subprocess.PIPE
     running = [
         subprocess.Popen(command, stdout=pipe, text=True, cwd=tmp_path, env=env) for _ in range(2)

@@ -1,0 +1,29 @@
+"""Names of packages that are imported when they are first used, so that starting costs little."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+
+def lazily(package: str, /, **homes: str) -> tuple[list[str], Callable[[str], Any]]:
+    """The `__all__` and the `__getattr__` of a package, whose `dir` then lists these names.
+
+    Args:
+        package: its `__name__`.
+        homes: module of the package -> the names that are imported from it, separated by spaces.
+    """
+    home = {name: module for module, names in homes.items() for name in names.split()}
+
+    def getattribute(name: str) -> Any:
+        if name not in home:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        value = getattr(import_module(f"{package}.{home[name]}"), name)
+        setattr(sys.modules[package], name, value)
+        return value
+
+    names = sorted(home)
+    vars(sys.modules[package])["__dir__"] = lambda: names
+    return names, getattribute
