@@ -171,7 +171,12 @@ def _decoded(kind: type, data: Any) -> float:
 
 
 def _check_names(made: Any, data: Any, place: str = "$") -> None:
-    """Raise unless `data` names each field of all dataclasses in `made`, and no other one."""
+    """Raise unless `data` names each field of all dataclasses in `made`, and no other one.
+
+    A whole number of more than 64 bits is refused, too: no field can mean one.
+    """
+    if isinstance(made, int) and made.bit_length() > 64:
+        raise ValueError(f"a whole number may have 64 bits, not {made.bit_length()} - at `{place}`")
     if isinstance(made, (str, int, float, NoneType)):
         return
     if isinstance(made, dict):

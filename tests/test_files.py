@@ -159,6 +159,7 @@ def test_wrong_fields_are_named() -> None:
         ({"count": 3.0}, r"Expected `int`, got `float` - at `\$.count`"),
         ({"count": True}, r"Expected `int`, got `bool` - at `\$.count`"),
         ({"count": 0}, "count must be a whole number of at least 1, got 0"),
+        ({"count": 10**400}, r"may have 64 bits, not 1329 - at `\$.count`"),
         ({"good": 1}, r"Expected `bool`, got `int` - at `\$.good`"),
         ({"note": 3}, r"Expected `str \| null`, got `int` - at `\$.note`"),
         ({"parts": {}}, r"Expected `array`, got `object` - at `\$.parts`"),
