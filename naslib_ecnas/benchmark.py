@@ -27,7 +27,6 @@ from naslib_ecnas.errors import (
 )
 from naslib_ecnas.metrics import OBJECTIVES, metric
 from naslib_ecnas.network import DERIVED
-from naslib_ecnas.nondominated import nondominated
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.records import COSTS, Counter, Front, Record, Records, Spent
 from naslib_ecnas.space import Space
@@ -87,6 +86,14 @@ class Benchmark:
     Args:
         table: an open table.
 
+    Attributes:
+        table: as above.
+        name: name of the table.
+        space: the space whose rows the cells are.
+        budgets: training budgets in epochs, ascending.
+        repeats: trainings of each cell that the table tells apart.
+        metrics: metrics of the table.
+
     Example:
         with load("7v") as bench:
             record = bench.query(cell)
@@ -96,6 +103,11 @@ class Benchmark:
 
     def __init__(self, table: Table) -> None:
         self.table = table
+        self.name: str = table.name
+        self.space: Space = table.space
+        self.budgets: tuple[int, ...] = table.budgets
+        self.repeats: int = table.repeats
+        self.metrics: tuple[str, ...] = table.metrics
         self._budget = {epochs: i for i, epochs in enumerate(table.budgets)}
         held = table.metrics
         columns = [held.index(name) if name in held else -1 for name in COSTS.values()]
@@ -123,34 +135,9 @@ class Benchmark:
     # -- what the table holds ----
 
     @property
-    def name(self) -> str:
-        """Name of the table."""
-        return self.table.name
-
-    @property
-    def space(self) -> Space:
-        """The space whose rows the cells are."""
-        return self.table.space
-
-    @property
     def rows(self) -> NDArray[np.int32]:
         """(cells,) rows that the table holds, ascending."""
         return self.table.rows
-
-    @property
-    def budgets(self) -> tuple[int, ...]:
-        """Training budgets in epochs, ascending."""
-        return self.table.budgets
-
-    @property
-    def repeats(self) -> int:
-        """Trainings of each cell that the table tells apart."""
-        return self.table.repeats
-
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        """Metrics of the table."""
-        return self.table.metrics
 
     @property
     def provenance(self) -> dict[str, Provenance]:
@@ -352,6 +339,8 @@ class Benchmark:
             objectives: two or more metrics; each knows its own direction.
             epochs: training budget; by default the largest.
         """
+        from naslib_ecnas.nondominated import nondominated
+
         names = tuple(objectives)
         if len(names) < 2 or len(set(names)) < len(names):
             raise UnknownMetricError("a front needs two or more different metrics", value=names)
