@@ -15,7 +15,7 @@ from functools import partial
 from itertools import count
 from typing import Any, TypeVar
 
-from naslib_ecnas.energy.rapl import POWERCAP, Rapl
+from naslib_ecnas.energy.rapl import POWERCAP, cpu_sources
 from naslib_ecnas.energy.readings import (
     Baseline,
     CpuState,
@@ -137,16 +137,11 @@ class Meter:
 
     def _finish(self, span: OpenWindow, stop: Edge, error: str = "") -> None:
         start = span.start or stop
-        fields = {
-            "started": start.time,
-            "stopped": stop.time,
-            "started_unix": start.unix,
-            "stopped_unix": stop.unix,
-            "error": error,
-            **self._fields(span, start, stop),
-        }
-        fields |= {name: getattr(span, name) for name in ("name", "path", "index", "parent")}
-        window = Window(**fields)
+        times = {"started": start.time, "stopped": stop.time}
+        times |= {"started_unix": start.unix, "stopped_unix": stop.unix}
+        place = {name: getattr(span, name) for name in ("name", "path", "index", "parent")}
+        # The last of equal names wins: a replay gives other times, but no other place.
+        window = Window(**{"error": error, **times, **self._fields(span, start, stop), **place})
         with self._lock:
             if span.result is None:
                 span.result = window
@@ -202,7 +197,7 @@ class EnergyMeter(Meter):
         cpu: whether to measure CPU packages and memory; `cpu_state` says whether it succeeded.
         poll_seconds: how long, at most, to watch a GPU's counter for its refresh period.
         patience_s: how long an edge waits for the sensors at most.
-        rapl_root, lock_folder: see `rapl.Rapl`.
+        rapl_root, lock_folder: see `rapl.cpu_sources`.
         environ: environment of the training, if that is another process than this one.
         clock, sleep: time, in s; for tests.
 
@@ -263,9 +258,8 @@ class EnergyMeter(Meter):
                         sleep=sleep,
                     )
             if cpu:
-                rapl = Rapl(root=rapl_root, environ=environ, lock_folder=lock_folder, clock=clock)
-                opened.callback(rapl.close)
-                self.cpu_state, cpus = rapl.state, rapl.sources
+                where = {"root": rapl_root, "lock_folder": lock_folder}
+                self.cpu_state, cpus = cpu_sources(opened, environ=environ, clock=clock, **where)
             self._sources = {**gpus, **cpus}
             # The thread references the sensors, not the meter: a dropped meter is finalized.
             sample = partial(_sample, self._sources)
@@ -400,9 +394,8 @@ class SensorThread:
         """Stop the thread; returns whether it has stopped within `timeout_s`."""
         if os.getpid() != self._pid:
             return False
-        if not self._closed:
-            self._closed = True
-            self._jobs.put(None)
+        self._closed = True
+        self._jobs.put(None)  # a second one is never read
         if threading.current_thread() is self._thread:  # the last reference was dropped in it
             return False
         self._thread.join(timeout_s)

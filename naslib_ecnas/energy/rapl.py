@@ -12,7 +12,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 
@@ -44,95 +44,78 @@ _PERMIT = (
 _RANKS = ("LOCAL_RANK", "SLURM_LOCALID", "OMPI_COMM_WORLD_LOCAL_RANK")
 
 
-class Rapl:
-    """The counters of this node that this process measures, or why there are none.
+def cpu_sources(
+    opened: ExitStack,
+    *,
+    root: str | os.PathLike[str] = POWERCAP,
+    environ: Mapping[str, str] | None = None,
+    lock_folder: str | os.PathLike[str] | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> tuple[CpuState, dict[str, Source]]:
+    """Whether this process measures the node's CPU, and if so its counters by name.
+
+    A name is `package-0` or `package-0/dram`.
 
     Args:
+        opened: releases the lock when it is closed.
         root: folder of the counters.
         environ: gives a distributed training's local rank; this process's environment by default.
         lock_folder: of the lock that the node's processes share; by default the system's
             temporary folder.
         clock: time, in s.
-
-    Attributes:
-        state: whether the counters are measured.
-        sources: the counters by name, `package-0` or `package-0/dram`; empty unless the state is
-            `measured`.
     """
+    root = Path(root)
+    environ = os.environ if environ is None else environ
+    for name in _RANKS:
+        if environ.get(name) not in (None, "", "0"):
+            text = f"local rank 0 measures the CPU; this is {name}={environ[name]}"
+            return CpuState("elsewhere", text), {}
+    try:
+        found = {name: _source(name, zone, clock) for name, zone in _zones(root).items()}
+    except Denied as error:
+        return CpuState("denied", str(error), _PERMIT.format(root=root)), {}
+    except MeterError as error:
+        return CpuState("absent", str(error)), {}
+    holder = _claim(opened, root, Path(lock_folder or tempfile.gettempdir()))
+    if holder is not None:
+        text = f"process {holder} of this node measures the CPU"
+        remedy = "nothing to do: the CPU's energy is in that process's windows"
+        return CpuState("elsewhere", text, remedy), {}
+    return CpuState("measured", ", ".join(found)), found
 
-    def __init__(
-        self,
-        *,
-        root: str | os.PathLike[str] = POWERCAP,
-        environ: Mapping[str, str] | None = None,
-        lock_folder: str | os.PathLike[str] | None = None,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.sources: dict[str, Source] = {}
-        self._lock: int | None = None
-        self._pid = os.getpid()
-        environ = os.environ if environ is None else environ
-        folder = Path(tempfile.gettempdir() if lock_folder is None else lock_folder)
-        self.state = self._opened(Path(root), environ, folder, clock)
 
-    def _opened(
-        self, root: Path, environ: Mapping[str, str], folder: Path, clock: Callable[[], float]
-    ) -> CpuState:
-        for name in _RANKS:
-            if environ.get(name) not in (None, "", "0"):
-                text = f"local rank 0 measures the CPU; this is {name}={environ[name]}"
-                return CpuState("elsewhere", text)
-        try:
-            found = {name: _source(name, zone, clock) for name, zone in _zones(root).items()}
-        except Denied as error:
-            return CpuState("denied", str(error), _PERMIT.format(root=root))
-        except MeterError as error:
-            return CpuState("absent", str(error))
-        holder = self._claim(root, folder)
-        if holder is not None:
-            text = f"process {holder} of this node measures the CPU"
-            remedy = "nothing to do: the CPU's energy is in that process's windows"
-            return CpuState("elsewhere", text, remedy)
-        self.sources = found
-        return CpuState("measured", ", ".join(found))
+def _claim(opened: ExitStack, root: Path, folder: Path) -> str | None:
+    """Take the node's lock; returns the number of the process that has it already, or None."""
+    import fcntl  # missing on Windows, which has no such counters
 
-    def close(self) -> None:
-        """Release the lock; a second call does nothing."""
-        if self._lock is not None:
-            # Forked children hold the file too, so closing it alone would not release the lock;
-            # and a child must not release its parent's.
-            if os.getpid() == self._pid:
-                import fcntl
+    def release(owner: int) -> None:
+        # Forked children hold the file too, so closing it alone would not release the lock; and a
+        # child must not release its parent's.
+        if os.getpid() == owner:
+            fcntl.flock(lock, fcntl.LOCK_UN)
+        os.close(lock)
 
-                fcntl.flock(self._lock, fcntl.LOCK_UN)
-            os.close(self._lock)
-            self._lock = None
-
-    def _claim(self, root: Path, folder: Path) -> str | None:
-        """Take the node's lock; returns the number of the process that has it already, or None."""
-        import fcntl  # missing on Windows, which has no such counters
-
-        # One lock for each folder of counters, so that tests can use folders of their own.
-        key = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:12]
-        # The last way is for another user's file: a lock needs no right to write.
-        for flags in (os.O_RDWR, os.O_RDWR | os.O_CREAT, os.O_RDONLY):
-            with suppress(OSError):
-                flags |= os.O_CLOEXEC | os.O_NOFOLLOW
-                lock = os.open(folder / f"ecnas-rapl-{key}.lock", flags, 0o666)
-                break
-        else:
-            return None  # without a lock: better measured twice than not at all
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            holder = os.read(lock, 32).decode(errors="replace").strip()
-            os.close(lock)
-            return holder or "(unknown)"
-        self._lock = lock
-        with suppress(OSError):  # the number is only for the message above
-            os.ftruncate(lock, 0)
-            os.write(lock, f"{os.getpid()}\n".encode())
-        return None
+    # One lock for each folder of counters, so that tests can use folders of their own.
+    key = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:12]
+    # The last way is for another user's file: a lock needs no right to write.
+    for flags in (os.O_RDWR, os.O_RDWR | os.O_CREAT, os.O_RDONLY):
+        with suppress(OSError):
+            flags |= os.O_CLOEXEC | os.O_NOFOLLOW
+            lock = os.open(folder / f"ecnas-rapl-{key}.lock", flags, 0o666)
+            break
+    else:
+        return None  # without a lock: better measured twice than not at all
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        holder = os.read(lock, 32).decode(errors="replace").strip()
+        os.close(lock)
+        return holder or "(unknown)"
+    opened.callback(release, os.getpid())
+    with suppress(OSError):  # the number is only for the message above
+        os.ftruncate(lock, 0)
+        os.write(lock, f"{os.getpid()}\n".encode())
+    return None
 
 
 def _zones(root: Path) -> dict[str, Path]:

@@ -12,6 +12,7 @@ import statistics
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any, ClassVar
 
 from naslib_ecnas.energy.readings import MAX_DISAGREEMENT, GpuState, Reading, invalid
@@ -169,7 +170,6 @@ def integrated(point: Point, time: float, power_w: float, *, max_gap_s: float) -
 
 
 # -- from two points to a reading ----------------------------------------------------------------
-
 
 #: Faults that make a window invalid wherever they lie in it, the gravest first.
 _GRAVE = ("gpu-lost", "reset", "not-a-number", "meter-failed", "gap")
@@ -359,13 +359,12 @@ def update_period_s(
     The sensor is queried for `seconds` at most, or until nine changes; its errors pass through.
     """
     began = clock()
-    last, changed = read(), math.nan
-    steps: list[float] = []
-    while clock() - began < seconds and len(steps) < _STEPS:
+    last, changes = read(), list[float]()
+    while clock() - began < seconds and len(changes) <= _STEPS:
         sleep(_POLL_S)
         value, now = read(), clock()
         if value != last:
-            if not math.isnan(changed):
-                steps.append(now - changed)
-            last, changed = value, now
+            changes.append(now)
+            last = value
+    steps = [after - before for before, after in pairwise(changes)]
     return statistics.median(steps) if steps else math.nan

@@ -8,16 +8,26 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
-from naslib_ecnas.energy import EnergyMeter, Window
-from naslib_ecnas.energy.rapl import Rapl
+from naslib_ecnas.energy import CpuState, EnergyMeter, Window
+from naslib_ecnas.energy.rapl import cpu_sources
+from naslib_ecnas.energy.sensors import Source
 
 SAFETY_S = 600.0
-Opened = Callable[..., Rapl]
+
+
+class Opened(NamedTuple):
+    state: CpuState
+    sources: dict[str, Source]
+    close: Callable[[], None]
+
+
+Open = Callable[..., Opened]
 
 
 @pytest.fixture
@@ -28,17 +38,38 @@ def meter(powercap: Any, tmp_path: Path, clock: Any) -> Iterator[EnergyMeter]:
 
 
 @pytest.fixture
-def rapl(powercap: Any, tmp_path: Path) -> Iterator[Opened]:
+def rapl(powercap: Any, tmp_path: Path) -> Iterator[Open]:
     """Opens the counters; all are closed at the end."""
-    made: list[Rapl] = []
+    with ExitStack() as every:
 
-    def open_(**options: Any) -> Rapl:
-        made.append(Rapl(**{"root": powercap.root, "lock_folder": tmp_path, **options}))
-        return made[-1]
+        def open_(**options: Any) -> Opened:
+            one = every.enter_context(ExitStack())
+            where = {"root": powercap.root, "lock_folder": tmp_path}
+            return Opened(*cpu_sources(one, **{**where, **options}), one.close)
 
-    yield open_
-    for each in made:
-        each.close()
+        yield open_
+
+
+@contextmanager
+def child(work: Callable[[], object]) -> Iterator[tuple[int, str]]:
+    """Number of a fork of this process, which lives to the end of the block, and its answer."""
+    (answer, say), (stop, keep) = os.pipe(), os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.close(keep)
+            os.write(say, str(work()).encode())
+            os.close(say)
+            os.read(stop, 1)
+        finally:
+            os._exit(0)
+    os.close(say)
+    try:
+        yield pid, os.read(answer, 1000).decode()
+    finally:
+        for end in (keep, stop, answer):
+            os.close(end)
+        os.waitpid(pid, 0)
 
 
 # -- energies -------------------------------------------------------------------------------------
@@ -109,9 +140,7 @@ def test_a_fall_that_no_wrap_explains_and_a_counter_that_vanishes(
 # -- which counters -------------------------------------------------------------------------------
 
 
-def test_absent_and_damaged_counters_are_absent(
-    powercap: Any, rapl: Opened, tmp_path: Path
-) -> None:
+def test_absent_and_damaged_counters_are_absent(powercap: Any, rapl: Open, tmp_path: Path) -> None:
     with (
         EnergyMeter(devices=(), rapl_root=tmp_path, lock_folder=tmp_path) as meter,
         meter.window("train") as w,
@@ -131,31 +160,25 @@ def test_absent_and_damaged_counters_are_absent(
 
 def test_a_denied_counter_comes_with_the_remedy(powercap: Any) -> None:
     folder = Path(tempfile.mkdtemp())  # not below pytest's folder, which root alone may enter
-    powercap = type(powercap)(folder)
     folder.chmod(0o755)
-    zone = powercap.zone("intel-rapl:0", "package-0", 1)
+    zone = type(powercap)(folder).zone("intel-rapl:0", "package-0", 1)
     (zone / "energy_uj").chmod(0)
-    source, sink = os.pipe()
-    child = os.fork()
-    if child == 0:  # as another user, who may not even import what this process has not yet
-        try:
-            if os.geteuid() == 0:
-                os.seteuid(65534)
-            state = Rapl(root=folder, lock_folder=folder).state
-            os.write(sink, "\n".join((state.kind, state.detail, state.remedy)).encode())
-        finally:
-            os._exit(0)
-    os.close(sink)
-    with os.fdopen(source) as file:
-        kind, detail, remedy = file.read().split("\n")
-    os.waitpid(child, 0)
+
+    def state() -> str:  # as another user, who may not even import what this process has not yet
+        if os.geteuid() == 0:
+            os.seteuid(65534)
+        found, _ = cpu_sources(ExitStack(), root=folder, lock_folder=folder)
+        return "\n".join((found.kind, found.detail, found.remedy))
+
+    with child(state) as (_, answer):
+        kind, detail, remedy = answer.split("\n")
     shutil.rmtree(folder)
     assert (kind, "read by root only" in detail) == ("denied", True)
     assert f"chmod a+r {folder}/intel-rapl*/energy_uj" in remedy
     assert all(word in remedy for word in ("setcap", "group"))
 
 
-def test_of_a_distributed_training_rank_0_measures(rapl: Opened) -> None:
+def test_of_a_distributed_training_rank_0_measures(rapl: Open) -> None:
     for name in ("LOCAL_RANK", "SLURM_LOCALID", "OMPI_COMM_WORLD_LOCAL_RANK"):
         opened = rapl(environ={name: "3"})
         assert (opened.state.kind, opened.sources) == ("elsewhere", {})
@@ -170,7 +193,7 @@ def test_of_a_distributed_training_rank_0_measures(rapl: Opened) -> None:
 
 
 def test_of_several_processes_one_measures_and_the_lock_names_it(
-    powercap: Any, rapl: Opened, tmp_path: Path
+    powercap: Any, rapl: Open, tmp_path: Path
 ) -> None:
     umask = os.umask(0)
     try:
@@ -196,7 +219,7 @@ def test_of_several_processes_one_measures_and_the_lock_names_it(
     assert lock.read_text() == f"{os.getpid()}\n"
 
 
-def test_without_a_lock_it_measures_all_the_same(rapl: Opened, tmp_path: Path) -> None:
+def test_without_a_lock_it_measures_all_the_same(rapl: Open, tmp_path: Path) -> None:
     """Better measured twice than not at all; and the target of a link is not written to."""
     assert rapl(lock_folder=tmp_path / "nowhere").state.kind == "measured"
     rapl().close()
@@ -208,40 +231,17 @@ def test_without_a_lock_it_measures_all_the_same(rapl: Opened, tmp_path: Path) -
     assert (tmp_path / "precious").read_text() == "keep me"
 
 
-def test_a_forked_child_neither_releases_nor_keeps_its_parents_lock(
-    rapl: Opened,
-) -> None:
+def test_a_forked_child_neither_releases_nor_keeps_its_parents_lock(rapl: Open) -> None:
     opened = rapl()
-    child = os.fork()
-    if child == 0:
-        opened.close()
-        os._exit(0)
-    assert os.waitpid(child, 0)[1] == 0
-    assert rapl().state.kind == "elsewhere"
-    ends = os.pipe()
-    child = os.fork()
-    if child == 0:  # it lives on until its parent has looked
-        os.close(ends[1])
-        os.read(ends[0], 1)
-        os._exit(0)
-    opened.close()
-    kind = rapl().state.kind
-    for end in ends:
-        os.close(end)
-    os.waitpid(child, 0)
-    assert kind == "measured"
+    with child(opened.close) as (_, answer):
+        assert answer == "None"
+        assert rapl().state.kind == "elsewhere"
+        opened.close()  # while the child still has the file
+        assert rapl().state.kind == "measured"
 
 
-def test_a_killed_process_does_not_keep_the_lock(rapl: Opened) -> None:
-    source, sink = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.write(sink, rapl().state.kind.encode())
-        signal.pause()
-    assert os.read(source, 20) == b"measured"
-    assert rapl().state.kind == "elsewhere"
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
+def test_a_killed_process_does_not_keep_the_lock(rapl: Open) -> None:
+    with child(lambda: rapl().state.kind) as (pid, kind):
+        assert (kind, rapl().state.kind) == ("measured", "elsewhere")
+        os.kill(pid, signal.SIGKILL)
     assert rapl().state.kind == "measured"
-    os.close(source)
-    os.close(sink)
