@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naslib_ecnas.errors import ConfigError, FormatError
+from naslib_ecnas.surrogate.exact import exp, interpolated, log, weighted_sum
 from naslib_ecnas.surrogate.features import FEATURES, LAYER_SUMS
 from naslib_ecnas.surrogate.models import Model, Weights
 
@@ -63,8 +64,8 @@ class Descriptors(Model):
 
     def parts(self, x: NDArray[Any]) -> Array:
         """(n, 5) s of one epoch on the first GPU by `KINDS`, of (n, f) features."""
-        coefficients = self.coefficients.astype(np.float64)
-        return np.asarray(np.maximum(np.asarray(x, dtype=np.float64) @ coefficients.T, 0))
+        each = [weighted_sum(x, kind) for kind in self.coefficients]
+        return np.maximum(np.column_stack(each), 0)
 
     def time_s(self, x: NDArray[Any]) -> Array:
         """(n,) s of one epoch on the first GPU."""
@@ -76,7 +77,7 @@ class Descriptors(Model):
         parts = self.parts(x)
         total = parts.sum(axis=1)
         share = parts / np.maximum(total, 1e-9)[:, None]
-        time = np.log(np.maximum(self.intercept + total, _LEAST_TIME_S))
+        time = log(np.maximum(self.intercept + total, _LEAST_TIME_S))
         return np.column_stack([time, share[:, _SHARES]])
 
     def __call__(self, x: NDArray[Any]) -> Array:
@@ -131,8 +132,8 @@ class OverEpochs(Model):
 
     def ratios(self, x: NDArray[Any]) -> Array:
         """(n,) E(108) / E(4) of (n, f) features."""
-        log = self.ratio[0] + self.descriptors(x) @ self.ratio[1:]
-        return np.asarray(np.clip(np.exp(log), LEAST_RATIO, MOST_RATIO))
+        ratio = exp(self.ratio[0] + weighted_sum(self.descriptors(x), self.ratio[1:]))
+        return np.clip(ratio, LEAST_RATIO, MOST_RATIO)
 
     def shares(self, x: NDArray[Any]) -> Array:
         """(n,) share of the start-up in the energy at 4 epochs."""
@@ -196,7 +197,7 @@ class OverEpochs(Model):
         excess = np.maximum(relative - self.noise**2, 0)
         known = fitted_device or start_share is not None
         last = self.sd**2 + excess + (0 if known else self.transfer**2)
-        part = np.clip(np.log(epochs / FIRST) / np.log(LAST / FIRST), 0, 1)
+        part = np.clip(log(epochs / FIRST) / log(LAST / FIRST), 0, 1)
         return mean, mean * np.sqrt(np.outer(relative, 1 - part) + np.outer(last, part))
 
 
@@ -276,8 +277,8 @@ class DeviceModel(Model):
         outside = np.maximum(np.maximum(self.low - z, z - self.high), 0)
         # Outside the calibrated range time is extrapolated, but power has a limit.
         inside = np.clip(z, self.low, self.high) if self.time.any() else z
-        log = self.time[0] + self.power[0] + z @ self.time[1:] + inside @ self.power[1:]
-        mean = self.descriptors.time_s(x) * np.exp(log)
+        slopes = weighted_sum(z, self.time[1:]) + weighted_sum(inside, self.power[1:])
+        mean = self.descriptors.time_s(x) * exp(self.time[0] + self.power[0] + slopes)
         larger = np.asarray(x[:, _VERTICES]) > self.vertices
         further = self.drift**2 * (outside**2).sum(axis=1) + self.beyond**2 * larger
         sd = np.sqrt(self.sd**2 + further)
@@ -291,8 +292,8 @@ class DeviceModel(Model):
         """
         if not self.time.any():
             raise ConfigError(f"the calibration of {self.name} has no training_time_s")
-        log = self.time[0] + self.descriptors(x) @ self.time[1:]
-        return np.asarray(self.descriptors.time_s(x) * np.exp(log))
+        slopes = weighted_sum(self.descriptors(x), self.time[1:])
+        return self.descriptors.time_s(x) * exp(self.time[0] + slopes)
 
     @classmethod
     def from_weights(cls, weights: Weights, device: str) -> DeviceModel:
@@ -341,10 +342,10 @@ class ShareModel(Model):
         them it is the one of the nearest budget.
         """
         z = self.descriptors(x)
-        knots = np.log(self.points[:, 0])
+        knots = log(self.points[:, 0])
         columns = []
-        for at in np.interp(np.log(budgets), knots, np.arange(len(knots))):
+        for at in interpolated(log(budgets), knots, np.arange(len(knots))):
             low, high = self.points[[int(at), min(int(at) + 1, len(knots) - 1)]]
             point = (1 - at % 1) * low + at % 1 * high
-            columns.append(1 / (1 + np.exp(-(point[1] + z @ point[2:7]))))
+            columns.append(1 / (1 + exp(-(point[1] + weighted_sum(z, point[2:7])))))
         return np.stack(columns, axis=1)

@@ -30,6 +30,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.network import STACKS, cell_depth, channels, parameters
+from naslib_ecnas.surrogate.exact import log
 from naslib_ecnas.topologies import MAX_VERTICES, adjacency, labels_of_rows, topologies
 
 Matrix = NDArray[np.float32]
@@ -453,11 +454,11 @@ def _curves(rows: NDArray[Any], sums: Matrix, one: Matrix, graphs: _Graphs) -> l
     columns = []
     for offset, _, names in _LOGARITHMS.values():
         total = sum((named[name] for name in names[1:]), start=named[names[0]])
-        columns.append(np.log(total + np.float32(offset)))
+        columns.append(log(total + np.float32(offset)).astype(np.float32))
     taps = (one * np.array(_BOTH, dtype=np.float32)[:, None]).sum(axis=1)
     return [
         *columns,
-        np.log(parameters(rows) * 1e-6 + _PARAMETERS_OFFSET).astype(np.float32),
+        log(parameters(rows) * 1e-6 + _PARAMETERS_OFFSET).astype(np.float32),
         _longest(graphs.missing, taps * graphs.width**2)[_OUTPUT],
         _longest(graphs.missing, one[:, 0])[_OUTPUT],
     ]
@@ -560,7 +561,7 @@ def _path_costs(one: Matrix, graphs: _Graphs) -> list[Matrix]:
     paths = _paths(graphs.edge, np.ones((_SLOTS, 1)))[_OUTPUT]
     # Paths through each vertex are known, so means need no path of their own.
     mean = (one * graphs.through[:, None]).sum(axis=0) / paths
-    columns = [paths, np.log(paths)]
+    columns = [paths, log(paths).astype(np.float32)]
     for weights, _, _, kinds in _PATH_COSTS.values():
         weight = np.array(weights, dtype=np.float32)[:, None]
         cost = (one * weight).sum(axis=1)

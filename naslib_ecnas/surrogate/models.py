@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from itertools import chain, count, takewhile
 from os import PathLike
 from typing import Any, TypeVar, get_type_hints
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from naslib_ecnas.data.arrays import ArrayFile, write_arrays
 from naslib_ecnas.errors import FormatError
 from naslib_ecnas.surrogate import shipped
+from naslib_ecnas.surrogate.exact import Layers, exp, interpolated, log, weighted_sum
 from naslib_ecnas.surrogate.features import COSTS
 
 Matrix = NDArray[np.float32]
@@ -99,17 +101,16 @@ class Perceptron(Model):
     """Weights (inputs, outputs) and biases (outputs,) of each layer."""
     clip: float = 6.0
 
-    def __call__(self, x: NDArray[Any]) -> Matrix:
-        """(n, m) outputs of (n, k) inputs."""
-        h = np.asarray(x, dtype=np.float32) - self.shift
+    @cached_property
+    def exact(self) -> Layers:
+        """The layers in exact arithmetic."""
+        return Layers(self.layers)
+
+    def __call__(self, x: NDArray[Any]) -> Array:
+        """(n, m) outputs of (n, k) inputs, with the same bits on every machine."""
+        h = np.asarray(x, dtype=np.float64) - self.shift
         h *= self.scale
-        np.clip(h, -self.clip, self.clip, out=h)
-        for i, (weight, bias) in enumerate(self.layers):
-            h = h @ weight
-            h += bias
-            if i < len(self.layers) - 1:
-                np.maximum(h, 0, out=h)
-        return h
+        return self.exact(np.clip(h, -self.clip, self.clip, out=h))
 
 
 #: To be raised when the features or the meaning of an array change; other files are refused.
@@ -175,17 +176,17 @@ class LayerTime(Model):
 
     def __call__(self, x: NDArray[Any]) -> Array:
         """(n,) seconds of (n, k) features."""
-        first = np.asarray(x[:, : len(self.coefficients)], dtype=np.float64)
-        return np.asarray(np.maximum(first @ self.coefficients + self.intercept, self.floor))
+        total = weighted_sum(x[:, : len(self.coefficients)], self.coefficients)
+        return np.asarray(np.maximum(total + self.intercept, self.floor))
 
     def power_inputs(self, x: NDArray[Any]) -> Array:
         """(n, COSTS + 2) inputs of a model of power: features, log of the seconds, seconds."""
         seconds = self(x)
-        return np.column_stack([x[:, :COSTS].astype(np.float64), np.log(seconds), seconds])
+        return np.column_stack([x[:, :COSTS].astype(np.float64), log(seconds), seconds])
 
     def energy_kwh(self, x: NDArray[Any], log_power: NDArray[Any]) -> Array:
         """(n,) energies of (n, k) features, from (n,) log(energy over this time in W)."""
-        return np.asarray(self(x) * np.exp(log_power) / JOULES_PER_KWH)
+        return np.asarray(self(x) * exp(log_power) / JOULES_PER_KWH)
 
 
 @dataclass(frozen=True)
@@ -208,8 +209,8 @@ class TimeModel(Model):
 
         Nine of ten measured times lie within `mean * exp(+-1.645 * std / mean)`.
         """
-        correction = self.correction(x)[:, 0].astype(np.float64)
-        mean = self.layers_s(x) * np.exp(np.clip(correction, -self.limit, self.limit))
+        correction = self.correction(x)[:, 0]
+        mean = self.layers_s(x) * exp(np.clip(correction, -self.limit, self.limit))
         return mean, mean * self.error
 
     @staticmethod
@@ -259,15 +260,15 @@ class AccuracyModel(Model):
             deviation. No test accuracies at 4, 12 and 36 epochs were published: they are the
             validation accuracy plus the difference in EC-NAS's own trainings.
         """
-        z = self.ranks(x).astype(np.float64)
+        z = self.ranks(x)
         mean = np.empty((len(z), len(self.score)))
         std = np.empty_like(mean)
         for k in range(len(self.score)):
-            mean[:, k] = np.interp(z[:, k], self.score[k], self.accuracy[k])
-            std[:, k] = np.interp(z[:, k], self.score[k], self.deviation[k])
+            mean[:, k] = interpolated(z[:, k], self.score[k], self.accuracy[k])
+            std[:, k] = interpolated(z[:, k], self.score[k], self.deviation[k])
         less, spread = self.test_less_validation.T
         test = np.clip(mean[:, :_TEST] + less, 0, 1)
-        test_std = np.hypot(std[:, :_TEST], spread)
+        test_std = np.sqrt(std[:, :_TEST] ** 2 + spread**2)
         test[:, -1], test_std[:, -1] = mean[:, _TEST], std[:, _TEST]
         return mean[:, :_TEST], std[:, :_TEST], test, test_std
 
@@ -296,9 +297,9 @@ class EnergyModel(Model):
         The standard deviation is for one new measurement: nine of ten lie within
         `mean * exp(+-1.645 * std / mean)`.
         """
-        outputs = self.power(self.time.power_inputs(x)).astype(np.float64)
+        outputs = self.power(self.time.power_inputs(x))
         power, spread = np.clip(outputs, *self.bounds).T
         mean = self.time.energy_kwh(x, power)
         constant, by_energy, by_spread = self.error
-        relative = np.exp(constant + by_energy * np.log(1000 * mean) + by_spread * spread)
+        relative = exp(constant + by_energy * log(1000 * mean) + by_spread * spread)
         return mean, mean * relative

@@ -106,7 +106,7 @@ def test_output_equals_torch_and_is_linear_in_epochs(
         raw = net(torch.from_numpy(inputs(ROWS)))[:, 0].numpy()
     assert (raw < 0).any()
     assert (raw > 0).any()
-    np.testing.assert_allclose(model.wh(ROWS), np.abs(raw), atol=1e-5)
+    np.testing.assert_allclose(model.wh(ROWS), np.abs(raw), atol=3e-3)  # inside rounded to 2**-14
     energy = model.energy_kwh(ROWS, (4, 12, 36, 108))
     np.testing.assert_allclose(energy, np.outer(model.wh(ROWS) / 1000, [1, 3, 9, 27]))
     monkeypatch.setattr(module, "_CHUNK", 7)
