@@ -11,9 +11,8 @@ Names are imported when they are first used, so that importing the package costs
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from naslib_ecnas._version import __version__ as __version__
 from naslib_ecnas.lazy import lazily
@@ -50,8 +49,10 @@ if TYPE_CHECKING:
     from naslib_ecnas.records import Spent as Spent
     from naslib_ecnas.space import Space as Space
 
-__all__, _named = lazily(
+__all__, __getattr__ = lazily(
     __name__,
+    "adapters analysis campaign comparison data energy errors figures nasbench101 network progress "
+    "quality report search surrogate training",
     benchmark="Benchmark",
     cell="Cell",
     energy="EnergyMeter",
@@ -64,24 +65,9 @@ __all__, _named = lazily(
 )
 __all__ += ["__version__"]
 
-#: Packages and modules that need no import of their own.
-_MODULES = (
-    *("adapters", "analysis", "campaign", "comparison", "data", "energy", "errors", "figures"),
-    *("nasbench101", "network", "progress", "quality", "report", "search", "surrogate"),
-    "training",
-)
-
 # In a checkout that is on the path without being installed, data/ and adapters/ lie beside this
 # folder and not in it.
 if not (Path(__file__).parent / "data").exists():
     _checkout = Path(__file__).parent.parent
     if (_checkout / "data" / "table.py").exists():
         __path__.append(str(_checkout))
-
-
-def __getattr__(name: str) -> Any:
-    return import_module(f"{__name__}.{name}") if name in _MODULES else _named(name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*__all__, *_MODULES])

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import cache, cached_property
 from itertools import compress, product
 from math import isqrt
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -150,17 +150,17 @@ def _row(matrix: Any, ops: Any) -> int | None:
         if len(ops) != len(rows) or ops[0] != INPUT or ops[-1] != OUTPUT:
             return None
         code = 0
-        for row, codes in zip(rows, _codes_of_rows()[len(rows)], strict=True):
-            code |= codes[tuple(row)]
-        graphs = _graphs()
-        at = bisect_left(graphs.codes, code)
-        if graphs.codes[at] != code:
+        for row, known in zip(rows, _codes_of_rows()[len(rows)], strict=True):
+            code |= known[tuple(row)]
+        codes, starts, slot_maps, weights = _graphs()
+        at = bisect_left(codes, code)
+        if codes[at] != code:
             code = _without_dead_ends(code)
-            at = bisect_left(graphs.codes, code)
-            if graphs.codes[at] != code:
+            at = bisect_left(codes, code)
+            if codes[at] != code:
                 return None
-        number, weights = graphs.starts[at], graphs.weights[graphs.slot_maps[at]]
-        for name, weight in zip(ops[1:-1], weights, strict=False):
+        number = starts[at]
+        for name, weight in zip(ops[1:-1], weights[slot_maps[at]], strict=False):
             number += weight * _LABEL[name]
         return int(table.row_of[number])
     except (KeyError, IndexError, TypeError, ValueError):
@@ -181,29 +181,18 @@ def _codes_of_rows() -> list[list[dict[tuple[int, ...], int]]]:
     return valid
 
 
-class _Graphs(NamedTuple):
-    """The pruned graphs for fast look-ups of single ones, in little memory."""
-
-    codes: array[int]
-    """Ascending, and a last one that is larger than any code."""
-    starts: array[int]
-    """Where `row_of` has the labellings of each graph's topology."""
-    slot_maps: array[int]
-    weights: list[list[int]]
-    """`slot_weights`"""
-
-
 @cache
-def _graphs() -> _Graphs:
+def _graphs() -> tuple[array[int], array[int], array[int], list[list[int]]]:
+    """The pruned graphs for fast look-ups of single ones, in little memory.
+
+    Returns:
+        Their codes, ascending, and a last one that is larger than any code; where `row_of` has the
+        labellings of each graph's topology; the slot map of each; and `slot_weights`.
+    """
     codes, graphs = pruned_graphs()
-    starts = topologies().first[graphs.topology]
-    end = np.append(codes, np.int32(1 << len(EDGE_BIT)))
-    return _Graphs(
-        array("i", end.tobytes()),
-        array("i", starts.tobytes()),
-        array("H", graphs.slot_map.tobytes()),
-        slot_weights().tolist(),
-    )
+    end, first = np.append(codes, np.int32(1 << len(EDGE_BIT))), topologies().first
+    parts = (("i", end), ("i", first[graphs.topology]), ("H", graphs.slot_map))
+    return *(array(kind, part.tobytes()) for kind, part in parts), slot_weights().tolist()
 
 
 def _without_dead_ends(code: int) -> int:

@@ -29,17 +29,9 @@ COMMANDS = {
     "completion": "print a script that completes ecnas in bash, zsh, fish and others",
 }
 
-#: Errors in what the user typed (exit code 2); all others are failures (exit code 1).
-_USAGE_ERRORS = (
-    errors.CatalogError,
-    errors.ConfigError,
-    errors.InvalidCellError,
-    errors.UnknownBudgetError,
-    errors.UnknownCellError,
-    errors.UnknownMetricError,
-    errors.UnknownRepeatError,
-    errors.UnknownTableError,
-)
+#: Errors in what the user typed (exit code 2); all others are failures (exit code 1). Names that do
+#: not exist, of tables, metrics and so on, are KeyErrors.
+_USAGE_ERRORS = (errors.CatalogError, errors.ConfigError, errors.InvalidCellError, KeyError)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

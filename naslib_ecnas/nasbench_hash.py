@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -33,40 +32,30 @@ _MANY = 10_000
 _SMALL = 2_532
 
 
-@cache
-def _md5() -> Any:
-    from hashlib import md5  # takes 4 MB, so only when hashes are asked for
-
-    return md5
-
-
-def _digest(text: str) -> str:
-    digest: str = _md5()(text.encode(), usedforsecurity=False).hexdigest()
-    return digest
-
-
 def cell_hash(matrix: Sequence[Sequence[int]], labels: Sequence[int]) -> str:
     """Hash of a pruned cell, 32 hexadecimal digits.
 
     The matrix is (v, v) and upper triangular; the v - 2 labels number `OPERATIONS`.
     """
+    from hashlib import md5  # takes 4 MB, so only when hashes are asked for
+
+    def digest(text: str) -> str:
+        return md5(text.encode(), usedforsecurity=False).hexdigest()
+
     v = len(matrix)
     before = [[u for u in range(v) if matrix[u][w]] for w in range(v)]
     after = [[u for u in range(v) if matrix[w][u]] for w in range(v)]
     named = (_INPUT_LABEL, *labels, _OUTPUT_LABEL)
-    digests = [_digest(f"({len(after[w])}, {len(before[w])}, {named[w]})") for w in range(v)]
+    digests = [digest(f"({len(after[w])}, {len(before[w])}, {named[w]})") for w in range(v)]
+
+    def joined(vertices: list[int]) -> str:
+        return "".join(sorted([digests[u] for u in vertices]))
+
     for _ in range(v):
         digests = [
-            _digest(
-                "".join(sorted([digests[u] for u in before[w]]))
-                + "|"
-                + "".join(sorted([digests[u] for u in after[w]]))
-                + "|"
-                + digests[w]
-            )
-            for w in range(v)
+            digest("|".join([joined(before[w]), joined(after[w]), digests[w]])) for w in range(v)
         ]
-    return _digest(str(sorted(digests)))
+    return digest(str(sorted(digests)))
 
 
 def hashes_of(rows: ArrayLike) -> NDArray[np.str_]:
@@ -86,14 +75,8 @@ def hashes_of(rows: ArrayLike) -> NDArray[np.str_]:
 
 @lru_cache(maxsize=_SMALL)  # a file has the small cells again and again
 def _hash(topology: int, labels: tuple[int, ...]) -> str:
-    matrix = _matrix(topology)
-    return cell_hash(matrix, labels[: len(matrix) - 2])
-
-
-@lru_cache(maxsize=64)
-def _matrix(topology: int) -> list[list[int]]:
-    matrix: list[list[int]] = adjacency(int(topologies().vertices[topology]))[topology].tolist()
-    return matrix
+    v = int(topologies().vertices[topology])
+    return cell_hash(adjacency(v)[topology].tolist(), labels[: v - 2])
 
 
 @cache

@@ -67,7 +67,7 @@ def activation_elements(rows: ArrayLike) -> Counts:
 
 def cell_depth(rows: ArrayLike) -> Counts:
     """(n,) interior vertices on the longest path from input to output of one cell, 0 to 5."""
-    return _depths()[topologies().row_topology[_checked(rows)]]
+    return _depths()[topologies().row_topology[checked_rows(rows)]]
 
 
 def depth(rows: ArrayLike) -> Counts:
@@ -99,12 +99,8 @@ def channels(output: int) -> Counts:
     return out.astype(np.int64)
 
 
-def _checked(rows: ArrayLike) -> NDArray[np.int32]:
-    return checked_rows(rows, len(topologies().row_topology))
-
-
 def _total(count: int, rows: ArrayLike) -> Counts:
-    rows = _checked(rows)
+    rows = checked_rows(rows)
     topology, labels = topologies().row_topology[rows], labels_of_rows(rows)
     fixed, by_op = _costs()
     out: Counts = fixed[count, topology]

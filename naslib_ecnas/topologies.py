@@ -281,12 +281,13 @@ def labelled_graphs() -> LabelledGraphs:
 # -- cells by row ----
 
 
-def checked_rows(rows: ArrayLike, size: int) -> NDArray[np.int32]:
+def checked_rows(rows: ArrayLike, size: int | None = None) -> NDArray[np.int32]:
     """The rows as an (n,) array; a single row counts as a list of one.
 
     Raises:
-        UnknownCellError: they are not whole numbers from 0 to `size` - 1.
+        UnknownCellError: they are not whole numbers from 0 to `size` - 1, of all cells by default.
     """
+    size = len(topologies().row_topology) if size is None else size
     message = f"rows must be whole numbers from 0 to {size - 1}"
     try:
         array = np.atleast_1d(np.asarray(rows))
