@@ -1,8 +1,9 @@
 """Reading files into columns, for the readers of all formats.
 
 `opened` opens a file and reports how far it is read, `Source` locates a fault in it, `cell_rows`
-finds the rows of cells that are given as texts, and `Assembler` lays out trainings, added in any
-order, as columns over (cell, budget, repeat).
+finds the rows of cells that are given as texts, the checks compare them with the hashes and
+trainable parameters beside them, and `Assembler` lays out trainings, added in any order, as columns
+over (cell, budget, repeat).
 """
 
 from __future__ import annotations
@@ -11,22 +12,24 @@ import io
 import os
 from array import array
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from os import PathLike
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from naslib_ecnas.cell import INPUT, OUTPUT
+from naslib_ecnas import network
+from naslib_ecnas.cell import INPUT, OUTPUT, Cell
 from naslib_ecnas.data.table import Columns
 from naslib_ecnas.errors import EcnasError, FormatError, UnknownTableError
 from naslib_ecnas.metrics import METRICS
+from naslib_ecnas.nasbench_hash import wrong_hashes
 from naslib_ecnas.progress import BYTES, listener
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
@@ -65,6 +68,9 @@ class Source:
 #: Bytes of no file.
 NOWHERE = Source()
 
+#: The source of one of several trainings or cells, by its number.
+At = Callable[[int], Source]
+
 
 class _ReportingFile(io.FileIO):
     """A file that reports to the progress listener how far it is read, from start to end."""
@@ -74,23 +80,13 @@ class _ReportingFile(io.FileIO):
         self._progress, self._task, self._done = listener(), f"reading {path.name}", 0
         self._size = os.fstat(self.fileno()).st_size
 
-    def _report(self, size: int) -> None:
-        self._done += size
-        self._progress(self._task, self._done, self._size, unit=BYTES)
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        found = super().read(size)
-        self._report(len(found))
-        return found
-
-    def readall(self) -> bytes:
-        found = super().readall()
-        self._report(len(found))
-        return found
+    # Those of FileIO do not call `readinto`.
+    read, readall = io.RawIOBase.read, io.RawIOBase.readall  # type: ignore[assignment]
 
     def readinto(self, buffer: Any, /) -> int:
         size = super().readinto(buffer)
-        self._report(size)
+        self._done += size
+        self._progress(self._task, self._done, self._size, unit=BYTES)
         return size
 
 
@@ -111,10 +107,8 @@ def reading(path: str | PathLike[str]) -> Iterator[None]:
 
 
 @contextmanager
-def opened(
-    path: str | PathLike[str], *, buffered: bool = True, report: bool = True
-) -> Iterator[BinaryIO]:
-    """A file that is open for reading bytes, through a buffer or not.
+def opened(path: str | PathLike[str], *, report: bool = True) -> Iterator[io.BufferedReader]:
+    """A file that is open for reading bytes.
 
     If reading reports to the progress listener, the file is read once, from start to end.
 
@@ -126,8 +120,8 @@ def opened(
             file = _ReportingFile(Path(path)) if report else io.FileIO(os.fspath(path))
         except ValueError as error:  # the name contains a NUL
             raise OSError(str(error)) from error
-        with io.BufferedReader(file) if buffered else file as readable:
-            yield readable
+        with io.BufferedReader(file) as buffered:
+            yield buffered
 
 
 # -- cells from texts -----------------------------------------------------------------------------
@@ -167,6 +161,40 @@ def cell_rows(cells: Sequence[tuple[str, str]]) -> Rows:
     return rows
 
 
+def checked_rows(
+    cells: Sequence[tuple[str, str]], hashes: Sequence[str], at: At, *, whole: bool = False
+) -> Rows:
+    """(n,) rows of n cells, as by `cell_rows`, with the hashes beside them compared.
+
+    Raises:
+        FormatError: the texts describe no cell of the space, or another one than the hash.
+    """
+    rows = cell_rows(cells)
+    for i in np.flatnonzero(rows < 0).tolist():
+        message = f"a row must have a cell of at most {MAX_VERTICES} vertices and nine edges"
+        raise at(i).fault(message, value=":".join(cells[i]))
+    check_hashes(rows, hashes, at, whole=whole)
+    return rows
+
+
+def check_hashes(rows: Rows, hashes: Sequence[str], at: At, *, whole: bool = False) -> None:
+    """Raise FormatError unless (n,) hashes are those of (n,) rows, as far as `whole` asks."""
+    for i in wrong_hashes(rows, hashes, whole=whole):
+        true = Cell.from_row(int(rows[i])).nasbench_hash
+        raise at(i).fault(f"the hash of a row must be its cell's, {true}", value=hashes[i])
+
+
+#: In place of trainable parameters that a source does not state; none can state it.
+UNSTATED = -1 << 40
+
+
+def check_parameters(rows: Rows, stated: NDArray[Any], at: At) -> None:
+    """Raise FormatError unless (n,) numbers of trainable parameters are those of (n,) rows."""
+    true = network.parameters(rows)
+    for i in np.flatnonzero((stated != true) & (stated != UNSTATED)).tolist():
+        raise at(i).fault(f"the cell has {true[i]} trainable parameters", value=stated[i].item())
+
+
 # -- columns from trainings ----------------------------------------------------------------------
 
 # Places that a grid may have for each training, so that a file with a thousand repeats of one cell
@@ -196,6 +224,8 @@ class Assembler:
 
     source: Source
     """The file that the trainings come from."""
+    devices: dict[str, dict[str, None]] = field(default_factory=lambda: defaultdict(dict))
+    """Names of devices by sort (`gpu`, `cpu`), in their order, which become attributes."""
     _rows: list[NDArray[np.int32]] = field(default_factory=list)
     _budgets: list[NDArray[np.int32]] = field(default_factory=list)
     _repeats: list[NDArray[np.int32]] = field(default_factory=list)
@@ -233,9 +263,9 @@ class Assembler:
 
     def finish(
         self,
-        name: str,
+        origin: Provenance,
         *,
-        default: Provenance,
+        name: str | None = None,
         provenance: Mapping[str, Provenance] = MappingProxyType({}),
         vertices: int | None = None,
         attributes: Mapping[str, str] = MappingProxyType({}),
@@ -244,8 +274,9 @@ class Assembler:
         """The columns of all trainings that were added; the assembler is empty afterwards.
 
         Args:
-            name: short name of the table.
-            default: origin of the columns; its repeats are set to the number found.
+            origin: origin of the columns; its repeats are set to the number found, and its source
+                to the file unless it names one.
+            name: short name of the table, by default the file's without its suffix.
             provenance: origins that the file itself states.
             vertices: vertices of the space, by default the smallest of 4, 5 and 7 that contains
                 all cells.
@@ -273,7 +304,8 @@ class Assembler:
             raise self.source.fault("a cell has the same budget and repeat twice")
         shape = (len(cells), len(budgets), repeats)
         values: dict[str, Values] = {}
-        notes = dict(attributes)
+        devices = {sort: "; ".join(names) for sort, names in self.devices.items()}
+        notes = {**devices, **attributes}
         for metric in [known for known in METRICS if known in self._values]:
             column = np.frombuffer(self._values.pop(metric))  # drops the one before
             flat = np.full(size, np.nan)
@@ -282,15 +314,16 @@ class Assembler:
                 notes[f"missing {metric}"] = "0 for every training of the source: not recorded"
             elif not np.isnan(flat).all():
                 values[metric] = flat.reshape(shape)
-        default = replace(default, repeats=repeats)
+        path = Path(str(self.source.path))
+        origin = replace(origin, source=origin.source or path.name, repeats=repeats)
         return Columns(
-            name=name,
+            name=name or path.stem,
             vertices=vertices or next(v for v in (4, 5, 7) if cells[-1] < len(_space(v))),
             rows=cells.astype(np.int32),
             budgets=tuple(budgets.tolist()),
             repeats=repeats,
             values=values,
-            provenance={metric: provenance.get(metric, default) for metric in values},
+            provenance={metric: provenance.get(metric, origin) for metric in values},
             attributes=notes,
         )
 

@@ -24,9 +24,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from naslib_ecnas import nasbench_hash
 from naslib_ecnas.cell import INPUT, OUTPUT, Cell
-from naslib_ecnas.data.assemble import Assembler, Source, cell_rows, opened
+from naslib_ecnas.data.assemble import Assembler, Source, cell_rows, check_hashes, opened
 from naslib_ecnas.data.table import Columns
 from naslib_ecnas.errors import (
     ChecksumError,
@@ -36,6 +35,7 @@ from naslib_ecnas.errors import (
 )
 from naslib_ecnas.files import atomic_write
 from naslib_ecnas.metrics import METRICS
+from naslib_ecnas.nasbench_hash import hashes_of
 from naslib_ecnas.progress import listener
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.topologies import MAX_VERTICES, OPERATIONS, topologies
@@ -123,15 +123,6 @@ def _rows_of(texts: Sequence[str], source: Source) -> NDArray[np.int32]:
     return rows
 
 
-def _check_hashes(rows: NDArray[np.int32], hashes: Sequence[Any], source: Source) -> None:
-    """Raise FormatError unless (n,) hashes are those of (n,) rows; None and "" are not compared."""
-    stated = [i for i, text in enumerate(hashes) if text not in (None, "")]
-    texts = [str(hashes[i]) for i in stated]
-    for i in nasbench_hash.wrong_hashes(rows[stated], texts):
-        true = Cell.from_row(int(rows[stated[i]])).nasbench_hash
-        raise source.fault(f"the hash of a line must be its cell's, {true}", value=texts[i])
-
-
 # -- between columns of a table and lines ---------------------------------------------------------
 
 
@@ -144,7 +135,7 @@ def _to_lines(columns: Columns) -> Iterator[dict[str, Any]]:
     progress(task, 0, n_cells, unit="cells")
     for start in range(0, n_cells, step):
         rows = columns.rows[start : start + step]
-        hashes = nasbench_hash.hashes_of(rows).tolist()
+        hashes = hashes_of(rows).tolist()
         yield {
             "cell": [text for text in _texts_of(rows) for _ in range(each)],
             "nasbench_hash": [text for text in hashes for _ in range(each)],
@@ -172,16 +163,16 @@ def _from_lines(parts: Iterable[Lines], about: _About, source: Source) -> Column
         new = [text for text in dict.fromkeys(texts) if text not in known]
         known.update(zip(new, _rows_of(new, source).tolist(), strict=True))
         rows = np.fromiter((known[text] for text in texts), np.int32, len(texts))
-        if "nasbench_hash" in lines:
-            _check_hashes(rows, lines["nasbench_hash"], source)
+        hashes = lines.get("nasbench_hash", ())  # None and "" are not compared
+        stated = [i for i, text in enumerate(hashes) if text not in (None, "")]
+        check_hashes(rows[stated], [str(hashes[i]) for i in stated], lambda _: source)
         metrics = {metric: lines[metric] for metric in lines if metric not in _KEYS}
         assembler.add(rows, keys["epochs"], metrics, repeats=keys.get("repeat"))
-    path = Path(str(source.path))
     return assembler.finish(
-        about.name or path.stem,
+        Provenance("unknown"),
+        name=about.name,
         vertices=about.vertices,
         provenance=about.provenance,
-        default=Provenance("unknown", source=path.name),
         attributes=about.attributes,
     )
 
@@ -241,8 +232,7 @@ def read_csv(path: str | PathLike[str]) -> Columns:
         FormatError: it is not such a table.
     """
     source, about, body, start = Source(str(path), None), _About(), sha256(), 0
-    with opened(path) as buffered:
-        file: Any = buffered  # with `peek`
+    with opened(path) as file:
         if file.peek(3).startswith(_MARK):
             start += len(file.read(len(_MARK)))
         while file.peek(1).startswith(b"#"):

@@ -9,16 +9,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from os import PathLike
-from pathlib import Path
 
 import numpy as np
 
-from naslib_ecnas import network
-from naslib_ecnas.data.assemble import Assembler, Source, cell_rows
+from naslib_ecnas.data.assemble import Assembler, Source, check_parameters, checked_rows
 from naslib_ecnas.data.nasbench_tfrecord import NASBENCH_PROVENANCE
 from naslib_ecnas.data.table import Columns
 from naslib_ecnas.data.unpickle import FIELDS, unpickled
-from naslib_ecnas.nasbench_hash import wrong_hashes
 
 
 def read_nasbench_pickle(path: str | PathLike[str], *, check_hashes: bool = False) -> Columns:
@@ -40,17 +37,11 @@ def read_nasbench_pickle(path: str | PathLike[str], *, check_hashes: bool = Fals
     """
     content, sha256 = unpickled(path, "nasbench")
     source = Source(str(path), None)
-    hashes, bits, ops = (content.texts[name] for name in ("hash", "bits", "ops"))
+    texts = content.texts
     numbers = {n: np.frombuffer(c, dtype=np.int64) for n, c in content.numbers.items()}
-    rows = cell_rows(list(zip(bits, ops, strict=True)))
-    for i in np.flatnonzero(rows < 0).tolist():
-        raise source.fault("an entry must have a valid cell", value=hashes[i])
-    for i in wrong_hashes(rows, hashes, whole=check_hashes):
-        raise source.fault("the hash of an entry must be its cell's", value=hashes[i])
-    parameters = network.parameters(rows)
-    for i in np.flatnonzero(numbers["parameters"] != parameters).tolist():
-        message = f"the cell {hashes[i]} has {parameters[i]} trainable parameters"
-        raise source.fault(message, value=int(numbers["parameters"][i]))
+    cells = list(zip(texts["bits"], texts["ops"], strict=True))
+    rows = checked_rows(cells, texts["hash"], lambda _: source, whole=check_hashes)
+    check_parameters(rows, numbers["parameters"], lambda _: source)
     values = np.frombuffer(content.numbers["values"]).reshape(-1, len(FIELDS))
     assembler = Assembler(source)
     assembler.add(
@@ -58,10 +49,7 @@ def read_nasbench_pickle(path: str | PathLike[str], *, check_hashes: bool = Fals
         numbers["epochs"].astype(np.int32),
         {_metric(field): values[:, i] for i, field in enumerate(FIELDS)},
     )
-    return assembler.finish(
-        Path(path).stem,
-        default=replace(NASBENCH_PROVENANCE, source=Path(path).name, sha256=sha256),
-    )
+    return assembler.finish(replace(NASBENCH_PROVENANCE, sha256=sha256))
 
 
 def _metric(field: str) -> str:

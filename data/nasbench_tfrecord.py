@@ -17,14 +17,13 @@ from __future__ import annotations
 import json
 from base64 import encodebytes
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property, partial
 from hashlib import sha256
 from os import PathLike
-from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -33,7 +32,15 @@ from numpy.typing import NDArray
 
 from naslib_ecnas import network
 from naslib_ecnas.cell import Cell
-from naslib_ecnas.data.assemble import NOWHERE, Assembler, Source, cell_rows
+from naslib_ecnas.data.assemble import (
+    NOWHERE,
+    UNSTATED,
+    Assembler,
+    At,
+    Source,
+    check_parameters,
+    checked_rows,
+)
 from naslib_ecnas.data.table import Columns
 from naslib_ecnas.data.tfrecord import (
     FIXED64,
@@ -47,19 +54,15 @@ from naslib_ecnas.data.tfrecord import (
     write_frames,
 )
 from naslib_ecnas.metrics import METRICS
-from naslib_ecnas.nasbench_hash import hashes_of, wrong_hashes
+from naslib_ecnas.nasbench_hash import hashes_of
 from naslib_ecnas.provenance import Provenance
-from naslib_ecnas.topologies import MAX_VERTICES
 
 #: Ying et al. 2019, section 2.3 of the supplement: every model was trained on a TPU v2.
 NASBENCH_PROVENANCE = Provenance("measured", device="TPU v2")
 _UNKNOWN = Provenance("unknown")
 
 Bytes = NDArray[np.uint8]
-Rows = NDArray[np.int32]
 Values = NDArray[np.float64]
-#: The place in a file of one of several records, for errors.
-At = Callable[[int], Source]
 
 # -- messages ----
 
@@ -94,8 +97,8 @@ class Message:
         return frozenset(METRICS).intersection(self.names())
 
 
-def _numbered(*known: str | Message, first: int = 1) -> dict[int, str | Message]:
-    return dict(enumerate(known, first))
+def _numbered(*known: str | Message) -> dict[int, str | Message]:
+    return dict(enumerate(known, 1))
 
 
 def _evaluation(*names: str) -> Message:
@@ -149,82 +152,67 @@ def _leaves(
         yield from _leaves(message, known, source, seen, one, inner)
 
 
+def _wire_type(name: str) -> int:
+    """How a value of this name is written."""
+    text = name.endswith(("_unix_s", "path", "device", "message"))
+    return VARINT if name == _PARAMETERS else LENGTH if text else FIXED64
+
+
 def _check_type(value: Field, name: str, source: Source) -> None:
     """Raise FormatError if a value is not written as its name demands."""
-    text = name.endswith(("_unix_s", "path", "device", "message"))
-    wire_type = VARINT if name == _PARAMETERS else LENGTH if text else FIXED64
-    if name and value.wire_type != wire_type:
-        message = f"the field {name!r} must have wire type {wire_type}"
+    if name and value.wire_type != _wire_type(name):
+        message = f"the field {name!r} must have wire type {_wire_type(name)}"
         remedy = "NAS-Bench-101's and EC-NAS's messages differ: read each as what it is"
         raise source.fault(message, value=value.wire_type, remedy=remedy)
 
 
-@dataclass
-class _Layout:
-    """Where the values of a message lie, in all messages that differ from it in values only."""
+def _layout(
+    message: bytes, kind: Message, source: Source
+) -> tuple[Bytes, dict[str, slice], dict[str, list[str]]]:
+    """Where the values of a message are, and of all that differ from it in values only.
 
-    message: Bytes
-    """(length,) bytes of one of the messages."""
-    fixed: Bytes
-    """(length,) the bits that all of them share: whatever is no value, and whether a byte of a
-    varint is its last one."""
-    places: dict[str, slice] = field(default_factory=dict)
-    """The bytes of each metric, and of the trainable parameters."""
-    devices: dict[str, list[str]] = field(default_factory=dict)
-    """Names of the devices by sort."""
+    Returns:
+        (length,) the bits that all of them share: whatever is no value, and whether a byte of a
+        varint is its last one; the bytes of each metric and of the trainable parameters; and the
+        names of the devices by sort.
 
-    @classmethod
-    def of(cls, message: bytes, kind: Message, source: Source) -> _Layout:
-        """The layout of one message.
-
-        Raises:
-            FormatError: it is not a message of this kind.
-        """
-        whole = Field(0, LENGTH, 0, len(message))
-        evaluations = sum(one.number == 1 for one in fields(message, source=source))
-        if evaluations not in (1, 3):
-            expected = "a training must have 1 evaluation (at its end) or 3 (start, halfway, end)"
-            raise source.fault(expected, value=evaluations)
-        raw = np.frombuffer(message, dtype=np.uint8)
-        found = cls(raw, np.full(len(raw), 0xFF, dtype=np.uint8))
-        for name, leaf in _leaves(message, kind, source, Counter(), whole, ""):
-            place = slice(leaf.start, leaf.stop)
-            _check_type(leaf, name, source)
-            if name.endswith(" device"):
-                text = message[place].decode("utf-8", "replace")
-                found.devices.setdefault(name[:3], []).append(text)
-                continue
-            found.fixed[place] = 0x80 if leaf.wire_type == VARINT else 0
-            if name in kind.metrics or name == _PARAMETERS:
-                found.places[name] = place
-                if name.endswith("_unix_s") and leaf.stop - leaf.start != len(_TIME):
-                    to_seconds(message[place].decode("latin-1"), source)
-        return found
-
-    def fits(self, messages: Bytes) -> NDArray[np.bool_]:
-        """(n,) whether each of (n, length) messages has this layout."""
-        at = np.flatnonzero(self.fixed)
-        differ = (messages[:, at] ^ self.message[at]) & self.fixed[at]
-        fits: NDArray[np.bool_] = (differ == 0).all(axis=1)
-        return fits
-
-
-#: In place of trainable parameters that a message does not state; no message can state it.
-_ABSENT = -1 << 40
+    Raises:
+        FormatError: it is not a message of this kind.
+    """
+    whole = Field(0, LENGTH, 0, len(message))
+    evaluations = sum(one.number == 1 for one in fields(message, source=source))
+    if evaluations not in (1, 3):
+        expected = "a training must have 1 evaluation (at its end) or 3 (start, halfway, end)"
+        raise source.fault(expected, value=evaluations)
+    shared = np.full(len(message), 0xFF, dtype=np.uint8)
+    places: dict[str, slice] = {}
+    devices: dict[str, list[str]] = defaultdict(list)
+    for name, leaf in _leaves(message, kind, source, Counter(), whole, ""):
+        place = slice(leaf.start, leaf.stop)
+        _check_type(leaf, name, source)
+        if name.endswith(" device"):
+            devices[name[:3]].append(message[place].decode("utf-8", "replace"))
+            continue
+        shared[place] = 0x80 if leaf.wire_type == VARINT else 0
+        if name in kind.metrics or name == _PARAMETERS:
+            places[name] = place
+            if name.endswith("_unix_s") and leaf.stop - leaf.start != len(_TIME):
+                to_seconds(message[place].decode("latin-1"), source)
+    return shared, places, devices
 
 
 def _decoded(
     messages: Sequence[bytes], kind: Message, at: At, devices: dict[str, dict[str, None]]
 ) -> tuple[dict[str, Values], NDArray[np.int64]]:
-    """The metrics of n messages, NaN where missing, and their trainable parameters or `_ABSENT`.
+    """The metrics of n messages, NaN where missing, and their trainable parameters or `UNSTATED`.
 
-    The names of the devices are added to `devices`, which holds them in order by sort.
+    The names of the devices are added to an assembler's `devices`.
 
     Raises:
         FormatError: a message is malformed, located by `at`.
     """
     values: dict[str, Values] = defaultdict(lambda: np.full(len(messages), np.nan))
-    parameters = np.full(len(messages), _ABSENT, dtype=np.int64)
+    parameters = np.full(len(messages), UNSTATED, dtype=np.int64)
     lengths = np.fromiter(map(len, messages), dtype=np.int64, count=len(messages))
     for length in dict.fromkeys(lengths.tolist()):
         left = np.flatnonzero(lengths == length)
@@ -232,10 +220,11 @@ def _decoded(
         block = np.frombuffer(joined, dtype=np.uint8).reshape(len(left), length)
         while len(left):
             first = int(left[0])
-            layout = _Layout.of(messages[first], kind, at(first))
-            same = layout.fits(block)
+            shared, found, names = _layout(messages[first], kind, at(first))
+            fixed = np.flatnonzero(shared)
+            same = ((block[:, fixed] ^ block[0, fixed]) & shared[fixed] == 0).all(axis=1)
             part, places = (block, left) if same.all() else (block[same], left[same])
-            for name, place in layout.places.items():
+            for name, place in found.items():
                 raw = np.ascontiguousarray(part[:, place])
                 if name == _PARAMETERS:
                     parameters[places] = _whole_numbers(raw)
@@ -243,8 +232,8 @@ def _decoded(
                     values[name][places] = _many_seconds(raw, at, places)
                 else:
                     values[name][places] = raw.view("<f8")[:, 0]
-            for sort, names in layout.devices.items():
-                devices.setdefault(sort, {})[", ".join(names)] = None
+            for sort, each in names.items():
+                devices[sort][", ".join(each)] = None
             left, block = left[~same], block[~same]
     return dict(values), parameters
 
@@ -377,39 +366,23 @@ def read_trainings(
     """
     assembler = Assembler(Source(str(path), None))
     digest = sha256()
-    devices: dict[str, dict[str, None]] = {}
     for offsets, records in read_batches(path, digest=digest):
         at = partial(_at, str(path), offsets)
         trainings, messages = _parsed(records, offsets, str(path))
-        numbers: dict[tuple[str, str, str], int] = {}
-        which = [
-            numbers.setdefault((stated, bits, ops), len(numbers))
-            for stated, _, bits, ops, _ in trainings
+        seen: dict[tuple[str, str, str], int] = {}
+        places = [
+            seen.setdefault((stated, bits, ops), i)
+            for i, (stated, _, bits, ops, _) in enumerate(trainings)
         ]
-        cells = list(numbers)
-        rows = cell_rows([(bits, ops) for _, bits, ops in cells])
-        for i in np.flatnonzero(rows < 0).tolist():
-            message = f"a row must have a cell of at most {MAX_VERTICES} vertices and nine edges"
-            raise at(which.index(i)).fault(message, value=":".join(cells[i][1:]))
-        for i in wrong_hashes(rows, [stated for stated, _, _ in cells], whole=check_hashes):
-            cell = Cell.from_row(int(rows[i]))
-            message = f"the hash of a row must be its cell's, {cell.nasbench_hash}"
-            raise at(which.index(i)).fault(message, value=cells[i][0])
-        rows = rows[which]
-        values, stated = _decoded(messages, kind, at, devices)
-        true = network.parameters(rows)
-        for i in np.flatnonzero((stated != true) & (stated != _ABSENT)).tolist():
-            message = f"the cell has {true[i]} trainable parameters"
-            raise at(i).fault(message, value=int(stated[i]))
-        assembler.add(
-            rows, np.array([row[1] for row in trainings], dtype=np.int32), values, offsets=offsets
-        )
-    return assembler.finish(
-        Path(path).stem,
-        default=replace(kind.origin, source=Path(path).name, sha256=digest.hexdigest()),
-        attributes={sort: "; ".join(names) for sort, names in devices.items()},
-        drop_zero_co2=True,
-    )
+        firsts, which = np.unique(places, return_inverse=True)
+        first = partial(_at, str(path), [offsets[i] for i in firsts.tolist()])
+        hashes, cells = [key[0] for key in seen], [key[1:] for key in seen]
+        rows = checked_rows(cells, hashes, first, whole=check_hashes)[which]
+        values, parameters = _decoded(messages, kind, at, assembler.devices)
+        check_parameters(rows, parameters, at)
+        budgets = np.array([row[1] for row in trainings], dtype=np.int32)
+        assembler.add(rows, budgets, values, offsets=offsets)
+    return assembler.finish(replace(kind.origin, sha256=digest.hexdigest()), drop_zero_co2=True)
 
 
 def _at(path: str, offsets: Sequence[int], i: int) -> Source:
@@ -469,15 +442,10 @@ def has_energy(path: str | PathLike[str]) -> bool:
         FormatError: the first frame, row or message is malformed.
     """
     for offset, data in read_frames(path):
-        at = partial(_at, str(path), [offset])
         (message,) = _parsed([data], [offset], str(path))[1]
-        run = list(fields(message, source=at(0)))
-        evaluations = [one for one in run if (one.number, one.wire_type) == (1, LENGTH)]
-        inner = [v for e in evaluations for v in fields(message, e.start, e.stop, at(0))]
-        # Field 6 of NAS-Bench-101's evaluations is a text, the checkpoint path.
-        return any(one.number > 3 for one in run) or any(
-            value.number > 6 or (value.number == 6 and value.wire_type != LENGTH) for value in inner
-        )
+        whole, source = Field(0, LENGTH, 0, len(message)), _at(str(path), [offset], 0)
+        leaves = _leaves(message, NASBENCH, source, Counter(), whole, "")
+        return any(not name or one.wire_type != _wire_type(name) for name, one in leaves)
     return False
 
 

@@ -17,8 +17,7 @@ from typing import Annotated, Any
 import msgspec
 import numpy as np
 
-from naslib_ecnas import network
-from naslib_ecnas.data.assemble import Assembler, Source, opened
+from naslib_ecnas.data.assemble import UNSTATED, Assembler, Source, check_parameters, opened
 from naslib_ecnas.data.nasbench_tfrecord import to_seconds
 from naslib_ecnas.data.table import Columns
 from naslib_ecnas.errors import FormatError, StorageError, UnknownCellError, UnknownTableError
@@ -103,7 +102,7 @@ def _values(data: Any, kind: type[msgspec.Struct], prefix: str, source: Source) 
 def _training(
     raw: bytes, row: int, epochs: int, devices: dict[str, dict[str, None]], source: Source
 ) -> dict[str, float]:
-    """The metrics in one file, with the names of the devices added to `devices`."""
+    """The metrics in one file, with the names of the devices added to an assembler's `devices`."""
     try:
         data = from_json(raw)
         run = msgspec.convert(data, _Run)
@@ -114,10 +113,8 @@ def _training(
         raise
     except ValueError as error:
         raise source.fault(f"the file must be EC-NAS's results of a training: {error}") from error
-    parameters = int(network.parameters(row)[0])
-    if run.trainable_params not in (None, parameters):
-        message = f"the cell has {parameters} trainable parameters"
-        raise source.fault(message, value=run.trainable_params)
+    stated = UNSTATED if run.trainable_params is None else run.trainable_params
+    check_parameters(np.array([row]), np.array([stated]), lambda _: source)
     if values.get("epoch", epochs) != epochs:
         message = f"a training in this folder must end after {epochs} epochs"
         raise source.fault(message, value=values["epoch"])
@@ -130,7 +127,7 @@ def _training(
                     values[metric] = number
         names = ", ".join(name.strip() for name in _flat(usage.devices))
         if names:
-            devices.setdefault(sort, {})[names] = None
+            devices[sort][names] = None
     return values
 
 
@@ -178,10 +175,9 @@ def read_results_tree(folder: str | PathLike[str]) -> Columns:
         FormatError: the tree contains a link, or a file is not such a JSON document.
     """
     root = Path(folder)
-    digest = sha256()
+    digest, assembler = sha256(), Assembler(Source(str(root), None))
     places: list[tuple[int, int, int]] = []  # row, epochs, repeat
     trainings: list[dict[str, float]] = []
-    devices: dict[str, dict[str, None]] = {}
     space = Space(MAX_VERTICES)
     cells: dict[str, int] = {}
     for path, (budget, prefix, key, repeat, _) in _files(root, 0):
@@ -201,21 +197,17 @@ def read_results_tree(folder: str | PathLike[str]) -> Columns:
             raise source.fault(message, value=key) from error
         cells[key] = row
         places.append((row, int(budget), int(repeat) - 1))
-        trainings.append(_training(raw, row, int(budget), devices, source))
+        trainings.append(_training(raw, row, int(budget), assembler.devices, source))
     if not places:
         form = "<epochs>_epochs/<2 digits>/<hash>/repeat_<n>/results.json"
         raise UnknownTableError(f"{root} contains no training, {form}")
     rows, budgets, repeats = np.array(places, dtype=np.int32).T
     metrics = dict.fromkeys(metric for training in trainings for metric in training)
     values = {m: np.array([t.get(m, np.nan) for t in trainings], dtype=float) for m in metrics}
-    assembler = Assembler(Source(str(root), None))
     assembler.add(rows, budgets, values, repeats=repeats)
-    return assembler.finish(
-        root.resolve().name,
-        default=Provenance("unknown", source=root.resolve().name, sha256=digest.hexdigest()),
-        attributes={sort: "; ".join(found) for sort, found in devices.items()},
-        drop_zero_co2=True,
-    )
+    name = root.resolve().name
+    origin = Provenance("unknown", source=name, sha256=digest.hexdigest())
+    return assembler.finish(origin, name=name, drop_zero_co2=True)
 
 
 def _files(folder: Path, level: int) -> Iterator[tuple[Path, tuple[str, ...]]]:

@@ -95,7 +95,7 @@ def read_batches(
     object of `hashlib`, is given, it is updated with all bytes of the file.
     """
     source = Source(str(path))
-    with opened(path, buffered=False) as file:
+    with opened(path) as file:
         size = os.fstat(file.fileno()).st_size
         rest, begin, missing = b"", 0, 0
         # The rest of a large frame is read at once and not copied again and again.

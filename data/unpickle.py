@@ -240,11 +240,11 @@ def unpickled(path: str | PathLike[str], kind: str) -> tuple[Content, str]:
     from naslib_ecnas.data.assemble import Source, opened
 
     digest = sha256()
-    with opened(path, buffered=False) as file:
+    with opened(path) as file:
         while piece := file.read(1 << 20):
             digest.update(piece)
         memory = _MEMORY + _MEMORY_PER_BYTE * file.tell()
-        file.seek(0)
+        os.lseek(file.fileno(), 0, os.SEEK_SET)  # not only in the buffer
         done = subprocess.run(
             [sys.executable, "-c", _START, kind, str(memory), str(_SECONDS), *sys.path],
             stdin=file,

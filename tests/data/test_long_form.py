@@ -230,13 +230,16 @@ def test_parquet_of_other_tables_is_refused(tmp_path: Path) -> None:
     good = {"cell": [cell], "epochs": [4], "repeat": [0], "energy_kwh": [0.5]}
     parquet.write_table(pyarrow.table(good), path)
     assert read_parquet(path).values["energy_kwh"].item() == 0.5
+    nothing = pyarrow.array([None], pyarrow.string())  # a hash that is not compared
+    parquet.write_table(pyarrow.table({**good, "nasbench_hash": nothing}), path)
+    assert read_parquet(path).rows.tolist() == [0]
     parquet.write_table(pyarrow.table(good).slice(0, 0), path)
     with pytest.raises(FormatError, match="no training"):
         read_parquet(path)
     for change in (
         *({"energy_kwh": [energy]} for energy in ("half", [1.0])),
         *({"epochs": [epochs]} for epochs in ("4", 4.5, None)),
-        *({"cell": [None]}, {"cell": [5]}, {"other": [1]}),
+        *({"cell": [None]}, {"cell": [5]}, {"other": [1]}, {"nasbench_hash": ["0" * 32]}),
     ):
         parquet.write_table(pyarrow.table({**good, **change}), path)
         with pytest.raises(FormatError) as caught:
@@ -292,12 +295,3 @@ def test_texts_that_are_not_a_cell_are_an_error_of_the_file() -> None:
     ):
         with pytest.raises(FormatError, match=r"x\.csv: a line has no valid cell"):
             rows_of(str(Cell.from_row(3)), text)
-
-
-def test_hashes_are_compared() -> None:
-    rows = np.array([3, 3, 90], dtype=np.int32)
-    right = [Cell.from_row(row).nasbench_hash for row in rows.tolist()]
-    for hashes in (right, [right[0], None, ""]):
-        long_form._check_hashes(rows, hashes, SOURCE)
-    with pytest.raises(FormatError, match="hash of a line"):
-        long_form._check_hashes(rows, [right[0], right[2], right[2]], SOURCE)

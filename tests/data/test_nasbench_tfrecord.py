@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import struct
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -336,8 +337,10 @@ def test_protobuf_s_messages_are_read_alike(kind: Message, classes: dict[str, An
     @given(st.lists(anything(classes, name), min_size=1, max_size=5))
     def check(messages: list[Any]) -> None:
         raw = [message.SerializeToString() for message in messages]
-        source = nasbench_tfrecord.Source("x")
-        values, parameters = nasbench_tfrecord._decoded(raw, kind, lambda _: source, {})
+        source = nasbench_tfrecord.NOWHERE
+        values, parameters = nasbench_tfrecord._decoded(
+            raw, kind, lambda _: source, defaultdict(dict)
+        )
         for i, message in enumerate(messages):
             found = {metric: array[i] for metric, array in values.items() if array[i] == array[i]}
             assert found == plain_values(message)
@@ -375,7 +378,7 @@ def test_protobuf_reads_and_writes_our_messages(
 
 def many(texts: list[str]) -> list[float]:
     raw = np.frombuffer("".join(texts).encode("latin-1"), dtype=np.uint8).reshape(-1, 19)
-    source = nasbench_tfrecord.Source("x")
+    source = nasbench_tfrecord.NOWHERE
     places = np.arange(len(texts))
     return nasbench_tfrecord._many_seconds(raw, lambda _: source, places).tolist()
 
