@@ -258,7 +258,7 @@ class EnergyMeter(Meter):
                         sleep=sleep,
                     )
             if cpu:
-                where = {"root": rapl_root, "lock_folder": lock_folder}
+                where: dict[str, Any] = {"root": rapl_root, "lock_folder": lock_folder}
                 self.cpu_state, cpus = cpu_sources(opened, environ=environ, clock=clock, **where)
             self._sources = {**gpus, **cpus}
             # The thread references the sensors, not the meter: a dropped meter is finalized.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from functools import cache, partial, reduce
+from functools import cache, reduce
 from typing import Any
 
 import torch
@@ -32,12 +32,9 @@ class ConvBnRelu(nn.Sequential):
     With stride 1 and an odd kernel, TensorFlow's "same" is the same padding on both sides.
     """
 
-    def __init__(
-        self, inputs: int, outputs: int, kernel: int, *, momentum: float, epsilon: float
-    ) -> None:
+    def __init__(self, inputs: int, outputs: int, kernel: int, **norm: Any) -> None:
         convolution = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False)
-        norm = nn.BatchNorm2d(outputs, eps=epsilon, momentum=momentum)
-        super().__init__(convolution, norm, nn.ReLU(inplace=True))
+        super().__init__(convolution, nn.BatchNorm2d(outputs, **norm), nn.ReLU(inplace=True))
 
 
 class CellModule(nn.Module):
@@ -45,31 +42,26 @@ class CellModule(nn.Module):
 
     An interior vertex adds up its predecessors: other interior vertices, cut to its channels, and
     a projection of the input. The output concatenates its interior predecessors and adds a
-    projection of the input if there is an edge from it.
+    projection of the input if there is an edge from it. `norm` are settings of `nn.BatchNorm2d`.
     """
 
-    def __init__(
-        self, cell: Cell, inputs: int, outputs: int, *, momentum: float, epsilon: float
-    ) -> None:
+    def __init__(self, cell: Cell, inputs: int, outputs: int, **norm: Any) -> None:
         super().__init__()
         matrix = cell.matrix.tolist()
         last = cell.vertices - 1
         topology = topologies().row_topology[cell.row]
-        self._widths = [inputs, *_channels(outputs)[topology].tolist()[: last - 1]]
+        self._widths = [inputs, *_channels(outputs)[topology].tolist()[: last - 1], outputs]
         self._sources = [[s for s in range(1, t) if matrix[s][t]] for t in range(last + 1)]
 
-        conv = partial(ConvBnRelu, momentum=momentum, epsilon=epsilon)
         self.operations = nn.ModuleList()
         self.projections = nn.ModuleDict()
-        for vertex in range(1, last):
-            width = self._widths[vertex]
+        for vertex, width in enumerate(self._widths):
             kernel = _KERNELS.get(cell.ops[vertex])
             pool = nn.MaxPool2d(3, stride=1, padding=1)
-            self.operations.append(conv(width, width, kernel) if kernel else pool)
+            if 0 < vertex < last:
+                self.operations.append(ConvBnRelu(width, width, kernel, **norm) if kernel else pool)
             if matrix[0][vertex]:
-                self.projections[str(vertex)] = conv(inputs, width, 1)
-        if matrix[0][last]:
-            self.projections[str(last)] = conv(inputs, outputs, 1)
+                self.projections[str(vertex)] = ConvBnRelu(inputs, width, 1, **norm)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, inputs, h, w) to (n, outputs, h, w)."""
@@ -106,7 +98,7 @@ class Network(nn.Module):
         batch_norm_epsilon: float = 1e-5,
     ) -> None:
         super().__init__()
-        norm = {"momentum": batch_norm_momentum, "epsilon": batch_norm_epsilon}
+        norm = {"momentum": batch_norm_momentum, "eps": batch_norm_epsilon}
         self.stem: ConvBnRelu = ConvBnRelu(3, _STEM_CHANNELS, 3, **norm)
         self.stacks: nn.ModuleList = nn.ModuleList()
         before = _STEM_CHANNELS
@@ -151,9 +143,7 @@ def initialise(network: nn.Module, generator: torch.Generator) -> None:
         if isinstance(module, nn.Conv2d):
             _cut_normal(module.weight, module.weight[0].numel(), generator)
         elif isinstance(module, nn.BatchNorm2d):
-            module.reset_running_stats()
-            module.weight.fill_(1)
-            module.bias.fill_(0)
+            module.reset_parameters()
         elif isinstance(module, nn.Linear):
             bound = math.sqrt(6 / (module.in_features + module.out_features))
             module.weight.uniform_(-bound, bound, generator=generator)
@@ -172,11 +162,8 @@ def build(cell: Cell, recipe: Recipe, *, seed: int) -> Network:
     """The initialised network of a cell, on the CPU; the same for the same seed."""
     # torch's layers draw from its global generator, which fork_rng restores.
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-        network = Network(
-            cell,
-            batch_norm_momentum=recipe.batch_norm_momentum,
-            batch_norm_epsilon=recipe.batch_norm_epsilon,
-        )
+        norm = {n: getattr(recipe, n) for n in ("batch_norm_momentum", "batch_norm_epsilon")}
+        network = Network(cell, **norm)
     initialise(network, torch.Generator().manual_seed(seed))
     return network
 

@@ -201,9 +201,8 @@ class Trainer:
                 right += (logits.argmax(dim=1) == labels).sum()
                 finite &= logits.isfinite().all()
             accuracy = int(right) / count if bool(finite) else math.nan
-        window = self._windows.made[name]
-        where: dict[str, Any] = {"when": when, "split": split, "window": window}
-        return Evaluation(**where, steps=steps, images=count, accuracy=accuracy)
+        found: dict[str, Any] = {"steps": steps, "images": count, "accuracy": accuracy}
+        return Evaluation(when=when, split=split, window=self._windows.made[name], **found)
 
     def _logits(self, images: Tensor) -> Tensor:
         """(n, 10) float32 logits of standardised images."""

@@ -63,13 +63,6 @@ def test_constant_power_times_seconds(standin: Any) -> None:
     assert reading.integral_j == pytest.approx(80)
     assert w.window.gpu_total_j == reading.energy_j
     assert reading.flags == ()
-    standin.set(instant=0, average=0, period=0.001)
-    with standin.meter() as meter:  # without a refresh period the energy is exact
-        standin.set(period=0)
-        standin.set(power=250)
-        with meter.window("train") as w:
-            standin.sleep(10)
-    assert w.window.gpu_total_j == pytest.approx(2500, abs=1e-9)
 
 
 def test_power_is_integrated_where_there_is_no_counter(standin: Any) -> None:
@@ -167,7 +160,6 @@ def test_what_a_reader_should_know_is_flagged(standin: Any) -> None:
     reading = one(measured(standin))
     assert (reading.valid, reading.agreement) == (True, "apart")
     assert reading.flags == ("counter-against-power",)
-    assert reading.integral_j == pytest.approx(120)
     standin.set(scale=1, power=600)  # the limit is 400 W
     assert one(measured(standin)).flags == ("above-power-limit",)
 
