@@ -69,7 +69,7 @@ function logTicks(low, high, most) {
 }
 
 /** Ticks of the visible part of an axis, `{ text, place }`, and the unit of their numbers. */
-function axisTicks({ metric, scale }, whole, [low, high], most) {
+function axisTicks({ metric, scale, whole, low, high }, most) {
   // The unit follows the whole axis, so that zooming does not change it.
   const { factor, unit } = readingUnit(metric, scale.value((whole[0] + whole[1]) / 2));
   const [a, b] = [scale.value(low) * factor, scale.value(high) * factor];

@@ -49,16 +49,17 @@ function layersOf({ vertices, edges }) {
   return { layers, chains };
 }
 
+const widthOf = (item) => (item.through ? NODE.lane : NODE.width);
+/** Distance of two items side by side. */
+const room = (a, b) => (widthOf(a) + widthOf(b)) / 2 + NODE.gapX;
+const meanX = (items) => items.reduce((sum, item) => sum + item.x, 0) / items.length;
+
 /** Order the items of each layer so that each is near the mean of its neighbours. */
 function arrange(layers) {
-  const width = (item) => (item.through ? NODE.lane : NODE.width);
   const spread = (layer) => {
-    const total = layer.reduce((sum, item) => sum + width(item) + NODE.gapX, -NODE.gapX);
-    let x = -total / 2;
-    for (const item of layer) {
-      item.x = x + width(item) / 2;
-      x += width(item) + NODE.gapX;
-    }
+    layer.forEach((item, i) => (item.x = i ? layer[i - 1].x + room(layer[i - 1], item) : 0));
+    const middle = (layer.at(-1).x + (widthOf(layer.at(-1)) - widthOf(layer[0])) / 2) / 2;
+    for (const item of layer) item.x -= middle;
   };
   layers.forEach(spread);
   let best = null;
@@ -67,7 +68,7 @@ function arrange(layers) {
     for (const layer of downwards ? layers : [...layers].reverse()) {
       const near = (item) => {
         const others = downwards ? item.up : item.down;
-        return others.length ? others.reduce((s, o) => s + o.x, 0) / others.length : item.x;
+        return others.length ? meanX(others) : item.x;
       };
       layer.sort((a, b) => near(a) - near(b));
       spread(layer);
@@ -79,34 +80,30 @@ function arrange(layers) {
     layers[i] = order;
     spread(order);
   });
-  settle(layers, width);
+  settle(layers);
 }
 
 /** Move every item towards its neighbours, as far as the items beside it leave room. */
-function settle(layers, width) {
+function settle(layers) {
   for (let round = 0; round < 24; round++) {
     for (const layer of layers) {
       layer.forEach((item, i) => {
-        const others = [...item.up, ...item.down];
-        const wanted = others.reduce((sum, o) => sum + o.x, 0) / others.length;
-        const room = (a, b) => (width(a) + width(b)) / 2 + NODE.gapX;
-        const low = i > 0 ? layer[i - 1].x + room(layer[i - 1], item) : -Infinity;
-        const high = i + 1 < layer.length ? layer[i + 1].x - room(layer[i + 1], item) : Infinity;
-        item.x = Math.min(high, Math.max(low, wanted));
+        const [before, after] = [layer[i - 1], layer[i + 1]];
+        const low = before ? before.x + room(before, item) : -Infinity;
+        const high = after ? after.x - room(after, item) : Infinity;
+        item.x = Math.min(high, Math.max(low, meanX([...item.up, ...item.down])));
       });
     }
   }
 }
 
+/** Twice the number of pairs of lines that cross. */
 function crossings(layers) {
-  let count = 0;
-  for (const layer of layers) {
+  const counts = layers.map((layer) => {
     const lines = layer.flatMap((item) => item.down.map((other) => [item.x, other.x]));
-    lines.forEach(([a, b], i) => {
-      for (const [c, d] of lines.slice(i + 1)) if ((a - c) * (b - d) < 0) count++;
-    });
-  }
-  return count;
+    return lines.flatMap(([a, b]) => lines.filter(([c, d]) => (a - c) * (b - d) < 0)).length;
+  });
+  return counts.reduce((sum, count) => sum + count);
 }
 
 /** The drawing of a cell as an SVG element. */

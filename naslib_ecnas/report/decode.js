@@ -104,17 +104,11 @@ class Table {
 
   /** Vertices, edges and operations of a cell. */
   cellOf(row) {
-    let low = 0;
-    let high = this.first.length;
-    while (high - low > 1) {
-      const middle = (low + high) >> 1;
-      if (this.first[middle] <= row) low = middle;
-      else high = middle;
-    }
-    const vertices = this.topologyVertices[low];
+    const topology = this.first.findLastIndex((first) => first <= row);
+    const vertices = this.topologyVertices[topology];
     const last = this.cell.edges.at(-1)[1];
     const edges = this.cell.edges
-      .filter((_, bit) => (this.topologyCode[low] >> bit) & 1)
+      .filter((_, bit) => (this.topologyCode[topology] >> bit) & 1)
       .map(([i, j]) => [i, j === last ? vertices - 1 : j]);
     const names = labels(this.ops[row], vertices - 2).map((label) => this.cell.operations[label]);
     return { row, vertices, edges, ops: ["input", ...names, "output"] };
@@ -122,10 +116,7 @@ class Table {
 
   /** Rows of the true front of two metrics, sorted by the first metric of the front. */
   frontOf(x, y, epochs) {
-    const found = this.fronts.find(
-      (f) => f.epochs === epochs && x !== y && f.objectives.includes(x) && f.objectives.includes(y),
-    );
-    return found?.rows ?? new Int32Array(0);
+    return this.fronts.find((f) => f.epochs === epochs && [x, y].every((name) => f.objectives.includes(name))).rows;
   }
 }
 

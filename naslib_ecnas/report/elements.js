@@ -39,9 +39,9 @@ function fillTable(table, heads, lines, right) {
   const row = (cells, tag) =>
     element("tr", {}, ...cells.map((given, i) => {
       const attributes = tag === "th" ? { scope: "col" } : {};
-      if (right.has(i)) attributes.class = "number";
+      if (right.includes(i)) attributes.class = "number";
       if (given.span > 1) attributes.colspan = given.span;
-      return element(tag, attributes, given.span ? given.content : given);
+      return element(tag, attributes, given.content ?? given);
     }));
   const head = element("thead", {}, row(heads, "th"));
   table.replaceChildren(head, element("tbody", {}, ...lines.map((line) => row(line, "td"))));

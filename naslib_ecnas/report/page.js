@@ -18,9 +18,8 @@ const valuesOf = (row) => metrics().map((metric) => shown(metric, table.value(ro
 function start() {
   chosen.epochs = table.epochs;
   const names = table.metrics.map((m) => m.name);
-  chosen.x = names.includes("energy_kwh") ? "energy_kwh" : names[0];
-  const accuracies = ["validation_accuracy", "test_accuracy"].filter((n) => names.includes(n));
-  chosen.y = accuracies[0] ?? names.find((n) => n !== chosen.x);
+  chosen.x = ["energy_kwh", ...names].find((n) => names.includes(n));
+  chosen.y = ["validation_accuracy", "test_accuracy", ...names].find((n) => names.includes(n) && n !== chosen.x);
   traits = table.traits();
   groups = grouped(table.runs);
   plot = new Scatter(byId("scatter"), pick);
@@ -47,15 +46,15 @@ function fillControls(names) {
     });
   }
   const epochs = byId("epochs");
-  epochs.append(...table.budgets.map((b) => new Option(String(b), String(b))));
+  epochs.append(...table.budgets.map((budget) => new Option(budget, budget)));
   epochs.addEventListener("change", () => {
     chosen.epochs = Number(epochs.value);
     changeAxes();
   });
   for (let v = 2; v <= table.vertices; v++) byId("filter-vertices").append(checkbox(v, true, changeCells));
   for (const name of table.cell.operations) {
-    const select = element("select", { "data-operator": name });
-    select.append(new Option("with or without", "any"), new Option("with", "with"), new Option("without", "without"));
+    const options = [["with or without", "any"], ["with", "with"], ["without", "without"]];
+    const select = element("select", { "data-operator": name }, ...options.map((pair) => new Option(...pair)));
     select.addEventListener("change", changeCells);
     byId("filter-operators").append(element("label", {}, `${OPERATOR[name].text} `, select));
   }
@@ -66,12 +65,8 @@ function fillControls(names) {
   });
   byId("stretch").addEventListener("change", changeAxes);
   byId("controls").addEventListener("submit", (event) => event.preventDefault());
-  for (const [id, factor] of [["zoom-in", 1.6], ["zoom-out", 1 / 1.6]]) {
-    byId(id).addEventListener("click", () => {
-      const { x, y } = plot.centre();
-      plot.zoom(factor, x, y);
-    });
-  }
+  byId("zoom-in").addEventListener("click", () => plot.zoom(1.6));
+  byId("zoom-out").addEventListener("click", () => plot.zoom(1 / 1.6));
   byId("zoom-home").addEventListener("click", () => plot.home());
   byId("go").addEventListener("submit", (event) => {
     event.preventDefault();
@@ -87,7 +82,7 @@ function axis(name) {
   const { log, step } = table.columns[index];
   const stretched = byId("stretch").checked && stretchable(name);
   const scale = stretched ? SCALES.stretched : log ? SCALES.log : SCALES.linear;
-  return { metric: table.metric.get(name), scale, step: stretched ? 0 : step, place: table.places(index, scale) };
+  return new Axis(table.metric.get(name), scale, stretched ? 0 : step, table.places(index, scale));
 }
 
 /** Whether an axis can be stretched: it shows a share, and no value is 1. */
@@ -99,7 +94,7 @@ function changeAxes() {
   byId("stretch-label").hidden = ![chosen.x, chosen.y].some(stretchable);
   byId("axis-x").value = chosen.x;
   byId("axis-y").value = chosen.y;
-  byId("epochs").value = String(chosen.epochs);
+  byId("epochs").value = chosen.epochs;
   plot.axes(axis(chosen.x), axis(chosen.y));
   changeCells();
   fillFront();
@@ -111,12 +106,11 @@ function changeCells() {
   const vertices = Array.from(byId("filter-vertices").querySelectorAll(":checked"), (box) => Number(box.value));
   const wanted = Array.from(byId("filter-operators").querySelectorAll("select"), (select) => select.value);
   const passes = Uint8Array.from({ length: 64 }, (_, trait) => {
-    const fits = (want, label) => want === "any" || Boolean((trait >> (3 + label)) & 1) === (want === "with");
-    return vertices.includes(trait & 7) && wanted.every(fits);
+    const has = (label) => ((trait >> (3 + label)) & 1 ? "with" : "without");
+    return vertices.includes(trait & 7) && wanted.every((want, label) => want === "any" || want === has(label));
   });
   const rows = new Int32Array(table.cells);
-  let n = 0;
-  let held = 0;
+  let [n, held] = [0, 0];
   for (let row = 0; row < table.cells; row++) {
     if (px[row] !== px[row] || py[row] !== py[row]) continue;
     held++;
@@ -133,16 +127,12 @@ function changeCells() {
 /** Draw the true front and the runs over the cells. */
 function changeMarks() {
   const marked = [{ rows: front(), colour: plot.ink.front, shape: "circle", size: 2.6, stepped: true }];
-  for (const group of groups.filter((g) => g.shown)) {
-    const here =
-      group.epochs === chosen.epochs &&
-      group.objectives.length === 2 &&
-      [chosen.x, chosen.y].every((name) => group.objectives.includes(name));
-    const look = { colour: groupColour(group), shape: group.shape };
-    for (const run of group.runs) {
-      marked.push({ ...look, rows: run.front, size: 3.4, stepped: here && group.runs.length < 4 });
-    }
-    if (here) marked.push({ ...look, rows: group.runs.map((r) => r.knee), size: 7 });
+  for (const { runs, epochs, objectives, shape, colour } of groups.filter((g) => g.shown)) {
+    const axes = objectives.length === 2 && [chosen.x, chosen.y].every((name) => objectives.includes(name));
+    const here = axes && epochs === chosen.epochs;
+    const look = { colour: colourOf(colour), shape };
+    for (const run of runs) marked.push({ ...look, rows: run.front, size: 3.4, stepped: here && runs.length < 4 });
+    if (here) marked.push({ ...look, rows: runs.map((run) => run.knee), size: 7 });
   }
   plot.marked = marked;
   plot.request();
@@ -151,23 +141,23 @@ function changeMarks() {
 
 function fillLegend() {
   const legend = byId("legend");
-  const entries = [
-    element("span", {}, swatch("square", plot.ink["cloud-deep"]), " cells, darker where there are more"),
-    element("span", {}, swatch("circle", plot.ink.front), ` true front (${front().length})`),
-  ];
-  for (const group of groups) {
+  const boxes = groups.map((group) => {
     const n = group.runs.length;
     const box = checkbox(`${group.name}${n > 1 ? `, ${n} runs` : ""}: front, knee marked larger`, group.shown, (on) => {
       group.shown = on;
       changeMarks();
       drawCurves(byId("curves"), groups, table);
     });
-    box.firstChild.after(swatch(group.shape, groupColour(group)));
-    entries.push(box);
-  }
+    box.firstChild.after(swatch(group.shape, colourOf(group.colour)));
+    return box;
+  });
   // Keep the focus of the checkbox that was just changed.
   const focused = [...legend.querySelectorAll("input")].indexOf(document.activeElement);
-  legend.replaceChildren(...entries);
+  legend.replaceChildren(
+    element("span", {}, swatch("square", plot.ink["cloud-deep"]), " cells, darker where there are more"),
+    element("span", {}, swatch("circle", plot.ink.front), ` true front (${front().length})`),
+    ...boxes,
+  );
   if (focused >= 0) legend.querySelectorAll("input")[focused].focus();
 }
 
@@ -181,7 +171,7 @@ function fillFront() {
     ...valuesOf(row),
     table.cellOf(row).ops.slice(1, -1).map((op) => OPERATOR[op].text).join(", ") || "none",
   ]);
-  fillTable(byId("front-table"), ["Row", axisLabel(mx, ""), axisLabel(my, ""), "Operators"], lines, new Set([0, 1, 2]));
+  fillTable(byId("front-table"), ["Row", axisLabel(mx, ""), axisLabel(my, ""), "Operators"], lines, [0, 1, 2]);
 }
 
 /** Select a cell: draw it and show its metrics at every budget. */
@@ -190,7 +180,7 @@ function pick(row) {
   plot.request();
   const cell = table.cellOf(row);
   byId("picked-title").textContent = `Cell ${counted(row)}`;
-  byId("go-row").value = String(row);
+  byId("go-row").value = row;
   byId("drawing").replaceChildren(drawCell(cell));
   fillCosts(row, cell);
   const says = valuesOf(row).map((value, i) => `${metrics()[i].about} ${value}`);
@@ -215,7 +205,7 @@ function fillCosts(row, cell) {
     return [name, ...(fixed ? [{ content: values[0], span: values.length }] : values)];
   });
   const costs = element("table", {});
-  fillTable(costs, ["Epochs", ...table.budgets], lines, new Set(table.budgets.map((_, i) => i + 1)));
+  fillTable(costs, ["Epochs", ...table.budgets], lines, table.budgets.map((_, i) => i + 1));
   const region = { class: "scroll", tabindex: 0, role: "region", "aria-label": "Metrics of the selected cell" };
   const note = rounded
     ? "≈: rounded on this page; the table below gives the precision."
@@ -227,10 +217,11 @@ function fillCosts(row, cell) {
   );
 }
 
-function showTip(row, x, y) {
+function showTip(row, point) {
   const tip = byId("tip");
   tip.hidden = row === null;
   if (row === null) return;
+  const { x, y } = point;
   tip.textContent = `Cell ${counted(row)}: ${valuesOf(row).join(", ")}`;
   const right = x > plot.width / 2;
   tip.style.left = right ? "" : `${x + 14}px`;

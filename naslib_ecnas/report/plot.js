@@ -4,11 +4,52 @@
 const MARGIN = { left: 54, right: 12, top: 44, bottom: 62 };
 const SHADES = 256;
 
+/** An axis: the `place` of each cell on a `scale` of `SCALES`, rounded to `step`; `low` to `high` is visible. */
+class Axis {
+  constructor(metric, scale, step, place) {
+    let [low, high] = [Infinity, -Infinity];
+    for (const v of place) {
+      if (v < low) low = v;
+      if (v > high) high = v;
+    }
+    const pad = (high - low) * 0.035 || Math.abs(high) * 0.1 || 1;
+    Object.assign(this, { metric, scale, step, place, whole: [low - pad, high + pad] });
+    this.home();
+  }
+
+  home() {
+    [this.low, this.high] = this.whole;
+  }
+
+  get span() {
+    return this.high - this.low;
+  }
+
+  /** Where a place lies in the visible part: 0 at its start, 1 at its end. */
+  share(place) {
+    return (place - this.low) / this.span;
+  }
+
+  pan(share) {
+    const by = share * this.span;
+    this.low += by;
+    this.high += by;
+  }
+
+  /** Zoom around a share of the visible part. */
+  zoom(factor, share) {
+    const at = this.low + share * this.span;
+    const span = this.span / factor;
+    this.low = at - share * span;
+    this.high = at + (1 - share) * span;
+  }
+}
+
 class Scatter {
   /** A plot on a canvas; `onPick(row)` is called when a cell is selected. */
   constructor(canvas, onPick) {
     const [context, raster] = [canvas.getContext("2d"), document.createElement("canvas")];
-    Object.assign(this, { canvas, context, raster, onPick, marked: [], frames: [], picked: null, cross: null });
+    Object.assign(this, { canvas, context, raster, onPick, marked: [], frames: 0, picked: null, cross: null });
     this.theme();
     new ResizeObserver(() => this.resize()).observe(canvas);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
@@ -32,11 +73,9 @@ class Scatter {
     }
   }
 
-  /** Show other axes: `{ metric, scale, step, place }` each, `place` a Float32Array over all cells. */
   axes(x, y) {
-    this.x = x;
-    this.y = y;
-    this.home();
+    Object.assign(this, { x, y });
+    this.request();
   }
 
   /** Show other cells, by their rows. */
@@ -52,20 +91,8 @@ class Scatter {
   }
 
   home() {
-    const range = (place) => {
-      let low = Infinity;
-      let high = -Infinity;
-      for (const v of place) {
-        if (v < low) low = v;
-        if (v > high) high = v;
-      }
-      const pad = (high - low) * 0.035 || Math.abs(high) * 0.1 || 1;
-      return [low - pad, high + pad];
-    };
-    const [x0, x1] = range(this.x.place);
-    const [y0, y1] = range(this.y.place);
-    this.whole = { x0, x1, y0, y1 };
-    this.view = { ...this.whole };
+    this.x.home();
+    this.y.home();
     this.request();
   }
 
@@ -92,7 +119,6 @@ class Scatter {
 
   draw() {
     if (!this.rows || !this.inner) return;
-    const began = performance.now();
     const { context, ratio, inner } = this;
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, this.canvas.width, this.canvas.height);
@@ -106,28 +132,24 @@ class Scatter {
     for (const layer of this.marked) this.drawLayer(layer);
     this.drawPicked();
     context.restore();
-    this.frames.push(performance.now() - began);
-    if (this.frames.length > 240) this.frames.shift();
+    this.frames++;
   }
 
   /** Count cells into device pixels, then colour the counts on a logarithmic ramp. */
   drawCells() {
-    const { ratio, inner, view, xs, ys, raster } = this;
-    const width = Math.round(inner.width * ratio);
-    const height = Math.round(inner.height * ratio);
+    const { ratio, inner, xs, ys, raster } = this;
+    const [width, height] = [inner.width, inner.height].map((side) => Math.round(side * ratio));
     if (raster.width !== width || raster.height !== height || !this.counts) {
-      raster.width = width;
-      raster.height = height;
+      Object.assign(raster, { width, height });
       this.counts = new Uint32Array(width * height);
       this.image = raster.getContext("2d").createImageData(width, height);
       this.pixels = new Uint32Array(this.image.data.buffer);
     }
     const { counts, pixels, shades } = this;
     counts.fill(0);
-    const sx = width / (view.x1 - view.x0);
-    const sy = height / (view.y1 - view.y0);
-    const { x0, y1 } = view;
-    const size = this.dotSize(sx, sy, width, height);
+    const [sx, sy] = [width / this.x.span, height / this.y.span];
+    const [x0, y1] = [this.x.low, this.y.high];
+    const size = this.dotSize();
     const before = size >> 1;
     let most = 1;
     for (let i = 0; i < xs.length; i++) {
@@ -157,32 +179,28 @@ class Scatter {
     const scale = (SHADES - 1 - least) / Math.log(Math.max(2, ramp.length - 1));
     for (let n = 1; n < ramp.length; n++) ramp[n] = least + Math.log(n) * scale;
     const top = ramp.length - 1;
-    for (let i = 0; i < counts.length; i++) {
-      const n = counts[i];
-      pixels[i] = n === 0 ? 0 : shades[ramp[n < top ? n : top]];
-    }
+    // The first entries of ramp and shades are 0, transparent.
+    for (let i = 0; i < counts.length; i++) pixels[i] = shades[ramp[Math.min(counts[i], top)]];
     raster.getContext("2d").putImageData(this.image, 0, 0);
     this.context.drawImage(raster, Math.round(inner.left * ratio), Math.round(inner.top * ratio));
   }
 
   /** Side of a cell's square in device pixels; larger if fewer cells are visible. */
-  dotSize(sx, sy, width, height) {
-    const { view, xs, ys } = this;
+  dotSize() {
+    const { x, y, xs, ys } = this;
+    const [x0, x1, y0, y1] = [x.low, x.high, y.low, y.high];
     let seen = 0;
-    for (let i = 0; i < xs.length; i++) {
-      if (xs[i] >= view.x0 && xs[i] < view.x1 && ys[i] >= view.y0 && ys[i] < view.y1) seen++;
-    }
-    this.seen = seen;
+    for (let i = 0; i < xs.length; i++) if (xs[i] >= x0 && xs[i] < x1 && ys[i] >= y0 && ys[i] < y1) seen++;
     const css = seen > 60000 ? 1 : seen > 8000 ? 1.5 : seen > 1000 ? 2.5 : seen > 200 ? 4 : 5;
     return Math.max(1, Math.round(css * this.ratio));
   }
 
   drawAxes() {
-    const { context, inner, view, whole, ink } = this;
+    const { context, inner, ink } = this;
     const { left, right, top, bottom } = inner;
     context.font = `12px ${this.font}`;
-    const across = axisTicks(this.x, [whole.x0, whole.x1], [view.x0, view.x1], inner.width / 62);
-    const up = axisTicks(this.y, [whole.y0, whole.y1], [view.y0, view.y1], inner.height / 44);
+    const across = axisTicks(this.x, inner.width / 62);
+    const up = axisTicks(this.y, inner.height / 44);
     const columns = across.ticks.map(({ place }) => Math.round(this.toX(place)) + 0.5);
     const lines = up.ticks.map(({ place }) => Math.round(this.toY(place)) + 0.5);
     context.globalAlpha = 0.55;
@@ -194,9 +212,7 @@ class Scatter {
       const x = Math.min(this.toX(place), this.width - context.measureText(text).width / 2 - 1);
       this.text(text, x, bottom + 6, "center", "top", ink.quiet);
     }
-    const rounded = ((this.x.step ?? 0) / (view.x1 - view.x0)) * inner.width;
-    const roundedUp = ((this.y.step ?? 0) / (view.y1 - view.y0)) * inner.height;
-    if (Math.max(rounded, roundedUp) >= 4) {
+    if (Math.max((this.x.step / this.x.span) * inner.width, (this.y.step / this.y.span) * inner.height) >= 4) {
       const says = "Cells lie on a grid here: this page rounds values.";
       this.text(says, left + 6, bottom - 5, "left", "bottom", ink.quiet, inner.width - 12);
     }
@@ -235,11 +251,11 @@ class Scatter {
   }
 
   toX(place) {
-    return this.inner.left + ((place - this.view.x0) / (this.view.x1 - this.view.x0)) * this.inner.width;
+    return this.inner.left + this.x.share(place) * this.inner.width;
   }
 
   toY(place) {
-    return this.inner.top + ((this.view.y1 - place) / (this.view.y1 - this.view.y0)) * this.inner.height;
+    return this.inner.bottom - this.y.share(place) * this.inner.height;
   }
 
   point(row) {
@@ -285,53 +301,38 @@ class Scatter {
   }
 
   /** Row of the cell nearest to a point of the canvas, marked cells first; null if none is near. */
-  nearest(px, py, radius = Infinity) {
-    const { inner, view } = this;
-    let best = Math.min(radius, 9) ** 2;
-    let found = null;
-    for (const { rows } of this.marked) {
+  nearest(point, radius = Infinity) {
+    const { inner, x, y } = this;
+    const [sx, sy] = [inner.width / x.span, inner.height / y.span];
+    const [atX, atY] = [x.low + (point.x - inner.left) / sx, y.high - (point.y - inner.top) / sy];
+    const nearestOf = (rows, most) => {
+      let [best, found] = [most ** 2, null];
       for (const row of rows) {
-        const [x, y] = this.point(row);
-        const distance = (x - px) ** 2 + (y - py) ** 2;
+        const dx = (x.place[row] - atX) * sx;
+        const dy = (y.place[row] - atY) * sy;
+        const distance = dx * dx + dy * dy;
         if (distance < best) [best, found] = [distance, row];
       }
-    }
-    if (found !== null) return found;
-    const sx = inner.width / (view.x1 - view.x0);
-    const sy = inner.height / (view.y1 - view.y0);
-    const x = view.x0 + (px - inner.left) / sx;
-    const y = view.y1 - (py - inner.top) / sy;
-    best = radius ** 2;
-    for (let i = 0; i < this.xs.length; i++) {
-      const dx = (this.xs[i] - x) * sx;
-      const dy = (this.ys[i] - y) * sy;
-      const distance = dx * dx + dy * dy;
-      if (distance < best) [best, found] = [distance, this.rows[i]];
-    }
-    return found;
+      return found;
+    };
+    const marked = this.marked.flatMap(({ rows }) => [...rows]);
+    return nearestOf(marked, Math.min(radius, 9)) ?? nearestOf(this.rows, radius);
   }
 
   pan(dx, dy) {
-    const { view, inner } = this;
-    const x = (dx / inner.width) * (view.x1 - view.x0);
-    const y = (dy / inner.height) * (view.y1 - view.y0);
-    this.view = { x0: view.x0 - x, x1: view.x1 - x, y0: view.y0 + y, y1: view.y1 + y };
+    this.x.pan(-dx / this.inner.width);
+    this.y.pan(dy / this.inner.height);
     this.request();
   }
 
   /** Zoom around a point of the canvas; a factor above 1 zooms in. */
-  zoom(factor, px, py) {
-    const { view, inner, whole } = this;
-    const fx = (px - inner.left) / inner.width;
-    const fy = (py - inner.top) / inner.height;
-    const wide = (whole.x1 - whole.x0) / (view.x1 - view.x0);
+  zoom(factor, point = this.centre()) {
+    const { x, y, inner } = this;
+    const wide = (x.whole[1] - x.whole[0]) / x.span;
     // Limits: slightly more than all cells, and where only the rounding would be visible.
     const by = Math.min(500 / wide, Math.max(0.8 / wide, factor));
-    const x = view.x0 + fx * (view.x1 - view.x0);
-    const y = view.y1 - fy * (view.y1 - view.y0);
-    const width = (view.x1 - view.x0) / by;
-    const height = (view.y1 - view.y0) / by;
-    this.view = { x0: x - fx * width, x1: x + (1 - fx) * width, y1: y + fy * height, y0: y - (1 - fy) * height };
+    x.zoom(by, (point.x - inner.left) / inner.width);
+    y.zoom(by, (inner.bottom - point.y) / inner.height);
     this.request();
   }
 }

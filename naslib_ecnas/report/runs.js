@@ -1,34 +1,36 @@
 "use strict";
 // Searches: groups of runs, their curves and their table.
 
-/** Groups of runs that differ in the seed only; each has a colour and a shape. */
-function grouped(runs) {
+/** Lists of the items that have equal keys, in the order of the first of each. */
+function groupedBy(items, keyOf) {
   const groups = new Map();
-  for (const run of runs) {
-    const { paper, epochs, objectives, evaluations } = run;
-    const method = run.method + (paper ? " (paper setting)" : "");
-    const key = JSON.stringify([method, epochs, objectives, evaluations]);
-    if (!groups.has(key)) {
-      const shape = Object.keys(SHAPES)[groups.size % 5];
-      groups.set(key, { index: groups.size, shape, method, epochs, objectives, evaluations, runs: [], shown: true });
-    }
-    groups.get(key).runs.push(run);
+  for (const item of items) {
+    const key = JSON.stringify(keyOf(item));
+    if (!groups.has(key)) groups.set(key, []);
+    groups.get(key).push(item);
   }
-  const all = [...groups.values()];
-  for (const group of all) {
-    const alone = all.filter((g) => g.method === group.method).length === 1;
-    group.name = group.method + (alone ? "" : `, ${group.evaluations} at ${group.epochs} epochs`);
-  }
-  return all;
+  return [...groups.values()];
 }
 
-const groupColour = (group) => colourOf(`run-${group.index % 6}`);
+/** Groups of runs that differ in the seed only; each has a colour of the style sheet and a shape. */
+function grouped(runs) {
+  const alike = groupedBy(runs, (run) => [run.method, run.paper, run.epochs, run.objectives, run.evaluations]);
+  const groups = alike.map((runs, i) => {
+    const { epochs, objectives, evaluations, paper } = runs[0];
+    const method = runs[0].method + (paper ? " (paper setting)" : "");
+    const look = { colour: `run-${i % 6}`, shape: Object.keys(SHAPES)[i % 5] };
+    return { ...look, method, epochs, objectives, evaluations, runs, shown: true };
+  });
+  for (const group of groups) {
+    const alone = groups.filter((g) => g.method === group.method).length === 1;
+    group.name = group.method + (alone ? "" : `, ${group.evaluations} at ${group.epochs} epochs`);
+  }
+  return groups;
+}
 
 /** Curves of hypervolume over evaluations: one chart for each set of objectives and budget. */
 function drawCurves(host, groups, table) {
-  const key = (group) => JSON.stringify([group.objectives, group.epochs]);
-  const charts = [...new Set(groups.map(key))].map((one) => {
-    const some = groups.filter((group) => key(group) === one);
+  const charts = groupedBy(groups, (group) => [group.objectives, group.epochs]).map((some) => {
     const { objectives, epochs } = some[0];
     const names = objectives.map((name) => table.metric.get(name)?.about ?? name).join(" and ");
     const caption =
@@ -62,7 +64,7 @@ function curveChart(groups, label) {
     const curve = (counts, values, thick) => {
       const known = counts.map((n, i) => [x(n).toFixed(1), values[i]]).filter(([, v]) => Number.isFinite(v));
       const d = known.map(([at, v], i) => `${i ? `H${at}V` : `M${at} `}${y(v).toFixed(1)}`).join("");
-      parts.push(svg("path", { d, stroke: groupColour(group), "stroke-width": thick, class: "curve" }));
+      parts.push(svg("path", { d, stroke: colourOf(group.colour), "stroke-width": thick, class: "curve" }));
     };
     const many = group.runs.length > 1;
     for (const run of group.runs) curve(run.counts, run.curve, many ? 0.8 : 2.2);
@@ -84,16 +86,16 @@ function fillRunTable(host, groups, onPick) {
   const heads = ["", "Run", "Method", "Seed", "Evaluations", "On its front", "Hypervolume", "Energy spent", "Knee"];
   const lines = groups.flatMap((group) =>
     group.runs.map((run) => [
-      swatch(group.shape, groupColour(group)),
+      swatch(group.shape, colourOf(group.colour)),
       run.label,
       group.method,
-      String(run.seed),
+      run.seed,
       run.evaluations.toLocaleString("en"),
-      String(run.front.length),
+      run.front.length,
       run.hypervolume?.toFixed(4) ?? "unknown",
       Number.isFinite(run.spent.energy_kwh) ? `${plain(run.spent.energy_kwh)} kWh` : "unknown",
       rowButton(run.knee, onPick),
     ]),
   );
-  fillTable(host, heads, lines, new Set([3, 4, 5, 6, 7, 8]));
+  fillTable(host, heads, lines, [3, 4, 5, 6, 7, 8]);
 }
