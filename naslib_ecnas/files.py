@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import io
 import json
 import math
 import os
@@ -197,6 +196,12 @@ def _check_names(made: Any, data: Any, place: str = "$") -> None:
 # -- tables of named columns, as CSV ----
 
 
+class _Written(list[str]):
+    """The texts that a writer was given."""
+
+    write = list.append
+
+
 @dataclass(frozen=True)
 class Sheet:
     """Rows of values under headings that carry their units."""
@@ -227,16 +232,11 @@ class Sheet:
         """The sheet as CSV; an unknown value is an empty field, floats are exact."""
         import csv  # here, as most processes write no CSV
 
-        out = io.StringIO()
+        lines = _Written()
         # A text is quoted if it has a character of the terminator: so either kind of line end is.
-        writer = csv.writer(out, lineterminator="\r\n")
-        lines = []
-        for row in (self.headings, *self.rows):
-            writer.writerow([_field(value) for value in row])
-            lines.append(out.getvalue()[:-2] + "\n")
-            out.seek(0)
-            out.truncate()
-        return "".join(lines)
+        writer = csv.writer(lines, lineterminator="\r\n")
+        writer.writerows(map(_field, row) for row in (self.headings, *self.rows))
+        return "".join(line[:-2] + "\n" for line in lines)
 
     def write(self, path: Path) -> Path:
         """Write it as CSV, atomically.

@@ -390,8 +390,8 @@ def _placements(vertices: int) -> tuple[NDArray[Any], ...]:
     count = np.bincount(size, minlength=_SLOTS + 1)
     placed = np.zeros((len(table.code), 1 << slots), dtype=np.int32)
     for subset, slot_mask in enumerate(inside):
-        fits = table.vertices - 2 == size[subset]
-        placed[fits, subset] = moved(table.code[fits], np.flatnonzero(slot_mask))
+        fits, slot_map = table.vertices - 2 == size[subset], tuple(np.flatnonzero(slot_mask))
+        placed[fits, subset] = moved(table.code[fits], slot_maps()[slot_map])
     rank = np.where(inside, inside.cumsum(axis=1) - 1, -1)
     return np.argsort(size, kind="stable"), count.cumsum() - count, count, placed, rank
 
@@ -487,7 +487,7 @@ def _graphs_by_topology(vertices: int) -> tuple[NDArray[np.int32], NDArray[np.in
 def _vertices_and_slots() -> NDArray[np.int64]:
     """(2, n_maps, 6) interior vertex of each slot, and slot of each interior vertex, or `_FREE`."""
     out = np.full((2, len(slot_maps()), _SLOTS + 1), _FREE, dtype=np.int64)
-    for number, mapping in enumerate(slot_maps()):
+    for mapping, number in slot_maps().items():
         out[0, number, : len(mapping)] = mapping
         out[1, number, list(mapping)] = np.arange(len(mapping))
     return out

@@ -83,16 +83,17 @@ class LabelledGraphs:
 
 
 @cache
-def slot_maps() -> tuple[tuple[int, ...], ...]:
-    """Every injection of slots into the five interior vertices; `map[slot]` is 0 to 4."""
-    return tuple(m for k in range(_SLOTS + 1) for m in permutations(range(_SLOTS), k))
+def slot_maps() -> dict[tuple[int, ...], int]:
+    """Every injection of slots into the five interior vertices, `map[slot]` is 0 to 4; numbered."""
+    maps = (m for k in range(_SLOTS + 1) for m in permutations(range(_SLOTS), k))
+    return {mapping: number for number, mapping in enumerate(maps)}
 
 
 @cache
 def slot_weights() -> NDArray[np.int64]:
     """(n_maps, 5) what the label of each interior vertex adds to the packed labels of the slots."""
     weights = np.zeros((len(slot_maps()), _SLOTS), dtype=np.int64)
-    for number, mapping in enumerate(slot_maps()):
+    for mapping, number in slot_maps().items():
         weights[number, list(mapping)] = 3 ** np.arange(len(mapping) - 1, -1, -1)
     return weights
 
@@ -109,16 +110,18 @@ def _digits(slots: int) -> NDArray[np.int64]:
     return np.arange(3**slots) // 3 ** np.arange(slots - 1, -1, -1)[:, None] % 3
 
 
-def moved(codes: NDArray[np.integer], slot_map: Iterable[int]) -> IntArray:
+def moved(codes: NDArray[np.integer], which: int | slice) -> IntArray:
     """Codes after each slot moves to the interior vertex that a slot map names for it.
 
     `_BACKWARD` is set in a code if an edge then points back.
+
+    Args:
+        codes: (n,) codes.
+        which: number of the slot map, or a slice of them.
+
+    Returns:
+        (n,) codes, or (maps, n) for a slice.
     """
-    return _moved(codes, _slot_map_numbers()[tuple(slot_map)])
-
-
-def _moved(codes: NDArray[np.integer], which: int | slice) -> IntArray:
-    """`moved` by the numbers of slot maps: (n,), or (maps, n) for a slice of them."""
     low, middle, high = _moving_tables()[:, which]
     image: IntArray = low[..., codes & 127]
     image |= middle[..., codes >> 7 & 127]
@@ -127,16 +130,11 @@ def _moved(codes: NDArray[np.integer], which: int | slice) -> IntArray:
 
 
 @cache
-def _slot_map_numbers() -> dict[tuple[int, ...], int]:
-    return {mapping: number for number, mapping in enumerate(slot_maps())}
-
-
-@cache
 def _moving_tables() -> IntArray:
     """(3, n_maps, 128) new codes of all values of each seven bits of a code, by slot map."""
     maps = slot_maps()
     target = np.tile(np.arange(MAX_VERTICES), (len(maps), 1))
-    for number, mapping in enumerate(maps):
+    for mapping, number in maps.items():
         target[number, 1 : len(mapping) + 1] = np.array(mapping, dtype=int) + 1
     image = np.full((MAX_VERTICES, MAX_VERTICES), _BACKWARD, dtype=np.int32)
     for edge, bit in EDGE_BIT.items():
@@ -178,7 +176,7 @@ def topologies() -> TopologyTable:
     n_topologies = n_rows = 0
     for v in range(2, MAX_VERTICES + 1):
         slots = v - 2
-        orders = tuple(permutations(range(slots)))
+        orders = [slot_maps()[order] for order in permutations(range(slots))]
         codes = _pruned_codes(v)
         least = codes.copy()
         for order in orders:
@@ -193,8 +191,7 @@ def topologies() -> TopologyTable:
         smallest = np.tile(every, (len(canonical), 1))
         for order in orders:
             holds = np.flatnonzero(moved(canonical, order) == canonical)
-            weights = slot_weights()[_slot_map_numbers()[order], :slots]
-            image = (weights @ digits).astype(np.uint8)
+            image = (slot_weights()[order, :slots] @ digits).astype(np.uint8)
             smallest[holds] = np.minimum(smallest[holds], image)
         representative = smallest == every
         rank = np.cumsum(representative, dtype=np.int32).reshape(smallest.shape)
@@ -238,7 +235,7 @@ def pruned_graphs() -> tuple[IntArray, LabelledGraphs]:
     for slots in range(_SLOTS + 1):
         maps = slice(*np.searchsorted(sizes, (slots, slots + 1)))
         own = np.flatnonzero(table.vertices == slots + 2)
-        image = _moved(table.code[own], maps)
+        image = moved(table.code[own], maps)
         mapping, place = np.nonzero(image < _BACKWARD)
         code.append(image[mapping, place])
         topology.append(own[place].astype(np.int16))

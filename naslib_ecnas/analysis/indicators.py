@@ -40,10 +40,7 @@ def igd_plus(values: ArrayLike, front: ArrayLike, scale: Scale) -> float:
         >>> igd_plus([[2.0, 1.0]], front, scale)
         0.5
     """
-    import moocore
-
-    points, targets = _scaled(values, front, scale)
-    return float(moocore.igd_plus(points, ref=targets)) if len(points) else math.inf
+    return _distance("igd_plus", values, front, scale)
 
 
 def epsilon(values: ArrayLike, front: ArrayLike, scale: Scale) -> float:
@@ -53,10 +50,7 @@ def epsilon(values: ArrayLike, front: ArrayLike, scale: Scale) -> float:
     2003), on the scale's costs. 0.1 means: at the worst place of the front a tenth of the range
     from ideal to reference is missing in one objective.
     """
-    import moocore
-
-    points, targets = _scaled(values, front, scale)
-    return float(moocore.epsilon_additive(points, ref=targets)) if len(points) else math.inf
+    return _distance("epsilon_additive", values, front, scale)
 
 
 def epsilon_factor(values: ArrayLike, front: ArrayLike, objectives: Sequence[str]) -> float:
@@ -109,13 +103,14 @@ def paper_hypervolume(values: ArrayLike, objectives: Sequence[str] = OBJECTIVES)
     return hypervolume(np.column_stack([accuracy, energy * _WH_PER_KWH]), _PAPER_REFERENCE)
 
 
-def _scaled(
-    values: ArrayLike, front: ArrayLike, scale: Scale
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Costs of a set and of the distinct points of the true front."""
+def _distance(name: str, values: ArrayLike, front: ArrayLike, scale: Scale) -> float:
+    """A distance of moocore from the distinct points of the true front to a set, on the scale."""
+    import moocore
+
     targets = scale.costs(_targets(front, scale.objectives))
     costs = scale.costs(values)
-    return costs[candidates(costs)], targets
+    points = costs[candidates(costs)]
+    return float(getattr(moocore, name)(points, ref=targets)) if len(points) else math.inf
 
 
 def _targets(front: ArrayLike, objectives: Sequence[str]) -> NDArray[np.float64]:

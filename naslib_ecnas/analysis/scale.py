@@ -251,10 +251,8 @@ def common_budgets(cumulatives: Sequence[ArrayLike], steps: int = 50) -> NDArray
     last = min((float(one[-1]) if len(one) else 0.0 for one in spent), default=0.0)
     if not 0 < first <= last:
         raise ConfigError("the runs have no budget in common", value=(first, last))
-    budgets = np.geomspace(first, last, steps)
-    # Rounding must not put the last one beyond the run's end, or the first before its start.
-    budgets[0], budgets[-1] = first, last
-    return np.unique(np.clip(budgets, first, last))
+    # Rounding must not put one beyond a run's end, or before its start.
+    return np.unique(np.clip(np.geomspace(first, last, steps), first, last))
 
 
 def band(curves: ArrayLike, budgets: ArrayLike) -> AnytimeBand:
