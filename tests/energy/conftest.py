@@ -31,7 +31,7 @@ class Standin:
     def __init__(self, lib: Any) -> None:
         self._lib = lib
         lib.standin_set.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_double]
-        lib.standin_origin.restype = lib.standin_now.restype = ctypes.c_double
+        lib.standin_now.restype = ctypes.c_double
 
     def set(self, gpu: int = 0, **values: float) -> None:
         for key, value in values.items():
@@ -44,10 +44,6 @@ class Standin:
     def sleep(self, seconds: float) -> None:
         """Move the clock."""
         self.set(clock=self.now() + seconds)
-
-    def origin(self, gpu: int = 0) -> float:
-        """Time at which the sine began."""
-        return float(self._lib.standin_origin(gpu))
 
     def running(self) -> int:
         """How often NVML is initialised."""

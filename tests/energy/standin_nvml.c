@@ -86,7 +86,6 @@ int standin_set(int i, const char *key, double x) {
     return OK;
 }
 
-double standin_origin(int i) { return gpu[i].origin; }
 double standin_now(void) { return now(); }
 int standin_running(void) { return running; }
 

@@ -88,10 +88,11 @@ def test_power_is_integrated_where_there_is_no_counter(standin: Any) -> None:
 
 
 def test_a_sine_of_power_integrates_to_its_closed_form(standin: Any) -> None:
+    t0 = standin.now()
     standin.set(counter=0, power=200, swing=100, hertz=1.0)
     with standin.meter(sample_hz=50) as meter, meter.window("train") as w:
         standin.elapse(meter, 0.8, samples=40)
-    omega, t0 = 2 * math.pi, standin.origin()
+    omega = 2 * math.pi
     a, b = w.window.started - t0, w.window.stopped - t0
     exact = 200 * (b - a) + 100 * (math.cos(omega * a) - math.cos(omega * b)) / omega
     reading = one(w.window)

@@ -1,16 +1,14 @@
-"""Which GPU a training runs on, NVML's errors, and what is imported."""
+"""Which GPU a training runs on, and NVML's errors."""
 
 from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-import naslib_ecnas.energy
 from naslib_ecnas.energy import (
     Denied,
     EnergyMeter,
@@ -32,13 +30,7 @@ from naslib_ecnas.energy.nvml import (
 from naslib_ecnas.energy.sensors import QueryFailed
 from naslib_ecnas.errors import MissingDependencyError
 
-# -- imports --------------------------------------------------------------------------------------
-
-
-def test_one_file_uses_pynvml() -> None:
-    files = Path(naslib_ecnas.energy.__file__).parent.glob("*.py")
-    using = [path.name for path in files if '"pynvml' in path.read_text(encoding="utf-8")]
-    assert using == ["nvml.py"]
+# -- the library ----------------------------------------------------------------------------------
 
 
 def test_without_the_package_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,24 +10,26 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
 from naslib_ecnas.energy import CpuState, EnergyMeter, Window
 from naslib_ecnas.energy.rapl import cpu_sources
-from naslib_ecnas.energy.sensors import Source
 
 SAFETY_S = 600.0
 
 
-class Opened(NamedTuple):
-    state: CpuState
-    sources: dict[str, Source]
-    close: Callable[[], None]
+class Counters:
+    """Opens the counters; `close` closes all that are open."""
 
+    def __init__(self, **where: Any) -> None:
+        self._where, self._opened = where, ExitStack()
+        self.close = self._opened.close
 
-Open = Callable[..., Opened]
+    def __call__(self, **options: Any) -> CpuState:
+        state, self.sources = cpu_sources(self._opened, **{**self._where, **options})
+        return state
 
 
 @pytest.fixture
@@ -38,16 +40,10 @@ def meter(powercap: Any, tmp_path: Path, clock: Any) -> Iterator[EnergyMeter]:
 
 
 @pytest.fixture
-def rapl(powercap: Any, tmp_path: Path) -> Iterator[Open]:
-    """Opens the counters; all are closed at the end."""
-    with ExitStack() as every:
-
-        def open_(**options: Any) -> Opened:
-            one = every.enter_context(ExitStack())
-            where = {"root": powercap.root, "lock_folder": tmp_path}
-            return Opened(*cpu_sources(one, **{**where, **options}), one.close)
-
-        yield open_
+def rapl(powercap: Any, tmp_path: Path) -> Iterator[Counters]:
+    counters = Counters(root=powercap.root, lock_folder=tmp_path)
+    yield counters
+    counters.close()
 
 
 @contextmanager
@@ -140,7 +136,9 @@ def test_a_fall_that_no_wrap_explains_and_a_counter_that_vanishes(
 # -- which counters -------------------------------------------------------------------------------
 
 
-def test_absent_and_damaged_counters_are_absent(powercap: Any, rapl: Open, tmp_path: Path) -> None:
+def test_absent_and_damaged_counters_are_absent(
+    powercap: Any, rapl: Counters, tmp_path: Path
+) -> None:
     with (
         EnergyMeter(devices=(), rapl_root=tmp_path, lock_folder=tmp_path) as meter,
         meter.window("train") as w,
@@ -150,9 +148,8 @@ def test_absent_and_damaged_counters_are_absent(powercap: Any, rapl: Open, tmp_p
     assert math.isnan(w.window.cpu_total_j)
     (powercap.root / "intel-rapl:0" / "energy_uj").write_text("-5\n")
     for text in ("must contain a number", "no RAPL package"):
-        opened = rapl()
-        assert (opened.state.kind, text in opened.state.detail) == ("absent", True)
-        assert opened.sources == {}
+        state = rapl()
+        assert (state.kind, text in state.detail, rapl.sources) == ("absent", True, {})
         for package in range(2):
             powercap.zone(f"intel-rapl:{package}", "psys", 1)
     assert list(tmp_path.glob("*.lock")) == []
@@ -178,26 +175,24 @@ def test_a_denied_counter_comes_with_the_remedy(powercap: Any) -> None:
     assert all(word in remedy for word in ("setcap", "group"))
 
 
-def test_of_a_distributed_training_rank_0_measures(rapl: Open) -> None:
+def test_of_a_distributed_training_rank_0_measures(rapl: Counters) -> None:
     for name in ("LOCAL_RANK", "SLURM_LOCALID", "OMPI_COMM_WORLD_LOCAL_RANK"):
-        opened = rapl(environ={name: "3"})
-        assert (opened.state.kind, opened.sources) == ("elsewhere", {})
-        assert f"{name}=3" in opened.state.detail
+        state = rapl(environ={name: "3"})
+        assert (state.kind, f"{name}=3" in state.detail, rapl.sources) == ("elsewhere", True, {})
         for rank in ("", "0"):
-            opened = rapl(environ={name: rank})
-            assert (opened.state.kind, len(opened.sources)) == ("measured", 4)
-            opened.close()
+            assert (rapl(environ={name: rank}).kind, len(rapl.sources)) == ("measured", 4)
+            rapl.close()
 
 
 # -- the lock -------------------------------------------------------------------------------------
 
 
 def test_of_several_processes_one_measures_and_the_lock_names_it(
-    powercap: Any, rapl: Open, tmp_path: Path
+    powercap: Any, rapl: Counters, tmp_path: Path
 ) -> None:
     umask = os.umask(0)
     try:
-        first = rapl()
+        rapl()
     finally:
         os.umask(umask)
     (lock,) = tmp_path.glob("ecnas-rapl-*.lock")
@@ -205,43 +200,44 @@ def test_of_several_processes_one_measures_and_the_lock_names_it(
     assert lock.read_text() == f"{os.getpid()}\n"
     (tmp_path / "link").symlink_to(powercap.root)  # by another name the same counters
     second = rapl(root=tmp_path / "link")
-    assert (second.state.kind, second.sources) == ("elsewhere", {})
-    assert second.state.detail == f"process {os.getpid()} of this node measures the CPU"
+    assert (second.kind, rapl.sources) == ("elsewhere", {})
+    assert second.detail == f"process {os.getpid()} of this node measures the CPU"
     lock.write_bytes(b"\xff\xfe\n")
-    assert rapl().state.kind == "elsewhere"
+    assert rapl().kind == "elsewhere"
     lock.write_text("")
-    assert "(unknown)" in rapl().state.detail
-    first.close()
-    first.close()
+    assert "(unknown)" in rapl().detail
+    rapl.close()
+    rapl.close()
     # A longer number that is left from before does not show behind the new one.
     lock.write_text("123456789012345\n")
-    assert rapl().state.kind == "measured"
+    assert rapl().kind == "measured"
     assert lock.read_text() == f"{os.getpid()}\n"
 
 
-def test_without_a_lock_it_measures_all_the_same(rapl: Open, tmp_path: Path) -> None:
+def test_without_a_lock_it_measures_all_the_same(rapl: Counters, tmp_path: Path) -> None:
     """Better measured twice than not at all; and the target of a link is not written to."""
-    assert rapl(lock_folder=tmp_path / "nowhere").state.kind == "measured"
-    rapl().close()
+    assert rapl(lock_folder=tmp_path / "nowhere").kind == "measured"
+    rapl()
+    rapl.close()
     (lock,) = tmp_path.glob("ecnas-rapl-*.lock")
     lock.unlink()
     (tmp_path / "precious").write_text("keep me")
     lock.symlink_to(tmp_path / "precious")
-    assert rapl().state.kind == "measured"
+    assert rapl().kind == "measured"
     assert (tmp_path / "precious").read_text() == "keep me"
 
 
-def test_a_forked_child_neither_releases_nor_keeps_its_parents_lock(rapl: Open) -> None:
-    opened = rapl()
-    with child(opened.close) as (_, answer):
+def test_a_forked_child_neither_releases_nor_keeps_its_parents_lock(rapl: Counters) -> None:
+    rapl()
+    with child(rapl.close) as (_, answer):
         assert answer == "None"
-        assert rapl().state.kind == "elsewhere"
-        opened.close()  # while the child still has the file
-        assert rapl().state.kind == "measured"
+        assert rapl().kind == "elsewhere"
+        rapl.close()  # while the child still has the file
+        assert rapl().kind == "measured"
 
 
-def test_a_killed_process_does_not_keep_the_lock(rapl: Open) -> None:
-    with child(lambda: rapl().state.kind) as (pid, kind):
-        assert (kind, rapl().state.kind) == ("measured", "elsewhere")
+def test_a_killed_process_does_not_keep_the_lock(rapl: Counters) -> None:
+    with child(lambda: rapl().kind) as (pid, kind):
+        assert (kind, rapl().kind) == ("measured", "elsewhere")
         os.kill(pid, signal.SIGKILL)
-    assert rapl().state.kind == "measured"
+    assert rapl().kind == "measured"

@@ -24,6 +24,7 @@ from naslib_ecnas.training.recipe import RECIPES
 pytestmark = pytest.mark.slow
 # 0.875 is exact in float32, through which TensorFlow takes these two.
 RECIPE = replace(RECIPES["ecnas"], batch_size=4, decay=0.875, momentum=0.875)
+RMSPROP = {name: getattr(RECIPE, name) for name in ("decay", "momentum", "epsilon")}
 STEPS, SIDE = 6, 8
 RATES = [RECIPE.rate(step, 20) for step in range(STEPS)]
 #: All three operations, two vertices that meet, projections within and to the output.
@@ -39,26 +40,23 @@ class Graph:
     """A network in TensorFlow, with the weights of one in torch."""
 
     def __init__(self, tf: Any, network: Network) -> None:
-        self._tf, self._v1 = tf, tf.compat.v1
-        self.variables: list[Any] = []
-        self.names: list[str] = []
+        self._tf = tf
+        self.variables: dict[str, Any] = {}
         self._known = {id(p): name for name, p in network.named_parameters()}
         self.statistics: dict[str, tuple[Any, Any]] = {}
 
-    def _variable(self, parameter: torch.Tensor, turned: tuple[int, ...] | None) -> Any:
-        value = parameter.detach().numpy()
-        variable = self._v1.Variable(value if turned is None else value.transpose(turned))
-        self.variables.append(variable)
-        self.names.append(self._known[id(parameter)])
-        return variable
+    def _variable(self, parameter: torch.Tensor, *turned: int) -> Any:
+        value = self._tf.compat.v1.Variable(parameter.detach().numpy().transpose(turned))
+        self.variables[self._known[id(parameter)]] = value
+        return value
 
     def conv(self, module: ConvBnRelu, x: Any) -> Any:
         tf, (conv, norm, _) = self._tf, module
         # NHWC and HWIO, as TensorFlow has them on a CPU.
-        x = tf.nn.conv2d(x, self._variable(conv.weight, (2, 3, 1, 0)), 1, "SAME")
+        x = tf.nn.conv2d(x, self._variable(conv.weight, 2, 3, 1, 0), 1, "SAME")
         mean, variance = tf.nn.moments(x, [0, 1, 2])
         self.statistics[self._known[id(norm.weight)][: -len("weight")]] = mean, variance
-        scale, shift = self._variable(norm.weight, None), self._variable(norm.bias, None)
+        scale, shift = self._variable(norm.weight, 0), self._variable(norm.bias, 0)
         x = tf.nn.batch_normalization(x, mean, variance, shift, scale, norm.eps)
         return tf.nn.relu(x)
 
@@ -88,8 +86,7 @@ class Graph:
                 x = self.cell(module, x)
         x = tf.reduce_mean(x, [1, 2])
         dense = network.dense
-        weight = self._variable(dense.weight, (1, 0))
-        return tf.matmul(x, weight) + self._variable(dense.bias, None)
+        return tf.matmul(x, self._variable(dense.weight, 1, 0)) + self._variable(dense.bias, 0)
 
 
 RNG = np.random.default_rng(4)
@@ -109,10 +106,9 @@ def _of_tensorflow(tf: Any, network: Network) -> tuple[list[float], dict[str, An
         entropy = tf.reduce_mean(
             tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
         )
-        loss = entropy + RECIPE.l2 * tf.add_n([tf.nn.l2_loss(v) for v in graph.variables])
-        move = v1.train.RMSPropOptimizer(
-            rate, decay=RECIPE.decay, momentum=RECIPE.momentum, epsilon=RECIPE.epsilon
-        ).minimize(loss, var_list=graph.variables)
+        variables = list(graph.variables.values())
+        loss = entropy + RECIPE.l2 * tf.add_n([tf.nn.l2_loss(v) for v in variables])
+        move = v1.train.RMSPropOptimizer(rate, **RMSPROP).minimize(loss, var_list=variables)
         session.run(v1.global_variables_initializer())
         losses, first = [], {}
         for (x, y), number in zip(BATCHES, RATES, strict=True):
@@ -123,16 +119,14 @@ def _of_tensorflow(tf: Any, network: Network) -> tuple[list[float], dict[str, An
         turned = {4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}
         weights = {
             name: value.transpose(turned[value.ndim])
-            for name, value in zip(graph.names, session.run(graph.variables), strict=True)
+            for name, value in session.run(graph.variables).items()
         }
     return losses, weights, first
 
 
 def _of_torch(network: Network) -> tuple[list[float], dict[str, Any], dict[str, Any]]:
-    settings = {name: getattr(RECIPE, name) for name in ("decay", "momentum", "epsilon", "l2")}
-    optimiser = RMSProp(network.parameters(), lr=0.0, **settings)
-    losses: list[float] = []
-    first: dict[str, Any] = {}
+    optimiser = RMSProp(network.parameters(), lr=0.0, l2=RECIPE.l2, **RMSPROP)
+    losses, first = [], {}
     network.train()
     for (x, y), number in zip(BATCHES, RATES, strict=True):
         optimiser.param_groups[0]["lr"] = number
@@ -142,8 +136,8 @@ def _of_torch(network: Network) -> tuple[list[float], dict[str, Any], dict[str, 
         loss.backward()
         optimiser.step()
         losses.append(loss.item())
-        if not first:
-            first = {k: v.numpy().copy() for k, v in network.named_buffers() if "running" in k}
+        buffers = network.named_buffers()
+        first = first or {k: v.numpy().copy() for k, v in buffers if "running" in k}
     weights = {name: p.detach().numpy() for name, p in network.named_parameters()}
     return losses, weights, first
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from naslib_ecnas import Cell, training
+from naslib_ecnas import Cell
 from naslib_ecnas.errors import ConfigError, FormatError
 from naslib_ecnas.files import to_json
 from naslib_ecnas.training.recipe import RECIPES
@@ -132,11 +132,3 @@ def test_without_torch_recipes_load_and_the_rest_says_what_to_install(tmp_path: 
     out = subprocess.run(run, capture_output=True, text=True, check=True, cwd=tmp_path).stdout
     needs = "training needs the package torch; install it: pip install 'naslib-ecnas[measure]'"
     assert out.splitlines() == [needs, needs]
-
-
-def test_every_name_is_there_and_no_other() -> None:
-    pytest.importorskip("torch", reason="torch is not installed")
-    assert dir(training) == sorted(training.__all__)
-    assert all(getattr(training, name) is not None for name in training.__all__)
-    with pytest.raises(AttributeError, match="optimizer"):
-        _ = training.optimizer  # type: ignore[attr-defined]
