@@ -62,16 +62,9 @@ class Qnehvi(Optimiser):
         ConfigError: a number is not possible.
 
     Example:
-        >>> import numpy as np
-        >>> from naslib_ecnas.search import Problem
-        >>> from naslib_ecnas.space import Space
-        >>> search = Qnehvi(Problem(Space(4), np.random.default_rng(0)), initial=8, batch=2)
-        >>> for _ in range(3):
-        ...     rows = search.ask()
-        ...     cells = [search.space.cell(row) for row in rows]
-        ...     search.tell(rows, [(cell.edges, 4 - cell.vertices) for cell in cells])
-        >>> rows.shape
-        (2,)
+        >>> from naslib_ecnas import load, search
+        >>> search.run(load("4v"), Qnehvi, evaluations=30, seed=0).rows.shape
+        (30,)
     """
 
     name: ClassVar[str] = "qnehvi"

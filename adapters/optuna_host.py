@@ -175,16 +175,9 @@ class Motpe(_OptunaMethod):
         candidates: points drawn from the estimator of good points; the best is proposed.
 
     Example:
-        >>> import numpy as np
-        >>> from naslib_ecnas.search import Problem
-        >>> from naslib_ecnas.space import Space
-        >>> search = Motpe(Problem(Space(4), np.random.default_rng(0)))
-        >>> for _ in range(30):
-        ...     rows = search.ask()
-        ...     cells = [search.space.cell(row) for row in rows]
-        ...     search.tell(rows, [(cell.edges, 4 - cell.vertices) for cell in cells])
-        >>> rows.shape
-        (1,)
+        >>> from naslib_ecnas import load, search
+        >>> search.run(load("4v"), Motpe, evaluations=30, seed=0).rows.shape
+        (30,)
     """
 
     name: ClassVar[str] = "motpe"
@@ -205,7 +198,11 @@ class Motpe(_OptunaMethod):
 
 
 class _OptunaGenetic(_OptunaMethod):
-    """A genetic sampler of Optuna's."""
+    """A genetic sampler of Optuna's.
+
+    Args:
+        population: cells drawn to start with, and size of each generation; at least 2.
+    """
 
     _kind: ClassVar[Callable[..., BaseSampler]]
 
@@ -218,20 +215,9 @@ class _OptunaGenetic(_OptunaMethod):
 
 
 class OptunaNsga2(_OptunaGenetic):
-    """NSGA-II (Deb et al. 2002) on the choices, by Optuna.
+    """NSGA-II (Deb et al. 2002) on the choices, by Optuna, with a `population` of at least 2.
 
     Uniform crossover, then each of the n choices is drawn anew with probability 1 / n.
-
-    Args:
-        population: cells drawn to start with, and size of each generation; at least 2.
-
-    Example:
-        >>> import numpy as np
-        >>> from naslib_ecnas.search import Problem
-        >>> from naslib_ecnas.space import Space
-        >>> search = OptunaNsga2(Problem(Space(4), np.random.default_rng(0)), population=5)
-        >>> search.ask().shape
-        (5,)
     """
 
     name: ClassVar[str] = "optuna-nsga2"
@@ -239,11 +225,7 @@ class OptunaNsga2(_OptunaGenetic):
 
 
 class OptunaNsga3(_OptunaGenetic):
-    """NSGA-III (Deb and Jain 2014) on the choices, by Optuna, for more than two objectives.
-
-    Args:
-        population: cells drawn to start with, and size of each generation; at least 2.
-    """
+    """NSGA-III (Deb and Jain 2014) on the choices, by Optuna, for more than two objectives."""
 
     name: ClassVar[str] = "nsga3"
     _kind = NSGAIIISampler

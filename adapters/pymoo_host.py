@@ -13,6 +13,7 @@ those of `operators`, with any of pymoo's genetic algorithms::
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -144,8 +145,8 @@ def _rows(x: NDArray[Any]) -> NDArray[np.int32]:
 class _PymooMethod(base.Optimiser):
     """A genetic algorithm of pymoo's as a search method.
 
-    The first cells are drawn uniformly, as by other methods. Children are made by `operators`. No
-    child is in the population already, but a cell that has left it may come again.
+    The first cells are drawn uniformly. Children are made by `operators`. No child is in the
+    population already, but a cell that has left it may come again.
     """
 
     _kind: ClassVar[Callable[..., Algorithm]]
@@ -169,18 +170,17 @@ class _PymooMethod(base.Optimiser):
         children = self._algorithm.infill()
         if children is None:  # all attempts are in the population already
             return self.sample(self.offspring)
-        return np.asarray(children.get("X")[:, 0], dtype=np.int32)
+        return _rows(children.get("X"))
 
     def tell(self, rows: ArrayLike, costs: ArrayLike) -> None:
         """Select the next population from the present one and these cells, without NaN costs."""
-        where, values = self._checked(rows, costs)
-        known = ~np.isnan(values).any(axis=1)
-        if not known.any():
+        told = base.Evaluated(*self._checked(rows, costs)).known()
+        if not len(told):
             return
-        new = Population.new("X", where[known, None], "F", values[known])
+        new = Population.new("X", told.rows[:, None], "F", told.costs)
         if self._algorithm is None:
             # Only the first costs show the number of objectives, which pymoo needs.
-            problem = CellProblem(self.space, self.rows, values.shape[1])
+            problem = CellProblem(self.space, self.rows, told.costs.shape[1])
             self._algorithm = self._kind(
                 pop_size=self.population, n_offsprings=self.offspring, **operators()
             )
@@ -202,16 +202,9 @@ class PymooNsga2(_PymooMethod):
         offspring: children in each generation, as many as `population` by default.
 
     Example:
-        >>> import numpy as np
-        >>> from naslib_ecnas.search import Problem
-        >>> from naslib_ecnas.space import Space
-        >>> search = PymooNsga2(Problem(Space(4), np.random.default_rng(0)), population=6)
-        >>> for _ in range(10):
-        ...     rows = search.ask()
-        ...     cells = [search.space.cell(row) for row in rows]
-        ...     search.tell(rows, [(cell.edges, 4 - cell.vertices) for cell in cells])
-        >>> rows.shape
-        (6,)
+        >>> from naslib_ecnas import load, search
+        >>> search.run(load("4v"), PymooNsga2, evaluations=30, seed=0).rows.shape
+        (30,)
     """
 
     name: ClassVar[str] = "nsga2"
@@ -221,10 +214,6 @@ class PymooNsga2(_PymooMethod):
 def _tournament(*args: Any, **kwargs: Any) -> Any:
     """pymoo's own, which cannot be pickled."""
     return cv_and_dom_tournament(*args, **kwargs)
-
-
-def _sms_emoa(**settings: Any) -> Algorithm:
-    return SMSEMOA(selection=TournamentSelection(func_comp=_tournament), **settings)
 
 
 class SmsEmoa(_PymooMethod):
@@ -238,5 +227,5 @@ class SmsEmoa(_PymooMethod):
     """
 
     name: ClassVar[str] = "sms-emoa"
-    _kind = staticmethod(_sms_emoa)
+    _kind = staticmethod(partial(SMSEMOA, selection=TournamentSelection(func_comp=_tournament)))
     _children = 1

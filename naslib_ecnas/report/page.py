@@ -1,7 +1,7 @@
 """The HTML page of a table and of searches over it.
 
-`gather` collects what the page shows, `quantise` and `pack` turn it into one compressed block that
-the page's scripts decode, and `html` fills the template: no network, no other file.
+`gather` collects what the page shows, `pack` makes it one compressed block that the page's scripts
+decode, and `html` fills the template.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from html import escape
 from importlib.resources import files
 from itertools import combinations
@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from naslib_ecnas._version import __version__
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.errors import FormatError, ProvenanceError, UnknownBudgetError, UnknownMetricError
 from naslib_ecnas.files import atomic_write, to_json
@@ -58,6 +57,99 @@ _RUN = (
 Code = NDArray[np.uint16]
 
 
+# -- columns as 16-bit codes ------------------------------------------------------------------
+#
+# A column of at most `MOST_LEVELS` different values is stored exactly, as indices into the sorted
+# list of them. Any other column is quantised in equal steps: of its natural logarithm (`STEP_LOG`)
+# for positive costs, else of the value (`STEP_LINEAR`). A range that 16 bits cannot hold in such
+# steps gets wider ones; `Codes.error` is the resulting bound.
+#
+# The bytes are laid out in planes (all high bytes, then all low bytes), which compresses better
+# than pairs. A column that resembles an earlier one is stored as the difference of the codes,
+# modulo 2**16.
+
+
+@dataclass(frozen=True, eq=False)
+class Codes:
+    """A column as 16-bit codes."""
+
+    codes: Code
+    """(n,) codes, `MISSING` where the value is NaN."""
+    log: bool
+    """Whether `low` and `step` refer to the natural logarithm of the value."""
+    low: float
+    """Value (or its logarithm) of code 0."""
+    step: float
+    levels: NDArray[np.float64] | None
+    """(k,) ascending values that the codes index; None if the column is quantised."""
+
+    @property
+    def error(self) -> float:
+        """Bound of the error: relative if `log`, else absolute in the metric's unit; 0 if exact.
+
+        Half a step, and a little for float64 rounding.
+        """
+        if self.levels is not None:
+            return 0.0
+        half = self.step / 2 + 1e-12
+        return float(np.expm1(half)) if self.log else half
+
+
+def quantise(values: NDArray[np.float64], *, log: bool) -> Codes:
+    """Encode a column, exactly if it has few different values.
+
+    Args:
+        values: (n,) values; NaN and infinities become `MISSING`.
+        log: quantise the logarithm; ignored if a value is 0 or less.
+    """
+    known = np.isfinite(values)
+    codes = np.full(len(values), MISSING, dtype=np.uint16)
+    held = values[known]
+    log = log and bool((held > 0).all())
+    levels, at = np.unique(held, return_inverse=True)
+    if len(levels) <= MOST_LEVELS:
+        codes[known] = at
+        return Codes(codes, log, 0.0, 0.0, levels)
+    place = np.log(held) if log else held
+    low = float(place.min())
+    step = max(STEP_LOG if log else STEP_LINEAR, (float(place.max()) - low) / (MISSING - 1))
+    codes[known] = np.rint((place - low) / step)
+    return Codes(codes, log, low, step, None)
+
+
+def references(columns: Sequence[Code]) -> list[int | None]:
+    """For each column, the earlier column of equal length that it is best stored relative to.
+
+    Decided by the entropy of the difference over a sample of the rows; None: stored by itself.
+    """
+    out: list[int | None] = []
+    for index, column in enumerate(columns):
+        some = slice(None, None, max(1, len(column) // _SAMPLE))
+        best, chosen = _bits(column[some]), None
+        for earlier in range(index):
+            if len(columns[earlier]) != len(column):
+                continue
+            bits = _bits(column[some] - columns[earlier][some])
+            # Half a bit less at least: decoding a difference takes another pass over the column.
+            if bits < best - 0.5:
+                best, chosen = bits, earlier
+        out.append(chosen)
+    return out
+
+
+def split(column: Code, reference: Code | None) -> bytes:
+    """Bytes of the codes (or of their difference from `reference`), all high bytes first."""
+    codes = column if reference is None else column - reference
+    return (codes >> 8).astype(np.uint8).tobytes() + (codes & 0xFF).astype(np.uint8).tobytes()
+
+
+def _bits(codes: Code) -> float:
+    """Entropy of the codes, in bits per code."""
+    _, count = np.unique(codes, return_counts=True)
+    share = count / max(1, len(codes))
+    return float(-(share * np.log2(share)).sum())
+
+
 # -- what a page shows ------------------------------------------------------------------------
 
 
@@ -72,6 +164,11 @@ class Column:
     """(n_cells,) in the metric's unit, NaN if the table holds no value."""
     typical_std: float
     """Median of the modelled standard deviation; NaN if the table holds none."""
+
+    @cached_property
+    def coded(self) -> Codes:
+        """The values as codes: of the logarithm for an unbounded metric, a cost."""
+        return quantise(self.values, log=metric(self.name).upper == float("inf"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,120 +302,14 @@ def _fronts(
     return tuple(out)
 
 
-# -- columns as 16-bit codes ------------------------------------------------------------------
-#
-# A column of at most `MOST_LEVELS` different values is stored exactly, as indices into the sorted
-# list of them. Any other column is quantised in equal steps: of its natural logarithm (`STEP_LOG`)
-# for positive costs, else of the value (`STEP_LINEAR`). A range that 16 bits cannot hold in such
-# steps gets wider ones; `Codes.error` is the resulting bound.
-#
-# The bytes are laid out in planes (all high bytes, then all low bytes), which compresses better
-# than pairs. A column that resembles an earlier one is stored as the difference of the codes,
-# modulo 2**16.
-
-
-@dataclass(frozen=True, eq=False)
-class Codes:
-    """A column as 16-bit codes."""
-
-    codes: Code
-    """(n,) codes, `MISSING` where the value is NaN."""
-    log: bool
-    """Whether `low` and `step` refer to the natural logarithm of the value."""
-    low: float
-    """Value (or its logarithm) of code 0."""
-    step: float
-    levels: NDArray[np.float64] | None
-    """(k,) ascending values that the codes index; None if the column is quantised."""
-
-    @property
-    def error(self) -> float:
-        """Bound of the error: relative if `log`, else absolute in the metric's unit; 0 if exact.
-
-        Half a step, and a little for float64 rounding.
-        """
-        if self.levels is not None:
-            return 0.0
-        half = self.step / 2 + 1e-12
-        return float(np.expm1(half)) if self.log else half
-
-
-def quantise(values: NDArray[np.float64], *, log: bool) -> Codes:
-    """Encode a column, exactly if it has few different values.
-
-    Args:
-        values: (n,) values; NaN and infinities become `MISSING`.
-        log: quantise the logarithm; ignored if a value is 0 or less.
-    """
-    known = np.isfinite(values)
-    codes = np.full(len(values), MISSING, dtype=np.uint16)
-    held = values[known]
-    log = log and bool((held > 0).all())
-    levels, at = np.unique(held, return_inverse=True)
-    if len(levels) <= MOST_LEVELS:
-        codes[known] = at
-        return Codes(codes, log, 0.0, 0.0, levels)
-    place = np.log(held) if log else held
-    low = float(place.min())
-    step = max(STEP_LOG if log else STEP_LINEAR, (float(place.max()) - low) / (MISSING - 1))
-    codes[known] = np.rint((place - low) / step)
-    return Codes(codes, log, low, step, None)
-
-
-def references(columns: Sequence[Code]) -> list[int | None]:
-    """For each column, the earlier column of equal length that it is best stored relative to.
-
-    Decided by the entropy of the difference over a sample of the rows; None: stored by itself.
-    """
-    out: list[int | None] = []
-    for index, column in enumerate(columns):
-        some = slice(None, None, max(1, len(column) // _SAMPLE))
-        best, chosen = _bits(column[some]), None
-        for earlier in range(index):
-            if len(columns[earlier]) != len(column):
-                continue
-            bits = _bits(column[some] - columns[earlier][some])
-            # Half a bit less at least: decoding a difference takes another pass over the column.
-            if bits < best - 0.5:
-                best, chosen = bits, earlier
-        out.append(chosen)
-    return out
-
-
-def split(column: Code, reference: Code | None) -> bytes:
-    """Bytes of the codes (or of their difference from `reference`), all high bytes first."""
-    codes = column if reference is None else column - reference
-    return (codes >> 8).astype(np.uint8).tobytes() + (codes & 0xFF).astype(np.uint8).tobytes()
-
-
-def _bits(codes: Code) -> float:
-    """Entropy of the codes, in bits per code."""
-    _, count = np.unique(codes, return_counts=True)
-    share = count / max(1, len(codes))
-    return float(-(share * np.log2(share)).sum())
-
-
 # -- the page's data as one compressed block --------------------------------------------------
 #
 # gzip of: the length of a JSON header (four bytes, little-endian), the header, and binary blocks
 # that the header refers to by `[offset, length]`, counted from its end.
 
 
-def coded(page: Page) -> tuple[Codes, ...]:
-    """The page's columns as codes; unbounded metrics (costs) logarithmic, others linear."""
-    return tuple(
-        quantise(column.values, log=metric(column.name).upper == float("inf"))
-        for column in page.columns
-    )
-
-
-def pack(page: Page, columns: Sequence[Codes]) -> bytes:
-    """The page's data, compressed; the same page gives the same bytes.
-
-    Args:
-        page: content of the page.
-        columns: its columns, as returned by `coded`.
-    """
+def pack(page: Page) -> bytes:
+    """The page's data, compressed; the same page gives the same bytes."""
     blocks = bytearray()
 
     def block(data: bytes) -> list[int]:
@@ -331,32 +322,29 @@ def pack(page: Page, columns: Sequence[Codes]) -> bytes:
     table = topologies()
     n_topologies = int(np.searchsorted(table.vertices, page.vertices, "right"))
     first = np.searchsorted(table.row_topology[: page.n_cells], np.arange(n_topologies))
-    codes = [packed.codes for packed in columns]
+    codes = [column.coded.codes for column in page.columns]
+
+    def column(of: Column, reference: int | None) -> dict[str, Any]:
+        packed = of.coded
+        return {
+            "metric": of.name,
+            "epochs": of.epochs,
+            "log": packed.log,
+            "low": packed.low,
+            "step": packed.step,
+            "reference": reference,
+            "codes": block(split(packed.codes, None if reference is None else codes[reference])),
+            "levels": None if packed.levels is None else array(packed.levels, "<f8"),
+        }
+
     header = {
-        "version": __version__,
         "table": page.table,
-        "checksum": page.checksum,
         "vertices": page.vertices,
         "cells": page.n_cells,
-        "held": page.n_held,
         "budgets": page.budgets,
         "epochs": page.epochs,
         "metrics": [_metric(name, page.provenance[name]) for name in page.metrics],
-        "columns": [
-            {
-                "metric": column.name,
-                "epochs": column.epochs,
-                "log": packed.log,
-                "low": packed.low,
-                "step": packed.step,
-                "reference": at,
-                "codes": block(split(packed.codes, None if at is None else codes[at])),
-                "levels": None if packed.levels is None else array(packed.levels, "<f8"),
-                "error": packed.error,
-                "std": column.typical_std,
-            }
-            for column, packed, at in zip(page.columns, columns, references(codes), strict=True)
-        ],
+        "columns": list(map(column, page.columns, references(codes))),
         "fronts": [
             {"objectives": front.objectives, "epochs": front.epochs, "rows": array(front.rows)}
             for front in page.fronts
@@ -365,7 +353,6 @@ def pack(page: Page, columns: Sequence[Codes]) -> bytes:
             {
                 **{name: getattr(run, name) for name in _RUN},
                 "knee": run.knee_row,
-                "extremes": run.extreme_rows,
                 "front": array(run.front_rows),
                 "rows": array(run.rows),
                 "counts": run.anytime_counts.tolist(),
@@ -423,7 +410,6 @@ def write_page(page: Page, path: Path) -> int:
 
 def html(page: Page) -> str:
     """The page as text. Names from outside are escaped, or inside the encoded data."""
-    columns = coded(page)
     style, script = _asset("page.css"), "\n".join(_asset(f"{name}.js") for name in _SCRIPTS)
     # By hash, so that a script injected into the page does not run.
     policy = (
@@ -438,11 +424,11 @@ def html(page: Page) -> str:
         "vertices": str(page.vertices),
         "budgets": ", ".join(map(str, page.budgets)),
         "kinds": escape(_kinds(page)),
-        "origins": _origins(page, columns),
+        "origins": _origins(page),
         "checksum": escape(page.checksum),
         "style": style,
         "script": script,
-        "data": base64.b64encode(pack(page, columns)).decode("ascii"),
+        "data": base64.b64encode(pack(page)).decode("ascii"),
     }
     # In one pass, so that what looks like a placeholder in a name stays a name.
     return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], _asset("page.html"))
@@ -470,32 +456,29 @@ def _kinds(page: Page) -> str:
     return text[0].upper() + text[1:]
 
 
-def _origins(page: Page, columns: Sequence[Codes]) -> str:
+def _origins(page: Page) -> str:
     """Lines of the table of origins, as HTML."""
     rows = []
     for name in page.metrics:
         origin = page.provenance[name]
-        own = [i for i, column in enumerate(page.columns) if column.name == name]
-        last = page.columns[own[-1]]
-        typical = _value(name, last.typical_std) if last.typical_std == last.typical_std else ""
+        own = [column for column in page.columns if column.name == name]
+        std = own[-1].typical_std
         cells = (
             f"<strong>{escape(metric(name).about)}</strong><br><code>{escape(name)}</code>",
             f'<span class="kind kind-{escape(origin.kind)}">{escape(origin.kind)}</span> '
             + escape(str(origin).removeprefix(f"{origin.kind}, ").removeprefix(f"{origin.kind} ")),
-            escape(typical),
-            escape(_stored(name, [columns[i] for i in own])),
+            "" if np.isnan(std) else escape(_value(name, std)),
+            escape(_precision(name, max((c.coded for c in own), key=lambda coded: coded.error))),
         )
         rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
     return "\n".join(rows)
 
 
-def _stored(name: str, columns: Sequence[Codes]) -> str:
-    worst = max(columns, key=lambda column: column.error)
-    if worst.error == 0:
+def _precision(name: str, coded: Codes) -> str:
+    if coded.error == 0:
         return "exact"
-    if worst.log:
-        return f"within\u00a0{_digits(100 * worst.error)}\u00a0%"
-    return f"within\u00a0{_value(name, worst.error)}"
+    error = f"{_digits(100 * coded.error)}\u00a0%" if coded.log else _value(name, coded.error)
+    return f"within\u00a0{error}"
 
 
 def _value(name: str, value: float) -> str:

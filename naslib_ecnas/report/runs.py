@@ -9,26 +9,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-from msgspec import Meta, Struct, json
-from msgspec.structs import asdict
+from msgspec import Meta, Struct, convert, json
 from numpy.typing import NDArray
 
 from naslib_ecnas.comparison.experiment import RULES
 from naslib_ecnas.comparison.runs import Run as ComparedRun
 from naslib_ecnas.comparison.runs import opened
 from naslib_ecnas.errors import ConfigError, FormatError
-from naslib_ecnas.files import from_json, is_file, is_folder
+from naslib_ecnas.files import from_json, is_file, is_folder, to_plain
+from naslib_ecnas.search.output import document
 
 if TYPE_CHECKING:
     from naslib_ecnas.search.result import SearchResult
 
 
-@dataclass(frozen=True, eq=False)
-class Run:
-    """One finished search. The values of its cells are not stored, since the table holds them."""
+@dataclass(frozen=True)
+class _Config:
+    """What a page needs of `config.json`."""
 
-    label: str
-    """Path of its folder, from the folder that was asked for on."""
     method: str
     paper: bool
     table: str
@@ -38,6 +36,14 @@ class Run:
     epochs: int
     evaluations: int
     seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class Run(_Config):
+    """One finished search. The values of its cells are not stored, since the table holds them."""
+
+    label: str
+    """Path of its folder, from the folder that was asked for on."""
     rows: NDArray[np.int32]
     """(n,) row of each evaluation, in order."""
     front_rows: NDArray[np.int32]
@@ -69,10 +75,12 @@ def find_runs(folders: Sequence[str | PathLike[str]]) -> tuple[Run, ...]:
     compared: dict[tuple[Path, str, str], Run] = {}
     for name in folders:
         top = Path(name)
-        inside = sorted(p.parent for p in top.rglob("config.json")) if is_folder(top) else []
-        inside = [folder for folder in inside if is_file(folder / "front.json")]
         # `rglob` finds the folder itself, too.
-        comparisons = sorted(p.parent for p in top.rglob(RULES)) if is_folder(top) else []
+        inside, comparisons = (
+            sorted(path.parent for path in top.rglob(file)) if is_folder(top) else []
+            for file in ("config.json", RULES)
+        )
+        inside = [folder for folder in inside if is_file(folder / "front.json")]
         for folder in comparisons:
             # A sweep of NASLib's runners leaves its runs in folders as well: the same runs twice.
             inside = [one for one in inside if folder not in one.parents]
@@ -90,46 +98,17 @@ def find_runs(folders: Sequence[str | PathLike[str]]) -> tuple[Run, ...]:
     return (*runs, *compared.values())
 
 
-def _run_of_result(label: str, result: SearchResult) -> Run:
-    config = result.config
-    return Run(
-        label=label,
-        **{name: getattr(config, name) for name in _Config.__struct_fields__},
-        rows=result.rows,
-        front_rows=result.front_rows,
-        knee_row=int(result.rows[result.knee]),
-        extreme_rows={
-            name: int(result.rows[index])
-            for name, index in zip(config.objectives, result.extremes, strict=True)
-        },
-        hypervolume=result.hypervolume,
-        anytime_counts=result.anytime_counts,
-        anytime_hypervolume=result.anytime_hypervolume,
-        spent=result.spent.to_dict(),
-    )
-
-
-class _Config(Struct):
-    """What a page needs of `config.json`."""
-
-    method: str
-    paper: bool
-    table: str
-    checksum: str
-    objectives: tuple[str, ...]
-    epochs: int
-    evaluations: int
-    seed: int
+_Count = Annotated[int, Meta(ge=0, lt=1 << 31)]
 
 
 class _Place(Struct):
     """A cell on a front, or a line of the history."""
 
-    row: Annotated[int, Meta(ge=0, lt=1 << 31)]
+    row: _Count
 
 
 class _Anytime(Struct):
-    evaluations: list[Annotated[int, Meta(ge=0, lt=1 << 31)]]
+    evaluations: list[_Count]
     hypervolume: list[float | None]
 
 
@@ -143,6 +122,9 @@ class _Front(Struct):
     anytime: _Anytime
 
 
+_Spent = dict[str, float | None]
+
+
 def read_run(folder: Path, *, label: str | None = None) -> Run:
     """Read the run of a folder that `ecnas search --out` wrote.
 
@@ -150,23 +132,32 @@ def read_run(folder: Path, *, label: str | None = None) -> Run:
         FormatError: a file of the run is missing or damaged.
     """
     config = _decoded(folder / "config.json", json.Decoder(_Config).decode)
-    whole = _decoded(folder / "front.json", json.Decoder(_Front).decode)
-    costs = _decoded(folder / "spent.json", json.Decoder(dict[str, float | None]).decode)
+    found = _decoded(folder / "front.json", json.Decoder(_Front).decode)
+    spent = _decoded(folder / "spent.json", json.Decoder(_Spent).decode)
     history = _decoded(folder / "history.jsonl", json.Decoder(_Place).decode_lines)
-    curve = whole.anytime
-    if len(curve.evaluations) != len(curve.hypervolume):
+    if len(found.anytime.evaluations) != len(found.anytime.hypervolume):
         raise _damaged(folder / "front.json", "the curve is incomplete")
+    return _run(folder.name if label is None else label, config, found, spent, _rows(history))
+
+
+def _run_of_result(label: str, result: SearchResult) -> Run:
+    whole = to_plain(document(result))
+    config, found = convert(whole["config"], _Config), convert(whole, _Front)
+    return _run(label, config, found, whole["spent"], result.rows)
+
+
+def _run(label: str, config: _Config, found: _Front, spent: _Spent, rows: NDArray[np.int32]) -> Run:
     return Run(
-        label=folder.name if label is None else label,
-        **asdict(config),
-        rows=_rows(history),
-        front_rows=_rows(whole.front),
-        knee_row=whole.knee.row,
-        extreme_rows={name: place.row for name, place in whole.extremes.items()},
-        hypervolume=_number(whole.hypervolume),
-        anytime_counts=np.array(curve.evaluations, dtype=np.int64),
-        anytime_hypervolume=np.array([_number(value) for value in curve.hypervolume]),
-        spent={name: _number(value) for name, value in costs.items()},
+        **vars(config),
+        label=label,
+        rows=rows,
+        front_rows=_rows(found.front),
+        knee_row=found.knee.row,
+        extreme_rows={name: place.row for name, place in found.extremes.items()},
+        hypervolume=_number(found.hypervolume),
+        anytime_counts=np.array(found.anytime.evaluations, dtype=np.int64),
+        anytime_hypervolume=np.array(found.anytime.hypervolume, dtype=np.float64),
+        spent={name: _number(value) for name, value in spent.items()},
     )
 
 

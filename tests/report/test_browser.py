@@ -13,7 +13,7 @@ import pytest
 
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.cell import Cell
-from naslib_ecnas.report.page import Page, coded, write_page
+from naslib_ecnas.report.page import Page, write_page
 from naslib_ecnas.space import Space
 
 LABELS = {"input": "input", "output": "output", "maxpool3x3": "max-pool 3\u00d73"}
@@ -160,7 +160,8 @@ def test_the_browser_decodes_what_was_encoded(shown: Browser, page: Page) -> Non
         rows,
     )
     exact = set(page.exact_rows.tolist())
-    for i, (column, packed) in enumerate(zip(page.columns, coded(page), strict=True)):
+    for i, column in enumerate(page.columns):
+        packed = column.coded
         for row, cells in zip(rows, got, strict=True):
             (value, said_exact), truth = cells[i], column.values[row]
             if np.isnan(truth):

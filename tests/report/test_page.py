@@ -27,7 +27,6 @@ from naslib_ecnas.report.page import (
     STEP_LINEAR,
     Codes,
     Page,
-    coded,
     gather,
     html,
     pack,
@@ -190,14 +189,13 @@ def test_a_column_that_repeats_another_refers_to_it() -> None:
 
 
 def test_a_packed_page_comes_back_within_its_errors(page: Page) -> None:
-    columns = coded(page)
-    assert [c.error == 0 for c in columns] == [False] * 6 + [True]
-    data = pack(page, columns)
-    assert data == pack(page, columns)
-    for column, packed, got in zip(page.columns, columns, unpacked(data), strict=True):
+    assert [column.coded.error == 0 for column in page.columns] == [False] * 6 + [True]
+    data = pack(page)
+    assert data == pack(page)
+    for column, got in zip(page.columns, unpacked(data), strict=True):
         assert np.array_equal(np.isnan(got), np.isnan(column.values))
-        scale = column.values if packed.log else 1.0
-        assert np.nanmax(np.abs(got - column.values) / scale) <= packed.error
+        scale = column.values if column.coded.log else 1.0
+        assert np.nanmax(np.abs(got - column.values) / scale) <= column.coded.error
 
 
 # -- the HTML file ----------------------------------------------------------------------------
