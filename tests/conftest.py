@@ -15,6 +15,7 @@ from filelock import FileLock
 from hypothesis import settings
 
 import naslib_ecnas as ecnas
+from naslib_ecnas import loading
 
 ROOT = Path(__file__).resolve().parent.parent
 # Child processes import the installed package, not the checkout they may be started in. Python
@@ -84,7 +85,7 @@ def modelled_cache(shared: Shared) -> Path:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("ECNAS_CACHE", str(folder))
             for name in ("4v", "5v", "7v"):
-                ecnas.load(name)
+                loading.table_file(name)
 
     return shared.folder("cache", predict)
 

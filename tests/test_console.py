@@ -112,7 +112,9 @@ def test_nothing_is_cut_at_any_width(monkeypatch: pytest.MonkeyPatch) -> None:
             assert lines == [line]
 
 
-def test_progress_elsewhere_is_single_lines(capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress_elsewhere_is_single_lines_and_of_long_work_one_a_minute(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     with progress() as shown:
         shown("checking a.bin", 0, 5_000_000_000, unit="B")
         shown("fetching a.bin", 0, 2_100_000, unit="B")
@@ -134,11 +136,6 @@ def test_progress_elsewhere_is_single_lines(capsys: pytest.CaptureFixture[str]) 
         "comparing (4 runs), 3 done",
         "writing x.csv",
     ]
-
-
-def test_long_work_prints_a_line_a_minute(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
     clock = iter(range(0, 10_000, 25))
     monkeypatch.setattr("naslib_ecnas.console.time.monotonic", lambda: next(clock))
     with progress() as shown:

@@ -37,7 +37,7 @@ def test_a_table_that_was_made_before_is_opened_with_few_modules() -> None:
     plain = {k: v for k, v in os.environ.items() if not k.startswith("COV")}  # imports more
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd="/", env=plain)
     loaded = set(done.stdout.split())
-    assert {"naslib_ecnas.data.arrays", "naslib_ecnas.surrogate.cached"} <= loaded
+    assert {"naslib_ecnas.data.arrays", "naslib_ecnas.surrogate.tables"} <= loaded
     others = {f"naslib_ecnas.data.{name}" for name in ("convert", "catalog", "fetch", "long_form")}
     others |= {f"naslib_ecnas.surrogate.{name}" for name in ("modelled", "models", "features")}
     assert not loaded & (others | {"msgspec", "filelock", "hashlib", "tempfile", "numpy.ma"})

@@ -116,17 +116,9 @@ def test_hashes_lead_back_to_the_cells(nasbench: api.NASBench) -> None:
         nasbench.get_metrics_from_hash(Cell.from_row(85).nasbench_hash)
 
 
-def test_half_a_space_with_a_single_metric(tmp_path: Path, table_file: Callable[..., Path]) -> None:
-    """From a thousand cells on, hashes are taken from those of the whole space."""
-    rows = np.arange(0, 2532, 2, dtype=np.int32)
-    values = {"validation_accuracy": np.full((len(rows), 1, 1), 0.5)}
-    path = table_file(tmp_path / "t.ecnas", values, vertices=5, rows=rows, budgets=(4,))
-    nasbench = api.NASBench(Table.open(path))
-    hashes = list(nasbench.hash_iterator())
-    assert len(hashes) == len(rows) == len(set(hashes))
-    for i in (0, 1, 700, -1):
-        assert hashes[i] == Cell.from_row(int(rows[i])).nasbench_hash
-    # The table has nothing else: a missing value is an error where it is asked for.
+def test_a_table_with_a_single_metric(tmp_path: Path, table_file: Callable[..., Path]) -> None:
+    values = {"validation_accuracy": np.full((1, 1, 1), 0.5)}
+    nasbench = api.NASBench(Table.open(table_file(tmp_path / "t.ecnas", values, budgets=(4,))))
     data = nasbench.query(Cell.from_row(0), 4)
     assert data["validation_accuracy"] == 0.5
     with pytest.raises(KeyError, match="the table has only") as raised:

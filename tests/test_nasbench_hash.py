@@ -17,13 +17,6 @@ from naslib_ecnas.progress import listening
 from naslib_ecnas.space import Space
 
 
-def test_hashes_of_a_small_space_are_those_of_its_cells() -> None:
-    hashes = Space(4).hashes()
-    assert hashes.tolist() == [Cell.from_row(row).nasbench_hash for row in range(91)]
-    assert len(set(Space(5).hashes().tolist())) == 2_532
-    assert hashes_of([]).shape == (0,)
-
-
 @given(st.integers(0, 423_623))
 def test_the_shipped_prefixes_are_those_of_the_hashes(row: int) -> None:
     text = Cell.from_row(row).nasbench_hash

@@ -21,11 +21,9 @@ BOTH_UP = ("test_accuracy", "validation_accuracy")
 ALL_NAMES = st.sampled_from([COSTS, MIXED, BOTH_UP, MIXED[::-1]])
 SIDE = 6
 
-Run = list[list[float]]
-POINT = st.tuples(st.integers(0, SIDE - 1), st.integers(0, SIDE - 1)).map(
-    lambda p: [float(p[0]), float(p[1])]
-)
-RUN = st.lists(POINT, max_size=5)
+Runs = list[np.ndarray]
+POINT = st.tuples(st.integers(0, SIDE - 1), st.integers(0, SIDE - 1))
+RUN = st.lists(POINT, max_size=5).map(lambda run: np.array(run, dtype=float).reshape(-1, 2))
 RUNS = st.lists(RUN, min_size=1, max_size=7)
 #: Every place at which something may change, and the middles between them.
 GRID = np.array([*itertools.product(np.arange(-1, SIDE + 0.5, 0.5), repeat=2)])
@@ -54,16 +52,12 @@ def shares(runs: Any, names: tuple[str, str], places: np.ndarray = GRID) -> np.n
     return mean
 
 
-def arrays(runs: list[Run]) -> list[np.ndarray]:
-    return [np.array(run, dtype=float).reshape(-1, 2) for run in runs]
-
-
 @given(RUNS, ALL_NAMES, st.integers(1, 7))
 def test_surface_equals_a_count_over_the_grid(
-    runs: list[Run], names: tuple[str, str], needed: int
+    runs: Runs, names: tuple[str, str], needed: int
 ) -> None:
     needed = min(needed, len(runs))
-    surface = attainment_surface(arrays(runs), names, needed / len(runs))
+    surface = attainment_surface(runs, names, needed / len(runs))
     assert surface.needed == needed
     count = np.sum([attained(run, names) for run in runs], axis=0)
     np.testing.assert_array_equal(attained(surface.points, names), count >= needed)
@@ -74,17 +68,15 @@ def test_surface_equals_a_count_over_the_grid(
 
 
 @given(RUNS, RUNS, ALL_NAMES)
-def test_difference_equals_a_count_over_the_grid(
-    a: list[Run], b: list[Run], names: tuple[str, str]
-) -> None:
-    boxes = attainment_difference(arrays(a), arrays(b), names)
+def test_difference_equals_a_count_over_the_grid(a: Runs, b: Runs, names: tuple[str, str]) -> None:
+    boxes = attainment_difference(a, b, names)
     assert (boxes.difference != 0).all()
     wanted = shares(a, names) - shares(b, names)
     np.testing.assert_allclose(boxed(boxes, names), wanted, atol=1e-12)
-    other = attainment_difference(arrays(b), arrays(a), names)
+    other = attainment_difference(b, a, names)
     assert boxes.best.tolist() == other.best.tolist()
     assert boxes.difference.tolist() == (-other.difference).tolist()
-    assert not len(attainment_difference(arrays(a), arrays(a) * 3, names).difference)
+    assert not len(attainment_difference(a, a * 3, names).difference)
 
 
 def test_steps_of_a_stair() -> None:
@@ -100,17 +92,15 @@ def test_steps_of_a_stair() -> None:
 
 @given(RUNS, RUNS, ALL_NAMES)
 def test_what_is_repeated_dominated_or_unknown_changes_nothing(
-    a: list[Run], b: list[Run], names: tuple[str, str]
+    a: Runs, b: Runs, names: tuple[str, str]
 ) -> None:
     worse = [metric(name).from_cost(metric(name).cost(0.0) + SIDE) for name in names]
     padding = np.array([[np.nan, 0.0], [0.0, np.nan]])
-    padded = [
-        np.vstack([run, run[::-1], padding, [worse] if len(run) else padding]) for run in arrays(a)
-    ]
+    padded = [np.vstack([run, run[::-1], padding, [worse] if len(run) else padding]) for run in a]
     copies = [run.copy() for run in padded]
-    one, other = attainment_surface(arrays(a), names), attainment_surface(padded, names)
+    one, other = attainment_surface(a, names), attainment_surface(padded, names)
     assert one.points.tolist() == other.points.tolist()
-    diff, same = (attainment_difference(x, arrays(b), names) for x in (arrays(a), padded))
+    diff, same = (attainment_difference(x, b, names) for x in (a, padded))
     assert diff.best.tolist() == same.best.tolist()
     assert diff.difference.tolist() == same.difference.tolist()
     for run, copy in zip(padded, copies, strict=True):

@@ -169,14 +169,6 @@ def test_each_budget_is_the_beginning_that_fits_in(seed: int) -> None:
     np.testing.assert_array_equal(values, before)
 
 
-def test_nothing_counts_before_it_is_paid_for() -> None:
-    scale = Scale.of(STAIR, NAMES)
-    values = [[1.0, 0.5], [1.0, 1.0]]
-    curve = anytime(values, [2.0, 4.0], [0.0, math.nextafter(2.0, 0), 2.0, 3.99, 4.0], scale)
-    # One half of the energy and of the accuracy: a quarter of the square, of the front's 3/4.
-    assert curve.tolist() == pytest.approx([0, 0, 1 / 3, 1 / 3, 0.5 / 0.75])
-
-
 def test_the_end_of_a_run_is_the_budget_it_was_given() -> None:
     values, spent, scale = run(2)
     last = anytime(values, spent, [spent[-1]], scale)[0]
