@@ -259,10 +259,10 @@ class EnergyMeter(Meter):
                     )
             if cpu:
                 where: dict[str, Any] = {"root": rapl_root, "lock_folder": lock_folder}
-                self.cpu_state, cpus = cpu_sources(opened, environ=environ, clock=clock, **where)
+                self.cpu_state, cpus = cpu_sources(opened, environ=environ, **where)
             self._sources = {**gpus, **cpus}
             # The thread references the sensors, not the meter: a dropped meter is finalized.
-            sample = partial(_sample, self._sources)
+            sample = partial(_sample, self._sources, clock)
             self._thread = SensorThread(sample, period_s=1 / sample_hz, clock=clock)
             self._shut = weakref.finalize(self, _shut, self._thread, opened.pop_all())
         self.methods: dict[str, str] = {uuid: gpu.sensors[0].method for uuid, gpu in gpus.items()}
@@ -318,8 +318,11 @@ class EnergyMeter(Meter):
         return {**found, "cpu_state": self.cpu_state}
 
 
-def _sample(sources: Mapping[str, Source]) -> dict[str, tuple[Point, ...]]:
-    return {name: source.sample() for name, source in sources.items()}
+def _sample(
+    sources: Mapping[str, Source], clock: Callable[[], float]
+) -> dict[str, tuple[Point, ...]]:
+    """Every sensor queried once."""
+    return {k: tuple(s.sample(clock) for s in source.sensors) for k, source in sources.items()}
 
 
 def _edge(sources: Mapping[str, Source], clock: Callable[[], float], first: bool) -> Edge:
@@ -330,7 +333,7 @@ def _edge(sources: Mapping[str, Source], clock: Callable[[], float], first: bool
 
     # Querying the states takes milliseconds, which must not lie in the window.
     before = states() if first else {}
-    now, unix, points = clock(), time.time(), _sample(sources)
+    now, unix, points = clock(), time.time(), _sample(sources, clock)
     return Edge(now, unix, points, before if first else states())
 
 

@@ -413,7 +413,7 @@ def gpu_source(
         if method == "counter" and math.isnan(period):
             notes.append(f"counter: it did not move twice in {seconds:g} s")
             continue
-        sensors.append(Sensor(method, read, add, period, clock))
+        sensors.append(Sensor(method, read, add, period))
         if method != "counter":
             break
     if not sensors:

@@ -10,8 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
@@ -50,7 +49,6 @@ def cpu_sources(
     root: str | os.PathLike[str] = POWERCAP,
     environ: Mapping[str, str] | None = None,
     lock_folder: str | os.PathLike[str] | None = None,
-    clock: Callable[[], float] = time.monotonic,
 ) -> tuple[CpuState, dict[str, Source]]:
     """Whether this process measures the node's CPU, and if so its counters by name.
 
@@ -62,7 +60,6 @@ def cpu_sources(
         environ: gives a distributed training's local rank; this process's environment by default.
         lock_folder: of the lock that the node's processes share; by default the system's
             temporary folder.
-        clock: time, in s.
     """
     root = Path(root)
     environ = os.environ if environ is None else environ
@@ -71,7 +68,7 @@ def cpu_sources(
             text = f"local rank 0 measures the CPU; this is {name}={environ[name]}"
             return CpuState("elsewhere", text), {}
     try:
-        found = {name: _source(name, zone, clock) for name, zone in _zones(root).items()}
+        found = {name: _source(name, zone) for name, zone in _zones(root).items()}
     except Denied as error:
         return CpuState("denied", str(error), _PERMIT.format(root=root)), {}
     except MeterError as error:
@@ -140,11 +137,11 @@ def _zones(root: Path) -> dict[str, Path]:
     return found
 
 
-def _source(name: str, zone: Path, clock: Callable[[], float]) -> Source:
+def _source(name: str, zone: Path) -> Source:
     read = partial(_micro, zone / "energy_uj")
     read()  # a counter that cannot be read is found here
     add = partial(counted, wrap_j=_micro(zone / "max_energy_range_uj"), max_power_w=_MAX_POWER_W)
-    sensor = Sensor("rapl", read, add, _UPDATE_PERIOD_S, clock)
+    sensor = Sensor("rapl", read, add, _UPDATE_PERIOD_S)
     return Source("dram_energy_j" if name.endswith("/dram") else "cpu_energy_j", (sensor,))
 
 

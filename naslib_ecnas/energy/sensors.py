@@ -217,12 +217,11 @@ class Sensor:
     """`counted` or `integrated`, with the sensor's limits."""
     period_s: float
     """Seconds between two refreshes; NaN if it could not be seen."""
-    clock: Callable[[], float]
     point: Point = Point()
 
-    def sample(self) -> None:
-        """Query the sensor once; faults are counted, not raised."""
-        before = self.clock()
+    def sample(self, clock: Callable[[], float]) -> Point:
+        """Query the sensor once, and return its running sums; faults are counted, not raised."""
+        before = clock()
         try:
             value = self.read()
             if not 0 <= value < math.inf:
@@ -232,7 +231,8 @@ class Sensor:
         except Exception as error:  # noqa: BLE001 - whatever a binding raises, the training goes on
             self.point = self.point.failed("meter-failed", f"{type(error).__name__}: {error}")
         else:
-            self.point = self.add(self.point, 0.5 * (before + self.clock()), value)
+            self.point = self.add(self.point, 0.5 * (before + clock()), value)
+        return self.point
 
     def reading(
         self,
@@ -246,8 +246,7 @@ class Sensor:
         A counter may lag its device by up to a refresh period at either edge. The two lags act in
         opposite directions, so the error is at most one period at the higher of the edges' powers.
 
-        The uncertainty of integrated power is a sum: half of each change of power times its step,
-        which bounds the trapezoids' error where power rises or falls steadily between samples; and
+        The uncertainty of integrated power is a sum: of the trapezoids (`Point.spread_j`); and of
         the sensor's delay (refresh period, and the averaging of average power) times the change of
         power between the edges, since a delay moves the window.
 
@@ -307,12 +306,6 @@ class Source:
         sensor, (start, stop) = self.sensors[0], states
         known: dict[str, Any] = {"method": sensor.method, "update_period_s": sensor.period_s}
         return invalid(reason, detail, start=start, stop=stop, **known)
-
-    def sample(self) -> tuple[Point, ...]:
-        """Query every sensor once, and return their running sums."""
-        for sensor in self.sensors:
-            sensor.sample()
-        return tuple(sensor.point for sensor in self.sensors)
 
     def reading(
         self,

@@ -42,7 +42,7 @@ def power_points(*samples: Sample, max_gap_s: float = 1.0) -> list[Point]:
 
 
 def a_sensor(method: str = "counter", period_s: float = math.nan) -> Sensor:
-    return Sensor(method, lambda: 0.0, counted, period_s, lambda: 0.0)
+    return Sensor(method, lambda: 0.0, counted, period_s)
 
 
 def reading(
@@ -166,19 +166,18 @@ def test_a_sensor_samples_in_the_middle_of_its_query_and_counts_its_faults() -> 
             raise answer
         return answer
 
-    sensor = Sensor("counter", read, counted, 0.1, lambda: now[0])
-    sensor.sample()
-    first = sensor.point
+    sensor, clock = Sensor("counter", read, counted, 0.1), lambda: now[0]
+    first = sensor.sample(clock)
     assert (first.time, first.value) == (11.0, 5.0)
     for number, (_, reason, detail) in enumerate(faults):
-        sensor.sample()
+        sensor.sample(clock)
         assert (sensor.point.reason, sensor.point.detail[-len(detail) :]) == (reason, detail)
         assert sensor.point.faults[reason] == max(number - 1, 1)
         assert reading(first, sensor.point).reason in (reason, "meter-failed", "not-a-number")
-    sensor.sample()
+    sensor.sample(clock)
     assert (sensor.point.time, sensor.point.energy_j, sensor.point.reason) == (23.0, 2.0, "")
     assert reading(first, sensor.point).reason == "not-a-number"
-    sensor.sample()
+    sensor.sample(clock)
     assert (sensor.point.value, sensor.point.reason) == (0.0, "")
     assert MeterError.reason == "failed"
 

@@ -31,18 +31,20 @@ from naslib_ecnas.training.data import (
 )
 
 
-def numbered(n: int) -> list[tuple[NDArray[Any], NDArray[Any]]]:
-    """Six files of n images, each of which is filled with its own number."""
-    files = []
-    for file in range(6):
-        numbers = np.arange(file * n, (file + 1) * n)
-        images = np.broadcast_to(numbers[:, None, None, None], (n, 3, 32, 32)).astype(np.uint8)
-        files.append((np.ascontiguousarray(images), (numbers % 10).astype(np.int64)))
-    return files
+def numbered(n: int) -> Split:
+    """Labels are places; every image is filled with its place."""
+    place = torch.arange(n)
+    return Split(place.to(torch.uint8)[:, None, None, None].repeat(1, 3, 32, 32), place)
+
+
+def six_files(n: int) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+    """Of n such images each, with labels of 0 to 9."""
+    images, labels = numbered(6 * n).images.numpy(), np.arange(6 * n) % 10
+    return [(images[k : k + n], labels[k : k + n]) for k in range(0, 6 * n, n)]
 
 
 def test_batches_1_to_4_train_batch_5_validates_and_the_checksum_follows_the_content() -> None:
-    files = numbered(5)
+    files = six_files(5)
     data = Cifar10.of(files, name="numbered")
     splits = (data.train, data.train_first, data.validation, data.test)
     places = (range(20), range(5), range(20, 25), range(25, 30))
@@ -50,17 +52,17 @@ def test_batches_1_to_4_train_batch_5_validates_and_the_checksum_follows_the_con
         assert split.images[:, 0, 0, 0].tolist() == list(numbers)
         assert split.labels.tolist() == [number % 10 for number in numbers]
         assert split.images.dtype == torch.uint8
-    assert Cifar10.of(numbered(5), name="b").sha256 == data.sha256
+    assert Cifar10.of(six_files(5), name="b").sha256 == data.sha256
     files[5][0][2, 1, 0, 0] ^= 1
     assert Cifar10.of(files, name="a").sha256 != data.sha256
 
 
 def test_files_and_splits_that_do_not_fit_are_refused() -> None:
-    for files in (numbered(3)[:5], [*numbered(3)[:5], *numbered(4)[5:]]):
+    for files in (six_files(3)[:5], [*six_files(3)[:5], *six_files(4)[5:]]):
         with pytest.raises(FormatError, match="six files"):
             Cifar10.of(files, name="a")
     for label in (10, -1):
-        wrong = numbered(3)
+        wrong = six_files(3)
         wrong[4][1][0] = label
         with pytest.raises(FormatError, match="0 to 9"):
             Cifar10.of(wrong, name="a")
@@ -127,15 +129,8 @@ def test_standardised_by_the_published_numbers_after_the_padding() -> None:
 # -- batches --------------------------------------------------------------------------------
 
 
-def _numbered(n: int) -> Split:
-    """Labels are places; every image is filled with its place."""
-    place = torch.arange(n)
-    images = place.to(torch.uint8)[:, None, None, None].expand(n, 3, 32, 32).contiguous()
-    return Split(images, place)
-
-
 def _order(n: int, batch: int, batches: int, seed: int = 0) -> list[int]:
-    endless = training_batches(_numbered(n), batch_size=batch, rng=np.random.default_rng(seed))
+    endless = training_batches(numbered(n), batch_size=batch, rng=np.random.default_rng(seed))
     return [int(label) for _, labels in islice(endless, batches) for label in labels]
 
 
@@ -151,7 +146,7 @@ def test_every_image_comes_once_an_epoch_in_an_order_of_the_seed() -> None:
 
 def test_images_go_with_their_labels() -> None:
     """Whatever is cut out, the brightest pixel is still that of the labelled image."""
-    batches = training_batches(_numbered(50), batch_size=16, rng=np.random.default_rng(0))
+    batches = training_batches(numbered(50), batch_size=16, rng=np.random.default_rng(0))
     for images, labels in islice(batches, 5):
         assert images.dtype == torch.float32
         pixels = images[:, 0].amax(dim=(1, 2)) * DEVIATION[0] + MEAN[0]
@@ -197,7 +192,7 @@ def test_batches_gathered_on_the_host_are_the_same_and_one_ahead() -> None:
 
 
 def test_evaluations_take_whole_batches() -> None:
-    split = _numbered(10)
+    split = numbered(10)
     batches = evaluation_batches(split, batch_size=4)
     assert [labels.tolist() for _, labels in batches] == [[0, 1, 2, 3], [4, 5, 6, 7]]
     assert batches[1][0].data_ptr() == split.images[4:].data_ptr()
