@@ -120,7 +120,8 @@ def opened(path: str | PathLike[str], *, report: bool = True) -> Iterator[io.Buf
             file = _ReportingFile(Path(path)) if report else io.FileIO(os.fspath(path))
         except ValueError as error:  # the name contains a NUL
             raise OSError(str(error)) from error
-        with io.BufferedReader(file) as buffered:
+        buffered: Any = io.BufferedReader(file)
+        with buffered:
             yield buffered
 
 

@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from typing import Any
+from pathlib import Path
 
 from naslib_ecnas.errors import ConfigError
 
@@ -58,13 +58,9 @@ def carbon_intensity(choice: CarbonIntensity | float | str) -> CarbonIntensity:
 @cache
 def countries() -> dict[str, CarbonIntensity]:
     """Published figures by ISO 3166 code (two letters), and `"world"`."""
-    from importlib import resources  # most uses of a table need no countries
-
-    tomllib = import_module(_TOML)
-    text = resources.files("naslib_ecnas.data").joinpath("carbon.toml").read_text("utf-8")
+    text = Path(__file__).with_name("carbon.toml").read_text("utf-8")
     found: dict[str, CarbonIntensity] = {}
-    sources: list[dict[str, Any]] = tomllib.loads(text)["source"]
-    for source in sources:
+    for source in import_module(_TOML).loads(text)["source"]:
         for code, figure in source["figures"].items():
             about = f"{figure:g} gCO2eq/kWh, {code} {source['year']}: {source['text']}"
             found.setdefault(code, CarbonIntensity(float(figure), about))

@@ -19,7 +19,7 @@ from naslib_ecnas.data.fetch import sha256_of
 from naslib_ecnas.data.table import Table
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.metrics import METRICS
-from naslib_ecnas.progress import Progress
+from naslib_ecnas.progress import Progress, silent
 from naslib_ecnas.provenance import Provenance
 
 _CONFORMS_TO = "http://mlcommons.org/croissant/1.0"
@@ -81,7 +81,7 @@ class DescribedFile:
 
     @classmethod
     def of(
-        cls, path: Path, *, address: str | None = None, progress: Progress | None = None
+        cls, path: Path, *, address: str | None = None, progress: Progress = silent
     ) -> DescribedFile:
         """Describe a file on this machine, which the card's readers find at an address.
 

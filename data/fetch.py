@@ -268,13 +268,12 @@ class Transfer:
 # -- checksums ------------------------------------------------------------------------------------
 
 
-def sha256_of(path: Path, progress: Progress | None = None) -> str:
+def sha256_of(path: Path, progress: Progress = silent) -> str:
     """SHA-256 of a file, as 64 hexadecimal digits.
 
     Raises:
         UnknownTableError: the file cannot be read.
     """
-    progress = progress or silent
     digest, done = hashlib.sha256(), 0
     task = f"checking {path.name.removesuffix('.part')}"
     with reading(path), path.open("rb") as file:
@@ -286,7 +285,7 @@ def sha256_of(path: Path, progress: Progress | None = None) -> str:
     return digest.hexdigest()
 
 
-def check(path: Path, entry: FileEntry, progress: Progress | None = None) -> str:
+def check(path: Path, entry: FileEntry, progress: Progress = silent) -> str:
     """SHA-256 of a file, compared with the size and SHA-256 that the catalog has for it.
 
     Raises:
@@ -349,7 +348,7 @@ def downloads_folder() -> Path:
 def fetch(
     entry: FileEntry,
     *,
-    progress: Progress | None = None,
+    progress: Progress = silent,
     unverified: bool = False,
     download: bool = True,
     limits: Limits | None = None,
@@ -372,7 +371,6 @@ def fetch(
         ChecksumError: the downloaded file, or the one in the mirror, is not the published one.
         StorageError: the cache cannot be written or the disk is full.
     """
-    progress = progress or silent
     if entry.sha256 is None and not unverified:
         message = f"no checksum of {entry.name} is published, so it cannot be verified"
         raise FetchError(message, remedy="accept and record its SHA-256 with --unverified")

@@ -201,7 +201,7 @@ BAD = [
     ('licence = "MIT"', "", r"got `null` - at `\$.files\[0\].licence`"),
     ("0" * 64, "0" * 63, r"files\[0\].sha256"),
     ("https://example.org", "ftp://example.org", r"files\[0\].address"),
-    ("f.tfrecord", "../f.tfrecord", r"files\[0\].name"),
+    *(("f.tfrecord", n, r"files\[0\].name") for n in ("../x", "..", "/etc/passwd", "a/../x", "")),
     ('citation = "k"', 'citation = "j"', "file f.tfrecord: citation must be one of k, got 'j'"),
     ('format = "ecnas-tfrecord"', 'format = "zip"', r"files\[0\].format"),
     ('file = "f.tfrecord"', 'file = "g"', "table t: file must be one of f.tfrecord"),

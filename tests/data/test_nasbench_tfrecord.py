@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from messages import energy, packed, row
+from messages import CHAIN, cells, energy, packed, row
 
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.data import nasbench_tfrecord
@@ -37,18 +37,10 @@ from naslib_ecnas.data.nasbench_tfrecord import (
 from naslib_ecnas.data.table import Columns, Table, write_table
 from naslib_ecnas.data.tfrecord import read_frames, write_frames
 from naslib_ecnas.errors import FormatError, InvalidCellError
-from naslib_ecnas.space import Space
 
 Maker = Callable[..., Columns]
 Same = Callable[[Columns, Columns], None]
 Reader = Callable[..., Columns]
-
-CHAIN = Cell("0100001000010000:input,conv3x3-bn-relu,maxpool3x3,output")
-
-
-def cells(vertices: int, n: int) -> list[Cell]:
-    space = Space(vertices)
-    return [space.cell(row) for row in np.linspace(0, len(space) - 1, n).astype(int).tolist()]
 
 
 @pytest.fixture

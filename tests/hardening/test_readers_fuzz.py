@@ -60,7 +60,7 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Good:
 
 
 #: Kinds whose errors are of the format, and name the file or the folder that is read.
-LOCATED = ("csv", "parquet", "naslib-pickle", "results-tree")
+LOCATED = ("csv", "parquet", "ecnas-tfrecord", "nasbench-tfrecord", "naslib-pickle", "results-tree")
 
 
 def attempt(kind: str, folder: Path, path: Path, raw: bytes) -> str:
