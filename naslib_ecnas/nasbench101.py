@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from os import PathLike
 from typing import Any
 
@@ -40,12 +40,11 @@ from naslib_ecnas.topologies import MAX_EDGES, OPERATIONS
 
 __all__ = ["ModelSpec", "NASBench", "NoValueError", "OutOfDomainError", "UnknownHashError"]
 
-# Metrics by their keys in the original, which are prefixed there by `halfway_` or `final_`.
+# Keys of the original by metric; in what `query` returns, they are without their prefix.
 _KEYS = {
-    "training_time": "training_time_s",
-    "train_accuracy": "train_accuracy",
-    "validation_accuracy": "validation_accuracy",
-    "test_accuracy": "test_accuracy",
+    prefix + name: original + name.removesuffix("_s")
+    for prefix, original in (("", "final_"), ("halfway_", "halfway_"))
+    for name in ("training_time_s", "train_accuracy", "validation_accuracy", "test_accuracy")
 }
 
 #: The trainings of a cell by budget.
@@ -77,11 +76,10 @@ class ModelSpec:
     Args:
         matrix: (v, v) upper-triangular matrix, as an array or nested lists.
         ops: v operation names.
-        data_format: kept for the original's signature.
+        data_format: not used.
 
     Raises:
-        ValueError: the matrix is not square or not upper triangular, or the number of
-            operations is wrong.
+        ValueError: the matrix is not square or upper triangular, or there are not v operations.
 
     Attributes:
         original_matrix, original_ops: copies of the arguments.
@@ -207,7 +205,8 @@ class NASBench:
             raise OutOfDomainError(message)
         chosen = computed[epochs][self._rng.randrange(len(computed[epochs]))]
         prefix = "halfway_" if stop_halfway else "final_"
-        found = {k: chosen[prefix + k] for k in _KEYS if prefix + k in chosen}
+        there = [key for key in _KEYS.values() if key.startswith(prefix) and key in chosen]
+        found = {key.removeprefix(prefix): chosen[key] for key in there}
         if not stop_halfway:
             others = ("halfway_", "final_", "initial_")
             found |= {k: v for k, v in chosen.items() if not k.startswith(others)}
@@ -280,19 +279,8 @@ class NASBench:
         computed: Trainings = {}
         for epochs in budgets:
             at = table.budgets.index(epochs)
-            trainings = [table.record(position, at, repeat) for repeat in range(table.repeats)]
-            computed[epochs] = [
-                _with_original_keys(dict(zip(table.metrics, values, strict=True)))
-                for values in trainings
-                if not np.isnan(values).all()
-            ]
+            trainings = (table.record(position, at, repeat) for repeat in range(table.repeats))
+            named = (zip(table.metrics, values, strict=True) for values in trainings)
+            answers = ({_KEYS.get(n, n): v for n, v in each if not math.isnan(v)} for each in named)
+            computed[epochs] = [_Answer(answer) for answer in answers if answer]
         return fixed, computed
-
-
-def _with_original_keys(metrics: Mapping[str, float]) -> dict[str, float]:
-    out = _Answer({name: value for name, value in metrics.items() if not math.isnan(value)})
-    for key, name in _KEYS.items():
-        for original, column in (("final_" + key, name), ("halfway_" + key, "halfway_" + name)):
-            if column in out:
-                out[original] = out.pop(column)
-    return out

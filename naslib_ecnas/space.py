@@ -192,14 +192,8 @@ class Space:
         is a valid cell other than the parent. A cell of fewer vertices is first placed at random
         on the V vertices, its unused vertices with random operations, so that it can grow.
 
-        Args:
-            rows: (n,) rows of this space.
-            rng: source of randomness.
-            edge_changes: expected number of flipped edges.
-            op_changes: expected number of changed operations.
-
         Returns:
-            (n,) rows, each different from its parent.
+            (n,) rows, each different from its parent among the (n,) rows given.
 
         Raises:
             UnknownCellError: the space has no such row.

@@ -172,11 +172,9 @@ def pairwise(
 
     Args:
         scores: the methods to compare.
-        rng: source of randomness of the bootstrap.
+        rng, confidence, resamples: of the bootstrap interval, see `median_interval`.
         against: compare the other methods only with this one, which needs fewer corrections; it
             becomes `b`.
-        confidence: coverage of the bootstrap interval.
-        resamples: number of bootstrap resamples.
 
     Returns:
         One comparison for each pair, a before b in the order of the methods.
