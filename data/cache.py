@@ -35,8 +35,7 @@ def cached(
         key: plain values of everything that decides the content, such as checksums of sources and
             the version of the code. It is kept in the file and compared at every use.
         make: makes the content.
-        predicted: whether the key decides the values only up to the last digits, see
-            `Table.checksum`.
+        predicted: whether the key is the checksum of the table, see `Table.checksum`.
         afresh: make the table in any case, such as when it was damaged.
         progress: gets a note if another process is making the table.
 
@@ -47,14 +46,12 @@ def cached(
     ready = None if afresh else up_to_date(name, key)
     if ready is not None:
         return ready
-    from hashlib import sha256
-
     from naslib_ecnas.data.fetch import locked  # pulls in the network's modules
 
     path = tables_folder() / f"{name}{SUFFIX}"
     with locked(path, progress):
         if afresh or up_to_date(name, key) is None:  # another process may have made it meanwhile
-            source = sha256(_canonical(key).encode()).hexdigest() if predicted else None
+            source = checksum_of(key) if predicted else None
             made_from = _canonical([name, key])
             write_table(path, make(), predicted_from=source, made_from=made_from)
     return path
@@ -73,6 +70,13 @@ def up_to_date(name: str, key: Mapping[str, Any]) -> Path | None:
         return path
     except (UnknownTableError, FormatError):  # there is none, or one of an earlier version
         return None
+
+
+def checksum_of(key: Mapping[str, Any]) -> str:
+    """SHA-256 of a key."""
+    from hashlib import sha256  # takes 4 MB, which plain queries do not need
+
+    return sha256(_canonical(key).encode()).hexdigest()
 
 
 def _canonical(key: Any) -> str:

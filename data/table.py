@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import weakref
 from bisect import bisect_left
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from os import PathLike
@@ -192,9 +192,13 @@ class Table:
         self._sources = dict(sources)
         self.provenance: dict[str, Provenance] = dict(provenance)
         self.metrics: tuple[str, ...] = tuple(sources)
-        self._each = [self._file.arrays[at] for at, _ in sources.values()]
         factors = [factor for _, factor in sources.values()]
         self._factors = factors if set(factors) != {1.0} else None
+        self._each = self._arrays([at for at, _ in sources.values()])
+
+    def _arrays(self, names: Sequence[str]) -> list[StoredArray]:
+        """The arrays that `record` reads."""
+        return [self._file.arrays[name] for name in names]
 
     def __repr__(self) -> str:
         return (
@@ -223,8 +227,8 @@ class Table:
     def checksum(self) -> str:
         """SHA-256 of metadata and block checksums, and of a view's changes.
 
-        For a predicted table, that of the models and settings: the last digits of predictions
-        (some 1e-6 of a value) depend on the machine's linear algebra and number of threads.
+        For a predicted table, that of its version, models and settings, which decide every bit of
+        it, so that a table that was not predicted whole has it too.
         """
         if all(at == (name, 1.0) for name, at in self._sources.items()):
             return self._content
@@ -296,6 +300,10 @@ class Table:
         values = np.asarray(part.reshape(self.repeats, self._cells).T, dtype=np.float64)
         return values if factor == 1.0 else values * factor
 
+    def some(self, name: str, budget: int, positions: NDArray[np.integer]) -> NDArray[np.float64]:
+        """(n, repeats) values of a metric at one budget, at (n,) positions of cells."""
+        return self.at_budget(name, budget)[positions]
+
     def value(self, name: str, position: int, budget: int, repeat: int) -> float:
         """One value, by positions of cell, budget and repeat; NaN if missing."""
         array, factor = self._column(name)
@@ -306,17 +314,26 @@ class Table:
         """All metrics of one training, in the order of `metrics`."""
         index = (budget * self.repeats + repeat) * self._cells + position
         block = index // BLOCK
-        found = [a.items[index] if a.checked[block] else a.at(index) for a in self._each]
-        if self._factors is None:
-            return found
-        return [value * factor for value, factor in zip(found, self._factors, strict=True)]
+        return self._scaled(
+            [a.items[index] if a.checked[block] else a.at(index) for a in self._each]
+        )
 
-    def _column(self, name: str) -> tuple[StoredArray, float]:
-        """The array of the file and the factor of a column."""
+    def _scaled(self, values: list[float]) -> list[float]:
+        """The values of a record in the units of the view."""
+        if self._factors is None:
+            return values
+        return [value * factor for value, factor in zip(values, self._factors, strict=True)]
+
+    def _source(self, name: str) -> tuple[str, float]:
+        """The metric of the file and the factor of a column."""
         if name not in self._sources:
             message = f"table {self.name} has no metric {name!r}, only {', '.join(self.metrics)}"
             raise UnknownMetricError(message, remedy=missing_metric_remedy(name))
-        at, factor = self._sources[name]
+        return self._sources[name]
+
+    def _column(self, name: str) -> tuple[StoredArray, float]:
+        """The array of the file and the factor of a column."""
+        at, factor = self._source(name)
         return self._file.arrays[at], factor
 
     def verify(self) -> None:
@@ -343,7 +360,7 @@ class Table:
 
     def _view(self, sources: Sources, provenance: Mapping[str, Provenance]) -> Table:
         """The same file with other columns."""
-        view = Table.__new__(Table)
+        view = object.__new__(type(self))
         view.__dict__.update(vars(self))
         view._show(sources, provenance)
         return view

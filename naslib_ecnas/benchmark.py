@@ -252,7 +252,7 @@ class Benchmark:
         epochs = self.budgets[budget]
         at = table.positions(rows)
         repeat = _checked_repeat(table, repeat, rng)
-        columns = {n: table.at_budget(n, budget)[at] for n in self.metrics}  # (n, repeats) each
+        columns = {n: table.some(n, budget, at) for n in self.metrics}  # (n, repeats) each
         present = np.any([~np.isnan(values) for values in columns.values()], axis=0)
         if repeat is None and rng is None:
             chosen = None

@@ -35,7 +35,9 @@ def load(
 
     `"7v"`, `"5v"` and `"4v"` are the tables that come with the package: every value in them is
     modelled, with its standard deviation, and `Benchmark.quality` says how good the models are.
-    Their first use predicts the space, which takes a few seconds; later ones map a file.
+    They are predicted when they are asked for, 2,048 cells at a time. What needs the whole space,
+    such as a front, predicts it once, which takes a few seconds and is reported to
+    `progress.listener()`, and keeps it in the cache where that can be written.
 
     Args:
         name_or_path: `"7v"`, `"5v"`, `"4v"`; a name that `ecnas data list` shows; or a file of
@@ -67,7 +69,13 @@ def _open(
     name_or_path: str | PathLike[str], settings: dict[str, Any], progress: Progress | None = None
 ) -> Table:
     """The table of `load`, which another process opens by the same settings (`Table.opener`)."""
-    table = Table.open(table_file(name_or_path, **settings, progress=progress))
+    if isinstance(name_or_path, str) and name_or_path in EMBEDDED:
+        from naslib_ecnas.surrogate.tables import chosen, open_modelled
+
+        given = {name: value for name, value in settings.items() if name != "fetch"}
+        table = open_modelled(chosen(name_or_path, **given))
+    else:
+        table = Table.open(table_file(name_or_path, **settings, progress=progress))
     device = settings["device"] and _absolute(settings["device"])
     table.opener = partial(_open, _absolute(name_or_path), {**settings, "device": device})
     return table
@@ -114,9 +122,9 @@ def table_file(
         raise UnknownTableError("a table is given by its name or path", value=name_or_path)
     settings: dict[str, Any] = {"device": device, "scaling": scaling, "model": model}
     if isinstance(name_or_path, str) and name_or_path in EMBEDDED:
-        from naslib_ecnas.surrogate.cached import embedded
+        from naslib_ecnas.surrogate.tables import chosen, embedded
 
-        return embedded(name_or_path, **settings, afresh=afresh, progress=progress)
+        return embedded(chosen(name_or_path, **settings), afresh=afresh, progress=progress)
     for setting, value in settings.items():
         if value is not None:
             message = f"{setting}= is for the modelled tables 7v, 5v and 4v, not for {name_or_path}"

@@ -7,10 +7,13 @@ from typing import Any
 
 from naslib_ecnas.errors import ConfigError
 
-__all__ = ["EMBEDDED", "SUFFIX", "TARGETS", "checked_scaling", "shipped"]
+__all__ = ["EMBEDDED", "SUFFIX", "TARGETS", "VERSION", "checked_scaling", "shipped"]
 
 #: Names of the modelled tables that come with the package, and the vertices of their spaces.
 EMBEDDED = {"7v": 7, "5v": 5, "4v": 4}
+
+#: Version of the modelled tables. Their values change only with it; see CHANGELOG.md.
+VERSION = "2"
 
 #: Suffix of files of weights.
 SUFFIX = ".safetensors"

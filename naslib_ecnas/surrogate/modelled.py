@@ -1,8 +1,7 @@
 """The modelled tables `7v`, `5v` and `4v`: predictions of every cell and their origin.
 
-`Models` predicts all metrics of cells, and `modelled_columns` makes a table of a whole space, which
-`cached` keeps in the cache. `energy_model` gives energies alone, at any budgets, to `ecnas data
-build`.
+`Models` predicts all metrics of cells, and `modelled` adds what a table of them tells, which
+`tables` opens. `energy_model` gives energies alone, at any budgets, to `ecnas data build`.
 """
 
 from __future__ import annotations
@@ -16,13 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from naslib_ecnas.data.arrays import BLOCK
 from naslib_ecnas.data.table import Columns
 from naslib_ecnas.errors import ConfigError, EcnasError, FormatError
 from naslib_ecnas.files import to_json
 from naslib_ecnas.progress import Progress, silent
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
-from naslib_ecnas.surrogate import SUFFIX, TARGETS, checked_scaling
+from naslib_ecnas.surrogate import SUFFIX, TARGETS, VERSION, checked_scaling
 from naslib_ecnas.surrogate.devices import SHARES, DeviceModel, OverEpochs, ShareModel
 from naslib_ecnas.surrogate.features import features
 from naslib_ecnas.surrogate.models import (
@@ -45,9 +45,6 @@ Energies = Callable[[NDArray[np.int32], Sequence[int]], dict[str, Array]]
 
 #: The device on which trainings of many epochs were measured.
 _GROWTH_DEVICE = "quadro-rtx-6000"
-
-#: Rows at a time: their features stay in the processor's cache.
-_CHUNK = 8192
 
 
 # -- predictions of all metrics -------------------------------------------------------------------
@@ -88,24 +85,17 @@ class Models:
             scaling,
         )
 
-    def predict(
-        self, rows: ArrayLike, advanced: Callable[[int], None] | None = None, *, threads: int = 2
-    ) -> dict[str, Array]:
-        """(n, 4) values of each metric at 4, 12, 36 and 108 epochs.
-
-        Args:
-            rows: (n,) rows of the seven-vertex space.
-            advanced: called with the number of rows done.
-            threads: chunks that are computed in parallel.
+    def predict(self, rows: ArrayLike) -> dict[str, Array]:
+        """(n, 4) values of each metric of (n,) rows at 4, 12, 36 and 108 epochs.
 
         Raises:
-            UnknownCellError: a row is not one of the space.
+            UnknownCellError: a row is not one of the seven-vertex space.
         """
-        return _by_chunks(self._metrics, rows, advanced, threads)
+        return _by_chunks(lambda part: self.metrics(features(part)), rows)
 
     def energies(self, rows: ArrayLike, budgets: Sequence[int]) -> dict[str, Array]:
         """(n, b) kWh of (n,) rows at any budgets, and their standard deviations, by metric."""
-        return _by_chunks(lambda x: self._energy(x, budgets), rows)
+        return _by_chunks(lambda part: self._energy(features(part), budgets), rows)
 
     def _energy(self, x: NDArray[Any], budgets: Sequence[int]) -> dict[str, Array]:
         mean, std = self.energy.predict(x)
@@ -127,7 +117,8 @@ class Models:
         )
         return {"energy_kwh": mean, "energy_kwh_std": std}
 
-    def _metrics(self, x: NDArray[Any]) -> dict[str, Array]:
+    def metrics(self, x: NDArray[Any]) -> dict[str, Array]:
+        """(n, 4) values of each metric, of (n, k) features."""
         seconds, seconds_std = self.time.predict(x)
         validation, validation_std, test, test_std = self.accuracy.predict(x)
         shares = {} if self.share is None else {"gpu_share": self.share.shares(x, BUDGETS)}
@@ -144,25 +135,23 @@ class Models:
 
 
 def _by_chunks(
-    predict: Callable[[NDArray[Any]], dict[str, Array]],
+    predict: Callable[[NDArray[Any]], dict[str, NDArray[Any]]],
     rows: ArrayLike,
-    advanced: Callable[[int], None] | None = None,
+    advanced: Callable[[int], None] = lambda done: None,
     threads: int = 1,
-) -> dict[str, Array]:
-    """Arrays that `predict` makes of the features of some rows, put together for all rows."""
-    from concurrent.futures import ThreadPoolExecutor  # a cached table needs none of it
+) -> dict[str, NDArray[Any]]:
+    """Arrays that `predict` makes of some rows at a time, put together for all rows."""
+    from concurrent.futures import ThreadPoolExecutor  # single blocks need none of it
 
     wanted = np.atleast_1d(np.asarray(rows))
-    parts = np.split(wanted, range(_CHUNK, len(wanted), _CHUNK))
-    found: list[dict[str, Array]] = []
+    parts = np.split(wanted, range(BLOCK, len(wanted), BLOCK))
+    found: list[dict[str, NDArray[Any]]] = []
     done = 0
     with ThreadPoolExecutor(threads) as pool:
-        results = pool.map(lambda part: predict(features(part)), parts)
-        for part, values in zip(parts, results, strict=True):
+        for part, values in zip(parts, pool.map(predict, parts), strict=True):
             found.append(values)
             done += len(part)
-            if advanced is not None:
-                advanced(done)
+            advanced(done)
     return {name: np.concatenate([values[name] for values in found]) for name in found[0]}
 
 
@@ -178,16 +167,50 @@ _ECNAS = "P. Bakhtiarifard, C. Igel and R. Selvan, ICASSP 2024, arXiv 2210.06015
 _NASBENCH = "C. Ying et al., ICML 2019, arXiv 1902.09635"
 
 
-def modelled_columns(
+@dataclass(frozen=True)
+class Modelled:
+    """A modelled table before anything of it is predicted."""
+
+    name: str
+    vertices: int
+    """Largest number of vertices of the space."""
+    predict: Callable[[ArrayLike], dict[str, NDArray[np.float32]]]
+    """From (n,) rows to (n, 4) values of each metric at 4, 12, 36 and 108 epochs."""
+    provenance: dict[str, Provenance]
+    """Origin of each metric, in the order of `predict`."""
+    attributes: dict[str, str]
+    budgets: tuple[int, ...] = BUDGETS
+
+    def columns(self, progress: Progress = silent) -> Columns:
+        """The predictions of every cell of the space; `progress` is told how many are done."""
+        rows = np.arange(len(Space(self.vertices)), dtype=np.int32)
+        task = f"predicting {self.name}, once"
+
+        def advanced(done: int) -> None:
+            progress(task, done, len(rows), unit="cells")
+
+        values = _by_chunks(self.predict, rows, advanced, threads=2)
+        return Columns(
+            name=self.name,
+            vertices=self.vertices,
+            rows=rows,
+            budgets=self.budgets,
+            repeats=1,
+            values={k: v.astype(np.float64)[:, :, None] for k, v in values.items()},
+            provenance=self.provenance,
+            attributes=self.attributes,
+        )
+
+
+def modelled(
     name: str,
     vertices: int,
     *,
     device: Device = None,
     scaling: str = "affine",
     model: str = "ours",
-    progress: Progress | None = None,
-) -> Columns:
-    """A table of the predictions of every cell of a space.
+) -> Modelled:
+    """The models of a table and the origin of its columns.
 
     Args:
         name: short name of the table.
@@ -195,7 +218,6 @@ def modelled_columns(
         device: a calibrated device, or the file of a calibration; the native scale by default.
         scaling: `"affine"` or `"linear"` in epochs.
         model: `"ours"` or `"paper"`.
-        progress: shows how many cells are done.
 
     Raises:
         ConfigError: the device is not calibrated.
@@ -203,22 +225,20 @@ def modelled_columns(
     """
     calibration, header = calibration_of(device)
     models = Models.shipped(calibration, scaling)
-    rows = np.arange(len(Space(vertices)), dtype=np.int32)
-    report, task = progress or silent, f"predicting {name}, once"
-    values = models.predict(rows, lambda done: report(task, done, len(rows), unit="cells"))
-    if model == "paper":  # it has no standard deviation
-        values["energy_kwh"] = _paper().energy_kwh(rows, BUDGETS)
-        del values["energy_kwh_std"]
-    return Columns(
-        name=name,
-        vertices=vertices,
-        rows=rows,
-        budgets=BUDGETS,
-        repeats=1,
+    paper = _paper() if model == "paper" else None
+
+    def predict(rows: ArrayLike) -> dict[str, NDArray[np.float32]]:
+        values = models.metrics(features(rows))
+        if paper is not None:  # it has no standard deviation
+            values["energy_kwh"] = paper.energy_kwh(rows, BUDGETS)
+            del values["energy_kwh_std"]
         # The precision of float32 is enough for predictions and takes half the space.
-        values={k: v.astype(np.float32).astype(np.float64)[:, :, None] for k, v in values.items()},
-        provenance=_provenance(values, energy_provenance(calibration, header, scaling, model)),
-        attributes=_attributes(header, model),
+        return {metric: each.astype(np.float32) for metric, each in values.items()}
+
+    origin = energy_provenance(calibration, header, scaling, model)
+    metrics = predict([0])  # names alone matter
+    return Modelled(
+        name, vertices, predict, _provenance(metrics, origin), _attributes(header, model)
     )
 
 
@@ -349,6 +369,7 @@ def _attributes(header: Mapping[str, Any], model: str) -> dict[str, str]:
     energy = header.get("quality", []) if header else own
     return {
         "description": "every value is modelled; nothing in this table was measured",
+        "version": VERSION,
         "citation": f"{_ECNAS}; accuracies and times after {_NASBENCH}",
         "licence": "Apache-2.0",
         "quality": to_json([*energy, *shipped_quality("epochs", "accuracy", "time")]),

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import string
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +12,11 @@ from hypothesis import strategies as st
 
 from naslib_ecnas.campaign import DataChoice, make_plan, requeue
 from naslib_ecnas.comparison.runs import Unit
-from naslib_ecnas.data import catalog
 from naslib_ecnas.data.cache import tables_folder
-from naslib_ecnas.data.catalog import read_catalog
 from naslib_ecnas.data.convert import converted
 from naslib_ecnas.data.long_form import write_csv
-from naslib_ecnas.data.table import Table, write_table
-from naslib_ecnas.errors import CatalogError, EcnasError
-from naslib_ecnas.surrogate.cached import embedded
+from naslib_ecnas.errors import EcnasError
+from naslib_ecnas.surrogate.tables import chosen, embedded
 from naslib_ecnas.surrogate.models import Weights
 
 ESCAPES = ("..", "../x", "../../x", "/etc/passwd", "a/../../x", ".", "-", "", "\\..\\x", "x\ny")
@@ -35,17 +30,6 @@ def test_a_run_of_any_name_is_kept_below_its_comparison(table: str, method: str,
     assert len(path.parts) == 4
     assert not {"..", "."} & set(path.parts)
     assert not any(part.startswith(".") for part in path.parts)
-
-
-@pytest.mark.parametrize("name", [n for n in ESCAPES if n != "-"])
-def test_a_catalog_whose_file_leaves_the_cache_is_refused(name: str, tmp_path: Path) -> None:
-    text = Path(catalog.__file__).with_name("catalog.toml").read_text("utf-8")
-    first = catalog.catalog().files[0].name
-    assert f'name = "{first}"' in text
-    spoilt = tmp_path / "catalog.toml"
-    spoilt.write_text(text.replace(f'name = "{first}"', f"name = {json.dumps(name)}"))
-    with pytest.raises(CatalogError):
-        read_catalog(spoilt)
 
 
 @pytest.mark.parametrize("name", ["..a", "a b", "é", "x" * 200, "-", "a\nb"])
@@ -64,20 +48,12 @@ def test_the_table_of_a_device_of_any_name_lies_in_the_cache(tmp_path: Path) -> 
     place = tmp_path / "..a" / "..b.safetensors"
     place.parent.mkdir()
     Weights({**held.header, "device": "titan-xp"}, held.arrays).save(place)
-    made = embedded("4v", device=place)
+    made = embedded(chosen("4v", device=place))
     assert made.parent == tables_folder()
     for device in ("../../x", "/etc/passwd", ".."):
         with pytest.raises(EcnasError):
-            embedded("4v", device=device)
+            embedded(chosen("4v", device=device))
     assert {path.parent for path in tables_folder().parent.rglob("*.ecnas")} == {tables_folder()}
-
-
-def test_a_table_that_names_itself_a_path_is_read_and_writes_nothing_elsewhere(
-    tmp_path: Path, small_columns: Any
-) -> None:
-    write_table(tmp_path / "a.ecnas", replace(small_columns, name="../../x"))
-    assert Table.open(tmp_path / "a.ecnas").name == "../../x"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.ecnas"]
 
 
 @pytest.mark.parametrize("name", ["../../x", "..", "/etc/passwd", "no-such-unit"])

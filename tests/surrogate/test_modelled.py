@@ -1,4 +1,4 @@
-"""Modelled tables: predictions whatever the chunks, energies by name, tables kept in the cache."""
+"""Predictions of all metrics, whatever the chunks, and energies by the name of their model."""
 
 from __future__ import annotations
 
@@ -20,8 +20,6 @@ from naslib_ecnas.errors import ConfigError, StorageError, UnknownCellError, Unk
 from naslib_ecnas.files import cache_folder
 from naslib_ecnas.metrics import METRICS
 from naslib_ecnas.space import Space
-from naslib_ecnas.surrogate import cached
-from naslib_ecnas.surrogate.cached import embedded
 from naslib_ecnas.surrogate.devices import DeviceModel
 from naslib_ecnas.surrogate.features import features
 from naslib_ecnas.surrogate.modelled import Models, energy_model
@@ -36,92 +34,21 @@ def models() -> Models:
     return Models.shipped()
 
 
-def test_chunks_and_threads_change_nothing(models: Models) -> None:
-    rows = Space(7).sample(np.random.default_rng(0), 20_000)
-    done: list[int] = []
-    whole = models.predict(rows, done.append, threads=3)
-    assert done[-1] == len(rows)
-    assert len(done) > 2
-    assert done == sorted(set(done))
-    some = np.array([0, 8191, 8192, 16_383, 16_384, 19_999])
-    part = models.predict(rows[some], threads=1)
-    assert set(part) == set(whole) <= set(METRICS)
+def test_a_cell_alone_has_the_bits_that_it_has_among_others(models: Models) -> None:
+    rows = Space(7).sample(np.random.default_rng(0), 6000)
+    whole = models.predict(rows)
+    some = np.array([0, 2047, 2048, 4095, 5999])
+    assert set(whole) <= set(METRICS)
     for name, values in whole.items():
         assert values.shape == (len(rows), 4)
         assert np.isfinite(values).all(), name
-        np.testing.assert_array_equal(part[name], values[some], err_msg=name)
+        np.testing.assert_array_equal(models.predict(rows[some])[name], values[some], name)
+        for at in some:
+            np.testing.assert_array_equal(models.predict(rows[at])[name], values[[at]], name)
     for name, values in models.energies(rows[some], BUDGETS).items():
-        np.testing.assert_allclose(values, part[name], rtol=1e-6)
+        np.testing.assert_array_equal(values, whole[name][some])
     with pytest.raises(UnknownCellError):
         models.predict([5, 423_624])
-
-
-# -- the embedded tables in the cache ------------------------------------------------------------
-
-SETTINGS: list[dict[str, Any]]
-SETTINGS = [{}, {"device": "titan-xp"}, {"scaling": "linear"}, {"model": "paper"}]
-
-
-def test_made_once_and_anew_for_other_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    path = embedded("4v")
-    assert path.is_relative_to(cache_folder())
-    stamp = path.stat().st_mtime_ns
-    for same in ({"scaling": "affine", "model": "ours"}, {"device": "NVIDIA GeForce RTX 3090"}):
-        assert embedded("4v", **same) == path  # type: ignore[arg-type]
-    assert path.stat().st_mtime_ns == stamp
-    assert embedded("4v", afresh=True) == path
-    assert path.stat().st_mtime_ns > stamp
-    stamp = path.stat().st_mtime_ns
-    monkeypatch.setattr(cached, "_VERSION", 99)
-    assert embedded("4v").stat().st_mtime_ns > stamp
-    monkeypatch.setenv("ECNAS_CACHE", str(path))  # a file is in the way
-    with pytest.raises(StorageError, match="ECNAS_CACHE"):
-        embedded("4v")
-
-
-def test_tables_of_other_settings_or_values_are_other_tables(tmp_path: Path) -> None:
-    paths = [*(embedded("4v", **setting) for setting in SETTINGS), embedded("5v")]
-    assert len(set(paths)) == len(paths)
-    tables = [Table.open(path) for path in paths]
-    columns = tables[0].to_columns()
-    doubled = {**columns.values, "energy_kwh": 2 * columns.values["energy_kwh"]}
-    write_table(tmp_path / "changed.ecnas", replace(columns, values=doubled))
-    # A file cannot claim to be the prediction of another one.
-    said = {"predicted_from": tables[0].checksum, "description": "forged"}
-    write_table(tmp_path / "forged.ecnas", replace(columns, attributes=said))
-    write_csv(tmp_path / "forged.csv", replace(columns, attributes=said))
-    tables += [Table.open(tmp_path / name) for name in ("changed.ecnas", "forged.ecnas")]
-    tables.append(Table.open(converted(tmp_path / "forged.csv")))
-    assert len({table.checksum for table in tables}) == len(tables)
-
-
-def test_the_table_holds_the_predictions_of_the_models(models: Models) -> None:
-    table = Table.open(embedded("5v"))
-    predicted = models.predict(table.rows)
-    assert set(table.metrics) == set(predicted)
-    for name, values in predicted.items():
-        np.testing.assert_allclose(table.column(name)[:, :, 0], values, rtol=1e-6)
-    table.verify()
-
-
-def test_processes_that_start_together_make_the_table_that_another_machine_makes(
-    tmp_path: Path,
-) -> None:
-    here = Table.open(embedded("5v"))
-    env = {**os.environ, "ECNAS_CACHE": str(tmp_path / "cache"), "OMP_NUM_THREADS": "3"}
-    code = "from naslib_ecnas.surrogate.cached import embedded; print(embedded('5v'))"
-    command, pipe = [sys.executable, "-c", code], subprocess.PIPE
-    running = [
-        subprocess.Popen(command, stdout=pipe, text=True, cwd=tmp_path, env=env) for _ in range(2)
-    ]
-    printed = {process.communicate()[0].strip() for process in running}
-    assert [process.returncode for process in running] == [0, 0]
-    (path,) = printed
-    there = Table.open(path)
-    there.verify()
-    assert there.checksum == here.checksum
-    for metric in here.metrics:
-        np.testing.assert_allclose(there.column(metric), here.column(metric), rtol=1e-5)
 
 
 # -- energies by the name of their model ---------------------------------------------------------

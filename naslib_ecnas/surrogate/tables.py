@@ -1,0 +1,281 @@
+"""The modelled tables that come with the package: predicted by blocks, or kept whole in the cache.
+
+Opening a table that is in the cache needs only this: it imports no models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from naslib_ecnas.data.arrays import BLOCK, StoredArray
+from naslib_ecnas.data.cache import cached, checksum_of, tables_folder, up_to_date
+from naslib_ecnas.data.table import SUFFIX as TABLE_SUFFIX
+from naslib_ecnas.data.table import Columns, Table
+from naslib_ecnas.errors import (
+    ClosedTableError,
+    ConfigError,
+    FetchError,
+    StorageError,
+    UnknownTableError,
+)
+from naslib_ecnas.files import is_file
+from naslib_ecnas.progress import Progress, listener, silent
+from naslib_ecnas.space import Space
+from naslib_ecnas.surrogate import EMBEDDED, SUFFIX, TARGETS, VERSION, checked_scaling, shipped
+
+if TYPE_CHECKING:
+    from naslib_ecnas.surrogate.modelled import Modelled
+
+MODELS = ("ours", "paper")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which modelled table; made by `chosen`."""
+
+    name: str
+    """One of `EMBEDDED`."""
+    device: str
+    """Label of the device, empty for the native scale."""
+    calibration: Path | None
+    """File of a user's own calibration of the device."""
+    scaling: str
+    model: str
+
+    @property
+    def full_name(self) -> str:
+        """Name of the table and its file in the cache, without the suffix."""
+        scaling = "" if self.scaling == "affine" else self.scaling
+        parts = (self.name, self.device, scaling, "" if self.model == "ours" else self.model)
+        return "-".join(part for part in parts if part)
+
+    @cached_property
+    def key(self) -> dict[str, Any]:
+        """Plain values of everything that decides the predictions."""
+        files = [path for path in map(shipped, TARGETS) if path.is_file()]
+        weights = [path.read_bytes() for path in [*files, *filter(None, [self.calibration])]]
+        label = "" if self.calibration else self.device
+        return {
+            "version": VERSION,
+            "settings": [self.name, label, self.scaling, self.model],
+            "weights": [[len(content), crc32(content)] for content in weights],
+        }
+
+    def modelled(self) -> Modelled:
+        """The models, read from their files."""
+        from naslib_ecnas.surrogate.modelled import modelled
+
+        device = self.calibration or self.device or None
+        return modelled(
+            self.full_name,
+            EMBEDDED[self.name],
+            device=device,
+            scaling=self.scaling,
+            model=self.model,
+        )
+
+
+def chosen(
+    name: str,
+    *,
+    device: str | PathLike[str] | None = None,
+    scaling: str | None = None,
+    model: str | None = None,
+) -> Choice:
+    """The table that some settings choose, checked.
+
+    Args:
+        name: one of `EMBEDDED`.
+        device: a calibrated device or a file of one; the native scale by default.
+        scaling: `"affine"` (default) or `"linear"`.
+        model: `"ours"` (default) or `"paper"`.
+
+    Raises:
+        ConfigError: a setting is not possible.
+        UnknownTableError: the device is a file that does not exist.
+    """
+    model = "ours" if model is None else model
+    if model not in MODELS:
+        raise ConfigError(f"model must be {' or '.join(MODELS)}", value=model)
+    scaling = checked_scaling(model, scaling, device)
+    return Choice(name, *_device(device), scaling, model)
+
+
+def _device(device: str | PathLike[str] | None) -> tuple[str, Path | None]:
+    """A label for the file name, and the file of a user's own calibration."""
+    if device is None:
+        return "", None
+    if not isinstance(device, (str, PathLike)):
+        raise ConfigError("device must be the name of a GPU or a calibration's file", value=device)
+    path = Path(device).expanduser()
+    if path.suffix == SUFFIX:
+        if not is_file(path):
+            remedy = "write it by: ecnas surrogate calibrate"
+            raise UnknownTableError(f"no calibration at {path}", remedy=remedy)
+        return f"{path.stem}-{crc32(str(path.resolve()).encode()):08x}", path
+    from naslib_ecnas.surrogate.devices import device_name
+    from naslib_ecnas.surrogate.models import DEVICE
+
+    name = device_name(str(device))
+    # The native scale is that of this device, fitted on forty times as many cells.
+    return ("" if name == DEVICE else name), None
+
+
+def embedded(choice: Choice, *, afresh: bool = False, progress: Progress | None = None) -> Path:
+    """Path of the whole table in the cache; it is predicted unless an up-to-date one is there.
+
+    Args:
+        choice: which table.
+        afresh: predict anew in any case, such as when the file was damaged.
+        progress: shows how many cells are predicted.
+
+    Raises:
+        FormatError: the device's file holds no calibration.
+        StorageError: the cache cannot be written.
+    """
+    report = progress or silent
+
+    def predict() -> Columns:
+        return choice.modelled().columns(report)
+
+    return cached(
+        choice.full_name, choice.key, predict, predicted=True, afresh=afresh, progress=report
+    )
+
+
+def open_modelled(choice: Choice) -> Table:
+    """The table: its file where the whole one is in the cache, else one that predicts blocks.
+
+    Raises:
+        FormatError: the device's file holds no calibration, or the file in the cache is damaged.
+    """
+    path = up_to_date(choice.full_name, choice.key)
+    return ModelledTable(choice) if path is None else Table.open(path)
+
+
+class _Blocks:
+    """The values of a modelled table, predicted when they are asked for; its views share them."""
+
+    def __init__(self, choice: Choice) -> None:
+        self.choice = choice
+        self.modelled = choice.modelled()
+        self.known: dict[int, NDArray[np.float32]] = {}
+        self.file: Table | None = None
+        self.closed = False
+
+    def block(self, number: int) -> NDArray[np.float32]:
+        """(budgets, n, metrics) values of 2,048 cells, or of fewer at the end."""
+        found = self.known.get(number)
+        if found is None:
+            if self.closed:
+                raise ClosedTableError(f"the table {self.modelled.name} is closed")
+            end = min((number + 1) * BLOCK, len(Space(self.modelled.vertices)))
+            values = self.modelled.predict(np.arange(number * BLOCK, end))
+            found = np.stack([each.T for each in values.values()], axis=-1)
+            self.known[number] = found
+        return found
+
+    def whole(self) -> Table | None:
+        """The table's file, put into the cache; None where that cannot be written."""
+        if self.file is None and not self.closed:
+            try:
+                self.file = Table.open(embedded(self.choice, progress=listener()))
+            except (StorageError, FetchError):
+                return None
+            self.known.clear()
+        return self.file
+
+
+class ModelledTable(Table):
+    """A modelled table that is not in the cache, with the interface of `Table`.
+
+    Single values are predicted in blocks of 2,048 cells and kept in memory. Whole columns take a
+    prediction of all cells, which is reported to `progress.listener()` and put into the cache if
+    that can be written.
+    """
+
+    def __init__(self, choice: Choice) -> None:
+        self._blocks = _Blocks(choice)
+        about = self._blocks.modelled
+        self.path = tables_folder() / f"{about.name}{TABLE_SUFFIX}"
+        self.opener = partial(open_modelled, choice)
+        self.name, self.space, self.budgets = about.name, Space(about.vertices), about.budgets
+        self.repeats, self.attributes = 1, about.attributes
+        self._rows, self._cells = None, len(self.space)
+        self._show({name: (name, 1.0) for name in about.provenance}, about.provenance)
+
+    def _arrays(self, names: Sequence[str]) -> list[StoredArray]:
+        every = list(self._blocks.modelled.provenance)
+        places = [every.index(name) for name in names]
+        self._places = None if places == list(range(len(every))) else places
+        self._view_of_file: Table | None = None
+        return []
+
+    def _file_view(self) -> Table | None:
+        """What this view shows, from the file, if the whole table was put into the cache."""
+        if self._view_of_file is None and self._blocks.file is not None:
+            self._view_of_file = self._blocks.file._view(self._sources, self.provenance)
+        return self._view_of_file
+
+    def close(self) -> None:
+        self._blocks.closed = True
+        self._blocks.known.clear()
+        if self._blocks.file is not None:
+            self._blocks.file.close()
+
+    @property
+    def closed(self) -> bool:
+        return self._blocks.closed
+
+    @property
+    def _content(self) -> str:
+        return checksum_of(self._blocks.choice.key)
+
+    def at_budget(self, name: str, budget: int) -> NDArray[np.float64]:
+        self._source(name)  # raises where there is none
+        self._blocks.whole()
+        return self.some(name, budget, np.arange(self._cells))
+
+    def some(self, name: str, budget: int, positions: NDArray[np.integer]) -> NDArray[np.float64]:
+        at, factor = self._source(name)
+        file = self._file_view()
+        if file is not None:
+            return file.some(name, budget, positions)
+        place = list(self._blocks.modelled.provenance).index(at)
+        number, within = np.divmod(positions, BLOCK)
+        out = np.empty((len(positions), 1))
+        for each in np.unique(number):
+            here = number == each
+            out[here, 0] = self._blocks.block(int(each))[budget, within[here], place]
+        return out * factor
+
+    def value(self, name: str, position: int, budget: int, repeat: int) -> float:
+        self._source(name)
+        return self.record(position, budget, repeat)[self.metrics.index(name)]
+
+    def record(self, position: int, budget: int, repeat: int) -> list[float]:
+        number, within = divmod(position, BLOCK)
+        block = self._blocks.known.get(number)
+        if block is None:
+            file = self._file_view()
+            if file is not None:
+                return file.record(position, budget, repeat)
+            block = self._blocks.block(number)
+        found: list[float] = block[budget, within].tolist()
+        if self._places is not None:
+            found = [found[place] for place in self._places]
+        return self._scaled(found)
+
+    def verify(self) -> None:
+        file = self._blocks.file
+        if file is not None:
+            file.verify()
