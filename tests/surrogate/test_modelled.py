@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,11 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from naslib_ecnas.data.convert import converted
-from naslib_ecnas.data.long_form import write_csv
-from naslib_ecnas.data.table import Table, write_table
-from naslib_ecnas.errors import ConfigError, StorageError, UnknownCellError, UnknownTableError
-from naslib_ecnas.files import cache_folder
+from naslib_ecnas.errors import ConfigError, UnknownCellError, UnknownTableError
 from naslib_ecnas.metrics import METRICS
 from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate.devices import DeviceModel
