@@ -162,16 +162,12 @@ class NASBench:
 
     @property
     def training_time_spent(self) -> float:
-        """Training time in s that the queries so far would have taken.
-
-        Raises:
-            UnknownMetricError: the table does not have the time of one of them.
-        """
+        """Training time in s of all queries; UnknownMetricError if one of them has none."""
         return self._counter.spent.seconds
 
     @property
     def total_epochs_spent(self) -> int:
-        """Epochs of the queries so far."""
+        """Epochs of all queries."""
         return self._counter.spent.epochs
 
     def is_valid(self, model_spec: Any) -> bool:
@@ -232,11 +228,7 @@ class NASBench:
         return self._metrics(self._row(model_spec), self.benchmark.budgets)
 
     def get_metrics_from_hash(self, module_hash: str) -> tuple[dict[str, Any], Trainings]:
-        """`get_metrics_from_spec` of a NAS-Bench-101 hash.
-
-        Raises:
-            UnknownHashError: no cell of the table has the hash; also a KeyError.
-        """
+        """`get_metrics_from_spec` of a hash; UnknownHashError if no cell of the table has it."""
         try:
             row = self.benchmark.space.row_of_hash(module_hash)
             self.benchmark.table.position(row)
@@ -249,7 +241,7 @@ class NASBench:
         return (Cell.from_row(row).nasbench_hash for row in self.benchmark.rows.tolist())
 
     def get_budget_counters(self) -> tuple[float, int]:
-        """Training time in seconds and epochs that the queries so far would have taken."""
+        """`training_time_spent` and `total_epochs_spent`."""
         return self.training_time_spent, self.total_epochs_spent
 
     def reset_budget_counters(self) -> None:

@@ -113,18 +113,11 @@ class Space:
         return row
 
     def cell_of_hash(self, nasbench_hash: str) -> Cell:
-        """The cell of a NAS-Bench-101 MD5 hash; see `row_of_hash`.
-
-        Raises:
-            UnknownCellError: no cell of this space has the hash.
-        """
+        """The cell of a NAS-Bench-101 MD5 hash; errors are those of `row_of_hash`."""
         return self.cell(self.row_of_hash(nasbench_hash))
 
     def hashes(self) -> NDArray[np.str_]:
-        """(n_cells,) NAS-Bench-101 MD5 hashes as text, in row order.
-
-        They are computed, which takes about a minute for seven vertices.
-        """
+        """(n_cells,) NAS-Bench-101 MD5 hashes by row; takes about a minute for seven vertices."""
         return hashes_of(np.arange(self._size))
 
     # -- many cells ----

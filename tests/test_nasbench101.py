@@ -56,8 +56,14 @@ def test_a_query_is_one_of_the_repeats(nasbench: api.NASBench) -> None:
     assert nasbench.get_budget_counters() == (spent, 162)
     nasbench.reset_budget_counters()
     assert nasbench.get_budget_counters() == (0.0, 0)
-    first = nasbench.benchmark.query(5, 108, repeat=0).training_time_s
-    assert computed[108][0]["final_training_time"] == first
+    # Every value of the table is there, some under the original's keys.
+    for repeat, found in enumerate(computed[108]):
+        record = nasbench.benchmark.query(5, 108, repeat=repeat)
+        for name in NAMES[:4]:
+            assert found[f"final_{name.removesuffix('_s')}"] == record[name]
+            assert found[f"halfway_{name.removesuffix('_s')}"] == record[f"halfway_{name}"]
+        assert found["energy_kwh"] == record.energy_kwh
+        assert len(found) == len(record)
     # Every repeat comes up, and the seed decides.
     seen = {nasbench.query(spec(3), epochs=4)["training_time"] for _ in range(60)}
     assert len(seen) == 3

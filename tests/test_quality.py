@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 from collections.abc import Callable
@@ -137,16 +136,6 @@ def test_other_coverages_are_quantiles_of_the_normal_distribution() -> None:
         bounds("energy_kwh", 10, 1, coverage=sigma), [10 / math.exp(0.1), 10 * math.exp(0.1)]
     )
     assert pytest.approx(NormalDist().inv_cdf(0.95), abs=2e-4) == Z90
-
-
-def test_bounds_are_the_last_axis() -> None:
-    for name, shape in itertools.product(BOTH, ((), (0,), (2, 0), (2, 3, 4))):
-        mean = np.random.default_rng(0).uniform(0.1, 0.9, shape)
-        found = bounds(name, mean, 0.1 * mean)
-        assert (found.shape, found.dtype) == ((*shape, 2), np.float64)
-        for index in np.ndindex(shape):
-            wanted = bounds(name, mean[index], 0.1 * mean[index])
-            np.testing.assert_allclose(found[index], wanted, rtol=1e-14)
 
 
 @given(st.sampled_from(BOTH), st.floats(1e-6, 1), st.floats(0, 2), COVERAGE, COVERAGE)

@@ -65,10 +65,7 @@ def test_a_smaller_space_has_no_larger_cell() -> None:
     with pytest.raises(UnknownCellError, match="no cell of 7 vertices") as raised:
         Space(5).row(cell)
     assert raised.value.value == 7
-    larger = Cell.from_row(len(Space(5)))
-    assert Space(6).row(larger) == len(Space(5))
-    with pytest.raises(UnknownCellError):
-        Space(5).row(larger)
+    assert Space(6).row(Cell.from_row(len(Space(5)))) == len(Space(5))
     with pytest.raises(UnknownCellError) as raised:
         Space(5).row_of_hash(cell.nasbench_hash)
     assert raised.value.value == cell.nasbench_hash

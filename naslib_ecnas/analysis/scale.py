@@ -189,7 +189,6 @@ def anytime(
         ConfigError: the shapes do not fit, or what was spent falls or is not known.
 
     Example:
-        >>> from naslib_ecnas.analysis import Scale
         >>> table = [[0.0, 0.5], [1.0, 1.0], [2.0, 0.0]]
         >>> scale = Scale.of(table, ("energy_kwh", "validation_accuracy"))
         >>> anytime(table[:2], [3.0, 5.0], [1, 3, 4, 5, 6], scale).round(2).tolist()
