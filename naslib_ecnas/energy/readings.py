@@ -301,8 +301,8 @@ class Baseline:
 
     @classmethod
     def of(cls, window: Window) -> Baseline:
-        """The baseline from a window in which nothing ran."""
-        readings, seconds = window.readings(), window.seconds
+        """The baseline from a window in which nothing ran; NaN if that has no duration."""
+        readings, seconds = window.readings(), max(window.seconds, 0.0) or math.nan
         return cls(
             window,
             {name: r.energy_j / seconds for name, r in readings.items()},

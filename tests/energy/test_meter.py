@@ -109,9 +109,6 @@ def test_nested_windows_sum_to_the_total(standin: Any) -> None:
                     standin.elapse(meter, seconds)
             standin.elapse(meter, 0.1)
         (check,) = meter.check_parts(total.window)
-    found = [(w.path, w.index, w.parent) for w in meter.windows]
-    assert found == [("total/init", 1, 0), ("total/train", 2, 0), ("total/train", 3, 0),
-                     ("total", 0, None)]  # fmt: skip
     assert check.verdict == "ok"
     assert check.parts_j == pytest.approx(sum(w.gpu_total_j for w in meter.windows[:3]))
     assert check.total_j == pytest.approx(check.parts_j + check.rest_j)
@@ -278,8 +275,6 @@ def test_a_window_is_read_after_its_block_and_used_once(standin: Any) -> None:
         for bad in ("", "a/b", 3):
             with pytest.raises(ConfigError, match="without a slash"):
                 meter.window(bad)
-        again = Window.from_json(w.window.to_json())
-        assert again.to_json() == w.window.to_json()
 
 
 # -- settings -------------------------------------------------------------------------------------

@@ -195,5 +195,6 @@ def test_net_covers_every_device_and_its_uncertainty_the_change_at_rest() -> Non
     assert gpu.uncertainty_j == pytest.approx(1 + 100 * 1 / 10)
     assert math.isnan(cpu.energy_j + cpu.uncertainty_j)
     bad = window("baseline", 10, 0, energy_j=BAD)
-    for work, before in ((window("train", 1, 5), Baseline.of(bad)), (bad, lone)):
+    run, no_time = window("train", 1, 5), window("baseline", 0, 500)
+    for work, before in ((run, Baseline.of(bad)), (run, Baseline.of(no_time)), (bad, lone)):
         assert math.isnan(net(work, before)["GPU-a"].energy_j)
