@@ -56,8 +56,7 @@ class EcnasSearchSpace(_Base):  # type: ignore[misc]
     - Specs are canonical: equal cells have equal specs, hashes and encodings, whichever labelled
       graph they were set from.
     - A network is built only when it is run, parsed, moved to a device or read from an edge. NASLib
-      builds one for every candidate and deep-copies it for every clone, though a search on a table
-      needs neither.
+      builds one for every candidate and deep-copies it for every clone.
     - All randomness is numpy's global state, which NASLib's `set_seed` and `Trainer` seed.
     - A repeated query of one architecture at one budget is counted once in the benchmark's
       `spent`: NASLib's trainer queries every incumbent five times.
@@ -205,8 +204,7 @@ class EcnasSearchSpace(_Base):  # type: ignore[misc]
             InvalidCellError: the spec is not a valid cell.
             UnknownCellError: the table does not contain the cell.
         """
-        bench = None if dataset_api is None else _benchmark_of(dataset_api)
-        self._set_row(_row_of(spec, bench))
+        self._set_row(_row_of(spec, None if dataset_api is None else _benchmark_of(dataset_api)))
 
     def get_hash(self) -> tuple[int, ...]:
         """NASLib's tuple of the canonical spec, of Python's integers: equal for equal cells."""
@@ -311,9 +309,8 @@ class EcnasSearchSpace(_Base):  # type: ignore[misc]
             return self._raw(record)
         if metric is _Metric.ALL:
             every = {}
-            known = bench.provenance  # with power, if it can be computed
             for member, column in naslib_metrics.COLUMNS.items():
-                if column in known:
+                if column in bench.provenance:  # with power, if it can be computed
                     with suppress(UnknownMetricError):  # this cell has no value of it
                         every[member] = naslib_metrics.read(record, column, bench)
             return every
@@ -418,9 +415,7 @@ def _held(bench: Benchmark, rows: NDArray[np.int32]) -> NDArray[np.int32]:
     """Those of the rows that the table contains."""
     if len(bench.table) == len(bench.space):
         return rows
-    held = bench.rows
-    known: NDArray[np.bool_] = held[np.minimum(np.searchsorted(held, rows), len(held) - 1)] == rows
-    return rows[known]
+    return rows[bench.rows.take(np.searchsorted(bench.rows, rows), mode="clip") == rows]
 
 
 def _rng() -> np.random.Generator:

@@ -1,8 +1,4 @@
-"""Objectives of a NASLib search as a section of its config, as one number, and its record.
-
-`Objectives` is the section `objectives:`, `Scalarisation` makes one number of it, and `Recorder`
-keeps every evaluation of a search with all its objectives.
-"""
+"""Objectives of a NASLib search as a section of its config, as one number, and its record."""
 
 from __future__ import annotations
 
@@ -84,16 +80,15 @@ class Objectives:
             ConfigError: no cell has all metrics, or none is within the limits.
         """
         columns = np.column_stack([bench.values(name, self.epochs) for name in self.metrics])
-        columns = columns[~np.isnan(columns).any(axis=1)]
+        columns = kept = columns[~np.isnan(columns).any(axis=1)]
         if not len(columns):
             raise ConfigError(f"no cell of {bench.name} has all of {', '.join(self.metrics)}")
-        kept = np.ones(len(columns), dtype=bool)
         for name, limit in self.limits:
-            column, known = columns[:, self.metrics.index(name)], metric(name)
-            kept &= known.cost(column) <= known.cost(limit)
-            if not kept.any():
+            at, known = self.metrics.index(name), metric(name)
+            kept = kept[known.cost(kept[:, at]) <= known.cost(limit)]
+            if not len(kept):
                 text = f"no cell of the table {bench.name} keeps objectives.limits.{name}"
-                best = known.best(column)
+                best = known.best(columns[:, at])
                 raise ConfigError(f"{text}: the best value there is {best:g}", value=limit)
         return columns
 
@@ -228,8 +223,7 @@ class Recorder:
 
     It is part of the `dataset_api` that NASLib passes to every query. The optimiser's performance
     metric becomes a recording objective there: it answers as before, or with the number of a
-    section `objectives:`, and records the cell. Other queries of NASLib's, for its statistics, are
-    not evaluations and are not recorded.
+    section `objectives:`, and records the cell. Queries for NASLib's statistics are not recorded.
 
     Args:
         bench: the table.
@@ -269,19 +263,15 @@ class Recorder:
         """The objective as one that records what it evaluates here."""
         if self._objective is None or self._objective.name != objective.name:
             epochs = None if self.objectives is None else self.objectives.epochs
-            answer = partial(self._evaluated, Objective(objective.name))
+            answer = partial(self._evaluate, Objective(objective.name))
             self._objective = Objective(objective.name, answer, epochs)
         return self._objective
 
-    def _evaluated(self, objective: Objective, record: Record) -> float:
-        return self.note(record, objective.of(record, self.bench) if self._scalar is None else 0.0)
-
-    def note(self, record: Record, score: float) -> float:
-        """Record an evaluation, and return the number that the optimiser maximises.
-
-        This is the score, or the number of a section `objectives:`.
-        """
-        if self._scalar is not None:
+    def _evaluate(self, objective: Objective, record: Record) -> float:
+        """Record an evaluation, and return the number that the optimiser maximises."""
+        if self._scalar is None:
+            score = objective.of(record, self.bench)
+        else:
             names = self._scalar.objectives.metrics
             score, weights = self._scalar([value_of(record, name, self.bench) for name in names])
             if weights is not None:
@@ -327,9 +317,9 @@ class Recorder:
             ConfigError: nothing was evaluated.
             StorageError: the folder cannot be written.
         """
-        notes: dict[str, list[Any]] = {"score": self._scores.tolist()}
+        notes: dict[str, Sequence[Any]] = {"score": self._scores.tolist()}
         if self._weights:
-            notes["weights"] = [list(weights) for weights in self._weights]
+            notes["weights"] = self._weights
         result = self.result()
         prepare(folder, overwrite=True)
         write(result, folder, notes=notes)

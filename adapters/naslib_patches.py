@@ -94,7 +94,6 @@ def ensure() -> Path:
 
 
 def _missing() -> list[str]:
-    """Distributions of required packages that are not installed."""
     return [name for module, name in REQUIRED.items() if importlib.util.find_spec(module) is None]
 
 

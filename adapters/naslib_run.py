@@ -117,8 +117,8 @@ def run(
             try:
                 left = _executed(script)
             finally:
-                recorder = None if api is None else api["recorder"]
-                if recorder:
+                # Falsy without an evaluation.
+                if api is not None and (recorder := api["recorder"]):
                     result = recorder.write(start / saves[-1]) if saves else recorder.result()
     save = getattr(left.get("config"), "save", None)
     where = None if save is None else start / save
@@ -197,10 +197,9 @@ def _checked(script: Path, config: Mapping[str, Any]) -> Iterator[str]:
         for key, choices in found.items():
             if isinstance(choices, dict):
                 naslib_config.check_choice(key, config.get(key), choices)
-        optimizers, name = found["optimizer"], config.get("optimizer")
-        if isinstance(optimizers, dict):
-            one_shot = "using_step_function"
-            able = [key for key, made in optimizers.items() if not getattr(made, one_shot, False)]
+        made, name = found["optimizer"], config.get("optimizer")
+        if isinstance(made, dict):
+            able = [key for key in made if not getattr(made[key], "using_step_function", False)]
             if name not in able:
                 text = "trains a network of all cells, which a table does not have"
                 raise ConfigError(f"{name} {text}; optimizer must be one of {', '.join(able)}")

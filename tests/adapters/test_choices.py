@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+from itertools import product
 
 import numpy as np
 import pytest
@@ -16,17 +17,11 @@ from naslib_ecnas.space import Space
 from naslib_ecnas.topologies import EDGES, labelled_graphs
 
 
-def every_point(choices: Choices) -> np.ndarray:
-    return np.stack(np.meshgrid(*map(np.arange, choices.sizes), indexing="ij"), -1).reshape(
-        -1, len(choices.sizes)
-    )
-
-
 def test_the_box_is_exactly_the_cells_that_may_be_proposed() -> None:
     allowed = np.random.default_rng(0).permutation(2532)[:2400]
     for vertices, rows in ((2, None), (3, None), (4, None), (5, allowed)):
         choices = Choices(Space(vertices), rows)
-        points = every_point(choices)
+        points = np.array(list(product(*map(range, choices.sizes))))
         assert len(points) == 2 ** len(choices.edges) * 3 ** len(choices.interior)
         assert np.unique(choices.decode(points)).tolist() == choices.rows.tolist()
         assert choices.rows.tolist() == sorted(range(len(choices.space)) if rows is None else rows)

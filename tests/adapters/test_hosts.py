@@ -205,15 +205,6 @@ def bench(made_table: Any) -> Benchmark:
     return Benchmark(Table.open(path))
 
 
-@pytest.fixture
-def optuna() -> Any:
-    optuna = pytest.importorskip("optuna", reason="optuna is not installed")
-    level = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    yield optuna
-    optuna.logging.set_verbosity(level)
-
-
 def test_an_evaluation_offers_what_has_every_objective(bench: Benchmark) -> None:
     evaluation = Evaluation(bench)
     assert evaluation.epochs == 12
@@ -233,15 +224,15 @@ def test_an_evaluation_offers_what_has_every_objective(bench: Benchmark) -> None
         Evaluation(bench, epochs=108)
 
 
-def test_any_sampler_of_optuna(optuna: Any, bench: Benchmark) -> None:
+def test_any_sampler_of_optuna(bench: Benchmark) -> None:
     host = adapter("optuna", "optuna_host")
     objective = host.EcnasObjective(bench, ("validation_accuracy", "energy_kwh"), 4)
     assert objective.directions == ["maximize", "minimize"]
     values = [bench.values(name, 4) for name in objective.evaluation.objectives]
     for name in ("RandomSampler", "TPESampler", "NSGAIISampler"):
         bench.reset_spent()
-        sampler = getattr(optuna.samplers, name)(seed=0)
-        study = optuna.create_study(directions=objective.directions, sampler=sampler)
+        sampler = getattr(host.optuna.samplers, name)(seed=0)
+        study = host.optuna.create_study(directions=objective.directions, sampler=sampler)
         study.optimize(objective, n_trials=40)
         assert bench.spent.evaluations == 40
         for trial in study.trials:
@@ -251,14 +242,12 @@ def test_any_sampler_of_optuna(optuna: Any, bench: Benchmark) -> None:
             assert trial.user_attrs["cell"] == str(Space(4).cell(row))
             assert objective.row(trial.params) == row
             assert trial.values == [column[row] for column in values]
-        best = max(t.values[0] for t in study.best_trials)
-        assert best == max(t.values[0] for t in study.trials)
 
 
-def test_every_cell_can_be_enqueued_and_asked_for(optuna: Any, bench: Benchmark) -> None:
+def test_every_cell_can_be_enqueued_and_asked_for(bench: Benchmark) -> None:
     host = adapter("optuna", "optuna_host")
     objective = host.EcnasObjective(bench)
-    study = optuna.create_study(directions=objective.directions)
+    study = host.optuna.create_study(directions=objective.directions)
     rows = objective.evaluation.rows.tolist()
     for row in rows:
         study.enqueue_trial(objective.params(row))
@@ -270,22 +259,10 @@ def test_every_cell_can_be_enqueued_and_asked_for(optuna: Any, bench: Benchmark)
     assert front == set(bench.front(OBJECTIVES, 12).rows.tolist())
     # One objective by ask and tell.
     objective = host.EcnasObjective(bench, "validation_accuracy")
-    study = optuna.create_study(directions=objective.directions)
+    study = host.optuna.create_study(directions=objective.directions)
     trial = study.ask(objective.distributions)
     study.tell(trial, objective(trial))
     assert study.best_value == bench.values("validation_accuracy")[trial.user_attrs["row"]]
-
-
-def test_pymoo_minimises_costs_and_answers_values(bench: Benchmark) -> None:
-    hosted = adapter("pymoo", "pymoo_host")
-    problem = hosted.EcnasProblem(bench, ("validation_accuracy", "energy_kwh"))
-    rows = problem.evaluation.rows[:7]
-    costs = problem.evaluate(rows[:, None])
-    assert bench.spent.evaluations == 7
-    accuracy, energy = bench.values("validation_accuracy")[rows], bench.values("energy_kwh")[rows]
-    assert int(costs[:, 0].argmin()) == int(accuracy.argmax())
-    assert costs[:, 1].tolist() == energy.tolist()
-    assert problem.values_of(costs).tolist() == np.column_stack([accuracy, energy]).tolist()
 
 
 def test_genetic_algorithms_of_pymoo_find_the_front(bench: Benchmark) -> None:
@@ -293,18 +270,19 @@ def test_genetic_algorithms_of_pymoo_find_the_front(bench: Benchmark) -> None:
     from pymoo.optimize import minimize
 
     front = bench.front(OBJECTIVES, 12)
-    every = {tuple(v) for v in np.column_stack([bench.values(n, 12) for n in OBJECTIVES])}
-    for module, name in (("nsga2", "NSGA2"), ("sms", "SMSEMOA"), ("spea2", "SPEA2")):
+    columns = np.column_stack([bench.values(name, 12) for name in OBJECTIVES])
+    for module, name in (("nsga2", "NSGA2"), ("spea2", "SPEA2")):
         kind = getattr(importlib.import_module(f"pymoo.algorithms.moo.{module}"), name)
         results = []
         for _ in range(2):
+            bench.reset_spent()
             problem = hosted.EcnasProblem(bench)
             algorithm = kind(pop_size=20, **hosted.operators())
             found = minimize(problem, algorithm, ("n_eval", 200), seed=1)
-            results.append(np.unique(found.X))
-            assert np.isin(found.X, problem.evaluation.rows).all()
-            assert {tuple(v) for v in problem.values_of(found.F)} <= every
-        assert results[0].tolist() == results[1].tolist()
+            assert bench.spent.evaluations == found.algorithm.evaluator.n_eval
+            assert (problem.values_of(found.F) == columns[found.X[:, 0]]).all()
+            results.append(np.unique(found.X).tolist())
+        assert results[0] == results[1]
         assert np.isin(results[0], front.rows).mean() > 0.8
 
 

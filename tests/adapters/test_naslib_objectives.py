@@ -126,11 +126,10 @@ def test_better_in_both_is_better(
         ({"metrics": ["energy_kwh", "TRAIN_ENERGY"]}, "must be different"),
         ({"metrics": BOTH}, "one of objectives.weights"),
         ({"metrics": BOTH, "weights": [1, 0], "chebyshev": True}, "one of objectives.weights"),
-        ({"metrics": BOTH, "weights": [0.5, 0.6]}, "sum to 1"),
-        ({"metrics": BOTH, "weights": [1.5, -0.5]}, "from 0 on"),
-        ({"metrics": BOTH, "weights": [1.0]}, "2 numbers"),
-        ({"metrics": BOTH, "weights": 1}, "2 numbers"),
-        ({"metrics": BOTH, "weights": ["a", True]}, "2 numbers"),
+        *(
+            ({"metrics": BOTH, "weights": weights}, "2 numbers from 0 on that sum to 1")
+            for weights in ([0.5, 0.6], [1.5, -0.5], [1.0], 1, ["a", True])
+        ),
         ({"metrics": BOTH, "limits": 0.3}, "energy_kwh: 0.5"),
         ({"metrics": BOTH, "limits": {"co2_g": 3}}, "except the one to optimise"),
         ({"metrics": BOTH, "limits": dict.fromkeys(BOTH, 3)}, "except the one to optimise"),

@@ -178,15 +178,14 @@ def test_a_table_with_gaps_is_respected(space: Any, made_table: Any) -> None:
     for row in rows:
         space.set_spec(row, api)
         assert {model.arch.row for model in space.get_nbhd(api)} <= set(rows) - {row}
-    arch, sampled, mutated = space.clone(), set(), set()
+    arch, sampled = space.clone(), set()
     for _ in range(200):
         arch.sample_random_architecture(api)
         sampled.add(arch.row)
+    assert sampled == set(rows)
     for _ in range(20):
         arch.mutate(space, api)
-        mutated.add(arch.row)
-    assert sampled == set(rows)
-    assert mutated <= set(rows) - {space.row}
+        assert arch.row in set(rows) - {space.row}
     with pytest.raises(UnknownCellError, match="row 4"):
         space.set_spec(4, api)
 

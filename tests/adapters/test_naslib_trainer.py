@@ -76,13 +76,14 @@ def test_how_often_it_writes(
     assert epochs_in(trainer) == EPOCHS
 
 
-@pytest.mark.parametrize("error", [Stopped, KeyboardInterrupt])
-def test_no_epoch_is_lost_when_the_run_stops(make: Make, error: type[BaseException]) -> None:
-    for last in (0, 17):
+def test_no_epoch_is_lost_when_the_run_stops(make: Make) -> None:
+    for last, error in ((0, Stopped), (17, KeyboardInterrupt)):
         trainer = make(interval_s=math.inf)
         new_epoch = trainer.optimizer.new_epoch
 
-        def stopping(epoch: int, last: int = last, new_epoch: Any = new_epoch) -> None:
+        def stopping(
+            epoch: int, last: int = last, error: Any = error, new_epoch: Any = new_epoch
+        ) -> None:
             if epoch == last:
                 raise error
             new_epoch(epoch)
@@ -112,7 +113,7 @@ def test_a_write_that_is_interrupted_is_made_good(
     assert epochs_in(trainer) == 9
 
 
-def test_outside_of_a_search_it_writes_at_once(make: Make) -> None:
+def test_outside_of_a_search_it_writes_at_once_and_its_interval_is_checked(make: Make) -> None:
     trainer = make(epochs=3, interval_s=math.inf)
     trainer.search()
     trainer.search_trajectory.valid_acc.append(1.0)
@@ -121,9 +122,6 @@ def test_outside_of_a_search_it_writes_at_once(make: Make) -> None:
     trainer.search_trajectory.valid_acc.clear()
     trainer.search()
     assert epochs_in(trainer) == 3
-
-
-def test_it_checks_its_interval(make: Make) -> None:
     for interval in (-1.0, math.nan):
         with pytest.raises(ConfigError, match="0 or more"):
             make(interval_s=interval)

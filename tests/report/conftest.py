@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -56,3 +57,12 @@ def page(six: Benchmark, run_folder: Path) -> Page:
 def harm() -> str:
     """A name that would run a script if it were inserted as HTML."""
     return "</script><script>window.harmed=1</script>{{data}}<img src=x onerror=window.harmed=2>'\""
+
+
+@pytest.fixture(scope="session")
+def bad(page: Page, harm: str) -> Page:
+    """The page with this name wherever a name comes from outside."""
+    origin = replace(page.provenance["energy_kwh"], device=harm, source=harm, note=harm)
+    origins = {**page.provenance, "energy_kwh": origin}
+    runs = (replace(page.runs[0], label=harm, method=harm), *page.runs[1:])
+    return replace(page, table=harm, checksum=harm, provenance=origins, runs=runs)

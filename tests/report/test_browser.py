@@ -306,6 +306,14 @@ def test_every_control_has_a_name_and_no_width_scrolls_sideways(
     assert unnamed == []
 
 
+def test_without_energy_two_metrics_are_shown(browser: Browser, page: Page, tmp_path: Path) -> None:
+    accuracy = ("validation_accuracy", "parameters")
+    columns = tuple(column for column in page.columns if column.name in accuracy)
+    write_page(replace(page, columns=columns, runs=()), tmp_path / "page.html")
+    assert browser.open((tmp_path / "page.html").as_uri()) is True
+    assert browser.js("return [report.chosen.x, report.chosen.y]") == [*accuracy]
+
+
 @pytest.mark.parametrize("dark", [False, True])
 def test_contrast(browser: Browser, address: str, dark: bool) -> None:
     """At least 4.5 for text, 3 for marks (WCAG 2.2, 1.4.3 and 1.4.11)."""
@@ -336,12 +344,8 @@ def test_contrast(browser: Browser, address: str, dark: bool) -> None:
 
 
 def test_names_do_no_harm_and_damage_is_said(
-    browser: Browser, address: str, page: Page, harm: str, tmp_path: Path
+    browser: Browser, address: str, bad: Page, harm: str, tmp_path: Path
 ) -> None:
-    origin = replace(page.provenance["energy_kwh"], device=harm, source=harm, note=harm)
-    runs = (replace(page.runs[0], label=harm, method=harm), *page.runs[1:])
-    origins = {**page.provenance, "energy_kwh": origin}
-    bad = replace(page, table=harm, provenance=origins, runs=runs)
     write_page(bad, tmp_path / "bad.html")
     assert browser.open((tmp_path / "bad.html").as_uri()) is True
     assert browser.js("return window.harmed ?? null") is None

@@ -29,7 +29,6 @@ from naslib_ecnas.report.page import (
     Page,
     gather,
     html,
-    pack,
     quantise,
     references,
     split,
@@ -105,23 +104,6 @@ def shown(packed: Codes) -> np.ndarray:
     return np.where(packed.codes == MISSING, np.nan, values)
 
 
-def unpacked(data: bytes) -> list[np.ndarray]:
-    """The columns of a packed page."""
-    raw = gzip.decompress(data)
-    start = 4 + int.from_bytes(raw[:4], "little")
-    header, codes, out = json.loads(raw[4:start]), list[np.ndarray](), []
-
-    def block(place: list[int]) -> bytes:
-        return raw[start + place[0] : start + sum(place)]
-
-    for column in header["columns"]:
-        at = column["reference"]
-        codes.append(joined(block(column["codes"]), None if at is None else codes[at]))
-        levels = None if column["levels"] is None else np.frombuffer(block(column["levels"]))
-        out.append(shown(Codes(codes[-1], column["log"], column["low"], column["step"], levels)))
-    return out
-
-
 N = MOST_LEVELS + 500
 
 
@@ -146,10 +128,9 @@ def test_a_column_comes_back_within_the_stated_error(
 
 @given(st.lists(st.just(np.nan) | st.floats(-1e300, 1e300), min_size=1, max_size=40), st.booleans())
 def test_few_values_are_kept_exactly(few: list[float], log: bool) -> None:
-    values = np.array(few * 3)
-    packed = quantise(values, log=log)
+    packed = quantise(np.array(few * 3), log=log)
     assert packed.error == 0
-    assert np.array_equal(shown(packed), values, equal_nan=True)
+    assert np.array_equal(shown(packed), few * 3, equal_nan=True)
 
 
 def test_error_bounds() -> None:
@@ -157,15 +138,11 @@ def test_error_bounds() -> None:
     packed = quantise(values, log=False)
     assert packed.error == pytest.approx(STEP_LINEAR / 2)
     assert np.abs(shown(packed) - values).max() > 0.95 * packed.error  # the bound is reached
-    wide = np.linspace(0, 1e6, N)  # gets wider steps
-    packed = quantise(wide, log=False)
+    packed = quantise(np.linspace(0, 1e6, N), log=False)  # gets wider steps
     assert packed.error > 1
     assert packed.codes.max() == MISSING - 1
-    assert np.abs(shown(packed) - wide).max() <= packed.error
     # Zero and infinity.
-    values = np.linspace(0, 1, N)
-    assert not quantise(values, log=True).log
-    assert quantise(values + 1e-9, log=True).log
+    assert not quantise(np.linspace(0, 1, N), log=True).log
     values = np.append(np.linspace(1, 2, N), [np.inf, np.nan])
     assert quantise(values, log=True).codes[-2:].tolist() == [MISSING, MISSING]
 
@@ -186,16 +163,6 @@ def test_a_column_that_repeats_another_refers_to_it() -> None:
     close = second + rng.integers(0, 3, 9000).astype(np.uint16)
     assert references([first, second, first.copy(), close]) == [None, None, 0, 1]
     assert references([first, second[:5000]]) == [None, None]
-
-
-def test_a_packed_page_comes_back_within_its_errors(page: Page) -> None:
-    assert [column.coded.error == 0 for column in page.columns] == [False] * 6 + [True]
-    data = pack(page)
-    assert data == pack(page)
-    for column, got in zip(page.columns, unpacked(data), strict=True):
-        assert np.array_equal(np.isnan(got), np.isnan(column.values))
-        scale = column.values if column.coded.log else 1.0
-        assert np.nanmax(np.abs(got - column.values) / scale) <= column.coded.error
 
 
 # -- the HTML file ----------------------------------------------------------------------------
@@ -265,15 +232,7 @@ def test_the_policy_allows_only_this_script_and_this_style(text: str) -> None:
     assert "within\u00a00.000025" in plain  # accuracy
 
 
-def test_names_do_no_harm(page: Page, text: str, harm: str) -> None:
-    origin = replace(page.provenance["energy_kwh"], device=harm, source=harm, note=harm)
-    bad = replace(
-        page,
-        table=harm,
-        checksum=harm,
-        provenance={**page.provenance, "energy_kwh": origin},
-        runs=(replace(page.runs[0], label=harm, method=harm), *page.runs[1:]),
-    )
+def test_names_do_no_harm(bad: Page, text: str, harm: str) -> None:
     found = _Elements(html(bad))
     # The same elements as with harmless names: none was added or ended.
     assert [tag for tag, _ in found.elements] == [tag for tag, _ in _Elements(text).elements]
