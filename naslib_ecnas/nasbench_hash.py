@@ -23,7 +23,6 @@ from numpy.typing import ArrayLike, NDArray
 from naslib_ecnas.progress import listener
 from naslib_ecnas.topologies import adjacency, labels_of_rows, topologies
 
-_INPUT_LABEL, _OUTPUT_LABEL = -1, -2
 _DIGITS = 32
 _PREFIX = 8
 # Cells whose hashing takes so long that its progress is reported.
@@ -45,7 +44,7 @@ def cell_hash(matrix: Sequence[Sequence[int]], labels: Sequence[int]) -> str:
     v = len(matrix)
     before = [[u for u in range(v) if matrix[u][w]] for w in range(v)]
     after = [[u for u in range(v) if matrix[w][u]] for w in range(v)]
-    named = (_INPUT_LABEL, *labels, _OUTPUT_LABEL)
+    named = (-1, *labels, -2)
     digests = [digest(f"({len(after[w])}, {len(before[w])}, {named[w]})") for w in range(v)]
 
     def joined(vertices: list[int]) -> str:

@@ -63,7 +63,7 @@ class Provenance:
             isinstance(data, dict)
             and data.keys() <= set(names)
             and data.get("kind") in _KINDS
-            and all(isinstance(v, _TYPES.get(k, (str,))) for k, v in data.items())
+            and all(type(v) in _TYPES.get(k, (str,)) for k, v in data.items())
         ):
             known = f"a kind ({', '.join(_KINDS)}) and may have {', '.join(names[1:])}"
             raise FormatError(f"a provenance must have {known}", path=path, value=data)

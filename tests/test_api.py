@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import json
 import os
 import re
@@ -54,6 +55,12 @@ def test_the_page_has_all_public_names_once() -> None:
         assert exported - {"__version__"} <= {
             f"{home}.{n}".lstrip(".") for n in dir(named(home) if home else ecnas)
         }
+
+
+def test_examples_of_the_core_are_true() -> None:
+    parts = ("indicators", "pareto", "scale", "significance")
+    for name in ("cell", "nondominated", *(f"analysis.{part}" for part in parts)):
+        assert not doctest.testmod(import_module(full(name))).failed, name
 
 
 def test_packages_are_there_after_one_import() -> None:

@@ -54,6 +54,7 @@ def test_provenance_has_a_text_and_comes_back_from_json() -> None:
     assert str(other) == "modelled, on Quadro RTX 6000, without PUE, 3 repeats (so)"
     assert Provenance("unknown").to_json() == {"kind": str(Provenance("unknown"))}
     fields: list[dict[str, object]] = [{"x": 1}, {"pue": "a"}, {"repeats": 1.0}, {"device": 3}]
+    fields += [{"pue": True}, {"repeats": True}]
     for wrong in ({}, [], {"kind": "guess"}, *({"kind": "measured", **more} for more in fields)):
         with pytest.raises(FormatError, match=r"^t: a provenance must have a kind \(measured"):
             Provenance.from_json(wrong, path="t")

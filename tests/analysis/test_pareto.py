@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
-import importlib
 import itertools
 
 import numpy as np
@@ -30,12 +28,6 @@ GRID = st.integers(2, 3).flatmap(
         lambda n: arrays(np.float64, (n, m), elements=st.integers(0, SIDE + 1).map(float))
     )
 )
-
-
-@pytest.mark.parametrize("name", ["attainment", "indicators", "pareto", "scale", "significance"])
-def test_examples(name: str) -> None:
-    module = importlib.import_module(f"naslib_ecnas.analysis.{name}")
-    assert doctest.testmod(module).failed == 0
 
 
 def test_normalised_costs_run_from_the_ideal_to_the_reference() -> None:
