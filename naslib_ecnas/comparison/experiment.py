@@ -47,7 +47,7 @@ def method_names() -> tuple[str, ...]:
 
 
 def _check_method(name: str) -> None:
-    if not isinstance(name, str) or name not in method_names():
+    if name not in method_names():
         raise ConfigError(f"the method must be one of {', '.join(method_names())}", value=name)
 
 
@@ -103,17 +103,14 @@ class Grid:
         check_counts(evaluations=self.evaluations)
         for seed in self.seeds:
             check_counts(least=0, seed=seed)
-        files = [unit.file for unit in self.units()]
-        if len(set(files)) < len(files):
+        if len({unit.file for unit in self.units()}) < len(self.units()):
             names = [*self.methods, *self.tables]
             raise ConfigError("methods and tables must differ in letters or digits", value=names)
 
     def units(self) -> list[Unit]:
         """All units, in the order in which they are started."""
-        return [
-            Unit(table, method, seed)
-            for table, seed, method in product(self.tables, self.seeds, self.methods)
-        ]
+        every = product(self.tables, self.seeds, self.methods)
+        return [Unit(table, method, seed) for table, seed, method in every]
 
     def rules(self) -> dict[str, Any]:
         """The settings that must be equal for runs to be comparable."""

@@ -16,17 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from naslib_ecnas.analysis import (
-    PairComparison,
-    PairedScores,
-    Scale,
-    anytime,
-    epsilon,
-    friedman,
-    igd_plus,
-    mean_ranks,
-    pairwise,
-)
+from naslib_ecnas import analysis
+from naslib_ecnas.analysis import PairComparison, PairedScores, Scale
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.comparison.runs import Run, Unit, opened
 from naslib_ecnas.errors import ConfigError, MissingDependencyError
@@ -58,13 +49,10 @@ class Yardstick:
     @classmethod
     def of(cls, bench: Benchmark, objectives: Sequence[str], epochs: int) -> Yardstick:
         """The yardstick of a table at a budget."""
-        front = bench.front(objectives, epochs).values
+        front = np.asarray(bench.front(objectives, epochs).values, dtype=np.float64)
         values = np.column_stack([bench.values(name, epochs) for name in objectives])
-        return cls(
-            np.asarray(front, dtype=np.float64),
-            Scale.of(values, objectives, reference="nadir"),
-            Scale.of(values, objectives),
-        )
+        nadir = Scale.of(values, objectives, reference="nadir")
+        return cls(front, nadir, Scale.of(values, objectives))
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,12 +70,7 @@ class Results:
 
 
 def gather(out: Path, units: Sequence[Unit], setting: dict[str, Any]) -> Results:
-    """Read the runs of a comparison.
-
-    Args:
-        out: folder of the comparison.
-        units: its runs, which must all be there.
-        setting: further arguments of `load`.
+    """Read the runs of a comparison in a folder; `setting` holds further arguments of `load`.
 
     Raises:
         FormatError: a run is missing or damaged.
@@ -109,15 +92,16 @@ def gather(out: Path, units: Sequence[Unit], setting: dict[str, Any]) -> Results
 def _lines(unit: Unit, result: SearchResult, yardstick: Yardstick) -> Iterator[tuple[Any, ...]]:
     counts, cumulative = result.anytime_counts, result.cumulative
     scale, front = yardstick.scale, yardstick.front
-    reached = partial(anytime, result.own_values, np.arange(1.0, len(result.rows) + 1), counts)
+    made = np.arange(1.0, len(result.rows) + 1)
+    reached = partial(analysis.anytime, result.own_values, made, counts)
     columns = [
         counts,
         cumulative["epochs"][counts - 1].astype(np.int64),
         *(cumulative[name][counts - 1] for name in ("seconds", "energy_kwh", "co2_g")),
         reached(scale),
         reached(yardstick.whole),
-        reached(scale, indicator=partial(igd_plus, front=front, scale=scale)),
-        reached(scale, indicator=partial(epsilon, front=front, scale=scale)),
+        reached(scale, indicator=partial(analysis.igd_plus, front=front, scale=scale)),
+        reached(scale, indicator=partial(analysis.epsilon, front=front, scale=scale)),
     ]
     for values in zip(*columns, strict=True):
         yield (unit.table, unit.method, unit.seed, result.config.epochs, *values)
@@ -197,12 +181,9 @@ class Summary:
 
     def write(self, out: Path) -> None:
         """Write `summary.csv`, `ranks.csv` and, for two methods or more, `tests.csv`."""
-        sheets = {
-            "summary": [asdict(line) for line in self.lines],
-            "ranks": [{"method": name, "mean_rank": rank} for name, rank in self.ranks.items()],
-            "tests": self.tests,
-        }
-        for name, records in sheets.items():
+        lines = [asdict(line) for line in self.lines]
+        ranks = [{"method": name, "mean_rank": rank} for name, rank in self.ranks.items()]
+        for name, records in (("summary", lines), ("ranks", ranks), ("tests", self.tests)):
             if records:
                 rows = [list(record.values()) for record in records]
                 Sheet.of(list(records[0]), rows).write(out / f"{name}.csv")
@@ -222,20 +203,12 @@ def summarise(results: Results) -> Summary:
         p_values = {test.a: test.p_holm for test in tests}
         for method in scores:
             own = [record for record in here if record["method"] == method]
-            medians = {name: float(np.median([r[name] for r in own])) for name in _MEDIANS}
-            lower, upper = np.quantile([r["hypervolume"] for r in own], (0.25, 0.75)).tolist()
-            lines.append(
-                Line(
-                    table=table,
-                    method=method,
-                    runs=len(own),
-                    **medians,
-                    hypervolume_lower=lower,
-                    hypervolume_upper=upper,
-                    mean_rank=ranks[method],
-                    p_against_best=p_values.get(method, float("nan")),
-                )
-            )
+            columns = {name: [record[name] for record in own] for name in _MEDIANS}
+            medians = {name: float(np.median(column)) for name, column in columns.items()}
+            lower, upper = np.quantile(columns["hypervolume"], (0.25, 0.75)).tolist()
+            medians |= {"hypervolume_lower": lower, "hypervolume_upper": upper}
+            tested = {"mean_rank": ranks[method], "p_against_best": p_values.get(method, np.nan)}
+            lines.append(Line(table=table, method=method, runs=len(own), **medians, **tested))
     scores = _scores(last.values())
     pairs = tuple(asdict(test) for test in _tests(scores, notes))
     return Summary(tuple(lines), _ranks(scores), pairs, tuple(dict.fromkeys(notes)))
@@ -257,23 +230,21 @@ def _ranks(scores: _Scores) -> dict[str, float]:
     if not shared:
         return dict.fromkeys(scores, float("nan"))
     paired = {name: {b: own[b] for b in own if b in shared} for name, own in scores.items()}
-    return mean_ranks(PairedScores.of(paired, maximise=True))
+    return analysis.mean_ranks(PairedScores.of(paired, maximise=True))
 
 
 def _tests(
     scores: _Scores, notes: list[str], against: str | None = None
 ) -> tuple[PairComparison, ...]:
-    """Tests of all pairs of methods, or against one method; adds to the notes why there are none.
-
-    Their bootstrap is seeded, so equal runs have equal tests.
-    """
+    """Tests of all pairs of methods, or against one; adds to the notes why there are none."""
     if len(scores) < 2:
         return ()
     try:
         paired = PairedScores.of(scores, maximise=True)
-        tests = pairwise(paired, rng=np.random.default_rng(0), against=against)
+        # Seeded, so that equal runs have equal tests.
+        tests = analysis.pairwise(paired, rng=np.random.default_rng(0), against=against)
         if against is None and len(scores) > 2:
-            found = friedman(paired)
+            found = analysis.friedman(paired)
             notes.append(
                 f"Friedman over {found.blocks} blocks (table, seed) and {found.methods} methods: "
                 f"chi-squared {found.statistic:.3g}, p = {found.p_value:.3g}"

@@ -10,16 +10,8 @@ from numpy.typing import NDArray
 
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.errors import UnknownMetricError, check_counts
-from naslib_ecnas.figures.drawing import (
-    COLUMN_WIDTH,
-    INK,
-    Array,
-    axis_unit,
-    capitalised,
-    captioned,
-    origins,
-    panels,
-)
+from naslib_ecnas.figures import drawing
+from naslib_ecnas.figures.drawing import INK, Array
 from naslib_ecnas.figures.front import steps
 from naslib_ecnas.files import Sheet
 from naslib_ecnas.metrics import metric
@@ -82,9 +74,7 @@ def clouds(
     """Count the cells of a table in bins of two metrics, at each of its budgets.
 
     Args:
-        bench: the table.
-        x: a metric with positive values.
-        y: another metric.
+        x, y: two metrics; cells count whose value of x is positive.
         bins: numbers of bins in x and y; by default finer with more cells.
 
     Raises:
@@ -113,43 +103,36 @@ def clouds(
     caption = (
         f"Table {bench.name}: {len(pairs[0]):,} cells at each of "
         f"{', '.join(map(str, budgets))} epochs, counted in {bins[0]} x {bins[1]} bins; "
-        f"line: true front. {origins(bench, (x, y))}"
+        f"line: true front. {drawing.origins(bench, (x, y))}"
     )
-    return Clouds(
-        bench.name, budgets, x, y, caption, x_edges, y_edges, count.astype(np.int64), fronts
-    )
+    bins_of = x_edges, y_edges, count.astype(np.int64)
+    return Clouds(bench.name, budgets, x, y, caption, *bins_of, fronts)
 
 
 def clouds_figure(data: Clouds) -> Figure:
     """A panel for each budget, with common axes; darker bins hold more cells."""
     height = 1.15 + 1.3 * ((len(data.budgets) + 1) // 2)
-    with captioned(COLUMN_WIDTH, height, data.caption) as figure:
+    with drawing.captioned(height, data.caption) as figure:
         from matplotlib.colors import LogNorm, Normalize
         from matplotlib.ticker import MaxNLocator, NullFormatter
 
-        factor, label = axis_unit(data.x, data.x_edges)
+        factor, label = drawing.axis_unit(data.x, data.x_edges)
         top = max(2, int(data.count.max()))
         norm = Normalize(0, top) if top < _FEW else LogNorm(1, top)
-        grid = panels(figure, len(data.budgets), sharex=True, sharey=True)
-        for axes, budget, count, front in zip(
-            grid, data.budgets, data.count, data.fronts, strict=True
-        ):
-            image = axes.pcolormesh(
-                factor * data.x_edges,
-                data.y_edges,
-                np.where(count > 0, count, np.nan).T,
-                cmap="cividis_r",
-                norm=norm,
-                rasterized=True,  # thousands of fields would make the PDF large
-                linewidth=0,
-            )
+        # Thousands of fields would make the PDF large.
+        look = {"cmap": "cividis_r", "norm": norm, "rasterized": True, "linewidth": 0}
+        grid = drawing.panels(figure, len(data.budgets), sharex=True, sharey=True)
+        drawn = zip(grid, data.budgets, data.count, data.fronts, strict=True)
+        for axes, budget, count, front in drawn:
+            held = np.where(count > 0, count, np.nan).T
+            image = axes.pcolormesh(factor * data.x_edges, data.y_edges, held, **look)
             steps(axes, front * [factor, 1.0], data.x, color=INK["vermilion"], linewidth=0.9)
             axes.set_xscale("log")
             axes.xaxis.set_minor_formatter(NullFormatter())
             axes.set_title(f"{budget} epochs", fontsize=7, pad=2)
             axes.set_xlabel(label)
             axes.label_outer()
-        figure.supylabel(capitalised(metric(data.y).label), fontsize=8)
+        figure.supylabel(drawing.capitalised(metric(data.y).label), fontsize=8)
         bar = figure.colorbar(image, ax=grid, location="top", aspect=45, pad=0.02)
         bar.set_label("Cells in a bin", fontsize=7)
         bar.ax.tick_params(labelsize=6)

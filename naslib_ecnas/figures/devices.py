@@ -4,21 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.errors import ConfigError
-from naslib_ecnas.figures.drawing import (
-    COLUMN_WIDTH,
-    INK,
-    axis_unit,
-    captioned,
-    log_ticks,
-    origin_of,
-)
+from naslib_ecnas.figures import drawing
+from naslib_ecnas.figures.drawing import INK
 from naslib_ecnas.files import Sheet
 
 if TYPE_CHECKING:
@@ -67,10 +61,8 @@ class DeviceEnergies:
 def device_energies(benches: Sequence[Benchmark], *, epochs: int | None = None) -> DeviceEnergies:
     """Collect the energies of several tables of one space, one table for each device.
 
-    Args:
-        benches: the tables.
-        epochs: training budget; by default the smallest of the first table, the one that the
-            published four-vertex tables measured (their others are scaled from it).
+    The default budget is the smallest of the first table, the one that the published four-vertex
+    tables measured (their others are scaled from it).
 
     Raises:
         ConfigError: there is no table, the spaces differ, or two tables have the same device.
@@ -93,16 +85,14 @@ def device_energies(benches: Sequence[Benchmark], *, epochs: int | None = None) 
     gaps = [f"{d} lacks {n}" for d, n in zip(titles, lacking, strict=True) if n]
     groups: dict[str, list[str]] = {}
     for bench, title in zip(benches, titles, strict=True):
-        origin = origin_of(bench, _METRIC, device=None)
+        origin = drawing.origin_of(bench, _METRIC, device=None)
         if bench.provenance[_METRIC].kind == "scaled" and budget == bench.budgets[0]:
             # The smallest budget of a scaled table is measured.
             origin = origin.replace("scaled", "measured", 1)
         groups.setdefault(origin, []).append(title)
-    origin_text = "; ".join(f"{', '.join(names)}: {origin}" for origin, names in groups.items())
-    caption = (
-        f"{len(rows):,} cells, sorted by their mean energy over the devices, {budget} "
-        f"epochs. {origin_text}." + (f" {'; '.join(gaps)} of these cells." if gaps else "")
-    )
+    origins = "; ".join(f"{', '.join(names)}: {origin}" for origin, names in groups.items())
+    caption = f"{len(rows):,} cells, sorted by their mean energy over the devices, {budget} epochs."
+    caption += f" {origins}." + (f" {'; '.join(gaps)} of these cells." if gaps else "")
     columns = rows[order], mean[order], values[rows[order]]
     return DeviceEnergies(budget, tuple(devices), tuple(titles), caption, *columns)
 
@@ -121,24 +111,17 @@ def devices_figure(data: DeviceEnergies) -> Figure:
     """Energies over the rank of the cell, with a marker for each device."""
     place = np.arange(1, len(data.rows) + 1)
     many = len(place) >= 1000
-    factor, label = axis_unit(_METRIC, data.mean_kwh)
-    with captioned(COLUMN_WIDTH, 2.9, data.caption) as figure:
+    look: dict[str, Any] = {"s": 1 if many else 9, "linewidths": 0, "rasterized": many}
+    factor, label = drawing.axis_unit(_METRIC, data.mean_kwh)
+    with drawing.captioned(2.9, data.caption) as figure:
         axes = figure.add_subplot()
         for i, (title, energies) in enumerate(zip(data.titles, data.energy_kwh.T, strict=True)):
             marker, ink = _LOOKS[i % len(_LOOKS)]
-            axes.scatter(
-                place,
-                factor * energies,
-                s=1 if many else 9,
-                marker="." if many else marker,
-                color=INK[ink],
-                linewidths=0,
-                rasterized=many,
-                label=title,
-            )
+            look |= {"marker": "." if many else marker, "color": INK[ink], "label": title}
+            axes.scatter(place, factor * energies, **look)
         axes.plot(place, factor * data.mean_kwh, color=INK["black"], linewidth=0.8, label="mean")
         axes.set(yscale="log", ylabel=label, xlabel="Cells, sorted by mean energy")
-        log_ticks(axes.yaxis, np.nanmax(data.energy_kwh) / np.nanmin(data.energy_kwh))
+        drawing.log_ticks(axes.yaxis, np.nanmax(data.energy_kwh) / np.nanmin(data.energy_kwh))
         for handle in figure.legend(loc="outside upper left", ncols=2).legend_handles:
             if handle is not None and hasattr(handle, "set_sizes"):
                 handle.set_sizes([12.0])

@@ -32,7 +32,6 @@ PAGE_WIDTH = 7.16
 
 #: Characters of a caption per inch.
 _LETTERS = 78 / COLUMN_WIDTH
-
 #: Colours of Okabe and Ito, which people with any colour vision can tell apart.
 INK = {
     "black": "#000000",
@@ -93,7 +92,7 @@ def style() -> AbstractContextManager[None]:
 
 
 @contextmanager
-def captioned(width: float, height: float, caption: str) -> Iterator[Figure]:
+def captioned(height: float, caption: str, *, width: float = COLUMN_WIDTH) -> Iterator[Figure]:
     """A figure of a size in inches to draw into in our style, with small text below it.
 
     It has no window, and no state of pyplot changes.
@@ -158,9 +157,8 @@ def scale_axes(
     """Label both axes, and make an axis logarithmic if its values span orders of magnitude.
 
     Args:
-        axes: axes that points will be drawn into.
         names: metrics of the two axes.
-        points: (n, 2) values in the metrics' units.
+        points: (n, 2) values that will be drawn, in the metrics' units.
         table: (k, 2) values that decide the units instead of the points, so that panels agree.
 
     Returns:
@@ -169,11 +167,10 @@ def scale_axes(
     factors = []
     deciding = points if table is None else table
     for i, (which, name) in enumerate(zip("xy", names, strict=True)):
-        values = points[:, i]
         factor, label = axis_unit(name, deciding[:, i])
         factors.append(factor)
         axes.set(**{f"{which}label": label})
-        low, high = factor * float(values.min()), factor * float(values.max())
+        low, high = factor * float(points[:, i].min()), factor * float(points[:, i].max())
         # Only costs: shares between 0 and 1 stay linear even if they are small.
         if low > 0 and high / low > 8 and high > 1:
             axes.set(**{f"{which}scale": "log"})

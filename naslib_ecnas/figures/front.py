@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from naslib_ecnas.benchmark import Benchmark
-from naslib_ecnas.figures.drawing import COLUMN_WIDTH, INK, Array, captioned, origins, scale_axes
+from naslib_ecnas.figures.drawing import INK, Array, captioned, origins, scale_axes
 from naslib_ecnas.metrics import metric
 from naslib_ecnas.search.result import SearchResult
 
@@ -32,7 +32,7 @@ def front_figure(bench: Benchmark, result: SearchResult) -> Figure:
     )
     if len(config.objectives) > 2:
         caption += f" Fronts are those of all objectives: {', '.join(config.objectives)}."
-    with captioned(COLUMN_WIDTH, 3.4, caption) as figure:
+    with captioned(3.4, caption) as figure:
         front_panel(figure.add_subplot(), bench, result)
         for handle in figure.legend(loc="outside upper left", ncols=2).legend_handles:
             if handle is not None:
@@ -53,57 +53,32 @@ def front_panel(axes: Axes, bench: Benchmark, result: SearchResult, *, cloud: bo
     factors = scale_axes(axes, names[:2], shown[:, :2], table=cells)
     if cloud:
         # More cells are drawn smaller and fainter, so that the cloud shows density.
-        x, y = (shown[:, :2] * factors).T
-        axes.scatter(
-            x,
-            y,
-            s=max(1.0, 6 - math.log10(len(shown))),
-            color="#A6A6A6",
-            alpha=min(0.6, max(0.05, 40 / math.sqrt(len(shown)))),
-            linewidths=0,
-            rasterized=True,  # hundreds of thousands of points would make the PDF large
-            label=f"all {len(shown):,} cells",
-            zorder=1,
-        )
+        size = max(1.0, 6 - math.log10(len(shown)))
+        look: dict[str, Any] = {"s": size, "color": "#A6A6A6", "linewidths": 0, "zorder": 1}
+        look["alpha"] = min(0.6, max(0.05, 40 / math.sqrt(len(shown))))
+        look["rasterized"] = True  # hundreds of thousands of points would make the PDF large
+        axes.scatter(*(shown[:, :2] * factors).T, label=f"all {len(shown):,} cells", **look)
     points = true[np.lexsort(true[:, 1::-1].T)][:, :2] * factors
-    look: dict[str, Any] = {"color": INK["black"], "label": "true front", "zorder": 3}
+    look = {"color": INK["black"], "label": "true front", "zorder": 3}
     if len(names) == 2:
         steps(axes, points, names[0], linewidth=0.9, marker="o", markersize=2, **look)
     else:
         axes.scatter(points[:, 0], points[:, 1], s=9, marker="x", linewidths=0.7, **look)
-    x, y = (result.front_values[:, :2] * factors).T
-    axes.scatter(
-        x,
-        y,
-        s=14,
-        color=INK["blue"],
-        edgecolors="white",
-        linewidths=0.4,
-        label=f"found by {result.config.method}",
-        zorder=4,
-    )
+    look = {"s": 14, "color": INK["blue"], "edgecolors": "white", "linewidths": 0.4, "zorder": 4}
+    look["label"] = f"found by {result.config.method}"
+    axes.scatter(*(result.front_values[:, :2] * factors).T, **look)
     marks = [("knee $r_k$", result.knee, "D", INK["vermilion"])]
     for i, (name, index) in enumerate(zip(names, result.extremes, strict=True)):
         best = f"{'highest' if metric(name).maximise else 'lowest'} {metric(name).about}"
         marks.append((f"$r_{i}$: {best}", index, "<>^vsp"[i % 6], INK["orange"]))
+    look = {"s": 26, "edgecolors": INK["black"], "linewidths": 0.6, "zorder": 5}
     for label, index, marker, colour in marks:
         x, y = result.values[index, :2] * factors
-        axes.scatter(
-            x,
-            y,
-            s=26,
-            marker=marker,
-            color=colour,
-            edgecolors=INK["black"],
-            linewidths=0.6,
-            label=label,
-            zorder=5,
-        )
+        axes.scatter(x, y, marker=marker, color=colour, label=label, **look)
 
 
 def steps(axes: Axes, points: Array, x_metric: str, **look: Any) -> None:
     """Draw the edge of what a front attains, from its (n, 2) points sorted by x."""
     # Between two points of a front, the one that is better in x is attained.
-    axes.step(
-        points[:, 0], points[:, 1], where="pre" if metric(x_metric).maximise else "post", **look
-    )
+    where: Any = "pre" if metric(x_metric).maximise else "post"
+    axes.step(points[:, 0], points[:, 1], where=where, **look)

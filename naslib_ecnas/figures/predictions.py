@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from msgspec import Meta, Struct, json
@@ -14,15 +14,9 @@ from numpy.typing import NDArray
 
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.errors import ConfigError, FormatError, UnknownTableError
+from naslib_ecnas.figures import drawing
 from naslib_ecnas.figures.devices import short_device_name
-from naslib_ecnas.figures.drawing import (
-    COLUMN_WIDTH,
-    INK,
-    captioned,
-    legend_above,
-    log_ticks,
-    origin_of,
-)
+from naslib_ecnas.figures.drawing import INK
 from naslib_ecnas.files import Sheet, is_file
 from naslib_ecnas.quality import kendall_tau
 
@@ -84,12 +78,9 @@ def read_learning_curve(path: str | PathLike[str]) -> LearningCurve:
     sizes, group = np.unique([point.size for point in points], return_inverse=True)
     errors = np.array([point.mae_wh for point in points])
     each = [errors[group == i] for i in range(len(sizes))]
-    return LearningCurve(
-        sizes,
-        np.array([e.mean() for e in each]),
-        np.array([e.std(ddof=1) if len(e) > 1 else math.nan for e in each]),
-        np.array([len(e) for e in each]),
-    )
+    means, draws = np.array([e.mean() for e in each]), np.array([len(e) for e in each])
+    spread = np.array([e.std(ddof=1) if len(e) > 1 else math.nan for e in each])
+    return LearningCurve(sizes, means, spread, draws)
 
 
 # -- predictions ------------------------------------------------------------------------------
@@ -126,11 +117,8 @@ class Predictions:
 def fitted_rows(
     device: str | PathLike[str] | None = None, model: str | None = None
 ) -> NDArray[np.int64]:
-    """(n,) rows that the energy model of an embedded table was fitted to.
-
-    Device and model are those of `naslib_ecnas.load`. Empty for a user's calibration, which does
-    not record its rows.
-    """
+    """(n,) rows that the energy model of an embedded table was fitted to; device and model are
+    those of `load`. Empty for a user's calibration, which does not record its rows."""
     from naslib_ecnas.surrogate import SUFFIX
     from naslib_ecnas.surrogate.devices import device_name
     from naslib_ecnas.surrogate.models import DEVICE, Weights
@@ -152,9 +140,7 @@ def predictions(
     fitted: NDArray[np.int64] | None = None,
     epochs: int = _EPOCHS,
 ) -> Predictions:
-    """Compare a modelled table with one of measurements at this budget, cell by cell.
-
-    `fitted` are rows that the model was fitted to.
+    """Compare a modelled table with a measured one; the model was fitted to the `fitted` rows.
 
     Raises:
         ConfigError: the tables share fewer than two cells, or `measured` is modelled.
@@ -162,8 +148,8 @@ def predictions(
     """
     origin = measured.provenance.get(_METRIC)
     if origin is not None and origin.kind == "modelled":
-        remedy = "name a table of measurements, such as 5v-4epochs, by --measurements"
         message = f"the energies of {measured.name} are modelled, not measured"
+        remedy = "name a table of measurements, such as 5v-4epochs, by --measurements"
         raise ConfigError(message, remedy=remedy)
     a, b = (bench.values(_METRIC, epochs) for bench in (modelled, measured))
     size = min(len(a), len(b))  # rows of a smaller space are the first of a larger one
@@ -184,10 +170,10 @@ def predictions(
         about = "which the model was fitted to"
     else:
         about = "none of which the model is known to be fitted to"
+    m, p = (f"{b.name}, {drawing.origin_of(b, _METRIC)}" for b in (measured, modelled))
     caption = (
-        f"Energy of {len(rows):,} cells at {epochs} epochs. Measured: table {measured.name}, "
-        f"{origin_of(measured, _METRIC)}. Predicted: table {modelled.name}, "
-        f"{origin_of(modelled, _METRIC)}. Kendall's tau over {len(judged):,} cells ({about})."
+        f"Energy of {len(rows):,} cells at {epochs} epochs. Measured: table {m}. "
+        f"Predicted: table {p}. Kendall's tau over {len(judged):,} cells ({about})."
     )
     if not alike:
         caption += " Device or PUE differ: only the order can be compared."
@@ -197,56 +183,37 @@ def predictions(
 
 def predictions_figure(data: Predictions, curve: LearningCurve | None = None) -> Figure:
     """Predicted over measured energies and, if given, the learning curve."""
-    caption, height = data.caption, 3.4
+    caption = data.caption
     if curve is not None:
-        height = 2.6
-        caption += (
-            f" Right: mean absolute error on cells not fitted, mean and standard deviation "
-            f"over {int(curve.draws.max())} draws."
-        )
-    with captioned(COLUMN_WIDTH, height, caption) as figure:
+        caption += " Right: mean absolute error on cells not fitted, mean and standard deviation"
+        caption += f" over {int(curve.draws.max())} draws."
+    with drawing.captioned(3.4 if curve is None else 2.6, caption) as figure:
         panels = figure.subplots(1, 1 if curve is None else 2, squeeze=False)[0]
         _scatter(panels[0], data)
         if curve is not None:
-            panels[1].errorbar(
-                curve.sizes,
-                curve.mean_wh,
-                yerr=np.nan_to_num(curve.sd_wh),
-                color=INK["blue"],
-                marker="o",
-                markersize=3,
-                linewidth=0.9,
-                capsize=2,
-                elinewidth=0.7,
-            )
+            look: dict[str, Any] = {"color": INK["blue"], "marker": "o", "markersize": 3}
+            look |= {"linewidth": 0.9, "capsize": 2, "elinewidth": 0.7}
+            spread = np.nan_to_num(curve.sd_wh)
+            panels[1].errorbar(curve.sizes, curve.mean_wh, yerr=spread, **look)
             panels[1].set(xscale="log", xlabel="Training cells", ylabel="MAE (Wh)")
             panels[1].set_ylim(bottom=0)
-            log_ticks(panels[1].xaxis, curve.sizes.max() / curve.sizes.min())
+            drawing.log_ticks(panels[1].xaxis, curve.sizes.max() / curve.sizes.min())
     return figure
 
 
 def _scatter(axes: Axes, data: Predictions) -> None:
     measured, predicted = 1000 * data.measured_kwh, 1000 * data.predicted_kwh
     many = len(data.rows) > 1000
+    look: dict[str, Any] = {"s": 3, "alpha": 0.5} if many else {"s": 9, "alpha": 0.9}
+    look |= {"linewidths": 0, "rasterized": many}
     groups = ((data.fitted, "fitted", "orange", "s"), (~data.fitted, "not fitted", "blue", "o"))
     for chosen, label, ink, marker in groups:
         if chosen.any():
-            axes.scatter(
-                measured[chosen],
-                predicted[chosen],
-                s=3 if many else 9,
-                alpha=0.5 if many else 0.9,
-                marker=marker,
-                color=INK[ink],
-                linewidths=0,
-                rasterized=many,
-                label=f"{label} ({int(chosen.sum()):,})",
-            )
+            look |= {"marker": marker, "color": INK[ink], "label": f"{label} ({chosen.sum():,})"}
+            axes.scatter(measured[chosen], predicted[chosen], **look)
     ends = [min(measured.min(), predicted.min()), max(measured.max(), predicted.max())]
     axes.plot(ends, ends, color=INK["black"], linewidth=0.7, label="equal")
     axes.set(xlabel="Measured energy (Wh)", ylabel="Predicted energy (Wh)")
-    scores = f"$\\tau$ = {data.tau:.3f}"
-    if np.isfinite(data.mae_wh):
-        scores += f", MAE {data.mae_wh:.2f} Wh"
-    axes.plot([], [], " ", label=scores)
-    legend_above(axes, markerscale=2 if many else 1)
+    mae = f", MAE {data.mae_wh:.2f} Wh" if np.isfinite(data.mae_wh) else ""
+    axes.plot([], [], " ", label=f"$\\tau$ = {data.tau:.3f}{mae}")
+    drawing.legend_above(axes, markerscale=2 if many else 1)

@@ -15,30 +15,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from naslib_ecnas.analysis import (
-    AnytimeBand,
-    anytime,
-    attainment_surface,
-    band,
-    common_budgets,
-    costs_of,
-)
+from naslib_ecnas import analysis
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.comparison.results import Results
 from naslib_ecnas.comparison.runs import Unit
 from naslib_ecnas.errors import ConfigError, check_counts
-from naslib_ecnas.figures.drawing import (
-    INK,
-    PAGE_WIDTH,
-    Array,
-    captioned,
-    legend_above,
-    line_of,
-    log_ticks,
-    origins,
-    save,
-    scale_axes,
-)
+from naslib_ecnas.figures import drawing
+from naslib_ecnas.figures.drawing import INK, PAGE_WIDTH, Array
 from naslib_ecnas.figures.front import front_panel, steps
 from naslib_ecnas.files import Sheet
 from naslib_ecnas.metrics import OBJECTIVES
@@ -106,7 +89,6 @@ def study(
     """Run every method with every seed on energy and validation accuracy.
 
     Args:
-        bench: the table.
         methods: names of the methods; by default all, SEMOA first.
         seeds: number of seeds, starting at 0.
         evaluations: evaluations of each run.
@@ -140,10 +122,8 @@ def mean_quantities(results: Sequence[SearchResult]) -> dict[str, dict[str, floa
         the base-10 logarithm of the number of parameters (the paper heads it M). NaN if the table
         does not hold a quantity.
     """
-    return {
-        which: dict(zip(_QUANTITIES, values.mean(axis=1).tolist(), strict=True))
-        for which, values in _quantities(results).items()
-    }
+    means = {which: values.mean(axis=1).tolist() for which, values in _quantities(results).items()}
+    return {which: dict(zip(_QUANTITIES, each, strict=True)) for which, each in means.items()}
 
 
 def chosen_sheet(data: Study) -> Sheet:
@@ -173,16 +153,13 @@ def _chosen(result: SearchResult) -> dict[str, int]:
 
 def _quantities(results: Sequence[SearchResult]) -> dict[str, Array]:
     """Each chosen cell -> (4, n) its quantities in each result, NaN if unknown."""
-    out = {which: np.full((len(_QUANTITIES), len(results)), np.nan) for which in _CHOSEN}
-    for column, result in enumerate(results):
-        known = dict(result.details)
-        if "parameters" in known:
-            known["parameters_log10"] = np.log10(known["parameters"])
-        for which, index in _chosen(result).items():
-            for line, name in enumerate(_QUANTITIES.values()):
-                if name in known:
-                    out[which][line, column] = known[name][index]
-    return out
+    each = []
+    for result in results:
+        known = {**result.details, "parameters_log10": np.log10(result.details["parameters"])}
+        unknown = np.full(len(result.rows), np.nan)
+        table = np.array([known.get(name, unknown) for name in _QUANTITIES.values()])
+        each.append(table[:, [*_chosen(result).values()]])
+    return dict(zip(_CHOSEN, np.stack(each, axis=-1).swapaxes(0, 1), strict=True))
 
 
 # -- figures 5 and 6 --------------------------------------------------------------------------
@@ -211,10 +188,8 @@ def radar(axes: PolarAxes, means: Means, limits: Mapping[str, float]) -> None:
     for key, (letter, form) in _RADAR_AXES.items():
         known = any(np.isfinite(means[which][key]) for which in _CHOSEN)
         labels.append(f"{letter}\n{form.format(limits[key]) if known else 'unknown'}")
-    for which in _CHOSEN:
-        shares = np.array([means[which][key] / limits[key] for key in _RADAR_AXES])
-        shares = np.nan_to_num(shares)
-        colour, line = _CHOSEN[which]
+    for which, (colour, line) in _CHOSEN.items():
+        shares = np.nan_to_num([means[which][key] / limits[key] for key in _RADAR_AXES])
         corners = np.append(angles, angles[0]), np.append(shares, shares[0])
         label = f"$r_{which[1]}$"
         axes.plot(*corners, color=colour, linestyle=line, linewidth=1.1, label=label)
@@ -232,18 +207,14 @@ def radar(axes: PolarAxes, means: Means, limits: Mapping[str, float]) -> None:
 
 def attainment_surfaces(data: Study) -> dict[str, Array]:
     """Median attainment surface of each method: (k, 2) kWh and validation accuracy."""
-    return {
-        method: attainment_surface([r.front_values for r in results], OBJECTIVES).points
-        for method, results in data.runs.items()
-    }
+    fronts = {method: [r.front_values for r in results] for method, results in data.runs.items()}
+    return {m: analysis.attainment_surface(f, OBJECTIVES).points for m, f in fronts.items()}
 
 
 def attainment_sheet(data: Study) -> Sheet:
     """A line for each corner of each method's median attainment surface."""
-    surfaces = attainment_surfaces(data)
-    return Sheet.of(
-        ("method", *OBJECTIVES), [(m, *point) for m, points in surfaces.items() for point in points]
-    )
+    rows = [(m, *p) for m, points in attainment_surfaces(data).items() for p in points]
+    return Sheet.of(("method", *OBJECTIVES), rows)
 
 
 def fronts_sheet(data: Study) -> Sheet:
@@ -267,7 +238,7 @@ def summary_caption(bench: Benchmark, data: Study, shown: str) -> str:
         f"Table {data.table}, {data.epochs} epochs, {data.evaluations:,} evaluations, {seeds}. "
         f"{shown} Radar: means over the seeds of r0 (least energy), rk (knee) and r1 (highest "
         "accuracy), each axis from 0 to the value at its end. "
-        f"{origins(bench, list(dict.fromkeys(axes)))}"
+        f"{drawing.origins(bench, list(dict.fromkeys(axes)))}"
     )
 
 
@@ -283,7 +254,7 @@ def summary_figure(bench: Benchmark, data: Study, *, method: str = "semoa") -> F
         f"(a) Energy and accuracy that at least half of the runs reach. (b) Front of {method}, "
         f"seed {data.seeds[0]}. (c) Chosen cells of {method}."
     )
-    with captioned(PAGE_WIDTH, 2.9, summary_caption(bench, data, shown)) as figure:
+    with drawing.captioned(2.9, summary_caption(bench, data, shown), width=PAGE_WIDTH) as figure:
         grid = figure.add_gridspec(1, 3, width_ratios=(1, 1, 0.8))
         left, middle = figure.add_subplot(grid[0]), figure.add_subplot(grid[1])
         true = np.array(bench.front(OBJECTIVES, data.epochs).values, dtype=np.float64)
@@ -294,9 +265,9 @@ def summary_figure(bench: Benchmark, data: Study, *, method: str = "semoa") -> F
         right = cast("PolarAxes", figure.add_subplot(grid[2], projection="polar"))
         radar(right, means, radar_limits([means]))
         for axes, letter in ((left, "(a)"), (middle, "(b)")):
-            legend_above(axes, ncols=2)
+            drawing.legend_above(axes, ncols=2)
             axes.text(-0.25, 1.04, letter, transform=axes.transAxes, fontsize=8)
-        legend_above(right, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.24))
+        drawing.legend_above(right, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.24))
         right.text(-0.35, 1.2, "(c)", transform=right.transAxes, fontsize=8)
     return figure
 
@@ -308,7 +279,7 @@ def methods_figure(bench: Benchmark, data: Study) -> Figure:
     columns = min(2, len(means))
     lines = -(-len(means) // columns)
     caption = summary_caption(bench, data, f"Fronts of seed {data.seeds[0]}.")
-    with captioned(PAGE_WIDTH * columns / 2, 1.1 + 1.9 * lines, caption) as figure:
+    with drawing.captioned(1.1 + 1.9 * lines, caption, width=PAGE_WIDTH * columns / 2) as figure:
         grid = figure.add_gridspec(lines, 2 * columns, width_ratios=(1, 0.8) * columns)
         first: Axes | None = None
         for place, (method, results) in zip(itertools.count(0, 2), data.runs.items()):
@@ -330,18 +301,21 @@ def methods_figure(bench: Benchmark, data: Study) -> Figure:
 
 
 def _draw_surfaces(
-    axes: Axes, surfaces: Mapping[str, Array], names: Sequence[str], *, end: float, shown: Array
+    axes: Axes,
+    surfaces: Mapping[str, Array],
+    names: Sequence[str],
+    *,
+    end: float,
+    shown: Array,
 ) -> None:
-    """Draw surfaces up to `end` in x, the true front, which is the first, wide and grey.
-
-    `shown` are (n, 2) points that decide the scales of the axes.
-    """
-    factors = scale_axes(axes, names, shown)
+    """Draw surfaces up to `end` in x, the true front, which is the first, wide and grey; `shown`
+    are (n, 2) points that decide the scales of the axes."""
+    factors = drawing.scale_axes(axes, names, shown)
     for place, (name, points) in enumerate(surfaces.items()):
         # What is attained at some x is attained at any worse one.
         stair = np.concatenate([points, points[-1:]])
         stair[len(points) :, 0] = end
-        colour, line = ("#A6A6A6", "-") if place == 0 else line_of(place - 1)
+        colour, line = ("#A6A6A6", "-") if place == 0 else drawing.line_of(place - 1)
         look = {"color": colour, "linestyle": line, "linewidth": 1.1 if place else 2.2}
         steps(axes, stair * factors, names[0], label=name, **look)
 
@@ -360,12 +334,12 @@ def write_figures(results: Results, out: Path) -> list[Path]:
     for table in results.benchmarks:
         stem = out / Unit(table, "comparison", 0).file.parts[1]
         stem = stem.with_name(f"comparison-{stem.name}")
-        written += save(comparison_figure(results, table), stem, ("pdf", "svg", "png"))
+        written += drawing.save(comparison_figure(results, table), stem, ("pdf", "svg", "png"))
         written.append(_curves(results, table).write(stem.with_name(f"{stem.name}.csv")))
     return written
 
 
-def anytime_bands(results: Results, table: str, cost: str) -> dict[str, AnytimeBand]:
+def anytime_bands(results: Results, table: str, cost: str) -> dict[str, analysis.AnytimeBand]:
     """Median and quartiles of the hypervolume of each method, at costs that all runs reach.
 
     The curves run over a field of `Spent`; there are none if the table does not hold this cost.
@@ -374,13 +348,13 @@ def anytime_bands(results: Results, table: str, cost: str) -> dict[str, AnytimeB
     spent = {unit: results.runs[unit].cumulative[cost] for unit in units}
     if any(np.isnan(column).any() for column in spent.values()):
         return {}
-    budgets = common_budgets(list(spent.values()))
+    budgets = analysis.common_budgets(list(spent.values()))
     scale = results.yardsticks[table].scale
     curves: dict[str, list[Array]] = {}
     for unit in units:
-        curve = anytime(results.runs[unit].own_values, spent[unit], budgets, scale)
+        curve = analysis.anytime(results.runs[unit].own_values, spent[unit], budgets, scale)
         curves.setdefault(unit.method, []).append(curve)
-    return {method: band(found, budgets) for method, found in curves.items()}
+    return {method: analysis.band(found, budgets) for method, found in curves.items()}
 
 
 def comparison_figure(results: Results, table: str) -> Figure:
@@ -388,18 +362,15 @@ def comparison_figure(results: Results, table: str) -> Figure:
     units = [unit for unit in results.runs if unit.table == table]
     config, seeds = results.runs[units[0]].config, len({unit.seed for unit in units})
     two = len(config.objectives) == 2
-    shown = (
-        "Left: missing share of the true front's hypervolume (less is better), drawn down to "
-        f"{_LEAST:g}; lines are medians over the seeds, bands quartiles."
-    )
-    if two:
-        shown += " Right: front that at least half of the runs attain."
     caption = (
-        f"Table {table}, {config.epochs} epochs, {seeds} seed{'s' if seeds > 1 else ''}. {shown} "
+        f"Table {table}, {config.epochs} epochs, {seeds} seed{'s' if seeds > 1 else ''}. "
+        "Left: missing share of the true front's hypervolume (less is better), drawn down to "
+        f"{_LEAST:g}; lines are medians over the seeds, bands quartiles. "
+        f"{'Right: front that at least half of the runs attain. ' if two else ''}"
         "Hypervolume with respect to a reference point a tenth of the true front's range beyond "
-        f"its nadir. {origins(results.benchmarks[table], config.objectives)}"
+        f"its nadir. {drawing.origins(results.benchmarks[table], config.objectives)}"
     )
-    with captioned(PAGE_WIDTH, 2.9, caption) as figure:
+    with drawing.captioned(2.9, caption, width=PAGE_WIDTH) as figure:
         panels: list[Axes] = list(figure.subplots(1, 3 if two else 2))
         for axes, (cost, label) in zip(panels, _AXES, strict=False):
             _anytime(axes, anytime_bands(results, table, cost), label)
@@ -411,9 +382,9 @@ def comparison_figure(results: Results, table: str) -> Figure:
     return figure
 
 
-def _anytime(axes: Axes, bands: dict[str, AnytimeBand], label: str) -> None:
+def _anytime(axes: Axes, bands: dict[str, analysis.AnytimeBand], label: str) -> None:
     for place, (method, found) in enumerate(bands.items()):
-        colour, line = line_of(place)
+        colour, line = drawing.line_of(place)
         median, lower, upper = (
             np.maximum(1.0 - share, _LEAST) for share in (found.median, found.lower, found.upper)
         )
@@ -422,7 +393,7 @@ def _anytime(axes: Axes, bands: dict[str, AnytimeBand], label: str) -> None:
         span = found.budgets[-1] / found.budgets[0]
     axes.set(xscale="log", yscale="log", xlabel=label)
     if bands:
-        log_ticks(axes.xaxis, span)
+        drawing.log_ticks(axes.xaxis, span)
     else:
         axes.text(0.5, 0.5, "costs unknown", ha="center", transform=axes.transAxes)
 
@@ -434,21 +405,19 @@ def _attained(axes: Axes, results: Results, units: Sequence[Unit]) -> None:
     surfaces = {"true front": yardstick.front}
     for method in dict.fromkeys(unit.method for unit in units):
         found = [results.runs[unit].own_values for unit in units if unit.method == method]
-        surfaces[method] = attainment_surface(found, names).points
+        surfaces[method] = analysis.attainment_surface(found, names).points
     for name, points in surfaces.items():
-        near = (costs_of(points, names) <= costs_of([worst], names)).all(axis=1)
-        surfaces[name] = points[near]
+        costs, most = (analysis.costs_of(values, names) for values in (points, [worst]))
+        surfaces[name] = points[(costs <= most).all(axis=1)]
     _draw_surfaces(axes, surfaces, names, end=worst[0], shown=yardstick.front)
 
 
 def _curves(results: Results, table: str) -> Sheet:
     rows = [
-        (table, method, cost, budget, lower, median, upper)
+        (table, method, cost, *values)
         for cost, _ in _AXES
-        for method, found in anytime_bands(results, table, cost).items()
-        for budget, lower, median, upper in zip(
-            found.budgets, found.lower, found.median, found.upper, strict=True
-        )
+        for method, b in anytime_bands(results, table, cost).items()
+        for values in zip(b.budgets, b.lower, b.median, b.upper, strict=True)
     ]
     headings = ("table", "method", "over", "spent", "lower_quartile", "median", "upper_quartile")
     return Sheet.of(headings, rows)

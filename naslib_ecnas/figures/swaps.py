@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.errors import ConfigError
-from naslib_ecnas.figures.drawing import COLUMN_WIDTH, capitalised, captioned, origins, panels
+from naslib_ecnas.figures.drawing import capitalised, captioned, origins, panels
 from naslib_ecnas.files import Sheet
 from naslib_ecnas.metrics import metric
 from naslib_ecnas.topologies import OPERATIONS, topologies
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 #: Metrics of the paper's four heat maps, in the paper's order.
 METRICS = ("energy_kwh", "training_time_s", "validation_accuracy", "parameters")
-#: Swap all vertices with the operator at once, or one at a time.
-_OCCURRENCES = ("all", "one")
 _SHORT = ("3x3", "1x1", "pool")
 
 Rows = NDArray[np.int64]
@@ -64,9 +62,8 @@ def swapped(vertices: int, before: int, after: int, occurrences: str = "all") ->
     Args:
         vertices: largest number of vertices of the space.
         before, after: two different positions in `OPERATIONS`.
-        occurrences: `"all"` swaps every vertex with the operator at once, so that each cell with
-            the operator occurs once; `"one"` swaps one vertex at a time, so that a cell occurs
-            once for each such vertex.
+        occurrences: `"all"` swaps every vertex with the operator at once; `"one"` swaps one at a
+            time, so that a cell occurs once for each such vertex.
 
     Returns:
         (n,) rows before and (n,) rows after the swap.
@@ -77,7 +74,7 @@ def swapped(vertices: int, before: int, after: int, occurrences: str = "all") ->
     kinds = range(len(OPERATIONS))
     if before not in kinds or after not in kinds or before == after:
         raise ConfigError("a swap takes two different operators of 0, 1, 2", value=(before, after))
-    if occurrences not in _OCCURRENCES:
+    if occurrences not in ("all", "one"):
         raise ConfigError("occurrences must be all or one", value=occurrences)
     table = topologies()
     size = int(np.searchsorted(table.vertices[table.row_topology], vertices, "right"))
@@ -111,11 +108,10 @@ def swap_effects(
     after - before. Pairs with a missing value or a cost of 0 are left out.
 
     The paper does not define what its figure 3 shows. If every occurrence is replaced, the
-    energies of the published five-vertex measurements come within 1.6 points of the printed ones
-    (-16.1, -30.6, -16.0 against -17.7, -32.1, -14.6 per cent for conv3x3 to conv1x1, conv3x3 to
-    maxpool, conv1x1 to maxpool). No definition that we tried gives the printed parameter counts
-    (-78.0, -95.5, -13.6 per cent): counts are exact, and replacing every occurrence gives
-    -59.1, -66.6, -15.4 on five vertices and -65.5, -73.8, -14.7 on seven.
+    energies of the published five-vertex measurements come within 1.6 points of the printed ones.
+    No definition that we tried gives the printed parameter counts (-78.0, -95.5, -13.6 per cent
+    for conv3x3 to conv1x1, conv3x3 to maxpool, conv1x1 to maxpool): replacing every occurrence
+    gives -59.1, -66.6, -15.4 on five vertices and -65.5, -73.8, -14.7 on seven.
 
     The budget is the largest by default; `occurrences` are those of `swapped`.
 
@@ -151,7 +147,7 @@ def swaps_figure(swaps: Swaps) -> Figure:
     """Heat maps, one for each metric, with the number in each field."""
     count = len(swaps.metrics)
     places = range(len(OPERATIONS))
-    with captioned(COLUMN_WIDTH, 0.6 + 1.75 * ((count + 1) // 2), swaps.caption) as figure:
+    with captioned(0.6 + 1.75 * ((count + 1) // 2), swaps.caption) as figure:
         for i, axes in enumerate(panels(figure, count)):
             name = swaps.metrics[i]
             share = _is_share(name)

@@ -42,10 +42,9 @@ def saved(bench: Benchmark) -> Saved:
 
     The paper trained at 4 epochs and scaled linearly: the four budgets together cost
     (4 + 12 + 36 + 108) / 4 = 40 times what was spent, so that 39 times was saved. This is computed
-    for a table that holds only 4 epochs, and gives the paper's line of five vertices: 121.109
-    GPU-days, 1970.495 kWh, 252.571 kgCO2eq (the paper truncates the last digit). For a table with
-    all four budgets, its own values at the three larger ones are added. Values are means over
-    the repeats; a quantity that is missing for one cell is NaN.
+    for a table that holds only 4 epochs. For a table with all four budgets, its own values at the
+    three larger ones are added. Values are means over the repeats; a quantity that is missing for
+    one cell is NaN.
 
     Raises:
         UnknownBudgetError: the table holds neither 4 epochs alone nor all four budgets.
@@ -58,14 +57,10 @@ def saved(bench: Benchmark) -> Saved:
     else:
         message = f"table {bench.name} must hold 4 epochs alone, or 4, 12, 36 and 108"
         raise UnknownBudgetError(message, value=bench.budgets)
-    return Saved(
-        bench.name,
-        len(bench.rows),
-        how,
-        factor * _total(bench, "training_time_s", budgets) / _SECONDS_PER_DAY,
-        factor * _total(bench, "energy_kwh", budgets),
-        factor * _total(bench, "co2_g", budgets) / _GRAMS_PER_KILOGRAM,
-    )
+    names = ("training_time_s", "energy_kwh", "co2_g")
+    seconds, energy_kwh, grams = (factor * _total(bench, name, budgets) for name in names)
+    days, co2_kg = seconds / _SECONDS_PER_DAY, grams / _GRAMS_PER_KILOGRAM
+    return Saved(bench.name, len(bench.rows), how, days, energy_kwh, co2_kg)
 
 
 def saved_sheet(benches: Sequence[Benchmark]) -> Sheet:
@@ -107,18 +102,7 @@ def _about(bench: Benchmark) -> tuple[object, ...]:
     if _COLUMNS[0] in bench.metrics:
         for budget in range(len(bench.budgets)):
             trainings += int(np.isfinite(bench.table.at_budget(_COLUMNS[0], budget)).sum())
-    kinds = [
-        bench.provenance[name].kind if name in bench.metrics else "absent" for name in _COLUMNS
-    ]
-    return (
-        bench.name,
-        bench.space.vertices,
-        edges,
-        size,
-        " ".join(map(str, counts.tolist())),
-        len(bench.rows),
-        " ".join(map(str, bench.budgets)),
-        bench.repeats,
-        trainings,
-        *kinds,
-    )
+    by_vertices, budgets = (" ".join(map(str, found)) for found in (counts.tolist(), bench.budgets))
+    kinds = [bench.provenance[n].kind if n in bench.metrics else "absent" for n in _COLUMNS]
+    space = bench.name, bench.space.vertices, edges, size, by_vertices
+    return (*space, len(bench.rows), budgets, bench.repeats, trainings, *kinds)

@@ -106,8 +106,7 @@ class Optimiser(ABC):
     """A search method over the rows of a space.
 
     The caller alternates `ask` and `tell`; `naslib_ecnas.search.run` does so over a benchmark and
-    counts what the search costs. A method only sees costs, of which less is better, and knows no
-    units and no tables.
+    counts what the search costs. A method only sees costs, of which less is better.
 
     Args:
         problem: what is searched. Its `space`, `rng`, `rows` and `budgets` are attributes of the
@@ -129,13 +128,11 @@ class Optimiser(ABC):
     name: ClassVar[str]
     """The name that users type."""
     has_paper_setting: ClassVar[bool] = False
-    """Whether it takes `paper=True`, to behave like the published code where that departs from its
-    paper."""
+    """Whether it takes `paper=True`: to depart from its paper as the published code does."""
     uses_budgets: ClassVar[bool] = False
     """Whether the method evaluates at smaller budgets too."""
     skipped: int = 0
-    """Proposals dropped so far because they were invalid or not allowed: never evaluated, never
-    charged. Only paper settings make such proposals."""
+    """Proposals of a paper setting that were invalid or not allowed: not evaluated, not charged."""
 
     def __init__(self, problem: Problem) -> None:
         self.space: Space = problem.space
@@ -149,9 +146,8 @@ class Optimiser(ABC):
         """The cells to evaluate next.
 
         Returns:
-            (n,) int32 rows, all allowed, to be evaluated at the run's own budget, or a `Batch`
-            that names its budget; the method chooses n >= 1. A cell may be asked for again, in
-            the same batch or in a later one.
+            (n,) int32 rows, n >= 1, all allowed, to be evaluated at the run's own budget, or a
+            `Batch` that names its budget. A cell may be asked for more than once.
         """
 
     @abstractmethod
@@ -169,8 +165,7 @@ class Optimiser(ABC):
 
     def allowed(self, rows: NDArray[np.integer]) -> NDArray[np.bool_]:
         """Mask of the rows that are cells (not -1) and may be proposed, of any shape."""
-        mask: NDArray[np.bool_] = (rows >= 0) & self._allowed[rows]
-        return mask
+        return np.asarray((rows >= 0) & self._allowed[rows])
 
     def sample(self, n: int) -> Rows:
         """(n,) rows drawn uniformly from the allowed ones, with replacement."""
@@ -212,9 +207,9 @@ class Optimiser(ABC):
 def released_draws(space: Space, rng: np.random.Generator, n: int) -> Rows:
     """(n,) int32 rows of draws as in the released code, -1 for invalid cells.
 
-    Its search space is a list of choices for its optimiser, in which the ranges of the number of
-    vertices (2 to V) and of edges (1 to V (V - 1) / 2) became choices between their two ends. A
-    matrix of so many vertices is filled row by row with coin tosses until it has so many edges.
+    In its search space, the ranges of the number of vertices (2 to V) and of edges (1 to
+    V (V - 1) / 2) became choices between their two ends. A matrix of so many vertices is filled
+    row by row with coin tosses until it has so many edges.
     """
     v = space.vertices
     upper = np.triu(np.ones((v, v), dtype=np.bool_), 1)

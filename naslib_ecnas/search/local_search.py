@@ -17,12 +17,10 @@ class LocalSearch(Optimiser):
     `Space.neighbours`) are evaluated; the search moves to the best neighbour if it is better, and
     otherwise starts over from new random cells.
 
-    As published: the neighbourhood, the move to its best cell and the restart. The published
-    method has one objective. Here it is a scalarisation of all objectives, with weights drawn
-    anew for each start (ParEGO's lattice) and costs normalised by all evaluations so far, so
-    that every climb ends at another part of the front. Cells that were evaluated before, in any
-    climb, are not asked for again, since their costs are known, except for the random cells of a
-    start.
+    As published: the neighbourhood, the move to its best cell and the restart. The one objective
+    of the published method is here a scalarisation of all objectives, with weights drawn anew for
+    each start (ParEGO's lattice) and costs normalised by all evaluations so far. Evaluated cells
+    are not asked for again, except among the random cells of a start.
 
     Args:
         initial: random cells of each start.
@@ -50,11 +48,6 @@ class LocalSearch(Optimiser):
         self._current: int | None = None
         self.optima: list[int] = []
 
-    @property
-    def climbs(self) -> int:
-        """Number of climbs that have ended."""
-        return len(self.optima)
-
     def ask(self) -> Rows:
         """The first cells of a climb, or the neighbours that were not evaluated yet."""
         # Ends: each step goes to a better cell or ends the climb, and a start asks for new cells.
@@ -75,9 +68,9 @@ class LocalSearch(Optimiser):
 
     def _step(self) -> None:
         """Move to the best of the rows around, or end the climb if none is better."""
-        current, best = self._current, self._current
-        rows = [*([] if current is None else [current]), *self._around.tolist()]
-        known = [row for row in rows if not np.isnan(self._costs[row]).any()]
+        current = best = self._current
+        rows = [current, *self._around.tolist()]
+        known = [r for r in rows if r is not None and not np.isnan(self._costs[r]).any()]
         if known:
             costs = np.array([self._costs[row] for row in known])
             if self._weights is None:

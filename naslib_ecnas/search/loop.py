@@ -23,13 +23,7 @@ from naslib_ecnas.progress import Progress, silent
 from naslib_ecnas.records import COSTS
 from naslib_ecnas.search.base import Batch, Floats, Optimiser, Problem, Rows
 from naslib_ecnas.search.output import prepare, write
-from naslib_ecnas.search.result import (
-    QUANTITIES,
-    Ledger,
-    SearchResult,
-    check_objectives,
-    result_of,
-)
+from naslib_ecnas.search.result import QUANTITIES, Ledger, SearchResult, check_objectives, result_of
 
 # Evaluations in a row that were answered without a charge, after which a run ends.
 _MOST_REPEATS = 1000
@@ -96,13 +90,9 @@ class Limits:
         return _given(**vars(self))
 
     def fitting(self, sums: Floats) -> tuple[int, str]:
-        """How many of the next evaluations can be made.
+        """How many evaluations can be made, and the limit that stops the next one ("" if none).
 
-        Args:
-            sums: (n, 5) what will have been spent after each, in the order of `QUANTITIES`.
-
-        Returns:
-            Their number, and the quantity whose limit stops the next one ("" where none does).
+        `sums` is (n, 5): what will have been spent after each, in the order of `QUANTITIES`.
         """
         fits, stopper = len(sums), ""
         for name, limit in self.set.items():
@@ -234,8 +224,7 @@ def run(
     Every evaluation that a method asks for is charged as a whole training at its budget, a
     repeated cell included, until a limit is reached (`Limits`). The values are the means over the
     table's repeats. A method may only propose cells that have a value in every objective, and a
-    cost in every limited quantity, at each of its budgets, so no value is ever made up for a cell
-    that a table lacks. What enters the front and its measures is stated in `SearchResult`.
+    cost in every limited quantity, at each of its budgets.
 
     Args:
         bench: the benchmark; its own counter is increased when the run has ended.
@@ -246,12 +235,11 @@ def run(
         evaluations, max_energy_kwh, max_epochs, max_time_s: limits on the number, the energy, the
             epochs and the time of all trainings charged. At least one of them is needed.
         charge_repeats: False answers a cell that was trained before at this budget or a larger
-            one without a charge; it is then not in the history. A method that asks for nothing
-            new a thousand times in a row has ended.
+            one without a charge, and leaves it out of the history. A run then also ends when a
+            method asks for nothing new a thousand times in a row.
         seed: seed of the only random generator; the same seed gives the same run, bit for bit.
         options: further settings of the method's class, by name.
-        out: new or empty folder for `history.jsonl`, `front.json`, `spent.json` and
-            `config.json`; None writes nothing.
+        out: new or empty folder for the files of `naslib_ecnas.search.output.write`, or None.
         overwrite: replace the files of an earlier search in `out`.
         paper: behave like the published code where it departs from its paper.
         progress: receives the number of evaluations made; their number at the end is estimated

@@ -33,12 +33,8 @@ class FourierFeatures:
     """A constant, the inputs, and random cosines whose products approximate a Gaussian kernel.
 
     z(x) = sqrt(2 / D) cos(W x + b), with W normal and b uniform (Rahimi and Recht 2007), so that
-    a linear model of z is a Gaussian process with the kernel exp(-|x - x'|^2 / (2 l^2)).
-
-    Args:
-        inputs: number of columns of x.
-        rng: draws W and b.
-        cosines: D.
+    a linear model of z is a Gaussian process with the kernel exp(-|x - x'|^2 / (2 l^2)). `inputs`
+    is the number of columns of x, `cosines` is D.
     """
 
     def __init__(self, inputs: int, rng: np.random.Generator, *, cosines: int = 64) -> None:
@@ -62,8 +58,7 @@ class Regression:
 
     y = w . z + e with w ~ N(0, s^2 / r) and e ~ N(0, s^2), for each target separately, scaled to
     mean 0 and variance 1. The ratio r is the value of a grid with the largest marginal likelihood,
-    s^2 its most likely value. Data are kept as sums, so adding n points costs O(n d^2) and a fit
-    O(d^3), however many points there are.
+    s^2 its most likely value. Data are kept as sums: adding n points costs O(n d^2), a fit O(d^3).
     """
 
     def __init__(self) -> None:
@@ -183,17 +178,16 @@ class MseHvi(Optimiser):
     (`known`); this is what "mixed" means.
 
     Different here: the surrogate is a Gaussian process in random features of an encoding of the
-    cell (`Encoding`, `Regression`) instead of one of raw parameters, with an exact improvement for
-    any number of objectives (`expected_improvement`). It is maximised over a pool of perturbed
-    cells of the front and uniform draws, since a space of cells has no gradient; the pool leaves
-    out evaluated cells. Several cells are chosen at a time: each as if those before it had already
-    been evaluated with the predicted costs. The reference point is the worst cost seen in each
-    objective. The released code looks up the energy of every candidate in the table before it is
-    trained; no search may do that here, so energy is predicted like the other objectives.
+    cell (`Encoding`, `Regression`), with an exact improvement for any number of objectives
+    (`expected_improvement`). It is maximised over a pool of perturbed cells of the front and
+    uniform draws, without the evaluated cells. Several cells are chosen at a time: each as if
+    those before it had already been evaluated with the predicted costs. The reference point is the
+    worst cost seen in each objective.
 
     With `paper=True` the first cells and the pool are drawn as in the released code
     (`released_draws`), and invalid cells are dropped and counted as `skipped`. Not reproduced:
-    the free look at the energies, and the energy of 0 of invalid cells.
+    its look at the energy of every candidate in the table before it is trained, and the energy of
+    0 of invalid cells.
 
     Args:
         initial: random cells to start with.

@@ -34,9 +34,8 @@ def perturb(
 ) -> Rows:
     """One changed, allowed cell for each of (n,) parents (algorithm 1 of the EC-NAS paper).
 
-    The distribution is that of `Space.mutate`, which goes on until the last of its rows is a cell.
-    For the few parents of one generation that costs more than the rest of a search, so here every
-    parent gets a block of tries, of which the first good one is taken.
+    The distribution is that of `Space.mutate`. For the few parents of a generation it is faster to
+    give each a block of tries, of which the first good one is taken.
 
     Args:
         parents: (n,) rows.
@@ -68,8 +67,7 @@ def perturb(
 def _first_good(rows: Rows, good: NDArray[np.bool_]) -> Rows:
     """(n,) first good row of each of n blocks of tries, -1 where a block has none."""
     blocks = np.where(good, rows, -1).reshape(-1, _TRIES)
-    first: Rows = blocks[np.arange(len(blocks)), (blocks >= 0).argmax(axis=1)]
-    return first
+    return np.asarray(blocks[np.arange(len(blocks)), (blocks >= 0).argmax(axis=1)])
 
 
 def crossover(
@@ -83,11 +81,7 @@ def crossover(
     """A child of each of (n,) pairs: every edge and every operation comes from one or the other.
 
     Both cells are taken in their canonical V x V matrices; a vertex that a cell does not use has
-    a random operation there.
-
-    Args:
-        parents, partners: (n,) rows.
-        allowed: (n_cells,) mask of the rows that may be returned.
+    a random operation there. `allowed` is a (n_cells,) mask.
 
     Returns:
         (n,) int32 rows, none equal to its parent or partner; -1 where 16 tries gave no other
@@ -119,8 +113,7 @@ def _delta(costs: Floats, population: Floats) -> Floats:
     """(n,) contributing hypervolume of the points of one front of a population.
 
     The reference point lies a tenth of the population's range beyond its worst costs, so that the
-    worst points contribute too. The best point of each objective has an infinite contribution, so
-    that the extremes survive wherever the reference lies.
+    worst points contribute too. The best of each objective has an infinite contribution.
     """
     worst = population.max(axis=0)
     delta = contributions(costs, worst + 0.1 * (worst - population.min(axis=0)))
@@ -137,8 +130,7 @@ def order(costs: Floats) -> NDArray[np.int64]:
     for number in range(rank.max(initial=-1) + 1):
         front = rank == number
         delta[front] = _delta(costs[front], costs)
-    best_first: NDArray[np.int64] = np.lexsort((-delta, rank))
-    return best_first
+    return np.asarray(np.lexsort((-delta, rank)))
 
 
 def survivors(costs: Floats, n: int) -> NDArray[np.int64]:
@@ -160,12 +152,11 @@ def survivors(costs: Floats, n: int) -> NDArray[np.int64]:
 
 
 class Visited:
-    """The cells that a search has evaluated, and the cells that it may still propose.
+    """The cells that a search may still propose.
 
     Args:
         allowed: (n_cells,) mask of the cells that may be proposed at all.
-        avoid: whether to keep away from visited cells; otherwise every allowed cell may be
-            proposed again.
+        avoid: whether visited cells may not be proposed again.
 
     Attributes:
         proposable: (n_cells,) mask of the cells that may be proposed; must not be written to.
@@ -215,8 +206,7 @@ class Encoding:
 
     The entries of the canonical matrix, the operation of each vertex (one-hot), the number of
     vertices with each operation, and the log parameters, log multiply-adds and depth of the
-    network. All of them follow from the cell without a training. Mean and variance are those of
-    1,000 cells that `rng` draws.
+    network. Mean and variance are those of 1,000 cells that `rng` draws.
     """
 
     def __init__(self, space: Space, rng: np.random.Generator) -> None:
@@ -232,8 +222,7 @@ class Encoding:
 
     def __call__(self, rows: Rows) -> Floats:
         """(n, len(self)) columns of (n,) rows."""
-        out: Floats = (self._raw(rows)[:, self._used] - self._mean) / self._spread
-        return out
+        return np.asarray((self._raw(rows)[:, self._used] - self._mean) / self._spread)
 
     def _raw(self, rows: Rows) -> Floats:
         matrices, labels = self.space.matrices(rows)

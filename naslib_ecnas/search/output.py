@@ -10,10 +10,8 @@ from typing import Any
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.files import exists, is_folder, storage_error, to_json, write_together
+from naslib_ecnas.network import DERIVED
 from naslib_ecnas.search.result import SearchResult
-
-# Metrics that are written as integers.
-_COUNTS = frozenset({"parameters", "multiply_adds", "activation_elements", "depth"})
 
 # Plots of a search, which `ecnas search` adds to its files.
 _PLOTS = ("front.png", "front.pdf")
@@ -79,7 +77,7 @@ def document(result: SearchResult) -> dict[str, Any]:
     """The result as one JSON object: hypervolume, front, knee, extremes, spent, config."""
     names, scale = result.config.objectives, result.scale
     settings = dict(vars(result.config))
-    origins = settings.pop("provenance")
+    origins = settings.pop("provenance").items()
     places = {index: _point(result, index) for index in result.front.tolist()}
     # The front is empty if the run ended before its first evaluation at its own budget.
     chosen = result.extremes if places else ()
@@ -107,7 +105,7 @@ def document(result: SearchResult) -> dict[str, Any]:
         "spent": result.spent.to_dict(),
         "config": {
             **settings,
-            "provenance": {n: {"text": str(p), **p.to_json()} for n, p in origins.items()},
+            "provenance": {name: {"text": str(p), **p.to_json()} for name, p in origins},
         },
     }
 
@@ -134,7 +132,7 @@ def _objectives(result: SearchResult, index: int) -> dict[str, float]:
 
 def _number(name: str, value: float) -> float:
     """The value, as an integer if the metric is a count."""
-    return int(value) if name in _COUNTS and math.isfinite(value) else value
+    return int(value) if name in DERIVED and math.isfinite(value) else value
 
 
 def _history(result: SearchResult, notes: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:

@@ -13,10 +13,10 @@ class RandomSearch(Optimiser):
     """Draws cells uniformly over the distinct ones, with replacement, and learns nothing.
 
     With `paper=True` it draws like the released code: a raw matrix of two or of all V vertices
-    with at most one or any number of edges (`released_draws`). Two thirds of these matrices are
-    invalid in the 7V space. They are dropped, counted as `skipped` and not charged; the released
-    code evaluates them, with an energy of 0. Not reproduced: its training budget, which is drawn
-    with the cell, and its scrambled Sobol points, which are plain random numbers here.
+    with at most one or any number of edges (`released_draws`). Invalid ones, two thirds in the 7V
+    space, are dropped, counted as `skipped` and not charged; the released code evaluates them,
+    with an energy of 0. Not reproduced: its training budget, which is drawn with the cell, and its
+    scrambled Sobol points, which are plain random numbers here.
 
     Args:
         batch: cells asked for at a time.

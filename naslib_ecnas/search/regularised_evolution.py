@@ -18,11 +18,10 @@ class RegularisedEvolution(Optimiser):
     takes the best of the sample as the parent, mutates it, and puts the child at the end of the
     queue; the oldest one is removed, however good it is.
 
-    As published: population, sample and cycle, with P = 100 and S = 25. The published method has
-    one objective. Here it is a scalarisation of all objectives, with weights drawn anew for each
-    cycle (ParEGO's lattice) and costs normalised by all evaluations so far, so that one
-    population serves the whole front. A mutation is EC-NAS's perturbation with one edge and half
-    an operation expected, and always gives another, allowed cell.
+    As published: population, sample and cycle, with P = 100 and S = 25. The one objective of the
+    published method is here a scalarisation of all objectives, with weights drawn anew for each
+    cycle (ParEGO's lattice) and costs normalised by all evaluations so far. A mutation is EC-NAS's
+    perturbation with one edge and half an operation expected; it gives another, allowed cell.
 
     Args:
         population: length of the queue (P).
@@ -52,9 +51,8 @@ class RegularisedEvolution(Optimiser):
         op_changes: float = 0.5,
     ) -> None:
         super().__init__(problem)
-        check_counts(
-            "regularised evolution", population=population, sample=sample, offspring=offspring
-        )
+        counts = {"population": population, "sample": sample, "offspring": offspring}
+        check_counts("regularised evolution", **counts)
         check_numbers("a mutation", least=0, edge_changes=edge_changes, op_changes=op_changes)
         self.capacity = population
         self.tournament = sample
@@ -69,10 +67,8 @@ class RegularisedEvolution(Optimiser):
         missing = self.capacity - self._evaluated
         if missing > 0 or not len(self.queue):
             return self.sample(max(1, missing))
-        parents = self.queue.rows[self.parents()]
-        return self._filled(
-            perturb(self.space, parents, self.rng, allowed=self._allowed, **self._changes)
-        )
+        space, parents, allowed = self.space, self.queue.rows[self.parents()], self._allowed
+        return self._filled(perturb(space, parents, self.rng, allowed=allowed, **self._changes))
 
     def tell(self, rows: ArrayLike, costs: ArrayLike) -> None:
         """Put the cells without a NaN at the end of the queue, and remove the oldest."""

@@ -60,9 +60,8 @@ class SearchConfig:
 class SearchResult:
     """A finished search. Evaluations are numbered from 0, in the order in which they were made.
 
-    Only evaluations at the run's own budget enter the front, the hypervolume, the knee, the
-    extremes and the anytime curve; evaluations at smaller budgets are only charged. A run that
-    ended before its first evaluation at its own budget has an empty front.
+    Evaluations at smaller budgets than the run's own are charged, but enter neither the front nor
+    its measures. A run that ended before its first evaluation at its own budget has no front.
     """
 
     config: SearchConfig
@@ -81,8 +80,7 @@ class SearchResult:
     scale: Scale
     """The scale of the table at this budget."""
     skipped: int = 0
-    """Proposals of a paper setting that were invalid or not in the table: neither evaluated nor
-    charged."""
+    """Proposals of a paper setting that were invalid or not in the table, so not charged."""
     answered: int = 0
     """Repeated cells answered without a charge (`charge_repeats` off)."""
     ended_by: str = "evaluations"
@@ -129,20 +127,12 @@ class SearchResult:
 
     @property
     def knee(self) -> int:
-        """Evaluation of the front's knee (r_k).
-
-        Raises:
-            ConfigError: the front is empty.
-        """
+        """Evaluation of the front's knee (r_k); ConfigError if the front is empty."""
         return int(self.front[knee(self._some_front(), self.config.objectives)])
 
     @property
     def extremes(self) -> tuple[int, ...]:
-        """Evaluations of the best cell in each objective (r_0, r_1, ...).
-
-        Raises:
-            ConfigError: the front is empty.
-        """
+        """Evaluations of the best cell in each objective (r_0, r_1, ...); errors as for `knee`."""
         found = extremes(self._some_front(), self.config.objectives)
         return tuple(self.front[[*found]].tolist())
 
@@ -161,8 +151,7 @@ class SearchResult:
 class Ledger:
     """What the trainings of a table at one budget yield and cost; each column is read once.
 
-    Looking up a batch in it takes microseconds, and a search makes hundreds of batches. The
-    benchmark's own counter is not changed.
+    The benchmark's own counter is not changed.
     """
 
     def __init__(self, bench: Benchmark, names: Sequence[str], epochs: int) -> None:
@@ -176,8 +165,7 @@ class Ledger:
         """The ledger of a benchmark, shared by all searches with the same objectives."""
         kept, key = _ledgers.setdefault(bench, {}), tuple(names)
         if any(ledger.names != key for ledger in kept.values()):
-            # Only one set of objectives is kept: the columns of a large table are megabytes.
-            kept.clear()
+            kept.clear()  # one set of objectives: the columns of a large table are megabytes
         if epochs not in kept:
             # A benchmark of its own: one that refers to the key would keep it for ever.
             kept[epochs] = cls(Benchmark(bench.table), key, epochs)
@@ -185,11 +173,7 @@ class Ledger:
 
     @cached_property
     def objectives(self) -> Floats:
-        """(n_cells, m) objectives, NaN where the table has no training at this budget.
-
-        Raises:
-            UnknownMetricError, UnknownBudgetError: the table does not have them.
-        """
+        """(n_cells, m) objectives, NaN where the table has no training at this budget."""
         values = np.column_stack([self.bench.values(name, self.epochs) for name in self.names])
         if all(name in DERIVED for name in self.names):
             # Derived metrics exist for every cell, but only a trained cell can be evaluated.
@@ -228,12 +212,8 @@ _ledgers: WeakKeyDictionary[Benchmark, dict[int, Ledger]] = WeakKeyDictionary()
 
 
 def check_objectives(names: Sequence[str]) -> tuple[str, ...]:
-    """The objectives of a search as a tuple.
-
-    Raises:
-        ConfigError: they are not two or more different names.
-        UnknownMetricError: one of them is no metric.
-    """
+    """The objectives as a tuple; ConfigError unless they are two or more different names,
+    UnknownMetricError if one is no metric."""
     objectives = (names,) if isinstance(names, str) else tuple(names)
     for name in objectives:
         metric(name)

@@ -10,7 +10,6 @@ from naslib_ecnas.search.base import Floats
 
 #: Slope of the augmentation of the Chebyshev function in Knowles (2006).
 RHO = 0.05
-
 # Divisions of the weight lattice in Knowles (2006).
 _DIVISIONS = 10
 
@@ -29,8 +28,8 @@ def weighted_sum(costs: ArrayLike, weights: ArrayLike) -> Floats:
 def chebyshev(costs: ArrayLike, weights: ArrayLike, rho: float = RHO) -> Floats:
     """(n,) augmented Chebyshev function of ParEGO (Knowles 2006, equation 2).
 
-    The largest weighted cost plus rho times their sum. Every point of a front is its minimum for
-    some weights. Costs and weights are those of `weighted_sum`.
+    The largest weighted cost plus rho times their sum; every point of a front is its minimum for
+    some weights. The arguments are those of `weighted_sum`.
 
     Example:
         >>> chebyshev([[0.2, 0.6]], [0.5, 0.5]).round(3).tolist()
@@ -47,13 +46,8 @@ _FUNCTIONS = {"chebyshev": chebyshev, "sum": weighted_sum}
 class Scalarisation:
     """Costs on a scale from the best (0) to the worst cost (1) seen so far, weighted and combined.
 
-    The scale changes with what is seen, so old costs must be scored again.
-
-    Args:
-        name: `chebyshev`, or `sum` for `weighted_sum`.
-
-    Raises:
-        ConfigError: another name.
+    The scale changes with what is seen, so old costs must be scored again. The name is `chebyshev`,
+    or `sum` for `weighted_sum`; another one raises ConfigError.
     """
 
     def __init__(self, name: str) -> None:
@@ -80,8 +74,7 @@ class Scalarisation:
 def random_weights(rng: np.random.Generator, m: int, n: int = 1) -> Floats:
     """(n, m) weights drawn uniformly from ParEGO's lattice (Knowles 2006, equation 1).
 
-    The lattice holds all vectors of multiples of 1/10 that sum to 1: 11 for two objectives, 66
-    for three.
+    The lattice is all vectors of multiples of 1/10 that sum to 1: 11 for m = 2, 66 for m = 3.
     """
     # A composition of 10 into m parts is a choice of m - 1 bars among 10 + m - 1 places.
     places = _DIVISIONS + m - 1

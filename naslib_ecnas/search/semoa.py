@@ -28,9 +28,8 @@ class SemoaSettings:
     keep_dominated: bool = False
     """Whether dominated cells stay in the population, which then never shrinks."""
     until_changed: bool = True
-    """Whether a perturbation is repeated until it gives another, valid cell. Otherwise it is
-    made once, the first interior vertex keeps its operation, an unchanged cell is evaluated
-    again, and an invalid cell is dropped."""
+    """Whether a perturbation is repeated until it gives another, valid cell. Otherwise it is made
+    once (`mutate_once`), an unchanged cell is evaluated again, and an invalid one is dropped."""
 
 
 #: Algorithm 1 of the paper.
@@ -40,15 +39,10 @@ RELEASED = SemoaSettings(pressure=1.9, extremes=False, keep_dominated=True, unti
 
 
 def rank_probabilities(n: int, pressure: float) -> Floats:
-    """Probability of each of n ranked individuals in linear rank sampling.
+    """(n,) probability of each individual in linear rank sampling, the best first.
 
-    The pressure eta+ is 1 (uniform) to 2 (the last individual is never drawn).
-
-    Returns:
-        (n,) probabilities from the best to the worst, summing to 1.
-
-    Raises:
-        ConfigError: no individual, or a pressure outside 1 to 2.
+    The pressure eta+ is 1 (uniform) to 2 (the last individual is never drawn); another one, or no
+    individual, raises ConfigError.
 
     Example:
         >>> rank_probabilities(3, 2.0).round(3).tolist()
@@ -64,21 +58,13 @@ def rank_probabilities(n: int, pressure: float) -> Floats:
 
 
 def mutate_once(
-    space: Space,
-    rows: ArrayLike,
-    rng: np.random.Generator,
-    *,
-    edge_changes: float = 2.0,
-    op_changes: float = 0.5,
+    space: Space, rows: ArrayLike, rng: np.random.Generator, edge_changes: float, op_changes: float
 ) -> Rows:
     """One perturbation of each row as in the released code: not repeated, first vertex unchanged.
 
     Each possible edge of the canonical matrix is flipped, and each interior vertex but the first
     given another operation, with the probabilities of `Space.mutate`. Vertices that the cell does
-    not use have random operations.
-
-    Returns:
-        (n,) int32 rows, -1 where the result is invalid.
+    not use have random operations. Returns (n,) int32 rows, -1 where the result is invalid.
     """
     matrices, labels = space.matrices(rows)
     labels = np.where(labels < 0, rng.integers(0, 3, labels.shape), labels)
@@ -98,16 +84,15 @@ class Semoa(Optimiser):
     cells that no other cell dominates.
 
     The paper leaves two things open. The reference point of the contributing hypervolume is by
-    default the worst cost seen so far in each objective, so the search needs no prior knowledge;
-    ranks do not depend on the objectives' units. A perturbed cell that may not be proposed (a
-    table can lack cells) is perturbed anew from its parent; after some hundred failures a cell is
-    drawn uniformly from the allowed ones.
+    default the worst cost seen so far in each objective. A perturbed cell that may not be proposed
+    (a table can lack cells) is perturbed anew from its parent; after some hundred failures a cell
+    is drawn uniformly from the allowed ones.
 
-    With `paper=True` it behaves like the released code where that departs from the paper: see
-    `RELEASED`. A perturbation that is invalid, or not allowed, is then dropped and not charged;
-    the released code evaluates it, with an energy of 0. Not reproduced: its cycle through the
-    four budgets with the whole population trained anew at each, and its ranking against an
-    archive that holds the population already, which at one budget ranks nothing.
+    With `paper=True` it departs from the paper as the released code does (`RELEASED`). An invalid
+    or not allowed perturbation is then dropped and not charged; the released code evaluates it,
+    with an energy of 0. Not reproduced: its cycle through the four budgets with the whole
+    population trained anew at each, and its ranking against an archive that holds the population
+    already, which at one budget ranks nothing.
 
     Args:
         population: cells drawn uniformly to start with.
@@ -116,8 +101,7 @@ class Semoa(Optimiser):
         reference: (m,) costs of the reference point, or None.
         paper: behave like the released code (`RELEASED`).
         settings: single departures, instead of `paper`.
-        avoid_repeats: draw offspring again that were evaluated before. The paper does not: on a
-            small front it evaluates some cells over and over.
+        avoid_repeats: draw offspring again that were evaluated before, as the paper does not.
 
     Attributes:
         population: the cells of the population with their costs, in no particular order.

@@ -37,15 +37,14 @@ class ShEmoa(Optimiser):
 
     As published: the population of 10, 100 evaluations in a bracket (not counting those of the
     population at the larger budgets), the tournament of three, one child at a time, half mutation
-    and half crossover, the selection of survivors. The published code has eta = 2 with budgets
-    that it derives from it; the tables' budgets differ by a factor of 3, so eta is 3 here.
+    and half crossover, the selection of survivors. The published eta is 2, with budgets that
+    follow from it; the tables' budgets differ by a factor of 3, so eta is 3 here.
 
-    Different here: the tournament is decided by nondominated rank and then by contributing
-    hypervolume, where the published code sorts by a product of the two objectives and calls that
-    a makeshift; the reference point follows the worst costs in the population (`order`), so the
-    search needs no prior knowledge; the mutation is EC-NAS's perturbation; a crossover that gives
-    no valid cell, or one of its parents, is drawn again and at last replaced by a mutation. After
-    the last rung a new bracket begins with the old population at the smallest budget.
+    Different here: nondominated rank and then contributing hypervolume decide the tournament,
+    where the published code sorts by a product of the two objectives; the reference point follows
+    the worst costs in the population (`order`); the mutation is EC-NAS's perturbation; a crossover
+    that gives no valid cell, or one of its parents, is drawn again and at last replaced by a
+    mutation. After the last rung a new bracket begins with the old population.
 
     Args:
         population: cells in the population.
@@ -129,8 +128,7 @@ class ShEmoa(Optimiser):
         """(n,) positions in the population: the best of each tournament."""
         keys = self.rng.random((n, len(self.population)))
         drawn = np.argsort(keys, axis=1)[:, : self.tournament]
-        best: NDArray[np.int64] = drawn.min(axis=1)  # the population is sorted, the best first
-        return best
+        return np.asarray(drawn.min(axis=1))  # the population is sorted, the best first
 
     def _children(self, n: int) -> Rows:
         rows = self.population.rows

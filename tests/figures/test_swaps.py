@@ -39,16 +39,6 @@ def test_every_swap_is_that_of_the_cell_itself(vertices: int, before: int, after
     assert sorted(ones) == sorted(single)
 
 
-def test_the_whole_space_at_once() -> None:
-    """A cell has an operator as often as its image under renaming of the operators has another."""
-    counts = [len(swapped(7, a, b)[0]) for a in range(3) for b in range(3) if a != b]
-    assert len(set(counts)) == 1
-    rows = np.arange(len(Space(7)))
-    sources, targets = swapped(7, CONV1, CONV3, "one")
-    fewer = network.parameters(rows)[sources] >= network.parameters(rows)[targets]
-    assert not fewer.any()
-
-
 def test_means_are_those_of_the_pairs(bench4: Benchmark) -> None:
     found = swap_effects(bench4, epochs=12)
     energy = bench4.values("energy_kwh", 12)

@@ -156,10 +156,3 @@ def test_draws_of_the_released_code() -> None:
     for vertices in (2, 3, 4, 5):
         rows = released_draws(Space(vertices), np.random.default_rng(0), 5000)
         assert (rows.min(), rows.max() < len(Space(vertices))) == (-1, True)
-
-
-def test_skipped_proposals_are_not_charged(toy: Benchmark) -> None:
-    result = run(toy, "random", evaluations=200, seed=0, paper=True)
-    assert result.skipped > 50
-    assert len(result.rows) == result.spent.evaluations == toy.spent.evaluations == 200
-    assert (result.details["energy_kwh"] > 0).all()

@@ -72,14 +72,6 @@ def test_known_costs_are_taken_as_they_are() -> None:
     assert (std[:, 1] > 0).all()
 
 
-def test_the_paper_setting_draws_as_the_released_code_and_counts_what_it_drops() -> None:
-    search = search_of(paper=True)
-    seen = driven(search, 8)
-    assert search.skipped > len(seen)  # most of these draws are no cell
-    # Cells of three and four vertices come from pruning alone.
-    assert seen.count(0) >= 1
-
-
 def test_failed_evaluations_are_not_learnt_from() -> None:
     search = search_of()
     driven(search, 3, np.full_like(COSTS, np.nan))

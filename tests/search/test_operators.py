@@ -143,16 +143,6 @@ def test_semoa_without_repeats_evaluates_new_cells_while_there_are_any() -> None
     assert distinct(3, avoid=True) == 7
 
 
-def test_visited_cells_come_back_only_when_all_are_visited() -> None:
-    visited = operators.Visited(np.array([True, True, False, True]), avoid=True)
-    visited.add(np.array([0, 0, 2]))
-    assert visited.proposable.tolist() == [False, True, False, True]
-    visited.add(np.array([1]))
-    assert visited.sample(np.random.default_rng(0), 5).tolist() == [3]
-    visited.add(np.array([3]))
-    assert visited.proposable.tolist() == [True, True, False, True]
-
-
 # -- cells as numbers ----
 
 

@@ -9,12 +9,7 @@ import pytest
 
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.search import LocalSearch, Problem, RegularisedEvolution
-from naslib_ecnas.search.scalarisation import (
-    Scalarisation,
-    chebyshev,
-    random_weights,
-    weighted_sum,
-)
+from naslib_ecnas.search.scalarisation import Scalarisation, chebyshev, random_weights, weighted_sum
 from naslib_ecnas.space import Space
 
 

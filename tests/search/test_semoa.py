@@ -140,7 +140,7 @@ def test_mutate_once_spares_the_first_vertex_and_is_not_repeated() -> None:
     assert np.mean(only_ops == parents) == pytest.approx((2 / 3) ** 2, abs=0.03)
     others = np.array([[labels[0, 0], a, b] for a in range(3) for b in range(3)])
     assert set(only_ops) == set(space.rows(matrices[:9], others))
-    invalid = mutate_once(space, parents, rng) < 0
+    invalid = mutate_once(space, parents, rng, 2.0, 0.5) < 0
     assert 0.01 < invalid.mean() < 0.9
     none = mutate_once(space, np.full(20_000, 2400), rng, edge_changes=2.0, op_changes=0.0)
     # No flip among ten edges at probability 0.2 leaves the cell as it was.
