@@ -1,12 +1,17 @@
 "use strict";
 // Numbers as text: units, ticks and labels.
 
-/** Scales of an axis: from a value to its position, and back. */
+/** Scales of an axis: from a value to its position, and back, and the ticks between two values. */
 const SCALES = {
-  linear: { place: (value) => value, value: (place) => place },
-  log: { place: Math.log, value: Math.exp },
+  linear: { place: (value) => value, value: (place) => place, ticks: linearTicks },
+  log: { place: Math.log, value: Math.exp, ticks: logTicks },
   // Spreads shares near 1 by their distance from 1.
-  stretched: { place: (value) => -Math.log(1 - value), value: (place) => 1 - Math.exp(-place) },
+  stretched: {
+    place: (value) => -Math.log(1 - value),
+    value: (place) => 1 - Math.exp(-place),
+    // Rounded, since 1 - 0.1 is not exactly 0.9.
+    ticks: (low, high, most) => logTicks(1 - high, 1 - low, most).map((t) => Number((1 - t).toPrecision(9))).reverse(),
+  },
 };
 
 /** Factor and unit in which the values of a metric are readable. */
@@ -39,11 +44,8 @@ function axisLabel(metric, unit) {
 
 /** Kind, device and PUE of a metric, in short. */
 function originShort(metric) {
-  const parts = [metric.kind];
-  if (metric.device) parts.push(metric.device);
-  if (metric.pue === 1) parts.push("without PUE");
-  else if (metric.pue !== null) parts.push(`PUE ${metric.pue} included`);
-  return parts.join(", ");
+  const pue = metric.pue === 1 ? "without PUE" : metric.pue && `PUE ${metric.pue} included`;
+  return [metric.kind, metric.device, pue].filter(Boolean).join(", ");
 }
 
 /** Linear ticks between two values, at most about `most`. */
@@ -59,13 +61,12 @@ function linearTicks(low, high, most) {
 /** Ticks of a logarithmic axis between two positive values. */
 function logTicks(low, high, most) {
   if (high / low < 3) return linearTicks(low, high, most);
-  for (const steps of [[1, 2, 3, 4, 5, 6, 7, 8, 9], [1, 2, 3, 5, 7], [1, 2, 5], [1, 3], [1]]) {
-    const ticks = [];
-    for (let e = Math.floor(Math.log10(low)); e <= Math.ceil(Math.log10(high)); e++) {
-      ticks.push(...steps.map((m) => m * 10 ** e).filter((tick) => tick >= low && tick <= high));
-    }
-    if (ticks.length <= most || steps.length === 1) return ticks;
-  }
+  const first = Math.floor(Math.log10(low));
+  const decades = Array.from({ length: Math.ceil(Math.log10(high)) - first + 1 }, (_, i) => 10 ** (first + i));
+  const kinds = [[1, 2, 3, 4, 5, 6, 7, 8, 9], [1, 2, 3, 5, 7], [1, 2, 5], [1, 3], [1]].map((steps) =>
+    decades.flatMap((decade) => steps.map((m) => m * decade)).filter((tick) => tick >= low && tick <= high),
+  );
+  return kinds.find((ticks) => ticks.length <= most) ?? kinds.at(-1);
 }
 
 /** Ticks of the visible part of an axis, `{ text, place }`, and the unit of their numbers. */
@@ -73,12 +74,7 @@ function axisTicks({ metric, scale, whole, low, high }, most) {
   // The unit follows the whole axis, so that zooming does not change it.
   const { factor, unit } = readingUnit(metric, scale.value((whole[0] + whole[1]) / 2));
   const [a, b] = [scale.value(low) * factor, scale.value(high) * factor];
-  let at;
-  if (scale === SCALES.log) at = logTicks(a, b, most);
-  else if (scale === SCALES.stretched) {
-    // Rounded, since 1 - 0.1 is not exactly 0.9.
-    at = logTicks(1 - b, 1 - a, most).map((missing) => Number((1 - missing).toPrecision(9))).reverse();
-  } else at = linearTicks(a, b, most);
+  const at = scale.ticks(a, b, most);
   const ticks = at.map((t) => ({ text: tickText(t, at), place: scale.place(t / factor) }));
   return { ticks, unit };
 }

@@ -64,9 +64,8 @@ Code = NDArray[np.uint16]
 # for positive costs, else of the value (`STEP_LINEAR`). A range that 16 bits cannot hold in such
 # steps gets wider ones; `Codes.error` is the resulting bound.
 #
-# The bytes are laid out in planes (all high bytes, then all low bytes), which compresses better
-# than pairs. A column that resembles an earlier one is stored as the difference of the codes,
-# modulo 2**16.
+# All high bytes come before all low bytes, which compresses better than pairs. A column that
+# resembles an earlier one is stored as the difference of the codes, modulo 2**16.
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,13 +125,11 @@ def references(columns: Sequence[Code]) -> list[int | None]:
     for index, column in enumerate(columns):
         some = slice(None, None, max(1, len(column) // _SAMPLE))
         best, chosen = _bits(column[some]), None
-        for earlier in range(index):
-            if len(columns[earlier]) != len(column):
-                continue
-            bits = _bits(column[some] - columns[earlier][some])
+        for i, earlier in enumerate(columns[:index]):
+            bits = _bits(column[some] - earlier[some]) if len(earlier) == len(column) else np.inf
             # Half a bit less at least: decoding a difference takes another pass over the column.
             if bits < best - 0.5:
-                best, chosen = bits, earlier
+                best, chosen = bits, i
         out.append(chosen)
     return out
 
@@ -380,17 +377,9 @@ def pack(page: Page) -> bytes:
 
 def _metric(name: str, origin: Provenance) -> dict[str, Any]:
     found = metric(name)
-    return {
-        "name": name,
-        "about": found.about,
-        "unit": found.unit,
-        "maximise": found.maximise,
-        "fraction": found.upper == 1.0,
-        "kind": origin.kind,
-        "device": origin.device,
-        "pue": origin.pue,
-        "origin": str(origin),
-    }
+    about = {key: getattr(found, key) for key in ("name", "about", "unit", "maximise")}
+    source = {"kind": origin.kind, "device": origin.device, "pue": origin.pue}
+    return {**about, "fraction": found.upper == 1.0, **source, "origin": str(origin)}
 
 
 # -- the HTML file ----------------------------------------------------------------------------

@@ -81,12 +81,11 @@ class Scatter {
   /** Show other cells, by their rows. */
   cells(rows) {
     this.rows = rows;
-    const at = ({ place }) => {
-      const out = new Float32Array(rows.length);
+    [this.xs, this.ys] = [this.x, this.y].map(({ place }) => {
+      const out = new Float32Array(rows.length); // filled by a loop, 50 times as fast as `from`
       for (let i = 0; i < rows.length; i++) out[i] = place[rows[i]];
       return out;
-    };
-    [this.xs, this.ys] = [at(this.x), at(this.y)];
+    });
     this.request();
   }
 
@@ -162,10 +161,8 @@ class Scatter {
         if (n > most) most = n;
         continue;
       }
-      const left = Math.max(0, (px | 0) - before);
-      const top = Math.max(0, (py | 0) - before);
-      const right = Math.min(width, left + size);
-      const bottom = Math.min(height, top + size);
+      const [left, top] = [Math.max(0, (px | 0) - before), Math.max(0, (py | 0) - before)];
+      const [right, bottom] = [Math.min(width, left + size), Math.min(height, top + size)];
       for (let y = top; y < bottom; y++) {
         for (let x = left; x < right; x++) {
           const n = ++counts[y * width + x];
@@ -230,24 +227,19 @@ class Scatter {
 
   /** Stroke lines, each through a list of points. */
   stroke(colour, width, ...lines) {
-    const { context } = this;
-    context.strokeStyle = colour;
-    context.lineWidth = width;
+    const context = Object.assign(this.context, { strokeStyle: colour, lineWidth: width });
     context.beginPath();
     for (const points of lines) points.forEach(([x, y], i) => context[i ? "lineTo" : "moveTo"](x, y));
     context.stroke();
   }
 
-  text(text, x, y, align, baseline, colour, most) {
-    const { context } = this;
-    context.textAlign = align;
-    context.textBaseline = baseline;
-    context.fillStyle = colour;
-    context.fillText(text, x, y, most);
+  text(text, x, y, textAlign, textBaseline, fillStyle, most) {
+    Object.assign(this.context, { textAlign, textBaseline, fillStyle }).fillText(text, x, y, most);
   }
 
   centre() {
-    return { x: this.inner.left + this.inner.width / 2, y: this.inner.top + this.inner.height / 2 };
+    const { left, right, top, bottom } = this.inner;
+    return { x: (left + right) / 2, y: (top + bottom) / 2 };
   }
 
   toX(place) {
@@ -275,12 +267,10 @@ class Scatter {
       });
       this.stroke(colour, 1.5, turns);
     }
+    Object.assign(context, { fillStyle: colour, lineWidth: 0.8, strokeStyle: ink.paper });
     for (const [x, y] of points) {
       const mark = markPath(x, y, size, shape);
-      context.fillStyle = colour;
       context.fill(mark);
-      context.lineWidth = 0.8;
-      context.strokeStyle = ink.paper;
       context.stroke(mark);
     }
   }
@@ -293,10 +283,8 @@ class Scatter {
     }
     if (this.picked === null) return;
     const ring = markPath(...this.point(this.picked), 9, "circle");
-    for (const [width, colour] of [[5, ink.paper], [2.5, ink.picked]]) {
-      context.lineWidth = width;
-      context.strokeStyle = colour;
-      context.stroke(ring);
+    for (const [lineWidth, strokeStyle] of [[5, ink.paper], [2.5, ink.picked]]) {
+      Object.assign(context, { lineWidth, strokeStyle }).stroke(ring);
     }
   }
 
@@ -307,11 +295,11 @@ class Scatter {
     const [atX, atY] = [x.low + (point.x - inner.left) / sx, y.high - (point.y - inner.top) / sy];
     const nearestOf = (rows, most) => {
       let [best, found] = [most ** 2, null];
-      for (const row of rows) {
-        const dx = (x.place[row] - atX) * sx;
-        const dy = (y.place[row] - atY) * sy;
+      for (let i = 0; i < rows.length; i++) {
+        const dx = (x.place[rows[i]] - atX) * sx;
+        const dy = (y.place[rows[i]] - atY) * sy;
         const distance = dx * dx + dy * dy;
-        if (distance < best) [best, found] = [distance, row];
+        if (distance < best) [best, found] = [distance, rows[i]];
       }
       return found;
     };
