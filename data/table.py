@@ -146,7 +146,11 @@ class Table:
         metrics: names of the columns.
         provenance: origin of each column.
         attributes: citation, licence, notes.
+        draw: draws single trainings, of a table that has columns of noise: from (n,) values of the
+            metrics, a budget and a generator to the (n,) values in which trainings differ.
     """
+
+    draw: Callable[[Mapping[str, NDArray[Any]], int, Any], dict[str, NDArray[Any]]] | None = None
 
     def __init__(self, file: ArrayFile) -> None:
         about, self._file = file.metadata, file
@@ -302,7 +306,7 @@ class Table:
 
     def some(self, name: str, budget: int, positions: NDArray[np.integer]) -> NDArray[np.float64]:
         """(n, repeats) values of a metric at one budget, at (n,) positions of cells."""
-        return self.at_budget(name, budget)[positions]
+        return np.asarray(self.at_budget(name, budget)[positions])
 
     def value(self, name: str, position: int, budget: int, repeat: int) -> float:
         """One value, by positions of cell, budget and repeat; NaN if missing."""
@@ -496,5 +500,5 @@ def check_pue(pue: object) -> None:
 
 def _named(table: Table, quantity: str) -> list[str]:
     """The metrics of a quantity and their deviations, without predicted ones."""
-    endings = (quantity, f"{quantity}_std")
+    endings = (quantity, f"{quantity}_std", f"{quantity}_repeat_std")
     return [m for m in table.metrics if m.endswith(endings) and not m.startswith("predicted")]

@@ -344,7 +344,7 @@ class ShareModel(Model):
         z = self.descriptors(x)
         knots = log(self.points[:, 0])
         columns = []
-        for at in interpolated(log(budgets), knots, np.arange(len(knots))):
+        for at in interpolated(log(budgets), knots, np.arange(len(knots), dtype=np.float64)):
             low, high = self.points[[int(at), min(int(at) + 1, len(knots) - 1)]]
             point = (1 - at % 1) * low + at % 1 * high
             columns.append(1 / (1 + exp(-(point[1] + weighted_sum(z, point[2:7])))))

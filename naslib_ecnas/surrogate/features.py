@@ -207,19 +207,19 @@ def _product(t: TopologyArrays, numbers: tuple[Numbers, ...]) -> NDArray[Any]:
 
 
 @cache
-def _sum_tables() -> tuple[Matrix, Matrix]:
-    """(S, F) numbers of the topology and (S, 5, 4, F) by topology, slot and operation of `_SUMS`.
+def _sum_tables() -> tuple[Matrix, Matrix, Matrix]:
+    """(S, F) numbers of the topology, (S, 5, F) of its slots, and (4, F) weights by operation.
 
-    The fourth operation stands for slots that the topology does not have; it adds 0.
+    F are `_SUMS`. The fourth operation stands for slots that the topology does not have.
     """
     t = topology_arrays()
     fixed = np.zeros((len(t.slots), len(_SUMS)), dtype=np.float32)
-    by_op = np.zeros((*t.live.shape, len(OPERATORS) + 1, len(_SUMS)), dtype=np.float32)
+    of_slots = np.zeros((*t.live.shape, len(_SUMS)), dtype=np.float32)
     for column, each in enumerate(_SUMS):
         fixed[:, column] = _product(t, each.of_topology).sum(axis=1)
-        of_slots = np.where(t.live, _product(t, each.of_slots), 0)
-        by_op[:, :, :-1, column] = of_slots[:, :, None] * np.array(each.weights)
-    return fixed, by_op
+        of_slots[:, :, column] = np.where(t.live, _product(t, each.of_slots), 0)
+    weights = np.array([each.weights for each in _SUMS], dtype=np.float32).T
+    return fixed, of_slots, np.vstack([weights, np.zeros_like(weights[:1])])
 
 
 # -- counts of layers, by channels, topology and place --------------------------------------------
@@ -611,10 +611,11 @@ def features(rows: ArrayLike) -> Matrix:
 
 def _write(rows: Ints, out: Matrix) -> None:
     topology, op = topologies().row_topology[rows].astype(np.int64), labels_of_rows(rows)
-    fixed, by_op = _sum_tables()
+    fixed, of_slots, weights = _sum_tables()
     sums = fixed[topology]
     for slot in range(_SLOTS):
-        sums += by_op[topology, slot, op[:, slot]]  # -1, a missing slot, is the last operation
+        # -1, a missing slot, is the last operation.
+        sums += of_slots[topology, slot] * weights[op[:, slot]]
     graphs = _Graphs(*(np.take(table, topology, axis=-1) for table in _graphs()))
     # (5, 3, n): 1 where the slot has the operation.
     one = (op.T[:, None] == np.arange(len(OPERATORS))[:, None]).astype(np.float32)
