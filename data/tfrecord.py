@@ -14,7 +14,6 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -47,12 +46,16 @@ def frame(data: bytes) -> bytes:
     return length + sums[0] + data + sums[1]
 
 
-@lru_cache(1 << 12)  # a file has few different lengths
-def _length(header: bytes) -> int:
-    """The length in the header of a frame; beyond any file if it is too large or damaged."""
-    length, stated = struct.unpack("<QI", header)
-    good = _masked(google_crc32c.value(header[:8])) == stated and length <= _MAX_DATA
-    return int(length) if good else 1 << 62
+class _Lengths(dict[bytes, int]):
+    """The lengths in the headers of frames; beyond any file if one is too large or damaged.
+
+    A file has few different headers, so each is checked once.
+    """
+
+    def __missing__(self, header: bytes) -> int:
+        length = int.from_bytes(header[:8], "little")
+        self[header] = length if is_framed(header) and length <= _MAX_DATA else 1 << 62
+        return self[header]
 
 
 def is_framed(head: bytes) -> bool:
@@ -95,6 +98,7 @@ def read_batches(
     object of `hashlib`, is given, it is updated with all bytes of the file.
     """
     source = Source(str(path))
+    lengths = _Lengths()
     with opened(path) as file:
         size = os.fstat(file.fileno()).st_size
         rest, begin, missing = b"", 0, 0
@@ -106,18 +110,16 @@ def read_batches(
             if begin == 0 and buffer.startswith(_GZIP):
                 remedy = "unpack it first: gunzip < FILE > FILE.tfrecord"
                 raise source.fault("the file is packed with gzip", remedy=remedy)
-            starts, stops, at = [], [], 0
-            while at + _HEADER <= len(buffer):
-                start = at + _HEADER
-                stop = start + _length(buffer[at:start])
-                if stop + _FOOTER > len(buffer):
+            records, stops, at, end = [], [], 0, len(buffer)
+            while (start := at + _HEADER) <= end:
+                stop = start + lengths[buffer[at:start]]
+                if stop + _FOOTER > end:
                     break
-                starts.append(start)
+                records.append(buffer[start:stop])
                 stops.append(stop)
                 at = stop + _FOOTER
-            if starts:
-                records = [buffer[i:j] for i, j in zip(starts, stops, strict=True)]
-                offsets = [begin + start - _HEADER for start in starts]
+            if records:
+                offsets = [begin, *(begin + stop + _FOOTER for stop in stops[:-1])]
                 places = np.array(stops)[:, None] + np.arange(_FOOTER)
                 stated = np.frombuffer(buffer, dtype=np.uint8)[places].view("<u4")[:, 0]
                 _check(records, stated, offsets, source)
@@ -148,7 +150,7 @@ def _check(
     records: list[bytes], stated: NDArray[np.uint32], offsets: list[int], source: Source
 ) -> None:
     """Raise ChecksumError for the first record that does not have its checksum."""
-    crcs = np.array([google_crc32c.value(data) for data in records], dtype=np.uint32)
+    crcs = np.fromiter(map(google_crc32c.value, records), np.uint32, len(records))
     masked = (crcs >> np.uint32(15) | crcs << np.uint32(17)) + np.uint32(_MASK_DELTA)
     for i in np.flatnonzero(masked != stated).tolist():
         message = f"the data of a frame must have the checksum {stated[i]:08x}"
