@@ -452,10 +452,12 @@ def at_place(
         pue: power usage effectiveness of the data centre, at least 1 (which leaves the energy at
             the machines' plugs); the table's own by default.
         carbon_intensity: gCO2eq/kWh, or a code such as `"DK"` (see `data.carbon`), for all
-            emissions. By default the table's own, which were recorded during the measurements.
+            emissions, which are `derived` then. By default the table's own, which were recorded
+            during the measurements.
 
     Returns:
-        A view of the same file, or the table itself if nothing changes.
+        A view of the same file, or the table itself if nothing changes. It has no predictions of a
+        tracker (`predicted_energy_kwh`) whose PUE is unknown where the PUE changes.
 
     Raises:
         ConfigError: the PUE or the carbon intensity is impossible.
@@ -473,6 +475,9 @@ def at_place(
         for name in (*energies, *_named(table, "co2_g")):
             known = provenance[name].pue
             if known is None:
+                if name.startswith("predicted"):
+                    del sources[name], provenance[name]
+                    continue
                 message = f"the PUE of {name} cannot be changed, since it is unknown"
                 raise ProvenanceError(message, value=str(provenance[name]))
             at, factor = sources[name]
@@ -482,12 +487,12 @@ def at_place(
         # The intensities recorded during the measurements do not belong to these emissions.
         for name in _named(table, "carbon_intensity_g_per_kwh"):
             del sources[name], provenance[name]
-        for name in energies:
+        for name in (each for each in energies if each in sources):
             emission = name.replace("energy_kwh", "co2_g")
             at, factor = sources[name]
             sources[emission] = at, factor * place.g_per_kwh
-            note = f"energy x {place.about}"
-            provenance[emission] = replace(provenance[name], note=note)
+            note = f"energy ({provenance[name].kind}) x {place.about}"
+            provenance[emission] = replace(provenance[name], kind="derived", note=note)
     unchanged = (sources, provenance) == (table._sources, table.provenance)
     return table if unchanged else table._view(sources, provenance)
 
@@ -499,6 +504,6 @@ def check_pue(pue: object) -> None:
 
 
 def _named(table: Table, quantity: str) -> list[str]:
-    """The metrics of a quantity and their deviations, without predicted ones."""
+    """The metrics of a quantity and their deviations."""
     endings = (quantity, f"{quantity}_std", f"{quantity}_repeat_std")
-    return [m for m in table.metrics if m.endswith(endings) and not m.startswith("predicted")]
+    return [m for m in table.metrics if m.endswith(endings)]

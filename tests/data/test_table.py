@@ -224,8 +224,9 @@ def test_damage_is_found_in_every_way_of_reading(path: Path) -> None:
 Maker = Callable[..., Table]
 ROWS = np.array([2, 11, 30], dtype=np.int32)
 ENERGIES = ("energy_kwh", "energy_kwh_std", "halfway_energy_kwh", "total_energy_kwh")
+ENERGIES += ("predicted_energy_kwh",)
 INTENSITY = "carbon_intensity_g_per_kwh"
-OTHERS = ("co2_g", INTENSITY, f"halfway_{INTENSITY}", "validation_accuracy", "predicted_energy_kwh")
+OTHERS = ("co2_g", INTENSITY, f"halfway_{INTENSITY}", "validation_accuracy")
 METRICS = (*ENERGIES, *OTHERS)
 PLACE = CarbonIntensity(50.0, "a synthetic place")
 
@@ -290,10 +291,8 @@ def test_which_metrics_a_view_has(make: Maker) -> None:
     table = make()
     assert {INTENSITY, f"halfway_{INTENSITY}"} <= set(at_place(table, 1).metrics)
     view = at_place(table, 1, PLACE)
-    emissions = {"co2_g", "co2_g_std", "halfway_co2_g", "total_co2_g"}
-    assert set(view.metrics) == {*ENERGIES, *emissions, "validation_accuracy", OTHERS[-1]}
-    # Predictions stay as they are.
-    np.testing.assert_array_equal(view.column(OTHERS[-1]), table.column(OTHERS[-1]))
+    emissions = {"co2_g", "co2_g_std", "halfway_co2_g", "total_co2_g", "predicted_co2_g"}
+    assert set(view.metrics) == {*ENERGIES, *emissions, "validation_accuracy"}
     for ask in (view.column, lambda n: view.at_budget(n, 0), lambda n: view.value(n, 0, 0, 0)):
         with pytest.raises(errors.UnknownMetricError, match="only energy_kwh") as caught:
             ask(INTENSITY)
@@ -321,8 +320,20 @@ def test_cells_and_provenance_of_a_view(make: Maker) -> None:
         origin = view.provenance[name]
         assert (origin.pue, origin.note, table.provenance[name].pue) == (1.2, "made up", 1.6)
         emission = view.provenance[name.replace("energy_kwh", "co2_g")]
-        assert (emission.pue, emission.note) == (1.2, "energy x a synthetic place")
+        assert (emission.kind, emission.pue) == ("derived", 1.2)
+        assert emission.note == "energy (synthetic) x a synthetic place"
     assert at_place(table, 2).provenance["co2_g"].pue == 2
+    # Predictions of a tracker, whose PUE nobody knows, do not stay as they are.
+    guess = make(("co2_g", "predicted_energy_kwh"), pue=None)
+    assert at_place(guess, None, PLACE).metrics == (
+        "co2_g",
+        "predicted_energy_kwh",
+        "predicted_co2_g",
+    )
+    with pytest.raises(errors.ProvenanceError, match="co2_g"):
+        at_place(guess, 1.2)
+    guess = make(("validation_accuracy", "predicted_energy_kwh"), pue=None)
+    assert at_place(guess, 1.2, PLACE).metrics == ("validation_accuracy",)
     assert view.provenance["validation_accuracy"] == table.provenance["validation_accuracy"]
     assert at_place(at_place(table, 3.2), 1).provenance["energy_kwh"].pue == 1
 
