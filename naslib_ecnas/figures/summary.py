@@ -167,12 +167,9 @@ def _quantities(results: Sequence[SearchResult]) -> dict[str, Array]:
 
 def radar_limits(every: Sequence[Means]) -> dict[str, float]:
     """End of each axis of a radar: the largest value of all chosen cells; 1 if none is known."""
-    out = {}
-    for key in _RADAR_AXES:
-        values = np.array([means[which][key] for means in every for which in _CHOSEN])
-        values = values[np.isfinite(values)]
-        out[key] = float(values.max()) if values.size and values.max() > 0 else 1.0
-    return out
+    cells = [means[which] for means in every for which in _CHOSEN]
+    largest = {key: np.fmax.reduce([0.0, *(cell[key] for cell in cells)]) for key in _RADAR_AXES}
+    return {key: float(value) or 1.0 for key, value in largest.items()}
 
 
 def radar(axes: PolarAxes, means: Means, limits: Mapping[str, float]) -> None:

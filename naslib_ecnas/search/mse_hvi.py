@@ -38,18 +38,14 @@ class FourierFeatures:
     """
 
     def __init__(self, inputs: int, rng: np.random.Generator, *, cosines: int = 64) -> None:
-        self._inputs = inputs
         # l is the typical distance between two inputs of unit variance, sqrt(2 n).
         self._weights = rng.normal(0.0, 1.0 / np.sqrt(2.0 * inputs), (inputs, cosines))
         self._phases = rng.uniform(0.0, 2.0 * np.pi, cosines)
 
-    def __len__(self) -> int:
-        return 1 + self._inputs + len(self._phases)
-
     def __call__(self, x: Floats) -> Floats:
-        """(n, len(self)) features of (n, inputs) inputs of about unit variance."""
+        """(n, 1 + inputs + cosines) features of (n, inputs) inputs of about unit variance."""
         cosines = np.cos(x @ self._weights + self._phases) * np.sqrt(2.0 / len(self._phases))
-        linear = x / np.sqrt(self._inputs)  # the same total variance as the cosines
+        linear = x / np.sqrt(x.shape[1])  # the same total variance as the cosines
         return np.column_stack([np.ones(len(x)), linear, cosines])
 
 
