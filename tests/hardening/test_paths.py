@@ -16,8 +16,8 @@ from naslib_ecnas.data.cache import tables_folder
 from naslib_ecnas.data.convert import converted
 from naslib_ecnas.data.long_form import write_csv
 from naslib_ecnas.errors import EcnasError
-from naslib_ecnas.surrogate.tables import chosen, embedded
 from naslib_ecnas.surrogate.models import Weights
+from naslib_ecnas.surrogate.tables import chosen, embedded
 
 ESCAPES = ("..", "../x", "../../x", "/etc/passwd", "a/../../x", ".", "-", "", "\\..\\x", "x\ny")
 names = st.sampled_from(ESCAPES) | st.text(alphabet=string.printable + "é\u2028", max_size=30)
