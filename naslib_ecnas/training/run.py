@@ -94,7 +94,6 @@ class MeterLike(Protocol):
 
     def window(self, name: str) -> AbstractContextManager[Any]:
         """Measure a block; the attribute `index` of the bound object, if any, is recorded."""
-        ...
 
 
 @dataclass

@@ -181,7 +181,8 @@ def test_gradients_are_left_parameters_without_one_stay_and_a_closure_gives_the_
         loss.backward()
         return loss
 
-    assert RMSProp([p, idle], lr=0.1, l2=0.1).step(closure).item() == 3.0
+    groups = [{"params": [p, idle]}, {"params": [nn.Parameter(torch.ones(3))]}]
+    assert RMSProp(groups, lr=0.1, l2=0.1).step(closure).item() == 3.0
     assert torch.equal(p.grad, torch.full((3,), 2.0))
     assert torch.equal(idle.detach(), torch.ones(3))
     assert (p < 1).all()
