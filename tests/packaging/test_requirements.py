@@ -88,7 +88,7 @@ def test_errors_name_extras_that_help(extras: dict[str, dict[str, str]]) -> None
                 if isinstance(package, ast.Constant):
                     assert package.value in extras[extra.value], f"{path}: {package.value}"
                 named_extras.append(extra.value)
-    assert {"plots", "search", "fit", "measure", "slurm", "naslib", "tables"} <= set(named_extras)
+    assert {"plots", "search", "fit", "measure", "naslib", "tables"} <= set(named_extras)
 
 
 def test_methods_of_other_libraries_have_an_extra(extras: dict[str, dict[str, str]]) -> None:
