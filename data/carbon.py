@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import math
-import sys
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
 from pathlib import Path
 
 from naslib_ecnas.errors import ConfigError
-
-# tomllib came with Python 3.11; before it the package tomli is the same thing.
-_TOML = "tomllib" if sys.version_info >= (3, 11) else "tomli"
 
 #: Largest accepted value in gCO2eq/kWh: far above the dirtiest electricity, about 1,500.
 _MOST = 100_000
@@ -58,9 +53,11 @@ def carbon_intensity(choice: CarbonIntensity | float | str) -> CarbonIntensity:
 @cache
 def countries() -> dict[str, CarbonIntensity]:
     """Published figures by ISO 3166 code (two letters), and `"world"`."""
-    text = Path(__file__).with_name("carbon.toml").read_text("utf-8")
+    from msgspec import toml  # most uses of a table need no countries
+
+    content = toml.decode(Path(__file__).with_name("carbon.toml").read_bytes())
     found: dict[str, CarbonIntensity] = {}
-    for source in import_module(_TOML).loads(text)["source"]:
+    for source in content["source"]:
         for code, figure in source["figures"].items():
             about = f"{figure:g} gCO2eq/kWh, {code} {source['year']}: {source['text']}"
             found.setdefault(code, CarbonIntensity(float(figure), about))

@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import difflib
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
 from functools import cache
-from importlib import import_module
 from os import PathLike
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import quote, urlsplit
 
-from msgspec import Meta
+from msgspec import Meta, toml
 
 from naslib_ecnas.errors import CatalogError, ConfigError, FetchError, UnknownTableError
 from naslib_ecnas.files import from_plain
@@ -28,9 +26,6 @@ from naslib_ecnas.provenance import Provenance
 
 _PATH = Path(__file__).with_name("catalog.toml")
 _SCHEMES = ("http", "https", "file")
-
-# tomllib came with Python 3.11; before it the package tomli is the same thing.
-_TOML = "tomllib" if sys.version_info >= (3, 11) else "tomli"
 
 Text = Annotated[str, Meta(pattern=r"\S")]
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$")]
@@ -124,8 +119,7 @@ def read_catalog(path: str | PathLike[str]) -> Catalog:
         CatalogError: the file is not TOML, or an entry has a missing, unknown or wrong field.
     """
     try:
-        entries = _resolved(import_module(_TOML).loads(Path(path).read_text("utf-8")))
-        found = from_plain(Catalog, entries)
+        found = from_plain(Catalog, _resolved(toml.decode(Path(path).read_bytes())))
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         message = f"the catalog {path} cannot be read: {type(error).__name__}: {error}"
         raise CatalogError(message) from error

@@ -135,7 +135,8 @@ def card(
         ConfigError: `published` is not a date.
     """
     known = {
-        "version": _semantic(version),
+        # A Python version as a semantic one: 0.1.0.dev0 becomes 0.1.0-dev0.
+        "version": version and re.sub(r"(?<=\d)\.?(?=(a|b|rc|dev)\d)", "-", version, count=1),
         "license": _licence(licence or table.attributes.get("licence")),
         "citeAs": citation or table.attributes.get("citation"),
         "url": url,
@@ -155,11 +156,6 @@ def card(
         "distribution": [_file(file)],
         "recordSet": sets,
     }
-
-
-def _semantic(version: str | None) -> str | None:
-    """A Python version as a semantic version: 0.1.0.dev0 becomes 0.1.0-dev0."""
-    return version and re.sub(r"(?<=\d)\.?(?=(a|b|rc|dev)\d)", "-", version, count=1)
 
 
 def _day(text: str) -> str:
