@@ -377,8 +377,9 @@ def _placements(vertices: int) -> tuple[NDArray[Any], ...]:
     count = np.bincount(size, minlength=_SLOTS + 1)
     placed = np.zeros((len(table.code), 1 << slots), dtype=np.int32)
     for subset, slot_mask in enumerate(inside):
-        fits, slot_map = table.vertices - 2 == size[subset], tuple(np.flatnonzero(slot_mask))
-        placed[fits, subset] = moved(table.code[fits], slot_maps()[slot_map])
+        fits = table.vertices - 2 == size[subset]
+        slot_map = slot_maps()[tuple(np.flatnonzero(slot_mask).tolist())]
+        placed[fits, subset] = moved(table.code[fits], slot_map)
     rank = np.where(inside, inside.cumsum(axis=1) - 1, -1)
     return np.argsort(size, kind="stable"), count.cumsum() - count, count, placed, rank
 

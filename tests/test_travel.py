@@ -176,9 +176,12 @@ def _of_benchmark(bench: Benchmark) -> Any:
 
 
 def _of_api(api: dict[str, Any]) -> Any:
+    from naslib_ecnas.adapters.naslib_metrics import Objective
+
     assert api["nb101_data"].benchmark is api["ecnas"]
     spec = api["api"].ModelSpec(SPEC.original_matrix, SPEC.original_ops)
-    noted = api["recorder"].note(api["ecnas"].query(5, 4), 0.0)
+    wanted = api["recorder"].recording(Objective("validation_accuracy"))
+    noted = wanted.of(api["ecnas"].query(5, 4), api["ecnas"])
     return [api["nb101_data"].is_valid(spec), noted, api["dataset"]]
 
 
