@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from naslib_ecnas.campaign.plan import Pace, Plan, Settings, check_choice
 from naslib_ecnas.campaign.worker import work
@@ -23,6 +24,8 @@ from naslib_ecnas.progress import Progress, silent
 _JOBS = "jobs"
 #: Seconds between two looks at the jobs.
 _POLL_S = 1.0
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,10 +69,7 @@ class _Job:
         return sum(one.how == "recorded" for one in done)
 
     def checkpoint(self, number: int) -> Any:
-        """The same job again, which submitit queues if it is preempted or out of time.
-
-        The end of the worker frees its unit, which is then trained again.
-        """
+        """The same job again, which submitit queues if it is preempted or out of time."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self, number)
@@ -108,66 +108,92 @@ def launch(
     folder = Path(folder).resolve()
     if limit is not None:
         check_counts(limit=limit)
-    executor = _executor(folder / _JOBS, cluster)
-    job = _Job(folder, settings, pace or Pace(), limit)
-    try:
-        jobs = executor.map_array(job, range(cluster.workers))
-    except (RuntimeError, OSError) as error:  # FailedJobError of sbatch is one
-        raise EcnasError(f"the jobs could not be submitted: {_end(error)}") from error
+    jobs = submit(
+        _Job(folder, settings, pace or Pace(), limit),
+        range(cluster.workers),
+        folder / _JOBS,
+        cluster.kind,
+        needed=("measuring on a cluster", "measure"),
+        name="ecnas-measure",
+        cpus_per_task=cluster.cpus,
+        timeout_min=max(1, round(60 * cluster.hours)),
+        slurm_array_parallelism=cluster.workers,
+        slurm_partition=cluster.partition,
+        slurm_gres=cluster.gres,
+        # Queue the job again if its node fails, which is not the default of every cluster.
+        slurm_additional_parameters={"requeue": True},
+    )
     if wait or cluster.kind == "local":
-        failures = _failures(jobs, progress or silent)
-        if failures:
-            text = f"{len(failures)} of {len(jobs)} jobs failed; the first: {failures[0]}"
-            remedy = f"see their output in {folder / _JOBS}, then run the same command to go on"
-            raise EcnasError(text, remedy=remedy)
+        list(results(jobs, folder / _JOBS, progress or silent))
     return [str(job.job_id) for job in jobs]
 
 
-def _executor(folder: Path, cluster: Cluster) -> Any:
+def submit(
+    work: Callable[[T], Any],
+    items: Sequence[T],
+    folder: Path,
+    kind: str,
+    *,
+    needed: tuple[str, str],
+    **parameters: Any,
+) -> list[Any]:
+    """Submit an array of jobs, one for each item; returns submitit's jobs.
+
+    Args:
+        work: what a job does with its item; it must be picklable.
+        items, folder, kind: for the jobs, for their scripts and outputs, and `slurm` or `local`.
+        needed: the feature that needs submitit, and the extra that installs it.
+        parameters: those of submitit's `AutoExecutor`; None for its own.
+
+    Raises:
+        MissingDependencyError: submitit is not installed.
+        ConfigError: there is no such cluster here.
+        EcnasError: the jobs could not be submitted.
+    """
     try:
         import submitit
     except ModuleNotFoundError as error:
-        feature = "measuring on a cluster"
-        raise MissingDependencyError("submitit", feature=feature, extra="measure") from error
+        feature, extra = needed
+        raise MissingDependencyError("submitit", feature=feature, extra=extra) from error
     try:
-        executor = submitit.AutoExecutor(folder=folder, cluster=cluster.kind)
+        executor = submitit.AutoExecutor(folder=folder, cluster=kind)
     except RuntimeError as error:
-        text = f"{cluster.kind} needs sbatch on the PATH ({error})"
+        text = f"{kind} needs sbatch on the PATH ({error})"
         remedy = "run this on a login node of the cluster, or with --cluster local"
         raise ConfigError(text, remedy=remedy) from error
-    settings: dict[str, Any] = {"name": "ecnas-measure", "cpus_per_task": cluster.cpus}
-    if cluster.kind == "slurm":
-        # Queue the job again if its node fails, which is not the default of every cluster.
-        extra = {"requeue": True, "gres": cluster.gres}
-        slurm = {
-            "slurm_array_parallelism": cluster.workers,
-            "slurm_partition": cluster.partition,
-            "slurm_additional_parameters": {k: v for k, v in extra.items() if v is not None},
-        }
-        settings |= {name: value for name, value in slurm.items() if value is not None}
-    executor.update_parameters(timeout_min=max(1, round(60 * cluster.hours)), **settings)
-    return executor
+    executor.update_parameters(**parameters)
+    try:
+        return list(executor.map_array(work, items))
+    except (RuntimeError, OSError) as error:  # FailedJobError of sbatch is one
+        raise EcnasError(f"the jobs could not be submitted: {_end(error)}") from error
 
 
-def _failures(jobs: list[Any], progress: Progress) -> list[str]:
-    """Wait for the end of all jobs; one line for each that failed."""
+def results(jobs: Sequence[Any], folder: Path, progress: Progress = silent) -> Iterator[Any]:
+    """Result of each of submitit's jobs when it has ended; a caller that stops cancels the others.
+
+    Raises:
+        EcnasError: jobs failed; it is raised when the others have ended too.
+    """
     running, failures = list(jobs), []
     try:
         while running:
             ended = [job for job in running if job.done()]
             for job in ended:
                 running.remove(job)
-                failed = job.exception()
-                if failed is not None:  # the other workers take over its unit
+                if failed := job.exception():
                     failures.append(f"{job.job_id}: {_end(failed)}")
+                else:
+                    yield job.result()
             progress("waiting for the jobs", len(jobs) - len(running), len(jobs), unit="jobs")
             if running and not ended:
                 time.sleep(_POLL_S)
-    except BaseException:
-        for job in running:  # their records are kept
+    finally:
+        for job in running:
             job.cancel(check=False)
-        raise
-    return failures
+    if failures:
+        text = f"{len(failures)} of {len(jobs)} jobs failed; the first: {failures[0]}"
+        remedy = f"see their output in {folder}, then run the same command to go on"
+        raise EcnasError(text, remedy=remedy)
 
 
 def _end(error: object) -> str:

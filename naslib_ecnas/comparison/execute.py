@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from naslib_ecnas.errors import ConfigError, EcnasError, MissingDependencyError
+from naslib_ecnas.errors import ConfigError, MissingDependencyError
 
 #: Values of `--cluster`: SLURM, or processes of this machine that are treated like its jobs.
 CLUSTERS = ("slurm", "local")
-
-# Seconds between two looks at the jobs of a cluster.
-_POLL_S = 1.0
 
 T = TypeVar("T")
 
@@ -41,7 +37,7 @@ def execute(
     Raises:
         MissingDependencyError: several jobs need joblib, a cluster needs submitit.
         ConfigError: an unknown cluster, or no folder for its jobs.
-        EcnasError: a job of a cluster failed; the message names the folder of its output.
+        EcnasError: the cluster refused the jobs, or one failed; the message names its output.
         Exception: any error of a unit; units that are finished by then are kept.
     """
     do = partial(_done, work)
@@ -94,33 +90,12 @@ def _submitted(
         raise ConfigError(message, value=cluster)
     if not units:
         return
-    try:
-        import submitit
-    except ModuleNotFoundError as error:
-        feature = "work on a cluster"
-        raise MissingDependencyError("submitit", feature=feature, extra="slurm") from error
-    folder.mkdir(parents=True, exist_ok=True)
-    executor = submitit.AutoExecutor(folder=folder, cluster=cluster)
+    from naslib_ecnas.campaign.cluster import results, submit
+
+    shares = [units[i::jobs] for i in range(min(jobs, len(units)))]
     # The partition and the like come from the user's SBATCH_ variables.
-    executor.update_parameters(name="ecnas", cpus_per_task=1, timeout_min=24 * 60)
-    if cluster == "slurm":
-        executor.update_parameters(slurm_array_parallelism=jobs)
-    running = executor.map_array(do, [units[i::jobs] for i in range(min(jobs, len(units)))])
-    try:
-        while running:
-            ended = [job for job in running if job.done()]
-            for job in ended:
-                running.remove(job)
-                if failed := job.exception():
-                    reason = str(failed).strip()[-500:]
-                    remedy = f"see its output in {folder}, then run the same command to go on"
-                    message = f"job {job.job_id} of the cluster failed: {reason}"
-                    raise EcnasError(message, remedy=remedy)
-                yield from job.result()
-            if running and not ended:
-                time.sleep(_POLL_S)
-    except BaseException:
-        # Nobody waits for the other jobs any more; the runs that they have finished are kept.
-        for job in running:
-            job.cancel(check=False)
-        raise
+    settings = {"name": "ecnas", "cpus_per_task": 1, "timeout_min": 24 * 60}
+    settings["slurm_array_parallelism"] = jobs
+    running = submit(do, shares, folder, cluster, needed=("work on a cluster", "slurm"), **settings)
+    for done in results(running, folder):
+        yield from done
