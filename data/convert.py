@@ -167,8 +167,8 @@ def check_suffix(path: str | PathLike[str]) -> None:
         raise ConfigError(f"the file must have one of the suffixes {suffixes}", value=str(path))
 
 
-def export(table: Table, path: str | PathLike[str]) -> None:
-    """Write a table as .ecnas, .tfrecord, .parquet or .csv, whole or not at all.
+def export(table: Table | Columns, path: str | PathLike[str]) -> None:
+    """Write a table, or columns, as .ecnas, .tfrecord, .parquet or .csv, whole or not at all.
 
     Raises:
         ConfigError: the suffix is none of these.
@@ -178,7 +178,8 @@ def export(table: Table, path: str | PathLike[str]) -> None:
     """
     check_suffix(path)
     target = Path(path)
-    _of_data(_WRITERS[target.suffix.lower()])(target, table.to_columns())
+    columns = table.to_columns() if isinstance(table, Table) else table
+    _of_data(_WRITERS[target.suffix.lower()])(target, columns)
 
 
 # -- conversion into the cache --------------------------------------------------------------------

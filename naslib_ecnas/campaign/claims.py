@@ -210,15 +210,12 @@ class Heartbeat:
 
 @dataclass
 class StaleClaims:
-    """Finds claims whose heartbeat has stopped, by this process's clock: machines' clocks differ.
-
-    Args:
-        stale_s: seconds without a heartbeat after which a claim is stale.
-        clock: time in s.
-    """
+    """Finds claims whose heartbeat has stopped, by this process's clock, as machines' differ."""
 
     stale_s: float
+    """Seconds without a heartbeat after which a claim is stale."""
     clock: Callable[[], float] = time.monotonic
+    """Time in s."""
     _seen: dict[Claim, tuple[int, float]] = field(default_factory=dict)
 
     def over(self, claim: Claim) -> bool:
@@ -314,7 +311,7 @@ class Attempt:
 
 def attempts(folder: Path) -> list[Attempt]:
     """The attempts at a unit, in their order."""
-    return [_attempt(claim) for claim in claims(folder)]
+    return list(map(_attempt, claims(folder)))
 
 
 def _attempt(claim: Claim) -> Attempt:
@@ -362,11 +359,9 @@ def _events(path: Path) -> list[dict[str, Any]]:
         raise storage_error(error, path) from error
     found = []
     for line in lines:
-        try:
+        with suppress(KeyError, OverflowError, TypeError, ValueError):
             event = from_json(line)
             event["unix"] = float(event["unix"])
-        except (KeyError, OverflowError, TypeError, ValueError):
-            continue
-        if isinstance(event.get("mark"), str):
-            found.append(event)
+            if isinstance(event["mark"], str):
+                found.append(event)
     return found

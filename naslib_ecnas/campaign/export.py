@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import statistics
-import tempfile
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -78,11 +77,9 @@ def export(
         StorageError: the file cannot be written.
     """
     from naslib_ecnas.data import convert
-    from naslib_ecnas.data.table import Table, write_table
 
-    out = Path(out)
     convert.check_suffix(out)
-    official = out.suffix.lower() == ".tfrecord"
+    official = Path(out).suffix.lower() == ".tfrecord"
     if official and span != "run":
         text = "energies in a TFRecord file are of runs, and the file cannot state another span"
         remedy = "leave --span out, or choose another format"
@@ -93,13 +90,7 @@ def export(
     if official and any(origin.kind == "synthetic" for origin in columns.provenance.values()):
         text = "a TFRecord file cannot state that its numbers are synthetic"
         raise SyntheticError(text, remedy="choose .ecnas, .parquet or .csv")
-    if out.suffix.lower() == ".ecnas":
-        write_table(out, columns)
-        return columns
-    with tempfile.TemporaryDirectory() as place:  # the other writers take a table
-        path = Path(place) / "table.ecnas"
-        write_table(path, columns)
-        convert.export(Table.open(path), out)
+    convert.export(columns, out)
     return columns
 
 
@@ -115,11 +106,10 @@ def columns_of(
     """The records of a campaign as columns.
 
     `energy_kwh` covers the run up to the evaluation, start-up and earlier evaluations included, as
-    in all other tables; `training_time_s` covers the steps alone, as in NAS-Bench-101.
-    `total_energy_kwh` and `total_time_s` cover the whole run. An energy that was not measured is
-    NaN. Joules are as measured; PUE and carbon intensity enter kWh and grams only. The attributes
-    `energy_span` and `start_up_share` (of a run of 4 epochs, median) are read by
-    `ecnas surrogate calibrate`.
+    in all other tables; `training_time_s` the steps alone, as in NAS-Bench-101; `total_energy_kwh`
+    and `total_time_s` the whole run. An energy that was not measured is NaN. PUE and carbon
+    intensity enter kWh and grams, not joules. `ecnas surrogate calibrate` reads the attributes
+    `energy_span` and `start_up_share` (of a run of 4 epochs, median).
 
     Args:
         folder: folder of the campaign.
@@ -149,6 +139,7 @@ def columns_of(
     if cpu is None:
         cpu = all(record.has_cpu for record in records)
 
+    largest = max(unit.row for unit in plan.units)
     rows, row = np.unique([r.unit.row for r in records], return_inverse=True)
     budgets, budget = np.unique([r.unit.epochs for r in records], return_inverse=True)
     repeat = [r.unit.repeat for r in records]
@@ -175,7 +166,8 @@ def columns_of(
             provenance[name] = _noted(provenance[name], f"carbon intensity {intensity.about}")
     return Columns(
         name=plan.name,
-        vertices=_vertices(plan),
+        # The smallest space of EC-NAS that contains every row of the plan.
+        vertices=next(v for v in (4, 5, 7) if v >= plan.vertices and largest < len(Space(v))),
         rows=rows.astype(np.int32),
         budgets=tuple(budgets.tolist()),
         repeats=1 + max(repeat),
@@ -222,27 +214,29 @@ def _values(
             values[f"{prefix}carbon_intensity_g_per_kwh"] = carbon.g_per_kwh
         return values
 
-    def stopped(window: Window | None) -> float:
-        return _whole(math.nan if window is None else window.stopped_unix)
+    def moment(window: Window | None, edge: str) -> float:
+        """Whole seconds, since the TFRecord format stores no others; NaN if unknown."""
+        return math.nan if window is None else float(round(getattr(window, edge)))
 
     training, total = record.training, record.window("total")
-    began = _whole(math.nan if total is None else total.started_unix)
+    began = moment(total, "started_unix")
     steps_per_epoch = training.budget_steps / training.epochs
     found: dict[str, float] = {}
     for prefix, when in _POINTS:
         joules = record.run_j if span == "run" else record.training_j
         found |= energy(prefix, joules(cpu=cpu, when=when))
         done = record.segments_until(when)
+        last = record.window(done[-1].window.name)
         found[f"{prefix}training_time_s"] = math.fsum(s.window.seconds for s in done)
         for split in SPLITS:
             found[f"{prefix}{split}_accuracy"] = training.accuracy(split, when)
         found[f"{prefix}epoch"] = sum(s.steps for s in done) / steps_per_epoch
         found[f"{prefix}started_unix_s"] = began
-        found[f"{prefix}stopped_unix_s"] = stopped(record.window(done[-1].window.name))
+        found[f"{prefix}stopped_unix_s"] = moment(last, "stopped_unix")
     found |= energy("total_", record.total_j(cpu=cpu))
     found["total_time_s"] = training.total_time_s
     found["total_started_unix_s"] = began
-    found["total_stopped_unix_s"] = stopped(total)
+    found["total_stopped_unix_s"] = moment(total, "stopped_unix")
     return found if total is None else found | _devices(total)
 
 
@@ -255,11 +249,6 @@ def _devices(total: Window) -> dict[str, float]:
             found[f"{name}_energy_j"] = joules
             found[f"{name}_power_w"] = joules / total.seconds if total.seconds > 0 else math.nan
     return found
-
-
-def _whole(moment: float) -> float:
-    """Whole seconds, since the TFRecord format stores no others; NaN stays."""
-    return float(round(moment)) if math.isfinite(moment) else moment
 
 
 # -- where they come from ------------------------------------------------------------------------
@@ -276,9 +265,8 @@ def _attributes(
         "energy_span": span,
     }
     shares = [record.start_up_share(cpu=cpu) for record in records]
-    shares = [share for share in shares if math.isfinite(share)]
-    if shares:
-        attributes["start_up_share"] = f"{statistics.median(shares):.6f}"
+    if known := list(filter(math.isfinite, shares)):
+        attributes["start_up_share"] = f"{statistics.median(known):.6f}"
     if any(record.meter.kind == "nvml" for record in records):
         attributes["gpu"] = records[0].training.device_name
     if any(record.has_cpu for record in records):
@@ -296,30 +284,21 @@ def _digest(folder: Path, records: list[Measurement]) -> str:
 
 
 def _note(records: list[Measurement], plan: Plan, why: str) -> str:
-    departures = sorted({d for r in records for d in r.training.departures if d not in why})
     parts = [f"SYNTHETIC, not a measurement: {why}"] if why else []
     parts.append(f"recipe {plan.recipe}")
-    if departures:
+    if departures := sorted({d for r in records for d in r.training.departures if d not in why}):
         parts.append("departures: " + "; ".join(departures))
     return ", ".join(parts)
 
 
 def _energy_note(records: list[Measurement], *, cpu: bool, span: str) -> str:
-    unmeasured = sum(not record.measured for record in records)
-    estimated = sum(bool(record.unresolved) for record in records)
     notes = ["gross", "GPU and CPU packages" if cpu else "GPU alone", _SPANS[span]]
-    if unmeasured:
+    if unmeasured := sum(not record.measured for record in records):
         notes.append(f"{unmeasured} of {len(records)} trainings had no meter: missing")
-    if estimated:
+    if estimated := sum(bool(record.unresolved) for record in records):
         notes.append(f"the first step of {estimated} trainings at the mean power of the others")
     return ", ".join(notes)
 
 
 def _noted(origin: Provenance, text: str) -> Provenance:
     return replace(origin, note=f"{origin.note}, {text}" if origin.note else text)
-
-
-def _vertices(plan: Plan) -> int:
-    """Number of vertices (4, 5 or 7) of the smallest space that contains every row of the plan."""
-    rows = max(unit.row for unit in plan.units)
-    return next(v for v in (4, 5, 7) if v >= plan.vertices and rows < len(Space(v)))

@@ -117,16 +117,15 @@ def status(folder: str | PathLike[str], *, pace: Pace | None = None) -> Status:
             if [claim.number for claim in claims(place)] != [counted]:
                 lost += [made for made in attempts(place) if made.claim.number != counted]
             continue
+        todo.append(unit)
         made = attempts(place)
         last = made[-1] if made else None
-        if last is not None and last.ended == "" and not (last.owner and last.owner.dead):
-            running.append(_running(unit, last, pace))
-            made.pop()
-            todo.append(unit)
+        alive = last is not None and last.ended == "" and not (last.owner and last.owner.dead)
+        if alive:
+            running.append(_running(unit, made.pop(), pace))
         elif last is not None and exhausted(made, pace.tries):
             given_up.append(GivenUp(str(unit), len(made), last.detail or "its worker died"))
-        else:
-            todo.append(unit)
+            todo.pop()
         lost += made
     workers = max(sum(not unit.stale for unit in running), 1)
     energy, to_come, seconds, basis = _forecast(plan, records, todo)
@@ -158,18 +157,15 @@ def _running(unit: Unit, attempt: Attempt, pace: Pace) -> Running:
 
 
 def _lost(made: list[Attempt]) -> Lost:
+    seconds = [a.seconds for a in made if math.isfinite(a.seconds)]
     joules = [a.energy_j for a in made if math.isfinite(a.energy_j)]
-    return Lost(
-        attempts=len(made),
-        seconds=math.fsum(a.seconds for a in made if math.isfinite(a.seconds)),
-        energy_kwh=math.fsum(joules) / _J_PER_KWH if joules else math.nan,
-    )
+    kwh = math.fsum(joules) / _J_PER_KWH if joules else math.nan
+    return Lost(len(made), math.fsum(seconds), kwh)
 
 
 def _rate(records: list[Measurement]) -> float:
     """Records an hour, of the last `_RECENT`."""
-    ends = sorted(max(w.stopped_unix for w in r.windows) for r in records if r.windows)
-    ends = ends[-_RECENT:]
+    ends = sorted(max(w.stopped_unix for w in r.windows) for r in records if r.windows)[-_RECENT:]
     span = ends[-1] - ends[0] if ends else 0.0
     return 3600 * (len(ends) - 1) / span if span > 0 else math.nan
 
@@ -205,15 +201,14 @@ def expected(plan: Plan, units: Sequence[Unit]) -> tuple[NDArray[np.float64], ND
     from naslib_ecnas.loading import load
 
     # A smaller table contains the same predictions and is made sooner.
-    name = next(n for v, n in ((4, "4v"), (5, "5v"), (7, "7v")) if plan.vertices <= v)
-    bench = load(name)
-    rows = np.array([unit.row for unit in units], dtype=np.int64)
+    bench = load(next(f"{v}v" for v in (4, 5, 7) if plan.vertices <= v))
+    rows = [unit.row for unit in units]
     epochs = np.array([unit.epochs for unit in units], dtype=np.float64)
-    budgets = np.array(bench.budgets, dtype=np.float64)
-    near = np.clip(epochs, budgets[0], budgets[-1])
-    out = []
-    for metric in ("energy_kwh", "training_time_s"):
+    near = np.clip(epochs, bench.budgets[0], bench.budgets[-1])
+
+    def of(metric: str) -> NDArray[np.float64]:
         values = np.stack([bench.values(metric, b)[rows] for b in bench.budgets], axis=1)
-        at = np.array([np.interp(e, budgets, v) for e, v in zip(near, values, strict=True)])
-        out.append(at * epochs / near)
-    return out[0], out[1]
+        points = zip(near, values, strict=True)
+        return np.array([np.interp(e, bench.budgets, v) for e, v in points]) * epochs / near
+
+    return of("energy_kwh"), of("training_time_s")

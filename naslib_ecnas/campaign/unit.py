@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -44,19 +43,18 @@ def images(choice: DataChoice) -> Cifar10:
     """
     from naslib_ecnas import training
 
+    size = choice.images_per_file
     if choice.path is None:
-        return training.synthetic(seed=_SYNTHETIC_SEED, images_per_file=choice.images_per_file)
+        return training.synthetic(seed=_SYNTHETIC_SEED, images_per_file=size)
     form = "tfrecord" if choice.kind == "tfrecord" else None
-    folder = Path(choice.path).expanduser()
-    return training.read_cifar10(folder, form=form, images_per_file=choice.images_per_file)
+    return training.read_cifar10(Path(choice.path).expanduser(), form=form, images_per_file=size)
 
 
 # -- meters --------------------------------------------------------------------------------------
 
 
-@contextmanager
-def opened(settings: Settings) -> Iterator[tuple[Meter, MeterLabel]]:
-    """The meter that a campaign's settings name, and how it measures; closed afterwards.
+def open_meter(settings: Settings) -> tuple[Meter, MeterLabel]:
+    """The meter that a campaign's settings name, which the caller closes, and how it measures.
 
     `auto` measures a GPU if the device is one or if one is named, and the CPU if its counters can
     be read; without a GPU it measures the CPU or nothing. A GPU that cannot be measured is an
@@ -67,12 +65,6 @@ def opened(settings: Settings) -> Iterator[tuple[Meter, MeterLabel]]:
         MissingDependencyError: nvidia-ml-py is not installed.
         FormatError, StorageError: the file of a replay cannot be read.
     """
-    meter, label = _open(settings)
-    with closing(meter):
-        yield meter, label
-
-
-def _open(settings: Settings) -> tuple[Meter, MeterLabel]:
     if settings.replay is not None:
         return read_replay(Path(settings.replay)), MeterLabel(kind="replay")
     if settings.meter == "none":
@@ -84,19 +76,17 @@ def _open(settings: Settings) -> tuple[Meter, MeterLabel]:
             import torch
 
             sync = partial(torch.cuda.synchronize, settings.device)
-        meter = EnergyMeter(devices=[settings.gpu or settings.device], sync=sync)
-        return meter, _label("nvml", meter)
-    meter = EnergyMeter(devices=())
-    if meter.cpu_state.kind == "measured":
-        return meter, _label("rapl", meter)
-    meter.close()
-    return NullMeter(), _label("none", meter)
-
-
-def _label(kind: str, meter: EnergyMeter) -> MeterLabel:
+        meter, kind = EnergyMeter(devices=[settings.gpu or settings.device], sync=sync), "nvml"
+    else:
+        meter = EnergyMeter(devices=())
+        kind = "rapl" if meter.cpu_state.kind == "measured" else "none"
     maps = {name: dict(getattr(meter, name)) for name in ("methods", "periods_s", "notes")}
     state = meter.cpu_state
-    return MeterLabel(kind=kind, cpu=state.kind, cpu_detail=state.detail, **maps)
+    label = MeterLabel(kind=kind, cpu=state.kind, cpu_detail=state.detail, **maps)
+    if kind == "none":
+        meter.close()
+        return NullMeter(), label
+    return meter, label
 
 
 def read_replay(path: Path) -> Meter:
@@ -168,15 +158,15 @@ def measure_unit(
     recipe = replace(RECIPES[plan.recipe], images=settings.images)
     if settings.batch_size is not None:
         recipe = replace(recipe, batch_size=settings.batch_size)
-    steps = settings.steps
-    if steps is not None:
-        steps = min(steps, recipe.steps(unit.epochs, len(data.train)))
+    budget = recipe.steps(unit.epochs, len(data.train))
+    steps = None if settings.steps is None else min(settings.steps, budget)
     cell = Cell.from_row(unit.row)
     if str(cell) != unit.cell:
         raise EcnasError(f"the plan's cell of row {unit.row} must be {cell}", value=unit.cell)
     same: dict[str, Any] = {"epochs": unit.epochs, "recipe": recipe, "data": data}
     same |= {"device": settings.device, "progress": progress}
-    with opened(settings) as (meter, label):
+    meter, label = open_meter(settings)
+    with meter:
         logged = LoggedMeter(meter, log)
 
         def rest(name: str) -> None:
@@ -197,7 +187,6 @@ def measure_unit(
             **same,
         )
         rest("rest-after")
-        windows = meter.windows
     return Measurement(
         unit=unit,
         attempt=log.claim.number,
@@ -206,5 +195,5 @@ def measure_unit(
         settings=settings,
         meter=label,
         training=training,
-        windows=windows,
+        windows=meter.windows,
     )

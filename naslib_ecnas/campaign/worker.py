@@ -228,16 +228,14 @@ class _Worker:
         until, wait = self.clock() + self.pace.patience_s, _POLL_S
         while True:
             try:
-                record.write(path)
+                return record.write(path)
             except StorageError as error:
                 if self.clock() + wait > until:
                     raise
                 warnings.warn(f"the record of {record.unit} waits: {error}", stacklevel=2)
-                self.sleep(wait)
-                wait = min(2 * wait, _LONGEST_WAIT_S)
-                heartbeat.check()
-            else:
-                return
+            self.sleep(wait)
+            wait = min(2 * wait, _LONGEST_WAIT_S)
+            heartbeat.check()
 
 
 def _named(error: BaseException) -> str:

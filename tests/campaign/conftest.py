@@ -15,8 +15,10 @@ from typing import Any
 import pytest
 
 from naslib_ecnas.campaign import DataChoice, Measurement, Plan, Settings, make_plan, work
+from naslib_ecnas.campaign.claims import Owner
 from naslib_ecnas.campaign.measurement import MeterLabel, record_path
 from naslib_ecnas.energy.readings import CpuState, GpuState, Reading, Window
+from naslib_ecnas.files import to_json
 from naslib_ecnas.training.recipe import RECIPES
 from naslib_ecnas.training.record import DataLabel
 
@@ -110,6 +112,19 @@ def traced(tmp_path: Path, settings: Settings) -> Settings:
     trace = tmp_path / "trace.json"
     trace.write_text(json.dumps({"times_s": [0, 1e6], "powers_w": [100, 100]}))
     return replace(settings, meter="replay", replay=str(trace), baseline_s=0.0)
+
+
+@pytest.fixture
+def elsewhere() -> Callable[..., Path]:
+    """Makes a claim of a live process on another machine, in a folder of attempts."""
+
+    def claim(place: Path, **changes: Any) -> Path:
+        place.mkdir(parents=True, exist_ok=True)
+        path = place / "0001.claim"
+        path.write_text(to_json(replace(Owner.here(), host="elsewhere", **changes)))
+        return path
+
+    return claim
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import os
 import time
@@ -22,7 +21,7 @@ from naslib_ecnas.campaign.claims import (
     attempts,
     claims,
 )
-from naslib_ecnas.files import to_plain
+from naslib_ecnas.files import to_json
 
 SAFETY_S = 600.0
 
@@ -80,7 +79,7 @@ def test_a_reused_process_number_is_not_the_owner() -> None:
 
 def test_a_claim_is_stale_by_the_clock_of_who_looks(tmp_path: Path, clock: Any) -> None:
     claim, stale = Claim(tmp_path, 1), StaleClaims(10.0, clock)
-    for owner in (json.dumps(to_plain(replace(Owner.here(), host="elsewhere", pid=1))), ""):
+    for owner in (to_json(replace(Owner.here(), host="elsewhere", pid=1)), ""):
         claim.path.write_text(owner)  # an empty one: its owner died before it signed
         assert (claim.owner is None) == (not owner)
         # Its machine's clock is decades late; then comes one heartbeat.

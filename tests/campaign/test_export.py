@@ -23,7 +23,6 @@ from naslib_ecnas.errors import ConfigError, FormatError, ProvenanceError
 from naslib_ecnas.surrogate.calibrate import calibrated
 from naslib_ecnas.surrogate.devices import DeviceModel, shipped_descriptors
 from naslib_ecnas.surrogate.features import features
-from naslib_ecnas.surrogate.modelled import modelled_columns
 
 Spoil = Callable[[Callable[[Measurement], Measurement]], Path]
 J_PER_KWH = 3.6e6
@@ -319,6 +318,6 @@ def test_a_file_that_states_its_span_or_origin_is_believed(device: Path, tmp_pat
     origin = ecnas.load("4v", device=str(tmp_path / "model.safetensors")).provenance["energy_kwh"]
     assert (origin.kind, origin.note[:9]) == ("synthetic", "SYNTHETIC")
     assert "measured on this device" not in origin.note
-    write_csv(tmp_path / "modelled.csv", modelled_columns("4v", 4))
+    write_csv(tmp_path / "modelled.csv", ecnas.load("4v").table.to_columns())
     with pytest.raises(ProvenanceError):
         calibrated(tmp_path / "modelled.csv")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -16,13 +17,12 @@ import pytest
 
 import naslib_ecnas as ecnas
 from naslib_ecnas.campaign import Measurement, Plan, Settings, requeue, status, validate, work
-from naslib_ecnas.campaign.claims import Owner
+from naslib_ecnas.campaign.claims import attempts
 from naslib_ecnas.campaign.measurement import record_path
 from naslib_ecnas.campaign.status import expected
 from naslib_ecnas.campaign.unit import PAUSE_S
 from naslib_ecnas.campaign.worker import attempts_folder
 from naslib_ecnas.energy.readings import GpuProcess, Reading, invalid
-from naslib_ecnas.files import to_json, to_plain
 
 Change = Callable[[Measurement], Measurement]
 Spoil = Callable[[Change], Path]
@@ -287,16 +287,19 @@ def test_records_scale_what_is_to_come(sound: Path, modelled: None) -> None:
     assert np.isnan(found.lost.energy_kwh)
 
 
-def test_workers_elsewhere_are_at_work_or_stale(tmp_path: Path, plan: Callable[..., Plan]) -> None:
+def test_workers_elsewhere_are_at_work_or_stale(
+    tmp_path: Path, plan: Callable[..., Plan], elsewhere: Callable[..., Path]
+) -> None:
+    """Their clock is a day ahead of this one."""
     folder = tmp_path / "c"
     plan().write(folder)
     place = attempts_folder(folder, Plan.read(folder).units[0])
-    place.mkdir(parents=True)
-    claim = place / "0001.claim"
-    claim.write_text(to_json(to_plain(replace(Owner.here(), host="elsewhere"))))
-    made = claim.stat().st_mtime
-    for moment, stale in ((made + 1e6, False), (made - 1e6, True)):
+    tomorrow = time.time() + 86_400.0
+    claim = elsewhere(place, claimed_unix=tomorrow)
+    for moment, stale in ((tomorrow, False), (tomorrow - 1e6, True)):
         os.utime(claim, (moment, moment))
         found = status(folder)
-        assert [(r.worker.split(",")[0], r.stale) for r in found.running] == [("elsewhere", stale)]
-        assert found.remaining == 4
+        (running,) = found.running
+        assert (running.worker.split(",")[0], running.stale) == ("elsewhere", stale)
+        assert (running.since_s, found.remaining) == (0.0, 4)
+        assert attempts(place)[0].seconds == 0.0

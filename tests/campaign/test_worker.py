@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import resource
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +16,6 @@ import numpy as np
 import pytest
 
 import naslib_ecnas as ecnas
-from naslib_ecnas import cli
 from naslib_ecnas.campaign import (
     Measurement,
     Pace,
@@ -30,13 +27,13 @@ from naslib_ecnas.campaign import (
     work,
 )
 from naslib_ecnas.campaign import worker as worker_module
-from naslib_ecnas.campaign.claims import AttemptLog, Claim, Owner, attempts, log_windows
+from naslib_ecnas.campaign.claims import AttemptLog, Claim, attempts, log_windows
 from naslib_ecnas.campaign.measurement import record_path, recorded
-from naslib_ecnas.campaign.unit import PAUSE_S, WARM_UP, opened, read_replay
+from naslib_ecnas.campaign.unit import PAUSE_S, WARM_UP, open_meter, read_replay
 from naslib_ecnas.campaign.worker import attempts_folder
 from naslib_ecnas.energy import EnergyMeter, NullMeter, ReplayMeter
 from naslib_ecnas.errors import ConfigError, EcnasError, MissingDependencyError, StorageError
-from naslib_ecnas.files import to_json, to_plain
+from naslib_ecnas.files import to_json
 
 MakePlan = Callable[..., Plan]
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -60,44 +57,33 @@ def place_of(folder: Path, index: int = 0) -> Path:
     return attempts_folder(folder, Plan.read(folder).units[index])
 
 
-def claimed_elsewhere(place: Path, **changes: Any) -> Path:
-    """A claim of a live process on another machine."""
-    place.mkdir(parents=True, exist_ok=True)
-    path = place / "0001.claim"
-    path.write_text(json.dumps(to_plain(replace(Owner.here(), host="elsewhere", **changes))))
-    return path
-
-
 # -- meters ---------------------------------------------------------------------------------------
 
 
-def test_on_a_cpu_its_counters_are_used_if_they_can_be_read() -> None:
+def test_a_cpu_is_measured_if_it_can_be_and_a_gpu_must_be(monkeypatch: pytest.MonkeyPatch) -> None:
     with EnergyMeter(devices=()) as meter:
         state = meter.cpu_state
     expected = ("rapl", EnergyMeter) if state.kind == "measured" else ("none", NullMeter)
-    with opened(Settings()) as (used, label):
-        assert (label.kind, type(used), label.cpu_detail) == (*expected, state.detail)
-    with opened(Settings(meter="none")) as (used, label):
-        assert (label.kind, type(used), label.cpu) == ("none", NullMeter, "off")
-
-
-def test_a_gpu_that_cannot_be_measured_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    used, label = open_meter(Settings())
+    used.close()
+    assert (label.kind, type(used), label.cpu_detail) == (*expected, state.detail)
+    used, label = open_meter(Settings(meter="none"))
+    assert (label.kind, type(used), label.cpu) == ("none", NullMeter, "off")
     monkeypatch.setitem(sys.modules, "pynvml", None)  # as if nvidia-ml-py were not installed
-    with pytest.raises(MissingDependencyError), opened(Settings(gpu="GPU-0")):
-        pass
+    with pytest.raises(MissingDependencyError):
+        open_meter(Settings(gpu="GPU-0"))
 
 
 def test_windows_and_traces_are_replayed(sound: Path, tmp_path: Path) -> None:
     record = records(sound)[0]
     file = tmp_path / "windows.json"
     file.write_text(to_json([window.to_dict() for window in record.windows]))
-    with opened(Settings(meter="replay", replay=str(file))) as (meter, label):
-        with meter.window("total") as span:
-            pass
-        total = record.window("total")
-        assert total is not None
-        assert span.window.gpu_total_j == total.gpu_total_j
-        assert label.kind == "replay"
+    meter, label = open_meter(Settings(meter="replay", replay=str(file)))
+    with meter.window("total") as span:
+        pass
+    total = record.window("total")
+    assert total is not None
+    assert (label.kind, span.window.gpu_total_j) == ("replay", total.gpu_total_j)
     assert isinstance(read_replay(place_of(sound) / "0001.log"), ReplayMeter)
     file.write_text(json.dumps({"times_s": [0, 1e6], "powers_w": [50, 50]}))
     meter = read_replay(file)
@@ -295,25 +281,14 @@ def test_a_worker_that_was_superseded_stops_and_its_record_does_not_count(
 
 
 def test_a_silent_worker_elsewhere_is_waited_for_and_then_replaced(
-    one: Path, settings: Settings, clock: Any
+    one: Path, settings: Settings, clock: Any, elsewhere: Callable[..., Path]
 ) -> None:
-    claimed_elsewhere(place_of(one))
+    elsewhere(place_of(one))
     assert work(one, settings, pace=Pace(wait=False)) == []
     done = work(one, settings, pace=Pace(stale_s=30.0), clock=clock, sleep=clock.sleep)
     assert [(end.attempt, end.how) for end in done] == [(2, "recorded")]
     assert clock.slept == [1.0] * 30
     assert status(one).lost.attempts == 1
-
-
-def test_a_clock_that_was_set_back_gives_no_negative_times(one: Path) -> None:
-    """A claim from the future: of a machine whose clock is a day ahead."""
-    tomorrow = time.time() + 86_400.0
-    path = claimed_elsewhere(place_of(one), claimed_unix=tomorrow)
-    os.utime(path, (tomorrow, tomorrow))
-    (running,) = status(one).running
-    assert (running.since_s, running.stale) == (0.0, False)
-    (attempt,) = attempts(place_of(one))
-    assert attempt.seconds >= 0
 
 
 # -- a full disk ----------------------------------------------------------------------------------
@@ -385,15 +360,15 @@ def test_nothing_is_lost_and_nothing_counted_twice(
     traced: Settings,
     measured: Path,
     worker: Start,
+    elsewhere: Callable[..., Path],
     clock: Any,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Two workers are killed: in a training, and as a record takes its name. A claim of another
     machine is left behind. All energies are of a trace of 100 W."""
     folder = tmp_path / "c"
     planned = plan()
     planned.write(folder)
-    claimed_elsewhere(attempts_folder(folder, planned.units[3]))
+    elsewhere(attempts_folder(folder, planned.units[3]))
     killed = [worker(folder, traced, hold=hold) for hold in (1, "record")]
     for process in killed:
         assert process.stdout is not None
@@ -427,7 +402,3 @@ def test_nothing_is_lost_and_nothing_counted_twice(
         totals = [r.window("total") for r in records(folder) if r.unit.row == row]
         kwh = [100 * total.seconds / 3.6e6 for total in totals if total is not None]
         assert energy == pytest.approx(np.mean(kwh), rel=1e-5)
-    monkeypatch.chdir(tmp_path)
-    search = ["search", "--table", str(table), "--evaluations", "20", "--epochs", "4"]
-    assert cli.main([*search, "--method", "random", "--out", "run", "--no-plot"]) == 0
-    assert list((tmp_path / "run").iterdir()) != []
