@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from naslib_ecnas.commands.options import JSON, add_table_options, command, table_options
+from naslib_ecnas.commands.options import JSON, add_table_options, chosen, command, table_options
 from naslib_ecnas.console import print_json, print_table, progress, split_words
+from naslib_ecnas.errors import ConfigError, MissingDependencyError
 
 if TYPE_CHECKING:
     from naslib_ecnas.comparison.results import Summary
@@ -49,19 +50,14 @@ def run(args: argparse.Namespace) -> None:
     repeated."""
     from naslib_ecnas.comparison.experiment import Grid, compare
 
-    grid = Grid(
-        methods=split_words(args.methods),
-        tables=split_words(args.tables),
-        seeds=seed_list(args.seeds),
-        evaluations=args.evaluations,
-        objectives=split_words(args.objectives),
-        epochs=args.epochs,
-        setting=table_options(args),
-    )
-    out = Path(args.out)
+    options = chosen(args, "methods tables objectives evaluations epochs")
+    for name in ("methods", "tables", "objectives"):
+        options[name] = split_words(options[name])
+    setting, out = table_options(args), args.out
+    grid = Grid(seeds=seed_list(args.seeds), setting=setting, **options)
     with progress() as shown:
-        units = compare(grid, out, jobs=args.jobs, cluster=args.cluster, progress=shown)
-    finish(out, units, table_options(args), json=args.json, plot=not args.no_plot)
+        units = compare(grid, out, progress=shown, **chosen(args, "jobs cluster"))
+    finish(out, units, setting, json=args.json, plot=not args.no_plot)
 
 
 def finish(
@@ -72,7 +68,6 @@ def finish(
     `setting` holds the arguments of `load` that the tables were opened with.
     """
     from naslib_ecnas.comparison.results import FILE, gather, summarise
-    from naslib_ecnas.errors import MissingDependencyError
 
     results = gather(out, units, setting)
     results.sheet.write(out / FILE)
@@ -112,7 +107,6 @@ def seed_list(text: str) -> tuple[int, ...]:
         ConfigError: the text is neither.
     """
     from naslib_ecnas.comparison.experiment import seeds_of
-    from naslib_ecnas.errors import ConfigError
 
     try:
         numbers = [int(word) for word in split_words(text)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Iterator
+from importlib import import_module
 from typing import Any
 
 from naslib_ecnas.commands.options import command
@@ -17,6 +18,13 @@ _SHELLS = ("bash", "zsh", "fish", "tcsh", "powershell")
 _LISTS = ("TABLES", "METHODS", "METRICS", "GPUS")
 _FILES = ("TABLE", "TABLES", "PUBLISHED_OR_FILE", "FILE", "GPU")
 _FOLDERS = ("DIR", "CAMPAIGN")
+#: Where the names are that a metavar stands for.
+_HOMES = {
+    "METHOD": "search:METHODS",
+    "METRICS": "metrics:METRICS",
+    "GPU": "surrogate.devices:DEVICES",
+    "GPUS": "surrogate.devices:DEVICES",
+}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -55,45 +63,27 @@ def _words(prefix: str, action: argparse.Action, **_: object) -> Iterator[str]:
 
     metavar = action.metavar[-1] if isinstance(action.metavar, tuple) else action.metavar
     before = prefix[: prefix.rfind(",") + 1] if metavar in _LISTS else ""
-    yield from (before + name for name in _names(metavar))
+    yield from (before + name for name in _names(metavar or ""))
     if metavar in _FILES:
         yield from FilesCompleter()(prefix)
     elif metavar in _FOLDERS:
         yield from DirectoriesCompleter()(prefix)
 
 
-def _names(metavar: str | None) -> Iterable[str]:
+def _names(metavar: str) -> Iterable[str]:
     """The names that a metavar stands for."""
-    match metavar:
-        case "TABLE" | "TABLES":
-            from naslib_ecnas.data.catalog import catalog
-            from naslib_ecnas.surrogate import EMBEDDED
+    if metavar in _HOMES:
+        module, _, name = _HOMES[metavar].partition(":")
+        return tuple(getattr(import_module(f"naslib_ecnas.{module}"), name))
+    if metavar in ("TABLE", "TABLES", "PUBLISHED", "PUBLISHED_OR_FILE"):
+        from naslib_ecnas.data.catalog import catalog
+        from naslib_ecnas.surrogate import EMBEDDED
 
-            return [*EMBEDDED, *(entry.name for entry in catalog().tables)]
-        case "PUBLISHED" | "PUBLISHED_OR_FILE":
-            from naslib_ecnas.data.catalog import catalog
+        tables = [entry.name for entry in catalog().tables]
+        others = (entry.name for entry in catalog().files)
+        return [*EMBEDDED, *tables] if metavar.startswith("TABLE") else [*tables, *others]
+    if metavar == "METHODS":
+        from naslib_ecnas.comparison.experiment import method_names
 
-            tables, files = catalog().tables, catalog().files
-            return [*(table.name for table in tables), *(file.name for file in files)]
-        case "METHOD":
-            from naslib_ecnas.search import METHODS
-
-            return METHODS
-        case "METHODS":
-            from naslib_ecnas.comparison.experiment import method_names
-
-            return method_names()
-        case "METRICS":
-            from naslib_ecnas.metrics import METRICS
-
-            return METRICS
-        case "GPU" | "GPUS":
-            from naslib_ecnas.surrogate.devices import DEVICES
-
-            return DEVICES
-        case "SCALING":
-            return ("affine", "linear")
-        case "MODEL":
-            return ("ours", "paper")
-        case _:
-            return ()
+        return method_names()
+    return {"SCALING": ("affine", "linear"), "MODEL": ("ours", "paper")}.get(metavar, ())

@@ -10,7 +10,7 @@ from pathlib import Path
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
 
-from naslib_ecnas.commands.options import JSON, actions
+from naslib_ecnas.commands.options import JSON, actions, chosen, path
 from naslib_ecnas.console import bytes_text, print_json, print_table, progress
 from naslib_ecnas.errors import ConfigError
 
@@ -70,7 +70,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--energy-model", "MODEL", about, nargs="+", default=["ours"])
     add("--scaling", "SCALING", "for ours: affine (the default) or linear")
     add("--device", "GPU", "for ours: another GPU, such as titan-xp")
-    add("--out", "FILE", "table to write (7v-built.ecnas)")
+    add("--out", "FILE", "table to write (%(default)s)", default="7v-built.ecnas")
 
 
 # -- list -------------------------------------------------------------------------------------
@@ -127,8 +127,8 @@ def _listing() -> dict[str, Any]:
     from naslib_ecnas.surrogate import EMBEDDED
     from naslib_ecnas.surrogate.models import BUDGETS
 
-    def text(path: Path | None) -> str | None:
-        return str(path) if path and path.is_file() else None
+    def text(found: Path | None) -> str | None:
+        return str(found) if found and found.is_file() else None
 
     stated = ("vertices", "cells", "budgets", "repeats", "description", "notes")
     return {
@@ -210,12 +210,13 @@ def _convert(args: argparse.Namespace) -> None:
     from naslib_ecnas.data.table import write_table
 
     remedy = f"for other formats: ecnas data export {args.source} OUT"
-    out = None if args.out is None else _table_path(args.out, remedy)
+    if args.out is not None:
+        _check_suffix(args.out, remedy)
     with progress() as shown:
         table = _table(args.source, shown, afresh=args.afresh)
-    if out is not None:
-        write_table(out, table.to_columns())
-    print(out or table.path)
+    if args.out is not None:
+        write_table(args.out, table.to_columns())
+    print(args.out or table.path)
 
 
 def _table(source: str, progress: Progress, *, afresh: bool = False) -> Table:
@@ -226,11 +227,9 @@ def _table(source: str, progress: Progress, *, afresh: bool = False) -> Table:
     return Table.open(table_file(source, afresh=afresh, progress=progress))
 
 
-def _table_path(text: str, remedy: str | None = None) -> Path:
-    out = Path(text).expanduser()
+def _check_suffix(out: Path, remedy: str | None = None) -> None:
     if out.suffix != ".ecnas":
-        raise ConfigError("--out must have the suffix .ecnas", value=text, remedy=remedy)
-    return out
+        raise ConfigError("--out must have the suffix .ecnas", value=str(out), remedy=remedy)
 
 
 def _export(args: argparse.Namespace) -> None:
@@ -238,11 +237,10 @@ def _export(args: argparse.Namespace) -> None:
     file."""
     from naslib_ecnas.data.convert import check_suffix, export
 
-    out = Path(args.out).expanduser()
-    check_suffix(out)
+    check_suffix(args.out)
     with progress() as shown:
-        export(_table(args.source, shown), out)
-    print(out)
+        export(_table(args.source, shown), args.out)
+    print(args.out)
 
 
 def _build(args: argparse.Namespace) -> None:
@@ -252,13 +250,13 @@ def _build(args: argparse.Namespace) -> None:
     from naslib_ecnas.data.table import write_table
     from naslib_ecnas.surrogate.modelled import energy_model
 
-    out = _table_path(args.out or "7v-built.ecnas")
-    energy, provenance = energy_model(args.energy_model, scaling=args.scaling, device=args.device)
+    _check_suffix(args.out)
+    energy, provenance = energy_model(args.energy_model, **chosen(args, "scaling device"))
     with progress() as shown:
         shown(f"reading {Path(args.nasbench).name}")
-        columns = built(args.nasbench, energy, provenance, name=out.stem)
-    write_table(out, columns)
-    print(out)
+        columns = built(args.nasbench, energy, provenance, name=args.out.stem)
+    write_table(args.out, columns)
+    print(args.out)
 
 
 # -- card -------------------------------------------------------------------------------------
@@ -272,20 +270,19 @@ def _card(args: argparse.Namespace) -> None:
     from naslib_ecnas.files import atomic_write, to_json
     from naslib_ecnas.surrogate import EMBEDDED
 
-    out = None if args.out is None else Path(args.out).expanduser()
     with progress() as shown:
         table = _table(args.source, shown)
-        file = _described_file(args.source, table.path, out, shown)
-    given = {name: getattr(args, name) for name in ("licence", "citation", "url", "published")}
+        file = _described_file(args.source, table.path, args.out, shown)
+    given = chosen(args, "licence citation url published")
     # Only the tables that come with the package change with its version.
     version = __version__ if args.source in EMBEDDED else None
     text = to_json(card(table, file, version=version, **given), indent=2)
-    if out is None:
+    if args.out is None:
         print(text)
         return
-    with atomic_write(out) as stream:
+    with atomic_write(args.out) as stream:
         stream.write(f"{text}\n".encode())
-    print(out)
+    print(args.out)
 
 
 def _described_file(
@@ -298,13 +295,13 @@ def _described_file(
 
     if source in EMBEDDED:
         return DescribedFile.of(table, progress=progress)
-    path = Path(source).expanduser()
-    if named(source)[0] or not path.exists():
+    own = path(source)
+    if named(source)[0] or not own.exists():
         return DescribedFile.published(file_entry(source))
-    if path.is_dir():
+    if own.is_dir():
         remedy = f"make one first: ecnas data export {source} OUT.parquet"
         raise ConfigError("a card describes one file", value=source, remedy=remedy)
     address = None
     if out is not None:
-        address = Path(os.path.relpath(path.resolve(), out.resolve().parent)).as_posix()
-    return DescribedFile.of(path, address=address, progress=progress)
+        address = Path(os.path.relpath(own.resolve(), out.resolve().parent)).as_posix()
+    return DescribedFile.of(own, address=address, progress=progress)

@@ -24,6 +24,7 @@ _EXTRAS = {
     "naslib": ("torch", "scipy", "scikit-learn", "networkx", "fvcore", "nasbench-pytorch"),
     "measure": ("torch", "nvidia-ml-py", "submitit"),
 }
+_MEASURE = "pip install 'naslib-ecnas[measure]'"
 
 
 @dataclass(frozen=True)
@@ -71,19 +72,18 @@ def checks() -> list[Check]:
 
 def _torch() -> Iterator[Check]:
     if installed_version("torch") is None:
-        yield Check("torch", "missing", "not installed", "pip install 'naslib-ecnas[measure]'")
+        yield Check("torch", "missing", "not installed", _MEASURE)
         return
     import torch
 
-    version = str(torch.__version__)
-    if not torch.cuda.is_available():
-        built = torch.version.cuda
-        why = f"built for CUDA {built}, which finds no GPU" if built else "built without CUDA"
-        fix = "" if built else "on a machine with a GPU, install torch for its CUDA version"
-        yield Check("torch", "note", f"{version}, trains on the CPU: {why}", fix)
+    version, built = torch.__version__, torch.version.cuda
+    if torch.cuda.is_available():
+        names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+        yield Check("torch", "good", f"{version}, CUDA {built}: {', '.join(names)}")
         return
-    names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    yield Check("torch", "good", f"{version}, CUDA {torch.version.cuda}: {', '.join(names)}")
+    why = f"built for CUDA {built}, which finds no GPU" if built else "built without CUDA"
+    fix = "" if built else "on a machine with a GPU, install torch for its CUDA version"
+    yield Check("torch", "note", f"{version}, trains on the CPU: {why}", fix)
 
 
 def _gpus() -> Iterator[Check]:
@@ -94,7 +94,7 @@ def _gpus() -> Iterator[Check]:
         with closing(Nvml()) as nvml:
             gpus = list(nvml.gpus())
     except EcnasError as error:
-        yield Check("GPUs", "missing", *_found_and_fix(error))
+        yield Check("GPUs", "missing", _found(error), error.remedy or "")
         return
     if not gpus:
         yield Check("GPUs", "missing", "NVML lists none", "see: nvidia-smi -L")
@@ -105,8 +105,7 @@ def _gpus() -> Iterator[Check]:
                 method, period = meter.methods[gpu.uuid], meter.periods_s[gpu.uuid]
                 notes = "; ".join(meter.notes[gpu.uuid])
         except MeterError as error:
-            found, fix = _found_and_fix(error)
-            yield Check(name, "missing", f"{gpu.uuid}: {found}", fix)
+            yield Check(name, "missing", f"{gpu.uuid}: {_found(error)}", error.remedy or "")
             continue
         refreshed = f"{1000 * period:.0f} ms" if math.isfinite(period) else "not seen"
         text = f"{gpu.uuid}: by {method}, refreshed every {refreshed}"
@@ -114,9 +113,9 @@ def _gpus() -> Iterator[Check]:
         yield Check(name, state, f"{text}; {notes}" if notes else text)
 
 
-def _found_and_fix(error: EcnasError) -> tuple[str, str]:
-    """The message of an error without its remedy, and the remedy."""
-    return str(error).removesuffix(f"; {error.remedy}"), error.remedy or ""
+def _found(error: EcnasError) -> str:
+    """The message of an error without its remedy."""
+    return str(error).removesuffix(f"; {error.remedy}")
 
 
 def _rapl() -> Iterator[Check]:
@@ -153,12 +152,10 @@ def _naslib() -> Iterator[Check]:
 def _slurm() -> Iterator[Check]:
     path = shutil.which("sbatch")
     if path is None:
-        text = "sbatch is not on the PATH"
         fix = "on a cluster: run on a login node, or load the SLURM module"
-        yield Check("SLURM", "note", text, fix)
+        yield Check("SLURM", "note", "sbatch is not on the PATH", fix)
     elif installed_version("submitit") is None:
-        fix = "pip install 'naslib-ecnas[measure]'"
-        yield Check("SLURM", "missing", f"{path}, without submitit", fix)
+        yield Check("SLURM", "missing", f"{path}, without submitit", _MEASURE)
     else:
         yield Check("SLURM", "good", path)
 
@@ -167,9 +164,7 @@ def _cache() -> Iterator[Check]:
     from naslib_ecnas.files import cache_folder
 
     folder = cache_folder()
-    existing = folder
-    while not existing.exists() and existing != existing.parent:
-        existing = existing.parent
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     try:
         with tempfile.TemporaryFile(dir=existing):
             pass
@@ -178,8 +173,7 @@ def _cache() -> Iterator[Check]:
         yield Check("cache", "missing", text, "export ECNAS_CACHE=FOLDER")
         return
     free = shutil.disk_usage(existing).free / 1e9
-    state = "good" if free > 5 else "note"
-    yield Check("cache", state, f"{folder}, {free:.1f} GB free")
+    yield Check("cache", "good" if free > 5 else "note", f"{folder}, {free:.1f} GB free")
 
 
 def _mirror() -> Iterator[Check]:
@@ -201,19 +195,21 @@ def _tables() -> Iterator[Check]:
     yield Check("tables", "good", text)
     tables = catalog().tables
     fetched = [table.name for table in tables if cached_table(table) is not None]
-    text = f"{len(fetched)} of {len(tables)} are in the cache" + (": " if fetched else "")
-    fix = "" if fetched else f"for example: ecnas data fetch {tables[0].name}"
-    state = "good" if fetched else "note"
-    yield Check("published tables", state, text + ", ".join(fetched), fix)
+    text = f"{len(fetched)} of {len(tables)} are in the cache"
+    if fetched:
+        yield Check("published tables", "good", f"{text}: {', '.join(fetched)}")
+    else:
+        fix = f"for example: ecnas data fetch {tables[0].name}"
+        yield Check("published tables", "note", text, fix)
 
 
 def _packages() -> Iterator[Check]:
     for extra, packages in _EXTRAS.items():
         versions = {package: installed_version(package) for package in packages}
         missing = [package for package, version in versions.items() if version is None]
-        here = ", ".join(f"{p} {v}" for p, v in versions.items() if v is not None)
         if missing:
             fix = f"pip install 'naslib-ecnas[{extra}]'"
             yield Check(f"extra {extra}", "missing", f"without {', '.join(missing)}", fix)
         else:
+            here = ", ".join(f"{package} {version}" for package, version in versions.items())
             yield Check(f"extra {extra}", "good", here)

@@ -6,8 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from naslib_ecnas.commands.options import (
     add_study_options,
@@ -17,6 +16,7 @@ from naslib_ecnas.commands.options import (
     run_study,
 )
 from naslib_ecnas.console import print_json, progress, split_words
+from naslib_ecnas.errors import ConfigError, FetchError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,13 +38,9 @@ _FIXED_BUDGETS = {1: "all budgets", 2: "4 epochs"}
 _OFFICIAL = ("4v-rtx6000", "4v-rtx3060", "4v-rtx3090", "4v-titanxp")
 
 
-class _Prepared(NamedTuple):
-    """A figure that is ready to be drawn, with its caption and its numbers."""
-
-    draw: Callable[[], Figure]
-    caption: str
-    sheets: dict[str, Sheet]
-    """Suffix of the file name -> numbers for a CSV file."""
+#: A figure that is ready: what draws it, its caption, and numbers for CSV files by the suffixes of
+#: their names.
+_Prepared = tuple[Callable[[], "Figure"], str, dict[str, "Sheet"]]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -77,27 +73,26 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Draw a figure of the EC-NAS paper from a table. Writes figure-N.pdf, .svg and .png, and the
     numbers of the figure as .csv."""
-    from naslib_ecnas.errors import ConfigError
     from naslib_ecnas.figures.drawing import save, style
 
     number = args.number
     if args.epochs is not None and number in _FIXED_BUDGETS:
         raise ConfigError(f"figure {number} always shows {_FIXED_BUDGETS[number]}: omit --epochs")
-    prepare = (_clouds, _predictions, _swaps, _devices, _summary, _methods)[number - 1]
+    prepare = (_clouds, _predictions, _swaps, _devices, _searches, _searches)[number - 1]
     with style():  # raises if matplotlib is missing, before any search is run
-        made = prepare(args)
-        stem = Path(args.out).expanduser() / f"figure-{number}"
+        draw, caption, sheets = prepare(args)
+        stem = args.out / f"figure-{number}"
         with progress() as shown:
             shown(f"drawing figure {number}")
-            files = save(made.draw(), stem, _FORMATS)
-    for part, sheet in made.sheets.items():
+            files = save(draw(), stem, _FORMATS)
+    for part, sheet in sheets.items():
         files.append(sheet.write(stem.with_name(f"{stem.name}{part}.csv")))
     if args.json:
-        print_json({"figure": number, "caption": made.caption, "files": list(map(str, files))})
+        print_json({"figure": number, "caption": caption, "files": list(map(str, files))})
         return
-    print(f"figure {number}: {_FIGURES[number]}\n{made.caption}")
-    for path in files:
-        print(f"written to: {path}")
+    print(f"figure {number}: {_FIGURES[number]}\n{caption}")
+    for file in files:
+        print(f"written to: {file}")
 
 
 def _clouds(args: argparse.Namespace) -> _Prepared:
@@ -105,7 +100,7 @@ def _clouds(args: argparse.Namespace) -> _Prepared:
 
     data = clouds(open_table(args))
     sheets = {"": data.sheet(), "-fronts": data.front_sheet()}
-    return _Prepared(partial(clouds_figure, data), data.caption, sheets)
+    return partial(clouds_figure, data), data.caption, sheets
 
 
 def _predictions(args: argparse.Namespace) -> _Prepared:
@@ -127,12 +122,9 @@ def _predictions(args: argparse.Namespace) -> _Prepared:
     if curve is not None:
         sheets["-learning-curve"] = curve.sheet()
     elif not args.json:
-        print(
-            "drawn without the learning curve; to add it: ecnas surrogate learning-curve "
-            "--data DIR --json > FILE, then --learning-curve FILE",
-            file=sys.stderr,
-        )
-    return _Prepared(partial(predictions_figure, data, curve), data.caption, sheets)
+        how = "ecnas surrogate learning-curve --data DIR --json > FILE, then --learning-curve FILE"
+        print(f"drawn without the learning curve; to add it: {how}", file=sys.stderr)
+    return partial(predictions_figure, data, curve), data.caption, sheets
 
 
 def _measurements(args: argparse.Namespace) -> Benchmark:
@@ -140,7 +132,6 @@ def _measurements(args: argparse.Namespace) -> Benchmark:
 
     Another PUE applies to both tables of the comparison.
     """
-    from naslib_ecnas.errors import ConfigError, FetchError
     from naslib_ecnas.loading import load
 
     if args.measurements is not None:
@@ -157,51 +148,36 @@ def _swaps(args: argparse.Namespace) -> _Prepared:
     from naslib_ecnas.figures.swaps import swap_effects, swaps_figure
 
     data = swap_effects(open_table(args), epochs=args.epochs, occurrences=args.occurrences)
-    return _Prepared(partial(swaps_figure, data), data.caption, {"": data.sheet()})
+    return partial(swaps_figure, data), data.caption, {"": data.sheet()}
 
 
 def _devices(args: argparse.Namespace) -> _Prepared:
-    from naslib_ecnas.errors import ConfigError
     from naslib_ecnas.figures.devices import device_energies, devices_figure
     from naslib_ecnas.surrogate.devices import DEVICES
 
-    if args.official and (args.devices or args.table or args.device):
-        raise ConfigError("--official does not go with --devices, --device or --table")
     if args.official:
+        if args.devices or args.table or args.device:
+            raise ConfigError("--official does not go with --devices, --device or --table")
         modelled = {"device": None, "scaling": None, "model": None}
         benches = [open_table(args, name, **modelled) for name in _OFFICIAL]
     else:
-        table = "4v" if args.table is None else args.table
         names = split_words(args.devices or args.device or ",".join(DEVICES))
+        table = "4v" if args.table is None else args.table
         benches = [open_table(args, table, device=name) for name in names]
     data = device_energies(benches, epochs=args.epochs)
-    return _Prepared(partial(devices_figure, data), data.caption, {"": data.sheet()})
+    return partial(devices_figure, data), data.caption, {"": data.sheet()}
 
 
-def _summary(args: argparse.Namespace) -> _Prepared:
+def _searches(args: argparse.Namespace) -> _Prepared:
     from naslib_ecnas.figures import summary
 
     bench = open_table(args)
     data = run_study(bench, args)
+    sheets = {"": summary.chosen_sheet(data), "-fronts": summary.fronts_sheet(data)}
+    if args.number == 6:
+        draw = partial(summary.methods_figure, bench, data)
+        return draw, summary.summary_caption(bench, data, "Every method."), sheets
     shown = "semoa" if "semoa" in data.runs else next(iter(data.runs))
-    return _Prepared(
-        partial(summary.summary_figure, bench, data, method=shown),
-        summary.summary_caption(bench, data, f"Front and radar of {shown}."),
-        {
-            "": summary.chosen_sheet(data),
-            "-fronts": summary.fronts_sheet(data),
-            "-attainment": summary.attainment_sheet(data),
-        },
-    )
-
-
-def _methods(args: argparse.Namespace) -> _Prepared:
-    from naslib_ecnas.figures import summary
-
-    bench = open_table(args)
-    data = run_study(bench, args)
-    return _Prepared(
-        partial(summary.methods_figure, bench, data),
-        summary.summary_caption(bench, data, "Every method."),
-        {"": summary.chosen_sheet(data), "-fronts": summary.fronts_sheet(data)},
-    )
+    draw = partial(summary.summary_figure, bench, data, method=shown)
+    sheets["-attainment"] = summary.attainment_sheet(data)
+    return draw, summary.summary_caption(bench, data, f"Front and radar of {shown}."), sheets

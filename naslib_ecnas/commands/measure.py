@@ -7,12 +7,12 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from naslib_ecnas.commands.options import JSON, Options, Run, actions
+from naslib_ecnas.commands.options import JSON, Options, Run, actions, chosen, path
 from naslib_ecnas.console import (
     counted,
     duration_text,
@@ -22,11 +22,11 @@ from naslib_ecnas.console import (
     quantity_text,
     split_words,
 )
-from naslib_ecnas.errors import ConfigError, StorageError, check_numbers
+from naslib_ecnas.errors import ConfigError, MissingDependencyError, StorageError, check_numbers
 from naslib_ecnas.progress import silent
 
 if TYPE_CHECKING:
-    from naslib_ecnas.campaign import Done, Pace, Settings, Status, Validation
+    from naslib_ecnas.campaign import Done, Pace, Settings, Validation
 
 #: Lines that the reports of `status` and `validate` show at most.
 _MOST_LINES = 30
@@ -42,15 +42,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "ecnas measure export my-gpu --out my-gpu.csv",
     )
     plan, run, status, validate, export = examples
-    about = (
+    action = actions(
+        parser,
         "A campaign is a folder with a plan of trainings and a record of each finished one. Any "
+        "number of workers may share it; one that dies loses only its current unit.",
+        *examples,
     )
-    about += "number of workers may share it; one that dies loses only its current unit."
-    action = actions(parser, about, *examples)
 
     def action_on_campaign(run: Run, *examples: str) -> Options:
         add = action(run, *examples)
-        add("campaign", "CAMPAIGN", "folder of the campaign", type=_path)
+        add("campaign", "CAMPAIGN", "folder of the campaign")
         return add
 
     rehearsal = "ecnas measure plan --space 4v --design 8 --data synthetic \\\n"
@@ -68,7 +69,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--requeue", help="put the units to measure again in the queue")
     rehearsal = "ecnas measure export rehearsal --out rehearsal.csv --allow-synthetic"
     add = action_on_campaign(_export, export, rehearsal)
-    add("--out", "FILE", "its suffix is the format", required=True, type=_path)
+    add("--out", "FILE", "its suffix is the format", required=True)
     add("--pue", "P", "PUE to multiply all kWh by (%(default)s)", default=1.0)
     add("--carbon-intensity", "G", "gCO2eq/kWh, a country's code, or world")
     about = "energy that counts (auto: with the CPU if every record has its energy)"
@@ -79,16 +80,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--allow-synthetic", help="export unmeasured values, marked so")
 
 
-def _path(text: str) -> Path:
-    return Path(text).expanduser()
-
-
 # -- plan -----------------------------------------------------------------------------------------
 
 
 def _add_plan(add: Options) -> None:
     add("--space", help="space (%(default)s)", default="4v", choices=("4v", "5v", "7v"))
-    add("--cells", "FILE", "cells to train, a row or a cell's text on each line", type=_path)
+    add("--cells", "FILE", "cells to train, a row or a cell's text on each line", type=path)
     add("--design", "N", "the N cells that are best for a calibration", type=int)
     add("--epochs", "A,B", "epochs of each cell (%(default)s)", default="4")
     add("--repeats", "N", "trainings of each (%(default)s)", default=1)
@@ -98,7 +95,7 @@ def _add_plan(add: Options) -> None:
     add("--images-per-file", "N", "images in a file (10,000; synthetic 256)", type=int)
     add("--recipe", help="recipe (%(default)s)", default="ecnas", choices=("nasbench101", "ecnas"))
     add("--seed", "SEED", "seed of the campaign (%(default)s)", default=0)
-    add("--out", "CAMPAIGN", "new folder of the campaign", required=True, type=_path)
+    add("--out", "CAMPAIGN", "new folder of the campaign", required=True)
 
 
 def _plan(args: argparse.Namespace) -> None:
@@ -111,19 +108,19 @@ def _plan(args: argparse.Namespace) -> None:
     vertices = int(args.space.removesuffix("v"))
     if args.cells is not None and args.design is not None:
         raise ConfigError("choose the cells by --cells or by --design, not by both")
+    rows: Sequence[int] = range(len(Space(vertices)))
     if args.cells is not None:
         rows = file_rows(args.cells)
     elif args.design is not None:
         from naslib_ecnas.surrogate.calibrate import choose
 
         rows = choose(args.design, vertices=vertices, seed=args.seed).tolist()
-    else:
-        rows = list(range(len(Space(vertices))))
     kind, folder = _kind_and_path("data", args.data)
     if kind == "cifar10" and folder is None:
         folder = str((cache_folder() / "cifar10").resolve())
-    images = 256 if kind == "synthetic" else 10_000
-    images = images if args.images_per_file is None else args.images_per_file
+    images = args.images_per_file
+    if images is None:
+        images = 256 if kind == "synthetic" else 10_000
     try:
         budgets = [int(word) for word in split_words(args.epochs)]
     except ValueError as error:
@@ -134,11 +131,8 @@ def _plan(args: argparse.Namespace) -> None:
         name=args.out.name,
         vertices=vertices,
         epochs=budgets,
-        repeats=args.repeats,
         data=DataChoice(kind=kind, path=folder, images_per_file=images),
-        recipe=args.recipe,
-        seed=args.seed,
-        limit=args.limit,
+        **chosen(args, "repeats recipe seed limit"),
     )
     plan.write(args.out)
     if folder is not None and not Path(folder).is_dir():
@@ -149,10 +143,10 @@ def _plan(args: argparse.Namespace) -> None:
 
 def _kind_and_path(option: str, words: list[str]) -> tuple[str, str | None]:
     """The values of an option that takes a kind and perhaps a path, which becomes absolute."""
-    kind, *path = words
-    if len(path) > 1:
+    kind, *folder = words
+    if len(folder) > 1:
         raise ConfigError(f"--{option} takes a kind and at most one path", value=words)
-    return kind, str(_path(path[0]).resolve()) if path else None
+    return kind, str(path(folder[0]).resolve()) if folder else None
 
 
 # -- run ------------------------------------------------------------------------------------------
@@ -197,13 +191,9 @@ def _run(args: argparse.Namespace) -> None:
         device=_device(args.cluster) if args.device is None else args.device,
         meter=meter,
         replay=replay,
-        gpu=args.gpu,
         baseline_s=args.baseline,
         warm_up_s=args.warm_up,
-        images=args.images,
-        steps=args.steps,
-        batch_size=args.batch_size,
-        evaluate_images=args.evaluate_images,
+        **chosen(args, "gpu images steps batch_size evaluate_images"),
     )
     beat_s = min(10.0, args.stale / 4)
     pace = Pace(tries=args.tries, beat_s=beat_s, stale_s=args.stale, wait=not args.no_wait)
@@ -211,16 +201,9 @@ def _run(args: argparse.Namespace) -> None:
         _launch(args, settings, pace)
         return
     bars = progress(slow=True) if sys.stderr.isatty() else nullcontext(silent)
-    outcomes = Outcomes(args.campaign)
+    options = {"pace": pace, "limit": args.limit, "on_attempt": outcomes(args.campaign)}
     with _stoppable(), bars as shown:
-        done = work(
-            args.campaign,
-            settings,
-            pace=pace,
-            limit=args.limit,
-            on_attempt=outcomes,
-            progress=shown,
-        )
+        done = work(args.campaign, settings, progress=shown, **options)
     recorded = sum(attempt.how == "recorded" for attempt in done)
     print(f"{counted(recorded, 'unit')} recorded; see: ecnas measure status {args.campaign}")
 
@@ -229,8 +212,6 @@ def _device(cluster: str | None) -> str:
     """cuda:0 if there is a GPU, else cpu; the nodes of a cluster are assumed to have one."""
     if cluster == "slurm":
         return "cuda:0"
-    from naslib_ecnas.errors import MissingDependencyError
-
     try:
         import torch
     except ModuleNotFoundError as error:
@@ -255,21 +236,18 @@ def _launch(args: argparse.Namespace, settings: Settings, pace: Pace) -> None:
     from naslib_ecnas.campaign import Cluster, launch
 
     default = "gpu:1" if settings.device.startswith("cuda") else None
-    cluster = Cluster(
-        kind=args.cluster,
-        workers=args.workers,
-        gres=None if args.gres == "none" else args.gres or default,
-        partition=args.partition,
-        cpus=args.cpus,
-        hours=args.hours,
-    )
-    jobs = launch(args.campaign, settings, cluster, pace=pace, limit=args.limit, wait=args.wait)
+    gres = None if args.gres == "none" else args.gres or default
+    resources = chosen(args, "workers partition cpus hours")
+    cluster = Cluster(kind=args.cluster, gres=gres, **resources)
+    jobs = launch(args.campaign, settings, cluster, pace=pace, **chosen(args, "limit wait"))
     shown = f"{counted(len(jobs), 'job')}: {', '.join(jobs)}"
     print(f"{shown}; see: ecnas measure status {args.campaign}")
 
 
-class Outcomes:
-    """Prints a line for each attempt that ended, with the number of records of all workers.
+def outcomes(
+    folder: Path, *, clock: Callable[[], float] = time.monotonic
+) -> Callable[[Done], None]:
+    """A function that prints a line for an attempt, with the number of records of all workers.
 
     Args:
         folder: folder of the campaign.
@@ -278,33 +256,26 @@ class Outcomes:
     Raises:
         UnknownTableError, FormatError: there is no campaign.
     """
+    from naslib_ecnas.campaign import Plan
+    from naslib_ecnas.campaign.measurement import recorded
 
-    def __init__(self, folder: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
-        from naslib_ecnas.campaign import Plan
+    units = Plan.read(folder).by_name.keys()
+    began, first = clock(), len(units & recorded(folder))
 
-        self._folder, self._units = folder, Plan.read(folder).by_name.keys()
-        self._clock, self._began = clock, clock()
-        self._first = 0
-        self._first = self._recorded()
-
-    def __call__(self, done: Done) -> None:
-        """Print the outcome of an attempt."""
-        recorded, planned = self._recorded(), len(self._units)
+    def show(done: Done) -> None:
+        try:
+            now = len(units & recorded(folder))
+        except StorageError:  # a disk that fails for a moment must not end a campaign
+            now = first
         remaining = ""
-        if self._first < recorded < planned:
-            seconds = (self._clock() - self._began) / (recorded - self._first)
-            remaining = f", about {duration_text(seconds * (planned - recorded))} remaining"
+        if first < now < len(units):
+            seconds = (clock() - began) / (now - first) * (len(units) - now)
+            remaining = f", about {duration_text(seconds)} remaining"
         detail = f": {done.detail}" if done.detail else ""
         line = f"{done.unit}: {done.how} after {duration_text(done.seconds)}{detail}"
-        print(f"{line} ({recorded:,} of {planned:,}{remaining})", flush=True)
+        print(f"{line} ({now:,} of {len(units):,}{remaining})", flush=True)
 
-    def _recorded(self) -> int:
-        from naslib_ecnas.campaign.measurement import recorded
-
-        try:
-            return len(self._units & recorded(self._folder))
-        except StorageError:  # a disk that fails for a moment must not end a campaign
-            return self._first
+    return show
 
 
 # -- status, validate, export ---------------------------------------------------------------------
@@ -317,11 +288,7 @@ def _status(args: argparse.Namespace) -> None:
     found = status(args.campaign)
     if args.json:
         print_json(found.to_json())
-    else:
-        _print_status(found)
-
-
-def _print_status(found: Status) -> None:
+        return
     live = sum(not one.stale for one in found.running)
     print(
         f"{found.name}: {found.recorded:,} of {found.planned:,} units recorded, {live} running, "
@@ -330,24 +297,25 @@ def _print_status(found: Status) -> None:
     rate = quantity_text(found.units_per_hour, ".3g", "units an hour")
     workers = counted(max(live, 1), "worker")
     print(f"rate {rate}; remaining time {duration_text(found.remaining_s)} with {workers}")
-    used, to_come, lost = (
-        quantity_text(kwh, ".4g", "kWh")
-        for kwh in (found.energy_kwh, found.energy_to_come_kwh, found.lost.energy_kwh)
-    )
+    used, to_come = _kwh(found.energy_kwh), _kwh(found.energy_to_come_kwh)
     basis = f"estimated from the {found.estimated_from}; without PUE"
     print(f"energy so far {used}, remaining {to_come} ({basis})")
-    if found.lost.attempts:
-        attempts, time_lost = counted(found.lost.attempts, "attempt"), found.lost.seconds
-        print(f"lost: {attempts}, {duration_text(time_lost)}, at least {lost}")
-    rows = []
-    for one in found.running:
-        state = "stale" if one.stale else "running"
-        rows.append((one.unit, state, f"{one.worker}, {duration_text(one.since_s)}"))
+    if (lost := found.lost).attempts:
+        spent = f"{duration_text(lost.seconds)}, at least {_kwh(lost.energy_kwh)}"
+        print(f"lost: {counted(lost.attempts, 'attempt')}, {spent}")
+    rows = [
+        (r.unit, "stale" if r.stale else "running", f"{r.worker}, {duration_text(r.since_s)}")
+        for r in found.running
+    ]
     rows += [(one.unit, "given up", f"{one.attempts} x {one.reason}") for one in found.given_up]
     rows += [(unit, "damaged", "ecnas measure validate") for unit in found.unreadable]
     if rows:
         print()
         print_table(("unit", "state", "details"), rows[:_MOST_LINES])
+
+
+def _kwh(value: float) -> str:
+    return quantity_text(value, ".4g", "kWh")
 
 
 def _validate(args: argparse.Namespace) -> int:
@@ -395,15 +363,9 @@ def _export(args: argparse.Namespace) -> None:
     """Write the records as a table (.ecnas, .tfrecord, .parquet, .csv)."""
     from naslib_ecnas.campaign import export
 
-    columns = export(
-        args.campaign,
-        args.out,
-        pue=args.pue,
-        carbon=args.carbon_intensity,
-        cpu={"auto": None, "gpu": False, "gpu+cpu": True}[args.energy],
-        span=args.span,
-        allow_synthetic=args.allow_synthetic,
-    )
+    cpu = {"auto": None, "gpu": False, "gpu+cpu": True}[args.energy]
+    options = chosen(args, "pue span allow_synthetic")
+    columns = export(args.campaign, args.out, carbon=args.carbon_intensity, cpu=cpu, **options)
     print(args.out)
     if any(origin.kind == "synthetic" for origin in columns.provenance.values()):
         print("SYNTHETIC: these numbers are not measurements", file=sys.stderr)

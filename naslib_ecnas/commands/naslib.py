@@ -91,7 +91,6 @@ def _sweep(args: argparse.Namespace) -> None:
         optimizers=chosen.optimizers,
         seeds=None if chosen.seeds is None else seed_list(chosen.seeds),
     )
-    out = Path(chosen.out)
     with progress() as shown:
-        units = sweep(wanted, out, jobs=chosen.jobs, progress=shown)
-    finish(out, units, {}, json=chosen.json, plot=not chosen.no_plot)
+        units = sweep(wanted, chosen.out, jobs=chosen.jobs, progress=shown)
+    finish(chosen.out, units, {}, json=chosen.json, plot=not chosen.no_plot)

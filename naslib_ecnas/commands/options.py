@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from naslib_ecnas.console import progress, split_words
@@ -14,6 +16,11 @@ if TYPE_CHECKING:
 
 #: The option of commands that can print JSON, for `add(*JSON)`.
 JSON = ("--json", None, "print one JSON object")
+
+
+def path(text: str) -> Path:
+    """The path that an option names; `~` is a home folder if there is one."""
+    return Path(os.path.expanduser(text))
 
 
 class Options:
@@ -31,13 +38,15 @@ class Options:
     ) -> None:
         """Add an option or argument; without metavar and choices it is a flag.
 
-        The type of a number follows from its default. Completion offers what the metavar stands
-        for, see `naslib_ecnas.commands.completion`.
+        The type of a number follows from its default; `out` and `campaign` are paths. Completion
+        offers what the metavar stands for, see `naslib_ecnas.commands.completion`.
         """
         if metavar is None and "choices" not in settings:
             settings["action"] = "store_true"
         elif metavar is not None:
             settings["metavar"] = metavar
+        if name in ("out", "--out", "campaign"):
+            settings["type"] = path
         if isinstance(settings.get("default"), (int, float)):
             settings["type"] = type(settings["default"])
         self._parser.add_argument(name, help=help, **settings)
@@ -121,10 +130,14 @@ def add_table_options(add: Options) -> None:
     add("--carbon-intensity", "G", about)
 
 
+def chosen(args: argparse.Namespace, names: str) -> dict[str, Any]:
+    """The values of some options, by their names, which are separated by spaces."""
+    return {name: getattr(args, name) for name in names.split()}
+
+
 def table_options(args: argparse.Namespace) -> dict[str, Any]:
     """The values of the options of `add_table_options`, as keyword arguments of `load`."""
-    names = ("device", "scaling", "model", "pue", "carbon_intensity")
-    return {name: getattr(args, name) for name in names}
+    return chosen(args, "device scaling model pue carbon_intensity")
 
 
 def open_table(args: argparse.Namespace, name: str | None = None, **changed: Any) -> Benchmark:
@@ -135,8 +148,8 @@ def open_table(args: argparse.Namespace, name: str | None = None, **changed: Any
     from naslib_ecnas.loading import DEFAULT_TABLE, load
 
     name = args.table if name is None else name
+    options = {**table_options(args), **changed}
     with progress() as shown:
-        options = {**table_options(args), **changed}
         return load(DEFAULT_TABLE if name is None else name, progress=shown, **options)
 
 
@@ -153,12 +166,7 @@ def run_study(bench: Benchmark, args: argparse.Namespace) -> Study:
     """Run the searches that the options of `add_study_options` ask for."""
     from naslib_ecnas.figures.summary import study
 
+    methods = None if args.methods is None else split_words(args.methods)
     with progress() as shown:
-        return study(
-            bench,
-            None if args.methods is None else split_words(args.methods),
-            seeds=args.seeds,
-            evaluations=args.evaluations,
-            epochs=args.epochs,
-            progress=shown,
-        )
+        options = chosen(args, "seeds evaluations epochs")
+        return study(bench, methods, progress=shown, **options)

@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> None:
     nothing from the network."""
     from naslib_ecnas.report import find_runs, gather, write_page
 
-    out = Path(args.out)
+    out: Path = args.out
     if is_folder(out) or (exists(out) and not args.overwrite):
         remedy = "choose another --out" + ("" if is_folder(out) else ", or pass --overwrite")
         raise ConfigError("the output must be a new file", value=str(out), remedy=remedy)

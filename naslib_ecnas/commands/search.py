@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from naslib_ecnas.commands.options import JSON, add_table_options, command, open_table
+from naslib_ecnas.commands.options import JSON, add_table_options, chosen, command, open_table
 from naslib_ecnas.console import (
     counted,
     print_json,
@@ -19,13 +19,13 @@ from naslib_ecnas.console import (
     quantity_text,
     split_words,
 )
+from naslib_ecnas.errors import MissingDependencyError
 
 if TYPE_CHECKING:
     from naslib_ecnas.benchmark import Benchmark
     from naslib_ecnas.search.result import SearchResult
 
 _EVALUATIONS = 500
-_OBJECTIVES = "energy_kwh,validation_accuracy"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -42,14 +42,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--method", "METHOD", about, default="semoa")
     about = f"limit on the trainings charged ({_EVALUATIONS} if no limit is given)"
     add("--evaluations", "N", about, type=int)
-    add("--max-energy", "KWH", "limit on the energy of all trainings, in kWh", type=float)
+    about = "limit on the energy of all trainings, in kWh"
+    add("--max-energy", "KWH", about, type=float, dest="max_energy_kwh")
     add("--max-epochs", "N", "limit on the epochs of all trainings", type=int)
-    add("--max-time", "S", "limit on the time of all trainings, in seconds", type=float)
+    about = "limit on the time of all trainings, in seconds"
+    add("--max-time", "S", about, type=float, dest="max_time_s")
     add("--free-repeats", help="do not charge cells that were evaluated before")
     add("--seed", "SEED", "seed of the run (%(default)s)", default=0)
     add("--epochs", "E", "training budget (the table's largest)", type=int)
     about = "two or more metrics, comma-separated (%(default)s)"
-    add("--objectives", "METRICS", about, default=_OBJECTIVES)
+    add("--objectives", "METRICS", about, default="energy_kwh,validation_accuracy")
     add("--paper", help="the method as in the published code")
     add("--out", "DIR", "new folder for history, front, costs, config and plot")
     add("--overwrite", help="replace an earlier search in --out")
@@ -65,15 +67,10 @@ def run(args: argparse.Namespace) -> None:
     from naslib_ecnas import search
     from naslib_ecnas.search.output import document
 
-    limits = {
-        "evaluations": args.evaluations,
-        "max_energy_kwh": args.max_energy,
-        "max_epochs": args.max_epochs,
-        "max_time_s": args.max_time,
-    }
+    limits = chosen(args, "evaluations max_energy_kwh max_epochs max_time_s")
     if all(value is None for value in limits.values()):
         limits["evaluations"] = _EVALUATIONS
-    search.check(args.method, **limits, seed=args.seed, paper=args.paper)
+    search.check(args.method, **limits, **chosen(args, "seed paper"))
     bench = open_table(args)
     start = time.perf_counter()
     with progress() as shown:
@@ -81,18 +78,14 @@ def run(args: argparse.Namespace) -> None:
             bench,
             args.method,
             objectives=split_words(args.objectives),
-            epochs=args.epochs,
-            **limits,
             charge_repeats=not args.free_repeats,
-            seed=args.seed,
-            out=args.out,
-            overwrite=args.overwrite,
-            paper=args.paper,
             progress=shown,
+            **limits,
+            **chosen(args, "epochs seed out overwrite paper"),
         )
     seconds = time.perf_counter() - start
     if args.out and not args.no_plot and len(result.front):
-        plot(bench, result, Path(args.out))
+        plot(bench, result, args.out)
     if args.json:
         print_json(document(result))
         return
@@ -105,7 +98,6 @@ def run(args: argparse.Namespace) -> None:
 
 def plot(bench: Benchmark, result: SearchResult, folder: Path) -> None:
     """Write `front.png` and `front.pdf`, or a note to stderr if matplotlib is missing."""
-    from naslib_ecnas.errors import MissingDependencyError
     from naslib_ecnas.figures.drawing import save
     from naslib_ecnas.figures.front import front_figure
 
@@ -152,15 +144,10 @@ def _report_front(result: SearchResult) -> None:
     details = [name for name in wanted if name not in objectives and name in result.details]
     values = dict(zip(objectives, result.values.T, strict=True))
     values |= {name: result.details[name] for name in details}
-    rows = [
-        (
-            key,
-            *(_shown(name, float(column[index])) for name, column in values.items()),
-            str(result.rows[index]),
-            why,
-        )
-        for key, why, index in named
-    ]
+    rows = []
+    for key, why, index in named:
+        shown = (_shown(name, float(column[index])) for name, column in values.items())
+        rows.append((key, *shown, str(result.rows[index]), why))
     headings = ("", *(metric(name).about for name in values), "row", "chosen for")
     print_table(headings, rows, right=range(1, len(headings) - 1))
     print()

@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from naslib_ecnas.commands.options import JSON, Options, actions
+from naslib_ecnas.commands.options import JSON, Options, actions, chosen
 from naslib_ecnas.console import (
     counted,
     print_json,
@@ -17,6 +16,7 @@ from naslib_ecnas.console import (
     progress,
     split_words,
 )
+from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.surrogate import TARGETS
 
 if TYPE_CHECKING:
@@ -135,9 +135,9 @@ def _fit(args: argparse.Namespace) -> None:
     fit = getattr(import_module(f"naslib_ecnas.surrogate.fit.{target}"), f"fit_{target}")
     with progress() as shown:
         weights = fit(args.data, seed=args.seed, progress=shown)
-    weights.save(Path(args.out).expanduser())
+    weights.save(args.out)
     if args.json:
-        print_json({"out": args.out, "header": dict(weights.header)})
+        print_json({"out": str(args.out), "header": dict(weights.header)})
     else:
         quality = Quality.from_json(weights.header["quality"])
         print_table(HEADINGS, quality.rows(), right=range(1, 7))
@@ -153,15 +153,12 @@ def _choose(args: argparse.Namespace) -> None:
     from naslib_ecnas.cell import Cell
     from naslib_ecnas.surrogate.calibrate import choose
 
-    rows = choose(args.cells, vertices=args.vertices, seed=args.seed, cost=args.cost)
+    rows = choose(args.cells, **chosen(args, "vertices seed cost"))
     cells = [Cell.from_row(int(row)) for row in rows]
     if args.json:
-        print_json(
-            [
-                {"row": cell.row, "cell": str(cell), "hash": cell.nasbench_hash, "epochs": 4}
-                for cell in cells
-            ]
-        )
+        keys = ("row", "cell", "hash", "epochs")
+        found = ((cell.row, str(cell), cell.nasbench_hash, 4) for cell in cells)
+        print_json([dict(zip(keys, values, strict=True)) for values in found])
     else:
         print_table(("row", "cell"), [(str(cell.row), str(cell)) for cell in cells], right=[0])
 
@@ -173,16 +170,10 @@ def _calibrate(args: argparse.Namespace) -> None:
     training_time_s."""
     from naslib_ecnas.surrogate.calibrate import calibrated
 
-    calibration, weights = calibrated(
-        args.measurements,
-        cells=args.cells,
-        device=args.device,
-        pue=args.pue,
-        span=args.span,
-        seed=args.seed,
-    )
+    options = chosen(args, "cells device pue span seed")
+    calibration, weights = calibrated(args.measurements, **options)
     if args.out:
-        weights.save(Path(args.out).expanduser())
+        weights.save(args.out)
     if weights.header.get("synthetic"):
         print("SYNTHETIC: calibrated on numbers that are not measurements", file=sys.stderr)
     if args.json:
@@ -219,13 +210,9 @@ def _report(report: Report) -> None:
 
 
 def _line(scores: Scores) -> tuple[str, ...]:
-    return (
-        f"{scores.cells:,}",
-        f"{1000 * scores.mae:.3g} Wh",
-        f"{scores.mape:.2f}",
-        f"{scores.tau:.3f}",
-        "-" if scores.coverage is None else f"{scores.coverage:.2f}",
-    )
+    coverage = "-" if scores.coverage is None else f"{scores.coverage:.2f}"
+    error = f"{1000 * scores.mae:.3g} Wh"
+    return f"{scores.cells:,}", error, f"{scores.mape:.2f}", f"{scores.tau:.3f}", coverage
 
 
 # -- learning curve -------------------------------------------------------------------------------
@@ -237,18 +224,15 @@ def _learning_curve(args: argparse.Namespace) -> None:
     split, as in the paper's figure 2."""
     import numpy as np
 
-    from naslib_ecnas.errors import ConfigError
     from naslib_ecnas.surrogate.fit.paper import LEARNING_SIZES, learning_curve
 
-    sizes: tuple[int, ...] = LEARNING_SIZES
-    if args.sizes:
-        try:
-            sizes = tuple(int(size) for size in split_words(args.sizes))
-        except ValueError as error:
-            message = "--sizes must be whole numbers such as 100,400,1600"
-            raise ConfigError(message, value=args.sizes) from error
+    try:
+        sizes = tuple(map(int, split_words(args.sizes))) if args.sizes else LEARNING_SIZES
+    except ValueError as error:
+        message = "--sizes must be whole numbers such as 100,400,1600"
+        raise ConfigError(message, value=args.sizes) from error
     with progress() as shown:
-        options = {"draws": args.draws, "model": args.model, "seed": args.seed}
+        options = chosen(args, "draws model seed")
         found = learning_curve(args.data, sizes=sizes, progress=shown, **options)
     if args.json:
         print_json(found)
@@ -256,10 +240,8 @@ def _learning_curve(args: argparse.Namespace) -> None:
     rows = []
     for size in sizes:
         drawn = [point for point in found if point["size"] == size]
-        means = [
-            f"{np.mean([p[name] for p in drawn]):.{digits}f} +- "
-            f"{np.std([p[name] for p in drawn]):.{digits}f}"
-            for name, digits in (("mae_wh", 3), ("mape", 2), ("tau", 3))
-        ]
-        rows.append((f"{size:,}", str(len(drawn)), *means))
+        rows.append([f"{size:,}", str(len(drawn))])
+        for name, digits in (("mae_wh", 3), ("mape", 2), ("tau", 3)):
+            values = [point[name] for point in drawn]
+            rows[-1].append(f"{np.mean(values):.{digits}f} +- {np.std(values):.{digits}f}")
     print_table(("cells", "draws", "MAE Wh", "MAPE %", "tau"), rows, right=range(5))

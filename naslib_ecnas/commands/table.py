@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from naslib_ecnas.commands.options import (
@@ -16,6 +15,7 @@ from naslib_ecnas.commands.options import (
     run_study,
 )
 from naslib_ecnas.console import print_json, print_lines, print_table, split_words
+from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.files import exists
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> None:
     sheet, about = (_spaces, _chosen, _saved)[args.number - 1](args)
     written = None
     if args.out:
-        written = sheet.write(Path(args.out).expanduser() / f"table-{args.number}.csv")
+        written = sheet.write(args.out / f"table-{args.number}.csv")
     if args.json:
         file = None if written is None else str(written)
         rows = list(sheet.records())
@@ -92,25 +92,21 @@ def _spaces(args: argparse.Namespace) -> tuple[Sheet, str]:
 
 
 def _chosen(args: argparse.Namespace) -> tuple[Sheet, str]:
-    from naslib_ecnas.errors import ConfigError
-    from naslib_ecnas.figures.drawing import origins
     from naslib_ecnas.figures.summary import chosen_sheet
 
     if args.table and not exists(args.table) and len(split_words(args.table)) > 1:
         raise ConfigError("table 2 takes one table", value=args.table)
     bench = open_table(args)
     data = run_study(bench, args)
-    names = ("energy_kwh", "validation_accuracy", "training_time_s")
     about = (
         f"Table {data.table}, {data.epochs} epochs, {data.evaluations:,} evaluations, means and "
         f"standard deviations (sd) over {len(data.seeds)} seeds. "
-        f"{origins(bench, [n for n in names if n in bench.metrics])}"
     )
-    return chosen_sheet(data), about
+    metrics = ("energy_kwh", "validation_accuracy", "training_time_s")
+    return chosen_sheet(data), about + _origins(bench, *metrics)
 
 
 def _saved(args: argparse.Namespace) -> tuple[Sheet, str]:
-    from naslib_ecnas.figures.drawing import origins
     from naslib_ecnas.figures.tables import saved_sheet
 
     benches = _benches(args)
@@ -120,7 +116,13 @@ def _saved(args: argparse.Namespace) -> tuple[Sheet, str]:
         "is the training time on the device named below."
     )
     for bench in benches:
-        held = [n for n in ("energy_kwh", "training_time_s") if n in bench.metrics]
-        if held:
-            about += f" {bench.name}: {origins(bench, held)}"
+        if held := _origins(bench, "energy_kwh", "training_time_s"):
+            about += f" {bench.name}: {held}"
     return saved_sheet(benches), about
+
+
+def _origins(bench: Benchmark, *metrics: str) -> str:
+    """A sentence on the origin of each of the metrics that the table has."""
+    from naslib_ecnas.figures.drawing import origins
+
+    return origins(bench, [name for name in metrics if name in bench.metrics])

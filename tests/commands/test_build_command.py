@@ -111,16 +111,7 @@ def test_budgets_that_the_file_lacks_are_left_out(tmp_path: Path, built: Any) ->
     assert record.energy_kwh == pytest.approx(energies[5, 0])
 
 
-def test_without_out_it_is_written_to_the_current_folder(
-    nasbench: Path, ecnas_: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(nasbench.parent)
-    out = ecnas_.out("data", "build", "7v", "--nasbench", nasbench.name)
-    assert out == "7v-built.ecnas\n"
-    assert Table.open("7v-built.ecnas").name == "7v-built"
-
-
-def test_what_is_not_possible_leaves_no_file(
+def test_only_what_is_possible_leaves_a_file(
     nasbench: Path, ecnas_: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(nasbench.parent)
@@ -140,3 +131,6 @@ def test_what_is_not_possible_leaves_no_file(
         line = f"data build 7v --nasbench {words}"
         assert part in ecnas_.refused(*line.split(), code=code), words
         assert set(Path().iterdir()) == before
+    out = ecnas_.out("data", "build", "7v", "--nasbench", nasbench.name)
+    assert out == "7v-built.ecnas\n"
+    assert Table.open("7v-built.ecnas").name == "7v-built"

@@ -108,14 +108,11 @@ def test_figures_5_and_6(table: str, drawn: Any) -> None:
     assert {line["method"] for line in five[2]} == {"semoa", "random"}
 
 
-def test_figures_with_fixed_budgets(table: str, ecnas_: Any) -> None:
-    for number in (1, 2):
-        assert "omit --epochs" in ecnas_.refused("figure", number, "--table", table, "--epochs", 4)
-
-
-def test_a_missing_matplotlib_is_noticed_before_the_search(
+def test_what_is_not_possible_is_noticed_before_the_search(
     table: str, monkeypatch: pytest.MonkeyPatch, ecnas_: Any
 ) -> None:
+    for number in (1, 2):
+        assert "omit --epochs" in ecnas_.refused("figure", number, "--table", table, "--epochs", 4)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     error = ecnas_.refused("figure", 5, "--table", table, "--seeds", 100_000_000, code=1)
     assert "pip install 'naslib-ecnas[plots]'" in error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 
 import naslib_ecnas as ecnas
 from naslib_ecnas.campaign import Done, Plan
-from naslib_ecnas.commands.measure import Outcomes
+from naslib_ecnas.commands.measure import outcomes
 from naslib_ecnas.errors import UnknownTableError
 from naslib_ecnas.files import cache_folder
 
@@ -143,46 +144,46 @@ PRETEND = """
 import itertools, sys
 from pathlib import Path
 from naslib_ecnas.campaign import Done, Plan
-from naslib_ecnas.commands.measure import Outcomes
+from naslib_ecnas.commands.measure import outcomes
 from naslib_ecnas.console import progress
 folder = Path(sys.argv[1])
 (folder / "records").mkdir()
-outcomes = Outcomes(folder, clock=itertools.count(0.0, 2.0).__next__)
+show = outcomes(folder, clock=itertools.count(0.0, 2.0).__next__)
 with progress(slow=True) as shown:
     for i, unit in enumerate(Plan.read(folder).units):
         shown("campaign c", i, 2, unit="units")
         shown("training row 0", 5, 16, unit="steps")
         shown.bars.refresh()
         (folder / "records" / f"{unit.name}.json").touch()
-        outcomes(Done(unit, 1, "recorded", "", 1.5))
+        show(Done(unit, 1, "recorded", "", 1.5))
 print("end")
 """
 
 
-def test_bars_on_a_terminal_are_erased_at_the_end(campaign: Path, terminal: Any) -> None:
-    raw = terminal.shown([sys.executable, "-c", PRETEND, str(campaign)], columns=100)
+def test_bars_on_a_terminal_are_erased_and_a_file_gets_the_lines(
+    campaign: Path, terminal: Any
+) -> None:
+    command = [sys.executable, "-c", PRETEND, str(campaign)]
+    raw = terminal.shown(command, columns=100)
     assert raw.count("\x1b[?25l") == raw.count("\x1b[?25h") == 1  # the cursor comes back
     shown = terminal.plain(raw)
     assert re.search(r"campaign c .* 0 of 2 units", shown)
     assert re.search(r"training row 0 .* 5 of 16 steps", shown)
     assert re.search(r"recorded after 1\.5 s \(1 of 2, about 2.0 s remaining\)", shown)
     assert shown.splitlines()[-1] == "end"
-
-
-def test_a_file_gets_the_lines_though_bars_are_shown(campaign: Path, terminal: Any) -> None:
+    shutil.rmtree(campaign / "records")
     with (campaign / "out.txt").open("wb") as file:
-        shown = terminal.shown([sys.executable, "-c", PRETEND, str(campaign)], stdout=file)
-    assert "units" in shown
+        assert "units" in terminal.shown(command, stdout=file)
     assert (campaign / "out.txt").read_text().count("recorded after") == 2
 
 
 def test_only_records_of_the_plan_are_counted(
     campaign: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    outcomes = Outcomes(campaign)
+    show = outcomes(campaign)
     (campaign / "records").mkdir()
     (campaign / "records" / "99-4-0.json").write_text("{}")
-    outcomes(Done(Plan.read(campaign).units[0], 1, "invalid", "frozen", 1.0))
+    show(Done(Plan.read(campaign).units[0], 1, "invalid", "frozen", 1.0))
     assert capsys.readouterr().out.endswith(": invalid after 1.0 s: frozen (0 of 2)\n")
     with pytest.raises(UnknownTableError):
-        Outcomes(campaign.parent)
+        outcomes(campaign.parent)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from naslib_ecnas._version import __version__
 from naslib_ecnas.metrics import METRICS
 from naslib_ecnas.space import Space
@@ -61,16 +59,6 @@ def test_what_does_not_exist_is_named(own: Path, ecnas_: Any) -> None:
         ((ROW, "--repeat", 9), "repeat"),
     ):
         assert part in ecnas_.refused("query", own, *words), words
-
-
-def test_query_a_published_table(
-    reference: Path, ecnas_: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ECNAS_MIRROR", str(reference / "official"))
-    found = ecnas_.json("query", "5v-4epochs", 17)
-    assert found["provenance"]["energy_kwh"]["pue"] == 1.59
-    assert found["attributes"]["licence"] == "MIT"
-    assert 0 < found["metrics"]["energy_kwh"] < 0.1
 
 
 def test_info(own: Path, ecnas_: Any) -> None:

@@ -23,11 +23,6 @@ def test_json_is_one_object_with_all_that_a_program_needs(table: str, ecnas_: An
     assert ecnas_.json(*line) == found
 
 
-def test_every_cell_evaluated_has_a_hypervolume_of_1(table: str, ecnas_: Any) -> None:
-    found = ecnas_.json("search", "--table", table, "--method", "random", "--evaluations", 3000)
-    assert (found["hypervolume"], found["distinct_cells"]) == (1.0, 90)
-
-
 def test_report_shows_knee_extremes_and_costs(table: str, ecnas_: Any) -> None:
     ran = ecnas_("search", "--table", table, "--evaluations", 60, "--paper")
     assert ran.code == 0
@@ -82,11 +77,15 @@ def test_what_is_not_charged_is_reported(table: str, ecnas_: Any) -> None:
     assert "proposals outside the table" in out
 
 
-def test_other_objectives(table: str, ecnas_: Any) -> None:
+def test_other_objectives_and_no_file_without_out(
+    table: str, ecnas_: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     wanted = "validation_accuracy, parameters, training_time_s"
     line = ("search", "--table", table, "--objectives", wanted, "--evaluations", 30)
     assert list(ecnas_.json(*line)["extremes"]) == wanted.split(", ")
     assert "r2" in ecnas_.out(*line)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_out_has_every_file(table: str, ecnas_: Any, tmp_path: Path) -> None:
@@ -101,14 +100,6 @@ def test_out_has_every_file(table: str, ecnas_: Any, tmp_path: Path) -> None:
     assert "--overwrite" in ecnas_.refused(*line)
     ecnas_.out(*line, "--overwrite", "--no-plot")
     assert not (out / "front.png").exists()
-
-
-def test_without_out_nothing_is_written(
-    table: str, ecnas_: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    ecnas_.out("search", "--table", table, "--evaluations", 20)
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_without_matplotlib_only_the_plot_is_missing(
