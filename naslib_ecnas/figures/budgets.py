@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,8 +119,8 @@ def clouds_figure(data: Clouds) -> Figure:
         factor, label = drawing.axis_unit(data.x, data.x_edges)
         top = max(2, int(data.count.max()))
         norm = Normalize(0, top) if top < _FEW else LogNorm(1, top)
-        # Thousands of fields would make the PDF large.
-        look = {"cmap": "cividis_r", "norm": norm, "rasterized": True, "linewidth": 0}
+        look: dict[str, Any] = {"cmap": "cividis_r", "norm": norm, "linewidth": 0}
+        look["rasterized"] = True  # thousands of fields would make the PDF large
         grid = drawing.panels(figure, len(data.budgets), sharex=True, sharey=True)
         drawn = zip(grid, data.budgets, data.count, data.fronts, strict=True)
         for axes, budget, count, front in drawn:
