@@ -209,7 +209,9 @@ class Benchmark:
             cell: a cell, its row, its NAS-Bench-101 hash, or anything that `Cell` accepts alone.
             epochs: training budget; by default the largest.
             repeat: which training, from 0; by default the mean over all.
-            rng: draws the repeat at random; not together with `repeat`.
+            rng: a training at random, not together with `repeat`: one of the repeats of a measured
+                table; of a modelled one a new training as it would come out, which may fail, its
+                costs included in `spent`.
 
         Raises:
             InvalidCellError: the matrix and operations are not a cell.
@@ -230,6 +232,12 @@ class Benchmark:
             if repeat is not None and not (type(repeat) is int and 0 <= repeat < table.repeats):
                 repeat = _checked_repeat(table, repeat, rng)
             values = table.record(position, budget, repeat or 0)
+        elif rng is not None and table.draw is not None:
+            _checked_repeat(table, repeat, rng)
+            means = table.record(position, budget, 0)
+            alone = {name: np.array([v]) for name, v in zip(table.metrics, means, strict=True)}
+            drawn = self._drawn(alone, epochs, rng)
+            values = [float(column[0]) for column in drawn.values()]
         else:
             repeat, values = self._chosen(position, budget, repeat, rng)
         if values[0] != values[0] and all(map(math.isnan, values)):
@@ -254,10 +262,12 @@ class Benchmark:
         repeat = _checked_repeat(table, repeat, rng)
         columns = {n: table.some(n, budget, at) for n in self.metrics}  # (n, repeats) each
         present = np.any([~np.isnan(values) for values in columns.values()], axis=0)
-        if repeat is None and rng is None:
+        if repeat is None and (rng is None or table.draw is not None):
             chosen = None
             answer = {name: _means(name, values) for name, values in columns.items()}
             known = present.any(axis=1)
+            if rng is not None:
+                answer = self._drawn(answer, epochs, rng)
         else:
             every, chosen = np.arange(len(rows)), np.full(len(rows), repeat)
             if rng is not None:
@@ -272,6 +282,11 @@ class Benchmark:
         costs = {name: answer.get(column, unknown) for name, column in COSTS.items()}
         self._counter.add(Spent.of(np.full(len(rows), epochs), costs))
         return Records(rows, epochs, repeat, answer, None if rng is None else chosen)
+
+    @property
+    def noisy(self) -> bool:
+        """Whether queries with `rng` differ: the table has repeats or a model of noise."""
+        return self.repeats > 1 or self.table.draw is not None
 
     # -- the whole table, which does not count ----
 
@@ -308,8 +323,8 @@ class Benchmark:
     ) -> NDArray[np.float64]:
         """Bounds of a modelled metric between which a single training of each cell would lie.
 
-        For accuracies at 108 epochs they are bounds of the mean over three trainings, as published:
-        single ones scatter by some .005 more.
+        They hold doubt of the mean and scatter between trainings; a training that fails is not
+        among them.
 
         They are calibrated for a coverage of 0.9 (`quality` says what was reached); other coverages
         follow from the normal distribution.
@@ -365,6 +380,16 @@ class Benchmark:
         except (KeyError, TypeError):
             message = f"table {self.name} has values at {', '.join(map(str, self.budgets))} epochs"
             raise UnknownBudgetError(message, value=epochs) from None
+
+    def _drawn(
+        self, means: Mapping[str, NDArray[np.float64]], epochs: int, rng: np.random.Generator
+    ) -> dict[str, NDArray[np.float64]]:
+        """A training of each of n cells, from (n,) means of all metrics."""
+        assert self.table.draw is not None
+        drawn = self.table.draw(means, epochs, rng)
+        if "co2_g" in means and "energy_kwh" in drawn:  # emissions follow from the energy
+            drawn["co2_g"] = means["co2_g"] * (drawn["energy_kwh"] / means["energy_kwh"])
+        return {**means, **drawn}
 
     def _chosen(
         self, position: int, budget: int, repeat: int | None, rng: np.random.Generator | None

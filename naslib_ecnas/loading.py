@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
 
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.data.table import SUFFIX, Table, at_place
@@ -78,7 +81,16 @@ def _open(
         table = Table.open(table_file(name_or_path, **settings, progress=progress))
     device = settings["device"] and _absolute(settings["device"])
     table.opener = partial(_open, _absolute(name_or_path), {**settings, "device": device})
+    if "failure_probability" in table.metrics:
+        table.draw = _drawn
     return table
+
+
+def _drawn(values: Mapping[str, NDArray[Any]], epochs: int, rng: Any) -> dict[str, NDArray[Any]]:
+    """Single trainings from the values of a modelled table (`NoiseModel.drawn`)."""
+    from naslib_ecnas.surrogate.noise import NoiseModel  # most tables need none
+
+    return NoiseModel.shipped().drawn(values, epochs, rng)
 
 
 def _absolute(name_or_path: str | PathLike[str]) -> str:

@@ -35,6 +35,7 @@ from naslib_ecnas.surrogate.models import (
     TimeModel,
     Weights,
 )
+from naslib_ecnas.surrogate.noise import NoiseModel
 from naslib_ecnas.surrogate.paper import PaperModel
 
 Array = NDArray[np.float64]
@@ -225,6 +226,7 @@ def modelled(
     """
     calibration, header = calibration_of(device)
     models = Models.shipped(calibration, scaling)
+    noise = NoiseModel.shipped()
     paper = _paper() if model == "paper" else None
 
     def predict(rows: ArrayLike) -> dict[str, NDArray[np.float32]]:
@@ -232,6 +234,7 @@ def modelled(
         if paper is not None:  # it has no standard deviation
             values["energy_kwh"] = paper.energy_kwh(rows, BUDGETS)
             del values["energy_kwh_std"]
+        values |= noise.columns(np.asarray(rows), values)
         # The precision of float32 is enough for predictions and takes half the space.
         return {metric: each.astype(np.float32) for metric, each in values.items()}
 
@@ -344,6 +347,11 @@ _ORIGINS = {
         None,
         f"{_TRAINED} at 108 epochs; at 4, 12 and 36 epochs from the validation accuracy by what "
         "EC-NAS's own trainings show of the two",
+    ),
+    "failure": (
+        None,
+        f"{_TRAINED}; a failed training predicts one class for every image, and no accuracy of "
+        "this table includes one",
     ),
 }
 _GPU_NOTE = (

@@ -1,0 +1,90 @@
+"""Fitting the noise: known noise is found again; the reference data give the shipped weights."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from naslib_ecnas.surrogate.fit.noise import (
+    energy_scatter,
+    failed,
+    fit_failures,
+    fit_noise,
+    standardised,
+)
+from naslib_ecnas.surrogate.models import Weights
+from naslib_ecnas.surrogate.noise import FAILED, IMAGES, KNOTS, NoiseModel, failure_inputs
+
+scipy = pytest.importorskip("scipy", reason="scipy is not installed")
+
+
+def test_failures_are_told_by_one_count_of_images() -> None:
+    counts = np.array([948, 949, 950, 9000])
+    accuracy = (counts / IMAGES).astype(np.float32)
+    assert failed(accuracy).tolist() == [False, True, False, False]
+
+
+def test_known_failures_are_found_again() -> None:
+    """From trainings that are drawn with a probability of their own for each cell."""
+    rng, truth = np.random.default_rng(0), np.array([-6.0, 1.5, 0.8, 1.0, 0.3])
+    rows = np.arange(0, 423_624, 10)
+    inputs = failure_inputs(rows)
+    p = 1 / (1 + np.exp(-inputs @ truth))
+    own = rng.beta(3 * p, 3 * (1 - p))
+    single = [rng.random(len(rows)) < factor * own for factor in (0.2, 1, 1)]
+    three = (rng.random((3, len(rows))) < own).all(axis=0)
+    found, (first, concentration) = fit_failures(
+        inputs, np.column_stack([*single, three]), np.zeros(4)
+    )
+    again = 1 / (1 + np.exp(-inputs @ found))
+    assert np.abs(again - p).mean() < 0.1 * p.mean()
+    assert abs(first - 0.2) < 0.03
+    assert 2 < concentration < 4.5
+
+
+def test_scatter_of_energies_is_found_again() -> None:
+    rng = np.random.default_rng(1)
+    groups = [rng.normal(size=(n, 1)) + 0.02 * rng.standard_t(4, (n, 3)) for n in (200, 500)]
+    assert abs(energy_scatter(groups) / 0.02 - 1) < 0.06
+
+
+def test_standard_shapes_have_mean_0_and_nine_tenths_within_their_deviation() -> None:
+    np.testing.assert_allclose(standardised(KNOTS), KNOTS, atol=5e-3)
+    np.testing.assert_allclose(standardised(3 * KNOTS + 1), KNOTS, atol=5e-3)
+    skewed = standardised(np.expm1(KNOTS / 3))
+    z = np.interp(np.random.default_rng(2).standard_normal(200_000), KNOTS, skewed)
+    assert abs(z.mean()) < 0.01
+    assert abs(np.mean(np.abs(z) <= 1.645) - 0.9) < 0.005
+
+
+@pytest.fixture(scope="module")
+def again(reference: Path) -> Weights:
+    return fit_noise(reference)
+
+
+def test_fitting_again_gives_the_shipped_weights(again: Weights) -> None:
+    shipped = Weights.shipped("noise")
+    assert again.header["data"] == shipped.header["data"]
+    for name, array in shipped.arrays.items():
+        np.testing.assert_allclose(again.arrays[name], array, rtol=1e-3, atol=1e-3, err_msg=name)
+
+
+def test_draws_are_like_real_trainings_of_cells_not_fitted(again: Weights) -> None:
+    failures: Any = again.header["failures"]
+    for expected, sd, seen in zip(*(failures[k] for k in ("expected", "sd", "seen")), strict=True):
+        assert abs(expected - seen) <= 2 * sd
+    taus: Any = again.header["tau_of_budgets"]
+    np.testing.assert_allclose(taus["drawn"], taus["real"], atol=0.03)
+    assert (np.array(taus["means"]) > np.array(taus["real"]) + 0.06).all()
+
+
+def test_the_model_of_the_weights_is_whole(again: Weights) -> None:
+    model = NoiseModel.from_arrays(again.arrays)
+    assert replace(model, share=0.5).failing.tolist()[1:] == [1, 1, 1]
+    assert 0 < model.failing[0] < 0.3
+    assert 0.7 < model.share < 0.95
+    assert FAILED[0] < 0.1 < FAILED[1]
