@@ -162,7 +162,7 @@ def cell_rows(cells: Sequence[tuple[str, str]]) -> Rows:
     return rows
 
 
-def checked_rows(
+def rows_with_hashes(
     cells: Sequence[tuple[str, str]], hashes: Sequence[str], at: At, *, whole: bool = False
 ) -> Rows:
     """(n,) rows of n cells, as by `cell_rows`, with the hashes beside them compared.

@@ -12,7 +12,7 @@ from os import PathLike
 
 import numpy as np
 
-from naslib_ecnas.data.assemble import Assembler, Source, check_parameters, checked_rows
+from naslib_ecnas.data.assemble import Assembler, Source, check_parameters, rows_with_hashes
 from naslib_ecnas.data.nasbench_tfrecord import NASBENCH_PROVENANCE
 from naslib_ecnas.data.table import Columns
 from naslib_ecnas.data.unpickle import FIELDS, unpickled
@@ -40,7 +40,7 @@ def read_nasbench_pickle(path: str | PathLike[str], *, check_hashes: bool = Fals
     texts = content.texts
     numbers = {n: np.frombuffer(c, dtype=np.int64) for n, c in content.numbers.items()}
     cells = list(zip(texts["bits"], texts["ops"], strict=True))
-    rows = checked_rows(cells, texts["hash"], lambda _: source, whole=check_hashes)
+    rows = rows_with_hashes(cells, texts["hash"], lambda _: source, whole=check_hashes)
     check_parameters(rows, numbers["parameters"], lambda _: source)
     values = np.frombuffer(content.numbers["values"]).reshape(-1, len(FIELDS))
     assembler = Assembler(source)

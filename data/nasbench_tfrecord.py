@@ -39,7 +39,7 @@ from naslib_ecnas.data.assemble import (
     At,
     Source,
     check_parameters,
-    checked_rows,
+    rows_with_hashes,
 )
 from naslib_ecnas.data.table import Columns
 from naslib_ecnas.data.tfrecord import (
@@ -377,7 +377,7 @@ def read_trainings(
         firsts, which = np.unique(places, return_inverse=True)
         first = partial(_at, str(path), [offsets[i] for i in firsts.tolist()])
         hashes, cells = [key[0] for key in seen], [key[1:] for key in seen]
-        rows = checked_rows(cells, hashes, first, whole=check_hashes)[which]
+        rows = rows_with_hashes(cells, hashes, first, whole=check_hashes)[which]
         values, parameters = _decoded(messages, kind, at, assembler.devices)
         check_parameters(rows, parameters, at)
         budgets = np.array([row[1] for row in trainings], dtype=np.int32)
