@@ -33,7 +33,7 @@ from naslib_ecnas.metrics import OBJECTIVES, Metric, metric
 from naslib_ecnas.search.base import Problem
 from naslib_ecnas.search.result import Ledger
 from naslib_ecnas.space import Space
-from naslib_ecnas.topologies import EDGE_BIT, MAX_VERTICES, OPERATIONS, labelled_graphs
+from naslib_ecnas.topologies import EDGE_BIT, EDGES, MAX_VERTICES, OPERATIONS, labelled_graphs
 
 # No labelled graph of up to seven vertices is further from a cell; the tests try all of them.
 _MOST_FLIPS = 3
@@ -74,9 +74,7 @@ class Choices:
         self.rows: NDArray[np.int32] = problem.rows
         self.mask: NDArray[np.bool_] = problem.mask
         output = space.vertices - 1
-        self.edges: tuple[tuple[int, int], ...] = tuple(
-            (i, j) for j in range(1, output + 1) for i in range(j)
-        )
+        self.edges: tuple[tuple[int, int], ...] = EDGES[: output * (output + 1) // 2]
         self.interior: tuple[int, ...] = tuple(range(1, output))
         self.names: tuple[str, ...] = (
             *(f"edge_{i}_{j}" for i, j in self.edges),
@@ -157,7 +155,6 @@ class Choices:
         ]
 
     def _nearest(self, code: int) -> int:
-        """The code of the cell that the fewest flipped edges make of a labelled graph."""
         for ways in self._flips:
             # Topologies are numbered by vertices first, and -1 is no cell.
             topology = labelled_graphs().topology[code ^ ways]

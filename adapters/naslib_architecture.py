@@ -1,8 +1,8 @@
 """The class `EcnasSearchSpace`. Import it from `naslib_space`.
 
-This module imports NASLib and torch at once. NASLib's searches draw from numpy's global state,
-which its `set_seed` and `Trainer` seed. The proposals do the same, so that the seed of a NASLib run
-reproduces them. No other module of this package uses global randomness.
+This module imports NASLib and torch at once. Its proposals draw from numpy's global state, as
+NASLib's searches do, so that the seed of a run reproduces them. No other module of this package
+uses global randomness.
 """
 
 from __future__ import annotations
@@ -415,7 +415,9 @@ def _held(bench: Benchmark, rows: NDArray[np.int32]) -> NDArray[np.int32]:
     """Those of the rows that the table contains."""
     if len(bench.table) == len(bench.space):
         return rows
-    return rows[bench.rows.take(np.searchsorted(bench.rows, rows), mode="clip") == rows]
+    nearest = bench.rows.take(np.searchsorted(bench.rows, rows), mode="clip")
+    known: NDArray[np.bool_] = nearest == rows
+    return rows[known]
 
 
 def _rng() -> np.random.Generator:

@@ -94,12 +94,10 @@ def value_of(record: Record, name: str, bench: Benchmark) -> float:
 class Objective:
     """A metric as a score to maximise; equal to NASLib's member of `Metric` for it.
 
-    A space that is queried for it returns a score that grows as the metric improves, in the
-    direction of `naslib_ecnas.metrics`. Queried for the member itself, the space returns the value
-    in its unit, such as kWh; NASLib's files hold these values.
-
     Every optimiser of NASLib's maximises the number that an architecture answers for
-    `self.performance_metric`, whatever the metric is.
+    `self.performance_metric`, whatever the metric is. A space that is queried for an objective
+    returns a score that grows as the metric improves. Queried for the member itself, the space
+    returns the value in its unit, such as kWh; NASLib's files hold these values.
 
     Args:
         name: our name of the metric.

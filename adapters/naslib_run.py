@@ -8,8 +8,6 @@ would, with three additions:
 - keys that the config lacks and NASLib has a default for are filled in;
 - the script's own dictionary of search spaces gets `ecnas` at the moment when the script asks for
   the data of that space, which every runner does between making and using the dictionary.
-
-Importing this module imports neither NASLib nor torch.
 """
 
 from __future__ import annotations
@@ -78,10 +76,9 @@ def run(
 ) -> NaslibRun:
     """Run one of NASLib's runners, or a script that is written like one.
 
-    Every evaluation that the optimiser asked for is written to `history.jsonl`, `front.json`,
-    `spent.json` and `config.json` in the folder where NASLib writes, also if the run ends by an
-    error. Afterwards `sys.argv`, `sys.path`, the working folder and the handlers of NASLib's
-    logger are as before.
+    The evaluations are written to `history.jsonl`, `front.json`, `spent.json` and `config.json` in
+    the folder where NASLib writes, also if the run ends by an error. Afterwards `sys.argv`,
+    `sys.path`, the working folder and the handlers of NASLib's logger are as before.
 
     Args:
         runner: a name of `naslib_config.RUNNERS`, or the path of a script.

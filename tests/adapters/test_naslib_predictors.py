@@ -50,8 +50,15 @@ NASLIBS_OWN = {
     # The evaluator hands over unlabelled architectures, for which pre_compute has no place.
     "omni_ngb_no_lce": ("TypeError", "evaluate"),
 }
-#: Their own training cannot be cut short from outside.
-SLOW = ["dngo", "dngo_path", "ngb_path"]
+#: Predictor -> what is expected.
+EXPECTED = {
+    **dict.fromkeys(PLAIN, "works"),
+    **{n: "works" if find_spec(package) else f"needs {package}" for n, package in PACKAGE.items()},
+    **dict.fromkeys([*CURVES, *ZERO_COST], "refused"),
+    **dict.fromkeys(NASLIBS_OWN, "NASLIB"),
+}
+#: What is not run where it is installed: training that cannot be cut short from outside.
+SLOW = ["dngo", "dngo_path", "ngb_path", *NEEDS["torchvision"]]
 #: Architectures to train on, and to predict.
 N = 20
 
@@ -109,17 +116,6 @@ def outcome(name: str, api: Any, folder: Path) -> tuple[str, str, list[float]]:
     return "works", text, scores["full_testpred"]
 
 
-def expected(name: str) -> str:
-    package = PACKAGE.get(name)
-    if package is not None and find_spec(package) is None:
-        return f"needs {package}"
-    if name in PLAIN or package is not None:
-        return "works"
-    if name in CURVES or name in ZERO_COST:
-        return "refused"
-    return "NASLIB"
-
-
 @pytest.fixture
 def quick(naslib: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Four epochs of training for every predictor that is a network."""
@@ -136,13 +132,11 @@ def quick(naslib: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_predictors(quick: None, api: dict[str, Any], tmp_path: Path) -> None:
-    names = [*PLAIN, *PACKAGE, *CURVES, *ZERO_COST, *NASLIBS_OWN]
-    assert sorted(supported_predictors(config_of("rf", tmp_path))) == sorted(names)
-    if find_spec("torchvision") is not None:
-        names = [name for name in names if name not in NEEDS["torchvision"]]
-    names = [name for name in names if name not in SLOW or find_spec(PACKAGE[name]) is None]
+    assert set(supported_predictors(config_of("rf", tmp_path))) == set(EXPECTED)
     wrong = []
-    for name in names:
+    for name, wanted in EXPECTED.items():
+        if name in SLOW and wanted == "works":
+            continue
         verdict, detail, predictions = outcome(name, api, tmp_path)
         print(f"{name:22} {verdict:18} {detail[:110]}")
         if verdict == "works":
@@ -152,7 +146,7 @@ def test_predictors(quick: None, api: dict[str, Any], tmp_path: Path) -> None:
             assert detail.startswith("{} in {}:".format(*NASLIBS_OWN[name]))
         if name in (*CURVES, *ZERO_COST):
             assert ("a learning curve" if name in CURVES else "dataloader=images") in detail
-        if verdict != expected(name):
+        if verdict != wanted:
             wrong.append((name, verdict, detail))
     assert wrong == []
 

