@@ -62,8 +62,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     single("--measurements", "TABLE", about)
     about = "figure 2: output of `ecnas surrogate learning-curve --json`"
     single("--learning-curve", "FILE", about)
-    about = "figure 3: swap all vertices with the operator at once, or one (%(default)s)"
-    single("--occurrences", "HOW", about, default="all")
+    about = "figure 3: swap all vertices with the operator at once, one, or as the paper does "
+    single("--occurrences", "HOW", about + "(%(default)s)", default="all")
     single("--official", help="figure 4: the four published 4-vertex tables")
     single("--devices", "GPUS", "figure 4: GPUs of the modelled table (all calibrated)")
     add_study_options(add, "figures 5 and 6")
