@@ -26,6 +26,7 @@ from naslib_ecnas.quality import (
     kendall_tau,
     log_scores,
     scores,
+    t_quantile,
 )
 from naslib_ecnas.surrogate import TARGETS
 from naslib_ecnas.surrogate.modelled import shipped_quality
@@ -127,15 +128,32 @@ def test_fractions_are_symmetric_and_clipped_and_costs_in_the_logarithm() -> Non
         np.testing.assert_allclose(bounds(name, 10.0, 2.0), [10 / factor, 10 * factor], rtol=1e-12)
 
 
-def test_other_coverages_are_quantiles_of_the_normal_distribution() -> None:
-    low, high = bounds("test_accuracy", 0.5, 0.1, coverage=0.5)
-    assert high - 0.5 == pytest.approx(0.0674490, abs=1e-6)
-    assert 0.5 - low == pytest.approx(0.0674490, abs=1e-6)
-    sigma = NormalDist().cdf(1) - NormalDist().cdf(-1)
-    np.testing.assert_allclose(
-        bounds("energy_kwh", 10, 1, coverage=sigma), [10 / math.exp(0.1), 10 * math.exp(0.1)]
-    )
+def test_quantiles_of_t_written_out() -> None:
+    """From the tables of any textbook, and the closed form for two degrees of freedom."""
+    for freedom, middle, high, far in (
+        (3, 0.76489, 2.35336, 5.84091),
+        (4, 0.74070, 2.13185, 4.60409),
+        (5, 0.72669, 2.01505, 4.03214),
+        (10, 0.69981, 1.81246, 3.16927),
+    ):
+        found = [t_quantile(freedom, p) for p in (0.75, 0.95, 0.995)]
+        np.testing.assert_allclose(found, [middle, high, far], atol=1e-5)
+    for p in (0.51, 0.9, 0.999):
+        assert t_quantile(2, p) == pytest.approx((2 * p - 1) / math.sqrt(2 * p * (1 - p)))
+        assert t_quantile(2001, p) == pytest.approx(NormalDist().inv_cdf(p), rel=0.003)
+
+
+@pytest.mark.parametrize(
+    ("name", "freedom"),
+    [("test_accuracy", 10), ("training_time_s", 5), ("energy_kwh", 3), ("co2_g", 3)],
+)
+def test_other_coverages_are_quantiles_of_t_scaled_to_nine_tenths(name: str, freedom: int) -> None:
     assert pytest.approx(NormalDist().inv_cdf(0.95), abs=2e-4) == Z90
+    for coverage in (0.5, 0.9, 0.99):
+        z = 1.645 * t_quantile(freedom, 0.5 + coverage / 2) / t_quantile(freedom, 0.95)
+        _, high = bounds(name, 0.5, 0.01, coverage)
+        wanted = 0.5 + z * 0.01 if name == "test_accuracy" else 0.5 * math.exp(z * 0.02)
+        assert high == pytest.approx(wanted, rel=1e-12)
 
 
 @given(st.sampled_from(BOTH), st.floats(1e-6, 1), st.floats(0, 2), COVERAGE, COVERAGE)
