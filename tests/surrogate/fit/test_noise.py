@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from naslib_ecnas.surrogate.fit.noise import (
-    energy_scatter,
+    energy_deviation,
     failed,
     fit_failures,
     fit_noise,
@@ -46,10 +46,10 @@ def test_known_failures_are_found_again() -> None:
     assert 2 < concentration < 4.5
 
 
-def test_scatter_of_energies_is_found_again() -> None:
+def test_deviation_of_energies_is_found_again() -> None:
     rng = np.random.default_rng(1)
-    groups = [rng.normal(size=(n, 1)) + 0.02 * rng.standard_t(4, (n, 3)) for n in (200, 500)]
-    assert abs(energy_scatter(groups) / 0.02 - 1) < 0.06
+    groups = [rng.normal(size=(n, 1)) + 0.02 * rng.standard_t(4, (n, 3)) for n in (2000, 5000)]
+    assert abs(energy_deviation(groups) * 1.645 / (0.02 * 2.132) - 1) < 0.03
 
 
 def test_standard_shapes_have_mean_0_and_nine_tenths_within_their_deviation() -> None:
