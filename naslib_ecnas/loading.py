@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.data.table import SUFFIX, Table, at_place
-from naslib_ecnas.errors import ConfigError, UnknownTableError
+from naslib_ecnas.errors import ConfigError, UnknownTableError, check_counts
 from naslib_ecnas.files import exists, is_file
 from naslib_ecnas.surrogate import EMBEDDED
 
@@ -29,6 +29,7 @@ def load(
     device: str | PathLike[str] | None = None,
     scaling: str | None = None,
     model: str | None = None,
+    world: int | None = None,
     pue: float | None = None,
     carbon_intensity: float | str | None = None,
     fetch: bool = True,
@@ -51,6 +52,8 @@ def load(
             grow; the default) or `"linear"` (as published: epochs / 4).
         model: energy model of a modelled table, `"ours"` (the default) or `"paper"`, the recipe of
             Bakhtiarifard et al. (2024), scaled linearly.
+        world: number of another table, as plausible as a modelled one given what its models know:
+            all means are moved by their doubt, alike for like cells. None is the modelled table.
         pue: power usage effectiveness for all energies; by default the table's own.
         carbon_intensity: gCO2eq/kWh, a country's code or `"world"`; by default the table's own
             emissions, if it has any.
@@ -63,7 +66,8 @@ def load(
         ConfigError: a setting is not possible, or not with this table.
         ProvenanceError: the PUE cannot be changed, since the table does not say what PUE it has.
     """
-    settings = {"device": device, "scaling": scaling, "model": model, "fetch": fetch}
+    settings = {"device": device, "scaling": scaling, "model": model}
+    settings |= {"world": world, "fetch": fetch}
     table = _open(name_or_path, settings, progress)
     return Benchmark(at_place(table, pue, carbon_intensity))
 
@@ -75,8 +79,13 @@ def _open(
     if isinstance(name_or_path, str) and name_or_path in EMBEDDED:
         from naslib_ecnas.surrogate.tables import chosen, open_modelled
 
-        given = {name: value for name, value in settings.items() if name != "fetch"}
+        given = {name: settings[name] for name in ("device", "scaling", "model")}
         table = open_modelled(chosen(name_or_path, **given))
+        if settings["world"] is not None:
+            from naslib_ecnas.surrogate.worlds import WorldTable
+
+            check_counts(least=0, world=settings["world"])
+            table = WorldTable(table, settings["world"])
     else:
         table = Table.open(table_file(name_or_path, **settings, progress=progress))
     device = settings["device"] and _absolute(settings["device"])
@@ -115,6 +124,7 @@ def table_file(
     device: str | PathLike[str] | None = None,
     scaling: str | None = None,
     model: str | None = None,
+    world: int | None = None,
     fetch: bool = True,
     afresh: bool = False,
     progress: Progress | None = None,
@@ -123,6 +133,7 @@ def table_file(
 
     Args:
         name_or_path, device, scaling, model, fetch, progress: see `load`.
+        world: refused; a world is not kept in a file.
         afresh: make the file again, such as when it is damaged.
 
     Raises:
@@ -133,6 +144,8 @@ def table_file(
     if not isinstance(name_or_path, (str, PathLike)):
         raise UnknownTableError("a table is given by its name or path", value=name_or_path)
     settings: dict[str, Any] = {"device": device, "scaling": scaling, "model": model}
+    if world is not None:
+        raise ConfigError("a world is one of the modelled tables 7v, 5v and 4v", value=world)
     if isinstance(name_or_path, str) and name_or_path in EMBEDDED:
         from naslib_ecnas.surrogate.tables import chosen, embedded
 

@@ -19,7 +19,7 @@ VERSION = "2"
 SUFFIX = ".safetensors"
 
 #: Weights that come with the package, in the order of a report.
-TARGETS = ("energy", "epochs", "accuracy", "time", "devices", "noise", "paper")
+TARGETS = ("energy", "epochs", "accuracy", "time", "devices", "noise", "worlds", "paper")
 
 SCALINGS = ("affine", "linear")
 

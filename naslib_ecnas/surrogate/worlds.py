@@ -1,0 +1,203 @@
+"""Worlds: other tables that are as plausible as a modelled one, given what is known.
+
+A modelled table is the middle of what its models hold possible. A world is one possibility: every
+mean is moved by the doubt of the model times a field over the cells. The field has variance 1 at
+each cell and is alike for like cells: a part is a random direction in a space of likeness, which
+the perceptron of accuracies has learnt, and the rest is drawn for each cell by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache, cached_property, partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from naslib_ecnas.data.arrays import BLOCK, StoredArray
+from naslib_ecnas.data.table import Table
+from naslib_ecnas.space import Space
+from naslib_ecnas.surrogate.exact import exp
+from naslib_ecnas.surrogate.features import features
+from naslib_ecnas.surrogate.models import AccuracyModel, Model, Perceptron, Weights
+
+Array = NDArray[np.float64]
+
+#: Cells' coordinates and the directions drawn in their space are rounded to so many binary digits,
+#: so that their products are exact.
+_BITS = 14
+
+#: Metrics that differ between worlds, and the fields that move them: accuracies of one budget share
+#: a field, times of all budgets do, and energies have one for 4 epochs and one for their growth.
+MOVED = ("validation_accuracy", "test_accuracy", "training_time_s", "energy_kwh")
+_SHARED, _BUDGET, _TIME, _ENERGY, _GROWTH = 0, 1, 5, 6, 7
+
+
+@dataclass(frozen=True)
+class Likeness(Model):
+    """Coordinates of cells in which like ones lie in like directions."""
+
+    directions: NDArray[np.float32]
+    """(units, 32) whitened leading directions of the last hidden layer of the perceptron of
+    accuracies, over the whole space ..."""
+    origin: NDArray[np.float32]
+    """... and (32,) what its mean over the space is moved by."""
+    smooth: float
+    """Share of a field's variance that like cells have in common."""
+    shared: float
+    """Share of the variance of accuracies' fields that all budgets have in common."""
+
+    @classmethod
+    @cache
+    def shipped(cls) -> Likeness:
+        """The one that comes with the package."""
+        return cls.from_arrays(Weights.shipped("worlds").arrays)
+
+    @cached_property
+    def _coordinates(self) -> Perceptron:
+        ranks = AccuracyModel.from_arrays(Weights.shipped("accuracy").arrays).ranks
+        return replace(ranks, layers=(*ranks.layers[:-1], (self.directions, self.origin)))
+
+    def __call__(self, rows: NDArray[Any]) -> NDArray[np.int16]:
+        """(n, 32) coordinates of (n,) rows, of length 1, times 2^14."""
+        found = np.rint(self._coordinates(features(rows)) * 2**_BITS)
+        length = np.sqrt(np.maximum((found**2).sum(axis=1), 1))  # of integers, so exact
+        return np.rint(found / length[:, None] * 2**_BITS).astype(np.int16)
+
+
+@cache
+def _block(number: int) -> NDArray[np.int16]:
+    """Coordinates of 2,048 cells, which all worlds share."""
+    end = min((number + 1) * BLOCK, len(Space()))
+    return Likeness.shipped()(np.arange(number * BLOCK, end))
+
+
+class World:
+    """The fields of one world.
+
+    Args:
+        number: which world; equal numbers give equal fields on every machine.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self._likeness = Likeness.shipped()
+
+    def field(self, which: int, cells: int) -> Array:
+        """(cells,) values of a field, with mean 0 and variance 1, at the first rows."""
+        white, direction = self._drawn(which)
+        blocks = range(-(-cells // BLOCK))
+        along = np.concatenate([_block(number) @ direction for number in blocks])[:cells]
+        smooth = self._likeness.smooth
+        along *= np.sqrt(smooth) * 2.0 ** (-2 * _BITS)
+        along += np.sqrt(1 - smooth) * white[:cells]
+        return along
+
+    def _drawn(self, which: int) -> tuple[Array, Array]:
+        """(cells,) white noise of a field, and the direction of its part that is alike."""
+        rng = np.random.default_rng([which, self.number])
+        size = len(self._likeness.origin)
+        direction = np.rint(rng.standard_normal(size) * 2**_BITS)
+        return rng.standard_normal(len(Space())), direction
+
+    def moved(self, name: str, budget: int, known: Callable[[str, int], Array]) -> Array:
+        """(cells,) values of a metric in this world.
+
+        Args:
+            name: one of `MOVED`.
+            budget: position of the budget.
+            known: the table's (cells,) values of a metric at a budget, by its name and position.
+        """
+
+        def doubt(at: int) -> Array:
+            off, repeats = (known(f"{name}{part}_std", at) for part in ("", "_repeat"))
+            return np.sqrt(np.maximum(off**2 - repeats**2, 0))
+
+        mean, off = known(name, budget), doubt(budget)
+        cells = len(mean)
+        if name.endswith("accuracy"):
+            shared = self._likeness.shared
+            field = np.sqrt(shared) * self.field(_SHARED, cells)
+            field += np.sqrt(1 - shared) * self.field(_BUDGET + budget, cells)
+            return np.clip(mean + off * field, 0, 1)
+        relative = off / mean
+        if name == "training_time_s":
+            return np.asarray(mean * exp(relative * self.field(_TIME, cells)))
+        # What is more doubtful at a larger budget is the growth.
+        first = np.minimum(doubt(0) / known(name, 0), relative)
+        growth = np.sqrt(relative**2 - first**2)
+        change = first * self.field(_ENERGY, cells) + growth * self.field(_GROWTH, cells)
+        return np.asarray(mean * exp(change))
+
+
+class WorldTable(Table):
+    """A modelled table in another world, with the interface of `Table`.
+
+    In a world the means are true, so that `<metric>_std` is what single trainings scatter:
+    `<metric>_repeat_std`.
+
+    Args:
+        base: the modelled table, not a view of it.
+        number: which world.
+    """
+
+    def __init__(self, base: Table, number: int) -> None:
+        self.__dict__.update(vars(base))
+        self._base, self._world = base, World(number)
+        self.name = f"{base.name}-world-{number}"
+        self.opener = partial(WorldTable.opened, base.opener, number)
+        self._known: dict[tuple[str, int], Array] = {}
+        about = f"one of many possible tables: world {number} of {base.name}"
+        self.attributes = {**base.attributes, "world": str(number), "description": about}
+        self._show({name: (name, 1.0) for name in base.metrics}, base.provenance)
+
+    @classmethod
+    def opened(cls, opener: Callable[[], Table], number: int) -> WorldTable:
+        """The table again, in another process."""
+        return cls(opener(), number)
+
+    def _arrays(self, names: Any) -> list[StoredArray]:
+        return []
+
+    def close(self) -> None:
+        self._base.close()
+
+    @property
+    def closed(self) -> bool:
+        return self._base.closed
+
+    @property
+    def _content(self) -> str:
+        return f"{self._base.checksum}-world-{self._world.number}"
+
+    def at_budget(self, name: str, budget: int) -> Array:
+        at, factor = self._source(name)
+        return self._at(at, budget)[:, None] * factor
+
+    def value(self, name: str, position: int, budget: int, repeat: int) -> float:
+        at, factor = self._source(name)
+        return float(self._at(at, budget)[position] * factor)
+
+    def record(self, position: int, budget: int, repeat: int) -> list[float]:
+        return [self.value(name, position, budget, repeat) for name in self.metrics]
+
+    def _at(self, name: str, budget: int) -> Array:
+        """(cells,) values of a metric of the base at one budget, kept."""
+        if (name, budget) not in self._known:
+            repeats = name.replace("_std", "_repeat_std")
+            of_training = name.removesuffix("_std") in MOVED and repeats in self._base.metrics
+
+            def known(metric: str, at: int) -> Array:
+                return self._base.at_budget(metric, at)[:, 0]
+
+            if name in MOVED:
+                values = self._world.moved(name, budget, known)
+            else:
+                values = known(repeats if of_training else name, budget)
+            self._known[name, budget] = values
+        return self._known[name, budget]
+
+    def verify(self) -> None:
+        self._base.verify()
