@@ -117,13 +117,15 @@ def _text(run: Run) -> str:
 
 
 def add_table_options(add: Options) -> None:
-    """Add the options of every command that opens a table: device, PUE, carbon intensity."""
-    add = add.group("energy and emissions of the table")
+    """Add the options of every command that opens a table: device, world, PUE, ..."""
+    add = add.group("energy, emissions and world of the table")
     about = "GPU of a modelled table (7v, 5v, 4v): a name such as titan-xp, or a file that "
     add("--device", "GPU", about + "`ecnas surrogate calibrate` wrote")
     about = "energy over epochs of a modelled table: affine (the default) or linear"
     add("--scaling", "SCALING", about)
     add("--model", "MODEL", "energy model of a modelled table: ours (default) or paper")
+    about = "world of a modelled table: another table, as plausible by what its models know"
+    add("--world", "N", about, type=int)
     about = "power usage effectiveness: energy that the data centre draws for each kWh of its "
     add("--pue", "P", about + "machines (default: the table's)", type=float)
     about = "gCO2eq/kWh, a country such as DK, or world (default: the table's emissions)"
@@ -137,7 +139,7 @@ def chosen(args: argparse.Namespace, names: str) -> dict[str, Any]:
 
 def table_options(args: argparse.Namespace) -> dict[str, Any]:
     """The values of the options of `add_table_options`, as keyword arguments of `load`."""
-    return chosen(args, "device scaling model pue carbon_intensity")
+    return chosen(args, "device scaling model world pue carbon_intensity")
 
 
 def open_table(args: argparse.Namespace, name: str | None = None, **changed: Any) -> Benchmark:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+import naslib_ecnas as ecnas
 from naslib_ecnas._version import __version__
 from naslib_ecnas.metrics import METRICS
 from naslib_ecnas.space import Space
@@ -59,6 +62,14 @@ def test_what_does_not_exist_is_named(own: Path, ecnas_: Any) -> None:
         ((ROW, "--repeat", 9), "repeat"),
     ):
         assert part in ecnas_.refused("query", own, *words), words
+
+
+@pytest.mark.usefixtures("modelled")
+def test_a_world_of_a_modelled_table(own: Path, ecnas_: Any) -> None:
+    found = ecnas_.json("query", "4v", ROW, "--world", 17, "--pue", 1)
+    there, here = (ecnas.load("4v", pue=1, world=world).query(ROW) for world in (17, None))
+    assert found["metrics"]["energy_kwh"] == there.energy_kwh != here.energy_kwh
+    assert "world" in ecnas_.refused("query", own, ROW, "--world", 1)
 
 
 def test_info(own: Path, ecnas_: Any) -> None:
