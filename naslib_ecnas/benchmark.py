@@ -236,7 +236,7 @@ class Benchmark:
             _checked_repeat(table, repeat, rng)
             means = table.record(position, budget, 0)
             alone = {name: np.array([v]) for name, v in zip(table.metrics, means, strict=True)}
-            drawn = self._drawn(alone, epochs, rng)
+            drawn = self.drawn(alone, epochs, rng)
             values = [float(column[0]) for column in drawn.values()]
         else:
             repeat, values = self._chosen(position, budget, repeat, rng)
@@ -267,7 +267,7 @@ class Benchmark:
             answer = {name: _means(name, values) for name, values in columns.items()}
             known = present.any(axis=1)
             if rng is not None:
-                answer = self._drawn(answer, epochs, rng)
+                answer = self.drawn(answer, epochs, rng)
         else:
             every, chosen = np.arange(len(rows)), np.full(len(rows), repeat)
             if rng is not None:
@@ -381,10 +381,14 @@ class Benchmark:
             message = f"table {self.name} has values at {', '.join(map(str, self.budgets))} epochs"
             raise UnknownBudgetError(message, value=epochs) from None
 
-    def _drawn(
+    def drawn(
         self, means: Mapping[str, NDArray[np.float64]], epochs: int, rng: np.random.Generator
     ) -> dict[str, NDArray[np.float64]]:
-        """A training of each of n cells, from (n,) means of all metrics."""
+        """A training of each of n cells of a modelled table; does not count.
+
+        Takes (n,) means of metrics, those of its noise among them, and returns all of them, with
+        single values of those in which trainings differ.
+        """
         assert self.table.draw is not None
         drawn = self.table.draw(means, epochs, rng)
         if "co2_g" in means and "energy_kwh" in drawn:  # emissions follow from the energy

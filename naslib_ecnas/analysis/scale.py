@@ -102,17 +102,20 @@ class Scale:
             return float("nan")
         return hypervolume(self.costs(values), np.ones(len(self.objectives))) / self.volume
 
-    def anytime(self, values: ArrayLike, counts: ArrayLike) -> NDArray[np.float64]:
+    def anytime(
+        self, values: ArrayLike, counts: ArrayLike, seen: ArrayLike | None = None
+    ) -> NDArray[np.float64]:
         """Hypervolume of a run's first evaluations, for several numbers of them.
 
-        Takes (n, m) values in the order of evaluation and (k,) ascending numbers of at most n;
-        returns (k,) float64 that never fall.
+        Takes (n, m) values in the order of evaluation, (k,) ascending numbers of at most n, and
+        the values by which the run chose, if others (see `anytime`); returns (k,) float64, which
+        never fall without these.
         """
         numbers = np.asarray(counts)
         if numbers.size and (np.any(np.diff(numbers) < 0) or numbers[0] < 0):
             raise ConfigError("numbers of evaluations must ascend from 0", value=numbers.tolist())
         array = checked_points(values, what="the values")
-        return anytime(array, np.arange(1.0, len(array) + 1), numbers, self)
+        return anytime(array, np.arange(1.0, len(array) + 1), numbers, self, seen=seen)
 
 
 def _corner(
@@ -164,6 +167,7 @@ def anytime(
     *,
     indicator: Indicator | None = None,
     end: float | None = None,
+    seen: ArrayLike | None = None,
 ) -> NDArray[np.float64]:
     """What a run had reached when it had spent each of several budgets.
 
@@ -180,6 +184,8 @@ def anytime(
             `lambda found: igd_plus(found, front, scale)`. Dominated cells must not change it.
         end: budget that the run was given, where it is more than the run spent. A run that
             stopped because no further evaluation fitted in keeps its value up to there.
+        seen: (n, m) values by which the run chooses its front, where they are not the true
+            `values`, by which the front is measured. Its value may then fall.
 
     Returns:
         (k,) float64; NaN for a budget beyond the end, since nobody knows what the run would have
@@ -194,7 +200,7 @@ def anytime(
         >>> anytime(table[:2], [3.0, 5.0], [1, 3, 4, 5, 6], scale).round(2).tolist()
         [0.0, 0.67, 0.67, 1.0, nan]
     """
-    costs = costs_of(values, scale.objectives)
+    costs = costs_of(values if seen is None else seen, scale.objectives)
     spent = _spent(cumulative, len(costs))
     wanted = _budgets(budgets)
     last = spent[-1] if len(spent) else 0.0

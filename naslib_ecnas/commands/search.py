@@ -48,6 +48,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     about = "limit on the time of all trainings, in seconds"
     add("--max-time", "S", about, type=float, dest="max_time_s")
     add("--free-repeats", help="do not charge cells that were evaluated before")
+    about = "evaluate by single noisy trainings; the result is measured by the table's means"
+    add("--noise", help=about)
     add("--seed", "SEED", "seed of the run (%(default)s)", default=0)
     add("--epochs", "E", "training budget (the table's largest)", type=int)
     about = "two or more metrics, comma-separated (%(default)s)"
@@ -81,7 +83,7 @@ def run(args: argparse.Namespace) -> None:
             charge_repeats=not args.free_repeats,
             progress=shown,
             **limits,
-            **chosen(args, "epochs seed out overwrite paper"),
+            **chosen(args, "epochs seed out overwrite paper noise"),
         )
     seconds = time.perf_counter() - start
     if args.out and not args.no_plot and len(result.front):
@@ -116,9 +118,10 @@ def report(result: SearchResult, seconds: float | None = None) -> None:
 
     config = result.config
     setting = " (paper setting)" if config.paper else ""
+    found = counted(len(set(result.front_rows.tolist())), "cell")
     print(
         f"{config.method}{setting} on {config.table} at {config.epochs} epochs, seed "
-        f"{config.seed}: {counted(len(result.front), 'cell')} on the front, "
+        f"{config.seed}: {found} on the front, "
         f"{result.hypervolume:.4f} of the true front's hypervolume\n"
     )
     if len(result.front):
@@ -133,6 +136,7 @@ def _report_front(result: SearchResult) -> None:
     """Print the knee and the extremes, in the order of the front."""
     from naslib_ecnas.cell import Cell
     from naslib_ecnas.metrics import metric
+    from naslib_ecnas.search.output import optimism_text
 
     objectives = result.config.objectives
     named = [("rk", "knee", result.knee)]
@@ -154,6 +158,8 @@ def _report_front(result: SearchResult) -> None:
     for key, _, index in named:
         print(f"{key}  {Cell.from_row(int(result.rows[index]))}")
     print()
+    if result.config.noise:
+        print(f"seen less true, mean over the front: {optimism_text(result.optimism)}\n")
 
 
 def _report_costs(result: SearchResult, seconds: float | None) -> None:

@@ -333,6 +333,11 @@ def write_figures(results: Results, out: Path) -> list[Path]:
         stem = stem.with_name(f"comparison-{stem.name}")
         written += drawing.save(comparison_figure(results, table), stem, ("pdf", "svg", "png"))
         written.append(_curves(results, table).write(stem.with_name(f"{stem.name}.csv")))
+    for ranking in rankings(results.sheet, results.worlds):
+        stem = _stem(out, ranking.table)
+        about = drawing.origins(results.benchmarks[ranking.table], objectives)
+        figure = worlds_figure(ranking, about)
+        written += drawing.save(figure, stem.with_name(f"{stem.name}-worlds"), ("pdf", "svg", "png"))
     return written
 
 
@@ -349,7 +354,8 @@ def anytime_bands(results: Results, table: str, cost: str) -> dict[str, analysis
     scale = results.yardsticks[table].scale
     curves: dict[str, list[Array]] = {}
     for unit in units:
-        curve = analysis.anytime(results.runs[unit].own_values, spent[unit], budgets, scale)
+        values, seen = (getattr(results.runs[unit], name) for name in ("own_values", "own_seen"))
+        curve = analysis.anytime(values, spent[unit], budgets, scale, seen=seen)
         curves.setdefault(unit.method, []).append(curve)
     return {method: analysis.band(found, budgets) for method, found in curves.items()}
 
@@ -401,7 +407,7 @@ def _attained(axes: Axes, results: Results, units: Sequence[Unit]) -> None:
     names, worst = yardstick.scale.objectives, yardstick.scale.reference
     surfaces = {"true front": yardstick.front}
     for method in dict.fromkeys(unit.method for unit in units):
-        found = [results.runs[unit].own_values for unit in units if unit.method == method]
+        found = [results.runs[unit].front_values for unit in units if unit.method == method]
         surfaces[method] = analysis.attainment_surface(found, names).points
     for name, points in surfaces.items():
         costs, most = (analysis.costs_of(values, names) for values in (points, [worst]))

@@ -20,10 +20,18 @@ from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.errors import ConfigError, check_counts, check_numbers
 from naslib_ecnas.metrics import OBJECTIVES
 from naslib_ecnas.progress import Progress, silent
-from naslib_ecnas.records import COSTS
+from naslib_ecnas.records import COSTS, Spent
 from naslib_ecnas.search.base import Batch, Floats, Optimiser, Problem, Rows
 from naslib_ecnas.search.output import prepare, write
-from naslib_ecnas.search.result import QUANTITIES, Ledger, SearchResult, check_objectives, result_of
+from naslib_ecnas.search.result import (
+    QUANTITIES,
+    Ledger,
+    SearchResult,
+    check_noise,
+    check_objectives,
+    noise_of,
+    result_of,
+)
 
 # Evaluations in a row that were answered without a charge, after which a run ends.
 _MOST_REPEATS = 1000
@@ -48,6 +56,7 @@ METHODS = _Methods(
         "semoa": "semoa:Semoa",
         "sh-emoa": "sh_emoa:ShEmoa",
         "mse-hvi": "mse_hvi:MseHvi",
+        "ehvi": "ehvi:Ehvi",
         "re": "regularised_evolution:RegularisedEvolution",
         "ls": "local_search:LocalSearch",
     }
@@ -114,24 +123,33 @@ class Trainings:
     """The account of one run: trainings made, their costs, and why the run ended.
 
     Without `charge_repeats` a cell that was trained before, at this budget or a larger one, is
-    answered without a charge.
+    answered without a charge. With a generator as `noise` every training is drawn by it.
     """
 
     def __init__(
-        self, ledgers: Mapping[int, Ledger], limits: Limits, *, charge_repeats: bool
+        self,
+        ledgers: Mapping[int, Ledger],
+        limits: Limits,
+        *,
+        charge_repeats: bool,
+        noise: np.random.Generator | None = None,
     ) -> None:
         self._ledgers = ledgers
+        self._noise = noise
+        self._answers = np.random.default_rng(0)  # of evaluations that are not charged
+        self._seen: dict[tuple[int, int], Floats] = {}  # by row and budget, to answer them
         self._limits = limits
         self._charge_repeats = charge_repeats
         cells = len(next(iter(ledgers.values())).complete)
         self._largest = np.zeros(cells, dtype=np.int64)  # budget at which each cell was trained
-        self._parts: list[tuple[Rows, NDArray[np.int64]]] = []  # rows and budgets of each batch
+        # Rows, budgets and costs of each batch.
+        self._parts: list[tuple[Rows, NDArray[np.int64], Floats]] = []
         self._spent = np.zeros(len(QUANTITIES))
         self._in_a_row = 0  # answers since the last training
         self.answered = 0
         """Evaluations answered without a charge."""
         self.ended_by = ""
-        """The limit that ended the run, or `repeats`; empty while the run goes on."""
+        """The limit that ended the run, `cells` if none was left, or `repeats`; empty while it goes on."""
 
     def __len__(self) -> int:
         """Trainings charged so far."""
@@ -139,7 +157,7 @@ class Trainings:
 
     def all(self) -> tuple[Rows, NDArray[np.int64]]:
         """(n,) row and (n,) budget of each training charged, after the first batch."""
-        rows, epochs = zip(*self._parts, strict=True)
+        rows, epochs, _ = zip(*self._parts, strict=True)
         return np.concatenate(rows), np.concatenate(epochs)
 
     def expected(self) -> int:
@@ -150,23 +168,23 @@ class Trainings:
             return self._limits.evaluations
         return max(len(self), round(len(self) / self._limits.share(self._spent)))
 
-    def make(self, batch: Batch) -> Rows:
+    def make(self, batch: Batch) -> tuple[Rows, Floats]:
         """Charge the evaluations of a batch until a limit is reached.
 
         Returns:
-            (k,) the first rows of the batch, which are evaluated.
+            (k,) the first rows of the batch, which are evaluated, and their (k, m) objectives as
+            the method sees them.
 
         Raises:
             ConfigError: the limits do not pay for a single training.
         """
         rows = np.array(batch.rows, dtype=np.int32)
-        charges = self._ledgers[batch.epochs].charges(rows)
         new = np.ones(len(rows), dtype=np.bool_)
         if not self._charge_repeats:
             first = np.unique(rows, return_index=True)[1]
             new[:] = False
             new[first] = self._largest[rows[first]] < batch.epochs
-            charges[~new] = 0.0
+        seen, charges = self._evaluated(rows, batch.epochs, new)
         # One running sum over all batches, so that rounding does not depend on their sizes.
         sums = np.cumsum(np.concatenate([self._spent[None], charges]), axis=0)
         fits, stopper = self._limits.fitting(sums[1:])
@@ -177,7 +195,8 @@ class Trainings:
         rows, charged = rows[:fits], np.flatnonzero(new[:fits])
         trained = rows[charged]
         self._largest[trained] = np.maximum(self._largest[trained], batch.epochs)
-        self._parts.append((trained, np.full(len(trained), batch.epochs)))
+        epochs = np.full(len(trained), batch.epochs)
+        self._parts.append((trained, epochs, charges[charged]))
         self.answered += fits - len(trained)
         self._in_a_row = fits - 1 - int(charged[-1]) if len(trained) else self._in_a_row + fits
         if stopper:
@@ -188,11 +207,34 @@ class Trainings:
             self.ended_by = "epochs"
         elif self._in_a_row >= _MOST_REPEATS:
             self.ended_by = "repeats"
-        return rows
+        return rows, seen[:fits]
+
+    def _evaluated(self, rows: Rows, epochs: int, new: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+        """(n, m) objectives that a method sees, and (n, 5) costs, 0 of rows that are not new."""
+        ledger = self._ledgers[epochs]
+        charges = np.zeros((len(rows), len(QUANTITIES)))
+        if self._noise is None:
+            charges[new] = ledger.charges(rows[new])
+            return ledger.objectives[rows], charges
+        seen = np.empty((len(rows), len(ledger.names)))
+        seen[new], charges[new] = ledger.drawn(rows[new], self._noise)
+        if not self._charge_repeats:
+            for at in [*np.flatnonzero(new), *np.flatnonzero(~new)]:
+                key = int(rows[at]), epochs
+                if new[at]:
+                    self._seen[key] = seen[at]
+                elif key not in self._seen:  # trained at a larger budget only
+                    self._seen[key] = ledger.drawn(rows[[at]], self._answers)[0][0]
+                seen[at] = self._seen[key]
+        return seen, charges
 
     def charge(self, bench: Benchmark) -> None:
         """Add the trainings made to the benchmark's own counter."""
-        if len(self):
+        if len(self) and self._noise is not None:
+            _, epochs = self.all()
+            costs = np.concatenate([charges for _, _, charges in self._parts]).T[2:]
+            bench.absorb(Spent.of(epochs, dict(zip(COSTS, costs, strict=True))))
+        elif len(self):
             rows, epochs = self.all()
             for budget in np.unique(epochs).tolist():
                 bench.query_many(rows[epochs == budget], budget)
@@ -212,6 +254,7 @@ def run(
     max_epochs: int | None = None,
     max_time_s: float | None = None,
     charge_repeats: bool = True,
+    noise: bool = False,
     seed: int,
     options: Mapping[str, Any] | None = None,
     out: str | PathLike[str] | None = None,
@@ -237,7 +280,11 @@ def run(
         charge_repeats: False answers a cell that was trained before at this budget or a larger
             one without a charge, and leaves it out of the history. A run then also ends when a
             method asks for nothing new a thousand times in a row.
-        seed: seed of the only random generator; the same seed gives the same run, bit for bit.
+        noise: evaluate by single trainings, drawn from the table's repeats or its model of noise,
+            some of which fail, instead of means. The costs are theirs, too; what was found is
+            measured by the means.
+        seed: seed of the method's random generator and of the noise; the same seed gives the same
+            run, bit for bit.
         options: further settings of the method's class, by name.
         out: new or empty folder for the files of `naslib_ecnas.search.output.write`, or None.
         overwrite: replace the files of an earlier search in `out`.
@@ -255,6 +302,7 @@ def run(
     limits = Limits(evaluations, max_epochs, max_time_s, max_energy_kwh)
     kind = _kind(method, seed, paper)
     names = check_objectives(objectives)
+    check_noise(bench, noise)
     budget = bench.budgets[-1] if epochs is None else epochs
     bench.values(names[0], budget)  # raises UnknownBudgetError
     smaller = [b for b in bench.budgets if b < budget] if kind.uses_budgets else []
@@ -278,13 +326,17 @@ def run(
     folder = None if out is None else prepare(Path(out), overwrite=overwrite)
 
     progress, task = progress or silent, f"searching {bench.name} with {kind.name}"
-    made = Trainings(ledgers, limits, charge_repeats=charge_repeats)
+    drawing = noise_of(seed) if noise else None
+    made = Trainings(ledgers, limits, charge_repeats=charge_repeats, noise=drawing)
     try:
         while not made.ended_by:
-            batch = _batch(optimiser)
-            rows = made.make(batch)
+            batch = _batch(optimiser, first=not len(made))
+            if not len(batch.rows):
+                made.ended_by = "cells"
+                break
+            rows, seen = made.make(batch)
             if len(rows):
-                optimiser.tell(rows, costs_of(ledgers[batch.epochs].objectives[rows], names))
+                optimiser.tell(rows, costs_of(seen, names))
             if len(made):
                 progress(task, len(made), made.expected(), unit="evaluations")
     finally:
@@ -303,6 +355,7 @@ def run(
         limits=limits.set,
         charge_repeats=charge_repeats,
         options=options,
+        noise=noise,
         skipped=optimiser.skipped,
         answered=made.answered,
         ended_by=made.ended_by,
@@ -347,11 +400,11 @@ def _kind(method: str | type[Optimiser], seed: int, paper: bool) -> type[Optimis
     return kind
 
 
-def _batch(optimiser: Optimiser) -> Batch:
-    """The method's next batch, checked."""
+def _batch(optimiser: Optimiser, *, first: bool) -> Batch:
+    """The method's next batch, checked; only the first may not be empty."""
     answer = optimiser.ask()
     batch = answer if isinstance(answer, Batch) else Batch(answer, optimiser.budgets[-1])
-    allowed = len(batch.rows) and optimiser.allowed(batch.rows).all()
+    allowed = optimiser.allowed(batch.rows).all() and (len(batch.rows) or not first)
     if not allowed or batch.epochs not in optimiser.budgets:
         message = f"the method {optimiser.name} proposed rows or a budget that it was not given"
         raise ConfigError(message, value=f"{batch.rows.tolist()} at {batch.epochs} epochs")

@@ -10,6 +10,7 @@ from typing import Any
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.files import exists, is_folder, storage_error, to_json, write_together
+from naslib_ecnas.metrics import metric
 from naslib_ecnas.network import DERIVED
 from naslib_ecnas.search.result import SearchResult
 
@@ -99,6 +100,7 @@ def document(result: SearchResult) -> dict[str, Any]:
             "hypervolume": result.anytime_hypervolume.tolist(),
         },
         "distinct_cells": len(set(result.rows.tolist())),
+        **_noise(result),
         "skipped": result.skipped,
         "answered": result.answered,
         "ended_by": result.ended_by,
@@ -122,6 +124,7 @@ def _point(result: SearchResult, index: int) -> dict[str, Any]:
         "index": index,
         "energy_kwh": metrics.pop("energy_kwh", math.nan),
         **metrics,
+        **_seen(result, index),
     }
 
 
@@ -133,6 +136,30 @@ def _objectives(result: SearchResult, index: int) -> dict[str, float]:
 def _number(name: str, value: float) -> float:
     """The value, as an integer if the metric is a count."""
     return int(value) if name in DERIVED and math.isfinite(value) else value
+
+
+def _seen(result: SearchResult, index: int) -> dict[str, dict[str, float]]:
+    """The objectives of an evaluation as the method saw them, where these are not the means."""
+    if not result.config.noise:
+        return {}
+    values = result.seen[index].tolist()
+    return {"seen": dict(zip(result.config.objectives, values, strict=True))}
+
+
+def optimism_text(optimism: Mapping[str, float]) -> str:
+    """`SearchResult.optimism` as a text."""
+    metrics = zip(map(metric, optimism), optimism.values(), strict=True)
+    return ", ".join(f"{m.about} {off:+.3g} {m.unit}".strip() for m, off in metrics)
+
+
+def _noise(result: SearchResult) -> dict[str, Any]:
+    """How much better the cells on the front looked than they are, in a run with noise."""
+    if not result.config.noise:
+        return {}
+    looked = result.scale.hypervolume(result.seen[result.front])
+    about = "front, knee and extremes are chosen by single trainings (seen); values and "
+    about += "hypervolume are the table's means; optimism is seen less true, mean over the front"
+    return {"noise": {"about": about, "optimism": result.optimism, "hypervolume_seen": looked}}
 
 
 def _history(result: SearchResult, notes: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
@@ -153,6 +180,7 @@ def _history(result: SearchResult, notes: Mapping[str, Sequence[Any]]) -> Iterat
             "nasbench_hash": known[row][1],
             "epochs": epochs,
             **_objectives(result, index),
+            **_seen(result, index),
             **{name: values[index] for name, values in notes.items()},
             "spent": {name: column[index] for name, column in spent.items()},
         }

@@ -37,6 +37,8 @@ class SearchConfig:
     table: str
     checksum: str
     """SHA-256 of the table's content."""
+    table_version: str | None
+    """Version of a modelled table; None if it has none."""
     vertices: int
     objectives: tuple[str, ...]
     epochs: int
@@ -54,6 +56,8 @@ class SearchConfig:
     """Whether a cell that came again was charged again."""
     options: Mapping[str, object] = field(default_factory=dict)
     """Settings of the method that differ from its defaults."""
+    noise: bool = False
+    """Whether the method saw single noisy trainings instead of means."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +66,9 @@ class SearchResult:
 
     Evaluations at smaller budgets than the run's own are charged, but enter neither the front nor
     its measures. A run that ended before its first evaluation at its own budget has no front.
+
+    With noise, the front holds the cells that are best by the trainings that were seen, and is
+    measured by the table's means of these cells.
     """
 
     config: SearchConfig
@@ -70,7 +77,10 @@ class SearchResult:
     epochs: NDArray[np.int64]
     """(n,) budget of each evaluation."""
     values: Floats
-    """(n, m) objectives of each evaluation, in the metrics' units."""
+    """(n, m) objectives of each evaluation, the table's means, in the metrics' units."""
+    seen: Floats
+    """(n, m) objectives of each evaluation as the method saw them; equal to `values` without
+    noise."""
     details: Mapping[str, Floats]
     """(n,) further metrics of each evaluation, as far as the table holds them."""
     cumulative: Mapping[str, Floats]
@@ -89,14 +99,33 @@ class SearchResult:
     @cached_property
     def own_values(self) -> Floats:
         """(n, m) objectives of the evaluations at the run's own budget, NaN for the others."""
+        return self._own(self.values)
+
+    @cached_property
+    def own_seen(self) -> Floats:
+        """(n, m) the same as the method saw them."""
+        return self._own(self.seen)
+
+    def _own(self, values: Floats) -> Floats:
         own = (self.epochs == self.config.epochs)[:, None]
-        return np.asarray(np.where(own, self.values, np.nan))
+        return np.asarray(np.where(own, values, np.nan))
+
+    @property
+    def optimism(self) -> dict[str, float]:
+        """By objective, seen less true values, mean over the front; 0 without noise.
+
+        Of many noisy values the best are chosen, so that accuracies look higher, costs lower than
+        they are. NaN if the front is empty.
+        """
+        off = (self.seen - self.values)[self.front]
+        means = off.mean(axis=0) if len(off) else np.full(off.shape[1], np.nan)
+        return dict(zip(self.config.objectives, means.tolist(), strict=True))
 
     @cached_property
     def front(self) -> NDArray[np.int64]:
         """(k,) evaluations on the front found, from the best to the worst in the first objective;
         of equal points only the first evaluation."""
-        costs = costs_of(self.own_values, self.config.objectives)
+        costs = costs_of(self.own_seen, self.config.objectives)
         front = np.flatnonzero(nondominated(costs))
         return front[np.lexsort(costs[front].T[::-1])]
 
@@ -123,26 +152,26 @@ class SearchResult:
     @cached_property
     def anytime_hypervolume(self) -> Floats:
         """(c,) hypervolume after `anytime_counts` evaluations."""
-        return self.scale.anytime(self.own_values, self.anytime_counts)
+        return self.scale.anytime(self.own_values, self.anytime_counts, self.own_seen)
 
     @property
     def knee(self) -> int:
         """Evaluation of the front's knee (r_k); ConfigError if the front is empty."""
-        return int(self.front[knee(self._some_front(), self.config.objectives)])
+        return int(self.front[knee(self._seen_front(), self.config.objectives)])
 
     @property
     def extremes(self) -> tuple[int, ...]:
         """Evaluations of the best cell in each objective (r_0, r_1, ...); errors as for `knee`."""
-        found = extremes(self._some_front(), self.config.objectives)
+        found = extremes(self._seen_front(), self.config.objectives)
         return tuple(self.front[[*found]].tolist())
 
-    def _some_front(self) -> Floats:
-        """The front's values, which must not be empty."""
+    def _seen_front(self) -> Floats:
+        """The front's values as they were seen; it must not be empty."""
         if not len(self.front):
             name, epochs = self.config.method, self.config.epochs
             message = f"the search {name} ended before its first evaluation at {epochs} epochs"
             raise ConfigError(message, remedy="raise its limits, such as the evaluations")
-        return self.front_values
+        return self.seen[self.front]
 
 
 # -- from evaluations to a result ----
@@ -207,8 +236,39 @@ class Ledger:
             out[:, i] = self.column(name)[rows]
         return out
 
+    def drawn(self, rows: Rows, rng: np.random.Generator) -> tuple[Floats, Floats]:
+        """(n, m) objectives and (n, 5) costs of single trainings of n rows, drawn in their order.
+
+        Where a training lacks a value, it is the mean.
+        """
+        if self.bench.table.draw is None:
+            found = self.bench.query_many(rows, self.epochs, rng=rng).columns
+        else:
+            noise = ("_repeat_std", "failure_probability", *_DETAILS)
+            names = [name for name in self.bench.metrics if name.endswith(noise)]
+            means = {name: self.column(name)[rows] for name in names}
+            found = self.bench.drawn(means, self.epochs, rng)
+        values, charges = self.objectives[rows], self.charges(rows)
+        for out, names in ((values, self.names), (charges[:, 2:], tuple(COSTS.values()))):
+            for i, name in enumerate(names):
+                single = found.get(name, out[:, i])
+                out[:, i] = np.where(np.isnan(single), out[:, i], single)
+        return values, charges
+
 
 _ledgers: WeakKeyDictionary[Benchmark, dict[int, Ledger]] = WeakKeyDictionary()
+
+
+def noise_of(seed: int) -> np.random.Generator:
+    """The generator that draws the trainings of a run with noise, apart from the method's own."""
+    return np.random.default_rng([seed, 1])
+
+
+def check_noise(bench: Benchmark, noise: bool) -> None:
+    """Raise ConfigError if noise is wanted of a table that has one value of each cell."""
+    if noise and not bench.noisy:
+        message = f"table {bench.name} has one training of each cell and no model of noise"
+        raise ConfigError(message, remedy="leave the noise out, or search 7v, 5v or 4v")
 
 
 def check_objectives(names: Sequence[str]) -> tuple[str, ...]:
@@ -236,6 +296,7 @@ def result_of(
     charge_repeats: bool = True,
     options: Mapping[str, object] | None = None,
     skipped: int = 0,
+    noise: bool = False,
     answered: int = 0,
     ended_by: str = "evaluations",
 ) -> SearchResult:
@@ -249,6 +310,7 @@ def result_of(
         budget: the run's own budget, whose evaluations make the front; by default the largest of
             `epochs`.
         method, seed, paper, limits, charge_repeats, options: what `SearchConfig` says of the run.
+        noise: draw the trainings that the run saw once more; they follow from the seed.
         skipped, answered, ended_by: see `SearchResult`.
 
     Raises:
@@ -263,6 +325,7 @@ def result_of(
     bench.table.positions(where)
     where = where.astype(np.int32)
     names = check_objectives(objectives)
+    check_noise(bench, noise)
     own = int(each.max()) if budget is None else budget
     bench.values(names[0], own)  # raises UnknownBudgetError
 
@@ -275,6 +338,13 @@ def result_of(
         charges[at] = ledger.charges(where[at])
         for name, column in details.items():
             column[at] = ledger.column(name)[where[at]]
+    seen = values
+    if noise:
+        seen, rng = np.empty_like(values), noise_of(seed)
+        changes = np.flatnonzero(np.diff(each)) + 1
+        for part in np.split(np.arange(len(each)), changes):  # in the order of the run
+            ledger = Ledger.of(bench, names, int(each[part[0]]))
+            seen[part], charges[part] = ledger.drawn(where[part], rng)
     details["parameters"] = DERIVED["parameters"](where).astype(np.float64)
     versions = {name: version(name) for name in ("naslib-ecnas", "moocore", "numpy")}
     config = SearchConfig(
@@ -282,6 +352,7 @@ def result_of(
         paper=paper,
         table=bench.name,
         checksum=bench.table.checksum,
+        table_version=bench.table.attributes.get("version"),
         vertices=bench.space.vertices,
         objectives=names,
         epochs=own,
@@ -292,12 +363,14 @@ def result_of(
         limits=dict(limits or {"evaluations": len(where)}),
         charge_repeats=charge_repeats,
         options=dict(options or {}),
+        noise=noise,
     )
     return SearchResult(
         config=config,
         rows=where,
         epochs=each,
         values=values,
+        seen=seen,
         details=details,
         cumulative=dict(zip(QUANTITIES, np.cumsum(charges, axis=0).T, strict=True)),
         spent=Spent.of(each, dict(zip(COSTS, charges.T[2:], strict=True))),

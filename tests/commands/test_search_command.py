@@ -77,6 +77,18 @@ def test_what_is_not_charged_is_reported(table: str, ecnas_: Any) -> None:
     assert "proposals outside the table" in out
 
 
+def test_noise_is_told(table: str, ecnas_: Any, modelled: None) -> None:
+    line = ("search", "--table", "4v", "--evaluations", 60, "--noise")
+    ran = ecnas_(*line)
+    assert ran.code == 0
+    assert "seen less true, mean over the front: training energy" in ran.out
+    found = ecnas_.json(*line)
+    assert set(found["noise"]["optimism"]) == {"energy_kwh", "validation_accuracy"}
+    refused = ecnas_("search", "--table", table, "--evaluations", 60, "--noise")
+    assert refused.code != 0
+    assert "no model of noise" in refused.err
+
+
 def test_other_objectives_and_no_file_without_out(
     table: str, ecnas_: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
