@@ -35,6 +35,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     objectives = "energy_kwh,validation_accuracy"
     add("--objectives", "METRICS", "two or more metrics (%(default)s)", default=objectives)
     add("--epochs", "E", "training budget that is compared (the largest)", type=int)
+    about = "methods see single noisy trainings; results are measured by the tables' means"
+    add("--noise", help=about)
     add("--jobs", "N", "runs in parallel (%(default)s)", default=1)
     about = "run as jobs of a cluster, through submitit"
     add("--cluster", help=about, choices=("slurm", "local"))
@@ -50,7 +52,7 @@ def run(args: argparse.Namespace) -> None:
     repeated."""
     from naslib_ecnas.comparison.experiment import Grid, compare
 
-    options = chosen(args, "methods tables objectives evaluations epochs")
+    options = chosen(args, "methods tables objectives evaluations epochs noise")
     for name in ("methods", "tables", "objectives"):
         options[name] = split_words(options[name])
     setting, out = table_options(args), args.out

@@ -22,7 +22,7 @@ from naslib_ecnas.files import atomic_write, exists, from_json, is_folder, stora
 from naslib_ecnas.metrics import OBJECTIVES
 from naslib_ecnas.progress import Progress, silent
 from naslib_ecnas.search import METHODS, Optimiser, run
-from naslib_ecnas.search.result import check_objectives
+from naslib_ecnas.search.result import check_noise, check_objectives
 
 #: File in a comparison's folder with the rules under which its runs were made.
 RULES = "comparison.json"
@@ -91,6 +91,8 @@ class Grid:
     """Training budget that is compared; None for the largest of each table."""
     setting: Mapping[str, Any] = field(default_factory=dict)
     """Further arguments of `load`, such as the device of modelled tables."""
+    noise: bool = False
+    """Whether methods see single noisy trainings instead of means."""
 
     def __post_init__(self) -> None:
         for what in ("methods", "tables", "seeds"):
@@ -118,6 +120,7 @@ class Grid:
             "evaluations": int(self.evaluations),
             "epochs": self.epochs,
             "objectives": list(self.objectives),
+            "noise": self.noise,
             "setting": {k: v for k, v in self.setting.items() if v is not None},
         }
 
@@ -162,6 +165,7 @@ def compare(
     benchmarks = {table: opened(table, grid.setting) for table in grid.tables}
     for bench, objective in product(benchmarks.values(), grid.objectives):
         bench.values(objective, grid.epochs)
+        check_noise(bench, grid.noise)
     return make_missing(
         partial(_search, grid, out),
         grid.units(),
@@ -182,6 +186,7 @@ def _search(grid: Grid, out: Path, unit: Unit) -> None:
         objectives=grid.objectives,
         epochs=grid.epochs,
         evaluations=grid.evaluations,
+        noise=grid.noise,
         seed=unit.seed,
     )
     Run.of(result, table=unit.table, method=unit.method).write(out / unit.file)

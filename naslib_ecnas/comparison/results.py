@@ -22,6 +22,7 @@ from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.comparison.runs import Run, Unit, opened
 from naslib_ecnas.errors import ConfigError, MissingDependencyError
 from naslib_ecnas.files import Sheet
+from naslib_ecnas.search.output import optimism_text
 from naslib_ecnas.search.result import SearchResult
 
 #: The tidy file in the folder of a comparison.
@@ -93,7 +94,7 @@ def _lines(unit: Unit, result: SearchResult, yardstick: Yardstick) -> Iterator[t
     counts, cumulative = result.anytime_counts, result.cumulative
     scale, front = yardstick.scale, yardstick.front
     made = np.arange(1.0, len(result.rows) + 1)
-    reached = partial(analysis.anytime, result.own_values, made, counts)
+    reached = partial(analysis.anytime, result.own_values, made, counts, seen=result.own_seen)
     columns = [
         counts,
         cumulative["epochs"][counts - 1].astype(np.int64),
@@ -209,9 +210,22 @@ def summarise(results: Results) -> Summary:
             medians |= {"hypervolume_lower": lower, "hypervolume_upper": upper}
             tested = {"mean_rank": ranks[method], "p_against_best": p_values.get(method, np.nan)}
             lines.append(Line(table=table, method=method, runs=len(own), **medians, **tested))
+    notes += _optimism(results)
     scores = _scores(last.values())
     pairs = tuple(asdict(test) for test in _tests(scores, notes))
     return Summary(tuple(lines), _ranks(scores), pairs, tuple(dict.fromkeys(notes)))
+
+
+def _optimism(results: Results) -> Iterator[str]:
+    """How much better the chosen cells looked than they are, for methods that saw noise."""
+    found: dict[tuple[str, str], list[dict[str, float]]] = {}
+    for unit, result in results.runs.items():
+        if result.config.noise:
+            found.setdefault((unit.table, unit.method), []).append(result.optimism)
+    for (table, method), each in found.items():
+        medians = {name: float(np.median([one[name] for one in each])) for name in each[0]}
+        about = f"{method} on {table}: seen less true, mean over the front, median over seeds"
+        yield f"{about}: {optimism_text(medians)}"
 
 
 def _scores(records: Iterable[dict[str, Any]]) -> _Scores:

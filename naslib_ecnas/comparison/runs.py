@@ -70,6 +70,7 @@ class _RunFile:
     rows: tuple[int, ...]
     epochs: int | tuple[int, ...]
     """One number where all are equal, as for all but multi-fidelity methods."""
+    noise: bool = False
 
     def __post_init__(self) -> None:
         rows, epochs = self.rows, self.epochs
@@ -101,6 +102,8 @@ class Run:
     """(n,) row of each evaluation."""
     epochs: NDArray[np.int64]
     """(n,) budget of each evaluation."""
+    noise: bool = False
+    """Whether the method saw single trainings, which follow from the seed."""
 
     @classmethod
     def of(cls, result: SearchResult, *, table: str, method: str | None = None) -> Run:
@@ -108,7 +111,7 @@ class Run:
         c = result.config
         name = c.method if method is None else method
         arrays = result.rows, result.epochs
-        return cls(table, c.checksum, name, c.seed, c.objectives, c.epochs, *arrays)
+        return cls(table, c.checksum, name, c.seed, c.objectives, c.epochs, *arrays, c.noise)
 
     def result(self, bench: Benchmark) -> SearchResult:
         """The run's values, costs and front, looked up in its table.
@@ -120,8 +123,8 @@ class Run:
             message = f"{Unit(self.table, self.method, self.seed)}, searched another version"
             remedy = "repeat the comparison, which makes such runs again"
             raise ProvenanceError(f"{message} of the table", remedy=remedy)
-        about = {name: getattr(self, name) for name in ("objectives", "method", "seed", "budget")}
-        return result_of(bench, rows=self.rows, epochs=self.epochs, **about)
+        names = ("rows", "epochs", "objectives", "method", "seed", "budget", "noise")
+        return result_of(bench, **{name: getattr(self, name) for name in names})
 
     def write(self, path: Path) -> None:
         """Write the file, whole or not at all.

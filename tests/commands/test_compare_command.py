@@ -35,6 +35,13 @@ def test_files_and_report(tmp_path: Path, table: str, ecnas_: Any) -> None:
     assert (out / "results.csv").read_bytes() == before
 
 
+def test_noise_is_told(tmp_path: Path, modelled: None, ecnas_: Any) -> None:
+    line = (*LINE, "--tables", "4v", "--seeds", 2, "--out", tmp_path / "out", "--noise")
+    ran = ecnas_(*line, "--no-plot")
+    assert ran.code == 0
+    assert "random on 4v: seen less true, mean over the front, median over seeds" in ran.out
+
+
 def test_seeds() -> None:
     assert seed_list("3") == (0, 1, 2)
     assert seed_list("3,") == (3,)

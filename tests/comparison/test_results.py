@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from naslib_ecnas.comparison.experiment import Grid
+from naslib_ecnas.comparison.experiment import Grid, compare
 from naslib_ecnas.comparison.results import COLUMNS, Results, gather, summarise
 from naslib_ecnas.comparison.runs import Run, Unit
-from naslib_ecnas.errors import ProvenanceError
+from naslib_ecnas.errors import ConfigError, ProvenanceError
 from naslib_ecnas.files import Sheet
 from naslib_ecnas.loading import load
+from naslib_ecnas.search import run
 
 
 def test_the_tidy_lines(grid: Grid, finished: Path) -> None:
@@ -49,6 +51,25 @@ def test_runs_of_any_method_are_gathered(tmp_path: Path) -> None:
             with pytest.raises(ProvenanceError, match="another version"):
                 gather(tmp_path, [unit], {})
     assert gather(tmp_path, [unit], {}).runs[unit].config.method == "naslib:re/both"
+
+
+@pytest.mark.usefixtures("modelled")
+def test_runs_with_noise_tell_how_much_better_their_choices_looked(tmp_path: Path) -> None:
+    grid = Grid(("random", "semoa"), ("4v",), (0, 1, 2), 80, noise=True)
+    gathered = gather(tmp_path, compare(grid, tmp_path), {})
+    for unit, result in gathered.runs.items():
+        again = run(load("4v"), unit.method, evaluations=80, seed=unit.seed, noise=True)
+        np.testing.assert_array_equal(result.seen, again.seen)
+        assert result.config.noise
+        last = [line for line in gathered.sheet.records() if line["method"] == unit.method]
+        assert gathered.yardsticks["4v"].scale.hypervolume(result.front_values) in [
+            line["hypervolume"] for line in last
+        ]
+    notes = [note for note in summarise(gathered).notes if "seen less true" in note]
+    assert [note.split()[0] for note in notes] == ["random", "semoa"]
+    assert "validation accuracy +" in notes[0]
+    with pytest.raises(ConfigError, match="another noise"):
+        compare(replace(grid, noise=False), tmp_path)
 
 
 def results(volumes: dict[tuple[str, str], list[float]]) -> Results:
