@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,17 +19,30 @@ if TYPE_CHECKING:
 
 # -- reports ----
 
-# The scores that are shown, by headings, with their formats.
-_SHOWN = {
-    "cells": ("cells", ",.0f"),
-    "MAE": ("mae", ".3g"),
-    "MAPE %": ("mape", ".2f"),
-    "R2": ("r2", ".3f"),
-    "tau": ("tau", ".3f"),
-    "in 90 %": ("coverage", ".3f"),
+# Columns of the tables of a report: templates of scores, by headings.
+_ERRORS = {
+    "cells": "{cells:,.0f}",
+    "MAE": "{mae:.3g} {unit}",
+    "MAPE %": "{mape:.2f}",
+    "R2": "{r2:.3f}",
+    "tau": "{tau:.3f}",
+    "in 50/90/99 %": "{within}",
+}
+_RANKS = {
+    "cells": _ERRORS["cells"],
+    "MAE": _ERRORS["MAE"],
+    "predicted - true": "{offset:+.2g} +- {offset_error:.1g}",
+    "tau": _ERRORS["tau"],
+    "overlap": "{overlap:.2f}",
+    "in 50/90/99 %": _ERRORS["in 50/90/99 %"],
+}
+_COUNTS = {
+    "cells": _ERRORS["cells"],
+    "expected": "{expected:.4g} +- {expected_error:.2g}",
+    "seen": "{seen:.4g}",
 }
 #: Headings of `Quality.rows`.
-HEADINGS = ("target", *_SHOWN)
+HEADINGS = ("target", *_ERRORS)
 
 
 @dataclass(frozen=True)
@@ -38,16 +51,20 @@ class QualityLine:
 
     target: str
     about: str
-    """How these trainings were held out."""
+    """How these trainings were held out, or that they were not."""
     unit: str
     scores: Mapping[str, float]
     """`cells`, `mae` (in the unit), `mape` (per cent), `r2`, `tau`, `bias` (median of predicted
-    over true), `coverage` (share of true values within their 90 % intervals), without those that
-    are unknown."""
+    over true), `coverage_50`, `coverage` and `coverage_99` (shares of true values within their 50,
+    90 and 99 % intervals), without those that are unknown. Where single trainings are counted or
+    ordered: `cells`, `expected`, `expected_error` (its standard deviation) and `seen`."""
     by_vertices: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """The same scores for the cells of each number of vertices."""
     anchor: str = ""
     """Published results on the same target, with their source."""
+    by_rank: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """The same scores and those of `ranked_scores` for the cells of the lowest and the highest
+    predictions."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +103,8 @@ class Quality:
         Raises:
             FormatError: a value is missing or has another type.
         """
+        if isinstance(lines, list):  # calibrations of before have no ranks
+            lines = [{"by_rank": {}, **v} if isinstance(v, dict) else v for v in lines]
         return from_plain(cls, {"lines": lines})
 
     def to_json(self) -> Any:
@@ -106,27 +125,68 @@ class Quality:
         return len(self.lines)
 
     def rows(self, *, by_vertices: bool = False) -> list[tuple[str, ...]]:
-        """Rows of a table under `HEADINGS`, as text."""
+        """Rows of the errors of all targets under `HEADINGS`, as text."""
         out = []
         for line in self.lines:
-            parts = sorted(line.by_vertices.items()) if by_vertices else []
-            named = [(line.target, line.scores), *((f"  {n} vertices", part) for n, part in parts)]
-            out += [(name, *_cells(scores, line.unit)) for name, scores in named]
+            if "seen" in line.scores:
+                continue
+            out.append((line.target, *_cells(_ERRORS, line.scores, line.unit)))
+            for n, part in sorted(line.by_vertices.items()) if by_vertices else ():
+                out.append((f"  {n} vertices", *_cells(_ERRORS, part, line.unit)))
         return out
 
-    def __str__(self) -> str:
-        table = [HEADINGS, *self.rows()]
-        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-        return "\n".join(
-            "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])])
-            for row in table
+    def tables(self, *, by_vertices: bool = False) -> list[list[tuple[str, ...]]]:
+        """The report as text: tables, of which each has its headings first and at least one row.
+
+        The first has the errors of all targets, the second those of the cells of the lowest and
+        the highest predictions, and the third counts and orders of single trainings.
+        """
+        ranks, counts = [], []
+        for line in self.lines:
+            if line.by_rank:
+                ranks.append((line.target, *[""] * len(_RANKS)))
+                for name, part in line.by_rank.items():
+                    ranks.append((f"  {name}", *_cells(_RANKS, part, line.unit)))
+            if "seen" in line.scores:
+                counts.append((line.target, *_cells(_COUNTS, line.scores, line.unit)))
+        tables = (
+            [HEADINGS, *self.rows(by_vertices=by_vertices)],
+            [("by prediction", *_RANKS), *ranks],
+            [("single trainings", *_COUNTS), *counts],
         )
+        return [table for table in tables if len(table) > 1]
+
+    def __str__(self) -> str:
+        return "\n\n".join(map(_aligned, self.tables() or [[HEADINGS]]))
 
 
-def _cells(scores: Mapping[str, float], unit: str) -> Iterator[str]:
-    for name, form in _SHOWN.values():
-        text = f"{scores[name]:{form}}" if name in scores else "-"
-        yield f"{text} {unit}" if unit and name == "mae" and name in scores else text
+def _cells(columns: Mapping[str, str], scores: Mapping[str, float], unit: str) -> Iterator[str]:
+    """The scores as text, in the order of the columns; "-" for those that are unknown."""
+    known = {**scores, "unit": unit, "within": "/".join(_shares(scores))}
+    for template in columns.values():
+        text = template.format_map(_Unknown(known)).strip()
+        yield text if any(map(str.isdigit, text)) else "-"
+
+
+def _shares(scores: Mapping[str, float]) -> Iterator[str]:
+    for name in COVERAGES:
+        yield f"{scores[name]:.3f}".removeprefix("0") if name in scores else "-"
+
+
+class _Unknown(dict[str, Any]):
+    """Formats what it lacks as "-"."""
+
+    def __missing__(self, name: str) -> Any:
+        return self
+
+    def __format__(self, form: str) -> str:
+        return "-"
+
+
+def _aligned(table: list[tuple[str, ...]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    rows = ([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])] for row in table)
+    return "\n".join("  ".join(row).rstrip() for row in rows)
 
 
 # -- intervals ----
@@ -217,6 +277,9 @@ class Scores:
     """Median of predicted over true."""
     coverage: float | None = None
     """Share of true values within their 90 % intervals; None without intervals."""
+    coverage_50: float | None = None
+    coverage_99: float | None = None
+    """The same for 50 and 99 % intervals."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers for a header, without missing ones."""
@@ -245,9 +308,6 @@ def scores(
         raise ConfigError("scores need at least one pair of values")
     error = np.abs(p - t)
     spread = float(((t - t.mean()) ** 2).sum())
-    covered = None
-    if lower is not None and upper is not None:
-        covered = float(np.mean((t >= np.asarray(lower)) & (t <= np.asarray(upper))))
     with np.errstate(divide="ignore", invalid="ignore"):
         return Scores(
             cells=len(t),
@@ -256,14 +316,72 @@ def scores(
             r2=1 - float(((p - t) ** 2).sum()) / spread if spread else math.nan,
             tau=tau,
             bias=float(np.median(p / t)),
-            coverage=covered,
+            coverage=None if lower is None or upper is None else _within(t, lower, upper),
         )
 
 
+def _within(true: NDArray[np.float64], lower: ArrayLike, upper: ArrayLike) -> float:
+    return float(np.mean((true >= np.asarray(lower)) & (true <= np.asarray(upper))))
+
+
+#: Coverages of intervals, by the name of the score of each.
+COVERAGES = {"coverage_50": 0.5, "coverage": 0.9, "coverage_99": 0.99}
+
+
+def metric_scores(name: str, true: ArrayLike, predicted: ArrayLike, std: ArrayLike) -> Scores:
+    """Scores of (n,) predictions of a metric, with the intervals of `bounds`.
+
+    Args:
+        name: the metric.
+        true, predicted, std: in one unit; for costs it may be any.
+    """
+    covered = {
+        score: _within(floats(true), *bounds(name, predicted, std, coverage).T)
+        for score, coverage in COVERAGES.items()
+    }
+    return replace(scores(true, predicted), **covered)
+
+
 def log_scores(true: ArrayLike, predicted: ArrayLike, sd: ArrayLike) -> Scores:
-    """Scores whose intervals follow from standard deviations of log(true / predicted)."""
-    mean, factor = floats(predicted), np.exp(Z90 * floats(sd))
-    return scores(true, mean, mean / factor, mean * factor)
+    """Scores of energies whose intervals follow from deviations of log(true / predicted)."""
+    mean = floats(predicted)
+    return metric_scores("energy_kwh", true, mean, mean * floats(sd))
+
+
+#: Parts of the cells in the order of their predictions: shares from below, or negative from above.
+_PARTS = {"lowest 1 %": 0.01, "highest 5 %": -0.05, "highest 1 %": -0.01}
+
+#: Fewer cells are no statistic.
+LEAST_CELLS = 10
+
+
+def ranked_scores(
+    name: str, true: ArrayLike, predicted: ArrayLike, std: ArrayLike
+) -> dict[str, dict[str, float]]:
+    """Scores of the cells with the lowest 1 %, and the highest 5 and 1 % of the predictions.
+
+    Beside the scores of `metric_scores` they are `offset`, the mean of predicted less true values,
+    `offset_error`, its standard error, and `overlap`, the share of these cells that belong to the
+    same part in the order of the true values. Parts of fewer than ten cells are left out.
+    """
+    arrays = tuple(map(floats, (true, predicted, std)))
+    by_true, by_prediction = (np.argsort(values, kind="stable") for values in arrays[:2])
+    found = {}
+    for part, share in _PARTS.items():
+        cells = round(abs(share) * len(by_true))
+        where = slice(cells) if share > 0 else slice(-cells, None)
+        if cells < LEAST_CELLS:
+            continue
+        chosen = by_prediction[where]
+        off = arrays[1][chosen] - arrays[0][chosen]
+        more = {
+            "offset": off.mean(),
+            "offset_error": off.std(ddof=1) / math.sqrt(cells),
+            "overlap": np.isin(chosen, by_true[where]).mean(),
+        }
+        own = metric_scores(name, *(a[chosen] for a in arrays)).to_json()
+        found[part] = own | {key: round(float(value), 6) for key, value in more.items()}
+    return found
 
 
 def kendall_tau(a: ArrayLike, b: ArrayLike) -> float:

@@ -25,6 +25,8 @@ from naslib_ecnas.quality import (
     bounds,
     kendall_tau,
     log_scores,
+    metric_scores,
+    ranked_scores,
     scores,
     t_quantile,
 )
@@ -50,7 +52,7 @@ def test_a_report_is_printed_as_a_table_and_kept_as_json() -> None:
     with pytest.raises(UnknownMetricError, match="energy, accuracy, got 'power'"):
         QUALITY["power"]
     first, second = QUALITY.rows()
-    assert first == ("energy", "3,448", "0.212 Wh", "1.50", "0.990", "0.966", "0.900")
+    assert first == ("energy", "3,448", "0.212 Wh", "1.50", "0.990", "0.966", "-/.900/-")
     assert second == ("accuracy", "10", *["-"] * 5)
     names = [row[0] for row in QUALITY.rows(by_vertices=True)]
     assert names == ["energy", "  5 vertices", "  6 vertices", "accuracy"]
@@ -62,9 +64,41 @@ def test_a_report_is_printed_as_a_table_and_kept_as_json() -> None:
     assert str(Quality(())).split() == " ".join(HEADINGS).split()
     out = json.loads(json.dumps(QUALITY.to_json(), allow_nan=False))
     assert out[0]["by_vertices"] == PARTS
-    empty = {"unit": "", "by_vertices": {}, "anchor": ""}
+    empty = {"unit": "", "by_vertices": {}, "anchor": "", "by_rank": {}}
     assert out[1] == {"target": "accuracy", "about": "synthetic", "scores": {"cells": 10}, **empty}
     assert Quality.from_json(out) == QUALITY
+
+
+def test_a_report_has_tables_of_errors_of_ranks_and_of_single_trainings() -> None:
+    covered = {"coverage_50": 0.5123, "coverage": 1.0, "coverage_99": 0.99}
+    part = {"cells": 48, "mae": 0.0217, "offset": -0.0012, "offset_error": 0.0034, "overlap": 0.5}
+    counted = {"cells": 9, "expected": 27.0, "expected_error": 5.2, "seen": 28}
+    lines = (
+        QualityLine("accuracy", "synthetic", "", covered, by_rank={"lowest 1 %": part | covered}),
+        QualityLine("failures", "synthetic", "", counted),
+        QualityLine("order", "synthetic", "", {"cells": 9, "expected": 0.61234, "seen": 0.6}),
+    )
+    errors, ranks, counts = Quality(lines).tables()
+    assert errors == [HEADINGS, ("accuracy", *["-"] * 5, ".512/1.000/.990")]
+    assert ranks[1] == ("accuracy", *[""] * 6)
+    found = dict(zip(ranks[0], ranks[2], strict=True))
+    assert found == {
+        "by prediction": "  lowest 1 %",
+        "cells": "48",
+        "MAE": "0.0217",
+        "predicted - true": "-0.0012 +- 0.003",
+        "tau": "-",
+        "overlap": "0.50",
+        "in 50/90/99 %": ".512/1.000/.990",
+    }
+    assert counts[1:] == [
+        ("failures", "9", "27 +- 5.2", "28"),
+        ("order", "9", "0.6123 +- -", "0.6"),
+    ]
+    parts = str(Quality(lines)).split("\n\n")
+    assert [text.split("\n")[1][:8] for text in parts] == ["accuracy", "accuracy", "failures"]
+    assert Quality(lines[1:]).tables() == [counts]
+    assert Quality.from_json(Quality(lines).to_json()) == Quality(lines)
 
 
 @pytest.fixture
@@ -101,7 +135,8 @@ def test_shipped_reports_fit_a_terminal() -> None:
     assert len(quality) >= 12
     text = str(quality)
     assert max(map(len, text.splitlines())) <= 100
-    assert text.count("\n") == len(quality)
+    tables = quality.tables()
+    assert text.count("\n") == sum(map(len, tables)) + len(tables) - 2
     for line in quality:
         assert line.scores["cells"] >= 10, line.target
         assert line.about, line.target
@@ -231,11 +266,33 @@ def test_scores_in_closed_form() -> None:
         with pytest.raises(ConfigError, match=message):
             scores(wrong, wrong)
     # With a deviation of the logarithm, the intervals are by a factor, here 1.5 either way.
-    by_log = log_scores([1, 2, 4], [2, 2, 3], np.log(1.5) / 1.645)
+    by_log = log_scores([1, 2, 4], [2, 2, 3], np.full(3, np.log(1.5) / 1.645))
     assert (by_log.mae, by_log.coverage) == (found.mae, pytest.approx(2 / 3))
+    # Errors of 0, 1, 2 and 5 deviations; those of fractions are within .63, 1.645 and 2.88.
+    true = np.array([0.5, 0.51, 0.52, 0.55])
+    many = metric_scores("test_accuracy", true, np.full(4, 0.5), np.full(4, 0.01))
+    assert (many.coverage_50, many.coverage, many.coverage_99) == (0.25, 0.5, 0.75)
+    assert many.mae == pytest.approx(0.02)
     # Their JSON has numbers only.
     odd = scores([0, 0], [1, 1])
     assert math.isinf(odd.mape)
     assert math.isnan(odd.r2)
     text = json.dumps(odd.to_json(), allow_nan=False)
     assert json.loads(text) == {"cells": 2, "mae": 1.0}
+
+
+def test_scores_of_the_lowest_and_highest_in_closed_form() -> None:
+    """Of 1,000 cells in order; the ten lowest are predicted too high, twenty of others swapped."""
+    true = np.linspace(0.3, 0.9, 1000)
+    predicted = true.copy()
+    predicted[:10] += 0.0019
+    predicted[[*range(940, 960)]], predicted[[*range(960, 980)]] = true[960:980], true[940:960]
+    found = ranked_scores("test_accuracy", true, predicted, np.full(1000, 0.0005))
+    assert list(found) == ["lowest 1 %", "highest 5 %", "highest 1 %"]
+    low, five, one = found.values()
+    assert (low["cells"], low["overlap"]) == (10, pytest.approx(0.8))
+    assert (five["cells"], five["overlap"]) == (50, pytest.approx(0.8))
+    assert five["offset"] == pytest.approx(10 * 20 * 0.6 / 999 / 50, abs=1e-6)
+    assert (one["mae"], one["offset"], one["tau"], one["coverage_99"]) == (0, 0, 1, 1)
+    for cells, parts in ((400, ["highest 5 %"]), (100, [])):
+        assert list(ranked_scores("test_accuracy", *[true[:cells]] * 3)) == parts

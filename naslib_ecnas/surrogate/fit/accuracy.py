@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from naslib_ecnas.files import to_plain
 from naslib_ecnas.progress import Progress
-from naslib_ecnas.quality import Z90, QualityLine
+from naslib_ecnas.quality import QualityLine
 from naslib_ecnas.surrogate.features import features
 from naslib_ecnas.surrogate.fit.graph_network import fit_graph_network
 from naslib_ecnas.surrogate.fit.reference import (
@@ -271,10 +271,10 @@ def _quality(
         return np.stack([np.interp(score[mine], at, curve) for curve in found], axis=1)
 
     mean, std = out_of_fold(half, predicted).T
-    ends = (mean - Z90 * std, mean + Z90 * std)
+    metric = "test_accuracy" if name.startswith("test") else "validation_accuracy"
     about = "held out from a first run of the fit"
     anchor = _ANCHORS.get(name, "")
-    return quality(name, rows, accuracy, mean, *ends, unit="", about=about, anchor=anchor)
+    return quality(name, rows, metric, accuracy, mean, std, unit="", about=about, anchor=anchor)
 
 
 def _test_less_validation(both: list[Measured]) -> Array:

@@ -13,7 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naslib_ecnas.progress import Progress, silent
-from naslib_ecnas.quality import QualityLine, Scores, scores
+from naslib_ecnas.quality import (
+    LEAST_CELLS,
+    QualityLine,
+    Scores,
+    metric_scores,
+    ranked_scores,
+)
 from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate.features import vertices_of
 from naslib_ecnas.surrogate.fit.reference import optional
@@ -63,7 +69,7 @@ def labelled(rows: NDArray[Any], cells: int, seed: int) -> NDArray[np.int64]:
 
 
 def by_vertices(
-    rows: NDArray[Any], score: Callable[[Mask], Scores], *, least: int = 1
+    rows: NDArray[Any], score: Callable[[Mask], Scores], *, least: int = LEAST_CELLS
 ) -> dict[str, Any]:
     """Scores of a mask for each number of vertices that at least `least` of the (n,) cells have."""
     numbers, cells = np.unique(vertices_of(rows), return_counts=True)
@@ -72,15 +78,32 @@ def by_vertices(
 
 
 def quality(
-    target: str, rows: NDArray[Any], *arrays: Vector, unit: str, about: str, anchor: str = ""
+    target: str,
+    rows: NDArray[Any],
+    metric: str,
+    *arrays: Vector,
+    unit: str,
+    about: str,
+    anchor: str = "",
 ) -> QualityLine:
-    """A line of the quality in a header: scores over all cells and by their vertices.
+    """A line of a report: scores over all cells, by their vertices, and of accuracies by rank.
 
-    `arrays` are (n,) true values, predictions, and lower and upper bounds, as for `scores`.
+    Args:
+        target: its name.
+        rows: (n,) of the cells.
+        metric: the one that is predicted.
+        arrays: (n,) true values, predictions and their standard deviations.
+        unit, about, anchor: as in `QualityLine`.
     """
-    # Fewer than ten cells are no statistic.
-    parts = by_vertices(rows, lambda part: scores(*(a[part] for a in arrays)), least=10)
-    return QualityLine(target, about, unit, scores(*arrays).to_json(), parts, anchor)
+    return QualityLine(
+        target,
+        about,
+        unit,
+        metric_scores(metric, *arrays).to_json(),
+        by_vertices(rows, lambda part: metric_scores(metric, *(a[part] for a in arrays))),
+        anchor,
+        {} if unit else ranked_scores(metric, *arrays),
+    )
 
 
 # -- perceptrons by torch -------------------------------------------------------------------------

@@ -151,14 +151,20 @@ def test_quality_by_vertices() -> None:
     assert count.tolist() == [Cell.from_row(int(row)).vertices for row in rows]
     true = np.linspace(1, 2, len(rows))
     predicted = np.where(count == 6, 1.1, 0.9) * true
-    ends = 0.95 * true, 1.2 * true
-    found = quality("time", rows, true, predicted, *ends, unit="s", about="made up")
+    arrays = ("training_time_s", true, predicted, 0.1 * predicted)
+    found = quality("time", rows, *arrays, unit="s", about="made up")
     assert (found.target, found.unit, found.about) == ("time", "s", "made up")
     assert found.scores["cells"] == len(rows)
     assert found.scores["mape"] == pytest.approx(10, abs=1e-4)
     assert found.scores["mae"] == pytest.approx(0.1 * true.mean(), abs=1e-5)
-    assert found.scores["coverage"] == pytest.approx(1.0)
+    # Errors of log(1.1) and -log(.9) are 1 standard deviation; 50 % are within .59 of it.
+    assert [found.scores[f"coverage{end}"] for end in ("_50", "", "_99")] == [0, 1, 1]
     # Fewer than ten cells are no statistic.
     assert set(found.by_vertices) == {"6"}
     assert found.by_vertices["6"]["bias"] == pytest.approx(1.1)
     assert found.by_vertices["6"]["cells"] == 20
+    assert not found.by_rank
+    rows = np.arange(2600, 3600)
+    true = np.linspace(0.5, 0.9, len(rows))
+    accuracy = quality("", rows, "test_accuracy", true, true, true, unit="", about="")
+    assert [part["cells"] for part in accuracy.by_rank.values()] == [10, 50, 10]
