@@ -20,7 +20,7 @@ from naslib_ecnas.data.arrays import ArrayFile, write_arrays
 from naslib_ecnas.errors import FormatError
 from naslib_ecnas.surrogate import shipped
 from naslib_ecnas.surrogate.exact import Layers, exp, interpolated, log, weighted_sum
-from naslib_ecnas.surrogate.features import COSTS
+from naslib_ecnas.surrogate.features import COSTS, FEATURES
 
 Matrix = NDArray[np.float32]
 Array = NDArray[np.float64]
@@ -230,11 +230,14 @@ class TimeModel(Model):
 
 #: Index of the test accuracy at the last budget, which follows the outputs of the budgets.
 _TEST = len(BUDGETS)
+#: Feature that counts the operations of a cell.
+_OPERATIONS = [feature.name for feature in FEATURES].index("vertices")
 
 
 @dataclass(frozen=True)
 class AccuracyModel(Model):
-    """Accuracies in NAS-Bench-101's sense: means over trainings that differ by their seed.
+    """Accuracies in NAS-Bench-101's sense: means over trainings that differ by their seed
+    and did not fail.
 
     A perceptron ranks the cells: it predicts a normal score for every budget. One curve maps the
     score to the mean accuracy of held-out cells with this score, another one to the standard
@@ -252,6 +255,9 @@ class AccuracyModel(Model):
     test_less_validation: Array
     """(4, 2) at each budget, mean and standard deviation of test less validation accuracy in
     trainings that have both; the last is not used."""
+    excess: Array
+    """(k, 4) what validation accuracies by the curves are too high by at each budget, for cells of
+    0 to k - 1 operations."""
 
     def predict(self, x: NDArray[Any]) -> tuple[Array, Array, Array, Array]:
         """Accuracies of (n, k) features at 4, 12, 36, 108 epochs, as fractions.
@@ -270,6 +276,9 @@ class AccuracyModel(Model):
         for k in range(len(self.score)):
             mean[:, k] = interpolated(z[:, k], self.score[k], self.accuracy[k])
             std[:, k] = interpolated(z[:, k], self.score[k], self.deviation[k])
+        if len(self.excess):
+            few = np.minimum(x[:, _OPERATIONS].astype(np.int64), len(self.excess))
+            mean[:, :_TEST] -= np.append(self.excess, np.zeros((1, _TEST)), axis=0)[few]
         less, spread = self.test_less_validation.T
         test = np.clip(mean[:, :_TEST] + less, 0, 1)
         test_std = np.sqrt(std[:, :_TEST] ** 2 + spread**2)

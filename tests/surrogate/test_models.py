@@ -196,7 +196,8 @@ def accuracy_model(step: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0, 1.0)) -> Accur
     """Output k is `step[k]` times the single input."""
     layer = (np.array([step], dtype=np.float32), np.zeros(5, dtype=np.float32))
     ranks = Perceptron(np.zeros(1, dtype=np.float32), np.ones(1, dtype=np.float32), (layer,))
-    return AccuracyModel(ranks, np.tile([-1.0, 0.0, 2.0], (5, 1)), ACCURACY, DEVIATION, LESS)
+    none = np.zeros((0, 4))
+    return AccuracyModel(ranks, np.tile([-1.0, 0.0, 2.0], (5, 1)), ACCURACY, DEVIATION, LESS, none)
 
 
 def at(*inputs: float) -> np.ndarray:
@@ -235,6 +236,18 @@ def test_test_accuracy_is_the_shifted_validation_accuracy_except_at_the_last_bud
     less[:3, 0] = -0.4
     low = replace(accuracy_model(), test_less_validation=less)
     np.testing.assert_allclose(low.predict(at(-1))[2][0, :3], 0)
+
+
+def test_cells_of_few_operations_have_an_excess_subtracted(x: np.ndarray) -> None:
+    shipped = AccuracyModel.from_arrays(Weights.shipped("accuracy").arrays)
+    assert shipped.excess.shape == (3, 4)
+    plain = replace(shipped, excess=np.zeros((0, 4)))
+    few = np.array([0, 1, 6, 7, 90, 91, 2531])  # 0, 1, 1, 2, 2, 3 and 3 operations
+    (found, _, test, _), (usual, _, shifted, _) = shipped.predict(x[few]), plain.predict(x[few])
+    wanted = np.append(shipped.excess, np.zeros((1, 4)), axis=0)[[0, 1, 1, 2, 2, 3, 3]]
+    np.testing.assert_allclose(usual - found, wanted, atol=1e-12)
+    np.testing.assert_allclose((shifted - test)[:, :3], wanted[:, :3], atol=1e-12)
+    np.testing.assert_array_equal(shifted[:, 3], test[:, 3])
 
 
 def test_the_shipped_accuracies_are_fractions(x: np.ndarray) -> None:

@@ -6,6 +6,10 @@ is distilled into one perceptron. A first run holds a fifth of the cells out: th
 from score to accuracy, the intervals and the quality in the header. The second run, which ships,
 is fitted on all.
 
+The low ends of the curves at 108 epochs, up to the score that 3 % of the cells are below, are
+fitted to all cells. Trainings that failed are left out of these.
+The networks know few cells of up to four vertices; what they are off on average is subtracted.
+
 The validation accuracies at 108 epochs of the source are the largest of three trainings, which
 exceeds the mean the more, the larger the error. The mean is estimated as max - k (1 - max), with k
 fitted on the published records that have all three.
@@ -20,13 +24,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from naslib_ecnas.data.convert import converted
+from naslib_ecnas.data.table import Table
 from naslib_ecnas.files import to_plain
 from naslib_ecnas.progress import Progress
 from naslib_ecnas.quality import QualityLine
-from naslib_ecnas.surrogate.features import features
+from naslib_ecnas.surrogate.features import features, vertices_of
 from naslib_ecnas.surrogate.fit.graph_network import fit_graph_network
 from naslib_ecnas.surrogate.fit.reference import (
     FIVE_VERTICES,
+    FOUR_VERTEX_MEANS,
     FOUR_VERTICES,
     RECORDS,
     TEST,
@@ -139,6 +146,114 @@ def _through_blocks(score: Array, steps: Array, least: int) -> tuple[Array, Arra
     )
 
 
+# -- the low ends, and small cells ----------------------------------------------------------------
+
+#: Share of the cells whose curves at 108 epochs are fitted to all cells.
+_LOW = 0.03
+
+#: Fewest cells of a knot there, and of a deviation; knots are the closer, the lower.
+_LEAST_MEAN, _LEAST_DEVIATION = 6, 24
+
+#: Accuracy below which all trainings of a cell failed.
+_FAILED = 0.2
+
+#: Test accuracy of a failed training, and the least accuracy in whose place it shows in a mean.
+_FAILED_TEST, _SHOWN = 0.1, 0.75
+
+
+def with_low_ends(
+    weights: Weights, folder: str | PathLike[str], *, limit: int | None = None
+) -> Weights:
+    """Weights with the low ends of the curves at 108 epochs and the excess of small cells fitted.
+
+    The perceptron and the rest of the curves stay as they are.
+
+    Raises:
+        UnknownTableError: the folder lacks a file.
+        MissingDependencyError: scikit-learn or pyarrow is not installed.
+    """
+    files = (read_measured(Path(folder) / name).where(slice(limit)) for name in (VALIDATION, TEST))
+    rows, accuracy = _joined(*files, weights.header["shrinkage"])
+    model = AccuracyModel.from_arrays({**weights.arrays, "excess": np.zeros((0, len(BUDGETS)))})
+    score = model.ranks(features(rows))
+    sampled = ~np.isnan(accuracy[:, 0])  # a random sample of the space, other than the test file
+    columns = []
+    for k, (at, mean, deviation) in enumerate(
+        zip(model.score, model.accuracy, model.deviation, strict=True)
+    ):
+        if k >= len(BUDGETS) - 1:
+            cut = float(np.quantile(score[sampled, k], _LOW))
+            above = at > cut
+            upper = [values[above] for values in (at, mean, deviation)]
+            good = accuracy[:, k] > _FAILED  # and not NaN
+            for _ in range(2):
+                low = low_end(score[good, k], accuracy[good, k], cut)
+                low = low[0], np.minimum(low[1], upper[1][0]), low[2]
+                at, mean, deviation = map(np.concatenate, zip(low, upper, strict=True))
+                if k == len(BUDGETS):  # means of three, of which some failed
+                    good &= ~_some_failed(accuracy[:, k], np.interp(score[:, k], at, mean))
+        columns.append((at, mean, deviation))
+    longest = max(len(at) for at, _, _ in columns)
+    names = ("score", "accuracy", "deviation")
+    padded = [np.pad(np.stack(c), ((0, 0), (0, longest - len(c[0]))), mode="edge") for c in columns]
+    found = dict(zip(names, np.stack(padded, axis=1).astype(np.float32).astype(float), strict=True))
+    excess = _small_excess(AccuracyModel.from_arrays({**model.to_arrays(), **found}), folder)
+    return Weights(weights.header, {**weights.arrays, **found, "excess": excess})
+
+
+def _some_failed(mean: Array, usual: Array) -> NDArray[np.bool_]:
+    """(n,) whether one or two of three trainings failed, by their (n,) means and predictions."""
+    mixed = [(3 - failed) / 3 * usual + failed / 3 * _FAILED_TEST for failed in (1, 2)]
+    nearer = np.min([np.abs(mean - value) for value in mixed], axis=0) < np.abs(mean - usual)
+    return np.asarray(nearer & (mean < usual) & (usual > _SHOWN))
+
+
+def low_end(score: Array, accuracy: Array, cut: float) -> tuple[Array, Array, Array]:
+    """Knots, means and standard deviations of a curve for scores below `cut`.
+
+    Knots are means over blocks of cells, of which each has a quarter as many as all below it.
+
+    Args:
+        score, accuracy: (n,) of cells.
+        cut: the greatest score that matters.
+    """
+    isotonic = optional("sklearn.isotonic", "scikit-learn").IsotonicRegression()
+    order = np.argsort(score)[: np.count_nonzero(score < cut)]
+    score, accuracy = score[order], accuracy[order]
+    blocks = _growing(len(score), _LEAST_MEAN, 0.25)
+    knots, mean = (np.array([v[block].mean() for block in blocks]) for v in (score, accuracy))
+    mean = isotonic.fit_transform(knots, mean, sample_weight=[len(block) for block in blocks])
+    off = np.abs(accuracy - np.interp(score, knots, mean))
+    wide = _growing(len(score), _LEAST_DEVIATION, 0.5)
+    centres = [score[block].mean() for block in wide]
+    return knots, mean, np.interp(knots, centres, [conformal_sd(off[block]) for block in wide])
+
+
+def _growing(cells: int, least: int, growth: float) -> list[NDArray[np.int64]]:
+    """Blocks of successive numbers below `cells`: `growth` times the numbers before, or `least`."""
+    starts = [0]
+    while (size := max(least, int(growth * starts[-1]))) * 2 <= cells - starts[-1]:
+        starts.append(starts[-1] + size)
+    return np.split(np.arange(cells), starts[1:])
+
+
+#: Cells of a number of vertices count like so many with the mean over all numbers.
+_PRIOR = 6
+
+
+def _small_excess(model: AccuracyModel, folder: str | PathLike[str]) -> Array:
+    """`AccuracyModel.excess` from NAS-Bench-101's means for the cells of up to four vertices."""
+    table = Table.open(converted(Path(folder) / "official" / FOUR_VERTEX_MEANS))
+    rows = np.asarray(table.rows)
+    true = [table.at_budget("validation_accuracy", i)[:, 0] for i in range(len(BUDGETS))]
+    off = model.predict(features(rows))[0] - np.stack(true, axis=1)
+    operations = vertices_of(rows) - 2
+    parts = [off[operations == k] for k in range(operations.max() + 1)]
+    return np.array(
+        [(part.sum(axis=0) + _PRIOR * off.mean(axis=0)) / (len(part) + _PRIOR) for part in parts]
+    )
+
+
 # -- the whole fit --------------------------------------------------------------------------------
 
 NAMES = (*(f"validation accuracy at {b} epochs" for b in BUDGETS), "test accuracy at 108 epochs")
@@ -239,11 +354,13 @@ def fit_accuracy(
     # Seven digits are enough.
     at, mean, std = (np.stack(curve).astype(np.float32).astype(np.float64) for curve in found)
     arrays = {
-        **AccuracyModel(final, at, mean, std, _test_less_validation(both)).to_arrays(),
+        **AccuracyModel(
+            *(final, at, mean, std, _test_less_validation(both)), np.zeros((0, len(BUDGETS)))
+        ).to_arrays(),
         "fitted_rows": np.unique(rows[~np.isnan(accuracy[:, 0])]).astype(np.int32),
         "fitted_rows_test": np.unique(rows[~np.isnan(accuracy[:, 4])]).astype(np.int32),
     }
-    return Weights(header, arrays)
+    return with_low_ends(Weights(header, arrays), folder, limit=limit)
 
 
 def _joined(validation: Measured, test: Measured, k: float) -> tuple[NDArray[np.int64], Array]:

@@ -35,6 +35,9 @@ FOUR_VERTICES = "measured_4v_rtx6000_3repeats.parquet"
 VALIDATION = "nasbench101_validation_30001cells.parquet"
 TEST = "nasbench101_test108_12959cells.parquet"
 RECORDS = "nasbench101_full_records_52cells.parquet"
+TIMES = "official_7v_training_times.parquet"
+#: Its accuracies are means of NAS-Bench-101's trainings.
+FOUR_VERTEX_MEANS = "energy_4V9E_linscale.tfrecord"
 
 
 def optional(module: str, package: str = "", feature: str = "fitting a surrogate") -> Any:

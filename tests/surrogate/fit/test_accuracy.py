@@ -19,9 +19,11 @@ from naslib_ecnas.surrogate.fit import accuracy as module
 from naslib_ecnas.surrogate.fit.accuracy import (
     curves,
     fit_accuracy,
+    low_end,
     mean_of_largest,
     normal_scores,
     shrinkage,
+    with_low_ends,
 )
 from naslib_ecnas.surrogate.fit.reference import (
     FIVE_VERTICES,
@@ -33,7 +35,7 @@ from naslib_ecnas.surrogate.fit.reference import (
     read_measured,
 )
 from naslib_ecnas.surrogate.fit.student import held_out
-from naslib_ecnas.surrogate.models import AccuracyModel
+from naslib_ecnas.surrogate.models import AccuracyModel, Weights
 
 # -- normal scores and curves --------------------------------------------------------------------
 
@@ -140,6 +142,49 @@ def test_curves_of_few_equal_or_useless_scores() -> None:
     np.testing.assert_allclose(mean, accuracy.mean(), atol=1e-6)
 
 
+# -- low ends ------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("sklearn")
+def test_a_low_end_has_the_closer_knots_the_fewer_cells_are_below() -> None:
+    blocks = module._growing(200, 6, 0.25)
+    assert [len(block) for block in blocks] == [6, 6, 6, 6, 6, 7, 9, 11, 14, 17, 22, 27, 63]
+    np.testing.assert_array_equal(np.concatenate(blocks), np.arange(200))
+    assert [len(block) for block in module._growing(11, 6, 0.25)] == [11]
+    rng = np.random.default_rng(0)
+    score = rng.normal(size=20_000)
+    true = np.where(score > -2, 0.8, 0.8 + 0.3 * (score + 2))  # falls below -2
+    accuracy = true + rng.normal(size=20_000) * 0.02
+    knots, mean, deviation = low_end(score, accuracy, cut=-1.9)
+    assert knots.max() < -1.9
+    assert (np.diff(mean) >= 0).all()
+    np.testing.assert_allclose(mean, np.interp(knots, np.sort(score), np.sort(true)), atol=0.03)
+    np.testing.assert_allclose(deviation[3:], 0.02, atol=0.01)  # the lowest blocks are wide
+
+
+def test_failures_show_in_means_of_three() -> None:
+    usual = np.array([0.9] * 5 + [0.6] * 2)
+    mean = np.array([0.9, 0.8, 0.63, 0.37, 0.95, 0.43, 0.3])
+    wanted = [False, False, True, True, False, False, False]
+    assert module._some_failed(mean, usual).tolist() == wanted
+
+
+@pytest.mark.usefixtures("sklearn")
+def test_the_shipped_low_ends_and_excess_are_fitted_to_what_was_published(reference: Path) -> None:
+    weights = Weights.shipped("accuracy")
+    again = with_low_ends(weights, reference)
+    for name in ("score", "accuracy", "deviation", "excess"):
+        np.testing.assert_allclose(again.arrays[name], weights.arrays[name], atol=1e-6)
+    # The lowest hundredth, by the prediction, of cells of which a training did not fail.
+    data = read_measured(reference / VALIDATION)
+    true = mean_of_largest(data["val_acc_108_max_of_repeats"], weights.header["shrinkage"])
+    mean, std, _, _ = AccuracyModel.from_arrays(weights.arrays).predict(features(data.rows))
+    low = (mean[:, 3] <= np.quantile(mean[:, 3], 0.01)) & (true > 0.2)
+    off = np.abs(true - mean[:, 3])[low]
+    assert off.mean() < 0.025
+    assert 0.85 <= (off <= Z90 * std[low, 3]).mean() <= 0.95
+
+
 # -- parts of the fit ----------------------------------------------------------------------------
 
 
@@ -198,6 +243,7 @@ def test_a_tiny_fit_of_published_records(
         # The budgets of the repeats are in blocks of cells; every one has to be there.
         few = None if name in (RECORDS, FOUR_VERTICES) else 1000
         parquet.write_table(parquet.read_table(reference / name).slice(0, few), tmp_path / name)
+    (tmp_path / "official").symlink_to(reference / "official")
     weights = fit_accuracy(tmp_path, progress=reports, **TINY)  # type: ignore[arg-type]
     assert reports == [(done, 4) for done in range(5)]  # twice, a network and a student
     validation, test = (read_measured(tmp_path / name) for name in (VALIDATION, TEST))
@@ -211,7 +257,9 @@ def test_a_tiny_fit_of_published_records(
     assert np.max(predicted) <= 1
     assert abs(np.median(predicted[0][:, 3]) - np.median(last)) < 0.02
     score, accuracy, deviation = (weights.arrays[n] for n in ("score", "accuracy", "deviation"))
-    assert score.shape == accuracy.shape == deviation.shape == (5, 101)
+    assert score.shape == accuracy.shape == deviation.shape
+    assert 101 <= score.shape[1] <= 110
+    assert weights.arrays["excess"].shape == (3, 4)
     assert (np.diff([score, accuracy]) >= 0).all()
     assert (deviation > 0).all()
     header = weights.header
