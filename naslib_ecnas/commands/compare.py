@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from naslib_ecnas.commands.options import JSON, add_table_options, chosen, command, table_options
-from naslib_ecnas.console import print_json, print_table, progress, split_words
+from naslib_ecnas.console import counted, print_json, print_table, progress, split_words
 from naslib_ecnas.errors import ConfigError, MissingDependencyError
 
 if TYPE_CHECKING:
     from naslib_ecnas.comparison.results import Summary
+    from naslib_ecnas.comparison.worlds import WorldRanking
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -37,6 +38,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--epochs", "E", "training budget that is compared (the largest)", type=int)
     about = "methods see single noisy trainings; results are measured by the tables' means"
     add("--noise", help=about)
+    about = "run in worlds of modelled tables, too: how many, or which: 3,7. Says in how many of "
+    about += "them a ranking of the methods holds"
+    add("--worlds", "N", about)
     add("--jobs", "N", "runs in parallel (%(default)s)", default=1)
     about = "run as jobs of a cluster, through submitit"
     add("--cluster", help=about, choices=("slurm", "local"))
@@ -56,6 +60,7 @@ def run(args: argparse.Namespace) -> None:
     for name in ("methods", "tables", "objectives"):
         options[name] = split_words(options[name])
     setting, out = table_options(args), args.out
+    options["worlds"] = () if args.worlds is None else seed_list(args.worlds, "worlds")
     grid = Grid(seeds=seed_list(args.seeds), setting=setting, **options)
     with progress() as shown:
         units = compare(grid, out, progress=shown, **chosen(args, "jobs cluster"))
@@ -71,8 +76,11 @@ def finish(
     """
     from naslib_ecnas.comparison.results import FILE, gather, summarise
 
-    results = gather(out, units, setting)
+    with progress() as shown:
+        results = gather(out, units, setting, progress=shown)
     results.sheet.write(out / FILE)
+    if len(results.worlds):
+        results.worlds.write(out / "worlds.csv")
     summary = summarise(results)
     summary.write(out)
     if plot:
@@ -99,11 +107,24 @@ def _report(summary: Summary) -> None:
         )
     for note in summary.notes:
         print(f"\n{note}")
+    for ranking in summary.worlds:
+        _report_worlds(ranking)
     print()
 
 
-def seed_list(text: str) -> tuple[int, ...]:
-    """Seeds from `"10"` (seeds 0 to 9) or from a list such as `"3,7,9"`.
+def _report_worlds(ranking: WorldRanking) -> None:
+    worlds = counted(len(ranking.worlds), "world")
+    about = "hypervolume on the table and, median (quartiles), in the worlds; number of worlds in "
+    about += "which a method is the best, and better than another"
+    print(f"\n{ranking.table} and {worlds} as plausible: {about}\n")
+    headings = ("method", "table", "worlds", "best", *(f"> {name}" for name in ranking.methods))
+    print_table(headings, ranking.shown(), right=range(1, len(headings)))
+    order, holds = " > ".join(ranking.methods), ranking.order_holds.tolist()
+    print(f"\n{order}: the first place holds in {holds[0]} of {worlds}, all in {holds[-1]}")
+
+
+def seed_list(text: str, what: str = "seeds") -> tuple[int, ...]:
+    """Seeds (or worlds) from `"10"` (seeds 0 to 9) or from a list such as `"3,7,9"`.
 
     Raises:
         ConfigError: the text is neither.
@@ -116,5 +137,5 @@ def seed_list(text: str) -> tuple[int, ...]:
         numbers = []
     one = len(numbers) == 1 and "," not in text
     if not numbers or (one and numbers[0] < 1):
-        raise ConfigError("seeds must be their number, such as 10, or a list: 3,7,9", value=text)
+        raise ConfigError(f"{what} must be their number, such as 10, or a list: 3,7,9", value=text)
     return seeds_of(numbers[0] if one else numbers)

@@ -93,11 +93,13 @@ class Grid:
     """Further arguments of `load`, such as the device of modelled tables."""
     noise: bool = False
     """Whether methods see single noisy trainings instead of means."""
+    worlds: tuple[int, ...] = ()
+    """Worlds of the tables, which must be modelled ones, in which every method runs as well."""
 
     def __post_init__(self) -> None:
-        for what in ("methods", "tables", "seeds"):
+        for what in ("methods", "tables", "seeds", "worlds"):
             chosen = getattr(self, what)
-            if not chosen or len(set(chosen)) < len(chosen):
+            if not (chosen or what == "worlds") or len(set(chosen)) < len(chosen):
                 raise ConfigError(f"a comparison needs {what}, each once", value=list(chosen))
         for method in self.methods:
             _check_method(method)
@@ -105,14 +107,19 @@ class Grid:
         check_counts(evaluations=self.evaluations)
         for seed in self.seeds:
             check_counts(least=0, seed=seed)
+        for world in self.worlds:
+            check_counts(least=0, world=world)
+        if self.worlds and self.setting.get("world") is not None:
+            message = "worlds are those of the table itself, not of another world"
+            raise ConfigError(message, value=self.setting["world"])
         if len({unit.file for unit in self.units()}) < len(self.units()):
             names = [*self.methods, *self.tables]
             raise ConfigError("methods and tables must differ in letters or digits", value=names)
 
     def units(self) -> list[Unit]:
         """All units, in the order in which they are started."""
-        every = product(self.tables, self.seeds, self.methods)
-        return [Unit(table, method, seed) for table, seed, method in every]
+        every = product(self.tables, (None, *self.worlds), self.seeds, self.methods)
+        return [Unit(table, method, seed, world) for table, world, seed, method in every]
 
     def rules(self) -> dict[str, Any]:
         """The settings that must be equal for runs to be comparable."""
@@ -126,7 +133,7 @@ class Grid:
 
 
 def seeds_of(chosen: int | Sequence[int]) -> tuple[int, ...]:
-    """Seeds 0 to n - 1 for a number n, or the given seeds."""
+    """Seeds (or worlds) 0 to n - 1 for a number n, or the given ones."""
     return tuple(range(chosen)) if isinstance(chosen, int) else tuple(chosen)
 
 
@@ -166,12 +173,16 @@ def compare(
     for bench, objective in product(benchmarks.values(), grid.objectives):
         bench.values(objective, grid.epochs)
         check_noise(bench, grid.noise)
+    checksums = {table: bench.table.checksum for table, bench in benchmarks.items()}
+    for table, world in product(grid.tables, grid.worlds):
+        unit = Unit(table, "", 0, world)
+        checksums[unit.searched] = opened(table, grid.setting, world).table.checksum
     return make_missing(
         partial(_search, grid, out),
         grid.units(),
         out,
         rules=grid.rules(),
-        checksums={table: bench.table.checksum for table, bench in benchmarks.items()},
+        checksums=checksums,
         jobs=jobs,
         cluster=cluster,
         progress=progress,
@@ -181,7 +192,7 @@ def compare(
 def _search(grid: Grid, out: Path, unit: Unit) -> None:
     """Make the search of a unit, and write its run."""
     result = run(
-        opened(unit.table, grid.setting),
+        opened(unit.table, grid.setting, unit.world),
         method_class(unit.method),
         objectives=grid.objectives,
         epochs=grid.epochs,
@@ -189,7 +200,8 @@ def _search(grid: Grid, out: Path, unit: Unit) -> None:
         noise=grid.noise,
         seed=unit.seed,
     )
-    Run.of(result, table=unit.table, method=unit.method).write(out / unit.file)
+    made = Run.of(result, table=unit.table, method=unit.method, world=unit.world)
+    made.write(out / unit.file)
 
 
 def make_missing(
@@ -209,7 +221,7 @@ def make_missing(
         do: makes the run of one unit and writes its file; it must be picklable.
         units: the runs that must be there in the end; they are returned.
         rules: the settings that must be equal for runs to be comparable.
-        checksums: checksum of each table by its name.
+        checksums: checksum of each table by the name that units have `searched`.
         out, jobs, cluster, progress: see `compare`, also for the errors.
     """
     check_counts(jobs=jobs)
@@ -231,7 +243,7 @@ def make_missing(
 
 def _is_there(unit: Unit, out: Path, checksums: Mapping[str, str]) -> bool:
     try:
-        return Run.read(out / unit.file).checksum == checksums[unit.table]
+        return Run.read(out / unit.file).checksum == checksums[unit.searched]
     except FormatError:
         return False
 

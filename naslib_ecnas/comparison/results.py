@@ -7,7 +7,7 @@ comparison ends in the same bytes.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from operator import itemgetter
 from pathlib import Path
@@ -20,8 +20,11 @@ from naslib_ecnas import analysis
 from naslib_ecnas.analysis import PairComparison, PairedScores, Scale
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.comparison.runs import Run, Unit, opened
+from naslib_ecnas.comparison.worlds import COLUMNS as WORLD_COLUMNS
+from naslib_ecnas.comparison.worlds import WorldRanking, rankings
 from naslib_ecnas.errors import ConfigError, MissingDependencyError
 from naslib_ecnas.files import Sheet
+from naslib_ecnas.progress import Progress, silent
 from naslib_ecnas.search.output import optimism_text
 from naslib_ecnas.search.result import SearchResult
 
@@ -61,33 +64,64 @@ class Results:
     """The runs of a comparison."""
 
     runs: dict[Unit, SearchResult]
+    """Those on the tables themselves, not in worlds."""
     benchmarks: dict[str, Benchmark]
     yardsticks: dict[str, Yardstick]
-    """By table."""
+    """By table, or by table and world as `Unit.searched`."""
     sheet: Sheet
     """`COLUMNS` for each run at each checkpoint: what had been spent by then, and for the front
     found by then the hypervolume (as a share of the true front's, 0 to 1, with the reference
     `nadir`), the same with the reference `worst`, IGD+ and the additive epsilon (0 is best)."""
+    worlds: Sheet = field(default_factory=partial(Sheet.of, WORLD_COLUMNS, ()))
+    """For each run in a world the same at its end, by the true front of the world."""
 
 
-def gather(out: Path, units: Sequence[Unit], setting: dict[str, Any]) -> Results:
-    """Read the runs of a comparison in a folder; `setting` holds further arguments of `load`.
+def gather(
+    out: Path, units: Sequence[Unit], setting: dict[str, Any], *, progress: Progress | None = None
+) -> Results:
+    """Read the runs of a comparison in a folder.
+
+    Args:
+        setting: further arguments of `load`.
+        progress: receives the number of runs that were read.
 
     Raises:
         FormatError: a run is missing or damaged.
         ProvenanceError: a run searched another version of its table.
     """
-    benchmarks = {name: opened(name, setting) for name in sorted({unit.table for unit in units})}
+    report = progress or silent
+    benchmarks: dict[str, Benchmark] = {}
     runs: dict[Unit, SearchResult] = {}
     yardsticks: dict[str, Yardstick] = {}
     lines: list[tuple[Any, ...]] = []
-    for unit in sorted(units):
-        run, bench = Run.read(out / unit.file), benchmarks[unit.table]
-        runs[unit] = run.result(bench)
-        if unit.table not in yardsticks:
-            yardsticks[unit.table] = Yardstick.of(bench, run.objectives, run.budget)
-        lines += _lines(unit, runs[unit], yardsticks[unit.table])
-    return Results(runs, benchmarks, yardsticks, Sheet.of(COLUMNS, lines))
+    in_worlds: list[tuple[Any, ...]] = []
+    # One world after the other: its columns are not kept.
+    for done, unit in enumerate(sorted(units, key=_by_world), start=1):
+        run, bench = Run.read(out / unit.file), opened(unit.table, setting, unit.world)
+        result = run.result(bench)
+        if unit.searched not in yardsticks:
+            yardsticks[unit.searched] = Yardstick.of(bench, run.objectives, run.budget)
+        if unit.world is None:
+            benchmarks[unit.table], runs[unit] = bench, result
+            lines += _lines(unit, result, yardsticks[unit.table])
+        else:
+            in_worlds.append(_in_world(unit, result, yardsticks[unit.searched]))
+        report("reading runs", done, len(units), unit="runs")
+    sheets = Sheet.of(COLUMNS, lines), Sheet.of(WORLD_COLUMNS, in_worlds)
+    return Results(runs, benchmarks, yardsticks, *sheets)
+
+
+def _by_world(unit: Unit) -> tuple[Any, ...]:
+    return unit.table, -1 if unit.world is None else unit.world, unit.method, unit.seed
+
+
+def _in_world(unit: Unit, result: SearchResult, yardstick: Yardstick) -> tuple[Any, ...]:
+    found, scale = result.front_values, yardstick.scale
+    return (
+        *(unit.table, unit.world, unit.method, unit.seed),
+        *(result.spent.evaluations, result.spent.energy_kwh),
+        *(scale.hypervolume(found), analysis.igd_plus(found, yardstick.front, scale)),
+    )
 
 
 def _lines(unit: Unit, result: SearchResult, yardstick: Yardstick) -> Iterator[tuple[Any, ...]]:
@@ -163,6 +197,8 @@ class Summary:
     tests: tuple[dict[str, Any], ...]
     """Tests of every pair of methods over all tables and seeds (`PairComparison`)."""
     notes: tuple[str, ...]
+    worlds: tuple[WorldRanking, ...] = ()
+    """In how many worlds the ranking of each modelled table holds, if runs are in worlds."""
 
     def by_table(self) -> dict[str, list[Line]]:
         """The lines of each table, the best method first."""
@@ -178,13 +214,18 @@ class Summary:
             "mean_ranks": self.ranks,
             "tests": list(self.tests),
             "notes": list(self.notes),
+            "worlds": [ranking.document() for ranking in self.worlds],
         }
 
     def write(self, out: Path) -> None:
-        """Write `summary.csv`, `ranks.csv` and, for two methods or more, `tests.csv`."""
+        """Write `summary.csv`, `ranks.csv`, for two methods or more `tests.csv`, and for runs in
+        worlds `world-methods.csv` and `world-pairs.csv`."""
         lines = [asdict(line) for line in self.lines]
         ranks = [{"method": name, "mean_rank": rank} for name, rank in self.ranks.items()]
-        for name, records in (("summary", lines), ("ranks", ranks), ("tests", self.tests)):
+        sheets = {"summary": lines, "ranks": ranks, "tests": self.tests}
+        sheets["world-methods"] = [line for each in self.worlds for line in each.lines()]
+        sheets["world-pairs"] = [pair for each in self.worlds for pair in each.pairs()]
+        for name, records in sheets.items():
             if records:
                 rows = [list(record.values()) for record in records]
                 Sheet.of(list(records[0]), rows).write(out / f"{name}.csv")
@@ -213,7 +254,8 @@ def summarise(results: Results) -> Summary:
     notes += _optimism(results)
     scores = _scores(last.values())
     pairs = tuple(asdict(test) for test in _tests(scores, notes))
-    return Summary(tuple(lines), _ranks(scores), pairs, tuple(dict.fromkeys(notes)))
+    worlds = rankings(results.sheet, results.worlds)
+    return Summary(tuple(lines), _ranks(scores), pairs, tuple(dict.fromkeys(notes)), worlds)
 
 
 def _optimism(results: Results) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,12 +22,16 @@ if TYPE_CHECKING:
 _RUN_FORMAT = "ecnas-run/1"
 
 
-def opened(table: str, setting: Mapping[str, Any]) -> Benchmark:
-    """The benchmark of a table, loaded once in a process; None in `setting` is `load`'s default."""
+def opened(table: str, setting: Mapping[str, Any], world: int | None = None) -> Benchmark:
+    """The benchmark of a table or a world of it, kept in this process for the next calls.
+
+    None in `setting` is `load`'s default.
+    """
+    setting = {**setting, "world": setting.get("world") if world is None else world}
     return _loaded(table, tuple(sorted((k, v) for k, v in setting.items() if v is not None)))
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=4)  # a world of 7v in use takes 40 MB
 def _loaded(table: str, setting: tuple[tuple[str, Any], ...]) -> Benchmark:
     from naslib_ecnas.loading import load
 
@@ -41,6 +45,13 @@ class Unit:
     table: str
     method: str
     seed: int
+    world: int | None = None
+    """Which world of a modelled table; None for the table itself."""
+
+    @property
+    def searched(self) -> str:
+        """Name of the table that it searches: `table`, or the one of its world."""
+        return self.table if self.world is None else f"{self.table}-world-{self.world}"
 
     @property
     def file(self) -> Path:
@@ -48,12 +59,12 @@ class Unit:
         table, method = (
             # Only characters that every file system accepts.
             re.sub(r"[^A-Za-z0-9._+-]+", "-", name).strip(".-") or "-"
-            for name in (self.table, self.method)
+            for name in (self.searched, self.method)
         )
         return Path("runs", table, method, f"seed-{self.seed}.json")
 
     def __str__(self) -> str:
-        return f"{self.method} on {self.table}, seed {self.seed}"
+        return f"{self.method} on {self.searched}, seed {self.seed}"
 
 
 @dataclass(frozen=True)
@@ -71,6 +82,8 @@ class _RunFile:
     epochs: int | tuple[int, ...]
     """One number where all are equal, as for all but multi-fidelity methods."""
     noise: bool = False
+    world: int | None = None
+    table_version: str | None = None
 
     def __post_init__(self) -> None:
         rows, epochs = self.rows, self.epochs
@@ -93,6 +106,8 @@ class Run:
     table: str
     checksum: str
     """SHA-256 of the table's content."""
+    table_version: str | None = field(default=None, kw_only=True)
+    """Version of a modelled table; None if it has none."""
     method: str
     seed: int
     objectives: tuple[str, ...]
@@ -104,14 +119,24 @@ class Run:
     """(n,) budget of each evaluation."""
     noise: bool = False
     """Whether the method saw single trainings, which follow from the seed."""
+    world: int | None = None
+    """Which world of the table; None for the table itself."""
 
     @classmethod
-    def of(cls, result: SearchResult, *, table: str, method: str | None = None) -> Run:
+    def of(
+        cls,
+        result: SearchResult,
+        *,
+        table: str,
+        method: str | None = None,
+        world: int | None = None,
+    ) -> Run:
         """The run of a search's result, with the names that the comparison uses."""
         c = result.config
         name = c.method if method is None else method
         arrays = result.rows, result.epochs
-        return cls(table, c.checksum, name, c.seed, c.objectives, c.epochs, *arrays, c.noise)
+        about = c.checksum, name, c.seed, c.objectives, c.epochs
+        return cls(table, *about, *arrays, c.noise, world, table_version=c.table_version)
 
     def result(self, bench: Benchmark) -> SearchResult:
         """The run's values, costs and front, looked up in its table.
@@ -120,9 +145,9 @@ class Run:
             ProvenanceError: the table's content is not the one that the run searched.
         """
         if self.checksum != bench.table.checksum:
-            message = f"{Unit(self.table, self.method, self.seed)}, searched another version"
+            unit = Unit(self.table, self.method, self.seed, self.world)
             remedy = "repeat the comparison, which makes such runs again"
-            raise ProvenanceError(f"{message} of the table", remedy=remedy)
+            raise other_table(bench, str(unit), self, remedy=remedy)
         names = ("rows", "epochs", "objectives", "method", "seed", "budget", "noise")
         return result_of(bench, **{name: getattr(self, name) for name in names})
 
@@ -155,3 +180,18 @@ class Run:
         rows = np.array(content.pop("rows"), dtype=np.int32)
         epochs = np.array(np.broadcast_to(content.pop("epochs"), rows.shape), dtype=np.int64)
         return cls(rows=rows, epochs=epochs, **content)
+
+
+def other_table(bench: Benchmark, about: str, run: Any, *, remedy: str) -> ProvenanceError:
+    """The error of a run, which `about` names, that searched other values than the benchmark has.
+
+    `run` has the `table`, `table_version` and `checksum` that were searched.
+    """
+    ran, here = run.table_version, bench.table.attributes.get("version")
+    if ran and here and ran != here:
+        message = f"{about}: version {ran} and version {here} of {bench.name} cannot be mixed"
+        return ProvenanceError(message, remedy=remedy)
+    ones = [(run.table, run.checksum), (bench.name, bench.table.checksum)]
+    searched, shown = (f"{name} ({checksum[:12]})" for name, checksum in ones)
+    message = f"{about}: it searched {searched}, another table than {shown}"
+    return ProvenanceError(message, remedy=remedy)

@@ -19,10 +19,12 @@ from naslib_ecnas import analysis
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.comparison.results import Results
 from naslib_ecnas.comparison.runs import Unit
+from naslib_ecnas.comparison.worlds import rankings
 from naslib_ecnas.errors import ConfigError, check_counts
 from naslib_ecnas.figures import drawing
 from naslib_ecnas.figures.drawing import INK, PAGE_WIDTH, Array
 from naslib_ecnas.figures.front import front_panel, steps
+from naslib_ecnas.figures.worlds import LEAST, worlds_figure
 from naslib_ecnas.files import Sheet
 from naslib_ecnas.metrics import OBJECTIVES
 from naslib_ecnas.progress import Progress, silent
@@ -53,8 +55,6 @@ _RADAR_AXES = {
     "T": ("T", "{:.4g} s"),
     "|theta|": (r"log$_{10}|\theta|$", "{:.2f}"),
 }
-#: Smallest missing share of the hypervolume that is drawn; smaller ones are drawn there.
-_LEAST = 1e-4
 #: Panels of anytime curves: cumulative cost on the x axis, and its label.
 _AXES = (("evaluations", "evaluations"), ("energy_kwh", "simulated energy of the search (kWh)"))
 
@@ -321,23 +321,25 @@ def _draw_surfaces(
 
 
 def write_figures(results: Results, out: Path) -> list[Path]:
-    """Write `comparison-TABLE.pdf`, `.svg`, `.png` and the curves as `.csv`, for each table.
+    """Write `comparison-TABLE.pdf`, `.svg`, `.png` and the curves as `.csv`, for each table; and
+    `comparison-TABLE-worlds.pdf`, ... for each with runs in worlds.
 
     Raises:
         MissingDependencyError: matplotlib is not installed.
         StorageError: the folder cannot be written.
     """
     written = []
+    over_worlds = {each.table: each for each in rankings(results.sheet, results.worlds)}
     for table in results.benchmarks:
         stem = out / Unit(table, "comparison", 0).file.parts[1]
         stem = stem.with_name(f"comparison-{stem.name}")
-        written += drawing.save(comparison_figure(results, table), stem, ("pdf", "svg", "png"))
+        drawn = {"": comparison_figure(results, table)}
+        if table in over_worlds:
+            drawn["-worlds"] = worlds_figure(results, over_worlds[table])
+        for part, figure in drawn.items():
+            place = stem.with_name(f"{stem.name}{part}")
+            written += drawing.save(figure, place, ("pdf", "svg", "png"))
         written.append(_curves(results, table).write(stem.with_name(f"{stem.name}.csv")))
-    for ranking in rankings(results.sheet, results.worlds):
-        stem = _stem(out, ranking.table)
-        about = drawing.origins(results.benchmarks[ranking.table], objectives)
-        figure = worlds_figure(ranking, about)
-        written += drawing.save(figure, stem.with_name(f"{stem.name}-worlds"), ("pdf", "svg", "png"))
     return written
 
 
@@ -368,7 +370,7 @@ def comparison_figure(results: Results, table: str) -> Figure:
     caption = (
         f"Table {table}, {config.epochs} epochs, {seeds} seed{'s' if seeds > 1 else ''}. "
         "Left: missing share of the true front's hypervolume (less is better), drawn down to "
-        f"{_LEAST:g}; lines are medians over the seeds, bands quartiles. "
+        f"{LEAST:g}; lines are medians over the seeds, bands quartiles. "
         f"{'Right: front that at least half of the runs attain. ' if two else ''}"
         "Hypervolume with respect to a reference point a tenth of the true front's range beyond "
         f"its nadir. {drawing.origins(results.benchmarks[table], config.objectives)}"
@@ -389,7 +391,7 @@ def _anytime(axes: Axes, bands: dict[str, analysis.AnytimeBand], label: str) -> 
     for place, (method, found) in enumerate(bands.items()):
         colour, line = drawing.line_of(place)
         median, lower, upper = (
-            np.maximum(1.0 - share, _LEAST) for share in (found.median, found.lower, found.upper)
+            np.maximum(1.0 - share, LEAST) for share in (found.median, found.lower, found.upper)
         )
         axes.plot(found.budgets, median, line, color=colour, linewidth=1.1, label=method)
         axes.fill_between(found.budgets, lower, upper, color=colour, alpha=0.15, linewidth=0)

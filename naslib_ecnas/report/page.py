@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naslib_ecnas.benchmark import Benchmark
+from naslib_ecnas.comparison.runs import other_table
 from naslib_ecnas.errors import FormatError, ProvenanceError, UnknownBudgetError, UnknownMetricError
 from naslib_ecnas.files import atomic_write, to_json
 from naslib_ecnas.metrics import metric
@@ -184,6 +185,8 @@ class Page:
 
     table: str
     checksum: str
+    version: str | None
+    """Version of a modelled table."""
     vertices: int
     n_cells: int
     """Cells of the space; the table may hold fewer."""
@@ -240,6 +243,7 @@ def gather(bench: Benchmark, runs: Sequence[Run] = (), *, epochs: int | None = N
     return Page(
         table=bench.name,
         checksum=bench.table.checksum,
+        version=bench.table.attributes.get("version"),
         vertices=bench.space.vertices,
         n_cells=len(bench.space),
         n_held=len(bench.rows),
@@ -255,11 +259,8 @@ def gather(bench: Benchmark, runs: Sequence[Run] = (), *, epochs: int | None = N
 
 def _check(bench: Benchmark, run: Run) -> None:
     if run.checksum != bench.table.checksum:
-        raise ProvenanceError(
-            f"the run {run.label} searched another table ({run.table}, {run.checksum[:12]}) than "
-            f"{bench.name}, {bench.table.checksum[:12]}",
-            remedy="name the runs' table by --table, with the --device, --pue, ... of the search",
-        )
+        remedy = "name the runs' table by --table, with the --device, --pue, ... of the search"
+        raise other_table(bench, f"the run {run.label}", run, remedy=remedy)
     rows = np.concatenate([run.rows, run.front_rows])
     outside = rows[(rows < 0) | (rows >= len(bench.space))]
     if outside.size:
@@ -415,6 +416,7 @@ def html(page: Page) -> str:
         "kinds": escape(_kinds(page)),
         "origins": _origins(page),
         "checksum": escape(page.checksum),
+        "version": "" if page.version is None else f" version {escape(page.version)}",
         "style": style,
         "script": script,
         "data": base64.b64encode(pack(page)).decode("ascii"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -32,6 +32,8 @@ class _Config:
     table: str
     checksum: str
     """SHA-256 of the content of the table that was searched."""
+    table_version: str | None = field(default=None, kw_only=True)
+    """Its version, if it was a modelled one."""
     objectives: tuple[str, ...]
     epochs: int
     evaluations: int
@@ -182,7 +184,7 @@ def _number(value: float | None) -> float:
 
 
 def compared_runs(folder: Path) -> Iterator[tuple[str, SearchResult]]:
-    """Every run of a comparison (or of `ecnas naslib sweep`) with its label.
+    """Every run of a comparison (or of `ecnas naslib sweep`) with its label, but those in worlds.
 
     Raises:
         FormatError: a file of the comparison is damaged.
@@ -195,4 +197,6 @@ def compared_runs(folder: Path) -> Iterator[tuple[str, SearchResult]]:
         raise FormatError("the rules of the comparison are damaged", path=folder / RULES) from error
     for path in sorted((folder / "runs").rglob("seed-*.json")):
         run = ComparedRun.read(path)
+        if run.world is not None:  # each is another table
+            continue
         yield f"{run.method}, seed {run.seed}", run.result(opened(run.table, setting))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,21 @@ def test_noise_is_told(tmp_path: Path, modelled: None, ecnas_: Any) -> None:
     ran = ecnas_(*line, "--no-plot")
     assert ran.code == 0
     assert "random on 4v: seen less true, mean over the front, median over seeds" in ran.out
+
+
+def test_worlds(tmp_path: Path, modelled: None, ecnas_: Any) -> None:
+    pytest.importorskip("matplotlib")
+    out = tmp_path / "out"
+    line = (*LINE, "--tables", "4v", "--seeds", 2, "--out", out, "--worlds", "7,2")
+    ran = ecnas_(*line)
+    assert ran.code == 0
+    assert "4v and 2 worlds as plausible" in ran.out
+    assert re.search(r"^(semoa|random) > (semoa|random): .* of 2 worlds, all in \d$", ran.out, re.M)
+    names = {path.name for path in out.iterdir()}
+    assert {"worlds.csv", "world-methods.csv", "world-pairs.csv"} <= names
+    assert {f"comparison-4v-worlds.{kind}" for kind in ("pdf", "svg", "png")} <= names
+    (found,) = ecnas_.json(*line, "--no-plot")["worlds"]
+    assert (found["worlds"], set(found["order"])) == ([2, 7], {"semoa", "random"})
 
 
 def test_seeds() -> None:

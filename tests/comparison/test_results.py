@@ -16,6 +16,7 @@ from naslib_ecnas.errors import ConfigError, ProvenanceError
 from naslib_ecnas.files import Sheet
 from naslib_ecnas.loading import load
 from naslib_ecnas.search import run
+from naslib_ecnas.surrogate import VERSION
 
 
 def test_the_tidy_lines(grid: Grid, finished: Path) -> None:
@@ -48,9 +49,15 @@ def test_runs_of_any_method_are_gathered(tmp_path: Path) -> None:
         run = Run("4v", checksum, unit.method, 0, names, 108, rows, epochs)
         run.write(tmp_path / unit.file)
         if checksum != bench.table.checksum:
-            with pytest.raises(ProvenanceError, match="another version"):
+            with pytest.raises(ProvenanceError, match="another table"):
                 gather(tmp_path, [unit], {})
-    assert gather(tmp_path, [unit], {}).runs[unit].config.method == "naslib:re/both"
+    (result,) = gather(tmp_path, [unit], {}).runs.values()
+    assert result.config.method == "naslib:re/both"
+    made = Run.of(result, table="4v")
+    assert made.table_version == result.config.table_version == VERSION
+    made = replace(made, checksum="0" * 64, table_version="0")
+    with pytest.raises(ProvenanceError, match=f"version 0 and version {VERSION} of 4v"):
+        made.result(bench)
 
 
 @pytest.mark.usefixtures("modelled")

@@ -25,6 +25,7 @@ from naslib_ecnas.errors import (
     UnknownBudgetError,
     UnknownMetricError,
 )
+from naslib_ecnas.loading import load
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.report.page import (
     MISSING,
@@ -40,6 +41,7 @@ from naslib_ecnas.report.page import (
     write_page,
 )
 from naslib_ecnas.space import Space
+from naslib_ecnas.surrogate import VERSION
 
 # -- content ----------------------------------------------------------------------------------
 
@@ -75,10 +77,15 @@ def test_runs_add_their_objectives_exact_rows_and_budget(six: Benchmark, page: P
         gather(six, epochs=5)
 
 
+@pytest.mark.usefixtures("modelled")
 def test_runs_of_another_table_are_refused(six: Benchmark, page: Page, tmp_path: Path) -> None:
     run = page.runs[0]
     with pytest.raises(ProvenanceError, match="--table"):
         gather(six, [replace(run, checksum="0" * 64)])
+    bench, old = load("4v"), replace(run, checksum="0" * 64, table_version="0")
+    with pytest.raises(ProvenanceError, match=f"{run.label}: version 0 and version .* of 4v"):
+        gather(bench, [old])
+    assert f"<strong>4v</strong> version {VERSION}:" in html(gather(bench))
     for row in (70000, -1):
         with pytest.raises(ProvenanceError, match=str(row)):
             gather(six, [replace(run, rows=np.array([row], dtype=np.int32))])

@@ -1,0 +1,157 @@
+"""In how many worlds of a modelled table a ranking of methods holds.
+
+A ranking that is found on a modelled table may be due to the errors of its models. A world is
+another table that is as plausible, so the share of worlds in which a ranking holds says how far it
+can be trusted. Methods are ranked by the hypervolume at the end of their runs, the median over the
+seeds, with the worlds' own true fronts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from naslib_ecnas.files import Sheet
+
+#: Columns of the results in worlds: a line for each run, at its end.
+COLUMNS = (
+    *("table", "world", "method", "seed", "evaluations", "energy_kwh"),
+    *("hypervolume", "igd_plus"),
+)
+
+_SPREAD = ("hypervolume", "hypervolume_lower", "hypervolume_upper")
+
+Counts = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class WorldRanking:
+    """The methods' hypervolumes on a modelled table and in its worlds."""
+
+    table: str
+    methods: tuple[str, ...]
+    """(m,) from the best to the worst on the table itself."""
+    worlds: tuple[int, ...]
+    """(w,) numbers of the worlds."""
+    on_table: NDArray[np.float64]
+    """(m,) hypervolume on the table itself, median over the seeds."""
+    in_worlds: NDArray[np.float64]
+    """(m, w) the same in each world."""
+
+    @property
+    def better(self) -> Counts:
+        """(m, m) number of worlds in which the first method is better than the second."""
+        found: Counts = (self.in_worlds[:, None] > self.in_worlds[None]).sum(axis=2)
+        return found
+
+    @property
+    def best(self) -> Counts:
+        """(m,) number of worlds in which no other method is better."""
+        found: Counts = (self.in_worlds == self.in_worlds.max(axis=0)).sum(axis=1)
+        return found
+
+    @property
+    def order_holds(self) -> Counts:
+        """(m,) number of worlds in which the table's order holds from its best method down to each.
+
+        The last one counts the worlds in which the whole order holds. Equal methods are in order.
+        """
+        of_the_rest = np.maximum.accumulate(self.in_worlds[::-1])[::-1]
+        leads = self.in_worlds == of_the_rest  # each method against those below it
+        found: Counts = np.logical_and.accumulate(leads).sum(axis=1)
+        return found
+
+    def lines(self) -> Iterator[dict[str, Any]]:
+        """A record for each method, for JSON and CSV."""
+        quartiles = np.quantile(self.in_worlds, (0.5, 0.25, 0.75), axis=1).T.tolist()
+        counts = self.on_table.tolist(), self.best.tolist(), self.order_holds.tolist()
+        for method, spread, on_table, best, holds in zip(
+            self.methods, quartiles, *counts, strict=True
+        ):
+            yield {
+                "table": self.table,
+                "method": method,
+                "hypervolume_on_table": on_table,
+                **dict(zip(_SPREAD, spread, strict=True)),
+                "worlds": len(self.worlds),
+                "best_in": best,
+                "order_holds_in": holds,
+            }
+
+    def shown(self) -> list[tuple[str, ...]]:
+        """Texts for a printed table: of each method its hypervolumes, `best` and `better`."""
+        found = []
+        for i, (line, wins) in enumerate(zip(self.lines(), self.better.tolist(), strict=True)):
+            median, lower, upper = (f"{line[name]:.4f}" for name in _SPREAD)
+            spread = f"{line['hypervolume_on_table']:.4f}", f"{median} ({lower}-{upper})"
+            against = ("" if i == j else str(won) for j, won in enumerate(wins))
+            found.append((line["method"], *spread, str(line["best_in"]), *against))
+        return found
+
+    def pairs(self) -> Iterator[dict[str, Any]]:
+        """A record for each pair of methods, the one that is better on the table first."""
+        count = len(self.worlds)
+        for i, j in zip(*np.triu_indices(len(self.methods), 1), strict=True):
+            wins, losses = int(self.better[i, j]), int(self.better[j, i])
+            yield {
+                "table": self.table,
+                "first": self.methods[i],
+                "second": self.methods[j],
+                "worlds": count,
+                "first_better_in": wins,
+                "equal_in": count - wins - losses,
+                "share_first_better": wins / count,
+            }
+
+    def document(self) -> dict[str, Any]:
+        """The ranking for JSON."""
+        return {
+            "table": self.table,
+            "worlds": list(self.worlds),
+            "order": list(self.methods),
+            "share_order_holds": float(self.order_holds[-1] / len(self.worlds)),
+            "methods": list(self.lines()),
+            "pairs": list(self.pairs()),
+        }
+
+
+def rankings(on_tables: Sheet, in_worlds: Sheet) -> tuple[WorldRanking, ...]:
+    """The ranking of each table that has worlds, over the worlds that all methods have.
+
+    Args:
+        on_tables: `hypervolume` of each `table`, `method` and `seed`; the last line counts.
+        in_worlds: `COLUMNS`.
+    """
+    finals = {(r["table"], r["method"], r["seed"]): r["hypervolume"] for r in on_tables.records()}
+    volumes: dict[tuple[str, int | None, str], list[float]] = {}
+    for (table, method, _), volume in finals.items():
+        volumes.setdefault((table, None, method), []).append(volume)
+    for r in in_worlds.records():
+        volumes.setdefault((r["table"], r["world"], r["method"]), []).append(r["hypervolume"])
+    medians = {key: float(np.median(each)) for key, each in volumes.items()}
+    return tuple(
+        ranking
+        for table in sorted({table for table, world, _ in medians if world is not None})
+        if (ranking := _ranking(table, medians)) is not None
+    )
+
+
+def _ranking(table: str, medians: dict[tuple[str, int | None, str], float]) -> WorldRanking | None:
+    here = {(world, method): v for (name, world, method), v in medians.items() if name == table}
+    on_table = {method: volume for (world, method), volume in here.items() if world is None}
+    methods = sorted(on_table, key=lambda method: (-on_table[method], method))
+    found = {world for world, _ in here if world is not None}
+    worlds = sorted(w for w in found if all((w, method) in here for method in methods))
+    if not methods or not worlds:
+        return None
+    return WorldRanking(
+        table,
+        tuple(methods),
+        tuple(worlds),
+        np.array([on_table[method] for method in methods]),
+        np.array([[here[world, method] for world in worlds] for method in methods]),
+    )
