@@ -122,8 +122,8 @@ class OverEpochs(Model):
     ratio: Array
     """(6,) intercept and slopes of log(E108 / E4)."""
     sd: float
-    """Standard deviation of log(measured / predicted) at 108 epochs for cells not seen, the mean
-    of three runs predicted from the model of 4 epochs."""
+    """Standard deviation of log(measured / predicted) at 108 epochs for single trainings of cells
+    not seen, predicted from the model of 4 epochs."""
     noise: float
     """The same at 4 epochs: mostly of the single measurement, which does not grow with the
     budget."""
@@ -249,19 +249,20 @@ class DeviceModel(Model):
     """(6,) intercept and slopes of log(kWh / s here), or of log(kWh / s on the first GPU) where
     times were not measured."""
     sd: float
-    """Standard deviation of log(measured / predicted) within the calibrated range: the 90 %
-    interval of cross-validation over 1.645."""
+    """Standard deviation of log(measured / predicted) within the calibrated range, for cells of up
+    to `vertices`: the 90 % interval of cross-validation over 1.645."""
     low: Array
     high: Array
     """(5,) range of the descriptors over the calibrated cells."""
     vertices: int
-    """Most vertices with an operation of a calibrated cell."""
+    """Most vertices with an operation of the cells that `sd` is of: of all calibrated ones, or of
+    those that were measured with the least noise."""
     drift: float = 0.03
     """Additional standard deviation for each unit that a descriptor lies outside of the range."""
     beyond: float = 0.035
-    """Additional standard deviation for cells of more vertices than any calibrated one: the error
-    of calibrations on four-vertex cells for five-vertex cells (RTX 6000) and seven-vertex ones
-    (RTX 3090)."""
+    """Additional standard deviation for cells of more vertices. By default the error of
+    calibrations on four-vertex cells for five-vertex cells (RTX 6000) and seven-vertex ones (RTX
+    3090)."""
     span: str = "run"
     """What the energies cover, one of `SPANS`."""
     start_share: float | None = None

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from naslib_ecnas.quality import bounds
 from naslib_ecnas.space import Space
-from naslib_ecnas.surrogate.devices import shipped_descriptors
+from naslib_ecnas.surrogate.calibrate import Measurements
+from naslib_ecnas.surrogate.devices import DeviceModel, shipped_descriptors
 from naslib_ecnas.surrogate.features import features
-from naslib_ecnas.surrogate.fit.devices import fit_devices, fit_shares
-from naslib_ecnas.surrogate.fit.reference import Measured
-from naslib_ecnas.surrogate.models import Weights
+from naslib_ecnas.surrogate.fit.devices import fit_devices, fit_shares, with_small_cells
+from naslib_ecnas.surrogate.fit.reference import FOUR_VERTICES, Measured, read_measured
+from naslib_ecnas.surrogate.modelled import Models, calibration_of
+from naslib_ecnas.surrogate.models import BUDGETS, Weights
+from naslib_ecnas.surrogate.robust import conformal_sd
 
 ROWS = Space(7).sample(np.random.default_rng(1), 400).astype(np.int64)
 SLOPES = np.array([0.3, -0.2, 0.1, 0.05, -0.1])
@@ -46,6 +51,33 @@ def test_a_synthetic_share_is_found() -> None:
         assert score.coverage == pytest.approx(0.9, abs=0.01)
         assert abs(score.bias - 1) < 0.002
         assert score.mae == pytest.approx(noise * (2 / np.pi) ** 0.5, rel=0.15)
+
+
+def test_cells_of_few_vertices_keep_a_deviation_of_their_own() -> None:
+    weights = Weights.shipped("devices")
+    model = replace(DeviceModel.from_weights(weights, "titan-xp"), sd=0.05, vertices=3)
+    rows = np.arange(91)
+    off = np.random.default_rng(0).normal(0, 0.02, 91)
+    few = Measurements.of(rows, model.predict(features(rows))[0] * np.exp(off))
+    found = with_small_cells(model, few)
+    assert found.sd == pytest.approx(conformal_sd(np.abs(off)))
+    assert (found.vertices, found.sd**2 + found.beyond**2) == (2, pytest.approx(0.05**2))
+    mean, std = found.predict(features(np.array([50, 1500])))
+    wanted = np.array([found.sd, 0.05])
+    assert (std / mean >= wanted - 1e-12).all()  # more outside of the calibrated range
+    assert std[0] / mean[0] == pytest.approx(found.sd)
+
+
+def test_single_trainings_of_four_vertex_cells_lie_in_their_intervals(reference: Path) -> None:
+    runs = read_measured(reference / FOUR_VERTICES)
+    calibration, _ = calibration_of("quadro-rtx-6000")
+    found = Models.shipped(calibration).energies(runs.rows, BUDGETS)
+    ends = bounds("energy_kwh", found["energy_kwh"], found["energy_kwh_std"])
+    for i, budget in enumerate(BUDGETS):
+        own = runs["budget_epochs"] == budget
+        energy = runs["final_energy_kwh"][own]
+        inside = (energy >= ends[own, i, 0]) & (energy <= ends[own, i, 1])
+        assert 0.85 <= inside.mean() <= 0.95, budget
 
 
 def test_fitting_again_gives_the_shipped_numbers(reference: Path) -> None:
