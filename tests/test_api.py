@@ -58,7 +58,7 @@ def test_the_page_has_all_public_names_once() -> None:
 
 
 def test_examples_of_the_core_are_true() -> None:
-    parts = ("indicators", "pareto", "scale", "significance")
+    parts = ("bootstrap", "exact", "indicators", "pareto", "scale", "significance", "unpaired")
     for name in ("cell", "nondominated", *(f"analysis.{part}" for part in parts)):
         assert not doctest.testmod(import_module(full(name))).failed, name
 

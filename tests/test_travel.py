@@ -108,6 +108,7 @@ def objects(folder: Path) -> dict[str, Any]:
     runs = [result.front_values, bench.front().values]
     scores = {m: {seed: k + seed * 0.3 for seed in range(8)} for k, m in enumerate("abc")}
     paired = analysis.PairedScores.of(scores, maximise=True)
+    runs_on = analysis.RunScores.of({m: {"4v": [0.1, 0.2]} for m in "ab"}, maximise=True)
     units = comparison.compare(whole["grid"], folder / "compared")
     results = comparison.gather(folder / "compared", units, {})
     with ReplayMeter.of_trace([0, 60], [100, 100]) as meter, meter.window("work"):
@@ -126,6 +127,7 @@ def objects(folder: Path) -> dict[str, Any]:
         "difference": analysis.attainment_difference(runs[:1], runs[1:], names),
         "paired": [paired, analysis.friedman(paired), analysis.mean_ranks(paired)],
         "pairs": analysis.pairwise(paired, rng=np.random.default_rng(0)),
+        "run scores": [runs_on, analysis.compare_runs(runs_on)],
         "compared": [results, comparison.summarise(results), comparison.Run.of(found, table="4v")],
         "clouds": figures.clouds(bench),
         "swaps": figures.swap_effects(bench),

@@ -16,6 +16,22 @@ if TYPE_CHECKING:
     from naslib_ecnas.analysis.attainment import AttainmentSurface as AttainmentSurface
     from naslib_ecnas.analysis.attainment import attainment_difference as attainment_difference
     from naslib_ecnas.analysis.attainment import attainment_surface as attainment_surface
+    from naslib_ecnas.analysis.bootstrap import Estimate as Estimate
+    from naslib_ecnas.analysis.bootstrap import Profile as Profile
+    from naslib_ecnas.analysis.bootstrap import improvements as improvements
+    from naslib_ecnas.analysis.bootstrap import interquartile_mean as interquartile_mean
+    from naslib_ecnas.analysis.bootstrap import interquartile_means as interquartile_means
+    from naslib_ecnas.analysis.bootstrap import median_interval as median_interval
+    from naslib_ecnas.analysis.bootstrap import profiles as profiles
+    from naslib_ecnas.analysis.exact import RankTest as RankTest
+    from naslib_ecnas.analysis.exact import blocks_needed as blocks_needed
+    from naslib_ecnas.analysis.exact import detectable as detectable
+    from naslib_ecnas.analysis.exact import holm as holm
+    from naslib_ecnas.analysis.exact import power as power
+    from naslib_ecnas.analysis.exact import rank_sum_test as rank_sum_test
+    from naslib_ecnas.analysis.exact import runs_needed as runs_needed
+    from naslib_ecnas.analysis.exact import shift_interval as shift_interval
+    from naslib_ecnas.analysis.exact import signed_rank_test as signed_rank_test
     from naslib_ecnas.analysis.indicators import epsilon as epsilon
     from naslib_ecnas.analysis.indicators import epsilon_factor as epsilon_factor
     from naslib_ecnas.analysis.indicators import igd_plus as igd_plus
@@ -37,22 +53,38 @@ if TYPE_CHECKING:
     from naslib_ecnas.analysis.significance import FriedmanTest as FriedmanTest
     from naslib_ecnas.analysis.significance import PairComparison as PairComparison
     from naslib_ecnas.analysis.significance import PairedScores as PairedScores
+    from naslib_ecnas.analysis.significance import Practical as Practical
+    from naslib_ecnas.analysis.significance import critical_difference as critical_difference
     from naslib_ecnas.analysis.significance import friedman as friedman
-    from naslib_ecnas.analysis.significance import holm as holm
+    from naslib_ecnas.analysis.significance import groups as groups
     from naslib_ecnas.analysis.significance import mean_ranks as mean_ranks
-    from naslib_ecnas.analysis.significance import median_interval as median_interval
     from naslib_ecnas.analysis.significance import pairwise as pairwise
+    from naslib_ecnas.analysis.significance import practical as practical
     from naslib_ecnas.analysis.significance import superiority as superiority
+    from naslib_ecnas.analysis.unpaired import RunComparison as RunComparison
+    from naslib_ecnas.analysis.unpaired import RunScores as RunScores
+    from naslib_ecnas.analysis.unpaired import a12 as a12
+    from naslib_ecnas.analysis.unpaired import compare_runs as compare_runs
+    from naslib_ecnas.analysis.unpaired import run_ranks as run_ranks
 
 __all__, __getattr__ = lazily(
     __name__,
     attainment="AttainmentDifference AttainmentSurface attainment_difference attainment_surface",
+    bootstrap=(
+        "Estimate Profile improvements interquartile_mean interquartile_means median_interval "
+        "profiles"
+    ),
+    exact=(
+        "RankTest blocks_needed detectable holm power rank_sum_test runs_needed shift_interval "
+        "signed_rank_test"
+    ),
     indicators="epsilon epsilon_factor igd_plus paper_hypervolume",
     pareto="contributions costs_of extremes hypervolume knee normalised",
     scale="NADIR_MARGIN AnytimeBand Reference Scale anytime band checkpoints common_budgets",
     significance=(
-        "FriedmanTest PairComparison PairedScores friedman holm mean_ranks "
-        "median_interval pairwise superiority"
+        "FriedmanTest PairComparison PairedScores Practical critical_difference friedman groups "
+        "mean_ranks pairwise practical superiority"
     ),
+    unpaired="RunComparison RunScores a12 compare_runs run_ranks",
 )
 __all__ += ["nondominated"]

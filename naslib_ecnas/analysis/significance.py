@@ -1,36 +1,38 @@
-"""Whether methods differ by more than chance: Friedman, Wilcoxon, Holm, effect sizes.
+"""Whether methods differ over tables: mean ranks, Friedman, Wilcoxon, Nemenyi, and a Bayesian test.
 
-The tests and intervals assume that the blocks are independent draws. Seeds on one table are
-independent for that table alone, so what is found over few tables holds for these tables only.
+Blocks must be independent draws of what one wants to speak about. Tables are; the seeds of one
+table are not, and enter as one score of each method. Tables with cells in common, such as 4v and
+5v, or several budgets of one table, tell less than their number says.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Hashable, Mapping
+import math
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from naslib_ecnas.errors import (
-    ConfigError,
-    MissingDependencyError,
-    check_counts,
-    check_numbers,
-    floats,
+from naslib_ecnas.analysis.bootstrap import interquartile_mean, median_interval
+from naslib_ecnas.analysis.exact import (
+    ALPHA,
+    holm,
+    sample,
+    signed_rank_test,
+    smallest_signed_rank_p,
 )
-
-# Resampled values that are held at a time.
-_CHUNK = 1_000_000
+from naslib_ecnas.analysis.unpaired import RunScores
+from naslib_ecnas.errors import ConfigError, check_counts, check_numbers
 
 
 @dataclass(frozen=True, eq=False)
 class PairedScores:
     """One score of each method in each block; only scores of one block are comparable.
 
-    A block is usually a table, a budget and a seed, under which all methods start from the same
-    conditions. Make it by `PairedScores.of`, which refuses scores that are not paired.
+    A block is a table. Make it by `PairedScores.of`, which refuses scores that are not paired, or
+    by `of_runs`.
     """
 
     methods: tuple[str, ...]
@@ -70,6 +72,19 @@ class PairedScores:
                 value=missing,
             )
         return cls(methods, blocks, table, bool(maximise))
+
+    @classmethod
+    def of_runs(cls, scores: RunScores) -> PairedScores:
+        """The interquartile mean of each method's runs on each table on which all methods ran.
+
+        Raises:
+            ConfigError: fewer than two methods, or no such table.
+        """
+        means = {
+            method: {table: interquartile_mean(of[table]) for table in scores.tables}
+            for method, of in scores.runs.items()
+        }
+        return cls.of(means, maximise=scores.maximise)
 
     @property
     def ranks(self) -> NDArray[np.float64]:
@@ -128,6 +143,8 @@ class PairComparison:
     """Two-sided; 1 where the two are equal in every block."""
     p_holm: float
     """The p-value corrected by Holm for all pairs that were compared together."""
+    smallest_p: float
+    """The smallest corrected p-value that is possible with so many blocks and comparisons."""
     superiority: float
     """Share of the blocks in which a is better than b, ties as one half."""
     median_difference: float
@@ -146,14 +163,16 @@ def friedman(scores: PairedScores) -> FriedmanTest:
 
     Raises:
         ConfigError: fewer than three methods.
-        MissingDependencyError: scipy is not installed.
     """
     if len(scores.methods) < 3:
         raise ConfigError("Friedman's test needs three or more methods", value=scores.methods)
     blocks, methods = scores.scores.shape
     if (scores.scores == scores.scores[:, :1]).all():
         return FriedmanTest(0.0, 1.0, methods, blocks)
-    return FriedmanTest(*_test("friedmanchisquare", *scores.scores.T), methods, blocks)
+    from scipy.stats import friedmanchisquare
+
+    found = friedmanchisquare(*scores.scores.T)
+    return FriedmanTest(float(found.statistic), float(found.pvalue), methods, blocks)
 
 
 def pairwise(
@@ -166,9 +185,8 @@ def pairwise(
 ) -> tuple[PairComparison, ...]:
     """Every pair of methods by Wilcoxon's signed-rank test, corrected by Holm.
 
-    scipy's test with its defaults: two-sided, blocks in which the two are equal left out, exact
-    where that is possible. Read it together with the effect sizes: with many blocks a difference
-    of no importance is significant.
+    Two-sided and exact (`signed_rank_test`). Read it together with the effect sizes: with many
+    blocks a difference of no importance is significant.
 
     Args:
         scores: the methods to compare.
@@ -181,7 +199,6 @@ def pairwise(
 
     Raises:
         ConfigError: an unknown method, or an impossible coverage or number of resamples.
-        MissingDependencyError: scipy is not installed.
     """
     if against is None:
         pairs = list(itertools.combinations(scores.methods, 2))
@@ -189,14 +206,15 @@ def pairwise(
         scores.column(against)  # refuses a method that is not there
         pairs = [(method, against) for method in scores.methods if method != against]
     gaps = [scores.column(a) - scores.column(b) for a, b in pairs]
-    # Without a difference there is nothing to rank, and scipy's answer depends on its version.
-    tests = [_test("wilcoxon", gap) if gap.any() else (0.0, 1.0) for gap in gaps]
+    tests = [signed_rank_test(gap) for gap in gaps]
     corrected = holm([p for _, p in tests]).tolist()
+    smallest = min(1.0, len(pairs) * smallest_signed_rank_p(len(scores.blocks)))
     found = []
     for (a, b), gap, (statistic, p), p_holm in zip(pairs, gaps, tests, corrected, strict=True):
         lower, upper = median_interval(gap, rng=rng, confidence=confidence, resamples=resamples)
         effect = superiority(scores, a, b), float(np.median(gap)), lower, upper
-        found.append(PairComparison(a, b, len(gap), statistic, p, p_holm, *effect, confidence))
+        tested = len(gap), statistic, p, p_holm, smallest
+        found.append(PairComparison(a, b, *tested, *effect, confidence))
     return tuple(found)
 
 
@@ -210,69 +228,96 @@ def superiority(scores: PairedScores, a: str, b: str) -> float:
     return float(np.mean(better + (one == other) / 2))
 
 
-def holm(p_values: ArrayLike) -> NDArray[np.float64]:
-    """P-values corrected for multiple tests (Holm, Scand. J. Stat. 1979), in the given order.
+# -- critical differences of mean ranks ----
 
-    The least is multiplied by their number n, the next by n - 1, and so on; no product is less
-    than the one before it or more than 1.
+
+def critical_difference(methods: int, blocks: int, *, alpha: float = ALPHA) -> float:
+    """Difference of mean ranks from which two of several methods differ (Nemenyi; Demsar 2006).
+
+    It holds for all pairs together, and for many blocks: with few it is an approximation.
 
     Example:
-        >>> holm([0.01, 0.04, 0.03]).tolist()
-        [0.03, 0.06, 0.06]
+        >>> round(critical_difference(5, 30), 2)
+        1.11
     """
-    given = floats(p_values)
-    if given.ndim != 1 or not ((given >= 0) & (given <= 1)).all():
-        raise ConfigError("p-values must be a list of numbers from 0 to 1", value=given.tolist())
-    order = np.argsort(given, kind="stable")
-    steps = np.maximum.accumulate(given[order] * np.arange(len(given), 0, -1))
-    out = np.empty_like(given)
-    out[order] = np.minimum(steps, 1.0)
-    return out
+    check_counts("a comparison", least=2, methods=methods)
+    check_counts("a comparison", blocks=blocks)
+    check_numbers(above=0, below=1, alpha=alpha)
+    from scipy.stats import studentized_range
+
+    quantile = float(studentized_range.ppf(1 - alpha, methods, np.inf)) / math.sqrt(2)
+    return quantile * math.sqrt(methods * (methods + 1) / (6 * blocks))
 
 
-def median_interval(
-    values: ArrayLike,
-    *,
-    rng: np.random.Generator,
-    confidence: float = 0.95,
-    resamples: int = 2000,
-) -> tuple[float, float]:
-    """Bootstrap interval of a median, by the percentiles of the resampled medians.
+def groups(order: Collection[str], apart: Collection[frozenset[str]]) -> list[tuple[str, ...]]:
+    """Longest runs of neighbours in an order of which no two are apart, two or more in each.
 
     Args:
-        values: (n,) finite numbers, n >= 1, such as differences over blocks.
-        rng: source of randomness.
-        confidence: coverage, between 0 and 1. With fewer than about ten values the interval is
-            too narrow for it.
-        resamples: number of resamples.
+        order: methods by mean rank.
+        apart: pairs of methods that a test tells apart.
 
-    Raises:
-        ConfigError: no values, or an impossible coverage or number of resamples.
+    Example:
+        >>> groups("abcd", [frozenset("ac"), frozenset("ad"), frozenset("bd")])
+        [('a', 'b'), ('b', 'c'), ('c', 'd')]
     """
-    given = floats(values)
-    if given.ndim != 1 or not len(given) or not np.isfinite(given).all():
-        raise ConfigError(
-            "a median needs a list of one or more finite numbers",
-            value=given.shape if given.ndim != 1 else given.tolist(),
-        )
-    check_counts("a bootstrap", resamples=resamples)
-    check_numbers("a bootstrap", above=0, below=1, confidence=confidence)
-    medians = np.empty(resamples)
-    step = max(1, _CHUNK // len(given))
-    for start in range(0, resamples, step):
-        count = min(step, resamples - start)
-        drawn = given[rng.integers(0, len(given), (count, len(given)))]
-        medians[start : start + count] = np.median(drawn, axis=1)
-    lower, upper = np.quantile(medians, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return float(lower), float(upper)
+    names, found = list(order), []
+    reached = 0
+    for start in range(len(names)):
+        end = start + 1
+        while end < len(names) and all(
+            frozenset((one, names[end])) not in apart for one in names[start:end]
+        ):
+            end += 1
+        if end > reached and end - start > 1:
+            found.append(tuple(names[start:end]))
+        reached = max(reached, end)
+    return found
 
 
-def _test(name: str, *samples: NDArray[np.float64]) -> tuple[float, float]:
-    """Statistic and p-value of a test of `scipy.stats`."""
-    try:
-        from scipy import stats
-    except ModuleNotFoundError as error:
-        feature = "a test of significance"
-        raise MissingDependencyError("scipy", feature=feature, extra="search") from error
-    found = getattr(stats, name)(*samples)
-    return float(found.statistic), float(found.pvalue)
+# -- practical equivalence ----
+
+
+@dataclass(frozen=True)
+class Practical:
+    """Probabilities that one method is better than another by more than does not matter."""
+
+    better: float
+    equivalent: float
+    """Neither is better by more than the region of practical equivalence is wide."""
+    worse: float
+    rope: float
+    """Half the width of the region, in the unit of the score."""
+
+
+def practical(
+    differences: ArrayLike,
+    *,
+    rope: float,
+    rng: np.random.Generator,
+    samples: int = 50_000,
+    prior: float = 0.5,
+) -> Practical:
+    """Bayesian signed-rank test with a region of practical equivalence (Benavoli et al. 2017).
+
+    The chance, over the posterior, that each of the three outcomes is the most probable one for a
+    further block. Unlike a large p-value, a large `equivalent` says that methods hardly differ.
+
+    Args:
+        differences: (b,) score of the one method minus score of the other in each block, turned so
+            that more is better.
+        rope: differences between -rope and rope do not matter, at least 0.
+        rng: source of randomness; `samples` draws from the posterior.
+        prior: weight of a pseudo-observation of no difference, above 0.
+    """
+    check_counts("a Bayesian test", samples=samples)
+    check_numbers("a Bayesian test", least=0, rope=rope)
+    check_numbers("a Bayesian test", above=0, prior=prior)
+    given = sample(differences, "a Bayesian test")
+    known = np.append(0.0, given)
+    sums = known[:, None] + known
+    above, below = ((np.sign(way - 2 * rope) + 1) / 2 for way in (sums, -sums))
+    weights = rng.dirichlet(np.append(prior, np.ones(len(given))), samples)
+    better, worse = (((weights @ over) * weights).sum(axis=1) for over in (above, below))
+    most = np.argmax([better, 1 - better - worse, worse], axis=0)
+    shares = np.bincount(most, minlength=3) / samples
+    return Practical(*shares.tolist(), rope)

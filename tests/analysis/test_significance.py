@@ -1,11 +1,9 @@
-"""Paired scores, ranks and tests: against scipy, hand calculation and every permutation."""
+"""Scores over tables: ranks and tests against scipy, libraries and hand calculation."""
 
 from __future__ import annotations
 
-import importlib
 import itertools
 import math
-import sys
 from typing import Any
 
 import numpy as np
@@ -18,14 +16,17 @@ from scipy import stats
 from naslib_ecnas.analysis import (
     PairComparison,
     PairedScores,
+    RunScores,
+    critical_difference,
     friedman,
+    groups,
     holm,
     mean_ranks,
-    median_interval,
     pairwise,
+    practical,
     superiority,
 )
-from naslib_ecnas.errors import ConfigError, MissingDependencyError
+from naslib_ecnas.errors import ConfigError
 
 # Few levels, so that ties are common.
 TABLES = st.integers(2, 5).flatmap(
@@ -129,6 +130,7 @@ def test_wilcoxon_is_scipys() -> None:
         assert (c.statistic, c.p_value) == pytest.approx((theirs.statistic, theirs.pvalue))
         assert c.median_difference == pytest.approx(np.median(a - b))
         assert c.blocks == 15
+        assert c.smallest_p == pytest.approx(6 * 2 / 2**15)
     np.testing.assert_allclose([c.p_holm for c in found], holm([c.p_value for c in found]))
 
 
@@ -165,38 +167,78 @@ def test_superiority_by_hand() -> None:
     assert superiority(paired(table, maximise=False), "a", "b") == 1.5 / 4
 
 
-def test_holm_by_hand() -> None:
-    # Sorted .005, .01, .03, .04: times 4, 3, 2, 1 is .02, .03, .06, .04, which must not fall.
-    np.testing.assert_allclose(holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
-    assert holm([0.6, 0.7]).tolist() == [1.0, 1.0]
-    assert holm([]).tolist() == []
+def test_tables_are_the_blocks_of_runs() -> None:
+    runs = {
+        "a": {"4v": [0.1, 0.5, 0.6, 0.9], "5v": [0.2], "7v": [1.0]},
+        "b": {"5v": [0.3], "4v": [0.4, 0.4]},
+    }
+    found = PairedScores.of_runs(RunScores.of(runs, maximise=True))
+    assert found.blocks == ("4v", "5v")
+    np.testing.assert_allclose(found.scores, [[0.55, 0.4], [0.2, 0.3]])
+    with pytest.raises(ConfigError, match="2 methods in 0 blocks"):
+        PairedScores.of_runs(RunScores.of({"a": {"4v": [1]}, "b": {"5v": [1]}}, maximise=True))
 
 
-def test_bootstrap_in_parts_draws_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    values = np.random.default_rng(1).normal(size=25)
-    whole = median_interval(values, rng=np.random.default_rng(3), resamples=101)
-    assert whole[0] <= np.median(values) <= whole[1]
-    assert whole != median_interval(values, rng=np.random.default_rng(4), resamples=101)
-    module = importlib.import_module("naslib_ecnas.analysis.significance")
-    monkeypatch.setattr(module, "_CHUNK", 1000)
-    assert median_interval(values, rng=np.random.default_rng(3), resamples=101) == whole
+# -- critical differences ----
 
 
-def test_bootstrap_equals_every_resample_of_three() -> None:
-    values = [0.0, 1.0, 5.0]
-    every = [np.median(drawn) for drawn in itertools.product(values, repeat=3)]
-    # The median is the least in 7 of 27 resamples and the greatest in 7.
-    assert (every.count(0.0), every.count(1.0), every.count(5.0)) == (7, 13, 7)
+def test_critical_differences_are_demsars() -> None:
+    # Table 5 of Demsar (2006), q for .05 and .10.
+    for methods, q05, q10 in ((2, 1.960, 1.645), (5, 2.728, 2.459), (10, 3.164, 2.920)):
+        for alpha, q in ((0.05, q05), (0.1, q10)):
+            expected = q * np.sqrt(methods * (methods + 1) / (6 * 14))
+            assert critical_difference(methods, 14, alpha=alpha) == pytest.approx(expected, 1e-3)
+
+
+def test_critical_differences_are_those_of_scikit_posthocs() -> None:
+    theirs = pytest.importorskip("scikit_posthocs", reason="scikit-posthocs is not installed")
+    table = draw(2, blocks=14)
+    p_values = np.asarray(theirs.posthoc_nemenyi_friedman(table))
+    ranks = paired(table).ranks.mean(axis=0)
+    for a, b in itertools.combinations(range(4), 2):
+        apart = abs(ranks[a] - ranks[b]) > critical_difference(4, 14)
+        assert apart == (p_values[a, b] < 0.05)
+
+
+@given(st.integers(2, 6), st.sets(st.integers(0, 35)))
+def test_groups_by_brute_force(n: int, codes: set[int]) -> None:
+    names = "abcdef"[:n]
+    apart = {frozenset((names[c // 6 % n], names[c % 6 % n])) for c in codes}
+    apart = {pair for pair in apart if len(pair) == 2}
+    runs = [names[i:j] for i in range(n) for j in range(i + 2, n + 1)]
+    runs = [r for r in runs if not any(frozenset(p) in apart for p in itertools.combinations(r, 2))]
+    longest = [r for r in runs if not any(r != other and r in other for other in runs)]
+    assert ["".join(group) for group in groups(names, apart)] == longest
+
+
+# -- practical equivalence ----
+
+
+@pytest.mark.parametrize("rope", [0.0, 0.01, 0.05])
+def test_practical_equivalence_is_baycomps(rope: float) -> None:
+    theirs = pytest.importorskip("baycomp", reason="baycomp is not installed")
+    gaps = np.append(np.random.default_rng(6).normal(0.01, 0.02, 9), [0.0, 0.02])
+    found = practical(gaps, rope=rope, rng=np.random.default_rng(0), samples=20_000)
+    test = theirs.SignedRankTest
+    shares = test.probs(np.zeros(len(gaps)), gaps, rope, nsamples=20_000, random_state=1)
+    worse, equivalent, better = shares if rope else (shares[0], 0.0, shares[1])
+    expected = pytest.approx((better, equivalent, worse), abs=0.015)
+    assert (found.better, found.equivalent, found.worse) == expected
+
+
+def test_practical_equivalence_in_plain_cases() -> None:
     rng = np.random.default_rng(0)
-    # With 40 % in the middle neither bound leaves the 13; with 60 % both do.
-    assert median_interval(values, rng=rng, confidence=0.4, resamples=20_000) == (1.0, 1.0)
-    assert median_interval(values, rng=rng, confidence=0.6, resamples=20_000) == (0.0, 5.0)
-    with pytest.raises(ConfigError, match="a median needs"):
-        median_interval([np.inf], rng=rng)
-
-
-def test_scipy_is_asked_for_by_the_name_of_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "scipy", None)
-    for test in (friedman, compare):
-        with pytest.raises(MissingDependencyError, match=r"naslib-ecnas\[search\]"):
-            test(paired(draw(0)))
+    same = practical([0.001, -0.002, 0.0] * 4, rope=0.01, rng=rng)
+    assert same.equivalent == 1.0
+    better = practical([0.1] * 12, rope=0.01, rng=rng)
+    assert better.better > 0.999
+    # The other direction is the mirror image; few blocks leave the question open.
+    gaps = np.array([0.02, 0.0, -0.03, 0.05])
+    one, other = (practical(g, rope=0.01, rng=rng) for g in (gaps, -gaps))
+    assert one.better == pytest.approx(other.worse, abs=0.02)
+    assert practical([0.1], rope=0.01, rng=rng).better < 0.95
+    # One block: its weight w is uniform to the power of 2: it outweighs the rest if
+    # 1 - (1 - w)^2 > 1/2, as a pair of it with the prior's zero lies beyond the rope as well.
+    edge = 1 - np.sqrt(0.5)
+    chance = 1 - stats.beta(1, 0.5).cdf(edge)
+    assert practical([0.1], rope=0.01, rng=rng).better == pytest.approx(chance, abs=0.01)

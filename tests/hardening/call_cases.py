@@ -29,6 +29,8 @@ POINTS = (None, "x", 3.0, [1.0, 2.0], [["a", "b"]], np.zeros((2, 2, 2)), [[1.0],
 ROWS = ("x", [1.5], [-1], [10**7], [None], [NAN], ["x"])
 OBJECTIVES = ((), ("energy_kwh", "joy"), (None, 3), ("energy_kwh", "energy_kwh"))
 REFERENCE = (None, [1.0], [[1.0, 1.0]], [NAN, 1.0])
+SAMPLE = ([], [[1.0]], [NAN])
+AGAINST = (7, "", "no-such-method")
 METHOD = (None, 7, "", "annealing", ["random"], object())
 TABLE_NAME = (*NAME, "GARBAGE")
 CARBON = ("", "Atlantis", -1, NAN, INF, 1e300, True, [1], object())
@@ -67,6 +69,7 @@ WRITERS = (
     *("long_form.write_csv", "long_form.write_parquet", "table.write_table"),
     "nasbench_tfrecord.write_ecnas",
 )
+UNPAIRED = ("a12", "rank_sum_test", "shift_interval")
 WEIGHTS = ("models.Weights.load", "paper.PaperModel.from_torch_file")
 #: Calls of which everything follows from types and names.
 PLAIN = """
@@ -92,6 +95,7 @@ GOOD |= {"budgets": [1.0, 2.0], "curves": [[0.1, 0.2]], "p_values": [0.1, 0.2], 
 GOOD |= {"true": [1.0, 2.0], "predicted": [1.0, 2.0], "times_s": [0.0, 1.0], "powers_w": [5, 5]}
 GOOD |= {"names": [], "folders": [], "rules": {}, "device": "cpu", "base_rate": 0.1}
 GOOD |= {"text": T.window, "modelled": T.bench, "measured": T.bench, "benches": [T.bench]}
+GOOD |= {"n": 5, "effect": 0.9, "differences": [0.1, 0.2], "rope": 0.01}
 GOOD |= {"source": T.path, "dataset_file": T.path, "runs": [T.values]}
 
 #: Arguments of calls for which others are good, or that have to be given.
@@ -107,6 +111,14 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "analysis.normalised": {"ideal": [0.0, 1.0], "reference": [1.0, 0.0]},
     "analysis.attainment_difference": {"a": [T.values], "b": [T.values]},
     "analysis.median_interval": {"values": [1.0, 2.0]},
+    **{f"analysis.{n}": {"a": [1.0, 2.0], "b": [1.0, 2.0]} for n in UNPAIRED},
+    "analysis.critical_difference": {"methods": 3, "blocks": 4},
+    "analysis.compare_runs": {"scores": T.run_scores},
+    "analysis.run_ranks": {"scores": T.run_scores, "table": "4v"},
+    "analysis.interquartile_means": {"scores": T.run_scores},
+    "analysis.profiles": {"scores": T.run_scores, "thresholds": [0.5]},
+    "analysis.improvements": {"scores": T.run_scores},
+    "analysis.RunScores.of": {"scores": {"a": {"4v": [0.5]}}},
     "analysis.superiority": {"a": "a", "b": "b"},
     "analysis.PairedScores.of": {"scores": {"a": {1: 0.5}, "b": {1: 0.7}}},
     "quality.kendall_tau": {"a": [1.0, 2.0], "b": [1.0, 2.0]},
@@ -221,8 +233,20 @@ CALLS: dict[str, dict[str, tuple[Any, ...]]] = {
         "objectives": OBJECTIVES[:3],
     },
     "analysis.holm": {"p_values": ([[0.1]], [-1.0], [1.5], [NAN])},
-    "analysis.median_interval": {"values": ([], [[1.0]], [NAN])},
-    "analysis.pairwise": {"against": (7, "", "no-such-method")},
+    **{f"analysis.{n}": {"values": SAMPLE} for n in ("median_interval", "interquartile_mean")},
+    **{f"analysis.{n}": {"a": SAMPLE, "b": SAMPLE} for n in UNPAIRED},
+    "analysis.signed_rank_test": {"differences": SAMPLE},
+    "analysis.runs_needed": {"alpha": (0, 1)},
+    "analysis.blocks_needed": {"alpha": (0, 1)},
+    "analysis.power": {"effect": (0, 1), "n": (0, 99)},
+    "analysis.detectable": {"power": (0, 1), "n": (0, 99)},
+    "analysis.critical_difference": {"methods": (0, 1)},
+    "analysis.practical": {"differences": SAMPLE, "prior": (0,)},
+    **{f"analysis.{n}": {"against": AGAINST} for n in ("pairwise", "compare_runs", "improvements")},
+    "analysis.interquartile_means": {"tables": ((),)},
+    "analysis.profiles": {"thresholds": SAMPLE},
+    "analysis.run_ranks": {"table": ("", "no-such-table")},
+    "analysis.RunScores.of": {"scores": ({}, {"a": {}}, {"a": {"4v": []}}, {"a": {"4v": [NAN]}})},
     "analysis.superiority": dict.fromkeys("ab", (None, 7, "", "no-such-method")),
     "analysis.PairedScores.of": {
         "scores": (
@@ -273,6 +297,7 @@ CALLS: dict[str, dict[str, tuple[Any, ...]]] = {
         "methods": ((), ("random", "random"), ("annealing",), (7,)),
         "tables": ((), ("4v", "4v"), ("4v", "4v/")),
         "seeds": ((), (-1,), (1, 1), ("1",), (True,), (1.5,)),
+        "worlds": ((-1,), (1, 1), ("1",), (True,), (1.5,)),
         "objectives": (*OBJECTIVES, ("energy_kwh",)),
         "epochs": (),
     },

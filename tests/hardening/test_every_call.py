@@ -27,9 +27,11 @@ EXEMPT: dict[str, str] = {
         Front Metric Provenance Record Records Spent
         adapters.naslib_run.NaslibRun
         analysis.AnytimeBand analysis.AttainmentDifference analysis.AttainmentSurface
-        analysis.FriedmanTest analysis.PairComparison analysis.Scale
+        analysis.Estimate analysis.FriedmanTest analysis.PairComparison analysis.Practical
+        analysis.Profile analysis.RankTest analysis.RunComparison analysis.Scale
         campaign.Done campaign.Measurement campaign.Status campaign.Unit campaign.Validation
-        comparison.Line comparison.Results comparison.Summary comparison.Unit comparison.Yardstick
+        comparison.Line comparison.Results comparison.Summary comparison.Unit
+        comparison.WorldRanking comparison.Yardstick
         data.carbon.CarbonIntensity data.catalog.Citation data.catalog.FileEntry
         data.catalog.TableEntry
         energy.Baseline energy.CpuState energy.GpuProcess energy.GpuState energy.Net
@@ -44,7 +46,7 @@ EXEMPT: dict[str, str] = {
     "a protocol, an abstract class or a type": """
         analysis.Reference energy.Meter energy.OpenWindow progress.Progress search.Optimiser""",
     "takes objects of this package and numbers that they hold": """
-        analysis.friedman analysis.mean_ranks campaign.measure_unit
+        analysis.friedman analysis.groups analysis.mean_ranks campaign.measure_unit
         comparison.gather comparison.summarise
         energy.check_parts energy.net figures.spaces_sheet report.html
         surrogate.calibrate.measurements_of surrogate.features.features
@@ -114,7 +116,7 @@ def things(
 ) -> dict[str, Any]:
     """Good arguments, by the names of arguments or those that the cases give them."""
     from naslib_ecnas import search
-    from naslib_ecnas.analysis import PairedScores, Scale
+    from naslib_ecnas.analysis import PairedScores, RunScores, Scale
     from naslib_ecnas.benchmark import Benchmark
     from naslib_ecnas.campaign import Cluster, DataChoice, Settings, make_plan
     from naslib_ecnas.comparison import Grid, Run
@@ -144,6 +146,8 @@ def things(
     made |= {"problem": search.Problem(Space(4), rng), "objectives": names, "values": points}
     made |= {"costs": points, "front": points, "scale": Scale.of(points, names)}
     made |= {"scores": PairedScores.of(scores, maximise=True), "data": data}
+    runs = {"a": {"4v": [0.1, 0.2]}, "b": {"4v": [0.3, 0.2]}}
+    made |= {"run_scores": RunScores.of(runs, maximise=True)}
     made |= {"settings": settings, "cluster": Cluster(kind="local")}
     made |= {"grid": Grid(("random",), (str(small_file),), (0,), 4), "page": gather(bench)}
     made |= {"table": bench.table, "path": small_file, "columns": small_columns}
