@@ -31,7 +31,7 @@ _ERRORS = {
 _RANKS = {
     "cells": _ERRORS["cells"],
     "MAE": _ERRORS["MAE"],
-    "predicted - true": "{offset:+.2g} +- {offset_error:.1g}",
+    "too high": "{offset:+.2g}",
     "tau": _ERRORS["tau"],
     "overlap": "{overlap:.2f}",
     "in 50/90/99 %": _ERRORS["in 50/90/99 %"],
@@ -170,7 +170,8 @@ def _cells(columns: Mapping[str, str], scores: Mapping[str, float], unit: str) -
 
 def _shares(scores: Mapping[str, float]) -> Iterator[str]:
     for name in COVERAGES:
-        yield f"{scores[name]:.3f}".removeprefix("0") if name in scores else "-"
+        # Four characters each: .900 or 1.00.
+        yield f"{scores[name]:.3f}".removeprefix("0")[:4] if name in scores else "-"
 
 
 class _Unknown(dict[str, Any]):

@@ -93,10 +93,11 @@ def _add_seed_and_json(add: Options) -> None:
 
 def _evaluate(args: argparse.Namespace) -> None:
     """Print errors of the models on trainings that the fit has not seen. Shown are errors, rank
-    correlation and coverage of the 90 % intervals, as determined when the models were fitted. With
-    --data, compare the models with the measurements of a folder, without those that they were
-    fitted on."""
-    from naslib_ecnas.quality import HEADINGS, Quality
+    correlation and coverage of the 50, 90 and 99 % intervals, as determined when the models were
+    fitted; the same for the cells predicted lowest and highest; and failures and orders of single
+    trainings. With --data, compare the models with the measurements of a folder, without those that
+    they were fitted on."""
+    from naslib_ecnas.quality import Quality
 
     if args.data is None:
         from naslib_ecnas.surrogate.modelled import shipped_quality
@@ -112,13 +113,14 @@ def _evaluate(args: argparse.Namespace) -> None:
     # How the test data were kept apart is a sentence: it is printed once, below the table.
     abouts = {line.target: line.about for line in quality}
     marks: dict[str, int] = {}
-    shown = []
-    for row in quality.rows(by_vertices=args.by_vertices):
-        about = abouts.get(row[0])
-        mark = f"[{marks.setdefault(about, len(marks) + 1)}]" if about else ""
-        shown.append((*row, mark))
-    print_table((*HEADINGS, "note"), shown, right=range(1, 7))
-    print()
+    for headings, *rows in quality.tables(by_vertices=args.by_vertices):
+        shown = []
+        for row in rows:
+            about = abouts.get(row[0])
+            mark = f"[{marks.setdefault(about, len(marks) + 1)}]" if about else ""
+            shown.append((*row, mark))
+        print_table((*headings, "note"), shown, right=range(1, len(headings)))
+        print()
     print_lines([f"[{number}] test data: {about}" for about, number in marks.items()])
     anchors = [f"{line.target}: {line.anchor}" for line in quality if line.anchor]
     if anchors:

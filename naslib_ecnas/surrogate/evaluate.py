@@ -1,8 +1,8 @@
-"""Errors of the shipped models on measurements that they were not fitted on."""
+"""Errors of the shipped models on the measurements of a folder."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -13,112 +13,170 @@ from numpy.typing import NDArray
 
 from naslib_ecnas.errors import UnknownTableError
 from naslib_ecnas.files import is_file
-from naslib_ecnas.quality import Quality, QualityLine, bounds, scores
+from naslib_ecnas.quality import Quality, QualityLine
 from naslib_ecnas.surrogate.fit.accuracy import mean_of_largest
+from naslib_ecnas.surrogate.fit.noise import SINGLE, noise_lines
 from naslib_ecnas.surrogate.fit.reference import (
+    FIVE_VERTICES,
+    FIVE_VERTICES_108,
+    FOUR_VERTICES,
+    RECORDS,
     SEVEN_VERTICES,
     TEST,
+    TIMES,
     VALIDATION,
     Measured,
     read_measured,
 )
-from naslib_ecnas.surrogate.fit.student import by_vertices
-from naslib_ecnas.surrogate.modelled import Models
+from naslib_ecnas.surrogate.fit.student import quality
+from naslib_ecnas.surrogate.modelled import Models, calibration_of
 from naslib_ecnas.surrogate.models import BUDGETS, Weights
+from naslib_ecnas.surrogate.noise import FAILED, IMAGES, NoiseModel
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class _Comparison:
-    """A column of a file and the prediction that it is compared with."""
+class _Source:
+    """Columns of a file and what is compared with them."""
 
-    name: str
+    target: str
     metric: str
-    epochs: int
     file: str
-    truth: str | Callable[[Measured, Mapping[str, Any]], Array]
-    """A column of the file, or a function of the file and the header of the weights."""
-    model: str = "accuracy"
-    unit: str = ""
-    size: float = 1.0
-    """Size of our unit in the one of the report."""
+    columns: Mapping[int, str]
+    """The column of each budget of epochs."""
+    model: str
+    """Weights that the predictions are from; those of devices are of the Quadro RTX 6000."""
+    note: str = ""
+    """Added to the name of the target."""
     fitted: str = "fitted_rows"
     """Array of the weights that has the rows that were fitted."""
+    caveat: str = ""
+    """Added to where the data are from."""
+    of_three: bool = False
+    """Whether accuracies at 108 epochs are means of three trainings, or the largest of them."""
 
 
-def _mean_accuracy(data: Measured, header: Mapping[str, Any]) -> Array:
-    """Estimated mean of three trainings, of which the file has the largest accuracy."""
-    return mean_of_largest(data["val_acc_108_max_of_repeats"], float(header["shrinkage"]))
-
-
-_VALIDATED = ("validation accuracy", "validation_accuracy")
-_COMPARISONS = (
-    _Comparison("energy", "energy_kwh", 4, SEVEN_VERTICES, "energy_kwh", "energy", "Wh", 1000.0),
-    _Comparison(*_VALIDATED, 4, VALIDATION, "val_acc_4_one_repeat"),
-    _Comparison(*_VALIDATED, 12, VALIDATION, "val_acc_12_one_repeat"),
-    _Comparison(*_VALIDATED, 36, VALIDATION, "val_acc_36_one_repeat"),
-    _Comparison(*_VALIDATED, 108, VALIDATION, _mean_accuracy),
-    _Comparison(
-        *("test accuracy", "test_accuracy", 108, TEST, "test_accuracy_108_mean"),
+_DEVICE, _GPU = "quadro-rtx-6000", ", RTX 6000"
+_ENERGY, _TIME = "energy_kwh", "training_time_s"
+_VALIDATED, _TESTED = "validation_accuracy", "test_accuracy"
+_FINAL = "final_energy_kwh"
+_SCATTER = "; how repeats of a cell scatter was fitted on them"
+_SOURCES = (
+    _Source("energy", _ENERGY, SEVEN_VERTICES, {4: _ENERGY}, "energy"),
+    _Source("energy", _ENERGY, FIVE_VERTICES, {4: _FINAL}, "devices", f", 5V{_GPU}"),
+    _Source("energy", _ENERGY, FIVE_VERTICES_108, {108: _FINAL}, "devices", f", 5V{_GPU}"),
+    _Source(
+        *("energy", _ENERGY, FOUR_VERTICES, dict.fromkeys(BUDGETS, _FINAL), "devices"),
+        note=f", 4V{_GPU}",
+    ),
+    _Source(
+        *("validation accuracy", _VALIDATED, VALIDATION, dict(zip(BUDGETS, SINGLE, strict=True))),
+        model="accuracy",
+        of_three=True,
+    ),
+    _Source(
+        *("test accuracy", _TESTED, TEST, {108: "test_accuracy_108_mean"}, "accuracy"),
         fitted="fitted_rows_test",
+        of_three=True,
     ),
-    _Comparison(
-        *("training time", "training_time_s", 108, VALIDATION, "training_time_108_s", "time", "s")
+    _Source(
+        *("one validation accuracy", _VALIDATED, RECORDS, {108: f"final_{_VALIDATED}"}),
+        model="accuracy",
+        caveat=_SCATTER,
     ),
+    _Source(
+        *("one test accuracy", _TESTED, RECORDS, {108: f"final_{_TESTED}"}, "accuracy"),
+        fitted="fitted_rows_test",
+        caveat=_SCATTER,
+    ),
+    _Source("training time", _TIME, VALIDATION, {108: "training_time_108_s"}, "time"),
+    _Source("training time", _TIME, TIMES, dict.fromkeys(BUDGETS, _TIME), "time", ", official"),
 )
+
+#: Unit in a report, and size of ours in it.
+_UNITS = {_ENERGY: ("Wh", 1000.0), _TIME: ("s", 1.0)}
 
 
 def evaluate(folder: str | PathLike[str]) -> Quality:
     """Compare the shipped models with the measurements of a folder.
 
-    Cells that a model was fitted on are left out of its comparison; a target without other cells
-    has no line.
+    Cells that a model was fitted on are left out of its comparison. Where no others were measured,
+    the line is of the cells that were fitted, and says so: it is no measure of other cells. Failed
+    trainings are left out of accuracies and counted.
 
     Args:
         folder: with files named and laid out as the reference measurements, complete or in part.
 
     Raises:
-        UnknownTableError: the folder has none of the files, or no cells that were not fitted.
+        UnknownTableError: the folder has none of the files.
         MissingDependencyError: pyarrow is not installed.
         FormatError: a file is damaged.
     """
-    names = sorted({comparison.file for comparison in _COMPARISONS})
-    there = [name for name in names if is_file(Path(folder) / name)]
-    files = {name: read_measured(Path(folder) / name) for name in there}
-    models = Models.shipped()
-    predicted = {name: models.predict(data.rows) for name, data in files.items()}
+    names = list(dict.fromkeys(source.file for source in _SOURCES))
+    files = {n: read_measured(Path(folder) / n) for n in names if is_file(Path(folder) / n)}
+    if not files:
+        raise UnknownTableError(
+            f"{folder} has none of the files {', '.join(names)}",
+            remedy="leave --data out to see the errors found when the models were fitted",
+        )
     lines = [
         line
-        for each in _COMPARISONS
-        if each.file in files and (line := _compared(each, files[each.file], predicted[each.file]))
+        for source in _SOURCES
+        if source.file in files
+        for line in _compared(source, files[source.file])
     ]
-    if lines:
-        return Quality(tuple(lines))
-    message = f"{folder} has none of the files {', '.join(names)}"
-    if files:
-        message = f"the models were fitted on all cells that were measured in {folder}"
-    remedy = "leave --data out to see the errors found when the models were fitted"
-    raise UnknownTableError(message, remedy=remedy)
+    if VALIDATION in files:
+        fitted = Weights.shipped("accuracy").arrays["fitted_rows"]
+        data, about = _unseen(files[VALIDATION], fitted)
+        accuracy = np.stack([data[name] for name in SINGLE], axis=1)
+        lines += noise_lines(NoiseModel.shipped(), data.rows, accuracy, about)
+    return Quality(tuple(lines))
 
 
-def _compared(
-    comparison: _Comparison, data: Measured, predicted: Mapping[str, Array]
-) -> QualityLine | None:
-    """The line of a comparison, None if all cells were fitted."""
-    metric, truth = comparison.metric, comparison.truth
-    weights = Weights.shipped(comparison.model)
-    fresh = ~np.isin(data.rows, weights.arrays[comparison.fitted])
-    if not fresh.any():
-        return None
-    true = data[truth] if isinstance(truth, str) else truth(data, weights.header)
-    budget = BUDGETS.index(comparison.epochs)
-    mean, std = (predicted[name][fresh, budget] for name in (metric, f"{metric}_std"))
-    arrays = [comparison.size * a for a in (true[fresh], mean, *bounds(metric, mean, std).T)]
-    return QualityLine(
-        f"{comparison.name} at {comparison.epochs} epochs",
-        f"{int(fresh.sum()):,} of {len(fresh):,} in {data.name} that were not fitted",
-        comparison.unit,
-        scores(*arrays).to_json(),
-        by_vertices(data.rows[fresh], lambda part: scores(*(a[part] for a in arrays))),
-    )
+def _unseen(data: Measured, fitted: NDArray[Any]) -> tuple[Measured, str]:
+    """The measurements of cells that were not fitted, or all if there are none; and which."""
+    fresh = ~np.isin(data.rows, fitted)
+    of = f"{len(fresh):,} in {data.name}"
+    if fresh.any():
+        return data.where(fresh), f"{fresh.sum():,} of {of} that were not fitted"
+    return data, f"{of}, ALL FITTED: no measure of other cells"
+
+
+def _compared(source: _Source, data: Measured) -> Iterator[QualityLine]:
+    """A line for each budget."""
+    weights = Weights.shipped(source.model)
+    device, _ = calibration_of(_DEVICE if source.model == "devices" else None)
+    models = Models.shipped(device)
+    unit, size = _UNITS.get(source.metric, ("", 1.0))
+    for epochs, column in source.columns.items():
+        some = data
+        if "budget_epochs" in data.columns:
+            some = data.where(data["budget_epochs"] == epochs)
+        some, about = _unseen(some, weights.arrays[source.fitted])
+        if not unit:
+            some = some.where(~_failed(some[column]))
+            about += ", without failed trainings"
+        if not len(some.rows):
+            continue
+        true = some[column]
+        if column == SINGLE[-1]:
+            true = mean_of_largest(true, float(weights.header["shrinkage"]))
+        predicted = models.predict(some.rows)
+        if not source.of_three:
+            predicted |= NoiseModel.shipped().columns(some.rows, predicted)
+        ends = (f"{source.metric}{end}" for end in ("", "_std"))
+        mean, std = (predicted[name][:, BUDGETS.index(epochs)] for name in ends)
+        yield quality(
+            f"{source.target} at {epochs} epochs{source.note}",
+            some.rows,
+            source.metric,
+            *(size * values for values in (true, mean, std)),
+            unit=unit,
+            about=about + source.caveat,
+        )
+
+
+def _failed(accuracy: Array) -> NDArray[np.bool_]:
+    """(n,) whether validation or test accuracies are those of failed trainings."""
+    return np.asarray((np.abs(accuracy[:, None] - FAILED) * IMAGES < 0.5).any(axis=1))

@@ -27,7 +27,7 @@ def test_evaluate_prints_every_target_with_units_and_anchors(ecnas_: Any) -> Non
         "Wh",
         "MAPE",
         "tau",
-        "in 90 %",
+        "in 50/90/99 %",
         ".330 Wh",
         "cross-validation",
     ):
@@ -98,30 +98,16 @@ def test_outliers_are_named(reference: Path, ecnas_: Any) -> None:
     assert "0.179" in out or "10." in out
 
 
-def test_evaluate_leaves_out_what_was_fitted(reference: Path, tmp_path: Path, ecnas_: Any) -> None:
-    # All visible measurements were fitted, so that none is left.
-    assert "fitted" in ecnas_.refused("surrogate", "evaluate", "--data", reference)
-    ecnas_.refused("surrogate", "evaluate", "--data", tmp_path)
-
-
-def test_evaluate_on_other_cells(tmp_path: Path, ecnas_: Any) -> None:
-    """A synthetic file of cells that were not fitted, with the model's own answers 2 % up."""
-    import pyarrow as arrow
-    from pyarrow import parquet
-
-    fitted = Weights.shipped("energy").arrays["fitted_rows"]
-    rows = np.setdiff1d(np.arange(2000, 2400), fitted)
-    cells = [ecnas.Cell.from_row(int(row)) for row in rows]
-    columns = {
-        "adjacency": ["".join(str(int(v)) for r in c.matrix for v in r) for c in cells],
-        "operations": [",".join(c.ops) for c in cells],
-        "energy_kwh": 1.02 * ecnas.load("5v").values("energy_kwh", 4)[rows],
-    }
-    parquet.write_table(arrow.table(columns), tmp_path / "measured_7v_energy_4epochs.parquet")
-    (line,) = ecnas_.json("surrogate", "evaluate", "--data", tmp_path)["targets"]
-    assert line["scores"]["cells"] == len(rows)
-    assert line["scores"]["mape"] == pytest.approx(100 * (1 - 1 / 1.02), rel=1e-3)
-    assert line["scores"]["tau"] > 0.999
+def test_evaluate_on_measurements_fits_a_terminal(
+    reference: Path, tmp_path: Path, ecnas_: Any
+) -> None:
+    out = ecnas_.out("surrogate", "evaluate", "--data", reference)
+    tables, notes = out.split("[1] test data: ")
+    assert max(map(len, tables.splitlines())) <= 100
+    for text in ("lowest 1 %", "overlap", "in 50/90/99 %", "failures at 36 epochs"):
+        assert text in tables, text
+    assert "ALL FITTED" in notes
+    assert "none of the files" in ecnas_.refused("surrogate", "evaluate", "--data", tmp_path)
 
 
 @pytest.mark.slow

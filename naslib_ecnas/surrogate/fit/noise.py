@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from naslib_ecnas.files import to_plain
 from naslib_ecnas.progress import Progress
-from naslib_ecnas.quality import Z90, kendall_tau
+from naslib_ecnas.quality import Z90, QualityLine, kendall_tau
 from naslib_ecnas.surrogate.features import features
 from naslib_ecnas.surrogate.fit.reference import (
     FIVE_VERTICES_108,
@@ -43,7 +45,7 @@ Array = NDArray[np.float64]
 
 _LAST = len(BUDGETS) - 1
 #: Columns of the validation accuracies at each budget; the last is the largest of three.
-_SINGLE = [*(f"val_acc_{b}_one_repeat" for b in BUDGETS[:-1]), "val_acc_108_max_of_repeats"]
+SINGLE = [*(f"val_acc_{b}_one_repeat" for b in BUDGETS[:-1]), "val_acc_108_max_of_repeats"]
 
 
 # -- failures -------------------------------------------------------------------------------------
@@ -205,7 +207,7 @@ def fit_noise(
     names = (VALIDATION, FOUR_VERTICES, FIVE_VERTICES_108, RECORDS)
     validation, four, five, records = files = [read_measured(Path(folder) / n) for n in names]
     step = steps_of(progress, "fitting the noise", 2, "fits")
-    rows, accuracy = validation.rows, np.stack([validation[name] for name in _SINGLE], axis=1)
+    rows, accuracy = validation.rows, np.stack([validation[name] for name in SINGLE], axis=1)
     model = AccuracyModel.from_arrays(Weights.shipped("accuracy").arrays)
     means = _accuracies(model, rows)
     start = _from_repeats(four, five, records)
@@ -217,8 +219,11 @@ def fit_noise(
 
     apart = held_out(rows, HELD_OUT, seed)
     others = {name: values[apart] for name, values in means.items()}
-    taus = _about(fitted(~apart), rows[apart], accuracy[apart], others)
+    share = f"{HELD_OUT:.0%} of the cells of {VALIDATION}, held out from a first run of the fit"
+    orders = _order_lines(fitted(~apart), rows[apart], accuracy[apart], others, share)
     final = fitted(np.ones(len(rows), dtype=np.bool_))
+    folds = f"the cells of {VALIDATION}, left out in turn, in five folds"
+    failures = _failure_lines(_failures_in_folds(rows, accuracy), accuracy, folds)
     step()
     header = {
         "target": "noise",
@@ -226,9 +231,7 @@ def fit_noise(
         "data": {m.name: m.sha256 for m in files},
         "split": f"{HELD_OUT:.0%} of the cells of {VALIDATION} held out for the order of budgets, "
         "all in five folds for failures; fitted again on all",
-        "tau_of_budgets": taus,
-        "failures": _expected_failures(rows, accuracy),
-        "quality": [],
+        "quality": to_plain([*failures, *orders]),
     }
     return Weights(header, final.to_arrays())
 
@@ -342,8 +345,8 @@ def _taus(accuracy: Array) -> list[float]:
 
 def drawn_taus(
     model: NoiseModel, rows: NDArray[Any], means: dict[str, Array], draws: int = 2
-) -> list[float]:
-    """Mean Kendall tau of drawn validation accuracies at each budget and the next one.
+) -> Array:
+    """(draws, 3) Kendall tau of drawn validation accuracies at each budget and the next one.
 
     At 108 epochs each is the largest of three, as in the real ones.
     """
@@ -360,23 +363,88 @@ def drawn_taus(
     for _ in range(draws):
         last = np.max([single(_LAST) for _ in range(3)], axis=0)
         taus.append(_taus(np.column_stack([*map(single, range(_LAST)), last])))
-    return [float(tau) for tau in np.mean(taus, axis=0)]
+    return np.array(taus)
 
 
-def _about(
-    model: NoiseModel, rows: NDArray[np.int64], accuracy: Array, means: dict[str, Array]
-) -> dict[str, Any]:
-    """The order of drawn trainings and of real ones, of cells that were not fitted."""
-    taus = {
-        "drawn": drawn_taus(model, rows, means),
-        "real": _taus(accuracy),
-        "means": _taus(means["validation_accuracy"]),
-    }
-    return {name: [round(tau, 4) for tau in line] for name, line in taus.items()}
+# -- quality --------------------------------------------------------------------------------------
 
 
-def _expected_failures(rows: NDArray[np.int64], accuracy: Array) -> dict[str, list[float]]:
-    """Failures expected and seen at each budget; the cells are left out in turn, in five folds."""
+def noise_lines(
+    model: NoiseModel, rows: NDArray[np.int64], accuracy: Array, about: str
+) -> list[QualityLine]:
+    """Failures and orders of trainings, as the model expects them and as they were seen.
+
+    Args:
+        model: of the noise around the shipped model of accuracies.
+        rows: (n,) of the cells.
+        accuracy: (n, 4) single validation accuracies at each budget; the largest of three at 108.
+        about: how these trainings were held out.
+    """
+    probability = _seen_as_failed(
+        model.failure_probability(rows), model.concentration, _chance(accuracy)
+    )
+    means = _accuracies(AccuracyModel.from_arrays(Weights.shipped("accuracy").arrays), rows)
+    return [
+        *_failure_lines(probability, accuracy, about),
+        *_order_lines(model, rows, accuracy, means, about),
+    ]
+
+
+def _failure_lines(probability: Array, accuracy: Array, about: str) -> list[QualityLine]:
+    """Failures expected by (n, 4) probabilities, and those of (n, 4) accuracies."""
+    targets = [f"failures at {epochs} epochs" for epochs in BUDGETS]
+    targets[-1] += ", all of three"
+    numbers = zip(
+        probability.sum(axis=0),
+        np.sqrt((probability * (1 - probability)).sum(axis=0)),
+        failed(accuracy).sum(axis=0),
+        strict=True,
+    )
+    return [
+        _counted(target, len(accuracy), *each, about)
+        for target, each in zip(targets, numbers, strict=True)
+    ]
+
+
+def _order_lines(
+    model: NoiseModel,
+    rows: NDArray[np.int64],
+    accuracy: Array,
+    means: dict[str, Array],
+    about: str,
+) -> list[QualityLine]:
+    """Kendall tau of trainings at each budget and the next one: of drawn and of real ones."""
+    drawn = drawn_taus(model, rows, means, draws=8)
+    numbers = zip(drawn.mean(axis=0), drawn.std(axis=0, ddof=1), _taus(accuracy), strict=True)
+    return [
+        _counted(f"tau of accuracies, {low} to {high} epochs", len(rows), *each, about)
+        for (low, high), each in zip(pairwise(BUDGETS), numbers, strict=True)
+    ]
+
+
+def _counted(
+    target: str, cells: int, expected: float, error: float, seen: float, about: str
+) -> QualityLine:
+    numbers = {"expected": expected, "expected_error": error, "seen": seen}
+    rounded = {name: round(float(value), 4) for name, value in numbers.items()}
+    return QualityLine(target, about, "", {"cells": cells, **rounded})
+
+
+def _seen_as_failed(probability: Array, concentration: float, chance: Array) -> Array:
+    """(n, 4) probabilities that a training, or all three at 108 epochs, have a failure's accuracy.
+
+    Args:
+        probability: (n, 4) that a single training fails, with the mean of a beta distribution.
+        concentration: the sum of its parameters.
+        chance: (4,) probability that one that did not fail has the same accuracy.
+    """
+    seen, p, c = probability + chance, probability[:, _LAST], concentration
+    seen[:, _LAST] = p * (p * c + 1) * (p * c + 2) / ((c + 1) * (c + 2))
+    return seen
+
+
+def _failures_in_folds(rows: NDArray[np.int64], accuracy: Array) -> Array:
+    """(n, 4) probabilities that the accuracy of a failure is seen, by fits to the other folds."""
     inputs, dead = failure_inputs(rows), failed(accuracy)
     fold = np.random.default_rng(0).permutation(len(rows)) % 5
 
@@ -384,12 +452,6 @@ def _expected_failures(rows: NDArray[np.int64], accuracy: Array) -> dict[str, li
         chance = _chance(accuracy[~out])
         coefficients, (first, c) = fit_failures(inputs[~out], dead[~out], chance)
         p = 1 / (1 + np.exp(-inputs[out] @ coefficients))
-        all_three = p * (p * c + 1) * (p * c + 2) / ((c + 1) * (c + 2))
-        return np.column_stack([first * p + chance[0], p + chance[1], p, all_three])
+        return _seen_as_failed(p[:, None] * [first, 1, 1, 1], c, chance)
 
-    p = out_of_fold(fold, predicted)
-    return {
-        "expected": p.sum(axis=0).round(1).tolist(),
-        "sd": np.sqrt((p * (1 - p)).sum(axis=0)).round(1).tolist(),
-        "seen": dead.sum(axis=0).tolist(),
-    }
+    return out_of_fold(fold, predicted)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
+from naslib_ecnas.quality import Quality
 from naslib_ecnas.surrogate.fit.noise import (
     energy_deviation,
     failed,
@@ -74,12 +74,14 @@ def test_fitting_again_gives_the_shipped_weights(again: Weights) -> None:
 
 
 def test_draws_are_like_real_trainings_of_cells_not_fitted(again: Weights) -> None:
-    failures: Any = again.header["failures"]
-    for expected, sd, seen in zip(*(failures[k] for k in ("expected", "sd", "seen")), strict=True):
-        assert abs(expected - seen) <= 2 * sd
-    taus: Any = again.header["tau_of_budgets"]
-    np.testing.assert_allclose(taus["drawn"], taus["real"], atol=0.03)
-    assert (np.array(taus["means"]) > np.array(taus["real"]) + 0.06).all()
+    lines = Quality.from_json(again.header["quality"])
+    assert len(lines) == 7
+    for line in lines:
+        found, failures = line.scores, line.target.startswith("failures")
+        most = 2 * found["expected_error"] if failures else 0.03
+        assert abs(found["expected"] - found["seen"]) <= most, line.target
+        assert found["cells"] == (23_991 if failures else 4_761)
+        assert ("left out in turn" if failures else "held out") in line.about
 
 
 def test_the_model_of_the_weights_is_whole(again: Weights) -> None:
