@@ -51,7 +51,7 @@ _SAMPLE = 20_000
 _SCRIPTS = ("elements", "decode", "cell", "axes", "plot", "gestures", "runs", "page")
 #: Fields of a run that the page's data hold as they are.
 _RUN = (
-    *("label", "method", "paper", "objectives", "epochs", "evaluations", "seed"),
+    *("label", "method", "paper", "noise", "objectives", "epochs", "evaluations", "seed"),
     *("hypervolume", "spent"),
 )
 

@@ -14,10 +14,11 @@ function groupedBy(items, keyOf) {
 
 /** Groups of runs that differ in the seed only; each has a colour of the style sheet and a shape. */
 function grouped(runs) {
-  const alike = groupedBy(runs, (run) => [run.method, run.paper, run.epochs, run.objectives, run.evaluations]);
+  const alike = groupedBy(runs, (run) =>
+    [run.method, run.paper, run.noise, run.epochs, run.objectives, run.evaluations]);
   const groups = alike.map((runs, i) => {
-    const { epochs, objectives, evaluations, paper } = runs[0];
-    const method = runs[0].method + (paper ? " (paper setting)" : "");
+    const { epochs, objectives, evaluations, paper, noise } = runs[0];
+    const method = runs[0].method + (paper ? " (paper setting)" : "") + (noise ? " with noise" : "");
     const look = { colour: `run-${i % 6}`, shape: Object.keys(SHAPES)[i % 5] };
     return { ...look, method, epochs, objectives, evaluations, runs, shown: true };
   });

@@ -34,6 +34,8 @@ class _Config:
     """SHA-256 of the content of the table that was searched."""
     table_version: str | None = field(default=None, kw_only=True)
     """Its version, if it was a modelled one."""
+    noise: bool = field(default=False, kw_only=True)
+    """Whether the method saw single noisy trainings."""
     objectives: tuple[str, ...]
     epochs: int
     evaluations: int

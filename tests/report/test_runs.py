@@ -33,6 +33,17 @@ def test_a_run_is_read_as_it_was(six: Benchmark, tmp_path: Path) -> None:
     assert run.spent["energy_kwh"] == found.spent.energy_kwh
 
 
+def test_a_run_with_noise_is_told_apart(modelled: None, tmp_path: Path) -> None:
+    for noise in (False, True):
+        search.run(
+            load("4v"), "random", evaluations=30, seed=0, noise=noise, out=tmp_path / str(noise)
+        )
+    assert [(run.label, run.noise) for run in find_runs([tmp_path])] == [
+        (f"{tmp_path.name}/False", False),
+        (f"{tmp_path.name}/True", True),
+    ]
+
+
 def test_runs_are_found_at_any_depth_and_once(run_folder: Path, tmp_path: Path) -> None:
     runs = find_runs([run_folder, run_folder / "a", run_folder / "deeper"])
     labels = [run.label for run in runs]
