@@ -58,7 +58,7 @@ class FileEntry:
     """Published SHA-256; None if there is none, so that nothing can be verified."""
     licence: Text
     citation: Citation
-    format: Literal["ecnas-tfrecord", "nasbench-tfrecord", "nasbench-pickle"]
+    format: Literal["ecnas-tfrecord", "nasbench-tfrecord", "nasbench-pickle", "ecnas-energies"]
     note: Text | None = None
     """What a user has to know before fetching the file."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -24,7 +25,7 @@ SCALED = ["4v-linscale", "4v-rtx6000", "4v-rtx3060", "4v-rtx3090", "4v-titanxp"]
 
 
 def test_everything_published_is_there() -> None:
-    assert len(catalog().files) == 13
+    assert len(catalog().files) == 14
     assert len(OFFICIAL) == 10
     assert set(TABLES) - set(OFFICIAL) == {"nasbench101", "nasbench101-only108"}
     assert catalog() is catalog()
@@ -34,7 +35,14 @@ def test_only_the_pickle_cannot_be_verified() -> None:
     assert [f.name for f in catalog().files if f.sha256 is None] == ["nasbench_only108.pkl"]
     assert "--unverified" in str(file_entry("nasbench_only108.pkl").note)
     assert all(f.address.startswith("https://") for f in catalog().files)
-    assert {f.format for f in catalog().files} <= set(FORMATS)
+    assert {f.format for f in catalog().files} <= {*FORMATS, "ecnas-energies"}
+
+
+def test_files_on_github_are_those_of_a_commit() -> None:
+    for file in catalog().files:
+        if "githubusercontent" in file.address:
+            assert re.search("/[0-9a-f]{40}/", file.address), file.name
+            assert file.size, file.name
 
 
 def described(table: TableEntry, metric: str) -> bool:

@@ -89,7 +89,7 @@ CASES: dict[str, tuple[str, Options]] = {
     "surrogate evaluate": ("", {"--data": (*NO_FILE, "EMPTY", "TABLE")}),
     "surrogate fit": (
         "--target energy --data EMPTY --out fitted.safetensors",
-        {"--data": (*NO_FILE, "EMPTY", "TABLE"), "--out": ("",)},
+        {"--out": ("",)},
     ),
     "surrogate choose": (
         "--cells 3 --vertices 4",

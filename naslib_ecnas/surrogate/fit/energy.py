@@ -17,17 +17,23 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from naslib_ecnas.data.convert import converted
+from naslib_ecnas.data.fetch import sha256_of
+from naslib_ecnas.data.table import Table
 from naslib_ecnas.errors import ConfigError, check_counts
-from naslib_ecnas.files import to_plain
-from naslib_ecnas.progress import Progress
+from naslib_ecnas.files import is_file, to_plain
+from naslib_ecnas.progress import Progress, listener
 from naslib_ecnas.quality import Z90, QualityLine, log_scores, scores
 from naslib_ecnas.space import Space
+from naslib_ecnas.surrogate.calibrate import measurements_of
 from naslib_ecnas.surrogate.features import LAYER_SUMS, features
 from naslib_ecnas.surrogate.fit.gaussian_process import GaussianProcess, fit_gaussian_process
 from naslib_ecnas.surrogate.fit.reference import (
+    ALL_SEVEN_VERTICES,
     ONE_EPOCH,
     SEVEN_VERTICES,
     Measured,
+    is_table,
     read_measured,
 )
 from naslib_ecnas.surrogate.fit.student import (
@@ -115,7 +121,8 @@ def cross_conformal(energy_wh: Vector, spread: Vector, off: Vector, fold: NDArra
 #
 # Energy is mean power times time, and power varies far less between cells than time does, so a
 # model of energy that is given a time need only learn the power. The published one-epoch runs on
-# the RTX 3090 give this time almost without noise: it is very nearly a sum over layers.
+# the RTX 3090 give this time almost without noise: it is very nearly a sum over layers. Where no
+# times are to be had, the times are those at 1 kW; a model fitted so is only a little worse.
 
 _PENALTIES = np.logspace(-4, 2, 13)
 
@@ -191,12 +198,15 @@ class EnergyData:
     """The measurements that the fit reads."""
 
     measured: Measured
+    """Energies at 4 epochs, each of another cell."""
     x: NDArray[np.float32]
     """(n, len(FEATURES)) features of the measured cells."""
     once: Measured
-    """Runs of one epoch."""
+    """Times of cells."""
     x_once: Vector
     """(m, LAYER_SUMS) features of their cells."""
+    scale: str = "NVIDIA GeForce RTX 3090, power usage effectiveness 1.59, start-up included"
+    """Device and conditions of the energies."""
 
     @property
     def energy_wh(self) -> Vector:
@@ -213,11 +223,53 @@ class EnergyData:
         return Problem(time, time.power_inputs(x), target, np.log(seconds))
 
 
-def read_energy(folder: str | PathLike[str]) -> EnergyData:
-    """Read the reference data of the energy at 4 epochs."""
-    measured, once = (read_measured(Path(folder) / name) for name in (SEVEN_VERTICES, ONE_EPOCH))
+def read_energy(source: str | PathLike[str], *, with_test: bool = False) -> EnergyData:
+    """Read energies at 4 epochs, and times of the same cells.
+
+    Args:
+        source: folder of the reference measurements, `reference.published()`, or a table: a name of
+            the catalog, or a file or folder that `ecnas data convert` reads.
+        with_test: whether the paper's test fifth is among the published energies.
+
+    Raises:
+        ConfigError: `with_test` with a table, which has no such part.
+        UnknownTableError: the source is not there or lacks a file.
+    """
+    if is_table(source):
+        if with_test:
+            raise ConfigError("a table of one's own has no test fifth of the paper", value=source)
+        return _own_energies(source)
+    measured = read_measured(Path(source) / (ALL_SEVEN_VERTICES if with_test else SEVEN_VERTICES))
+    times = Path(source) / ONE_EPOCH
+    return _energy_data(measured, read_measured(times) if is_file(times) else None)
+
+
+def _energy_data(measured: Measured, once: Measured | None, **more: str) -> EnergyData:
+    if once is None:
+        at_one_kilowatt = {"final_training_time_s": 3600 * measured["energy_kwh"]}
+        once = replace(measured, columns=at_one_kilowatt)
     x_once = features(once.rows)[:, :LAYER_SUMS].astype(np.float64)
-    return EnergyData(measured, features(measured.rows), once, x_once)
+    return EnergyData(measured, features(measured.rows), once, x_once, **more)
+
+
+def _own_energies(source: str | PathLike[str]) -> EnergyData:
+    """The runs of 4 epochs of a table, means over repeats."""
+    path = converted(source, progress=listener())
+    table = Table.open(path)
+    origin, runs = table.provenance["energy_kwh"], measurements_of(table)
+    rows, cell = np.unique(runs.rows, return_inverse=True)
+
+    def measured(**columns: Vector) -> Measured:
+        means = {n: np.bincount(cell, each) / np.bincount(cell) for n, each in columns.items()}
+        return Measured(Path(source).name, origin.sha256 or sha256_of(path), rows, means)
+
+    time = runs.training_time_s
+    return _energy_data(
+        measured(energy_kwh=runs.energy_kwh),
+        None if time is None else measured(final_training_time_s=time),
+        scale=f"{origin.device or 'unknown device'}, power usage effectiveness "
+        f"{origin.pue or 'unknown'}",
+    )
 
 
 @dataclass(frozen=True)
@@ -318,6 +370,7 @@ def fit_energy(
     folder: str | PathLike[str],
     *,
     seed: int = 0,
+    with_test: bool = False,
     folds: int = 5,
     cells: int = 150_000,
     epochs: int = 25,
@@ -328,19 +381,21 @@ def fit_energy(
     """Fit the energy at 4 epochs on all measured cells, in a quarter of an hour on one core.
 
     Args:
-        folder: of the reference measurements.
+        folder: of the reference measurements, or another source of `read_energy`.
+        with_test: whether to fit the paper's test fifth too, for no comparison with the paper.
         folds: of the cross-validation that gives the quality and the intervals.
         cells, epochs: of the distilling of the model that ships.
         fold_cells, fold_epochs: of the cheaper distilling of the folds, which is no better.
 
     Raises:
-        ConfigError: fewer than two folds.
+        ConfigError: fewer than two folds, or `with_test` with a table.
         UnknownTableError: the folder lacks a file.
     """
     check_counts(least=2, folds=folds)
-    data = read_energy(folder)
+    data = read_energy(folder, with_test=with_test)
     truth, rows = data.energy_wh, data.measured.rows
-    step = steps_of(progress, "fitting the energy", folds + 2, "fits")
+    split = data.measured.columns.get("paper_split")
+    step = steps_of(progress, "fitting the energy", folds + 1 + (split is not None), "fits")
 
     def tested(there: NDArray[np.bool_], fitted: NDArray[np.bool_]) -> Vector:
         """(m, 3): the student's Wh and log spread, and the teacher's Wh."""
@@ -356,47 +411,54 @@ def fit_energy(
     wh, spread, teacher_wh = out_of_fold(fold, lambda there: tested(there, ~there)).T
     off = np.log(truth / wh)
     relative = cross_conformal(wh, spread, off, fold)
-    train, valid = (data.measured["paper_split"] == part for part in ("train", "valid"))
-    wh_valid, spread_valid, teacher_valid = tested(valid, train).T
-    # Widths from the training cells' errors out of their folds.
-    widths = fit_error(wh[train], spread[train], off[train])
-    relative_valid = relative_error(widths, wh_valid, spread_valid)
-    lines = (
+    about, where = "", f"cells of {data.measured.name}"
+    if split is not None:
+        about = "; paper_split: fitted on the paper's train part, tested on its valid part"
+        where = "measured cells of the 7-vertex space"
+        if with_test:
+            where += ", the paper's test fifth among them"
+    lines = [
         QualityLine(
             "energy at 4 epochs",
-            f"{folds}-fold cross-validation over the measured cells of the 7-vertex space",
+            f"{folds}-fold cross-validation over the {where}",
             "Wh",
             log_scores(truth, wh, relative).to_json(),
             by_vertices(rows, lambda part: log_scores(truth[part], wh[part], relative[part])),
-            _ANCHOR,
-        ),
-        QualityLine(
-            "energy at 4 epochs, paper's split",
-            "fitted on the paper's train part, tested on its valid part",
-            "Wh",
-            log_scores(truth[valid], wh_valid, relative_valid).to_json(),
-        ),
-    )
+            _ANCHOR if split is not None else "",
+        )
+    ]
+    by_teacher = {"cross_validated": scores(truth, teacher_wh).to_json()}
+    if split is not None:
+        train, valid = split == "train", split == "valid"
+        wh_valid, spread_valid, teacher_valid = tested(valid, train).T
+        # Widths from the training cells' errors out of their folds.
+        widths = fit_error(wh[train], spread[train], off[train])
+        relative_valid = relative_error(widths, wh_valid, spread_valid)
+        by_teacher["paper_split"] = scores(truth[valid], teacher_valid).to_json()
+        lines.append(
+            QualityLine(
+                "energy at 4 epochs, paper's split",
+                "fitted on the paper's train part, tested on its valid part",
+                "Wh",
+                log_scores(truth[valid], wh_valid, relative_valid).to_json(),
+            )
+        )
     step()
     teacher = fit_teacher(data, np.ones(len(rows), dtype=bool), seed=seed)
     student = fit_student(teacher, cells=cells, epochs=epochs, seed=seed)
     step()
     header = {
         "target": "energy_kwh at 4 epochs",
-        "scale": "NVIDIA GeForce RTX 3090, power usage effectiveness 1.59, start-up included",
+        "scale": data.scale,
         "seed": seed,
         "data": {part.name: part.sha256 for part in (data.measured, data.once)},
         "split": (
-            f"fitted on all {len(rows)} measured cells; quality by {folds}-fold cross-validation "
-            "of the whole pipeline with a smaller distilling, intervals of a fold from the errors "
-            "of the other folds; paper_split: fitted on the paper's train part, tested on its "
-            "valid part"
+            f"fitted on all {len(rows)} {where}; quality by {folds}-fold cross-validation of the "
+            "whole pipeline with a smaller distilling, intervals of a fold from the errors of the "
+            f"other folds{about}"
         ),
         "quality": to_plain(lines),
-        "teacher": {
-            "cross_validated": scores(truth, teacher_wh).to_json(),
-            "paper_split": scores(truth[valid], teacher_valid).to_json(),
-        },
+        "teacher": by_teacher,
     }
     final = replace(student, error=fit_error(wh, spread, off))
     fitted_rows = np.sort(rows).astype(np.int32)

@@ -2,11 +2,16 @@
 
 They are Parquet files of published measurements. Each has the cells in two columns: `adjacency`
 (the row-major matrix as 0 and 1) and `operations` (comma-separated NAS-Bench-101 names).
+
+In place of their folder, `published()` stands for the files that the owners publish: some
+measurements are then made from the catalog's files, which are fetched and checked.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import import_module
 from os import PathLike
 from pathlib import Path
@@ -16,7 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naslib_ecnas.cell import Cell
-from naslib_ecnas.data.fetch import sha256_of
+from naslib_ecnas.data.catalog import file_entry, named
+from naslib_ecnas.data.convert import converted
+from naslib_ecnas.data.fetch import downloads_folder, fetch, sha256_of
+from naslib_ecnas.data.results_tree import is_results_tree
+from naslib_ecnas.data.table import Table
 from naslib_ecnas.errors import (
     FormatError,
     InvalidCellError,
@@ -24,9 +33,12 @@ from naslib_ecnas.errors import (
     UnknownTableError,
 )
 from naslib_ecnas.files import is_file
+from naslib_ecnas.progress import listener
 
 # EC-NAS's trainings; the published seven-vertex energies are of 4 epochs.
 SEVEN_VERTICES = "measured_7v_energy_4epochs.parquet"
+#: The same with the paper's test fifth, which no model that ships is fitted on.
+ALL_SEVEN_VERTICES = "measured_7v_energy_4epochs_all.parquet"
 ONE_EPOCH = "measured_7v_1epoch_rtx3090.parquet"
 FIVE_VERTICES = "measured_5v_4epochs_rtx6000.parquet"
 FIVE_VERTICES_108 = "measured_5v_108epochs_rtx6000_700cells.parquet"
@@ -78,19 +90,22 @@ class Measured:
 
 
 def read_measured(path: str | PathLike[str]) -> Measured:
-    """Read one file.
+    """Read one file, or make it from what the owners publish if it is to lie in `published()`.
 
     Raises:
         UnknownTableError: there is no such file.
+        FetchError: a published file is not here and could not be downloaded.
         MissingDependencyError: pyarrow is not installed.
         FormatError: it has no columns of cells, or an invalid cell.
     """
-    parquet = optional("pyarrow.parquet", feature="reading Parquet")
     path = Path(path)
     if not is_file(path):
+        if path.parent == published() and path.name in _PUBLISHED:
+            return _PUBLISHED[path.name]()
         raise UnknownTableError(
             f"no reference measurements at {path}", remedy="name their folder by --data"
         )
+    parquet = optional("pyarrow.parquet", feature="reading Parquet")
     try:
         table = parquet.read_table(path)
     except (OSError, ValueError) as error:
@@ -113,3 +128,124 @@ def read_measured(path: str | PathLike[str]) -> Measured:
                 raise FormatError(f"line {i} holds no cell ({error})", path=path) from error
     rows = np.array([known[cell] for cell in cells], dtype=np.int64)
     return Measured(path.name, sha256_of(path), rows, columns)
+
+
+# -- from the files that the owners publish -------------------------------------------------------
+
+#: Targets whose measurements the owners publish as files that the catalog has.
+PUBLISHED_TARGETS = ("energy", "accuracy", "time", "paper")
+
+#: Cells drawn from NAS-Bench-101, about as many as the reference measurements have.
+_CELLS = 24_000
+
+
+def published() -> Path:
+    """The folder of fetched files, which as a folder of measurements stands for the catalog's."""
+    return downloads_folder()
+
+
+def is_table(source: str | PathLike[str]) -> bool:
+    """Whether a source of measurements is a table, not a folder of reference measurements."""
+    return is_file(source) or is_results_tree(source) or named(str(source))[0] is not None
+
+
+def official(folder: str | PathLike[str], name: str) -> Path:
+    """Table file of an official EC-NAS file, by default in the folder `official`.
+
+    Raises:
+        UnknownTableError: there is no such file.
+        FetchError: the published file is not here and could not be downloaded.
+    """
+    place = name if Path(folder) == published() else Path(folder) / "official" / name
+    return converted(place, progress=listener())
+
+
+def _seven_vertices(*parts: str) -> Measured:
+    """The energies of some parts of the paper's split: train, valid, test."""
+    torch = optional("torch")
+    entry = file_entry("7v_data.pt")
+    data = torch.load(fetch(entry, progress=listener()), weights_only=True)
+    matrices, codes, energy_kwh, _ = (array.numpy() for array in data)
+    rows = []
+    for matrix, code in zip(matrices, codes, strict=True):
+        n = np.count_nonzero(code)
+        rows.append(Cell(matrix[:n, :n], [_CODES[i] for i in code[:n]]).row)
+    # As the authors' script splits: torch's random_split after torch.manual_seed(42).
+    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(42)).numpy()
+    train, valid = int(0.7 * len(rows)), int(0.1 * len(rows))
+    split = np.empty(len(rows), dtype=object)
+    split[order] = np.repeat(["train", "valid", "test"], [train, valid, len(rows) - train - valid])
+    columns = {"energy_kwh": energy_kwh.astype(np.float64), "paper_split": split}
+    data = Measured(entry.name, str(entry.sha256), np.array(rows, dtype=np.int64), columns)
+    return data.where(np.isin(split, parts))
+
+
+#: Operations of `7v_data.pt` by their codes; 0 stands behind the output.
+_CODES = ("", "input", "conv1x1-bn-relu", "conv3x3-bn-relu", "maxpool3x3", "output")
+
+#: From a metric to its (budgets, cells, repeats) values.
+_Values = Callable[[str], NDArray[np.float64]]
+
+
+def _from_table(
+    name: str, columns_of: Callable[[_Values], Mapping[str, NDArray[Any]]], cells: int | None = None
+) -> Measured:
+    """Columns made of the values of a table of the catalog, all of one shape or broadcast to it.
+
+    With `cells`, so many cells are drawn: the same ones each time.
+    """
+    table = Table.open(converted(name, progress=listener()))
+    at = np.sort(np.random.default_rng(0).permutation(len(table))[:cells])
+
+    def values(metric: str) -> NDArray[np.float64]:
+        if metric == "budget_epochs":
+            return np.array(table.budgets, dtype=np.float64)[:, None, None]
+        return np.stack([table.some(metric, i, at) for i in range(len(table.budgets))])
+
+    made = columns_of(values)
+    rows = np.asarray(table.rows, dtype=np.int64)[at][:, None]
+    rows, *arrays = (a.ravel() for a in np.broadcast_arrays(rows, *made.values()))
+    origin = table.provenance["validation_accuracy"]
+    columns = dict(zip(made, arrays, strict=True))
+    return Measured(str(origin.source), str(origin.sha256), rows, columns)
+
+
+def _runs(values: _Values) -> dict[str, NDArray[Any]]:
+    """Every run of EC-NAS."""
+    metrics = ("energy_kwh", "training_time_s", "validation_accuracy", "test_accuracy")
+    return {"budget_epochs": values("budget_epochs")} | {f"final_{m}": values(m) for m in metrics}
+
+
+def _validation(values: _Values) -> dict[str, NDArray[Any]]:
+    accuracy, last = values("validation_accuracy"), values("training_time_s")[-1]
+    singles = {f"val_acc_{b}_one_repeat": accuracy[i, :, :1] for i, b in enumerate((4, 12, 36))}
+    largest = accuracy[-1].max(axis=1, keepdims=True)
+    return singles | {"val_acc_108_max_of_repeats": largest, "training_time_108_s": last[:, :1]}
+
+
+def _test(values: _Values) -> dict[str, NDArray[Any]]:
+    return {"test_accuracy_108_mean": values("test_accuracy")[-1].mean(axis=1, keepdims=True)}
+
+
+def _records(values: _Values) -> dict[str, NDArray[Any]]:
+    """Every training of 108 epochs."""
+    names = ("validation_accuracy", "test_accuracy", "training_time_s")
+    return {f"final_{name.removesuffix('_s')}": values(name)[-1] for name in names}
+
+
+def _times(values: _Values) -> dict[str, NDArray[Any]]:
+    """Means of three trainings at each budget."""
+    mean = values("training_time_s").mean(axis=2, keepdims=True)
+    return {"budget_epochs": values("budget_epochs"), "training_time_s": mean}
+
+
+_PUBLISHED: dict[str, Callable[[], Measured]] = {
+    SEVEN_VERTICES: partial(_seven_vertices, "train", "valid"),
+    ALL_SEVEN_VERTICES: partial(_seven_vertices, "train", "valid", "test"),
+    FOUR_VERTICES: partial(_from_table, "4v-4epochs", _runs),
+    FIVE_VERTICES: partial(_from_table, "5v-4epochs", _runs),
+    VALIDATION: partial(_from_table, "nasbench101", _validation, _CELLS),
+    TEST: partial(_from_table, "nasbench101", _test, _CELLS),
+    RECORDS: partial(_from_table, "nasbench101", _records, _CELLS),
+    TIMES: partial(_from_table, "nasbench101", _times, _CELLS),
+}

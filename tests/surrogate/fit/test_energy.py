@@ -152,7 +152,7 @@ def test_a_whole_fit_is_complete_and_repeatable(
         fit_energy(tmp_path, folds=1)
     with pytest.raises(UnknownTableError, match="no reference measurements"):
         fit_energy(tmp_path)
-    monkeypatch.setattr(module, "read_energy", lambda folder: synthetic_energies())
+    monkeypatch.setattr(module, "read_energy", lambda folder, **_: synthetic_energies())
     monkeypatch.setattr(
         module, "fit_teacher", lambda data, chosen, seed: fit_teacher(data, chosen, **QUICK)
     )
