@@ -380,7 +380,7 @@ def _attributes(header: Mapping[str, Any], model: str) -> dict[str, str]:
         "version": VERSION,
         "citation": f"{_ECNAS}; accuracies and times after {_NASBENCH}",
         "licence": "Apache-2.0",
-        "quality": to_json([*energy, *shipped_quality("epochs", "accuracy", "time")]),
+        "quality": to_json([*energy, *shipped_quality("epochs", "accuracy", "time", "noise")]),
     }
 
 

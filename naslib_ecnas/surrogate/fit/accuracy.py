@@ -31,6 +31,7 @@ from naslib_ecnas.progress import Progress
 from naslib_ecnas.quality import QualityLine
 from naslib_ecnas.surrogate.features import features, vertices_of
 from naslib_ecnas.surrogate.fit.graph_network import fit_graph_network
+from naslib_ecnas.surrogate.fit.noise import failed
 from naslib_ecnas.surrogate.fit.reference import (
     FIVE_VERTICES,
     FOUR_VERTEX_MEANS,
@@ -181,24 +182,37 @@ def with_low_ends(
     for k, (at, mean, deviation) in enumerate(
         zip(model.score, model.accuracy, model.deviation, strict=True)
     ):
+        curve = (at, mean, deviation)
         if k >= len(BUDGETS) - 1:
             cut = float(np.quantile(score[sampled, k], _LOW))
-            above = at > cut
-            upper = [values[above] for values in (at, mean, deviation)]
-            good = accuracy[:, k] > _FAILED  # and not NaN
-            for _ in range(2):
-                low = low_end(score[good, k], accuracy[good, k], cut)
-                low = low[0], np.minimum(low[1], upper[1][0]), low[2]
-                at, mean, deviation = map(np.concatenate, zip(low, upper, strict=True))
-                if k == len(BUDGETS):  # means of three, of which some failed
-                    good &= ~_some_failed(accuracy[:, k], np.interp(score[:, k], at, mean))
-        columns.append((at, mean, deviation))
+            curve = _lowered(curve, score[:, k], accuracy[:, k], cut, of_three=k == len(BUDGETS))
+        columns.append(curve)
     longest = max(len(at) for at, _, _ in columns)
     names = ("score", "accuracy", "deviation")
     padded = [np.pad(np.stack(c), ((0, 0), (0, longest - len(c[0]))), mode="edge") for c in columns]
     found = dict(zip(names, np.stack(padded, axis=1).astype(np.float32).astype(float), strict=True))
     excess = _small_excess(AccuracyModel.from_arrays({**model.to_arrays(), **found}), folder)
     return Weights(weights.header, {**weights.arrays, **found, "excess": excess})
+
+
+def _lowered(
+    curve: tuple[Array, ...], score: Array, accuracy: Array, cut: float, *, of_three: bool
+) -> tuple[Array, ...]:
+    """Knots, means and deviations of a curve, below the score `cut` by trainings that did not fail.
+
+    `of_three` says that accuracies are means of three trainings, of which some may have failed.
+    """
+    upper = [values[curve[0] > cut] for values in curve]
+    good = accuracy > _FAILED  # and not NaN
+    if not (good & (score < cut)).any():
+        return curve
+    for _ in range(2):
+        low = low_end(score[good], accuracy[good], cut)
+        low = low[0], np.minimum(low[1], upper[1][0]), low[2]
+        curve = tuple(np.concatenate(part) for part in zip(low, upper, strict=True))
+        if of_three:
+            good &= ~_some_failed(accuracy, np.interp(score, *curve[:2]))
+    return curve
 
 
 def _some_failed(mean: Array, usual: Array) -> NDArray[np.bool_]:
@@ -345,10 +359,7 @@ def fit_accuracy(
         "again on all",
         "shrinkage": k,
         "quality": to_plain(
-            [
-                _quality(name, rows[apart], *pair, seed)
-                for name, pair in zip(NAMES, pairs, strict=True)
-            ]
+            [_quality(number, rows[apart], *pair, seed) for number, pair in enumerate(pairs)]
         ),
     }
     # Seven digits are enough.
@@ -376,22 +387,45 @@ def _joined(validation: Measured, test: Measured, k: float) -> tuple[NDArray[np.
 
 
 def _quality(
-    name: str, rows: NDArray[np.int64], score: Array, accuracy: Array, seed: int
+    number: int,
+    rows: NDArray[np.int64],
+    score: Array,
+    accuracy: Array,
+    seed: int,
+    about: str = "held out from a first run of the fit",
 ) -> QualityLine:
-    """Quality on held-out cells, each half with the curves of the other half."""
-    there = ~np.isnan(accuracy)
-    rows, score, accuracy = rows[there], score[there], accuracy[there]
+    """Quality on held-out cells, each half with the curves of the other half.
+
+    Args:
+        number: of the target in `NAMES`.
+        rows, score, accuracy: (n,) of the cells; the accuracy is NaN where missing.
+        seed: of the halves.
+        about: how the cells were held out.
+    """
+    name, last = NAMES[number], number >= len(BUDGETS) - 1
+    sound = accuracy > _FAILED if last else ~(failed(accuracy) | np.isnan(accuracy))
+    rows, score, accuracy = rows[sound], score[sound], accuracy[sound]
     half = np.random.default_rng(seed + 1).random(len(rows)) < 0.5
 
     def predicted(mine: NDArray[np.bool_]) -> Array:
-        at, *found = curves(score[~mine], accuracy[~mine])
-        return np.stack([np.interp(score[mine], at, curve) for curve in found], axis=1)
+        curve = curves(score[~mine], accuracy[~mine])
+        if last:
+            cut = float(np.quantile(score, _LOW))
+            curve = _lowered(
+                *(curve, score[~mine], accuracy[~mine], cut), of_three=number == len(BUDGETS)
+            )
+        return np.stack([np.interp(score[mine], curve[0], part) for part in curve[1:]], axis=1)
 
-    mean, std = out_of_fold(half, predicted).T
-    metric = "test_accuracy" if name.startswith("test") else "validation_accuracy"
-    about = "held out from a first run of the fit"
-    anchor = _ANCHORS.get(name, "")
-    return quality(name, rows, metric, accuracy, mean, std, unit="", about=about, anchor=anchor)
+    return quality(
+        name,
+        rows,
+        "test_accuracy" if name.startswith("test") else "validation_accuracy",
+        accuracy,
+        *out_of_fold(half, predicted).T,
+        unit="",
+        about=f"{about}, without failed trainings",
+        anchor=_ANCHORS.get(name, ""),
+    )
 
 
 def _test_less_validation(both: list[Measured]) -> Array:
