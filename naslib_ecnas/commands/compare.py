@@ -119,8 +119,11 @@ def _report_worlds(ranking: WorldRanking) -> None:
     print(f"\n{ranking.table} and {worlds} as plausible: {about}\n")
     headings = ("method", "table", "worlds", "best", *(f"> {name}" for name in ranking.methods))
     print_table(headings, ranking.shown(), right=range(1, len(headings)))
-    order, holds = " > ".join(ranking.methods), ranking.order_holds.tolist()
-    print(f"\n{order}: the first place holds in {holds[0]} of {worlds}, all in {holds[-1]}")
+    holds, (usual, count) = ranking.order_holds.tolist(), ranking.usual_order
+    print(f"\norder on the table: {' > '.join(ranking.methods)}")
+    print(f"    holds in {holds[-1]} of {worlds}, its first place in {holds[0]}")
+    if usual != ranking.methods:
+        print(f"most frequent order: {' > '.join(usual)}\n    holds in {count} of {worlds}")
 
 
 def seed_list(text: str, what: str = "seeds") -> tuple[int, ...]:

@@ -11,6 +11,7 @@ print(summarise(results).by_table())
 from naslib_ecnas.comparison.experiment import Grid, compare, method_class, method_names
 from naslib_ecnas.comparison.results import Line, Results, Summary, Yardstick, gather, summarise
 from naslib_ecnas.comparison.runs import Run, Unit
+from naslib_ecnas.comparison.worlds import WorldRanking
 
 __all__ = [
     "Grid",
@@ -19,6 +20,7 @@ __all__ = [
     "Run",
     "Summary",
     "Unit",
+    "WorldRanking",
     "Yardstick",
     "compare",
     "gather",

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from naslib_ecnas.figures.tables import Saved as Saved
     from naslib_ecnas.figures.tables import saved_sheet as saved_sheet
     from naslib_ecnas.figures.tables import spaces_sheet as spaces_sheet
+    from naslib_ecnas.figures.worlds import worlds_figure as worlds_figure
 
 __all__, __getattr__ = lazily(
     __name__,
@@ -44,4 +45,5 @@ __all__, __getattr__ = lazily(
     summary="Study comparison_figure methods_figure study summary_figure",
     swaps="Swaps swap_effects swaps_figure",
     tables="Saved saved_sheet spaces_sheet",
+    worlds="worlds_figure",
 )

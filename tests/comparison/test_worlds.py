@@ -48,6 +48,7 @@ def test_rankings_by_hand() -> None:
     assert found.better.tolist() == [[0, 2, 4], [1, 0, 3], [0, 1, 0]]
     assert found.best.tolist() == [3, 2, 0]
     assert found.order_holds.tolist() == [3, 2, 2]
+    assert found.usual_order == (("a", "b", "c"), 2)
     document = found.document()
     assert (document["order"], document["share_order_holds"]) == (["a", "b", "c"], 0.5)
     pairs = [(p["first"], p["second"], p["first_better_in"], p["equal_in"]) for p in found.pairs()]
@@ -64,6 +65,9 @@ def test_only_worlds_in_which_every_method_of_the_table_ran() -> None:
     assert (found.methods, found.worlds) == (("a", "b"), (0, 1))
     assert ranked({**WORLDS, "b": []}, dict.fromkeys("ab", 0.5)) == []
     assert ranked({}, dict.fromkeys("ab", 0.5)) == []
+    (other,) = ranked(WORLDS, {"a": 0.6, "b": 0.7})
+    assert (other.methods, other.order_holds.tolist()) == (("b", "a"), [2, 2])
+    assert other.usual_order == (("a", "b"), 2)
     (alone,) = ranked({"a": [0.9]}, {"a": 0.5})
     assert (list(alone.pairs()), alone.order_holds.tolist()) == ([], [1])
 

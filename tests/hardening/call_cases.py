@@ -49,7 +49,7 @@ BY_NAME: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(("method", "recipe", "meter", "images", "shared", "x", "y", "against"), NAME),
     **dict.fromkeys(("occurrences", "scalarisation", "cluster_kind", "span", "form"), NAME),
     **dict.fromkeys(("values", "costs", "front", "points"), POINTS),
-    "seed": (-1,),
+    **dict.fromkeys(("seed", "world"), (-1,)),
     "epochs": (0, -4, 5, 2**70, "4", [4]),
     "pue": (0, -1, 0.5, INF, True),
     **dict.fromkeys(("carbon", "carbon_intensity"), CARBON),
