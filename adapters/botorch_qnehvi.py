@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from naslib_ecnas.analysis import nondominated
 from naslib_ecnas.errors import MissingDependencyError, check_counts
 from naslib_ecnas.search.base import Evaluated, Optimiser, Problem, Rows
-from naslib_ecnas.search.operators import Encoding, perturb
+from naslib_ecnas.search.encoding import Encoding
+from naslib_ecnas.search.operators import perturb
 
 try:
     import torch

@@ -20,8 +20,8 @@ from naslib_ecnas.errors import EcnasError
 _EXTRAS = {
     "plots": ("matplotlib",),
     "tables": ("pyarrow",),
-    "fit": ("torch", "scipy", "scikit-learn", "lightgbm", "pyarrow"),
-    "naslib": ("torch", "scipy", "scikit-learn", "networkx", "fvcore", "nasbench-pytorch"),
+    "fit": ("torch", "scikit-learn", "lightgbm", "pyarrow"),
+    "naslib": ("torch", "scikit-learn", "networkx", "fvcore", "nasbench-pytorch"),
     "measure": ("torch", "nvidia-ml-py", "submitit"),
 }
 _MEASURE = "pip install 'naslib-ecnas[measure]'"

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from naslib_ecnas.search.base import Batch as Batch
     from naslib_ecnas.search.base import Optimiser as Optimiser
     from naslib_ecnas.search.base import Problem as Problem
+    from naslib_ecnas.search.ehvi import Ehvi as Ehvi
     from naslib_ecnas.search.local_search import LocalSearch as LocalSearch
     from naslib_ecnas.search.loop import METHODS as METHODS
     from naslib_ecnas.search.loop import Limits as Limits
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __all__, __getattr__ = lazily(
     __name__,
     base="Batch Optimiser Problem",
+    ehvi="Ehvi",
     local_search="LocalSearch",
     loop="METHODS Limits check run",
     mse_hvi="MseHvi",

@@ -117,8 +117,7 @@ class Optimiser(ABC):
         >>> from naslib_ecnas.search import Problem, Semoa
         >>> from naslib_ecnas.space import Space
         >>> search = Semoa(Problem(Space(4), np.random.default_rng(0)))
-        >>> for _ in range(20):
-        ...     rows = search.ask()
+        >>> while len(rows := search.ask()):  # until every cell was evaluated
         ...     cells = [search.space.cell(row) for row in rows]
         ...     search.tell(rows, [(cell.edges, 4 - cell.vertices) for cell in cells])
         >>> sorted(search.population.costs.tolist())  # the fewest edges for 4, 3 and 2 vertices
@@ -146,8 +145,9 @@ class Optimiser(ABC):
         """The cells to evaluate next.
 
         Returns:
-            (n,) int32 rows, n >= 1, all allowed, to be evaluated at the run's own budget, or a
-            `Batch` that names its budget. A cell may be asked for more than once.
+            (n,) int32 rows, all allowed, to be evaluated at the run's own budget, or a
+            `Batch` that names its budget. None are returned when every allowed cell was evaluated
+            and the method evaluates no cell again; the first call returns at least one.
         """
 
     @abstractmethod
@@ -170,12 +170,6 @@ class Optimiser(ABC):
     def sample(self, n: int) -> Rows:
         """(n,) rows drawn uniformly from the allowed ones, with replacement."""
         return self.rows[self.rng.integers(0, len(self.rows), n)]
-
-    def _filled(self, rows: Rows) -> Rows:
-        """The rows with each -1, a child that could not be made, replaced by a uniform draw."""
-        failed = np.flatnonzero(rows < 0)
-        rows[failed] = self.sample(len(failed))
-        return rows
 
     def _sample_released(self, n: int) -> Rows:
         """(k,) the allowed cells among n draws as by the released code, 1 <= k <= n.

@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 
 from naslib_ecnas.errors import check_counts
 from naslib_ecnas.search.base import Floats, Optimiser, Problem, Rows
+from naslib_ecnas.search.operators import Visited
 from naslib_ecnas.search.scalarisation import Scalarisation, random_weights
 
 
@@ -20,7 +21,7 @@ class LocalSearch(Optimiser):
     As published: the neighbourhood, the move to its best cell and the restart. The one objective
     of the published method is here a scalarisation of all objectives, with weights drawn anew for
     each start (ParEGO's lattice) and costs normalised by all evaluations so far. Evaluated cells
-    are not asked for again, except among the random cells of a start.
+    are not asked for again.
 
     Args:
         initial: random cells of each start.
@@ -42,6 +43,7 @@ class LocalSearch(Optimiser):
         check_counts("local search", initial=initial)
         self.initial = initial
         self._score = Scalarisation(scalarisation)
+        self._visited = Visited(problem, avoid=True)
         self._costs: dict[int, Floats] = {}  # of all evaluated rows
         self._weights: Floats | None = None
         self._around: Rows = np.empty(0, dtype=np.int32)  # rows of the next step
@@ -49,7 +51,8 @@ class LocalSearch(Optimiser):
         self.optima: list[int] = []
 
     def ask(self) -> Rows:
-        """The first cells of a climb, or the neighbours that were not evaluated yet."""
+        """The first cells of a climb, or the neighbours that were not evaluated yet; none when
+        every cell was evaluated."""
         # Ends: each step goes to a better cell or ends the climb, and a start asks for new cells.
         while len(self._around) or self._current is not None:
             unknown = [row for row in self._around.tolist() if row not in self._costs]
@@ -57,12 +60,13 @@ class LocalSearch(Optimiser):
                 return np.array(unknown, dtype=np.int32)
             self._step()
         self._weights = None
-        self._around = self.sample(self.initial)
+        self._around = self._visited.sample(self.initial)
         return np.array(self._around)
 
     def tell(self, rows: ArrayLike, costs: ArrayLike) -> None:
         """Remember the costs; cells with a NaN are never moved to."""
         new_rows, new_costs = self._checked(rows, costs)
+        self._visited.add(new_rows)
         self._score.see(new_costs)
         self._costs.update(zip(new_rows.tolist(), new_costs, strict=True))
 

@@ -72,7 +72,7 @@ class Limits:
 
     The rule: evaluations are made in the order in which they are asked for. The first one that
     would take the sum of any quantity past its limit is not made, and the run ends there, even if
-    a cheaper one would still have fitted.
+    a cheaper one would still have fitted. It also ends when the method has evaluated every cell.
 
     Raises:
         ConfigError: no limit at all, or an impossible one.
@@ -149,7 +149,7 @@ class Trainings:
         self.answered = 0
         """Evaluations answered without a charge."""
         self.ended_by = ""
-        """The limit that ended the run, `cells` if none was left, or `repeats`; empty while it goes on."""
+        """The limit that ended the run, `cells` if none was left, or `repeats`; empty before."""
 
     def __len__(self) -> int:
         """Trainings charged so far."""
@@ -169,7 +169,7 @@ class Trainings:
         return max(len(self), round(len(self) / self._limits.share(self._spent)))
 
     def make(self, batch: Batch) -> tuple[Rows, Floats]:
-        """Charge the evaluations of a batch until a limit is reached.
+        """Charge the evaluations of a batch until a limit is reached; an empty one ends the run.
 
         Returns:
             (k,) the first rows of the batch, which are evaluated, and their (k, m) objectives as
@@ -207,6 +207,8 @@ class Trainings:
             self.ended_by = "epochs"
         elif self._in_a_row >= _MOST_REPEATS:
             self.ended_by = "repeats"
+        elif not len(rows):
+            self.ended_by = "cells"
         return rows, seen[:fits]
 
     def _evaluated(self, rows: Rows, epochs: int, new: NDArray[np.bool_]) -> tuple[Floats, Floats]:
@@ -331,9 +333,6 @@ def run(
     try:
         while not made.ended_by:
             batch = _batch(optimiser, first=not len(made))
-            if not len(batch.rows):
-                made.ended_by = "cells"
-                break
             rows, seen = made.make(batch)
             if len(rows):
                 optimiser.tell(rows, costs_of(seen, names))

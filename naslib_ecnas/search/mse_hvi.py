@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from operator import add
 from typing import Any
 
@@ -17,7 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 from naslib_ecnas.analysis import nondominated
 from naslib_ecnas.errors import ConfigError, check_counts
 from naslib_ecnas.search.base import Evaluated, Floats, Optimiser, Problem, Rows
-from naslib_ecnas.search.operators import Encoding, Visited, perturb
+from naslib_ecnas.search.encoding import Encoding
+from naslib_ecnas.search.improvement import expected_gain
+from naslib_ecnas.search.operators import Visited, perturb
 
 #: Ratios of noise variance to prior variance, among which the evidence chooses.
 _RATIOS = np.logspace(-3, 3, 13)
@@ -102,46 +104,14 @@ class Regression:
 
 
 def expected_improvement(mean: Floats, std: Floats, front: Floats, reference: Floats) -> Floats:
-    """Expected gain in hypervolume from each of n points, under independent normal predictions.
+    """(n,) expected gain in hypervolume (`expected_gain`) under independent normal predictions.
 
-    The costs of the front cut the space below the reference into boxes. A point Y gains, in each
-    box (a, b) that is not dominated yet, the volume of the part that it dominates, whose
-    expectation is a product over the objectives of E[max(0, b - max(a, Y))] = psi(b) - psi(a),
-    with psi(t) = E[max(0, t - Y)] = (t - mu) Phi((t - mu) / s) + s phi((t - mu) / s) (the idea is
-    of Emmerich et al. 2006).
-
-    Args:
-        mean: (n, m) predicted costs.
-        std: (n, m) their standard deviations, 0 where a cost is known.
-        front: (k, m) costs of the front; points not better than the reference do not matter.
-        reference: (m,) costs of the reference point.
-
-    Returns:
-        (n,) float64 of at least 0.
+    `mean` and `std` are (n, m) predicted costs and their standard deviations, 0 where a cost is
+    known; `front` and `reference` are those of `expected_gain`.
     """
-    m = mean.shape[1]
-    front = front[(front < reference).all(axis=1)]
-    ends = [np.append(np.unique(front[:, d]), reference[d]) for d in range(m)]
-    free = _undominated(ends, front)
-    psi = [_partial_expectation(ends[d], mean[:, d, None], std[:, d, None]) for d in range(m)]
-    parts = [np.diff(p, axis=1, prepend=0.0) for p in psi]  # (n, intervals) of each objective
-    gain = np.tensordot(parts[0], free.astype(np.float64), axes=(1, 0))
-    for part in parts[1:]:
-        gain = np.einsum("ni,ni...->n...", part, gain)
-    return np.maximum(gain, 0.0)
-
-
-def _undominated(ends: list[Floats], front: Floats) -> NDArray[np.bool_]:
-    """Mask of the boxes that no point of the front dominates.
-
-    In each objective a box reaches from the previous end (minus infinity for the first) to its own
-    end; a point of the front dominates it if the point is no worse than the lower corner.
-    """
-    dominated = np.zeros([len(e) for e in ends], dtype=np.bool_)
-    dominated[tuple(np.searchsorted(e, front[:, d]) + 1 for d, e in enumerate(ends))] = True
-    for axis in range(len(ends)):  # and so is every box that lies behind a dominated one
-        dominated = np.logical_or.accumulate(dominated, axis=axis)
-    return ~dominated
+    columns = zip(mean.T[..., None], std.T[..., None], strict=True)
+    partials = [partial(_partial_expectation, mean=mu, std=sigma) for mu, sigma in columns]
+    return expected_gain(partials, front, reference)
 
 
 def _partial_expectation(t: Floats, mean: Floats, std: Floats) -> Floats:
@@ -229,7 +199,7 @@ class MseHvi(Optimiser):
         self.paper = paper
         self.front: Evaluated = Evaluated()
         self._exact = exact
-        self._visited = Visited(self._allowed, avoid=True)
+        self._visited = Visited(problem, avoid=True)
         self._encode = Encoding(self.space, self.rng)
         self._features = FourierFeatures(len(self._encode), self.rng, cosines=cosines)
         self._model = Regression()
@@ -237,14 +207,15 @@ class MseHvi(Optimiser):
         self._evaluated = 0
 
     def ask(self) -> Rows:
-        """The first cells at random, then the cells of the largest expected improvement."""
+        """The first cells at random, then the cells of the largest expected improvement; none when
+        every cell was evaluated."""
         if self._evaluated < self.initial or len(self._model) < 2:
             missing = max(1, self.initial - self._evaluated)
             if self.paper:
                 return self._sample_released(missing)
-            return self._visited.sample(self.rng, missing)
+            return self._visited.sample(missing)
         pool = np.unique(self._candidates())
-        return pool[self._chosen(pool)]
+        return pool[self._chosen(pool)] if len(pool) else pool
 
     def tell(self, rows: ArrayLike, costs: ArrayLike) -> None:
         """Learn the costs; cells with a NaN are not learnt from and not asked for again."""
@@ -284,7 +255,7 @@ class MseHvi(Optimiser):
         near = perturb(self.space, parents, self.rng, allowed=new)
         far = self.sample(self.pool - len(near))
         both = np.concatenate([near[near >= 0], far[new[far]]])
-        return both if len(both) else self._visited.sample(self.rng, self.batch)
+        return both if len(both) else self._visited.sample(self.batch)
 
     def _chosen(self, pool: Rows) -> NDArray[np.int64]:
         """(at most batch,) positions in the pool, chosen one after the other."""

@@ -1,5 +1,4 @@
-"""Building blocks of the search methods: new cells from old ones, selection, visited cells, and
-cells as numbers for a regression."""
+"""Building blocks of the search methods: new cells from old ones, selection, visited cells."""
 
 from __future__ import annotations
 
@@ -8,10 +7,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from naslib_ecnas import network
 from naslib_ecnas.analysis import contributions
 from naslib_ecnas.errors import ConfigError
-from naslib_ecnas.search.base import Floats, Rows
+from naslib_ecnas.search.base import Floats, Problem, Rows
 from naslib_ecnas.space import Space, perturbed
 
 # Tries at once for each child. Two perturbations in three give another cell of seven vertices,
@@ -155,79 +153,51 @@ class Visited:
     """The cells that a search may still propose.
 
     Args:
-        allowed: (n_cells,) mask of the cells that may be proposed at all.
+        problem: its allowed cells are those that may be proposed at all.
         avoid: whether visited cells may not be proposed again.
 
     Attributes:
         proposable: (n_cells,) mask of the cells that may be proposed; must not be written to.
     """
 
-    def __init__(self, allowed: NDArray[np.bool_], *, avoid: bool) -> None:
+    def __init__(self, problem: Problem, *, avoid: bool) -> None:
         self.avoid = avoid
-        self._allowed = allowed
-        self.proposable: NDArray[np.bool_] = allowed.copy() if avoid else allowed
+        self.proposable: NDArray[np.bool_] = problem.mask.copy() if avoid else problem.mask
+        self._rng = problem.rng
+        self._rows = problem.rows
 
     def add(self, rows: Rows) -> None:
-        """Mark cells as visited. When all allowed cells are, all may be proposed again."""
+        """Mark cells as visited."""
         if self.avoid:
             self.proposable[rows] = False
-            if not self.proposable.any():
-                self.proposable[:] = self._allowed
 
     def draw(self, make: Callable[[NDArray[np.intp]], Rows], n: int) -> Rows:
-        """(n,) int32 rows, in which visited and repeated cells are drawn again up to ten times.
+        """(n,) int32 rows made by `make`; where it finds none, a row is drawn uniformly.
 
-        `make` returns a row for each of some positions of 0 .. n - 1, -1 where it finds none.
+        With `avoid`, visited and repeated cells are made again up to ten times, then drawn, and
+        there are fewer rows where fewer are left. `make` returns a row for each of some positions
+        of 0 .. n - 1, -1 where it finds none.
         """
-        rows = make(np.arange(n))
         if not self.avoid:
+            rows = make(np.arange(n))
+            failed = np.flatnonzero(rows < 0)
+            rows[failed] = self.sample(len(failed))
             return rows
-        for _ in range(10):
+        rows, stale = np.full(n, -1, dtype=np.int32), np.arange(n)
+        for _ in range(10 if np.count_nonzero(self.proposable) > n else 0):
+            rows[stale] = make(stale)
             first = np.zeros(n, dtype=np.bool_)
             first[np.unique(rows, return_index=True)[1]] = True
             stale = np.flatnonzero(~(first & (rows >= 0) & self.proposable[rows]))
             if not len(stale):
-                break
-            again = make(stale)
-            rows[stale] = np.where(again >= 0, again, rows[stale])
-        return rows
+                return rows
+        made = np.delete(rows, stale)
+        drawn = self.sample(n)
+        return np.concatenate([made, drawn[~np.isin(drawn, made)][: len(stale)]])
 
-    def sample(self, rng: np.random.Generator, n: int) -> Rows:
-        """(at most n,) rows drawn uniformly, without replacement, from the proposable ones."""
-        new = np.flatnonzero(self.proposable)
-        return rng.choice(new, min(n, len(new)), replace=False).astype(np.int32)
-
-
-# -- cells as numbers ----
-
-
-class Encoding:
-    """Columns of about mean 0 and variance 1 for the cells of a space.
-
-    The entries of the canonical matrix, the operation of each vertex (one-hot), the number of
-    vertices with each operation, and the log parameters, log multiply-adds and depth of the
-    network. Mean and variance are those of 1,000 cells that `rng` draws.
-    """
-
-    def __init__(self, space: Space, rng: np.random.Generator) -> None:
-        self.space = space
-        self._upper = np.triu_indices(space.vertices, 1)
-        raw = self._raw(space.sample(rng, 1000))
-        spread = raw.std(axis=0)
-        self._used = spread > 0
-        self._mean, self._spread = raw.mean(axis=0)[self._used], spread[self._used]
-
-    def __len__(self) -> int:
-        return len(self._mean)
-
-    def __call__(self, rows: Rows) -> Floats:
-        """(n, len(self)) columns of (n,) rows."""
-        return np.asarray((self._raw(rows)[:, self._used] - self._mean) / self._spread)
-
-    def _raw(self, rows: Rows) -> Floats:
-        matrices, labels = self.space.matrices(rows)
-        one_hot = labels[:, :, None] == np.arange(3)
-        size = [np.log(network.parameters(rows)), np.log(network.multiply_adds(rows))]
-        upper = matrices[:, self._upper[0], self._upper[1]]
-        columns = [upper, one_hot.reshape(len(rows), -1), one_hot.sum(axis=1), *size]
-        return np.column_stack([*columns, network.depth(rows)]).astype(np.float64, copy=False)
+    def sample(self, n: int) -> Rows:
+        """(n,) rows drawn uniformly; with `avoid` different ones, fewer where fewer are left."""
+        if not self.avoid:
+            return self._rows[self._rng.integers(0, len(self._rows), n)]
+        left = np.flatnonzero(self.proposable)
+        return self._rng.choice(left, min(n, len(left)), replace=False).astype(np.int32)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from numpy.typing import ArrayLike
 
-from naslib_ecnas.errors import ConfigError, check_counts
+from naslib_ecnas.errors import check_counts
 from naslib_ecnas.search.base import Optimiser, Problem, Rows
 from naslib_ecnas.search.operators import Visited
 
 
 class RandomSearch(Optimiser):
-    """Draws cells uniformly over the distinct ones, with replacement, and learns nothing.
+    """Draws cells uniformly over the distinct ones and learns nothing.
 
     With `paper=True` it draws like the released code: a raw matrix of two or of all V vertices
     with at most one or any number of edges (`released_draws`). Invalid ones, two thirds in the 7V
@@ -20,11 +20,11 @@ class RandomSearch(Optimiser):
 
     Args:
         batch: cells asked for at a time.
-        avoid_repeats: draw without replacement, and start over when all allowed cells were drawn.
-        paper: draw like the released code.
+        avoid_repeats: draw without replacement.
+        paper: draw like the released code, with replacement.
 
     Raises:
-        ConfigError: an empty batch, or both `paper` and `avoid_repeats`.
+        ConfigError: an empty batch.
     """
 
     name = "random"
@@ -35,25 +35,21 @@ class RandomSearch(Optimiser):
         problem: Problem,
         *,
         batch: int = 100,
-        avoid_repeats: bool = False,
+        avoid_repeats: bool = True,
         paper: bool = False,
     ) -> None:
         super().__init__(problem)
         check_counts("random search", batch=batch)
-        if paper and avoid_repeats:
-            raise ConfigError("the released code draws with replacement: no avoid_repeats")
         self.batch = batch
         self.paper = paper
-        self._visited = Visited(self._allowed, avoid=avoid_repeats)
+        self._visited = Visited(problem, avoid=avoid_repeats)
 
     def ask(self) -> Rows:
         """(batch,) rows drawn at random; fewer with `paper`, which drops invalid cells, and where
         `avoid_repeats` has fewer left."""
         if self.paper:
             return self._sample_released(self.batch)
-        if self._visited.avoid:
-            return self._visited.sample(self.rng, self.batch)
-        return self.sample(self.batch)
+        return self._visited.sample(self.batch)
 
     def tell(self, rows: ArrayLike, costs: ArrayLike) -> None:
         """Check the arguments; the next draws do not depend on the costs."""

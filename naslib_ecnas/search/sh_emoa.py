@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.errors import check_counts, check_numbers
-from naslib_ecnas.search.base import Batch, Evaluated, Optimiser, Problem, Rows
-from naslib_ecnas.search.operators import crossover, order, perturb, survivors
+from naslib_ecnas.search.base import Batch, Evaluated, Floats, Optimiser, Problem, Rows
+from naslib_ecnas.search.operators import Visited, crossover, order, perturb, survivors
 
 
 def rungs(evaluations: int, population: int, budgets: int, eta: float) -> tuple[int, ...]:
@@ -44,7 +44,8 @@ class ShEmoa(Optimiser):
     where the published code sorts by a product of the two objectives; the reference point follows
     the worst costs in the population (`order`); the mutation is EC-NAS's perturbation; a crossover
     that gives no valid cell, or one of its parents, is drawn again and at last replaced by a
-    mutation. After the last rung a new bracket begins with the old population.
+    mutation. After the last rung a new bracket begins with the old population. No cell is evaluated
+    at one budget twice.
 
     Args:
         population: cells in the population.
@@ -54,6 +55,7 @@ class ShEmoa(Optimiser):
         mutation: share of children made by mutation, 0 to 1.
         tournament: cells in a tournament.
         edge_changes, op_changes: expected changes of a mutation.
+        avoid_repeats: evaluate no cell at one budget twice, unlike the published method.
 
     Attributes:
         rung: index of the budget at which the population was, or will be, evaluated.
@@ -78,6 +80,7 @@ class ShEmoa(Optimiser):
         tournament: int = 3,
         edge_changes: float = 2.0,
         op_changes: float = 0.5,
+        avoid_repeats: bool = True,
     ) -> None:
         super().__init__(problem)
         check_counts("SH-EMOA", population=population, offspring=offspring, tournament=tournament)
@@ -93,36 +96,76 @@ class ShEmoa(Optimiser):
         self.rung: int = 0
         self.population: Evaluated = Evaluated()
         self._changes = {"edge_changes": edge_changes, "op_changes": op_changes}
+        self._visited = [Visited(problem, avoid=avoid_repeats) for _ in self.rungs]  # at each rung
+        self._known: list[dict[int, Floats]] = [{} for _ in self.rungs]  # costs of each rung's rows
         self._left = self.rungs[0]
         self._entering = True  # the population is to be evaluated at this rung
 
     def ask(self) -> Rows | Batch:
-        """The population at a new budget, or the next children."""
-        if not len(self.population):
-            self._entering = True
-            rows = self.sample(self.capacity)
-        elif self._entering:
-            rows = self.population.rows.copy()
-        else:
-            rows = self._children(min(self.offspring, self._left))
+        """The population at a new budget, or the next children; none when every cell was evaluated
+        and repeats are avoided."""
+        rows = self._next()
+        for _ in self.rungs:
+            if len(rows):
+                break
+            self._climb()  # without new cells, the population is still evaluated at larger budgets
+            rows = self._next()
         return Batch(rows, self.budgets[self.rung]) if self.budgets else rows
 
     def tell(self, rows: ArrayLike, costs: ArrayLike) -> None:
         """Keep the best cells, and go to the next rung after this one's last child; cells with a
         NaN are left out."""
         new = Evaluated(*self._checked(rows, costs))
-        everyone = new.known()
-        if not self._entering:
-            everyone = self.population + everyone
+        if not len(new):
+            return
+        self._visited[self.rung].add(new.rows)
+        known = self._known[self.rung]
+        known.update(zip(new.rows.tolist(), new.costs, strict=True))
+        if self._entering:
+            self._enter(new)
+        else:
+            self._keep(self.population + new.known())
             self._left -= len(new)
+        if self._left <= 0:
+            self._climb()
+
+    def _next(self) -> Rows:
+        """The rows to evaluate at this rung; none if there are no new cells for it."""
+        if not len(self.population):
+            self._entering = True
+            return self._visited[self.rung].sample(self.capacity)
+        if self._entering:
+            known = self._known[self.rung]
+            if not self._visited[self.rung].avoid:
+                known.clear()
+            rows = self.population.rows
+            new = rows[np.array([row not in known for row in rows.tolist()])]
+            if len(new):
+                return new
+            self._enter(self.population[:0])
+        return self._children(min(self.offspring, self._left))
+
+    def _enter(self, new: Evaluated) -> None:
+        """Take the costs of the population at this rung, some of which may be known from before."""
+        known, told = self._known[self.rung], set(new.rows.tolist())
+        before = [r for r in self.population.rows.tolist() if r in known and r not in told]
+        if before:
+            costs = np.array([known[row] for row in before])
+            new = Evaluated(np.array(before, dtype=np.int32), costs) + new
         self._entering = False
+        self._keep(new.known())
+
+    def _keep(self, everyone: Evaluated) -> None:
+        """Make the best of some cells the population, the best first."""
         kept = survivors(everyone.costs, self.capacity)
         self.population = everyone[kept[order(everyone.costs[kept])]]
-        if self._left <= 0:
-            self.rung = (self.rung + 1) % len(self.rungs)
-            self._left = self.rungs[self.rung]
-            # With one budget the next bracket continues with the same costs.
-            self._entering = len(self.rungs) > 1
+
+    def _climb(self) -> None:
+        """Go to the next rung, after the last one to the first."""
+        self.rung = (self.rung + 1) % len(self.rungs)
+        self._left = self.rungs[self.rung]
+        # With one budget the next bracket continues with the same costs.
+        self._entering = len(self.rungs) > 1
 
     def parents(self, n: int) -> NDArray[np.int64]:
         """(n,) positions in the population: the best of each tournament."""
@@ -131,16 +174,23 @@ class ShEmoa(Optimiser):
         return np.asarray(drawn.min(axis=1))  # the population is sorted, the best first
 
     def _children(self, n: int) -> Rows:
-        rows = self.population.rows
+        rows, space, rng = self.population.rows, self.space, self.rng
         parents = rows[self.parents(n)]
-        partners = rows[self.rng.integers(0, len(rows), n)]
-        children = np.full(n, -1, dtype=np.int32)
-        space, rng, allowed = self.space, self.rng, self._allowed
+        partners = rows[rng.integers(0, len(rows), n)]
         crossed = rng.random(n) >= self.mutation
-        if crossed.any():
-            pairs = parents[crossed], partners[crossed]
-            children[crossed] = crossover(space, *pairs, rng, allowed=allowed)
-        left = children < 0
-        if left.any():
-            children[left] = perturb(space, parents[left], rng, allowed=allowed, **self._changes)
-        return self._filled(children)
+
+        def make(at: NDArray[np.intp]) -> Rows:
+            allowed = self._visited[self.rung].proposable
+            children = np.full(len(at), -1, dtype=np.int32)
+            some = crossed[at]
+            if some.any():
+                pairs = parents[at[some]], partners[at[some]]
+                children[some] = crossover(space, *pairs, rng, allowed=allowed)
+            left = children < 0
+            if left.any():
+                children[left] = perturb(
+                    space, parents[at[left]], rng, allowed=allowed, **self._changes
+                )
+            return children
+
+        return self._visited[self.rung].draw(make, n)

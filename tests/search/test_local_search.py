@@ -56,16 +56,6 @@ def test_a_climb_ends_where_no_neighbour_is_better() -> None:
         assert single[row, 0] <= single[SPACE.neighbours(row), 0].min()
 
 
-def test_nothing_is_asked_for_twice_but_starts() -> None:
-    search = climbing(initial=1)
-    seen: set[int] = set()
-    while len(search.optima) < 15:
-        rows = search.ask()
-        assert len(rows) == 1 or not seen & {*rows.tolist()}
-        search.tell(rows, COSTS[rows])
-        seen |= {*rows.tolist()}
-
-
 def test_failed_neighbours_are_not_gone_to() -> None:
     search = climbing(initial=1)
     search.tell(search.ask(), [[1.0, 1.0]])

@@ -1,4 +1,4 @@
-"""Perturbation, crossover, selection, visited cells and encodings."""
+"""Perturbation, crossover, selection and visited cells."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from naslib_ecnas.analysis import hypervolume
 from naslib_ecnas.errors import ConfigError
-from naslib_ecnas.search import Problem, Semoa, operators
+from naslib_ecnas.search import Problem, operators
+from naslib_ecnas.search.operators import Visited
 from naslib_ecnas.space import Space
 
 EVERY_4V = np.ones(91, dtype=bool)
@@ -129,30 +130,23 @@ def test_the_least_contribution_goes_first_and_comes_last() -> None:
 # -- visited cells ----
 
 
-def test_semoa_without_repeats_evaluates_new_cells_while_there_are_any() -> None:
-    def distinct(vertices: int, avoid: bool) -> int:
-        search = Semoa(Problem(Space(vertices), np.random.default_rng(1)), avoid_repeats=avoid)
-        costs, seen = np.random.default_rng(0).random((2532, 2)), set()
-        for _ in range(60):
-            rows = search.ask()
-            search.tell(rows, costs[rows])
-            seen |= set(rows.tolist())
-        return len(seen)
+@pytest.mark.parametrize("avoid", [True, False])
+def test_drawn_cells_are_new_and_different_if_repeats_are_avoided(avoid: bool) -> None:
+    """`make` finds nothing for the first position, and the same few cells for the others."""
+    visited = Visited(Problem(Space(4), np.random.default_rng(0)), avoid=avoid)
+    visited.add(np.arange(50, dtype=np.int32))
 
-    assert distinct(5, avoid=False) < distinct(5, avoid=True) == 60 * 10
-    assert distinct(3, avoid=True) == 7
+    def make(at: np.ndarray) -> np.ndarray:
+        return np.where(at == 0, -1, 48 + at % 5).astype(np.int32)
 
-
-# -- cells as numbers ----
-
-
-@pytest.mark.parametrize("vertices", [2, 3, 4, 5, 7])
-def test_encodings_tell_cells_apart(vertices: int) -> None:
-    space = Space(vertices)
-    encode = operators.Encoding(space, np.random.default_rng(0))
-    rows = np.arange(min(len(space), 2532), dtype=np.int32)
-    columns = encode(rows)
-    assert columns.shape == (len(rows), len(encode))
-    assert np.isfinite(columns).all()
-    if 2 < vertices < 7:  # every cell is in the sample that sets the scale, nearly
-        assert len(np.unique(columns.round(9), axis=0)) == len(rows)
+    rows = visited.draw(make, 12)
+    assert rows.dtype == np.int32
+    assert len(rows) == 12
+    assert (rows >= 0).all()
+    assert avoid == (len(set(rows.tolist())) == 12 and min(rows) >= 50)
+    assert {50, 51, 52} <= set(rows.tolist())
+    if avoid:  # at last fewer than were asked for, then none
+        visited.add(np.arange(88, dtype=np.int32))
+        assert sorted(visited.draw(make, 12).tolist()) == [88, 89, 90]
+        visited.add(np.arange(91, dtype=np.int32))
+        assert len(visited.draw(make, 12)) == len(visited.sample(5)) == 0

@@ -50,6 +50,7 @@ def test_weights_change_from_cycle_to_cycle() -> None:
 
 
 def test_children_are_mutants_of_the_queue() -> None:
-    search = evolution(population=1, sample=1, offspring=300, edge_changes=1e-9, op_changes=0.4)
+    options = {"edge_changes": 1e-9, "op_changes": 0.4, "avoid_repeats": False}
+    search = evolution(population=1, sample=1, offspring=300, **options)
     search.tell([2400], [[0.0, 0.0]])
     assert np.mean(np.isin(search.ask(), SPACE.neighbours(2400))) > 0.8

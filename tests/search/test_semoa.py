@@ -12,13 +12,7 @@ from hypothesis import strategies as st
 from naslib_ecnas.analysis import nondominated
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.search import Problem, Semoa
-from naslib_ecnas.search.semoa import (
-    PAPER,
-    RELEASED,
-    SemoaSettings,
-    mutate_once,
-    rank_probabilities,
-)
+from naslib_ecnas.search.semoa import PRESETS, SemoaSettings, mutate_once, rank_probabilities
 from naslib_ecnas.space import Space
 
 # A front of four with contributions 4, 2, 3 and 8 within (9, 10), and a dominated point.
@@ -79,7 +73,7 @@ def test_a_lone_best_cell_is_every_parent_and_three_objectives_have_three_certai
 
 
 def test_offspring_are_mutants_of_the_population() -> None:
-    optimiser = semoa(offspring=200, edge_changes=1e-9, op_changes=0.5)
+    optimiser = semoa(offspring=200, edge_changes=1e-9, op_changes=0.5, preset="shipped")
     optimiser.tell([2000, 2400], [[0.0, 1.0], [1.0, 0.0]])
     near = np.concatenate([Space(5).neighbours(row) for row in (2000, 2400)])
     # Most mutants differ in one operation, some in two or three.
@@ -98,8 +92,10 @@ def test_mutants_that_a_table_lacks_are_drawn_again_from_their_parent() -> None:
 
 
 def test_the_paper_setting_has_the_departures_of_the_released_code() -> None:
-    assert semoa().settings is PAPER
-    assert semoa(paper=True).settings is RELEASED == SemoaSettings(1.9, False, True, False)
+    assert semoa().settings == SemoaSettings()
+    for released in (semoa(paper=True), semoa(preset="paper"), semoa(paper=True, preset="paper")):
+        assert released.settings is PRESETS["paper"]
+        assert released.settings == SemoaSettings(1.9, False, True, False, False)
     # Dominated cells are kept and equal ones dropped.
     optimiser = semoa(paper=True)
     optimiser.tell([1, 2, 3, 4], [[1, 1], [2, 2], [1, 1], [np.nan, 0]])
@@ -136,11 +132,26 @@ def test_mutate_once_spares_the_first_vertex_and_is_not_repeated() -> None:
     assert np.mean(none == 2400) == pytest.approx(0.8**10, abs=0.04)
 
 
+def test_no_cell_comes_again_but_in_the_preset_of_the_paper() -> None:
+    costs = np.random.default_rng(0).random((2532, 2))
+
+    def different(preset: str | None) -> int:
+        optimiser, seen = semoa(preset=preset), set()
+        for _ in range(60):
+            rows = optimiser.ask()
+            assert len(rows) == 10
+            optimiser.tell(rows, costs[rows])
+            seen |= set(rows.tolist())
+        return len(seen)
+
+    assert different("shipped") < different(None) == 600
+
+
 def test_where_no_perturbation_is_allowed_cells_are_drawn_anew() -> None:
     rows, every = [1, 2500], {"edge_changes": 10.0, "op_changes": 0.0}  # flips all of the ten
     found = mutate_once(Space(5), rows, np.random.default_rng(0), **every)
     assert not np.isin(found, rows).any()
-    optimiser = semoa(rows=rows, settings=RELEASED, **every)
+    optimiser = semoa(rows=rows, preset="paper", **every)
     optimiser.tell(rows, [[0.0, 1.0], [1.0, 0.0]])
     asked = optimiser.ask()
     assert len(asked) == optimiser.offspring
@@ -149,10 +160,10 @@ def test_where_no_perturbation_is_allowed_cells_are_drawn_anew() -> None:
 
 
 def test_impossible_settings_are_refused() -> None:
-    wrong: list[dict[str, Any]] = [{"paper": True, "settings": PAPER}, {"offspring": 0}]
-    wrong += [{"settings": SemoaSettings(pressure=p)} for p in (2.1, 0.9, float("nan"))]
-    for options in wrong:
-        with pytest.raises(ConfigError, match=r"settings|offspring|pressure"):
+    wrong: list[dict[str, Any]] = [{"paper": True, "preset": "shipped"}, {"offspring": 0}]
+    wrong += [{"preset": SemoaSettings(pressure=p)} for p in (2.1, 0.9, float("nan"))]
+    for options in [*wrong, {"preset": "published"}, {"paper": True, "preset": SemoaSettings()}]:
+        with pytest.raises(ConfigError, match=r"preset|offspring|pressure"):
             semoa(**options)
     with pytest.raises(ConfigError, match="size"):
         rank_probabilities(0, 2.0)

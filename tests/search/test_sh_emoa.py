@@ -34,7 +34,7 @@ def test_rungs_of_the_published_setting() -> None:
 
 
 def test_a_bracket_by_hand() -> None:
-    search = made(budgets=BUDGETS)
+    search = made(budgets=BUDGETS, avoid_repeats=False)
     seen: list[tuple[int, int]] = []
     for _ in range(200):
         batch = search.ask()
@@ -48,7 +48,7 @@ def test_a_bracket_by_hand() -> None:
 
 
 def test_the_population_is_that_of_the_selection_step_by_step() -> None:
-    search = made(budgets=BUDGETS)
+    search = made(budgets=BUDGETS, avoid_repeats=False)
     rows, costs, epochs = np.empty(0, int), np.empty((0, 2)), 0
     for _ in range(150):
         batch = search.ask()
@@ -65,6 +65,28 @@ def test_the_population_is_that_of_the_selection_step_by_step() -> None:
         ours, brute = np.argsort(search.population.rows), np.argsort(rows)
         np.testing.assert_array_equal(search.population.rows[ours], rows[brute])
         np.testing.assert_array_equal(search.population.costs[ours], costs[brute])
+
+
+def test_costs_at_a_budget_are_remembered_by_the_next_bracket() -> None:
+    search, seen = made(budgets=(4, 12), bracket=40), set()
+    for _ in range(300):
+        batch = search.ask()
+        told = cost(batch.rows, batch.epochs)
+        new = {(row, batch.epochs) for row in batch.rows.tolist()}
+        assert len(new) == len(batch.rows)
+        assert not new & seen
+        seen |= new
+        search.tell(batch.rows, told)
+        if not search._entering:
+            rows = search.population.rows
+            assert np.isin(batch.rows, rows).any() or len(rows) == 10
+            np.testing.assert_array_equal(search.population.costs, cost(rows, batch.epochs))
+    # On a small space it goes on until every cell was evaluated at every budget.
+    search, budgets = ShEmoa(Problem(Space(3), np.random.default_rng(0), budgets=BUDGETS)), []
+    while len((batch := search.ask()).rows):
+        search.tell(batch.rows, cost(batch.rows, batch.epochs))
+        budgets += [batch.epochs] * len(batch.rows)
+    assert sorted(budgets) == sorted([*BUDGETS] * 7)
 
 
 def test_a_tournament_of_three_without_replacement() -> None:
@@ -93,7 +115,7 @@ def test_failed_evaluations_leave_the_population() -> None:
 
 
 def test_in_a_run_small_budgets_come_first_and_are_charged(toy: Benchmark) -> None:
-    result = run(toy, "sh-emoa", evaluations=130, seed=0)
+    result = run(toy, "sh-emoa", evaluations=130, seed=0, options={"avoid_repeats": False})
     # Two budgets: 10 + 69 at 4 epochs, 10 + 23 at 12, then the next bracket.
     assert result.epochs.tolist() == [4] * 79 + [12] * 33 + [4] * 18
     assert (result.epochs[result.front] == 12).all()

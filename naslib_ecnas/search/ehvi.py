@@ -1,0 +1,184 @@
+"""EHVI: Bayesian optimisation of several objectives with Gaussian processes of the cells."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from naslib_ecnas import network
+from naslib_ecnas.analysis import nondominated
+from naslib_ecnas.errors import check_counts
+from naslib_ecnas.search.base import Evaluated, Floats, Optimiser, Problem, Rows
+from naslib_ecnas.search.encoding import Groups
+from naslib_ecnas.search.gaussian_process import Prediction, Process, Products, View, fitted
+from naslib_ecnas.search.improvement import expected_gain
+from naslib_ecnas.search.operators import perturb
+from naslib_ecnas.space import Space
+
+# Cells over which the columns are scaled, and among which the first ones are chosen.
+_SAMPLE, _CHOICES = 600, 2000
+# Cells of up to so many vertices are evaluated first.
+_SMALLEST = 3
+# A space of at most so many cells is a pool as a whole.
+_WHOLE = 3000
+# Perturbed cells of the front and cells from anywhere in a pool.
+_PERTURBED, _ANYWHERE = 500, 250
+# Shifts of log(cost - best + shift), relative to the median of cost - best.
+_SHIFTS = (0.03, 0.1, 0.3)
+# Candidates that the further cells of a batch are chosen from.
+_SHORTLIST = 250
+
+
+class Ehvi(Optimiser):
+    """Expected hypervolume improvement with Gaussian processes (Emmerich et al. 2006, 2011).
+
+    The first cells are all of up to three vertices, which are the cheapest of every space, and
+    a ladder: cells evenly spaced in the logarithm of their multiply-adds, which are known without
+    a training. Then each turn fits a Gaussian process to each objective (`fitted`) over three
+    groups of columns (`Groups`), and evaluates a few cells of a pool: the cells of the largest
+    expected gain in hypervolume, in the units of the objectives, one after another, each as if
+    those before it had come as predicted. The reference point lies just beyond the worst costs
+    seen, so that the ends of the front move outwards. A cell is never evaluated twice.
+
+    Costs above 0, such as energy and time, are log-normal. Others, such as an accuracy, are seen
+    in two ways in turn, as either alone gets stuck on some tables: as log(cost - best + shift),
+    which fits well but expects little beyond the best; and as they are but cut at their median,
+    which expects much and spends none of the model on how bad the worst ones are.
+
+    The pool is the whole space if it is small. Otherwise it is all neighbours of the front, other
+    perturbed cells of the front, and random cells of all sizes.
+
+    Args:
+        initial: cells of the ladder.
+        batch: cells evaluated in each turn.
+        pool: largest number of candidates in a large space.
+
+    Attributes:
+        evaluated: the cells with their costs, in the order in which they were evaluated.
+
+    Raises:
+        ConfigError: an impossible setting.
+    """
+
+    name = "ehvi"
+
+    def __init__(
+        self, problem: Problem, *, initial: int = 10, batch: int = 5, pool: int = 2500
+    ) -> None:
+        super().__init__(problem)
+        check_counts("EHVI", initial=initial, batch=batch)
+        check_counts("EHVI", least=batch, pool=pool)
+        self.initial = initial
+        self.batch = batch
+        self.pool = pool
+        self.evaluated: Evaluated = Evaluated()
+        self._new = self._allowed.copy()  # mask of the cells that were not evaluated
+        self._started = False
+        # Positions in `rows` at which the numbers of vertices change.
+        sizes = [len(Space(vertices)) for vertices in range(2, self.space.vertices + 1)]
+        self._starts = np.array([0, *np.searchsorted(self.rows, sizes)])
+        self._groups = Groups(self.space, self._of_all_sizes(_SAMPLE))
+        self._columns: list[Floats] = []  # of each group, of the evaluated cells
+        self._near: dict[int, Rows] = {}  # neighbours of cells that were on the front
+        self._theta: dict[tuple[int, str], Floats] = {}  # reached, by objective and view
+        self._turn = 0
+
+    def ask(self) -> Rows:
+        """The first cells, or the next batch; nothing when every cell was evaluated."""
+        if not self._started:
+            self._started = True
+            return self._first()
+        pool = self._pool()
+        if len(pool) <= self.batch or not len(self.evaluated):
+            return self.rng.permutation(pool)[: self.batch]
+        return pool[self._chosen(pool)]
+
+    def tell(self, rows: ArrayLike, costs: ArrayLike) -> None:
+        """Learn the costs; cells with a NaN are not learnt from and not asked for again."""
+        new = Evaluated(*self._checked(rows, costs))
+        self._new[new.rows] = False
+        new = new.known()
+        if len(new):
+            self.evaluated += new
+            columns = self._groups(new.rows)
+            both = zip(self._columns or [c[:0] for c in columns], columns, strict=True)
+            self._columns = [np.concatenate(pair) for pair in both]
+
+    # -- candidates ----
+
+    def _of_all_sizes(self, n: int) -> Rows:
+        """(n,) random rows, of each number of vertices equally many: most cells are the largest."""
+        held = np.flatnonzero(np.diff(self._starts))
+        size = held[self.rng.integers(0, len(held), n)]
+        return self.rows[self.rng.integers(self._starts[size], self._starts[size + 1])]
+
+    def _first(self) -> Rows:
+        """The smallest cells, and the ladder."""
+        small = self.rows[self.rows < len(Space(min(_SMALLEST, self.space.vertices)))]
+        drawn = [self._of_all_sizes(_CHOICES // 2), self.sample(_CHOICES // 2)]
+        rows = np.unique(np.concatenate(drawn))
+        work = np.log(network.multiply_adds(rows))
+        rungs = np.linspace(work.min(), work.max(), self.initial)
+        nearest = np.abs(work - rungs[:, None]).argmin(axis=1)
+        return np.unique(np.concatenate([small, rows[nearest]]))
+
+    def _pool(self) -> Rows:
+        """Candidates that were not evaluated, ascending."""
+        left = self.rows[self._new[self.rows]]
+        if len(left) <= max(self.pool, self.batch) or len(self.rows) <= _WHOLE:
+            return left
+        far = [self._of_all_sizes(_ANYWHERE // 2), self.sample(_ANYWHERE // 2)]
+        front = self.evaluated.rows[nondominated(self.evaluated.costs)]
+        for row in front.tolist():
+            if row not in self._near:
+                self._near[row] = self.space.neighbours(row)
+        near = [self._near[row] for row in front.tolist()]
+        if len(front):
+            parents = front[self.rng.integers(0, len(front), _PERTURBED)]
+            near.append(perturb(self.space, parents, self.rng, allowed=self._new))
+        pool = np.unique(np.concatenate([*near, *far]))
+        pool = pool[(pool >= 0) & self._new[pool]]
+        if len(pool) > self.pool:
+            pool = np.sort(self.rng.choice(pool, self.pool, replace=False))
+        return pool if len(pool) else left[: self.pool]
+
+    # -- the choice ----
+
+    def _chosen(self, pool: Rows) -> NDArray[np.intp]:
+        """(batch,) positions in the pool of the largest expected gains, one after another."""
+        costs = self.evaluated.costs
+        front = costs[nondominated(costs)]
+        reference = costs.max(axis=0) + 0.01 * np.ptp(costs, axis=0)
+        groups = self._groups(pool)
+        cross = Products(self._columns, groups)
+        predictions = [Prediction(process, cross, groups) for process in self._processes()]
+        gain = expected_gain([p.partial_expectation for p in predictions], front, reference)
+        short = np.argsort(-gain, kind="stable")[: max(_SHORTLIST, self.batch)]
+        predictions = [prediction.among(short) for prediction in predictions]
+        chosen = [0]
+        while len(chosen) < self.batch:
+            front = np.vstack([front, [p.suppose(chosen[-1]) for p in predictions]])
+            front = front[nondominated(front)]
+            gain = expected_gain([p.partial_expectation for p in predictions], front, reference)
+            gain[chosen] = -1.0
+            chosen.append(int(gain.argmax()))
+        return short[chosen]
+
+    def _processes(self) -> list[Process]:
+        """The process of each objective, of the next of its views."""
+        self._turn += 1
+        products = Products(self._columns, self._columns)
+        found = []
+        for objective, costs in enumerate(self.evaluated.costs.T):
+            best, median = float(costs.min()), float(np.median(costs))
+            if best > 0:
+                name, views = "log", [View(shift=0.0)]
+            elif self._turn % 2:
+                gap = median - best + 1e-12
+                name, views = "gap", [View(shift=share * gap - best) for share in _SHIFTS]
+            else:
+                name, views = "cut", [View(cut=median)]
+            process = fitted(products, costs, views, self._theta.get((objective, name)))
+            self._theta[objective, name] = process.theta
+            found.append(process)
+        return found
