@@ -39,7 +39,7 @@ def test_list_of_what_is_there(ecnas_: Any, mirror: Path) -> None:
     listing = ecnas_.json("data", "list")
     assert len(listing["tables"]) == 12
     files = {file["name"]: file for file in listing["files"]}
-    assert len(files) == 13
+    assert len(files) == 14
     five = files["energy_5V9E_4epochs.tfrecord"]
     assert five["path"] == str(mirror / five["name"])
     assert files["energy_7V9E_surrogate.tfrecord"]["path"] is None

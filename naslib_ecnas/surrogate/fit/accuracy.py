@@ -24,7 +24,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from naslib_ecnas.data.convert import converted
 from naslib_ecnas.data.table import Table
 from naslib_ecnas.files import to_plain
 from naslib_ecnas.progress import Progress
@@ -40,6 +39,7 @@ from naslib_ecnas.surrogate.fit.reference import (
     TEST,
     VALIDATION,
     Measured,
+    official,
     optional,
     read_measured,
 )
@@ -257,7 +257,7 @@ _PRIOR = 6
 
 def _small_excess(model: AccuracyModel, folder: str | PathLike[str]) -> Array:
     """`AccuracyModel.excess` from NAS-Bench-101's means for the cells of up to four vertices."""
-    table = Table.open(converted(Path(folder) / "official" / FOUR_VERTEX_MEANS))
+    table = Table.open(official(folder, FOUR_VERTEX_MEANS))
     rows = np.asarray(table.rows)
     true = [table.at_budget("validation_accuracy", i)[:, 0] for i in range(len(BUDGETS))]
     off = model.predict(features(rows))[0] - np.stack(true, axis=1)

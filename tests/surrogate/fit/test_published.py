@@ -25,6 +25,7 @@ from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate.fit import energy
 from naslib_ecnas.surrogate.fit import reference as module
+from naslib_ecnas.surrogate.fit.accuracy import fit_accuracy
 from naslib_ecnas.surrogate.fit.energy import fit_energy, fit_teacher, read_energy
 from naslib_ecnas.surrogate.fit.reference import (
     ALL_SEVEN_VERTICES,
@@ -40,6 +41,7 @@ from naslib_ecnas.surrogate.fit.reference import (
     published,
     read_measured,
 )
+from naslib_ecnas.surrogate.fit.time import fit_time
 from naslib_ecnas.surrogate.models import Weights
 
 CODES = ["", "input", "conv1x1-bn-relu", "conv3x3-bn-relu", "maxpool3x3", "output"]
@@ -176,6 +178,40 @@ def test_measurements_made_of_tables(public: Callable[..., Published]) -> None:
     assert drawn[0].tolist() == drawn[1].tolist()
     assert set(drawn[0]) < set(full.rows)
     assert official(published(), FOUR_VERTEX_MEANS).is_file()
+
+
+def test_tiny_fits_to_nasbench101(
+    public: Callable[..., Published], torch: Any, sklearn: Any
+) -> None:
+    """Made-up trainings whose time and accuracies grow with the network."""
+    made, rng = runs(7, (4, 12, 36, 108), 3), np.random.default_rng(0)
+    rows = np.unique(Space(7).sample(rng, 400)).astype(np.int32)
+    size, shape = np.log(network.multiply_adds(rows)), (len(rows), 4, 3)
+    size = ((size - size.mean()) / size.std())[:, None, None]
+    part = np.array([[0.4], [0.6], [0.8], [0.9]]) + 0.02 * size
+    values = {
+        name: np.clip(part - drop + 0.01 * rng.normal(size=shape), 0.11, 1)
+        for name, drop in (("validation_accuracy", 0.0), ("test_accuracy", 0.01))
+    }
+    epochs = np.array([[4], [12], [36], [108]])
+    values["training_time_s"] = epochs * np.exp(2 + 0.3 * size + 0.01 * rng.normal(size=shape))
+    origins = dict.fromkeys(values, Provenance("synthetic"))
+    full = replace(made, rows=rows, values=values, provenance=origins)
+    four = replace(runs(4, made.budgets, 3, "energy_kwh"))
+    there = public(
+        energy_4V9E_4epochs=lambda path: write_ecnas(path, four),
+        energy_5V9E_4epochs=lambda path: write_ecnas(path, runs(5, (4,), 1, "energy_kwh")),
+        energy_4V9E_linscale=lambda path: write_ecnas(path, four),
+        nasbench_full=lambda path: write_nasbench(path, full),
+    )
+    tiny: dict[str, Any] = {"members": 1, "epochs": 2, "cells": 100, "student_epochs": 3}
+    weights = fit_time(published(), **tiny)
+    assert list(weights.header["data"]) == ["nasbench_full.tfrecord"]
+    assert weights.header["quality"][0]["scores"]["tau"] > 0.5
+    weights = fit_accuracy(published(), **tiny)
+    assert set(weights.header["data"]) < set(there.asked)
+    assert len(there.asked) == len(set(there.asked)) == 4
+    assert weights.arrays["fitted_rows"].tolist() == rows.tolist()
 
 
 @pytest.fixture
