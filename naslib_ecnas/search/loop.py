@@ -247,7 +247,7 @@ class Trainings:
 
 def run(
     bench: Benchmark,
-    method: str | type[Optimiser],
+    method: str | type[Optimiser] = "ehvi",
     *,
     objectives: Sequence[str] = OBJECTIVES,
     epochs: int | None = None,
@@ -273,7 +273,7 @@ def run(
 
     Args:
         bench: the benchmark; its own counter is increased when the run has ended.
-        method: name of a method (`METHODS`), or a subclass of `Optimiser`.
+        method: name of a method (`METHODS`), or a subclass of `Optimiser`; by default `Ehvi`.
         objectives: two or more metrics, each better in its own direction.
         epochs: the run's own training budget, the table's largest by default. A multi-fidelity
             method may use all budgets of the table up to it.

@@ -1,0 +1,136 @@
+"""EHVI: its first cells, its choice, and runs to the end of small spaces."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+from naslib_ecnas import network
+from naslib_ecnas.analysis import hypervolume, nondominated
+from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.search import Ehvi, Problem
+from naslib_ecnas.search.gaussian_process import Prediction, Products
+from naslib_ecnas.space import Space
+
+SPACE = Space(5)
+SIZE = network.multiply_adds(np.arange(len(SPACE))).astype(float) / 1e9
+#: Above 0 and below 0, as an energy and an accuracy.
+COSTS = np.column_stack([SIZE, 1 / (1 + SIZE) - 2 + 0.02 * np.random.default_rng(9).random(2532)])
+
+
+def search_of(space: Space = SPACE, *, seed: int = 0, rows: Any = None, **options: Any) -> Ehvi:
+    return Ehvi(Problem(space, np.random.default_rng(seed), rows=rows), **options)
+
+
+def driven(search: Ehvi, steps: int, costs: np.ndarray = COSTS) -> list[int]:
+    seen: list[int] = []
+    for _ in range(steps):
+        rows = search.ask()
+        search.tell(rows, costs[rows])
+        seen += rows.tolist()
+    return seen
+
+
+def test_the_first_cells_are_the_smallest_and_a_ladder_of_multiply_adds() -> None:
+    first = search_of().ask()
+    assert set(range(7)) <= set(first.tolist())
+    assert len(first) <= 17
+    logs = np.sort(np.log(SIZE[np.setdiff1d(first, np.arange(7))]))
+    steps = np.diff([np.log(SIZE.min()), *logs, np.log(SIZE.max())])
+    assert steps.max() < 1.6 * (np.log(SIZE.max()) - np.log(SIZE.min())) / 9
+    assert search_of(rows=[3, 40, 1000], initial=1).ask()[0] == 3
+
+
+def test_the_choice_is_the_largest_mean_gain_of_draws() -> None:
+    search = search_of(batch=1)
+    driven(search, 8)
+    pool = search._pool()[::40]
+    processes = search._processes()
+    search._turn -= 1
+    chosen = search._chosen(pool)
+    columns, cross = search._groups(pool), None
+    cross = Products(search._columns, columns)
+    rng, drawn = np.random.default_rng(0), []
+    for process in processes:
+        prediction = Prediction(process, cross, columns)
+        targets = rng.normal(prediction.mean, prediction.std, (1500, len(pool)))
+        shift = process.view.shift
+        drawn.append(targets if shift is None else np.exp(targets) - shift)
+    costs = search.evaluated.costs
+    front = costs[nondominated(costs)]
+    reference = costs.max(axis=0) + 0.01 * np.ptp(costs, axis=0)
+    gains = np.array(
+        [
+            np.mean([hypervolume(np.vstack([front, y]), reference) for y in draws])
+            for draws in np.moveaxis(drawn, 0, 2).swapaxes(0, 1)
+        ]
+    )
+    gains -= hypervolume(front, reference)
+    assert gains[chosen[0]] > 0.9 * gains.max() > 0
+
+
+def test_a_batch_is_spread_and_finds_the_front() -> None:
+    search = search_of()
+    seen = driven(search, 25)
+    assert len(set(seen)) == len(seen)
+    reference = COSTS.max(axis=0)
+    assert hypervolume(COSTS[seen], reference) > 0.99 * hypervolume(COSTS, reference)
+
+
+@pytest.mark.parametrize("vertices", [2, 3, 4])
+@pytest.mark.parametrize("some", [None, 1, 2, 5])
+def test_small_spaces_are_exhausted(vertices: int, some: int | None) -> None:
+    space = Space(vertices)
+    rows = np.arange(len(space)) if some is None else np.arange(len(space))[-some:]
+    search, seen = search_of(space, rows=rows), []
+    while len(asked := search.ask()):
+        seen += asked.tolist()
+        search.tell(asked, COSTS[asked])
+    assert sorted(seen) == rows.tolist()
+
+
+def test_failed_evaluations_are_not_learnt_from_and_do_not_come_again() -> None:
+    search, failing = search_of(), COSTS.copy()
+    failing[::2, 1] = np.nan
+    seen = driven(search, 1, np.full_like(COSTS, np.nan))
+    assert len(search.evaluated) == 0
+    seen += driven(search, 8, failing)
+    assert len(set(seen)) == len(seen)
+    assert set(search.evaluated.rows) == {row for row in seen[17:] if row % 2}
+
+
+def test_large_pools_are_cut_and_new() -> None:
+    space = Space(7)
+    search = search_of(space, pool=300)
+    size = np.arange(len(space)) / len(space)
+    costs = np.column_stack([1 + size, -size])  # every cell is on the front
+    seen = driven(search, 4, costs)
+    pool = search._pool()
+    assert len(pool) == 300
+    assert not set(pool.tolist()) & set(seen)
+    assert (np.diff(pool) > 0).all()
+
+
+def test_a_seed_is_a_run_in_another_process_too() -> None:
+    code = (
+        "import naslib_ecnas as e; r = e.search.run(e.load('4v'), evaluations=40, seed=7);"
+        "print(r.rows.tolist(), r.config.method)"
+    )
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout
+        for _ in range(2)
+    }
+    assert len(found) == 1
+    assert "ehvi" in found.pop()
+
+
+def test_impossible_settings_are_refused() -> None:
+    for options in ({"batch": 0}, {"initial": 0}, {"pool": 4}):
+        with pytest.raises(ConfigError, match="EHVI"):
+            search_of(**options)
