@@ -200,7 +200,7 @@ Z90 = 1.645
 #: of the errors on unseen trainings: of fractions, of seconds, and of energies and what follows
 #: from them. 30 and more would be nearly normal.
 _FREEDOM = {"": 10, "s": 5}
-_ENERGY_FREEDOM = 3
+_ENERGY_FREEDOM = 4
 
 
 def t_quantile(freedom: int, probability: float) -> float:
