@@ -327,7 +327,7 @@ class Benchmark:
         among them.
 
         They are calibrated for a coverage of 0.9 (`quality` says what was reached); other coverages
-        follow from the normal distribution.
+        follow from the t distribution, scaled to it.
 
         Args:
             name: a modelled metric, whose `<name>_std` the table has.
