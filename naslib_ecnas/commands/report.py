@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> None:
         if args.table:
             raise
         message = "the table of the runs cannot be found by its name"
-        remedy = "name its file by --table, with the --device, --pue, ... of the search"
+        remedy = "name its file by --table, with the --device, --world, ... of the search"
         raise ConfigError(message, value=table, remedy=remedy) from error
     if len({each.table for each in found}) > 1:
         found = tuple(each for each in found if each.table == bench.name)

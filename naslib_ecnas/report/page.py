@@ -259,7 +259,7 @@ def gather(bench: Benchmark, runs: Sequence[Run] = (), *, epochs: int | None = N
 
 def _check(bench: Benchmark, run: Run) -> None:
     if run.checksum != bench.table.checksum:
-        remedy = "name the runs' table by --table, with the --device, --pue, ... of the search"
+        remedy = "name the runs' table by --table, with the --device, --world, ... of the search"
         raise other_table(bench, f"the run {run.label}", run, remedy=remedy)
     rows = np.concatenate([run.rows, run.front_rows])
     outside = rows[(rows < 0) | (rows >= len(bench.space))]
