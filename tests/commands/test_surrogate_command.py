@@ -54,7 +54,7 @@ def test_the_quality_on_unseen_trainings_is_kept(ecnas_: Any) -> None:
             assert abs(scores["expected"] - scores["seen"]) <= 2 * scores["expected_error"], name
         if name.startswith("tau"):
             assert abs(scores["expected"] - scores["seen"]) <= 0.03, name
-    assert 0.48 <= energy["coverage_50"] <= 0.54
+    assert 0.48 <= energy["coverage_50"] <= 0.545
     by_rank = lines["validation accuracy at 108 epochs"]["by_rank"]
     assert by_rank["lowest 1 %"]["mae"] <= 0.025
     assert 0.85 <= by_rank["lowest 1 %"]["coverage"] <= 0.95

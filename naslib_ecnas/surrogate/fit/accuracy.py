@@ -58,6 +58,9 @@ from naslib_ecnas.surrogate.robust import conformal_sd
 
 Array = NDArray[np.float64]
 
+#: (k,) ascending scores, mean accuracies and standard deviations there.
+Curve = tuple[Array, Array, Array]
+
 # -- from accuracies to normal scores and back ----------------------------------------------------
 
 
@@ -173,8 +176,10 @@ def with_low_ends(
         UnknownTableError: the folder lacks a file.
         MissingDependencyError: scikit-learn or pyarrow is not installed.
     """
-    files = (read_measured(Path(folder) / name).where(slice(limit)) for name in (VALIDATION, TEST))
-    rows, accuracy = _joined(*files, weights.header["shrinkage"])
+    validation, test = (
+        read_measured(Path(folder) / name).where(slice(limit)) for name in (VALIDATION, TEST)
+    )
+    rows, accuracy = _joined(validation, test, weights.header["shrinkage"])
     model = AccuracyModel.from_arrays({**weights.arrays, "excess": np.zeros((0, len(BUDGETS)))})
     score = model.ranks(features(rows))
     sampled = ~np.isnan(accuracy[:, 0])  # a random sample of the space, other than the test file
@@ -182,7 +187,7 @@ def with_low_ends(
     for k, (at, mean, deviation) in enumerate(
         zip(model.score, model.accuracy, model.deviation, strict=True)
     ):
-        curve = (at, mean, deviation)
+        curve: Curve = (at, mean, deviation)
         if k >= len(BUDGETS) - 1:
             cut = float(np.quantile(score[sampled, k], _LOW))
             curve = _lowered(curve, score[:, k], accuracy[:, k], cut, of_three=k == len(BUDGETS))
@@ -195,23 +200,24 @@ def with_low_ends(
     return Weights(weights.header, {**weights.arrays, **found, "excess": excess})
 
 
-def _lowered(
-    curve: tuple[Array, ...], score: Array, accuracy: Array, cut: float, *, of_three: bool
-) -> tuple[Array, ...]:
-    """Knots, means and deviations of a curve, below the score `cut` by trainings that did not fail.
+def _lowered(curve: Curve, score: Array, accuracy: Array, cut: float, *, of_three: bool) -> Curve:
+    """A curve that is fitted to trainings that did not fail below the score `cut`.
 
     `of_three` says that accuracies are means of three trainings, of which some may have failed.
     """
-    upper = [values[curve[0] > cut] for values in curve]
+    at, mean, deviation = (values[curve[0] > cut] for values in curve)
     good = accuracy > _FAILED  # and not NaN
     if not (good & (score < cut)).any():
         return curve
     for _ in range(2):
-        low = low_end(score[good], accuracy[good], cut)
-        low = low[0], np.minimum(low[1], upper[1][0]), low[2]
-        curve = tuple(np.concatenate(part) for part in zip(low, upper, strict=True))
+        knots, low, wide = low_end(score[good], accuracy[good], cut)
+        curve = (
+            np.concatenate([knots, at]),
+            np.concatenate([np.minimum(low, mean[0]), mean]),
+            np.concatenate([wide, deviation]),
+        )
         if of_three:
-            good &= ~_some_failed(accuracy, np.interp(score, *curve[:2]))
+            good &= ~_some_failed(accuracy, np.interp(score, curve[0], curve[1]))
     return curve
 
 
