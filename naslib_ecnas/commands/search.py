@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from naslib_ecnas.benchmark import Benchmark
     from naslib_ecnas.search.result import SearchResult
 
-_EVALUATIONS = 500
+_EVALUATIONS = 300
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -33,13 +33,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add = command(
         parser,
         run,
-        "ecnas search --method semoa --evaluations 500 --seed 0 --out runs/first",
+        "ecnas search --evaluations 300 --seed 0 --out runs/first",
         "ecnas search --method re --max-energy 20 --out runs/budget",
         "ecnas report runs",
     )
     add("--table", "TABLE", "table or file (%(default)s)", default="7v")
-    about = "semoa, random, sh-emoa, mse-hvi, re or ls (%(default)s)"
-    add("--method", "METHOD", about, default="semoa")
+    about = "ehvi, semoa, random, sh-emoa, mse-hvi, re or ls (%(default)s)"
+    add("--method", "METHOD", about, default="ehvi")
     about = f"limit on the trainings charged ({_EVALUATIONS} if no limit is given)"
     add("--evaluations", "N", about, type=int)
     about = "limit on the energy of all trainings, in kWh"
@@ -168,7 +168,7 @@ def _report_costs(result: SearchResult, seconds: float | None) -> None:
     took = "" if seconds is None else f", in {seconds:.2f} s"
     print(
         f"this search: {counted(result.spent.evaluations, 'evaluation')} of "
-        f"{counted(len(set(result.rows.tolist())), 'cell')}{took}\n"
+        f"{counted(len(set(result.rows.tolist())), 'different cell')}{took}\n"
         f"training them would have cost: {counted(result.spent.epochs, 'epoch')}, "
         f"{quantity_text(spent['seconds'] / 3600, '.4g', 'hours of training')}, "
         f"{_shown('energy_kwh', spent['energy_kwh'])}, "

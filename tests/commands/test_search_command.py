@@ -19,13 +19,15 @@ def test_json_is_one_object_with_all_that_a_program_needs(table: str, ecnas_: An
     assert (found["spent"]["evaluations"], found["spent"]["epochs"]) == (80, 320)
     assert found["spent"]["energy_kwh"] > 0
     assert found["spent"]["co2_g"] is None  # the table does not hold it
-    assert (found["config"]["method"], found["config"]["epochs"]) == ("semoa", 4)
+    assert (found["config"]["method"], found["config"]["epochs"]) == ("ehvi", 4)
     assert ecnas_.json(*line) == found
 
 
 def test_report_shows_knee_extremes_and_costs(table: str, ecnas_: Any) -> None:
-    ran = ecnas_("search", "--table", table, "--evaluations", 60, "--paper")
+    line = ("search", "--table", table, "--method", "semoa", "--evaluations", 60)
+    ran = ecnas_(*line, "--paper")
     assert ran.code == 0
+    assert "60 evaluations of 60 different cells" in ecnas_.out(*line)
     assert ran.err.startswith("searching made-up with semoa (60 evaluations)")
     for part in (
         "semoa (paper setting) on made-up at 12 epochs, seed 0",

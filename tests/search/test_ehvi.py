@@ -39,25 +39,24 @@ def test_the_first_cells_are_the_smallest_and_a_ladder_of_multiply_adds() -> Non
     first = search_of().ask()
     assert set(range(7)) <= set(first.tolist())
     assert len(first) <= 17
-    logs = np.sort(np.log(SIZE[np.setdiff1d(first, np.arange(7))]))
-    steps = np.diff([np.log(SIZE.min()), *logs, np.log(SIZE.max())])
-    assert steps.max() < 1.6 * (np.log(SIZE.max()) - np.log(SIZE.min())) / 9
+    logs = np.sort(np.log(SIZE[first]))
+    assert np.diff(logs).max() < 1.2 * np.ptp(np.log(SIZE)) / 9
     assert search_of(rows=[3, 40, 1000], initial=1).ask()[0] == 3
 
 
 def test_the_choice_is_the_largest_mean_gain_of_draws() -> None:
     search = search_of(batch=1)
     driven(search, 8)
-    pool = search._pool()[::40]
+    pool = search._pool()[::100]
     processes = search._processes()
     search._turn -= 1
     chosen = search._chosen(pool)
-    columns, cross = search._groups(pool), None
+    columns = search._groups(pool)
     cross = Products(search._columns, columns)
     rng, drawn = np.random.default_rng(0), []
     for process in processes:
         prediction = Prediction(process, cross, columns)
-        targets = rng.normal(prediction.mean, prediction.std, (1500, len(pool)))
+        targets = rng.normal(prediction.mean, prediction.std, (400, len(pool)))
         shift = process.view.shift
         drawn.append(targets if shift is None else np.exp(targets) - shift)
     costs = search.evaluated.costs
@@ -70,7 +69,7 @@ def test_the_choice_is_the_largest_mean_gain_of_draws() -> None:
         ]
     )
     gains -= hypervolume(front, reference)
-    assert gains[chosen[0]] > 0.9 * gains.max() > 0
+    assert gains[chosen[0]] > 0.8 * gains.max() > 0
 
 
 def test_a_batch_is_spread_and_finds_the_front() -> None:
@@ -120,14 +119,9 @@ def test_a_seed_is_a_run_in_another_process_too() -> None:
         "import naslib_ecnas as e; r = e.search.run(e.load('4v'), evaluations=40, seed=7);"
         "print(r.rows.tolist(), r.config.method)"
     )
-    found = {
-        subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True
-        ).stdout
-        for _ in range(2)
-    }
-    assert len(found) == 1
-    assert "ehvi" in found.pop()
+    one, other = (subprocess.check_output([sys.executable, "-c", code]) for _ in range(2))
+    assert one == other
+    assert b"ehvi" in one
 
 
 def test_impossible_settings_are_refused() -> None:

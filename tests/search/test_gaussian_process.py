@@ -39,7 +39,7 @@ def dense(process: Process, given: list[int], targets: np.ndarray) -> tuple[Any,
     weights = np.linalg.solve(whole[np.ix_(given, given)], whole[given, NEW]).T
     mean = process.mean + weights @ (targets - process.mean)
     variance = np.diag(whole[NEW, NEW] - weights @ whole[given, NEW])
-    return mean, process.scale * np.sqrt(process.variance * variance)
+    return mean, process.scale * np.sqrt(process.variance * np.maximum(variance, 0))
 
 
 @pytest.mark.parametrize(
