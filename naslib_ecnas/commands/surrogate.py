@@ -136,7 +136,7 @@ def _fit(args: argparse.Namespace) -> None:
     """Fit a model to published measurements, or an energy model to your own; evaluate it like the
     shipped one, and write its weights. The energy takes about a quarter of an hour on one core."""
     from naslib_ecnas.progress import listening
-    from naslib_ecnas.quality import HEADINGS, Quality
+    from naslib_ecnas.quality import Quality
     from naslib_ecnas.surrogate.fit.reference import PUBLISHED_TARGETS, published
 
     target = "paper" if args.model == "paper" and args.target == "energy" else args.target
@@ -155,8 +155,9 @@ def _fit(args: argparse.Namespace) -> None:
     if args.json:
         print_json({"out": str(args.out), "header": dict(weights.header)})
     else:
-        quality = Quality.from_json(weights.header["quality"])
-        print_table(HEADINGS, quality.rows(), right=range(1, 7))
+        for headings, *rows in Quality.from_json(weights.header["quality"]).tables():
+            print_table(headings, rows, right=range(1, len(headings)))
+            print()
         print(f"written to: {args.out}")
 
 
