@@ -99,6 +99,12 @@ def _evaluations(record: Measurement, plan: Plan) -> Faults:
     due = [(when, split) for when in WHEN for split in SPLITS]
     if [(e.when, e.split) for e in training.evaluations] != due:
         yield "evaluations", f"{len(training.evaluations)} evaluations, not {len(due)}"
+    middle = training.recipe.middle_step(training.epochs, training.steps)
+    steps = dict(zip(WHEN, (1, middle, training.steps), strict=True))
+    for found in training.evaluations:
+        if found.steps != steps[found.when]:
+            text = f"{found.window.name} came after {found.steps} steps, not {steps[found.when]}"
+            yield "evaluations", text
     data, most = training.data, record.settings.evaluate_images
     sizes = {"train": data.train // 4, "validation": data.validation, "test": data.test}
     for found in training.evaluations:
@@ -170,6 +176,15 @@ def _origin(record: Measurement) -> Doubts:
         yield "cpu", f"the CPU is not measured: {record.meter.cpu_detail}", False
 
 
+def _setups(record: Measurement) -> Doubts:
+    """The power of the GPUs is not limited to less than their default."""
+    for device, setup in record.meter.setups.items():
+        if setup.limited:
+            limit, default = setup.enforced_power_limit_w, setup.default_power_limit_w
+            text = f"{device}: power is limited to {limit:.0f} W, {default:.0f} W is usual"
+            yield "power-limit", text, False
+
+
 def _sensors(record: Measurement) -> Doubts:
     """Agreement, flags and uncertainty of the readings of the whole run."""
     if record.measured:
@@ -226,10 +241,19 @@ def _rests(record: Measurement) -> Doubts:
 
 
 #: Every check for doubts, in the order of the report.
-DOUBTS = (_origin, _sensors, _states, _rests)
+DOUBTS = (_origin, _setups, _sensors, _states, _rests)
 
 
 # -- records compared with each other ------------------------------------------------------------
+
+#: Settings of a GPU that all records should have in common.
+_SETTINGS = ("driver", "persistence", "ecc", "enforced_power_limit_w")
+
+
+def _set_up(name: str) -> Callable[[Measurement], Any]:
+    """A setting of the GPUs that were measured."""
+    return lambda record: tuple(str(getattr(s, name)) for s in record.meter.setups.values())
+
 
 #: What all records should have in common; another data set is a fault, the others are doubts.
 _COMMON: dict[str, Callable[[Measurement], Any]] = {
@@ -241,6 +265,8 @@ _COMMON: dict[str, Callable[[Measurement], Any]] = {
     "cuda": lambda r: r.training.versions.get("cuda", "none"),
     "cudnn": lambda r: r.training.versions.get("cudnn", "none"),
     "naslib_ecnas": lambda r: r.training.versions.get("naslib_ecnas", "none"),
+    "arithmetic": lambda r: tuple(sorted(r.training.arithmetic.items())),
+    **{name: _set_up(name) for name in _SETTINGS},
 }
 
 

@@ -26,15 +26,15 @@ if TYPE_CHECKING:
     from naslib_ecnas.energy.readings import Window
     from naslib_ecnas.provenance import Provenance
 
-#: Parts of a run that `energy_kwh` covers -> what the provenance says about it. `run` is the run
-#: up to the evaluation, as in EC-NAS's files, `steps` the steps of training alone.
+#: Parts of a run that `energy_kwh` covers -> what the provenance says about it. `training` is what
+#: it covers in EC-NAS's files, `steps` is without the start-up.
 _SPANS = {
-    "run": "from the start of the run to the evaluation, start-up and earlier evaluations included",
-    "steps": "of the steps of training alone; start-up and evaluations are in the total",
+    "training": "of start-up and training steps; evaluations are in the total alone",
+    "steps": "of the training steps alone; start-up and evaluations are in the total",
 }
 _J_PER_KWH = 3.6e6
 #: Prefixes of metrics and their evaluations.
-_POINTS = (("initial_", "start"), ("halfway_", "half"), ("", "end"))
+_POINTS = (("initial_", "start"), ("halfway_", "middle"), ("", "end"))
 #: What the records of one column must have in common, since values of different provenance would
 #: be mixed.
 _COMMON: dict[str, Callable[[Measurement], Any]] = {
@@ -42,6 +42,9 @@ _COMMON: dict[str, Callable[[Measurement], Any]] = {
     "recipe": lambda r: r.training.recipe,
     "data": lambda r: r.training.data.sha256,
     "evaluated images": lambda r: r.settings.evaluate_images,
+    "arithmetic": lambda r: {
+        name: value for name, value in r.training.arithmetic.items() if "precision" in name
+    },
     "origin": lambda r: bool(r.made_up),
 }
 
@@ -57,7 +60,7 @@ def export(
     pue: float = 1.0,
     carbon: float | str | None = None,
     cpu: bool | None = None,
-    span: str = "run",
+    span: str = "training",
     allow_synthetic: bool = False,
 ) -> Columns:
     """Write the records of a campaign as .ecnas, .tfrecord, .parquet or .csv.
@@ -80,8 +83,8 @@ def export(
 
     convert.check_suffix(out)
     official = Path(out).suffix.lower() == ".tfrecord"
-    if official and span != "run":
-        text = "energies in a TFRecord file are of runs, and the file cannot state another span"
+    if official and span != "training":
+        text = "energies in a TFRecord file include start-up; the file cannot state another span"
         remedy = "leave --span out, or choose another format"
         raise ConfigError(text, value=span, remedy=remedy)
     columns = columns_of(
@@ -100,23 +103,24 @@ def columns_of(
     pue: float = 1.0,
     carbon: float | str | None = None,
     cpu: bool | None = None,
-    span: str = "run",
+    span: str = "training",
     allow_synthetic: bool = False,
 ) -> Columns:
     """The records of a campaign as columns.
 
-    `energy_kwh` covers the run up to the evaluation, start-up and earlier evaluations included, as
-    in all other tables; `training_time_s` the steps alone, as in NAS-Bench-101; `total_energy_kwh`
-    and `total_time_s` the whole run. An energy that was not measured is NaN. PUE and carbon
+    `energy_kwh` covers start-up and training steps without evaluations, as in EC-NAS's files;
+    `training_time_s` the steps alone, as there and in NAS-Bench-101's; `total_energy_kwh` and
+    `total_time_s` the whole run. `halfway_*` belong to the evaluation in the middle, when the
+    recipe says. An energy that was not measured is NaN. PUE and carbon
     intensity enter kWh and grams, not joules. `ecnas surrogate calibrate` reads the attributes
-    `energy_span` and `start_up_share` (of a run of 4 epochs, median).
+    `energy_span` and `start_up_share` (of a training of 4 epochs, median).
 
     Args:
         folder: folder of the campaign.
         pue: power usage effectiveness, a factor of energies in kWh.
         carbon: gCO2eq/kWh or a country's code; without it there are no emissions.
         cpu: whether the CPU packages' energy counts; by default if all records have it.
-        span: `run`, or `steps` for energies of the steps of training alone.
+        span: `training`, or `steps` for energies without the start-up.
         allow_synthetic: accept records that are not measurements; their provenance is `synthetic`.
 
     Raises:
@@ -191,7 +195,7 @@ def _records(folder: Path, plan: Plan, allow_synthetic: bool) -> list[Measuremen
         remedy = "export them, marked as synthetic, with --allow-synthetic"
         raise SyntheticError(text, remedy=remedy)
     for name, of in _COMMON.items():
-        different = [str(value) for value in dict.fromkeys(map(of, records))]
+        different = list(dict.fromkeys(str(of(record)) for record in records))
         if len(different) > 1:
             text = f"the records have more than one {name}"
             remedy = "make a campaign for each; see: ecnas measure validate"
@@ -223,7 +227,7 @@ def _values(
     steps_per_epoch = training.budget_steps / training.epochs
     found: dict[str, float] = {}
     for prefix, when in _POINTS:
-        joules = record.run_j if span == "run" else record.training_j
+        joules = record.training_j if span == "training" else record.steps_j
         found |= energy(prefix, joules(cpu=cpu, when=when))
         done = record.segments_until(when)
         last = record.window(done[-1].window.name)
@@ -269,6 +273,10 @@ def _attributes(
         attributes["start_up_share"] = f"{statistics.median(known):.6f}"
     if any(record.meter.kind == "nvml" for record in records):
         attributes["gpu"] = records[0].training.device_name
+    setups = [setup for record in records for setup in record.meter.setups.values()]
+    for name in ("driver", "enforced_power_limit_w"):
+        if values := sorted({str(getattr(setup, name)) for setup in setups}):
+            attributes[name] = ", ".join(values)
     if any(record.has_cpu for record in records):
         attributes["cpu"] = "cpu:0"
     return attributes

@@ -1,6 +1,8 @@
 """The record of one unit, and the energies that follow from its windows.
 
-Energies are in joules, gross, without PUE, of the windows that `training.train` opens.
+Energies are in joules, gross, without PUE, of the windows that `training.train` opens. What
+`energy_kwh` of all tables means is `training_j`: start-up and training steps, without evaluations.
+EC-NAS's `evaluate.py` sums the meter's windows around its calls of `estimator.train()` alone.
 """
 
 from __future__ import annotations
@@ -16,24 +18,31 @@ from typing import Any
 
 from naslib_ecnas.campaign.claims import Owner, file_names
 from naslib_ecnas.campaign.plan import Settings, Unit, read_file
-from naslib_ecnas.energy.readings import Reading, Window
+from naslib_ecnas.energy.readings import GpuSetup, Reading, Window
 from naslib_ecnas.errors import ChecksumError, FormatError
 from naslib_ecnas.files import MaybeNaN, atomic_write, from_json, from_plain, to_json, to_plain
-from naslib_ecnas.training.record import WHEN, Segment, TrainingRecord, WindowId
+from naslib_ecnas.training.record import CIFAR10, WHEN, Segment, TrainingRecord, WindowId
 
 #: Folder of a campaign that contains the records.
 RECORDS = "records"
 _NAME = "ecnas-measurement"
-_FORMAT = f"{_NAME}/1"
+#: Version 1 evaluated every recipe at half of the budget, and did not read back torch's arithmetic.
+_VERSION = 2
+_FORMAT = f"{_NAME}/{_VERSION}"
 _REMEDY = "requeue its unit: ecnas measure validate CAMPAIGN --requeue"
 #: Reason of a reading that is missing because its window was shorter than a refresh.
 _TOO_SHORT = "too-short"
 #: Epochs of the trainings that devices are calibrated on.
 _CALIBRATION_EPOCHS = 4
+_J_PER_KWH = 3.6e6
 
 
 class NewerRecord(FormatError):
-    """A record that another version of this package wrote; it need not be damaged."""
+    """A record that a newer version of this package wrote; it need not be damaged."""
+
+
+class OlderRecord(FormatError):
+    """A record that an older version wrote, which measured by other rules."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +57,8 @@ class MeterLabel:
     """GPU UUID -> refresh period of the sensor in s."""
     notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """GPU UUID -> why better sensors are not used."""
+    setups: Mapping[str, GpuSetup] = field(default_factory=dict)
+    """GPU UUID -> driver, persistence mode, error correction and power limits."""
     cpu: str = "off"
     """Whether the CPU is measured: a kind of `CpuState`."""
     cpu_detail: str = "not asked for"
@@ -81,7 +92,7 @@ class Measurement:
         training, meter = self.training, self.meter.kind
         unused_gpu = meter == "nvml" and not training.device.startswith("cuda")
         reasons = {
-            f"{training.data.name} images": training.data.name != "CIFAR-10",
+            f"{training.data.name} images": training.data.name != CIFAR10,
             f"stopped after {training.steps} of {training.budget_steps} steps": (
                 training.steps < training.budget_steps
             ),
@@ -96,8 +107,10 @@ class Measurement:
         Raises:
             StorageError: the folder cannot be written or the disk is full.
         """
-        # With the windows' durations and sums, for readers without this package.
-        content = {**to_plain(self), "windows": [window.to_dict() for window in self.windows]}
+        # With sums of windows and of the run, for readers without this package.
+        windows = [window.to_dict() for window in self.windows]
+        sums = {name: to_plain(getattr(self, name)) for name in _SUMS}
+        content = {**sums, **to_plain(self), "windows": windows}
         whole = {"format": _FORMAT, "sha256": _digest(content), "content": content}
         with atomic_write(Path(path)) as file:
             file.write(to_json(whole).encode("utf-8") + b"\n")
@@ -109,12 +122,16 @@ class Measurement:
         Raises:
             StorageError: the file cannot be read.
             ChecksumError: the content is not what was written.
-            NewerRecord: another version wrote it.
+            NewerRecord, OlderRecord: another version wrote it.
             FormatError: it is not a record.
         """
         where: dict[str, Any] = {"path": path, "remedy": _REMEDY}
         data = read_file(Path(path), "the record", from_json, remedy=_REMEDY)
         form = data.get("format") if isinstance(data, dict) else None
+        if form == f"{_NAME}/1":
+            text = f"the record has version 1, not {_VERSION}: it was evaluated at half of its "
+            text += "budget whatever the recipe, and whether TF32 was used is not known"
+            raise OlderRecord(text, **where)
         if form != _FORMAT and str(form).startswith(f"{_NAME}/"):
             text = f"another version of this package wrote the record: {form}, not {_FORMAT}"
             remedy = "read it with that version: pip install --upgrade naslib-ecnas"
@@ -127,7 +144,8 @@ class Measurement:
         if not isinstance(content, dict) or not isinstance(content.get("windows"), list):
             raise FormatError("a record contains an object with windows", **where)
         windows = tuple(Window.from_dict(window) for window in content["windows"])
-        record = from_plain(cls, {**content, "windows": []}, path=str(path))
+        fields = {name: value for name, value in content.items() if name not in _SUMS}
+        record = from_plain(cls, {**fields, "windows": []}, path=str(path))
         return replace(record, windows=windows)
 
     # -- energies ----
@@ -169,8 +187,35 @@ class Measurement:
     def segments_until(self, when: str) -> tuple[Segment, ...]:
         """The segments of training before an evaluation, whose time is one of `WHEN`."""
         training = self.training
+        if when == WHEN[-1]:
+            return training.segments
         steps = next(e.steps for e in training.evaluations if e.when == when)
         return tuple(s for s in training.segments if s.first_step + s.steps <= steps)
+
+    @property
+    def energy_kwh(self) -> float:
+        """Of start-up and training steps, with the CPU packages if they are known; NaN if not."""
+        return self.training_j(cpu=self.has_cpu) / _J_PER_KWH
+
+    @property
+    def total_energy_kwh(self) -> float:
+        """Of the whole run, evaluations included; see `energy_kwh`."""
+        return self.total_j(cpu=self.has_cpu) / _J_PER_KWH
+
+    @property
+    def training_time_s(self) -> float:
+        """Seconds of the training steps, see `TrainingRecord.training_time_s`."""
+        return self.training.training_time_s
+
+    @property
+    def start_up_s(self) -> float:
+        """Seconds of the start-up, which `training_time_s` does not include."""
+        return self.training.start_up_s
+
+    @property
+    def total_time_s(self) -> float:
+        """Seconds of the whole run, start-up and evaluations included."""
+        return self.training.total_time_s
 
     def total_j(self, *, cpu: bool) -> float:
         """Joules of the whole run, start-up and evaluations included; NaN if unknown.
@@ -179,7 +224,7 @@ class Measurement:
         """
         return _window_j(self.window("total"), cpu=cpu)
 
-    def training_j(self, *, cpu: bool, when: str = "end") -> float:
+    def steps_j(self, *, cpu: bool, when: str = "end") -> float:
         """Joules of the segments of training before an evaluation; NaN if unknown.
 
         A segment that was too short for the sensor, in practice the one step at rate 0, is
@@ -193,29 +238,28 @@ class Measurement:
         chosen = [segment.window for segment in self.segments_until(when)]
         return math.fsum(self._windows_j(chosen, cpu=cpu, power_w=power))
 
-    def run_j(self, *, cpu: bool, when: str = "end") -> float:
-        """Joules from the start of the run to an evaluation, as in EC-NAS's files; NaN if unknown.
+    def training_j(self, *, cpu: bool, when: str = "end") -> float:
+        """Joules of start-up and of the steps before an evaluation, as in EC-NAS's files.
 
-        Start-up and earlier evaluations are included. It is the sum of the windows, without the
-        milliseconds between them. A window that was too short for the sensor is estimated at the
-        run's mean power.
+        No evaluation is included, nor the milliseconds between windows; NaN if unknown. A start-up
+        that was too short for the sensor is estimated at the run's mean power.
         """
-        training, total = self.training, self.window("total")
-        earlier = WHEN[: WHEN.index(when)]
-        besides = [window for window in training.windows if window.name == "init"]
-        besides += [e.window for e in training.evaluations if e.when in earlier]
+        start_up = self._start_up_j(cpu=cpu)
+        return math.fsum([self.steps_j(cpu=cpu, when=when), start_up])
+
+    def _start_up_j(self, *, cpu: bool) -> float:
+        total = self.window("total")
         power = self.total_j(cpu=cpu) / total.seconds if total and total.seconds > 0 else math.nan
-        parts = self._windows_j(besides, cpu=cpu, power_w=power)
-        return math.fsum([self.training_j(cpu=cpu, when=when), *parts])
+        named = [window for window in self.training.windows if window.name == "init"]
+        return math.fsum(self._windows_j(named, cpu=cpu, power_w=power))
 
     def start_up_share(self, *, cpu: bool) -> float:
-        """Share of start-up and evaluations in the energy of a run of 4 epochs; NaN if unknown.
+        """Share of the start-up in the energy of start-up and 4 epochs; NaN if unknown.
 
-        Their energy `a` does not depend on the budget. A run of n epochs takes `a + b n`, so a run
+        Its energy `a` does not depend on the budget. A training of n epochs takes `a + b n`, so one
         of any budget gives the share `a / (a + 4 b)`.
         """
-        training, steps = self.training, self.training_j(cpu=cpu)
-        fixed = self.run_j(cpu=cpu) - steps
+        training, steps, fixed = self.training, self.steps_j(cpu=cpu), self._start_up_j(cpu=cpu)
         whole = steps / training.steps * training.budget_steps
         four = whole / training.epochs * _CALIBRATION_EPOCHS
         return fixed / (fixed + four) if fixed + four > 0 else math.nan
@@ -228,6 +272,10 @@ class Measurement:
             window = self.window(named.name)
             short = _too_short(window)
             yield power_w * named.seconds if short else _window_j(window, cpu=cpu)
+
+
+#: Properties that a file states too.
+_SUMS = ("energy_kwh", "total_energy_kwh", "training_time_s", "start_up_s", "total_time_s")
 
 
 def essential(window: Window | None) -> Mapping[str, Reading]:

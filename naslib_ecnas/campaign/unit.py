@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache, partial
@@ -18,6 +19,7 @@ from naslib_ecnas.energy.readings import Window
 from naslib_ecnas.errors import EcnasError, FormatError
 from naslib_ecnas.files import from_json
 from naslib_ecnas.progress import Progress
+from naslib_ecnas.training.record import CIFAR10
 
 if TYPE_CHECKING:
     from naslib_ecnas.training import Cifar10
@@ -47,7 +49,12 @@ def images(choice: DataChoice) -> Cifar10:
     if choice.path is None:
         return training.synthetic(seed=_SYNTHETIC_SEED, images_per_file=size)
     form = "tfrecord" if choice.kind == "tfrecord" else None
-    return training.read_cifar10(Path(choice.path).expanduser(), form=form, images_per_file=size)
+    folder = Path(choice.path).expanduser()
+    found = training.read_cifar10(folder, form=form, images_per_file=size)
+    if found.name != CIFAR10:
+        text = f"the images in {folder} are not CIFAR-10's, as their digests show; records say so"
+        warnings.warn(text, stacklevel=2)
+    return found
 
 
 # -- meters --------------------------------------------------------------------------------------
@@ -80,7 +87,8 @@ def open_meter(settings: Settings) -> tuple[Meter, MeterLabel]:
     else:
         meter = EnergyMeter(devices=())
         kind = "rapl" if meter.cpu_state.kind == "measured" else "none"
-    maps = {name: dict(getattr(meter, name)) for name in ("methods", "periods_s", "notes")}
+    names = ("methods", "periods_s", "notes", "setups")
+    maps = {name: dict(getattr(meter, name)) for name in names}
     state = meter.cpu_state
     label = MeterLabel(kind=kind, cpu=state.kind, cpu_detail=state.detail, **maps)
     if kind == "none":

@@ -89,7 +89,7 @@ def validate(folder: str | PathLike[str]) -> Validation:
         try:
             record = Measurement.read(record_path(folder, plan.by_name[name]))
         except EcnasError as error:
-            # A disk that does not answer, or another version, is no reason to train again.
+            # A disk that does not answer, or a newer version, is no reason to train again.
             again = not isinstance(error, (StorageError, NewerRecord))
             findings.append(Finding(name, "unreadable", str(error), True, again))
             continue

@@ -74,9 +74,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--carbon-intensity", "G", "gCO2eq/kWh, a country's code, or world")
     about = "energy that counts (auto: with the CPU if every record has its energy)"
     add("--energy", help=about, choices=("auto", "gpu", "gpu+cpu"), default="auto")
-    about = "energy_kwh of the run up to the evaluation, as in all other tables, or of the "
-    about += "training steps alone, without start-up and evaluations (%(default)s)"
-    add("--span", help=about, choices=("run", "steps"), default="run")
+    about = "energy_kwh of start-up and training steps, as in all other tables, or of the steps "
+    about += "alone; evaluations are in neither (%(default)s)"
+    add("--span", help=about, choices=("training", "steps"), default="training")
     add("--allow-synthetic", help="export unmeasured values, marked so")
 
 

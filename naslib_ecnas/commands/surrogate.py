@@ -69,9 +69,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--device", "NAME", "name of the GPU (default: from the file)")
     about = "PUE (power usage effectiveness) that the measured energies contain: 1 for the energy "
     add("--pue", "P", about + "of the machine itself", type=float)
-    about = "what energy_kwh covers: the run from its start to the end of training, or the "
-    about += "training steps alone (default: from the file, else run)"
-    add("--span", help=about, choices=("run", "steps"))
+    about = "what energy_kwh covers: start-up and training steps, or the steps alone; evaluations "
+    about += "must be in neither (default: from the file, else training)"
+    add("--span", help=about, choices=("training", "steps"))
     add("--out", "FILE", "calibration file (.safetensors) to write")
     _add_seed_and_json(add)
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from naslib_ecnas.energy.readings import Baseline as Baseline
     from naslib_ecnas.energy.readings import CpuState as CpuState
     from naslib_ecnas.energy.readings import GpuProcess as GpuProcess
+    from naslib_ecnas.energy.readings import GpuSetup as GpuSetup
     from naslib_ecnas.energy.readings import GpuState as GpuState
     from naslib_ecnas.energy.readings import Net as Net
     from naslib_ecnas.energy.readings import PartsCheck as PartsCheck
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
 __all__, __getattr__ = lazily(
     __name__,
     meter="EnergyMeter Meter NullMeter OpenWindow",
-    readings="Baseline CpuState GpuProcess GpuState Net PartsCheck Reading Window check_parts net",
+    readings="Baseline CpuState GpuProcess GpuSetup GpuState Net PartsCheck Reading Window "
+    "check_parts net",
     replay="ReplayMeter",
     sensors="Denied GpuLost MeterError NvmlUnavailable SharedGpu UnknownDevice Unsupported",
 )

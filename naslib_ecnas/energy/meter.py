@@ -19,6 +19,7 @@ from naslib_ecnas.energy.rapl import POWERCAP, cpu_sources
 from naslib_ecnas.energy.readings import (
     Baseline,
     CpuState,
+    GpuSetup,
     GpuState,
     PartsCheck,
     Window,
@@ -205,6 +206,7 @@ class EnergyMeter(Meter):
         methods: GPU UUID -> how its energy is measured.
         periods_s: GPU UUID -> refresh period of its sensor, NaN if it could not be seen.
         notes: GPU UUID -> why better sensors are not used.
+        setups: GPU UUID -> driver, error correction, power limits and the like.
         cpu_state: whether the CPU is measured.
 
     Raises:
@@ -239,6 +241,7 @@ class EnergyMeter(Meter):
         self._sync, self._patience_s, self._sleep = sync, patience_s, sleep
         self._pid = os.getpid()
         self.cpu_state: CpuState = CpuState("off", "not asked for")
+        self.setups: dict[str, GpuSetup] = {}
         gpus, cpus = dict[str, Source](), dict[str, Source]()
         with ExitStack() as opened:  # releases what is open if the rest fails
             if devices:
@@ -247,7 +250,9 @@ class EnergyMeter(Meter):
                 nvml = opened.enter_context(closing(Nvml()))
                 known, parent = nvml.gpus(), nvml.parent_of_mig
                 found = [resolve(d, known, parent_of_mig=parent, environ=environ) for d in devices]
-                for gpu in {gpu.uuid: gpu for gpu in found}.values():  # each once
+                chosen = {gpu.uuid: gpu for gpu in found}.values()  # each once
+                self.setups = {gpu.uuid: nvml.setup(gpu) for gpu in chosen}
+                for gpu in chosen:
                     gpus[gpu.uuid] = gpu_source(
                         nvml,
                         gpu,

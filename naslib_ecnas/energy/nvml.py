@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from naslib_ecnas.energy.readings import GpuProcess, GpuState
+from naslib_ecnas.energy.readings import GpuProcess, GpuSetup, GpuState
 from naslib_ecnas.energy.sensors import (
     Denied,
     GpuLost,
@@ -82,6 +82,10 @@ _QUERIES: dict[str, tuple[Callable[[Any, Any], int], float]] = {
     "instant_power_w": (_instant_power, 1e3),
     "average_power_w": (lambda lib, gpu: lib.nvmlDeviceGetPowerUsage(gpu), 1e3),
     "power_limit_w": (lambda lib, gpu: lib.nvmlDeviceGetEnforcedPowerLimit(gpu), 1e3),
+    "default_power_limit_w": (
+        lambda lib, gpu: lib.nvmlDeviceGetPowerManagementDefaultLimit(gpu),
+        1e3,
+    ),
     "temperature_c": (_temperature, 1),
     "sm_clock_mhz": (lambda lib, gpu: lib.nvmlDeviceGetClockInfo(gpu, lib.NVML_CLOCK_SM), 1),
     "memory_clock_mhz": (lambda lib, gpu: lib.nvmlDeviceGetClockInfo(gpu, lib.NVML_CLOCK_MEM), 1),
@@ -180,13 +184,24 @@ class Nvml:
         queries["power_w"] = power
         queries["throttle_reasons"] = partial(self._throttling, gpu)
         queries["others"] = partial(self._others, gpu)
-        known, missing = {}, []
-        for name, query in queries.items():
-            try:
-                known[name] = query()
-            except Exception:  # noqa: BLE001 - a binding may change; no energy depends on a state
-                missing.append(name)
-        return GpuState(**known, unsupported=tuple(missing))
+        return GpuState(**_readable(queries))
+
+    def setup(self, gpu: Gpu) -> GpuSetup:
+        """Driver, persistence mode, error correction and power limits; as `state`, never raises."""
+        lib, call = self._lib, self._call
+
+        def flag(what: str, query: Callable[..., Any]) -> bool:
+            answer = call(what, query, gpu.handle)
+            return bool(answer[0] if isinstance(answer, (list, tuple)) else answer)
+
+        queries: dict[str, Callable[[], Any]] = {
+            "driver": lambda: str(call("the driver", lib.nvmlSystemGetDriverVersion)),
+            "persistence": lambda: flag("persistence", lib.nvmlDeviceGetPersistenceMode),
+            "ecc": lambda: flag("error correction", lib.nvmlDeviceGetEccMode),
+            "default_power_limit_w": partial(self.number, gpu, "default_power_limit_w"),
+            "enforced_power_limit_w": partial(self.number, gpu, "power_limit_w"),
+        }
+        return GpuSetup(gpu.name, **_readable(queries))
 
     def _throttling(self, gpu: Gpu) -> tuple[str, ...]:
         old, new = (f"nvmlDeviceGetCurrentClocks{word}Reasons" for word in ("Throttle", "Event"))
@@ -225,6 +240,17 @@ class Nvml:
                 if code.removeprefix("NVML_ERROR_") in codes.split():
                     raise kind(f"{what}: {error} ({code})", remedy=remedy) from error
             raise QueryFailed(f"{what}: {error} ({code})") from error
+
+
+def _readable(queries: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
+    """The answers of the queries that can be made, and the names of the others."""
+    known, missing = dict[str, Any](), []
+    for name, query in queries.items():
+        try:
+            known[name] = query()
+        except Exception:  # noqa: BLE001 - a binding may change; no energy depends on these
+            missing.append(name)
+    return {**known, "unsupported": tuple(missing)}
 
 
 def _throttle_names(mask: int) -> tuple[str, ...]:

@@ -57,6 +57,32 @@ class GpuState:
 
 
 @dataclass(frozen=True)
+class GpuSetup:
+    """A GPU's settings, which decide how fast it is and what it draws.
+
+    NaN and None where `unsupported` names the quantity.
+    """
+
+    name: str
+    """Its model."""
+    driver: str | None = None
+    """Version of NVIDIA's driver."""
+    persistence: bool | None = None
+    """Whether the driver stays loaded while nothing uses the GPU."""
+    ecc: bool | None = None
+    """Whether the memory corrects errors."""
+    default_power_limit_w: MaybeNaN = math.nan
+    enforced_power_limit_w: MaybeNaN = math.nan
+    """The least of the limits that are set."""
+    unsupported: tuple[str, ...] = ()
+
+    @property
+    def limited(self) -> bool:
+        """Whether the power is limited to less than this model's default."""
+        return self.enforced_power_limit_w < self.default_power_limit_w
+
+
+@dataclass(frozen=True)
 class Reading:
     """Energy of one device over one window. An invalid reading has the energy NaN, never 0."""
 

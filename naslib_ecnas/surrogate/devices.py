@@ -206,9 +206,9 @@ class OverEpochs(Model):
 #: Names of the calibrated devices that come with the package.
 DEVICES = ("quadro-rtx-6000", "rtx-3060", "rtx-3090", "titan-xp")
 
-#: What the energies of a calibration cover: whole runs up to the end of training, start-up
-#: included, as EC-NAS's do; or the steps of training alone.
-SPANS = ("run", "steps")
+#: What the energies of a calibration cover: start-up and training steps, as EC-NAS's do, or the
+#: steps alone; evaluations are in neither.
+SPANS = ("training", "steps")
 
 _VERTICES = [f.name for f in FEATURES].index("vertices")
 
@@ -263,7 +263,7 @@ class DeviceModel(Model):
     """Additional standard deviation for cells of more vertices. By default the error of
     calibrations on four-vertex cells for five-vertex cells (RTX 6000) and seven-vertex ones (RTX
     3090)."""
-    span: str = "run"
+    span: str = "training"
     """What the energies cover, one of `SPANS`."""
     start_share: float | None = None
     """Share of the start-up in the energy of a run of 4 epochs, where it was measured here."""
@@ -305,7 +305,7 @@ class DeviceModel(Model):
             FormatError: the header's span or share of the start-up is not a possible one.
         """
         name = device if f"{device}.power" in weights.arrays else device_name(device)
-        span = weights.header.get("energy_span", "run")
+        span = weights.header.get("energy_span", "training")
         share = weights.header.get("start_up_share")
         good = share is None or (isinstance(share, float) and 0 <= share < 1)
         if span not in SPANS or not good:

@@ -103,7 +103,7 @@ class Models:
         device = self.energy if isinstance(self.energy, DeviceModel) else None
         share = None if device is None else device.start_share
         if device is not None and device.span == "steps":
-            # Tables hold the energy of whole runs: start-up and evaluations are added.
+            # Tables hold the energy of start-up and training steps: the start-up is added.
             steps = 1 - (self.over_epochs.shares(x) if share is None else share)
             mean, std = mean / steps, std / steps
         mean, std = self.over_epochs.predict(
@@ -318,11 +318,10 @@ def energy_provenance(
         grows = "affine in the epochs, with a constant start-up, as measured on the RTX 6000"
     else:
         seen = "in these runs" if synthetic else "measured on this device"
-        grows = f"affine in the epochs, start-up and evaluations being {share:.1%} at 4 epochs, as "
-        grows += seen
+        grows = f"affine in the epochs, start-up being {share:.1%} at 4 epochs, as {seen}"
     notes = [_HOW[model], grows]
     if header.get("energy_span") == "steps":
-        notes[1] += "; start-up and evaluations added to the measured steps of training"
+        notes[1] += "; start-up added to the measured steps of training"
     if calibration is None:
         notes.append(_NATIVE_NOTE)
     return Provenance(

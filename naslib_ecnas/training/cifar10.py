@@ -31,11 +31,13 @@ def read_cifar10(
 ) -> Cifar10:
     """CIFAR-10 in NAS-Bench-101's splits: batches 1 to 4, batch 5, test batch.
 
+    Whether the images are CIFAR-10's is told by their digests; if not, their name says so in every
+    record.
+
     Args:
         folder: the folder of the six files, or the folder that the archive was unpacked in.
         form: `"python"`, `"binary"` or `"tfrecord"`; by default the first of them that is there.
-        images_per_file: number of images in every file. Data with another number than the
-            published files have are named "CIFAR-10 shortened" in records.
+        images_per_file: number of images in every file.
 
     Raises:
         UnknownTableError: the files are not there, or cannot be read.
@@ -51,8 +53,7 @@ def read_cifar10(
         if len(labels) != images_per_file:
             raise FormatError(f"expected {images_per_file} images", path=path, value=len(labels))
         files.append((images, labels))
-    whole = images_per_file == IMAGES_PER_FILE
-    return Cifar10.of(files, name="CIFAR-10" if whole else "CIFAR-10 shortened")
+    return Cifar10.of(files)
 
 
 def _found(folder: Path, forms: list[str]) -> tuple[list[Path], Callable[[Path], Images]]:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from naslib_ecnas.errors import ConfigError, FormatError, check_counts
+from naslib_ecnas.training.record import CIFAR10, OTHER
 
 #: Images of a file, (n, 3, 32, 32) uint8, and their labels, (n,) int64.
 Images = tuple[NDArray[np.uint8], NDArray[np.int64]]
@@ -30,6 +31,16 @@ IMAGES_PER_FILE, _FILES = 10_000, 6
 MEAN = (125.31, 122.95, 113.87)
 DEVIATION = (62.99, 62.09, 66.70)
 _PAD = 4  # pixels added on each side
+#: SHA-256 of data_batch_1.bin to data_batch_5.bin and test_batch.bin of cifar-10-binary.tar.gz, as
+#: in `cifar10.rb` of ankane/torchvision-ruby; the Python version has the same labels and pixels.
+DIGESTS = (
+    "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
+    "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed",
+    "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67",
+    "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48",
+    "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add",
+    "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,9 +78,9 @@ class Cifar10:
     validation: Split
     test: Split
     name: str
-    """`"CIFAR-10"`, `"CIFAR-10 shortened"` or `"synthetic"`."""
+    """`CIFAR10` if the files' digests are the published ones, `OTHER` or `"synthetic"`."""
     sha256: str
-    """Checksum of the labels and pixels of the three splits, whatever the files' format."""
+    """Checksum of the files' `digest`s, in hexadecimal and one after the other."""
 
     @property
     def train_first(self) -> Split:
@@ -83,8 +94,10 @@ class Cifar10:
         return replace(self, **{s: getattr(self, s).to(device, host=host) for s in splits})
 
     @classmethod
-    def of(cls, files: list[Images], *, name: str) -> Cifar10:
+    def of(cls, files: list[Images], *, name: str | None = None) -> Cifar10:
         """The splits of six files: training batches 1 to 5, test batch.
+
+        Without a name their digests decide whether they are CIFAR-10's.
 
         Raises:
             FormatError: not six files of one size, or a label outside 0 to 9.
@@ -92,18 +105,26 @@ class Cifar10:
         sizes = [len(labels) for _, labels in files]
         if len(sizes) != _FILES or len(set(sizes)) != 1:
             raise FormatError("CIFAR-10 has six files with equally many images", value=sizes)
-        digest = sha256()
+        for ends in ((int(labels.min()), int(labels.max())) for _, labels in files):
+            if ends[0] < 0 or ends[1] >= _CLASSES:
+                raise FormatError("labels of CIFAR-10 are 0 to 9", value=ends)
+        digests = tuple(digest(*file) for file in files)
         splits = []
         for part in (files[:4], files[4:5], files[5:]):
             images, labels = (np.concatenate(arrays) for arrays in zip(*part, strict=True))
-            ends = int(labels.min()), int(labels.max())
-            if ends[0] < 0 or ends[1] >= _CLASSES:
-                raise FormatError("labels of CIFAR-10 are 0 to 9", value=ends)
-            digest.update(labels.astype(np.uint8).tobytes())
-            digest.update(images.tobytes())
             splits.append(Split(torch.from_numpy(images), torch.from_numpy(labels)))
         train, validation, test = splits
-        return cls(train, validation, test, name=name, sha256=digest.hexdigest())
+        whole = sha256("".join(digests).encode()).hexdigest()
+        known = CIFAR10 if digests == DIGESTS else OTHER
+        return cls(train, validation, test, name=name or known, sha256=whole)
+
+
+def digest(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> str:
+    """SHA-256 of images and labels, 0 to 255, as a file of CIFAR-10's binary version holds them."""
+    lines = np.empty((len(labels), 1 + PIXELS), dtype=np.uint8)
+    lines[:, 0] = labels
+    lines[:, 1:] = images.reshape(-1, PIXELS)
+    return sha256(lines.tobytes()).hexdigest()
 
 
 def synthetic(*, seed: int, images_per_file: int = 256) -> Cifar10:

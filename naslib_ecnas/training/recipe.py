@@ -8,6 +8,10 @@ EC-NAS trained on one GPU and did not. Four things depend on that code's hardwar
 - its input is shuffled anew after every evaluation; here the order of the images runs on;
 - it repeats a training whose loss is not finite up to five times; here that loss is recorded;
 - it augments images on the CPU; here augmentation runs on the training's own device.
+
+Both evaluate a network after its first step and at the end; between the two, NAS-Bench-101 at half
+of the budget (`intermediate_evaluations` of its `config.py`), EC-NAS after the first epoch (its
+`results.json` have evaluations at epochs 0, 1 and n).
 """
 
 from __future__ import annotations
@@ -23,7 +27,10 @@ BUDGETS = (4, 12, 36, 108)
 TRAIN_IMAGES = 40_000
 #: Where the images of a training are kept.
 IMAGES = ("device", "host")
-_BASE_RATES = {"nasbench101": 0.2, "ecnas": 0.1}
+#: When the evaluation between start and end takes place.
+MIDDLES = ("half", "first-epoch")
+#: Published recipe -> its base rate and its evaluation in the middle.
+_PUBLISHED = {"nasbench101": (0.2, "half"), "ecnas": (0.1, "first-epoch")}
 #: Settings of a recipe -> limits of their values, as in `check_numbers`.
 _LIMITS = {
     "base_rate epsilon batch_norm_epsilon": {"above": 0.0},
@@ -45,6 +52,9 @@ class Recipe:
     """The published recipe it starts from: `"nasbench101"` or `"ecnas"`."""
     base_rate: float
     """Learning rate that the cosine starts from."""
+    middle: str
+    """When the evaluation between start and end takes place: `half` of the budget, or after the
+    `first-epoch`."""
     batch_size: int = 256
     """Images of a batch, in training and in evaluation; the remainder is dropped."""
     l2: float = 1e-4
@@ -62,7 +72,7 @@ class Recipe:
     bf16: bool = False
     """Forward pass in bfloat16 where torch's autocast considers it safe."""
     tf32: bool = False
-    """Whether convolutions on a GPU may round their factors to TF32."""
+    """Whether convolutions and matrix products on a GPU may round their factors to TF32."""
     channels_last: bool = False
     """Memory layout of weights and activations; changes the order of sums only."""
     compile: bool = False
@@ -72,7 +82,8 @@ class Recipe:
     which every batch is copied. Accuracies and losses are the same, energies are not."""
 
     def __post_init__(self) -> None:
-        for name, known in (("name", tuple(_BASE_RATES)), ("images", IMAGES)):
+        choices = {"name": tuple(_PUBLISHED), "images": IMAGES, "middle": MIDDLES}
+        for name, known in choices.items():
             value = getattr(self, name)
             if value not in known:
                 raise ConfigError(f"{name} of a recipe must be {' or '.join(known)}", value=value)
@@ -95,6 +106,13 @@ class Recipe:
             raise ConfigError(f"batch_size must be at most {most}", value=self.batch_size)
         return steps
 
+    def middle_step(self, epochs: int, steps: int) -> int:
+        """Steps before the evaluation in the middle: 312 or 156 of the 625 of 4 epochs.
+
+        A run that is stopped early, after `steps` steps, is evaluated at the same share of them.
+        """
+        return max(1, steps // (2 if self.middle == "half" else epochs))
+
     def rate(self, step: int, steps: int) -> float:
         """Learning rate of a step, counted from 0: a cosine from the base rate to 0.
 
@@ -114,4 +132,7 @@ class Recipe:
 
 
 #: The two recipes by name.
-RECIPES = {name: Recipe(name=name, base_rate=rate) for name, rate in _BASE_RATES.items()}
+RECIPES = {
+    name: Recipe(name=name, base_rate=rate, middle=middle)
+    for name, (rate, middle) in _PUBLISHED.items()
+}

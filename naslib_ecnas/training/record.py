@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,9 +11,11 @@ from naslib_ecnas.errors import ConfigError, check_counts
 from naslib_ecnas.files import MaybeNaN, from_plain, to_plain
 from naslib_ecnas.training.recipe import Recipe
 
-#: Times and splits of the evaluations, in their order.
-WHEN = ("start", "half", "end")
+#: Times and splits of the evaluations, in their order; `Recipe.middle` says when the middle is.
+WHEN = ("start", "middle", "end")
 SPLITS = ("train", "validation", "test")
+#: Names of data sets from files: the published images, and any others.
+CIFAR10, OTHER = "CIFAR-10", "not CIFAR-10"
 _EVALUATED = f"an evaluation is on one of {', '.join(SPLITS)} at one of {', '.join(WHEN)}"
 
 
@@ -76,9 +79,9 @@ class DataLabel:
     """Which images a training used, and how many of them each split has."""
 
     name: str
-    """`"CIFAR-10"`, `"CIFAR-10 shortened"` or `"synthetic"`."""
+    """`CIFAR10` or `OTHER` by the images' digests, or `"synthetic"`."""
     sha256: str
-    """Checksum of all labels and pixels."""
+    """Checksum of all labels and pixels, see `Cifar10.sha256`."""
     train: int
     validation: int
     test: int
@@ -107,6 +110,9 @@ class TrainingRecord:
     """torch's name of the device, such as `"cpu"` or `"cuda:0"`."""
     device_name: str
     """The device's model."""
+    arithmetic: Mapping[str, str | bool | None]
+    """torch's settings of rounding and kernels as read back after the last evaluation, by their
+    names below `torch.backends`; None where torch refuses to say."""
     windows: tuple[WindowId, ...]
     """All windows in the order of opening: total, init, segments and evaluations, checkpoint."""
     segments: tuple[Segment, ...]
@@ -126,8 +132,17 @@ class TrainingRecord:
 
     @property
     def training_time_s(self) -> float:
-        """Seconds of the training segments, without evaluations and start-up."""
-        return sum(segment.window.seconds for segment in self.segments)
+        """Seconds of the training steps, without start-up and evaluations.
+
+        NAS-Bench-101's and EC-NAS's `training_time` (`training_time.py`) is 0 after their start-up
+        and grows with the steps alone.
+        """
+        return math.fsum(segment.window.seconds for segment in self.segments)
+
+    @property
+    def start_up_s(self) -> float:
+        """Seconds of building the network and moving it and the images to the device."""
+        return math.fsum(window.seconds for window in self.windows if window.name == "init")
 
     @property
     def total_time_s(self) -> float:

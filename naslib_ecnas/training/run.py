@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import gc
 import math
-import platform
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from os import PathLike
@@ -19,15 +18,24 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from naslib_ecnas._version import __version__
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.errors import ConfigError, check_counts, check_numbers
 from naslib_ecnas.files import atomic_write
 from naslib_ecnas.progress import Progress, silent
 from naslib_ecnas.training.data import Cifar10, evaluation_batches, standardise, training_batches
+from naslib_ecnas.training.device import (
+    arithmetic,
+    arithmetic_departures,
+    arithmetic_of_training,
+    check_device,
+    device_name,
+    synchronise,
+    versions,
+)
 from naslib_ecnas.training.model import RMSProp, build
 from naslib_ecnas.training.recipe import BUDGETS, Recipe
 from naslib_ecnas.training.record import (
+    CIFAR10,
     SPLITS,
     WHEN,
     DataLabel,
@@ -36,55 +44,6 @@ from naslib_ecnas.training.record import (
     TrainingRecord,
     WindowId,
 )
-
-# -- the device -----------------------------------------------------------------------------
-
-
-def check_device(device: torch.device | str) -> None:
-    """Check that torch has a device. A GPU is not used: its context costs energy of the training.
-
-    Raises:
-        ConfigError: torch does not know the device, or does not see it.
-    """
-    try:
-        found = torch.device(device)
-        if found.type != "cuda":
-            torch.empty(1, device=found)
-        elif (found.index or 0) >= torch.cuda.device_count():
-            raise RuntimeError(f"torch sees {torch.cuda.device_count()} GPUs")
-    except (RuntimeError, TypeError, AssertionError) as error:  # TypeError: not a text
-        why = str(error).splitlines()[0]
-        raise ConfigError(f"no such device {str(device)!r} ({why})") from error
-
-
-def _synchronise(device: torch.device) -> None:
-    """Wait until a GPU has finished what was submitted; a CPU always has."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
-def _device_name(device: torch.device) -> str:
-    """Model of the GPU, or of the processor by /proc/cpuinfo or Python's `platform`."""
-    if device.type == "cuda":
-        return str(torch.cuda.get_device_name(device))
-    if device.type != "cpu":
-        return str(device.type)
-    with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def _versions(device: torch.device) -> dict[str, str]:
-    """Versions of this package, Python, numpy, torch and, on a GPU, CUDA and cuDNN."""
-    found: dict[str, Any] = {"naslib_ecnas": __version__, "python": platform.python_version()}
-    found |= {"numpy": np.__version__, "torch": torch.__version__}
-    if device.type == "cuda":
-        cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
-        found |= {"cuda": torch.version.cuda, "cudnn": cudnn}
-    return {name: str(version) for name, version in found.items()}
-
 
 # -- one training ---------------------------------------------------------------------------
 
@@ -109,11 +68,11 @@ class Windows:
     def open(self, name: str) -> Iterator[None]:
         """A window; the device is idle at both edges."""
         self.made[name] = WindowId(name=name, index=None, seconds=math.nan)
-        _synchronise(self.device)
+        synchronise(self.device)
         with nullcontext() if self.meter is None else self.meter.window(name) as handle:
             start = time.monotonic()
             yield
-            _synchronise(self.device)
+            synchronise(self.device)
             seconds = time.monotonic() - start
         index = getattr(handle, "index", None)
         index = index if type(index) is int else None
@@ -226,14 +185,6 @@ def _evaluated(
     return dict(zip(SPLITS, batches, strict=True))
 
 
-def _convolutions(*, tf32: bool) -> AbstractContextManager[None]:
-    """Set torch's flags for convolutions while a training runs, and restore them after it."""
-    cudnn = torch.backends.cudnn
-    kept = {name: getattr(cudnn, name) for name in ("benchmark", "deterministic")}
-    flags: AbstractContextManager[None] = cudnn.flags(enabled=True, allow_tf32=tf32, **kept)
-    return flags
-
-
 def train(
     cell: Cell,
     *,
@@ -248,15 +199,16 @@ def train(
     checkpoint: str | PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> TrainingRecord:
-    """Train a cell's network and evaluate it at the start, halfway and at the end.
+    """Train a cell's network and evaluate it at the start, in the middle and at the end.
 
     As in `evaluate.py` of google-research/nasbench, the evaluation at the start comes after one
-    step at rate 0, which gives batch normalisation its first running statistics. Windows of the
-    meter: `total` around everything; in it `init`, `train-0` (the step at rate 0),
-    `evaluate-start-<split>`, `train-1`, `evaluate-half-<split>`, `train-2`,
-    `evaluate-end-<split>` and, with `checkpoint`, `checkpoint`; a segment without steps has no
-    window. Within a segment nothing waits for the device. The same arguments give the same
-    accuracies and losses on one CPU; on a GPU some kernels add in varying order.
+    step at rate 0, which gives batch normalisation its first running statistics; the recipe says
+    when the middle is. Windows of the meter: `total` around everything; in it `init` (start-up:
+    network and images to the device), `train-0` (the step at rate 0), `evaluate-start-<split>`,
+    `train-1`, `evaluate-middle-<split>`, `train-2`, `evaluate-end-<split>` and, with `checkpoint`,
+    `checkpoint`; a segment without steps has no window. Within a segment nothing waits for the
+    device. The same arguments give the same accuracies and losses on one CPU; on a GPU some kernels
+    add in varying order.
 
     Args:
         cell: the cell.
@@ -266,8 +218,8 @@ def train(
         seed: decides initial weights, order and augmentation.
         meter: meter of energy; None measures times only.
         device: where to train.
-        steps: stop after this many steps, halfway at half of them; the learning rate follows the
-            budget's schedule all the same. All steps of the budget by default.
+        steps: stop after this many steps, with the middle at the same share of them; the learning
+            rate follows the budget's schedule all the same. All steps of the budget by default.
         evaluate_images: largest number of images of an evaluation.
         checkpoint: file for the weights, numpy's `.npz`.
         progress: gets the number of submitted steps after each step.
@@ -286,18 +238,19 @@ def train(
     check_device(device)
     windows = Windows(torch.device(device), meter)
     report = partial(progress or silent, f"training row {cell.row}", total=made, unit="steps")
-    half = max(1, made // 2)
     segments, evaluations = [], []
-    with _convolutions(tf32=recipe.tf32), windows.open("total"):
+    with arithmetic_of_training(tf32=recipe.tf32), windows.open("total"):
+        first_read = arithmetic()
         with windows.open("init"):
             trainer = Trainer(cell, recipe, data, windows, budget, seed, evaluate_images)
-        ends = (0, 1, half, made)
+        ends = (0, 1, recipe.middle_step(epochs, made), made)
         for number, (when, first, stop) in enumerate(zip(WHEN, ends, ends[1:], strict=False)):
             if first < stop:
                 segments.append(trainer.segment(f"train-{number}", first, stop, report))
             evaluations += [trainer.evaluate(when, split, stop) for split in SPLITS]
         if checkpoint is not None:
             trainer.save(Path(checkpoint))
+        last_read = arithmetic()
     sizes = {split: len(getattr(data, split)) for split in SPLITS}
     where = trainer.network.dense.weight.device
     bad = [step for step, loss in enumerate(trainer.losses) if not math.isfinite(loss)]
@@ -305,7 +258,7 @@ def train(
         f"a budget of {epochs} epochs": epochs not in BUDGETS,
         f"stopped after {made} of {budget} steps": made < budget,
         f"evaluations on at most {evaluate_images} images": evaluate_images is not None,
-        f"{data.name} data": data.name != "CIFAR-10",
+        f"{data.name} data": data.name != CIFAR10,
     }
     return TrainingRecord(
         cell=str(cell),
@@ -316,16 +269,21 @@ def train(
         steps=made,
         seed=seed,
         recipe=recipe,
-        departures=(*recipe.departures(), *(text for text, is_one in departures.items() if is_one)),
+        departures=(
+            *recipe.departures(),
+            *(text for text, is_one in departures.items() if is_one),
+            *arithmetic_departures(first_read, last_read, tf32=recipe.tf32),
+        ),
         data=DataLabel(name=data.name, sha256=data.sha256, **sizes),
         device=str(where),
-        device_name=_device_name(where),
+        device_name=device_name(where),
+        arithmetic=last_read,
         windows=tuple(windows.made.values()),
         segments=tuple(segments),
         evaluations=tuple(evaluations),
         first_bad_step=bad[0] if bad else None,
         bad_steps=len(bad),
-        versions=_versions(where),
+        versions=versions(where),
     )
 
 
@@ -371,7 +329,7 @@ def warm_up(
     report = partial(progress or silent, "warm-up", unit="steps")
     until = clock() + seconds
     steps, group = 0, 1
-    with _convolutions(tf32=recipe.tf32):
+    with arithmetic_of_training(tf32=recipe.tf32):
         windows = Windows(torch.device(device))
         trainer = Trainer(cell, recipe, data, windows, budget, 0, recipe.batch_size)
         while steps == 0 or clock() < until:

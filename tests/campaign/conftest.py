@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,10 @@ import pytest
 from naslib_ecnas.campaign import DataChoice, Measurement, Plan, Settings, make_plan, work
 from naslib_ecnas.campaign.claims import Owner
 from naslib_ecnas.campaign.measurement import MeterLabel, record_path
-from naslib_ecnas.energy.readings import CpuState, GpuState, Reading, Window
+from naslib_ecnas.energy.readings import CpuState, GpuSetup, GpuState, Reading, Window
 from naslib_ecnas.files import to_json
 from naslib_ecnas.training.recipe import RECIPES
-from naslib_ecnas.training.record import DataLabel
+from naslib_ecnas.training.record import DataLabel, WindowId
 
 SETTINGS = Settings(meter="none", steps=2, batch_size=2, evaluate_images=2)
 #: Four images a file, so that a budget of four epochs has 32 steps of two images.
@@ -215,14 +216,29 @@ def _powered(window: Window, began: float, ended: float) -> Window:
     return replace(window, **times, **energies, cpu_state=CpuState("measured"))
 
 
+def _with_middle(record: Measurement) -> Measurement:
+    """The record with a segment `train-1`, which a training of two steps does not have."""
+    training, (first, last) = record.training, record.training.segments
+    name = WindowId(name="train-1", index=99, seconds=last.window.seconds)
+    at = [named.name for named in training.windows].index("evaluate-middle-train")
+    named = (*training.windows[:at], name, *training.windows[at:])
+    segments = (first, replace(last, window=name), last)
+    window = next(w for w in record.windows if w.name == "train-2")
+    window = replace(window, name="train-1", path="total/train-1", index=99)
+    training = replace(training, windows=named, segments=segments)
+    return replace(record, training=training, windows=(window, *record.windows))
+
+
 def as_measured(record: Measurement) -> Measurement:
     """A made-up record such as a whole training on CIFAR-10 with a meter would leave.
 
     A larger row takes longer, and a repeat 1 % more. The GPU draws 200 W and each of two CPU
     packages 50 W throughout.
     """
+    record = _with_middle(record)
     training, recipe = record.training, RECIPES["ecnas"]
     budget, row = recipe.steps(4), record.unit.row
+    ends = {"start": 1, "middle": recipe.middle_step(4, budget), "end": budget}
     factor = 1 + row / 10 + record.unit.repeat / 100
     spans, now = {}, 0.0
     for named in training.windows[1:]:
@@ -231,15 +247,17 @@ def as_measured(record: Measurement) -> Measurement:
     spans["total"] = 0.0, now + 0.5
     seconds = {name: ended - began for name, (began, ended) in spans.items()}
     timed = {w.name: replace(w, seconds=seconds[w.name]) for w in training.windows}
-    segments = [replace(s, window=timed[s.window.name]) for s in training.segments]
-    segments[-1] = replace(segments[-1], steps=budget - segments[-1].first_step)
+    segments = [
+        replace(s, window=timed[s.window.name], first_step=first, steps=stop - first)
+        for s, (first, stop) in zip(training.segments, pairwise((0, *ends.values())), strict=True)
+    ]
     evaluations = tuple(
         replace(
             found,
             window=timed[found.window.name],
             images=9984,
             accuracy=(1000 + 10 * i + row) / 9984,
-            steps=budget if found.when == "end" else found.steps,
+            steps=ends[found.when],
         )
         for i, found in enumerate(training.evaluations)
     )
@@ -262,6 +280,8 @@ def as_measured(record: Measurement) -> Measurement:
         rest = Window(name, name, len(windows), None, 0.0, 0.0, 0.0, 0.0)
         windows.append(_powered(rest, 0.0, 10.0))
     label = {"methods": {GPU: "counter"}, "periods_s": {GPU: 0.1}, "notes": {GPU: ()}}
+    limits = {"default_power_limit_w": 300.0, "enforced_power_limit_w": 300.0}
+    label["setups"] = {GPU: GpuSetup("Made-up GPU", "550.1", persistence=True, ecc=True, **limits)}
     return replace(
         record,
         settings=Settings(device="cuda:0"),

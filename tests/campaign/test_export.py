@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -38,13 +39,11 @@ def _at(columns: Any, record: Measurement) -> tuple[int, int, int]:
 
 
 def _before(record: Measurement, when: str) -> float:
-    """Seconds of start-up, of steps, and of earlier evaluations before an evaluation."""
+    """Seconds of start-up and of the steps before an evaluation."""
     training = record.training
     at = next(e for e in training.evaluations if e.when == when)
-    earlier = ("start", "half", "end")[: ("start", "half", "end").index(when)]
     seconds = [w.seconds for w in training.windows if w.name == "init"]
     seconds += [s.window.seconds for s in training.segments if s.first_step < at.steps]
-    seconds += [e.window.seconds for e in training.evaluations if e.when in earlier]
     return math.fsum(seconds)
 
 
@@ -85,7 +84,7 @@ def test_energies_of_steps_are_power_times_time_times_pue(sound: Path) -> None:
         assert gpu_only.values["energy_kwh"][at] == pytest.approx(200 * seconds / J_PER_KWH)
         for split in ("train", "validation", "test"):
             assert values[f"{split}_accuracy"][at] == training.accuracy(split)
-            assert values[f"halfway_{split}_accuracy"][at] == training.accuracy(split, "half")
+            assert values[f"halfway_{split}_accuracy"][at] == training.accuracy(split, "middle")
     origin = columns.provenance["energy_kwh"]
     assert (origin.kind, origin.pue, origin.device) == ("measured", 1.5, "Made-up GPU")
     assert "100 gCO2eq/kWh" in (columns.provenance["co2_g"].note or "")
@@ -93,32 +92,40 @@ def test_energies_of_steps_are_power_times_time_times_pue(sound: Path) -> None:
     assert not any("co2" in name for name in gpu_only.values)
 
 
-def test_a_run_includes_its_start_up_and_earlier_evaluations(sound: Path) -> None:
-    """As EC-NAS counts: at 300 W, all seconds but those of the later evaluations."""
+def test_a_training_includes_its_start_up_and_no_evaluation(sound: Path) -> None:
+    """As EC-NAS counts: at 300 W, the seconds of start-up and steps."""
     columns, steps = columns_of(sound), columns_of(sound, span="steps")
-    assert (columns.attributes["energy_span"], steps.attributes["energy_span"]) == ("run", "steps")
+    spans = [found.attributes["energy_span"] for found in (columns, steps)]
+    assert spans == ["training", "steps"]
     shares = []
     for record in _records(sound):
         at = _at(columns, record)
-        for prefix, when in (("initial_", "start"), ("halfway_", "half"), ("", "end")):
+        for prefix, when in (("initial_", "start"), ("halfway_", "middle"), ("", "end")):
             kwh = 300 * _before(record, when) / J_PER_KWH
             assert columns.values[f"{prefix}energy_kwh"][at] == pytest.approx(kwh)
         for name in ("total_energy_kwh", "training_time_s"):
             assert columns.values[name][at] == steps.values[name][at]
+        # The record's file says the same, without PUE and with both CPU packages.
+        said = json.loads(record_path(sound, record.unit).read_bytes())["content"]
+        for name in ("energy_kwh", "total_energy_kwh", "training_time_s", "total_time_s"):
+            assert said[name] == getattr(record, name) == columns.values[name][at]
+        start_up = _before(record, "end") - record.training_time_s
+        assert said["start_up_s"] == pytest.approx(start_up)
+        assert record.energy_kwh < record.total_energy_kwh
         shares.append(1 - record.training.training_time_s / _before(record, "end"))
     for found in (columns, steps):
         share = float(found.attributes["start_up_share"])
         assert share == pytest.approx(np.median(shares), rel=1e-2)
     note = columns.provenance["energy_kwh"].note or ""
-    assert "start-up and earlier evaluations included" in note
+    assert "of start-up and training steps; evaluations are in the total alone" in note
 
 
 def test_a_window_too_short_for_the_sensor_is_estimated_at_the_mean_power(spoil: Spoil) -> None:
-    for name, span in (("init", "run"), ("train-0", "steps")):
+    for name, span in (("init", "training"), ("train-0", "steps")):
         folder = spoil(_too_short(name))
         record = _records(folder)[0]
         columns = columns_of(folder, span=span)
-        seconds = _before(record, "end") if span == "run" else record.training.training_time_s
+        seconds = record.training_time_s if span == "steps" else _before(record, "end")
         kwh = columns.values["energy_kwh"][_at(columns, record)]
         assert kwh == pytest.approx(300 * seconds / J_PER_KWH, rel=2e-3)
     assert "first step of 1 trainings" in (columns.provenance["energy_kwh"].note or "")
@@ -164,12 +171,14 @@ def test_synthetic_and_mixed_records_are_refused(sound: Path, tmp_path: Path) ->
     path = record_path(sound, Plan.read(sound).units[0])
     record = Measurement.read(path)
     training = record.training
-    shortened = replace(training.data, name="CIFAR-10 shortened")
+    shortened = replace(training.data, name="not CIFAR-10")
+    rounded = {**training.arithmetic, "cudnn.conv.fp32_precision": "tf32"}
     for changes, error, text in (
         ({"training": replace(training, steps=100)}, SyntheticError, "allow-synthetic"),
         ({"meter": replace(record.meter, kind="replay")}, SyntheticError, "allow-synthetic"),
         ({"training": replace(training, data=shortened)}, SyntheticError, "allow-synthetic"),
         ({"training": replace(training, device_name="Other")}, ProvenanceError, "more than one"),
+        ({"training": replace(training, arithmetic=rounded)}, ProvenanceError, "one arithmetic"),
     ):
         replace(record, **changes).write(path)
         with pytest.raises(error, match=text):
@@ -215,8 +224,8 @@ def test_the_official_format_is_read_back_and_has_runs_only(sound: Path, tmp_pat
 
 # -- calibration ----------------------------------------------------------------------------------
 # The device is synthetic, and known: a run of n epochs takes `a + b n` kWh, whose slope b follows
-# from the cell and whose start-up and evaluations a are one fifth of the energy at 4 epochs, twice
-# what the RTX 6000 has.
+# from the cell and whose start-up a is one fifth of the energy at 4 epochs, twice what the RTX 6000
+# has.
 
 BUDGETS = (4, 12, 36, 108)
 SHARE = 0.2
@@ -230,21 +239,18 @@ def slope_kwh(rows: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def runs_kwh(rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(n, 4) kWh from the start of a run to the end of its training."""
+    """(n, 4) kWh of start-up and training steps."""
     slope = slope_kwh(rows)
     start = 4 * slope * SHARE / (1 - SHARE)
     return np.asarray(start[:, None] + np.outer(slope, BUDGETS))
 
 
 def _with_energies(record: Measurement, steps_kwh: float, fixed_kwh: float) -> Measurement:
-    """A record of one GPU with these energies of its steps, and of the rest before the end."""
+    """A record of one GPU with these energies of its steps and its start-up."""
     training = record.training
     trained = [s.window.name for s in training.segments]
-    besides = ["init", *(e.window.name for e in training.evaluations if e.when != "end")]
-    each = {
-        **dict.fromkeys(trained, J_PER_KWH * steps_kwh / len(trained)),
-        **dict.fromkeys(besides, J_PER_KWH * fixed_kwh / len(besides)),
-    }
+    each = dict.fromkeys(trained, J_PER_KWH * steps_kwh / len(trained))
+    each["init"] = J_PER_KWH * fixed_kwh
 
     def changed(window: Window) -> Window:
         joules = each.get(window.name, 1.0)
@@ -270,7 +276,7 @@ def device(sound: Path, tmp_path: Path, modelled: None) -> Path:
 
 
 def test_all_budgets_are_unbiased_whatever_the_span(device: Path, tmp_path: Path) -> None:
-    for span, share in (("run", 0.0), ("steps", SHARE)):
+    for span, share in (("training", 0.0), ("steps", SHARE)):
         out, model = tmp_path / f"{span}.csv", tmp_path / f"{span}.safetensors"
         columns = export(device, out, span=span)
         truth = runs_kwh(columns.rows.astype(np.int64))[:, 0]
@@ -287,25 +293,25 @@ def test_all_budgets_are_unbiased_whatever_the_span(device: Path, tmp_path: Path
 
 
 def test_a_users_own_file_of_steps_gets_the_models_start_up(device: Path, tmp_path: Path) -> None:
-    """A CSV without a header. Its slope is kept; taken for runs it would come out too low."""
+    """A CSV without a header. Its slope is kept; with a start-up inside it would be too low."""
     out = tmp_path / "runs.csv"
     export(device, out, span="steps")
     lines = out.read_text().splitlines()
     out.write_text("\n".join(line for line in lines if not line.startswith("#")) + "\n")
     off = {}
-    for span in ("run", "steps"):
+    for span in ("training", "steps"):
         file = tmp_path / f"{span}.safetensors"
         calibrated(out, pue=1.0, span=span)[1].save(file)
         energies = ecnas.load("4v", device=str(file)).values("energy_kwh", 108)
         off[span] = np.median(energies / runs_kwh(ALL)[:, 3]) - 1
     assert abs(off["steps"]) < 0.01
-    assert off["run"] < -0.05
+    assert off["training"] < -0.05
 
 
 def test_a_file_that_states_its_span_or_origin_is_believed(device: Path, tmp_path: Path) -> None:
     out = tmp_path / "runs.ecnas"
     columns = export(device, out, span="steps")
-    for span in ("run", "whole"):
+    for span in ("training", "whole"):
         with pytest.raises(ConfigError, match="span"):
             calibrated(out, span=span)
     _, weights = calibrated(out)

@@ -77,6 +77,20 @@ def _gone(reason: str) -> Callable[[Reading], Reading]:
     return lambda r: invalid(reason, "gone", method="counter")
 
 
+def _slow(record: Measurement) -> Measurement:
+    for name in ("train-1", "train-2"):
+        record = _reading(name, _state(sm_clock_mhz=900.0))(record)
+    return record
+
+
+def _set_up(**changes: Any) -> Change:
+    def changed(record: Measurement) -> Measurement:
+        setups = {gpu: replace(s, **changes) for gpu, s in record.meter.setups.items()}
+        return replace(record, meter=replace(record.meter, setups=setups))
+
+    return changed
+
+
 #: Changes of a record, and the code of the fault or doubt that each must lead to.
 FAULTS: list[tuple[Change, str]] = [
     (_training(steps=600), "steps"),
@@ -88,6 +102,7 @@ FAULTS: list[tuple[Change, str]] = [
     (_evaluation(accuracy=0.12345), "accuracy"),
     (_evaluation(accuracy=math.nan), "accuracy"),
     (_evaluation(split="test"), "evaluations"),
+    (_part("evaluations", 4, steps=312), "evaluations"),  # half of the budget, not an epoch
     (_training(parameters=12), "parameters"),
     (_training(cell="0100:input,output ", seed=5), "identity"),
     (lambda r: replace(r, plan="0" * 64), "plan"),
@@ -108,11 +123,17 @@ DOUBTS: list[tuple[Change, str]] = [
     (_reading("total", lambda r: replace(r, uncertainty_j=r.energy_j / 10)), "uncertain"),
     (_reading("train-2", _state(others=(GpuProcess(99, 1e9, True),))), "foreign"),
     (_reading("train-2", _state(throttle_reasons=("hardware-thermal",))), "clocks"),
-    (_reading("train-2", _state(sm_clock_mhz=900.0)), "clocks"),
+    (_slow, "clocks"),
     (_without("rest-after"), "rest"),
     (_scaled("rest-after", 0.5), "rest"),
     (_training(versions={"torch": "0.4"}), "torch"),
     (_training(device_name="Other GPU"), "device"),
+    (_training(arithmetic={"cudnn.benchmark": True}), "arithmetic"),
+    (_set_up(driver="470.5"), "driver"),
+    (_set_up(ecc=False), "ecc"),
+    (_set_up(persistence=None), "persistence"),
+    (_set_up(enforced_power_limit_w=250.0), "power-limit"),
+    (_set_up(enforced_power_limit_w=350.0, default_power_limit_w=350.0), "enforced_power_limit_w"),
     (lambda r: replace(r, meter=replace(r.meter, kind="none")), "unmeasured"),
     (lambda r: replace(r, meter=replace(r.meter, cpu="denied")), "cpu"),
 ]
@@ -192,7 +213,7 @@ def test_files_that_are_not_records_are_found(sound: Path) -> None:
     record_path(sound, second).write_bytes(record_path(sound, third).read_bytes())
     newer = record_path(sound, fourth)
     data = json.loads(newer.read_text())
-    newer.write_text(json.dumps({**data, "format": "ecnas-measurement/2"}))
+    newer.write_text(json.dumps({**data, "format": "ecnas-measurement/3"}))
     found = validate(sound)
     assert {(f.unit, f.code) for f in found.faults} == {
         (first.name, "unreadable"),
@@ -200,8 +221,10 @@ def test_files_that_are_not_records_are_found(sound: Path) -> None:
         ("90-4-7", "stray"),
         (fourth.name, "unreadable"),
     }
-    # Neither another version nor a file system that does not answer asks for a new training.
+    # Neither a newer version nor a file system that does not answer asks for a new training.
     assert set(found.redo) == {first.name, second.name}
+    newer.write_text(json.dumps({**data, "format": "ecnas-measurement/1"}))
+    assert fourth.name in validate(sound).redo  # an older one measured by other rules
     newer.unlink()
     newer.symlink_to(newer.name)  # a link in a circle cannot be read
     found = validate(sound)

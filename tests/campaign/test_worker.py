@@ -116,7 +116,7 @@ def test_only_the_first_unit_is_warmed_up_and_in_no_energy(
         total = record.window("total")
         assert total is not None
         assert record.total_j(cpu=False) == pytest.approx(100 * total.seconds, rel=1e-6)
-        assert record.run_j(cpu=False) < record.total_j(cpu=False)
+        assert record.training_j(cpu=False) < record.total_j(cpu=False)
     window = first.window(WARM_UP)
     assert window is not None
     assert (window.parent, window.seconds >= 0.05) == (None, True)

@@ -209,6 +209,16 @@ int nvmlDeviceGetClockInfo(Gpu *g, unsigned which, unsigned *mhz) {
     return state(g, mhz, which == 1 ? 1410 : which == 2 ? 1593 : 0);
 }
 int nvmlDeviceGetEnforcedPowerLimit(Gpu *g, unsigned *mw) { return state(g, mw, 400000); }
+int nvmlDeviceGetPowerManagementDefaultLimit(Gpu *g, unsigned *mw) { return state(g, mw, 450000); }
+int nvmlDeviceGetPersistenceMode(Gpu *g, unsigned *on) { return state(g, on, 1); }
+int nvmlDeviceGetEccMode(Gpu *g, unsigned *current, unsigned *pending) {
+    *pending = 1;
+    return state(g, current, 0);
+}
+int nvmlSystemGetDriverVersion(char *out, unsigned n) {
+    snprintf(out, n, "550.0-standin");
+    return running ? OK : UNINITIALIZED;
+}
 int nvmlDeviceGetCurrentClocksThrottleReasons(Gpu *g, unsigned long long *mask) {
     *mask = 0x4 | 0x20;
     return g->states ? OK : NOT_SUPPORTED;

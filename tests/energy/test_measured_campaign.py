@@ -1,7 +1,8 @@
 """Campaigns on the CPU, measured by the real pynvml on the stand-in NVML.
 
 The synthetic GPU draws 250 W throughout, whatever the training on the CPU does, so that every
-energy is known: 250 W times the length of its window.
+energy is known: 250 W times the length of its window; or it uses so many joules for each forward
+pass.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from naslib_ecnas.campaign import (
     Pace,
     Plan,
     Settings,
+    columns_of,
     make_plan,
     status,
     validate,
@@ -105,13 +107,81 @@ def test_from_a_run_to_a_table_every_energy_is_power_times_time(
         doubt = sum(r.uncertainty_j for r in total.energy_j.values()) / (WATTS * total.seconds)
         kwh = 1.5 * WATTS * total.seconds / 3.6e6
         assert cell["total_energy_kwh"] == pytest.approx(kwh, rel=doubt)
-        # The run up to the last evaluation, window by window; what is too short is estimated.
-        names = [w.name for w in record.training.windows[1:] if "end" not in w.name]
+        # Start-up and steps, window by window; what is too short is estimated.
+        names = [w.name for w in record.training.windows[1:] if "evaluate" not in w.name]
         windows = [window for name in names if (window := record.window(name)) is not None]
         readings = [(w.seconds, r) for w in windows for r in w.energy_j.values()]
         doubt_j = sum(r.uncertainty_j if r.valid else WATTS * s for s, r in readings)
         joules = cell.energy_kwh * 3.6e6 / 1.5
         assert joules == pytest.approx(WATTS * sum(s for s, _ in readings), abs=doubt_j)
+
+
+#: Joules of the start-up, of a training step, and of a batch of an evaluation.
+START_UP_J, STEP_J, EVALUATED_J = 7.0, 50.0, 1000.0
+
+
+class Lumps:
+    """Uses energy on the stand-in when something happens, and none in between."""
+
+    def __init__(self, standin: Any) -> None:
+        self.standin, self.joules = standin, 1e5
+
+    def rest(self, seconds: float) -> None:
+        """In place of sleeping: from the first rest on there is no other power."""
+        self.standin.set(power=0)
+        self.use(1.0)
+
+    def use(self, joules: float) -> None:
+        self.joules += joules
+        self.standin.set(reset=self.joules)
+
+
+@pytest.mark.parametrize("recipe", ["ecnas", "nasbench101"])
+def test_evaluations_are_in_the_total_alone(tmp_path: Path, standin: Any, recipe: str) -> None:
+    """Every joule is known, so energies are exact: of the start-up, each step and each batch."""
+    from torch.nn.modules import module
+
+    from naslib_ecnas.training import Network
+
+    lumps, steps = Lumps(standin), 16
+    standin.set(period=0.3)  # a counter that rests for three seconds is not taken for frozen
+
+    def built(network: Any, name: str, part: Any) -> None:
+        if isinstance(network, Network) and name == "dense":
+            lumps.use(START_UP_J)
+
+    def forward(network: Any, _: object) -> None:
+        if isinstance(network, Network):
+            lumps.use(STEP_J if network.training else EVALUATED_J)
+
+    data = DataChoice(kind="synthetic", images_per_file=4)
+    plan = make_plan((0,), name="lumps", vertices=4, data=data, recipe=recipe)
+    plan.write(tmp_path / "c")
+    options = {"batch_size": 2, "evaluate_images": 4, "steps": steps, "baseline_s": 1.0}
+    hooks = [
+        module.register_module_module_registration_hook(built),
+        module.register_module_forward_pre_hook(forward),
+    ]
+    try:
+        settings, pace = Settings(gpu="GPU-a05f", **options), Pace(tries=10)
+        work(tmp_path / "c", settings, pace=pace, sleep=lumps.rest)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    record = Measurement.read(record_path(tmp_path / "c", plan.units[0]))
+    middle = 4 if recipe == "ecnas" else 8  # an epoch of four, or half
+    assert [e.steps for e in record.training.evaluations[::3]] == [1, middle, steps]
+    assert record.invalid == record.unresolved == ()
+    columns = columns_of(tmp_path / "c", pue=1.25, allow_synthetic=True).values
+    trained = {"initial_": 1, "halfway_": middle, "": steps}
+    joules = {f"{prefix}energy_kwh": START_UP_J + STEP_J * n for prefix, n in trained.items()}
+    # Three splits at three times, two batches each.
+    joules["total_energy_kwh"] = joules["energy_kwh"] + 18 * EVALUATED_J
+    for name, expected in joules.items():
+        assert columns[name].item() == pytest.approx(1.25 * expected / 3.6e6, rel=1e-12), name
+    assert record.energy_kwh == pytest.approx(joules["energy_kwh"] / 3.6e6, rel=1e-12)
+    steps_only = columns_of(tmp_path / "c", span="steps", allow_synthetic=True).values
+    assert steps_only["energy_kwh"].item() == pytest.approx(STEP_J * steps / 3.6e6, rel=1e-12)
 
 
 def test_a_fault_in_the_middle_makes_the_unit_be_measured_again(folder: Path, standin: Any) -> None:

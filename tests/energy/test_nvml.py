@@ -13,6 +13,7 @@ from naslib_ecnas.energy import (
     Denied,
     EnergyMeter,
     GpuLost,
+    GpuSetup,
     MeterError,
     NvmlUnavailable,
     UnknownDevice,
@@ -74,6 +75,23 @@ def test_every_error_of_the_library_is_typed(standin: Any) -> None:
         assert type(caught.value) is kind
     nvml.close()
     assert standin.running() == 0
+
+
+def test_how_a_gpu_is_set_up_is_read_or_named_as_unknown(standin: Any) -> None:
+    with standin.meter(devices=[0]) as meter:
+        setup = meter.setups[standin.uuid()]
+    limits = {"default_power_limit_w": 450.0, "enforced_power_limit_w": 400.0}
+    driver = {"driver": "550.0-standin", "persistence": True, "ecc": False}
+    assert setup == GpuSetup("Stand-in GPU", **driver, **limits)
+    assert setup.limited
+    standin.set(states=0)
+    with standin.meter(devices=[0]) as meter:
+        setup = meter.setups[standin.uuid()]
+    assert (setup.driver, setup.persistence, setup.ecc) == ("550.0-standin", None, None)
+    assert set(setup.unsupported) == {"persistence", "ecc", *limits}
+    assert not setup.limited
+    with EnergyMeter(devices=(), cpu=False) as meter:
+        assert meter.setups == {}
 
 
 # -- the device -----------------------------------------------------------------------------------

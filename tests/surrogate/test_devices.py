@@ -81,14 +81,14 @@ def test_headers_without_a_possible_span_or_share_are_refused(weights: Weights) 
     shares: list[Any] = [1.0, -0.1, "0.1", float("nan")]
     spans = [{"energy_span": span} for span in ("day", 3)]
     for header in (*spans, *({"start_up_share": share} for share in shares)):
-        with pytest.raises(FormatError, match="energy_span must be run or steps"):
+        with pytest.raises(FormatError, match="energy_span must be training or steps"):
             devices.DeviceModel.from_weights(replace(weights, header=header), devices.DEVICES[0])
 
 
 def test_energies_of_steps_are_scaled_to_runs(weights: Weights, x: np.ndarray) -> None:
     """E(run) = E(steps) / (1 - share of the start-up), as measured or else as modelled."""
     run = devices.DeviceModel.from_weights(weights, devices.DEVICES[0])
-    assert (run.span, run.start_share) == ("run", None)
+    assert (run.span, run.start_share) == ("training", None)
     of_runs = Models.shipped(run)
     shares = of_runs.over_epochs.shares(x)
     wanted, std = of_runs.energies(ROWS, [4, 108]).values()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import struct
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,9 @@ from naslib_ecnas.errors import ChecksumError, FormatError, UnknownTableError
 
 pytest.importorskip("torch", reason="torch is not installed")
 
+from naslib_ecnas.training import data as data_module
 from naslib_ecnas.training.cifar10 import read_binary, read_cifar10, read_python, read_tfrecord
+from naslib_ecnas.training.data import DIGESTS, Cifar10, digest
 
 N = 4
 Pair = tuple[NDArray[Any], NDArray[Any]]
@@ -115,7 +119,7 @@ def test_every_form_gives_the_same_splits(tmp_path: Path) -> None:
     for form in FORMS:
         data = read_cifar10(write_all(tmp_path, form), form=form, images_per_file=N)
         checksums.add(data.sha256)
-        assert data.name == "CIFAR-10 shortened"
+        assert data.name == "not CIFAR-10"
         assert (len(data.train), len(data.validation), len(data.test)) == (4 * N, N, N)
         for k, split in ((4, data.validation), (5, data.test)):
             pixels, labels = _content(k)
@@ -127,6 +131,33 @@ def test_every_form_gives_the_same_splits(tmp_path: Path) -> None:
     # The folder of the six files itself will do too.
     found = read_cifar10(tmp_path / "cifar-10-batches-bin", images_per_file=N)
     assert found.sha256 in checksums
+
+
+def test_digests_tell_cifar10_not_the_number_of_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the form, a file's digest is that of the published binary version."""
+    assert len(set(DIGESTS)) == 6
+    assert all(re.fullmatch("[0-9a-f]{64}", published) for published in DIGESTS)
+    write_all(tmp_path, "binary")
+    folder = tmp_path / "cifar-10-batches-bin"
+    files = [folder / name for name in FORMS["binary"][3]]
+    assert [digest(*read_binary(file)) for file in files] == list(map(_sha256, files))
+    # As if the published files held these few images.
+    monkeypatch.setattr(data_module, "DIGESTS", tuple(map(_sha256, files)))
+    for form in FORMS:
+        name = read_cifar10(write_all(tmp_path, form), form=form, images_per_file=N).name
+        assert name == "CIFAR-10"
+    raw = bytearray(files[2].read_bytes())
+    raw[-1] ^= 1
+    files[2].write_bytes(raw)
+    assert read_cifar10(folder, images_per_file=N).name == "not CIFAR-10"
+    black = np.zeros((10_000, 3, 32, 32), dtype=np.uint8), np.zeros(10_000, dtype=np.int64)
+    assert Cifar10.of([black] * 6).name == "not CIFAR-10"
+
+
+def _sha256(path: Path) -> str:
+    return sha256(path.read_bytes()).hexdigest()
 
 
 def test_files_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:

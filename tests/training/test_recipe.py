@@ -18,7 +18,8 @@ def test_the_published_values() -> None:
     assert (recipe.base_rate, recipe.batch_size, recipe.l2) == (0.2, 256, 1e-4)
     assert (recipe.decay, recipe.momentum, recipe.epsilon) == (0.9, 0.9, 1.0)
     assert recipe.batch_norm_momentum == pytest.approx(1 - 0.997)
-    assert RECIPES["ecnas"] == replace(recipe, name="ecnas", base_rate=0.1)
+    ecnas = replace(recipe, name="ecnas", base_rate=0.1, middle="first-epoch")
+    assert RECIPES["ecnas"] == ecnas
 
 
 def test_steps_of_the_budgets() -> None:
@@ -26,6 +27,16 @@ def test_steps_of_the_budgets() -> None:
         assert [recipe.steps(epochs) for epochs in BUDGETS] == [625, 1875, 5625, 16875]
     # Batches reach across epochs: 3 epochs of 10 images are 7 batches of 4, not 6.
     assert replace(RECIPES["ecnas"], batch_size=4).steps(3, 10) == 7
+
+
+def test_the_evaluation_in_the_middle() -> None:
+    """NAS-Bench-101 evaluates at half of the steps; EC-NAS's raw runs have it at 156 steps."""
+    for name, middles in (("nasbench101", [312, 937, 2812, 8437]), ("ecnas", [156] * 4)):
+        recipe = RECIPES[name]
+        assert [recipe.middle_step(e, recipe.steps(e)) for e in BUDGETS] == middles
+    changed = replace(RECIPES["ecnas"], middle="half")
+    assert changed.departures() == ("middle half for first-epoch",)
+    assert changed.middle_step(4, 1) == 1
 
 
 def test_the_cosine() -> None:
@@ -56,7 +67,7 @@ def test_departures_name_what_was_changed() -> None:
 def test_impossible_values_and_budgets_are_refused() -> None:
     for name, value in (
         ("name", "mine"),
-        ("images", "disk"),
+        *(("images", "disk"), ("middle", "quarter")),
         *(("batch_size", size) for size in (1, 8.0)),
         *(("base_rate", rate) for rate in (0.0, math.nan)),
         *(("l2", weight) for weight in (-1e-4, math.inf)),

@@ -48,7 +48,8 @@ def record() -> TrainingRecord:
         data=DataLabel(name="synthetic", sha256="0" * 64, train=4, validation=1, test=1),
         device="cpu",
         device_name="a processor",
-        windows=(window("total", 20.0, 0), tested),
+        arithmetic={"cudnn.conv.fp32_precision": "ieee", "cudnn.allow_tf32": None},
+        windows=(window("total", 20.0, 0), window("init", 5.0, 1), tested),
         segments=segments,
         evaluations=(evaluation,),
         first_bad_step=None,
@@ -71,13 +72,14 @@ def test_through_json(record: TrainingRecord) -> None:
 
 def test_what_is_derived(record: TrainingRecord) -> None:
     assert record.accuracy("test") == 0.75
-    assert record.training_time_s == 10.5
+    assert record.training_time_s == 10.5  # not the start-up
+    assert record.start_up_s == 5.0
     assert record.total_time_s == 20.0
     assert record.evaluations[0].latency_s == 2.0 / 9984
     assert not record.diverged
     assert replace(record, first_bad_step=7, bad_steps=2).diverged
-    for wanted in (("test", "half"), ("training", "end")):
-        with pytest.raises(ConfigError, match="train, validation, test at one of start, half"):
+    for wanted in (("test", "middle"), ("training", "end")):
+        with pytest.raises(ConfigError, match="train, validation, test at one of start, middle"):
             record.accuracy(*wanted)
     energy = record.inference_energy_j({"evaluate-end-test": 499.2, "train-1": 1e5})
     assert energy == {"evaluate-end-test": pytest.approx(0.05)}
@@ -93,6 +95,7 @@ def test_other_json_is_refused(record: TrainingRecord) -> None:
         (["recipe", "batch_size"], 0),
         (["recipe", "unknown"], 1),
         (["windows", 0], None),
+        (["arithmetic"], {"cudnn.benchmark": 0.5}),
         (["segments", 1, "mean_loss"], "nan"),
         (["data"], {}),
     ]

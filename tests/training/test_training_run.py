@@ -26,8 +26,19 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from naslib_ecnas.training import RECIPES, Cifar10, TrainingRecord, build, synthetic, train
 from naslib_ecnas.training.data import Split
-from naslib_ecnas.training.run import Trainer, Windows, check_device, warm_up
+from naslib_ecnas.training.device import arithmetic, check_device
+from naslib_ecnas.training.run import Trainer, Windows, warm_up
 
+#: torch's settings in a training by a published recipe.
+FP32 = {
+    "cudnn.allow_tf32": False,
+    "cuda.matmul.allow_tf32": False,
+    **dict.fromkeys(("fp32_precision", "cudnn.conv.fp32_precision"), "ieee"),
+    **{
+        f"{name}.fp32_precision": "ieee" for name in ("cuda.matmul", "mkldnn.conv", "mkldnn.matmul")
+    },
+    "float32_matmul_precision": "highest",
+}
 CELL = Cell([[0, 1], [0, 0]], ["input", "output"])
 TINY = replace(RECIPES["ecnas"], batch_size=4)
 SPLITS = ("train", "validation", "test")
@@ -56,7 +67,7 @@ def test_four_steps_from_end_to_end(data: Cifar10, tmp_path: Path) -> None:
         data,
         steps=None,
         epochs=1,
-        recipe=replace(TINY, batch_size=8),
+        recipe=replace(RECIPES["nasbench101"], batch_size=8),
         evaluate_images=None,
         meter=meter,
         checkpoint=file,
@@ -64,7 +75,7 @@ def test_four_steps_from_end_to_end(data: Cifar10, tmp_path: Path) -> None:
     )
     assert (record.steps, record.budget_steps) == (4, 4)
     inner = ["init"]
-    for number, when in enumerate(("start", "half", "end")):
+    for number, when in enumerate(("start", "middle", "end")):
         inner += [f"train-{number}", *(f"evaluate-{when}-{split}" for split in SPLITS)]
     inner.append("checkpoint")
     assert [window.name for window in meter.windows] == [*inner, "total"]  # as they ended
@@ -73,7 +84,7 @@ def test_four_steps_from_end_to_end(data: Cifar10, tmp_path: Path) -> None:
     assert [(s.first_step, s.steps) for s in record.segments] == [(0, 1), (1, 1), (2, 2)]
     assert [(e.when, e.split, e.steps) for e in record.evaluations] == [
         (when, split, steps)
-        for when, steps in (("start", 1), ("half", 2), ("end", 4))
+        for when, steps in (("start", 1), ("middle", 2), ("end", 4))
         for split in SPLITS
     ]
     assert {e.images for e in record.evaluations} == {8}
@@ -88,6 +99,7 @@ def test_four_steps_from_end_to_end(data: Cifar10, tmp_path: Path) -> None:
     assert record.departures == ("batch_size 8 for 256", "a budget of 1 epochs", "synthetic data")
     assert record.versions["torch"] == torch.__version__
     assert record.device_name
+    assert record.arithmetic == {**arithmetic(), **FP32}
     assert TrainingRecord.from_json(json.loads(to_json(record.to_json()))) == record
     with np.load(file, allow_pickle=False) as weights:
         network = build(CELL, TINY, seed=0)
@@ -181,6 +193,29 @@ def test_the_seed_alone_decides_and_no_step_reads_from_the_device(data: Cifar10)
     assert set(host.departures) - set(first.departures) == {"images host for device"}
 
 
+def test_settings_that_change_while_it_trains_are_recorded(data: Cifar10) -> None:
+    conv = getattr(torch.backends.cudnn, "conv", None)
+    if conv is None:
+        pytest.skip("torch before 2.9 has no precision of an operator")
+    before = arithmetic()
+
+    def progress(task: str, done: int, *_: object, **__: object) -> None:
+        if done == 2:
+            conv.fp32_precision = "tf32"
+            torch.backends.cudnn.benchmark = True
+
+    try:
+        record = _train(data, progress=progress)
+    finally:
+        torch.backends.cudnn.benchmark = bool(before["cudnn.benchmark"])
+    assert record.departures[-2:] == (
+        "cudnn.conv.fp32_precision changed from ieee to tf32",
+        "cudnn.benchmark changed from False to True",
+    )
+    assert record.arithmetic["cudnn.conv.fp32_precision"] == "tf32"
+    assert arithmetic() == before
+
+
 def test_departures_of_the_arithmetic_change_little(data: Cifar10) -> None:
     losses = {}
     for option in ("none", "bf16", "channels_last"):
@@ -202,7 +237,7 @@ def test_train_accuracy_is_on_the_first_file_and_without_augmentation() -> None:
     train_split, validation, test = split(*[0] * 8, *[1] * 24), split(*[0] * 8), split(*[1] * 8)
     made = Cifar10(train_split, validation, test, name="synthetic", sha256="")
     record = _train(made, steps=2)
-    for when in ("start", "half", "end"):
+    for when in ("start", "middle", "end"):
         # All images are alike, so every one gets one answer.
         assert record.accuracy("train", when) == record.accuracy("validation", when)
         assert record.accuracy("train", when) + record.accuracy("test", when) in (0.0, 1.0)

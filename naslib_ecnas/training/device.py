@@ -1,0 +1,171 @@
+"""The device of a training: its name, the versions of the software, and torch's arithmetic on it.
+
+torch has two kinds of settings for rounding float32 factors to TF32: old flags (`allow_tf32`) and,
+since version 2.9, a precision for each operator (`fp32_precision`), which wins. A training sets
+both, and its record holds what torch then says.
+"""
+
+from __future__ import annotations
+
+import platform
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from naslib_ecnas._version import __version__
+from naslib_ecnas.errors import ConfigError
+
+
+def check_device(device: torch.device | str) -> None:
+    """Check that torch has a device. A GPU is not used: its context costs energy of the training.
+
+    Raises:
+        ConfigError: torch does not know the device, or does not see it.
+    """
+    try:
+        found = torch.device(device)
+        if found.type != "cuda":
+            torch.empty(1, device=found)
+        elif (found.index or 0) >= torch.cuda.device_count():
+            raise RuntimeError(f"torch sees {torch.cuda.device_count()} GPUs")
+    except (RuntimeError, TypeError, AssertionError) as error:  # TypeError: not a text
+        why = str(error).splitlines()[0]
+        raise ConfigError(f"no such device {str(device)!r} ({why})") from error
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait until a GPU has finished what was submitted; a CPU always has."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def device_name(device: torch.device) -> str:
+    """Model of the GPU, or of the processor by /proc/cpuinfo or Python's `platform`."""
+    if device.type == "cuda":
+        return str(torch.cuda.get_device_name(device))
+    if device.type != "cpu":
+        return str(device.type)
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def versions(device: torch.device) -> dict[str, str]:
+    """Versions of this package, Python, numpy, torch and, on a GPU, CUDA and cuDNN."""
+    found: dict[str, Any] = {"naslib_ecnas": __version__, "python": platform.python_version()}
+    found |= {"numpy": np.__version__, "torch": torch.__version__}
+    if device.type == "cuda":
+        cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
+        found |= {"cuda": torch.version.cuda, "cudnn": cudnn}
+    return {name: str(version) for name, version in found.items()}
+
+
+# -- torch's arithmetic ---------------------------------------------------------------------
+
+#: Name below `torch.backends` -> its value without and with TF32, in the order of setting: an old
+#: flag changes operators, and `fp32_precision` is what operators without one of their own use.
+_ARITHMETIC: dict[str, tuple[str | bool, str | bool]] = {
+    "cudnn.enabled": (True, True),
+    "cudnn.allow_tf32": (False, True),
+    "cuda.matmul.allow_tf32": (False, True),
+    "fp32_precision": ("ieee", "tf32"),
+    "cudnn.conv.fp32_precision": ("ieee", "tf32"),
+    "cuda.matmul.fp32_precision": ("ieee", "tf32"),
+    "mkldnn.conv.fp32_precision": ("ieee", "ieee"),
+    "mkldnn.matmul.fp32_precision": ("ieee", "ieee"),
+}
+#: Settings that a training leaves as they are: they choose between kernels.
+_KERNELS = ("cudnn.benchmark", "cudnn.deterministic")
+
+#: Setting of torch -> value; None where torch refuses to read it, since others contradict it.
+Arithmetic = Mapping[str, str | bool | None]
+
+
+def arithmetic() -> dict[str, str | bool | None]:
+    """torch's settings of rounding and kernels by their names below `torch.backends`.
+
+    Those that this version of torch does not have are left out.
+    """
+    found: dict[str, str | bool | None] = {}
+    for name in (*_ARITHMETIC, *_KERNELS):
+        with suppress(AttributeError):
+            found[name] = _read(name)
+    found["float32_matmul_precision"] = _matmul_precision()
+    found["deterministic_algorithms"] = torch.are_deterministic_algorithms_enabled()
+    return found
+
+
+@contextmanager
+def arithmetic_of_training(*, tf32: bool) -> Iterator[None]:
+    """Let float32 products be rounded to TF32 or not, and restore what was set after the block."""
+    before = arithmetic()
+    try:
+        for name, values in _ARITHMETIC.items():
+            if name in before:
+                _write(name, values[tf32])
+        yield
+    finally:
+        # The precision of all operators, the flags, then single operators where those do not
+        # suffice. A flag that contradicted an operator is cleared: that permits nothing new.
+        operators = [name for name in before if name.endswith(".fp32_precision")]
+        others = [name for name in _ARITHMETIC if name in before and name not in operators]
+        for name in sorted(others, key=lambda name: "." in name):
+            _restore(name, before[name] or False)
+        if before["float32_matmul_precision"] != _matmul_precision():
+            torch.set_float32_matmul_precision(str(before["float32_matmul_precision"] or "highest"))
+        for name in operators:
+            _restore(name, before[name])
+
+
+def arithmetic_departures(start: Arithmetic, end: Arithmetic, *, tf32: bool) -> list[str]:
+    """Where torch's settings at the start and the end of a training are not those of its recipe."""
+    found = []
+    for name, value in end.items():
+        if value != start.get(name):
+            found.append(f"{name} changed from {start.get(name)} to {value}")
+        elif name in _ARITHMETIC and value is not None:
+            due = _ARITHMETIC[name][tf32]
+            if value != due and (value, due) != ("none", "ieee"):
+                found.append(f"{name} {value} for {due}")
+    return found
+
+
+def _read(name: str) -> str | bool | None:
+    """A setting of `torch.backends`; an AttributeError where this torch does not have it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the old flags are deprecated
+        try:
+            value: str | bool = attrgetter(name)(torch.backends)
+        except RuntimeError:
+            return None
+    return value
+
+
+def _write(name: str, value: str | bool) -> None:
+    place, _, last = name.rpartition(".")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        setattr(attrgetter(place)(torch.backends) if place else torch.backends, last, value)
+
+
+def _restore(name: str, value: str | bool | None) -> None:
+    if value is not None and _read(name) != value:
+        _write(name, value)
+
+
+def _matmul_precision() -> str | None:
+    """An older name for the precision of matrix products; None where torch refuses to read it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return torch.get_float32_matmul_precision()
+        except RuntimeError:
+            return None
