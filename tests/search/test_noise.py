@@ -92,25 +92,45 @@ def test_limits_are_of_what_the_trainings_cost(bench: Benchmark) -> None:
     assert 0.005 < np.std(np.log(energies / means)) < 0.06
 
 
-@pytest.mark.parametrize(("method", "evaluations"), [("semoa", 70), ("sh-emoa", 200)])
+class Repeating(search.Optimiser):
+    """Asks for ten cells at 108 and 12 epochs in turn, for more at last; keeps what it is told."""
+
+    name = "repeating"
+    uses_budgets = True
+
+    def __init__(self, problem: search.Problem) -> None:
+        super().__init__(problem)
+        self.told: list[list[list[float]]] = []
+
+    def ask(self) -> search.Batch:
+        rows = self.rows[:10] if len(self.told) < 6 else self.rows[:40]
+        return search.Batch(rows, 108 if len(self.told) % 2 == 0 else 12)
+
+    def tell(self, rows: Any, costs: Any) -> None:
+        self.told.append(costs.tolist())
+
+
+@pytest.mark.parametrize("charge_repeats", [False, True])
 def test_repeats_without_a_charge_are_answered_alike(
-    bench: Benchmark, method: str, evaluations: int
+    bench: Benchmark, charge_repeats: bool
 ) -> None:
-    """A cell that was trained is answered by the training that was seen."""
-    told: list[tuple[Any, Any]] = []
+    """By the training that was seen, or at a smaller budget by one that is not charged."""
+    seen: list[Repeating] = []
 
-    class Watched(search.METHODS[method]):  # type: ignore[misc]
-        def tell(self, rows: Any, costs: Any) -> None:
-            told.extend(zip(rows.tolist(), costs.tolist(), strict=True))
-            super().tell(rows, costs)
+    class Kept(Repeating):
+        def __init__(self, problem: search.Problem) -> None:
+            super().__init__(problem)
+            seen.append(self)
 
-    settings = {"noise": True, "seed": 0, "charge_repeats": False}
-    result = search.run(bench, Watched, evaluations=evaluations, **settings)
-    assert result.answered > 0
-    if method == "semoa":
-        seen: dict[int, Any] = {}
-        assert all(seen.setdefault(row, costs) == costs for row, costs in told)
-        assert len(seen) == len(set(result.rows.tolist())) == 70
+    settings = {"noise": True, "seed": 0, "charge_repeats": charge_repeats}
+    result = search.run(bench, Kept, evaluations=40, **settings)
+    first, second, third, fourth = seen[0].told[:4]
+    assert (first == third) != charge_repeats
+    assert (second == fourth) != charge_repeats
+    assert first != second
+    assert result.answered == (0 if charge_repeats else 60)
+    if not charge_repeats:
+        assert result.epochs.tolist() == [108] * 40
 
 
 def test_noise_of_a_measured_table_is_one_of_its_repeats(table_file: Any, tmp_path: Path) -> None:
