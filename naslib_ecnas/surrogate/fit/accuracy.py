@@ -6,7 +6,7 @@ is distilled into one perceptron. A first run holds a fifth of the cells out: th
 from score to accuracy, the intervals and the quality in the header. The second run, which ships,
 is fitted on all.
 
-The low ends of the curves at 108 epochs, up to the score that 3 % of the cells are below, are
+The low ends of the curves from 12 epochs on, up to the score that 3 % of the cells are below, are
 fitted to all cells. Trainings that failed are left out of these.
 The networks know few cells of up to four vertices; what they are off on average is subtracted.
 
@@ -152,8 +152,9 @@ def _through_blocks(score: Array, steps: Array, least: int) -> tuple[Array, Arra
 
 # -- the low ends, and small cells ----------------------------------------------------------------
 
-#: Share of the cells whose curves at 108 epochs are fitted to all cells.
-_LOW = 0.03
+#: Share of the cells whose curves are fitted to all cells, and the targets: nearly nothing fails at
+#: 4 epochs.
+_LOW, _LOWERED = 0.03, range(1, len(BUDGETS) + 1)
 
 #: Fewest cells of a knot there, and of a deviation; knots are the closer, the lower.
 _LEAST_MEAN, _LEAST_DEVIATION = 6, 24
@@ -188,9 +189,9 @@ def with_low_ends(
         zip(model.score, model.accuracy, model.deviation, strict=True)
     ):
         curve: Curve = (at, mean, deviation)
-        if k >= len(BUDGETS) - 1:
+        if k in _LOWERED:
             cut = float(np.quantile(score[sampled, k], _LOW))
-            curve = _lowered(curve, score[:, k], accuracy[:, k], cut, of_three=k == len(BUDGETS))
+            curve = _lowered(k, curve, score[:, k], accuracy[:, k], cut)
         columns.append(curve)
     longest = max(len(at) for at, _, _ in columns)
     names = ("score", "accuracy", "deviation")
@@ -200,13 +201,10 @@ def with_low_ends(
     return Weights(weights.header, {**weights.arrays, **found, "excess": excess})
 
 
-def _lowered(curve: Curve, score: Array, accuracy: Array, cut: float, *, of_three: bool) -> Curve:
-    """A curve that is fitted to trainings that did not fail below the score `cut`.
-
-    `of_three` says that accuracies are means of three trainings, of which some may have failed.
-    """
+def _lowered(number: int, curve: Curve, score: Array, accuracy: Array, cut: float) -> Curve:
+    """The curve of a target that is fitted to trainings that did not fail below the score `cut`."""
     at, mean, deviation = (values[curve[0] > cut] for values in curve)
-    good = accuracy > _FAILED  # and not NaN
+    good = _sound(number, accuracy)
     if not (good & (score < cut)).any():
         return curve
     for _ in range(2):
@@ -216,9 +214,16 @@ def _lowered(curve: Curve, score: Array, accuracy: Array, cut: float, *, of_thre
             np.concatenate([np.minimum(low, mean[0]), mean]),
             np.concatenate([wide, deviation]),
         )
-        if of_three:
+        if number == len(BUDGETS):  # means of three trainings, of which some may have failed
             good &= ~_some_failed(accuracy, np.interp(score, curve[0], curve[1]))
     return curve
+
+
+def _sound(number: int, accuracy: Array) -> NDArray[np.bool_]:
+    """(n,) whether accuracies are known and not of failed trainings only."""
+    if number >= len(BUDGETS) - 1:
+        return np.asarray(accuracy > _FAILED)
+    return ~(failed(accuracy) | np.isnan(accuracy))
 
 
 def _some_failed(mean: Array, usual: Array) -> NDArray[np.bool_]:
@@ -408,18 +413,15 @@ def _quality(
         seed: of the halves.
         about: how the cells were held out.
     """
-    name, last = NAMES[number], number >= len(BUDGETS) - 1
-    sound = accuracy > _FAILED if last else ~(failed(accuracy) | np.isnan(accuracy))
+    name, sound = NAMES[number], _sound(number, accuracy)
     rows, score, accuracy = rows[sound], score[sound], accuracy[sound]
     half = np.random.default_rng(seed + 1).random(len(rows)) < 0.5
 
     def predicted(mine: NDArray[np.bool_]) -> Array:
         curve = curves(score[~mine], accuracy[~mine])
-        if last:
+        if number in _LOWERED:
             cut = float(np.quantile(score, _LOW))
-            curve = _lowered(
-                *(curve, score[~mine], accuracy[~mine], cut), of_three=number == len(BUDGETS)
-            )
+            curve = _lowered(number, curve, score[~mine], accuracy[~mine], cut)
         return np.stack([np.interp(score[mine], curve[0], part) for part in curve[1:]], axis=1)
 
     return quality(

@@ -36,7 +36,7 @@ from naslib_ecnas.surrogate.fit.reference import (
     read_measured,
 )
 from naslib_ecnas.surrogate.fit.student import held_out
-from naslib_ecnas.surrogate.models import AccuracyModel, Weights
+from naslib_ecnas.surrogate.models import BUDGETS, AccuracyModel, Weights
 
 # -- normal scores and curves --------------------------------------------------------------------
 
@@ -184,6 +184,10 @@ def test_the_shipped_low_ends_and_excess_are_fitted_to_what_was_published(refere
     off = np.abs(true - mean[:, 3])[low]
     assert off.mean() < 0.025
     assert 0.85 <= (off <= Z90 * std[low, 3]).mean() <= 0.95
+    for k in (1, 2):
+        true = data[SINGLE[k]]
+        low = (mean[:, k] <= np.quantile(mean[:, k], 0.03)) & ~failed(true)
+        assert abs((mean[:, k] - true)[low].mean()) < 0.005, BUDGETS[k]
 
 
 # -- parts of the fit ----------------------------------------------------------------------------
