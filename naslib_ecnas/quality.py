@@ -336,11 +336,12 @@ def metric_scores(name: str, true: ArrayLike, predicted: ArrayLike, std: ArrayLi
         name: the metric.
         true, predicted, std: in one unit; for costs it may be any.
     """
-    covered = {
-        score: _within(floats(true), *bounds(name, predicted, std, coverage).T)
-        for score, coverage in COVERAGES.items()
-    }
-    return replace(scores(true, predicted), **covered)
+    half, most, nearly = (
+        _within(floats(true), *bounds(name, predicted, std, coverage).T)
+        for coverage in COVERAGES.values()
+    )
+    found = scores(true, predicted)
+    return replace(found, coverage_50=half, coverage=most, coverage_99=nearly)
 
 
 def log_scores(true: ArrayLike, predicted: ArrayLike, sd: ArrayLike) -> Scores:
