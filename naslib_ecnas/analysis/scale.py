@@ -37,12 +37,13 @@ class Scale:
 
     Make it by `Scale.of`. The reference decides which differences the hypervolume shows:
 
-    - `"worst"`, the worst value of each objective in the table. Every cell counts, but most of
-      a space lies far behind its front and one gross outlier widens the scale, so searches of
-      very different quality all come near 1. Use it to show a run from its first cells on.
     - `"nadir"`, the true front's own worst value of each objective and a margin behind it. Only
       cells that come near the front count, the rest of the table has no influence, and
-      differences between good searches show. Use it to compare methods.
+      differences between good searches show. It is the reference wherever a share of the true
+      front's hypervolume is given.
+    - `"worst"`, the worst value of each objective in the table. Every cell counts, but most of
+      a space lies far behind its front and one gross outlier widens the scale, so searches of
+      very different quality all come near 1. It shows a run from its first cells on.
     - numbers: use them to compare tables with one another.
 
     Two hypervolumes can be compared only if their scales are equal.
@@ -58,7 +59,7 @@ class Scale:
 
     @classmethod
     def of(
-        cls, values: ArrayLike, objectives: Sequence[str], *, reference: Reference = "worst"
+        cls, values: ArrayLike, objectives: Sequence[str], *, reference: Reference = "nadir"
     ) -> Scale:
         """The scale of a table.
 
@@ -66,7 +67,7 @@ class Scale:
             values: (n, m) values of every cell, in the metrics' units. Cells with a NaN in any
                 objective are left out.
             objectives: m names of metrics.
-            reference: `"worst"`, `"nadir"` or m values in the metrics' units. In costs, nadir is
+            reference: `"nadir"`, `"worst"` or m values in the metrics' units. In costs, nadir is
                 worst + 0.1 (worst - best) over the true front (`NADIR_MARGIN`); an objective that
                 is equal on the whole front takes the worst value in the table.
 
@@ -84,8 +85,7 @@ class Scale:
         ideal = tuple(m.best(c) for m, c in zip(metrics, front.T, strict=True))
         corner = _corner(reference, metrics, ideal, front, array)
         points = normalised(front, objectives, ideal, corner)
-        volume = hypervolume(points, np.ones(len(objectives)))
-        return cls(tuple(objectives), ideal, corner, volume)
+        return cls(tuple(objectives), ideal, corner, _volume(points))
 
     def costs(self, values: ArrayLike) -> NDArray[np.float64]:
         """(n, m) values in the metrics' units as costs from 0, the ideal, to 1, the reference."""
@@ -100,7 +100,7 @@ class Scale:
         """
         if self.volume == 0:
             return float("nan")
-        return hypervolume(self.costs(values), np.ones(len(self.objectives))) / self.volume
+        return _volume(self.costs(values)) / self.volume
 
     def anytime(
         self, values: ArrayLike, counts: ArrayLike, seen: ArrayLike | None = None
@@ -116,6 +116,11 @@ class Scale:
             raise ConfigError("numbers of evaluations must ascend from 0", value=numbers.tolist())
         array = checked_points(values, what="the values")
         return anytime(array, np.arange(1.0, len(array) + 1), numbers, self, seen=seen)
+
+
+def _volume(costs: NDArray[np.float64]) -> float:
+    """Hypervolume of (n, m) costs up to 1, whatever their order to the last digit."""
+    return hypervolume(costs[np.lexsort(costs.T)], np.ones(costs.shape[1]))
 
 
 def _corner(
@@ -198,7 +203,7 @@ def anytime(
         >>> table = [[0.0, 0.5], [1.0, 1.0], [2.0, 0.0]]
         >>> scale = Scale.of(table, ("energy_kwh", "validation_accuracy"))
         >>> anytime(table[:2], [3.0, 5.0], [1, 3, 4, 5, 6], scale).round(2).tolist()
-        [0.0, 0.67, 0.67, 1.0, nan]
+        [0.0, 0.52, 0.52, 1.0, nan]
     """
     costs = costs_of(values if seen is None else seen, scale.objectives)
     spent = _spent(cumulative, len(costs))

@@ -41,6 +41,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     about = "run in worlds of modelled tables, too: how many, or which: 3,7. Says in how many of "
     about += "them a ranking of the methods holds"
     add("--worlds", "N", about)
+    about = "compare all others with this method only, which takes fewer runs; choose it before "
+    about += "you see results (default: every pair)"
+    add("--baseline", "METHOD", about)
+    about = "differences of the hypervolume that do not matter (%(default)s)"
+    add("--rope", "SHARE", about, default=0.01)
     add("--jobs", "N", "runs in parallel (%(default)s)", default=1)
     about = "run as jobs of a cluster, through submitit"
     add("--cluster", help=about, choices=("slurm", "local"))
@@ -64,15 +69,23 @@ def run(args: argparse.Namespace) -> None:
     grid = Grid(seeds=seed_list(args.seeds), setting=setting, **options)
     with progress() as shown:
         units = compare(grid, out, progress=shown, **chosen(args, "jobs cluster"))
-    finish(out, units, setting, json=args.json, plot=not args.no_plot)
+    tests = {"against": args.baseline, "rope": args.rope}
+    finish(out, units, setting, json=args.json, plot=not args.no_plot, **tests)
 
 
 def finish(
-    out: Path, units: Sequence[Any], setting: dict[str, Any], *, json: bool, plot: bool
+    out: Path,
+    units: Sequence[Any],
+    setting: dict[str, Any],
+    *,
+    json: bool,
+    plot: bool,
+    **tests: Any,
 ) -> None:
     """Write the tidy file, the summaries and the figures of a comparison, and print its report.
 
-    `setting` holds the arguments of `load` that the tables were opened with.
+    `setting` holds the arguments of `load` that the tables were opened with, `tests` those of
+    `summarise`.
     """
     from naslib_ecnas.comparison.results import FILE, gather, summarise
 
@@ -81,13 +94,15 @@ def finish(
     results.sheet.write(out / FILE)
     if len(results.worlds):
         results.worlds.write(out / "worlds.csv")
-    summary = summarise(results)
+    summary = summarise(results, **tests)
     summary.write(out)
     if plot:
+        from naslib_ecnas.figures.statistics import write_statistics
         from naslib_ecnas.figures.summary import write_figures
 
         try:
             write_figures(results, out)
+            write_statistics(summary.findings, out)
         except MissingDependencyError as error:
             print(f"figures skipped: {error}", file=sys.stderr)
     if json:
@@ -100,11 +115,24 @@ def finish(
 def _report(summary: Summary) -> None:
     for table, lines in summary.by_table().items():
         print(f"\n{table}: share of the true front's hypervolume, median (quartiles) over seeds\n")
-        print_table(
-            ("method", "hypervolume", "IGD+", "evaluations", "kWh", "rank", "p against the best"),
-            [line.shown() for line in lines],
-            right=(1, 2, 3, 4, 5),
-        )
+        headings = ["method", "hypervolume", "IGD+", "evaluations", "kWh", "rank"]
+        for other in {line.against for line in lines} - {""}:  # one, or none to compare with
+            headings += [f"beats {other}", "p"]
+        shown = [line.shown()[: len(headings)] for line in lines]
+        print_table(headings, shown, right=range(1, len(headings)))
+    overall = summary.findings.overall()
+    if len(summary.findings.scores.tables) > 1:
+        about = "interquartile mean of the runs (95 % interval over seeds) and mean rank of tables"
+        print(f"\n{counted(overall[0]['tables'], 'table')}: {about}\n")
+        shown = [
+            (
+                line["method"],
+                f"{line['interquartile_mean']:.4f} ({line['lower']:.4f}-{line['upper']:.4f})",
+                f"{line['mean_rank']:.2f}",
+            )
+            for line in overall
+        ]
+        print_table(("method", "hypervolume", "rank"), shown, right=(1, 2))
     for note in summary.notes:
         print(f"\n{note}")
     for ranking in summary.worlds:

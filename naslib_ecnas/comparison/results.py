@@ -6,10 +6,9 @@ comparison ends in the same bytes.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naslib_ecnas import analysis
-from naslib_ecnas.analysis import PairComparison, PairedScores, Scale
+from naslib_ecnas.analysis import Scale
 from naslib_ecnas.benchmark import Benchmark
+from naslib_ecnas.comparison.findings import ROPE, Findings, findings
 from naslib_ecnas.comparison.runs import Run, Unit, opened
 from naslib_ecnas.comparison.worlds import COLUMNS as WORLD_COLUMNS
 from naslib_ecnas.comparison.worlds import WorldRanking, rankings
-from naslib_ecnas.errors import ConfigError, MissingDependencyError
 from naslib_ecnas.files import Sheet
 from naslib_ecnas.progress import Progress, silent
 from naslib_ecnas.search.output import optimism_text
-from naslib_ecnas.search.result import SearchResult
+from naslib_ecnas.search.result import Ledger, SearchResult
 
 #: The tidy file in the folder of a comparison.
 FILE = "results.csv"
@@ -35,7 +34,7 @@ FILE = "results.csv"
 COLUMNS = (
     *("table", "method", "seed", "budget_epochs", "evaluations", "epochs"),
     *("training_time_s", "energy_kwh", "co2_g"),
-    *("hypervolume", "hypervolume_of_table", "igd_plus", "epsilon"),
+    *("hypervolume", "dominated_share", "igd_plus", "epsilon"),
 )
 
 
@@ -46,17 +45,17 @@ class Yardstick:
     front: NDArray[np.float64]
     """(k, m) values of the true front."""
     scale: Scale
-    """The scale with the reference `nadir`, a little behind the front's worst values."""
+    """The scale of the hypervolume, that of each run's own result: the reference is `nadir`."""
     whole: Scale
-    """The scale with the reference `worst`, the worst values of the table."""
+    """The scale of the dominated share: the reference is `worst`, the worst values of the table."""
 
     @classmethod
     def of(cls, bench: Benchmark, objectives: Sequence[str], epochs: int) -> Yardstick:
         """The yardstick of a table at a budget."""
         front = np.asarray(bench.front(objectives, epochs).values, dtype=np.float64)
-        values = np.column_stack([bench.values(name, epochs) for name in objectives])
-        nadir = Scale.of(values, objectives, reference="nadir")
-        return cls(front, nadir, Scale.of(values, objectives))
+        ledger = Ledger.of(bench, objectives, epochs)
+        whole = Scale.of(ledger.objectives, objectives, reference="worst")
+        return cls(front, ledger.scale, whole)
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,9 +145,6 @@ def _lines(unit: Unit, result: SearchResult, yardstick: Yardstick) -> Iterator[t
 
 _MEDIANS = ("hypervolume", "igd_plus", "evaluations", "energy_kwh")
 
-# Hypervolume of each method in each block, (table, seed).
-_Scores = dict[str, dict[Hashable, float]]
-
 
 @dataclass(frozen=True)
 class Line:
@@ -168,14 +164,18 @@ class Line:
     """Median of the evaluations charged."""
     energy_kwh: float
     mean_rank: float
-    """Mean rank by hypervolume over the table's seeds; 1 is the best."""
-    p_against_best: float
-    """P-value of Wilcoxon's signed-rank test against the table's best method, corrected by Holm;
-    NaN for the best method, for a single seed, and without scipy."""
+    """Mean rank of its runs by hypervolume, from 1, all are better than any other method's, to the
+    number of methods."""
+    against: str
+    """The method that it is compared with: the first in rank on this table, or the one that was
+    chosen for all; "" for this one itself."""
+    a12: float
+    """Probability that one of its runs is better than one of the other's, ties as one half."""
+    p_value: float
+    """Of the exact rank-sum test, corrected by Holm for all comparisons of methods on tables."""
 
     def shown(self) -> tuple[str, ...]:
         """The line as texts for a printed table."""
-        p = self.p_against_best
         return (
             self.method,
             f"{self.hypervolume:.4f} ({self.hypervolume_lower:.4f}-{self.hypervolume_upper:.4f})",
@@ -183,7 +183,8 @@ class Line:
             f"{self.evaluations:,.0f}",
             f"{self.energy_kwh:,.4g}",
             f"{self.mean_rank:.2f}",
-            "" if np.isnan(p) else f"{p:.3g}",
+            f"{self.a12:.2f}" if self.against else "",
+            f"{self.p_value:.3g}" if self.against else "",
         )
 
 
@@ -192,10 +193,8 @@ class Summary:
     """The results of a comparison in short."""
 
     lines: tuple[Line, ...]
-    ranks: dict[str, float]
-    """Mean rank of each method over the tables and seeds that all methods have, the best first."""
-    tests: tuple[dict[str, Any], ...]
-    """Tests of every pair of methods over all tables and seeds (`PairComparison`)."""
+    findings: Findings
+    """Tests and aggregates over the runs and over the tables."""
     notes: tuple[str, ...]
     worlds: tuple[WorldRanking, ...] = ()
     """In how many worlds the ranking of each modelled table holds, if runs are in worlds."""
@@ -211,18 +210,19 @@ class Summary:
         """The summary for JSON."""
         return {
             "methods": [asdict(line) for line in self.lines],
-            "mean_ranks": self.ranks,
-            "tests": list(self.tests),
+            "overall": self.findings.overall(),
+            "tests": self.findings.tests(),
             "notes": list(self.notes),
             "worlds": [ranking.document() for ranking in self.worlds],
         }
 
     def write(self, out: Path) -> None:
-        """Write `summary.csv`, `ranks.csv`, for two methods or more `tests.csv`, and for runs in
-        worlds `world-methods.csv` and `world-pairs.csv`."""
-        lines = [asdict(line) for line in self.lines]
-        ranks = [{"method": name, "mean_rank": rank} for name, rank in self.ranks.items()]
-        sheets = {"summary": lines, "ranks": ranks, "tests": self.tests}
+        """Write `summary.csv`, for two methods or more `tests.csv`, `overall.csv` and
+        `profiles.csv`, and for runs in worlds `world-methods.csv` and `world-pairs.csv`."""
+        sheets = {"summary": [asdict(line) for line in self.lines]}
+        sheets["tests"] = self.findings.tests()
+        sheets["overall"] = self.findings.overall()
+        sheets["profiles"] = self.findings.profile_points()
         sheets["world-methods"] = [line for each in self.worlds for line in each.lines()]
         sheets["world-pairs"] = [pair for each in self.worlds for pair in each.pairs()]
         for name, records in sheets.items():
@@ -231,31 +231,36 @@ class Summary:
                 Sheet.of(list(records[0]), rows).write(out / f"{name}.csv")
 
 
-def summarise(results: Results) -> Summary:
-    """Summarise the last checkpoint of every run."""
-    last = {(r["table"], r["method"], r["seed"]): r for r in results.sheet.records()}
-    notes: list[str] = []
+def summarise(results: Results, *, against: str | None = None, rope: float = ROPE) -> Summary:
+    """Summarise the last checkpoint of every run.
+
+    Args:
+        results: the runs.
+        against: compare all methods with this one, which must have been chosen before the results
+            were seen; by default every pair is compared.
+        rope: differences of the hypervolume up to this do not matter (Bayesian signed-rank test).
+    """
+    last: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    ends = {(r["table"], r["method"], r["seed"]): r for r in results.sheet.records()}
+    for (table, method, _), record in sorted(ends.items()):
+        last.setdefault((table, method), []).append(record)
+    volumes: dict[str, dict[str, list[float]]] = {}
+    for (table, method), own in last.items():
+        volumes.setdefault(method, {})[table] = [record["hypervolume"] for record in own]
+    found = findings(volumes, against=against, rope=rope)
     lines = []
-    for table in sorted({table for table, _, _ in last}):
-        here = [record for record in last.values() if record["table"] == table]
-        scores = _scores(here)
-        ranks = _ranks(scores)
-        several = len(next(iter(scores.values()))) > 1
-        tests = _tests(scores, notes, min(ranks, key=ranks.__getitem__)) if several else ()
-        p_values = {test.a: test.p_holm for test in tests}
-        for method in scores:
-            own = [record for record in here if record["method"] == method]
-            columns = {name: [record[name] for record in own] for name in _MEDIANS}
-            medians = {name: float(np.median(column)) for name, column in columns.items()}
-            lower, upper = np.quantile(columns["hypervolume"], (0.25, 0.75)).tolist()
-            medians |= {"hypervolume_lower": lower, "hypervolume_upper": upper}
-            tested = {"mean_rank": ranks[method], "p_against_best": p_values.get(method, np.nan)}
-            lines.append(Line(table=table, method=method, runs=len(own), **medians, **tested))
-    notes += _optimism(results)
-    scores = _scores(last.values())
-    pairs = tuple(asdict(test) for test in _tests(scores, notes))
-    worlds = rankings(results.sheet, results.worlds)
-    return Summary(tuple(lines), _ranks(scores), pairs, tuple(dict.fromkeys(notes)), worlds)
+    for (table, method), own in last.items():
+        columns = {name: [record[name] for record in own] for name in _MEDIANS}
+        medians = {name: float(np.median(column)) for name, column in columns.items()}
+        lower, upper = np.quantile(columns["hypervolume"], (0.25, 0.75)).tolist()
+        medians |= {"hypervolume_lower": lower, "hypervolume_upper": upper}
+        other, a12, p_value = found.compared(table, method)
+        tested = {"against": other, "a12": a12, "p_value": p_value}
+        rank = found.ranks.get(table, {}).get(method, np.nan)
+        about = {"table": table, "method": method, "runs": len(own), "mean_rank": rank}
+        lines.append(Line(**about, **medians, **tested))
+    notes = (*_optimism(results), *found.sentences())
+    return Summary(tuple(lines), found, notes, rankings(results.sheet, results.worlds))
 
 
 def _optimism(results: Results) -> Iterator[str]:
@@ -268,45 +273,3 @@ def _optimism(results: Results) -> Iterator[str]:
         medians = {name: float(np.median([one[name] for one in each])) for name in each[0]}
         about = f"{method} on {table}: seen less true, mean over the front, median over seeds"
         yield f"{about}: {optimism_text(medians)}"
-
-
-def _scores(records: Iterable[dict[str, Any]]) -> _Scores:
-    found: _Scores = {}
-    for record in sorted(records, key=itemgetter("method")):
-        block = record["table"], record["seed"]
-        found.setdefault(record["method"], {})[block] = record["hypervolume"]
-    return found
-
-
-def _ranks(scores: _Scores) -> dict[str, float]:
-    if len(scores) < 2:
-        return dict.fromkeys(scores, 1.0)
-    # Ranks are comparable only where all methods ran.
-    shared = set.intersection(*map(set, scores.values()))
-    if not shared:
-        return dict.fromkeys(scores, float("nan"))
-    paired = {name: {b: own[b] for b in own if b in shared} for name, own in scores.items()}
-    return analysis.mean_ranks(PairedScores.of(paired, maximise=True))
-
-
-def _tests(
-    scores: _Scores, notes: list[str], against: str | None = None
-) -> tuple[PairComparison, ...]:
-    """Tests of all pairs of methods, or against one; adds to the notes why there are none."""
-    if len(scores) < 2:
-        return ()
-    try:
-        paired = PairedScores.of(scores, maximise=True)
-        # Seeded, so that equal runs have equal tests.
-        tests = analysis.pairwise(paired, rng=np.random.default_rng(0), against=against)
-        if against is None and len(scores) > 2:
-            found = analysis.friedman(paired)
-            notes.append(
-                f"Friedman over {found.blocks} blocks (table, seed) and {found.methods} methods: "
-                f"chi-squared {found.statistic:.3g}, p = {found.p_value:.3g}"
-            )
-    except (MissingDependencyError, ConfigError) as error:
-        every = against is None and isinstance(error, ConfigError)
-        notes.append(f"no tests{' over all tables' if every else ''}: {error}")
-        return ()
-    return tests

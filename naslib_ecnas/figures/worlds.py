@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from naslib_ecnas.comparison.findings import counted
 from naslib_ecnas.comparison.results import Results
 from naslib_ecnas.comparison.worlds import WorldRanking
-from naslib_ecnas.console import counted
 from naslib_ecnas.figures import drawing
 from naslib_ecnas.figures.drawing import INK, PAGE_WIDTH
 

@@ -88,7 +88,7 @@ class SearchResult:
     spent: Spent
     """Total cost of the trainings of all evaluations."""
     scale: Scale
-    """The scale of the table at this budget."""
+    """The scale of the table at this budget, with the reference `nadir`."""
     skipped: int = 0
     """Proposals of a paper setting that were invalid or not in the table, so not charged."""
     answered: int = 0
@@ -141,7 +141,7 @@ class SearchResult:
 
     @cached_property
     def hypervolume(self) -> float:
-        """Hypervolume of the front as a share of the true front's, 0 to 1."""
+        """Hypervolume of the front as a share of the true front's, 0 to 1 (`scale`)."""
         return self.scale.hypervolume(self.front_values)
 
     @cached_property

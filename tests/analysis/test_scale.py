@@ -35,7 +35,7 @@ def table(seed: int, n: int = 300) -> np.ndarray:
 
 def test_closed_form() -> None:
     # Normalised costs (0, 1/2), (1/2, 0), (1, 1): the first two dominate 3/4 of the square.
-    scale = Scale.of(STAIR, NAMES)
+    scale = Scale.of(STAIR, NAMES, reference="worst")
     assert (scale.ideal, scale.reference, scale.volume) == ((0.0, 1.0), (2.0, 0.0), 0.75)
     assert scale.hypervolume(STAIR[:1]) == pytest.approx(0.5 / 0.75)
     assert scale.costs([[1.0, 0.25]]).tolist() == [[0.5, 0.75]]
@@ -45,7 +45,7 @@ def test_nadir_is_the_fronts_own_worst_and_a_tenth_of_its_range() -> None:
     # The front is (1, .5), (2, .7), (3, .9); the rest of the table has no say.
     front = [[1.0, 0.5], [2.0, 0.7], [3.0, 0.9]]
     table = [*front, [50.0, 0.1], [4.0, 0.6], [np.nan, 1.0]]
-    scale = Scale.of(table, NAMES, reference="nadir")
+    scale = Scale.of(table, NAMES)
     assert scale == Scale.of(front, NAMES, reference="nadir")
     assert scale.ideal == (1.0, 0.9)
     # 3 + 0.1 (3 - 1) and 0.5 - 0.1 (0.9 - 0.5).
@@ -66,7 +66,8 @@ def test_nadir_of_a_front_equal_in_an_objective_is_the_worst_of_the_table() -> N
 
 
 def test_reference_of_ones_own() -> None:
-    assert Scale.of(STAIR, NAMES, reference=(2.0, 0.0)) == Scale.of(STAIR, NAMES)
+    worst = Scale.of(STAIR, NAMES, reference="worst")
+    assert Scale.of(STAIR, NAMES, reference=(2.0, 0.0)) == worst
     scale = Scale.of(STAIR, NAMES, reference=[4.0, 0.0])
     # 4 * .5 + 3 * .5 of 4 * 1.
     assert scale.volume == pytest.approx(3.5 / 4)
@@ -98,7 +99,8 @@ def test_more_cells_are_never_worse_and_none_beat_the_front(seed: int, reference
 def test_special_tables() -> None:
     values = np.vstack([table(1), [[np.nan, 1.0], [0.0, np.nan]]])
     assert Scale.of(values, NAMES) == Scale.of(table(1), NAMES)
-    assert math.isnan(Scale.of([[1.0, 0.1], [2.0, 0.9]], NAMES).hypervolume([[1.0, 0.1]]))
+    flat = Scale.of([[1.0, 0.1], [2.0, 0.9]], NAMES, reference="worst")
+    assert math.isnan(flat.hypervolume([[1.0, 0.1]]))
     assert Scale.of([[1.0, 0.1]], NAMES).hypervolume([[1.0, 0.1]]) == 1.0
     with pytest.raises(ConfigError, match="no cell has a value"):
         Scale.of([[np.nan, 1.0]], NAMES)
@@ -117,6 +119,17 @@ def test_the_curve_of_a_scale_is_the_hypervolume_of_each_beginning() -> None:
             scale.anytime(values, wrong)
 
 
+def test_the_order_of_points_changes_no_digit() -> None:
+    rng = np.random.default_rng(0)
+    names = (*NAMES, "training_time_s")
+    values = rng.random((40, 3)) + 0.1
+    scale = Scale.of(values, names)
+    orders = [rng.permutation(40) for _ in range(20)]
+    assert {scale.hypervolume(values[order]) for order in orders} == {1.0}
+    part = values[:15]
+    assert len({scale.hypervolume(part[rng.permutation(15)]) for _ in range(20)}) == 1
+
+
 def test_checkpoints_end_with_the_last_evaluation() -> None:
     for n in (1, 2, 7, 100, 12345):
         counts = checkpoints(n)
@@ -129,7 +142,7 @@ def test_front_and_knee_of_the_official_5v_table(reference: object) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     raw = parquet.read_table(f"{reference}/measured_5v_4epochs_rtx6000.parquet").to_pydict()
     values = np.column_stack([raw["final_energy_kwh"], raw["final_validation_accuracy"]])
-    scale = Scale.of(values, NAMES)
+    scale = Scale.of(values, NAMES, reference="worst")
     assert scale.ideal == pytest.approx((0.005077, 0.770132), rel=1e-6)
     assert scale.reference == pytest.approx((0.050151, 0.056691), rel=1e-5)
     assert scale.volume == pytest.approx(0.968140, abs=1e-6)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from naslib_ecnas.analysis import Scale, rank_sum_test
 from naslib_ecnas.comparison.experiment import Grid, compare
 from naslib_ecnas.comparison.results import COLUMNS, Results, gather, summarise
 from naslib_ecnas.comparison.runs import Run, Unit
 from naslib_ecnas.errors import ConfigError, ProvenanceError
+from naslib_ecnas.figures.summary import anytime_bands
 from naslib_ecnas.files import Sheet
 from naslib_ecnas.loading import load
-from naslib_ecnas.search import run
+from naslib_ecnas.report.runs import find_runs
+from naslib_ecnas.search import result_of, run
 from naslib_ecnas.surrogate import VERSION
 
 
@@ -35,9 +39,52 @@ def test_the_tidy_lines(grid: Grid, finished: Path) -> None:
         np.testing.assert_array_equal(columns["epochs"], 108 * counts)
         assert (np.diff(volumes) >= 0).all()
         assert 0 <= volumes[0] <= volumes[-1] <= 1
-        assert of[-1]["hypervolume_of_table"] == pytest.approx(result.hypervolume)
+        assert of[-1]["hypervolume"] == result.hypervolume
+        worst = results.yardsticks[unit.table].whole.hypervolume(result.front_values)
+        assert of[-1]["dominated_share"] == worst > volumes[-1]
         assert (np.diff(distances) <= 0).all()
         assert (distances[-1] == 0) == (volumes[-1] == 1)
+
+
+def test_one_run_has_one_hypervolume(grid: Grid, finished: Path, tmp_path: Path) -> None:
+    """A search, its files, the comparison, its figures' data and the page: to the last digit."""
+    unit = next(unit for unit in grid.units() if unit.table == "5v")
+    bench = load("5v")
+    found = run(bench, unit.method, evaluations=60, seed=unit.seed, out=tmp_path / "run")
+    front = json.loads((tmp_path / "run" / "front.json").read_bytes())
+    results = gather(finished, [unit], {})
+    curve = [line["hypervolume"] for line in results.sheet.records()]
+    assert 0 < found.hypervolume < 1
+    assert curve == found.anytime_hypervolume.tolist() == front["anytime"]["hypervolume"]
+    assert curve[-1] == found.hypervolume == front["hypervolume"]
+    (alone,) = find_runs([tmp_path / "run"])
+    assert alone.anytime_hypervolume.tolist() == curve
+    assert alone.hypervolume == curve[-1]
+    (compared,) = (
+        one
+        for one in find_runs([finished])
+        if (one.table, one.method, one.seed) == (bench.name, unit.method, unit.seed)
+    )
+    assert compared.anytime_hypervolume.tolist() == curve
+    band = anytime_bands(results, "5v", "evaluations")[unit.method]
+    assert band.median[-1] == curve[-1]
+    assert summarise(results).lines[0].hypervolume == curve[-1]
+    # It is measured from a tenth of the front's range beyond its nadir.
+    values = np.column_stack([bench.values(name) for name in found.config.objectives])
+    nadir = Scale.of(values, found.config.objectives, reference="nadir")
+    assert found.scale == nadir == results.yardsticks["5v"].scale
+    true = bench.front()
+    assert nadir.hypervolume(true.values) == 1.0
+    # A run whose budget is the table's own front reaches all of it.
+    whole = result_of(
+        bench,
+        rows=true.rows,
+        epochs=np.full(len(true.rows), 108),
+        objectives=true.objectives,
+        method="own",
+        seed=0,
+    )
+    assert whole.hypervolume == 1.0
 
 
 @pytest.mark.usefixtures("modelled")
@@ -99,43 +146,66 @@ def test_a_summary_by_hand() -> None:
     assert (a.method, a.runs, a.evaluations, a.energy_kwh) == ("a", 4, 100, 200.0)
     quartiles = a.hypervolume_lower, a.hypervolume, a.hypervolume_upper
     assert quartiles == pytest.approx((0.575, 0.65, 0.75))
-    # a is better in three of four seeds.
-    assert (a.mean_rank, b.mean_rank) == (1.25, 1.75)
-    assert found.ranks == {"a": 1.25, "b": 1.75}
-    assert np.isnan(a.p_against_best)
-    assert 0 < b.p_against_best <= 1
-    (test,) = found.tests
-    assert test["superiority"] == 0.75
+    # Of the 16 pairs of runs a wins 9 and ties in one.
+    assert (a.mean_rank, b.mean_rank) == pytest.approx((2 - 9.5 / 16, 1 + 9.5 / 16))
+    assert (a.against, b.against, b.a12) == ("", "a", 6.5 / 16)
+    assert np.isnan(a.p_value)
+    assert b.p_value == rank_sum_test([0.5, 0.7, 0.9, 0.6], [0.4, 0.8, 0.8, 0.5]).p_value
 
 
 def test_methods_that_are_not_on_every_table() -> None:
     volumes = {("4v", "a"): [0.5, 0.7], ("4v", "b"): [0.4, 0.8], ("5v", "a"): [0.5, 0.7]}
     found = summarise(results(volumes))
     assert {table: len(lines) for table, lines in found.by_table().items()} == {"4v": 2, "5v": 1}
-    assert any("b in ('5v', 0)" in note for note in found.notes)
-    assert found.tests == ()
+    assert any("only 4v can be used" in note for note in found.notes)
     # Nor need methods on one table have the same seeds.
     found = summarise(results({("4v", "a"): [0.5, 0.7], ("4v", "b"): [0.4]}))
     assert [line.mean_rank for line in found.lines] == [1.0, 2.0]
-    assert "1 of 4 scores are missing" in found.notes[0]
+    assert "1 run of each method cannot show" in found.notes[1]
 
 
 def test_one_method_alone(tmp_path: Path) -> None:
     found = summarise(results({("4v", "a"): [0.5]}))
-    assert found.ranks == {"a": 1.0}
+    assert found.lines[0].mean_rank == 1.0
+    assert found.notes == ()
     found.write(tmp_path)
-    assert (tmp_path / "summary.csv").is_file()
-    assert not (tmp_path / "tests.csv").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["summary.csv"]
 
 
-def test_friedman_for_three(tmp_path: Path) -> None:
+def test_an_unknown_hypervolume_is_not_compared(tmp_path: Path) -> None:
+    known = {("4v", "a"): [0.5, 0.7], ("4v", "b"): [0.4, 0.8]}
+    unknown = {("5v", name): [np.nan, np.nan] for name in "ab"}
+    found = summarise(results(known | unknown))
+    assert {test["table"] for test in found.findings.tests()} == {"4v"}
+    assert [line.mean_rank for line in found.lines if line.table == "5v"] == [
+        pytest.approx(np.nan, nan_ok=True)
+    ] * 2
+    found = summarise(results(unknown))
+    found.write(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["summary.csv"]
+
+
+def test_files_of_three_methods_on_two_tables(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    base = rng.uniform(0.5, 0.6, 8)
-    volumes = {("4v", name): (base + 0.1 * i).tolist() for i, name in enumerate("abc")}
-    found = summarise(results(volumes))
-    assert list(found.ranks) == ["c", "b", "a"]
-    # Eight blocks in one order: chi-squared is blocks x (methods - 1).
-    assert any("chi-squared 16," in note for note in found.notes)
+    volumes = {
+        (table, name): (rng.uniform(0.5, 0.6, 8) + 0.2 * i).tolist()
+        for table in ("4v", "5v")
+        for i, name in enumerate("abc")
+    }
+    found = summarise(results(volumes), against="b", rope=0.05)
     found.write(tmp_path)
-    assert len((tmp_path / "tests.csv").read_text().splitlines()) == 4
-    assert found.document()["mean_ranks"] == {"c": 1.0, "b": 2.0, "a": 3.0}
+    lines = {path.stem: path.read_text().splitlines() for path in tmp_path.iterdir()}
+    # Two methods against b, on each of two tables and over both.
+    assert {name: len(each) - 1 for name, each in lines.items()} == {
+        "summary": 6,
+        "tests": 6,
+        "overall": 3,
+        "profiles": 3 * 81,
+    }
+    document = found.document()
+    assert [line["method"] for line in document["overall"]] == ["c", "b", "a"]
+    assert [line["mean_rank"] for line in document["overall"]] == [1.0, 2.0, 3.0]
+    assert document["tests"] == found.findings.tests()
+    assert {line.against for line in found.lines} == {"", "b"}
+    with pytest.raises(ConfigError, match="one of a, b, c, got 'z'"):
+        summarise(results(volumes), against="z")

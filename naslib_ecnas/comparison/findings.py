@@ -1,0 +1,339 @@
+"""What the runs of a comparison show, and what they do not: tests, aggregates and sentences.
+
+Two questions are kept apart. On a table, the runs of two methods are independent samples: do they
+differ here? Over tables, each method has one score on each table: do they differ on tables in
+general? Each question has tests of its own, corrected by Holm for all of their comparisons.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from naslib_ecnas import analysis
+from naslib_ecnas.analysis import (
+    Estimate,
+    PairComparison,
+    PairedScores,
+    Practical,
+    Profile,
+    RunComparison,
+    RunScores,
+)
+
+#: Level of the tests of a report.
+ALPHA = 0.05
+#: Differences of the share of the true front's hypervolume that do not matter by default.
+ROPE = 0.01
+#: Power that the smallest difference to be found is stated for.
+POWER = 0.8
+#: Missing shares of the hypervolume at which profiles are taken.
+_MISSING = np.geomspace(1, 1e-4, 81)
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """Tests and aggregates of a comparison. Make it by `findings`."""
+
+    scores: RunScores
+    """Share of the true front's hypervolume at the end of each run."""
+    against: str | None
+    """The method with which all others are compared; None for all pairs."""
+    ranks: dict[str, dict[str, float]]
+    """Table -> method -> mean rank among the runs on the table, the best first."""
+    on_tables: tuple[RunComparison, ...] = ()
+    mean_ranks: dict[str, float] = field(default_factory=dict)
+    """Method -> mean rank over the tables on which all methods ran, the best first."""
+    over_tables: tuple[PairComparison, ...] = ()
+    """For two tables or more."""
+    practical: dict[tuple[str, str], Practical] = field(default_factory=dict)
+    means: dict[str, Estimate] = field(default_factory=dict)
+    """Method -> interquartile mean over the tables on which all methods ran."""
+    improvements: dict[tuple[str, str], Estimate] = field(default_factory=dict)
+    """Pair -> probability of improvement over the same tables."""
+    profiles: dict[str, Profile] = field(default_factory=dict)
+    """Method -> share of its runs above each hypervolume, over the same tables."""
+
+    def tests(self) -> list[dict[str, Any]]:
+        """A record for each pair of methods on each table, and over all tables (table "")."""
+        found = []
+        for test in self.on_tables:
+            pair = test.a, test.b
+            own = {name: {test.table: self.scores.runs[name][test.table]} for name in pair}
+            won = _improvements(RunScores(own, self.scores.maximise))[pair]
+            sizes = test.runs_a, test.runs_b
+            found.append(_record(test, test.table, sizes, won, test.difference, None))
+        for over in self.over_tables:
+            pair, sizes = (over.a, over.b), (over.blocks, over.blocks)
+            won, likely = self.improvements[pair], self.practical[pair]
+            found.append(_record(over, "", sizes, won, over.median_difference, likely))
+        return found
+
+    def overall(self) -> list[dict[str, Any]]:
+        """A record for each method over all tables, the best mean rank first."""
+        return [
+            {
+                "method": name,
+                "tables": len(self.scores.tables),
+                "mean_rank": rank,
+                "interquartile_mean": self.means[name].value,
+                "lower": self.means[name].lower,
+                "upper": self.means[name].upper,
+            }
+            for name, rank in self.mean_ranks.items()
+        ]
+
+    def profile_points(self) -> list[dict[str, Any]]:
+        """A record for each point of each method's profile."""
+        return [
+            {"method": name, "hypervolume": at, "share": share, "lower": lower, "upper": upper}
+            for name, found in self.profiles.items()
+            for at, share, lower, upper in zip(*vars(found).values(), strict=True)
+        ]
+
+    def compared(self, table: str, method: str) -> tuple[str, float, float]:
+        """With which method one is compared on a table, the first one or that which was chosen;
+        its `a12` against it and the corrected p-value. "" and NaN for this one itself."""
+        first = self.against or next(iter(self.ranks.get(table, "")), "")
+        for test in self.on_tables:
+            if test.table == table and {test.a, test.b} == {first, method}:
+                return first, test.a12 if test.a == method else 1 - test.a12, test.p_holm
+        return "", float("nan"), float("nan")
+
+    def apart(self, table: str | None = None) -> set[frozenset[str]]:
+        """Pairs that the tests tell apart on a table or, without one, over tables."""
+        tests: Sequence[RunComparison | PairComparison] = self.over_tables
+        if table is not None:
+            tests = [test for test in self.on_tables if test.table == table]
+        return {frozenset((test.a, test.b)) for test in tests if test.p_holm <= ALPHA}
+
+    def sentences(self) -> Iterator[str]:
+        """What follows from the tests, and what does not."""
+        if not self.on_tables:
+            return
+        count = len(self.on_tables)
+        yield _about(count, self.against)
+        said: dict[str, list[str]] = {}  # what is said of several tables is said once
+        powers = []
+        for table, ranks in self.ranks.items():
+            tests = [test for test in self.on_tables if test.table == table]
+            if tests:
+                text, power = _on_table(ranks, tests, count, self.against)
+                said.setdefault(text, []).append(table)
+                powers.append(power)
+        yield from (f"{_listed(tables)}: {text}" for text, tables in said.items())
+        yield from filter(None, dict.fromkeys(powers))
+        yield from self._over_tables()
+
+    def _over_tables(self) -> Iterator[str]:
+        shared, every = self.scores.tables, list(self.ranks)
+        if len(shared) < len(every):
+            names = _listed(shared) if shared else "no table"
+            yield f"Over tables, only {names} can be used: elsewhere a method is missing."
+        if len(shared) < 2:
+            yield "Nothing follows from one table for other tables, budgets or objectives."
+            return
+        if len(self.mean_ranks) > 2:
+            found = analysis.friedman(PairedScores.of_runs(self.scores))
+            yield (
+                f"Friedman's test over {found.blocks} tables and {found.methods} methods: "
+                f"chi-squared {found.statistic:.3g}, p = {found.p_value:.2g}."
+            )
+        count, smallest = len(self.over_tables), self.over_tables[0].smallest_p
+        if smallest > ALPHA:
+            yield (
+                f"Over tables: {len(shared)} tables cannot show what holds for tables in general. "
+                f"The smallest corrected p that is possible is {smallest:.2g}; "
+                f"{analysis.blocks_needed(count)} tables are needed. What is found above holds "
+                "for these tables."
+            )
+        else:
+            first = self.against or next(iter(self.mean_ranks))
+            better = {(t.a, t.b): t.superiority > 0.5 for t in self.over_tables}
+            corrected = {(t.a, t.b): t.p_holm for t in self.over_tables}
+            yield (
+                f"Over {len(shared)} tables: {_apart(first, corrected, better, self.against)} "
+                "Tables with cells in common, as 4v, 5v and 7v or several budgets have, tell less "
+                "than their number says."
+            )
+        if len(shared) >= analysis.blocks_needed():
+            equal = [f"({a}, {b})" for (a, b), p in self.practical.items() if p.equivalent >= 0.95]
+            if equal:
+                rope = next(iter(self.practical.values())).rope
+                yield (
+                    f"On a further table {_listed(equal)} differ by less than {rope:g}, which is "
+                    "taken not to matter, with a probability of at least 0.95 (Bayesian "
+                    "signed-rank test)."
+                )
+
+
+def _record(
+    test: RunComparison | PairComparison,
+    table: str,
+    sizes: tuple[int, int],
+    won: Estimate,
+    difference: float,
+    likely: Practical | None,
+) -> dict[str, Any]:
+    """A line of `tests.csv`."""
+    return {
+        "table": table,
+        "test": "rank sum" if table else "signed rank",
+        "a": test.a,
+        "b": test.b,
+        **dict(zip(("n_a", "n_b"), sizes, strict=True)),
+        **{name: getattr(test, name) for name in ("p_value", "p_holm", "smallest_p")},
+        "a12": won.value,
+        "a12_lower": won.lower,
+        "a12_upper": won.upper,
+        "difference": difference,
+        "lower": test.lower,
+        "upper": test.upper,
+        **{n: getattr(likely, n, np.nan) for n in ("better", "equivalent", "worse")},
+    }
+
+
+def findings(
+    volumes: Mapping[str, Mapping[str, ArrayLike]],
+    *,
+    against: str | None = None,
+    rope: float = ROPE,
+) -> Findings:
+    """Compare the runs of several methods on one or more tables.
+
+    Args:
+        volumes: method -> table -> (n,) hypervolume at the end of each run. A table on which the
+            hypervolume is not known (NaN, see `Scale.hypervolume`) is left out.
+        against: compare the other methods only with this one. It must have been chosen before the
+            results were seen.
+        rope: half the width of the region of practical equivalence.
+
+    Raises:
+        ConfigError: there is no such method.
+    """
+    every = {table: values for of in volumes.values() for table, values in of.items()}
+    tables = [
+        table
+        for table in sorted(every)
+        if all(np.isfinite(of.get(table, 0.0)).all() for of in volumes.values())
+    ]
+    known = {name: {t: of[t] for t in tables if t in of} for name, of in volumes.items()}
+    if not tables:
+        return Findings(RunScores({}, True), against, {})
+    scores = RunScores.of({name: of for name, of in known.items() if of}, maximise=True)
+    ranks = {table: analysis.run_ranks(scores, table) for table in tables}
+    scores.pairs(against)  # refuses a method that is not there
+    if len(scores.runs) < 2:
+        return Findings(scores, against, ranks)
+    on_tables = analysis.compare_runs(scores, against=against)
+    if not scores.tables:
+        return Findings(scores, against, ranks, on_tables)
+    paired = PairedScores.of_runs(scores)
+    over: tuple[PairComparison, ...] = ()
+    practical = {}
+    if len(scores.tables) > 1:
+        over = analysis.pairwise(paired, rng=_rng(), against=against)
+        for test in over:
+            gaps = scores.sign * (paired.column(test.a) - paired.column(test.b))
+            practical[test.a, test.b] = analysis.practical(gaps, rope=rope, rng=_rng())
+    return Findings(
+        scores,
+        against,
+        ranks,
+        on_tables,
+        analysis.mean_ranks(paired),
+        over,
+        practical,
+        analysis.interquartile_means(scores, rng=_rng()),
+        _improvements(scores, against),
+        analysis.profiles(scores, 1 - _MISSING, rng=_rng()),
+    )
+
+
+def _rng() -> np.random.Generator:
+    """Always the same numbers, so that equal runs have equal intervals."""
+    return np.random.default_rng(0)
+
+
+def _improvements(scores: RunScores, against: str | None = None) -> dict[tuple[str, str], Estimate]:
+    return analysis.improvements(scores, rng=_rng(), against=against)
+
+
+# -- sentences ----
+
+
+def _about(count: int, against: str | None) -> str:
+    how = "Runs on a table are compared as independent samples (exact rank-sum test; seeds are not "
+    how += f"pairs). p is corrected by Holm for {counted(count, 'comparison')}"
+    if against is None:
+        return f"{how}, all pairs on all tables: it holds although the best is known afterwards."
+    return f"{how} with {against}: it holds if {against} was chosen before results were seen."
+
+
+def _on_table(
+    ranks: dict[str, float], tests: Sequence[RunComparison], count: int, against: str | None
+) -> tuple[str, str]:
+    """What the tests on one table say of its first method, or of the one that was chosen; and,
+    where they leave something open, what they would have found."""
+    sizes = min(((test.runs_a, test.runs_b) for test in tests), key=min)
+    smallest = min(test.smallest_p for test in tests)
+    runs = f"{counted(min(sizes), 'run')} of each method"
+    if smallest > ALPHA:
+        text = f"{runs} cannot show a difference. The smallest corrected p that is possible is "
+        return f"{text}{smallest:.2g}; {analysis.runs_needed(count)} runs are needed.", ""
+    first = against or next(iter(ranks))
+    corrected = {(test.a, test.b): test.p_holm for test in tests}
+    better = {(test.a, test.b): test.a12 > 0.5 for test in tests}
+    text = _apart(first, corrected, better, against)
+    if all(p <= ALPHA for pair, p in corrected.items() if first in pair) or sum(sizes) > 100:
+        return text, ""
+    effect = analysis.detectable(*sizes, comparisons=count, power=POWER)
+    power = f"With {runs}, a difference is found with a probability of {POWER:g} if a run of the "
+    return (
+        text,
+        f"{power}better one wins {100 * effect:.0f} % of all pairs of runs, else less often.",
+    )
+
+
+def _apart(
+    first: str,
+    corrected: dict[tuple[str, str], float],
+    better: dict[tuple[str, str], bool],
+    against: str | None,
+) -> str:
+    """From which methods the tests tell one method apart, and from which they do not."""
+    found: dict[str, list[str]] = {"better than": [], "worse than": [], "open": []}
+    p_values = [0.0]
+    for (a, b), p in corrected.items():
+        if first in (a, b):
+            other, wins = b if first == a else a, better[a, b] == (first == a)
+            kind = "open" if p > ALPHA else "better than" if wins else "worse than"
+            found[kind].append(other)
+            p_values.append(p if p <= ALPHA else 0.0)
+    left = found.pop("open")
+    parts = [] if against else [f"{first} ranks first"]
+    it = first if against else "it"
+    told = [f"{kind} {_listed(names)}" for kind, names in found.items() if names]
+    if told:
+        parts.append(f"{it} is {' and '.join(told)} (p at most {max(p_values):.2g})")
+        it = "it"
+    if left:
+        parts.append(
+            f"the tests do not tell {it} apart from {_listed(left)}, "
+            "which does not show that they are equal"
+        )
+    return "; ".join(parts) + "."
+
+
+def _listed(names: Iterable[str]) -> str:
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def counted(number: int, what: str) -> str:
+    """Such as "1 run" or "2 runs"."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
