@@ -125,8 +125,8 @@ class Models:
         shares = {} if self.share is None else {"gpu_share": self.share.shares(x, BUDGETS)}
         return {
             **self._energy(x, BUDGETS),
-            "training_time_s": self.time.at(seconds, BUDGETS),
-            "training_time_s_std": self.time.at(seconds_std, BUDGETS),
+            "training_time_s": seconds,
+            "training_time_s_std": seconds_std,
             "validation_accuracy": validation,
             "validation_accuracy_std": validation_std,
             "test_accuracy": test,
@@ -336,7 +336,7 @@ _TRAINED = "fitted on trainings that NAS-Bench-101 published"
 
 #: Device and note of each column that holds no energies, by the first word of its name.
 _ORIGINS = {
-    "training": ("TPU v2", f"{_TRAINED} at 108 epochs, other budgets in proportion"),
+    "training": ("TPU v2", f"{_TRAINED}; start-up, and the rest in proportion to the epochs"),
     "validation": (
         None,
         f"{_TRAINED}; mean over trainings (at 108 epochs the source has the largest of three, from "

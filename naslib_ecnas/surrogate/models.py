@@ -164,9 +164,6 @@ class Weights:
 
 # -- training time, accuracy, energy --------------------------------------------------------------
 
-#: Epochs of the trainings that `TimeModel` is fitted on.
-TIME_EPOCHS = 108
-
 
 @dataclass(frozen=True)
 class LayerTime(Model):
@@ -193,45 +190,56 @@ class LayerTime(Model):
         return np.asarray(self(x) * exp(log_power) / JOULES_PER_KWH)
 
 
+#: Feature that counts the operations of a cell.
+_OPERATIONS = [feature.name for feature in FEATURES].index("vertices")
+
+
 @dataclass(frozen=True)
 class TimeModel(Model):
-    """Seconds that NAS-Bench-101 took to train a cell for 108 epochs on its TPUs.
+    """Seconds that NAS-Bench-101 took to train a cell on its TPUs: start-up, and then each epoch.
 
-    A linear sum over layers, times a correction by a perceptron.
+    The time at 108 epochs is a linear sum over layers, times corrections by two perceptrons. The
+    start-up, in which the compiler runs, is a linear sum over operations and edges; it is the same
+    at all budgets.
     """
 
     layers_s: LayerTime
+    """Seconds at 108 epochs before the corrections."""
     correction: Perceptron
     """Predicts log(time / sum over layers) from the features."""
     limit: float
-    """Corrections are clipped to this, either way."""
-    error: float
-    """Standard deviation of log(measured / predicted)."""
+    """These corrections are clipped to this, either way."""
+    small: Perceptron
+    """Predicts the rest of log(time), which small cells have."""
+    start_s: LayerTime
+    """Seconds of the start-up."""
+    error: Array
+    """(3, 4) standard deviation of log(measured / predicted) at each of the `BUDGETS`, for cells of
+    up to two operations, of three and of more."""
 
-    def predict(self, x: NDArray[Any]) -> tuple[Array, Array]:
-        """(n,) seconds for 108 epochs and their standard deviation, of (n, k) features.
-
-        Nine of ten measured times lie within `mean * exp(+-1.645 * std / mean)`.
-        """
+    def last(self, x: NDArray[Any]) -> Array:
+        """(n,) seconds at 108 epochs, of (n, k) features, without the rest of small cells."""
         correction = self.correction(x)[:, 0]
-        mean = self.layers_s(x) * exp(np.clip(correction, -self.limit, self.limit))
-        return mean, mean * self.error
+        return np.asarray(self.layers_s(x) * exp(np.clip(correction, -self.limit, self.limit)))
 
-    @staticmethod
-    def at(seconds: NDArray[Any], budgets: Sequence[int]) -> Array:
-        """(n, b) seconds at other budgets, in proportion to the epochs.
+    def predict(self, x: NDArray[Any], budgets: Sequence[int] = BUDGETS) -> tuple[Array, Array]:
+        """(n, b) seconds of (n, k) features at budgets of epochs, and their standard deviations.
 
-        In the published records the time at half of the epochs is 0.4986 to 0.5015 of the whole:
-        start-up is not in it.
+        Nine of ten measured times lie within `mean * exp(+-1.645 * std / mean)`. Between the
+        `BUDGETS` the relative deviation is interpolated in the logarithm of the epochs.
         """
-        share = np.asarray(budgets, dtype=np.float64) / TIME_EPOCHS
-        return np.asarray(seconds[:, None] * share)
+        last = self.last(x) * exp(self.small(x)[:, 0])
+        start = np.minimum(self.start_s(x), last)
+        epochs = np.asarray(budgets, dtype=np.float64)
+        mean = start[:, None] + (last - start)[:, None] * (epochs / BUDGETS[-1])
+        knots, at = log(np.array(BUDGETS)), log(epochs)
+        error = np.stack([interpolated(at, knots, row) for row in self.error])
+        size = np.clip(x[:, _OPERATIONS].astype(np.int64) - 2, 0, len(error) - 1)
+        return mean, mean * error[size]
 
 
 #: Index of the test accuracy at the last budget, which follows the outputs of the budgets.
 _TEST = len(BUDGETS)
-#: Feature that counts the operations of a cell.
-_OPERATIONS = [feature.name for feature in FEATURES].index("vertices")
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,7 @@ def test_a_perceptron_is_that_of_rational_numbers() -> None:
         ("energy", EnergyModel, "power"),
         ("accuracy", AccuracyModel, "ranks"),
         ("time", TimeModel, "correction"),
+        ("time", TimeModel, "small"),
     ],
 )
 def test_no_sum_of_the_shipped_perceptrons_can_be_inexact(

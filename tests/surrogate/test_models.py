@@ -7,6 +7,7 @@ import math
 import operator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,8 @@ from naslib_ecnas.quality import log_scores, scores
 from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate import TARGETS, shipped
 from naslib_ecnas.surrogate.features import COSTS, FEATURES, features
-from naslib_ecnas.surrogate.fit.reference import RECORDS, SEVEN_VERTICES, read_measured
+from naslib_ecnas.surrogate.fit.reference import RECORDS, SEVEN_VERTICES, TIMES, read_measured
+from naslib_ecnas.surrogate.fit.time import by_budget
 from naslib_ecnas.surrogate.models import (
     BUDGETS,
     AccuracyModel,
@@ -143,43 +145,78 @@ def test_shipped_files_are_small_and_sound() -> None:
 
 # -- training time -------------------------------------------------------------------------------
 
-LIMIT, ERROR = 0.5, 0.02
+LIMIT = 0.5
+ERROR = np.array([[0.2, 0.1, 0.05, 0.02], [0.1, 0.08, 0.04, 0.02], [0.04, 0.03, 0.02, 0.01]])
+#: Features up to the number of operations, which is the last.
+WIDTH = 36
+
+
+def inputs(*columns: Any, operations: int = 5) -> np.ndarray:
+    """Features, of which the first and the number of operations are given."""
+    first = np.column_stack(np.broadcast_arrays(*columns))
+    out = np.zeros((len(first), WIDTH))
+    out[:, : first.shape[1]], out[:, -1] = first, operations
+    return out
 
 
 def time_model() -> TimeModel:
-    """Seconds of 100 + 2 a + 3 b but 50 at least, times exp(c), of inputs a, b and c."""
-    layer = (np.array([[0], [0], [1]], dtype=np.float32), np.zeros(1, dtype=np.float32))
-    zero = np.zeros(3, dtype=np.float32)
-    correction = Perceptron(zero, zero + 1, (layer,), clip=1000.0)
-    return TimeModel(LayerTime(np.array([2.0, 3.0]), 100.0, 50.0), correction, LIMIT, ERROR)
+    """Of inputs a, b, c and d: 100 + 2 a + 3 b seconds but 50 at least, times exp(c + d)."""
+
+    def of(column: int) -> Perceptron:
+        weight = np.zeros((WIDTH, 1), dtype=np.float32)
+        weight[column] = 1
+        zero = np.zeros(WIDTH, dtype=np.float32)
+        return Perceptron(zero, zero + 1, ((weight, zero[:1]),), clip=1000.0)
+
+    layers, start = LayerTime(np.array([2.0, 3.0]), 100.0, 50.0), LayerTime(np.ones(1), 5.0, 0.0)
+    return TimeModel(layers, of(2), LIMIT, of(3), start, ERROR)
 
 
-def test_time_is_a_sum_above_a_floor_times_a_bounded_correction() -> None:
+def test_time_is_a_sum_above_a_floor_times_corrections() -> None:
     model = time_model()
-    x = np.array([[1.0, 2, 9], [0, 0, 9], [-10, -10, 9], [-1000, 0, 9]])
+    x = inputs([1.0, 0, -10, -1000], [2, 0, -10, 0], 9)
     np.testing.assert_allclose(model.layers_s(x), [108, 100, 50, 50])
     c = np.array([0, 0.3, -0.3, 0.5, 0.7, -8.0])
-    mean, std = model.predict(np.column_stack([np.ones(6), np.full(6, 2.0), c]))
-    np.testing.assert_allclose(mean, 108 * np.exp(np.clip(c, -LIMIT, LIMIT)), rtol=2**-15)
-    np.testing.assert_allclose(std, ERROR * mean, rtol=1e-12)
+    mean, std = model.predict(inputs(1, 2, c), [108])
+    np.testing.assert_allclose(mean[:, 0], 108 * np.exp(np.clip(c, -LIMIT, LIMIT)), rtol=2**-15)
     assert mean.dtype == std.dtype == np.float64
-    assert [part.shape for part in model.predict(np.empty((0, 3)))] == [(0,)] * 2
-    found = TimeModel.at(np.array([108.0, 54.0]), (4, 12, 36, 108, 216))
-    np.testing.assert_allclose(found, [[4, 12, 36, 108, 216], [2, 6, 18, 54, 108]])
+    # Only the correction of all cells is bounded.
+    np.testing.assert_allclose(model.predict(inputs(1, 2, 9, -1), [108])[0], 108 * np.exp(-0.5))
+    assert [part.shape for part in model.predict(np.empty((0, WIDTH)))] == [(0, 4)] * 2
+
+
+def test_start_up_does_not_grow_with_the_epochs() -> None:
+    model = time_model()
+    mean, std = model.predict(inputs(1, 2, 0), (4, 12, 36, 108, 216))
+    np.testing.assert_allclose(mean, [6 + 102 * np.array([4, 12, 36, 108, 216]) / 108])
+    np.testing.assert_allclose(std, mean * [*ERROR[2], 0.01], rtol=1e-12)
+    for operations, row in {0: 0, 2: 0, 3: 1, 4: 2, 5: 2}.items():
+        mean, std = model.predict(inputs(1, 2, 0, operations=operations))
+        np.testing.assert_allclose(std, mean * ERROR[row], rtol=1e-12)
+    # Between budgets the relative deviation is linear in the logarithm of the epochs.
+    mean, std = model.predict(inputs(1, 2, 0), [4 * 3**0.5])
+    np.testing.assert_allclose(std / mean, 0.035)
+    assert (model.predict(inputs(1e6, -1e6, 0))[0] > 0).all()  # no start-up over the whole time
 
 
 def test_the_shipped_times_are_within_what_was_published(x: np.ndarray, reference: Path) -> None:
     """NAS-Bench-101's trainings of 108 epochs took some 300 to 6,000 s."""
     model = TimeModel.from_arrays(Weights.shipped("time").arrays)
-    mean, std = model.predict(x[2532:])
-    assert ((mean > 200) & (mean < 8000)).all()
+    mean, std = model.predict(x)
+    assert ((mean[:, 3] > 200) & (mean[:, 3] < 8000)).all()
+    assert (np.diff(mean, axis=1) > 0).all()
+    assert (mean[:, 0] > mean[:, 3] * 4 / 108).mean() > 0.99  # start-up
     assert ((std / mean > 0.001) & (std / mean < 0.2)).all()
-    off = np.abs(np.log(mean / model.layers_s(x[2532:])))
+    off = np.abs(np.log(model.last(x) / model.layers_s(x)))
     assert off.max() <= model.limit + 1e-12
     assert np.median(off) < 0.2
     data = read_measured(reference / RECORDS)
     mean, _ = model.predict(features(data.rows))
-    assert np.median(np.abs(np.log(data["final_training_time"] / mean))) < 0.02
+    assert np.median(np.abs(np.log(data["final_training_time"] / mean[:, 3]))) < 0.02
+    rows, seconds = by_budget(read_measured(reference / TIMES))
+    found, _ = model.predict(features(rows))
+    off = 100 * np.abs(found / seconds - 1)
+    assert (np.nanmean(off, axis=0) <= [7, 4, 3, 2]).all()
 
 
 # -- accuracy ------------------------------------------------------------------------------------

@@ -1,8 +1,13 @@
-"""Fitting the training time of NAS-Bench-101: a sum over layers, and a graph network for the rest.
+"""Fitting the training time of NAS-Bench-101: a start-up, and time that grows with the epochs.
 
-The rest is what a sum cannot express, such as which layers the compiler fuses. The networks are
-distilled into a perceptron. Their quality and the intervals come from a fifth of the cells, which a
-first run of the whole fit holds out; the second run, which ships, is fitted on all.
+The time at 108 epochs is a sum over layers, and a graph network for the rest, which a sum cannot
+express, such as which layers the compiler fuses. The networks are distilled into a perceptron. A
+first run of this fit holds a fifth of the cells out for quality and intervals; the second run is
+fitted on all.
+
+A sample of the space has few small cells. For these a Gaussian process learns what the perceptron
+is off, and is distilled in turn; cells with times at all budgets give the start-up. Quality and
+intervals of this part are from folds of these cells.
 """
 
 from __future__ import annotations
@@ -16,19 +21,22 @@ from numpy.typing import NDArray
 
 from naslib_ecnas.files import to_plain
 from naslib_ecnas.progress import Progress
-from naslib_ecnas.surrogate.features import COSTS, features
+from naslib_ecnas.space import Space
+from naslib_ecnas.surrogate.features import COSTS, FEATURES, features, vertices_of
+from naslib_ecnas.surrogate.fit.gaussian_process import fit_gaussian_process
 from naslib_ecnas.surrogate.fit.graph_network import fit_graph_network
-from naslib_ecnas.surrogate.fit.reference import VALIDATION, read_measured
+from naslib_ecnas.surrogate.fit.reference import TIMES, VALIDATION, Measured, read_measured
 from naslib_ecnas.surrogate.fit.student import (
     HELD_OUT,
     Plan,
     distil,
     held_out,
     labelled,
+    out_of_fold,
     quality,
     steps_of,
 )
-from naslib_ecnas.surrogate.models import LayerTime, TimeModel, Weights
+from naslib_ecnas.surrogate.models import BUDGETS, LayerTime, Perceptron, TimeModel, Weights
 from naslib_ecnas.surrogate.robust import conformal_sd
 
 #: Residuals are clipped to so many robust deviations: larger ones are delayed runs.
@@ -45,19 +53,21 @@ def fit_time(
     epochs: int = 50,
     cells: int = 300_000,
     student_epochs: int = 50,
+    folds: int = 5,
     limit: int | None = None,
     progress: Progress | None = None,
 ) -> Weights:
-    """Fit the time at 108 epochs.
+    """Fit the time at all budgets.
 
     Args:
         folder: of the reference measurements.
         members, epochs: graph networks in the ensemble, and epochs of each.
         cells, student_epochs: cells drawn for the distilling, and its epochs.
-        limit: use only the first measurements.
+        folds: of the cross-validation of small cells and short budgets.
+        limit: use only the first measurements of each file.
 
     Raises:
-        UnknownTableError: the folder lacks the file.
+        UnknownTableError: the folder lacks a file.
         MissingDependencyError: torch or pyarrow is not installed.
     """
     data = read_measured(Path(folder) / VALIDATION).where(slice(limit))
@@ -77,10 +87,10 @@ def fit_time(
             labels += network.predict(wanted, z)[:, 0] * deviation / members
         step()
         student = distil(z, labels, (256, 96), Plan(student_epochs), seed=seed)
-        return TimeModel(base, student, limit=float(np.abs(labels).max()), error=0.0)
+        return _without_small(base, student, float(np.abs(labels).max()))
 
     apart = held_out(rows, HELD_OUT, seed)
-    mean, _ = fitted(~apart).predict(features(rows[apart]))
+    mean = fitted(~apart).last(features(rows[apart]))
     off = np.abs(np.log(seconds[apart] / mean))
     # Intervals are tested on cells that did not set their width: each half with the other's.
     half = np.random.default_rng(seed + 1).random(len(off)) < 0.5
@@ -92,7 +102,8 @@ def fit_time(
         about=f"{HELD_OUT:.0%} of the cells of {VALIDATION}, held out from a first run of the fit",
         anchor="boosting on simple graph features, on a fifth of the same records: tau .982",
     )
-    final = replace(fitted(np.ones(len(rows), dtype=bool)), error=conformal_sd(off))
+    error = np.full((3, len(BUDGETS)), conformal_sd(off))
+    final = replace(fitted(np.ones(len(rows), dtype=bool)), error=error)
     step()
     header = {
         "target": "training time",
@@ -103,7 +114,178 @@ def fit_time(
         "quality": to_plain([line]),
     }
     fitted_rows = np.sort(rows).astype(np.int32)
+    weights = Weights(header, {**final.to_arrays(), "fitted_rows": fitted_rows})
+    return with_small_cells(
+        weights, folder, seed=seed, folds=folds, limit=limit, epochs=min(student_epochs, 20)
+    )
+
+
+def _without_small(base: LayerTime, student: Perceptron, limit: float) -> TimeModel:
+    """A model with neither a correction of small cells nor a start-up."""
+    inputs = len(student.shift)
+    zeros = np.zeros((inputs, 1), np.float32), np.zeros(1, np.float32)
+    nothing = replace(student, layers=(zeros,))
+    none = LayerTime(np.zeros(0), 0.0, 0.0)
+    return TimeModel(base, student, limit, nothing, none, np.ones((3, len(BUDGETS))))
+
+
+# -- small cells and short budgets ----------------------------------------------------------------
+
+#: Features that the start-up depends on: the compiler's work grows with the operations.
+_START = ("conv3x3", "conv1x1", "maxpool3x3", "edges", "projections")
+
+#: Most cells with times at all budgets that the process is fitted to, and cells of the sample of
+#: six and of seven vertices that are fitted beside them and all smaller ones.
+_MOST, _SIX, _SEVEN = 1000, 700, 300
+
+#: Cells of the process on which its parameters are fitted, and steps of this fit.
+_SUBSET, _STEPS = 700, 120
+
+#: How often cells of up to five vertices count in the distilling, among so many larger ones.
+_SMALL_COUNT, _LARGER = 10, 40_000
+
+
+def with_small_cells(
+    weights: Weights,
+    folder: str | PathLike[str],
+    *,
+    seed: int = 0,
+    folds: int = 5,
+    epochs: int = 20,
+    limit: int | None = None,
+    progress: Progress | None = None,
+) -> Weights:
+    """Weights with the correction of small cells, the start-up and their errors fitted.
+
+    The sum over layers and the perceptron of all cells stay as they are.
+
+    Args:
+        folds: of the cross-validation that gives quality and errors.
+        epochs: of the distilling.
+        limit: use only the first measurements of each file.
+
+    Raises:
+        UnknownTableError: the folder lacks a file.
+        MissingDependencyError: torch or pyarrow is not installed.
+    """
+    sample, times = (
+        read_measured(Path(folder) / name).where(slice(limit)) for name in (VALIDATION, TIMES)
+    )
+    arrays = weights.arrays
+    first = _without_small(
+        LayerTime.from_arrays(arrays, "layers_s."),
+        Perceptron.from_arrays(arrays, "correction."),
+        float(arrays["limit"]),
+    )
+    rows, seconds = by_budget(times)
+    beside, beside_s = _beside(sample, seed)
+    labelled_rows = np.sort(np.random.default_rng(seed).choice(_LARGE, _LARGER, replace=False))
+    labelled_rows = np.concatenate([np.arange(_LARGE.start), labelled_rows])
+    z = features(labelled_rows)
+    count = np.where(labelled_rows < _LARGE.start, _SMALL_COUNT, 1)
+    step = steps_of(progress, "fitting times of small cells", folds + 1, "fits")
+
+    def fitted(part: NDArray[np.bool_]) -> TimeModel:
+        step()
+        known = np.flatnonzero(part & ~np.isnan(seconds[:, -1]) & ~np.isin(rows, beside))
+        known = np.random.default_rng(seed).permutation(known)[:_MOST]
+        x = features(np.concatenate([rows[known], beside]))
+        true = np.log(np.concatenate([seconds[known, -1], beside_s]))
+        off = true - np.log(first.last(x))
+        process = fit_gaussian_process(
+            x.astype(np.float64), off, true, subset=_SUBSET, steps=_STEPS, seed=seed
+        )
+        labels = np.repeat(process.predict(z), count)
+        plan = Plan(epochs, batch=256)
+        small = distil(np.repeat(z, count, axis=0), labels, (64, 32), plan, seed=seed)
+        start = fit_start(features(rows[part]), seconds[part])
+        return replace(first, small=small, start_s=start)
+
+    fold = np.random.default_rng(seed).permutation(len(rows)) % folds
+    mean = out_of_fold(fold, lambda out: fitted(~out).predict(features(rows[out]))[0])
+    off = np.abs(np.log(seconds / mean))
+    size = np.clip(vertices_of(rows) - 4, 0, 2)
+    error = np.array([[_error(off[size == k, b]) for b in range(len(BUDGETS))] for k in range(3)])
+    # Larger cells at 108 epochs: the error of the first part, on a sample of the space.
+    error[-1, -1] = np.ravel(arrays["error"])[-1]
+    lines = weights.header["quality"][:1]
+    for b, budget in enumerate(BUDGETS):
+        there = ~np.isnan(off[:, b])
+        columns = (values[there, b] for values in (seconds, mean, mean * error[size]))
+        lines += to_plain(
+            [
+                quality(
+                    f"training time at {budget} epochs, small cells",
+                    *(rows[there], "training_time_s", *columns),
+                    unit="s",
+                    about=f"cells of {TIMES}, left out in turn, in {folds} folds",
+                )
+            ]
+        )
+    final = replace(fitted(np.ones(len(rows), dtype=bool)), error=error)
+    step()
+    header = {
+        **weights.header,
+        "data": {m.name: m.sha256 for m in (sample, times)},
+        "split": f"{HELD_OUT:.0%} of the cells held out for quality and intervals, fitted again on "
+        f"all; small cells and short budgets in {folds} folds",
+        "quality": lines,
+    }
+    fitted_rows = np.union1d(arrays["fitted_rows"], rows).astype(np.int32)
     return Weights(header, {**final.to_arrays(), "fitted_rows": fitted_rows})
+
+
+#: Rows of cells of more than five vertices.
+_LARGE = range(len(Space(5)), len(Space(7)))
+
+
+def by_budget(times: Measured) -> tuple[NDArray[np.int64], Array]:
+    """(n,) distinct rows, and (n, 4) seconds at the `BUDGETS`, NaN where unknown."""
+    rows, cell = np.unique(times.rows, return_inverse=True)
+    seconds = np.full((len(rows), len(BUDGETS)), np.nan)
+    budget = np.searchsorted(BUDGETS, times["budget_epochs"])
+    seconds[cell, budget] = times["training_time_s"]
+    return rows, seconds
+
+
+def _beside(sample: Measured, seed: int) -> tuple[NDArray[np.int64], Array]:
+    """Rows and seconds of the cells of a sample of the space that the process is fitted to."""
+    order = np.random.default_rng(seed).permutation(len(sample.rows))
+    vertices = vertices_of(sample.rows[order])
+    some = [order[vertices == 6][:_SIX], order[vertices == 7][:_SEVEN], order[vertices <= 5][:_SIX]]
+    chosen = np.concatenate(some)
+    return sample.rows[chosen], sample["training_time_108_s"][chosen]
+
+
+def _error(off: Array) -> float:
+    """Standard deviation of the errors that are not NaN."""
+    return conformal_sd(off[~np.isnan(off)])
+
+
+def fit_start(x: NDArray[np.float32], seconds: Array) -> LayerTime:
+    """The start-up as a sum over `_START`, by relative errors with Huber's weights.
+
+    It is what times at short budgets exceed their share of the time at 108 epochs by.
+
+    Args:
+        x: (n, k) features.
+        seconds: (n, 4) at the budgets, NaN where unknown; only cells with a time at 108 epochs
+            and another one count.
+    """
+    columns = [[feature.name for feature in FEATURES].index(name) for name in _START]
+    share = np.array(BUDGETS[:-1]) / BUDGETS[-1]
+    excess = (seconds[:, :-1] - seconds[:, -1:] * share) / (1 - share)
+    cell, budget = np.nonzero(~np.isnan(excess))
+    scale = (seconds[:, :-1] / (1 - share))[cell, budget]
+    design = np.column_stack([np.ones(len(cell)), x[cell][:, columns]])
+    ridge = np.array([0, *[1e-9] * len(columns)])
+    solved = _huber(design, excess[cell, budget], 1 / scale**2, ridge)
+    coefficients = np.zeros(max(columns) + 1)
+    coefficients[columns] = solved[1:]
+    return LayerTime(coefficients, float(solved[0]), floor=0.0)
+
+
+# -- sums over layers -----------------------------------------------------------------------------
 
 
 def _sum_and_rest(x: NDArray[np.float32], seconds: Array) -> tuple[LayerTime, Array, float]:
@@ -121,12 +303,23 @@ def _robust_relative_ridge(x: Array, seconds: Array) -> tuple[Array, float]:
     mean, spread = x.mean(axis=0), np.maximum(x.std(axis=0), 1e-9)
     z = np.column_stack([np.ones(len(x)), (x - mean) / spread])
     weight = 1 / seconds**2
-    for _ in range(6):
-        moment = z.T @ (z * weight[:, None])
-        moment[np.arange(1, len(moment)), np.arange(1, len(moment))] += 1e-4 * weight.sum()
-        solved = np.linalg.solve(moment, z.T @ (weight * seconds))
-        off = np.abs(z @ solved / seconds - 1)
-        cut = 1.5 * 1.4826 * np.median(off)
-        weight = np.minimum(1, cut / np.maximum(off, 1e-12)) / seconds**2
+    ridge = np.full(z.shape[1], 1e-4 * weight.sum())
+    ridge[0] = 0
+    solved = _huber(z, seconds, weight, ridge)
     slopes = solved[1:] / spread
     return slopes, float(solved[0] - slopes @ mean)
+
+
+def _huber(design: Array, y: Array, weight: Array, ridge: Array) -> Array:
+    """(k,) coefficients by least squares with (n,) weights, reduced for outliers by Huber's rule.
+
+    `ridge` are (k,) penalties of the squared coefficients.
+    """
+    kept = np.ones(len(y))
+    for _ in range(6):
+        weighted = design.T * (weight * kept)
+        solved = np.linalg.solve(weighted @ design + np.diag(ridge), weighted @ y)
+        off = np.abs(y - design @ solved) * np.sqrt(weight)
+        cut = 1.5 * 1.4826 * np.median(off)
+        kept = np.minimum(1, cut / np.maximum(off, 1e-12))
+    return np.asarray(solved)

@@ -10,14 +10,15 @@ import pyarrow.parquet as parquet
 import pytest
 
 from naslib_ecnas.errors import UnknownTableError
-from naslib_ecnas.surrogate.features import features
-from naslib_ecnas.surrogate.fit.reference import VALIDATION, read_measured
+from naslib_ecnas.space import Space
+from naslib_ecnas.surrogate.features import FEATURES, features
+from naslib_ecnas.surrogate.fit.reference import TIMES, VALIDATION, read_measured
 from naslib_ecnas.surrogate.fit.student import held_out
-from naslib_ecnas.surrogate.fit.time import _robust_relative_ridge, fit_time
-from naslib_ecnas.surrogate.models import TimeModel
+from naslib_ecnas.surrogate.fit.time import _robust_relative_ridge, fit_start, fit_time
+from naslib_ecnas.surrogate.models import BUDGETS, TimeModel
 
 LIMIT = 400
-TINY = {"members": 1, "epochs": 2, "cells": 100, "student_epochs": 3, "limit": LIMIT}
+TINY = {"members": 1, "epochs": 2, "cells": 100, "student_epochs": 3, "limit": LIMIT, "folds": 2}
 
 
 def test_the_ridge_minimises_relative_errors_in_spite_of_outliers() -> None:
@@ -38,32 +39,53 @@ def test_the_ridge_minimises_relative_errors_in_spite_of_outliers() -> None:
     assert np.isfinite([*slopes, intercept]).all()
 
 
+def test_a_start_up_is_found_in_spite_of_outliers() -> None:
+    rng = np.random.default_rng(0)
+    x = features(Space(5).sample(rng, 300))
+    names = [feature.name for feature in FEATURES]
+    counts = x[:, [names.index(name) for name in ("conv3x3", "edges", "maxpool3x3")]]
+    start = 3 + counts @ [2.0, 1.0, -0.5]
+    epoch = rng.uniform(4, 30, (300, 1))
+    seconds = start[:, None] + epoch * BUDGETS
+    seconds *= np.exp(rng.normal(0, 0.002, seconds.shape))
+    seconds[::20, 0] *= 3  # delayed runs
+    seconds[1::10, 1], seconds[5::10, 3] = np.nan, np.nan
+    found = fit_start(x, seconds)
+    np.testing.assert_allclose(found(x), start, atol=0.3)
+
+
 def test_a_tiny_fit_of_published_records(
     torch: Any, reference: Path, tmp_path: Path, reports: Any
 ) -> None:
     records = parquet.read_table(reference / VALIDATION).slice(0, 1000)
     parquet.write_table(records, tmp_path / VALIDATION)
+    (tmp_path / TIMES).symlink_to(reference / TIMES)
     weights = fit_time(tmp_path, progress=reports, **TINY)  # type: ignore[arg-type]
     assert reports == [(done, 4) for done in range(5)]  # twice, a network and a student
+    times = read_measured(tmp_path / TIMES).where(slice(LIMIT))
     data = read_measured(tmp_path / VALIDATION)
     fresh = data.where(slice(LIMIT, None))
     model = TimeModel.from_arrays(weights.arrays)
     mean, std = model.predict(features(fresh.rows))
-    assert np.median(np.abs(np.log(fresh["training_time_108_s"] / mean))) < 0.1
+    assert np.median(np.abs(np.log(fresh["training_time_108_s"] / mean[:, 3]))) < 0.1
     assert (std > 0).all()
-    assert 0.01 < model.error < 0.5
+    assert model.error.shape == (3, 4)
+    assert ((model.error > 0.005) & (model.error < 1)).all()
     assert model.layers_s.floor == 0.5 * data["training_time_108_s"][:LIMIT].min()
     header = weights.header
     assert (header["target"], header["seed"]) == ("training time", 0)
-    assert header["data"] == {VALIDATION: data.sha256}
+    assert header["data"] == {VALIDATION: data.sha256, TIMES: times.sha256}
     assert "20%" in header["split"]
-    (line,) = header["quality"]
+    line, *small = header["quality"]
+    assert [each["target"].split()[3] for each in small] == ["4", "12", "36", "108"]
+    assert sum(each["scores"]["cells"] for each in small) == LIMIT
     assert line["scores"]["cells"] == held_out(data.rows[:LIMIT], 0.2, 0).sum()
     assert line["unit"] == "s"
     assert 0.7 <= line["scores"]["coverage"] <= 1
     assert line["scores"]["tau"] > 0.7
     assert line["anchor"]
-    assert weights.arrays["fitted_rows"].tolist() == sorted(data.rows[:LIMIT].tolist())
+    fitted = np.union1d(data.rows[:LIMIT], times.rows)
+    assert weights.arrays["fitted_rows"].tolist() == fitted.tolist()
     # The seed alone decides, and torch's generator is left alone.
     torch.manual_seed(9)
     state = torch.get_rng_state()
