@@ -25,6 +25,7 @@ COMMANDS = {
     "table": "tables 1 to 3 of the paper from any table",
     "report": "one HTML page of a table and of searches over it",
     "measure": "measure trainings: plan, run, status, validate, export",
+    "energy": "energy of any command: ecnas energy -- python train.py",
     "doctor": "what this machine can measure, and how to fix what is missing",
     "completion": "print a script that completes ecnas in bash, zsh, fish and others",
 }
@@ -47,16 +48,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     completing = "_ARGCOMPLETE" in os.environ
     line = os.environ["COMP_LINE"].split() if completing else sys.argv
     typed = list(line[1:] if argv is None else argv)
-    # Accepted before and after the command's name, which argparse alone cannot do.
-    debug = "--debug" in typed
-    arguments = [word for word in typed if word != "--debug"]
+    # Accepted before and after the command's name, which argparse alone cannot do. What follows
+    # `--` belongs to another program.
+    end = typed.index("--") if "--" in typed else len(typed)
+    debug = "--debug" in typed[:end]
+    arguments = [word for word in typed[:end] if word != "--debug"] + typed[end:]
     first = next((word for word in arguments if not word.startswith("-")), None)
     parser = command_parser([first] if first in COMMANDS else [])
     if completing:
         from naslib_ecnas.commands.completion import offer
 
         offer(parser)
-    for word in arguments:
+    for word in typed[:end]:
         # Before 3.13 argparse takes this `--` for the end of the options and leaves an empty list.
         if word.startswith("--") and word.endswith("=--"):
             parser.error(f"argument {word[:-3]}: expected a value, got --")

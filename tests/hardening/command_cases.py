@@ -167,6 +167,15 @@ CASES: dict[str, tuple[str, Options]] = {
         },
     ),
     **{f"measure {action}": ("CAMPAIGN", {}) for action in ("status", "validate")},
+    # Without a command it does nothing; what stands behind one is the command's.
+    "energy": (
+        "",
+        {
+            "--gpus": ("", ",", "GPU-ffff"),
+            "--out": ("", "EMPTY", "TABLE/x.json", "missing/x.json"),
+            "command": (),
+        },
+    ),
     "measure export": (
         "CAMPAIGN --out measured.csv --allow-synthetic",
         {"--out": ("", "x.txt", "TABLE/x.csv", "EMPTY", "/proc/x.csv")},
