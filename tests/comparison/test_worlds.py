@@ -106,7 +106,7 @@ def test_a_comparison_in_worlds(tmp_path: Path) -> None:
     summary = summarise(results)
     (ranking,) = summary.worlds
     assert (ranking.worlds, set(ranking.methods)) == ((3, 5), {"semoa", "random"})
-    assert summary.lines == summarise(gather(out, of_table, {})).lines
+    assert str(summary.lines) == str(summarise(gather(out, of_table, {})).lines)  # some are NaN
     summary.write(out)
     assert len((out / "world-methods.csv").read_text().splitlines()) == 3
     assert len((out / "world-pairs.csv").read_text().splitlines()) == 2
