@@ -124,7 +124,7 @@ class Ehvi(Optimiser):
 
     def _pool(self) -> Rows:
         """Candidates that were not evaluated, ascending."""
-        left = self.rows[self._new[self.rows]]
+        left: Rows = self.rows[self._new[self.rows]]
         if len(left) <= max(self.pool, self.batch) or len(self.rows) <= _WHOLE:
             return left
         far = [self._of_all_sizes(_ANYWHERE // 2), self.sample(_ANYWHERE // 2)]

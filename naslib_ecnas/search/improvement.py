@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from naslib_ecnas.search.base import Floats
 
@@ -53,21 +53,21 @@ def _undominated(ends: list[Floats], front: Floats) -> NDArray[np.bool_]:
     return ~dominated
 
 
-def normal_partial(t: ArrayLike, mean: ArrayLike, std: ArrayLike) -> Floats:
+def normal_partial(t: Floats, mean: Floats, std: Floats) -> Floats:
     """E[max(0, t - Y)] of Y ~ N(mean, std^2), std > 0."""
     from scipy.special import ndtr
 
-    gap = np.asarray(t) - mean
+    gap = t - mean
     u = gap / std
     return np.asarray(gap * ndtr(u) + std * np.exp(-0.5 * u**2) / math.sqrt(2 * math.pi))
 
 
-def lognormal_partial(t: ArrayLike, mean: ArrayLike, std: ArrayLike) -> Floats:
+def lognormal_partial(t: Floats, mean: Floats, std: Floats) -> Floats:
     """E[max(0, t - Y)] of Y > 0 with ln Y ~ N(mean, std^2), std > 0 (Black and Scholes 1973)."""
     from scipy.special import ndtr
 
     above = np.maximum(t, np.finfo(float).tiny)
     u = (np.log(above) - mean) / std
     return np.asarray(
-        above * ndtr(u) - np.exp(np.minimum(mean + 0.5 * np.square(std), 50.0)) * ndtr(u - std)
+        above * ndtr(u) - np.exp(np.minimum(mean + 0.5 * std**2, 50.0)) * ndtr(u - std)
     )

@@ -139,7 +139,7 @@ class ShEmoa(Optimiser):
             if not self._visited[self.rung].avoid:
                 known.clear()
             rows = self.population.rows
-            new = rows[np.array([row not in known for row in rows.tolist()])]
+            new: Rows = rows[np.array([row not in known for row in rows.tolist()])]
             if len(new):
                 return new
             self._enter(self.population[:0])
