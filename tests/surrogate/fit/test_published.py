@@ -41,7 +41,6 @@ from naslib_ecnas.surrogate.fit.reference import (
     published,
     read_measured,
 )
-from naslib_ecnas.surrogate.fit.time import fit_time
 from naslib_ecnas.surrogate.models import Weights
 
 CODES = ["", "input", "conv1x1-bn-relu", "conv3x3-bn-relu", "maxpool3x3", "output"]
@@ -177,15 +176,21 @@ def test_measurements_made_of_tables(public: Callable[..., Published]) -> None:
     assert len(set(drawn[0])) == 10
     assert drawn[0].tolist() == drawn[1].tolist()
     assert set(drawn[0]) < set(full.rows)
+    first = int(full.rows[5])
+    few = module._from_table("nasbench101", module._test, 10, first).rows
+    assert few[:5].tolist() == full.rows[:5].tolist()
+    assert (np.diff(few) > 0).all()
+    assert len(few) == 15
     assert official(published(), FOUR_VERTEX_MEANS).is_file()
 
 
-def test_tiny_fits_to_nasbench101(
+def test_a_tiny_fit_to_nasbench101(
     public: Callable[..., Published], torch: Any, sklearn: Any
 ) -> None:
-    """Made-up trainings whose time and accuracies grow with the network."""
+    """Made-up trainings whose times and accuracies grow with the network."""
     made, rng = runs(7, (4, 12, 36, 108), 3), np.random.default_rng(0)
-    rows = np.unique(Space(7).sample(rng, 400)).astype(np.int32)
+    rows = np.unique(np.r_[:100, Space(5).sample(rng, 50), Space(7).sample(rng, 400)])
+    rows = rows.astype(np.int32)
     size, shape = np.log(network.multiply_adds(rows)), (len(rows), 4, 3)
     size = ((size - size.mean()) / size.std())[:, None, None]
     part = np.array([[0.4], [0.6], [0.8], [0.9]]) + 0.02 * size
@@ -205,9 +210,6 @@ def test_tiny_fits_to_nasbench101(
         nasbench_full=lambda path: write_nasbench(path, full),
     )
     tiny: dict[str, Any] = {"members": 1, "epochs": 2, "cells": 100, "student_epochs": 3}
-    weights = fit_time(published(), **tiny)
-    assert list(weights.header["data"]) == ["nasbench_full.tfrecord"]
-    assert weights.header["quality"][0]["scores"]["tau"] > 0.5
     weights = fit_accuracy(published(), **tiny)
     assert set(weights.header["data"]) < set(there.asked)
     assert len(there.asked) == len(set(there.asked)) == 4
