@@ -245,8 +245,8 @@ class Ledger:
             found = self.bench.query_many(rows, self.epochs, rng=rng).columns
         else:
             noise = ("_repeat_std", "failure_probability", *_DETAILS)
-            names = [name for name in self.bench.metrics if name.endswith(noise)]
-            means = {name: self.column(name)[rows] for name in names}
+            held = [name for name in self.bench.metrics if name.endswith(noise)]
+            means = {name: self.column(name)[rows] for name in held}
             found = self.bench.drawn(means, self.epochs, rng)
         values, charges = self.objectives[rows], self.charges(rows)
         for out, names in ((values, self.names), (charges[:, 2:], tuple(COSTS.values()))):
