@@ -12,7 +12,7 @@ from naslib_ecnas.search.base import Evaluated, Floats, Optimiser, Problem, Rows
 from naslib_ecnas.search.encoding import Groups
 from naslib_ecnas.search.gaussian_process import Prediction, Process, Products, View, fitted
 from naslib_ecnas.search.improvement import expected_gain
-from naslib_ecnas.search.operators import perturb
+from naslib_ecnas.search.operators import front_ranks, perturb
 from naslib_ecnas.space import Space
 
 # Cells over which the columns are scaled, and among which the first ones are chosen.
@@ -27,6 +27,10 @@ _PERTURBED, _ANYWHERE = 500, 250
 _SHIFTS = (0.03, 0.1, 0.3)
 # Candidates that the further cells of a batch are chosen from.
 _SHORTLIST = 250
+# Evaluated cells that the processes are given at most.
+_MOST = 500
+# Growth of their number after which hyperparameters are fitted anew.
+_GROWTH = 1.1
 
 
 class Ehvi(Optimiser):
@@ -50,7 +54,8 @@ class Ehvi(Optimiser):
 
     Args:
         initial: cells of the ladder.
-        batch: cells evaluated in each turn.
+        batch: cells evaluated in each turn; by default five, and a fiftieth of the evaluations
+            after 250.
         pool: largest number of candidates in a large space.
 
     Attributes:
@@ -63,14 +68,14 @@ class Ehvi(Optimiser):
     name = "ehvi"
 
     def __init__(
-        self, problem: Problem, *, initial: int = 10, batch: int = 5, pool: int = 2500
+        self, problem: Problem, *, initial: int = 10, batch: int | None = None, pool: int = 2500
     ) -> None:
         super().__init__(problem)
-        check_counts("EHVI", initial=initial, batch=batch)
-        check_counts("EHVI", least=batch, pool=pool)
+        check_counts("EHVI", initial=initial, batch=1 if batch is None else batch)
+        check_counts("EHVI", least=batch or 5, pool=pool)
         self.initial = initial
-        self.batch = batch
         self.pool = pool
+        self._batch = batch
         self.evaluated: Evaluated = Evaluated()
         self._new = self._allowed.copy()  # mask of the cells that were not evaluated
         self._started = False
@@ -80,8 +85,14 @@ class Ehvi(Optimiser):
         self._groups = Groups(self.space, self._of_all_sizes(_SAMPLE))
         self._columns: list[Floats] = []  # of each group, of the evaluated cells
         self._near: dict[int, Rows] = {}  # neighbours of cells that were on the front
-        self._theta: dict[tuple[int, str], Floats] = {}  # reached, by objective and view
+        # Hyperparameters by objective and view, and the number of cells that they were fitted to.
+        self._fitted: dict[tuple[int, str], tuple[Floats, int]] = {}
         self._turn = 0
+
+    @property
+    def batch(self) -> int:
+        """Cells of the next turn."""
+        return self._batch or max(5, len(self.evaluated) // 50)
 
     def ask(self) -> Rows:
         """The first cells, or the next batch; nothing when every cell was evaluated."""
@@ -149,14 +160,16 @@ class Ehvi(Optimiser):
         costs = self.evaluated.costs
         front = costs[nondominated(costs)]
         reference = costs.max(axis=0) + 0.01 * np.ptp(costs, axis=0)
-        groups = self._groups(pool)
-        cross = Products(self._columns, groups)
-        predictions = [Prediction(process, cross, groups) for process in self._processes()]
+        given = self._given()
+        known, groups = [columns[given] for columns in self._columns], self._groups(pool)
+        processes, cross = self._processes(known, costs[given]), Products(known, groups)
+        predictions = [Prediction(process, cross, groups) for process in processes]
         gain = expected_gain([p.partial_expectation for p in predictions], front, reference)
-        short = np.argsort(-gain, kind="stable")[: max(_SHORTLIST, self.batch)]
+        batch = self.batch
+        short = np.argsort(-gain, kind="stable")[: max(_SHORTLIST, batch)]
         predictions = [prediction.among(short) for prediction in predictions]
         chosen = [0]
-        while len(chosen) < self.batch:
+        while len(chosen) < batch:
             front = np.vstack([front, [p.suppose(chosen[-1]) for p in predictions]])
             front = front[nondominated(front)]
             gain = expected_gain([p.partial_expectation for p in predictions], front, reference)
@@ -164,13 +177,23 @@ class Ehvi(Optimiser):
             chosen.append(int(gain.argmax()))
         return short[chosen]
 
-    def _processes(self) -> list[Process]:
-        """The process of each objective, of the next of its views."""
+    def _given(self) -> NDArray[np.intp]:
+        """Positions of the evaluated cells that the processes are given: of too many the best by
+        nondominated rank, and some of the others, so that bad regions stay known as such."""
+        n = len(self.evaluated)
+        if n <= _MOST:
+            return np.arange(n)
+        ranked = np.argsort(front_ranks(self.evaluated.costs), kind="stable")
+        best, others = np.split(ranked, [3 * _MOST // 4])
+        spread = np.linspace(0, len(others) - 1, _MOST - len(best)).astype(np.intp)
+        return np.sort(np.concatenate([best, np.sort(others)[spread]]))
+
+    def _processes(self, known: list[Floats], costs: Floats) -> list[Process]:
+        """The process of each objective, in the next of its views, given (n, m) costs."""
         self._turn += 1
-        products = Products(self._columns, self._columns)
-        found = []
-        for objective, costs in enumerate(self.evaluated.costs.T):
-            best, median = float(costs.min()), float(np.median(costs))
+        products, found = Products(known, known), []
+        for objective, own in enumerate(costs.T):
+            best, median = float(own.min()), float(np.median(own))
             if best > 0:
                 name, views = "log", [View(shift=0.0)]
             elif self._turn % 2:
@@ -178,7 +201,10 @@ class Ehvi(Optimiser):
                 name, views = "gap", [View(shift=share * gap - best) for share in _SHIFTS]
             else:
                 name, views = "cut", [View(cut=median)]
-            process = fitted(products, costs, views, self._theta.get((objective, name)))
-            self._theta[objective, name] = process.theta
+            theta, before = self._fitted.get((objective, name), (None, 0))
+            climb = theta is None or len(self.evaluated) >= _GROWTH * before
+            process = fitted(products, own, views, theta, climb=climb)
+            if climb:
+                self._fitted[objective, name] = process.theta, len(self.evaluated)
             found.append(process)
         return found

@@ -89,12 +89,18 @@ class Process:
 
 
 def fitted(
-    products: Products, costs: Floats, views: Sequence[View], start: Floats | None = None
+    products: Products,
+    costs: Floats,
+    views: Sequence[View],
+    start: Floats | None = None,
+    *,
+    climb: bool = True,
 ) -> Process:
     """The process of the most probable hyperparameters and view, given (n,) costs.
 
     The marginal likelihood of the costs (with the variance at its most likely value) times wide
     priors is climbed one hyperparameter at a time, from those of an earlier process or the prior.
+    Without `climb` the earlier hyperparameters are kept.
     """
     from scipy.linalg import cholesky, solve_triangular
 
@@ -120,7 +126,8 @@ def fitted(
         return float(score), theta, factor, residuals[:, k], k
 
     top = at(centres if start is None else start)
-    for _ in range(_ROUNDS if start is None else 1):
+    rounds = 1 if start is not None else _ROUNDS
+    for _ in range(rounds if climb else 0):
         before = top[0]
         for i, step in enumerate(steps):
             for way in (step, -step):

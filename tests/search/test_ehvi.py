@@ -48,18 +48,18 @@ def test_the_choice_is_the_largest_mean_gain_of_draws() -> None:
     search = search_of(batch=1)
     driven(search, 8)
     pool = search._pool()[::100]
-    processes = search._processes()
+    known, costs = search._columns, search.evaluated.costs
+    processes = search._processes(known, costs)
     search._turn -= 1
     chosen = search._chosen(pool)
     columns = search._groups(pool)
-    cross = Products(search._columns, columns)
+    cross = Products(known, columns)
     rng, drawn = np.random.default_rng(0), []
     for process in processes:
         prediction = Prediction(process, cross, columns)
         targets = rng.normal(prediction.mean, prediction.std, (400, len(pool)))
         shift = process.view.shift
         drawn.append(targets if shift is None else np.exp(targets) - shift)
-    costs = search.evaluated.costs
     front = costs[nondominated(costs)]
     reference = costs.max(axis=0) + 0.01 * np.ptp(costs, axis=0)
     gains = np.array(
