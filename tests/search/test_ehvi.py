@@ -102,6 +102,18 @@ def test_failed_evaluations_are_not_learnt_from_and_do_not_come_again() -> None:
     assert set(search.evaluated.rows) == {row for row in seen[17:] if row % 2}
 
 
+def test_of_many_cells_the_processes_are_given_the_best_and_some_of_the_others() -> None:
+    search, rows = search_of(), np.random.default_rng(0).permutation(2532)[:750]
+    search.tell(rows, COSTS[rows])
+    search._started = True
+    given = search._given()
+    assert len(np.unique(given)) == len(given) == 500
+    front = np.flatnonzero(nondominated(COSTS[rows]))
+    assert set(front) <= set(given)
+    asked = search.ask()
+    assert len(set(asked.tolist()) - set(rows.tolist())) == len(asked) == search.batch == 15
+
+
 def test_large_pools_are_cut_and_new() -> None:
     space = Space(7)
     search = search_of(space, pool=300)
