@@ -107,9 +107,10 @@ def profiles(
         shares, drawn = np.zeros(len(at)), np.zeros((resamples, len(at)))
         for table in tables:
             better = (scores.sign * (of[table][:, None] - at) > 0).astype(np.float64)
-            shares += better.mean(axis=0) / len(tables)
-            drawn += _weights(len(better), rng, resamples) @ better / len(tables)
-        found[method] = Profile(at, shares, *_bounds(drawn, confidence))
+            shares += better.mean(axis=0)
+            drawn += _drawn(len(better), rng, resamples) @ better / len(better)
+        bounds = _bounds(drawn / len(tables), confidence)
+        found[method] = Profile(at, shares / len(tables), *bounds)
     return found
 
 
@@ -127,8 +128,8 @@ def improvements(
     `against` is that of `compare_runs`.
     """
     tables = _tables(scores, None)
-    weights = {
-        (method, table): _weights(len(of[table]), rng, resamples)
+    counts = {
+        (method, table): _drawn(len(of[table]), rng, resamples)
         for method, of in scores.runs.items()
         for table in tables
     }
@@ -137,10 +138,10 @@ def improvements(
         value, drawn = 0.0, np.zeros(resamples)
         for table in tables:
             better = wins(scores.runs[a][table], scores.runs[b][table], scores.sign)
-            value += float(better.mean()) / len(tables)
-            won = (weights[a, table] @ better * weights[b, table]).sum(axis=1)
-            drawn += won / len(tables)
-        found[a, b] = Estimate(value, *map(float, _bounds(drawn, confidence)), confidence)
+            value += float(better.mean())
+            drawn += (counts[a, table] @ better * counts[b, table]).sum(axis=1) / better.size
+        bounds = _bounds(drawn / len(tables), confidence)
+        found[a, b] = Estimate(value / len(tables), *map(float, bounds), confidence)
     return found
 
 
@@ -156,10 +157,10 @@ def _resampled(values: Floats, rng: np.random.Generator, resamples: int) -> Floa
     return values[rng.integers(0, len(values), (resamples, len(values)))]
 
 
-def _weights(runs: int, rng: np.random.Generator, resamples: int) -> Floats:
-    """(r, n) share of each run in each resample."""
+def _drawn(runs: int, rng: np.random.Generator, resamples: int) -> Floats:
+    """(r, n) how often each run is in each resample."""
     check_counts("a bootstrap", resamples=resamples)
-    return rng.multinomial(runs, np.full(runs, 1 / runs), size=resamples) / runs
+    return rng.multinomial(runs, np.full(runs, 1 / runs), size=resamples).astype(np.float64)
 
 
 def _bounds(drawn: Floats, confidence: float) -> tuple[Floats, Floats]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from naslib_ecnas.commands.options import JSON, add_table_options, chosen, command, table_options
 from naslib_ecnas.console import counted, print_json, print_table, progress, split_words
-from naslib_ecnas.errors import ConfigError, MissingDependencyError
+from naslib_ecnas.errors import ConfigError, MissingDependencyError, check_numbers
 
 if TYPE_CHECKING:
     from naslib_ecnas.comparison.results import Summary
@@ -67,9 +67,13 @@ def run(args: argparse.Namespace) -> None:
     setting, out = table_options(args), args.out
     options["worlds"] = () if args.worlds is None else seed_list(args.worlds, "worlds")
     grid = Grid(seeds=seed_list(args.seeds), setting=setting, **options)
+    tests = {"against": args.baseline, "rope": args.rope}
+    if args.baseline not in (None, *grid.methods):
+        message = f"the baseline must be one of {', '.join(grid.methods)}"
+        raise ConfigError(message, value=args.baseline)
+    check_numbers("a comparison", least=0, rope=args.rope)
     with progress() as shown:
         units = compare(grid, out, progress=shown, **chosen(args, "jobs cluster"))
-    tests = {"against": args.baseline, "rope": args.rope}
     finish(out, units, setting, json=args.json, plot=not args.no_plot, **tests)
 
 

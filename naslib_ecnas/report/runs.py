@@ -116,6 +116,10 @@ class _Anytime(Struct):
     hypervolume: list[float | None]
 
 
+class _Scale(Struct):
+    kind: str = "worst"
+
+
 class _Front(Struct):
     """What a page needs of `front.json`."""
 
@@ -124,6 +128,7 @@ class _Front(Struct):
     extremes: dict[str, _Place]
     hypervolume: float | None
     anytime: _Anytime
+    scale: _Scale
 
 
 _Spent = dict[str, float | None]
@@ -151,6 +156,10 @@ def _run_of_result(label: str, result: SearchResult) -> Run:
 
 
 def _run(label: str, config: _Config, found: _Front, spent: _Spent, rows: NDArray[np.int32]) -> Run:
+    curve = np.array(found.anytime.hypervolume, dtype=np.float64)
+    final = _number(found.hypervolume)
+    if found.scale.kind != "nadir":  # an older file, whose shares mean something else
+        curve, final = np.full(len(curve), np.nan), np.nan
     return Run(
         **vars(config),
         label=label,
@@ -158,9 +167,9 @@ def _run(label: str, config: _Config, found: _Front, spent: _Spent, rows: NDArra
         front_rows=_rows(found.front),
         knee_row=found.knee.row,
         extreme_rows={name: place.row for name, place in found.extremes.items()},
-        hypervolume=_number(found.hypervolume),
+        hypervolume=final,
         anytime_counts=np.array(found.anytime.evaluations, dtype=np.int64),
-        anytime_hypervolume=np.array(found.anytime.hypervolume, dtype=np.float64),
+        anytime_hypervolume=curve,
         spent={name: _number(value) for name, value in spent.items()},
     )
 

@@ -91,6 +91,7 @@ def document(result: SearchResult) -> dict[str, Any]:
         "knee": places[result.knee] if places else None,
         "extremes": {name: places[index] for name, index in zip(names, chosen, strict=False)},
         "scale": {
+            "kind": "nadir",
             "ideal": dict(zip(names, scale.ideal, strict=True)),
             "reference": dict(zip(names, scale.reference, strict=True)),
             "volume": scale.volume,

@@ -83,6 +83,8 @@ CASES: dict[str, tuple[str, Options]] = {
         {
             "--tables": (*NO_TABLE, "4v,4v"),
             "--seeds": ("", ",", "0", "-1", "x", "1,x", "3,3", "1,-2"),
+            "--baseline": ("", "annealing", "semoa", LONG),
+            "--rope": ("-1", "nan", "inf", "x"),
             "--out": NO_FOLDER,
         },
     ),

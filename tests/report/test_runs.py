@@ -33,6 +33,16 @@ def test_a_run_is_read_as_it_was(six: Benchmark, tmp_path: Path) -> None:
     assert run.spent["energy_kwh"] == found.spent.energy_kwh
 
 
+def test_shares_of_another_reference_are_not_shown(six: Benchmark, tmp_path: Path) -> None:
+    search.run(six, "random", epochs=4, evaluations=9, seed=0, out=tmp_path / "old")
+    path = tmp_path / "old" / "front.json"
+    front = json.loads(path.read_text())
+    del front["scale"]["kind"]
+    path.write_text(json.dumps(front))
+    run = read_run(tmp_path / "old")
+    assert np.isnan([run.hypervolume, *run.anytime_hypervolume]).all()
+
+
 def test_a_run_with_noise_is_told_apart(modelled: None, tmp_path: Path) -> None:
     for noise in (False, True):
         search.run(
