@@ -3,6 +3,10 @@
 One training is `<epochs>_epochs/<first two digits>/<hash>/repeat_<n>/results.json`
 (EC-NAS-Bench, `train_model_results/energy/...`). The files contain no adjacency matrix: the cell
 is found by its hash.
+
+The energies of the three evaluations are sums of the meter's windows around `estimator.train()`:
+start-up and training steps until then, without evaluations (`evaluate.py` there). Their training
+times are those of the steps alone, 0 at the first. The totals cover everything.
 """
 
 from __future__ import annotations

@@ -45,8 +45,8 @@ def power_parts(metrics: Collection[str], provenance: Mapping[str, Provenance]) 
     """Names of the energy and the time whose ratio is a table's mean power.
 
     The two of the whole run where the table has both. Else `energy_kwh` and `training_time_s`,
-    which overstates the power where only the energy includes start-up and evaluations: at 4
-    epochs, in EC-NAS's own runs, by half (5v-4epochs: 681 W instead of 453 W in the median).
+    which overstates the power where only the energy includes the start-up: at 4 epochs, in
+    EC-NAS's own runs, by half (5v-4epochs: 681 W instead of 453 W in the median).
     """
     if set(_RUN) <= set(metrics):
         energy, time = (provenance[name] for name in _RUN)

@@ -69,7 +69,7 @@ def _cost(name: str, unit: str, about: str) -> Metric:
 
 
 def _std(name: str, unit: str, about: str) -> list[Metric]:
-    """Standard deviations of a modelled value: of single trainings, and between trainings of a cell.
+    """Standard deviations of a modelled value: of a training, and between trainings of a cell.
 
     The first is how far a training may be off the table's mean, the second the part of it that
     repeating the training shows; the rest is doubt of the mean. 90 % of the trainings that do not
@@ -82,10 +82,10 @@ def _std(name: str, unit: str, about: str) -> list[Metric]:
 
 
 def _window(prefix: str, when: str) -> list[Metric]:
-    """The metrics of one evaluation of a training."""
+    """The metrics of one evaluation of a training; energies are sums from its start."""
     return [
-        _cost(f"{prefix}energy_kwh", "kWh", f"energy of the {when} window"),
-        _cost(f"{prefix}co2_g", "gCO2eq", f"emissions of the {when} window"),
+        _cost(f"{prefix}energy_kwh", "kWh", f"training energy until the evaluation {when}"),
+        _cost(f"{prefix}co2_g", "gCO2eq", f"training emissions until the evaluation {when}"),
         _cost(f"{prefix}carbon_intensity_g_per_kwh", "g/kWh", f"carbon intensity, {when} window"),
         _cost(f"{prefix}training_time_s", "s", f"training time, {when}"),
         _fraction(f"{prefix}train_accuracy", f"training accuracy, {when}"),

@@ -14,6 +14,7 @@ import pytest
 from naslib_ecnas import network
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.data.convert import read, sniff
+from naslib_ecnas.data.nasbench_tfrecord import read_ecnas
 from naslib_ecnas.data.results_tree import read_results_tree
 from naslib_ecnas.errors import FormatError, UnknownTableError
 from naslib_ecnas.provenance import Provenance
@@ -101,6 +102,40 @@ def test_values_lie_where_they_belong(tree: Path) -> None:
     }  # fmt: skip
     assert {name: columns.values[name][1, 1, 0] for name in wanted} == wanted
     assert columns.attributes == {"gpu": "A GPU", "cpu": "cpu:0, cpu:1"}
+
+
+#: Keys of the released files -> columns of the raw runs in the reference data.
+_RAW = {"training_time": "training_time_s", "energy (kWh)": "energy_kwh"}
+_RAW |= {"epochs": "epochs", "start_emission": "start", "stop_emission": "stop"}
+_RAW |= {f"{split}_accuracy": f"{split}_accuracy" for split in ("train", "validation", "test")}
+
+
+def test_the_raw_runs_are_the_official_file(reference: Path, tmp_path: Path) -> None:
+    """The runs of 4 epochs as a tree, with repeats in another order than the official file's."""
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
+    runs = parquet.read_table(reference / "measured_4v_rtx6000_3repeats.parquet").to_pylist()
+    for run in (run for run in runs if run["budget_epochs"] == 4):
+        content = {
+            "trainable_params": run["trainable_params"],
+            "total_time": run["total_time_s"],
+            "total_energy (kWh)": run["total_energy_kwh"],
+            "evaluation_results": [
+                {key: run[f"{when}_{name}"] for key, name in _RAW.items()}
+                for when in ("init", "half", "final")
+            ],
+        }
+        name = run["hash"]
+        folder = tmp_path / "4_epochs" / name[:2] / name / f"repeat_{run['repeat']}"
+        folder.mkdir(parents=True)
+        (folder / "results.json").write_text(json.dumps(content))
+    found = read_results_tree(tmp_path).values
+    official = read_ecnas(reference / "official" / "energy_4V9E_4epochs.tfrecord").values
+    wanted = {name: values[:, :1] for name, values in official.items()}
+    orders = [np.argsort(values["total_time_s"], axis=2) for values in (found, wanted)]
+    assert {"energy_kwh", "halfway_energy_kwh", "initial_training_time_s"} < found.keys()
+    for name in found:
+        mine, theirs = map(np.take_along_axis, (found[name], wanted[name]), orders, (2, 2))
+        np.testing.assert_array_equal(mine, theirs, err_msg=name)
 
 
 def test_it_is_recognised_and_takes_provenance(tree: Path) -> None:
