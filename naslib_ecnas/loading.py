@@ -66,8 +66,8 @@ def load(
         ConfigError: a setting is not possible, or not with this table.
         ProvenanceError: the PUE cannot be changed, since the table does not say what PUE it has.
     """
-    settings = {"device": device, "scaling": scaling, "model": model}
-    settings |= {"world": world, "fetch": fetch}
+    modelled: dict[str, Any] = {"device": device, "scaling": scaling, "model": model}
+    settings = {**modelled, "world": world, "fetch": fetch}
     table = _open(name_or_path, settings, progress)
     return Benchmark(at_place(table, pue, carbon_intensity))
 

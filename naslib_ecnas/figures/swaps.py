@@ -98,8 +98,8 @@ def swapped(vertices: int, before: int, after: int, occurrences: str = "all") ->
     if occurrences == "paper":
         labelling = number + steps[0]
         target = table.row_of[first + labelling].astype(np.int64)
-        sources = np.flatnonzero(table.row_ops[target] == labelling)
-        return sources, target[sources]
+        kept = np.flatnonzero(table.row_ops[target] == labelling)
+        return kept, target[kept]
     sources = [np.flatnonzero(step) for step in steps]
     targets = [table.row_of[(first + number + step)[step != 0]] for step in steps]
     return np.concatenate(sources), np.concatenate(targets).astype(np.int64)

@@ -130,5 +130,6 @@ class Layers:
 
 def _rounded(x: NDArray[Any], bits: int) -> Array:
     """The nearest integers to (...) numbers times 2^bits."""
-    h = np.multiply(x, 2.0**bits, dtype=np.float64)
-    return np.rint(h, out=h)
+    h: Array = np.multiply(x, 2.0**bits, dtype=np.float64)
+    np.rint(h, out=h)
+    return h

@@ -64,7 +64,7 @@ class Likeness(Model):
         """(n, 32) coordinates of (n,) rows, of length 1, times 2^14."""
         found = np.rint(self._coordinates(features(rows)) * 2**_BITS)
         length = np.sqrt(np.maximum((found**2).sum(axis=1), 1))  # of integers, so exact
-        return np.rint(found / length[:, None] * 2**_BITS).astype(np.int16)
+        return np.asarray(np.rint(found / length[:, None] * 2**_BITS), dtype=np.int16)
 
 
 @cache
@@ -121,7 +121,7 @@ class World:
             shared = self._likeness.shared
             field = np.sqrt(shared) * self.field(_SHARED, cells)
             field += np.sqrt(1 - shared) * self.field(_BUDGET + budget, cells)
-            return np.clip(mean + off * field, 0, 1)
+            return np.asarray(np.clip(mean + off * field, 0, 1))
         relative = off / mean
         if name == "training_time_s":
             return np.asarray(mean * exp(relative * self.field(_TIME, cells)))

@@ -46,8 +46,8 @@ def fit_worlds(
     middle = hidden.mean(axis=0)
     _, values, directions = np.linalg.svd(hidden - middle, full_matrices=False)
     whiten = directions[:_DIRECTIONS].T * (np.sqrt(cells) / values[:_DIRECTIONS])
-    arrays = (array.astype(np.float32) for array in (whiten, -middle @ whiten))
-    model = Likeness(*arrays, SMOOTH, SHARED)
+    origin = (-middle @ whiten).astype(np.float32)
+    model = Likeness(whiten.astype(np.float32), origin, SMOOTH, SHARED)
     header = {
         "target": "likeness of cells",
         "seed": seed,
