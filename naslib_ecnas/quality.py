@@ -169,9 +169,11 @@ def _cells(columns: Mapping[str, str], scores: Mapping[str, float], unit: str) -
 
 
 def _shares(scores: Mapping[str, float]) -> Iterator[str]:
-    for name in COVERAGES:
-        # Four characters each: .900 or 1.00.
-        yield f"{scores[name]:.3f}".removeprefix("0")[:4] if name in scores else "-"
+    for name, coverage in COVERAGES.items():
+        # .52, .900 or 1.00: a point and so many digits, or as many digits.
+        digits = 2 if coverage < 0.9 else 3
+        known = name in scores
+        yield f"{scores[name]:.{digits}f}".removeprefix("0")[: digits + 1] if known else "-"
 
 
 class _Unknown(dict[str, Any]):

@@ -79,7 +79,7 @@ def test_a_report_has_tables_of_errors_of_ranks_and_of_single_trainings() -> Non
         QualityLine("order", "synthetic", "", {"cells": 9, "expected": 0.61234, "seen": 0.6}),
     )
     errors, ranks, counts = Quality(lines).tables()
-    assert errors == [HEADINGS, ("accuracy", *["-"] * 5, ".512/1.00/.990")]
+    assert errors == [HEADINGS, ("accuracy", *["-"] * 5, ".51/1.00/.990")]
     assert ranks[1] == ("accuracy", *[""] * 6)
     found = dict(zip(ranks[0], ranks[2], strict=True))
     assert found == {
@@ -89,7 +89,7 @@ def test_a_report_has_tables_of_errors_of_ranks_and_of_single_trainings() -> Non
         "too high": "-0.0012",
         "tau": "-",
         "overlap": "0.50",
-        "in 50/90/99 %": ".512/1.00/.990",
+        "in 50/90/99 %": ".51/1.00/.990",
     }
     assert counts[1:] == [
         ("failures", "9", "27 +- 5.2", "28"),
