@@ -120,10 +120,10 @@ def swap_effects(
     With the occurrences `"paper"`, as in the paper's figure 3, the mean is antisymmetric: half of
     the effect of a swap less half of that of the reverse one. On seven vertices this gives the
     printed changes of the parameters to every digit (-77.96, -95.53, -13.55 per cent for conv3x3 to
-    conv1x1, conv3x3 to maxpool, conv1x1 to maxpool). Energies at 4 epochs and times of the modelled
-    table are within .5 points of the printed ones; validation accuracies at 108 epochs (-.033,
-    -.027, +.001) are not those printed (-.0311, -.0314, -.0084), and trainings that NAS-Bench-101
-    published give -.031, -.026, -.001.
+    conv1x1, conv3x3 to maxpool, conv1x1 to maxpool). Energies at 4 epochs and times at 108
+    of the modelled table are within .5 points of the printed ones. Validation accuracies at 108
+    epochs (-.0315, -.0261, +.0004) are not those printed (-.0311, -.0314, -.0084); trainings that
+    NAS-Bench-101 published give -.0314, -.0263, -.0014.
 
     The budget is the largest by default; `occurrences` are those of `swapped`.
 
