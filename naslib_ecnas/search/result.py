@@ -49,7 +49,7 @@ class SearchConfig:
     provenance: Mapping[str, Provenance]
     """Origin of each objective's values."""
     versions: Mapping[str, str]
-    """Versions of this package, numpy, moocore and Python."""
+    """Versions of this package, numpy, scipy, moocore and Python."""
     limits: Mapping[str, float] = field(default_factory=dict)
     """What the run was allowed to spend, by the names of `Spent`."""
     charge_repeats: bool = True
@@ -346,7 +346,7 @@ def result_of(
             ledger = Ledger.of(bench, names, int(each[part[0]]))
             seen[part], charges[part] = ledger.drawn(where[part], rng)
     details["parameters"] = DERIVED["parameters"](where).astype(np.float64)
-    versions = {name: version(name) for name in ("naslib-ecnas", "moocore", "numpy")}
+    versions = {name: version(name) for name in ("naslib-ecnas", "moocore", "numpy", "scipy")}
     config = SearchConfig(
         method=method,
         paper=paper,
