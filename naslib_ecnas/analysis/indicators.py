@@ -36,7 +36,8 @@ def igd_plus(values: ArrayLike, front: ArrayLike, scale: Scale) -> float:
 
     Example:
         >>> front = [[0.0, 0.5], [2.0, 1.0]]
-        >>> scale = Scale.of(front, ("energy_kwh", "validation_accuracy"))
+        >>> names = ("energy_kwh", "validation_accuracy")
+        >>> scale = Scale.of(front, names, reference="worst")
         >>> igd_plus([[2.0, 1.0]], front, scale)
         0.5
     """

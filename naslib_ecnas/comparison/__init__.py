@@ -9,11 +9,13 @@ print(summarise(results).by_table())
 """
 
 from naslib_ecnas.comparison.experiment import Grid, compare, method_class, method_names
+from naslib_ecnas.comparison.findings import Findings, findings_of
 from naslib_ecnas.comparison.results import Line, Results, Summary, Yardstick, gather, summarise
 from naslib_ecnas.comparison.runs import Run, Unit
 from naslib_ecnas.comparison.worlds import WorldRanking
 
 __all__ = [
+    "Findings",
     "Grid",
     "Line",
     "Results",
@@ -23,6 +25,7 @@ __all__ = [
     "WorldRanking",
     "Yardstick",
     "compare",
+    "findings_of",
     "gather",
     "method_class",
     "method_names",

@@ -24,6 +24,7 @@ from naslib_ecnas.analysis import (
     RunComparison,
     RunScores,
 )
+from naslib_ecnas.errors import check_numbers
 
 #: Level of the tests of a report.
 ALPHA = 0.05
@@ -37,7 +38,7 @@ _MISSING = np.geomspace(1, 1e-4, 81)
 
 @dataclass(frozen=True, eq=False)
 class Findings:
-    """Tests and aggregates of a comparison. Make it by `findings`."""
+    """Tests and aggregates of a comparison. Make it by `findings_of`."""
 
     scores: RunScores
     """Share of the true front's hypervolume at the end of each run."""
@@ -197,7 +198,7 @@ def _record(
     }
 
 
-def findings(
+def findings_of(
     volumes: Mapping[str, Mapping[str, ArrayLike]],
     *,
     against: str | None = None,
@@ -215,6 +216,7 @@ def findings(
     Raises:
         ConfigError: there is no such method.
     """
+    check_numbers("a comparison", least=0, rope=rope)
     every = {table: values for of in volumes.values() for table, values in of.items()}
     tables = [
         table

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from naslib_ecnas import analysis
 from naslib_ecnas.analysis import Scale
 from naslib_ecnas.benchmark import Benchmark
-from naslib_ecnas.comparison.findings import ROPE, Findings, findings
+from naslib_ecnas.comparison.findings import ROPE, Findings, findings_of
 from naslib_ecnas.comparison.runs import Run, Unit, opened
 from naslib_ecnas.comparison.worlds import COLUMNS as WORLD_COLUMNS
 from naslib_ecnas.comparison.worlds import WorldRanking, rankings
@@ -247,7 +247,7 @@ def summarise(results: Results, *, against: str | None = None, rope: float = ROP
     volumes: dict[str, dict[str, list[float]]] = {}
     for (table, method), own in last.items():
         volumes.setdefault(method, {})[table] = [record["hypervolume"] for record in own]
-    found = findings(volumes, against=against, rope=rope)
+    found = findings_of(volumes, against=against, rope=rope)
     lines = []
     for (table, method), own in last.items():
         columns = {name: [record[name] for record in own] for name in _MEDIANS}

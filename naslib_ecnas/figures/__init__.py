@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from naslib_ecnas.figures.predictions import LearningCurve as LearningCurve
     from naslib_ecnas.figures.predictions import Predictions as Predictions
     from naslib_ecnas.figures.predictions import predictions_figure as predictions_figure
+    from naslib_ecnas.figures.statistics import aggregates_figure as aggregates_figure
+    from naslib_ecnas.figures.statistics import ranks_figure as ranks_figure
     from naslib_ecnas.figures.summary import Study as Study
     from naslib_ecnas.figures.summary import comparison_figure as comparison_figure
     from naslib_ecnas.figures.summary import methods_figure as methods_figure
@@ -42,6 +44,7 @@ __all__, __getattr__ = lazily(
     drawing="save",
     front="front_figure",
     predictions="LearningCurve Predictions predictions_figure",
+    statistics="aggregates_figure ranks_figure",
     summary="Study comparison_figure methods_figure study summary_figure",
     swaps="Swaps swap_effects swaps_figure",
     tables="Saved saved_sheet spaces_sheet",

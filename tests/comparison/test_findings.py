@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from naslib_ecnas.analysis import PairedScores, RunScores, a12, compare_runs, pairwise
-from naslib_ecnas.comparison.findings import Findings, findings
+from naslib_ecnas.comparison.findings import Findings, findings_of
 
 NAMES = "abcdefgh"
 
@@ -15,7 +15,7 @@ NAMES = "abcdefgh"
 def grid(methods: int, tables: int, runs: int, *, step: float = 0.0, seed: int = 0) -> Findings:
     """Methods whose hypervolumes rise by `step` standard deviations from one to the next."""
     rng = np.random.default_rng(seed)
-    return findings(
+    return findings_of(
         {
             name: {f"t{t}": 0.9 + 0.01 * rng.normal(step * i, 1, runs) for t in range(tables)}
             for i, name in enumerate(NAMES[:methods])
@@ -86,14 +86,14 @@ def test_practical_equivalence_is_said_with_enough_tables() -> None:
             name: {f"t{t}": 0.9 + 0.0005 * rng.normal(size=5) for t in range(tables)}
             for name in "ab"
         }
-        text = said(findings(volumes))
+        text = said(findings_of(volumes))
         assert ("(a, b) differ by less than 0.01, which is taken not to matter" in text) == says
 
 
 def test_a_method_chosen_before() -> None:
     every = grid(4, 2, 10, step=1)
     volumes = every.scores.runs
-    chosen = findings(volumes, against="c")
+    chosen = findings_of(volumes, against="c")
     assert {(test.a, test.b) for test in chosen.on_tables} == {("a", "c"), ("b", "c"), ("d", "c")}
     assert "for 6 comparisons with c: it holds if c was chosen before" in said(chosen)
     smallest = {test.smallest_p for test in chosen.on_tables}

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from naslib_ecnas.comparison.findings import Findings, findings
+from naslib_ecnas.comparison.findings import Findings, findings_of
 from naslib_ecnas.figures import statistics
 
 Texts = Callable[[object], str]
@@ -20,7 +20,7 @@ def made(methods: str, tables: int, *, against: str | None = None) -> Findings:
         name: {f"t{t}": 1 - 0.1 * np.exp(rng.normal(-i, 0.5, 9)) for t in range(tables)}
         for i, name in enumerate(methods)
     }
-    return findings(volumes, against=against)
+    return findings_of(volumes, against=against)
 
 
 def test_ranks_of_several_tables(texts: Texts) -> None:

@@ -48,6 +48,7 @@ OTHERS: dict[str, tuple[Any, ...]] = {"int": (0, -1), "float": (-1, INF)}
 BY_NAME: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(("method", "recipe", "meter", "images", "shared", "x", "y", "against"), NAME),
     **dict.fromkeys(("occurrences", "scalarisation", "cluster_kind", "span", "form"), NAME),
+    "middle": NAME,
     **dict.fromkeys(("values", "costs", "front", "points"), POINTS),
     **dict.fromkeys(("seed", "world"), (-1,)),
     "epochs": (0, -4, 5, 2**70, "4", [4]),
@@ -93,7 +94,8 @@ GOOD |= {"methods": ("random",), "tables": ("4v",), "seeds": (0,), "kind": "synt
 GOOD |= {"reference": [1.0, 1.0], "cumulatives": [[1.0, 2.0]], "cumulative": [1.0, 2.0]}
 GOOD |= {"budgets": [1.0, 2.0], "curves": [[0.1, 0.2]], "p_values": [0.1, 0.2], "maximise": True}
 GOOD |= {"true": [1.0, 2.0], "predicted": [1.0, 2.0], "times_s": [0.0, 1.0], "powers_w": [5, 5]}
-GOOD |= {"names": [], "folders": [], "rules": {}, "device": "cpu", "base_rate": 0.1}
+GOOD |= {"names": [], "folders": [], "rules": {}, "device": "cpu"}
+GOOD |= {"base_rate": 0.1, "middle": "half"}
 GOOD |= {"text": T.window, "modelled": T.bench, "measured": T.bench, "benches": [T.bench]}
 GOOD |= {"n": 5, "effect": 0.9, "differences": [0.1, 0.2], "rope": 0.01}
 GOOD |= {"source": T.path, "dataset_file": T.path, "runs": [T.values]}
@@ -132,6 +134,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "figures.predictions.read_learning_curve": {"path": T.curve},
     "figures.study": {"methods": ["random"], "seeds": 1, "evaluations": 4},
     "comparison.method_class": {"name": "random"},
+    "comparison.findings_of": {"volumes": {"a": {"4v": [0.5, 0.6]}, "b": {"4v": [0.7]}}},
     "comparison.Run.read": {"path": T.run_file},
     "data.catalog.file_entry": {"name": "4v-4epochs"},
     "data.catalog.read_catalog": {"path": T.catalog},
@@ -246,6 +249,7 @@ CALLS: dict[str, dict[str, tuple[Any, ...]]] = {
     "analysis.interquartile_means": {"tables": ((),)},
     "analysis.profiles": {"thresholds": SAMPLE},
     "analysis.run_ranks": {"table": ("", "no-such-table")},
+    "comparison.findings_of": {"volumes": ({"a": {"4v": []}},), "against": AGAINST},
     "analysis.RunScores.of": {"scores": ({}, {"a": {}}, {"a": {"4v": []}}, {"a": {"4v": [NAN]}})},
     "analysis.superiority": dict.fromkeys("ab", (None, 7, "", "no-such-method")),
     "analysis.PairedScores.of": {

@@ -30,7 +30,7 @@ EXEMPT: dict[str, str] = {
         analysis.Estimate analysis.FriedmanTest analysis.PairComparison analysis.Practical
         analysis.Profile analysis.RankTest analysis.RunComparison analysis.Scale
         campaign.Done campaign.Measurement campaign.Status campaign.Unit campaign.Validation
-        comparison.Line comparison.Results comparison.Summary comparison.Unit
+        comparison.Findings comparison.Line comparison.Results comparison.Summary comparison.Unit
         comparison.WorldRanking comparison.Yardstick
         data.carbon.CarbonIntensity data.catalog.Citation data.catalog.FileEntry
         data.catalog.TableEntry
