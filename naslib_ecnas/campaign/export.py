@@ -43,7 +43,9 @@ _COMMON: dict[str, Callable[[Measurement], Any]] = {
     "data": lambda r: r.training.data.sha256,
     "evaluated images": lambda r: r.settings.evaluate_images,
     "arithmetic": lambda r: {
-        name: value for name, value in r.training.arithmetic.items() if "precision" in name
+        name: value
+        for name, value in r.training.arithmetic.items()
+        if "precision" in name or "TF32" in name
     },
     "origin": lambda r: bool(r.made_up),
 }

@@ -2,11 +2,13 @@
 
 torch has two kinds of settings for rounding float32 factors to TF32: old flags (`allow_tf32`) and,
 since version 2.9, a precision for each operator (`fp32_precision`), which wins. A training sets
-both, and its record holds what torch then says.
+both, and its record holds what torch then says. `NVIDIA_TF32_OVERRIDE` in the environment decides
+instead of torch in NVIDIA's libraries, so that a record has it too.
 """
 
 from __future__ import annotations
 
+import os
 import platform
 import warnings
 from collections.abc import Iterator, Mapping
@@ -85,6 +87,9 @@ _ARITHMETIC: dict[str, tuple[str | bool, str | bool]] = {
 #: Settings that a training leaves as they are: they choose between kernels.
 _KERNELS = ("cudnn.benchmark", "cudnn.deterministic")
 
+#: Variable of the environment that NVIDIA's libraries obey, and its value without and with TF32.
+_OVERRIDE, _OVERRIDES = "NVIDIA_TF32_OVERRIDE", ("0", "1")
+
 #: Setting of torch -> value; None where torch refuses to read it, since others contradict it.
 Arithmetic = Mapping[str, str | bool | None]
 
@@ -92,7 +97,8 @@ Arithmetic = Mapping[str, str | bool | None]
 def arithmetic() -> dict[str, str | bool | None]:
     """torch's settings of rounding and kernels by their names below `torch.backends`.
 
-    Those that this version of torch does not have are left out.
+    Those that this version of torch does not have are left out. `NVIDIA_TF32_OVERRIDE` is added if
+    it is set.
     """
     found: dict[str, str | bool | None] = {}
     for name in (*_ARITHMETIC, *_KERNELS):
@@ -100,6 +106,8 @@ def arithmetic() -> dict[str, str | bool | None]:
             found[name] = _read(name)
     found["float32_matmul_precision"] = _matmul_precision()
     found["deterministic_algorithms"] = torch.are_deterministic_algorithms_enabled()
+    if _OVERRIDE in os.environ:
+        found[_OVERRIDE] = os.environ[_OVERRIDE]
     return found
 
 
@@ -131,8 +139,8 @@ def arithmetic_departures(start: Arithmetic, end: Arithmetic, *, tf32: bool) -> 
     for name, value in end.items():
         if value != start.get(name):
             found.append(f"{name} changed from {start.get(name)} to {value}")
-        elif name in _ARITHMETIC and value is not None:
-            due = _ARITHMETIC[name][tf32]
+        elif (name in _ARITHMETIC or name == _OVERRIDE) and value is not None:
+            due = _ARITHMETIC.get(name, _OVERRIDES)[tf32]
             if value != due and (value, due) != ("none", "ieee"):
                 found.append(f"{name} {value} for {due}")
     return found

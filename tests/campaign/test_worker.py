@@ -17,6 +17,7 @@ import pytest
 
 import naslib_ecnas as ecnas
 from naslib_ecnas.campaign import (
+    DataChoice,
     Measurement,
     Pace,
     Plan,
@@ -29,7 +30,7 @@ from naslib_ecnas.campaign import (
 from naslib_ecnas.campaign import worker as worker_module
 from naslib_ecnas.campaign.claims import AttemptLog, Claim, attempts, log_windows
 from naslib_ecnas.campaign.measurement import record_path, recorded
-from naslib_ecnas.campaign.unit import PAUSE_S, WARM_UP, open_meter, read_replay
+from naslib_ecnas.campaign.unit import PAUSE_S, WARM_UP, images, open_meter, read_replay
 from naslib_ecnas.campaign.worker import attempts_folder
 from naslib_ecnas.energy import EnergyMeter, NullMeter, ReplayMeter
 from naslib_ecnas.errors import ConfigError, EcnasError, MissingDependencyError, StorageError
@@ -96,6 +97,15 @@ def test_windows_and_traces_are_replayed(sound: Path, tmp_path: Path) -> None:
             read_replay(file)
     with pytest.raises(EcnasError):
         read_replay(tmp_path / "none")
+
+
+def test_images_that_are_not_cifar10s_are_told_at_once(tmp_path: Path, torch: Any) -> None:
+    """Whatever their number: before anything is trained on them."""
+    for name in (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"):
+        (tmp_path / f"{name}.bin").write_bytes(bytes(3073 * 4))
+    choice = DataChoice(kind="cifar10", path=str(tmp_path), images_per_file=4)
+    with pytest.warns(UserWarning, match="are not CIFAR-10's, as their digests show"):
+        assert images(choice).name == "not CIFAR-10"
 
 
 # -- warm-ups -------------------------------------------------------------------------------------

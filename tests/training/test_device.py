@@ -12,8 +12,9 @@ import pytest
 
 pytest.importorskip("torch", reason="torch is not installed")
 
-from naslib_ecnas.training.device import arithmetic_departures
+from naslib_ecnas.training.device import arithmetic, arithmetic_departures
 
+OVERRIDE = "NVIDIA_TF32_OVERRIDE"
 #: Settings that a user may have made before, each in a process of its own. Without the operators'
 #: precisions the third left convolutions in TF32, and the last two raised in mid-campaign.
 CASES = [
@@ -103,5 +104,15 @@ def test_what_differs_is_a_departure() -> None:
         ({conv: "none"}, {conv: "none"}, True, [f"{conv} none for tf32"]),
         ({conv: "ieee"}, {conv: "tf32"}, False, [f"{conv} changed from ieee to tf32"]),
         ({kernel: False}, {kernel: True}, False, [f"{kernel} changed from False to True"]),
+        ({OVERRIDE: "1"}, {OVERRIDE: "1"}, False, [f"{OVERRIDE} 1 for 0"]),
+        ({OVERRIDE: "0"}, {OVERRIDE: "0"}, False, []),
+        ({OVERRIDE: "0"}, {OVERRIDE: "0"}, True, [f"{OVERRIDE} 0 for 1"]),
     ):
         assert arithmetic_departures(start, end, tf32=tf32) == expected
+
+
+def test_the_override_of_nvidias_libraries_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(OVERRIDE, raising=False)
+    assert OVERRIDE not in arithmetic()
+    monkeypatch.setenv(OVERRIDE, "1")
+    assert arithmetic()[OVERRIDE] == "1"
