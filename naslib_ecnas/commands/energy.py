@@ -155,7 +155,8 @@ def _signals(started: list[subprocess.Popen[bytes]], waiting: list[int]) -> Iter
     before = {}
     if threading.current_thread() is threading.main_thread():  # others get no signals
         for number, handler in handlers.items():
-            if signal.getsignal(number) != signal.SIG_IGN:  # nohup: the command ignores it too
+            # With nohup the command ignores it too; None is a handler that is not Python's.
+            if signal.getsignal(number) not in (signal.SIG_IGN, None):
                 before[number] = signal.signal(number, handler)
     try:
         yield
