@@ -57,9 +57,9 @@ class RegularisedEvolution(Optimiser):
         avoid_repeats: bool = True,
     ) -> None:
         super().__init__(problem)
-        counts = {"population": population, "sample": sample, "offspring": offspring}
-        given = {name: count for name, count in counts.items() if count is not None}
-        check_counts("regularised evolution", **given)
+        given = {"population": population, "sample": sample}
+        given = {name: count for name, count in given.items() if count is not None}
+        check_counts("regularised evolution", offspring=offspring, **given)
         check_numbers("a mutation", least=0, edge_changes=edge_changes, op_changes=op_changes)
         self._population = population
         self._sample = sample

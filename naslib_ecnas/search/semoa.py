@@ -46,7 +46,7 @@ def _preset(name: str | None) -> SemoaSettings:
     """Settings of a preset, those of `SemoaSettings()` without a name."""
     if name is None:
         return SemoaSettings()
-    if name not in PRESETS:
+    if not isinstance(name, str) or name not in PRESETS:
         raise ConfigError(f"the preset must be one of {', '.join(PRESETS)}", value=name)
     return PRESETS[name]
 
