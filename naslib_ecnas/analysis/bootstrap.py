@@ -83,8 +83,8 @@ def interquartile_means(
     for method, of in scores.runs.items():
         drawn = [_resampled(of[table], rng, resamples) for table in tables]
         value = interquartile_mean(np.concatenate([of[table] for table in tables]))
-        bounds = _bounds(_middle(np.concatenate(drawn, axis=1)), confidence)
-        found[method] = Estimate(value, *map(float, bounds), confidence)
+        lower, upper = map(float, _bounds(_middle(np.concatenate(drawn, axis=1)), confidence))
+        found[method] = Estimate(value, lower, upper, confidence)
     return found
 
 
@@ -140,8 +140,8 @@ def improvements(
             better = wins(scores.runs[a][table], scores.runs[b][table], scores.sign)
             value += float(better.mean())
             drawn += (counts[a, table] @ better * counts[b, table]).sum(axis=1) / better.size
-        bounds = _bounds(drawn / len(tables), confidence)
-        found[a, b] = Estimate(value / len(tables), *map(float, bounds), confidence)
+        lower, upper = map(float, _bounds(drawn / len(tables), confidence))
+        found[a, b] = Estimate(value / len(tables), lower, upper, confidence)
     return found
 
 

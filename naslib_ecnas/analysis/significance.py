@@ -80,7 +80,7 @@ class PairedScores:
         Raises:
             ConfigError: fewer than two methods, or no such table.
         """
-        means = {
+        means: dict[str, dict[Hashable, float]] = {
             method: {table: interquartile_mean(of[table]) for table in scores.tables}
             for method, of in scores.runs.items()
         }
@@ -319,5 +319,5 @@ def practical(
     weights = rng.dirichlet(np.append(prior, np.ones(len(given))), samples)
     better, worse = (((weights @ over) * weights).sum(axis=1) for over in (above, below))
     most = np.argmax([better, 1 - better - worse, worse], axis=0)
-    shares = np.bincount(most, minlength=3) / samples
-    return Practical(*shares.tolist(), rope)
+    p_better, p_equal, p_worse = (np.bincount(most, minlength=3) / samples).tolist()
+    return Practical(p_better, p_equal, p_worse, rope)

@@ -251,14 +251,13 @@ def summarise(results: Results, *, against: str | None = None, rope: float = ROP
     lines = []
     for (table, method), own in last.items():
         columns = {name: [record[name] for record in own] for name in _MEDIANS}
-        medians = {name: float(np.median(column)) for name, column in columns.items()}
+        about: dict[str, Any] = {"table": table, "method": method, "runs": len(own)}
+        about |= {name: float(np.median(column)) for name, column in columns.items()}
         lower, upper = np.quantile(columns["hypervolume"], (0.25, 0.75)).tolist()
-        medians |= {"hypervolume_lower": lower, "hypervolume_upper": upper}
+        about |= {"hypervolume_lower": lower, "hypervolume_upper": upper}
+        about["mean_rank"] = found.ranks.get(table, {}).get(method, np.nan)
         other, a12, p_value = found.compared(table, method)
-        tested = {"against": other, "a12": a12, "p_value": p_value}
-        rank = found.ranks.get(table, {}).get(method, np.nan)
-        about = {"table": table, "method": method, "runs": len(own), "mean_rank": rank}
-        lines.append(Line(**about, **medians, **tested))
+        lines.append(Line(**about, against=other, a12=a12, p_value=p_value))
     notes = (*_optimism(results), *found.sentences())
     return Summary(tuple(lines), found, notes, rankings(results.sheet, results.worlds))
 

@@ -44,7 +44,7 @@ def write_statistics(findings: Findings, out: Path) -> list[Path]:
 def ranks_figure(findings: Findings) -> Figure:
     """Critical-difference diagrams: the mean ranks over tables and on each table, with bars that
     join the methods that are not told apart."""
-    rankings: dict[str, tuple[dict[str, float], list[tuple[str, ...]], float | None]] = {}
+    rankings: dict[str, tuple[dict[str, float], list[tuple[str, ...]], float]] = {}
     tables = len(findings.scores.tables)
     if tables > 1:
         ranks = findings.mean_ranks
@@ -55,7 +55,7 @@ def ranks_figure(findings: Findings) -> Figure:
         rankings[f"{tables} tables"] = ranks, groups(list(ranks), apart), critical
     for table, ranks in findings.ranks.items():
         if len(ranks) > 1:
-            rankings[table] = ranks, _bars(findings, table), None
+            rankings[table] = ranks, _bars(findings, table), 0.0
     heights = [_height(ranks, bars) for ranks, bars, _ in rankings.values()]
     over = (
         "Over tables: mean ranks of the interquartile means; bars join methods whose ranks differ "
@@ -97,9 +97,10 @@ def _ranking(
     name: str,
     ranks: Mapping[str, float],
     bars: list[tuple[str, ...]],
-    critical: float | None,
+    critical: float,
 ) -> None:
-    """Draw a ranking downwards from its scale: bars, then names at both sides."""
+    """Draw a ranking downwards from its scale: bars, then names at both sides. A critical
+    difference of 0 is not drawn."""
     count, half = len(ranks), -(-len(ranks) // 2)
     left, right = 1 - 0.06 * (count - 1), count + 0.06 * (count - 1)
     top = 0.6 + len(bars)
@@ -120,10 +121,11 @@ def _ranking(
         text = f"{method}  {rank:.2f}" if first else f"{rank:.2f}  {method}"
         axes.text(edge, y, f" {text} ", ha="right" if first else "left", va="center", fontsize=7)
     for level, members in enumerate(bars):
-        ends = [ranks[members[0]] - 0.02 * (count - 1), ranks[members[-1]] + 0.02 * (count - 1)]
-        axes.hlines(0.7 + level, *ends, color=INK["vermilion"], linewidth=2.2)
+        low, high = (ranks[name] for name in (members[0], members[-1]))
+        low, high = low - 0.02 * (count - 1), high + 0.02 * (count - 1)
+        axes.hlines(0.7 + level, low, high, color=INK["vermilion"], linewidth=2.2)
     axes.text(axes.get_xlim()[0], 0, name, ha="left", va="center", fontsize=8, fontweight="bold")
-    if critical is not None:
+    if critical:
         shown = min(critical, count - 1)
         label = f"CD {critical:.2f}" + ("" if shown == critical else ", more than the scale")
         axes.hlines(-1.3, 1, 1 + shown, color=INK["black"], linewidth=1.2)
