@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas import network
-from naslib_ecnas.analysis import nondominated
+from naslib_ecnas.analysis import contributions, nondominated
 from naslib_ecnas.errors import check_counts
 from naslib_ecnas.search.base import Evaluated, Floats, Optimiser, Problem, Rows
 from naslib_ecnas.search.encoding import Groups
@@ -27,6 +27,8 @@ _PERTURBED, _ANYWHERE = 500, 250
 _SHIFTS = (0.03, 0.1, 0.3)
 # Candidates that the further cells of a batch are chosen from.
 _SHORTLIST = 250
+# Boxes of a front at most: with many objectives only the cells of largest contributions count.
+_BOXES = 1_000_000
 # Evaluated cells that the processes are given at most.
 _MOST = 500
 # Growth of their number after which hyperparameters are fitted anew.
@@ -160,6 +162,9 @@ class Ehvi(Optimiser):
         costs = self.evaluated.costs
         front = costs[nondominated(costs)]
         reference = costs.max(axis=0) + 0.01 * np.ptp(costs, axis=0)
+        most = round(_BOXES ** (1 / len(reference)))
+        if len(front) > most:
+            front = front[np.argsort(-contributions(front, reference), kind="stable")[:most]]
         given = self._given()
         known, groups = [columns[given] for columns in self._columns], self._groups(pool)
         processes, cross = self._processes(known, costs[given]), Products(known, groups)

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from naslib_ecnas.search.base import Floats
 
+# Numbers held at once for some of the points: (points, boxes of all objectives but one).
+_ELEMENTS = 4_000_000
+
 
 def expected_gain(
     partials: Sequence[Callable[[Floats], Floats]], front: Floats, reference: Floats
@@ -34,10 +37,14 @@ def expected_gain(
     free = _undominated(ends, front).astype(np.float64)
     # (n, intervals) of each objective
     parts = [np.diff(psi(t), axis=1, prepend=0.0) for psi, t in zip(partials, ends, strict=True)]
-    gain = np.tensordot(parts[0], free, axes=(1, 0))
-    for part in parts[1:]:
-        gain = np.einsum("ni,ni...->n...", part, gain)
-    return np.maximum(gain, 0.0)
+    out = np.empty(len(parts[0]))
+    step = max(1, _ELEMENTS // free[0].size)
+    for some in (slice(i, i + step) for i in range(0, len(out), step)):
+        gain = np.tensordot(parts[0][some], free, axes=(1, 0))
+        for part in parts[1:]:
+            gain = np.einsum("ni,ni...->n...", part[some], gain)
+        out[some] = gain
+    return np.maximum(out, 0.0)
 
 
 def _undominated(ends: list[Floats], front: Floats) -> NDArray[np.bool_]:

@@ -114,6 +114,15 @@ def test_of_many_cells_the_processes_are_given_the_best_and_some_of_the_others()
     assert len(set(asked.tolist()) - set(rows.tolist())) == len(asked) == search.batch == 15
 
 
+def test_with_many_objectives_the_boxes_of_the_front_stay_few() -> None:
+    search, rows = search_of(), np.arange(300, dtype=np.int32)
+    costs = np.random.default_rng(0).random((2532, 5))
+    search.tell(rows, costs[rows])
+    search._started = True
+    assert nondominated(costs[rows]).sum() > 16  # 16^5 boxes are a million
+    assert len(driven(search, 2, costs)) == 12
+
+
 def test_large_pools_are_cut_and_new() -> None:
     space = Space(7)
     search = search_of(space, pool=300)

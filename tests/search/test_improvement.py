@@ -12,6 +12,7 @@ from scipy.integrate import quad
 from scipy.stats import norm
 
 from naslib_ecnas.analysis import hypervolume, nondominated
+from naslib_ecnas.search import improvement
 from naslib_ecnas.search.improvement import expected_gain, lognormal_partial, normal_partial
 
 
@@ -38,6 +39,10 @@ def test_the_expected_gain_is_the_mean_gain_of_many_draws(m: int) -> None:
 
     others = [partial(normal_partial, mean=mean[:, [d]], std=std[:, [d]]) for d in range(1, m)]
     found = expected_gain([first, *others], front, reference)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(improvement, "_ELEMENTS", 1)  # one point at a time
+        alone = expected_gain([first, *others], front, reference)
+    np.testing.assert_allclose(alone, found, rtol=1e-12)
     base = hypervolume(front, reference)
     for i in range(5):
         draws = rng.normal(mean[i], std[i], (4000, m))
