@@ -120,6 +120,21 @@ def test_equal_runs_have_equal_findings() -> None:
         assert point["share"] == pytest.approx(np.mean(shares))
 
 
+def test_tables_and_seeds_are_not_pooled() -> None:
+    """Each table favours a method by chance: nothing holds for tables in general."""
+    rng, grids, over_tables, pooled = np.random.default_rng(11), 150, 0, 0
+    for _ in range(grids):
+        favour = rng.normal(size=(2, 7, 1))
+        runs = favour + rng.normal(size=(2, 7, 10))
+        volumes = {name: {f"t{t}": runs[i, t] for t in range(7)} for i, name in enumerate("ab")}
+        paired = PairedScores.of_runs(RunScores.of(volumes, maximise=True))
+        (test,) = pairwise(paired, rng=rng, resamples=1)
+        over_tables += test.p_value <= 0.05
+        pooled += stats.wilcoxon((runs[0] - runs[1]).ravel()).pvalue <= 0.05
+    assert over_tables <= stats.binom.ppf(0.999, grids, 0.05)
+    assert pooled > 0.3 * grids
+
+
 def test_whole_reports_err_in_one_of_twenty() -> None:
     """No difference anywhere: how often do the tests on tables, or those over them, claim one?"""
     grids, on_tables, over_tables = 200, 0, 0
