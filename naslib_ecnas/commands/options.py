@@ -125,7 +125,7 @@ def add_table_options(add: Options) -> None:
     add("--scaling", "SCALING", about)
     add("--model", "MODEL", "energy model of a modelled table: ours (default) or paper")
     about = "world of a modelled table: another table, as plausible by what its models know"
-    add("--world", "N", about, type=int)
+    add("--world", "WORLD", about, type=int)
     about = "power usage effectiveness: energy that the data centre draws for each kWh of its "
     add("--pue", "P", about + "machines (default: the table's)", type=float)
     about = "gCO2eq/kWh, a country such as DK, or world (default: the table's emissions)"

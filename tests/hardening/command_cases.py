@@ -32,6 +32,7 @@ BY_METAVAR: dict[str, tuple[str, ...]] = {
     "S": ("0", "-1", "nan", "inf", "-inf"),
     "KWH": ("0", "-1", "nan", "inf", "-inf"),
     "SEED": ("-1", "-" + HUGE),
+    "WORLD": ("-1", "-" + HUGE),
     "CAMPAIGN": ("missing", "", "EMPTY", "TABLE", LONG),
     **dict.fromkeys(("ID", "TEXT", "ADDRESS", "NAME", "WHAT"), ()),  # any text is possible
 }

@@ -142,7 +142,7 @@ def test_a_folder_that_takes_nothing_more(
     folder = request.getfixturevalue(kind)
     before = state(folder)
     if name == "cache":
-        code, errors = command(["query", "4v", "0"], tmp_path, cache=folder / "cache")
+        code, errors = command(["data", "convert", "4v"], tmp_path, cache=folder / "cache")
     else:
         words = CASES[name].replace("OUT", str(folder)).replace("TABLE", str(small_file)).split()
         code, errors = command(words, tmp_path, cache=tmp_path / "cache")

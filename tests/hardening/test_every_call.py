@@ -34,7 +34,7 @@ EXEMPT: dict[str, str] = {
         comparison.WorldRanking comparison.Yardstick
         data.carbon.CarbonIntensity data.catalog.Citation data.catalog.FileEntry
         data.catalog.TableEntry
-        energy.Baseline energy.CpuState energy.GpuProcess energy.GpuState energy.Net
+        energy.Baseline energy.CpuState energy.GpuProcess energy.GpuSetup energy.GpuState energy.Net
         energy.PartsCheck energy.Reading
         figures.Clouds figures.DeviceEnergies figures.LearningCurve figures.Predictions
         figures.Saved figures.Study figures.Swaps
