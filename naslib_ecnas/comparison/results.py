@@ -165,7 +165,7 @@ class Line:
     energy_kwh: float
     mean_rank: float
     """Mean rank of its runs by hypervolume, from 1, all are better than any other method's, to the
-    number of methods."""
+    number of methods; NaN for a method that is not compared."""
     against: str
     """The method that it is compared with: the first in rank on this table, or the one that was
     chosen for all; "" for this one itself."""
@@ -182,7 +182,7 @@ class Line:
             f"{self.igd_plus:.4f}",
             f"{self.evaluations:,.0f}",
             f"{self.energy_kwh:,.4g}",
-            f"{self.mean_rank:.2f}",
+            "" if np.isnan(self.mean_rank) else f"{self.mean_rank:.2f}",
             f"{self.a12:.2f}" if self.against else "",
             f"{self.p_value:.3g}" if self.against else "",
         )
@@ -202,7 +202,9 @@ class Summary:
     def by_table(self) -> dict[str, list[Line]]:
         """The lines of each table, the best method first."""
         tables: dict[str, list[Line]] = {line.table: [] for line in self.lines}
-        for line in sorted(self.lines, key=lambda line: (line.mean_rank, line.method)):
+        # A method without a rank comes last.
+        by_rank = sorted(self.lines, key=lambda x: (np.isnan(x.mean_rank), x.mean_rank, x.method))
+        for line in by_rank:
             tables[line.table].append(line)
         return tables
 
@@ -245,7 +247,10 @@ def summarise(results: Results, *, against: str | None = None, rope: float = ROP
     for (table, method, _), record in sorted(ends.items()):
         last.setdefault((table, method), []).append(record)
     volumes: dict[str, dict[str, list[float]]] = {}
+    unreached = dict(_unreached(results))
     for (table, method), own in last.items():
+        if (table, method) in unreached:
+            continue
         volumes.setdefault(method, {})[table] = [record["hypervolume"] for record in own]
     found = findings_of(volumes, against=against, rope=rope)
     lines = []
@@ -258,8 +263,19 @@ def summarise(results: Results, *, against: str | None = None, rope: float = ROP
         about["mean_rank"] = found.ranks.get(table, {}).get(method, np.nan)
         other, a12, p_value = found.compared(table, method)
         lines.append(Line(**about, against=other, a12=a12, p_value=p_value))
-    notes = (*_optimism(results), *found.sentences())
+    notes = (*unreached.values(), *_optimism(results), *found.sentences())
     return Summary(tuple(lines), found, notes, rankings(results.sheet, results.worlds))
+
+
+def _unreached(results: Results) -> Iterator[tuple[tuple[str, str], str]]:
+    """Table and method of which no run had an evaluation at its own budget, and a note of it."""
+    fronts: dict[tuple[str, str], list[bool]] = {}
+    for unit, result in results.runs.items():
+        fronts.setdefault((unit.table, unit.method), []).append(len(result.front) > 0)
+    for (table, method), found in fronts.items():
+        if not any(found):
+            note = "no run had an evaluation at the budget that is compared, so it is left out"
+            yield (table, method), f"{method} on {table}: {note} of ranks and tests."
 
 
 def _optimism(results: Results) -> Iterator[str]:

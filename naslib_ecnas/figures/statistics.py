@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-#: Share of the height of a ranking that a name or a bar takes, in inches.
+#: Height that a name or a bar of a ranking takes, in inches.
 _STEP = 0.16
+#: Smallest missing share of the hypervolume that is drawn on a logarithmic axis.
+_LEAST = 1e-4
 
 
 def write_statistics(findings: Findings, out: Path) -> list[Path]:
@@ -163,12 +165,33 @@ def aggregates_figure(findings: Findings) -> Figure:
 def _means(axes: Axes, findings: Findings, methods: list[str]) -> None:
     for place, name in enumerate(methods):
         found, colour = findings.means[name], drawing.line_of(place)[0]
-        axes.hlines(place, 1 - found.upper, 1 - found.lower, color=colour, linewidth=3, alpha=0.4)
-        axes.plot(1 - found.value, place, "o", color=colour, markersize=4, clip_on=False)
+        low, value, high = (
+            max(1 - share, _LEAST) for share in (found.upper, found.value, found.lower)
+        )
+        axes.hlines(place, low, high, color=colour, linewidth=3, alpha=0.4)
+        axes.plot(value, place, "o", color=colour, markersize=4, clip_on=False)
     axes.set_yticks(range(len(methods)), methods)
     axes.set_ylim(len(methods) - 0.5, -0.5)
     axes.set_xlabel("missing hypervolume, IQM")
-    axes.set_xlim(left=0)
+    means = findings.means.values()
+    low = max(1 - max(mean.upper for mean in means), _LEAST)
+    high = max(1 - min(mean.lower for mean in means), _LEAST)
+    if high / low > 8:
+        _log_axis(axes, low / 1.2, high * 1.2)
+    else:
+        axes.set_xlim(left=0)
+
+
+def _log_axis(axes: Axes, low: float, high: float) -> None:
+    """A logarithmic x axis with so few numbers that they fit a narrow panel."""
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    span = high / low
+    axes.set(xscale="log", xlim=(low, high))
+    subs = (1.0, 2.0, 5.0) if span < 20 else (1.0, 3.0) if span < 100 else (1.0,)
+    axes.xaxis.set_major_locator(LogLocator(subs=subs))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:.9g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _profiles(axes: Axes, findings: Findings, methods: list[str]) -> None:
@@ -183,9 +206,7 @@ def _profiles(axes: Axes, findings: Findings, methods: list[str]) -> None:
     changing = (varied.min(axis=0) < 1) & (varied.max(axis=0) > 0)
     if changing.any():  # where all methods or none reach it, there is nothing to see
         seen = missing[changing]
-        low, high = max(seen.min() / 1.5, missing.min()), min(1.0, seen.max() * 1.5)
-        axes.set_xlim(low, high)
-        drawing.log_ticks(axes.xaxis, high / low)
+        _log_axis(axes, max(seen.min() / 1.5, _LEAST), min(1.0, seen.max() * 1.5))
 
 
 def _improvements(axes: Axes, findings: Findings, others: list[str], first: str) -> None:

@@ -185,6 +185,18 @@ def test_an_unknown_hypervolume_is_not_compared(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["summary.csv"]
 
 
+@pytest.mark.usefixtures("modelled")
+def test_a_method_that_never_reached_the_budget_is_left_out(tmp_path: Path) -> None:
+    grid = Grid(("random", "sh-emoa", "semoa"), ("4v",), (0, 1, 2, 3), 12)
+    found = summarise(gather(tmp_path, compare(grid, tmp_path), {}))
+    assert found.notes[0].startswith("sh-emoa on 4v: no run had an evaluation at the budget")
+    assert [(test["a"], test["b"]) for test in found.findings.tests()] == [("random", "semoa")]
+    last = found.by_table()["4v"][-1]
+    assert (last.method, last.hypervolume, last.against) == ("sh-emoa", 0.0, "")
+    assert np.isnan(last.mean_rank)
+    assert "nan" not in " ".join(last.shown())
+
+
 def test_files_of_three_methods_on_two_tables(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     volumes = {
