@@ -81,7 +81,7 @@ def test_figure_3_in_all_formats(table: str, tmp_path: Path, ecnas_: Any) -> Non
     assert [float(r["mean_change"]) for r in csv.DictReader(files["csv"].open(newline=""))] == [
         record["mean_change"] for record in effects.sheet().records()
     ]
-    assert "all or one" in ecnas_.refused(*line, "two")
+    assert "all, one, paper" in ecnas_.refused(*line, "two")
 
 
 def test_figure_4(drawn: Any, ecnas_: Any) -> None:
