@@ -79,9 +79,10 @@ def surrogate(found: Any) -> Iterator[Line]:
 def search(found: Any) -> Iterator[Line]:
     goals = found["goals"]
     for name, taken in found["search"].items():
-        what = f"{name}, {found['evaluations']:,} evaluations"
+        what = f"{name}, {found['evaluations'][name]:,} evaluations"
+        goal = goals.get(name, goals["search"])
         about = f"{taken:.2f} CPU s"
-        yield Line("search", what, goals["search"] / taken, 1.0, _goal(goals["search"], "s"), about)
+        yield Line("search", what, goal / taken, 1.0, _goal(goal, "s"), about)
     taken = found["front"]
     about = f"{1000 * taken:.0f} CPU ms"
     goal = _goal(1000 * goals["front"], "ms")

@@ -20,8 +20,8 @@ from naslib_ecnas.analysis import Scale
 from naslib_ecnas.metrics import OBJECTIVES
 from naslib_ecnas.search import METHODS, run
 
-#: Goals in CPU seconds on one idle core.
-GOALS = {"search": 1.0, "front": 0.060}
+#: Goals in CPU seconds on one idle core; EHVI's, which fits models, is for 300 evaluations.
+GOALS = {"search": 1.0, "ehvi": 5.0, "front": 0.060}
 
 
 def best(run_once: Callable[[], object], rounds: int) -> float:
@@ -44,8 +44,11 @@ def main() -> None:
     args = parser.parse_args()
 
     bench = ecnas.load(args.table)
-    one = partial(run, bench, evaluations=args.evaluations, seed=0)
-    seconds = {name: best(partial(one, name), args.rounds) for name in METHODS}
+    numbers = dict.fromkeys(METHODS, args.evaluations) | {"ehvi": min(300, args.evaluations)}
+    seconds = {
+        name: best(partial(run, bench, name, evaluations=number, seed=0), args.rounds)
+        for name, number in numbers.items()
+    }
     front = best(lambda: bench.front(OBJECTIVES), args.rounds)
 
     def with_hypervolume() -> float:
@@ -54,13 +57,14 @@ def main() -> None:
 
     volume = best(with_hypervolume, args.rounds)
     if args.json:
-        found = {"table": args.table, "evaluations": args.evaluations, "search": seconds}
+        found = {"table": args.table, "evaluations": numbers, "search": seconds}
         found |= {"front": front, "front_and_hypervolume": volume, "goals": GOALS}
         print(json.dumps(found))
         return
-    print(f"{args.evaluations:,} evaluations on {args.table}, CPU seconds (goal {GOALS['search']})")
+    print(f"searches of {args.table}: evaluations, CPU seconds (goal)")
     for name, taken in seconds.items():
-        print(f"  {name:10s} {taken:7.3f}")
+        goal = GOALS.get(name, GOALS["search"])
+        print(f"  {name:10s} {numbers[name]:6,} {taken:7.3f} ({goal})")
     print(f"true front of {args.table}, CPU milliseconds (goal {1000 * GOALS['front']:.0f})")
     print(f"  front                {1000 * front:7.1f}")
     print(f"  scale, hypervolume   {1000 * volume:7.1f}")
