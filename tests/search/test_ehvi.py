@@ -100,6 +100,10 @@ def test_failed_evaluations_are_not_learnt_from_and_do_not_come_again() -> None:
     seen += driven(search, 8, failing)
     assert len(set(seen)) == len(seen)
     assert set(search.evaluated.rows) == {row for row in seen[17:] if row % 2}
+    large = search_of(Space(7))
+    rows = large.ask()
+    large.tell(rows, np.full((len(rows), 2), np.nan))
+    assert not set(large.ask().tolist()) & set(rows.tolist())
 
 
 def test_of_many_cells_the_processes_are_given_the_best_and_some_of_the_others() -> None:
