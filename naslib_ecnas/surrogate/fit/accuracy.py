@@ -236,7 +236,8 @@ def _some_failed(mean: Array, usual: Array) -> NDArray[np.bool_]:
 def low_end(score: Array, accuracy: Array, cut: float) -> tuple[Array, Array, Array]:
     """Knots, means and standard deviations of a curve for scores below `cut`.
 
-    Knots are means over blocks of cells, of which each has a quarter as many as all below it.
+    Knots are means over blocks of cells, of which each has a quarter as many as all below it, or
+    over several of them where their means would fall.
 
     Args:
         score, accuracy: (n,) of cells.
@@ -247,7 +248,12 @@ def low_end(score: Array, accuracy: Array, cut: float) -> tuple[Array, Array, Ar
     score, accuracy = score[order], accuracy[order]
     blocks = _growing(len(score), _LEAST_MEAN, 0.25)
     knots, mean = (np.array([v[block].mean() for block in blocks]) for v in (score, accuracy))
-    mean = isotonic.fit_transform(knots, mean, sample_weight=[len(block) for block in blocks])
+    size = np.array([len(block) for block in blocks])
+    mean = isotonic.fit_transform(knots, mean, sample_weight=size)
+    # Pooled blocks are one knot: on a level part, cells of different scores would tie.
+    starts = np.flatnonzero(np.diff(mean, prepend=-np.inf))
+    knots = np.add.reduceat(knots * size, starts) / np.add.reduceat(size, starts)
+    mean = mean[starts]
     off = np.abs(accuracy - np.interp(score, knots, mean))
     wide = _growing(len(score), _LEAST_DEVIATION, 0.5)
     centres = [score[block].mean() for block in wide]
