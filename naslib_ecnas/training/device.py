@@ -174,6 +174,6 @@ def _matmul_precision() -> str | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            return torch.get_float32_matmul_precision()
+            return str(torch.get_float32_matmul_precision())
         except RuntimeError:
             return None
