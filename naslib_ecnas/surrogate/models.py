@@ -37,6 +37,9 @@ PUE = 1.59
 
 JOULES_PER_KWH = 3.6e6
 
+#: Rows that a perceptron takes at a time: twice as fast as 2,048, whose arrays leave the cache.
+_ROWS = 512
+
 
 # -- models and files of their weights ------------------------------------------------------------
 
@@ -112,6 +115,10 @@ class Perceptron(Model):
 
     def __call__(self, x: NDArray[Any]) -> Array:
         """(n, m) outputs of (n, k) inputs, with the same bits on every machine."""
+        starts = range(0, max(len(x), 1), _ROWS)
+        return np.concatenate([self._outputs(x[start : start + _ROWS]) for start in starts])
+
+    def _outputs(self, x: NDArray[Any]) -> Array:
         h = np.asarray(x, dtype=np.float64) - self.shift
         h *= self.scale
         return self.exact(np.clip(h, -self.clip, self.clip, out=h))
