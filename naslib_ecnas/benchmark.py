@@ -171,7 +171,7 @@ class Benchmark:
         Args:
             pue: power usage effectiveness, 1 for the machines alone; by default the
                 table's own.
-            carbon_intensity: gCO2eq/kWh, or the code of a country or `"world"` for a published
+            carbon_intensity: gCO2eq/kWh, or a country, `"EU"` or `"world"` for a published
                 figure (`naslib_ecnas.data.carbon`); by default the table's own emissions.
 
         Raises:

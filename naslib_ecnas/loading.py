@@ -55,7 +55,7 @@ def load(
         world: number of another table, as plausible as a modelled one given what its models know:
             all means are moved by their doubt, alike for like cells. None is the modelled table.
         pue: power usage effectiveness for all energies; by default the table's own.
-        carbon_intensity: gCO2eq/kWh, a country's code or `"world"`; by default the table's own
+        carbon_intensity: gCO2eq/kWh, a country, `"EU"` or `"world"`; by default the table's own
             emissions, if it has any.
         fetch: whether a published file that is not here yet may be downloaded.
         progress: called with the progress of a fetch or a conversion.

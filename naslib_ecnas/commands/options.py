@@ -128,7 +128,7 @@ def add_table_options(add: Options) -> None:
     add("--world", "WORLD", about, type=int)
     about = "power usage effectiveness: energy that the data centre draws for each kWh of its "
     add("--pue", "P", about + "machines (default: the table's)", type=float)
-    about = "gCO2eq/kWh, a country such as DK, or world (default: the table's emissions)"
+    about = "gCO2eq/kWh, a country such as DK, EU or world (default: the table's emissions)"
     add("--carbon-intensity", "G", about)
 
 
