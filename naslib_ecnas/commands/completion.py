@@ -83,7 +83,7 @@ def _names(metavar: str) -> Iterable[str]:
         others = (entry.name for entry in catalog().files)
         return [*EMBEDDED, *tables] if metavar.startswith("TABLE") else [*tables, *others]
     if metavar == "METHODS":
-        from naslib_ecnas.comparison.experiment import method_names
+        from naslib_ecnas.search.methods import method_names
 
         return method_names()
     return {"SCALING": ("affine", "linear"), "MODEL": ("ours", "paper")}.get(metavar, ())

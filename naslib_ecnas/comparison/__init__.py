@@ -8,11 +8,12 @@ results = gather(Path("comparison"), units, {})
 print(summarise(results).by_table())
 """
 
-from naslib_ecnas.comparison.experiment import Grid, compare, method_class, method_names
+from naslib_ecnas.comparison.experiment import Grid, compare
 from naslib_ecnas.comparison.findings import Findings, findings_of
 from naslib_ecnas.comparison.results import Line, Results, Summary, Yardstick, gather, summarise
 from naslib_ecnas.comparison.runs import Run, Unit
 from naslib_ecnas.comparison.worlds import WorldRanking
+from naslib_ecnas.search.methods import method_class, method_names
 
 __all__ = [
     "Findings",

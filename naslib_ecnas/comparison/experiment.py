@@ -12,63 +12,20 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import product
 from pathlib import Path
-from pkgutil import resolve_name
 from typing import Any
 
 from naslib_ecnas.comparison.execute import execute, only_one
 from naslib_ecnas.comparison.runs import Run, Unit, opened
-from naslib_ecnas.errors import ConfigError, FormatError, MissingDependencyError, check_counts
+from naslib_ecnas.errors import ConfigError, FormatError, check_counts
 from naslib_ecnas.files import atomic_write, exists, from_json, is_folder, storage_error, to_json
 from naslib_ecnas.metrics import OBJECTIVES
 from naslib_ecnas.progress import Progress, silent
-from naslib_ecnas.search import METHODS, Optimiser, run
+from naslib_ecnas.search import run
+from naslib_ecnas.search.methods import method_class, method_of
 from naslib_ecnas.search.result import check_noise, check_objectives
 
 #: File in a comparison's folder with the rules under which its runs were made.
 RULES = "comparison.json"
-
-# -- methods by name ----
-
-#: Methods of other libraries: name -> (module in `naslib_ecnas.adapters`, class, package). A new
-#: one is a line here.
-ADAPTED: dict[str, tuple[str, str, str]] = {
-    "nsga2": ("pymoo_host", "PymooNsga2", "pymoo"),
-    "sms-emoa": ("pymoo_host", "SmsEmoa", "pymoo"),
-    "motpe": ("optuna_host", "Motpe", "optuna"),
-    "optuna-nsga2": ("optuna_host", "OptunaNsga2", "optuna"),
-    "nsga3": ("optuna_host", "OptunaNsga3", "optuna"),
-    "qnehvi": ("botorch_qnehvi", "Qnehvi", "botorch"),
-}
-
-
-def method_names() -> tuple[str, ...]:
-    """All methods that can be compared, those of `naslib_ecnas.search` first."""
-    return (*METHODS, *ADAPTED)
-
-
-def _check_method(name: str) -> None:
-    if name not in method_names():
-        raise ConfigError(f"the method must be one of {', '.join(method_names())}", value=name)
-
-
-def method_class(name: str) -> type[Optimiser]:
-    """The class of a method.
-
-    Raises:
-        ConfigError: an unknown name.
-        MissingDependencyError: the method's library is not installed.
-    """
-    _check_method(name)
-    if name in METHODS:
-        return METHODS[name]
-    module, kind, package = ADAPTED[name]
-    try:
-        found: type[Optimiser] = resolve_name(f"naslib_ecnas.adapters.{module}:{kind}")
-    except ImportError as error:
-        extra = "botorch" if package == "botorch" else "search"
-        raise MissingDependencyError(package, feature=f"the method {name}", extra=extra) from error
-    return found
-
 
 # -- what is compared ----
 
@@ -102,7 +59,7 @@ class Grid:
             if not (chosen or what == "worlds") or len(set(chosen)) < len(chosen):
                 raise ConfigError(f"a comparison needs {what}, each once", value=list(chosen))
         for method in self.methods:
-            _check_method(method)
+            method_of(method)
         check_objectives(self.objectives)
         check_counts(evaluations=self.evaluations)
         for seed in self.seeds:

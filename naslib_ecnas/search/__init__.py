@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from naslib_ecnas.search.base import Problem as Problem
     from naslib_ecnas.search.ehvi import Ehvi as Ehvi
     from naslib_ecnas.search.local_search import LocalSearch as LocalSearch
-    from naslib_ecnas.search.loop import METHODS as METHODS
     from naslib_ecnas.search.loop import Limits as Limits
     from naslib_ecnas.search.loop import check as check
     from naslib_ecnas.search.loop import run as run
+    from naslib_ecnas.search.methods import METHODS as METHODS
     from naslib_ecnas.search.mse_hvi import MseHvi as MseHvi
     from naslib_ecnas.search.random_search import RandomSearch as RandomSearch
     from naslib_ecnas.search.regularised_evolution import (
@@ -32,7 +32,8 @@ __all__, __getattr__ = lazily(
     base="Batch Optimiser Problem",
     ehvi="Ehvi",
     local_search="LocalSearch",
-    loop="METHODS Limits check run",
+    loop="Limits check run",
+    methods="METHODS",
     mse_hvi="MseHvi",
     random_search="RandomSearch",
     regularised_evolution="RegularisedEvolution",

@@ -1,15 +1,13 @@
-"""The methods by name, and the loop that runs one over a benchmark and counts what it costs."""
+"""The loop that runs a method over a benchmark and counts what it costs."""
 
 from __future__ import annotations
 
 import inspect
-from collections import UserDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from os import PathLike
 from pathlib import Path
-from pkgutil import resolve_name
 from typing import Any
 
 import numpy as np
@@ -22,6 +20,7 @@ from naslib_ecnas.metrics import OBJECTIVES
 from naslib_ecnas.progress import Progress, silent
 from naslib_ecnas.records import COSTS, Spent
 from naslib_ecnas.search.base import Batch, Floats, Optimiser, Problem, Rows
+from naslib_ecnas.search.methods import resolved
 from naslib_ecnas.search.output import prepare, write
 from naslib_ecnas.search.result import (
     QUANTITIES,
@@ -35,33 +34,6 @@ from naslib_ecnas.search.result import (
 
 # Evaluations in a row that were answered without a charge, after which a run ends.
 _MOST_REPEATS = 1000
-
-# -- methods by name ----
-
-
-class _Methods(UserDict[str, Any]):
-    """Classes by name, each imported from its module when it is first asked for."""
-
-    def __getitem__(self, name: str) -> type[Optimiser]:
-        if isinstance(self.data[name], str):
-            self.data[name] = resolve_name(f"naslib_ecnas.search.{self.data[name]}")
-        kind: type[Optimiser] = self.data[name]
-        return kind
-
-
-#: The methods by name. A new one is a file and an entry here.
-METHODS = _Methods(
-    {
-        "random": "random_search:RandomSearch",
-        "semoa": "semoa:Semoa",
-        "sh-emoa": "sh_emoa:ShEmoa",
-        "mse-hvi": "mse_hvi:MseHvi",
-        "ehvi": "ehvi:Ehvi",
-        "re": "regularised_evolution:RegularisedEvolution",
-        "ls": "local_search:LocalSearch",
-    }
-)
-
 
 # -- what a run may spend, and what it has spent ----
 
@@ -273,7 +245,8 @@ def run(
 
     Args:
         bench: the benchmark; its own counter is increased when the run has ended.
-        method: name of a method (`METHODS`), or a subclass of `Optimiser`; by default `Ehvi`.
+        method: name of a method, `semoa:population=20` with settings of its class, `module:Class`,
+            or a subclass of `Optimiser`; by default `Ehvi`.
         objectives: two or more metrics, each better in its own direction.
         epochs: the run's own training budget, the table's largest by default. A multi-fidelity
             method may use all budgets of the table up to it.
@@ -302,7 +275,7 @@ def run(
         StorageError: the folder cannot be written.
     """
     limits = Limits(evaluations, max_epochs, max_time_s, max_energy_kwh)
-    kind = _kind(method, seed, paper)
+    kind, given, paper = _method(method, options, seed, paper)
     names = check_objectives(objectives)
     check_noise(bench, noise)
     budget = bench.budgets[-1] if epochs is None else epochs
@@ -319,7 +292,7 @@ def run(
         known &= ~np.isnan(ledger.column(COSTS[quantity]))
     rng = np.random.default_rng(seed)
     problem = Problem(bench.space, rng, rows=np.flatnonzero(known), budgets=tuple(ledgers))
-    setting, given = {"paper": paper} if kind.has_paper_setting else {}, options or {}
+    setting = {"paper": paper} if kind.has_paper_setting else {}
     try:
         inspect.signature(kind).bind(problem, **setting, **given)
     except TypeError as error:
@@ -353,7 +326,7 @@ def run(
         paper=paper,
         limits=limits.set,
         charge_repeats=charge_repeats,
-        options=options,
+        options=given,
         noise=noise,
         skipped=optimiser.skipped,
         answered=made.answered,
@@ -383,20 +356,20 @@ def check(
         ConfigError: an unknown method or setting, or a number out of range.
     """
     Limits(evaluations, max_epochs, max_time_s, max_energy_kwh)
-    return _kind(method, seed, paper)
+    return _method(method, None, seed, paper)[0]
 
 
-def _kind(method: str | type[Optimiser], seed: int, paper: bool) -> type[Optimiser]:
-    """The class of a method that can be run with this seed and setting."""
-    if isinstance(method, str) and method not in METHODS:
-        raise ConfigError(f"the method must be one of {', '.join(METHODS)}", value=method)
-    kind = METHODS[method] if isinstance(method, str) else method
-    if not isinstance(kind, type) or not issubclass(kind, Optimiser):
-        raise ConfigError("the method must be a name or a subclass of Optimiser", value=method)
+def _method(
+    method: str | type[Optimiser], options: Mapping[str, Any] | None, seed: int, paper: bool
+) -> tuple[type[Optimiser], dict[str, Any], bool]:
+    """The class of a method, its settings, and whether it behaves like the published code."""
+    kind, given = resolved(method, options)
     check_counts(least=0, seed=seed)
-    if paper and not kind.has_paper_setting:
+    if kind.has_paper_setting:
+        paper = bool(given.pop("paper", paper))
+    elif paper:
         raise ConfigError(f"the method {kind.name} has no paper setting")
-    return kind
+    return kind, given, paper
 
 
 def _batch(optimiser: Optimiser, *, first: bool) -> Batch:

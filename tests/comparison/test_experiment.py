@@ -18,19 +18,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from naslib_ecnas.comparison.experiment import (
-    ADAPTED,
-    RULES,
-    Grid,
-    compare,
-    method_class,
-    method_names,
-    seeds_of,
-)
+from naslib_ecnas.comparison.experiment import RULES, Grid, compare, seeds_of
 from naslib_ecnas.comparison.runs import Run, Unit
-from naslib_ecnas.errors import ConfigError, EcnasError, FormatError, MissingDependencyError
+from naslib_ecnas.errors import ConfigError, EcnasError, FormatError
 from naslib_ecnas.loading import load
-from naslib_ecnas.search import METHODS, run
+from naslib_ecnas.search import run
 
 
 def small_grid(**changes: Any) -> Grid:
@@ -99,35 +91,6 @@ def test_a_damaged_run_file_is_an_error(tmp_path: Path) -> None:
             Run.read(path)
     with pytest.raises(FormatError):
         Run.read(tmp_path / "none.json")
-
-
-# -- methods by name ----
-
-
-def test_methods_of_this_package_come_first() -> None:
-    assert method_names()[: len(METHODS)] == tuple(METHODS)
-    assert method_class("semoa") is METHODS["semoa"]
-    for call in (lambda: method_class("sema"), lambda: small_grid(methods=("semoa", "sema"))):
-        with pytest.raises(ConfigError, match=r"semoa, .*, got 'sema'"):
-            call()
-
-
-@pytest.mark.parametrize("name", list(ADAPTED))
-def test_a_method_of_another_library(name: str) -> None:
-    pytest.importorskip(ADAPTED[name][2], reason=f"{ADAPTED[name][2]} is not installed")
-    assert method_class(name).name == name
-
-
-@pytest.mark.parametrize("name", ["nsga2", "motpe", "qnehvi"])
-def test_a_missing_library_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    module, _, package = ADAPTED[name]
-    monkeypatch.delitem(sys.modules, f"naslib_ecnas.adapters.{module}", raising=False)
-    for known in [m for m in sys.modules if m.partition(".")[0] == package]:
-        monkeypatch.delitem(sys.modules, known)
-    for absent in (package, "torch"):  # torch takes seconds to import
-        monkeypatch.setitem(sys.modules, absent, None)
-    with pytest.raises(MissingDependencyError, match=package):
-        method_class(name)
 
 
 # -- comparisons ----

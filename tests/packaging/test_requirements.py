@@ -92,7 +92,7 @@ def test_errors_name_extras_that_help(extras: dict[str, dict[str, str]]) -> None
 
 
 def test_methods_of_other_libraries_have_an_extra(extras: dict[str, dict[str, str]]) -> None:
-    from naslib_ecnas.comparison.experiment import ADAPTED
+    from naslib_ecnas.search.methods import ADAPTED
 
     for _, _, package in ADAPTED.values():
         assert package in extras["botorch" if package == "botorch" else "search"]

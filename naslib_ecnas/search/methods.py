@@ -1,0 +1,154 @@
+"""The search methods by name: this package's, those of other libraries, and users' own.
+
+A method is named as in `METHODS` or `ADAPTED`, by an entry point of the group
+`naslib_ecnas.methods` of an installed package, or as `module:Class`. Settings of its class may
+follow: `semoa:population=20:preset=shipped`, `my_package.climber:Climber:parents=5`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections import UserDict
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from pkgutil import resolve_name
+from typing import Any
+
+from naslib_ecnas.errors import ConfigError, MissingDependencyError
+from naslib_ecnas.search.base import Optimiser
+
+#: Group of entry points by which an installed package adds methods: name -> its class.
+GROUP = "naslib_ecnas.methods"
+
+
+class _Methods(UserDict[str, Any]):
+    """Classes by name, each imported from its module when it is first asked for."""
+
+    def __getitem__(self, name: str) -> type[Optimiser]:
+        if isinstance(self.data[name], str):
+            self.data[name] = resolve_name(f"naslib_ecnas.search.{self.data[name]}")
+        kind: type[Optimiser] = self.data[name]
+        return kind
+
+
+#: The methods of this package by name. A new one is a file and an entry here.
+METHODS = _Methods(
+    {
+        "random": "random_search:RandomSearch",
+        "semoa": "semoa:Semoa",
+        "sh-emoa": "sh_emoa:ShEmoa",
+        "mse-hvi": "mse_hvi:MseHvi",
+        "ehvi": "ehvi:Ehvi",
+        "re": "regularised_evolution:RegularisedEvolution",
+        "ls": "local_search:LocalSearch",
+    }
+)
+
+#: Methods of other libraries: name -> (module in `naslib_ecnas.adapters`, class, package). A new
+#: one is a line here.
+ADAPTED: dict[str, tuple[str, str, str]] = {
+    "nsga2": ("pymoo_host", "PymooNsga2", "pymoo"),
+    "sms-emoa": ("pymoo_host", "SmsEmoa", "pymoo"),
+    "motpe": ("optuna_host", "Motpe", "optuna"),
+    "optuna-nsga2": ("optuna_host", "OptunaNsga2", "optuna"),
+    "nsga3": ("optuna_host", "OptunaNsga3", "optuna"),
+    "qnehvi": ("botorch_qnehvi", "Qnehvi", "botorch"),
+}
+
+
+@cache
+def _installed() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=GROUP)}
+
+
+def method_names() -> tuple[str, ...]:
+    """Names of all methods: this package's first, then other libraries', then installed ones."""
+    return (*METHODS, *ADAPTED, *_installed())
+
+
+def method_of(text: str) -> tuple[str, dict[str, Any]]:
+    """The name of a method and its settings, from a text such as `semoa:population=20`.
+
+    A setting is a whole number, a number, `true`, `false`, `none` or else a text. The class is not
+    imported.
+
+    Raises:
+        ConfigError: no method has this name, or a setting is named twice.
+    """
+    parts = text.split(":") if isinstance(text, str) else [""]
+    first = next((i for i, part in enumerate(parts) if "=" in part), len(parts))
+    name, given = ":".join(parts[:first]), [part.partition("=")[::2] for part in parts[first:]]
+    own = re.fullmatch(r"[\w.]+:[^\W\d]\w*", name)
+    if name not in method_names() and not own:
+        names = ", ".join(method_names())
+        raise ConfigError(f"the method must be one of {names}, or module:Class", value=text)
+    settings = {key: _value(value) for key, value in given}
+    if len(settings) < len(given) or not all(key.isidentifier() for key in settings):
+        raise ConfigError("settings of a method are name=value, each once", value=text)
+    return name, settings
+
+
+def _value(text: str) -> Any:
+    words = {"true": True, "false": False, "none": None}
+    if text.lower() in words:
+        return words[text.lower()]
+    if re.fullmatch(r"[+-]?[0-9.]+(e[+-]?[0-9]+)?", text, re.IGNORECASE):
+        for kind in (int, float):
+            with suppress(ValueError):
+                return kind(text)
+    return text
+
+
+def method_class(text: str) -> type[Optimiser]:
+    """The class of a method, of whose text the settings are left out.
+
+    Raises:
+        ConfigError: an unknown name, or no subclass of `Optimiser`.
+        MissingDependencyError: the method's library is not installed.
+    """
+    name, _ = method_of(text)
+    if name in METHODS:
+        found: Any = METHODS[name]
+    elif name in ADAPTED:
+        module, kind, package = ADAPTED[name]
+        try:
+            found = resolve_name(f"naslib_ecnas.adapters.{module}:{kind}")
+        except ImportError as error:
+            extra = "botorch" if package == "botorch" else "search"
+            feature = f"the method {name}"
+            raise MissingDependencyError(package, feature=feature, extra=extra) from error
+    else:
+        here = os.getcwd()  # where a script of one's own lies
+        sys.path.append(here)
+        try:
+            found = _installed()[name].load() if name in _installed() else resolve_name(name)
+        except (ImportError, AttributeError) as error:
+            raise ConfigError(f"the method cannot be imported: {error}", value=name) from error
+        finally:
+            sys.path.remove(here)
+    return optimiser_class(found)
+
+
+def optimiser_class(found: object) -> type[Optimiser]:
+    """The given class; ConfigError unless it is a subclass of `Optimiser`."""
+    if not isinstance(found, type) or not issubclass(found, Optimiser):
+        raise ConfigError("the method must be a name or a subclass of Optimiser", value=found)
+    return found
+
+
+def resolved(
+    method: str | type[Optimiser], options: Mapping[str, Any] | None
+) -> tuple[type[Optimiser], dict[str, Any]]:
+    """The class of a method, and its settings: those of its text, then `options`.
+
+    Raises:
+        ConfigError: an unknown name, or no subclass of `Optimiser`.
+        MissingDependencyError: the method's library is not installed.
+    """
+    if not isinstance(method, str):
+        return optimiser_class(method), dict(options or {})
+    return method_class(method), {**method_of(method)[1], **(options or {})}
