@@ -21,12 +21,11 @@ import sys
 from abc import ABCMeta
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, wraps
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
-from operator import attrgetter
 from pathlib import Path
-from types import FunctionType, ModuleType
+from types import ModuleType
 from typing import Any, NoReturn
 
 from naslib_ecnas.errors import ConfigError, EcnasError, MissingDependencyError
@@ -285,49 +284,60 @@ def _copy_of(module: ModuleType, **names: Any) -> ModuleType:
 # -- functions of NASLib that break ----
 
 
-def wrap(function: Any, by: Callable[..., Any]) -> FunctionType:
-    """Have a function call `by(original, ...)`, also where other modules hold it by value.
+def rebind(function: Any, by: Callable[..., Any]) -> Any:
+    """Replace a function by one that calls `by(function, ...)`, in every module that holds it.
 
     Returns:
-        The original.
+        The replacement.
     """
-    original = FunctionType(function.__code__, function.__globals__, function.__name__)
-    _become(original, function)
-    function.__code__, function.__defaults__ = _call.__code__, None
-    function.__kwdefaults__ = {"_by": by, "_original": original}
-    return original
+
+    @wraps(function)
+    def replaced(*args: Any, **kwargs: Any) -> Any:
+        return by(function, *args, **kwargs)
+
+    vars(replaced)["_by"] = by
+    _exchange(function, replaced)
+    return replaced
 
 
 @contextmanager
-def wrapped(function: Any, by: Callable[..., Any]) -> Iterator[None]:
-    """Context in which a function calls `by(original, ...)`."""
-    original = wrap(function, by)
+def rebound(function: Any, by: Callable[..., Any]) -> Iterator[None]:
+    """Context in which every module that holds a function calls `by(function, ...)` instead."""
+    replaced = rebind(function, by)
     try:
         yield
     finally:
-        _become(function, original)
+        _exchange(replaced, function)
 
 
-def _become(function: Any, other: Any) -> None:
-    for part in ("__code__", "__defaults__", "__kwdefaults__"):
-        setattr(function, part, getattr(other, part))
+def _exchange(old: Any, new: Any) -> None:
+    """Give every global name of a loaded module that is bound to `old` the value `new`."""
+    for module in list(sys.modules.values()):
+        names = vars(module) if isinstance(module, ModuleType) else {}
+        for name in [name for name, value in list(names.items()) if value is old]:
+            setattr(module, name, new)
 
 
-def _call(*args: Any, _by: Any, _original: Any, **kwargs: Any) -> Any:
-    return _by(_original, *args, **kwargs)
+def patch(where: str, by: Callable[..., Any]) -> None:
+    """Patch `module:name` of NASLib, as `_PATCHES` says, now and whenever the module is loaded."""
+    _PATCHES[where] = by
+    if (module := sys.modules.get(where.partition(":")[0])) is not None:
+        _apply(module, where)
 
 
-def _apply(module: ModuleType) -> None:
-    for patch, by in _PATCHES.items():
+def _apply(module: ModuleType, *patches: str) -> None:
+    """Apply patches, by default all, to a module of NASLib; a fork may lack what they patch."""
+    for patch in patches or tuple(_PATCHES):
         where, _, path = patch.partition(":")
-        if where == module.__name__:
-            owner, _, name = path.rpartition(".")
-            holder = attrgetter(owner)(module) if owner else module
-            found = getattr(holder, name)
-            if isinstance(found, FunctionType):
-                wrap(found, by)
-            else:
-                setattr(holder, name, by(found))
+        owner, _, name = path.rpartition(".")
+        holder: Any = module if where == module.__name__ else None
+        for part in filter(None, owner.split(".")):
+            holder = getattr(holder, part, None)
+        found, by = getattr(holder, name, None), _PATCHES[patch]
+        # A module that is loaded again may bind a name to the replacement from before.
+        if found is not None and getattr(found, "_by", None) is not by:
+            function = callable(found) and not isinstance(found, type)
+            setattr(holder, name, rebind(found, by) if function else by(found))
             _applied.add(patch)
 
 
@@ -408,8 +418,8 @@ def _without_naslib(path: list[str]) -> list[str]:
 _EVALUATOR = "naslib.defaults.predictor_evaluator"
 _MICRO = "naslib.search_spaces.transbench101.tnb101.models.net_infer.cell_micro"
 
-#: What breaks, as module:name -> what is called instead of a function, with the function
-#: before its arguments, or what makes another object's replacement.
+#: Patches as module:name -> what is called instead of a function, with the function before its
+#: arguments, or what makes the replacement of another object.
 _PATCHES: dict[str, Callable[..., Any]] = {
     # numpy 2.4 no longer sums a generator; optimisers call it when the Trainer is made.
     "naslib.utils:count_parameters_in_MB": _count_parameters,

@@ -30,7 +30,7 @@ from typing import Any
 from naslib_ecnas.adapters import naslib_config, naslib_space
 from naslib_ecnas.adapters.naslib_config import RUNNERS, read
 from naslib_ecnas.adapters.naslib_objectives import Objectives, completed
-from naslib_ecnas.adapters.naslib_patches import ensure, require, wrapped
+from naslib_ecnas.adapters.naslib_patches import ensure, rebound, require
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.comparison.experiment import make_missing, seeds_of
 from naslib_ecnas.comparison.runs import Run, Unit
@@ -46,6 +46,10 @@ _CHOICES = {
     "optimizer": "supported_optimizers",
     "predictor": "supported_predictors",
 }
+
+
+#: Keys of a config, and the arguments of `get_dataset_api`, that choose the data.
+_ASKED = ("search_space", "dataset")
 
 
 # -- one run ----
@@ -161,17 +165,18 @@ def _offered(
     """
     saves: list[str] = []
 
-    def data(original: Any, search_space: Any = None, dataset: Any = None) -> Any:
+    def data(original: Any, *args: Any, **kwargs: Any) -> Any:
         saves.extend(_checked(script, config))
-        ours = naslib_space.is_ours(search_space) and dataset == config["dataset"]
-        return api if ours and api is not None else original(search_space, dataset)
+        asked = [naslib_space.argument(original, key, args, kwargs) for key in _ASKED]
+        ours = api is not None and asked == [config[key] for key in _ASKED]
+        return api if ours else original(*args, **kwargs)
 
-    def scores(original: Any, search_space: Any, dataset: Any) -> Any:
+    def scores(original: Any, *args: Any, **kwargs: Any) -> Any:
         # The bbo runner asks for a table of zero-cost scores even if it does not use one.
-        return original(search_space, dataset) if api is None else None
+        return original(*args, **kwargs) if api is None else None
 
     utils = require("naslib.utils")
-    with wrapped(utils.get_dataset_api, data), wrapped(utils.get_zc_benchmark_api, scores):
+    with rebound(utils.get_dataset_api, data), rebound(utils.get_zc_benchmark_api, scores):
         yield saves
 
 

@@ -21,11 +21,13 @@ front and their costs afterwards.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
+from inspect import signature
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from naslib_ecnas.adapters.naslib_patches import require, wrap
+from naslib_ecnas.adapters.naslib_patches import patch, require
 
 if TYPE_CHECKING:
     from naslib_ecnas.adapters.naslib_architecture import EcnasSearchSpace
@@ -97,6 +99,7 @@ def dataset_api(
     }
 
 
+@cache
 def register() -> None:
     """Register the space in NASLib by the name `ecnas`; a second call does nothing.
 
@@ -108,11 +111,11 @@ def register() -> None:
     Raises:
         NaslibNotFoundError: there is no NASLib.
     """
-    spaces = require("naslib.search_spaces")
-    if NAME not in spaces.supported_search_spaces:
-        wrap(spaces.get_search_space, _get_search_space)
-        wrap(require("naslib.utils").get_dataset_api, _get_dataset_api)
-        spaces.supported_search_spaces[NAME] = __getattr__("EcnasSearchSpace")
+    patch("naslib.search_spaces:get_search_space", _get_search_space)
+    patch("naslib.search_spaces:supported_search_spaces", _with_space)
+    patch("naslib.utils:get_dataset_api", _get_dataset_api)
+    require("naslib.search_spaces")
+    require("naslib.utils")
 
 
 def is_ours(search_space: Any) -> bool:
@@ -120,11 +123,22 @@ def is_ours(search_space: Any) -> bool:
     return isinstance(search_space, str) and search_space.lower() == NAME
 
 
-def _get_search_space(original: Any, name: Any, dataset: Any) -> Any:
-    return __getattr__("EcnasSearchSpace")() if is_ours(name) else original(name, dataset)
+def argument(function: Any, name: str, args: Any, kwargs: Any) -> Any:
+    """An argument of a call, by the function's own name for it; None if it is not given."""
+    return signature(function).bind_partial(*args, **kwargs).arguments.get(name)
 
 
-def _get_dataset_api(original: Any, search_space: Any = None, dataset: Any = None) -> Any:
-    if is_ours(search_space):
-        return dataset_api(DEFAULT_TABLE if dataset is None else dataset)
-    return original(search_space, dataset)
+def _with_space(spaces: dict[str, Any]) -> dict[str, Any]:
+    spaces[NAME] = __getattr__("EcnasSearchSpace")
+    return spaces
+
+
+def _get_search_space(original: Any, *args: Any, **kwargs: Any) -> Any:
+    ours = is_ours(argument(original, "name", args, kwargs))
+    return __getattr__("EcnasSearchSpace")() if ours else original(*args, **kwargs)
+
+
+def _get_dataset_api(original: Any, *args: Any, **kwargs: Any) -> Any:
+    if is_ours(argument(original, "search_space", args, kwargs)):
+        return dataset_api(argument(original, "dataset", args, kwargs) or DEFAULT_TABLE)
+    return original(*args, **kwargs)

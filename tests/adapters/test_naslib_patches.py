@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import importlib
 import os
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from naslib_ecnas.adapters import naslib_patches
+from naslib_ecnas.adapters import naslib_patches, naslib_space
 from naslib_ecnas.adapters.naslib_patches import StandInError, stand_in
 from naslib_ecnas.errors import MissingDependencyError
 
@@ -105,7 +106,7 @@ def test_a_clone_is_used_and_only_its_modules_are_helped(clone: Path) -> None:
     code = f"""
 import sys, collections, numpy
 from pathlib import Path
-from naslib_ecnas.adapters import naslib_patches
+from naslib_ecnas.adapters import naslib_patches, naslib_space
 assert naslib_patches.ensure() == Path({str(clone)!r})
 head = sys.path[0]
 import naslib.graphs as graphs
@@ -179,6 +180,44 @@ def test_patched_functions_work(naslib: Any, monkeypatch: pytest.MonkeyPatch) ->
     graphs = [networkx.path_graph(2), networkx.path_graph(3)]
     assert list(map(id, gpwl.np.array(graphs))) == list(map(id, graphs))
     assert gpwl.np.array([1.0, 2.0]).dtype == np.float64
+
+
+def test_a_patch_reaches_forks_earlier_importers_and_reloaded_modules(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A fork: a further argument, a decorator, and no other function that is patched.
+    text = (
+        "from functools import lru_cache\n@lru_cache\ndef data(space=None, dataset=None, lc=False):"
+    )
+    (tmp_path / "fork.py").write_text(text + "\n    return space, dataset, lc\n")
+    (tmp_path / "earlier.py").write_text("from fork import data\nfrom fork import data as same\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    import earlier  # type: ignore[import-not-found]
+    import fork  # type: ignore[import-not-found]
+
+    for name in ("fork", "earlier"):
+        monkeypatch.setitem(sys.modules, name, sys.modules[name])  # taken out afterwards
+
+    def ours(original: Any, *args: Any, **kwargs: Any) -> Any:
+        asked = naslib_space.argument(original, "space", args, kwargs)
+        return "ours" if asked == "ecnas" else original(*args, **kwargs)
+
+    monkeypatch.setattr(naslib_patches, "_PATCHES", {})
+    naslib_patches.patch("fork:data", ours)
+    naslib_patches.patch("fork:Lost.method", ours)
+    for _ in range(2):
+        for function in (fork.data, earlier.data, earlier.same):
+            assert function("ecnas") == function(lc=1, space="ecnas") == "ours"
+            assert function("other", "x", lc=True) == ("other", "x", True)
+        importlib.reload(fork)
+        naslib_patches._apply(fork)
+        importlib.reload(earlier)
+    assert hasattr(fork.data.__wrapped__, "cache_info")  # patched once: the original is within
+    # For a while.
+    patched = fork.data
+    with naslib_patches.rebound(fork.data, lambda original, *args: "another"):
+        assert fork.data("ecnas") == earlier.same("other") == "another"
+    assert fork.data is earlier.data is earlier.same is patched
 
 
 # -- stand-ins: importable, constructible, and an error when used -----------------------------
