@@ -15,6 +15,7 @@ from functools import partial
 from itertools import count
 from typing import Any, TypeVar
 
+from naslib_ecnas.energy.nvml import Nvml, gpu_source, resolve, torch_in_use
 from naslib_ecnas.energy.rapl import POWERCAP, cpu_sources
 from naslib_ecnas.energy.readings import (
     Baseline,
@@ -26,7 +27,7 @@ from naslib_ecnas.energy.readings import (
     check_parts,
     invalid,
 )
-from naslib_ecnas.energy.sensors import MeterFailed, Point, Source
+from naslib_ecnas.energy.sensors import SHARED, MeterFailed, Point, Source
 from naslib_ecnas.errors import ConfigError, check_numbers
 
 _T = TypeVar("_T")
@@ -108,6 +109,28 @@ class Meter:
             raise ConfigError("the name of a window must be a text without a slash", value=name)
         return OpenWindow(self, name)
 
+    def begin(self, name: str) -> OpenWindow:
+        """Open a window that `end` closes, where a `with` does not fit, as in callbacks."""
+        span = self.window(name)
+        span.__enter__()
+        return span
+
+    def end(self, name: str) -> Window:
+        """Close the last open window of this name, and return it.
+
+        Windows that began in it and are still open, for example after an exception, end with it.
+        If no window of this name is open, a ConfigError is raised.
+        """
+        with self._lock:
+            names = [span.name for span in self._open]
+            if name not in names:
+                raise ConfigError(f"end needs an open window, of {names}", value=name)
+            first = len(names) - 1 - names[::-1].index(name)
+            spans = self._open[first:]
+        for span in reversed(spans):
+            self._exit(span, "")
+        return spans[0].window
+
     @property
     def windows(self) -> tuple[Window, ...]:
         """The finished windows, in the order of ending."""
@@ -173,11 +196,22 @@ class NullMeter(Meter):
 # -- the meter with sensors ----------------------------------------------------------------------
 
 
+def synchronise() -> None:
+    """Wait for the work of this process on the GPUs on which torch holds memory.
+
+    A GPU that torch does not use is left alone: waiting for it would create a context on it.
+    """
+    torch = torch_in_use()
+    for index in range(torch.cuda.device_count() if torch is not None else 0):
+        if torch.cuda.memory_reserved(index):
+            torch.cuda.synchronize(index)
+
+
 class EnergyMeter(Meter):
     """Measures named, nested windows.
 
     ```python
-    with EnergyMeter(devices=["cuda:0"], sync=torch.cuda.synchronize) as meter:
+    with EnergyMeter(devices=["cuda:0"]) as meter:
         with meter.window("total"), meter.window("train"):
             train()
     meter.windows[0].gpu_total_j
@@ -190,11 +224,13 @@ class EnergyMeter(Meter):
         devices: the training's GPUs: torch's indices, UUIDs, beginnings of UUIDs, or MIG names (see
             `nvml.resolve`); `()` for the CPU alone. GPUs named twice are measured once.
         sync: called before both edges of every window, and nowhere else, so that work still
-            queued on a GPU is counted in the window that queued it.
+            queued on a GPU is counted in the window that queued it. By default it waits for the
+            GPUs on which torch holds memory in this process; None waits for nothing.
         sample_hz: how often power and counters are sampled in the background.
         shared: what to do with a GPU that is divided (MIG) or used by other processes: `refuse`
             raises, and invalidates a window during which another process came; `flag` measures all
-            of it and flags the reading.
+            of it and flags the reading; `graphics` flags processes that only draw, such as a
+            display server, and refuses the rest.
         cpu: whether to measure CPU packages and memory; `cpu_state` says whether it succeeded.
         poll_seconds: how long, at most, to watch a GPU's counter for its refresh period.
         patience_s: how long an edge waits for the sensors at most.
@@ -218,9 +254,9 @@ class EnergyMeter(Meter):
         self,
         *,
         devices: Sequence[int | str] = (0,),
-        sync: Callable[[], object] | None = None,
+        sync: Callable[[], object] | None = synchronise,
         sample_hz: float = 10.0,
-        shared: str = "refuse",
+        shared: str = "graphics",
         cpu: bool = True,
         poll_seconds: float = 1.0,
         patience_s: float = 5.0,
@@ -233,8 +269,8 @@ class EnergyMeter(Meter):
         super().__init__(clock)
         if isinstance(devices, (str, int)):
             raise ConfigError("devices must be a list such as [0] or ['cuda:0']", value=devices)
-        if shared not in ("refuse", "flag"):
-            raise ConfigError("shared must be refuse or flag", value=shared)
+        if shared not in SHARED:
+            raise ConfigError(f"shared must be one of {', '.join(SHARED)}", value=shared)
         check_numbers(above=0, most=1000, sample_hz=sample_hz)
         check_numbers(above=0, most=60, poll_seconds=poll_seconds)
         check_numbers(above=0, most=3600, patience_s=patience_s)
@@ -245,8 +281,6 @@ class EnergyMeter(Meter):
         gpus, cpus = dict[str, Source](), dict[str, Source]()
         with ExitStack() as opened:  # releases what is open if the rest fails
             if devices:
-                from naslib_ecnas.energy.nvml import Nvml, gpu_source, resolve
-
                 nvml = opened.enter_context(closing(Nvml()))
                 known, parent = nvml.gpus(), nvml.parent_of_mig
                 found = [resolve(d, known, parent_of_mig=parent, environ=environ) for d in devices]
@@ -258,7 +292,7 @@ class EnergyMeter(Meter):
                         gpu,
                         poll_seconds=poll_seconds,
                         sample_period_s=1 / sample_hz,
-                        refuse_shared=shared == "refuse",
+                        shared=shared,
                         clock=clock,
                         sleep=sleep,
                     )

@@ -1,7 +1,7 @@
 """GPUs: NVIDIA's management library, which GPU a training runs on, and the best sensor of it.
 
-Only this file imports `pynvml`, and only when GPUs are measured. Every error of the library becomes
-a typed `MeterError`, and so do the bit patterns that stand for "not available".
+Only this file imports `pynvml`, and only when GPUs are measured. Every error of the library and of
+the binding becomes a typed `MeterError`, and so do the bit patterns that stand for "not available".
 """
 
 from __future__ import annotations
@@ -32,13 +32,14 @@ from naslib_ecnas.energy.sensors import (
     Unsupported,
     counted,
     integrated,
+    refused,
     update_period_s,
 )
 from naslib_ecnas.errors import MissingDependencyError
 
 # -- NVML ----------------------------------------------------------------------------------------
 
-_POWER_INSTANT = 186  # NVML_FI_DEV_POWER_INSTANT of nvml.h
+_CPU = "measure the CPU alone with devices=()"
 
 #: Error raised -> errors of NVML without NVML_ERROR_, and the remedy; all others are QueryFailed.
 _ERRORS: dict[type[MeterError], tuple[str, str | None]] = {
@@ -53,43 +54,31 @@ _ERRORS: dict[type[MeterError], tuple[str, str | None]] = {
     Denied: ("NO_PERMISSION", "ask the administrator of this node"),
     NvmlUnavailable: (
         "UNINITIALIZED DRIVER_NOT_LOADED LIBRARY_NOT_FOUND LIB_RM_VERSION_MISMATCH",
-        "install NVIDIA's driver, or measure the CPU alone with devices=()",
+        f"install NVIDIA's driver, or {_CPU}",
     ),
 }
 
 
-def _either(lib: Any, old: str, new: str) -> Callable[..., Any]:
-    """A renamed function: old drivers have the old one only, new bindings will drop it."""
-    function: Callable[..., Any] = getattr(lib, old, None) or getattr(lib, new)
-    return function
-
-
-def _instant_power(lib: Any, gpu: Any) -> int:
-    answer = lib.nvmlDeviceGetFieldValues(gpu, [_POWER_INSTANT])[0]
-    if answer.nvmlReturn != lib.NVML_SUCCESS:
-        raise lib.NVMLError(answer.nvmlReturn)
-    return int(answer.value.uiVal)
-
-
-def _temperature(lib: Any, gpu: Any) -> int:
-    query = _either(lib, "nvmlDeviceGetTemperature", "nvmlDeviceGetTemperatureV")
-    return int(query(gpu, lib.NVML_TEMPERATURE_GPU))
-
-
-#: Quantity -> its query, from the library and a GPU's handle, and NVML's units in one of ours.
-_QUERIES: dict[str, tuple[Callable[[Any, Any], int], float]] = {
-    "total_energy_j": (lambda lib, gpu: lib.nvmlDeviceGetTotalEnergyConsumption(gpu), 1e3),
-    "instant_power_w": (_instant_power, 1e3),
-    "average_power_w": (lambda lib, gpu: lib.nvmlDeviceGetPowerUsage(gpu), 1e3),
-    "power_limit_w": (lambda lib, gpu: lib.nvmlDeviceGetEnforcedPowerLimit(gpu), 1e3),
-    "default_power_limit_w": (
-        lambda lib, gpu: lib.nvmlDeviceGetPowerManagementDefaultLimit(gpu),
-        1e3,
+#: Quantity -> names of its query in old and new bindings, a constant that the query takes after the
+#: GPU, and NVML's units in one of ours.
+_QUERIES: dict[str, tuple[str, str, float]] = {
+    "total_energy_j": ("nvmlDeviceGetTotalEnergyConsumption", "", 1e3),
+    "average_power_w": ("nvmlDeviceGetPowerUsage", "", 1e3),
+    "power_limit_w": ("nvmlDeviceGetEnforcedPowerLimit", "", 1e3),
+    "default_power_limit_w": ("nvmlDeviceGetPowerManagementDefaultLimit", "", 1e3),
+    "temperature_c": (
+        "nvmlDeviceGetTemperature nvmlDeviceGetTemperatureV",
+        "NVML_TEMPERATURE_GPU",
+        1,
     ),
-    "temperature_c": (_temperature, 1),
-    "sm_clock_mhz": (lambda lib, gpu: lib.nvmlDeviceGetClockInfo(gpu, lib.NVML_CLOCK_SM), 1),
-    "memory_clock_mhz": (lambda lib, gpu: lib.nvmlDeviceGetClockInfo(gpu, lib.NVML_CLOCK_MEM), 1),
+    "sm_clock_mhz": ("nvmlDeviceGetClockInfo", "NVML_CLOCK_SM", 1),
+    "memory_clock_mhz": ("nvmlDeviceGetClockInfo", "NVML_CLOCK_MEM", 1),
 }
+
+#: Instantaneous power -> whose it is. Of GH200 and GB200 some drivers know the module's alone, with
+#: CPU and memory in it (nvml.h, NVML_FI_DEV_POWER_INSTANT: field, scopes).
+_SCOPES = {"instant_power_w": 0, "module_power_w": 1}
+_POWER_INSTANT = 186
 
 #: NVML_VALUE_NOT_AVAILABLE, -1 in the width of the answer; only the energy has 64 bits.
 _NO_VALUE = {"total_energy_j": 2**64 - 1}
@@ -127,45 +116,63 @@ class Nvml:
             raise MissingDependencyError(
                 "nvidia-ml-py", feature="measuring the energy of a GPU", extra="measure"
             ) from error
-        self._call("NVML itself", self._lib.nvmlInitWithFlags, 0)
+        try:
+            self._call("NVML itself", "nvmlInitWithFlags", 0)
+        except NvmlUnavailable as error:
+            if other := unmeasured():
+                raise NvmlUnavailable(other, remedy=_CPU) from error
+            raise
 
     def close(self) -> None:
         """Release NVML, which counts how often it was initialised."""
-        with suppress(self._lib.NVMLError):  # the driver is gone, and NVML with it
-            self._lib.nvmlShutdown()
+        with suppress(MeterError):  # the driver is gone, and NVML with it
+            self._call("NVML itself", "nvmlShutdown")
 
     def gpus(self) -> tuple[Gpu, ...]:
         """All GPUs that this process can see, in the order of the PCI bus; no lost ones."""
-        lib, call, found = self._lib, self._call, []
-        for index in range(int(call("the number of GPUs", lib.nvmlDeviceGetCount))):
+        call, found = self._call, []
+        for index in range(call("the number of GPUs", "nvmlDeviceGetCount")):
             with suppress(GpuLost):
-                handle = call("the GPU", lib.nvmlDeviceGetHandleByIndex, index)
-                uuid = call("the UUID", lib.nvmlDeviceGetUUID, handle)
-                name = call("the name", lib.nvmlDeviceGetName, handle)
+                handle = call("the GPU", "nvmlDeviceGetHandleByIndex", index)
+                uuid = call("the UUID", "nvmlDeviceGetUUID", handle)
+                name = call("the name", "nvmlDeviceGetName", handle)
                 mig = False
                 with suppress(Unsupported):  # most GPUs cannot be divided
-                    mig = bool(call("the MIG mode", lib.nvmlDeviceGetMigMode, handle)[0])
+                    mig = bool(call("the MIG mode", "nvmlDeviceGetMigMode", handle)[0])
                 found.append(Gpu(uuid, name, mig, handle))
         return tuple(found)
 
     def parent_of_mig(self, uuid: str) -> str:
         """UUID of the GPU with a MIG instance, given by its own UUID; else an UnknownDevice."""
-        lib = self._lib
+        call = partial(self._call, "the MIG instance")
         try:
-            handle = lib.nvmlDeviceGetHandleByUUID(uuid)
-            parent = lib.nvmlDeviceGetDeviceHandleFromMigDeviceHandle(handle)
-            return str(lib.nvmlDeviceGetUUID(parent))
-        except lib.NVMLError as error:
+            handle = call("nvmlDeviceGetHandleByUUID", uuid)
+            parent = call("nvmlDeviceGetDeviceHandleFromMigDeviceHandle", handle)
+            return str(call("nvmlDeviceGetUUID", parent))
+        except MeterError as error:
             text, remedy = f"no such MIG instance ({error})", "list them: nvidia-smi -L"
             raise UnknownDevice(text, value=uuid, remedy=remedy) from error
 
     def number(self, gpu: Gpu, quantity: str) -> float:
-        """A quantity of a GPU, one of `_QUERIES`; a MeterError if NVML has no value for it."""
-        query, units = _QUERIES[quantity]
-        value = self._call(f"{quantity} of {gpu.uuid}", query, self._lib, gpu.handle)
-        if value < 0 or value == _NO_VALUE.get(quantity, 2**32 - 1):
+        """A quantity of `_QUERIES` or `_SCOPES`; a MeterError if NVML has no value for it."""
+        what, units = f"{quantity} of {gpu.uuid}", 1e3
+
+        def power() -> int:
+            field = (_POWER_INSTANT, _SCOPES[quantity])
+            answer = self._lib.nvmlDeviceGetFieldValues(gpu.handle, [field])[0]
+            if answer.nvmlReturn != self._lib.NVML_SUCCESS:
+                raise self._lib.NVMLError(answer.nvmlReturn)
+            return int(answer.value.uiVal)
+
+        if quantity in _SCOPES:
+            value = self._call(what, power)
+        else:
+            names, constant, units = _QUERIES[quantity]
+            more = [getattr(self._lib, constant)] if constant else []
+            value = self._call(what, names, gpu.handle, *more)
+        if not isinstance(value, int) or value < 0 or value == _NO_VALUE.get(quantity, 2**32 - 1):
             raise NotANumber(f"{quantity} of {gpu.uuid} has no value", value=value)
-        return float(value / units)
+        return value / units
 
     def state(self, gpu: Gpu) -> GpuState:
         """Power, temperature, clocks, limit, throttling and other processes.
@@ -174,10 +181,10 @@ class Nvml:
         """
 
         def power() -> float:
-            try:
-                return self.number(gpu, "instant_power_w")
-            except MeterError:
-                return self.number(gpu, "average_power_w")
+            for name in ("instant_power_w", "average_power_w"):
+                with suppress(MeterError):
+                    return self.number(gpu, name)
+            return self.number(gpu, "module_power_w")
 
         names = ("temperature_c", "sm_clock_mhz", "memory_clock_mhz", "power_limit_w")
         queries: dict[str, Callable[[], Any]] = {n: partial(self.number, gpu, n) for n in names}
@@ -188,16 +195,16 @@ class Nvml:
 
     def setup(self, gpu: Gpu) -> GpuSetup:
         """Driver, persistence mode, error correction and power limits; as `state`, never raises."""
-        lib, call = self._lib, self._call
+        call = self._call
 
-        def flag(what: str, query: Callable[..., Any]) -> bool:
+        def flag(what: str, query: str) -> bool:
             answer = call(what, query, gpu.handle)
             return bool(answer[0] if isinstance(answer, (list, tuple)) else answer)
 
         queries: dict[str, Callable[[], Any]] = {
-            "driver": lambda: str(call("the driver", lib.nvmlSystemGetDriverVersion)),
-            "persistence": lambda: flag("persistence", lib.nvmlDeviceGetPersistenceMode),
-            "ecc": lambda: flag("error correction", lib.nvmlDeviceGetEccMode),
+            "driver": lambda: str(call("the driver", "nvmlSystemGetDriverVersion")),
+            "persistence": lambda: flag("persistence", "nvmlDeviceGetPersistenceMode"),
+            "ecc": lambda: flag("error correction", "nvmlDeviceGetEccMode"),
             "default_power_limit_w": partial(self.number, gpu, "default_power_limit_w"),
             "enforced_power_limit_w": partial(self.number, gpu, "power_limit_w"),
         }
@@ -205,41 +212,51 @@ class Nvml:
 
     def _throttling(self, gpu: Gpu) -> tuple[str, ...]:
         old, new = (f"nvmlDeviceGetCurrentClocks{word}Reasons" for word in ("Throttle", "Event"))
-        return _throttle_names(self._call("throttling", _either(self._lib, old, new), gpu.handle))
+        return _throttle_names(self._call("throttling", f"{old} {new}", gpu.handle))
 
     def _others(self, gpu: Gpu) -> tuple[GpuProcess, ...]:
         """Processes on the GPU that are neither this one nor its descendants.
 
         In a container the driver may give the host's process numbers, where this process has
-        another one: if it is not listed, one process that /proc does not list is taken for it.
+        another one. So a single process that /proc does not list is taken for this one, if torch
+        uses CUDA in it and no listed process is ours.
         """
-        listed = {}
-        for kind in ("Compute", "Graphics"):
-            query = getattr(self._lib, f"nvmlDeviceGet{kind}RunningProcesses")
+        listed: dict[int, GpuProcess] = {}
+        for kind in ("Graphics", "Compute"):  # a process that does both computes
+            query, draws = f"nvmlDeviceGet{kind}RunningProcesses", kind == "Graphics"
             for process in self._call("the processes", query, gpu.handle):
-                memory = process.usedGpuMemory
-                listed[int(process.pid)] = math.nan if memory is None else float(memory)
-        found = [
-            GpuProcess(pid, memory, Path(f"/proc/{pid}").exists())
-            for pid, memory in sorted(listed.items())
-            if not _ours(pid)
-        ]
+                pid, memory = int(process.pid), process.usedGpuMemory
+                seen, used = Path(f"/proc/{pid}").exists(), math.nan if memory is None else memory
+                listed[pid] = GpuProcess(pid, float(used), seen, draws)
+        found = [process for pid, process in sorted(listed.items()) if not _ours(pid)]
         unseen = [process for process in found if not process.visible]
-        if unseen and len(found) == len(listed):
+        if len(unseen) == 1 and len(found) == len(listed) and torch_in_use() is not None:
             found.remove(unseen[0])
         return tuple(found)
 
-    def _call(self, what: str, query: Callable[..., Any], *arguments: Any) -> Any:
-        """The answer of NVML, whose errors become typed ones."""
+    def _call(self, what: str, query: str | Callable[..., Any], *arguments: Any) -> Any:
+        """The answer of NVML, all of whose errors become typed ones.
+
+        A query is a function, or its names in the binding: of several the first that is there.
+        """
         try:
+            if isinstance(query, str):
+                known = [name for name in query.split() if hasattr(self._lib, name)]
+                if not known:
+                    raise Unsupported(f"{what}: the binding has no {query}")
+                query = getattr(self._lib, known[0])
             return query(*arguments)
+        except MeterError:
+            raise
         except self._lib.NVMLError as error:
-            names = {v: k for k, v in vars(self._lib).items() if k.startswith("NVML_ERROR_")}
-            code = names.get(error.value, str(error.value))
-            for kind, (codes, remedy) in _ERRORS.items():
-                if code.removeprefix("NVML_ERROR_") in codes.split():
+            codes = {v: k for k, v in vars(self._lib).items() if k.startswith("NVML_ERROR_")}
+            code = codes.get(error.value, str(error.value))
+            for kind, (names, remedy) in _ERRORS.items():
+                if code.removeprefix("NVML_ERROR_") in names.split():
                     raise kind(f"{what}: {error} ({code})", remedy=remedy) from error
             raise QueryFailed(f"{what}: {error} ({code})") from error
+        except Exception as error:  # whatever a binding raises
+            raise QueryFailed(f"{what}: {type(error).__name__}: {error}") from error
 
 
 def _readable(queries: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
@@ -365,6 +382,8 @@ def _is_name(device: object) -> bool:
 def _index(device: int | str) -> int:
     """Torch's index of `1`, `"1"`, `"cuda:1"` or `"cuda"`, which is the first."""
     text = "0" if device == "cuda" else str(device).removeprefix("cuda:")
+    if text.startswith("mps"):
+        raise Unsupported("the energy of Apple's GPU is not measured", value=device, remedy=_CPU)
     if not text.isdecimal():
         raise UnknownDevice("a device must be an index, 'cuda:0' or a UUID", value=device)
     return int(text)
@@ -383,6 +402,24 @@ def torch_uuid(device: int | str) -> str | None:
     return None if uuid is None else str(uuid) if _is_name(uuid) else f"GPU-{uuid}"
 
 
+def torch_in_use() -> Any:
+    """torch, if it uses CUDA in this process; else None."""
+    torch: Any = sys.modules.get("torch")
+    return torch if torch is not None and torch.cuda.is_initialized() else None
+
+
+def unmeasured() -> str:
+    """What to know where torch has a GPU that is not NVIDIA's; empty elsewhere."""
+    torch: Any = sys.modules.get("torch")
+    measured = "this meter reads NVIDIA's GPUs and the counters of CPUs (RAPL)"
+    if getattr(getattr(torch, "version", None), "hip", None):
+        return f"torch is built for ROCm, and the energy of AMD's GPUs is not measured: {measured}"
+    mps = getattr(getattr(torch, "backends", None), "mps", None)
+    if mps is not None and mps.is_available():
+        return f"torch has Apple's GPU (mps), whose energy is not measured: {measured}"
+    return ""
+
+
 # -- the energy of one GPU -----------------------------------------------------------------------
 
 _POWER_POLL_S = 0.3  # a steady power shows no refreshes, however long it is watched
@@ -394,41 +431,44 @@ def gpu_source(
     *,
     poll_seconds: float,
     sample_period_s: float,
-    refuse_shared: bool,
+    shared: str,
     clock: Callable[[], float],
     sleep: Callable[[float], object],
 ) -> Source:
     """The best energy sensor of a GPU; see `EnergyMeter` for the arguments.
 
     The energy counter comes first, then instantaneous power, then average power, each found by
-    querying it: what a model should have and what its driver supports differ. A power sensor beside
-    a counter is integrated too, as a check.
+    querying it: what a model should have and what its driver supports differ. The power of a whole
+    module (GH200, GB200) comes last. A power sensor of the GPU beside a counter is integrated too,
+    as a check.
 
     Raises:
         MeterError: the GPU is gone, is shared, or has none of these sensors.
     """
     state = partial(nvml.state, gpu)
     measure_all = "or measure all of it with shared='flag'"
-    if refuse_shared and gpu.mig:
+    if gpu.mig and shared != "flag":
         text = "the GPU is divided into MIG instances, and its sensors count all of them"
         raise SharedGpu(text, value=gpu.uuid, remedy=f"train on an undivided GPU, {measure_all}")
-    others = state().others if refuse_shared else None
-    if others:
+    others = state().others or ()
+    if unwelcome := refused(others, shared):
         text = "other processes use this GPU, and its sensors count them too"
-        pids = [process.pid for process in others]
-        raise SharedGpu(text, value=pids, remedy=f"wait for a free GPU, {measure_all}")
+        raise SharedGpu(text, value=unwelcome, remedy=f"wait for a free GPU, {measure_all}")
+    notes = [f"shared with processes {[p.pid for p in others]}"] if others else []
     sensors: list[Sensor] = []
-    notes: list[str] = []
     integrate = partial(integrated, max_gap_s=max(1.0, 5 * sample_period_s))
     power_s = min(poll_seconds, _POWER_POLL_S)
     for method, quantity, add, seconds in (
         ("counter", "total_energy_j", counted, poll_seconds),
         ("instant-power", "instant_power_w", integrate, power_s),
         ("average-power", "average_power_w", integrate, power_s),
+        ("module-power", "module_power_w", integrate, power_s),
     ):
         read = partial(nvml.number, gpu, quantity)
-        if sensors:  # the period of a power sensor beside a counter is not needed
-            seconds = 0.0
+        if sensors:
+            if method == "module-power":  # no check of a counter of the GPU
+                break
+            seconds = 0.0  # the period of a power sensor beside a counter is not needed
         try:
             period = update_period_s(read, seconds=seconds, clock=clock, sleep=sleep)
         except GpuLost:
@@ -440,12 +480,14 @@ def gpu_source(
             notes.append(f"counter: it did not move twice in {seconds:g} s")
             continue
         sensors.append(Sensor(method, read, add, period))
+        if method == "module-power":
+            notes.append("module-power: of the whole module, with its CPU and memory")
         if method != "counter":
             break
     if not sensors:
         raise Unsupported(
             f"{gpu.name} ({gpu.uuid}) has no sensor of energy or power",
             value="; ".join(notes),
-            remedy="measure on another GPU, or the CPU alone with devices=()",
+            remedy=f"measure on another GPU, or {_CPU}",
         )
-    return Source("energy_j", sensors, tuple(notes), state, gpu.mig, refuse_shared)
+    return Source("energy_j", sensors, tuple(notes), state, gpu.mig, shared)

@@ -14,7 +14,10 @@ from naslib_ecnas.errors import ConfigError, FormatError
 from naslib_ecnas.files import MaybeNaN, from_json, from_plain, to_json, to_plain
 
 #: How an energy was measured.
-METHODS = ("counter", "instant-power", "average-power", "rapl", "replay", "unmeasured", "none")
+METHODS = (
+    "counter", "instant-power", "average-power", "module-power", "rapl", "replay", "unmeasured",
+    "none",
+)  # fmt: skip
 
 #: A counter and integrated power lie within 5 % of each other; further apart; further apart, but no
 #: more than the timing of the two sensors explains; or cannot be compared.
@@ -38,6 +41,8 @@ class GpuProcess:
     """NaN where the driver does not say."""
     visible: bool
     """Whether /proc lists it; a container does not see the host's processes."""
+    draws: bool = False
+    """Whether it only draws, as a display server does: NVML lists it for graphics alone."""
 
 
 @dataclass(frozen=True)
@@ -107,8 +112,8 @@ class Reading:
     agreement: str = "unchecked"
     """One of `AGREEMENTS`."""
     flags: tuple[str, ...] = ()
-    """Warnings about a valid reading: `shared`, `counter-against-power`, `above-power-limit`,
-    `failed-samples`."""
+    """Warnings about a valid reading: `shared`, `graphics` (processes that only draw used the GPU,
+    too), `counter-against-power`, `above-power-limit`, `failed-samples`."""
     start: GpuState | None = field(default=None, repr=False)
     stop: GpuState | None = field(default=None, repr=False)
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 import math
 import statistics
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any, ClassVar
 
-from naslib_ecnas.energy.readings import MAX_DISAGREEMENT, GpuState, Reading, invalid
+from naslib_ecnas.energy.readings import MAX_DISAGREEMENT, GpuProcess, GpuState, Reading, invalid
 from naslib_ecnas.errors import EcnasError
 
 #: Refresh period taken for a sensor whose own could not be measured, in s; counters and power
@@ -24,7 +24,7 @@ _ASSUMED_PERIOD_S = 0.1
 
 #: Power sensor -> seconds over which it averages: `nvmlDeviceGetPowerUsage` does so on Ampere and
 #: newer (NVML's reference).
-_LAG_S = {"instant-power": 0.0, "average-power": 1.0}
+_LAG_S = {"instant-power": 0.0, "average-power": 1.0, "module-power": 0.0}
 
 _RESOLUTION_J = 1e-3  # NVML's counter counts in mJ
 _POLL_S = 1e-3  # pause between two queries while a refresh period is measured
@@ -283,6 +283,20 @@ class Sensor:
         )
 
 
+#: What to do with a GPU that is divided or used by other processes.
+SHARED = ("refuse", "flag", "graphics")
+
+
+def refused(others: Iterable[GpuProcess], shared: str) -> list[int]:
+    """Numbers of the processes beside which a GPU is not measured.
+
+    `refuse`: all of them; `graphics`: those that do not only draw, such as another training;
+    `flag`: none.
+    """
+    pids = {p.pid for p in others if shared == "refuse" or not p.draws}
+    return [] if shared == "flag" else sorted(pids)
+
+
 @dataclass(frozen=True)
 class Source:
     """The sensors of one device: the first measures it, a second one checks the first."""
@@ -296,8 +310,8 @@ class Source:
     """Queries clocks, temperature and the like."""
     divided: bool = False
     """Whether it is a GPU that is divided into MIG instances."""
-    refuse_shared: bool = False
-    """Whether other processes on the GPU make a reading invalid."""
+    shared: str = "flag"
+    """Which other processes on the GPU make a reading invalid; see `refused`."""
 
     def unread(
         self, reason: str, detail: str, states: tuple[GpuState | None, GpuState | None]
@@ -324,17 +338,21 @@ class Source:
             for sensor, first, last in zip(self.sensors, start, stop, strict=True)
         )
         reading = replace(reading, start=states[0], stop=states[1])
-        pids = sorted({p.pid for state in reading.states for p in state.others or ()})
-        if pids and self.refuse_shared:
+        others = [other for state in reading.states for other in state.others or ()]
+        if pids := refused(others, self.shared):
             return self.unread("shared", f"other processes used the GPU: {pids}", states)
         flags = reading.flags
         for check in checks:
             verdict = agreement(reading, check)
             flags += ("counter-against-power",) * (verdict == "apart")
             reading = replace(reading, integral_j=check.energy_j, agreement=verdict)
-        if pids or self.divided:
+        if self.divided or refused(others, "graphics"):
             flags += ("shared",)
-        limit_j = max(reading.power_limits_w, default=math.inf) * (stop[0].time - start[0].time)
+        if any(other.draws for other in others):
+            flags += ("graphics",)
+        # The limit of a module is not known.
+        limits_w = () if reading.method == "module-power" else reading.power_limits_w
+        limit_j = max(limits_w, default=math.inf) * (stop[0].time - start[0].time)
         if reading.energy_j - reading.uncertainty_j > _ABOVE_LIMIT * limit_j:
             flags += ("above-power-limit",)
         return replace(reading, flags=flags)

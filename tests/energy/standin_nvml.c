@@ -14,17 +14,18 @@
 
 enum { OK, UNINITIALIZED, BAD_ARGUMENT, NOT_SUPPORTED, NO_PERMISSION, NOT_FOUND = 6,
        TOO_SMALL = 7, LOST = 15, UNKNOWN = 999 };
-enum { MAX_GPUS = 4, MAX_OTHERS = 4, POWER_INSTANT = 186 };
+enum { MAX_GPUS = 4, MAX_OTHERS = 4, POWER_INSTANT = 186, SCOPE_MODULE = 1 };
 
 typedef struct {
     double power, swing, hertz, origin, base;    /* base: J used before origin */
     double period, scale;                        /* refresh in s; counter's factor */
     double shown;                                /* mJ shown since `frozen` was set */
+    double module;                               /* W of the module's rest; 0: not supported */
     int counter, instant, average, states;       /* sensors: 1 works, 0 not supported */
     int frozen, lost, nan, mig, denied, flaky;
     volatile int hang;                           /* every query waits until it is 0 again */
-    int others;
-    unsigned pids[MAX_OTHERS];
+    int others, drawers;                         /* processes that compute, and that draw */
+    unsigned pids[MAX_OTHERS], drawing[MAX_OTHERS];
 } Gpu;
 
 typedef struct { unsigned pid; unsigned long long memory; unsigned gi, ci; } Process;
@@ -77,10 +78,14 @@ int standin_set(int i, const char *key, double x) {
     else if (!strcmp(key, "reset")) { g->base = x; g->origin = t; }
     else if (!strcmp(key, "frozen")) { g->shown = counter_mj(g, t); g->frozen = (int)x; }
     KEY(period) KEY(scale) KEY(counter) KEY(instant) KEY(average) KEY(states) KEY(lost) KEY(nan)
-    KEY(mig) KEY(denied) KEY(flaky) KEY(hang)
+    KEY(mig) KEY(denied) KEY(flaky) KEY(hang) KEY(module)
     else if (!strcmp(key, "other")) {
         if (x <= 0) g->others = 0;
         else if (g->others < MAX_OTHERS) g->pids[g->others++] = (unsigned)x;
+    }
+    else if (!strcmp(key, "drawer")) {
+        if (x <= 0) g->drawers = 0;
+        else if (g->drawers < MAX_OTHERS) g->drawing[g->drawers++] = (unsigned)x;
     }
     else return BAD_ARGUMENT;
     return OK;
@@ -193,8 +198,10 @@ int nvmlDeviceGetFieldValues(Gpu *g, int n, Field *f) {
     if (code) return code;
     for (int i = 0; i < n; i++) {
         f[i].type = 1;
-        f[i].code = f[i].field == POWER_INSTANT && g->instant ? OK : NOT_SUPPORTED;
-        f[i].value.u = g->nan ? ~0U : (unsigned)lround(1000 * watts(g, now()));
+        int module = f[i].scope == SCOPE_MODULE, known = module ? g->module > 0 : g->instant;
+        f[i].code = f[i].field == POWER_INSTANT && known ? OK : NOT_SUPPORTED;
+        double w = watts(g, now()) + (module ? g->module : 0);
+        f[i].value.u = g->nan ? ~0U : (unsigned)lround(1000 * w);
     }
     return OK;
 }
@@ -223,19 +230,20 @@ int nvmlDeviceGetCurrentClocksThrottleReasons(Gpu *g, unsigned long long *mask) 
     *mask = 0x4 | 0x20;
     return g->states ? OK : NOT_SUPPORTED;
 }
-int nvmlDeviceGetComputeRunningProcesses_v3(Gpu *g, unsigned *n, Process *out) {
+static int processes(Gpu *g, const unsigned *pids, int count, unsigned *n, Process *out) {
     int code = answer(g);
     if (code) return code;
     if (!g->states) return NOT_SUPPORTED;
     unsigned room = *n;
-    *n = (unsigned)g->others;
-    if (!g->others) return OK;
+    *n = (unsigned)count;
+    if (!count) return OK;
     if (!out || room < *n) return TOO_SMALL;
-    for (unsigned i = 0; i < *n; i++) out[i] = (Process){g->pids[i], 1ULL << 30, ~0U, ~0U};
+    for (unsigned i = 0; i < *n; i++) out[i] = (Process){pids[i], 1ULL << 30, ~0U, ~0U};
     return OK;
 }
+int nvmlDeviceGetComputeRunningProcesses_v3(Gpu *g, unsigned *n, Process *out) {
+    return processes(g, g->pids, g->others, n, out);
+}
 int nvmlDeviceGetGraphicsRunningProcesses_v3(Gpu *g, unsigned *n, Process *out) {
-    (void)out;
-    *n = 0;
-    return g->states ? OK : NOT_SUPPORTED;
+    return processes(g, g->drawing, g->drawers, n, out);
 }

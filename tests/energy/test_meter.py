@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
 
@@ -138,6 +139,45 @@ def test_sync_is_called_before_both_edges_and_its_time_is_in_the_window(standin:
     assert abs(w.window.gpu_total_j - 20) <= one(w.window).uncertainty_j
 
 
+def test_by_default_the_gpus_that_torch_uses_are_waited_for(
+    standin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of three the last, which has memory of torch, and only if CUDA is in use."""
+    cuda = SimpleNamespace(
+        is_available=lambda: False,
+        is_initialized=lambda: used,
+        device_count=lambda: 3,
+        memory_reserved=lambda index: index // 2,
+        synchronize=Mock(side_effect=lambda index: standin.sleep(0.2)),
+    )
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
+    for options, used, calls in (({}, True, 2), ({}, False, 2), ({"sync": None}, True, 2)):
+        window = measured(standin, **options)
+        assert [call.args for call in cuda.synchronize.call_args_list] == [(2,)] * calls
+        assert window.seconds == pytest.approx(0.6 if used and not options else 0.4)
+
+
+def test_windows_of_callbacks(standin: Any) -> None:
+    """`end` closes the last window of a name, and what began in it."""
+    with standin.meter() as meter:
+        meter.begin("fit")
+        for _ in range(2):
+            meter.begin("epoch")
+            standin.elapse(meter, 0.2)
+            assert meter.end("epoch").gpu_total_j == pytest.approx(20, abs=2)
+        meter.begin("epoch")
+        with meter.window("step"):
+            standin.elapse(meter, 0.2)
+            fit = meter.end("fit")
+        for name in ("fit", "epoch", "other"):
+            with pytest.raises(ConfigError, match=r"end needs an open window, of \[\]"):
+                meter.end(name)
+    paths = [f"fit/{name}" for name in ("epoch", "epoch", "epoch/step", "epoch")]
+    assert [w.path for w in meter.windows] == [*paths, "fit"]
+    assert all(w.valid for w in meter.windows)
+    assert fit.gpu_total_j == pytest.approx(60, abs=2)
+
+
 def test_baseline_is_power_at_rest(standin: Any) -> None:
     standin.set(power=60)
     with standin.meter() as meter:
@@ -183,8 +223,9 @@ def test_the_state_of_the_gpu_is_kept_at_the_edges(standin: Any) -> None:
 
 def test_a_shared_gpu_is_refused_or_flagged(standin: Any) -> None:
     standin.set(other=1)  # the system's first process exists, and is not ours
-    with pytest.raises(SharedGpu, match="other processes"):
-        standin.meter()
+    for shared in ("refuse", "graphics"):
+        with pytest.raises(SharedGpu, match="other processes"):
+            standin.meter(shared=shared)
     reading = one(measured(standin, shared="flag"))
     assert "shared" in reading.flags
     assert reading.stop is not None
@@ -194,7 +235,15 @@ def test_a_shared_gpu_is_refused_or_flagged(standin: Any) -> None:
         standin.set(other=1)  # it comes later
         standin.elapse(meter, 0.1)
     assert (one(w.window).reason, "[1]" in one(w.window).detail) == ("shared", True)
-    standin.set(other=0, mig=1)
+    standin.set(other=0, drawer=1)  # a display server
+    with pytest.raises(SharedGpu, match="other processes"):
+        standin.meter(shared="refuse")
+    for shared in ("flag", "graphics"):
+        reading = one(measured(standin, shared=shared))
+        assert (reading.valid, reading.flags) == (True, ("graphics",))
+        assert reading.stop is not None
+        assert reading.stop.others == (GpuProcess(1, 2.0**30, True, draws=True),)
+    standin.set(drawer=0, mig=1)
     with pytest.raises(SharedGpu, match="MIG") as caught:
         standin.meter()
     assert caught.value.value == standin.uuid()
@@ -202,8 +251,8 @@ def test_a_shared_gpu_is_refused_or_flagged(standin: Any) -> None:
     assert standin.running() == 0
 
 
-def test_a_process_of_ours_is_not_another(standin: Any) -> None:
-    """This process, its child, and one that a container cannot see: it may be this one."""
+def test_a_process_of_ours_is_not_another(standin: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process, its child, and one that a container cannot see: this one, if it uses CUDA."""
 
     def use(*pids: int) -> None:
         standin.set(other=0)
@@ -217,6 +266,14 @@ def test_a_process_of_ours_is_not_another(standin: Any) -> None:
     assert state is not None
     assert state.others == ()
     unseen = 4_194_305  # above the highest number that Linux gives
+    for pids in ((unseen,), (unseen, unseen + 1), (os.getpid(), unseen)):
+        use(*pids)
+        with pytest.raises(SharedGpu, match=str(pids[-1])):
+            standin.meter()
+    cuda = SimpleNamespace(
+        is_available=lambda: False, is_initialized=lambda: True, device_count=lambda: 0
+    )
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
     use(unseen)
     measured(standin)
     for pids in ((unseen, unseen + 1), (os.getpid(), unseen)):

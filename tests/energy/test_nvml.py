@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 import sys
+from contextlib import closing
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -22,7 +26,6 @@ from naslib_ecnas.energy import (
 from naslib_ecnas.energy.nvml import (
     Gpu,
     Nvml,
-    _either,
     _throttle_names,
     resolve,
     torch_uuid,
@@ -50,9 +53,12 @@ def test_the_bits_of_throttling_have_names() -> None:
     assert _throttle_names(0x602) == ("application-clocks", "other-0x600")
 
 
-def test_a_renamed_function_is_found_by_either_name() -> None:
-    for names in (("old",), ("new",), ("old", "new")):
-        assert _either(SimpleNamespace(**{name: name for name in names}), "old", "new") == names[0]
+def test_a_renamed_function_is_found_by_any_of_its_names(standin: Any) -> None:
+    with closing(Nvml()) as nvml:
+        for names in ("nvmlDeviceGetCount", "no1 nvmlDeviceGetCount", "nvmlDeviceGetCount no1"):
+            assert nvml._call("the number", names) == 1
+        with pytest.raises(Unsupported, match="the binding has no no1 no2"):
+            nvml._call("the number", "no1 no2")
 
 
 def test_every_error_of_the_library_is_typed(standin: Any) -> None:
@@ -75,6 +81,91 @@ def test_every_error_of_the_library_is_typed(standin: Any) -> None:
         assert type(caught.value) is kind
     nvml.close()
     assert standin.running() == 0
+
+
+def test_whatever_else_a_binding_raises_is_typed_or_noted(
+    standin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every call in turn is gone, or raises, or has no answer; then the next one is tried."""
+    import pynvml
+
+    broken = ValueError("a struct has changed"), OSError("no such symbol"), AttributeError("gone")
+    needed = {"nvmlInitWithFlags", "nvmlDeviceGetCount", "nvmlDeviceGetHandleByIndex"}
+    needed |= {"nvmlDeviceGetUUID", "nvmlDeviceGetName"}
+    source = inspect.getsource(sys.modules[Nvml.__module__])
+    calls = sorted(set(re.findall(r"nvml(?:Device|System|Init|Shutdown)\w*", source)))
+    calls = [name for name in calls if hasattr(pynvml, name) and "MIG" not in name.upper()]
+    assert needed < set(calls)
+    assert len(calls) > 15
+    for name in calls:
+        for raised in (*broken, None):
+            with monkeypatch.context() as patch:
+                patch.setattr(pynvml, name, Mock(side_effect=raised, return_value=None))
+                if name in needed and raised is not None:
+                    with pytest.raises(MeterError, match=str(raised)):
+                        standin.meter(poll_seconds=0.1)
+                    continue
+                if name in needed:
+                    continue
+                meter = standin.meter(poll_seconds=0.1)
+                with meter, meter.window("train") as w:
+                    standin.elapse(meter, 0.1)
+                assert w.window.valid
+    for method in ("counter", "instant-power"):  # in mid-course: an invalid reading, no exception
+        standin.set(counter=method == "counter")
+        name = "TotalEnergyConsumption" if method == "counter" else "FieldValues"
+        with standin.meter() as meter, meter.window("train") as w, monkeypatch.context() as patch:
+            assert meter.methods == {standin.uuid(): method}
+            patch.setattr(pynvml, f"nvmlDeviceGet{name}", Mock(side_effect=broken[0]))
+            standin.elapse(meter, 0.1)
+        with standin.meter() as meter, monkeypatch.context() as patch:
+            patch.setattr(pynvml, f"nvmlDeviceGet{name}", Mock(side_effect=broken[0]))
+            with meter.window("train") as w:
+                standin.elapse(meter, 0.1)
+        assert w.window.reasons == ("query-failed",)
+
+
+def test_the_power_of_a_module_is_taken_last_and_said(standin: Any) -> None:
+    """GH200 and GB200: some drivers do not know the GPU's power, but the module's."""
+    standin.set(power=150, module=250)
+    for changes, method, watts in (
+        ({}, "counter", 150),
+        ({"counter": 0}, "instant-power", 150),
+        ({"instant": 0}, "average-power", 150),
+        ({"average": 0}, "module-power", 400),
+    ):
+        standin.set(**changes)
+        with standin.meter() as meter, meter.window("train") as w:
+            standin.elapse(meter, 0.5)
+        (reading,) = w.window.energy_j.values()
+        assert (meter.methods[standin.uuid()], reading.method) == (method, method)
+        assert abs(reading.energy_j - 0.5 * watts) <= reading.uncertainty_j
+        noted = any("whole module" in note for note in meter.notes[standin.uuid()])
+        assert noted == (method == "module-power")
+    assert reading.start is not None
+    assert (reading.start.power_w, reading.flags) == (400, ())  # no limit of a module is known
+    standin.set(counter=1)  # no check of a counter of the GPU
+    with standin.meter() as meter, meter.window("train") as w:
+        standin.elapse(meter, 0.5)
+    (reading,) = w.window.energy_j.values()
+    assert (reading.method, reading.agreement) == ("counter", "unchecked")
+
+
+@pytest.mark.parametrize(("hip", "mps", "word"), [("6.2", False, "ROCm"), (None, True, "Apple")])
+def test_gpus_of_others_are_named(
+    standin: Any, monkeypatch: pytest.MonkeyPatch, hip: str | None, mps: bool, word: str
+) -> None:
+    torch = SimpleNamespace(
+        version=SimpleNamespace(hip=hip),
+        backends=SimpleNamespace(mps=SimpleNamespace(is_available=lambda: mps)),
+        cuda=SimpleNamespace(is_available=lambda: hip is not None, is_initialized=lambda: False),
+    )
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    standin.set(driver=0)
+    with pytest.raises(NvmlUnavailable, match=rf"{word}.*not measured.*devices=\(\)"):
+        standin.meter()
+    with pytest.raises(Unsupported, match="Apple's GPU is not measured"):
+        chosen("mps:0", environ={})
 
 
 def test_how_a_gpu_is_set_up_is_read_or_named_as_unknown(standin: Any) -> None:
@@ -156,6 +247,7 @@ def test_torch_is_asked_where_it_is_loaded(monkeypatch: pytest.MonkeyPatch) -> N
     """A stand-in torch: the machine that runs this needs no GPU."""
     cuda = SimpleNamespace(
         is_available=lambda: True,
+        is_initialized=lambda: False,
         device_count=lambda: 2,
         current_device=lambda: 1,
         get_device_properties=lambda i: SimpleNamespace(uuid=f"{UUIDS[i][4:]}"),

@@ -322,7 +322,7 @@ def test_agreement_has_four_outcomes() -> None:
 EDGES = (9.99, 19.98)
 
 #: A GPU with a counter and instantaneous power, which must not be shared.
-GPU = Source("energy_j", (a_sensor("counter", 0.01), a_sensor("instant-power")), refuse_shared=True)
+GPU = Source("energy_j", (a_sensor("counter", 0.01), a_sensor("instant-power")), shared="refuse")
 
 
 def points(joules: float, watts: tuple[float, float]) -> tuple[tuple[Point, Point], ...]:
@@ -380,6 +380,12 @@ def test_others_at_either_edge_are_named_once_and_in_order() -> None:
         assert (found.method, found.update_period_s) == ("counter", 0.01)
         assert (found.start, found.stop) == pair
     assert GPU.reading(*both, EDGES, (state(), GpuState())).valid
-    flagging = replace(GPU, refuse_shared=False)
+    flagging = replace(GPU, shared="flag")
     assert flagging.reading(*both, EDGES, (state(9), None)).flags == ("shared",)
     assert replace(GPU, divided=True).reading(*both, EDGES).flags == ("shared",)
+    draws = GpuState(others=(GpuProcess(7, 1.0, True, draws=True),))
+    assert GPU.reading(*both, EDGES, (draws, None)).reason == "shared"
+    lenient = replace(GPU, shared="graphics")
+    assert lenient.reading(*both, EDGES, (state(9), draws)).detail.endswith(": [9]")
+    for source in (flagging, lenient):
+        assert source.reading(*both, EDGES, (draws, None)).flags == ("graphics",)
