@@ -229,6 +229,7 @@ def _rests(record: Measurement) -> Doubts:
         yield "rest", "no rest was measured before and after", False
         return
     total, ends = known[0], [Baseline.of(window) for window in known[1:]]
+    seconds = total.seconds if total.seconds > 0 else math.nan
     for device, reading in essential(total).items():
         first, last = (end.power_w.get(device, math.nan) for end in ends)
         if not math.isfinite(last - first):
@@ -236,7 +237,7 @@ def _rests(record: Measurement) -> Doubts:
             continue
         # After half a second the power at rest is known to some watts only.
         uncertainty_w = sum(end.uncertainty_w[device] for end in ends)
-        if abs(last - first) > _REST * reading.energy_j / total.seconds + uncertainty_w:
+        if abs(last - first) > _REST * reading.energy_j / seconds + uncertainty_w:
             yield "rest", f"{device} rests at {first:.1f} W before and {last:.1f} W after", False
 
 

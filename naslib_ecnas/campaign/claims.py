@@ -23,7 +23,7 @@ from typing import Any
 from naslib_ecnas.energy.meter import Meter, OpenWindow
 from naslib_ecnas.energy.readings import Window
 from naslib_ecnas.errors import EcnasError, FormatError
-from naslib_ecnas.files import from_json, from_plain, storage_error, to_json
+from naslib_ecnas.files import from_json, from_plain, read_bytes, storage_error, to_json
 
 #: How an attempt can end. `invalid`: a window could not be measured; `failed`: the training raised;
 #: `stopped`: the worker was interrupted, or an error occurred that no unit causes; `superseded` and
@@ -117,7 +117,7 @@ class Claim:
     def owner(self) -> Owner | None:
         """The owner; None if it cannot be read, as just after the claim's creation."""
         try:
-            return from_plain(Owner, from_json(self.path.read_bytes()))
+            return from_plain(Owner, from_json(read_bytes(self.path)))
         except (OSError, ValueError):
             return None
 
@@ -352,7 +352,7 @@ def _energy_j(windows: list[Window]) -> float:
 def _events(path: Path) -> list[dict[str, Any]]:
     """The complete lines of a log; a process that was killed may leave half a line."""
     try:
-        lines = path.read_bytes().splitlines()
+        lines = read_bytes(path).splitlines()
     except FileNotFoundError:
         return []
     except OSError as error:

@@ -17,6 +17,7 @@ import numpy as np
 from naslib_ecnas.campaign.measurement import RECORDS, Measurement, read_record, recorded
 from naslib_ecnas.campaign.plan import Plan, check_choice
 from naslib_ecnas.errors import ConfigError, EcnasError, ProvenanceError, check_numbers
+from naslib_ecnas.files import read_bytes
 from naslib_ecnas.space import Space
 from naslib_ecnas.training.record import SPLITS
 
@@ -288,7 +289,7 @@ def _digest(folder: Path, records: list[Measurement]) -> str:
     """SHA-256 over the records' files, in the order of their names."""
     digest = sha256()
     for name in sorted(record.unit.name for record in records):
-        raw = (folder / RECORDS / f"{name}.json").read_bytes()
+        raw = read_bytes(folder / RECORDS / f"{name}.json")
         digest.update(f"{name}\0{len(raw)}\0".encode() + raw)
     return digest.hexdigest()
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from os import PathLike
@@ -80,7 +81,8 @@ class Measurement:
     training: TrainingRecord
     windows: tuple[Window, ...]
     """The meter's windows in the order of ending: the training's, and perhaps `warm-up`,
-    `rest-before` and `rest-after`."""
+    `rest-before` and `rest-after`. The rest before is the one after the last unit where that has
+    just ended."""
 
     def window(self, name: str) -> Window | None:
         """The meter's window of this name; None if there is none."""
@@ -143,6 +145,8 @@ class Measurement:
             raise ChecksumError("the record's content is not what was written", **where)
         if not isinstance(content, dict) or not isinstance(content.get("windows"), list):
             raise FormatError("a record contains an object with windows", **where)
+        with suppress(AttributeError, KeyError, TypeError):  # records before there were any
+            content["training"]["recipe"].setdefault("cuda_graphs", False)
         windows = tuple(Window.from_dict(window) for window in content["windows"])
         fields = {name: value for name, value in content.items() if name not in _SUMS}
         record = from_plain(cls, {**fields, "windows": []}, path=str(path))

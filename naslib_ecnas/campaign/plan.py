@@ -28,12 +28,13 @@ from naslib_ecnas.files import (
     from_plain,
     is_file,
     is_folder,
+    read_bytes,
     storage_error,
     to_json,
     to_plain,
 )
 from naslib_ecnas.space import Space
-from naslib_ecnas.training.recipe import IMAGES, RECIPES
+from naslib_ecnas.training.recipe import IMAGES, RECIPES, SPEED
 
 #: Name of the plan's file in the folder of a campaign.
 _PLAN = "plan.json"
@@ -61,7 +62,7 @@ def read_file(path: Path, what: str, decode: Callable[[bytes], T], **details: An
         FormatError: `decode` raises a ValueError.
     """
     try:
-        return decode(path.read_bytes())
+        return decode(read_bytes(path))
     except OSError as error:
         raise storage_error(error, path) from error
     except ValueError as error:
@@ -130,9 +131,14 @@ class Plan:
     """Seed of the order and of the units' seeds."""
     units: tuple[Unit, ...]
     """In the order in which workers take them."""
+    speed: tuple[str, ...] = ()
+    """Settings of the recipe that are on to train faster, of `recipe.SPEED`; every record lists
+    them as departures."""
 
     def __post_init__(self) -> None:
         check_choice(tuple(RECIPES), recipe=self.recipe)
+        for name in self.speed:
+            check_choice(SPEED, speed=name)
         if not self.units or len(self.by_name) < len(self.units):
             raise ConfigError("a plan needs one unit or more, each once", value=len(self.units))
         if not 2 <= self.vertices <= 7:
@@ -154,7 +160,12 @@ class Plan:
     @cached_property
     def checksum(self) -> str:
         """SHA-256 of the plan's content."""
-        return sha256(to_json(self).encode("utf-8")).hexdigest()
+        return sha256(to_json(self._content()).encode("utf-8")).hexdigest()
+
+    def _content(self) -> dict[str, Any]:
+        """Plain values; without `speed` where it is empty, as in plans before there was one."""
+        plain: dict[str, Any] = to_plain(self)
+        return plain if self.speed else {k: v for k, v in plain.items() if k != "speed"}
 
     def write(self, folder: str | PathLike[str]) -> None:
         """Write the plan into a new folder, or one that contains the same plan already.
@@ -171,7 +182,7 @@ class Plan:
             what = "another plan" if there else "something else"
             text = f"the campaign needs a new folder; {folder} contains {what}"
             raise ConfigError(text, remedy="choose another --out")
-        text = to_json({"format": _FORMAT, **to_plain(self)}, indent=1)
+        text = to_json({"format": _FORMAT, **self._content()}, indent=1)
         with atomic_write(folder / _PLAN) as file:
             file.write(text.encode("utf-8") + b"\n")
 
@@ -191,7 +202,7 @@ class Plan:
         data = read_file(path, "the plan", from_json)
         if not isinstance(data, dict) or data.pop("format", None) != _FORMAT:
             raise FormatError(f"a plan has the format {_FORMAT}", path=path)
-        return from_plain(cls, data, path=str(path))
+        return from_plain(cls, {"speed": [], **data}, path=str(path))
 
 
 def make_plan(
@@ -205,6 +216,7 @@ def make_plan(
     recipe: str = "ecnas",
     seed: int = 0,
     limit: int | None = None,
+    speed: Sequence[str] = (),
 ) -> Plan:
     """A plan of all cells at all budgets, in random order.
 
@@ -215,7 +227,7 @@ def make_plan(
         rows: rows of the cells, in the space of this number of `vertices`.
         name: name of the campaign.
         epochs, repeats: budgets, and trainings of each cell at each of them.
-        data, recipe, seed: as in `Plan`.
+        data, recipe, seed, speed: as in `Plan`.
         limit: keep only so many units, the first of the order.
 
     Raises:
@@ -239,7 +251,8 @@ def make_plan(
     ]
     order = np.random.default_rng(seed).permutation(len(units))[:limit]
     chosen = tuple(units[i] for i in order.tolist())
-    return Plan(name=name, vertices=vertices, recipe=recipe, data=data, seed=seed, units=chosen)
+    same: dict[str, Any] = {"name": name, "vertices": vertices, "recipe": recipe, "data": data}
+    return Plan(**same, seed=seed, units=chosen, speed=tuple(speed))
 
 
 def file_rows(path: Path) -> list[int]:

@@ -183,7 +183,7 @@ def _forecast(
     if not records:
         return used, kwh, seconds, "models"
     done_kwh, done_s = expected(plan, [record.unit for record in records])
-    took = sum(record.training.total_time_s + 2 * record.settings.baseline_s for record in records)
+    took = sum(record.training.total_time_s + record.settings.baseline_s for record in records)
     # Scaled by the records that have an energy; without any the energy to come is unknown.
     energy_scale = used / float(np.nansum(done_kwh[known])) if known.any() else math.nan
     time_scale = took / float(np.nansum(done_s))

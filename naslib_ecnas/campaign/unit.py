@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from naslib_ecnas.campaign.claims import AttemptLog, LoggedMeter, Owner, log_windows
-from naslib_ecnas.campaign.measurement import Measurement, MeterLabel
+from naslib_ecnas.campaign.measurement import Measurement, MeterLabel, essential
 from naslib_ecnas.campaign.plan import DataChoice, Plan, Settings, Unit, read_file
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.energy.meter import EnergyMeter, Meter, NullMeter
@@ -24,6 +24,7 @@ from naslib_ecnas.training.record import CIFAR10
 if TYPE_CHECKING:
     from naslib_ecnas.training import Cifar10
 
+_BEFORE = {"name": "rest-before", "path": "rest-before"}
 #: Name of the window of a warm-up; it is in no energy of a record.
 WARM_UP = "warm-up"
 #: Pause in s after which a GPU has cooled down so far that it must be warmed up again.
@@ -135,13 +136,15 @@ def measure_unit(
     data: Cifar10,
     log: AttemptLog,
     warm: bool = False,
+    rest: Window | None = None,
     progress: Progress | None = None,
     sleep: Callable[[float], object] = time.sleep,
 ) -> Measurement:
     """Train a unit's cell and measure it.
 
     Rest is measured before and after the training, since what the machine uses without it is part
-    of every energy. A cold device is warmed up first, in a window of its own.
+    of every energy; neighbouring units share the rest between them. A cold device is warmed up
+    first, in a window of its own.
 
     Args:
         unit: what to train.
@@ -150,6 +153,7 @@ def measure_unit(
         data: images of the plan.
         log: receives the meter's windows as they end; its claim has the number of the attempt.
         warm: whether the device is still warm from a training, so that it needs no warm-up.
+        rest: the rest after a training that ended just now, which then is the rest before this one.
         progress: gets every step of the warm-up and of the training, within what is measured, so
             it must be quick; an exception that it raises ends the training.
         sleep: used for rests.
@@ -163,7 +167,8 @@ def measure_unit(
     from naslib_ecnas.training.run import warm_up
 
     owner = Owner.here()
-    recipe = replace(RECIPES[plan.recipe], images=settings.images)
+    faster = dict.fromkeys(plan.speed, True)
+    recipe = replace(RECIPES[plan.recipe], images=settings.images, **faster)
     if settings.batch_size is not None:
         recipe = replace(recipe, batch_size=settings.batch_size)
     budget = recipe.steps(unit.epochs, len(data.train))
@@ -177,15 +182,19 @@ def measure_unit(
     with meter:
         logged = LoggedMeter(meter, log)
 
-        def rest(name: str) -> None:
+        def rested(name: str) -> None:
             if label.kind != "none" and settings.baseline_s > 0:
                 with logged.window(name):
                     sleep(settings.baseline_s)
 
         if settings.warm_up_s and not warm:
+            rest = None
             with logged.window(WARM_UP):
                 warm_up(cell, seconds=settings.warm_up_s, **same)
-        rest("rest-before")
+        if rest is not None and not all(r.valid for r in essential(rest).values()):
+            rest = None
+        if rest is None:
+            rested("rest-before")
         training = train(
             cell,
             seed=unit.seed,
@@ -194,7 +203,8 @@ def measure_unit(
             evaluate_images=settings.evaluate_images,
             **same,
         )
-        rest("rest-after")
+        rested("rest-after")
+    shared = () if rest is None else (replace(rest, index=len(meter.windows), **_BEFORE),)
     return Measurement(
         unit=unit,
         attempt=log.claim.number,
@@ -203,5 +213,5 @@ def measure_unit(
         settings=settings,
         meter=label,
         training=training,
-        windows=meter.windows,
+        windows=(*shared, *meter.windows),
     )

@@ -20,7 +20,7 @@ from naslib_ecnas.campaign.measurement import (
 from naslib_ecnas.campaign.plan import Plan
 from naslib_ecnas.campaign.worker import ATTEMPTS
 from naslib_ecnas.errors import EcnasError, StorageError
-from naslib_ecnas.files import storage_error, to_plain
+from naslib_ecnas.files import read_bytes, storage_error, to_plain
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ def _requeued(folder: Path, unit: str) -> set[str]:
     found: set[str] = set()
     for path in (folder / ATTEMPTS / unit).glob("requeued-*.txt"):
         try:
-            found |= set(path.read_text(encoding="utf-8").split("\n"))
+            found |= set(read_bytes(path).decode("utf-8").split("\n"))
         except (OSError, UnicodeDecodeError):
             continue  # then the unit is measured once more
     return found

@@ -26,6 +26,7 @@ from naslib_ecnas.campaign.claims import (
 from naslib_ecnas.campaign.measurement import Measurement, record_path, recorded
 from naslib_ecnas.campaign.plan import Pace, Plan, Settings, Unit
 from naslib_ecnas.campaign.unit import PAUSE_S, images, measure_unit
+from naslib_ecnas.energy.readings import Window
 from naslib_ecnas.errors import EcnasError, StorageError, check_counts
 from naslib_ecnas.progress import Progress, silent
 
@@ -101,7 +102,8 @@ def work(
         UnknownTableError, FormatError: there is no campaign, or its images cannot be read.
         ConfigError: a setting is not possible.
         MeterError: the GPU cannot be measured.
-        EcnasError: several trainings in succession failed.
+        EcnasError: several trainings in succession failed, or one left a device that no longer
+            works in this process.
     """
     if limit is not None:
         check_counts(limit=limit)
@@ -109,7 +111,8 @@ def work(
 
     pace, folder = pace or Pace(), Path(folder)
     plan = Plan.read(folder)
-    check_device(settings.device)  # before a unit is claimed for a device that does not exist
+    # Before a unit is claimed for a device that does not exist.
+    check_device(settings.device, cuda_graphs="cuda_graphs" in plan.speed)
     data = images(plan.data)
     worker = _Worker(folder, plan, settings, pace, data, progress or silent, clock, sleep)
     done: list[Done] = []
@@ -123,6 +126,9 @@ def work(
         done.append(worker.attempt(*claimed))
         on_attempt(done[-1])
         last = done[-_FAILURES:]
+        if last[-1].how == "failed" and (why := _lost_device(settings.device)):
+            text = f"{settings.device} no longer works in this process ({why})"
+            raise EcnasError(text, remedy="run the same command again")
         if len(last) == _FAILURES and all(d.how == "failed" for d in last):
             text = f"{_FAILURES} trainings failed one after the other; the last: {last[-1].detail}"
             raise EcnasError(text, remedy="correct the cause and run the same command again")
@@ -144,6 +150,8 @@ class _Worker:
     stale: StaleClaims = field(init=False)
     trained: float = -math.inf
     """When the last training ended, by `clock`."""
+    rest: Window | None = None
+    """The rest after it."""
 
     def __post_init__(self) -> None:
         self.stale = StaleClaims(self.pace.stale_s, self.clock)
@@ -201,17 +209,20 @@ class _Worker:
             heartbeat.check()
             self.progress(task, done, total, unit=unit, note=note)
 
+        pause_s, rest = self.clock() - self.trained, self.rest
+        self.rest = None
         record = measure_unit(
             unit,
             self.plan,
             self.settings,
             data=self.data,
             log=log,
-            warm=self.clock() - self.trained <= PAUSE_S,
+            warm=pause_s <= PAUSE_S,
+            rest=rest if pause_s <= self.settings.baseline_s else None,
             progress=report,
             sleep=self.sleep,
         )
-        self.trained = self.clock()
+        self.trained, self.rest = self.clock(), record.window("rest-after")
         faults, overtaken = record.invalid, log.claim.overtaken or target.exists()
         how = "invalid" if faults else "superseded" if overtaken else "recorded"
         path = target if how == "recorded" else log.path.with_suffix(".json")
@@ -236,6 +247,12 @@ class _Worker:
             self.sleep(wait)
             wait = min(2 * wait, _LONGEST_WAIT_S)
             heartbeat.check()
+
+
+def _lost_device(device: str) -> str:
+    from naslib_ecnas.training.device import lost_device
+
+    return lost_device(device)
 
 
 def _named(error: BaseException) -> str:

@@ -79,7 +79,7 @@ def read_binary(path: str | PathLike[str]) -> Images:
         UnknownTableError: the file cannot be read.
         TruncatedError: it ends within an image, or is empty.
     """
-    with opened(path) as file:
+    with opened(path, most=1 << 28) as file:
         raw = file.read()
     if not raw or len(raw) % (PIXELS + 1):
         text = f"the file has {len(raw)} bytes, not a multiple of {PIXELS + 1}"

@@ -214,7 +214,7 @@ def _drawn(
 ) -> Iterator[tuple[Tensor, ...]]:
     """Images, labels and the arguments of `augment`, batch by batch, on the device.
 
-    The random numbers of an epoch are copied there at once.
+    The random numbers of an epoch are copied there at once, without waiting for the device.
     """
     device, n = split.labels.device, len(split)
     order = torch.empty(0, dtype=torch.int64)
@@ -224,7 +224,8 @@ def _drawn(
             squares = (rng.integers(0, top, n) for top in (2 * _PAD + 1, 2 * _PAD + 1, 2))
             draws = np.stack([rng.permutation(n), *squares])
             fresh = torch.from_numpy(draws.astype(np.int64))
-            plan = torch.cat([plan, fresh.to(device)], dim=1)
+            pinned = fresh.pin_memory() if device.type == "cuda" else fresh
+            plan = torch.cat([plan, pinned.to(device, non_blocking=True)], dim=1)
             order = torch.cat([order, fresh[0]])
         chosen, down, right, mirror = plan[:, :batch_size]
         images = _sent(split.images, order[:batch_size], device) if host else split.images[chosen]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import platform
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from operator import attrgetter
 from pathlib import Path
@@ -19,16 +19,18 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from naslib_ecnas._version import __version__
 from naslib_ecnas.errors import ConfigError
 
 
-def check_device(device: torch.device | str) -> None:
+def check_device(device: torch.device | str, *, cuda_graphs: bool = False) -> None:
     """Check that torch has a device. A GPU is not used: its context costs energy of the training.
 
     Raises:
-        ConfigError: torch does not know the device, or does not see it.
+        ConfigError: torch does not know the device, or does not see it; or CUDA graphs are asked
+            for and it is no GPU of NVIDIA's.
     """
     try:
         found = torch.device(device)
@@ -39,6 +41,21 @@ def check_device(device: torch.device | str) -> None:
     except (RuntimeError, TypeError, AssertionError) as error:  # TypeError: not a text
         why = str(error).splitlines()[0]
         raise ConfigError(f"no such device {str(device)!r} ({why})") from error
+    if cuda_graphs and (found.type != "cuda" or torch.version.cuda is None):
+        raise ConfigError("cuda_graphs needs a GPU with CUDA", value=str(device))
+
+
+def lost_device(device: torch.device | str) -> str:
+    """Why a device is of no more use to this process; empty if it still works.
+
+    After an error such as an illegal memory access every later call of CUDA fails in this process
+    ("sticky" in NVIDIA's words); after others, such as too little memory, the next one works.
+    """
+    try:
+        synchronise(torch.device(device))
+    except RuntimeError as error:
+        return str(error).splitlines()[0]
+    return ""
 
 
 def synchronise(device: torch.device) -> None:
@@ -177,3 +194,48 @@ def _matmul_precision() -> str | None:
             return str(torch.get_float32_matmul_precision())
         except RuntimeError:
             return None
+
+
+# -- CUDA graphs ----------------------------------------------------------------------------
+
+#: Passes before the recording, in which cuDNN and torch choose kernels and allocate what stays.
+_REHEARSED = 3
+
+
+class GraphedPass:
+    """Forward and backward pass of batches of one shape, recorded as a CUDA graph and replayed.
+
+    As "whole-network capture" of torch's notes on CUDA: a graph reads and writes the same memory
+    whenever it is replayed, so batches are copied into it, and loss and gradients appear in it.
+
+    Args:
+        run: takes images and labels, leaves gradients in the network and returns the loss.
+        network: the network, in training mode. Its running statistics stay as they are.
+        images, labels: a batch of the shapes and types to come; the values do not matter.
+    """
+
+    def __init__(
+        self, run: Callable[[Tensor, Tensor], Tensor], network: nn.Module, *batch: Tensor
+    ) -> None:
+        self._batch = batch
+        kept = [value.clone() for value in network.buffers()]
+        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(_REHEARSED):
+                run(*batch)
+        torch.cuda.current_stream().wait_stream(side)
+        # Without gradients, so that the graph's own memory holds them and is written, not added to.
+        network.zero_grad(set_to_none=True)
+        self._graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self._graph):
+            self._loss = run(*batch)
+        for value, before in zip(network.buffers(), kept, strict=True):
+            value.copy_(before)
+
+    def __call__(self, *batch: Tensor) -> Tensor:
+        """The loss of a batch of images and labels, which the next call overwrites."""
+        for place, values in zip(self._batch, batch, strict=True):
+            place.copy_(values)
+        self._graph.replay()
+        return self._loss

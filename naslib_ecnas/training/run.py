@@ -24,6 +24,7 @@ from naslib_ecnas.files import atomic_write
 from naslib_ecnas.progress import Progress, silent
 from naslib_ecnas.training.data import Cifar10, evaluation_batches, standardise, training_batches
 from naslib_ecnas.training.device import (
+    GraphedPass,
     arithmetic,
     arithmetic_departures,
     arithmetic_of_training,
@@ -113,6 +114,13 @@ class Trainer:
         data = data.to(device, host=host)
         rng = np.random.default_rng(order)
         self._batches = training_batches(data.train, batch_size=size, rng=rng, host=host)
+        self._pass: Callable[[Tensor, Tensor], Tensor] = self._eager
+        if recipe.cuda_graphs:
+            self.network.train()
+            images = torch.zeros(size, *data.train.images.shape[1:], device=device)
+            labels = torch.zeros(size, dtype=torch.int64, device=device)
+            with torch.cuda.device(device):
+                self._pass = GraphedPass(self._eager, self.network, images, labels)
         self._evaluated = _evaluated(data, size, evaluate_images)
 
     def segment(
@@ -126,12 +134,10 @@ class Trainer:
                 images, labels = next(self._batches)
                 for group in self._optimiser.param_groups:
                     group["lr"] = self._recipe.rate(step, self._budget)
-                loss = cross_entropy(self._logits(images), labels)
-                self._optimiser.zero_grad(set_to_none=True)
-                loss.backward()  # type: ignore[no-untyped-call]
+                loss = self._pass(images, labels)
                 self._optimiser.step()
                 # Kept on the device: reading a loss would make every step wait for it.
-                losses[step - first] = loss.detach()
+                losses[step - first] = loss
                 on_step(step + 1)
         values = losses.tolist()
         self.losses.extend(values)
@@ -143,6 +149,13 @@ class Trainer:
             mean_loss=math.fsum(values) / len(values) if finite else math.nan,
             last_loss=values[-1] if math.isfinite(values[-1]) else math.nan,
         )
+
+    def _eager(self, images: Tensor, labels: Tensor) -> Tensor:
+        """The loss of a batch, whose gradients the network then has."""
+        loss = cross_entropy(self._logits(images), labels)
+        self._optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss.detach()
 
     @torch.inference_mode()
     def evaluate(self, when: str, split: str, steps: int) -> Evaluation:
@@ -235,7 +248,7 @@ def train(
         raise ConfigError(f"steps must be a whole number from 1 to {budget}", value=made)
     check_counts("a training", least=0, seed=seed)
     _evaluated(data, recipe.batch_size, evaluate_images)
-    check_device(device)
+    check_device(device, cuda_graphs=recipe.cuda_graphs)
     windows = Windows(torch.device(device), meter)
     report = partial(progress or silent, f"training row {cell.row}", total=made, unit="steps")
     segments, evaluations = [], []
@@ -325,7 +338,7 @@ def warm_up(
     """
     check_numbers(least=0, seconds=seconds)
     budget = recipe.steps(epochs, len(data.train))
-    check_device(device)
+    check_device(device, cuda_graphs=recipe.cuda_graphs)
     report = partial(progress or silent, "warm-up", unit="steps")
     until = clock() + seconds
     steps, group = 0, 1

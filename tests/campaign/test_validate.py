@@ -302,7 +302,7 @@ def test_records_scale_what_is_to_come(sound: Path, modelled: None) -> None:
     joules = [window.gpu_total_j + window.cpu_total_j for window in totals]
     assert found.energy_kwh == pytest.approx(sum(joules) / 3.6e6)
     assert found.energy_to_come_kwh == pytest.approx(found.energy_kwh / kwh[1:].sum() * kwh[0])
-    took = sum(r.training.total_time_s + 20 for r in records)
+    took = sum(r.training.total_time_s + 10 for r in records)
     assert found.remaining_s == pytest.approx(took / seconds[1:].sum() * seconds[0])
     assert (found.recorded, found.remaining, found.estimated_from) == (3, 1, "records")
     assert found.units_per_hour > 0

@@ -173,6 +173,31 @@ def test_rests_are_slept_before_and_after_and_steps_are_reported(
     assert (names[0], names[-1]) == ("rest-before", "rest-after")
 
 
+def test_neighbours_share_the_rest_between_them(
+    tmp_path: Path, plan: MakePlan, traced: Settings, clock: Any
+) -> None:
+    """A pause longer than a rest is followed by a rest of its own."""
+    plan(repeats=2).write(tmp_path / "c")
+    pauses, resting = iter((1.0, 8.0, 0.0, 0.0)), replace(traced, baseline_s=7.0)
+    options = {"clock": clock, "sleep": clock.sleep}
+    work(tmp_path / "c", resting, on_attempt=lambda _: clock.sleep(next(pauses)), **options)
+    assert clock.slept == [7, 7, 1, 7, 8, 7, 7, 0, 7, 0]
+    ends = [
+        [r.window(f"rest-{name}") for name in ("before", "after")] for r in records(tmp_path / "c")
+    ]
+    for (_, after), (before, _), shared in zip(ends, ends[1:], (True, False, True), strict=False):
+        assert after is not None
+        assert before is not None
+        assert (before.started == after.started) is shared
+        assert before.name == "rest-before"
+    for record in records(tmp_path / "c"):
+        assert len({window.index for window in record.windows}) == len(record.windows)
+    # Every rest is in one log, so that no energy is counted twice.
+    logs = [log_windows(place_of(tmp_path / "c", i) / "0001.log") for i in range(4)]
+    assert [sum("rest" in w.name for w in log) for log in logs] == [2, 1, 2, 1]
+    assert validate(tmp_path / "c").good
+
+
 # -- attempts -------------------------------------------------------------------------------------
 
 
@@ -230,6 +255,28 @@ def test_a_training_that_fails_is_tried_again_and_several_stop_the_worker(
     assert len(work(folder, settings, pace=Pace(tries=4))) == 1
 
 
+def test_a_gpu_that_is_lost_to_the_process_ends_the_worker_at_once(
+    tmp_path: Path, plan: MakePlan, settings: Settings, monkeypatch: pytest.MonkeyPatch, torch: Any
+) -> None:
+    """One unit is tried once, not three, and the next process measures all."""
+
+    def broken(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered\nmore")
+
+    folder = tmp_path / "c"
+    plan(rows=(0,), repeats=2).write(folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(worker_module, "measure_unit", broken)
+        patch.setattr(torch.cuda, "device_count", lambda: 1)
+        patch.setattr(torch.cuda, "synchronize", broken)
+        lost = "cuda:0 no longer works in this process .CUDA error: an illegal memory access"
+        with pytest.raises(EcnasError, match=lost):
+            work(folder, replace(settings, device="cuda:0"))
+    made = [a.ended for i in range(2) for a in attempts(place_of(folder, i))]
+    assert made == ["failed"]
+    assert [end.how for end in work(folder, settings)] == ["recorded"] * 2
+
+
 def test_a_setting_that_is_not_possible_ends_the_worker_and_blames_no_unit(
     one: Path, settings: Settings
 ) -> None:
@@ -267,8 +314,12 @@ def test_an_interrupted_worker_frees_its_unit_at_once(one: Path, settings: Setti
         if task.startswith("training") and done == 1:
             signal.raise_signal(signal.SIGINT)
 
-    with pytest.raises(KeyboardInterrupt):
-        work(one, settings, progress=interrupt)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            work(one, settings, progress=interrupt)
+    finally:
+        signal.signal(signal.SIGINT, before)
     (first,) = attempts(place_of(one))
     assert (first.ended, first.detail.split(":")[0]) == ("stopped", "KeyboardInterrupt")
     assert [end.attempt for end in work(one, settings)] == [2]

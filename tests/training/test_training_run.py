@@ -6,8 +6,10 @@ import json
 import math
 import subprocess
 import sys
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,10 +25,11 @@ pytest.importorskip("torch", reason="torch is not installed")
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from naslib_ecnas.training import RECIPES, Cifar10, TrainingRecord, build, synthetic, train
 from naslib_ecnas.training.data import Split
-from naslib_ecnas.training.device import arithmetic, check_device
+from naslib_ecnas.training.device import GraphedPass, arithmetic, check_device
 from naslib_ecnas.training.run import Trainer, Windows, warm_up
 
 #: torch's settings in a training by a published recipe.
@@ -225,6 +228,66 @@ def test_departures_of_the_arithmetic_change_little(data: Cifar10) -> None:
     assert losses["channels_last"] == pytest.approx(losses["none"], rel=1e-3)
     assert losses["bf16"] == pytest.approx(losses["none"], rel=0.05)
     assert losses["bf16"] != losses["none"]
+
+
+class _Graph:
+    """Stands in for `torch.cuda.CUDAGraph`: repeats operations on the memory of the first time."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, Any, Any, Any]] = []
+        self.replayed = 0
+
+    @torch.no_grad()
+    def replay(self) -> None:
+        self.replayed += 1
+        for func, args, kwargs, made in self.calls:
+            again = func(*args, **kwargs)
+            for old, new in zip(tree_leaves(made), tree_leaves(again), strict=True):
+                if isinstance(old, torch.Tensor) and old.data_ptr() != new.data_ptr():
+                    old.copy_(new)
+
+
+class _Capture(TorchDispatchMode):
+    def __init__(self, graph: _Graph) -> None:
+        super().__init__()
+        self.graph = graph
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        self.graph.calls.append((func, args, kwargs or {}, made))
+        return made
+
+
+def test_steps_as_a_cuda_graph_train_as_single_kernels_do(
+    data: Cifar10, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a GPU: what is recorded and when, memory, gradients and running statistics."""
+    stream = SimpleNamespace(wait_stream=lambda other: None)
+    for name, value in {
+        **dict.fromkeys(("Stream", "current_stream"), lambda: stream),
+        **dict.fromkeys(("stream", "device"), lambda _: nullcontext()),
+        "CUDAGraph": _Graph,
+        "graph": _Capture,
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, value)
+    states = []
+    for graphs in (False, True):
+        recipe = replace(TINY, cuda_graphs=graphs)
+        trainer = Trainer(CELL, recipe, data, Windows(torch.device("cpu")), budget=10, seed=1)
+        trainer.segment("train-0", 0, 1, lambda done: None)
+        middle = trainer.evaluate("start", "test", 1).accuracy
+        trainer.segment("train-1", 1, 4, lambda done: None)
+        states.append((trainer.losses, middle, trainer.network.state_dict()))
+    (losses, middle, eager), (graphed_losses, graphed_middle, graphed) = states
+    assert isinstance(trainer._pass, GraphedPass)
+    assert trainer._pass._graph.replayed == 4
+    assert (graphed_losses, graphed_middle) == (losses, middle)
+    assert all(torch.equal(value, graphed[name]) for name, value in eager.items())
+
+
+def test_cuda_graphs_are_refused_on_a_cpu(data: Cifar10) -> None:
+    with pytest.raises(ConfigError, match="cuda_graphs needs a GPU with CUDA, got 'cpu'"):
+        _train(data, recipe=replace(TINY, cuda_graphs=True))
 
 
 def test_train_accuracy_is_on_the_first_file_and_without_augmentation() -> None:
