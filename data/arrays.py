@@ -16,10 +16,10 @@ have the same bytes with every version of that library, and because it takes all
 
 from __future__ import annotations
 
+import io
 import json
 import mmap
 import os
-import stat
 import weakref
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Collection, Mapping
@@ -43,7 +43,7 @@ from naslib_ecnas.errors import (
     TruncatedError,
     UnknownTableError,
 )
-from naslib_ecnas.files import atomic_write
+from naslib_ecnas.files import atomic_write, open_file
 
 #: Values under one checksum: few enough that a single query reads little.
 BLOCK = 1 << 11
@@ -140,9 +140,7 @@ class ArrayFile:
         self.metadata: dict[str, Any] = {}
         self.arrays: dict[str, StoredArray] = {}
         try:
-            if not stat.S_ISREG(os.stat(self.path).st_mode):  # opening a pipe would wait
-                raise OSError("it is not a regular file")
-            file = self.path.open("rb")
+            file = io.BufferedReader(open_file(self.path))
             self._close = weakref.finalize(self, file.close)
             try:
                 size = os.fstat(file.fileno()).st_size
@@ -152,7 +150,7 @@ class ArrayFile:
             except BaseException:
                 self._close()
                 raise
-        except (OSError, ValueError) as error:  # ValueError: the name contains a NUL
+        except (OSError, ValueError) as error:  # ValueError: emptied meanwhile
             if isinstance(error, FormatError):
                 raise
             message = f"the file cannot be read ({getattr(error, 'strerror', None) or error})"

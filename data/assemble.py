@@ -28,6 +28,7 @@ from naslib_ecnas import network
 from naslib_ecnas.cell import INPUT, OUTPUT, Cell
 from naslib_ecnas.data.table import Columns
 from naslib_ecnas.errors import EcnasError, FormatError, UnknownTableError
+from naslib_ecnas.files import open_file
 from naslib_ecnas.metrics import METRICS
 from naslib_ecnas.nasbench_hash import wrong_hashes
 from naslib_ecnas.progress import BYTES, listener
@@ -38,6 +39,9 @@ from naslib_ecnas.topologies import MAX_VERTICES, OPERATIONS
 Values = NDArray[np.float64]
 Rows = NDArray[np.int32]
 Fault = TypeVar("Fault", bound=FormatError)
+
+#: Most bytes of any file of values; NAS-Bench-101's whole one has two gigabytes.
+MOST_BYTES = 1 << 34
 
 
 @dataclass(frozen=True)
@@ -75,9 +79,9 @@ At = Callable[[int], Source]
 class _ReportingFile(io.FileIO):
     """A file that reports to the progress listener how far it is read, from start to end."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(os.fspath(path))
-        self._progress, self._task, self._done = listener(), f"reading {path.name}", 0
+    def __init__(self, path: str, opener: Callable[[str, int], int]) -> None:
+        super().__init__(path, opener=opener)
+        self._progress, self._task, self._done = listener(), f"reading {Path(path).name}", 0
         self._size = os.fstat(self.fileno()).st_size
 
     # Those of FileIO do not call `readinto`.
@@ -107,8 +111,10 @@ def reading(path: str | PathLike[str]) -> Iterator[None]:
 
 
 @contextmanager
-def opened(path: str | PathLike[str], *, report: bool = True) -> Iterator[io.BufferedReader]:
-    """A file that is open for reading bytes.
+def opened(
+    path: str | PathLike[str], *, report: bool = True, most: int = MOST_BYTES
+) -> Iterator[io.BufferedReader]:
+    """A regular file of at most `most` bytes, open for reading them.
 
     If reading reports to the progress listener, the file is read once, from start to end.
 
@@ -116,13 +122,9 @@ def opened(path: str | PathLike[str], *, report: bool = True) -> Iterator[io.Buf
         UnknownTableError: there is no such file, or it cannot be read, also in the middle.
     """
     with reading(path):
-        try:
-            file = _ReportingFile(Path(path)) if report else io.FileIO(os.fspath(path))
-        except ValueError as error:  # the name contains a NUL
-            raise OSError(str(error)) from error
-        buffered: Any = io.BufferedReader(file)
-        with buffered:
-            yield buffered
+        kind = _ReportingFile if report else io.FileIO
+        with io.BufferedReader(open_file(path, most=most, kind=kind)) as file:
+            yield file
 
 
 # -- cells from texts -----------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from urllib.parse import quote, urlsplit
 from msgspec import Meta, toml
 
 from naslib_ecnas.errors import CatalogError, ConfigError, FetchError, UnknownTableError
-from naslib_ecnas.files import from_plain
+from naslib_ecnas.files import from_plain, read_bytes
 from naslib_ecnas.provenance import Provenance
 
 _PATH = Path(__file__).with_name("catalog.toml")
@@ -119,7 +119,7 @@ def read_catalog(path: str | PathLike[str]) -> Catalog:
         CatalogError: the file is not TOML, or an entry has a missing, unknown or wrong field.
     """
     try:
-        found = from_plain(Catalog, _resolved(toml.decode(Path(path).read_bytes())))
+        found = from_plain(Catalog, _resolved(toml.decode(read_bytes(path))))
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         message = f"the catalog {path} cannot be read: {type(error).__name__}: {error}"
         raise CatalogError(message) from error

@@ -24,7 +24,7 @@ import msgspec
 from filelock import FileLock, Timeout
 
 from naslib_ecnas._version import __version__
-from naslib_ecnas.data.assemble import reading
+from naslib_ecnas.data.assemble import opened, reading
 from naslib_ecnas.data.catalog import FileEntry, source_of
 from naslib_ecnas.errors import (
     ChecksumError,
@@ -34,7 +34,7 @@ from naslib_ecnas.errors import (
     StorageError,
     TruncatedError,
 )
-from naslib_ecnas.files import atomic_write, cache_folder, storage_error
+from naslib_ecnas.files import atomic_write, cache_folder, read_bytes, storage_error
 from naslib_ecnas.progress import BYTES, Progress, silent
 
 _CHUNK = 1 << 18  # bytes read from a connection at a time
@@ -259,7 +259,7 @@ class Transfer:
         """Recorded version of the partial file: "" if the server named none, None if there is no
         record or one of another address."""
         try:
-            state = msgspec.json.decode(self._state.read_bytes(), type=dict[str, str])
+            state = msgspec.json.decode(read_bytes(self._state), type=dict[str, str])
         except (OSError, ValueError):
             return None
         return state.get("version") if state.get("address") == self.address else None
@@ -276,8 +276,8 @@ def sha256_of(path: Path, progress: Progress = silent) -> str:
     """
     digest, done = hashlib.sha256(), 0
     task = f"checking {path.name.removesuffix('.part')}"
-    with reading(path), path.open("rb") as file:
-        size = path.stat().st_size
+    with opened(path, report=False) as file:
+        size = os.fstat(file.fileno()).st_size
         while block := file.read(_HASHED):
             digest.update(block)
             done += len(block)
@@ -456,7 +456,7 @@ def _accept(path: Path, entry: FileEntry, progress: Progress) -> None:
         return
     record = downloads_folder() / f"{entry.name}.sha256"
     try:
-        recorded = record.read_text("utf-8").split()[0]
+        recorded = read_bytes(record).decode().split()[0]
     except (OSError, ValueError, IndexError):
         # In the form that sha256sum --check reads.
         with atomic_write(record) as file:

@@ -1,14 +1,17 @@
-"""Files: the cache folder, atomic writing, JSON and CSV of plain values and dataclasses."""
+"""Files: the cache folder, careful reading, atomic writing, JSON and CSV of plain values."""
 
 from __future__ import annotations
 
 import errno
+import io
 import json
 import math
 import os
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, fields
+from os import PathLike
 from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
@@ -27,6 +30,57 @@ def cache_folder() -> Path:
     from platformdirs import user_cache_path
 
     return user_cache_path("naslib-ecnas", appauthor=False)
+
+
+#: Most bytes of a document that is read whole: a record, a history, a log, weights.
+DOCUMENT = 1 << 26
+
+FileT = TypeVar("FileT", bound=io.FileIO)
+
+
+def open_file(
+    path: str | PathLike[str], *, most: int | None = None, kind: type[FileT] = io.FileIO
+) -> FileT:
+    """A regular file, open for reading bytes. Every file that others made is opened here.
+
+    Opening a pipe may wait for ever, and reading a device may never end: both are refused unread,
+    as is a file of more than `most` bytes.
+
+    Raises:
+        OSError: there is no such file, it cannot be read, it is not regular, or it is too large.
+    """
+
+    def check(found: os.stat_result) -> None:
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+        if most is not None and found.st_size > most:
+            reason = f"it has {found.st_size:,} bytes, more than {most:,}"
+            raise OSError(errno.EFBIG, reason, str(path))
+
+    def opener(name: str, flags: int) -> int:
+        return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
+
+    try:
+        check(os.stat(path))
+        file = kind(os.fspath(path), opener=opener)
+    except ValueError as error:  # the name contains a NUL
+        raise OSError(errno.EINVAL, str(error), str(path)) from error
+    try:
+        check(os.fstat(file.fileno()))  # it may have been replaced since
+    except OSError:
+        file.close()
+        raise
+    return file
+
+
+def read_bytes(path: str | PathLike[str], *, most: int = DOCUMENT) -> bytes:
+    """The content of a regular file of at most `most` bytes.
+
+    Raises:
+        OSError: as by `open_file`.
+    """
+    with open_file(path, most=most) as file:
+        return file.readall()
 
 
 _NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)

@@ -6,8 +6,8 @@ killed at any moment continues where it was, and ends in the same files as one t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import product
@@ -17,7 +17,15 @@ from typing import Any
 from naslib_ecnas.comparison.execute import execute, only_one
 from naslib_ecnas.comparison.runs import Run, Unit, opened
 from naslib_ecnas.errors import ConfigError, FormatError, check_counts
-from naslib_ecnas.files import atomic_write, exists, from_json, is_folder, storage_error, to_json
+from naslib_ecnas.files import (
+    atomic_write,
+    exists,
+    from_json,
+    is_folder,
+    read_bytes,
+    storage_error,
+    to_json,
+)
 from naslib_ecnas.metrics import OBJECTIVES
 from naslib_ecnas.progress import Progress, silent
 from naslib_ecnas.search import run
@@ -184,11 +192,7 @@ def make_missing(
     check_counts(jobs=jobs)
     prepare(out, rules)
     report, total = progress or silent, len(units)
-    with only_one(out):
-        for folder in {(out / unit.file).parent for unit in units}:
-            for unfinished in folder.glob(".*.json.*"):  # of runs killed while they were written
-                with suppress(OSError):  # its own process may have removed it meanwhile
-                    unfinished.unlink()
+    with only_one(out), _tidy({(out / unit.file).parent for unit in units}):
         missing = [unit for unit in units if not _is_there(unit, out, checksums)]
         done = total - len(missing)
         report("making runs", done, total, unit="runs")
@@ -196,6 +200,22 @@ def make_missing(
             done += 1
             report("making runs", done, total, unit="runs")
     return list(units)
+
+
+@contextmanager
+def _tidy(folders: Iterable[Path]) -> Iterator[None]:
+    """Remove unfinished files of processes that were killed, before and after."""
+
+    def remove() -> None:
+        for unfinished in (file for folder in folders for file in folder.glob(".*.json.*")):
+            with suppress(OSError):  # its own process may have removed it meanwhile
+                unfinished.unlink()
+
+    remove()
+    try:
+        yield
+    finally:
+        remove()
 
 
 def _is_there(unit: Unit, out: Path, checksums: Mapping[str, str]) -> bool:
@@ -214,7 +234,7 @@ def prepare(out: Path, rules: dict[str, Any]) -> None:
     """
     path = out / RULES
     try:
-        there = from_json(path.read_bytes())
+        there = from_json(read_bytes(path))
     except (FileNotFoundError, NotADirectoryError):
         if exists(out) and (not is_folder(out) or any(out.iterdir())):
             raise ConfigError("the folder holds something else", value=str(out)) from None

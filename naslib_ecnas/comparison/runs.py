@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naslib_ecnas.errors import FormatError, ProvenanceError
-from naslib_ecnas.files import atomic_write, from_json, from_plain, to_json
+from naslib_ecnas.files import atomic_write, from_json, from_plain, read_bytes, to_json
 from naslib_ecnas.search import SearchResult, result_of
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ class Run:
             FormatError: it is missing, damaged, or another file.
         """
         try:
-            content = dict(vars(from_plain(_RunFile, from_json(path.read_bytes()))))
+            content = dict(vars(from_plain(_RunFile, from_json(read_bytes(path)))))
         except (OSError, ValueError) as error:
             message = f"no run in the format {_RUN_FORMAT}: {error}"
             remedy = "delete it, and the run is made again"

@@ -17,7 +17,7 @@ from naslib_ecnas.errors import ConfigError, FormatError, UnknownTableError
 from naslib_ecnas.figures import drawing
 from naslib_ecnas.figures.devices import short_device_name
 from naslib_ecnas.figures.drawing import INK
-from naslib_ecnas.files import Sheet, is_file
+from naslib_ecnas.files import Sheet, is_file, read_bytes
 from naslib_ecnas.quality import kendall_tau
 
 if TYPE_CHECKING:
@@ -71,8 +71,8 @@ def read_learning_curve(path: str | PathLike[str]) -> LearningCurve:
         message = "the learning curve must be a file"
         raise UnknownTableError(message, value=str(path), remedy=_MAKE_CURVE)
     try:
-        points = json.decode(file.read_bytes(), type=Annotated[list[_Point], Meta(min_length=1)])
-    except (ValueError, RecursionError) as error:
+        points = json.decode(read_bytes(file), type=Annotated[list[_Point], Meta(min_length=1)])
+    except (OSError, ValueError, RecursionError) as error:
         message = f"a learning curve must be a list of objects with size and mae_wh: {error}"
         raise FormatError(message, path=file, remedy=_MAKE_CURVE) from error
     sizes, group = np.unique([point.size for point in points], return_inverse=True)

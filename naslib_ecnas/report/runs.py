@@ -16,7 +16,7 @@ from naslib_ecnas.comparison.experiment import RULES
 from naslib_ecnas.comparison.runs import Run as ComparedRun
 from naslib_ecnas.comparison.runs import opened
 from naslib_ecnas.errors import ConfigError, FormatError
-from naslib_ecnas.files import from_json, is_file, is_folder, to_plain
+from naslib_ecnas.files import from_json, is_file, is_folder, read_bytes, to_plain
 from naslib_ecnas.search.output import document
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ def _run(label: str, config: _Config, found: _Front, spent: _Spent, rows: NDArra
 
 def _decoded(path: Path, decode: Callable[[bytes], Any]) -> Any:
     try:
-        return decode(path.read_bytes())
+        return decode(read_bytes(path, most=1 << 28))
     except (OSError, ValueError, RecursionError) as error:
         raise _damaged(path, getattr(error, "strerror", None) or error) from error
 
@@ -203,7 +203,7 @@ def compared_runs(folder: Path) -> Iterator[tuple[str, SearchResult]]:
         EcnasError: a table cannot be loaded.
     """
     try:
-        setting = dict(from_json((folder / RULES).read_bytes()).get("setting", {}))
+        setting = dict(from_json(read_bytes(folder / RULES)).get("setting", {}))
     except (OSError, ValueError, AttributeError) as error:
         raise FormatError("the rules of the comparison are damaged", path=folder / RULES) from error
     for path in sorted((folder / "runs").rglob("seed-*.json")):

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from io import BytesIO
 from itertools import pairwise
 from os import PathLike
 from pickle import UnpicklingError
@@ -28,7 +29,7 @@ from naslib_ecnas.errors import (
     UnknownTableError,
     whole_numbers,
 )
-from naslib_ecnas.files import is_file
+from naslib_ecnas.files import is_file, read_bytes
 from naslib_ecnas.network import parameters
 from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate.exact import Layers, exp
@@ -79,6 +80,8 @@ def inputs(rows: ArrayLike) -> Matrix:
 class PaperModel(Model):
     """The paper's perceptron of the energy at 4 epochs."""
 
+    SHIPPED = "paper", ""
+
     layers: tuple[tuple[Matrix, Matrix], ...]
     """Weights (inputs, outputs) and biases (outputs,) of the five layers."""
 
@@ -117,7 +120,7 @@ class PaperModel(Model):
         if not is_file(path):
             raise UnknownTableError(f"no file of weights at {path}")
         try:
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            content = torch.load(BytesIO(read_bytes(path)), map_location="cpu", weights_only=True)
         except _UNREADABLE as error:
             raise FormatError(
                 f"holds no state dict of torch's ({str(error).partition(chr(10))[0]:.200})",

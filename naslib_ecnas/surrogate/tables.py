@@ -27,7 +27,7 @@ from naslib_ecnas.errors import (
     StorageError,
     UnknownTableError,
 )
-from naslib_ecnas.files import is_file
+from naslib_ecnas.files import is_file, read_bytes
 from naslib_ecnas.progress import Progress, listener, silent
 from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate import EMBEDDED, SUFFIX, TARGETS, VERSION, checked_scaling, shipped
@@ -62,7 +62,7 @@ class Choice:
     def key(self) -> dict[str, Any]:
         """Plain values of everything that decides the predictions."""
         files = [path for path in map(shipped, TARGETS) if path.is_file()]
-        weights = [path.read_bytes() for path in [*files, *filter(None, [self.calibration])]]
+        weights = [read_bytes(path) for path in [*files, *filter(None, [self.calibration])]]
         label = "" if self.calibration else self.device
         return {
             "version": VERSION,

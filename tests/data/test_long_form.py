@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -105,17 +104,6 @@ def test_parts_are_the_lines_and_report_progress(
     log.last = -1
     read(path)
     assert log.last == -1  # it no longer listens
-
-
-def test_a_csv_from_a_pipe() -> None:
-    out, into = os.pipe()
-    os.write(into, GOOD.encode())
-    os.close(into)
-    try:
-        columns = read_csv(f"/dev/fd/{out}")
-    finally:
-        os.close(out)
-    assert columns.values["energy_kwh"].item() == 0.5
 
 
 def test_a_line_break_of_any_system_and_a_mark_at_the_start(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ import os
 import subprocess
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,39 @@ def test_other_content(kind: str, good: Good) -> None:
     folder, path = good(kind)
     for raw in OTHER_CONTENT:
         attempt(kind, folder, path, raw)
+
+
+def specials(path: Path) -> Iterator[str]:
+    """Makes things at a path that are no file of a sane size, one after the other."""
+    makers: dict[str, Callable[[], object]] = {
+        "pipe": lambda: os.mkfifo(path),
+        "folder": path.mkdir,
+        "endless": lambda: path.symlink_to("/dev/zero"),
+        "empty device": lambda: path.symlink_to("/dev/null"),
+        "terabyte": lambda: (path.touch(), os.truncate(path, 1 << 40)),
+    }
+    for name, make in makers.items():
+        make()
+        try:
+            yield name
+        finally:
+            path.rmdir() if path.is_dir() else path.unlink()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes and devices")
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_no_file_is_not_opened(kind: str, good: Good, tmp_path: Path) -> None:
+    path = good(kind)[1]
+    kept = path.rename(tmp_path / "kept")
+    try:
+        for special in specials(path):
+            # What others may still be writing counts as not there.
+            expected = kind not in ("claim", "attempt-log", "record")
+            with pytest.raises(EcnasError) if expected else suppress(EcnasError):
+                KINDS[kind].read(path)
+                assert not expected, special
+    finally:
+        kept.rename(path)
 
 
 def places(value: Any, before: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
