@@ -207,6 +207,10 @@ def load(file: Any, kind: str) -> Content:
 
 def _main(kind: str, memory: str, seconds: str) -> None:
     """Read the standard input and write a `Content`, within limits."""
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(1, 9)  # PR_SET_PDEATHSIG: killed when the caller dies
     with suppress(ImportError):  # Windows has no limits
         import resource
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import traceback
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
+from threading import current_thread, main_thread
 
 from naslib_ecnas import errors
 from naslib_ecnas._version import __version__
@@ -65,8 +68,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             parser.error(f"argument {word[:-3]}: expected a value, got --")
     args = parser.parse_args(arguments)
     try:
-        code = args.run(args)
-        sys.stdout.flush()
+        with _stoppable():
+            code = args.run(args)
+            sys.stdout.flush()
         return code or 0
     except BrokenPipeError:
         # The interpreter flushes stdout again when it exits: let that write go to /dev/null.
@@ -85,6 +89,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         again = "no half-written file is left and whole ones are kept: run the same command again"
         print(f"\necnas: interrupted; {again}", file=sys.stderr)
         return 130
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Treat SIGTERM as Ctrl-C, so that whatever was started or claimed is ended or released."""
+    if current_thread() is not main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield  # other threads get no signals
+        return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def command_parser(whole: Collection[str] = tuple(COMMANDS)) -> argparse.ArgumentParser:

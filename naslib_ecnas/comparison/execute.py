@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import select
+import signal
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from threading import Thread
 from typing import Any, TypeVar
 
 from naslib_ecnas.errors import ConfigError, MissingDependencyError
@@ -48,19 +53,46 @@ def execute(
             yield from do([unit])
     else:
         try:
-            from joblib import Parallel, delayed
+            from joblib.externals import loky
         except ModuleNotFoundError as error:
             feature = "work by several processes"
             raise MissingDependencyError("joblib", feature=feature, extra="search") from error
-        parallel = Parallel(n_jobs=jobs, return_as="generator_unordered")
-        for done in parallel(delayed(do)([unit]) for unit in units):
-            yield from done
+        workers = loky.ProcessPoolExecutor(jobs, initializer=_ends_with, initargs=(os.getpid(),))
+        try:
+            for ended in loky.as_completed([workers.submit(do, [unit]) for unit in units]):
+                yield from ended.result()
+        except BaseException:  # the generator's end, too
+            workers.shutdown(kill_workers=True)
+            raise
+        workers.shutdown()
 
 
-def _done(work: Callable[[T], None], units: Sequence[T]) -> Sequence[T]:
+def _done(work: Callable[[T], None], units: Sequence[T], master: int | None = None) -> Sequence[T]:
+    if master is not None:
+        _ends_with(master)
     for unit in units:
         work(unit)
     return units
+
+
+def _ends_with(master: int) -> None:
+    """Make this process end as soon as another one of this machine does, however that ended.
+
+    Only that one holds the lock of the folder, and only it is reached by Ctrl-C.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_watch, args=(master,), daemon=True).start()
+
+
+def _watch(master: int) -> None:
+    try:
+        select.select([os.pidfd_open(master)], [], [])
+    except ProcessLookupError:
+        pass
+    except (AttributeError, OSError):  # no Linux, or an old one; on Windows a parent is kept
+        while os.getppid() == master:
+            time.sleep(0.2)
+    os._exit(1)
 
 
 @contextmanager
@@ -96,6 +128,8 @@ def _submitted(
     # The partition and the like come from the user's SBATCH_ variables.
     settings = {"name": "ecnas", "cpus_per_task": 1, "timeout_min": 24 * 60}
     settings["slurm_array_parallelism"] = jobs
+    if cluster == "local" and hasattr(os, "pidfd_open"):
+        do = partial(do, master=os.getpid())
     running = submit(do, shares, folder, cluster, needed=("work on a cluster", "slurm"), **settings)
     for done in results(running, folder):
         yield from done

@@ -16,7 +16,7 @@ from typing import Any
 
 from naslib_ecnas.comparison.execute import execute, only_one
 from naslib_ecnas.comparison.runs import Run, Unit, opened
-from naslib_ecnas.errors import ConfigError, FormatError, check_counts
+from naslib_ecnas.errors import ConfigError, FormatError, check_counts, check_types
 from naslib_ecnas.files import (
     atomic_write,
     exists,
@@ -131,6 +131,7 @@ def compare(
         MissingDependencyError: the library of a method is not installed.
         EcnasError: any error of a run.
     """
+    check_types(Grid, grid=grid)
     for method in grid.methods:
         method_class(method)
     # First, so that each table is loaded or predicted once, and errors come before any file.

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import select
+import signal
+import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -61,7 +65,8 @@ def test_missing_libraries_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
     units = [tmp_path / "0", tmp_path / "1"]
     settings: dict[str, dict[str, Any]] = {"joblib": {"jobs": 2}, "submitit": {"cluster": "local"}}
     for name, options in settings.items():
-        monkeypatch.setitem(sys.modules, name, None)
+        for module in (name, f"{name}.externals"):
+            monkeypatch.setitem(sys.modules, module, None)
         with pytest.raises(MissingDependencyError, match=name):
             list(execute(leave_a_file, units, folder=tmp_path, **options))
 
@@ -71,3 +76,37 @@ def test_a_folder_is_for_one(tmp_path: Path) -> None:
         only_one(tmp_path).__enter__()
     with only_one(tmp_path):
         pass
+
+
+# Two workers of a comparison say who they are and then wait for ever.
+WAITING = """
+import os, sys, time
+from pathlib import Path
+from naslib_ecnas.comparison.execute import execute
+
+def wait(path):
+    path.write_text(str(os.getpid()))
+    time.sleep(1000)
+
+folder = Path(sys.argv[1])
+options = {"cluster": "local", "folder": folder / "jobs"} if sys.argv[2] == "cluster" else {}
+list(execute(wait, [folder / "a", folder / "b"], jobs=2, **options))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="needs Linux")
+@pytest.mark.parametrize("how", ["SIGKILL", "SIGTERM", "SIGINT", "cluster"])
+def test_workers_end_with_their_parent(tmp_path: Path, how: str) -> None:
+    if how == "cluster":
+        pytest.importorskip("submitit", reason="submitit is not installed")
+    command = [sys.executable, "-c", WAITING, str(tmp_path), how]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as parent:
+        pids = []
+        for path in (tmp_path / "a", tmp_path / "b"):
+            while not path.exists() or not path.read_text():
+                time.sleep(0.01)
+            pids.append(os.pidfd_open(int(path.read_text())))
+        parent.send_signal(getattr(signal, how, signal.SIGKILL))
+        for pid in pids:
+            assert select.select([pid], [], [], 60)[0]  # it has ended
+            os.close(pid)

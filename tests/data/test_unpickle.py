@@ -7,6 +7,11 @@ import copyreg
 import io
 import os
 import pickle
+import re
+import select
+import subprocess
+import sys
+import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
@@ -156,6 +161,25 @@ def test_a_pickle_that_computes_for_years_is_an_error(
     (tmp_path / "x.pkl").write_bytes(b"\x80\x04}" + NEST + b"K\x01s.")
     with pytest.raises(FormatError, match="1 s of computing time"):
         unpickled(tmp_path / "x.pkl", "nasbench")
+
+
+@linux
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="needs a newer kernel")
+def test_the_process_ends_with_its_caller(tmp_path: Path) -> None:
+    (tmp_path / "x.pkl").write_bytes(b"\x80\x04}" + NEST + b"K\x01s.")
+    start = "import sys; from naslib_ecnas.data.unpickle import unpickled; unpickled(*sys.argv[1:])"
+    command = [sys.executable, "-c", start, str(tmp_path / "x.pkl"), "nasbench"]
+    with subprocess.Popen(command) as caller:
+        children = Path(f"/proc/{caller.pid}/task/{caller.pid}/children")
+        while not (found := children.read_text().split()):
+            time.sleep(0.01)
+        reader = os.pidfd_open(int(found[0]))
+        limits = Path(f"/proc/{found[0]}/limits")
+        while not re.search(r"^Max cpu time +120 ", limits.read_text(), re.MULTILINE):
+            time.sleep(0.01)  # it is not at work yet
+        caller.kill()
+        assert select.select([reader], [], [], 60)[0]  # before its own limit
+        os.close(reader)
 
 
 def test_cut_pickles_are_truncated(tmp_path: Path) -> None:
