@@ -27,14 +27,14 @@ from naslib_ecnas.adapters.choices import Choices, Evaluation
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.errors import MissingDependencyError, check_counts
 from naslib_ecnas.metrics import OBJECTIVES
-from naslib_ecnas.search.base import Optimiser, Problem
+from naslib_ecnas.search.base import Evaluated, Optimiser, Problem
 from naslib_ecnas.topologies import OPERATIONS
 
 try:
     import optuna
     from optuna.distributions import CategoricalDistribution
     from optuna.samplers import BaseSampler, NSGAIIISampler, NSGAIISampler, TPESampler
-    from optuna.trial import BaseTrial, Trial, TrialState
+    from optuna.trial import BaseTrial, Trial
 except ImportError as error:
     raise MissingDependencyError("optuna", feature="this adapter", extra="search") from error
 
@@ -111,8 +111,11 @@ class _OptunaMethod(Optimiser):
     """A sampler of Optuna's as a search method, in memory, on the choices of `adapters.choices`.
 
     The first cells are drawn uniformly, as by other methods; then the sampler proposes one cell at
-    a time. A cell that it proposes again is evaluated again.
+    a time. A cell that it proposes again is evaluated again. A proposal without costs stays open,
+    as with Optuna's own parallel workers.
     """
+
+    asynchronous = True
 
     def __init__(self, problem: Problem, *, initial: int) -> None:
         super().__init__(problem)
@@ -120,7 +123,7 @@ class _OptunaMethod(Optimiser):
         self.initial = initial
         self._choices = Parameters(self.space, self.rows)
         self._study: optuna.Study | None = None
-        self._open: tuple[Trial, int] | None = None  # the proposal without costs, and its row
+        self._open: dict[int, list[Trial]] = {}  # by row, the proposals without costs
 
     @abstractmethod
     def _sampler(self, seed: int) -> BaseSampler: ...
@@ -129,37 +132,31 @@ class _OptunaMethod(Optimiser):
         """The first cells at random, then one proposal of the sampler."""
         if self._study is None:
             return self.sample(self.initial)
-        if self._open is not None:
-            self._study.tell(self._open[0], state=TrialState.FAIL)
         trial = self._study.ask({**self._choices.distributions})
-        self._open = trial, self._choices.row(trial.params)
-        return np.array([self._open[1]], dtype=np.int32)
+        row = self._choices.row(trial.params)
+        self._open.setdefault(row, []).append(trial)
+        return np.array([row], dtype=np.int32)
 
     def tell(self, rows: ArrayLike, costs: ArrayLike) -> None:
-        """Finish the open trial, or add a finished one for a cell that was not asked for.
+        """Finish the open trials, or add finished ones for cells that were not asked for.
 
-        A cell with a NaN cost becomes a failed trial, which the sampler ignores.
+        Cells with a NaN cost are ignored.
         """
-        where, values = self._checked(rows, costs)
-        if not len(where):
+        told = Evaluated(*self._checked(rows, costs)).known()
+        if not len(told):
             return
         if self._study is None:
             # Only the first costs show the number of objectives, which Optuna needs.
             seed = int(self.rng.integers(2**31))
             with _quiet():
                 self._study = optuna.create_study(
-                    directions=["minimize"] * values.shape[1], sampler=self._sampler(seed)
+                    directions=["minimize"] * told.costs.shape[1], sampler=self._sampler(seed)
                 )
-        for row, cost in zip(where.tolist(), values, strict=True):
-            if self._open is not None and self._open[1] == row:
-                trial, self._open = self._open[0], None
-            else:
+        for row, cost in zip(told.rows.tolist(), told.costs.tolist(), strict=True):
+            if not self._open.get(row):
                 self._study.enqueue_trial(self._choices.params(row, self.rng))
-                trial = self._study.ask({**self._choices.distributions})
-            if np.isnan(cost).any():
-                self._study.tell(trial, state=TrialState.FAIL)
-            else:
-                self._study.tell(trial, cost.tolist())
+                self._open[row] = [self._study.ask({**self._choices.distributions})]
+            self._study.tell(self._open[row].pop(0), cost)
 
 
 class Motpe(_OptunaMethod):

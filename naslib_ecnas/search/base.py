@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from naslib_ecnas.errors import ConfigError, check_counts, whole_numbers
+from naslib_ecnas.errors import ConfigError, check_counts, check_types, whole_numbers
 from naslib_ecnas.space import Space
 from naslib_ecnas.topologies import MAX_EDGES, checked_rows
 
@@ -47,6 +47,7 @@ class Problem:
         rows: ArrayLike | None = None,
         budgets: tuple[int, ...] = (),
     ) -> None:
+        check_types(Space, space=space)
         self.space = space
         self.rng = rng
         self.budgets: tuple[int, ...] = tuple(budgets)
@@ -130,10 +131,14 @@ class Optimiser(ABC):
     """Whether it takes `paper=True`: to depart from its paper as the published code does."""
     uses_budgets: ClassVar[bool] = False
     """Whether the method evaluates at smaller budgets too."""
+    asynchronous: ClassVar[bool] = False
+    """Whether it can be asked while cells of its last batches are still being trained: it is told
+    NaN for them then, and their costs later. Otherwise workers wait for the whole batch."""
     skipped: int = 0
     """Proposals of a paper setting that were invalid or not allowed: not evaluated, not charged."""
 
     def __init__(self, problem: Problem) -> None:
+        check_types(Problem, problem=problem)
         self.space: Space = problem.space
         self.rng: np.random.Generator = problem.rng
         self.rows: Rows = problem.rows
@@ -156,7 +161,8 @@ class Optimiser(ABC):
 
         Args:
             rows: (n,) rows: all that were last asked for, the first of them, or any others.
-            costs: (n, m) costs, less is better; NaN where an evaluation failed.
+            costs: (n, m) costs, less is better; NaN where an evaluation failed or, if the method is
+                `asynchronous`, has not ended yet.
 
         Raises:
             ConfigError: the shapes do not fit.

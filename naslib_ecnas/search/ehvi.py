@@ -68,6 +68,7 @@ class Ehvi(Optimiser):
     """
 
     name = "ehvi"
+    asynchronous = True
 
     def __init__(
         self, problem: Problem, *, initial: int = 10, batch: int | None = None, pool: int = 2500

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,8 @@ from numpy.typing import NDArray
 
 from naslib_ecnas.analysis import costs_of
 from naslib_ecnas.benchmark import Benchmark
-from naslib_ecnas.errors import ConfigError, check_counts, check_numbers
+from naslib_ecnas.data.carbon_trace import CarbonTrace
+from naslib_ecnas.errors import ConfigError, check_counts, check_numbers, check_types
 from naslib_ecnas.metrics import OBJECTIVES
 from naslib_ecnas.progress import Progress, silent
 from naslib_ecnas.records import COSTS, Spent
@@ -28,12 +28,17 @@ from naslib_ecnas.search.result import (
     SearchResult,
     check_noise,
     check_objectives,
+    emissions,
     noise_of,
     result_of,
 )
+from naslib_ecnas.search.workers import Workers
 
 # Evaluations in a row that were answered without a charge, after which a run ends.
 _MOST_REPEATS = 1000
+# Mean number of trainings of each cell at each budget, after which a run ends whose evaluations are
+# not limited: what they cost may be next to nothing.
+_MOST_TRAININGS = 1000
 
 # -- what a run may spend, and what it has spent ----
 
@@ -96,6 +101,8 @@ class Trainings:
 
     Without `charge_repeats` a cell that was trained before, at this budget or a larger one, is
     answered without a charge. With a generator as `noise` every training is drawn by it.
+    `workers` say when each training starts; the emissions follow their carbon trace if they have
+    one.
     """
 
     def __init__(
@@ -105,8 +112,10 @@ class Trainings:
         *,
         charge_repeats: bool,
         noise: np.random.Generator | None = None,
+        workers: Workers | None = None,
     ) -> None:
         self._ledgers = ledgers
+        self._workers = workers or Workers()
         self._noise = noise
         self._answers = np.random.default_rng(0)  # of evaluations that are not charged
         self._seen: dict[tuple[int, int], Floats] = {}  # by row and budget, to answer them
@@ -114,8 +123,9 @@ class Trainings:
         self._charge_repeats = charge_repeats
         cells = len(next(iter(ledgers.values())).complete)
         self._largest = np.zeros(cells, dtype=np.int64)  # budget at which each cell was trained
-        # Rows, budgets and costs of each batch.
-        self._parts: list[tuple[Rows, NDArray[np.int64], Floats]] = []
+        self._most = cells * len(ledgers) * _MOST_TRAININGS
+        # Rows, budgets, costs and starts of each batch.
+        self._parts: list[tuple[Rows, NDArray[np.int64], Floats, Floats]] = []
         self._spent = np.zeros(len(QUANTITIES))
         self._in_a_row = 0  # answers since the last training
         self.answered = 0
@@ -127,10 +137,19 @@ class Trainings:
         """Trainings charged so far."""
         return int(self._spent[0])
 
-    def all(self) -> tuple[Rows, NDArray[np.int64]]:
-        """(n,) row and (n,) budget of each training charged, after the first batch."""
-        rows, epochs, _ = zip(*self._parts, strict=True)
-        return np.concatenate(rows), np.concatenate(epochs)
+    def all(self) -> tuple[Rows, NDArray[np.int64], Floats, Floats]:
+        """(n,) row, (n,) budget, (n, 5) costs and (n,) start in s of each training charged, after
+        the first batch."""
+        rows, epochs, charges, starts = map(np.concatenate, zip(*self._parts, strict=True))
+        return rows, epochs, charges, starts
+
+    @property
+    def spent(self) -> Spent:
+        """What the trainings cost."""
+        if not len(self):
+            return Spent()
+        _, epochs, charges, _ = self.all()
+        return Spent.of(epochs, dict(zip(COSTS, charges.T[2:], strict=True)))
 
     def expected(self) -> int:
         """Number of trainings at the end: their limit, or an estimate from the share spent."""
@@ -138,14 +157,15 @@ class Trainings:
             return len(self)
         if self._limits.evaluations is not None:
             return self._limits.evaluations
-        return max(len(self), round(len(self) / self._limits.share(self._spent)))
+        share = self._limits.share(self._spent)
+        return max(len(self), round(len(self) / share) if share else 0)
 
     def make(self, batch: Batch) -> tuple[Rows, Floats]:
         """Charge the evaluations of a batch until a limit is reached; an empty one ends the run.
 
         Returns:
-            (k,) the first rows of the batch, which are evaluated, and their (k, m) objectives as
-            the method sees them.
+            The rows that the method is told of, and their objectives as it sees them: with one
+            worker those of the batch that are evaluated.
 
         Raises:
             ConfigError: the limits do not pay for a single training.
@@ -167,8 +187,12 @@ class Trainings:
         rows, charged = rows[:fits], np.flatnonzero(new[:fits])
         trained = rows[charged]
         self._largest[trained] = np.maximum(self._largest[trained], batch.epochs)
-        epochs = np.full(len(trained), batch.epochs)
-        self._parts.append((trained, epochs, charges[charged]))
+        epochs, charges = np.full(len(trained), batch.epochs), charges[charged]
+        starts = self._workers.train(charges[:, 2])
+        charges[:, 4] = emissions(charges, starts, self._workers.trace)
+        self._parts.append((trained, epochs, charges, starts))
+        ends = np.zeros(fits)
+        ends[charged] = starts + charges[:, 2]
         self.answered += fits - len(trained)
         self._in_a_row = fits - 1 - int(charged[-1]) if len(trained) else self._in_a_row + fits
         if stopper:
@@ -177,11 +201,13 @@ class Trainings:
             self.ended_by = "evaluations"
         elif self._limits.epochs is not None and self._spent[1] >= self._limits.epochs:
             self.ended_by = "epochs"
-        elif self._in_a_row >= _MOST_REPEATS:
+        elif self._in_a_row >= _MOST_REPEATS or (
+            self._limits.evaluations is None and len(self) >= self._most
+        ):
             self.ended_by = "repeats"
         elif not len(rows):
             self.ended_by = "cells"
-        return rows, seen[:fits]
+        return self._workers.ended(rows, seen[:fits], ends)
 
     def _evaluated(self, rows: Rows, epochs: int, new: NDArray[np.bool_]) -> tuple[Floats, Floats]:
         """(n, m) objectives that a method sees, and (n, 5) costs, 0 of rows that are not new."""
@@ -201,17 +227,6 @@ class Trainings:
                     self._seen[key] = ledger.drawn(rows[[at]], self._answers)[0][0]
                 seen[at] = self._seen[key]
         return seen, charges
-
-    def charge(self, bench: Benchmark) -> None:
-        """Add the trainings made to the benchmark's own counter."""
-        if len(self) and self._noise is not None:
-            _, epochs = self.all()
-            costs = np.concatenate([charges for _, _, charges in self._parts]).T[2:]
-            bench.absorb(Spent.of(epochs, dict(zip(COSTS, costs, strict=True))))
-        elif len(self):
-            rows, epochs = self.all()
-            for budget in np.unique(epochs).tolist():
-                bench.query_many(rows[epochs == budget], budget)
 
 
 # -- the loop ----
@@ -234,6 +249,9 @@ def run(
     out: str | PathLike[str] | None = None,
     overwrite: bool = False,
     paper: bool = False,
+    workers: int = 1,
+    carbon_trace: CarbonTrace | str | PathLike[str] | None = None,
+    defer: str = "now",
     progress: Progress | None = None,
 ) -> SearchResult:
     """Search a benchmark for the best trade-offs between objectives.
@@ -264,6 +282,13 @@ def run(
         out: new or empty folder for the files of `naslib_ecnas.search.output.write`, or None.
         overwrite: replace the files of an earlier search in `out`.
         paper: behave like the published code where it departs from its paper.
+        workers: how many trainings run at a time, in simulated time (`Workers`). Evaluations are
+            in the order in which they were begun.
+        carbon_trace: hourly carbon intensity from the start of the run on, by which emissions are
+            counted: a trace, a CSV file (`CarbonTrace.read`), or `"california-2022"`.
+        defer: when a training starts: `"now"`, as soon as a worker is free; `"below-mean"`, in an
+            hour whose intensity is not above the trace's mean; or `"cheapest-window"`, when it
+            emits least within a day.
         progress: receives the number of evaluations made; their number at the end is estimated
             from the share spent where it is not limited.
 
@@ -272,8 +297,10 @@ def run(
             pay for one evaluation.
         UnknownMetricError: an objective is no metric of this benchmark.
         UnknownBudgetError: the benchmark does not have this budget.
+        FormatError: the file is no carbon trace.
         StorageError: the folder cannot be written.
     """
+    check_types(Benchmark, bench=bench)
     limits = Limits(evaluations, max_epochs, max_time_s, max_energy_kwh)
     kind, given, paper = _method(method, options, seed, paper)
     names = check_objectives(objectives)
@@ -286,10 +313,14 @@ def run(
     ledgers = {b: ledger for b, ledger in ledgers.items() if ledger.complete.any()}
     if budget not in ledgers:
         raise ConfigError(f"no cell of {bench.name} has {', '.join(names)} at {budget} epochs")
-    # Only rows with all objectives, and all limited costs, at each of the budgets.
-    known = np.logical_and.reduce([ledger.complete for ledger in ledgers.values()])
-    for quantity, ledger in product(limits.set.keys() & COSTS, ledgers.values()):
-        known &= ~np.isnan(ledger.column(COSTS[quantity]))
+    if carbon_trace is not None and not isinstance(carbon_trace, CarbonTrace):
+        carbon_trace = CarbonTrace.read(carbon_trace)
+    whole = not kind.asynchronous
+    crew = Workers(workers, whole=whole, trace=carbon_trace, defer=defer)
+    needed = [name for name in COSTS if name in limits.set]
+    needed += ["seconds"] if workers > 1 or carbon_trace else []
+    needed += ["energy_kwh"] if carbon_trace else []
+    known = _chargeable(bench, ledgers, needed)
     rng = np.random.default_rng(seed)
     problem = Problem(bench.space, rng, rows=np.flatnonzero(known), budgets=tuple(ledgers))
     setting = {"paper": paper} if kind.has_paper_setting else {}
@@ -302,7 +333,7 @@ def run(
 
     progress, task = progress or silent, f"searching {bench.name} with {kind.name}"
     drawing = noise_of(seed) if noise else None
-    made = Trainings(ledgers, limits, charge_repeats=charge_repeats, noise=drawing)
+    made = Trainings(ledgers, limits, charge_repeats=charge_repeats, noise=drawing, workers=crew)
     try:
         while not made.ended_by:
             batch = _batch(optimiser, first=not len(made))
@@ -312,9 +343,9 @@ def run(
             if len(made):
                 progress(task, len(made), made.expected(), unit="evaluations")
     finally:
-        made.charge(bench)
+        bench.absorb(made.spent)
 
-    rows, epochs_of = made.all()
+    rows, epochs_of, _, starts = made.all()
     result = result_of(
         bench,
         rows=rows,
@@ -328,6 +359,10 @@ def run(
         charge_repeats=charge_repeats,
         options=given,
         noise=noise,
+        workers=workers,
+        starts=starts if workers > 1 or carbon_trace else None,
+        carbon_trace=carbon_trace,
+        defer=defer,
         skipped=optimiser.skipped,
         answered=made.answered,
         ended_by=made.ended_by,
@@ -335,6 +370,22 @@ def run(
     if folder is not None:
         write(result, folder)
     return result
+
+
+def _chargeable(
+    bench: Benchmark, ledgers: Mapping[int, Ledger], quantities: Sequence[str]
+) -> NDArray[np.bool_]:
+    """(n_cells,) mask of the cells with all objectives, and costs above 0 in some quantities, at
+    each budget; ConfigError if there is none."""
+    known = np.logical_and.reduce([ledger.complete for ledger in ledgers.values()])
+    for name in quantities:
+        costs = np.array([ledger.column(COSTS[name]) for ledger in ledgers.values()])
+        known &= (costs > 0).all(axis=0)  # a sum of zeros never reaches a limit
+        if not known.any():
+            at = ", ".join(map(str, ledgers))
+            message = f"no cell of {bench.name} has a {COSTS[name]} above 0 at {at} epochs"
+            raise ConfigError(f"{message}, by which this search is limited or timed")
+    return known
 
 
 def check(

@@ -172,6 +172,7 @@ class MseHvi(Optimiser):
     """
 
     name = "mse-hvi"
+    asynchronous = True
     has_paper_setting = True
 
     def __init__(

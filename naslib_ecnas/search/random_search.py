@@ -28,6 +28,7 @@ class RandomSearch(Optimiser):
     """
 
     name = "random"
+    asynchronous = True
     has_paper_setting = True
 
     def __init__(

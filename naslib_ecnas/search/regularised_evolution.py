@@ -43,6 +43,7 @@ class RegularisedEvolution(Optimiser):
     """
 
     name = "re"
+    asynchronous = True
 
     def __init__(
         self,
@@ -97,10 +98,11 @@ class RegularisedEvolution(Optimiser):
     def tell(self, rows: ArrayLike, costs: ArrayLike) -> None:
         """Put the cells without a NaN at the end of the queue, and remove the oldest."""
         new = Evaluated(*self._checked(rows, costs))
-        self._evaluated += len(new)
         self._visited.add(new.rows)
         self._score.see(new.costs)
-        self.queue = (self.queue + new.known())[-self.capacity :]
+        new = new.known()
+        self._evaluated += len(new)
+        self.queue = (self.queue + new)[-self.capacity :]
 
     def parents(self) -> NDArray[np.int64]:
         """(offspring,) positions in the queue: the winner of one tournament each."""

@@ -12,9 +12,18 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from naslib_ecnas.analysis import Scale, checkpoints, costs_of, extremes, knee, nondominated
+from naslib_ecnas.analysis import (
+    Scale,
+    anytime,
+    checkpoints,
+    costs_of,
+    extremes,
+    knee,
+    nondominated,
+)
 from naslib_ecnas.benchmark import Benchmark
-from naslib_ecnas.errors import ConfigError, whole_numbers
+from naslib_ecnas.data.carbon_trace import CarbonTrace
+from naslib_ecnas.errors import ConfigError, check_types, floats, whole_numbers
 from naslib_ecnas.metrics import metric
 from naslib_ecnas.network import DERIVED
 from naslib_ecnas.provenance import Provenance
@@ -58,6 +67,10 @@ class SearchConfig:
     """Settings of the method that differ from its defaults."""
     noise: bool = False
     """Whether the method saw single noisy trainings instead of means."""
+    workers: int = 1
+    """How many trainings ran at a time, in simulated time."""
+    carbon: Mapping[str, object] = field(default_factory=dict)
+    """Carbon trace by which emissions are counted, and the rule of deferral; empty without one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +102,11 @@ class SearchResult:
     """Total cost of the trainings of all evaluations."""
     scale: Scale
     """The scale of the table at this budget, with the reference `nadir`."""
+    started_s: Floats
+    """(n,) when each training began, in s of simulated time from the start of the run; NaN where
+    the table does not say how long those before took."""
+    ended_s: Floats
+    """(n,) when each ended."""
     skipped: int = 0
     """Proposals of a paper setting that were invalid or not in the table, so not charged."""
     answered: int = 0
@@ -153,6 +171,30 @@ class SearchResult:
     def anytime_hypervolume(self) -> Floats:
         """(c,) hypervolume after `anytime_counts` evaluations."""
         return self.scale.anytime(self.own_values, self.anytime_counts, self.own_seen)
+
+    @property
+    def timed(self) -> bool:
+        """Whether the run was one of several workers, or followed a carbon trace."""
+        return self.config.workers > 1 or bool(self.config.carbon)
+
+    @property
+    def hours(self) -> float:
+        """From the start of the run to the end of its last training; NaN if not known."""
+        return float(self.ended_s.max()) / 3600
+
+    @cached_property
+    def anytime_hours(self) -> tuple[Floats, Floats]:
+        """(c,) hours from the start after which the first, second, ... of `anytime_counts`
+        trainings had ended, and the (c,) hypervolume then.
+
+        Raises:
+            ConfigError: the times of the trainings are not known.
+        """
+        order = np.argsort(self.ended_s, kind="stable")
+        ended = self.ended_s[order]
+        at = np.unique(ended[self.anytime_counts - 1])
+        seen = self.own_seen[order]
+        return at / 3600, anytime(self.own_values[order], ended, at, self.scale, seen=seen)
 
     @property
     def knee(self) -> int:
@@ -256,6 +298,14 @@ class Ledger:
         return values, charges
 
 
+def emissions(charges: Floats, starts: Floats, trace: CarbonTrace | None) -> Floats:
+    """(n,) gCO2eq of trainings by their (n, 5) costs and (n,) starts: the table's without a trace,
+    else each one's energy times the trace's intensity while it ran."""
+    if trace is None:
+        return charges[:, 4]
+    return charges[:, 3] * trace.intensity(starts, charges[:, 2])
+
+
 _ledgers: WeakKeyDictionary[Benchmark, dict[int, Ledger]] = WeakKeyDictionary()
 
 
@@ -297,6 +347,10 @@ def result_of(
     options: Mapping[str, object] | None = None,
     skipped: int = 0,
     noise: bool = False,
+    workers: int = 1,
+    starts: ArrayLike | None = None,
+    carbon_trace: CarbonTrace | None = None,
+    defer: str = "now",
     answered: int = 0,
     ended_by: str = "evaluations",
 ) -> SearchResult:
@@ -311,12 +365,16 @@ def result_of(
             `epochs`.
         method, seed, paper, limits, charge_repeats, options: what `SearchConfig` says of the run.
         noise: draw the trainings that the run saw once more; they follow from the seed.
+        workers: how many trainings ran at a time.
+        starts: (n,) when each began, in s from the start of the run; by default one after another.
+        carbon_trace, defer: the trace by which emissions are counted, and the rule of deferral.
         skipped, answered, ended_by: see `SearchResult`.
 
     Raises:
         ConfigError: nothing was evaluated, or the shapes do not fit.
         UnknownMetricError, UnknownBudgetError, UnknownCellError: the table does not hold it.
     """
+    check_types(Benchmark, bench=bench)
     where = whole_numbers(rows)
     each = whole_numbers(epochs, "the epochs").astype(np.int64)
     if where.shape != each.shape or not len(where):
@@ -345,6 +403,14 @@ def result_of(
         for part in np.split(np.arange(len(each)), changes):  # in the order of the run
             ledger = Ledger.of(bench, names, int(each[part[0]]))
             seen[part], charges[part] = ledger.drawn(where[part], rng)
+    if starts is None:
+        begun = np.cumsum([0.0, *charges[:, 2]])[:-1]
+    else:
+        begun = floats(starts, "the starts")
+        if begun.shape != where.shape or not (begun >= 0).all():
+            message = "starts must be a time in s from 0 on for each evaluation"
+            raise ConfigError(message, value=begun.shape)
+    charges[:, 4] = emissions(charges, begun, carbon_trace)
     details["parameters"] = DERIVED["parameters"](where).astype(np.float64)
     versions = {name: version(name) for name in ("naslib-ecnas", "moocore", "numpy", "scipy")}
     config = SearchConfig(
@@ -364,6 +430,8 @@ def result_of(
         charge_repeats=charge_repeats,
         options=dict(options or {}),
         noise=noise,
+        workers=workers,
+        carbon={} if carbon_trace is None else {**carbon_trace.to_json(), "defer": defer},
     )
     return SearchResult(
         config=config,
@@ -375,6 +443,8 @@ def result_of(
         cumulative=dict(zip(QUANTITIES, np.cumsum(charges, axis=0).T, strict=True)),
         spent=Spent.of(each, dict(zip(COSTS, charges.T[2:], strict=True))),
         scale=Ledger.of(bench, names, own).scale,
+        started_s=begun,
+        ended_s=begun + charges[:, 2],
         skipped=skipped,
         answered=answered,
         ended_by=ended_by,

@@ -124,6 +124,7 @@ class Semoa(Optimiser):
     """
 
     name = "semoa"
+    asynchronous = True
     has_paper_setting = True
 
     def __init__(
