@@ -32,6 +32,7 @@ from naslib_ecnas.errors import (
     EcnasError,
     InvalidCellError,
     MissingDependencyError,
+    check_types,
 )
 from naslib_ecnas.files import atomic_write
 from naslib_ecnas.metrics import METRICS
@@ -202,6 +203,7 @@ def write_csv(path: str | PathLike[str], columns: Columns) -> None:
     Raises:
         StorageError: the folder cannot be written or the disk is full.
     """
+    check_types(Columns, columns=columns)
     body = sha256()
     with atomic_write(Path(path)) as file:
         file.write(_COMMENT + _header(columns, sha256=body.hexdigest()) + b"\n")
@@ -311,6 +313,7 @@ def write_parquet(path: str | PathLike[str], columns: Columns) -> None:
         MissingDependencyError: pyarrow is not installed.
         StorageError: the folder cannot be written or the disk is full.
     """
+    check_types(Columns, columns=columns)
     pyarrow, parquet = _pyarrow("writing Parquet")
     types = {"cell": pyarrow.string(), "nasbench_hash": pyarrow.string()}
     types |= {"epochs": pyarrow.int64(), "repeat": pyarrow.int64()}

@@ -53,6 +53,7 @@ from naslib_ecnas.data.tfrecord import (
     read_frames,
     write_frames,
 )
+from naslib_ecnas.errors import check_types
 from naslib_ecnas.metrics import METRICS
 from naslib_ecnas.nasbench_hash import hashes_of
 from naslib_ecnas.provenance import Provenance
@@ -400,6 +401,7 @@ def write_trainings(path: str | PathLike[str], columns: Columns, kind: Message) 
             seconds.
         StorageError: the folder cannot be written or the disk is full.
     """
+    check_types(Columns, columns=columns)
     source = Source(str(path), None)
     excess = sorted(set(columns.values) - kind.metrics)
     if excess:

@@ -33,6 +33,7 @@ from naslib_ecnas.errors import (
     ProvenanceError,
     UnknownCellError,
     UnknownMetricError,
+    check_types,
 )
 from naslib_ecnas.metrics import METRICS, missing_metric_remedy
 from naslib_ecnas.provenance import Provenance
@@ -49,6 +50,10 @@ ROWS = "rows"
 #: For each column a metric of the file, and a factor.
 Sources = Mapping[str, tuple[str, float]]
 
+#: Budgets and numbers of repeats stay below this.
+MOST = 1_000_000
+_MOST_TEXT = 1 << 22
+
 #: What a header that contradicts itself leads to.
 _CONTRADICTION = (LookupError, TypeError, ValueError, AttributeError, OverflowError)
 
@@ -63,8 +68,9 @@ class Columns:
     """The content of a table in memory.
 
     Raises:
-        FormatError: the rows are not ascending rows of the space, the budgets not ascending, a
-            metric is unknown or without provenance, or an array has another shape.
+        FormatError: the rows are not ascending rows of the space, the budgets not ascending, there
+            is no metric, one is unknown or without provenance, an array has another shape or an
+            impossible value, or a text is none or too long.
     """
 
     name: str
@@ -87,7 +93,24 @@ class Columns:
     def __post_init__(self) -> None:
         space, rows = Space(self.vertices), np.asarray(self.rows)
         shape = (rows.size, len(self.budgets), self.repeats)
-        _check(self, space, rows, shape, self.values, (np.float64,), path=self.name)
+        _check(self, space, rows, shape, self.values, (np.float64,), path=str(self.name))
+        # What no reader would accept must not be written either.
+        for name, values in self.values.items():
+            found = METRICS[name].fault(values)
+            if found is not None:
+                raise FormatError(found[1], path=self.name)
+            Provenance.from_json(self.provenance[name].to_json(), path=self.name)
+        try:
+            texts = "".join([self.name, *self.attributes, *self.attributes.values()]).encode()
+        except (TypeError, UnicodeEncodeError) as error:
+            message = f"name and attributes must be texts: {error}"
+            raise FormatError(message, path=str(self.name)) from error
+        if len(texts) > _MOST_TEXT:
+            message = f"name and attributes must have at most {_MOST_TEXT} bytes"
+            raise FormatError(message, path=self.name[:100], value=len(texts))
+        for field in ("vertices", "repeats"):  # JSON has no numbers of numpy
+            object.__setattr__(self, field, int(getattr(self, field)))
+        object.__setattr__(self, "budgets", tuple(map(int, self.budgets)))
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -114,8 +137,14 @@ def _check(
         whole = rows.ndim == 1 and rows.dtype.kind in "iu" and len(rows) > 0
         if not whole or (rows[1:] <= rows[:-1]).any() or rows[0] < 0 or rows[-1] >= size:
             raise fault(f"rows must be ascending whole numbers from 0 to {size - 1}", value=rows)
-    if not budgets or list(budgets) != sorted(set(budgets)) or budgets[0] < 1:
-        raise fault("budgets must be positive and ascending", value=budgets)
+    if (
+        not budgets
+        or list(budgets) != sorted(set(budgets))
+        or not 0 < budgets[0] <= budgets[-1] < MOST
+    ):
+        raise fault(f"budgets must be ascending whole numbers from 1 to {MOST - 1}", value=budgets)
+    if not columns:
+        raise fault("a table must have a metric")
     for name, array in columns.items():
         if name not in METRICS or name not in table.provenance:
             raise fault("a column must be a known metric with a provenance", value=name)
@@ -170,8 +199,8 @@ class Table:
         self._cells = len(self.space) if rows is None else len(rows)
         shape = (len(self.budgets), self.repeats, self._cells)
         _check(self, self.space, rows, shape, columns, (np.float32, np.float64))
-        if not columns or (rows is not None and rows.dtype != np.int32):
-            raise FormatError("it has no columns, or its rows are not int32")
+        if rows is not None and rows.dtype != np.int32:
+            raise FormatError("its rows are not int32")
 
     @classmethod
     def open(cls, path: str | PathLike[str]) -> Table:
@@ -417,6 +446,7 @@ def write_table(
     Raises:
         StorageError: the folder cannot be written or the disk is full.
     """
+    check_types(Columns, columns=columns)
     arrays: dict[str, NDArray[Any]] = {n: np.moveaxis(v, 0, 2) for n, v in columns.values.items()}
     narrow = [name for name, values in arrays.items() if _fits_float32(values)]
     if len(columns.rows) != len(Space(columns.vertices)):
@@ -463,6 +493,7 @@ def at_place(
         ConfigError: the PUE or the carbon intensity is impossible.
         ProvenanceError: the table does not say what PUE its energies have.
     """
+    check_types(Table, table=table)
     place = None
     if carbon_intensity is not None:
         from naslib_ecnas.data import carbon  # most uses of a table need none

@@ -24,6 +24,7 @@ from naslib_ecnas.errors import (
     UnknownCellError,
     UnknownMetricError,
     UnknownRepeatError,
+    check_types,
 )
 from naslib_ecnas.metrics import OBJECTIVES, metric
 from naslib_ecnas.network import DERIVED
@@ -102,6 +103,7 @@ class Benchmark:
     """
 
     def __init__(self, table: Table) -> None:
+        check_types(Table, table=table)
         self.table = table
         self.name: str = table.name
         self.space: Space = table.space

@@ -108,6 +108,10 @@ class SeparateCounterWarning(UserWarning):
     """What a copy of a benchmark spends in another process is not in the original's `spent`."""
 
 
+class ImplausibleValueWarning(UserWarning):
+    """A file may not mean what it says: values in another unit, lines taken as repeats."""
+
+
 class CatalogError(EcnasError):
     """The catalog has no such file, or a catalog entry is malformed."""
 
@@ -207,22 +211,43 @@ def check_numbers(
             raise ConfigError(f"{_named(name, of)} must be a finite number{limit}", value=value)
 
 
+def check_types(kind: type, /, **values: Any) -> None:
+    """Raise ConfigError unless every value is an instance of a class of this package."""
+    for name, value in values.items():
+        if not isinstance(value, kind):
+            remedy = "make it by ecnas.load" if kind.__name__ == "Benchmark" else None
+            raise ConfigError(f"{name} must be a {kind.__name__}", value=value, remedy=remedy)
+
+
 def _named(name: str, of: str) -> str:
     return f"{name} of {of}" if of else name
 
 
-def floats(values: ArrayLike, what: str = "the values") -> NDArray[np.float64]:
+#: What numpy raises for what it cannot turn into an array; RuntimeError is torch's.
+NO_ARRAY = (TypeError, ValueError, OverflowError, RuntimeError)
+
+
+def floats(
+    values: ArrayLike, what: str = "the values", *, finite: bool = False
+) -> NDArray[np.float64]:
     """The values as a float64 array of the same shape; copied only if necessary.
 
     Raises:
-        ConfigError: an entry is not a number, or rows differ in length.
+        ConfigError: an entry is not a real number, or is infinite if `finite` is set (NaN is
+            allowed), or rows differ in length.
     """
     import numpy as np
 
     try:
-        return np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise ConfigError(f"{what} must be an array of numbers", value=values) from error
+        found = np.asarray(values)
+        array = found.astype(np.float64, copy=False) if found.dtype.kind in "fiubO" else None
+    except NO_ARRAY:
+        array = None
+    if array is None:
+        raise ConfigError(f"{what} must be an array of numbers", value=values)
+    if finite and np.isinf(array).any():
+        raise ConfigError(f"{what} must be finite numbers, or NaN where unknown", value=values)
+    return array
 
 
 def whole_numbers(values: ArrayLike, what: str = "the rows") -> NDArray[Any]:
@@ -235,7 +260,7 @@ def whole_numbers(values: ArrayLike, what: str = "the rows") -> NDArray[Any]:
 
     try:
         found = np.asarray(values)
-    except ValueError:  # rows of different lengths
+    except NO_ARRAY:  # rows of different lengths
         found = np.empty((0, 0))
     if found.ndim != 1 or (found.size and found.dtype.kind not in "iu"):
         raise ConfigError(f"{what} must be a list of whole numbers", value=values)

@@ -16,13 +16,16 @@ _WORTH = 0.02
 _PIVOTS = 32
 
 
-def checked_points(points: ArrayLike, *, what: str = "the points") -> NDArray[np.float64]:
+def checked_points(
+    points: ArrayLike, *, what: str = "the points", finite: bool = True
+) -> NDArray[np.float64]:
     """The points as an (n, m) float64 array with m >= 2, not copied if they are one.
 
     Raises:
-        ConfigError: they have another shape.
+        ConfigError: they have another shape, or one is infinite where they must be `finite` (NaN
+            is allowed).
     """
-    array = floats(points)
+    array = floats(points, what, finite=finite)
     if array.ndim != 2 or array.shape[1] < 2:
         message = f"{what} must have the shape (n, m), with m of at least two objectives"
         raise ConfigError(message, value=array.shape)

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.analysis.exact import ALPHA, sample
 from naslib_ecnas.analysis.unpaired import RunScores, wins
-from naslib_ecnas.errors import ConfigError, check_counts, check_numbers
+from naslib_ecnas.errors import ConfigError, check_counts, check_numbers, check_types
 
 Floats = NDArray[np.float64]
 
@@ -127,6 +127,7 @@ def improvements(
     Tables are those on which all methods ran. Arguments are those of `interquartile_means`;
     `against` is that of `compare_runs`.
     """
+    check_types(RunScores, scores=scores)
     tables = _tables(scores, None)
     counts = {
         (method, table): _drawn(len(of[table]), rng, resamples)
@@ -146,6 +147,7 @@ def improvements(
 
 
 def _tables(scores: RunScores, tables: tuple[str, ...] | None) -> tuple[str, ...]:
+    check_types(RunScores, scores=scores)
     chosen = scores.tables if tables is None else tables
     if not chosen:
         raise ConfigError("there is no table on which all methods ran", value=list(scores.runs))

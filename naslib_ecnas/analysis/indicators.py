@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.analysis.pareto import costs_of, hypervolume
 from naslib_ecnas.analysis.scale import Scale
-from naslib_ecnas.errors import ConfigError, floats
+from naslib_ecnas.errors import ConfigError, check_types, floats
 from naslib_ecnas.metrics import OBJECTIVES, metric
 from naslib_ecnas.nondominated import candidates, complete, nondominated
 
@@ -66,7 +66,7 @@ def epsilon_factor(values: ArrayLike, front: ArrayLike, objectives: Sequence[str
         UnknownMetricError: one of the m `objectives` is no metric.
     """
     targets = _targets(front, objectives)
-    points = floats(values)
+    points = floats(values, finite=True)
     points = points[complete(costs_of(points, objectives))]
     smallest = min(float(array.min()) for array in (targets, points) if len(array))
     if smallest <= 0:
@@ -106,6 +106,7 @@ def paper_hypervolume(values: ArrayLike, objectives: Sequence[str] = OBJECTIVES)
 
 def _distance(name: str, values: ArrayLike, front: ArrayLike, scale: Scale) -> float:
     """A distance of moocore from the distinct points of the true front to a set, on the scale."""
+    check_types(Scale, scale=scale)
     import moocore
 
     targets = scale.costs(_targets(front, scale.objectives))

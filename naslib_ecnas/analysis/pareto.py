@@ -1,8 +1,8 @@
 """Fronts: values as costs, hypervolume and what each point adds to it, knee and extremes.
 
 `values` are (n, m) in the units of the m metrics that `objectives` names, `costs` (n, m) with less
-being better; n may be 0. Shapes that do not fit raise ConfigError, an unknown name
-UnknownMetricError.
+being better; n may be 0. Shapes that do not fit and infinite values raise ConfigError, an unknown
+name UnknownMetricError.
 """
 
 from __future__ import annotations
@@ -18,8 +18,11 @@ from naslib_ecnas.nondominated import candidates, checked_points
 
 
 def costs_of(values: ArrayLike, objectives: Sequence[str]) -> NDArray[np.float64]:
-    """(n, m) values in the metrics' units, turned so that less is better in each column."""
-    array = checked_points(values, what="the values")
+    """(n, m) values in the metrics' units, turned so that less is better in each column.
+
+    Alone of all functions here it takes infinite values, such as the corners of a box.
+    """
+    array = checked_points(values, what="the values", finite=False)
     if array.shape[1] != len(objectives):
         wanted = ", ".join(objectives)
         raise ConfigError(f"the values must have one column each for {wanted}", value=array.shape)
@@ -49,8 +52,9 @@ def normalised(
         >>> normalised([[2.0, 0.5]], ("energy_kwh", "validation_accuracy"), [1, 1], [3, 0])
         array([[0.5, 0.5]])
     """
-    costs = costs_of(values, objectives)
-    low, high = (costs_of(np.atleast_2d(floats(end)), objectives)[0] for end in (ideal, reference))
+    costs = _finite_costs(values, objectives)
+    ends = (_finite_costs(np.atleast_2d(floats(e)), objectives) for e in (ideal, reference))
+    low, high = (end[0] for end in ends)
     span = high - low
     if not (span >= 0).all():
         ends = (np.asarray(ideal).tolist(), np.asarray(reference).tolist())
@@ -111,8 +115,8 @@ def _checked(
     points = checked_points(costs, what="the costs")
     corner = floats(reference, "the reference").copy()
     m = points.shape[1]
-    if corner.shape != (m,) or np.isnan(corner).any():
-        raise ConfigError(f"the reference point must be {m} numbers", value=corner.tolist())
+    if corner.shape != (m,) or not np.isfinite(corner).all():
+        raise ConfigError(f"the reference point must be {m} finite numbers", value=corner.tolist())
     return points, corner
 
 
@@ -154,8 +158,12 @@ def extremes(values: ArrayLike, objectives: Sequence[str]) -> tuple[int, ...]:
     return tuple(int(np.lexsort(keys)[0]) for keys in sorts)
 
 
+def _finite_costs(values: ArrayLike, objectives: Sequence[str]) -> NDArray[np.float64]:
+    return costs_of(checked_points(values, what="the values"), objectives)
+
+
 def _front_costs(values: ArrayLike, objectives: Sequence[str]) -> NDArray[np.float64]:
-    costs = costs_of(values, objectives)
+    costs = _finite_costs(values, objectives)
     if not len(costs) or np.isnan(costs).any():
         raise ConfigError(f"a front needs at least one point and no NaN, got {len(costs)} points")
     return costs

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.analysis.pareto import costs_of, hypervolume, normalised
-from naslib_ecnas.errors import ConfigError, check_counts, floats
+from naslib_ecnas.errors import ConfigError, check_counts, check_numbers, check_types, floats
 from naslib_ecnas.metrics import Metric, metric
 from naslib_ecnas.nondominated import checked_points, complete, nondominated
 
@@ -111,7 +111,7 @@ class Scale:
         the values by which the run chose, if others (see `anytime`); returns (k,) float64, which
         never fall without these.
         """
-        numbers = np.asarray(counts)
+        numbers = _budgets(counts)
         if numbers.size and (np.any(np.diff(numbers) < 0) or numbers[0] < 0):
             raise ConfigError("numbers of evaluations must ascend from 0", value=numbers.tolist())
         array = checked_points(values, what="the values")
@@ -140,7 +140,7 @@ def _corner(
             if nadir != best:
                 corner[i] = float(m.from_cost(nadir + NADIR_MARGIN * (nadir - best)))
         return tuple(corner)
-    given = tuple(float(value) for value in reference)
+    given = tuple(np.ravel(floats(reference, "the reference", finite=True)).tolist())
     if len(given) != len(metrics) or not all(
         m.cost(r) > m.cost(i) for m, i, r in zip(metrics, ideal, given, strict=True)
     ):
@@ -205,12 +205,14 @@ def anytime(
         >>> anytime(table[:2], [3.0, 5.0], [1, 3, 4, 5, 6], scale).round(2).tolist()
         [0.0, 0.52, 0.52, 1.0, nan]
     """
+    check_types(Scale, scale=scale)
     costs = costs_of(values if seen is None else seen, scale.objectives)
     spent = _spent(cumulative, len(costs))
     wanted = _budgets(budgets)
     last = spent[-1] if len(spent) else 0.0
     if end is not None:
-        if not end >= last:
+        check_numbers(end=end)
+        if end < last:
             raise ConfigError(f"end must be at least what the run spent, {last:g}", value=end)
         last = end
     array = floats(values)
@@ -239,6 +241,7 @@ def checkpoints(evaluations: int, steps: int = 50) -> NDArray[np.int64]:
         [1, 3, 10, 32, 100]
     """
     check_counts(evaluations=evaluations, steps=steps)
+    check_numbers(most=1e15, evaluations=evaluations)
     return np.unique(np.rint(np.geomspace(1, evaluations, steps)).astype(np.int64))
 
 

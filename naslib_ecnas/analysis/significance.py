@@ -24,7 +24,7 @@ from naslib_ecnas.analysis.exact import (
     smallest_signed_rank_p,
 )
 from naslib_ecnas.analysis.unpaired import RunScores
-from naslib_ecnas.errors import ConfigError, check_counts, check_numbers
+from naslib_ecnas.errors import ConfigError, check_counts, check_numbers, check_types
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,6 +200,7 @@ def pairwise(
     Raises:
         ConfigError: an unknown method, or an impossible coverage or number of resamples.
     """
+    check_types(PairedScores, scores=scores)
     if against is None:
         pairs = list(itertools.combinations(scores.methods, 2))
     else:
@@ -223,6 +224,7 @@ def superiority(scores: PairedScores, a: str, b: str) -> float:
 
     1 where a is always better, 0.5 where neither is.
     """
+    check_types(PairedScores, scores=scores)
     one, other = scores.column(a), scores.column(b)
     better = one > other if scores.maximise else one < other
     return float(np.mean(better + (one == other) / 2))

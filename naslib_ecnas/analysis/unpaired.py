@@ -21,7 +21,7 @@ from naslib_ecnas.analysis.exact import (
     shift_interval,
     smallest_rank_sum_p,
 )
-from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.errors import ConfigError, check_types
 
 Floats = NDArray[np.float64]
 
@@ -120,6 +120,7 @@ def compare_runs(
         against: compare the other methods only with this one, which becomes `b`.
         confidence: coverage of each interval of a difference, not corrected for their number.
     """
+    check_types(RunScores, scores=scores)
     found = []
     pairs = scores.pairs(against)
     tables = dict.fromkeys(table for of in scores.runs.values() for table in of)
@@ -166,6 +167,7 @@ def run_ranks(scores: RunScores, table: str) -> dict[str, float]:
     For equal numbers of runs it is 1/2 plus the sum of the method's chances to be beaten (`a12`),
     its own counting 1/2.
     """
+    check_types(RunScores, scores=scores)
     here = scores.on(table)
     means = {
         method: 0.5 + sum(a12(of, own, maximise=scores.maximise) for of in here.values())

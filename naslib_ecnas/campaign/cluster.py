@@ -17,6 +17,7 @@ from naslib_ecnas.errors import (
     MissingDependencyError,
     check_counts,
     check_numbers,
+    check_types,
 )
 from naslib_ecnas.progress import Progress, silent
 
@@ -104,6 +105,8 @@ def launch(
         ConfigError: there is no such cluster here.
         EcnasError: a job failed, or none could be submitted.
     """
+    check_types(Settings, settings=settings)
+    check_types(Cluster, cluster=cluster)
     Plan.read(folder)
     folder = Path(folder).resolve()
     if limit is not None:

@@ -20,6 +20,7 @@ from naslib_ecnas.errors import (
     check_counts,
     check_numbers,
     whole_numbers,
+    check_types,
 )
 from naslib_ecnas.files import (
     atomic_write,
@@ -234,6 +235,7 @@ def make_plan(
         ConfigError: a setting is not possible.
     """
     check_counts(epochs=min(epochs, default=0), repeats=repeats)
+    check_types(DataChoice, data=data)
     check_counts(limit=1 if limit is None else limit)
     check_counts(least=0, seed=seed)
     check_counts(least=None, vertices=vertices)

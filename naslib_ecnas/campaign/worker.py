@@ -27,7 +27,7 @@ from naslib_ecnas.campaign.measurement import Measurement, record_path, recorded
 from naslib_ecnas.campaign.plan import Pace, Plan, Settings, Unit
 from naslib_ecnas.campaign.unit import PAUSE_S, images, measure_unit
 from naslib_ecnas.energy.readings import Window
-from naslib_ecnas.errors import EcnasError, StorageError, check_counts
+from naslib_ecnas.errors import EcnasError, StorageError, check_counts, check_types
 from naslib_ecnas.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -105,6 +105,7 @@ def work(
         EcnasError: several trainings in succession failed, or one left a device that no longer
             works in this process.
     """
+    check_types(Settings, settings=settings)
     if limit is not None:
         check_counts(limit=limit)
     from naslib_ecnas.training import check_device

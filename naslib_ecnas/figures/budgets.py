@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naslib_ecnas.benchmark import Benchmark
-from naslib_ecnas.errors import UnknownMetricError, check_counts
+from naslib_ecnas.errors import UnknownMetricError, check_counts, check_types
 from naslib_ecnas.figures import drawing
 from naslib_ecnas.figures.drawing import INK, Array
 from naslib_ecnas.figures.front import steps
@@ -81,6 +81,7 @@ def clouds(
         UnknownMetricError: no cell has both values at any budget.
         ConfigError: a number of bins is less than 1.
     """
+    check_types(Benchmark, bench=bench)
     pairs = []
     for budget in bench.budgets:
         both = np.column_stack([bench.values(name, budget) for name in (x, y)])

@@ -13,7 +13,7 @@ from msgspec import Meta, Struct, json
 from numpy.typing import NDArray
 
 from naslib_ecnas.benchmark import Benchmark
-from naslib_ecnas.errors import ConfigError, FormatError, UnknownTableError
+from naslib_ecnas.errors import ConfigError, FormatError, UnknownTableError, check_types
 from naslib_ecnas.figures import drawing
 from naslib_ecnas.figures.devices import short_device_name
 from naslib_ecnas.figures.drawing import INK
@@ -146,6 +146,7 @@ def predictions(
         ConfigError: the tables share fewer than two cells, or `measured` is modelled.
         UnknownBudgetError, UnknownMetricError: a table holds no energies at this budget.
     """
+    check_types(Benchmark, modelled=modelled, measured=measured)
     origin = measured.provenance.get(_METRIC)
     if origin is not None and origin.kind == "modelled":
         message = f"the energies of {measured.name} are modelled, not measured"

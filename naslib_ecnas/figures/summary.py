@@ -20,7 +20,7 @@ from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.comparison.results import Results
 from naslib_ecnas.comparison.runs import Unit
 from naslib_ecnas.comparison.worlds import rankings
-from naslib_ecnas.errors import ConfigError, check_counts
+from naslib_ecnas.errors import ConfigError, check_counts, check_types
 from naslib_ecnas.figures import drawing
 from naslib_ecnas.figures.drawing import INK, PAGE_WIDTH, Array
 from naslib_ecnas.figures.front import front_panel, steps
@@ -99,6 +99,7 @@ def study(
         ConfigError: a method is unknown or named twice, or there is no method, seed or evaluation.
         UnknownBudgetError, UnknownMetricError: the table lacks this budget, energies or accuracies.
     """
+    check_types(Benchmark, bench=bench)
     names = tuple(sorted(METHODS, key=lambda name: (name != "semoa", name)))
     names = names if methods is None else tuple(methods)
     if not names or len(set(names)) < len(names):

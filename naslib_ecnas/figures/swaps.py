@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naslib_ecnas.benchmark import Benchmark
-from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.errors import ConfigError, check_types
 from naslib_ecnas.figures.drawing import capitalised, captioned, origins, panels
 from naslib_ecnas.files import Sheet
 from naslib_ecnas.metrics import metric
@@ -131,6 +131,7 @@ def swap_effects(
         ConfigError: `occurrences` are none of `OCCURRENCES`.
         UnknownMetricError, UnknownBudgetError: the table does not hold a metric or this budget.
     """
+    check_types(Benchmark, bench=bench)
     budget = bench.budgets[-1] if epochs is None else epochs
     values = {name: bench.values(name, budget) for name in metrics}
     n = len(OPERATIONS)

@@ -9,7 +9,7 @@ from dataclasses import astuple, dataclass, fields
 import numpy as np
 
 from naslib_ecnas.benchmark import Benchmark
-from naslib_ecnas.errors import UnknownBudgetError
+from naslib_ecnas.errors import UnknownBudgetError, check_types
 from naslib_ecnas.files import Sheet
 from naslib_ecnas.topologies import topologies
 
@@ -49,6 +49,7 @@ def saved(bench: Benchmark) -> Saved:
     Raises:
         UnknownBudgetError: the table holds neither 4 epochs alone nor all four budgets.
     """
+    check_types(Benchmark, bench=bench)
     budgets: tuple[int, ...]
     if bench.budgets == _BUDGETS[:1]:
         how, budgets, factor = "linear", _BUDGETS[:1], sum(_BUDGETS) / _BUDGETS[0] - 1

@@ -24,7 +24,13 @@ from numpy.typing import NDArray
 
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.comparison.runs import other_table
-from naslib_ecnas.errors import FormatError, ProvenanceError, UnknownBudgetError, UnknownMetricError
+from naslib_ecnas.errors import (
+    FormatError,
+    ProvenanceError,
+    UnknownBudgetError,
+    UnknownMetricError,
+    check_types,
+)
 from naslib_ecnas.files import atomic_write, to_json
 from naslib_ecnas.metrics import metric
 from naslib_ecnas.network import DERIVED
@@ -166,7 +172,7 @@ class Column:
     @cached_property
     def coded(self) -> Codes:
         """The values as codes: of the logarithm for an unbounded metric, a cost."""
-        return quantise(self.values, log=metric(self.name).upper == float("inf"))
+        return quantise(self.values, log=metric(self.name).upper > 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,6 +227,7 @@ def gather(bench: Benchmark, runs: Sequence[Run] = (), *, epochs: int | None = N
         ProvenanceError: a run searched another table.
         UnknownMetricError: the table holds fewer than two metrics that a page can show.
     """
+    check_types(Benchmark, bench=bench)
     for run in runs:
         _check(bench, run)
     shared = {run.epochs for run in runs}
@@ -400,6 +407,7 @@ def write_page(page: Page, path: Path) -> int:
 
 def html(page: Page) -> str:
     """The page as text. Names from outside are escaped, or inside the encoded data."""
+    check_types(Page, page=page)
     style, script = _asset("page.css"), "\n".join(_asset(f"{name}.js") for name in _SCRIPTS)
     # By hash, so that a script injected into the page does not run.
     policy = (

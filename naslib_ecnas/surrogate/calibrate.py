@@ -23,6 +23,7 @@ from naslib_ecnas.errors import (
     ProvenanceError,
     check_counts,
     check_numbers,
+    check_types,
     whole_numbers,
 )
 from naslib_ecnas.files import to_plain
@@ -255,7 +256,8 @@ def calibrate(
         ConfigError: too few cells.
         UnknownCellError: a row is not one of the seven-vertex space.
     """
-    base = descriptors or shipped_descriptors()
+    check_types(Measurements, measurements=measurements)
+    base = descriptors or Descriptors.shipped()
     check_counts(least=0, seed=seed)
     chosen = np.ones(len(measurements.rows), dtype=bool)
     if folds is not None:

@@ -190,9 +190,9 @@ def test_the_end_of_a_run_is_the_budget_it_was_given() -> None:
     curve = anytime(values, spent, beyond, scale, end=2 * spent[-1])
     assert curve[:3].tolist() == [last] * 3
     assert math.isnan(curve[3])
-    for end in (0.9 * spent[-1], math.nan):
-        with pytest.raises(ConfigError, match="end must be at least"):
-            anytime(values, spent, beyond, scale, end=end)
+    for end in (0.9 * spent[-1], math.nan, math.inf, "9"):
+        with pytest.raises(ConfigError, match="end must be"):
+            anytime(values, spent, beyond, scale, end=end)  # type: ignore[arg-type]
 
 
 def test_a_run_without_evaluations() -> None:

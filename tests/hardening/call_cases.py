@@ -25,10 +25,12 @@ TEXT = (None, 7, 1.5, ["x"], b"x", object())
 NAME = (*TEXT, "", "no-such-name", "../x", "x" * 5000, "x\x00y")
 PATH = ("missing/file", "x" * 300, "x\x00y", ".")
 NOWHERE = (Path("/proc/x/y"),)
-POINTS = (None, "x", 3.0, [1.0, 2.0], [["a", "b"]], np.zeros((2, 2, 2)), [[1.0], [1.0, 2.0]])
+SHAPES = (None, "x", 3.0, [1.0, 2.0], [["a", "b"]], np.zeros((2, 2, 2)), [[1.0], [1.0, 2.0]])
+SHAPES += ([["1", "2"]], np.ones((1, 2), dtype=complex))
+POINTS = (*SHAPES, [[INF, 1.0]], [[-INF, 0.5], [1.0, 1.0]])
 ROWS = ("x", [1.5], [-1], [10**7], [None], [NAN], ["x"])
 OBJECTIVES = ((), ("energy_kwh", "joy"), (None, 3), ("energy_kwh", "energy_kwh"))
-REFERENCE = (None, [1.0], [[1.0, 1.0]], [NAN, 1.0])
+REFERENCE = (None, [1.0], [[1.0, 1.0]], [NAN, 1.0], [INF, 1.0])
 SAMPLE = ([], [[1.0]], [NAN])
 AGAINST = (7, "", "no-such-method")
 METHOD = (None, 7, "", "annealing", ["random"], object())
@@ -36,11 +38,15 @@ TABLE_NAME = (*NAME, "GARBAGE")
 CARBON = ("", "Atlantis", -1, NAN, INF, 1e300, True, [1], object())
 FEW_CELLS = (0, -1, 7, 92)
 
+#: Classes of this package, of which an argument must be an instance.
+OURS = """Benchmark Table Space Scale Problem Grid Page Columns SearchResult PairedScores RunScores
+Plan Settings Cluster DataChoice Measurements Recipe Provenance Study"""
 #: By the type of an argument, whatever its name. Not None, unless it is no type of it.
 BY_TYPE: dict[str, tuple[Any, ...]] = {
     "int": (None, "2", 1.5, NAN, [3], True),
     "float": (None, "2", NAN, [1.5]),
     "ArrayLike": ("x", ["a", "b"], [[1.0], [1.0, 2.0]]),
+    **dict.fromkeys(OURS.split(), (None, "4v", 7)),
 }
 #: By the type of an argument whose name is not below: a number is a count or an extent.
 OTHERS: dict[str, tuple[Any, ...]] = {"int": (0, -1), "float": (-1, INF)}
@@ -200,7 +206,10 @@ CALLS: dict[str, dict[str, tuple[Any, ...]]] = {
     "search.Problem": {"rows": ([], *ROWS), "budgets": ((0,), (4, 4), ("4",))},
     "analysis.hypervolume": {"reference": REFERENCE},
     "analysis.contributions": {"reference": REFERENCE},
-    "analysis.costs_of": {"values": (*POINTS, [[1.0, 2.0, 3.0]]), "objectives": OBJECTIVES[1:3]},
+    "analysis.costs_of": {
+        "values": (*SHAPES, [[1.0, 2.0, 3.0]]),
+        "objectives": OBJECTIVES[1:3],
+    },
     **{
         f"analysis.{name}": {
             "values": (*POINTS, np.empty((0, 2)), [[NAN, 0.5]]),
@@ -209,8 +218,8 @@ CALLS: dict[str, dict[str, tuple[Any, ...]]] = {
         for name in ("knee", "extremes")
     },
     "analysis.normalised": {
-        "ideal": ([0.0], [NAN, 1.0], [2.0, 1.0]),
-        "reference": ([0.0], [NAN, 1.0], [-1.0, 0.5]),
+        "ideal": ([0.0], [NAN, 1.0], [2.0, 1.0], [-INF, 1.0]),
+        "reference": ([0.0], [NAN, 1.0], [-1.0, 0.5], [INF, 0.5]),
     },
     "analysis.epsilon": {"front": (*POINTS, np.empty((0, 2)))},
     "analysis.igd_plus": {"front": (*POINTS, np.empty((0, 2)))},
@@ -219,7 +228,7 @@ CALLS: dict[str, dict[str, tuple[Any, ...]]] = {
     "analysis.anytime": {
         "cumulative": ([1.0], [2.0, 1.0], [NAN, 1.0]),
         "budgets": ([[1.0]], [NAN]),
-        "end": (),
+        "end": (*BY_TYPE["float"][1:], INF, -1, True),
     },
     "analysis.band": {
         "curves": ([0.1], np.empty((0, 2)), [[0.1]]),

@@ -1,7 +1,6 @@
 """Every public call with every kind of bad argument: a typed error that says what and what to do.
 
-Arguments that are objects of this package (a benchmark, a table, a space) are left to the type
-checker; what a user types, counts, computes or reads from somewhere is not.
+A wrong type of an argument that is an object of this package (a benchmark, a scale) counts as bad.
 """
 
 from __future__ import annotations
