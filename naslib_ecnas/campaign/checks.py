@@ -197,7 +197,7 @@ def _sensors(record: Measurement) -> Doubts:
             yield "counter", f"{device}: {text}", True
         for flag in reading.flags:
             if flag != "counter-against-power":
-                yield flag, f"{device}: {flag}", True
+                yield flag, f"{device}: {flag}", flag != "graphics"
         if reading.valid and unsure_j > _UNCERTAIN * joules:
             text = f"{unsure_j:.2f} J of {joules:.2f} J are uncertain, since the run is short for "
             yield "uncertain", f"{device}: {text}the sensor", False
@@ -209,7 +209,7 @@ def _states(record: Measurement) -> Doubts:
     reasons: set[str] = set()
     for window in record.windows:
         for state in (state for r in window.energy_j.values() for state in r.states):
-            pids |= {process.pid for process in state.others or ()}
+            pids |= {process.pid for process in state.others or () if not process.draws}
             if not window.name.startswith(("rest-", WARM_UP)):
                 reasons |= set(state.throttle_reasons or ()) - set(_HARMLESS)
     if pids:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from naslib_ecnas.cell import Cell
+from naslib_ecnas.energy.sensors import SHARED
 from naslib_ecnas.errors import (
     ConfigError,
     FormatError,
@@ -303,6 +304,8 @@ class Settings:
     """The file of a replay."""
     gpu: str | None = None
     """NVML's name of the GPU to measure, if `device` does not determine it."""
+    shared: str = "graphics"
+    """What to do beside other processes on the GPU, see `EnergyMeter`."""
     baseline_s: float = 10.0
     """Seconds of rest that are measured before and after each training; 0 for none."""
     warm_up_s: float | None = None
@@ -319,6 +322,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         check_choice(_METERS, meter=self.meter)
+        check_choice(SHARED, shared=self.shared)
         check_choice(IMAGES, images=self.images)
         if (self.meter == "replay") != (self.replay is not None):
             text = "the meter replay needs a file, and no other meter has one"

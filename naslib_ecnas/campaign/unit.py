@@ -6,7 +6,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,17 +77,10 @@ def open_meter(settings: Settings) -> tuple[Meter, MeterLabel]:
         return read_replay(Path(settings.replay)), MeterLabel(kind="replay")
     if settings.meter == "none":
         return NullMeter(), MeterLabel(kind="none")
-    on_gpu = settings.device.startswith("cuda")
-    if on_gpu or settings.gpu is not None:
-        sync = None
-        if on_gpu:
-            import torch
-
-            sync = partial(torch.cuda.synchronize, settings.device)
-        meter, kind = EnergyMeter(devices=[settings.gpu or settings.device], sync=sync), "nvml"
-    else:
-        meter = EnergyMeter(devices=())
-        kind = "rapl" if meter.cpu_state.kind == "measured" else "none"
+    name = settings.gpu or settings.device
+    devices = [] if name.startswith("cpu") else [name]
+    meter = EnergyMeter(devices=devices, shared=settings.shared)
+    kind = "nvml" if devices else "rapl" if meter.cpu_state.kind == "measured" else "none"
     names = ("methods", "periods_s", "notes", "setups")
     maps = {name: dict(getattr(meter, name)) for name in names}
     state = meter.cpu_state

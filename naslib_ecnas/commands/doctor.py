@@ -76,7 +76,12 @@ def _torch() -> Iterator[Check]:
         return
     import torch
 
+    from naslib_ecnas.energy.nvml import unmeasured
+
     version, built = torch.__version__, torch.version.cuda
+    if other := unmeasured():
+        yield Check("torch", "note", f"{version}: {other}")
+        return
     if torch.cuda.is_available():
         names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
         yield Check("torch", "good", f"{version}, CUDA {built}: {', '.join(names)}")
@@ -101,7 +106,7 @@ def _gpus() -> Iterator[Check]:
     for gpu in gpus:
         name = f"energy of {gpu.name}"
         try:
-            with EnergyMeter(devices=[gpu.uuid], cpu=False, shared="flag") as meter:
+            with EnergyMeter(devices=[gpu.uuid], cpu=False) as meter:  # as `measure run` does
                 method, period = meter.methods[gpu.uuid], meter.periods_s[gpu.uuid]
                 notes = "; ".join(meter.notes[gpu.uuid])
         except MeterError as error:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from naslib_ecnas.commands.options import command
+from naslib_ecnas.commands.options import add_shared, command
 from naslib_ecnas.console import duration_text, print_table, quantity_text, split_words
 from naslib_ecnas.errors import ConfigError, EcnasError, check_numbers
 from naslib_ecnas.files import atomic_write, to_json, to_plain
@@ -40,8 +40,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add = command(parser, run, *examples)
     about = "all, none, or indices and UUIDs (default: those that CUDA_VISIBLE_DEVICES shows)"
     add("--gpus", "WHICH", about)
-    about = "GPU that other processes use: measure all of it, or refuse (%(default)s)"
-    add("--shared", help=about, choices=("flag", "refuse"), default="flag")
+    add_shared(add, "flag")
     add("--no-cpu", help="do not measure the CPU")
     add("--pue", "P", "PUE to multiply kWh and grams by (%(default)s)", default=1.0)
     add("--carbon-intensity", "G", "gCO2eq/kWh, a country's code, or world")

@@ -12,7 +12,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from naslib_ecnas.commands.options import JSON, Options, Run, actions, chosen, path
+from naslib_ecnas.commands.options import JSON, Options, Run, actions, add_shared, chosen, path
 from naslib_ecnas.console import (
     counted,
     duration_text,
@@ -157,6 +157,7 @@ def _add_run(add: Options) -> None:
     about = "auto, none, or replay FILE (auto)"
     add("--meter", ("HOW", "FILE"), about, nargs="+", default=["auto"])
     add("--gpu", "NAME", "GPU to measure, as in nvidia-smi -L (that of --device)")
+    add_shared(add)
     add("--baseline", "S", "rest before and after (10)", default=10.0)
     about = "seconds of training before the first unit, not counted (60 on a GPU, else 0)"
     add("--warm-up", "S", about, type=float)
@@ -193,7 +194,7 @@ def _run(args: argparse.Namespace) -> None:
         replay=replay,
         baseline_s=args.baseline,
         warm_up_s=args.warm_up,
-        **chosen(args, "gpu images steps batch_size evaluate_images"),
+        **chosen(args, "gpu shared images steps batch_size evaluate_images"),
     )
     beat_s = min(10.0, args.stale / 4)
     pace = Pace(tries=args.tries, beat_s=beat_s, stale_s=args.stale, wait=not args.no_wait)

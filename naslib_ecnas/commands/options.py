@@ -132,6 +132,13 @@ def add_table_options(add: Options) -> None:
     add("--carbon-intensity", "G", about)
 
 
+def add_shared(add: Options, default: str = "graphics") -> None:
+    """Add the option of every command that measures GPUs: what to do if others use them."""
+    about = "GPU that other processes use: refuse it, flag its energies, or flag processes that "
+    about += "only draw, such as a display server, and refuse others (%(default)s)"
+    add("--shared", help=about, choices=("refuse", "flag", "graphics"), default=default)
+
+
 def chosen(args: argparse.Namespace, names: str) -> dict[str, Any]:
     """The values of some options, by their names, which are separated by spaces."""
     return {name: getattr(args, name) for name in names.split()}

@@ -39,6 +39,7 @@ from naslib_ecnas.errors import MissingDependencyError
 
 # -- NVML ----------------------------------------------------------------------------------------
 
+_MEASURED = "this meter reads NVIDIA's GPUs and the counters of CPUs (RAPL)"
 _CPU = "measure the CPU alone with devices=()"
 
 #: Error raised -> errors of NVML without NVML_ERROR_, and the remedy; all others are QueryFailed.
@@ -382,8 +383,8 @@ def _is_name(device: object) -> bool:
 def _index(device: int | str) -> int:
     """Torch's index of `1`, `"1"`, `"cuda:1"` or `"cuda"`, which is the first."""
     text = "0" if device == "cuda" else str(device).removeprefix("cuda:")
-    if text.startswith("mps"):
-        raise Unsupported("the energy of Apple's GPU is not measured", value=device, remedy=_CPU)
+    if text.startswith(("mps", "xpu")):
+        raise Unsupported(f"its energy is not measured: {_MEASURED}", value=device, remedy=_CPU)
     if not text.isdecimal():
         raise UnknownDevice("a device must be an index, 'cuda:0' or a UUID", value=device)
     return int(text)
@@ -411,12 +412,11 @@ def torch_in_use() -> Any:
 def unmeasured() -> str:
     """What to know where torch has a GPU that is not NVIDIA's; empty elsewhere."""
     torch: Any = sys.modules.get("torch")
-    measured = "this meter reads NVIDIA's GPUs and the counters of CPUs (RAPL)"
     if getattr(getattr(torch, "version", None), "hip", None):
-        return f"torch is built for ROCm, and the energy of AMD's GPUs is not measured: {measured}"
+        return f"torch is built for ROCm, and the energy of AMD's GPUs is not measured: {_MEASURED}"
     mps = getattr(getattr(torch, "backends", None), "mps", None)
     if mps is not None and mps.is_available():
-        return f"torch has Apple's GPU (mps), whose energy is not measured: {measured}"
+        return f"torch has Apple's GPU (mps), whose energy is not measured: {_MEASURED}"
     return ""
 
 
@@ -446,7 +446,7 @@ def gpu_source(
         MeterError: the GPU is gone, is shared, or has none of these sensors.
     """
     state = partial(nvml.state, gpu)
-    measure_all = "or measure all of it with shared='flag'"
+    measure_all = "or measure all of it with shared='flag' (--shared flag)"
     if gpu.mig and shared != "flag":
         text = "the GPU is divided into MIG instances, and its sensors count all of them"
         raise SharedGpu(text, value=gpu.uuid, remedy=f"train on an undivided GPU, {measure_all}")

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ def start(environment: dict[str, str], tmp_path: Path) -> Start:
     def run(*words: str) -> subprocess.Popen[str]:
         pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         options: dict[str, Any] = {"text": True, "cwd": tmp_path, "env": environment, **pipes}
+        # Tests that a shell started in the background ignore Ctrl-C, and what they start does.
+        options["preexec_fn"] = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
         return subprocess.Popen([*ECNAS, *words], start_new_session=True, **options)
 
     return run

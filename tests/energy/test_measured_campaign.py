@@ -13,6 +13,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,10 @@ from naslib_ecnas.campaign import (
 )
 from naslib_ecnas.campaign.claims import attempts
 from naslib_ecnas.campaign.measurement import record_path
+from naslib_ecnas.campaign.unit import open_meter
 from naslib_ecnas.campaign.worker import attempts_folder
+from naslib_ecnas.commands import doctor
+from naslib_ecnas.energy import EnergyMeter, SharedGpu
 
 pytest.importorskip("torch", reason="torch is not installed")
 
@@ -120,40 +124,39 @@ def test_from_a_run_to_a_table_every_energy_is_power_times_time(
 START_UP_J, STEP_J, EVALUATED_J = 7.0, 50.0, 1000.0
 
 
-class Lumps:
-    """Uses energy on the stand-in when something happens, and none in between."""
-
-    def __init__(self, standin: Any) -> None:
-        self.standin, self.joules = standin, 1e5
-
-    def rest(self, seconds: float) -> None:
-        """In place of sleeping: from the first rest on there is no other power."""
-        self.standin.set(power=0)
-        self.use(1.0)
-
-    def use(self, joules: float) -> None:
-        self.joules += joules
-        self.standin.set(reset=self.joules)
-
-
-@pytest.mark.slow  # wants a quiet machine: beside other work the first window came out as 0 J
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["ecnas", "nasbench101"])
-def test_evaluations_are_in_the_total_alone(tmp_path: Path, standin: Any, recipe: str) -> None:
-    """Every joule is known, so energies are exact: of the start-up, each step and each batch."""
+def test_evaluations_are_in_the_total_alone(
+    tmp_path: Path, standin: Any, monkeypatch: pytest.MonkeyPatch, recipe: str
+) -> None:
+    """Every joule is known, so energies are exact: of the start-up, each step and each batch.
+
+    The GPU draws 64 W by a clock that only moves when something uses energy.
+    """
     from torch.nn.modules import module
 
     from naslib_ecnas.training import Network
 
-    lumps, steps = Lumps(standin), 16
-    standin.set(period=0.3)  # a counter that rests for three seconds is not taken for frozen
+    steps = 16
+
+    def use(joules: float) -> None:
+        standin.sleep(joules / 64)
+
+    def rest(_: float) -> None:  # in place of sleeping; 1/64 s is exact
+        use(1.0)
+
+    standin.set(clock=1000.0)
+    standin.set(period=0, power=64)
+    known = {"clock": standin.now, "sleep": rest, "patience_s": 600.0}
+    monkeypatch.setattr("naslib_ecnas.campaign.unit.EnergyMeter", partial(EnergyMeter, **known))
 
     def built(network: Any, name: str, part: Any) -> None:
         if isinstance(network, Network) and name == "dense":
-            lumps.use(START_UP_J)
+            use(START_UP_J)
 
     def forward(network: Any, _: object) -> None:
         if isinstance(network, Network):
-            lumps.use(STEP_J if network.training else EVALUATED_J)
+            use(STEP_J if network.training else EVALUATED_J)
 
     data = DataChoice(kind="synthetic", images_per_file=4)
     plan = make_plan((0,), name="lumps", vertices=4, data=data, recipe=recipe)
@@ -164,8 +167,7 @@ def test_evaluations_are_in_the_total_alone(tmp_path: Path, standin: Any, recipe
         module.register_module_forward_pre_hook(forward),
     ]
     try:
-        settings, pace = Settings(gpu="GPU-a05f", **options), Pace(tries=10)
-        work(tmp_path / "c", settings, pace=pace, sleep=lumps.rest)
+        work(tmp_path / "c", Settings(gpu="GPU-a05f", **options), sleep=rest)
     finally:
         for hook in hooks:
             hook.remove()
@@ -224,6 +226,37 @@ def test_a_named_gpu_needs_its_meter_and_must_exist(
     assert "no GPU has this UUID" in said
     assert said.count("\n") == 1
     assert list(folder.glob("records/*.json")) == []
+
+
+@pytest.mark.parametrize(
+    ("others", "state", "word", "refused"),
+    [
+        ({}, "good", "by counter", ""),
+        ({"drawer": 1}, "good", "shared with processes [1]", "refuse"),
+        ({"other": 1}, "missing", "other processes", "graphics refuse"),
+        ({"other": 1, "drawer": 1}, "missing", "got [1]", "graphics refuse"),
+        ({"other": 4_194_305}, "missing", "got [4194305]", "graphics refuse"),  # not in /proc
+        ({"mig": 1}, "missing", "MIG", "graphics refuse"),
+    ],
+)
+def test_doctor_and_run_judge_a_shared_gpu_alike(
+    standin: Any, others: dict[str, int], state: str, word: str, refused: str
+) -> None:
+    standin.set(**others)
+    (check,) = doctor._gpus()
+    assert (check.state, word in check.found) == (state, True), check
+    for shared in ("flag", "graphics", "refuse"):
+        settings = Settings(device="cuda:0", shared=shared)
+        if shared in refused.split():
+            with pytest.raises(SharedGpu, match=re.escape("--shared flag")):
+                open_meter(settings)
+        else:
+            meter, label = open_meter(settings)
+            meter.close()
+            listed = bool(others.keys() & {"drawer", "other"})
+            assert any("shared with" in n for n in label.notes[standin.uuid()]) == listed
+    assert ("graphics" in refused) == (state == "missing")
+    assert (state == "good") or "--shared flag" in check.fix
 
 
 # -- the walk "put your GPU into the table" from its plan to its table, by the page's own commands -

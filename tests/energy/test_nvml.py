@@ -164,7 +164,7 @@ def test_gpus_of_others_are_named(
     standin.set(driver=0)
     with pytest.raises(NvmlUnavailable, match=rf"{word}.*not measured.*devices=\(\)"):
         standin.meter()
-    with pytest.raises(Unsupported, match="Apple's GPU is not measured"):
+    with pytest.raises(Unsupported, match="NVIDIA's GPUs and the counters of CPUs"):
         chosen("mps:0", environ={})
 
 
