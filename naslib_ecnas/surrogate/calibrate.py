@@ -257,7 +257,7 @@ def calibrate(
         UnknownCellError: a row is not one of the seven-vertex space.
     """
     check_types(Measurements, measurements=measurements)
-    base = descriptors or Descriptors.shipped()
+    base = descriptors or shipped_descriptors()
     check_counts(least=0, seed=seed)
     chosen = np.ones(len(measurements.rows), dtype=bool)
     if folds is not None:
