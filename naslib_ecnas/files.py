@@ -8,7 +8,7 @@ import json
 import math
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, fields
 from os import PathLike
@@ -134,10 +134,10 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
                 temporary.unlink()
 
 
-def write_together(contents: Mapping[Path, bytes]) -> None:
-    """Write files that belong together: all of them get their names, or none does.
+def write_together(contents: Mapping[Path, bytes | Iterable[bytes]]) -> None:
+    """Write files that belong together: all of them get their names, the first one last, or none.
 
-    Each is on the disk before the first gets its name, so that a full disk shows in time.
+    Each is on the disk before any gets its name, so that a full disk shows in time.
 
     Raises:
         StorageError: a folder cannot be written or the disk is full.
@@ -145,9 +145,39 @@ def write_together(contents: Mapping[Path, bytes]) -> None:
     with ExitStack() as stack:
         for path, content in contents.items():
             file = stack.enter_context(atomic_write(path))
-            file.write(content)
+            file.writelines([content] if isinstance(content, bytes) else content)
             file.flush()
             os.fsync(file.fileno())
+
+
+#: File by which a process locks a folder; it is left behind by one that was killed.
+LOCK = ".lock"
+
+
+@contextmanager
+def only_one(folder: Path) -> Iterator[None]:
+    """Lock a folder against other processes; the lock of a process that ended is void.
+
+    Raises:
+        ConfigError: another process is at work in it.
+        StorageError: it cannot be written.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        remedy = "wait for it, or choose another --out"
+        raise ConfigError(f"another process is at work in {folder}", remedy=remedy) from None
+    except OSError as error:
+        raise storage_error(error, folder) from error
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            (folder / LOCK).unlink()
+        lock.release()
 
 
 # -- JSON, and frozen dataclasses as plain values ----

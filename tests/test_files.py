@@ -60,6 +60,17 @@ def test_an_atomic_write_is_whole_or_nothing(tmp_path: Path) -> None:
     assert [(tmp_path / name).read_bytes() for name in "ab"] == [b"1", b"2"]
 
 
+def test_a_folder_is_for_one(tmp_path: Path) -> None:
+    with files.only_one(tmp_path), pytest.raises(ConfigError, match="another process"):
+        files.only_one(tmp_path).__enter__()
+    with files.only_one(tmp_path):
+        pass
+    assert not any(tmp_path.iterdir())
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError), files.only_one(tmp_path / "file"):
+        pass
+
+
 def test_a_failed_write_is_a_typed_error(tmp_path: Path) -> None:
     cannot = "the folder cannot be written"
     expected = {errno.ENOSPC: "the disk is full", errno.EROFS: cannot, errno.EACCES: cannot}

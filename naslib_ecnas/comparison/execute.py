@@ -7,7 +7,6 @@ import select
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from threading import Thread
@@ -93,24 +92,6 @@ def _watch(master: int) -> None:
         while os.getppid() == master:
             time.sleep(0.2)
     os._exit(1)
-
-
-@contextmanager
-def only_one(folder: Path) -> Iterator[Any]:
-    """Lock a folder against other processes.
-
-    Raises:
-        ConfigError: another process is at work in it.
-    """
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(folder / ".lock")
-    try:
-        with lock.acquire(timeout=0):
-            yield
-    except Timeout:
-        remedy = "wait for it, or choose another --out"
-        raise ConfigError(f"another process is at work in {folder}", remedy=remedy) from None
 
 
 def _submitted(

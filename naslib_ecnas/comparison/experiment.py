@@ -14,7 +14,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from naslib_ecnas.comparison.execute import execute, only_one
+from naslib_ecnas.comparison.execute import execute
 from naslib_ecnas.comparison.runs import Run, Unit, opened
 from naslib_ecnas.errors import ConfigError, FormatError, check_counts, check_types
 from naslib_ecnas.files import (
@@ -22,18 +22,26 @@ from naslib_ecnas.files import (
     exists,
     from_json,
     is_folder,
+    only_one,
     read_bytes,
     storage_error,
     to_json,
 )
 from naslib_ecnas.metrics import OBJECTIVES
 from naslib_ecnas.progress import Progress, silent
-from naslib_ecnas.search import run
+from naslib_ecnas.search import check, run
 from naslib_ecnas.search.methods import method_class, method_of
 from naslib_ecnas.search.result import check_noise, check_objectives
 
 #: File in a comparison's folder with the rules under which its runs were made.
 RULES = "comparison.json"
+#: The limits of a run, by the names of `naslib_ecnas.search.run`, and what each limits.
+LIMITS = {
+    "evaluations": "evaluations",
+    "max_energy_kwh": "energy_kwh",
+    "max_time_s": "seconds",
+    "max_epochs": "epochs",
+}
 
 # -- what is compared ----
 
@@ -48,9 +56,11 @@ class Grid:
     """
 
     methods: tuple[str, ...]
+    """Names of methods, with settings if any: `semoa:population=20`."""
     tables: tuple[str, ...]
     seeds: tuple[int, ...]
-    evaluations: int
+    evaluations: int | None = None
+    """Limit of each run. At least one of the four is needed; several hold together."""
     objectives: tuple[str, ...] = OBJECTIVES
     epochs: int | None = None
     """Training budget that is compared; None for the largest of each table."""
@@ -60,6 +70,15 @@ class Grid:
     """Whether methods see single noisy trainings instead of means."""
     worlds: tuple[int, ...] = ()
     """Worlds of the tables, which must be modelled ones, in which every method runs as well."""
+    max_energy_kwh: float | None = None
+    max_epochs: int | None = None
+    max_time_s: float | None = None
+    charge_repeats: bool = True
+    """Whether a cell that a method asks for again is charged again."""
+    workers: int = 1
+    """Simulated workers of each run, see `naslib_ecnas.search.run`."""
+    baseline: str | None = None
+    """Method that was chosen before the runs as the one to compare all others with."""
 
     def __post_init__(self) -> None:
         for what in ("methods", "tables", "seeds", "worlds"):
@@ -68,10 +87,13 @@ class Grid:
                 raise ConfigError(f"a comparison needs {what}, each once", value=list(chosen))
         for method in self.methods:
             method_of(method)
+        if self.baseline not in (None, *self.methods):
+            names = ", ".join(self.methods)
+            raise ConfigError(f"the baseline must be one of {names}", value=self.baseline)
         check_objectives(self.objectives)
-        check_counts(evaluations=self.evaluations)
+        check_counts(workers=self.workers)
         for seed in self.seeds:
-            check_counts(least=0, seed=seed)
+            check("random", **self.limits, seed=seed)
         for world in self.worlds:
             check_counts(least=0, world=world)
         if self.worlds and self.setting.get("world") is not None:
@@ -81,19 +103,28 @@ class Grid:
             names = [*self.methods, *self.tables]
             raise ConfigError("methods and tables must differ in letters or digits", value=names)
 
+    @property
+    def limits(self) -> dict[str, Any]:
+        """The limits of each run, by the names of `run`; None for none."""
+        return {name: getattr(self, name) for name in LIMITS}
+
     def units(self) -> list[Unit]:
         """All units, in the order in which they are started."""
         every = product(self.tables, (None, *self.worlds), self.seeds, self.methods)
         return [Unit(table, method, seed, world) for table, world, seed, method in every]
 
     def rules(self) -> dict[str, Any]:
-        """The settings that must be equal for runs to be comparable."""
+        """The settings that must be equal for runs to be comparable, and the baseline."""
         return {
-            "evaluations": int(self.evaluations),
+            **self.limits,
             "epochs": self.epochs,
             "objectives": list(self.objectives),
             "noise": self.noise,
+            # None where a folder of an earlier version has no such rule.
+            "free_repeats": not self.charge_repeats or None,
+            "workers": None if self.workers == 1 else self.workers,
             "setting": {k: v for k, v in self.setting.items() if v is not None},
+            "baseline": self.baseline,
         }
 
 
@@ -159,10 +190,12 @@ def _search(grid: Grid, out: Path, unit: Unit) -> None:
     """Make the search of a unit, and write its run."""
     result = run(
         opened(unit.table, grid.setting, unit.world),
-        method_class(unit.method),
+        unit.method,
         objectives=grid.objectives,
         epochs=grid.epochs,
-        evaluations=grid.evaluations,
+        **grid.limits,
+        charge_repeats=grid.charge_repeats,
+        workers=grid.workers,
         noise=grid.noise,
         seed=unit.seed,
     )
@@ -186,7 +219,7 @@ def make_missing(
     Args:
         do: makes the run of one unit and writes its file; it must be picklable.
         units: the runs that must be there in the end; they are returned.
-        rules: the settings that must be equal for runs to be comparable.
+        rules: see `prepare`.
         checksums: checksum of each table by the name that units have `searched`.
         out, jobs, cluster, progress: see `compare`, also for the errors.
     """
@@ -229,27 +262,42 @@ def _is_there(unit: Unit, out: Path, checksums: Mapping[str, str]) -> bool:
 def prepare(out: Path, rules: dict[str, Any]) -> None:
     """Make the folder of a comparison, or check that it is one under the same rules.
 
+    The baseline is none of the rules, but what was chosen before the runs; it stays as it is.
+
     Raises:
         ConfigError: the folder holds something else, or a comparison under other rules.
         StorageError: it cannot be written.
+    """
+    there = rules_of(out)
+    if not there:
+        if exists(out) and (not is_folder(out) or any(out.iterdir())):
+            raise ConfigError("the folder holds something else", value=str(out))
+        with atomic_write(out / RULES) as file:
+            file.write((to_json(rules, indent=2) + "\n").encode("utf-8"))
+        return
+    for name, rule in rules.items():
+        if name != "baseline" and there.get(name) != rule:
+            message = f"the folder holds a comparison with another {name}, {there.get(name)!r}"
+            remedy = "choose another --out, or the same rules"
+            raise ConfigError(message, value=rule, remedy=remedy)
+
+
+def rules_of(out: Path) -> dict[str, Any]:
+    """The rules of the comparison in a folder, and its baseline; empty if there is none.
+
+    Raises:
+        StorageError: they cannot be read.
+        FormatError: they are damaged.
     """
     path = out / RULES
     try:
         there = from_json(read_bytes(path))
     except (FileNotFoundError, NotADirectoryError):
-        if exists(out) and (not is_folder(out) or any(out.iterdir())):
-            raise ConfigError("the folder holds something else", value=str(out)) from None
-        with atomic_write(path) as file:
-            file.write((to_json(rules, indent=2) + "\n").encode("utf-8"))
-        return
+        return {}
     except OSError as error:
         raise storage_error(error, path) from error
     except ValueError as error:
         raise FormatError("the rules of the comparison are damaged", path=path) from error
     if not isinstance(there, dict):
         raise FormatError("the rules of the comparison must be a JSON object", path=path)
-    for name, rule in rules.items():
-        if there.get(name) != rule:
-            message = f"the folder holds a comparison with another {name}, {there.get(name)!r}"
-            remedy = "choose another --out, or the same rules"
-            raise ConfigError(message, value=rule, remedy=remedy)
+    return there

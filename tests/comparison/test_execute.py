@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from naslib_ecnas.comparison.execute import execute, only_one
-from naslib_ecnas.errors import ConfigError, EcnasError, MissingDependencyError
+from naslib_ecnas.comparison.execute import execute
+from naslib_ecnas.errors import EcnasError, MissingDependencyError
 
 
 def _works() -> tuple[Callable[[Path], None], Callable[[Path], None]]:
@@ -69,13 +69,6 @@ def test_missing_libraries_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
             monkeypatch.setitem(sys.modules, module, None)
         with pytest.raises(MissingDependencyError, match=name):
             list(execute(leave_a_file, units, folder=tmp_path, **options))
-
-
-def test_a_folder_is_for_one(tmp_path: Path) -> None:
-    with only_one(tmp_path), pytest.raises(ConfigError, match="another process"):
-        only_one(tmp_path).__enter__()
-    with only_one(tmp_path):
-        pass
 
 
 # Two workers of a comparison say who they are and then wait for ever.
