@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from naslib_ecnas.lazy import lazily
 
 if TYPE_CHECKING:
+    from naslib_ecnas.energy.callbacks import lightning_callback as lightning_callback
+    from naslib_ecnas.energy.callbacks import transformers_callback as transformers_callback
     from naslib_ecnas.energy.meter import EnergyMeter as EnergyMeter
     from naslib_ecnas.energy.meter import Meter as Meter
     from naslib_ecnas.energy.meter import NullMeter as NullMeter
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__, __getattr__ = lazily(
     __name__,
+    callbacks="lightning_callback transformers_callback",
     meter="EnergyMeter Meter NullMeter OpenWindow",
     readings="Baseline CpuState GpuProcess GpuSetup GpuState Net PartsCheck Reading Window "
     "check_parts net",

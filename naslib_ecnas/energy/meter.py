@@ -115,11 +115,12 @@ class Meter:
         span.__enter__()
         return span
 
-    def end(self, name: str) -> Window:
+    def end(self, name: str, *, error: str = "") -> Window:
         """Close the last open window of this name, and return it.
 
         Windows that began in it and are still open, for example after an exception, end with it.
-        If no window of this name is open, a ConfigError is raised.
+        If no window of this name is open, a ConfigError is raised. `error` is the type of the
+        exception that ended them, if one did.
         """
         with self._lock:
             names = [span.name for span in self._open]
@@ -128,7 +129,7 @@ class Meter:
             first = len(names) - 1 - names[::-1].index(name)
             spans = self._open[first:]
         for span in reversed(spans):
-            self._exit(span, "")
+            self._exit(span, error)
         return spans[0].window
 
     @property
