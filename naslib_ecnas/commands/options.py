@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 #: The option of commands that can print JSON, for `add(*JSON)`.
 JSON = ("--json", None, "print one JSON object")
 
+# Evaluations of a run without any limit.
+_EVALUATIONS = 300
+
 
 def path(text: str) -> Path:
     """The path that an option names; `~` is a home folder if there is one."""
@@ -142,6 +145,26 @@ def add_shared(add: Options, default: str = "graphics") -> None:
 def chosen(args: argparse.Namespace, names: str) -> dict[str, Any]:
     """The values of some options, by their names, which are separated by spaces."""
     return {name: getattr(args, name) for name in names.split()}
+
+
+def add_limits(add: Options, of: str = "the search") -> None:
+    """Add the options of what a run may spend."""
+    about = f"limit on the trainings charged to {of} ({_EVALUATIONS} if no limit is given)"
+    add("--evaluations", "N", about, type=int)
+    about = "limit on the energy of all trainings, in kWh"
+    add("--max-energy", "KWH", about, type=float, dest="max_energy_kwh")
+    add("--max-epochs", "N", "limit on the epochs of all trainings", type=int)
+    about = "limit on the time of all trainings, in seconds"
+    add("--max-time", "S", about, type=float, dest="max_time_s")
+    add("--free-repeats", help="do not charge cells that were evaluated before")
+
+
+def limits_of(args: argparse.Namespace) -> dict[str, Any]:
+    """The limits of the options of `add_limits`, by the names of `naslib_ecnas.search.run`."""
+    limits = chosen(args, "evaluations max_energy_kwh max_epochs max_time_s")
+    if all(value is None for value in limits.values()):
+        limits["evaluations"] = _EVALUATIONS
+    return limits
 
 
 def table_options(args: argparse.Namespace) -> dict[str, Any]:
