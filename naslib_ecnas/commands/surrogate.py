@@ -81,7 +81,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "ecnas figure 2 --learning-curve curve.json",
     )
     add("--data", "DIR", "folder of the measurements", required=True)
-    add("--model", "MODEL", "ours or paper (%(default)s)", default="ours")
     add("--draws", "N", "fits at each size (%(default)s)", default=10)
     add("--sizes", "N,N", "training-set sizes, comma-separated")
     _add_seed_and_json(add)
@@ -249,7 +248,7 @@ def _learning_curve(args: argparse.Namespace) -> None:
         message = "--sizes must be whole numbers such as 100,400,1600"
         raise ConfigError(message, value=args.sizes) from error
     with progress() as shown:
-        options = chosen(args, "draws model seed")
+        options = chosen(args, "draws seed")
         found = learning_curve(args.data, sizes=sizes, progress=shown, **options)
     if args.json:
         print_json(found)

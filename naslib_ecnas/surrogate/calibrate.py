@@ -29,7 +29,7 @@ from naslib_ecnas.errors import (
 from naslib_ecnas.files import to_plain
 from naslib_ecnas.quality import QualityLine, Scores, log_scores
 from naslib_ecnas.space import Space
-from naslib_ecnas.surrogate.devices import SPANS, Descriptors, DeviceModel, shipped_descriptors
+from naslib_ecnas.surrogate.devices import SPANS, Descriptors, DeviceModel
 from naslib_ecnas.surrogate.features import features, vertices_of
 from naslib_ecnas.surrogate.models import Weights
 from naslib_ecnas.surrogate.robust import RobustFit, conformal_sd, robust_ridge, trimmed_start
@@ -92,7 +92,7 @@ def choose(
         pool = np.unique(whole_numbers(rows).astype(np.int64))
     if cells > len(pool):
         raise ConfigError(f"cannot choose {cells} of {len(pool)} candidates")
-    base = descriptors or shipped_descriptors()
+    base = descriptors or Descriptors.shipped()
     x = features(pool)
     z = base(x)
     # Scaled to the candidates: descriptors of seven-vertex cells spread more than of four-vertex.
@@ -257,7 +257,7 @@ def calibrate(
         UnknownCellError: a row is not one of the seven-vertex space.
     """
     check_types(Measurements, measurements=measurements)
-    base = descriptors or shipped_descriptors()
+    base = descriptors or Descriptors.shipped()
     check_counts(least=0, seed=seed)
     chosen = np.ones(len(measurements.rows), dtype=bool)
     if folds is not None:

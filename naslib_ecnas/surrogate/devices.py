@@ -12,7 +12,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -53,6 +52,8 @@ def kind_of_column() -> NDArray[np.int64]:
 class Descriptors(Model):
     """Time of an epoch on the first GPU as a sum over layers, and the descriptors made of it."""
 
+    SHIPPED = "devices", "quadro-rtx-6000.descriptors."
+
     intercept: float
     """s of an epoch that do not depend on the cell."""
     coefficients: NDArray[np.float32]
@@ -85,12 +86,6 @@ class Descriptors(Model):
         return (self.raw(x) - self.shift) * self.scale
 
 
-@cache
-def shipped_descriptors() -> Descriptors:
-    """The descriptors that come with the package."""
-    return Descriptors.from_arrays(Weights.shipped("devices").arrays, f"{DEVICES[0]}.descriptors.")
-
-
 # -- energy over epochs --------------------------------------------------------------------------
 
 #: Budgets between which growth was measured.
@@ -117,6 +112,8 @@ class OverEpochs(Model):
     correction: the RTX 6000's ratio serves for every device, and the difference is part of the
     standard deviation (`transfer`).
     """
+
+    SHIPPED = "epochs", ""
 
     descriptors: Descriptors
     ratio: Array

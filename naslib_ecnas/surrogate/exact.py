@@ -90,8 +90,10 @@ class Layers:
         activation: Callable[[Array], Array] | None = None,
     ) -> None:
         self._activation = activation
+        # A factor of a power of two is exact: hidden layers give numbers in units of the inputs.
+        unit = 2.0**-WEIGHT_BITS
         self._layers = [
-            (_rounded(weight, WEIGHT_BITS), _rounded(bias, WEIGHT_BITS + INPUT_BITS))
+            (_rounded(weight, WEIGHT_BITS) * unit, _rounded(bias, WEIGHT_BITS + INPUT_BITS) * unit)
             for weight, bias in layers
         ]
 
@@ -99,20 +101,14 @@ class Layers:
         """(n, m) outputs of (n, k) inputs."""
         h = _rounded(x, INPUT_BITS)
         for i, (weight, bias) in enumerate(self._layers):
-            if i:
-                h = self._activated(h)
+            if i and self._activation:
+                h = _rounded(self._activation(h * 2.0**-INPUT_BITS), INPUT_BITS)
+            elif i:
+                np.rint(np.maximum(h, 0, out=h), out=h)
             h = h @ weight
             h += bias
-        h *= 2.0 ** -(WEIGHT_BITS + INPUT_BITS)
+        h *= 2.0**-INPUT_BITS
         return h
-
-    def _activated(self, h: Array) -> Array:
-        if self._activation is not None:
-            h *= 2.0 ** -(WEIGHT_BITS + INPUT_BITS)
-            return _rounded(self._activation(h), INPUT_BITS)
-        np.maximum(h, 0, out=h)
-        h *= 2.0**-WEIGHT_BITS
-        return np.rint(h, out=h)
 
     def largest_sum(self, most: ArrayLike) -> float:
         """Bound of every sum in the layers; results are exact where it is below 2^53.
@@ -120,11 +116,10 @@ class Layers:
         `most` are (k,) bounds of the inputs' absolute values. The bound holds for activations that
         do not enlarge their arguments.
         """
-        high, found = np.asarray(most, dtype=np.float64), 0.0
+        high, found = np.asarray(most, dtype=np.float64) * 2.0**INPUT_BITS, 0.0
         for weight, bias in self._layers:
-            total = np.ceil(high * 2.0**INPUT_BITS) @ np.abs(weight) + np.abs(bias)
-            found = max(found, float(total.max(initial=0)))
-            high = total * 2.0 ** -(WEIGHT_BITS + INPUT_BITS)
+            high = np.ceil(high) @ np.abs(weight) + np.abs(bias)
+            found = max(found, float(high.max(initial=0)) * 2.0**WEIGHT_BITS)
         return found
 
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
@@ -18,11 +19,10 @@ from numpy.typing import ArrayLike, NDArray
 from naslib_ecnas.data.arrays import BLOCK
 from naslib_ecnas.data.table import Columns
 from naslib_ecnas.errors import ConfigError, EcnasError, FormatError
-from naslib_ecnas.files import to_json
 from naslib_ecnas.progress import Progress, silent
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
-from naslib_ecnas.surrogate import SUFFIX, TARGETS, VERSION, checked_scaling
+from naslib_ecnas.surrogate import SUFFIX, VERSION, checked_scaling
 from naslib_ecnas.surrogate.devices import SHARES, DeviceModel, OverEpochs, ShareModel
 from naslib_ecnas.surrogate.features import features
 from naslib_ecnas.surrogate.models import (
@@ -73,18 +73,11 @@ class Models:
             scaling: `"affine"` or `"linear"` in epochs.
         """
         device = DEVICE if energy is None else energy.name
-        arrays = {target: Weights.shipped(target).arrays for target in TARGETS}
         share = None
         if device in SHARES:
-            share = ShareModel.from_arrays(arrays["devices"], f"share.{device}.")
-        return cls(
-            energy or EnergyModel.from_arrays(arrays["energy"]),
-            OverEpochs.from_arrays(arrays["epochs"]),
-            AccuracyModel.from_arrays(arrays["accuracy"]),
-            TimeModel.from_arrays(arrays["time"]),
-            share,
-            scaling,
-        )
+            share = ShareModel.from_arrays(Weights.shipped("devices").arrays, f"share.{device}.")
+        others = OverEpochs.shipped(), AccuracyModel.shipped(), TimeModel.shipped()
+        return cls(energy or EnergyModel.shipped(), *others, share, scaling)
 
     def predict(self, rows: ArrayLike) -> dict[str, Array]:
         """(n, 4) values of each metric of (n,) rows at 4, 12, 36 and 108 epochs.
@@ -227,7 +220,7 @@ def modelled(
     calibration, header = calibration_of(device)
     models = Models.shipped(calibration, scaling)
     noise = NoiseModel.shipped()
-    paper = _paper() if model == "paper" else None
+    paper = PaperModel.shipped() if model == "paper" else None
 
     def predict(rows: ArrayLike) -> dict[str, NDArray[np.float32]]:
         values = models.metrics(features(rows))
@@ -281,10 +274,6 @@ def _user_model(weights: Weights, path: str | PathLike[str]) -> DeviceModel:
             remedy="write it again by: ecnas surrogate calibrate --out FILE",
         ) from error
     return model
-
-
-def _paper() -> PaperModel:
-    return PaperModel.from_arrays(Weights.shipped("paper").arrays)
 
 
 #: How the energies were modelled, by the model or the origin of a device's calibration.
@@ -379,7 +368,9 @@ def _attributes(header: Mapping[str, Any], model: str) -> dict[str, str]:
         "version": VERSION,
         "citation": f"{_ECNAS}; accuracies and times after {_NASBENCH}",
         "licence": "Apache-2.0",
-        "quality": to_json([*energy, *shipped_quality("epochs", "accuracy", "time", "noise")]),
+        "quality": json.dumps(
+            [*energy, *shipped_quality("epochs", "accuracy", "time", "noise")], ensure_ascii=False
+        ),
     }
 
 
@@ -413,7 +404,7 @@ def energy_model(
         calibration, header = calibration_of(device)
         models = Models.shipped(calibration, scaling)
         return models.energies, energy_provenance(calibration, header, scaling)
-    model = PaperModel.from_torch_file(files[0]) if files else _paper()
+    model = PaperModel.from_torch_file(files[0]) if files else PaperModel.shipped()
 
     def paper(rows: NDArray[np.int32], budgets: Sequence[int]) -> dict[str, Array]:
         return {"energy_kwh": model.energy_kwh(rows, budgets)}

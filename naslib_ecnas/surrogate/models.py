@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import chain, count, takewhile
 from os import PathLike
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, ClassVar, TypeVar, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +50,15 @@ M = TypeVar("M", bound="Model")
 class Model:
     """Base of the fitted models: frozen dataclasses of arrays, numbers, and other models."""
 
+    SHIPPED: ClassVar[tuple[str, str]]
+    """The one of `TARGETS` that has the model of the package, and the prefix of its arrays."""
+
+    @classmethod
+    def shipped(cls: type[M]) -> M:
+        """The model that comes with the package, made once in a process."""
+        found: M = _shipped(cls)
+        return found
+
     def to_arrays(self, prefix: str = "") -> dict[str, NDArray[Any]]:
         """Arrays for `Weights`, named after the fields; texts and None are left out."""
         out: dict[str, NDArray[Any]] = {}
@@ -86,6 +95,12 @@ class Model:
             else:
                 known[field.name] = kind(arrays[name]) if kind in (int, float) else arrays[name]
         return cls(**known)
+
+
+@cache
+def _shipped(kind: type[M]) -> M:
+    target, prefix = kind.SHIPPED
+    return kind.from_arrays(Weights.shipped(target).arrays, prefix)
 
 
 @dataclass(frozen=True)
@@ -164,8 +179,9 @@ class Weights:
             return cls(file.metadata, {name: file[name] for name in file.arrays})
 
     @classmethod
+    @cache
     def shipped(cls, target: str) -> Weights:
-        """The weights of one of `TARGETS` that come with the package."""
+        """The weights of one of `TARGETS` that come with the package, read once in a process."""
         return cls.load(shipped(target))
 
 
@@ -192,10 +208,6 @@ class LayerTime(Model):
         seconds = self(x)
         return np.column_stack([x[:, :COSTS].astype(np.float64), log(seconds), seconds])
 
-    def energy_kwh(self, x: NDArray[Any], log_power: NDArray[Any]) -> Array:
-        """(n,) energies of (n, k) features, from (n,) log(energy over this time in W)."""
-        return np.asarray(self(x) * exp(log_power) / JOULES_PER_KWH)
-
 
 #: Feature that counts the operations of a cell.
 _OPERATIONS = [feature.name for feature in FEATURES].index("vertices")
@@ -209,6 +221,8 @@ class TimeModel(Model):
     start-up, in which the compiler runs, is a linear sum over operations and edges; it is the same
     at all budgets.
     """
+
+    SHIPPED = "time", ""
 
     layers_s: LayerTime
     """Seconds at 108 epochs before the corrections."""
@@ -258,6 +272,8 @@ class AccuracyModel(Model):
     score to the mean accuracy of held-out cells with this score, another one to the standard
     deviation of their accuracies.
     """
+
+    SHIPPED = "accuracy", ""
 
     ranks: Perceptron
     """Predicts five normal scores from the features."""
@@ -309,6 +325,8 @@ class EnergyModel(Model):
     processors, start-up and evaluation included, times a power usage effectiveness of 1.59.
     """
 
+    SHIPPED = "energy", ""
+
     time: LayerTime
     """Seconds of one epoch on the RTX 3090, evaluation left out."""
     power: Perceptron
@@ -325,9 +343,9 @@ class EnergyModel(Model):
         The standard deviation is for one new measurement: nine of ten lie within
         `mean * exp(+-1.645 * std / mean)`.
         """
-        outputs = self.power(self.time.power_inputs(x))
-        power, spread = np.clip(outputs, *self.bounds).T
-        mean = self.time.energy_kwh(x, power)
+        inputs = self.time.power_inputs(x)
+        power, spread = np.clip(self.power(inputs), *self.bounds).T
+        mean = inputs[:, -1] * exp(power) / JOULES_PER_KWH
         constant, by_energy, by_spread = self.error
         relative = exp(constant + by_energy * log(1000 * mean) + by_spread * spread)
         return mean, mean * relative

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 
 from naslib_ecnas.surrogate.exact import exp, interpolated
 from naslib_ecnas.surrogate.features import OPERATORS, vertices_of
-from naslib_ecnas.surrogate.models import BUDGETS, Model, Weights
+from naslib_ecnas.surrogate.models import BUDGETS, Model
 from naslib_ecnas.topologies import MAX_VERTICES, adjacency, labels_of_rows, topologies
 
 Array = NDArray[np.float64]
@@ -78,6 +77,8 @@ class NoiseModel(Model):
     modelled tables; those of accuracies are of trainings that did not fail.
     """
 
+    SHIPPED = "noise", ""
+
     failure: Array
     """(5,) coefficients of `failure_inputs`."""
     failing: Array
@@ -110,12 +111,6 @@ class NoiseModel(Model):
     """Correlation of the standard normal values of time and energy."""
     normal: Array
     """(2, q) ascending probabilities and the normal quantiles at them."""
-
-    @classmethod
-    @cache
-    def shipped(cls) -> NoiseModel:
-        """The model that comes with the package."""
-        return cls.from_arrays(Weights.shipped("noise").arrays)
 
     # -- columns of a table ----
 

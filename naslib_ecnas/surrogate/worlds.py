@@ -21,7 +21,7 @@ from naslib_ecnas.data.table import Table
 from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate.exact import exp
 from naslib_ecnas.surrogate.features import features
-from naslib_ecnas.surrogate.models import AccuracyModel, Model, Perceptron, Weights
+from naslib_ecnas.surrogate.models import AccuracyModel, Model, Perceptron
 
 Array = NDArray[np.float64]
 
@@ -39,6 +39,8 @@ _SHARED, _BUDGET, _TIME, _ENERGY, _GROWTH = 0, 1, 5, 6, 7
 class Likeness(Model):
     """Coordinates of cells in which like ones lie in like directions."""
 
+    SHIPPED = "worlds", ""
+
     directions: NDArray[np.float32]
     """(units, 32) whitened leading directions of the last hidden layer of the perceptron of
     accuracies, over the whole space ..."""
@@ -49,15 +51,9 @@ class Likeness(Model):
     shared: float
     """Share of the variance of accuracies' fields that all budgets have in common."""
 
-    @classmethod
-    @cache
-    def shipped(cls) -> Likeness:
-        """The one that comes with the package."""
-        return cls.from_arrays(Weights.shipped("worlds").arrays)
-
     @cached_property
     def _coordinates(self) -> Perceptron:
-        ranks = AccuracyModel.from_arrays(Weights.shipped("accuracy").arrays).ranks
+        ranks = AccuracyModel.shipped().ranks
         return replace(ranks, layers=(*ranks.layers[:-1], (self.directions, self.origin)))
 
     def __call__(self, rows: NDArray[Any]) -> NDArray[np.int16]:

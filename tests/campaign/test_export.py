@@ -22,7 +22,7 @@ from naslib_ecnas.data.nasbench_tfrecord import read_ecnas
 from naslib_ecnas.energy.readings import Window, invalid
 from naslib_ecnas.errors import ConfigError, FormatError, ProvenanceError
 from naslib_ecnas.surrogate.calibrate import calibrated
-from naslib_ecnas.surrogate.devices import DeviceModel, shipped_descriptors
+from naslib_ecnas.surrogate.devices import Descriptors, DeviceModel
 from naslib_ecnas.surrogate.features import features
 
 Spoil = Callable[[Callable[[Measurement], Measurement]], Path]
@@ -234,7 +234,7 @@ ALL = np.arange(91)
 
 def slope_kwh(rows: NDArray[np.int64]) -> NDArray[np.float64]:
     """(n,) kWh of one epoch on the synthetic device."""
-    parts = shipped_descriptors().parts(features(rows))
+    parts = Descriptors.shipped().parts(features(rows))
     return np.asarray((2 + 6 * parts.sum(axis=1)) * 250 / J_PER_KWH)
 
 

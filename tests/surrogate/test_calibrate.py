@@ -20,7 +20,7 @@ from naslib_ecnas.surrogate.calibrate import (
     choose,
     measurements_of,
 )
-from naslib_ecnas.surrogate.devices import shipped_descriptors
+from naslib_ecnas.surrogate.devices import Descriptors
 from naslib_ecnas.surrogate.features import features
 from naslib_ecnas.surrogate.fit.devices import device_measurements
 
@@ -46,7 +46,7 @@ def test_choices_are_among_the_given_rows() -> None:
 
 def test_the_design_has_more_information_than_random_draws() -> None:
     pool = np.arange(1, 91)
-    z = shipped_descriptors()(features(pool))
+    z = Descriptors.shipped()(features(pool))
     design = np.column_stack([np.ones(len(z)), (z - z.mean(axis=0)) / z.std(axis=0)])
 
     def information(rows: np.ndarray) -> float:
@@ -58,7 +58,7 @@ def test_the_design_has_more_information_than_random_draws() -> None:
     assert information(choose(20, rows=pool)) > drawn
     assert information(choose(20, rows=pool, spread=0)) > drawn
     # Cells are cheaper where cost counts.
-    time = shipped_descriptors().time_s
+    time = Descriptors.shipped().time_s
     free, thrifty = (choose(20, cost=cost) for cost in (0, 1))
     assert time(features(thrifty)).sum() < 0.8 * time(features(free)).sum()
 
@@ -66,7 +66,7 @@ def test_the_design_has_more_information_than_random_draws() -> None:
 def test_centres_alone_begin_in_the_middle() -> None:
     """k-centres: the cell nearest to the mean, then always the farthest from those chosen."""
     pool = np.arange(1, 91)
-    z = shipped_descriptors()(features(pool))
+    z = Descriptors.shipped()(features(pool))
     z = (z - z.mean(axis=0)) / z.std(axis=0)
     wanted = [int(np.argmin((z**2).sum(axis=1)))]
     while len(wanted) < 10:
@@ -79,7 +79,7 @@ def test_centres_alone_begin_in_the_middle() -> None:
 
 def synthetic(rows: np.ndarray, noise: float = 0.02) -> tuple[np.ndarray, np.ndarray]:
     """kWh and s of a made-up GPU: conv3x3 gains more than all else, as with tensor cores."""
-    parts = shipped_descriptors().parts(features(rows))
+    parts = Descriptors.shipped().parts(features(rows))
     time = 4 * (2 + 6 * parts.sum(axis=1) - 2.4 * parts[:, 0])
     drawn = np.random.default_rng(0).standard_normal(len(rows))
     return time * 250 / 3.6e6 * np.exp(noise * drawn), time

@@ -188,12 +188,12 @@ SLOPES = np.array([0.3, -0.2, 0.1, 0.05, -0.1])
 def share_model(*points: tuple[float, float, float]) -> devices.ShareModel:
     """Shares with these (epochs, intercept, sd) and the same slopes."""
     array = [[epochs, intercept, *SLOPES, sd] for epochs, intercept, sd in points]
-    return devices.ShareModel(devices.shipped_descriptors(), np.array(array))
+    return devices.ShareModel(devices.Descriptors.shipped(), np.array(array))
 
 
 def test_the_logit_of_a_share_is_linear_in_the_logarithm_of_the_epochs(x: np.ndarray) -> None:
     both = share_model((4, 0.5, 0.02), (108, 1.5, 0.04))
-    slope = devices.shipped_descriptors()(x) @ SLOPES
+    slope = devices.Descriptors.shipped()(x) @ SLOPES
     budgets, intercepts = (4, 4 * 27**0.5, 12, 108, 1, 1000), (0.5, 1, 5 / 6, 1.5, 0.5, 1.5)
     share = both.shares(x, budgets)
     logit = np.log(share / (1 - share))

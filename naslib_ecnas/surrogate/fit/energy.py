@@ -21,9 +21,9 @@ from naslib_ecnas.data.convert import converted
 from naslib_ecnas.data.fetch import sha256_of
 from naslib_ecnas.data.table import Table
 from naslib_ecnas.errors import ConfigError, check_counts
-from naslib_ecnas.files import is_file, to_plain
+from naslib_ecnas.files import is_file
 from naslib_ecnas.progress import Progress, listener
-from naslib_ecnas.quality import Z90, QualityLine, log_scores, scores
+from naslib_ecnas.quality import Z90, QualityLine, log_scores
 from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate.calibrate import measurements_of
 from naslib_ecnas.surrogate.features import LAYER_SUMS, features
@@ -43,6 +43,7 @@ from naslib_ecnas.surrogate.fit.student import (
     fit_boosting,
     out_of_fold,
     steps_of,
+    weights_of,
 )
 from naslib_ecnas.surrogate.models import (
     JOULES_PER_KWH,
@@ -105,16 +106,6 @@ def fit_error(energy_wh: NDArray[Any], spread: NDArray[Any], off: NDArray[Any]) 
     theta[0] += np.log(max(reach, 1e-9) / Z90)
     theta[0] -= middle @ theta
     return np.asarray(theta, dtype=np.float64)
-
-
-def cross_conformal(energy_wh: Vector, spread: Vector, off: Vector, fold: NDArray[Any]) -> Vector:
-    """(n,) relative standard deviations, each fold's from the errors of all other folds."""
-
-    def widths(there: NDArray[np.bool_]) -> Vector:
-        error = fit_error(energy_wh[~there], spread[~there], off[~there])
-        return relative_error(error, energy_wh[there], spread[there])
-
-    return out_of_fold(fold, widths)
 
 
 # -- time of one training epoch, by weighted ridge regression -------------------------------------
@@ -180,6 +171,8 @@ _TREES = 0.1
 #: Added to the spread of the members before its logarithm.
 _LEAST_SPREAD = 1e-4
 
+_SCALE = "NVIDIA GeForce RTX 3090, power usage effectiveness 1.59, start-up included"
+
 
 class Problem(NamedTuple):
     """What the members of the ensemble are fitted to."""
@@ -205,8 +198,17 @@ class EnergyData:
     """Times of cells."""
     x_once: Vector
     """(m, LAYER_SUMS) features of their cells."""
-    scale: str = "NVIDIA GeForce RTX 3090, power usage effectiveness 1.59, start-up included"
+    scale: str
     """Device and conditions of the energies."""
+
+    @classmethod
+    def of(cls, measured: Measured, once: Measured | None, scale: str = _SCALE) -> EnergyData:
+        """Without times, these are what the energies take at 1 kW."""
+        if once is None:
+            at_one_kilowatt = {"final_training_time_s": 3600 * measured["energy_kwh"]}
+            once = replace(measured, columns=at_one_kilowatt)
+        x_once = features(once.rows)[:, :LAYER_SUMS].astype(np.float64)
+        return cls(measured, features(measured.rows), once, x_once, scale)
 
     @property
     def energy_wh(self) -> Vector:
@@ -218,9 +220,10 @@ class EnergyData:
         cells, x = self.measured.where(chosen), self.x[chosen]
         runs = np.isin(self.once.rows, cells.rows)
         time = fit_epoch_time(self.x_once[runs], self.once["final_training_time_s"][runs])
-        seconds = time(x)
+        z = time.power_inputs(x)
+        seconds = z[:, -1]
         target = np.log(cells["energy_kwh"] * JOULES_PER_KWH / seconds)
-        return Problem(time, time.power_inputs(x), target, np.log(seconds))
+        return Problem(time, z, target, np.log(seconds))
 
 
 def read_energy(source: str | PathLike[str], *, with_test: bool = False) -> EnergyData:
@@ -241,15 +244,7 @@ def read_energy(source: str | PathLike[str], *, with_test: bool = False) -> Ener
         return _own_energies(source)
     measured = read_measured(Path(source) / (ALL_SEVEN_VERTICES if with_test else SEVEN_VERTICES))
     times = Path(source) / ONE_EPOCH
-    return _energy_data(measured, read_measured(times) if is_file(times) else None)
-
-
-def _energy_data(measured: Measured, once: Measured | None, **more: str) -> EnergyData:
-    if once is None:
-        at_one_kilowatt = {"final_training_time_s": 3600 * measured["energy_kwh"]}
-        once = replace(measured, columns=at_one_kilowatt)
-    x_once = features(once.rows)[:, :LAYER_SUMS].astype(np.float64)
-    return EnergyData(measured, features(measured.rows), once, x_once, **more)
+    return EnergyData.of(measured, read_measured(times) if is_file(times) else None)
 
 
 def _own_energies(source: str | PathLike[str]) -> EnergyData:
@@ -264,11 +259,10 @@ def _own_energies(source: str | PathLike[str]) -> EnergyData:
         return Measured(Path(source).name, origin.sha256 or sha256_of(path), rows, means)
 
     time = runs.training_time_s
-    return _energy_data(
+    return EnergyData.of(
         measured(energy_kwh=runs.energy_kwh),
         None if time is None else measured(final_training_time_s=time),
-        scale=f"{origin.device or 'unknown device'}, power usage effectiveness "
-        f"{origin.pue or 'unknown'}",
+        f"{origin.device or 'unknown device'}, power usage effectiveness {origin.pue or 'unknown'}",
     )
 
 
@@ -397,20 +391,25 @@ def fit_energy(
     split = data.measured.columns.get("paper_split")
     step = steps_of(progress, "fitting the energy", folds + 1 + (split is not None), "fits")
 
-    def tested(there: NDArray[np.bool_], fitted: NDArray[np.bool_]) -> Vector:
-        """(m, 3): the student's Wh and log spread, and the teacher's Wh."""
+    def fitted(chosen: NDArray[np.bool_], cells: int, epochs: int) -> EnergyModel:
         step()
-        teacher = fit_teacher(data, fitted, seed=seed)
-        student = fit_student(teacher, cells=fold_cells, epochs=fold_epochs, seed=seed)
-        x = data.x[there]
-        mean, std = student.predict(x)
-        by_teacher = 1000 * teacher.time.energy_kwh(x, teacher.predict(x)[0])
-        return np.column_stack([1000 * mean, np.log(std / mean), by_teacher])
+        teacher = fit_teacher(data, chosen, seed=seed)
+        return fit_student(teacher, cells=cells, epochs=epochs, seed=seed)
+
+    def tested(there: NDArray[np.bool_], others: NDArray[np.bool_]) -> Vector:
+        """(m, 2) Wh and log spread, fitted on the other cells."""
+        mean, std = fitted(others, fold_cells, fold_epochs).predict(data.x[there])
+        return np.column_stack([1000 * mean, np.log(std / mean)])
+
+    def widths(there: NDArray[np.bool_]) -> Vector:
+        """(m,) relative standard deviations, from the errors of the other folds."""
+        error = fit_error(wh[~there], spread[~there], off[~there])
+        return relative_error(error, wh[there], spread[there])
 
     fold = np.random.default_rng(seed).permutation(len(rows)) % folds
-    wh, spread, teacher_wh = out_of_fold(fold, lambda there: tested(there, ~there)).T
+    wh, spread = out_of_fold(fold, lambda there: tested(there, ~there)).T
     off = np.log(truth / wh)
-    relative = cross_conformal(wh, spread, off, fold)
+    relative = out_of_fold(fold, widths)
     about, where = "", f"cells of {data.measured.name}"
     if split is not None:
         about = "; paper_split: fitted on the paper's train part, tested on its valid part"
@@ -427,39 +426,26 @@ def fit_energy(
             _ANCHOR if split is not None else "",
         )
     ]
-    by_teacher = {"cross_validated": scores(truth, teacher_wh).to_json()}
     if split is not None:
         train, valid = split == "train", split == "valid"
-        wh_valid, spread_valid, teacher_valid = tested(valid, train).T
+        wh_valid, spread_valid = tested(valid, train).T
         # Widths from the training cells' errors out of their folds.
-        widths = fit_error(wh[train], spread[train], off[train])
-        relative_valid = relative_error(widths, wh_valid, spread_valid)
-        by_teacher["paper_split"] = scores(truth[valid], teacher_valid).to_json()
-        lines.append(
-            QualityLine(
-                "energy at 4 epochs, paper's split",
-                "fitted on the paper's train part, tested on its valid part",
-                "Wh",
-                log_scores(truth[valid], wh_valid, relative_valid).to_json(),
-            )
-        )
+        error = fit_error(wh[train], spread[train], off[train])
+        found = log_scores(truth[valid], wh_valid, relative_error(error, wh_valid, spread_valid))
+        target = "energy at 4 epochs, paper's split"
+        about_split = "fitted on the paper's train part, tested on its valid part"
+        lines.append(QualityLine(target, about_split, "Wh", found.to_json()))
+    final = fitted(np.ones(len(rows), dtype=bool), cells, epochs)
     step()
-    teacher = fit_teacher(data, np.ones(len(rows), dtype=bool), seed=seed)
-    student = fit_student(teacher, cells=cells, epochs=epochs, seed=seed)
-    step()
-    header = {
-        "target": "energy_kwh at 4 epochs",
-        "scale": data.scale,
-        "seed": seed,
-        "data": {part.name: part.sha256 for part in (data.measured, data.once)},
-        "split": (
-            f"fitted on all {len(rows)} {where}; quality by {folds}-fold cross-validation of the "
-            "whole pipeline with a smaller distilling, intervals of a fold from the errors of the "
-            f"other folds{about}"
-        ),
-        "quality": to_plain(lines),
-        "teacher": by_teacher,
-    }
-    final = replace(student, error=fit_error(wh, spread, off))
-    fitted_rows = np.sort(rows).astype(np.int32)
-    return Weights(header, {**final.to_arrays(), "fitted_rows": fitted_rows})
+    final = replace(final, error=fit_error(wh, spread, off))
+    return weights_of(
+        "energy_kwh at 4 epochs",
+        seed,
+        (data.measured, data.once),
+        f"fitted on all {len(rows)} {where}; quality by {folds}-fold cross-validation of the whole "
+        "pipeline with a smaller distilling, intervals of a fold from the errors of the other folds"
+        + about,
+        lines,
+        {**final.to_arrays(), "fitted_rows": np.sort(rows).astype(np.int32)},
+        scale=data.scale,
+    )

@@ -208,7 +208,7 @@ def fit_noise(
     validation, four, five, records = files = [read_measured(Path(folder) / n) for n in names]
     step = steps_of(progress, "fitting the noise", 2, "fits")
     rows, accuracy = validation.rows, np.stack([validation[name] for name in SINGLE], axis=1)
-    model = AccuracyModel.from_arrays(Weights.shipped("accuracy").arrays)
+    model = AccuracyModel.shipped()
     means = _accuracies(model, rows)
     start = _from_repeats(four, five, records)
 
@@ -383,7 +383,7 @@ def noise_lines(
     probability = _seen_as_failed(
         model.failure_probability(rows), model.concentration, _chance(accuracy)
     )
-    means = _accuracies(AccuracyModel.from_arrays(Weights.shipped("accuracy").arrays), rows)
+    means = _accuracies(AccuracyModel.shipped(), rows)
     return [
         *_failure_lines(probability, accuracy, about),
         *_order_lines(model, rows, accuracy, means, about),

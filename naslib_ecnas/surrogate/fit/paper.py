@@ -12,14 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naslib_ecnas.errors import ConfigError, check_counts
-from naslib_ecnas.files import to_plain
 from naslib_ecnas.progress import Progress
 from naslib_ecnas.quality import QualityLine, scores
-from naslib_ecnas.surrogate.fit.energy import Problem, read_energy
+from naslib_ecnas.surrogate.exact import exp
+from naslib_ecnas.surrogate.fit.energy import read_energy
 from naslib_ecnas.surrogate.fit.gaussian_process import fit_gaussian_process
 from naslib_ecnas.surrogate.fit.reference import SEVEN_VERTICES, optional, read_measured
-from naslib_ecnas.surrogate.fit.student import Plan, fit_boosting, forward, steps_of, trained
-from naslib_ecnas.surrogate.models import Weights
+from naslib_ecnas.surrogate.fit.student import (
+    Plan,
+    fit_boosting,
+    forward,
+    steps_of,
+    trained,
+    weights_of,
+)
+from naslib_ecnas.surrogate.models import JOULES_PER_KWH, Weights
 from naslib_ecnas.surrogate.paper import SIZES, PaperModel
 from naslib_ecnas.surrogate.paper import inputs as paper_inputs
 
@@ -34,7 +41,6 @@ def fit_paper(
     seed: int = 42,
     epochs: int = 200,
     batch: int = 32,
-    limit: int | None = None,
     progress: Progress | None = None,
 ) -> Weights:
     """Fit the paper's perceptron and keep the epoch that is best on the `valid` part.
@@ -48,14 +54,13 @@ def fit_paper(
     Args:
         folder: of the reference measurements.
         epochs, batch: of Adam.
-        limit: use only the first measurements.
 
     Raises:
         UnknownTableError: the folder lacks the file.
         MissingDependencyError: torch or pyarrow is not installed.
     """
     torch = optional("torch")
-    data = read_measured(Path(folder) / SEVEN_VERTICES).where(slice(limit))
+    data = read_measured(Path(folder) / SEVEN_VERTICES)
     train = data["paper_split"] == "train"
     x = torch.from_numpy(paper_inputs(data.rows))
     y = torch.from_numpy((1000 * data["energy_kwh"]).astype(np.float32))
@@ -92,14 +97,14 @@ def fit_paper(
         anchor="the authors' own weights on their test fifth: MAE .330 Wh, MAPE 2.39 %, tau .950; "
         "their recipe at 200 epochs: .312 Wh",
     )
-    header = {
-        "target": "energy",
-        "seed": seed,
-        "data": {data.name: data.sha256},
-        "split": "train and valid of the paper's split (seed 42); valid chose the epoch",
-        "quality": to_plain([line]),
-    }
-    return Weights(header, {**model.to_arrays(), "fitted_rows": np.sort(data.rows[train])})
+    return weights_of(
+        "energy",
+        seed,
+        [data],
+        "train and valid of the paper's split (seed 42); valid chose the epoch",
+        [line],
+        {**model.to_arrays(), "fitted_rows": np.sort(data.rows[train])},
+    )
 
 
 # -- quality against training-set size, as in the paper's figure 2 --------------------------------
@@ -109,8 +114,8 @@ _LEAST = 50
 
 LEARNING_SIZES = (100, 200, 400, 800, 1600, 3017)
 
-#: Weight of a Gaussian process in a fit; the rest is boosted trees'.
-MODELS = {"ours": 0.75, "boosting": 0.0, "process": 1.0}
+#: Weight of the Gaussian process in a fit; the rest is boosted trees'.
+_PROCESS = 0.75
 
 
 def learning_curve(
@@ -118,31 +123,27 @@ def learning_curve(
     *,
     sizes: Sequence[int] = LEARNING_SIZES,
     draws: int = 10,
-    model: str = "ours",
     seed: int = 0,
     progress: Progress | None = None,
 ) -> list[dict[str, Any]]:
     """Errors on the valid part of the paper's split against the number of fitted cells.
 
-    Cells are drawn from the train part. For speed "ours" is not the whole ensemble but one
+    Cells are drawn from the train part. For speed the model is not the whole ensemble but one
     Gaussian process, whose parameters are fitted on at most 450 cells, and the trees of one seed,
-    without distilling; so its last point is a little worse than the model that ships. The default
+    without distilling; so the last point is a little worse than the model that ships. The default
     takes about four minutes on one core.
 
     Args:
         folder: the reference data.
         sizes: numbers of cells to fit on; within a draw the smaller sets lie in the larger.
         draws: of the cells, for each size.
-        model: one of `MODELS`.
 
     Returns:
         A dict for each draw and size: `size`, `draw`, `mae_wh`, `mape` in per cent, `tau`.
 
     Raises:
-        ConfigError: an unknown model, no draw, or a size beyond 50 or the train part.
+        ConfigError: no draw, or a size beyond 50 or the train part.
     """
-    if model not in MODELS:
-        raise ConfigError(f"model must be one of {', '.join(MODELS)}", value=model)
     check_counts(draws=draws)
     data = read_energy(folder)
     train, valid = (
@@ -161,24 +162,13 @@ def learning_curve(
         order = rng.permutation(train)
         for size in sizes:
             step()
-            problem = data.problem(order[:size])
-            z = problem.time.power_inputs(unseen)
-            power = _log_power(problem, z, MODELS[model], seed * 1000 + draw)
-            s = scores(truth, 1000 * problem.time.energy_kwh(unseen, power))
+            time, z, target, log_time = data.problem(order[:size])
+            inputs, own = time.power_inputs(unseen), seed * 1000 + draw
+            process = fit_gaussian_process(z, target, log_time, subset=450, steps=110, seed=own)
+            trees = fit_boosting(z, target, trees=600, rate=0.05, seed=own)
+            power = _PROCESS * process.predict(inputs) + (1 - _PROCESS) * trees.predict(inputs)
+            s = scores(truth, 1000 * (inputs[:, -1] * exp(power) / JOULES_PER_KWH))
             errors = {"mae_wh": s.mae, "mape": s.mape, "tau": s.tau}
             found.append({"size": int(size), "draw": draw, **errors})
     step()
     return found
-
-
-def _log_power(problem: Problem, unseen: Vector, share: float, seed: int) -> Vector:
-    """(m,) predictions for (m, k) inputs by a process with a weight of `share`, and trees."""
-    _, z, target, log_time = problem
-    power = np.zeros(len(unseen))
-    if share > 0:
-        process = fit_gaussian_process(z, target, log_time, subset=450, steps=110, seed=seed)
-        power += share * process.predict(unseen)
-    if share < 1:
-        trees = fit_boosting(z, target, trees=600, rate=0.05, seed=seed)
-        power += (1 - share) * trees.predict(unseen)
-    return power

@@ -5,25 +5,20 @@ Distilling fits a small perceptron, which numpy alone can evaluate, to the outpu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import count, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from naslib_ecnas.files import to_plain
 from naslib_ecnas.progress import Progress, silent
-from naslib_ecnas.quality import (
-    LEAST_CELLS,
-    QualityLine,
-    Scores,
-    metric_scores,
-    ranked_scores,
-)
+from naslib_ecnas.quality import LEAST_CELLS, QualityLine, Scores, metric_scores, ranked_scores
 from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate.features import vertices_of
-from naslib_ecnas.surrogate.fit.reference import optional
-from naslib_ecnas.surrogate.models import Perceptron
+from naslib_ecnas.surrogate.fit.reference import Measured, optional
+from naslib_ecnas.surrogate.models import Perceptron, Weights
 
 Mask = NDArray[np.bool_]
 Vector = NDArray[np.float64]
@@ -72,9 +67,24 @@ def by_vertices(
     rows: NDArray[Any], score: Callable[[Mask], Scores], *, least: int = LEAST_CELLS
 ) -> dict[str, Any]:
     """Scores of a mask for each number of vertices that at least `least` of the (n,) cells have."""
-    numbers, cells = np.unique(vertices_of(rows), return_counts=True)
-    parts = {str(v): vertices_of(rows) == v for v in numbers[cells >= least]}
-    return {vertices: score(mask).to_json() for vertices, mask in parts.items()}
+    vertices = vertices_of(rows)
+    numbers, cells = np.unique(vertices, return_counts=True)
+    return {str(v): score(vertices == v).to_json() for v in numbers[cells >= least]}
+
+
+def weights_of(
+    target: str,
+    seed: int,
+    data: Iterable[Measured],
+    split: str,
+    quality: Iterable[QualityLine],
+    arrays: Mapping[str, NDArray[Any]],
+    **more: Any,
+) -> Weights:
+    """The weights of a fit: `arrays`, and a header of its target, data, split and quality."""
+    files = {part.name: part.sha256 for part in data}
+    header = {"target": target, "seed": seed, "data": files, "split": split, **more}
+    return Weights({**header, "quality": to_plain(list(quality))}, arrays)
 
 
 def quality(

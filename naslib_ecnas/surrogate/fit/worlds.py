@@ -40,7 +40,7 @@ def fit_worlds(
         seed: of the draw of cells.
         cells: drawn from the whole space.
     """
-    ranks = AccuracyModel.from_arrays(Weights.shipped("accuracy").arrays).ranks
+    ranks = AccuracyModel.shipped().ranks
     rows = np.random.default_rng(seed).choice(len(Space()), cells, replace=False)
     hidden = ranks.hidden(features(rows))
     middle = hidden.mean(axis=0)

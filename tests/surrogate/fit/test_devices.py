@@ -11,7 +11,7 @@ import pytest
 from naslib_ecnas.quality import bounds
 from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate.calibrate import Measurements
-from naslib_ecnas.surrogate.devices import DeviceModel, shipped_descriptors
+from naslib_ecnas.surrogate.devices import Descriptors, DeviceModel
 from naslib_ecnas.surrogate.features import features
 from naslib_ecnas.surrogate.fit.devices import fit_devices, fit_shares, with_small_cells
 from naslib_ecnas.surrogate.fit.reference import FOUR_VERTICES, Measured, read_measured
@@ -26,7 +26,7 @@ SLOPES = np.array([0.3, -0.2, 0.1, 0.05, -0.1])
 def runs(rows: np.ndarray, intercept: float, noise: float, seed: int) -> Measured:
     """Each cell twice; the logit of the share is linear in the descriptors."""
     rows = np.repeat(rows, 2)
-    true = intercept + shipped_descriptors()(features(rows)) @ SLOPES
+    true = intercept + Descriptors.shipped()(features(rows)) @ SLOPES
     share = 1 / (1 + np.exp(-true)) + np.random.default_rng(seed).normal(0, noise, len(rows))
     columns = {"gpu_energy_j": 1e4 * share, "cpu_energy_j": 1e4 * (1 - share)}
     return Measured("synthetic", "0" * 64, rows, columns)
@@ -35,7 +35,7 @@ def runs(rows: np.ndarray, intercept: float, noise: float, seed: int) -> Measure
 def test_a_synthetic_share_is_found() -> None:
     noise = 0.004
     found = fit_shares(
-        shipped_descriptors(),
+        Descriptors.shipped(),
         runs(ROWS, 0.7, noise, 0),
         runs(ROWS[:300], 0.5, noise, 1),
         runs(ROWS[:200], 1.5, noise, 2),
