@@ -22,14 +22,27 @@ from naslib_ecnas.errors import ConfigError, EcnasError, FormatError, StorageErr
 exists, is_file, is_folder = os.path.exists, os.path.isfile, os.path.isdir
 
 
-def cache_folder() -> Path:
-    """The folder of downloads and converted tables: `ECNAS_CACHE`, else the user's cache."""
-    chosen = os.environ.get("ECNAS_CACHE")
-    if chosen:
-        return Path(chosen).expanduser()
-    from platformdirs import user_cache_path
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """The path, with the home folder for a leading `~` if there is such a home."""
+    return Path(os.path.expanduser(path))
 
-    return user_cache_path("naslib-ecnas", appauthor=False)
+
+def cache_folder() -> Path:
+    """The folder of downloads and converted tables: `ECNAS_CACHE`, else the user's cache.
+
+    Raises:
+        StorageError: it is in the home folder of a user who has none.
+    """
+    folder = os.environ.get("ECNAS_CACHE")
+    if not folder:
+        from platformdirs import user_cache_dir
+
+        folder = user_cache_dir("naslib-ecnas", appauthor=False)
+    path = expanded(folder)
+    if str(path).startswith("~"):
+        message = "there is no such home folder, so there is no cache"
+        raise StorageError(message, value=folder, remedy="name a folder in ECNAS_CACHE")
+    return path
 
 
 #: Most bytes of a document that is read whole: a record, a history, a log, weights.
@@ -134,10 +147,13 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
                 temporary.unlink()
 
 
-def write_together(contents: Mapping[Path, bytes | Iterable[bytes]]) -> None:
+def write_together(
+    contents: Mapping[Path, bytes | Iterable[bytes]], *, without: Iterable[Path] = ()
+) -> None:
     """Write files that belong together: all of them get their names, the first one last, or none.
 
-    Each is on the disk before any gets its name, so that a full disk shows in time.
+    Each is on the disk before any gets its name, so that a full disk shows in time; and before, the
+    files `without` are removed, if there are any.
 
     Raises:
         StorageError: a folder cannot be written or the disk is full.
@@ -148,6 +164,8 @@ def write_together(contents: Mapping[Path, bytes | Iterable[bytes]]) -> None:
             file.writelines([content] if isinstance(content, bytes) else content)
             file.flush()
             os.fsync(file.fileno())
+        for path in without:
+            path.unlink(missing_ok=True)
 
 
 #: File by which a process locks a folder; it is left behind by one that was killed.

@@ -6,10 +6,19 @@ import argparse
 import sys
 import time
 from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from naslib_ecnas.commands.options import JSON, add_table_options, chosen, command, open_table
+from naslib_ecnas.commands.options import (
+    JSON,
+    add_limits,
+    add_table_options,
+    chosen,
+    command,
+    limits_of,
+    open_table,
+)
 from naslib_ecnas.console import (
     counted,
     print_json,
@@ -25,8 +34,6 @@ if TYPE_CHECKING:
     from naslib_ecnas.benchmark import Benchmark
     from naslib_ecnas.search.result import SearchResult
 
-_EVALUATIONS = 300
-
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
@@ -38,16 +45,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "ecnas report runs",
     )
     add("--table", "TABLE", "table or file (%(default)s)", default="7v")
-    about = "ehvi, semoa, random, sh-emoa, mse-hvi, re or ls (%(default)s)"
+    about = (
+        "ehvi, semoa, random, sh-emoa, mse-hvi, re, ls, one of another library or module:Class; "
+    )
+    about += "settings follow the name: semoa:population=20 (%(default)s)"
     add("--method", "METHOD", about, default="ehvi")
-    about = f"limit on the trainings charged ({_EVALUATIONS} if no limit is given)"
-    add("--evaluations", "N", about, type=int)
-    about = "limit on the energy of all trainings, in kWh"
-    add("--max-energy", "KWH", about, type=float, dest="max_energy_kwh")
-    add("--max-epochs", "N", "limit on the epochs of all trainings", type=int)
-    about = "limit on the time of all trainings, in seconds"
-    add("--max-time", "S", about, type=float, dest="max_time_s")
-    add("--free-repeats", help="do not charge cells that were evaluated before")
+    add_limits(add)
     about = "evaluate by single noisy trainings; the result is measured by the table's means"
     add("--noise", help=about)
     add("--seed", "SEED", "seed of the run (%(default)s)", default=0)
@@ -55,6 +58,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     about = "two or more metrics, comma-separated (%(default)s)"
     add("--objectives", "METRICS", about, default="energy_kwh,validation_accuracy")
     add("--paper", help="the method as in the published code")
+    add("--workers", "N", "trainings at a time, in simulated time (%(default)s)", default=1)
+    about = "count emissions by hourly gCO2eq/kWh: a CSV file, or california-2022"
+    add("--carbon-trace", "FILE", about)
+    about = "with a trace, start trainings: now, below-mean or cheapest-window (%(default)s)"
+    add("--defer", "RULE", about, default="now")
     add("--out", "DIR", "new folder for history, front, costs, config and plot")
     add("--overwrite", help="replace an earlier search in --out")
     add("--no-plot", help="write no plot")
@@ -67,27 +75,30 @@ def run(args: argparse.Namespace) -> None:
     training it stands for. Reported are the front (the cells that no other found cell dominates),
     its knee (the best compromise) and its extremes."""
     from naslib_ecnas import search
-    from naslib_ecnas.search.output import document
+    from naslib_ecnas.search.output import claimed, document, write
 
-    limits = chosen(args, "evaluations max_energy_kwh max_epochs max_time_s")
-    if all(value is None for value in limits.values()):
-        limits["evaluations"] = _EVALUATIONS
+    limits = limits_of(args)
     search.check(args.method, **limits, **chosen(args, "seed paper"))
     bench = open_table(args)
     start = time.perf_counter()
-    with progress() as shown:
-        result = search.run(
-            bench,
-            args.method,
-            objectives=split_words(args.objectives),
-            charge_repeats=not args.free_repeats,
-            progress=shown,
-            **limits,
-            **chosen(args, "epochs seed out overwrite paper noise"),
-        )
-    seconds = time.perf_counter() - start
-    if args.out and not args.no_plot and len(result.front):
-        plot(bench, result, args.out)
+    with ExitStack() as claim:
+        if args.out:
+            claim.enter_context(claimed(args.out, overwrite=args.overwrite))
+        with progress() as shown:
+            result = search.run(
+                bench,
+                args.method,
+                objectives=split_words(args.objectives),
+                charge_repeats=not args.free_repeats,
+                progress=shown,
+                **limits,
+                **chosen(args, "epochs seed paper noise workers carbon_trace defer"),
+            )
+        seconds = time.perf_counter() - start
+        if args.out:
+            write(result, args.out)
+        if args.out and not args.no_plot and len(result.front):
+            plot(bench, result, args.out)
     if args.json:
         print_json(document(result))
         return
@@ -178,12 +189,26 @@ def _report_costs(result: SearchResult, seconds: float | None) -> None:
     if len(budgets) > 1:
         at = ", ".join(f"{number:,} at {budget}" for budget, number in sorted(budgets.items()))
         print(f"by epochs: {at}; the front is of those at {result.config.epochs}")
+    if result.timed:
+        print(f"in simulated time: {_clock(result)}")
     if result.answered:
         print(f"not charged: {counted(result.answered, 'repeated cell')}")
     if result.skipped:
         print(f"not charged: {counted(result.skipped, 'proposal')} outside the table")
     if result.ended_by != "evaluations":
         print(f"ended by: {result.ended_by}")
+
+
+def _clock(result: SearchResult) -> str:
+    """How long a run of several workers took, and by what trace its emissions were counted."""
+    config, carbon = result.config, result.config.carbon
+    text = f"{result.hours:,.4g} hours with {counted(config.workers, 'worker')}"
+    if not carbon:
+        return text
+    return (
+        f"{text}; emissions by {carbon['name']} (mean {carbon['mean_g_per_kwh']:.4g} gCO2eq/kWh), "
+        f"start {carbon['defer']}"
+    )
 
 
 def _shown(name: str, value: float) -> str:

@@ -81,11 +81,11 @@ def style() -> AbstractContextManager[None]:
     """Context with our matplotlib settings; the user's are restored after it.
 
     Raises:
-        MissingDependencyError: matplotlib is not installed.
+        MissingDependencyError: matplotlib is not installed, or not with these settings.
     """
     try:
         from matplotlib import rc_context
-    except ImportError as error:
+    except (ImportError, ValueError) as error:  # ValueError: of a bad setting, such as MPLBACKEND
         feature = "drawing a figure"
         raise MissingDependencyError("matplotlib", feature=feature, extra="plots") from error
     return rc_context(_STYLE)
@@ -109,7 +109,8 @@ def captioned(height: float, caption: str, *, width: float = COLUMN_WIDTH) -> It
 def save(figure: Figure, stem: Path, kinds: tuple[str, ...] = ("png", "pdf")) -> list[Path]:
     """Write a figure as `stem.png`, `stem.pdf`, ..., each completely or not at all.
 
-    The files contain no date, so that the same figure gives the same bytes.
+    The files contain no date, so that the same figure gives the same bytes, and say that they are
+    ours.
 
     Raises:
         StorageError: the folder cannot be written or the disk is full.
@@ -119,7 +120,9 @@ def save(figure: Figure, stem: Path, kinds: tuple[str, ...] = ("png", "pdf")) ->
     with style():
         for kind, path in zip(kinds, paths, strict=True):
             drawn = BytesIO()
-            figure.savefig(drawn, format=kind, metadata=undated.get(kind))
+            creator = "Author" if kind == "png" else "Creator"
+            about = {**undated.get(kind, {}), creator: "naslib-ecnas"}
+            figure.savefig(drawn, format=kind, metadata=about)
             with atomic_write(path) as file:
                 file.write(drawn.getvalue())
     return paths

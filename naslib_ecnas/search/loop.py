@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -21,7 +21,7 @@ from naslib_ecnas.progress import Progress, silent
 from naslib_ecnas.records import COSTS, Spent
 from naslib_ecnas.search.base import Batch, Floats, Optimiser, Problem, Rows
 from naslib_ecnas.search.methods import resolved
-from naslib_ecnas.search.output import prepare, write
+from naslib_ecnas.search.output import claimed, write
 from naslib_ecnas.search.result import (
     QUANTITIES,
     Ledger,
@@ -324,52 +324,52 @@ def run(
     rng = np.random.default_rng(seed)
     problem = Problem(bench.space, rng, rows=np.flatnonzero(known), budgets=tuple(ledgers))
     setting = {"paper": paper} if kind.has_paper_setting else {}
-    try:
-        inspect.signature(kind).bind(problem, **setting, **given)
-    except TypeError as error:
-        raise ConfigError(f"options of {kind.name} do not fit: {error}") from error
     optimiser = kind(problem, **setting, **given)
-    folder = None if out is None else prepare(Path(out), overwrite=overwrite)
+    with ExitStack() as claim:
+        folder = None
+        if out is not None:
+            folder = claim.enter_context(claimed(Path(out), overwrite=overwrite))
+        progress, task = progress or silent, f"searching {bench.name} with {kind.name}"
+        drawing = noise_of(seed) if noise else None
+        made = Trainings(
+            ledgers, limits, charge_repeats=charge_repeats, noise=drawing, workers=crew
+        )
+        try:
+            while not made.ended_by:
+                batch = _batch(optimiser, first=not len(made))
+                rows, seen = made.make(batch)
+                if len(rows):
+                    optimiser.tell(rows, costs_of(seen, names))
+                if len(made):
+                    progress(task, len(made), made.expected(), unit="evaluations")
+        finally:
+            bench.absorb(made.spent)
 
-    progress, task = progress or silent, f"searching {bench.name} with {kind.name}"
-    drawing = noise_of(seed) if noise else None
-    made = Trainings(ledgers, limits, charge_repeats=charge_repeats, noise=drawing, workers=crew)
-    try:
-        while not made.ended_by:
-            batch = _batch(optimiser, first=not len(made))
-            rows, seen = made.make(batch)
-            if len(rows):
-                optimiser.tell(rows, costs_of(seen, names))
-            if len(made):
-                progress(task, len(made), made.expected(), unit="evaluations")
-    finally:
-        bench.absorb(made.spent)
-
-    rows, epochs_of, _, starts = made.all()
-    result = result_of(
-        bench,
-        rows=rows,
-        epochs=epochs_of,
-        objectives=names,
-        method=optimiser.name,
-        seed=int(seed),
-        budget=budget,
-        paper=paper,
-        limits=limits.set,
-        charge_repeats=charge_repeats,
-        options=given,
-        noise=noise,
-        workers=workers,
-        starts=starts if workers > 1 or carbon_trace else None,
-        carbon_trace=carbon_trace,
-        defer=defer,
-        skipped=optimiser.skipped,
-        answered=made.answered,
-        ended_by=made.ended_by,
-    )
-    if folder is not None:
-        write(result, folder)
-    return result
+        rows, epochs_of, _, starts = made.all()
+        result = result_of(
+            bench,
+            rows=rows,
+            epochs=epochs_of,
+            objectives=names,
+            method=optimiser.name,
+            seed=int(seed),
+            budget=budget,
+            paper=paper,
+            limits=limits.set,
+            charge_repeats=charge_repeats,
+            options=given,
+            noise=noise,
+            workers=workers,
+            starts=starts if workers > 1 or carbon_trace else None,
+            carbon_trace=carbon_trace,
+            defer=defer,
+            skipped=optimiser.skipped,
+            answered=made.answered,
+            ended_by=made.ended_by,
+        )
+        if folder is not None:
+            write(result, folder)
+        return result
 
 
 def _chargeable(

@@ -2,20 +2,50 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.errors import ConfigError
-from naslib_ecnas.files import exists, is_folder, storage_error, to_json, write_together
+from naslib_ecnas.files import (
+    LOCK,
+    exists,
+    is_folder,
+    only_one,
+    open_file,
+    storage_error,
+    to_json,
+    to_plain,
+    write_together,
+)
 from naslib_ecnas.metrics import metric
 from naslib_ecnas.network import DERIVED
 from naslib_ecnas.search.result import SearchResult
 
-# Plots of a search, which `ecnas search` adds to its files.
+# Files of a search, and texts by which they are told from files of others. The settings are written
+# last: without them, a search was interrupted while it wrote.
+_SETTINGS = "config.json"
+_MARKS = {
+    _SETTINGS: ('"checksum":', '"naslib-ecnas":'),
+    "spent.json": ('"evaluations":', '"epochs":', '"seconds":'),
+    "front.json": ('"hypervolume":', '"counted":'),
+    "history.jsonl": ('"index":', '"row":', '"cell":', '"spent":'),
+    "front.png": ("naslib-ecnas",),
+    "front.pdf": ("naslib-ecnas",),
+}
+# Bytes of a file in which the texts are looked for, at its start and at its end.
+_LOOKED_AT = 1 << 20
+# Plots, which `ecnas search` adds to the files.
 _PLOTS = ("front.png", "front.pdf")
+# Lines of a history that are written at once.
+_LINES = 10_000
 
 # The rules of counting, as stated in the results.
 _COUNTED = {
@@ -26,36 +56,80 @@ _COUNTED = {
 }
 
 
-def prepare(folder: Path, *, overwrite: bool) -> Path:
-    """Make the folder of a search; files of an earlier search stay until `write` replaces them.
+@contextmanager
+def claimed(folder: Path, *, overwrite: bool) -> Iterator[Path]:
+    """The folder of a search, which is made if need be, and is this process's until the end.
+
+    With `overwrite` it may hold files of others beside those of an earlier search, which stay until
+    `write` replaces them. What a search left that was killed while it wrote is replaced in any
+    case. A new folder into which nothing was written is removed.
 
     Raises:
-        ConfigError: it is no folder, or it is not empty and `overwrite` is not set.
+        ConfigError: it is no folder, is not empty without `overwrite`, holds another program's file
+            under a name of ours, or another process is at work in it.
         StorageError: it cannot be made or read.
     """
-    where = str(folder)
-    if exists(folder) and not is_folder(folder):
+    where, new = str(folder), not exists(folder)
+    if not new and not is_folder(folder):
         raise ConfigError("the output must be a folder", value=where)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        empty = not any(folder.iterdir())
     except OSError as error:
         raise storage_error(error, folder) from error
     except ValueError as error:  # a NUL in the name
         raise ConfigError(f"the output has no possible name ({error})", value=where) from error
-    if not empty and not overwrite:
+    try:
+        with only_one(folder):
+            try:
+                _check(folder, overwrite)
+            except OSError as error:
+                raise storage_error(error, folder) from error
+            yield folder
+    finally:
+        if new:
+            with suppress(OSError):  # it has files
+                folder.rmdir()
+
+
+def _check(folder: Path, overwrite: bool) -> None:
+    """Remove what a killed search left half-written, and look whether the folder may be used."""
+    names = {path.name for path in folder.iterdir()} - {LOCK}
+    for name in [name for name in names if name.startswith(tuple(f".{ours}." for ours in _MARKS))]:
+        (folder / name).unlink()
+        names.remove(name)
+    foreign = sorted(name for name in names & set(_MARKS) if not _is_ours(folder / name))
+    interrupted = not foreign and names <= set(_MARKS) - {*_PLOTS, _SETTINGS}
+    if not overwrite and not interrupted:
         remedy = "choose another --out, or replace its search by --overwrite"
-        raise ConfigError("the output folder is not empty", value=where, remedy=remedy)
-    return folder
+        raise ConfigError("the output folder is not empty", value=str(folder), remedy=remedy)
+    if foreign:
+        message = "only files of an earlier search can be replaced"
+        raise ConfigError(message, value=str(folder / foreign[0]), remedy="choose another --out")
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file is one that this package wrote for a search."""
+    try:
+        with open_file(path) as file:
+            content = file.read(_LOOKED_AT)
+            file.seek(max(0, path.stat().st_size - _LOOKED_AT))
+            content += file.read(_LOOKED_AT)
+    except OSError:
+        return False
+    return all(text.encode() in content for text in _MARKS[path.name])
 
 
 def write(
-    result: SearchResult, folder: Path, *, notes: Mapping[str, Sequence[Any]] | None = None
+    result: SearchResult,
+    folder: Path,
+    *,
+    notes: Mapping[str, Sequence[Any]] | None = None,
+    more: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> None:
     """Write the history, the front, the costs and the settings of a search, all or none.
 
     Plots of an earlier search are removed. `notes` are further columns of the history, n values
-    for each name.
+    for each name; `more` are further entries of `front`, `spent` and `config`.
 
     Raises:
         ConfigError: a note has not one value for each evaluation.
@@ -63,15 +137,14 @@ def write(
     """
     whole = document(result)
     parts = {"config": whole.pop("config"), "spent": whole.pop("spent"), "front": whole}
-    texts = {f"{name}.json": to_json(part, indent=2) + "\n" for name, part in parts.items()}
-    lines = _history(result, notes or {})
-    texts["history.jsonl"] = "".join(to_json(line) + "\n" for line in lines)
-    write_together({folder / name: text.encode("utf-8") for name, text in texts.items()})
-    try:
-        for name in _PLOTS:
-            (folder / name).unlink(missing_ok=True)
-    except OSError as error:
-        raise storage_error(error, folder) from error
+    parts = {name: {**part, **(more or {}).get(name, {})} for name, part in parts.items()}
+    content: dict[Path, bytes | Iterable[bytes]] = {
+        folder / f"{name}.json": f"{to_json(part, indent=2)}\n".encode()
+        for name, part in parts.items()
+    }
+    content[folder / "history.jsonl"] = _history(result, notes or {})
+    # Without settings, as a sign of a search that was killed before it gave all files their names.
+    write_together(content, without=[folder / name for name in (*_PLOTS, _SETTINGS)])
 
 
 def document(result: SearchResult) -> dict[str, Any]:
@@ -101,6 +174,7 @@ def document(result: SearchResult) -> dict[str, Any]:
             "hypervolume": result.anytime_hypervolume.tolist(),
         },
         "distinct_cells": len(set(result.rows.tolist())),
+        **_clock(result),
         **_noise(result),
         "skipped": result.skipped,
         "answered": result.answered,
@@ -163,25 +237,65 @@ def _noise(result: SearchResult) -> dict[str, Any]:
     return {"noise": {"about": about, "optimism": result.optimism, "hypervolume_seen": looked}}
 
 
-def _history(result: SearchResult, notes: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
-    """The evaluations in order, each with what had been spent by then."""
+def _clock(result: SearchResult) -> dict[str, Any]:
+    """Hours from start to end, and the curve over them, of a run whose times were simulated."""
+    if not result.timed:
+        return {}
+    hours, hypervolume = (column.tolist() for column in result.anytime_hours)
+    curve = {"hours": hours, "hypervolume": hypervolume}
+    return {"clock": {"workers": result.config.workers, "hours": result.hours, "anytime": curve}}
+
+
+def _history(result: SearchResult, notes: Mapping[str, Sequence[Any]]) -> Iterator[bytes]:
+    """The evaluations in order, each with what had been spent by then, as parts of a file.
+
+    The hashes of NAS-Bench-101 are left out: no search knows them, and one takes 60 us.
+    """
     short = [name for name, values in notes.items() if len(values) != len(result.rows)]
     if short:
         raise ConfigError(f"notes need {len(result.rows)} values, one each evaluation", value=short)
-    cells = {row: Cell.from_row(row) for row in set(result.rows.tolist())}
-    known = {row: (str(cell), cell.nasbench_hash) for row, cell in cells.items()}
-    spent = {name: column.tolist() for name, column in result.cumulative.items()}
-    spent |= {name: list(map(int, spent[name])) for name in ("evaluations", "epochs")}
-    evaluations = zip(result.rows.tolist(), result.epochs.tolist(), strict=True)
-    for index, (row, epochs) in enumerate(evaluations):
-        yield {
-            "index": index,
-            "row": row,
-            "cell": known[row][0],
-            "nasbench_hash": known[row][1],
-            "epochs": epochs,
-            **_objectives(result, index),
-            **_seen(result, index),
-            **{name: values[index] for name, values in notes.items()},
-            "spent": {name: column[index] for name, column in spent.items()},
+    return (
+        "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines).encode()
+        for lines in _parts(result, notes)
+    )
+
+
+def _parts(result: SearchResult, notes: Mapping[str, Sequence[Any]]) -> Iterator[list[Any]]:
+    """The lines of the history, some thousands at a time, so that memory stays small."""
+    whole = ("evaluations", "epochs")
+    times = {"started_s": result.started_s, "ended_s": result.ended_s} if result.timed else {}
+    for start in range(0, len(result.rows), _LINES):
+        at = slice(start, start + _LINES)
+        rows = result.rows[at].tolist()
+        spent = {
+            name: (column[at].astype(np.int64) if name in whole else column[at]).tolist()
+            for name, column in result.cumulative.items()
         }
+        columns = {
+            "index": range(start, start + len(rows)),
+            "row": rows,
+            "cell": [str(Cell.from_row(row)) for row in rows],
+            "epochs": result.epochs[at].tolist(),
+            **_columns(result, result.values[at]),
+        }
+        if result.config.noise:
+            columns["seen"] = list(_records(_columns(result, result.seen[at], counts=False)))
+        columns |= {name: column[at].tolist() for name, column in times.items()}
+        columns |= {name: values[at] for name, values in notes.items()}
+        yield to_plain(list(_records({**columns, "spent": list(_records(spent))})))
+
+
+def _records(columns: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
+    return (
+        dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
+    )
+
+
+def _columns(
+    result: SearchResult, values: NDArray[np.float64], *, counts: bool = True
+) -> dict[str, list[float]]:
+    """(n, m) objectives as lists by name; counts are whole numbers, if so wanted."""
+    named = zip(result.config.objectives, values.T.tolist(), strict=True)
+    return {
+        name: [_number(name, v) for v in column] if counts else column for name, column in named
+    }

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +15,12 @@ import pytest
 from naslib_ecnas.analysis import costs_of, nondominated
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.cell import Cell
+from naslib_ecnas.data.table import Table
 from naslib_ecnas.errors import ConfigError, StorageError
+from naslib_ecnas.figures.drawing import save
 from naslib_ecnas.files import to_json
-from naslib_ecnas.search import run
-from naslib_ecnas.search.output import document, write
+from naslib_ecnas.search import RandomSearch, run
+from naslib_ecnas.search.output import claimed, document, write
 
 NAMES = ("energy_kwh", "validation_accuracy")
 #: The table has 88 cells, and 120 evaluations are made.
@@ -46,7 +51,7 @@ def test_every_evaluation_is_in_the_history(folder: Path, toy: Benchmark) -> Non
     total = 0.0
     for line in lines:
         cell = Cell(line["cell"])
-        assert (cell.row, cell.nasbench_hash) == (line["row"], line["nasbench_hash"])
+        assert cell.row == line["row"]
         assert line["epochs"] == 12
         assert line["energy_kwh"] == energy[cell.row]
         assert line["validation_accuracy"] == accuracy[cell.row]
@@ -65,7 +70,8 @@ def test_the_front_is_what_nothing_in_the_history_dominates(folder: Path) -> Non
     assert {p["cell"] for p in found["front"]} == wanted
     for place in (*found["front"], found["knee"], *found["extremes"].values()):
         line = lines[place["index"]]
-        assert all(place[key] == line[key] for key in ("row", "cell", "nasbench_hash", *NAMES))
+        assert all(place[key] == line[key] for key in ("row", "cell", *NAMES))
+        assert place["nasbench_hash"] == Cell(place["cell"]).nasbench_hash
         assert place["parameters"] > 0
         assert place in found["front"]
     assert found["extremes"]["energy_kwh"] == found["front"][0]
@@ -115,15 +121,102 @@ def test_other_places_than_new_or_empty_folders_are_refused(toy: Benchmark, fold
 
 
 def test_overwriting_replaces_our_files_and_no_others(toy: Benchmark, folder: Path) -> None:
+    figure = pytest.importorskip("matplotlib.figure").Figure()
     (folder / "notes.txt").write_text("mine")
-    (folder / "front.png").write_text("of an earlier search")
-    run(toy, "random", evaluations=5, seed=0, out=folder, overwrite=True)
+    save(figure, folder / "front")
+    again: dict[str, Any] = {"evaluations": 5, "seed": 0, "out": folder, "overwrite": True}
+    run(toy, "random", **again)
     assert len(history(folder)) == 5
     assert (folder / "notes.txt").read_text() == "mine"
     assert not (folder / "front.png").exists()
-    (folder / "front.png").mkdir()
-    with pytest.raises(StorageError, match=str(folder)):
-        run(toy, "random", evaluations=5, seed=0, out=folder, overwrite=True)
+    # A file of another program under a name of ours, a pipe and a folder are left alone.
+    ours = sorted(path.name for path in folder.iterdir() if path.name != "notes.txt")
+    for name in (*ours, "front.png", "front.pdf"):
+        path = folder / name
+        before = path.read_bytes() if path.exists() else None
+        for make in (lambda p: p.write_text('{"method": "mine"}'), os.mkfifo, Path.mkdir):
+            path.unlink(missing_ok=True)
+            make(path)
+            with pytest.raises(ConfigError, match=f"earlier search can be replaced.*{name}"):
+                run(toy, "random", **again)
+        path.rmdir()
+        if before is not None:
+            path.write_bytes(before)
+
+
+def test_a_folder_is_for_one_search(toy: Benchmark, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with claimed(out, overwrite=True), pytest.raises(ConfigError, match="another process is at"):
+        run(toy, "random", evaluations=5, seed=0, out=out, overwrite=True)
+    assert not out.exists()  # nothing was written into it
+
+    class Breaks(RandomSearch):
+        def ask(self) -> Any:
+            raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        run(toy, Breaks, evaluations=5, seed=0, out=out)
+    assert not out.exists()
+
+
+def test_what_a_killed_search_left_is_replaced(toy: Benchmark, folder: Path) -> None:
+    """Killed while it wrote its files, or while it gave them their names, the last one config."""
+    for name in ("config.json", "spent.json", "front.json", "history.jsonl"):
+        whole = {path.name: path.read_bytes() for path in folder.iterdir()}
+        (folder / name).unlink()
+        (folder / f".{name}.x1y2").write_bytes(b'{"half')
+        (folder / ".lock").touch()
+        if (folder / "config.json").exists():
+            with pytest.raises(ConfigError, match="--overwrite"):
+                run(toy, "random", evaluations=5, seed=0, out=folder)
+            (folder / "config.json").unlink()
+        run(toy, "semoa", evaluations=120, seed=4, options=SHIPPED, out=folder)
+        assert {path.name: path.read_bytes() for path in folder.iterdir()} == whole
+
+
+@pytest.mark.parametrize("moment", ["write", "names"])
+def test_a_search_that_is_killed_leaves_no_half_file(
+    toy_path: Path, tmp_path: Path, moment: str
+) -> None:
+    """It kills itself before a file is complete, or when the first one has its name."""
+    out, wanted = tmp_path / "out", tmp_path / "wanted"
+    bench = Benchmark(Table.open(toy_path))
+    run(bench, "random", evaluations=40, seed=1, out=wanted)
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, str(toy_path), str(out), moment], check=False
+    )
+    assert killed.returncode == -9
+    for path in out.iterdir():
+        whole = wanted / path.name
+        assert path.name.startswith(".") or path.read_bytes() == whole.read_bytes()
+    run(bench, "random", evaluations=40, seed=1, out=out)
+    found = {path.name: path.read_bytes() for path in out.iterdir()}
+    assert found == {path.name: path.read_bytes() for path in wanted.iterdir()}
+
+
+KILLED = """
+import os, sys
+from naslib_ecnas import files
+from naslib_ecnas.benchmark import Benchmark
+from naslib_ecnas.data.table import Table
+from naslib_ecnas.search import run
+
+table, out, moment = sys.argv[1:]
+real = os.replace
+
+def fsync(descriptor):
+    os.kill(os.getpid(), 9)
+
+def replace(*names):
+    real(*names)
+    os.kill(os.getpid(), 9)
+
+if moment == "write":
+    os.fsync = fsync
+else:
+    os.replace = replace
+run(Benchmark(Table.open(table)), "random", evaluations=40, seed=1, out=out)
+"""
 
 
 def test_notes_are_of_every_evaluation(toy: Benchmark, tmp_path: Path) -> None:
