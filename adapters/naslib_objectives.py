@@ -18,7 +18,7 @@ from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.errors import ConfigError, UnknownMetricError, check_counts, check_numbers
 from naslib_ecnas.metrics import OBJECTIVES, metric
 from naslib_ecnas.records import Record
-from naslib_ecnas.search.output import prepare, write
+from naslib_ecnas.search.output import claimed, write
 from naslib_ecnas.search.result import SearchResult, result_of
 from naslib_ecnas.search.scalarisation import RHO, chebyshev, weighted_sum
 
@@ -321,6 +321,6 @@ class Recorder:
         if self._weights:
             notes["weights"] = self._weights
         result = self.result()
-        prepare(folder, overwrite=True)
-        write(result, folder, notes=notes)
+        with claimed(folder, overwrite=True):
+            write(result, folder, notes=notes)
         return result
