@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import os
+import warnings
 from array import array
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,11 +28,16 @@ from numpy.typing import NDArray
 from naslib_ecnas import network
 from naslib_ecnas.cell import INPUT, OUTPUT, Cell
 from naslib_ecnas.data.table import Columns
-from naslib_ecnas.errors import EcnasError, FormatError, UnknownTableError
+from naslib_ecnas.errors import (
+    EcnasError,
+    FormatError,
+    ImplausibleValueWarning,
+    UnknownTableError,
+)
 from naslib_ecnas.files import open_file
 from naslib_ecnas.metrics import METRICS
 from naslib_ecnas.nasbench_hash import wrong_hashes
-from naslib_ecnas.progress import BYTES, listener
+from naslib_ecnas.progress import BYTES, listener, silent
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
 from naslib_ecnas.topologies import MAX_VERTICES, OPERATIONS
@@ -201,20 +207,21 @@ def check_parameters(rows: Rows, stated: NDArray[Any], at: At) -> None:
 # -- columns from trainings ----------------------------------------------------------------------
 
 # Places that a grid may have for each training, so that a file with a thousand repeats of one cell
-# and a thousand other cells is an error and does not take gigabytes.
+# and a thousand other cells, or with a repeat 9,999 alone, is an error and takes no gigabytes.
 _SPARSE = 64
-_ALWAYS = 1 << 16  # a grid of so few places is never refused
+_ODD = np.uint64(0x9E3779B97F4A7C15)  # mixes bits
+# Trainings that a cell may have at all budgets: else a file of some bytes has gigabytes of them.
+_MOST = 1 << 12
+# Units of quantities that no two trainings of a cell share, as they may share an accuracy.
+_TELLING = ("kWh", "J", "s")
 
 
-def _check_bounds(metric: str, values: Values, source: Source, offsets: list[int] | None) -> None:
-    """Raise FormatError if a value lies outside its metric's bounds; NaN means missing."""
-    known = METRICS[metric]
-    wrong = (values < known.lower) | (values > known.upper) | np.isinf(values)
-    if wrong.any():
-        first = int(np.flatnonzero(wrong)[0])
-        where = replace(source, offset=None if offsets is None else offsets[first])
-        limits = f"{metric} must be finite and from {known.lower:g} to {known.upper:g}"
-        raise where.fault(limits, value=float(values[first]))
+def say(about: str, text: str) -> None:
+    """Tell whoever listens to the progress of a file, else by a warning, of a doubt about it."""
+    if listener() is silent:
+        warnings.warn(f"{about}: {text}", ImplausibleValueWarning, stacklevel=2)
+    else:
+        listener()(about, note=text)
 
 
 @dataclass
@@ -234,6 +241,10 @@ class Assembler:
     _repeats: list[NDArray[np.int32]] = field(default_factory=list)
     _values: dict[str, array[float]] = field(default_factory=dict)
     _count: int = 0
+    _of_cell: NDArray[np.int64] = field(
+        default_factory=lambda: np.zeros(len(_space(MAX_VERTICES)), dtype=np.int64)
+    )
+    """Trainings of each row."""
 
     def add(
         self,
@@ -251,10 +262,17 @@ class Assembler:
         the trainings' frames in the file, for errors.
 
         Raises:
-            FormatError: a value lies outside its metric's bounds.
+            FormatError: a value lies outside its metric's bounds, or a cell has too many trainings.
         """
+        self._of_cell += np.bincount(rows, minlength=len(self._of_cell))
+        if self._of_cell.max() > _MOST:
+            message = f"a cell must have at most {_MOST} trainings at all budgets"
+            raise self.source.fault(message, value=int(self._of_cell.max()))
         for metric, numbers in values.items():
-            _check_bounds(metric, numbers, self.source, offsets)
+            found = METRICS[metric].fault(numbers)
+            if found is not None:
+                at = None if offsets is None else offsets[found[0]]
+                raise replace(self.source, offset=at).fault(found[1])
             column = self._values.setdefault(metric, array("d"))
             earlier = np.full(self._count - len(column), np.nan)  # trainings without the metric
             column.frombytes(np.append(earlier, numbers).tobytes())
@@ -287,11 +305,12 @@ class Assembler:
             drop_zero_co2: leave out a column of emissions that are all 0, with a note.
 
         Raises:
-            FormatError: nothing was added, a repeat occurs twice, or the trainings fill too
-                little of the grid of cells, budgets and repeats.
+            FormatError: nothing was added, a repeat occurs twice or has the values of another one,
+                or the trainings fill too little of the grid of cells, budgets and repeats.
         """
-        if not self._count:
-            raise self.source.fault("the file holds no training")
+        if not self._count or not self._values:
+            what = "metric" if self._count else "training"
+            raise self.source.fault(f"the file holds no {what}")
         cells, cell_at = np.unique(np.concatenate(self._rows), return_inverse=True)
         budgets, budget_at = np.unique(np.concatenate(self._budgets), return_inverse=True)
         place = cell_at.reshape(-1).astype(np.int64) * len(budgets) + budget_at.reshape(-1)
@@ -299,7 +318,7 @@ class Assembler:
         rank = np.concatenate(self._repeats) if self._repeats else _appearances(place)
         repeats = int(rank.max()) + 1
         size = len(cells) * len(budgets) * repeats
-        if size > max(_ALWAYS, _SPARSE * self._count):
+        if size > _SPARSE * self._count:
             grid = f"{len(cells)} cells x {len(budgets)} budgets x {repeats} repeats"
             raise self.source.fault(f"{self._count} trainings fill hardly any of {grid}")
         slot = place * repeats + rank
@@ -309,14 +328,25 @@ class Assembler:
         values: dict[str, Values] = {}
         devices = {sort: "; ".join(names) for sort, names in self.devices.items()}
         notes = {**devices, **attributes}
+        marks, told = np.zeros(size, dtype=np.uint64), np.zeros(size, dtype=bool)
         for metric in [known for known in METRICS if known in self._values]:
             column = np.frombuffer(self._values.pop(metric))  # drops the one before
             flat = np.full(size, np.nan)
             flat[slot[: len(column)]] = column
+            known, kind = METRICS[metric], provenance.get(metric, origin).kind
+            if repeats > 1:
+                marks = (marks ^ (marks >> np.uint64(29))) * _ODD + flat.view(np.uint64)
+                if known.unit in _TELLING and kind in ("measured", "unknown"):
+                    told |= flat > 0
+            doubt = None if kind == "synthetic" else known.doubt(flat)
+            if doubt is not None:
+                say(Path(str(self.source.path)).name, f"{metric}: {doubt}")
+                notes[f"doubt of {metric}"] = doubt
             if drop_zero_co2 and metric.endswith("co2_g") and not np.nan_to_num(flat).any():
                 notes[f"missing {metric}"] = "0 for every training of the source: not recorded"
             elif not np.isnan(flat).all():
                 values[metric] = flat.reshape(shape)
+        self._check_copies(marks.reshape(shape), told.reshape(shape), cells, budgets)
         path = Path(str(self.source.path))
         origin = replace(origin, source=origin.source or path.name, repeats=repeats)
         return Columns(
@@ -329,6 +359,20 @@ class Assembler:
             provenance={metric: provenance.get(metric, origin) for metric in values},
             attributes=notes,
         )
+
+    def _check_copies(self, marks: Any, told: Any, cells: Rows, budgets: Rows) -> None:
+        """Raise FormatError if a training has all values of another one of its cell and budget.
+
+        `marks` are hashes of the (cells, budgets, repeats) trainings; only those `told` count.
+        """
+        order = np.argsort(marks, axis=2)
+        ordered, telling = (np.take_along_axis(each, order, axis=2) for each in (marks, told))
+        same = (ordered[..., 1:] == ordered[..., :-1]) & telling[..., 1:]
+        if same.any():
+            cell, budget, _ = np.argwhere(same)[0].tolist()
+            where = f"such as of the cell of row {cells[cell]} at {budgets[budget]} epochs"
+            message = f"{same.sum()} trainings are copies of others, {where}"
+            raise self.source.fault(message, remedy="keep each training once")
 
 
 def _appearances(place: NDArray[np.int64]) -> NDArray[np.int64]:

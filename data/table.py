@@ -50,6 +50,10 @@ ROWS = "rows"
 #: For each column a metric of the file, and a factor.
 Sources = Mapping[str, tuple[str, float]]
 
+#: Budgets and numbers of repeats stay below this.
+MOST = 1_000_000
+_MOST_TEXT = 1 << 22
+
 #: What a header that contradicts itself leads to.
 _CONTRADICTION = (LookupError, TypeError, ValueError, AttributeError, OverflowError)
 
@@ -64,8 +68,9 @@ class Columns:
     """The content of a table in memory.
 
     Raises:
-        FormatError: the rows are not ascending rows of the space, the budgets not ascending, a
-            metric is unknown or without provenance, or an array has another shape.
+        FormatError: the rows are not ascending rows of the space, the budgets not ascending, there
+            is no metric, one is unknown or without provenance, an array has another shape or an
+            impossible value, or a text is none or too long.
     """
 
     name: str
@@ -88,7 +93,24 @@ class Columns:
     def __post_init__(self) -> None:
         space, rows = Space(self.vertices), np.asarray(self.rows)
         shape = (rows.size, len(self.budgets), self.repeats)
-        _check(self, space, rows, shape, self.values, (np.float64,), path=self.name)
+        _check(self, space, rows, shape, self.values, (np.float64,), path=str(self.name))
+        # What no reader would accept must not be written either.
+        for name, values in self.values.items():
+            found = METRICS[name].fault(values)
+            if found is not None:
+                raise FormatError(found[1], path=self.name)
+            Provenance.from_json(self.provenance[name].to_json(), path=self.name)
+        try:
+            texts = "".join([self.name, *self.attributes, *self.attributes.values()]).encode()
+        except (TypeError, UnicodeEncodeError) as error:
+            message = f"name and attributes must be texts: {error}"
+            raise FormatError(message, path=str(self.name)) from error
+        if len(texts) > _MOST_TEXT:
+            message = f"name and attributes must have at most {_MOST_TEXT} bytes"
+            raise FormatError(message, path=self.name[:100], value=len(texts))
+        for number in ("vertices", "repeats"):  # JSON has no numbers of numpy
+            object.__setattr__(self, number, int(getattr(self, number)))
+        object.__setattr__(self, "budgets", tuple(map(int, self.budgets)))
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -115,8 +137,11 @@ def _check(
         whole = rows.ndim == 1 and rows.dtype.kind in "iu" and len(rows) > 0
         if not whole or (rows[1:] <= rows[:-1]).any() or rows[0] < 0 or rows[-1] >= size:
             raise fault(f"rows must be ascending whole numbers from 0 to {size - 1}", value=rows)
-    if not budgets or list(budgets) != sorted(set(budgets)) or budgets[0] < 1:
-        raise fault("budgets must be positive and ascending", value=budgets)
+    ascending = list(budgets) == sorted(set(budgets))
+    if not budgets or not ascending or not 0 < budgets[0] <= budgets[-1] < MOST:
+        raise fault(f"budgets must be ascending whole numbers from 1 to {MOST - 1}", value=budgets)
+    if not columns:
+        raise fault("a table must have a metric")
     for name, array in columns.items():
         if name not in METRICS or name not in table.provenance:
             raise fault("a column must be a known metric with a provenance", value=name)
@@ -171,8 +196,8 @@ class Table:
         self._cells = len(self.space) if rows is None else len(rows)
         shape = (len(self.budgets), self.repeats, self._cells)
         _check(self, self.space, rows, shape, columns, (np.float32, np.float64))
-        if not columns or (rows is not None and rows.dtype != np.int32):
-            raise FormatError("it has no columns, or its rows are not int32")
+        if rows is not None and rows.dtype != np.int32:
+            raise FormatError("its rows are not int32")
 
     @classmethod
     def open(cls, path: str | PathLike[str]) -> Table:

@@ -1,4 +1,4 @@
-"""Every metric that a table can contain: name, unit, direction, bounds.
+"""Every metric that a table can contain: name, unit, direction, possible and plausible bounds.
 
 Only this module knows which direction is better: code that minimises uses `Metric.cost` and
 writes no sign of its own.
@@ -26,8 +26,14 @@ class Metric:
     """Whether more is better."""
     lower: float
     upper: float
+    """Possible values lie from `lower` to `upper`; others are errors."""
     about: str
     """Name in words, for tables and axes."""
+    positive: bool = False
+    """Whether 0 is impossible."""
+    plausible: tuple[float, float] = (-math.inf, math.inf)
+    """Bounds, with room to spare, of what one training on CIFAR-10 may take. Values outside are
+    mostly in another unit."""
 
     def cost(self, values: ArrayLike) -> NDArray[np.float64]:
         """The values with the sign with which less is better, as a new array."""
@@ -54,18 +60,86 @@ class Metric:
             return math.nan
         return float(array.max() if largest else array.min())
 
+    def fault(self, values: ArrayLike) -> tuple[int, str] | None:
+        """Position and reason of the first impossible value of an array; NaN means missing."""
+        array = np.asarray(values, dtype=np.float64).ravel()
+        low = np.fmin.reduce(array, initial=math.inf)
+        high = np.fmax.reduce(array, initial=-math.inf)
+        if high <= self.upper and (low > 0 if self.positive else low >= self.lower):
+            return None
+        wrong = (array <= 0 if self.positive else array < self.lower) | (array > self.upper)
+        if not wrong.any():
+            return None  # all missing
+        at = int(np.flatnonzero(wrong)[0])
+        least = "above 0" if self.positive else f"from {self.lower:g}"
+        hint = self._units(float(array[at]))
+        return at, f"{self.name} must be {least} to {self.upper:g}{hint}, got {array[at]:g}"
+
+    def doubt(self, values: ArrayLike) -> str | None:
+        """What is implausible about the values of a column, and the unit that they may have."""
+        array = np.asarray(values, dtype=np.float64).ravel()
+        low, high = self.plausible
+        odd = array[(array < low) | (array > high)]
+        if not odd.size:
+            return None
+        many, hint = f"{odd.size} of {np.isfinite(array).sum()} values", self._units(float(odd[0]))
+        return f"{many} are outside {low:g} to {high:g} {self.unit}{hint}, such as {odd[0]:g}"
+
+    def _units(self, value: float) -> str:
+        """Other units in which a value would be plausible, as a question; "" if there are none."""
+        low, high = self.plausible
+        units = _OTHER_UNITS.get(self.unit, {}).items()
+        found = [unit for unit, size in units if low <= value * size <= high]
+        return f" (in {' or '.join(found)}?)" if found else ""
+
     @property
     def label(self) -> str:
         """Name in words and unit, for an axis or a column heading."""
         return f"{self.about} ({self.unit})" if self.unit else self.about
 
 
+#: For each unit the units that are taken for it, with their sizes in it.
+_OTHER_UNITS = {
+    "": {"per cent": 0.01},
+    "kWh": {"J": 1 / 3.6e6, "Wh": 1e-3},
+    "J": {"kWh": 3.6e6, "Wh": 3.6e3},
+    "s": {"ms": 1e-3, "min": 60.0, "h": 3600.0},
+    "W": {"mW": 1e-3, "kW": 1e3},
+    "gCO2eq": {"mg": 1e-3, "kg": 1e3},
+    "g/kWh": {"kg/kWh": 1e3},
+}
+
+#: For each unit of a cost the largest possible value, and plausible bounds. The published tables
+#: have up to 4.8 kWh, 7,312 s, 222 g, 24 to 291 g/kWh, and 11 to 336 W for a device.
+_COSTS = {
+    "kWh": (1e4, 1e-5, 50.0),
+    "s": (1e8, 1.0, 1e6),
+    "gCO2eq": (1e7, 1e-3, 1e5),
+    "g/kWh": (5e3, 1.0, 1500.0),
+    "W": (1e6, 0.5, 2e4),
+    "J": (3.6e10, 10.0, 1.8e8),
+}
+
+
 def _fraction(name: str, about: str) -> Metric:
-    return Metric(name, "", True, 0.0, 1.0, about)
+    return Metric(name, "", True, 0.0, 1.0, about, plausible=(0.0, 1.0))
 
 
 def _cost(name: str, unit: str, about: str) -> Metric:
-    return Metric(name, unit, False, 0.0, math.inf, about)
+    upper, low, high = _COSTS.get(unit, (math.inf, -math.inf, math.inf))
+    # A deviation may be 0, and so may what was used before the first step.
+    whole = name in _WHOLE or "power" in name or "intensity" in name
+    plausible = (low if whole else -math.inf, high)
+    return Metric(name, unit, False, 0.0, upper, about, name in _WHOLE, plausible)
+
+
+#: Energies and times that no training can do without.
+_WHOLE = ("energy_kwh", "training_time_s", "total_energy_kwh", "total_time_s")
+
+
+def _moment(name: str, about: str) -> Metric:
+    """A time in seconds since 1970, of the years 1 to 9999."""
+    return Metric(name, "s", False, -62_135_596_800, 253_402_300_799, about, plausible=(1e9, 4e9))
 
 
 def _std(name: str, unit: str, about: str) -> list[Metric]:
@@ -92,8 +166,8 @@ def _window(prefix: str, when: str) -> list[Metric]:
         _fraction(f"{prefix}validation_accuracy", f"validation accuracy, {when}"),
         _fraction(f"{prefix}test_accuracy", f"test accuracy, {when}"),
         _cost(f"{prefix}epoch", "epochs", f"epoch of the evaluation, {when}"),
-        Metric(f"{prefix}started_unix_s", "s", False, -math.inf, math.inf, f"start, {when}"),
-        Metric(f"{prefix}stopped_unix_s", "s", False, -math.inf, math.inf, f"end, {when}"),
+        _moment(f"{prefix}started_unix_s", f"start, {when}"),
+        _moment(f"{prefix}stopped_unix_s", f"end, {when}"),
     ]
 
 
@@ -107,8 +181,8 @@ _ALL = [
     _fraction("validation_accuracy", "validation accuracy"),
     _fraction("test_accuracy", "test accuracy"),
     _cost("epoch", "epochs", "epoch of the last evaluation"),
-    Metric("started_unix_s", "s", False, -math.inf, math.inf, "start of the training window"),
-    Metric("stopped_unix_s", "s", False, -math.inf, math.inf, "end of the training window"),
+    _moment("started_unix_s", "start of the training window"),
+    _moment("stopped_unix_s", "end of the training window"),
     *_std("energy_kwh", "kWh", "training energy"),
     *_std("co2_g", "gCO2eq", "training emissions"),
     *_std("training_time_s", "s", "training time"),
@@ -122,8 +196,8 @@ _ALL = [
     _cost("total_co2_g", "gCO2eq", "emissions of the whole run"),
     _cost("total_carbon_intensity_g_per_kwh", "g/kWh", "carbon intensity over the whole run"),
     _cost("total_time_s", "s", "wall time of the whole run"),
-    Metric("total_started_unix_s", "s", False, -math.inf, math.inf, "start of the whole run"),
-    Metric("total_stopped_unix_s", "s", False, -math.inf, math.inf, "end of the whole run"),
+    _moment("total_started_unix_s", "start of the whole run"),
+    _moment("total_stopped_unix_s", "end of the whole run"),
     _cost("predicted_energy_kwh", "kWh", "energy predicted by the tracker"),
     _cost("predicted_co2_g", "gCO2eq", "emissions predicted by the tracker"),
     _cost("predicted_time_s", "s", "wall time predicted by the tracker"),

@@ -64,6 +64,8 @@ class Provenance:
             and data.keys() <= set(names)
             and data.get("kind") in _KINDS
             and all(type(v) in _TYPES.get(k, (str,)) for k, v in data.items())
+            and 1 <= data.get("pue", 1) < 100
+            and data.get("repeats", 1) >= 1
         ):
             known = f"a kind ({', '.join(_KINDS)}) and may have {', '.join(names[1:])}"
             raise FormatError(f"a provenance must have {known}", path=path, value=data)

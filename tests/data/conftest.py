@@ -11,6 +11,7 @@ import pytest
 
 from naslib_ecnas.data.nasbench_tfrecord import ECNAS, Message
 from naslib_ecnas.data.table import Columns
+from naslib_ecnas.metrics import METRICS
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
 
@@ -32,9 +33,10 @@ def _synthetic(
     rows = np.sort(rng.choice(len(Space(vertices)), cells, replace=False)).astype(np.int32)
     values = {}
     for name in sorted(kind.metrics):
-        values[name] = rng.random((cells, len(budgets), repeats))
+        low, high = np.clip(METRICS[name].plausible, 0, 1e9)
+        values[name] = low + (high - low) * rng.random((cells, len(budgets), repeats))
         if name.endswith("_unix_s"):
-            values[name] = np.floor(1.65e9 + 1e7 * values[name])
+            values[name] = np.floor(1.65e9 + 1e7 * rng.random(values[name].shape))
     origins = {name: Provenance("synthetic", note="made up") for name in values}
     attributes = {"gpu": "none", "cpu": "none"} if kind is ECNAS else {}
     return Columns("synthetic", vertices, rows, budgets, repeats, values, origins, attributes)

@@ -313,8 +313,8 @@ ORIGIN = Provenance("modelled", device="none", pue=1.0, note="synthetic; scaled 
 
 
 def energy(rows: np.ndarray, budgets: Sequence[int]) -> dict[str, np.ndarray]:
-    """A synthetic model: the row's number in kWh at 4 epochs."""
-    kwh = np.asarray(rows, dtype=float)[:, None] * np.asarray(budgets) / 4
+    """A synthetic model: the row's number, from 1, in mWh at 4 epochs."""
+    kwh = 1e-6 * (1 + np.asarray(rows, dtype=float)[:, None]) * np.asarray(budgets) / 4
     return {"energy_kwh": kwh, "energy_kwh_std": 0.1 * kwh}
 
 

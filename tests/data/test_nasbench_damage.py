@@ -96,10 +96,12 @@ def test_what_is_wrong_is_located_by_its_frame(path: Path) -> None:
 def test_other_json_of_the_same_content_is_read(path: Path) -> None:
     items = json.loads(GOOD)
     plain = base64.b64encode(base64.b64decode(items[4])).decode()
-    write_frames(
-        path, [json.dumps(items, indent=3).encode(), json.dumps([*items[:4], plain]).encode()]
-    )
-    assert read_ecnas(path).values["energy_kwh"].tolist() == [[[0.5, 0.5]]]
+    for text in (json.dumps(items, indent=3), json.dumps([*items[:4], plain])):
+        write_frames(path, [text.encode()])
+        assert read_ecnas(path).values["energy_kwh"].item() == 0.5
+    write_frames(path, [GOOD, text.encode()])
+    with pytest.raises(FormatError, match="1 trainings are copies of others"):
+        read_ecnas(path)
 
 
 def test_all_digits_of_hashes_are_checked_on_request(path: Path) -> None:

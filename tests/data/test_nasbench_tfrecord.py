@@ -173,7 +173,7 @@ def test_devices_and_second_packages(path: Path) -> None:
 
 def test_emissions_of_zero_throughout_are_missing(path: Path) -> None:
     rows = [
-        row({1: [{7: 0.0}, {7: 0.0 if i else 0.5}, {6: 0.0, 7: 0.0}]}, cell)
+        row({1: [{7: 0.0}, {7: 0.0 if i else 0.5}, {6: 0.5, 7: 0.0}]}, cell)
         for i, cell in enumerate(cells(4, 3))
     ]
     write_frames(path, rows)
