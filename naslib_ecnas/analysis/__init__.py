@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from naslib_ecnas.analysis.scale import band as band
     from naslib_ecnas.analysis.scale import checkpoints as checkpoints
     from naslib_ecnas.analysis.scale import common_budgets as common_budgets
+    from naslib_ecnas.analysis.scale import mean_until as mean_until
     from naslib_ecnas.analysis.significance import FriedmanTest as FriedmanTest
     from naslib_ecnas.analysis.significance import PairComparison as PairComparison
     from naslib_ecnas.analysis.significance import PairedScores as PairedScores
@@ -80,7 +81,10 @@ __all__, __getattr__ = lazily(
     ),
     indicators="epsilon epsilon_factor igd_plus paper_hypervolume",
     pareto="contributions costs_of extremes hypervolume knee normalised",
-    scale="NADIR_MARGIN AnytimeBand Reference Scale anytime band checkpoints common_budgets",
+    scale=(
+        "NADIR_MARGIN AnytimeBand Reference Scale anytime band checkpoints common_budgets "
+        "mean_until"
+    ),
     significance=(
         "FriedmanTest PairComparison PairedScores Practical critical_difference friedman groups "
         "mean_ranks pairwise practical superiority"

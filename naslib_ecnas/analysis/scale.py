@@ -230,6 +230,29 @@ def anytime(
     return curve
 
 
+def mean_until(curve: ArrayLike, cumulative: ArrayLike, budgets: ArrayLike) -> NDArray[np.float64]:
+    """Mean of an anytime curve from 0 to each of several budgets: the area under it.
+
+    Args:
+        curve: (n,) value after each evaluation; it is 0 before the first one is paid for, and
+            stays at its last value.
+        cumulative: (n,) what was spent up to and with each evaluation.
+        budgets: (k,) above 0, in the same unit.
+
+    Example:
+        >>> mean_until([0.5, 1.0], [1.0, 2.0], [1.0, 2.0, 4.0]).tolist()
+        [0.0, 0.25, 0.625]
+    """
+    values = np.append(0.0, floats(curve))
+    spent = np.append(0.0, _spent(cumulative, len(values) - 1))
+    areas = np.append(0.0, np.cumsum(values[:-1] * np.diff(spent)))
+    wanted = _budgets(budgets)
+    if not (wanted > 0).all():
+        raise ConfigError("budgets must be above 0", value=wanted.tolist())
+    at = np.searchsorted(spent, wanted, side="right") - 1
+    return np.asarray((areas[at] + values[at] * (wanted - spent[at])) / wanted)
+
+
 def checkpoints(evaluations: int, steps: int = 50) -> NDArray[np.int64]:
     """Numbers of evaluations at which to look at a run: geometric, from 1 to all of them.
 

@@ -8,7 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from naslib_ecnas.commands.options import JSON, add_table_options, chosen, command, table_options
+from naslib_ecnas.commands.options import (
+    JSON,
+    add_limits,
+    add_table_options,
+    chosen,
+    command,
+    limits_of,
+    table_options,
+)
 from naslib_ecnas.console import counted, print_json, print_table, progress, split_words
 from naslib_ecnas.errors import ConfigError, MissingDependencyError, check_numbers
 
@@ -22,17 +30,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add = command(
         parser,
         run,
-        "ecnas compare --methods semoa,random,re --tables 4v,5v --seeds 5 \\\n"
-        "    --evaluations 500 --out comparison",
+        "ecnas compare --methods ehvi,semoa:population=20,random --tables 4v,5v --seeds 5 \\\n"
+        "    --max-energy 20 --out comparison",
         "ecnas report comparison --out comparison.html",
     )
-    about = "methods of `ecnas search` and of other libraries: nsga2, sms-emoa, motpe, "
-    about += "optuna-nsga2, nsga3, qnehvi (%(default)s)"
-    add("--methods", "METHODS", about, default="semoa,random")
+    about = "methods of `ecnas search`, of other libraries (nsga2, sms-emoa, motpe, optuna-nsga2, "
+    about += "nsga3, qnehvi), of your own (module:Class); settings follow a name: "
+    about += "semoa:population=20:preset=shipped (%(default)s)"
+    add("--methods", "METHODS", about, default="ehvi,semoa,random")
     add("--tables", "TABLES", "tables or files, comma-separated (%(default)s)", default="7v")
     add("--seeds", "N", "how many seeds, or which: 3,7,9 (%(default)s)", default="10")
-    about = "trainings that each run is charged for (%(default)s)"
-    add("--evaluations", "N", about, default=1000)
+    add_limits(add, "each run")
     objectives = "energy_kwh,validation_accuracy"
     add("--objectives", "METRICS", "two or more metrics (%(default)s)", default=objectives)
     add("--epochs", "E", "training budget that is compared (the largest)", type=int)
@@ -41,11 +49,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     about = "run in worlds of modelled tables, too: how many, or which: 3,7. Says in how many of "
     about += "them a ranking of the methods holds"
     add("--worlds", "N", about)
-    about = "compare all others with this method only, which takes fewer runs; choose it before "
-    about += "you see results (default: every pair)"
+    about = "compare all others with this method only, which takes fewer runs; the folder keeps "
+    about += "what was chosen before its runs (default: every pair)"
     add("--baseline", "METHOD", about)
     about = "differences of the hypervolume that do not matter (%(default)s)"
     add("--rope", "SHARE", about, default=0.01)
+    about = "simulated workers of each run, which train side by side (%(default)s)"
+    add("--workers", "N", about, default=1)
     add("--jobs", "N", "runs in parallel (%(default)s)", default=1)
     about = "run as jobs of a cluster, through submitit"
     add("--cluster", help=about, choices=("slurm", "local"))
@@ -59,21 +69,21 @@ def run(args: argparse.Namespace) -> None:
     """Run every method on every table with every seed under the same rules, and write one tidy
     file, figures and tables. A stopped comparison continues where it stopped: finished runs are not
     repeated."""
-    from naslib_ecnas.comparison.experiment import Grid, compare
+    from naslib_ecnas.comparison.experiment import Grid, compare, rules_of
 
-    options = chosen(args, "methods tables objectives evaluations epochs noise")
+    options = chosen(args, "methods tables objectives epochs noise workers baseline")
     for name in ("methods", "tables", "objectives"):
         options[name] = split_words(options[name])
+    options |= limits_of(args) | {"charge_repeats": not args.free_repeats}
     setting, out = table_options(args), args.out
     options["worlds"] = () if args.worlds is None else seed_list(args.worlds, "worlds")
     grid = Grid(seeds=seed_list(args.seeds), setting=setting, **options)
-    tests = {"against": args.baseline, "rope": args.rope}
-    if args.baseline not in (None, *grid.methods):
-        message = f"the baseline must be one of {', '.join(grid.methods)}"
-        raise ConfigError(message, value=args.baseline)
     check_numbers("a comparison", least=0, rope=args.rope)
     with progress() as shown:
         units = compare(grid, out, progress=shown, **chosen(args, "jobs cluster"))
+    planned = rules_of(out).get("baseline")
+    against = args.baseline or (planned if planned in grid.methods else None)
+    tests = {"against": against, "planned": against == planned, "rope": args.rope}
     finish(out, units, setting, json=args.json, plot=not args.no_plot, **tests)
 
 
@@ -119,7 +129,7 @@ def finish(
 def _report(summary: Summary) -> None:
     for table, lines in summary.by_table().items():
         print(f"\n{table}: share of the true front's hypervolume, median (quartiles) over seeds\n")
-        headings = ["method", "hypervolume", "IGD+", "evaluations", "kWh", "rank"]
+        headings = ["method", "hypervolume", "area", "IGD+", "evaluations", "kWh", "rank"]
         for other in {line.against for line in lines} - {""}:  # one, or none to compare with
             headings += [f"beats {other}", "p"]
         shown = [line.shown()[: len(headings)] for line in lines]

@@ -30,7 +30,7 @@ from naslib_ecnas.files import (
 from naslib_ecnas.metrics import OBJECTIVES
 from naslib_ecnas.progress import Progress, silent
 from naslib_ecnas.search import check, run
-from naslib_ecnas.search.methods import method_class, method_of
+from naslib_ecnas.search.methods import method_of, resolved
 from naslib_ecnas.search.result import check_noise, check_objectives
 
 #: File in a comparison's folder with the rules under which its runs were made.
@@ -164,7 +164,7 @@ def compare(
     """
     check_types(Grid, grid=grid)
     for method in grid.methods:
-        method_class(method)
+        resolved(method, None)
     # First, so that each table is loaded or predicted once, and errors come before any file.
     benchmarks = {table: opened(table, grid.setting) for table in grid.tables}
     for bench, objective in product(benchmarks.values(), grid.objectives):

@@ -44,6 +44,8 @@ class Findings:
     """Share of the true front's hypervolume at the end of each run."""
     against: str | None
     """The method with which all others are compared; None for all pairs."""
+    planned: bool
+    """Whether it was chosen before the runs were made."""
     ranks: dict[str, dict[str, float]]
     """Table -> method -> mean rank among the runs on the table, the best first."""
     on_tables: tuple[RunComparison, ...] = ()
@@ -117,7 +119,7 @@ class Findings:
         if not self.on_tables:
             return
         count = len(self.on_tables)
-        yield _about(count, self.against)
+        yield _about(count, self.against, self.planned)
         said: dict[str, list[str]] = {}  # what is said of several tables is said once
         powers = []
         for table, ranks in self.ranks.items():
@@ -202,6 +204,7 @@ def findings_of(
     volumes: Mapping[str, Mapping[str, ArrayLike]],
     *,
     against: str | None = None,
+    planned: bool = True,
     rope: float = ROPE,
 ) -> Findings:
     """Compare the runs of several methods on one or more tables.
@@ -209,8 +212,8 @@ def findings_of(
     Args:
         volumes: method -> table -> (n,) hypervolume at the end of each run. A table on which the
             hypervolume is not known (NaN, see `Scale.hypervolume`) is left out.
-        against: compare the other methods only with this one. It must have been chosen before the
-            results were seen.
+        against: compare the other methods only with this one.
+        planned: whether it was chosen before the runs were made. If not, the sentences say so.
         rope: half the width of the region of practical equivalence.
 
     Raises:
@@ -225,15 +228,15 @@ def findings_of(
     ]
     known = {name: {t: of[t] for t in tables if t in of} for name, of in volumes.items()}
     if not tables:
-        return Findings(RunScores({}, True), against, {})
+        return Findings(RunScores({}, True), against, planned, {})
     scores = RunScores.of({name: of for name, of in known.items() if of}, maximise=True)
     ranks = {table: analysis.run_ranks(scores, table) for table in tables}
     scores.pairs(against)  # refuses a method that is not there
     if len(scores.runs) < 2:
-        return Findings(scores, against, ranks)
+        return Findings(scores, against, planned, ranks)
     on_tables = analysis.compare_runs(scores, against=against)
     if not scores.tables:
-        return Findings(scores, against, ranks, on_tables)
+        return Findings(scores, against, planned, ranks, on_tables)
     paired = PairedScores.of_runs(scores)
     over: tuple[PairComparison, ...] = ()
     practical = {}
@@ -245,6 +248,7 @@ def findings_of(
     return Findings(
         scores,
         against,
+        planned,
         ranks,
         on_tables,
         analysis.mean_ranks(paired),
@@ -268,12 +272,14 @@ def _improvements(scores: RunScores, against: str | None = None) -> dict[tuple[s
 # -- sentences ----
 
 
-def _about(count: int, against: str | None) -> str:
+def _about(count: int, against: str | None, planned: bool) -> str:
     how = "Runs on a table are compared as independent samples (exact rank-sum test; seeds are not "
     how += f"pairs). p is corrected by Holm for {counted(count, 'comparison')}"
     if against is None:
         return f"{how}, all pairs on all tables: it holds although the best is known afterwards."
-    return f"{how} with {against}: it holds if {against} was chosen before results were seen."
+    when = "before" if planned else "only after"
+    off = "" if planned else ", so it may be too small"
+    return f"{how} with {against}, which was chosen {when} the runs were made{off}."
 
 
 def _on_table(

@@ -6,7 +6,7 @@ comparison ends in the same bytes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from naslib_ecnas import analysis
 from naslib_ecnas.analysis import Scale
 from naslib_ecnas.benchmark import Benchmark
+from naslib_ecnas.comparison.experiment import LIMITS, rules_of
 from naslib_ecnas.comparison.findings import ROPE, Findings, findings_of
 from naslib_ecnas.comparison.runs import Run, Unit, opened
 from naslib_ecnas.comparison.worlds import COLUMNS as WORLD_COLUMNS
@@ -33,8 +34,8 @@ FILE = "results.csv"
 #: Columns of the tidy file.
 COLUMNS = (
     *("table", "method", "seed", "budget_epochs", "evaluations", "epochs"),
-    *("training_time_s", "energy_kwh", "co2_g"),
-    *("hypervolume", "dominated_share", "igd_plus", "epsilon"),
+    *("training_time_s", "energy_kwh", "co2_g", "clock_s"),
+    *("hypervolume", "mean_hypervolume", "dominated_share", "igd_plus", "epsilon"),
 )
 
 
@@ -70,7 +71,9 @@ class Results:
     sheet: Sheet
     """`COLUMNS` for each run at each checkpoint: what had been spent by then, and for the front
     found by then the hypervolume (as a share of the true front's, 0 to 1, with the reference
-    `nadir`), the same with the reference `worst`, IGD+ and the additive epsilon (0 is best)."""
+    `nadir`), its mean since the start (the area under the anytime curve, in the last line up to the
+    limit of the run), the same with the reference `worst`, IGD+ and the additive epsilon (0 is
+    best). These are NaN for a method of which no run had an evaluation at its own budget."""
     worlds: Sheet = field(default_factory=partial(Sheet.of, WORLD_COLUMNS, ()))
     """For each run in a world the same at its end, by the true front of the world."""
 
@@ -89,25 +92,39 @@ def gather(
         ProvenanceError: a run searched another version of its table.
     """
     report = progress or silent
+    limits = _limits(out)
     benchmarks: dict[str, Benchmark] = {}
     runs: dict[Unit, SearchResult] = {}
     yardsticks: dict[str, Yardstick] = {}
-    lines: list[tuple[Any, ...]] = []
-    in_worlds: list[tuple[Any, ...]] = []
+    in_worlds: list[tuple[Unit, tuple[Any, ...]]] = []
+    reached: set[tuple[str, str]] = set()
     # One world after the other: its columns are not kept.
     for done, unit in enumerate(sorted(units, key=_by_world), start=1):
         run, bench = Run.read(out / unit.file), opened(unit.table, setting, unit.world)
         result = run.result(bench)
         if unit.searched not in yardsticks:
             yardsticks[unit.searched] = Yardstick.of(bench, run.objectives, run.budget)
+        if len(result.front):
+            reached.add((unit.searched, unit.method))
         if unit.world is None:
             benchmarks[unit.table], runs[unit] = bench, result
-            lines += _lines(unit, result, yardsticks[unit.table])
         else:
-            in_worlds.append(_in_world(unit, result, yardsticks[unit.searched]))
+            in_worlds.append((unit, _in_world(unit, result, yardsticks[unit.searched])))
         report("reading runs", done, len(units), unit="runs")
-    sheets = Sheet.of(COLUMNS, lines), Sheet.of(WORLD_COLUMNS, in_worlds)
+    lines: list[tuple[Any, ...]] = []
+    for unit, result in runs.items():
+        known = (unit.table, unit.method) in reached
+        lines += _lines(unit, result, yardsticks[unit.table] if known else None, limits)
+    worlds = [line for unit, line in in_worlds if (unit.searched, unit.method) in reached]
+    sheets = Sheet.of(COLUMNS, lines), Sheet.of(WORLD_COLUMNS, worlds)
     return Results(runs, benchmarks, yardsticks, *sheets)
+
+
+def _limits(out: Path) -> dict[str, float]:
+    """What each run was allowed to spend, by the names of `Spent`; empty if that is not known."""
+    rules = rules_of(out)
+    given = {what: rules.get(name) for name, what in LIMITS.items()}
+    return {what: limit for what, limit in given.items() if isinstance(limit, (int, float))}
 
 
 def _by_world(unit: Unit) -> tuple[Any, ...]:
@@ -123,27 +140,41 @@ def _in_world(unit: Unit, result: SearchResult, yardstick: Yardstick) -> tuple[A
     )
 
 
-def _lines(unit: Unit, result: SearchResult, yardstick: Yardstick) -> Iterator[tuple[Any, ...]]:
+def _lines(
+    unit: Unit, result: SearchResult, yardstick: Yardstick | None, limits: Mapping[str, float]
+) -> Iterator[tuple[Any, ...]]:
+    """The lines of a run; without a yardstick nothing that was found is measured."""
     counts, cumulative = result.anytime_counts, result.cumulative
-    scale, front = yardstick.scale, yardstick.front
-    made = np.arange(1.0, len(result.rows) + 1)
-    reached = partial(analysis.anytime, result.own_values, made, counts, seen=result.own_seen)
-    columns = [
+    last = counts - 1
+    costs = [
         counts,
-        cumulative["epochs"][counts - 1].astype(np.int64),
-        *(cumulative[name][counts - 1] for name in ("seconds", "energy_kwh", "co2_g")),
-        reached(scale),
-        reached(yardstick.whole),
-        reached(scale, indicator=partial(analysis.igd_plus, front=front, scale=scale)),
-        reached(scale, indicator=partial(analysis.epsilon, front=front, scale=scale)),
+        cumulative["epochs"][last].astype(np.int64),
+        *(cumulative[name][last] for name in ("seconds", "energy_kwh", "co2_g")),
+        np.maximum.accumulate(result.ended_s)[last],
     ]
-    for values in zip(*columns, strict=True):
+    found = [np.full(len(counts), np.nan)] * 5
+    if yardstick is not None:
+        scale, front = yardstick.scale, yardstick.front
+        made = np.arange(1.0, len(result.rows) + 1)
+        reached = partial(analysis.anytime, result.own_values, made, seen=result.own_seen)
+        curve = reached(made, scale)
+        over, limit = next(iter(limits.items()), ("evaluations", 0.0))
+        spent = cumulative[over]
+        ends = np.append(spent[last[:-1]], max(limit, spent[-1]))
+        found = [
+            curve[last],
+            analysis.mean_until(curve, spent, ends),
+            reached(counts, yardstick.whole),
+            reached(counts, scale, indicator=partial(analysis.igd_plus, front=front, scale=scale)),
+            reached(counts, scale, indicator=partial(analysis.epsilon, front=front, scale=scale)),
+        ]
+    for values in zip(*costs, *found, strict=True):
         yield (unit.table, unit.method, unit.seed, result.config.epochs, *values)
 
 
 # -- summary ----
 
-_MEDIANS = ("hypervolume", "igd_plus", "evaluations", "energy_kwh")
+_MEDIANS = ("hypervolume", "mean_hypervolume", "igd_plus", "evaluations", "energy_kwh")
 
 
 @dataclass(frozen=True)
@@ -153,11 +184,15 @@ class Line:
     table: str
     method: str
     runs: int
+    epochs: int
+    """Training budget that is compared."""
     hypervolume: float
-    """Median share of the true front's hypervolume."""
+    """Median share of the true front's hypervolume; NaN if nothing was evaluated at the budget."""
     hypervolume_lower: float
     """Quartiles."""
     hypervolume_upper: float
+    mean_hypervolume: float
+    """Median of its mean from the start to the limit: the area under the anytime curve."""
     igd_plus: float
     """Median."""
     evaluations: float
@@ -176,10 +211,14 @@ class Line:
 
     def shown(self) -> tuple[str, ...]:
         """The line as texts for a printed table."""
+        spread = f"{self.hypervolume_lower:.4f}-{self.hypervolume_upper:.4f}"
+        found = f"{self.hypervolume:.4f} ({spread})", f"{self.mean_hypervolume:.4f}"
+        if np.isnan(self.igd_plus):
+            found = f"nothing evaluated at {self.epochs} epochs", ""
         return (
             self.method,
-            f"{self.hypervolume:.4f} ({self.hypervolume_lower:.4f}-{self.hypervolume_upper:.4f})",
-            f"{self.igd_plus:.4f}",
+            *found,
+            "" if np.isnan(self.igd_plus) else f"{self.igd_plus:.4f}",
             f"{self.evaluations:,.0f}",
             f"{self.energy_kwh:,.4g}",
             "" if np.isnan(self.mean_rank) else f"{self.mean_rank:.2f}",
@@ -233,13 +272,15 @@ class Summary:
                 Sheet.of(list(records[0]), rows).write(out / f"{name}.csv")
 
 
-def summarise(results: Results, *, against: str | None = None, rope: float = ROPE) -> Summary:
+def summarise(
+    results: Results, *, against: str | None = None, planned: bool = True, rope: float = ROPE
+) -> Summary:
     """Summarise the last checkpoint of every run.
 
     Args:
         results: the runs.
-        against: compare all methods with this one, which must have been chosen before the results
-            were seen; by default every pair is compared.
+        against: compare all methods with this one; by default every pair is compared.
+        planned: whether it was chosen before the runs were made. If not, the notes say so.
         rope: differences of the hypervolume up to this do not matter (Bayesian signed-rank test).
     """
     last: dict[tuple[str, str], list[dict[str, Any]]] = {}
@@ -247,35 +288,44 @@ def summarise(results: Results, *, against: str | None = None, rope: float = ROP
     for (table, method, _), record in sorted(ends.items()):
         last.setdefault((table, method), []).append(record)
     volumes: dict[str, dict[str, list[float]]] = {}
-    unreached = dict(_unreached(results))
+    unreached = [*_unreached(results)]
+    left_out = {which for which, never, _ in unreached if never}
     for (table, method), own in last.items():
-        if (table, method) in unreached:
+        if (table, method) in left_out:
             continue
         volumes.setdefault(method, {})[table] = [record["hypervolume"] for record in own]
-    found = findings_of(volumes, against=against, rope=rope)
+    if against in {method for _, method in last} - volumes.keys():
+        against = None  # nothing can be compared with it
+    found = findings_of(volumes, against=against, planned=planned, rope=rope)
     lines = []
     for (table, method), own in last.items():
         columns = {name: [record[name] for record in own] for name in _MEDIANS}
         about: dict[str, Any] = {"table": table, "method": method, "runs": len(own)}
+        about["epochs"] = own[0]["budget_epochs"]
         about |= {name: float(np.median(column)) for name, column in columns.items()}
         lower, upper = np.quantile(columns["hypervolume"], (0.25, 0.75)).tolist()
         about |= {"hypervolume_lower": lower, "hypervolume_upper": upper}
         about["mean_rank"] = found.ranks.get(table, {}).get(method, np.nan)
         other, a12, p_value = found.compared(table, method)
         lines.append(Line(**about, against=other, a12=a12, p_value=p_value))
-    notes = (*unreached.values(), *_optimism(results), *found.sentences())
+    notes = (*(note for *_, note in unreached), *_optimism(results), *found.sentences())
     return Summary(tuple(lines), found, notes, rankings(results.sheet, results.worlds))
 
 
-def _unreached(results: Results) -> Iterator[tuple[tuple[str, str], str]]:
-    """Table and method of which no run had an evaluation at its own budget, and a note of it."""
-    fronts: dict[tuple[str, str], list[bool]] = {}
+def _unreached(results: Results) -> Iterator[tuple[tuple[str, str], bool, str]]:
+    """Table and method of which runs had no evaluation at their own budget, whether none had one,
+    and a note of it."""
+    fronts: dict[tuple[str, str], list[SearchResult]] = {}
     for unit, result in results.runs.items():
-        fronts.setdefault((unit.table, unit.method), []).append(len(result.front) > 0)
-    for (table, method), found in fronts.items():
-        if not any(found):
-            note = "no run had an evaluation at the budget that is compared, so it is left out"
-            yield (table, method), f"{method} on {table}: {note} of ranks and tests."
+        fronts.setdefault((unit.table, unit.method), []).append(result)
+    for (table, method), each in fronts.items():
+        empty = sum(not len(result.front) for result in each)
+        note = f"{method} on {table}: nothing evaluated at {each[0].config.epochs} epochs"
+        if empty == len(each):
+            yield (table, method), True, f"{note}, so it is left out of ranks and tests."
+        elif empty:
+            note += f" in {empty} of {len(each)} runs, whose hypervolume counts as 0."
+            yield (table, method), False, note
 
 
 def _optimism(results: Results) -> Iterator[str]:

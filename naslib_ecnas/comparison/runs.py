@@ -84,6 +84,8 @@ class _RunFile:
     noise: bool = False
     world: int | None = None
     table_version: str | None = None
+    workers: int = 1
+    starts: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         rows, epochs = self.rows, self.epochs
@@ -94,6 +96,8 @@ class _RunFile:
             raise ValueError("rows must be one or more, with epochs for each")
         if not all(0 <= number < 2**31 for number in (*rows, *each)):
             raise ValueError("rows and epochs must be counts")
+        if self.starts is not None and len(self.starts) != len(rows):
+            raise ValueError("starts must be one for each of the rows")
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +125,9 @@ class Run:
     """Whether the method saw single trainings, which follow from the seed."""
     world: int | None = None
     """Which world of the table; None for the table itself."""
+    workers: int = 1
+    starts: tuple[float, ...] | None = None
+    """When each evaluation began, in s from the start of the run; None for a single worker."""
 
     @classmethod
     def of(
@@ -136,7 +143,9 @@ class Run:
         name = c.method if method is None else method
         arrays = result.rows, result.epochs
         about = c.checksum, name, c.seed, c.objectives, c.epochs
-        return cls(table, *about, *arrays, c.noise, world, table_version=c.table_version)
+        starts = tuple(result.started_s.tolist()) if c.workers > 1 else None
+        several = c.workers, starts
+        return cls(table, *about, *arrays, c.noise, world, *several, table_version=c.table_version)
 
     def result(self, bench: Benchmark) -> SearchResult:
         """The run's values, costs and front, looked up in its table.
@@ -149,6 +158,7 @@ class Run:
             remedy = "repeat the comparison, which makes such runs again"
             raise other_table(bench, str(unit), self, remedy=remedy)
         names = ("rows", "epochs", "objectives", "method", "seed", "budget", "noise")
+        names += ("workers", "starts")
         return result_of(bench, **{name: getattr(self, name) for name in names})
 
     def write(self, path: Path) -> None:
@@ -160,6 +170,8 @@ class Run:
         rows, epochs = self.rows.tolist(), self.epochs.tolist()
         content = {"format": _RUN_FORMAT, **vars(self), "rows": rows}
         content["epochs"] = epochs[0] if len(set(epochs)) == 1 else epochs
+        if self.workers == 1:  # as before there were several
+            del content["workers"], content["starts"]
         with atomic_write(path) as file:
             file.write(to_json(content).encode("utf-8") + b"\n")
 
@@ -171,8 +183,9 @@ class Run:
             FormatError: it is missing, damaged, or another file.
         """
         try:
-            content = dict(vars(from_plain(_RunFile, from_json(read_bytes(path)))))
-        except (OSError, ValueError) as error:
+            plain = {"workers": 1, "starts": None} | from_json(read_bytes(path))
+            content = dict(vars(from_plain(_RunFile, plain)))
+        except (OSError, ValueError, TypeError) as error:
             message = f"no run in the format {_RUN_FORMAT}: {error}"
             remedy = "delete it, and the run is made again"
             raise FormatError(message, path=path, remedy=remedy) from error

@@ -153,7 +153,8 @@ def rankings(on_tables: Sheet, in_worlds: Sheet) -> tuple[WorldRanking, ...]:
 
 def _ranking(table: str, medians: dict[tuple[str, int | None, str], float]) -> WorldRanking | None:
     here = {(world, method): v for (name, world, method), v in medians.items() if name == table}
-    on_table = {method: volume for (world, method), volume in here.items() if world is None}
+    # NaN for a method that evaluated nothing at the budget that is compared.
+    on_table = {name: v for (world, name), v in here.items() if world is None and np.isfinite(v)}
     methods = sorted(on_table, key=lambda method: (-on_table[method], method))
     found = {world for world, _ in here if world is not None}
     worlds = sorted(w for w in found if all((w, method) in here for method in methods))

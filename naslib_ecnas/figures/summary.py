@@ -56,7 +56,11 @@ _RADAR_AXES = {
     "|theta|": (r"log$_{10}|\theta|$", "{:.2f}"),
 }
 #: Panels of anytime curves: cumulative cost on the x axis, and its label.
-_AXES = (("evaluations", "evaluations"), ("energy_kwh", "simulated energy of the search (kWh)"))
+_AXES = {
+    "evaluations": "evaluations",
+    "energy_kwh": "simulated energy of the search (kWh)",
+    "clock": "simulated time of the search (h)",
+}
 
 #: Means of the quantities, by chosen cell and symbol.
 Means = Mapping[str, Mapping[str, float]]
@@ -345,22 +349,31 @@ def write_figures(results: Results, out: Path) -> list[Path]:
 
 
 def anytime_bands(results: Results, table: str, cost: str) -> dict[str, analysis.AnytimeBand]:
-    """Median and quartiles of the hypervolume of each method, at costs that all runs reach.
+    """Median and quartiles of the hypervolume of each method that evaluated anything at the budget
+    that is compared, at costs that all of its own runs reach.
 
-    The curves run over a field of `Spent`; there are none if the table does not hold this cost.
+    The curves run over a field of `Spent`, or over `clock`, the simulated hours; there are none if
+    the table does not hold this cost.
     """
-    units = [unit for unit in results.runs if unit.table == table]
-    spent = {unit: results.runs[unit].cumulative[cost] for unit in units}
-    if any(np.isnan(column).any() for column in spent.values()):
-        return {}
-    budgets = analysis.common_budgets(list(spent.values()))
-    scale = results.yardsticks[table].scale
-    curves: dict[str, list[Array]] = {}
-    for unit in units:
-        values, seen = (getattr(results.runs[unit], name) for name in ("own_values", "own_seen"))
-        curve = analysis.anytime(values, spent[unit], budgets, scale, seen=seen)
-        curves.setdefault(unit.method, []).append(curve)
-    return {method: analysis.band(found, budgets) for method, found in curves.items()}
+    scale, found = results.yardsticks[table].scale, {}
+    for method in dict.fromkeys(unit.method for unit in results.runs if unit.table == table):
+        runs = [run for u, run in results.runs.items() if (u.table, u.method) == (table, method)]
+        # By the clock, trainings count in the order of their ends.
+        orders = [run.ended_s.argsort(kind="stable") if cost == "clock" else ... for run in runs]
+        spent = [
+            run.ended_s[order] / 3600 if cost == "clock" else run.cumulative[cost]
+            for run, order in zip(runs, orders, strict=True)
+        ]
+        if any(np.isnan(column).any() for column in spent):
+            return {}
+        if any(len(run.front) for run in runs):
+            budgets = analysis.common_budgets(spent)
+            curves = [
+                analysis.anytime(run.own_values[o], each, budgets, scale, seen=run.own_seen[o])
+                for run, o, each in zip(runs, orders, spent, strict=True)
+            ]
+            found[method] = analysis.band(curves, budgets)
+    return found
 
 
 def comparison_figure(results: Results, table: str) -> Figure:
@@ -371,21 +384,28 @@ def comparison_figure(results: Results, table: str) -> Figure:
     caption = (
         f"Table {table}, {config.epochs} epochs, {seeds} seed{'s' if seeds > 1 else ''}. "
         "Left: missing share of the true front's hypervolume (less is better), drawn down to "
-        f"{LEAST:g}; lines are medians over the seeds, bands quartiles. "
+        f"{LEAST:g}; lines are medians over the seeds, bands quartiles, as far as all runs of a "
+        "method go. "
         f"{'Right: front that at least half of the runs attain. ' if two else ''}"
         "Hypervolume with respect to a reference point a tenth of the true front's range beyond "
         f"its nadir. {drawing.origins(results.benchmarks[table], config.objectives)}"
     )
     with drawing.captioned(2.9, caption, width=PAGE_WIDTH) as figure:
         panels: list[Axes] = list(figure.subplots(1, 3 if two else 2))
-        for axes, (cost, label) in zip(panels, _AXES, strict=False):
-            _anytime(axes, anytime_bands(results, table, cost), label)
+        for axes, cost in zip(panels, _costs(results, table), strict=False):
+            _anytime(axes, anytime_bands(results, table, cost), _AXES[cost])
         panels[0].set_ylabel("missing share of hypervolume")
         if two:
             _attained(panels[2], results, units)
         handles, labels = panels[-1 if two else 0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper left", ncols=4)
     return figure
+
+
+def _costs(results: Results, table: str) -> tuple[str, str]:
+    """The costs over which curves are drawn: with several workers, time counts for the number."""
+    timed = any(run.timed for unit, run in results.runs.items() if unit.table == table)
+    return ("clock" if timed else "evaluations"), "energy_kwh"
 
 
 def _anytime(axes: Axes, bands: dict[str, analysis.AnytimeBand], label: str) -> None:
@@ -396,12 +416,12 @@ def _anytime(axes: Axes, bands: dict[str, analysis.AnytimeBand], label: str) -> 
         )
         axes.plot(found.budgets, median, line, color=colour, linewidth=1.1, label=method)
         axes.fill_between(found.budgets, lower, upper, color=colour, alpha=0.15, linewidth=0)
-        span = found.budgets[-1] / found.budgets[0]
     axes.set(xscale="log", yscale="log", xlabel=label)
     if bands:
-        drawing.log_ticks(axes.xaxis, span)
+        ends = [found.budgets[i] for found in bands.values() for i in (0, -1)]
+        drawing.log_ticks(axes.xaxis, max(ends) / min(ends))
     else:
-        axes.text(0.5, 0.5, "costs unknown", ha="center", transform=axes.transAxes)
+        axes.text(0.5, 0.5, "costs unknown or no result", ha="center", transform=axes.transAxes)
 
 
 def _attained(axes: Axes, results: Results, units: Sequence[Unit]) -> None:
@@ -411,7 +431,8 @@ def _attained(axes: Axes, results: Results, units: Sequence[Unit]) -> None:
     surfaces = {"true front": yardstick.front}
     for method in dict.fromkeys(unit.method for unit in units):
         found = [results.runs[unit].front_values for unit in units if unit.method == method]
-        surfaces[method] = analysis.attainment_surface(found, names).points
+        if any(map(len, found)):
+            surfaces[method] = analysis.attainment_surface(found, names).points
     for name, points in surfaces.items():
         costs, most = (analysis.costs_of(values, names) for values in (points, [worst]))
         surfaces[name] = points[(costs <= most).all(axis=1)]
@@ -421,7 +442,7 @@ def _attained(axes: Axes, results: Results, units: Sequence[Unit]) -> None:
 def _curves(results: Results, table: str) -> Sheet:
     rows = [
         (table, method, cost, *values)
-        for cost, _ in _AXES
+        for cost in _costs(results, table)
         for method, b in anytime_bands(results, table, cost).items()
         for values in zip(b.budgets, b.lower, b.median, b.upper, strict=True)
     ]

@@ -7,6 +7,7 @@ follow: `semoa:population=20:preset=shipped`, `my_package.climber:Climber:parent
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import sys
@@ -146,9 +147,15 @@ def resolved(
     """The class of a method, and its settings: those of its text, then `options`.
 
     Raises:
-        ConfigError: an unknown name, or no subclass of `Optimiser`.
+        ConfigError: an unknown name or setting, or no subclass of `Optimiser`.
         MissingDependencyError: the method's library is not installed.
     """
-    if not isinstance(method, str):
-        return optimiser_class(method), dict(options or {})
-    return method_class(method), {**method_of(method)[1], **(options or {})}
+    if isinstance(method, str):
+        kind, given = method_class(method), {**method_of(method)[1], **(options or {})}
+    else:
+        kind, given = optimiser_class(method), dict(options or {})
+    try:
+        inspect.signature(kind).bind(None, **given)
+    except TypeError as error:
+        raise ConfigError(f"options of {kind.name} do not fit: {error}") from error
+    return kind, given

@@ -39,6 +39,19 @@ def test_files_and_report(tmp_path: Path, table: str, ecnas_: Any) -> None:
     assert (out / "results.csv").read_bytes() == before
 
 
+def test_equal_energy_and_a_baseline(tmp_path: Path, modelled: None, ecnas_: Any) -> None:
+    line = ("compare", "--methods", "semoa:population=5,random,sh-emoa", "--tables", "4v")
+    line += ("--seeds", 2, "--max-energy", 1.5, "--no-plot", "--out", tmp_path / "out")
+    ran = ecnas_(*line, "--baseline", "random")
+    assert re.search(r"sh-emoa +nothing evaluated at 108 epochs +\d+ +1\.4", ran.out)
+    assert re.search(r"semoa:population=5 +0\.\d{4} \(.*\) +0\.\d{4} ", ran.out)
+    for option, when in (((), "before"), (("--baseline", "semoa:population=5"), "only after")):
+        ran = ecnas_(*line, *option)
+        assert f"which was chosen {when} the runs were made" in ran.out
+    assert ecnas_(*line, "--max-time", 9).code == 2
+    assert ecnas_(*line, "--baseline", "ls").code == 2
+
+
 def test_noise_is_told(tmp_path: Path, modelled: None, ecnas_: Any) -> None:
     line = (*LINE, "--tables", "4v", "--seeds", 2, "--out", tmp_path / "out", "--noise")
     ran = ecnas_(*line, "--no-plot")

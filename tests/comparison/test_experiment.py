@@ -18,7 +18,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from naslib_ecnas.comparison.experiment import RULES, Grid, compare, seeds_of
+from naslib_ecnas.comparison.experiment import (
+    RULES,
+    Grid,
+    compare,
+    prepare,
+    rules_of,
+    seeds_of,
+)
 from naslib_ecnas.comparison.runs import Run, Unit
 from naslib_ecnas.errors import ConfigError, EcnasError, FormatError
 from naslib_ecnas.loading import load
@@ -51,6 +58,21 @@ def test_rules_are_what_makes_runs_comparable() -> None:
     same = small_grid(methods=("re",), seeds=(9,), setting={"pue": 1.2})
     assert first.rules() == same.rules() != small_grid().rules()
     assert first.rules() != small_grid(evaluations=11, setting={"pue": 1.2}).rules()
+
+
+def test_a_folder_keeps_its_first_baseline_and_what_older_ones_lack(tmp_path: Path) -> None:
+    prepare(tmp_path, small_grid(baseline="random").rules())
+    for other in (None, "semoa", "random"):
+        prepare(tmp_path, small_grid(baseline=other).rules())
+    rules = rules_of(tmp_path)
+    assert rules["baseline"] == "random"
+    old = {
+        name: rules[name] for name in ("evaluations", "epochs", "objectives", "noise", "setting")
+    }
+    (tmp_path / RULES).write_text(json.dumps(old))
+    prepare(tmp_path, small_grid().rules())
+    assert rules_of(tmp_path) == old
+    assert rules_of(tmp_path / "none") == {}
 
 
 # -- runs as files ----
@@ -123,6 +145,42 @@ def test_only_missing_damaged_and_outdated_runs_are_made(
     assert kept == [path.stat().st_mtime_ns for path in paths[3:]]
     assert files(out) == files(finished)
     assert len(files(out)) == 8 + 1
+
+
+@pytest.mark.usefixtures("modelled")
+def test_runs_under_other_limits_and_settings(tmp_path: Path) -> None:
+    setting: dict[str, Any] = {"max_energy_kwh": 3.0, "max_epochs": 3000, "workers": 2}
+    grid = Grid(("semoa:population=5", "random:batch=7"), ("4v",), (0,), **setting)
+    grid = dataclasses.replace(grid, charge_repeats=False)
+    for unit in compare(grid, tmp_path):
+        there, bench = Run.read(tmp_path / unit.file), load(unit.table)
+        name, _, option = unit.method.partition(":")
+        options = {option.split("=")[0]: int(option.split("=")[1])}
+        alone = run(bench, name, options=options, seed=0, charge_repeats=False, **setting)
+        assert np.array_equal(there.rows, alone.rows)
+        again = there.result(bench)
+        assert np.array_equal(again.ended_s, alone.ended_s)
+        assert again.hours < again.spent.seconds / 3600
+        assert (again.config.workers, again.config.method) == (2, unit.method)
+    for changes in (
+        {"max_energy_kwh": 4.0},
+        {"max_epochs": None},
+        {"charge_repeats": True},
+        {"workers": 1},
+    ):
+        with pytest.raises(ConfigError, match="holds a comparison with another"):
+            compare(dataclasses.replace(grid, **changes), tmp_path)
+    for wrong in (
+        {},
+        {"max_energy_kwh": -1},
+        {"max_epochs": 1.5},
+        {"evaluations": 1, "workers": 0},
+    ):
+        with pytest.raises(ConfigError):
+            Grid(("random",), ("4v",), (0,), **wrong)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="papulation"):
+        compare(small_grid(methods=("semoa:papulation=5",)), tmp_path / "new")
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.usefixtures("modelled")

@@ -95,7 +95,10 @@ def test_a_method_chosen_before() -> None:
     volumes = every.scores.runs
     chosen = findings_of(volumes, against="c")
     assert {(test.a, test.b) for test in chosen.on_tables} == {("a", "c"), ("b", "c"), ("d", "c")}
-    assert "for 6 comparisons with c: it holds if c was chosen before" in said(chosen)
+    assert "for 6 comparisons with c, which was chosen before the runs were made." in said(chosen)
+    after = findings_of(volumes, against="c", planned=False)
+    assert "only after the runs were made, so it may be too small" in said(after)
+    assert after.tests() == chosen.tests()
     smallest = {test.smallest_p for test in chosen.on_tables}
     assert max(smallest) < min(test.smallest_p for test in every.on_tables)
     other, effect, p_value = chosen.compared("t0", "a")

@@ -187,14 +187,61 @@ def test_an_unknown_hypervolume_is_not_compared(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("modelled")
 def test_a_method_that_never_reached_the_budget_is_left_out(tmp_path: Path) -> None:
-    grid = Grid(("random", "sh-emoa", "semoa"), ("4v",), (0, 1, 2, 3), 12)
-    found = summarise(gather(tmp_path, compare(grid, tmp_path), {}))
-    assert found.notes[0].startswith("sh-emoa on 4v: no run had an evaluation at the budget")
+    grid = Grid(("random", "sh-emoa", "semoa"), ("4v",), (0, 1, 2, 3), 12, worlds=(0,))
+    results = gather(tmp_path, compare(grid, tmp_path), {})
+    found = summarise(results, against="sh-emoa")
+    note = "sh-emoa on 4v: nothing evaluated at 108 epochs, so it is left out of ranks and tests."
+    assert found.notes[0] == note
     assert [(test["a"], test["b"]) for test in found.findings.tests()] == [("random", "semoa")]
     last = found.by_table()["4v"][-1]
-    assert (last.method, last.hypervolume, last.against) == ("sh-emoa", 0.0, "")
-    assert np.isnan(last.mean_rank)
+    assert (last.method, last.evaluations, last.against) == ("sh-emoa", 12, "")
+    assert np.isnan([last.hypervolume, last.mean_hypervolume, last.igd_plus, last.mean_rank]).all()
+    assert last.shown()[1:4] == ("nothing evaluated at 108 epochs", "", "")
     assert "nan" not in " ".join(last.shown())
+    assert {line["method"] for line in results.worlds.records()} == {"random", "semoa"}
+    assert set(found.worlds[0].methods) == {"random", "semoa"}
+    assert set(anytime_bands(results, "4v", "evaluations")) == {"random", "semoa"}
+    # One of its runs that reaches the budget makes the others count as they are.
+    reached = result_of(
+        load("4v"),
+        rows=[1],
+        epochs=[108],
+        objectives=grid.objectives,
+        method="sh-emoa",
+        seed=3,
+    )
+    Run.of(reached, table="4v").write(tmp_path / Unit("4v", "sh-emoa", 3).file)
+    found = summarise(gather(tmp_path, grid.units(), {}))
+    assert found.notes[0].endswith("108 epochs in 3 of 4 runs, whose hypervolume counts as 0.")
+    assert found.by_table()["4v"][-1].hypervolume == 0.0
+    assert "sh-emoa" in found.findings.ranks["4v"]
+
+
+@pytest.mark.usefixtures("modelled")
+@pytest.mark.parametrize(
+    ("limits", "over", "end"),
+    [
+        ({"evaluations": 30}, "evaluations", 30),
+        ({"max_energy_kwh": 5.0}, "energy_kwh", 5.0),
+        ({"max_time_s": 20_000.0, "max_epochs": 9_000}, "seconds", 20_000.0),
+        ({"evaluations": 300}, "evaluations", 300),  # there are 91 cells
+    ],
+)
+def test_the_area_under_the_curve(
+    tmp_path: Path, limits: dict[str, Any], over: str, end: float
+) -> None:
+    grid = Grid(("random",), ("4v",), (0,), **limits)
+    results = gather(tmp_path, compare(grid, tmp_path), {})
+    (result,) = results.runs.values()
+    scale, spent = results.yardsticks["4v"].scale, result.cumulative[over]
+    heights = [0.0] + [scale.hypervolume(result.own_values[: i + 1]) for i in range(len(spent))]
+    widths = np.diff([0.0, *spent, end])
+    *_, before, last = results.sheet.records()
+    assert last["mean_hypervolume"] == pytest.approx(np.dot(heights, widths) / end)
+    count = before["evaluations"]
+    area = np.dot(heights[:count], widths[:count])
+    assert before["mean_hypervolume"] == pytest.approx(area / spent[count - 1])
+    assert summarise(results).lines[0].mean_hypervolume == last["mean_hypervolume"]
 
 
 def test_files_of_three_methods_on_two_tables(tmp_path: Path) -> None:

@@ -180,6 +180,16 @@ def test_comparison(bench4: Benchmark, tmp_path: Path) -> None:
         assert label in axes.get_xlabel()
     (legend,) = figure.legends
     assert {text.get_text() for text in legend.get_texts()} == {"true front", "semoa", "random"}
+    # A curve ends where its own method does, and workers are told by the clock.
+    name = str(table)
+    timed = Grid(("semoa", "random"), (table,), (0, 1), workers=2, max_energy_kwh=1.0)
+    several = gather(tmp_path / "timed", compare(timed, tmp_path / "timed"), {})
+    for cost in ("clock", "energy_kwh"):
+        for method, band in summary.anytime_bands(several, name, cost).items():
+            own = [run for unit, run in several.runs.items() if unit.method == method]
+            ends = [r.hours if cost == "clock" else r.cumulative[cost][-1] for r in own]
+            assert band.budgets[-1] == min(ends)
+    assert "time" in summary.comparison_figure(several, name).axes[0].get_xlabel()
     # A method may have found nothing within the reference point.
     yardstick = results.yardsticks[name]
     scale = replace(yardstick.scale, reference=yardstick.scale.ideal)
