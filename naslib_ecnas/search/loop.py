@@ -383,8 +383,8 @@ def _chargeable(
         known &= (costs > 0).all(axis=0)  # a sum of zeros never reaches a limit
         if not known.any():
             at = ", ".join(map(str, ledgers))
-            message = f"no cell of {bench.name} has a {COSTS[name]} above 0 at {at} epochs"
-            raise ConfigError(f"{message}, by which this search is limited or timed")
+            message = f"no cell of {bench.name} has a known {COSTS[name]} above 0 at {at} epochs"
+            raise ConfigError(f"{message}, which limits or times this search")
     return known
 
 

@@ -79,6 +79,24 @@ def test_what_is_not_charged_is_reported(table: str, ecnas_: Any) -> None:
     assert "proposals outside the table" in out
 
 
+def test_workers_and_emissions_by_the_hour_are_reported(
+    table: str, ecnas_: Any, tmp_path: Path
+) -> None:
+    line = ("search", "--table", table, "--evaluations", 40, "--workers", 4)
+    alone = ecnas_.json(*line[:-2])
+    assert "clock" not in alone
+    found = ecnas_.json(*line)
+    assert found["clock"]["workers"] == 4
+    assert found["clock"]["hours"] < found["spent"]["seconds"] / 3600 / 3
+    trace = tmp_path / "mine.csv"
+    trace.write_text("hour,g\n2022-01-01T00:00Z,400\n2022-01-01T01:00Z,100\n")
+    out = ecnas_.out(*line, "--carbon-trace", trace, "--defer", "below-mean")
+    assert "hours with 4 workers; emissions by mine (mean 250 gCO2eq/kWh), start below-mean" in out
+    assert "unknown" not in out
+    assert "with a carbon trace" in ecnas_.refused(*line, "--defer", "below-mean")
+    assert "no hourly carbon trace" in ecnas_.refused(*line, "--carbon-trace", table, code=1)
+
+
 def test_noise_is_told(table: str, ecnas_: Any, modelled: None) -> None:
     line = ("search", "--table", "4v", "--evaluations", 60, "--noise")
     ran = ecnas_(*line)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from naslib_ecnas.analysis import Scale, costs_of, nondominated
 from naslib_ecnas.benchmark import Benchmark
+from naslib_ecnas.comparison.runs import Run
 from naslib_ecnas.data.table import Columns, Table, write_table
 from naslib_ecnas.errors import ConfigError, UnknownBudgetError, UnknownMetricError
 from naslib_ecnas.loading import load
@@ -283,6 +284,55 @@ def test_the_evaluation_that_would_exceed_a_limit_is_not_made(toy: Benchmark, me
         assert part.config.evaluations == wanted
         assert part.config.limits == {quantity: limit}
         assert getattr(part.spent, quantity) == pytest.approx(sums[wanted - 1])
+
+
+@pytest.mark.parametrize("cost", [1e-300, np.nan])
+def test_a_limit_that_the_table_cannot_charge(
+    table_file: Callable[..., Path], tmp_path: Path, cost: float
+) -> None:
+    """A sum that does not grow never reaches a limit."""
+    rng = np.random.default_rng(0)
+    values = {name: rng.random((7, 1, 1)) for name in ("validation_accuracy", "test_accuracy")}
+    values |= {name: np.full((7, 1, 1), cost) for name in ("energy_kwh", "training_time_s")}
+    path = table_file(tmp_path / "t.ecnas", values, vertices=3, budgets=(4,))
+    about: dict[str, Any] = {"objectives": ("validation_accuracy", "test_accuracy"), "seed": 0}
+    again: dict[str, Any] = {"options": {"avoid_repeats": False, "batch": 1000}, **about}
+    for option in ("max_energy_kwh", "max_time_s"):
+        if cost > 0:
+            seen: list[int] = []
+            report = {"progress": lambda _, done, *__, seen=seen, **___: seen.append(done)}
+            result = run(Benchmark(Table.open(path)), "random", **{option: 1.0}, **again, **report)
+            assert result.ended_by == "repeats"
+            assert len(result.rows) == seen[-1] == 7000
+        else:
+            with pytest.raises(ConfigError, match="no cell of synthetic has a known"):
+                run(Benchmark(Table.open(path)), "random", **{option: 1.0}, **again)
+    assert len(run(Benchmark(Table.open(path)), "random", max_epochs=20, **about).rows) == 5
+
+
+def test_one_search_costs_the_same_wherever_it_is_counted(toy: Benchmark, tmp_path: Path) -> None:
+    """In the result, history, files, benchmark, comparison, NASLib's record and other hosts."""
+    pytest.importorskip("pymoo")
+    from naslib_ecnas.adapters.choices import Evaluation
+    from naslib_ecnas.adapters.naslib_metrics import Objective
+    from naslib_ecnas.adapters.naslib_objectives import Recorder
+
+    result = run(toy, "sh-emoa", evaluations=150, seed=5, out=tmp_path / "out")
+    wanted = result.spent
+    assert (wanted.evaluations, wanted.epochs) == (150, int(result.epochs.sum()))
+    found = [toy.spent, Run.of(result, table="toy").result(toy).spent]
+    last = json.loads((tmp_path / "out" / "history.jsonl").read_text().splitlines()[-1])
+    assert last["spent"] == json.loads((tmp_path / "out" / "spent.json").read_text())
+    assert last["spent"] == wanted.to_dict()
+    # Each evaluation asked for alone, as a user, NASLib and hosts of other libraries do.
+    asked, hosted = Benchmark(toy.table), Benchmark(toy.table)
+    recorder = Recorder(asked)
+    objective = recorder.recording(Objective("validation_accuracy"))
+    for row, epochs in zip(result.rows.tolist(), result.epochs.tolist(), strict=True):
+        objective.of(asked.query(row, epochs), asked)
+        Evaluation(hosted, NAMES, epochs).values([row])
+    for spent in (*found, asked.spent, recorder.result().spent, hosted.spent):
+        assert spent == wanted
 
 
 def test_cells_of_unknown_cost_are_not_proposed_under_a_limit(toy: Benchmark) -> None:

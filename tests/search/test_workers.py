@@ -1,0 +1,221 @@
+"""Simulated workers: closed forms, another simulator, every method, and emissions by a trace."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import ArrayLike
+
+from naslib_ecnas.analysis import costs_of
+from naslib_ecnas.benchmark import Benchmark
+from naslib_ecnas.data.carbon_trace import DEFER, CarbonTrace
+from naslib_ecnas.data.table import Table
+from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.search import Optimiser, SearchResult, result_of, run
+from naslib_ecnas.search.methods import METHODS
+from naslib_ecnas.search.workers import Workers
+
+NAMES = ("energy_kwh", "validation_accuracy")
+DAY = CarbonTrace("day", np.repeat([300.0, 100.0], 12))
+
+
+def content(result: SearchResult) -> tuple[Any, ...]:
+    arrays = (result.rows, result.epochs, result.seen, result.started_s, result.ended_s)
+    return (*(array.tolist() for array in arrays), result.spent, result.hypervolume)
+
+
+class Logged(Optimiser):
+    """Asks for the allowed rows in turn, three at a time, and logs what it is told."""
+
+    name = "logged"
+    asynchronous = True
+    log: list[Any]
+
+    def ask(self) -> np.ndarray:
+        self.log.append(("ask",))
+        done = sum(len(entry) for entry in self.log if entry[0] == "begun") // 4
+        batch = self.rows[3 * done : 3 * done + 3]
+        self.log.append(("begun", *batch.tolist()))
+        return batch
+
+    def tell(self, rows: ArrayLike, costs: ArrayLike) -> None:
+        told = zip(np.asarray(rows).tolist(), np.asarray(costs).tolist(), strict=True)
+        self.log += [("unknown" if np.isnan(cost).any() else "ended", row) for row, cost in told]
+
+
+def simulated(rows: list[int], seconds: dict[int, float], workers: int) -> list[Any]:
+    """The same log from event to event: at each time trainings end, then free workers begin."""
+    log: list[Any] = []
+    now, running, ended, queue, known = 0.0, {}, [], [], set()
+    while rows or queue or running:
+        while len(running) < workers and (queue or rows):
+            if not queue:
+                log += [("ended", row) for row in ended]
+                log += [("unknown", row) for row in running if row not in known]
+                known |= set(running)
+                ended = []
+                queue, rows = rows[:3], rows[3:]
+                log += [("ask",), ("begun", *queue)]
+            row = queue.pop(0)
+            running[row] = now + seconds[row]
+        if not running:
+            break
+        now = min(running.values())
+        over = [row for row, end in running.items() if end == now]
+        ended += over
+        for row in over:
+            del running[row]
+    return log
+
+
+@given(st.integers(2, 7), st.integers(0, 20))
+def test_workers_as_an_event_loop_has_them(workers: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    seconds = {row: float(rng.integers(1, 50)) for row in range(30)}
+    method, crew = Logged.__new__(Logged), Workers(workers, whole=False)
+    method.log, method.rows = [], np.arange(30)
+    for _ in range(10):
+        batch = method.ask()
+        lengths = np.array([seconds[row] for row in batch.tolist()])
+        ends = crew.train(lengths) + lengths
+        method.tell(*crew.ended(batch, np.zeros((3, 2)), ends))
+    wanted = simulated(list(range(30)), seconds, workers)
+    asked = [i for i, entry in enumerate(wanted) if entry == ("ask",)][-1]
+    last = [i for i, entry in enumerate(method.log) if entry == ("ask",)][-1]
+    assert method.log[: last + 2] == wanted[: asked + 2]
+
+
+@pytest.mark.parametrize("workers", [2, 5])
+def test_every_method_with_several_workers(
+    toy: Benchmark, method: str, paper: bool, workers: int
+) -> None:
+    result = run(toy, method, evaluations=60, seed=1, paper=paper, workers=workers)
+    assert result.config.workers == workers
+    pairs = list(zip(result.rows.tolist(), result.epochs.tolist(), strict=True))
+    assert len(pairs) == 60
+    assert paper or len(set(pairs)) == 60  # no cell twice, though results come late
+    np.testing.assert_array_equal(
+        result.ended_s, result.started_s + result.details["training_time_s"]
+    )
+    assert (np.diff(result.started_s) >= 0).all()
+    at_a_time = [
+        int(((result.started_s <= t) & (t < result.ended_s)).sum()) for t in result.started_s
+    ]
+    assert max(at_a_time) == workers
+    assert result.hours >= result.spent.seconds / workers / 3600 - 1e-9
+    assert result.anytime_hours[0][-1] == result.hours
+    assert result.anytime_hours[1][-1] == result.hypervolume
+    assert content(run(toy, method, evaluations=60, seed=1, paper=paper, workers=workers)) == (
+        content(result)
+    )
+    if not METHODS[method].asynchronous or method == "random":  # they are told the same
+        alone = run(toy, method, evaluations=60, seed=1, paper=paper)
+        assert alone.rows.tolist() == result.rows.tolist()
+        assert alone.spent == result.spent
+
+
+def test_equal_trainings_take_their_share_of_the_time(
+    table_file: Callable[..., Path], tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    values = {name: rng.random((60, 2, 1)) for name in NAMES}
+    values["training_time_s"] = np.full((60, 2, 1), 1800.0)
+    bench = Benchmark(Table.open(table_file(tmp_path / "equal.ecnas", values)))
+    for workers in (1, 2, 3, 4):
+        for method in ("random", "ehvi", "re"):
+            result = run(bench, method, evaluations=36, seed=0, workers=workers)
+            assert result.hours == pytest.approx(36 / 2 / workers)
+    # The front is there sooner, and no emissions are made up.
+    assert result.spent.unknown["co2_g"] == 36
+    times = {name: values[name] for name in ("validation_accuracy", "training_time_s")}
+    times["test_accuracy"] = values["validation_accuracy"]
+    bench = Benchmark(Table.open(table_file(tmp_path / "times.ecnas", times)))
+    names = ("validation_accuracy", "test_accuracy")
+    with pytest.raises(ConfigError, match="no cell of synthetic has a known energy_kwh"):
+        run(bench, objectives=names, evaluations=5, seed=0, carbon_trace=DAY)
+
+
+@pytest.mark.parametrize("defer", DEFER)
+def test_emissions_by_a_trace(toy: Benchmark, defer: str) -> None:
+    plain = run(toy, "random", evaluations=40, seed=2)
+    for workers in (1, 3):
+        rules: dict[str, Any] = {"workers": workers, "defer": defer}
+        result = run(toy, "random", evaluations=40, seed=2, carbon_trace=DAY, **rules)
+        assert result.rows.tolist() == plain.rows.tolist()
+        assert result.spent.energy_kwh == plain.spent.energy_kwh
+        seconds, energy = result.details["training_time_s"], result.details["energy_kwh"]
+        grams = energy * DAY.intensity(result.started_s, seconds)
+        assert result.spent.co2_g == pytest.approx(grams.sum())
+        assert result.cumulative["co2_g"][-1] == pytest.approx(grams.sum())
+        assert toy.spent.co2_g == pytest.approx(plain.spent.co2_g + grams.sum())
+        # Half an hour of trainings, begun in the dirty half of the day or put off to the clean.
+        mean = grams.sum() / energy.sum()
+        assert mean == pytest.approx(300 if defer == "now" else 100)
+        assert (result.started_s[0] == 0) == (defer == "now")
+        toy.reset_spent()
+        toy.absorb(plain.spent)
+        flat = run(
+            toy,
+            "random",
+            evaluations=40,
+            seed=2,
+            carbon_trace=CarbonTrace("flat", np.full(5, 50.0)),
+            **rules,
+        )
+        assert flat.spent.co2_g == pytest.approx(50 * flat.spent.energy_kwh)
+        toy.reset_spent()
+        toy.absorb(plain.spent)
+
+
+def test_what_is_written_has_the_clock(toy: Benchmark, tmp_path: Path) -> None:
+    out, noise = tmp_path / "out", {"noise": True, "carbon_trace": DAY, "defer": "below-mean"}
+    result = run(toy, "semoa", evaluations=50, seed=3, workers=4, out=out, **noise)
+    lines = [json.loads(line) for line in (out / "history.jsonl").read_text().splitlines()]
+    assert [line["started_s"] for line in lines] == result.started_s.tolist()
+    assert [line["ended_s"] for line in lines] == result.ended_s.tolist()
+    assert lines[-1]["spent"] == json.loads((out / "spent.json").read_text())
+    front = json.loads((out / "front.json").read_text())
+    assert front["clock"]["hours"] == front["clock"]["anytime"]["hours"][-1] == result.hours
+    config = json.loads((out / "config.json").read_text())
+    assert (config["workers"], config["carbon"]["defer"]) == (4, "below-mean")
+    # The same result follows from the rows, the starts and the trace.
+    again = result_of(
+        toy,
+        rows=result.rows,
+        epochs=result.epochs,
+        objectives=NAMES,
+        method="semoa",
+        seed=3,
+        noise=True,
+        workers=4,
+        starts=result.started_s,
+        carbon_trace=DAY,
+        defer="below-mean",
+    )
+    assert content(again) == content(result)
+    costs = costs_of(again.seen, NAMES)
+    assert not np.isnan(costs).any()
+    with pytest.raises(ConfigError, match="starts"):
+        result_of(toy, rows=[1], epochs=[4], objectives=NAMES, method="x", seed=0, starts=[np.nan])
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"workers": 0}, "at least 1"),
+        ({"workers": True}, "at least 1"),
+        ({"defer": "below-mean"}, "with a carbon trace"),
+        ({"defer": "later", "carbon_trace": DAY}, "now, below-mean, cheapest-window"),
+        ({"carbon_trace": "nowhere.csv"}, "no hourly carbon trace"),
+    ],
+)
+def test_what_no_worker_can_do(toy: Benchmark, options: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        run(toy, "random", evaluations=5, seed=0, **options)
