@@ -10,8 +10,9 @@ from __future__ import annotations
 import copy
 import math
 import re
+from collections.abc import Callable
 from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from naslib_ecnas.adapters import naslib_metrics
 from naslib_ecnas.adapters.naslib_metrics import Objective
 from naslib_ecnas.adapters.naslib_patches import require
+from naslib_ecnas.adapters.naslib_space import NAME
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.errors import ConfigError, UnknownMetricError
@@ -39,7 +41,7 @@ _Metric: Any = naslib_metrics.extend()
 #: Attributes of a module that a copy must not share with its original.
 _OWN = [name for name, value in vars(_Module()).items() if isinstance(value, dict | set)]
 
-#: Sizes of the batches of mutants that are tried before any cell of the table is drawn instead.
+#: Sizes of the batches of proposals that are tried before any cell of the table is drawn instead.
 _BATCHES = (1, 4, 16, 64, 256, 1024, *[4096] * 5)
 
 _HASH = re.compile("[0-9a-f]{32}")
@@ -51,8 +53,8 @@ class EcnasSearchSpace(_Base):  # type: ignore[misc]
     It serves NASLib's optimisers, predictors and trainers as NASLib's `NasBench101SearchSpace`
     does and has its encodings, with these differences:
 
-    - An architecture is a row of the table. Sampling is uniform over the table's distinct cells;
-      mutation and neighbours stay within the table; there is no invalid cell.
+    - An architecture is a row of the table, which all proposals stay within; there is no invalid
+      cell. They are drawn as NASLib draws them, or uniformly (`naslib_space.dataset_api`).
     - Specs are canonical: equal cells have equal specs, hashes and encodings, whichever labelled
       graph they were set from.
     - A network is built only when it is run, parsed, moved to a device or read from an edge. NASLib
@@ -215,12 +217,13 @@ class EcnasSearchSpace(_Base):  # type: ignore[misc]
     def sample_random_architecture(
         self, dataset_api: dict[str, Any], load_labeled: bool = False
     ) -> None:
-        """Set a random cell of the table, all cells equally likely."""
+        """Set a random cell of the table."""
         if load_labeled:
             self.sample_random_labeled_architecture()
-        else:
-            rows = _benchmark_of(dataset_api).rows
-            self._set_row(int(rows[_rng().integers(len(rows))]))
+            return
+        bench = _benchmark_of(dataset_api)
+        draw = None if _uniform(dataset_api) else partial(_tossed, bench.space)
+        self._set_row(_proposal(bench, draw, bench.rows))
 
     def sample_random_labeled_architecture(self, dataset_api: dict[str, Any] | None = None) -> None:
         """Set a random one of `labeled_archs`.
@@ -242,20 +245,28 @@ class EcnasSearchSpace(_Base):  # type: ignore[misc]
     def mutate(self, parent: Any, dataset_api: dict[str, Any], edits: int = 1) -> None:
         """Set the cell of the table that `edits` mutations make of the parent.
 
-        A mutation changes edges and operations as often on average as NASLib's does, but is
-        repeated until the cell is another one, so that no evaluation is spent on a copy.
+        As in NASLib each possible edge changes with probability 1 / vertices and each operation
+        with 1 / 3, with uniform sampling as many on average; both are repeated until the cell is
+        another one, so that no evaluation is spent on a copy.
         """
         bench = _benchmark_of(dataset_api)
         row = _row_of(parent.row if hasattr(parent, "row") else parent.get_spec(), bench)
+        change = _others if _uniform(dataset_api) else _flipped
         for _ in range(edits):
-            row = _mutant(bench, row)
+            rows = bench.rows[bench.rows != row]
+            row = _proposal(bench, partial(change, bench.space, row), rows) if len(rows) else row
         self._set_row(row)
 
     def get_nbhd(self, dataset_api: dict[str, Any]) -> list[Any]:
-        """Modules with, as `arch`, the table's cells one edge or operation away, shuffled."""
+        """Modules with, as `arch`, the table's cells one edge or operation away, shuffled.
+
+        As in NASLib between the vertices of the cell; with uniform sampling all of
+        `Space.neighbours`, which may have a vertex more.
+        """
         bench = _benchmark_of(dataset_api)
+        near = Space.neighbours if _uniform(dataset_api) else _one_change
         found = []
-        for row in _rng().permutation(_held(bench, bench.space.neighbours(self.row))):
+        for row in _rng().permutation(_held(bench, near(bench.space, self.row))):
             model = _Module()
             model.arch = self._copy()
             model.arch._set_row(int(row))
@@ -371,7 +382,7 @@ def _benchmark_of(dataset_api: Any, dataset: str | None = None) -> Benchmark:
         text = "this search space needs a dataset_api made by naslib_space.dataset_api(table)"
         raise ConfigError(text, value=kind)
     names = {"cifar10", bench.name, dataset_api.get("dataset")}
-    if dataset is not None and dataset not in names:
+    if dataset is not None and dataset.removeprefix(f"{NAME}:") not in names:
         known = " or ".join(sorted(filter(None, names)))
         raise ConfigError(f"the dataset of this table is {known}", value=dataset)
     return bench
@@ -395,20 +406,63 @@ def _row_of(spec: Any, bench: Benchmark | None) -> int:
     return row
 
 
-def _mutant(bench: Benchmark, row: int) -> int:
-    """Row of another cell of the table, mutated from one of its cells.
+# -- proposals: (n,) rows, -1 where none is made ----
 
-    NASLib changes each possible edge with probability 1 / vertices and each operation with 1 / 3.
-    If a table has so few cells that no mutant is among them, any other cell of it is drawn.
-    """
-    v = bench.space.vertices
+
+def _uniform(dataset_api: dict[str, Any]) -> bool:
+    return bool(dataset_api.get("sampling") == "uniform")
+
+
+def _proposal(
+    bench: Benchmark, draw: Callable[[int], NDArray[np.int32]] | None, rows: NDArray[np.int32]
+) -> int:
+    """The first row that `draw` makes and the table has; else, or without it, any of `rows`."""
+    if draw is not None:
+        for batch in _BATCHES:
+            drawn = draw(batch)
+            known = _held(bench, drawn[drawn >= 0])
+            if len(known):
+                return int(known[0])
+    return int(rows[_rng().integers(len(rows))])
+
+
+def _tossed(space: Space, n: int) -> NDArray[np.int32]:
+    """Edges by coin tosses and operations drawn uniformly, as in NASLib."""
+    v = space.vertices
+    matrices = np.triu(_rng().integers(0, 2, (n, v, v), dtype=np.int8), 1)
+    return space.rows(matrices, _rng().integers(0, 3, (n, v - 2)))
+
+
+def _flipped(space: Space, row: int, n: int) -> NDArray[np.int32]:
+    """Mutants as in NASLib, whose cells have unused vertices of the first operation."""
+    v = space.vertices
+    matrices, labels = space.matrices(np.full(n, row))
+    labels = np.maximum(labels, 0)
+    flips = np.triu(_rng().random((n, v, v)) < 1 / v, 1)
+    steps = _rng().integers(1, 3, labels.shape) * (_rng().random(labels.shape) < 1 / 3)
+    rows = space.rows(matrices ^ flips, (labels + steps) % 3)
+    return np.where(rows == row, -1, rows)
+
+
+def _others(space: Space, row: int, n: int) -> NDArray[np.int32]:
+    """Mutants of `Space.mutate`, with as many changes as NASLib's on average."""
+    v = space.vertices
     changes = {"edge_changes": (v - 1) / 2, "op_changes": (v - 2) / 3}
-    for batch in _BATCHES:
-        known = _held(bench, bench.space.mutate(np.full(batch, row), _rng(), **changes))
-        if len(known):
-            return int(known[0])
-    others = bench.rows[bench.rows != row]
-    return int(others[_rng().integers(len(others))]) if len(others) else row
+    return space.mutate(np.full(n, row), _rng(), **changes)
+
+
+def _one_change(space: Space, row: int) -> NDArray[np.int32]:
+    """Rows that differ by one operation, or by one edge between vertices of the cell; sorted."""
+    v = space.vertices
+    edges, slots = np.argwhere(np.triu(np.ones((v, v)), 1)), np.arange(2 * (v - 2))
+    matrices, labels = space.matrices(np.full(len(edges) + len(slots), row))
+    unused, labels = labels < 0, np.maximum(labels, 0)
+    at = np.arange(len(edges))
+    matrices[at, edges[:, 0], edges[:, 1]] ^= 1
+    labels[len(edges) + slots, slots // 2] += 1 + slots.astype(np.int8) % 2
+    rows = space.rows(matrices, labels % 3)
+    rows[len(edges) :][unused[0, slots // 2]] = row
+    return np.unique(rows[(rows >= 0) & (rows != row)])
 
 
 def _held(bench: Benchmark, rows: NDArray[np.int32]) -> NDArray[np.int32]:

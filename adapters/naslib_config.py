@@ -14,7 +14,7 @@ from typing import Any
 from naslib_ecnas.adapters import naslib_space
 from naslib_ecnas.adapters.naslib_patches import require
 from naslib_ecnas.errors import ConfigError, UnknownBudgetError, check_counts
-from naslib_ecnas.files import is_file
+from naslib_ecnas.files import is_file, read_bytes
 
 #: NASLib's own runners -> NASLib's name for the kind of config that they read.
 RUNNERS: dict[str, str] = {
@@ -24,6 +24,10 @@ RUNNERS: dict[str, str] = {
     "predictors": "predictor",
     "statistics": "statistics",
 }
+
+
+#: Keys of a config that choose among the tables of one name, and how cells are drawn.
+TABLE_KEYS = ("device", "scaling", "model", "world", "pue", "carbon_intensity", "sampling")
 
 
 def read(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
@@ -44,6 +48,7 @@ def read(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
         raise ConfigError("a config file ends in .yaml or .yml", value=str(path))
     load = require("naslib.utils").load_config
     try:
+        read_bytes(path, most=1 << 20)  # NASLib would read it whatever its size
         config = plain(load(path))
     except Exception as error:  # every parser has errors of its own
         text = " ".join(str(error).split())
@@ -87,12 +92,21 @@ def _value(key: str, text: str, old: Any) -> Any:
     try:
         new = ast.literal_eval({"true": "True", "false": "False", "null": "None"}.get(text, text))
     except (ValueError, SyntaxError):
-        new = text
+        new = _listed(text) if text[:1] in ("[", "{") else text
     if isinstance(old, float) and type(new) is int:
         new = float(new)
     if old is not None and new is not None and type(new) is not type(old):
         raise ConfigError(f"{key} must be a value like {old!r}", value=text)
     return new
+
+
+def _listed(text: str) -> Any:
+    """A list or section in YAML, such as [energy_kwh, validation_accuracy]; else the text."""
+    yaml = require("yaml")
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
 
 
 def complete(config: dict[str, Any], kind: str | None) -> tuple[str, ...]:
@@ -138,15 +152,22 @@ def data_of(config: Mapping[str, Any], kind: str | None) -> dict[str, Any] | Non
     for key, example in (("search_space", "ecnas"), ("dataset", "cifar10 for the table 7v")):
         if config.get(key) is None:
             raise ConfigError(f"the config lacks the key {key}, such as {key}: {example}")
-    space, table, seed = config["search_space"], config["dataset"], config.get("seed", 0)
-    if "objectives" in config and space != naslib_space.NAME:
+    space, seed, objectives = (
+        config["search_space"],
+        config.get("seed", 0),
+        config.get("objectives"),
+    )
+    table = naslib_space.table_of(space, config["dataset"])
+    if objectives is not None and table is None:
         raise ConfigError(f"objectives need search_space: {naslib_space.NAME}", value=space)
-    if "objectives" in config and kind in ("predictor", "statistics"):
+    if objectives is not None and kind in ("predictor", "statistics"):
         raise ConfigError("objectives are for the runners nas and bbo, or a script", value=kind)
-    if space != naslib_space.NAME:
+    if table is None:
         return None
-    if not isinstance(table, str):
-        raise ConfigError("dataset must be cifar10 or a table", value=table)
+    if not isinstance(config["dataset"], str):
+        raise ConfigError("dataset must be cifar10 or a table", value=config["dataset"])
+    if config.get("resume"):
+        raise ConfigError("resume must be left out: NASLib's runners start every search anew")
     if type(seed) is not int or not 0 <= seed < 2**32:
         raise ConfigError("seed must be a whole number from 0 to 2^32 - 1", value=seed)
     search = config.get("search", {})
@@ -155,11 +176,18 @@ def data_of(config: Mapping[str, Any], kind: str | None) -> dict[str, Any] | Non
         raise ConfigError(f"{key} must be left out: NASLib has no zero-cost scores for ecnas")
     if search.get("epochs") is not None:
         check_counts(**{"search.epochs": search["epochs"]})
-    method = f"naslib:{config.get('optimizer') or config.get('predictor') or 'script'}"
+    fidelity = search.get("fidelity", -1)
+    if isinstance(objectives, Mapping) and fidelity not in (-1, None):
+        # Optimisers that ignore the fidelity evaluate at it too, and scores have its scale.
+        objectives = {"epochs": fidelity, **objectives}
     api = naslib_space.dataset_api(
-        table, objectives=config.get("objectives"), seed=seed, method=method
+        table,
+        objectives=objectives,
+        seed=seed,
+        method=f"naslib:{config.get('optimizer') or config.get('predictor') or 'script'}",
+        **{key: config[key] for key in TABLE_KEYS if config.get(key) is not None},
     )
-    budgets, fidelity = api["ecnas"].budgets, search.get("fidelity", -1)
+    budgets = api["ecnas"].budgets
     if fidelity not in (-1, None, *budgets) or isinstance(fidelity, bool):
         known = ", ".join(map(str, budgets))
         text = f"search.fidelity must be -1 or a budget of {table}, {known} epochs"

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from naslib_ecnas.adapters.naslib_metrics import COLUMNS, Objective, value_of
 from naslib_ecnas.benchmark import Benchmark
+from naslib_ecnas.cell import Cell
 from naslib_ecnas.errors import ConfigError, UnknownMetricError, check_counts, check_numbers
 from naslib_ecnas.metrics import OBJECTIVES, metric
 from naslib_ecnas.records import Record
@@ -161,8 +162,9 @@ class Scalarisation:
     - `limits`: 100 (1 - n) of the metric without a limit if all limits are kept, else -100 times
       the sum of the excesses, so that a cell within the limits is always better (the constraint
       rule of Deb, 2000).
-    - `chebyshev`: 100 (1 - max w_i n_i - rho sum of w_i n_i), with weights drawn uniformly at every
-      evaluation (augmented Chebyshev norm as in ParEGO; Knowles, 2006).
+    - `chebyshev`: 100 (1 - max w_i n_i - rho sum of w_i n_i), the augmented Chebyshev norm
+      (Knowles, 2006), with weights drawn uniformly once. ParEGO draws at each turn; NASLib's
+      optimisers compare scores of all turns, which new weights would make meaningless.
 
     n_i is 0 at the best and 1 at the worst value of the objective on the table's true front (on the
     whole table for `limits`, for a single objective, and where the front has one value only). A
@@ -173,12 +175,17 @@ class Scalarisation:
         objectives: the objectives.
         bench: the table whose front is the scale.
         rng: draws the weights of `chebyshev`; nothing else is random.
+
+    Attributes:
+        weights: (m,) weights of the objectives; None with limits.
     """
 
     def __init__(self, objectives: Objectives, bench: Benchmark, rng: np.random.Generator) -> None:
         self.objectives = objectives
-        self._rng = rng
         names, epochs = objectives.metrics, objectives.epochs
+        self.weights = objectives.weights
+        if objectives.rho is not None:
+            self.weights = tuple(rng.dirichlet(np.ones(len(names))).tolist())
         # Times a value it is a cost, of which less is better.
         self._signs = np.array([metric(name).cost(1.0) for name in names])
         costs = objectives.values(bench) * self._signs
@@ -193,8 +200,8 @@ class Scalarisation:
         # NaN for the metric without a limit.
         self._bounds = np.array([limits.get(name, math.nan) for name in names]) * self._signs
 
-    def __call__(self, values: Sequence[float]) -> tuple[float, tuple[float, ...] | None]:
-        """The number of (m,) values, more is better, and the weights drawn for it, or None.
+    def __call__(self, values: Sequence[float]) -> float:
+        """The number of (m,) values, more is better.
 
         Raises:
             UnknownMetricError: a value is missing.
@@ -205,17 +212,15 @@ class Scalarisation:
             name = self.objectives.metrics[int(missing.argmax())]
             raise UnknownMetricError(f"the table has no {name} of this cell")
         scaled = (costs - self._low) / self._span
-        if self.objectives.limits:
+        if self.weights is None:
             free = np.isnan(self._bounds)
             excess = np.maximum((costs - self._bounds) / self._span, 0.0)[~free]
-            if excess.any():
-                return -100 * float(excess.sum()), None
-            return 100 * (1 - float(scaled[free][0])), None
+            return (
+                -100 * float(excess.sum()) if excess.any() else 100 * (1 - float(scaled[free][0]))
+            )
         if self.objectives.rho is not None:
-            drawn = self._rng.dirichlet(np.ones(len(scaled)))
-            worst = float(chebyshev(scaled, drawn, self.objectives.rho))
-            return 100 * (1 - worst), tuple(drawn.tolist())
-        return 100 * (1 - float(weighted_sum(scaled, self.objectives.weights or (1.0,)))), None
+            return 100 * (1 - float(chebyshev(scaled, self.weights, self.objectives.rho)))
+        return 100 * (1 - float(weighted_sum(scaled, self.weights)))
 
 
 class Recorder:
@@ -249,7 +254,6 @@ class Recorder:
         self._scalar = None if objectives is None else Scalarisation(objectives, bench, rng)
         self._objective: Objective | None = None
         self._rows, self._epochs, self._scores = array("i"), array("i"), array("d")
-        self._weights: list[tuple[float, ...]] = []
 
     def __len__(self) -> int:
         """Number of evaluations so far."""
@@ -273,9 +277,7 @@ class Recorder:
             score = objective.of(record, self.bench)
         else:
             names = self._scalar.objectives.metrics
-            score, weights = self._scalar([value_of(record, name, self.bench) for name in names])
-            if weights is not None:
-                self._weights.append(weights)
+            score = self._scalar([value_of(record, name, self.bench) for name in names])
         self._rows.append(record.row)
         self._epochs.append(record.epochs)
         self._scores.append(score)
@@ -308,19 +310,46 @@ class Recorder:
             seed=self.seed,
         )
 
-    def write(self, folder: Path) -> SearchResult:
+    def incumbent(self, result: SearchResult | None = None) -> dict[str, Any]:
+        """The evaluation of the highest number, the first of equal ones: the answer of the search.
+
+        Returns:
+            Its index, row, cell, budget, score and objectives; with limits, also `limits` and
+            whether they are kept, `within_limits`.
+
+        Raises:
+            ConfigError: nothing was evaluated.
+        """
+        result = self.result() if result is None else result
+        index = int(np.argmax(self._scores))
+        row, epochs = self._rows[index], self._epochs[index]
+        found = dict(zip(self.names, result.values[index].tolist(), strict=True))
+        limits = {} if self.objectives is None else dict(self.objectives.limits)
+        best = {"index": index, "row": row, "cell": str(Cell.from_row(row)), "epochs": epochs}
+        best |= {"score": self._scores[index], **found}
+        if limits:
+            best |= {"limits": limits, "within_limits": self._scores[index] >= 0}
+        return best
+
+    def write(self, folder: Path, **settings: Any) -> SearchResult:
         """Write history, front, costs and settings into a folder, replacing an earlier run's.
 
-        The history also has the optimiser's numbers, and drawn weights.
+        The history also has the optimiser's numbers, the front has the incumbent, and the settings
+        have the scalarisation and further `settings`.
 
         Raises:
             ConfigError: nothing was evaluated.
             StorageError: the folder cannot be written.
         """
-        notes: dict[str, Sequence[Any]] = {"score": self._scores.tolist()}
-        if self._weights:
-            notes["weights"] = self._weights
         result = self.result()
+        more: dict[str, dict[str, Any]] = {
+            "front": {"incumbent": self.incumbent(result)},
+            "config": {**settings},
+        }
+        if self._scalar is not None:
+            section = {**vars(self._scalar.objectives), "weights": self._scalar.weights}
+            section["limits"] = dict(self._scalar.objectives.limits)
+            more["config"] |= {"scalarisation": section}
         with claimed(folder, overwrite=True):
-            write(result, folder, notes=notes)
+            write(result, folder, notes={"score": self._scores.tolist()}, more=more)
         return result

@@ -17,6 +17,7 @@ import collections.abc
 import importlib
 import importlib.util
 import os
+import subprocess
 import sys
 from abc import ABCMeta
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,11 +25,13 @@ from contextlib import contextmanager
 from functools import cache, wraps
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
 from naslib_ecnas.errors import ConfigError, EcnasError, MissingDependencyError
+from naslib_ecnas.files import expanded, is_file
 
 #: How to get NASLib.
 REMEDY = "git clone https://github.com/automl/NASLib ~/NASLib, or set NASLIB_HOME to your clone"
@@ -57,13 +60,13 @@ def naslib_home() -> Path | None:
     spec = importlib.util.find_spec("naslib")
     places = spec.submodule_search_locations if spec is not None else None
     for place in map(Path, (*(places or ()), _clone() / "naslib")):
-        if (place / "search_spaces" / "core" / "query_metrics.py").is_file():
+        if is_file(place / "search_spaces" / "core" / "query_metrics.py"):
             return place.parent
     return None
 
 
 def _clone() -> Path:
-    return Path(os.environ.get("NASLIB_HOME") or "~/NASLib").expanduser()
+    return expanded(os.environ.get("NASLIB_HOME") or "~/NASLib")
 
 
 @cache
@@ -117,6 +120,16 @@ def report() -> dict[str, Any]:
         "patches": {where: where in _applied for where in (*_PATCHES, *_LOST)},
         "stand_ins": sorted(_stand_ins),
     }
+
+
+def versions() -> dict[str, str]:
+    """Commit of NASLib's clone, "unknown" without one, and version of torch."""
+    words = ["git", "-C", str(ensure()), "rev-parse", "HEAD"]
+    try:
+        commit = subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        commit = "unknown"
+    return {"naslib": commit, "torch": version("torch")}
 
 
 # -- stand-ins ----

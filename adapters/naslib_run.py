@@ -30,21 +30,22 @@ from typing import Any
 from naslib_ecnas.adapters import naslib_config, naslib_space
 from naslib_ecnas.adapters.naslib_config import RUNNERS, read
 from naslib_ecnas.adapters.naslib_objectives import Objectives, completed
-from naslib_ecnas.adapters.naslib_patches import ensure, rebound, require
+from naslib_ecnas.adapters.naslib_patches import ensure, rebound, require, versions
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.comparison.experiment import make_missing, seeds_of
 from naslib_ecnas.comparison.runs import Run, Unit
 from naslib_ecnas.errors import ConfigError, EcnasError, MissingDependencyError
-from naslib_ecnas.files import is_file
+from naslib_ecnas.files import expanded, is_file
 from naslib_ecnas.metrics import METRICS
 from naslib_ecnas.progress import Progress
 from naslib_ecnas.search.result import SearchResult
 
-#: Keys of a config -> the dictionary of a runner that holds their possible values.
+#: Keys of a config -> the dictionary of a runner that holds their possible values by name, and
+#: where NASLib has the class of these values.
 _CHOICES = {
-    "search_space": "supported_search_spaces",
-    "optimizer": "supported_optimizers",
-    "predictor": "supported_predictors",
+    "search_space": ("supported_search_spaces", "search_spaces.core.graph:Graph"),
+    "optimizer": ("supported_optimizers", "optimizers.core.metaclasses:MetaOptimizer"),
+    "predictor": ("supported_predictors", "predictors.predictor:Predictor"),
 }
 
 
@@ -67,6 +68,8 @@ class NaslibRun:
     """Keys that the config lacked and that got NASLib's default."""
     result: SearchResult | None
     """What the optimiser evaluated; None if the runner made no search on our space."""
+    incumbent: dict[str, Any] | None
+    """The evaluation of the best score (`Recorder.incumbent`); None without a result."""
     benchmark: Benchmark | None
     """The table; None with another search space."""
 
@@ -99,7 +102,7 @@ def run(
     config = read(Path(config_file), overrides)
     kind = RUNNERS.get(str(runner))
     naslib_space.register()
-    script = Path(runner).expanduser().resolve()
+    script = expanded(runner).resolve()
     if kind is not None:
         script = ensure() / "naslib" / "runners" / runner / "runner.py"
     if not is_file(script):
@@ -108,10 +111,10 @@ def run(
         config["objectives"] = naslib_config.plain(objectives)
     filled = naslib_config.complete(config, kind)
     api = naslib_config.data_of(config, kind)
-    start, result = Path.cwd(), None
-    with tempfile.TemporaryDirectory(prefix="ecnas-naslib-") as folder:
+    start, result, incumbent = Path.cwd(), None, None
+    with tempfile.TemporaryDirectory(prefix="ecnas-naslib-") as scratch:
         # Under the name of the user's file, which NASLib logs.
-        file = Path(folder) / Path(config_file).name
+        file = Path(scratch) / Path(config_file).name
         file.write_text(require("yaml").safe_dump(config), encoding="utf-8")
         argv = [str(script), "--config-file", str(file)]
         with _restored(argv), _offered(script, api, config) as saves:
@@ -120,10 +123,14 @@ def run(
             finally:
                 # Falsy without an evaluation.
                 if api is not None and (recorder := api["recorder"]):
-                    result = recorder.write(start / saves[-1]) if saves else recorder.result()
+                    about = {"sampling": api["sampling"], "versions_of_naslib": versions()}
+                    folder = start / saves[-1] if saves else None
+                    result = recorder.write(folder, **about) if folder else recorder.result()
+                    incumbent = recorder.incumbent(result)
     save = getattr(left.get("config"), "save", None)
     where = None if save is None else start / save
-    return NaslibRun(where, config, filled, result, None if api is None else api["ecnas"])
+    bench = None if api is None else api["ecnas"]
+    return NaslibRun(where, config, filled, result, incumbent, bench)
 
 
 # -- around the script ----
@@ -189,13 +196,14 @@ def _checked(script: Path, config: Mapping[str, Any]) -> Iterator[str]:
         if frame.f_code.co_filename != str(script):
             continue
         names = {**frame.f_globals, **frame.f_locals}
-        found = {key: names.get(dictionary) for key, dictionary in _CHOICES.items()}
+        found = {key: _choices(names, *where) for key, where in _CHOICES.items()}
         spaces = found["search_space"]
-        if isinstance(spaces, dict) and naslib_space.NAME not in spaces:
+        asked = [str(config.get(key)) for key in _ASKED]
+        if isinstance(spaces, dict) and naslib_space.table_of(*asked) is not None:
             space = naslib_space.EcnasSearchSpace
             # A script may hold classes, and make an object of the one that it takes.
             classes = bool(spaces) and all(isinstance(value, type) for value in spaces.values())
-            spaces[naslib_space.NAME] = space if classes else space()
+            spaces[asked[0]] = space if classes else space()
         for key, choices in found.items():
             if isinstance(choices, dict):
                 naslib_config.check_choice(key, config.get(key), choices)
@@ -208,6 +216,20 @@ def _checked(script: Path, config: Mapping[str, Any]) -> Iterator[str]:
         save = getattr(names.get("config"), "save", None)
         if isinstance(save, str):
             yield save
+
+
+def _choices(names: Mapping[str, Any], usual: str, kind: str) -> dict[str, Any] | None:
+    """The dictionary of a usual name, or else of values of a kind, among the names of a script."""
+    module, _, name = kind.partition(":")
+    kinds: Any = getattr(require(f"naslib.{module}"), name)
+
+    def holds(found: Any) -> bool:
+        values = found.values() if isinstance(found, dict) else ()
+        return bool(values) and all(
+            issubclass(value if isinstance(value, type) else type(value), kinds) for value in values
+        )
+
+    return names.get(usual) or next((found for found in names.values() if holds(found)), None)
 
 
 def _executed(script: Path) -> dict[str, Any]:
@@ -233,7 +255,7 @@ def _executed(script: Path) -> dict[str, Any]:
             raise ConfigError(f"the config lacks the key {'.'.join(keys)}") from error
         if error.args == (naslib_space.NAME,) and frames[-1].f_code.co_filename == str(script):
             raise ConfigError(
-                f"{script} must make a dictionary supported_search_spaces before it calls "
+                f"{script} must make a dictionary of search spaces before it calls "
                 f"get_dataset_api, or take the space {naslib_space.NAME} from get_search_space"
             ) from error
         raise
@@ -299,9 +321,10 @@ class Sweep:
         if not isinstance(section, dict) or not set(section) <= set(known):
             keys = ", ".join(known)
             raise ConfigError(f"sweep must be a section with the keys {keys}", value=section)
-        space, dataset = config.get("search_space"), config.get("dataset")
-        if space != naslib_space.NAME:
-            raise ConfigError(f"a sweep needs search_space: {naslib_space.NAME}", value=space)
+        asked = [config.get(key) for key in _ASKED]
+        table = naslib_space.table_of(*asked)
+        if table is None:
+            raise ConfigError(f"a sweep needs search_space: {naslib_space.NAME}", value=asked[0])
         variants = section.get("objectives") or {"": config.get("objectives")}
         if not isinstance(variants, dict):
             raise ConfigError("sweep.objectives must be a section of objectives", value=variants)
@@ -322,7 +345,7 @@ class Sweep:
             config_file=config_file,
             overrides=tuple(overrides),
             config=config,
-            table=naslib_space.DEFAULT_TABLE if dataset in (None, "cifar10") else str(dataset),
+            table=table,
             optimizers=tuple(map(str, names)),
             seeds=each,
             variants=variants,

@@ -28,6 +28,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from naslib_ecnas.adapters.naslib_patches import patch, require
+from naslib_ecnas.errors import ConfigError
 
 if TYPE_CHECKING:
     from naslib_ecnas.adapters.naslib_architecture import EcnasSearchSpace
@@ -39,6 +40,8 @@ __all__ = ["DEFAULT_TABLE", "NAME", "EcnasSearchSpace", "dataset_api", "register
 NAME = "ecnas"
 #: The table of `dataset: cifar10`.
 DEFAULT_TABLE = "7v"
+#: How cells may be drawn, the default first.
+SAMPLING = ("nasbench101", "uniform")
 
 
 def __getattr__(name: str) -> Any:
@@ -55,6 +58,8 @@ def dataset_api(
     objectives: Mapping[str, Any] | None = None,
     seed: int = 0,
     method: str = "naslib",
+    sampling: str = SAMPLING[0],
+    **settings: Any,
 ) -> dict[str, Any]:
     """NASLib's `dataset_api`, a dict, for one of our tables.
 
@@ -65,6 +70,11 @@ def dataset_api(
             `objectives:` of a config has them (`naslib_objectives.Objectives.of`).
         seed: draws the weights of `chebyshev`.
         method: name of the optimiser, for the record.
+        sampling: `"nasbench101"` draws random cells, mutants and neighbours as NASLib does for
+            NAS-Bench-101, which favours cells of few vertices; `"uniform"` draws each distinct
+            cell of the table equally often, mutates it into another one, and has neighbours with
+            one vertex more.
+        settings: further arguments of `load`, such as `device` and `carbon_intensity`.
 
     Returns:
         A dict that can be pickled, with
@@ -73,7 +83,7 @@ def dataset_api(
         - `api` (the names of `naslib_ecnas.nasbench101`) and `nb101_data` (the table with
           NAS-Bench-101's methods), for code of NASLib's that calls
           `dataset_api["nb101_data"].query(spec)`;
-        - `dataset`: the name of the table;
+        - `dataset` (the name of the table) and `sampling`;
         - `recorder`: every evaluation that an optimiser makes with this dict
           (`naslib_objectives.Recorder`).
 
@@ -88,7 +98,9 @@ def dataset_api(
 
     wanted = None if objectives is None else Objectives.of(objectives)
     table = DEFAULT_TABLE if table == "cifar10" else table
-    bench = table if isinstance(table, Benchmark) else load(table)
+    bench = table if isinstance(table, Benchmark) else load(table, **settings)
+    if sampling not in SAMPLING:
+        raise ConfigError(f"sampling must be one of {', '.join(SAMPLING)}", value=sampling)
     return {
         "ecnas": bench,
         # A module cannot be pickled.
@@ -96,6 +108,7 @@ def dataset_api(
         "nb101_data": nasbench101.NASBench(bench),
         "dataset": bench.name if isinstance(table, Benchmark) else str(table),
         "recorder": Recorder(bench, wanted, seed=seed, method=method),
+        "sampling": sampling,
     }
 
 
@@ -105,8 +118,8 @@ def register() -> None:
 
     Afterwards `get_search_space("ecnas", dataset)`, `supported_search_spaces["ecnas"]` and
     `get_dataset_api("ecnas", dataset)` work, where `dataset` is `cifar10` for the default table
-    or the name of a table, also in modules that imported the two functions before. All other names
-    are passed to NASLib's own code.
+    or the name of a table, also in modules that imported the two functions before, and so does
+    `nasbench101` with a dataset such as `ecnas:7v`. All other names are passed to NASLib's code.
 
     Raises:
         NaslibNotFoundError: there is no NASLib.
@@ -118,9 +131,17 @@ def register() -> None:
     require("naslib.utils")
 
 
-def is_ours(search_space: Any) -> bool:
-    """Whether this is the space's name, in any case."""
-    return isinstance(search_space, str) and search_space.lower() == NAME
+def table_of(search_space: Any, dataset: Any) -> str | None:
+    """Name or file of the table that these two values of a config ask for; None for NASLib's own.
+
+    It is the dataset of the space `ecnas`, or `T` of a dataset `ecnas:T` of `nasbench101`.
+    """
+    space, data = str(search_space).lower(), str(dataset)
+    if space in (NAME, "nasbench101") and data.lower().startswith(f"{NAME}:"):
+        return data[len(NAME) + 1 :]
+    if space != NAME:
+        return None
+    return DEFAULT_TABLE if dataset in (None, "cifar10") else data
 
 
 def argument(function: Any, name: str, args: Any, kwargs: Any) -> Any:
@@ -134,11 +155,11 @@ def _with_space(spaces: dict[str, Any]) -> dict[str, Any]:
 
 
 def _get_search_space(original: Any, *args: Any, **kwargs: Any) -> Any:
-    ours = is_ours(argument(original, "name", args, kwargs))
-    return __getattr__("EcnasSearchSpace")() if ours else original(*args, **kwargs)
+    ours = table_of(*(argument(original, key, args, kwargs) for key in ("name", "dataset")))
+    return original(*args, **kwargs) if ours is None else __getattr__("EcnasSearchSpace")()
 
 
 def _get_dataset_api(original: Any, *args: Any, **kwargs: Any) -> Any:
-    if is_ours(argument(original, "search_space", args, kwargs)):
-        return dataset_api(argument(original, "dataset", args, kwargs) or DEFAULT_TABLE)
-    return original(*args, **kwargs)
+    asked = [argument(original, key, args, kwargs) for key in ("search_space", "dataset")]
+    ours = table_of(*asked)
+    return original(*args, **kwargs) if ours is None else dataset_api(ours)

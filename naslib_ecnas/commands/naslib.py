@@ -5,10 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from naslib_ecnas.commands.options import JSON, Options, command
 from naslib_ecnas.console import progress, split_words
 from naslib_ecnas.errors import ConfigError
+
+if TYPE_CHECKING:
+    from naslib_ecnas.adapters.naslib_run import NaslibRun
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -61,8 +65,24 @@ def run(args: argparse.Namespace) -> None:
             plot(done.benchmark, done.result, done.folder)
         print()
         report(done.result)
+        _report_incumbent(done)
     if done.folder is not None:
         print(f"written to: {done.folder}", file=sys.stderr)
+
+
+def _report_incumbent(done: NaslibRun) -> None:
+    """Print the evaluation that the search was after, and whether it keeps the limits."""
+    best = done.incumbent
+    if best is None or done.result is None:
+        return
+    found = {name: best[name] for name in done.result.config.objectives}
+    limits = best.get("limits", {})
+    kept = ", ".join(f"{name} {value:g}" for name, value in limits.items())
+    title = f"best within the limits ({kept})" if limits else "incumbent"
+    if not best.get("within_limits", True):
+        title = f"no evaluated cell keeps the limits ({kept}); the nearest"
+    values = ", ".join(f"{name} {value:.6g}" for name, value in found.items())
+    print(f"\n{title}: row {best['row']}, {values}, score {best['score']:.4g}\n  {best['cell']}")
 
 
 def _sweep(args: argparse.Namespace) -> None:

@@ -155,13 +155,46 @@ def test_encodings_are_naslibs(space: Any) -> None:
 # -- proposals ------------------------------------------------------------------------------
 
 
-def test_samples_are_uniform_and_mutants_differ(space: Any, api: dict[str, Any]) -> None:
-    np.random.seed(1)  # noqa: NPY002
+def samples(space: Any, api: dict[str, Any], n: int) -> list[int]:
+    """Rows of n random architectures."""
     rows = []
-    for _ in range(2000):
+    for _ in range(n):
         space.sample_random_architecture(api)
         rows.append(space.row)
-    assert np.histogram(rows, bins=4, range=(0, 2532))[0] == pytest.approx([500] * 4, abs=90)
+    return rows
+
+
+@pytest.mark.parametrize("sampling", naslib_space.SAMPLING)
+def test_samples_are_naslibs_or_uniform(space: Any, modelled: None, sampling: str) -> None:
+    """Random cells have as many vertices, and the energy, of NASLib's own or of the whole table."""
+    from naslib.search_spaces.nasbench101.graph import NasBench101SearchSpace
+
+    np.random.seed(1)  # noqa: NPY002
+    api = naslib_space.dataset_api("7v", sampling=sampling)
+    energy = api["ecnas"].values("energy_kwh")
+    if sampling == "uniform":
+        expected = energy
+    else:
+        theirs, rows = NasBench101SearchSpace(), []
+        theirs.instantiate_model = False
+        for _ in range(400):
+            theirs.sample_random_architecture(api)
+            rows.append(Cell(**theirs.get_spec()).row)
+        expected = energy[rows]
+    found = energy[samples(space, api, 2000)]
+    deviation = np.hypot(
+        np.std(found) / np.sqrt(len(found)), np.std(expected) / np.sqrt(len(expected))
+    )
+    assert abs(np.mean(found) - np.mean(expected)) < 4 * deviation
+    # The two differ far more than that.
+    assert (np.mean(found) > 0.3) == (sampling == "uniform")
+    with pytest.raises(ConfigError, match="nasbench101, uniform, got 'even'"):
+        naslib_space.dataset_api("7v", sampling="even")
+
+
+@pytest.mark.parametrize("sampling", naslib_space.SAMPLING)
+def test_mutants_differ(space: Any, api: dict[str, Any], sampling: str) -> None:
+    api = {**api, "sampling": sampling}
     for row in (0, 5, 90, 1000, 2531):
         parent, child = drawn(space, row), space.clone()
         for edits in [1] * 30 + [3]:
@@ -174,23 +207,24 @@ def test_samples_are_uniform_and_mutants_differ(space: Any, api: dict[str, Any])
 def test_a_table_with_gaps_is_respected(space: Any, made_table: Any) -> None:
     rows = [3, 50, 51, 700, 2000]
     accuracy = np.full((len(rows), 1), 0.5)
-    api = naslib_space.dataset_api(made_table(5, rows, validation_accuracy=accuracy))
-    for row in rows:
-        space.set_spec(row, api)
-        assert {model.arch.row for model in space.get_nbhd(api)} <= set(rows) - {row}
-    arch, sampled = space.clone(), set()
-    for _ in range(200):
-        arch.sample_random_architecture(api)
-        sampled.add(arch.row)
-    assert sampled == set(rows)
-    for _ in range(20):
-        arch.mutate(space, api)
-        assert arch.row in set(rows) - {space.row}
+    table = made_table(5, rows, validation_accuracy=accuracy)
+    for sampling in naslib_space.SAMPLING:
+        api = naslib_space.dataset_api(table, sampling=sampling)
+        for row in rows:
+            space.set_spec(row, api)
+            assert {model.arch.row for model in space.get_nbhd(api)} <= set(rows) - {row}
+        arch = space.clone()
+        sampled = set(samples(arch, api, 200))
+        assert sampled == set(rows) or (sampled < set(rows) and sampling == "nasbench101")
+        for _ in range(20):
+            arch.mutate(space, api)
+            assert arch.row in set(rows) - {space.row}
     with pytest.raises(UnknownCellError, match="row 4"):
         space.set_spec(4, api)
 
 
 def test_the_neighbourhood(space: Any, api: dict[str, Any], measured: Benchmark) -> None:
+    api = {**api, "sampling": "uniform"}
     np.random.seed(0)  # noqa: NPY002
     for row in (0, 1, 40, 1234):
         first, again = ([m.arch.row for m in drawn(space, row).get_nbhd(api)] for _ in range(2))
@@ -369,7 +403,7 @@ def test_naslibs_own_tests_pass(theirs: Any, space: Any) -> None:
 
 
 def test_instead_of_their_neighbourhood(theirs: Any, space: Any, modelled: None) -> None:
-    """Around the cell of their SPEC are all the cells that NASLib finds there, and more."""
+    """Around the cell of their SPEC are the cells that NASLib finds there; uniform has more."""
     from naslib.search_spaces.nasbench101.graph import NasBench101SearchSpace
 
     api = naslib_space.dataset_api("7v")
@@ -380,5 +414,7 @@ def test_instead_of_their_neighbourhood(theirs: Any, space: Any, modelled: None)
     specs = [model.arch.get_spec() for model in peer.get_nbhd(api)]
     known = {Cell(spec["matrix"], spec["ops"]).row for spec in specs} - {ours.row}
     rows = [model.arch.row for model in ours.get_nbhd(api)]
-    assert known < set(rows)
-    assert len(set(rows)) == len(rows) == 55
+    assert sorted(rows) == sorted(known)
+    more = [model.arch.row for model in ours.get_nbhd({**api, "sampling": "uniform"})]
+    assert known < set(more)
+    assert len(set(more)) == len(more) == 55
