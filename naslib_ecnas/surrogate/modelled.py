@@ -10,7 +10,6 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from naslib_ecnas.data.arrays import BLOCK
 from naslib_ecnas.data.table import Columns
 from naslib_ecnas.errors import ConfigError, EcnasError, FormatError
+from naslib_ecnas.files import expanded
 from naslib_ecnas.progress import Progress, silent
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
@@ -249,7 +249,7 @@ def calibration_of(device: Device) -> tuple[DeviceModel | None, Mapping[str, Any
     if device is None:
         return None, {}
     if str(device).endswith(SUFFIX):
-        weights = Weights.load(Path(device).expanduser())
+        weights = Weights.load(expanded(device))
         return _user_model(weights, device), weights.header
     weights = Weights.shipped("devices")
     model = DeviceModel.from_weights(weights, str(device))

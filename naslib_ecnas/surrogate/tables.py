@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naslib_ecnas.data.arrays import BLOCK, StoredArray
-from naslib_ecnas.data.cache import cached, checksum_of, tables_folder, up_to_date
+from naslib_ecnas.data.cache import cached, checksum_of, up_to_date
 from naslib_ecnas.data.table import SUFFIX as TABLE_SUFFIX
 from naslib_ecnas.data.table import Columns, Table
 from naslib_ecnas.errors import (
@@ -27,7 +27,7 @@ from naslib_ecnas.errors import (
     StorageError,
     UnknownTableError,
 )
-from naslib_ecnas.files import is_file, read_bytes
+from naslib_ecnas.files import expanded, is_file, read_bytes
 from naslib_ecnas.progress import Progress, listener, silent
 from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate import EMBEDDED, SUFFIX, TARGETS, VERSION, checked_scaling, shipped
@@ -116,7 +116,7 @@ def _device(device: str | PathLike[str] | None) -> tuple[str, Path | None]:
         return "", None
     if not isinstance(device, (str, PathLike)):
         raise ConfigError("device must be the name of a GPU or a calibration's file", value=device)
-    path = Path(device).expanduser()
+    path = expanded(device)
     if path.suffix == SUFFIX:
         if not is_file(path):
             remedy = "write it by: ecnas surrogate calibrate"
@@ -170,6 +170,7 @@ class _Blocks:
         self.modelled = choice.modelled()
         self.known: dict[int, NDArray[np.float32]] = {}
         self.file: Table | None = None
+        self.has_cache = True
         self.closed = False
 
     def block(self, number: int) -> NDArray[np.float32]:
@@ -185,11 +186,14 @@ class _Blocks:
         return found
 
     def whole(self) -> Table | None:
-        """The table's file, put into the cache; None where that cannot be written."""
-        if self.file is None and not self.closed:
+        """The table's file, put into the cache; None where that cannot be written, which is told
+        and not tried again."""
+        if self.file is None and self.has_cache and not self.closed:
             try:
                 self.file = Table.open(embedded(self.choice, progress=listener()))
-            except (StorageError, FetchError):
+            except (StorageError, FetchError) as error:
+                self.has_cache = False
+                listener()(self.modelled.name, note=f"kept in memory, since {error}")
                 return None
             self.known.clear()
         return self.file
@@ -206,7 +210,7 @@ class ModelledTable(Table):
     def __init__(self, choice: Choice) -> None:
         self._blocks = _Blocks(choice)
         about = self._blocks.modelled
-        self.path = tables_folder() / f"{about.name}{TABLE_SUFFIX}"
+        self.path = Path(f"{about.name}{TABLE_SUFFIX}")
         self.opener = partial(open_modelled, choice)
         self.name, self.space, self.budgets = about.name, Space(about.vertices), about.budgets
         self.repeats, self.attributes = 1, about.attributes

@@ -17,6 +17,7 @@ fitted on the published records that have all three.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naslib_ecnas.data.table import Table
-from naslib_ecnas.files import to_plain
 from naslib_ecnas.progress import Progress
 from naslib_ecnas.quality import QualityLine
 from naslib_ecnas.surrogate.features import features, vertices_of
@@ -52,6 +52,7 @@ from naslib_ecnas.surrogate.fit.student import (
     out_of_fold,
     quality,
     steps_of,
+    weights_of,
 )
 from naslib_ecnas.surrogate.models import BUDGETS, AccuracyModel, Perceptron, Weights
 from naslib_ecnas.surrogate.robust import conformal_sd
@@ -79,8 +80,12 @@ def normal_scores(values: NDArray[Any]) -> Array:
     return out
 
 
+#: Parts by score that have a standard deviation each.
+_BINS = 20
+
+
 def curves(
-    score: NDArray[Any], accuracy: NDArray[Any], *, knots: int = 101, bins: int = 20
+    score: NDArray[Any], accuracy: NDArray[Any], *, knots: int = 101
 ) -> tuple[Array, Array, Array]:
     """Mean and standard deviation of the accuracy as functions of a predicted score.
 
@@ -88,7 +93,6 @@ def curves(
         score: (n,) predictions for cells that the fit has not seen.
         accuracy: (n,) of these cells; those where it is NaN are left out.
         knots: of the curves.
-        bins: by score, for the standard deviations.
 
     Returns:
         (knots,) ascending scores; the mean accuracy at each, never falling; and the standard
@@ -111,7 +115,7 @@ def curves(
     # All curves have equally many knots: the last one is repeated.
     at, mean = (np.pad(v, (0, knots - len(v)), mode="edge") for v in (at, mean))
     off = np.abs(accuracy - np.interp(score, at, mean))
-    parts = np.array_split(ascending, min(bins, max(1, len(order) // 40)))
+    parts = np.array_split(ascending, min(_BINS, max(1, len(order) // 40)))
     # Cells of equal scores stay together: their order is arbitrary.
     starts = np.unique(np.searchsorted(ascending, [part[0] for part in parts]))
     cells = np.split(order, starts[1:])
@@ -162,43 +166,38 @@ _LEAST_MEAN, _LEAST_DEVIATION = 6, 24
 #: Accuracy below which all trainings of a cell failed.
 _FAILED = 0.2
 
+_NO_EXCESS = np.zeros((0, len(BUDGETS)))
+
 #: Test accuracy of a failed training, and the least accuracy in whose place it shows in a mean.
 _FAILED_TEST, _SHOWN = 0.1, 0.75
 
 
 def with_low_ends(
-    weights: Weights, folder: str | PathLike[str], *, limit: int | None = None
-) -> Weights:
-    """Weights with the low ends of the curves at 108 epochs and the excess of small cells fitted.
+    model: AccuracyModel,
+    rows: NDArray[np.int64],
+    accuracy: Array,
+    folder: str | PathLike[str],
+) -> AccuracyModel:
+    """The model with the low ends of its curves and the excess of small cells fitted.
 
     The perceptron and the rest of the curves stay as they are.
 
-    Raises:
-        UnknownTableError: the folder lacks a file.
-        MissingDependencyError: scikit-learn or pyarrow is not installed.
+    Args:
+        rows, accuracy: (n,) and (n, 5) as by `joined`.
+        folder: of the reference measurements.
     """
-    validation, test = (
-        read_measured(Path(folder) / name).where(slice(limit)) for name in (VALIDATION, TEST)
-    )
-    rows, accuracy = _joined(validation, test, weights.header["shrinkage"])
-    model = AccuracyModel.from_arrays({**weights.arrays, "excess": np.zeros((0, len(BUDGETS)))})
     score = model.ranks(features(rows))
     sampled = ~np.isnan(accuracy[:, 0])  # a random sample of the space, other than the test file
-    columns = []
-    for k, (at, mean, deviation) in enumerate(
-        zip(model.score, model.accuracy, model.deviation, strict=True)
-    ):
-        curve: Curve = (at, mean, deviation)
-        if k in _LOWERED:
-            cut = float(np.quantile(score[sampled, k], _LOW))
-            curve = _lowered(k, curve, score[:, k], accuracy[:, k], cut)
-        columns.append(curve)
-    longest = max(len(at) for at, _, _ in columns)
-    names = ("score", "accuracy", "deviation")
-    padded = [np.pad(np.stack(c), ((0, 0), (0, longest - len(c[0]))), mode="edge") for c in columns]
-    found = dict(zip(names, np.stack(padded, axis=1).astype(np.float32).astype(float), strict=True))
-    excess = _small_excess(AccuracyModel.from_arrays({**model.to_arrays(), **found}), folder)
-    return Weights(weights.header, {**weights.arrays, **found, "excess": excess})
+    found: list[Curve] = list(zip(model.score, model.accuracy, model.deviation, strict=True))
+    for k in _LOWERED:
+        cut = float(np.quantile(score[sampled, k], _LOW))
+        found[k] = _lowered(k, found[k], score[:, k], accuracy[:, k], cut)
+    longest = max(len(at) for at, _, _ in found)
+    padded = [np.pad(np.stack(c), ((0, 0), (0, longest - len(c[0]))), mode="edge") for c in found]
+    # Seven digits are enough.
+    curves = np.stack(padded, axis=1).astype(np.float32).astype(np.float64)
+    plain = AccuracyModel(model.ranks, *curves, model.test_less_validation, _NO_EXCESS)
+    return replace(plain, excess=_small_excess(plain, folder))
 
 
 def _lowered(number: int, curve: Curve, score: Array, accuracy: Array, cut: float) -> Curve:
@@ -322,7 +321,6 @@ def fit_accuracy(
     epochs: int = 25,
     cells: int = 300_000,
     student_epochs: int = 30,
-    limit: int | None = None,
     progress: Progress | None = None,
 ) -> Weights:
     """Fit the accuracies.
@@ -331,7 +329,6 @@ def fit_accuracy(
         folder: of the reference measurements.
         members, epochs: graph networks in the ensemble and as many perceptrons, and their epochs.
         cells, student_epochs: cells drawn for the distilling, and its epochs.
-        limit: use only the first measurements of each file.
 
     Raises:
         UnknownTableError: the folder lacks a file.
@@ -341,7 +338,7 @@ def fit_accuracy(
     names = (VALIDATION, TEST, RECORDS, FOUR_VERTICES, FIVE_VERTICES)
     validation, test, records, *both = files = [read_measured(Path(folder) / n) for n in names]
     k = shrinkage(records)
-    rows, accuracy = _joined(validation.where(slice(limit)), test.where(slice(limit)), k)
+    rows, accuracy = joined(validation, test, k)
     step = steps_of(progress, "fitting the accuracy", 2 * members + 2, "networks")
 
     def fitted(part: NDArray[np.bool_]) -> Perceptron:
@@ -366,32 +363,29 @@ def fit_accuracy(
     score = fitted(~apart)(features(rows[apart])).astype(np.float64)
     pairs = list(zip(score.T, accuracy[apart].T, strict=True))
     found = zip(*(curves(*pair) for pair in pairs), strict=True)
-    final = fitted(np.ones(len(rows), dtype=bool))
+    ranks = fitted(np.ones(len(rows), dtype=bool))
     step()
-    header = {
-        "target": "accuracy",
-        "seed": seed,
-        "data": {m.name: m.sha256 for m in files},
-        "split": f"{HELD_OUT:.0%} of the cells held out for quality, curves and intervals; fitted "
-        "again on all",
-        "shrinkage": k,
-        "quality": to_plain(
-            [_quality(number, rows[apart], *pair, seed) for number, pair in enumerate(pairs)]
-        ),
-    }
-    # Seven digits are enough.
     at, mean, std = (np.stack(curve).astype(np.float32).astype(np.float64) for curve in found)
+    model = AccuracyModel(ranks, at, mean, std, _test_less_validation(both), _NO_EXCESS)
+    known = ~np.isnan(accuracy)
     arrays = {
-        **AccuracyModel(
-            *(final, at, mean, std, _test_less_validation(both)), np.zeros((0, len(BUDGETS)))
-        ).to_arrays(),
-        "fitted_rows": np.unique(rows[~np.isnan(accuracy[:, 0])]).astype(np.int32),
-        "fitted_rows_test": np.unique(rows[~np.isnan(accuracy[:, 4])]).astype(np.int32),
+        **with_low_ends(model, rows, accuracy, folder).to_arrays(),
+        "fitted_rows": np.unique(rows[known[:, 0]]).astype(np.int32),
+        "fitted_rows_test": np.unique(rows[known[:, 4]]).astype(np.int32),
     }
-    return with_low_ends(Weights(header, arrays), folder, limit=limit)
+    return weights_of(
+        "accuracy",
+        seed,
+        files,
+        f"{HELD_OUT:.0%} of the cells held out for quality, curves and intervals; fitted again on "
+        "all",
+        [_quality(number, rows[apart], *pair, seed) for number, pair in enumerate(pairs)],
+        arrays,
+        shrinkage=k,
+    )
 
 
-def _joined(validation: Measured, test: Measured, k: float) -> tuple[NDArray[np.int64], Array]:
+def joined(validation: Measured, test: Measured, k: float) -> tuple[NDArray[np.int64], Array]:
     """(n,) rows of the cells of either file, and their (n, 5) accuracies, NaN where missing."""
     rows = np.union1d(validation.rows, test.rows)
     accuracy = np.full((len(rows), len(NAMES)), np.nan)
@@ -409,7 +403,6 @@ def _quality(
     score: Array,
     accuracy: Array,
     seed: int,
-    about: str = "held out from a first run of the fit",
 ) -> QualityLine:
     """Quality on held-out cells, each half with the curves of the other half.
 
@@ -417,7 +410,6 @@ def _quality(
         number: of the target in `NAMES`.
         rows, score, accuracy: (n,) of the cells; the accuracy is NaN where missing.
         seed: of the halves.
-        about: how the cells were held out.
     """
     name, sound = NAMES[number], _sound(number, accuracy)
     rows, score, accuracy = rows[sound], score[sound], accuracy[sound]
@@ -437,7 +429,7 @@ def _quality(
         accuracy,
         *out_of_fold(half, predicted).T,
         unit="",
-        about=f"{about}, without failed trainings",
+        about="held out from a first run of the fit, without failed trainings",
         anchor=_ANCHORS.get(name, ""),
     )
 

@@ -15,12 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from naslib_ecnas.data.convert import converted
-from naslib_ecnas.data.fetch import sha256_of
 from naslib_ecnas.data.table import Table
-from naslib_ecnas.files import to_plain
 from naslib_ecnas.progress import Progress
-from naslib_ecnas.quality import Z90, QualityLine, Scores, log_scores, scores
-from naslib_ecnas.space import Space
+from naslib_ecnas.quality import Z90, QualityLine, Scores
 from naslib_ecnas.surrogate.calibrate import Measurements, calibrate
 from naslib_ecnas.surrogate.devices import (
     DEVICES,
@@ -39,7 +36,7 @@ from naslib_ecnas.surrogate.fit.reference import (
     Measured,
     read_measured,
 )
-from naslib_ecnas.surrogate.fit.student import out_of_fold, steps_of
+from naslib_ecnas.surrogate.fit.student import out_of_fold, steps_of, weights_of
 from naslib_ecnas.surrogate.models import Weights
 from naslib_ecnas.surrogate.robust import RobustFit, conformal_sd, robust_ridge
 
@@ -52,15 +49,9 @@ _FOUR_VERTEX_FILES = {
     "titan-xp": "energy_4V9E_titanxp.tfrecord",
 }
 
-_CAVEATS = (
-    "four-vertex tables: one run of 4 epochs for each cell and device, the larger budgets are "
-    "scaled; rtx-3060 lacks 3 cells; on rtx-3090 about 20 runs stood in competition with others "
-    "(up to 10 times the energy) and count nothing, their list is in `report`; repeats of a cell "
-    "on the Quadro RTX 6000 differ by 2.7 % (standard deviation); row 0, which has "
-    "no vertices, takes 12 to 15 % longer than the sum over its layers on every device and is "
-    "listed too. The host's processors are in, and the hosts differ: two packages beside the "
-    "Quadro RTX 6000 and the Titan Xp, one beside the others."
-)
+#: The device whose runs of five-vertex cells are published beside its four-vertex table.
+_FIRST = "quadro-rtx-6000"
+
 _PENALTY = 0.1
 _SHARE_PENALTY = 1.0
 
@@ -78,103 +69,76 @@ def fit_devices(
 ) -> Weights:
     """Fit the descriptors and all four devices.
 
+    The four-vertex tables have one run of 4 epochs for each cell and device. On the RTX 3090 about
+    20 runs stood in competition with others (up to 10 times the energy); they count nothing and are
+    listed in the header's `report`, as is row 0: it has no vertices, and takes 12 to 15 % longer
+    than the sum over its layers on every device.
+
     Raises:
         UnknownTableError: the folder of the reference measurements lacks a file.
     """
     once, seven, five, long = read_runs(folder)
     step = steps_of(progress, "fitting devices", len(DEVICES) + 2, "fits")
     step()
-    descriptors, epoch_time = fit_descriptors(once, seven, seed=seed)
-    data = {m.name: m.sha256 for m in (once, seven, five, long)}
+    descriptors = fit_descriptors(once, seven)
     arrays: dict[str, NDArray[Any]] = {}
-    lines, further = [], {"epoch_time_s": epoch_time.to_json()}
-    reports, checks, models = {}, {}, {}
+    lines, reports = [], {}
     for device in DEVICES:
         step()
-        path = Path(folder) / "official" / _FOUR_VERTEX_FILES[device]
-        data[path.name] = sha256_of(path)
-        own = device_measurements(folder, device)
-        tried = calibrate(own, cells=20, device=device, descriptors=descriptors, seed=seed)
-        checks[device] = tried.report.to_json()
-        if device == "quadro-rtx-6000":
+        few = own = device_measurements(folder, device)
+        if device == _FIRST:
             own = _joined(own, five)
-        whole = calibrate(own, device=device, descriptors=descriptors, seed=seed)
-        model = whole.model
-        if device == "quadro-rtx-6000":
-            model = with_small_cells(model, device_measurements(folder, device))
-        models[device, "20"], models[device, "all"] = tried.model, model
+        calibration = calibrate(own, device=device, descriptors=descriptors, seed=seed)
+        model, report = calibration.model, calibration.report
+        if device == _FIRST:
+            model = with_small_cells(model, few)
         arrays |= model.to_arrays(f"{device}.")
         arrays[f"{device}.rows"] = np.unique(own.rows).astype(np.int32)
-        lines.append(_line(device, whole.report.sound))
-        further[f"{device}_with_suspicious"] = whole.report.cross_validated.to_json()
-        reports[device] = whole.report.to_json()["suspicious"][:40]
-    for device, cells, vertices, larger, energy in (
-        ("quadro-rtx-6000", "20", "five", five, "final_energy_kwh"),
-        ("rtx-3090", "20", "seven", seven, "energy_kwh"),
-        ("rtx-3090", "all", "seven", seven, "energy_kwh"),
-    ):
-        name = f"{device} from {cells} four-vertex cells, on {vertices}-vertex cells"
-        new = larger.where(larger.rows >= len(Space(4)))
-        mean, std = models[device, cells].predict(features(new.rows))
-        checks[name] = log_scores(new[energy], mean, std / mean).to_json()
+        lines.append(_line(device, report.sound))
+        reports[device] = report.to_json()["suspicious"][:40]
     step()
-    for name, (array, score) in fit_shares(descriptors, once, five, long).items():
-        arrays |= ShareModel(descriptors, array).to_arrays(f"share.{name}.")
-        further[f"gpu_share_{name}"] = score.to_json()
+    for name, points in fit_shares(descriptors, once, five, long).items():
+        arrays |= ShareModel(descriptors, points).to_arrays(f"share.{name}.")
     step()
     every = [arrays[f"{d}.rows"] for d in DEVICES]
     arrays["fitted_rows"] = np.unique(np.concatenate(every)).astype(np.int32)
-    header = {
-        "target": "energy_kwh at 4 epochs on another device",
-        "devices": list(DEVICES),
-        "pue": 1.59,
-        "epochs": 4,
-        "seed": seed,
-        "data": data,
-        "split": "each cell left out in turn (10 folds over 2,532 cells for quadro-rtx-6000); "
-        "`twenty`: 20 cells chosen by design, tested on all others; `sound` leaves out runs whose "
-        "time is over 5 % or whose energy is over 30 % off the prediction. Penalties and design "
-        "were chosen on these four devices together, so that `twenty` is a little optimistic",
-        "quality": to_plain(lines),
-        "further": further,
-        "twenty": checks,
-        "report": reports,
-        "caveats": _CAVEATS,
-    }
-    return Weights(header, arrays)
+    tables = (Path(folder) / "official" / _FOUR_VERTEX_FILES[device] for device in DEVICES)
+    return weights_of(
+        "energy_kwh at 4 epochs on another device",
+        seed,
+        (once, seven, five, long, *tables),
+        "each cell left out in turn (10 folds over 2,532 cells for quadro-rtx-6000). Penalties and "
+        "design were chosen on these four devices together",
+        lines,
+        arrays,
+        devices=list(DEVICES),
+        pue=1.59,
+        epochs=4,
+        report=reports,
+    )
 
 
 def _line(device: str, sound: Scores) -> QualityLine:
     about = "each 4-vertex cell left out in turn"
-    if device == "quadro-rtx-6000":  # the device that has more than four-vertex cells
+    if device == _FIRST:
         about = "cells of up to 5 vertices left out in turn, in ten folds"
     wh = replace(sound, mae=1000 * sound.mae).to_json()
     about += ", without runs far off the others"
     return QualityLine(f"energy at 4 epochs, {device}", about, "Wh", wh)
 
 
-def fit_descriptors(
-    once: Measured, seven: Measured, *, seed: int = 0
-) -> tuple[Descriptors, Scores]:
-    """The time of one epoch as a sum over layers, and its quality in ten folds.
+def fit_descriptors(once: Measured, seven: Measured) -> Descriptors:
+    """The time of one epoch as a sum over layers.
 
     The fit to runs of one epoch on the RTX 3090 is a ridge regression of relative errors with
     Huber's weights. Measured seven-vertex cells standardise the descriptors.
     """
-    x, time = features(once.rows), once["final_training_time_s"]
-
-    def predicted(there: NDArray[np.bool_]) -> Vector:
-        intercept, coefficients = _additive(x[~there], time[~there])
-        return np.asarray(intercept + x[there] @ coefficients)
-
-    fold = np.random.default_rng(seed).permutation(len(time)) % 10
-    quality = scores(time, out_of_fold(fold, predicted))
-    intercept, coefficients = _additive(x, time)
+    intercept, coefficients = _additive(features(once.rows), once["final_training_time_s"])
     kind = kind_of_column()
     by_kind = np.stack([np.where(kind == k, coefficients, 0) for k in range(len(KINDS))])
     plain = Descriptors(intercept, by_kind.astype(np.float32), np.zeros(5), np.ones(5))
     raw = plain.raw(features(seven.rows))
-    return replace(plain, shift=raw.mean(axis=0), scale=1 / raw.std(axis=0)), quality
+    return replace(plain, shift=raw.mean(axis=0), scale=1 / raw.std(axis=0))
 
 
 def _additive(x: NDArray[Any], time: NDArray[Any]) -> tuple[float, Vector]:
@@ -228,8 +192,8 @@ def _joined(own: Measurements, five: Measured) -> Measurements:
 
 def fit_shares(
     descriptors: Descriptors, once: Measured, five: Measured, long: Measured
-) -> dict[str, tuple[Vector, Scores]]:
-    """Points of `ShareModel` by device, and their quality in ten folds (at the last budget).
+) -> dict[str, Vector]:
+    """Points of `ShareModel` by device.
 
     `once` are runs of one epoch on the RTX 3090; `five` and `long` are runs of 4 and 108 epochs on
     the Quadro RTX 6000.
@@ -238,13 +202,11 @@ def fit_shares(
         _fit_share(descriptors, runs, epochs)
         for runs, epochs in ((five, 4), (long, 108), (once, 1))
     )
-    return {
-        "quadro-rtx-6000": (np.stack([four[0], last[0]]), last[1]),
-        "rtx-3090": (one[0][None], one[1]),
-    }
+    return {_FIRST: np.stack([four, last]), "rtx-3090": one[None]}
 
 
-def _fit_share(descriptors: Descriptors, m: Measured, epochs: int) -> tuple[Vector, Scores]:
+def _fit_share(descriptors: Descriptors, m: Measured, epochs: int) -> Vector:
+    """Epochs, coefficients and standard deviation, the last from errors in ten folds."""
     z = descriptors(features(m.rows))
     share = m["gpu_energy_j"] / (m["gpu_energy_j"] + m["cpu_energy_j"])
     logit = np.log(share / (1 - share))
@@ -255,6 +217,4 @@ def _fit_share(descriptors: Descriptors, m: Measured, epochs: int) -> tuple[Vect
     fold = np.unique(m.rows, return_inverse=True)[1] % 10  # rows are not ordered by cost
     predicted = out_of_fold(fold, lambda out: 1 / (1 + np.exp(-fit(~out)(z[out]))))
     sd = float(np.quantile(np.abs(share - predicted), 0.9)) / Z90
-    score = scores(share, predicted, predicted - Z90 * sd, predicted + Z90 * sd)
-    whole = fit(slice(None))
-    return np.array([epochs, *whole.coefficients, sd]), score
+    return np.array([epochs, *fit(slice(None)).coefficients, sd])

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from naslib_ecnas.files import to_plain
 from naslib_ecnas.progress import Progress
 from naslib_ecnas.quality import COVERAGES, QualityLine, log_scores, scores
 from naslib_ecnas.surrogate.calibrate import Measurements, calibrate
@@ -19,7 +18,7 @@ from naslib_ecnas.surrogate.devices import FIRST, LAST, DeviceModel, OverEpochs
 from naslib_ecnas.surrogate.features import features
 from naslib_ecnas.surrogate.fit.devices import fit_descriptors, read_runs
 from naslib_ecnas.surrogate.fit.reference import FOUR_VERTICES, Measured, read_measured
-from naslib_ecnas.surrogate.fit.student import by_vertices, out_of_fold, steps_of
+from naslib_ecnas.surrogate.fit.student import by_vertices, out_of_fold, steps_of, weights_of
 from naslib_ecnas.surrogate.models import Weights
 from naslib_ecnas.surrogate.robust import RobustFit, conformal_sd, robust_ridge
 
@@ -41,7 +40,7 @@ def fit_epochs(
     once, seven, five, long = read_runs(folder)
     four = read_measured(Path(folder) / FOUR_VERTICES)
     step = steps_of(progress, "fitting the growth over epochs", folds + 1, "fits")
-    descriptors, _ = fit_descriptors(once, seven, seed=seed)
+    descriptors = fit_descriptors(once, seven)
     rows, energy = _means(long.rows, long["final_energy_kwh"])
     x = features(rows)
     z = descriptors(x)
@@ -73,11 +72,10 @@ def fit_epochs(
     whole = at_four_epochs(five)
     fit = ratio(whole.predict(x)[0], slice(None))
     model = OverEpochs(descriptors, fit.coefficients, sd, whole.sd, transfer=0.0)
-    native = _native_growth(model, five, rows, energy, once, seven)
-    step()
     # On another device the growth may be off by the whole difference on the RTX 3090.
-    doubt = abs(np.log(native["growth_over_ratio_as_on_rtx_6000"]))
-    model = replace(model, transfer=float(max(doubt, 0.02)))
+    doubt = abs(_growth_doubt(model, five, rows, energy, once, seven))
+    model = replace(model, transfer=max(doubt, 0.02))
+    step()
     wh, wh_by_ratio = 1000 * energy, 1000 * by_ratio
     left_out = f"cells left out in turn, in {folds} folds, on the RTX 6000; means of three runs"
     of_means = log_scores(wh, wh_by_ratio, sd)
@@ -98,21 +96,18 @@ def fit_epochs(
             anchor="what scaling by epochs / 4 gives from the same model",
         ),
     )
-    header = {
-        "target": "energy_kwh over epochs",
-        "seed": seed,
-        "fitted_on": "quadro-rtx-6000",
-        "pue": 1.59,
-        "budgets": [FIRST, LAST],
-        "data": {m.name: m.sha256 for m in (once, seven, five, long, four)},
-        "split": f"{folds} folds over the 700 cells of {long.name}; the model of 4 epochs "
-        "and the ratio are fitted without the fold's cells; mean of the three runs, intervals of "
-        "single ones",
-        "quality": to_plain([*lines, *_other_budgets(model, four)]),
-        "native_scale": native,
-        "anchor": {"linear scaling, median predicted over measured": 1.12},
-    }
-    return Weights(header, {**model.to_arrays(), "fitted_rows": rows.astype(np.int32)})
+    return weights_of(
+        "energy_kwh over epochs",
+        seed,
+        (once, seven, five, long, four),
+        f"{folds} folds over the 700 cells of {long.name}; the model of 4 epochs and the ratio are "
+        "fitted without the fold's cells; mean of the three runs, intervals of single ones",
+        [*lines, *_other_budgets(model, four)],
+        {**model.to_arrays(), "fitted_rows": rows.astype(np.int32)},
+        fitted_on="quadro-rtx-6000",
+        pue=1.59,
+        budgets=[FIRST, LAST],
+    )
 
 
 def _means(rows: NDArray[Any], values: Vector) -> tuple[NDArray[np.int64], Vector]:
@@ -159,21 +154,20 @@ def _at(rows: NDArray[np.int64], values: Vector, wanted: NDArray[np.int64]) -> V
     return values[order[np.searchsorted(rows[order], wanted)]]
 
 
-def _native_growth(
+def _growth_doubt(
     model: OverEpochs,
     five: Measured,
     long_rows: NDArray[np.int64],
     long_energy: Vector,
     once: Measured,
     seven: Measured,
-) -> dict[str, float]:
-    """Growth on the RTX 3090, estimated from its runs of one epoch.
+) -> float:
+    """Logarithm of the growth on the RTX 3090, estimated from its runs of one epoch, over `model`.
 
     A run of 4 epochs evaluates half-way, so E(4) holds one evaluation more than the energy up to
     the half-way mark of a run of one epoch. On the RTX 6000 the growth is known, which gives the
-    cost of this evaluation as a multiple of the first one; the same multiple is assumed here.
-    `growth_over_ratio_...` is the median of E(108) by these increments over E(108) by the model's
-    ratio, also with half and one and a half times the multiple.
+    cost of this evaluation as a multiple of the first one; the same multiple is assumed here. It
+    is the median of E(108) by these increments over E(108) by the model's ratio.
     """
     first, half, evaluation = (
         _at(five.rows, five[f"{name}_energy_kwh"], long_rows) for name in ("final", "half", "init")
@@ -181,18 +175,9 @@ def _native_growth(
     epoch = (long_energy - first) / (LAST - FIRST)
     extra = first - half - (FIRST - 2) * epoch
     multiple = float(np.median(extra) / np.median(evaluation))
-
     energy = _at(seven.rows, seven["energy_kwh"], once.rows)
-    predicted = _predicted(model, once.rows, energy)
-    out = {"cells": float(len(energy)), "evaluation_over_first": multiple}
     # Medians, since some runs of one epoch shared the GPU with others.
-    evaluation = once["init_energy_kwh"]
-    for name, dearer in (("as_on_rtx_6000", 1.0), ("half", 0.5), ("one_and_a_half", 1.5)):
-        cost = dearer * multiple * evaluation
-        per_epoch = (energy - once["half_energy_kwh"] - cost) / (FIRST - 1)
-        at_last = energy + (LAST - FIRST) * per_epoch
-        out[f"growth_over_ratio_{name}"] = float(np.median(at_last / predicted))
-        out[f"start_share_{name}"] = float(np.median(1 - FIRST * per_epoch / energy))
-    start, _ = model.growth(features(once.rows), energy)
-    out["start_share_model"] = float(np.median(start / energy))
-    return {k: round(v, 4) for k, v in out.items()}
+    cost = multiple * once["init_energy_kwh"]
+    at_last = energy + (LAST - FIRST) * (energy - once["half_energy_kwh"] - cost) / (FIRST - 1)
+    ratio = float(np.median(at_last / _predicted(model, once.rows, energy)))
+    return float(np.log(round(ratio, 4)))

@@ -14,7 +14,7 @@ epochs; at 108 they have the largest of three. Cells trained three times are tho
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from os import PathLike
@@ -24,7 +24,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from naslib_ecnas.files import to_plain
 from naslib_ecnas.progress import Progress
 from naslib_ecnas.quality import Z90, QualityLine, kendall_tau
 from naslib_ecnas.surrogate.features import features
@@ -37,7 +36,13 @@ from naslib_ecnas.surrogate.fit.reference import (
     optional,
     read_measured,
 )
-from naslib_ecnas.surrogate.fit.student import HELD_OUT, held_out, out_of_fold, steps_of
+from naslib_ecnas.surrogate.fit.student import (
+    HELD_OUT,
+    held_out,
+    out_of_fold,
+    steps_of,
+    weights_of,
+)
 from naslib_ecnas.surrogate.models import BUDGETS, AccuracyModel, Weights
 from naslib_ecnas.surrogate.noise import FAILED, IMAGES, KNOTS, REPEATED, NoiseModel, failure_inputs
 
@@ -128,6 +133,8 @@ _FREEDOM, _OF_MEANS = 4, 0.97
 _ENERGY_SHARE = 0.84
 #: Mean validation accuracy at 36 epochs from which cells are good ones.
 _GOOD = 0.86
+#: Groups of cells of like mean, each with a shape of its own.
+_GROUPS = 8
 
 
 def energy_deviation(groups: Sequence[Array]) -> float:
@@ -176,11 +183,11 @@ def standardised(quantiles: Array) -> Array:
     return np.reshape(out, np.shape(quantiles))
 
 
-def _shapes(mean: Array, accuracy: Array, std: Array, groups: int) -> tuple[Array, Array]:
+def _shapes(mean: Array, accuracy: Array, std: Array) -> tuple[Array, Array]:
     """Levels, and shapes of the scatter there, of single trainings that did not fail."""
     at = optional("scipy.stats").norm.cdf(KNOTS)
     z = (accuracy - mean) / std
-    levels, quantiles = _by_level(mean, groups, lambda group: np.quantile(z[group], at))
+    levels, quantiles = _by_level(mean, _GROUPS, lambda group: np.quantile(z[group], at))
     return levels, standardised(quantiles)
 
 
@@ -188,62 +195,50 @@ def _shapes(mean: Array, accuracy: Array, std: Array, groups: int) -> tuple[Arra
 
 
 def fit_noise(
-    folder: str | PathLike[str],
-    *,
-    seed: int = 0,
-    groups: int = 8,
-    progress: Progress | None = None,
+    folder: str | PathLike[str], *, seed: int = 0, progress: Progress | None = None
 ) -> Weights:
     """Fit the noise around the accuracies that the shipped model predicts.
 
-    Args:
-        folder: of the reference measurements.
-        groups: of cells of like mean, each with a shape of its own.
-
     Raises:
-        UnknownTableError: the folder lacks a file.
+        UnknownTableError: the folder of the reference measurements lacks a file.
         MissingDependencyError: scipy or pyarrow is not installed.
     """
     names = (VALIDATION, FOUR_VERTICES, FIVE_VERTICES_108, RECORDS)
     validation, four, five, records = files = [read_measured(Path(folder) / n) for n in names]
     step = steps_of(progress, "fitting the noise", 2, "fits")
     rows, accuracy = validation.rows, np.stack([validation[name] for name in SINGLE], axis=1)
-    model = AccuracyModel.shipped()
-    means = _accuracies(model, rows)
-    start = _from_repeats(four, five, records)
+    repeats = _from_repeats(four, five, records)
 
     def fitted(part: NDArray[np.bool_]) -> NoiseModel:
         step()
-        some = {name: values[part] for name, values in means.items()}
-        return _from_singles(start, rows[part], accuracy[part], some, groups)
+        return _from_singles(repeats, rows[part], accuracy[part])
 
     apart = held_out(rows, HELD_OUT, seed)
-    others = {name: values[apart] for name, values in means.items()}
     share = f"{HELD_OUT:.0%} of the cells of {VALIDATION}, held out from a first run of the fit"
-    orders = _order_lines(fitted(~apart), rows[apart], accuracy[apart], others, share)
+    orders = order_lines(fitted(~apart), rows[apart], accuracy[apart], share)
     final = fitted(np.ones(len(rows), dtype=np.bool_))
     folds = f"the cells of {VALIDATION}, left out in turn, in five folds"
     failures = _failure_lines(_failures_in_folds(rows, accuracy), accuracy, folds)
     step()
-    header = {
-        "target": "noise",
-        "seed": seed,
-        "data": {m.name: m.sha256 for m in files},
-        "split": f"{HELD_OUT:.0%} of the cells of {VALIDATION} held out for the order of budgets, "
-        "all in five folds for failures; fitted again on all",
-        "quality": to_plain([*failures, *orders]),
-    }
-    return Weights(header, final.to_arrays())
+    return weights_of(
+        "noise",
+        seed,
+        files,
+        f"{HELD_OUT:.0%} of the cells of {VALIDATION} held out for the order of budgets, all in "
+        "five folds for failures; fitted again on all",
+        [*failures, *orders],
+        final.to_arrays(),
+    )
 
 
-def _accuracies(model: AccuracyModel, rows: NDArray[Any]) -> dict[str, Array]:
+def _accuracies(rows: NDArray[Any]) -> dict[str, Array]:
     """The accuracies of a modelled table, without its other columns."""
     names = ("validation_accuracy", "validation_accuracy_std", "test_accuracy", "test_accuracy_std")
-    return dict(zip(names, model.predict(features(rows)), strict=True))
+    return dict(zip(names, AccuracyModel.shipped().predict(features(rows)), strict=True))
 
 
-def _from_repeats(four: Measured, five: Measured, records: Measured) -> NoiseModel:
-    """What cells trained three times show; the rest as where nothing fails and all is noise."""
+def _from_repeats(four: Measured, five: Measured, records: Measured) -> dict[str, Any]:
+    """Fields of `NoiseModel` that cells trained three times show."""
     normal = optional("scipy.stats").norm
     threes = [four.where(four["budget_epochs"] == b) for b in BUDGETS] + [five]
     energies, times = (
@@ -257,23 +252,16 @@ def _from_repeats(four: Measured, five: Measured, records: Measured) -> NoiseMod
     last = _by_level(both.mean(axis=1), 9, lambda group: np.sqrt(variance[group].mean()))
     grid = np.arange(-144, 145) / 32
     halves = (_threes(records, f"{part}_training_time") for part in ("halfway", "final"))
-    t = optional("scipy.stats").t.ppf(normal.cdf(KNOTS), _FREEDOM)
-    return NoiseModel(
-        failure=np.array([-30.0, 0, 0, 0, 0]),
-        failing=np.ones(len(BUDGETS)),
-        concentration=1.0,
-        share=1.0,
-        last=np.array(last),
-        levels=np.tile([0.0, 1.0], (len(BUDGETS), 1)),
-        shape=np.tile(KNOTS, (len(BUDGETS), 2, 1)),
-        images=_sampling(four, five, records),
-        seconds=_time_scatter(*halves),
-        energy=energy_deviation(energies),
-        energy_share=_ENERGY_SHARE,
-        energy_shape=standardised(t),
-        link=float(np.mean(links)),
-        normal=np.array([normal.cdf(grid), grid]),
-    )
+    return {
+        "last": np.array(last),
+        "images": _sampling(four, five, records),
+        "seconds": _time_scatter(*halves),
+        "energy": energy_deviation(energies),
+        "energy_share": _ENERGY_SHARE,
+        "energy_shape": standardised(optional("scipy.stats").t.ppf(normal.cdf(KNOTS), _FREEDOM)),
+        "link": float(np.mean(links)),
+        "normal": np.array([normal.cdf(grid), grid]),
+    }
 
 
 def _sampling(*runs: Measured) -> float:
@@ -291,23 +279,16 @@ def _sampling(*runs: Measured) -> float:
     return float(np.sqrt(np.concatenate(less).mean() / np.concatenate(expected).mean()))
 
 
-def _from_singles(
-    start: NoiseModel,
-    rows: NDArray[np.int64],
-    accuracy: Array,
-    means: dict[str, Array],
-    groups: int,
-) -> NoiseModel:
+def _from_singles(repeats: dict[str, Any], rows: NDArray[np.int64], accuracy: Array) -> NoiseModel:
     """Failures, shapes and shares from single trainings, and from the largest of three at 108."""
-    dead, mean = failed(accuracy), means["validation_accuracy"]
+    dead, means = failed(accuracy), _accuracies(rows)
     coefficients, (first, concentration) = fit_failures(
         failure_inputs(rows), dead, _chance(accuracy)
     )
     levels, shapes = [], []
     for b in range(_LAST):
-        std = means["validation_accuracy_std"][:, b]
-        sound = ~dead[:, b]
-        at, shape = _shapes(mean[sound, b], accuracy[sound, b], std[sound], groups)
+        columns = (means["validation_accuracy"], accuracy, means["validation_accuracy_std"])
+        at, shape = _shapes(*(column[~dead[:, b], b] for column in columns))
         levels.append(at)
         shapes.append(shape)
     # Repeats at 108 epochs are skewed as single trainings of good cells at 36 are: cells of 5
@@ -315,27 +296,22 @@ def _from_singles(
     good = levels[-1] > _GOOD
     levels.append(levels[-1])
     shapes.append(np.tile(standardised(shapes[-1][good].mean(axis=0)), (len(good), 1)))
-    model = replace(
-        start,
+    model = NoiseModel(
         failure=coefficients,
         failing=np.array([first, 1.0, 1.0, 1.0]),
         concentration=float(concentration),
+        share=1.0,
         levels=np.array(levels),
         shape=np.array(shapes),
+        **repeats,
     )
-    return replace(model, share=_share(model, rows, accuracy, means))
-
-
-def _share(
-    model: NoiseModel, rows: NDArray[np.int64], accuracy: Array, means: dict[str, Array]
-) -> float:
-    """The share at which the mean Kendall tau of drawn accuracies is the one of the real ones."""
+    # The share at which the mean Kendall tau of drawn accuracies is the one of the real ones.
     wanted, low, high = np.mean(_taus(accuracy)), 0.0, 1.0
     for _ in range(7):
         share = (low + high) / 2
         orderly = np.mean(drawn_taus(replace(model, share=share), rows, means)) > wanted
         low, high = (share, high) if orderly else (low, share)
-    return (low + high) / 2
+    return replace(model, share=(low + high) / 2)
 
 
 def _taus(accuracy: Array) -> list[float]:
@@ -383,51 +359,35 @@ def noise_lines(
     probability = _seen_as_failed(
         model.failure_probability(rows), model.concentration, _chance(accuracy)
     )
-    means = _accuracies(AccuracyModel.shipped(), rows)
-    return [
-        *_failure_lines(probability, accuracy, about),
-        *_order_lines(model, rows, accuracy, means, about),
-    ]
+    failures = _failure_lines(probability, accuracy, about)
+    return [*failures, *order_lines(model, rows, accuracy, about)]
 
 
-def _failure_lines(probability: Array, accuracy: Array, about: str) -> list[QualityLine]:
+def _failure_lines(probability: Array, accuracy: Array, about: str) -> Iterator[QualityLine]:
     """Failures expected by (n, 4) probabilities, and those of (n, 4) accuracies."""
     targets = [f"failures at {epochs} epochs" for epochs in BUDGETS]
     targets[-1] += ", all of three"
-    numbers = zip(
-        probability.sum(axis=0),
-        np.sqrt((probability * (1 - probability)).sum(axis=0)),
-        failed(accuracy).sum(axis=0),
-        strict=True,
-    )
-    return [
-        _counted(target, len(accuracy), *each, about)
-        for target, each in zip(targets, numbers, strict=True)
-    ]
+    error = np.sqrt((probability * (1 - probability)).sum(axis=0))
+    seen = failed(accuracy).sum(axis=0)
+    return _counted(targets, about, len(accuracy), probability.sum(axis=0), error, seen)
 
 
-def _order_lines(
-    model: NoiseModel,
-    rows: NDArray[np.int64],
-    accuracy: Array,
-    means: dict[str, Array],
-    about: str,
-) -> list[QualityLine]:
+def order_lines(
+    model: NoiseModel, rows: NDArray[np.int64], accuracy: Array, about: str
+) -> Iterator[QualityLine]:
     """Kendall tau of trainings at each budget and the next one: of drawn and of real ones."""
-    drawn = drawn_taus(model, rows, means, draws=8)
-    numbers = zip(drawn.mean(axis=0), drawn.std(axis=0, ddof=1), _taus(accuracy), strict=True)
-    return [
-        _counted(f"tau of accuracies, {low} to {high} epochs", len(rows), *each, about)
-        for (low, high), each in zip(pairwise(BUDGETS), numbers, strict=True)
-    ]
+    targets = [f"tau of accuracies, {low} to {high} epochs" for low, high in pairwise(BUDGETS)]
+    drawn = drawn_taus(model, rows, _accuracies(rows), draws=8)
+    mean, error = drawn.mean(axis=0), drawn.std(axis=0, ddof=1)
+    return _counted(targets, about, len(rows), mean, error, _taus(accuracy))
 
 
-def _counted(
-    target: str, cells: int, expected: float, error: float, seen: float, about: str
-) -> QualityLine:
-    numbers = {"expected": expected, "expected_error": error, "seen": seen}
-    rounded = {name: round(float(value), 4) for name, value in numbers.items()}
-    return QualityLine(target, about, "", {"cells": cells, **rounded})
+def _counted(targets: list[str], about: str, cells: int, *numbers: Any) -> Iterator[QualityLine]:
+    """A line for each target: the expected number, its error, and the one that was seen."""
+    for target, *each in zip(targets, *numbers, strict=True):
+        found = zip(("expected", "expected_error", "seen"), each, strict=True)
+        rounded = {name: round(float(value), 4) for name, value in found}
+        yield QualityLine(target, about, "", {"cells": cells, **rounded})
 
 
 def _seen_as_failed(probability: Array, concentration: float, chance: Array) -> Array:

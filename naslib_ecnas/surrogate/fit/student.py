@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import count, pairwise
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from naslib_ecnas.data.fetch import sha256_of
 from naslib_ecnas.files import to_plain
 from naslib_ecnas.progress import Progress, silent
 from naslib_ecnas.quality import LEAST_CELLS, QualityLine, Scores, metric_scores, ranked_scores
@@ -75,14 +77,14 @@ def by_vertices(
 def weights_of(
     target: str,
     seed: int,
-    data: Iterable[Measured],
+    data: Iterable[Measured | Path],
     split: str,
     quality: Iterable[QualityLine],
     arrays: Mapping[str, NDArray[Any]],
     **more: Any,
 ) -> Weights:
     """The weights of a fit: `arrays`, and a header of its target, data, split and quality."""
-    files = {part.name: part.sha256 for part in data}
+    files = {p.name: sha256_of(p) if isinstance(p, Path) else p.sha256 for p in data}
     header = {"target": target, "seed": seed, "data": files, "split": split, **more}
     return Weights({**header, "quality": to_plain(list(quality))}, arrays)
 

@@ -12,6 +12,7 @@ intervals of this part are from folds of these cells.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -19,8 +20,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from naslib_ecnas.files import to_plain
 from naslib_ecnas.progress import Progress
+from naslib_ecnas.quality import QualityLine
 from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate.features import COSTS, FEATURES, features, vertices_of
 from naslib_ecnas.surrogate.fit.gaussian_process import fit_gaussian_process
@@ -35,6 +36,7 @@ from naslib_ecnas.surrogate.fit.student import (
     out_of_fold,
     quality,
     steps_of,
+    weights_of,
 )
 from naslib_ecnas.surrogate.models import BUDGETS, LayerTime, Perceptron, TimeModel, Weights
 from naslib_ecnas.surrogate.robust import conformal_sd
@@ -54,7 +56,6 @@ def fit_time(
     cells: int = 300_000,
     student_epochs: int = 50,
     folds: int = 5,
-    limit: int | None = None,
     progress: Progress | None = None,
 ) -> Weights:
     """Fit the time at all budgets.
@@ -64,15 +65,14 @@ def fit_time(
         members, epochs: graph networks in the ensemble, and epochs of each.
         cells, student_epochs: cells drawn for the distilling, and its epochs.
         folds: of the cross-validation of small cells and short budgets.
-        limit: use only the first measurements of each file.
 
     Raises:
         UnknownTableError: the folder lacks a file.
         MissingDependencyError: torch or pyarrow is not installed.
     """
-    data = read_measured(Path(folder) / VALIDATION).where(slice(limit))
+    data, times = (read_measured(Path(folder) / name) for name in (VALIDATION, TIMES))
     rows, seconds = data.rows, data["training_time_108_s"]
-    step = steps_of(progress, "fitting the training time", 2 * members + 2, "networks")
+    step = steps_of(progress, "fitting the training time", 2 * members + 2 + folds + 1, "fits")
 
     def fitted(part: NDArray[np.bool_]) -> TimeModel:
         x = features(rows[part])
@@ -102,21 +102,18 @@ def fit_time(
         about=f"{HELD_OUT:.0%} of the cells of {VALIDATION}, held out from a first run of the fit",
         anchor="boosting on simple graph features, on a fifth of the same records: tau .982",
     )
-    error = np.full((3, len(BUDGETS)), conformal_sd(off))
-    final = replace(fitted(np.ones(len(rows), dtype=bool)), error=error)
+    first, settings = fitted(np.ones(len(rows), dtype=bool)), (folds, min(student_epochs, 20), seed)
+    final, lines = _with_small_cells(first, conformal_sd(off), data, times, step, *settings)
     step()
-    header = {
-        "target": "training time",
-        "seed": seed,
-        "data": {data.name: data.sha256},
-        "split": f"{HELD_OUT:.0%} of the cells held out for quality and intervals; fitted again on "
-        "all",
-        "quality": to_plain([line]),
-    }
-    fitted_rows = np.sort(rows).astype(np.int32)
-    weights = Weights(header, {**final.to_arrays(), "fitted_rows": fitted_rows})
-    return with_small_cells(
-        weights, folder, seed=seed, folds=folds, limit=limit, epochs=min(student_epochs, 20)
+    fitted_rows = np.union1d(rows, times.rows).astype(np.int32)
+    return weights_of(
+        "training time",
+        seed,
+        (data, times),
+        f"{HELD_OUT:.0%} of the cells held out for quality and intervals, fitted again on all; "
+        f"small cells and short budgets in {folds} folds",
+        [line, *lines],
+        {**final.to_arrays(), "fitted_rows": fitted_rows},
     )
 
 
@@ -145,45 +142,32 @@ _SUBSET, _STEPS = 700, 120
 _SMALL_COUNT, _LARGER = 10, 40_000
 
 
-def with_small_cells(
-    weights: Weights,
-    folder: str | PathLike[str],
-    *,
-    seed: int = 0,
-    folds: int = 5,
-    epochs: int = 20,
-    limit: int | None = None,
-    progress: Progress | None = None,
-) -> Weights:
-    """Weights with the correction of small cells, the start-up and their errors fitted.
-
-    The sum over layers and the perceptron of all cells stay as they are.
+def _with_small_cells(
+    first: TimeModel,
+    error: float,
+    sample: Measured,
+    times: Measured,
+    step: Callable[[], None],
+    folds: int,
+    epochs: int,
+    seed: int,
+) -> tuple[TimeModel, list[QualityLine]]:
+    """The model with the correction of small cells, the start-up and their errors; its quality.
 
     Args:
+        first: without them.
+        error: its standard deviation at 108 epochs for large cells.
+        sample, times: of a sample of the space at 108 epochs, and of small cells at all budgets.
+        step: to call when a fit begins.
         folds: of the cross-validation that gives quality and errors.
         epochs: of the distilling.
-        limit: use only the first measurements of each file.
-
-    Raises:
-        UnknownTableError: the folder lacks a file.
-        MissingDependencyError: torch or pyarrow is not installed.
     """
-    sample, times = (
-        read_measured(Path(folder) / name).where(slice(limit)) for name in (VALIDATION, TIMES)
-    )
-    arrays = weights.arrays
-    first = _without_small(
-        LayerTime.from_arrays(arrays, "layers_s."),
-        Perceptron.from_arrays(arrays, "correction."),
-        float(arrays["limit"]),
-    )
     rows, seconds = by_budget(times)
     beside, beside_s = _beside(sample, seed)
     labelled_rows = np.sort(np.random.default_rng(seed).choice(_LARGE, _LARGER, replace=False))
     labelled_rows = np.concatenate([np.arange(_LARGE.start), labelled_rows])
     z = features(labelled_rows)
     count = np.where(labelled_rows < _LARGE.start, _SMALL_COUNT, 1)
-    step = steps_of(progress, "fitting times of small cells", folds + 1, "fits")
 
     def fitted(part: NDArray[np.bool_]) -> TimeModel:
         step()
@@ -204,35 +188,23 @@ def with_small_cells(
     fold = np.random.default_rng(seed).permutation(len(rows)) % folds
     mean = out_of_fold(fold, lambda out: fitted(~out).predict(features(rows[out]))[0])
     off = np.abs(np.log(seconds / mean))
-    size = np.clip(vertices_of(rows) - 4, 0, 2)
-    error = np.array([[_error(off[size == k, b]) for b in range(len(BUDGETS))] for k in range(3)])
-    # Larger cells at 108 epochs: the error of the first part, on a sample of the space.
-    error[-1, -1] = np.ravel(arrays["error"])[-1]
-    lines = weights.header["quality"][:1]
-    for b, budget in enumerate(BUDGETS):
-        there = ~np.isnan(off[:, b])
-        columns = (values[there, b] for values in (seconds, mean, mean * error[size]))
-        lines += to_plain(
-            [
-                quality(
-                    f"training time at {budget} epochs, small cells",
-                    *(rows[there], "training_time_s", *columns),
-                    unit="s",
-                    about=f"cells of {TIMES}, left out in turn, in {folds} folds",
-                )
-            ]
+    there = ~np.isnan(off)
+    size, every = np.clip(vertices_of(rows) - 4, 0, 2), range(len(BUDGETS))
+    by_size = [[conformal_sd(off[there[:, b] & (size == k), b]) for b in every] for k in range(3)]
+    errors = np.array(by_size)
+    errors[-1, -1] = error
+    lines = [
+        quality(
+            f"training time at {budget} epochs, small cells",
+            rows[some],
+            "training_time_s",
+            *(values[some, b] for values in (seconds, mean, mean * errors[size])),
+            unit="s",
+            about=f"cells of {TIMES}, left out in turn, in {folds} folds",
         )
-    final = replace(fitted(np.ones(len(rows), dtype=bool)), error=error)
-    step()
-    header = {
-        **weights.header,
-        "data": {m.name: m.sha256 for m in (sample, times)},
-        "split": f"{HELD_OUT:.0%} of the cells held out for quality and intervals, fitted again on "
-        f"all; small cells and short budgets in {folds} folds",
-        "quality": lines,
-    }
-    fitted_rows = np.union1d(arrays["fitted_rows"], rows).astype(np.int32)
-    return Weights(header, {**final.to_arrays(), "fitted_rows": fitted_rows})
+        for b, (budget, some) in enumerate(zip(BUDGETS, there.T, strict=True))
+    ]
+    return replace(fitted(np.ones(len(rows), dtype=bool)), error=errors), lines
 
 
 #: Rows of cells of more than five vertices.
@@ -255,11 +227,6 @@ def _beside(sample: Measured, seed: int) -> tuple[NDArray[np.int64], Array]:
     some = [order[vertices == 6][:_SIX], order[vertices == 7][:_SEVEN], order[vertices <= 5][:_SIX]]
     chosen = np.concatenate(some)
     return sample.rows[chosen], sample["training_time_108_s"][chosen]
-
-
-def _error(off: Array) -> float:
-    """Standard deviation of the errors that are not NaN."""
-    return conformal_sd(off[~np.isnan(off)])
 
 
 def fit_start(x: NDArray[np.float32], seconds: Array) -> LayerTime:

@@ -19,6 +19,7 @@ from naslib_ecnas.surrogate.fit import accuracy as module
 from naslib_ecnas.surrogate.fit.accuracy import (
     curves,
     fit_accuracy,
+    joined,
     low_end,
     mean_of_largest,
     normal_scores,
@@ -172,14 +173,14 @@ def test_failures_show_in_means_of_three() -> None:
 
 @pytest.mark.usefixtures("sklearn")
 def test_the_shipped_low_ends_and_excess_are_fitted_to_what_was_published(reference: Path) -> None:
-    weights = Weights.shipped("accuracy")
-    again = with_low_ends(weights, reference)
-    for name in ("score", "accuracy", "deviation", "excess"):
-        np.testing.assert_allclose(again.arrays[name], weights.arrays[name], atol=1e-6)
-    # The lowest hundredth, by the prediction, of cells of which a training did not fail.
+    model, k = AccuracyModel.shipped(), Weights.shipped("accuracy").header["shrinkage"]
     data = read_measured(reference / VALIDATION)
-    true = mean_of_largest(data["val_acc_108_max_of_repeats"], weights.header["shrinkage"])
-    mean, std, _, _ = AccuracyModel.from_arrays(weights.arrays).predict(features(data.rows))
+    again = with_low_ends(model, *joined(data, read_measured(reference / TEST), k), reference)
+    for name in ("score", "accuracy", "deviation", "excess"):
+        np.testing.assert_allclose(getattr(again, name), getattr(model, name), atol=1e-6)
+    # The lowest hundredth, by the prediction, of cells of which a training did not fail.
+    true = mean_of_largest(data["val_acc_108_max_of_repeats"], k)
+    mean, std, _, _ = model.predict(features(data.rows))
     low = (mean[:, 3] <= np.quantile(mean[:, 3], 0.01)) & (true > 0.2)
     off = np.abs(true - mean[:, 3])[low]
     assert off.mean() < 0.025
@@ -215,7 +216,7 @@ def test_accuracies_of_both_files_are_joined_by_cell() -> None:
     columns = {f"val_acc_{epochs}_one_repeat": values for epochs, values in several.items()}
     validation = measured([9, 4], **columns, val_acc_108_max_of_repeats=[0.8, 0.9])
     test = measured([4, 1], test_accuracy_108_mean=[0.88, 0.77])
-    rows, accuracy = module._joined(validation, test, k=0.5)
+    rows, accuracy = joined(validation, test, k=0.5)
     assert rows.tolist() == [1, 4, 9]
     missing = [np.nan] * 4
     wanted = [[*missing, 0.77], [0.2, 0.4, 0.6, 0.85, 0.88], [0.1, 0.3, 0.5, 0.7, np.nan]]
@@ -236,7 +237,7 @@ def test_accuracies_of_both_files_are_joined_by_cell() -> None:
 # -- a tiny fit ----------------------------------------------------------------------------------
 
 LIMIT = 400
-TINY = {"members": 1, "epochs": 2, "cells": 100, "student_epochs": 3, "limit": LIMIT}
+TINY: dict[str, Any] = {"members": 1, "epochs": 2, "cells": 100, "student_epochs": 3}
 
 
 @pytest.mark.usefixtures("sklearn")
@@ -246,13 +247,13 @@ def test_a_tiny_fit_of_published_records(
     files = (VALIDATION, TEST, RECORDS, FOUR_VERTICES, FIVE_VERTICES)
     for name in files:
         # The budgets of the repeats are in blocks of cells; every one has to be there.
-        few = None if name in (RECORDS, FOUR_VERTICES) else 1000
+        few = {VALIDATION: LIMIT, TEST: LIMIT, FIVE_VERTICES: 1000}.get(name)
         parquet.write_table(parquet.read_table(reference / name).slice(0, few), tmp_path / name)
     (tmp_path / "official").symlink_to(reference / "official")
-    weights = fit_accuracy(tmp_path, progress=reports, **TINY)  # type: ignore[arg-type]
+    weights = fit_accuracy(tmp_path, progress=reports, **TINY)
     assert reports == [(done, 4) for done in range(5)]  # twice, a network and a student
     validation, test = (read_measured(tmp_path / name) for name in (VALIDATION, TEST))
-    fresh = validation.where(slice(LIMIT, None))
+    fresh = read_measured(reference / VALIDATION).where(slice(LIMIT, 1000))
     predicted = AccuracyModel.from_arrays(weights.arrays).predict(features(fresh.rows))
     assert kendall_tau(fresh["val_acc_12_one_repeat"], predicted[0][:, 1]) > 0.3
     last = fresh["val_acc_108_max_of_repeats"]
@@ -275,9 +276,9 @@ def test_a_tiny_fit_of_published_records(
     assert header["shrinkage"] == shrinkage(read_measured(tmp_path / RECORDS))
     lines = header["quality"]
     assert tuple(line["target"] for line in lines) == module.NAMES
-    apart = held_out(validation.rows[:LIMIT], 0.2, 0)
+    apart = held_out(validation.rows, 0.2, 0)
     for line, column in zip(lines[:4], SINGLE, strict=True):
-        sound = ~failed(validation[column][:LIMIT]) & apart
+        sound = ~failed(validation[column]) & apart
         assert line["scores"]["cells"] == sound.sum()
         assert line["about"] == "held out from a first run of the fit, without failed trainings"
         assert 0.7 <= line["scores"]["coverage"] <= 1
@@ -285,11 +286,11 @@ def test_a_tiny_fit_of_published_records(
     fitted = weights.arrays["fitted_rows"], weights.arrays["fitted_rows_test"]
     for rows, data in zip(fitted, (validation, test), strict=True):
         assert rows.dtype == np.int32
-        assert rows.tolist() == np.unique(data.rows[:LIMIT]).tolist()
+        assert rows.tolist() == np.unique(data.rows).tolist()
     # The seed alone decides, and torch's generator is left alone.
     torch.manual_seed(9)
     state = torch.get_rng_state()
-    again = fit_accuracy(tmp_path, **TINY)  # type: ignore[arg-type]
+    again = fit_accuracy(tmp_path, **TINY)
     assert torch.equal(torch.get_rng_state(), state)
     assert again.header == header
     for name, array in weights.arrays.items():

@@ -42,15 +42,12 @@ def test_a_synthetic_share_is_found() -> None:
     )
     assert set(found) == {"rtx-3090", "quadro-rtx-6000"}
     for device, intercepts in (("rtx-3090", {1: 0.7}), ("quadro-rtx-6000", {4: 0.5, 108: 1.5})):
-        points, score = found[device]
+        points = found[device]
         assert points[:, 0].tolist() == list(intercepts)
         np.testing.assert_allclose(points[:, 1], list(intercepts.values()), atol=0.01)
         np.testing.assert_allclose(points[:, 2:7], [SLOPES] * len(points), atol=0.02)
-        # In ten folds the 90 % quantile over 1.645 is the noise, and nine of ten lie inside.
+        # In ten folds the 90 % quantile over 1.645 is the noise.
         np.testing.assert_allclose(points[:, 7], noise, rtol=0.15)
-        assert score.coverage == pytest.approx(0.9, abs=0.01)
-        assert abs(score.bias - 1) < 0.002
-        assert score.mae == pytest.approx(noise * (2 / np.pi) ** 0.5, rel=0.15)
 
 
 def test_cells_of_few_vertices_keep_a_deviation_of_their_own() -> None:
