@@ -26,7 +26,7 @@ from naslib_ecnas.data.cache import cached, up_to_date
 from naslib_ecnas.data.catalog import FileEntry, TableEntry, catalog, file_entry, named, tables
 from naslib_ecnas.data.table import SUFFIX, Columns, Table
 from naslib_ecnas.errors import ConfigError, FetchError, FormatError, UnknownTableError
-from naslib_ecnas.files import exists, is_file, is_folder
+from naslib_ecnas.files import exists, expanded, is_file, is_folder
 from naslib_ecnas.progress import Progress, listening, silent
 from naslib_ecnas.provenance import Provenance
 
@@ -74,15 +74,14 @@ def _format_of(path: Path, head: bytes) -> str | None:
         return "table"
     if head.startswith(b"PAR1"):
         return "parquet"
-    names = head.removeprefix(b"\xef\xbb\xbf").partition(b"\n")[0].replace(b'"', b"").rstrip()
-    if head.startswith(b"#") or b"cell" in names.split(b","):
-        return "csv"
     if _of_data("tfrecord:is_framed")(head):
         energy = _of_data("nasbench_tfrecord:has_energy")(path)
         return "ecnas-tfrecord" if energy else "nasbench-tfrecord"
     if head[:1] == b"\x80" and head[1:2] <= b"\x05":  # a length in a frame may begin like this
         return "nasbench-pickle"
-    return "results-tree" if _of_data("results_tree:is_results_tree")(path) else None
+    if _of_data("results_tree:is_results_tree")(path):
+        return "results-tree"
+    return "csv" if head and _of_data("long_form:is_csv")(head) else None
 
 
 def sniff(path: str | PathLike[str]) -> str:
@@ -104,7 +103,9 @@ def sniff(path: str | PathLike[str]) -> str:
         if head.startswith(start):
             raise FormatError(f"the file is {what}", path=path, offset=offset, remedy=remedy)
     message = "the file is of no known format: " + ", ".join(FORMATS)
-    raise FormatError(message, path=path, offset=offset, value=head[:16] or None)
+    needs = "a CSV needs a first line that names the columns cell (or hash), epochs and metrics"
+    remedy = needs if head and b"\0" not in head.lstrip(b"\xff\xfe")[1::2] else None
+    raise FormatError(message, path=path, offset=offset, value=head[:16] or None, remedy=remedy)
 
 
 def read(
@@ -212,7 +213,7 @@ def converted(
         StorageError: the cache cannot be written.
     """
     report = progress or silent
-    name, path = str(name_or_path), Path(name_or_path).expanduser()
+    name, path = str(name_or_path), expanded(name_or_path)
     if name.endswith(SUFFIX) and is_file(path):
         return path
     entry, file = named(name)
@@ -390,7 +391,7 @@ def verify(name: str, progress: Progress) -> list[Verdict]:
 
     table, file = named(name)
     if file is None:
-        path = Path(name).expanduser()
+        path = expanded(name)
         if not exists(path):
             raise _no_such_file(name, path)
         return [_verdict(path, None, progress)]

@@ -1,14 +1,15 @@
 """Tables in the long form, as CSV and Parquet: one line for each cell, budget and repeat.
 
 Lines have the columns `cell` (the text of a `Cell`), `nasbench_hash`, `epochs`, `repeat` (from 0)
-and the metrics; in a file that is read, `nasbench_hash` and `repeat` may be missing. Name, space,
-provenance and attributes are JSON, in Parquet's metadata or in a first CSV line
-`# provenance: {...}`, which also has the SHA-256 of all lines below the comments. Numbers come back
-exactly.
+and the metrics; in a file that is read, `repeat` and one of the first two may be missing. Name,
+space, provenance and attributes are JSON, in Parquet's metadata or in a first CSV line
+`# provenance: {...}`, which also has the SHA-256 of itself, with zeros in its place, and of all
+lines that are no comments. Numbers come back exactly.
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
@@ -18,20 +19,21 @@ from hashlib import sha256
 from itertools import chain, islice
 from os import PathLike
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from naslib_ecnas.cell import INPUT, OUTPUT, Cell
-from naslib_ecnas.data.assemble import Assembler, Source, cell_rows, check_hashes, opened
-from naslib_ecnas.data.table import Columns
+from naslib_ecnas.data.assemble import Assembler, Source, cell_rows, check_hashes, opened, say
+from naslib_ecnas.data.table import MOST, Columns
 from naslib_ecnas.errors import (
     ChecksumError,
     EcnasError,
     InvalidCellError,
     MissingDependencyError,
+    UnknownCellError,
     check_types,
 )
 from naslib_ecnas.files import atomic_write
@@ -39,22 +41,36 @@ from naslib_ecnas.metrics import METRICS
 from naslib_ecnas.nasbench_hash import hashes_of
 from naslib_ecnas.progress import listener
 from naslib_ecnas.provenance import Provenance
+from naslib_ecnas.space import Space
 from naslib_ecnas.topologies import MAX_VERTICES, OPERATIONS, topologies
 
 #: The columns that identify a training; the first two are texts.
 _KEYS = ("cell", "nasbench_hash", "epochs", "repeat")
-_MAX = 999_999  # largest number of epochs or of a repeat
-_COMMENT = b"# provenance: "  # start of the first line of a CSV file
+_COMMENT = "# provenance: "  # start of the first line of a CSV file
 _METADATA = b"naslib_ecnas"  # key in the metadata of a Parquet file
 _LINES = 1 << 16  # lines written or read at a time; as texts, they take some fifty megabytes
 _PIECE = 1 << 20  # bytes read at a time
-_MARK = b"\xef\xbb\xbf"  # of UTF-8, at the start of files from some spreadsheets
+_LONGEST = 1 << 13  # characters of a line; one with all metrics has a third
+_LONGEST_HEADER = 1 << 25
+_TEXT = 512  # most characters of the text of a cell
+
+#: Encodings by the mark at the start of files from some spreadsheets.
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF16_LE: "utf-16-le",
+    codecs.BOM_UTF16_BE: "utf-16-be",
+}
+_NUMBER = frozenset("0123456789+-.eE")
+#: Texts for a missing value, in lower case.
+_MISSING = frozenset(("", "na", "n/a", "#n/a", "<na>", "nan", "null", "none"))
+#: Columns that only number the lines, as pandas writes them.
+_INDEX = ("", "index", "unnamed: 0", "__index_level_0__")
 
 #: Columns of lines by name.
 Lines = Mapping[str, Any]
 
 
-class _About(msgspec.Struct):
+class _About(msgspec.Struct, forbid_unknown_fields=True):
     """The JSON of a file's header."""
 
     name: str | None = None
@@ -76,7 +92,7 @@ def _header(columns: Columns, **more: str) -> bytes:
     return json.dumps(about, sort_keys=True).encode()
 
 
-def _parsed(header: bytes, source: Source) -> _About:
+def _parsed(header: str | bytes, source: Source) -> _About:
     """The inverse of `_header`."""
     try:
         return msgspec.json.decode(header, type=_About)
@@ -124,6 +140,19 @@ def _rows_of(texts: Sequence[str], source: Source) -> NDArray[np.int32]:
     return rows
 
 
+def _rows_of_hashes(texts: Sequence[str], source: Source) -> NDArray[np.int32]:
+    """(n,) rows of (n,) hashes.
+
+    Raises:
+        FormatError: a text is not the hash of a cell.
+    """
+    space = Space(MAX_VERTICES)
+    try:
+        return np.array([space.row_of_hash(text.strip()) for text in texts], dtype=np.int32)
+    except UnknownCellError as error:
+        raise source.fault(f"a line has no valid cell: {error}") from error
+
+
 # -- between columns of a table and lines ---------------------------------------------------------
 
 
@@ -155,40 +184,60 @@ def _from_lines(parts: Iterable[Lines], about: _About, source: Source) -> Column
     Raises:
         FormatError: a wrong cell, hash, budget, repeat or value; no lines, or a line twice.
     """
-    assembler, known = Assembler(source), dict[str, int]()
+    assembler, known, numbered = Assembler(source), dict[str, int](), True
     for lines in parts:
         keys = {key: _whole(lines[key], key, source) for key in _KEYS[2:] if key in lines}
         if np.any(keys["epochs"] < 1):
             raise source.fault("a training budget must be at least 1 epoch")
-        texts = [text if isinstance(text, str) else str(text) for text in lines["cell"]]
+        rows_of, texts = _rows_of, lines.get("cell")
+        if texts is None:
+            rows_of, texts = _rows_of_hashes, lines["nasbench_hash"]
+        texts = [text if isinstance(text, str) else str(text) for text in texts]
         new = [text for text in dict.fromkeys(texts) if text not in known]
-        known.update(zip(new, _rows_of(new, source).tolist(), strict=True))
+        known.update(zip(new, rows_of(new, source).tolist(), strict=True))
         rows = np.fromiter((known[text] for text in texts), np.int32, len(texts))
-        hashes = lines.get("nasbench_hash", ())  # None and "" are not compared
-        stated = [i for i, text in enumerate(hashes) if text not in (None, "")]
+        hashes = lines.get("nasbench_hash", ()) if "cell" in lines else ()
+        stated = [i for i, text in enumerate(hashes) if str(text).lower() not in _MISSING]
         check_hashes(rows[stated], [str(hashes[i]) for i in stated], lambda _: source)
         metrics = {metric: lines[metric] for metric in lines if metric not in _KEYS}
         assembler.add(rows, keys["epochs"], metrics, repeats=keys.get("repeat"))
-    return assembler.finish(
+        numbered = "repeat" in keys
+    columns = assembler.finish(
         Provenance("unknown"),
         name=about.name,
         vertices=about.vertices,
         provenance=about.provenance,
         attributes=about.attributes,
     )
+    if not numbered and columns.repeats > 1:
+        if len(set(known.values())) < len(known):
+            message = "a cell stands in two forms in the file, which has no column repeat"
+            raise source.fault(message, remedy="write it in one form, or number the repeats")
+        text = f"lines of one cell and budget count as its repeats, up to {columns.repeats}"
+        say(Path(str(source.path)).name, text)
+    return columns
 
 
 def _whole(column: Any, key: str, source: Source) -> NDArray[np.int32]:
     array = np.asarray(column)
-    if array.dtype.kind not in "iu" or (array.size and (array.min() < 0 or array.max() > _MAX)):
-        raise source.fault(f"the column {key} must hold whole numbers from 0 to {_MAX}")
+    whole = array.dtype.kind in "iuf" and (array >= 0) & (array < MOST) & (array % 1 == 0)
+    if not np.all(whole):
+        raise source.fault(f"the column {key} must hold whole numbers from 0 to {MOST - 1}")
     return array.astype(np.int32)
 
 
+def _named(text: str) -> str:
+    """The name of a column as tables have it: `hash` is `nasbench_hash`."""
+    name = text.strip().lower()
+    return "nasbench_hash" if name == "hash" else name
+
+
 def _check_names(names: Sequence[str], source: Source) -> None:
-    """Raise FormatError unless the columns are those of a table, each once."""
-    missing = [key for key in ("cell", "epochs") if key not in names]
-    unknown = [name for name in names if name not in _KEYS and name not in METRICS]
+    """Raise FormatError unless the columns are those of a table, each once, or an index."""
+    missing = [] if "epochs" in names else ["epochs"]
+    if not set(names).intersection(_KEYS[:2]):
+        missing.append("cell (or hash)")
+    unknown = [n for n in names if n not in _KEYS and n not in METRICS and n not in _INDEX]
     if missing or unknown or len(set(names)) != len(names):
         message = f"missing {missing}, unknown {unknown}, all {list(names)}"
         raise source.fault(f"the columns are not those of a table, each once: {message}")
@@ -204,9 +253,10 @@ def write_csv(path: str | PathLike[str], columns: Columns) -> None:
         StorageError: the folder cannot be written or the disk is full.
     """
     check_types(Columns, columns=columns)
-    body = sha256()
+    first = _COMMENT.encode() + _header(columns, sha256="0" * 64) + b"\n"
+    body = sha256(first)
     with atomic_write(Path(path)) as file:
-        file.write(_COMMENT + _header(columns, sha256=body.hexdigest()) + b"\n")
+        file.write(first)
         names = {name: [name] for name in (*_KEYS, *columns.values)}
         for lines in chain([names], _to_lines(columns)):
             text = io.StringIO(newline="")
@@ -216,7 +266,7 @@ def write_csv(path: str | PathLike[str], columns: Columns) -> None:
             body.update(content)
             file.write(content)
         file.seek(0)  # the digest does not change the length of the first line
-        file.write(_COMMENT + _header(columns, sha256=body.hexdigest()) + b"\n")
+        file.write(_COMMENT.encode() + _header(columns, sha256=body.hexdigest()) + b"\n")
 
 
 def _blanked(column: Any) -> list[Any]:
@@ -228,23 +278,33 @@ def _blanked(column: Any) -> list[Any]:
 def read_csv(path: str | PathLike[str]) -> Columns:
     """Read a table from CSV; the line with the provenance, hashes and repeats may be missing.
 
+    Fields may be separated by commas, semicolons or tabs, the text may be UTF-8 or, with a mark at
+    its start, UTF-16, names of columns may have capitals, and `hash` may stand for `nasbench_hash`,
+    also without `cell`. Missing values are blank or a text such as NA. A column that only numbers
+    the lines is left out.
+
     Raises:
         UnknownTableError: the file cannot be read.
         ChecksumError: the lines have not the SHA-256 that the header says.
         FormatError: it is not such a table.
     """
-    source, about, body, start = Source(str(path), None), _About(), sha256(), 0
+    source, about, body = Source(str(path), None), _About(), sha256()
     with opened(path) as file:
-        if file.peek(3).startswith(_MARK):
-            start += len(file.read(len(_MARK)))
-        while file.peek(1).startswith(b"#"):
-            line = file.readline()
-            start += len(line)
+        lines, line = _lines(file, source), ""
+        for line in lines:
             if line.startswith(_COMMENT):
                 about = _parsed(line.removeprefix(_COMMENT), source)
-        lines = csv.reader(_decoded(file, start, body, source), strict=True)
+                line = line.rstrip("\r\n").replace(about.sha256 or "-", "0" * 64) + "\n"
+                body.update(line.encode())
+            elif '"sha256"' in line:
+                raise source.fault(f"a first line with a sha256 must begin with {_COMMENT!r}")
+            elif not line.startswith("#") and line.strip():
+                break
+        delimiter, names = _columns_in(line) or (",", [])
+        _check_names(names, source)
+        reader = csv.reader(_digested(chain([line], lines), body), strict=True, delimiter=delimiter)
         try:
-            columns = _from_lines(_csv_parts(lines, source), about, source)
+            columns = _from_lines(_csv_parts(reader, names, source), about, source)
         except csv.Error as error:
             raise source.fault(f"the file is not CSV: {error}") from error
     if about.sha256 not in (None, body.hexdigest()):
@@ -254,44 +314,92 @@ def read_csv(path: str | PathLike[str]) -> Columns:
     return columns
 
 
-def _decoded(file: BinaryIO, start: int, digest: Any, source: Source) -> Iterator[str]:
-    """The lines of a file from byte `start` on, as texts; their bytes are added to a digest."""
-    while piece := b"".join(file.readlines(_PIECE)):
-        digest.update(piece)
+def is_csv(head: bytes) -> bool:
+    """Whether a file with these first bytes is a table as CSV."""
+    encoding, start = _encoding(head)
+    text = head[start:].decode(encoding, "replace").lstrip("\r\n")
+    line = text[:_LONGEST].partition("\n")[0]
+    return line.startswith("#") or _columns_in(line) is not None
+
+
+def _encoding(head: bytes) -> tuple[str, int]:
+    """The encoding of a file with these first bytes, and the length of the mark that says so."""
+    mark = next((mark for mark in _MARKS if head.startswith(mark)), b"")
+    return _MARKS.get(mark, "utf-8"), len(mark)
+
+
+def _columns_in(line: str) -> tuple[str, list[str]] | None:
+    """Delimiter and names in the line with the names of columns; None if it is no such line."""
+    for delimiter in ",;\t":
         try:
-            text = piece.decode()
+            names = list(map(_named, next(csv.reader([line], delimiter=delimiter), [])))
+        except csv.Error:
+            continue
+        if set(names).intersection(_KEYS[:2]):
+            return delimiter, names
+    return None
+
+
+def _lines(file: io.BufferedReader, source: Source) -> Iterator[str]:
+    """The lines of a file as texts, with their ends."""
+    encoding, start = _encoding(file.peek(3))
+    file.read(start)
+    decoder = codecs.getincrementaldecoder(encoding)()
+    rest, piece, longest = "", b" ", _LONGEST_HEADER
+    while piece:
+        piece = file.read(_PIECE)
+        kept = len(decoder.getstate()[0])
+        try:
+            text = decoder.decode(piece, final=not piece)
         except UnicodeDecodeError as error:
-            place = Source(source.path, start + error.start)
-            raise place.fault("the file is not UTF-8") from error
-        yield from io.StringIO(text, newline="")
+            place = Source(source.path, start - kept + error.start)
+            raise place.fault(f"the file is not {error.encoding.upper()}") from error
         start += len(piece)
+        found = io.StringIO(rest + text, newline="").readlines()
+        rest = found.pop() if found and piece else ""  # it may go on in the next piece
+        for line in [*found, rest]:
+            longest = longest if line.startswith("#") else _LONGEST
+            if len(line) > longest:
+                raise source.fault(f"a line must have at most {longest} characters")
+        yield from found
 
 
-def _csv_parts(reader: Iterator[list[str]], source: Source) -> Iterator[Lines]:
-    """Columns of CSV, some thousand lines at a time."""
-    names = next(reader, [])
-    _check_names(names, source)
-    done = 1
+def _digested(lines: Iterable[str], digest: Any) -> Iterator[str]:
+    """The same lines; each is added to a digest."""
+    for line in lines:
+        digest.update(line.encode())
+        yield line
+
+
+def _csv_parts(reader: Iterator[list[str]], names: list[str], source: Source) -> Iterator[Lines]:
+    """Columns of CSV, whose first line is skipped, some thousand lines at a time."""
+    done = len(next(reader, [])[:1])
     while lines := list(islice(reader, _LINES)):
         for number, line in enumerate(lines, done + 1):
-            if len(line) != len(names):
+            if len(line) not in (len(names), 0):
                 message = f"line {number} of the table must have {len(names)} fields"
                 raise source.fault(message, value=len(line))
         done += len(lines)
-        columns = zip(names, zip(*lines, strict=True), strict=True)
+        columns = zip(names, zip(*filter(None, lines), strict=True), strict=False)
         yield {
             name: texts if name in _KEYS[:2] else _numbers(texts, name, source)
             for name, texts in columns
+            if name not in _INDEX
         }
 
 
-def _numbers(texts: Sequence[str], name: str, source: Source) -> NDArray[Any]:
+def _numbers(texts: Sequence[str], name: str, source: Source) -> NDArray[np.float64]:
+    """The numbers in a column, NaN where they are missing."""
+    if not _NUMBER.issuperset("".join(texts)):
+        texts = ["" if text.strip().lower() in _MISSING else text.strip() for text in texts]
     try:
-        if name in _KEYS:
-            return np.array([int(text) for text in texts], dtype=np.int64)
+        odd = next((text for text in texts if not _NUMBER.issuperset(text)), None)
+        if odd is not None:
+            raise ValueError(f"got {odd[:80]!r}")  # such as 1_0, which Python would accept
         return np.array([float(text) if text else np.nan for text in texts], dtype=np.float64)
-    except (ValueError, OverflowError) as error:
-        raise source.fault(f"the column {name} must hold numbers: {error}") from error
+    except ValueError as error:
+        message = f"the column {name} must hold numbers with a decimal point: {error}"
+        raise source.fault(message) from error
 
 
 # -- Parquet --------------------------------------------------------------------------------------
@@ -342,8 +450,15 @@ def read_parquet(path: str | PathLike[str]) -> Columns:
     errors = (pyarrow.ArrowException, OSError, ValueError, TypeError, KeyError)
     with opened(path, report=False) as file:
         try:
-            table = parquet.ParquetFile(file, page_checksum_verification=True)
-            _check_names(table.schema_arrow.names, source)
+            found = parquet.ParquetFile(file)
+            _check_parquet(found, source)
+            texts = [n for n in found.schema_arrow.names if _named(n) in _KEYS[:2]]
+            table = parquet.ParquetFile(
+                file,
+                metadata=found.metadata,
+                read_dictionary=texts,
+                page_checksum_verification=True,
+            )
             about = _parsed((table.schema_arrow.metadata or {}).get(_METADATA, b"{}"), source)
             return _from_lines(_parquet_parts(table, pyarrow, source), about, source)
         except errors as error:
@@ -353,17 +468,46 @@ def read_parquet(path: str | PathLike[str]) -> Columns:
             raise source.fault(f"the file is not a Parquet table: {first}") from error
 
 
+def _check_parquet(table: Any, source: Source) -> None:
+    """Raise FormatError for other columns, or for larger ones than a table can have."""
+    _check_names([_named(name) for name in table.schema_arrow.names], source)
+    for group in map(table.metadata.row_group, range(table.num_row_groups)):
+        for column in map(group.column, range(group.num_columns)):
+            size = column.total_uncompressed_size
+            if not 0 <= size <= _TEXT * (column.num_values + 256):
+                message = f"column {column.path_in_schema} cannot have {size} bytes"
+                raise source.fault(message)
+
+
 def _parquet_parts(table: Any, pyarrow: Any, source: Source) -> Iterator[Lines]:
     """Columns of a Parquet file, some thousand lines at a time; null becomes NaN."""
     progress, task, done = listener(), f"reading {Path(str(source.path)).name}", 0
     for batch in table.iter_batches(batch_size=_LINES, use_threads=False):
         columns: dict[str, Any] = {}
-        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        for label, column in zip(batch.schema.names, batch.columns, strict=True):
+            name, types = _named(label), pyarrow.types
             if name in _KEYS[:2]:
-                columns[name] = column.to_pylist()
-            else:
+                columns[name] = _texts_in(column, name, pyarrow, source)
+            elif name not in _INDEX:
+                is_number = (types.is_integer, types.is_floating, types.is_decimal, types.is_null)
+                if not any(accepts(column.type) for accepts in is_number):
+                    raise source.fault(f"the column {name} must hold numbers, not {column.type}")
                 typed = column if name in _KEYS else column.cast(pyarrow.float64())
                 columns[name] = typed.to_numpy(zero_copy_only=False)
         yield columns
         done += batch.num_rows
         progress(task, done, table.metadata.num_rows, unit="lines")
+
+
+def _texts_in(column: Any, name: str, pyarrow: Any, source: Source) -> list[str | None]:
+    """The texts of a column; a text that occurs often is made once."""
+    import pyarrow.compute
+
+    if not pyarrow.types.is_dictionary(column.type):
+        column = column.dictionary_encode()
+    texts = column.dictionary
+    lengths = pyarrow.compute.binary_length(texts)  # a TypeError for what is no text
+    if (pyarrow.compute.max(lengths).as_py() or 0) > _TEXT:
+        raise source.fault(f"the column {name} must hold texts of at most {_TEXT} bytes")
+    known = [*map(str, texts.to_pylist()), None]
+    return [known[i] for i in column.indices.fill_null(len(known) - 1).to_pylist()]
