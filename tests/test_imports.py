@@ -28,7 +28,7 @@ HOMES = {
 }
 #: Levels of the house, lowest first; a module imports its own level and lower ones.
 LEVELS = (
-    ("errors", "files", "lazy", "progress", "metrics", "provenance", "_version"),
+    ("errors", "files", "lazy", "processes", "progress", "metrics", "provenance", "_version"),
     ("topologies", "nasbench_hash", "nondominated", "cell", "space", "network"),
     ("data",),
     ("quality", "records", "benchmark"),

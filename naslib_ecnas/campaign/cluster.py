@@ -1,9 +1,14 @@
-"""Workers of a campaign as an array of a cluster's jobs, one GPU each, by submitit."""
+"""Several workers of a campaign, one GPU each: as processes here, or as an array of jobs."""
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -19,6 +24,7 @@ from naslib_ecnas.errors import (
     check_numbers,
     check_types,
 )
+from naslib_ecnas.processes import ends_with
 from naslib_ecnas.progress import Progress, silent
 
 #: Folder of a campaign that contains the cluster's scripts and outputs.
@@ -26,7 +32,85 @@ _JOBS = "jobs"
 #: Seconds between two looks at the jobs.
 _POLL_S = 1.0
 
+#: Seconds that a worker has to free its unit when it is told to stop.
+_STOP_S = 1.5
+
 T = TypeVar("T")
+
+
+# -- processes of this machine --------------------------------------------------------------------
+
+
+def named_gpus(asked: str) -> list[str]:
+    """UUIDs of GPUs: all that `CUDA_VISIBLE_DEVICES` shows, or those of some indices or UUIDs.
+
+    Args:
+        asked: `all`, or torch's indices and UUIDs, separated by commas.
+
+    Raises:
+        ConfigError: no GPU is named, or one is divided by MIG.
+        UnknownDevice: there is no such GPU.
+        MeterError, MissingDependencyError: NVML cannot be used.
+    """
+    from naslib_ecnas.energy.nvml import Nvml, resolve, visible
+
+    words = [word.strip() for word in asked.split(",") if word.strip()]
+    with closing(Nvml()) as nvml:
+        gpus = nvml.gpus()
+        if words == ["all"]:
+            words = [str(index) for index in range(len(visible(os.environ, len(gpus))))]
+        known = {"parent_of_mig": nvml.parent_of_mig, "environ": os.environ}
+        found = [resolve(word, gpus, **known) for word in words]
+    if not found or any(gpu.mig for gpu in found):
+        raise ConfigError("gpus must name GPUs that MIG does not divide", value=asked)
+    return list(dict.fromkeys(gpu.uuid for gpu in found))
+
+
+def on_gpus(work: Callable[[str], int], gpus: Sequence[str]) -> None:
+    """Run `work(uuid)` for each GPU in a process of its own, which sees that GPU alone.
+
+    A process ends with this one, however this one ends; one that fails leaves the others at work.
+
+    Args:
+        work: what a process does; it must be picklable, and returns the exit code.
+        gpus: UUIDs.
+
+    Raises:
+        EcnasError: processes failed; it is raised when the others have ended too.
+    """
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=_on_gpu, args=(work, gpu, os.getpid())) for gpu in gpus]
+    try:
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+    finally:
+        left = [worker for worker in workers if worker.is_alive()]
+        for worker in left:
+            worker.terminate()
+        until = time.monotonic() + _STOP_S
+        for worker in left:
+            worker.join(max(until - time.monotonic(), 0.0))
+            worker.kill()
+    failed = [gpu for gpu, worker in zip(gpus, workers, strict=True) if worker.exitcode]
+    if failed:
+        text = f"{len(failed)} of {len(gpus)} workers failed: {', '.join(failed)}"
+        raise EcnasError(text, remedy="correct the cause and run the same command again")
+
+
+def _on_gpu(work: Callable[[str], int], gpu: str, parent: int) -> None:
+    ends_with(parent)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    os.environ["CUDA_VISIBLE_DEVICES"] = gpu  # in time: nothing has loaded CUDA yet
+    try:
+        code = work(gpu)
+    except KeyboardInterrupt:
+        code = 130
+    sys.exit(code)
+
+
+# -- jobs of a cluster ----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,9 +147,17 @@ class _Job:
     settings: Settings
     pace: Pace
     limit: int | None
+    gpus: tuple[str, ...] = ()
+    """A GPU for each number of a job, where the cluster gives it none."""
+    parent: int | None = None
+    """Process that the job ends with."""
 
     def __call__(self, number: int) -> int:
         """Run the worker; returns how many units it recorded."""
+        if self.parent is not None:
+            ends_with(self.parent)
+        if self.gpus:
+            os.environ["CUDA_VISIBLE_DEVICES"] = self.gpus[number]  # submitit hides all of them
         done = work(self.folder, self.settings, pace=self.pace, limit=self.limit)
         return sum(one.how == "recorded" for one in done)
 
@@ -102,7 +194,7 @@ def launch(
     Raises:
         MissingDependencyError: submitit is not installed.
         UnknownTableError, FormatError: there is no campaign.
-        ConfigError: there is no such cluster here.
+        ConfigError: there is no such cluster here, or fewer GPUs than workers.
         EcnasError: a job failed, or none could be submitted.
     """
     check_types(Settings, settings=settings)
@@ -111,8 +203,15 @@ def launch(
     folder = Path(folder).resolve()
     if limit is not None:
         check_counts(limit=limit)
+    gpus: tuple[str, ...] = ()
+    parent = os.getpid() if cluster.kind == "local" else None
+    if cluster.kind == "local" and settings.device.startswith("cuda"):
+        gpus = tuple(named_gpus("all"))
+        if len(gpus) < cluster.workers:
+            text = f"workers must be at most {len(gpus)}, one for each GPU"
+            raise ConfigError(text, value=cluster.workers)
     jobs = submit(
-        _Job(folder, settings, pace or Pace(), limit),
+        _Job(folder, settings, pace or Pace(), limit, gpus, parent),
         range(cluster.workers),
         folder / _JOBS,
         cluster.kind,

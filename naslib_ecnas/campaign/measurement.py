@@ -147,6 +147,7 @@ class Measurement:
             raise FormatError("a record contains an object with windows", **where)
         with suppress(AttributeError, KeyError, TypeError):  # records before there were any
             content["training"]["recipe"].setdefault("cuda_graphs", False)
+            content["settings"].setdefault("shared", "refuse")
         windows = tuple(Window.from_dict(window) for window in content["windows"])
         fields = {name: value for name, value in content.items() if name not in _SUMS}
         record = from_plain(cls, {**fields, "windows": []}, path=str(path))

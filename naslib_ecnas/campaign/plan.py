@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
 from os import PathLike
@@ -20,8 +20,8 @@ from naslib_ecnas.errors import (
     UnknownTableError,
     check_counts,
     check_numbers,
-    whole_numbers,
     check_types,
+    whole_numbers,
 )
 from naslib_ecnas.files import (
     atomic_write,
@@ -235,8 +235,8 @@ def make_plan(
     Raises:
         ConfigError: a setting is not possible.
     """
-    check_counts(epochs=min(epochs, default=0), repeats=repeats)
     check_types(DataChoice, data=data)
+    check_counts(epochs=min(epochs, default=0), repeats=repeats)
     check_counts(limit=1 if limit is None else limit)
     check_counts(least=0, seed=seed)
     check_counts(least=None, vertices=vertices)
@@ -256,6 +256,23 @@ def make_plan(
     chosen = tuple(units[i] for i in order.tolist())
     same: dict[str, Any] = {"name": name, "vertices": vertices, "recipe": recipe, "data": data}
     return Plan(**same, seed=seed, units=chosen, speed=tuple(speed))
+
+
+def rehearsal(folder: str | PathLike[str], units: int) -> Path:
+    """A new folder in that of a campaign, `rehearsal-1` or the next, with a plan of some units.
+
+    What is measured there is in no folder that is exported with the campaign.
+
+    Raises:
+        UnknownTableError, FormatError, StorageError: see `Plan.read` and `Plan.write`.
+    """
+    check_counts(limit=units)
+    plan, number = Plan.read(folder), 1
+    while exists(place := Path(folder) / f"rehearsal-{number}"):
+        number += 1
+    name = f"rehearsal of {plan.name}"
+    replace(plan, name=name, units=plan.units[:units]).write(place)
+    return place
 
 
 def file_rows(path: Path) -> list[int]:

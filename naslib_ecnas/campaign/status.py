@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from naslib_ecnas.campaign.claims import Attempt, attempts, claims
+from naslib_ecnas.campaign.estimate import expected
 from naslib_ecnas.campaign.measurement import Measurement, read_record, recorded
 from naslib_ecnas.campaign.plan import Pace, Plan, Unit
 from naslib_ecnas.campaign.worker import attempts_folder, exhausted
@@ -128,7 +127,7 @@ def status(folder: str | PathLike[str], *, pace: Pace | None = None) -> Status:
             todo.pop()
         lost += made
     workers = max(sum(not unit.stale for unit in running), 1)
-    energy, to_come, seconds, basis = _forecast(plan, records, todo)
+    energy, to_come, seconds, basis = _forecast(records, todo)
     return Status(
         name=plan.name,
         planned=len(plan.units),
@@ -170,45 +169,19 @@ def _rate(records: list[Measurement]) -> float:
     return 3600 * (len(ends) - 1) / span if span > 0 else math.nan
 
 
-def _forecast(
-    plan: Plan, records: list[Measurement], todo: list[Unit]
-) -> tuple[float, float, float, str]:
+def _forecast(records: list[Measurement], todo: list[Unit]) -> tuple[float, float, float, str]:
     """kWh so far, expected kWh and worker-seconds of the rest, and the basis of both."""
     joules = np.array([record.total_j(cpu=record.has_cpu) for record in records])
     known = np.isfinite(joules)
     used = float(joules[known].sum()) / _J_PER_KWH if known.any() or not records else math.nan
     if not todo:
         return used, 0.0, 0.0, "records"
-    kwh, seconds = (float(np.nansum(values)) for values in expected(plan, todo))
+    kwh, seconds = (float(np.nansum(values)) for values in expected(todo))
     if not records:
         return used, kwh, seconds, "models"
-    done_kwh, done_s = expected(plan, [record.unit for record in records])
+    done_kwh, done_s = expected([record.unit for record in records])
     took = sum(record.training.total_time_s + record.settings.baseline_s for record in records)
     # Scaled by the records that have an energy; without any the energy to come is unknown.
     energy_scale = used / float(np.nansum(done_kwh[known])) if known.any() else math.nan
     time_scale = took / float(np.nansum(done_s))
     return used, kwh * energy_scale, seconds * time_scale, "records"
-
-
-def expected(plan: Plan, units: Sequence[Unit]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Energy and time of units as the package's models predict them, for planning.
-
-    Budgets between the models' are interpolated linearly, others scaled from the nearest.
-
-    Returns:
-        (n,) kWh with the PUE of the modelled table, and (n,) seconds, on the models' own GPU.
-    """
-    from naslib_ecnas.loading import load
-
-    # A smaller table contains the same predictions and is made sooner.
-    bench = load(next(f"{v}v" for v in (4, 5, 7) if plan.vertices <= v))
-    rows = [unit.row for unit in units]
-    epochs = np.array([unit.epochs for unit in units], dtype=np.float64)
-    near = np.clip(epochs, bench.budgets[0], bench.budgets[-1])
-
-    def of(metric: str) -> NDArray[np.float64]:
-        values = np.stack([bench.values(metric, b)[rows] for b in bench.budgets], axis=1)
-        points = zip(near, values, strict=True)
-        return np.array([np.interp(e, bench.budgets, v) for e, v in points]) * epochs / near
-
-    return of("energy_kwh"), of("training_time_s")

@@ -17,8 +17,9 @@ from naslib_ecnas.cell import Cell
 from naslib_ecnas.energy.meter import EnergyMeter, Meter, NullMeter
 from naslib_ecnas.energy.readings import Window
 from naslib_ecnas.errors import EcnasError, FormatError
-from naslib_ecnas.files import from_json
+from naslib_ecnas.files import expanded, from_json
 from naslib_ecnas.progress import Progress
+from naslib_ecnas.training.recipe import RECIPES, Recipe
 from naslib_ecnas.training.record import CIFAR10
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def images(choice: DataChoice) -> Cifar10:
     if choice.path is None:
         return training.synthetic(seed=_SYNTHETIC_SEED, images_per_file=size)
     form = "tfrecord" if choice.kind == "tfrecord" else None
-    folder = Path(choice.path).expanduser()
+    folder = expanded(choice.path)
     found = training.read_cifar10(folder, form=form, images_per_file=size)
     if found.name != CIFAR10:
         text = f"the images in {folder} are not CIFAR-10's, as their digests show; records say so"
@@ -118,6 +119,13 @@ def read_replay(path: Path) -> Meter:
     raise FormatError(text, path=path)
 
 
+def recipe_of(plan: Plan, settings: Settings) -> Recipe:
+    """The recipe of a campaign's trainings."""
+    size = RECIPES[plan.recipe].batch_size if settings.batch_size is None else settings.batch_size
+    faster = dict.fromkeys(plan.speed, True)
+    return replace(RECIPES[plan.recipe], images=settings.images, batch_size=size, **faster)
+
+
 # -- the measurement -----------------------------------------------------------------------------
 
 
@@ -156,14 +164,10 @@ def measure_unit(
         MeterError: the GPU cannot be measured.
         RuntimeError: torch failed, for example because the GPU's memory is too small.
     """
-    from naslib_ecnas.training import RECIPES, train
+    from naslib_ecnas.training import train
     from naslib_ecnas.training.run import warm_up
 
-    owner = Owner.here()
-    faster = dict.fromkeys(plan.speed, True)
-    recipe = replace(RECIPES[plan.recipe], images=settings.images, **faster)
-    if settings.batch_size is not None:
-        recipe = replace(recipe, batch_size=settings.batch_size)
+    owner, recipe = Owner.here(), recipe_of(plan, settings)
     budget = recipe.steps(unit.epochs, len(data.train))
     steps = None if settings.steps is None else min(settings.steps, budget)
     cell = Cell.from_row(unit.row)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-import select
-import signal
-import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from threading import Thread
 from typing import Any, TypeVar
 
 from naslib_ecnas.errors import ConfigError, MissingDependencyError
+from naslib_ecnas.processes import ends_with
 
 #: Values of `--cluster`: SLURM, or processes of this machine that are treated like its jobs.
 CLUSTERS = ("slurm", "local")
@@ -56,7 +53,7 @@ def execute(
         except ModuleNotFoundError as error:
             feature = "work by several processes"
             raise MissingDependencyError("joblib", feature=feature, extra="search") from error
-        workers = loky.ProcessPoolExecutor(jobs, initializer=_ends_with, initargs=(os.getpid(),))
+        workers = loky.ProcessPoolExecutor(jobs, initializer=ends_with, initargs=(os.getpid(),))
         try:
             for ended in loky.as_completed([workers.submit(do, [unit]) for unit in units]):
                 yield from ended.result()
@@ -68,30 +65,10 @@ def execute(
 
 def _done(work: Callable[[T], None], units: Sequence[T], master: int | None = None) -> Sequence[T]:
     if master is not None:
-        _ends_with(master)
+        ends_with(master)
     for unit in units:
         work(unit)
     return units
-
-
-def _ends_with(master: int) -> None:
-    """Make this process end as soon as another one of this machine does, however that ended.
-
-    Only that one holds the lock of the folder, and only it is reached by Ctrl-C.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    Thread(target=_watch, args=(master,), daemon=True).start()
-
-
-def _watch(master: int) -> None:
-    try:
-        select.select([os.pidfd_open(master)], [], [])
-    except ProcessLookupError:
-        pass
-    except (AttributeError, OSError):  # no Linux, or an old one; on Windows a parent is kept
-        while os.getppid() == master:
-            time.sleep(0.2)
-    os._exit(1)
 
 
 def _submitted(

@@ -314,9 +314,11 @@ def warm_up(
     data: Cifar10,
     seconds: float,
     device: torch.device | str = "cpu",
+    groups: int = 1,
+    meter: MeterLike | None = None,
     progress: Progress | None = None,
     clock: Callable[[], float] = time.monotonic,
-) -> int:
+) -> list[Segment]:
     """Train a cell's network for some time and discard it, so that the next training runs warm.
 
     The first training of a process also creates the CUDA context, loads cuDNN and the kernels of
@@ -327,11 +329,13 @@ def warm_up(
     Args:
         cell, epochs, recipe, data, device: those of the training that follows.
         seconds: how long to train; a group of steps that has begun is finished.
+        groups: fewest groups of steps.
+        meter: measures each group of steps, in windows called `warm-up`.
         progress: called after each step; an exception that it raises ends the warm-up.
         clock: seconds that only grow, which `seconds` is measured on.
 
     Returns:
-        Number of steps, at least one.
+        The groups of steps, one or more; each takes about twice the time of the one before.
 
     Raises:
         ConfigError: an argument is not possible.
@@ -341,14 +345,15 @@ def warm_up(
     check_device(device, cuda_graphs=recipe.cuda_graphs)
     report = partial(progress or silent, "warm-up", unit="steps")
     until = clock() + seconds
+    made: list[Segment] = []
     steps, group = 0, 1
     with arithmetic_of_training(tf32=recipe.tf32):
-        windows = Windows(torch.device(device))
+        windows = Windows(torch.device(device), meter)
         trainer = Trainer(cell, recipe, data, windows, budget, 0, recipe.batch_size)
-        while steps == 0 or clock() < until:
+        while len(made) < groups or clock() < until:
             first, began = steps % budget, clock()
             stop = min(first + group, budget)
-            trainer.segment("warm-up", first, stop, report)
+            made.append(trainer.segment("warm-up", first, stop, report))
             if steps == 0:
                 trainer.evaluate("start", "validation", stop)
             steps += stop - first
@@ -357,4 +362,4 @@ def warm_up(
     # The first step of a process leaves a reference cycle in torch that holds the network's memory.
     del trainer
     gc.collect()
-    return steps
+    return made
