@@ -175,10 +175,8 @@ class Measurements:
 
     def take(self, chosen: NDArray[Any]) -> Measurements:
         """The measurements of a mask or of indices."""
-        time = self.training_time_s
-        return Measurements(
-            self.rows[chosen], self.energy_kwh[chosen], None if time is None else time[chosen]
-        )
+        time = None if self.training_time_s is None else self.training_time_s[chosen]
+        return Measurements(self.rows[chosen], self.energy_kwh[chosen], time)
 
 
 @dataclass(frozen=True)
@@ -192,8 +190,6 @@ class Suspicious:
     expected: float
     factor: float
     """value / expected."""
-    weight: float = 0.0
-    """Its weight in the fit."""
 
 
 @dataclass(frozen=True)
@@ -319,11 +315,14 @@ class _Fit(NamedTuple):
 
 
 def _fit(z: Vector, first: Vector, m: Measurements) -> _Fit:
+    def trimmed(y: Vector, penalty: float, floor: float, one_sided: bool) -> RobustFit:
+        start = trimmed_start(z, y, penalty=penalty, within=4 * floor)
+        return robust_ridge(z, y, penalty=penalty, start=start, floor=floor, one_sided=one_sided)
+
     if m.training_time_s is None:
-        whole = _trimmed(z, np.log(m.energy_kwh / first), _ENERGY_PENALTY, _ENERGY_FLOOR)
+        whole = trimmed(np.log(m.energy_kwh / first), _ENERGY_PENALTY, _ENERGY_FLOOR, False)
         return _Fit(np.zeros_like(whole.coefficients), whole.coefficients, whole.weight)
-    ratio = np.log(m.training_time_s / first)
-    time = _trimmed(z, ratio, _TIME_PENALTY, _TIME_FLOOR, one_sided=True)
+    time = trimmed(np.log(m.training_time_s / first), _TIME_PENALTY, _TIME_FLOOR, True)
     # A run with a disturbed time has a disturbed power.
     sound = time.weight > 0
     watt = np.log(m.energy_kwh / m.training_time_s)[sound]  # up to a constant
@@ -331,13 +330,6 @@ def _fit(z: Vector, first: Vector, m: Measurements) -> _Fit:
     weight = np.zeros(len(z))
     weight[sound] = power.weight
     return _Fit(time.coefficients, power.coefficients, weight)
-
-
-def _trimmed(
-    z: Vector, y: Vector, penalty: float, floor: float, *, one_sided: bool = False
-) -> RobustFit:
-    start = trimmed_start(z, y, penalty=penalty, within=4 * floor)
-    return robust_ridge(z, y, penalty=penalty, start=start, floor=floor, one_sided=one_sided)
 
 
 def _suspicious(fit: _Fit, m: Measurements, z: Vector, first: Vector) -> tuple[Suspicious, ...]:
@@ -473,9 +465,6 @@ def _span(table: Table, asked: str | None) -> str:
     """What the energies cover, one of `SPANS`."""
     said = table.attributes.get("energy_span")
     span = asked or said or "training"
-    if span == "run":
-        text = "an earlier version counted evaluations too, where the span is `run`"
-        raise ConfigError(text, value=str(table.path), remedy="measure and export the cells again")
     if span not in SPANS or (said is not None and span != said):
         wanted = said if said in SPANS else " or ".join(SPANS)
         raise ConfigError(f"the span of the energies must be {wanted}", value=span)

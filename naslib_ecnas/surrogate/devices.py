@@ -103,14 +103,10 @@ class OverEpochs(Model):
     The ratio r = E(108) / E(4) of a cell is the exponential of a linear function of its
     descriptors, clipped to 18..26.9, so that b = E4 (r - 1) / 104 and a = E4 - 4 b are positive.
     It was fitted on the Quadro RTX 6000, where 700 five-vertex cells were trained for 108 epochs
-    three times each, and all for 4 epochs. On the RTX 3090, whose scale is the default, nothing
-    over 4 epochs was measured. The runs of one epoch there, against the energies at 4 epochs of
-    the same 1,577 cells, give a start-up of about 13 % of the energy at 4 epochs instead of the
-    10 % of this model, so 4 % less at 108 epochs, provided that the evaluation half-way through
-    the longer run costs the same multiple of the first evaluation as on the RTX 6000; with half
-    or one and a half times this multiple it is 2 or 6 % less. This is too uncertain for a
-    correction: the RTX 6000's ratio serves for every device, and the difference is part of the
-    standard deviation (`transfer`).
+    three times each. On the RTX 3090, the default scale, nothing over 4 epochs was measured; its
+    runs of one epoch suggest 4 % less at 108 epochs, or 2 or 6 % less if an evaluation costs half
+    or one and a half times as much there. This is too uncertain for a correction: the ratio
+    serves for every device, and the difference is part of the standard deviation (`transfer`).
     """
 
     SHIPPED = "epochs", ""

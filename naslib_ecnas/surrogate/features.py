@@ -330,23 +330,15 @@ _TRAFFIC = (
 _GIGA = 1e-9
 _CELLS = 3
 
-#: Squared sides of the operations' kernels; 0 where an operation is not counted.
-_BOTH, _CONV3X3, _CONV1X1, _NO_VERTEX = (9, 1, 0), (9, 0, 0), (0, 1, 0), (0, 0, 0)
+#: Squared sides of the kernels of the operations and of projections; 0 where they do not count.
+_Taps = tuple[int, int, int, int]
+_BOTH: _Taps = (9, 1, 0, 1)
 
 
 def _multiply_adds(
-    name: str,
-    description: str,
-    taps: tuple[int, int, int],
-    *,
-    projections: bool = False,
-    stacks: Sequence[int] = range(len(STACKS)),
-    tile: int = 1,
+    name: str, words: str, taps: _Taps, stacks: Sequence[int] = range(len(STACKS)), tile: int = 1
 ) -> _Sum:
-    """Multiply-adds of all cells of some stacks, with channels rounded up to multiples of `tile`.
-
-    `taps` are of the vertices' operations; `projections` adds those of the input.
-    """
+    """Multiply-adds of all cells of some stacks; channels are rounded up to multiples of `tile`."""
 
     def padded(t: TopologyArrays, stack: int) -> Ints:
         return np.asarray(-(-t.channels[stack] // tile) * tile)
@@ -366,38 +358,32 @@ def _multiply_adds(
             total += projected * ((below + (_CELLS - 1) * width) * side**2 * _GIGA)
         return total
 
-    feature = Feature(name, "1e9 multiply-adds", description)
-    return _Sum(feature, (of_projections,) if projections else (), (of_vertices,), taps)
+    feature = Feature(name, "1e9 multiply-adds", words)
+    return _Sum(feature, (of_projections,) if taps[3] else (), (of_vertices,), taps[:3])
 
 
+_LAYERS: tuple[tuple[str, str, _Taps], ...] = (
+    ("conv3x3", "vertices conv3x3", (9, 0, 0, 0)),
+    ("conv1x1", "vertices conv1x1", (0, 1, 0, 0)),
+    ("projection", "all projections", (0, 0, 0, 1)),
+)
+_ROUNDED_UP = "with channels rounded up to multiples of"
 _WORK = (
     *(
         _multiply_adds(
             f"{layers}_multiply_adds_{side}",
             f"multiply-adds of {words} on {side} x {side} pixels",
-            taps,
-            projections=taps == _NO_VERTEX,
-            stacks=[stack],
+            *(taps, [stack]),
         )
         for stack, (_, side) in enumerate(STACKS)
-        for layers, words, taps in (
-            ("conv3x3", "vertices conv3x3", _CONV3X3),
-            ("conv1x1", "vertices conv1x1", _CONV1X1),
-            ("projection", "all projections", _NO_VERTEX),
-        )
+        for layers, words, taps in _LAYERS
     ),
-    _multiply_adds("multiply_adds", "multiply-adds of the nine cells", _BOTH, projections=True),
-    _multiply_adds(
-        "multiply_adds_tile_32",
-        "the same with the channels of vertices rounded up to multiples of 32",
-        _BOTH,
-        projections=True,
-        tile=32,
-    ),
+    _multiply_adds("multiply_adds", "multiply-adds of the nine cells", _BOTH),
+    _multiply_adds("multiply_adds_tile_32", f"the same, vertices {_ROUNDED_UP} 32", _BOTH, tile=32),
     _multiply_adds(
         "conv3x3_multiply_adds_tile_64",
-        "multiply-adds of vertices conv3x3 with channels rounded up to multiples of 64",
-        _CONV3X3,
+        f"multiply-adds of vertices conv3x3 {_ROUNDED_UP} 64",
+        *(_LAYERS[0][2],),
         tile=64,
     ),
 )
@@ -413,31 +399,23 @@ _SUMS = (*_COUNTS, *_TRAFFIC, *_WORK)
 
 _PARAMETERS_OFFSET = 0.3
 
-#: Name -> (offset, what its sum is, columns of the sums that are added).
+_CONV3X3 = [f"conv3x3_multiply_adds_{side}" for _, side in STACKS]
+_WRITTEN = [*(f"{op}_width" for op in OPERATORS), "projections_width", "skip", "additions_width"]
+_TILED, _VERTICES = "multiply_adds_tile_32", "vertices_width"
+
+#: Offset, what its sum is, and columns of the sums that are added, by the name behind "log_".
 _LOGARITHMS: dict[str, tuple[float, str, Sequence[str]]] = {
-    "log_multiply_adds": (0.05, "1e9 multiply-adds", ["multiply_adds"]),
-    "log_multiply_adds_tile_32": (
-        0.05,
-        "1e9 multiply-adds on tiles of 32 channels",
-        ["multiply_adds_tile_32"],
-    ),
-    "log_vertices_width": (0.2, "widths of all vertices", ["vertices_width"]),
-    "log_conv3x3_multiply_adds": (
-        0.1,
-        "1e9 multiply-adds of vertices conv3x3",
-        [f"conv3x3_multiply_adds_{side}" for _, side in STACKS],
-    ),
-    "log_conv3x3_width": (0.2, "widths of vertices conv3x3", ["conv3x3_width"]),
-    "log_traffic": (
-        0.3,
-        "widths that vertices, projections and additions write",
-        [*(f"{op}_width" for op in OPERATORS), "projections_width", "skip", "additions_width"],
-    ),
+    "multiply_adds": (0.05, "1e9 multiply-adds", ["multiply_adds"]),
+    _TILED: (0.05, "1e9 multiply-adds on tiles of 32 channels", [_TILED]),
+    _VERTICES: (0.2, "widths of all vertices", [_VERTICES]),
+    "conv3x3_multiply_adds": (0.1, "1e9 multiply-adds of vertices conv3x3", _CONV3X3),
+    "conv3x3_width": (0.2, "widths of vertices conv3x3", ["conv3x3_width"]),
+    "traffic": (0.3, "widths that vertices, projections and additions write", _WRITTEN),
 }
 
 _CURVES: tuple[Feature, ...] = (
     *(
-        Feature(name, "", f"logarithm of {offset} + {what}")
+        Feature(f"log_{name}", "", f"logarithm of {offset} + {what}")
         for name, (offset, what, _) in _LOGARITHMS.items()
     ),
     Feature("log_parameters", "", f"logarithm of {_PARAMETERS_OFFSET} + 1e6 trainable parameters"),
@@ -455,7 +433,7 @@ def _curves(rows: NDArray[Any], sums: Matrix, one: Matrix, graphs: _Graphs) -> l
     for offset, _, names in _LOGARITHMS.values():
         total = sum((named[name] for name in names[1:]), start=named[names[0]])
         columns.append(log(total + np.float32(offset)).astype(np.float32))
-    taps = (one * np.array(_BOTH, dtype=np.float32)[:, None]).sum(axis=1)
+    taps = (one * np.array(_BOTH[:3], dtype=np.float32)[:, None]).sum(axis=1)
     return [
         *columns,
         log(parameters(rows) * 1e-6 + _PARAMETERS_OFFSET).astype(np.float32),

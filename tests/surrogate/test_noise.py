@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import fields, replace
 from statistics import NormalDist
 from typing import Any
 
@@ -49,22 +48,6 @@ POOL, CONV = "maxpool3x3", "conv3x3-bn-relu"
 
 
 # -- failures -------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("row", "paths"),
-    [
-        (chain(CONV), 1),
-        (chain(POOL), 1),
-        (chain(POOL, POOL, POOL), 1),
-        (chain(POOL, POOL, edges="02"), 2),  # the second pool adds the input and the first
-        (chain(POOL, POOL, POOL, edges="02 03 13"), 4),
-        (chain(POOL, POOL, CONV, POOL, edges="02"), 1),  # a convolution normalises
-        (chain(CONV, POOL, POOL, edges="02 13"), 3),
-    ],
-)
-def test_paths_that_pools_add_up(row: int, paths: int) -> None:
-    assert pool_paths(np.array([row])).tolist() == [paths]
 
 
 def test_paths_are_those_of_a_loop_over_vertices() -> None:
@@ -248,13 +231,6 @@ def test_shapes_are_standard(noise: NoiseModel) -> None:
         assert abs((value * weight).sum()) < 1e-3
         assert abs(weight[np.abs(value) <= 1.645].sum() - 0.9) < 2e-3
         assert (np.diff(line) > 0).all()
-
-
-def test_weights_go_through_a_file_and_back(noise: NoiseModel) -> None:
-    again = NoiseModel.from_arrays(noise.to_arrays())
-    for field in fields(noise):
-        np.testing.assert_array_equal(getattr(again, field.name), getattr(noise, field.name))
-    assert replace(noise, share=0.5).share == 0.5
 
 
 # -- through the benchmark ------------------------------------------------------------------------

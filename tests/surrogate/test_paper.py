@@ -80,16 +80,6 @@ def test_inputs_equal_those_of_each_cell() -> None:
         np.testing.assert_allclose(x, wanted, rtol=1e-6)
 
 
-def test_inputs_of_a_cell_written_out() -> None:
-    cell = Cell([[0, 1, 1], [0, 0, 1], [0, 0, 0]], ["input", "maxpool3x3", "output"])
-    wanted = np.zeros(36)
-    wanted[[1, 2, 8]] = 1  # edges 0-1, 0-2 and 1-2, the diagonal counted
-    wanted[28:31] = 1, 4, 5
-    wanted[35] = network.parameters(cell.row)[0] / 1e6
-    np.testing.assert_allclose(inputs([cell.row])[0], wanted, rtol=1e-6)
-    assert inputs(np.empty(0, dtype=int)).shape == (0, 36)
-
-
 # -- output --------------------------------------------------------------------------------------
 
 

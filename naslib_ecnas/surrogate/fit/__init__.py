@@ -1,1 +1,5 @@
-"""Fitting the models; needs the extra `fit`, which predicting does not."""
+"""Fitting the models; needs the extra `fit`, which predicting does not.
+
+Every `fit_<target>` takes the folder of the reference measurements and a seed, and raises
+UnknownTableError where a file is missing, MissingDependencyError where a package is.
+"""

@@ -69,9 +69,6 @@ def normal_scores(values: NDArray[Any]) -> Array:
     """(n,) normal quantiles of the ranks of (n,) values; NaN stays NaN.
 
     Accuracies crowd near the top, where their order matters most; scores spread them out.
-
-    Raises:
-        MissingDependencyError: scipy is not installed.
     """
     rank, quantile = optional("scipy.stats").rankdata, optional("scipy.special").ndtri
     out = np.full(len(values), np.nan)
@@ -97,9 +94,6 @@ def curves(
     Returns:
         (knots,) ascending scores; the mean accuracy at each, never falling; and the standard
         deviation of which 1.645 times hold nine tenths of the errors there.
-
-    Raises:
-        MissingDependencyError: scikit-learn is not installed.
     """
     isotonic = optional("sklearn.isotonic", "scikit-learn").IsotonicRegression()
     there = ~np.isnan(accuracy)
@@ -184,7 +178,6 @@ def with_low_ends(
 
     Args:
         rows, accuracy: (n,) and (n, 5) as by `joined`.
-        folder: of the reference measurements.
     """
     score = model.ranks(features(rows))
     sampled = ~np.isnan(accuracy[:, 0])  # a random sample of the space, other than the test file
@@ -326,13 +319,8 @@ def fit_accuracy(
     """Fit the accuracies.
 
     Args:
-        folder: of the reference measurements.
         members, epochs: graph networks in the ensemble and as many perceptrons, and their epochs.
         cells, student_epochs: cells drawn for the distilling, and its epochs.
-
-    Raises:
-        UnknownTableError: the folder lacks a file.
-        MissingDependencyError: torch, scipy, scikit-learn or pyarrow is not installed.
     """
     # EC-NAS's own trainings have both accuracies, for the budgets without published ones.
     names = (VALIDATION, TEST, RECORDS, FOUR_VERTICES, FIVE_VERTICES)

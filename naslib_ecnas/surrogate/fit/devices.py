@@ -73,9 +73,6 @@ def fit_devices(
     20 runs stood in competition with others (up to 10 times the energy); they count nothing and are
     listed in the header's `report`, as is row 0: it has no vertices, and takes 12 to 15 % longer
     than the sum over its layers on every device.
-
-    Raises:
-        UnknownTableError: the folder of the reference measurements lacks a file.
     """
     once, seven, five, long = read_runs(folder)
     step = steps_of(progress, "fitting devices", len(DEVICES) + 2, "fits")

@@ -32,11 +32,7 @@ def fit_epochs(
     folds: int = 10,
     progress: Progress | None = None,
 ) -> Weights:
-    """Fit the ratio of the energies at 108 and 4 epochs.
-
-    Raises:
-        UnknownTableError: the folder of the reference measurements lacks a file.
-    """
+    """Fit the ratio of the energies at 108 and 4 epochs."""
     once, seven, five, long = read_runs(folder)
     four = read_measured(Path(folder) / FOUR_VERTICES)
     step = steps_of(progress, "fitting the growth over epochs", folds + 1, "fits")

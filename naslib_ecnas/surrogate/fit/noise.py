@@ -69,9 +69,6 @@ def fit_failures(inputs: Array, failures: NDArray[np.bool_], chance: Array) -> t
         failures: (n, 4) whether a training of each cell failed at 4, 12 and 36 epochs, and whether
             all three did at 108.
         chance: (4,) probability that a training without a failure has the accuracy of one.
-
-    Raises:
-        MissingDependencyError: scipy is not installed.
     """
     minimize, kinds = optional("scipy.optimize").minimize, np.column_stack([inputs, failures])
     kinds, cells = np.unique(kinds, axis=0, return_counts=True)
@@ -197,12 +194,7 @@ def _shapes(mean: Array, accuracy: Array, std: Array) -> tuple[Array, Array]:
 def fit_noise(
     folder: str | PathLike[str], *, seed: int = 0, progress: Progress | None = None
 ) -> Weights:
-    """Fit the noise around the accuracies that the shipped model predicts.
-
-    Raises:
-        UnknownTableError: the folder of the reference measurements lacks a file.
-        MissingDependencyError: scipy or pyarrow is not installed.
-    """
+    """Fit the noise around the accuracies that the shipped model predicts."""
     names = (VALIDATION, FOUR_VERTICES, FIVE_VERTICES_108, RECORDS)
     validation, four, five, records = files = [read_measured(Path(folder) / n) for n in names]
     step = steps_of(progress, "fitting the noise", 2, "fits")

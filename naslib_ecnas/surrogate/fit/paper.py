@@ -52,12 +52,7 @@ def fit_paper(
     a little optimistic.
 
     Args:
-        folder: of the reference measurements.
         epochs, batch: of Adam.
-
-    Raises:
-        UnknownTableError: the folder lacks the file.
-        MissingDependencyError: torch or pyarrow is not installed.
     """
     torch = optional("torch")
     data = read_measured(Path(folder) / SEVEN_VERTICES)

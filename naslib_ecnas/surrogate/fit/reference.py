@@ -54,11 +54,7 @@ FOUR_VERTEX_MEANS = "energy_4V9E_linscale.tfrecord"
 
 
 def optional(module: str, package: str = "", feature: str = "fitting a surrogate") -> Any:
-    """A module of the extra `fit`.
-
-    Raises:
-        MissingDependencyError: the package, by default of the module's name, is not installed.
-    """
+    """A module of the extra `fit`; MissingDependencyError if its package is not installed."""
     try:
         return import_module(module)
     except ImportError as error:

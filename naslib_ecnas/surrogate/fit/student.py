@@ -230,11 +230,7 @@ _HUBER = 0.05
 
 
 def fit_boosting(x: Vector, y: Vector, *, trees: int, rate: float = 0.03, seed: int = 0) -> Any:
-    """LightGBM's trees, fitted to (n, k) inputs and (n,) targets with Huber's loss.
-
-    Raises:
-        MissingDependencyError: LightGBM is not installed.
-    """
+    """LightGBM's trees, fitted to (n, k) inputs and (n,) targets with Huber's loss."""
     lightgbm = optional("lightgbm")
     settings = {
         "objective": "huber",

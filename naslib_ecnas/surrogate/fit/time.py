@@ -61,14 +61,9 @@ def fit_time(
     """Fit the time at all budgets.
 
     Args:
-        folder: of the reference measurements.
         members, epochs: graph networks in the ensemble, and epochs of each.
         cells, student_epochs: cells drawn for the distilling, and its epochs.
         folds: of the cross-validation of small cells and short budgets.
-
-    Raises:
-        UnknownTableError: the folder lacks a file.
-        MissingDependencyError: torch or pyarrow is not installed.
     """
     data, times = (read_measured(Path(folder) / name) for name in (VALIDATION, TIMES))
     rows, seconds = data.rows, data["training_time_108_s"]

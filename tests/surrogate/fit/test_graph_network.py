@@ -30,30 +30,16 @@ def tiny(seed: int = 0) -> tuple[GraphNetwork, np.ndarray, np.ndarray]:
     return fit_graph_network(rows, x, y, plan(2), width=8, seed=seed), rows, x
 
 
-def test_inputs_of_cells_written_out() -> None:
-    edge, vertex = graphs(np.array([Cell([[0, 1], [0, 0]], ["input", "output"]).row]))
-    assert edge.dtype == vertex.dtype == np.float32
-    assert np.argwhere(edge[0]).tolist() == [[0, 6]]
-    wanted = np.zeros((7, 9))
-    wanted[0] = [0, 0, 0, 1, 1, 0, 0, 0, 1]  # exists, input, edge to the output
-    wanted[6] = [0, 0, 0, 1, 0, 1, 1, 1, 0]  # exists, output, full width, edge from the input
-    np.testing.assert_array_equal(vertex[0], wanted)
-    matrix = [[0, 1, 1, 0], [0, 0, 0, 1], [0, 0, 0, 1], [0, 0, 0, 0]]
-    cell = Cell(matrix, ["input", "conv3x3-bn-relu", "conv3x3-bn-relu", "output"])
-    edge, vertex = graphs(np.array([cell.row]))
-    assert np.argwhere(edge[0]).tolist() == [[0, 1], [0, 2], [1, 6], [2, 6]]
-    half = [1, 0, 0, 1, 0, 0, 0.5, 1, 1]  # of the channels each
-    assert vertex[0, 1].tolist() == vertex[0, 2].tolist() == half
-    assert not vertex[0, 3:6, [3, 4, 5, 6]].any()
-    assert [part.shape for part in graphs(np.empty(0, dtype=int))] == [(0, 7, 7), (0, 7, 9)]
-
-
 def test_inputs_of_every_cell_are_its_matrix_and_operations() -> None:
     short = {"conv3x3-bn-relu": 0, "conv1x1-bn-relu": 1, "maxpool3x3": 2}
     for row in drawn(20, 2).tolist():
         cell = Cell.from_row(row)
         edge, vertex = (a[0] for a in graphs(np.array([row])))
         inner = cell.vertices - 2
+        ends = [[1, 1, 0, 0, 0], [1, 0, 1, 1, cell.matrix[0][-1]]]  # exists, input, output, width
+        assert vertex[0, 3:8].tolist() == ends[0]
+        assert vertex[6, 3:8].tolist() == ends[1]
+        assert not vertex[inner + 1 : 6].any()
         at = [*range(inner + 1), 6]
         np.testing.assert_array_equal(edge[np.ix_(at, at)], cell.matrix)
         assert edge.sum() == np.sum(cell.matrix)

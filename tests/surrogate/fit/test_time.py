@@ -17,7 +17,7 @@ from naslib_ecnas.surrogate.fit.student import held_out
 from naslib_ecnas.surrogate.fit.time import _robust_relative_ridge, fit_start, fit_time
 from naslib_ecnas.surrogate.models import BUDGETS, TimeModel
 
-LIMIT = 400
+LIMIT = 200
 TINY: dict[str, Any] = {"members": 1, "epochs": 2, "cells": 100, "student_epochs": 2, "folds": 2}
 
 
@@ -55,7 +55,7 @@ def test_a_start_up_is_found_in_spite_of_outliers() -> None:
 
 
 def test_a_tiny_fit_of_published_records(
-    torch: Any, reference: Path, tmp_path: Path, reports: Any
+    torch: object, reference: Path, tmp_path: Path, reports: Any
 ) -> None:
     for name in (VALIDATION, TIMES):
         records = parquet.read_table(reference / name).slice(0, LIMIT)
@@ -64,7 +64,7 @@ def test_a_tiny_fit_of_published_records(
     # Twice a network and a student, two folds of small cells, and all of them.
     assert reports == [(done, 7) for done in range(8)]
     data, times = (read_measured(tmp_path / name) for name in (VALIDATION, TIMES))
-    fresh = read_measured(reference / VALIDATION).where(slice(LIMIT, 1000))
+    fresh = read_measured(reference / VALIDATION).where(slice(LIMIT, LIMIT + 600))
     model = TimeModel.from_arrays(weights.arrays)
     mean, std = model.predict(features(fresh.rows))
     assert np.median(np.abs(np.log(fresh["training_time_108_s"] / mean[:, 3]))) < 0.1
@@ -86,13 +86,5 @@ def test_a_tiny_fit_of_published_records(
     assert line["anchor"]
     fitted = np.union1d(data.rows, times.rows)
     assert weights.arrays["fitted_rows"].tolist() == fitted.tolist()
-    # The seed alone decides, and torch's generator is left alone.
-    torch.manual_seed(9)
-    state = torch.get_rng_state()
-    again = fit_time(tmp_path, **TINY)
-    assert torch.equal(torch.get_rng_state(), state)
-    assert again.header == header
-    for name, array in weights.arrays.items():
-        np.testing.assert_array_equal(again.arrays[name], array, err_msg=name)
     with pytest.raises(UnknownTableError):
         fit_time(tmp_path / "elsewhere")
