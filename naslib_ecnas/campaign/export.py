@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from os import PathLike
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from naslib_ecnas.campaign.extrapolate import extrapolated
 from naslib_ecnas.campaign.measurement import RECORDS, Measurement, read_record, recorded
 from naslib_ecnas.campaign.plan import Plan, check_choice
 from naslib_ecnas.errors import ConfigError, EcnasError, ProvenanceError, check_numbers
@@ -65,6 +66,7 @@ def export(
     cpu: bool | None = None,
     span: str = "training",
     allow_synthetic: bool = False,
+    extrapolate: Sequence[int] = (),
 ) -> Columns:
     """Write the records of a campaign as .ecnas, .tfrecord, .parquet or .csv.
 
@@ -72,6 +74,7 @@ def export(
         folder: folder of the campaign.
         out: the file; its suffix gives the format. A TFRecord file has EC-NAS's format.
         pue, carbon, cpu, span, allow_synthetic: see `columns_of`.
+        extrapolate: write energy and time at these budgets instead, see `extrapolated`.
 
     Returns:
         The columns that were written.
@@ -93,8 +96,11 @@ def export(
     columns = columns_of(
         folder, pue=pue, carbon=carbon, cpu=cpu, span=span, allow_synthetic=allow_synthetic
     )
-    if official and any(origin.kind == "synthetic" for origin in columns.provenance.values()):
-        text = "a TFRecord file cannot state that its numbers are synthetic"
+    if extrapolate:
+        columns = extrapolated(columns, extrapolate)
+    kinds = {origin.kind for origin in columns.provenance.values()} - {"measured"}
+    if official and kinds:
+        text = f"a TFRecord file cannot state that its numbers are {' and '.join(sorted(kinds))}"
         raise SyntheticError(text, remedy="choose .ecnas, .parquet or .csv")
     convert.export(columns, out)
     return columns
