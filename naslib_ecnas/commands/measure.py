@@ -3,31 +3,46 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from naslib_ecnas.commands.options import JSON, Options, Run, actions, add_shared, chosen, path
+from naslib_ecnas.commands.options import JSON, Options, Run, actions, add_shared, chosen
 from naslib_ecnas.console import (
     counted,
     duration_text,
+    installed_version,
     print_json,
     print_table,
     progress,
     quantity_text,
     split_words,
 )
-from naslib_ecnas.errors import ConfigError, MissingDependencyError, StorageError, check_numbers
+from naslib_ecnas.errors import (
+    ConfigError,
+    EcnasError,
+    MissingDependencyError,
+    StorageError,
+    check_numbers,
+)
+from naslib_ecnas.files import atomic_write, expanded, to_json, to_plain
 from naslib_ecnas.progress import silent
 
 if TYPE_CHECKING:
-    from naslib_ecnas.campaign import Done, Pace, Settings, Validation
+    from naslib_ecnas.campaign import Done, Pace, Plan, Settings, Validation
+    from naslib_ecnas.campaign.estimate import Estimate
 
+#: Options of a rehearsal, where they are not given.
+_REHEARSED = {"steps": 2, "batch_size": 4, "evaluate_images": 4, "baseline": 0.5, "warm_up": 0.0}
+#: Epochs of the benchmark's longest trainings.
+_LONGEST = 108
+#: Seconds on a CPU from which on a run warns.
+_LONG_S = 3600.0
 #: Lines that the reports of `status` and `validate` show at most.
 _MOST_LINES = 30
 
@@ -54,13 +69,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         add("campaign", "CAMPAIGN", "folder of the campaign")
         return add
 
+    _add_check(action(_check, "ecnas measure check --out check.json"))
     rehearsal = "ecnas measure plan --space 4v --design 8 --data synthetic \\\n"
     rehearsal += "    --images-per-file 4 --out rehearsal"
     _add_plan(action(_plan, plan, rehearsal))
-    rehearsal = "ecnas measure run rehearsal --device cpu --meter none --steps 2 \\\n"
-    rehearsal += "    --batch-size 2 --evaluate-images 2 --limit 1"
-    slurm = "ecnas measure run my-gpu --cluster slurm --workers 4 --partition gpu"
-    _add_run(action_on_campaign(_run, run, slurm, rehearsal))
+    gpus, slurm = (
+        "ecnas measure run my-gpu --gpus all",
+        "ecnas measure run my-gpu --cluster slurm --workers 4 --partition gpu",
+    )
+    _add_run(action_on_campaign(_run, run, gpus, slurm, "ecnas measure run my-gpu --rehearse"))
     add = action_on_campaign(_status, status)
     add(*JSON)
     add = action_on_campaign(_validate, validate)
@@ -78,6 +95,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     about += "alone; evaluations are in neither (%(default)s)"
     add("--span", help=about, choices=("training", "steps"), default="training")
     add("--allow-synthetic", help="export unmeasured values, marked so")
+    about = "energy and time at these epochs instead, on a line through those that were trained"
+    add("--extrapolate", "A,B", about)
 
 
 # -- plan -----------------------------------------------------------------------------------------
@@ -85,7 +104,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def _add_plan(add: Options) -> None:
     add("--space", help="space (%(default)s)", default="4v", choices=("4v", "5v", "7v"))
-    add("--cells", "FILE", "cells to train, a row or a cell's text on each line", type=path)
+    add("--cells", "FILE", "cells to train, a row or a cell's text on each line", type=expanded)
     add("--design", "N", "the N cells that are best for a calibration", type=int)
     add("--epochs", "A,B", "epochs of each cell (%(default)s)", default="4")
     add("--repeats", "N", "trainings of each (%(default)s)", default=1)
@@ -95,7 +114,16 @@ def _add_plan(add: Options) -> None:
     add("--images-per-file", "N", "images in a file (10,000; synthetic 256)", type=int)
     add("--recipe", help="recipe (%(default)s)", default="ecnas", choices=("nasbench101", "ecnas"))
     add("--seed", "SEED", "seed of the campaign (%(default)s)", default=0)
+    about = "what the estimate is for: a torch device, on which some steps are timed, a GPU of the "
+    about += "tables such as titan-xp, or a calibration's file (cuda:0 if there is one)"
+    add("--device", "DEVICE", about)
     add("--out", "CAMPAIGN", "new folder of the campaign", required=True)
+    fast = add.group("for speed (recorded as departures from the recipe)")
+    about = "arithmetic of convolutions and products (%(default)s)"
+    fast("--precision", help=about, choices=("fp32", "tf32", "bf16"), default="fp32")
+    fast("--channels-last", help="memory layout with the channels innermost")
+    fast("--compile", help="compile networks by torch.compile")
+    fast("--cuda-graphs", help="submit each training step as one CUDA graph")
 
 
 def _plan(args: argparse.Namespace) -> None:
@@ -104,6 +132,7 @@ def _plan(args: argparse.Namespace) -> None:
     from naslib_ecnas.campaign.plan import file_rows
     from naslib_ecnas.files import cache_folder
     from naslib_ecnas.space import Space
+    from naslib_ecnas.training.recipe import SPEED
 
     vertices = int(args.space.removesuffix("v"))
     if args.cells is not None and args.design is not None:
@@ -121,24 +150,56 @@ def _plan(args: argparse.Namespace) -> None:
     images = args.images_per_file
     if images is None:
         images = 256 if kind == "synthetic" else 10_000
-    try:
-        budgets = [int(word) for word in split_words(args.epochs)]
-    except ValueError as error:
-        text = "--epochs must be budgets such as 4,12,36,108"
-        raise ConfigError(text, value=args.epochs) from error
     plan = make_plan(
         rows,
         name=args.out.name,
         vertices=vertices,
-        epochs=budgets,
+        epochs=_epochs(args.epochs, "--epochs"),
         data=DataChoice(kind=kind, path=folder, images_per_file=images),
+        speed=[n for n in SPEED if n == args.precision or getattr(args, n, False)],
         **chosen(args, "repeats recipe seed limit"),
     )
+    found = _estimate(plan, args.device)
     plan.write(args.out)
     if folder is not None and not Path(folder).is_dir():
         print(f"note: there is no folder {folder}; the workers need it", file=sys.stderr)
     print(f"{counted(len(plan.units), 'unit')} planned in {args.out}")
+    hours = f"{duration_text(found.seconds)} and {_kwh(found.energy_kwh)}"
+    print(f"estimate with one worker: {hours}, {found.basis}")
+    budgets = {unit.epochs for unit in plan.units}
+    if len(budgets) > 1 and max(budgets) < _LONGEST:
+        line = f"ecnas measure export {args.out} --extrapolate {_LONGEST}"
+        print(f"energy is affine in epochs, so longer trainings need not be measured: {line}")
     print(f"measure them: ecnas measure run {args.out}")
+
+
+def _epochs(text: str, option: str) -> list[int]:
+    """The budgets of an option, separated by commas."""
+    try:
+        return [int(word) for word in split_words(text)]
+    except ValueError as error:
+        raise ConfigError(f"{option} must be budgets such as 4,12,36,108", value=text) from error
+
+
+def _estimate(plan: Plan, device: str | None) -> Estimate:
+    """Hours and kWh from steps timed on a device of torch, or else by the models of a GPU."""
+    from naslib_ecnas.campaign import Settings
+    from naslib_ecnas.campaign.estimate import modelled, timed
+    from naslib_ecnas.energy import MeterError
+
+    if device is None and installed_version("torch") is not None:
+        device = _device(None).replace("cpu", "") or None
+    if device is None:
+        found = modelled(plan)
+        return replace(found, basis=f"{found.basis}; on the machine of a GPU its steps are timed")
+    if not device.startswith(("cuda", "cpu")):
+        return modelled(plan, device)
+    with progress() as shown:
+        try:
+            return timed(plan, Settings(device=device), progress=shown)
+        except (MeterError, MissingDependencyError) as error:
+            print(f"note: the energy is unknown: {error}", file=sys.stderr)
+            return timed(plan, Settings(device=device, meter="none"), progress=shown)
 
 
 def _kind_and_path(option: str, words: list[str]) -> tuple[str, str | None]:
@@ -146,7 +207,7 @@ def _kind_and_path(option: str, words: list[str]) -> tuple[str, str | None]:
     kind, *folder = words
     if len(folder) > 1:
         raise ConfigError(f"--{option} takes a kind and at most one path", value=words)
-    return kind, str(path(folder[0]).resolve()) if folder else None
+    return kind, str(expanded(folder[0]).resolve()) if folder else None
 
 
 # -- run ------------------------------------------------------------------------------------------
@@ -168,7 +229,13 @@ def _add_run(add: Options) -> None:
     add("--tries", "N", "attempts of a unit (%(default)s)", default=3)
     about = "seconds without a sign of life until a unit is taken over (%(default)s)"
     add("--stale", "S", about, default=120.0)
+    about = "GPUs with a worker for each: all, or indices and UUIDs, separated by commas"
+    add("--gpus", "WHICH", about)
     small = add.group("for small machines (recorded as departures from the recipe)")
+    small(
+        "--rehearse",
+        help="try out the first two units, or --limit, with 2 steps, in a folder of their own",
+    )
     small("--steps", "N", "stop each training after N steps", type=int)
     small("--batch-size", "N", "batch size (256)", type=int)
     small("--evaluate-images", "N", "images of each split, at most", type=int)
@@ -183,13 +250,22 @@ def _add_run(add: Options) -> None:
 
 
 def _run(args: argparse.Namespace) -> None:
-    """Measure until no unit is left; start one worker for each GPU."""
+    """Measure until no unit is left. --gpus starts a worker for each GPU of this machine, --cluster
+    jobs; without them this process is the one worker."""
     from naslib_ecnas.campaign import Pace, Settings, work
+    from naslib_ecnas.campaign.plan import rehearsal
 
     check_numbers(above=0, stale=args.stale)
+    if args.gpus is not None and (args.cluster or args.gpu):
+        raise ConfigError("--gpus takes neither --cluster nor --gpu", value=args.gpus)
+    if args.rehearse:
+        args.campaign = rehearsal(args.campaign, 2 if args.limit is None else args.limit)
+        for name, value in _REHEARSED.items():
+            if getattr(args, name) in (None, 10.0):
+                setattr(args, name, value)
     meter, replay = _kind_and_path("meter", args.meter)
     settings = Settings(
-        device=_device(args.cluster) if args.device is None else args.device,
+        device=_device(args.cluster or args.gpus) if args.device is None else args.device,
         meter=meter,
         replay=replay,
         baseline_s=args.baseline,
@@ -201,36 +277,65 @@ def _run(args: argparse.Namespace) -> None:
     if args.cluster:
         _launch(args, settings, pace)
         return
+    if args.gpus is not None:
+        _run_on_gpus(args, settings, pace)
+        return
+    if settings.device == "cpu" and settings.steps is None and settings.batch_size is None:
+        _warn_of_length(args.campaign, settings)
     bars = progress(slow=True) if sys.stderr.isatty() else nullcontext(silent)
     options = {"pace": pace, "limit": args.limit, "on_attempt": outcomes(args.campaign)}
-    with _stoppable(), bars as shown:
+    with bars as shown:
         done = work(args.campaign, settings, progress=shown, **options)
     recorded = sum(attempt.how == "recorded" for attempt in done)
     print(f"{counted(recorded, 'unit')} recorded; see: ecnas measure status {args.campaign}")
 
 
-def _device(cluster: str | None) -> str:
-    """cuda:0 if there is a GPU, else cpu; the nodes of a cluster are assumed to have one."""
-    if cluster == "slurm":
+def _run_on_gpus(args: argparse.Namespace, settings: Settings, pace: Pace) -> None:
+    from naslib_ecnas.campaign.cluster import named_gpus, on_gpus
+    from naslib_ecnas.campaign.measurement import recorded
+
+    gpus, before = named_gpus(args.gpus), recorded(args.campaign)
+    on_gpus(partial(_work, args.campaign, settings, pace, args.limit), gpus)
+    done = counted(len(recorded(args.campaign) - before), "unit")
+    print(f"{done} recorded; see: ecnas measure status {args.campaign}")
+
+
+def _work(folder: Path, settings: Settings, pace: Pace, limit: int | None, gpu: str) -> int:
+    """Exit code of the worker of one GPU, in its own process."""
+    from naslib_ecnas.campaign import work
+
+    own = replace(settings, gpu=gpu) if settings.meter == "auto" else settings
+    try:
+        work(folder, own, pace=pace, limit=limit, on_attempt=outcomes(folder, label=f"{gpu}: "))
+    except EcnasError as error:
+        print(f"ecnas: error: {gpu}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _warn_of_length(folder: Path, settings: Settings) -> None:
+    """Say on stderr how long the units to come will take, if that is more than an hour."""
+    from naslib_ecnas.campaign import Plan
+    from naslib_ecnas.campaign.estimate import timed
+    from naslib_ecnas.campaign.measurement import recorded
+
+    plan, there = Plan.read(folder), recorded(folder)
+    if todo := tuple(unit for unit in plan.units if unit.name not in there):
+        found = timed(replace(plan, units=todo), replace(settings, meter="none"))
+        if found.seconds > _LONG_S:
+            text = f"about {duration_text(found.seconds)} on this CPU; with a few steps: --rehearse"
+            print(f"note: {text}", file=sys.stderr)
+
+
+def _device(elsewhere: str | None) -> str:
+    """cuda:0 if there is a GPU, else cpu; other nodes and named GPUs are not looked at here."""
+    if elsewhere not in (None, "local"):
         return "cuda:0"
     try:
         import torch
     except ModuleNotFoundError as error:
         raise MissingDependencyError("torch", feature="measuring", extra="measure") from error
     return "cuda:0" if torch.cuda.is_available() else "cpu"
-
-
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """Treat SIGTERM as an interrupt, so that the current unit is released at once."""
-    if threading.current_thread() is not threading.main_thread():  # others get no signals
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _launch(args: argparse.Namespace, settings: Settings, pace: Pace) -> None:
@@ -246,12 +351,13 @@ def _launch(args: argparse.Namespace, settings: Settings, pace: Pace) -> None:
 
 
 def outcomes(
-    folder: Path, *, clock: Callable[[], float] = time.monotonic
+    folder: Path, *, label: str = "", clock: Callable[[], float] = time.monotonic
 ) -> Callable[[Done], None]:
     """A function that prints a line for an attempt, with the number of records of all workers.
 
     Args:
         folder: folder of the campaign.
+        label: begins each line.
         clock: seconds since some fixed time.
 
     Raises:
@@ -273,10 +379,52 @@ def outcomes(
             seconds = (clock() - began) / (now - first) * (len(units) - now)
             remaining = f", about {duration_text(seconds)} remaining"
         detail = f": {done.detail}" if done.detail else ""
-        line = f"{done.unit}: {done.how} after {duration_text(done.seconds)}{detail}"
+        line = f"{label}{done.unit}: {done.how} after {duration_text(done.seconds)}{detail}"
         print(f"{line} ({now:,} of {len(units):,}{remaining})", flush=True)
 
     return show
+
+
+# -- check ----------------------------------------------------------------------------------------
+
+
+def _add_check(add: Options) -> None:
+    add("--device", "DEVICE", "torch device (cuda:0 if there is one, else cpu)")
+    add("--gpu", "NAME", "GPU to measure, as in nvidia-smi -L (that of --device)")
+    add_shared(add)
+    add("--only", "NAMES", "make these checks alone, by their names, separated by commas")
+    add("--out", "FILE", "write the outcomes as JSON, again after each check")
+    add(*JSON)
+
+
+def _check(args: argparse.Namespace) -> int:
+    """Check a machine before a campaign, in 2 to 8 minutes: sensors, synchronisation, arithmetic,
+    memory, resumption. The exit code is 0 only if all checks were made and are good."""
+    from naslib_ecnas.campaign.acceptance import CHECKS, Outcome, Target, accept, verdict
+
+    device = _device(None) if args.device is None else args.device
+    target, made = Target(device=device, **chosen(args, "gpu shared")), list[Outcome]()
+    names = list(CHECKS) if args.only is None else list(split_words(args.only))
+
+    def found() -> dict[str, Any]:
+        return {"verdict": verdict(made), **vars(target), "checks": [to_plain(o) for o in made]}
+
+    try:
+        with progress() as shown:
+            for outcome in accept(target, names):
+                made.append(outcome)
+                shown(f"check {outcome.check}", len(made), len(names))
+                if args.out is not None:
+                    with atomic_write(args.out) as file:
+                        file.write(to_json(found(), indent=1).encode("utf-8") + b"\n")
+    finally:  # after an interrupt what was found is shown, too
+        if args.json and made:
+            print_json(found())
+        elif made:
+            rows = [(o.check, o.state, f"{o.seconds:.1f}", o.found) for o in made]
+            print_table(("check", "", "s", "found"), rows, right=(2,))
+            print(f"\n{verdict(made)}")
+    return 0 if verdict(made) == "good" else 1
 
 
 # -- status, validate, export ---------------------------------------------------------------------
@@ -366,6 +514,8 @@ def _export(args: argparse.Namespace) -> None:
 
     cpu = {"auto": None, "gpu": False, "gpu+cpu": True}[args.energy]
     options = chosen(args, "pue span allow_synthetic")
+    if args.extrapolate is not None:
+        options["extrapolate"] = _epochs(args.extrapolate, "--extrapolate")
     columns = export(args.campaign, args.out, carbon=args.carbon_intensity, cpu=cpu, **options)
     print(args.out)
     if any(origin.kind == "synthetic" for origin in columns.provenance.values()):

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 import naslib_ecnas as ecnas
-from naslib_ecnas.campaign import Done, Plan
+from naslib_ecnas.campaign import Done, Plan, estimate
+from naslib_ecnas.campaign.estimate import Estimate
 from naslib_ecnas.commands.measure import outcomes
 from naslib_ecnas.errors import UnknownTableError
 from naslib_ecnas.files import cache_folder
@@ -81,10 +82,55 @@ def test_from_a_plan_to_a_table(tmp_path: Path, ecnas_: Any) -> None:
     ecnas_.out("measure", "validate", folder)
 
 
+def test_a_rehearsal_counts_for_nothing(tmp_path: Path, ecnas_: Any) -> None:
+    """Of a plan for speed, too: what it asks for is in the records as departures."""
+    pytest.importorskip("torch", reason="torch is not installed")
+    folder, table = tmp_path / "c", tmp_path / "t.csv"
+    out = _plan(ecnas_, folder, "--repeats", 3, "--precision", "tf32", "--channels-last")
+    assert re.search(r"one worker: [\d.]+ s and [\d.e-]+ kWh, on rtx-3090 by its models", out)
+    run = ("measure", "run", folder, "--rehearse", "--device", "cpu", "--meter", "none")
+    assert f"2 units recorded; see: ecnas measure status {folder}/rehearsal-1" in ecnas_.out(*run)
+    assert ecnas_.json("measure", "status", folder)["recorded"] == 0
+    export = ("--out", table, "--allow-synthetic")
+    assert "no records" in ecnas_.refused("measure", "export", folder, *export)
+    place = folder / "rehearsal-1"
+    assert "synthetic" in ecnas_.refused("measure", "export", place, "--out", table, code=1)
+    assert not table.exists()
+    for path in (place / "records").glob("*.json"):
+        training = json.loads(path.read_text())["content"]["training"]
+        assert set(training["departures"]) >= {
+            "tf32 True for False",
+            "channels_last True for False",
+        }
+        assert training["arithmetic"]["cuda.matmul.allow_tf32"] is True
+        assert training["steps"] == 2
+    assert "1 unit recorded" in ecnas_.out(*run, "--limit", 1)
+    assert len(Plan.read(folder / "rehearsal-2").units) == 1
+
+
+def test_a_long_run_on_a_cpu_is_told_before_it_begins(
+    campaign: Path, ecnas_: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timed: list[int] = []
+
+    def ten_hours(plan: Plan, *_: object) -> Estimate:
+        timed.append(len(plan.units))
+        return Estimate(36_000.0, 1.0, "")
+
+    monkeypatch.setattr(estimate, "timed", ten_hours)
+    monkeypatch.setattr("naslib_ecnas.campaign.work", lambda *_, **__: [])
+    run = ("measure", "run", campaign, "--device", "cpu", "--meter", "none")
+    assert "about 10.0 h on this CPU; with a few steps: --rehearse" in ecnas_(*run).err
+    assert timed == [2]
+    assert ecnas_(*run, "--steps", 2).err == ""
+
+
 def test_a_design_over_budgets_with_a_limit(tmp_path: Path, ecnas_: Any) -> None:
     words = "measure plan --space 4v --design 8 --epochs 4,12 --repeats 3 --limit 20 --data"
     line = words.split()
-    ecnas_.out(*line, "synthetic", "--out", tmp_path / "c")
+    said = ecnas_.out(*line, "synthetic", "--out", tmp_path / "c", "--device", "titan-xp")
+    assert "on titan-xp by its models" in said
+    assert f"ecnas measure export {tmp_path / 'c'} --extrapolate 108" in said
     plan = json.loads((tmp_path / "c" / "plan.json").read_text())
     assert len(plan["units"]) == 20
     assert {unit["epochs"] for unit in plan["units"]} == {4, 12}
@@ -111,6 +157,10 @@ def test_impossible_settings_are_named(tmp_path: Path, ecnas_: Any) -> None:
         (("export", folder, "--out", "x.xyz"), ".parquet"),
         (("run", folder, "--device", "cpu", "--stale", 0), "stale"),
         (("run", folder, "--device", "cpu", "--warm-up", -1), "warm_up_s"),
+        (("run", folder, "--gpus", "all", "--cluster", "local"), "--gpus"),
+        (("run", folder, "--rehearse", "--device", "cpu"), "campaign"),
+        ((*plan, "synthetic", "--device", "abacus"), "abacus"),
+        ((*plan, "synthetic", "--device", "cpu", "--cuda-graphs"), "cuda_graphs"),
     ):
         assert part in ecnas_.refused("measure", *words), words
 
