@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from naslib_ecnas.adapters import naslib_metrics
 from naslib_ecnas.adapters.naslib_metrics import Objective
 from naslib_ecnas.adapters.naslib_patches import require
-from naslib_ecnas.adapters.naslib_space import NAME
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.errors import ConfigError, UnknownMetricError
@@ -382,7 +381,7 @@ def _benchmark_of(dataset_api: Any, dataset: str | None = None) -> Benchmark:
         text = "this search space needs a dataset_api made by naslib_space.dataset_api(table)"
         raise ConfigError(text, value=kind)
     names = {"cifar10", bench.name, dataset_api.get("dataset")}
-    if dataset is not None and dataset.removeprefix(f"{NAME}:") not in names:
+    if dataset is not None and dataset.removeprefix("ecnas:") not in names:
         known = " or ".join(sorted(filter(None, names)))
         raise ConfigError(f"the dataset of this table is {known}", value=dataset)
     return bench

@@ -152,11 +152,8 @@ def data_of(config: Mapping[str, Any], kind: str | None) -> dict[str, Any] | Non
     for key, example in (("search_space", "ecnas"), ("dataset", "cifar10 for the table 7v")):
         if config.get(key) is None:
             raise ConfigError(f"the config lacks the key {key}, such as {key}: {example}")
-    space, seed, objectives = (
-        config["search_space"],
-        config.get("seed", 0),
-        config.get("objectives"),
-    )
+    space, objectives = config["search_space"], config.get("objectives")
+    seed = config.get("seed", 0)
     table = naslib_space.table_of(space, config["dataset"])
     if objectives is not None and table is None:
         raise ConfigError(f"objectives need search_space: {naslib_space.NAME}", value=space)

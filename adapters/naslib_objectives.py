@@ -311,7 +311,7 @@ class Recorder:
         )
 
     def incumbent(self, result: SearchResult | None = None) -> dict[str, Any]:
-        """The evaluation of the highest number, the first of equal ones: the answer of the search.
+        """The evaluation of the highest number at the largest budget: the answer of the search.
 
         Returns:
             Its index, row, cell, budget, score and objectives; with limits, also `limits` and
@@ -321,8 +321,9 @@ class Recorder:
             ConfigError: nothing was evaluated.
         """
         result = self.result() if result is None else result
-        index = int(np.argmax(self._scores))
-        row, epochs = self._rows[index], self._epochs[index]
+        row_of, epochs_of = np.array(self._rows), np.array(self._epochs)
+        index = int(np.where(epochs_of == epochs_of.max(), self._scores, -np.inf).argmax())
+        row, epochs = int(row_of[index]), int(epochs_of[index])
         found = dict(zip(self.names, result.values[index].tolist(), strict=True))
         limits = {} if self.objectives is None else dict(self.objectives.limits)
         best = {"index": index, "row": row, "cell": str(Cell.from_row(row)), "epochs": epochs}

@@ -29,6 +29,7 @@ from typing import Any
 
 from naslib_ecnas.adapters import naslib_config, naslib_space
 from naslib_ecnas.adapters.naslib_config import RUNNERS, read
+from naslib_ecnas.adapters.naslib_energy import measured
 from naslib_ecnas.adapters.naslib_objectives import Objectives, completed
 from naslib_ecnas.adapters.naslib_patches import ensure, rebound, require, versions
 from naslib_ecnas.benchmark import Benchmark
@@ -38,6 +39,7 @@ from naslib_ecnas.errors import ConfigError, EcnasError, MissingDependencyError
 from naslib_ecnas.files import expanded, is_file
 from naslib_ecnas.metrics import METRICS
 from naslib_ecnas.progress import Progress
+from naslib_ecnas.search.methods import method_names
 from naslib_ecnas.search.result import SearchResult
 
 #: Keys of a config -> the dictionary of a runner that holds their possible values by name, and
@@ -117,7 +119,7 @@ def run(
         file = Path(scratch) / Path(config_file).name
         file.write_text(require("yaml").safe_dump(config), encoding="utf-8")
         argv = [str(script), "--config-file", str(file)]
-        with _restored(argv), _offered(script, api, config) as saves:
+        with _restored(argv), measured(config), _offered(script, api, config) as saves:
             try:
                 left = _executed(script)
             finally:
@@ -204,10 +206,15 @@ def _checked(script: Path, config: Mapping[str, Any]) -> Iterator[str]:
             # A script may hold classes, and make an object of the one that it takes.
             classes = bool(spaces) and all(isinstance(value, type) for value in spaces.values())
             spaces[asked[0]] = space if classes else space()
+        made, name = found["optimizer"], str(config.get("optimizer"))
+        if isinstance(made, dict) and naslib_space.table_of(*asked) is not None:
+            from naslib_ecnas.adapters.naslib_optimizer import EcnasOptimizer
+
+            if name not in made and (":" in name or name in method_names()):
+                made[name] = EcnasOptimizer(names["config"], name)
         for key, choices in found.items():
             if isinstance(choices, dict):
                 naslib_config.check_choice(key, config.get(key), choices)
-        made, name = found["optimizer"], config.get("optimizer")
         if isinstance(made, dict):
             able = [key for key in made if not getattr(made[key], "using_step_function", False)]
             if name not in able:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from naslib_ecnas.data.carbon import CarbonIntensity
     from naslib_ecnas.energy import EnergyMeter, Window
 
-_J_PER_KWH = 3.6e6
 #: Exit codes of shells for a command that does not exist, cannot be run, or was killed.
 _NOT_FOUND, _NOT_EXECUTABLE, _KILLED = 127, 126, 128
 #: Signals that are meant for the command, if only this process gets them.
@@ -176,25 +175,8 @@ def _result(
     carbon: CarbonIntensity | None,
 ) -> dict[str, Any]:
     """What the JSON file contains; an energy that is not known is null."""
-    readings = window.readings()
-    joules = math.fsum(reading.energy_j for reading in readings.values())
-    kwh = pue * joules / _J_PER_KWH
-    found: dict[str, Any] = {
-        "command": words,
-        "exit_code": code,
-        "seconds": window.seconds,
-        "energy_j": joules,
-        "energy_kwh": kwh,
-        "mean_power_w": joules / window.seconds if window.seconds > 0 else math.nan,
-        "pue": pue,
-        "gpu_energy_j": window.gpu_total_j,
-        "cpu_energy_j": window.cpu_total_j,
-        "dram_energy_j": window.dram_total_j,
-        "setups": meter.setups,
-        "window": window.to_dict(),
-    }
-    if carbon is not None:
-        found |= {"co2_g": kwh * carbon.g_per_kwh, "carbon_intensity": carbon.about}
+    found = {"command": words, "exit_code": code, **window.totals(pue=pue, carbon=carbon)}
+    found |= {"setups": meter.setups, "window": window.to_dict()}
     return dict(to_plain(found))
 
 

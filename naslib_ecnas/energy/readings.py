@@ -8,10 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from naslib_ecnas.errors import ConfigError, FormatError
 from naslib_ecnas.files import MaybeNaN, from_json, from_plain, to_json, to_plain
+
+if TYPE_CHECKING:
+    from naslib_ecnas.data.carbon import CarbonIntensity
 
 #: How an energy was measured.
 METHODS = (
@@ -26,6 +29,7 @@ AGREEMENTS = ("agree", "apart", "undecided", "unchecked")
 #: Counter and integral that differ by more than this share of the counter are flagged.
 MAX_DISAGREEMENT = 0.05
 
+_J_PER_KWH = 3.6e6
 _ROUNDING = 1e-9  # share of a sum that is lost in floating point
 
 
@@ -214,6 +218,30 @@ class Window:
     def readings(self) -> dict[str, Reading]:
         """Readings of all devices: GPUs, CPU packages and memory domains."""
         return {**self.energy_j, **self.cpu_energy_j, **self.dram_energy_j}
+
+    def totals(
+        self, *, pue: float = 1.0, carbon: CarbonIntensity | None = None
+    ) -> dict[str, float | str]:
+        """Seconds, joules and mean watts of all devices, kWh with the PUE, and gCO2eq if asked for.
+
+        Energies are NaN where a reading is invalid, and those of a kind of device that is not
+        measured are NaN too; `energy_j` is the sum of what was measured.
+        """
+        joules = math.fsum(reading.energy_j for reading in self.readings().values())
+        kwh = pue * joules / _J_PER_KWH
+        found: dict[str, float | str] = {
+            "seconds": self.seconds,
+            "energy_j": joules,
+            "energy_kwh": kwh,
+            "mean_power_w": joules / self.seconds if self.seconds > 0 else math.nan,
+            "pue": pue,
+            "gpu_energy_j": self.gpu_total_j,
+            "cpu_energy_j": self.cpu_total_j,
+            "dram_energy_j": self.dram_total_j,
+        }
+        if carbon is not None:
+            found |= {"co2_g": kwh * carbon.g_per_kwh, "carbon_intensity": carbon.about}
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON: the fields, and duration, sums and validity; NaN becomes None."""

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from naslib_ecnas import search
 from naslib_ecnas.adapters import naslib_patches, naslib_run, naslib_space
 from naslib_ecnas.adapters.naslib_run import NaslibRun, Sweep, sweep
 from naslib_ecnas.benchmark import Benchmark
@@ -159,6 +160,27 @@ def test_every_optimiser_and_example_runs_and_leaves_its_record(
     front = json.loads((done.folder / "front.json").read_text())
     assert 0 < front["hypervolume"] <= 1
     assert front["objectives"] == ["validation_accuracy", "energy_kwh"]
+
+
+@pytest.mark.parametrize(
+    ("method", "n"), [("semoa", 40), ("random", 20), ("sh-emoa", 200), ("ehvi:initial=4", 30)]
+)
+def test_our_methods_under_naslibs_trainer(run: Run, bench: Benchmark, method: str, n: int) -> None:
+    """They make the evaluations of `search.run` by the same seed."""
+    done = run(optimizer=method, seed=3, **{"search.epochs": n})
+    names = ("validation_accuracy", "energy_kwh")
+    found = search.run(bench, method, objectives=names, evaluations=n, seed=3)
+    lines = history(done)
+    assert [line["row"] for line in lines] == found.rows.tolist()
+    assert [line["epochs"] for line in lines] == found.epochs.tolist()
+    assert done.result is not None
+    assert done.result.hypervolume == found.hypervolume
+    assert done.result.spent.evaluations == n
+    whole = [line for line in lines if line["epochs"] == 108]
+    best = max(whole, key=lambda line: float(line["score"]))
+    assert trajectory(done)["valid_acc"][-1] == 100 * best["validation_accuracy"]
+    assert done.incumbent is not None
+    assert done.incumbent["index"] == best["index"]
 
 
 def test_an_error_on_the_way_loses_nothing(run: Run, script: Path, tmp_path: Path) -> None:
