@@ -23,7 +23,6 @@ import numpy as np
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.network import parameters
 from naslib_ecnas.surrogate.modelled import Models
-from naslib_ecnas.surrogate.models import Weights
 from naslib_ecnas.surrogate.paper import PaperModel
 
 SPACE = 423_624
@@ -84,7 +83,7 @@ def whole_space(lines: list[Any], *, quick: bool) -> None:
     predicted = np.arange(0, SPACE, 10 if quick else 1)
     cells = [Cell.from_row(int(row)) for row in rows]
     counts = parameters(rows)
-    one = forward(PaperModel.from_arrays(Weights.shipped("paper").arrays))
+    one = forward(PaperModel.shipped())
     models = Models.shipped()
     models.predict(rows)  # tables of topologies are made once
     theirs, ours = [], []

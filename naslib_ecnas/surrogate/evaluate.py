@@ -49,19 +49,13 @@ class _Source:
     """Weights that the predictions are from; those of devices are of the Quadro RTX 6000."""
     note: str = ""
     """Added to the name of the target."""
-    fitted: str = "fitted_rows"
-    """Array of the weights that has the rows that were fitted."""
-    caveat: str = ""
-    """Added to where the data are from."""
-    of_three: bool = False
-    """Whether accuracies at 108 epochs are means of three trainings, or the largest of them."""
 
 
 _DEVICE, _GPU = "quadro-rtx-6000", ", RTX 6000"
 _ENERGY, _TIME = "energy_kwh", "training_time_s"
 _VALIDATED, _TESTED = "validation_accuracy", "test_accuracy"
-_FINAL = "final_energy_kwh"
-_SCATTER = "; how repeats of a cell scatter was fitted on them"
+_FINAL, _LAST = "final_energy_kwh", "test_accuracy_108_mean"
+_BY_BUDGET = dict(zip(BUDGETS, SINGLE, strict=True))
 _SOURCES = (
     _Source("energy", _ENERGY, SEVEN_VERTICES, {4: _ENERGY}, "energy"),
     _Source("energy", _ENERGY, FIVE_VERTICES, {4: _FINAL}, "devices", f", 5V{_GPU}"),
@@ -70,26 +64,12 @@ _SOURCES = (
         *("energy", _ENERGY, FOUR_VERTICES, dict.fromkeys(BUDGETS, _FINAL), "devices"),
         note=f", 4V{_GPU}",
     ),
+    _Source("validation accuracy", _VALIDATED, VALIDATION, _BY_BUDGET, "accuracy"),
+    _Source("test accuracy", _TESTED, TEST, {108: _LAST}, "accuracy"),
     _Source(
-        *("validation accuracy", _VALIDATED, VALIDATION, dict(zip(BUDGETS, SINGLE, strict=True))),
-        model="accuracy",
-        of_three=True,
+        *("one validation accuracy", _VALIDATED, RECORDS, {108: f"final_{_VALIDATED}"}, "accuracy")
     ),
-    _Source(
-        *("test accuracy", _TESTED, TEST, {108: "test_accuracy_108_mean"}, "accuracy"),
-        fitted="fitted_rows_test",
-        of_three=True,
-    ),
-    _Source(
-        *("one validation accuracy", _VALIDATED, RECORDS, {108: f"final_{_VALIDATED}"}),
-        model="accuracy",
-        caveat=_SCATTER,
-    ),
-    _Source(
-        *("one test accuracy", _TESTED, RECORDS, {108: f"final_{_TESTED}"}, "accuracy"),
-        fitted="fitted_rows_test",
-        caveat=_SCATTER,
-    ),
+    _Source("one test accuracy", _TESTED, RECORDS, {108: f"final_{_TESTED}"}, "accuracy"),
     _Source("training time", _TIME, VALIDATION, {108: "training_time_108_s"}, "time"),
     _Source("training time", _TIME, TIMES, dict.fromkeys(BUDGETS, _TIME), "time", ", small"),
 )
@@ -149,11 +129,12 @@ def _compared(source: _Source, data: Measured) -> Iterator[QualityLine]:
     device, _ = calibration_of(_DEVICE if source.model == "devices" else None)
     models = Models.shipped(device)
     unit, size = _UNITS.get(source.metric, ("", 1.0))
+    fitted = weights.arrays["fitted_rows_test" if source.metric == _TESTED else "fitted_rows"]
     for epochs, column in source.columns.items():
         some = data
         if "budget_epochs" in data.columns:
             some = data.where(data["budget_epochs"] == epochs)
-        some, about = _unseen(some, weights.arrays[source.fitted])
+        some, about = _unseen(some, fitted)
         if not unit:
             some = some.where(~_failed(some[column]))
             about += ", without failed trainings"
@@ -163,7 +144,10 @@ def _compared(source: _Source, data: Measured) -> Iterator[QualityLine]:
         if column == SINGLE[-1]:
             true = mean_of_largest(true, float(weights.header["shrinkage"]))
         predicted = models.predict(some.rows)
-        if not source.of_three:
+        if source.file == RECORDS:
+            about += "; how repeats of a cell scatter was fitted on them"
+        # At 108 epochs the files of a sample have means of three trainings, or the largest.
+        if source.file not in (VALIDATION, TEST):
             predicted |= NoiseModel.shipped().columns(some.rows, predicted)
         ends = (f"{source.metric}{end}" for end in ("", "_std"))
         mean, std = (predicted[name][:, BUDGETS.index(epochs)] for name in ends)
@@ -173,7 +157,7 @@ def _compared(source: _Source, data: Measured) -> Iterator[QualityLine]:
             source.metric,
             *(size * values for values in (true, mean, std)),
             unit=unit,
-            about=about + source.caveat,
+            about=about,
         )
 
 

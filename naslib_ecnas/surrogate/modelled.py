@@ -114,16 +114,12 @@ class Models:
     def metrics(self, x: NDArray[Any]) -> dict[str, Array]:
         """(n, 4) values of each metric, of (n, k) features."""
         seconds, seconds_std = self.time.predict(x)
-        validation, validation_std, test, test_std = self.accuracy.predict(x)
         shares = {} if self.share is None else {"gpu_share": self.share.shares(x, BUDGETS)}
         return {
             **self._energy(x, BUDGETS),
             "training_time_s": seconds,
             "training_time_s_std": seconds_std,
-            "validation_accuracy": validation,
-            "validation_accuracy_std": validation_std,
-            "test_accuracy": test,
-            "test_accuracy_std": test_std,
+            **self.accuracy.predict(x),
             **shares,
         }
 

@@ -290,16 +290,13 @@ class AccuracyModel(Model):
     """(k, 4) what validation accuracies by the curves are too high by at each budget, for cells of
     0 to k - 1 operations."""
 
-    def predict(self, x: NDArray[Any]) -> tuple[Array, Array, Array, Array]:
-        """Accuracies of (n, k) features at 4, 12, 36, 108 epochs, as fractions.
+    def predict(self, x: NDArray[Any]) -> dict[str, Array]:
+        """(n, 4) accuracies of (n, k) features at 4, 12, 36, 108 epochs by metric, as fractions.
 
         Standard deviations at 4, 12 and 36 epochs are of the accuracy of a single training, at
-        108 of the mean over three. Nine of ten lie within 1.645 of them.
-
-        Returns:
-            (n, 4) validation accuracy, its standard deviation, test accuracy and its standard
-            deviation. No test accuracies at 4, 12 and 36 epochs were published: they are the
-            validation accuracy plus the difference in EC-NAS's own trainings.
+        108 of the mean over three. Nine of ten lie within 1.645 of them. No test accuracies at 4,
+        12 and 36 epochs were published: they are the validation accuracy plus the difference in
+        EC-NAS's own trainings.
         """
         z = self.ranks(x)
         mean = np.empty((len(z), len(self.score)))
@@ -314,7 +311,12 @@ class AccuracyModel(Model):
         test = np.clip(mean[:, :_TEST] + less, 0, 1)
         test_std = np.sqrt(std[:, :_TEST] ** 2 + spread**2)
         test[:, -1], test_std[:, -1] = mean[:, _TEST], std[:, _TEST]
-        return mean[:, :_TEST], std[:, :_TEST], test, test_std
+        return {
+            "validation_accuracy": mean[:, :_TEST],
+            "validation_accuracy_std": std[:, :_TEST],
+            "test_accuracy": test,
+            "test_accuracy_std": test_std,
+        }
 
 
 @dataclass(frozen=True)

@@ -121,7 +121,7 @@ def test_the_provenance_says_what_was_measured_here(weights: Weights) -> None:
 
 @pytest.fixture(scope="module")
 def growth() -> devices.OverEpochs:
-    return devices.OverEpochs.from_arrays(Weights.shipped("epochs").arrays)
+    return devices.OverEpochs.shipped()
 
 
 def test_energy_is_affine_in_the_epochs(growth: devices.OverEpochs, x: np.ndarray) -> None:

@@ -10,10 +10,9 @@ import sys
 from fractions import Fraction
 
 import numpy as np
-import pytest
 
 from naslib_ecnas.surrogate.exact import INPUT_BITS, Layers, exp, interpolated, log, weighted_sum
-from naslib_ecnas.surrogate.models import AccuracyModel, EnergyModel, TimeModel, Weights
+from naslib_ecnas.surrogate.models import AccuracyModel, EnergyModel, TimeModel
 from naslib_ecnas.surrogate.paper import SIZES, PaperModel
 
 
@@ -61,28 +60,15 @@ def test_a_perceptron_is_that_of_rational_numbers() -> None:
     np.testing.assert_allclose(Layers(layers)(x), plain, atol=1e-3)
 
 
-@pytest.mark.parametrize(
-    ("target", "model", "part"),
-    [
-        ("energy", EnergyModel, "power"),
-        ("accuracy", AccuracyModel, "ranks"),
-        ("time", TimeModel, "correction"),
-        ("time", TimeModel, "small"),
-    ],
-)
-def test_no_sum_of_the_shipped_perceptrons_can_be_inexact(
-    target: str, model: type, part: str
-) -> None:
-    perceptron = getattr(model.from_arrays(Weights.shipped(target).arrays), part)  # type: ignore[attr-defined]
-    most = np.full(len(perceptron.shift), perceptron.clip)
-    assert perceptron.exact.largest_sum(most) < 2**53
-
-
-def test_no_sum_of_the_papers_perceptron_can_be_inexact() -> None:
-    paper = PaperModel.from_arrays(Weights.shipped("paper").arrays)
-    most = [*[1] * 28, *[5] * 7, 50]  # entries, codes, millions of parameters
+def test_no_sum_of_the_shipped_perceptrons_can_be_inexact() -> None:
+    time = TimeModel.shipped()
+    every = EnergyModel.shipped().power, AccuracyModel.shipped().ranks, time.correction, time.small
+    for perceptron in every:
+        most = np.full(len(perceptron.shift), perceptron.clip)
+        assert perceptron.exact.largest_sum(most) < 2**53
+    most = np.array([*[1] * 28, *[5] * 7, 50])  # entries, codes, millions of parameters
     assert len(most) == SIZES[0]
-    assert paper.exact.largest_sum(most) < 2**53
+    assert PaperModel.shipped().exact.largest_sum(most) < 2**53
 
 
 _DIGEST = """
@@ -93,7 +79,7 @@ from naslib_ecnas.surrogate.models import BUDGETS, Weights
 from naslib_ecnas.surrogate.paper import PaperModel
 rows = np.arange(7, 423_624, 211)
 found = Models.shipped().predict(rows)
-found["paper"] = PaperModel.from_arrays(Weights.shipped("paper").arrays).energy_kwh(rows, BUDGETS)
+found["paper"] = PaperModel.shipped().energy_kwh(rows, BUDGETS)
 print(hashlib.sha256(b"".join(found[k].tobytes() for k in sorted(found))).hexdigest())
 """
 

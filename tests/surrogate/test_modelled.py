@@ -52,7 +52,7 @@ def test_our_energies() -> None:
     energy, origin = energy_model(["ours"])
     found = energy(ROWS, BUDGETS)
     assert list(found) == ["energy_kwh", "energy_kwh_std"]
-    at_4 = EnergyModel.from_arrays(Weights.shipped("energy").arrays).predict(features(ROWS))
+    at_4 = EnergyModel.shipped().predict(features(ROWS))
     for values, wanted in zip(found.values(), at_4, strict=True):
         np.testing.assert_allclose(values[:, 0], wanted, rtol=1e-12)
     assert (origin.kind, origin.device, origin.pue) == ("modelled", "NVIDIA GeForce RTX 3090", 1.59)
@@ -82,7 +82,7 @@ def test_energies_of_the_papers_recipe() -> None:
     energy, origin = energy_model(["paper"])
     found = energy(ROWS, BUDGETS)
     assert list(found) == ["energy_kwh"]  # without a standard deviation
-    model = PaperModel.from_arrays(Weights.shipped("paper").arrays)
+    model = PaperModel.shipped()
     wanted = np.outer(model.wh(ROWS) / 1000, [1, 3, 9, 27])
     np.testing.assert_allclose(found["energy_kwh"], wanted, rtol=1e-12)
     assert origin.kind == "modelled"

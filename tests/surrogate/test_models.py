@@ -200,7 +200,7 @@ def test_start_up_does_not_grow_with_the_epochs() -> None:
 
 def test_the_shipped_times_are_within_what_was_published(x: np.ndarray, reference: Path) -> None:
     """NAS-Bench-101's trainings of 108 epochs took some 300 to 6,000 s."""
-    model = TimeModel.from_arrays(Weights.shipped("time").arrays)
+    model = TimeModel.shipped()
     mean, std = model.predict(x)
     assert ((mean[:, 3] > 200) & (mean[:, 3] < 8000)).all()
     assert (np.diff(mean, axis=1) > 0).all()
@@ -242,23 +242,24 @@ def at(*inputs: float) -> np.ndarray:
 
 def test_accuracies_follow_the_curves_of_each_budget() -> None:
     model = accuracy_model()
-    validation, std, _, _ = model.predict(at(-1, -0.5, 0, 0.5, 2))
+    validation, std, _, _ = model.predict(at(-1, -0.5, 0, 0.5, 2)).values()
     assert validation.shape == std.shape == (5, 4)
     assert validation.dtype == std.dtype == np.float64
     np.testing.assert_allclose(validation[:, 0], [0.1, 0.3, 0.5, 0.55, 0.7])
     np.testing.assert_allclose(validation[:, 3], [0.5, 0.7, 0.9, 0.9125, 0.95])
     np.testing.assert_allclose(std[:, 1], [0.3, 0.2, 0.1, 0.0875, 0.05])
-    for beyond, end in zip(model.predict(at(-5, 5)), model.predict(at(-1, 2)), strict=True):
-        np.testing.assert_array_equal(beyond, end)
+    beyond, ends = (np.array([*model.predict(at(*x)).values()]) for x in ((-5, 5), (-1, 2)))
+    np.testing.assert_array_equal(beyond, ends)
     model = accuracy_model((0.0, 1.0, -0.5, 2.0, 0.25))
-    validation, _, test, _ = model.predict(at(1))
+    validation, _, test, _ = model.predict(at(1)).values()
     np.testing.assert_allclose(validation[0], [0.5, 0.7, 0.5, 0.95])
     assert test[0, 3] == pytest.approx(0.8 + 0.1 * 0.25 / 2)
-    assert [part.shape for part in model.predict(np.empty((0, 1)))] == [(0, 4)] * 4
+    none = model.predict(np.empty((0, 1)))
+    assert [part.shape for part in none.values()] == [(0, 4)] * 4
 
 
 def test_test_accuracy_is_the_shifted_validation_accuracy_except_at_the_last_budget() -> None:
-    validation, std, test, test_std = accuracy_model().predict(at(-1, 0, 1, 2))
+    validation, std, test, test_std = accuracy_model().predict(at(-1, 0, 1, 2)).values()
     np.testing.assert_allclose(test[:, 0], validation[:, 0] - 0.01)
     np.testing.assert_allclose(test_std[:, 0], np.hypot(std[:, 0], 0.02))
     np.testing.assert_allclose(test[:, 1], validation[:, 1])
@@ -271,15 +272,17 @@ def test_test_accuracy_is_the_shifted_validation_accuracy_except_at_the_last_bud
     less = LESS.copy()
     less[:3, 0] = -0.4
     low = replace(accuracy_model(), test_less_validation=less)
-    np.testing.assert_allclose(low.predict(at(-1))[2][0, :3], 0)
+    np.testing.assert_allclose(low.predict(at(-1))["test_accuracy"][0, :3], 0)
 
 
 def test_cells_of_few_operations_have_an_excess_subtracted(x: np.ndarray) -> None:
-    shipped = AccuracyModel.from_arrays(Weights.shipped("accuracy").arrays)
+    shipped = AccuracyModel.shipped()
     assert shipped.excess.shape == (3, 4)
     plain = replace(shipped, excess=np.zeros((0, 4)))
     few = np.array([0, 1, 6, 7, 90, 91, 2531])  # 0, 1, 1, 2, 2, 3 and 3 operations
-    (found, _, test, _), (usual, _, shifted, _) = shipped.predict(x[few]), plain.predict(x[few])
+    (found, _, test, _), (usual, _, shifted, _) = (
+        model.predict(x[few]).values() for model in (shipped, plain)
+    )
     wanted = np.append(shipped.excess, np.zeros((1, 4)), axis=0)[[0, 1, 1, 2, 2, 3, 3]]
     np.testing.assert_allclose(usual - found, wanted, atol=1e-12)
     np.testing.assert_allclose((shifted - test)[:, :3], wanted[:, :3], atol=1e-12)
@@ -346,7 +349,7 @@ def test_energy_is_time_times_power_and_its_error_a_law_of_energy_and_spread() -
 
 def test_the_shipped_energy_model_fits_what_it_was_fitted_on(reference: Path) -> None:
     measured = read_measured(reference / SEVEN_VERTICES)
-    model = EnergyModel.from_arrays(Weights.shipped("energy").arrays)
+    model = EnergyModel.shipped()
     mean, std = model.predict(features(measured.rows))
     found = log_scores(measured["energy_kwh"], mean, std / mean)
     assert found.mape < 1.6

@@ -269,7 +269,7 @@ def _small_excess(model: AccuracyModel, folder: str | PathLike[str]) -> Array:
     table = Table.open(official(folder, FOUR_VERTEX_MEANS))
     rows = np.asarray(table.rows)
     true = [table.at_budget("validation_accuracy", i)[:, 0] for i in range(len(BUDGETS))]
-    off = model.predict(features(rows))[0] - np.stack(true, axis=1)
+    off = model.predict(features(rows))["validation_accuracy"] - np.stack(true, axis=1)
     operations = vertices_of(rows) - 2
     parts = [off[operations == k] for k in range(operations.max() + 1)]
     return np.array(

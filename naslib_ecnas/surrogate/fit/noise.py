@@ -223,12 +223,6 @@ def fit_noise(
     )
 
 
-def _accuracies(rows: NDArray[Any]) -> dict[str, Array]:
-    """The accuracies of a modelled table, without its other columns."""
-    names = ("validation_accuracy", "validation_accuracy_std", "test_accuracy", "test_accuracy_std")
-    return dict(zip(names, AccuracyModel.shipped().predict(features(rows)), strict=True))
-
-
 def _from_repeats(four: Measured, five: Measured, records: Measured) -> dict[str, Any]:
     """Fields of `NoiseModel` that cells trained three times show."""
     normal = optional("scipy.stats").norm
@@ -273,7 +267,7 @@ def _sampling(*runs: Measured) -> float:
 
 def _from_singles(repeats: dict[str, Any], rows: NDArray[np.int64], accuracy: Array) -> NoiseModel:
     """Failures, shapes and shares from single trainings, and from the largest of three at 108."""
-    dead, means = failed(accuracy), _accuracies(rows)
+    dead, means = failed(accuracy), AccuracyModel.shipped().predict(features(rows))
     coefficients, (first, concentration) = fit_failures(
         failure_inputs(rows), dead, _chance(accuracy)
     )
@@ -369,7 +363,7 @@ def order_lines(
 ) -> Iterator[QualityLine]:
     """Kendall tau of trainings at each budget and the next one: of drawn and of real ones."""
     targets = [f"tau of accuracies, {low} to {high} epochs" for low, high in pairwise(BUDGETS)]
-    drawn = drawn_taus(model, rows, _accuracies(rows), draws=8)
+    drawn = drawn_taus(model, rows, AccuracyModel.shipped().predict(features(rows)), draws=8)
     mean, error = drawn.mean(axis=0), drawn.std(axis=0, ddof=1)
     return _counted(targets, about, len(rows), mean, error, _taus(accuracy))
 

@@ -180,7 +180,7 @@ def test_the_shipped_low_ends_and_excess_are_fitted_to_what_was_published(refere
         np.testing.assert_allclose(getattr(again, name), getattr(model, name), atol=1e-6)
     # The lowest hundredth, by the prediction, of cells of which a training did not fail.
     true = mean_of_largest(data["val_acc_108_max_of_repeats"], k)
-    mean, std, _, _ = model.predict(features(data.rows))
+    mean, std, _, _ = model.predict(features(data.rows)).values()
     low = (mean[:, 3] <= np.quantile(mean[:, 3], 0.01)) & (true > 0.2)
     off = np.abs(true - mean[:, 3])[low]
     assert off.mean() < 0.025
@@ -254,7 +254,8 @@ def test_a_tiny_fit_of_published_records(
     assert reports == [(done, 4) for done in range(5)]  # twice, a network and a student
     validation, test = (read_measured(tmp_path / name) for name in (VALIDATION, TEST))
     fresh = read_measured(reference / VALIDATION).where(slice(LIMIT, 1000))
-    predicted = AccuracyModel.from_arrays(weights.arrays).predict(features(fresh.rows))
+    found = AccuracyModel.from_arrays(weights.arrays).predict(features(fresh.rows))
+    predicted = [*found.values()]
     assert kendall_tau(fresh["val_acc_12_one_repeat"], predicted[0][:, 1]) > 0.3
     last = fresh["val_acc_108_max_of_repeats"]
     assert kendall_tau(last, predicted[0][:, 3]) > 0.3
