@@ -189,9 +189,10 @@ def document(result: SearchResult) -> dict[str, Any]:
 
 def _point(result: SearchResult, index: int) -> dict[str, Any]:
     """One evaluation: cell, row, objectives, energy in kWh and the other details."""
-    cell = Cell.from_row(int(result.rows[index]))
+    cell, one = Cell.from_row(int(result.rows[index])), [index]
     metrics = {name: _number(name, float(values[index])) for name, values in result.details.items()}
-    metrics |= _objectives(result, index)
+    metrics |= _lines(_objectives(result, result.values[one]))[0]
+    seen = {"seen": _lines(_objectives(result, result.seen[one]))[0]} if result.config.noise else {}
     return {
         "row": cell.row,
         "cell": str(cell),
@@ -199,26 +200,13 @@ def _point(result: SearchResult, index: int) -> dict[str, Any]:
         "index": index,
         "energy_kwh": metrics.pop("energy_kwh", math.nan),
         **metrics,
-        **_seen(result, index),
+        **seen,
     }
-
-
-def _objectives(result: SearchResult, index: int) -> dict[str, float]:
-    values = zip(result.config.objectives, result.values[index].tolist(), strict=True)
-    return {name: _number(name, value) for name, value in values}
 
 
 def _number(name: str, value: float) -> float:
     """The value, as an integer if the metric is a count."""
     return int(value) if name in DERIVED and math.isfinite(value) else value
-
-
-def _seen(result: SearchResult, index: int) -> dict[str, dict[str, float]]:
-    """The objectives of an evaluation as the method saw them, where these are not the means."""
-    if not result.config.noise:
-        return {}
-    values = result.seen[index].tolist()
-    return {"seen": dict(zip(result.config.objectives, values, strict=True))}
 
 
 def optimism_text(optimism: Mapping[str, float]) -> str:
@@ -251,51 +239,43 @@ def _history(result: SearchResult, notes: Mapping[str, Sequence[Any]]) -> Iterat
 
     The hashes of NAS-Bench-101 are left out: no search knows them, and one takes 60 us.
     """
-    short = [name for name, values in notes.items() if len(values) != len(result.rows)]
+    count, noise, whole = len(result.rows), result.config.noise, ("evaluations", "epochs")
+    short = [name for name, values in notes.items() if len(values) != count]
     if short:
-        raise ConfigError(f"notes need {len(result.rows)} values, one each evaluation", value=short)
-    return (
-        "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in lines).encode()
-        for lines in _parts(result, notes)
-    )
-
-
-def _parts(result: SearchResult, notes: Mapping[str, Sequence[Any]]) -> Iterator[list[Any]]:
-    """The lines of the history, some thousands at a time, so that memory stays small."""
-    whole = ("evaluations", "epochs")
+        raise ConfigError(f"notes need {count} values, one each evaluation", value=short)
     times = {"started_s": result.started_s, "ended_s": result.ended_s} if result.timed else {}
-    for start in range(0, len(result.rows), _LINES):
+    for start in range(0, count, _LINES):
         at = slice(start, start + _LINES)
         rows = result.rows[at].tolist()
-        spent = {
+        sums = {
             name: (column[at].astype(np.int64) if name in whole else column[at]).tolist()
             for name, column in result.cumulative.items()
         }
-        columns = {
+        columns: dict[str, Sequence[Any]] = {
             "index": range(start, start + len(rows)),
             "row": rows,
             "cell": [str(Cell.from_row(row)) for row in rows],
             "epochs": result.epochs[at].tolist(),
-            **_columns(result, result.values[at]),
+            **_objectives(result, result.values[at]),
+            **(
+                {"seen": _lines(_objectives(result, result.seen[at]))}
+                if result.config.noise
+                else {}
+            ),
+            **{name: column[at].tolist() for name, column in times.items()},
+            **{name: values[at] for name, values in notes.items()},
+            "spent": _lines(sums),
         }
-        if result.config.noise:
-            columns["seen"] = list(_records(_columns(result, result.seen[at], counts=False)))
-        columns |= {name: column[at].tolist() for name, column in times.items()}
-        columns |= {name: values[at] for name, values in notes.items()}
-        yield to_plain(list(_records({**columns, "spent": list(_records(spent))})))
+        lines = (json.dumps(line, ensure_ascii=False) for line in to_plain(_lines(columns)))
+        yield "".join(f"{line}\n" for line in lines).encode()
 
 
-def _records(columns: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
-    return (
-        dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
-    )
+def _lines(columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    """The values of each line of some columns, by name."""
+    return [dict(zip(columns, line, strict=True)) for line in zip(*columns.values(), strict=True)]
 
 
-def _columns(
-    result: SearchResult, values: NDArray[np.float64], *, counts: bool = True
-) -> dict[str, list[float]]:
-    """(n, m) objectives as lists by name; counts are whole numbers, if so wanted."""
+def _objectives(result: SearchResult, values: NDArray[np.float64]) -> dict[str, list[float]]:
+    """(n, m) objectives as lists by name."""
     named = zip(result.config.objectives, values.T.tolist(), strict=True)
-    return {
-        name: [_number(name, v) for v in column] if counts else column for name, column in named
-    }
+    return {name: [_number(name, value) for value in column] for name, column in named}
