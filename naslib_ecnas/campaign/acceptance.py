@@ -1,0 +1,496 @@
+"""The acceptance test of a machine before a campaign: `ecnas measure check`.
+
+Every check runs in a process of its own, for a limited time, so that one that hangs, crashes or
+breaks the GPU's context loses its own result alone. A check that cannot be made here is `not run`,
+and then the machine is not called good.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from naslib_ecnas.campaign.plan import DataChoice, Settings, check_choice, make_plan
+from naslib_ecnas.campaign.validate import validate
+from naslib_ecnas.campaign.worker import Done, work
+from naslib_ecnas.cell import Cell
+from naslib_ecnas.energy.meter import EnergyMeter
+from naslib_ecnas.energy.nvml import Nvml, resolve, torch_uuid
+from naslib_ecnas.energy.readings import MAX_DISAGREEMENT, Reading, Window
+from naslib_ecnas.energy.sensors import NvmlUnavailable
+from naslib_ecnas.errors import EcnasError, MissingDependencyError
+from naslib_ecnas.files import from_json, from_plain, to_json, to_plain
+
+#: Rows of the three cells that are trained: a small, a middle and a large one of four vertices.
+_ROWS = (0, 45, 90)
+#: Least share of windows within their stated uncertainty, most of a core that the meter's thread
+#: takes, largest difference of losses on GPU and CPU, and most that memory grows, as a share.
+_INSIDE, _COST, _LOSS, _GROWTH = 0.95, 0.01, 1e-3, 0.1
+#: Seconds of a load before it is measured, since sensors average over one, and while it is.
+_SETTLE_S, _LOAD_S = 2.0, 4.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What is checked; the fields are those of a campaign's `Settings`."""
+
+    device: str
+    gpu: str | None = None
+    shared: str = "graphics"
+
+    @property
+    def cuda(self) -> bool:
+        """Whether it trains on a GPU."""
+        return self.device.startswith("cuda")
+
+    def meter(self, **options: Any) -> EnergyMeter:
+        """A meter of the GPU alone; a NotRun if there is none."""
+        name = self.gpu or self.device
+        if name.startswith("cpu"):
+            raise NotRun("no GPU to measure")
+        return EnergyMeter(devices=[name], cpu=False, shared=self.shared, **options)
+
+    def settings(self) -> Settings:
+        """Units of five steps, small ones on a CPU, without rests."""
+        size = 256 if self.cuda else 2
+        small = {"steps": 5, "batch_size": size, "evaluate_images": size}
+        return Settings(**vars(self), **small, baseline_s=0.0, warm_up_s=0.0)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one check found."""
+
+    check: str
+    state: str
+    """`good`, `bad`, `not run`, or `cut off` by its time limit."""
+    found: str
+    """The numbers in words, or the reason."""
+    seconds: float
+    values: Mapping[str, Any] = field(default_factory=dict)
+    """The numbers by name, with their units in the names."""
+
+
+class NotRun(EcnasError):
+    """A check cannot be made here."""
+
+
+#: Whether all is well, and the numbers.
+Found = tuple[bool, dict[str, Any]]
+
+
+def verdict(outcomes: Sequence[Outcome]) -> str:
+    """`bad` if a check is, else `good` if all were made and are, else `incomplete`."""
+    states = {outcome.state for outcome in outcomes}
+    whole = states == {"good"} and {outcome.check for outcome in outcomes} == CHECKS.keys()
+    return "bad" if "bad" in states else "good" if whole else "incomplete"
+
+
+# -- the meter -----------------------------------------------------------------------------------
+
+_IDENTITY = """
+import os
+from contextlib import closing
+from naslib_ecnas.energy.nvml import Nvml, resolve, torch_uuid
+import torch
+with closing(Nvml()) as nvml:
+    gpu = resolve(0, nvml.gpus(), parent_of_mig=nvml.parent_of_mig, environ=os.environ)
+print(gpu.uuid, torch_uuid(0))
+"""
+
+
+def _identity(target: Target) -> Found:
+    """torch and NVML mean the same GPU, however CUDA_VISIBLE_DEVICES names it."""
+    with closing(Nvml()) as nvml:
+        gpus = nvml.gpus()
+        gpu = resolve(target.device, gpus, parent_of_mig=nvml.parent_of_mig)
+    if gpu.mig:
+        raise NotRun("a MIG instance has a UUID of its own")
+    values, uuid = {"nvml": gpu.uuid, "torch": torch_uuid(target.device)}, gpu.uuid
+    for shown in (uuid, str([one.uuid for one in gpus].index(uuid))):
+        ordered = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": shown}
+        words = [sys.executable, "-c", _IDENTITY]
+        said = subprocess.check_output(words, env={**os.environ, **ordered}, text=True)
+        values |= dict(zip((f"nvml as {shown}", f"torch as {shown}"), said.split(), strict=True))
+    return set(values.values()) == {uuid}, values
+
+
+def _sensor(target: Target) -> Found:
+    """The GPU has a counter, or power without averaging; its refresh and what a window takes."""
+    with target.meter() as meter:
+        ((uuid, method),) = meter.methods.items()
+        began, count = time.monotonic(), 50
+        for _ in range(count):
+            with meter.window("empty"):
+                pass
+        window_s = (time.monotonic() - began) / count
+        values = {"gpu": meter.setups[uuid].name, "driver": meter.setups[uuid].driver}
+        values |= {"method": method, "notes": "; ".join(meter.notes[uuid])}
+    numbers = {"refresh_s": meter.periods_s[uuid], "window_s": window_s}
+    return method in ("counter", "instant-power"), {**values, **numbers}
+
+
+def _one(window: Window) -> Reading:
+    """The reading of the only GPU; an EcnasError if it is invalid."""
+    (reading,) = window.energy_j.values()
+    if not reading.valid:
+        raise EcnasError(f"window {window.name} is invalid, {reading.reason}: {reading.detail}")
+    return reading
+
+
+def _repeat(work: Callable[[], object], seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        work()
+
+
+def _agree(target: Target, **works: Callable[[], object]) -> Found:
+    """Counter and integrated power agree within 5 % under each load."""
+    good, values = True, dict[str, Any]()
+    with target.meter() as meter:
+        for name, load in works.items():
+            _repeat(load, _SETTLE_S)
+            with meter.window(name) as span:
+                _repeat(load, _LOAD_S)
+            reading, seconds = _one(span.window), span.window.seconds
+            if math.isnan(reading.integral_j):
+                raise NotRun(f"the GPU has one sensor only, {reading.method}")
+            values[f"{name}_counter_w"] = reading.energy_j / seconds
+            values[f"{name}_integrated_w"] = reading.integral_j / seconds
+            good &= reading.agreement == "agree"
+    return good, values
+
+
+def _idle(target: Target) -> Found:
+    return _agree(target, idle=partial(time.sleep, 0.05))
+
+
+def _matrix(target: Target) -> Callable[[], object]:
+    """Submits a product of matrices, which takes some milliseconds on a large GPU."""
+    import torch
+
+    size = 8192 if target.cuda else 128
+    return partial(torch.mm, *2 * [torch.rand(size, size, device=target.device)])
+
+
+def _done(target: Target, submit: Callable[[], object]) -> Callable[[], None]:
+    """Submits work and waits for it."""
+
+    def work() -> None:
+        submit()
+        if target.cuda:
+            import torch
+
+            torch.cuda.synchronize(target.device)
+
+    return work
+
+
+def _loads(target: Target) -> Found:
+    import torch
+
+    source = torch.ones(2**27 if target.cuda else 2**16, device=target.device)
+    copy = partial(torch.empty_like(source).copy_, source)
+    return _agree(target, matrix=_done(target, _matrix(target)), copy=_done(target, copy))
+
+
+def _edges(target: Target) -> Found:
+    """Work of two seconds that is still queued is in its window only if the edges wait for it."""
+    submit = _matrix(target)
+    once = _done(target, submit)
+    once()
+    began = time.monotonic()
+    once()
+    count, found_s = max(1, round(2.0 / (time.monotonic() - began))), {}
+    ways: dict[str, dict[str, Any]] = {"synchronised_s": {}, "not_synchronised_s": {"sync": None}}
+    for name, options in ways.items():
+        with target.meter(**options) as meter:
+            with meter.window("queued") as span:
+                for _ in range(count):
+                    submit()
+            once()
+        found_s[name] = span.window.seconds
+    return 1.5 < found_s["synchronised_s"] < 4 and found_s["not_synchronised_s"] < 1, found_s
+
+
+def _windows(target: Target) -> Found:
+    """Windows of .05 to 2 s at rest have the power of the whole rest within their uncertainty."""
+    short = []
+    with target.meter() as meter:
+        time.sleep(_SETTLE_S)
+        with meter.window("rest") as whole:
+            for step in range(20):
+                with meter.window("short") as span:
+                    time.sleep(0.05 * 40 ** (step / 19))
+                short.append(span.window)
+    rest, total_s = _one(whole.window), whole.window.seconds
+    inside = too_short = 0
+    for window in short:
+        (reading,) = window.energy_j.values()
+        too_short += reading.reason == "too-short"
+        share = window.seconds / total_s
+        off_j = abs(reading.energy_j - rest.energy_j * share)
+        inside += off_j <= reading.uncertainty_j + rest.uncertainty_j * share  # NaN is not
+    good = too_short < len(short) / 2 and inside >= _INSIDE * (len(short) - too_short)
+    return good, {"windows": len(short), "inside": inside, "too_short": too_short}
+
+
+_STRANGER = """
+import os, sys, time
+if os.fork():
+    os._exit(0)  # an orphan is no descendant of the check
+import torch
+held = torch.ones(2**20, device=sys.argv[1])
+torch.cuda.synchronize()
+print(os.getpid(), flush=True)
+time.sleep(120)
+"""
+
+
+def _stranger(target: Target) -> Found:
+    """Another process that begins to use the GPU in a window is noticed."""
+    words = [sys.executable, "-c", _STRANGER, target.device]
+    with (
+        target.meter() as meter,
+        subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process,
+    ):
+        with meter.window("shared") as span:
+            pid = int(process.stdout.readline() or 0) if process.stdout else 0
+            time.sleep(0.5)
+        if pid:
+            os.kill(pid, signal.SIGKILL)
+    (reading,) = span.window.energy_j.values()
+    others = [p for state in reading.states for p in state.others or ()]
+    # In a container the process has another number for NVML, which /proc does not list.
+    seen = {other.pid for other in others if other.pid == pid or not other.visible}
+    return bool(pid and seen), {"started": int(pid > 0), "seen": len(seen)}
+
+
+def _cost(target: Target) -> Found:
+    """The meter's thread takes less than 1 % of a core."""
+    with target.meter():
+        time.sleep(0.5)
+        began, cpu = time.monotonic(), time.process_time()
+        time.sleep(3.0)
+        share = (time.process_time() - cpu) / (time.monotonic() - began)
+    return share < _COST, {"share_of_a_core": share}
+
+
+def _tools(target: Target) -> Found:
+    """The mean power is that of nvidia-smi and, where it is installed, of Zeus."""
+    program, zeus = shutil.which("nvidia-smi"), None
+    if program is None:
+        raise NotRun("nvidia-smi is not installed")
+    load = _done(target, _matrix(target)) if target.cuda else partial(time.sleep, 0.05)
+    if importlib.util.find_spec("zeus") is not None:
+        from zeus.monitor import ZeusMonitor
+
+        index = int(target.device.partition(":")[2] or 0)
+        zeus = ZeusMonitor(gpu_indices=[index], cpu_indices=[])
+    query = ["--query-gpu=power.draw", "--format=csv,noheader,nounits", "--loop-ms=100"]
+    with target.meter() as meter:
+        words = [program, *query, *(f"--id={uuid}" for uuid in meter.methods)]
+        _repeat(load, _SETTLE_S)
+        with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+            if zeus is not None:
+                zeus.begin_window("work", sync_execution=False)
+            with meter.window("work") as span:
+                _repeat(load, _LOAD_S)
+            theirs = None if zeus is None else zeus.end_window("work", sync_execution=False)
+            process.terminate()
+            said = process.communicate()[0].split()
+    powers = [float(word) for word in said if word.replace(".", "", 1).isdecimal()]
+    if not powers:
+        raise NotRun("nvidia-smi gives no power")
+    seconds = span.window.seconds
+    others = {"nvidia_smi_w": statistics.fmean(powers)}
+    if theirs is not None:
+        others["zeus_w"] = math.fsum(theirs.gpu_energy.values()) / seconds
+    watts = _one(span.window).energy_j / seconds
+    good = all(abs(other - watts) <= MAX_DISAGREEMENT * watts for other in others.values())
+    return good, {"meter_w": watts, **others}
+
+
+# -- trainings -----------------------------------------------------------------------------------
+
+
+def _arithmetic(target: Target) -> Found:
+    """Three cells have the same losses on the GPU as on the CPU, without TF32."""
+    from naslib_ecnas.training import RECIPES, synthetic, train
+
+    recipe = replace(RECIPES["ecnas"], batch_size=16)
+    same: dict[str, Any] = {"epochs": 4, "recipe": recipe, "seed": 0, "steps": 3}
+    same |= {"data": synthetic(seed=0, images_per_file=32), "evaluate_images": 16}
+    off, rounded = 0.0, set()
+    for row in _ROWS:
+        records = [train(Cell.from_row(row), device=d, **same) for d in (target.device, "cpu")]
+        pairs = zip(*(record.segments for record in records), strict=True)
+        off = max(off, *(abs(a.mean_loss - b.mean_loss) for a, b in pairs))
+        read = records[0].arithmetic.items()
+        rounded |= {k for k, v in read if ("tf32" in k.lower() and v in (True, "1")) or v == "tf32"}
+    return off <= _LOSS and not rounded, {"loss_difference": off, "tf32": ", ".join(rounded)}
+
+
+def _steps(target: Target) -> Found:
+    """Time and energy of a step of three cells, by precision."""
+    from naslib_ecnas.training import RECIPES, synthetic, train
+
+    size, steps = (256, 101) if target.cuda else (2, 9)
+    same: dict[str, Any] = {"epochs": 12, "seed": 0, "steps": steps, "evaluate_images": size}
+    same |= {"data": synthetic(seed=0, images_per_file=10 * size), "device": target.device}
+    values = {}
+    with target.meter() as meter:
+        for row, name in ((r, p) for r in _ROWS for p in ("fp32", "tf32", "bf16")):
+            faster = {} if name == "fp32" else {name: True}
+            recipe = replace(RECIPES["ecnas"], batch_size=size, **faster)
+            last = train(Cell.from_row(row), recipe=recipe, meter=meter, **same).segments[-1]
+            (window,) = (w for w in meter.windows if w.index == last.window.index)
+            (reading,) = window.energy_j.values()
+            values[f"row {row} {name} step_ms"] = 1000 * window.seconds / last.steps
+            values[f"row {row} {name} step_j"] = reading.energy_j / last.steps
+    return all(map(math.isfinite, values.values())), values
+
+
+def _units(target: Target) -> Found:
+    """Memory and open files stay as they are over many short units of a campaign."""
+    count, used = 40 if target.cuda else 8, list[tuple[int, int, int]]()
+
+    def note(_: Done) -> None:
+        pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
+        on_gpu = 0
+        if target.cuda:
+            import torch
+
+            on_gpu = torch.cuda.memory_allocated(target.device)
+        used.append((pages, on_gpu, len(os.listdir("/proc/self/fd"))))
+
+    with _campaign(count) as folder:
+        done = work(folder, target.settings(), on_attempt=note)
+    values = {"units": sum(one.how == "recorded" for one in done)}
+    most, last = map(max, zip(*used[: count // 2], strict=True)), used[-1]
+    names = ("memory_growth", "gpu_memory_growth", "open_files_growth")
+    growths = {n: b / a - 1 if a else 0.0 for n, a, b in zip(names, most, last, strict=True)}
+    return values["units"] == count and max(growths.values()) <= _GROWTH, {**values, **growths}
+
+
+def _resume(target: Target) -> Found:
+    """A worker that is killed loses its unit alone; the next one measures it."""
+    code = "import sys; from naslib_ecnas.campaign import acceptance as a; "
+    code += "a.work(sys.argv[1], a.target_of(sys.argv[2]).settings())"
+    with _campaign(2) as folder:
+        words = [sys.executable, "-c", code, str(folder), to_json(target)]
+        with subprocess.Popen(words, stdout=subprocess.DEVNULL) as process:
+            while process.poll() is None and not any(folder.glob("attempts/*/*.log")):
+                time.sleep(0.05)
+            process.kill()
+        done = work(folder, target.settings())
+        found = validate(folder)
+    values = {"records": found.records, "again": sum(one.attempt > 1 for one in done)}
+    return found.good and values == {"records": 2, "again": 1} and process.returncode < 0, values
+
+
+@contextmanager
+def _campaign(units: int) -> Iterator[Path]:
+    """A folder with a campaign of one cell, so many times, on made-up images."""
+    with TemporaryDirectory(prefix="ecnas-check-") as folder:
+        data = DataChoice(kind="synthetic", images_per_file=256)
+        plan = make_plan((0,), name="check", vertices=4, repeats=units, data=data)
+        plan.write(Path(folder) / "campaign")
+        yield Path(folder) / "campaign"
+
+
+# -- all checks ----------------------------------------------------------------------------------
+
+#: Name -> the check, its time limit in s, and whether it needs CUDA.
+CHECKS: dict[str, tuple[Callable[[Target], Found], float, bool]] = {
+    "identity": (_identity, 90, True),
+    "sensor": (_sensor, 60, False),
+    "idle": (_idle, 60, False),
+    "loads": (_loads, 60, True),
+    "edges": (_edges, 60, True),
+    "windows": (_windows, 60, False),
+    "second-process": (_stranger, 90, True),
+    "cost": (_cost, 60, False),
+    "other-tools": (_tools, 60, False),
+    "arithmetic": (_arithmetic, 180, True),
+    "steps": (_steps, 300, True),
+    "units": (_units, 300, False),
+    "resume": (_resume, 120, False),
+}
+
+
+def run_check(name: str, target: Target) -> Outcome:
+    """The outcome of a check, made in this process; nothing raises."""
+    check, _, cuda = CHECKS[name]
+    began, values = time.monotonic(), dict[str, Any]()
+    try:
+        if cuda and not target.cuda:
+            raise NotRun("no CUDA")
+        good, values = check(target)
+        values = to_plain(values)
+        shown = {k: f"{v:.4g}" if isinstance(v, float) else v for k, v in values.items()}
+        found = ", ".join(f"{k} {v}" for k, v in shown.items() if v != "")
+        state = "good" if good else "bad"
+    except (NotRun, NvmlUnavailable, MissingDependencyError) as error:
+        state, found = "not run", str(error)
+    except Exception as error:  # noqa: BLE001 - what a driver or a library raises is the outcome
+        state, found = "bad", f"{type(error).__name__}: {error}"
+    return Outcome(name, state, found, time.monotonic() - began, values)
+
+
+def target_of(text: str) -> Target:
+    """The inverse of `to_json`."""
+    return from_plain(Target, from_json(text))
+
+
+_CHILD = "import sys; from naslib_ecnas.campaign import acceptance as a; "
+_CHILD += "print(a.to_json(a.run_check(sys.argv[1], a.target_of(sys.argv[2]))))"
+
+
+def accept(
+    target: Target, names: Sequence[str] = (), *, limit_s: float | None = None
+) -> Iterator[Outcome]:
+    """The outcomes of checks, all of `CHECKS` by default, each as soon as it is known.
+
+    `limit_s` replaces the time limits of the checks. An unknown name raises a ConfigError.
+    """
+    for name in names:
+        check_choice(tuple(CHECKS), check=name)
+    for name in names or CHECKS:
+        if CHECKS[name][2] and not target.cuda:
+            yield run_check(name, target)
+            continue
+        limit = CHECKS[name][1] if limit_s is None else limit_s
+        words = [sys.executable, "-c", _CHILD, name, to_json(target)]
+        pipes = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
+        began, why = time.monotonic(), ""
+        # A session of its own, so that what it has started is ended with it.
+        process = subprocess.Popen(words, text=True, start_new_session=True, **pipes)
+        try:
+            said, errors = process.communicate(timeout=limit)
+        except subprocess.TimeoutExpired:
+            why = f"not finished after {limit:g} s"
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        if not why and process.returncode == 0:
+            yield from_plain(Outcome, from_json(said.splitlines()[-1]))
+            continue
+        state = "cut off" if why else "bad"
+        why = why or f"it ended with code {process.returncode}: {errors.strip().splitlines()[-1:]}"
+        yield Outcome(name, state, why, time.monotonic() - began)
