@@ -377,7 +377,7 @@ def _chargeable(
 ) -> NDArray[np.bool_]:
     """(n_cells,) mask of the cells with all objectives, and costs above 0 in some quantities, at
     each budget; ConfigError if there is none."""
-    known = np.logical_and.reduce([ledger.complete for ledger in ledgers.values()])
+    known = np.array([ledger.complete for ledger in ledgers.values()]).all(axis=0)
     for name in quantities:
         costs = np.array([ledger.column(COSTS[name]) for ledger in ledgers.values()])
         known &= (costs > 0).all(axis=0)  # a sum of zeros never reaches a limit

@@ -257,11 +257,7 @@ def _history(result: SearchResult, notes: Mapping[str, Sequence[Any]]) -> Iterat
             "cell": [str(Cell.from_row(row)) for row in rows],
             "epochs": result.epochs[at].tolist(),
             **_objectives(result, result.values[at]),
-            **(
-                {"seen": _lines(_objectives(result, result.seen[at]))}
-                if result.config.noise
-                else {}
-            ),
+            **({"seen": _lines(_objectives(result, result.seen[at]))} if noise else {}),
             **{name: column[at].tolist() for name, column in times.items()},
             **{name: values[at] for name, values in notes.items()},
             "spent": _lines(sums),
