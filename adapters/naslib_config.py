@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from naslib_ecnas.adapters import naslib_space
-from naslib_ecnas.adapters.naslib_patches import require
+from naslib_ecnas.adapters.naslib_patches import check_complete, require
 from naslib_ecnas.errors import ConfigError, UnknownBudgetError, check_counts
 from naslib_ecnas.files import is_file, read_bytes
 
@@ -23,7 +23,11 @@ RUNNERS: dict[str, str] = {
     "nas_predictors": "nas_predictor",
     "predictors": "predictor",
     "statistics": "statistics",
+    "zc": "zc",
 }
+
+#: NASLib's optimisers that learn a predictor, which `search.predictor_type` names.
+LEARNING = ("bananas", "npenas")
 
 
 #: Keys of a config that choose among the tables of one name, and how cells are drawn.
@@ -143,6 +147,28 @@ def check_choice(key: str, value: Any, names: Collection[str]) -> None:
         raise ConfigError(f"{key} must be one of {known}", value=value, remedy=remedy)
 
 
+def check_predictor(config: Any, predictors: Mapping[str, Any] | None) -> None:
+    """Check the predictor of a search, or of a script's dictionary, before anything is evaluated.
+
+    Raises:
+        ConfigError: NASLib has no predictor of this name.
+        StandInError: it needs a package that is not installed.
+    """
+    chosen = (predictors or {}).get(config.get("predictor"))
+    if chosen is None and config.get("optimizer") in LEARNING:
+        name = config.search.get("predictor_type")
+        settings = {"num_ensemble": 1, "ss_type": "nasbench101", "config": config}
+        ensemble = require("naslib.predictors.ensemble").Ensemble(predictor_type=name, **settings)
+        try:
+            chosen = ensemble.get_ensemble()[0]
+        except KeyError as error:
+            raise ConfigError(
+                "search.predictor_type is no predictor of NASLib", value=name
+            ) from error
+    if chosen is not None:
+        check_complete(type(chosen))
+
+
 def data_of(config: Mapping[str, Any], kind: str | None) -> dict[str, Any] | None:
     """The `dataset_api` of a config; None for another search space than ours.
 
@@ -157,7 +183,7 @@ def data_of(config: Mapping[str, Any], kind: str | None) -> dict[str, Any] | Non
     table = naslib_space.table_of(space, config["dataset"])
     if objectives is not None and table is None:
         raise ConfigError(f"objectives need search_space: {naslib_space.NAME}", value=space)
-    if objectives is not None and kind in ("predictor", "statistics"):
+    if objectives is not None and kind in ("predictor", "statistics", "zc"):
         raise ConfigError("objectives are for the runners nas and bbo, or a script", value=kind)
     if table is None:
         return None
@@ -168,7 +194,7 @@ def data_of(config: Mapping[str, Any], kind: str | None) -> dict[str, Any] | Non
     if type(seed) is not int or not 0 <= seed < 2**32:
         raise ConfigError("seed must be a whole number from 0 to 2^32 - 1", value=seed)
     search = config.get("search", {})
-    if search.get("use_zc_api") or "zc" in search:
+    if kind != "zc" and (search.get("use_zc_api") or "zc" in search):
         key = "search.zc" if "zc" in search else "search.use_zc_api"
         raise ConfigError(f"{key} must be left out: NASLib has no zero-cost scores for ecnas")
     if search.get("epochs") is not None:

@@ -211,6 +211,14 @@ def stand_in(path: str) -> Any:
     return _StandInType(path.rpartition(".")[2], (), {**dict.fromkeys(_OPERATORS, use), **body})
 
 
+def check_complete(kind: type) -> None:
+    """Raise StandInError if the module of a class of NASLib's has a stand-in, or that of a base."""
+    for base in kind.__mro__:
+        for value in vars(sys.modules[base.__module__]).values():
+            if isinstance(value, _StandInType) and "_path" in vars(value):
+                raise StandInError(vars(value)["_path"])
+
+
 #: Special methods by which an object is used; Python does not look for them by `__getattr__`.
 _OPERATORS = (
     *("__call__", "__iter__", "__next__", "__len__", "__getitem__", "__setitem__", "__contains__"),

@@ -25,7 +25,7 @@ from functools import partial
 from itertools import product
 from pathlib import Path
 from traceback import walk_tb
-from typing import Any
+from typing import Any, NoReturn
 
 from naslib_ecnas.adapters import naslib_config, naslib_space
 from naslib_ecnas.adapters.naslib_config import RUNNERS, read
@@ -182,11 +182,23 @@ def _offered(
 
     def scores(original: Any, *args: Any, **kwargs: Any) -> Any:
         # The bbo runner asks for a table of zero-cost scores even if it does not use one.
-        return original(*args, **kwargs) if api is None else None
+        return original(*args, **kwargs) if api is None else _NoScores()
 
     utils = require("naslib.utils")
     with rebound(utils.get_dataset_api, data), rebound(utils.get_zc_benchmark_api, scores):
         yield saves
+
+
+class _NoScores:
+    """Stands for NASLib's precomputed zero-cost scores, and raises an error when it is used."""
+
+    def _refuse(self, *_: Any) -> NoReturn:
+        raise ConfigError(
+            "NASLib has no precomputed zero-cost scores of these cells",
+            remedy="compute them: ZeroCost(method).query(architecture, dataloader=images)",
+        )
+
+    keys = items = values = get = __getitem__ = __contains__ = __iter__ = __len__ = _refuse
 
 
 def _checked(script: Path, config: Mapping[str, Any]) -> Iterator[str]:
@@ -220,7 +232,10 @@ def _checked(script: Path, config: Mapping[str, Any]) -> Iterator[str]:
             if name not in able:
                 text = "trains a network of all cells, which a table does not have"
                 raise ConfigError(f"{name} {text}; optimizer must be one of {', '.join(able)}")
-        save = getattr(names.get("config"), "save", None)
+        settings = names.get("config")
+        if settings is not None and any(found.values()):
+            naslib_config.check_predictor(settings, found["predictor"])
+        save = getattr(settings, "save", None)
         if isinstance(save, str):
             yield save
 
@@ -253,6 +268,12 @@ def _executed(script: Path) -> dict[str, Any]:
             raise
         package = error.name.partition(".")[0]
         raise MissingDependencyError(package, feature=f"the runner {script}") from error
+    except FileNotFoundError as error:
+        if "naslib" not in Path(str(error.filename)).parts:
+            raise
+        raise ConfigError(
+            f"{script} needs a file that is not there", value=error.filename
+        ) from error
     except (AttributeError, KeyError) as error:
         frames = [frame for frame, _ in walk_tb(error.__traceback__)]
         node: Any = frames[-1].f_locals.get("self")

@@ -8,6 +8,7 @@ import pickle
 import re
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -243,6 +244,21 @@ def test_the_predictors_runner(run: Run, bench: Benchmark) -> None:
     assert len(scores["full_ytest"]) == len(scores["full_testpred"]) == 12
     errors = np.subtract(scores["full_ytest"], scores["full_testpred"])
     assert scores["rmse"] == pytest.approx(float(np.sqrt(np.mean(errors**2))), rel=1e-5)
+
+
+def test_what_cannot_run_is_said_before_the_first_evaluation(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no precomputed zero-cost scores"):
+        run("zc", config="zc/zc_config.yaml", optimizer="re", predictor="params")
+    lacking = [name for name in ("xgboost", "pyro", "ngboost") if find_spec(name) is None]
+    for package in lacking:
+        kind = {"xgboost": "xgb", "pyro": "var_sparse_gp", "ngboost": "ngb"}[package]
+        with pytest.raises(MissingDependencyError, match=package):
+            run(optimizer="bananas", **{"search.predictor_type": kind})
+        with pytest.raises(MissingDependencyError, match=package):
+            run("predictors", predictor=kind)
+    with pytest.raises(ConfigError, match="no predictor of NASLib, got 'tree'"):
+        run(optimizer="npenas", **{"search.predictor_type": "tree"})
+    assert not list(tmp_path.rglob("history.jsonl"))
 
 
 OWN_SCRIPT = """
