@@ -3,8 +3,8 @@
 Lines have the columns `cell` (the text of a `Cell`), `nasbench_hash`, `epochs`, `repeat` (from 0)
 and the metrics; in a file that is read, `repeat` and one of the first two may be missing. Name,
 space, provenance and attributes are JSON, in Parquet's metadata or in a first CSV line
-`# provenance: {...}`, which also has the SHA-256 of itself, with zeros in its place, and of all
-lines that are no comments. Numbers come back exactly.
+`# provenance: {...}`, and have the SHA-256 of themselves and of all values. Numbers come back
+exactly.
 """
 
 from __future__ import annotations
@@ -80,16 +80,36 @@ class _About(msgspec.Struct, forbid_unknown_fields=True):
     sha256: str | None = None
 
 
-def _header(columns: Columns, **more: str) -> bytes:
-    """Name, space, provenance and attributes as one line of JSON."""
+def _header(columns: Columns) -> bytes:
+    """Name, space, provenance, attributes and digest as one line of JSON."""
     about = {
         "name": columns.name,
         "vertices": columns.vertices,
         "provenance": {name: p.to_json() for name, p in columns.provenance.items()},
         "attributes": dict(columns.attributes),
-        **more,
     }
-    return json.dumps(about, sort_keys=True).encode()
+    return json.dumps({**about, "sha256": _digest(about, columns)}, sort_keys=True).encode()
+
+
+def _digest(header: Mapping[str, Any], columns: Columns) -> str:
+    """SHA-256 of a header, apart from the digest in it, and of values, in whatever form written."""
+    about = {key: value for key, value in header.items() if key != "sha256"}
+    shape = json.dumps([about, columns.budgets, columns.repeats], sort_keys=True)
+    digest = sha256(shape.encode() + columns.rows.astype("<i4").tobytes())
+    for name, values in sorted(columns.values.items()):
+        missing = np.isnan(values)
+        if not missing.all():  # such a column is not read
+            digest.update(name.encode() + np.where(missing, np.nan, values).astype("<f8").tobytes())
+    return digest.hexdigest()
+
+
+def _check_digest(header: str | bytes, columns: Columns, source: Source) -> None:
+    """Raise ChecksumError unless the columns have the digest in the header, if there is one."""
+    stated = json.loads(header)
+    if stated.get("sha256") not in (None, found := _digest(stated, columns)):
+        remedy = "if the change is meant, delete the sha256 from the header"
+        message = "header and values have not the SHA-256 that the header says"
+        raise source.fault(message, kind=ChecksumError, value=found, remedy=remedy)
 
 
 def _parsed(header: str | bytes, source: Source) -> _About:
@@ -253,20 +273,14 @@ def write_csv(path: str | PathLike[str], columns: Columns) -> None:
         StorageError: the folder cannot be written or the disk is full.
     """
     check_types(Columns, columns=columns)
-    first = _COMMENT.encode() + _header(columns, sha256="0" * 64) + b"\n"
-    body = sha256(first)
     with atomic_write(Path(path)) as file:
-        file.write(first)
+        file.write(_COMMENT.encode() + _header(columns) + b"\n")
         names = {name: [name] for name in (*_KEYS, *columns.values)}
         for lines in chain([names], _to_lines(columns)):
             text = io.StringIO(newline="")
             rows = zip(*map(_blanked, lines.values()), strict=True)
             csv.writer(text, lineterminator="\n").writerows(rows)
-            content = text.getvalue().encode()
-            body.update(content)
-            file.write(content)
-        file.seek(0)  # the digest does not change the length of the first line
-        file.write(_COMMENT.encode() + _header(columns, sha256=body.hexdigest()) + b"\n")
+            file.write(text.getvalue().encode())
 
 
 def _blanked(column: Any) -> list[Any]:
@@ -288,29 +302,25 @@ def read_csv(path: str | PathLike[str]) -> Columns:
         ChecksumError: the lines have not the SHA-256 that the header says.
         FormatError: it is not such a table.
     """
-    source, about, body = Source(str(path), None), _About(), sha256()
+    source, header = Source(str(path), None), "{}"
     with opened(path) as file:
         lines, line = _lines(file, source), ""
         for line in lines:
             if line.startswith(_COMMENT):
-                about = _parsed(line.removeprefix(_COMMENT), source)
-                line = line.rstrip("\r\n").replace(about.sha256 or "-", "0" * 64) + "\n"
-                body.update(line.encode())
+                header = line.removeprefix(_COMMENT)
             elif '"sha256"' in line:
                 raise source.fault(f"a first line with a sha256 must begin with {_COMMENT!r}")
             elif not line.startswith("#") and line.strip():
                 break
         delimiter, names = _columns_in(line) or (",", [])
         _check_names(names, source)
-        reader = csv.reader(_digested(chain([line], lines), body), strict=True, delimiter=delimiter)
+        reader = csv.reader(chain([line], lines), strict=True, delimiter=delimiter)
+        about = _parsed(header, source)
         try:
             columns = _from_lines(_csv_parts(reader, names, source), about, source)
         except csv.Error as error:
             raise source.fault(f"the file is not CSV: {error}") from error
-    if about.sha256 not in (None, body.hexdigest()):
-        remedy = "if the change is meant, delete the sha256 from the first line"
-        message = "the lines have not the SHA-256 that the first line says"
-        raise source.fault(message, kind=ChecksumError, value=body.hexdigest(), remedy=remedy)
+    _check_digest(header, columns, source)
     return columns
 
 
@@ -318,7 +328,7 @@ def is_csv(head: bytes) -> bool:
     """Whether a file with these first bytes is a table as CSV."""
     encoding, start = _encoding(head)
     text = head[start:].decode(encoding, "replace").lstrip("\r\n")
-    line = text[:_LONGEST].partition("\n")[0]
+    line = next(iter(text[:_LONGEST].splitlines()), "")
     return line.startswith("#") or _columns_in(line) is not None
 
 
@@ -362,13 +372,6 @@ def _lines(file: io.BufferedReader, source: Source) -> Iterator[str]:
             if len(line) > longest:
                 raise source.fault(f"a line must have at most {longest} characters")
         yield from found
-
-
-def _digested(lines: Iterable[str], digest: Any) -> Iterator[str]:
-    """The same lines; each is added to a digest."""
-    for line in lines:
-        digest.update(line.encode())
-        yield line
 
 
 def _csv_parts(reader: Iterator[list[str]], names: list[str], source: Source) -> Iterator[Lines]:
@@ -447,7 +450,7 @@ def read_parquet(path: str | PathLike[str]) -> Columns:
     """
     pyarrow, parquet = _pyarrow("reading Parquet")
     source = Source(str(path), None)
-    errors = (pyarrow.ArrowException, OSError, ValueError, TypeError, KeyError)
+    errors = (pyarrow.ArrowException, OSError, ValueError, TypeError, LookupError)
     with opened(path, report=False) as file:
         try:
             found = parquet.ParquetFile(file)
@@ -459,8 +462,14 @@ def read_parquet(path: str | PathLike[str]) -> Columns:
                 read_dictionary=texts,
                 page_checksum_verification=True,
             )
-            about = _parsed((table.schema_arrow.metadata or {}).get(_METADATA, b"{}"), source)
-            return _from_lines(_parquet_parts(table, pyarrow, source), about, source)
+            held = (table.schema_arrow.metadata, table.metadata.metadata)
+            header, again = ((each or {}).get(_METADATA, b"{}") for each in held)
+            if header != again:
+                raise source.fault("the two copies of the header differ")
+            about = _parsed(header, source)
+            columns = _from_lines(_parquet_parts(table, pyarrow, source), about, source)
+            _check_digest(header, columns, source)
+            return columns
         except errors as error:
             if isinstance(error, EcnasError) or getattr(error, "errno", None) is not None:
                 raise
@@ -471,12 +480,12 @@ def read_parquet(path: str | PathLike[str]) -> Columns:
 def _check_parquet(table: Any, source: Source) -> None:
     """Raise FormatError for other columns, or for larger ones than a table can have."""
     _check_names([_named(name) for name in table.schema_arrow.names], source)
+    # Not by column: asking for one ends the process if the file's footer is damaged.
     for group in map(table.metadata.row_group, range(table.num_row_groups)):
-        for column in map(group.column, range(group.num_columns)):
-            size = column.total_uncompressed_size
-            if not 0 <= size <= _TEXT * (column.num_values + 256):
-                message = f"column {column.path_in_schema} cannot have {size} bytes"
-                raise source.fault(message)
+        size, most = group.total_byte_size, _TEXT * group.num_columns * (group.num_rows + 256)
+        if not 0 <= size <= most:
+            message = f"{group.num_rows} lines may take {most} bytes"
+            raise source.fault(message, value=size)
 
 
 def _parquet_parts(table: Any, pyarrow: Any, source: Source) -> Iterator[Lines]:
