@@ -455,7 +455,8 @@ def read_parquet(path: str | PathLike[str]) -> Columns:
         try:
             found = parquet.ParquetFile(file)
             _check_parquet(found, source)
-            texts = [n for n in found.schema_arrow.names if _named(n) in _KEYS[:2]]
+            schema, types = found.schema_arrow, pyarrow.types
+            texts = [n for n in schema.names if types.is_string(schema.field(n).type)]
             table = parquet.ParquetFile(
                 file,
                 metadata=found.metadata,

@@ -153,7 +153,7 @@ def test_a_csv_whose_lines_were_changed_is_refused(tmp_path: Path, synthetic: Ma
         read(path)
     other = first.replace(b"made up", b"changed")
     for changed in (
-        *(first + b"\n" + rest[:-20] + b"9" + rest[-19:], first + b"\n" + rest[:-1]),
+        *(first + b"\n" + rest[:-20] + b"9" + rest[-19:], first + b"\n" + b"".join(lines[:-1])),
         *(first + b"\n" + rest + rest.split(b"\n")[1] + b"\n", b"#" + first + b"\n" + rest),
         first.replace(b"sha256", b"sha257") + b"\n" + rest,
         other + b"\n" + rest,
