@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import version
 from weakref import WeakKeyDictionary
 
@@ -23,7 +23,7 @@ from naslib_ecnas.analysis import (
 )
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.data.carbon_trace import CarbonTrace
-from naslib_ecnas.errors import ConfigError, check_types, floats, whole_numbers
+from naslib_ecnas.errors import ConfigError, check_counts, check_types, floats, whole_numbers
 from naslib_ecnas.metrics import metric
 from naslib_ecnas.network import DERIVED
 from naslib_ecnas.provenance import Provenance
@@ -309,6 +309,12 @@ def emissions(charges: Floats, starts: Floats, trace: CarbonTrace | None) -> Flo
 _ledgers: WeakKeyDictionary[Benchmark, dict[int, Ledger]] = WeakKeyDictionary()
 
 
+@cache  # reading them takes 20 ms
+def _versions() -> dict[str, str]:
+    names = "naslib-ecnas", "moocore", "numpy", "scipy"
+    return {name: version(name) for name in names} | {"python": platform.python_version()}
+
+
 def noise_of(seed: int) -> np.random.Generator:
     """The generator that draws the trainings of a run with noise, apart from the method's own."""
     return np.random.default_rng([seed, 1])
@@ -383,6 +389,8 @@ def result_of(
     bench.table.positions(where)
     where = where.astype(np.int32)
     names = check_objectives(objectives)
+    check_counts(least=0, seed=seed)
+    check_counts(workers=workers)
     check_noise(bench, noise)
     own = int(each.max()) if budget is None else budget
     bench.values(names[0], own)  # raises UnknownBudgetError
@@ -407,12 +415,11 @@ def result_of(
         begun = np.cumsum([0.0, *charges[:, 2]])[:-1]
     else:
         begun = floats(starts, "the starts")
-        if begun.shape != where.shape or not (begun >= 0).all():
+        if begun.shape != where.shape or not ((begun >= 0) & (begun < np.inf)).all():
             message = "starts must be a time in s from 0 on for each evaluation"
             raise ConfigError(message, value=begun.shape)
     charges[:, 4] = emissions(charges, begun, carbon_trace)
     details["parameters"] = DERIVED["parameters"](where).astype(np.float64)
-    versions = {name: version(name) for name in ("naslib-ecnas", "moocore", "numpy", "scipy")}
     config = SearchConfig(
         method=method,
         paper=paper,
@@ -425,7 +432,7 @@ def result_of(
         evaluations=len(where),
         seed=seed,
         provenance={name: bench.provenance[name] for name in names},
-        versions=versions | {"python": platform.python_version()},
+        versions={**_versions()},
         limits=dict(limits or {"evaluations": len(where)}),
         charge_repeats=charge_repeats,
         options=dict(options or {}),
