@@ -6,6 +6,7 @@ ridge regression that disturbed runs do not bend, and `calibrated` does so for a
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -106,26 +107,24 @@ def _d_optimal(z: Vector, price: Vector, number: int) -> list[int]:
     design = np.column_stack([np.ones(len(z)), z])
     inverse = np.diag([1e6, *[1 / _RIDGE] * z.shape[1]])
     chosen: list[int] = []
-    free = np.ones(len(z), dtype=bool)
     for _ in range(number):
         # Gain of log det of the information, by the matrix determinant lemma.
         gain = np.log1p(np.einsum("ij,jk,ik->i", design, inverse, design)) / price
-        best = int(np.argmax(np.where(free, gain, -np.inf)))
-        chosen.append(best)
-        free[best] = False
-        row = inverse @ design[best]
-        inverse = inverse - np.outer(row, row) / (1 + design[best] @ row)
+        gain[chosen] = -np.inf
+        chosen.append(int(np.argmax(gain)))
+        best = design[chosen[-1]]
+        row = inverse @ best
+        inverse = inverse - np.outer(row, row) / (1 + best @ row)
     return chosen
 
 
 def _with_centres(z: Vector, price: Vector, chosen: list[int], number: int) -> list[int]:
     """The chosen ones and k-centres, `number` of them together."""
-    out = list(chosen)
+    out = chosen or [int(np.argmin((z**2).sum(axis=1)))]
     near = np.full(len(z), np.inf)  # squared distance to the nearest
     for i in range(number):
         if i == len(out):
-            middle = int(np.argmin((z**2).sum(axis=1)))
-            out.append(int(np.argmax(np.sqrt(near) / price)) if out else middle)
+            out = [*out, int(np.argmax(np.sqrt(near) / price))]
         near = np.minimum(near, ((z - z[out[i]]) ** 2).sum(axis=1))
     return out
 
@@ -258,13 +257,12 @@ def calibrate(
     chosen = np.ones(len(measurements.rows), dtype=bool)
     if folds is not None:
         check_counts(least=2, folds=folds)
-    if cells is not None:
+    if cells is not None and cells != len(chosen):
         check_counts(cells=cells)
         if cells > len(chosen):
             raise ConfigError(f"cannot fit {cells} of {len(chosen)} measurements")
-        if cells < len(chosen):
-            rows = choose(cells, rows=measurements.rows, seed=seed, descriptors=base)
-            chosen = np.isin(measurements.rows, rows)
+        rows = choose(cells, rows=measurements.rows, seed=seed, descriptors=base)
+        chosen = np.isin(measurements.rows, rows)
     fitted = measurements.take(chosen)
     number, (found, cell) = len(fitted.rows), np.unique(fitted.rows, return_inverse=True)
     if len(found) < _FEWEST:
@@ -474,10 +472,7 @@ def _span(table: Table, asked: str | None) -> str:
 def _start_share(table: Table) -> float | None:
     """Share of the start-up in the energy of a run of 4 epochs, None if the file has none."""
     text = table.attributes.get("start_up_share")
-    try:
-        share = None if text is None else float(text)
-    except ValueError:
-        share = -1.0
-    if share is not None and not 0 <= share < 1:
-        raise FormatError("start_up_share must be from 0 to below 1", path=table.path, value=text)
-    return share
+    with suppress(ValueError):
+        if text is None or 0 <= float(text) < 1:
+            return None if text is None else float(text)
+    raise FormatError("start_up_share must be from 0 to below 1", path=table.path, value=text)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from os import PathLike
 from typing import Any
 
@@ -127,7 +128,7 @@ class Models:
 def _by_chunks(
     predict: Callable[[NDArray[Any]], dict[str, NDArray[Any]]],
     rows: ArrayLike,
-    advanced: Callable[[int], None] = lambda done: None,
+    advanced: Callable[[int], object] = lambda done: None,
     threads: int = 1,
 ) -> dict[str, NDArray[Any]]:
     """Arrays that `predict` makes of some rows at a time, put together for all rows."""
@@ -136,12 +137,10 @@ def _by_chunks(
     wanted = np.atleast_1d(np.asarray(rows))
     parts = np.split(wanted, range(BLOCK, len(wanted), BLOCK))
     found: list[dict[str, NDArray[Any]]] = []
-    done = 0
     with ThreadPoolExecutor(threads) as pool:
-        for part, values in zip(parts, pool.map(predict, parts), strict=True):
+        for values in pool.map(predict, parts):
             found.append(values)
-            done += len(part)
-            advanced(done)
+            advanced(min(BLOCK * len(found), len(wanted)))
     return {name: np.concatenate([values[name] for values in found]) for name in found[0]}
 
 
@@ -174,12 +173,8 @@ class Modelled:
     def columns(self, progress: Progress = silent) -> Columns:
         """The predictions of every cell of the space; `progress` is told how many are done."""
         rows = np.arange(len(Space(self.vertices)), dtype=np.int32)
-        task = f"predicting {self.name}, once"
-
-        def advanced(done: int) -> None:
-            progress(task, done, len(rows), unit="cells")
-
-        values = _by_chunks(self.predict, rows, advanced, threads=2)
+        report = partial(progress, f"predicting {self.name}, once", total=len(rows), unit="cells")
+        values = _by_chunks(self.predict, rows, report, threads=2)
         return Columns(
             name=self.name,
             vertices=self.vertices,
