@@ -9,7 +9,13 @@ from typing import Any
 
 from naslib_ecnas.data.arrays import ArrayFile
 from naslib_ecnas.data.table import SUFFIX, Columns, write_table
-from naslib_ecnas.errors import ChecksumError, FormatError, TruncatedError, UnknownTableError
+from naslib_ecnas.errors import (
+    ChecksumError,
+    FormatError,
+    StorageError,
+    TruncatedError,
+    UnknownTableError,
+)
 from naslib_ecnas.files import cache_folder
 from naslib_ecnas.progress import Progress, silent
 
@@ -17,6 +23,22 @@ from naslib_ecnas.progress import Progress, silent
 def tables_folder() -> Path:
     """The folder of tables in the cache."""
     return cache_folder() / "tables"
+
+
+def place_of_cache() -> str:
+    """The cache folder as text, or why there is none."""
+    try:
+        return str(cache_folder())
+    except StorageError as error:
+        return f"none: {error}"
+
+
+def tables_in_cache() -> dict[str, Path]:
+    """The file of each table in the cache by its name; empty if the cache cannot be read."""
+    try:
+        return {path.stem: path for path in sorted(tables_folder().glob(f"[!.]*{SUFFIX}"))}
+    except OSError:
+        return {}
 
 
 def cached(
@@ -62,13 +84,13 @@ def up_to_date(name: str, key: Mapping[str, Any]) -> Path | None:
 
     A damaged table counts as up to date: whoever opens it gets the error that says so.
     """
-    path = tables_folder() / f"{name}{SUFFIX}"
     try:
+        path = tables_folder() / f"{name}{SUFFIX}"
         with ArrayFile(path) as file:
             return path if file.metadata.get("made_from") == _canonical([name, key]) else None
     except (ChecksumError, TruncatedError):
         return path
-    except (UnknownTableError, FormatError):  # there is none, or one of an earlier version
+    except (UnknownTableError, FormatError, StorageError):  # none, or one of an earlier version
         return None
 
 

@@ -21,7 +21,7 @@ from urllib.parse import quote, urlsplit
 from msgspec import Meta, toml
 
 from naslib_ecnas.errors import CatalogError, ConfigError, FetchError, UnknownTableError
-from naslib_ecnas.files import from_plain, read_bytes
+from naslib_ecnas.files import expanded, from_plain, is_file, read_bytes
 from naslib_ecnas.provenance import Provenance
 
 _PATH = Path(__file__).with_name("catalog.toml")
@@ -229,10 +229,13 @@ def source_of(entry: FileEntry) -> Path | str:
     address = entry.address
     if mirror:
         if "://" not in mirror and not mirror.startswith("file:"):
-            return _in_folder(Path(mirror).expanduser(), entry, mirror)
+            return _in_folder(expanded(mirror), entry, mirror)
         address = mirror.rstrip("/") + "/" + quote(entry.name)
-    parts = urlsplit(address)
-    if parts.scheme not in _SCHEMES:
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        parts = urlsplit("")
+    if parts.scheme not in _SCHEMES or not (parts.scheme == "file" or address.isascii()):
         message = f"ECNAS_MIRROR must be a folder or an address of {' or '.join(_SCHEMES)}"
         raise ConfigError(message, value=address)
     if parts.scheme != "file":
@@ -247,7 +250,7 @@ def source_of(entry: FileEntry) -> Path | str:
 
 def _in_folder(folder: Path, entry: FileEntry, mirror: str) -> Path:
     path = folder / entry.name
-    if not path.is_file():
+    if not is_file(path):
         remedy = "put the file there, or unset ECNAS_MIRROR to fetch the file"
         raise FetchError(f"the mirror does not hold {entry.name}", value=mirror, remedy=remedy)
     return path

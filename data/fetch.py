@@ -34,7 +34,7 @@ from naslib_ecnas.errors import (
     StorageError,
     TruncatedError,
 )
-from naslib_ecnas.files import atomic_write, cache_folder, read_bytes, storage_error
+from naslib_ecnas.files import atomic_write, cache_folder, is_file, read_bytes, storage_error
 from naslib_ecnas.progress import BYTES, Progress, silent
 
 _CHUNK = 1 << 18  # bytes read from a connection at a time
@@ -382,12 +382,12 @@ def fetch(
         _accept(source, entry, progress)
         return source
     if not download:
-        state = "damaged" if final.is_file() else "not on this machine"
+        state = "damaged" if is_file(final) else "not on this machine"
         remedy = f"fetch it with: ecnas data fetch {entry.name}"
         raise FetchError(f"{entry.name} is {state}", remedy=remedy)
     with locked(final, progress):
         if not _usable(final, entry, progress):  # another process may have fetched it meanwhile
-            if final.is_file():
+            if is_file(final):
                 progress(entry.name, note=f"{final} is damaged: fetching it again")
             _download(source, entry, final, progress, limits or Limits())
     return final
@@ -396,7 +396,7 @@ def fetch(
 def _usable(path: Path, entry: FileEntry, progress: Progress) -> bool:
     """Whether a file is there and undamaged."""
     with suppress(FormatError):
-        if path.is_file():
+        if is_file(path):
             _accept(path, entry, progress)
             return True
     return False
@@ -404,14 +404,14 @@ def _usable(path: Path, entry: FileEntry, progress: Progress) -> bool:
 
 def local_copy(entry: FileEntry) -> Path | None:
     """Path of a published file on this machine, not checked; None if it is not here."""
-    final = downloads_folder() / entry.name
-    if final.is_file():
-        return final
     try:
+        final = downloads_folder() / entry.name
+        if is_file(final):
+            return final
         source = source_of(entry)
     except EcnasError:
         return None
-    return source if isinstance(source, Path) and source.is_file() else None
+    return source if isinstance(source, Path) and is_file(source) else None
 
 
 def _download(

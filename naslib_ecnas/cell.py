@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from naslib_ecnas.errors import InvalidCellError
+from naslib_ecnas.errors import NO_ARRAY, InvalidCellError
 from naslib_ecnas.nasbench_hash import cell_hash
 from naslib_ecnas.topologies import (
     EDGE_BIT,
@@ -163,7 +163,7 @@ def _row(matrix: Any, ops: Any) -> int | None:
         for name, weight in zip(ops[1:-1], weights[slot_maps[at]], strict=False):
             number += weight * _LABEL[name]
         return int(table.row_of[number])
-    except (KeyError, IndexError, TypeError, ValueError):
+    except (KeyError, IndexError, *NO_ARRAY):
         return None
 
 
@@ -245,6 +245,13 @@ def on_a_path(rows: Sequence[Sequence[Any]]) -> list[int]:
     return sorted(forward & backward)
 
 
+def _is_bit(entry: Any) -> bool:
+    try:
+        return bool(entry in (0, 1))
+    except Exception:  # noqa: BLE001 - of whatever class the entry is
+        return False
+
+
 def _pruned(matrix: Any, ops: Any) -> tuple[list[list[int]], list[str]]:
     """A matrix and operations without the vertices on no path; checks every rule."""
 
@@ -253,8 +260,8 @@ def _pruned(matrix: Any, ops: Any) -> tuple[list[list[int]], list[str]]:
 
     try:
         array = np.asarray(matrix, dtype=object)
-    except ValueError:  # arrays of different lengths
-        array = np.empty(0)
+    except NO_ARRAY as error:
+        refuse("not-square", f"the matrix must be an array or lists ({error})", matrix)
     v = len(array) if array.ndim == 2 else 0
     if v < 2 or array.shape != (v, v):
         value = array.shape if array.ndim == 2 else matrix
@@ -262,7 +269,7 @@ def _pruned(matrix: Any, ops: Any) -> tuple[list[list[int]], list[str]]:
     rows = array.tolist()
     for i, row in enumerate(rows):
         for j, entry in enumerate(row):
-            if entry not in (0, 1):
+            if not _is_bit(entry):
                 refuse("not-binary", f"entry ({i}, {j}) of the matrix must be 0 or 1", entry)
             if entry and j <= i:
                 message = f"the matrix must be upper triangular, but entry ({i}, {j}) is not 0"
@@ -275,7 +282,7 @@ def _pruned(matrix: Any, ops: Any) -> tuple[list[list[int]], list[str]]:
         message = f"a matrix of {v} vertices needs {v} operations"
         refuse("operation-count", message, len(names) or ops)
     for place, vertex, wanted in (("first", 0, INPUT), ("last", -1, OUTPUT)):
-        if names[vertex] != wanted:
+        if not isinstance(names[vertex], str) or names[vertex] != wanted:
             refuse("wrong-operation", f"the {place} operation must be {wanted!r}", names[vertex])
     kept = on_a_path(rows)
     if not kept:

@@ -14,6 +14,8 @@ from threading import current_thread, main_thread
 
 from naslib_ecnas import errors
 from naslib_ecnas._version import __version__
+from naslib_ecnas.console import notes, printing
+from naslib_ecnas.progress import listening
 
 #: Command, a module of `naslib_ecnas.commands` -> its line in the help.
 COMMANDS = {
@@ -48,6 +50,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 on success, 1 if the command failed, 2 if what was typed is not possible, 130 if it was
         interrupted, 141 if the reader of its output went away.
     """
+    with printing():
+        return _main(argv)
+
+
+def _main(argv: Sequence[str] | None) -> int:
     completing = "_ARGCOMPLETE" in os.environ
     line = os.environ["COMP_LINE"].split() if completing else sys.argv
     typed = list(line[1:] if argv is None else argv)
@@ -68,20 +75,24 @@ def main(argv: Sequence[str] | None = None) -> int:
             parser.error(f"argument {word[:-3]}: expected a value, got --")
     args = parser.parse_args(arguments)
     try:
-        with _stoppable():
+        with _stoppable(), listening(notes):
             code = args.run(args)
             sys.stdout.flush()
         return code or 0
     except BrokenPipeError:
-        # The interpreter flushes stdout again when it exits: let that write go to /dev/null.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _abandon_output()
         return 141
-    except (errors.EcnasError, OSError) as error:
+    except (errors.EcnasError, OSError, MemoryError) as error:
         if debug:
             traceback.print_exc()
+        try:
+            sys.stdout.flush()
+        except OSError:
+            _abandon_output()
+        text = "there is not enough memory" if isinstance(error, MemoryError) else str(error)
         # An OSError is one that no command expected, such as a file deleted while it was read.
         hint = "" if isinstance(error, errors.EcnasError) else "; --debug shows where"
-        print(f"ecnas: error: {error}{hint}", file=sys.stderr)
+        print(f"ecnas: error: {text}{hint}", file=sys.stderr)
         return 2 if isinstance(error, _USAGE_ERRORS) else 1
     except KeyboardInterrupt:
         if debug:
@@ -89,6 +100,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         again = "no half-written file is left and whole ones are kept: run the same command again"
         print(f"\necnas: interrupted; {again}", file=sys.stderr)
         return 130
+
+
+def _abandon_output() -> None:
+    """Let what the interpreter still flushes to stdout when it exits go to /dev/null."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager

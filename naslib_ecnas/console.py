@@ -5,7 +5,9 @@ Terminals get frames, colours and bars; files and pipes get plain aligned text.
 
 from __future__ import annotations
 
+import json
 import math
+import os
 import sys
 import textwrap
 import time
@@ -15,6 +17,7 @@ from functools import cached_property
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any, TextIO
 
+from naslib_ecnas.errors import printable
 from naslib_ecnas.files import to_json
 from naslib_ecnas.progress import BYTES, Progress, listening
 
@@ -84,9 +87,55 @@ def installed_version(distribution: str) -> str | None:
 # -- output -----------------------------------------------------------------------------------
 
 
+class _Printable:
+    """A text stream that keeps text from elsewhere from steering a terminal (`printable`).
+
+    What its encoding lacks is written as an escape, too.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        self._stream.write(self.shown(text))
+        return len(text)
+
+    def shown(self, text: str) -> str:
+        """The text as it is written."""
+        code = getattr(self._stream, "encoding", None) or "utf-8"
+        return printable(text, lines=True).encode(code, "backslashreplace").decode(code)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    @property
+    def rich_proxied_file(self) -> TextIO:
+        """The terminal or file behind all proxies, on which rich draws what it was given."""
+        found = self._stream
+        while (inner := getattr(found, "rich_proxied_file", None)) is not None:
+            found = inner
+        return found
+
+
+@contextmanager
+def printing() -> Iterator[None]:
+    """Context in which all that is printed is printable, and a closed stdout or stderr is none."""
+    before = sys.stdout, sys.stderr
+    with ExitStack() as stack:
+        streams = [s or stack.enter_context(open(os.devnull, "w")) for s in before]
+        sys.stdout, sys.stderr = map(_Printable, streams)  # type: ignore[assignment]
+        try:
+            yield
+        finally:
+            sys.stdout, sys.stderr = before
+
+
 def print_json(data: Any) -> None:
     """Print one JSON document; NaN and infinities, which JSON lacks, become null."""
-    print(to_json(data, indent=2))
+    text = to_json(data, indent=2)
+    if _Printable(sys.stdout).shown(text) != text:
+        text = json.dumps(json.loads(text), indent=2)
+    print(text)
 
 
 def print_lines(lines: Sequence[str]) -> None:
@@ -116,6 +165,7 @@ def print_table(
         file: stream to print to, stdout by default.
     """
     file = sys.stdout if file is None else file
+    headings, *rows = (list(map(printable, row)) for row in (headings, *rows))
     columns = list(zip(headings, *rows, strict=True))
     widths = [max(map(len, column)) for column in columns]
     if not file.isatty():
@@ -191,6 +241,14 @@ def progress(*, slow: bool = False) -> Iterator[Progress]:
         yield shown
 
 
+def notes(
+    task: str, done: int = 0, total: int | None = None, *, unit: str = "", note: str = ""
+) -> None:
+    """Progress of which only the messages for the user are shown."""
+    if note:
+        print(f"{task}: {note}", file=sys.stderr, flush=True)
+
+
 def _amount(number: float, unit: str) -> str:
     return bytes_text(number) if unit == BYTES else f"{number:,.0f} {unit}".strip()
 
@@ -206,7 +264,7 @@ class _Lines:
     ) -> None:
         now = time.monotonic()
         if note:
-            print(f"{task}: {note}", file=sys.stderr, flush=True)
+            notes(task, note=note)
         elif not task.startswith("checking") and now >= self._due.get(task, now):
             self._due[task] = now + _PAUSE_S
             of = "" if total is None else f" ({_amount(total, unit)})"
@@ -226,8 +284,10 @@ class _Bars:
     def __call__(
         self, task: str, done: int = 0, total: int | None = None, *, unit: str = "", note: str = ""
     ) -> None:
+        task = printable(task)
         if note:
-            self.bars.console.print(f"{task}: {note}", style="dim", markup=False, highlight=False)
+            text = f"{task}: {printable(note)}"
+            self.bars.console.print(text, style="dim", markup=False, highlight=False)
             return
         if task.startswith("checking") and (total is None or total < _SLOW_CHECK):
             return
@@ -269,7 +329,7 @@ class _Bars:
         screen = Console(stderr=True)
         # rich would send what is printed to a file or a pipe to the screen, too.
         redirected = sys.stdout.isatty()
-        return self._stack.enter_context(
+        bars = self._stack.enter_context(
             Bars(
                 *columns,
                 console=screen,
@@ -279,3 +339,6 @@ class _Bars:
                 speed_estimate_period=_WEEK_S if self._slow else 30.0,
             )
         )
+        # Once more, over the streams that rich has put in place, which obey what is printed.
+        self._stack.enter_context(printing())
+        return bars

@@ -7,6 +7,7 @@ that a program may act on are attributes too.
 from __future__ import annotations
 
 import math
+import sys
 from numbers import Integral, Real
 from os import PathLike
 from typing import TYPE_CHECKING, Any
@@ -34,7 +35,8 @@ class EcnasError(Exception):
         message = _cut(message, 1000)
         if value is not None:
             message += f", got {_short(value)}"
-        super().__init__(message if remedy is None else f"{message}; {remedy}")
+        text = message if remedy is None else f"{message}; {remedy}"
+        super().__init__(printable(" ".join(text.split("\n"))))
 
     def __str__(self) -> str:
         return Exception.__str__(self)  # a KeyError would show it in quotes
@@ -55,11 +57,30 @@ def _unpickled(
 
 def _short(value: Any) -> str:
     """`repr` on one line, cut after 200 characters."""
-    return _cut(" ".join(repr(value).split()), 200)
+    if isinstance(value, (str, bytes, list, tuple)):
+        value = value[:200]
+    try:
+        return _cut(" ".join(repr(value).split()), 200)
+    except Exception:  # noqa: BLE001 - of a number of too many digits, or of a user's class
+        return f"a {type(value).__name__} that cannot be shown"
 
 
 def _cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def printable(text: str, *, lines: bool = False) -> str:
+    """The text, with what a terminal would obey or could not show as escapes such as `\\x1b`.
+
+    These are control characters, marks of direction and parts of names that are not UTF-8. With
+    `lines`, line breaks and tabs are kept. All text from files passes here before it is printed.
+    """
+    if text.isprintable():
+        return text
+    kept = " \u00a0\n\t" if lines else " \u00a0"
+    return "".join(
+        c if c.isprintable() or c in kept else c.encode("unicode_escape").decode() for c in text
+    )
 
 
 class InvalidCellError(EcnasError, ValueError):
@@ -165,12 +186,37 @@ class FetchError(EcnasError):
 
 
 class MissingDependencyError(EcnasError, ImportError):
-    """A feature needs an optional package that is not installed."""
+    """A feature needs an optional package that is not installed, or that cannot be imported.
+
+    Attributes:
+        package: the package; while its ImportError is handled, the module that it lacks itself.
+    """
 
     def __init__(self, package: str, *, feature: str, extra: str | None = None) -> None:
         self.package = package
+        message = f"{feature} needs the package {package}"
         install = f"pip install 'naslib-ecnas[{extra}]'" if extra else f"pip install {package}"
-        super().__init__(f"{feature} needs the package {package}", remedy=f"install it: {install}")
+        remedy = f"install it: {install}"
+        error = sys.exc_info()[1]
+        if isinstance(error, Exception) and _is_installed(package, error):
+            lacking = error.name if isinstance(error, ModuleNotFoundError) else None
+            self.package = (lacking or package).partition(".")[0]
+            message += f", which cannot be imported: {error}"
+            remedy = f"install or repair {self.package}"
+        super().__init__(message, remedy=remedy)
+
+
+def _is_installed(package: str, error: Exception) -> bool:
+    """Whether a package is there and the failed import was of another, or of a part of it."""
+    from importlib import metadata
+
+    try:
+        metadata.distribution(package)
+    except metadata.PackageNotFoundError:
+        return False
+    name = getattr(error, "name", None) or ""
+    lacking = isinstance(error, ModuleNotFoundError) and "." not in name
+    return not (lacking and package in metadata.packages_distributions().get(name, ()))
 
 
 # -- checks of numbers and arrays from callers ----

@@ -37,7 +37,10 @@ def cache_folder() -> Path:
     if not folder:
         from platformdirs import user_cache_dir
 
-        folder = user_cache_dir("naslib-ecnas", appauthor=False)
+        try:
+            folder = user_cache_dir("naslib-ecnas", appauthor=False)
+        except RuntimeError:  # newer versions; others leave the ~
+            folder = "~"
     path = expanded(folder)
     if str(path).startswith("~"):
         message = "there is no such home folder, so there is no cache"
@@ -234,10 +237,16 @@ def to_json(data: Any, *, indent: int | None = None) -> str:
 
 
 def to_plain(value: Any) -> Any:
-    """Dictionaries, lists, texts, numbers and None; a float that is not finite becomes None."""
+    """Dictionaries, lists, texts, numbers and None; a float that is not finite becomes None.
+
+    Parts of a file's name that are not UTF-8 become escapes such as `\\udcff`.
+    """
     import msgspec
 
-    return msgspec.json.decode(msgspec.json.encode(value, enc_hook=_encoded))
+    try:
+        return msgspec.json.decode(msgspec.json.encode(value, enc_hook=_encoded))
+    except UnicodeEncodeError:
+        return to_plain(_as_utf8(msgspec.to_builtins(value, enc_hook=_encoded)))
 
 
 def from_plain(kind: type[T], data: Any, *, path: str | None = None) -> T:
@@ -256,6 +265,14 @@ def from_plain(kind: type[T], data: Any, *, path: str | None = None) -> T:
     except (ValueError, OverflowError, EcnasError) as error:
         raise FormatError(f"{kind.__name__}: {error}", path=path) from error
     return made
+
+
+def _as_utf8(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, dict):
+        return {_as_utf8(key): _as_utf8(item) for key, item in value.items()}
+    return list(map(_as_utf8, value)) if isinstance(value, (list, tuple)) else value
 
 
 def _encoded(value: Any) -> Any:

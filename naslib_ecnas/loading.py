@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.data.table import SUFFIX, Table, at_place
 from naslib_ecnas.errors import ConfigError, UnknownTableError, check_counts
-from naslib_ecnas.files import exists, is_file
+from naslib_ecnas.files import exists, expanded, is_file
 from naslib_ecnas.surrogate import EMBEDDED
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def _drawn(values: Mapping[str, NDArray[Any]], epochs: int, rng: Any) -> dict[st
 
 def _absolute(name_or_path: str | PathLike[str]) -> str:
     """A name as it is, the path of a file as an absolute one."""
-    path = Path(name_or_path).expanduser()
+    path = expanded(name_or_path)
     bare = isinstance(name_or_path, str) and len(path.parts) == 1
     if not exists(path) or (bare and name_or_path in _names()):
         return str(name_or_path)

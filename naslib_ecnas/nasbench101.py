@@ -27,6 +27,7 @@ from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.cell import Cell, on_a_path
 from naslib_ecnas.data.table import Table
 from naslib_ecnas.errors import (
+    NO_ARRAY,
     EcnasError,
     InvalidCellError,
     UnknownCellError,
@@ -90,7 +91,11 @@ class ModelSpec:
     """
 
     def __init__(self, matrix: Any, ops: Sequence[str], data_format: str = "channels_last") -> None:
-        self.original_matrix: NDArray[Any] = np.array(matrix)
+        try:
+            self.original_matrix: NDArray[Any] = np.array(matrix)
+        except NO_ARRAY as error:
+            message = f"the matrix must be an array or lists ({error})"
+            raise InvalidCellError(message, rule="not-square", value=matrix) from error
         self.original_ops: list[str] = list(ops)
         self.data_format = data_format
         self.cell: Cell | None = None

@@ -161,6 +161,12 @@ def terminal() -> Terminal:
     return Terminal()
 
 
+@pytest.fixture
+def terminal_text() -> str:
+    """A name that would colour, retitle and clear a terminal, and turn its text around."""
+    return "n\x1b[31m\x1b]0;t\x07\u202e\x9b2J\udcff\r\n"
+
+
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep every test out of the user's cache and away from the network."""

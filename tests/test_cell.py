@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import itertools
 import pickle
 import random as random_module
+import sys
+from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +20,7 @@ from hypothesis import strategies as st
 
 from naslib_ecnas.cell import Cell
 from naslib_ecnas.errors import InvalidCellError, UnknownCellError
+from naslib_ecnas.nasbench101 import ModelSpec
 from naslib_ecnas.space import Space
 from naslib_ecnas.topologies import OPERATIONS
 
@@ -133,6 +137,35 @@ def test_every_form_of_input_gives_the_same_cell() -> None:
     given = np.array(CHAIN)
     Cell(given, OPS)
     assert given.tolist() == CHAIN
+
+
+class Unwilling:
+    """Raises what torch raises for tensors with gradients, sparse ones, or ones without values."""
+
+    def __init__(self, error: type[Exception]) -> None:
+        self.error = error
+
+    def __len__(self) -> int:
+        return 3
+
+    def __array__(self, *_: Any, **__: Any) -> np.ndarray[Any, Any]:
+        raise self.error("no array")
+
+
+def test_what_is_no_matrix_is_refused() -> None:
+    odd: list[Any] = [Unwilling(RuntimeError), Unwilling(TypeError), object()]
+    odd += [[[0, np.zeros(2)], [0, 0]], [[0, Decimal("sNaN")]] * 2]
+    if torch := sys.modules.get("torch"):  # importing it takes longer than these tests
+        tensor = torch.tensor(CHAIN)
+        odd += [tensor.float().requires_grad_(), tensor.to_sparse(), tensor.to("meta")]
+        assert Cell(tensor, OPS) == Cell(CHAIN, OPS)
+    for matrix in odd:
+        with pytest.raises(InvalidCellError):
+            Cell(matrix, OPS)
+        with contextlib.suppress(InvalidCellError):
+            assert ModelSpec(matrix, OPS).fault is not None
+    with pytest.raises(InvalidCellError):
+        Cell(CHAIN, [np.zeros(2), *OPS[1:]])
 
 
 @settings(max_examples=150, deadline=None)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -180,6 +182,32 @@ with progress() as shown:
     with (tmp_path / "out").open("wb") as file:
         assert "a result" not in terminal.shown([sys.executable, "-c", code], stdout=file)
     assert (tmp_path / "out").read_text() == "a result\n"
+
+
+def test_text_from_elsewhere_does_not_steer_a_terminal(terminal: Any, terminal_text: str) -> None:
+    code = f"""
+import sys
+from naslib_ecnas.console import print_json, print_table, printing, progress
+text = {terminal_text!r}
+with printing():
+    print("plain", text, file=sys.stderr)
+    print_table(("name" + text, "x"), [(text, text)])
+    with progress() as shown:
+        shown("task" + text, 1, 3)
+        shown("task" + text, note=text)
+        print("during", text)
+    print_json({{"a": text, "ü": "ü"}})
+"""
+    text = terminal.shown([sys.executable, "-c", code], columns=200)
+    assert "━" in text
+    assert terminal.plain(text).replace("\r", "").replace("\n", "").isprintable()
+    assert not re.search(r"\x1b(\[31m|\]|\[2J)", text)
+    assert text.count("\\x1b[31m") >= 7
+    # A stream that cannot show a letter shows its code, and JSON stays JSON.
+    script = [sys.executable, "-c", code]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    ran = subprocess.run(script, capture_output=True, text=True, check=True, env=environment)
+    assert '"\\u00fc": "\\u00fc"' in ran.stdout
 
 
 def test_numbers_and_words_as_text() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -54,13 +55,56 @@ def test_attributes_of_single_errors() -> None:
     assert "pip install numba" in str(errors.MissingDependencyError("numba", feature="speed"))
 
 
+def test_nothing_in_a_message_steers_a_terminal(terminal_text: str) -> None:
+    class Odd:
+        def __repr__(self) -> str:
+            raise RuntimeError
+
+    for error in (
+        ConfigError(f"the table {terminal_text} is odd"),
+        errors.FormatError("is odd", path=terminal_text),
+        ConfigError("it is odd", value=Odd(), remedy=terminal_text),
+        ConfigError("it is odd", value=10**5000),  # more digits than Python shows
+    ):
+        assert str(error).isprintable()
+        assert "odd" in str(error)
+    kept = "é → 漢 \u00a0"
+    assert errors.printable(kept) == kept
+    assert errors.printable("a\n\tb\r", lines=True) == "a\n\tb\\r"
+
+
+@pytest.mark.parametrize(
+    ("fault", "package", "says"),
+    [
+        (ModuleNotFoundError("No module named 'kiwi'", name="kiwi.x"), "kiwi", "repair kiwi"),
+        (ImportError("libfoo.so is missing"), "numpy", "cannot be imported: libfoo.so is missing"),
+        (ValueError("evil is no backend"), "numpy", "cannot be imported: evil is no backend"),
+        (
+            ModuleNotFoundError("No module named 'numpy'", name="numpy"),
+            "numpy",
+            "pip install numpy",
+        ),
+    ],
+)
+def test_the_package_that_is_really_missing_is_named(
+    fault: Exception, package: str, says: str
+) -> None:
+    try:
+        raise fault
+    except Exception:  # noqa: BLE001
+        error = errors.MissingDependencyError("numpy", feature="a plot")
+    assert error.package == package
+    assert says in str(error)
+
+
 # -- checks ----
 
 
 def refused(message: str, check: Callable[..., object], *values: Any, **options: Any) -> None:
     with pytest.raises(ConfigError) as raised:
         check(*values, **options)
-    assert str(raised.value).startswith(message + ", got ")
+    assert str(raised.value).startswith(message)
+    assert ", got " in str(raised.value)
 
 
 def test_counts() -> None:
@@ -95,7 +139,9 @@ def test_floats() -> None:
     assert floats(given) is given
     assert floats([1, True, 2.5]).tolist() == [1.0, 1.0, 2.5]
     assert floats(3).shape == ()
-    for bad in ([[1, 2], [3]], ["a"], [None, {}], "x", [1j]):
+    assert math.isinf(floats([INF])[0])
+    refused("the values must be finite numbers", floats, [[INF, 1]], finite=True)
+    for bad in ([[1, 2], [3]], ["a"], ["1"], [None, {}], "x", [1j], np.zeros(1, "M8[s]")):
         refused("the costs must be an array of numbers", floats, bad, "the costs")
 
 

@@ -29,6 +29,10 @@ def test_the_cache_is_where_the_user_says(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert files.cache_folder() == Path.home() / "x"
     monkeypatch.delenv("ECNAS_CACHE")
     assert files.cache_folder().name == "naslib-ecnas"
+    for home in ("~no-such-user/c", "~no-such-user"):
+        monkeypatch.setenv("ECNAS_CACHE", home)
+        with pytest.raises(StorageError, match="no such home folder"):
+            files.cache_folder()
     for is_there in (files.exists, files.is_file, files.is_folder):
         assert not is_there(tmp_path / ("x" * 10_000))  # the name is too long
 

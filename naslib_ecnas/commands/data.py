@@ -10,9 +10,10 @@ from pathlib import Path
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
 
-from naslib_ecnas.commands.options import JSON, actions, chosen, path
+from naslib_ecnas.commands.options import JSON, actions, chosen
 from naslib_ecnas.console import bytes_text, print_json, print_table, progress
 from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.files import exists, expanded, is_file, is_folder
 
 if TYPE_CHECKING:
     from naslib_ecnas.data.catalog import FileEntry
@@ -118,21 +119,20 @@ def _size(file: FileEntry) -> str:
 
 def _listing() -> dict[str, Any]:
     """All tables and files, with the paths of those that are on this machine."""
-    from naslib_ecnas.data.cache import tables_folder
+    from naslib_ecnas.data.cache import place_of_cache, tables_in_cache
     from naslib_ecnas.data.catalog import catalog
     from naslib_ecnas.data.convert import cached_table
     from naslib_ecnas.data.fetch import local_copy
-    from naslib_ecnas.files import cache_folder
     from naslib_ecnas.space import Space
     from naslib_ecnas.surrogate import EMBEDDED
     from naslib_ecnas.surrogate.models import BUDGETS
 
     def text(found: Path | None) -> str | None:
-        return str(found) if found and found.is_file() else None
+        return str(found) if found and is_file(found) else None
 
     stated = ("vertices", "cells", "budgets", "repeats", "description", "notes")
     return {
-        "cache": str(cache_folder()),
+        "cache": place_of_cache(),
         "mirror": os.environ.get("ECNAS_MIRROR") or None,
         "embedded": [
             {
@@ -141,7 +141,7 @@ def _listing() -> dict[str, Any]:
                 "cells": len(Space(vertices)),
                 "budgets": BUDGETS,
                 "description": "comes with the package: modelled energy, accuracy and time",
-                "table": text(tables_folder() / f"{name}.ecnas"),
+                "table": text(tables_in_cache().get(name)),
             }
             for name, vertices in EMBEDDED.items()
         ],
@@ -213,17 +213,22 @@ def _convert(args: argparse.Namespace) -> None:
     if args.out is not None:
         _check_suffix(args.out, remedy)
     with progress() as shown:
-        table = _table(args.source, shown, afresh=args.afresh)
+        as_file = args.out is None or args.afresh
+        table = _table(args.source, shown, as_file=as_file, afresh=args.afresh)
     if args.out is not None:
         write_table(args.out, table.to_columns())
     print(args.out or table.path)
 
 
-def _table(source: str, progress: Progress, *, afresh: bool = False) -> Table:
-    """The table of a name or a file, made if needed."""
+def _table(
+    source: str, progress: Progress, *, as_file: bool = False, afresh: bool = False
+) -> Table:
+    """The table of a name or a file, made if needed; with `as_file`, in the cache."""
     from naslib_ecnas.data.table import Table
-    from naslib_ecnas.loading import table_file
+    from naslib_ecnas.loading import load, table_file
 
+    if not as_file:
+        return load(source, progress=progress).table
     return Table.open(table_file(source, afresh=afresh, progress=progress))
 
 
@@ -271,17 +276,17 @@ def _card(args: argparse.Namespace) -> None:
     from naslib_ecnas.surrogate import EMBEDDED
 
     with progress() as shown:
-        table = _table(args.source, shown)
+        table = _table(args.source, shown, as_file=True)
         file = _described_file(args.source, table.path, args.out, shown)
     given = chosen(args, "licence citation url published")
     # Only the tables that come with the package change with its version.
     version = __version__ if args.source in EMBEDDED else None
-    text = to_json(card(table, file, version=version, **given), indent=2)
+    found = card(table, file, version=version, **given)
     if args.out is None:
-        print(text)
+        print_json(found)
         return
     with atomic_write(args.out) as stream:
-        stream.write(f"{text}\n".encode())
+        stream.write(f"{to_json(found, indent=2)}\n".encode())
     print(args.out)
 
 
@@ -295,10 +300,10 @@ def _described_file(
 
     if source in EMBEDDED:
         return DescribedFile.of(table, progress=progress)
-    own = path(source)
-    if named(source)[0] or not own.exists():
+    own = expanded(source)
+    if named(source)[0] or not exists(own):
         return DescribedFile.published(file_entry(source))
-    if own.is_dir():
+    if is_folder(own):
         remedy = f"make one first: ecnas data export {source} OUT.parquet"
         raise ConfigError("a card describes one file", value=source, remedy=remedy)
     address = None

@@ -10,7 +10,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from naslib_ecnas.commands.options import JSON, command
 from naslib_ecnas.console import installed_version, print_json, print_table
@@ -166,15 +165,15 @@ def _slurm() -> Iterator[Check]:
 
 
 def _cache() -> Iterator[Check]:
-    from naslib_ecnas.files import cache_folder
+    from naslib_ecnas.files import cache_folder, exists
 
-    folder = cache_folder()
-    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     try:
+        folder = cache_folder()
+        existing = next(path for path in (folder, *folder.absolute().parents) if exists(path))
         with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
-        text = f"{folder} cannot be written: {error.strerror}"
+        text = f"cannot be written: {error}; modelled tables are made anew each time"
         yield Check("cache", "missing", text, "export ECNAS_CACHE=FOLDER")
         return
     free = shutil.disk_usage(existing).free / 1e9
@@ -182,20 +181,22 @@ def _cache() -> Iterator[Check]:
 
 
 def _mirror() -> Iterator[Check]:
+    from naslib_ecnas.files import expanded, is_folder
+
     mirror = os.environ.get("ECNAS_MIRROR")
-    if mirror and "://" not in mirror and not Path(mirror).expanduser().is_dir():
+    if mirror and "://" not in mirror and not is_folder(expanded(mirror)):
         yield Check("mirror", "missing", f"no folder {mirror}", "unset or correct ECNAS_MIRROR")
     elif mirror:
         yield Check("mirror", "good", mirror)
 
 
 def _tables() -> Iterator[Check]:
-    from naslib_ecnas.data.cache import tables_folder
+    from naslib_ecnas.data.cache import tables_in_cache
     from naslib_ecnas.data.catalog import catalog
     from naslib_ecnas.data.convert import cached_table
     from naslib_ecnas.surrogate import EMBEDDED
 
-    made = [name for name in EMBEDDED if (tables_folder() / f"{name}.ecnas").is_file()]
+    made = sorted(EMBEDDED.keys() & tables_in_cache().keys())
     text = f"{', '.join(EMBEDDED)} come with the package; made so far: {', '.join(made) or 'none'}"
     yield Check("tables", "good", text)
     tables = catalog().tables

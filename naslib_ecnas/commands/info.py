@@ -59,18 +59,17 @@ def run(args: argparse.Namespace) -> None:
 
 def _facts() -> dict[str, Any]:
     from naslib_ecnas.adapters import naslib_patches
-    from naslib_ecnas.data.cache import tables_folder
-    from naslib_ecnas.files import cache_folder
+    from naslib_ecnas.data.cache import place_of_cache, tables_in_cache
 
     home = naslib_patches.naslib_home()
     return {
         "version": __version__,
         "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
         "cache": {
-            "folder": str(cache_folder()),
+            "folder": place_of_cache(),
             "tables": [
-                {"name": path.stem, "path": str(path), "size": path.stat().st_size}
-                for path in sorted(tables_folder().glob("[!.]*.ecnas"))
+                {"name": name, "path": str(path), "size": path.stat().st_size}
+                for name, path in tables_in_cache().items()
             ],
         },
         "mirror": os.environ.get("ECNAS_MIRROR") or None,

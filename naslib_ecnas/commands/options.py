@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from naslib_ecnas.console import progress, split_words
+from naslib_ecnas.files import expanded
 
 if TYPE_CHECKING:
     from naslib_ecnas.benchmark import Benchmark
@@ -19,11 +18,6 @@ JSON = ("--json", None, "print one JSON object")
 
 # Evaluations of a run without any limit.
 _EVALUATIONS = 300
-
-
-def path(text: str) -> Path:
-    """The path that an option names; `~` is a home folder if there is one."""
-    return Path(os.path.expanduser(text))
 
 
 class Options:
@@ -49,7 +43,7 @@ class Options:
         elif metavar is not None:
             settings["metavar"] = metavar
         if name in ("out", "--out", "campaign"):
-            settings["type"] = path
+            settings["type"] = expanded
         if isinstance(settings.get("default"), (int, float)):
             settings["type"] = type(settings["default"])
         self._parser.add_argument(name, help=help, **settings)

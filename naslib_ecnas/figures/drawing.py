@@ -74,7 +74,9 @@ _STYLE: dict[Any, Any] = {
 
 def line_of(place: int) -> tuple[str, str]:
     """Colour and line style of the method number `place`; distinct in black and white too."""
-    return INK[_ORDER[place % len(_ORDER)]], _LINES[place % len(_LINES)]
+    # Each round of colours takes other styles.
+    style = place + place // len(_ORDER)
+    return INK[_ORDER[place % len(_ORDER)]], _LINES[style % len(_LINES)]
 
 
 def style() -> AbstractContextManager[None]:

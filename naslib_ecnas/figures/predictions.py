@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from naslib_ecnas.errors import ConfigError, FormatError, UnknownTableError, che
 from naslib_ecnas.figures import drawing
 from naslib_ecnas.figures.devices import short_device_name
 from naslib_ecnas.figures.drawing import INK
-from naslib_ecnas.files import Sheet, is_file, read_bytes
+from naslib_ecnas.files import Sheet, expanded, is_file, read_bytes
 from naslib_ecnas.quality import kendall_tau
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ def read_learning_curve(path: str | PathLike[str]) -> LearningCurve:
         UnknownTableError: there is no such file.
         FormatError: the file is not such an output.
     """
-    file = Path(path).expanduser()
+    file = expanded(path)
     if not is_file(file):
         message = "the learning curve must be a file"
         raise UnknownTableError(message, value=str(path), remedy=_MAKE_CURVE)
