@@ -200,15 +200,3 @@ def test_the_logit_of_a_share_is_linear_in_the_logarithm_of_the_epochs(x: np.nda
     np.testing.assert_allclose(logit, slope[:, None] + intercepts, rtol=1e-9, atol=1e-12)
     share = share_model((1, 0.7, 0.02)).shares(x, (4, 12))
     np.testing.assert_allclose(np.log(share / (1 - share)), (slope + 0.7)[:, None] * [1, 1])
-
-
-def test_the_shipped_shares(weights: Weights, x: np.ndarray) -> None:
-    native, model = (
-        devices.ShareModel.from_arrays(weights.arrays, f"share.{name}.")
-        for name in ("rtx-3090", "quadro-rtx-6000")
-    )
-    share = native.shares(x, [4])
-    assert 0.8 < np.median(share) < 0.95
-    assert ((share > 0.3) & (share < 1)).all()
-    short, between, long = np.median(model.shares(x, [4, 20, 108]), axis=0)
-    assert 0.55 < short < between < long < 0.72

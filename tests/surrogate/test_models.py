@@ -16,7 +16,6 @@ import naslib_ecnas as ecnas
 from naslib_ecnas.data.arrays import write_arrays
 from naslib_ecnas.errors import FormatError, UnknownTableError
 from naslib_ecnas.quality import log_scores, scores
-from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate import TARGETS, shipped
 from naslib_ecnas.surrogate.features import COSTS, FEATURES, features
 from naslib_ecnas.surrogate.fit.reference import RECORDS, SEVEN_VERTICES, TIMES, read_measured
@@ -29,14 +28,6 @@ from naslib_ecnas.surrogate.models import (
     TimeModel,
     Weights,
 )
-
-ROWS = np.concatenate([np.arange(2532), Space(7).sample(np.random.default_rng(4), 9000)])
-
-
-@pytest.fixture(scope="module")
-def x() -> np.ndarray:
-    return features(ROWS)
-
 
 # -- perceptron ----------------------------------------------------------------------------------
 
@@ -198,17 +189,8 @@ def test_start_up_does_not_grow_with_the_epochs() -> None:
     assert (model.predict(inputs(1e6, -1e6, 0))[0] > 0).all()  # no start-up over the whole time
 
 
-def test_the_shipped_times_are_within_what_was_published(x: np.ndarray, reference: Path) -> None:
-    """NAS-Bench-101's trainings of 108 epochs took some 300 to 6,000 s."""
+def test_the_shipped_times_are_near_what_was_published(reference: Path) -> None:
     model = TimeModel.shipped()
-    mean, std = model.predict(x)
-    assert ((mean[:, 3] > 200) & (mean[:, 3] < 8000)).all()
-    assert (np.diff(mean, axis=1) > 0).all()
-    assert (mean[:, 0] > mean[:, 3] * 4 / 108).mean() > 0.99  # start-up
-    assert ((std / mean > 0.001) & (std / mean < 0.2)).all()
-    off = np.abs(np.log(model.last(x) / model.layers_s(x)))
-    assert off.max() <= model.limit + 1e-12
-    assert np.median(off) < 0.2
     data = read_measured(reference / RECORDS)
     mean, _ = model.predict(features(data.rows))
     assert np.median(np.abs(np.log(data["final_training_time"] / mean[:, 3]))) < 0.02
@@ -275,13 +257,13 @@ def test_test_accuracy_is_the_shifted_validation_accuracy_except_at_the_last_bud
     np.testing.assert_allclose(low.predict(at(-1))["test_accuracy"][0, :3], 0)
 
 
-def test_cells_of_few_operations_have_an_excess_subtracted(x: np.ndarray) -> None:
+def test_cells_of_few_operations_have_an_excess_subtracted() -> None:
     shipped = AccuracyModel.shipped()
     assert shipped.excess.shape == (3, 4)
     plain = replace(shipped, excess=np.zeros((0, 4)))
-    few = np.array([0, 1, 6, 7, 90, 91, 2531])  # 0, 1, 1, 2, 2, 3 and 3 operations
+    few = features([0, 1, 6, 7, 90, 91, 2531])  # 0, 1, 1, 2, 2, 3 and 3 operations
     (found, _, test, _), (usual, _, shifted, _) = (
-        model.predict(x[few]).values() for model in (shipped, plain)
+        model.predict(few).values() for model in (shipped, plain)
     )
     wanted = np.append(shipped.excess, np.zeros((1, 4)), axis=0)[[0, 1, 1, 2, 2, 3, 3]]
     np.testing.assert_allclose(usual - found, wanted, atol=1e-12)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,6 @@ from naslib_ecnas.surrogate.noise import (
     FAILED,
     FAILURE,
     IMAGES,
-    KNOTS,
     REPEATED,
     NoiseModel,
     failure_inputs,
@@ -213,24 +211,6 @@ def test_one_call_draws_what_many_draw(noise: NoiseModel) -> None:
     alone = [noise.drawn(one, 12, rng) for _ in range(7)]
     for name in REPEATED:
         np.testing.assert_array_equal(together[name], [each[name][0] for each in alone])
-
-
-def test_normal_quantiles_of_the_draws(noise: NoiseModel) -> None:
-    p, z = noise.normal
-    exact = NormalDist()
-    np.testing.assert_allclose(p, [exact.cdf(v) for v in z], rtol=1e-10)
-    np.testing.assert_array_equal(z, np.arange(-144, 145) / 32)
-
-
-def test_shapes_are_standard(noise: NoiseModel) -> None:
-    fine = np.linspace(-5, 5, 4001)
-    weight = np.exp(-(fine**2) / 2)
-    weight /= weight.sum()
-    for line in (*noise.shape.reshape(-1, len(KNOTS)), noise.energy_shape):
-        value = np.interp(fine, KNOTS, line)
-        assert abs((value * weight).sum()) < 1e-3
-        assert abs(weight[np.abs(value) <= 1.645].sum() - 0.9) < 2e-3
-        assert (np.diff(line) > 0).all()
 
 
 # -- through the benchmark ------------------------------------------------------------------------

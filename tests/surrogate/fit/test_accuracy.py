@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as parquet
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from naslib_ecnas.errors import UnknownTableError
 from naslib_ecnas.quality import Z90, kendall_tau
@@ -48,25 +46,12 @@ def test_scores_written_out() -> None:
     np.testing.assert_allclose(found, wanted, atol=1e-12)
     # Equal values share the mean of their ranks.
     np.testing.assert_allclose(normal_scores(np.array([1.0, 1.0, 1.0])), 0, atol=1e-12)
+    found = normal_scores(np.array([0.2, np.nan, 0.1]))  # missing values change nothing
+    np.testing.assert_array_equal(found[[0, 2]], normal_scores(np.array([0.2, 0.1])))
+    assert np.isnan(found[1])
     found = normal_scores(np.random.default_rng(0).beta(20, 2, 5000))
     assert abs(found.mean()) < 1e-9
     assert found.std() == pytest.approx(1, abs=0.005)
-
-
-@given(st.lists(st.integers(-20, 20) | st.none(), max_size=40))
-@settings(deadline=None)
-def test_scores_keep_order_and_gaps(values: list[int | None]) -> None:
-    array = np.array([np.nan if v is None else v for v in values], dtype=float)
-    found = normal_scores(array)
-    assert (np.isnan(found) == np.isnan(array)).all()
-    there = ~np.isnan(array)
-    order = np.argsort(array[there], kind="stable")
-    rises = np.diff(array[there][order]) > 0
-    assert ((np.diff(found[there][order]) > 0) == rises).all()
-    # Missing values change nothing, nor does another scale.
-    np.testing.assert_array_equal(normal_scores(array[there]), found[there])
-    np.testing.assert_array_equal(normal_scores(array[there] ** 3), found[there])
-    np.testing.assert_allclose(normal_scores(-array[there]), -found[there], atol=1e-9)
 
 
 def synthetic(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ from naslib_ecnas.surrogate.fit.noise import (
     standardised,
 )
 from naslib_ecnas.surrogate.models import Weights
-from naslib_ecnas.surrogate.noise import FAILED, IMAGES, KNOTS, NoiseModel, failure_inputs
+from naslib_ecnas.surrogate.noise import IMAGES, KNOTS, failure_inputs
 
 scipy = pytest.importorskip("scipy", reason="scipy is not installed")
 
@@ -82,11 +81,3 @@ def test_draws_are_like_real_trainings_of_cells_not_fitted(again: Weights) -> No
         assert abs(found["expected"] - found["seen"]) <= most, line.target
         assert found["cells"] == (23_991 if failures else 4_761)
         assert ("left out in turn" if failures else "held out") in line.about
-
-
-def test_the_model_of_the_weights_is_whole(again: Weights) -> None:
-    model = NoiseModel.from_arrays(again.arrays)
-    assert replace(model, share=0.5).failing.tolist()[1:] == [1, 1, 1]
-    assert 0 < model.failing[0] < 0.3
-    assert 0.7 < model.share < 0.95
-    assert FAILED[0] < 0.1 < FAILED[1]
