@@ -220,12 +220,14 @@ def anytime(
     counts = np.searchsorted(spent, wanted, side="right")
     curve = np.full(len(wanted), np.nan)
     kept = np.empty(0, dtype=np.int64)
-    done = 0
+    done, measured = 0, None
     for count in np.unique(counts[wanted <= last]).tolist():
         # A point dominated now stays dominated: only the front need be carried on.
-        kept = np.concatenate([kept, np.arange(done, count)])
+        before, kept = kept, np.concatenate([kept, np.arange(done, count)])
         kept = kept[nondominated(costs[kept])]
-        curve[(counts == count) & (wanted <= last)] = measure(array[kept])
+        if measured is None or not np.array_equal(kept, before):
+            measured = measure(array[kept])
+        curve[(counts == count) & (wanted <= last)] = measured
         done = count
     return curve
 
@@ -243,8 +245,10 @@ def mean_until(curve: ArrayLike, cumulative: ArrayLike, budgets: ArrayLike) -> N
         >>> mean_until([0.5, 1.0], [1.0, 2.0], [1.0, 2.0, 4.0]).tolist()
         [0.0, 0.25, 0.625]
     """
-    values = np.append(0.0, floats(curve))
-    spent = np.append(0.0, _spent(cumulative, len(values) - 1))
+    given, paid = floats(curve), _spent(cumulative)
+    if given.shape != paid.shape:
+        raise ConfigError("a curve must have a value for each evaluation", value=given.shape)
+    values, spent = np.append(0.0, given), np.append(0.0, paid)
     areas = np.append(0.0, np.cumsum(values[:-1] * np.diff(spent)))
     wanted = _budgets(budgets)
     if not (wanted > 0).all():

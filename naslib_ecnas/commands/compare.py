@@ -32,6 +32,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         run,
         "ecnas compare --methods ehvi,semoa:population=20,random --tables 4v,5v --seeds 5 \\\n"
         "    --max-energy 20 --out comparison",
+        "ecnas compare --methods my_module:MyMethod --tables 5v --against reference --out mine",
         "ecnas report comparison --out comparison.html",
     )
     about = "methods of `ecnas search`, of other libraries (nsga2, sms-emoa, motpe, optuna-nsga2, "
@@ -52,6 +53,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     about = "compare all others with this method only, which takes fewer runs; the folder keeps "
     about += "what was chosen before its runs (default: every pair)"
     add("--baseline", "METHOD", about)
+    about = "set the runs of another comparison's folder, or those that ship with the package, "
+    about += "beside these: DIR or reference"
+    add("--against", "DIR", about)
     about = "differences of the hypervolume that do not matter (%(default)s)"
     add("--rope", "SHARE", about, default=0.01)
     about = "simulated workers of each run, which train side by side (%(default)s)"
@@ -70,6 +74,7 @@ def run(args: argparse.Namespace) -> None:
     file, figures and tables. A stopped comparison continues where it stopped: finished runs are not
     repeated."""
     from naslib_ecnas.comparison.experiment import Grid, compare, rules_of
+    from naslib_ecnas.comparison.reference import Reference
 
     options = chosen(args, "methods tables objectives epochs noise workers baseline")
     for name in ("methods", "tables", "objectives"):
@@ -79,12 +84,18 @@ def run(args: argparse.Namespace) -> None:
     options["worlds"] = () if args.worlds is None else seed_list(args.worlds, "worlds")
     grid = Grid(seeds=seed_list(args.seeds), setting=setting, **options)
     check_numbers("a comparison", least=0, rope=args.rope)
+    if args.against is not None:
+        if grid.worlds:
+            raise ConfigError("other runs are on the tables themselves: --against or --worlds")
+        # First, so that what cannot be compared is an error before the runs are made.
+        Reference.of(args.against).results(grid.tables, setting, grid.rules())
     with progress() as shown:
         units = compare(grid, out, progress=shown, **chosen(args, "jobs cluster"))
     planned = rules_of(out).get("baseline")
-    against = args.baseline or (planned if planned in grid.methods else None)
-    tests = {"against": against, "planned": against == planned, "rope": args.rope}
-    finish(out, units, setting, json=args.json, plot=not args.no_plot, **tests)
+    baseline = args.baseline or (planned if planned in grid.methods else None)
+    tests = {"against": baseline, "planned": baseline == planned, "rope": args.rope}
+    shown_as = {"json": args.json, "plot": not args.no_plot}
+    finish(out, units, setting, reference=args.against, **shown_as, **tests)
 
 
 def finish(
@@ -94,17 +105,18 @@ def finish(
     *,
     json: bool,
     plot: bool,
+    reference: str | None = None,
     **tests: Any,
 ) -> None:
     """Write the tidy file, the summaries and the figures of a comparison, and print its report.
 
-    `setting` holds the arguments of `load` that the tables were opened with, `tests` those of
-    `summarise`.
+    `setting` holds the arguments of `load` that the tables were opened with, `reference` names
+    the runs to set beside them (see `gather`), `tests` are arguments of `summarise`.
     """
     from naslib_ecnas.comparison.results import FILE, gather, summarise
 
     with progress() as shown:
-        results = gather(out, units, setting, progress=shown)
+        results = gather(out, units, setting, against=reference, progress=shown)
     results.sheet.write(out / FILE)
     if len(results.worlds):
         results.worlds.write(out / "worlds.csv")

@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> None:
     """Write one self-contained HTML file: a scatter plot of every cell of a table, its true front,
     the fronts and curves of searches, and a drawing of each cell with its metrics. The page loads
     nothing from the network."""
-    from naslib_ecnas.report import find_runs, gather, write_page
+    from naslib_ecnas.report import find_findings, find_runs, gather, write_page
 
     out: Path = args.out
     if is_folder(out) or (exists(out) and not args.overwrite):
@@ -60,7 +60,8 @@ def run(args: argparse.Namespace) -> None:
         found = tuple(each for each in found if each.table == bench.name)
     with progress() as shown:
         shown(f"writing {out.name}")
-        page = gather(bench, found, epochs=args.epochs)
+        findings = find_findings(args.runs, bench.table.checksum)
+        page = gather(bench, found, findings=findings, epochs=args.epochs)
         size = write_page(page, out)
     if args.json:
         print_json(

@@ -300,6 +300,8 @@ def _on_table(
     if all(p <= ALPHA for pair, p in corrected.items() if first in pair) or sum(sizes) > 100:
         return text, ""
     effect = analysis.detectable(*sizes, comparisons=count, power=POWER)
+    if np.isnan(effect):  # of the pair with the fewest runs; others can be told apart
+        return text, ""
     power = f"With {runs}, a difference is found with a probability of {POWER:g} if a run of the "
     return (
         text,

@@ -20,6 +20,7 @@ from naslib_ecnas.analysis import Scale
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.comparison.experiment import LIMITS, rules_of
 from naslib_ecnas.comparison.findings import ROPE, Findings, findings_of
+from naslib_ecnas.comparison.reference import Reference
 from naslib_ecnas.comparison.runs import Run, Unit, opened
 from naslib_ecnas.comparison.worlds import COLUMNS as WORLD_COLUMNS
 from naslib_ecnas.comparison.worlds import WorldRanking, rankings
@@ -76,23 +77,31 @@ class Results:
     best). These are NaN for a method of which no run had an evaluation at its own budget."""
     worlds: Sheet = field(default_factory=partial(Sheet.of, WORLD_COLUMNS, ()))
     """For each run in a world the same at its end, by the true front of the world."""
+    notes: tuple[str, ...] = ()
+    """What is to be said of the runs that it is compared against."""
 
 
 def gather(
-    out: Path, units: Sequence[Unit], setting: dict[str, Any], *, progress: Progress | None = None
+    out: Path,
+    units: Sequence[Unit],
+    setting: dict[str, Any],
+    *,
+    against: str | None = None,
+    progress: Progress | None = None,
 ) -> Results:
     """Read the runs of a comparison in a folder.
 
     Args:
         setting: further arguments of `load`.
+        against: `"reference"`, or the folder of another comparison, whose runs are added.
         progress: receives the number of runs that were read.
 
     Raises:
         FormatError: a run is missing or damaged.
         ProvenanceError: a run searched another version of its table.
     """
-    report = progress or silent
-    limits = _limits(out)
+    report, rules = progress or silent, rules_of(out)
+    limits = {what: float(limit) for name, what in LIMITS.items() if (limit := rules.get(name))}
     benchmarks: dict[str, Benchmark] = {}
     runs: dict[Unit, SearchResult] = {}
     yardsticks: dict[str, Yardstick] = {}
@@ -111,20 +120,18 @@ def gather(
         else:
             in_worlds.append((unit, _in_world(unit, result, yardsticks[unit.searched])))
         report("reading runs", done, len(units), unit="runs")
+    notes: tuple[str, ...] = ()
+    if against is not None:
+        others, notes = Reference.of(against).results(list(benchmarks), setting, rules)
+        runs |= others
+        reached |= {(u.table, u.method) for u, result in others.items() if len(result.front)}
     lines: list[tuple[Any, ...]] = []
     for unit, result in runs.items():
         known = (unit.table, unit.method) in reached
         lines += _lines(unit, result, yardsticks[unit.table] if known else None, limits)
     worlds = [line for unit, line in in_worlds if (unit.searched, unit.method) in reached]
     sheets = Sheet.of(COLUMNS, lines), Sheet.of(WORLD_COLUMNS, worlds)
-    return Results(runs, benchmarks, yardsticks, *sheets)
-
-
-def _limits(out: Path) -> dict[str, float]:
-    """What each run was allowed to spend, by the names of `Spent`; empty if that is not known."""
-    rules = rules_of(out)
-    given = {what: rules.get(name) for name, what in LIMITS.items()}
-    return {what: limit for what, limit in given.items() if isinstance(limit, (int, float))}
+    return Results(runs, benchmarks, yardsticks, *sheets, notes)
 
 
 def _by_world(unit: Unit) -> tuple[Any, ...]:
@@ -308,7 +315,12 @@ def summarise(
         about["mean_rank"] = found.ranks.get(table, {}).get(method, np.nan)
         other, a12, p_value = found.compared(table, method)
         lines.append(Line(**about, against=other, a12=a12, p_value=p_value))
-    notes = (*(note for *_, note in unreached), *_optimism(results), *found.sentences())
+    notes = (
+        *results.notes,
+        *(note for *_, note in unreached),
+        *_optimism(results),
+        *found.sentences(),
+    )
     return Summary(tuple(lines), found, notes, rankings(results.sheet, results.worlds))
 
 

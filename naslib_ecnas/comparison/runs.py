@@ -161,19 +161,33 @@ class Run:
         names += ("workers", "starts")
         return result_of(bench, **{name: getattr(self, name) for name in names})
 
+    def to_json(self) -> str:
+        """The run as one line."""
+        rows, epochs = self.rows.tolist(), self.epochs.tolist()
+        content = {"format": _RUN_FORMAT, **vars(self), "rows": rows}
+        content["epochs"] = epochs[0] if len(set(epochs)) == 1 else epochs
+        if self.workers == 1:  # as before there were several
+            del content["workers"], content["starts"]
+        return to_json(content)
+
+    @classmethod
+    def of_json(cls, text: str | bytes) -> Run:
+        """The inverse of `to_json`; ValueError or TypeError for any other text."""
+        plain = {"workers": 1, "starts": None} | from_json(text)
+        content = dict(vars(from_plain(_RunFile, plain)))
+        del content["format"]
+        rows = np.array(content.pop("rows"), dtype=np.int32)
+        epochs = np.array(np.broadcast_to(content.pop("epochs"), rows.shape), dtype=np.int64)
+        return cls(rows=rows, epochs=epochs, **content)
+
     def write(self, path: Path) -> None:
         """Write the file, whole or not at all.
 
         Raises:
             StorageError: the folder cannot be written or the disk is full.
         """
-        rows, epochs = self.rows.tolist(), self.epochs.tolist()
-        content = {"format": _RUN_FORMAT, **vars(self), "rows": rows}
-        content["epochs"] = epochs[0] if len(set(epochs)) == 1 else epochs
-        if self.workers == 1:  # as before there were several
-            del content["workers"], content["starts"]
         with atomic_write(path) as file:
-            file.write(to_json(content).encode("utf-8") + b"\n")
+            file.write(self.to_json().encode("utf-8") + b"\n")
 
     @classmethod
     def read(cls, path: Path) -> Run:
@@ -183,16 +197,11 @@ class Run:
             FormatError: it is missing, damaged, or another file.
         """
         try:
-            plain = {"workers": 1, "starts": None} | from_json(read_bytes(path))
-            content = dict(vars(from_plain(_RunFile, plain)))
+            return cls.of_json(read_bytes(path))
         except (OSError, ValueError, TypeError) as error:
             message = f"no run in the format {_RUN_FORMAT}: {error}"
             remedy = "delete it, and the run is made again"
             raise FormatError(message, path=path, remedy=remedy) from error
-        del content["format"]
-        rows = np.array(content.pop("rows"), dtype=np.int32)
-        epochs = np.array(np.broadcast_to(content.pop("epochs"), rows.shape), dtype=np.int64)
-        return cls(rows=rows, epochs=epochs, **content)
 
 
 def other_table(bench: Benchmark, about: str, run: Any, *, remedy: str) -> ProvenanceError:

@@ -36,7 +36,7 @@ from naslib_ecnas.metrics import metric
 from naslib_ecnas.network import DERIVED
 from naslib_ecnas.nondominated import nondominated
 from naslib_ecnas.provenance import Provenance
-from naslib_ecnas.report.runs import Run
+from naslib_ecnas.report.runs import Finding, Run
 from naslib_ecnas.topologies import EDGES, OPERATIONS, topologies
 
 #: Metrics that a page offers if the table holds them, beside the objectives of the runs.
@@ -57,7 +57,7 @@ _SAMPLE = 20_000
 _SCRIPTS = ("elements", "decode", "cell", "axes", "plot", "gestures", "runs", "page")
 #: Fields of a run that the page's data hold as they are.
 _RUN = (
-    *("label", "method", "paper", "noise", "objectives", "epochs", "evaluations", "seed"),
+    *("label", "group", "method", "paper", "noise", "objectives", "epochs", "evaluations", "seed"),
     *("hypervolume", "spent"),
 )
 
@@ -204,6 +204,8 @@ class Page:
     provenance: Mapping[str, Provenance]
     fronts: tuple[TrueFront, ...]
     runs: tuple[Run, ...]
+    findings: tuple[Finding, ...]
+    """What comparisons show of this table."""
     exact_rows: NDArray[np.int32]
     """(e,) ascending rows of the fronts and runs, whose values the page holds exactly."""
 
@@ -213,12 +215,19 @@ class Page:
         return tuple(dict.fromkeys(column.name for column in self.columns))
 
 
-def gather(bench: Benchmark, runs: Sequence[Run] = (), *, epochs: int | None = None) -> Page:
+def gather(
+    bench: Benchmark,
+    runs: Sequence[Run] = (),
+    *,
+    findings: Sequence[Finding] = (),
+    epochs: int | None = None,
+) -> Page:
     """Collect the content of a page. Counts no query.
 
     Args:
         bench: the table.
         runs: searches of this table.
+        findings: what comparisons show of this table.
         epochs: budget that the page shows first; by default the budget of the runs, else the
             largest.
 
@@ -260,6 +269,7 @@ def gather(bench: Benchmark, runs: Sequence[Run] = (), *, epochs: int | None = N
         provenance={name: bench.provenance[name] for name in names},
         fronts=fronts,
         runs=tuple(runs),
+        findings=tuple(findings),
         exact_rows=np.unique(np.concatenate(kept)).astype(np.int32),
     )
 
@@ -423,6 +433,7 @@ def html(page: Page) -> str:
         "budgets": ", ".join(map(str, page.budgets)),
         "kinds": escape(_kinds(page)),
         "origins": _origins(page),
+        "findings": _findings(page),
         "checksum": escape(page.checksum),
         "version": "" if page.version is None else f" version {escape(page.version)}",
         "style": style,
@@ -471,6 +482,32 @@ def _origins(page: Page) -> str:
         )
         rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
     return "\n".join(rows)
+
+
+def _findings(page: Page) -> str:
+    """The section of what comparisons show, as HTML; empty if there is none."""
+    headings = ["Method", "Hypervolume (quartiles)", "Area", "IGD+", "Evaluations", "kWh", "Rank"]
+    parts = []
+    for finding in page.findings:
+        other = next((line.against for line in finding.lines if line.against), None)
+        names = headings if other is None else [*headings, f"Beats {other}", "p"]
+        head = "".join(f'<th scope="col">{escape(name)}</th>' for name in names)
+        rows = [line.shown()[: len(names)] for line in finding.lines]
+        body = "\n".join(
+            "<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>" for row in rows
+        )
+        notes = "\n".join(f"<li>{escape(note)}</li>" for note in finding.notes)
+        parts.append(
+            f"<h3>{escape(finding.label)}</h3>\n"
+            '<div class="scroll short" role="region" tabindex="0" aria-labelledby="findings-title">'
+            f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table></div>\n"
+            f'<ul class="quiet">\n{notes}\n</ul>\n'
+        )
+    if not parts:
+        return ""
+    title = '<h2 id="findings-title">What the comparison shows</h2>'
+    start = f'<section id="findings" aria-labelledby="findings-title">{title}\n'
+    return f"{start}{''.join(parts)}</section>"
 
 
 def _precision(name: str, coded: Codes) -> str:

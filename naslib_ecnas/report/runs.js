@@ -15,9 +15,11 @@ function groupedBy(items, keyOf) {
 /** Groups of runs that differ in the seed only; each has a colour of the style sheet and a shape. */
 function grouped(runs) {
   const alike = groupedBy(runs, (run) =>
-    [run.method, run.paper, run.noise, run.epochs, run.objectives, run.evaluations]);
+    [run.method, run.paper, run.noise, run.epochs, run.objectives, run.group]);
   const groups = alike.map((runs, i) => {
-    const { epochs, objectives, evaluations, paper, noise } = runs[0];
+    const { epochs, objectives, paper, noise } = runs[0];
+    const made = runs.map((run) => run.evaluations);
+    const evaluations = [...new Set([Math.min(...made), Math.max(...made)])].join(" to ");
     const method = runs[0].method + (paper ? " (paper setting)" : "") + (noise ? " with noise" : "");
     const look = { colour: `run-${i % 6}`, shape: Object.keys(SHAPES)[i % 5] };
     return { ...look, method, epochs, objectives, evaluations, runs, shown: true };
@@ -69,9 +71,12 @@ function curveChart(groups, label) {
     };
     const many = group.runs.length > 1;
     for (const run of group.runs) curve(run.counts, run.curve, many ? 0.8 : 2.2);
-    // Runs of a group have the same length, and so the same counts.
-    const { counts } = group.runs[0];
-    if (many) curve(counts, counts.map((_, i) => medianOf(group.runs.map((run) => run.curve[i]))), 2.6);
+    // As far as all runs of the group go: under a limit of energy they differ in length.
+    const end = Math.min(...group.runs.map((run) => run.counts.at(-1)));
+    const every = new Set(group.runs.flatMap((run) => run.counts).filter((n) => n <= end));
+    const counts = [...every].sort((a, b) => a - b);
+    const reached = (run, n) => run.curve[run.counts.findLastIndex((count) => count <= n)];
+    if (many) curve(counts, counts.map((n) => medianOf(group.runs.map((run) => reached(run, n)))), 2.6);
   }
   return svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label, class: "chart" }, ...parts);
 }

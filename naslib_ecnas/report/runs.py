@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,11 +12,12 @@ import numpy as np
 from msgspec import Meta, Struct, convert, json
 from numpy.typing import NDArray
 
-from naslib_ecnas.comparison.experiment import RULES
+from naslib_ecnas.comparison.experiment import RULES, rules_of
+from naslib_ecnas.comparison.results import Line, gather, summarise
 from naslib_ecnas.comparison.runs import Run as ComparedRun
-from naslib_ecnas.comparison.runs import opened
+from naslib_ecnas.comparison.runs import Unit, opened
 from naslib_ecnas.errors import ConfigError, FormatError
-from naslib_ecnas.files import from_json, is_file, is_folder, read_bytes, to_plain
+from naslib_ecnas.files import is_file, is_folder, read_bytes, to_plain
 from naslib_ecnas.search.output import document
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class Run(_Config):
 
     label: str
     """Path of its folder, from the folder that was asked for on."""
+    group: str
+    """Equal for runs that differ in the seed only, as far as the settings above do not tell."""
     rows: NDArray[np.int32]
     """(n,) row of each evaluation, in order."""
     front_rows: NDArray[np.int32]
@@ -63,6 +66,18 @@ class Run(_Config):
     """(c,) hypervolume after so many evaluations; NaN if unknown."""
     spent: Mapping[str, float]
     """Field of `Spent` -> cost of the trainings; NaN if unknown."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a comparison shows of one table."""
+
+    label: str
+    """Name of its folder."""
+    lines: tuple[Line, ...]
+    """The best method first."""
+    notes: tuple[str, ...]
+    """What follows from its tests, on all of its tables, and what does not."""
 
 
 def find_runs(folders: Sequence[str | PathLike[str]]) -> tuple[Run, ...]:
@@ -91,7 +106,7 @@ def find_runs(folders: Sequence[str | PathLike[str]]) -> tuple[Run, ...]:
             for label, result in compared_runs(folder):
                 if len(result.front):  # empty if it ended before an evaluation at its own budget
                     key = folder.resolve(), result.config.table, label
-                    compared[key] = _run_of_result(label, result)
+                    compared[key] = replace(_run_of_result(label, result), group=str(folder))
         if not inside and not comparisons:
             message = "runs must be folders that `ecnas search --out` or `ecnas compare` wrote"
             raise ConfigError(message, value=str(top))
@@ -163,6 +178,7 @@ def _run(label: str, config: _Config, found: _Front, spent: _Spent, rows: NDArra
     return Run(
         **vars(config),
         label=label,
+        group=str(config.evaluations),
         rows=rows,
         front_rows=_rows(found.front),
         knee_row=found.knee.row,
@@ -202,12 +218,40 @@ def compared_runs(folder: Path) -> Iterator[tuple[str, SearchResult]]:
         ProvenanceError: a run searched another version of its table.
         EcnasError: a table cannot be loaded.
     """
-    try:
-        setting = dict(from_json(read_bytes(folder / RULES)).get("setting", {}))
-    except (OSError, ValueError, AttributeError) as error:
-        raise FormatError("the rules of the comparison are damaged", path=folder / RULES) from error
+    setting = setting_of(folder)
     for path in sorted((folder / "runs").rglob("seed-*.json")):
         run = ComparedRun.read(path)
         if run.world is not None:  # each is another table
             continue
         yield f"{run.method}, seed {run.seed}", run.result(opened(run.table, setting))
+
+
+def setting_of(folder: Path) -> dict[str, Any]:
+    """Arguments of `load` that a comparison was made with; FormatError if its rules are damaged."""
+    setting = rules_of(folder).get("setting", {})
+    if not isinstance(setting, dict):
+        raise FormatError("the rules of the comparison are damaged", path=folder / RULES)
+    return setting
+
+
+def find_findings(folders: Sequence[str | PathLike[str]], checksum: str) -> tuple[Finding, ...]:
+    """What the comparisons in some folders show of the table with a checksum.
+
+    Raises:
+        FormatError: a file of a comparison is damaged.
+        ProvenanceError: a run searched another version of its table.
+    """
+    found = []
+    tops = [Path(name) for name in folders]
+    inside = {path.parent.resolve(): path.parent for top in tops for path in top.rglob(RULES)}
+    for folder in inside.values():
+        runs = map(ComparedRun.read, sorted((folder / "runs").rglob("seed-*.json")))
+        units = [Unit(run.table, run.method, run.seed) for run in runs if run.world is None]
+        results = gather(folder, units, setting_of(folder))
+        baseline = rules_of(folder).get("baseline")
+        known = baseline if baseline in [unit.method for unit in units] else None
+        summary = summarise(results, against=known)
+        for table, lines in summary.by_table().items():
+            if results.benchmarks[table].table.checksum == checksum:
+                found.append(Finding(folder.resolve().name, tuple(lines), summary.notes))
+    return tuple(found)

@@ -52,6 +52,23 @@ def test_equal_energy_and_a_baseline(tmp_path: Path, modelled: None, ecnas_: Any
     assert ecnas_(*line, "--baseline", "ls").code == 2
 
 
+def test_reference_results(tmp_path: Path, modelled: None, ecnas_: Any) -> None:
+    line = ("compare", "--methods", "re", "--tables", "4v", "--seeds", 4, "--evaluations", 20)
+    out = tmp_path / "out"
+    ran = ecnas_(*line, "--against", "reference", "--baseline", "re", "--no-plot", "--out", out)
+    assert re.search(r"\nehvi \(ref\) +0\.\d{4} ", ran.out)
+    assert "7 comparisons with re, which was chosen before" in ran.out
+    assert len(list(out.rglob("seed-*.json"))) == 4
+    for wrong in (
+        ("reference", "--worlds", 1),
+        (tmp_path / "none",),
+        ("reference", "--epochs", 36),
+    ):
+        ran = ecnas_(*line, "--out", tmp_path / "new", "--against", *wrong)
+        assert ran.code == 2
+    assert not (tmp_path / "new").exists()
+
+
 def test_noise_is_told(tmp_path: Path, modelled: None, ecnas_: Any) -> None:
     line = (*LINE, "--tables", "4v", "--seeds", 2, "--out", tmp_path / "out", "--noise")
     ran = ecnas_(*line, "--no-plot")

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from naslib_ecnas import cli
-from naslib_ecnas.comparison.experiment import ADAPTED
 from naslib_ecnas.search import METHODS
+from naslib_ecnas.search.methods import ADAPTED
 from naslib_ecnas.training.recipe import BUDGETS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -95,8 +95,8 @@ def test_the_lines_that_contributors_change_are_there() -> None:
         ("DERIVED", "naslib_ecnas/network.py"),
         ("FORMATS", "data/convert.py"),
         ("_WRITERS", "data/convert.py"),
-        ("METHODS", "naslib_ecnas/search/loop.py"),
-        ("ADAPTED", "naslib_ecnas/comparison/experiment.py"),
+        ("METHODS", "naslib_ecnas/search/methods.py"),
+        ("ADAPTED", "naslib_ecnas/search/methods.py"),
         ("COMMANDS", "naslib_ecnas/cli.py"),
         ("LEVELS", "tests/test_imports.py"),
     ):

@@ -97,6 +97,7 @@ PLAIN = """
 GOOD: dict[str, Any] = {"name": "energy_kwh", "name_or_path": "4v", "method": "random", "seed": 0}
 GOOD |= {"rows": [1], "vertices": 4, "evaluations": 4, "mean": [1.0], "std": [0.1], "choice": 100}
 GOOD |= {"methods": ("random",), "tables": ("4v",), "seeds": (0,), "kind": "synthetic"}
+GOOD |= {"curve": [0.5, 1.0]}
 GOOD |= {"reference": [1.0, 1.0], "cumulatives": [[1.0, 2.0]], "cumulative": [1.0, 2.0]}
 GOOD |= {"budgets": [1.0, 2.0], "curves": [[0.1, 0.2]], "p_values": [0.1, 0.2], "maximise": True}
 GOOD |= {"true": [1.0, 2.0], "predicted": [1.0, 2.0], "times_s": [0.0, 1.0], "powers_w": [5, 5]}
@@ -224,6 +225,11 @@ CALLS: dict[str, dict[str, tuple[Any, ...]]] = {
     "analysis.epsilon": {"front": (*POINTS, np.empty((0, 2)))},
     "analysis.igd_plus": {"front": (*POINTS, np.empty((0, 2)))},
     "analysis.epsilon_factor": {"objectives": OBJECTIVES[1:3]},
+    "analysis.mean_until": {
+        "curve": ([1.0], ["x"], [[1.0, 2.0]]),
+        "cumulative": ([1.0], [2.0, 1.0], [NAN, 1.0]),
+        "budgets": ([0.0], [-1.0], [NAN]),
+    },
     "analysis.common_budgets": {"cumulatives": ([], [[]], ["x"], [[2.0, 1.0]], [[NAN]])},
     "analysis.anytime": {
         "cumulative": ([1.0], [2.0, 1.0], [NAN, 1.0]),
@@ -267,10 +273,10 @@ CALLS: dict[str, dict[str, tuple[Any, ...]]] = {
             {"a": {1: NAN}, "b": {1: 0.5}},
         )
     },
-    "quality.kendall_tau": {"a": ([1.0], [[1.0, 2.0]], [1.0, 2.0, 3.0])},
+    "quality.kendall_tau": {"a": ([1.0], [[1.0, 2.0]], [1.0, 2.0, 3.0], [1.0, NAN])},
     "quality.scores": {
         "true": ([], [1.0], [[1.0, 2.0]]),
-        "predicted": ([1.0],),
+        "predicted": ([1.0], [1.0, NAN]),
         "lower": (),
         "upper": (),
     },

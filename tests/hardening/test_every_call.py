@@ -37,7 +37,7 @@ EXEMPT: dict[str, str] = {
         energy.PartsCheck energy.Reading
         figures.Clouds figures.DeviceEnergies figures.LearningCurve figures.Predictions
         figures.Saved figures.Study figures.Swaps
-        quality.Quality quality.QualityLine quality.Scores report.Page report.Run
+        quality.Quality quality.QualityLine quality.Scores report.Page report.Run report.Finding
         search.Batch search.SearchConfig search.SearchResult
         surrogate.calibrate.Calibration surrogate.calibrate.Measurements
         surrogate.calibrate.Report surrogate.calibrate.Suspicious
@@ -46,7 +46,7 @@ EXEMPT: dict[str, str] = {
         analysis.Reference energy.Meter energy.OpenWindow progress.Progress search.Optimiser""",
     "takes objects of this package and numbers that they hold": """
         analysis.friedman analysis.groups analysis.mean_ranks campaign.measure_unit
-        comparison.gather comparison.summarise
+        comparison.gather comparison.summarise report.find_findings
         energy.check_parts energy.net figures.spaces_sheet report.html
         surrogate.calibrate.measurements_of surrogate.features.features
         training.Network training.RMSProp training.build training.train""",

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 #: Where the package's folders lie in the repository.
 SOURCES = {"": ROOT / "naslib_ecnas", "data": ROOT / "data", "adapters": ROOT / "adapters"}
-NO_CODE = {".toml", ".safetensors", ".html", ".css", ".js"}
+NO_CODE = {".toml", ".safetensors", ".html", ".css", ".js", ".gz", ".csv", ".bin"}
 LIMIT = 5_000_000
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,13 @@ import pytest
 
 from naslib_ecnas import search
 from naslib_ecnas.benchmark import Benchmark
+from naslib_ecnas.comparison import gather, summarise
 from naslib_ecnas.comparison.experiment import Grid, compare
 from naslib_ecnas.errors import ConfigError, FormatError
 from naslib_ecnas.loading import load
-from naslib_ecnas.report.runs import find_runs, read_run
+from naslib_ecnas.report import page
+from naslib_ecnas.report.page import html
+from naslib_ecnas.report.runs import find_findings, find_runs, read_run
 
 
 def test_a_run_is_read_as_it_was(six: Benchmark, tmp_path: Path) -> None:
@@ -100,8 +104,34 @@ def test_runs_of_a_comparison(tmp_path: Path) -> None:
     runs = {run.label: run for run in find_runs([tmp_path])}
     assert len(runs) == 5
     alone = next(run for label, run in runs.items() if label.endswith("alone"))
-    np.testing.assert_equal(vars(replace(runs["semoa, seed 1"], label=alone.label)), vars(alone))
+    one = replace(runs["semoa, seed 1"], label=alone.label, group=alone.group)
+    np.testing.assert_equal(vars(one), vars(alone))
     assert len(find_runs([tmp_path / "grid", tmp_path])) == 5
     (tmp_path / "grid" / "runs" / "4v" / "semoa" / "seed-1.json").write_text("{")
     with pytest.raises(FormatError):
         find_runs([tmp_path])
+
+
+@pytest.mark.usefixtures("modelled")
+def test_findings_of_a_comparison(tmp_path: Path) -> None:
+    folder = tmp_path / "equal <energy>"
+    grid = Grid(("semoa", "random"), ("4v", "5v"), (0, 1), max_energy_kwh=3.0, baseline="random")
+    units = compare(grid, folder)
+    bench = load("4v")
+    (found,) = find_findings([tmp_path, folder], bench.table.checksum)
+    summary = summarise(gather(folder, units, {}), against="random")
+    assert found.notes == summary.notes
+    assert list(map(str, found.lines)) == list(map(str, summary.by_table()["4v"]))
+    runs = [run for run in find_runs([tmp_path]) if run.table == "4v"]
+    assert len({run.group for run in runs}) == 1
+    assert len({run.evaluations for run in runs}) > 1
+    text = html(page.gather(bench, runs, findings=[found]))
+    assert "<h3>equal &lt;energy&gt;</h3>" in text
+    assert all(escape(note) in text for note in summary.notes)
+    assert f"<td>{found.lines[0].shown()[1]}</td>" in text
+    assert 'id="findings"' not in html(page.gather(bench, runs))
+    assert find_findings([folder], "0" * 64) == ()
+    rules = folder / "comparison.json"
+    rules.write_text(rules.read_text().replace('"setting": {}', '"setting": 3'))
+    with pytest.raises(FormatError, match="rules"):
+        find_findings([folder], bench.table.checksum)
