@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 import random
+import warnings
 from collections.abc import Iterator, Sequence
 from os import PathLike
 from typing import Any
@@ -167,8 +168,12 @@ class NASBench:
 
     @property
     def training_time_spent(self) -> float:
-        """Training time in s of all queries; UnknownMetricError if one of them has none."""
-        return self._counter.spent.seconds
+        """Training time in s of all queries; those without one are left out, with a warning."""
+        spent = self._counter.spent
+        if spent.unknown["seconds"]:
+            some = f"{spent.unknown['seconds']} of {spent.evaluations} queries"
+            warnings.warn(f"training_time_spent lacks {some}, of no known time", stacklevel=2)
+        return spent.known["seconds"]
 
     @property
     def total_epochs_spent(self) -> int:

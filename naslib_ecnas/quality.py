@@ -303,7 +303,7 @@ def scores(
         lower, upper: (n,) bounds of 90 % intervals.
 
     Raises:
-        ConfigError: they are not vectors of one length, or empty.
+        ConfigError: they are not vectors of one length, empty, or a value is NaN.
     """
     tau = kendall_tau(true, predicted)  # which checks the shapes
     t, p = floats(true), floats(predicted)
@@ -392,12 +392,14 @@ def kendall_tau(a: ArrayLike, b: ArrayLike) -> float:
     """Kendall's tau-b of two (n,) vectors, in n log n; NaN if one of them is constant.
 
     Raises:
-        ConfigError: they are not vectors of one length.
+        ConfigError: they are not vectors of one length, or a value is NaN.
     """
     one, other = floats(a), floats(b)
     if one.ndim != 1 or one.shape != other.shape:
         shapes = (one.shape, other.shape)
         raise ConfigError("the values must be two vectors of one length", value=shapes)
+    if np.isnan(one).any() or np.isnan(other).any():
+        raise ConfigError("the values must be known, not NaN", value=(a, b))
     x, y = (np.unique(v, return_inverse=True)[1].astype(np.int64) for v in (one, other))
     n = len(x)
     order = np.lexsort((y, x))

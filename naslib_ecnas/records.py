@@ -220,7 +220,7 @@ class Spent:
     def _sum(self, name: str) -> float:
         if self.unknown[name]:
             some = f"{self.unknown[name]} of {self.evaluations} trainings"
-            message = f"{COSTS[name]} of {some} is not known"
+            message = f"{COSTS[name]} of {some} is not known (known has the sum of the others)"
             raise UnknownMetricError(message, remedy=missing_metric_remedy(name))
         return self.known[name]
 
