@@ -41,6 +41,8 @@ def read_nasbench_pickle(path: str | PathLike[str], *, check_hashes: bool = Fals
     numbers = {n: np.frombuffer(c, dtype=np.int64) for n, c in content.numbers.items()}
     cells = list(zip(texts["bits"], texts["ops"], strict=True))
     rows = rows_with_hashes(cells, texts["hash"], lambda _: source, whole=check_hashes)
+    if len(np.unique(rows)) < len(rows):
+        raise source.fault("each cell must have one entry")
     check_parameters(rows, numbers["parameters"], lambda _: source)
     values = np.frombuffer(content.numbers["values"]).reshape(-1, len(FIELDS))
     assembler = Assembler(source)

@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cached_property, partial
 from hashlib import sha256
+from itertools import islice
 from os import PathLike
 from typing import Annotated
 
@@ -70,6 +71,8 @@ Values = NDArray[np.float64]
 #: Names of the evaluations at the start, halfway and at the end of a training.
 _PREFIXES = ("initial_", "halfway_", "")
 _PARAMETERS = "trainable parameters"
+_MOST_FIELDS = 256  # the known ones are under 40
+_MOST_LAYOUTS = 64  # of a batch that are looked for in all of its messages
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +141,9 @@ def _leaves(
 
     Messages that occur twice are merged, as protocol buffers demand: `seen` counts over all.
     """
-    found = list(fields(message, whole.start, whole.stop, source))
+    found = list(islice(fields(message, whole.start, whole.stop, source), _MOST_FIELDS + 1))
+    if len(found) > _MOST_FIELDS:
+        raise source.fault(f"a message must have at most {_MOST_FIELDS} fields")
     for one in found:
         known = kind.fields.get(one.number, "")
         if isinstance(known, str):
@@ -219,12 +224,16 @@ def _decoded(
         left = np.flatnonzero(lengths == length)
         joined = b"".join([messages[i] for i in left.tolist()])
         block = np.frombuffer(joined, dtype=np.uint8).reshape(len(left), length)
+        layouts = 0
         while len(left):
-            first = int(left[0])
+            first, layouts = int(left[0]), layouts + 1
             shared, found, names = _layout(messages[first], kind, at(first))
             fixed = np.flatnonzero(shared)
-            same = ((block[:, fixed] ^ block[0, fixed]) & shared[fixed] == 0).all(axis=1)
-            part, places = (block, left) if same.all() else (block[same], left[same])
+            part, places, others = block[:1], left[:1], slice(1, None)
+            if layouts <= _MOST_LAYOUTS:
+                same = ((block[:, fixed] ^ block[0, fixed]) & shared[fixed] == 0).all(axis=1)
+                part, places = (block, left) if same.all() else (block[same], left[same])
+                others = ~same
             for name, place in found.items():
                 raw = np.ascontiguousarray(part[:, place])
                 if name == _PARAMETERS:
@@ -235,7 +244,7 @@ def _decoded(
                     values[name][places] = raw.view("<f8")[:, 0]
             for sort, each in names.items():
                 devices[sort][", ".join(each)] = None
-            left, block = left[~same], block[~same]
+            left, block = left[others], block[others]
     return dict(values), parameters
 
 

@@ -30,7 +30,8 @@ from naslib_ecnas.files import atomic_write
 
 _HEADER, _FOOTER = 12, 4  # bytes before and after the data of a frame
 _CHUNK = 1 << 21  # bytes read at a time
-_MAX_DATA = 1 << 26  # most bytes of a frame's data; a row of a published file has under 1,024
+_MAX_DATA = 1 << 16  # most bytes of a frame's data; a row of a published file has under 1,024
+_TOO_LONG = f"a row must have at most {_MAX_DATA} bytes"
 _MASK_DELTA = 0xA282EAD8
 _GZIP = b"\x1f\x8b"
 
@@ -69,10 +70,13 @@ def write_frames(path: str | PathLike[str], records: Iterable[bytes]) -> None:
     """Write records as a TFRecord file, whole or not at all.
 
     Raises:
+        FormatError: a record is larger than any that is read.
         StorageError: the folder cannot be written or the disk is full.
     """
     with atomic_write(Path(path)) as file:
         for data in records:
+            if len(data) > _MAX_DATA:
+                raise Source(str(path), None).fault(_TOO_LONG, value=len(data))
             file.write(frame(data))
 
 
@@ -142,7 +146,7 @@ def _missing(rest: bytes, source: Source, left: int) -> int:
         message = f"a frame with {length} bytes of data reaches beyond the end of the file"
         raise source.fault(message, kind=TruncatedError)
     if length > _MAX_DATA:
-        raise source.fault(f"a row must have at most {_MAX_DATA} bytes", value=length)
+        raise source.fault(_TOO_LONG, value=length)
     return _HEADER + length + _FOOTER - len(rest)
 
 

@@ -10,8 +10,10 @@ This module is imported by that process: it imports no numpy.
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
+import re
 import subprocess
 import sys
 from array import array
@@ -26,9 +28,11 @@ import msgspec
 
 from naslib_ecnas.errors import TruncatedError
 
-#: A process may take this many bytes, and so many more for each byte of the file. NASLib's own file
-#: takes eight times its size.
-_MEMORY, _MEMORY_PER_BYTE = 512 << 20, 16
+#: A process may take this many bytes, and so many more for each byte of the file and for each hash
+#: in it, whichever is less. NASLib's own file takes eight times its size, 1.5 GB.
+_MEMORY, _MEMORY_PER_BYTE, _MEMORY_PER_HASH = 512 << 20, 16, 4096
+_HASH = re.compile(rb"[0-9a-f]{32}")
+_MOST_BYTES = 1 << 30  # of a file; NASLib's own has under a fifth
 _SECONDS = 120  # of computing time; NASLib's own file takes a tenth
 
 
@@ -201,6 +205,8 @@ def load(file: Any, kind: str) -> Content:
         return _KINDS[kind][1](_Unpickler(file, encoding="latin1").load())
     except Exception as error:  # noqa: BLE001 - whatever a pickle makes the unpickler raise
         why = " ".join(f"{type(error).__name__}: {error}".split())
+        if isinstance(error, MemoryError):
+            why = "it takes far more memory than such content"
         cut = isinstance(error, EOFError) or "truncated" in why
         return Content(refused=why[:300], truncated=cut)
 
@@ -211,6 +217,7 @@ def _main(kind: str, memory: str, seconds: str) -> None:
         import ctypes
 
         ctypes.CDLL(None).prctl(1, 9)  # PR_SET_PDEATHSIG: killed when the caller dies
+    gc.disable()  # nothing is let go before the end
     with suppress(ImportError):  # Windows has no limits
         import resource
 
@@ -243,11 +250,13 @@ def unpickled(path: str | PathLike[str], kind: str) -> tuple[Content, str]:
     """
     from naslib_ecnas.data.assemble import Source, opened
 
-    digest = sha256()
-    with opened(path) as file:
+    digest, hashes = sha256(), 0
+    with opened(path, most=_MOST_BYTES) as file:
         while piece := file.read(1 << 20):
             digest.update(piece)
-        memory = _MEMORY + _MEMORY_PER_BYTE * file.tell()
+            hashes += len(_HASH.findall(piece)) + 1  # one may lie across the ends of two pieces
+        more = min(_MEMORY_PER_BYTE * file.tell(), _MEMORY_PER_HASH * hashes)
+        memory = _MEMORY + more
         os.lseek(file.fileno(), 0, os.SEEK_SET)  # not only in the buffer
         done = subprocess.run(
             [sys.executable, "-c", _START, kind, str(memory), str(_SECONDS), *sys.path],

@@ -82,8 +82,10 @@ def test_huge_frames_are_refused(tmp_path: Path) -> None:
     with path.open("wb") as file:
         file.write(length + struct.pack("<I", masked(length)))
         file.truncate((1 << 27) + 16)
-    with pytest.raises(FormatError, match="at most 67108864 bytes"):
+    with pytest.raises(FormatError, match="at most 65536 bytes"):
         read_all(path)
+    with pytest.raises(FormatError, match="at most 65536 bytes"):
+        write_frames(path, [bytes(1 << 17)])  # what would not be read is not written
 
 
 def test_every_cut_and_every_flipped_bit_is_found(tmp_path: Path) -> None:
