@@ -159,64 +159,43 @@ def test_a_folder_is_for_one_search(toy: Benchmark, tmp_path: Path) -> None:
     assert not out.exists()
 
 
-def test_what_a_killed_search_left_is_replaced(toy: Benchmark, folder: Path) -> None:
-    """Killed while it wrote its files, or while it gave them their names, the last one config."""
-    for name in ("config.json", "spent.json", "front.json", "history.jsonl"):
-        whole = {path.name: path.read_bytes() for path in folder.iterdir()}
-        (folder / name).unlink()
-        (folder / f".{name}.x1y2").write_bytes(b'{"half')
-        (folder / ".lock").touch()
-        if (folder / "config.json").exists():
-            with pytest.raises(ConfigError, match="--overwrite"):
-                run(toy, "random", evaluations=5, seed=0, out=folder)
-            (folder / "config.json").unlink()
-        run(toy, "semoa", evaluations=120, seed=4, options=SHIPPED, out=folder)
-        assert {path.name: path.read_bytes() for path in folder.iterdir()} == whole
-
-
-@pytest.mark.parametrize("moment", ["write", "names"])
-def test_a_search_that_is_killed_leaves_no_half_file(
-    toy_path: Path, tmp_path: Path, moment: str
-) -> None:
-    """It kills itself before a file is complete, or when the first one has its name."""
-    out, wanted = tmp_path / "out", tmp_path / "wanted"
-    bench = Benchmark(Table.open(toy_path))
-    run(bench, "random", evaluations=40, seed=1, out=wanted)
-    killed = subprocess.run(
-        [sys.executable, "-c", KILLED, str(toy_path), str(out), moment], check=False
-    )
-    assert killed.returncode == -9
-    for path in out.iterdir():
-        whole = wanted / path.name
-        assert path.name.startswith(".") or path.read_bytes() == whole.read_bytes()
-    run(bench, "random", evaluations=40, seed=1, out=out)
-    found = {path.name: path.read_bytes() for path in out.iterdir()}
-    assert found == {path.name: path.read_bytes() for path in wanted.iterdir()}
-
-
+# A search that kills itself before its first file is complete, or when this has its name.
 KILLED = """
 import os, sys
-from naslib_ecnas import files
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.data.table import Table
 from naslib_ecnas.search import run
 
-table, out, moment = sys.argv[1:]
-real = os.replace
+table, out, name = sys.argv[1:]
+real = getattr(os, name)
 
-def fsync(descriptor):
+def killing(*arguments):
+    if name == "replace":
+        real(*arguments)
     os.kill(os.getpid(), 9)
 
-def replace(*names):
-    real(*names)
-    os.kill(os.getpid(), 9)
-
-if moment == "write":
-    os.fsync = fsync
-else:
-    os.replace = replace
+setattr(os, name, killing)
 run(Benchmark(Table.open(table)), "random", evaluations=40, seed=1, out=out)
 """
+
+
+@pytest.mark.parametrize("moment", ["fsync", "replace"])
+def test_what_a_killed_search_left_is_replaced(
+    toy: Benchmark, toy_path: Path, tmp_path: Path, moment: str
+) -> None:
+    out, wanted = tmp_path / "out", tmp_path / "wanted"
+    about: dict[str, Any] = {"evaluations": 40, "seed": 1}
+    run(toy, "random", out=wanted, **about)
+    whole = {path.name: path.read_bytes() for path in wanted.iterdir()}
+    line = [sys.executable, "-c", KILLED, str(toy_path), str(out), moment]
+    assert subprocess.run(line, check=False).returncode == -9
+    left = {path.name: path.read_bytes() for path in out.iterdir()}
+    named = {name: content for name, content in left.items() if not name.startswith(".")}
+    assert ".lock" in left.keys() > named.keys()
+    assert named.items() <= whole.items()
+    assert len(named) == (moment == "replace")
+    run(toy, "random", out=out, **about)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == whole
 
 
 def test_notes_are_of_every_evaluation(toy: Benchmark, tmp_path: Path) -> None:
