@@ -67,7 +67,7 @@ class Target:
     def settings(self) -> Settings:
         """Units of five steps, small ones on a CPU, without rests."""
         size = 256 if self.cuda else 2
-        small = {"steps": 5, "batch_size": size, "evaluate_images": size}
+        small: dict[str, Any] = {"steps": 5, "batch_size": size, "evaluate_images": size}
         return Settings(**vars(self), **small, baseline_s=0.0, warm_up_s=0.0)
 
 
@@ -355,7 +355,7 @@ def _steps(target: Target) -> Found:
     values = {}
     with target.meter() as meter:
         for row, name in ((r, p) for r in _ROWS for p in ("fp32", "tf32", "bf16")):
-            faster = {} if name == "fp32" else {name: True}
+            faster: dict[str, Any] = {} if name == "fp32" else {name: True}
             recipe = replace(RECIPES["ecnas"], batch_size=size, **faster)
             last = train(Cell.from_row(row), recipe=recipe, meter=meter, **same).segments[-1]
             (window,) = (w for w in meter.windows if w.index == last.window.index)
@@ -476,7 +476,7 @@ def accept(
             continue
         limit = CHECKS[name][1] if limit_s is None else limit_s
         words = [sys.executable, "-c", _CHILD, name, to_json(target)]
-        pipes = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
+        pipes: dict[str, Any] = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
         began, why = time.monotonic(), ""
         # A session of its own, so that what it has started is ended with it.
         process = subprocess.Popen(words, text=True, start_new_session=True, **pipes)

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from naslib_ecnas.commands.options import add_shared, command
+from naslib_ecnas.commands.options import add_shared, check_out, command
 from naslib_ecnas.console import duration_text, print_table, quantity_text, split_words
 from naslib_ecnas.errors import ConfigError, EcnasError, check_numbers
 from naslib_ecnas.files import atomic_write, to_json, to_plain
@@ -59,8 +59,7 @@ def run(args: argparse.Namespace) -> int:
     check_numbers(least=1, most=100, pue=args.pue)
     carbon = None if args.carbon_intensity is None else carbon_intensity(args.carbon_intensity)
     out = args.out
-    if out is not None and (out.is_dir() or not out.absolute().parent.is_dir()):
-        raise ConfigError("--out must be a file in a folder that exists", value=str(out))
+    check_out(out)
     with _open_meter(args) as meter:
         try:
             with meter.window("command") as span:
@@ -175,7 +174,8 @@ def _result(
     carbon: CarbonIntensity | None,
 ) -> dict[str, Any]:
     """What the JSON file contains; an energy that is not known is null."""
-    found = {"command": words, "exit_code": code, **window.totals(pue=pue, carbon=carbon)}
+    found: dict[str, Any] = {"command": words, "exit_code": code}
+    found |= window.totals(pue=pue, carbon=carbon)
     found |= {"setups": meter.setups, "window": window.to_dict()}
     return dict(to_plain(found))
 

@@ -12,7 +12,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from naslib_ecnas.commands.options import JSON, Options, Run, actions, add_shared, chosen
+from naslib_ecnas.commands.options import (
+    JSON,
+    Options,
+    Run,
+    actions,
+    add_shared,
+    check_out,
+    chosen,
+)
 from naslib_ecnas.console import (
     counted,
     duration_text,
@@ -401,10 +409,14 @@ def _check(args: argparse.Namespace) -> int:
     """Check a machine before a campaign, in 2 to 8 minutes: sensors, synchronisation, arithmetic,
     memory, resumption. The exit code is 0 only if all checks were made and are good."""
     from naslib_ecnas.campaign.acceptance import CHECKS, Outcome, Target, accept, verdict
+    from naslib_ecnas.training import check_device
 
     device = _device(None) if args.device is None else args.device
     target, made = Target(device=device, **chosen(args, "gpu shared")), list[Outcome]()
-    names = list(CHECKS) if args.only is None else list(split_words(args.only))
+    # An empty text is the name of no check.
+    names = list(CHECKS) if args.only is None else list(split_words(args.only)) or [args.only]
+    check_device(device)
+    check_out(args.out)
 
     def found() -> dict[str, Any]:
         return {"verdict": verdict(made), **vars(target), "checks": [to_plain(o) for o in made]}

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from naslib_ecnas.console import progress, split_words
+from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.files import expanded
 
 if TYPE_CHECKING:
@@ -127,6 +129,12 @@ def add_table_options(add: Options) -> None:
     add("--pue", "P", about + "machines (default: the table's)", type=float)
     about = "gCO2eq/kWh, a country such as DK, EU or world (default: the table's emissions)"
     add("--carbon-intensity", "G", about)
+
+
+def check_out(file: Path | None) -> None:
+    """Refuse an --out that cannot be written, before long work; a ConfigError."""
+    if file is not None and (file.is_dir() or not file.absolute().parent.is_dir()):
+        raise ConfigError("--out must be a file in a folder that exists", value=str(file))
 
 
 def add_shared(add: Options, default: str = "graphics") -> None:

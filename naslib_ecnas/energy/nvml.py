@@ -235,7 +235,7 @@ class Nvml:
             found.remove(unseen[0])
         return tuple(found)
 
-    def _call(self, what: str, query: str | Callable[..., Any], *arguments: Any) -> Any:
+    def _call(self, what: str, query: Any, *arguments: Any) -> Any:
         """The answer of NVML, all of whose errors become typed ones.
 
         A query is a function, or its names in the binding: of several the first that is there.

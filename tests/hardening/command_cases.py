@@ -169,6 +169,14 @@ CASES: dict[str, tuple[str, Options]] = {
             **dict.fromkeys(("--workers", "--cpus", "--hours"), ()),
         },
     ),
+    "measure check": (
+        "--device cpu --only cost",
+        {
+            "--device": ("", "cuda:77", "tpu", "cpu:x"),
+            "--only": ("", ",", "none", "cost,none"),
+            "--out": ("", "EMPTY", "TABLE/x.json", "missing/x.json"),
+        },
+    ),
     **{f"measure {action}": ("CAMPAIGN", {}) for action in ("status", "validate")},
     # Without a command it does nothing; what stands behind one is the command's.
     "energy": (
