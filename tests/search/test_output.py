@@ -15,7 +15,6 @@ import pytest
 from naslib_ecnas.analysis import costs_of, nondominated
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.cell import Cell
-from naslib_ecnas.data.table import Table
 from naslib_ecnas.errors import ConfigError, StorageError
 from naslib_ecnas.figures.drawing import save
 from naslib_ecnas.files import to_json
