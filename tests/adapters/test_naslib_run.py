@@ -261,6 +261,45 @@ def test_what_cannot_run_is_said_before_the_first_evaluation(run: Run, tmp_path:
     assert not list(tmp_path.rglob("history.jsonl"))
 
 
+#: Rows of the table in docs/naslib.md: script, config below naslib/, and why it does not run.
+SHIPPED = {
+    ("nas", "runners/nas/discrete_config.yaml"): "",
+    ("bbo", "runners/bbo/discrete_config.yaml"): "",
+    ("bbo", "configs/example_bbo_config.yaml"): "",
+    ("statistics", "runners/statistics/statistics_config.yaml"): "",
+    ("nas_predictors", "runners/nas_predictors/discrete_config.yaml"): "pyro",
+    ("nas_predictors", "runners/nas_predictors/nas_predictor_config.yaml"): "got 'oneshot'",
+    ("predictors", "runners/predictors/predictor_config.yaml"): "predictor synflow",
+    ("zc", "runners/zc/zc_config.yaml"): "no precomputed zero-cost scores",
+}
+
+
+def test_the_docs_have_a_row_for_every_shipped_config() -> None:
+    text = (EXAMPLES.parents[1] / "naslib.md").read_text()
+    for (runner, config), why in SHIPPED.items():
+        row = rf"\| `{runner}` \| `{config.removeprefix('runners/')}` \| {'.' if why else 'runs'}"
+        assert re.search(row, text), (runner, config)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("runner", "config"), SHIPPED)
+def test_shipped_configs_with_space_and_dataset_changed(
+    naslib: Any, modelled: None, tmp_path: Path, runner: str, config: str
+) -> None:
+    why = SHIPPED[runner, config]
+    for package in ("tensorboard",) if runner == "bbo" else ():
+        pytest.importorskip(package)
+    file = naslib_patches.ensure() / "naslib" / config
+    words = ["search_space", "ecnas", "dataset", "5v", "out_dir", str(tmp_path)]
+    if why == "pyro" and find_spec("pyro") is not None:
+        why = ""
+    if why:
+        with pytest.raises(EcnasError, match=why):
+            naslib_run.run(runner, file, words)
+    else:
+        assert naslib_run.run(runner, file, words).folder is not None
+
+
 OWN_SCRIPT = """
 import helper_of_the_script, os, sys
 from naslib import utils
