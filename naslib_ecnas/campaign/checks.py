@@ -154,7 +154,13 @@ def _energies(record: Measurement, plan: Plan) -> Faults:
 
 
 #: Every check for faults, in the order of the report.
-FAULTS = (_identity, _steps, _evaluations, _durations, _energies)
+_FAULTS = (_identity, _steps, _evaluations, _durations, _energies)
+
+
+def faults(record: Measurement, plan: Plan) -> list[Finding]:
+    """The faults of a record."""
+    found = [fault for check in _FAULTS for fault in check(record, plan)]
+    return [Finding(record.unit.name, *fault, fault=True, redo=True) for fault in found]
 
 
 # -- doubts about a single record ----------------------------------------------------------------
@@ -273,6 +279,16 @@ _COMMON: dict[str, Callable[[Measurement], Any]] = {
 
 def together(records: list[Measurement]) -> Iterator[Finding]:
     """Findings from records beside the others of their campaign."""
+    copies = defaultdict(list)
+    for record in records:
+        # No two trainings take the same times and energies to the last bit.
+        times = [window.seconds for window in record.training.windows]
+        energies = [(window.gpu_total_j, window.cpu_total_j) for window in record.windows]
+        copies[repr((times, energies))].append(record.unit)
+    for units in copies.values():
+        for unit in units if len(units) > 1 else ():
+            text = f"its training is recorded {len(units)} times: {', '.join(map(str, units))}"
+            yield Finding(unit.name, "copy", text, fault=True, redo=True)
     for what, of in _COMMON.items():
         counts = Counter(map(of, records))
         usual = counts.most_common(1)[0][0] if counts else None

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from naslib_ecnas.campaign.plan import not_read
 from naslib_ecnas.energy.meter import Meter, OpenWindow
 from naslib_ecnas.energy.readings import Window
 from naslib_ecnas.errors import EcnasError, FormatError
@@ -166,7 +167,7 @@ def file_names(folder: Path) -> list[str]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise storage_error(error, folder) from error
+        raise not_read(error, folder) from error
 
 
 class Heartbeat:
@@ -356,7 +357,7 @@ def _events(path: Path) -> list[dict[str, Any]]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise storage_error(error, path) from error
+        raise not_read(error, path) from error
     found = []
     for line in lines:
         with suppress(KeyError, OverflowError, TypeError, ValueError):

@@ -14,10 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from naslib_ecnas.campaign.checks import faults, together
 from naslib_ecnas.campaign.extrapolate import extrapolated
 from naslib_ecnas.campaign.measurement import RECORDS, Measurement, read_record, recorded
 from naslib_ecnas.campaign.plan import Plan, check_choice
-from naslib_ecnas.errors import ConfigError, EcnasError, ProvenanceError, check_numbers
+from naslib_ecnas.errors import (
+    ConfigError,
+    EcnasError,
+    FormatError,
+    ProvenanceError,
+    check_numbers,
+)
 from naslib_ecnas.files import read_bytes
 from naslib_ecnas.space import Space
 from naslib_ecnas.training.record import SPLITS
@@ -35,6 +42,8 @@ _SPANS = {
     "steps": "of the training steps alone; start-up and evaluations are in the total",
 }
 _J_PER_KWH = 3.6e6
+#: Faults of records that would be values of another training.
+_NOT_OF_THE_PLAN = ("plan", "copy")
 #: Prefixes of metrics and their evaluations.
 _POINTS = (("initial_", "start"), ("halfway_", "middle"), ("", "end"))
 #: What the records of one column must have in common, since values of different provenance would
@@ -136,7 +145,7 @@ def columns_of(
         ConfigError: there are no records, or a number is out of range.
         SyntheticError: records are not measurements.
         ProvenanceError: records of several devices, recipes or data, which one column cannot mix.
-        FormatError: a record is damaged.
+        FormatError: a record is damaged, of another plan, or there twice.
     """
     from naslib_ecnas.data.carbon import carbon_intensity
     from naslib_ecnas.data.table import Columns
@@ -156,7 +165,10 @@ def columns_of(
     rows, row = np.unique([r.unit.row for r in records], return_inverse=True)
     budgets, budget = np.unique([r.unit.epochs for r in records], return_inverse=True)
     repeat = [r.unit.repeat for r in records]
-    found = [_values(r, pue=pue, cpu=cpu, span=span, carbon=intensity) for r in records]
+    try:
+        found = [_values(r, pue=pue, cpu=cpu, span=span, carbon=intensity) for r in records]
+    except OverflowError as error:
+        raise FormatError("an energy of a record is too large for a number") from error
     values: dict[str, Any] = {}
     for name in dict.fromkeys(name for of_record in found for name in of_record):
         values[name] = np.full((len(rows), len(budgets), 1 + max(repeat)), np.nan)
@@ -197,6 +209,11 @@ def _records(folder: Path, plan: Plan, allow_synthetic: bool) -> list[Measuremen
     if not records:
         remedy = f"measure them: ecnas measure run {folder}"
         raise ConfigError("the campaign has no records yet", remedy=remedy)
+    found = [finding for record in records for finding in faults(record, plan)]
+    for finding in (*found, *together(records)):
+        if finding.code in _NOT_OF_THE_PLAN:
+            path, remedy = folder / RECORDS / f"{finding.unit}.json", "see: ecnas measure validate"
+            raise FormatError(finding.text, path=path, remedy=remedy)
     reasons = Counter(why for record in records for why in record.made_up)
     if reasons and not allow_synthetic:
         common = "; ".join(f"{count} x {why}" for why, count in reasons.most_common(3))

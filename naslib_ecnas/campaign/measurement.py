@@ -194,7 +194,9 @@ class Measurement:
         training = self.training
         if when == WHEN[-1]:
             return training.segments
-        steps = next(e.steps for e in training.evaluations if e.when == when)
+        steps = next((e.steps for e in training.evaluations if e.when == when), None)
+        if steps is None:
+            raise FormatError(f"the training has no evaluation at the {when}")
         return tuple(s for s in training.segments if s.first_step + s.steps <= steps)
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,6 +18,7 @@ from naslib_ecnas.energy.sensors import SHARED
 from naslib_ecnas.errors import (
     ConfigError,
     FormatError,
+    StorageError,
     UnknownTableError,
     check_counts,
     check_numbers,
@@ -31,17 +33,18 @@ from naslib_ecnas.files import (
     is_file,
     is_folder,
     read_bytes,
-    storage_error,
     to_json,
     to_plain,
 )
 from naslib_ecnas.space import Space
-from naslib_ecnas.training.recipe import IMAGES, RECIPES, SPEED
+from naslib_ecnas.training.recipe import IMAGES, RECIPES, SPEED, TRAIN_IMAGES
 
 #: Name of the plan's file in the folder of a campaign.
 _PLAN = "plan.json"
 _FORMAT = "ecnas-plan/1"
 _DATA = ("cifar10", "tfrecord", "synthetic")
+#: Most epochs of a training, and trainings of a cell: tables have a place for each repeat.
+_EPOCHS, _REPEATS = 10_000, 1000
 _METERS = ("auto", "none", "replay")
 #: Seconds after which a GPU's clocks and most of its temperature have settled under load.
 _WARM_UP_S = 60.0
@@ -61,14 +64,21 @@ def read_file(path: Path, what: str, decode: Callable[[bytes], T], **details: An
 
     Raises:
         StorageError: the file cannot be read.
-        FormatError: `decode` raises a ValueError.
+        FormatError: it is no regular file, or too large, or `decode` raises a ValueError.
     """
     try:
         return decode(read_bytes(path))
     except OSError as error:
-        raise storage_error(error, path) from error
+        if error.errno not in (errno.EINVAL, errno.EFBIG):
+            raise not_read(error, path) from error
+        raise FormatError(f"{what} is damaged: {error.strerror}", path=path, **details) from error
     except ValueError as error:
         raise FormatError(f"{what} is damaged: {error}", path=path, **details) from error
+
+
+def not_read(error: OSError, path: Path) -> StorageError:
+    """The typed error of a failed read."""
+    return StorageError(f"cannot read {path} ({error.strerror or error})")
 
 
 # -- the plan ------------------------------------------------------------------------------------
@@ -113,6 +123,9 @@ class DataChoice:
             text = "data must be cifar10 FOLDER, tfrecord FOLDER or synthetic"
             raise ConfigError(text, value=(self.kind, self.path))
         check_counts(images_per_file=self.images_per_file)
+        if self.images_per_file > TRAIN_IMAGES // 4:
+            text = f"images_per_file must be at most {TRAIN_IMAGES // 4:,}, as in CIFAR-10"
+            raise ConfigError(text, value=self.images_per_file)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,6 +154,9 @@ class Plan:
         check_choice(tuple(RECIPES), recipe=self.recipe)
         for name in self.speed:
             check_choice(SPEED, speed=name)
+        if not self.name.isprintable() or len(set(self.speed)) < len(self.speed):
+            text = "a plan needs a name of printable characters, and each setting of speed once"
+            raise ConfigError(text, value=(self.name, self.speed))
         if not self.units or len(self.by_name) < len(self.units):
             raise ConfigError("a plan needs one unit or more, each once", value=len(self.units))
         if not 2 <= self.vertices <= 7:
@@ -150,9 +166,11 @@ class Plan:
             if not 0 <= unit.row < size:
                 text = f"a row must be from 0 to {size - 1} ({self.vertices} vertices)"
                 raise ConfigError(text, value=unit.row, remedy="choose a larger space")
-            if unit.epochs < 1 or min(unit.repeat, unit.seed) < 0:
-                text = "a unit needs 1 epoch or more, and a repeat and a seed of 0 or more"
-                raise ConfigError(text, value=unit)
+            if not (1 <= unit.epochs <= _EPOCHS and 0 <= unit.repeat < _REPEATS and unit.seed >= 0):
+                text = (
+                    f"a unit needs 1 to {_EPOCHS} epochs, a repeat from 0 to {_REPEATS - 1} and a "
+                )
+                raise ConfigError(f"{text}seed of 0 or more", value=unit)
 
     @cached_property
     def by_name(self) -> dict[str, Unit]:

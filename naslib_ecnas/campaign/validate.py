@@ -9,7 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from naslib_ecnas.campaign.checks import DOUBTS, FAULTS, Finding, together
+from naslib_ecnas.campaign.checks import DOUBTS, Finding, faults, together
 from naslib_ecnas.campaign.measurement import (
     RECORDS,
     Measurement,
@@ -98,8 +98,7 @@ def validate(folder: str | PathLike[str]) -> Validation:
             findings.append(Finding(name, "identity", text, True, True))
             continue
         records.append(record)
-        for faults in FAULTS:
-            findings += [Finding(name, *fault, True, True) for fault in faults(record, plan)]
+        findings += faults(record, plan)
         for doubts in DOUBTS:
             found = doubts(record)
             findings += [Finding(name, code, text, False, redo) for code, text, redo in found]

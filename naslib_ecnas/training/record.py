@@ -125,6 +125,13 @@ class TrainingRecord:
     versions: Mapping[str, str]
     """Versions of this package, Python, numpy, torch and, on a GPU, CUDA and cuDNN."""
 
+    def __post_init__(self) -> None:
+        counts = {name: getattr(self, name) for name in ("epochs", "budget_steps", "steps")}
+        check_counts("a training", parameters=self.parameters, **counts)
+        if not (self.windows and self.segments and self.evaluations):
+            sizes = len(self.windows), len(self.segments), len(self.evaluations)
+            raise ConfigError("a training needs windows, segments and evaluations", value=sizes)
+
     @property
     def diverged(self) -> bool:
         """Whether a loss was not finite; the accuracies then mean nothing."""

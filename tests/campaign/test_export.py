@@ -271,7 +271,8 @@ def device(sound: Path, tmp_path: Path, modelled: None) -> Path:
     for unit in plan.units:
         slope = float(slope_kwh(np.array([unit.row]))[0])
         record = _with_energies(template, 4 * slope, 4 * slope * SHARE / (1 - SHARE))
-        replace(record, unit=unit).write(record_path(folder, unit))
+        whole = replace(record, unit=unit, plan=plan.checksum)
+        whole.write(record_path(folder, unit))
     return folder
 
 

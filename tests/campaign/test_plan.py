@@ -94,13 +94,46 @@ def test_a_damaged_plan_is_an_error(tmp_path: Path, plan: Callable[..., Plan]) -
     file = tmp_path / "plan.json"
     whole = file.read_text()
     data = json.loads(whole)
-    data["units"][0]["row"] = 400
-    for wrong in (whole[:500], "", "[]", json.dumps(data), whole.replace("plan/1", "plan/0")):
+    units, images = data["units"], data["data"]
+
+    def edited(place: dict[str, object], **changes: object) -> str:
+        before = dict(place)
+        place.update(changes)
+        text = json.dumps(data)
+        place.update(before)
+        return text
+
+    for wrong in (
+        *(whole[:500], "", "[]", whole.replace("plan/1", "plan/0")),
+        *(edited(units[0], **{name: 10**9}) for name in ("row", "repeat", "epochs")),
+        *(edited(units[0], **{name: -1}) for name in ("row", "repeat", "epochs", "seed")),
+        edited(units[0], row=True),
+        edited(images, images_per_file=10**12),
+        edited(data, name="\x1b[31mred"),
+        *(edited(data, speed=speed) for speed in (["warp"], ["tf32", "tf32"])),
+        edited(data, units=units * 2),
+    ):
         file.write_text(wrong)
         with pytest.raises(FormatError):
             Plan.read(tmp_path)
+    with file.open("wb") as sparse:
+        sparse.truncate(1 << 40)
+    with pytest.raises(FormatError, match="more than"):
+        Plan.read(tmp_path)
     with pytest.raises(UnknownTableError, match="no campaign"):
         Plan.read(tmp_path / "elsewhere")
+
+
+def test_speed_is_part_of_the_plan_only_where_it_is_asked_for(tmp_path: Path) -> None:
+    plain, fast = _plan(), _plan(speed=["bf16", "cuda_graphs"])
+    plain.write(tmp_path / "plain")
+    assert "speed" not in json.loads((tmp_path / "plain" / "plan.json").read_text())
+    assert (
+        plain.checksum == "e6110d79b174860da4c0ee7d9ca7a9c9b7d3e87f6836ac490422117286af71fc"
+    )  # of plans before there was a choice
+    fast.write(tmp_path / "fast")
+    assert Plan.read(tmp_path / "fast") == fast
+    assert fast.checksum != plain.checksum
 
 
 def test_cells_come_from_a_file(tmp_path: Path) -> None:

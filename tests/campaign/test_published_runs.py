@@ -133,7 +133,8 @@ def _record(template: Measurement, run: dict[str, Any], plan: Plan) -> Measureme
     )
     unit = plan.by_name[f"{run['row']}-{run['epochs']}-{run['repeat'] - 1}"]
     meter = MeterLabel(kind="nvml")
-    return replace(template, unit=unit, training=training, windows=windows, meter=meter)
+    same = {"unit": unit, "plan": plan.checksum, "meter": meter}
+    return replace(template, training=training, windows=windows, **same)
 
 
 def test_windows_of_the_raw_runs_give_the_official_columns(

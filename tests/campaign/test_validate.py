@@ -16,14 +16,23 @@ import numpy as np
 import pytest
 
 import naslib_ecnas as ecnas
-from naslib_ecnas.campaign import Measurement, Plan, Settings, requeue, status, validate, work
+from naslib_ecnas.campaign import (
+    Measurement,
+    Plan,
+    Settings,
+    columns_of,
+    requeue,
+    status,
+    validate,
+    work,
+)
 from naslib_ecnas.campaign.claims import attempts
 from naslib_ecnas.campaign.estimate import expected
 from naslib_ecnas.campaign.measurement import record_path
 from naslib_ecnas.campaign.unit import PAUSE_S
 from naslib_ecnas.campaign.worker import attempts_folder
 from naslib_ecnas.energy.readings import GpuProcess, Reading, invalid
-from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.errors import ConfigError, FormatError
 
 Change = Callable[[Measurement], Measurement]
 Spoil = Callable[[Change], Path]
@@ -265,6 +274,25 @@ def test_a_requeued_unit_is_measured_again(measured: Path, settings: Settings) -
     assert validate(measured).good
     kept = measured / "attempts" / first.name / "requeued-1.json"
     assert kept.read_bytes() == before[:100]
+
+
+def test_the_same_training_under_two_names_is_a_fault_of_both(sound: Path) -> None:
+    """With a right checksum and seed: only what was measured tells the copy."""
+    plan = Plan.read(sound)
+    first = plan.units[0]
+    second = next(unit for unit in plan.units if unit.row == first.row and unit != first)
+    copied = Measurement.read(record_path(sound, first))
+    training = replace(copied.training, seed=second.seed)
+    replace(copied, unit=second, training=training).write(record_path(sound, second))
+    found = {(fault.unit, fault.code) for fault in validate(sound).faults}
+    assert found == {(first.name, "copy"), (second.name, "copy")}
+    with pytest.raises(FormatError, match="its training is recorded 2 times"):
+        columns_of(sound)
+
+
+def test_a_run_without_duration_is_a_fault(spoil: Spoil) -> None:
+    folder = spoil(_windows(lambda w: replace(w, stopped=w.started), "total"))
+    assert {fault.code for fault in validate(folder).faults} >= {"duration"}
 
 
 # -- status ---------------------------------------------------------------------------------------
