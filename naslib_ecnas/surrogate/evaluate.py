@@ -16,18 +16,7 @@ from naslib_ecnas.files import is_file
 from naslib_ecnas.quality import Quality, QualityLine
 from naslib_ecnas.surrogate.fit.accuracy import mean_of_largest
 from naslib_ecnas.surrogate.fit.noise import SINGLE, noise_lines
-from naslib_ecnas.surrogate.fit.reference import (
-    FIVE_VERTICES,
-    FIVE_VERTICES_108,
-    FOUR_VERTICES,
-    RECORDS,
-    SEVEN_VERTICES,
-    TEST,
-    TIMES,
-    VALIDATION,
-    Measured,
-    read_measured,
-)
+from naslib_ecnas.surrogate.fit.reference import Files, Measured, read_measured
 from naslib_ecnas.surrogate.fit.student import quality
 from naslib_ecnas.surrogate.modelled import Models, calibration_of
 from naslib_ecnas.surrogate.models import BUDGETS, Weights
@@ -55,23 +44,21 @@ _DEVICE, _GPU = "quadro-rtx-6000", ", RTX 6000"
 _ENERGY, _TIME = "energy_kwh", "training_time_s"
 _VALIDATED, _TESTED = "validation_accuracy", "test_accuracy"
 _FINAL, _LAST = "final_energy_kwh", "test_accuracy_108_mean"
-_BY_BUDGET = dict(zip(BUDGETS, SINGLE, strict=True))
+_BY_BUDGET, _ONE_VALIDATED = dict(zip(BUDGETS, SINGLE, strict=True)), {108: f"final_{_VALIDATED}"}
 _SOURCES = (
-    _Source("energy", _ENERGY, SEVEN_VERTICES, {4: _ENERGY}, "energy"),
-    _Source("energy", _ENERGY, FIVE_VERTICES, {4: _FINAL}, "devices", f", 5V{_GPU}"),
-    _Source("energy", _ENERGY, FIVE_VERTICES_108, {108: _FINAL}, "devices", f", 5V{_GPU}"),
+    _Source("energy", _ENERGY, Files.SEVEN_VERTICES, {4: _ENERGY}, "energy"),
+    _Source("energy", _ENERGY, Files.FIVE_VERTICES, {4: _FINAL}, "devices", f", 5V{_GPU}"),
+    _Source("energy", _ENERGY, Files.FIVE_VERTICES_108, {108: _FINAL}, "devices", f", 5V{_GPU}"),
     _Source(
-        *("energy", _ENERGY, FOUR_VERTICES, dict.fromkeys(BUDGETS, _FINAL), "devices"),
+        *("energy", _ENERGY, Files.FOUR_VERTICES, dict.fromkeys(BUDGETS, _FINAL), "devices"),
         note=f", 4V{_GPU}",
     ),
-    _Source("validation accuracy", _VALIDATED, VALIDATION, _BY_BUDGET, "accuracy"),
-    _Source("test accuracy", _TESTED, TEST, {108: _LAST}, "accuracy"),
-    _Source(
-        *("one validation accuracy", _VALIDATED, RECORDS, {108: f"final_{_VALIDATED}"}, "accuracy")
-    ),
-    _Source("one test accuracy", _TESTED, RECORDS, {108: f"final_{_TESTED}"}, "accuracy"),
-    _Source("training time", _TIME, VALIDATION, {108: "training_time_108_s"}, "time"),
-    _Source("training time", _TIME, TIMES, dict.fromkeys(BUDGETS, _TIME), "time", ", small"),
+    _Source("validation accuracy", _VALIDATED, Files.VALIDATION, _BY_BUDGET, "accuracy"),
+    _Source("test accuracy", _TESTED, Files.TEST, {108: _LAST}, "accuracy"),
+    _Source("one validation accuracy", _VALIDATED, Files.RECORDS, _ONE_VALIDATED, "accuracy"),
+    _Source("one test accuracy", _TESTED, Files.RECORDS, {108: f"final_{_TESTED}"}, "accuracy"),
+    _Source("training time", _TIME, Files.VALIDATION, {108: "training_time_108_s"}, "time"),
+    _Source("training time", _TIME, Files.TIMES, dict.fromkeys(BUDGETS, _TIME), "time", ", small"),
 )
 
 #: Unit in a report, and size of ours in it.
@@ -106,9 +93,9 @@ def evaluate(folder: str | PathLike[str]) -> Quality:
         if source.file in files
         for line in _compared(source, files[source.file])
     ]
-    if VALIDATION in files:
+    if Files.VALIDATION in files:
         fitted = Weights.shipped("accuracy").arrays["fitted_rows"]
-        data, about = _unseen(files[VALIDATION], fitted)
+        data, about = _unseen(files[Files.VALIDATION], fitted)
         accuracy = np.stack([data[name] for name in SINGLE], axis=1)
         lines += noise_lines(NoiseModel.shipped(), data.rows, accuracy, about)
     return Quality(tuple(lines))
@@ -144,10 +131,10 @@ def _compared(source: _Source, data: Measured) -> Iterator[QualityLine]:
         if column == SINGLE[-1]:
             true = mean_of_largest(true, float(weights.header["shrinkage"]))
         predicted = models.predict(some.rows)
-        if source.file == RECORDS:
+        if source.file == Files.RECORDS:
             about += "; how repeats of a cell scatter was fitted on them"
         # At 108 epochs the files of a sample have means of three trainings, or the largest.
-        if source.file not in (VALIDATION, TEST):
+        if source.file not in (Files.VALIDATION, Files.TEST):
             predicted |= NoiseModel.shipped().columns(some.rows, predicted)
         ends = (f"{source.metric}{end}" for end in ("", "_std"))
         mean, std = (predicted[name][:, BUDGETS.index(epochs)] for name in ends)

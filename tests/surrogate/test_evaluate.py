@@ -12,7 +12,7 @@ from naslib_ecnas.cell import Cell
 from naslib_ecnas.quality import Quality, bounds
 from naslib_ecnas.surrogate.evaluate import evaluate
 from naslib_ecnas.surrogate.fit.noise import SINGLE
-from naslib_ecnas.surrogate.fit.reference import SEVEN_VERTICES, TIMES, VALIDATION
+from naslib_ecnas.surrogate.fit.reference import Files
 from naslib_ecnas.surrogate.modelled import Models
 from naslib_ecnas.surrogate.models import BUDGETS, Weights
 from naslib_ecnas.surrogate.noise import FAILED, NoiseModel
@@ -47,8 +47,8 @@ def test_energies_two_per_cent_up(written: Callable[..., Path]) -> None:
     rows = fresh_rows("energy", 2000, 2400)
     found = Models.shipped().predict(rows)
     mean, std = (found[name][:, 0] for name in ("energy_kwh", "energy_kwh_std"))
-    (line,) = evaluate(written(SEVEN_VERTICES, rows, energy_kwh=1.02 * mean))
-    assert line.about.startswith(f"{len(rows):,} of {len(rows):,} in {SEVEN_VERTICES}")
+    (line,) = evaluate(written(Files.SEVEN_VERTICES, rows, energy_kwh=1.02 * mean))
+    assert line.about.startswith(f"{len(rows):,} of {len(rows):,} in {Files.SEVEN_VERTICES}")
     assert (line.target, line.unit) == ("energy at 4 epochs", "Wh")
     assert line.scores["mae"] == pytest.approx(20 * mean.mean(), rel=1e-3)
     assert line.scores["mape"] == pytest.approx(100 * (1 - 1 / 1.02), rel=1e-3)
@@ -63,7 +63,7 @@ def test_time_at_all_budgets(written: Callable[..., Path]) -> None:
     rows = fresh_rows("time", 1000, 1100)
     mean = Models.shipped().predict(rows)["training_time_s"]
     folder = written(
-        TIMES,
+        Files.TIMES,
         np.tile(rows, len(BUDGETS)),
         budget_epochs=np.repeat(BUDGETS, len(rows)),
         training_time_s=(mean * [1.25, 1.1, 1.05, 1]).T.ravel(),
@@ -89,7 +89,7 @@ def test_drawn_trainings_are_what_the_model_expects(written: Callable[..., Path]
     times = values["training_time_s"][:, -1]
     lines = {
         line.target: line
-        for line in evaluate(written(VALIDATION, rows, training_time_108_s=times, **columns))
+        for line in evaluate(written(Files.VALIDATION, rows, training_time_108_s=times, **columns))
     }
     failures = [line.scores for target, line in lines.items() if target.startswith("failures")]
     assert len(failures) == len(BUDGETS)

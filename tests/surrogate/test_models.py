@@ -18,7 +18,7 @@ from naslib_ecnas.errors import FormatError, UnknownTableError
 from naslib_ecnas.quality import log_scores, scores
 from naslib_ecnas.surrogate import TARGETS, shipped
 from naslib_ecnas.surrogate.features import COSTS, FEATURES, features
-from naslib_ecnas.surrogate.fit.reference import RECORDS, SEVEN_VERTICES, TIMES, read_measured
+from naslib_ecnas.surrogate.fit.reference import Files, read_measured
 from naslib_ecnas.surrogate.fit.time import by_budget
 from naslib_ecnas.surrogate.models import (
     AccuracyModel,
@@ -191,10 +191,10 @@ def test_start_up_does_not_grow_with_the_epochs() -> None:
 
 def test_the_shipped_times_are_near_what_was_published(reference: Path) -> None:
     model = TimeModel.shipped()
-    data = read_measured(reference / RECORDS)
+    data = read_measured(reference / Files.RECORDS)
     mean, _ = model.predict(features(data.rows))
     assert np.median(np.abs(np.log(data["final_training_time"] / mean[:, 3]))) < 0.02
-    rows, seconds = by_budget(read_measured(reference / TIMES))
+    rows, seconds = by_budget(read_measured(reference / Files.TIMES))
     found, _ = model.predict(features(rows))
     off = 100 * np.abs(found / seconds - 1)
     assert (np.nanmean(off, axis=0) <= [7, 4, 3, 2]).all()
@@ -330,7 +330,7 @@ def test_energy_is_time_times_power_and_its_error_a_law_of_energy_and_spread() -
 
 
 def test_the_shipped_energy_model_fits_what_it_was_fitted_on(reference: Path) -> None:
-    measured = read_measured(reference / SEVEN_VERTICES)
+    measured = read_measured(reference / Files.SEVEN_VERTICES)
     model = EnergyModel.shipped()
     mean, std = model.predict(features(measured.rows))
     found = log_scores(measured["energy_kwh"], mean, std / mean)

@@ -16,7 +16,7 @@ from naslib_ecnas.errors import FormatError
 from naslib_ecnas.quality import scores
 from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate import paper as module
-from naslib_ecnas.surrogate.fit.reference import SEVEN_VERTICES, read_measured
+from naslib_ecnas.surrogate.fit.reference import Files, read_measured
 from naslib_ecnas.surrogate.models import Weights
 from naslib_ecnas.surrogate.paper import SIZES, PaperModel, inputs
 
@@ -156,7 +156,7 @@ def test_other_content_is_refused(torch: Any, net: Any, read: Reader, tmp_path: 
 def test_the_shipped_model_is_near_the_anchor(reference: Path) -> None:
     """Authors' weights on their test fifth: MAE .330 Wh, tau .950; the valid part is alike."""
     weights = Weights.shipped("paper")
-    data = read_measured(reference / SEVEN_VERTICES)
+    data = read_measured(reference / Files.SEVEN_VERTICES)
     valid = data.where(data["paper_split"] == "valid")
     assert not np.isin(valid.rows, weights.arrays["fitted_rows"]).any()
     model = PaperModel.from_arrays(weights.arrays)
@@ -167,4 +167,4 @@ def test_the_shipped_model_is_near_the_anchor(reference: Path) -> None:
     header = weights.header
     (line,) = header["quality"]
     assert found.to_json()["mae"] == pytest.approx(line["scores"]["mae"], abs=1e-4)
-    assert (header["seed"], header["data"]) == (42, {SEVEN_VERTICES: data.sha256})
+    assert (header["seed"], header["data"]) == (42, {Files.SEVEN_VERTICES: data.sha256})

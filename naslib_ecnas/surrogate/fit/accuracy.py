@@ -31,18 +31,7 @@ from naslib_ecnas.quality import QualityLine
 from naslib_ecnas.surrogate.features import features, vertices_of
 from naslib_ecnas.surrogate.fit.graph_network import fit_graph_network
 from naslib_ecnas.surrogate.fit.noise import failed
-from naslib_ecnas.surrogate.fit.reference import (
-    FIVE_VERTICES,
-    FOUR_VERTEX_MEANS,
-    FOUR_VERTICES,
-    RECORDS,
-    TEST,
-    VALIDATION,
-    Measured,
-    official,
-    optional,
-    read_measured,
-)
+from naslib_ecnas.surrogate.fit.reference import Files, Measured, official, optional, read_measured
 from naslib_ecnas.surrogate.fit.student import (
     HELD_OUT,
     Plan,
@@ -266,7 +255,7 @@ _PRIOR = 6
 
 def _small_excess(model: AccuracyModel, folder: str | PathLike[str]) -> Array:
     """`AccuracyModel.excess` from NAS-Bench-101's means for the cells of up to four vertices."""
-    table = Table.open(official(folder, FOUR_VERTEX_MEANS))
+    table = Table.open(official(folder, Files.FOUR_VERTEX_MEANS))
     rows = np.asarray(table.rows)
     true = [table.at_budget("validation_accuracy", i)[:, 0] for i in range(len(BUDGETS))]
     off = model.predict(features(rows))["validation_accuracy"] - np.stack(true, axis=1)
@@ -323,7 +312,7 @@ def fit_accuracy(
         cells, student_epochs: cells drawn for the distilling, and its epochs.
     """
     # EC-NAS's own trainings have both accuracies, for the budgets without published ones.
-    names = (VALIDATION, TEST, RECORDS, FOUR_VERTICES, FIVE_VERTICES)
+    names = (Files.VALIDATION, Files.TEST, Files.RECORDS, Files.FOUR_VERTICES, Files.FIVE_VERTICES)
     validation, test, records, *both = files = [read_measured(Path(folder) / n) for n in names]
     k = shrinkage(records)
     rows, accuracy = joined(validation, test, k)

@@ -28,14 +28,7 @@ from naslib_ecnas.surrogate.devices import (
     kind_of_column,
 )
 from naslib_ecnas.surrogate.features import features, vertices_of
-from naslib_ecnas.surrogate.fit.reference import (
-    FIVE_VERTICES,
-    FIVE_VERTICES_108,
-    ONE_EPOCH,
-    SEVEN_VERTICES,
-    Measured,
-    read_measured,
-)
+from naslib_ecnas.surrogate.fit.reference import Files, Measured, read_measured
 from naslib_ecnas.surrogate.fit.student import out_of_fold, steps_of, weights_of
 from naslib_ecnas.surrogate.models import Weights
 from naslib_ecnas.surrogate.robust import RobustFit, conformal_sd, robust_ridge
@@ -58,7 +51,7 @@ _SHARE_PENALTY = 1.0
 
 def read_runs(folder: str | PathLike[str]) -> tuple[Measured, ...]:
     """Runs of 1 and 4 epochs on seven-vertex cells, and of 4 and 108 on five-vertex cells."""
-    names = (ONE_EPOCH, SEVEN_VERTICES, FIVE_VERTICES, FIVE_VERTICES_108)
+    names = (Files.ONE_EPOCH, Files.SEVEN_VERTICES, Files.FIVE_VERTICES, Files.FIVE_VERTICES_108)
     once, seven, *five = (read_measured(Path(folder) / name) for name in names)
     # The other cells of one epoch have no published energy: they may be a test set.
     return once.where(np.isin(once.rows, seven.rows)), seven, *five

@@ -28,14 +28,7 @@ from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate.calibrate import measurements_of
 from naslib_ecnas.surrogate.features import LAYER_SUMS, features
 from naslib_ecnas.surrogate.fit.gaussian_process import GaussianProcess, fit_gaussian_process
-from naslib_ecnas.surrogate.fit.reference import (
-    ALL_SEVEN_VERTICES,
-    ONE_EPOCH,
-    SEVEN_VERTICES,
-    Measured,
-    is_table,
-    read_measured,
-)
+from naslib_ecnas.surrogate.fit.reference import Files, Measured, is_table, read_measured
 from naslib_ecnas.surrogate.fit.student import (
     Plan,
     by_vertices,
@@ -242,8 +235,9 @@ def read_energy(source: str | PathLike[str], *, with_test: bool = False) -> Ener
         if with_test:
             raise ConfigError("a table of one's own has no test fifth of the paper", value=source)
         return _own_energies(source)
-    measured = read_measured(Path(source) / (ALL_SEVEN_VERTICES if with_test else SEVEN_VERTICES))
-    times = Path(source) / ONE_EPOCH
+    name = Files.ALL_SEVEN_VERTICES if with_test else Files.SEVEN_VERTICES
+    measured = read_measured(Path(source) / name)
+    times = Path(source) / Files.ONE_EPOCH
     return EnergyData.of(measured, read_measured(times) if is_file(times) else None)
 
 

@@ -17,7 +17,7 @@ from naslib_ecnas.surrogate.calibrate import Measurements, calibrate
 from naslib_ecnas.surrogate.devices import FIRST, LAST, DeviceModel, OverEpochs
 from naslib_ecnas.surrogate.features import features
 from naslib_ecnas.surrogate.fit.devices import fit_descriptors, read_runs
-from naslib_ecnas.surrogate.fit.reference import FOUR_VERTICES, Measured, read_measured
+from naslib_ecnas.surrogate.fit.reference import Files, Measured, read_measured
 from naslib_ecnas.surrogate.fit.student import by_vertices, out_of_fold, steps_of, weights_of
 from naslib_ecnas.surrogate.models import Weights
 from naslib_ecnas.surrogate.robust import RobustFit, conformal_sd, robust_ridge
@@ -34,7 +34,7 @@ def fit_epochs(
 ) -> Weights:
     """Fit the ratio of the energies at 108 and 4 epochs."""
     once, seven, five, long = read_runs(folder)
-    four = read_measured(Path(folder) / FOUR_VERTICES)
+    four = read_measured(Path(folder) / Files.FOUR_VERTICES)
     step = steps_of(progress, "fitting the growth over epochs", folds + 1, "fits")
     descriptors = fit_descriptors(once, seven)
     rows, energy = _means(long.rows, long["final_energy_kwh"])

@@ -27,15 +27,7 @@ from numpy.typing import NDArray
 from naslib_ecnas.progress import Progress
 from naslib_ecnas.quality import Z90, QualityLine, kendall_tau
 from naslib_ecnas.surrogate.features import features
-from naslib_ecnas.surrogate.fit.reference import (
-    FIVE_VERTICES_108,
-    FOUR_VERTICES,
-    RECORDS,
-    VALIDATION,
-    Measured,
-    optional,
-    read_measured,
-)
+from naslib_ecnas.surrogate.fit.reference import Files, Measured, optional, read_measured
 from naslib_ecnas.surrogate.fit.student import (
     HELD_OUT,
     held_out,
@@ -47,6 +39,8 @@ from naslib_ecnas.surrogate.models import BUDGETS, AccuracyModel, Weights
 from naslib_ecnas.surrogate.noise import FAILED, IMAGES, KNOTS, REPEATED, NoiseModel, failure_inputs
 
 Array = NDArray[np.float64]
+
+_APART = f"{HELD_OUT:.0%} of the cells of {Files.VALIDATION}"
 
 _LAST = len(BUDGETS) - 1
 #: Columns of the validation accuracies at each budget; the last is the largest of three.
@@ -195,7 +189,7 @@ def fit_noise(
     folder: str | PathLike[str], *, seed: int = 0, progress: Progress | None = None
 ) -> Weights:
     """Fit the noise around the accuracies that the shipped model predicts."""
-    names = (VALIDATION, FOUR_VERTICES, FIVE_VERTICES_108, RECORDS)
+    names = (Files.VALIDATION, Files.FOUR_VERTICES, Files.FIVE_VERTICES_108, Files.RECORDS)
     validation, four, five, records = files = [read_measured(Path(folder) / n) for n in names]
     step = steps_of(progress, "fitting the noise", 2, "fits")
     rows, accuracy = validation.rows, np.stack([validation[name] for name in SINGLE], axis=1)
@@ -206,18 +200,18 @@ def fit_noise(
         return _from_singles(repeats, rows[part], accuracy[part])
 
     apart = held_out(rows, HELD_OUT, seed)
-    share = f"{HELD_OUT:.0%} of the cells of {VALIDATION}, held out from a first run of the fit"
+    share = f"{_APART}, held out from a first run of the fit"
     orders = order_lines(fitted(~apart), rows[apart], accuracy[apart], share)
     final = fitted(np.ones(len(rows), dtype=np.bool_))
-    folds = f"the cells of {VALIDATION}, left out in turn, in five folds"
+    folds = f"the cells of {Files.VALIDATION}, left out in turn, in five folds"
     failures = _failure_lines(_failures_in_folds(rows, accuracy), accuracy, folds)
     step()
     return weights_of(
         "noise",
         seed,
         files,
-        f"{HELD_OUT:.0%} of the cells of {VALIDATION} held out for the order of budgets, all in "
-        "five folds for failures; fitted again on all",
+        f"{_APART} held out for the order of budgets, all in five folds for failures; fitted again "
+        "on all",
         [*failures, *orders],
         final.to_arrays(),
     )

@@ -17,7 +17,7 @@ from naslib_ecnas.quality import QualityLine, scores
 from naslib_ecnas.surrogate.exact import exp
 from naslib_ecnas.surrogate.fit.energy import read_energy
 from naslib_ecnas.surrogate.fit.gaussian_process import fit_gaussian_process
-from naslib_ecnas.surrogate.fit.reference import SEVEN_VERTICES, optional, read_measured
+from naslib_ecnas.surrogate.fit.reference import Files, optional, read_measured
 from naslib_ecnas.surrogate.fit.student import (
     Plan,
     fit_boosting,
@@ -55,7 +55,7 @@ def fit_paper(
         epochs, batch: of Adam.
     """
     torch = optional("torch")
-    data = read_measured(Path(folder) / SEVEN_VERTICES)
+    data = read_measured(Path(folder) / Files.SEVEN_VERTICES)
     train = data["paper_split"] == "train"
     x = torch.from_numpy(paper_inputs(data.rows))
     y = torch.from_numpy((1000 * data["energy_kwh"]).astype(np.float32))

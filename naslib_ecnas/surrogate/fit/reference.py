@@ -36,21 +36,25 @@ from naslib_ecnas.files import is_file
 from naslib_ecnas.progress import listener
 from naslib_ecnas.space import Space
 
-# EC-NAS's trainings; the published seven-vertex energies are of 4 epochs.
-SEVEN_VERTICES = "measured_7v_energy_4epochs.parquet"
-#: The same with the paper's test fifth, which no model that ships is fitted on.
-ALL_SEVEN_VERTICES = "measured_7v_energy_4epochs_all.parquet"
-ONE_EPOCH = "measured_7v_1epoch_rtx3090.parquet"
-FIVE_VERTICES = "measured_5v_4epochs_rtx6000.parquet"
-FIVE_VERTICES_108 = "measured_5v_108epochs_rtx6000_700cells.parquet"
-FOUR_VERTICES = "measured_4v_rtx6000_3repeats.parquet"
-# NAS-Bench-101's.
-VALIDATION = "nasbench101_validation_30001cells.parquet"
-TEST = "nasbench101_test108_12959cells.parquet"
-RECORDS = "nasbench101_full_records_52cells.parquet"
-TIMES = "official_7v_training_times.parquet"
-#: Its accuracies are means of NAS-Bench-101's trainings.
-FOUR_VERTEX_MEANS = "energy_4V9E_linscale.tfrecord"
+
+class Files:
+    """Names of the files of reference measurements."""
+
+    # EC-NAS's trainings; the published seven-vertex energies are of 4 epochs.
+    SEVEN_VERTICES = "measured_7v_energy_4epochs.parquet"
+    #: The same with the paper's test fifth, which no model that ships is fitted on.
+    ALL_SEVEN_VERTICES = "measured_7v_energy_4epochs_all.parquet"
+    ONE_EPOCH = "measured_7v_1epoch_rtx3090.parquet"
+    FIVE_VERTICES = "measured_5v_4epochs_rtx6000.parquet"
+    FIVE_VERTICES_108 = "measured_5v_108epochs_rtx6000_700cells.parquet"
+    FOUR_VERTICES = "measured_4v_rtx6000_3repeats.parquet"
+    # NAS-Bench-101's.
+    VALIDATION = "nasbench101_validation_30001cells.parquet"
+    TEST = "nasbench101_test108_12959cells.parquet"
+    RECORDS = "nasbench101_full_records_52cells.parquet"
+    TIMES = "official_7v_training_times.parquet"
+    #: Its accuracies are means of NAS-Bench-101's trainings.
+    FOUR_VERTEX_MEANS = "energy_4V9E_linscale.tfrecord"
 
 
 def optional(module: str, package: str = "", feature: str = "fitting a surrogate") -> Any:
@@ -242,13 +246,13 @@ def _times(values: _Values) -> dict[str, NDArray[Any]]:
 
 
 _PUBLISHED: dict[str, Callable[[], Measured]] = {
-    SEVEN_VERTICES: partial(_seven_vertices, "train", "valid"),
-    ALL_SEVEN_VERTICES: partial(_seven_vertices, "train", "valid", "test"),
-    FOUR_VERTICES: partial(_from_table, "4v-4epochs", _runs),
-    FIVE_VERTICES: partial(_from_table, "5v-4epochs", _runs),
-    VALIDATION: partial(_from_table, "nasbench101", _validation, _CELLS),
-    TEST: partial(_from_table, "nasbench101", _test, _CELLS),
-    RECORDS: partial(_from_table, "nasbench101", _records, _CELLS),
+    Files.SEVEN_VERTICES: partial(_seven_vertices, "train", "valid"),
+    Files.ALL_SEVEN_VERTICES: partial(_seven_vertices, "train", "valid", "test"),
+    Files.FOUR_VERTICES: partial(_from_table, "4v-4epochs", _runs),
+    Files.FIVE_VERTICES: partial(_from_table, "5v-4epochs", _runs),
+    Files.VALIDATION: partial(_from_table, "nasbench101", _validation, _CELLS),
+    Files.TEST: partial(_from_table, "nasbench101", _test, _CELLS),
+    Files.RECORDS: partial(_from_table, "nasbench101", _records, _CELLS),
     # Mostly cells of up to five vertices: the others' times are well known at 108 epochs.
-    TIMES: partial(_from_table, "nasbench101", _times, 600, len(Space(5))),
+    Files.TIMES: partial(_from_table, "nasbench101", _times, 600, len(Space(5))),
 }

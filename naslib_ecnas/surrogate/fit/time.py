@@ -26,7 +26,7 @@ from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate.features import COSTS, FEATURES, features, vertices_of
 from naslib_ecnas.surrogate.fit.gaussian_process import fit_gaussian_process
 from naslib_ecnas.surrogate.fit.graph_network import fit_graph_network
-from naslib_ecnas.surrogate.fit.reference import TIMES, VALIDATION, Measured, read_measured
+from naslib_ecnas.surrogate.fit.reference import Files, Measured, read_measured
 from naslib_ecnas.surrogate.fit.student import (
     HELD_OUT,
     Plan,
@@ -45,6 +45,8 @@ from naslib_ecnas.surrogate.robust import conformal_sd
 _CUT = 8.0
 
 Array = NDArray[np.float64]
+
+_APART = f"{HELD_OUT:.0%} of the cells of {Files.VALIDATION}"
 
 
 def fit_time(
@@ -65,7 +67,7 @@ def fit_time(
         cells, student_epochs: cells drawn for the distilling, and its epochs.
         folds: of the cross-validation of small cells and short budgets.
     """
-    data, times = (read_measured(Path(folder) / name) for name in (VALIDATION, TIMES))
+    data, times = (read_measured(Path(folder) / name) for name in (Files.VALIDATION, Files.TIMES))
     rows, seconds = data.rows, data["training_time_108_s"]
     step = steps_of(progress, "fitting the training time", 2 * members + 2 + folds + 1, "fits")
 
@@ -94,7 +96,7 @@ def fit_time(
         "training time at 108 epochs",
         *(rows[apart], "training_time_s", seconds[apart], mean, mean * each),
         unit="s",
-        about=f"{HELD_OUT:.0%} of the cells of {VALIDATION}, held out from a first run of the fit",
+        about=f"{_APART}, held out from a first run of the fit",
         anchor="boosting on simple graph features, on a fifth of the same records: tau .982",
     )
     first, settings = fitted(np.ones(len(rows), dtype=bool)), (folds, min(student_epochs, 20), seed)
@@ -195,7 +197,7 @@ def _with_small_cells(
             "training_time_s",
             *(values[some, b] for values in (seconds, mean, mean * errors[size])),
             unit="s",
-            about=f"cells of {TIMES}, left out in turn, in {folds} folds",
+            about=f"cells of {Files.TIMES}, left out in turn, in {folds} folds",
         )
         for b, (budget, some) in enumerate(zip(BUDGETS, there.T, strict=True))
     ]

@@ -25,15 +25,7 @@ from naslib_ecnas.surrogate.fit.accuracy import (
     with_low_ends,
 )
 from naslib_ecnas.surrogate.fit.noise import SINGLE, failed
-from naslib_ecnas.surrogate.fit.reference import (
-    FIVE_VERTICES,
-    FOUR_VERTICES,
-    RECORDS,
-    TEST,
-    VALIDATION,
-    Measured,
-    read_measured,
-)
+from naslib_ecnas.surrogate.fit.reference import Files, Measured, read_measured
 from naslib_ecnas.surrogate.fit.student import held_out
 from naslib_ecnas.surrogate.models import BUDGETS, AccuracyModel, Weights
 
@@ -159,8 +151,8 @@ def test_failures_show_in_means_of_three() -> None:
 @pytest.mark.usefixtures("sklearn")
 def test_the_shipped_low_ends_and_excess_are_fitted_to_what_was_published(reference: Path) -> None:
     model, k = AccuracyModel.shipped(), Weights.shipped("accuracy").header["shrinkage"]
-    data = read_measured(reference / VALIDATION)
-    again = with_low_ends(model, *joined(data, read_measured(reference / TEST), k), reference)
+    data = read_measured(reference / Files.VALIDATION)
+    again = with_low_ends(model, *joined(data, read_measured(reference / Files.TEST), k), reference)
     for name in ("score", "accuracy", "deviation", "excess"):
         np.testing.assert_allclose(getattr(again, name), getattr(model, name), atol=1e-6)
     # The lowest hundredth, by the prediction, of cells of which a training did not fail.
@@ -229,16 +221,16 @@ TINY: dict[str, Any] = {"members": 1, "epochs": 2, "cells": 100, "student_epochs
 def test_a_tiny_fit_of_published_records(
     torch: object, reference: Path, tmp_path: Path, reports: Any
 ) -> None:
-    files = (VALIDATION, TEST, RECORDS, FOUR_VERTICES, FIVE_VERTICES)
+    files = (Files.VALIDATION, Files.TEST, Files.RECORDS, Files.FOUR_VERTICES, Files.FIVE_VERTICES)
     for name in files:
         # The budgets of the repeats are in blocks of cells; every one has to be there.
-        few = {VALIDATION: LIMIT, TEST: LIMIT, FIVE_VERTICES: 1000}.get(name)
+        few = {Files.VALIDATION: LIMIT, Files.TEST: LIMIT, Files.FIVE_VERTICES: 1000}.get(name)
         parquet.write_table(parquet.read_table(reference / name).slice(0, few), tmp_path / name)
     (tmp_path / "official").symlink_to(reference / "official")
     weights = fit_accuracy(tmp_path, progress=reports, **TINY)
     assert reports == [(done, 4) for done in range(5)]  # twice, a network and a student
-    validation, test = (read_measured(tmp_path / name) for name in (VALIDATION, TEST))
-    fresh = read_measured(reference / VALIDATION).where(slice(LIMIT, 1000))
+    validation, test = (read_measured(tmp_path / name) for name in (Files.VALIDATION, Files.TEST))
+    fresh = read_measured(reference / Files.VALIDATION).where(slice(LIMIT, 1000))
     found = AccuracyModel.from_arrays(weights.arrays).predict(features(fresh.rows))
     predicted = [*found.values()]
     assert kendall_tau(fresh["val_acc_12_one_repeat"], predicted[0][:, 1]) > 0.3
@@ -257,9 +249,9 @@ def test_a_tiny_fit_of_published_records(
     header = weights.header
     assert (header["target"], header["seed"]) == ("accuracy", 0)
     assert set(header["data"]) == set(files)
-    assert header["data"][VALIDATION] == validation.sha256
+    assert header["data"][Files.VALIDATION] == validation.sha256
     assert "20%" in header["split"]
-    assert header["shrinkage"] == shrinkage(read_measured(tmp_path / RECORDS))
+    assert header["shrinkage"] == shrinkage(read_measured(tmp_path / Files.RECORDS))
     lines = header["quality"]
     assert tuple(line["target"] for line in lines) == module.NAMES
     apart = held_out(validation.rows, 0.2, 0)

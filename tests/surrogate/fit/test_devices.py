@@ -14,7 +14,7 @@ from naslib_ecnas.surrogate.calibrate import Measurements
 from naslib_ecnas.surrogate.devices import Descriptors, DeviceModel
 from naslib_ecnas.surrogate.features import features
 from naslib_ecnas.surrogate.fit.devices import fit_devices, fit_shares, with_small_cells
-from naslib_ecnas.surrogate.fit.reference import FOUR_VERTICES, Measured, read_measured
+from naslib_ecnas.surrogate.fit.reference import Files, Measured, read_measured
 from naslib_ecnas.surrogate.modelled import Models, calibration_of
 from naslib_ecnas.surrogate.models import BUDGETS, Weights
 from naslib_ecnas.surrogate.robust import conformal_sd
@@ -66,7 +66,7 @@ def test_cells_of_few_vertices_keep_a_deviation_of_their_own() -> None:
 
 
 def test_single_trainings_of_four_vertex_cells_lie_in_their_intervals(reference: Path) -> None:
-    runs = read_measured(reference / FOUR_VERTICES)
+    runs = read_measured(reference / Files.FOUR_VERTICES)
     calibration, _ = calibration_of("quadro-rtx-6000")
     found = Models.shipped(calibration).energies(runs.rows, BUDGETS)
     ends = bounds("energy_kwh", found["energy_kwh"], found["energy_kwh_std"])

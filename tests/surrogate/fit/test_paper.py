@@ -11,7 +11,7 @@ import pytest
 
 from naslib_ecnas.errors import ConfigError, UnknownTableError
 from naslib_ecnas.surrogate.fit.paper import fit_paper, learning_curve
-from naslib_ecnas.surrogate.fit.reference import ONE_EPOCH, SEVEN_VERTICES, read_measured
+from naslib_ecnas.surrogate.fit.reference import Files, read_measured
 from naslib_ecnas.surrogate.paper import PaperModel
 
 
@@ -19,13 +19,13 @@ from naslib_ecnas.surrogate.paper import PaperModel
 def folder(reference: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Every third of the measured energies, and the one-epoch times of these cells."""
     made = tmp_path_factory.mktemp("measured")
-    energies = parquet.read_table(reference / SEVEN_VERTICES)
+    energies = parquet.read_table(reference / Files.SEVEN_VERTICES)
     energies = energies.take(list(range(0, len(energies), 3)))
-    times = parquet.read_table(reference / ONE_EPOCH)
+    times = parquet.read_table(reference / Files.ONE_EPOCH)
     cells = set(zip(*(energies[c].to_pylist() for c in ("adjacency", "operations")), strict=True))
     pairs = zip(*(times[c].to_pylist() for c in ("adjacency", "operations")), strict=True)
-    parquet.write_table(energies, made / SEVEN_VERTICES)
-    parquet.write_table(times.filter([pair in cells for pair in pairs]), made / ONE_EPOCH)
+    parquet.write_table(energies, made / Files.SEVEN_VERTICES)
+    parquet.write_table(times.filter([pair in cells for pair in pairs]), made / Files.ONE_EPOCH)
     return made
 
 
@@ -33,7 +33,7 @@ def test_the_recipe_learns_from_the_train_part_only(torch: Any, folder: Path, re
     state = torch.get_rng_state()
     weights = fit_paper(folder, epochs=6, batch=16, progress=reports)
     assert reports == [(done, 6) for done in range(7)]
-    data = read_measured(folder / SEVEN_VERTICES)
+    data = read_measured(folder / Files.SEVEN_VERTICES)
     valid = data.where(data["paper_split"] == "valid")
     train = data.where(data["paper_split"] == "train")
     assert weights.arrays["fitted_rows"].tolist() == sorted(train.rows.tolist())
@@ -44,7 +44,7 @@ def test_the_recipe_learns_from_the_train_part_only(torch: Any, folder: Path, re
     assert line["scores"]["mae"] == pytest.approx(error, abs=1e-3)
     assert line["scores"]["cells"] == len(valid.rows)
     assert line["anchor"]
-    assert weights.header["data"] == {SEVEN_VERTICES: data.sha256}
+    assert weights.header["data"] == {Files.SEVEN_VERTICES: data.sha256}
     one, same, other = (fit_paper(folder, epochs=1, batch=200, seed=s) for s in (42, 42, 7))
     for name, array in one.arrays.items():
         np.testing.assert_array_equal(array, same.arrays[name])

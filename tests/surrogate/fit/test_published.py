@@ -27,20 +27,7 @@ from naslib_ecnas.surrogate.fit import energy
 from naslib_ecnas.surrogate.fit import reference as module
 from naslib_ecnas.surrogate.fit.accuracy import fit_accuracy
 from naslib_ecnas.surrogate.fit.energy import fit_energy, fit_teacher, read_energy
-from naslib_ecnas.surrogate.fit.reference import (
-    ALL_SEVEN_VERTICES,
-    FIVE_VERTICES,
-    FOUR_VERTEX_MEANS,
-    FOUR_VERTICES,
-    RECORDS,
-    SEVEN_VERTICES,
-    TEST,
-    TIMES,
-    VALIDATION,
-    official,
-    published,
-    read_measured,
-)
+from naslib_ecnas.surrogate.fit.reference import Files, official, published, read_measured
 from naslib_ecnas.surrogate.models import Weights
 
 CODES = ["", "input", "conv1x1-bn-relu", "conv3x3-bn-relu", "maxpool3x3", "output"]
@@ -121,12 +108,13 @@ def test_the_energies_are_split_as_in_the_paper(
 ) -> None:
     """The visible cells in their places, others in the place of the paper's test fifth."""
     parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
-    file = reference / SEVEN_VERTICES
+    file = reference / Files.SEVEN_VERTICES
     wanted, place = read_measured(file), parquet.read_table(file)["index"].to_numpy()
     rows, wh = np.zeros(4310, dtype=np.int64), np.full(4310, 5.0)
     rows[place], wh[place] = wanted.rows, 1000 * wanted["energy_kwh"]
     there = public(_7v_data=partial(energies, rows, wh))
-    found, whole = (read_measured(published() / n) for n in (SEVEN_VERTICES, ALL_SEVEN_VERTICES))
+    names = (Files.SEVEN_VERTICES, Files.ALL_SEVEN_VERTICES)
+    found, whole = (read_measured(published() / name) for name in names)
     assert there.asked == ["7v_data.pt"]
     assert found.sha256 == sha256_of(there.folder / "7v_data.pt")
     assert np.array_equal(found.rows, wanted.rows)
@@ -145,16 +133,15 @@ def test_measurements_made_of_tables(public: Callable[..., Published]) -> None:
         energy_4V9E_linscale=lambda path: write_ecnas(path, four),
         nasbench_full=lambda path: write_nasbench(path, full),
     )
-    for name, made in ((FOUR_VERTICES, four), (FIVE_VERTICES, five)):
+    for name, made in ((Files.FOUR_VERTICES, four), (Files.FIVE_VERTICES, five)):
         found, shape = read_measured(published() / name), made.shape
         for i, budget in enumerate(made.budgets):
             some = found.where(found["budget_epochs"] == budget)
             assert some.rows.tolist() == np.repeat(made.rows, shape[2]).tolist()
             for metric, values in made.values.items():
                 assert some[f"final_{metric}"].tolist() == values[:, i].ravel().tolist()
-    validation, test, records, times = (
-        read_measured(published() / name) for name in (VALIDATION, TEST, RECORDS, TIMES)
-    )
+    names = (Files.VALIDATION, Files.TEST, Files.RECORDS, Files.TIMES)
+    validation, test, records, times = (read_measured(published() / name) for name in names)
     time, accuracy, tested = (
         full.values[name] for name in ("training_time_s", "validation_accuracy", "test_accuracy")
     )
@@ -181,7 +168,7 @@ def test_measurements_made_of_tables(public: Callable[..., Published]) -> None:
     assert few[:5].tolist() == full.rows[:5].tolist()
     assert (np.diff(few) > 0).all()
     assert len(few) == 15
-    assert official(published(), FOUR_VERTEX_MEANS).is_file()
+    assert official(published(), Files.FOUR_VERTEX_MEANS).is_file()
 
 
 def test_a_tiny_fit_to_nasbench101(
@@ -232,7 +219,7 @@ def test_a_fit_from_an_empty_cache(tmp_path: Path, public: Callable[..., Publish
     line = ["surrogate", "fit", "--target", "energy", "--out", str(out)]
     assert main(line) == 0
     assert there.asked == ["7v_data.pt"]
-    weights, whole = Weights.load(out), read_measured(published() / ALL_SEVEN_VERTICES)
+    weights, whole = Weights.load(out), read_measured(published() / Files.ALL_SEVEN_VERTICES)
     assert weights.header["data"] == {"7v_data.pt": sha256_of(there.folder / "7v_data.pt")}
     assert "RTX 3090" in weights.header["scale"]
     kept = whole.rows[whole["paper_split"] != "test"]
@@ -285,7 +272,7 @@ def test_lines_that_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[st
         ("--target time --all", "--all is for"),
         ("--target energy --model paper --all", "--all is for"),
         (f"--target energy --data {tmp_path / 'none'}", "no reference measurements at"),
-        (f"--target energy --all --data {tmp_path}", ALL_SEVEN_VERTICES),
+        (f"--target energy --all --data {tmp_path}", Files.ALL_SEVEN_VERTICES),
     ):
         assert main(["surrogate", "fit", *words.split(), "--out", out]) == 2
         assert said in capsys.readouterr().err

@@ -12,7 +12,7 @@ import pytest
 from naslib_ecnas.errors import UnknownTableError
 from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate.features import FEATURES, features
-from naslib_ecnas.surrogate.fit.reference import TIMES, VALIDATION, read_measured
+from naslib_ecnas.surrogate.fit.reference import Files, read_measured
 from naslib_ecnas.surrogate.fit.student import held_out
 from naslib_ecnas.surrogate.fit.time import _robust_relative_ridge, fit_start, fit_time
 from naslib_ecnas.surrogate.models import BUDGETS, TimeModel
@@ -57,14 +57,14 @@ def test_a_start_up_is_found_in_spite_of_outliers() -> None:
 def test_a_tiny_fit_of_published_records(
     torch: object, reference: Path, tmp_path: Path, reports: Any
 ) -> None:
-    for name in (VALIDATION, TIMES):
+    for name in (Files.VALIDATION, Files.TIMES):
         records = parquet.read_table(reference / name).slice(0, LIMIT)
         parquet.write_table(records, tmp_path / name)
     weights = fit_time(tmp_path, progress=reports, **TINY)
     # Twice a network and a student, two folds of small cells, and all of them.
     assert reports == [(done, 7) for done in range(8)]
-    data, times = (read_measured(tmp_path / name) for name in (VALIDATION, TIMES))
-    fresh = read_measured(reference / VALIDATION).where(slice(LIMIT, LIMIT + 600))
+    data, times = (read_measured(tmp_path / name) for name in (Files.VALIDATION, Files.TIMES))
+    fresh = read_measured(reference / Files.VALIDATION).where(slice(LIMIT, LIMIT + 600))
     model = TimeModel.from_arrays(weights.arrays)
     mean, std = model.predict(features(fresh.rows))
     assert np.median(np.abs(np.log(fresh["training_time_108_s"] / mean[:, 3]))) < 0.1
@@ -74,7 +74,7 @@ def test_a_tiny_fit_of_published_records(
     assert model.layers_s.floor == 0.5 * data["training_time_108_s"].min()
     header = weights.header
     assert (header["target"], header["seed"]) == ("training time", 0)
-    assert header["data"] == {VALIDATION: data.sha256, TIMES: times.sha256}
+    assert header["data"] == {Files.VALIDATION: data.sha256, Files.TIMES: times.sha256}
     assert "20%" in header["split"]
     line, *small = header["quality"]
     assert [each["target"].split()[3] for each in small] == ["4", "12", "36", "108"]
