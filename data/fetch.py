@@ -10,6 +10,8 @@ import hashlib
 import http.client
 import os
 import re
+import socket
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -39,7 +41,8 @@ from naslib_ecnas.progress import BYTES, Progress, silent
 
 _CHUNK = 1 << 18  # bytes read from a connection at a time
 _HASHED = 1 << 20  # bytes read from a file at a time for its checksum
-_LOCK_PATIENCE = 2 * 3600.0  # longest wait for another process, in seconds
+_BEAT = 5.0  # seconds between signs of life of a process that holds a lock
+_LOCK_PATIENCE = 60.0  # longest wait for such a sign, in seconds
 _UNKNOWN_LIMIT = 8 << 30  # most bytes of a file whose size is not published
 
 #: Status codes of a server that a later try may not meet again.
@@ -57,6 +60,9 @@ class Limits:
 
     timeout: float = 30.0
     """Seconds without a byte after which a connection counts as lost."""
+    least_speed: int = 2048
+    """Bytes a second, over each `timeout`, below which a connection counts as lost, too. So the
+    size of a file bounds the time that its transfer may take."""
     tries: int = 4
     """Tries in a row without a new byte before the transfer gives up."""
     all_tries: int = 40
@@ -76,6 +82,35 @@ def _storing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise storage_error(error, path) from error
+
+
+class _Noted:
+    """Mixin of urllib's handlers that keeps the sockets of all connections."""
+
+    def __init__(self, sockets: list[socket.socket]) -> None:
+        super().__init__()
+        self._sockets = sockets
+
+    def do_open(self, http_class: Any, req: Any, **options: Any) -> Any:
+        def made(*args: Any, **settings: Any) -> Any:
+            connection = http_class(*args, **settings)
+
+            def connect() -> None:
+                http_class.connect(connection)
+                self._sockets.append(connection.sock)
+
+            connection.connect = connect
+            return connection
+
+        return super().do_open(made, req, **options)  # type: ignore[misc]
+
+
+class _Http(_Noted, urllib.request.HTTPHandler):
+    pass
+
+
+class _Https(_Noted, urllib.request.HTTPSHandler):
+    pass
 
 
 class _SafeRedirects(urllib.request.HTTPRedirectHandler):
@@ -113,7 +148,10 @@ class Transfer:
 
     def __post_init__(self) -> None:
         self._state = self.part.with_name(self.part.name + ".json")
-        self._opener = urllib.request.build_opener(_SafeRedirects)
+        self._sockets: list[socket.socket] = []
+        handlers = (_SafeRedirects, _Http(self._sockets), _Https(self._sockets))
+        self._opener = urllib.request.build_opener(*handlers)
+        self._received, self._slow = 0, False
         rough = self.entry.approximate_size
         # Published sizes such as "1.95 GB" may mean either kind of gigabyte.
         self._limit = self.entry.size or (rough * 5 // 4 if rough else _UNKNOWN_LIMIT)
@@ -130,10 +168,11 @@ class Transfer:
         for attempt in range(1, self.limits.all_tries + 1):
             before = self._have()
             try:
-                return self._try()
+                with self._watched():
+                    return self._try()
             except _TryAgain as error:
                 fault = error
-            in_vain = 0 if self._have() > before else in_vain + 1
+            in_vain = 0 if self._have() > before and not self._slow else in_vain + 1
             if in_vain >= self.limits.tries or attempt == self.limits.all_tries:
                 break
             self.progress(self.entry.name, note=f"{fault}: trying again")
@@ -144,6 +183,28 @@ class Transfer:
             f"{self.entry.name} did not arrive from {self.address}: {fault}",
             remedy=f"{kept:,} bytes are kept: {remedy}" if kept else remedy,
         )
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Shut the connections of a try whose answer, headers included, comes too slowly."""
+        self._sockets.clear()
+        self._slow, ended = False, threading.Event()
+
+        def watch() -> None:
+            least, before = self.limits.least_speed * self.limits.timeout, self._received
+            while not ended.wait(self.limits.timeout):
+                if self._received - before < least:
+                    self._slow = True
+                    for each in list(self._sockets):
+                        with suppress(OSError):
+                            each.shutdown(socket.SHUT_RDWR)
+                before = self._received
+
+        threading.Thread(target=watch, name="ecnas-transfer", daemon=True).start()
+        try:
+            yield
+        finally:
+            ended.set()
 
     def forget(self) -> None:
         """Remove the partial file and the record of its version.
@@ -193,7 +254,7 @@ class Transfer:
             raise FetchError(f"{answer} for {self.address}", remedy=_BY_HAND) from error
         except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", f"{type(error).__name__}: {error}")
-            raise _TryAgain(f"the connection failed ({reason})") from error
+            raise self._lost(f"failed ({reason})") from error
 
     def _receive(self, response: Any, done: int) -> None:
         """Write the body of an answer to `part`, appended if the server resumes."""
@@ -220,12 +281,18 @@ class Transfer:
                     while rest:
                         rest = rest[file.write(rest) :]
                 done += len(block)
+                self._received += len(block)
                 self.progress(task, done, size, unit=BYTES)
                 if done > self._limit:
                     self.forget()
                     raise self._other_file(f"more than {self._limit:,} bytes")
-        if size is not None and done < size:
-            raise _TryAgain(f"the connection was lost after {done:,} of {size:,} bytes")
+        if self._slow or (size is not None and done < size):
+            raise self._lost(f"was lost after {done:,} of {size or 'unknown'} bytes")
+
+    def _lost(self, how: str) -> _TryAgain:
+        """The error of a connection, to be raised."""
+        slow = f" since it brought fewer than {self.limits.least_speed} bytes a second"
+        return _TryAgain(f"the connection {how}{slow if self._slow else ''}")
 
     def _total(self, response: Any, done: int) -> int | None:
         """Size of the whole file that the server states; None if it states none."""
@@ -313,11 +380,12 @@ def check(path: Path, entry: FileEntry, progress: Progress = silent) -> str:
 def locked(path: Path, progress: Progress, *, patience: float = _LOCK_PATIENCE) -> Iterator[None]:
     """Hold the lock of a file while it is made, in a folder that is created if needed.
 
-    A process that ends frees its locks. Waits up to `patience` seconds for another process.
+    A process that ends frees its locks. Waits for another process while that gives signs of life,
+    and up to `patience` seconds for the next one.
 
     Raises:
         StorageError: the folder cannot be written.
-        FetchError: another process held the lock for longer.
+        FetchError: another process holds the lock, but has stopped.
     """
     lock = FileLock(path.with_name(f".{path.name}.lock"))
     with _storing(path):
@@ -326,15 +394,36 @@ def locked(path: Path, progress: Progress, *, patience: float = _LOCK_PATIENCE) 
             lock.acquire(timeout=0)
         except Timeout:
             progress(path.name, note="waiting for another process that makes the file")
-            try:
-                lock.acquire(timeout=patience, poll_interval=0.1)
-            except Timeout as error:
-                message = f"another process has been making {path.name} for over {patience:g} s"
-                raise FetchError(message, remedy=f"end it; its lock is {lock.lock_file}") from error
+            _wait(lock, path.name, patience)
+    ended = threading.Event()
+
+    def beat() -> None:
+        while not ended.wait(_BEAT):
+            with suppress(OSError):
+                os.utime(lock.lock_file)
+
+    threading.Thread(target=beat, name="ecnas-lock", daemon=True).start()
     try:
         yield
     finally:
+        ended.set()
         lock.release()
+
+
+def _wait(lock: FileLock, name: str, patience: float) -> None:
+    """Acquire a lock that another process holds, whose signs of life are the file's times."""
+    seen, since = 0, time.monotonic()
+    while True:
+        try:
+            lock.acquire(timeout=min(1.0, patience), poll_interval=0.1)
+            return
+        except Timeout as error:
+            beat = os.stat(lock.lock_file).st_mtime_ns
+            if beat != seen:
+                seen, since = beat, time.monotonic()
+            elif time.monotonic() - since > patience:
+                message = f"the process that makes {name} gives no sign of life in {patience:g} s"
+                raise FetchError(message, remedy=f"end it; its lock is {lock.lock_file}") from error
 
 
 # -- published files ------------------------------------------------------------------------------

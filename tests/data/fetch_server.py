@@ -33,6 +33,8 @@ class Server:
         """Whole answers to the next requests, in place of the usual one."""
         self.cuts: list[int] = []
         """Bytes after which each of the next answers is cut off."""
+        self.endless: tuple[bytes, bytes] | None = None
+        """How each answer begins, and what it sends from then on for ever, but slowly."""
         self.hold_at: int | None = None
         """Bytes after which an answer sets `held` and waits for `go`."""
         self.held, self.go = threading.Event(), threading.Event()
@@ -66,6 +68,11 @@ class Server:
         self.asked.append(wanted)
         if self.raw:
             yield self.raw.pop(0)
+            return
+        if self.endless:
+            yield self.endless[0]
+            while not self.go.wait(0.01):
+                yield self.endless[1]
             return
         size, start, status = len(self.content), 0, "200 OK"
         headers: dict[str, object] = {"ETag": self.etag} if self.etag else {}
