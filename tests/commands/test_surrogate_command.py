@@ -135,7 +135,7 @@ def test_learning_curve(reference: Path, ecnas_: Any) -> None:
     for sizes in ("100,many", "3"):
         ecnas_.refused(*line, sizes)
     pytest.importorskip("lightgbm", reason="lightgbm is not installed")
-    found = ecnas_.json(*line, "100,400", "--draws", 2)
-    error = {size: [p["mae_wh"] for p in found if p["size"] == size] for size in (100, 400)}
+    found = ecnas_.json(*line, "50,250", "--draws", 2)
+    error = {size: [p["mae_wh"] for p in found if p["size"] == size] for size in (50, 250)}
     assert [len(e) for e in error.values()] == [2, 2]
-    assert np.mean(error[400]) < np.mean(error[100])
+    assert np.mean(error[250]) < np.mean(error[50])

@@ -57,10 +57,10 @@ def test_the_recipe_learns_from_the_train_part_only(torch: Any, folder: Path, re
 
 @pytest.mark.usefixtures("lightgbm")
 def test_more_cells_are_better(folder: Path, reports: Any) -> None:
-    found = learning_curve(folder, progress=reports, sizes=(100, 600), draws=2)
+    found = learning_curve(folder, progress=reports, sizes=(50, 300), draws=2)
     assert reports == [(done, 4) for done in range(5)]
     drawn = [(point["size"], point["draw"]) for point in found]
-    assert drawn == [(100, 0), (600, 0), (100, 1), (600, 1)]
+    assert drawn == [(50, 0), (300, 0), (50, 1), (300, 1)]
     assert set(found[0]) == {"size", "draw", "mae_wh", "mape", "tau"}
     few, many = found[::2], found[1::2]
     assert np.mean([p["mae_wh"] for p in many]) < 0.75 * np.mean([p["mae_wh"] for p in few])

@@ -12,6 +12,7 @@ import pytest
 from naslib_ecnas.errors import UnknownTableError
 from naslib_ecnas.space import Space
 from naslib_ecnas.surrogate.features import FEATURES, features
+from naslib_ecnas.surrogate.fit import time as module
 from naslib_ecnas.surrogate.fit.reference import Files, read_measured
 from naslib_ecnas.surrogate.fit.student import held_out
 from naslib_ecnas.surrogate.fit.time import _robust_relative_ridge, fit_start, fit_time
@@ -55,11 +56,17 @@ def test_a_start_up_is_found_in_spite_of_outliers() -> None:
 
 
 def test_a_tiny_fit_of_published_records(
-    torch: object, reference: Path, tmp_path: Path, reports: Any
+    torch: object,
+    reference: Path,
+    tmp_path: Path,
+    reports: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name in (Files.VALIDATION, Files.TIMES):
         records = parquet.read_table(reference / name).slice(0, LIMIT)
         parquet.write_table(records, tmp_path / name)
+    for name, few in (("_LARGER", 100), ("_SMALL_COUNT", 1), ("_STEPS", 10)):
+        monkeypatch.setattr(module, name, few)
     weights = fit_time(tmp_path, progress=reports, **TINY)
     # Twice a network and a student, two folds of small cells, and all of them.
     assert reports == [(done, 7) for done in range(8)]
