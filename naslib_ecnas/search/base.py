@@ -133,7 +133,8 @@ class Optimiser(ABC):
     """Whether the method evaluates at smaller budgets too."""
     asynchronous: ClassVar[bool] = False
     """Whether it can be asked while cells of its last batches are still being trained: it is told
-    NaN for them then, and their costs later. Otherwise workers wait for the whole batch."""
+    NaN for them then, and their costs later. Otherwise, and if it `uses_budgets`, workers wait
+    for the whole batch."""
     skipped: int = 0
     """Proposals of a paper setting that were invalid or not allowed: not evaluated, not charged."""
 

@@ -315,7 +315,8 @@ def run(
         raise ConfigError(f"no cell of {bench.name} has {', '.join(names)} at {budget} epochs")
     if carbon_trace is not None and not isinstance(carbon_trace, CarbonTrace):
         carbon_trace = CarbonTrace.read(carbon_trace)
-    whole = not kind.asynchronous
+    # What is told has no budget: it is the one last asked for.
+    whole = kind.uses_budgets or not kind.asynchronous
     crew = Workers(workers, whole=whole, trace=carbon_trace, defer=defer)
     needed = [name for name in COSTS if name in limits.set]
     needed += ["seconds"] if workers > 1 or carbon_trace else []
@@ -377,10 +378,12 @@ def _chargeable(
 ) -> NDArray[np.bool_]:
     """(n_cells,) mask of the cells with all objectives, and costs above 0 in some quantities, at
     each budget; ConfigError if there is none."""
-    known = np.array([ledger.complete for ledger in ledgers.values()]).all(axis=0)
+    known = np.ones(len(bench.space), dtype=np.bool_)
+    for ledger in ledgers.values():
+        known &= ledger.complete
     for name in quantities:
-        costs = np.array([ledger.column(COSTS[name]) for ledger in ledgers.values()])
-        known &= (costs > 0).all(axis=0)  # a sum of zeros never reaches a limit
+        for ledger in ledgers.values():
+            known &= ledger.column(COSTS[name]) > 0  # a sum of zeros never reaches a limit
         if not known.any():
             at = ", ".join(map(str, ledgers))
             message = f"no cell of {bench.name} has a known {COSTS[name]} above 0 at {at} epochs"

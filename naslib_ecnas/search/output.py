@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -40,6 +41,8 @@ _MARKS = {
     "front.png": ("naslib-ecnas",),
     "front.pdf": ("naslib-ecnas",),
 }
+# Names of files that are being written, as `atomic_write` gives them.
+_HALF = re.compile(rf"\.({'|'.join(map(re.escape, _MARKS))})\.[a-z0-9_]{{8}}")
 # Bytes of a file in which the texts are looked for, at its start and at its end.
 _LOOKED_AT = 1 << 20
 # Plots, which `ecnas search` adds to the files.
@@ -78,10 +81,11 @@ def claimed(folder: Path, *, overwrite: bool) -> Iterator[Path]:
         raise storage_error(error, folder) from error
     except ValueError as error:  # a NUL in the name
         raise ConfigError(f"the output has no possible name ({error})", value=where) from error
+    killed = exists(folder / LOCK)
     try:
         with only_one(folder):
             try:
-                _check(folder, overwrite)
+                _check(folder, overwrite, killed)
             except OSError as error:
                 raise storage_error(error, folder) from error
             yield folder
@@ -91,12 +95,11 @@ def claimed(folder: Path, *, overwrite: bool) -> Iterator[Path]:
                 folder.rmdir()
 
 
-def _check(folder: Path, overwrite: bool) -> None:
-    """Remove what a killed search left half-written, and look whether the folder may be used."""
+def _check(folder: Path, overwrite: bool, killed: bool) -> None:
+    """Raise unless the folder may be used; remove what a killed search has half-written."""
     names = {path.name for path in folder.iterdir()} - {LOCK}
-    for name in [name for name in names if name.startswith(tuple(f".{ours}." for ours in _MARKS))]:
-        (folder / name).unlink()
-        names.remove(name)
+    half = {name for name in names if killed and _HALF.fullmatch(name)}
+    names -= half
     foreign = sorted(name for name in names & set(_MARKS) if not _is_ours(folder / name))
     interrupted = not foreign and names <= set(_MARKS) - {*_PLOTS, _SETTINGS}
     if not overwrite and not interrupted:
@@ -105,6 +108,8 @@ def _check(folder: Path, overwrite: bool) -> None:
     if foreign:
         message = "only files of an earlier search can be replaced"
         raise ConfigError(message, value=str(folder / foreign[0]), remedy="choose another --out")
+    for name in half:
+        (folder / name).unlink()
 
 
 def _is_ours(path: Path) -> bool:

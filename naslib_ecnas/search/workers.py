@@ -80,7 +80,8 @@ class Workers:
             return rows, seen
         if self._open is not None:
             before = self._open
-            rows, seen, ends = map(np.concatenate, zip(before, (rows, seen, ends), strict=True))
+            rows, seen = np.concatenate([before[0], rows]), np.concatenate([before[1], seen])
+            ends = np.concatenate([before[2], ends])
         done = ends <= self._free[0]
         order = np.flatnonzero(done)[np.argsort(ends[done], kind="stable")]
         left = np.flatnonzero(~done)

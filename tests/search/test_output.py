@@ -121,15 +121,17 @@ def test_other_places_than_new_or_empty_folders_are_refused(toy: Benchmark, fold
 
 def test_overwriting_replaces_our_files_and_no_others(toy: Benchmark, folder: Path) -> None:
     figure = pytest.importorskip("matplotlib.figure").Figure()
-    (folder / "notes.txt").write_text("mine")
+    for name in ("notes.txt", ".config.json.original"):
+        (folder / name).write_text("mine")
     save(figure, folder / "front")
     again: dict[str, Any] = {"evaluations": 5, "seed": 0, "out": folder, "overwrite": True}
     run(toy, "random", **again)
     assert len(history(folder)) == 5
-    assert (folder / "notes.txt").read_text() == "mine"
+    for name in ("notes.txt", ".config.json.original"):
+        assert (folder / name).read_text() == "mine"
     assert not (folder / "front.png").exists()
     # A file of another program under a name of ours, a pipe and a folder are left alone.
-    ours = sorted(path.name for path in folder.iterdir() if path.name != "notes.txt")
+    ours = sorted(path.name for path in folder.iterdir() if path.suffix in (".json", ".jsonl"))
     for name in (*ours, "front.png", "front.pdf"):
         path = folder / name
         before = path.read_bytes() if path.exists() else None

@@ -114,7 +114,8 @@ def test_every_method_with_several_workers(
     assert content(run(toy, method, evaluations=60, seed=1, paper=paper, workers=workers)) == (
         content(result)
     )
-    if not METHODS[method].asynchronous or method == "random":  # they are told the same
+    kind = METHODS[method]
+    if kind.uses_budgets or not kind.asynchronous or method == "random":  # they are told the same
         alone = run(toy, method, evaluations=60, seed=1, paper=paper)
         assert alone.rows.tolist() == result.rows.tolist()
         assert alone.spent == result.spent
