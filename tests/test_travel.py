@@ -106,9 +106,8 @@ def objects(folder: Path) -> dict[str, Any]:
     }
     names = bench.front().objectives
     runs = [result.front_values, bench.front().values]
-    scores = {m: {seed: k + seed * 0.3 for seed in range(8)} for k, m in enumerate("abc")}
-    paired = analysis.PairedScores.of(scores, maximise=True)
-    runs_on = analysis.RunScores.of({m: {"4v": [0.1, 0.2]} for m in "ab"}, maximise=True)
+    scores = {m: {"4v": [0.1, 0.2], "5v": [k * 0.1]} for k, m in enumerate("abc")}
+    runs_on = analysis.RunScores.of(scores, maximise=True)
     units = comparison.compare(whole["grid"], folder / "compared")
     results = comparison.gather(folder / "compared", units, {})
     with ReplayMeter.of_trace([0, 60], [100, 100]) as meter, meter.window("work"):
@@ -125,8 +124,8 @@ def objects(folder: Path) -> dict[str, Any]:
         "band": analysis.band([[0.1, 0.2], [0.2, 0.3]], [1.0, 2.0]),
         "surface": analysis.attainment_surface(runs, names),
         "difference": analysis.attainment_difference(runs[:1], runs[1:], names),
-        "paired": [paired, analysis.friedman(paired), analysis.mean_ranks(paired)],
-        "pairs": analysis.pairwise(paired, rng=np.random.default_rng(0)),
+        "paired": [analysis.friedman(runs_on), analysis.mean_ranks(runs_on)],
+        "pairs": analysis.pairwise(runs_on),
         "run scores": [runs_on, analysis.compare_runs(runs_on)],
         "compared": [results, comparison.summarise(results), comparison.Run.of(found, table="4v")],
         "clouds": figures.clouds(bench),

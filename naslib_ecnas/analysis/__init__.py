@@ -19,9 +19,7 @@ if TYPE_CHECKING:
     from naslib_ecnas.analysis.bootstrap import Estimate as Estimate
     from naslib_ecnas.analysis.bootstrap import Profile as Profile
     from naslib_ecnas.analysis.bootstrap import improvements as improvements
-    from naslib_ecnas.analysis.bootstrap import interquartile_mean as interquartile_mean
     from naslib_ecnas.analysis.bootstrap import interquartile_means as interquartile_means
-    from naslib_ecnas.analysis.bootstrap import median_interval as median_interval
     from naslib_ecnas.analysis.bootstrap import profiles as profiles
     from naslib_ecnas.analysis.exact import RankTest as RankTest
     from naslib_ecnas.analysis.exact import blocks_needed as blocks_needed
@@ -51,9 +49,6 @@ if TYPE_CHECKING:
     from naslib_ecnas.analysis.scale import checkpoints as checkpoints
     from naslib_ecnas.analysis.scale import common_budgets as common_budgets
     from naslib_ecnas.analysis.scale import mean_until as mean_until
-    from naslib_ecnas.analysis.significance import FriedmanTest as FriedmanTest
-    from naslib_ecnas.analysis.significance import PairComparison as PairComparison
-    from naslib_ecnas.analysis.significance import PairedScores as PairedScores
     from naslib_ecnas.analysis.significance import Practical as Practical
     from naslib_ecnas.analysis.significance import critical_difference as critical_difference
     from naslib_ecnas.analysis.significance import friedman as friedman
@@ -61,20 +56,17 @@ if TYPE_CHECKING:
     from naslib_ecnas.analysis.significance import mean_ranks as mean_ranks
     from naslib_ecnas.analysis.significance import pairwise as pairwise
     from naslib_ecnas.analysis.significance import practical as practical
-    from naslib_ecnas.analysis.significance import superiority as superiority
-    from naslib_ecnas.analysis.unpaired import RunComparison as RunComparison
+    from naslib_ecnas.analysis.unpaired import PairTest as PairTest
     from naslib_ecnas.analysis.unpaired import RunScores as RunScores
     from naslib_ecnas.analysis.unpaired import a12 as a12
     from naslib_ecnas.analysis.unpaired import compare_runs as compare_runs
+    from naslib_ecnas.analysis.unpaired import interquartile_mean as interquartile_mean
     from naslib_ecnas.analysis.unpaired import run_ranks as run_ranks
 
 __all__, __getattr__ = lazily(
     __name__,
     attainment="AttainmentDifference AttainmentSurface attainment_difference attainment_surface",
-    bootstrap=(
-        "Estimate Profile improvements interquartile_mean interquartile_means median_interval "
-        "profiles"
-    ),
+    bootstrap="Estimate Profile improvements interquartile_means profiles",
     exact=(
         "RankTest blocks_needed detectable holm power rank_sum_test runs_needed shift_interval "
         "signed_rank_test"
@@ -85,10 +77,7 @@ __all__, __getattr__ = lazily(
         "NADIR_MARGIN AnytimeBand Reference Scale anytime band checkpoints common_budgets "
         "mean_until"
     ),
-    significance=(
-        "FriedmanTest PairComparison PairedScores Practical critical_difference friedman groups "
-        "mean_ranks pairwise practical superiority"
-    ),
-    unpaired="RunComparison RunScores a12 compare_runs run_ranks",
+    significance="Practical critical_difference friedman groups mean_ranks pairwise practical",
+    unpaired="PairTest RunScores a12 compare_runs interquartile_mean run_ranks",
 )
 __all__ += ["nondominated"]

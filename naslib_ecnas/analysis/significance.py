@@ -1,196 +1,81 @@
 """Whether methods differ over tables: mean ranks, Friedman, Wilcoxon, Nemenyi, and a Bayesian test.
 
-Blocks must be independent draws of what one wants to speak about. Tables are; the seeds of one
-table are not, and enter as one score of each method. Tables with cells in common, such as 4v and
-5v, or several budgets of one table, tell less than their number says.
+What is paired must be independent draws of what one wants to speak about. Tables are; the seeds of
+one table are not, and enter as one score of each method, their interquartile mean. Tables with
+cells in common, such as 4v and 5v, or several budgets of one table, tell less than their number
+says.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Collection, Hashable, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from naslib_ecnas.analysis.bootstrap import interquartile_mean, median_interval
 from naslib_ecnas.analysis.exact import (
     ALPHA,
-    holm,
+    RankTest,
     sample,
     signed_rank_test,
     smallest_signed_rank_p,
 )
-from naslib_ecnas.analysis.unpaired import RunScores
+from naslib_ecnas.analysis.unpaired import PairTest, RunScores, pair_tests
 from naslib_ecnas.errors import ConfigError, check_counts, check_numbers, check_types
 
 
-@dataclass(frozen=True, eq=False)
-class PairedScores:
-    """One score of each method in each block; only scores of one block are comparable.
+def mean_ranks(scores: RunScores) -> dict[str, float]:
+    """Mean rank of each method over tables, the best method first and 1 the best rank.
 
-    A block is a table. Make it by `PairedScores.of`, which refuses scores that are not paired, or
-    by `of_runs`.
-    """
-
-    methods: tuple[str, ...]
-    blocks: tuple[Hashable, ...]
-    scores: NDArray[np.float64]
-    """(b, m) score of each method in each block."""
-    maximise: bool
-    """True where more is better (hypervolume), False where less is better (IGD+)."""
-
-    @classmethod
-    def of(cls, scores: Mapping[str, Mapping[Hashable, float]], *, maximise: bool) -> PairedScores:
-        """The scores of a comparison.
-
-        Args:
-            scores: each method's score in each block, such as
-                `{"semoa": {("7v", 0): 0.97, ("7v", 1): 0.98}, "random": {...}}`. Blocks keep the
-                order of the first method.
-            maximise: whether more is better.
-
-        Raises:
-            ConfigError: fewer than two methods, no block, or a block in which a method has no
-                finite score; `value` lists them as `"method in block"`.
-        """
-        methods = tuple(scores)
-        blocks = tuple(dict.fromkeys(block for of in scores.values() for block in of))
-        if len(methods) < 2 or not blocks:
-            found = f"{len(methods)} methods in {len(blocks)} blocks"
-            raise ConfigError(f"a comparison needs two methods and one block, got {found}")
-        table = np.array(
-            [[scores[m].get(block, np.nan) for m in methods] for block in blocks], dtype=np.float64
-        )
-        missing = [f"{methods[m]} in {blocks[b]}" for b, m in np.argwhere(~np.isfinite(table))]
-        if missing:
-            raise ConfigError(
-                "every method needs a finite score in every block, "
-                f"but {len(missing)} of {table.size} scores are missing",
-                value=missing,
-            )
-        return cls(methods, blocks, table, bool(maximise))
-
-    @classmethod
-    def of_runs(cls, scores: RunScores) -> PairedScores:
-        """The interquartile mean of each method's runs on each table on which all methods ran.
-
-        Raises:
-            ConfigError: fewer than two methods, or no such table.
-        """
-        means: dict[str, dict[Hashable, float]] = {
-            method: {table: interquartile_mean(of[table]) for table in scores.tables}
-            for method, of in scores.runs.items()
-        }
-        return cls.of(means, maximise=scores.maximise)
-
-    @property
-    def ranks(self) -> NDArray[np.float64]:
-        """(b, m) rank of each method within its block, 1 the best; equal scores share the mean."""
-        here, others = self.scores[:, :, np.newaxis], self.scores[:, np.newaxis, :]
-        better = others > here if self.maximise else others < here
-        # Each method is equal to itself, which is not a tie.
-        ties = (others == here).sum(axis=2) - 1
-        return np.asarray(1.0 + better.sum(axis=2) + ties / 2, dtype=np.float64)
-
-    def column(self, method: str) -> NDArray[np.float64]:
-        """(b,) scores of one method; ConfigError if there is no such method."""
-        if method not in self.methods:
-            raise ConfigError(f"the method must be one of {', '.join(self.methods)}", value=method)
-        return self.scores[:, self.methods.index(method)]
-
-
-def mean_ranks(scores: PairedScores) -> dict[str, float]:
-    """Mean rank of each method over the blocks, the best method first and 1 the best rank.
-
-    Equal means keep the order of the methods.
+    On each table its interquartile mean is ranked; equal ones share the mean rank, and equal mean
+    ranks keep the order of the methods.
 
     Example:
-        >>> paired = PairedScores.of(
-        ...     {"a": {0: 0.9, 1: 0.8}, "b": {0: 0.7, 1: 0.8}}, maximise=True
-        ... )
-        >>> mean_ranks(paired)
+        >>> runs = {"a": {"4v": [0.9], "5v": [0.8]}, "b": {"4v": [0.7], "5v": [0.8]}}
+        >>> mean_ranks(RunScores.of(runs, maximise=True))
         {'a': 1.25, 'b': 1.75}
     """
-    means = scores.ranks.mean(axis=0)
-    order = np.argsort(means, kind="stable")
-    return {scores.methods[i]: float(means[i]) for i in order}
+    from scipy.stats import rankdata
+
+    check_types(RunScores, scores=scores)
+    means = np.column_stack([*scores.means().values()])
+    ranks = rankdata(-scores.sign * means, axis=1).mean(axis=0).tolist()
+    return dict(sorted(zip(scores.runs, ranks, strict=True), key=lambda item: item[1]))
 
 
-@dataclass(frozen=True)
-class FriedmanTest:
-    """Whether any of several methods ranks better than another."""
-
-    statistic: float
-    """Friedman's chi-squared with the correction for ties."""
-    p_value: float
-    methods: int
-    blocks: int
-
-
-@dataclass(frozen=True)
-class PairComparison:
-    """Two methods compared over the same blocks."""
-
-    a: str
-    b: str
-    blocks: int
-    statistic: float
-    """Wilcoxon's signed-rank statistic: the smaller sum of ranks."""
-    p_value: float
-    """Two-sided; 1 where the two are equal in every block."""
-    p_holm: float
-    """The p-value corrected by Holm for all pairs that were compared together."""
-    smallest_p: float
-    """The smallest corrected p-value that is possible with so many blocks and comparisons."""
-    superiority: float
-    """Share of the blocks in which a is better than b, ties as one half."""
-    median_difference: float
-    """Median of a's score minus b's over the blocks, in the unit of the score."""
-    lower: float
-    """Bounds of a bootstrap interval of the median difference."""
-    upper: float
-    confidence: float
-
-
-def friedman(scores: PairedScores) -> FriedmanTest:
+def friedman(scores: RunScores) -> RankTest:
     """Friedman's test over three or more methods (Demsar, JMLR 2006, section 3.2.2).
 
-    The p-value comes from the chi-squared distribution, an approximation for few blocks. Where
-    all methods are equal in every block the statistic is 0 and the p-value 1.
+    Its chi-squared has the correction for ties. The p-value comes from the chi-squared
+    distribution, an approximation for few tables. Where all methods are equal on every table the
+    statistic is 0 and the p-value 1.
 
     Raises:
         ConfigError: fewer than three methods.
     """
-    if len(scores.methods) < 3:
-        raise ConfigError("Friedman's test needs three or more methods", value=scores.methods)
-    blocks, methods = scores.scores.shape
-    if (scores.scores == scores.scores[:, :1]).all():
-        return FriedmanTest(0.0, 1.0, methods, blocks)
+    check_types(RunScores, scores=scores)
+    means = [*scores.means().values()]
+    if len(means) < 3:
+        raise ConfigError("Friedman's test needs three or more methods", value=[*scores.runs])
+    if all((other == means[0]).all() for other in means):
+        return RankTest(0.0, 1.0)
     from scipy.stats import friedmanchisquare
 
-    found = friedmanchisquare(*scores.scores.T)
-    return FriedmanTest(float(found.statistic), float(found.pvalue), methods, blocks)
+    found = friedmanchisquare(*means)
+    return RankTest(float(found.statistic), float(found.pvalue))
 
 
-def pairwise(
-    scores: PairedScores,
-    *,
-    rng: np.random.Generator,
-    against: str | None = None,
-    confidence: float = 0.95,
-    resamples: int = 2000,
-) -> tuple[PairComparison, ...]:
-    """Every pair of methods by Wilcoxon's signed-rank test, corrected by Holm.
+def pairwise(scores: RunScores, *, against: str | None = None) -> tuple[PairTest, ...]:
+    """Every pair of methods over tables by Wilcoxon's signed-rank test, corrected by Holm.
 
-    Two-sided and exact (`signed_rank_test`). Read it together with the effect sizes: with many
-    blocks a difference of no importance is significant.
+    Two-sided and exact (`signed_rank_test`), on the interquartile means of the runs on each table.
+    Read it together with the effect sizes: with many tables a difference of no importance is
+    significant. The interval of the median difference is the exact one of the sign test.
 
     Args:
         scores: the methods to compare.
-        rng, confidence, resamples: of the bootstrap interval, see `median_interval`.
         against: compare the other methods only with this one, which needs fewer corrections; it
             becomes `b`.
 
@@ -198,36 +83,25 @@ def pairwise(
         One comparison for each pair, a before b in the order of the methods.
 
     Raises:
-        ConfigError: an unknown method, or an impossible coverage or number of resamples.
+        ConfigError: an unknown method, fewer than two, or no table on which all ran.
     """
-    check_types(PairedScores, scores=scores)
-    if against is None:
-        pairs = list(itertools.combinations(scores.methods, 2))
-    else:
-        scores.column(against)  # refuses a method that is not there
-        pairs = [(method, against) for method in scores.methods if method != against]
-    gaps = [scores.column(a) - scores.column(b) for a, b in pairs]
-    tests = [signed_rank_test(gap) for gap in gaps]
-    corrected = holm([p for _, p in tests]).tolist()
-    smallest = min(1.0, len(pairs) * smallest_signed_rank_p(len(scores.blocks)))
-    found = []
-    for (a, b), gap, (statistic, p), p_holm in zip(pairs, gaps, tests, corrected, strict=True):
-        lower, upper = median_interval(gap, rng=rng, confidence=confidence, resamples=resamples)
-        effect = superiority(scores, a, b), float(np.median(gap)), lower, upper
-        tested = len(gap), statistic, p, p_holm, smallest
-        found.append(PairComparison(a, b, *tested, *effect, confidence))
-    return tuple(found)
+    from scipy.stats import quantile_test
 
-
-def superiority(scores: PairedScores, a: str, b: str) -> float:
-    """Probability that a beats b in a block: the share of blocks, ties as one half.
-
-    1 where a is always better, 0.5 where neither is.
-    """
-    check_types(PairedScores, scores=scores)
-    one, other = scores.column(a), scores.column(b)
-    better = one > other if scores.maximise else one < other
-    return float(np.mean(better + (one == other) / 2))
+    check_types(RunScores, scores=scores)
+    means, pairs = scores.means(), scores.pairs(against)
+    samples = [(means[a], means[b]) for a, b in pairs]
+    effects = []
+    for one, other in samples:
+        bounds = quantile_test(one - other).confidence_interval()
+        lower, upper = (
+            end if np.isnan(bound) else float(bound)
+            for bound, end in zip(bounds, (-math.inf, math.inf), strict=True)
+        )
+        better = (np.sign(scores.sign * (one - other)) + 1) / 2
+        effects.append((float(better.mean()), float(np.median(one - other)), lower, upper))
+    p_values = [signed_rank_test(one - other).p_value for one, other in samples]
+    named = [("", a, b) for a, b in pairs]
+    return pair_tests(named, samples, p_values, lambda n, _: smallest_signed_rank_p(n), effects)
 
 
 # -- critical differences of mean ranks ----

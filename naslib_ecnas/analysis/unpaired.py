@@ -7,14 +7,13 @@ table are two independent samples. What they show holds for this table.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.analysis.exact import (
-    ALPHA,
     holm,
     rank_sum_test,
     sample,
@@ -69,6 +68,20 @@ class RunScores:
             raise ConfigError(f"the method must be one of {', '.join(self.runs)}", value=against)
         return [(method, against) for method in self.runs if method != against]
 
+    def means(self) -> dict[str, Floats]:
+        """Of each method, (t,) interquartile means of its runs on each of `tables`.
+
+        Raises:
+            ConfigError: fewer than two methods, or no table on which all of them ran.
+        """
+        if len(self.runs) < 2 or not self.tables:
+            found = f"{len(self.runs)} methods on {len(self.tables)} tables"
+            raise ConfigError(f"a comparison needs two methods and a table, got {found}")
+        return {
+            method: np.array([interquartile_mean(of[table]) for table in self.tables])
+            for method, of in self.runs.items()
+        }
+
     def on(self, table: str) -> dict[str, Floats]:
         """The runs on one table, by method; ConfigError if there are none."""
         found = {method: of[table] for method, of in self.runs.items() if table in of}
@@ -82,33 +95,52 @@ class RunScores:
 
 
 @dataclass(frozen=True)
-class RunComparison:
-    """Two methods compared by their runs on one table."""
+class PairTest:
+    """Two methods compared by their runs on a table, or over tables."""
 
     table: str
+    """"" for a comparison over tables."""
     a: str
     b: str
     runs_a: int
+    """Number of runs, or of tables."""
     runs_b: int
     p_value: float
-    """Two-sided, of the rank-sum test."""
+    """Two-sided: of the rank-sum test on a table, of the signed-rank test over tables."""
     p_holm: float
-    """Corrected by Holm for all pairs on all tables that were compared together."""
+    """Corrected by Holm for all pairs (on all tables) that were compared together."""
     smallest_p: float
-    """The smallest corrected p-value that is possible with so many runs and comparisons."""
+    """The smallest corrected p-value that is possible with so many values and comparisons."""
     a12: float
-    """Probability that a run of a is better than a run of b, ties as one half (Vargha, Delaney)."""
+    """Probability that a run of a is better than a run of b (Vargha, Delaney), or share of the
+    tables on which a is better; ties as one half."""
     difference: float
-    """Median of all differences of a run of a and a run of b, in the unit of the score."""
+    """Median of all differences of a run of a and a run of b, or of the differences over tables,
+    in the unit of the score."""
     lower: float
-    """Bounds of its interval; infinite where too few runs bound it."""
+    """Bounds of its 95 % interval, not corrected for their number; infinite where too few values
+    bound it."""
     upper: float
-    confidence: float
 
 
-def compare_runs(
-    scores: RunScores, *, against: str | None = None, confidence: float = 1 - ALPHA
-) -> tuple[RunComparison, ...]:
+def pair_tests(
+    named: Sequence[tuple[str, str, str]],
+    samples: Sequence[tuple[Floats, Floats]],
+    p_values: Sequence[float],
+    smallest: Callable[[int, int], float],
+    effects: Sequence[tuple[float, float, float, float]],
+) -> tuple[PairTest, ...]:
+    """The tests of (table, a, b) with their samples and p-values, corrected by Holm."""
+    sizes = [(len(one), len(other)) for one, other in samples]
+    return tuple(
+        PairTest(*names, *size, p, p_holm, min(1.0, len(named) * smallest(*size)), *effect)
+        for names, size, p, p_holm, effect in zip(
+            named, sizes, p_values, holm(p_values).tolist(), effects, strict=True
+        )
+    )
+
+
+def compare_runs(scores: RunScores, *, against: str | None = None) -> tuple[PairTest, ...]:
     """Every pair of methods on every table by the exact rank-sum test, corrected by Holm.
 
     The correction takes all pairs on all tables together: where no method differs from another, at
@@ -118,28 +150,36 @@ def compare_runs(
     Args:
         scores: the runs.
         against: compare the other methods only with this one, which becomes `b`.
-        confidence: coverage of each interval of a difference, not corrected for their number.
     """
     check_types(RunScores, scores=scores)
-    found = []
     pairs = scores.pairs(against)
-    tables = dict.fromkeys(table for of in scores.runs.values() for table in of)
     compared = [
         (table, a, b)
-        for table in tables
+        for table in dict.fromkeys(table for of in scores.runs.values() for table in of)
         for a, b in pairs
         if table in scores.runs[a] and table in scores.runs[b]
     ]
     samples = [(scores.runs[a][table], scores.runs[b][table]) for table, a, b in compared]
     p_values = [rank_sum_test(*both).p_value for both in samples]
-    corrected = holm(p_values).tolist()
-    for names, (one, other), p, p_holm in zip(compared, samples, p_values, corrected, strict=True):
-        sizes = len(one), len(other)
-        smallest = min(1.0, len(compared) * smallest_rank_sum_p(*sizes))
-        effect = a12(one, other, maximise=scores.maximise)
-        shift = shift_interval(one, other, confidence=confidence)
-        found.append(RunComparison(*names, *sizes, p, p_holm, smallest, effect, *shift, confidence))
-    return tuple(found)
+    effects = [(a12(*both, maximise=scores.maximise), *shift_interval(*both)) for both in samples]
+    return pair_tests(compared, samples, p_values, smallest_rank_sum_p, effects)
+
+
+def interquartile_mean(values: ArrayLike) -> float:
+    """Mean of the middle half: without the lowest and the highest quarter, rounded down.
+
+    Example:
+        >>> interquartile_mean([0, 1, 2, 9])
+        1.5
+    """
+    return float(middle(sample(values, "an interquartile mean")[None])[0])
+
+
+def middle(values: Floats) -> Floats:
+    """(r,) interquartile means of (r, n) values."""
+    cut = values.shape[1] // 4
+    inner = np.sort(values, axis=1)[:, cut : values.shape[1] - cut]
+    return np.asarray(inner.mean(axis=1), dtype=np.float64)
 
 
 def a12(a: ArrayLike, b: ArrayLike, *, maximise: bool = True) -> float:

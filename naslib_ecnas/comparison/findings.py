@@ -15,15 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from naslib_ecnas import analysis
-from naslib_ecnas.analysis import (
-    Estimate,
-    PairComparison,
-    PairedScores,
-    Practical,
-    Profile,
-    RunComparison,
-    RunScores,
-)
+from naslib_ecnas.analysis import Estimate, PairTest, Practical, Profile, RunScores
 from naslib_ecnas.errors import check_numbers
 
 #: Level of the tests of a report.
@@ -48,10 +40,10 @@ class Findings:
     """Whether it was chosen before the runs were made."""
     ranks: dict[str, dict[str, float]]
     """Table -> method -> mean rank among the runs on the table, the best first."""
-    on_tables: tuple[RunComparison, ...] = ()
+    on_tables: tuple[PairTest, ...] = ()
     mean_ranks: dict[str, float] = field(default_factory=dict)
     """Method -> mean rank over the tables on which all methods ran, the best first."""
-    over_tables: tuple[PairComparison, ...] = ()
+    over_tables: tuple[PairTest, ...] = ()
     """For two tables or more."""
     practical: dict[tuple[str, str], Practical] = field(default_factory=dict)
     means: dict[str, Estimate] = field(default_factory=dict)
@@ -64,16 +56,30 @@ class Findings:
     def tests(self) -> list[dict[str, Any]]:
         """A record for each pair of methods on each table, and over all tables (table "")."""
         found = []
-        for test in self.on_tables:
-            pair = test.a, test.b
-            own = {name: {test.table: self.scores.runs[name][test.table]} for name in pair}
-            won = _improvements(RunScores(own, self.scores.maximise))[pair]
-            sizes = test.runs_a, test.runs_b
-            found.append(_record(test, test.table, sizes, won, test.difference, None))
-        for over in self.over_tables:
-            pair, sizes = (over.a, over.b), (over.blocks, over.blocks)
-            won, likely = self.improvements[pair], self.practical[pair]
-            found.append(_record(over, "", sizes, won, over.median_difference, likely))
+        for test in (*self.on_tables, *self.over_tables):
+            pair, table = (test.a, test.b), test.table
+            if table:
+                own = {name: {table: self.scores.runs[name][table]} for name in pair}
+                won = _improvements(RunScores(own, self.scores.maximise))[pair]
+            else:
+                won = self.improvements[pair]
+            likely = None if table else self.practical[pair]
+            found.append(
+                {
+                    "table": table,
+                    "test": "rank sum" if table else "signed rank",
+                    "a": test.a,
+                    "b": test.b,
+                    "n_a": test.runs_a,
+                    "n_b": test.runs_b,
+                    **{n: getattr(test, n) for n in ("p_value", "p_holm", "smallest_p")},
+                    "a12": won.value,
+                    "a12_lower": won.lower,
+                    "a12_upper": won.upper,
+                    **{n: getattr(test, n) for n in ("difference", "lower", "upper")},
+                    **{n: getattr(likely, n, np.nan) for n in ("better", "equivalent", "worse")},
+                }
+            )
         return found
 
     def overall(self) -> list[dict[str, Any]]:
@@ -109,10 +115,9 @@ class Findings:
 
     def apart(self, table: str | None = None) -> set[frozenset[str]]:
         """Pairs that the tests tell apart on a table or, without one, over tables."""
-        tests: Sequence[RunComparison | PairComparison] = self.over_tables
-        if table is not None:
-            tests = [test for test in self.on_tables if test.table == table]
-        return {frozenset((test.a, test.b)) for test in tests if test.p_holm <= ALPHA}
+        tests = self.over_tables if table is None else self.on_tables
+        there = [test for test in tests if test.table == (table or "")]
+        return {frozenset((test.a, test.b)) for test in there if test.p_holm <= ALPHA}
 
     def sentences(self) -> Iterator[str]:
         """What follows from the tests, and what does not."""
@@ -141,9 +146,9 @@ class Findings:
             yield "Nothing follows from one table for other tables, budgets or objectives."
             return
         if len(self.mean_ranks) > 2:
-            found = analysis.friedman(PairedScores.of_runs(self.scores))
+            found = analysis.friedman(self.scores)
             yield (
-                f"Friedman's test over {found.blocks} tables and {found.methods} methods: "
+                f"Friedman's test over {len(shared)} tables and {len(self.mean_ranks)} methods: "
                 f"chi-squared {found.statistic:.3g}, p = {found.p_value:.2g}."
             )
         count, smallest = len(self.over_tables), self.over_tables[0].smallest_p
@@ -156,10 +161,8 @@ class Findings:
             )
         else:
             first = self.against or next(iter(self.mean_ranks))
-            better = {(t.a, t.b): t.superiority > 0.5 for t in self.over_tables}
-            corrected = {(t.a, t.b): t.p_holm for t in self.over_tables}
             yield (
-                f"Over {len(shared)} tables: {_apart(first, corrected, better, self.against)} "
+                f"Over {len(shared)} tables: {_apart(first, self.over_tables, self.against)} "
                 "Tables with cells in common, as 4v, 5v and 7v or several budgets have, tell less "
                 "than their number says."
             )
@@ -172,32 +175,6 @@ class Findings:
                     "taken not to matter, with a probability of at least 0.95 (Bayesian "
                     "signed-rank test)."
                 )
-
-
-def _record(
-    test: RunComparison | PairComparison,
-    table: str,
-    sizes: tuple[int, int],
-    won: Estimate,
-    difference: float,
-    likely: Practical | None,
-) -> dict[str, Any]:
-    """A line of `tests.csv`."""
-    return {
-        "table": table,
-        "test": "rank sum" if table else "signed rank",
-        "a": test.a,
-        "b": test.b,
-        **dict(zip(("n_a", "n_b"), sizes, strict=True)),
-        **{name: getattr(test, name) for name in ("p_value", "p_holm", "smallest_p")},
-        "a12": won.value,
-        "a12_lower": won.lower,
-        "a12_upper": won.upper,
-        "difference": difference,
-        "lower": test.lower,
-        "upper": test.upper,
-        **{n: getattr(likely, n, np.nan) for n in ("better", "equivalent", "worse")},
-    }
 
 
 def findings_of(
@@ -237,13 +214,12 @@ def findings_of(
     on_tables = analysis.compare_runs(scores, against=against)
     if not scores.tables:
         return Findings(scores, against, planned, ranks, on_tables)
-    paired = PairedScores.of_runs(scores)
-    over: tuple[PairComparison, ...] = ()
+    over: tuple[PairTest, ...] = ()
     practical = {}
     if len(scores.tables) > 1:
-        over = analysis.pairwise(paired, rng=_rng(), against=against)
+        over, means = analysis.pairwise(scores, against=against), scores.means()
         for test in over:
-            gaps = scores.sign * (paired.column(test.a) - paired.column(test.b))
+            gaps = scores.sign * (means[test.a] - means[test.b])
             practical[test.a, test.b] = analysis.practical(gaps, rope=rope, rng=_rng())
     return Findings(
         scores,
@@ -251,7 +227,7 @@ def findings_of(
         planned,
         ranks,
         on_tables,
-        analysis.mean_ranks(paired),
+        analysis.mean_ranks(scores),
         over,
         practical,
         analysis.interquartile_means(scores, rng=_rng()),
@@ -283,7 +259,7 @@ def _about(count: int, against: str | None, planned: bool) -> str:
 
 
 def _on_table(
-    ranks: dict[str, float], tests: Sequence[RunComparison], count: int, against: str | None
+    ranks: dict[str, float], tests: Sequence[PairTest], count: int, against: str | None
 ) -> tuple[str, str]:
     """What the tests on one table say of its first method, or of the one that was chosen; and,
     where they leave something open, what they would have found."""
@@ -294,10 +270,9 @@ def _on_table(
         text = f"{runs} cannot show a difference. The smallest corrected p that is possible is "
         return f"{text}{smallest:.2g}; {analysis.runs_needed(count)} runs are needed.", ""
     first = against or next(iter(ranks))
-    corrected = {(test.a, test.b): test.p_holm for test in tests}
-    better = {(test.a, test.b): test.a12 > 0.5 for test in tests}
-    text = _apart(first, corrected, better, against)
-    if all(p <= ALPHA for pair, p in corrected.items() if first in pair) or sum(sizes) > 100:
+    text = _apart(first, tests, against)
+    found = all(test.p_holm <= ALPHA for test in tests if first in (test.a, test.b))
+    if found or sum(sizes) > 100:
         return text, ""
     effect = analysis.detectable(*sizes, comparisons=count, power=POWER)
     if np.isnan(effect):  # of the pair with the fewest runs; others can be told apart
@@ -309,21 +284,17 @@ def _on_table(
     )
 
 
-def _apart(
-    first: str,
-    corrected: dict[tuple[str, str], float],
-    better: dict[tuple[str, str], bool],
-    against: str | None,
-) -> str:
+def _apart(first: str, tests: Sequence[PairTest], against: str | None) -> str:
     """From which methods the tests tell one method apart, and from which they do not."""
     found: dict[str, list[str]] = {"better than": [], "worse than": [], "open": []}
     p_values = [0.0]
-    for (a, b), p in corrected.items():
-        if first in (a, b):
-            other, wins = b if first == a else a, better[a, b] == (first == a)
-            kind = "open" if p > ALPHA else "better than" if wins else "worse than"
-            found[kind].append(other)
-            p_values.append(p if p <= ALPHA else 0.0)
+    for test in tests:
+        if first in (test.a, test.b):
+            wins = (test.a12 > 0.5) == (first == test.a)
+            open_ = test.p_holm > ALPHA
+            kind = "open" if open_ else "better than" if wins else "worse than"
+            found[kind].append(test.b if first == test.a else test.a)
+            p_values.append(0.0 if open_ else test.p_holm)
     left = found.pop("open")
     parts = [] if against else [f"{first} ranks first"]
     it = first if against else "it"

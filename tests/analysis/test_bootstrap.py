@@ -1,9 +1,8 @@
-"""Aggregates of runs over tables, against rliable, scipy's bootstrap and every resample."""
+"""Aggregates of runs over tables, against rliable and scipy's bootstrap."""
 
 from __future__ import annotations
 
 import importlib
-import itertools
 
 import numpy as np
 import pytest
@@ -15,7 +14,6 @@ from naslib_ecnas.analysis import (
     improvements,
     interquartile_mean,
     interquartile_means,
-    median_interval,
     profiles,
 )
 from naslib_ecnas.errors import ConfigError
@@ -93,8 +91,6 @@ def test_directions_tables_and_methods() -> None:
     up, down = (profiles(of, THRESHOLDS, rng=rng())["a"] for of in (SCORES, less))
     np.testing.assert_allclose(up.share, 1 - down.share)
     assert (np.diff(up.share) <= 0).all()
-    alone = interquartile_means(SCORES, rng=rng(), tables=("t2",))
-    assert alone["c"].value == pytest.approx(interquartile_mean(MATRICES["c"][:, 2]))
     apart = RunScores.of({"a": {"4v": [1.0]}, "b": {"5v": [1.0]}}, maximise=True)
     with pytest.raises(ConfigError, match="no table on which all methods ran"):
         improvements(apart, rng=rng())
@@ -104,25 +100,3 @@ def test_interquartile_means_are_scipys() -> None:
     for n in range(1, 14):
         values = np.random.default_rng(n).normal(size=n)
         assert interquartile_mean(values) == pytest.approx(stats.trim_mean(values, 0.25))
-
-
-def test_bootstrap_in_parts_draws_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    values = np.random.default_rng(1).normal(size=25)
-    whole = median_interval(values, rng=np.random.default_rng(3), resamples=101)
-    assert whole[0] <= np.median(values) <= whole[1]
-    assert whole != median_interval(values, rng=np.random.default_rng(4), resamples=101)
-    module = importlib.import_module("naslib_ecnas.analysis.bootstrap")
-    monkeypatch.setattr(module, "_CHUNK", 1000)
-    assert median_interval(values, rng=np.random.default_rng(3), resamples=101) == whole
-
-
-def test_bootstrap_equals_every_resample_of_three() -> None:
-    values = [0.0, 1.0, 5.0]
-    every = [np.median(drawn) for drawn in itertools.product(values, repeat=3)]
-    # The median is the least in 7 of 27 resamples and the greatest in 7.
-    assert (every.count(0.0), every.count(1.0), every.count(5.0)) == (7, 13, 7)
-    # With 40 % in the middle neither bound leaves the 13; with 60 % both do.
-    assert median_interval(values, rng=rng(), confidence=0.4, resamples=20_000) == (1.0, 1.0)
-    assert median_interval(values, rng=rng(), confidence=0.6, resamples=20_000) == (0.0, 5.0)
-    with pytest.raises(ConfigError, match="a median needs"):
-        median_interval([np.inf], rng=rng())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,8 +13,6 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats
 
 from naslib_ecnas.analysis import (
-    PairComparison,
-    PairedScores,
     RunScores,
     critical_difference,
     friedman,
@@ -24,7 +21,6 @@ from naslib_ecnas.analysis import (
     mean_ranks,
     pairwise,
     practical,
-    superiority,
 )
 from naslib_ecnas.errors import ConfigError
 
@@ -36,10 +32,13 @@ TABLES = st.integers(2, 5).flatmap(
 )
 
 
-def paired(table: object, *, maximise: bool = True) -> PairedScores:
+def paired(table: object, *, maximise: bool = True) -> RunScores:
+    """One run of each method, a column, on each table, a row."""
     columns = np.asarray(table, dtype=float).T
-    scores = {name: dict(enumerate(c.tolist())) for name, c in zip("abcdef", columns, strict=False)}
-    return PairedScores.of(scores, maximise=maximise)
+    runs = {
+        n: {str(t): [x] for t, x in enumerate(c)} for n, c in zip("abcdef", columns, strict=False)
+    }
+    return RunScores.of(runs, maximise=maximise)
 
 
 def draw(seed: int, blocks: int = 12, methods: int = 4) -> np.ndarray:
@@ -48,52 +47,16 @@ def draw(seed: int, blocks: int = 12, methods: int = 4) -> np.ndarray:
     return rng.random((blocks, methods)) + 0.2 * np.arange(methods)
 
 
-def compare(scores: PairedScores, **options: Any) -> tuple[PairComparison, ...]:
-    return pairwise(scores, rng=np.random.default_rng(0), resamples=50, **options)
-
-
 @given(TABLES, st.booleans())
 def test_ranks_equal_positions_in_a_sorted_list(table: np.ndarray, maximise: bool) -> None:
-    scores = paired(table, maximise=maximise)
-    for row, ranks in zip(table.tolist(), scores.ranks, strict=True):
-        ordered = sorted(row, reverse=maximise)
-        for score, rank in zip(row, ranks, strict=True):
-            places = [place for place, other in enumerate(ordered, start=1) if other == score]
-            assert rank == sum(places) / len(places)
-    m = table.shape[1]
-    assert (scores.ranks.sum(axis=1) == m * (m + 1) / 2).all()
-    means = mean_ranks(scores)
-    assert sorted(means) == sorted(scores.methods)
+    means = mean_ranks(paired(table, maximise=maximise))
     assert list(means.values()) == sorted(means.values())
-    assert [means[name] for name in scores.methods] == scores.ranks.mean(axis=0).tolist()
-    # The other direction turns every rank round.
-    other = mean_ranks(paired(table, maximise=not maximise))
-    assert all(means[name] + other[name] == pytest.approx(m + 1) for name in means)
-
-
-def test_blocks_are_paired_by_name_and_not_by_order() -> None:
-    given = {"a": {("4v", 0): 1.0, ("5v", 0): 2.0}, "b": {("5v", 0): 3.0, ("4v", 0): 4.0}}
-    scores = PairedScores.of(given, maximise=True)
-    assert scores.blocks == (("4v", 0), ("5v", 0))
-    assert scores.scores.tolist() == [[1.0, 4.0], [2.0, 3.0]]
-    assert scores.column("b").tolist() == [4.0, 3.0]
-
-
-def test_what_is_missing_is_named() -> None:
-    scores = {
-        "semoa": {("7v", 0): 0.9, ("7v", 1): math.nan},
-        "random": {("7v", 0): 0.8, ("5v", 3): 0.7},
-    }
-    with pytest.raises(ConfigError, match="3 of 6 scores are missing") as caught:
-        PairedScores.of(scores, maximise=True)
-    missing = ["semoa in ('7v', 1)", "random in ('7v', 1)", "semoa in ('5v', 3)"]
-    assert caught.value.value == missing
-    assert "semoa in ('7v', 1)" in str(caught.value)
-    # The infinite distance of a run that found nothing cannot be ranked by how much.
-    with pytest.raises(ConfigError, match="1 of 2 scores are missing"):
-        PairedScores.of({"a": {0: math.inf}, "b": {0: 1.0}}, maximise=False)
-    with pytest.raises(ConfigError, match="the method must be one of a, b"):
-        paired(np.ones((2, 2))).column("z")
+    for name, column in zip("abcdef", table.T, strict=False):
+        ranks = []
+        for score, row in zip(column, table.tolist(), strict=True):
+            ordered = enumerate(sorted(row, reverse=maximise), start=1)
+            ranks.append(np.mean([place for place, other in ordered if other == score]))
+        assert means[name] == pytest.approx(np.mean(ranks))
 
 
 # -- tests ----
@@ -104,7 +67,6 @@ def test_friedman_by_hand() -> None:
     found = friedman(paired([[0.9, 0.8, 0.7]] * 3))
     # Chi-squared with two degrees of freedom: exp(-6 / 2).
     assert (found.statistic, found.p_value) == pytest.approx((6.0, np.exp(-3.0)))
-    assert (found.methods, found.blocks) == (3, 3)
     found = friedman(paired(np.repeat([[0.1], [0.9]], 3, axis=1)))
     assert (found.statistic, found.p_value) == (0.0, 1.0)
     with pytest.raises(ConfigError, match="three or more"):
@@ -122,61 +84,63 @@ def test_friedman_is_scipys_whatever_the_direction(maximise: bool) -> None:
 
 def test_wilcoxon_is_scipys() -> None:
     table = draw(0, blocks=15)
-    found = compare(paired(table))
-    assert [(c.a, c.b) for c in found] == list(itertools.combinations("abcd", 2))
+    found = pairwise(paired(table))
+    assert [(c.table, c.a, c.b) for c in found] == [
+        ("", *pair) for pair in itertools.combinations("abcd", 2)
+    ]
     for c in found:
         a, b = table[:, "abcd".index(c.a)], table[:, "abcd".index(c.b)]
-        theirs = stats.wilcoxon(a, b)
-        assert (c.statistic, c.p_value) == pytest.approx((theirs.statistic, theirs.pvalue))
-        assert c.median_difference == pytest.approx(np.median(a - b))
-        assert c.blocks == 15
+        assert c.p_value == pytest.approx(stats.wilcoxon(a, b).pvalue)
+        assert c.difference == pytest.approx(np.median(a - b))
+        # The sign test: the fourth of 15 from either end (binomial, 95 %).
+        assert (c.lower, c.upper) == tuple(np.sort(a - b)[[3, 11]])
+        assert (c.runs_a, c.runs_b) == (15, 15)
         assert c.smallest_p == pytest.approx(6 * 2 / 2**15)
     np.testing.assert_allclose([c.p_holm for c in found], holm([c.p_value for c in found]))
 
 
 def test_a_method_that_always_wins() -> None:
-    (found,) = compare(paired([[0.01 * i, 0.5 + 0.02 * i] for i in range(10)]))
+    (found,) = pairwise(paired([[0.01 * i, 0.5 + 0.02 * i] for i in range(10)]))
     # Two of 2^10 changes of sign are as one-sided.
-    assert found.p_value == pytest.approx(2 / 1024)
-    assert (found.statistic, found.superiority) == (0.0, 0.0)
-    assert found.lower <= found.median_difference <= found.upper < 0
+    assert (found.p_value, found.a12) == (pytest.approx(2 / 1024), 0.0)
+    assert found.lower <= found.difference <= found.upper < 0
+    (few,) = pairwise(paired([[0.1, 0.2]] * 5))
+    assert (few.lower, few.upper) == (-math.inf, math.inf)
 
 
 @pytest.mark.filterwarnings("error")
 def test_equal_methods_do_not_differ() -> None:
-    (found,) = compare(paired([[0.3, 0.3], [0.7, 0.7], [0.2, 0.2]]))
-    assert (found.statistic, found.p_value, found.p_holm) == (0.0, 1.0, 1.0)
-    assert (found.superiority, found.median_difference) == (0.5, 0.0)
-    assert (found.lower, found.upper) == (0.0, 0.0)
+    (found,) = pairwise(paired([[0.3, 0.3], [0.7, 0.7], [0.2, 0.2]] * 2))
+    assert (found.p_value, found.p_holm, found.a12) == (1.0, 1.0, 0.5)
+    assert (found.difference, found.lower, found.upper) == (0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(("maximise", "share"), [(True, 2.5 / 4), (False, 1.5 / 4)])
+def test_shares_of_tables_by_hand(maximise: bool, share: float) -> None:
+    table = [[0.9, 0.1], [0.9, 0.1], [0.5, 0.5], [0.1, 0.9]]
+    assert pairwise(paired(table, maximise=maximise))[0].a12 == share
 
 
 def test_against_one_method_costs_fewer_corrections() -> None:
     scores = paired(draw(1, blocks=20))
-    found = compare(scores, against="b")
+    found = pairwise(scores, against="b")
     assert [(c.a, c.b) for c in found] == [("a", "b"), ("c", "b"), ("d", "b")]
-    everyone = {(c.a, c.b): c for c in compare(scores)}
+    everyone = {(c.a, c.b): c for c in pairwise(scores)}
     assert found[1].p_value == everyone["b", "c"].p_value
     assert found[1].p_holm <= everyone["b", "c"].p_holm
-    assert found[1].superiority == pytest.approx(1 - everyone["b", "c"].superiority)
+    assert found[1].a12 == pytest.approx(1 - everyone["b", "c"].a12)
 
 
-def test_superiority_by_hand() -> None:
-    table = [[0.9, 0.1], [0.9, 0.1], [0.5, 0.5], [0.1, 0.9]]
-    assert superiority(paired(table), "a", "b") == 2.5 / 4
-    assert superiority(paired(table), "b", "a") == 1.5 / 4
-    assert superiority(paired(table, maximise=False), "a", "b") == 1.5 / 4
-
-
-def test_tables_are_the_blocks_of_runs() -> None:
+def test_tables_are_what_is_paired() -> None:
     runs = {
         "a": {"4v": [0.1, 0.5, 0.6, 0.9], "5v": [0.2], "7v": [1.0]},
         "b": {"5v": [0.3], "4v": [0.4, 0.4]},
     }
-    found = PairedScores.of_runs(RunScores.of(runs, maximise=True))
-    assert found.blocks == ("4v", "5v")
-    np.testing.assert_allclose(found.scores, [[0.55, 0.4], [0.2, 0.3]])
-    with pytest.raises(ConfigError, match="2 methods in 0 blocks"):
-        PairedScores.of_runs(RunScores.of({"a": {"4v": [1]}, "b": {"5v": [1]}}, maximise=True))
+    means = RunScores.of(runs, maximise=True).means()
+    np.testing.assert_allclose([means["a"], means["b"]], [[0.55, 0.2], [0.4, 0.3]])
+    for wrong in ({"a": {"4v": [1]}, "b": {"5v": [1]}}, {"a": {"4v": [1]}}):
+        with pytest.raises(ConfigError, match="needs two methods and a table"):
+            pairwise(RunScores.of(wrong, maximise=True))
 
 
 # -- critical differences ----
@@ -194,9 +158,9 @@ def test_critical_differences_are_those_of_scikit_posthocs() -> None:
     theirs = pytest.importorskip("scikit_posthocs", reason="scikit-posthocs is not installed")
     table = draw(2, blocks=14)
     p_values = np.asarray(theirs.posthoc_nemenyi_friedman(table))
-    ranks = paired(table).ranks.mean(axis=0)
+    ranks = mean_ranks(paired(table))
     for a, b in itertools.combinations(range(4), 2):
-        apart = abs(ranks[a] - ranks[b]) > critical_difference(4, 14)
+        apart = abs(ranks["abcd"[a]] - ranks["abcd"[b]]) > critical_difference(4, 14)
         assert apart == (p_values[a, b] < 0.05)
 
 

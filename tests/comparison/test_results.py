@@ -58,14 +58,14 @@ def test_one_run_has_one_hypervolume(grid: Grid, finished: Path, tmp_path: Path)
     assert curve == found.anytime_hypervolume.tolist() == front["anytime"]["hypervolume"]
     assert curve[-1] == found.hypervolume == front["hypervolume"]
     (alone,) = find_runs([tmp_path / "run"])
-    assert alone.anytime_hypervolume.tolist() == curve
-    assert alone.hypervolume == curve[-1]
+    assert alone.result(bench).anytime_hypervolume.tolist() == curve
+    assert alone.result(bench).hypervolume == curve[-1]
     (compared,) = (
         one
         for one in find_runs([finished])
         if (one.table, one.method, one.seed) == (bench.name, unit.method, unit.seed)
     )
-    assert compared.anytime_hypervolume.tolist() == curve
+    assert compared.result(bench).anytime_hypervolume.tolist() == curve
     band = anytime_bands(results, "5v", "evaluations")[unit.method]
     assert band.median[-1] == curve[-1]
     assert summarise(results).lines[0].hypervolume == curve[-1]

@@ -39,7 +39,7 @@ CARBON = ("", "Atlantis", -1, NAN, INF, 1e300, True, [1], object())
 FEW_CELLS = (0, -1, 7, 92)
 
 #: Classes of this package, of which an argument must be an instance.
-OURS = """Benchmark Table Space Scale Problem Grid Page Columns SearchResult PairedScores RunScores
+OURS = """Benchmark Table Space Scale Problem Grid Page Columns SearchResult RunScores
 Plan Settings Cluster DataChoice Measurements Recipe Provenance Study"""
 #: By the type of an argument, whatever its name. Not None, unless it is no type of it.
 BY_TYPE: dict[str, tuple[Any, ...]] = {
@@ -119,17 +119,11 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "nondominated.checked_points": {"points": [[0.1]]},
     "analysis.normalised": {"ideal": [0.0, 1.0], "reference": [1.0, 0.0]},
     "analysis.attainment_difference": {"a": [T.values], "b": [T.values]},
-    "analysis.median_interval": {"values": [1.0, 2.0]},
     **{f"analysis.{n}": {"a": [1.0, 2.0], "b": [1.0, 2.0]} for n in UNPAIRED},
     "analysis.critical_difference": {"methods": 3, "blocks": 4},
-    "analysis.compare_runs": {"scores": T.run_scores},
-    "analysis.run_ranks": {"scores": T.run_scores, "table": "4v"},
-    "analysis.interquartile_means": {"scores": T.run_scores},
-    "analysis.profiles": {"scores": T.run_scores, "thresholds": [0.5]},
-    "analysis.improvements": {"scores": T.run_scores},
+    "analysis.run_ranks": {"table": "4v"},
+    "analysis.profiles": {"thresholds": [0.5]},
     "analysis.RunScores.of": {"scores": {"a": {"4v": [0.5]}}},
-    "analysis.superiority": {"a": "a", "b": "b"},
-    "analysis.PairedScores.of": {"scores": {"a": {1: 0.5}, "b": {1: 0.7}}},
     "quality.kendall_tau": {"a": [1.0, 2.0], "b": [1.0, 2.0]},
     "campaign.make_plan": {"rows": (0, 2)},
     "campaign.Cluster": {"kind": "local"},
@@ -251,7 +245,7 @@ CALLS: dict[str, dict[str, tuple[Any, ...]]] = {
         "objectives": OBJECTIVES[:3],
     },
     "analysis.holm": {"p_values": ([[0.1]], [-1.0], [1.5], [NAN])},
-    **{f"analysis.{n}": {"values": SAMPLE} for n in ("median_interval", "interquartile_mean")},
+    "analysis.interquartile_mean": {"values": SAMPLE},
     **{f"analysis.{n}": {"a": SAMPLE, "b": SAMPLE} for n in UNPAIRED},
     "analysis.signed_rank_test": {"differences": SAMPLE},
     "analysis.runs_needed": {"alpha": (0, 1)},
@@ -266,13 +260,6 @@ CALLS: dict[str, dict[str, tuple[Any, ...]]] = {
     "analysis.run_ranks": {"table": ("", "no-such-table")},
     "comparison.findings_of": {"volumes": ({"a": {"4v": []}},), "against": AGAINST},
     "analysis.RunScores.of": {"scores": ({}, {"a": {}}, {"a": {"4v": []}}, {"a": {"4v": [NAN]}})},
-    "analysis.superiority": dict.fromkeys("ab", (None, 7, "", "no-such-method")),
-    "analysis.PairedScores.of": {
-        "scores": (
-            *({}, {"a": {1: 0.5}}, {"a": {}, "b": {}}, {"a": {1: 0.5}, "b": {2: 0.5}}),
-            {"a": {1: NAN}, "b": {1: 0.5}},
-        )
-    },
     "quality.kendall_tau": {"a": ([1.0], [[1.0, 2.0]], [1.0, 2.0, 3.0], [1.0, NAN])},
     "quality.scores": {
         "true": ([], [1.0], [[1.0, 2.0]]),

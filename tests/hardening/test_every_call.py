@@ -26,8 +26,8 @@ EXEMPT: dict[str, str] = {
         Front Metric Provenance Record Records Spent
         adapters.naslib_run.NaslibRun
         analysis.AnytimeBand analysis.AttainmentDifference analysis.AttainmentSurface
-        analysis.Estimate analysis.FriedmanTest analysis.PairComparison analysis.Practical
-        analysis.Profile analysis.RankTest analysis.RunComparison analysis.Scale
+        analysis.Estimate analysis.PairTest analysis.Practical analysis.Profile
+        analysis.RankTest analysis.Scale
         campaign.Done campaign.Measurement campaign.Status campaign.Unit campaign.Validation
         comparison.Findings comparison.Line comparison.Results comparison.Summary comparison.Unit
         comparison.WorldRanking comparison.Yardstick
@@ -115,7 +115,7 @@ def things(
 ) -> dict[str, Any]:
     """Good arguments, by the names of arguments or those that the cases give them."""
     from naslib_ecnas import search
-    from naslib_ecnas.analysis import PairedScores, RunScores, Scale
+    from naslib_ecnas.analysis import RunScores, Scale
     from naslib_ecnas.benchmark import Benchmark
     from naslib_ecnas.campaign import Cluster, DataChoice, Settings, make_plan
     from naslib_ecnas.comparison import Grid, Run
@@ -139,14 +139,12 @@ def things(
     data = DataChoice(kind="synthetic", images_per_file=4)
     make_plan((0, 2), name="x", vertices=4, data=data).write(tmp_path / "campaign")
     (tmp_path / "curve.json").write_text(json.dumps([{"size": 5, "mae_wh": 0.5}]))
-    scores = {"a": dict(enumerate(range(8))), "b": dict(enumerate(range(3, 11)))}
+    scores = {name: {"4v": [0.1, 0.2], "5v": [0.3]} for name in "ab"}
     settings = Settings(meter="none", steps=1, batch_size=2, evaluate_images=2, baseline_s=0)
     made = {"rng": rng, "space": Space(4), "bench": bench}
     made |= {"problem": search.Problem(Space(4), rng), "objectives": names, "values": points}
     made |= {"costs": points, "front": points, "scale": Scale.of(points, names)}
-    made |= {"scores": PairedScores.of(scores, maximise=True), "data": data}
-    runs = {"a": {"4v": [0.1, 0.2]}, "b": {"4v": [0.3, 0.2]}}
-    made |= {"run_scores": RunScores.of(runs, maximise=True)}
+    made |= {"scores": RunScores.of(scores, maximise=True), "data": data}
     made |= {"settings": settings, "cluster": Cluster(kind="local")}
     made |= {"grid": Grid(("random",), (str(small_file),), (0,), 4), "page": gather(bench)}
     made |= {"table": bench.table, "path": small_file, "columns": small_columns}
