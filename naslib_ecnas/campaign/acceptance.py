@@ -44,33 +44,6 @@ _INSIDE, _COST, _LOSS, _GROWTH = 0.95, 0.01, 1e-3, 0.1
 _SETTLE_S, _LOAD_S = 2.0, 4.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Target:
-    """What is checked; the fields are those of a campaign's `Settings`."""
-
-    device: str
-    gpu: str | None = None
-    shared: str = "graphics"
-
-    @property
-    def cuda(self) -> bool:
-        """Whether it trains on a GPU."""
-        return self.device.startswith("cuda")
-
-    def meter(self, **options: Any) -> EnergyMeter:
-        """A meter of the GPU alone; a NotRun if there is none."""
-        name = self.gpu or self.device
-        if name.startswith("cpu"):
-            raise NotRun("no GPU to measure")
-        return EnergyMeter(devices=[name], cpu=False, shared=self.shared, **options)
-
-    def settings(self) -> Settings:
-        """Units of five steps, small ones on a CPU, without rests."""
-        size = 256 if self.cuda else 2
-        small: dict[str, Any] = {"steps": 5, "batch_size": size, "evaluate_images": size}
-        return Settings(**vars(self), **small, baseline_s=0.0, warm_up_s=0.0)
-
-
 @dataclass(frozen=True)
 class Outcome:
     """What one check found."""
@@ -100,6 +73,26 @@ def verdict(outcomes: Sequence[Outcome]) -> str:
     return "bad" if "bad" in states else "good" if whole else "incomplete"
 
 
+def target(device: str, gpu: str | None = None, shared: str = "graphics") -> Settings:
+    """What is checked, as settings for units of five steps, small ones on a CPU, without rests."""
+    size = 256 if device.startswith("cuda") else 2
+    small: dict[str, Any] = {"steps": 5, "batch_size": size, "evaluate_images": size}
+    where: dict[str, Any] = {"device": device, "gpu": gpu, "shared": shared}
+    return Settings(**where, **small, baseline_s=0.0, warm_up_s=0.0)
+
+
+def _cuda(target: Settings) -> bool:
+    return target.device.startswith("cuda")
+
+
+def _meter(target: Settings, **options: Any) -> EnergyMeter:
+    """A meter of the GPU alone; a NotRun if there is none."""
+    name = target.gpu or target.device
+    if name.startswith("cpu"):
+        raise NotRun("no GPU to measure")
+    return EnergyMeter(devices=[name], cpu=False, shared=target.shared, **options)
+
+
 # -- the meter -----------------------------------------------------------------------------------
 
 _IDENTITY = """
@@ -113,7 +106,7 @@ print(gpu.uuid, torch_uuid(0))
 """
 
 
-def _identity(target: Target) -> Found:
+def _identity(target: Settings) -> Found:
     """torch and NVML mean the same GPU, however CUDA_VISIBLE_DEVICES names it."""
     with closing(Nvml()) as nvml:
         gpus = nvml.gpus()
@@ -129,9 +122,9 @@ def _identity(target: Target) -> Found:
     return set(values.values()) == {uuid}, values
 
 
-def _sensor(target: Target) -> Found:
+def _sensor(target: Settings) -> Found:
     """The GPU has a counter, or power without averaging; its refresh and what a window takes."""
-    with target.meter() as meter:
+    with _meter(target) as meter:
         ((uuid, method),) = meter.methods.items()
         began, count = time.monotonic(), 50
         for _ in range(count):
@@ -158,10 +151,10 @@ def _repeat(work: Callable[[], object], seconds: float) -> None:
         work()
 
 
-def _agree(target: Target, **works: Callable[[], object]) -> Found:
+def _agree(target: Settings, **works: Callable[[], object]) -> Found:
     """Counter and integrated power agree within 5 % under each load."""
     good, values = True, dict[str, Any]()
-    with target.meter() as meter:
+    with _meter(target) as meter:
         for name, load in works.items():
             _repeat(load, _SETTLE_S)
             with meter.window(name) as span:
@@ -175,24 +168,24 @@ def _agree(target: Target, **works: Callable[[], object]) -> Found:
     return good, values
 
 
-def _idle(target: Target) -> Found:
+def _idle(target: Settings) -> Found:
     return _agree(target, idle=partial(time.sleep, 0.05))
 
 
-def _matrix(target: Target) -> Callable[[], object]:
+def _matrix(target: Settings) -> Callable[[], object]:
     """Submits a product of matrices, which takes some milliseconds on a large GPU."""
     import torch
 
-    size = 8192 if target.cuda else 128
+    size = 8192 if _cuda(target) else 128
     return partial(torch.mm, *2 * [torch.rand(size, size, device=target.device)])
 
 
-def _done(target: Target, submit: Callable[[], object]) -> Callable[[], None]:
+def _done(target: Settings, submit: Callable[[], object]) -> Callable[[], None]:
     """Submits work and waits for it."""
 
     def work() -> None:
         submit()
-        if target.cuda:
+        if _cuda(target):
             import torch
 
             torch.cuda.synchronize(target.device)
@@ -200,15 +193,15 @@ def _done(target: Target, submit: Callable[[], object]) -> Callable[[], None]:
     return work
 
 
-def _loads(target: Target) -> Found:
+def _loads(target: Settings) -> Found:
     import torch
 
-    source = torch.ones(2**27 if target.cuda else 2**16, device=target.device)
+    source = torch.ones(2**27 if _cuda(target) else 2**16, device=target.device)
     copy = partial(torch.empty_like(source).copy_, source)
     return _agree(target, matrix=_done(target, _matrix(target)), copy=_done(target, copy))
 
 
-def _edges(target: Target) -> Found:
+def _edges(target: Settings) -> Found:
     """Work of two seconds that is still queued is in its window only if the edges wait for it."""
     submit = _matrix(target)
     once = _done(target, submit)
@@ -218,7 +211,7 @@ def _edges(target: Target) -> Found:
     count, found_s = max(1, round(2.0 / (time.monotonic() - began))), {}
     ways: dict[str, dict[str, Any]] = {"synchronised_s": {}, "not_synchronised_s": {"sync": None}}
     for name, options in ways.items():
-        with target.meter(**options) as meter:
+        with _meter(target, **options) as meter:
             with meter.window("queued") as span:
                 for _ in range(count):
                     submit()
@@ -227,10 +220,10 @@ def _edges(target: Target) -> Found:
     return 1.5 < found_s["synchronised_s"] < 4 and found_s["not_synchronised_s"] < 1, found_s
 
 
-def _windows(target: Target) -> Found:
+def _windows(target: Settings) -> Found:
     """Windows of .05 to 2 s at rest have the power of the whole rest within their uncertainty."""
     short = []
-    with target.meter() as meter:
+    with _meter(target) as meter:
         time.sleep(_SETTLE_S)
         with meter.window("rest") as whole:
             for step in range(20):
@@ -261,11 +254,11 @@ time.sleep(120)
 """
 
 
-def _stranger(target: Target) -> Found:
+def _stranger(target: Settings) -> Found:
     """Another process that begins to use the GPU in a window is noticed."""
     words = [sys.executable, "-c", _STRANGER, target.device]
     with (
-        target.meter() as meter,
+        _meter(target) as meter,
         subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process,
     ):
         with meter.window("shared") as span:
@@ -280,9 +273,9 @@ def _stranger(target: Target) -> Found:
     return bool(pid and seen), {"started": int(pid > 0), "seen": len(seen)}
 
 
-def _cost(target: Target) -> Found:
+def _cost(target: Settings) -> Found:
     """The meter's thread takes less than 1 % of a core."""
-    with target.meter():
+    with _meter(target):
         time.sleep(0.5)
         began, cpu = time.monotonic(), time.process_time()
         time.sleep(3.0)
@@ -290,19 +283,19 @@ def _cost(target: Target) -> Found:
     return share < _COST, {"share_of_a_core": share}
 
 
-def _tools(target: Target) -> Found:
+def _tools(target: Settings) -> Found:
     """The mean power is that of nvidia-smi and, where it is installed, of Zeus."""
     program, zeus = shutil.which("nvidia-smi"), None
     if program is None:
         raise NotRun("nvidia-smi is not installed")
-    load = _done(target, _matrix(target)) if target.cuda else partial(time.sleep, 0.05)
+    load = _done(target, _matrix(target)) if _cuda(target) else partial(time.sleep, 0.05)
     if importlib.util.find_spec("zeus") is not None:
         from zeus.monitor import ZeusMonitor
 
         index = int(target.device.partition(":")[2] or 0)
         zeus = ZeusMonitor(gpu_indices=[index], cpu_indices=[])
     query = ["--query-gpu=power.draw", "--format=csv,noheader,nounits", "--loop-ms=100"]
-    with target.meter() as meter:
+    with _meter(target) as meter:
         words = [program, *query, *(f"--id={uuid}" for uuid in meter.methods)]
         _repeat(load, _SETTLE_S)
         with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
@@ -328,7 +321,7 @@ def _tools(target: Target) -> Found:
 # -- trainings -----------------------------------------------------------------------------------
 
 
-def _arithmetic(target: Target) -> Found:
+def _arithmetic(target: Settings) -> Found:
     """Three cells have the same losses on the GPU as on the CPU, without TF32."""
     from naslib_ecnas.training import RECIPES, synthetic, train
 
@@ -345,15 +338,15 @@ def _arithmetic(target: Target) -> Found:
     return off <= _LOSS and not rounded, {"loss_difference": off, "tf32": ", ".join(rounded)}
 
 
-def _steps(target: Target) -> Found:
+def _steps(target: Settings) -> Found:
     """Time and energy of a step of three cells, by precision."""
     from naslib_ecnas.training import RECIPES, synthetic, train
 
-    size, steps = (256, 101) if target.cuda else (2, 9)
+    size, steps = (256, 101) if _cuda(target) else (2, 9)
     same: dict[str, Any] = {"epochs": 12, "seed": 0, "steps": steps, "evaluate_images": size}
     same |= {"data": synthetic(seed=0, images_per_file=10 * size), "device": target.device}
     values = {}
-    with target.meter() as meter:
+    with _meter(target) as meter:
         for row, name in ((r, p) for r in _ROWS for p in ("fp32", "tf32", "bf16")):
             faster: dict[str, Any] = {} if name == "fp32" else {name: True}
             recipe = replace(RECIPES["ecnas"], batch_size=size, **faster)
@@ -365,21 +358,21 @@ def _steps(target: Target) -> Found:
     return all(map(math.isfinite, values.values())), values
 
 
-def _units(target: Target) -> Found:
+def _units(target: Settings) -> Found:
     """Memory and open files stay as they are over many short units of a campaign."""
-    count, used = 40 if target.cuda else 8, list[tuple[int, int, int]]()
+    count, used = 40 if _cuda(target) else 8, list[tuple[int, int, int]]()
 
     def note(_: Done) -> None:
         pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
         on_gpu = 0
-        if target.cuda:
+        if _cuda(target):
             import torch
 
             on_gpu = torch.cuda.memory_allocated(target.device)
         used.append((pages, on_gpu, len(os.listdir("/proc/self/fd"))))
 
     with _campaign(count) as folder:
-        done = work(folder, target.settings(), on_attempt=note)
+        done = work(folder, target, on_attempt=note)
     values = {"units": sum(one.how == "recorded" for one in done)}
     most, last = map(max, zip(*used[: count // 2], strict=True)), used[-1]
     names = ("memory_growth", "gpu_memory_growth", "open_files_growth")
@@ -387,17 +380,16 @@ def _units(target: Target) -> Found:
     return values["units"] == count and max(growths.values()) <= _GROWTH, {**values, **growths}
 
 
-def _resume(target: Target) -> Found:
+def _resume(target: Settings) -> Found:
     """A worker that is killed loses its unit alone; the next one measures it."""
-    code = "import sys; from naslib_ecnas.campaign import acceptance as a; "
-    code += "a.work(sys.argv[1], a.target_of(sys.argv[2]).settings())"
+    code = f"{_CHILD} a.work(sys.argv[1], target)"
     with _campaign(2) as folder:
         words = [sys.executable, "-c", code, str(folder), to_json(target)]
         with subprocess.Popen(words, stdout=subprocess.DEVNULL) as process:
             while process.poll() is None and not any(folder.glob("attempts/*/*.log")):
                 time.sleep(0.05)
             process.kill()
-        done = work(folder, target.settings())
+        done = work(folder, target)
         found = validate(folder)
     values = {"records": found.records, "again": sum(one.attempt > 1 for one in done)}
     return found.good and values == {"records": 2, "again": 1} and process.returncode < 0, values
@@ -416,7 +408,7 @@ def _campaign(units: int) -> Iterator[Path]:
 # -- all checks ----------------------------------------------------------------------------------
 
 #: Name -> the check, its time limit in s, and whether it needs CUDA.
-CHECKS: dict[str, tuple[Callable[[Target], Found], float, bool]] = {
+CHECKS: dict[str, tuple[Callable[[Settings], Found], float, bool]] = {
     "identity": (_identity, 90, True),
     "sensor": (_sensor, 60, False),
     "idle": (_idle, 60, False),
@@ -433,12 +425,12 @@ CHECKS: dict[str, tuple[Callable[[Target], Found], float, bool]] = {
 }
 
 
-def run_check(name: str, target: Target) -> Outcome:
+def run_check(name: str, target: Settings) -> Outcome:
     """The outcome of a check, made in this process; nothing raises."""
     check, _, cuda = CHECKS[name]
     began, values = time.monotonic(), dict[str, Any]()
     try:
-        if cuda and not target.cuda:
+        if cuda and not _cuda(target):
             raise NotRun("no CUDA")
         good, values = check(target)
         values = to_plain(values)
@@ -452,17 +444,13 @@ def run_check(name: str, target: Target) -> Outcome:
     return Outcome(name, state, found, time.monotonic() - began, values)
 
 
-def target_of(text: str) -> Target:
-    """The inverse of `to_json`."""
-    return from_plain(Target, from_json(text))
-
-
+#: The beginning of what a child process runs, whose second argument is the target.
 _CHILD = "import sys; from naslib_ecnas.campaign import acceptance as a; "
-_CHILD += "print(a.to_json(a.run_check(sys.argv[1], a.target_of(sys.argv[2]))))"
+_CHILD += "target = a.from_plain(a.Settings, a.from_json(sys.argv[2]));"
 
 
 def accept(
-    target: Target, names: Sequence[str] = (), *, limit_s: float | None = None
+    target: Settings, names: Sequence[str] = (), *, limit_s: float | None = None
 ) -> Iterator[Outcome]:
     """The outcomes of checks, all of `CHECKS` by default, each as soon as it is known.
 
@@ -471,11 +459,12 @@ def accept(
     for name in names:
         check_choice(tuple(CHECKS), check=name)
     for name in names or CHECKS:
-        if CHECKS[name][2] and not target.cuda:
+        if CHECKS[name][2] and not _cuda(target):
             yield run_check(name, target)
             continue
         limit = CHECKS[name][1] if limit_s is None else limit_s
-        words = [sys.executable, "-c", _CHILD, name, to_json(target)]
+        code = f"{_CHILD} print(a.to_json(a.run_check(sys.argv[1], target)))"
+        words = [sys.executable, "-c", code, name, to_json(target)]
         pipes: dict[str, Any] = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
         began, why = time.monotonic(), ""
         # A session of its own, so that what it has started is ended with it.

@@ -111,8 +111,8 @@ def _gpus() -> Iterator[Check]:
         except MeterError as error:
             yield Check(name, "missing", f"{gpu.uuid}: {_found(error)}", error.remedy or "")
             continue
-        refreshed = f"{1000 * period:.0f} ms" if math.isfinite(period) else "not seen"
-        text = f"{gpu.uuid}: by {method}, refreshed every {refreshed}"
+        text = f"{gpu.uuid}: by {method}"
+        text += f", refreshed every {1000 * period:.0f} ms" if math.isfinite(period) else ""
         state = "good" if method == "counter" else "note"
         yield Check(name, state, f"{text}; {notes}" if notes else text)
 

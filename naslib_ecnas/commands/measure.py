@@ -408,22 +408,23 @@ def _add_check(add: Options) -> None:
 def _check(args: argparse.Namespace) -> int:
     """Check a machine before a campaign, in 2 to 8 minutes: sensors, synchronisation, arithmetic,
     memory, resumption. The exit code is 0 only if all checks were made and are good."""
-    from naslib_ecnas.campaign.acceptance import CHECKS, Outcome, Target, accept, verdict
+    from naslib_ecnas.campaign.acceptance import CHECKS, Outcome, accept, target, verdict
     from naslib_ecnas.training import check_device
 
     device = _device(None) if args.device is None else args.device
-    target, made = Target(device=device, **chosen(args, "gpu shared")), list[Outcome]()
+    checked, made = target(device, args.gpu, args.shared), list[Outcome]()
     # An empty text is the name of no check.
     names = list(CHECKS) if args.only is None else list(split_words(args.only)) or [args.only]
     check_device(device)
     check_out(args.out)
 
     def found() -> dict[str, Any]:
-        return {"verdict": verdict(made), **vars(target), "checks": [to_plain(o) for o in made]}
+        place = {"device": device, "gpu": args.gpu, "verdict": verdict(made)}
+        return {**place, "checks": [to_plain(outcome) for outcome in made]}
 
     try:
         with progress() as shown:
-            for outcome in accept(target, names):
+            for outcome in accept(checked, names):
                 made.append(outcome)
                 shown(f"check {outcome.check}", len(made), len(names))
                 if args.out is not None:

@@ -113,16 +113,16 @@ class Nvml:
     def __init__(self) -> None:
         try:
             self._lib = importlib.import_module("pynvml")
-        except ImportError as error:
-            raise MissingDependencyError(
-                "nvidia-ml-py", feature="measuring the energy of a GPU", extra="measure"
-            ) from error
-        try:
             self._call("NVML itself", "nvmlInitWithFlags", 0)
-        except NvmlUnavailable as error:
+        except (ImportError, NvmlUnavailable) as error:
             if other := unmeasured():
                 raise NvmlUnavailable(other, remedy=_CPU) from error
-            raise
+            if isinstance(error, NvmlUnavailable):
+                raise
+            feature = "measuring the energy of a GPU"
+            raise MissingDependencyError(
+                "nvidia-ml-py", feature=feature, extra="measure"
+            ) from error
 
     def close(self) -> None:
         """Release NVML, which counts how often it was initialised."""

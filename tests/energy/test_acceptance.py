@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from naslib_ecnas.campaign import acceptance
-from naslib_ecnas.campaign.acceptance import CHECKS, Outcome, Target, accept, run_check, verdict
+from naslib_ecnas.campaign.acceptance import CHECKS, Outcome, accept, run_check, target, verdict
 from naslib_ecnas.errors import ConfigError
 
-TARGET = Target(device="cpu", gpu="GPU-a05f")
+TARGET = target("cpu", "GPU-a05f")
 
 
 def test_only_a_machine_with_all_checks_is_good() -> None:
@@ -34,8 +34,8 @@ def test_checks_that_are_cut_off_crash_or_cannot_be_made(monkeypatch: pytest.Mon
     (found,) = accept(TARGET, ["windows"], limit_s=0.2)
     assert (found.state, found.found) == ("cut off", "not finished after 0.2 s")
     assert run_check("edges", TARGET).found == "no CUDA"
-    assert run_check("idle", Target(device="cpu")).found == "no GPU to measure"
-    monkeypatch.setattr(acceptance, "_CHILD", "import os; os.kill(os.getpid(), 11)")
+    assert run_check("idle", target("cpu")).found == "no GPU to measure"
+    monkeypatch.setattr(acceptance, "_CHILD", "import os; os.kill(os.getpid(), 11);")
     (found,) = accept(TARGET, ["windows"])
     assert (found.state, "code -11" in found.found) == ("bad", True)
 
@@ -69,11 +69,11 @@ def test_identity_and_second_process(
     for name, value in {**environment, "PYTHONPATH": str(tmp_path)}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("STANDIN_NVML", "gpus=2")
-    found = run_check("identity", Target(device="cuda:0"))
+    found = run_check("identity", target("cuda:0"))
     assert found.state == "good", found
     assert len(found.values) == 6
     (tmp_path / "torch.py").write_text(code.replace(f"'1': '{uuids[1]}'", f"'1': '{uuids[0]}'"))
-    assert run_check("identity", Target(device="cuda:0")).state == "bad"
+    assert run_check("identity", target("cuda:0")).state == "bad"
 
     listed = iter((True, False))
 
@@ -83,7 +83,7 @@ def test_identity_and_second_process(
     monkeypatch.setattr(acceptance, "time", SimpleNamespace(sleep=sleep, monotonic=time.monotonic))
     monkeypatch.setattr(acceptance, "EnergyMeter", lambda **options: standin.meter(**options))
     for state in ("good", "bad"):
-        assert run_check("second-process", Target(device="cuda:0")).state == state
+        assert run_check("second-process", target("cuda:0")).state == state
 
 
 @pytest.mark.slow
