@@ -73,17 +73,13 @@ class Descriptors(Model):
         total = self.intercept + self.parts(x).sum(axis=1)
         return np.asarray(np.maximum(total, _LEAST_TIME_S))
 
-    def raw(self, x: NDArray[Any]) -> Array:
-        """(n, 5) `DESCRIPTORS`, not standardised."""
+    def __call__(self, x: NDArray[Any]) -> Array:
+        """(n, 5) `DESCRIPTORS`, standardised."""
         parts = self.parts(x)
         total = parts.sum(axis=1)
         share = parts / np.maximum(total, 1e-9)[:, None]
         time = log(np.maximum(self.intercept + total, _LEAST_TIME_S))
-        return np.column_stack([time, share[:, _SHARES]])
-
-    def __call__(self, x: NDArray[Any]) -> Array:
-        """(n, 5) `DESCRIPTORS`, standardised."""
-        return (self.raw(x) - self.shift) * self.scale
+        return (np.column_stack([time, share[:, _SHARES]]) - self.shift) * self.scale
 
 
 # -- energy over epochs --------------------------------------------------------------------------
@@ -132,21 +128,6 @@ class OverEpochs(Model):
         """(n,) share of the start-up in the energy at 4 epochs."""
         return np.asarray(1 - FIRST * (self.ratios(x) - 1) / (LAST - FIRST))
 
-    def growth(
-        self, x: NDArray[Any], energy4_kwh: NDArray[Any], start_share: float | None = None
-    ) -> tuple[Array, Array]:
-        """(n,) kWh of the start-up and of one epoch, from the (n,) energy at 4 epochs.
-
-        Args:
-            start_share: share of the start-up in the energy at 4 epochs, where it was measured.
-        """
-        energy = np.asarray(energy4_kwh, dtype=np.float64)
-        if start_share is None:
-            each = energy * (self.ratios(x) - 1) / (LAST - FIRST)
-        else:
-            each = energy * (1 - start_share) / FIRST
-        return energy - FIRST * each, each
-
     def predict(
         self,
         x: NDArray[Any],
@@ -184,8 +165,11 @@ class OverEpochs(Model):
         std = np.asarray(std4_kwh, dtype=np.float64)
         if scaling == "linear":
             return np.outer(energy, epochs / FIRST), np.outer(std, epochs / FIRST)
-        start, epoch = self.growth(x, energy, start_share)
-        mean = start[:, None] + np.outer(epoch, epochs)
+        if start_share is None:
+            epoch = energy * (self.ratios(x) - 1) / (LAST - FIRST)
+        else:
+            epoch = energy * (1 - start_share) / FIRST
+        mean = (energy - FIRST * epoch)[:, None] + np.outer(epoch, epochs)
         relative = (std / energy) ** 2
         excess = np.maximum(relative - self.noise**2, 0)
         known = fitted_device or start_share is not None

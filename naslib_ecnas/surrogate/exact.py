@@ -110,18 +110,6 @@ class Layers:
         h *= 2.0**-INPUT_BITS
         return h
 
-    def largest_sum(self, most: ArrayLike) -> float:
-        """Bound of every sum in the layers; results are exact where it is below 2^53.
-
-        `most` are (k,) bounds of the inputs' absolute values. The bound holds for activations that
-        do not enlarge their arguments.
-        """
-        high, found = np.asarray(most, dtype=np.float64) * 2.0**INPUT_BITS, 0.0
-        for weight, bias in self._layers:
-            high = np.ceil(high) @ np.abs(weight) + np.abs(bias)
-            found = max(found, float(high.max(initial=0)) * 2.0**WEIGHT_BITS)
-        return found
-
 
 def _rounded(x: NDArray[Any], bits: int) -> Array:
     """The nearest integers to (...) numbers times 2^bits."""

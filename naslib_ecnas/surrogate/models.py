@@ -124,10 +124,6 @@ class Perceptron(Model):
         """The layers in exact arithmetic."""
         return Layers(self.layers)
 
-    def hidden(self, x: NDArray[Any]) -> Array:
-        """(n, u) outputs of the last hidden layer's units, of (n, k) inputs."""
-        return np.maximum(Perceptron(self.shift, self.scale, self.layers[:-1], self.clip)(x), 0)
-
     def __call__(self, x: NDArray[Any]) -> Array:
         """(n, m) outputs of (n, k) inputs, with the same bits on every machine."""
         starts = range(0, max(len(x), 1), _ROWS)

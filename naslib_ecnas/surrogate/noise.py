@@ -136,12 +136,12 @@ class NoiseModel(Model):
             energy = np.minimum(energy, np.sqrt(self.energy_share) * values["energy_kwh_std"])
         return {
             FAILURE: self.failure_probability(rows),
-            **self.accuracy_columns(values),
+            **self._of_accuracies(values),
             "training_time_s_repeat_std": values["training_time_s"] * self.seconds,
             "energy_kwh_repeat_std": energy,
         }
 
-    def accuracy_columns(self, values: Mapping[str, Array]) -> dict[str, Array]:
+    def _of_accuracies(self, values: Mapping[str, Array]) -> dict[str, Array]:
         """(n, 4) standard deviations of accuracies: of single trainings, and their scatter.
 
         Given ones at 108 epochs are of the largest of three validation accuracies, and of the mean

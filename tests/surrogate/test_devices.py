@@ -144,14 +144,12 @@ def test_start_up_and_epoch_are_positive_at_any_ratio(
     energy = np.linspace(0.003, 0.05, len(x))
     for intercept in (-5.0, 3.0, 9.0):
         odd = replace(growth, ratio=np.array([intercept, 2.0, -2.0, 1.0, 0.0, 3.0]))
-        start, epoch = odd.growth(x, energy)
-        assert start.min() >= 0
-        assert epoch.min() > 0
-        np.testing.assert_allclose(start + devices.FIRST * epoch, energy)
-    np.testing.assert_allclose(growth.growth(x, energy)[0] / energy, growth.shares(x), atol=1e-12)
-    start, epoch = growth.growth(x, energy, 0.25)
-    np.testing.assert_allclose(start, 0.25 * energy)
-    np.testing.assert_allclose(devices.FIRST * epoch, 0.75 * energy)
+        one, two = odd.predict(x, energy, energy, [1, 2])[0].T
+        assert (one < two).all()
+        assert (2 * one - two >= 0).all()  # start-up
+    for shares, given in ((growth.shares(x), {}), (0.25, {"start_share": 0.25})):
+        one, two = growth.predict(x, energy, energy, [1, 2], **given)[0].T
+        np.testing.assert_allclose((2 * one - two) / energy, shares, atol=1e-12)
 
 
 def test_linear_scaling_multiplies(growth: devices.OverEpochs, x: np.ndarray) -> None:

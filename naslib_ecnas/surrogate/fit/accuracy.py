@@ -336,7 +336,7 @@ def fit_accuracy(
         step()
         return distil(z, labels, (256, 128), Plan(student_epochs, batch=512), seed=seed)
 
-    apart = held_out(rows, HELD_OUT, seed)
+    apart = held_out(rows, seed)
     score = fitted(~apart)(features(rows[apart])).astype(np.float64)
     pairs = list(zip(score.T, accuracy[apart].T, strict=True))
     found = zip(*(curves(*pair) for pair in pairs), strict=True)

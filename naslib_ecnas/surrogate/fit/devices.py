@@ -127,7 +127,7 @@ def fit_descriptors(once: Measured, seven: Measured) -> Descriptors:
     kind = kind_of_column()
     by_kind = np.stack([np.where(kind == k, coefficients, 0) for k in range(len(KINDS))])
     plain = Descriptors(intercept, by_kind.astype(np.float32), np.zeros(5), np.ones(5))
-    raw = plain.raw(features(seven.rows))
+    raw = plain(features(seven.rows))
     return replace(plain, shift=raw.mean(axis=0), scale=1 / raw.std(axis=0))
 
 

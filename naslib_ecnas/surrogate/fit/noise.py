@@ -199,7 +199,7 @@ def fit_noise(
         step()
         return _from_singles(repeats, rows[part], accuracy[part])
 
-    apart = held_out(rows, HELD_OUT, seed)
+    apart = held_out(rows, seed)
     share = f"{_APART}, held out from a first run of the fit"
     orders = order_lines(fitted(~apart), rows[apart], accuracy[apart], share)
     final = fitted(np.ones(len(rows), dtype=np.bool_))

@@ -38,9 +38,9 @@ def steps_of(progress: Progress | None, task: str, total: int, unit: str) -> Cal
 # -- parts and quality of the data ----------------------------------------------------------------
 
 
-def held_out(rows: NDArray[Any], share: float, seed: int) -> Mask:
+def held_out(rows: NDArray[Any], seed: int) -> Mask:
     """(n,) whether the cell of a row is held out; all rows of a cell are in the same part."""
-    drawn = np.random.default_rng(seed).random(len(Space(7))) < share
+    drawn = np.random.default_rng(seed).random(len(Space(7))) < HELD_OUT
     return np.asarray(drawn[rows])
 
 

@@ -86,7 +86,7 @@ def fit_time(
         student = distil(z, labels, (256, 96), Plan(student_epochs), seed=seed)
         return _without_small(base, student, float(np.abs(labels).max()))
 
-    apart = held_out(rows, HELD_OUT, seed)
+    apart = held_out(rows, seed)
     mean = fitted(~apart).last(features(rows[apart]))
     off = np.abs(np.log(seconds[apart] / mean))
     # Intervals are tested on cells that did not set their width: each half with the other's.

@@ -6,6 +6,7 @@ whose accuracies are published: see `SMOOTH`.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from os import PathLike
 
 import numpy as np
@@ -42,7 +43,7 @@ def fit_worlds(
     """
     ranks = AccuracyModel.shipped().ranks
     rows = np.random.default_rng(seed).choice(len(Space()), cells, replace=False)
-    hidden = ranks.hidden(features(rows))
+    hidden = np.maximum(replace(ranks, layers=ranks.layers[:-1])(features(rows)), 0)
     middle = hidden.mean(axis=0)
     _, values, directions = np.linalg.svd(hidden - middle, full_matrices=False)
     whiten = directions[:_DIRECTIONS].T * (np.sqrt(cells) / values[:_DIRECTIONS])

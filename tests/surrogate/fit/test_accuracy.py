@@ -254,7 +254,7 @@ def test_a_tiny_fit_of_published_records(
     assert header["shrinkage"] == shrinkage(read_measured(tmp_path / Files.RECORDS))
     lines = header["quality"]
     assert tuple(line["target"] for line in lines) == module.NAMES
-    apart = held_out(validation.rows, 0.2, 0)
+    apart = held_out(validation.rows, 0)
     for line, column in zip(lines[:4], SINGLE, strict=True):
         sound = ~failed(validation[column]) & apart
         assert line["scores"]["cells"] == sound.sum()
