@@ -158,28 +158,32 @@ def aggregates_figure(findings: Findings) -> Figure:
         left, middle, right = figure.subplots(1, 3, width_ratios=(1, 1.2, 1))
         _means(left, findings, methods)
         _profiles(middle, findings, methods)
-        _improvements(right, findings, [name for name in methods if name != first], first)
+        _improvements(right, findings, methods, first)
     return figure
 
 
 def _means(axes: Axes, findings: Findings, methods: list[str]) -> None:
-    for place, name in enumerate(methods):
-        found, colour = findings.means[name], drawing.line_of(place)[0]
-        low, value, high = (
-            max(1 - share, _LEAST) for share in (found.upper, found.value, found.lower)
-        )
-        axes.hlines(place, low, high, color=colour, linewidth=3, alpha=0.4)
-        axes.plot(value, place, "o", color=colour, markersize=4, clip_on=False)
-    axes.set_yticks(range(len(methods)), methods)
-    axes.set_ylim(len(methods) - 0.5, -0.5)
+    missing = {
+        name: tuple(max(1 - share, _LEAST) for share in (found.upper, found.value, found.lower))
+        for name, found in ((name, findings.means[name]) for name in methods)
+    }
+    _intervals(axes, missing, methods)
     axes.set_xlabel("missing hypervolume, IQM")
-    means = findings.means.values()
-    low = max(1 - max(mean.upper for mean in means), _LEAST)
-    high = max(1 - min(mean.lower for mean in means), _LEAST)
+    low, *_, high = sorted(end for ends in missing.values() for end in ends)
     if high / low > 8:
         _log_axis(axes, low / 1.2, high * 1.2)
     else:
         axes.set_xlim(left=0)
+
+
+def _intervals(axes: Axes, shown: Mapping[str, tuple[float, ...]], methods: list[str]) -> None:
+    """Draw the lower bound, value and upper bound of some of the methods, one below the other."""
+    for place, (name, (low, value, high)) in enumerate(shown.items()):
+        colour = drawing.line_of(methods.index(name))[0]
+        axes.hlines(place, low, high, color=colour, linewidth=3, alpha=0.4)
+        axes.plot(value, place, "o", color=colour, markersize=4, clip_on=False)
+    axes.set_yticks(range(len(shown)), list(shown))
+    axes.set_ylim(len(shown) - 0.5, -0.5)
 
 
 def _log_axis(axes: Axes, low: float, high: float) -> None:
@@ -209,20 +213,16 @@ def _profiles(axes: Axes, findings: Findings, methods: list[str]) -> None:
         _log_axis(axes, max(seen.min() / 1.5, _LEAST), min(1.0, seen.max() * 1.5))
 
 
-def _improvements(axes: Axes, findings: Findings, others: list[str], first: str) -> None:
-    names = list(findings.mean_ranks)
-    for place, name in enumerate(others):
+def _improvements(axes: Axes, findings: Findings, methods: list[str], first: str) -> None:
+    shown = {}
+    for name in (name for name in methods if name != first):
         found = findings.improvements.get((first, name))
         if found is None:
             turned = findings.improvements[name, first]
-            value, lower, upper = 1 - turned.value, 1 - turned.upper, 1 - turned.lower
+            shown[name] = 1 - turned.upper, 1 - turned.value, 1 - turned.lower
         else:
-            value, lower, upper = found.value, found.lower, found.upper
-        colour = drawing.line_of(names.index(name))[0]
-        axes.hlines(place, lower, upper, color=colour, linewidth=3, alpha=0.4)
-        axes.plot(value, place, "o", color=colour, markersize=4, clip_on=False)
+            shown[name] = found.lower, found.value, found.upper
+    _intervals(axes, shown, methods)
     axes.axvline(0.5, color=INK["grey"], linewidth=0.6, linestyle=":")
-    axes.set_yticks(range(len(others)), others)
-    axes.set_ylim(len(others) - 0.5, -0.5)
     axes.set_xlim(-0.02, 1.02)
     axes.set_xlabel(f"P({first} is better)")
