@@ -85,13 +85,14 @@ def _main(argv: Sequence[str] | None) -> int:
     except (errors.EcnasError, OSError, MemoryError) as error:
         if debug:
             traceback.print_exc()
-        try:
-            sys.stdout.flush()
-        except OSError:
-            _abandon_output()
         text = "there is not enough memory" if isinstance(error, MemoryError) else str(error)
         # An OSError is one that no command expected, such as a file deleted while it was read.
         hint = "" if isinstance(error, errors.EcnasError) else "; --debug shows where"
+        try:
+            sys.stdout.flush()
+        except OSError as full:
+            _abandon_output()
+            text, hint = f"the output cannot be written ({full.strerror})", ""
         print(f"ecnas: error: {text}{hint}", file=sys.stderr)
         return 2 if isinstance(error, _USAGE_ERRORS) else 1
     except KeyboardInterrupt:

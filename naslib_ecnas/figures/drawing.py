@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from naslib_ecnas.errors import MissingDependencyError
+from naslib_ecnas.errors import ConfigError, MissingDependencyError
 from naslib_ecnas.files import atomic_write
 from naslib_ecnas.metrics import metric
 
@@ -116,6 +116,7 @@ def save(figure: Figure, stem: Path, kinds: tuple[str, ...] = ("png", "pdf")) ->
 
     Raises:
         StorageError: the folder cannot be written or the disk is full.
+        ConfigError: matplotlib cannot draw it with these settings of the environment.
     """
     undated = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
     paths = [stem.with_name(f"{stem.name}.{kind}") for kind in kinds]
@@ -124,7 +125,10 @@ def save(figure: Figure, stem: Path, kinds: tuple[str, ...] = ("png", "pdf")) ->
             drawn = BytesIO()
             creator = "Author" if kind == "png" else "Creator"
             about = {**undated.get(kind, {}), creator: "naslib-ecnas"}
-            figure.savefig(drawn, format=kind, metadata=about)
+            try:
+                figure.savefig(drawn, format=kind, metadata=about)
+            except ValueError as error:  # of the environment, such as SOURCE_DATE_EPOCH
+                raise ConfigError(f"matplotlib cannot draw a {kind} ({error})") from error
             with atomic_write(path) as file:
                 file.write(drawn.getvalue())
     return paths

@@ -30,7 +30,7 @@ function start() {
   plot.resize();
   changeAxes();
   const rows = front();
-  if (rows.length) pick(table.runs.length ? table.runs[0].knee : rows[rows.length >> 1]);
+  if (rows.length) pick(table.runs.find((run) => run.knee !== null)?.knee ?? rows[rows.length >> 1]);
 }
 
 function fillControls(names) {
@@ -132,7 +132,7 @@ function changeMarks() {
     const here = axes && epochs === chosen.epochs;
     const look = { colour: colourOf(colour), shape };
     for (const run of runs) marked.push({ ...look, rows: run.front, size: 3.4, stepped: here && runs.length < 4 });
-    if (here) marked.push({ ...look, rows: runs.map((run) => run.knee), size: 7 });
+    if (here) marked.push({ ...look, rows: runs.map((run) => run.knee).filter((row) => row !== null), size: 7 });
   }
   plot.marked = marked;
   plot.request();

@@ -17,16 +17,14 @@ from html import escape
 from importlib.resources import files
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from naslib_ecnas.benchmark import Benchmark
-from naslib_ecnas.comparison.runs import other_table
 from naslib_ecnas.errors import (
     FormatError,
-    ProvenanceError,
     UnknownBudgetError,
     UnknownMetricError,
     check_types,
@@ -38,6 +36,9 @@ from naslib_ecnas.nondominated import nondominated
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.report.runs import Finding, Run
 from naslib_ecnas.topologies import EDGES, OPERATIONS, topologies
+
+if TYPE_CHECKING:
+    from naslib_ecnas.search.result import SearchResult
 
 #: Metrics that a page offers if the table holds them, beside the objectives of the runs.
 _SHOWN = (
@@ -56,10 +57,7 @@ _SAMPLE = 20_000
 #: The page's scripts, in the order in which the browser reads them.
 _SCRIPTS = ("elements", "decode", "cell", "axes", "plot", "gestures", "runs", "page")
 #: Fields of a run that the page's data hold as they are.
-_RUN = (
-    *("label", "group", "method", "paper", "noise", "objectives", "epochs", "evaluations", "seed"),
-    *("hypervolume", "spent"),
-)
+_RUN = ("label", "group", "method", "paper", "noise", "objectives", "seed")
 
 Code = NDArray[np.uint16]
 
@@ -204,6 +202,8 @@ class Page:
     provenance: Mapping[str, Provenance]
     fronts: tuple[TrueFront, ...]
     runs: tuple[Run, ...]
+    results: tuple[SearchResult, ...]
+    """What follows from the evaluations of each run."""
     findings: tuple[Finding, ...]
     """What comparisons show of this table."""
     exact_rows: NDArray[np.int32]
@@ -237,9 +237,8 @@ def gather(
         UnknownMetricError: the table holds fewer than two metrics that a page can show.
     """
     check_types(Benchmark, bench=bench)
-    for run in runs:
-        _check(bench, run)
-    shared = {run.epochs for run in runs}
+    results = tuple(run.result(bench) for run in runs)
+    shared = {run.budget for run in runs}
     if epochs is None:
         epochs = shared.pop() if len(shared) == 1 else bench.budgets[-1]
     if epochs not in bench.budgets:
@@ -255,7 +254,7 @@ def gather(
         )
     fronts = _fronts(bench.budgets, names, columns)
     kept = [front.rows for front in fronts]
-    kept += [rows for run in runs for rows in (run.rows, run.front_rows)]
+    kept += [run.rows for run in runs]
     return Page(
         table=bench.name,
         checksum=bench.table.checksum,
@@ -269,20 +268,10 @@ def gather(
         provenance={name: bench.provenance[name] for name in names},
         fronts=fronts,
         runs=tuple(runs),
+        results=results,
         findings=tuple(findings),
         exact_rows=np.unique(np.concatenate(kept)).astype(np.int32),
     )
-
-
-def _check(bench: Benchmark, run: Run) -> None:
-    if run.checksum != bench.table.checksum:
-        remedy = "name the runs' table by --table, with the --device, --world, ... of the search"
-        raise other_table(bench, f"the run {run.label}", run, remedy=remedy)
-    rows = np.concatenate([run.rows, run.front_rows])
-    outside = rows[(rows < 0) | (rows >= len(bench.space))]
-    if outside.size:
-        message = f"rows of the run {run.label} must be 0 to {len(bench.space) - 1}"
-        raise ProvenanceError(message, value=int(outside[0]))
 
 
 def _columns(bench: Benchmark, name: str) -> list[Column]:
@@ -367,13 +356,18 @@ def pack(page: Page) -> bytes:
         "runs": [
             {
                 **{name: getattr(run, name) for name in _RUN},
-                "knee": run.knee_row,
-                "front": array(run.front_rows),
+                "epochs": run.budget,
+                "evaluations": len(run.rows),
+                # A run that ended before an evaluation at its own budget has none of these.
+                "knee": run.rows[result.knee] if len(result.front) else None,
+                "hypervolume": result.hypervolume if len(result.front) else None,
+                "curve": result.anytime_hypervolume.tolist() if len(result.front) else [],
+                "counts": result.anytime_counts.tolist() if len(result.front) else [],
+                "spent": result.spent.to_dict(),
+                "front": array(result.front_rows),
                 "rows": array(run.rows),
-                "counts": run.anytime_counts.tolist(),
-                "curve": run.anytime_hypervolume.tolist(),
             }
-            for run in page.runs
+            for run, result in zip(page.runs, page.results, strict=True)
         ],
         "exact": {
             "rows": array(page.exact_rows),

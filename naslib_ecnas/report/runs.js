@@ -72,7 +72,7 @@ function curveChart(groups, label) {
     const many = group.runs.length > 1;
     for (const run of group.runs) curve(run.counts, run.curve, many ? 0.8 : 2.2);
     // As far as all runs of the group go: under a limit of energy they differ in length.
-    const end = Math.min(...group.runs.map((run) => run.counts.at(-1)));
+    const end = Math.min(...group.runs.map((run) => run.counts.at(-1) ?? Infinity));
     const every = new Set(group.runs.flatMap((run) => run.counts).filter((n) => n <= end));
     const counts = [...every].sort((a, b) => a - b);
     const reached = (run, n) => run.curve[run.counts.findLastIndex((count) => count <= n)];
@@ -98,9 +98,9 @@ function fillRunTable(host, groups, onPick) {
       run.seed,
       run.evaluations.toLocaleString("en"),
       run.front.length,
-      run.hypervolume?.toFixed(4) ?? "unknown",
+      run.hypervolume?.toFixed(4) ?? (run.front.length ? "unknown" : `none at ${run.epochs} epochs`),
       Number.isFinite(run.spent.energy_kwh) ? `${plain(run.spent.energy_kwh)} kWh` : "unknown",
-      rowButton(run.knee, onPick),
+      run.knee === null ? "" : rowButton(run.knee, onPick),
     ]),
   );
   fillTable(host, heads, lines, [3, 4, 5, 6, 7, 8]);

@@ -2,70 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-from msgspec import Meta, Struct, convert, json
-from numpy.typing import NDArray
+from msgspec import Meta, Struct, json
 
 from naslib_ecnas.comparison.experiment import RULES, rules_of
 from naslib_ecnas.comparison.results import Line, gather, summarise
 from naslib_ecnas.comparison.runs import Run as ComparedRun
-from naslib_ecnas.comparison.runs import Unit, opened
-from naslib_ecnas.errors import ConfigError, FormatError
+from naslib_ecnas.comparison.runs import Unit, opened, other_table
+from naslib_ecnas.errors import ConfigError, EcnasError, FormatError, ProvenanceError
 from naslib_ecnas.files import is_file, is_folder, read_bytes, to_plain
-from naslib_ecnas.search.output import document
+from naslib_ecnas.search.result import check_objectives
 
 if TYPE_CHECKING:
+    from naslib_ecnas.benchmark import Benchmark
     from naslib_ecnas.search.result import SearchResult
 
 
-@dataclass(frozen=True)
-class _Config:
-    """What a page needs of `config.json`."""
-
-    method: str
-    paper: bool
-    table: str
-    checksum: str
-    """SHA-256 of the content of the table that was searched."""
-    table_version: str | None = field(default=None, kw_only=True)
-    """Its version, if it was a modelled one."""
-    noise: bool = field(default=False, kw_only=True)
-    """Whether the method saw single noisy trainings."""
-    objectives: tuple[str, ...]
-    epochs: int
-    evaluations: int
-    seed: int
-
-
-@dataclass(frozen=True, eq=False)
-class Run(_Config):
-    """One finished search. The values of its cells are not stored, since the table holds them."""
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Run(ComparedRun):
+    """One search as it was recorded: what it evaluated. All else follows from the table."""
 
     label: str
-    """Path of its folder, from the folder that was asked for on."""
+    """Path of its folder, from the folder that was asked for on, or its method and seed."""
     group: str
     """Equal for runs that differ in the seed only, as far as the settings above do not tell."""
-    rows: NDArray[np.int32]
-    """(n,) row of each evaluation, in order."""
-    front_rows: NDArray[np.int32]
-    """(k,) rows of the front found, sorted from the best to the worst in the first objective."""
-    knee_row: int
-    extreme_rows: Mapping[str, int]
-    """Row of the best cell in each objective."""
-    hypervolume: float
-    """Share of the true front's hypervolume, 0 to 1; NaN if unknown."""
-    anytime_counts: NDArray[np.int64]
-    """(c,) numbers of evaluations."""
-    anytime_hypervolume: NDArray[np.float64]
-    """(c,) hypervolume after so many evaluations; NaN if unknown."""
-    spent: Mapping[str, float]
-    """Field of `Spent` -> cost of the trainings; NaN if unknown."""
+    paper: bool = False
+    """Whether the method was in its paper setting."""
+    recorded_front: tuple[tuple[int, ...], float] | None = None
+    """Rows of the front that its folder says it found, and its hypervolume, NaN if not known; None
+    in a comparison."""
+
+    def result(self, bench: Benchmark) -> SearchResult:
+        """The run's values, costs and front, looked up in its table.
+
+        Raises:
+            ProvenanceError: the run searched another table, or what it recorded cannot be of this.
+            FormatError: the front that it recorded does not follow from its evaluations.
+        """
+        if self.checksum != bench.table.checksum:
+            remedy = "name its table by --table, with the --device, --world, ... of the search"
+            raise other_table(bench, f"the run {self.label}", self, remedy=remedy)
+        try:
+            found = super().result(bench)
+        except EcnasError as error:
+            message = f"the run {self.label} cannot be of the table {bench.name}: {error}"
+            raise ProvenanceError(message) from error
+        if self.recorded_front is not None:
+            rows, share = self.recorded_front
+            if rows != tuple(found.front_rows.tolist()) or abs(share - found.hypervolume) > 1e-6:
+                message = f"the front of the run {self.label} is not the one of its evaluations"
+                raise FormatError(message, remedy="run the search again with --out")
+        return found
 
 
 @dataclass(frozen=True)
@@ -103,10 +96,8 @@ def find_runs(folders: Sequence[str | PathLike[str]]) -> tuple[Run, ...]:
         for folder in comparisons:
             # A sweep of NASLib's runners leaves its runs in folders as well: the same runs twice.
             inside = [one for one in inside if folder not in one.parents]
-            for label, result in compared_runs(folder):
-                if len(result.front):  # empty if it ended before an evaluation at its own budget
-                    key = folder.resolve(), result.config.table, label
-                    compared[key] = replace(_run_of_result(label, result), group=str(folder))
+            for run in compared_runs(folder):
+                compared[folder.resolve(), run.table, run.label] = run
         if not inside and not comparisons:
             message = "runs must be folders that `ecnas search --out` or `ecnas compare` wrote"
             raise ConfigError(message, value=str(top))
@@ -118,17 +109,33 @@ def find_runs(folders: Sequence[str | PathLike[str]]) -> tuple[Run, ...]:
 
 
 _Count = Annotated[int, Meta(ge=0, lt=1 << 31)]
+_Positive = Annotated[int, Meta(ge=1, lt=1 << 31)]
+
+
+class _Config(Struct):
+    """What a page needs of `config.json`."""
+
+    method: str
+    paper: bool
+    table: str
+    checksum: str
+    objectives: tuple[str, ...]
+    epochs: _Positive
+    evaluations: _Positive
+    seed: Annotated[int, Meta(ge=0)]
+    table_version: str | None = None
+    noise: bool = False
+
+
+class _Evaluation(Struct):
+    """What a page needs of a line of `history.jsonl`."""
+
+    row: _Count
+    epochs: _Positive
 
 
 class _Place(Struct):
-    """A cell on a front, or a line of the history."""
-
     row: _Count
-
-
-class _Anytime(Struct):
-    evaluations: list[_Count]
-    hypervolume: list[float | None]
 
 
 class _Scale(Struct):
@@ -136,17 +143,11 @@ class _Scale(Struct):
 
 
 class _Front(Struct):
-    """What a page needs of `front.json`."""
+    """What is compared of `front.json`."""
 
-    front: Annotated[list[_Place], Meta(min_length=1)]
-    knee: _Place
-    extremes: dict[str, _Place]
-    hypervolume: float | None
-    anytime: _Anytime
+    front: list[_Place]
     scale: _Scale
-
-
-_Spent = dict[str, float | None]
+    hypervolume: Annotated[float, Meta(ge=0, le=1.000001)] | None = None
 
 
 def read_run(folder: Path, *, label: str | None = None) -> Run:
@@ -156,37 +157,34 @@ def read_run(folder: Path, *, label: str | None = None) -> Run:
         FormatError: a file of the run is missing or damaged.
     """
     config = _decoded(folder / "config.json", json.Decoder(_Config).decode)
+    try:
+        check_objectives(config.objectives)
+    except EcnasError as error:
+        raise _damaged(folder / "config.json", error) from error
+    path = folder / "history.jsonl"
+    history = _decoded(path, json.Decoder(_Evaluation).decode_lines)
+    if len(history) != config.evaluations:
+        reason = f"it has {len(history)} of {config.evaluations} evaluations"
+        raise _damaged(path, reason)
     found = _decoded(folder / "front.json", json.Decoder(_Front).decode)
-    spent = _decoded(folder / "spent.json", json.Decoder(_Spent).decode)
-    history = _decoded(folder / "history.jsonl", json.Decoder(_Place).decode_lines)
-    if len(found.anytime.evaluations) != len(found.anytime.hypervolume):
-        raise _damaged(folder / "front.json", "the curve is incomplete")
-    return _run(folder.name if label is None else label, config, found, spent, _rows(history))
-
-
-def _run_of_result(label: str, result: SearchResult) -> Run:
-    whole = to_plain(document(result))
-    config, found = convert(whole["config"], _Config), convert(whole, _Front)
-    return _run(label, config, found, whole["spent"], result.rows)
-
-
-def _run(label: str, config: _Config, found: _Front, spent: _Spent, rows: NDArray[np.int32]) -> Run:
-    curve = np.array(found.anytime.hypervolume, dtype=np.float64)
-    final = _number(found.hypervolume)
-    if found.scale.kind != "nadir":  # an older file, whose shares mean something else
-        curve, final = np.full(len(curve), np.nan), np.nan
+    # Older files measured the hypervolume on another scale.
+    share = found.hypervolume if found.scale.kind == "nadir" else None
+    rows = tuple(place.row for place in found.front)
     return Run(
-        **vars(config),
-        label=label,
+        label=to_plain(folder.name if label is None else label),
         group=str(config.evaluations),
-        rows=rows,
-        front_rows=_rows(found.front),
-        knee_row=found.knee.row,
-        extreme_rows={name: place.row for name, place in found.extremes.items()},
-        hypervolume=final,
-        anytime_counts=np.array(found.anytime.evaluations, dtype=np.int64),
-        anytime_hypervolume=curve,
-        spent={name: _number(value) for name, value in spent.items()},
+        paper=config.paper,
+        recorded_front=(rows, float("nan") if share is None else share),
+        table=config.table,
+        checksum=config.checksum,
+        table_version=config.table_version,
+        method=config.method,
+        seed=config.seed,
+        objectives=config.objectives,
+        budget=config.epochs,
+        rows=np.array([line.row for line in history], dtype=np.int32),
+        epochs=np.array([line.epochs for line in history], dtype=np.int64),
+        noise=config.noise,
     )
 
 
@@ -202,28 +200,19 @@ def _damaged(path: Path, reason: object) -> FormatError:
     return FormatError(message, path=path, remedy="run the search again with --out")
 
 
-def _rows(places: Sequence[_Place]) -> NDArray[np.int32]:
-    return np.array([place.row for place in places], dtype=np.int32)
-
-
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else value
-
-
-def compared_runs(folder: Path) -> Iterator[tuple[str, SearchResult]]:
-    """Every run of a comparison (or of `ecnas naslib sweep`) with its label, but those in worlds.
+def compared_runs(folder: Path) -> Iterator[Run]:
+    """Every run of a comparison (or of `ecnas naslib sweep`) but those in worlds.
 
     Raises:
         FormatError: a file of the comparison is damaged.
-        ProvenanceError: a run searched another version of its table.
         EcnasError: a table cannot be loaded.
     """
     setting = setting_of(folder)
     for path in sorted((folder / "runs").rglob("seed-*.json")):
         run = ComparedRun.read(path)
-        if run.world is not None:  # each is another table
-            continue
-        yield f"{run.method}, seed {run.seed}", run.result(opened(run.table, setting))
+        if run.world is None:  # each world is another table
+            about = {**vars(run), "table": opened(run.table, setting).name}
+            yield Run(**about, label=f"{run.method}, seed {run.seed}", group=to_plain(str(folder)))
 
 
 def setting_of(folder: Path) -> dict[str, Any]:
@@ -253,5 +242,5 @@ def find_findings(folders: Sequence[str | PathLike[str]], checksum: str) -> tupl
         summary = summarise(results, against=known)
         for table, lines in summary.by_table().items():
             if results.benchmarks[table].table.checksum == checksum:
-                found.append(Finding(folder.resolve().name, tuple(lines), summary.notes))
+                found.append(Finding(to_plain(folder.resolve().name), tuple(lines), summary.notes))
     return tuple(found)

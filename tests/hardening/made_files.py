@@ -286,7 +286,6 @@ KINDS: dict[str, Kind] = {
     "results-tree": Kind(_results, _by("data.results_tree:read_results_tree", 5)),
     "search-config": Kind(_search("config.json"), _read_run),
     "search-front": Kind(_search("front.json"), _read_run),
-    "search-spent": Kind(_search("spent.json"), _read_run),
     "search-history": Kind(_search("history.jsonl"), _read_run),
     "run-file": Kind(_run_file, _by("comparison.runs:Run.read")),
     "comparison-rules": Kind(_rules, _read_rules),
@@ -309,7 +308,7 @@ KINDS: dict[str, Kind] = {
 }
 #: Those whose files are JSON, or lines of it, without a checksum.
 JSON_KINDS = (
-    *("results-tree", "search-config", "search-front", "search-spent", "search-history"),
+    *("results-tree", "search-config", "search-front", "search-history"),
     *("run-file", "comparison-rules", "learning-curve", "plan", "claim", "attempt-log"),
     *("replayed-windows", "replayed-trace", "cells"),
 )

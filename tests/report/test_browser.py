@@ -273,12 +273,15 @@ def test_zoom_is_limited_and_panning_draws_a_frame_at_a_time(shown: Browser) -> 
 
 def test_runs_are_shown(shown: Browser, page: Page) -> None:
     lines = shown.all("#run-table tbody tr")
-    for line, run in zip(sorted(lines, key=lambda tr: tr.text), page.runs, strict=True):
+    ordered = sorted(lines, key=lambda tr: tr.text)
+    for line, run, result in zip(ordered, page.runs, page.results, strict=True):
         assert run.label in line.text
-        assert f"{run.hypervolume:.4f}" in line.text
+        assert f"{result.hypervolume:.4f}" in line.text
     assert len(shown.all("#curves .curve")) == 3 + 1  # and one median
     shown.one("#run-table tbody button").click()
-    assert shown.text("#picked-title") in {f"Cell {run.knee_row:,}" for run in page.runs}
+    assert shown.text("#picked-title") in {
+        f"Cell {result.rows[result.knee]:,}" for result in page.results
+    }
 
 
 def test_nothing_was_loaded_and_nothing_can_be(shown: Browser) -> None:
@@ -307,7 +310,7 @@ def test_every_control_has_a_name_and_no_width_scrolls_sideways(
 def test_without_energy_two_metrics_are_shown(browser: Browser, page: Page, tmp_path: Path) -> None:
     accuracy = ("validation_accuracy", "parameters")
     columns = tuple(column for column in page.columns if column.name in accuracy)
-    write_page(replace(page, columns=columns, runs=()), tmp_path / "page.html")
+    write_page(replace(page, columns=columns, runs=(), results=()), tmp_path / "page.html")
     assert browser.open((tmp_path / "page.html").as_uri()) is True
     assert browser.js("return [report.chosen.x, report.chosen.y]") == [*accuracy]
 

@@ -65,11 +65,12 @@ def test_columns_and_fronts_are_the_tables(six: Benchmark) -> None:
 
 def test_runs_add_their_objectives_exact_rows_and_budget(six: Benchmark, page: Page) -> None:
     run = page.runs[0]
-    more = gather(six, [replace(run, objectives=("depth", "energy_kwh"))])
+    more = gather(six, [replace(run, objectives=("depth", "energy_kwh"), recorded_front=None)])
     assert "depth" in more.metrics
     assert np.isin(run.rows, more.exact_rows).all()
     # The budget that is shown first.
-    at_4 = [replace(run, epochs=4) for run in page.runs]
+    epochs = np.full(len(run.rows), 4)
+    at_4 = [replace(run, budget=4, epochs=epochs, recorded_front=None) for run in page.runs]
     assert gather(six, at_4).epochs == 4
     assert gather(six, [page.runs[0], *at_4]).epochs == 12  # they differ: the largest
     assert gather(six, page.runs, epochs=4).epochs == 4
@@ -88,7 +89,7 @@ def test_runs_of_another_table_are_refused(six: Benchmark, page: Page, tmp_path:
     assert f"<strong>4v</strong> version {VERSION}:" in html(gather(bench))
     for row in (70000, -1):
         with pytest.raises(ProvenanceError, match=str(row)):
-            gather(six, [replace(run, rows=np.array([row], dtype=np.int32))])
+            gather(six, [replace(run, rows=np.full(len(run.rows), row, dtype=np.int32))])
     # A table has too little.
     values = {"energy_kwh": np.full((1, 1, 1), 0.1)}
     origin = {"energy_kwh": Provenance("synthetic")}

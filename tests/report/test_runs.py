@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import os
 import shutil
 from dataclasses import replace
 from html import escape
@@ -15,8 +17,10 @@ from naslib_ecnas import search
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.comparison import gather, summarise
 from naslib_ecnas.comparison.experiment import Grid, compare
-from naslib_ecnas.errors import ConfigError, FormatError
+from naslib_ecnas.data.table import Columns, Table, write_table
+from naslib_ecnas.errors import ConfigError, FormatError, ProvenanceError
 from naslib_ecnas.loading import load
+from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.report import page
 from naslib_ecnas.report.page import html
 from naslib_ecnas.report.runs import find_findings, find_runs, read_run
@@ -27,24 +31,90 @@ def test_a_run_is_read_as_it_was(six: Benchmark, tmp_path: Path) -> None:
     run = read_run(tmp_path / "one")
     assert (run.method, run.paper, run.table) == ("semoa", False, "made-up-6")
     assert run.checksum == six.table.checksum
-    assert (run.epochs, run.evaluations, run.seed) == (4, 40, 3)
-    assert run.objectives == found.config.objectives
+    assert (run.budget, run.seed, run.objectives) == (4, 3, found.config.objectives)
+    result = run.result(six)
     for name in ("rows", "front_rows", "anytime_counts", "anytime_hypervolume"):
-        assert np.array_equal(getattr(run, name), getattr(found, name))
-    assert run.knee_row == found.rows[found.knee]
-    assert list(run.extreme_rows.values()) == [found.rows[i] for i in found.extremes]
-    assert run.hypervolume == found.hypervolume
-    assert run.spent["energy_kwh"] == found.spent.energy_kwh
+        assert np.array_equal(getattr(result, name), getattr(found, name))
+    assert (result.knee, result.extremes) == (found.knee, found.extremes)
+    assert (result.hypervolume, result.spent) == (found.hypervolume, found.spent)
 
 
-def test_shares_of_another_reference_are_not_shown(six: Benchmark, tmp_path: Path) -> None:
-    search.run(six, "random", epochs=4, evaluations=9, seed=0, out=tmp_path / "old")
-    path = tmp_path / "old" / "front.json"
-    front = json.loads(path.read_text())
-    del front["scale"]["kind"]
-    path.write_text(json.dumps(front))
-    run = read_run(tmp_path / "old")
-    assert np.isnan([run.hypervolume, *run.anytime_hypervolume]).all()
+#: Changes of a run's files: where, and other values. Each is refused or makes no difference.
+EDITS: list[tuple[str, list[str | int], list[object]]] = [
+    ("front.json", ["hypervolume"], [5, -0.1, 0.5, "1", True, 1e999, [1]]),
+    ("front.json", ["front", 0, "row"], [1.5, -1, 10**12, "3", None, 90, False]),
+    ("front.json", ["front"], [[], None, {}]),
+    ("front.json", ["scale"], [None, {"kind": 3}]),
+    ("front.json", ["anytime"], [{"evaluations": [10**12], "hypervolume": [5]}]),
+    ("front.json", ["knee", "row"], [1.5, 10**12]),
+    ("spent.json", ["energy_kwh"], [-1, 1e300]),
+    ("config.json", ["evaluations"], [10**12, 0, -1, 29, 1.5, "30", None]),
+    ("config.json", ["objectives"], [["a", "b"], ["energy_kwh"], "energy_kwh", [1, 2], []]),
+    ("config.json", ["epochs"], [0, 5, -4, 10**12, 4.5]),
+    ("config.json", ["seed"], [-1, "0", 1.5]),
+    ("config.json", ["checksum"], ["0" * 64, None, 3]),
+    ("config.json", ["noise"], ["no", None]),
+    ("config.json", ["method"], [None, 3]),
+    ("history.jsonl", ["row"], [1.5, -1, 10**12, "1", None, 90, 91]),
+    ("history.jsonl", ["epochs"], [0, 5, 4.5, 10**12, None]),
+]
+
+
+@pytest.mark.parametrize(("file", "place", "values"), EDITS)
+def test_an_edited_run_is_not_believed(
+    file: str, place: list[str | int], values: list[object], edited: tuple[Benchmark, Path]
+) -> None:
+    bench, folder = edited
+    true, whole = read_run(folder).result(bench), (folder / file).read_text()
+    first, rest = whole, ""
+    if file == "history.jsonl":
+        first, _, rest = whole.partition("\n")
+    for value in values:
+        document = inner = json.loads(first)
+        for key in place[:-1]:
+            inner = inner[key]
+        inner[place[-1]] = value
+        (folder / file).write_text(f"{json.dumps(document)}\n{rest}")
+        try:
+            found = read_run(folder).result(bench)
+        except (FormatError, ProvenanceError):
+            continue
+        assert np.array_equal(found.front_rows, true.front_rows), value
+        assert (found.hypervolume, found.spent) == (true.hypervolume, true.spent), value
+    (folder / file).write_text(whole)
+
+
+@pytest.fixture(scope="module")
+def edited(tmp_path_factory: pytest.TempPathFactory) -> tuple[Benchmark, Path]:
+    """A table without the cell 90, and a folder with a search of it."""
+    folder, rng = tmp_path_factory.mktemp("edited"), np.random.default_rng(0)
+    rows, names = np.arange(90, dtype=np.int32), ("energy_kwh", "validation_accuracy")
+    values = {name: rng.random((90, 2, 1)) for name in names}
+    origins = dict.fromkeys(names, Provenance("synthetic"))
+    write_table(folder / "t.ecnas", Columns("t", 4, rows, (4, 12), 1, values, origins))
+    bench = Benchmark(Table.open(folder / "t.ecnas"))
+    search.run(bench, "random", epochs=12, evaluations=30, seed=0, out=folder / "run")
+    return bench, folder / "run"
+
+
+def test_a_run_that_ended_before_its_budget_is_shown(six: Benchmark, tmp_path: Path) -> None:
+    search.run(six, "sh-emoa", epochs=12, evaluations=3, seed=0, out=tmp_path / "short")
+    (run,) = find_runs([tmp_path])
+    assert set(run.epochs.tolist()) == {4}
+    content = page.pack(page.gather(six, [run]))
+    text = gzip.decompress(content)
+    header = json.loads(text[4 : 4 + int.from_bytes(text[:4], "little")])
+    (shown,) = header["runs"]
+    assert (shown["knee"], shown["hypervolume"], shown["curve"]) == (None, None, [])
+    assert shown["evaluations"] == 3
+
+
+def test_names_that_are_not_utf_8_are_shown_as_escapes(six: Benchmark, tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"n\xff")
+    search.run(six, "random", epochs=12, evaluations=3, seed=0, out=folder)
+    (run,) = find_runs([tmp_path])
+    assert run.label.endswith("n\\udcff")
+    page.write_page(page.gather(six, [run]), folder / "page.html")
 
 
 def test_a_run_with_noise_is_told_apart(modelled: None, tmp_path: Path) -> None:
@@ -73,16 +143,13 @@ def test_runs_are_found_at_any_depth_and_once(run_folder: Path, tmp_path: Path) 
 
 def test_damaged_and_missing_files_are_named(run_folder: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(run_folder / "a", tmp_path / "run")
-    spent = json.loads((folder / "spent.json").read_text())
-    (folder / "spent.json").write_text(json.dumps({**spent, "co2_g": None}))
-    assert np.isnan(read_run(folder).spent["co2_g"])
     for name, text in (
         ("config.json", "[]"),
         ("config.json", "{"),
         ("front.json", '{"front": []}'),
+        ("front.json", None),
         ("front.json", "null"),
-        ("spent.json", "3"),
-        ("spent.json", None),
+        ("history.jsonl", None),
         ("history.jsonl", '{"row": "x"}\n'),
         ("history.jsonl", '{"row": 99999999999}\n'),
         ("history.jsonl", "{}\n"),
@@ -92,7 +159,7 @@ def test_damaged_and_missing_files_are_named(run_folder: Path, tmp_path: Path) -
         if text is not None:
             (folder / name).write_text(text)
         with pytest.raises(FormatError) as caught:
-            find_runs([folder])
+            read_run(folder)
         assert caught.value.path == str(folder / name)
         (folder / name).write_bytes(whole)
 
@@ -104,8 +171,8 @@ def test_runs_of_a_comparison(tmp_path: Path) -> None:
     runs = {run.label: run for run in find_runs([tmp_path])}
     assert len(runs) == 5
     alone = next(run for label, run in runs.items() if label.endswith("alone"))
-    one = replace(runs["semoa, seed 1"], label=alone.label, group=alone.group)
-    np.testing.assert_equal(vars(one), vars(alone))
+    about = {"label": alone.label, "group": alone.group, "recorded_front": alone.recorded_front}
+    np.testing.assert_equal(vars(replace(runs["semoa, seed 1"], **about)), vars(alone))
     assert len(find_runs([tmp_path / "grid", tmp_path])) == 5
     (tmp_path / "grid" / "runs" / "4v" / "semoa" / "seed-1.json").write_text("{")
     with pytest.raises(FormatError):
@@ -124,7 +191,7 @@ def test_findings_of_a_comparison(tmp_path: Path) -> None:
     assert list(map(str, found.lines)) == list(map(str, summary.by_table()["4v"]))
     runs = [run for run in find_runs([tmp_path]) if run.table == "4v"]
     assert len({run.group for run in runs}) == 1
-    assert len({run.evaluations for run in runs}) > 1
+    assert len({len(run.rows) for run in runs}) > 1
     text = html(page.gather(bench, runs, findings=[found]))
     assert "<h3>equal &lt;energy&gt;</h3>" in text
     assert all(escape(note) in text for note in summary.notes)
