@@ -28,8 +28,8 @@ from naslib_ecnas.campaign.plan import DataChoice, Settings, check_choice, make_
 from naslib_ecnas.campaign.validate import validate
 from naslib_ecnas.campaign.worker import Done, work
 from naslib_ecnas.cell import Cell
-from naslib_ecnas.energy.meter import EnergyMeter
-from naslib_ecnas.energy.nvml import Nvml, resolve, torch_uuid
+from naslib_ecnas.energy.meter import EnergyMeter, synchronise
+from naslib_ecnas.energy.nvml import Nvml, resolve, torch_in_use, torch_uuid
 from naslib_ecnas.energy.readings import MAX_DISAGREEMENT, Reading, Window
 from naslib_ecnas.energy.sensors import NvmlUnavailable
 from naslib_ecnas.errors import EcnasError, MissingDependencyError
@@ -108,6 +108,7 @@ print(gpu.uuid, torch_uuid(0))
 
 def _identity(target: Settings) -> Found:
     """torch and NVML mean the same GPU, however CUDA_VISIBLE_DEVICES names it."""
+    importlib.import_module("torch")  # which `torch_uuid` asks only where it is loaded
     with closing(Nvml()) as nvml:
         gpus = nvml.gpus()
         gpu = resolve(target.device, gpus, parent_of_mig=nvml.parent_of_mig)
@@ -131,8 +132,8 @@ def _sensor(target: Settings) -> Found:
             with meter.window("empty"):
                 pass
         window_s = (time.monotonic() - began) / count
-        values = {"gpu": meter.setups[uuid].name, "driver": meter.setups[uuid].driver}
-        values |= {"method": method, "notes": "; ".join(meter.notes[uuid])}
+    setup, notes = meter.setups[uuid], "; ".join(meter.notes[uuid])
+    values = {"gpu": setup.name, "driver": setup.driver, "method": method, "notes": notes}
     numbers = {"refresh_s": meter.periods_s[uuid], "window_s": window_s}
     return method in ("counter", "instant-power"), {**values, **numbers}
 
@@ -180,17 +181,9 @@ def _matrix(target: Settings) -> Callable[[], object]:
     return partial(torch.mm, *2 * [torch.rand(size, size, device=target.device)])
 
 
-def _done(target: Settings, submit: Callable[[], object]) -> Callable[[], None]:
+def _done(submit: Callable[[], object]) -> Callable[[], object]:
     """Submits work and waits for it."""
-
-    def work() -> None:
-        submit()
-        if _cuda(target):
-            import torch
-
-            torch.cuda.synchronize(target.device)
-
-    return work
+    return lambda: (submit(), synchronise())
 
 
 def _loads(target: Settings) -> Found:
@@ -198,13 +191,13 @@ def _loads(target: Settings) -> Found:
 
     source = torch.ones(2**27 if _cuda(target) else 2**16, device=target.device)
     copy = partial(torch.empty_like(source).copy_, source)
-    return _agree(target, matrix=_done(target, _matrix(target)), copy=_done(target, copy))
+    return _agree(target, matrix=_done(_matrix(target)), copy=_done(copy))
 
 
 def _edges(target: Settings) -> Found:
     """Work of two seconds that is still queued is in its window only if the edges wait for it."""
     submit = _matrix(target)
-    once = _done(target, submit)
+    once = _done(submit)
     once()
     began = time.monotonic()
     once()
@@ -288,7 +281,7 @@ def _tools(target: Settings) -> Found:
     program, zeus = shutil.which("nvidia-smi"), None
     if program is None:
         raise NotRun("nvidia-smi is not installed")
-    load = _done(target, _matrix(target)) if _cuda(target) else partial(time.sleep, 0.05)
+    load = _done(_matrix(target)) if _cuda(target) else partial(time.sleep, 0.05)
     if importlib.util.find_spec("zeus") is not None:
         from zeus.monitor import ZeusMonitor
 
@@ -340,14 +333,18 @@ def _arithmetic(target: Settings) -> Found:
 
 def _steps(target: Settings) -> Found:
     """Time and energy of a step of three cells, by precision."""
+    import torch
+
     from naslib_ecnas.training import RECIPES, synthetic, train
 
     size, steps = (256, 101) if _cuda(target) else (2, 9)
     same: dict[str, Any] = {"epochs": 12, "seed": 0, "steps": steps, "evaluate_images": size}
     same |= {"data": synthetic(seed=0, images_per_file=10 * size), "device": target.device}
-    values = {}
+    values, precisions = {}, ["fp32", "tf32", "bf16"]
+    if _cuda(target) and torch.cuda.get_device_capability(target.device) < (8, 0):
+        precisions = ["fp32"]  # before Ampere there are no others
     with _meter(target) as meter:
-        for row, name in ((r, p) for r in _ROWS for p in ("fp32", "tf32", "bf16")):
+        for row, name in ((r, p) for r in _ROWS for p in precisions):
             faster: dict[str, Any] = {} if name == "fp32" else {name: True}
             recipe = replace(RECIPES["ecnas"], batch_size=size, **faster)
             last = train(Cell.from_row(row), recipe=recipe, meter=meter, **same).segments[-1]
@@ -364,11 +361,8 @@ def _units(target: Settings) -> Found:
 
     def note(_: Done) -> None:
         pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
-        on_gpu = 0
-        if _cuda(target):
-            import torch
-
-            on_gpu = torch.cuda.memory_allocated(target.device)
+        torch = torch_in_use()
+        on_gpu = 0 if torch is None else torch.cuda.memory_allocated(target.device)
         used.append((pages, on_gpu, len(os.listdir("/proc/self/fd"))))
 
     with _campaign(count) as folder:

@@ -10,7 +10,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from naslib_ecnas.commands.options import (
     JSON,
@@ -38,7 +38,7 @@ from naslib_ecnas.errors import (
     StorageError,
     check_numbers,
 )
-from naslib_ecnas.files import atomic_write, expanded, to_json, to_plain
+from naslib_ecnas.files import atomic_write, expanded, to_json
 from naslib_ecnas.progress import silent
 
 if TYPE_CHECKING:
@@ -402,7 +402,6 @@ def _add_check(add: Options) -> None:
     add_shared(add)
     add("--only", "NAMES", "make these checks alone, by their names, separated by commas")
     add("--out", "FILE", "write the outcomes as JSON, again after each check")
-    add(*JSON)
 
 
 def _check(args: argparse.Namespace) -> int:
@@ -412,28 +411,23 @@ def _check(args: argparse.Namespace) -> int:
     from naslib_ecnas.training import check_device
 
     device = _device(None) if args.device is None else args.device
-    checked, made = target(device, args.gpu, args.shared), list[Outcome]()
     # An empty text is the name of no check.
     names = list(CHECKS) if args.only is None else list(split_words(args.only)) or [args.only]
     check_device(device)
     check_out(args.out)
-
-    def found() -> dict[str, Any]:
-        place = {"device": device, "gpu": args.gpu, "verdict": verdict(made)}
-        return {**place, "checks": [to_plain(outcome) for outcome in made]}
-
+    made: list[Outcome] = []
     try:
         with progress() as shown:
-            for outcome in accept(checked, names):
+            for outcome in accept(target(device, args.gpu, args.shared), names):
                 made.append(outcome)
                 shown(f"check {outcome.check}", len(made), len(names))
                 if args.out is not None:
+                    found = {"device": device, "gpu": args.gpu, "verdict": verdict(made)}
                     with atomic_write(args.out) as file:
-                        file.write(to_json(found(), indent=1).encode("utf-8") + b"\n")
+                        text = to_json({**found, "checks": made}, indent=1)
+                        file.write(text.encode("utf-8") + b"\n")
     finally:  # after an interrupt what was found is shown, too
-        if args.json and made:
-            print_json(found())
-        elif made:
+        if made:
             rows = [(o.check, o.state, f"{o.seconds:.1f}", o.found) for o in made]
             print_table(("check", "", "s", "found"), rows, right=(2,))
             print(f"\n{verdict(made)}")
