@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import product
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 from naslib_ecnas.comparison.execute import execute
@@ -33,6 +34,8 @@ from naslib_ecnas.search import check, run
 from naslib_ecnas.search.methods import method_of, resolved
 from naslib_ecnas.search.result import check_noise, check_objectives
 
+# What searches by NASLib's optimisers, imported when it is needed.
+_NASLIB = "naslib_ecnas.adapters.naslib_search"
 #: File in a comparison's folder with the rules under which its runs were made.
 RULES = "comparison.json"
 #: The limits of a run, by the names of `naslib_ecnas.search.run`, and what each limits.
@@ -56,7 +59,7 @@ class Grid:
     """
 
     methods: tuple[str, ...]
-    """Names of methods, with settings if any: `semoa:population=20`."""
+    """Names of methods, with settings if any: `semoa:population=20`; `naslib:re` is NASLib's."""
     tables: tuple[str, ...]
     seeds: tuple[int, ...]
     evaluations: int | None = None
@@ -88,8 +91,8 @@ class Grid:
         for method in self.methods:
             method_of(method)
         if self.baseline not in (None, *self.methods):
-            names = ", ".join(self.methods)
-            raise ConfigError(f"the baseline must be one of {names}", value=self.baseline)
+            message = f"the baseline must be one of {', '.join(self.methods)}"
+            raise ConfigError(message, value=self.baseline)
         check_objectives(self.objectives)
         check_counts(workers=self.workers)
         for seed in self.seeds:
@@ -164,7 +167,15 @@ def compare(
     """
     check_types(Grid, grid=grid)
     for method in grid.methods:
-        resolved(method, None)
+        if (theirs := _of_naslib(method)) is None:
+            resolved(method, None)
+        else:
+            resolve_name(f"{_NASLIB}:check")(*theirs)
+            only = {**grid.limits, "noise": grid.noise, "workers": grid.workers - 1}
+            only |= {"evaluations": grid.evaluations is None, "repeats": not grid.charge_repeats}
+            if any(only.values()):
+                text = "NASLib's optimizers are limited by evaluations alone, which are all charged"
+                raise ConfigError(text, value=method)
     # First, so that each table is loaded or predicted once, and errors come before any file.
     benchmarks = {table: opened(table, grid.setting) for table in grid.tables}
     for bench, objective in product(benchmarks.values(), grid.objectives):
@@ -188,19 +199,22 @@ def compare(
 
 def _search(grid: Grid, out: Path, unit: Unit) -> None:
     """Make the search of a unit, and write its run."""
-    result = run(
-        opened(unit.table, grid.setting, unit.world),
-        unit.method,
-        objectives=grid.objectives,
-        epochs=grid.epochs,
-        **grid.limits,
-        charge_repeats=grid.charge_repeats,
-        workers=grid.workers,
-        noise=grid.noise,
-        seed=unit.seed,
-    )
+    bench = opened(unit.table, grid.setting, unit.world)
+    about = {"objectives": grid.objectives, "epochs": grid.epochs, "seed": unit.seed}
+    if (theirs := _of_naslib(unit.method)) is not None:
+        search = resolve_name(f"{_NASLIB}:search")
+        result = search(bench, *theirs, evaluations=grid.evaluations, **about)
+    else:
+        more = {"workers": grid.workers, "noise": grid.noise, **grid.limits}
+        result = run(bench, unit.method, charge_repeats=grid.charge_repeats, **about, **more)
     made = Run.of(result, table=unit.table, method=unit.method, world=unit.world)
     made.write(out / unit.file)
+
+
+def _of_naslib(method: str) -> tuple[str, dict[str, Any]] | None:
+    """NASLib's name and settings of a method such as `naslib:re:sample_size=5`; None for others."""
+    name, settings = method_of(method)
+    return (name.removeprefix("naslib:"), settings) if name.startswith("naslib:") else None
 
 
 def make_missing(
