@@ -41,7 +41,9 @@ def execute(
         EcnasError: the cluster refused the jobs, or one failed; the message names its output.
         Exception: any error of a unit; units that are finished by then are kept.
     """
-    do = partial(_done, work)
+    # Jobs on this machine; those of a cluster are on another.
+    here = cluster == "local" and hasattr(os, "pidfd_open")
+    do = partial(_done, work, os.getpid() if here else None)
     if cluster is not None:
         yield from _submitted(do, units, jobs, cluster, folder)
     elif jobs == 1 or len(units) < 2:
@@ -63,9 +65,9 @@ def execute(
         workers.shutdown()
 
 
-def _done(work: Callable[[T], None], units: Sequence[T], master: int | None = None) -> Sequence[T]:
-    if master is not None:
-        ends_with(master)
+def _done(work: Callable[[T], None], parent: int | None, units: Sequence[T]) -> Sequence[T]:
+    if parent is not None:
+        ends_with(parent)
     for unit in units:
         work(unit)
     return units
@@ -86,8 +88,6 @@ def _submitted(
     # The partition and the like come from the user's SBATCH_ variables.
     settings = {"name": "ecnas", "cpus_per_task": 1, "timeout_min": 24 * 60}
     settings["slurm_array_parallelism"] = jobs
-    if cluster == "local" and hasattr(os, "pidfd_open"):
-        do = partial(do, master=os.getpid())
     running = submit(do, shares, folder, cluster, needed=("work on a cluster", "slurm"), **settings)
     for done in results(running, folder):
         yield from done

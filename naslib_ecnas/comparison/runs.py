@@ -157,8 +157,8 @@ class Run:
             unit = Unit(self.table, self.method, self.seed, self.world)
             remedy = "repeat the comparison, which makes such runs again"
             raise other_table(bench, str(unit), self, remedy=remedy)
-        names = ("rows", "epochs", "objectives", "method", "seed", "budget", "noise")
-        names += ("workers", "starts")
+        names = ["rows", "epochs", "objectives", "method", "seed", "budget", "noise"]
+        names += ["workers", "starts"]
         return result_of(bench, **{name: getattr(self, name) for name in names})
 
     def to_json(self) -> str:
