@@ -96,7 +96,7 @@ def read_bytes(path: str | PathLike[str], *, most: int = DOCUMENT) -> bytes:
         OSError: as by `open_file`.
     """
     with open_file(path, most=most) as file:
-        return file.readall()
+        return file.readall() or b""  # None where a reader would wait, as of /proc/kmsg
 
 
 _NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
