@@ -235,7 +235,8 @@ def source_of(entry: FileEntry) -> Path | str:
         parts = urlsplit(address)
     except ValueError:
         parts = urlsplit("")
-    if parts.scheme not in _SCHEMES or not (parts.scheme == "file" or address.isascii()):
+    reachable = parts.scheme == "file" or (parts.netloc and address.isascii())
+    if parts.scheme not in _SCHEMES or not reachable:
         message = f"ECNAS_MIRROR must be a folder or an address of {' or '.join(_SCHEMES)}"
         raise ConfigError(message, value=address)
     if parts.scheme != "file":

@@ -17,7 +17,7 @@ from functools import cached_property
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any, TextIO
 
-from naslib_ecnas.errors import printable
+from naslib_ecnas.errors import StorageError, printable
 from naslib_ecnas.files import to_json
 from naslib_ecnas.progress import BYTES, Progress, listening
 
@@ -97,8 +97,23 @@ class _Printable:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        self._stream.write(self.shown(text))
+        with self._storing():
+            self._stream.write(self.shown(text))
         return len(text)
+
+    def flush(self) -> None:
+        with self._storing():
+            self._stream.flush()
+
+    @staticmethod
+    @contextmanager
+    def _storing() -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise StorageError(f"the output cannot be written ({error.strerror})") from error
 
     def shown(self, text: str) -> str:
         """The text as it is written."""

@@ -33,7 +33,8 @@ function grouped(runs) {
 
 /** Curves of hypervolume over evaluations: one chart for each set of objectives and budget. */
 function drawCurves(host, groups, table) {
-  const charts = groupedBy(groups, (group) => [group.objectives, group.epochs]).map((some) => {
+  const known = groups.filter((group) => group.runs.some((run) => run.curve.length));
+  const charts = groupedBy(known, (group) => [group.objectives, group.epochs]).map((some) => {
     const { objectives, epochs } = some[0];
     const names = objectives.map((name) => table.metric.get(name)?.about ?? name).join(" and ");
     const caption =

@@ -77,6 +77,7 @@ def test_exit_codes_of_failures(ecnas_: Any, monkeypatch: pytest.MonkeyPatch) ->
     for error, code, text in (
         (FetchError("no luck", remedy="try again"), 1, "ecnas: error: no luck; try again\n"),
         (gone, 1, f"ecnas: error: {gone}; --debug shows where\n"),
+        (MemoryError(), 1, "ecnas: error: there is not enough memory; --debug shows where\n"),
         (KeyboardInterrupt(), 130, "run the same command again\n"),
     ):
 
