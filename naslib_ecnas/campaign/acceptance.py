@@ -370,7 +370,8 @@ def _units(target: Settings) -> Found:
     values = {"units": sum(one.how == "recorded" for one in done)}
     most, last = map(max, zip(*used[: count // 2], strict=True)), used[-1]
     names = ("memory_growth", "gpu_memory_growth", "open_files_growth")
-    growths = {n: b / a - 1 if a else 0.0 for n, a, b in zip(names, most, last, strict=True)}
+    pairs = zip(names, most, last, strict=True)
+    growths = {name: b / a - 1 if a else float(b > 0) for name, a, b in pairs}
     return values["units"] == count and max(growths.values()) <= _GROWTH, {**values, **growths}
 
 

@@ -13,7 +13,7 @@ The caller opens the meter in the process that trains, and closes it.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -77,17 +77,14 @@ def _callback(
     else:
         raise MissingDependencyError(packages[0].partition(".")[0], feature="this callback")
     for begins, ends, name in parts:
-        methods |= _methods(meter, begins, ends, name)
+        methods |= {begins: _method(meter.begin, name), ends: _method(meter.end, name)}
     return type("EnergyCallback", (parent,), methods)()
 
 
-def _methods(meter: Meter, begins: str, ends: str, name: str) -> Mapping[str, Any]:
-    """The two methods of a window; what they return would replace the state of a host."""
+def _method(act: Callable[[str], object], name: str) -> Callable[..., None]:
+    """A method of a callback; what it returned would replace the state of a host."""
 
-    def begin(*_: object, **__: object) -> None:
-        meter.begin(name)
+    def method(*_: object, **__: object) -> None:
+        act(name)
 
-    def end(*_: object, **__: object) -> None:
-        meter.end(name)
-
-    return {begins: begin, ends: end}
+    return method
