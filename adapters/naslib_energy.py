@@ -83,12 +83,12 @@ def measured(config: Mapping[str, Any]) -> Iterator[None]:
         with meter, file:
             whole = meter.begin("search")
             meter.begin("epoch")
-            error = "error"
+            failed = "an error"
             try:
                 found = original(*call.args, **call.kwargs)
-                error = ""
+                failed = ""
             finally:
-                meter.end("search", error=error)
+                meter.end("search", error=failed)
                 for window in meter.windows[-2:]:  # what was open, and the whole
                     write(window)
                 _report(whole.window)

@@ -200,7 +200,8 @@ def compare(
 def _search(grid: Grid, out: Path, unit: Unit) -> None:
     """Make the search of a unit, and write its run."""
     bench = opened(unit.table, grid.setting, unit.world)
-    about = {"objectives": grid.objectives, "epochs": grid.epochs, "seed": unit.seed}
+    about: dict[str, Any] = {"objectives": grid.objectives, "epochs": grid.epochs}
+    about["seed"] = unit.seed
     if (theirs := _of_naslib(unit.method)) is not None:
         search = resolve_name(f"{_NASLIB}:search")
         result = search(bench, *theirs, evaluations=grid.evaluations, **about)
