@@ -52,7 +52,7 @@ def measured(config: Mapping[str, Any]) -> Iterator[None]:
     """
     check_types(bool, measure=config.get("measure", True))
     place = config.get("carbon_intensity")
-    account = {"pue": config.get("pue") or 1.0}
+    account: dict[str, Any] = {"pue": config.get("pue") or 1.0}
     account |= {} if place is None else {"carbon": carbon_intensity(place)}
     trainer: Any = require("naslib.defaults.trainer").Trainer
     original = trainer.search
