@@ -43,7 +43,7 @@ _CHUNK = 1 << 18  # bytes read from a connection at a time
 _HASHED = 1 << 20  # bytes read from a file at a time for its checksum
 _BEAT = 5.0  # seconds between signs of life of a process that holds a lock
 _LOCK_PATIENCE = 60.0  # longest wait for such a sign, in seconds
-_UNKNOWN_LIMIT = 8 << 30  # most bytes of a file whose size is not published
+_UNKNOWN_LIMIT = 1 << 30  # most bytes of a file whose size is not published
 
 #: Status codes of a server that a later try may not meet again.
 _TEMPORARY = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -252,7 +252,7 @@ class Transfer:
             if error.code in _TEMPORARY:
                 raise _TryAgain(answer) from error
             raise FetchError(f"{answer} for {self.address}", remedy=_BY_HAND) from error
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, http.client.HTTPException, ValueError) as error:  # of a bad redirect
             reason = getattr(error, "reason", f"{type(error).__name__}: {error}")
             raise self._lost(f"failed ({reason})") from error
 

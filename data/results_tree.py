@@ -21,11 +21,11 @@ from typing import Annotated, Any
 import msgspec
 import numpy as np
 
-from naslib_ecnas.data.assemble import UNSTATED, Assembler, Source, check_parameters, opened
+from naslib_ecnas.data.assemble import UNSTATED, Assembler, Source, check_parameters, reading
 from naslib_ecnas.data.nasbench_tfrecord import to_seconds
 from naslib_ecnas.data.table import Columns
 from naslib_ecnas.errors import FormatError, StorageError, UnknownCellError, UnknownTableError
-from naslib_ecnas.files import from_json, is_folder
+from naslib_ecnas.files import from_json, is_folder, read_bytes
 from naslib_ecnas.metrics import METRICS
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
@@ -189,10 +189,8 @@ def read_results_tree(folder: str | PathLike[str]) -> Columns:
         if not key.startswith(prefix):
             message = f"the folder of a cell must be in {key[:2]}"
             raise Source(str(path.parents[1]), None).fault(message, value=prefix)
-        with opened(path) as file:
-            raw = file.read(_MAX_BYTES + 1)
-        if len(raw) > _MAX_BYTES:
-            raise source.fault(f"a file of results must have at most {_MAX_BYTES} bytes")
+        with reading(path):
+            raw = read_bytes(path, most=_MAX_BYTES)
         digest.update(f"{path.relative_to(root).as_posix()}\0{len(raw)}\0".encode() + raw)
         try:
             row = cells[key] if key in cells else space.row_of_hash(key)
@@ -231,8 +229,7 @@ def _files(folder: Path, level: int) -> Iterator[tuple[Path, tuple[str, ...]]]:
         if path.is_symlink():
             raise Source(str(path), None).fault("a link in a tree of results is not followed")
         if level == len(_LEVELS) - 1:
-            if path.is_file():
-                yield path, (found[1],)
+            yield path, (found[1],)
         elif path.is_dir():
             for file, names in _files(path, level + 1):
                 yield file, (found[1], *names)

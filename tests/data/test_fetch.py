@@ -169,6 +169,8 @@ def test_temporary_refusals_are_tried_again(server: Server, entry: FileEntry) ->
 
 
 def test_a_server_that_is_silent_or_gone(server: Server, entry: FileEntry) -> None:
+    server.raw = [answer("302 Found", Location="http://[::1")]
+    refused(entry, "Invalid IPv6 URL", limits=ONCE)
     server.hold_at = 0
     refused(entry, "connection (failed|was lost)", limits=replace(ONCE, timeout=0.1))
     server.close()

@@ -245,12 +245,26 @@ def test_devices_and_powers_may_be_missing(tmp_path: Path) -> None:
     assert none.values["energy_kwh"].tolist() == [[[1.0]]]
 
 
-def test_a_huge_file_is_not_read(tree: Path) -> None:
+def test_what_is_no_file_of_results_is_neither_read_nor_passed_over(tree: Path) -> None:
     path = next(tree.rglob("results.json"))
     with path.open("wb") as file:
         file.truncate(1 << 32)
-    with pytest.raises(FormatError, match="at most 1048576 bytes"):
+    with pytest.raises(UnknownTableError, match="more than 1,048,576"):
         read_results_tree(tree)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(UnknownTableError, match="not a regular file"):
+        read_results_tree(tree)
+
+
+def test_a_copied_training_and_a_repeat_out_of_proportion(tmp_path: Path) -> None:
+    put(tmp_path / "a", FIRST, 4, 1, results(FIRST, 4, 4.1))
+    put(tmp_path / "a", FIRST, 4, 2, results(FIRST, 4, 4.1))
+    with pytest.raises(FormatError, match="1 trainings are copies of others"):
+        read_results_tree(tmp_path / "a")
+    put(tmp_path / "b", FIRST, 4, 9999, results(FIRST, 4, 4.1))
+    with pytest.raises(FormatError, match="fill hardly any of 1 cells x 1 budgets x 9999"):
+        read_results_tree(tmp_path / "b")
 
 
 def test_no_tree(tmp_path: Path) -> None:
