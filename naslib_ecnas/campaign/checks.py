@@ -203,7 +203,7 @@ def _sensors(record: Measurement) -> Doubts:
             yield "counter", f"{device}: {text}", True
         for flag in reading.flags:
             if flag != "counter-against-power":
-                yield flag, f"{device}: {flag}", flag != "graphics"
+                yield flag, f"{device}: {flag}", flag not in ("graphics", "module")
         if reading.valid and unsure_j > _UNCERTAIN * joules:
             text = f"{unsure_j:.2f} J of {joules:.2f} J are uncertain, since the run is short for "
             yield "uncertain", f"{device}: {text}the sensor", False

@@ -193,8 +193,7 @@ def _print(found: dict[str, Any], window: Window, meter: EnergyMeter) -> None:
         setup = meter.setups.get(name)
         note = f"+- {reading.uncertainty_j:,.1f} J" if reading.valid else reading.detail
         shown = f"{name} {setup.name}" if setup else name
-        how = [] if reading.method in ("counter", "rapl") else [reading.method]
-        rows.append(row(shown, reading.energy_j, ", ".join([note, *how, *reading.flags])))
+        rows.append(row(shown, reading.energy_j, ", ".join([note, *reading.flags])))
     rows.append(row("total", found["energy_j"], ""))
     with suppress(BrokenPipeError):
         command_line, took = shlex.join(found["command"]), duration_text(seconds)

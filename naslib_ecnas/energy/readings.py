@@ -117,7 +117,8 @@ class Reading:
     """One of `AGREEMENTS`."""
     flags: tuple[str, ...] = ()
     """Warnings about a valid reading: `shared`, `graphics` (processes that only draw used the GPU,
-    too), `counter-against-power`, `above-power-limit`, `failed-samples`."""
+    too), `module` (its CPU and memory are in it), `counter-against-power`, `above-power-limit`,
+    `failed-samples`."""
     start: GpuState | None = field(default=None, repr=False)
     stop: GpuState | None = field(default=None, repr=False)
 

@@ -350,8 +350,9 @@ class Source:
             flags += ("shared",)
         if any(other.draws for other in others):
             flags += ("graphics",)
-        # The limit of a module is not known.
-        limits_w = () if reading.method == "module-power" else reading.power_limits_w
+        module = reading.method == "module-power"
+        flags += ("module",) * module
+        limits_w = () if module else reading.power_limits_w  # a module's limit is not known
         limit_j = max(limits_w, default=math.inf) * (stop[0].time - start[0].time)
         if reading.energy_j - reading.uncertainty_j > _ABOVE_LIMIT * limit_j:
             flags += ("above-power-limit",)

@@ -143,7 +143,8 @@ def test_the_power_of_a_module_is_taken_last_and_said(standin: Any) -> None:
         noted = any("whole module" in note for note in meter.notes[standin.uuid()])
         assert noted == (method == "module-power")
     assert reading.start is not None
-    assert (reading.start.power_w, reading.flags) == (400, ())  # no limit of a module is known
+    # No limit of a module is known.
+    assert (reading.start.power_w, reading.flags) == (400, ("module",))
     standin.set(counter=1)  # no check of a counter of the GPU
     with standin.meter() as meter, meter.window("train") as w:
         standin.elapse(meter, 0.5)
