@@ -3,7 +3,8 @@
 Python's unpickler imports and calls whatever a pickle names. Here it gets only the few names that
 numpy's arrays need, which stand for the classes of this file; any other name is an error. A small
 pickle can still take all memory, compute for hours or crash the interpreter. So it is read in a
-process with limits (on systems that have them), which checks the content and sends back columns.
+process with limits, which checks the content and sends back columns; on a system that has no
+limits it is not read.
 
 This module is imported by that process: it imports no numpy.
 """
@@ -11,6 +12,7 @@ This module is imported by that process: it imports no numpy.
 from __future__ import annotations
 
 import gc
+import importlib.util
 import os
 import pickle
 import re
@@ -218,14 +220,13 @@ def _main(kind: str, memory: str, seconds: str) -> None:
 
         ctypes.CDLL(None).prctl(1, 9)  # PR_SET_PDEATHSIG: killed when the caller dies
     gc.disable()  # nothing is let go before the end
-    with suppress(ImportError):  # Windows has no limits
-        import resource
+    import resource  # Windows has none
 
-        for limit, most in ((resource.RLIMIT_AS, int(memory)), (resource.RLIMIT_CPU, int(seconds))):
-            hard = resource.getrlimit(limit)[1]
-            most = most if hard == resource.RLIM_INFINITY else min(most, hard)
-            with suppress(ValueError, OSError):  # macOS has no limit of memory
-                resource.setrlimit(limit, (most, most))
+    for limit, most in ((resource.RLIMIT_AS, int(memory)), (resource.RLIMIT_CPU, int(seconds))):
+        hard = resource.getrlimit(limit)[1]
+        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        with suppress(ValueError, OSError):  # macOS has no limit of memory
+            resource.setrlimit(limit, (most, most))
     sys.stdout.buffer.write(msgspec.msgpack.encode(load(sys.stdin.buffer, kind)))
     sys.stdout.flush()
     os._exit(0)  # freeing what a pickle made may take long
@@ -250,6 +251,10 @@ def unpickled(path: str | PathLike[str], kind: str) -> tuple[Content, str]:
     """
     from naslib_ecnas.data.assemble import Source, opened
     from naslib_ecnas.nasbench_hash import prefixes
+
+    if importlib.util.find_spec("resource") is None:
+        message = "this system cannot limit the memory of a process, so pickles are not read on it"
+        raise Source(str(path), None).fault(message, remedy="convert it on Linux")
 
     digest, hashes, known = sha256(), 0, set(prefixes().tolist())
     with opened(path, most=_MOST_BYTES) as file:
