@@ -259,6 +259,25 @@ def test_doctor_and_run_judge_a_shared_gpu_alike(
     assert (state == "good") or "--shared flag" in check.fix
 
 
+@pytest.mark.slow
+def test_each_gpu_of_a_machine_gets_a_worker_that_measures_it_alone(
+    folder: Path, environment: dict[str, str]
+) -> None:
+    environment["STANDIN_NVML"] = "gpus=2,power=250,period=0.02,states=0"
+    words = OPTIONS.replace("--gpu GPU-a05f", "--gpus all --limit 1 --steps 2").split()
+    run = [sys.executable, "-m", "naslib_ecnas", "measure", "run", str(folder), *words]
+    done = subprocess.run(run, env=environment, capture_output=True, text=True, cwd=folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "2 units recorded" in done.stdout
+    records = [Measurement.read(record_path(folder, unit)) for unit in Plan.read(folder).units]
+    for record in records:
+        (uuid,) = record.meter.methods
+        assert record.settings.gpu == uuid
+        assert f"{uuid}: {record.unit}: recorded" in done.stdout
+    assert len({record.settings.gpu for record in records}) == 2
+    assert len({record.owner.pid for record in records}) == 2
+
+
 # -- the walk "put your GPU into the table" from its plan to its table, by the page's own commands -
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "walk-measure.md"
