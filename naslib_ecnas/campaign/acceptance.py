@@ -181,9 +181,14 @@ def _matrix(target: Settings) -> Callable[[], object]:
     return partial(torch.mm, *2 * [torch.rand(size, size, device=target.device)])
 
 
-def _done(submit: Callable[[], object]) -> Callable[[], object]:
+def _done(submit: Callable[[], object]) -> Callable[[], None]:
     """Submits work and waits for it."""
-    return lambda: (submit(), synchronise())
+
+    def work() -> None:
+        submit()
+        synchronise()
+
+    return work
 
 
 def _loads(target: Settings) -> Found:
