@@ -56,7 +56,8 @@ class Model:
     @classmethod
     def shipped(cls: type[M]) -> M:
         """The model that comes with the package, made once in a process."""
-        found: M = _shipped(cls)
+        kind: Any = cls  # mypy takes no class for hashable
+        found: M = _shipped(kind)
         return found
 
     def to_arrays(self, prefix: str = "") -> dict[str, NDArray[Any]]:
@@ -98,7 +99,7 @@ class Model:
 
 
 @cache
-def _shipped(kind: type[M]) -> M:
+def _shipped(kind: type[Model]) -> Any:
     target, prefix = kind.SHIPPED
     return kind.from_arrays(Weights.shipped(target).arrays, prefix)
 

@@ -257,11 +257,9 @@ class ModelledTable(Table):
         place = list(self._blocks.modelled.provenance).index(at)
         number, within = np.divmod(positions, BLOCK)
         out = np.empty((len(positions), 1))
-        order = np.argsort(number, kind="stable")
-        starts = np.flatnonzero(np.diff(number[order], prepend=-1))
-        for here in np.split(order, starts[1:]):
-            block = self._blocks.block(int(number[here[0]]))
-            out[here, 0] = block[budget, within[here], place]
+        for each in np.unique(number):
+            here = number == each
+            out[here, 0] = self._blocks.block(int(each))[budget, within[here], place]
         return out * factor
 
     def value(self, name: str, position: int, budget: int, repeat: int) -> float:

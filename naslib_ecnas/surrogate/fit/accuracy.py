@@ -177,8 +177,8 @@ def with_low_ends(
     longest = max(len(at) for at, _, _ in found)
     padded = [np.pad(np.stack(c), ((0, 0), (0, longest - len(c[0]))), mode="edge") for c in found]
     # Seven digits are enough.
-    curves = np.stack(padded, axis=1).astype(np.float32).astype(np.float64)
-    plain = AccuracyModel(model.ranks, *curves, model.test_less_validation, _NO_EXCESS)
+    at, mean, std = np.stack(padded, axis=1).astype(np.float32).astype(np.float64)
+    plain = replace(model, score=at, accuracy=mean, deviation=std, excess=_NO_EXCESS)
     return replace(plain, excess=_small_excess(plain, folder))
 
 

@@ -172,12 +172,9 @@ def with_small_cells(model: DeviceModel, few: Measurements) -> DeviceModel:
 
 
 def _joined(own: Measurements, five: Measured) -> Measurements:
-    times = np.zeros(0) if own.training_time_s is None else own.training_time_s
-    return Measurements.of(
-        np.concatenate([own.rows, five.rows]),
-        np.concatenate([own.energy_kwh, five["final_energy_kwh"]]),
-        np.concatenate([times, five["final_training_time_s"]]),
-    )
+    columns: tuple[Any, ...] = own.rows, own.energy_kwh, own.training_time_s
+    others = five.rows, five["final_energy_kwh"], five["final_training_time_s"]
+    return Measurements.of(*(np.concatenate(pair) for pair in zip(columns, others, strict=True)))
 
 
 def fit_shares(
