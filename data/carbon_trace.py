@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from naslib_ecnas.errors import ConfigError, FormatError, check_numbers
+from naslib_ecnas.errors import ConfigError, FormatError, check_numbers, floats
 from naslib_ecnas.files import read_bytes
 
 #: Name of the trace that comes with the package: California, a week of April 2022.
@@ -40,9 +40,11 @@ class CarbonTrace:
     """Checksum of the file that it was read from."""
 
     def __post_init__(self) -> None:
-        if np.ndim(self.g_per_kwh) != 1 or not len(self.g_per_kwh):
+        values = floats(self.g_per_kwh, "the intensities of a carbon trace")
+        object.__setattr__(self, "g_per_kwh", values)
+        if values.ndim != 1 or not len(values):
             raise ConfigError("a carbon trace needs one hour or more")
-        for value in (np.min(self.g_per_kwh), np.max(self.g_per_kwh)):  # NaN if there is one
+        for value in (values.min(), values.max()):  # NaN if there is one
             check_numbers("a carbon trace", least=0, most=100_000, intensity=float(value))
 
     @classmethod
@@ -110,31 +112,23 @@ class CarbonTrace:
 
     def to_json(self) -> dict[str, Any]:
         """Name, checksum, hours and mean."""
-        hours = len(self.g_per_kwh)
-        return {
-            "name": self.name,
-            "sha256": self.sha256,
-            "hours": hours,
-            "mean_g_per_kwh": self.mean,
-        }
+        about = {"name": self.name, "sha256": self.sha256, "hours": len(self.g_per_kwh)}
+        return {**about, "mean_g_per_kwh": self.mean}
 
 
 def _values(lines: Sequence[str]) -> NDArray[np.float64]:
     """(hours,) intensities of the lines of a file; ValueError names the line that does not fit."""
+    hours: list[datetime] = []
     found: list[float] = []
-    last: datetime | None = None
     used = [(i, line) for i, line in enumerate(lines, 1) if line.strip() and line[0] != "#"]
     for i, line in used[1:]:  # without the heading
         try:
             time, value = line.split(",")
-            hour = datetime.fromisoformat(time.strip().replace("Z", "+00:00"))
-            if last is not None and hour - last != timedelta(hours=1):
-                raise ValueError
+            hours.append(datetime.fromisoformat(time.strip().replace("Z", "+00:00")))
             found.append(float(value))
+            if len(hours) > 1 and hours[-1] - hours[-2] != timedelta(hours=1):
+                raise ValueError
         except (ValueError, TypeError) as error:
-            message = (
-                f"line {i} must have the next hour (ISO 8601) and gCO2eq/kWh, not {line[:80]!r}"
-            )
-            raise ValueError(message) from error
-        last = hour
+            wanted = "the next hour (ISO 8601) and gCO2eq/kWh"
+            raise ValueError(f"line {i} must have {wanted}, not {line[:80]!r}") from error
     return np.array(found)

@@ -6,7 +6,6 @@ import argparse
 import sys
 import time
 from collections import Counter
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,9 +80,7 @@ def run(args: argparse.Namespace) -> None:
     search.check(args.method, **limits, **chosen(args, "seed paper"))
     bench = open_table(args)
     start = time.perf_counter()
-    with ExitStack() as claim:
-        if args.out:
-            claim.enter_context(claimed(args.out, overwrite=args.overwrite))
+    with claimed(args.out, overwrite=args.overwrite) as folder:
         with progress() as shown:
             result = search.run(
                 bench,
@@ -95,10 +92,10 @@ def run(args: argparse.Namespace) -> None:
                 **chosen(args, "epochs seed paper noise workers carbon_trace defer"),
             )
         seconds = time.perf_counter() - start
-        if args.out:
-            write(result, args.out)
-        if args.out and not args.no_plot and len(result.front):
-            plot(bench, result, args.out)
+        if folder is not None:
+            write(result, folder)
+            if not args.no_plot and len(result.front):
+                plot(bench, result, folder)
     if args.json:
         print_json(document(result))
         return
@@ -190,25 +187,18 @@ def _report_costs(result: SearchResult, seconds: float | None) -> None:
         at = ", ".join(f"{number:,} at {budget}" for budget, number in sorted(budgets.items()))
         print(f"by epochs: {at}; the front is of those at {result.config.epochs}")
     if result.timed:
-        print(f"in simulated time: {_clock(result)}")
+        config, carbon = result.config, result.config.carbon
+        clock = f"{result.hours:,.4g} hours with {counted(config.workers, 'worker')}"
+        if carbon:
+            clock += f"; emissions by {carbon['name']} (mean {carbon['mean_g_per_kwh']:.4g} "
+            clock += f"gCO2eq/kWh), start {carbon['defer']}"
+        print(f"in simulated time: {clock}")
     if result.answered:
         print(f"not charged: {counted(result.answered, 'repeated cell')}")
     if result.skipped:
         print(f"not charged: {counted(result.skipped, 'proposal')} outside the table")
     if result.ended_by != "evaluations":
         print(f"ended by: {result.ended_by}")
-
-
-def _clock(result: SearchResult) -> str:
-    """How long a run of several workers took, and by what trace its emissions were counted."""
-    config, carbon = result.config, result.config.carbon
-    text = f"{result.hours:,.4g} hours with {counted(config.workers, 'worker')}"
-    if not carbon:
-        return text
-    return (
-        f"{text}; emissions by {carbon['name']} (mean {carbon['mean_g_per_kwh']:.4g} gCO2eq/kWh), "
-        f"start {carbon['defer']}"
-    )
 
 
 def _shown(name: str, value: float) -> str:

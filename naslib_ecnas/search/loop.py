@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,17 +26,14 @@ from naslib_ecnas.search.result import (
     SearchResult,
     check_noise,
     check_objectives,
-    emissions,
     noise_of,
     result_of,
 )
 from naslib_ecnas.search.workers import Workers
 
-# Evaluations in a row that were answered without a charge, after which a run ends.
-_MOST_REPEATS = 1000
-# Mean number of trainings of each cell at each budget, after which a run ends whose evaluations are
-# not limited: what they cost may be next to nothing.
-_MOST_TRAININGS = 1000
+# A run ends after so many answers in a row without a charge. If their number has no limit, it also
+# ends after a mean of so many trainings of each cell at each budget: they may cost next to nothing.
+_MOST = 1000
 
 # -- what a run may spend, and what it has spent ----
 
@@ -64,9 +59,8 @@ class Limits:
 
     def __post_init__(self) -> None:
         if not self.set:
-            raise ConfigError(
-                "a search needs a limit: evaluations, max_energy_kwh, max_epochs or max_time_s"
-            )
+            limits = "evaluations, max_energy_kwh, max_epochs or max_time_s"
+            raise ConfigError(f"a search needs a limit: {limits}")
         check_counts(**_given(evaluations=self.evaluations, max_epochs=self.epochs))
         check_numbers(above=0, **_given(max_time_s=self.seconds, max_energy_kwh=self.energy_kwh))
 
@@ -76,15 +70,16 @@ class Limits:
         return _given(**vars(self))
 
     def fitting(self, sums: Floats) -> tuple[int, str]:
-        """How many evaluations can be made, and the limit that stops the next one ("" if none).
+        """How many evaluations can be made, and the limit that ends the run then ("" if none).
 
         `sums` is (n, 5): what will have been spent after each, in the order of `QUANTITIES`.
         """
         fits, stopper = len(sums), ""
         for name, limit in self.set.items():
-            over = sums[:, QUANTITIES.index(name)] > limit
-            if over[:fits].any():
-                fits, stopper = int(over.argmax()), name
+            spent = sums[:, QUANTITIES.index(name)]
+            within = int(np.append(spent > limit, True).argmax())
+            if within < fits or (not stopper and (spent[-1:] == limit).any()):
+                fits, stopper = within, name
         return fits, stopper
 
     def share(self, spent: Floats) -> float:
@@ -100,22 +95,21 @@ class Trainings:
     """The account of one run: trainings made, their costs, and why the run ended.
 
     Without `charge_repeats` a cell that was trained before, at this budget or a larger one, is
-    answered without a charge. With a generator as `noise` every training is drawn by it.
-    `workers` say when each training starts; the emissions follow their carbon trace if they have
-    one.
+    answered without a charge. With a generator as `noise` every training is drawn by it. `workers`
+    say when each training starts, and have the carbon trace that emissions follow, if any.
     """
 
     def __init__(
         self,
         ledgers: Mapping[int, Ledger],
         limits: Limits,
+        workers: Workers,
         *,
         charge_repeats: bool,
-        noise: np.random.Generator | None = None,
-        workers: Workers | None = None,
+        noise: np.random.Generator | None,
     ) -> None:
         self._ledgers = ledgers
-        self._workers = workers or Workers()
+        self._workers = workers
         self._noise = noise
         self._answers = np.random.default_rng(0)  # of evaluations that are not charged
         self._seen: dict[tuple[int, int], Floats] = {}  # by row and budget, to answer them
@@ -123,7 +117,7 @@ class Trainings:
         self._charge_repeats = charge_repeats
         cells = len(next(iter(ledgers.values())).complete)
         self._largest = np.zeros(cells, dtype=np.int64)  # budget at which each cell was trained
-        self._most = cells * len(ledgers) * _MOST_TRAININGS
+        self._most = cells * len(ledgers) * _MOST if limits.evaluations is None else np.inf
         # Rows, budgets, costs and starts of each batch.
         self._parts: list[tuple[Rows, NDArray[np.int64], Floats, Floats]] = []
         self._spent = np.zeros(len(QUANTITIES))
@@ -179,33 +173,25 @@ class Trainings:
         seen, charges = self._evaluated(rows, batch.epochs, new)
         # One running sum over all batches, so that rounding does not depend on their sizes.
         sums = np.cumsum(np.concatenate([self._spent[None], charges]), axis=0)
-        fits, stopper = self._limits.fitting(sums[1:])
+        fits, self.ended_by = self._limits.fitting(sums[1:])
         self._spent = sums[fits]
         if not len(self):
-            message = f"the limit of {stopper} does not pay for one evaluation"
-            raise ConfigError(message, value=self._limits.set[stopper])
+            message = f"the limit of {self.ended_by} does not pay for one evaluation"
+            raise ConfigError(message, value=self._limits.set[self.ended_by])
         rows, charged = rows[:fits], np.flatnonzero(new[:fits])
-        trained = rows[charged]
-        self._largest[trained] = np.maximum(self._largest[trained], batch.epochs)
-        epochs, charges = np.full(len(trained), batch.epochs), charges[charged]
-        starts = self._workers.train(charges[:, 2])
-        charges[:, 4] = emissions(charges, starts, self._workers.trace)
-        self._parts.append((trained, epochs, charges, starts))
+        trained, charges = rows[charged], charges[charged]
+        np.maximum.at(self._largest, trained, batch.epochs)
+        starts, trace = self._workers.train(charges[:, 2]), self._workers.trace
+        if trace is not None:
+            charges[:, 4] = charges[:, 3] * trace.intensity(starts, charges[:, 2])
+        self._parts.append((trained, np.full(len(trained), batch.epochs), charges, starts))
         ends = np.zeros(fits)
         ends[charged] = starts + charges[:, 2]
         self.answered += fits - len(trained)
         self._in_a_row = fits - 1 - int(charged[-1]) if len(trained) else self._in_a_row + fits
-        if stopper:
-            self.ended_by = stopper
-        elif len(self) == self._limits.evaluations:
-            self.ended_by = "evaluations"
-        elif self._limits.epochs is not None and self._spent[1] >= self._limits.epochs:
-            self.ended_by = "epochs"
-        elif self._in_a_row >= _MOST_REPEATS or (
-            self._limits.evaluations is None and len(self) >= self._most
-        ):
+        if not self.ended_by and (self._in_a_row >= _MOST or len(self) >= self._most):
             self.ended_by = "repeats"
-        elif not len(rows):
+        elif not len(new):
             self.ended_by = "cells"
         return self._workers.ended(rows, seen[:fits], ends)
 
@@ -315,59 +301,46 @@ def run(
         raise ConfigError(f"no cell of {bench.name} has {', '.join(names)} at {budget} epochs")
     if carbon_trace is not None and not isinstance(carbon_trace, CarbonTrace):
         carbon_trace = CarbonTrace.read(carbon_trace)
-    # What is told has no budget: it is the one last asked for.
+    # The costs that a method is told have no budget: they are at the one last asked for.
     whole = kind.uses_budgets or not kind.asynchronous
     crew = Workers(workers, whole=whole, trace=carbon_trace, defer=defer)
-    needed = [name for name in COSTS if name in limits.set]
-    needed += ["seconds"] if workers > 1 or carbon_trace else []
-    needed += ["energy_kwh"] if carbon_trace else []
-    known = _chargeable(bench, ledgers, needed)
+    timed = workers > 1 or carbon_trace is not None
+    needed = [*limits.set] + ["seconds"] * timed + ["energy_kwh"] * (carbon_trace is not None)
+    known = _chargeable(bench, ledgers, [name for name in COSTS if name in needed])
     rng = np.random.default_rng(seed)
     problem = Problem(bench.space, rng, rows=np.flatnonzero(known), budgets=tuple(ledgers))
-    setting = {"paper": paper} if kind.has_paper_setting else {}
-    optimiser = kind(problem, **setting, **given)
-    with ExitStack() as claim:
-        folder = None
-        if out is not None:
-            folder = claim.enter_context(claimed(Path(out), overwrite=overwrite))
-        progress, task = progress or silent, f"searching {bench.name} with {kind.name}"
-        drawing = noise_of(seed) if noise else None
-        made = Trainings(
-            ledgers, limits, charge_repeats=charge_repeats, noise=drawing, workers=crew
-        )
+    optimiser = kind(problem, **({"paper": paper} if kind.has_paper_setting else {}), **given)
+    noisy = noise_of(seed) if noise else None
+    made = Trainings(ledgers, limits, crew, charge_repeats=charge_repeats, noise=noisy)
+    shown, task = progress or silent, f"searching {bench.name} with {kind.name}"
+    with claimed(out, overwrite=overwrite) as folder:
         try:
             while not made.ended_by:
-                batch = _batch(optimiser, first=not len(made))
-                rows, seen = made.make(batch)
+                rows, seen = made.make(_batch(optimiser, first=not len(made)))
                 if len(rows):
                     optimiser.tell(rows, costs_of(seen, names))
-                if len(made):
-                    progress(task, len(made), made.expected(), unit="evaluations")
+                shown(task, len(made), made.expected(), unit="evaluations")
         finally:
             bench.absorb(made.spent)
-
-        rows, epochs_of, _, starts = made.all()
+        rows, each, _, starts = made.all()
         result = result_of(
             bench,
             rows=rows,
-            epochs=epochs_of,
+            epochs=each,
             objectives=names,
             method=optimiser.name,
             seed=int(seed),
             budget=budget,
-            paper=paper,
-            limits=limits.set,
-            charge_repeats=charge_repeats,
-            options=given,
             noise=noise,
             workers=workers,
-            starts=starts if workers > 1 or carbon_trace else None,
+            starts=starts if timed else None,
             carbon_trace=carbon_trace,
             defer=defer,
-            skipped=optimiser.skipped,
-            answered=made.answered,
-            ended_by=made.ended_by,
         )
+        about = {"paper": paper, "limits": limits.set, "options": given}
+        config = replace(result.config, charge_repeats=charge_repeats, **about)
+        ended = {"answered": made.answered, "ended_by": made.ended_by}
+        result = replace(result, config=config, skipped=optimiser.skipped, **ended)
         if folder is not None:
             write(result, folder)
         return result
@@ -378,9 +351,7 @@ def _chargeable(
 ) -> NDArray[np.bool_]:
     """(n_cells,) mask of the cells with all objectives, and costs above 0 in some quantities, at
     each budget; ConfigError if there is none."""
-    known = np.ones(len(bench.space), dtype=np.bool_)
-    for ledger in ledgers.values():
-        known &= ledger.complete
+    known = np.all([ledger.complete for ledger in ledgers.values()], axis=0)
     for name in quantities:
         for ledger in ledgers.values():
             known &= ledger.column(COSTS[name]) > 0  # a sum of zeros never reaches a limit
@@ -388,7 +359,7 @@ def _chargeable(
             at = ", ".join(map(str, ledgers))
             message = f"no cell of {bench.name} has a known {COSTS[name]} above 0 at {at} epochs"
             raise ConfigError(f"{message}, which limits or times this search")
-    return known
+    return np.asarray(known)
 
 
 def check(

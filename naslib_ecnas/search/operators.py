@@ -163,13 +163,21 @@ class Visited:
     def __init__(self, problem: Problem, *, avoid: bool) -> None:
         self.avoid = avoid
         self.proposable: NDArray[np.bool_] = problem.mask.copy() if avoid else problem.mask
-        self._rng = problem.rng
-        self._rows = problem.rows
+        self._problem = problem
 
     def add(self, rows: Rows) -> None:
         """Mark cells as visited."""
         if self.avoid:
             self.proposable[rows] = False
+
+    def perturbed(self, parents: Rows, **changes: float) -> Rows:
+        """(n,) rows drawn as by `draw`, each made from a parent by `perturb`."""
+        space, rng = self._problem.space, self._problem.rng
+
+        def make(at: NDArray[np.intp]) -> Rows:
+            return perturb(space, parents[at], rng, allowed=self.proposable, **changes)
+
+        return self.draw(make, len(parents))
 
     def draw(self, make: Callable[[NDArray[np.intp]], Rows], n: int) -> Rows:
         """(n,) int32 rows made by `make`; where it finds none, a row is drawn uniformly.
@@ -197,7 +205,8 @@ class Visited:
 
     def sample(self, n: int) -> Rows:
         """(n,) rows drawn uniformly; with `avoid` different ones, fewer where fewer are left."""
+        rng, rows = self._problem.rng, self._problem.rows
         if not self.avoid:
-            return self._rows[self._rng.integers(0, len(self._rows), n)]
+            return rows[rng.integers(0, len(rows), n)]
         left = np.flatnonzero(self.proposable)
-        return self._rng.choice(left, min(n, len(left)), replace=False).astype(np.int32)
+        return rng.choice(left, min(n, len(left)), replace=False).astype(np.int32)

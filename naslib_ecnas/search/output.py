@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -57,11 +58,16 @@ _COUNTED = {
     "spent": "every evaluation in the history is charged as a whole training at its own budget",
     "end": "the first evaluation that would take a sum past its limit is not made",
 }
+_NOISE = (
+    "front, knee and extremes are chosen by single trainings (seen); values and hypervolume are "
+    "the table's means; optimism is seen less true, mean over the front"
+)
 
 
 @contextmanager
-def claimed(folder: Path, *, overwrite: bool) -> Iterator[Path]:
-    """The folder of a search, which is made if need be, and is this process's until the end.
+def claimed(out: str | PathLike[str] | None, *, overwrite: bool) -> Iterator[Path | None]:
+    """The folder of a search, which is made if need be, and is this process's until the end; None
+    for None.
 
     With `overwrite` it may hold files of others beside those of an earlier search, which stay until
     `write` replaces them. What a search left that was killed while it wrote is replaced in any
@@ -72,6 +78,10 @@ def claimed(folder: Path, *, overwrite: bool) -> Iterator[Path]:
             under a name of ours, or another process is at work in it.
         StorageError: it cannot be made or read.
     """
+    if out is None:
+        yield None
+        return
+    folder = Path(out)
     where, new = str(folder), not exists(folder)
     if not new and not is_folder(folder):
         raise ConfigError("the output must be a folder", value=where)
@@ -160,6 +170,15 @@ def document(result: SearchResult) -> dict[str, Any]:
     places = {index: _point(result, index) for index in result.front.tolist()}
     # The front is empty if the run ended before its first evaluation at its own budget.
     chosen = result.extremes if places else ()
+    more: dict[str, Any] = {}
+    if result.timed:
+        hours, reached = (column.tolist() for column in result.anytime_hours)
+        curve = {"hours": hours, "hypervolume": reached}
+        workers = result.config.workers
+        more["clock"] = {"workers": workers, "hours": result.hours, "anytime": curve}
+    if result.config.noise:
+        looked = scale.hypervolume(result.seen[result.front])
+        more["noise"] = {"about": _NOISE, "optimism": result.optimism, "hypervolume_seen": looked}
     return {
         "hypervolume": result.hypervolume,
         "objectives": list(names),
@@ -179,8 +198,7 @@ def document(result: SearchResult) -> dict[str, Any]:
             "hypervolume": result.anytime_hypervolume.tolist(),
         },
         "distinct_cells": len(set(result.rows.tolist())),
-        **_clock(result),
-        **_noise(result),
+        **more,
         "skipped": result.skipped,
         "answered": result.answered,
         "ended_by": result.ended_by,
@@ -194,10 +212,10 @@ def document(result: SearchResult) -> dict[str, Any]:
 
 def _point(result: SearchResult, index: int) -> dict[str, Any]:
     """One evaluation: cell, row, objectives, energy in kWh and the other details."""
-    cell, one = Cell.from_row(int(result.rows[index])), [index]
-    metrics = {name: _number(name, float(values[index])) for name, values in result.details.items()}
-    metrics |= _lines(_objectives(result, result.values[one]))[0]
-    seen = {"seen": _lines(_objectives(result, result.seen[one]))[0]} if result.config.noise else {}
+    cell, at = Cell.from_row(int(result.rows[index])), slice(index, index + 1)
+    details = {name: _numbers(name, column[at]) for name, column in result.details.items()}
+    (metrics,) = _lines(details | _objectives(result, result.values[at]))
+    seen = _lines(_objectives(result, result.seen[at]))[0] if result.config.noise else None
     return {
         "row": cell.row,
         "cell": str(cell),
@@ -205,13 +223,8 @@ def _point(result: SearchResult, index: int) -> dict[str, Any]:
         "index": index,
         "energy_kwh": metrics.pop("energy_kwh", math.nan),
         **metrics,
-        **seen,
+        **({} if seen is None else {"seen": seen}),
     }
-
-
-def _number(name: str, value: float) -> float:
-    """The value, as an integer if the metric is a count."""
-    return int(value) if name in DERIVED and math.isfinite(value) else value
 
 
 def optimism_text(optimism: Mapping[str, float]) -> str:
@@ -220,31 +233,12 @@ def optimism_text(optimism: Mapping[str, float]) -> str:
     return ", ".join(f"{m.about} {off:+.3g} {m.unit}".strip() for m, off in metrics)
 
 
-def _noise(result: SearchResult) -> dict[str, Any]:
-    """How much better the cells on the front looked than they are, in a run with noise."""
-    if not result.config.noise:
-        return {}
-    looked = result.scale.hypervolume(result.seen[result.front])
-    about = "front, knee and extremes are chosen by single trainings (seen); values and "
-    about += "hypervolume are the table's means; optimism is seen less true, mean over the front"
-    return {"noise": {"about": about, "optimism": result.optimism, "hypervolume_seen": looked}}
-
-
-def _clock(result: SearchResult) -> dict[str, Any]:
-    """Hours from start to end, and the curve over them, of a run whose times were simulated."""
-    if not result.timed:
-        return {}
-    hours, hypervolume = (column.tolist() for column in result.anytime_hours)
-    curve = {"hours": hours, "hypervolume": hypervolume}
-    return {"clock": {"workers": result.config.workers, "hours": result.hours, "anytime": curve}}
-
-
 def _history(result: SearchResult, notes: Mapping[str, Sequence[Any]]) -> Iterator[bytes]:
     """The evaluations in order, each with what had been spent by then, as parts of a file.
 
     The hashes of NAS-Bench-101 are left out: no search knows them, and one takes 60 us.
     """
-    count, noise, whole = len(result.rows), result.config.noise, ("evaluations", "epochs")
+    count = len(result.rows)
     short = [name for name, values in notes.items() if len(values) != count]
     if short:
         raise ConfigError(f"notes need {count} values, one each evaluation", value=short)
@@ -252,21 +246,19 @@ def _history(result: SearchResult, notes: Mapping[str, Sequence[Any]]) -> Iterat
     for start in range(0, count, _LINES):
         at = slice(start, start + _LINES)
         rows = result.rows[at].tolist()
-        sums = {
-            name: (column[at].astype(np.int64) if name in whole else column[at]).tolist()
-            for name, column in result.cumulative.items()
-        }
         columns: dict[str, Sequence[Any]] = {
             "index": range(start, start + len(rows)),
             "row": rows,
             "cell": [str(Cell.from_row(row)) for row in rows],
             "epochs": result.epochs[at].tolist(),
             **_objectives(result, result.values[at]),
-            **({"seen": _lines(_objectives(result, result.seen[at]))} if noise else {}),
-            **{name: column[at].tolist() for name, column in times.items()},
-            **{name: values[at] for name, values in notes.items()},
-            "spent": _lines(sums),
         }
+        if result.config.noise:
+            columns["seen"] = _lines(_objectives(result, result.seen[at]))
+        columns |= {name: column[at].tolist() for name, column in times.items()}
+        columns |= {name: values[at] for name, values in notes.items()}
+        spent = {name: _numbers(name, column[at]) for name, column in result.cumulative.items()}
+        columns["spent"] = _lines(spent)
         lines = (json.dumps(line, ensure_ascii=False) for line in to_plain(_lines(columns)))
         yield "".join(f"{line}\n" for line in lines).encode()
 
@@ -278,5 +270,11 @@ def _lines(columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
 
 def _objectives(result: SearchResult, values: NDArray[np.float64]) -> dict[str, list[float]]:
     """(n, m) objectives as lists by name."""
-    named = zip(result.config.objectives, values.T.tolist(), strict=True)
-    return {name: [_number(name, value) for value in column] for name, column in named}
+    named = zip(result.config.objectives, values.T, strict=True)
+    return {name: _numbers(name, column) for name, column in named}
+
+
+def _numbers(name: str, column: NDArray[np.float64]) -> list[float]:
+    """(n,) values as a list, counts as integers."""
+    whole = name in DERIVED or name in ("evaluations", "epochs")
+    return [int(v) if whole and math.isfinite(v) else v for v in column.tolist()]

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas.errors import check_counts, check_numbers
 from naslib_ecnas.search.base import Evaluated, Optimiser, Problem, Rows
-from naslib_ecnas.search.operators import Visited, perturb
+from naslib_ecnas.search.operators import Visited
 from naslib_ecnas.search.scalarisation import Scalarisation, random_weights
 
 
@@ -87,13 +87,7 @@ class RegularisedEvolution(Optimiser):
         missing = self.capacity - self._evaluated
         if missing > 0 or not len(self.queue):
             return self._visited.sample(max(1, missing))
-        parents = self.queue.rows[self.parents()]
-
-        def make(at: NDArray[np.intp]) -> Rows:
-            allowed = self._visited.proposable
-            return perturb(self.space, parents[at], self.rng, allowed=allowed, **self._changes)
-
-        return self._visited.draw(make, len(parents))
+        return self._visited.perturbed(self.queue.rows[self.parents()], **self._changes)
 
     def tell(self, rows: ArrayLike, costs: ArrayLike) -> None:
         """Put the cells without a NaN at the end of the queue, and remove the oldest."""

@@ -125,8 +125,7 @@ class SearchResult:
         return self._own(self.seen)
 
     def _own(self, values: Floats) -> Floats:
-        own = (self.epochs == self.config.epochs)[:, None]
-        return np.asarray(np.where(own, values, np.nan))
+        return np.where((self.epochs == self.config.epochs)[:, None], values, np.nan)
 
     @property
     def optimism(self) -> dict[str, float]:
@@ -298,14 +297,6 @@ class Ledger:
         return values, charges
 
 
-def emissions(charges: Floats, starts: Floats, trace: CarbonTrace | None) -> Floats:
-    """(n,) gCO2eq of trainings by their (n, 5) costs and (n,) starts: the table's without a trace,
-    else each one's energy times the trace's intensity while it ran."""
-    if trace is None:
-        return charges[:, 4]
-    return charges[:, 3] * trace.intensity(starts, charges[:, 2])
-
-
 _ledgers: WeakKeyDictionary[Benchmark, dict[int, Ledger]] = WeakKeyDictionary()
 
 
@@ -347,20 +338,15 @@ def result_of(
     method: str,
     seed: int,
     budget: int | None = None,
-    paper: bool = False,
-    limits: Mapping[str, float] | None = None,
-    charge_repeats: bool = True,
-    options: Mapping[str, object] | None = None,
-    skipped: int = 0,
     noise: bool = False,
     workers: int = 1,
     starts: ArrayLike | None = None,
     carbon_trace: CarbonTrace | None = None,
     defer: str = "now",
-    answered: int = 0,
-    ended_by: str = "evaluations",
 ) -> SearchResult:
     """The result of evaluations, made by a search of this package or by any other program.
+
+    What does not follow from them, such as the method's settings, `dataclasses.replace` can set.
 
     Args:
         bench: the benchmark; its counter is not changed.
@@ -369,12 +355,11 @@ def result_of(
         objectives: two or more metrics.
         budget: the run's own budget, whose evaluations make the front; by default the largest of
             `epochs`.
-        method, seed, paper, limits, charge_repeats, options: what `SearchConfig` says of the run.
+        method, seed: name of the method, and seed of the run.
         noise: draw the trainings that the run saw once more; they follow from the seed.
         workers: how many trainings ran at a time.
         starts: (n,) when each began, in s from the start of the run; by default one after another.
         carbon_trace, defer: the trace by which emissions are counted, and the rule of deferral.
-        skipped, answered, ended_by: see `SearchResult`.
 
     Raises:
         ConfigError: nothing was evaluated, or the shapes do not fit.
@@ -418,11 +403,12 @@ def result_of(
         if begun.shape != where.shape or not ((begun >= 0) & (begun < np.inf)).all():
             message = "starts must be a time in s from 0 on for each evaluation"
             raise ConfigError(message, value=begun.shape)
-    charges[:, 4] = emissions(charges, begun, carbon_trace)
+    if carbon_trace is not None:
+        charges[:, 4] = charges[:, 3] * carbon_trace.intensity(begun, charges[:, 2])
     details["parameters"] = DERIVED["parameters"](where).astype(np.float64)
     config = SearchConfig(
         method=method,
-        paper=paper,
+        paper=False,
         table=bench.name,
         checksum=bench.table.checksum,
         table_version=bench.table.attributes.get("version"),
@@ -433,9 +419,7 @@ def result_of(
         seed=seed,
         provenance={name: bench.provenance[name] for name in names},
         versions={**_versions()},
-        limits=dict(limits or {"evaluations": len(where)}),
-        charge_repeats=charge_repeats,
-        options=dict(options or {}),
+        limits={"evaluations": len(where)},
         noise=noise,
         workers=workers,
         carbon={} if carbon_trace is None else {**carbon_trace.to_json(), "defer": defer},
@@ -452,7 +436,4 @@ def result_of(
         scale=Ledger.of(bench, names, own).scale,
         started_s=begun,
         ended_s=begun + charges[:, 2],
-        skipped=skipped,
-        answered=answered,
-        ended_by=ended_by,
     )

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from naslib_ecnas.analysis import contributions, nondominated
 from naslib_ecnas.errors import ConfigError, check_counts, check_numbers, floats
 from naslib_ecnas.search.base import Evaluated, Floats, Optimiser, Problem, Rows
-from naslib_ecnas.search.operators import Visited, perturb
+from naslib_ecnas.search.operators import Visited
 from naslib_ecnas.space import Space
 
 # How often a generation without a single allowed cell is drawn again.
@@ -40,15 +40,6 @@ PRESETS = {
     "shipped": SemoaSettings(avoid_repeats=False),
     "paper": SemoaSettings(1.9, False, True, False, avoid_repeats=False),
 }
-
-
-def _preset(name: str | None) -> SemoaSettings:
-    """Settings of a preset, those of `SemoaSettings()` without a name."""
-    if name is None:
-        return SemoaSettings()
-    if not isinstance(name, str) or name not in PRESETS:
-        raise ConfigError(f"the preset must be one of {', '.join(PRESETS)}", value=name)
-    return PRESETS[name]
 
 
 def rank_probabilities(n: int, pressure: float) -> Floats:
@@ -145,8 +136,12 @@ class Semoa(Optimiser):
         check_numbers("a perturbation", least=0, edge_changes=edge_changes, op_changes=op_changes)
         if paper and preset not in (None, "paper"):
             raise ConfigError("paper=True allows no other preset", value=preset)
+        if preset is None:
+            preset = PRESETS["paper"] if paper else SemoaSettings()
+        if isinstance(preset, str) and preset in PRESETS:
+            preset = PRESETS[preset]
         if not isinstance(preset, SemoaSettings):
-            preset = _preset("paper" if paper else preset)
+            raise ConfigError(f"the preset must be one of {', '.join(PRESETS)}", value=preset)
         self.settings: SemoaSettings = preset
         rank_probabilities(1, self.settings.pressure)  # checks the pressure
         self.initial = population
@@ -165,7 +160,8 @@ class Semoa(Optimiser):
         if len(self.rows) == 1:  # no other cell to perturb it into
             return self._visited.sample(self.offspring)
         if self.settings.until_changed:
-            return self._perturbed(self.population.rows[self.parents()])
+            parents = self.population.rows[self.parents()]
+            return self._visited.perturbed(parents, **self._changes)
         for _ in range(_GENERATION_ROUNDS):
             parents = self.population.rows[self.parents()]
             valid = self._good(mutate_once(self.space, parents, self.rng, **self._changes))
@@ -199,12 +195,3 @@ class Semoa(Optimiser):
         p = rank_probabilities(len(costs), self.settings.pressure)
         drawn = self.rng.choice(len(costs), self.offspring - len(forced), p=p)
         return np.concatenate([forced, ranked[drawn]])
-
-    def _perturbed(self, parents: Rows) -> Rows:
-        """(n,) one other allowed cell for each of (n,) parents."""
-
-        def make(at: NDArray[np.intp]) -> Rows:
-            allowed = self._visited.proposable
-            return perturb(self.space, parents[at], self.rng, allowed=allowed, **self._changes)
-
-        return self._visited.draw(make, len(parents))

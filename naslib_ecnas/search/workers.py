@@ -8,7 +8,7 @@ import numpy as np
 
 from naslib_ecnas.data.carbon_trace import DEFER, CarbonTrace
 from naslib_ecnas.errors import ConfigError, check_counts
-from naslib_ecnas.search.base import Floats, Rows
+from naslib_ecnas.search.base import Evaluated, Floats, Rows
 
 
 class Workers:
@@ -43,17 +43,17 @@ class Workers:
         if defer not in DEFER or (trace is None and defer != "now"):
             message = f"defer must be one of {', '.join(DEFER)}, with a carbon trace"
             raise ConfigError(message, value=defer)
-        self.number = number
         self.trace = trace
-        self.defer = defer
+        self._number = number
+        self._defer = defer
         self._whole = whole
         self._free = [0.0] * number  # a heap: when each worker is free
-        # Rows, objectives and ends of the trainings that the method knows only as not ended.
-        self._open: tuple[Rows, Floats, Floats] | None = None
+        # Trainings that the method knows only as not ended, with their objectives, and their ends.
+        self._open, self._ends = Evaluated(), np.empty(0)
 
     def train(self, seconds: Floats) -> Floats:
         """(n,) starts of trainings that take (n,) seconds, begun in this order."""
-        if self.number == 1 and self.defer == "now":
+        if self._number == 1 and self._defer == "now":
             sums = np.cumsum([self._free[0], *seconds])
             self._free = [float(sums[-1])]
             return np.asarray(sums[:-1])
@@ -61,7 +61,7 @@ class Workers:
         for i, length in enumerate(seconds.tolist()):
             starts[i] = free = heappop(self._free)
             if self.trace is not None:
-                starts[i] = self.trace.start(self.defer, free, length)
+                starts[i] = self.trace.start(self._defer, free, length)
             heappush(self._free, float(starts[i]) + length)
         return starts
 
@@ -75,17 +75,13 @@ class Workers:
             (k,) rows and (k, m) objectives: of a whole batch in its order; else of the trainings
             that have ended, in the order of their ends, then of those just begun, as NaN.
         """
-        if self._whole or self.number == 1:
-            self._free = [max(self._free)] * self.number
+        if self._whole or self._number == 1:
+            self._free = [max(self._free)] * self._number
             return rows, seen
-        if self._open is not None:
-            before = self._open
-            rows, seen = np.concatenate([before[0], rows]), np.concatenate([before[1], seen])
-            ends = np.concatenate([before[2], ends])
+        both, ends = self._open + Evaluated(rows, seen), np.append(self._ends, ends)
         done = ends <= self._free[0]
         order = np.flatnonzero(done)[np.argsort(ends[done], kind="stable")]
-        left = np.flatnonzero(~done)
-        new = left[left >= (0 if self._open is None else len(self._open[0]))]
-        self._open = rows[left], seen[left], ends[left]
-        unknown = np.full((len(new), seen.shape[1]), np.nan)
-        return np.concatenate([rows[order], rows[new]]), np.concatenate([seen[order], unknown])
+        new = both[len(self._open) :][~done[len(self._open) :]]
+        told = both[order] + Evaluated(new.rows, np.full_like(new.costs, np.nan))
+        self._open, self._ends = both[~done], ends[~done]
+        return told.rows, told.costs

@@ -88,7 +88,7 @@ PLAIN = """
     nondominated.nondominated nondominated.checked_points
     campaign.Pace campaign.Plan.read campaign.work campaign.launch campaign.status
     campaign.validate campaign.requeue campaign.columns_of
-    report.gather report.read_run figures.saved_sheet figures.swap_effects
+    report.gather report.read_run figures.saved_sheet figures.swap_effects comparison.method_class
     figures.predictions.read_learning_curve comparison.Run.read
     data.catalog.read_catalog data.table.Table.open data.table.at_place
     surrogate.evaluate.evaluate surrogate.paper.inputs training.synthetic"""
@@ -134,7 +134,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "report.write_page": {"path": T.new_csv},
     "figures.predictions.read_learning_curve": {"path": T.curve},
     "figures.study": {"methods": ["random"], "seeds": 1, "evaluations": 4},
-    "comparison.method_class": {"name": "random"},
+    "data.carbon_trace.CarbonTrace": {"g_per_kwh": np.ones(2)},
     "comparison.findings_of": {"volumes": {"a": {"4v": [0.5, 0.6]}, "b": {"4v": [0.7]}}},
     "comparison.Run.read": {"path": T.run_file},
     "data.catalog.file_entry": {"name": "4v-4epochs"},
@@ -196,7 +196,7 @@ CALLS: dict[str, dict[str, tuple[Any, ...]]] = {
         "rows": ([1], *ROWS),
         "epochs": ([4], [5, 5], [4.5, 4]),
         "budget": (0, -4, 5),
-        **dict.fromkeys(("method", "seed", "skipped", "answered"), ()),
+        **dict.fromkeys(("method", "seed"), ()),
     },
     "search.Problem": {"rows": ([], *ROWS), "budgets": ((0,), (4, 4), ("4",))},
     "analysis.hypervolume": {"reference": REFERENCE},
@@ -309,9 +309,11 @@ CALLS: dict[str, dict[str, tuple[Any, ...]]] = {
     },
     "comparison.compare": {"cluster": ("no-such-cluster", "")},
     "comparison.experiment.prepare": {"out": NOWHERE},
-    "comparison.method_class": {"name": NAME},
     # -- data ----------------------------------------------------------------------------------
     "data.carbon.carbon_intensity": {"choice": (None, *CARBON)},
+    "data.carbon_trace.CarbonTrace": {
+        "g_per_kwh": ("x", ["a"], [], [1.0, NAN], [[1.0]], [-1.0], [1e9])
+    },
     "data.catalog.file_entry": {"name": NAME},
     "data.convert.converted": {"name_or_path": (*PATH[:3], "no-such-name", "4v-4epochs")},
     "data.convert.check_suffix": {"path": ("x", "x.txt", "", "x.csv.gz")},
