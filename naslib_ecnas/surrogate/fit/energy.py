@@ -31,10 +31,10 @@ from naslib_ecnas.surrogate.fit.gaussian_process import GaussianProcess, fit_gau
 from naslib_ecnas.surrogate.fit.reference import Files, Measured, is_table, read_measured
 from naslib_ecnas.surrogate.fit.student import (
     Plan,
-    by_vertices,
     distil,
     fit_boosting,
     out_of_fold,
+    quality,
     steps_of,
     weights_of,
 )
@@ -411,13 +411,11 @@ def fit_energy(
         if with_test:
             where += ", the paper's test fifth among them"
     lines = [
-        QualityLine(
-            "energy at 4 epochs",
-            f"{folds}-fold cross-validation over the {where}",
-            "Wh",
-            log_scores(truth, wh, relative).to_json(),
-            by_vertices(rows, lambda part: log_scores(truth[part], wh[part], relative[part])),
-            _ANCHOR if split is not None else "",
+        quality(
+            *("energy at 4 epochs", rows, "energy_kwh", truth, wh, wh * relative),
+            unit="Wh",
+            about=f"{folds}-fold cross-validation over the {where}",
+            anchor=_ANCHOR if split is not None else "",
         )
     ]
     if split is not None:
