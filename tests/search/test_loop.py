@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -174,16 +173,6 @@ def test_a_method_that_proposes_what_it_must_not_is_stopped(toy: Benchmark) -> N
             run(toy, Wrong, evaluations=5, seed=0)
 
 
-def test_a_class_of_ones_own_can_be_run(toy: Benchmark) -> None:
-    class Mine(RandomSearch):
-        name = "mine"
-
-    assert check(Mine, evaluations=20, seed=0) is Mine
-    mine, known = (run(toy, m, evaluations=20, seed=0) for m in (Mine, "random"))
-    assert mine.rows.tolist() == known.rows.tolist()
-    assert mine.config == replace(known.config, method="mine")
-
-
 # -- several budgets ----
 
 
@@ -200,8 +189,9 @@ class Alternating(RandomSearch):
         return Batch(self.sample(2 if small else 3), self.budgets[0 if small else -1])
 
 
-def test_only_the_runs_own_budget_makes_the_front(toy: Benchmark) -> None:
-    result = run(toy, Alternating, evaluations=50, seed=0)
+def test_only_the_runs_own_budget_makes_the_front(toy: Benchmark, tmp_path: Path) -> None:
+    assert check(Alternating, evaluations=1, seed=0) is Alternating
+    result = run(toy, Alternating, evaluations=50, seed=0, out=tmp_path)
     assert result.epochs.tolist() == [4, 4, 12, 12, 12] * 10
     full = result.epochs == 12
     assert result.hypervolume == result.scale.hypervolume(result.values[full])
@@ -210,42 +200,39 @@ def test_only_the_runs_own_budget_makes_the_front(toy: Benchmark) -> None:
     assert (result.anytime_hypervolume[early] == 0).all()  # the first two were at 4 epochs
     # Trainings at 4 epochs cost less: on one front with the others they would win it.
     assert result.values[~full, 0].min() < result.values[full, 0].min()
+    lines = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
+    assert [line["epochs"] for line in lines] == result.epochs.tolist()
+    assert [line["spent"]["epochs"] for line in lines[:7]] == [4, 8, 20, 32, 44, 48, 52]
+    found = json.loads((tmp_path / "front.json").read_text())
+    assert "own budget" in found["counted"]["front"]
+    assert (found["ended_by"], found["skipped"], found["answered"]) == ("evaluations", 0, 0)
+    # The same result follows from the rows and their budgets.
+    about: dict[str, Any] = {"objectives": NAMES, "method": Alternating.name, "seed": 0}
+    again = result_of(toy, rows=result.rows, epochs=result.epochs, **about)
+    assert content(again) == content(result)
+    with pytest.raises(ConfigError, match="n >= 1"):
+        result_of(toy, rows=[], epochs=[], **about)
+    # A run that ends too early has no front and no hypervolume.
+    result = run(toy, Alternating, evaluations=2, seed=0)
+    assert (len(result.front), result.hypervolume) == (0, 0.0)
+    for name in ("knee", "extremes"):
+        with pytest.raises(ConfigError, match="ended before"):
+            getattr(result, name)
 
 
 def test_a_run_has_its_own_and_smaller_budgets(toy: Benchmark) -> None:
     result = run(toy, Alternating, evaluations=20, seed=0, epochs=4)
     assert set(result.epochs.tolist()) == {4}
     assert len(result.front)
-    # Cells must have values at all of them.
-    result = run(toy, Alternating, evaluations=1500, seed=0)
-    assert 5 not in result.rows  # its energy at 4 epochs is unknown
+    # Cells must have values at all of them, and a known cost if it is limited.
+    assert 5 not in run(toy, Alternating, evaluations=1500, seed=0).rows  # no energy at 4 epochs
     assert 5 in run(toy, "random", evaluations=1500, seed=0).rows
-
-
-def test_history_and_results_state_budgets_and_rules(toy: Benchmark, tmp_path: Path) -> None:
-    run(toy, Alternating, evaluations=7, seed=0, out=tmp_path)
-    lines = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
-    assert [line["epochs"] for line in lines] == [4, 4, 12, 12, 12, 4, 4]
-    assert [line["spent"]["epochs"] for line in lines] == [4, 8, 20, 32, 44, 48, 52]
-    found = json.loads((tmp_path / "front.json").read_text())
-    assert "own budget" in found["counted"]["front"]
-    assert (found["ended_by"], found["skipped"], found["answered"]) == ("evaluations", 0, 0)
-    # A run that ends too early has no front and no hypervolume.
-    result = run(toy, Alternating, evaluations=2, seed=0)
-    assert len(result.front) == 0
-    assert result.hypervolume == 0.0
-    for name in ("knee", "extremes"):
-        with pytest.raises(ConfigError, match="ended before"):
-            getattr(result, name)
-
-
-def test_the_result_of_a_history_is_that_of_the_run(toy: Benchmark) -> None:
-    result = run(toy, Alternating, evaluations=40, seed=0)
-    about: dict[str, Any] = {"objectives": NAMES, "method": Alternating.name, "seed": 0}
-    again = result_of(toy, rows=result.rows, epochs=result.epochs, **about)
-    assert content(again) == content(result)
-    with pytest.raises(ConfigError, match="n >= 1"):
-        result_of(toy, rows=[], epochs=[], **about)
+    about: dict[str, Any] = {"objectives": ("validation_accuracy", "parameters"), "epochs": 4}
+    free = run(toy, "random", evaluations=900, seed=0, **about)
+    assert free.spent.unknown["energy_kwh"]
+    limited = run(toy, "random", max_energy_kwh=1.0, seed=0, **about)
+    assert 5 not in limited.rows
+    assert limited.spent.energy_kwh <= 1.0
 
 
 # -- what a run may spend ----
@@ -268,10 +255,14 @@ def test_as_many_fit_as_a_loop_would_make(
 
 def test_the_quantity_that_stops_first_is_named() -> None:
     sums = np.cumsum([[1.0, 10.0, 5.0, 0.1, 1.0]] * 5, axis=0)
-    assert Limits(evaluations=4, epochs=35).fitting(sums) == (3, "epochs")
-    assert Limits(evaluations=9, seconds=99).fitting(sums) == (5, "")
+    for limits, found in (
+        ({"evaluations": 4, "epochs": 35}, (3, "epochs")),
+        ({"evaluations": 9, "seconds": 99}, (5, "")),
+        ({"evaluations": 9, "seconds": 25}, (5, "seconds")),  # nothing is left
+    ):
+        assert Limits(**limits).fitting(sums) == found
+        assert Limits(**limits).set == limits
     assert Limits(seconds=10).share(sums[0]) == 0.5
-    assert Limits(evaluations=3, energy_kwh=1.0).set == {"evaluations": 3, "energy_kwh": 1.0}
 
 
 @pytest.mark.parametrize("method", ["random", "re", "semoa"])
@@ -305,19 +296,17 @@ def test_a_limit_that_the_table_cannot_charge(
     values = {name: rng.random((7, 1, 1)) for name in ("validation_accuracy", "test_accuracy")}
     values |= {name: np.full((7, 1, 1), cost) for name in ("energy_kwh", "training_time_s")}
     path = table_file(tmp_path / "t.ecnas", values, vertices=3, budgets=(4,))
+    bench = Benchmark(Table.open(path))
     about: dict[str, Any] = {"objectives": ("validation_accuracy", "test_accuracy"), "seed": 0}
     again: dict[str, Any] = {"options": {"avoid_repeats": False, "batch": 1000}, **about}
     for option in ("max_energy_kwh", "max_time_s"):
         if cost > 0:
-            seen: list[int] = []
-            report = {"progress": lambda _, done, *__, seen=seen, **___: seen.append(done)}
-            result = run(Benchmark(Table.open(path)), "random", **{option: 1.0}, **again, **report)
-            assert result.ended_by == "repeats"
-            assert len(result.rows) == seen[-1] == 7000
+            result = run(bench, "random", **{option: 1.0}, **again)
+            assert (len(result.rows), result.ended_by) == (7000, "repeats")
         else:
             with pytest.raises(ConfigError, match="no cell of synthetic has a known"):
-                run(Benchmark(Table.open(path)), "random", **{option: 1.0}, **again)
-    assert len(run(Benchmark(Table.open(path)), "random", max_epochs=20, **about).rows) == 5
+                run(bench, "random", **{option: 1.0}, **again)
+    assert len(run(bench, "random", max_epochs=20, **about).rows) == 5
 
 
 def test_one_search_costs_the_same_wherever_it_is_counted(toy: Benchmark, tmp_path: Path) -> None:
@@ -345,15 +334,6 @@ def test_one_search_costs_the_same_wherever_it_is_counted(toy: Benchmark, tmp_pa
         assert spent == wanted
 
 
-def test_cells_of_unknown_cost_are_not_proposed_under_a_limit(toy: Benchmark) -> None:
-    names = ("validation_accuracy", "parameters")
-    free = run(toy, "random", objectives=names, epochs=4, evaluations=900, seed=0)
-    assert free.spent.unknown["energy_kwh"]  # the toy table does not say what cell 5 costs at 4
-    limited = run(toy, "random", objectives=names, epochs=4, max_energy_kwh=1.0, seed=0)
-    assert 5 not in limited.rows
-    assert limited.spent.energy_kwh <= 1.0
-
-
 @pytest.mark.parametrize("method", ["random", "semoa", "re", "sh-emoa"])
 def test_repeats_without_a_charge(toy: Benchmark, method: str) -> None:
     repeat = {"preset": "shipped"} if method == "semoa" else {"avoid_repeats": False}
@@ -366,18 +346,17 @@ def test_repeats_without_a_charge(toy: Benchmark, method: str) -> None:
     assert result.answered > 0
     assert result.spent.evaluations == len(result.rows) == toy.spent.evaluations
     # A method that stagnates comes to an end.
-    rules["options"] = {"avoid_repeats": False}
-    result = run(toy, "random", evaluations=5000, seed=0, **rules)
-    assert len(result.rows) == len(set(result.rows.tolist())) == len(toy.rows)
-    assert result.ended_by == "repeats"
-    assert result.answered >= 1000
+    if method == "random":
+        result = run(toy, method, evaluations=5000, seed=0, **rules)
+        assert len(result.rows) == len(set(result.rows.tolist())) == len(toy.rows)
+        assert (result.ended_by, result.answered >= 1000) == ("repeats", True)
 
 
 def test_the_charged_run_is_the_free_one_with_its_repeats_in(toy: Benchmark) -> None:
     """The method is told the same either way, so the order of first evaluations is the same."""
-    shipped = {"preset": "shipped"}
-    free = run(toy, "semoa", evaluations=40, seed=3, charge_repeats=False, options=shipped)
-    charged = run(toy, "semoa", evaluations=2000, seed=3, options=shipped)
+    method = "semoa:preset=shipped"
+    free = run(toy, method, evaluations=40, seed=3, charge_repeats=False)
+    charged = run(toy, method, evaluations=2000, seed=3)
     assert list(dict.fromkeys(charged.rows.tolist()))[: len(free.rows)] == free.rows.tolist()
 
 
