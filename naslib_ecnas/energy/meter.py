@@ -203,7 +203,7 @@ def synchronise() -> None:
     A GPU that torch does not use is left alone: waiting for it would create a context on it.
     """
     torch = torch_in_use()
-    for index in range(torch.cuda.device_count() if torch is not None else 0):
+    for index in range(torch.cuda.device_count() if torch else 0):
         if torch.cuda.memory_reserved(index):
             torch.cuda.synchronize(index)
 

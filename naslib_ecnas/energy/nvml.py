@@ -60,6 +60,7 @@ _ERRORS: dict[type[MeterError], tuple[str, str | None]] = {
 }
 
 
+_TEMPERATURE = "nvmlDeviceGetTemperature nvmlDeviceGetTemperatureV"
 #: Quantity -> names of its query in old and new bindings, a constant that the query takes after the
 #: GPU, and NVML's units in one of ours.
 _QUERIES: dict[str, tuple[str, str, float]] = {
@@ -67,11 +68,7 @@ _QUERIES: dict[str, tuple[str, str, float]] = {
     "average_power_w": ("nvmlDeviceGetPowerUsage", "", 1e3),
     "power_limit_w": ("nvmlDeviceGetEnforcedPowerLimit", "", 1e3),
     "default_power_limit_w": ("nvmlDeviceGetPowerManagementDefaultLimit", "", 1e3),
-    "temperature_c": (
-        "nvmlDeviceGetTemperature nvmlDeviceGetTemperatureV",
-        "NVML_TEMPERATURE_GPU",
-        1,
-    ),
+    "temperature_c": (_TEMPERATURE, "NVML_TEMPERATURE_GPU", 1),
     "sm_clock_mhz": ("nvmlDeviceGetClockInfo", "NVML_CLOCK_SM", 1),
     "memory_clock_mhz": ("nvmlDeviceGetClockInfo", "NVML_CLOCK_MEM", 1),
 }
@@ -119,10 +116,8 @@ class Nvml:
                 raise NvmlUnavailable(other, remedy=_CPU) from error
             if isinstance(error, NvmlUnavailable):
                 raise
-            feature = "measuring the energy of a GPU"
-            raise MissingDependencyError(
-                "nvidia-ml-py", feature=feature, extra="measure"
-            ) from error
+            what = {"feature": "measuring the energy of a GPU", "extra": "measure"}
+            raise MissingDependencyError("nvidia-ml-py", **what) from error
 
     def close(self) -> None:
         """Release NVML, which counts how often it was initialised."""
