@@ -138,7 +138,7 @@ def printing() -> Iterator[None]:
     before = sys.stdout, sys.stderr
     with ExitStack() as stack:
         streams = [s or stack.enter_context(open(os.devnull, "w")) for s in before]
-        sys.stdout, sys.stderr = map(_Printable, streams)  # type: ignore[assignment]
+        sys.stdout, sys.stderr = map(_Printable, streams)
         try:
             yield
         finally:

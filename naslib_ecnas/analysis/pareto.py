@@ -53,8 +53,9 @@ def normalised(
         array([[0.5, 0.5]])
     """
     costs = _finite_costs(values, objectives)
-    ends = (_finite_costs(np.atleast_2d(floats(e)), objectives) for e in (ideal, reference))
-    low, high = (end[0] for end in ends)
+    low, high = (
+        _finite_costs(np.atleast_2d(floats(end)), objectives)[0] for end in (ideal, reference)
+    )
     span = high - low
     if not (span >= 0).all():
         ends = (np.asarray(ideal).tolist(), np.asarray(reference).tolist())
