@@ -31,6 +31,7 @@ from naslib_ecnas.errors import MissingDependencyError
 
 if TYPE_CHECKING:
     from naslib_ecnas.benchmark import Benchmark
+    from naslib_ecnas.records import Spent
     from naslib_ecnas.search.result import SearchResult
 
 
@@ -172,15 +173,13 @@ def _report_front(result: SearchResult) -> None:
 
 def _report_costs(result: SearchResult, seconds: float | None) -> None:
     """Print the number of evaluations and what training them would have cost."""
-    spent = result.spent.to_dict()
     took = "" if seconds is None else f", in {seconds:.2f} s"
     print(
         f"this search: {counted(result.spent.evaluations, 'evaluation')} of "
         f"{counted(len(set(result.rows.tolist())), 'different cell')}{took}\n"
         f"training them would have cost: {counted(result.spent.epochs, 'epoch')}, "
-        f"{quantity_text(spent['seconds'] / 3600, '.4g', 'hours of training')}, "
-        f"{_shown('energy_kwh', spent['energy_kwh'])}, "
-        f"{quantity_text(spent['co2_g'], ',.4g', 'gCO2eq')}"
+        f"{_sum(result.spent, 'seconds', 1 / 3600, 'hours of training')}, "
+        f"{_sum(result.spent, 'energy_kwh')}, {_sum(result.spent, 'co2_g', 1, 'gCO2eq')}"
     )
     budgets = Counter(result.epochs.tolist())
     if len(budgets) > 1:
@@ -199,6 +198,15 @@ def _report_costs(result: SearchResult, seconds: float | None) -> None:
         print(f"not charged: {counted(result.skipped, 'proposal')} outside the table")
     if result.ended_by != "evaluations":
         print(f"ended by: {result.ended_by}")
+def _sum(spent: Spent, name: str, factor: float = 1, unit: str = "kWh") -> str:
+    """What is known of a cost, and of how many trainings it is not."""
+    unknown, value = spent.unknown[name], spent.known[name] * factor
+    if 0 < unknown == spent.evaluations:
+        return f"unknown {unit}"
+    text = _shown(name, value) if unit == "kWh" else quantity_text(value, ",.4g", unit)
+    return f"{text} without {unknown:,} unknown" if unknown else text
+
+
 
 
 def _shown(name: str, value: float) -> str:

@@ -7,7 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+
+from naslib_ecnas.provenance import Provenance
 
 
 def test_json_is_one_object_with_all_that_a_program_needs(table: str, ecnas_: Any) -> None:
@@ -47,6 +50,26 @@ def test_report_shows_knee_extremes_and_costs(table: str, ecnas_: Any) -> None:
     ):
         assert part in ran.out, part
     assert "nan" not in ran.out
+
+
+def test_costs_with_gaps_and_names_that_steer_a_terminal(
+    ecnas_: Any, tmp_path: Path, table_file: Any, terminal_text: str
+) -> None:
+    """A sum says what it lacks, and foreign text is escaped in all that commands print."""
+    rng = np.random.default_rng(0)
+    values = {n: rng.random((91, 2, 1)) for n in ("energy_kwh", "validation_accuracy")}
+    values["training_time_s"] = np.full((91, 2, 1), 36.0)
+    values["training_time_s"][4:6] = np.nan
+    odd = terminal_text.replace("\udcff", "")
+    path, origin = tmp_path / "t.ecnas", Provenance("synthetic", device=odd, note=odd)
+    table_file(path, values, name=odd, origin=origin, attributes={"citation": odd, "notes": odd})
+    ran = ecnas_("search", "--table", path, "--method", "random", "--evaluations", 91)
+    assert "0.89 hours of training without 2 unknown" in ran.out
+    for words in (("query", path, 0), ("table", 1, "--table", path), ("query", path, 0, "--json")):
+        again = ecnas_(*words)
+        assert again.code == 0
+        text = f"{again.out}{again.err}{ran.out}{ran.err}".replace("\n", "")
+        assert text.isprintable()
 
 
 def test_limits_of_energy_epochs_and_time(table: str, ecnas_: Any) -> None:
