@@ -82,10 +82,6 @@ class Limits:
                 fits, stopper = within, name
         return fits, stopper
 
-    def share(self, spent: Floats) -> float:
-        """Largest share of any limit that is spent, 0 to 1."""
-        return max(float(spent[QUANTITIES.index(name)]) / limit for name, limit in self.set.items())
-
 
 def _given(**settings: Any) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if value is not None}
@@ -132,8 +128,7 @@ class Trainings:
         return int(self._spent[0])
 
     def all(self) -> tuple[Rows, NDArray[np.int64], Floats, Floats]:
-        """(n,) row, (n,) budget, (n, 5) costs and (n,) start in s of each training charged, after
-        the first batch."""
+        """(n,) row, (n,) budget, (n, 5) costs and (n,) start in s of each training, n >= 1."""
         rows, epochs, charges, starts = map(np.concatenate, zip(*self._parts, strict=True))
         return rows, epochs, charges, starts
 
@@ -149,10 +144,10 @@ class Trainings:
         """Number of trainings at the end: their limit, or an estimate from the share spent."""
         if self.ended_by:
             return len(self)
-        if self._limits.evaluations is not None:
-            return self._limits.evaluations
-        share = self._limits.share(self._spent)
-        return max(len(self), round(len(self) / share) if share else 0)
+        spent = dict(zip(QUANTITIES, self._spent.tolist(), strict=True))
+        share = max(spent[name] / limit for name, limit in self._limits.set.items())
+        estimate = max(len(self), round(len(self) / share) if share else 0)
+        return self._limits.evaluations or estimate
 
     def make(self, batch: Batch) -> tuple[Rows, Floats]:
         """Charge the evaluations of a batch until a limit is reached; an empty one ends the run.
@@ -198,19 +193,15 @@ class Trainings:
     def _evaluated(self, rows: Rows, epochs: int, new: NDArray[np.bool_]) -> tuple[Floats, Floats]:
         """(n, m) objectives that a method sees, and (n, 5) costs, 0 of rows that are not new."""
         ledger = self._ledgers[epochs]
-        charges = np.zeros((len(rows), len(QUANTITIES)))
-        if self._noise is None:
-            charges[new] = ledger.charges(rows[new])
-            return ledger.objectives[rows], charges
-        seen = np.empty((len(rows), len(ledger.names)))
-        seen[new], charges[new] = ledger.drawn(rows[new], self._noise)
-        if not self._charge_repeats:
+        seen, charges = ledger.objectives[rows], np.zeros((len(rows), len(QUANTITIES)))
+        seen[new], charges[new] = ledger.trained(rows[new], self._noise)
+        if self._noise is not None and not self._charge_repeats:
             for at in [*np.flatnonzero(new), *np.flatnonzero(~new)]:
                 key = int(rows[at]), epochs
                 if new[at]:
                     self._seen[key] = seen[at]
                 elif key not in self._seen:  # trained at a larger budget only
-                    self._seen[key] = ledger.drawn(rows[[at]], self._answers)[0][0]
+                    self._seen[key] = ledger.trained(rows[[at]], self._answers)[0][0]
                 seen[at] = self._seen[key]
         return seen, charges
 

@@ -269,19 +269,17 @@ class Ledger:
             self._columns[name] = self.bench.values(name, self.epochs) if held else unknown
         return self._columns[name]
 
-    def charges(self, rows: Rows) -> Floats:
-        """(n, 5) cost of each training, in the order of `QUANTITIES`; NaN where not known."""
-        out = np.empty((len(rows), len(QUANTITIES)))
-        out[:, :2] = 1.0, self.epochs
-        for i, name in enumerate(COSTS.values(), 2):
-            out[:, i] = self.column(name)[rows]
-        return out
+    def trained(self, rows: Rows, rng: np.random.Generator | None) -> tuple[Floats, Floats]:
+        """(n, m) objectives and (n, 5) costs, in the order of `QUANTITIES`, of n trainings.
 
-    def drawn(self, rows: Rows, rng: np.random.Generator) -> tuple[Floats, Floats]:
-        """(n, m) objectives and (n, 5) costs of single trainings of n rows, drawn in their order.
-
-        Where a training lacks a value, it is the mean.
+        They are the means, NaN where not known; or with a generator those of single trainings,
+        drawn in the order of the rows, and the mean where one lacks a value.
         """
+        counts = np.broadcast_to([1.0, self.epochs], (len(rows), 2))
+        costs = [self.column(name)[rows] for name in COSTS.values()]
+        values, charges = self.objectives[rows], np.column_stack([counts, *costs])
+        if rng is None:
+            return values, charges
         if self.bench.table.draw is None:
             found = self.bench.query_many(rows, self.epochs, rng=rng).columns
         else:
@@ -289,8 +287,7 @@ class Ledger:
             held = [name for name in self.bench.metrics if name.endswith(noise)]
             means = {name: self.column(name)[rows] for name in held}
             found = self.bench.drawn(means, self.epochs, rng)
-        values, charges = self.objectives[rows], self.charges(rows)
-        for out, names in ((values, self.names), (charges[:, 2:], tuple(COSTS.values()))):
+        for out, names in ((values, self.names), (charges[:, 2:], COSTS.values())):
             for i, name in enumerate(names):
                 single = found.get(name, out[:, i])
                 out[:, i] = np.where(np.isnan(single), out[:, i], single)
@@ -383,19 +380,17 @@ def result_of(
     values = np.empty((len(where), len(names)))
     charges = np.empty((len(where), len(QUANTITIES)))
     details = {name: np.empty(len(where)) for name in _DETAILS if name in bench.metrics}
-    for at_budget in np.unique(each).tolist():
-        at, ledger = each == at_budget, Ledger.of(bench, names, at_budget)
+    seen, rng, parts = values, None, [each == epochs for epochs in np.unique(each)]
+    if noise:  # in the order of the run
+        changes = np.flatnonzero(np.diff(each)) + 1
+        parts = np.split(np.arange(len(each)), changes)
+        seen, rng = np.empty_like(values), noise_of(seed)
+    for at in parts:
+        ledger = Ledger.of(bench, names, int(each[at][0]))
         values[at] = ledger.objectives[where[at]]
-        charges[at] = ledger.charges(where[at])
+        seen[at], charges[at] = ledger.trained(where[at], rng)
         for name, column in details.items():
             column[at] = ledger.column(name)[where[at]]
-    seen = values
-    if noise:
-        seen, rng = np.empty_like(values), noise_of(seed)
-        changes = np.flatnonzero(np.diff(each)) + 1
-        for part in np.split(np.arange(len(each)), changes):  # in the order of the run
-            ledger = Ledger.of(bench, names, int(each[part[0]]))
-            seen[part], charges[part] = ledger.drawn(where[part], rng)
     if starts is None:
         begun = np.cumsum([0.0, *charges[:, 2]])[:-1]
     else:

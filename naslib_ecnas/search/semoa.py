@@ -131,8 +131,8 @@ class Semoa(Optimiser):
         preset: str | SemoaSettings | None = None,
     ) -> None:
         super().__init__(problem)
-        count = population if offspring is None else offspring
-        check_counts("SEMOA", population=population, offspring=count)
+        offspring = population if offspring is None else offspring
+        check_counts("SEMOA", population=population, offspring=offspring)
         check_numbers("a perturbation", least=0, edge_changes=edge_changes, op_changes=op_changes)
         if paper and preset not in (None, "paper"):
             raise ConfigError("paper=True allows no other preset", value=preset)
@@ -145,7 +145,7 @@ class Semoa(Optimiser):
         self.settings: SemoaSettings = preset
         rank_probabilities(1, self.settings.pressure)  # checks the pressure
         self.initial = population
-        self.offspring = count
+        self.offspring = offspring
         self.population: Evaluated = Evaluated()
         self._changes = {"edge_changes": edge_changes, "op_changes": op_changes}
         self._reference = None if reference is None else floats(reference, "the reference").copy()

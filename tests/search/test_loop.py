@@ -262,7 +262,6 @@ def test_the_quantity_that_stops_first_is_named() -> None:
     ):
         assert Limits(**limits).fitting(sums) == found
         assert Limits(**limits).set == limits
-    assert Limits(seconds=10).share(sums[0]) == 0.5
 
 
 @pytest.mark.parametrize("method", ["random", "re", "semoa"])
