@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from os import PathLike
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from naslib_ecnas import network
 from naslib_ecnas.campaign.plan import Plan, Settings, Unit
@@ -101,16 +101,14 @@ def timed(plan: Plan, settings: Settings, *, progress: Progress | None = None) -
     due, on_gpu = recipe.batch_size, settings.device.startswith("cuda")
     recipe = replace(recipe, batch_size=due if on_gpu else min(due, _CPU_BATCH))
     data = synthetic(seed=0, images_per_file=recipe.batch_size)
-    rows = np.unique([unit.row for unit in plan.units])
+    rows = np.array([unit.row for unit in plan.units])
     size = network.multiply_adds(rows)
-    rows = rows[np.argsort(size, kind="stable")]
-    chosen = rows[
-        np.unique(np.linspace(0, len(rows) - 1, _CELLS if on_gpu else 2).round().astype(np.int64))
-    ]
+    places = np.linspace(0, len(rows) - 1, _CELLS if on_gpu else 2).astype(np.int64)
+    chosen = list(dict.fromkeys(rows[np.argsort(size, kind="stable")[places]].tolist()))
     found = []
     meter, label = open_meter(settings)
     with meter:
-        for row in chosen.tolist():
+        for row in chosen:
             parts = warm_up(
                 Cell.from_row(row),
                 epochs=108,
@@ -128,20 +126,14 @@ def timed(plan: Plan, settings: Settings, *, progress: Progress | None = None) -
             known = [j for j in (window.gpu_total_j, window.cpu_total_j) if math.isfinite(j)]
             joules = math.fsum(known) if known else math.nan
             found.append(np.array([window.seconds, joules]) / longest.steps)
-
-    def of(part: int, wanted: ArrayLike) -> NDArray[np.float64]:
-        """Seconds or joules of a step of each wanted row."""
-        here, values = network.multiply_adds(chosen), [each[part] for each in found]
-        each = np.interp(network.multiply_adds(wanted), here, values)
-        return np.asarray(each * due / recipe.batch_size)
-
     images = plan.data.images_per_file
-    whole = replace(recipe, batch_size=due)
-    trained = [settings.steps or whole.steps(unit.epochs, 4 * images) for unit in plan.units]
-    most = images if settings.evaluate_images is None else min(images, settings.evaluate_images)
-    steps = np.array(trained) + 9 * _FORWARD * (most // due)
-    every = [unit.row for unit in plan.units]
-    seconds, joules = (float((of(part, every) * steps).sum()) for part in (0, 1))
+    most = min(images, settings.evaluate_images or images)
+    steps = np.array([settings.steps or unit.epochs * 4 * images // due for unit in plan.units])
+    weights = (steps + 9 * _FORWARD * (most // due)) * due / recipe.batch_size
+    seconds, joules = (
+        float(np.interp(size, network.multiply_adds(chosen), each) @ weights)
+        for each in np.transpose(found)
+    )
     if label.kind != "none":
         seconds += settings.baseline_s * (len(plan.units) + 1)
     basis = f"from steps timed on {settings.device}, with evaluations and rests"

@@ -109,6 +109,7 @@ def work(
     if limit is not None:
         check_counts(limit=limit)
     from naslib_ecnas.training import check_device
+    from naslib_ecnas.training.device import lost_device
 
     pace, folder = pace or Pace(), Path(folder)
     plan = Plan.read(folder)
@@ -127,7 +128,7 @@ def work(
         done.append(worker.attempt(*claimed))
         on_attempt(done[-1])
         last = done[-_FAILURES:]
-        if last[-1].how == "failed" and (why := _lost_device(settings.device)):
+        if last[-1].how == "failed" and (why := lost_device(settings.device)):
             text = f"{settings.device} no longer works in this process ({why})"
             raise EcnasError(text, remedy="run the same command again")
         if len(last) == _FAILURES and all(d.how == "failed" for d in last):
@@ -248,12 +249,6 @@ class _Worker:
             self.sleep(wait)
             wait = min(2 * wait, _LONGEST_WAIT_S)
             heartbeat.check()
-
-
-def _lost_device(device: str) -> str:
-    from naslib_ecnas.training.device import lost_device
-
-    return lost_device(device)
 
 
 def _named(error: BaseException) -> str:
