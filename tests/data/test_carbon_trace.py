@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from naslib_ecnas.data.carbon_trace import DEFER, EXAMPLE, CarbonTrace
-from naslib_ecnas.errors import ConfigError, FormatError
+from naslib_ecnas.errors import FormatError
 
 HOUR = 3600.0
 #: Half a day at 300 g/kWh, then half a day at 100.
@@ -105,6 +105,3 @@ def test_places_that_hold_no_trace(tmp_path: Path) -> None:
     for name in ("none", "pipe", "bytes", "."):
         with pytest.raises(FormatError, match="no hourly carbon trace"):
             CarbonTrace.read(tmp_path / name)
-    for values in ([], [1.0, np.nan], [[1.0]], [-1.0]):
-        with pytest.raises(ConfigError):
-            CarbonTrace("bad", np.array(values))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -95,51 +96,40 @@ def test_workers_as_an_event_loop_has_them(workers: int, seed: int) -> None:
 def test_every_method_with_several_workers(
     toy: Benchmark, method: str, paper: bool, workers: int
 ) -> None:
-    result = run(toy, method, evaluations=60, seed=1, paper=paper, workers=workers)
+    about: dict[str, Any] = {"evaluations": 60, "seed": 1, "paper": paper}
+    result = run(toy, method, workers=workers, **about)
     assert result.config.workers == workers
     pairs = list(zip(result.rows.tolist(), result.epochs.tolist(), strict=True))
-    assert len(pairs) == 60
-    assert paper or len(set(pairs)) == 60  # no cell twice, though results come late
-    np.testing.assert_array_equal(
-        result.ended_s, result.started_s + result.details["training_time_s"]
-    )
-    assert (np.diff(result.started_s) >= 0).all()
-    at_a_time = [
-        int(((result.started_s <= t) & (t < result.ended_s)).sum()) for t in result.started_s
-    ]
-    assert max(at_a_time) == workers
+    assert paper or len(set(pairs)) == len(pairs) == 60  # no cell twice, though results come late
+    starts, ends = result.started_s, result.ended_s
+    np.testing.assert_array_equal(ends, starts + result.details["training_time_s"])
+    assert (np.diff(starts) >= 0).all()
+    assert max(int(((starts <= t) & (t < ends)).sum()) for t in starts) == workers
     assert result.hours >= result.spent.seconds / workers / 3600 - 1e-9
-    assert result.anytime_hours[0][-1] == result.hours
-    assert result.anytime_hours[1][-1] == result.hypervolume
-    assert content(run(toy, method, evaluations=60, seed=1, paper=paper, workers=workers)) == (
-        content(result)
-    )
+    reached = [column[-1] for column in result.anytime_hours]
+    assert reached == [result.hours, result.hypervolume]
+    assert content(run(toy, method, workers=workers, **about)) == content(result)
     kind = METHODS[method]
     if kind.uses_budgets or not kind.asynchronous or method == "random":  # they are told the same
-        alone = run(toy, method, evaluations=60, seed=1, paper=paper)
-        assert alone.rows.tolist() == result.rows.tolist()
-        assert alone.spent == result.spent
+        alone = run(toy, method, **about)
+        assert (alone.rows.tolist(), alone.spent) == (result.rows.tolist(), result.spent)
 
 
 def test_equal_trainings_take_their_share_of_the_time(
     table_file: Callable[..., Path], tmp_path: Path
 ) -> None:
     rng = np.random.default_rng(0)
-    values = {name: rng.random((60, 2, 1)) for name in NAMES}
+    values = {name: rng.random((60, 2, 1)) for name in ("validation_accuracy", "test_accuracy")}
     values["training_time_s"] = np.full((60, 2, 1), 1800.0)
     bench = Benchmark(Table.open(table_file(tmp_path / "equal.ecnas", values)))
-    for workers in (1, 2, 3, 4):
-        for method in ("random", "ehvi", "re"):
-            result = run(bench, method, evaluations=36, seed=0, workers=workers)
-            assert result.hours == pytest.approx(36 / 2 / workers)
-    # The front is there sooner, and no emissions are made up.
+    about: dict[str, Any] = {"objectives": [*values][:2], "evaluations": 36, "seed": 0}
+    for workers, method in itertools.product((1, 2, 3, 4), ("random", "ehvi", "re")):
+        result = run(bench, method, workers=workers, **about)
+        assert result.hours == pytest.approx(36 / 2 / workers)
+    # No emissions are made up.
     assert result.spent.unknown["co2_g"] == 36
-    times = {name: values[name] for name in ("validation_accuracy", "training_time_s")}
-    times["test_accuracy"] = values["validation_accuracy"]
-    bench = Benchmark(Table.open(table_file(tmp_path / "times.ecnas", times)))
-    names = ("validation_accuracy", "test_accuracy")
     with pytest.raises(ConfigError, match="no cell of synthetic has a known energy_kwh"):
-        run(bench, objectives=names, evaluations=5, seed=0, carbon_trace=DAY)
+        run(bench, carbon_trace=DAY, **about)
 
 
 @pytest.mark.parametrize("workers", [1, 3])
