@@ -24,6 +24,30 @@ def test_directions_and_bounds_follow_from_the_names() -> None:
     assert [metric(name).maximise for name in OBJECTIVES] == [False, True]
 
 
+def test_impossible_and_implausible_values() -> None:
+    for name, values, says in (
+        ("energy_kwh", [math.nan, 1.0, 0.0], (2, "energy_kwh must be above 0 to 10000, got 0")),
+        ("energy_kwh", [3.6e5], (0, "(in J?), got 360000")),
+        ("training_time_s", [-1.0], (0, "above 0")),
+        ("test_accuracy", [0.5, 93.0], (1, "from 0 to 1 (in per cent?), got 93")),
+        ("initial_training_time_s", [math.inf], (0, "from 0 to 1e+08")),
+    ):
+        found = metric(name).fault(np.array(values))
+        assert found is not None
+        assert (found[0], says[1] in found[1]) == (says[0], True)
+    for name, values, unit in (
+        ("energy_kwh", [0.1, 360.0], "J or Wh"),
+        ("training_time_s", [0.5], "min or h"),
+        ("carbon_intensity_g_per_kwh", [0.3], "kg/kWh"),
+    ):
+        assert metric(name).fault(values) is None
+        assert f"(in {unit}?)" in str(metric(name).doubt(values))
+    # A training needs energy and time; what was used before its first step, or varies, may be 0.
+    for name, found in METRICS.items():
+        assert (found.fault([0.0]) is None) == (not found.positive), name
+        assert found.fault([]) is found.fault([math.nan]) is found.doubt([math.nan]) is None
+
+
 def test_costs_are_minimised() -> None:
     accuracy, energy = metric("test_accuracy"), metric("energy_kwh")
     values = np.array([0.5, math.nan, 0.9])

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
+import csv
+import io
 import re
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +28,7 @@ from naslib_ecnas.data.convert import read, sniff
 from naslib_ecnas.data.long_form import read_csv, read_parquet, write_csv, write_parquet
 from naslib_ecnas.data.nasbench_tfrecord import NASBENCH
 from naslib_ecnas.data.table import Columns
-from naslib_ecnas.errors import FormatError
+from naslib_ecnas.errors import FormatError, ImplausibleValueWarning
 from naslib_ecnas.progress import listening
 from naslib_ecnas.provenance import Provenance
 from naslib_ecnas.space import Space
@@ -188,6 +192,9 @@ def test_lines_of_any_order_without_header_or_hashes(tmp_path: Path) -> None:
 GOOD = f'cell,nasbench_hash,epochs,repeat,energy_kwh\n"{Space(4).cell(0)}",,4,0,0.5\n'
 LINE = GOOD.splitlines()[1] + "\n"
 CHANGES = [
+    *(("0.5", number) for number in ("1_0", "\u0660.5", "True", "0x1", "0,5", "0", "360000")),
+    *((",4,", f",{epochs},") for epochs in ("1_0", "\u0664", "-4", "NA")),
+    *(("0.5", "x" * 9000), (",energy_kwh", "")),
     *(("input", "inptu"), (",,", f",{'0' * 32},"), ('output"', "output"), (",0.5", "")),
     *(("epochs", "epoch"), ("energy_kwh", "energy_mwh"), ("energy_kwh", "cell")),
     *((",4,", f",{epochs},") for epochs in ("0", "4.5", "9" * 22, "9" * 5000)),
@@ -214,13 +221,113 @@ def test_a_bad_csv_is_refused(tmp_path: Path) -> None:
         assert len(str(caught.value)) < 2000
 
 
+ONE, OTHER = Space(4).cell(0), Space(4).cell(3)
+PLAIN = f'cell,epochs,energy_kwh,test_accuracy\n"{ONE}",4,0.25,0.5\n"{OTHER}",4,0.5,0.75\n'
+HASHES = PLAIN.replace("cell", "Hash")
+for _cell in (ONE, OTHER):
+    HASHES = HASHES.replace(f'"{_cell}"', _cell.nasbench_hash)
+
+
+def separated(delimiter: str) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, delimiter=delimiter).writerows(csv.reader(PLAIN.splitlines()))
+    return text.getvalue().encode()
+
+
+FORMS = {
+    "tabs": separated("\t"),
+    "semicolons": separated(";"),
+    "UTF-16": PLAIN.encode("utf-16"),
+    "UTF-16, big end first": codecs.BOM_UTF16_BE + PLAIN.encode("utf-16-be"),
+    "mark": PLAIN.encode("utf-8-sig"),
+    "carriage returns": PLAIN.replace("\n", "\r").encode(),
+    "hashes": HASHES.encode(),
+    "capitals and blanks": PLAIN.replace("cell,epochs", " Cell , EPOCHS").encode(),
+    "an index": PLAIN.replace("cell", ",cell").replace('"0', '7,"0').encode(),
+    "floats": PLAIN.replace(",4,", ", 4.0 ,").encode(),
+    "blank lines": PLAIN.replace("\n", "\n\n").encode(),
+    "missing": (PLAIN + f'"{OTHER}",12, NA ,null\n"{ONE}",12,<NA>,\n').encode(),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_csv_as_people_have_it(tmp_path: Path, form: str) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(FORMS[form])
+    columns = read(path)
+    assert columns.rows.tolist() == [0, 3]
+    assert columns.values["energy_kwh"][:, 0, 0].tolist() == [0.25, 0.5]
+    assert columns.values["test_accuracy"][:, 0, 0].tolist() == [0.5, 0.75]
+
+
+def test_other_text_is_told_what_a_csv_needs(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("These are my results\n1 2 3\n")
+    with pytest.raises(FormatError, match=r"no known format.*columns cell \(or hash\), epochs"):
+        read(path)
+
+
 def test_lines_without_repeats_are_repeats_in_their_order(tmp_path: Path) -> None:
     path = tmp_path / "runs.csv"
     cell = '"011001000:input,maxpool3x3,output"'
     path.write_text(f"cell,epochs,energy_kwh\n{cell},4,3\n{cell},12,5\n{cell},4,2\n")
-    columns = read_csv(path)
+    with pytest.warns(ImplausibleValueWarning, match="count as its repeats, up to 2"):
+        columns = read_csv(path)
     assert columns.repeats == 2
     np.testing.assert_array_equal(columns.values["energy_kwh"], [[[3, 2], [5, np.nan]]])
+
+
+def test_a_training_counts_once(tmp_path: Path) -> None:
+    """Whether it was copied, or stands there in two forms of one cell."""
+    path = tmp_path / "x.csv"
+    path.write_text(PLAIN + PLAIN.splitlines()[1] + "\n")
+    with pytest.raises(FormatError, match="1 trainings are copies of others, such as of the cell"):
+        read(path)
+    forms = ("maxpool3x3,conv1x1-bn-relu", "conv1x1-bn-relu,maxpool3x3")
+    lines = [f'"0110000100010000:input,{ops},output",4,0.{i + 1}' for i, ops in enumerate(forms)]
+    path.write_text("cell,epochs,energy_kwh\n" + "\n".join(lines))
+    with pytest.raises(FormatError, match="a cell stands in two forms"):
+        read(path)
+    path.write_text(PLAIN + "".join(f'"{ONE}",4,0.{i},0.5\n' for i in range(1000, 6000)))
+    with pytest.raises(FormatError, match="at most 4096 trainings"):
+        read(path)
+
+
+def test_other_units_are_a_doubt(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text(PLAIN.replace("0.25", "250"))
+    with pytest.warns(ImplausibleValueWarning, match=r"x\.csv: energy_kwh: 1 of 2 .* Wh\?"):
+        columns = read(path)
+    assert "1 of 2 values" in columns.attributes["doubt of energy_kwh"]
+
+
+def test_a_small_parquet_file_is_no_large_table(tmp_path: Path) -> None:
+    """Texts, lines and pages that compress to nothing are bounded before they are made."""
+    path, many = tmp_path / "x.parquet", np.full(100_000, 4)
+    for text, says in ((str(ONE), "at most 4096 trainings"), ("0" * 80_000, "at most 512 bytes")):
+        cells = pyarrow.DictionaryArray.from_arrays(np.zeros(len(many), np.int8), [text])
+        table = pyarrow.table({"cell": cells, "epochs": many, "energy_kwh": many * 0.1})
+        parquet.write_table(table, path)
+        with pytest.raises(FormatError, match=says):
+            read(path)
+    texts = {"cell": ["0" * 10_000] * 3000, "epochs": many[:3000], "energy_kwh": many[:3000]}
+    parquet.write_table(pyarrow.table(texts), path, use_dictionary=False)
+    with pytest.raises(FormatError, match="3000 lines may take"):
+        read(path)
+
+
+def test_a_flipped_bit_of_an_export_is_found(
+    path: Path, synthetic: Maker, same_values: Same
+) -> None:
+    columns = synthetic(cells=2, budgets=(4,), repeats=1)
+    write(path, columns)
+    raw, rng = path.read_bytes(), np.random.default_rng(4)
+    for place in rng.choice(len(raw), 60, replace=False).tolist():
+        flipped = bytearray(raw)
+        flipped[place] ^= 1 << int(rng.integers(8))
+        path.write_bytes(flipped)
+        with suppress(FormatError):
+            same_values(read(path), columns)
 
 
 def test_parquet_of_other_tables_is_refused(tmp_path: Path) -> None:
@@ -236,7 +343,7 @@ def test_parquet_of_other_tables_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match="no training"):
         read_parquet(path)
     for change in (
-        *({"energy_kwh": [energy]} for energy in ("half", [1.0])),
+        *({"energy_kwh": [energy]} for energy in ("half", "1_0", True, [1.0], 0.0, 4e4)),
         *({"epochs": [epochs]} for epochs in ("4", 4.5, None)),
         *({"cell": [None]}, {"cell": [5]}, {"other": [1]}, {"nasbench_hash": ["0" * 32]}),
     ):

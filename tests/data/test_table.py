@@ -185,6 +185,22 @@ def test_arrays_that_are_no_table(path: Path, change: Callable[[Any], Any]) -> N
         Table.open(rewritten(path, change))
 
 
+def test_what_no_reader_accepts_is_not_made() -> None:
+    good = columns()
+    energy = good.values["energy_kwh"]
+    wrong_pue = {**good.provenance, "energy_kwh": Provenance("measured", pue=0.5)}
+    for change in (
+        *({"values": {"energy_kwh": energy * factor}} for factor in (0.0, -1.0, np.inf, 1e9)),
+        *({"values": {}}, {"budgets": (4, 1_000_000)}, {"budgets": (0, 4)}),
+        *({"provenance": wrong_pue}, {"attributes": {"a": 3}}, {"attributes": {"a": "\ud800"}}),
+        *({"name": 3}, {"attributes": {"a": "x" * (1 << 22)}}),
+    ):
+        with pytest.raises(FormatError):
+            replace(good, **change)
+    numbers = replace(good, budgets=tuple(np.array([4, 12])), repeats=np.int64(good.repeats))
+    assert type(numbers.budgets[0]) is type(numbers.repeats) is int
+
+
 def test_only_ascending_rows_of_the_space_are_accepted(tmp_path: Path) -> None:
     given, file = columns(cells=3), tmp_path / "t.ecnas"
     bad = [[2, 1, 3], [1, 1, 3], [-1, 1, 3], [1, 2, 2_532], [-3, -2, -1], [2_532, 2_533, 2_534]]

@@ -361,6 +361,7 @@ def hostile_files(good: Good, to: Path) -> dict[str, list[str]]:
         # A list that is doubled forty times.
         "doubling": b"]q\x00" + b"(h\x00h\x00l" * 40,
         "nested": b"(" * 1_000_000,
+        "dictionaries": b"(" + b"}" * 12_000_000 + b"l",
         "array": b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I"
         + str(2**40).encode()
         + b"\ntC\x01btR",
