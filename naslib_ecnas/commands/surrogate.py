@@ -7,7 +7,7 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from naslib_ecnas.commands.options import JSON, Options, actions, chosen
+from naslib_ecnas.commands.options import JSON, Options, actions, check_out, chosen
 from naslib_ecnas.console import (
     counted,
     print_json,
@@ -17,9 +17,11 @@ from naslib_ecnas.console import (
     split_words,
 )
 from naslib_ecnas.errors import ConfigError
-from naslib_ecnas.surrogate import TARGETS
+from naslib_ecnas.surrogate import SUFFIX, TARGETS
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from naslib_ecnas.quality import Scores
     from naslib_ecnas.surrogate.calibrate import Report
 
@@ -131,6 +133,13 @@ def _evaluate(args: argparse.Namespace) -> None:
         print_lines(anchors)
 
 
+def _check_out(out: Path | None) -> None:
+    """Refuse, before long work, a file that cannot be written or is not read as weights."""
+    if out is not None and out.suffix != SUFFIX:
+        raise ConfigError(f"--out must have the suffix {SUFFIX}", value=str(out))
+    check_out(out)
+
+
 def _fit(args: argparse.Namespace) -> None:
     """Fit a model to published measurements, or an energy model to your own; evaluate it like the
     shipped one, and write its weights. The energy takes about a quarter of an hour on one core."""
@@ -146,6 +155,7 @@ def _fit(args: argparse.Namespace) -> None:
         raise ConfigError(message, value=target, remedy=remedy)
     if args.all and target != "energy":
         raise ConfigError("--all is for --target energy and our model", value=target)
+    _check_out(args.out)
     more = {"with_test": True} if args.all else {}
     fit = getattr(import_module(f"naslib_ecnas.surrogate.fit.{target}"), f"fit_{target}")
     with progress() as shown, listening(shown):
@@ -186,6 +196,7 @@ def _calibrate(args: argparse.Namespace) -> None:
     training_time_s."""
     from naslib_ecnas.surrogate.calibrate import calibrated
 
+    _check_out(args.out)
     options = chosen(args, "cells device pue span seed")
     calibration, weights = calibrated(args.measurements, **options)
     if args.out:

@@ -276,3 +276,7 @@ def test_lines_that_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[st
     ):
         assert main(["surrogate", "fit", *words.split(), "--out", out]) == 2
         assert said in capsys.readouterr().err
+    for name, said in (("x.bin", "suffix .safetensors"), ("none/x.safetensors", "that exists")):
+        line = ["surrogate", "fit", "--target", "worlds", "--out", str(tmp_path / name)]
+        assert main(line) == 2
+        assert said in capsys.readouterr().err
