@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from naslib_ecnas.campaign.plan import not_read
+from naslib_ecnas.campaign.plan import NO_DOCUMENT, not_read
 from naslib_ecnas.energy.meter import Meter, OpenWindow
 from naslib_ecnas.energy.readings import Window
 from naslib_ecnas.errors import EcnasError, FormatError
@@ -357,6 +357,8 @@ def _events(path: Path) -> list[dict[str, Any]]:
     except FileNotFoundError:
         return []
     except OSError as error:
+        if error.errno in NO_DOCUMENT:  # only what the attempt took is lost with it
+            return []
         raise not_read(error, path) from error
     found = []
     for line in lines:

@@ -43,6 +43,8 @@ from naslib_ecnas.training.recipe import IMAGES, RECIPES, SPEED, TRAIN_IMAGES
 _PLAN = "plan.json"
 _FORMAT = "ecnas-plan/1"
 _DATA = ("cifar10", "tfrecord", "synthetic")
+#: Errors of a file that is not regular, or larger than any document.
+NO_DOCUMENT = (errno.EINVAL, errno.EFBIG)
 #: Most epochs of a training, and trainings of a cell: tables have a place for each repeat.
 _EPOCHS, _REPEATS = 10_000, 1000
 _METERS = ("auto", "none", "replay")
@@ -69,7 +71,7 @@ def read_file(path: Path, what: str, decode: Callable[[bytes], T], **details: An
     try:
         return decode(read_bytes(path))
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.EFBIG):
+        if error.errno not in NO_DOCUMENT:
             raise not_read(error, path) from error
         raise FormatError(f"{what} is damaged: {error.strerror}", path=path, **details) from error
     except ValueError as error:

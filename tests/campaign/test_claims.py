@@ -128,3 +128,13 @@ def test_a_log_says_how_an_attempt_ended_and_survives_half_a_line(claim: Claim) 
         assert ended == ("invalid" if length >= len(whole) - 1 else "")
     log.path.write_bytes(b"\xff\n[1]\n{}\n" + whole)
     assert attempts(claim.folder)[0].ended == "invalid"
+
+
+def test_a_log_that_is_no_file_or_too_large_is_an_attempt_without_events(claim: Claim) -> None:
+    log = claim.path.with_suffix(".log")
+    os.mkfifo(log)
+    assert [a.ended for a in attempts(claim.folder)] == [""]
+    log.unlink()
+    with log.open("wb") as sparse:
+        sparse.truncate(1 << 40)
+    assert [a.ended for a in attempts(claim.folder)] == [""]
