@@ -25,7 +25,7 @@ GRIDS = {
         ("ehvi", "semoa", "semoa:preset=shipped", "mse-hvi", "ls", "re", "random"),
         {"evaluations": 400},
     ),
-    "several": (("sh-emoa",), {"max_energy_kwh": 50.0}),
+    "several": (("sh-emoa", "mf-ehvi"), {"max_energy_kwh": 50.0}),
 }
 _TARGET = Path(__file__).parents[1] / "data" / "reference_runs.jsonl.gz"
 

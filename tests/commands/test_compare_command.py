@@ -57,7 +57,7 @@ def test_reference_results(tmp_path: Path, modelled: None, ecnas_: Any) -> None:
     out = tmp_path / "out"
     ran = ecnas_(*line, "--against", "reference", "--baseline", "re", "--no-plot", "--out", out)
     assert re.search(r"\nehvi \(ref\) +0\.\d{4} ", ran.out)
-    assert "7 comparisons with re, which was chosen before" in ran.out
+    assert re.search(r"\d comparisons with re, which was chosen before", ran.out)
     assert len(list(out.rglob("seed-*.json"))) == 4
     for wrong in (
         ("reference", "--worlds", 1),
