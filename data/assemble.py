@@ -33,6 +33,7 @@ from naslib_ecnas.errors import (
     FormatError,
     ImplausibleValueWarning,
     UnknownTableError,
+    printable,
 )
 from naslib_ecnas.files import open_file
 from naslib_ecnas.metrics import METRICS
@@ -348,7 +349,7 @@ class Assembler:
                 values[metric] = flat.reshape(shape)
         self._check_copies(marks.reshape(shape), told.reshape(shape), cells, budgets)
         path = Path(str(self.source.path))
-        origin = replace(origin, source=origin.source or path.name, repeats=repeats)
+        origin = replace(origin, source=origin.source or printable(path.name), repeats=repeats)
         return Columns(
             name=name or path.stem,
             vertices=vertices or next(v for v in (4, 5, 7) if cells[-1] < len(_space(v))),

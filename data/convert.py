@@ -7,6 +7,7 @@ formats, chosen by suffix.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,7 +26,13 @@ from naslib_ecnas.data.assemble import opened, reading
 from naslib_ecnas.data.cache import cached, up_to_date
 from naslib_ecnas.data.catalog import FileEntry, TableEntry, catalog, file_entry, named, tables
 from naslib_ecnas.data.table import SUFFIX, Columns, Table
-from naslib_ecnas.errors import ConfigError, FetchError, FormatError, UnknownTableError
+from naslib_ecnas.errors import (
+    ConfigError,
+    FetchError,
+    FormatError,
+    UnknownTableError,
+    printable,
+)
 from naslib_ecnas.files import exists, expanded, is_file, is_folder
 from naslib_ecnas.progress import Progress, listening, silent
 from naslib_ecnas.provenance import Provenance
@@ -269,7 +276,7 @@ def _path_key(source: Path) -> tuple[str, dict[str, Any]]:
         "source": place,
         "state": states[0][1:] if source.is_file() else crc32(json.dumps(states).encode()),
     }
-    return f"{stem}-{crc32(place.encode()):08x}", key
+    return f"{stem}-{crc32(os.fsencode(place)):08x}", key
 
 
 def _columns_of(source: Path, entry: TableEntry | None, progress: Progress) -> Columns:
@@ -304,7 +311,9 @@ def _columns_of(source: Path, entry: TableEntry | None, progress: Progress) -> C
 def _sourced(columns: Columns, source: Path, sha256: str | None) -> Columns:
     """The columns with their file and its checksum in all origins that name none."""
     provenance = {
-        metric: replace(known, source=known.source or source.name, sha256=known.sha256 or sha256)
+        metric: replace(
+            known, source=known.source or printable(source.name), sha256=known.sha256 or sha256
+        )
         for metric, known in columns.provenance.items()
     }
     return replace(columns, provenance=provenance)

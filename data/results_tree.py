@@ -24,7 +24,13 @@ import numpy as np
 from naslib_ecnas.data.assemble import UNSTATED, Assembler, Source, check_parameters, reading
 from naslib_ecnas.data.nasbench_tfrecord import to_seconds
 from naslib_ecnas.data.table import Columns
-from naslib_ecnas.errors import FormatError, StorageError, UnknownCellError, UnknownTableError
+from naslib_ecnas.errors import (
+    FormatError,
+    StorageError,
+    UnknownCellError,
+    UnknownTableError,
+    printable,
+)
 from naslib_ecnas.files import from_json, is_folder, read_bytes
 from naslib_ecnas.metrics import METRICS
 from naslib_ecnas.provenance import Provenance
@@ -207,7 +213,7 @@ def read_results_tree(folder: str | PathLike[str]) -> Columns:
     metrics = dict.fromkeys(metric for training in trainings for metric in training)
     values = {m: np.array([t.get(m, np.nan) for t in trainings], dtype=float) for m in metrics}
     assembler.add(rows, budgets, values, repeats=repeats)
-    name = root.resolve().name
+    name = printable(root.resolve().name)
     origin = Provenance("unknown", source=name, sha256=digest.hexdigest())
     return assembler.finish(origin, name=name, drop_zero_co2=True)
 

@@ -364,7 +364,7 @@ class Sheet:
             StorageError: the folder cannot be written or the disk is full.
         """
         with atomic_write(path) as file:
-            file.write(self.text().encode("utf-8"))
+            file.write(self.text().encode("utf-8", "backslashreplace"))
         return path
 
 

@@ -5,6 +5,7 @@ Opening a table that is in the cache needs only this: it imports no models.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -121,7 +122,7 @@ def _device(device: str | PathLike[str] | None) -> tuple[str, Path | None]:
         if not is_file(path):
             remedy = "write it by: ecnas surrogate calibrate"
             raise UnknownTableError(f"no calibration at {path}", remedy=remedy)
-        return f"{path.stem}-{crc32(str(path.resolve()).encode()):08x}", path
+        return f"{path.stem}-{crc32(os.fsencode(path.resolve())):08x}", path
     from naslib_ecnas.surrogate.devices import device_name
     from naslib_ecnas.surrogate.models import DEVICE
 
