@@ -45,10 +45,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "ecnas report runs",
     )
     add("--table", "TABLE", "table or file (%(default)s)", default="7v")
-    about = (
-        "ehvi, semoa, random, sh-emoa, mse-hvi, re, ls, one of another library or module:Class; "
-    )
-    about += "settings follow the name: semoa:population=20 (%(default)s)"
+    about = "ehvi, mf-ehvi, semoa, random, sh-emoa, mse-hvi, re, ls, one of another library or "
+    about += "module:Class; settings follow the name: semoa:population=20 (%(default)s)"
     add("--method", "METHOD", about, default="ehvi")
     add_limits(add)
     about = "evaluate by single noisy trainings; the result is measured by the table's means"
@@ -198,6 +196,8 @@ def _report_costs(result: SearchResult, seconds: float | None) -> None:
         print(f"not charged: {counted(result.skipped, 'proposal')} outside the table")
     if result.ended_by != "evaluations":
         print(f"ended by: {result.ended_by}")
+
+
 def _sum(spent: Spent, name: str, factor: float = 1, unit: str = "kWh") -> str:
     """What is known of a cost, and of how many trainings it is not."""
     unknown, value = spent.unknown[name], spent.known[name] * factor
@@ -205,8 +205,6 @@ def _sum(spent: Spent, name: str, factor: float = 1, unit: str = "kWh") -> str:
         return f"unknown {unit}"
     text = _shown(name, value) if unit == "kWh" else quantity_text(value, ",.4g", unit)
     return f"{text} without {unknown:,} unknown" if unknown else text
-
-
 
 
 def _shown(name: str, value: float) -> str:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from naslib_ecnas.search.loop import check as check
     from naslib_ecnas.search.loop import run as run
     from naslib_ecnas.search.methods import METHODS as METHODS
+    from naslib_ecnas.search.mf_ehvi import MfEhvi as MfEhvi
     from naslib_ecnas.search.mse_hvi import MseHvi as MseHvi
     from naslib_ecnas.search.random_search import RandomSearch as RandomSearch
     from naslib_ecnas.search.regularised_evolution import (
@@ -34,6 +35,7 @@ __all__, __getattr__ = lazily(
     local_search="LocalSearch",
     loop="Limits check run",
     methods="METHODS",
+    mf_ehvi="MfEhvi",
     mse_hvi="MseHvi",
     random_search="RandomSearch",
     regularised_evolution="RegularisedEvolution",

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from naslib_ecnas import network
 from naslib_ecnas.analysis import contributions, nondominated
-from naslib_ecnas.errors import check_counts
+from naslib_ecnas.errors import check_counts, check_numbers
 from naslib_ecnas.search.base import Evaluated, Floats, Optimiser, Problem, Rows
 from naslib_ecnas.search.encoding import Groups
 from naslib_ecnas.search.gaussian_process import Prediction, Process, Products, View, fitted
@@ -35,6 +35,90 @@ _MOST = 500
 _GROWTH = 1.1
 
 
+class Model:
+    """Gaussian processes of the costs at one budget, given the cells evaluated so far.
+
+    With the model of a smaller budget as `below`, its targets are further groups of columns, one of
+    each objective: as evaluated there, or else as predicted.
+
+    Attributes:
+        evaluated: the cells with their costs, in the order in which they were evaluated.
+    """
+
+    def __init__(self, space: Space, groups: Groups, below: Model | None = None) -> None:
+        self.evaluated: Evaluated = Evaluated()
+        self._groups = groups
+        self._below = below
+        self._columns: list[Floats] = []  # of each group, of the evaluated cells
+        self._at = np.full(len(space), -1)  # position of each row among the evaluated cells
+        # Hyperparameters by objective, view and number of groups, and the number of cells that they
+        # were fitted to.
+        self._fitted: dict[tuple[int, str, int], tuple[Floats, int]] = {}
+
+    def add(self, new: Evaluated) -> None:
+        """Learn the costs of new cells, at least one."""
+        self._at[new.rows] = len(self.evaluated) + np.arange(len(new))
+        self.evaluated += new
+        columns = self._groups(new.rows)
+        both = zip(self._columns or [c[:0] for c in columns], columns, strict=True)
+        self._columns = [np.concatenate(pair) for pair in both]
+
+    def given(self) -> NDArray[np.intp]:
+        """Positions of the evaluated cells that the processes are given: of too many the best by
+        nondominated rank, and some of the others, so that bad regions stay known as such."""
+        n = len(self.evaluated)
+        if n <= _MOST:
+            return np.arange(n)
+        ranked = np.argsort(front_ranks(self.evaluated.costs), kind="stable")
+        best, others = np.split(ranked, [3 * _MOST // 4])
+        spread = np.linspace(0, len(others) - 1, _MOST - len(best)).astype(np.intp)
+        return np.sort(np.concatenate([best, np.sort(others)[spread]]))
+
+    def predictions(self, rows: Rows, turn: int) -> list[Prediction]:
+        """Predictions of each objective for (n,) cells, in the view of a turn."""
+        given = self.given()
+        known, new = [columns[given] for columns in self._columns], self._groups(rows)
+        if self._below is not None and len(self._below.evaluated):
+            both = np.concatenate([self.evaluated.rows[given], rows])
+            for targets in self._below.targets(both, turn).T[..., None]:
+                known.append(targets[: len(given)])
+                new.append(targets[len(given) :])
+        cross = Products(known, new)
+        processes = self._processes(known, self.evaluated.costs[given], turn)
+        return [Prediction(process, cross, new) for process in processes]
+
+    def targets(self, rows: Rows, turn: int) -> Floats:
+        """(n, m) standardised targets of (n,) cells: of their costs if evaluated, or predicted."""
+        at = self._at[rows]
+        found = []
+        for objective, prediction in enumerate(self.predictions(rows, turn)):
+            process = prediction.process
+            seen = process.view.seen(self.evaluated.costs[at, objective])
+            found.append((np.where(at < 0, prediction.mean, seen) - process.mean) / process.scale)
+        return np.column_stack(found)
+
+    def _processes(self, known: list[Floats], costs: Floats, turn: int) -> list[Process]:
+        """The process of each objective, in the view of a turn, given (n, m) costs."""
+        products, found = Products(known, known), []
+        for objective, own in enumerate(costs.T):
+            best, median = float(own.min()), float(np.median(own))
+            if best > 0:
+                name, views = "log", [View(shift=0.0)]
+            elif turn % 2:
+                gap = median - best + 1e-12
+                name, views = "gap", [View(shift=share * gap - best) for share in _SHIFTS]
+            else:
+                name, views = "cut", [View(cut=median)]
+            key = objective, name, len(known)
+            theta, before = self._fitted.get(key, (None, 0))
+            climb = theta is None or len(self.evaluated) >= _GROWTH * before
+            process = fitted(products, own, views, theta, climb=climb)
+            if climb:
+                self._fitted[key] = process.theta, len(self.evaluated)
+            found.append(process)
+        return found
+
+
 class Ehvi(Optimiser):
     """Expected hypervolume improvement with Gaussian processes (Emmerich et al. 2006, 2011).
 
@@ -59,9 +143,8 @@ class Ehvi(Optimiser):
         batch: cells evaluated in each turn; by default five, and a fiftieth of the evaluations
             after 250.
         pool: largest number of candidates in a large space.
-
-    Attributes:
-        evaluated: the cells with their costs, in the order in which they were evaluated.
+        thrift: power of the predicted cost (of the first objective above 0, such as the energy) by
+            which a gain is divided; 1 looks for the most gain for the energy.
 
     Raises:
         ConfigError: an impossible setting.
@@ -71,26 +154,36 @@ class Ehvi(Optimiser):
     asynchronous = True
 
     def __init__(
-        self, problem: Problem, *, initial: int = 10, batch: int | None = None, pool: int = 2500
+        self,
+        problem: Problem,
+        *,
+        initial: int = 10,
+        batch: int | None = None,
+        pool: int = 2500,
+        thrift: float = 0.0,
     ) -> None:
         super().__init__(problem)
         check_counts("EHVI", initial=initial, batch=1 if batch is None else batch)
         check_counts("EHVI", least=batch or 5, pool=pool)
+        check_numbers("EHVI", least=0, thrift=thrift)
         self.initial = initial
+        self.thrift = thrift
         self.pool = pool
         self._batch = batch
-        self.evaluated: Evaluated = Evaluated()
         self._new = self._allowed.copy()  # mask of the cells that were not evaluated
         self._started = False
         # Positions in `rows` at which the numbers of vertices change.
         sizes = [len(Space(vertices)) for vertices in range(2, self.space.vertices + 1)]
         self._starts = np.array([0, *np.searchsorted(self.rows, sizes)])
         self._groups = Groups(self.space, self._of_all_sizes(_SAMPLE))
-        self._columns: list[Floats] = []  # of each group, of the evaluated cells
+        self._model = Model(self.space, self._groups)
         self._near: dict[int, Rows] = {}  # neighbours of cells that were on the front
-        # Hyperparameters by objective and view, and the number of cells that they were fitted to.
-        self._fitted: dict[tuple[int, str], tuple[Floats, int]] = {}
         self._turn = 0
+
+    @property
+    def evaluated(self) -> Evaluated:
+        """The cells with their costs, in the order in which they were evaluated."""
+        return self._model.evaluated
 
     @property
     def batch(self) -> int:
@@ -102,21 +195,19 @@ class Ehvi(Optimiser):
         if not self._started:
             self._started = True
             return self._first()
-        pool = self._pool()
-        if len(pool) <= self.batch or not len(self.evaluated):
-            return self.rng.permutation(pool)[: self.batch]
-        return pool[self._chosen(pool)]
+        self._turn += bool(len(self.evaluated))
+        return self._best(self._pool(), self.batch)
 
     def tell(self, rows: ArrayLike, costs: ArrayLike) -> None:
         """Learn the costs; cells with a NaN are not learnt from and not asked for again."""
+        self._learn(self._model, rows, costs)
+
+    def _learn(self, model: Model, rows: ArrayLike, costs: ArrayLike) -> None:
         new = Evaluated(*self._checked(rows, costs))
         self._new[new.rows] = False
         new = new.known()
         if len(new):
-            self.evaluated += new
-            columns = self._groups(new.rows)
-            both = zip(self._columns or [c[:0] for c in columns], columns, strict=True)
-            self._columns = [np.concatenate(pair) for pair in both]
+            model.add(new)
 
     # -- candidates ----
 
@@ -158,59 +249,38 @@ class Ehvi(Optimiser):
 
     # -- the choice ----
 
-    def _chosen(self, pool: Rows) -> NDArray[np.intp]:
-        """(batch,) positions in the pool of the largest expected gains, one after another."""
+    def _best(self, pool: Rows, n: int) -> Rows:
+        """(at most n,) cells of a pool; in random order if there is no choice or no knowledge."""
+        if len(pool) <= n or not len(self.evaluated):
+            return self.rng.permutation(pool)[:n]
+        return pool[self._chosen(pool, n)]
+
+    def _chosen(self, pool: Rows, n: int) -> NDArray[np.intp]:
+        """(n,) positions in the pool of the largest expected gains, one after another."""
         costs = self.evaluated.costs
         front = costs[nondominated(costs)]
         reference = costs.max(axis=0) + 0.01 * np.ptp(costs, axis=0)
         most = round(_BOXES ** (1 / len(reference)))
         if len(front) > most:
             front = front[np.argsort(-contributions(front, reference), kind="stable")[:most]]
-        given = self._given()
-        known, groups = [columns[given] for columns in self._columns], self._groups(pool)
-        processes, cross = self._processes(known, costs[given]), Products(known, groups)
-        predictions = [Prediction(process, cross, groups) for process in processes]
-        gain = expected_gain([p.partial_expectation for p in predictions], front, reference)
-        batch = self.batch
-        short = np.argsort(-gain, kind="stable")[: max(_SHORTLIST, batch)]
+        predictions = self._model.predictions(pool, self._turn)
+        price = self._price(predictions)
+        gain = expected_gain([p.partial_expectation for p in predictions], front, reference) / price
+        short = np.argsort(-gain, kind="stable")[: max(_SHORTLIST, n)]
         predictions = [prediction.among(short) for prediction in predictions]
         chosen = [0]
-        while len(chosen) < batch:
+        while len(chosen) < n:
             front = np.vstack([front, [p.suppose(chosen[-1]) for p in predictions]])
             front = front[nondominated(front)]
             gain = expected_gain([p.partial_expectation for p in predictions], front, reference)
+            gain /= price[short]
             gain[chosen] = -1.0
             chosen.append(int(gain.argmax()))
         return short[chosen]
 
-    def _given(self) -> NDArray[np.intp]:
-        """Positions of the evaluated cells that the processes are given: of too many the best by
-        nondominated rank, and some of the others, so that bad regions stay known as such."""
-        n = len(self.evaluated)
-        if n <= _MOST:
-            return np.arange(n)
-        ranked = np.argsort(front_ranks(self.evaluated.costs), kind="stable")
-        best, others = np.split(ranked, [3 * _MOST // 4])
-        spread = np.linspace(0, len(others) - 1, _MOST - len(best)).astype(np.intp)
-        return np.sort(np.concatenate([best, np.sort(others)[spread]]))
-
-    def _processes(self, known: list[Floats], costs: Floats) -> list[Process]:
-        """The process of each objective, in the next of its views, given (n, m) costs."""
-        self._turn += 1
-        products, found = Products(known, known), []
-        for objective, own in enumerate(costs.T):
-            best, median = float(own.min()), float(np.median(own))
-            if best > 0:
-                name, views = "log", [View(shift=0.0)]
-            elif self._turn % 2:
-                gap = median - best + 1e-12
-                name, views = "gap", [View(shift=share * gap - best) for share in _SHIFTS]
-            else:
-                name, views = "cut", [View(cut=median)]
-            theta, before = self._fitted.get((objective, name), (None, 0))
-            climb = theta is None or len(self.evaluated) >= _GROWTH * before
-            process = fitted(products, own, views, theta, climb=climb)
-            if climb:
-                self._fitted[objective, name] = process.theta, len(self.evaluated)
-            found.append(process)
-        return found
+    def _price(self, predictions: list[Prediction]) -> Floats:
+        """(n,) power of the predicted cost by which the gains of n cells are divided."""
+        for prediction in predictions:
+            if prediction.process.view.shift == 0.0:
+                return np.exp(self.thrift * prediction.mean)
+        return np.ones(len(predictions[0].mean))

@@ -44,6 +44,7 @@ METHODS = _Methods(
         "sh-emoa": "sh_emoa:ShEmoa",
         "mse-hvi": "mse_hvi:MseHvi",
         "ehvi": "ehvi:Ehvi",
+        "mf-ehvi": "mf_ehvi:MfEhvi",
         "re": "regularised_evolution:RegularisedEvolution",
         "ls": "local_search:LocalSearch",
     }

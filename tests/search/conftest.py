@@ -12,7 +12,7 @@ from naslib_ecnas import network
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.data.table import Table
 from naslib_ecnas.provenance import Provenance
-from naslib_ecnas.search import METHODS
+from naslib_ecnas.search import METHODS, Optimiser
 from naslib_ecnas.space import Space
 
 #: Cells of the four-vertex space that the table lacks.
@@ -28,6 +28,21 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test with the arguments `method` and `paper` runs over all `SETTINGS`."""
     if {"method", "paper"} <= {*metafunc.fixturenames}:
         metafunc.parametrize(("method", "paper"), SETTINGS)
+
+
+@pytest.fixture(scope="session")
+def driven() -> Callable[[Optimiser, int, np.ndarray], list[int]]:
+    """Makes some steps of a method over (n_cells, m) costs; returns the rows evaluated."""
+
+    def drive(search: Optimiser, steps: int, costs: np.ndarray) -> list[int]:
+        seen: list[int] = []
+        for _ in range(steps):
+            rows = search.ask()
+            search.tell(rows, costs[rows])
+            seen += rows.tolist()
+        return seen
+
+    return drive
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import inspect
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
@@ -15,6 +16,8 @@ from naslib_ecnas.errors import ConfigError, UnknownCellError
 from naslib_ecnas.search import METHODS, Optimiser, Problem, RandomSearch, check, run
 from naslib_ecnas.search.base import released_draws
 from naslib_ecnas.space import Space
+
+Driven = Callable[..., list[int]]
 
 SPACE = Space(5)
 COSTS = np.random.default_rng(0).random((len(SPACE), 2))
@@ -30,18 +33,9 @@ def made(
     return METHODS[method](problem, **({"paper": True} if paper else {}))
 
 
-def asked(optimiser: Optimiser, batches: int, costs: np.ndarray = COSTS) -> list[int]:
-    out: list[int] = []
-    for _ in range(batches):
-        rows = optimiser.ask()
-        optimiser.tell(rows, costs[rows])
-        out += rows.tolist()
-    return out
-
-
-def test_every_method_finds_a_small_front(method: str, paper: bool) -> None:
+def test_every_method_finds_a_small_front(driven: Driven, method: str, paper: bool) -> None:
     optimiser, seen = made(method, paper, Space(4)), []
-    while len(seen) < 500 and (rows := asked(optimiser, 1, SMALL)):
+    while len(seen) < 500 and (rows := driven(optimiser, 1, SMALL)):
         seen += rows
     # Without repeats all 91 cells; by the draws of the released code not every one can come.
     assert paper or sorted(seen) == list(range(91))
@@ -59,31 +53,33 @@ def test_answers_are_allowed_rows(method: str, paper: bool) -> None:
         optimiser.tell(rows, COSTS[rows])
 
 
-def test_empty_costs_change_nothing(method: str, paper: bool) -> None:
+def test_empty_costs_change_nothing(driven: Driven, method: str, paper: bool) -> None:
     one, other = (made(method, paper, seed=2) for _ in range(2))
     for _ in range(5):
         one.tell([], np.empty((0, 2)))
-        assert asked(one, 1) == asked(other, 1)
+        assert driven(one, 1, COSTS) == driven(other, 1, COSTS)
 
 
-def test_small_spaces_and_few_cells_come_to_an_end(method: str, paper: bool) -> None:
+def test_small_spaces_and_few_cells_come_to_an_end(
+    driven: Driven, method: str, paper: bool
+) -> None:
     for vertices in (2, 3, 4):
         space = Space(vertices)
         for rows in (None, [0], [len(space) - 1], [0, len(space) - 1]):
             optimiser = made(method, paper, space, rows=rows)
-            seen = asked(optimiser, 6)
+            seen = driven(optimiser, 6, COSTS)
             assert 0 <= min(seen) <= max(seen) < len(space)
             if not paper:
-                while more := asked(optimiser, 1):
+                while more := driven(optimiser, 1, COSTS):
                     seen += more
                 assert sorted(seen) == sorted(set(rows or range(len(space))))
 
 
-def test_failed_evaluations_are_no_costs(method: str, paper: bool) -> None:
+def test_failed_evaluations_are_no_costs(driven: Driven, method: str, paper: bool) -> None:
     optimiser, half = made(method, paper), COSTS.copy()
     half[::2, 1] = np.nan
-    asked(optimiser, 1, np.full_like(COSTS, np.nan))
-    asked(optimiser, 1, half)
+    driven(optimiser, 1, np.full_like(COSTS, np.nan))
+    driven(optimiser, 1, half)
     assert len(optimiser.ask())
 
 

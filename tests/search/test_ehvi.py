@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,9 @@ from naslib_ecnas import network
 from naslib_ecnas.analysis import hypervolume, nondominated
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.search import Ehvi, Problem
-from naslib_ecnas.search.gaussian_process import Prediction, Products
 from naslib_ecnas.space import Space
+
+Driven = Callable[..., list[int]]
 
 SPACE = Space(5)
 SIZE = network.multiply_adds(np.arange(len(SPACE))).astype(float) / 1e9
@@ -26,15 +28,6 @@ def search_of(space: Space = SPACE, *, seed: int = 0, rows: Any = None, **option
     return Ehvi(Problem(space, np.random.default_rng(seed), rows=rows), **options)
 
 
-def driven(search: Ehvi, steps: int, costs: np.ndarray = COSTS) -> list[int]:
-    seen: list[int] = []
-    for _ in range(steps):
-        rows = search.ask()
-        search.tell(rows, costs[rows])
-        seen += rows.tolist()
-    return seen
-
-
 def test_the_first_cells_are_the_smallest_and_a_ladder_of_multiply_adds() -> None:
     first = search_of().ask()
     assert set(range(7)) <= set(first.tolist())
@@ -44,21 +37,15 @@ def test_the_first_cells_are_the_smallest_and_a_ladder_of_multiply_adds() -> Non
     assert search_of(rows=[3, 40, 1000], initial=1).ask()[0] == 3
 
 
-def test_the_choice_is_the_largest_mean_gain_of_draws() -> None:
+def test_the_choice_is_the_largest_mean_gain_of_draws(driven: Driven) -> None:
     search = search_of(batch=1)
-    driven(search, 8)
+    driven(search, 8, COSTS)
     pool = search._pool()[::100]
-    known, costs = search._columns, search.evaluated.costs
-    processes = search._processes(known, costs)
-    search._turn -= 1
-    chosen = search._chosen(pool)
-    columns = search._groups(pool)
-    cross = Products(known, columns)
+    chosen, costs = search._chosen(pool, 1), search.evaluated.costs
     rng, drawn = np.random.default_rng(0), []
-    for process in processes:
-        prediction = Prediction(process, cross, columns)
+    for prediction in search._model.predictions(pool, search._turn):
         targets = rng.normal(prediction.mean, prediction.std, (400, len(pool)))
-        shift = process.view.shift
+        shift = prediction.process.view.shift
         drawn.append(targets if shift is None else np.exp(targets) - shift)
     front = costs[nondominated(costs)]
     reference = costs.max(axis=0) + 0.01 * np.ptp(costs, axis=0)
@@ -72,9 +59,22 @@ def test_the_choice_is_the_largest_mean_gain_of_draws() -> None:
     assert gains[chosen[0]] > 0.8 * gains.max() > 0
 
 
-def test_a_batch_is_spread_and_finds_the_front() -> None:
+def test_with_thrift_gains_are_divided_by_a_power_of_the_predicted_cost(driven: Driven) -> None:
+    thrifty, lavish = search_of(thrift=2.0), search_of()
+    for search in (thrifty, lavish):
+        driven(search, 3, COSTS)
+    predictions = thrifty._model.predictions(thrifty._pool(), thrifty._turn)
+    np.testing.assert_allclose(thrifty._price(predictions), np.exp(2 * predictions[0].mean))
+    assert (lavish._price(predictions) == 1).all()
+    assert SIZE[driven(thrifty, 4, COSTS)].mean() < 0.8 * SIZE[driven(lavish, 4, COSTS)].mean()
+    # Without an objective above 0 there is nothing to divide by.
+    one, other = search_of(thrift=2.0), search_of()
+    assert driven(one, 3, COSTS - 9) == driven(other, 3, COSTS - 9)
+
+
+def test_a_batch_is_spread_and_finds_the_front(driven: Driven) -> None:
     search = search_of()
-    seen = driven(search, 25)
+    seen = driven(search, 25, COSTS)
     assert len(set(seen)) == len(seen)
     reference = COSTS.max(axis=0)
     assert hypervolume(COSTS[seen], reference) > 0.99 * hypervolume(COSTS, reference)
@@ -92,7 +92,7 @@ def test_small_spaces_are_exhausted(vertices: int, some: int | None) -> None:
     assert sorted(seen) == rows.tolist()
 
 
-def test_failed_evaluations_are_not_learnt_from_and_do_not_come_again() -> None:
+def test_failed_evaluations_are_not_learnt_from_and_do_not_come_again(driven: Driven) -> None:
     search, failing = search_of(), COSTS.copy()
     failing[::2, 1] = np.nan
     seen = driven(search, 1, np.full_like(COSTS, np.nan))
@@ -110,7 +110,7 @@ def test_of_many_cells_the_processes_are_given_the_best_and_some_of_the_others()
     search, rows = search_of(), np.random.default_rng(0).permutation(2532)[:750]
     search.tell(rows, COSTS[rows])
     search._started = True
-    given = search._given()
+    given = search._model.given()
     assert len(np.unique(given)) == len(given) == 500
     front = np.flatnonzero(nondominated(COSTS[rows]))
     assert set(front) <= set(given)
@@ -118,7 +118,7 @@ def test_of_many_cells_the_processes_are_given_the_best_and_some_of_the_others()
     assert len(set(asked.tolist()) - set(rows.tolist())) == len(asked) == search.batch == 15
 
 
-def test_with_many_objectives_the_boxes_of_the_front_stay_few() -> None:
+def test_with_many_objectives_the_boxes_of_the_front_stay_few(driven: Driven) -> None:
     search, rows = search_of(), np.arange(300, dtype=np.int32)
     costs = np.random.default_rng(0).random((2532, 5))
     search.tell(rows, costs[rows])
@@ -127,7 +127,7 @@ def test_with_many_objectives_the_boxes_of_the_front_stay_few() -> None:
     assert len(driven(search, 2, costs)) == 12
 
 
-def test_large_pools_are_cut_and_new() -> None:
+def test_large_pools_are_cut_and_new(driven: Driven) -> None:
     space = Space(7)
     search = search_of(space, pool=300)
     size = np.arange(len(space)) / len(space)
@@ -150,6 +150,6 @@ def test_a_seed_is_a_run_in_another_process_too() -> None:
 
 
 def test_impossible_settings_are_refused() -> None:
-    for options in ({"batch": 0}, {"initial": 0}, {"pool": 4}):
+    for options in ({"batch": 0}, {"initial": 0}, {"pool": 4}, {"thrift": -1.0}):
         with pytest.raises(ConfigError, match="EHVI"):
             search_of(**options)

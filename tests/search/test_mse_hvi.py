@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from naslib_ecnas.search import MseHvi, Problem
 from naslib_ecnas.search.mse_hvi import FourierFeatures, Regression, expected_improvement
 from naslib_ecnas.space import Space
 
+Driven = Callable[..., list[int]]
+
 SPACE = Space(5)
 SIZE = network.multiply_adds(np.arange(len(SPACE))).astype(float) / 1e9
 COSTS = np.column_stack([SIZE, 1 / (1 + SIZE) + 0.02 * np.random.default_rng(9).random(len(SPACE))])
@@ -25,20 +28,11 @@ def search_of(*, space: Space = SPACE, seed: int = 0, **options: Any) -> MseHvi:
     return MseHvi(Problem(space, np.random.default_rng(seed)), **options)
 
 
-def driven(search: MseHvi, steps: int, costs: np.ndarray = COSTS) -> list[int]:
-    seen: list[int] = []
-    for _ in range(steps):
-        rows = search.ask()
-        search.tell(rows, costs[rows])
-        seen += rows.tolist()
-    return seen
-
-
-def test_the_choice_is_the_largest_expected_improvement_of_the_pool() -> None:
+def test_the_choice_is_the_largest_expected_improvement_of_the_pool(driven: Driven) -> None:
     search = search_of(batch=6)
-    driven(search, 3)
+    driven(search, 3, COSTS)
     drawn = np.random.default_rng(3).integers(0, 2532, 90)
-    pool = np.setdiff1d(drawn, driven(search_of(batch=6), 3)).astype(np.int32)
+    pool = np.setdiff1d(drawn, driven(search_of(batch=6), 3, COSTS)).astype(np.int32)
     mean, std = search.predict(pool)
     worst, front, wanted = search._worst, search.front.costs, []
     for _ in range(6):
@@ -50,21 +44,21 @@ def test_the_choice_is_the_largest_expected_improvement_of_the_pool() -> None:
     assert search._chosen(pool).tolist() == wanted
 
 
-def test_no_cell_twice_until_all_are_known_and_the_front_is_theirs() -> None:
+def test_no_cell_twice_until_all_are_known_and_the_front_is_theirs(driven: Driven) -> None:
     search = search_of()
-    seen = driven(search, 30)
+    seen = driven(search, 30, COSTS)
     assert len(set(seen)) == 10 + 29 * 10
     assert set(search.front.rows) == set(np.array(seen)[nondominated(COSTS[seen])])
     search, seen = search_of(space=Space(4)), []
     while len(seen) < 91:
-        seen += driven(search, 1)
+        seen += driven(search, 1, COSTS)
     assert len(set(seen)) == 91
     assert not len(search.ask())
 
 
-def test_known_costs_are_taken_as_they_are() -> None:
+def test_known_costs_are_taken_as_they_are(driven: Driven) -> None:
     search = search_of(known={0: COSTS[:, 0]})
-    driven(search, 3)
+    driven(search, 3, COSTS)
     rows = np.arange(50, dtype=np.int32)
     mean, std = search.predict(rows)
     np.testing.assert_array_equal(mean[:, 0], COSTS[rows, 0])
@@ -72,12 +66,12 @@ def test_known_costs_are_taken_as_they_are() -> None:
     assert (std[:, 1] > 0).all()
 
 
-def test_failed_evaluations_are_not_learnt_from() -> None:
+def test_failed_evaluations_are_not_learnt_from(driven: Driven) -> None:
     search = search_of()
     driven(search, 3, np.full_like(COSTS, np.nan))
     with pytest.raises(ConfigError, match="at least two cells"):
         search.predict([1])
-    driven(search, 3)
+    driven(search, 3, COSTS)
     assert np.isfinite(search.predict([1])[0]).all()
 
 

@@ -29,7 +29,8 @@ def bench(modelled: None) -> Iterator[Benchmark]:
 
 @pytest.mark.parametrize("method", list(search.METHODS))
 def test_a_method_sees_trainings_and_is_measured_by_means(bench: Benchmark, method: str) -> None:
-    evaluations = 200 if method == "sh-emoa" else 60  # most of its trainings are short
+    # Most trainings of methods with several budgets are short.
+    evaluations = 200 if search.METHODS[method].uses_budgets else 60
     result = search.run(bench, method, noise=True, seed=3, evaluations=evaluations)
     objectives, own = result.config.objectives, result.epochs == 108
     made = list(zip(result.rows.tolist(), result.epochs.tolist(), strict=True))
