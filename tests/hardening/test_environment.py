@@ -82,6 +82,17 @@ def test_modelled_tables_need_no_cache(
     assert re.search(r"^ecnas: error: [^\n]+\n\Z", err, re.MULTILINE), err
 
 
+def test_names_that_are_not_utf_8(warm: Path, place: Path, capsys: Any) -> None:
+    for line in (f"data export 4v {NOT_UTF_8}.csv", f"data convert {NOT_UTF_8}.csv"):
+        code, out, err = ran(capsys, line)
+        assert (code, out.isprintable()) == (0, False), err  # its line break alone
+    code, out, _ = ran(capsys, f"query {NOT_UTF_8}.csv 0 --json")
+    assert (code, json.loads(out)["metrics"]["energy_kwh"] > 0) == (0, True)
+    line = f"search --table {NOT_UTF_8}.csv --method random --evaluations 9 --no-plot --json"
+    code, out, _ = ran(capsys, f"{line} --out {NOT_UTF_8}")
+    assert (code, len(json.loads(out)["front"]) > 0) == (0, True)
+
+
 def test_no_home_at_all(place: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown(uid: int) -> None:
         raise KeyError(uid)
