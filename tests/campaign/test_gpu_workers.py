@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import os
 import signal
 import subprocess
@@ -12,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from naslib_ecnas.campaign.cluster import on_gpus
-from naslib_ecnas.errors import EcnasError
+from naslib_ecnas.campaign.cluster import on_gpus, submit
+from naslib_ecnas.errors import EcnasError, MissingDependencyError
 
 _WORK = """
 import os, sys, time
@@ -71,6 +72,18 @@ def test_a_process_ends_with_the_one_that_started_it(tmp_path: Path, number: int
     finally:
         parent.kill()
         parent.wait()
+
+
+@pytest.mark.parametrize("extra", ["measure", "slurm"])
+def test_without_submitit_an_extra_that_has_it_is_named(
+    extra: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "submitit", None)
+    with pytest.raises(MissingDependencyError, match=rf"naslib-ecnas\[{extra}\]"):
+        submit(print, [1], tmp_path, "local", needed=("work on a cluster", extra))
+    config = configparser.ConfigParser()
+    config.read(Path(__file__).resolve().parents[2] / "setup.cfg")
+    assert "submitit" in config["options.extras_require"][extra]
 
 
 def _gone(pid: int) -> bool:
