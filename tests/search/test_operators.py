@@ -50,7 +50,7 @@ def test_only_allowed_cells_come_out_and_what_is_vain_is_said() -> None:
     for edges, ops in ((0.0, 0.0), (-1.0, 1.0), (float("nan"), 1.0)):
         rates = {"edge_changes": edges, "op_changes": ops}
         with pytest.raises(ConfigError, match="edge_changes"):
-            operators.perturb(Space(4), np.int32([1]), rng, allowed=EVERY_4V, **rates)
+            operators.perturb(space, np.int32([1]), rng, allowed=allowed, **rates)
 
 
 def test_a_child_has_each_edge_and_operation_of_one_of_both() -> None:
