@@ -83,20 +83,13 @@ class World:
 
     def field(self, which: int, cells: int) -> Array:
         """(cells,) values of a field, with mean 0 and variance 1, at the first rows."""
-        white, direction = self._drawn(which)
+        rng, smooth = np.random.default_rng([which, self.number]), self._likeness.smooth
+        direction = np.rint(rng.standard_normal(len(self._likeness.origin)) * 2**_BITS)
         blocks = range(-(-cells // BLOCK))
         along = np.concatenate([_block(number) @ direction for number in blocks])[:cells]
-        smooth = self._likeness.smooth
         along *= np.sqrt(smooth) * 2.0 ** (-2 * _BITS)
-        along += np.sqrt(1 - smooth) * white[:cells]
+        along += np.sqrt(1 - smooth) * rng.standard_normal(cells)
         return along
-
-    def _drawn(self, which: int) -> tuple[Array, Array]:
-        """(cells,) white noise of a field, and the direction of its part that is alike."""
-        rng = np.random.default_rng([which, self.number])
-        size = len(self._likeness.origin)
-        direction = np.rint(rng.standard_normal(size) * 2**_BITS)
-        return rng.standard_normal(len(Space())), direction
 
     def moved(self, name: str, budget: int, known: Callable[[str, int], Array]) -> Array:
         """(cells,) values of a metric in this world.
