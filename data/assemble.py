@@ -130,8 +130,9 @@ def opened(
     """
     with reading(path):
         kind = _ReportingFile if report else io.FileIO
-        with io.BufferedReader(open_file(path, most=most, kind=kind)) as file:
-            yield file
+        buffered: Any = io.BufferedReader(open_file(path, most=most, kind=kind))
+        with buffered:
+            yield buffered
 
 
 # -- cells from texts -----------------------------------------------------------------------------

@@ -111,8 +111,8 @@ def sniff(path: str | PathLike[str]) -> str:
             raise FormatError(f"the file is {what}", path=path, offset=offset, remedy=remedy)
     message = "the file is of no known format: " + ", ".join(FORMATS)
     needs = "a CSV needs a first line that names the columns cell (or hash), epochs and metrics"
-    remedy = needs if head and b"\0" not in head.lstrip(b"\xff\xfe")[1::2] else None
-    raise FormatError(message, path=path, offset=offset, value=head[:16] or None, remedy=remedy)
+    more = {"value": head[:16], "remedy": None if b"\0" in head else needs} if head else {}
+    raise FormatError(message, path=path, offset=offset, **more)
 
 
 def read(
@@ -444,20 +444,19 @@ def _checked(path: Path, file: FileEntry | None, progress: Progress) -> tuple[bo
         table.verify()
         return True, f"is whole, {len(table):,} cells, {len(table.metrics)} columns"
     if file is not None:
-        found = f"SHA-256 {check(path, file, progress)}"
         what = "is as published" if file.sha256 else "has no published checksum"
-        return file.sha256 is not None, f"{what}, {found}"
+        return file.sha256 is not None, f"{what}, SHA-256 {check(path, file, progress)}"
     published = [known for known in catalog().files if known.sha256]
     for known in published:
         if known.name == path.name:
             sha256 = check(path, known, progress)  # or an error that says how it differs
             return True, f"is {known.name} as published, SHA-256 {sha256}"
-    # Under another name only a file of about a published size can be one; no other is hashed.
+    # Only a file of about a published size can be one under another name; no other is hashed.
     size = 0 if path.is_dir() else path.stat().st_size
     sizes = [known.size or known.approximate_size or 0 for known in published]
-    if any(4 * size <= 5 * known <= 6 * size for known in sizes):
-        sha256 = _sha256(path, progress)
-        for known in published:
-            if known.sha256 == sha256:
-                return True, f"is {known.name} as published, SHA-256 {sha256}"
+    near = any(4 * size <= 5 * known <= 6 * size for known in sizes)
+    found = _sha256(path, progress) if near else None
+    for known in published:
+        if known.sha256 == found:
+            return True, f"is {known.name} as published, SHA-256 {found}"
     return True, f"can be read, {len(read(path).rows):,} cells, but is not in the catalog"

@@ -411,6 +411,7 @@ def _numbers(texts: Sequence[str], name: str, source: Source) -> NDArray[np.floa
 def _pyarrow(feature: str) -> tuple[Any, Any]:
     try:
         import pyarrow
+        import pyarrow.compute
         import pyarrow.parquet
     except ImportError as error:
         raise MissingDependencyError("pyarrow", feature=feature, extra="tables") from error
@@ -511,12 +512,10 @@ def _parquet_parts(table: Any, pyarrow: Any, source: Source) -> Iterator[Lines]:
 
 def _texts_in(column: Any, name: str, pyarrow: Any, source: Source) -> list[str | None]:
     """The texts of a column; a text that occurs often is made once."""
-    import pyarrow.compute
-
     if not pyarrow.types.is_dictionary(column.type):
         column = column.dictionary_encode()
     texts = column.dictionary
-    lengths = pyarrow.compute.binary_length(texts)  # a TypeError for what is no text
+    lengths = pyarrow.compute.call_function("binary_length", [texts])  # an error if it is no text
     if (pyarrow.compute.max(lengths).as_py() or 0) > _TEXT:
         raise source.fault(f"the column {name} must hold texts of at most {_TEXT} bytes")
     known = [*map(str, texts.to_pylist()), None]

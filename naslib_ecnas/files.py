@@ -51,12 +51,10 @@ def cache_folder() -> Path:
 #: Most bytes of a document that is read whole: a record, a history, a log, weights.
 DOCUMENT = 1 << 26
 
-FileT = TypeVar("FileT", bound=io.FileIO)
-
 
 def open_file(
-    path: str | PathLike[str], *, most: int | None = None, kind: type[FileT] = io.FileIO
-) -> FileT:
+    path: str | PathLike[str], *, most: int | None = None, kind: type[io.FileIO] = io.FileIO
+) -> io.FileIO:
     """A regular file, open for reading bytes. Every file that others made is opened here.
 
     Opening a pipe may wait for ever, and reading a device may never end: both are refused unread,
