@@ -8,7 +8,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib import import_module
 from threading import current_thread, main_thread
 
@@ -85,8 +85,10 @@ def _main(argv: Sequence[str] | None) -> int:
     except (errors.EcnasError, OSError, MemoryError) as error:
         if debug:
             traceback.print_exc()
-        with suppress(OSError):
+        try:
             sys.stdout.flush()
+        except OSError:
+            _abandon_output()
         text = "there is not enough memory" if isinstance(error, MemoryError) else str(error)
         # An OSError is one that no command expected, such as a file deleted while it was read.
         hint = "" if isinstance(error, errors.EcnasError) else "; --debug shows where"

@@ -11,7 +11,7 @@ import os
 import sys
 import textwrap
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from shutil import get_terminal_size
@@ -97,19 +97,15 @@ class _Printable:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        with self._storing():
-            self._stream.write(self.shown(text))
+        self._try(self._stream.write, self.shown(text))
         return len(text)
 
     def flush(self) -> None:
-        with self._storing():
-            self._stream.flush()
+        self._try(self._stream.flush)
 
-    @staticmethod
-    @contextmanager
-    def _storing() -> Iterator[None]:
+    def _try(self, act: Callable[..., object], *given: str) -> None:
         try:
-            yield
+            act(*given)
         except BrokenPipeError:
             raise
         except OSError as error:

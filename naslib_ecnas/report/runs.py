@@ -34,16 +34,16 @@ class Run(ComparedRun):
     """Equal for runs that differ in the seed only, as far as the settings above do not tell."""
     paper: bool = False
     """Whether the method was in its paper setting."""
-    recorded_front: tuple[tuple[int, ...], float] | None = None
-    """Rows of the front that its folder says it found, and its hypervolume, NaN if not known; None
-    in a comparison."""
+    recorded: tuple[tuple[int, ...], float, float] | None = None
+    """What its folder says: rows of the front, its hypervolume, and the energy of all trainings in
+    kWh, NaN if not known. None in a comparison, which records no more than evaluations."""
 
     def result(self, bench: Benchmark) -> SearchResult:
         """The run's values, costs and front, looked up in its table.
 
         Raises:
             ProvenanceError: the run searched another table, or what it recorded cannot be of this.
-            FormatError: the front that it recorded does not follow from its evaluations.
+            FormatError: the front or the costs that it recorded are not those of its evaluations.
         """
         if self.checksum != bench.table.checksum:
             remedy = "name its table by --table, with the --device, --world, ... of the search"
@@ -53,10 +53,12 @@ class Run(ComparedRun):
         except EcnasError as error:
             message = f"the run {self.label} cannot be of the table {bench.name}: {error}"
             raise ProvenanceError(message) from error
-        if self.recorded_front is not None:
-            rows, share = self.recorded_front
-            if rows != tuple(found.front_rows.tolist()) or abs(share - found.hypervolume) > 1e-6:
-                message = f"the front of the run {self.label} is not the one of its evaluations"
+        if self.recorded is not None:
+            rows, *numbers = self.recorded
+            true = found.hypervolume, found.spent.known["energy_kwh"]
+            off = [abs(a - b) > 1e-6 * max(1, b) for a, b in zip(numbers, true, strict=True)]
+            if rows != tuple(found.front_rows.tolist()) or any(off):
+                message = f"front and costs of the run {self.label} are not of its evaluations"
                 raise FormatError(message, remedy="run the search again with --out")
         return found
 
@@ -150,6 +152,10 @@ class _Front(Struct):
     hypervolume: Annotated[float, Meta(ge=0, le=1.000001)] | None = None
 
 
+class _Spent(Struct):
+    energy_kwh: Annotated[float, Meta(ge=0)] | None
+
+
 def read_run(folder: Path, *, label: str | None = None) -> Run:
     """Read the run of a folder that `ecnas search --out` wrote.
 
@@ -167,14 +173,17 @@ def read_run(folder: Path, *, label: str | None = None) -> Run:
         reason = f"it has {len(history)} of {config.evaluations} evaluations"
         raise _damaged(path, reason)
     found = _decoded(folder / "front.json", json.Decoder(_Front).decode)
+    spent = _decoded(folder / "spent.json", json.Decoder(_Spent).decode)
     # Older files measured the hypervolume on another scale.
     share = found.hypervolume if found.scale.kind == "nadir" else None
+    unknown = float("nan")
+    numbers = (unknown if number is None else number for number in (share, spent.energy_kwh))
     rows = tuple(place.row for place in found.front)
     return Run(
         label=to_plain(folder.name if label is None else label),
         group=str(config.evaluations),
         paper=config.paper,
-        recorded_front=(rows, float("nan") if share is None else share),
+        recorded=(rows, *numbers),
         table=config.table,
         checksum=config.checksum,
         table_version=config.table_version,

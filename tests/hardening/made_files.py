@@ -229,7 +229,7 @@ def _window(folder: Path) -> Path:
 
     window = Window("x", "x", 0, None, 0.0, 1.0, 0.0, 1.0)
     whole = replace(window, energy_j={"GPU-0": Reading(5.0, "counter")})
-    (folder / "windows.json").write_text(f"[{whole.to_json()}]")
+    (folder / "windows.json").write_text(json.dumps([whole.to_dict()]))
     return folder / "windows.json"
 
 
@@ -286,6 +286,7 @@ KINDS: dict[str, Kind] = {
     "results-tree": Kind(_results, _by("data.results_tree:read_results_tree", 5)),
     "search-config": Kind(_search("config.json"), _read_run),
     "search-front": Kind(_search("front.json"), _read_run),
+    "search-spent": Kind(_search("spent.json"), _read_run),
     "search-history": Kind(_search("history.jsonl"), _read_run),
     "run-file": Kind(_run_file, _by("comparison.runs:Run.read")),
     "comparison-rules": Kind(_rules, _read_rules),
@@ -308,7 +309,7 @@ KINDS: dict[str, Kind] = {
 }
 #: Those whose files are JSON, or lines of it, without a checksum.
 JSON_KINDS = (
-    *("results-tree", "search-config", "search-front", "search-history"),
+    *("results-tree", "search-config", "search-front", "search-spent", "search-history"),
     *("run-file", "comparison-rules", "learning-curve", "plan", "claim", "attempt-log"),
     *("replayed-windows", "replayed-trace", "cells"),
 )

@@ -65,12 +65,12 @@ def test_columns_and_fronts_are_the_tables(six: Benchmark) -> None:
 
 def test_runs_add_their_objectives_exact_rows_and_budget(six: Benchmark, page: Page) -> None:
     run = page.runs[0]
-    more = gather(six, [replace(run, objectives=("depth", "energy_kwh"), recorded_front=None)])
+    more = gather(six, [replace(run, objectives=("depth", "energy_kwh"), recorded=None)])
     assert "depth" in more.metrics
     assert np.isin(run.rows, more.exact_rows).all()
     # The budget that is shown first.
     epochs = np.full(len(run.rows), 4)
-    at_4 = [replace(run, budget=4, epochs=epochs, recorded_front=None) for run in page.runs]
+    at_4 = [replace(run, budget=4, epochs=epochs, recorded=None) for run in page.runs]
     assert gather(six, at_4).epochs == 4
     assert gather(six, [page.runs[0], *at_4]).epochs == 12  # they differ: the largest
     assert gather(six, page.runs, epochs=4).epochs == 4

@@ -47,7 +47,7 @@ EDITS: list[tuple[str, list[str | int], list[object]]] = [
     ("front.json", ["scale"], [None, {"kind": 3}]),
     ("front.json", ["anytime"], [{"evaluations": [10**12], "hypervolume": [5]}]),
     ("front.json", ["knee", "row"], [1.5, 10**12]),
-    ("spent.json", ["energy_kwh"], [-1, 1e300]),
+    ("spent.json", ["energy_kwh"], [-1, 1e300, "1", 0.1]),
     ("config.json", ["evaluations"], [10**12, 0, -1, 29, 1.5, "30", None]),
     ("config.json", ["objectives"], [["a", "b"], ["energy_kwh"], "energy_kwh", [1, 2], []]),
     ("config.json", ["epochs"], [0, 5, -4, 10**12, 4.5]),
@@ -55,7 +55,7 @@ EDITS: list[tuple[str, list[str | int], list[object]]] = [
     ("config.json", ["checksum"], ["0" * 64, None, 3]),
     ("config.json", ["noise"], ["no", None]),
     ("config.json", ["method"], [None, 3]),
-    ("history.jsonl", ["row"], [1.5, -1, 10**12, "1", None, 90, 91]),
+    ("history.jsonl", ["row"], [1.5, -1, 10**12, "1", None, 90, 91, 7, 8]),
     ("history.jsonl", ["epochs"], [0, 5, 4.5, 10**12, None]),
 ]
 
@@ -149,6 +149,7 @@ def test_damaged_and_missing_files_are_named(run_folder: Path, tmp_path: Path) -
         ("front.json", '{"front": []}'),
         ("front.json", None),
         ("front.json", "null"),
+        ("spent.json", None),
         ("history.jsonl", None),
         ("history.jsonl", '{"row": "x"}\n'),
         ("history.jsonl", '{"row": 99999999999}\n'),
@@ -171,7 +172,7 @@ def test_runs_of_a_comparison(tmp_path: Path) -> None:
     runs = {run.label: run for run in find_runs([tmp_path])}
     assert len(runs) == 5
     alone = next(run for label, run in runs.items() if label.endswith("alone"))
-    about = {"label": alone.label, "group": alone.group, "recorded_front": alone.recorded_front}
+    about = {"label": alone.label, "group": alone.group, "recorded": alone.recorded}
     np.testing.assert_equal(vars(replace(runs["semoa, seed 1"], **about)), vars(alone))
     assert len(find_runs([tmp_path / "grid", tmp_path])) == 5
     (tmp_path / "grid" / "runs" / "4v" / "semoa" / "seed-1.json").write_text("{")
