@@ -328,9 +328,9 @@ def run(
             carbon_trace=carbon_trace,
             defer=defer,
         )
-        about = {"paper": paper, "limits": limits.set, "options": given}
+        about: dict[str, Any] = {"paper": paper, "limits": limits.set, "options": given}
         config = replace(result.config, charge_repeats=charge_repeats, **about)
-        ended = {"answered": made.answered, "ended_by": made.ended_by}
+        ended: dict[str, Any] = {"answered": made.answered, "ended_by": made.ended_by}
         result = replace(result, config=config, skipped=optimiser.skipped, **ended)
         if folder is not None:
             write(result, folder)

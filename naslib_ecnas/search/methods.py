@@ -105,16 +105,17 @@ def _value(text: str) -> Any:
     return text
 
 
-def method_class(text: str) -> type[Optimiser]:
-    """The class of a method, of whose text the settings are left out.
+def method_class(method: str | type[Optimiser]) -> type[Optimiser]:
+    """The class of a method by its text, whose settings do not matter, or a class as it is.
 
     Raises:
         ConfigError: an unknown name, or no subclass of `Optimiser`.
         MissingDependencyError: the method's library is not installed.
     """
-    name, _ = method_of(text)
+    found: Any = method
+    name = method_of(method)[0] if isinstance(method, str) else ""
     if name in METHODS:
-        found: Any = METHODS[name]
+        found = METHODS[name]
     elif name in ADAPTED:
         module, kind, package = ADAPTED[name]
         try:
@@ -123,7 +124,7 @@ def method_class(text: str) -> type[Optimiser]:
             extra = "botorch" if package == "botorch" else "search"
             feature = f"the method {name}"
             raise MissingDependencyError(package, feature=feature, extra=extra) from error
-    else:
+    elif name:
         here = os.getcwd()  # where a script of one's own lies
         sys.path.append(here)
         try:
@@ -132,11 +133,6 @@ def method_class(text: str) -> type[Optimiser]:
             raise ConfigError(f"the method cannot be imported: {error}", value=name) from error
         finally:
             sys.path.remove(here)
-    return optimiser_class(found)
-
-
-def optimiser_class(found: object) -> type[Optimiser]:
-    """The given class; ConfigError unless it is a subclass of `Optimiser`."""
     if not isinstance(found, type) or not issubclass(found, Optimiser):
         raise ConfigError("the method must be a name or a subclass of Optimiser", value=found)
     return found
@@ -151,10 +147,8 @@ def resolved(
         ConfigError: an unknown name or setting, or no subclass of `Optimiser`.
         MissingDependencyError: the method's library is not installed.
     """
-    if isinstance(method, str):
-        kind, given = method_class(method), {**method_of(method)[1], **(options or {})}
-    else:
-        kind, given = optimiser_class(method), dict(options or {})
+    kind = method_class(method)
+    given = {**(method_of(method)[1] if isinstance(method, str) else {}), **(options or {})}
     try:
         inspect.signature(kind).bind(None, **given)
     except TypeError as error:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from importlib.metadata import version
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -380,11 +381,11 @@ def result_of(
     values = np.empty((len(where), len(names)))
     charges = np.empty((len(where), len(QUANTITIES)))
     details = {name: np.empty(len(where)) for name in _DETAILS if name in bench.metrics}
-    seen, rng, parts = values, None, [each == epochs for epochs in np.unique(each)]
-    if noise:  # in the order of the run
-        changes = np.flatnonzero(np.diff(each)) + 1
-        parts = np.split(np.arange(len(each)), changes)
-        seen, rng = np.empty_like(values), noise_of(seed)
+    rng = noise_of(seed) if noise else None
+    seen = np.empty_like(values) if noise else values
+    parts: list[NDArray[Any]] = [each == at_budget for at_budget in np.unique(each)]
+    if noise:  # draws are in the order of the run
+        parts = np.split(np.arange(len(each)), np.flatnonzero(np.diff(each)) + 1)
     for at in parts:
         ledger = Ledger.of(bench, names, int(each[at][0]))
         values[at] = ledger.objectives[where[at]]

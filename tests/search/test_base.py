@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.errors import ConfigError, UnknownCellError
-from naslib_ecnas.search import METHODS, Optimiser, Problem, RandomSearch, check, run
+from naslib_ecnas.search import METHODS, Optimiser, Problem, RandomSearch, check
 from naslib_ecnas.search.base import released_draws
 from naslib_ecnas.space import Space
 
@@ -103,18 +102,6 @@ def test_wrong_shapes_and_rows_are_refused(method: str, paper: bool) -> None:
         optimiser.tell([-1], [[0.0, 1.0]])
 
 
-def test_impossible_problems_are_refused() -> None:
-    space, rng = Space(5), np.random.default_rng(0)
-    for options, error, says in (
-        ({"rows": [0, 2532]}, UnknownCellError, "2532"),
-        ({"rows": []}, ConfigError, "at least one row"),
-        ({"budgets": (12, 4)}, ConfigError, "budget"),
-    ):
-        with pytest.raises(error, match=says):
-            Problem(space, rng, **options)
-    assert Problem(space, rng, rows=[9, 3, 9]).rows.tolist() == [3, 9]
-
-
 @pytest.mark.parametrize("name", METHODS)
 def test_names_and_settings(name: str) -> None:
     kind = METHODS[name]
@@ -138,17 +125,7 @@ def test_random_search_draws_uniformly() -> None:
     counts = np.bincount(search.ask(), minlength=91)
     # Chi-square with 90 degrees of freedom: 0.9999 of the mass lies below 150.
     assert ((counts - 400) ** 2 / 400).sum() < 150
-
-
-def test_random_search_without_replacement(toy: Benchmark) -> None:
-    n = len(toy.rows)
-    result = run(toy, "random", evaluations=2 * n, seed=0)
-    assert sorted(result.rows.tolist()) == toy.rows.tolist()
-    assert result.ended_by == "cells"
-    assert result.hypervolume == 1.0
-    assert set(result.front_rows) == set(toy.front(result.config.objectives).rows)
-    repeated = run(toy, "random", evaluations=2 * n, seed=0, options={"avoid_repeats": False})
-    assert (len(repeated.rows), repeated.ended_by) == (2 * n, "evaluations")
+    assert made("random", False, rows=[9, 3, 9]).rows.tolist() == [3, 9]
 
 
 def test_draws_of_the_released_code() -> None:
