@@ -393,12 +393,12 @@ def _csv_parts(reader: Iterator[list[str]], names: list[str], source: Source) ->
 
 def _numbers(texts: Sequence[str], name: str, source: Source) -> NDArray[np.float64]:
     """The numbers in a column, NaN where they are missing."""
-    if not _NUMBER.issuperset("".join(texts)):
-        texts = ["" if text.strip().lower() in _MISSING else text.strip() for text in texts]
     try:
-        odd = next((text for text in texts if not _NUMBER.issuperset(text)), None)
-        if odd is not None:
-            raise ValueError(f"got {odd[:80]!r}")  # such as 1_0, which Python would accept
+        if not _NUMBER.issuperset("".join(texts)):
+            texts = ["" if text.strip().lower() in _MISSING else text.strip() for text in texts]
+            for odd in texts:
+                if not _NUMBER.issuperset(odd):  # such as 1_0, which Python would accept
+                    raise ValueError(f"got {odd[:80]!r}")
         return np.array([float(text) if text else np.nan for text in texts], dtype=np.float64)
     except ValueError as error:
         message = f"the column {name} must hold numbers with a decimal point: {error}"
