@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -34,6 +35,7 @@ from naslib_ecnas.energy.readings import MAX_DISAGREEMENT, Reading, Window
 from naslib_ecnas.energy.sensors import NvmlUnavailable
 from naslib_ecnas.errors import EcnasError, MissingDependencyError
 from naslib_ecnas.files import from_json, from_plain, to_json, to_plain
+from naslib_ecnas.training.record import TrainingRecord
 
 #: Rows of the three cells that are trained: a small, a middle and a large one of four vertices.
 _ROWS = (0, 45, 90)
@@ -95,30 +97,29 @@ def _meter(target: Settings, **options: Any) -> EnergyMeter:
 
 # -- the meter -----------------------------------------------------------------------------------
 
-_IDENTITY = """
-import os
-from contextlib import closing
-from naslib_ecnas.energy.nvml import Nvml, resolve, torch_uuid
-import torch
-with closing(Nvml()) as nvml:
-    gpu = resolve(0, nvml.gpus(), parent_of_mig=nvml.parent_of_mig, environ=os.environ)
-print(gpu.uuid, torch_uuid(0))
-"""
+
+def uuids(device: str, environ: Mapping[str, str] | None = None) -> tuple[str, str | None]:
+    """UUIDs that NVML and torch give a device; a NotRun for a MIG instance, which has its own."""
+    importlib.import_module("torch")  # which `torch_uuid` asks only where it is loaded
+    with closing(Nvml()) as nvml:
+        known: dict[str, Any] = {"parent_of_mig": nvml.parent_of_mig, "environ": environ}
+        gpu = resolve(device, nvml.gpus(), **known)
+    if gpu.mig:
+        raise NotRun("a MIG instance has a UUID of its own")
+    return gpu.uuid, torch_uuid(device)
 
 
 def _identity(target: Settings) -> Found:
     """torch and NVML mean the same GPU, however CUDA_VISIBLE_DEVICES names it."""
-    importlib.import_module("torch")  # which `torch_uuid` asks only where it is loaded
+    uuid, by_torch = uuids(target.device)
+    values = {"nvml": uuid, "torch": by_torch}
     with closing(Nvml()) as nvml:
-        gpus = nvml.gpus()
-        gpu = resolve(target.device, gpus, parent_of_mig=nvml.parent_of_mig)
-    if gpu.mig:
-        raise NotRun("a MIG instance has a UUID of its own")
-    values, uuid = {"nvml": gpu.uuid, "torch": torch_uuid(target.device)}, gpu.uuid
-    for shown in (uuid, str([one.uuid for one in gpus].index(uuid))):
-        ordered = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": shown}
-        words = [sys.executable, "-c", _IDENTITY]
-        said = subprocess.check_output(words, env={**os.environ, **ordered}, text=True)
+        index = [gpu.uuid for gpu in nvml.gpus()].index(uuid)
+    for shown in (uuid, str(index)):
+        environ = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": shown}
+        code = f"{_CHILD} print(*a.uuids('cuda:0', a.os.environ))"
+        words = [sys.executable, "-c", code, "", to_json(target)]
+        said = subprocess.check_output(words, env={**os.environ, **environ}, text=True)
         values |= dict(zip((f"nvml as {shown}", f"torch as {shown}"), said.split(), strict=True))
     return set(values.values()) == {uuid}, values
 
@@ -134,8 +135,8 @@ def _sensor(target: Settings) -> Found:
         window_s = (time.monotonic() - began) / count
     setup, notes = meter.setups[uuid], "; ".join(meter.notes[uuid])
     values = {"gpu": setup.name, "driver": setup.driver, "method": method, "notes": notes}
-    numbers = {"refresh_s": meter.periods_s[uuid], "window_s": window_s}
-    return method in ("counter", "instant-power"), {**values, **numbers}
+    values |= {"refresh_s": meter.periods_s[uuid], "window_s": window_s}
+    return method in ("counter", "instant-power"), values
 
 
 def _one(window: Window) -> Reading:
@@ -146,10 +147,14 @@ def _one(window: Window) -> Reading:
     return reading
 
 
-def _repeat(work: Callable[[], object], seconds: float) -> None:
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        work()
+def _repeat(submit: Callable[[], object], seconds: float) -> float:
+    """Submit work and wait for it, for so many seconds; returns the mean seconds of one."""
+    began, took, count = time.monotonic(), 0.0, 0
+    while took < seconds:
+        submit()
+        synchronise()
+        took, count = time.monotonic() - began, count + 1
+    return took / count
 
 
 def _agree(target: Settings, **works: Callable[[], object]) -> Found:
@@ -169,10 +174,6 @@ def _agree(target: Settings, **works: Callable[[], object]) -> Found:
     return good, values
 
 
-def _idle(target: Settings) -> Found:
-    return _agree(target, idle=partial(time.sleep, 0.05))
-
-
 def _matrix(target: Settings) -> Callable[[], object]:
     """Submits a product of matrices, which takes some milliseconds on a large GPU."""
     import torch
@@ -181,39 +182,26 @@ def _matrix(target: Settings) -> Callable[[], object]:
     return partial(torch.mm, *2 * [torch.rand(size, size, device=target.device)])
 
 
-def _done(submit: Callable[[], object]) -> Callable[[], None]:
-    """Submits work and waits for it."""
-
-    def work() -> None:
-        submit()
-        synchronise()
-
-    return work
-
-
 def _loads(target: Settings) -> Found:
+    """Matrix products, and copies of memory."""
     import torch
 
     source = torch.ones(2**27 if _cuda(target) else 2**16, device=target.device)
     copy = partial(torch.empty_like(source).copy_, source)
-    return _agree(target, matrix=_done(_matrix(target)), copy=_done(copy))
+    return _agree(target, matrix=_matrix(target), copy=copy)
 
 
 def _edges(target: Settings) -> Found:
     """Work of two seconds that is still queued is in its window only if the edges wait for it."""
     submit = _matrix(target)
-    once = _done(submit)
-    once()
-    began = time.monotonic()
-    once()
-    count, found_s = max(1, round(2.0 / (time.monotonic() - began))), {}
+    _repeat(submit, 0.1)  # the first takes longer
+    count, found_s = max(1, round(2.0 / _repeat(submit, 0.1))), {}
     ways: dict[str, dict[str, Any]] = {"synchronised_s": {}, "not_synchronised_s": {"sync": None}}
     for name, options in ways.items():
-        with _meter(target, **options) as meter:
-            with meter.window("queued") as span:
-                for _ in range(count):
-                    submit()
-            once()
+        with _meter(target, **options) as meter, meter.window("queued") as span:
+            for _ in range(count):
+                submit()
+        synchronise()
         found_s[name] = span.window.seconds
     return 1.5 < found_s["synchronised_s"] < 4 and found_s["not_synchronised_s"] < 1, found_s
 
@@ -255,15 +243,13 @@ time.sleep(120)
 def _stranger(target: Settings) -> Found:
     """Another process that begins to use the GPU in a window is noticed."""
     words = [sys.executable, "-c", _STRANGER, target.device]
-    with (
-        _meter(target) as meter,
-        subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process,
-    ):
-        with meter.window("shared") as span:
-            pid = int(process.stdout.readline() or 0) if process.stdout else 0
-            time.sleep(0.5)
-        if pid:
-            os.kill(pid, signal.SIGKILL)
+    with _meter(target) as meter, meter.window("shared") as span:
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+        pid = int(process.stdout.readline() or 0) if process.stdout else 0
+        time.sleep(0.5)
+    if pid:
+        os.kill(pid, signal.SIGKILL)
+    process.communicate()
     (reading,) = span.window.energy_j.values()
     others = [p for state in reading.states for p in state.others or ()]
     # In a container the process has another number for NVML, which /proc does not list.
@@ -283,34 +269,33 @@ def _cost(target: Settings) -> Found:
 
 def _tools(target: Settings) -> Found:
     """The mean power is that of nvidia-smi and, where it is installed, of Zeus."""
-    program, zeus = shutil.which("nvidia-smi"), None
+    program, others = shutil.which("nvidia-smi"), dict[str, float]()
     if program is None:
         raise NotRun("nvidia-smi is not installed")
-    load = _done(_matrix(target)) if _cuda(target) else partial(time.sleep, 0.05)
+    load = _matrix(target) if _cuda(target) else partial(time.sleep, 0.05)
+    words = [program, "--query-gpu=power.draw", "--format=csv,noheader,nounits", "--loop-ms=100"]
+    zeus: Any = None
     if importlib.util.find_spec("zeus") is not None:
-        from zeus.monitor import ZeusMonitor
-
-        index = int(target.device.partition(":")[2] or 0)
-        zeus = ZeusMonitor(gpu_indices=[index], cpu_indices=[])
-    query = ["--query-gpu=power.draw", "--format=csv,noheader,nounits", "--loop-ms=100"]
+        monitor = importlib.import_module("zeus.monitor").ZeusMonitor
+        zeus = monitor(gpu_indices=[int(target.device.partition(":")[2] or 0)], cpu_indices=[])
     with _meter(target) as meter:
-        words = [program, *query, *(f"--id={uuid}" for uuid in meter.methods)]
+        words += [f"--id={uuid}" for uuid in meter.methods]
         _repeat(load, _SETTLE_S)
         with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
-            if zeus is not None:
+            if zeus:
                 zeus.begin_window("work", sync_execution=False)
             with meter.window("work") as span:
                 _repeat(load, _LOAD_S)
-            theirs = None if zeus is None else zeus.end_window("work", sync_execution=False)
+            seconds = span.window.seconds
+            if zeus:
+                theirs_j = zeus.end_window("work", sync_execution=False).gpu_energy.values()
+                others["zeus_w"] = math.fsum(theirs_j) / seconds
             process.terminate()
             said = process.communicate()[0].split()
     powers = [float(word) for word in said if word.replace(".", "", 1).isdecimal()]
     if not powers:
         raise NotRun("nvidia-smi gives no power")
-    seconds = span.window.seconds
-    others = {"nvidia_smi_w": statistics.fmean(powers)}
-    if theirs is not None:
-        others["zeus_w"] = math.fsum(theirs.gpu_energy.values()) / seconds
+    others["nvidia_smi_w"] = statistics.fmean(powers)
     watts = _one(span.window).energy_j / seconds
     good = all(abs(other - watts) <= MAX_DISAGREEMENT * watts for other in others.values())
     return good, {"meter_w": watts, **others}
@@ -319,16 +304,24 @@ def _tools(target: Settings) -> Found:
 # -- trainings -----------------------------------------------------------------------------------
 
 
-def _arithmetic(target: Settings) -> Found:
-    """Three cells have the same losses on the GPU as on the CPU, without TF32."""
+def _trained(row: int, size: int, *, faster: str = "", **options: Any) -> TrainingRecord:
+    """A short training of a cell on made-up images, in batches of a size and by a precision."""
     from naslib_ecnas.training import RECIPES, synthetic, train
 
-    recipe = replace(RECIPES["ecnas"], batch_size=16)
-    same: dict[str, Any] = {"epochs": 4, "recipe": recipe, "seed": 0, "steps": 3}
-    same |= {"data": synthetic(seed=0, images_per_file=32), "evaluate_images": 16}
+    changes: dict[str, Any] = {"batch_size": size, **({faster: True} if faster else {})}
+    recipe, data = (
+        replace(RECIPES["ecnas"], **changes),
+        synthetic(seed=0, images_per_file=10 * size),
+    )
+    same: dict[str, Any] = {"epochs": 12, "seed": 0, "evaluate_images": size}
+    return train(Cell.from_row(row), recipe=recipe, data=data, **same, **options)
+
+
+def _arithmetic(target: Settings) -> Found:
+    """Three cells have the same losses on the GPU as on the CPU, without TF32."""
     off, rounded = 0.0, set()
     for row in _ROWS:
-        records = [train(Cell.from_row(row), device=d, **same) for d in (target.device, "cpu")]
+        records = [_trained(row, 16, steps=3, device=d) for d in (target.device, "cpu")]
         pairs = zip(*(record.segments for record in records), strict=True)
         off = max(off, *(abs(a.mean_loss - b.mean_loss) for a, b in pairs))
         read = records[0].arithmetic.items()
@@ -340,19 +333,14 @@ def _steps(target: Settings) -> Found:
     """Time and energy of a step of three cells, by precision."""
     import torch
 
-    from naslib_ecnas.training import RECIPES, synthetic, train
-
     size, steps = (256, 101) if _cuda(target) else (2, 9)
-    same: dict[str, Any] = {"epochs": 12, "seed": 0, "steps": steps, "evaluate_images": size}
-    same |= {"data": synthetic(seed=0, images_per_file=10 * size), "device": target.device}
-    values, precisions = {}, ["fp32", "tf32", "bf16"]
+    values, faster = {}, {"fp32": "", "tf32": "tf32", "bf16": "bf16"}
     if _cuda(target) and torch.cuda.get_device_capability(target.device) < (8, 0):
-        precisions = ["fp32"]  # before Ampere there are no others
+        faster = {"fp32": ""}  # before Ampere there are no others
     with _meter(target) as meter:
-        for row, name in ((r, p) for r in _ROWS for p in precisions):
-            faster: dict[str, Any] = {} if name == "fp32" else {name: True}
-            recipe = replace(RECIPES["ecnas"], batch_size=size, **faster)
-            last = train(Cell.from_row(row), recipe=recipe, meter=meter, **same).segments[-1]
+        same: dict[str, Any] = {"steps": steps, "device": target.device, "meter": meter}
+        for row, name in product(_ROWS, faster):
+            last = _trained(row, size, faster=faster[name], **same).segments[-1]
             (window,) = (w for w in meter.windows if w.index == last.window.index)
             (reading,) = window.energy_j.values()
             values[f"row {row} {name} step_ms"] = 1000 * window.seconds / last.steps
@@ -372,12 +360,14 @@ def _units(target: Settings) -> Found:
 
     with _campaign(count) as folder:
         done = work(folder, target, on_attempt=note)
-    values = {"units": sum(one.how == "recorded" for one in done)}
+    units, names = (
+        sum(one.how == "recorded" for one in done),
+        ("memory", "gpu_memory", "open_files"),
+    )
     most, last = map(max, zip(*used[: count // 2], strict=True)), used[-1]
-    names = ("memory_growth", "gpu_memory_growth", "open_files_growth")
     pairs = zip(names, most, last, strict=True)
-    growths = {name: b / a - 1 if a else float(b > 0) for name, a, b in pairs}
-    return values["units"] == count and max(growths.values()) <= _GROWTH, {**values, **growths}
+    growths = {f"{name}_growth": b / a - 1 if a else float(b > 0) for name, a, b in pairs}
+    return units == count and max(growths.values()) <= _GROWTH, {"units": units, **growths}
 
 
 def _resume(target: Settings) -> Found:
@@ -411,7 +401,7 @@ def _campaign(units: int) -> Iterator[Path]:
 CHECKS: dict[str, tuple[Callable[[Settings], Found], float, bool]] = {
     "identity": (_identity, 90, True),
     "sensor": (_sensor, 60, False),
-    "idle": (_idle, 60, False),
+    "idle": (partial(_agree, idle=partial(time.sleep, 0.05)), 60, False),
     "loads": (_loads, 60, True),
     "edges": (_edges, 60, True),
     "windows": (_windows, 60, False),
@@ -449,37 +439,34 @@ _CHILD = "import sys; from naslib_ecnas.campaign import acceptance as a; "
 _CHILD += "target = a.from_plain(a.Settings, a.from_json(sys.argv[2]));"
 
 
-def accept(
-    target: Settings, names: Sequence[str] = (), *, limit_s: float | None = None
-) -> Iterator[Outcome]:
+def accept(target: Settings, names: Sequence[str] = ()) -> Iterator[Outcome]:
     """The outcomes of checks, all of `CHECKS` by default, each as soon as it is known.
 
-    `limit_s` replaces the time limits of the checks. An unknown name raises a ConfigError.
+    An unknown name raises a ConfigError.
     """
     for name in names:
         check_choice(tuple(CHECKS), check=name)
     for name in names or CHECKS:
-        if CHECKS[name][2] and not _cuda(target):
+        _, limit_s, cuda = CHECKS[name]
+        if cuda and not _cuda(target):
             yield run_check(name, target)
             continue
-        limit = CHECKS[name][1] if limit_s is None else limit_s
         code = f"{_CHILD} print(a.to_json(a.run_check(sys.argv[1], target)))"
         words = [sys.executable, "-c", code, name, to_json(target)]
         pipes: dict[str, Any] = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
-        began, why = time.monotonic(), ""
+        began, state = time.monotonic(), "bad"
         # A session of its own, so that what it has started is ended with it.
         process = subprocess.Popen(words, text=True, start_new_session=True, **pipes)
         try:
-            said, errors = process.communicate(timeout=limit)
+            said, errors = process.communicate(timeout=limit_s)
+            why = f"it ended with code {process.returncode}: {errors.strip().splitlines()[-1:]}"
         except subprocess.TimeoutExpired:
-            why = f"not finished after {limit:g} s"
+            state, why = "cut off", f"not finished after {limit_s:g} s"
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-        if not why and process.returncode == 0:
+        if state == "bad" and process.returncode == 0:
             yield from_plain(Outcome, from_json(said.splitlines()[-1]))
-            continue
-        state = "cut off" if why else "bad"
-        why = why or f"it ended with code {process.returncode}: {errors.strip().splitlines()[-1:]}"
-        yield Outcome(name, state, why, time.monotonic() - began)
+        else:
+            yield Outcome(name, state, why, time.monotonic() - began)

@@ -212,10 +212,9 @@ def _tables() -> Iterator[Check]:
 def _packages() -> Iterator[Check]:
     for extra, packages in _EXTRAS.items():
         versions = {package: installed_version(package) for package in packages}
-        missing = [package for package, version in versions.items() if version is None]
-        if missing:
+        if missing := ", ".join(package for package, version in versions.items() if not version):
             fix = f"pip install 'naslib-ecnas[{extra}]'"
-            yield Check(f"extra {extra}", "missing", f"without {', '.join(missing)}", fix)
+            yield Check(f"extra {extra}", "missing", f"without {missing}", fix)
         else:
             here = ", ".join(f"{package} {version}" for package, version in versions.items())
             yield Check(f"extra {extra}", "good", here)

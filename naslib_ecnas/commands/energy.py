@@ -10,17 +10,17 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import ExitStack, closing, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from naslib_ecnas.commands.options import add_shared, check_out, command
 from naslib_ecnas.console import duration_text, print_table, quantity_text, split_words
 from naslib_ecnas.errors import ConfigError, EcnasError, check_numbers
-from naslib_ecnas.files import atomic_write, to_json, to_plain
+from naslib_ecnas.files import atomic_write, to_json
 
 if TYPE_CHECKING:
-    from naslib_ecnas.data.carbon import CarbonIntensity
     from naslib_ecnas.energy import EnergyMeter, Window
 
 #: Exit codes of shells for a command that does not exist, cannot be run, or was killed.
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError("name the command to measure, after --", value=" ".join(args.command))
     check_numbers(least=1, most=100, pue=args.pue)
     carbon = None if args.carbon_intensity is None else carbon_intensity(args.carbon_intensity)
-    out = args.out
+    out: Path | None = args.out
     check_out(out)
     with _open_meter(args) as meter:
         try:
@@ -67,9 +67,14 @@ def run(args: argparse.Namespace) -> int:
         except OSError as error:
             print(f"ecnas: error: cannot run {words[0]}: {error.strerror}", file=sys.stderr)
             return _NOT_FOUND if isinstance(error, FileNotFoundError) else _NOT_EXECUTABLE
-    found = _result(span.window, meter, words, code, args.pue, carbon)
-    _print(found, span.window, meter)
+    window, totals = span.window, span.window.totals(pue=args.pue, carbon=carbon)
+    took = duration_text(window.seconds)
+    with suppress(BrokenPipeError):
+        print(f"ecnas: {shlex.join(words)}: {took}, exit code {code}", file=sys.stderr)
+        _print(window, totals, meter)
     if out is not None:
+        found = {"command": words, "exit_code": code, **totals}
+        found |= {"setups": meter.setups, "window": window.to_dict()}
         try:
             with atomic_write(out) as file:
                 file.write(to_json(found, indent=1).encode("utf-8") + b"\n")
@@ -123,23 +128,13 @@ def _devices(asked: str | None) -> tuple[list[int | str], str]:
 
 
 def _run(words: list[str]) -> int:
-    """Exit code of a command, which gets this process's input and output."""
+    """Exit code of a command, which gets this process's input and output.
+
+    This process survives the signals that end the command, so that its energy is still told. Ctrl-C
+    reaches the command by itself; what only this process gets is passed on to it.
+    """
     started: list[subprocess.Popen[bytes]] = []
     waiting: list[int] = []
-    with _signals(started, waiting):
-        started.append(subprocess.Popen(words))
-        for number in waiting:
-            started[0].send_signal(number)
-        code = started[0].wait()
-    return code if code >= 0 else _KILLED - code
-
-
-@contextmanager
-def _signals(started: list[subprocess.Popen[bytes]], waiting: list[int]) -> Iterator[None]:
-    """Survive the signals that end the command, so that its energy is still told.
-
-    Ctrl-C reaches the command by itself; what only this process gets is passed on to it.
-    """
 
     def pass_on(number: int, _: object) -> None:
         if started:
@@ -149,60 +144,39 @@ def _signals(started: list[subprocess.Popen[bytes]], waiting: list[int]) -> Iter
 
     handlers: dict[int, Any] = {signal.SIGINT: lambda *_: None}
     handlers |= {getattr(signal, n): pass_on for n in _PASSED_ON if hasattr(signal, n)}
-    before = {}
-    if threading.current_thread() is threading.main_thread():  # others get no signals
+    with ExitStack() as stack:
         for number, handler in handlers.items():
-            # With nohup the command ignores it too; None is a handler that is not Python's.
-            if signal.getsignal(number) not in (signal.SIG_IGN, None):
-                before[number] = signal.signal(number, handler)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+            # Only the main thread gets signals. With nohup the command ignores it too; None is a
+            # handler that is not Python's.
+            main = threading.current_thread() is threading.main_thread()
+            if main and signal.getsignal(number) not in (signal.SIG_IGN, None):
+                stack.callback(signal.signal, number, signal.signal(number, handler))
+        started.append(subprocess.Popen(words))
+        for number in waiting:
+            started[0].send_signal(number)
+        code = started[0].wait()
+    return code if code >= 0 else _KILLED - code
 
 
 # -- the result -----------------------------------------------------------------------------------
 
 
-def _result(
-    window: Window,
-    meter: EnergyMeter,
-    words: list[str],
-    code: int,
-    pue: float,
-    carbon: CarbonIntensity | None,
-) -> dict[str, Any]:
-    """What the JSON file contains; an energy that is not known is null."""
-    found: dict[str, Any] = {"command": words, "exit_code": code}
-    found |= window.totals(pue=pue, carbon=carbon)
-    found |= {"setups": meter.setups, "window": window.to_dict()}
-    return dict(to_plain(found))
-
-
-def _print(found: dict[str, Any], window: Window, meter: EnergyMeter) -> None:
+def _print(window: Window, totals: Mapping[str, Any], meter: EnergyMeter) -> None:
     """Print the energies of all devices and their sum to stderr."""
-    seconds, rows = window.seconds, []
-
-    def row(name: str, joules: float | None, note: str) -> tuple[str, ...]:
-        known = math.nan if joules is None else joules
-        watts = known / seconds if seconds > 0 else math.nan
-        return name, quantity_text(known, ",.1f"), quantity_text(watts, ",.1f"), note
-
+    found = []
     for name, reading in window.readings().items():
         setup = meter.setups.get(name)
-        note = f"+- {reading.uncertainty_j:,.1f} J" if reading.valid else reading.detail
-        shown = f"{name} {setup.name}" if setup else name
-        rows.append(row(shown, reading.energy_j, ", ".join([note, *reading.flags])))
-    rows.append(row("total", found["energy_j"], ""))
-    with suppress(BrokenPipeError):
-        command_line, took = shlex.join(found["command"]), duration_text(seconds)
-        print(f"ecnas: {command_line}: {took}, exit code {found['exit_code']}", file=sys.stderr)
-        print_table(("", "J", "mean W", ""), rows, right=(1, 2), file=sys.stderr)
-        kwh, grams = found["energy_kwh"], found.get("co2_g", 0.0)
-        text = quantity_text(math.nan if kwh is None else kwh, ".4g", "kWh")
-        if "co2_g" in found:
-            text += ", " + quantity_text(math.nan if grams is None else grams, ".4g", "gCO2eq")
-        print(f"{text} at a PUE of {found['pue']:g}", file=sys.stderr)
-        if not window.cpu_energy_j and meter.cpu_state.kind != "off":
-            print(f"CPU: {meter.cpu_state.kind}: {meter.cpu_state.detail}", file=sys.stderr)
+        doubt = f"+- {reading.uncertainty_j:,.1f} J" if reading.valid else reading.detail
+        note = ", ".join([doubt, *reading.flags])
+        found.append((f"{name} {setup.name}" if setup else name, reading.energy_j, note))
+    found.append(("total", totals["energy_j"], ""))
+    seconds, rows = window.seconds or math.nan, []
+    for name, joules, note in found:
+        figures = (quantity_text(number, ",.1f") for number in (joules, joules / seconds))
+        rows.append((name, *figures, note))
+    print_table(("", "J", "mean W", ""), rows, right=(1, 2), file=sys.stderr)
+    units = {"energy_kwh": "kWh", "co2_g": "gCO2eq"}
+    known = [quantity_text(totals[n], ".4g", unit) for n, unit in units.items() if n in totals]
+    print(f"{', '.join(known)} at a PUE of {totals['pue']:g}", file=sys.stderr)
+    if not window.cpu_energy_j and meter.cpu_state.kind != "off":
+        print(f"CPU: {meter.cpu_state.kind}: {meter.cpu_state.detail}", file=sys.stderr)

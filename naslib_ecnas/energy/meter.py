@@ -22,9 +22,7 @@ from naslib_ecnas.energy.readings import (
     CpuState,
     GpuSetup,
     GpuState,
-    PartsCheck,
     Window,
-    check_parts,
     invalid,
 )
 from naslib_ecnas.energy.sensors import SHARED, MeterFailed, Point, Source
@@ -162,11 +160,11 @@ class Meter:
 
     def _finish(self, span: OpenWindow, stop: Edge, error: str = "") -> None:
         start = span.start or stop
-        times = {"started": start.time, "stopped": stop.time}
-        times |= {"started_unix": start.unix, "stopped_unix": stop.unix}
-        place = {name: getattr(span, name) for name in ("name", "path", "index", "parent")}
-        # The last of equal names wins: a replay gives other times, but no other place.
-        window = Window(**{"error": error, **times, **self._fields(span, start, stop), **place})
+        fields: dict[str, Any] = {"error": error, "started": start.time, "stopped": stop.time}
+        fields |= {"started_unix": start.unix, "stopped_unix": stop.unix}
+        fields |= self._fields(span, start, stop)  # a replay gives other times, but no other place
+        fields |= {name: getattr(span, name) for name in ("name", "path", "index", "parent")}
+        window = Window(**fields)
         with self._lock:
             if span.result is None:
                 span.result = window
@@ -235,8 +233,7 @@ class EnergyMeter(Meter):
         cpu: whether to measure CPU packages and memory; `cpu_state` says whether it succeeded.
         poll_seconds: how long, at most, to watch a GPU's counter for its refresh period.
         patience_s: how long an edge waits for the sensors at most.
-        rapl_root, lock_folder: see `rapl.cpu_sources`.
-        environ: environment of the training, if that is another process than this one.
+        rapl_root: folder of the CPU's counters.
         clock, sleep: time, in s; for tests.
 
     Attributes:
@@ -262,8 +259,6 @@ class EnergyMeter(Meter):
         poll_seconds: float = 1.0,
         patience_s: float = 5.0,
         rapl_root: str | os.PathLike[str] = POWERCAP,
-        lock_folder: str | os.PathLike[str] | None = None,
-        environ: Mapping[str, str] | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
@@ -284,22 +279,14 @@ class EnergyMeter(Meter):
             if devices:
                 nvml = opened.enter_context(closing(Nvml()))
                 known, parent = nvml.gpus(), nvml.parent_of_mig
-                found = [resolve(d, known, parent_of_mig=parent, environ=environ) for d in devices]
-                chosen = {gpu.uuid: gpu for gpu in found}.values()  # each once
-                self.setups = {gpu.uuid: nvml.setup(gpu) for gpu in chosen}
-                for gpu in chosen:
-                    gpus[gpu.uuid] = gpu_source(
-                        nvml,
-                        gpu,
-                        poll_seconds=poll_seconds,
-                        sample_period_s=1 / sample_hz,
-                        shared=shared,
-                        clock=clock,
-                        sleep=sleep,
-                    )
+                found = [resolve(device, known, parent_of_mig=parent) for device in devices]
+                chosen = {gpu.uuid: gpu for gpu in found}  # each once
+                self.setups = {uuid: nvml.setup(gpu) for uuid, gpu in chosen.items()}
+                how: dict[str, Any] = {"shared": shared, "clock": clock, "sleep": sleep}
+                how |= {"poll_seconds": poll_seconds, "sample_period_s": 1 / sample_hz}
+                gpus = {uuid: gpu_source(nvml, gpu, **how) for uuid, gpu in chosen.items()}
             if cpu:
-                where: dict[str, Any] = {"root": rapl_root, "lock_folder": lock_folder}
-                self.cpu_state, cpus = cpu_sources(opened, environ=environ, **where)
+                self.cpu_state, cpus = cpu_sources(opened, rapl_root)
             self._sources = {**gpus, **cpus}
             # The thread references the sensors, not the meter: a dropped meter is finalized.
             sample = partial(_sample, self._sources, clock)
@@ -325,10 +312,6 @@ class EnergyMeter(Meter):
         with self.window("baseline") as span:
             self._sleep(seconds)
         return Baseline.of(span.window)
-
-    def check_parts(self, window: Window) -> tuple[PartsCheck, ...]:
-        """Whether the windows inside this one add up to it; see `readings.check_parts`."""
-        return check_parts(window, self.windows)
 
     def _edge(self, span: OpenWindow) -> Edge:
         if self._sync is not None:
@@ -401,8 +384,7 @@ class SensorThread:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.sample, self._period_s, self._clock = sample, period_s, clock
-        self._jobs: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None]
-        self._jobs = queue.SimpleQueue()
+        self._jobs = queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None]()
         self._closed = False
         self._stuck: Future[Any] | None = None
         self._pid = os.getpid()

@@ -44,21 +44,14 @@ _CPU = "measure the CPU alone with devices=()"
 
 #: Error raised -> errors of NVML without NVML_ERROR_, and the remedy; all others are QueryFailed.
 _ERRORS: dict[type[MeterError], tuple[str, str | None]] = {
-    Unsupported: (
-        "NOT_SUPPORTED FUNCTION_NOT_FOUND INVALID_ARGUMENT ARGUMENT_VERSION_MISMATCH DEPRECATED",
-        None,
-    ),
-    GpuLost: (
-        "GPU_IS_LOST RESET_REQUIRED GPU_NOT_FOUND",
-        "see dmesg for Xid errors, then reset the GPU",
-    ),
+    Unsupported: ("NOT_SUPPORTED FUNCTION_NOT_FOUND INVALID_ARGUMENT DEPRECATED "
+                  "ARGUMENT_VERSION_MISMATCH", None),
+    GpuLost: ("GPU_IS_LOST RESET_REQUIRED GPU_NOT_FOUND",
+              "see dmesg for Xid errors, then reset the GPU"),
     Denied: ("NO_PERMISSION", "ask the administrator of this node"),
-    NvmlUnavailable: (
-        "UNINITIALIZED DRIVER_NOT_LOADED LIBRARY_NOT_FOUND LIB_RM_VERSION_MISMATCH",
-        f"install NVIDIA's driver, or {_CPU}",
-    ),
-}
-
+    NvmlUnavailable: ("UNINITIALIZED DRIVER_NOT_LOADED LIBRARY_NOT_FOUND LIB_RM_VERSION_MISMATCH",
+                      f"install NVIDIA's driver, or {_CPU}"),
+}  # fmt: skip
 
 _TEMPERATURE = "nvmlDeviceGetTemperature nvmlDeviceGetTemperatureV"
 #: Quantity -> names of its query in old and new bindings, a constant that the query takes after the
@@ -182,12 +175,16 @@ class Nvml:
                     return self.number(gpu, name)
             return self.number(gpu, "module_power_w")
 
+        def throttling() -> tuple[str, ...]:
+            old, new = (
+                f"nvmlDeviceGetCurrentClocks{word}Reasons" for word in ("Throttle", "Event")
+            )
+            return _throttle_names(self._call("throttling", f"{old} {new}", gpu.handle))
+
         names = ("temperature_c", "sm_clock_mhz", "memory_clock_mhz", "power_limit_w")
         queries: dict[str, Callable[[], Any]] = {n: partial(self.number, gpu, n) for n in names}
-        queries["power_w"] = power
-        queries["throttle_reasons"] = partial(self._throttling, gpu)
-        queries["others"] = partial(self._others, gpu)
-        return GpuState(**_readable(queries))
+        queries |= {"power_w": power, "throttle_reasons": throttling}
+        return GpuState(**_readable({**queries, "others": partial(self._others, gpu)}))
 
     def setup(self, gpu: Gpu) -> GpuSetup:
         """Driver, persistence mode, error correction and power limits; as `state`, never raises."""
@@ -205,10 +202,6 @@ class Nvml:
             "enforced_power_limit_w": partial(self.number, gpu, "power_limit_w"),
         }
         return GpuSetup(gpu.name, **_readable(queries))
-
-    def _throttling(self, gpu: Gpu) -> tuple[str, ...]:
-        old, new = (f"nvmlDeviceGetCurrentClocks{word}Reasons" for word in ("Throttle", "Event"))
-        return _throttle_names(self._call("throttling", f"{old} {new}", gpu.handle))
 
     def _others(self, gpu: Gpu) -> tuple[GpuProcess, ...]:
         """Processes on the GPU that are neither this one nor its descendants.
@@ -267,9 +260,9 @@ def _readable(queries: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
 
 
 def _throttle_names(mask: int) -> tuple[str, ...]:
-    count = len(_THROTTLE_REASONS)
     known = tuple(name for bit, name in enumerate(_THROTTLE_REASONS) if mask >> bit & 1)
-    return known if mask < 1 << count else (*known, f"other-{mask >> count << count:#x}")
+    rest = mask >> len(_THROTTLE_REASONS) << len(_THROTTLE_REASONS)
+    return (*known, f"other-{rest:#x}") if rest else known
 
 
 def _ours(pid: int) -> bool:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
@@ -44,36 +43,29 @@ _RANKS = ("LOCAL_RANK", "SLURM_LOCALID", "OMPI_COMM_WORLD_LOCAL_RANK")
 
 
 def cpu_sources(
-    opened: ExitStack,
-    *,
-    root: str | os.PathLike[str] = POWERCAP,
-    environ: Mapping[str, str] | None = None,
-    lock_folder: str | os.PathLike[str] | None = None,
+    opened: ExitStack, root: str | os.PathLike[str] = POWERCAP
 ) -> tuple[CpuState, dict[str, Source]]:
     """Whether this process measures the node's CPU, and if so its counters by name.
 
     A name is `package-0` or `package-0/dram`.
 
     Args:
-        opened: releases the lock when it is closed.
+        opened: releases the lock, which lies in the system's temporary folder, when it is closed.
         root: folder of the counters.
-        environ: gives a distributed training's local rank; this process's environment by default.
-        lock_folder: of the lock that the node's processes share; by default the system's
-            temporary folder.
     """
     root = Path(root)
-    environ = os.environ if environ is None else environ
     for name in _RANKS:
-        if environ.get(name) not in (None, "", "0"):
-            text = f"local rank 0 measures the CPU; this is {name}={environ[name]}"
-            return CpuState("elsewhere", text), {}
+        if (rank := os.environ.get(name, "")) not in ("", "0"):
+            return CpuState(
+                "elsewhere", f"local rank 0 measures the CPU; this is {name}={rank}"
+            ), {}
     try:
         found = {name: _source(name, zone) for name, zone in _zones(root).items()}
     except Denied as error:
         return CpuState("denied", str(error), _PERMIT.format(root=root)), {}
     except MeterError as error:
         return CpuState("absent", str(error)), {}
-    holder = _claim(opened, root, Path(lock_folder or tempfile.gettempdir()))
+    holder = _claim(opened, root)
     if holder is not None:
         text = f"process {holder} of this node measures the CPU"
         remedy = "nothing to do: the CPU's energy is in that process's windows"
@@ -81,7 +73,7 @@ def cpu_sources(
     return CpuState("measured", ", ".join(found)), found
 
 
-def _claim(opened: ExitStack, root: Path, folder: Path) -> str | None:
+def _claim(opened: ExitStack, root: Path) -> str | None:
     """Take the node's lock; returns the number of the process that has it already, or None."""
     import fcntl  # missing on Windows, which has no such counters
 
@@ -94,11 +86,11 @@ def _claim(opened: ExitStack, root: Path, folder: Path) -> str | None:
 
     # One lock for each folder of counters, so that tests can use folders of their own.
     key = hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:12]
+    file = Path(tempfile.gettempdir(), f"ecnas-rapl-{key}.lock")
     # The last way is for another user's file: a lock needs no right to write.
     for flags in (os.O_RDWR, os.O_RDWR | os.O_CREAT, os.O_RDONLY):
         with suppress(OSError):
-            flags |= os.O_CLOEXEC | os.O_NOFOLLOW
-            lock = os.open(folder / f"ecnas-rapl-{key}.lock", flags, 0o666)
+            lock = os.open(file, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
             break
     else:
         return None  # without a lock: better measured twice than not at all

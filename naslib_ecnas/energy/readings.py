@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
-from naslib_ecnas.errors import ConfigError, FormatError
-from naslib_ecnas.files import MaybeNaN, from_json, from_plain, to_json, to_plain
+from naslib_ecnas.errors import ConfigError
+from naslib_ecnas.files import MaybeNaN, from_plain, to_plain
 
 if TYPE_CHECKING:
     from naslib_ecnas.data.carbon import CarbonIntensity
@@ -249,10 +249,6 @@ class Window:
         derived = ("seconds", "valid", "gpu_total_j", "cpu_total_j", "dram_total_j")
         return {**to_plain(self), **{name: to_plain(getattr(self, name)) for name in derived}}
 
-    def to_json(self, *, indent: int | None = None) -> str:
-        """`to_dict` as JSON."""
-        return to_json(self.to_dict(), indent=indent)
-
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Window:
         """The inverse of `to_dict`.
@@ -264,19 +260,6 @@ class Window:
         if isinstance(data, Mapping):
             data = {name: value for name, value in data.items() if name in names}
         return from_plain(cls, data)
-
-    @classmethod
-    def from_json(cls, text: str) -> Window:
-        """The inverse of `to_json`.
-
-        Raises:
-            FormatError: the text is not JSON, or not of a window.
-        """
-        try:
-            data = from_json(text)
-        except ValueError as error:
-            raise FormatError(f"an energy window must be JSON: {error}") from error
-        return cls.from_dict(data)
 
 
 def _total(readings: Mapping[str, Reading]) -> float:

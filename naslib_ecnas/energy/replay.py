@@ -42,7 +42,6 @@ class ReplayMeter(Meter):
         for window in sorted(windows, key=lambda w: w.index):
             self._recorded[window.name].append(window)
         self._replayed: dict[int, Window] = {}
-        self._device = "replayed"
         self._reading: Callable[[float, float], Reading] | None = None
 
     @classmethod
@@ -51,7 +50,6 @@ class ReplayMeter(Meter):
         times_s: ArrayLike,
         powers_w: ArrayLike,
         *,
-        device: str = "replayed",
         clock: Callable[[], float] = time.monotonic,
     ) -> ReplayMeter:
         """A meter that integrates a trace of power.
@@ -59,7 +57,6 @@ class ReplayMeter(Meter):
         Args:
             times_s: (n,) ascending times in s since this call.
             powers_w: (n,) power in W at each, interpolated linearly in between.
-            device: name of the device in the readings.
             clock: time in s; for tests.
 
         Raises:
@@ -68,14 +65,10 @@ class ReplayMeter(Meter):
         times, powers = floats(times_s), floats(powers_w)
         good = times.ndim == 1 and times.shape == powers.shape and times.size >= 2
         if not good or not (np.diff(times) > 0).all() or not (powers >= 0).all():
-            raise ConfigError(
-                "a trace of power needs two or more ascending times, and a power of at least 0 W "
-                "at each",
-                value=(times.shape, powers.shape),
-            )
-        meter = cls()
-        meter._clock, meter._device = clock, device
-        times = times + clock()
+            text = "a trace of power needs two or more ascending times, and a power of at least 0 W"
+            raise ConfigError(f"{text} at each", value=(times.shape, powers.shape))
+        meter, times = cls(), times + clock()
+        meter._clock = clock
 
         def reading(started: float, stopped: float) -> Reading:
             """The uncertainty is 0, since the trace is taken as exact."""
@@ -105,8 +98,7 @@ class ReplayMeter(Meter):
         recorded = self._replayed.pop(span.index, None)
         if recorded is not None:
             fields = dict(vars(recorded))
-            # They must not look like measurements.
-            for kind in ("energy_j", "cpu_energy_j", "dram_energy_j"):
+            for kind in ("energy_j", "cpu_energy_j", "dram_energy_j"):  # not to look measured
                 readings: Mapping[str, Reading] = fields[kind]
                 fields[kind] = {k: replace(r, method="replay") for k, r in readings.items()}
             return fields
@@ -115,4 +107,4 @@ class ReplayMeter(Meter):
         else:
             text = f"no more windows named {span.name}"
             reading = invalid("not-recorded", text, method="replay")
-        return {"energy_j": {self._device: reading}, "cpu_state": CpuState("off", "a replay")}
+        return {"energy_j": {"replayed": reading}, "cpu_state": CpuState("off", "a replay")}

@@ -9,6 +9,7 @@ import ctypes
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -144,6 +145,7 @@ def powercap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Powercap:
     """Two packages with memory, and the zones that must not be counted."""
     for name in _ENVIRONMENT:
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # the lock's folder
     cap = Powercap(tmp_path / "powercap")
     for package in range(2):
         cap.zone(f"intel-rapl:{package}", f"package-{package}", 1_000_000 * (package + 1))

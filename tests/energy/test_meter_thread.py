@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
 import subprocess
 import sys
@@ -99,7 +100,7 @@ def test_a_closed_and_a_forgotten_meter_leave_no_thread_and_release_nvml(standin
 # -- in processes of their own, which find the library by its name, as they find a driver's --------
 
 OPEN = """
-import os, sys, time
+import json, os, sys, time
 from naslib_ecnas.energy import EnergyMeter
 meter = EnergyMeter(cpu=False, poll_seconds=60, patience_s=600)
 """
@@ -135,14 +136,14 @@ def test_a_forked_child_neither_waits_nor_closes_its_parents_meter(
             _, status = os.waitpid(pid, 0)
             time.sleep(0.1)
         print(status)
-        print(outer.window.to_json())
+        print(json.dumps(outer.window.to_dict()))
         """
     process = start(code, tmp_path, {**environment, "STANDIN_NVML": "gpus=2,power=300"})
     out, err = process.communicate(timeout=SAFETY_S)
     assert (process.returncode, err) == (0, "")
     status, window = out.splitlines()
     assert status == "0"
-    found = Window.from_json(window)
+    found = Window.from_dict(json.loads(window))
     (reading,) = found.energy_j.values()
     assert reading.valid
     assert abs(reading.energy_j - 300 * found.seconds) <= reading.uncertainty_j

@@ -268,20 +268,23 @@ def test_torch_is_asked_where_it_is_loaded(monkeypatch: pytest.MonkeyPatch) -> N
     assert torch_uuid(0) is None
 
 
-def test_the_meter_follows_the_environment(standin: Any) -> None:
+def test_the_meter_follows_the_environment(standin: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     standin.set(gpus=3)
     last = standin.uuid(2)
-    for value, device, gpu in (("1,0", 0, 1), (last, 0, 2), ("GPU-c0", "cuda:0", 2), (None, 1, 1)):
-        with standin.meter(devices=[device], environ=setting(value)) as meter:
+    for value, device, gpu in ((None, 1, 1), ("1,0", 0, 1), (last, 0, 2), ("GPU-c0", "cuda:0", 2)):
+        if value is not None:
+            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", value)
+        with standin.meter(devices=[device]) as meter:
             assert list(meter.methods) == [standin.uuid(gpu)]
     standin.set(1, mig=1)  # NVML knows whose instance it is
-    meter = standin.meter(environ=setting("MIG-00000001-abcd"), shared="flag")
-    with meter, meter.window("train") as w:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-00000001-abcd")
+    with standin.meter(shared="flag") as meter, meter.window("train") as w:
         standin.sleep(0.1)
     reading = w.window.energy_j[standin.uuid(1)]
     assert (reading.valid, reading.flags) == (True, ("shared",))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-00000000-abcd")
     with pytest.raises(UnknownDevice, match="no such MIG instance"):
-        standin.meter(environ=setting("MIG-00000000-abcd"))
+        standin.meter()
 
 
 def test_power_may_be_missing_for_five_samples_and_a_second_at_least(standin: Any) -> None:

@@ -23,25 +23,25 @@ SAFETY_S = 600.0
 class Counters:
     """Opens the counters; `close` closes all that are open."""
 
-    def __init__(self, **where: Any) -> None:
-        self._where, self._opened = where, ExitStack()
+    def __init__(self, root: Path) -> None:
+        self._root, self._opened = root, ExitStack()
         self.close = self._opened.close
 
-    def __call__(self, **options: Any) -> CpuState:
-        state, self.sources = cpu_sources(self._opened, **{**self._where, **options})
+    def __call__(self, root: Path | None = None) -> CpuState:
+        state, self.sources = cpu_sources(self._opened, root or self._root)
         return state
 
 
 @pytest.fixture
-def meter(powercap: Any, tmp_path: Path, clock: Any) -> Iterator[EnergyMeter]:
+def meter(powercap: Any, clock: Any) -> Iterator[EnergyMeter]:
     options = {"devices": (), "patience_s": SAFETY_S, "clock": clock, "sample_hz": 100}
-    with EnergyMeter(rapl_root=powercap.root, lock_folder=tmp_path, **options) as opened:
+    with EnergyMeter(rapl_root=powercap.root, **options) as opened:
         yield opened
 
 
 @pytest.fixture
-def rapl(powercap: Any, tmp_path: Path) -> Iterator[Counters]:
-    counters = Counters(root=powercap.root, lock_folder=tmp_path)
+def rapl(powercap: Any) -> Iterator[Counters]:
+    counters = Counters(powercap.root)
     yield counters
     counters.close()
 
@@ -138,10 +138,7 @@ def test_a_fall_that_no_wrap_explains_and_a_counter_that_vanishes(
 def test_absent_and_damaged_counters_are_absent(
     powercap: Any, rapl: Counters, tmp_path: Path
 ) -> None:
-    with (
-        EnergyMeter(devices=(), rapl_root=tmp_path, lock_folder=tmp_path) as meter,
-        meter.window("train") as w,
-    ):
+    with EnergyMeter(devices=(), rapl_root=tmp_path) as meter, meter.window("train") as w:
         pass
     assert (w.window.cpu_state.kind, w.window.cpu_energy_j) == ("absent", {})
     assert math.isnan(w.window.cpu_total_j)
@@ -155,7 +152,7 @@ def test_absent_and_damaged_counters_are_absent(
 
 
 def test_a_denied_counter_comes_with_the_remedy(powercap: Any) -> None:
-    folder = Path(tempfile.mkdtemp())  # not below pytest's folder, which root alone may enter
+    folder = Path(tempfile.mkdtemp(dir="/tmp"))  # not below pytest's folder, which root alone may enter
     folder.chmod(0o755)
     zone = type(powercap)(folder).zone("intel-rapl:0", "package-0", 1)
     (zone / "energy_uj").chmod(0)
@@ -163,7 +160,7 @@ def test_a_denied_counter_comes_with_the_remedy(powercap: Any) -> None:
     def state() -> str:  # as another user, who may not even import what this process has not yet
         if os.geteuid() == 0:
             os.seteuid(65534)
-        found, _ = cpu_sources(ExitStack(), root=folder, lock_folder=folder)
+        found, _ = cpu_sources(ExitStack(), folder)
         return "\n".join((found.kind, found.detail, found.remedy))
 
     with child(state) as (_, answer):
@@ -174,13 +171,16 @@ def test_a_denied_counter_comes_with_the_remedy(powercap: Any) -> None:
     assert all(word in remedy for word in ("setcap", "group"))
 
 
-def test_of_a_distributed_training_rank_0_measures(rapl: Counters) -> None:
-    for name in ("LOCAL_RANK", "SLURM_LOCALID", "OMPI_COMM_WORLD_LOCAL_RANK"):
-        state = rapl(environ={name: "3"})
-        assert (state.kind, f"{name}=3" in state.detail, rapl.sources) == ("elsewhere", True, {})
-        for rank in ("", "0"):
-            assert (rapl(environ={name: rank}).kind, len(rapl.sources)) == ("measured", 4)
-            rapl.close()
+@pytest.mark.parametrize("name", ["LOCAL_RANK", "SLURM_LOCALID", "OMPI_COMM_WORLD_LOCAL_RANK"])
+def test_of_a_distributed_training_rank_0_measures(
+    rapl: Counters, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    for rank, kind, number in (("3", "elsewhere", 0), ("", "measured", 4), ("0", "measured", 4)):
+        monkeypatch.setenv(name, rank)
+        state = rapl()
+        assert (state.kind, len(rapl.sources)) == (kind, number)
+        assert (f"{name}=3" in state.detail) == (rank == "3")
+        rapl.close()
 
 
 # -- the lock -------------------------------------------------------------------------------------
@@ -198,7 +198,7 @@ def test_of_several_processes_one_measures_and_the_lock_names_it(
     assert lock.stat().st_mode & 0o777 == 0o666  # so that another user may take it
     assert lock.read_text() == f"{os.getpid()}\n"
     (tmp_path / "link").symlink_to(powercap.root)  # by another name the same counters
-    second = rapl(root=tmp_path / "link")
+    second = rapl(tmp_path / "link")
     assert (second.kind, rapl.sources) == ("elsewhere", {})
     assert second.detail == f"process {os.getpid()} of this node measures the CPU"
     lock.write_bytes(b"\xff\xfe\n")
@@ -213,9 +213,13 @@ def test_of_several_processes_one_measures_and_the_lock_names_it(
     assert lock.read_text() == f"{os.getpid()}\n"
 
 
-def test_without_a_lock_it_measures_all_the_same(rapl: Counters, tmp_path: Path) -> None:
+def test_without_a_lock_it_measures_all_the_same(
+    rapl: Counters, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Better measured twice than not at all; and the target of a link is not written to."""
-    assert rapl(lock_folder=tmp_path / "nowhere").kind == "measured"
+    with monkeypatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+        assert rapl().kind == "measured"
     rapl()
     rapl.close()
     (lock,) = tmp_path.glob("ecnas-rapl-*.lock")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -67,17 +68,16 @@ def full_window() -> Window:
 
 def test_every_field_of_a_window_survives_json() -> None:
     given = full_window()
-    assert Window.from_dict(given.to_dict()) == given
-    assert Window.from_json(given.to_json(indent=1)) == given
+    assert Window.from_dict(json.loads(json.dumps(given.to_dict()))) == given
     plain = given.to_dict()
     assert (plain["seconds"], plain["valid"]) == (2.5, True)
     assert [plain[f"{kind}_total_j"] for kind in ("gpu", "cpu", "dram")] == [305, 40, 7]
     # What is unknown stays unknown.
     bad = invalid("reset", "it fell", method="counter", start=GpuState())
     empty = window("a", 1, 0, energy_j={"GPU-a": bad})
-    assert '"energy_j": null' in empty.to_json()
-    assert '"gpu_total_j": null' in empty.to_json()
-    again = Window.from_json(empty.to_json())
+    plain = empty.to_dict()
+    assert plain["energy_j"]["GPU-a"]["energy_j"] is plain["gpu_total_j"] is None
+    again = Window.from_dict(plain)
     reading = again.energy_j["GPU-a"]
     assert (again.parent, again.error, reading.reason, reading.stop) == (None, "", "reset", None)
     state = reading.start
@@ -93,12 +93,9 @@ def test_what_is_not_a_window() -> None:
     wrong = [{k: v for k, v in plain.items() if k != gone} for gone in plain.keys() - derived]
     for name, value in (("started", "soon"), ("energy_j", 3), ("energy_j", {"GPU-a": {}})):
         wrong.append({**plain, name: value})
-    for data in wrong:
+    for data in (*wrong, "", {}, []):
         with pytest.raises(FormatError):
-            Window.from_dict(data)
-    for text in ("", "{}", "[]", '{"name": "a"}'):
-        with pytest.raises(FormatError):
-            Window.from_json(text)
+            Window.from_dict(data)  # type: ignore[arg-type]
 
 
 def test_each_reason_is_given_once() -> None:

@@ -103,7 +103,7 @@ GOOD |= {"budgets": [1.0, 2.0], "curves": [[0.1, 0.2]], "p_values": [0.1, 0.2], 
 GOOD |= {"true": [1.0, 2.0], "predicted": [1.0, 2.0], "times_s": [0.0, 1.0], "powers_w": [5, 5]}
 GOOD |= {"names": [], "folders": [], "rules": {}, "device": "cpu"}
 GOOD |= {"base_rate": 0.1, "middle": "half"}
-GOOD |= {"text": T.window, "modelled": T.bench, "measured": T.bench, "benches": [T.bench]}
+GOOD |= {"modelled": T.bench, "measured": T.bench, "benches": [T.bench]}
 GOOD |= {"n": 5, "effect": 0.9, "differences": [0.1, 0.2], "rope": 0.01}
 GOOD |= {"source": T.path, "dataset_file": T.path, "runs": [T.values]}
 
@@ -130,6 +130,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "campaign.export": {"out": T.new_csv},
     "energy.EnergyMeter": {"devices": (), "cpu": False},
     "energy.NullMeter.window": {"self": T.null_meter},
+    "energy.Window.from_dict": {"data": T.window},
     "report.read_run": {"folder": T.run},
     "report.write_page": {"path": T.new_csv},
     "figures.predictions.read_learning_curve": {"path": T.curve},
@@ -285,9 +286,7 @@ CALLS: dict[str, dict[str, tuple[Any, ...]]] = {
         "powers_w": ([], [5.0], [5.0, NAN], [-5.0, 5.0]),
     },
     "energy.NullMeter.window": {"name": (None, 7, "", "a/b")},
-    "energy.Window.from_json": {
-        "text": ("", "x", "[]", "{}", "[" * 100_000, '{"name": 1}', "9" * 5000)
-    },
+    "energy.Window.from_dict": {"data": ("", "x", [], {}, {"name": 1}, None)},
     "training.check_device": {"device": ("", "gpu", "cuda:99", "cpu:x", 1.5, None)},
     "training.read_cifar10": {"form": ("no-such-form", "")},
     "training.Recipe": {"base_rate": (0, -1, INF), "decay": (-1, 2), "momentum": (-1, 2)},

@@ -150,7 +150,7 @@ def things(
     made |= {"table": bench.table, "path": small_file, "columns": small_columns}
     made |= {"measurements": measurements_of(bench.table), "weights": shipped("devices")}
     made |= {"progress": silent, "provenance": {"energy_kwh": bench.provenance["energy_kwh"]}}
-    made |= {"window": Window("x", "x", 0, None, 0.0, 1.0, 0.0, 1.0).to_json()}
+    made |= {"window": Window("x", "x", 0, None, 0.0, 1.0, 0.0, 1.0).to_dict()}
     made |= {"catalog": Path(catalog.__file__).with_name("catalog.toml")}
     made |= {"null_meter": NullMeter(), "tmp": tmp_path}
     places = {"folder": "campaign", "run": "found", "run_file": "run.json", "csv": "made.csv"}
