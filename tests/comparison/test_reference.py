@@ -46,12 +46,15 @@ def test_what_ships(shipped: Reference, tmp_path: Path) -> None:
     assert (tmp_path / "copy.gz").stat().st_size < 300_000
 
 
-@pytest.mark.parametrize("method", ["random", "re", "ls", "semoa", "semoa:preset=shipped", "ehvi"])
+@pytest.mark.parametrize(
+    "method", ["random", "re", "ls", "semoa:preset=shipped", "ehvi", "mf-ehvi"]
+)
 def test_the_methods_of_today_make_the_same_runs(shipped: Reference, method: str) -> None:
     """Where this fails a method or a table has changed: run benchmarks/reference.py anew."""
     (there,) = (r for r in shipped.runs if (r.table, r.method, r.seed) == ("4v", method, 3))
     today = run(load("4v"), method, evaluations=60, seed=3)
     assert there.rows[:60].tolist() == today.rows.tolist()
+    assert there.epochs[:60].tolist() == today.epochs.tolist()
 
 
 @pytest.mark.parametrize(
