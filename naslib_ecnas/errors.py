@@ -193,7 +193,7 @@ class MissingDependencyError(EcnasError, ImportError):
     """
 
     def __init__(self, package: str, *, feature: str, extra: str | None = None) -> None:
-        self.package = package
+        self.package: str = package
         message = f"{feature} needs the package {package}"
         install = f"pip install 'naslib-ecnas[{extra}]'" if extra else f"pip install {package}"
         remedy = f"install it: {install}"
