@@ -30,9 +30,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add = command(
         parser,
         run,
-        "ecnas compare --methods ehvi,semoa:population=20,random --tables 4v,5v --seeds 5 \\\n"
-        "    --max-energy 20 --out comparison",
-        "ecnas compare --methods my_module:MyMethod --tables 5v --against reference --out mine",
+        "ecnas compare --methods ehvi,semoa:population=20,random --tables 4v,5v \\\n"
+        "    --seeds 5 --max-energy 20 --out comparison",
+        "ecnas compare --methods my_module:MyMethod --tables 5v \\\n"
+        "    --against reference --out mine",
         "ecnas report comparison --out comparison.html",
     )
     about = "methods of `ecnas search`, of other libraries (nsga2, sms-emoa, motpe, optuna-nsga2, "
