@@ -141,30 +141,25 @@ def report(result: SearchResult, seconds: float | None = None) -> None:
 
 def _report_front(result: SearchResult) -> None:
     """Print the knee and the extremes, in the order of the front."""
-    from naslib_ecnas.cell import Cell
     from naslib_ecnas.metrics import metric
-    from naslib_ecnas.search.output import optimism_text
+    from naslib_ecnas.search.output import document, optimism_text
 
-    objectives = result.config.objectives
-    named = [("rk", "knee", result.knee)]
-    for i, (name, index) in enumerate(zip(objectives, result.extremes, strict=True)):
+    found = document(result)
+    named = [("rk", "knee", found["knee"])]
+    for i, (name, place) in enumerate(found["extremes"].items()):
         which = "highest" if metric(name).maximise else "lowest"
-        named.append((f"r{i}", f"{which} {metric(name).about}", index))
-    named.sort(key=lambda item: result.front.tolist().index(item[2]))
+        named.append((f"r{i}", f"{which} {metric(name).about}", place))
+    named.sort(key=lambda item: result.front.tolist().index(item[2]["index"]))
     wanted = ("energy_kwh", "validation_accuracy", "parameters", "training_time_s")
-    details = [name for name in wanted if name not in objectives and name in result.details]
-    values = dict(zip(objectives, result.values.T, strict=True))
-    values |= {name: result.details[name] for name in details}
-    rows = []
-    for key, why, index in named:
-        shown = (_shown(name, float(column[index])) for name, column in values.items())
-        rows.append((key, *shown, str(result.rows[index]), why))
-    headings = ("", *(metric(name).about for name in values), "row", "chosen for")
+    names = [*found["objectives"], *(name for name in wanted if name in result.details)]
+    names = list(dict.fromkeys(names))
+    rows = [
+        (key, *(_shown(name, place[name]) for name in names), str(place["row"]), why)
+        for key, why, place in named
+    ]
+    headings = ("", *(metric(name).about for name in names), "row", "chosen for")
     print_table(headings, rows, right=range(1, len(headings) - 1))
-    print()
-    for key, _, index in named:
-        print(f"{key}  {Cell.from_row(int(result.rows[index]))}")
-    print()
+    print("", *(f"{key}  {place['cell']}" for key, _, place in named), "", sep="\n")
     if result.config.noise:
         print(f"seen less true, mean over the front: {optimism_text(result.optimism)}\n")
 
