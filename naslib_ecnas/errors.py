@@ -75,9 +75,9 @@ def printable(text: str, *, lines: bool = False) -> str:
     These are control characters, marks of direction and parts of names that are not UTF-8. With
     `lines`, line breaks and tabs are kept. All text from files passes here before it is printed.
     """
-    if text.isprintable():
-        return text
     kept = " \u00a0\n\t" if lines else " \u00a0"
+    if text.translate(dict.fromkeys(map(ord, kept))).isprintable():
+        return text
     return "".join(
         c if c.isprintable() or c in kept else c.encode("unicode_escape").decode() for c in text
     )
