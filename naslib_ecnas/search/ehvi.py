@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from naslib_ecnas import network
 from naslib_ecnas.analysis import contributions, nondominated
 from naslib_ecnas.errors import check_counts, check_numbers
-from naslib_ecnas.search.base import Evaluated, Floats, Optimiser, Problem, Rows
+from naslib_ecnas.search.base import Batch, Evaluated, Floats, Optimiser, Problem, Rows
 from naslib_ecnas.search.encoding import Groups
 from naslib_ecnas.search.gaussian_process import Prediction, Process, Products, View, fitted
 from naslib_ecnas.search.improvement import expected_gain
@@ -190,7 +190,7 @@ class Ehvi(Optimiser):
         """Cells of the next turn."""
         return self._batch or max(5, len(self.evaluated) // 50)
 
-    def ask(self) -> Rows:
+    def ask(self) -> Rows | Batch:
         """The first cells, or the next batch; nothing when every cell was evaluated."""
         if not self._started:
             self._started = True

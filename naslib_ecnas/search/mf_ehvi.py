@@ -9,9 +9,6 @@ from naslib_ecnas.errors import check_counts
 from naslib_ecnas.search.base import Batch, Problem, Rows
 from naslib_ecnas.search.ehvi import Ehvi, Model
 
-# A short training takes at most this share of the epochs of a whole one, if there is such a budget.
-_SHORT = 1 / 9
-
 
 class MfEhvi(Ehvi):
     """EHVI at two budgets: each turn first screens cells with short trainings, then trains the
@@ -30,7 +27,8 @@ class MfEhvi(Ehvi):
         initial, batch, pool, thrift: as for `Ehvi`.
 
     Attributes:
-        short: epochs of a short training, the most of at most a ninth of the run's own.
+        short: epochs of a short training: the largest budget of at most a ninth of the run's own,
+            or else the smallest; 0 without budgets.
 
     Raises:
         ConfigError: an impossible setting.
@@ -53,7 +51,7 @@ class MfEhvi(Ehvi):
         super().__init__(problem, initial=initial, batch=batch, pool=pool, thrift=thrift)
         check_counts("MF-EHVI", screened=screened)
         self.screened = screened
-        short = [b for b in self.budgets[:-1] if b <= _SHORT * self.budgets[-1]]
+        short = [b for b in self.budgets[:-1] if 9 * b <= self.budgets[-1]]
         self.short: int = (*self.budgets[:1], *short)[-1] if self.budgets else 0
         self._low = Model(self.space, self._groups)
         self._model = Model(self.space, self._groups, self._low)
@@ -64,11 +62,10 @@ class MfEhvi(Ehvi):
         """The cells to screen, or to train in full; nothing when every cell was trained."""
         if len(self.budgets) < 2:
             return super().ask()
-        self._screening = not self._screening
-        rows = self._next()
-        if not len(rows):
+        for _ in range(2):
             self._screening = not self._screening
-            rows = self._next()
+            if len(rows := self._next()):
+                break
         return Batch(rows, self.short if self._screening else self.budgets[-1])
 
     def tell(self, rows: ArrayLike, costs: ArrayLike) -> None:
