@@ -58,6 +58,8 @@ from naslib_ecnas.errors import check_types
 from naslib_ecnas.metrics import METRICS
 from naslib_ecnas.nasbench_hash import hashes_of
 from naslib_ecnas.provenance import Provenance
+from naslib_ecnas.space import Space
+from naslib_ecnas.topologies import MAX_VERTICES
 
 #: Ying et al. 2019, section 2.3 of the supplement: every model was trained on a TPU v2.
 NASBENCH_PROVENANCE = Provenance("measured", device="TPU v2")
@@ -376,6 +378,7 @@ def read_trainings(
     """
     assembler = Assembler(Source(str(path), None))
     digest = sha256()
+    forms = np.zeros(len(Space(MAX_VERTICES)), dtype=np.int64)  # hashes of the texts of cells
     for offsets, records in read_batches(path, digest=digest):
         at = partial(_at, str(path), offsets)
         trainings, messages = _parsed(records, offsets, str(path))
@@ -387,7 +390,12 @@ def read_trainings(
         firsts, which = np.unique(places, return_inverse=True)
         first = partial(_at, str(path), [offsets[i] for i in firsts.tolist()])
         hashes, cells = [key[0] for key in seen], [key[1:] for key in seen]
-        rows = rows_with_hashes(cells, hashes, first, whole=check_hashes)[which]
+        distinct = rows_with_hashes(cells, hashes, first, whole=check_hashes)
+        marks = np.array([hash(cell) | 1 for cell in cells], dtype=np.int64)
+        forms[distinct] = np.where(forms[distinct] == 0, marks, forms[distinct])
+        for i in np.flatnonzero(forms[distinct] != marks).tolist():
+            raise first(i).fault("a cell stands in two forms in the file", value=":".join(cells[i]))
+        rows = distinct[which]
         values, parameters = _decoded(messages, kind, at, assembler.devices)
         check_parameters(rows, parameters, at)
         budgets = np.array([row[1] for row in trainings], dtype=np.int32)

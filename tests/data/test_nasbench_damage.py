@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from messages import cells, energy, packed, row
 
+from naslib_ecnas.cell import Cell
 from naslib_ecnas.data.convert import sniff
 from naslib_ecnas.data.nasbench_tfrecord import (
     ECNAS,
@@ -112,6 +113,19 @@ def test_messages_of_many_fields_and_of_many_forms(path: Path) -> None:
     forms = [row({1: {6: 0.5 + i}, 1000 + i: 7}, cells(5, 300)[i]) for i in range(300)]
     write_frames(path, forms)
     assert sorted(read_ecnas(path).values["energy_kwh"].ravel()) == [0.5 + i for i in range(300)]
+
+
+def test_a_cell_in_two_forms(path: Path) -> None:
+    """Else two measurements of twins would be averaged as repeats."""
+    forms = ("maxpool3x3,conv1x1-bn-relu", "conv1x1-bn-relu,maxpool3x3")
+    cell = Cell(f"0110000100010000:input,{forms[0]},output")
+    rows = [
+        row({1: {6: 0.5 + i}}, cell, bits="0110000100010000", ops=f"input,{ops},output")
+        for i, ops in enumerate(forms)
+    ]
+    write_frames(path, rows)
+    with pytest.raises(FormatError, match="a cell stands in two forms"):
+        read_ecnas(path)
 
 
 def test_all_digits_of_hashes_are_checked_on_request(path: Path) -> None:
