@@ -12,13 +12,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import ArrayLike
 
 from naslib_ecnas.benchmark import Benchmark
 from naslib_ecnas.data.carbon_trace import DEFER, CarbonTrace
 from naslib_ecnas.data.table import Table
 from naslib_ecnas.errors import ConfigError
-from naslib_ecnas.search import Optimiser, SearchResult, result_of, run
+from naslib_ecnas.search import SearchResult, result_of, run
 from naslib_ecnas.search.methods import METHODS
 from naslib_ecnas.search.workers import Workers
 
@@ -31,27 +30,11 @@ def content(result: SearchResult) -> tuple[Any, ...]:
     return (*(array.tolist() for array in arrays), result.spent, result.hypervolume)
 
 
-class Logged(Optimiser):
-    """Asks for the allowed rows in turn, three at a time, and logs what it is told."""
-
-    name = "logged"
-    asynchronous = True
-    log: list[Any]
-
-    def ask(self) -> np.ndarray:
-        self.log.append(("ask",))
-        done = sum(len(entry) for entry in self.log if entry[0] == "begun") // 4
-        batch = self.rows[3 * done : 3 * done + 3]
-        self.log.append(("begun", *batch.tolist()))
-        return batch
-
-    def tell(self, rows: ArrayLike, costs: ArrayLike) -> None:
-        told = zip(np.asarray(rows).tolist(), np.asarray(costs).tolist(), strict=True)
-        self.log += [("unknown" if np.isnan(cost).any() else "ended", row) for row, cost in told]
-
-
 def simulated(rows: list[int], seconds: dict[int, float], workers: int) -> list[Any]:
-    """The same log from event to event: at each time trainings end, then free workers begin."""
+    """What a method is asked and told when it asks for three of the rows at a time.
+
+    Event by event: at each time trainings end, then free workers begin.
+    """
     log: list[Any] = []
     now, running, ended, queue, known = 0.0, {}, [], [], set()
     while rows or queue or running:
@@ -79,17 +62,16 @@ def simulated(rows: list[int], seconds: dict[int, float], workers: int) -> list[
 def test_workers_as_an_event_loop_has_them(workers: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     seconds = {row: float(rng.integers(1, 50)) for row in range(30)}
-    method, crew = Logged.__new__(Logged), Workers(workers, whole=False)
-    method.log, method.rows = [], np.arange(30)
-    for _ in range(10):
-        batch = method.ask()
+    crew, log = Workers(workers, whole=False), []
+    for batch in np.arange(30).reshape(10, 3):
+        log += [("ask",), ("begun", *batch.tolist())]
         lengths = np.array([seconds[row] for row in batch.tolist()])
         ends = crew.train(lengths) + lengths
-        method.tell(*crew.ended(batch, np.zeros((3, 2)), ends))
+        told = zip(*crew.ended(batch, np.zeros((3, 2)), ends), strict=True)
+        log += [("unknown" if np.isnan(cost).any() else "ended", int(row)) for row, cost in told]
     wanted = simulated(list(range(30)), seconds, workers)
-    asked = [i for i, entry in enumerate(wanted) if entry == ("ask",)][-1]
-    last = [i for i, entry in enumerate(method.log) if entry == ("ask",)][-1]
-    assert method.log[: last + 2] == wanted[: asked + 2]
+    last = max(i for i, entry in enumerate(log) if entry == ("ask",)) + 2
+    assert log[:last] == wanted[:last]
 
 
 @pytest.mark.parametrize("workers", [2, 5])
