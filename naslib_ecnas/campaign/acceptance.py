@@ -98,26 +98,24 @@ def _meter(target: Settings, **options: Any) -> EnergyMeter:
 # -- the meter -----------------------------------------------------------------------------------
 
 
-def uuids(device: str, environ: Mapping[str, str] | None = None) -> tuple[str, str | None]:
-    """UUIDs that NVML and torch give a device; a NotRun for a MIG instance, which has its own."""
+def uuids(device: str, environ: Mapping[str, str] | None = None) -> tuple[str, str | None, str]:
+    """UUIDs that NVML and torch give a device, and its number in NVML."""
     importlib.import_module("torch")  # which `torch_uuid` asks only where it is loaded
     with closing(Nvml()) as nvml:
-        known: dict[str, Any] = {"parent_of_mig": nvml.parent_of_mig, "environ": environ}
-        gpu = resolve(device, nvml.gpus(), **known)
+        gpus = nvml.gpus()
+        gpu = resolve(device, gpus, parent_of_mig=nvml.parent_of_mig, environ=environ)
     if gpu.mig:
         raise NotRun("a MIG instance has a UUID of its own")
-    return gpu.uuid, torch_uuid(device)
+    return gpu.uuid, torch_uuid(device), str([one.uuid for one in gpus].index(gpu.uuid))
 
 
 def _identity(target: Settings) -> Found:
     """torch and NVML mean the same GPU, however CUDA_VISIBLE_DEVICES names it."""
-    uuid, by_torch = uuids(target.device)
-    values = {"nvml": uuid, "torch": by_torch}
-    with closing(Nvml()) as nvml:
-        index = [gpu.uuid for gpu in nvml.gpus()].index(uuid)
-    for shown in (uuid, str(index)):
+    uuid, by_torch, number = uuids(target.device)
+    values: dict[str, Any] = {"nvml": uuid, "torch": by_torch}
+    for shown in (uuid, number):
         environ = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID", "CUDA_VISIBLE_DEVICES": shown}
-        code = f"{_CHILD} print(*a.uuids('cuda:0', a.os.environ))"
+        code = f"{_CHILD} print(*a.uuids('cuda:0', a.os.environ)[:2])"
         words = [sys.executable, "-c", code, "", to_json(target)]
         said = subprocess.check_output(words, env={**os.environ, **environ}, text=True)
         values |= dict(zip((f"nvml as {shown}", f"torch as {shown}"), said.split(), strict=True))
@@ -135,8 +133,8 @@ def _sensor(target: Settings) -> Found:
         window_s = (time.monotonic() - began) / count
     setup, notes = meter.setups[uuid], "; ".join(meter.notes[uuid])
     values = {"gpu": setup.name, "driver": setup.driver, "method": method, "notes": notes}
-    values |= {"refresh_s": meter.periods_s[uuid], "window_s": window_s}
-    return method in ("counter", "instant-power"), values
+    numbers = {"refresh_s": meter.periods_s[uuid], "window_s": window_s}
+    return method in ("counter", "instant-power"), {**values, **numbers}
 
 
 def _one(window: Window) -> Reading:
@@ -304,17 +302,15 @@ def _tools(target: Settings) -> Found:
 # -- trainings -----------------------------------------------------------------------------------
 
 
-def _trained(row: int, size: int, *, faster: str = "", **options: Any) -> TrainingRecord:
-    """A short training of a cell on made-up images, in batches of a size and by a precision."""
+def _trained(row: int, size: int, precision: str = "fp32", **options: Any) -> TrainingRecord:
+    """A short training of a cell on made-up images, in batches of a size."""
     from naslib_ecnas.training import RECIPES, synthetic, train
 
-    changes: dict[str, Any] = {"batch_size": size, **({faster: True} if faster else {})}
-    recipe, data = (
-        replace(RECIPES["ecnas"], **changes),
-        synthetic(seed=0, images_per_file=10 * size),
-    )
-    same: dict[str, Any] = {"epochs": 12, "seed": 0, "evaluate_images": size}
-    return train(Cell.from_row(row), recipe=recipe, data=data, **same, **options)
+    changes: dict[str, Any] = {"batch_size": size}
+    changes |= {} if precision == "fp32" else {precision: True}
+    recipe, data = RECIPES["ecnas"], synthetic(seed=0, images_per_file=10 * size)
+    same: dict[str, Any] = {"epochs": 12, "seed": 0, "evaluate_images": size, "data": data}
+    return train(Cell.from_row(row), recipe=replace(recipe, **changes), **same, **options)
 
 
 def _arithmetic(target: Settings) -> Found:
@@ -334,13 +330,13 @@ def _steps(target: Settings) -> Found:
     import torch
 
     size, steps = (256, 101) if _cuda(target) else (2, 9)
-    values, faster = {}, {"fp32": "", "tf32": "tf32", "bf16": "bf16"}
+    values, precisions = {}, ["fp32", "tf32", "bf16"]
     if _cuda(target) and torch.cuda.get_device_capability(target.device) < (8, 0):
-        faster = {"fp32": ""}  # before Ampere there are no others
+        precisions = ["fp32"]  # before Ampere there are no others
     with _meter(target) as meter:
         same: dict[str, Any] = {"steps": steps, "device": target.device, "meter": meter}
-        for row, name in product(_ROWS, faster):
-            last = _trained(row, size, faster=faster[name], **same).segments[-1]
+        for row, name in product(_ROWS, precisions):
+            last = _trained(row, size, name, **same).segments[-1]
             (window,) = (w for w in meter.windows if w.index == last.window.index)
             (reading,) = window.energy_j.values()
             values[f"row {row} {name} step_ms"] = 1000 * window.seconds / last.steps

@@ -7,6 +7,7 @@ import math
 import os
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -67,26 +68,17 @@ def test_constant_power_times_seconds(standin: Any) -> None:
     assert reading.flags == ()
 
 
-def test_power_is_integrated_where_there_is_no_counter(standin: Any) -> None:
-    standin.set(power=150, counter=0)
-    for sensor, method in (("counter", "instant-power"), ("instant", "average-power")):
-        standin.set(**{sensor: 0})
+def test_power_of_a_window_shorter_than_a_sampling_period(standin: Any) -> None:
+    """The edges alone cover it; 0 W is a value like others."""
+    for watts, nan, reason in ((150, 0, ""), (0, 0, ""), (0, 1, "not-a-number")):
+        standin.set(counter=0, power=watts, nan=0)
         with standin.meter() as meter:
-            assert meter.methods == {standin.uuid(): method}
-            assert any(note.startswith("counter:") for note in meter.notes[standin.uuid()])
-            with meter.window("train") as w:
-                standin.sleep(0.05)  # shorter than a sampling period: the edges alone cover it
-        reading = one(w.window)
-        assert (reading.method, reading.agreement) == (method, "unchecked")
-        assert math.isnan(reading.integral_j)
-        assert reading.energy_j == pytest.approx(150 * 0.05, abs=1e-3)
-    standin.set(instant=1, power=0)
-    with standin.meter() as meter:
-        for nan, reason in ((0, ""), (1, "not-a-number")):  # 0 W is a value like others
             standin.set(nan=nan)
             with meter.window("train") as w:
-                standin.sleep(0.1)
-            assert one(w.window).reason == reason
+                standin.sleep(0.05)
+        reading = one(w.window)
+        assert (reading.method, reading.reason) == ("instant-power", reason)
+        assert reason or reading.energy_j == pytest.approx(watts * 0.05, abs=1e-3)
 
 
 def test_a_sine_of_power_integrates_to_its_closed_form(standin: Any) -> None:
@@ -223,28 +215,25 @@ def test_the_state_of_the_gpu_is_kept_at_the_edges(standin: Any) -> None:
 
 
 def test_a_shared_gpu_is_refused_or_flagged(standin: Any) -> None:
-    standin.set(other=1)  # the system's first process exists, and is not ours
-    for shared in ("refuse", "graphics"):
-        with pytest.raises(SharedGpu, match="other processes"):
-            standin.meter(shared=shared)
-    reading = one(measured(standin, shared="flag"))
-    assert "shared" in reading.flags
-    assert reading.stop is not None
-    assert reading.stop.others == (GpuProcess(1, 2.0**30, True),)
-    standin.set(other=0)
+    # The system's first process exists, and is not ours; at last it only draws.
+    for draws, flags in ((False, ("shared",)), (True, ("graphics",))):
+        standin.set(other=0, drawer=0)
+        standin.set(**{"drawer" if draws else "other": 1})
+        for shared in ("refuse", "graphics", "flag"):
+            if shared == "refuse" or (shared == "graphics" and not draws):
+                with pytest.raises(SharedGpu, match="other processes"):
+                    standin.meter(shared=shared)
+                continue
+            reading = one(measured(standin, shared=shared))
+            assert (reading.valid, reading.flags) == (True, flags)
+            assert reading.stop is not None
+            assert reading.stop.others == (GpuProcess(1, 2.0**30, True, draws=draws),)
+    standin.set(drawer=0)
     with standin.meter() as meter, meter.window("train") as w:
         standin.set(other=1)  # it comes later
         standin.elapse(meter, 0.1)
     assert (one(w.window).reason, "[1]" in one(w.window).detail) == ("shared", True)
-    standin.set(other=0, drawer=1)  # a display server
-    with pytest.raises(SharedGpu, match="other processes"):
-        standin.meter(shared="refuse")
-    for shared in ("flag", "graphics"):
-        reading = one(measured(standin, shared=shared))
-        assert (reading.valid, reading.flags) == (True, ("graphics",))
-        assert reading.stop is not None
-        assert reading.stop.others == (GpuProcess(1, 2.0**30, True, draws=True),)
-    standin.set(drawer=0, mig=1)
+    standin.set(other=0, mig=1)
     with pytest.raises(SharedGpu, match="MIG") as caught:
         standin.meter()
     assert caught.value.value == standin.uuid()
@@ -267,18 +256,18 @@ def test_a_process_of_ours_is_not_another(standin: Any, monkeypatch: pytest.Monk
     assert state is not None
     assert state.others == ()
     unseen = 4_194_305  # above the highest number that Linux gives
-    for pids in ((unseen,), (unseen, unseen + 1), (os.getpid(), unseen)):
-        use(*pids)
-        with pytest.raises(SharedGpu, match=str(pids[-1])):
-            standin.meter()
+    used = False
     cuda = SimpleNamespace(
-        is_available=lambda: False, is_initialized=lambda: True, device_count=lambda: 0
+        is_available=lambda: False, is_initialized=lambda: used, device_count=lambda: 0
     )
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
-    use(unseen)
-    measured(standin)
-    for pids in ((unseen, unseen + 1), (os.getpid(), unseen)):
+    for used, pids in product(
+        (False, True), ((unseen,), (unseen, unseen + 1), (os.getpid(), unseen))
+    ):
         use(*pids)
+        if used and pids == (unseen,):
+            assert one(measured(standin)).valid
+            continue
         with pytest.raises(SharedGpu, match=str(pids[-1])):
             standin.meter()
 
@@ -350,7 +339,7 @@ def test_settings_out_of_range(standin: Any) -> None:
     most = {"sample_hz": 1000, "poll_seconds": 60, "patience_s": 3600}
     with EnergyMeter(devices=(), cpu=False, **most) as meter, meter.window("rest") as w:
         assert standin.running() == 0
-    assert (meter.methods, meter.periods_s, meter.notes) == ({}, {}, {})
+    assert meter.methods == meter.periods_s == meter.notes == meter.setups == {}
     assert meter.cpu_state.kind == w.window.cpu_state.kind == "off"
     assert w.window.energy_j == {}
 

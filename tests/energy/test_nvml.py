@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import re
 import sys
 from contextlib import closing
@@ -41,9 +42,7 @@ def test_without_the_package_the_error_says_how_to_get_it(monkeypatch: pytest.Mo
     monkeypatch.setitem(sys.modules, "pynvml", None)
     with pytest.raises(MissingDependencyError, match=r"naslib-ecnas\[measure\]"):
         EnergyMeter()
-    with EnergyMeter(devices=(), cpu=False) as meter, meter.window("train") as w:
-        pass
-    assert (w.window.energy_j, w.window.cpu_state.kind) == ({}, "off")
+    EnergyMeter(devices=(), cpu=False).close()
 
 
 def test_the_bits_of_throttling_have_names() -> None:
@@ -111,18 +110,18 @@ def test_whatever_else_a_binding_raises_is_typed_or_noted(
                 with meter, meter.window("train") as w:
                     standin.elapse(meter, 0.1)
                 assert w.window.valid
-    for method in ("counter", "instant-power"):  # in mid-course: an invalid reading, no exception
+    for method, name in (("counter", "TotalEnergyConsumption"), ("instant-power", "FieldValues")):
         standin.set(counter=method == "counter")
-        name = "TotalEnergyConsumption" if method == "counter" else "FieldValues"
-        with standin.meter() as meter, meter.window("train") as w, monkeypatch.context() as patch:
-            assert meter.methods == {standin.uuid(): method}
-            patch.setattr(pynvml, f"nvmlDeviceGet{name}", Mock(side_effect=broken[0]))
-            standin.elapse(meter, 0.1)
         with standin.meter() as meter, monkeypatch.context() as patch:
-            patch.setattr(pynvml, f"nvmlDeviceGet{name}", Mock(side_effect=broken[0]))
-            with meter.window("train") as w:
+            assert meter.methods == {standin.uuid(): method}
+            with meter.window("train") as passing, meter.window("inner") as lasting:
+                patch.setattr(pynvml, f"nvmlDeviceGet{name}", Mock(side_effect=broken[0]))
                 standin.elapse(meter, 0.1)
-        assert w.window.reasons == ("query-failed",)
+                meter.end("inner")
+                patch.undo()
+        assert lasting.window.reasons == ("query-failed",)
+        (reading,) = passing.window.energy_j.values()
+        assert (reading.valid, reading.flags) == (True, ("failed-samples",))
 
 
 def test_the_power_of_a_module_is_taken_last_and_said(standin: Any) -> None:
@@ -140,8 +139,11 @@ def test_the_power_of_a_module_is_taken_last_and_said(standin: Any) -> None:
         (reading,) = w.window.energy_j.values()
         assert (meter.methods[standin.uuid()], reading.method) == (method, method)
         assert abs(reading.energy_j - 0.5 * watts) <= reading.uncertainty_j
-        noted = any("whole module" in note for note in meter.notes[standin.uuid()])
-        assert noted == (method == "module-power")
+        alone = method != "counter"
+        assert (reading.agreement == "unchecked") == math.isnan(reading.integral_j) == alone
+        notes = meter.notes[standin.uuid()]
+        assert any(note.startswith("counter:") for note in notes) == alone
+        assert any("whole module" in note for note in notes) == (method == "module-power")
     assert reading.start is not None
     # No limit of a module is known.
     assert (reading.start.power_w, reading.flags) == (400, ("module",))
@@ -182,8 +184,6 @@ def test_how_a_gpu_is_set_up_is_read_or_named_as_unknown(standin: Any) -> None:
     assert (setup.driver, setup.persistence, setup.ecc) == ("550.0-standin", None, None)
     assert set(setup.unsupported) == {"persistence", "ecc", *limits}
     assert not setup.limited
-    with EnergyMeter(devices=(), cpu=False) as meter:
-        assert meter.setups == {}
 
 
 # -- the device -----------------------------------------------------------------------------------

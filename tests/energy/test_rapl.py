@@ -152,7 +152,9 @@ def test_absent_and_damaged_counters_are_absent(
 
 
 def test_a_denied_counter_comes_with_the_remedy(powercap: Any) -> None:
-    folder = Path(tempfile.mkdtemp(dir="/tmp"))  # not below pytest's folder, which root alone may enter
+    folder = Path(
+        tempfile.mkdtemp(dir="/tmp")
+    )  # not below pytest's folder, which root alone may enter
     folder.chmod(0o755)
     zone = type(powercap)(folder).zone("intel-rapl:0", "package-0", 1)
     (zone / "energy_uj").chmod(0)
