@@ -76,7 +76,7 @@ def verdict(outcomes: Sequence[Outcome]) -> str:
 
 
 def target(device: str, gpu: str | None = None, shared: str = "graphics") -> Settings:
-    """What is checked, as settings for units of five steps, small ones on a CPU, without rests."""
+    """Settings of what is checked: units of five steps without rest, and small ones on a CPU."""
     size = 256 if device.startswith("cuda") else 2
     small: dict[str, Any] = {"steps": 5, "batch_size": size, "evaluate_images": size}
     where: dict[str, Any] = {"device": device, "gpu": gpu, "shared": shared}
@@ -88,7 +88,7 @@ def _cuda(target: Settings) -> bool:
 
 
 def _meter(target: Settings, **options: Any) -> EnergyMeter:
-    """A meter of the GPU alone; a NotRun if there is none."""
+    """A meter of the GPU alone; raises NotRun if there is none."""
     name = target.gpu or target.device
     if name.startswith("cpu"):
         raise NotRun("no GPU to measure")
@@ -99,7 +99,7 @@ def _meter(target: Settings, **options: Any) -> EnergyMeter:
 
 
 def uuids(device: str, environ: Mapping[str, str] | None = None) -> tuple[str, str | None, str]:
-    """UUIDs that NVML and torch give a device, and its number in NVML."""
+    """UUIDs that NVML and torch give a device, and its NVML number; NotRun for a MIG instance."""
     importlib.import_module("torch")  # which `torch_uuid` asks only where it is loaded
     with closing(Nvml()) as nvml:
         gpus = nvml.gpus()

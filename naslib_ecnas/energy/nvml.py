@@ -249,7 +249,7 @@ class Nvml:
 
 
 def _readable(queries: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
-    """The answers of the queries that can be made, and the names of the others."""
+    """The answers of the queries that succeed; `unsupported` names the others."""
     known, missing = dict[str, Any](), []
     for name, query in queries.items():
         try:

@@ -138,7 +138,7 @@ def _source(name: str, zone: Path) -> Source:
 
 
 def _micro(path: Path) -> float:
-    """The millionth part of a file's number."""
+    """The number in a file, in millions."""
     text = _text(path)
     if not text.isdecimal():
         raise QueryFailed(f"{path} must contain a number", value=text)

@@ -87,24 +87,19 @@ def test_only_the_chosen_gpus_count(start: Start, environment: dict[str, str]) -
         assert ("GPU-b0" in err, "GPU-a0" in err) == (True, number == 2)
 
 
-def test_a_command_that_dies(start: Start, tmp_path: Path) -> None:
-    out = ("--no-cpu", "--out", "energy.json")
-    code = "import os, time; time.sleep(0.2); os.kill(os.getpid(), 9)"
-    _ended(start(*out, *_python(code)), 128 + signal.SIGKILL)
-    _check(tmp_path / "energy.json", 128 + signal.SIGKILL)
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_signal_ends_the_command_and_not_the_report(
     start: Start, tmp_path: Path, number: signal.Signals
 ) -> None:
-    """Ctrl-C goes to all processes of a terminal; another signal may reach the first one alone."""
-    code = "import time; print('ready', flush=True); time.sleep(600)"
+    """Ctrl-C goes to all processes of a terminal, SIGTERM to the first one, SIGKILL to the last."""
+    code = "import os, time; time.sleep(0.2); print(os.getpid(), flush=True); time.sleep(600)"
     process = start("--no-cpu", "--out", "energy.json", *_python(code))
     assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
+    command = int(process.stdout.readline())
     if number == signal.SIGINT:
         os.killpg(process.pid, number)
+    elif number == signal.SIGKILL:
+        os.kill(command, number)
     else:
         process.send_signal(number)
     _, err = _ended(process, 128 + number)

@@ -229,25 +229,27 @@ def test_a_named_gpu_needs_its_meter_and_must_exist(
 
 
 @pytest.mark.parametrize(
-    ("others", "state", "word", "refused"),
+    ("others", "refused", "word"),
     [
-        ({}, "good", "by counter", ""),
-        ({"drawer": 1}, "good", "shared with processes [1]", "refuse"),
-        ({"other": 1}, "missing", "other processes", "graphics refuse"),
-        ({"other": 1, "drawer": 1}, "missing", "got [1]", "graphics refuse"),
-        ({"other": 4_194_305}, "missing", "got [4194305]", "graphics refuse"),  # not in /proc
-        ({"mig": 1}, "missing", "MIG", "graphics refuse"),
+        ({}, (), "by counter"),
+        ({"drawer": 1}, ("refuse",), "shared with processes [1]"),
+        ({"other": 1}, ("refuse", "graphics"), "other processes"),
+        ({"other": 1, "drawer": 1}, ("refuse", "graphics"), "got [1]"),
+        ({"other": 4_194_305}, ("refuse", "graphics"), "got [4194305]"),  # not in /proc
+        ({"mig": 1}, ("refuse", "graphics"), "MIG"),
     ],
 )
 def test_doctor_and_run_judge_a_shared_gpu_alike(
-    standin: Any, others: dict[str, int], state: str, word: str, refused: str
+    standin: Any, others: dict[str, int], refused: tuple[str, ...], word: str
 ) -> None:
     standin.set(**others)
     (check,) = doctor._gpus()
+    state = "missing" if "graphics" in refused else "good"
     assert (check.state, word in check.found) == (state, True), check
+    assert ("--shared flag" in check.fix) == (state == "missing")
     for shared in ("flag", "graphics", "refuse"):
         settings = Settings(device="cuda:0", shared=shared)
-        if shared in refused.split():
+        if shared in refused:
             with pytest.raises(SharedGpu, match=re.escape("--shared flag")):
                 open_meter(settings)
         else:
@@ -255,8 +257,6 @@ def test_doctor_and_run_judge_a_shared_gpu_alike(
             meter.close()
             listed = bool(others.keys() & {"drawer", "other"})
             assert any("shared with" in n for n in label.notes[standin.uuid()]) == listed
-    assert ("graphics" in refused) == (state == "missing")
-    assert (state == "good") or "--shared flag" in check.fix
 
 
 @pytest.mark.slow
