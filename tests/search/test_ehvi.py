@@ -14,6 +14,7 @@ from naslib_ecnas import network
 from naslib_ecnas.analysis import hypervolume, nondominated
 from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.search import Ehvi, Problem
+from naslib_ecnas.search.improvement import expected_gain
 from naslib_ecnas.space import Space
 
 Driven = Callable[..., list[int]]
@@ -118,13 +119,25 @@ def test_of_many_cells_the_processes_are_given_the_best_and_some_of_the_others()
     assert len(set(asked.tolist()) - set(rows.tolist())) == len(asked) == search.batch == 15
 
 
-def test_with_many_objectives_the_boxes_of_the_front_stay_few(driven: Driven) -> None:
+def test_with_many_objectives_the_boxes_of_the_front_stay_few(
+    driven: Driven, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fronts: list[int] = []
+
+    def gain(partials: Any, front: np.ndarray, reference: np.ndarray) -> np.ndarray:
+        fronts.append(len(front))
+        return expected_gain(partials, front, reference)
+
+    monkeypatch.setattr("naslib_ecnas.search.ehvi._BOXES", 6**5)
+    monkeypatch.setattr("naslib_ecnas.search.ehvi.expected_gain", gain)
     search, rows = search_of(), np.arange(300, dtype=np.int32)
     costs = np.random.default_rng(0).random((2532, 5))
     search.tell(rows, costs[rows])
     search._started = True
-    assert nondominated(costs[rows]).sum() > 16  # 16^5 boxes are a million
+    assert nondominated(costs[rows]).sum() > 60
     assert len(driven(search, 2, costs)) == 12
+    assert fronts[0] == 6
+    assert max(fronts) <= 6 + 5  # and the others of a batch
 
 
 def test_large_pools_are_cut_and_new(driven: Driven) -> None:
