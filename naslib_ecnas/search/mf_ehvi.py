@@ -24,7 +24,7 @@ class MfEhvi(Ehvi):
 
     Args:
         screened: cells screened for each one trained in full.
-        initial, batch, pool, thrift: as for `Ehvi`.
+        initial, thrift: as for `Ehvi`.
 
     Attributes:
         short: epochs of a short training: the largest budget of at most a ninth of the run's own,
@@ -39,16 +39,9 @@ class MfEhvi(Ehvi):
     asynchronous = False  # `tell` says nothing of the budget
 
     def __init__(
-        self,
-        problem: Problem,
-        *,
-        screened: int = 4,
-        initial: int = 5,
-        batch: int | None = None,
-        pool: int = 2500,
-        thrift: float = 0.4,
+        self, problem: Problem, *, screened: int = 4, initial: int = 5, thrift: float = 0.4
     ) -> None:
-        super().__init__(problem, initial=initial, batch=batch, pool=pool, thrift=thrift)
+        super().__init__(problem, initial=initial, thrift=thrift)
         check_counts("MF-EHVI", screened=screened)
         self.screened = screened
         short = [b for b in self.budgets[:-1] if 9 * b <= self.budgets[-1]]
