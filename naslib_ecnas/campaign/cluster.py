@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any, TypeVar
@@ -59,8 +60,8 @@ def named_gpus(asked: str) -> list[str]:
         gpus = nvml.gpus()
         if words == ["all"]:
             words = [str(index) for index in range(len(visible(os.environ, len(gpus))))]
-        known = {"parent_of_mig": nvml.parent_of_mig, "environ": os.environ}
-        found = [resolve(word, gpus, **known) for word in words]
+        known = partial(resolve, parent_of_mig=nvml.parent_of_mig, environ=os.environ)
+        found = [known(word, gpus) for word in words]
     if not found or any(gpu.mig for gpu in found):
         raise ConfigError("gpus must name GPUs that MIG does not divide", value=asked)
     return list(dict.fromkeys(gpu.uuid for gpu in found))

@@ -14,6 +14,7 @@ from naslib_ecnas.errors import ConfigError, check_counts
 
 if TYPE_CHECKING:
     from naslib_ecnas.data.table import Columns
+    from naslib_ecnas.provenance import Provenance
 
 Array = NDArray[np.float64]
 
@@ -45,23 +46,24 @@ def extrapolated(columns: Columns, epochs: Sequence[int]) -> Columns:
         check_counts(epochs=budget)
     wanted = tuple(sorted(set(epochs)))
     trained = ", ".join(map(str, columns.budgets))
-    values, provenance = {}, {}
+    values: dict[str, Array] = {}
+    provenance: dict[str, Provenance] = {}
     for name, deviation in _AFFINE.items():
         means, stds = _lines(columns.values[name], columns.budgets, wanted, deviation)
         values |= {name: means[:, :, None], f"{name}_std": stds[:, :, None]}
         origin = columns.provenance[name]
         note = f"a line over epochs, from trainings of {trained}"
-        kind = "synthetic" if origin.kind == "synthetic" else "modelled"
         note = f"{origin.note}, {note}" if origin.note else note
-        provenance |= dict.fromkeys(
-            (name, f"{name}_std"), replace(origin, kind=kind, repeats=1, note=note)
-        )
+        line = replace(origin, repeats=1, note=note)
+        if line.kind != "synthetic":
+            line = replace(line, kind="modelled")
+        provenance |= {name: line, f"{name}_std": line}
     if not np.isfinite(values["training_time_s"]).any():
         raise ConfigError("a line over epochs needs cells that were trained at two budgets or more")
     about = f"at {', '.join(map(str, wanted))} epochs by lines through {trained}: "
     attributes = {**columns.attributes, "description": about + columns.attributes["description"]}
-    changed = {"values": values, "provenance": provenance, "attributes": attributes}
-    return replace(columns, budgets=wanted, repeats=1, **changed)
+    shown = replace(columns, values=values, provenance=provenance, budgets=wanted, repeats=1)
+    return replace(shown, attributes=attributes)
 
 
 def _lines(

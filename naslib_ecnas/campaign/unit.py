@@ -25,7 +25,6 @@ from naslib_ecnas.training.record import CIFAR10
 if TYPE_CHECKING:
     from naslib_ecnas.training import Cifar10
 
-_BEFORE = {"name": "rest-before", "path": "rest-before"}
 #: Name of the window of a warm-up; it is in no energy of a record.
 WARM_UP = "warm-up"
 #: Pause in s after which a GPU has cooled down so far that it must be warmed up again.
@@ -122,7 +121,7 @@ def read_replay(path: Path) -> Meter:
 def recipe_of(plan: Plan, settings: Settings) -> Recipe:
     """The recipe of a campaign's trainings."""
     size = RECIPES[plan.recipe].batch_size if settings.batch_size is None else settings.batch_size
-    faster = dict.fromkeys(plan.speed, True)
+    faster: dict[str, Any] = dict.fromkeys(plan.speed, True)
     return replace(RECIPES[plan.recipe], images=settings.images, batch_size=size, **faster)
 
 
@@ -201,7 +200,10 @@ def measure_unit(
             **same,
         )
         rested("rest-after")
-    shared = () if rest is None else (replace(rest, index=len(meter.windows), **_BEFORE),)
+    windows = meter.windows
+    if rest is not None:
+        shared = replace(rest, name="rest-before", path="rest-before", index=len(windows))
+        windows = (shared, *windows)
     return Measurement(
         unit=unit,
         attempt=log.claim.number,
@@ -210,5 +212,5 @@ def measure_unit(
         settings=settings,
         meter=label,
         training=training,
-        windows=(*shared, *meter.windows),
+        windows=windows,
     )
