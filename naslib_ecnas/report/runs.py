@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from math import nan
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -176,14 +177,13 @@ def read_run(folder: Path, *, label: str | None = None) -> Run:
     spent = _decoded(folder / "spent.json", json.Decoder(_Spent).decode)
     # Older files measured the hypervolume on another scale.
     share = found.hypervolume if found.scale.kind == "nadir" else None
-    unknown = float("nan")
-    numbers = (unknown if number is None else number for number in (share, spent.energy_kwh))
+    share, energy = (nan if number is None else number for number in (share, spent.energy_kwh))
     rows = tuple(place.row for place in found.front)
     return Run(
         label=to_plain(folder.name if label is None else label),
         group=str(config.evaluations),
         paper=config.paper,
-        recorded=(rows, *numbers),
+        recorded=(rows, share, energy),
         table=config.table,
         checksum=config.checksum,
         table_version=config.table_version,
