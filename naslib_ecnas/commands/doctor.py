@@ -201,12 +201,10 @@ def _tables() -> Iterator[Check]:
     yield Check("tables", "good", text)
     tables = catalog().tables
     fetched = [table.name for table in tables if cached_table(table) is not None]
-    text = f"{len(fetched)} of {len(tables)} are in the cache"
-    if fetched:
-        yield Check("published tables", "good", f"{text}: {', '.join(fetched)}")
-    else:
-        fix = f"for example: ecnas data fetch {tables[0].name}"
-        yield Check("published tables", "note", text, fix)
+    text = f"{len(fetched)} of {len(tables)} are in the cache" + ": " * bool(fetched)
+    fix = "" if fetched else f"for example: ecnas data fetch {tables[0].name}"
+    state = "good" if fetched else "note"
+    yield Check("published tables", state, text + ", ".join(fetched), fix)
 
 
 def _packages() -> Iterator[Check]:

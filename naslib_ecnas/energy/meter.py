@@ -17,14 +17,7 @@ from typing import Any, TypeVar
 
 from naslib_ecnas.energy.nvml import Nvml, gpu_source, resolve, torch_in_use
 from naslib_ecnas.energy.rapl import POWERCAP, cpu_sources
-from naslib_ecnas.energy.readings import (
-    Baseline,
-    CpuState,
-    GpuSetup,
-    GpuState,
-    Window,
-    invalid,
-)
+from naslib_ecnas.energy.readings import Baseline, CpuState, GpuSetup, GpuState, Window, invalid
 from naslib_ecnas.energy.sensors import SHARED, MeterFailed, Point, Source
 from naslib_ecnas.errors import ConfigError, check_numbers
 

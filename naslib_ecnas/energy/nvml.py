@@ -144,23 +144,20 @@ class Nvml:
 
     def number(self, gpu: Gpu, quantity: str) -> float:
         """A quantity of `_QUERIES` or `_SCOPES`; a MeterError if NVML has no value for it."""
-        what, units = f"{quantity} of {gpu.uuid}", 1e3
 
-        def power() -> int:
-            field = (_POWER_INSTANT, _SCOPES[quantity])
-            answer = self._lib.nvmlDeviceGetFieldValues(gpu.handle, [field])[0]
+        def power(handle: Any) -> int:
+            fields = [(_POWER_INSTANT, _SCOPES[quantity])]
+            answer = self._lib.nvmlDeviceGetFieldValues(handle, fields)[0]
             if answer.nvmlReturn != self._lib.NVML_SUCCESS:
                 raise self._lib.NVMLError(answer.nvmlReturn)
             return int(answer.value.uiVal)
 
-        if quantity in _SCOPES:
-            value = self._call(what, power)
-        else:
-            names, constant, units = _QUERIES[quantity]
-            more = [getattr(self._lib, constant)] if constant else []
-            value = self._call(what, names, gpu.handle, *more)
+        what = f"{quantity} of {gpu.uuid}"
+        query, constant, units = _QUERIES.get(quantity, (power, "", 1e3))
+        more = [getattr(self._lib, constant)] if constant else []
+        value = self._call(what, query, gpu.handle, *more)
         if not isinstance(value, int) or value < 0 or value == _NO_VALUE.get(quantity, 2**32 - 1):
-            raise NotANumber(f"{quantity} of {gpu.uuid} has no value", value=value)
+            raise NotANumber(f"{what} has no value", value=value)
         return value / units
 
     def state(self, gpu: Gpu) -> GpuState:

@@ -46,11 +46,7 @@ class ReplayMeter(Meter):
 
     @classmethod
     def of_trace(
-        cls,
-        times_s: ArrayLike,
-        powers_w: ArrayLike,
-        *,
-        clock: Callable[[], float] = time.monotonic,
+        cls, times_s: ArrayLike, powers_w: ArrayLike, *, clock: Callable[[], float] = time.monotonic
     ) -> ReplayMeter:
         """A meter that integrates a trace of power.
 

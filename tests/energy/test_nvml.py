@@ -24,14 +24,7 @@ from naslib_ecnas.energy import (
     UnknownDevice,
     Unsupported,
 )
-from naslib_ecnas.energy.nvml import (
-    Gpu,
-    Nvml,
-    _throttle_names,
-    resolve,
-    torch_uuid,
-    visible,
-)
+from naslib_ecnas.energy.nvml import Gpu, Nvml, _throttle_names, resolve, torch_uuid, visible
 from naslib_ecnas.energy.sensors import QueryFailed
 from naslib_ecnas.errors import MissingDependencyError
 
