@@ -104,13 +104,10 @@ class Trainings:
         charge_repeats: bool,
         noise: np.random.Generator | None,
     ) -> None:
-        self._ledgers = ledgers
-        self._workers = workers
-        self._noise = noise
+        self._ledgers, self._limits, self._workers = ledgers, limits, workers
+        self._charge_repeats, self._noise = charge_repeats, noise
         self._answers = np.random.default_rng(0)  # of evaluations that are not charged
         self._seen: dict[tuple[int, int], Floats] = {}  # by row and budget, to answer them
-        self._limits = limits
-        self._charge_repeats = charge_repeats
         cells = len(next(iter(ledgers.values())).complete)
         self._largest = np.zeros(cells, dtype=np.int64)  # budget at which each cell was trained
         self._most = cells * len(ledgers) * _MOST if limits.evaluations is None else np.inf

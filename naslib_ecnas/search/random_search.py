@@ -32,12 +32,7 @@ class RandomSearch(Optimiser):
     has_paper_setting = True
 
     def __init__(
-        self,
-        problem: Problem,
-        *,
-        batch: int = 100,
-        avoid_repeats: bool = True,
-        paper: bool = False,
+        self, problem: Problem, *, batch: int = 100, avoid_repeats: bool = True, paper: bool = False
     ) -> None:
         super().__init__(problem)
         check_counts("random search", batch=batch)

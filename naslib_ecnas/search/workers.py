@@ -32,12 +32,7 @@ class Workers:
     """
 
     def __init__(
-        self,
-        number: int = 1,
-        *,
-        whole: bool = True,
-        trace: CarbonTrace | None = None,
-        defer: str = "now",
+        self, number: int, *, whole: bool, trace: CarbonTrace | None = None, defer: str = "now"
     ) -> None:
         check_counts("a search", workers=number)
         if defer not in DEFER or (trace is None and defer != "now"):
