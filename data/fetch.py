@@ -105,14 +105,6 @@ class _Noted:
         return super().do_open(made, req, **options)  # type: ignore[misc]
 
 
-class _Http(_Noted, urllib.request.HTTPHandler):
-    pass
-
-
-class _Https(_Noted, urllib.request.HTTPSHandler):
-    pass
-
-
 class _SafeRedirects(urllib.request.HTTPRedirectHandler):
     """Follows redirects to http and https only, and never from https back to http."""
 
@@ -149,8 +141,9 @@ class Transfer:
     def __post_init__(self) -> None:
         self._state = self.part.with_name(self.part.name + ".json")
         self._sockets: list[socket.socket] = []
-        handlers = (_SafeRedirects, _Http(self._sockets), _Https(self._sockets))
-        self._opener = urllib.request.build_opener(*handlers)
+        kinds = (urllib.request.HTTPHandler, urllib.request.HTTPSHandler)
+        noted = [type(kind.__name__, (_Noted, kind), {})(self._sockets) for kind in kinds]
+        self._opener = urllib.request.build_opener(_SafeRedirects, *noted)
         self._received, self._slow = 0, False
         rough = self.entry.approximate_size
         # Published sizes such as "1.95 GB" may mean either kind of gigabyte.

@@ -63,14 +63,11 @@ class Metric:
     def fault(self, values: ArrayLike) -> tuple[int, str] | None:
         """Position and reason of the first impossible value of an array; NaN means missing."""
         array = np.asarray(values, dtype=np.float64).ravel()
-        low = np.fmin.reduce(array, initial=math.inf)
-        high = np.fmax.reduce(array, initial=-math.inf)
-        if high <= self.upper and (low > 0 if self.positive else low >= self.lower):
-            return None
         wrong = (array <= 0 if self.positive else array < self.lower) | (array > self.upper)
+        wrong |= np.isinf(array)
         if not wrong.any():
-            return None  # all missing
-        at = int(np.flatnonzero(wrong)[0])
+            return None
+        at = int(wrong.argmax())
         least = "above 0" if self.positive else f"from {self.lower:g}"
         hint = self._units(float(array[at]))
         return at, f"{self.name} must be {least} to {self.upper:g}{hint}, got {array[at]:g}"

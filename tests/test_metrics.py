@@ -31,6 +31,7 @@ def test_impossible_and_implausible_values() -> None:
         ("training_time_s", [-1.0], (0, "above 0")),
         ("test_accuracy", [0.5, 93.0], (1, "from 0 to 1 (in per cent?), got 93")),
         ("initial_training_time_s", [math.inf], (0, "from 0 to 1e+08")),
+        ("parameters", [1.0, math.inf], (1, "got inf")),
     ):
         found = metric(name).fault(np.array(values))
         assert found is not None
