@@ -7,10 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from naslib_ecnas.errors import ConfigError
-from naslib_ecnas.search import LocalSearch, Problem, RegularisedEvolution
 from naslib_ecnas.search.scalarisation import Scalarisation, chebyshev, random_weights, weighted_sum
-from naslib_ecnas.space import Space
 
 
 def test_scalarised_costs_by_hand() -> None:
@@ -46,7 +43,3 @@ def test_the_scale_is_what_was_seen() -> None:
     assert scaled(2.0, 6.0) == [0.25, 0.5]
     score.see(np.full((2, 2), np.nan))
     assert scaled(1.0, 5.0) == [0.0, 0.0]
-    problem = Problem(Space(4), np.random.default_rng(0))
-    for method in (LocalSearch, RegularisedEvolution):
-        with pytest.raises(ConfigError, match="scalarisation"):
-            method(problem, scalarisation="product")

@@ -158,8 +158,6 @@ def test_what_is_written_has_the_clock(toy: Benchmark, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"workers": 0}, "at least 1"),
-        ({"workers": True}, "at least 1"),
         ({"defer": "below-mean"}, "with a carbon trace"),
         ({"defer": "later", "carbon_trace": DAY}, "now, below-mean, cheapest-window"),
         ({"carbon_trace": "nowhere.csv"}, "no hourly carbon trace"),
