@@ -34,33 +34,6 @@ class AttainmentSurface:
     """(k, 2) corners in the metrics' units, from the best to the worst in the first objective;
     k = 0 where fewer runs than needed found anything."""
 
-    def steps(self, worst: Sequence[float] | None = None) -> NDArray[np.float64]:
-        """Vertices of the staircase along the surface, for a plot to join by straight lines.
-
-        Args:
-            worst: the value of each objective where the staircase ends on either side, no better
-                than any corner; without it the staircase begins and ends at a corner.
-
-        Returns:
-            (2 k - 1, 2) vertices in the metrics' units, (2 k + 1, 2) with `worst`.
-
-        Raises:
-            ConfigError: `worst` is better than a corner.
-        """
-        corners = self.points
-        # Between two corners the stair turns where both are worse: at the next one's first
-        # objective and still at this one's second.
-        stair = np.repeat(corners, 2, axis=0)[1:]
-        stair[1::2, 1] = corners[:-1, 1]
-        stair[1::2, 0] = corners[1:, 0]
-        if worst is None or not len(corners):
-            return stair
-        end = costs_of(np.atleast_2d(worst), self.objectives)
-        if not (costs_of(corners, self.objectives) <= end).all():
-            raise ConfigError("worst must be no better than any corner", value=tuple(worst))
-        (x, y), (first, last) = worst, corners[[0, -1]]
-        return np.array([[first[0], y], *stair, [x, last[1]]], dtype=np.float64)
-
 
 @dataclass(frozen=True, eq=False)
 class AttainmentDifference:

@@ -79,17 +79,6 @@ def test_difference_equals_a_count_over_the_grid(a: Runs, b: Runs, names: tuple[
     assert not len(attainment_difference(a, a * 3, names).difference)
 
 
-def test_steps_of_a_stair() -> None:
-    surface = attainment_surface([[[1.0, 0.5], [2.0, 0.7], [4.0, 0.9]]], MIXED)
-    stair = [[1.0, 0.5], [2.0, 0.5], [2.0, 0.7], [4.0, 0.7], [4.0, 0.9]]
-    assert surface.steps().tolist() == stair
-    assert surface.steps([9.0, 0.1]).tolist() == [[1.0, 0.1], *stair, [9.0, 0.9]]
-    assert surface.steps((4.0, 0.5)).shape == (7, 2)
-    for worst in ([3.0, 0.1], [9.0, 0.6]):
-        with pytest.raises(ConfigError, match="no better than any corner"):
-            surface.steps(worst)
-
-
 @given(RUNS, RUNS, ALL_NAMES)
 def test_what_is_repeated_dominated_or_unknown_changes_nothing(
     a: Runs, b: Runs, names: tuple[str, str]
@@ -112,7 +101,6 @@ def test_a_run_that_found_nothing_counts() -> None:
     assert attainment_surface(runs, MIXED, 1 / 3).points.tolist() == [[1.0, 0.5]]
     median = attainment_surface(runs, MIXED)
     assert (median.needed, median.points.shape) == (2, (0, 2))
-    assert median.steps().shape == median.steps([9.0, 0.1]).shape == (0, 2)
     assert attainment_difference(runs, [[[1.0, 0.5]]], MIXED).difference == pytest.approx(-2 / 3)
 
 
