@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +52,7 @@ def kind_of_column() -> NDArray[np.int64]:
 class Descriptors(Model):
     """Time of an epoch on the first GPU as a sum over layers, and the descriptors made of it."""
 
-    SHIPPED = "devices", "quadro-rtx-6000.descriptors."
+    SHIPPED: ClassVar[tuple[str, str]] = "devices", "quadro-rtx-6000.descriptors."
 
     intercept: float
     """s of an epoch that do not depend on the cell."""
@@ -105,7 +105,7 @@ class OverEpochs(Model):
     serves for every device, and the difference is part of the standard deviation (`transfer`).
     """
 
-    SHIPPED = "epochs", ""
+    SHIPPED: ClassVar[tuple[str, str]] = "epochs", ""
 
     descriptors: Descriptors
     ratio: Array
