@@ -74,6 +74,7 @@ def modelled(plan: Plan, device: str | PathLike[str] = MODELLED) -> Estimate:
     kwh, seconds = expected(plan.units, device)
     whole = 4 * plan.data.images_per_file / TRAIN_IMAGES
     basis = f"on {device} by its models, without evaluations and rests"
+    basis += ", in float32 and without the speed that was asked for" if plan.speed else ""
     return Estimate(whole * float(seconds.sum()), whole * float(kwh.sum()), basis)
 
 
