@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -358,7 +358,7 @@ class Benchmark:
         """
         from naslib_ecnas.nondominated import nondominated
 
-        names = tuple(objectives)
+        names = tuple(objectives) if isinstance(objectives, Iterable) else (objectives,)
         if len(names) < 2 or len(set(names)) < len(names):
             raise UnknownMetricError("a front needs two or more different metrics", value=names)
         epochs = self.budgets[self._budget_index(epochs)]

@@ -26,7 +26,7 @@ from itertools import permutations, product
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from naslib_ecnas.errors import UnknownCellError
+from naslib_ecnas.errors import NO_ARRAY, UnknownCellError
 
 MAX_VERTICES = 7
 MAX_EDGES = 9
@@ -288,7 +288,7 @@ def checked_rows(rows: ArrayLike, size: int | None = None) -> NDArray[np.int32]:
     message = f"rows must be whole numbers from 0 to {size - 1}"
     try:
         array = np.atleast_1d(np.asarray(rows))
-    except ValueError:  # nested lists of different lengths
+    except NO_ARRAY:  # nested lists of different lengths
         array = np.empty((0, 0))
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
         raise UnknownCellError(message, value=rows)

@@ -8,7 +8,7 @@ Fonseca and Hall, EMO 2001); figure 5 of the EC-NAS paper shows where it reaches
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -132,7 +132,7 @@ def _two(objectives: Sequence[str]) -> tuple[str, str]:
 
 def _fronts(runs: Sequence[ArrayLike], names: tuple[str, str]) -> list[NDArray[np.float64]]:
     """(k, 2) costs of each run's front, ascending in the first objective."""
-    if not len(runs):
+    if not isinstance(runs, Collection) or not len(runs):
         raise ConfigError("attainment needs at least one run of each method")
     fronts = [costs[nondominated(costs)] for costs in (costs_of(values, names) for values in runs)]
     return [front[np.argsort(front[:, 0])] for front in fronts]

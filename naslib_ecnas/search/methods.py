@@ -19,7 +19,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pkgutil import resolve_name
 from typing import Any
 
-from naslib_ecnas.errors import ConfigError, MissingDependencyError
+from naslib_ecnas.errors import ConfigError
 from naslib_ecnas.search.base import Optimiser
 
 #: Group of entry points by which an installed package adds methods: name -> its class.
@@ -117,13 +117,8 @@ def method_class(method: str | type[Optimiser]) -> type[Optimiser]:
     if name in METHODS:
         found = METHODS[name]
     elif name in ADAPTED:
-        module, kind, package = ADAPTED[name]
-        try:
-            found = resolve_name(f"naslib_ecnas.adapters.{module}:{kind}")
-        except ImportError as error:
-            extra = "botorch" if package == "botorch" else "search"
-            feature = f"the method {name}"
-            raise MissingDependencyError(package, feature=feature, extra=extra) from error
+        module, kind, _ = ADAPTED[name]
+        found = resolve_name(f"naslib_ecnas.adapters.{module}:{kind}")
     elif name:
         here = os.getcwd()  # where a script of one's own lies
         sys.path.append(here)

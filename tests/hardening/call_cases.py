@@ -26,9 +26,18 @@ NAME = (*TEXT, "", "no-such-name", "../x", "x" * 5000, "x\x00y")
 PATH = ("missing/file", "x" * 300, "x\x00y", ".")
 NOWHERE = (Path("/proc/x/y"),)
 SHAPES = (None, "x", 3.0, [1.0, 2.0], [["a", "b"]], np.zeros((2, 2, 2)), [[1.0], [1.0, 2.0]])
-SHAPES += ([["1", "2"]], np.ones((1, 2), dtype=complex))
+SHAPES += (5, [["1", "2"]], np.ones((1, 2), dtype=complex))
 POINTS = (*SHAPES, [[INF, 1.0]], [[-INF, 0.5], [1.0, 1.0]])
-ROWS = ("x", [1.5], [-1], [10**7], [None], [NAN], ["x"])
+
+
+class Unwilling:
+    """Refuses to be an array as a tensor with a gradient does."""
+
+    def __array__(self, *_: Any, **__: Any) -> np.ndarray[Any, Any]:
+        raise RuntimeError("no array")
+
+
+ROWS = (Unwilling(), "x", [1.5], [-1], [10**7], [None], [NAN], ["x"])
 OBJECTIVES = ((), ("energy_kwh", "joy"), (None, 3), ("energy_kwh", "energy_kwh"))
 REFERENCE = (None, [1.0], [[1.0, 1.0]], [NAN, 1.0], [INF, 1.0])
 SAMPLE = ([], [[1.0]], [NAN])
@@ -111,6 +120,7 @@ GOOD |= {"source": T.path, "dataset_file": T.path, "runs": [T.values]}
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "load": {"name_or_path": "4v"},
     "Cell": {"matrix": [[0, 1], [0, 0]], "ops": ["input", "output"]},
+    "Benchmark.front": {"self": T.bench},
     "Benchmark.query": {"self": T.bench, "cell": 3},
     "search.run": {"evaluations": 4},
     "search.check": {"evaluations": 4},
@@ -184,6 +194,7 @@ CALLS: dict[str, dict[str, tuple[Any, ...]]] = {
         ),
         "ops": (7, [], ["input"], ["input", "pool", "output"], [None, None], "xx"),
     },
+    "Benchmark.front": {"objectives": (5, *OBJECTIVES)},
     "Benchmark.query": {
         "cell": (None, 1.5, -1, 91, 10**30, "x", [1, 2], True, NAN, object()),
         "repeat": (-1, 1, 10**30),
@@ -236,7 +247,7 @@ CALLS: dict[str, dict[str, tuple[Any, ...]]] = {
         "budgets": ([1.0], [[1.0]]),
     },
     "analysis.attainment_surface": {
-        "runs": ([], ["x"], [[[1.0]]], [[["a", "b"]]]),
+        "runs": (5, [], ["x"], [[[1.0]]], [[["a", "b"]]]),
         "level": (0, -1, 1.5),
         "objectives": OBJECTIVES[:3],
     },
