@@ -43,6 +43,8 @@ from naslib_ecnas.training.recipe import IMAGES, RECIPES, SPEED, TRAIN_IMAGES
 _PLAN = "plan.json"
 _FORMAT = "ecnas-plan/1"
 _DATA = ("cifar10", "tfrecord", "synthetic")
+#: Synthetic images in each file of a rehearsal.
+_FEW = 64
 #: Errors of a file that is not regular, or larger than any document.
 NO_DOCUMENT = (errno.EINVAL, errno.EFBIG)
 #: Most epochs of a training, and trainings of a cell: tables have a place for each repeat.
@@ -279,7 +281,7 @@ def make_plan(
 
 
 def rehearsal(folder: str | PathLike[str], units: int) -> Path:
-    """A new folder in that of a campaign, `rehearsal-1` or the next, with a plan of some units.
+    """A new folder within a campaign, `rehearsal-1` or the next, with a plan of its first units.
 
     What is measured there is in no folder that is exported with the campaign.
 
@@ -290,8 +292,10 @@ def rehearsal(folder: str | PathLike[str], units: int) -> Path:
     plan, number = Plan.read(folder), 1
     while exists(place := Path(folder) / f"rehearsal-{number}"):
         number += 1
-    name = f"rehearsal of {plan.name}"
-    replace(plan, name=name, units=plan.units[:units]).write(place)
+    name, data = f"rehearsal of {plan.name}", plan.data
+    if data.kind == "synthetic":  # making them would take longer than the trainings
+        data = replace(data, images_per_file=min(data.images_per_file, _FEW))
+    replace(plan, name=name, units=plan.units[:units], data=data).write(place)
     return place
 
 
