@@ -7,9 +7,11 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -83,23 +85,40 @@ def test_identity_and_second_process(
         standin.set(1, other=int(place.read_text()) if next(listed) else 0)
 
     monkeypatch.setattr(acceptance, "time", SimpleNamespace(sleep=sleep, monotonic=time.monotonic))
-    monkeypatch.setattr(acceptance, "EnergyMeter", lambda **options: standin.meter(**options))
+    monkeypatch.setattr(acceptance, "EnergyMeter", standin.meter)
     for state in ("good", "bad"):
         assert run_check("second-process", target("cuda:0")).state == state
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["loads", "arithmetic", "steps", "edges"])
-def test_what_needs_cuda_runs_on_a_cpu_here(
-    standin: Any, monkeypatch: pytest.MonkeyPatch, name: str
+@pytest.mark.parametrize("queues", [True, False])
+def test_the_edges_wait_for_queued_work(
+    standin: Any, monkeypatch: pytest.MonkeyPatch, queues: bool
 ) -> None:
-    """As far as it goes: a CPU queues no work."""
+    """Work of 20 ms, which is queued, or else done at once, as on a CPU."""
+    queued: list[float] = []
+    wait = Mock(side_effect=lambda index: [standin.sleep(queued.pop()) for _ in queued[:]])
+    answers = {"is_available": False, "is_initialized": True, "device_count": 1}
+    cuda = Mock(synchronize=wait, **{name: Mock(return_value=v) for name, v in answers.items()})
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
+    submit = partial(queued.append if queues else standin.sleep, 0.02)
+    monkeypatch.setattr(acceptance, "_matrix", lambda target: submit)
+    monkeypatch.setattr(acceptance, "time", SimpleNamespace(monotonic=standin.now))
+    monkeypatch.setattr(acceptance, "EnergyMeter", standin.meter)
+    found = run_check("edges", target("cuda:0"))
+    times = {"synchronised_s": 2.0, "not_synchronised_s": 0.0 if queues else 2.0}
+    assert (found.state, found.values) == ("good" if queues else "bad", pytest.approx(times))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "numbers"), [("loads", 4), ("arithmetic", 2), ("steps", 6)])
+def test_what_needs_cuda_runs_on_a_cpu_here(
+    standin: Any, monkeypatch: pytest.MonkeyPatch, name: str, numbers: int
+) -> None:
     standin.set(clock=-1)
     for constant, value in {"_SETTLE_S": 0.2, "_LOAD_S": 1.0, "_ROWS": (0,)}.items():
         monkeypatch.setattr(acceptance, constant, value)
     good, values = CHECKS[name][0](TARGET)
-    assert good == (name != "edges"), values
-    assert len(values) == {"loads": 4, "steps": 6}.get(name, 2)
+    assert (good, len(values)) == (True, numbers), values
 
 
 @pytest.mark.slow
