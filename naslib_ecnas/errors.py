@@ -163,7 +163,7 @@ class FormatError(EcnasError, ValueError):
     ) -> None:
         self.path: str | None = None if path is None else str(path)
         self.offset = offset
-        where = "" if path is None else str(path)
+        where = "" if path is None else _cut(str(path), 500)
         if offset is not None:
             where += f" at byte {offset}"
         super().__init__(f"{where.strip()}: {message}" if where else message, **details)

@@ -92,7 +92,7 @@ PLAIN = """
     Space network.parameters network.multiply_adds network.activation_elements network.depth
     network.cell_depth
     search.RandomSearch search.Semoa search.RegularisedEvolution search.LocalSearch
-    search.MseHvi search.ShEmoa search.Ehvi
+    search.MseHvi search.ShEmoa search.Ehvi search.MfEhvi
     analysis.nondominated analysis.paper_hypervolume analysis.checkpoints
     nondominated.nondominated nondominated.checked_points
     campaign.Pace campaign.Plan.read campaign.work campaign.launch campaign.status

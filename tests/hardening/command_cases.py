@@ -25,6 +25,7 @@ BY_METAVAR: dict[str, tuple[str, ...]] = {
     "GPU": ("", "no-such-gpu", "missing.safetensors", "GARBAGE"),
     "SCALING": ("", "cubic"),
     "MODEL": ("", "theirs"),
+    "RULE": ("", "later"),
     "P": ("0", "0.99", "-1", "nan", "inf", "1e9"),
     "G": ("", "Atlantis", "-1", "nan", "inf", "1e300"),
     "E": ("0", "-4", "5", HUGE),
@@ -77,7 +78,11 @@ CASES: dict[str, tuple[str, Options]] = {
     ),
     "search": (
         "--table 4v --evaluations 12 --out found --no-plot",
-        {"--method": ("", "annealing", "Semoa ", LONG), "--out": NO_FOLDER},
+        {
+            "--method": ("", "annealing", "Semoa ", LONG),
+            "--carbon-trace": (*NO_FILE, "GARBAGE", "EMPTY", "TABLE"),
+            "--out": NO_FOLDER,
+        },
     ),
     "compare": (
         "--methods random --tables 4v --seeds 1 --evaluations 12 --no-plot --out compared",
@@ -85,6 +90,7 @@ CASES: dict[str, tuple[str, Options]] = {
             "--tables": (*NO_TABLE, "4v,4v"),
             "--seeds": ("", ",", "0", "-1", "x", "1,x", "3,3", "1,-2"),
             "--baseline": ("", "annealing", "semoa", LONG),
+            "--against": ("", "nobody", "/dev/null", LONG),
             "--rope": ("-1", "nan", "inf", "x"),
             "--out": NO_FOLDER,
         },
