@@ -163,6 +163,7 @@ CASES: dict[str, tuple[str, Options]] = {
             "--design": (*BY_METAVAR["N"], "92", HUGE),
             "--epochs": ("", ",", "0", "-4", "x", "4,x"),
             "--data": ("", "imagenet", "tfrecord", "synthetic EMPTY EMPTY", "synthetic EMPTY"),
+            "--device": ("", "cuda:77", "tpu", "cpu:x"),
             "--out": NO_FOLDER,
         },
     ),
@@ -173,6 +174,7 @@ CASES: dict[str, tuple[str, Options]] = {
             "--meter": ("", "watts", "replay", "replay missing", "replay GARBAGE", "none x y"),
             **dict.fromkeys(("--baseline", "--warm-up"), NO_WAIT),
             **dict.fromkeys(("--workers", "--cpus", "--hours"), ()),
+            "--gpus": ("", "some", "77", "-1"),
         },
     ),
     "measure check": (
@@ -195,7 +197,10 @@ CASES: dict[str, tuple[str, Options]] = {
     ),
     "measure export": (
         "CAMPAIGN --out measured.csv --allow-synthetic",
-        {"--out": ("", "x.txt", "TABLE/x.csv", "EMPTY", "/proc/x.csv")},
+        {
+            "--out": ("", "x.txt", "TABLE/x.csv", "EMPTY", "/proc/x.csv"),
+            "--extrapolate": ("", "4", "4,x", "12,4", "0,4"),
+        },
     ),
 }
 #: The same for options that only these lines use.
