@@ -179,7 +179,7 @@ def _means(axes: Axes, findings: Findings, methods: list[str]) -> None:
 def _intervals(axes: Axes, shown: Mapping[str, tuple[float, ...]], methods: list[str]) -> None:
     """Draw the lower bound, value and upper bound of some of the methods, one below the other."""
     for place, (name, (low, value, high)) in enumerate(shown.items()):
-        colour = drawing.line_of(methods.index(name))[0]
+        colour = drawing.line_of(sorted(methods).index(name))[0]
         axes.hlines(place, low, high, color=colour, linewidth=3, alpha=0.4)
         axes.plot(value, place, "o", color=colour, markersize=4, clip_on=False)
     axes.set_yticks(range(len(shown)), list(shown))
@@ -199,7 +199,7 @@ def _log_axis(axes: Axes, low: float, high: float) -> None:
 
 
 def _profiles(axes: Axes, findings: Findings, methods: list[str]) -> None:
-    for place, name in enumerate(methods):
+    for place, name in enumerate(sorted(methods)):  # as in the figure of the curves
         found, (colour, line) = findings.profiles[name], drawing.line_of(place)
         missing = 1 - found.thresholds
         axes.plot(missing, found.share, line, color=colour, linewidth=1.1, label=name)

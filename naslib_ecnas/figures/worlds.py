@@ -48,7 +48,7 @@ def _spread(axes: Axes, ranking: WorldRanking) -> None:
     # Equal heights for equal worlds, so that they are found in every line.
     heights = np.linspace(-0.28, 0.28, len(ranking.worlds)) if len(ranking.worlds) > 1 else [0.0]
     for place, shares in enumerate(missing):
-        colour, _ = drawing.line_of(place)
+        colour, _ = drawing.line_of(sorted(ranking.methods).index(ranking.methods[place]))
         axes.scatter(shares, place + np.asarray(heights), s=5, color=colour, alpha=0.7, linewidth=0)
         axes.vlines(np.median(shares), place - 0.36, place + 0.36, color=colour, linewidth=1.4)
     axes.plot(on_table, range(len(on_table)), "x", color=INK["black"], markersize=5)
