@@ -55,7 +55,7 @@ def test_aggregates(texts: Texts, against: str | None) -> None:
     left, middle, right = figure.axes
     means = [line.get_xdata()[0] for line in left.lines]  # type: ignore[index]
     assert means == pytest.approx([1 - found.means[name].value for name in found.mean_ranks])
-    for line, name in zip(middle.lines, found.mean_ranks, strict=True):
+    for line, name in zip(middle.lines, sorted(found.mean_ranks), strict=True):
         np.testing.assert_array_equal(line.get_ydata(), found.profiles[name].share)
     first, shown = against or "c", texts(figure)
     assert f"P({first} is better)" in shown
