@@ -15,7 +15,7 @@ def test_config_and_overrides(ecnas_: Any, monkeypatch: pytest.MonkeyPatch) -> N
 
     def run(*arguments: Any) -> naslib_run.NaslibRun:
         calls.append(arguments)
-        return naslib_run.NaslibRun(Path("there"), {}, ("evaluation",), None, None)
+        return naslib_run.NaslibRun(Path("there"), {}, ("evaluation",), None, None, None)
 
     monkeypatch.setattr(naslib_run, "run", run)
     for line in (

@@ -35,6 +35,7 @@ def test_checks_that_are_cut_off_crash_or_cannot_be_made(monkeypatch: pytest.Mon
         next(accept(TARGET, ["idle", "none"]))
     with monkeypatch.context() as patch:
         patch.setitem(CHECKS, "windows", (CHECKS["windows"][0], 0.2, False))
+        patch.setattr(acceptance, "_CHILD", "import time; time.sleep(600);")
         (found,) = accept(TARGET, ["windows"])
     assert (found.state, found.found) == ("cut off", "not finished after 0.2 s")
     assert run_check("edges", TARGET).found == "no CUDA"
@@ -87,7 +88,8 @@ def test_identity_and_second_process(
     monkeypatch.setattr(acceptance, "time", SimpleNamespace(sleep=sleep, monotonic=time.monotonic))
     monkeypatch.setattr(acceptance, "EnergyMeter", standin.meter)
     for state in ("good", "bad"):
-        assert run_check("second-process", target("cuda:0")).state == state
+        found = run_check("second-process", target("cuda:0"))
+        assert found.state == state, found
 
 
 @pytest.mark.parametrize("queues", [True, False])
